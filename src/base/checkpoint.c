@@ -1,0 +1,370 @@
+/* The neutral view of a model's files: a table of tensors and a table of metadata. */
+#define G_LOG_DOMAIN "atl-base"
+
+#include "base/checkpoint.h"
+
+#include <math.h>
+#include <string.h>
+
+struct _AtlCheckpoint
+{
+  gatomicrefcount refs;
+  char *name;            /* (owned) */
+  GPtrArray *maps;       /* (owned) AtlFileMap */
+  GArray *tensors;       /* (owned) AtlTensorInfo, names owned by tensor_index */
+  GHashTable *by_name;   /* (owned) char* (owned) -> index + 1 */
+  GPtrArray *meta_keys;  /* (owned) borrowed from meta */
+  GHashTable *meta;      /* (owned) char* (owned) -> AtlMetaValue* (owned) */
+  guint64 weight_bytes;
+};
+
+static void
+meta_value_free (AtlMetaValue *value)
+{
+  if (value->type == ATL_META_STRING)
+    g_free ((char *) value->v_string.chars);
+  else if (value->type == ATL_META_ARRAY)
+    {
+      if (value->v_array.elem_type == ATL_META_STRING)
+        {
+          char **strings = value->v_array.elems;
+          /* All strings of an array share one allocation, the first pointer owns it. */
+          if (value->v_array.n > 0)
+            g_free (strings[0]);
+          g_free (value->v_array.lengths);
+        }
+      g_free (value->v_array.elems);
+    }
+  g_free (value);
+}
+
+static gsize
+meta_elem_size (AtlMetaType type)
+{
+  switch (type)
+    {
+    case ATL_META_BOOL:
+      return sizeof (gboolean);
+    case ATL_META_INT:
+    case ATL_META_UINT:
+      return sizeof (gint64);
+    case ATL_META_FLOAT:
+      return sizeof (double);
+    case ATL_META_STRING:
+      return sizeof (char *);
+    case ATL_META_ARRAY:
+      break;
+    }
+  g_assert_not_reached ();
+}
+
+static AtlMetaValue *
+meta_value_copy (const AtlMetaValue *value)
+{
+  AtlMetaValue *copy = g_memdup2 (value, sizeof *value);
+
+  if (value->type == ATL_META_STRING)
+    {
+      char *chars = g_malloc (value->v_string.length + 1);
+      memcpy (chars, value->v_string.chars, value->v_string.length);
+      chars[value->v_string.length] = '\0';
+      copy->v_string.chars = chars;
+    }
+  else if (value->type == ATL_META_ARRAY && value->v_array.elem_type == ATL_META_STRING)
+    {
+      gsize n = value->v_array.n, total = 0;
+      char **strings = g_new (char *, n + 1);
+      gsize *lengths = g_new (gsize, n + 1);
+      char *pool;
+
+      for (gsize i = 0; i < n; i++)
+        {
+          lengths[i] = value->v_array.lengths != NULL
+                           ? value->v_array.lengths[i]
+                           : strlen (((char **) value->v_array.elems)[i]);
+          total += lengths[i] + 1;
+        }
+      pool = n > 0 ? g_malloc (total) : NULL;
+      for (gsize i = 0; i < n; i++)
+        {
+          strings[i] = pool;
+          memcpy (pool, ((char **) value->v_array.elems)[i], lengths[i]);
+          pool[lengths[i]] = '\0';
+          pool += lengths[i] + 1;
+        }
+      copy->v_array.elems = strings;
+      copy->v_array.lengths = lengths;
+    }
+  else if (value->type == ATL_META_ARRAY)
+    {
+      copy->v_array.elems =
+          g_memdup2 (value->v_array.elems,
+                     value->v_array.n * meta_elem_size (value->v_array.elem_type));
+      copy->v_array.lengths = NULL;
+    }
+  return copy;
+}
+
+AtlCheckpoint *
+atl_checkpoint_new (const char *name)
+{
+  AtlCheckpoint *self = g_new0 (AtlCheckpoint, 1);
+
+  g_atomic_ref_count_init (&self->refs);
+  self->name = g_strdup (name);
+  self->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  self->tensors = g_array_new (FALSE, FALSE, sizeof (AtlTensorInfo));
+  self->by_name = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->meta_keys = g_ptr_array_new ();
+  self->meta = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+                                      (GDestroyNotify) meta_value_free);
+  return self;
+}
+
+AtlCheckpoint *
+atl_checkpoint_ref (AtlCheckpoint *self)
+{
+  g_atomic_ref_count_inc (&self->refs);
+  return self;
+}
+
+void
+atl_checkpoint_unref (AtlCheckpoint *self)
+{
+  if (self == NULL || !g_atomic_ref_count_dec (&self->refs))
+    return;
+  g_hash_table_unref (self->by_name);
+  g_array_unref (self->tensors);
+  g_ptr_array_unref (self->meta_keys);
+  g_hash_table_unref (self->meta);
+  g_ptr_array_unref (self->maps);
+  g_free (self->name);
+  g_free (self);
+}
+
+void
+atl_checkpoint_add_map (AtlCheckpoint *self, AtlFileMap *map)
+{
+  g_ptr_array_add (self->maps, atl_file_map_ref (map));
+}
+
+gboolean
+atl_checkpoint_add_tensor (AtlCheckpoint *self, const AtlTensorInfo *info, GError **error)
+{
+  AtlTensorInfo copy = *info;
+  char *name;
+
+  g_assert (info->n_dims <= ATL_MAX_DIMS);
+  if (g_hash_table_contains (self->by_name, info->name))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: the tensor “%s” is there twice",
+                   self->name, info->name);
+      return FALSE;
+    }
+  name = g_strdup (info->name);
+  copy.name = name;
+  g_array_append_val (self->tensors, copy);
+  g_hash_table_insert (self->by_name, name, GUINT_TO_POINTER (self->tensors->len));
+  self->weight_bytes += info->size_bytes;
+  return TRUE;
+}
+
+gboolean
+atl_checkpoint_add_meta (AtlCheckpoint *self,
+                         const char *key,
+                         const AtlMetaValue *value,
+                         GError **error)
+{
+  char *own;
+
+  if (g_hash_table_contains (self->meta, key))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: the key “%s” is there twice",
+                   self->name, key);
+      return FALSE;
+    }
+  own = g_strdup (key);
+  g_ptr_array_add (self->meta_keys, own);
+  g_hash_table_insert (self->meta, own, meta_value_copy (value));
+  return TRUE;
+}
+
+const char *
+atl_checkpoint_name (const AtlCheckpoint *self)
+{
+  return self->name;
+}
+
+guint
+atl_checkpoint_n_tensors (const AtlCheckpoint *self)
+{
+  return self->tensors->len;
+}
+
+const AtlTensorInfo *
+atl_checkpoint_tensor (const AtlCheckpoint *self, guint index)
+{
+  g_return_val_if_fail (index < self->tensors->len, NULL);
+  return &g_array_index (self->tensors, AtlTensorInfo, index);
+}
+
+const AtlTensorInfo *
+atl_checkpoint_find (const AtlCheckpoint *self, const char *name)
+{
+  guint index = GPOINTER_TO_UINT (g_hash_table_lookup (self->by_name, name));
+
+  return index > 0 ? &g_array_index (self->tensors, AtlTensorInfo, index - 1) : NULL;
+}
+
+guint64
+atl_checkpoint_weight_bytes (const AtlCheckpoint *self)
+{
+  return self->weight_bytes;
+}
+
+void
+atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info)
+{
+  for (guint i = 0; i < self->maps->len; i++)
+    {
+      AtlFileMap *map = self->maps->pdata[i];
+      const guint8 *base = atl_file_map_data (map);
+
+      if (info->data >= base && info->data < base + atl_file_map_size (map))
+        atl_file_map_forget (map, info->data, info->size_bytes);
+    }
+}
+
+guint
+atl_checkpoint_n_meta (const AtlCheckpoint *self)
+{
+  return self->meta_keys->len;
+}
+
+const char *
+atl_checkpoint_meta_key (const AtlCheckpoint *self, guint index)
+{
+  g_return_val_if_fail (index < self->meta_keys->len, NULL);
+  return self->meta_keys->pdata[index];
+}
+
+const AtlMetaValue *
+atl_checkpoint_meta (const AtlCheckpoint *self, const char *key)
+{
+  return g_hash_table_lookup (self->meta, key);
+}
+
+gboolean
+atl_checkpoint_get_uint (const AtlCheckpoint *self,
+                         const char *key,
+                         guint64 min,
+                         guint64 max,
+                         guint64 *out,
+                         GError **error)
+{
+  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
+  guint64 number;
+
+  if (value == NULL)
+    return FALSE;
+  if (value->type == ATL_META_UINT)
+    number = value->v_uint;
+  else if (value->type == ATL_META_INT && value->v_int >= 0)
+    number = (guint64) value->v_int;
+  else
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: “%s” should be a whole number that is not negative", self->name, key);
+      return FALSE;
+    }
+  if (number < min || number > max)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: “%s” is %" G_GUINT64_FORMAT "; expected %" G_GUINT64_FORMAT
+                   " to %" G_GUINT64_FORMAT,
+                   self->name, key, number, min, max);
+      return FALSE;
+    }
+  *out = number;
+  return TRUE;
+}
+
+gboolean
+atl_checkpoint_require_uint (const AtlCheckpoint *self,
+                             const char *key,
+                             guint64 min,
+                             guint64 max,
+                             guint64 *out,
+                             GError **error)
+{
+  if (atl_checkpoint_meta (self, key) == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: the key “%s” is missing", self->name,
+                   key);
+      return FALSE;
+    }
+  return atl_checkpoint_get_uint (self, key, min, max, out, error);
+}
+
+gboolean
+atl_checkpoint_get_float (const AtlCheckpoint *self,
+                          const char *key,
+                          double min,
+                          double max,
+                          double *out,
+                          GError **error)
+{
+  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
+  double number;
+
+  if (value == NULL)
+    return FALSE;
+  if (value->type == ATL_META_FLOAT)
+    number = value->v_float;
+  else if (value->type == ATL_META_UINT)
+    number = (double) value->v_uint;
+  else if (value->type == ATL_META_INT)
+    number = (double) value->v_int;
+  else
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” should be a number", self->name,
+                   key);
+      return FALSE;
+    }
+  if (!isfinite (number) || number < min || number > max)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” is %g; expected %g to %g",
+                   self->name, key, number, min, max);
+      return FALSE;
+    }
+  *out = number;
+  return TRUE;
+}
+
+gboolean
+atl_checkpoint_get_bool (const AtlCheckpoint *self,
+                         const char *key,
+                         gboolean *out,
+                         GError **error)
+{
+  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
+
+  if (value == NULL)
+    return FALSE;
+  if (value->type != ATL_META_BOOL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” should be true or false",
+                   self->name, key);
+      return FALSE;
+    }
+  *out = value->v_bool;
+  return TRUE;
+}
+
+const char *
+atl_checkpoint_get_string (const AtlCheckpoint *self, const char *key)
+{
+  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
+
+  return value != NULL && value->type == ATL_META_STRING ? value->v_string.chars : NULL;
+}

@@ -1,0 +1,41 @@
+/* The one error domain of the project.
+ *
+ * Three kinds of failure are never mixed: a programmer's mistake asserts; a bad file, user input or
+ * device sets a GError of this domain; a cancelled job sets G_IO_ERROR_CANCELLED. A message names
+ * the thing, what was found and what was expected, in words a person can act on: the window shows
+ * it as it is. Messages for the engine's files are English; the window adds a translated headline
+ * by code.
+ *
+ * Threading: everything here may be called from any thread.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+  ATL_ERROR_BAD_FILE,    /* the bytes are broken, hostile or not what they claim */
+  ATL_ERROR_UNSUPPORTED, /* well formed, but nothing here can run it */
+  ATL_ERROR_NO_MEMORY,   /* would not fit; nothing was allocated */
+  ATL_ERROR_DEVICE,      /* a GPU or its driver failed; the CPU may go on */
+  ATL_ERROR_FULL,        /* a context, queue or disk has no room left */
+  ATL_ERROR_BUSY,        /* somebody else holds it */
+  ATL_ERROR_NOT_FOUND,
+  ATL_ERROR_INVALID,     /* a parameter outside its declared range */
+  ATL_ERROR_ENGINE_GONE, /* the engine process ended or does not answer */
+  ATL_ERROR_NETWORK,
+  ATL_ERROR_TOO_COMPLEX, /* a template or grammar exceeded its budget of time, memory or depth */
+} AtlError;
+
+#define ATL_ERROR (atl_error_quark ())
+GQuark atl_error_quark (void);
+
+/* The stable D-Bus name of a code, such as "io.github.atelier.Error.BadFile"; static. */
+const char *atl_error_dbus_name (AtlError code);
+
+/* Registers all codes with GDBus so that a GError of this domain survives the process boundary.
+ * Idempotent; called by both sides of the protocol. */
+void atl_error_register_dbus (void);
+
+G_END_DECLS

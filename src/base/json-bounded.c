@@ -1,0 +1,133 @@
+/* Depth-checked JSON parsing and typed member access. */
+#define G_LOG_DOMAIN "atl-base"
+
+#include "base/json-bounded.h"
+
+static gboolean
+check_depth (const char *data, gsize size, const char *name, GError **error)
+{
+  guint depth = 0;
+  gboolean in_string = FALSE;
+
+  for (gsize i = 0; i < size; i++)
+    {
+      char c = data[i];
+
+      if (in_string)
+        {
+          if (c == '\\')
+            i++;
+          else if (c == '"')
+            in_string = FALSE;
+        }
+      else if (c == '"')
+        in_string = TRUE;
+      else if (c == '{' || c == '[')
+        {
+          if (++depth > ATL_JSON_MAX_DEPTH)
+            {
+              g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                           "%s: JSON is nested more than %d levels deep", name,
+                           ATL_JSON_MAX_DEPTH);
+              return FALSE;
+            }
+        }
+      else if ((c == '}' || c == ']') && depth > 0)
+        depth--;
+    }
+  return TRUE;
+}
+
+JsonNode *
+atl_json_parse (const char *data, gsize size, const char *name, GError **error)
+{
+  g_autoptr (JsonParser) parser = NULL;
+  g_autoptr (GError) local = NULL;
+  JsonNode *root;
+
+  if (size > G_MAXSSIZE || !g_utf8_validate_len (data, size, NULL))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is not valid UTF-8 text", name);
+      return NULL;
+    }
+  if (!check_depth (data, size, name, error))
+    return NULL;
+
+  parser = json_parser_new_immutable ();
+  if (!json_parser_load_from_data (parser, data, (gssize) size, &local))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s", name, local->message);
+      return NULL;
+    }
+  root = json_parser_steal_root (parser);
+  if (root == NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is empty", name);
+  return root;
+}
+
+static JsonNode *
+member_value (JsonObject *object, const char *member)
+{
+  JsonNode *node = object != NULL ? json_object_get_member (object, member) : NULL;
+
+  return node != NULL && JSON_NODE_HOLDS_VALUE (node) ? node : NULL;
+}
+
+const char *
+atl_json_string (JsonObject *object, const char *member, const char *fallback)
+{
+  JsonNode *node = member_value (object, member);
+
+  return node != NULL && json_node_get_value_type (node) == G_TYPE_STRING
+             ? json_node_get_string (node)
+             : fallback;
+}
+
+gint64
+atl_json_int (JsonObject *object, const char *member, gint64 fallback)
+{
+  JsonNode *node = member_value (object, member);
+
+  return node != NULL && json_node_get_value_type (node) == G_TYPE_INT64 ? json_node_get_int (node)
+                                                                         : fallback;
+}
+
+double
+atl_json_double (JsonObject *object, const char *member, double fallback)
+{
+  JsonNode *node = member_value (object, member);
+
+  if (node == NULL)
+    return fallback;
+  if (json_node_get_value_type (node) == G_TYPE_DOUBLE)
+    return json_node_get_double (node);
+  if (json_node_get_value_type (node) == G_TYPE_INT64)
+    return (double) json_node_get_int (node);
+  return fallback;
+}
+
+gboolean
+atl_json_bool (JsonObject *object, const char *member, gboolean fallback)
+{
+  JsonNode *node = member_value (object, member);
+
+  return node != NULL && json_node_get_value_type (node) == G_TYPE_BOOLEAN
+             ? json_node_get_boolean (node)
+             : fallback;
+}
+
+JsonObject *
+atl_json_object (JsonObject *object, const char *member)
+{
+  JsonNode *node = object != NULL ? json_object_get_member (object, member) : NULL;
+
+  return node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+}
+
+JsonArray *
+atl_json_array (JsonObject *object, const char *member)
+{
+  JsonNode *node = object != NULL ? json_object_get_member (object, member) : NULL;
+
+  return node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+}

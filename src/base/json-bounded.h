@@ -1,0 +1,28 @@
+/* JSON from untrusted bytes: depth and size are checked before json-glib, which recurses, sees it.
+ *
+ * Threading: any thread.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "base/error.h"
+
+G_BEGIN_DECLS
+
+#define ATL_JSON_MAX_DEPTH 64
+
+/* Parses `size` bytes (need not be terminated). Nesting deeper than ATL_JSON_MAX_DEPTH, invalid
+ * UTF-8 and syntax errors are ATL_ERROR_BAD_FILE; `name` begins the message. Object keys keep their
+ * order; 1.0 stays a double and 1 an integer. The node is the caller's. */
+JsonNode *atl_json_parse (const char *data, gsize size, const char *name, GError **error);
+
+/* Members by name with a default; a member of another type counts as absent. */
+const char *atl_json_string (JsonObject *object, const char *member, const char *fallback);
+gint64 atl_json_int (JsonObject *object, const char *member, gint64 fallback);
+double atl_json_double (JsonObject *object, const char *member, double fallback);
+gboolean atl_json_bool (JsonObject *object, const char *member, gboolean fallback);
+JsonObject *atl_json_object (JsonObject *object, const char *member); /* (nullable) borrowed */
+JsonArray *atl_json_array (JsonObject *object, const char *member);   /* (nullable) borrowed */
+
+G_END_DECLS
