@@ -1,0 +1,178 @@
+/* Starts, watches and restarts the engine process, and asks it for things. Nothing here blocks.
+ *
+ *   g_autoptr (AtlClient) client = atl_client_new ();
+ *   const char *paths[] = { "/home/me/model.gguf", NULL };
+ *   atl_client_load_model_async (client, paths, NULL, progress_cb, self, cancellable,
+ *                                loaded_cb, self);
+ *   ...
+ *   job = atl_client_chat (client, model, "[{\"role\":\"user\",\"content\":\"Hi\"}]", &params);
+ *
+ * The engine starts with the first request. When it ends by itself, every pending call and job
+ * fails with ATL_ERROR_ENGINE_GONE and words for the person; the next request starts another one
+ * (after a pause that grows when it keeps failing) and loads the model again.
+ *
+ * Where the engine's program is: $ATELIER_ENGINE, else the build tree this library was built in,
+ * else libexecdir.
+ *
+ * Properties:
+ *   "state"    AtlEngineState, notifies
+ *   "sentence" char *: the state in words for the person ("Ready", "The engine stopped
+ *              unexpectedly. Your text so far is kept."), notifies
+ *   "status"   AtlEngineStatus (nullable): the ledger; refreshed every 2 s while an engine runs and
+ *              somebody is connected to notify::status, and after each load and unload
+ * Signals:
+ *   "engine-lost"   (const char *sentence)           the engine ended or was ended
+ *   "model-crashed" (AtlModel *model, guint count)   and this model was at work; store the count
+ *
+ * Threading: the thread that owns the main context which was the thread's default at creation.
+ */
+#pragma once
+
+#include "client/chat-job.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  ATL_ENGINE_STOPPED, /* not running, nothing wrong */
+  ATL_ENGINE_STARTING,
+  ATL_ENGINE_READY,
+  ATL_ENGINE_NOT_RESPONDING, /* silent for some seconds; ended and restarted soon */
+  ATL_ENGINE_LOST,           /* ended by itself or was ended; the next request restarts it */
+} AtlEngineState;
+
+#define ATL_TYPE_ENGINE_STATE (atl_engine_state_get_type ())
+GType
+atl_engine_state_get_type (void);
+
+#define ATL_TYPE_CLIENT (atl_client_get_type ())
+G_DECLARE_FINAL_TYPE (AtlClient, atl_client, ATL, CLIENT, GObject)
+
+/* fraction: 0 to 1, never falls. phase: a sentence. */
+typedef void (*AtlProgressFunc) (double fraction, const char *phase, gpointer user_data);
+
+AtlClient *
+atl_client_new (void);
+
+AtlEngineState
+atl_client_get_state (AtlClient *self);
+const char *
+atl_client_get_sentence (AtlClient *self); /* borrowed */
+AtlEngineStatus *
+atl_client_get_status (AtlClient *self); /* (nullable) borrowed */
+/* Process number of the running engine, 0 when none; for messages and tests. */
+GPid
+atl_client_get_pid (AtlClient *self);
+
+/* Starts the engine if none runs. Optional: every request does it. */
+void
+atl_client_start_async (AtlClient *self,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer user_data);
+gboolean
+atl_client_start_finish (AtlClient *self, GAsyncResult *result, GError **error);
+/* Ends the engine and every request; models stay as handles. Also done on dispose. */
+void
+atl_client_stop (AtlClient *self);
+
+/* Asks for the ledger now; "status" notifies as well. */
+void
+atl_client_refresh_status_async (AtlClient *self,
+                                 GCancellable *cancellable,
+                                 GAsyncReadyCallback callback,
+                                 gpointer user_data);
+/* Owned. */
+AtlEngineStatus *
+atl_client_refresh_status_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* Reads metadata only: what the file is, memory needed, whether it fits now. `paths` as for
+ * loading. Errors: ATL_ERROR_BAD_FILE, ATL_ERROR_NOT_FOUND, ATL_ERROR_ENGINE_GONE. */
+void
+atl_client_inspect_async (AtlClient *self,
+                          const char *const *paths,
+                          const AtlLoadOptions *options,
+                          GCancellable *cancellable,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data);
+/* Owned. */
+AtlModelInfo *
+atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* Loads the model in the local files `paths` (NULL-terminated): one .gguf (its other shards
+ * "-00002-of-00003" are found beside it), several files, or one folder with *.safetensors and
+ * config.json. `options` may be NULL. `progress` (nullable) runs on the main context, never after
+ * `callback`. Cancelling ends with G_IO_ERROR_CANCELLED and frees everything.
+ * Errors: ATL_ERROR_BAD_FILE, _UNSUPPORTED, _NO_MEMORY (with the nearest thing that fits),
+ * _NOT_FOUND, _ENGINE_GONE, _BUSY (ended the engine three times; options->insist overrides). */
+void
+atl_client_load_model_async (AtlClient *self,
+                             const char *const *paths,
+                             const AtlLoadOptions *options,
+                             AtlProgressFunc progress,
+                             gpointer progress_data,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
+/* Owned. */
+AtlModel *
+atl_client_load_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* Ends the model's jobs and frees its memory. The handle can be asked again: that reloads it. */
+void
+atl_client_unload_async (AtlClient *self,
+                         AtlModel *model,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer user_data);
+gboolean
+atl_client_unload_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* Starts an answer to `messages`, a JSON array of {"role": "system"|"user"|"assistant"|"tool",
+ * "content": "...", optional "thinking"}. `params` (nullable: defaults with the model's
+ * recommendation) is copied. Returns at once; owned. */
+AtlChatJob *
+atl_client_chat (AtlClient *self,
+                 AtlModel *model,
+                 const char *messages,
+                 const AtlChatParams *params);
+/* Goes on with raw text, without a template. */
+AtlChatJob *
+atl_client_complete (AtlClient *self,
+                     AtlModel *model,
+                     const char *prompt,
+                     const AtlChatParams *params);
+
+/* Tokens of `text`, or of the conversation when `is_messages`. */
+void
+atl_client_count_tokens_async (AtlClient *self,
+                               AtlModel *model,
+                               const char *text,
+                               gboolean is_messages,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data);
+/* -1 on error. */
+gint64
+atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* A title of a few words for the conversation, made by the model. It is asked after the
+ * conversation, so that the cached prefix of the chat survives. */
+void
+atl_client_title_async (AtlClient *self,
+                        AtlModel *model,
+                        const char *messages,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer user_data);
+/* Owned. */
+char *
+atl_client_title_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* Crashes counted for a model's key (atl_model_get_key()): set from the store at the start. */
+guint
+atl_client_get_crash_count (AtlClient *self, const char *key);
+void
+atl_client_set_crash_count (AtlClient *self, const char *key, guint count);
+
+G_END_DECLS

@@ -1,0 +1,114 @@
+/* What is known about a model and about the engine, as plain data for the window and the terminal.
+ *
+ * Everything was read from an untrusted engine: strings are valid UTF-8 and never NULL, numbers are
+ * finite; nothing else is promised.
+ *
+ * Threading: immutable; reference counting is atomic.
+ */
+#pragma once
+
+#include "protocol/chat-params.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_MODEL_INFO (atl_model_info_get_type ())
+#define ATL_TYPE_ENGINE_STATUS (atl_engine_status_get_type ())
+#define ATL_TYPE_CHAT_STATS (atl_chat_stats_get_type ())
+
+typedef struct
+{
+  char *name;         /* "Qwen2.5 1.5B Instruct", never empty */
+  char *architecture; /* "qwen2" */
+  char *quant;        /* "Q4_K_M" */
+  char *licence;      /* may be empty */
+  guint64 n_params;
+  guint64 size_bytes;    /* on disk */
+  guint64 weight_bytes;  /* in memory: */
+  guint64 kv_bytes;      /* of n_ctx tokens */
+  guint64 scratch_bytes; /* working memory */
+  guint64 needed_bytes;  /* the sum of the three */
+  guint64 free_bytes;    /* when asked */
+  gboolean can_run;      /* FALSE: nothing here can run it, fit_words says why */
+  gboolean fits;
+  char *fit_words; /* "Needs 1.4 GB, 6.2 GB are free." */
+  guint n_ctx;
+  guint n_ctx_train;
+  char *notice;  /* what was changed to make it fit; empty: nothing */
+  char *runs_on; /* "CPU, 2 threads, because no GPU was found" */
+  gboolean has_template, has_system, has_tools, has_thinking, has_vision;
+  gboolean is_toy;       /* label it as such */
+  GVariant *recommended; /* a{sv} for atl_chat_params_apply(): only what the author set */
+} AtlModelInfo;
+
+typedef struct
+{
+  char *name;
+  guint64 ram_bytes, vram_bytes;
+  gboolean is_busy;
+} AtlLedgerPart;
+
+typedef struct
+{
+  char *type; /* "cpu", "gpu", "accelerator" */
+  char *name;
+  guint64 memory_bytes;
+  gboolean is_used;
+  char *why_not; /* empty when used */
+} AtlDeviceInfo;
+
+typedef struct
+{
+  guint64 ram_total, ram_free;   /* what the engine may use, and now */
+  guint64 vram_total, vram_free; /* 0: no GPU in use */
+  AtlLedgerPart *parts;
+  guint n_parts;
+  AtlDeviceInfo *devices;
+  guint n_devices;
+  char *sandbox; /* a sentence: "Locked: no files, no network, no programs" */
+  gboolean sandbox_is_full;
+} AtlEngineStatus;
+
+typedef struct
+{
+  guint n_prompt, n_cached, n_generated;
+  double tokens_per_s, prefill_per_s;
+  double first_token_ms, thinking_ms;
+  guint n_ctx_used, n_ctx;
+  guint n_shifted;   /* oldest tokens dropped */
+  char *stop_reason; /* ATL_STOP_* of protocol.h */
+  char *ran_on;      /* "CPU, 2 threads, because no GPU was found" */
+  guint64 seed;
+} AtlChatStats;
+
+GType
+atl_model_info_get_type (void);
+AtlModelInfo *
+atl_model_info_new_from_variant (GVariant *dict);
+AtlModelInfo *
+atl_model_info_ref (AtlModelInfo *self);
+void
+atl_model_info_unref (AtlModelInfo *self);
+
+GType
+atl_engine_status_get_type (void);
+AtlEngineStatus *
+atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);
+AtlEngineStatus *
+atl_engine_status_ref (AtlEngineStatus *self);
+void
+atl_engine_status_unref (AtlEngineStatus *self);
+
+GType
+atl_chat_stats_get_type (void);
+AtlChatStats *
+atl_chat_stats_new_from_variant (GVariant *dict);
+AtlChatStats *
+atl_chat_stats_ref (AtlChatStats *self);
+void
+atl_chat_stats_unref (AtlChatStats *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlModelInfo, atl_model_info_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlEngineStatus, atl_engine_status_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatStats, atl_chat_stats_unref)
+
+G_END_DECLS

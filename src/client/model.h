@@ -1,0 +1,49 @@
+/* A model that was loaded: the handle to ask it with. It outlives the engine process.
+ *
+ * When the engine is lost the handle stays, `is-loaded` turns FALSE, and the next request starts
+ * the engine and loads the model again by itself, unless this model ended the engine three times.
+ * Dropping the last reference does not unload: see atl_client_unload_async().
+ *
+ * Threading: the thread that owns the client's main context.
+ */
+#pragma once
+
+#include "client/model-info.h"
+
+G_BEGIN_DECLS
+
+/* After so many crashes a model is loaded again only when the person insists. */
+#define ATL_MODEL_MAX_CRASHES 3u
+
+typedef struct
+{
+  guint n_ctx;         /* 0: 8192, shrunk to fit with a notice */
+  const char *kv_type; /* (nullable) "f16" (the default), "q8_0", "q4_0" */
+  const char *device;  /* (nullable) "auto" (the default), "cpu", "gpu" */
+  gint gpu_layers;     /* -1: as many as fit */
+  guint n_threads;     /* 0: all cores */
+  gboolean insist;     /* the person asked for it: forget earlier crashes */
+} AtlLoadOptions;
+
+#define ATL_LOAD_OPTIONS_INIT                                                                      \
+  {                                                                                                \
+    0, NULL, NULL, -1, 0, FALSE                                                                    \
+  }
+
+#define ATL_TYPE_MODEL (atl_model_get_type ())
+G_DECLARE_FINAL_TYPE (AtlModel, atl_model, ATL, MODEL, GObject)
+
+/* Properties: "is-loaded" (boolean, notifies), "info" (AtlModelInfo, notifies after a reload). */
+
+const AtlModelInfo *
+atl_model_get_info (AtlModel *self); /* borrowed */
+gboolean
+atl_model_get_is_loaded (AtlModel *self);
+/* What names the model for crash counting: the path of its first file; borrowed. */
+const char *
+atl_model_get_key (AtlModel *self);
+/* The files as given to atl_client_load_model_async(), terminated by NULL; borrowed. */
+const char *const *
+atl_model_get_paths (AtlModel *self);
+
+G_END_DECLS

@@ -1,0 +1,130 @@
+/* What both sides of the process boundary must agree on: version, paths, keys, limits.
+ *
+ * The methods and signals stand in engine.xml; the code generated from it is "protocol/engine1.h".
+ * Keys of a dictionary are listed here with their D-Bus type. A reader treats a missing key, or one
+ * of another type, as absent: neither side trusts the other (atl_dict_* below do so).
+ *
+ *   g_auto (GVariantDict) dict;
+ *   ...
+ *   guint64 bytes = atl_dict_uint64 (info, ATL_INFO_SIZE_BYTES, 0);
+ *
+ * Threading: any thread.
+ */
+#pragma once
+
+#include "base/error.h"
+
+G_BEGIN_DECLS
+
+/* Raised when a method or signal changes meaning; keys may be added without. */
+#define ATL_PROTOCOL_VERSION 1u
+
+#define ATL_ENGINE_PATH "/io/github/atelier/Engine"
+#define ATL_ENGINE_INTERFACE "io.github.atelier.Engine1"
+#define ATL_PULSE_INTERFACE "io.github.atelier.Pulse1"
+
+/* Limits that the engine enforces on every message. */
+#define ATL_MAX_FILES 1024u                /* descriptors of one model */
+#define ATL_MAX_MESSAGES_BYTES (64u << 20) /* a conversation as JSON */
+#define ATL_MAX_GRAMMAR_BYTES (1u << 20)
+#define ATL_MAX_QUEUED_REQUESTS 64u
+
+/* Facts of Hello. */
+#define ATL_FACT_VERSION "version"           /* s, of the program */
+#define ATL_FACT_SANDBOX "sandbox"           /* s, a sentence: what is locked, what is missing */
+#define ATL_FACT_SANDBOX_FULL "sandbox-full" /* b */
+
+/* Options of Inspect and LoadModel. */
+#define ATL_LOAD_N_CTX "n-ctx"           /* u, tokens; 0 or absent: 8192 shrunk to fit */
+#define ATL_LOAD_KV_TYPE "kv-type"       /* s: "f16", "q8_0", "q4_0"; absent: f16 */
+#define ATL_LOAD_DEVICE "device"         /* s: "auto", "cpu", "gpu" */
+#define ATL_LOAD_GPU_LAYERS "gpu-layers" /* i; -1 or absent: as many as fit */
+#define ATL_LOAD_N_THREADS "n-threads"   /* u; 0 or absent: all cores */
+
+/* What is known about a model (Inspect, LoadModel). */
+#define ATL_INFO_NAME "name"                   /* s */
+#define ATL_INFO_ARCHITECTURE "architecture"   /* s: "llama" */
+#define ATL_INFO_QUANT "quant"                 /* s: "Q4_K_M" */
+#define ATL_INFO_LICENCE "licence"             /* s */
+#define ATL_INFO_N_PARAMS "n-params"           /* t */
+#define ATL_INFO_SIZE_BYTES "size-bytes"       /* t, of all files */
+#define ATL_INFO_WEIGHT_BYTES "weight-bytes"   /* t, in memory */
+#define ATL_INFO_KV_BYTES "kv-bytes"           /* t, at n-ctx */
+#define ATL_INFO_SCRATCH_BYTES "scratch-bytes" /* t */
+#define ATL_INFO_NEEDED_BYTES "needed-bytes"   /* t, the sum */
+#define ATL_INFO_FREE_BYTES "free-bytes"       /* t, when asked */
+#define ATL_INFO_FITS "fits"                   /* b */
+#define ATL_INFO_FIT_WORDS "fit-words"         /* s */
+#define ATL_INFO_CAN_RUN "can-run"             /* b; FALSE: unknown architecture or quant */
+#define ATL_INFO_N_CTX "n-ctx"                 /* u, chosen */
+#define ATL_INFO_N_CTX_TRAIN "n-ctx-train"     /* u */
+#define ATL_INFO_NOTICE "notice"               /* s: "Context reduced to 4096 tokens so that ..." */
+#define ATL_INFO_RUNS_ON "runs-on"             /* s: "CPU, 2 threads, because no GPU was found" */
+#define ATL_INFO_HAS_TEMPLATE "has-template"   /* b */
+#define ATL_INFO_HAS_SYSTEM "has-system"       /* b */
+#define ATL_INFO_HAS_TOOLS "has-tools"         /* b */
+#define ATL_INFO_HAS_THINKING "has-thinking"   /* b */
+#define ATL_INFO_HAS_VISION "has-vision"       /* b */
+#define ATL_INFO_IS_TOY "is-toy"               /* b: too small to be of use, only for trying out */
+#define ATL_INFO_RECOMMENDED "recommended" /* a{sv} of chat-params.h: the author's values only */
+
+/* Numbers of a finished request. */
+#define ATL_STAT_N_PROMPT "n-prompt"             /* u, cached ones included */
+#define ATL_STAT_N_CACHED "n-cached"             /* u */
+#define ATL_STAT_N_GENERATED "n-generated"       /* u */
+#define ATL_STAT_TOKENS_PER_S "tokens-per-s"     /* d, while generating */
+#define ATL_STAT_PREFILL_PER_S "prefill-per-s"   /* d */
+#define ATL_STAT_FIRST_TOKEN_MS "first-token-ms" /* d, from acceptance */
+#define ATL_STAT_THINKING_MS "thinking-ms"       /* d */
+#define ATL_STAT_N_CTX_USED "n-ctx-used"         /* u */
+#define ATL_STAT_N_CTX "n-ctx"                   /* u */
+#define ATL_STAT_N_SHIFTED "n-shifted"           /* u, oldest tokens dropped to make room */
+#define ATL_STAT_STOP_REASON "stop-reason"       /* s, one of ATL_STOP_* */
+#define ATL_STAT_RAN_ON "ran-on"                 /* s */
+#define ATL_STAT_SEED "seed"                     /* t, the one that was used */
+
+#define ATL_STOP_EOS "eos"                   /* the model ended its answer */
+#define ATL_STOP_STRING "stop-string"        /* one of the stop strings came up */
+#define ATL_STOP_LENGTH "length"             /* max-tokens reached */
+#define ATL_STOP_STOPPED "stopped"           /* the person asked */
+#define ATL_STOP_CONTEXT_FULL "context-full" /* no room left */
+
+/* The ledger (GetStatus, StatusChanged). */
+#define ATL_STATUS_RAM_TOTAL "ram-total"   /* t, bytes this process may use at most */
+#define ATL_STATUS_RAM_FREE "ram-free"     /* t, now */
+#define ATL_STATUS_VRAM_TOTAL "vram-total" /* t, of the device in use; 0: none */
+#define ATL_STATUS_VRAM_FREE "vram-free"   /* t */
+#define ATL_STATUS_PARTS "parts"           /* aa{sv}, one a loaded model */
+#define ATL_STATUS_DEVICES "devices"       /* aa{sv} */
+#define ATL_PART_MODEL "model"             /* u */
+#define ATL_PART_NAME "name"               /* s */
+#define ATL_PART_RAM "ram"                 /* t */
+#define ATL_PART_VRAM "vram"               /* t */
+#define ATL_PART_BUSY "busy"               /* b */
+#define ATL_DEVICE_TYPE "type"             /* s: "cpu", "gpu", "accelerator" */
+#define ATL_DEVICE_NAME "name"             /* s */
+#define ATL_DEVICE_MEMORY "memory"         /* t, bytes */
+#define ATL_DEVICE_USED "used"             /* b */
+#define ATL_DEVICE_WHY_NOT "why-not"       /* s, empty when used */
+
+/* --- Reading a dictionary (a{sv}) that the other side wrote --- */
+
+guint64
+atl_dict_uint64 (GVariant *dict, const char *key, guint64 fallback);
+guint
+atl_dict_uint (GVariant *dict, const char *key, guint fallback);
+gint
+atl_dict_int (GVariant *dict, const char *key, gint fallback);
+/* A finite number; anything else is the fallback. */
+double
+atl_dict_double (GVariant *dict, const char *key, double fallback);
+gboolean
+atl_dict_bool (GVariant *dict, const char *key, gboolean fallback);
+/* Valid UTF-8 of at most 64 KiB, else a copy of `fallback` (nullable). Owned by the caller. */
+char *
+atl_dict_string (GVariant *dict, const char *key, const char *fallback);
+/* The value when it has exactly `type` (a GVariant type string); (nullable), owned. */
+GVariant *
+atl_dict_lookup (GVariant *dict, const char *key, const char *type);
+
+G_END_DECLS
