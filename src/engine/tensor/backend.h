@@ -74,6 +74,8 @@ gboolean atl_backend_init (AtlBackend *self, const AtlBackendClass *klass, const
 void atl_backend_clear (AtlBackend *self);
 /* Accepts NULL. */
 void atl_backend_free (AtlBackend *self);
+/* The live backend with this index, or NULL. */
+AtlBackend *atl_backend_get (guint index);
 
 static inline gpointer
 atl_tensor_host (const AtlTensor *t)

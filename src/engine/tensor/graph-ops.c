@@ -1,0 +1,704 @@
+/* Ops of the transformer family: products, experts, norms, rope, attention, elementwise. */
+#define G_LOG_DOMAIN "atl-tensor"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/tensor/graph-private.h"
+
+static const char *const op_names[ATL_N_OPS] = {
+  [ATL_OP_EMBED] = "embed",
+  [ATL_OP_LINEAR] = "linear",
+  [ATL_OP_EXPERT_LINEAR] = "expert-linear",
+  [ATL_OP_ROUTE] = "route",
+  [ATL_OP_EXPERT_SUM] = "expert-sum",
+  [ATL_OP_NORM] = "norm",
+  [ATL_OP_GROUP_NORM] = "group-norm",
+  [ATL_OP_ROPE] = "rope",
+  [ATL_OP_STORE_ROWS] = "store-rows",
+  [ATL_OP_ATTENTION] = "attention",
+  [ATL_OP_BINARY] = "binary",
+  [ATL_OP_UNARY] = "unary",
+  [ATL_OP_GLU] = "glu",
+  [ATL_OP_COPY] = "copy",
+  [ATL_OP_CONCAT] = "concat",
+  [ATL_OP_CONV] = "conv",
+  [ATL_OP_UPSAMPLE] = "upsample",
+  [ATL_OP_SOFTMAX] = "softmax",
+};
+
+const char *
+atl_op_name (AtlOp op)
+{
+  return (guint) op < ATL_N_OPS ? op_names[op] : "?";
+}
+
+static gboolean
+same_shape (const AtlTensor *a, guint n_dims, const gint64 *dim)
+{
+  if (a->n_dims != n_dims)
+    return FALSE;
+  for (guint i = 0; i < n_dims; i++)
+    if (a->dim[i] != dim[i])
+      return FALSE;
+  return TRUE;
+}
+
+/* Vectors may come as [n], [1, n], [n, 1, 1]…: only the count matters. */
+static gboolean
+check_vector (AtlGraph *self, const char *op, AtlTensor *t, gint64 n)
+{
+  if (t == NULL)
+    return TRUE;
+  if (atl_tensor_n_elems (t) != n)
+    {
+      g_autofree char *expected = g_strdup_printf ("%" G_GINT64_FORMAT " elements", n);
+      graph_fail_shape (self, op, t, expected);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+AtlTensor *
+atl_embed (AtlGraph *self, AtlTensor *w, AtlTensor *ids, float scale)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  if (w->n_dims != 2 || ids->dtype != ATL_DTYPE_I32 || ids->n_dims >= ATL_MAX_DIMS)
+    {
+      graph_fail_shape (self, "embed", w, "[n, dim] and whole-number indices");
+      return &self->dummy;
+    }
+  memcpy (dim, ids->dim, sizeof dim);
+  dim[ids->n_dims] = w->dim[1];
+  node = graph_new_node (self, ATL_OP_EMBED, ids->n_dims + 1, dim);
+  node->src[0] = w;
+  node->src[1] = ids;
+  node->p.a = scale;
+  return node->dst;
+}
+
+static AtlTensor *
+linear (AtlGraph *self,
+        AtlTensor *x,
+        guint n,
+        AtlTensor *const *w,
+        AtlTensor *const *bias,
+        AtlTensor *residual,
+        AtlAct act,
+        gboolean gated,
+        float a)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  gint64 n_in, total = 0;
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  n_in = x->dim[x->n_dims - 1];
+  for (guint i = 0; i < n; i++)
+    {
+      if (w[i]->n_dims != 2 || w[i]->dim[1] != n_in)
+        {
+          g_autofree char *expected = g_strdup_printf ("[out, %" G_GINT64_FORMAT "]", n_in);
+          graph_fail_shape (self, "linear", w[i], expected);
+          return &self->dummy;
+        }
+      if (gated && w[i]->dim[0] != w[0]->dim[0])
+        {
+          graph_fail_shape (self, "linear", w[i], "the same shape as the gate");
+          return &self->dummy;
+        }
+      if (bias != NULL && !check_vector (self, "linear bias", bias[i], w[i]->dim[0]))
+        return &self->dummy;
+      total += w[i]->dim[0];
+    }
+  if (gated)
+    total = w[0]->dim[0];
+  memcpy (dim, x->dim, sizeof dim);
+  dim[x->n_dims - 1] = total;
+  if (residual != NULL && !same_shape (residual, x->n_dims, dim))
+    {
+      g_autofree char *expected = atl_shape_to_string (x->n_dims, dim);
+      graph_fail_shape (self, "linear residual", residual, expected);
+      return &self->dummy;
+    }
+  x = graph_as_rows (self, x);
+  if (residual != NULL)
+    residual = graph_as_rows (self, residual);
+  GRAPH_CHECK (self);
+
+  node = graph_new_node (self, ATL_OP_LINEAR, x->n_dims, dim);
+  node->src[ATL_LINEAR_X] = x;
+  for (guint i = 0; i < n; i++)
+    {
+      node->src[ATL_LINEAR_W0 + i] = w[i];
+      node->src[ATL_LINEAR_B0 + i] = bias != NULL ? bias[i] : NULL;
+    }
+  node->src[ATL_LINEAR_RESIDUAL] = residual;
+  node->p.n_weights = n;
+  node->p.act = act;
+  node->p.gated = gated;
+  node->p.a = a;
+  return node->dst;
+}
+
+AtlTensor *
+atl_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias)
+{
+  return linear (self, x, 1, &w, &bias, NULL, ATL_ACT_NONE, FALSE, 1.0f);
+}
+
+AtlTensor *
+atl_linear_act (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlAct act)
+{
+  return linear (self, x, 1, &w, &bias, NULL, act, FALSE, 1.0f);
+}
+
+AtlTensor *
+atl_linear_add (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *residual)
+{
+  return linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, 1.0f);
+}
+
+AtlTensor *
+atl_linear_scaled_add (
+    AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, float a, AtlTensor *residual)
+{
+  return linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, a);
+}
+
+void
+atl_linear_multi (AtlGraph *self,
+                  AtlTensor *x,
+                  guint n,
+                  AtlTensor *const *w,
+                  AtlTensor *const *bias,
+                  AtlTensor **out)
+{
+  AtlTensor *all;
+  gint64 start = 0;
+
+  g_assert (n >= 1 && n <= 3);
+  all = linear (self, x, n, w, bias, NULL, ATL_ACT_NONE, FALSE, 1.0f);
+  for (guint i = 0; i < n; i++)
+    {
+      if (self->error != NULL)
+        {
+          out[i] = &self->dummy;
+          continue;
+        }
+      out[i] = atl_slice (self, all, all->n_dims - 1, start, w[i]->dim[0]);
+      start += w[i]->dim[0];
+    }
+}
+
+AtlTensor *
+atl_linear_gated (AtlGraph *self,
+                  AtlTensor *x,
+                  AtlTensor *w_gate,
+                  AtlTensor *b_gate,
+                  AtlTensor *w_up,
+                  AtlTensor *b_up,
+                  AtlAct act)
+{
+  AtlTensor *w[2] = { w_gate, w_up };
+  AtlTensor *b[2] = { b_gate, b_up };
+
+  return linear (self, x, 2, w, b, NULL, act, TRUE, 1.0f);
+}
+
+void
+atl_route (AtlGraph *self,
+           AtlTensor *logits,
+           AtlTensor *bias,
+           gint64 k,
+           const AtlOpParams *p,
+           AtlTensor **weights,
+           AtlTensor **ids)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  gint64 n_experts;
+  AtlNode *node;
+
+  *weights = *ids = &self->dummy;
+  if (self->error != NULL)
+    return;
+  n_experts = logits->dim[logits->n_dims - 1];
+  if (logits->n_dims != 2 || k < 1 || k > n_experts ||
+      (p->n_groups > 0 &&
+       (n_experts % p->n_groups != 0 || p->n_groups_used < 1 || p->n_groups_used > p->n_groups ||
+        n_experts / p->n_groups * p->n_groups_used < k)))
+    {
+      graph_fail_shape (self, "route", logits, "[tokens, experts] with room for the chosen ones");
+      return;
+    }
+  if (!check_vector (self, "route bias", bias, n_experts))
+    return;
+  logits = graph_as_rows (self, logits);
+  memcpy (dim, logits->dim, sizeof dim);
+  dim[1] = k;
+  node = graph_new_node (self, ATL_OP_ROUTE, 2, dim);
+  node->src[0] = logits;
+  node->src[1] = bias;
+  node->dst2 = graph_new_tensor (self, ATL_TENSOR_VALUE, ATL_DTYPE_I32, 2, dim);
+  node->dst2->producer = node;
+  node->p = *p;
+  if (node->p.scale == 0.0f)
+    node->p.scale = 1.0f;
+  *weights = node->dst;
+  *ids = node->dst2;
+}
+
+static AtlTensor *
+expert_linear (AtlGraph *self,
+               AtlTensor *x,
+               guint n,
+               AtlTensor *const *w,
+               AtlTensor *const *bias,
+               AtlAct act,
+               AtlTensor *ids)
+{
+  AtlNode *node;
+  gint64 n_in, k;
+
+  GRAPH_CHECK (self);
+  n_in = x->dim[x->n_dims - 1];
+  if (ids->n_dims != 2 || ids->dtype != ATL_DTYPE_I32 || (x->n_dims != 2 && x->n_dims != 3) ||
+      x->dim[0] != ids->dim[0] || (x->n_dims == 3 && x->dim[1] != ids->dim[1]))
+    {
+      graph_fail_shape (self, "expert-linear", x, "[tokens, dim] or [tokens, chosen, dim]");
+      return &self->dummy;
+    }
+  for (guint i = 0; i < n; i++)
+    {
+      if (w[i]->n_dims != 3 || w[i]->dim[2] != n_in || w[i]->dim[0] != w[0]->dim[0] ||
+          w[i]->dim[1] != w[0]->dim[1])
+        {
+          g_autofree char *expected =
+              g_strdup_printf ("[experts, out, %" G_GINT64_FORMAT "]", n_in);
+          graph_fail_shape (self, "expert-linear", w[i], expected);
+          return &self->dummy;
+        }
+      if (!check_vector (self, "expert-linear bias", bias[i], w[i]->dim[0] * w[i]->dim[1]))
+        return &self->dummy;
+    }
+  k = ids->dim[1];
+  x = atl_contiguous (self, x);
+  ids = atl_contiguous (self, ids);
+  GRAPH_CHECK (self);
+  node = graph_new_node (self, ATL_OP_EXPERT_LINEAR, 3, (gint64[]){ x->dim[0], k, w[0]->dim[1] });
+  node->src[ATL_EXPERT_X] = x;
+  for (guint i = 0; i < n; i++)
+    {
+      node->src[ATL_EXPERT_W0 + i] = w[i];
+      node->src[ATL_EXPERT_B0 + i] = bias[i];
+    }
+  node->src[ATL_EXPERT_IDS] = ids;
+  node->p.n_weights = n;
+  node->p.gated = n == 2;
+  node->p.act = act;
+  node->p.a = 1.0f;
+  return node->dst;
+}
+
+AtlTensor *
+atl_expert_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *ids)
+{
+  return expert_linear (self, x, 1, &w, &bias, ATL_ACT_NONE, ids);
+}
+
+AtlTensor *
+atl_expert_gated (AtlGraph *self,
+                  AtlTensor *x,
+                  AtlTensor *w_gate,
+                  AtlTensor *b_gate,
+                  AtlTensor *w_up,
+                  AtlTensor *b_up,
+                  AtlAct act,
+                  AtlTensor *ids)
+{
+  AtlTensor *w[2] = { w_gate, w_up };
+  AtlTensor *b[2] = { b_gate, b_up };
+
+  return expert_linear (self, x, 2, w, b, act, ids);
+}
+
+AtlTensor *
+atl_expert_sum (AtlGraph *self, AtlTensor *x, AtlTensor *weights, AtlTensor *residual)
+{
+  AtlNode *node;
+  gint64 dim[2];
+
+  GRAPH_CHECK (self);
+  if (x->n_dims != 3 || !same_shape (weights, 2, x->dim))
+    {
+      graph_fail_shape (self, "expert-sum", x, "[tokens, chosen, dim] and [tokens, chosen]");
+      return &self->dummy;
+    }
+  dim[0] = x->dim[0];
+  dim[1] = x->dim[2];
+  if (residual != NULL && !same_shape (residual, 2, dim))
+    {
+      graph_fail_shape (self, "expert-sum", residual, "[tokens, dim]");
+      return &self->dummy;
+    }
+  x = atl_contiguous (self, x);
+  weights = atl_contiguous (self, weights);
+  if (residual != NULL)
+    residual = graph_as_rows (self, residual);
+  GRAPH_CHECK (self);
+  node = graph_new_node (self, ATL_OP_EXPERT_SUM, 2, dim);
+  node->src[0] = x;
+  node->src[1] = weights;
+  node->src[2] = residual;
+  return node->dst;
+}
+
+static AtlTensor *
+norm (AtlGraph *self,
+      AtlNormKind kind,
+      AtlTensor *x,
+      AtlTensor *weight,
+      AtlTensor *bias,
+      float eps,
+      float a,
+      AtlTensor *scale,
+      AtlTensor *shift)
+{
+  AtlTensor *vectors[2] = { weight, bias };
+  AtlTensor *modulations[2] = { scale, shift };
+  gint64 width, n_rows, row_stride;
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  width = x->dim[x->n_dims - 1];
+  for (guint i = 0; i < 2; i++)
+    if (vectors[i] != NULL && atl_tensor_n_elems (vectors[i]) != width &&
+        (x->n_dims < 2 || atl_tensor_n_elems (vectors[i]) != width * x->dim[x->n_dims - 2]))
+      {
+        graph_fail_shape (self, "norm", vectors[i], "the width of its input");
+        return &self->dummy;
+      }
+  x = graph_as_rows (self, x);
+  GRAPH_CHECK (self);
+  atl_tensor_rows (x, &n_rows, &row_stride);
+  for (guint i = 0; i < 2; i++)
+    if (modulations[i] != NULL)
+      {
+        gint64 m, m_stride;
+
+        modulations[i] = graph_as_rows (self, modulations[i]);
+        GRAPH_CHECK (self);
+        atl_tensor_rows (modulations[i], &m, &m_stride);
+        if (modulations[i]->dim[modulations[i]->n_dims - 1] != width || n_rows % m != 0)
+          {
+            graph_fail_shape (self, "norm modulation", modulations[i], "[m, dim]");
+            return &self->dummy;
+          }
+      }
+  node = graph_new_node (self, ATL_OP_NORM, x->n_dims, x->dim);
+  node->src[0] = x;
+  node->src[1] = weight;
+  node->src[2] = bias;
+  node->src[3] = modulations[0];
+  node->src[4] = modulations[1];
+  node->p.norm = kind;
+  node->p.eps = eps;
+  node->p.a = a;
+  return node->dst;
+}
+
+AtlTensor *
+atl_norm (
+    AtlGraph *self, AtlNormKind kind, AtlTensor *x, AtlTensor *weight, AtlTensor *bias, float eps)
+{
+  return norm (self, kind, x, weight, bias, eps, 1.0f, NULL, NULL);
+}
+
+AtlTensor *
+atl_norm_modulated (AtlGraph *self,
+                    AtlNormKind kind,
+                    AtlTensor *x,
+                    AtlTensor *weight,
+                    AtlTensor *bias,
+                    float eps,
+                    AtlTensor *scale,
+                    AtlTensor *shift)
+{
+  return norm (self, kind, x, weight, bias, eps, 1.0f, scale, shift);
+}
+
+AtlTensor *
+atl_norm_l2 (AtlGraph *self, AtlTensor *x, AtlTensor *weight, float eps, float a)
+{
+  return norm (self, ATL_NORM_L2, x, weight, NULL, eps, a, NULL, NULL);
+}
+
+AtlTensor *
+atl_rope (AtlGraph *self, AtlTensor *x, AtlTensor *table, AtlRopePairing pairing)
+{
+  AtlNode *node;
+  gint64 n_rot;
+
+  GRAPH_CHECK (self);
+  n_rot = table->dim[table->n_dims - 1];
+  if (x->n_dims < 3 || table->n_dims != 2 || table->dim[0] != x->dim[x->n_dims - 3] ||
+      n_rot % 2 != 0 || n_rot > x->dim[x->n_dims - 1])
+    {
+      graph_fail_shape (self, "rope", x, "[tokens, heads, head_dim] and a table [tokens, n_rot]");
+      return &self->dummy;
+    }
+  if (x->stride[x->n_dims - 1] != 1)
+    x = atl_contiguous (self, x);
+  table = atl_contiguous (self, table);
+  GRAPH_CHECK (self);
+  node = graph_new_node (self, ATL_OP_ROPE, x->n_dims, x->dim);
+  node->src[0] = x;
+  node->src[1] = table;
+  node->p.pairing = pairing;
+  node->p.n_rot = n_rot;
+  return node->dst;
+}
+
+AtlTensor *
+atl_store_rows (AtlGraph *self, AtlTensor *state, AtlTensor *x, AtlTensor *ids)
+{
+  AtlNode *node;
+  gint64 n, row;
+
+  GRAPH_CHECK (self);
+  n = atl_tensor_n_elems (ids);
+  row = atl_tensor_n_elems (state) / state->dim[0];
+  if (state->kind != ATL_TENSOR_STATE || ids->dtype != ATL_DTYPE_I32 ||
+      atl_tensor_n_elems (x) != n * row)
+    {
+      graph_fail_shape (self, "store-rows", x, "one row of the state per index");
+      return &self->dummy;
+    }
+  x = graph_as_rows (self, atl_reshape_to (self, x, n, row));
+  ids = atl_contiguous (self, ids);
+  GRAPH_CHECK (self);
+  node = g_new0 (AtlNode, 1);
+  node->op = ATL_OP_STORE_ROWS;
+  node->src[0] = x;
+  node->src[1] = ids;
+  node->src[2] = state;
+  node->dst = state;
+  g_ptr_array_add (self->nodes, node);
+  return state;
+}
+
+/* [T, H, D] -> [1, T, H, D] with an innermost stride of one. */
+static AtlTensor *
+attention_operand (AtlGraph *self, AtlTensor *t)
+{
+  AtlTensor *v;
+
+  GRAPH_CHECK (self);
+  if (t->n_dims < 3 || t->n_dims > 4)
+    {
+      graph_fail_shape (self, "attention", t, "[tokens, heads, head_dim], with a batch or without");
+      return &self->dummy;
+    }
+  if (t->dim[t->n_dims - 1] != 1 && t->stride[t->n_dims - 1] != 1)
+    t = atl_contiguous (self, t);
+  if (t->n_dims == 4)
+    return t;
+  v = graph_new_view (self, t);
+  v->n_dims = 4;
+  v->dim[0] = 1;
+  v->stride[0] = t->dim[0] * t->stride[0];
+  for (guint i = 0; i < 3; i++)
+    {
+      v->dim[i + 1] = t->dim[i];
+      v->stride[i + 1] = t->stride[i];
+    }
+  return v;
+}
+
+AtlTensor *
+atl_attention (AtlGraph *self,
+               AtlTensor *q,
+               AtlTensor *k,
+               AtlTensor *v,
+               AtlTensor *ranges,
+               AtlTensor *bias,
+               AtlTensor *sinks,
+               float scale,
+               float softcap)
+{
+  guint n_dims = q->n_dims;
+  AtlNode *node;
+
+  q = attention_operand (self, q);
+  k = attention_operand (self, k);
+  v = attention_operand (self, v);
+  GRAPH_CHECK (self);
+  if (k->dim[0] != q->dim[0] || v->dim[0] != q->dim[0] || k->dim[3] != q->dim[3] ||
+      k->dim[1] != v->dim[1] || k->dim[2] != v->dim[2] || q->dim[2] % k->dim[2] != 0)
+    {
+      graph_fail_shape (self, "attention", k, "keys and values that fit the queries");
+      return &self->dummy;
+    }
+  if (ranges != NULL)
+    {
+      gint64 n = atl_tensor_n_elems (ranges);
+      if (ranges->dtype != ATL_DTYPE_I32 || (n != 2 * q->dim[1] && n != 2 * q->dim[1] * q->dim[0]))
+        {
+          graph_fail_shape (self, "attention", ranges, "a start and an end per query");
+          return &self->dummy;
+        }
+      ranges = atl_contiguous (self, ranges);
+    }
+  if (bias != NULL)
+    {
+      if (bias->n_dims != 4 || (bias->dim[0] != 1 && bias->dim[0] != q->dim[0]) ||
+          (bias->dim[1] != 1 && bias->dim[1] != q->dim[2]) || bias->dim[2] != q->dim[1] ||
+          bias->dim[3] != k->dim[1])
+        {
+          graph_fail_shape (self, "attention", bias, "[batch or 1, heads or 1, queries, keys]");
+          return &self->dummy;
+        }
+      bias = atl_contiguous (self, bias);
+    }
+  if (!check_vector (self, "attention sinks", sinks, q->dim[2]))
+    return &self->dummy;
+  GRAPH_CHECK (self);
+
+  node = graph_new_node (self, ATL_OP_ATTENTION, 4,
+                         (gint64[]){ q->dim[0], q->dim[1], q->dim[2], v->dim[3] });
+  node->src[0] = q;
+  node->src[1] = k;
+  node->src[2] = v;
+  node->src[3] = ranges;
+  node->src[4] = bias;
+  node->src[5] = sinks;
+  node->p.scale = scale != 0.0f ? scale : 1.0f / sqrtf ((float) q->dim[3]);
+  node->p.softcap = softcap;
+  if (n_dims == 4)
+    return node->dst;
+  return atl_reshape (self, node->dst, 3, node->dst->dim + 1);
+}
+
+AtlTensor *
+atl_binary (AtlGraph *self, AtlBinary op, AtlTensor *a, AtlTensor *b)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims;
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  n_dims = MAX (a->n_dims, b->n_dims);
+  for (guint i = 0; i < n_dims; i++)
+    {
+      gint64 da = i < a->n_dims ? a->dim[a->n_dims - 1 - i] : 1;
+      gint64 db = i < b->n_dims ? b->dim[b->n_dims - 1 - i] : 1;
+
+      if (da != db && da != 1 && db != 1)
+        {
+          g_autofree char *other = atl_shape_to_string (a->n_dims, a->dim);
+          graph_fail_shape (self, "binary", b, other);
+          return &self->dummy;
+        }
+      dim[n_dims - 1 - i] = MAX (da, db);
+    }
+  node = graph_new_node (self, ATL_OP_BINARY, n_dims, dim);
+  node->src[0] = a;
+  node->src[1] = b;
+  node->p.binary = op;
+  return node->dst;
+}
+
+static AtlTensor *
+unary (AtlGraph *self, AtlAct act, AtlTensor *x, float a, float b)
+{
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  node = graph_new_node (self, ATL_OP_UNARY, x->n_dims, x->dim);
+  node->src[0] = x;
+  node->p.act = act;
+  node->p.a = a;
+  node->p.b = b;
+  return node->dst;
+}
+
+AtlTensor *
+atl_act (AtlGraph *self, AtlAct act, AtlTensor *x)
+{
+  return unary (self, act, x, 1.0f, 0.0f);
+}
+
+AtlTensor *
+atl_affine (AtlGraph *self, AtlTensor *x, float a, float b)
+{
+  return unary (self, ATL_ACT_NONE, x, a, b);
+}
+
+AtlTensor *
+atl_glu (AtlGraph *self, AtlTensor *x, AtlAct act, gboolean gate_second)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  if (x->dim[x->n_dims - 1] % 2 != 0)
+    {
+      graph_fail_shape (self, "glu", x, "an even width");
+      return &self->dummy;
+    }
+  x = graph_as_rows (self, x);
+  GRAPH_CHECK (self);
+  memcpy (dim, x->dim, sizeof dim);
+  dim[x->n_dims - 1] /= 2;
+  node = graph_new_node (self, ATL_OP_GLU, x->n_dims, dim);
+  node->src[0] = x;
+  node->p.act = act;
+  node->p.gate_second = gate_second;
+  return node->dst;
+}
+
+AtlTensor *
+atl_softmax (AtlGraph *self, AtlTensor *x)
+{
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  x = graph_as_rows (self, x);
+  GRAPH_CHECK (self);
+  node = graph_new_node (self, ATL_OP_SOFTMAX, x->n_dims, x->dim);
+  node->src[0] = x;
+  return node->dst;
+}
+
+AtlTensor *
+atl_concat (AtlGraph *self, guint axis, guint n, AtlTensor *const *parts)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  g_assert (n >= 1 && n <= ATL_NODE_MAX_SRC && axis < parts[0]->n_dims);
+  memcpy (dim, parts[0]->dim, sizeof dim);
+  for (guint i = 1; i < n; i++)
+    for (guint d = 0; d < parts[0]->n_dims; d++)
+      {
+        if (parts[i]->n_dims != parts[0]->n_dims || parts[i]->dtype != parts[0]->dtype ||
+            (d != axis && parts[i]->dim[d] != dim[d]))
+          {
+            g_autofree char *other = atl_shape_to_string (parts[0]->n_dims, parts[0]->dim);
+            graph_fail_shape (self, "concat", parts[i], other);
+            return &self->dummy;
+          }
+        if (d == axis)
+          dim[d] += parts[i]->dim[d];
+      }
+  node = graph_new_node (self, ATL_OP_CONCAT, parts[0]->n_dims, dim);
+  node->dst->dtype = parts[0]->dtype;
+  for (guint i = 0; i < n; i++)
+    node->src[i] = parts[i];
+  node->p.axis = axis;
+  return node->dst;
+}

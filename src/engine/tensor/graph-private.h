@@ -1,0 +1,27 @@
+/* What the files of the graph builder share. Not for anybody else. */
+#pragma once
+
+#include "engine/tensor/graph.h"
+
+struct _AtlGraph
+{
+  GPtrArray *tensors; /* (owned) AtlTensor */
+  GPtrArray *nodes;   /* (owned) AtlNode */
+  GHashTable *names;  /* char* (interned) -> AtlTensor, inputs and outputs */
+  GError *error;      /* (nullable) the first mistake */
+  AtlTensor dummy;    /* what calls return after a mistake */
+};
+
+/* A contiguous tensor of the given kind. */
+AtlTensor *graph_new_tensor (AtlGraph *self, AtlTensorKind kind, AtlDType dtype, guint n_dims, const gint64 *dim);
+/* A node with an f32 result of this shape; src are set by the caller. */
+AtlNode *graph_new_node (AtlGraph *self, AtlOp op, guint n_dims, const gint64 *dim);
+AtlTensor *graph_new_view (AtlGraph *self, AtlTensor *t);
+/* `t` as f32 rows with one row stride; inserts a copy where needed. */
+AtlTensor *graph_as_rows (AtlGraph *self, AtlTensor *t);
+/* Records "op: what (name: found, expected)". */
+void graph_fail_shape (AtlGraph *self, const char *op, const AtlTensor *t, const char *expected);
+/* The name of a weight or input, or "a computed value". */
+const char *graph_label (const AtlTensor *t);
+
+#define GRAPH_CHECK(self) G_STMT_START { if ((self)->error != NULL) return &(self)->dummy; } G_STMT_END

@@ -1,0 +1,54 @@
+/* What plan.c (placement, running) and plan-memory.c (lifetimes, arenas) share. */
+#pragma once
+
+#include "engine/tensor/plan.h"
+
+typedef enum { STEP_RUN, STEP_TRANSFER } StepKind;
+
+/* Either nodes [first, first + n) on one backend, or one value copied to another backend. */
+typedef struct {
+  StepKind kind;
+  AtlBackend *backend; /* RUN */
+  guint first, n;      /* RUN: in plan->nodes */
+  AtlTensor *from, *to; /* TRANSFER: whole base tensors */
+} PlanStep;
+
+/* One tensor that needs memory of the plan. */
+typedef struct {
+  AtlTensor *tensor;
+  guint backend;       /* index in plan->backends */
+  guint first, last;   /* steps in which it must be kept */
+  gsize size_bytes;
+  guint bucket;        /* which buffer of the backend's arena */
+  gsize offset;
+} PlanValue;
+
+typedef struct {
+  GArray *bucket_sizes; /* gsize */
+  GPtrArray *buffers;   /* AtlBuffer, after allocation */
+  gsize scratch_bytes;
+  AtlBuffer *scratch;
+} PlanArena;
+
+struct _AtlPlan
+{
+  AtlGraph *graph; /* (owned) */
+  AtlBackend *backends[ATL_MAX_BACKENDS];
+  guint n_backends;
+  GPtrArray *nodes;   /* AtlNode, borrowed from the graph, in order */
+  GPtrArray *mirrors; /* (owned) AtlTensor: copies of values on other backends, and views of them */
+  GArray *steps;      /* PlanStep */
+  GArray *values;     /* PlanValue */
+  PlanArena arena[ATL_MAX_BACKENDS];
+  guint n_fallback[ATL_N_OPS];
+  guint n_fallbacks;
+  guint8 *staging; /* (owned) host memory for transfers between two devices */
+  gsize staging_bytes;
+  gboolean allocated;
+};
+
+/* Index of a backend in the plan. */
+guint plan_backend_index (const AtlPlan *self, const AtlBackend *backend);
+gsize plan_tensor_bytes (const AtlTensor *t);
+/* Fills values and arenas from nodes and steps. */
+void plan_memory_layout (AtlPlan *self);
