@@ -53,6 +53,8 @@ typedef enum {
   ATL_DTYPE_NVFP4,
   ATL_DTYPE_Q1_0,
   ATL_DTYPE_Q2_0,
+  ATL_DTYPE_Q8_1, /* of activations; legal in files, unused by models */
+  ATL_DTYPE_Q8_K, /* likewise */
   ATL_N_DTYPES
 } AtlDType;
 

@@ -2,9 +2,9 @@
  *
  *   g_autoptr (AtlCheckpoint) cp = atl_checkpoint_open (maps, names, n_files, &error);
  *
- * One GGUF or all its shards; one safetensors file or all its shards, with the config.json and index
- * files that lie beside them. Anything else is refused in a sentence that says what it is and what
- * would work instead: pickles, archives, web pages, Git LFS pointers, unfinished downloads.
+ * One GGUF or all its shards; one safetensors file or all its shards, with the config.json and
+ * index files that lie beside them. Anything else is refused in a sentence that says what it is and
+ * what would work instead: pickles, archives, web pages, Git LFS pointers, unfinished downloads.
  *
  * Threading: any thread; the result is immutable.
  */
@@ -23,9 +23,7 @@ G_BEGIN_DECLS
  * files are left alone, as tokenizers read them.
  *
  * ATL_ERROR_BAD_FILE, ATL_ERROR_UNSUPPORTED, ATL_ERROR_NOT_FOUND as the readers say. */
-AtlCheckpoint *atl_checkpoint_open (AtlFileMap *const *maps,
-                                    const char *const *names,
-                                    guint n,
-                                    GError **error);
+AtlCheckpoint *
+atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
 
 G_END_DECLS

@@ -20,6 +20,10 @@ atl_dequant_q5_1 (const guint8 *src, float *dst, gsize n_blocks);
 void
 atl_dequant_q8_0 (const guint8 *src, float *dst, gsize n_blocks);
 void
+atl_dequant_q8_1 (const guint8 *src, float *dst, gsize n_blocks);
+void
+atl_dequant_q8_k (const guint8 *src, float *dst, gsize n_blocks);
+void
 atl_dequant_iq4_nl (const guint8 *src, float *dst, gsize n_blocks);
 void
 atl_dequant_mxfp4 (const guint8 *src, float *dst, gsize n_blocks);

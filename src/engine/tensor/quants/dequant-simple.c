@@ -98,6 +98,32 @@ atl_dequant_q8_0 (const guint8 *src, float *dst, gsize n_blocks)
     }
 }
 
+/* d:f16 | d times the sum of q:f16 | 32 signed bytes. x = d q. */
+void
+atl_dequant_q8_1 (const guint8 *src, float *dst, gsize n_blocks)
+{
+  for (; n_blocks > 0; n_blocks--, src += 36, dst += 32)
+    {
+      float d = atl_load_f16 (src);
+
+      for (guint i = 0; i < 32; i++)
+        dst[i] = (float) (gint8) src[4 + i] * d;
+    }
+}
+
+/* d:f32 | 256 signed bytes | 16 sums of sixteen q. x = d q. */
+void
+atl_dequant_q8_k (const guint8 *src, float *dst, gsize n_blocks)
+{
+  for (; n_blocks > 0; n_blocks--, src += 292, dst += 256)
+    {
+      float d = atl_f32_from_bits (atl_load_u32 (src));
+
+      for (guint i = 0; i < 256; i++)
+        dst[i] = (float) (gint8) src[4 + i] * d;
+    }
+}
+
 /* d:f16 | 16 bytes of nibbles. x = d table[q]. */
 void
 atl_dequant_iq4_nl (const guint8 *src, float *dst, gsize n_blocks)
