@@ -26,6 +26,9 @@ void atl_opencl_device_free (AtlOpenclDevice *self);
  * empty and *why (nullable out, caller frees) says so in words. (element-type AtlOpenclDevice*) */
 GPtrArray *atl_opencl_devices (char **why);
 
+/* The device to use by default: the best one without `why_not`; NULL if there is none. Borrowed. */
+AtlOpenclDevice *atl_opencl_device_choose (GPtrArray *devices);
+
 /* cache_dir: where compiled programs are kept (nullable: not kept). */
 AtlBackend *atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GError **error);
 
