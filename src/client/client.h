@@ -8,8 +8,9 @@
  *   job = atl_client_chat (client, model, "[{\"role\":\"user\",\"content\":\"Hi\"}]", &params);
  *
  * The engine starts with the first request. When it ends by itself, every pending call and job
- * fails with ATL_ERROR_ENGINE_GONE and words for the person; the next request starts another one
- * (after a pause that grows when it keeps failing) and loads the model again.
+ * fails with ATL_ERROR_ENGINE_GONE and words for the person, and another engine is started after a
+ * moment (one that keeps ending is started again by the next request only). Models come back when
+ * they are asked.
  *
  * Where the engine's program is: $ATELIER_ENGINE, else the build tree this library was built in,
  * else libexecdir.
@@ -38,7 +39,7 @@ typedef enum
   ATL_ENGINE_STARTING,
   ATL_ENGINE_READY,
   ATL_ENGINE_NOT_RESPONDING, /* silent for some seconds; ended and restarted soon */
-  ATL_ENGINE_LOST,           /* ended by itself or was ended; the next request restarts it */
+  ATL_ENGINE_LOST,           /* ended by itself or was ended; restarts in a moment */
 } AtlEngineState;
 
 #define ATL_TYPE_ENGINE_STATE (atl_engine_state_get_type ())

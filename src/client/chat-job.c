@@ -1,0 +1,341 @@
+/* One answer: waits for its model, asks, passes on what comes, and ends exactly once. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/client-private.h"
+
+#include <glib/gi18n.h>
+
+/* An engine gone wrong must not fill the window's memory. */
+#define MAX_TEXT_BYTES (64u << 20)
+
+struct _AtlChatJob
+{
+  GObject parent_instance;
+
+  AtlClient *client;
+  AtlModel *model;
+  AtlRequest request;
+  char *method;
+  char *text_in;
+  GVariant *params;
+  GCancellable *cancellable; /* of the load before it */
+  GString *text;
+  GString *thinking;
+  AtlChatStats *stats;
+  gboolean is_running;
+  gboolean is_stopping;
+};
+
+G_DEFINE_FINAL_TYPE (AtlChatJob, atl_chat_job, G_TYPE_OBJECT)
+
+enum
+{
+  LOADING,
+  PROGRESS,
+  TEXT,
+  FINISHED,
+  FAILED,
+  N_SIGNALS
+};
+static guint signals[N_SIGNALS];
+
+static void
+atl_chat_job_finalize (GObject *object)
+{
+  AtlChatJob *self = ATL_CHAT_JOB (object);
+
+  g_clear_object (&self->client);
+  g_clear_object (&self->model);
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->params, g_variant_unref);
+  g_clear_pointer (&self->stats, atl_chat_stats_unref);
+  g_string_free (self->text, TRUE);
+  g_string_free (self->thinking, TRUE);
+  g_free (self->method);
+  g_free (self->text_in);
+  G_OBJECT_CLASS (atl_chat_job_parent_class)->finalize (object);
+}
+
+static void
+atl_chat_job_class_init (AtlChatJobClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = atl_chat_job_finalize;
+
+  signals[LOADING] = g_signal_new ("loading", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                   NULL, G_TYPE_NONE, 2, G_TYPE_DOUBLE, G_TYPE_STRING);
+  signals[PROGRESS] = g_signal_new ("progress", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                    NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_UINT);
+  signals[TEXT] = g_signal_new ("text", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_BOOLEAN);
+  signals[FINISHED] = g_signal_new ("finished", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                    NULL, G_TYPE_NONE, 1, ATL_TYPE_CHAT_STATS);
+  signals[FAILED] = g_signal_new ("failed", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                  NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+}
+
+static void
+atl_chat_job_init (AtlChatJob *self)
+{
+  self->text = g_string_new (NULL);
+  self->thinking = g_string_new (NULL);
+  self->cancellable = g_cancellable_new ();
+  self->is_running = TRUE;
+}
+
+/* --- The end: the reference the job held on itself while running goes --- */
+
+static void
+job_finished (AtlChatJob *self, GVariant *stats)
+{
+  if (!self->is_running)
+    return;
+  self->is_running = FALSE;
+  atl_client_remove_request (self->client, &self->request);
+  self->stats = atl_chat_stats_new_from_variant (stats);
+  g_signal_emit (self, signals[FINISHED], 0, self->stats);
+  g_object_unref (self);
+}
+
+static void
+job_failed (AtlChatJob *self, const GError *error)
+{
+  if (!self->is_running)
+    return;
+  self->is_running = FALSE;
+  atl_client_remove_request (self->client, &self->request);
+  g_signal_emit (self, signals[FAILED], 0, error);
+  g_object_unref (self);
+}
+
+/* Stopped before the engine knew of it. */
+static void
+job_stopped (AtlChatJob *self)
+{
+  GVariantDict dict;
+  g_autoptr (GVariant) stats = NULL;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_STAT_STOP_REASON, "s", ATL_STOP_STOPPED);
+  stats = g_variant_ref_sink (g_variant_dict_end (&dict));
+  job_finished (self, stats);
+}
+
+static void
+job_gone (AtlRequest *request, const char *sentence)
+{
+  g_autoptr (GError) error = g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, sentence);
+
+  job_failed (request->owner, error);
+}
+
+/* --- The middle --- */
+
+static void
+take_text (AtlChatJob *self, const char *delta, gboolean is_thinking)
+{
+  GString *text = is_thinking ? self->thinking : self->text;
+
+  if (*delta == '\0')
+    return;
+  if (text->len + strlen (delta) > MAX_TEXT_BYTES)
+    {
+      atl_chat_job_stop (self);
+      return;
+    }
+  g_string_append (text, delta);
+  g_signal_emit (self, signals[TEXT], 0, delta, is_thinking);
+}
+
+static void
+job_signal (AtlRequest *request, const char *name, GVariant *params)
+{
+  g_autoptr (AtlChatJob) self = g_object_ref (request->owner);
+  const char *chars, *message;
+  guint id, n_done, n_total;
+  gboolean is_thinking;
+
+  if (g_str_equal (name, "Text") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(usb)")))
+    {
+      g_variant_get (params, "(u&sb)", &id, &chars, &is_thinking);
+      take_text (self, chars, is_thinking);
+    }
+  else if (g_str_equal (name, "Prefill") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uuu)")))
+    {
+      g_variant_get (params, "(uuu)", &id, &n_done, &n_total);
+      if (n_done <= n_total)
+        g_signal_emit (self, signals[PROGRESS], 0, n_done, n_total);
+    }
+  else if (g_str_equal (name, "Finished") &&
+           g_variant_is_of_type (params, G_VARIANT_TYPE ("(ua{sv})")))
+    {
+      g_autoptr (GVariant) stats = g_variant_get_child_value (params, 1);
+
+      job_finished (self, stats);
+    }
+  else if (g_str_equal (name, "Failed") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_variant_get (params, "(u&s&s)", &id, &chars, &message);
+      error = g_dbus_error_new_for_dbus_error (chars, message);
+      g_dbus_error_strip_remote_error (error);
+      job_failed (self, error);
+    }
+}
+
+/* --- The beginning --- */
+
+static void
+loading_cb (double fraction, const char *phase, gpointer user_data)
+{
+  AtlChatJob *self = user_data;
+
+  if (self->is_running)
+    g_signal_emit (self, signals[LOADING], 0, fraction, phase);
+}
+
+/* The engine accepted or refused; an engine that ended is told through job_gone(). */
+static void
+accepted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (AtlChatJob) self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply =
+      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
+
+  if (reply == NULL)
+    job_failed (self, error);
+}
+
+static void
+ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (AtlChatJob) self = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (!atl_client_ensure_model_finish (self->client, result, &error))
+    {
+      if (self->is_stopping && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        job_stopped (self);
+      else
+        job_failed (self, error);
+      return;
+    }
+  if (self->is_stopping)
+    {
+      job_stopped (self);
+      return;
+    }
+  self->request.owner = self;
+  self->request.model = self->model;
+  self->request.signal = job_signal;
+  self->request.gone = job_gone;
+  if (self->client->process == NULL)
+    {
+      job_gone (&self->request, self->client->sentence);
+      return;
+    }
+  atl_client_add_request (self->client, &self->request);
+  atl_engine_process_call (
+      self->client->process, self->method,
+      g_variant_new ("(uus@a{sv})", self->request.id, self->model->id, self->text_in, self->params),
+      "()", NULL, accepted_cb, g_object_ref (self));
+  g_clear_pointer (&self->text_in, g_free);
+}
+
+AtlChatJob *
+atl_chat_job_new (AtlClient *client,
+                  AtlModel *model,
+                  const char *method,
+                  const char *text,
+                  const AtlChatParams *params)
+{
+  AtlChatJob *self = g_object_new (ATL_TYPE_CHAT_JOB, NULL);
+  g_auto (AtlChatParams) own = { 0 };
+
+  if (params != NULL)
+    atl_chat_params_copy (&own, params);
+  else
+    {
+      atl_chat_params_init (&own);
+      /* A recommendation out of range is as good as none. */
+      atl_chat_params_apply (&own, atl_model_get_info (model)->recommended, NULL);
+    }
+  self->client = g_object_ref (client);
+  self->model = g_object_ref (model);
+  self->method = g_strdup (method);
+  self->text_in = g_utf8_make_valid (text, -1);
+  self->params = g_variant_ref_sink (atl_chat_params_to_variant (&own));
+  g_object_ref (self);
+  atl_client_ensure_model_async (client, model, FALSE, loading_cb, self, self->cancellable,
+                                 ensured_cb, g_object_ref (self));
+  return self;
+}
+
+AtlChatJob *
+atl_client_chat (AtlClient *self,
+                 AtlModel *model,
+                 const char *messages,
+                 const AtlChatParams *params)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && messages != NULL, NULL);
+  return atl_chat_job_new (self, model, "Chat", messages, params);
+}
+
+AtlChatJob *
+atl_client_complete (AtlClient *self,
+                     AtlModel *model,
+                     const char *prompt,
+                     const AtlChatParams *params)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && prompt != NULL, NULL);
+  return atl_chat_job_new (self, model, "Complete", prompt, params);
+}
+
+void
+atl_chat_job_stop (AtlChatJob *self)
+{
+  g_return_if_fail (ATL_IS_CHAT_JOB (self));
+  if (!self->is_running || self->is_stopping)
+    return;
+  self->is_stopping = TRUE;
+  if (self->request.id != 0)
+    atl_client_cancel_request (self->client, &self->request);
+  else
+    g_cancellable_cancel (self->cancellable);
+}
+
+gboolean
+atl_chat_job_is_running (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), FALSE);
+  return self->is_running;
+}
+
+const char *
+atl_chat_job_get_text (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  return self->text->str;
+}
+
+const char *
+atl_chat_job_get_thinking (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  return self->thinking->str;
+}
+
+AtlModel *
+atl_chat_job_get_model (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  return self->model;
+}
+
+const AtlChatStats *
+atl_chat_job_get_stats (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  return self->stats;
+}

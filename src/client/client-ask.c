@@ -1,0 +1,339 @@
+/* Questions with one answer: the ledger, what a file is, a count of tokens; and unloading. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/client-private.h"
+
+#include <glib/gi18n.h>
+
+/* --- Asking for the ledger --- */
+
+static void
+refreshed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlEngineProcess *process = ATL_ENGINE_PROCESS (source);
+  g_autoptr (GTask) task = user_data;
+  AtlClient *self = g_task_get_source_object (task);
+  g_autoptr (GVariant) dict = NULL;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply = atl_engine_process_call_finish (process, result, &error);
+
+  if (reply == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  dict = g_variant_get_child_value (reply, 0);
+  if (process == self->process)
+    atl_client_take_status (self, dict);
+  g_task_return_pointer (
+      task, atl_engine_status_new_from_variant (dict, atl_engine_process_get_facts (process)),
+      (GDestroyNotify) atl_engine_status_unref);
+}
+
+static void
+refresh_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlClient *self = ATL_CLIENT (source);
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+
+  if (!atl_client_start_finish (self, result, &error))
+    g_task_return_error (task, error);
+  else if (self->process == NULL)
+    g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", self->sentence);
+  else
+    atl_engine_process_call (self->process, "GetStatus", NULL, "(a{sv})", NULL, refreshed_cb,
+                             g_object_ref (task));
+}
+
+void
+atl_client_refresh_status_async (AtlClient *self,
+                                 GCancellable *cancellable,
+                                 GAsyncReadyCallback callback,
+                                 gpointer user_data)
+{
+  GTask *task;
+
+  g_return_if_fail (ATL_IS_CLIENT (self));
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_refresh_status_async);
+  atl_client_start_async (self, cancellable, refresh_started_cb, task);
+}
+
+AtlEngineStatus *
+atl_client_refresh_status_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* --- Inspecting --- */
+
+typedef struct
+{
+  AtlRequest request;
+  AtlOpenFiles *files;
+  AtlLoadOptions options;
+  char *kv_type;
+  char *device;
+  GSource *cancelled; /* (nullable) */
+} Inspect;
+
+static void
+inspect_free (gpointer data)
+{
+  Inspect *inspect = data;
+
+  g_clear_pointer (&inspect->files, atl_open_files_free);
+  g_free (inspect->kv_type);
+  g_free (inspect->device);
+  g_free (inspect);
+}
+
+static gboolean
+inspect_cancelled_cb (GCancellable *cancellable, gpointer user_data)
+{
+  GTask *task = user_data;
+  Inspect *inspect = g_task_get_task_data (task);
+
+  atl_client_cancel_request (g_task_get_source_object (task), &inspect->request);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+inspected_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  AtlClient *self = g_task_get_source_object (task);
+  Inspect *inspect = g_task_get_task_data (task);
+  g_autoptr (GVariant) dict = NULL;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply =
+      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
+
+  if (inspect->cancelled != NULL)
+    g_source_destroy (inspect->cancelled);
+  g_clear_pointer (&inspect->cancelled, g_source_unref);
+  atl_client_remove_request (self, &inspect->request);
+  if (reply == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  dict = g_variant_get_child_value (reply, 0);
+  g_task_return_pointer (task, atl_model_info_new_from_variant (dict),
+                         (GDestroyNotify) atl_model_info_unref);
+}
+
+static void
+inspect_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlClient *self = ATL_CLIENT (source);
+  g_autoptr (GTask) task = user_data;
+  Inspect *inspect = g_task_get_task_data (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  GError *error = NULL;
+
+  if (!atl_client_start_finish (self, result, &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  if (self->process == NULL)
+    {
+      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", self->sentence);
+      return;
+    }
+  atl_client_add_request (self, &inspect->request);
+  if (cancellable != NULL)
+    {
+      inspect->cancelled = g_cancellable_source_new (cancellable);
+      g_source_set_callback (inspect->cancelled, G_SOURCE_FUNC (inspect_cancelled_cb), task, NULL);
+      g_source_attach (inspect->cancelled, self->context);
+    }
+  atl_engine_process_call (
+      self->process, "Inspect",
+      atl_load_arguments (inspect->request.id, inspect->files, &inspect->options), "(a{sv})",
+      inspect->files->fds, inspected_cb, g_object_ref (task));
+  g_clear_pointer (&inspect->files, atl_open_files_free);
+}
+
+static void
+inspect_opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  GTask *task = user_data;
+  Inspect *inspect = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  inspect->files = atl_open_files_finish (result, &error);
+  if (inspect->files == NULL)
+    {
+      g_task_return_error (task, error);
+      g_object_unref (task);
+      return;
+    }
+  atl_client_start_async (g_task_get_source_object (task), g_task_get_cancellable (task),
+                          inspect_started_cb, task);
+}
+
+void
+atl_client_inspect_async (AtlClient *self,
+                          const char *const *paths,
+                          const AtlLoadOptions *options,
+                          GCancellable *cancellable,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data)
+{
+  static const AtlLoadOptions defaults = ATL_LOAD_OPTIONS_INIT;
+  Inspect *inspect;
+  GTask *task;
+
+  g_return_if_fail (ATL_IS_CLIENT (self) && paths != NULL);
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_inspect_async);
+  inspect = g_new0 (Inspect, 1);
+  inspect->options = options != NULL ? *options : defaults;
+  inspect->options.kv_type = inspect->kv_type = g_strdup (inspect->options.kv_type);
+  inspect->options.device = inspect->device = g_strdup (inspect->options.device);
+  g_task_set_task_data (task, inspect, inspect_free);
+  atl_open_files_async (paths, cancellable, inspect_opened_cb, task);
+}
+
+AtlModelInfo *
+atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* --- Unloading --- */
+
+static void
+unloaded_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply =
+      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
+
+  /* An engine that ended has freed the memory too. */
+  if (reply != NULL || g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE))
+    {
+      g_clear_error (&error);
+      g_task_return_boolean (task, TRUE);
+    }
+  else
+    g_task_return_error (task, error);
+}
+
+void
+atl_client_unload_async (AtlClient *self,
+                         AtlModel *model,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+  g_autoptr (GTask) task = NULL;
+  guint id;
+
+  g_return_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model));
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_unload_async);
+  id = model->id;
+  if (id == 0 || self->process == NULL)
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  atl_client_set_model_loaded (self, model, 0, NULL);
+  atl_engine_process_call (self->process, "UnloadModel", g_variant_new ("(u)", id), "()", NULL,
+                           unloaded_cb, g_steal_pointer (&task));
+}
+
+gboolean
+atl_client_unload_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* --- Counting tokens --- */
+
+typedef struct
+{
+  AtlModel *model;
+  char *text;
+  gboolean is_messages;
+} Count;
+
+static void
+count_free (gpointer data)
+{
+  Count *count = data;
+
+  g_object_unref (count->model);
+  g_free (count->text);
+  g_free (count);
+}
+
+static void
+counted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply =
+      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
+  guint n_tokens;
+
+  if (reply == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  g_variant_get (reply, "(u)", &n_tokens);
+  g_task_return_int (task, MIN (n_tokens, (guint) G_MAXINT));
+}
+
+static void
+count_ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlClient *self = ATL_CLIENT (source);
+  g_autoptr (GTask) task = user_data;
+  Count *count = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  if (!atl_client_ensure_model_finish (self, result, &error))
+    g_task_return_error (task, error);
+  else
+    atl_engine_process_call (
+        self->process, "CountTokens",
+        g_variant_new ("(usb)", count->model->id, count->text, count->is_messages), "(u)", NULL,
+        counted_cb, g_object_ref (task));
+}
+
+void
+atl_client_count_tokens_async (AtlClient *self,
+                               AtlModel *model,
+                               const char *text,
+                               gboolean is_messages,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data)
+{
+  Count *count;
+  GTask *task;
+
+  g_return_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && text != NULL);
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_count_tokens_async);
+  count = g_new0 (Count, 1);
+  count->model = g_object_ref (model);
+  count->text = g_utf8_make_valid (text, -1);
+  count->is_messages = is_messages;
+  g_task_set_task_data (task, count, count_free);
+  atl_client_ensure_model_async (self, model, FALSE, NULL, NULL, cancellable, count_ensured_cb,
+                                 task);
+}
+
+gint64
+atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_int (G_TASK (result), error);
+}

@@ -1,0 +1,130 @@
+/* What the files of client/ share: requests in flight and the fields of the client and its handles.
+ *
+ * A request is in flight from the moment it is registered until its owner removes it. When the
+ * engine ends, the first request in flight that computes with a model is blamed, then every
+ * request's gone() is called; a request that waits for a method's reply gets the error there.
+ */
+#pragma once
+
+#include "client/client.h"
+#include "client/engine-process.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlRequest AtlRequest;
+
+struct _AtlRequest
+{
+  guint id;
+  AtlModel *model;  /* (nullable) borrowed: blamed when the engine dies */
+  const char *key;  /* (nullable) borrowed: blamed when there is no handle yet */
+  guint stop_timer; /* runs from the cancel to the kill */
+  gpointer owner;
+  /* A signal with this request's number; (nullable). */
+  void (*signal) (AtlRequest *request, const char *name, GVariant *params);
+  /* The engine ended; (nullable). */
+  void (*gone) (AtlRequest *request, const char *sentence);
+};
+
+struct _AtlClient
+{
+  GObject parent_instance;
+
+  GMainContext *context;
+  AtlEngineProcess *process; /* (nullable) */
+  AtlEngineState state;
+  char *sentence;
+  AtlEngineStatus *status; /* (nullable) */
+  gboolean is_starting;
+  GCancellable *start_cancellable;
+  GQueue waiting; /* (element-type GTask) for the start */
+  guint restart_timer;
+  guint n_failures; /* runs in a row that ended soon */
+  gint64 started_at;
+  guint status_timer;
+  gboolean is_disposed;
+
+  GHashTable *loaded;   /* AtlModel (owned) that the running engine has */
+  GHashTable *requests; /* id -> AtlRequest, borrowed */
+  guint next_request;
+  GHashTable *crashes; /* key -> count */
+};
+
+struct _AtlModel
+{
+  GObject parent_instance;
+
+  char **paths;
+  char *kv_type;
+  char *device;
+  AtlLoadOptions options; /* its strings are the two above */
+  AtlModelInfo *info;
+  guint id;         /* number in the running engine; 0: not loaded */
+  GQueue reloading; /* (element-type GTask) waiting for the load under way; the head does it */
+};
+
+/* client.c */
+void
+atl_client_add_request (AtlClient *self, AtlRequest *request);
+void
+atl_client_remove_request (AtlClient *self, AtlRequest *request);
+/* Asks the engine to end a request; ends the engine when it does not obey. */
+void
+atl_client_cancel_request (AtlClient *self, AtlRequest *request);
+/* The ledger as the engine told it; NULL when there is none. */
+void
+atl_client_take_status (AtlClient *self, GVariant *dict);
+/* Notes that `model` is number `id` in the running engine, or (id 0) that it no longer is. */
+void
+atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info);
+
+/* model.c */
+AtlModel *
+atl_model_new (const char *const *paths, const AtlLoadOptions *options);
+void
+atl_model_set_loaded (AtlModel *self, guint id, AtlModelInfo *info);
+
+/* client-load.c */
+typedef struct
+{
+  GPtrArray *names;
+  GUnixFDList *fds;
+} AtlOpenFiles;
+void
+atl_open_files_free (AtlOpenFiles *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOpenFiles, atl_open_files_free)
+/* Opens on a worker thread. */
+void
+atl_open_files_async (const char *const *paths,
+                      GCancellable *cancellable,
+                      GAsyncReadyCallback callback,
+                      gpointer user_data);
+AtlOpenFiles *
+atl_open_files_finish (GAsyncResult *result, GError **error);
+/* The arguments "(ua(sh)a{sv})" of Inspect and LoadModel, floating. */
+GVariant *
+atl_load_arguments (guint request, const AtlOpenFiles *files, const AtlLoadOptions *options);
+
+/* Makes sure that the handle's model is in the running engine. `insist` loads a model
+ * that crashed before. */
+void
+atl_client_ensure_model_async (AtlClient *self,
+                               AtlModel *model,
+                               gboolean insist,
+                               AtlProgressFunc progress,
+                               gpointer progress_data,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data);
+gboolean
+atl_client_ensure_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* chat-job.c */
+AtlChatJob *
+atl_chat_job_new (AtlClient *client,
+                  AtlModel *model,
+                  const char *method,
+                  const char *text,
+                  const AtlChatParams *params);
+
+G_END_DECLS

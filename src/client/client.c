@@ -1,0 +1,585 @@
+/* The client object: one engine at a time, its state in words, and the requests it has in flight.
+ */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/client-private.h"
+
+#include <glib/gi18n.h>
+
+/* An engine that ended sooner than this after its start counts as a failed start. */
+#define SHORT_LIFE_US (10 * G_USEC_PER_SEC)
+#define MAX_FAILURES 3u
+#define RESTART_DELAY_MS 300u
+#define STATUS_INTERVAL_S 2u
+/* From asking a request to end until the engine is ended instead. */
+#define STOP_PATIENCE_S 10u
+
+G_DEFINE_FINAL_TYPE (AtlClient, atl_client, G_TYPE_OBJECT)
+
+enum
+{
+  PROP_0,
+  PROP_STATE,
+  PROP_SENTENCE,
+  PROP_STATUS,
+  N_PROPS
+};
+static GParamSpec *props[N_PROPS];
+
+enum
+{
+  ENGINE_LOST,
+  MODEL_CRASHED,
+  N_SIGNALS
+};
+static guint signals[N_SIGNALS];
+
+static void
+begin_start (AtlClient *self);
+
+GType
+atl_engine_state_get_type (void)
+{
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    {
+      static const GEnumValue values[] = {
+        { ATL_ENGINE_STOPPED, "ATL_ENGINE_STOPPED", "stopped" },
+        { ATL_ENGINE_STARTING, "ATL_ENGINE_STARTING", "starting" },
+        { ATL_ENGINE_READY, "ATL_ENGINE_READY", "ready" },
+        { ATL_ENGINE_NOT_RESPONDING, "ATL_ENGINE_NOT_RESPONDING", "not-responding" },
+        { ATL_ENGINE_LOST, "ATL_ENGINE_LOST", "lost" },
+        { 0, NULL, NULL },
+      };
+
+      g_once_init_leave (&type, g_enum_register_static ("AtlEngineState", values));
+    }
+  return type;
+}
+
+static void
+set_state (AtlClient *self, AtlEngineState state, const char *sentence)
+{
+  gboolean changed = self->state != state;
+
+  self->state = state;
+  if (g_strcmp0 (self->sentence, sentence) != 0)
+    {
+      g_free (self->sentence);
+      self->sentence = g_strdup (sentence);
+      g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SENTENCE]);
+    }
+  if (changed)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+}
+
+/* --- Status --- */
+
+void
+atl_client_take_status (AtlClient *self, GVariant *dict)
+{
+  AtlEngineStatus *status = NULL;
+
+  if (dict != NULL)
+    status =
+        atl_engine_status_new_from_variant (dict, atl_engine_process_get_facts (self->process));
+  g_clear_pointer (&self->status, atl_engine_status_unref);
+  self->status = status;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATUS]);
+}
+
+static gboolean
+status_timer_cb (gpointer user_data)
+{
+  AtlClient *self = user_data;
+  guint notify = g_signal_lookup ("notify", G_TYPE_OBJECT);
+
+  if (g_signal_has_handler_pending (self, notify, g_quark_from_static_string ("status"), FALSE))
+    atl_client_refresh_status_async (self, NULL, NULL, NULL);
+  return G_SOURCE_CONTINUE;
+}
+
+static guint
+add_timer_ms (AtlClient *self, guint interval_ms, GSourceFunc func, gpointer data)
+{
+  g_autoptr (GSource) source = g_timeout_source_new (interval_ms);
+
+  g_source_set_callback (source, func, data, NULL);
+  return g_source_attach (source, self->context);
+}
+
+static void
+remove_timer (AtlClient *self, guint *id)
+{
+  GSource *source = *id != 0 ? g_main_context_find_source_by_id (self->context, *id) : NULL;
+
+  if (source != NULL)
+    g_source_destroy (source);
+  *id = 0;
+}
+
+/* --- Requests --- */
+
+void
+atl_client_add_request (AtlClient *self, AtlRequest *request)
+{
+  do
+    request->id = ++self->next_request;
+  while (request->id == 0 ||
+         g_hash_table_contains (self->requests, GUINT_TO_POINTER (request->id)));
+  g_hash_table_insert (self->requests, GUINT_TO_POINTER (request->id), request);
+}
+
+void
+atl_client_remove_request (AtlClient *self, AtlRequest *request)
+{
+  remove_timer (self, &request->stop_timer);
+  if (request->id != 0)
+    g_hash_table_remove (self->requests, GUINT_TO_POINTER (request->id));
+  request->id = 0;
+}
+
+typedef struct
+{
+  AtlClient *client;
+  guint request;
+} StopTimer;
+
+static gboolean
+stop_timer_cb (gpointer user_data)
+{
+  StopTimer *timer = user_data;
+  AtlRequest *request =
+      g_hash_table_lookup (timer->client->requests, GUINT_TO_POINTER (timer->request));
+
+  if (request != NULL)
+    {
+      request->stop_timer = 0;
+      if (timer->client->process != NULL)
+        atl_engine_process_kill (timer->client->process,
+                                 _ ("The engine did not stop when asked and was ended. "
+                                    "Your text so far is kept."));
+    }
+  return G_SOURCE_REMOVE;
+}
+
+void
+atl_client_cancel_request (AtlClient *self, AtlRequest *request)
+{
+  g_autoptr (GSource) source = NULL;
+  StopTimer *timer;
+
+  if (self->process == NULL || request->id == 0 || request->stop_timer != 0)
+    return;
+  atl_engine_process_send (self->process, "Cancel", g_variant_new ("(u)", request->id));
+  timer = g_new0 (StopTimer, 1);
+  timer->client = self;
+  timer->request = request->id;
+  source = g_timeout_source_new_seconds (STOP_PATIENCE_S);
+  g_source_set_callback (source, stop_timer_cb, timer, g_free);
+  request->stop_timer = g_source_attach (source, self->context);
+}
+
+/* --- The end of an engine --- */
+
+static int
+compare_requests (gconstpointer a, gconstpointer b)
+{
+  guint x = (*(AtlRequest *const *) a)->id, y = (*(AtlRequest *const *) b)->id;
+
+  return x < y ? -1 : x > y;
+}
+
+/* In the order they were made: the engine computes them in this order. */
+static GPtrArray *
+requests_in_order (AtlClient *self)
+{
+  GPtrArray *list = g_ptr_array_new ();
+  GHashTableIter iter;
+  gpointer request;
+
+  g_hash_table_iter_init (&iter, self->requests);
+  while (g_hash_table_iter_next (&iter, NULL, &request))
+    g_ptr_array_add (list, request);
+  g_ptr_array_sort (list, compare_requests);
+  return list;
+}
+
+static void
+blame (AtlClient *self)
+{
+  g_autoptr (GPtrArray) list = requests_in_order (self);
+
+  for (guint i = 0; i < list->len; i++)
+    {
+      AtlRequest *request = g_ptr_array_index (list, i);
+      guint count;
+
+      if (request->model == NULL)
+        continue;
+      count = atl_client_get_crash_count (self, atl_model_get_key (request->model)) + 1;
+      atl_client_set_crash_count (self, atl_model_get_key (request->model), count);
+      g_signal_emit (self, signals[MODEL_CRASHED], 0, request->model, count);
+      return;
+    }
+}
+
+/* Forgets the process; everything in flight ends with `sentence`. */
+static void
+drop_process (AtlClient *self, AtlEngineState state, const char *sentence)
+{
+  g_autoptr (AtlEngineProcess) process = g_steal_pointer (&self->process);
+  g_autoptr (GHashTable) loaded = NULL;
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint));
+  g_autoptr (GPtrArray) list = requests_in_order (self);
+  GHashTableIter iter;
+  gpointer model;
+
+  if (process != NULL)
+    g_signal_handlers_disconnect_by_data (process, self);
+  remove_timer (self, &self->status_timer);
+  loaded = g_steal_pointer (&self->loaded);
+  self->loaded = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+  g_hash_table_iter_init (&iter, loaded);
+  while (g_hash_table_iter_next (&iter, &model, NULL))
+    atl_model_set_loaded (model, 0, NULL);
+
+  /* A handler may end other requests: look each one up again. */
+  for (guint i = 0; i < list->len; i++)
+    g_array_append_val (ids, ((AtlRequest *) g_ptr_array_index (list, i))->id);
+  for (guint i = 0; i < ids->len; i++)
+    {
+      AtlRequest *request =
+          g_hash_table_lookup (self->requests, GUINT_TO_POINTER (g_array_index (ids, guint, i)));
+
+      if (request != NULL)
+        {
+          remove_timer (self, &request->stop_timer);
+          if (request->gone != NULL)
+            request->gone (request, sentence);
+        }
+    }
+  atl_client_take_status (self, NULL);
+  set_state (self, state, sentence);
+}
+
+static gboolean
+restart_cb (gpointer user_data)
+{
+  AtlClient *self = user_data;
+
+  self->restart_timer = 0;
+  begin_start (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+gone_cb (AtlEngineProcess *process, const char *sentence, AtlClient *self)
+{
+  g_object_ref (self);
+  if (g_get_monotonic_time () - self->started_at < SHORT_LIFE_US)
+    self->n_failures++;
+  else
+    self->n_failures = 1;
+  blame (self);
+  drop_process (self, ATL_ENGINE_LOST, sentence);
+  g_signal_emit (self, signals[ENGINE_LOST], 0, sentence);
+  /* Unless a handler above asked for something and thereby started it. */
+  if (!self->is_disposed && self->process == NULL && !self->is_starting &&
+      self->n_failures <= MAX_FAILURES)
+    {
+      self->is_starting = TRUE;
+      self->restart_timer = add_timer_ms (self, RESTART_DELAY_MS, restart_cb, self);
+    }
+  g_object_unref (self);
+}
+
+static void
+pulse_cb (AtlEngineProcess *process, gint pulse, AtlClient *self)
+{
+  if (pulse == ATL_PULSE_SILENT)
+    set_state (self, ATL_ENGINE_NOT_RESPONDING, _ ("The engine does not respond."));
+  else
+    set_state (self, ATL_ENGINE_READY, _ ("Ready"));
+}
+
+static void
+signal_cb (AtlEngineProcess *process, const char *name, GVariant *params, AtlClient *self)
+{
+  g_autoptr (GVariant) number = NULL;
+  AtlRequest *request;
+
+  if (g_str_equal (name, "StatusChanged"))
+    {
+      g_autoptr (GVariant) dict = NULL;
+
+      if (g_variant_is_of_type (params, G_VARIANT_TYPE ("(a{sv})")))
+        {
+          dict = g_variant_get_child_value (params, 0);
+          atl_client_take_status (self, dict);
+        }
+      return;
+    }
+  if (!g_variant_is_of_type (params, G_VARIANT_TYPE_TUPLE) || g_variant_n_children (params) == 0)
+    return;
+  number = g_variant_get_child_value (params, 0);
+  if (!g_variant_is_of_type (number, G_VARIANT_TYPE_UINT32))
+    return;
+  request = g_hash_table_lookup (self->requests, GUINT_TO_POINTER (g_variant_get_uint32 (number)));
+  if (request != NULL && request->signal != NULL)
+    request->signal (request, name, params);
+}
+
+/* --- The start of an engine --- */
+
+static void
+finish_waiting (AtlClient *self, const GError *error)
+{
+  GQueue waiting = self->waiting;
+  GTask *task;
+
+  g_queue_init (&self->waiting);
+  while ((task = g_queue_pop_head (&waiting)) != NULL)
+    {
+      if (error != NULL)
+        g_task_return_error (task, g_error_copy (error));
+      else
+        g_task_return_boolean (task, TRUE);
+      g_object_unref (task);
+    }
+}
+
+static void
+started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (AtlClient) self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlEngineProcess) process = atl_engine_process_start_finish (result, &error);
+
+  g_clear_object (&self->start_cancellable);
+  self->is_starting = FALSE;
+  self->started_at = g_get_monotonic_time ();
+  if (process == NULL)
+    {
+      if (self->is_disposed || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        {
+          finish_waiting (self, error);
+          return;
+        }
+      self->n_failures++;
+      set_state (self, ATL_ENGINE_LOST, error->message);
+      finish_waiting (self, error);
+      return;
+    }
+  self->process = g_steal_pointer (&process);
+  g_signal_connect (self->process, "gone", G_CALLBACK (gone_cb), self);
+  g_signal_connect (self->process, "pulse", G_CALLBACK (pulse_cb), self);
+  g_signal_connect (self->process, "signal", G_CALLBACK (signal_cb), self);
+  self->status_timer = add_timer_ms (self, STATUS_INTERVAL_S * 1000, status_timer_cb, self);
+  set_state (self, ATL_ENGINE_READY, _ ("Ready"));
+  atl_client_refresh_status_async (self, NULL, NULL, NULL);
+  finish_waiting (self, NULL);
+}
+
+static void
+begin_start (AtlClient *self)
+{
+  self->is_starting = TRUE;
+  self->start_cancellable = g_cancellable_new ();
+  set_state (self, ATL_ENGINE_STARTING, _ ("The engine is starting."));
+  g_main_context_push_thread_default (self->context);
+  atl_engine_process_start_async (self->start_cancellable, started_cb, g_object_ref (self));
+  g_main_context_pop_thread_default (self->context);
+}
+
+void
+atl_client_start_async (AtlClient *self,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer user_data)
+{
+  g_autoptr (GTask) task = NULL;
+
+  g_return_if_fail (ATL_IS_CLIENT (self));
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_start_async);
+  if (self->process != NULL)
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  g_queue_push_tail (&self->waiting, g_steal_pointer (&task));
+  if (!self->is_starting)
+    begin_start (self);
+}
+
+gboolean
+atl_client_start_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+void
+atl_client_stop (AtlClient *self)
+{
+  g_return_if_fail (ATL_IS_CLIENT (self));
+
+  if (self->restart_timer != 0)
+    {
+      g_autoptr (GError) stopped =
+          g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, _ ("The engine was stopped."));
+
+      remove_timer (self, &self->restart_timer);
+      self->is_starting = FALSE;
+      finish_waiting (self, stopped);
+    }
+  if (self->start_cancellable != NULL)
+    g_cancellable_cancel (self->start_cancellable);
+  if (self->process != NULL)
+    atl_engine_process_kill (self->process, _ ("The engine was stopped."));
+  drop_process (self, ATL_ENGINE_STOPPED, _ ("The engine was stopped."));
+}
+
+/* --- Object --- */
+
+static void
+atl_client_dispose (GObject *object)
+{
+  AtlClient *self = ATL_CLIENT (object);
+
+  self->is_disposed = TRUE;
+  atl_client_stop (self);
+  G_OBJECT_CLASS (atl_client_parent_class)->dispose (object);
+}
+
+static void
+atl_client_finalize (GObject *object)
+{
+  AtlClient *self = ATL_CLIENT (object);
+
+  g_free (self->sentence);
+  g_clear_pointer (&self->status, atl_engine_status_unref);
+  g_hash_table_unref (self->loaded);
+  g_hash_table_unref (self->requests);
+  g_hash_table_unref (self->crashes);
+  g_main_context_unref (self->context);
+  G_OBJECT_CLASS (atl_client_parent_class)->finalize (object);
+}
+
+static void
+atl_client_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  AtlClient *self = ATL_CLIENT (object);
+
+  switch (id)
+    {
+    case PROP_STATE:
+      g_value_set_enum (value, self->state);
+      break;
+    case PROP_SENTENCE:
+      g_value_set_string (value, self->sentence);
+      break;
+    case PROP_STATUS:
+      g_value_set_boxed (value, self->status);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    }
+}
+
+static void
+atl_client_class_init (AtlClientClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->dispose = atl_client_dispose;
+  object_class->finalize = atl_client_finalize;
+  object_class->get_property = atl_client_get_property;
+
+  props[PROP_STATE] =
+      g_param_spec_enum ("state", NULL, NULL, ATL_TYPE_ENGINE_STATE, ATL_ENGINE_STOPPED,
+                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_SENTENCE] =
+      g_param_spec_string ("sentence", NULL, NULL, NULL, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  props[PROP_STATUS] = g_param_spec_boxed ("status", NULL, NULL, ATL_TYPE_ENGINE_STATUS,
+                                           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, N_PROPS, props);
+
+  signals[ENGINE_LOST] = g_signal_new ("engine-lost", ATL_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL,
+                                       NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[MODEL_CRASHED] =
+      g_signal_new ("model-crashed", ATL_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 2, ATL_TYPE_MODEL, G_TYPE_UINT);
+}
+
+static void
+atl_client_init (AtlClient *self)
+{
+  self->context = g_main_context_ref_thread_default ();
+  self->sentence = g_strdup (_ ("The engine is not running."));
+  self->loaded = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+  self->requests = g_hash_table_new (NULL, NULL);
+  self->crashes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_queue_init (&self->waiting);
+}
+
+AtlClient *
+atl_client_new (void)
+{
+  return g_object_new (ATL_TYPE_CLIENT, NULL);
+}
+
+AtlEngineState
+atl_client_get_state (AtlClient *self)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self), ATL_ENGINE_STOPPED);
+  return self->state;
+}
+
+const char *
+atl_client_get_sentence (AtlClient *self)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self), NULL);
+  return self->sentence;
+}
+
+AtlEngineStatus *
+atl_client_get_status (AtlClient *self)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self), NULL);
+  return self->status;
+}
+
+GPid
+atl_client_get_pid (AtlClient *self)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self), 0);
+  return self->process != NULL ? atl_engine_process_get_pid (self->process) : 0;
+}
+
+guint
+atl_client_get_crash_count (AtlClient *self, const char *key)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && key != NULL, 0);
+  return GPOINTER_TO_UINT (g_hash_table_lookup (self->crashes, key));
+}
+
+void
+atl_client_set_crash_count (AtlClient *self, const char *key, guint count)
+{
+  g_return_if_fail (ATL_IS_CLIENT (self) && key != NULL);
+  g_hash_table_insert (self->crashes, g_strdup (key), GUINT_TO_POINTER (count));
+}
+
+void
+atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info)
+{
+  g_object_ref (model);
+  if (id != 0)
+    g_hash_table_add (self->loaded, g_object_ref (model));
+  else
+    g_hash_table_remove (self->loaded, model);
+  atl_model_set_loaded (model, id, info);
+  g_object_unref (model);
+}

@@ -1,0 +1,204 @@
+/* From an untrusted engine's dictionaries to plain data. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/model-info.h"
+
+#include "protocol/protocol.h"
+
+/* More parts or devices than this are not shown. */
+#define MAX_ROWS 64u
+
+G_DEFINE_BOXED_TYPE (AtlModelInfo, atl_model_info, atl_model_info_ref, atl_model_info_unref)
+G_DEFINE_BOXED_TYPE (AtlEngineStatus,
+                     atl_engine_status,
+                     atl_engine_status_ref,
+                     atl_engine_status_unref)
+G_DEFINE_BOXED_TYPE (AtlChatStats, atl_chat_stats, atl_chat_stats_ref, atl_chat_stats_unref)
+
+AtlModelInfo *
+atl_model_info_new_from_variant (GVariant *dict)
+{
+  AtlModelInfo *self = g_atomic_rc_box_new0 (AtlModelInfo);
+
+  self->name = atl_dict_string (dict, ATL_INFO_NAME, "");
+  if (*self->name == '\0')
+    {
+      g_free (self->name);
+      self->name = g_strdup ("model");
+    }
+  self->architecture = atl_dict_string (dict, ATL_INFO_ARCHITECTURE, "");
+  self->quant = atl_dict_string (dict, ATL_INFO_QUANT, "");
+  self->licence = atl_dict_string (dict, ATL_INFO_LICENCE, "");
+  self->n_params = atl_dict_uint64 (dict, ATL_INFO_N_PARAMS, 0);
+  self->size_bytes = atl_dict_uint64 (dict, ATL_INFO_SIZE_BYTES, 0);
+  self->weight_bytes = atl_dict_uint64 (dict, ATL_INFO_WEIGHT_BYTES, 0);
+  self->kv_bytes = atl_dict_uint64 (dict, ATL_INFO_KV_BYTES, 0);
+  self->scratch_bytes = atl_dict_uint64 (dict, ATL_INFO_SCRATCH_BYTES, 0);
+  self->needed_bytes = atl_dict_uint64 (dict, ATL_INFO_NEEDED_BYTES, 0);
+  self->free_bytes = atl_dict_uint64 (dict, ATL_INFO_FREE_BYTES, 0);
+  self->can_run = atl_dict_bool (dict, ATL_INFO_CAN_RUN, FALSE);
+  self->fits = atl_dict_bool (dict, ATL_INFO_FITS, FALSE);
+  self->fit_words = atl_dict_string (dict, ATL_INFO_FIT_WORDS, "");
+  self->n_ctx = atl_dict_uint (dict, ATL_INFO_N_CTX, 0);
+  self->n_ctx_train = atl_dict_uint (dict, ATL_INFO_N_CTX_TRAIN, 0);
+  self->notice = atl_dict_string (dict, ATL_INFO_NOTICE, "");
+  self->runs_on = atl_dict_string (dict, ATL_INFO_RUNS_ON, "");
+  self->has_template = atl_dict_bool (dict, ATL_INFO_HAS_TEMPLATE, FALSE);
+  self->has_system = atl_dict_bool (dict, ATL_INFO_HAS_SYSTEM, FALSE);
+  self->has_tools = atl_dict_bool (dict, ATL_INFO_HAS_TOOLS, FALSE);
+  self->has_thinking = atl_dict_bool (dict, ATL_INFO_HAS_THINKING, FALSE);
+  self->has_vision = atl_dict_bool (dict, ATL_INFO_HAS_VISION, FALSE);
+  self->is_toy = atl_dict_bool (dict, ATL_INFO_IS_TOY, FALSE);
+  self->recommended = atl_dict_lookup (dict, ATL_INFO_RECOMMENDED, "a{sv}");
+  if (self->recommended == NULL)
+    self->recommended = g_variant_ref_sink (g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0));
+  return self;
+}
+
+AtlModelInfo *
+atl_model_info_ref (AtlModelInfo *self)
+{
+  return g_atomic_rc_box_acquire (self);
+}
+
+static void
+model_info_clear (gpointer data)
+{
+  AtlModelInfo *self = data;
+
+  g_free (self->name);
+  g_free (self->architecture);
+  g_free (self->quant);
+  g_free (self->licence);
+  g_free (self->fit_words);
+  g_free (self->notice);
+  g_free (self->runs_on);
+  g_variant_unref (self->recommended);
+}
+
+void
+atl_model_info_unref (AtlModelInfo *self)
+{
+  if (self != NULL)
+    g_atomic_rc_box_release_full (self, model_info_clear);
+}
+
+static guint
+count_rows (GVariant *rows)
+{
+  return rows != NULL ? (guint) MIN (g_variant_n_children (rows), MAX_ROWS) : 0;
+}
+
+AtlEngineStatus *
+atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts)
+{
+  AtlEngineStatus *self = g_atomic_rc_box_new0 (AtlEngineStatus);
+  g_autoptr (GVariant) parts = atl_dict_lookup (dict, ATL_STATUS_PARTS, "aa{sv}");
+  g_autoptr (GVariant) devices = atl_dict_lookup (dict, ATL_STATUS_DEVICES, "aa{sv}");
+
+  self->ram_total = atl_dict_uint64 (dict, ATL_STATUS_RAM_TOTAL, 0);
+  self->ram_free = atl_dict_uint64 (dict, ATL_STATUS_RAM_FREE, 0);
+  self->vram_total = atl_dict_uint64 (dict, ATL_STATUS_VRAM_TOTAL, 0);
+  self->vram_free = atl_dict_uint64 (dict, ATL_STATUS_VRAM_FREE, 0);
+  self->sandbox = atl_dict_string (facts, ATL_FACT_SANDBOX, "");
+  self->sandbox_is_full = atl_dict_bool (facts, ATL_FACT_SANDBOX_FULL, FALSE);
+
+  self->n_parts = count_rows (parts);
+  self->parts = g_new0 (AtlLedgerPart, self->n_parts);
+  for (guint i = 0; i < self->n_parts; i++)
+    {
+      g_autoptr (GVariant) row = g_variant_get_child_value (parts, i);
+
+      self->parts[i].name = atl_dict_string (row, ATL_PART_NAME, "");
+      self->parts[i].ram_bytes = atl_dict_uint64 (row, ATL_PART_RAM, 0);
+      self->parts[i].vram_bytes = atl_dict_uint64 (row, ATL_PART_VRAM, 0);
+      self->parts[i].is_busy = atl_dict_bool (row, ATL_PART_BUSY, FALSE);
+    }
+  self->n_devices = count_rows (devices);
+  self->devices = g_new0 (AtlDeviceInfo, self->n_devices);
+  for (guint i = 0; i < self->n_devices; i++)
+    {
+      g_autoptr (GVariant) row = g_variant_get_child_value (devices, i);
+
+      self->devices[i].type = atl_dict_string (row, ATL_DEVICE_TYPE, "");
+      self->devices[i].name = atl_dict_string (row, ATL_DEVICE_NAME, "");
+      self->devices[i].memory_bytes = atl_dict_uint64 (row, ATL_DEVICE_MEMORY, 0);
+      self->devices[i].is_used = atl_dict_bool (row, ATL_DEVICE_USED, FALSE);
+      self->devices[i].why_not = atl_dict_string (row, ATL_DEVICE_WHY_NOT, "");
+    }
+  return self;
+}
+
+AtlEngineStatus *
+atl_engine_status_ref (AtlEngineStatus *self)
+{
+  return g_atomic_rc_box_acquire (self);
+}
+
+static void
+engine_status_clear (gpointer data)
+{
+  AtlEngineStatus *self = data;
+
+  for (guint i = 0; i < self->n_parts; i++)
+    g_free (self->parts[i].name);
+  g_free (self->parts);
+  for (guint i = 0; i < self->n_devices; i++)
+    {
+      g_free (self->devices[i].type);
+      g_free (self->devices[i].name);
+      g_free (self->devices[i].why_not);
+    }
+  g_free (self->devices);
+  g_free (self->sandbox);
+}
+
+void
+atl_engine_status_unref (AtlEngineStatus *self)
+{
+  if (self != NULL)
+    g_atomic_rc_box_release_full (self, engine_status_clear);
+}
+
+AtlChatStats *
+atl_chat_stats_new_from_variant (GVariant *dict)
+{
+  AtlChatStats *self = g_atomic_rc_box_new0 (AtlChatStats);
+
+  self->n_prompt = atl_dict_uint (dict, ATL_STAT_N_PROMPT, 0);
+  self->n_cached = atl_dict_uint (dict, ATL_STAT_N_CACHED, 0);
+  self->n_generated = atl_dict_uint (dict, ATL_STAT_N_GENERATED, 0);
+  self->tokens_per_s = atl_dict_double (dict, ATL_STAT_TOKENS_PER_S, 0);
+  self->prefill_per_s = atl_dict_double (dict, ATL_STAT_PREFILL_PER_S, 0);
+  self->first_token_ms = atl_dict_double (dict, ATL_STAT_FIRST_TOKEN_MS, 0);
+  self->thinking_ms = atl_dict_double (dict, ATL_STAT_THINKING_MS, 0);
+  self->n_ctx_used = atl_dict_uint (dict, ATL_STAT_N_CTX_USED, 0);
+  self->n_ctx = atl_dict_uint (dict, ATL_STAT_N_CTX, 0);
+  self->n_shifted = atl_dict_uint (dict, ATL_STAT_N_SHIFTED, 0);
+  self->stop_reason = atl_dict_string (dict, ATL_STAT_STOP_REASON, ATL_STOP_EOS);
+  self->ran_on = atl_dict_string (dict, ATL_STAT_RAN_ON, "");
+  self->seed = atl_dict_uint64 (dict, ATL_STAT_SEED, 0);
+  return self;
+}
+
+AtlChatStats *
+atl_chat_stats_ref (AtlChatStats *self)
+{
+  return g_atomic_rc_box_acquire (self);
+}
+
+static void
+chat_stats_clear (gpointer data)
+{
+  AtlChatStats *self = data;
+
+  g_free (self->stop_reason);
+  g_free (self->ran_on);
+}
+
+void
+atl_chat_stats_unref (AtlChatStats *self)
+{
+  if (self != NULL)
+    g_atomic_rc_box_release_full (self, chat_stats_clear);
+}

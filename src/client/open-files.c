@@ -1,0 +1,205 @@
+/* Opening a model's files for the engine, which has no file system of its own. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/open-files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Everything of a Hugging Face folder that an engine reads. */
+static const char *const folder_suffixes[] = { ".safetensors", ".json", ".jinja", ".model", NULL };
+
+/* Opens one regular file; a pipe or device must not hang or be read. */
+static gboolean
+open_one (const char *path, const char *name, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  struct stat st;
+  gboolean ok;
+  int fd;
+
+  if (names->len >= ATL_MAX_FILES)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("This model has more than %u files."), ATL_MAX_FILES);
+      return FALSE;
+    }
+  fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0)
+    {
+      g_autofree char *shown = g_filename_display_name (path);
+      int code = errno;
+
+      if (code == ENOENT)
+        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                     _ ("%s is not there any more. Was it moved or deleted?"), shown);
+      else if (code == EACCES)
+        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                     _ ("You have no permission to read %s."), shown);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s cannot be opened: %s."), shown,
+                     g_strerror (code));
+      return FALSE;
+    }
+  if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode) || st.st_size == 0)
+    {
+      g_autofree char *shown = g_filename_display_name (path);
+
+      close (fd);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s is empty or no ordinary file; a model is needed here."), shown);
+      return FALSE;
+    }
+  ok = g_unix_fd_list_append (fds, fd, error) >= 0;
+  close (fd);
+  if (ok)
+    g_ptr_array_add (names, g_utf8_make_valid (name, -1));
+  return ok;
+}
+
+/* "model-00002-of-00003.gguf" -> stem "model", number 2, count 3. */
+static gboolean
+parse_shard (const char *name, char **stem, guint *number, guint *count)
+{
+  static const gsize tail = sizeof "-00001-of-00001.gguf" - 1;
+  gsize length = strlen (name);
+  const char *end = name + length - tail;
+
+  if (length <= tail || end[0] != '-' || memcmp (end + 6, "-of-", 4) != 0 ||
+      g_ascii_strcasecmp (end + 15, ".gguf") != 0)
+    return FALSE;
+  for (guint i = 1; i < 15; i++)
+    if ((i < 6 || i > 9) && !g_ascii_isdigit (end[i]))
+      return FALSE;
+  *number = (guint) g_ascii_strtoull (end + 1, NULL, 10);
+  *count = (guint) g_ascii_strtoull (end + 10, NULL, 10);
+  *stem = g_strndup (name, length - tail);
+  return *number >= 1 && *count >= 1 && *number <= *count;
+}
+
+static gboolean
+open_file_or_shards (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *stem = NULL;
+  guint number, count;
+
+  if (!parse_shard (name, &stem, &number, &count))
+    return open_one (path, name, fds, names, error);
+  for (guint i = 1; i <= count; i++)
+    {
+      g_autofree char *shard = g_strdup_printf ("%s-%05u-of-%05u.gguf", stem, i, count);
+      g_autofree char *full = g_build_filename (folder, shard, NULL);
+      gboolean there = g_file_test (full, G_FILE_TEST_EXISTS);
+
+      if (!there)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                       _ ("This model comes in %u files; %s is missing."), count, shard);
+          return FALSE;
+        }
+      if (!open_one (full, shard, fds, names, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Files of the folder that end in `suffix`; of GGUF shards only the first. */
+static void
+list_folder (const char *path, const char *suffix, GPtrArray *found)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && found->len <= ATL_MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *lower = g_ascii_strdown (name, -1);
+      g_autofree char *stem = NULL;
+      guint number = 1, count;
+
+      if (!g_str_has_suffix (lower, suffix))
+        continue;
+      if (parse_shard (name, &stem, &number, &count) && number != 1)
+        continue;
+      g_ptr_array_add (found, g_strdup (name));
+    }
+}
+
+static gboolean
+open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *shown = g_filename_display_basename (path);
+  gboolean has_weights = FALSE;
+
+  list_folder (path, ".gguf", found);
+  if (found->len > 1)
+    {
+      g_ptr_array_sort (found, compare_names);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("The folder %s holds %u models (%s, %s…). Choose one of its files."), shown,
+                   found->len, (char *) g_ptr_array_index (found, 0),
+                   (char *) g_ptr_array_index (found, 1));
+      return FALSE;
+    }
+  if (found->len == 1)
+    {
+      g_autofree char *full = g_build_filename (path, g_ptr_array_index (found, 0), NULL);
+
+      return open_file_or_shards (full, fds, names, error);
+    }
+
+  for (const char *const *suffix = folder_suffixes; *suffix != NULL; suffix++)
+    {
+      list_folder (path, *suffix, found);
+      if (suffix == folder_suffixes)
+        has_weights = found->len > 0;
+    }
+  if (!has_weights)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("The folder %s holds no model: a .gguf file or .safetensors files are "
+                      "needed."),
+                   shown);
+      return FALSE;
+    }
+  g_ptr_array_sort (found, compare_names);
+  for (guint i = 0; i < found->len; i++)
+    {
+      const char *name = g_ptr_array_index (found, i);
+      g_autofree char *full = g_build_filename (path, name, NULL);
+
+      if (!open_one (full, name, fds, names, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+GUnixFDList *
+atl_open_model_files (const char *const *paths, GPtrArray **names, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func (g_free);
+
+  for (; *paths != NULL; paths++)
+    if (g_file_test (*paths, G_FILE_TEST_IS_DIR) ? !open_folder (*paths, fds, list, error)
+                                                 : !open_file_or_shards (*paths, fds, list, error))
+      return NULL;
+  if (list->len == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s", _ ("No file was chosen."));
+      return NULL;
+    }
+  *names = g_steal_pointer (&list);
+  return g_steal_pointer (&fds);
+}

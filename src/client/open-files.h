@@ -1,0 +1,20 @@
+/* Turns what a person chose into the descriptors the engine gets. Private to client/.
+ *
+ * Threading: opens files and may wait for a slow disk: call it on a worker thread.
+ */
+#pragma once
+
+#include <gio/gunixfdlist.h>
+
+#include "protocol/protocol.h"
+
+G_BEGIN_DECLS
+
+/* Opens the files behind `paths`: a file, the other shards beside a first "-00001-of-00003.gguf",
+ * or the model files of one folder. `*names` (owned strings) runs parallel to the descriptors.
+ * ATL_ERROR_NOT_FOUND when something is missing, ATL_ERROR_BAD_FILE when it is no regular file,
+ * ATL_ERROR_UNSUPPORTED when a folder holds no model or several. */
+GUnixFDList *
+atl_open_model_files (const char *const *paths, GPtrArray **names, GError **error);
+
+G_END_DECLS

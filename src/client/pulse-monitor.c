@@ -1,0 +1,222 @@
+/* The heartbeat as the client sees it: one ping at a time, timed on a thread that does nothing
+ * else. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/pulse-monitor.h"
+
+#include <string.h>
+
+#define MAX_TASKS_LOOKED_AT 256
+
+struct _AtlPulseMonitor
+{
+  gint ref_count; /* (atomic) one of the owner, one of the thread, one a report on its way */
+  GDBusConnection *connection;
+  GPid pid;
+  AtlPulseFunc callback;
+  gpointer user_data;
+  GMainContext *owner_context;
+  gboolean stopped; /* on the owner's thread */
+
+  GThread *thread;
+  GMainContext *context;
+  GMainLoop *loop;
+
+  /* On the monitor's thread */
+  GCancellable *cancellable;
+  guint serial;
+  gint64 asked_at;    /* monotonic µs of the ping under way; 0: none */
+  guint main_late_ms; /* how late the engine's main loop was at the last answer */
+  AtlPulse reported;
+};
+
+typedef struct
+{
+  AtlPulseMonitor *monitor;
+  AtlPulse pulse;
+} Report;
+
+static void
+monitor_unref (AtlPulseMonitor *self)
+{
+  if (!g_atomic_int_dec_and_test (&self->ref_count))
+    return;
+  g_clear_object (&self->connection);
+  g_clear_object (&self->cancellable);
+  g_main_loop_unref (self->loop);
+  g_main_context_unref (self->context);
+  g_main_context_unref (self->owner_context);
+  g_free (self);
+}
+
+static void
+report_free (gpointer data)
+{
+  Report *report = data;
+
+  monitor_unref (report->monitor);
+  g_free (report);
+}
+
+static gboolean
+report_cb (gpointer data)
+{
+  Report *report = data;
+
+  if (!report->monitor->stopped)
+    report->monitor->callback (report->pulse, report->monitor->user_data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+report_pulse (AtlPulseMonitor *self, AtlPulse pulse)
+{
+  g_autoptr (GSource) source = NULL;
+  Report *report;
+
+  if (pulse == self->reported)
+    return;
+  self->reported = pulse;
+  report = g_new0 (Report, 1);
+  report->monitor = self;
+  report->pulse = pulse;
+  g_atomic_int_inc (&self->ref_count);
+  source = g_idle_source_new ();
+  g_source_set_priority (source, G_PRIORITY_HIGH);
+  g_source_set_callback (source, report_cb, report, report_free);
+  g_source_attach (source, self->owner_context);
+}
+
+/* Whether any thread of the process sits in an uninterruptible wait, as it does while its pages are
+ * read back from the disk. A stopped process ('T') does not. */
+static gboolean
+is_waiting_for_disk (GPid pid)
+{
+  g_autofree char *folder = g_strdup_printf ("/proc/%d/task", (int) pid);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+
+  for (guint n = 0; dir != NULL && n < MAX_TASKS_LOOKED_AT && (name = g_dir_read_name (dir)); n++)
+    {
+      g_autofree char *path = g_build_filename (folder, name, "stat", NULL);
+      g_autofree char *stat = NULL;
+      const char *state;
+
+      if (!g_file_get_contents (path, &stat, NULL, NULL))
+        continue;
+      /* "123 (name) S ...": the name may hold anything, so look for the last bracket. */
+      state = strrchr (stat, ')');
+      if (state != NULL && state[1] == ' ' && state[2] == 'D')
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+ping_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlPulseMonitor *self = user_data;
+  g_autoptr (GVariant) reply = NULL;
+  guint serial = 0;
+
+  reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, NULL);
+  if (reply != NULL)
+    {
+      g_variant_get (reply, "(uu)", &serial, &self->main_late_ms);
+      if (serial == self->serial)
+        self->asked_at = 0;
+    }
+  monitor_unref (self);
+}
+
+static gboolean
+tick_cb (gpointer user_data)
+{
+  AtlPulseMonitor *self = user_data;
+  gint64 now = g_get_monotonic_time ();
+  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 : 0;
+
+  silent_ms = MAX (silent_ms, (gint64) self->main_late_ms);
+  if (silent_ms < ATL_PULSE_SILENT_MS)
+    report_pulse (self, ATL_PULSE_ALIVE);
+  else if (silent_ms < ATL_PULSE_DEAD_MS)
+    report_pulse (self, ATL_PULSE_SILENT);
+  else if (silent_ms >= ATL_PULSE_SWAPPING_MS || !is_waiting_for_disk (self->pid))
+    report_pulse (self, ATL_PULSE_DEAD);
+
+  if (self->asked_at == 0)
+    {
+      self->asked_at = now;
+      g_atomic_int_inc (&self->ref_count);
+      g_dbus_connection_call (self->connection, NULL, ATL_ENGINE_PATH, ATL_PULSE_INTERFACE, "Ping",
+                              g_variant_new ("(u)", ++self->serial), G_VARIANT_TYPE ("(uu)"),
+                              G_DBUS_CALL_FLAGS_NO_AUTO_START, G_MAXINT, self->cancellable, ping_cb,
+                              self);
+    }
+  return G_SOURCE_CONTINUE;
+}
+
+static gpointer
+monitor_thread (gpointer data)
+{
+  AtlPulseMonitor *self = data;
+  g_autoptr (GSource) timer = g_timeout_source_new (ATL_PULSE_INTERVAL_MS);
+
+  g_main_context_push_thread_default (self->context);
+  g_source_set_callback (timer, tick_cb, self, NULL);
+  g_source_attach (timer, self->context);
+  g_main_loop_run (self->loop);
+
+  /* A ping under way holds a reference that its callback drops: let it come. */
+  g_source_destroy (timer);
+  g_cancellable_cancel (self->cancellable);
+  while (g_main_context_iteration (self->context, FALSE))
+    ;
+  g_main_context_pop_thread_default (self->context);
+  monitor_unref (self);
+  return NULL;
+}
+
+static gboolean
+quit_cb (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
+AtlPulseMonitor *
+atl_pulse_monitor_new (GDBusConnection *connection,
+                       GPid pid,
+                       AtlPulseFunc callback,
+                       gpointer user_data)
+{
+  AtlPulseMonitor *self = g_new0 (AtlPulseMonitor, 1);
+
+  self->ref_count = 2;
+  self->connection = g_object_ref (connection);
+  self->pid = pid;
+  self->callback = callback;
+  self->user_data = user_data;
+  self->owner_context = g_main_context_ref_thread_default ();
+  self->cancellable = g_cancellable_new ();
+  self->context = g_main_context_new ();
+  self->loop = g_main_loop_new (self->context, FALSE);
+  self->thread = g_thread_new ("atl-pulse", monitor_thread, self);
+  return self;
+}
+
+void
+atl_pulse_monitor_free (AtlPulseMonitor *self)
+{
+  g_autoptr (GSource) source = NULL;
+
+  if (self == NULL)
+    return;
+  self->stopped = TRUE;
+  /* Through the loop's own context, so that a quit before the first iteration is not lost. */
+  source = g_idle_source_new ();
+  g_source_set_callback (source, quit_cb, self->loop, NULL);
+  g_source_attach (source, self->context);
+  g_thread_join (self->thread);
+  monitor_unref (self);
+}
