@@ -1,0 +1,182 @@
+/* A chat as text: Markdown to read, JSON to keep. */
+#define G_LOG_DOMAIN "atl-store"
+
+#include "store/transfer.h"
+
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "store/chats.h"
+#include "store/message-rows.h"
+#include "store/tree.h"
+
+static void
+append_attachments (GString *out, const char *attachments_json)
+{
+  g_autoptr (JsonNode) node =
+      atl_json_parse (attachments_json, strlen (attachments_json), "Attachments", NULL);
+  JsonArray *array;
+
+  if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node))
+    return;
+  array = json_node_get_array (node);
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    {
+      JsonNode *item = json_array_get_element (array, i);
+
+      if (JSON_NODE_HOLDS_OBJECT (item))
+        g_string_append_printf (out, "*Attached: %s*\n\n",
+                                atl_json_string (json_node_get_object (item), "name", "?"));
+    }
+}
+
+static void
+append_message (GString *out, const AtlMessage *message)
+{
+  static const char *const headings[] = {
+    [ATL_ROLE_SYSTEM] = "System",
+    [ATL_ROLE_USER] = "You",
+    [ATL_ROLE_ASSISTANT] = "Assistant",
+    [ATL_ROLE_TOOL] = "Tool",
+  };
+
+  g_string_append_printf (out, "## %s", headings[message->role]);
+  if (message->role == ATL_ROLE_ASSISTANT && message->model_name != NULL)
+    g_string_append_printf (out, " (%s)", message->model_name);
+  g_string_append (out, "\n\n");
+  if (message->attachments_json != NULL)
+    append_attachments (out, message->attachments_json);
+  if (message->thinking != NULL && message->thinking[0] != '\0')
+    g_string_append_printf (out, "<details><summary>Thinking</summary>\n\n%s\n\n</details>\n\n",
+                            message->thinking);
+  g_string_append_printf (out, "%s\n\n", message->content);
+  if (message->state == ATL_MESSAGE_ERROR)
+    g_string_append_printf (out, "*This answer ended with an error: %s*\n\n",
+                            message->error_text != NULL ? message->error_text : "unknown");
+  else if (message->state != ATL_MESSAGE_COMPLETE)
+    g_string_append (out, "*This answer was interrupted.*\n\n");
+}
+
+char *
+atl_store_export_markdown (AtlStore *self, gint64 chat_id, GError **error)
+{
+  g_autoptr (AtlChat) chat = atl_store_chat_get (self, chat_id, error);
+  g_autoptr (GPtrArray) path = NULL;
+  GString *out;
+
+  if (chat == NULL)
+    return NULL;
+  path = atl_store_message_list (self, chat_id, error);
+  if (path == NULL)
+    return NULL;
+  out = g_string_new (NULL);
+  g_string_append_printf (out, "# %s\n\n", chat->title[0] != '\0' ? chat->title : "Chat");
+  if (chat->system_prompt != NULL && chat->system_prompt[0] != '\0')
+    g_string_append_printf (out, "## System\n\n%s\n\n", chat->system_prompt);
+  for (guint i = 0; i < path->len; i++)
+    append_message (out, path->pdata[i]);
+  return g_string_free (out, FALSE);
+}
+
+/* Leaves absent values out. */
+static void
+set_text (JsonObject *object, const char *member, const char *text)
+{
+  if (text != NULL)
+    json_object_set_string_member (object, member, text);
+}
+
+/* JSON text as a value inside ours; text that is no JSON is kept as a string. */
+static void
+set_json (JsonObject *object, const char *member, const char *json)
+{
+  g_autoptr (JsonNode) node =
+      json != NULL ? atl_json_parse (json, strlen (json), member, NULL) : NULL;
+
+  if (node != NULL)
+    json_object_set_member (object, member, g_steal_pointer (&node));
+  else
+    set_text (object, member, json);
+}
+
+/* Places in the exported list, from 1, stand for ids: the same chat always exports the same. */
+static JsonObject *
+message_object (const AtlMessage *message, const AtlTree *tree, int index)
+{
+  static const char *const states[] = { "complete", "interrupted", "interrupted", "error" };
+  JsonObject *object = json_object_new ();
+  int shown = atl_tree_shown (tree, index);
+
+  json_object_set_int_member (object, "id", index + 1);
+  if (tree->node[index].parent >= 0)
+    json_object_set_int_member (object, "parent", tree->node[index].parent + 1);
+  if (shown >= 0)
+    json_object_set_int_member (object, "shown_child", shown + 1);
+  set_text (object, "role", atl_role_name (message->role));
+  set_text (object, "state", states[message->state]);
+  set_text (object, "content", message->content);
+  set_text (object, "thinking", message->thinking);
+  set_json (object, "attachments", message->attachments_json);
+  set_text (object, "error", message->error_text);
+  set_json (object, "stats", message->stats_json);
+  set_text (object, "model", message->model_name);
+  json_object_set_int_member (object, "created_us", message->created_us);
+  return object;
+}
+
+static JsonObject *
+chat_object (const AtlChat *chat)
+{
+  JsonObject *object = json_object_new ();
+
+  set_text (object, "format", "atelier-chat");
+  json_object_set_int_member (object, "version", 1);
+  set_text (object, "title", chat->title);
+  json_object_set_boolean_member (object, "auto_title", chat->auto_title);
+  json_object_set_boolean_member (object, "pinned", chat->pinned);
+  json_object_set_int_member (object, "created_us", chat->created_us);
+  json_object_set_int_member (object, "updated_us", chat->updated_us);
+  set_text (object, "model_id", chat->model_id);
+  set_json (object, "settings", chat->settings_json);
+  set_text (object, "draft", chat->draft);
+  set_text (object, "system_prompt", chat->system_prompt);
+  return object;
+}
+
+char *
+atl_store_export_json (AtlStore *self, gint64 chat_id, GError **error)
+{
+  g_autoptr (AtlChat) chat = atl_store_chat_get (self, chat_id, error);
+  g_autoptr (AtlTree) tree = NULL;
+  g_autoptr (JsonNode) root = json_node_new (JSON_NODE_OBJECT);
+  JsonObject *object;
+  JsonArray *messages;
+
+  if (chat == NULL)
+    return NULL;
+  tree = atl_tree_load (self, chat_id, error);
+  if (tree == NULL)
+    return NULL;
+  object = chat_object (chat);
+  json_node_take_object (root, object);
+  if (atl_tree_shown (tree, -1) >= 0)
+    json_object_set_int_member (object, "shown_root", atl_tree_shown (tree, -1) + 1);
+  messages = json_array_new ();
+  json_object_set_array_member (object, "messages", messages);
+  for (int i = 0; i < tree->n; i++)
+    {
+      g_autoptr (GError) local = NULL;
+      g_autoptr (AtlMessage) message = atl_message_read (self, tree->node[i].id, &local);
+
+      if (message != NULL)
+        json_array_add_object_element (messages, message_object (message, tree, i));
+      else if (local != NULL && g_error_matches (local, ATL_ERROR, ATL_ERROR_BAD_FILE))
+        atl_store_report (self, "%s", local->message);
+      else if (local != NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return NULL;
+        }
+    }
+  return json_to_string (root, TRUE);
+}
