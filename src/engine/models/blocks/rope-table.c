@@ -1,0 +1,68 @@
+/* Rotary frequencies and their tables, in double precision. */
+#include "engine/models/blocks/rope-table.h"
+
+#include <math.h>
+
+/* The component at which a full turn takes original_context / beta positions. */
+static double
+yarn_dim (const AtlRopeParams *p, double beta)
+{
+  return p->n_rot * log (p->original_context / (2.0 * G_PI * beta)) / (2.0 * log (p->base));
+}
+
+double
+atl_rope_frequencies (const AtlRopeParams *p, const float *divisors, double *frequencies)
+{
+  guint half = p->n_rot / 2;
+  double multiplier = p->attn_factor;
+
+  for (guint i = 0; i < half; i++)
+    frequencies[i] = pow (p->base, -2.0 * i / p->n_rot);
+
+  switch (p->scaling)
+    {
+    case ATL_ROPE_PLAIN:
+      break;
+    case ATL_ROPE_LINEAR:
+      for (guint i = 0; i < half; i++)
+        frequencies[i] /= p->factor;
+      break;
+    case ATL_ROPE_DIVISORS:
+      for (guint i = 0; i < half; i++)
+        frequencies[i] /= divisors[i];
+      break;
+    case ATL_ROPE_YARN:
+      {
+        double low = MAX (0.0, floor (yarn_dim (p, p->beta_fast)));
+        double high = MIN (p->n_rot - 1.0, ceil (yarn_dim (p, p->beta_slow)));
+
+        for (guint i = 0; i < half; i++)
+          {
+            double ramp = 1.0 - CLAMP ((i - low) / MAX (0.001, high - low), 0.0, 1.0);
+            frequencies[i] = frequencies[i] * ramp + frequencies[i] / p->factor * (1.0 - ramp);
+          }
+        multiplier *= 0.1 * log (p->factor) + 1.0;
+        break;
+      }
+    }
+  return multiplier;
+}
+
+void
+atl_rope_table (const double *frequencies,
+                guint n_rot,
+                double multiplier,
+                const gint32 *positions,
+                guint n_tokens,
+                float *table)
+{
+  guint half = n_rot / 2;
+
+  for (guint t = 0; t < n_tokens; t++)
+    for (guint i = 0; i < half; i++)
+      {
+        double angle = positions[t] * frequencies[i];
+        table[(gsize) t * n_rot + i] = (float) (cos (angle) * multiplier);
+        table[(gsize) t * n_rot + half + i] = (float) (sin (angle) * multiplier);
+      }
+}

@@ -1,0 +1,194 @@
+/* Requests, the list of component classes, and the door to them. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/component.h"
+
+#include "engine/models/classes.h"
+
+static const AtlComponentClass *const classes[] = {
+  NULL,
+};
+
+struct _AtlRequest
+{
+  char *function;      /* (owned) */
+  GPtrArray *arrays;   /* (owned) */
+  GHashTable *numbers; /* (owned) char* -> double* */
+};
+
+struct _AtlComponent
+{
+  const AtlComponentClass *klass;
+  gpointer model; /* (owned) */
+};
+
+AtlRequest *
+atl_request_new (const char *function)
+{
+  AtlRequest *self = g_new0 (AtlRequest, 1);
+
+  self->function = g_strdup (function);
+  self->arrays = atl_arrays_new ();
+  self->numbers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  return self;
+}
+
+void
+atl_request_free (AtlRequest *self)
+{
+  if (self == NULL)
+    return;
+  g_free (self->function);
+  g_ptr_array_unref (self->arrays);
+  g_hash_table_unref (self->numbers);
+  g_free (self);
+}
+
+const char *
+atl_request_function (const AtlRequest *self)
+{
+  return self->function;
+}
+
+void
+atl_request_add (AtlRequest *self, AtlArray *array)
+{
+  g_assert (atl_arrays_find (self->arrays, array->name) == NULL);
+  g_ptr_array_add (self->arrays, array);
+}
+
+void
+atl_request_set_number (AtlRequest *self, const char *name, double value)
+{
+  g_hash_table_replace (self->numbers, g_strdup (name), g_memdup2 (&value, sizeof value));
+}
+
+double
+atl_request_number (const AtlRequest *self, const char *name, double fallback)
+{
+  const double *value = g_hash_table_lookup (self->numbers, name);
+
+  return value != NULL ? *value : fallback;
+}
+
+AtlArray *
+atl_request_find (const AtlRequest *self, const char *name)
+{
+  return atl_arrays_find (self->arrays, name);
+}
+
+AtlArray *
+atl_request_require (
+    const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error)
+{
+  AtlArray *array = atl_request_find (self, name);
+
+  if (array == NULL || array->dtype != dtype || array->n_dims != n_dims ||
+      atl_array_n_elems (array) < 1)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "“%s” needs the input “%s” as %s with %u dimensions", self->function, name,
+                   atl_dtype_name (dtype), n_dims);
+      return NULL;
+    }
+  return array;
+}
+
+const AtlComponentClass *const *
+atl_component_classes (void)
+{
+  return classes;
+}
+
+static gboolean
+names_contain (const char *const *names, const char *name)
+{
+  return name != NULL && names != NULL && g_strv_contains (names, name);
+}
+
+static gboolean
+claims (const AtlComponentClass *klass, const AtlCheckpoint *cp)
+{
+  const AtlMetaValue *list = atl_checkpoint_meta (cp, "architectures");
+
+  if (names_contain (klass->origins, atl_checkpoint_get_string (cp, "_class_name")) ||
+      names_contain (klass->origins, atl_checkpoint_get_string (cp, "general.architecture")))
+    return TRUE;
+  if (list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_STRING)
+    for (gsize i = 0; i < list->v_array.n; i++)
+      if (names_contain (klass->origins, ((char **) list->v_array.elems)[i]))
+        return TRUE;
+  return FALSE;
+}
+
+const AtlComponentClass *
+atl_component_class_for (const AtlCheckpoint *cp,
+                         const char *origin,
+                         const char *function,
+                         GError **error)
+{
+  for (guint pass = 0; pass < 3; pass++)
+    for (guint i = 0; classes[i] != NULL; i++)
+      {
+        const AtlComponentClass *klass = classes[i];
+
+        if (!g_strv_contains (klass->functions, function))
+          continue;
+        if (pass == 0   ? names_contain (klass->origins, origin)
+            : pass == 1 ? claims (klass, cp)
+                        : klass->recognises != NULL && klass->recognises (cp))
+          return klass;
+      }
+  g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s holds no network that can do “%s”%s%s",
+               atl_checkpoint_name (cp), function, origin != NULL ? "; it is said to be " : "",
+               origin != NULL ? origin : "");
+  return NULL;
+}
+
+AtlComponent *
+atl_component_load (const AtlComponentClass *klass,
+                    AtlCheckpoint *cp,
+                    AtlBackend *const *backends,
+                    guint n_backends,
+                    const AtlLoadOptions *options,
+                    GError **error)
+{
+  AtlLoadOptions none = { 0 };
+  gpointer model = klass->load (cp, backends, n_backends, options != NULL ? options : &none, error);
+  AtlComponent *self;
+
+  if (model == NULL)
+    return NULL;
+  self = g_new0 (AtlComponent, 1);
+  self->klass = klass;
+  self->model = model;
+  return self;
+}
+
+void
+atl_component_free (AtlComponent *self)
+{
+  if (self == NULL)
+    return;
+  self->klass->free (self->model);
+  g_free (self);
+}
+
+GPtrArray *
+atl_component_run (AtlComponent *self,
+                   const AtlRequest *request,
+                   GCancellable *cancellable,
+                   GError **error)
+{
+  g_autoptr (GPtrArray) outputs = atl_arrays_new ();
+
+  if (!g_strv_contains (self->klass->functions, request->function))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s cannot do “%s”", self->klass->name,
+                   request->function);
+      return NULL;
+    }
+  if (!self->klass->run (self->model, request, outputs, cancellable, error))
+    return NULL;
+  return g_steal_pointer (&outputs);
+}

@@ -1,0 +1,92 @@
+/* One network of a picture or clip model, or an encoder: a UNet, a transformer, a VAE, a text
+ * encoder, a vision tower.
+ *
+ * A component takes named arrays and numbers and gives named arrays: exactly what its authors' class
+ * takes and returns (docs: shared names of the golden cases). Pipelines, the golden runner and tests
+ * all speak to it through this one door; its file in encoders/, vae/, image/, video/ has the rest.
+ *
+ *   const AtlComponentClass *klass = atl_component_class_for (checkpoint);
+ *   AtlComponent *unet = atl_component_load (klass, checkpoint, backends, n, &options, &error);
+ *   AtlRequest *r = atl_request_new ("forward");
+ *   atl_request_add (r, latent); atl_request_add (r, timestep); atl_request_add (r, context);
+ *   GPtrArray *out = atl_component_run (unet, r, NULL, &error);       { "output" }
+ *
+ * Layout at this door is that of the origin (channels first: [batch, channels, (frames,) height,
+ * width]); inside, pictures are channels last.
+ *
+ * Threading: one thread at a time per component.
+ */
+#pragma once
+
+#include "engine/tensor/array.h"
+#include "engine/tensor/weights.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlComponent AtlComponent;
+typedef struct _AtlRequest AtlRequest;
+typedef struct _AtlComponentClass AtlComponentClass;
+
+/* --- Requests --- */
+
+/* `function`: "forward", "vae_encode", "vae_decode", "encode_text", "encode_image". */
+AtlRequest *atl_request_new (const char *function);
+void atl_request_free (AtlRequest *self);
+const char *atl_request_function (const AtlRequest *self);
+/* Takes the array. */
+void atl_request_add (AtlRequest *self, AtlArray *array);
+void atl_request_set_number (AtlRequest *self, const char *name, double value);
+double atl_request_number (const AtlRequest *self, const char *name, double fallback);
+/* NULL if absent; borrowed. */
+AtlArray *atl_request_find (const AtlRequest *self, const char *name);
+/* Absence, another number of dimensions or element type is ATL_ERROR_INVALID. Borrowed. */
+AtlArray *atl_request_require (const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error);
+
+/* --- Components --- */
+
+typedef struct {
+  AtlCheckpoint *cp; /* borrowed */
+  float scale;
+} AtlLoraFile;
+
+typedef struct {
+  const AtlLoraFile *loras; /* merged into the weights in order, while loading */
+  guint n_loras;
+  AtlProgressFunc progress; /* (nullable) */
+  gpointer progress_data;
+  GCancellable *cancellable; /* (nullable) */
+} AtlLoadOptions;
+
+struct _AtlComponentClass
+{
+  const char *name; /* "sd-unet" */
+  /* NULL-terminated class names in configs ("_class_name", "architectures") and general.architecture
+   * values that this class stands for. */
+  const char *const *origins;
+  /* Whether the names and shapes in a file without a configuration are this network's. A file may hold
+   * several networks (an original Stable Diffusion file): each class says yes to it. (nullable) */
+  gboolean (*recognises) (const AtlCheckpoint *cp);
+  /* NULL-terminated functions it answers. */
+  const char *const *functions;
+  gpointer (*load) (AtlCheckpoint *cp, AtlBackend *const *backends, guint n_backends, const AtlLoadOptions *options, GError **error);
+  gboolean (*run) (gpointer model, const AtlRequest *request, GPtrArray *outputs, GCancellable *cancellable, GError **error);
+  void (*free) (gpointer model);
+};
+
+/* All classes, NULL-terminated. Adding one is a line in component.c. */
+const AtlComponentClass *const *atl_component_classes (void);
+/* The class that answers `function` for this checkpoint: by `origin` (nullable: a class name the caller knows), by the
+ * checkpoint's "_class_name"/"architectures"/"general.architecture", else by recognising names.
+ * NULL with ATL_ERROR_UNSUPPORTED in words. */
+const AtlComponentClass *atl_component_class_for (const AtlCheckpoint *cp, const char *origin, const char *function, GError **error);
+
+/* `backends` are borrowed, host last. options nullable. */
+AtlComponent *atl_component_load (const AtlComponentClass *klass, AtlCheckpoint *cp, AtlBackend *const *backends, guint n_backends, const AtlLoadOptions *options, GError **error);
+void atl_component_free (AtlComponent *self);
+/* A new set of arrays, the caller's. */
+GPtrArray *atl_component_run (AtlComponent *self, const AtlRequest *request, GCancellable *cancellable, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlRequest, atl_request_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlComponent, atl_component_free)
+
+G_END_DECLS

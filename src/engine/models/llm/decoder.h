@@ -1,0 +1,61 @@
+/* The decoder's weights and forward pass; shared by the files of this folder only.
+ *
+ * Specification (names are GGUF's; shapes [out, in]; D n_embd, H heads, K kv heads, d head_dim, F n_ff, E experts):
+ *
+ *   x = token_embd[ids] * embed_scale
+ *   per layer:  a = attention(norm(x))        norms sit where the traits say
+ *               x = x + residual_scale * a
+ *               f = down( act(gate n) * (up n) )   or experts, or down(act(up n))
+ *               x = x + residual_scale * f
+ *   logits = cap(output . output_norm(x)) * logit_scale
+ *
+ * No ffn_norm tensor: attention and feed-forward both read the first norm (parallel residual).
+ */
+#pragma once
+
+#include "engine/models/llm/hparams.h"
+#include "engine/models/llm/llm.h"
+#include "engine/tensor/graph.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  AtlWeight *attn_norm, *attn_norm_b;   /* [D] */
+  AtlWeight *wq, *wk, *wv, *wo;         /* [H*d, D] [K*d, D] [K*dv, D] [D, H*dv] */
+  AtlWeight *bq, *bk, *bv, *bo;         /* (nullable) */
+  AtlWeight *q_norm, *k_norm;           /* (nullable) */
+  AtlWeight *post_attn_norm;            /* (nullable) [D] */
+  AtlWeight *ffn_norm, *ffn_norm_b;     /* (nullable) [D] */
+  AtlWeight *gate, *up, *down;          /* [F, D] [F, D] [D, F]; gate nullable */
+  AtlWeight *gate_b, *up_b, *down_b;    /* (nullable) */
+  AtlWeight *post_ffn_norm;             /* (nullable) [D] */
+  AtlWeight *router;                    /* [E, D], with experts only */
+  AtlWeight *gate_exps, *up_exps, *down_exps; /* [E, F, D] [E, F, D] [E, D, F] */
+  AtlWeight *shared_router;             /* (nullable) [1, D] */
+  AtlWeight *gate_shared, *up_shared, *down_shared; /* (nullable) */
+} AtlDecoderLayer;
+
+typedef struct {
+  AtlLlmHparams h;
+  AtlWeights *weights; /* (owned) */
+  AtlWeight *token_embd, *output, *output_norm, *output_norm_b;
+  AtlDecoderLayer *layers; /* (owned) [n_layer] */
+} AtlDecoder;
+
+gboolean atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error);
+void atl_decoder_clear (AtlDecoder *self);
+
+/* One sequence's share of a step. */
+typedef struct {
+  guint n_tokens;
+  AtlState **k, **v; /* [n_layer] states [n_ctx, K, d] and [n_ctx, K, dv] */
+} AtlDecoderSegment;
+
+/* Inputs of the graph, T tokens in all, segments one after the other:
+ *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2],
+ *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local.
+ * Output: logits f32 [n_output_rows, n_vocab]: every token (n_output_rows == T), the last of each
+ * segment (== n_segments), or none at all (0). */
+AtlGraph *atl_decoder_graph (const AtlDecoder *self, const AtlDecoderSegment *segments, guint n_segments, guint n_output_rows);
+
+G_END_DECLS

@@ -1,0 +1,47 @@
+/* What llm.c and llm-cache.c share. */
+#pragma once
+
+#include "engine/models/llm/decoder.h"
+#include "engine/tensor/plan.h"
+
+struct _AtlLlmCache
+{
+  AtlLlm *llm; /* borrowed */
+  guint64 id;  /* never reused; part of a plan's key */
+  guint n_ctx, length;
+  AtlDType kv_dtype;
+  AtlState **k, **v; /* (owned) [n_layer] */
+  gsize size_bytes;
+};
+
+/* A planned graph and what it was planned for. */
+typedef struct {
+  AtlPlan *plan;      /* (owned) */
+  guint64 *key;       /* (owned) cache id, n_tokens for each segment; then n_output_rows */
+  guint n_key;
+  guint64 last_used;
+} AtlLlmPlan;
+
+#define ATL_LLM_MAX_PLANS 4
+
+struct _AtlLlm
+{
+  AtlDecoder decoder;
+  AtlLlmInfo info;
+  char *architecture; /* (owned) */
+  AtlBackend *backends[ATL_MAX_BACKENDS];
+  guint n_backends;
+  guint first_gpu_layer; /* layers from here on, and the output, live on backends[0] */
+  guint n_batch;
+  AtlLlmPlan plans[ATL_LLM_MAX_PLANS];
+  guint64 clock, next_cache_id;
+  double *rope_freqs, *rope_local_freqs; /* (owned) */
+  double rope_multiplier, rope_local_multiplier;
+  float *logits; /* (owned) [n_logits, n_vocab] */
+  guint n_logits;
+  gsize logits_room;
+};
+
+AtlBackend *llm_layer_backend (const AtlLlm *self, gint layer);
+/* Forgets plans that use the cache. */
+void llm_drop_plans (AtlLlm *self, guint64 cache_id);

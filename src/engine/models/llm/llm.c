@@ -1,0 +1,499 @@
+/* Loading a decoder, placing its layers, and running batches of tokens through it. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/llm-private.h"
+
+#include <string.h>
+
+#define DEFAULT_BATCH 512
+#define DEFAULT_CONTEXT 4096
+
+gboolean
+atl_llm_supports (AtlCheckpoint *cp, char **why)
+{
+  const char *architecture = atl_checkpoint_get_string (cp, "general.architecture");
+
+  if (architecture != NULL && atl_llm_traits_find (architecture) != NULL)
+    return TRUE;
+  if (why != NULL)
+    {
+      g_autofree char *known = atl_llm_traits_list ();
+      *why = g_strdup_printf (
+          "%s is a “%s” model, which cannot be run yet; models of these families "
+          "can: %s",
+          atl_checkpoint_name (cp), architecture != NULL ? architecture : "nameless", known);
+    }
+  return FALSE;
+}
+
+static void
+fill_info (AtlLlmInfo *info, const AtlDecoder *d, AtlCheckpoint *cp)
+{
+  const AtlLlmHparams *h = &d->h;
+  guint64 by_dtype[ATL_N_DTYPES] = { 0 };
+  guint most = 0;
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *t = atl_checkpoint_tensor (cp, i);
+      guint64 n = 1;
+
+      for (guint k = 0; k < t->n_dims; k++)
+        n *= (guint64) t->dim[k];
+      info->n_params += n;
+      by_dtype[t->dtype] += n;
+      if (by_dtype[t->dtype] > by_dtype[most])
+        most = t->dtype;
+    }
+  info->architecture = h->traits->architecture;
+  info->n_layer = h->n_layer;
+  info->n_vocab = h->n_vocab;
+  info->n_embd = h->n_embd;
+  info->n_head = h->n_head;
+  info->n_head_kv = h->n_head_kv;
+  info->head_dim = h->head_dim;
+  info->n_ctx_train = h->n_ctx_train;
+  info->weight_bytes = atl_checkpoint_weight_bytes (cp);
+  if (info->n_params >= 1000000000)
+    info->description = g_strdup_printf ("%s, %u layers, %.1f B parameters, %s", info->architecture,
+                                         h->n_layer, info->n_params / 1e9, atl_dtype_name (most));
+  else
+    info->description = g_strdup_printf ("%s, %u layers, %.3g M parameters, %s", info->architecture,
+                                         h->n_layer, info->n_params / 1e6, atl_dtype_name (most));
+}
+
+void
+atl_llm_info_clear (AtlLlmInfo *info)
+{
+  g_clear_pointer (&info->description, g_free);
+}
+
+/* Activations of one chunk; an upper bound that is cheap to know before any graph is built. */
+static guint64
+scratch_estimate (const AtlLlmHparams *h, guint n_batch)
+{
+  guint64 per_token = 6 * (guint64) h->n_embd +
+                      3 * (guint64) h->n_head * (h->head_dim + h->head_dim_v) +
+                      3 * (guint64) MAX (h->n_ff, h->n_ff_expert * h->n_expert_used);
+
+  return per_token * n_batch * sizeof (float) + (guint64) h->n_vocab * 2 * sizeof (float) +
+         (guint64) 8 * 1024 * 1024;
+}
+
+gboolean
+atl_llm_estimate (AtlCheckpoint *cp,
+                  guint n_ctx,
+                  AtlDType kv_dtype,
+                  guint64 *weight_bytes,
+                  guint64 *kv_bytes,
+                  guint64 *scratch_bytes,
+                  AtlLlmInfo *info,
+                  GError **error)
+{
+  AtlDecoder decoder;
+
+  if (!atl_decoder_init (&decoder, cp, n_ctx, error))
+    return FALSE;
+  *weight_bytes = atl_checkpoint_weight_bytes (cp);
+  *kv_bytes = atl_llm_hparams_kv_bytes (&decoder.h, kv_dtype) * n_ctx;
+  *scratch_bytes = scratch_estimate (&decoder.h, DEFAULT_BATCH);
+  if (info != NULL)
+    {
+      *info = (AtlLlmInfo){ 0 };
+      fill_info (info, &decoder, cp);
+    }
+  atl_decoder_clear (&decoder);
+  return TRUE;
+}
+
+AtlBackend *
+llm_layer_backend (const AtlLlm *self, gint layer)
+{
+  return layer >= 0 && (guint) layer >= self->first_gpu_layer
+             ? self->backends[0]
+             : self->backends[self->n_backends - 1];
+}
+
+static AtlBackend *
+place_weight (const AtlWeight *weight, gpointer user_data)
+{
+  return llm_layer_backend (user_data, weight->layer);
+}
+
+/* How many layers, counted from the last, fit into the first backend's own memory together with
+ * their share of the context and the scratch. */
+static guint
+layers_that_fit (AtlLlm *self, const AtlLlmOptions *options)
+{
+  const AtlLlmHparams *h = &self->decoder.h;
+  AtlBackend *gpu = self->backends[0];
+  AtlDType kv = options->kv_dtype == ATL_DTYPE_F32 ? ATL_DTYPE_F16 : options->kv_dtype;
+  guint64 budget = gpu->memory_free - gpu->memory_free / 10;
+  g_autofree guint64 *layer_bytes = g_new0 (guint64, h->n_layer + 1);
+  guint64 used = scratch_estimate (h, self->n_batch);
+  guint n = 0;
+
+  for (guint i = 0; i < atl_weights_n (self->decoder.weights); i++)
+    {
+      AtlWeight *w = atl_weights_get (self->decoder.weights, i);
+      if (w->use != 0 && w->layer >= 0)
+        layer_bytes[MIN ((guint) w->layer, h->n_layer)] += gpu->klass->upload_cost (gpu, w);
+    }
+  used += layer_bytes[h->n_layer];
+  for (guint il = h->n_layer; il-- > 0; n++)
+    {
+      used +=
+          layer_bytes[il] + atl_llm_hparams_kv_bytes (h, kv) / h->n_layer *
+                                (options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT);
+      if (used > budget)
+        break;
+    }
+  return n;
+}
+
+static void
+prepare_rope (AtlLlm *self)
+{
+  const AtlLlmHparams *h = &self->decoder.h;
+  const float *divisors = h->rope_divisors != NULL ? (const float *) h->rope_divisors->data : NULL;
+  g_autofree float *aligned = NULL;
+
+  if (divisors != NULL)
+    divisors = aligned = g_memdup2 (divisors, h->rope_divisors->size_bytes);
+  self->rope_freqs = g_new (double, h->rope.n_rot / 2);
+  self->rope_multiplier = atl_rope_frequencies (&h->rope, divisors, self->rope_freqs);
+  self->rope_local_freqs = g_new (double, h->rope_local.n_rot / 2);
+  self->rope_local_multiplier = atl_rope_frequencies (&h->rope_local, NULL, self->rope_local_freqs);
+}
+
+AtlLlm *
+atl_llm_new (AtlCheckpoint *cp,
+             AtlBackend *const *backends,
+             guint n_backends,
+             const AtlLlmOptions *options,
+             AtlProgressFunc progress,
+             gpointer progress_data,
+             GCancellable *cancellable,
+             GError **error)
+{
+  g_autoptr (AtlLlm) self = g_new0 (AtlLlm, 1);
+  AtlLlmOptions defaults = { .n_gpu_layers = G_MAXUINT };
+  guint n_gpu;
+
+  g_assert (n_backends >= 1 && backends[n_backends - 1]->is_host);
+  if (options == NULL)
+    options = &defaults;
+  self->n_backends = n_backends;
+  memcpy (self->backends, backends, n_backends * sizeof *backends);
+  self->n_batch = options->n_batch > 0 ? options->n_batch : DEFAULT_BATCH;
+  if (!atl_decoder_init (&self->decoder, cp,
+                         options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT, error))
+    return NULL;
+
+  n_gpu = 0;
+  if (n_backends > 1)
+    {
+      n_gpu = MIN (options->n_gpu_layers, self->decoder.h.n_layer);
+      if (options->n_gpu_layers == G_MAXUINT)
+        n_gpu = layers_that_fit (self, options);
+    }
+  self->first_gpu_layer = n_gpu > 0 ? self->decoder.h.n_layer - n_gpu : G_MAXUINT;
+
+  if (!atl_weights_upload (self->decoder.weights, place_weight, self, progress, progress_data,
+                           cancellable, error))
+    return NULL;
+  fill_info (&self->info, &self->decoder, cp);
+  self->info.n_layers_on_device = n_gpu;
+  for (guint i = 0; i < atl_weights_n (self->decoder.weights); i++)
+    {
+      AtlWeight *w = atl_weights_get (self->decoder.weights, i);
+      if (w->home == NULL)
+        continue;
+      guint64 cost = w->home->klass->upload_cost (w->home, w);
+      if (w->home->is_host)
+        self->info.host_bytes += cost;
+      else
+        self->info.device_bytes += cost;
+      /* What was copied elsewhere need not stay in the page cache. */
+      const AtlTensorInfo *info = atl_checkpoint_find (cp, w->name);
+      if (cost > 0 && info != NULL)
+        atl_checkpoint_forget (cp, info);
+    }
+  prepare_rope (self);
+  return g_steal_pointer (&self);
+}
+
+static void
+plan_clear (AtlLlmPlan *p)
+{
+  g_clear_pointer (&p->plan, atl_plan_free);
+  g_clear_pointer (&p->key, g_free);
+  p->n_key = 0;
+}
+
+void
+atl_llm_free (AtlLlm *self)
+{
+  if (self == NULL)
+    return;
+  for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
+    plan_clear (&self->plans[i]);
+  atl_decoder_clear (&self->decoder);
+  atl_llm_info_clear (&self->info);
+  g_free (self->rope_freqs);
+  g_free (self->rope_local_freqs);
+  g_free (self->logits);
+  g_free (self);
+}
+
+const AtlLlmInfo *
+atl_llm_info (const AtlLlm *self)
+{
+  return &self->info;
+}
+
+void
+llm_drop_plans (AtlLlm *self, guint64 cache_id)
+{
+  for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
+    for (guint k = 0; k + 1 < self->plans[i].n_key; k += 2)
+      if (self->plans[i].key[k] == cache_id)
+        {
+          plan_clear (&self->plans[i]);
+          break;
+        }
+}
+
+/* One run of the graph: some tokens of some caches. */
+typedef struct
+{
+  AtlLlmCache *cache;
+  const gint32 *tokens;
+  guint n_tokens;
+  guint start; /* position of the first token */
+} Piece;
+
+static AtlPlan *
+find_plan (AtlLlm *self, const Piece *pieces, guint n_pieces, guint n_rows, GError **error)
+{
+  guint n_key = 2 * n_pieces + 1;
+  g_autofree guint64 *key = g_new (guint64, n_key);
+  g_autofree AtlDecoderSegment *segments = g_new (AtlDecoderSegment, n_pieces);
+  AtlLlmPlan *oldest = &self->plans[0];
+  g_autoptr (AtlPlan) plan = NULL;
+
+  for (guint i = 0; i < n_pieces; i++)
+    {
+      key[2 * i] = pieces[i].cache->id;
+      key[2 * i + 1] = pieces[i].n_tokens;
+      segments[i] =
+          (AtlDecoderSegment){ pieces[i].n_tokens, pieces[i].cache->k, pieces[i].cache->v };
+    }
+  key[n_key - 1] = n_rows;
+
+  for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
+    {
+      AtlLlmPlan *p = &self->plans[i];
+      if (p->n_key == n_key && memcmp (p->key, key, n_key * sizeof *key) == 0)
+        {
+          p->last_used = ++self->clock;
+          return p->plan;
+        }
+      if (p->last_used < oldest->last_used)
+        oldest = p;
+    }
+
+  plan_clear (oldest);
+  plan = atl_plan_new (atl_decoder_graph (&self->decoder, segments, n_pieces, n_rows),
+                       self->backends, self->n_backends, error);
+  if (plan == NULL || !atl_plan_allocate (plan, error))
+    return NULL;
+  oldest->plan = g_steal_pointer (&plan);
+  oldest->key = g_steal_pointer (&key);
+  oldest->n_key = n_key;
+  oldest->last_used = ++self->clock;
+  return oldest->plan;
+}
+
+static gboolean
+set_inputs (
+    AtlLlm *self, AtlPlan *plan, const Piece *pieces, guint n_pieces, guint T, GError **error)
+{
+  const AtlLlmHparams *h = &self->decoder.h;
+  gboolean local = atl_plan_tensor (plan, "ranges_local") != NULL;
+  g_autofree gint32 *ids = g_new (gint32, T);
+  g_autofree gint32 *cells = g_new (gint32, T);
+  g_autofree gint32 *ranges = g_new (gint32, 2 * T);
+  g_autofree float *table = g_new (float, (gsize) T *MAX (h->rope.n_rot, h->rope_local.n_rot));
+  guint t = 0;
+
+  for (guint i = 0; i < n_pieces; i++)
+    for (guint k = 0; k < pieces[i].n_tokens; k++, t++)
+      {
+        ids[t] = pieces[i].tokens[k];
+        cells[t] = (gint32) (pieces[i].start + k);
+        ranges[2 * t] = 0;
+        ranges[2 * t + 1] = cells[t] + 1;
+      }
+  atl_rope_table (self->rope_freqs, h->rope.n_rot, self->rope_multiplier, cells, T, table);
+  if (!atl_plan_set_input (plan, "ids", ids, T * sizeof *ids, error) ||
+      !atl_plan_set_input (plan, "cells", cells, T * sizeof *cells, error) ||
+      !atl_plan_set_input (plan, "ranges", ranges, 2 * T * sizeof *ranges, error) ||
+      !atl_plan_set_input (plan, "rope", table, (gsize) T * h->rope.n_rot * sizeof *table, error))
+    return FALSE;
+  if (!local)
+    return TRUE;
+
+  for (t = 0; t < T; t++)
+    ranges[2 * t] = MAX (0, cells[t] - (gint32) MIN (h->window, (guint) G_MAXINT32) + 1);
+  atl_rope_table (self->rope_local_freqs, h->rope_local.n_rot, self->rope_local_multiplier, cells,
+                  T, table);
+  return atl_plan_set_input (plan, "ranges_local", ranges, 2 * T * sizeof *ranges, error) &&
+         atl_plan_set_input (plan, "rope_local", table,
+                             (gsize) T * h->rope_local.n_rot * sizeof *table, error);
+}
+
+/* Runs the pieces and appends n_rows rows to the logits. */
+static gboolean
+run_pieces (AtlLlm *self,
+            const Piece *pieces,
+            guint n_pieces,
+            guint n_rows,
+            GCancellable *cancellable,
+            GError **error)
+{
+  gsize row_bytes = (gsize) self->decoder.h.n_vocab * sizeof (float);
+  AtlPlan *plan;
+  guint T = 0;
+
+  for (guint i = 0; i < n_pieces; i++)
+    T += pieces[i].n_tokens;
+  plan = find_plan (self, pieces, n_pieces, n_rows, error);
+  if (plan == NULL || !set_inputs (self, plan, pieces, n_pieces, T, error) ||
+      !atl_plan_run (plan, cancellable, error))
+    return FALSE;
+  if (n_rows == 0)
+    return TRUE;
+  if (!atl_plan_get_output (plan, "logits",
+                            self->logits + (gsize) self->n_logits * self->decoder.h.n_vocab,
+                            n_rows * row_bytes, error))
+    return FALSE;
+  self->n_logits += n_rows;
+  return TRUE;
+}
+
+static gboolean
+check_batch (const AtlLlm *self, const AtlLlmBatch *batch, guint n_batch, GError **error)
+{
+  for (guint i = 0; i < n_batch; i++)
+    {
+      const AtlLlmBatch *b = &batch[i];
+
+      g_assert (b->cache->llm == self && b->n_tokens > 0);
+      for (guint k = 0; k < i; k++)
+        g_assert (batch[k].cache != b->cache);
+      if (b->n_tokens > b->cache->n_ctx - b->cache->length)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
+                       "The context of %u tokens is full: %u are used and %u more were to be added",
+                       b->cache->n_ctx, b->cache->length, b->n_tokens);
+          return FALSE;
+        }
+      for (guint k = 0; k < b->n_tokens; k++)
+        if (b->tokens[k] < 0 || (guint) b->tokens[k] >= self->decoder.h.n_vocab)
+          {
+            g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                         "The token %d is outside the model's vocabulary of %u", b->tokens[k],
+                         self->decoder.h.n_vocab);
+            return FALSE;
+          }
+    }
+  return TRUE;
+}
+
+gboolean
+atl_llm_decode (AtlLlm *self,
+                const AtlLlmBatch *batch,
+                guint n_batch,
+                GCancellable *cancellable,
+                GError **error)
+{
+  guint T = 0, n_rows = 0;
+  gboolean all = FALSE, some = FALSE, ok = TRUE;
+
+  if (!check_batch (self, batch, n_batch, error))
+    return FALSE;
+  for (guint i = 0; i < n_batch; i++)
+    {
+      T += batch[i].n_tokens;
+      n_rows += batch[i].all_logits ? batch[i].n_tokens : 1;
+      all |= batch[i].all_logits && batch[i].n_tokens > 1;
+      some |= !batch[i].all_logits && batch[i].n_tokens > 1;
+    }
+  if ((gsize) n_rows * self->decoder.h.n_vocab > self->logits_room)
+    {
+      g_free (self->logits);
+      self->logits_room = (gsize) n_rows * self->decoder.h.n_vocab;
+      self->logits = g_new (float, self->logits_room);
+    }
+  self->n_logits = 0;
+
+  if (T <= self->n_batch && !(all && some))
+    {
+      g_autofree Piece *pieces = g_new (Piece, n_batch);
+
+      for (guint i = 0; i < n_batch; i++)
+        pieces[i] =
+            (Piece){ batch[i].cache, batch[i].tokens, batch[i].n_tokens, batch[i].cache->length };
+      ok = run_pieces (self, pieces, n_batch, n_rows, cancellable, error);
+    }
+  else
+    for (guint i = 0; i < n_batch && ok; i++)
+      for (guint done = 0; done < batch[i].n_tokens && ok;)
+        {
+          guint n = MIN (self->n_batch, batch[i].n_tokens - done);
+          Piece piece = { batch[i].cache, batch[i].tokens + done, n,
+                          batch[i].cache->length + done };
+
+          done += n;
+          ok = run_pieces (self, &piece, 1,
+                           batch[i].all_logits         ? n
+                           : done == batch[i].n_tokens ? 1
+                                                       : 0,
+                           cancellable, error);
+        }
+  if (!ok)
+    {
+      self->n_logits = 0;
+      return FALSE;
+    }
+  for (guint i = 0; i < n_batch; i++)
+    batch[i].cache->length += batch[i].n_tokens;
+  return TRUE;
+}
+
+guint
+atl_llm_n_logits (const AtlLlm *self)
+{
+  return self->n_logits;
+}
+
+const float *
+atl_llm_logits (const AtlLlm *self, guint row)
+{
+  g_return_val_if_fail (row < self->n_logits, NULL);
+  return self->logits + (gsize) row * self->decoder.h.n_vocab;
+}
+
+char *
+atl_llm_placement (const AtlLlm *self)
+{
+  guint n = self->info.n_layers_on_device, total = self->info.n_layer;
+
+  if (n == 0)
+    return g_strdup (self->backends[self->n_backends - 1]->description);
+  if (n == total)
+    return g_strdup (self->backends[0]->description);
+  return g_strdup_printf ("%u of %u layers on %s, the rest on the CPU, because its memory is full",
+                          n, total, self->backends[0]->description);
+}
