@@ -1,0 +1,244 @@
+/* The CPU backend object: memory, uploads, and the loop that runs nodes. */
+#include "engine/tensor/cpu/cpu-private.h"
+
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+  AtlCpuOpFunc run;
+  gsize (*scratch) (const AtlCpu *cpu, const AtlNode *node); /* (nullable) none needed */
+} Op;
+
+static const Op ops[ATL_N_OPS] = {
+  [ATL_OP_EMBED] = { atl_cpu_embed, NULL },
+  [ATL_OP_LINEAR] = { atl_cpu_linear, atl_cpu_linear_scratch },
+  [ATL_OP_EXPERT_LINEAR] = { atl_cpu_expert_linear, atl_cpu_linear_scratch },
+  [ATL_OP_ROUTE] = { atl_cpu_route, NULL },
+  [ATL_OP_EXPERT_SUM] = { atl_cpu_expert_sum, NULL },
+  [ATL_OP_NORM] = { atl_cpu_norm, NULL },
+  [ATL_OP_GROUP_NORM] = { atl_cpu_group_norm, NULL },
+  [ATL_OP_ROPE] = { atl_cpu_rope, NULL },
+  [ATL_OP_STORE_ROWS] = { atl_cpu_store_rows, NULL },
+  [ATL_OP_ATTENTION] = { atl_cpu_attention, atl_cpu_attention_scratch },
+  [ATL_OP_BINARY] = { atl_cpu_binary, NULL },
+  [ATL_OP_UNARY] = { atl_cpu_unary, NULL },
+  [ATL_OP_GLU] = { atl_cpu_glu, NULL },
+  [ATL_OP_COPY] = { atl_cpu_copy, NULL },
+  [ATL_OP_CONCAT] = { atl_cpu_concat, NULL },
+  [ATL_OP_CONV] = { atl_cpu_conv, atl_cpu_conv_scratch },
+  [ATL_OP_UPSAMPLE] = { atl_cpu_upsample, NULL },
+  [ATL_OP_SOFTMAX] = { atl_cpu_softmax, NULL },
+};
+
+static gboolean
+cpu_supports (AtlBackend *self, const AtlNode *node)
+{
+  return (guint) node->op < ATL_N_OPS && ops[node->op].run != NULL;
+}
+
+static AtlBuffer *
+cpu_alloc (AtlBackend *self, gsize size_bytes, GError **error)
+{
+  AtlBuffer *buffer;
+  void *host = NULL;
+
+  if (size_bytes > self->max_alloc
+      || posix_memalign (&host, self->alignment, MAX (size_bytes, 1)) != 0)
+    {
+      g_set_error (error,
+                   ATL_ERROR,
+                   ATL_ERROR_NO_MEMORY,
+                   "The computer has no %.1f MB of free memory left for this.",
+                   (double) size_bytes / 1e6);
+      return NULL;
+    }
+  buffer = g_new0 (AtlBuffer, 1);
+  buffer->backend = self;
+  buffer->size_bytes = size_bytes;
+  buffer->host = host;
+  return buffer;
+}
+
+static void
+cpu_free_buffer (AtlBackend *self, AtlBuffer *buffer)
+{
+  if (buffer == NULL)
+    return;
+  atl_pool_quiesce (((AtlCpu *) self)->pool);
+  free (buffer->host);
+  g_free (buffer);
+}
+
+static gboolean
+cpu_write (AtlBackend *self,
+           AtlBuffer *buffer,
+           gsize offset,
+           const void *src,
+           gsize n,
+           GError **error)
+{
+  g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
+  if (n > 0)
+    memcpy ((guint8 *) buffer->host + offset, src, n);
+  return TRUE;
+}
+
+static gboolean
+cpu_read (AtlBackend *self, AtlBuffer *buffer, gsize offset, void *dst, gsize n, GError **error)
+{
+  g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
+  if (n > 0)
+    memcpy (dst, (guint8 *) buffer->host + offset, n);
+  return TRUE;
+}
+
+static gboolean
+cpu_fill_zero (AtlBackend *self, AtlBuffer *buffer, gsize offset, gsize n, GError **error)
+{
+  g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
+  memset ((guint8 *) buffer->host + offset, 0, n);
+  return TRUE;
+}
+
+static gsize
+cpu_upload_cost (AtlBackend *self, const AtlWeight *weight)
+{
+  return atl_cpu_weight_cost ((AtlCpu *) self, weight);
+}
+
+static gboolean
+cpu_upload (AtlBackend *self, AtlWeight *weight, GError **error)
+{
+  return atl_cpu_weight_upload ((AtlCpu *) self, weight, error);
+}
+
+static void
+cpu_drop (AtlBackend *self, AtlWeight *weight)
+{
+  atl_pool_quiesce (((AtlCpu *) self)->pool);
+  atl_cpu_weight_drop ((AtlCpu *) self, weight);
+}
+
+static gsize
+cpu_scratch_bytes (AtlBackend *self, const AtlNode *node)
+{
+  const Op *op = &ops[node->op];
+  return op->scratch != NULL ? op->scratch ((AtlCpu *) self, node) : 0;
+}
+
+static gboolean
+cpu_run (AtlBackend *self,
+         AtlNode *const *nodes,
+         guint n_nodes,
+         AtlBuffer *scratch,
+         GCancellable *cancellable,
+         GError **error)
+{
+  AtlCpu *cpu = (AtlCpu *) self;
+  AtlCpuRun run = {
+    .cpu = cpu,
+    .pool = cpu->pool,
+    .scratch = scratch != NULL ? scratch->host : NULL,
+    .scratch_bytes = scratch != NULL ? scratch->size_bytes : 0,
+  };
+
+  for (guint i = 0; i < n_nodes; i++)
+    {
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return FALSE;
+      ops[nodes[i]->op].run (&run, nodes[i]);
+      if (run.error != NULL)
+        {
+          g_propagate_error (error, run.error);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+static void
+cpu_free (AtlBackend *self)
+{
+  AtlCpu *cpu = (AtlCpu *) self;
+
+  atl_pool_free (cpu->pool);
+  atl_backend_clear (self);
+  g_free (cpu);
+}
+
+static const AtlBackendClass cpu_class = {
+  .supports = cpu_supports,
+  .alloc = cpu_alloc,
+  .free_buffer = cpu_free_buffer,
+  .write = cpu_write,
+  .read = cpu_read,
+  .fill_zero = cpu_fill_zero,
+  .upload_cost = cpu_upload_cost,
+  .upload = cpu_upload,
+  .drop = cpu_drop,
+  .scratch_bytes = cpu_scratch_bytes,
+  .run = cpu_run,
+  .free = cpu_free,
+};
+
+/* Processors that this process may use: containers and taskset narrow them. */
+static guint
+usable_processors (void)
+{
+  cpu_set_t set;
+
+  CPU_ZERO (&set);
+  if (sched_getaffinity (0, sizeof set, &set) == 0 && CPU_COUNT (&set) > 0)
+    return CPU_COUNT (&set);
+  return g_get_num_processors ();
+}
+
+AtlBackend *
+atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
+{
+  const AtlCpuFeatures *features = atl_cpu_features ();
+  g_autofree char *description = NULL;
+  AtlCpu *cpu = g_new0 (AtlCpu, 1);
+  guint n_threads = options != NULL ? options->n_threads : 0;
+  gint64 pages = sysconf (_SC_PHYS_PAGES);
+  gint64 page_bytes = sysconf (_SC_PAGESIZE);
+
+  cpu->level = features->best;
+  if (options != NULL && !options->best_level && options->level < features->best)
+    cpu->level = options->level;
+  cpu->exact = options != NULL && options->exact;
+  cpu->pool = atl_pool_new (n_threads != 0 ? n_threads : usable_processors ());
+  cpu->n_threads = atl_pool_n_threads (cpu->pool);
+
+  description = g_strdup_printf ("CPU, %u thread%s", cpu->n_threads, cpu->n_threads == 1 ? "" : "s");
+  if (!atl_backend_init (&cpu->base, &cpu_class, "cpu", description, error))
+    {
+      atl_pool_free (cpu->pool);
+      g_free (cpu);
+      return NULL;
+    }
+  cpu->base.is_host = TRUE;
+  cpu->base.alignment = 64;
+  cpu->base.max_alloc = pages > 0 && page_bytes > 0 ? (gsize) (pages * page_bytes) : G_MAXSIZE / 2;
+  return &cpu->base;
+}
+
+const char *
+atl_cpu_backend_level_name (AtlBackend *self)
+{
+  switch (((AtlCpu *) self)->level)
+    {
+    case ATL_CPU_AVX2:
+      return "AVX2";
+    case ATL_CPU_AVX512:
+      return atl_cpu_features ()->vnni ? "AVX-512 + VNNI" : "AVX-512";
+    case ATL_CPU_AMX:
+      return "AVX-512 + AMX";
+    case ATL_CPU_NEON:
+      return "NEON";
+    case ATL_CPU_REFERENCE:
+    default:
+      return "plain C";
+    }
+}

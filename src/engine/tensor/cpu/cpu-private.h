@@ -1,0 +1,145 @@
+/* What the files of the CPU backend share: the backend object, its form of a weight, and access to
+ * the memory of tensors.
+ *
+ * Ops are functions on an AtlCpuRun and a node. ref-*.c hold the plain C that defines each op; an
+ * op's fast form, where it has one, is asked first and says whether it took the node.
+ */
+#pragma once
+
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/pool.h"
+#include "engine/tensor/quants/dequant.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  AtlCpuLevel best;
+  gboolean vnni; /* AVX512_VNNI */
+} AtlCpuFeatures;
+
+const AtlCpuFeatures *atl_cpu_features (void);
+
+typedef struct {
+  AtlBackend base;
+  AtlCpuLevel level;
+  gboolean exact;
+  AtlPool *pool; /* (owned) */
+  guint n_threads;
+} AtlCpu;
+
+typedef struct {
+  AtlCpu *cpu;
+  AtlPool *pool;
+  guint8 *scratch; /* 64-byte aligned; as many bytes as the backend's scratch_bytes said for the node */
+  gsize scratch_bytes;
+  GError *error; /* set by an op that met bad values, such as an id outside its table */
+} AtlCpuRun;
+
+/* What AtlWeight.store points to. */
+typedef struct {
+  float *f32; /* (owned) (nullable) VECTOR use: the values, row-major */
+  float *conv; /* (owned) (nullable) CONV use: [Cout / 16][taps * Cin][16], zero padded */
+} AtlCpuWeight;
+
+#define ATL_CPU_CONV_PANEL 16
+
+typedef void (*AtlCpuOpFunc) (AtlCpuRun *run, const AtlNode *node);
+
+void atl_cpu_embed (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_linear (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_expert_linear (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_route (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_expert_sum (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_norm (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_group_norm (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_softmax (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_rope (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_store_rows (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_attention (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_binary (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_unary (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_glu (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_copy (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_concat (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_upsample (AtlCpuRun *run, const AtlNode *node);
+void atl_cpu_conv (AtlCpuRun *run, const AtlNode *node);
+
+/* Bytes of shared scratch that the op wants. */
+gsize atl_cpu_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_cpu_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_cpu_conv_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+gboolean atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
+void atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
+gsize atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);
+
+static inline AtlCpuWeight *
+atl_cpu_weight (const AtlCpuRun *run, const AtlTensor *t)
+{
+  const AtlTensor *b = t->base != NULL ? t->base : t;
+  return b->weight != NULL ? b->weight->store[run->cpu->base.index] : NULL;
+}
+
+/* Element 0 of a float32 tensor; of a weight, of its float32 form. NULL for NULL. */
+static inline float *
+atl_cpu_f32 (const AtlCpuRun *run, const AtlTensor *t)
+{
+  const AtlCpuWeight *w;
+
+  if (t == NULL)
+    return NULL;
+  w = atl_cpu_weight (run, t);
+  if (w != NULL)
+    {
+      g_assert (w->f32 != NULL);
+      return w->f32 + t->offset;
+    }
+  g_assert (t->dtype == ATL_DTYPE_F32);
+  return atl_tensor_host (t);
+}
+
+/* Rows of any dtype: of a weight in the file's own form, or of a value or state. */
+typedef struct {
+  AtlDType dtype;
+  const guint8 *data;
+  gsize row_bytes;
+  float scale;
+} AtlCpuRows;
+
+/* The last dimension of `t` as rows; all outer dimensions must collapse to one stride. */
+AtlCpuRows atl_cpu_rows (const AtlTensor *t);
+
+/* Row `i` as float32, `n` elements, scale applied. */
+void atl_cpu_row_f32 (const AtlCpuRows *rows, gint64 i, gint64 n, float *out);
+
+/* Dimensions aligned at the end to `n` of them: leading ones are 1 with stride 0. A stride of a
+ * dimension of size 1 becomes 0, so that broadcasting is plain indexing. */
+static inline void
+atl_cpu_align_dims (const AtlTensor *t, guint n, gint64 *dim, gint64 *stride)
+{
+  for (guint i = 0; i < n; i++)
+    {
+      gint at = (gint) i - (gint) (n - t->n_dims);
+
+      dim[i] = at < 0 ? 1 : t->dim[at];
+      stride[i] = at < 0 || t->dim[at] == 1 ? 0 : t->stride[at];
+    }
+}
+
+/* [n rows, row stride in elements] of an f32 row tensor. */
+static inline void
+atl_cpu_f32_rows (const AtlTensor *t, gint64 *n_rows, gint64 *row_stride)
+{
+  gboolean ok = atl_tensor_rows (t, n_rows, row_stride);
+  g_assert (ok);
+}
+
+/* Splits `n_items` into chunks of at least `min_items` so that each thread gets about four. */
+static inline gint64
+atl_cpu_chunk_items (const AtlCpuRun *run, gint64 n_items, gint64 min_items)
+{
+  gint64 per = n_items / (4 * (gint64) run->cpu->n_threads);
+  return MAX (MAX (per, min_items), 1);
+}
+
+G_END_DECLS
