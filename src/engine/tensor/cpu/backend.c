@@ -5,36 +5,37 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct {
-  AtlCpuOpFunc run;
-  gsize (*scratch) (const AtlCpu *cpu, const AtlNode *node); /* (nullable) none needed */
+typedef struct
+{
+  AtlCpuOpFunc ref;
+  gsize (*ref_scratch) (const AtlCpu *cpu, const AtlNode *node); /* (nullable) none needed */
 } Op;
 
 static const Op ops[ATL_N_OPS] = {
-  [ATL_OP_EMBED] = { atl_cpu_embed, NULL },
-  [ATL_OP_LINEAR] = { atl_cpu_linear, atl_cpu_linear_scratch },
-  [ATL_OP_EXPERT_LINEAR] = { atl_cpu_expert_linear, atl_cpu_linear_scratch },
-  [ATL_OP_ROUTE] = { atl_cpu_route, NULL },
-  [ATL_OP_EXPERT_SUM] = { atl_cpu_expert_sum, NULL },
-  [ATL_OP_NORM] = { atl_cpu_norm, NULL },
-  [ATL_OP_GROUP_NORM] = { atl_cpu_group_norm, NULL },
-  [ATL_OP_ROPE] = { atl_cpu_rope, NULL },
-  [ATL_OP_STORE_ROWS] = { atl_cpu_store_rows, NULL },
-  [ATL_OP_ATTENTION] = { atl_cpu_attention, atl_cpu_attention_scratch },
-  [ATL_OP_BINARY] = { atl_cpu_binary, NULL },
-  [ATL_OP_UNARY] = { atl_cpu_unary, NULL },
-  [ATL_OP_GLU] = { atl_cpu_glu, NULL },
-  [ATL_OP_COPY] = { atl_cpu_copy, NULL },
-  [ATL_OP_CONCAT] = { atl_cpu_concat, NULL },
-  [ATL_OP_CONV] = { atl_cpu_conv, atl_cpu_conv_scratch },
-  [ATL_OP_UPSAMPLE] = { atl_cpu_upsample, NULL },
-  [ATL_OP_SOFTMAX] = { atl_cpu_softmax, NULL },
+  [ATL_OP_EMBED] = { atl_ref_embed, NULL },
+  [ATL_OP_LINEAR] = { atl_ref_linear, atl_ref_linear_scratch },
+  [ATL_OP_EXPERT_LINEAR] = { atl_ref_expert_linear, atl_ref_linear_scratch },
+  [ATL_OP_ROUTE] = { atl_ref_route, NULL },
+  [ATL_OP_EXPERT_SUM] = { atl_ref_expert_sum, NULL },
+  [ATL_OP_NORM] = { atl_ref_norm, NULL },
+  [ATL_OP_GROUP_NORM] = { atl_ref_group_norm, NULL },
+  [ATL_OP_ROPE] = { atl_ref_rope, NULL },
+  [ATL_OP_STORE_ROWS] = { atl_ref_store_rows, NULL },
+  [ATL_OP_ATTENTION] = { atl_ref_attention, atl_ref_attention_scratch },
+  [ATL_OP_BINARY] = { atl_ref_binary, NULL },
+  [ATL_OP_UNARY] = { atl_ref_unary, NULL },
+  [ATL_OP_GLU] = { atl_ref_glu, NULL },
+  [ATL_OP_COPY] = { atl_ref_copy, NULL },
+  [ATL_OP_CONCAT] = { atl_ref_concat, NULL },
+  [ATL_OP_CONV] = { atl_ref_conv, NULL },
+  [ATL_OP_UPSAMPLE] = { atl_ref_upsample, NULL },
+  [ATL_OP_SOFTMAX] = { atl_ref_softmax, NULL },
 };
 
 static gboolean
 cpu_supports (AtlBackend *self, const AtlNode *node)
 {
-  return (guint) node->op < ATL_N_OPS && ops[node->op].run != NULL;
+  return (guint) node->op < ATL_N_OPS && ops[node->op].ref != NULL;
 }
 
 static AtlBuffer *
@@ -43,12 +44,10 @@ cpu_alloc (AtlBackend *self, gsize size_bytes, GError **error)
   AtlBuffer *buffer;
   void *host = NULL;
 
-  if (size_bytes > self->max_alloc
-      || posix_memalign (&host, self->alignment, MAX (size_bytes, 1)) != 0)
+  if (size_bytes > self->max_alloc ||
+      posix_memalign (&host, self->alignment, MAX (size_bytes, 1)) != 0)
     {
-      g_set_error (error,
-                   ATL_ERROR,
-                   ATL_ERROR_NO_MEMORY,
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
                    "The computer has no %.1f MB of free memory left for this.",
                    (double) size_bytes / 1e6);
       return NULL;
@@ -71,12 +70,8 @@ cpu_free_buffer (AtlBackend *self, AtlBuffer *buffer)
 }
 
 static gboolean
-cpu_write (AtlBackend *self,
-           AtlBuffer *buffer,
-           gsize offset,
-           const void *src,
-           gsize n,
-           GError **error)
+cpu_write (
+    AtlBackend *self, AtlBuffer *buffer, gsize offset, const void *src, gsize n, GError **error)
 {
   g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
   if (n > 0)
@@ -124,7 +119,7 @@ static gsize
 cpu_scratch_bytes (AtlBackend *self, const AtlNode *node)
 {
   const Op *op = &ops[node->op];
-  return op->scratch != NULL ? op->scratch ((AtlCpu *) self, node) : 0;
+  return op->ref_scratch != NULL ? op->ref_scratch ((AtlCpu *) self, node) : 0;
 }
 
 static gboolean
@@ -147,7 +142,7 @@ cpu_run (AtlBackend *self,
     {
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
-      ops[nodes[i]->op].run (&run, nodes[i]);
+      ops[nodes[i]->op].ref (&run, nodes[i]);
       if (run.error != NULL)
         {
           g_propagate_error (error, run.error);
@@ -211,7 +206,8 @@ atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
   cpu->pool = atl_pool_new (n_threads != 0 ? n_threads : usable_processors ());
   cpu->n_threads = atl_pool_n_threads (cpu->pool);
 
-  description = g_strdup_printf ("CPU, %u thread%s", cpu->n_threads, cpu->n_threads == 1 ? "" : "s");
+  description =
+      g_strdup_printf ("CPU, %u thread%s", cpu->n_threads, cpu->n_threads == 1 ? "" : "s");
   if (!atl_backend_init (&cpu->base, &cpu_class, "cpu", description, error))
     {
       atl_pool_free (cpu->pool);

@@ -12,14 +12,17 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
+typedef struct
+{
   AtlCpuLevel best;
   gboolean vnni; /* AVX512_VNNI */
 } AtlCpuFeatures;
 
-const AtlCpuFeatures *atl_cpu_features (void);
+const AtlCpuFeatures *
+atl_cpu_features (void);
 
-typedef struct {
+typedef struct
+{
   AtlBackend base;
   AtlCpuLevel level;
   gboolean exact;
@@ -27,51 +30,84 @@ typedef struct {
   guint n_threads;
 } AtlCpu;
 
-typedef struct {
+typedef struct
+{
   AtlCpu *cpu;
   AtlPool *pool;
-  guint8 *scratch; /* 64-byte aligned; as many bytes as the backend's scratch_bytes said for the node */
+  guint8 *
+      scratch; /* 64-byte aligned; as many bytes as the backend's scratch_bytes said for the node */
   gsize scratch_bytes;
   GError *error; /* set by an op that met bad values, such as an id outside its table */
 } AtlCpuRun;
 
 /* What AtlWeight.store points to. */
-typedef struct {
-  float *f32; /* (owned) (nullable) VECTOR use: the values, row-major */
+typedef struct
+{
+  float *f32;  /* (owned) (nullable) VECTOR use: the values, row-major */
   float *conv; /* (owned) (nullable) CONV use: [Cout / 16][taps * Cin][16], zero padded */
 } AtlCpuWeight;
 
 #define ATL_CPU_CONV_PANEL 16
 
+/* The plain C that defines each op: ref-*.c. */
 typedef void (*AtlCpuOpFunc) (AtlCpuRun *run, const AtlNode *node);
 
-void atl_cpu_embed (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_linear (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_expert_linear (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_route (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_expert_sum (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_norm (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_group_norm (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_softmax (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_rope (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_store_rows (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_attention (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_binary (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_unary (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_glu (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_copy (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_concat (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_upsample (AtlCpuRun *run, const AtlNode *node);
-void atl_cpu_conv (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_embed (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_linear (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_expert_linear (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_route (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_expert_sum (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_norm (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_group_norm (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_softmax (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_rope (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_store_rows (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_attention (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_binary (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_unary (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_glu (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_copy (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_concat (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_upsample (AtlCpuRun *run, const AtlNode *node);
+void
+atl_ref_conv (AtlCpuRun *run, const AtlNode *node);
 
-/* Bytes of shared scratch that the op wants. */
-gsize atl_cpu_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
-gsize atl_cpu_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
-gsize atl_cpu_conv_scratch (const AtlCpu *cpu, const AtlNode *node);
+/* Bytes of shared scratch that these want. */
+gsize
+atl_ref_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize
+atl_ref_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
 
-gboolean atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
-void atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
-gsize atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);
+/* The dot product of n floats, as the references take it. */
+float
+atl_ref_dot (const float *a, const float *b, gint64 n);
+/* TRUE if all experts exist; otherwise sets run->error. */
+gboolean
+atl_cpu_check_experts (AtlCpuRun *run, const gint32 *ids, gint64 n, gint64 n_experts);
+
+gboolean
+atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
+void
+atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
+gsize
+atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);
 
 static inline AtlCpuWeight *
 atl_cpu_weight (const AtlCpuRun *run, const AtlTensor *t)
@@ -99,7 +135,8 @@ atl_cpu_f32 (const AtlCpuRun *run, const AtlTensor *t)
 }
 
 /* Rows of any dtype: of a weight in the file's own form, or of a value or state. */
-typedef struct {
+typedef struct
+{
   AtlDType dtype;
   const guint8 *data;
   gsize row_bytes;
@@ -107,10 +144,12 @@ typedef struct {
 } AtlCpuRows;
 
 /* The last dimension of `t` as rows; all outer dimensions must collapse to one stride. */
-AtlCpuRows atl_cpu_rows (const AtlTensor *t);
+AtlCpuRows
+atl_cpu_rows (const AtlTensor *t);
 
 /* Row `i` as float32, `n` elements, scale applied. */
-void atl_cpu_row_f32 (const AtlCpuRows *rows, gint64 i, gint64 n, float *out);
+void
+atl_cpu_row_f32 (const AtlCpuRows *rows, gint64 i, gint64 n, float *out);
 
 /* Dimensions aligned at the end to `n` of them: leading ones are 1 with stride 0. A stride of a
  * dimension of size 1 becomes 0, so that broadcasting is plain indexing. */

@@ -1,7 +1,7 @@
 /* The native CPU backend: always there, supports every op and dtype.
  *
- * Every op has a plain C reference; fast variants (AVX2+FMA+F16C, AVX-512, VNNI, AMX, NEON) are chosen at run time from what
- * the processor has. Threading: see backend.h.
+ * Every op has a plain C reference; fast variants (AVX2+FMA+F16C, AVX-512, VNNI, AMX, NEON) are
+ * chosen at run time from what the processor has. Threading: see backend.h.
  */
 #pragma once
 
@@ -9,7 +9,8 @@
 
 G_BEGIN_DECLS
 
-typedef enum {
+typedef enum
+{
   ATL_CPU_REFERENCE, /* plain C, one definition of every op */
   ATL_CPU_AVX2,      /* AVX2 + FMA + F16C */
   ATL_CPU_AVX512,    /* F, BW, VL, DQ; + VNNI and BF16 where there */
@@ -17,17 +18,21 @@ typedef enum {
   ATL_CPU_NEON,
 } AtlCpuLevel;
 
-typedef struct {
-  guint n_threads;     /* 0: as many as the process may use */
-  AtlCpuLevel level;   /* upper bound; the machine's best if `best_level` */
+typedef struct
+{
+  guint n_threads;   /* 0: as many as the process may use */
+  AtlCpuLevel level; /* upper bound; the machine's best if `best_level` */
   gboolean best_level;
-  gboolean exact;      /* TRUE: float32 activations and products throughout (golden runs); FALSE: the fastest path
-                          whose error is far below that of 8-bit activations */
+  gboolean exact; /* TRUE: float32 activations and products throughout (golden runs); FALSE: the
+                     fastest path whose error is far below that of 8-bit activations */
 } AtlCpuOptions;
 
 /* options NULL: all threads, best level, fast. */
-AtlBackend *atl_cpu_backend_new (const AtlCpuOptions *options, GError **error);
+AtlBackend *
+atl_cpu_backend_new (const AtlCpuOptions *options, GError **error);
 /* The level in use, "AVX-512 + AMX"; static. */
-const char *atl_cpu_backend_level_name (AtlBackend *self);
-AtlCpuLevel atl_cpu_best_level (void);
+const char *
+atl_cpu_backend_level_name (AtlBackend *self);
+AtlCpuLevel
+atl_cpu_best_level (void);
 G_END_DECLS

@@ -21,7 +21,7 @@ read_xcr0 (void)
   guint32 eax;
   guint32 edx;
 
-  __asm__ volatile ("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+  __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
   return (guint64) edx << 32 | eax;
 }
 
@@ -42,8 +42,8 @@ detect (AtlCpuFeatures *f)
     return;
   f->best = ATL_CPU_AVX2;
 
-  if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(b & bit_AVX512F) || !(b & bit_AVX512BW)
-      || !(b & bit_AVX512VL) || !(b & bit_AVX512DQ))
+  if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(b & bit_AVX512F) || !(b & bit_AVX512BW) ||
+      !(b & bit_AVX512VL) || !(b & bit_AVX512DQ))
     return;
   f->best = ATL_CPU_AVX512;
   f->vnni = (c & bit_AVX512VNNI) != 0;

@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 #if defined(__x86_64__) || defined(__i386__)
 #define cpu_relax() __builtin_ia32_pause ()
 #elif defined(__aarch64__)
-#define cpu_relax() __asm__ volatile ("yield")
+#define cpu_relax() __asm__ volatile("yield")
 #else
 #define cpu_relax() ((void) 0)
 #endif
@@ -34,23 +35,31 @@
 #define SLOT_BITS 10
 #define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
-enum { CHUNK_CLAIMED = 0, CHUNK_COMMITTING, CHUNK_DONE, CHUNK_STOLEN };
+enum
+{
+  CHUNK_CLAIMED = 0,
+  CHUNK_COMMITTING,
+  CHUNK_DONE,
+  CHUNK_STOLEN
+};
 
-typedef struct {
-  _Alignas (64) atomic_uint next;
-  _Alignas (64) atomic_uint done; /* futex of main */
+typedef struct
+{
+  _Alignas(64) atomic_uint next;
+  _Alignas(64) atomic_uint done; /* futex of main */
   atomic_uint main_sleeps;
-  _Alignas (64) atomic_uint n_inside;
+  _Alignas(64) atomic_uint n_inside;
   guint n_chunks;
   AtlPoolFunc func; /* plain regions */
   gconstpointer args;
   AtlPoolCompute compute; /* restartable regions */
   AtlPoolCommit commit;
-  _Alignas (16) guint8 args_copy[ATL_POOL_ARGS_MAX];
+  _Alignas(16) guint8 args_copy[ATL_POOL_ARGS_MAX];
   atomic_uchar state[ATL_POOL_MAX_RESTARTABLE];
 } Region;
 
-typedef struct {
+typedef struct
+{
   AtlPool *pool;
   GThread *thread;
   guint index;
@@ -59,7 +68,7 @@ typedef struct {
 
 struct _AtlPool
 {
-  _Alignas (64) atomic_uint current; /* sequence number and slot; futex of the workers */
+  _Alignas(64) atomic_uint current; /* sequence number and slot; futex of the workers */
   atomic_uint n_sleeping;
   atomic_bool quit;
   guint sequence;

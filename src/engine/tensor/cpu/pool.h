@@ -1,7 +1,8 @@
 /* The threads of the CPU backend: parallel regions of dynamically handed out chunks.
  *
- *   atl_pool_run (pool, n_chunks, func, &args);            long chunks: products of many rows, convolutions
- *   atl_pool_run_restartable (pool, n_chunks, compute, commit, &args, sizeof args);   short ones: decode
+ *   atl_pool_run (pool, n_chunks, func, &args);            long chunks: products of many rows,
+ * convolutions atl_pool_run_restartable (pool, n_chunks, compute, commit, &args, sizeof args);
+ * short ones: decode
  *
  * Workers live as long as the pool. Between regions they spin for some tens of microseconds, then
  * sleep on a futex, so that a core is free for others (and for the kernel to move our main thread
@@ -32,34 +33,41 @@ typedef struct _AtlPool AtlPool;
 typedef void (*AtlPoolFunc) (gconstpointer args, guint chunk, guint worker);
 
 /* Writes nothing but `scratch` (64-byte aligned, ATL_POOL_SCRATCH_BYTES long). May run although its
- * region is over and its inputs hold other values: it must stay inside its memory whatever values it
- * reads, so indices that are read from memory must be clamped. */
+ * region is over and its inputs hold other values: it must stay inside its memory whatever values
+ * it reads, so indices that are read from memory must be clamped. */
 typedef void (*AtlPoolCompute) (gconstpointer args, guint chunk, gpointer scratch);
-/* Copies the result from `scratch` to its place; runs exactly once a chunk, while the region lasts. */
+/* Copies the result from `scratch` to its place; runs exactly once a chunk, while the region lasts.
+ */
 typedef void (*AtlPoolCommit) (gconstpointer args, guint chunk, gconstpointer scratch);
 
 /* `n_threads` counts the calling one; clamped to 1 … ATL_POOL_MAX_THREADS. Threads that cannot be
  * started are done without. */
-AtlPool *atl_pool_new (guint n_threads);
+AtlPool *
+atl_pool_new (guint n_threads);
 /* Accepts NULL. */
-void atl_pool_free (AtlPool *self);
-guint atl_pool_n_threads (const AtlPool *self);
+void
+atl_pool_free (AtlPool *self);
+guint
+atl_pool_n_threads (const AtlPool *self);
 
 /* Calls func once for every chunk in [0, n_chunks), in parallel; returns when all are done. */
-void atl_pool_run (AtlPool *self, guint n_chunks, AtlPoolFunc func, gconstpointer args);
+void
+atl_pool_run (AtlPool *self, guint n_chunks, AtlPoolFunc func, gconstpointer args);
 
 /* The same with chunks that may be computed twice; n_chunks <= ATL_POOL_MAX_RESTARTABLE. The
- * `args_bytes` (<= ATL_POOL_ARGS_MAX) at `args` are copied; what they point to must stay mapped until
- * atl_pool_quiesce. */
-void atl_pool_run_restartable (AtlPool *self,
-                               guint n_chunks,
-                               AtlPoolCompute compute,
-                               AtlPoolCommit commit,
-                               gconstpointer args,
-                               gsize args_bytes);
+ * `args_bytes` (<= ATL_POOL_ARGS_MAX) at `args` are copied; what they point to must stay mapped
+ * until atl_pool_quiesce. */
+void
+atl_pool_run_restartable (AtlPool *self,
+                          guint n_chunks,
+                          AtlPoolCompute compute,
+                          AtlPoolCommit commit,
+                          gconstpointer args,
+                          gsize args_bytes);
 
 /* Waits until no late worker is inside an old region: before memory that regions read is freed. */
-void atl_pool_quiesce (AtlPool *self);
+void
+atl_pool_quiesce (AtlPool *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPool, atl_pool_free)
 

@@ -1,0 +1,196 @@
+/* Uploads to the CPU: what a weight becomes beside the bytes of its file.
+ *
+ * Rows that are looked up or multiplied are used where the file is mapped. Vectors become float32;
+ * convolutions become float32 panels of 16 output channels, so that the innermost loop over outputs
+ * is one vector.
+ */
+#include "engine/tensor/cpu/cpu-private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static gint64
+n_elems (const AtlWeight *w)
+{
+  gint64 n = 1;
+
+  for (guint i = 0; i < w->n_dims; i++)
+    n *= w->dim[i];
+  return n;
+}
+
+static gsize
+conv_bytes (const AtlWeight *w)
+{
+  gint64 n_out = w->dim[0];
+  gint64 panels = (n_out + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL;
+
+  return (gsize) (panels * ATL_CPU_CONV_PANEL * (n_elems (w) / n_out)) * sizeof (float);
+}
+
+gsize
+atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
+{
+  gsize cost = 0;
+
+  if (w->use & ATL_USE_VECTOR)
+    cost += (gsize) n_elems (w) * sizeof (float);
+  if (w->use & ATL_USE_CONV)
+    cost += conv_bytes (w);
+  return cost;
+}
+
+static float *
+alloc_floats (gsize bytes, const AtlWeight *w, GError **error)
+{
+  void *p = NULL;
+
+  if (posix_memalign (&p, 64, MAX (bytes, 64)) == 0)
+    return p;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+               "The computer has no %.1f MB of free memory left for “%s”.", (double) bytes / 1e6,
+               w->name);
+  return NULL;
+}
+
+static gboolean
+to_f32 (const AtlWeight *w, gint64 first, gint64 n, float *dst, GError **error)
+{
+  const AtlDTypeInfo *info = atl_dtype_info (w->dtype);
+
+  if (!atl_dequantize (w->dtype, w->data + first / info->block_elems * info->block_bytes, dst, n))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "“%s” has the type %s, which holds no weights that can be used.", w->name,
+                   info->name);
+      return FALSE;
+    }
+  if (w->scale != 1.0f)
+    for (gint64 i = 0; i < n; i++)
+      dst[i] *= w->scale;
+  return TRUE;
+}
+
+/* [Cout, Cin, taps] -> [Cout / 16][taps][Cin][16]. */
+static float *
+pack_conv (const AtlWeight *w, GError **error)
+{
+  const gint64 n_out = w->dim[0];
+  const gint64 n_in = w->dim[1];
+  const gint64 per_out = n_elems (w) / n_out;
+  const gint64 taps = per_out / n_in;
+  /* One output channel at a time would cut blocks when per_out is no multiple of them, so all at
+   * once; convolutions are small beside the products. */
+  g_autofree float *plain = NULL;
+  float *packed;
+
+  plain = g_try_malloc (n_elems (w) * sizeof (float));
+  if (plain == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+                   "The computer has no free memory left for “%s”.", w->name);
+      return NULL;
+    }
+  packed = alloc_floats (conv_bytes (w), w, error);
+  if (packed == NULL)
+    return NULL;
+  if (!to_f32 (w, 0, n_elems (w), plain, error))
+    {
+      free (packed);
+      return NULL;
+    }
+  memset (packed, 0, conv_bytes (w));
+  for (gint64 o = 0; o < n_out; o++)
+    {
+      float *panel = packed + o / ATL_CPU_CONV_PANEL * per_out * ATL_CPU_CONV_PANEL;
+
+      for (gint64 i = 0; i < n_in; i++)
+        for (gint64 t = 0; t < taps; t++)
+          panel[(t * n_in + i) * ATL_CPU_CONV_PANEL + o % ATL_CPU_CONV_PANEL] =
+              plain[o * per_out + i * taps + t];
+    }
+  return packed;
+}
+
+gboolean
+atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
+{
+  AtlCpuWeight *store;
+
+  if (w->store[cpu->base.index] != NULL)
+    return TRUE;
+  if (!atl_dtype_is_float_like (w->dtype))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "“%s” has the type %s, which holds no weights that can be used.", w->name,
+                   atl_dtype_name (w->dtype));
+      return FALSE;
+    }
+  store = g_new0 (AtlCpuWeight, 1);
+  w->store[cpu->base.index] = store;
+  if (w->use & ATL_USE_VECTOR)
+    {
+      store->f32 = alloc_floats ((gsize) n_elems (w) * sizeof (float), w, error);
+      if (store->f32 == NULL || !to_f32 (w, 0, n_elems (w), store->f32, error))
+        goto fail;
+    }
+  if (w->use & ATL_USE_CONV)
+    {
+      store->conv = pack_conv (w, error);
+      if (store->conv == NULL)
+        goto fail;
+    }
+  return TRUE;
+
+fail:
+  atl_cpu_weight_drop (cpu, w);
+  return FALSE;
+}
+
+void
+atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *w)
+{
+  AtlCpuWeight *store = w->store[cpu->base.index];
+
+  if (store == NULL)
+    return;
+  free (store->f32);
+  free (store->conv);
+  g_free (store);
+  w->store[cpu->base.index] = NULL;
+}
+
+AtlCpuRows
+atl_cpu_rows (const AtlTensor *t)
+{
+  const AtlTensor *base = t->base != NULL ? t->base : t;
+  const AtlDTypeInfo *info = atl_dtype_info (t->dtype);
+  gint64 n_rows;
+  gint64 row_stride;
+  AtlCpuRows rows = { .dtype = t->dtype, .scale = 1.0f };
+  gboolean ok = atl_tensor_rows (t, &n_rows, &row_stride);
+
+  g_assert (ok);
+  rows.row_bytes = (gsize) row_stride / info->block_elems * info->block_bytes;
+  if (base->weight != NULL)
+    {
+      rows.data = base->weight->data + (gsize) t->offset / info->block_elems * info->block_bytes;
+      rows.scale = base->weight->scale;
+    }
+  else
+    {
+      rows.data = atl_tensor_host (t);
+    }
+  return rows;
+}
+
+void
+atl_cpu_row_f32 (const AtlCpuRows *rows, gint64 i, gint64 n, float *out)
+{
+  gboolean ok = atl_dequantize (rows->dtype, rows->data + (gsize) i * rows->row_bytes, out, n);
+
+  g_assert (ok);
+  if (rows->scale != 1.0f)
+    for (gint64 k = 0; k < n; k++)
+      out[k] *= rows->scale;
+}
