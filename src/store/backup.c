@@ -107,6 +107,8 @@ atl_store_backup (const char *dir,
     *path = NULL;
   if (!even_if_not_due && g_file_test (target, G_FILE_TEST_EXISTS))
     return TRUE;
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
+    return FALSE;
 
   rc = atl_db_open_file (source, SQLITE_OPEN_READWRITE, &db);
   if (rc == SQLITE_OK)

@@ -1,0 +1,187 @@
+/* Export and import: round trips, foreign shapes, hostile shapes. */
+#include "store-fixture.h"
+
+#include "store/transfer.h"
+
+static gint64
+import_one (AtlStore *store, const char *json)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) ids = atl_store_import (store, json, strlen (json), "chats.json", &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (ids->len, ==, 1);
+  return g_array_index (ids, gint64, 0);
+}
+
+static gint64
+make_rich_chat (AtlStore *store)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 id = add_chat (store), asked, answer, second;
+  g_autoptr (AtlChat) chat = atl_store_chat_get (store, id, &error);
+
+  chat->title = (g_free (chat->title), g_strdup ("A \"quoted\" title – ünï"));
+  chat->auto_title = FALSE;
+  chat->pinned = TRUE;
+  chat->model_id = g_strdup ("toy");
+  chat->settings_json = g_strdup ("{\"temperature\":0.69999999999999996,\"seed\":42}");
+  chat->draft = g_strdup ("next");
+  chat->system_prompt = g_strdup ("Be brief.");
+  g_assert_true (atl_store_chat_update (store, chat, 0x7f, &error));
+  g_assert_true (atl_store_turn_begin (store, id, 0, "q1 \\ \n\t\x01",
+                                       "[{\"name\":\"a.txt\",\"text\":\"A\"}]", "toy", &asked,
+                                       &answer, &error));
+  g_assert_true (atl_store_answer_finish (store, answer, ATL_MESSAGE_COMPLETE, "a1", "thinking",
+                                          NULL, "{\"n_tokens\":3}", &error));
+  add_message (store, id, answer, ATL_ROLE_USER, "q2");
+  second = atl_store_answer_begin (store, id, asked, "toy", &error);
+  g_assert_true (atl_store_answer_finish (store, second, ATL_MESSAGE_ERROR, "half", NULL,
+                                          "The engine ended", NULL, &error));
+  g_assert_cmpint (atl_store_branch_step (store, second, -1, &error), ==, answer);
+  g_assert_no_error (error);
+  return id;
+}
+
+static void
+test_round_trip (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 id = make_rich_chat (f->store), copy;
+  g_autofree char *first = atl_store_export_json (f->store, id, &error);
+  g_autofree char *second = NULL;
+  g_autofree char *path = NULL;
+
+  g_assert_no_error (error);
+  copy = import_one (f->store, first);
+  g_assert_cmpint (copy, !=, id);
+  second = atl_store_export_json (f->store, copy, &error);
+  g_assert_cmpstr (first, ==, second);
+  path = path_text (f->store, copy);
+  assert_path (f->store, id, path);
+  g_assert_true (g_str_has_suffix (path, "|a:a1|u:q2"));
+}
+
+static void
+test_markdown (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = atl_store_export_markdown (f->store, make_rich_chat (f->store), &error);
+
+  g_assert_no_error (error);
+  g_assert_true (
+      g_str_has_prefix (text, "# A \"quoted\" title – ünï\n\n## System\n\nBe brief.\n\n"));
+  g_assert_nonnull (strstr (text, "## You\n\n*Attached: a.txt*\n\nq1"));
+  g_assert_nonnull (strstr (text, "## Assistant (toy)\n\n<details><summary>Thinking</summary>"));
+  g_assert_nonnull (strstr (text, "a1\n\n## You\n\nq2"));
+  g_assert_null (strstr (text, "half")); /* the other branch */
+}
+
+static void
+test_lists (Fixture *f, gconstpointer data)
+{
+  gint64 id = import_one (
+      f->store, "[{\"role\":\"system\",\"content\":\"Sys\"},"
+                "{\"role\":\"user\",\"content\":\"Hi\"},"
+                "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"A\"},"
+                "{\"type\":\"image_url\",\"image_url\":{}},{\"type\":\"text\",\"text\":\"B\"}]}]");
+  g_autoptr (AtlChat) chat = atl_store_chat_get (f->store, id, NULL);
+
+  assert_path (f->store, id, "u:Hi|a:A\nB");
+  g_assert_cmpstr (chat->title, ==, "chats");
+  g_assert_cmpstr (chat->system_prompt, ==, "Sys");
+  id = import_one (f->store,
+                   "{\"name\":\"LM\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
+  assert_path (f->store, id, "u:x");
+  id = import_one (f->store, "{\"conversations\":[{\"from\":\"human\",\"value\":\"x\"},"
+                             "{\"from\":\"gpt\",\"value\":\"y\"}]}");
+  assert_path (f->store, id, "u:x|a:y");
+}
+
+static void
+test_mapping (Fixture *f, gconstpointer data)
+{
+  static const char json[] =
+      "[{\"title\":\"One\",\"mapping\":{"
+      "\"r\":{\"id\":\"r\",\"message\":null,\"parent\":null,\"children\":[\"a\"]},"
+      "\"a\":{\"message\":{\"author\":{\"role\":\"user\"},\"create_time\":1700000000.5,"
+      "\"content\":{\"content_type\":\"text\",\"parts\":[\"Hi\"]}},\"parent\":\"r\","
+      "\"children\":[\"b\",\"c\",\"a\",\"missing\"]},"
+      "\"b\":{\"message\":{\"author\":{\"role\":\"assistant\"},"
+      "\"content\":{\"parts\":[\"B\"]}},\"parent\":\"a\",\"children\":[]},"
+      "\"c\":{\"message\":{\"author\":{\"role\":\"assistant\"},"
+      "\"content\":{\"parts\":[\"C\"]}},\"parent\":\"a\",\"children\":[1,null]}}},"
+      "{\"title\":\"Two\",\"mapping\":{}}]";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) ids = atl_store_import (f->store, json, strlen (json), "x.json", &error);
+  g_autoptr (GPtrArray) path = NULL;
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (ids->len, ==, 2);
+  assert_path (f->store, g_array_index (ids, gint64, 0), "u:Hi|a:C");
+  path = atl_store_message_list (f->store, g_array_index (ids, gint64, 0), &error);
+  g_assert_cmpuint (((AtlMessage *) path->pdata[1])->n_branches, ==, 2);
+  g_assert_cmpint (((AtlMessage *) path->pdata[0])->created_us, ==, 1700000000500000);
+}
+
+static void
+test_refused (Fixture *f, gconstpointer data)
+{
+  static const char *const bad[] = {
+    "",
+    "{",
+    "3",
+    "\"text\"",
+    "[]",
+    "{}",
+    "[1]",
+    "[{\"role\":\"user\"}]",
+    "[{\"role\":\"pirate\",\"content\":\"x\"}]",
+    "[{\"role\":\"user\",\"content\":\"fine\"},{\"role\":\"user\",\"content\":7}]",
+    "[{\"role\":1,\"content\":\"x\"}]",
+    "{\"messages\":{}}",
+    "{\"format\":\"atelier-chat\",\"version\":99,\"messages\":[]}",
+    "{\"format\":\"atelier-chat\",\"version\":1}",
+    "{\"format\":\"atelier-chat\",\"version\":1,\"messages\":[{}]}",
+    "{\"format\":\"atelier-chat\",\"version\":1,\"messages\":[3]}",
+    "{\"format\":\"atelier-chat\",\"version\":1,\"messages\":"
+    "[{\"id\":1,\"role\":\"user\",\"content\":\"x\",\"parent\":2},"
+    "{\"id\":2,\"role\":\"user\",\"content\":\"x\",\"parent\":1}]}",
+    "{\"format\":\"atelier-chat\",\"version\":1,\"messages\":"
+    "[{\"id\":1,\"role\":\"user\",\"content\":\"x\"},"
+    "{\"id\":1,\"role\":\"user\",\"content\":\"y\"}]}",
+    "\xff\xff",
+    /* one good chat before a bad one: neither is kept */
+    "[{\"title\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]},{\"no\":1}]",
+  };
+  g_autoptr (GPtrArray) list = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GArray) ids =
+          atl_store_import (f->store, bad[i], strlen (bad[i]), "bad.json", &error);
+
+      if (ids != NULL)
+        g_test_message ("accepted: %s", bad[i]);
+      g_assert_null (ids);
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+      g_assert_true (g_str_has_prefix (error->message, "bad.json"));
+    }
+  list = atl_store_chat_list (f->store, NULL);
+  g_assert_cmpuint (list->len, ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+#define ADD(name, func)                                                                            \
+  g_test_add ("/store/transfer/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
+  ADD ("round-trip", test_round_trip);
+  ADD ("markdown", test_markdown);
+  ADD ("lists", test_lists);
+  ADD ("mapping", test_mapping);
+  ADD ("refused", test_refused);
+  return g_test_run ();
+}
