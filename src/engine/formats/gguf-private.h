@@ -42,16 +42,12 @@ typedef struct
 /* Each reads one thing and moves on; `what` names it in the message when the file ends before. */
 gboolean
 atl_gguf_take (AtlGgufCursor *self, gsize n, const char *what, const guint8 **out, GError **error);
-gboolean
-atl_gguf_u32 (AtlGgufCursor *self, const char *what, guint32 *out, GError **error);
-gboolean
-atl_gguf_u64 (AtlGgufCursor *self, const char *what, guint64 *out, GError **error);
+gboolean atl_gguf_u32 (AtlGgufCursor *self, const char *what, guint32 *out, GError **error);
+gboolean atl_gguf_u64 (AtlGgufCursor *self, const char *what, guint64 *out, GError **error);
 /* A count, length or dimension: 32 or 64 bits by version. */
-gboolean
-atl_gguf_count (AtlGgufCursor *self, const char *what, guint64 *out, GError **error);
+gboolean atl_gguf_count (AtlGgufCursor *self, const char *what, guint64 *out, GError **error);
 /* Borrows the bytes from the map; they are not terminated. */
-gboolean
-atl_gguf_string (
+gboolean atl_gguf_string (
     AtlGgufCursor *self, const char *what, const char **chars, gsize *length, GError **error);
 static inline gsize
 atl_gguf_remaining (const AtlGgufCursor *self)
@@ -60,15 +56,13 @@ atl_gguf_remaining (const AtlGgufCursor *self)
 }
 
 /* Reads the pairs into `cp`, and the alignment. */
-gboolean
-atl_gguf_read_meta (AtlGgufFile *self, AtlCheckpoint *cp, GError **error);
+gboolean atl_gguf_read_meta (AtlGgufFile *self, AtlCheckpoint *cp, GError **error);
 
 /* Reads the tensor table, vets every entry against the file and adds the tensors to `cp`.
  * `architecture` (nullable) decides which limits on names and dimensions hold. */
-gboolean
-atl_gguf_read_tensors (AtlGgufFile *self,
-                       const char *architecture,
-                       AtlCheckpoint *cp,
-                       GError **error);
+gboolean atl_gguf_read_tensors (AtlGgufFile *self,
+                                const char *architecture,
+                                AtlCheckpoint *cp,
+                                GError **error);
 
 G_END_DECLS

@@ -18,8 +18,7 @@
 G_BEGIN_DECLS
 
 /* Whether `size` bytes (the first 9 or more of a file) begin like a safetensors file. */
-gboolean
-atl_safetensors_is_safetensors (const guint8 *data, gsize size);
+gboolean atl_safetensors_is_safetensors (const guint8 *data, gsize size);
 
 /* Opens one file, or all shards of a model in any order; `n_maps` is at least 1.
  *
@@ -29,12 +28,11 @@ atl_safetensors_is_safetensors (const guint8 *data, gsize size);
  * ATL_ERROR_BAD_FILE when a file is broken; ATL_ERROR_UNSUPPORTED for element types and numbers of
  * dimensions beyond ATL_MAX_DIMS that the format allows and nothing here can hold;
  * ATL_ERROR_NOT_FOUND when the index names a file that is not among the maps. */
-AtlCheckpoint *
-atl_safetensors_open (AtlFileMap *const *maps,
-                      guint n_maps,
-                      const char *index_json,
-                      gsize index_size,
-                      GError **error);
+AtlCheckpoint *atl_safetensors_open (AtlFileMap *const *maps,
+                                     guint n_maps,
+                                     const char *index_json,
+                                     gsize index_size,
+                                     GError **error);
 
 /* Adds a model's settings to a checkpoint that is still being built. Members of nested objects are
  * joined by dots; whole numbers become ATL_META_INT, other numbers ATL_META_FLOAT, arrays whose
@@ -42,8 +40,15 @@ atl_safetensors_open (AtlFileMap *const *maps,
  * become arrays, an empty array an array of strings. null and other arrays are left out. A key that
  * is there already, from another file, stays as it is.
  * `name` begins the message of an error: ATL_ERROR_BAD_FILE when it is no JSON object. */
-gboolean
-atl_config_add_json (
+gboolean atl_config_add_json (
     AtlCheckpoint *cp, const char *json, gsize size, const char *name, GError **error);
+
+/* The same with `prefix`, such as "generation_config.", before every key. */
+gboolean atl_config_add_json_under (AtlCheckpoint *cp,
+                                    const char *prefix,
+                                    const char *json,
+                                    gsize size,
+                                    const char *name,
+                                    GError **error);
 
 G_END_DECLS

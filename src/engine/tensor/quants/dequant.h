@@ -19,12 +19,10 @@ G_BEGIN_DECLS
  * must hold n_elems / block_elems * block_bytes bytes, and writes as many floats to `dst`.
  * Handles f32, f16, bf16, f64 (rounded), f8 and every quantised dtype; FALSE, with `dst` untouched,
  * for integers and bool or when n_elems is no multiple of the block. */
-gboolean
-atl_dequantize (AtlDType dtype, const void *src, float *dst, gsize n_elems);
+gboolean atl_dequantize (AtlDType dtype, const void *src, float *dst, gsize n_elems);
 
 /* Whether `atl_dequantize` reads this dtype. */
-gboolean
-atl_dtype_is_float_like (AtlDType dtype);
+gboolean atl_dtype_is_float_like (AtlDType dtype);
 
 /* The sixteen values that the nibbles of IQ4_NL and IQ4_XS stand for. */
 extern const gint8 atl_iq4_values[16];

@@ -3,8 +3,8 @@
  *   guint8 block[18];
  *   atl_quantize (ATL_DTYPE_Q4_0, row, block, 32);
  *
- * Plain C. The scales of a block are searched for the least squared error, so this is no routine for
- * activations in an inner loop.
+ * Plain C. The scales of a block are searched for the least squared error, so this is no routine
+ * for activations in an inner loop.
  *
  * Threading: pure functions on the caller's memory, any thread.
  */

@@ -1,0 +1,192 @@
+/* Sorting the files of a model by what they are, and handing them to their reader. */
+#define G_LOG_DOMAIN "atl-formats"
+
+#include "engine/formats/open.h"
+
+#include <string.h>
+
+#include "engine/formats/file-kind.h"
+#include "engine/formats/format-error.h"
+#include "engine/formats/gguf.h"
+#include "engine/formats/safetensors.h"
+
+/* Settings files, and what their keys begin with. */
+static const struct
+{
+  const char *name;
+  const char *prefix;
+} configs[] = {
+  { "config.json", "" },
+  { "generation_config.json", "generation_config." },
+  { "model_index.json", "model_index." },
+};
+
+typedef struct
+{
+  GPtrArray *gguf;        /* (owned) AtlFileMap, borrowed */
+  GPtrArray *safetensors; /* (owned) AtlFileMap, borrowed */
+  AtlFileMap *index;      /* (nullable) */
+  AtlFileMap *config[G_N_ELEMENTS (configs)];
+  AtlFileMap *other; /* (nullable) the first of no known kind */
+  AtlFileMap *json;  /* (nullable) any JSON, for messages */
+} Files;
+
+static void
+files_clear (Files *self)
+{
+  g_clear_pointer (&self->gguf, g_ptr_array_unref);
+  g_clear_pointer (&self->safetensors, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
+
+static const char *
+logical_name (AtlFileMap *map, const char *const *names, guint i)
+{
+  return names != NULL && names[i] != NULL ? names[i] : atl_file_map_name (map);
+}
+
+static const char *
+base_name (const char *name)
+{
+  const char *slash = strrchr (name, '/');
+
+  return slash != NULL ? slash + 1 : name;
+}
+
+static void
+sort_json (Files *self, AtlFileMap *map, const char *name)
+{
+  self->json = map;
+  if (g_str_has_suffix (name, ".index.json"))
+    self->index = map;
+  for (guint i = 0; i < G_N_ELEMENTS (configs); i++)
+    if (strcmp (base_name (name), configs[i].name) == 0 && self->config[i] == NULL)
+      self->config[i] = map;
+}
+
+/* Beside a model's weights lie licences, readmes and tokenizers, which are not for this reader; but
+ * a file that claims to be weights must be. */
+static gboolean
+claims_weights (const char *name)
+{
+  return strstr (name, ".safetensors") != NULL || strstr (name, ".gguf") != NULL;
+}
+
+/* "…-00002-of-00003…": 3, or 0 when the name says nothing of parts. */
+static guint
+parts_in_name (const char *name)
+{
+  const char *of = strstr (name, "-of-");
+  char *end;
+  guint64 n;
+
+  if (of == NULL || of == name || !g_ascii_isdigit (of[-1]) || !g_ascii_isdigit (of[4]))
+    return 0;
+  n = g_ascii_strtoull (of + 4, &end, 10);
+  return n <= G_MAXUINT16 ? (guint) n : 0;
+}
+
+static AtlCheckpoint *
+open_safetensors (Files *files, GError **error)
+{
+  const char *index = NULL;
+  gsize index_size = 0;
+  g_autoptr (AtlCheckpoint) cp = NULL;
+
+  if (files->index != NULL)
+    {
+      index = (const char *) atl_file_map_data (files->index);
+      index_size = atl_file_map_size (files->index);
+    }
+  else
+    for (guint i = 0; i < files->safetensors->len; i++)
+      {
+        const char *name = atl_file_map_name (files->safetensors->pdata[i]);
+        guint parts = parts_in_name (base_name (name));
+
+        if (parts > files->safetensors->len)
+          {
+            atl_format_fail (error, ATL_ERROR_NOT_FOUND,
+                             "%s is one of %u parts; put all parts into one folder and open that",
+                             name, parts);
+            return NULL;
+          }
+      }
+
+  cp = atl_safetensors_open ((AtlFileMap *const *) files->safetensors->pdata,
+                             files->safetensors->len, index, index_size, error);
+  if (cp == NULL)
+    return NULL;
+  for (guint i = 0; i < G_N_ELEMENTS (configs); i++)
+    {
+      AtlFileMap *map = files->config[i];
+
+      if (map != NULL &&
+          !atl_config_add_json_under (cp, configs[i].prefix, (const char *) atl_file_map_data (map),
+                                      atl_file_map_size (map), atl_file_map_name (map), error))
+        return NULL;
+    }
+  return g_steal_pointer (&cp);
+}
+
+static gboolean
+refuse (AtlFileMap *map, GError **error)
+{
+  return atl_file_refuse (atl_file_map_data (map), atl_file_map_size (map), atl_file_map_name (map),
+                          error);
+}
+
+AtlCheckpoint *
+atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
+{
+  g_auto (Files) files = { .gguf = g_ptr_array_new (), .safetensors = g_ptr_array_new () };
+
+  g_return_val_if_fail (n >= 1, NULL);
+  for (guint i = 0; i < n; i++)
+    {
+      const char *name = logical_name (maps[i], names, i);
+
+      switch (atl_file_kind (atl_file_map_data (maps[i]), atl_file_map_size (maps[i])))
+        {
+        case ATL_FILE_GGUF:
+          g_ptr_array_add (files.gguf, maps[i]);
+          break;
+        case ATL_FILE_SAFETENSORS:
+          g_ptr_array_add (files.safetensors, maps[i]);
+          break;
+        case ATL_FILE_JSON:
+          sort_json (&files, maps[i], name);
+          break;
+        case ATL_FILE_OTHER:
+          if (claims_weights (name))
+            {
+              refuse (maps[i], error);
+              return NULL;
+            }
+          if (files.other == NULL)
+            files.other = maps[i];
+          break;
+        }
+    }
+
+  if (files.gguf->len > 0 && files.safetensors->len > 0)
+    {
+      atl_format_fail (error, ATL_ERROR_INVALID,
+                       "%s and %s are two different models; open one of them",
+                       atl_file_map_name (files.gguf->pdata[0]),
+                       atl_file_map_name (files.safetensors->pdata[0]));
+      return NULL;
+    }
+  if (files.gguf->len > 0)
+    return atl_gguf_open ((AtlFileMap *const *) files.gguf->pdata, files.gguf->len, error);
+  if (files.safetensors->len > 0)
+    return open_safetensors (&files, error);
+  if (files.other != NULL)
+    refuse (files.other, error);
+  else
+    atl_format_fail (error, ATL_ERROR_BAD_FILE,
+                     "%s holds settings or text in JSON, but no weights; open the .safetensors or "
+                     ".gguf file beside it",
+                     atl_file_map_name (files.json));
+  return NULL;
+}
