@@ -1,0 +1,136 @@
+/* Golden cases of encoders, denoisers and autoencoders. */
+#define G_LOG_DOMAIN "atl-tools"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/models/component.h"
+#include "engine/tools/golden-case.h"
+
+#define MAX_LORAS 8
+
+/* Numbers and lists of numbers among the case's parameters become numbers and arrays of the
+ * request. */
+static void
+add_params (AtlRequest *request, JsonObject *params)
+{
+  g_autoptr (GList) members = params != NULL ? json_object_get_members (params) : NULL;
+
+  for (GList *l = members; l != NULL; l = l->next)
+    {
+      const char *name = l->data;
+      JsonNode *node = json_object_get_member (params, name);
+
+      if (JSON_NODE_HOLDS_VALUE (node))
+        {
+          GType type = json_node_get_value_type (node);
+          if (type == G_TYPE_INT64 || type == G_TYPE_DOUBLE || type == G_TYPE_BOOLEAN)
+            atl_request_set_number (request, name,
+                                    type == G_TYPE_BOOLEAN ? json_node_get_boolean (node)
+                                                           : json_node_get_double (node));
+        }
+      else if (JSON_NODE_HOLDS_ARRAY (node) &&
+               (g_str_equal (name, "token_ids") || g_str_equal (name, "attention_mask")))
+        {
+          JsonArray *list = json_node_get_array (node);
+          guint n = json_array_get_length (list);
+          AtlArray *a = atl_array_new (name, ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
+
+          for (guint i = 0; i < n; i++)
+            atl_array_i32 (a)[i] = (gint32) json_array_get_int_element (list, i);
+          atl_request_add (request, a);
+        }
+    }
+}
+
+static AtlArray *
+copy_array (const AtlArray *a)
+{
+  AtlArray *copy = atl_array_new (a->name, a->dtype, a->n_dims, a->dim);
+
+  memcpy (copy->data, a->data, atl_array_size (a));
+  return copy;
+}
+
+static gboolean
+open_loras (
+    const GoldenCase *c, AtlLoraFile *loras, AtlCheckpoint **checkpoints, guint *n, GError **error)
+{
+  JsonArray *list = atl_json_array (c->params, "loras");
+
+  *n = 0;
+  for (guint i = 0; list != NULL && i < json_array_get_length (list) && i < MAX_LORAS; i++)
+    {
+      JsonObject *lora = json_array_get_object_element (list, i);
+
+      checkpoints[i] = golden_open (c, atl_json_string (lora, "file", ""), NULL, error);
+      if (checkpoints[i] == NULL)
+        return FALSE;
+      loras[i].cp = checkpoints[i];
+      loras[i].scale = (float) atl_json_double (lora, "scale", 1.0);
+      *n = i + 1;
+    }
+  return TRUE;
+}
+
+static gboolean
+run (GoldenReport *report,
+     const GoldenCase *c,
+     const GoldenBackend *backend,
+     AtlCheckpoint **lora_checkpoints,
+     GError **error)
+{
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  g_autoptr (AtlComponent) component = NULL;
+  g_autoptr (AtlRequest) request = atl_request_new (c->kind);
+  g_autoptr (GPtrArray) outputs = NULL;
+  AtlLoraFile loras[MAX_LORAS];
+  AtlLoadOptions options = { .loras = loras };
+  const AtlComponentClass *klass;
+
+  if (atl_json_string (c->params, "rule", NULL) != NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "weighted prompts are a pipeline's work, which is not there yet");
+      return FALSE;
+    }
+  cp = golden_open (c, c->model, c->component, error);
+  if (cp == NULL || !open_loras (c, loras, lora_checkpoints, &options.n_loras, error))
+    return FALSE;
+  klass = atl_component_class_for (cp, c->architecture, c->kind, error);
+  if (klass == NULL)
+    return FALSE;
+  component = atl_component_load (klass, cp, backend->list, backend->n, &options, error);
+  if (component == NULL)
+    return FALSE;
+
+  for (guint i = 0; i < c->inputs->len; i++)
+    atl_request_add (request, copy_array (c->inputs->pdata[i]));
+  add_params (request, c->params);
+  outputs = atl_component_run (component, request, NULL, error);
+  if (outputs == NULL)
+    return FALSE;
+  for (guint i = 0; i < c->expected->len; i++)
+    {
+      const AtlArray *expected = c->expected->pdata[i];
+      AtlArray *got = atl_arrays_find (outputs, expected->name);
+
+      golden_report_result (report, c, backend, expected->name,
+                            got != NULL ? atl_array_rel_l2 (got, expected) : INFINITY,
+                            golden_tolerance (c, backend));
+    }
+  return TRUE;
+}
+
+void
+golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend)
+{
+  AtlCheckpoint *lora_checkpoints[MAX_LORAS] = { NULL };
+  g_autoptr (GError) error = NULL;
+
+  if (!run (report, c, backend, lora_checkpoints, &error))
+    golden_report_error (report, c, backend, error);
+  for (guint i = 0; i < MAX_LORAS; i++)
+    atl_checkpoint_unref (lora_checkpoints[i]);
+}
