@@ -14,7 +14,6 @@ double
 atl_rope_frequencies (const AtlRopeParams *p, const float *divisors, double *frequencies)
 {
   guint half = p->n_rot / 2;
-  double multiplier = p->attn_factor;
 
   for (guint i = 0; i < half; i++)
     frequencies[i] = pow (p->base, -2.0 * i / p->n_rot);
@@ -41,11 +40,10 @@ atl_rope_frequencies (const AtlRopeParams *p, const float *divisors, double *fre
             double ramp = 1.0 - CLAMP ((i - low) / MAX (0.001, high - low), 0.0, 1.0);
             frequencies[i] = frequencies[i] * ramp + frequencies[i] / p->factor * (1.0 - ramp);
           }
-        multiplier *= 0.1 * log (p->factor) + 1.0;
         break;
       }
     }
-  return multiplier;
+  return p->attn_factor;
 }
 
 void

@@ -31,7 +31,7 @@ typedef struct {
   double factor; /* of linear and yarn */
   double original_context;        /* yarn */
   double beta_fast, beta_slow;    /* yarn; 32 and 1 */
-  double attn_factor;             /* multiplies cosines and sines; 1 when unused */
+  double attn_factor;             /* multiplies cosines and sines; yarn: 0.1 ln factor + 1; 1 when unused */
 } AtlRopeParams;
 
 /* frequencies[n_rot / 2] = base^(-2i/n_rot), scaled. `divisors` (n_rot / 2) is used with DIVISORS

@@ -109,6 +109,8 @@ static void
 add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   gint64 D = h->n_embd, E = h->n_expert, F = h->n_ff_expert, S = h->n_ff_shared;
+  g_autofree char *name = NULL;
+  const AtlTensorInfo *info;
 
   l->router = matrix (ws, il, E, D, "ffn_gate_inp");
   l->gate_exps =
@@ -119,15 +121,21 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
       atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, D, F), "blk.%u.ffn_down_exps.weight", il);
   if (S == 0)
     return;
-  /* One row that files store as a vector. */
-  l->shared_router = atl_weights_add_optional (ws, ATL_USE_LINEAR, il, DIM (D),
-                                               "blk.%u.ffn_gate_inp_shexp.weight", il);
-  if (l->shared_router != NULL)
+  /* One row, which some files store as a vector. */
+  name = g_strdup_printf ("blk.%u.ffn_gate_inp_shexp.weight", il);
+  info = atl_checkpoint_find (atl_weights_checkpoint (ws), name);
+  if (info != NULL && info->n_dims == 1)
     {
-      l->shared_router->n_dims = 2;
-      l->shared_router->dim[0] = 1;
-      l->shared_router->dim[1] = D;
+      l->shared_router = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (D), "%s", name);
+      if (l->shared_router != NULL)
+        {
+          l->shared_router->n_dims = 2;
+          l->shared_router->dim[0] = 1;
+          l->shared_router->dim[1] = D;
+        }
     }
+  else
+    l->shared_router = atl_weights_add_optional (ws, ATL_USE_LINEAR, il, DIM (1, D), "%s", name);
   l->gate_shared = matrix (ws, il, S, D, "ffn_gate_shexp");
   l->up_shared = matrix (ws, il, S, D, "ffn_up_shexp");
   l->down_shared = matrix (ws, il, D, S, "ffn_down_shexp");

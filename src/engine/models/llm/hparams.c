@@ -167,6 +167,9 @@ read_windows (AtlLlmHparams *h, Keys *k)
       else if (h->window > 0)
         switch (t->window)
           {
+          case ATL_WINDOW_ALL:
+            windowed = TRUE;
+            break;
           case ATL_WINDOW_EVEN:
             windowed = il % 2 == 0;
             break;
@@ -244,7 +247,10 @@ read_rope (AtlLlmHparams *h, Keys *k, guint n_ctx)
           r->original_context = original;
         }
       if (r->scaling == ATL_ROPE_YARN)
-        read_float (k, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &r->attn_factor);
+        {
+          r->attn_factor = 0.1 * log (r->factor) + 1.0;
+          read_float (k, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &r->attn_factor);
+        }
     }
   else
     {

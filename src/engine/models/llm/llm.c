@@ -156,14 +156,21 @@ prepare_rope (AtlLlm *self)
 {
   const AtlLlmHparams *h = &self->decoder.h;
   const float *divisors = h->rope_divisors != NULL ? (const float *) h->rope_divisors->data : NULL;
+  AtlRopeParams local = h->rope_local;
   g_autofree float *aligned = NULL;
 
+  /* Divisors belong to the model; linear and yarn scaling to its full layers only. */
+  if (divisors != NULL)
+    {
+      local.scaling = ATL_ROPE_DIVISORS;
+      local.attn_factor = h->rope.attn_factor;
+    }
   if (divisors != NULL)
     divisors = aligned = g_memdup2 (divisors, h->rope_divisors->size_bytes);
   self->rope_freqs = g_new (double, h->rope.n_rot / 2);
   self->rope_multiplier = atl_rope_frequencies (&h->rope, divisors, self->rope_freqs);
   self->rope_local_freqs = g_new (double, h->rope_local.n_rot / 2);
-  self->rope_local_multiplier = atl_rope_frequencies (&h->rope_local, NULL, self->rope_local_freqs);
+  self->rope_local_multiplier = atl_rope_frequencies (&local, divisors, self->rope_local_freqs);
 }
 
 AtlLlm *

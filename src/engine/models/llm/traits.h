@@ -26,6 +26,7 @@ typedef enum {
 /* Which layers see only a window of attention.sliding_window tokens. */
 typedef enum {
   ATL_WINDOW_NONE,
+  ATL_WINDOW_ALL,
   ATL_WINDOW_EVEN,    /* layers 0, 2, 4… */
   ATL_WINDOW_5_OF_6,  /* all but every sixth */
   ATL_WINDOW_3_OF_4,  /* all but every fourth; if the key is there */
