@@ -10,10 +10,10 @@
 
 #include <glib.h>
 
-/* The path of `relative` in the conformance folder, or NULL after g_test_skip() when there is no
- * such file. Free with g_free(). */
+/* The path of `relative` in the conformance folder; NULL when there is no such file. Free with
+ * g_free(). */
 static inline char *
-atl_test_conformance (const char *relative)
+atl_test_conformance_find (const char *relative)
 {
   const char *folder = g_getenv ("ATELIER_CONFORMANCE");
   const char *source = g_getenv ("ATELIER_SOURCE");
@@ -23,12 +23,22 @@ atl_test_conformance (const char *relative)
     path = g_build_filename (folder, relative, NULL);
   else if (source != NULL)
     path = g_build_filename (source, "..", "shared", "conformance", relative, NULL);
-  if (path != NULL && g_file_test (path, G_FILE_TEST_EXISTS))
-    return g_steal_pointer (&path);
+  return path != NULL && g_file_test (path, G_FILE_TEST_EXISTS) ? g_steal_pointer (&path) : NULL;
+}
 
-  g_autofree char *why = g_strdup_printf (
-      "conformance data not found (%s): the suite %s did not run; set ATELIER_CONFORMANCE",
-      path != NULL ? path : "no folder is known", relative);
-  g_test_skip (why);
-  return NULL;
+/* The same for a test that needs the file: without it the running test is marked as skipped, with
+ * the reason, and should return. */
+static inline char *
+atl_test_conformance (const char *relative)
+{
+  char *path = atl_test_conformance_find (relative);
+
+  if (path == NULL)
+    {
+      g_autofree char *why = g_strdup_printf (
+          "conformance data “%s” not found: its suite did not run; set ATELIER_CONFORMANCE",
+          relative);
+      g_test_skip (why);
+    }
+  return path;
 }

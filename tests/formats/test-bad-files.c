@@ -122,7 +122,7 @@ main (int argc, char **argv)
   gsize size;
 
   g_test_init (&argc, &argv, NULL);
-  path = atl_test_conformance ("gguf-bad/manifest.json");
+  path = atl_test_conformance_find ("gguf-bad/manifest.json");
   if (path == NULL)
     {
       g_test_add_func ("/formats/bad-files", test_none);

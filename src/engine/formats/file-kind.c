@@ -93,7 +93,7 @@ atl_file_kind (const guint8 *data, gsize size)
 static gboolean
 contains (const guint8 *data, gsize size, const char *word)
 {
-  return memmem (data, MIN (size, LOOK_BYTES), word, strlen (word)) != NULL;
+  return size > 0 && memmem (data, MIN (size, LOOK_BYTES), word, strlen (word)) != NULL;
 }
 
 /* The first line of a file that reads like text; NULL when it does not. */
@@ -133,7 +133,7 @@ atl_file_refuse (const guint8 *data, gsize size, const char *name, GError **erro
                             "%s begins with nothing but zeros: its download is not finished", name);
   if (size >= 4 && memcmp (data, "PK\3\4", 4) == 0)
     return atl_format_fail (error, ATL_ERROR_UNSUPPORTED, "%s %s", name,
-                            contains (data, size, "data.pkl") || contains (data, size, ".pkl")
+                            contains (data, size, ".pkl")
                                 ? PICKLE
                                 : "is a ZIP archive; unpack it and open the model inside");
   if (text_size > 0 && *text == '<')

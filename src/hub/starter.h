@@ -1,0 +1,75 @@
+/* The starter model: the best small chat model that this computer can hold and reach.
+ *
+ *   g_autofree char *there = atl_starter_find (NULL, ATL_STARTER_BEST);
+ *   if (there == NULL)
+ *     atl_starter_fetch_async (NULL, ATL_STARTER_BEST, progress_cb, self, cancellable, done_cb,
+ * self);
+ *
+ * The catalogue (data/starters.json, compiled in) lists models in order of preference, each with
+ * its sources. One that does not suit this machine's memory is passed over; when no source of a
+ * model can be reached the next model is tried. A file is used only when its SHA-256 matches: the
+ * one in the catalogue, or for a file of the Hugging Face hub the one in the hub's own metadata.
+ *
+ * Errors as in hub/download.h.
+ *
+ * Threading: as hub/download.h; the catalogue may be read from any thread.
+ */
+#pragma once
+
+#include "hub/progress.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  ATL_STARTER_BEST,
+  ATL_STARTER_SMALL, /* only models marked as toys: seconds to fetch, silly to talk to */
+} AtlStarterKind;
+
+typedef struct
+{
+  const char *id;
+  const char *title;
+  const char *licence;  /* SPDX */
+  const char *file;     /* its name in the models folder */
+  const char *about;    /* one sentence for people */
+  const char *sha256;   /* (nullable) when the catalogue knows it */
+  guint64 size_bytes;   /* of the file; approximate when sha256 is NULL */
+  guint64 memory_bytes; /* that should be free to run it well */
+  gboolean toy;         /* a toy, to be labelled as one */
+} AtlStarter;
+
+/* All starters, best first; static, `n` (out) how many. */
+const AtlStarter *
+atl_starter_list (guint *n);
+
+/* The starter that a file in the models folder is, by its name; NULL when it is none. Static. */
+const AtlStarter *
+atl_starter_for_path (const char *path);
+
+/* The one that would be fetched for this machine now. Static. */
+const AtlStarter *
+atl_starter_choose (AtlStarterKind kind);
+
+/* The path of a starter that is in `models_dir` (NULL: the default) already, verified when it was
+ * fetched; best first. ATL_STARTER_BEST finds a toy only when nothing better is there. The
+ * caller's; NULL when there is none. */
+char *
+atl_starter_find (const char *models_dir, AtlStarterKind kind);
+
+/* Fetches into `models_dir` (NULL: the default). Returns at once with what atl_starter_find()
+ * finds, except that a toy does not count when the best is asked for. */
+void
+atl_starter_fetch_async (const char *models_dir,
+                         AtlStarterKind kind,
+                         AtlHubProgressFunc progress,
+                         gpointer progress_data,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer data);
+
+/* The path of the verified file, the caller's; `sha256` (out, nullable) too. */
+char *
+atl_starter_fetch_finish (GAsyncResult *result, char **sha256, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,284 @@
+/* Cases of embed, linear, expert-linear, route and expert-sum. */
+#include "op-cases-private.h"
+
+/* float32 sums in another order differ by a few units in the last place of the largest term. */
+#define EXACT 4e-6
+/* Activations or weights rounded to 15 bits or more of a block's largest value. */
+#define FAST 1e-4
+
+static const AtlDType weight_dtypes[] = {
+  ATL_DTYPE_F32,    ATL_DTYPE_F16,     ATL_DTYPE_BF16,  ATL_DTYPE_F8_E4M3, ATL_DTYPE_F8_E5M2,
+  ATL_DTYPE_Q4_0,   ATL_DTYPE_Q4_1,    ATL_DTYPE_Q5_0,  ATL_DTYPE_Q5_1,    ATL_DTYPE_Q8_0,
+  ATL_DTYPE_Q2_K,   ATL_DTYPE_Q3_K,    ATL_DTYPE_Q4_K,  ATL_DTYPE_Q5_K,    ATL_DTYPE_Q6_K,
+  ATL_DTYPE_IQ4_NL, ATL_DTYPE_IQ4_XS,  ATL_DTYPE_MXFP4, ATL_DTYPE_IQ2_XXS, ATL_DTYPE_IQ2_XS,
+  ATL_DTYPE_IQ2_S,  ATL_DTYPE_IQ3_XXS, ATL_DTYPE_IQ3_S, ATL_DTYPE_IQ1_S,   ATL_DTYPE_IQ1_M,
+  ATL_DTYPE_TQ1_0,  ATL_DTYPE_TQ2_0,   ATL_DTYPE_NVFP4, ATL_DTYPE_Q1_0,    ATL_DTYPE_Q2_0,
+};
+
+/* A width that is an odd number of blocks, or odd at all where there are none. */
+static gint64
+width_of (AtlDType dtype)
+{
+  switch (atl_dtype_info (dtype)->block_elems)
+    {
+    case 256:
+      return 768;
+    case 1:
+      return 173;
+    case 32:
+      return 160;
+    default:
+      return 384;
+    }
+}
+
+/* a: in, b: out, c: tokens */
+static void
+build_linear (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *w = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->b, p->a);
+
+  op_output (b, atl_linear (b->graph, op_input_of (b, p->c, p->a), w, NULL));
+}
+
+enum
+{
+  LINEAR_BIAS = 1,
+  LINEAR_RESIDUAL = 2,
+  LINEAR_GATED = 4,
+  LINEAR_ACT = 8,
+  LINEAR_STRIDED = 16
+};
+
+/* Everything that is fused into a product. a: in, b: out, c: tokens */
+static void
+build_fused (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *x;
+  AtlTensor *w = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->b, p->a);
+  AtlTensor *bias = p->flags & LINEAR_BIAS ? op_vector (b, p->b) : NULL;
+  AtlAct act = p->flags & LINEAR_ACT ? ATL_ACT_GELU_TANH : ATL_ACT_NONE;
+
+  if (p->flags & LINEAR_STRIDED)
+    x = atl_slice (b->graph, op_input_of (b, p->c, p->a + 32), 1, 7, p->a);
+  else
+    x = op_input_of (b, 1, p->c, p->a);
+
+  if (p->flags & LINEAR_GATED)
+    {
+      AtlTensor *up = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->b, p->a);
+      AtlTensor *up_bias = p->flags & LINEAR_BIAS ? op_vector (b, p->b) : NULL;
+
+      op_output (b, atl_linear_gated (b->graph, x, w, bias, up, up_bias, ATL_ACT_SILU));
+    }
+  else if (p->flags & LINEAR_RESIDUAL)
+    {
+      AtlTensor *residual =
+          p->flags & LINEAR_STRIDED ? op_input_of (b, p->c, p->b) : op_input_of (b, 1, p->c, p->b);
+
+      op_output (b, atl_linear_scaled_add (b->graph, x, w, bias, 0.37f, residual));
+    }
+  else
+    {
+      op_output (b, atl_linear_act (b->graph, x, w, bias, act));
+    }
+}
+
+/* Three weights of different types and heights, read back through their views. a: in, c: tokens */
+static void
+build_multi (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *x = op_input_of (b, p->c, p->a);
+  AtlTensor *w[3] = {
+    op_weight_of (b, ATL_USE_LINEAR, ATL_DTYPE_Q4_K, 48, p->a),
+    op_weight_of (b, ATL_USE_LINEAR, ATL_DTYPE_Q4_K, 16, p->a),
+    op_weight_of (b, ATL_USE_LINEAR, ATL_DTYPE_Q6_K, 19, p->a),
+  };
+  AtlTensor *bias[3] = { op_vector (b, 48), NULL, op_vector (b, 19) };
+  AtlTensor *out[3];
+
+  atl_linear_multi (b->graph, x, 3, w, bias, out);
+  for (guint i = 0; i < 3; i++)
+    op_output (b, out[i]);
+}
+
+/* A table that is looked up and multiplied with, as tied embeddings are. */
+static void
+build_tied (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *w = op_weight_of (b, ATL_USE_LINEAR | ATL_USE_ROWS, p->dtype, p->b, p->a);
+  gint32 ids[3] = { 2, (gint32) p->b - 1, 0 };
+  AtlTensor *x = atl_embed (b->graph, w, op_input_i32 (b, 1, (gint64[]){ 3 }, ids), 1.5f);
+
+  op_output (b, x);
+  op_output (b, atl_linear (b->graph, x, w, NULL));
+}
+
+static void
+build_embed (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *w = op_weight_of (b, ATL_USE_ROWS, p->dtype, 29, p->a);
+  gint32 ids[6] = { 3, 28, 0, 0, 17, 5 };
+
+  op_output (b, atl_embed (b->graph, w, op_input_i32 (b, 2, (gint64[]){ 2, 3 }, ids), 0.5f));
+}
+
+enum
+{
+  EXPERT_GATED = 1,
+  EXPERT_PER_SLOT = 2,
+  EXPERT_BIAS = 4
+};
+
+/* a: in, b: out, c: tokens, d: experts, e: chosen */
+static void
+build_experts (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *x =
+      p->flags & EXPERT_PER_SLOT ? op_input_of (b, p->c, p->e, p->a) : op_input_of (b, p->c, p->a);
+  AtlTensor *w = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->d, p->b, p->a);
+  AtlTensor *bias = NULL;
+  g_autofree gint32 *ids = g_new (gint32, p->c * p->e);
+  AtlTensor *chosen;
+
+  for (gint64 t = 0; t < p->c; t++)
+    {
+      guint first = op_random_bits (&b->random);
+      for (gint64 k = 0; k < p->e; k++)
+        ids[t * p->e + k] = (gint32) ((first + 2 * k) % p->d);
+    }
+  chosen = op_input_i32 (b, 2, (gint64[]){ p->c, p->e }, ids);
+  if (p->flags & EXPERT_BIAS)
+    bias = op_weight_of (b, ATL_USE_VECTOR, ATL_DTYPE_F32, p->d, p->b);
+  if (p->flags & EXPERT_GATED)
+    {
+      AtlTensor *up = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->d, p->b, p->a);
+      AtlTensor *up_bias = p->flags & EXPERT_BIAS
+                               ? op_weight_of (b, ATL_USE_VECTOR, ATL_DTYPE_F32, p->d, p->b)
+                               : NULL;
+
+      op_output (b, atl_expert_gated (b->graph, x, w, bias, up, up_bias, ATL_ACT_SILU, chosen));
+    }
+  else
+    {
+      op_output (b, atl_expert_linear (b->graph, x, w, bias, chosen));
+    }
+}
+
+/* a: tokens, b: experts, c: chosen, d: groups, e: groups used, f: kind; flags: 1 bias, 2 renorm */
+static void
+build_route (OpBuild *b, const OpCaseParams *p)
+{
+  AtlOpParams route = {
+    .route = (AtlRouteKind) p->f,
+    .renorm = (p->flags & 2) != 0,
+    .scale = 1.7f,
+    .n_groups = p->d,
+    .n_groups_used = p->e,
+  };
+  AtlTensor *bias = p->flags & 1 ? op_vector (b, p->b) : NULL;
+  AtlTensor *weights;
+  AtlTensor *ids;
+
+  atl_route (b->graph, op_input_of (b, p->a, p->b), bias, p->c, &route, &weights, &ids);
+  op_output (b, weights);
+  op_output (b, ids);
+}
+
+static void
+build_expert_sum (OpBuild *b, const OpCaseParams *p)
+{
+  op_output (b, atl_expert_sum (b->graph, op_input_of (b, p->a, p->b, p->c),
+                                op_input_of (b, p->a, p->b),
+                                p->flags ? op_input_of (b, p->a, p->c) : NULL));
+}
+
+static void
+add_products (void)
+{
+  static const gint64 tokens[] = { 1, 3, 8, 9, 33, 70 };
+
+  for (guint d = 0; d < G_N_ELEMENTS (weight_dtypes); d++)
+    for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
+      {
+        OpCaseParams p = { .a = width_of (weight_dtypes[d]), .b = 37, .c = tokens[t] };
+
+        p.dtype = weight_dtypes[d];
+        op_case_add (build_linear, &p, EXACT, FAST, "linear/%s/in-%d-out-%d-n-%d",
+                     atl_dtype_name (p.dtype), (int) p.a, (int) p.b, (int) p.c);
+      }
+  for (guint d = 0; d < G_N_ELEMENTS (weight_dtypes); d++)
+    {
+      OpCaseParams p = { .a = width_of (weight_dtypes[d]), .b = 21, .dtype = weight_dtypes[d] };
+      const char *name = atl_dtype_name (p.dtype);
+
+      op_case_add (build_embed, &p, 1e-7, 1e-7, "embed/%s", name);
+      op_case_add (build_tied, &p, EXACT, FAST, "linear/%s/tied", name);
+    }
+}
+
+static void
+add_fused (void)
+{
+  static const AtlDType dtypes[] = { ATL_DTYPE_F32, ATL_DTYPE_F16, ATL_DTYPE_Q4_0, ATL_DTYPE_Q6_K };
+  static const guint flags[] = {
+    LINEAR_BIAS,     LINEAR_BIAS | LINEAR_ACT,
+    LINEAR_RESIDUAL, LINEAR_RESIDUAL | LINEAR_BIAS | LINEAR_STRIDED,
+    LINEAR_GATED,    LINEAR_GATED | LINEAR_BIAS,
+    LINEAR_STRIDED,
+  };
+  static const gint64 tokens[] = { 1, 5, 67 };
+
+  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
+    for (guint f = 0; f < G_N_ELEMENTS (flags); f++)
+      for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
+        {
+          OpCaseParams p = { .a = 512, .b = 75, .c = tokens[t], .dtype = dtypes[d] };
+
+          p.flags = flags[f];
+          op_case_add (build_fused, &p, EXACT, FAST, "linear/%s/fused-%u-n-%d",
+                       atl_dtype_name (p.dtype), p.flags, (int) p.c);
+        }
+  for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
+    {
+      OpCaseParams p = { .a = 512, .c = tokens[t] };
+      op_case_add (build_multi, &p, EXACT, FAST, "linear/multi-n-%d", (int) p.c);
+    }
+}
+
+void
+op_cases_linear (void)
+{
+  static const AtlDType dtypes[] = { ATL_DTYPE_F32, ATL_DTYPE_Q4_K, ATL_DTYPE_MXFP4, ATL_DTYPE_Q8_0,
+                                     ATL_DTYPE_BF16 };
+  static const gint64 tokens[] = { 1, 3, 50 };
+
+  add_products ();
+  add_fused ();
+  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
+    for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
+      for (guint flags = 0; flags < 8; flags++)
+        {
+          OpCaseParams p = { .a = 256, .b = 35, .c = tokens[t], .d = 5, .e = 2, .flags = flags };
+
+          p.dtype = dtypes[d];
+          op_case_add (build_experts, &p, EXACT, FAST, "expert-linear/%s/flags-%u-n-%d",
+                       atl_dtype_name (p.dtype), flags, (int) p.c);
+        }
+  for (gint64 kind = ATL_ROUTE_SOFTMAX; kind <= ATL_ROUTE_SOFTMAX_AFTER; kind++)
+    for (guint flags = 0; flags < 4; flags++)
+      for (guint groups = 0; groups < 2; groups++)
+        {
+          OpCaseParams p = { .a = 7, .b = 24, .c = 5, .f = kind, .flags = flags };
+
+          p.d = groups ? 4 : 0;
+          p.e = groups ? 2 : 0;
+          op_case_add (build_route, &p, 1e-6, 1e-6, "route/kind-%d-flags-%u-groups-%d", (int) kind,
+                       flags, (int) p.d);
+        }
+  for (guint flags = 0; flags < 2; flags++)
+    {
+      OpCaseParams p = { .a = 5, .b = 3, .c = 67, .flags = flags };
+      op_case_add (build_expert_sum, &p, 1e-6, 1e-6, "expert-sum/residual-%u", flags);
+    }
+}
