@@ -2,3 +2,7 @@
 #pragma once
 
 #include "engine/models/component.h"
+
+extern const AtlComponentClass atl_clip_text_class;
+extern const AtlComponentClass atl_sd_unet_class;
+extern const AtlComponentClass atl_vae_kl_class;

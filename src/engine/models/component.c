@@ -6,6 +6,9 @@
 #include "engine/models/classes.h"
 
 static const AtlComponentClass *const classes[] = {
+  &atl_clip_text_class,
+  &atl_sd_unet_class,
+  &atl_vae_kl_class,
   NULL,
 };
 

@@ -1,0 +1,164 @@
+/* Weights by canonical name, under whatever names the file has. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/blocks/source.h"
+
+#include <string.h>
+
+#include "engine/models/blocks/lora.h"
+
+static char *
+file_name (const AtlSource *self, const char *canonical)
+{
+  g_autofree char *mapped = self->map != NULL ? self->map (self, canonical) : g_strdup (canonical);
+
+  if (mapped == NULL)
+    return NULL;
+  return g_strconcat (self->prefix != NULL ? self->prefix : "", mapped, NULL);
+}
+
+static const AtlTensorInfo *
+find (const AtlSource *self, const char *canonical)
+{
+  g_autofree char *name = file_name (self, canonical);
+
+  return name != NULL ? atl_checkpoint_find (atl_weights_checkpoint (self->weights), name) : NULL;
+}
+
+gboolean
+atl_source_has (const AtlSource *self, const char *format, ...)
+{
+  g_autofree char *name = NULL;
+  g_autofree char *weight = NULL;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  weight = g_strconcat (name, ".weight", NULL);
+  return find (self, weight) != NULL || find (self, name) != NULL;
+}
+
+gboolean
+atl_source_shape (const AtlSource *self, const char *name, guint *n_dims, gint64 *dim)
+{
+  g_autofree char *weight = g_strconcat (name, ".weight", NULL);
+  const AtlTensorInfo *info = find (self, weight);
+
+  if (info == NULL)
+    info = find (self, name);
+  if (info == NULL)
+    return FALSE;
+  *n_dims = info->n_dims;
+  for (guint i = 0; i < info->n_dims; i++)
+    dim[i] = info->dim[i];
+  return TRUE;
+}
+
+static AtlWeight *
+add (AtlSource *self,
+     AtlWeightUse use,
+     guint n_dims,
+     const gint64 *dim,
+     gboolean optional,
+     const char *canonical)
+{
+  g_autofree char *name = file_name (self, canonical);
+  AtlWeight *w;
+
+  if (name == NULL)
+    {
+      if (!optional)
+        atl_weights_fail (self->weights, "%s: there is no tensor for “%s”",
+                          atl_checkpoint_name (atl_weights_checkpoint (self->weights)), canonical);
+      return NULL;
+    }
+  w = optional ? atl_weights_add_optional (self->weights, use, 0, n_dims, dim, "%s", name)
+               : atl_weights_add (self->weights, use, 0, n_dims, dim, "%s", name);
+  if (w == NULL)
+    return NULL;
+  atl_source_apply_fp8_scale (self, w, name);
+  if (self->n_loras > 0 && g_str_has_suffix (canonical, ".weight"))
+    {
+      g_autofree char *module = g_strndup (canonical, strlen (canonical) - strlen (".weight"));
+      g_autofree char *full =
+          g_strconcat (self->lora_root != NULL ? self->lora_root : "", module, NULL);
+      atl_lora_merge (self, w, full);
+    }
+  return w;
+}
+
+static AtlAffine
+add_affine (AtlSource *self,
+            AtlWeightUse use,
+            guint n_dims,
+            const gint64 *dim,
+            gboolean optional,
+            char *name)
+{
+  g_autofree char *base = name;
+  g_autofree char *weight = g_strconcat (base, ".weight", NULL);
+  g_autofree char *bias = g_strconcat (base, ".bias", NULL);
+  AtlAffine a;
+
+  a.w = add (self, use, n_dims, dim, optional, weight);
+  a.b = add (self, ATL_USE_VECTOR, 1, a.w != NULL ? a.w->dim : dim, TRUE, bias);
+  return a;
+}
+
+AtlAffine
+atl_source_linear (AtlSource *self, gint64 out, gint64 in, const char *format, ...)
+{
+  char *name;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  return add_affine (self, ATL_USE_LINEAR, 2, (gint64[]){ out, in }, FALSE, name);
+}
+
+AtlAffine
+atl_source_conv (
+    AtlSource *self, gint64 out, gint64 in, gint64 kf, gint64 k, const char *format, ...)
+{
+  char *name;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  if (kf > 0)
+    return add_affine (self, ATL_USE_CONV, 5, (gint64[]){ out, in, kf, k, k }, FALSE, name);
+  return add_affine (self, ATL_USE_CONV, 4, (gint64[]){ out, in, k, k }, FALSE, name);
+}
+
+AtlAffine
+atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *format, ...)
+{
+  char *name;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  return add_affine (self, ATL_USE_VECTOR, 1, &n, optional, name);
+}
+
+AtlWeight *
+atl_source_tensor (AtlSource *self,
+                   AtlWeightUse use,
+                   guint n_dims,
+                   const gint64 *dim,
+                   gboolean optional,
+                   const char *format,
+                   ...)
+{
+  g_autofree char *name = NULL;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  return add (self, use, n_dims, dim, optional, name);
+}

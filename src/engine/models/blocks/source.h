@@ -1,0 +1,57 @@
+/* Where a network's weights come from: a weight table, a naming scheme, and LoRA files to merge.
+ *
+ * A network asks for its weights by one canonical name each (diffusers' or transformers'); files of
+ * other origins use other names, which `map` translates. LoRA deltas are found by the canonical
+ * module name and merged in float32.
+ *
+ *   AtlSource s = { .weights = ws, .map = ldm_name, .loras = loras, .lora_prefix = "unet" };
+ *   w = atl_source_linear (&s, out, in, "%s.to_q", prefix);
+ *
+ * As in weights.h the first mistake is remembered by the weight table.
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include "engine/models/component.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlSource AtlSource;
+
+/* The file's name for a canonical one; NULL if this file cannot have it. The caller frees. */
+typedef char *(*AtlNameMap) (const AtlSource *source, const char *canonical);
+
+struct _AtlSource
+{
+  AtlWeights *weights;
+  AtlNameMap map;            /* (nullable) identity */
+  const char *prefix;        /* (nullable) put before mapped names */
+  guint map_number;          /* a number the map needs (layers per level) */
+  const AtlLoraFile *loras;  /* (nullable) */
+  guint n_loras;
+  const char *lora_prefix;   /* "unet", "te" (text encoder), "transformer" */
+  const char *lora_root;     /* (nullable) put before canonical module names in LoRA files */
+  guint n_merged;            /* out: weights that a LoRA changed */
+};
+
+/* A weight and its bias. */
+typedef struct {
+  AtlWeight *w;
+  AtlWeight *b; /* (nullable) */
+} AtlAffine;
+
+/* Whether the file has "NAME.weight" (or NAME itself). */
+gboolean atl_source_has (const AtlSource *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
+/* Shape of "NAME.weight" as the file has it; FALSE if absent. */
+gboolean atl_source_shape (const AtlSource *self, const char *name, guint *n_dims, gint64 *dim);
+
+/* NAME.weight [out, in] (trailing ones allowed: a 1x1 convolution), NAME.bias [out] if there. -1: any. */
+AtlAffine atl_source_linear (AtlSource *self, gint64 out, gint64 in, const char *format, ...) G_GNUC_PRINTF (4, 5);
+/* NAME.weight [out, in, k, k] or with kf > 0 [out, in, kf, k, k]. */
+AtlAffine atl_source_conv (AtlSource *self, gint64 out, gint64 in, gint64 kf, gint64 k, const char *format, ...) G_GNUC_PRINTF (6, 7);
+/* NAME.weight and NAME.bias [n]; both optional when `optional`. */
+AtlAffine atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *format, ...) G_GNUC_PRINTF (4, 5);
+/* A tensor by its whole name. */
+AtlWeight *atl_source_tensor (AtlSource *self, AtlWeightUse use, guint n_dims, const gint64 *dim, gboolean optional, const char *format, ...) G_GNUC_PRINTF (6, 7);
+
+G_END_DECLS

@@ -1,0 +1,320 @@
+/* CLIP text encoders (Radford et al. 2021; transformers 5.23 CLIPTextModel,
+ * CLIPTextModelWithProjection).
+ *
+ *   x = token_embedding[ids] + position_embedding[0..T)
+ *   per layer (pre-norm, LayerNorm eps 1e-5, biases everywhere):
+ *     x += out_proj(attention(layer_norm1(x)))        causal, no padding mask, score scale
+ * 1/sqrt(head_dim) x += fc2(act(fc1(layer_norm2(x))))              act: quick_gelu (CLIP-L) or
+ * exact gelu (OpenCLIP bigG) hidden: states after layer `layer` (-1 the last, -2 the one before…),
+ * through final_layer_norm if asked pooled: final_layer_norm(last)[row of the first highest token
+ * id], through text_projection where there is one
+ *
+ * Names: transformers' below "text_model."; an original Stable Diffusion file has them below
+ * "cond_stage_model.transformer.". Traps: `position_ids` tensors are skipped; clip skip 2 still
+ * uses the final norm in SD 1.5.
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/classes.h"
+
+#define MAX_LAYERS 64
+
+typedef struct
+{
+  AtlAffine norm1, q, k, v, out, norm2, fc1, fc2;
+} Layer;
+
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  guint n_layers, n_heads;
+  gint64 width, n_positions, vocab;
+  AtlAct act;
+  AtlWeight *tokens, *positions;
+  AtlAffine final_norm, projection; /* projection nullable */
+  Layer layers[MAX_LAYERS];
+} ClipText;
+
+/* What a description depends on besides shapes. */
+typedef struct
+{
+  const ClipText *m;
+  guint n_run;     /* layers that reach `hidden` */
+  gboolean normed; /* hidden through final_layer_norm */
+  gint64 pool_row;
+  gint64 drop;
+} Call;
+
+static const char *const prefixes[] = { "text_model.", "",
+                                        "cond_stage_model.transformer.text_model.",
+                                        "conditioner.embedders.0.transformer.text_model.", NULL };
+
+static const char *
+find_prefix (const AtlCheckpoint *cp)
+{
+  for (guint i = 0; prefixes[i] != NULL; i++)
+    {
+      g_autofree char *name =
+          g_strconcat (prefixes[i], "embeddings.position_embedding.weight", NULL);
+      if (atl_checkpoint_find (cp, name) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  return find_prefix (cp) != NULL;
+}
+
+static void
+clip_free (gpointer model)
+{
+  ClipText *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  g_free (m);
+}
+
+static void
+read_layer (AtlSource *s, const ClipText *m, guint i, gint64 mlp, Layer *l)
+{
+  gint64 D = m->width;
+  g_autofree char *p = g_strdup_printf ("encoder.layers.%u", i);
+
+  l->norm1 = atl_source_norm (s, D, FALSE, "%s.layer_norm1", p);
+  l->q = atl_source_linear (s, D, D, "%s.self_attn.q_proj", p);
+  l->k = atl_source_linear (s, D, D, "%s.self_attn.k_proj", p);
+  l->v = atl_source_linear (s, D, D, "%s.self_attn.v_proj", p);
+  l->out = atl_source_linear (s, D, D, "%s.self_attn.out_proj", p);
+  l->norm2 = atl_source_norm (s, D, FALSE, "%s.layer_norm2", p);
+  l->fc1 = atl_source_linear (s, mlp, D, "%s.mlp.fc1", p);
+  l->fc2 = atl_source_linear (s, D, mlp, "%s.mlp.fc2", p);
+}
+
+static gboolean
+read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
+{
+  const char *act = atl_checkpoint_get_string (cp, "hidden_act");
+  guint64 n_heads = 0;
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims;
+  gint64 mlp = 0;
+
+  if (!atl_source_shape (s, "embeddings.position_embedding", &n_dims, dim) || n_dims != 2)
+    atl_weights_fail (m->weights, "%s holds no CLIP text encoder", atl_checkpoint_name (cp));
+  else
+    {
+      m->n_positions = dim[0];
+      m->width = dim[1];
+    }
+  while (m->n_layers < MAX_LAYERS &&
+         atl_source_has (s, "encoder.layers.%u.layer_norm1", m->n_layers))
+    m->n_layers++;
+  if (atl_source_shape (s, "encoder.layers.0.mlp.fc1", &n_dims, dim))
+    mlp = dim[0];
+  atl_checkpoint_get_uint (cp, "num_attention_heads", 1, 1024, &n_heads, error);
+  if (error != NULL && *error != NULL)
+    return FALSE;
+  m->n_heads = n_heads > 0 ? (guint) n_heads : (guint) MAX (m->width / 64, 1);
+  m->act = g_strcmp0 (act, "gelu") == 0 ? ATL_ACT_GELU_ERF : ATL_ACT_GELU_QUICK;
+  if (m->n_layers == 0 || m->width % m->n_heads != 0)
+    atl_weights_fail (m->weights, "%s: %u layers and %u heads make no text encoder",
+                      atl_checkpoint_name (cp), m->n_layers, m->n_heads);
+
+  if (!atl_weights_check (m->weights, error))
+    return FALSE;
+  m->tokens = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ -1, m->width }, FALSE,
+                                 "embeddings.token_embedding.weight");
+  m->positions = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ m->n_positions, m->width },
+                                    FALSE, "embeddings.position_embedding.weight");
+  for (guint i = 0; i < m->n_layers; i++)
+    read_layer (s, m, i, mlp, &m->layers[i]);
+  m->final_norm = atl_source_norm (s, m->width, FALSE, "final_layer_norm");
+  if (m->tokens != NULL)
+    m->vocab = m->tokens->dim[0];
+  return atl_weights_check (m->weights, error);
+}
+
+static gpointer
+clip_load (AtlCheckpoint *cp,
+           AtlBackend *const *backends,
+           guint n_backends,
+           const AtlLoadOptions *options,
+           GError **error)
+{
+  const char *prefix = find_prefix (cp);
+  ClipText *m = g_new0 (ClipText, 1);
+  AtlSource s = { .prefix = prefix,
+                  .loras = options->loras,
+                  .n_loras = options->n_loras,
+                  .lora_prefix = "te",
+                  .lora_root = "text_model." };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  if (prefix == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s holds no CLIP text encoder",
+                   atl_checkpoint_name (cp));
+      clip_free (m);
+      return NULL;
+    }
+  if (!read_weights (m, &s, cp, error))
+    {
+      clip_free (m);
+      return NULL;
+    }
+  if (atl_checkpoint_find (cp, "text_projection.weight") != NULL)
+    {
+      AtlSource top = { .weights = m->weights };
+      m->projection = atl_source_linear (&top, -1, m->width, "text_projection");
+    }
+  if (!atl_weights_check (m->weights, error) ||
+      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
+                           options->progress_data, options->cancellable, error))
+    {
+      clip_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+static AtlTensor *
+layer_norm (AtlGraph *g, AtlTensor *x, const AtlAffine *a)
+{
+  return atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, a->w), atl_weight (g, a->b), 1e-5f);
+}
+
+static AtlTensor *
+layer (AtlGraph *g, const ClipText *m, const Layer *l, AtlTensor *x, AtlTensor *ranges)
+{
+  AtlTensor *n = layer_norm (g, x, &l->norm1);
+  AtlTensor *w[3] = { atl_weight (g, l->q.w), atl_weight (g, l->k.w), atl_weight (g, l->v.w) };
+  AtlTensor *b[3] = { atl_weight (g, l->q.b), atl_weight (g, l->k.b), atl_weight (g, l->v.b) };
+  AtlTensor *qkv[3];
+
+  atl_linear_multi (g, n, 3, w, b, qkv);
+  for (guint i = 0; i < 3; i++)
+    qkv[i] = atl_reshape_to (g, qkv[i], x->dim[0], x->dim[1], m->n_heads, m->width / m->n_heads);
+  n = atl_attention (g, qkv[0], qkv[1], qkv[2], ranges, NULL, NULL, 0.0f, 0.0f);
+  n = atl_reshape_to (g, n, x->dim[0], x->dim[1], m->width);
+  x = atl_linear_add (g, n, atl_weight (g, l->out.w), atl_weight (g, l->out.b), x);
+  n = atl_linear_act (g, layer_norm (g, x, &l->norm2), atl_weight (g, l->fc1.w),
+                      atl_weight (g, l->fc1.b), m->act);
+  return atl_linear_add (g, n, atl_weight (g, l->fc2.w), atl_weight (g, l->fc2.b), x);
+}
+
+static void
+describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const Call *c = model;
+  const ClipText *m = c->m;
+  AtlTensor *ids = atl_runner_input (g, inputs, "token_ids");
+  AtlTensor *ranges = atl_runner_input (g, inputs, "ranges");
+  AtlTensor *x = atl_embed (g, atl_weight (g, m->tokens), ids, 1.0f);
+  AtlTensor *hidden, *row;
+
+  x = atl_add (
+      g, x,
+      atl_embed (g, atl_weight (g, m->positions), atl_runner_input (g, inputs, "positions"), 1.0f));
+  hidden = c->n_run == 0 ? x : NULL;
+  for (guint i = 0; i < m->n_layers; i++)
+    {
+      x = layer (g, m, &m->layers[i], x, ranges);
+      if (i + 1 == c->n_run)
+        hidden = x;
+    }
+  if (c->normed)
+    hidden = layer_norm (g, hidden, &m->final_norm);
+  if (c->drop > 0)
+    hidden = atl_slice (g, hidden, 1, c->drop, hidden->dim[1] - c->drop);
+  atl_graph_output (g, hidden, "hidden");
+
+  row = atl_reshape_to (g, atl_slice (g, x, 1, c->pool_row, 1), x->dim[0], m->width);
+  row = layer_norm (g, row, &m->final_norm);
+  if (m->projection.w != NULL)
+    row = atl_apply (g, row, &m->projection);
+  atl_graph_output (g, row, "pooled");
+}
+
+static gboolean
+clip_run (gpointer model,
+          const AtlRequest *request,
+          GPtrArray *outputs,
+          GCancellable *cancellable,
+          GError **error)
+{
+  ClipText *m = model;
+  AtlArray *ids = atl_request_require (request, "token_ids", ATL_DTYPE_I32, 2, error);
+  int which = (int) atl_request_number (request, "layer", -1);
+  Call call = { .m = m,
+                .normed = atl_request_number (request, "final_layer_norm", 1.0) != 0.0,
+                .drop = (gint64) atl_request_number (request, "drop", 0.0) };
+  AtlArray *ranges, *positions;
+  g_autofree char *key = NULL;
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+  gint64 T;
+  gboolean ok;
+
+  if (ids == NULL)
+    return FALSE;
+  T = ids->dim[1];
+  if (ids->dim[0] != 1 || T > m->n_positions || which >= 0 || which < -(int) m->n_layers - 1 ||
+      call.drop < 0 || call.drop >= T)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "A text of %" G_GINT64_FORMAT " tokens or the layer %d does not fit this text "
+                   "encoder of %" G_GINT64_FORMAT " tokens and %u layers",
+                   T, which, m->n_positions, m->n_layers);
+      return FALSE;
+    }
+  for (gint64 i = 0; i < T; i++)
+    {
+      gint32 id = atl_array_i32 (ids)[i];
+
+      if (id < 0 || id >= m->vocab)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       "The token %d is outside the vocabulary", id);
+          return FALSE;
+        }
+      if (id > atl_array_i32 (ids)[call.pool_row])
+        call.pool_row = i;
+    }
+  call.n_run = (guint) ((int) m->n_layers + 1 + which);
+
+  positions = atl_array_new ("positions", ATL_DTYPE_I32, 2, (gint64[]){ 1, T });
+  ranges = atl_array_new ("ranges", ATL_DTYPE_I32, 2, (gint64[]){ T, 2 });
+  for (gint64 i = 0; i < T; i++)
+    {
+      atl_array_i32 (positions)[i] = (gint32) i;
+      atl_array_i32 (ranges)[2 * i + 1] = (gint32) i + 1;
+    }
+  g_ptr_array_add (inputs, ids);
+  g_ptr_array_add (inputs, positions);
+  g_ptr_array_add (inputs, ranges);
+  key = g_strdup_printf ("%d %d %d %d", which, call.normed, (int) call.pool_row, (int) call.drop);
+  ok = atl_runner_run (m->runner, key, describe, &call, inputs, outputs, cancellable, error);
+  atl_array_free (positions);
+  atl_array_free (ranges);
+  return ok;
+}
+
+const AtlComponentClass atl_clip_text_class = {
+  .name = "clip-text",
+  .origins = (const char *const[]){ "CLIPTextModel", "CLIPTextModelWithProjection", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "encode_text", NULL },
+  .load = clip_load,
+  .run = clip_run,
+  .free = clip_free,
+};

@@ -1,0 +1,162 @@
+/* Translation of diffusers' names into those of the original files. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/image/sd-names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const unet_top[][2] = {
+  { "time_embedding.linear_1", "time_embed.0" },
+  { "time_embedding.linear_2", "time_embed.2" },
+  { "add_embedding.linear_1", "label_emb.0.0" },
+  { "add_embedding.linear_2", "label_emb.0.2" },
+  { "conv_in", "input_blocks.0.0" },
+  { "conv_norm_out", "out.0" },
+  { "conv_out", "out.2" },
+};
+
+static const char *const unet_resnet[][2] = {
+  { "norm1", "in_layers.0" },  { "conv1", "in_layers.2" },  { "time_emb_proj", "emb_layers.1" },
+  { "norm2", "out_layers.0" }, { "conv2", "out_layers.3" }, { "conv_shortcut", "skip_connection" },
+};
+
+static const char *const vae_attention[][2] = {
+  { "group_norm", "norm" },   { "to_q", "q" }, { "to_k", "k" }, { "to_v", "v" },
+  { "to_out.0", "proj_out" },
+};
+
+/* If `name` is `from` followed by the end or a dot: `to` and the rest; else NULL. */
+static char *
+replace_head (const char *name, const char *from, const char *to)
+{
+  gsize n = strlen (from);
+
+  if (strncmp (name, from, n) != 0 || (name[n] != '\0' && name[n] != '.'))
+    return NULL;
+  return g_strconcat (to, name + n, NULL);
+}
+
+static char *
+replace_from (const char *name, const char *const (*table)[2], gsize n)
+{
+  char *out = NULL;
+
+  for (gsize i = 0; i < n && out == NULL; i++)
+    out = replace_head (name, table[i][0], table[i][1]);
+  return out;
+}
+
+static char *
+resnet_name (const char *rest)
+{
+  char *out = replace_from (rest, unet_resnet, G_N_ELEMENTS (unet_resnet));
+
+  return out != NULL ? out : g_strdup (rest);
+}
+
+static gboolean
+has_up_attention (const AtlSource *s, guint block)
+{
+  g_autofree char *name = g_strdup_printf ("%soutput_blocks.%u.1.norm.weight",
+                                           s->prefix != NULL ? s->prefix : "", block);
+
+  return atl_checkpoint_find (atl_weights_checkpoint (s->weights), name) != NULL;
+}
+
+char *
+atl_ldm_unet_name (const AtlSource *s, const char *canonical)
+{
+  guint L = s->map_number, level, index;
+  g_autofree char *inner = NULL;
+  int n = 0;
+  char *top = replace_from (canonical, unet_top, G_N_ELEMENTS (unet_top));
+
+  if (top != NULL)
+    return top;
+  /* Blocks are numbered through in these files: an index past the level is another level's. */
+  if (sscanf (canonical, "down_blocks.%u.%*[a-z].%u.", &level, &index) == 2 && index >= L &&
+      strstr (canonical, "samplers") == NULL)
+    return NULL;
+  if (sscanf (canonical, "up_blocks.%u.%*[a-z].%u.", &level, &index) == 2 && index > L)
+    return NULL;
+  if (sscanf (canonical, "down_blocks.%u.resnets.%u.%n", &level, &index, &n) == 2 && n > 0)
+    {
+      inner = resnet_name (canonical + n);
+      return g_strdup_printf ("input_blocks.%u.0.%s", 1 + level * (L + 1) + index, inner);
+    }
+  if (sscanf (canonical, "down_blocks.%u.attentions.%u.%n", &level, &index, &n) == 2 && n > 0)
+    return g_strdup_printf ("input_blocks.%u.1.%s", 1 + level * (L + 1) + index, canonical + n);
+  if (sscanf (canonical, "down_blocks.%u.downsamplers.0.conv%n", &level, &n) == 1 && n > 0)
+    return g_strdup_printf ("input_blocks.%u.0.op%s", 1 + level * (L + 1) + L, canonical + n);
+  if (sscanf (canonical, "mid_block.resnets.%u.%n", &index, &n) == 1 && n > 0)
+    {
+      inner = resnet_name (canonical + n);
+      return g_strdup_printf ("middle_block.%u.%s", index * 2, inner);
+    }
+  if (sscanf (canonical, "mid_block.attentions.%u.%n", &index, &n) == 1 && n > 0)
+    return g_strdup_printf ("middle_block.1.%s", canonical + n);
+  if (sscanf (canonical, "up_blocks.%u.resnets.%u.%n", &level, &index, &n) == 2 && n > 0)
+    {
+      inner = resnet_name (canonical + n);
+      return g_strdup_printf ("output_blocks.%u.0.%s", level * (L + 1) + index, inner);
+    }
+  if (sscanf (canonical, "up_blocks.%u.attentions.%u.%n", &level, &index, &n) == 2 && n > 0)
+    return g_strdup_printf ("output_blocks.%u.1.%s", level * (L + 1) + index, canonical + n);
+  if (sscanf (canonical, "up_blocks.%u.upsamplers.0.conv%n", &level, &n) == 1 && n > 0)
+    {
+      guint block = level * (L + 1) + L;
+      return g_strdup_printf ("output_blocks.%u.%u.conv%s", block,
+                              has_up_attention (s, block) ? 2 : 1, canonical + n);
+    }
+  return NULL;
+}
+
+char *
+atl_ldm_vae_name (const AtlSource *s, const char *canonical)
+{
+  guint levels = s->map_number, level, index;
+  const char *half = g_str_has_prefix (canonical, "encoder.")   ? "encoder"
+                     : g_str_has_prefix (canonical, "decoder.") ? "decoder"
+                                                                : NULL;
+  const char *rest;
+  char *out;
+  int n = 0;
+
+  if (half == NULL)
+    return g_strdup (canonical); /* quant_conv, post_quant_conv */
+  rest = canonical + strlen ("encoder.");
+  if (sscanf (rest, "down_blocks.%u.resnets.%u.%n", &level, &index, &n) == 2 && n > 0)
+    out = g_strdup_printf ("down.%u.block.%u.%s", level, index, rest + n);
+  else if (sscanf (rest, "up_blocks.%u.resnets.%u.%n", &level, &index, &n) == 2 && n > 0 &&
+           level < levels)
+    out = g_strdup_printf ("up.%u.block.%u.%s", levels - 1 - level, index, rest + n);
+  else if (sscanf (rest, "down_blocks.%u.downsamplers.0.%n", &level, &n) == 1 && n > 0)
+    out = g_strdup_printf ("down.%u.downsample.%s", level, rest + n);
+  else if (sscanf (rest, "up_blocks.%u.upsamplers.0.%n", &level, &n) == 1 && n > 0 &&
+           level < levels)
+    out = g_strdup_printf ("up.%u.upsample.%s", levels - 1 - level, rest + n);
+  else if (sscanf (rest, "mid_block.resnets.%u.%n", &index, &n) == 1 && n > 0)
+    out = g_strdup_printf ("mid.block_%u.%s", index + 1, rest + n);
+  else if (g_str_has_prefix (rest, "mid_block.attentions.0."))
+    {
+      g_autofree char *inner = replace_from (rest + strlen ("mid_block.attentions.0."),
+                                             vae_attention, G_N_ELEMENTS (vae_attention));
+      out = g_strconcat ("mid.attn_1.", inner, NULL);
+    }
+  else if ((out = replace_head (rest, "conv_norm_out", "norm_out")) == NULL)
+    out = g_strdup (rest);
+
+  /* The shortcut has another name; everything else in a residual block is the same. */
+  const char *shortcut = strstr (out, ".conv_shortcut.");
+  if (shortcut != NULL)
+    {
+      char *renamed = g_strdup_printf ("%.*s.nin_shortcut.%s", (int) (shortcut - out), out,
+                                       shortcut + strlen (".conv_shortcut."));
+      g_free (out);
+      out = renamed;
+    }
+  char *full = g_strconcat (half, ".", out, NULL);
+  g_free (out);
+  return full;
+}

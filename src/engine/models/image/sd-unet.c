@@ -1,0 +1,579 @@
+/* The UNet of Stable Diffusion 1.x, 2.x and XL (Rombach et al. 2022, Podell et al. 2023; diffusers
+ * 0.42.1 UNet2DConditionModel).
+ *
+ *   temb = linear_2(silu(linear_1(sinusoids(timestep))))   sinusoids as wide as conv_in, cosines
+ * first XL: + linear_2(silu(linear_1([pooled, 256 sinusoids of each of time_ids]))) down levels:
+ * (residual, transformer?) x layers, then a 3x3 convolution of stride 2, padding 1 middle:
+ * residual, transformer, residual up levels: (residual of [x, skip], transformer?) x (layers + 1),
+ * then nearest resizing to the skip's size and a 3x3 out = conv_out(silu(group_norm(x))) residual:
+ * group norm eps 1e-5; transformer: group norm eps 1e-6, proj_in, blocks, proj_out, + input; block:
+ * x += attn1(norm1 x); x += attn2(norm2 x, context); x += ff.net.2(geglu(ff.net.0.proj(norm3 x)))
+ *
+ * Skips: conv_in, every residual(+transformer) output, every downsampler output; popped and
+ * concatenated after x. Traps: `attention_head_dim` in configurations is the number of heads;
+ * LayerNorm eps 1e-5; q, k, v without bias; GEGLU's gate is the second half; without a
+ * configuration 1x1-convolution projections mean 8 heads, linear ones heads of 64.
+ *
+ * forward: latent [B, 4, H, W] (inpainting also mask [B, 1, H, W], image_latent [B, 4, H, W]),
+ * timestep [B] or [1], context [B, T, dim], XL: pooled [B, n], time_ids [B, 6 or 5]
+ * -> output [B, 4, H, W]. Structure is read from the names; names: diffusers', or LDM's below
+ * "model.diffusion_model.".
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <string.h>
+
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/timestep.h"
+#include "engine/models/classes.h"
+#include "engine/models/image/sd-names.h"
+
+#define MAX_LEVELS 6
+#define MAX_BLOCKS 5
+#define MAX_SKIPS 40
+#define RES_EPS 1e-5f
+#define TRANSFORMER_EPS 1e-6f
+#define TIME_IDS_WIDTH 256
+
+typedef struct
+{
+  AtlAffine q, k, v, out;
+} Attention;
+
+typedef struct
+{
+  AtlAffine norm1, norm2, norm3, ff_in, ff_out;
+  Attention self, cross;
+} Block;
+
+typedef struct
+{
+  AtlAffine norm, proj_in, proj_out;
+  Block *blocks; /* (owned) */
+  guint n_blocks, n_heads;
+} Transformer;
+
+typedef struct
+{
+  AtlResnet resnets[MAX_BLOCKS];
+  Transformer transformers[MAX_BLOCKS]; /* n_blocks 0: none */
+  guint n;
+  AtlAffine resample; /* w nullable */
+} Level;
+
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  gint64 groups;
+  AtlAffine conv_in, time1, time2, add1, add2, norm_out, conv_out; /* add: w nullable */
+  Level down[MAX_LEVELS], up[MAX_LEVELS], mid;
+  guint n_down, n_up;
+  guint heads[MAX_LEVELS]; /* from a configuration; 0 = by the rule */
+} Unet;
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  return atl_checkpoint_find (cp, "model.diffusion_model.input_blocks.0.0.weight") != NULL ||
+         (atl_checkpoint_find (cp, "down_blocks.0.resnets.0.time_emb_proj.weight") != NULL &&
+          atl_checkpoint_find (cp, "conv_in.weight") != NULL);
+}
+
+static void
+level_clear (Level *level)
+{
+  for (guint i = 0; i < MAX_BLOCKS; i++)
+    g_free (level->transformers[i].blocks);
+}
+
+static void
+unet_free (gpointer model)
+{
+  Unet *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  for (guint i = 0; i < MAX_LEVELS; i++)
+    {
+      level_clear (&m->down[i]);
+      level_clear (&m->up[i]);
+    }
+  level_clear (&m->mid);
+  g_free (m);
+}
+
+/* --- Weights --- */
+
+static gint64
+out_channels (const AtlSource *s, const char *name)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims;
+
+  return atl_source_shape (s, name, &n_dims, dim) && n_dims >= 1 ? dim[0] : -1;
+}
+
+static void
+read_attention (
+    Attention *a, AtlSource *s, gint64 c, gint64 context, const char *p, const char *name)
+{
+  a->q = atl_source_linear (s, c, c, "%s.%s.to_q", p, name);
+  a->k = atl_source_linear (s, c, context, "%s.%s.to_k", p, name);
+  a->v = atl_source_linear (s, c, context, "%s.%s.to_v", p, name);
+  a->out = atl_source_linear (s, c, c, "%s.%s.to_out.0", p, name);
+}
+
+static void
+read_transformer (Transformer *t, AtlSource *s, gint64 c, guint n_heads, const char *prefix)
+{
+  g_autofree char *proj_in = g_strconcat (prefix, ".proj_in", NULL);
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims = 0;
+
+  atl_source_shape (s, proj_in, &n_dims, dim);
+  t->n_heads = n_heads > 0 ? n_heads : n_dims == 4 ? 8 : (guint) MAX (c / 64, 1);
+  if (c % t->n_heads != 0)
+    atl_weights_fail (s->weights, "%s: %u heads do not divide %" G_GINT64_FORMAT " channels",
+                      prefix, t->n_heads, c);
+  t->norm = atl_source_norm (s, c, FALSE, "%s.norm", prefix);
+  t->proj_in = atl_source_linear (s, c, c, "%s.proj_in", prefix);
+  t->proj_out = atl_source_linear (s, c, c, "%s.proj_out", prefix);
+  while (t->n_blocks < 64 &&
+         atl_source_has (s, "%s.transformer_blocks.%u.norm1", prefix, t->n_blocks))
+    t->n_blocks++;
+  t->blocks = g_new0 (Block, MAX (t->n_blocks, 1));
+  for (guint i = 0; i < t->n_blocks; i++)
+    {
+      g_autofree char *p = g_strdup_printf ("%s.transformer_blocks.%u", prefix, i);
+      g_autofree char *ff = g_strconcat (p, ".ff.net.0.proj", NULL);
+      Block *b = &t->blocks[i];
+      gint64 inner = out_channels (s, ff);
+
+      b->norm1 = atl_source_norm (s, c, FALSE, "%s.norm1", p);
+      b->norm2 = atl_source_norm (s, c, FALSE, "%s.norm2", p);
+      b->norm3 = atl_source_norm (s, c, FALSE, "%s.norm3", p);
+      read_attention (&b->self, s, c, c, p, "attn1");
+      read_attention (&b->cross, s, c, -1, p, "attn2");
+      b->ff_in = atl_source_linear (s, inner, c, "%s", ff);
+      b->ff_out = atl_source_linear (s, c, inner > 0 ? inner / 2 : -1, "%s.ff.net.2", p);
+    }
+}
+
+/* One level of residual blocks and transformers; `skips` (nullable) are popped by an up level.
+ * Returns its channels. */
+static gint64
+read_level (Level *level,
+            AtlSource *s,
+            gint64 c,
+            gint64 temb,
+            guint n_heads,
+            gint64 *skips,
+            guint *n_skips,
+            const char *prefix)
+{
+  while (level->n < MAX_BLOCKS && atl_source_has (s, "%s.resnets.%u.conv1", prefix, level->n))
+    {
+      g_autofree char *res = g_strdup_printf ("%s.resnets.%u", prefix, level->n);
+      g_autofree char *conv = g_strconcat (res, ".conv1", NULL);
+      g_autofree char *att = g_strdup_printf ("%s.attentions.%u", prefix, level->n);
+      gint64 in = c;
+
+      if (skips != NULL && *n_skips > 0)
+        in += skips[--*n_skips];
+      c = out_channels (s, conv);
+      atl_resnet_init (&level->resnets[level->n], s, in, c, temb, res);
+      if (atl_source_has (s, "%s.norm", att))
+        read_transformer (&level->transformers[level->n], s, c, n_heads, att);
+      level->n++;
+    }
+  return c;
+}
+
+static void
+push_skip (AtlSource *s, gint64 *skips, guint *n, gint64 c)
+{
+  if (*n == MAX_SKIPS)
+    atl_weights_fail (s->weights, "This UNet has more blocks than any known one");
+  else
+    skips[(*n)++] = c;
+}
+
+static void
+read_weights (Unet *m, AtlSource *s)
+{
+  gint64 skips[MAX_SKIPS];
+  guint n_skips = 0;
+  gint64 width = out_channels (s, "conv_in"), temb = out_channels (s, "time_embedding.linear_2");
+  gint64 c = width;
+
+  if (width < 1 || width % 2 != 0 || temb < 1)
+    {
+      atl_weights_fail (m->weights, "%s holds no Stable Diffusion UNet",
+                        atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+      return;
+    }
+  m->conv_in = atl_source_conv (s, width, -1, 0, 3, "conv_in");
+  m->time1 = atl_source_linear (s, temb, width, "time_embedding.linear_1");
+  m->time2 = atl_source_linear (s, temb, temb, "time_embedding.linear_2");
+  if (atl_source_has (s, "add_embedding.linear_1"))
+    {
+      m->add1 = atl_source_linear (s, temb, -1, "add_embedding.linear_1");
+      m->add2 = atl_source_linear (s, temb, temb, "add_embedding.linear_2");
+    }
+
+  push_skip (s, skips, &n_skips, c);
+  for (guint i = 0; i < MAX_LEVELS && atl_source_has (s, "down_blocks.%u.resnets.0.conv1", i); i++)
+    {
+      g_autofree char *p = g_strdup_printf ("down_blocks.%u", i);
+      Level *level = &m->down[m->n_down++];
+
+      c = read_level (level, s, c, temb, m->heads[i], NULL, NULL, p);
+      for (guint k = 0; k < level->n; k++)
+        push_skip (s, skips, &n_skips, c);
+      if (atl_source_has (s, "%s.downsamplers.0.conv", p))
+        {
+          level->resample = atl_source_conv (s, c, c, 0, 3, "%s.downsamplers.0.conv", p);
+          push_skip (s, skips, &n_skips, c);
+        }
+    }
+  if (m->n_down == 0)
+    {
+      atl_weights_fail (m->weights, "%s holds no Stable Diffusion UNet",
+                        atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+      return;
+    }
+  c = read_level (&m->mid, s, c, temb, m->heads[m->n_down - 1], NULL, NULL, "mid_block");
+  for (guint i = 0; i < m->n_down && atl_source_has (s, "up_blocks.%u.resnets.0.conv1", i); i++)
+    {
+      g_autofree char *p = g_strdup_printf ("up_blocks.%u", i);
+      Level *level = &m->up[m->n_up++];
+
+      c = read_level (level, s, c, temb, m->heads[m->n_down - 1 - i], skips, &n_skips, p);
+      if (atl_source_has (s, "%s.upsamplers.0.conv", p))
+        level->resample = atl_source_conv (s, c, c, 0, 3, "%s.upsamplers.0.conv", p);
+    }
+  if (n_skips != 0 || m->n_up != m->n_down || m->mid.n != 2)
+    atl_weights_fail (m->weights, "%s: the UNet's two halves do not fit each other",
+                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+  m->norm_out = atl_source_norm (s, c, FALSE, "conv_norm_out");
+  m->conv_out = atl_source_conv (s, -1, c, 0, 3, "conv_out");
+}
+
+/* Numbers of heads and groups, where a configuration says them. */
+static gboolean
+read_config (Unet *m, const AtlCheckpoint *cp, GError **error)
+{
+  const AtlMetaValue *heads = atl_checkpoint_meta (cp, "num_attention_heads");
+  guint64 groups = 32, one = 0;
+  GError *local = NULL;
+
+  if (heads == NULL)
+    heads = atl_checkpoint_meta (cp, "attention_head_dim");
+  if (heads != NULL && heads->type == ATL_META_ARRAY && heads->v_array.elem_type == ATL_META_INT)
+    for (gsize i = 0; i < heads->v_array.n && i < MAX_LEVELS; i++)
+      m->heads[i] = (guint) CLAMP (((gint64 *) heads->v_array.elems)[i], 0, 4096);
+  else if (heads != NULL && (heads->type == ATL_META_INT || heads->type == ATL_META_UINT))
+    {
+      one = (guint64) CLAMP (heads->v_int, 0, 4096);
+      for (guint i = 0; i < MAX_LEVELS; i++)
+        m->heads[i] = (guint) one;
+    }
+  atl_checkpoint_get_uint (cp, "norm_num_groups", 1, 4096, &groups, &local);
+  m->groups = (gint64) groups;
+  if (local != NULL)
+    {
+      g_propagate_error (error, local);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* Residual blocks per level of an LDM file: input_blocks.0 is conv_in; the level ends at the first
+ * "op". */
+static guint
+ldm_layers (const AtlCheckpoint *cp)
+{
+  for (guint i = 1; i < 8; i++)
+    {
+      g_autofree char *name =
+          g_strdup_printf ("model.diffusion_model.input_blocks.%u.0.op.weight", i);
+      if (atl_checkpoint_find (cp, name) != NULL)
+        return i - 1;
+    }
+  return 2;
+}
+
+static gpointer
+unet_load (AtlCheckpoint *cp,
+           AtlBackend *const *backends,
+           guint n_backends,
+           const AtlLoadOptions *options,
+           GError **error)
+{
+  Unet *m = g_new0 (Unet, 1);
+  AtlSource s = { .loras = options->loras, .n_loras = options->n_loras, .lora_prefix = "unet" };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  if (atl_checkpoint_find (cp, "model.diffusion_model.input_blocks.0.0.weight") != NULL)
+    {
+      s.prefix = "model.diffusion_model.";
+      s.map = atl_ldm_unet_name;
+      s.map_number = ldm_layers (cp);
+    }
+  if (!read_config (m, cp, error))
+    {
+      unet_free (m);
+      return NULL;
+    }
+  read_weights (m, &s);
+  if (!atl_weights_check (m->weights, error) ||
+      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
+                           options->progress_data, options->cancellable, error))
+    {
+      unet_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+/* --- Forward --- */
+
+static AtlTensor *
+attend (
+    AtlGraph *g, const Attention *a, guint n_heads, AtlTensor *n, AtlTensor *context, AtlTensor *x)
+{
+  gint64 B = x->dim[0], T = x->dim[1], C = x->dim[2], d = C / n_heads;
+  AtlTensor *qkv[3];
+  AtlTensor *w[3] = { atl_weight (g, a->q.w), atl_weight (g, a->k.w), atl_weight (g, a->v.w) };
+  AtlTensor *b[3] = { atl_weight (g, a->q.b), atl_weight (g, a->k.b), atl_weight (g, a->v.b) };
+
+  if (context == NULL)
+    atl_linear_multi (g, n, 3, w, b, qkv);
+  else
+    {
+      qkv[0] = atl_linear (g, n, w[0], b[0]);
+      atl_linear_multi (g, context, 2, w + 1, b + 1, qkv + 1);
+    }
+  for (guint i = 0; i < 3; i++)
+    qkv[i] = atl_reshape_to (g, qkv[i], B, qkv[i]->dim[1], n_heads, d);
+  n = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
+  return atl_linear_add (g, atl_reshape_to (g, n, B, T, C), atl_weight (g, a->out.w),
+                         atl_weight (g, a->out.b), x);
+}
+
+static AtlTensor *
+layer_norm (AtlGraph *g, AtlTensor *x, const AtlAffine *a)
+{
+  return atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, a->w), atl_weight (g, a->b), 1e-5f);
+}
+
+static AtlTensor *
+transformer (AtlGraph *g, const Unet *m, const Transformer *t, AtlTensor *x, AtlTensor *context)
+{
+  gint64 B = x->dim[0], H = x->dim[1], W = x->dim[2], C = x->dim[3];
+  AtlTensor *skip = atl_reshape_to (g, x, B, H * W, C);
+  AtlTensor *h = atl_group_norm (g, x, atl_weight (g, t->norm.w), atl_weight (g, t->norm.b),
+                                 m->groups, TRANSFORMER_EPS, ATL_ACT_NONE);
+
+  h = atl_apply (g, atl_reshape_to (g, h, B, H * W, C), &t->proj_in);
+  for (guint i = 0; i < t->n_blocks; i++)
+    {
+      const Block *b = &t->blocks[i];
+
+      h = attend (g, &b->self, t->n_heads, layer_norm (g, h, &b->norm1), NULL, h);
+      h = attend (g, &b->cross, t->n_heads, layer_norm (g, h, &b->norm2), context, h);
+      AtlTensor *f = atl_apply (g, layer_norm (g, h, &b->norm3), &b->ff_in);
+      f = atl_glu (g, f, ATL_ACT_GELU_ERF, TRUE);
+      h = atl_linear_add (g, f, atl_weight (g, b->ff_out.w), atl_weight (g, b->ff_out.b), h);
+    }
+  h = atl_linear_add (g, h, atl_weight (g, t->proj_out.w), atl_weight (g, t->proj_out.b), skip);
+  return atl_reshape_to (g, h, B, H, W, C);
+}
+
+static AtlTensor *
+block (AtlGraph *g,
+       const Unet *m,
+       const Level *level,
+       guint i,
+       AtlTensor *x,
+       AtlTensor *temb,
+       AtlTensor *context)
+{
+  x = atl_resnet (g, &level->resnets[i], x, temb, m->groups, RES_EPS);
+  if (level->transformers[i].n_blocks > 0)
+    x = transformer (g, m, &level->transformers[i], x, context);
+  return x;
+}
+
+static AtlTensor *
+time_embedding (AtlGraph *g, const Unet *m, GPtrArray *inputs)
+{
+  AtlTensor *t = atl_runner_input (g, inputs, "time_features");
+
+  t = atl_linear_act (g, t, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b), ATL_ACT_SILU);
+  t = atl_apply (g, t, &m->time2);
+  if (m->add1.w != NULL)
+    {
+      AtlTensor *a = atl_runner_input (g, inputs, "added_features");
+
+      a = atl_linear_act (g, a, atl_weight (g, m->add1.w), atl_weight (g, m->add1.b), ATL_ACT_SILU);
+      t = atl_linear_add (g, a, atl_weight (g, m->add2.w), atl_weight (g, m->add2.b), t);
+    }
+  /* Every residual block applies SiLU to it first: once is enough. */
+  return atl_act (g, ATL_ACT_SILU, t);
+}
+
+static void
+describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const Unet *m = model;
+  AtlTensor *skips[MAX_SKIPS];
+  guint n_skips = 0;
+  AtlTensor *context = atl_runner_input (g, inputs, "context");
+  AtlTensor *x = atl_runner_input (g, inputs, "latent");
+  AtlTensor *temb = time_embedding (g, m, inputs);
+
+  /* Inpainting: the mask and the masked picture's latent follow the latent's own channels. */
+  if (atl_arrays_find (inputs, "mask") != NULL)
+    x = atl_concat (g, 1, 3,
+                    (AtlTensor *[]){ x, atl_runner_input (g, inputs, "mask"),
+                                     atl_runner_input (g, inputs, "image_latent") });
+  x = atl_conv2d (g, atl_permute_to (g, x, 0, 2, 3, 1), atl_weight (g, m->conv_in.w),
+                  atl_weight (g, m->conv_in.b), 1, 1);
+  skips[n_skips++] = x;
+  for (guint i = 0; i < m->n_down; i++)
+    {
+      const Level *level = &m->down[i];
+
+      for (guint k = 0; k < level->n; k++)
+        skips[n_skips++] = x = block (g, m, level, k, x, temb, context);
+      if (level->resample.w != NULL)
+        skips[n_skips++] = x = atl_conv2d (g, x, atl_weight (g, level->resample.w),
+                                           atl_weight (g, level->resample.b), 2, 1);
+    }
+  x = block (g, m, &m->mid, 0, x, temb, context);
+  if (m->mid.transformers[0].n_blocks == 0)
+    atl_graph_fail (g, "This UNet's middle has no attention");
+  x = atl_resnet (g, &m->mid.resnets[1], x, temb, m->groups, RES_EPS);
+  for (guint i = 0; i < m->n_up; i++)
+    {
+      const Level *level = &m->up[i];
+
+      for (guint k = 0; k < level->n; k++)
+        {
+          x = atl_concat (g, 3, 2, (AtlTensor *[]){ x, skips[--n_skips] });
+          x = block (g, m, level, k, x, temb, context);
+        }
+      if (level->resample.w != NULL)
+        {
+          const AtlTensor *next = skips[n_skips - 1];
+
+          x = atl_upsample (g, x, 1, next->dim[1], next->dim[2]);
+          x = atl_conv2d (g, x, atl_weight (g, level->resample.w),
+                          atl_weight (g, level->resample.b), 1, 1);
+        }
+    }
+  x = atl_group_norm (g, x, atl_weight (g, m->norm_out.w), atl_weight (g, m->norm_out.b), m->groups,
+                      RES_EPS, ATL_ACT_SILU);
+  x = atl_conv2d (g, x, atl_weight (g, m->conv_out.w), atl_weight (g, m->conv_out.b), 1, 1);
+  atl_graph_output (g, atl_permute_to (g, x, 0, 3, 1, 2), "output");
+}
+
+/* [pooled, sinusoids of each number] per picture. */
+static AtlArray *
+added_features (const AtlArray *pooled, const AtlArray *time_ids)
+{
+  gint64 B = pooled->dim[0], P = pooled->dim[1], n = time_ids->dim[1];
+  gint64 width = P + n * TIME_IDS_WIDTH;
+  AtlArray *a = atl_array_new ("added_features", ATL_DTYPE_F32, 2, (gint64[]){ B, width });
+
+  for (gint64 b = 0; b < B; b++)
+    {
+      float *row = atl_array_f32 (a) + b * width;
+
+      memcpy (row, atl_array_f32 (pooled) + b * P, (gsize) P * sizeof (float));
+      atl_timestep_features (atl_array_f32 (time_ids) + b * n, (guint) n, TIME_IDS_WIDTH, row + P);
+    }
+  return a;
+}
+
+static gboolean
+unet_run (gpointer model,
+          const AtlRequest *request,
+          GPtrArray *outputs,
+          GCancellable *cancellable,
+          GError **error)
+{
+  Unet *m = model;
+  AtlArray *latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 4, error);
+  AtlArray *context =
+      latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
+  AtlArray *timestep =
+      context == NULL ? NULL : atl_request_require (request, "timestep", ATL_DTYPE_F32, 1, error);
+  guint width = (guint) m->conv_in.w->dim[0];
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+  g_autoptr (AtlArray) features = NULL;
+  g_autoptr (AtlArray) added = NULL;
+  gint64 B;
+
+  if (timestep == NULL)
+    return FALSE;
+  B = latent->dim[0];
+  if (context->dim[0] != B || (timestep->dim[0] != B && timestep->dim[0] != 1))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "The latent, the context and the timestep have different batch sizes");
+      return FALSE;
+    }
+  features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ B, width });
+  for (gint64 b = 0; b < B; b++)
+    atl_timestep_features (atl_array_f32 (timestep) + (timestep->dim[0] == B ? b : 0), 1, width,
+                           atl_array_f32 (features) + b * width);
+  if (m->add1.w != NULL)
+    {
+      AtlArray *pooled = atl_request_require (request, "pooled", ATL_DTYPE_F32, 2, error);
+      AtlArray *ids = pooled == NULL
+                          ? NULL
+                          : atl_request_require (request, "time_ids", ATL_DTYPE_F32, 2, error);
+
+      if (ids == NULL)
+        return FALSE;
+      if (pooled->dim[0] != B || ids->dim[0] != B)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       "The pooled text and the size numbers have another batch size");
+          return FALSE;
+        }
+      added = added_features (pooled, ids);
+      g_ptr_array_add (inputs, added);
+    }
+  if (m->conv_in.w->dim[1] > latent->dim[1])
+    {
+      AtlArray *mask = atl_request_require (request, "mask", ATL_DTYPE_F32, 4, error);
+      AtlArray *masked =
+          mask == NULL ? NULL
+                       : atl_request_require (request, "image_latent", ATL_DTYPE_F32, 4, error);
+
+      if (masked == NULL)
+        return FALSE;
+      g_ptr_array_add (inputs, mask);
+      g_ptr_array_add (inputs, masked);
+    }
+  g_ptr_array_add (inputs, latent);
+  g_ptr_array_add (inputs, context);
+  g_ptr_array_add (inputs, features);
+  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+}
+
+const AtlComponentClass atl_sd_unet_class = {
+  .name = "sd-unet",
+  .origins = (const char *const[]){ "UNet2DConditionModel", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "forward", NULL },
+  .load = unet_load,
+  .run = unet_run,
+  .free = unet_free,
+};
