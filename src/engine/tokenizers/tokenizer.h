@@ -26,7 +26,7 @@
 G_BEGIN_DECLS
 
 /* The longest text one call encodes, in bytes. */
-#define ATL_TOKENIZER_MAX_TEXT (64 * 1024 * 1024)
+#define ATL_TOKENIZER_MAX_TEXT (16 * 1024 * 1024)
 
 typedef enum
 {

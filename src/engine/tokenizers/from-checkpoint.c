@@ -1,0 +1,582 @@
+/* A tokenizer from the `tokenizer.*` metadata of a GGUF file, behaving as llama.cpp's. */
+#define G_LOG_DOMAIN "atl-tokenizers"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/tokenizers/pre-kinds.h"
+#include "engine/tokenizers/tokenizer-private.h"
+
+#define KEY(name) "tokenizer.ggml." name
+#define MARK "\xe2\x96\x81" /* U+2581 */
+
+typedef enum
+{
+  FAMILY_BPE,
+  FAMILY_SENTENCEPIECE,
+  FAMILY_UNIGRAM,
+  FAMILY_WORDPIECE,
+} Family;
+
+/* What a family assumes where the file says nothing. */
+typedef struct
+{
+  const char *model;
+  Family family;
+  gboolean add_bos, add_eos, space_prefix;
+  gint32 bos, eos, unk, sep, pad, mask;
+} Defaults;
+
+static const Defaults defaults[] = {
+  { "llama", FAMILY_SENTENCEPIECE, TRUE, FALSE, TRUE, 1, 2, 0, -1, -1, -1 },
+  { "gpt2", FAMILY_BPE, FALSE, FALSE, FALSE, -1, -1, -1, -1, -1, -1 },
+  { "gemma4", FAMILY_BPE, TRUE, FALSE, FALSE, -1, -1, -1, -1, -1, -1 },
+  { "t5", FAMILY_UNIGRAM, FALSE, TRUE, FALSE, -1, 1, 2, -1, 0, -1 },
+  { "bert", FAMILY_WORDPIECE, TRUE, FALSE, FALSE, 101, -1, 100, 102, 0, 103 },
+};
+
+typedef struct
+{
+  const AtlCheckpoint *cp;
+  AtlTokenizer *tokenizer;
+  const Defaults *defaults;
+  const char *pre; /* (nullable) */
+  AtlPreTraits traits;
+} Loader;
+
+/* An array of metadata; `*found` FALSE and no error when it is absent. */
+static const AtlMetaValue *
+get_array (const AtlCheckpoint *cp, const char *key, const char *of_what, GError **error)
+{
+  const AtlMetaValue *value = atl_checkpoint_meta (cp, key);
+
+  if (value != NULL && value->type != ATL_META_ARRAY)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s is not a list of %s",
+                   atl_checkpoint_name (cp), key, of_what);
+      return NULL;
+    }
+  return value;
+}
+
+static gboolean
+set_mistyped (const AtlCheckpoint *cp, const char *key, const char *expected, GError **error)
+{
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s is not %s", atl_checkpoint_name (cp),
+               key, expected);
+  return FALSE;
+}
+
+/* Element `i` of a list of whole numbers; wild values fall outside any enum and stay so. */
+static gint64
+element_int (const AtlMetaValue *list, gsize i)
+{
+  if (list->v_array.elem_type == ATL_META_INT)
+    return ((const gint64 *) list->v_array.elems)[i];
+  return (gint64) MIN (((const guint64 *) list->v_array.elems)[i], (guint64) G_MAXINT32);
+}
+
+static gboolean
+check_lists (const AtlCheckpoint *cp,
+             gsize n,
+             const AtlMetaValue *scores,
+             const AtlMetaValue *types,
+             GError **error)
+{
+  const char *name = atl_checkpoint_name (cp);
+
+  if (scores != NULL && scores->v_array.elem_type != ATL_META_FLOAT)
+    return set_mistyped (cp, KEY ("scores"), "a list of numbers with a fraction", error);
+  if (types != NULL && types->v_array.elem_type != ATL_META_INT &&
+      types->v_array.elem_type != ATL_META_UINT)
+    return set_mistyped (cp, KEY ("token_type"), "a list of whole numbers", error);
+  if ((scores != NULL && scores->v_array.n != n) || (types != NULL && types->v_array.n != n))
+    {
+      gboolean is_scores = scores != NULL && scores->v_array.n != n;
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: the vocabulary has %" G_GSIZE_FORMAT " pieces but %" G_GSIZE_FORMAT " %s",
+                   name, n, is_scores ? scores->v_array.n : types->v_array.n,
+                   is_scores ? "scores" : "types");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+load_vocabulary (Loader *self, GError **error)
+{
+  const AtlCheckpoint *cp = self->cp;
+  g_autoptr (GError) local = NULL;
+  const AtlMetaValue *tokens = get_array (cp, KEY ("tokens"), "texts", &local);
+  const AtlMetaValue *scores =
+      local != NULL ? NULL : get_array (cp, KEY ("scores"), "numbers", &local);
+  const AtlMetaValue *types =
+      local != NULL ? NULL : get_array (cp, KEY ("token_type"), "numbers", &local);
+  g_autoptr (AtlVocabulary) vocabulary = NULL;
+  char *const *texts;
+
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (tokens == NULL || tokens->v_array.elem_type != ATL_META_STRING)
+    return set_mistyped (cp, KEY ("tokens"), "a list of texts", error);
+  if (!check_lists (cp, tokens->v_array.n, scores, types, error))
+    return FALSE;
+  vocabulary = atl_vocabulary_new (tokens->v_array.n, error);
+  if (vocabulary == NULL)
+    return FALSE;
+
+  texts = tokens->v_array.elems;
+  for (guint i = 0; i < vocabulary->n; i++)
+    {
+      gint64 type = types != NULL ? element_int (types, i) : ATL_TOKEN_NORMAL;
+      float score = scores != NULL ? (float) ((const double *) scores->v_array.elems)[i] : 0.0f;
+      gsize length =
+          tokens->v_array.lengths != NULL ? tokens->v_array.lengths[i] : strlen (texts[i]);
+
+      if (type < ATL_TOKEN_NORMAL || type > ATL_TOKEN_BYTE)
+        type = ATL_TOKEN_UNUSED;
+      if (isnan (score))
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                       "%s: the score of piece %u is not a number", atl_checkpoint_name (cp), i);
+          return FALSE;
+        }
+      if (!atl_vocabulary_set (vocabulary, i, texts[i], length, (AtlTokenType) type, score, error))
+        {
+          g_prefix_error (error, "%s: ", atl_checkpoint_name (cp));
+          return FALSE;
+        }
+      if (type == ATL_TOKEN_BYTE && atl_vocabulary_byte_value (texts[i]) < 0)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                       "%s: piece %u stands for a byte but is spelled “%.40s” instead of, say, "
+                       "“<0x0A>”",
+                       atl_checkpoint_name (cp), i, texts[i]);
+          return FALSE;
+        }
+    }
+  if (!atl_vocabulary_index (vocabulary, error))
+    return FALSE;
+  atl_tokenizer_take_vocabulary (self->tokenizer, g_steal_pointer (&vocabulary));
+  return TRUE;
+}
+
+/* --- Special tokens --- */
+
+/* An id named by the file. `strict`: one outside the vocabulary is an error, not "none". Some
+ * converters write −1, as a 32-bit number, for "none". */
+static gboolean
+read_special (Loader *self, const char *key, gboolean strict, AtlSpecialToken which, GError **error)
+{
+  const guint n = self->tokenizer->vocabulary->n;
+  g_autoptr (GError) local = NULL;
+  guint64 id;
+
+  if (!atl_checkpoint_get_uint (self->cp, key, 0, G_MAXUINT64, &id, &local))
+    {
+      const AtlMetaValue *value = atl_checkpoint_meta (self->cp, key);
+
+      if (local == NULL || (value != NULL && value->type == ATL_META_INT && value->v_int == -1))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (id < n)
+    self->tokenizer->special[which] = (gint32) id;
+  else if (strict && id != G_MAXUINT32)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: %s is %" G_GUINT64_FORMAT ", but the vocabulary has %u pieces",
+                   atl_checkpoint_name (self->cp), key, id, n);
+      return FALSE;
+    }
+  else
+    self->tokenizer->special[which] = -1;
+  return TRUE;
+}
+
+static gboolean
+read_specials (Loader *self, GError **error)
+{
+  static const struct
+  {
+    const char *key;
+    gboolean strict;
+    AtlSpecialToken which;
+  } keys[] = {
+    { KEY ("bos_token_id"), TRUE, ATL_SPECIAL_BOS },
+    { KEY ("eos_token_id"), TRUE, ATL_SPECIAL_EOS },
+    { KEY ("eot_token_id"), TRUE, ATL_SPECIAL_EOT },
+    { KEY ("eom_token_id"), TRUE, ATL_SPECIAL_EOM },
+    { KEY ("unknown_token_id"), TRUE, ATL_SPECIAL_UNK },
+    { KEY ("seperator_token_id"), FALSE, ATL_SPECIAL_SEP }, /* so spelled in every file */
+    { KEY ("separator_token_id"), FALSE, ATL_SPECIAL_SEP },
+    { KEY ("padding_token_id"), FALSE, ATL_SPECIAL_PAD },
+    { KEY ("cls_token_id"), FALSE, ATL_SPECIAL_CLS },
+    { KEY ("mask_token_id"), FALSE, ATL_SPECIAL_MASK },
+    { KEY ("prefix_token_id"), FALSE, ATL_SPECIAL_FIM_PREFIX },
+    { KEY ("suffix_token_id"), FALSE, ATL_SPECIAL_FIM_SUFFIX },
+    { KEY ("middle_token_id"), FALSE, ATL_SPECIAL_FIM_MIDDLE },
+    { KEY ("fim_pre_token_id"), FALSE, ATL_SPECIAL_FIM_PREFIX },
+    { KEY ("fim_suf_token_id"), FALSE, ATL_SPECIAL_FIM_SUFFIX },
+    { KEY ("fim_mid_token_id"), FALSE, ATL_SPECIAL_FIM_MIDDLE },
+  };
+  const gint32 n = (gint32) self->tokenizer->vocabulary->n;
+  gint32 *special = self->tokenizer->special;
+
+  special[ATL_SPECIAL_BOS] = self->defaults->bos;
+  special[ATL_SPECIAL_EOS] = self->defaults->eos;
+  special[ATL_SPECIAL_UNK] = self->defaults->unk;
+  special[ATL_SPECIAL_SEP] = self->defaults->sep;
+  special[ATL_SPECIAL_PAD] = self->defaults->pad;
+  special[ATL_SPECIAL_MASK] = self->defaults->mask;
+  for (guint i = 0; i < ATL_N_SPECIAL; i++)
+    if (special[i] >= n)
+      special[i] = -1;
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (!read_special (self, keys[i].key, keys[i].strict, keys[i].which, error))
+      return FALSE;
+  if (self->defaults->family == FAMILY_WORDPIECE && special[ATL_SPECIAL_CLS] >= 0 &&
+      atl_checkpoint_meta (self->cp, KEY ("bos_token_id")) == NULL)
+    special[ATL_SPECIAL_BOS] = special[ATL_SPECIAL_CLS];
+  return TRUE;
+}
+
+static gboolean
+get_flag (Loader *self, const char *key, gboolean fallback, gboolean *out, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  *out = fallback;
+  if (atl_checkpoint_get_bool (self->cp, key, out, &local) || local == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+static gboolean
+read_affixes (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  gboolean add_bos, add_eos, add_sep;
+
+  if (!get_flag (self, KEY ("add_bos_token"), self->defaults->add_bos || self->traits.add_bos,
+                 &add_bos, error) ||
+      !get_flag (self, KEY ("add_eos_token"), self->defaults->add_eos, &add_eos, error) ||
+      !get_flag (self, KEY ("add_sep_token"), self->traits.add_sep, &add_sep, error))
+    return FALSE;
+
+  /* BERT's frame and Gemma 4's begin token belong to the model whatever the file says. */
+  if (self->defaults->family == FAMILY_WORDPIECE)
+    add_bos = add_sep = TRUE;
+  if (g_strcmp0 (self->pre, "gemma4") == 0)
+    add_bos = TRUE;
+
+  if (add_bos && t->special[ATL_SPECIAL_BOS] >= 0)
+    g_array_append_val (t->prefix, t->special[ATL_SPECIAL_BOS]);
+  if (add_eos && t->special[ATL_SPECIAL_EOS] >= 0)
+    g_array_append_val (t->suffix, t->special[ATL_SPECIAL_EOS]);
+  if (add_sep && t->special[ATL_SPECIAL_SEP] >= 0)
+    g_array_append_val (t->suffix, t->special[ATL_SPECIAL_SEP]);
+  return TRUE;
+}
+
+/* --- The algorithms --- */
+
+static gboolean
+load_bpe (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  const gboolean plain = self->traits.plain_chars;
+  g_autoptr (GError) local = NULL;
+  const AtlMetaValue *merges = get_array (self->cp, KEY ("merges"), "texts", &local);
+  AtlBpeConfig config = {
+    .kind = plain ? ATL_BPE_CHARS : ATL_BPE_BYTES,
+    .ignore_merges = self->traits.ignore_merges,
+    .whole_newlines = plain,
+    .byte_fallback = plain,
+    .unknown_id = -1,
+  };
+
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (merges == NULL || (merges->v_array.n > 0 && merges->v_array.elem_type != ATL_META_STRING))
+    return set_mistyped (self->cp, KEY ("merges"), "a list of texts, which its kind needs", error);
+
+  t->bpe = atl_bpe_new (t->vocabulary, &config, error);
+  if (t->bpe == NULL)
+    return FALSE;
+  for (gsize i = 0; i < merges->v_array.n; i++)
+    {
+      const char *line = ((char *const *) merges->v_array.elems)[i];
+
+      if (!atl_bpe_add_merge_line (t->bpe, line, strlen (line), error))
+        {
+          g_prefix_error (error, "%s: ", atl_checkpoint_name (self->cp));
+          return FALSE;
+        }
+    }
+
+  t->pre_tokenizer = self->pre != NULL ? atl_pre_tokenizer_new_named (self->pre) : NULL;
+  if (t->pre_tokenizer == NULL)
+    {
+      t->pre_tokenizer = atl_pre_tokenizer_new_default ();
+      t->warning = g_strdup_printf (
+          "%s does not say how it splits words%s%s%s, so the usual way is "
+          "taken; answers may be a little worse.",
+          atl_checkpoint_name (self->cp), self->pre != NULL ? " in a way known here (“" : "",
+          self->pre != NULL ? self->pre : "", self->pre != NULL ? "”)" : "");
+    }
+  if (plain)
+    {
+      t->normalizer = atl_normalizer_new ();
+      atl_normalizer_add_replace (t->normalizer, " ", MARK);
+    }
+  t->spelling.letters = !plain;
+  t->spelling.marks = plain;
+  t->kind = g_strdup_printf ("BPE (%s)", self->pre != NULL ? self->pre : "default");
+  return TRUE;
+}
+
+static gboolean
+load_sentencepiece (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  AtlBpeConfig config = {
+    .kind = ATL_BPE_SCORES,
+    .byte_fallback = TRUE,
+    .unknown_id = t->special[ATL_SPECIAL_UNK],
+  };
+
+  if (!get_flag (self, KEY ("add_space_prefix"), self->defaults->space_prefix, &t->space_prefix,
+                 error))
+    return FALSE;
+  t->bpe = atl_bpe_new (t->vocabulary, &config, error);
+  t->normalizer = atl_normalizer_new ();
+  if (t->space_prefix)
+    atl_normalizer_add_prepend (t->normalizer, MARK);
+  atl_normalizer_add_replace (t->normalizer, " ", MARK);
+  t->spelling.marks = TRUE;
+  t->kind = g_strdup ("SentencePiece BPE");
+  return t->bpe != NULL;
+}
+
+static gboolean
+load_charsmap (Loader *self, GError **error)
+{
+  const AtlMetaValue *map = NULL;
+  g_autofree guint8 *bytes = NULL;
+  AtlCharsmap *charsmap;
+  g_autoptr (GError) local = NULL;
+
+  map = get_array (self->cp, KEY ("precompiled_charsmap"), "bytes", &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  if (map == NULL || map->v_array.n == 0)
+    return TRUE;
+  if (map->v_array.elem_type != ATL_META_INT && map->v_array.elem_type != ATL_META_UINT)
+    return set_mistyped (self->cp, KEY ("precompiled_charsmap"), "a list of bytes", error);
+
+  bytes = g_malloc (map->v_array.n);
+  for (gsize i = 0; i < map->v_array.n; i++)
+    bytes[i] = (guint8) element_int (map, i);
+  charsmap = atl_charsmap_new (bytes, map->v_array.n, error);
+  if (charsmap == NULL)
+    return FALSE;
+  atl_normalizer_add_charsmap (self->tokenizer->normalizer, charsmap);
+  return TRUE;
+}
+
+static gboolean
+load_unigram (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  gboolean merge_spaces, prefix;
+
+  if (!get_flag (self, KEY ("remove_extra_whitespaces"), FALSE, &merge_spaces, error) ||
+      !get_flag (self, KEY ("add_space_prefix"), self->defaults->space_prefix, &prefix, error))
+    return FALSE;
+  t->unigram = atl_unigram_new (t->vocabulary, t->special[ATL_SPECIAL_UNK], FALSE, error);
+  if (t->unigram == NULL)
+    return FALSE;
+  t->normalizer = atl_normalizer_new ();
+  if (!load_charsmap (self, error))
+    return FALSE;
+  atl_normalizer_add_sentencepiece_spaces (t->normalizer, merge_spaces, prefix, FALSE, TRUE);
+  t->space_prefix = prefix;
+  t->spelling.marks = TRUE;
+  t->kind = g_strdup ("unigram");
+  return TRUE;
+}
+
+static gboolean
+load_wordpiece (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  const AtlScan spaces = { .kind = ATL_SCAN_SPACES };
+  const AtlScan punctuation = { .kind = ATL_SCAN_CLASS_ONE,
+                                .classes = ATL_CP_PUNCT,
+                                .extra = "$+<=>^`|~" };
+  gboolean lowercase, strip_accents;
+
+  if (!get_flag (self, KEY ("normalizer.lowercase"), TRUE, &lowercase, error) ||
+      !get_flag (self, KEY ("normalizer.strip_accents"), lowercase, &strip_accents, error))
+    return FALSE;
+  t->wordpiece = atl_wordpiece_new (t->vocabulary, MARK, "", t->special[ATL_SPECIAL_UNK], 0);
+  t->normalizer = atl_normalizer_new ();
+  atl_normalizer_add_bert (t->normalizer, TRUE, TRUE, strip_accents, TRUE, lowercase);
+  t->pre_tokenizer = atl_pre_tokenizer_new ();
+  atl_pre_tokenizer_add_scan (t->pre_tokenizer, &spaces, ATL_SPLIT_REMOVED);
+  atl_pre_tokenizer_add_scan (t->pre_tokenizer, &punctuation, ATL_SPLIT_ISOLATED);
+  t->space_prefix = TRUE;
+  t->spelling.marks = TRUE;
+  t->kind = g_strdup ("WordPiece");
+  return TRUE;
+}
+
+/* --- Added tokens and templates --- */
+
+static gboolean
+contains_any (const char *text, const char *const *parts)
+{
+  for (guint i = 0; parts[i] != NULL; i++)
+    if (strstr (text, parts[i]) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+/* GGUF does not say which tokens swallow the white space beside them; for a few families it is
+ * known by name. */
+static void
+add_added_tokens (Loader *self)
+{
+  AtlTokenizer *t = self->tokenizer;
+  const char *general_name = atl_checkpoint_get_string (self->cp, "general.name");
+  const char *arch = atl_checkpoint_get_string (self->cp, "general.architecture");
+  g_autofree char *name = g_ascii_strdown (general_name != NULL ? general_name : "", -1);
+  gboolean phi3 = contains_any (name, (const char *[]){ "phi-3", "phi3", NULL });
+  gboolean mask_strips =
+      contains_any (name, (const char *[]){ "modern-bert", NULL }) ||
+      contains_any (self->pre != NULL ? self->pre : "",
+                    (const char *[]){ "jina-v2-de", "jina-v2-es", "jina-v2-code", NULL }) ||
+      contains_any (arch != NULL ? arch : "",
+                    (const char *[]){ "nomic-bert-moe", "jina-bert-v3", NULL });
+
+  for (guint id = 0; id < t->vocabulary->n; id++)
+    {
+      AtlAddedToken token = { .id = (gint32) id };
+      const char *text = t->vocabulary->text[id];
+
+      switch (t->vocabulary->type[id])
+        {
+        case ATL_TOKEN_CONTROL:
+        case ATL_TOKEN_UNKNOWN:
+        case ATL_TOKEN_USER_DEFINED:
+          break;
+        default:
+          continue;
+        }
+      if (text == NULL)
+        continue;
+      token.rstrip = phi3 && strcmp (text, "<unk>") != 0 && strcmp (text, "<s>") != 0 &&
+                     strcmp (text, "<|endoftext|>") != 0;
+      token.lstrip = mask_strips && (strcmp (text, "<mask>") == 0 || strcmp (text, "[MASK]") == 0);
+      g_array_append_val (t->added, token);
+    }
+}
+
+static void
+add_templates (Loader *self)
+{
+  static const char prefix[] = "tokenizer.chat_template";
+
+  for (guint i = 0; i < atl_checkpoint_n_meta (self->cp); i++)
+    {
+      const char *key = atl_checkpoint_meta_key (self->cp, i);
+      const char *text = atl_checkpoint_get_string (self->cp, key);
+
+      if (text == NULL || !g_str_has_prefix (key, prefix))
+        continue;
+      key += strlen (prefix);
+      if (*key == 0)
+        atl_tokenizer_add_template (self->tokenizer, "", text);
+      else if (*key == '.' && key[1] != 0)
+        atl_tokenizer_add_template (self->tokenizer, key + 1, text);
+    }
+}
+
+static const Defaults *
+find_defaults (const AtlCheckpoint *cp, GError **error)
+{
+  const char *model = atl_checkpoint_get_string (cp, KEY ("model"));
+
+  if (model == NULL)
+    {
+      set_mistyped (cp, KEY ("model"),
+                    "there as a text, so it is unknown how the model reads words", error);
+      return NULL;
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)
+    if (strcmp (defaults[i].model, model) == 0)
+      return &defaults[i];
+  g_set_error (
+      error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+      "%s has a tokenizer of the kind “%.100s”; known here are llama, gpt2, gemma4, t5 and "
+      "bert",
+      atl_checkpoint_name (cp), model);
+  return NULL;
+}
+
+AtlTokenizer *
+atl_tokenizer_new_from_checkpoint (const AtlCheckpoint *checkpoint, GError **error)
+{
+  g_autoptr (AtlTokenizer) tokenizer = atl_tokenizer_alloc ();
+  Loader loader = { .cp = checkpoint, .tokenizer = tokenizer };
+  gboolean ok;
+
+  loader.defaults = find_defaults (checkpoint, error);
+  if (loader.defaults == NULL)
+    return NULL;
+  loader.pre = atl_checkpoint_get_string (checkpoint, KEY ("pre"));
+  if (strcmp (loader.defaults->model, "gemma4") == 0)
+    loader.pre = "gemma4";
+  if (loader.defaults->family == FAMILY_BPE && loader.pre != NULL)
+    loader.traits = atl_pre_kind_traits (loader.pre);
+
+  if (!load_vocabulary (&loader, error) || !read_specials (&loader, error) ||
+      !read_affixes (&loader, error))
+    return NULL;
+  atl_tokenizer_find_specials (tokenizer, TRUE);
+  add_added_tokens (&loader);
+  switch (loader.defaults->family)
+    {
+    case FAMILY_BPE:
+      ok = load_bpe (&loader, error);
+      break;
+    case FAMILY_SENTENCEPIECE:
+      ok = load_sentencepiece (&loader, error);
+      break;
+    case FAMILY_UNIGRAM:
+      ok = load_unigram (&loader, error);
+      break;
+    default:
+      ok = load_wordpiece (&loader, error);
+      break;
+    }
+  if (!ok)
+    return NULL;
+  add_templates (&loader);
+  atl_tokenizer_finish (tokenizer);
+  return g_steal_pointer (&tokenizer);
+}

@@ -1,0 +1,481 @@
+/* A tokenizer from a Hugging Face tokenizer.json, behaving as that library's. */
+#define G_LOG_DOMAIN "atl-tokenizers"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/tokenizers/json-parts.h"
+
+typedef enum
+{
+  MODEL_BPE,
+  MODEL_UNIGRAM,
+  MODEL_WORDPIECE,
+} Model;
+
+typedef struct
+{
+  AtlTokenizer *tokenizer;
+  JsonObject *root, *model;
+  JsonArray *added; /* (nullable) */
+  Model kind;
+  AtlJsonTraits traits;
+  const char *unk; /* (nullable) text of the unknown piece */
+} Loader;
+
+static gboolean
+find_model (Loader *self, GError **error)
+{
+  const char *type;
+
+  self->model = atl_json_object (self->root, "model");
+  if (self->model == NULL)
+    return atl_json_bad (error, "it has no model");
+  type = atl_json_string (self->model, "type",
+                          json_object_has_member (self->model, "merges") ? "BPE" : "");
+  if (strcmp (type, "BPE") == 0)
+    self->kind = MODEL_BPE;
+  else if (strcmp (type, "Unigram") == 0)
+    self->kind = MODEL_UNIGRAM;
+  else if (strcmp (type, "WordPiece") == 0)
+    self->kind = MODEL_WORDPIECE;
+  else
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "tokenizer.json: its model is of the kind “%.60s”; known here are BPE, Unigram "
+                   "and WordPiece",
+                   type);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* --- Vocabulary --- */
+
+static gboolean
+check_id (gint64 id, GError **error)
+{
+  if (id >= 0 && id < ATL_VOCABULARY_MAX_TOKENS)
+    return TRUE;
+  return atl_json_bad (error, "a piece has the id %" G_GINT64_FORMAT "; 0 to %u are possible", id,
+                       ATL_VOCABULARY_MAX_TOKENS - 1);
+}
+
+static gint64
+node_int (JsonNode *node)
+{
+  return node != NULL && JSON_NODE_HOLDS_VALUE (node) &&
+                 json_node_get_value_type (node) == G_TYPE_INT64
+             ? json_node_get_int (node)
+             : -1;
+}
+
+/* The entry of `added_tokens` at `i`, or NULL. */
+static JsonObject *
+added_entry (const Loader *self, guint i)
+{
+  JsonNode *node = json_array_get_element (self->added, i);
+
+  return JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+}
+
+static guint
+n_added (const Loader *self)
+{
+  return self->added != NULL ? json_array_get_length (self->added) : 0;
+}
+
+static gboolean
+largest_id (const Loader *self, JsonObject *vocab, gint64 *largest, GError **error)
+{
+  JsonObjectIter iter;
+  const char *text;
+  JsonNode *node;
+
+  if (vocab != NULL)
+    {
+      json_object_iter_init_ordered (&iter, vocab);
+      while (json_object_iter_next_ordered (&iter, &text, &node))
+        {
+          gint64 id = node_int (node);
+
+          if (!check_id (id, error))
+            return FALSE;
+          *largest = MAX (*largest, id);
+        }
+    }
+  for (guint i = 0; i < n_added (self); i++)
+    {
+      gint64 id = atl_json_int (added_entry (self, i), "id", -1);
+
+      if (!check_id (id, error))
+        return FALSE;
+      *largest = MAX (*largest, id);
+    }
+  return TRUE;
+}
+
+static gboolean
+set_vocabulary_object (JsonObject *vocab, AtlVocabulary *v, GError **error)
+{
+  JsonObjectIter iter;
+  const char *text;
+  JsonNode *node;
+
+  json_object_iter_init_ordered (&iter, vocab);
+  while (json_object_iter_next_ordered (&iter, &text, &node))
+    {
+      guint id = (guint) node_int (node);
+
+      if (v->text[id] != NULL)
+        return atl_json_bad (error, "two pieces have the id %u", id);
+      if (!atl_vocabulary_set (v, id, text, strlen (text), ATL_TOKEN_NORMAL, 0.0f, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+set_vocabulary_list (JsonArray *vocab, AtlVocabulary *v, GError **error)
+{
+  for (guint i = 0; i < json_array_get_length (vocab); i++)
+    {
+      JsonNode *node = json_array_get_element (vocab, i);
+      JsonArray *pair = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+      JsonNode *text, *score;
+
+      if (pair == NULL || json_array_get_length (pair) != 2)
+        return atl_json_bad (error, "piece %u is not a text and a score", i);
+      text = json_array_get_element (pair, 0);
+      score = json_array_get_element (pair, 1);
+      if (!JSON_NODE_HOLDS_VALUE (text) || json_node_get_string (text) == NULL ||
+          !JSON_NODE_HOLDS_VALUE (score))
+        return atl_json_bad (error, "piece %u is not a text and a score", i);
+      if (!atl_vocabulary_set (v, i, json_node_get_string (text),
+                               strlen (json_node_get_string (text)), ATL_TOKEN_NORMAL,
+                               (float) json_node_get_double (score), error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+set_added (Loader *self, AtlVocabulary *v, GError **error)
+{
+  for (guint i = 0; i < n_added (self); i++)
+    {
+      JsonObject *entry = added_entry (self, i);
+      guint id = (guint) atl_json_int (entry, "id", 0);
+      const char *text = atl_json_string (entry, "content", "");
+      AtlAddedToken token = {
+        .id = (gint32) id,
+        .lstrip = atl_json_bool (entry, "lstrip", FALSE),
+        .rstrip = atl_json_bool (entry, "rstrip", FALSE),
+        .single_word = atl_json_bool (entry, "single_word", FALSE),
+        .normalized = atl_json_bool (entry, "normalized", FALSE),
+      };
+      gboolean special = atl_json_bool (entry, "special", FALSE);
+
+      if (!atl_vocabulary_set (v, id, text, strlen (text),
+                               special ? ATL_TOKEN_CONTROL : ATL_TOKEN_USER_DEFINED, v->score[id],
+                               error))
+        return FALSE;
+      g_array_append_val (self->tokenizer->added, token);
+    }
+  return TRUE;
+}
+
+static gboolean
+load_vocabulary (Loader *self, GError **error)
+{
+  JsonObject *object = atl_json_object (self->model, "vocab");
+  JsonArray *list = atl_json_array (self->model, "vocab");
+  gint64 largest = list != NULL ? (gint64) json_array_get_length (list) - 1 : -1;
+  g_autoptr (AtlVocabulary) v = NULL;
+
+  self->added = atl_json_array (self->root, "added_tokens");
+  if ((self->kind == MODEL_UNIGRAM ? list == NULL : object == NULL))
+    return atl_json_bad (error, "its model has no vocabulary");
+  if (!largest_id (self, object, &largest, error))
+    return FALSE;
+  v = atl_vocabulary_new ((guint64) (largest + 1), error);
+  if (v == NULL)
+    return FALSE;
+  if (!(list != NULL ? set_vocabulary_list (list, v, error)
+                     : set_vocabulary_object (object, v, error)) ||
+      !set_added (self, v, error))
+    return FALSE;
+
+  if (atl_json_bool (self->model, "byte_fallback", FALSE))
+    for (guint id = 0; id < v->n; id++)
+      if (v->text[id] != NULL && v->type[id] == ATL_TOKEN_NORMAL &&
+          atl_vocabulary_byte_value (v->text[id]) >= 0)
+        v->type[id] = ATL_TOKEN_BYTE;
+  if (!atl_vocabulary_index (v, error))
+    return FALSE;
+  atl_tokenizer_take_vocabulary (self->tokenizer, g_steal_pointer (&v));
+  return TRUE;
+}
+
+/* --- Model --- */
+
+static gboolean
+find_unknown (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  gint64 id = -1;
+
+  if (self->kind == MODEL_UNIGRAM)
+    id = atl_json_int (self->model, "unk_id", -1);
+  else
+    {
+      const char *text = atl_json_string (self->model, "unk_token", NULL);
+
+      if (text != NULL)
+        id = atl_vocabulary_find (t->vocabulary, text, strlen (text));
+    }
+  if (id >= t->vocabulary->n || (id >= 0 && t->vocabulary->text[id] == NULL))
+    return atl_json_bad (
+        error, "its unknown piece has the id %" G_GINT64_FORMAT ", which is not in the vocabulary",
+        id);
+  t->special[ATL_SPECIAL_UNK] = (gint32) MAX (id, -1);
+  if (id >= 0 && t->vocabulary->type[id] == ATL_TOKEN_NORMAL)
+    t->vocabulary->type[id] = ATL_TOKEN_UNKNOWN;
+  return TRUE;
+}
+
+static gboolean
+add_merges (Loader *self, JsonArray *merges, GError **error)
+{
+  AtlBpe *bpe = self->tokenizer->bpe;
+
+  for (guint i = 0; i < json_array_get_length (merges); i++)
+    {
+      JsonNode *node = json_array_get_element (merges, i);
+      JsonArray *pair = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+      const char *left = NULL, *right = NULL;
+      gboolean ok;
+
+      if (pair != NULL && json_array_get_length (pair) == 2 &&
+          JSON_NODE_HOLDS_VALUE (json_array_get_element (pair, 0)) &&
+          JSON_NODE_HOLDS_VALUE (json_array_get_element (pair, 1)))
+        {
+          left = json_array_get_string_element (pair, 0);
+          right = json_array_get_string_element (pair, 1);
+        }
+      else if (JSON_NODE_HOLDS_VALUE (node))
+        left = json_node_get_string (node);
+
+      if (left != NULL && right != NULL)
+        ok = atl_bpe_add_merge (bpe, left, strlen (left), right, strlen (right), error);
+      else if (left != NULL)
+        ok = atl_bpe_add_merge_line (bpe, left, strlen (left), error);
+      else
+        return atl_json_bad (error, "merge %u is not two texts", i);
+      if (!ok)
+        {
+          g_prefix_error (error, "tokenizer.json: ");
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+load_bpe (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  JsonArray *merges = atl_json_array (self->model, "merges");
+  const char *prefix = atl_json_string (self->model, "continuing_subword_prefix", "");
+  const char *suffix = atl_json_string (self->model, "end_of_word_suffix", "");
+  AtlBpeConfig config = {
+    .kind = self->traits.byte_level ? ATL_BPE_BYTES : ATL_BPE_CHARS,
+    .ignore_merges = atl_json_bool (self->model, "ignore_merges", FALSE),
+    .byte_fallback = atl_json_bool (self->model, "byte_fallback", FALSE),
+    .fuse_unknown = atl_json_bool (self->model, "fuse_unk", FALSE),
+    .unknown_id = t->special[ATL_SPECIAL_UNK],
+    .end_of_word = *suffix != 0 ? g_intern_string (suffix) : NULL,
+  };
+
+  if (merges == NULL)
+    return atl_json_bad (error, "its BPE model has no merges");
+  if (*prefix != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "tokenizer.json: its BPE pieces continue with “%.20s”, which is not known here",
+                   prefix);
+      return FALSE;
+    }
+  t->bpe = atl_bpe_new (t->vocabulary, &config, error);
+  if (t->bpe == NULL || !add_merges (self, merges, error))
+    return FALSE;
+  t->spelling.end_of_word = config.end_of_word;
+  t->kind = g_strdup (config.end_of_word != NULL ? "CLIP BPE"
+                      : self->traits.byte_level  ? "BPE (byte level)"
+                                                 : "BPE");
+  return TRUE;
+}
+
+static gboolean
+load_model (Loader *self, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+  gint32 unk;
+
+  if (!find_unknown (self, error))
+    return FALSE;
+  unk = t->special[ATL_SPECIAL_UNK];
+  switch (self->kind)
+    {
+    case MODEL_BPE:
+      return load_bpe (self, error);
+    case MODEL_UNIGRAM:
+      t->unigram = atl_unigram_new (t->vocabulary, unk,
+                                    atl_json_bool (self->model, "byte_fallback", FALSE), error);
+      t->kind = g_strdup ("unigram");
+      return t->unigram != NULL;
+    default:
+      t->wordpiece = atl_wordpiece_new (
+          t->vocabulary, "", atl_json_string (self->model, "continuing_subword_prefix", "##"), unk,
+          (guint) CLAMP (atl_json_int (self->model, "max_input_chars_per_word", 100), 1, 100000));
+      t->kind = g_strdup ("WordPiece");
+      self->traits.space_prefix = TRUE;
+      return TRUE;
+    }
+}
+
+/* --- tokenizer_config.json --- */
+
+/* A token is given as a text or as an object with "content". */
+static gint32
+config_token (Loader *self, JsonObject *config, const char *member)
+{
+  const char *text = atl_json_string (config, member, NULL);
+
+  if (text == NULL)
+    text = atl_json_string (atl_json_object (config, member), "content", NULL);
+  return text != NULL ? atl_tokenizer_find (self->tokenizer, text) : -1;
+}
+
+static void
+read_templates (Loader *self, JsonObject *config)
+{
+  JsonArray *list = atl_json_array (config, "chat_template");
+  const char *text = atl_json_string (config, "chat_template", NULL);
+
+  if (text != NULL)
+    atl_tokenizer_add_template (self->tokenizer, "", text);
+  for (guint i = 0; list != NULL && i < json_array_get_length (list); i++)
+    {
+      JsonNode *node = json_array_get_element (list, i);
+      JsonObject *entry = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      const char *name = atl_json_string (entry, "name", "");
+
+      text = atl_json_string (entry, "template", NULL);
+      if (text != NULL)
+        atl_tokenizer_add_template (self->tokenizer, strcmp (name, "default") == 0 ? "" : name,
+                                    text);
+    }
+}
+
+static void
+read_config (Loader *self, JsonObject *config)
+{
+  static const struct
+  {
+    const char *member;
+    AtlSpecialToken which;
+  } tokens[] = {
+    { "bos_token", ATL_SPECIAL_BOS },   { "eos_token", ATL_SPECIAL_EOS },
+    { "unk_token", ATL_SPECIAL_UNK },   { "pad_token", ATL_SPECIAL_PAD },
+    { "sep_token", ATL_SPECIAL_SEP },   { "cls_token", ATL_SPECIAL_CLS },
+    { "mask_token", ATL_SPECIAL_MASK },
+  };
+  AtlTokenizer *t = self->tokenizer;
+
+  for (guint i = 0; i < G_N_ELEMENTS (tokens); i++)
+    {
+      gint32 id = config_token (self, config, tokens[i].member);
+
+      if (id >= 0)
+        t->special[tokens[i].which] = id;
+    }
+  if (atl_json_bool (config, "add_bos_token", FALSE) && t->prefix->len == 0 &&
+      t->special[ATL_SPECIAL_BOS] >= 0)
+    g_array_append_val (t->prefix, t->special[ATL_SPECIAL_BOS]);
+  if (atl_json_bool (config, "add_eos_token", FALSE) && t->suffix->len == 0 &&
+      t->special[ATL_SPECIAL_EOS] >= 0)
+    g_array_append_val (t->suffix, t->special[ATL_SPECIAL_EOS]);
+  read_templates (self, config);
+}
+
+/* Without a config the tokens that frame a text are the begin and end tokens. */
+static void
+default_frame (AtlTokenizer *t)
+{
+  if (t->special[ATL_SPECIAL_BOS] < 0 && t->prefix->len > 0)
+    t->special[ATL_SPECIAL_BOS] = g_array_index (t->prefix, gint32, 0);
+  if (t->special[ATL_SPECIAL_EOS] < 0 && t->suffix->len > 0)
+    t->special[ATL_SPECIAL_EOS] = g_array_index (t->suffix, gint32, t->suffix->len - 1);
+}
+
+static gboolean
+load (Loader *self, JsonObject *config, GError **error)
+{
+  AtlTokenizer *t = self->tokenizer;
+
+  t->normalizer = atl_normalizer_new ();
+  t->pre_tokenizer = atl_pre_tokenizer_new ();
+  if (!find_model (self, error) || !load_vocabulary (self, error) ||
+      !atl_json_read_normalizer (self->root, t->normalizer, &self->traits, error) ||
+      !atl_json_read_pre_tokenizer (self->root, t->pre_tokenizer, &self->traits, error) ||
+      !atl_json_read_decoder (self->root, &t->spelling, error) ||
+      !atl_json_read_post_processor (self->root, t, error) || !load_model (self, error))
+    return FALSE;
+  t->spelling.letters = t->spelling.letters || self->traits.byte_level;
+  t->spelling.marks = t->spelling.marks || self->kind == MODEL_UNIGRAM;
+  t->space_prefix = self->traits.space_prefix;
+  if (atl_normalizer_is_empty (t->normalizer))
+    g_clear_pointer (&t->normalizer, atl_normalizer_free);
+  if (config != NULL)
+    read_config (self, config);
+  default_frame (t);
+  atl_tokenizer_find_specials (t, FALSE);
+  atl_tokenizer_finish (t);
+  return TRUE;
+}
+
+AtlTokenizer *
+atl_tokenizer_new_from_json (const char *tokenizer_json,
+                             gsize tokenizer_size,
+                             const char *config_json,
+                             gsize config_size,
+                             GError **error)
+{
+  g_autoptr (JsonNode) root = NULL;
+  g_autoptr (JsonNode) config = NULL;
+  g_autoptr (AtlTokenizer) tokenizer = NULL;
+  Loader loader = { 0 };
+
+  root = atl_json_parse (tokenizer_json, tokenizer_size, "tokenizer.json", error);
+  if (root == NULL)
+    return NULL;
+  if (config_json != NULL)
+    {
+      config = atl_json_parse (config_json, config_size, "tokenizer_config.json", error);
+      if (config == NULL)
+        return NULL;
+    }
+  if (!JSON_NODE_HOLDS_OBJECT (root) || (config != NULL && !JSON_NODE_HOLDS_OBJECT (config)))
+    {
+      atl_json_bad (error, "it is no object");
+      return NULL;
+    }
+  tokenizer = atl_tokenizer_alloc ();
+  loader.tokenizer = tokenizer;
+  loader.root = json_node_get_object (root);
+  if (!load (&loader, config != NULL ? json_node_get_object (config) : NULL, error))
+    return NULL;
+  return g_steal_pointer (&tokenizer);
+}

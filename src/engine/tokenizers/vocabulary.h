@@ -1,0 +1,80 @@
+/* The pieces of a tokenizer: text, type and score of each id, and the way back from text to id.
+ *
+ *   g_autoptr (AtlVocabulary) v = atl_vocabulary_new (n);
+ *   atl_vocabulary_set (v, 0, "the", 3, ATL_TOKEN_NORMAL, -3.5f, error) ...
+ *   atl_vocabulary_index (v, error) ...
+ *   gint32 id = atl_vocabulary_find (v, "the", 3);
+ *
+ * Two ids may share a text (some files repeat a piece); the text then leads to the last of them.
+ *
+ * Threading: built by one thread, then read by any.
+ */
+#pragma once
+
+#include "engine/tokenizers/tokenizer.h"
+
+G_BEGIN_DECLS
+
+#define ATL_VOCABULARY_MAX_TOKENS (1u << 22)
+/* Keeps the walk along one piece short; the longest known in real files have a few hundred. */
+#define ATL_VOCABULARY_MAX_PIECE 8192
+#define ATL_VOCABULARY_MAX_BYTES (16 * 1024 * 1024) /* of all pieces together */
+
+typedef struct
+{
+  guint n;
+  char **text;     /* [n] (owned) terminated; NULL: the file leaves this id out */
+  guint32 *length; /* [n] bytes */
+  guint8 *type;    /* [n] AtlTokenType */
+  float *score;    /* [n] */
+  guint32 max_length;
+  gsize total_bytes;
+
+  GStringChunk *chunk;
+  guint32 *slot; /* [slot_mask + 1] id + 1, 0 when free: open addressing over the texts */
+  guint32 slot_mask;
+} AtlVocabulary;
+
+/* ATL_ERROR_BAD_FILE when `n` is 0 or above ATL_VOCABULARY_MAX_TOKENS. */
+AtlVocabulary *
+atl_vocabulary_new (guint64 n, GError **error);
+void
+atl_vocabulary_free (AtlVocabulary *self); /* accepts NULL */
+
+/* Sets or replaces one id, id < n. ATL_ERROR_BAD_FILE when the piece or all pieces together are too
+ * long, or when it holds a NUL or is no valid UTF-8. An empty text leaves the id without a piece.
+ */
+gboolean
+atl_vocabulary_set (AtlVocabulary *self,
+                    guint id,
+                    const char *text,
+                    gsize length,
+                    AtlTokenType type,
+                    float score,
+                    GError **error);
+
+/* Builds the way back; call once, after the last `set`. ATL_ERROR_BAD_FILE when the pieces were
+ * chosen to collide in the hash table. */
+gboolean
+atl_vocabulary_index (AtlVocabulary *self, GError **error);
+
+/* The hash and the bound on probing that all tables here share. */
+guint32
+atl_vocabulary_hash (const char *text, gsize length);
+#define ATL_VOCABULARY_MAX_PROBES 2048
+
+/* The id of exactly these bytes, or −1. */
+gint32
+atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length);
+
+/* The ids of "<0x00>" to "<0xFF>", −1 where absent. Returns how many are there. */
+guint
+atl_vocabulary_byte_ids (const AtlVocabulary *self, gint32 ids[256]);
+
+/* The value of a byte piece "<0x0A>": exactly two hexadecimal digits; −1 for any other text. */
+int
+atl_vocabulary_byte_value (const char *text);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlVocabulary, atl_vocabulary_free)
+
+G_END_DECLS
