@@ -106,6 +106,8 @@ test_refused (void)
     { "{\"t\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
       "\"u\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}",
       ATL_ERROR_BAD_FILE, "overlap" },
+    { "{\"\xff\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", ATL_ERROR_BAD_FILE,
+      "UTF-8" },
     { "{\"\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", ATL_ERROR_BAD_FILE,
       "no name" },
     { "{\"t\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}\t", ATL_ERROR_BAD_FILE,
@@ -237,6 +239,30 @@ test_config (void)
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
 }
 
+/* A million tensors are refused, and not slowly, although each is fine by itself. */
+static void
+test_many (void)
+{
+  g_autoptr (GString) header = g_string_new ("{");
+  g_autoptr (GTimer) timer = NULL;
+  g_autoptr (AtlFileMap) map = NULL;
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 1000000; i++)
+    g_string_append_printf (header,
+                            "%s\"t%u\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                            i > 0 ? "," : "", i);
+  g_string_append_c (header, '}');
+  map = build_safetensors ("many", header->str, 0);
+  timer = g_timer_new ();
+  cp = open_one (map, &error);
+  g_assert_null (cp);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, "262144"));
+  g_assert_cmpfloat (g_timer_elapsed (timer, NULL), <, 10);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -246,5 +272,6 @@ main (int argc, char **argv)
   g_test_add_func ("/formats/safetensors/refused", test_refused);
   g_test_add_func ("/formats/safetensors/shards", test_shards);
   g_test_add_func ("/formats/safetensors/config", test_config);
+  g_test_add_func ("/formats/safetensors/many", test_many);
   return g_test_run ();
 }

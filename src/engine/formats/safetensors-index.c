@@ -88,8 +88,6 @@ atl_safetensors_check_index (
   gboolean first = TRUE, more, found = FALSE;
   AtlStScanner scanner;
 
-  if (!g_utf8_validate_len (json, size, NULL))
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s is no JSON text", index_name);
   atl_st_scanner_init (&scanner, json, size, index_name);
   if (!atl_st_expect (&scanner, '{', "an index", error))
     return FALSE;

@@ -74,7 +74,7 @@ read_escape (AtlStScanner *self, GString *out)
 
   if (self->at >= self->end)
     return FALSE;
-  name = strchr (names, *self->at);
+  name = *self->at != '\0' ? strchr (names, *self->at) : NULL;
   if (name != NULL)
     {
       g_string_append_c (out, values[name - names]);
@@ -129,6 +129,12 @@ atl_st_text (AtlStScanner *self, const char *what, char **out, GError **error)
     }
   if (self->at >= self->end)
     return fail (self, what, error);
+  if (!g_utf8_validate_len (text->str, text->len, NULL))
+    {
+      g_autofree char *shown = atl_format_excerpt (text->str, text->len);
+      return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: “%s” is not valid UTF-8 text",
+                              self->file, shown);
+    }
   self->at++;
   *out = g_string_free (g_steal_pointer (&text), FALSE);
   return TRUE;

@@ -21,7 +21,8 @@ typedef struct
   const char *file; /* for messages */
 } AtlStScanner;
 
-/* `text` must be valid UTF-8 without NUL, and stay while the scanner is used. */
+/* `text`, any bytes, must stay while the scanner is used. Only texts may hold more than ASCII, and
+ * they are checked one by one, so that a huge header is read no further than it is good. */
 void atl_st_scanner_init (AtlStScanner *self, const char *text, gsize size, const char *file);
 
 /* Skips white space; the next character, or '\0' at the end. */
