@@ -1,0 +1,257 @@
+/* Brings models into the library, by copy or by reference, and hashes them. */
+#define G_LOG_DOMAIN "atl-hub"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hub/file-copy.h"
+#include "hub/library.h"
+#include "hub/model-name.h"
+#include "hub/part-file.h"
+
+typedef struct
+{
+  char *path; /* (owned) */
+  AtlAddMode mode;
+  AtlReporter *reporter; /* (owned) */
+  char *sha256;          /* (owned) */
+} Job;
+
+static void
+job_free (gpointer data)
+{
+  Job *job = data;
+
+  g_free (job->path);
+  g_free (job->sha256);
+  atl_reporter_unref (job->reporter);
+  g_free (job);
+}
+
+/* A stem under which none of the files is there yet. */
+static char *
+free_stem (const AtlModelName *name)
+{
+  for (guint i = 1;; i++)
+    {
+      g_autofree char *stem =
+          i == 1 ? g_strdup (name->stem) : g_strdup_printf ("%s (%u)", name->stem, i);
+      gboolean taken = FALSE;
+
+      for (guint shard = 1; shard <= MAX (name->n_shards, 1) && !taken; shard++)
+        {
+          g_autofree char *base = atl_model_name_format (name, stem, shard);
+          g_autofree char *path = g_build_filename (atl_library_dir (), base, NULL);
+          GStatBuf st;
+
+          taken = g_lstat (path, &st) == 0;
+        }
+      if (!taken)
+        return g_steal_pointer (&stem);
+    }
+}
+
+static gboolean
+place_reference (const char *file, const char *target, GError **error)
+{
+  if (symlink (file, target) == 0)
+    return TRUE;
+  g_set_error (error, ATL_ERROR,
+               errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
+               "The link %s cannot be made: %s", target, g_strerror (errno));
+  return FALSE;
+}
+
+/* The copy grows under a hidden name and gets its own when it is complete. */
+static gboolean
+place_copy (Job *job,
+            const char *file,
+            const char *target,
+            guint64 base_bytes,
+            char **sha256,
+            GCancellable *cancellable,
+            GError **error)
+{
+  g_autofree char *base = g_path_get_basename (target);
+  g_autofree char *hidden =
+      g_strdup_printf ("%s/.%s.%d.copying", atl_library_dir (), base, (int) getpid ());
+  g_autofree char *placed = NULL;
+
+  g_unlink (hidden);
+  if (!atl_hub_copy_file (file, hidden, base_bytes, sha256, job->reporter, cancellable, error))
+    return FALSE;
+  placed = atl_hub_move_in (hidden, target, error);
+  if (placed == NULL)
+    {
+      g_unlink (hidden);
+      return FALSE;
+    }
+  if (g_str_equal (placed, target))
+    return TRUE;
+  /* Somebody took the name meanwhile. A shard under another number would be of no use. */
+  g_unlink (placed);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, "%s was added by another window", target);
+  return FALSE;
+}
+
+static guint64
+total_size (char **files)
+{
+  guint64 total = 0;
+
+  for (guint i = 0; files[i] != NULL; i++)
+    {
+      GStatBuf st;
+
+      if (g_stat (files[i], &st) == 0)
+        total += (guint64) st.st_size;
+    }
+  return total;
+}
+
+static char *
+add_model (Job *job, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *base = g_path_get_basename (job->path);
+  g_autofree char *folder = NULL, *stem = NULL, *first = NULL;
+  g_auto (AtlModelName) name = { 0 };
+  g_auto (GStrv) files = NULL;
+  g_autoptr (GPtrArray) placed = g_ptr_array_new_with_free_func (g_free);
+  guint64 done = 0;
+  gboolean ok = TRUE;
+
+  if (!atl_model_name_parse (base, &name))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "%s is not a model file. Files that end in .gguf or .safetensors work", base);
+      return NULL;
+    }
+  files = atl_library_model_files (job->path, error);
+  if (files == NULL)
+    return NULL;
+  folder = g_path_get_dirname (files[0]);
+  if (g_str_equal (folder, atl_library_dir ()))
+    return g_strdup (files[0]);
+  if (g_mkdir_with_parents (atl_library_dir (), 0755) != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The folder %s cannot be made: %s",
+                   atl_library_dir (), g_strerror (errno));
+      return NULL;
+    }
+  stem = free_stem (&name);
+  atl_reporter_stage (job->reporter, ATL_HUB_COPYING, name.stem, 0, total_size (files));
+  for (guint i = 0; ok && files[i] != NULL; i++)
+    {
+      g_autofree char *target_base = atl_model_name_format (&name, stem, i + 1);
+      char *target = g_build_filename (atl_library_dir (), target_base, NULL);
+      GStatBuf st;
+
+      ok = job->mode == ATL_ADD_REFERENCE
+               ? place_reference (files[i], target, error)
+               : place_copy (job, files[i], target, done, i == 0 ? &job->sha256 : NULL, cancellable,
+                             error);
+      if (g_stat (files[i], &st) == 0)
+        done += (guint64) st.st_size;
+      if (ok)
+        g_ptr_array_add (placed, target);
+      else
+        g_free (target);
+    }
+  if (ok)
+    return g_strdup (placed->pdata[0]);
+  for (guint i = 0; i < placed->len; i++)
+    g_unlink (placed->pdata[i]);
+  return NULL;
+}
+
+static void
+add_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  GError *error = NULL;
+  char *path = add_model (data, cancellable, &error);
+
+  if (path != NULL)
+    g_task_return_pointer (task, path, g_free);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+atl_library_add_async (const char *path,
+                       AtlAddMode mode,
+                       AtlHubProgressFunc progress,
+                       gpointer progress_data,
+                       GCancellable *cancellable,
+                       GAsyncReadyCallback callback,
+                       gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  Job *job = g_new0 (Job, 1);
+
+  g_task_set_source_tag (task, atl_library_add_async);
+  job->path = g_canonicalize_filename (path, NULL);
+  job->mode = mode;
+  job->reporter = atl_reporter_new (task, progress, progress_data);
+  g_task_set_task_data (task, job, job_free);
+  g_task_set_check_cancellable (task, FALSE);
+  g_task_run_in_thread (task, add_thread);
+}
+
+char *
+atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error)
+{
+  char *path = g_task_propagate_pointer (G_TASK (result), error);
+
+  if (path != NULL && sha256 != NULL)
+    {
+      Job *job = g_task_get_task_data (G_TASK (result));
+
+      *sha256 = g_strdup (job->sha256);
+    }
+  return path;
+}
+
+static void
+hash_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Job *job = data;
+  g_autofree char *base = g_path_get_basename (job->path);
+  GError *error = NULL;
+  GStatBuf st;
+  char *hash;
+
+  atl_reporter_stage (job->reporter, ATL_HUB_CHECKING, base, 0,
+                      g_stat (job->path, &st) == 0 ? (guint64) st.st_size : 0);
+  hash = atl_hub_hash_file (job->path, job->reporter, cancellable, &error);
+  if (hash != NULL)
+    g_task_return_pointer (task, hash, g_free);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+atl_library_hash_async (const char *path,
+                        AtlHubProgressFunc progress,
+                        gpointer progress_data,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  Job *job = g_new0 (Job, 1);
+
+  g_task_set_source_tag (task, atl_library_hash_async);
+  job->path = g_strdup (path);
+  job->reporter = atl_reporter_new (task, progress, progress_data);
+  g_task_set_task_data (task, job, job_free);
+  g_task_run_in_thread (task, hash_thread);
+}
+
+char *
+atl_library_hash_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
