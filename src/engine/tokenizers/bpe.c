@@ -333,7 +333,7 @@ consider (const AtlBpe *self, const char *word, const Symbol *s, guint32 left, G
       c.result = atl_vocabulary_find (self->vocabulary, word + s[left].start, c.length);
       if (c.result < 0)
         return;
-      above = score_order (self->vocabulary->score[c.result]);
+      above = score_order ((float) self->vocabulary->score[c.result]);
     }
   else
     {

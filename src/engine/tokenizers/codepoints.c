@@ -73,7 +73,13 @@ atl_cp_lower (gunichar c, gunichar out[2])
       out[1] = 0x307;
       return 2;
     }
-  out[0] = g_unichar_tolower (c);
+  /* GLib lowers letters only; Unicode also pairs Roman numerals and circled letters. */
+  if (c >= 0x2160 && c <= 0x216f)
+    out[0] = c + 0x10;
+  else if (c >= 0x24b6 && c <= 0x24cf)
+    out[0] = c + 26;
+  else
+    out[0] = g_unichar_tolower (c);
   return 1;
 }
 

@@ -133,7 +133,7 @@ load_vocabulary (Loader *self, GError **error)
   for (guint i = 0; i < vocabulary->n; i++)
     {
       gint64 type = types != NULL ? element_int (types, i) : ATL_TOKEN_NORMAL;
-      float score = scores != NULL ? (float) ((const double *) scores->v_array.elems)[i] : 0.0f;
+      double score = scores != NULL ? ((const double *) scores->v_array.elems)[i] : 0.0;
       gsize length =
           tokens->v_array.lengths != NULL ? tokens->v_array.lengths[i] : strlen (texts[i]);
 

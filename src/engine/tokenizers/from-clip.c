@@ -72,7 +72,7 @@ vocabulary_from_json (const char *json, gsize size, GError **error)
                        id, n);
           return NULL;
         }
-      if (!atl_vocabulary_set (v, (guint) id, text, strlen (text), ATL_TOKEN_NORMAL, 0.0f, error))
+      if (!atl_vocabulary_set (v, (guint) id, text, strlen (text), ATL_TOKEN_NORMAL, 0.0, error))
         return NULL;
     }
   return g_steal_pointer (&v);
@@ -95,10 +95,10 @@ vocabulary_from_merges (const GArray *lines, GError **error)
 
         if ((letter == b) != (printing == 1))
           continue;
-        if (!atl_vocabulary_set (v, id, text, n, ATL_TOKEN_NORMAL, 0.0f, error))
+        if (!atl_vocabulary_set (v, id, text, n, ATL_TOKEN_NORMAL, 0.0, error))
           return NULL;
         g_strlcpy (text + n, END_OF_WORD, sizeof text - n);
-        if (!atl_vocabulary_set (v, id + 256, text, strlen (text), ATL_TOKEN_NORMAL, 0.0f, error))
+        if (!atl_vocabulary_set (v, id + 256, text, strlen (text), ATL_TOKEN_NORMAL, 0.0, error))
           return NULL;
         id++;
       }
@@ -113,12 +113,12 @@ vocabulary_from_merges (const GArray *lines, GError **error)
               : g_strdup_printf ("%.*s%.*s", (int) (space - line->line), line->line,
                                  (int) (line->line + line->length - space - 1), space + 1);
 
-      if (!atl_vocabulary_set (v, id++, text, strlen (text), ATL_TOKEN_NORMAL, 0.0f, error))
+      if (!atl_vocabulary_set (v, id++, text, strlen (text), ATL_TOKEN_NORMAL, 0.0, error))
         return NULL;
     }
   if (v == NULL ||
-      !atl_vocabulary_set (v, id++, START, strlen (START), ATL_TOKEN_CONTROL, 0.0f, error) ||
-      !atl_vocabulary_set (v, id, END, strlen (END), ATL_TOKEN_CONTROL, 0.0f, error))
+      !atl_vocabulary_set (v, id++, START, strlen (START), ATL_TOKEN_CONTROL, 0.0, error) ||
+      !atl_vocabulary_set (v, id, END, strlen (END), ATL_TOKEN_CONTROL, 0.0, error))
     return NULL;
   return g_steal_pointer (&v);
 }

@@ -130,7 +130,7 @@ set_vocabulary_object (JsonObject *vocab, AtlVocabulary *v, GError **error)
 
       if (v->text[id] != NULL)
         return atl_json_bad (error, "two pieces have the id %u", id);
-      if (!atl_vocabulary_set (v, id, text, strlen (text), ATL_TOKEN_NORMAL, 0.0f, error))
+      if (!atl_vocabulary_set (v, id, text, strlen (text), ATL_TOKEN_NORMAL, 0.0, error))
         return FALSE;
     }
   return TRUE;
@@ -154,7 +154,7 @@ set_vocabulary_list (JsonArray *vocab, AtlVocabulary *v, GError **error)
         return atl_json_bad (error, "piece %u is not a text and a score", i);
       if (!atl_vocabulary_set (v, i, json_node_get_string (text),
                                strlen (json_node_get_string (text)), ATL_TOKEN_NORMAL,
-                               (float) json_node_get_double (score), error))
+                               json_node_get_double (score), error))
         return FALSE;
     }
   return TRUE;

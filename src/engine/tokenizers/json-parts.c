@@ -267,6 +267,9 @@ read_pre_tokenizer (JsonObject *part, gpointer data, GError **error)
 
   if (strcmp (type, "Sequence") == 0)
     return read_list (part, "pretokenizers", read_pre_tokenizer, state, error);
+  /* What comes after ByteLevel sees its letters, not the text. */
+  if (state->traits->byte_level)
+    atl_pre_tokenizer_add_letters (state->pre);
   if (strcmp (type, "Split") == 0)
     return read_split (part, state->pre, error);
   if (strcmp (type, "Metaspace") == 0)

@@ -196,12 +196,14 @@ lowercase (const char *text, gsize len, GString *out)
 }
 
 static void
-drop_marks (const char *text, gsize len, GString *out)
+drop_marks (const char *text, gsize len, gboolean all, GString *out)
 {
   for (const char *p = text, *end = text + len, *next; p < end; p = next)
     {
+      gunichar c = g_utf8_get_char (p);
+
       next = g_utf8_next_char (p);
-      if (g_unichar_type (g_utf8_get_char (p)) != G_UNICODE_NON_SPACING_MARK)
+      if (all ? atl_cp_class (c) != ATL_CP_MARK : g_unichar_type (c) != G_UNICODE_NON_SPACING_MARK)
         g_string_append_len (out, p, next - p);
     }
 }
@@ -328,7 +330,7 @@ bert (const Step *step, const char *text, gsize len, GString *out)
 
       atl_utf8_normalize (clean->str, clean->len, ATL_FORM_NFD, parts);
       g_string_truncate (clean, 0);
-      drop_marks (parts->str, parts->len, clean);
+      drop_marks (parts->str, parts->len, FALSE, clean);
     }
   if (step->lowercase)
     lowercase (clean->str, clean->len, out);
@@ -396,7 +398,7 @@ run_step (const Step *step, const char *text, gsize len, GString *out, GError **
       lowercase (text, len, out);
       break;
     case STEP_STRIP_ACCENTS:
-      drop_marks (text, len, out);
+      drop_marks (text, len, TRUE, out);
       break;
     case STEP_REPLACE:
       replace (text, len, step->what, step->with, out);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/pre-kinds.h"
 
 typedef enum
@@ -13,6 +14,7 @@ typedef enum
   STAGE_REGEX,
   STAGE_METASPACE,
   STAGE_SPACE_PREFIX,
+  STAGE_LETTERS,
 } StageKind;
 
 typedef struct
@@ -30,6 +32,7 @@ typedef struct
 struct _AtlPreTokenizer
 {
   GArray *stages; /* Stage */
+  gboolean letters;
 };
 
 static void
@@ -134,6 +137,23 @@ atl_pre_tokenizer_add_space_prefix (AtlPreTokenizer *self)
   Stage stage = { .kind = STAGE_SPACE_PREFIX };
 
   g_array_append_val (self->stages, stage);
+}
+
+void
+atl_pre_tokenizer_add_letters (AtlPreTokenizer *self)
+{
+  Stage stage = { .kind = STAGE_LETTERS };
+
+  if (self->letters)
+    return;
+  g_array_append_val (self->stages, stage);
+  self->letters = TRUE;
+}
+
+gboolean
+atl_pre_tokenizer_makes_letters (const AtlPreTokenizer *self)
+{
+  return self->letters;
 }
 
 void
@@ -289,6 +309,34 @@ run_regex (
 
 /* Stages that change the text write it anew, and its pieces with it. */
 static void
+take_edited (AtlPreWork *work, GString *edited)
+{
+  if (work->edited != NULL)
+    g_string_free (work->edited, TRUE);
+  work->edited = edited;
+  atl_codepoints_set (&work->text, edited->str, edited->len);
+}
+
+static void
+run_letters (AtlPreWork *work)
+{
+  const AtlCodepoints *text = &work->text;
+  GString *edited = g_string_sized_new (2 * text->n + 1);
+  gsize n = 0;
+
+  for (guint i = 0; i < work->spans->len; i++)
+    {
+      AtlPreSpan piece = g_array_index (work->spans, AtlPreSpan, i);
+      gsize begin = n;
+
+      for (gsize b = text->offset[piece.start]; b < text->offset[piece.end]; b++, n++)
+        g_string_append_unichar (edited, atl_bpe_byte_letter ((guint8) text->text[b]));
+      add_span (work->spare, begin, n);
+    }
+  take_edited (work, edited);
+}
+
+static void
 run_edit (const Stage *stage, AtlPreWork *work, gboolean first)
 {
   GString *edited = g_string_sized_new (work->text.text != NULL ? work->text.n + 16 : 16);
@@ -331,11 +379,7 @@ run_edit (const Stage *stage, AtlPreWork *work, gboolean first)
         }
       add_span (work->spare, begin, n);
     }
-
-  if (work->edited != NULL)
-    g_string_free (work->edited, TRUE);
-  work->edited = edited;
-  atl_codepoints_set (&work->text, edited->str, edited->len);
+  take_edited (work, edited);
 }
 
 gboolean
@@ -363,6 +407,8 @@ atl_pre_tokenizer_run (const AtlPreTokenizer *self,
       g_array_set_size (work->spare, 0);
       if (stage->kind == STAGE_METASPACE || stage->kind == STAGE_SPACE_PREFIX)
         run_edit (stage, work, first);
+      else if (stage->kind == STAGE_LETTERS)
+        run_letters (work);
       else
         for (guint i = 0; i < work->spans->len; i++)
           {

@@ -70,6 +70,13 @@ atl_pre_tokenizer_add_metaspace (AtlPreTokenizer *self,
 void
 atl_pre_tokenizer_add_space_prefix (AtlPreTokenizer *self);
 
+/* Turns the text into GPT-2's letters for bytes, for the stages that follow; the words come out as
+ * letters too, which `makes_letters` tells. */
+void
+atl_pre_tokenizer_add_letters (AtlPreTokenizer *self);
+gboolean
+atl_pre_tokenizer_makes_letters (const AtlPreTokenizer *self);
+
 typedef struct
 {
   guint32 start, end; /* code points */

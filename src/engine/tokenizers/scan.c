@@ -270,10 +270,18 @@ match_clip (const View *v, gsize pos)
   return run_without (v, pos, ATL_CP_SPACE | ATL_CP_LETTER | ATL_CP_NUMBER);
 }
 
+/* \w: letters, marks, numbers but fractions and the like, connectors and joiners. */
 static gboolean
 is_word (const View *v, gsize i)
 {
-  return is (v, i, ATL_CP_LETTER | ATL_CP_MARK | ATL_CP_NUMBER) || at (v, i) == '_';
+  gunichar c = at (v, i);
+
+  if (is (v, i, ATL_CP_LETTER | ATL_CP_MARK))
+    return TRUE;
+  if (is (v, i, ATL_CP_NUMBER))
+    return g_unichar_type (c) != G_UNICODE_OTHER_NUMBER;
+  return (is (v, i, ATL_CP_PUNCT) && g_unichar_type (c) == G_UNICODE_CONNECT_PUNCTUATION) ||
+         c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9);
 }
 
 static gsize

@@ -71,6 +71,7 @@ typedef struct
   gboolean parse_special;
   GArray *ids;
   GString *normal;
+  GString *bytes;
   AtlPreWork pre;
   AtlBpeWork bpe;
   AtlUnigramWork unigram;
@@ -87,6 +88,16 @@ encode_word (Session *session, const char *word, gsize len)
     atl_unigram_encode (self->unigram, &session->unigram, word, len, session->ids);
   else
     atl_wordpiece_encode (self->wordpiece, word, len, session->ids);
+}
+
+/* A word that was turned into letters for bytes is turned back. */
+static void
+encode_letters (Session *session, const char *word, gsize len)
+{
+  g_string_truncate (session->bytes, 0);
+  for (const char *p = word, *end = word + len; p < end; p = g_utf8_next_char (p))
+    g_string_append_c (session->bytes, (char) atl_bpe_letter_byte (g_utf8_get_char (p)));
+  encode_word (session, session->bytes->str, session->bytes->len);
 }
 
 static gboolean
@@ -106,7 +117,10 @@ encode_words (Session *session, const char *text, gsize len, gboolean first, GEr
       AtlPreSpan span = g_array_index (pre->spans, AtlPreSpan, i);
       gsize from = pre->text.offset[span.start];
 
-      encode_word (session, pre->text.text + from, pre->text.offset[span.end] - from);
+      if (atl_pre_tokenizer_makes_letters (session->tokenizer->pre_tokenizer))
+        encode_letters (session, pre->text.text + from, pre->text.offset[span.end] - from);
+      else
+        encode_word (session, pre->text.text + from, pre->text.offset[span.end] - from);
     }
   return TRUE;
 }
@@ -190,8 +204,10 @@ atl_tokenizer_encode (const AtlTokenizer *self,
     {
       session.parse_special = (flags & ATL_TOKENIZE_PARSE_SPECIAL) != 0;
       session.normal = g_string_new (NULL);
+      session.bytes = g_string_new (NULL);
       ok = encode_around (&session, self->added_raw, text, size, TRUE, encode_plain, error);
       g_string_free (session.normal, TRUE);
+      g_string_free (session.bytes, TRUE);
       atl_pre_work_clear (&session.pre);
       atl_bpe_work_clear (&session.bpe);
       g_clear_pointer (&session.unigram.best, g_array_unref);
@@ -229,10 +245,10 @@ atl_tokenizer_token_type (const AtlTokenizer *self, gint32 id)
   return has_id (self, id) ? (AtlTokenType) self->vocabulary->type[id] : ATL_TOKEN_UNUSED;
 }
 
-float
+double
 atl_tokenizer_token_score (const AtlTokenizer *self, gint32 id)
 {
-  return has_id (self, id) ? self->vocabulary->score[id] : 0.0f;
+  return has_id (self, id) ? self->vocabulary->score[id] : 0.0;
 }
 
 gint32

@@ -134,7 +134,7 @@ atl_tokenizer_token_text (const AtlTokenizer *self, gint32 id);
 AtlTokenType
 atl_tokenizer_token_type (const AtlTokenizer *self, gint32 id);
 /* The log-probability or rank score of the file; 0 where it has none. */
-float
+double
 atl_tokenizer_token_score (const AtlTokenizer *self, gint32 id);
 
 /* The id of a piece spelled as in the file, or −1. */

@@ -143,9 +143,8 @@ atl_unigram_encode (
             continue;
           /* Pieces the user added are worth more than any the model learnt. */
           offer (&best[end],
-                 best[at].score + (v->type[walk.value] == ATL_TOKEN_USER_DEFINED
-                                       ? 0.0
-                                       : (double) v->score[walk.value]),
+                 best[at].score +
+                     (v->type[walk.value] == ATL_TOKEN_USER_DEFINED ? 0.0 : v->score[walk.value]),
                  at, walk.value);
           covered = covered || end - at == one;
         }

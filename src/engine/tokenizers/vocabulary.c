@@ -22,7 +22,7 @@ atl_vocabulary_new (guint64 n, GError **error)
   self->text = g_new0 (char *, n);
   self->length = g_new0 (guint32, n);
   self->type = g_new0 (guint8, n);
-  self->score = g_new0 (float, n);
+  self->score = g_new0 (double, n);
   self->chunk = g_string_chunk_new (64 * 1024);
   for (guint i = 0; i < self->n; i++)
     self->type[i] = ATL_TOKEN_UNUSED;
@@ -49,7 +49,7 @@ atl_vocabulary_set (AtlVocabulary *self,
                     const char *text,
                     gsize length,
                     AtlTokenType type,
-                    float score,
+                    double score,
                     GError **error)
 {
   g_return_val_if_fail (id < self->n, FALSE);

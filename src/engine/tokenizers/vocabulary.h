@@ -26,7 +26,7 @@ typedef struct
   char **text;     /* [n] (owned) terminated; NULL: the file leaves this id out */
   guint32 *length; /* [n] bytes */
   guint8 *type;    /* [n] AtlTokenType */
-  float *score;    /* [n] */
+  double *score;   /* [n] */
   guint32 max_length;
   gsize total_bytes;
 
@@ -50,7 +50,7 @@ atl_vocabulary_set (AtlVocabulary *self,
                     const char *text,
                     gsize length,
                     AtlTokenType type,
-                    float score,
+                    double score,
                     GError **error);
 
 /* Builds the way back; call once, after the last `set`. ATL_ERROR_BAD_FILE when the pieces were
