@@ -4,5 +4,10 @@
 #include "engine/models/component.h"
 
 extern const AtlComponentClass atl_clip_text_class;
+extern const AtlComponentClass atl_clip_vision_class;
 extern const AtlComponentClass atl_sd_unet_class;
+extern const AtlComponentClass atl_t5_class;
+extern const AtlComponentClass atl_taehv_class;
 extern const AtlComponentClass atl_vae_kl_class;
+extern const AtlComponentClass atl_vae_wan_class;
+extern const AtlComponentClass atl_wan_class;

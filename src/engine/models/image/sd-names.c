@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const unet_top[][2] = {
+#include "engine/models/blocks/names.h"
+
+static const AtlNamePair unet_top[] = {
   { "time_embedding.linear_1", "time_embed.0" },
   { "time_embedding.linear_2", "time_embed.2" },
   { "add_embedding.linear_1", "label_emb.0.0" },
@@ -14,43 +16,28 @@ static const char *const unet_top[][2] = {
   { "conv_in", "input_blocks.0.0" },
   { "conv_norm_out", "out.0" },
   { "conv_out", "out.2" },
+  { NULL, NULL },
 };
 
-static const char *const unet_resnet[][2] = {
-  { "norm1", "in_layers.0" },  { "conv1", "in_layers.2" },  { "time_emb_proj", "emb_layers.1" },
-  { "norm2", "out_layers.0" }, { "conv2", "out_layers.3" }, { "conv_shortcut", "skip_connection" },
+static const AtlNamePair unet_resnet[] = {
+  { "norm1", "in_layers.0" },
+  { "conv1", "in_layers.2" },
+  { "time_emb_proj", "emb_layers.1" },
+  { "norm2", "out_layers.0" },
+  { "conv2", "out_layers.3" },
+  { "conv_shortcut", "skip_connection" },
+  { NULL, NULL },
 };
 
-static const char *const vae_attention[][2] = {
+static const AtlNamePair vae_attention[] = {
   { "group_norm", "norm" },   { "to_q", "q" }, { "to_k", "k" }, { "to_v", "v" },
-  { "to_out.0", "proj_out" },
+  { "to_out.0", "proj_out" }, { NULL, NULL },
 };
-
-/* If `name` is `from` followed by the end or a dot: `to` and the rest; else NULL. */
-static char *
-replace_head (const char *name, const char *from, const char *to)
-{
-  gsize n = strlen (from);
-
-  if (strncmp (name, from, n) != 0 || (name[n] != '\0' && name[n] != '.'))
-    return NULL;
-  return g_strconcat (to, name + n, NULL);
-}
-
-static char *
-replace_from (const char *name, const char *const (*table)[2], gsize n)
-{
-  char *out = NULL;
-
-  for (gsize i = 0; i < n && out == NULL; i++)
-    out = replace_head (name, table[i][0], table[i][1]);
-  return out;
-}
 
 static char *
 resnet_name (const char *rest)
 {
-  char *out = replace_from (rest, unet_resnet, G_N_ELEMENTS (unet_resnet));
+  char *out = atl_name_translate (rest, unet_resnet);
 
   return out != NULL ? out : g_strdup (rest);
 }
@@ -70,7 +57,7 @@ atl_ldm_unet_name (const AtlSource *s, const char *canonical)
   guint L = s->map_number, level, index;
   g_autofree char *inner = NULL;
   int n = 0;
-  char *top = replace_from (canonical, unet_top, G_N_ELEMENTS (unet_top));
+  char *top = atl_name_translate (canonical, unet_top);
 
   if (top != NULL)
     return top;
@@ -140,11 +127,11 @@ atl_ldm_vae_name (const AtlSource *s, const char *canonical)
     out = g_strdup_printf ("mid.block_%u.%s", index + 1, rest + n);
   else if (g_str_has_prefix (rest, "mid_block.attentions.0."))
     {
-      g_autofree char *inner = replace_from (rest + strlen ("mid_block.attentions.0."),
-                                             vae_attention, G_N_ELEMENTS (vae_attention));
+      g_autofree char *inner =
+          atl_name_translate (rest + strlen ("mid_block.attentions.0."), vae_attention);
       out = g_strconcat ("mid.attn_1.", inner, NULL);
     }
-  else if ((out = replace_head (rest, "conv_norm_out", "norm_out")) == NULL)
+  else if ((out = atl_name_replace_head (rest, "conv_norm_out", "norm_out")) == NULL)
     out = g_strdup (rest);
 
   /* The shortcut has another name; everything else in a residual block is the same. */

@@ -46,8 +46,7 @@ read_meta (Keys *k, const char *name)
   return atl_checkpoint_meta (k->cp, key);
 }
 
-static void
-fail (Keys *k, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static void fail (Keys *k, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static void
 fail (Keys *k, const char *format, ...)

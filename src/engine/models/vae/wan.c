@@ -1,0 +1,489 @@
+/* The Wan 2.1 video autoencoder (Wan-Video/Wan2.1 wan/modules/vae.py; diffusers 0.42.1
+ * AutoencoderKLWan).
+ *
+ * All 3-D convolutions are causal: two zero frames before, spatial zeros 1. Norm: x / max(|x|_2
+ * over channels, 1e-12) * sqrt(C) * gamma. Residual: norm, SiLU, conv, norm, SiLU, conv, + (1x1x1
+ * shortcut where widths differ). Middle: residual, attention (one head, each frame alone),
+ * residual. Encoder: conv, stages of residual blocks and resampling, middle, norm, SiLU, conv,
+ * quant_conv -> mean, logvar. Resampling down: Conv2d 3x3 stride 2 after padding right and bottom
+ * by one; with time_conv (kernel 3, stride 2, no padding) on all frames, the first frame passing
+ * by. Decoder: post_quant_conv, conv, middle, stages, norm, SiLU, conv. Resampling up: with
+ * time_conv (causal, C -> 2C: even, odd new frames) on the frames after the first, which sees no
+ *   history and is not history itself; the first frame passes by; then nearest x2 and Conv2d 3x3.
+ * The authors process chunks with caches; in one pass over all frames the same numbers come out.
+ *
+ * vae_encode: image [1, 3, F, H, W] in -1…1, F = 1 + 4n -> mean, logvar [1, C, 1 + n, H/8, W/8].
+ * vae_decode: latent [1, C, F, h, w] -> image [1, 3, 1 + 4 (F - 1), 8h, 8w], not clamped.
+ * Names: the authors' (flat lists of stages), or diffusers'.
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/models/blocks/names.h"
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/classes.h"
+
+#define MAX_STAGES 40
+#define EPS 1e-12f
+
+typedef struct
+{
+  AtlWeight *norm1, *norm2;
+  AtlAffine conv1, conv2, shortcut; /* shortcut w nullable */
+} Residual;
+
+typedef struct
+{
+  gboolean is_resample;
+  Residual residual;
+  AtlAffine resample, time_conv; /* time_conv w nullable */
+} Stage;
+
+typedef struct
+{
+  AtlAffine conv_in, conv_out;
+  AtlWeight *norm_out, *attention_norm;
+  Residual mid[2];
+  AtlAffine qkv[3], proj;
+  Stage stages[MAX_STAGES];
+  guint n_stages;
+} Half;
+
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  Half encoder, decoder;
+  AtlAffine quant, post_quant;
+} WanVae;
+
+/* --- Names --- */
+
+static const AtlNamePair residual_names[] = {
+  { "residual.0", "norm1" }, { "residual.2", "conv1" },       { "residual.3", "norm2" },
+  { "residual.6", "conv2" }, { "shortcut", "conv_shortcut" }, { NULL, NULL },
+};
+
+static const AtlNamePair top_names[] = {
+  { "encoder.conv1", "encoder.conv_in" },
+  { "decoder.conv1", "decoder.conv_in" },
+  { "encoder.head.0", "encoder.norm_out" },
+  { "encoder.head.2", "encoder.conv_out" },
+  { "decoder.head.0", "decoder.norm_out" },
+  { "decoder.head.2", "decoder.conv_out" },
+  { "encoder.middle.1", "encoder.mid_block.attentions.0" },
+  { "decoder.middle.1", "decoder.mid_block.attentions.0" },
+  { "conv1", "quant_conv" },
+  { "conv2", "post_quant_conv" },
+  { NULL, NULL },
+};
+
+static char *
+residual_name (const char *rest)
+{
+  char *out = atl_name_translate (rest, residual_names);
+
+  return out != NULL ? out : g_strdup (rest);
+}
+
+/* Diffusers' name; source->map_number: stages per level of the decoder (residual blocks and the
+ * resampler). */
+static char *
+diffusers_name (const AtlSource *s, const char *canonical)
+{
+  g_autofree char *inner = NULL;
+  guint index;
+  int n = 0;
+  char *out = atl_name_translate (canonical, top_names);
+
+  if (out != NULL)
+    return out;
+  if (sscanf (canonical, "encoder.downsamples.%u.%n", &index, &n) == 1 && n > 0)
+    {
+      inner = residual_name (canonical + n);
+      return g_strdup_printf ("encoder.down_blocks.%u.%s", index, inner);
+    }
+  if (sscanf (canonical, "decoder.upsamples.%u.%n", &index, &n) == 1 && n > 0)
+    {
+      guint level = index / s->map_number, k = index % s->map_number;
+
+      inner = residual_name (canonical + n);
+      return k + 1 == s->map_number
+                 ? g_strdup_printf ("decoder.up_blocks.%u.upsamplers.0.%s", level, inner)
+                 : g_strdup_printf ("decoder.up_blocks.%u.resnets.%u.%s", level, k, inner);
+    }
+  n = 0;
+  if (sscanf (canonical, "%*[a-z].middle.%u.%n", &index, &n) == 1 && n > 0)
+    {
+      inner = residual_name (canonical + n);
+      return g_strdup_printf ("%.7s.mid_block.resnets.%u.%s", canonical, index / 2, inner);
+    }
+  return g_strdup (canonical);
+}
+
+static gboolean
+is_diffusers (const AtlCheckpoint *cp)
+{
+  return atl_checkpoint_find (cp, "decoder.up_blocks.0.resnets.0.norm1.gamma") != NULL;
+}
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  return (is_diffusers (cp) && atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL) ||
+         atl_checkpoint_find (cp, "decoder.upsamples.0.residual.0.gamma") != NULL;
+}
+
+static void
+vae_free (gpointer model)
+{
+  WanVae *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  g_free (m);
+}
+
+/* --- Weights --- */
+
+static gint64
+out_channels (const AtlSource *s, const char *name)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims;
+
+  return atl_source_shape (s, name, &n_dims, dim) && n_dims >= 1 ? dim[0] : -1;
+}
+
+static AtlWeight *
+gamma_weight (AtlSource *s, gint64 c, const char *p, const char *name)
+{
+  return atl_source_tensor (s, ATL_USE_VECTOR, 1, &c, FALSE, "%s.%s.gamma", p, name);
+}
+
+static gint64
+read_residual (Residual *r, AtlSource *s, gint64 in, const char *p)
+{
+  g_autofree char *conv = g_strconcat (p, ".residual.2", NULL);
+  gint64 out = out_channels (s, conv);
+
+  r->norm1 = gamma_weight (s, in, p, "residual.0");
+  r->conv1 = atl_source_conv (s, out, in, 3, 3, "%s.residual.2", p);
+  r->norm2 = gamma_weight (s, out, p, "residual.3");
+  r->conv2 = atl_source_conv (s, out, out, 3, 3, "%s.residual.6", p);
+  if (atl_source_has (s, "%s.shortcut", p))
+    r->shortcut = atl_source_linear (s, out, in, "%s.shortcut", p);
+  else if (in != out)
+    atl_weights_fail (s->weights, "%s.shortcut is missing", p);
+  return out;
+}
+
+static void
+read_middle (Half *h, AtlSource *s, gint64 c, const char *half)
+{
+  g_autofree char *first = g_strconcat (half, ".middle.0", NULL);
+  g_autofree char *second = g_strconcat (half, ".middle.2", NULL);
+  AtlAffine fused;
+
+  read_residual (&h->mid[0], s, c, first);
+  h->attention_norm =
+      atl_source_tensor (s, ATL_USE_VECTOR, 1, &c, FALSE, "%s.middle.1.norm.gamma", half);
+  fused = atl_source_linear (s, 3 * c, c, "%s.middle.1.to_qkv", half);
+  for (guint i = 0; i < 3; i++)
+    {
+      h->qkv[i].w = atl_weights_add_rows (s->weights, fused.w, ATL_USE_LINEAR, i * c, c);
+      h->qkv[i].b = atl_weights_add_rows (s->weights, fused.b, ATL_USE_VECTOR, i * c, c);
+    }
+  if (fused.w != NULL)
+    fused.w->use = 0;
+  if (fused.b != NULL)
+    fused.b->use = 0;
+  h->proj = atl_source_linear (s, c, c, "%s.middle.1.proj", half);
+  read_residual (&h->mid[1], s, c, second);
+}
+
+static gint64
+read_stages (Half *h, AtlSource *s, gint64 c, const char *kind, gboolean up)
+{
+  for (guint i = 0; i < MAX_STAGES; i++)
+    {
+      g_autofree char *p = g_strdup_printf ("%s.%u", kind, i);
+      Stage *stage = &h->stages[h->n_stages];
+
+      if (atl_source_has (s, "%s.residual.2", p))
+        c = read_residual (&stage->residual, s, c, p);
+      else if (atl_source_has (s, "%s.resample.1", p))
+        {
+          g_autofree char *conv = g_strconcat (p, ".resample.1", NULL);
+          gint64 out = out_channels (s, conv);
+
+          stage->is_resample = TRUE;
+          stage->resample = atl_source_conv (s, out, c, 0, 3, "%s", conv);
+          if (atl_source_has (s, "%s.time_conv", p))
+            {
+              gint64 dim[5] = { up ? 2 * c : out, up ? c : out, 3, 1, 1 };
+
+              stage->time_conv.w =
+                  atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "%s.time_conv.weight", p);
+              stage->time_conv.b =
+                  atl_source_tensor (s, ATL_USE_VECTOR, 1, dim, FALSE, "%s.time_conv.bias", p);
+            }
+          c = out;
+        }
+      else
+        break;
+      h->n_stages++;
+    }
+  return c;
+}
+
+static void
+read_weights (WanVae *m, AtlSource *s)
+{
+  gint64 c = out_channels (s, "encoder.conv1"), z;
+
+  if (c > 0)
+    {
+      m->encoder.conv_in = atl_source_conv (s, c, -1, 3, 3, "encoder.conv1");
+      c = read_stages (&m->encoder, s, c, "encoder.downsamples", FALSE);
+      read_middle (&m->encoder, s, c, "encoder");
+      m->encoder.norm_out = gamma_weight (s, c, "encoder", "head.0");
+      z = out_channels (s, "encoder.head.2");
+      m->encoder.conv_out = atl_source_conv (s, z, c, 3, 3, "encoder.head.2");
+      m->quant = atl_source_linear (s, z, z, "conv1");
+    }
+  c = out_channels (s, "decoder.conv1");
+  if (c > 0)
+    {
+      m->decoder.conv_in = atl_source_conv (s, c, -1, 3, 3, "decoder.conv1");
+      z = m->decoder.conv_in.w != NULL ? m->decoder.conv_in.w->dim[1] : -1;
+      m->post_quant = atl_source_linear (s, z, z, "conv2");
+      read_middle (&m->decoder, s, c, "decoder");
+      c = read_stages (&m->decoder, s, c, "decoder.upsamples", TRUE);
+      m->decoder.norm_out = gamma_weight (s, c, "decoder", "head.0");
+      m->decoder.conv_out = atl_source_conv (s, -1, c, 3, 3, "decoder.head.2");
+    }
+  if (m->encoder.n_stages == 0 && m->decoder.n_stages == 0)
+    atl_weights_fail (m->weights, "%s holds no Wan autoencoder",
+                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+}
+
+static gpointer
+vae_load (AtlCheckpoint *cp,
+          AtlBackend *const *backends,
+          guint n_backends,
+          const AtlLoadOptions *options,
+          GError **error)
+{
+  WanVae *m = g_new0 (WanVae, 1);
+  AtlSource s = { 0 };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  if (is_diffusers (cp))
+    {
+      s.map = diffusers_name;
+      /* Residual blocks of the first level, and its resampler. */
+      for (s.map_number = 1; s.map_number < 16; s.map_number++)
+        {
+          g_autofree char *name =
+              g_strdup_printf ("decoder.up_blocks.0.resnets.%u.norm1.gamma", s.map_number - 1);
+          if (atl_checkpoint_find (cp, name) == NULL)
+            break;
+        }
+    }
+  read_weights (m, &s);
+  if (!atl_weights_check (m->weights, error) ||
+      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
+                           options->progress_data, options->cancellable, error))
+    {
+      vae_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+/* --- Forward; x is [1, F, H, W, C] --- */
+
+static AtlTensor *
+causal (AtlGraph *g, AtlTensor *x, const AtlAffine *a, AtlTensor *residual)
+{
+  AtlOpParams p = { .pad_before = { 2, 1, 1 }, .pad_after = { 0, 1, 1 } };
+
+  return atl_conv (g, x, atl_weight (g, a->w), atl_weight (g, a->b), residual, &p);
+}
+
+static AtlTensor *
+norm (AtlGraph *g, AtlTensor *x, AtlWeight *w)
+{
+  return atl_norm_l2 (g, x, atl_weight (g, w), EPS, sqrtf ((float) x->dim[x->n_dims - 1]));
+}
+
+static AtlTensor *
+norm_silu (AtlGraph *g, AtlTensor *x, AtlWeight *w)
+{
+  return atl_act (g, ATL_ACT_SILU, norm (g, x, w));
+}
+
+static AtlTensor *
+residual (AtlGraph *g, const Residual *r, AtlTensor *x)
+{
+  AtlTensor *skip = r->shortcut.w != NULL ? atl_apply (g, x, &r->shortcut) : x;
+  AtlTensor *h = causal (g, norm_silu (g, x, r->norm1), &r->conv1, NULL);
+
+  return causal (g, norm_silu (g, h, r->norm2), &r->conv2, skip);
+}
+
+static AtlTensor *
+middle (AtlGraph *g, const Half *h, AtlTensor *x)
+{
+  gint64 F, H, W, C;
+  AtlTensor *w[3], *b[3], *qkv[3], *y;
+
+  x = residual (g, &h->mid[0], x);
+  F = x->dim[1];
+  H = x->dim[2];
+  W = x->dim[3];
+  C = x->dim[4];
+  for (guint i = 0; i < 3; i++)
+    {
+      w[i] = atl_weight (g, h->qkv[i].w);
+      b[i] = atl_weight (g, h->qkv[i].b);
+    }
+  y = atl_reshape_to (g, norm (g, x, h->attention_norm), F, H * W, C);
+  atl_linear_multi (g, y, 3, w, b, qkv);
+  for (guint i = 0; i < 3; i++)
+    qkv[i] = atl_reshape_to (g, qkv[i], F, H * W, 1, C);
+  y = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
+  y = atl_linear_add (g, atl_reshape_to (g, y, 1, F, H, W, C), atl_weight (g, h->proj.w),
+                      atl_weight (g, h->proj.b), x);
+  return residual (g, &h->mid[1], y);
+}
+
+static AtlTensor *
+resample_down (AtlGraph *g, const Stage *s, AtlTensor *x)
+{
+  AtlOpParams space = { .stride = { 1, 2, 2 }, .pad_after = { 0, 1, 1 } };
+  AtlOpParams time = { .stride = { 2, 1, 1 } };
+
+  x = atl_conv (g, x, atl_weight (g, s->resample.w), atl_weight (g, s->resample.b), NULL, &space);
+  if (s->time_conv.w == NULL || x->dim[1] == 1)
+    return x;
+  return atl_concat (g, 1, 2,
+                     (AtlTensor *[]){ atl_slice (g, x, 1, 0, 1),
+                                      atl_conv (g, x, atl_weight (g, s->time_conv.w),
+                                                atl_weight (g, s->time_conv.b), NULL, &time) });
+}
+
+static AtlTensor *
+resample_up (AtlGraph *g, const Stage *s, AtlTensor *x)
+{
+  AtlOpParams time = { .pad_before = { 2, 0, 0 } };
+  AtlOpParams same = { .pad_before = { 0, 1, 1 }, .pad_after = { 0, 1, 1 } };
+  gint64 F = x->dim[1], H = x->dim[2], W = x->dim[3], C = x->dim[4];
+
+  if (s->time_conv.w != NULL && F > 1)
+    {
+      AtlTensor *later = atl_slice (g, x, 1, 1, F - 1);
+
+      later = atl_conv (g, later, atl_weight (g, s->time_conv.w), atl_weight (g, s->time_conv.b),
+                        NULL, &time);
+      /* Channels [2, C] of a frame are two successive frames. */
+      later = atl_permute_to (g, atl_reshape_to (g, later, F - 1, H * W, 2, C), 0, 2, 1, 3);
+      later = atl_reshape_to (g, later, 1, 2 * (F - 1), H, W, C);
+      x = atl_concat (g, 1, 2, (AtlTensor *[]){ atl_slice (g, x, 1, 0, 1), later });
+    }
+  x = atl_upsample (g, x, x->dim[1], 2 * H, 2 * W);
+  return atl_conv (g, x, atl_weight (g, s->resample.w), atl_weight (g, s->resample.b), NULL, &same);
+}
+
+static AtlTensor *
+run_stages (AtlGraph *g, const Half *h, AtlTensor *x, gboolean up)
+{
+  for (guint i = 0; i < h->n_stages; i++)
+    {
+      const Stage *s = &h->stages[i];
+
+      x = !s->is_resample ? residual (g, &s->residual, x)
+          : up            ? resample_up (g, s, x)
+                          : resample_down (g, s, x);
+    }
+  return x;
+}
+
+static void
+describe_encode (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const WanVae *m = model;
+  const Half *h = &m->encoder;
+  AtlTensor *x = atl_permute_to (g, atl_runner_input (g, inputs, "image"), 0, 2, 3, 4, 1);
+  gint64 C;
+
+  x = run_stages (g, h, causal (g, x, &h->conv_in, NULL), FALSE);
+  x = causal (g, norm_silu (g, middle (g, h, x), h->norm_out), &h->conv_out, NULL);
+  x = atl_permute_to (g, atl_apply (g, x, &m->quant), 0, 4, 1, 2, 3);
+  C = x->dim[1] / 2;
+  atl_graph_output (g, atl_slice (g, x, 1, 0, C), "mean");
+  atl_graph_output (g, atl_slice (g, x, 1, C, C), "logvar");
+}
+
+static void
+describe_decode (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const WanVae *m = model;
+  const Half *h = &m->decoder;
+  AtlTensor *x = atl_permute_to (g, atl_runner_input (g, inputs, "latent"), 0, 2, 3, 4, 1);
+
+  x = causal (g, atl_apply (g, x, &m->post_quant), &h->conv_in, NULL);
+  x = run_stages (g, h, middle (g, h, x), TRUE);
+  x = causal (g, norm_silu (g, x, h->norm_out), &h->conv_out, NULL);
+  atl_graph_output (g, atl_permute_to (g, x, 0, 4, 1, 2, 3), "image");
+}
+
+static gboolean
+vae_run (gpointer model,
+         const AtlRequest *request,
+         GPtrArray *outputs,
+         GCancellable *cancellable,
+         GError **error)
+{
+  WanVae *m = model;
+  gboolean encode = g_str_equal (atl_request_function (request), "vae_encode");
+  AtlArray *x = atl_request_require (request, encode ? "image" : "latent", ATL_DTYPE_F32, 5, error);
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+
+  if (x == NULL)
+    return FALSE;
+  if ((encode ? m->encoder.n_stages : m->decoder.n_stages) == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "This autoencoder has no %s half",
+                   encode ? "encoding" : "decoding");
+      return FALSE;
+    }
+  if (x->dim[0] != 1 || (encode && (x->dim[2] - 1) % 4 != 0))
+    {
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_INVALID,
+          "One clip of 1, 5, 9, 13… frames is taken at a time; this one has %" G_GINT64_FORMAT,
+          x->dim[2]);
+      return FALSE;
+    }
+  g_ptr_array_add (inputs, x);
+  return atl_runner_run (m->runner, encode ? "encode" : "decode",
+                         encode ? describe_encode : describe_decode, m, inputs, outputs,
+                         cancellable, error);
+}
+
+const AtlComponentClass atl_vae_wan_class = {
+  .name = "vae-wan",
+  .origins = (const char *const[]){ "AutoencoderKLWan", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
+  .load = vae_load,
+  .run = vae_run,
+  .free = vae_free,
+};

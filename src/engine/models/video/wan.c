@@ -1,0 +1,593 @@
+/* The Wan 2.1 / 2.2 diffusion transformer (Wan-Video/Wan2.1 wan/modules/model.py; diffusers 0.42.1
+ * WanTransformer3DModel, WanVACETransformer3DModel).
+ *
+ *   x = patch_embedding(latent)                 Conv3d, kernel = stride = (1, 2, 2); tokens in
+ * (frame, row, column) order e = Linear(SiLU(Linear(sinusoids(t))))      256 sinusoids, cosines
+ * first;  e6 = Linear(SiLU(e)) as 6 x dim text = Linear(GELU_tanh(Linear(context)))   no mask per
+ * block: shift, scale, gate (self), shift, scale, gate (ffn) = modulation[6] + e6 x += gate *
+ * self_attn(LN(x) (1 + scale) + shift)     q, k RMS-normed over the whole dim, rotary x +=
+ * cross_attn(norm3(x), text)                      norm3 affine; no gate x += gate * ffn(LN(x) (1 +
+ * scale) + shift)           Linear, GELU_tanh, Linear out = Linear(LN(x) (1 + scale) + shift)
+ * shift, scale = head.modulation[2] + e;  unpatched, channels last per patch
+ *
+ * Rotary: adjacent pairs, axes (frame, row, column), row = column = 2 (d // 6) of a head's
+ * components, frame the rest, theta 10000. LN eps 1e-6 without weights except norm3. Picture to
+ * video: image tokens (CLIP) through LN, Linear, GELU_erf, Linear, LN; own k_img, v_img,
+ * norm_k_img; a second softmax with the same q; sums before the output projection.
+ * First-last-frame: both pictures' tokens end to end, + emb_pos. VACE: control =
+ * vace_patch_embedding(control); side blocks; block 0: control = before_proj(control) + x (x before
+ * any block); hint_i = after_proj(control); main block vace_layers[i] adds hint_i *
+ * control_scale[i].
+ *
+ * forward: latent [B, C, F, H, W], timestep [B] or [B, tokens], context [B, T, text_dim];
+ * image_context [n, tokens, dim], control [B, 96, F, H, W] and control_scale [n]  ->  output [B,
+ * C_out, F, H, W]. Names: the authors' (prefix "model.diffusion_model." or none; also GGUF), or
+ * diffusers'. Heads: configuration, else 128 wide.
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/rope-table.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/timestep.h"
+#include "engine/models/classes.h"
+#include "engine/models/video/wan-names.h"
+
+#define EPS 1e-6f
+#define FREQ_DIM 256
+#define MAX_BLOCKS 128
+
+typedef struct
+{
+  AtlAffine q, k, v, o, norm_q, norm_k;
+} Attention;
+
+typedef struct
+{
+  Attention self, cross;
+  AtlAffine k_img, v_img, norm_k_img; /* w nullable */
+  AtlAffine norm3, ffn1, ffn2;
+  AtlWeight *modulation;             /* [1, 6, dim] */
+  AtlAffine before_proj, after_proj; /* VACE; w nullable */
+} Block;
+
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  gint64 dim, n_heads, patch_h, patch_w;
+  guint n_blocks, n_vace;
+  Block *blocks, *vace; /* (owned) */
+  gint vace_layer[MAX_BLOCKS];
+  AtlAffine patch, vace_patch, time1, time2, time_proj, text1, text2, head;
+  AtlAffine img_norm1, img1, img2, img_norm2; /* w nullable */
+  AtlWeight *img_pos, *head_modulation;       /* img_pos nullable */
+} Wan;
+
+static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
+
+static const char *
+find_prefix (const AtlCheckpoint *cp, gboolean *diffusers)
+{
+  for (guint i = 0; prefixes[i] != NULL; i++)
+    {
+      g_autofree char *own = g_strconcat (prefixes[i], "blocks.0.self_attn.norm_q.weight", NULL);
+      g_autofree char *other = g_strconcat (prefixes[i], "blocks.0.attn1.norm_q.weight", NULL);
+      g_autofree char *patch = g_strconcat (prefixes[i], "patch_embedding.weight", NULL);
+
+      if (atl_checkpoint_find (cp, patch) == NULL)
+        continue;
+      *diffusers = atl_checkpoint_find (cp, other) != NULL;
+      if (*diffusers || atl_checkpoint_find (cp, own) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  gboolean diffusers;
+
+  return find_prefix (cp, &diffusers) != NULL;
+}
+
+static void
+wan_free (gpointer model)
+{
+  Wan *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  g_free (m->blocks);
+  g_free (m->vace);
+  g_free (m);
+}
+
+/* --- Weights --- */
+
+static void
+read_attention (Attention *a, AtlSource *s, gint64 D, const char *p, const char *name)
+{
+  a->q = atl_source_linear (s, D, D, "%s.%s.q", p, name);
+  a->k = atl_source_linear (s, D, D, "%s.%s.k", p, name);
+  a->v = atl_source_linear (s, D, D, "%s.%s.v", p, name);
+  a->o = atl_source_linear (s, D, D, "%s.%s.o", p, name);
+  a->norm_q = atl_source_norm (s, D, FALSE, "%s.%s.norm_q", p, name);
+  a->norm_k = atl_source_norm (s, D, FALSE, "%s.%s.norm_k", p, name);
+}
+
+static void
+read_block (Block *b, AtlSource *s, gint64 D, const char *p)
+{
+  read_attention (&b->self, s, D, p, "self_attn");
+  read_attention (&b->cross, s, D, p, "cross_attn");
+  if (atl_source_has (s, "%s.cross_attn.k_img", p))
+    {
+      b->k_img = atl_source_linear (s, D, D, "%s.cross_attn.k_img", p);
+      b->v_img = atl_source_linear (s, D, D, "%s.cross_attn.v_img", p);
+      b->norm_k_img = atl_source_norm (s, D, FALSE, "%s.cross_attn.norm_k_img", p);
+    }
+  b->norm3 = atl_source_norm (s, D, FALSE, "%s.norm3", p);
+  b->ffn1 = atl_source_linear (s, -1, D, "%s.ffn.0", p);
+  b->ffn2 = atl_source_linear (s, D, -1, "%s.ffn.2", p);
+  b->modulation =
+      atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, 6, D }, FALSE, "%s.modulation", p);
+  if (atl_source_has (s, "%s.before_proj", p))
+    b->before_proj = atl_source_linear (s, D, D, "%s.before_proj", p);
+  if (atl_source_has (s, "%s.after_proj", p))
+    b->after_proj = atl_source_linear (s, D, D, "%s.after_proj", p);
+}
+
+static Block *
+read_blocks (AtlSource *s, gint64 D, const char *kind, guint *n)
+{
+  Block *blocks;
+
+  *n = 0;
+  while (*n < MAX_BLOCKS && atl_source_has (s, "%s.%u.norm3", kind, *n))
+    (*n)++;
+  blocks = g_new0 (Block, MAX (*n, 1));
+  for (guint i = 0; i < *n; i++)
+    {
+      g_autofree char *p = g_strdup_printf ("%s.%u", kind, i);
+      read_block (&blocks[i], s, D, p);
+    }
+  return blocks;
+}
+
+static void
+read_vace_layers (Wan *m, const AtlCheckpoint *cp)
+{
+  const AtlMetaValue *list = atl_checkpoint_meta (cp, "vace_layers");
+
+  for (guint i = 0; i < m->n_vace; i++)
+    {
+      m->vace_layer[i] = (gint) (i * MAX (m->n_blocks / m->n_vace, 1));
+      if (list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_INT &&
+          list->v_array.n == m->n_vace)
+        m->vace_layer[i] = (gint) CLAMP (((gint64 *) list->v_array.elems)[i], 0, MAX_BLOCKS);
+    }
+}
+
+static void
+read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
+{
+  gint64 dim[ATL_MAX_DIMS], D;
+  guint n_dims;
+  guint64 heads = 0;
+
+  if (!atl_source_shape (s, "patch_embedding", &n_dims, dim) || n_dims != 5 || dim[2] != 1)
+    {
+      atl_weights_fail (m->weights, "%s: the patches of this transformer are not those of Wan",
+                        atl_checkpoint_name (cp));
+      return;
+    }
+  D = m->dim = dim[0];
+  m->patch_h = dim[3];
+  m->patch_w = dim[4];
+  atl_checkpoint_get_uint (cp, "num_attention_heads", 1, 1024, &heads, NULL);
+  m->n_heads = heads > 0 ? (gint64) heads : MAX (D / 128, 1);
+  if (D % m->n_heads != 0 || D / m->n_heads % 2 != 0 || D / m->n_heads < 6)
+    atl_weights_fail (m->weights,
+                      "%s: %" G_GINT64_FORMAT " heads do not fit into %" G_GINT64_FORMAT,
+                      atl_checkpoint_name (cp), m->n_heads, D);
+
+  m->patch.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embedding.weight");
+  m->patch.b = atl_source_tensor (s, ATL_USE_VECTOR, 1, &D, TRUE, "patch_embedding.bias");
+  m->time1 = atl_source_linear (s, D, FREQ_DIM, "time_embedding.0");
+  m->time2 = atl_source_linear (s, D, D, "time_embedding.2");
+  m->time_proj = atl_source_linear (s, 6 * D, D, "time_projection.1");
+  m->text1 = atl_source_linear (s, D, -1, "text_embedding.0");
+  m->text2 = atl_source_linear (s, D, D, "text_embedding.2");
+  if (atl_source_has (s, "img_emb.proj.1"))
+    {
+      m->img_norm1 = atl_source_norm (s, -1, FALSE, "img_emb.proj.0");
+      m->img1 = atl_source_linear (s, -1, -1, "img_emb.proj.1");
+      m->img2 = atl_source_linear (s, D, -1, "img_emb.proj.3");
+      m->img_norm2 = atl_source_norm (s, D, FALSE, "img_emb.proj.4");
+      m->img_pos = atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, -1, -1 }, TRUE,
+                                      "img_emb.emb_pos");
+    }
+  m->blocks = read_blocks (s, D, "blocks", &m->n_blocks);
+  m->vace = read_blocks (s, D, "vace_blocks", &m->n_vace);
+  if (m->n_blocks == 0)
+    atl_weights_fail (m->weights, "%s holds no transformer blocks", atl_checkpoint_name (cp));
+  if (m->n_vace > 0 && atl_source_shape (s, "vace_patch_embedding", &n_dims, dim) && n_dims == 5)
+    {
+      m->vace_patch.w =
+          atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "vace_patch_embedding.weight");
+      m->vace_patch.b =
+          atl_source_tensor (s, ATL_USE_VECTOR, 1, &D, TRUE, "vace_patch_embedding.bias");
+      read_vace_layers (m, cp);
+    }
+  m->head = atl_source_linear (s, -1, D, "head.head");
+  m->head_modulation =
+      atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, 2, D }, FALSE, "head.modulation");
+  if (m->head.w != NULL && m->head.w->dim[0] % (m->patch_h * m->patch_w) != 0)
+    atl_weights_fail (m->weights, "%s: the output does not divide into patches",
+                      atl_checkpoint_name (cp));
+}
+
+static gpointer
+wan_load (AtlCheckpoint *cp,
+          AtlBackend *const *backends,
+          guint n_backends,
+          const AtlLoadOptions *options,
+          GError **error)
+{
+  Wan *m = g_new0 (Wan, 1);
+  gboolean diffusers = FALSE;
+  AtlSource s = { .loras = options->loras,
+                  .n_loras = options->n_loras,
+                  .lora_prefix = "transformer" };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  s.prefix = find_prefix (cp, &diffusers);
+  if (diffusers)
+    s.map = atl_wan_diffusers_name;
+  read_weights (m, &s, cp);
+  if (!atl_weights_check (m->weights, error) ||
+      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
+                           options->progress_data, options->cancellable, error))
+    {
+      wan_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+/* --- Forward --- */
+
+typedef struct
+{
+  const Wan *m;
+  AtlGraph *g;
+  gint64 B, T, d;
+  AtlTensor *rope, *text, *image; /* image nullable */
+  AtlTensor *e6;                  /* [B, m, 6, D], m = 1 or T */
+} Pass;
+
+static AtlTensor *
+rms (Pass *p, AtlTensor *x, const AtlAffine *a)
+{
+  return atl_norm (p->g, ATL_NORM_RMS, x, atl_weight (p->g, a->w), NULL, EPS);
+}
+
+static AtlTensor *
+heads (Pass *p, AtlTensor *x)
+{
+  return atl_reshape_to (p->g, x, x->dim[0], x->dim[1], p->m->n_heads, p->d);
+}
+
+static AtlTensor *
+merge (Pass *p, AtlTensor *x)
+{
+  return atl_reshape_to (p->g, x, x->dim[0], x->dim[1], p->m->dim);
+}
+
+static AtlTensor *
+self_attention (Pass *p, const Attention *a, AtlTensor *x)
+{
+  AtlGraph *g = p->g;
+  AtlTensor *w[3] = { atl_weight (g, a->q.w), atl_weight (g, a->k.w), atl_weight (g, a->v.w) };
+  AtlTensor *b[3] = { atl_weight (g, a->q.b), atl_weight (g, a->k.b), atl_weight (g, a->v.b) };
+  AtlTensor *qkv[3];
+
+  atl_linear_multi (g, x, 3, w, b, qkv);
+  AtlTensor *q = atl_rope (g, heads (p, rms (p, qkv[0], &a->norm_q)), p->rope, ATL_ROPE_NEIGHBOURS);
+  AtlTensor *k = atl_rope (g, heads (p, rms (p, qkv[1], &a->norm_k)), p->rope, ATL_ROPE_NEIGHBOURS);
+
+  x = atl_attention (g, q, k, heads (p, qkv[2]), NULL, NULL, NULL, 0.0f, 0.0f);
+  return atl_apply (g, merge (p, x), &a->o);
+}
+
+/* Attention of ready queries to one source of keys and values. */
+static AtlTensor *
+attend_to (Pass *p,
+           AtlTensor *q,
+           AtlTensor *source,
+           const AtlAffine *wk,
+           const AtlAffine *norm_k,
+           const AtlAffine *wv)
+{
+  AtlGraph *g = p->g;
+  AtlTensor *w[2] = { atl_weight (g, wk->w), atl_weight (g, wv->w) };
+  AtlTensor *b[2] = { atl_weight (g, wk->b), atl_weight (g, wv->b) };
+  AtlTensor *kv[2];
+
+  atl_linear_multi (g, source, 2, w, b, kv);
+  return merge (p, atl_attention (g, q, heads (p, rms (p, kv[0], norm_k)), heads (p, kv[1]), NULL,
+                                  NULL, NULL, 0.0f, 0.0f));
+}
+
+static AtlTensor *
+cross_attention (Pass *p, const Block *b, AtlTensor *x, AtlTensor *residual)
+{
+  AtlGraph *g = p->g;
+  const Attention *a = &b->cross;
+  AtlTensor *q = heads (p, rms (p, atl_apply (g, x, &a->q), &a->norm_q));
+  AtlTensor *y = attend_to (p, q, p->text, &a->k, &a->norm_k, &a->v);
+
+  if (p->image != NULL && b->k_img.w != NULL)
+    y = atl_add (g, y, attend_to (p, q, p->image, &b->k_img, &b->norm_k_img, &b->v_img));
+  return atl_linear_add (g, y, atl_weight (g, a->o.w), atl_weight (g, a->o.b), residual);
+}
+
+/* One of the modulation's parts, [B, m, D]. */
+static AtlTensor *
+part (Pass *p, AtlTensor *all, gint64 i)
+{
+  AtlTensor *s = atl_slice (p->g, all, 2, i, 1);
+
+  return atl_reshape_to (p->g, s, s->dim[0], s->dim[1], p->m->dim);
+}
+
+static AtlTensor *
+modulated (Pass *p, AtlTensor *x, AtlTensor *shift, AtlTensor *scale)
+{
+  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, EPS, scale, shift);
+}
+
+static AtlTensor *
+block (Pass *p, const Block *b, AtlTensor *x)
+{
+  AtlGraph *g = p->g;
+  AtlTensor *mod = atl_add (g, p->e6, atl_weight (g, b->modulation));
+  AtlTensor *y;
+
+  y = self_attention (p, &b->self, modulated (p, x, part (p, mod, 0), part (p, mod, 1)));
+  x = atl_add (g, x, atl_mul (g, y, part (p, mod, 2)));
+  y = atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, b->norm3.w), atl_weight (g, b->norm3.b), EPS);
+  x = cross_attention (p, b, y, x);
+  y = modulated (p, x, part (p, mod, 3), part (p, mod, 4));
+  y = atl_linear_act (g, y, atl_weight (g, b->ffn1.w), atl_weight (g, b->ffn1.b),
+                      ATL_ACT_GELU_TANH);
+  y = atl_apply (g, y, &b->ffn2);
+  return atl_add (g, x, atl_mul (g, y, part (p, mod, 5)));
+}
+
+/* [B, C, F, H, W] -> [B, F, h, w, D] */
+static AtlTensor *
+embed_patches (AtlGraph *g, const Wan *m, AtlTensor *x, const AtlAffine *a)
+{
+  AtlOpParams p = { .stride = { 1, m->patch_h, m->patch_w } };
+
+  return atl_conv (g, atl_permute_to (g, x, 0, 2, 3, 4, 1), atl_weight (g, a->w),
+                   atl_weight (g, a->b), NULL, &p);
+}
+
+static AtlTensor *
+image_tokens (AtlGraph *g, const Wan *m, GPtrArray *inputs)
+{
+  AtlTensor *x = atl_runner_input (g, inputs, "image_context");
+
+  if (m->img_pos != NULL)
+    {
+      x = atl_reshape_to (g, x, 1, x->dim[0] * x->dim[1], x->dim[2]);
+      x = atl_add (g, x, atl_weight (g, m->img_pos));
+    }
+  x = atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, m->img_norm1.w),
+                atl_weight (g, m->img_norm1.b), 1e-5f);
+  x = atl_linear_act (g, x, atl_weight (g, m->img1.w), atl_weight (g, m->img1.b), ATL_ACT_GELU_ERF);
+  x = atl_apply (g, x, &m->img2);
+  return atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, m->img_norm2.w),
+                   atl_weight (g, m->img_norm2.b), 1e-5f);
+}
+
+/* Runs the side blocks; hints[i] [B, T, D], scaled. */
+static void
+run_vace (Pass *p, GPtrArray *inputs, AtlTensor *x, AtlTensor **hints)
+{
+  AtlGraph *g = p->g;
+  const Wan *m = p->m;
+  AtlTensor *scales = atl_runner_input (g, inputs, "control_scale");
+  AtlTensor *c = embed_patches (g, m, atl_runner_input (g, inputs, "control"), &m->vace_patch);
+
+  c = atl_reshape_to (g, c, p->B, p->T, m->dim);
+  for (guint i = 0; i < m->n_vace; i++)
+    {
+      const Block *b = &m->vace[i];
+
+      if (b->before_proj.w != NULL)
+        c = atl_linear_add (g, c, atl_weight (g, b->before_proj.w),
+                            atl_weight (g, b->before_proj.b), x);
+      c = block (p, b, c);
+      hints[i] = atl_mul (g, atl_apply (g, c, &b->after_proj), atl_slice (g, scales, 0, i, 1));
+    }
+}
+
+static AtlTensor *
+unpatch (AtlGraph *g, const Wan *m, AtlTensor *x, gint64 B, gint64 F, gint64 h, gint64 w)
+{
+  gint64 ph = m->patch_h, pw = m->patch_w, C = x->dim[x->n_dims - 1] / (ph * pw);
+
+  x = atl_reshape_to (g, x, B * F * h, w, ph, pw * C);
+  x = atl_permute_to (g, x, 0, 2, 1, 3);
+  x = atl_reshape_to (g, x, B, F, h * ph, w * pw, C);
+  return atl_permute_to (g, x, 0, 4, 1, 2, 3);
+}
+
+static void
+describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const Wan *m = model;
+  Pass p = { .m = m, .g = g, .d = m->dim / m->n_heads };
+  AtlTensor *x = embed_patches (g, m, atl_runner_input (g, inputs, "latent"), &m->patch);
+  AtlTensor *e = atl_runner_input (g, inputs, "time_features");
+  AtlTensor *hints[MAX_BLOCKS];
+  gint64 F = x->dim[1], h = x->dim[2], w = x->dim[3];
+
+  p.B = x->dim[0];
+  p.T = F * h * w;
+  x = atl_reshape_to (g, x, p.B, p.T, m->dim);
+  p.rope = atl_runner_input (g, inputs, "rope");
+
+  e = atl_linear_act (g, e, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b), ATL_ACT_SILU);
+  e = atl_apply (g, e, &m->time2);
+  p.e6 = atl_apply (g, atl_act (g, ATL_ACT_SILU, e), &m->time_proj);
+  p.e6 = atl_reshape_to (g, p.e6, p.B, e->dim[1], 6, m->dim);
+
+  p.text = atl_linear_act (g, atl_runner_input (g, inputs, "context"), atl_weight (g, m->text1.w),
+                           atl_weight (g, m->text1.b), ATL_ACT_GELU_TANH);
+  p.text = atl_apply (g, p.text, &m->text2);
+  if (atl_arrays_find (inputs, "image_context") != NULL)
+    p.image = image_tokens (g, m, inputs);
+
+  if (m->n_vace > 0)
+    run_vace (&p, inputs, x, hints);
+  for (guint i = 0; i < m->n_blocks; i++)
+    {
+      x = block (&p, &m->blocks[i], x);
+      for (guint k = 0; k < m->n_vace; k++)
+        if (m->vace_layer[k] == (gint) i)
+          x = atl_add (g, x, hints[k]);
+    }
+
+  e = atl_add (g, atl_reshape_to (g, e, p.B, e->dim[1], 1, m->dim),
+               atl_weight (g, m->head_modulation));
+  x = modulated (&p, x, part (&p, e, 0), part (&p, e, 1));
+  x = atl_apply (g, x, &m->head);
+  atl_graph_output (g, unpatch (g, m, x, p.B, F, h, w), "output");
+}
+
+/* [tokens, d] of a grid of F x h x w tokens. */
+static AtlArray *
+rope_table (gint64 d, gint64 F, gint64 h, gint64 w)
+{
+  gint64 side = 2 * (d / 6), axis_dim[3] = { d - 2 * side, side, side };
+  gint64 T = F * h * w, at = 0;
+  AtlArray *table = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T, d });
+
+  for (guint axis = 0; axis < 3; axis++)
+    {
+      guint half = (guint) axis_dim[axis] / 2;
+      g_autofree double *freqs = g_new (double, half);
+      AtlRopeParams params = { .n_rot = (guint) axis_dim[axis],
+                               .base = 10000.0,
+                               .attn_factor = 1.0 };
+
+      atl_rope_frequencies (&params, NULL, freqs);
+      for (gint64 t = 0; t < T; t++)
+        {
+          gint64 position = axis == 0 ? t / (h * w) : axis == 1 ? t / w % h : t % w;
+          float *row = atl_array_f32 (table) + t * d;
+
+          for (guint i = 0; i < half; i++)
+            {
+              row[at + i] = (float) cos (position * freqs[i]);
+              row[d / 2 + at + i] = (float) sin (position * freqs[i]);
+            }
+        }
+      at += half;
+    }
+  return table;
+}
+
+static gboolean
+check_shapes (const Wan *m,
+              const AtlArray *latent,
+              const AtlArray *t,
+              const AtlArray *context,
+              GError **error)
+{
+  gint64 tokens = latent->dim[2] * (latent->dim[3] / m->patch_h) * (latent->dim[4] / m->patch_w);
+
+  if (latent->dim[3] % m->patch_h != 0 || latent->dim[4] % m->patch_w != 0 ||
+      context->dim[0] != latent->dim[0] || t->n_dims < 1 || t->n_dims > 2 ||
+      t->dim[0] != latent->dim[0] || (t->n_dims == 2 && t->dim[1] != tokens))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "The latent's size must be a multiple of %" G_GINT64_FORMAT
+                   ", and the text and the timestep must belong to it",
+                   m->patch_h);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+wan_run (gpointer model,
+         const AtlRequest *request,
+         GPtrArray *outputs,
+         GCancellable *cancellable,
+         GError **error)
+{
+  static const char *const optional[] = { "image_context", "control", "control_scale" };
+  Wan *m = model;
+  AtlArray *latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 5, error);
+  AtlArray *context =
+      latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
+  AtlArray *timestep = atl_request_find (request, "timestep");
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+  g_autoptr (AtlArray) features = NULL;
+  g_autoptr (AtlArray) rope = NULL;
+  gint64 B, n_times;
+
+  if (context == NULL)
+    return FALSE;
+  if (timestep == NULL || timestep->dtype != ATL_DTYPE_F32)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The timestep is missing");
+      return FALSE;
+    }
+  if (!check_shapes (m, latent, timestep, context, error))
+    return FALSE;
+  if (m->n_vace > 0 && (!atl_request_require (request, "control", ATL_DTYPE_F32, 5, error) ||
+                        !atl_request_require (request, "control_scale", ATL_DTYPE_F32, 1, error)))
+    return FALSE;
+
+  B = latent->dim[0];
+  n_times = timestep->n_dims == 2 ? timestep->dim[1] : 1;
+  features = atl_array_new ("time_features", ATL_DTYPE_F32, 3, (gint64[]){ B, n_times, FREQ_DIM });
+  atl_timestep_features (atl_array_f32 (timestep), (guint) (B * n_times), FREQ_DIM,
+                         atl_array_f32 (features));
+  rope = rope_table (m->dim / m->n_heads, latent->dim[2], latent->dim[3] / m->patch_h,
+                     latent->dim[4] / m->patch_w);
+  g_ptr_array_add (inputs, latent);
+  g_ptr_array_add (inputs, context);
+  g_ptr_array_add (inputs, features);
+  g_ptr_array_add (inputs, rope);
+  for (gsize i = 0; i < G_N_ELEMENTS (optional); i++)
+    {
+      AtlArray *a = atl_request_find (request, optional[i]);
+      if (a != NULL)
+        g_ptr_array_add (inputs, a);
+    }
+  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+}
+
+const AtlComponentClass atl_wan_class = {
+  .name = "wan",
+  .origins =
+      (const char *const[]){ "WanTransformer3DModel", "WanVACETransformer3DModel", "wan", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "forward", NULL },
+  .load = wan_load,
+  .run = wan_run,
+  .free = wan_free,
+};
