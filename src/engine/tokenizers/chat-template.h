@@ -77,6 +77,11 @@ atl_chat_template_thinking_tags (const AtlChatTemplate *self,
                                  const char **open,
                                  const char **close);
 
+/* TRUE if `prompt`, rendered by this template, ends inside an opened thinking section. With
+ * caps.thinking_open this is so by default; "enable_thinking" may change it for one prompt. */
+gboolean
+atl_chat_template_prompt_is_thinking (const AtlChatTemplate *self, const char *prompt);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatTemplate, atl_chat_template_free)
 
 G_END_DECLS
