@@ -52,7 +52,7 @@ gboolean
 atl_cl_status_is_memory (cl_int status)
 {
   return status == CL_MEM_OBJECT_ALLOCATION_FAILURE || status == CL_OUT_OF_HOST_MEMORY ||
-         status == CL_INVALID_BUFFER_SIZE || status == CL_OUT_OF_RESOURCES;
+         status == CL_INVALID_BUFFER_SIZE;
 }
 
 gboolean

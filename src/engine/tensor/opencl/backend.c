@@ -1,0 +1,226 @@
+/* The vtable: memory, transfers, and the run loop over op families. */
+#define G_LOG_DOMAIN "atl-opencl"
+
+#include "engine/tensor/opencl/op.h"
+
+#include "engine/tensor/opencl/tuning/measure.h"
+
+static const AtlClOp *const ops[ATL_N_OPS] = {
+  [ATL_OP_EMBED] = &atl_cl_op_embed,
+  [ATL_OP_LINEAR] = &atl_cl_op_linear,
+  [ATL_OP_EXPERT_LINEAR] = &atl_cl_op_expert_linear,
+  [ATL_OP_ROUTE] = &atl_cl_op_route,
+  [ATL_OP_EXPERT_SUM] = &atl_cl_op_expert_sum,
+  [ATL_OP_NORM] = &atl_cl_op_norm,
+  [ATL_OP_GROUP_NORM] = &atl_cl_op_group_norm,
+  [ATL_OP_ROPE] = &atl_cl_op_rope,
+  [ATL_OP_STORE_ROWS] = &atl_cl_op_store_rows,
+  [ATL_OP_ATTENTION] = &atl_cl_op_attention,
+  [ATL_OP_BINARY] = &atl_cl_op_binary,
+  [ATL_OP_UNARY] = &atl_cl_op_unary,
+  [ATL_OP_GLU] = &atl_cl_op_glu,
+  [ATL_OP_COPY] = &atl_cl_op_copy,
+  [ATL_OP_CONCAT] = &atl_cl_op_concat,
+  [ATL_OP_CONV] = &atl_cl_op_conv,
+  [ATL_OP_UPSAMPLE] = &atl_cl_op_upsample,
+  [ATL_OP_SOFTMAX] = &atl_cl_op_softmax,
+};
+
+static gboolean
+backend_supports (AtlBackend *backend, const AtlNode *node)
+{
+  return ops[node->op] != NULL && ops[node->op]->supports (atl_opencl (backend), node);
+}
+
+static gsize
+backend_scratch_bytes (AtlBackend *backend, const AtlNode *node)
+{
+  const AtlClOp *op = ops[node->op];
+
+  return op->scratch_bytes != NULL ? op->scratch_bytes (atl_opencl (backend), node) : 0;
+}
+
+static AtlBuffer *
+backend_alloc (AtlBackend *backend, gsize size_bytes, GError **error)
+{
+  cl_mem memory = atl_cl_memory_new (atl_opencl (backend), size_bytes, "working memory", error);
+  AtlBuffer *buffer;
+
+  if (memory == NULL)
+    return NULL;
+  buffer = g_new0 (AtlBuffer, 1);
+  buffer->backend = backend;
+  buffer->size_bytes = size_bytes;
+  buffer->impl = memory;
+  return buffer;
+}
+
+static void
+backend_free_buffer (AtlBackend *backend, AtlBuffer *buffer)
+{
+  cl_mem memory;
+
+  if (buffer == NULL)
+    return;
+  memory = buffer->impl;
+  atl_cl_memory_free (atl_opencl (backend), &memory, buffer->size_bytes);
+  g_free (buffer);
+}
+
+static gboolean
+backend_write (
+    AtlBackend *backend, AtlBuffer *buffer, gsize offset, const void *src, gsize n, GError **error)
+{
+  AtlOpencl *self = atl_opencl (backend);
+  cl_int status;
+
+  g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
+  if (!atl_cl_alive (self, error))
+    return FALSE;
+  if (n == 0)
+    return TRUE;
+  status = clEnqueueWriteBuffer (self->queue, buffer->impl, CL_TRUE, offset, n, src, 0, NULL, NULL);
+  return status == CL_SUCCESS || atl_cl_lose (self, status, "sending values", error);
+}
+
+static gboolean
+backend_read (
+    AtlBackend *backend, AtlBuffer *buffer, gsize offset, void *dst, gsize n, GError **error)
+{
+  AtlOpencl *self = atl_opencl (backend);
+  cl_int status;
+
+  g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
+  if (!atl_cl_alive (self, error))
+    return FALSE;
+  if (n == 0)
+    return TRUE;
+  status = clEnqueueReadBuffer (self->queue, buffer->impl, CL_TRUE, offset, n, dst, 0, NULL, NULL);
+  return status == CL_SUCCESS || atl_cl_lose (self, status, "fetching results", error);
+}
+
+static gboolean
+backend_fill_zero (AtlBackend *backend, AtlBuffer *buffer, gsize offset, gsize n, GError **error)
+{
+  AtlOpencl *self = atl_opencl (backend);
+  const guint8 zero = 0;
+  cl_int status;
+
+  g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
+  if (!atl_cl_alive (self, error))
+    return FALSE;
+  if (n == 0)
+    return TRUE;
+  status = clEnqueueFillBuffer (self->queue, buffer->impl, &zero, 1, offset, n, 0, NULL, NULL);
+  if (status == CL_SUCCESS)
+    status = clFinish (self->queue);
+  return status == CL_SUCCESS || atl_cl_lose (self, status, "clearing memory", error);
+}
+
+static gboolean
+backend_run (AtlBackend *backend,
+             AtlNode *const *nodes,
+             guint n_nodes,
+             AtlBuffer *scratch,
+             GCancellable *cancellable,
+             GError **error)
+{
+  AtlOpencl *self = atl_opencl (backend);
+
+  if (g_cancellable_set_error_if_cancelled (cancellable, error))
+    return FALSE;
+  for (guint i = 0; i < n_nodes; i++)
+    if (!ops[nodes[i]->op]->run (self, nodes[i], scratch, error) ||
+        !atl_cl_pace (self, cancellable, error))
+      {
+        /* What was started may still run; its memory stays until it has. */
+        atl_cl_pace_end (self, NULL);
+        return FALSE;
+      }
+  return atl_cl_pace_end (self, error);
+}
+
+static void
+backend_free (AtlBackend *backend)
+{
+  AtlOpencl *self = atl_opencl (backend);
+
+  atl_cl_context_clear (self);
+  atl_backend_clear (backend);
+  g_free (self);
+}
+
+static const AtlBackendClass backend_class = {
+  .supports = backend_supports,
+  .alloc = backend_alloc,
+  .free_buffer = backend_free_buffer,
+  .write = backend_write,
+  .read = backend_read,
+  .fill_zero = backend_fill_zero,
+  .upload_cost = atl_cl_upload_cost,
+  .upload = atl_cl_upload,
+  .drop = atl_cl_drop,
+  .scratch_bytes = backend_scratch_bytes,
+  .run = backend_run,
+  .free = backend_free,
+};
+
+AtlBackend *
+atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GError **error)
+{
+  AtlOpencl *self = g_new0 (AtlOpencl, 1);
+  g_autofree char *name =
+      g_strdup_printf ("opencl:%u.%u", device->platform_index, device->device_index);
+
+  /* Large enough for every driver's vector types, and so that rows of floats can be read in fours.
+   */
+  self->parent.alignment = 256;
+  self->parent.max_alloc = (gsize) device->max_alloc;
+  self->parent.memory_total = self->parent.memory_free = device->memory_total;
+  if (!atl_backend_init (&self->parent, &backend_class, name, device->name, error))
+    {
+      g_free (self);
+      return NULL;
+    }
+  if (!atl_cl_context_init (self, device, cache_dir, error))
+    {
+      atl_backend_free (&self->parent);
+      return NULL;
+    }
+  atl_cl_tuning_restore (self);
+  return &self->parent;
+}
+
+gboolean
+atl_opencl_backend_prepare (AtlBackend *backend,
+                            guint64 dtypes,
+                            GCancellable *cancellable,
+                            GError **error)
+{
+  AtlOpencl *self = atl_opencl (backend);
+
+  g_return_val_if_fail (backend->klass == &backend_class, FALSE);
+  if (!atl_cl_tuning_measure (self, cancellable, error))
+    return FALSE;
+  for (guint family = 0; family < ATL_CL_LINEAR; family++)
+    if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
+        !atl_cl_program_prepare (self, family, 0, TRUE, error))
+      return FALSE;
+  for (guint dtype = 0; dtype < ATL_N_DTYPES; dtype++)
+    {
+      AtlDType matrix, conv;
+
+      if (!(dtypes >> dtype & 1))
+        continue;
+      matrix = atl_cl_matrix_dtype (dtype);
+      conv = atl_cl_conv_dtype (dtype);
+      if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
+          !atl_cl_program_prepare (self, ATL_CL_LINEAR, matrix, TRUE, error))
+        return FALSE;
+      /* Quantised types are never those of convolutions. */
+      if (!atl_dtype_info (dtype)->quantised &&
+          !atl_cl_program_prepare (self, ATL_CL_CONV, conv, TRUE, error))
+        return FALSE;
+    }
+  return TRUE;
+}

@@ -1,0 +1,209 @@
+/* Context, queue, memory and pacing of one device. */
+#define G_LOG_DOMAIN "atl-opencl"
+
+#include "engine/tensor/opencl/context.h"
+
+/* A batch ends after so many launches or so much arithmetic: at most a few hundred milliseconds
+ * even on a slow integrated GPU. */
+#define BATCH_LAUNCHES 64
+#define BATCH_FLOPS 2e11
+
+gboolean
+atl_cl_alive (const AtlOpencl *self, GError **error)
+{
+  if (self->lost == NULL)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "%s", self->lost);
+  return FALSE;
+}
+
+gboolean
+atl_cl_lose (AtlOpencl *self, cl_int status, const char *doing, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  atl_cl_set_error (&local, status, self->parent.description, doing);
+  if (self->lost == NULL)
+    self->lost = g_strdup (local->message);
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+gboolean
+atl_cl_context_init (AtlOpencl *self,
+                     const AtlOpenclDevice *device,
+                     const char *cache_dir,
+                     GError **error)
+{
+  cl_int status;
+
+  self->device = atl_cl_device_find (device, &self->platform);
+  if (self->device == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "%s is not there any more", device->name);
+      return FALSE;
+    }
+  self->is_cpu = (atl_cl_device_number (self->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
+  self->cache_dir = g_strdup (cache_dir);
+
+  self->context = clCreateContext (NULL, 1, &self->device, NULL, NULL, &status);
+  if (status != CL_SUCCESS)
+    return atl_cl_set_error (error, status, device->name, "opening the device");
+  self->queue = clCreateCommandQueue (self->context, self->device, 0, &status);
+  if (status != CL_SUCCESS)
+    return atl_cl_set_error (error, status, device->name, "opening a command queue");
+  self->nothing = clCreateBuffer (self->context, CL_MEM_READ_WRITE, 4096, NULL, &status);
+  if (status != CL_SUCCESS)
+    return atl_cl_set_error (error, status, device->name, "allocating a first buffer");
+  return TRUE;
+}
+
+void
+atl_cl_program_free (AtlClProgram *program)
+{
+  if (program == NULL)
+    return;
+  for (guint i = 0; i < program->n_kernels; i++)
+    clReleaseKernel (program->kernels[i].kernel);
+  g_free (program->kernels);
+  if (program->program != NULL)
+    clReleaseProgram (program->program);
+  g_free (program);
+}
+
+void
+atl_cl_context_clear (AtlOpencl *self)
+{
+  for (guint i = 0; i < self->n_in_flight; i++)
+    clReleaseEvent (self->in_flight[i]);
+  self->n_in_flight = 0;
+  for (guint f = 0; f < ATL_CL_N_FAMILIES; f++)
+    for (guint d = 0; d < ATL_N_DTYPES; d++)
+      g_clear_pointer (&self->programs[f][d], atl_cl_program_free);
+  if (self->nothing != NULL)
+    clReleaseMemObject (self->nothing);
+  if (self->queue != NULL)
+    clReleaseCommandQueue (self->queue);
+  if (self->context != NULL)
+    clReleaseContext (self->context);
+  g_clear_pointer (&self->cache_dir, g_free);
+  g_clear_pointer (&self->lost, g_free);
+}
+
+static void
+update_free_memory (AtlOpencl *self)
+{
+  guint64 total = self->parent.memory_total;
+
+  self->parent.memory_free = total > self->used_bytes ? total - self->used_bytes : 0;
+}
+
+static void
+set_no_memory (AtlOpencl *self, gsize size_bytes, const char *what, GError **error)
+{
+  g_autofree char *size = g_format_size_full (size_bytes, G_FORMAT_SIZE_IEC_UNITS);
+  g_autofree char *largest = g_format_size_full (self->parent.max_alloc, G_FORMAT_SIZE_IEC_UNITS);
+  g_autofree char *used = g_format_size_full (self->used_bytes, G_FORMAT_SIZE_IEC_UNITS);
+
+  if (size_bytes > self->parent.max_alloc)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+                 "%s needs %s in one piece; %s gives at most %s", what, size,
+                 self->parent.description, largest);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+                 "%s has no room for %s (%s); %s are in use here, other programs may use more",
+                 self->parent.description, what, size, used);
+}
+
+cl_mem
+atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError **error)
+{
+  const cl_uint zero = 0;
+  cl_int status;
+  cl_mem memory;
+
+  if (!atl_cl_alive (self, error))
+    return NULL;
+  size_bytes = MAX (size_bytes, 64);
+  if (size_bytes > self->parent.max_alloc)
+    {
+      set_no_memory (self, size_bytes, what, error);
+      return NULL;
+    }
+  memory = clCreateBuffer (self->context, CL_MEM_READ_WRITE, size_bytes, NULL, &status);
+  if (status == CL_SUCCESS)
+    {
+      /* Many drivers allocate at first use: use it now, while a refusal is still harmless. */
+      status = clEnqueueFillBuffer (self->queue, memory, &zero, sizeof zero, 0, sizeof zero, 0,
+                                    NULL, NULL);
+      if (status == CL_SUCCESS)
+        status = clFinish (self->queue);
+      if (status != CL_SUCCESS)
+        clReleaseMemObject (memory);
+    }
+  if (status != CL_SUCCESS)
+    {
+      if (atl_cl_status_is_memory (status))
+        set_no_memory (self, size_bytes, what, error);
+      else
+        atl_cl_lose (self, status, "allocating memory", error);
+      return NULL;
+    }
+  self->used_bytes += size_bytes;
+  update_free_memory (self);
+  return memory;
+}
+
+void
+atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes)
+{
+  if (*memory == NULL)
+    return;
+  clReleaseMemObject (*memory);
+  *memory = NULL;
+  self->used_bytes -= MIN (self->used_bytes, MAX (size_bytes, 64));
+  update_free_memory (self);
+}
+
+static gboolean
+end_batch (AtlOpencl *self, GError **error)
+{
+  cl_int status;
+
+  if (self->n_launches == 0)
+    return TRUE;
+  if (self->n_in_flight == ATL_CL_IN_FLIGHT)
+    {
+      status = clWaitForEvents (1, &self->in_flight[0]);
+      clReleaseEvent (self->in_flight[0]);
+      self->n_in_flight--;
+      for (guint i = 0; i < self->n_in_flight; i++)
+        self->in_flight[i] = self->in_flight[i + 1];
+      if (status != CL_SUCCESS)
+        return atl_cl_lose (self, status, "computing", error);
+    }
+  status = clEnqueueMarkerWithWaitList (self->queue, 0, NULL, &self->in_flight[self->n_in_flight]);
+  if (status != CL_SUCCESS)
+    return atl_cl_lose (self, status, "starting work", error);
+  self->n_in_flight++;
+  self->n_launches = 0;
+  self->n_flops = 0;
+  status = clFlush (self->queue);
+  if (status != CL_SUCCESS)
+    return atl_cl_lose (self, status, "starting work", error);
+  return TRUE;
+}
+
+gboolean
+atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error)
+{
+  if (self->n_launches < BATCH_LAUNCHES && self->n_flops < BATCH_FLOPS)
+    return TRUE;
+  return end_batch (self, error) && !g_cancellable_set_error_if_cancelled (cancellable, error);
+}
+
+gboolean
+atl_cl_pace_end (AtlOpencl *self, GError **error)
+{
+  return self->lost == NULL ? end_batch (self, error) : FALSE;
+}

@@ -1,0 +1,112 @@
+/* Inside the folder: one device in use, its queue, its programs, and whether it still lives.
+ *
+ * One in-order queue; nothing inside a run waits for it except the pacing (atl_cl_pace), which
+ * keeps a few batches in flight so that a run can be cancelled and no watchdog sees an endless
+ * queue. The first failure of a launch or transfer marks the device as lost: every later call fails
+ * at once with the same words.
+ *
+ * Threading: as backend.h: one thread at a time.
+ */
+#pragma once
+
+#include "engine/tensor/opencl/device.h"
+#include "engine/tensor/opencl/tuning/tuning.h"
+
+G_BEGIN_DECLS
+
+/* Kernel files become programs: one of each of the first kind, one per weight type of the others.
+ */
+typedef enum
+{
+  ATL_CL_ELEMENTWISE,
+  ATL_CL_NORM,
+  ATL_CL_ROWS,
+  ATL_CL_ROUTE,
+  ATL_CL_ATTENTION,
+  ATL_CL_LINEAR, /* + weight type */
+  ATL_CL_CONV,   /* + weight type */
+  ATL_CL_N_FAMILIES
+} AtlClFamily;
+
+typedef struct
+{
+  cl_kernel kernel; /* (owned) */
+  char name[32];
+  gsize local[3];
+} AtlClKernel;
+
+typedef struct
+{
+  cl_program program; /* (owned) */
+  AtlClKernel *kernels;
+  guint n_kernels;
+} AtlClProgram;
+
+#define ATL_CL_IN_FLIGHT 4
+
+typedef struct
+{
+  AtlBackend parent;
+  cl_platform_id platform;
+  cl_device_id device;
+  cl_context context;     /* (owned) */
+  cl_command_queue queue; /* (owned) */
+  cl_mem nothing;         /* (owned) stands in for absent operands */
+  char *cache_dir;        /* (owned) (nullable) */
+  gboolean is_cpu;        /* a CPU-type device: for tests */
+  guint64 used_bytes;
+  AtlClTuning tuning;
+  AtlClProgram *programs[ATL_CL_N_FAMILIES][ATL_N_DTYPES]; /* (owned) (nullable) */
+  char *lost;                                              /* (owned) (nullable) why */
+
+  cl_event in_flight[ATL_CL_IN_FLIGHT]; /* (owned) oldest first */
+  guint n_in_flight;
+  guint n_launches; /* since the last marker */
+  double n_flops;   /* since the last marker, estimated */
+} AtlOpencl;
+
+static inline AtlOpencl *
+atl_opencl (AtlBackend *backend)
+{
+  return (AtlOpencl *) backend;
+}
+
+/* TRUE while the device lives; else sets the error of its loss. */
+gboolean
+atl_cl_alive (const AtlOpencl *self, GError **error);
+
+/* Marks the device as lost and sets the error; returns FALSE. `doing`: "running “linear”". */
+gboolean
+atl_cl_lose (AtlOpencl *self, cl_int status, const char *doing, GError **error);
+
+/* Gets the context, queue and stand-in buffer; the rest of `self` is zeroed before. */
+gboolean
+atl_cl_context_init (AtlOpencl *self,
+                     const AtlOpenclDevice *device,
+                     const char *cache_dir,
+                     GError **error);
+/* Accepts a half initialised one. */
+void
+atl_cl_context_clear (AtlOpencl *self);
+
+/* Accepts NULL and a half made one. */
+void
+atl_cl_program_free (AtlClProgram *program);
+
+/* Device memory; ATL_ERROR_NO_MEMORY names `what` when there is too little. Release with
+ * atl_cl_memory_free, which accepts NULL and clears the pointer. */
+cl_mem
+atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError **error);
+void
+atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes);
+
+/* --- Pacing (see above) --- */
+
+/* After every node of a run. FALSE when cancelled or lost. */
+gboolean
+atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error);
+/* At the end of a run, successful or not: hands the rest to the device, waits for nothing. */
+gboolean
+atl_cl_pace_end (AtlOpencl *self, GError **error);
+
+G_END_DECLS

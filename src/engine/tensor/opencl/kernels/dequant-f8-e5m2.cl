@@ -1,0 +1,17 @@
+// F8_E5M2, the upper byte of a half: plane 0 holds the bytes, rows padded to a multiple of 32.
+#define QUANTS_LUT(lut)
+
+float16
+quants16 (__global const uchar *w, ulong p1, ulong p2, ulong p3, ulong g, __local const float *lut, float *d, float *m)
+{
+  uint16 v = convert_uint16 (as_uchar16 (((__global const uint4 *) w)[g]));
+  uint16 sign = (v & 0x80u) << 24;
+  uint16 magnitude = v & 0x7fu;
+  uint16 normal = (magnitude << 21) + (112u << 23);
+  uint16 small = as_uint16 (convert_float16 (magnitude) * 0x1p-16f);
+  uint16 large = 0x7f800000u | (magnitude & 3u) << 21;
+  uint16 bits = select (normal, small, magnitude < 4u);
+
+  *d = 1.0f;
+  return as_float16 (sign | select (bits, large, magnitude >= 0x7cu));
+}

@@ -1,0 +1,16 @@
+// Q3_K: w = d s (q - 4). Plane 0: the low two bits, 64 bytes a block of 256; plane 1: d, one half a
+// block; plane 2: s, one signed byte a granule; plane 3: the third bits, 16 a granule.
+#define HAS_MIN 1
+#define QUANTS_LUT(lut)
+
+float16
+quants16 (__global const uchar *w, ulong p1, ulong p2, ulong p3, ulong g, __local const float *lut, float *d, float *m)
+{
+  uint4 low = unpack_pairs (((__global const uint *) w)[g]);
+  uint4 high = unpack_bits (((__global const ushort *) (w + p3))[g]);
+
+  *d = vload_half (g / 16, (__global const half *) (w + p1)) *
+       (float) ((__global const char *) (w + p2))[g];
+  *m = -4.0f * *d;
+  return bytes_to_floats (low | high << 2);
+}

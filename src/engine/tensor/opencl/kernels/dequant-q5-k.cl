@@ -1,0 +1,14 @@
+// Q5_K: w = d s q - dmin t. Plane 0: low nibbles, 128 bytes a block of 256; plane 1: the block's
+// 16-byte header (see k-scales.cl); plane 2: the fifth bits, 16 a granule.
+#define HAS_MIN 1
+#define QUANTS_LUT(lut)
+
+float16
+quants16 (__global const uchar *w, ulong p1, ulong p2, ulong p3, ulong g, __local const float *lut, float *d, float *m)
+{
+  uint4 low = unpack_nibbles (((__global const uint2 *) w)[g]);
+  uint4 high = unpack_bits (((__global const ushort *) (w + p2))[g]);
+
+  k_scales (w + p1, g / 16, (uint) (g % 16) / 2, d, m);
+  return bytes_to_floats (low | high << 4);
+}

@@ -1,0 +1,42 @@
+/* One device for all OpenCL tests. */
+#include "opencl-fixture.h"
+
+#include <string.h>
+
+const char *
+opencl_fixture_cache_dir (void)
+{
+  static char *dir;
+
+  if (dir == NULL)
+    {
+      const char *build = g_getenv ("G_TEST_BUILDDIR");
+      g_autofree char *pocl = NULL;
+
+      dir = g_build_filename (build != NULL ? build : g_get_tmp_dir (), "opencl-cache", NULL);
+      pocl = g_build_filename (dir, "pocl", NULL);
+      g_assert_cmpint (g_mkdir_with_parents (pocl, 0700), ==, 0);
+      g_setenv ("POCL_CACHE_DIR", pocl, FALSE);
+    }
+  return dir;
+}
+
+AtlOpenclDevice *
+opencl_fixture_device (void)
+{
+  static GPtrArray *devices;
+
+  if (devices == NULL)
+    {
+      opencl_fixture_cache_dir ();
+      devices = atl_opencl_devices (NULL);
+    }
+  for (guint i = 0; i < devices->len; i++)
+    {
+      AtlOpenclDevice *device = devices->pdata[i];
+      if (device->why_not == NULL || strstr (device->why_not, "processor") != NULL)
+        return device;
+    }
+  g_test_skip ("no OpenCL device found (package pocl-opencl-icd): the OpenCL tests did not run");
+  return NULL;
+}
