@@ -259,30 +259,26 @@ get_flag (Loader *self, const char *key, gboolean fallback, gboolean *out, GErro
   return FALSE;
 }
 
+/* `add_sep_token` is about pairs of texts and asks for nothing here. */
 static gboolean
 read_affixes (Loader *self, GError **error)
 {
   AtlTokenizer *t = self->tokenizer;
-  gboolean add_bos, add_eos, add_sep;
+  gboolean frame = self->defaults->family == FAMILY_WORDPIECE;
+  gboolean add_bos, add_eos;
+  gint32 begin = t->special[ATL_SPECIAL_BOS];
+  gint32 end = t->special[frame ? ATL_SPECIAL_SEP : ATL_SPECIAL_EOS];
 
   if (!get_flag (self, KEY ("add_bos_token"), self->defaults->add_bos || self->traits.add_bos,
                  &add_bos, error) ||
-      !get_flag (self, KEY ("add_eos_token"), self->defaults->add_eos, &add_eos, error) ||
-      !get_flag (self, KEY ("add_sep_token"), self->traits.add_sep, &add_sep, error))
+      !get_flag (self, KEY ("add_eos_token"), self->defaults->add_eos, &add_eos, error))
     return FALSE;
 
   /* BERT's frame and Gemma 4's begin token belong to the model whatever the file says. */
-  if (self->defaults->family == FAMILY_WORDPIECE)
-    add_bos = add_sep = TRUE;
-  if (g_strcmp0 (self->pre, "gemma4") == 0)
-    add_bos = TRUE;
-
-  if (add_bos && t->special[ATL_SPECIAL_BOS] >= 0)
-    g_array_append_val (t->prefix, t->special[ATL_SPECIAL_BOS]);
-  if (add_eos && t->special[ATL_SPECIAL_EOS] >= 0)
-    g_array_append_val (t->suffix, t->special[ATL_SPECIAL_EOS]);
-  if (add_sep && t->special[ATL_SPECIAL_SEP] >= 0)
-    g_array_append_val (t->suffix, t->special[ATL_SPECIAL_SEP]);
+  if (begin >= 0 && (add_bos || frame || g_strcmp0 (self->pre, "gemma4") == 0))
+    g_array_append_val (t->prefix, begin);
+  if (end >= 0 && (add_eos || frame))
+    g_array_append_val (t->suffix, end);
   return TRUE;
 }
 
@@ -521,10 +517,16 @@ find_defaults (const AtlCheckpoint *cp, GError **error)
 {
   const char *model = atl_checkpoint_get_string (cp, KEY ("model"));
 
+  if (atl_checkpoint_meta (cp, KEY ("model")) == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                   "%s holds no vocabulary (tokenizer.ggml.model is missing), so it reads no text",
+                   atl_checkpoint_name (cp));
+      return NULL;
+    }
   if (model == NULL)
     {
-      set_mistyped (cp, KEY ("model"),
-                    "there as a text, so it is unknown how the model reads words", error);
+      set_mistyped (cp, KEY ("model"), "a text", error);
       return NULL;
     }
   for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)

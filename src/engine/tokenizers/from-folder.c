@@ -1,6 +1,7 @@
 /* A tokenizer from the files of a Hugging Face or diffusers folder. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include "base/json-bounded.h"
 #include "engine/tokenizers/tokenizer-private.h"
 
 /* Maps folder/name; NULL without an error when there is no such file. */
@@ -36,6 +37,34 @@ add_template_file (AtlTokenizer *self, const AtlFileMap *map)
     return;
   text = g_strndup (text_of (map), size_of (map));
   g_hash_table_insert (self->templates, g_strdup (""), g_steal_pointer (&text));
+}
+
+/* OpenCLIP's tokenizers (SDXL, SD 3) are CLIP's but pad with "!"; only the config says so. As the
+ * Hugging Face library does, that "!" is then one token wherever a text has it, before words are
+ * cut. */
+static gboolean
+read_pad_token (AtlTokenizer *self, const AtlFileMap *map, GError **error)
+{
+  g_autoptr (JsonNode) root = NULL;
+  JsonObject *config;
+  const char *text;
+  gint32 id;
+
+  if (map == NULL)
+    return TRUE;
+  root = atl_json_parse (text_of (map), size_of (map), "tokenizer_config.json", error);
+  if (root == NULL)
+    return FALSE;
+  config = JSON_NODE_HOLDS_OBJECT (root) ? json_node_get_object (root) : NULL;
+  text = atl_json_string (config, "pad_token",
+                          atl_json_string (atl_json_object (config, "pad_token"), "content", ""));
+  id = atl_tokenizer_find (self, text);
+  if (id < 0 || id == self->special[ATL_SPECIAL_PAD])
+    return TRUE;
+  self->special[ATL_SPECIAL_PAD] = id;
+  if (self->vocabulary->type[id] == ATL_TOKEN_NORMAL)
+    atl_tokenizer_add_user_defined (self, id);
+  return TRUE;
 }
 
 AtlTokenizer *
@@ -76,8 +105,12 @@ atl_tokenizer_new_from_folder (const char *folder, GError **error)
           atl_tokenizer_new_sentencepiece (atl_file_map_data (map), atl_file_map_size (map), error);
     }
   else if (maps[VOCAB] != NULL && maps[MERGES] != NULL)
-    self = atl_tokenizer_new_clip (text_of (maps[VOCAB]), size_of (maps[VOCAB]),
-                                   text_of (maps[MERGES]), size_of (maps[MERGES]), error);
+    {
+      self = atl_tokenizer_new_clip (text_of (maps[VOCAB]), size_of (maps[VOCAB]),
+                                     text_of (maps[MERGES]), size_of (maps[MERGES]), error);
+      if (self != NULL && !read_pad_token (self, maps[CONFIG], error))
+        g_clear_pointer (&self, atl_tokenizer_unref);
+    }
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
                  "%s holds no tokenizer: neither tokenizer.json nor spiece.model, tokenizer.model "

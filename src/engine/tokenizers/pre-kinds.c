@@ -40,9 +40,8 @@ static const Kind kinds[] = {
   { { GPT2 },
     1,
     " gpt-2 mpt olmo jais phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum "
-    "modern-bert trillion granite-docling exaone4 ",
+    "modern-bert trillion granite-docling exaone4 jina-v1-en jina-v2-code roberta-bpe ",
     { 0 } },
-  { { GPT2 }, 1, " jina-v1-en jina-v2-code roberta-bpe ", { .add_sep = TRUE } },
   { { CL100K (3) },
     1,
     " llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano ",

@@ -16,8 +16,7 @@ atl_pre_kind_of_pattern (const char *pattern);
 typedef struct
 {
   gboolean ignore_merges;
-  gboolean add_bos; /* unless the file says otherwise */
-  gboolean add_sep;
+  gboolean add_bos;     /* unless the file says otherwise */
   gboolean plain_chars; /* pieces are plain text with U+2581 for a space, not GPT-2 letters */
 } AtlPreTraits;
 

@@ -283,3 +283,15 @@ atl_tokenizer_finish (AtlTokenizer *self)
   self->added_normalized = build_added (self, TRUE);
   name_templates (self);
 }
+
+void
+atl_tokenizer_add_user_defined (AtlTokenizer *self, gint32 id)
+{
+  AtlAddedToken token = { .id = id };
+
+  g_return_if_fail (self->vocabulary->type[id] == ATL_TOKEN_NORMAL);
+  self->vocabulary->type[id] = ATL_TOKEN_USER_DEFINED;
+  g_array_append_val (self->added, token);
+  atl_added_tokens_free (self->added_raw);
+  self->added_raw = build_added (self, FALSE);
+}

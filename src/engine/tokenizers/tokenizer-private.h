@@ -74,6 +74,10 @@ atl_tokenizer_add_template (AtlTokenizer *self, const char *name, const char *te
 void
 atl_tokenizer_find_specials (AtlTokenizer *self, gboolean retype);
 
+/* Makes a normal piece of a finished tokenizer one that is always matched as a whole. */
+void
+atl_tokenizer_add_user_defined (AtlTokenizer *self, gint32 id);
+
 /* Builds what is derived. The last step of a loader. */
 void
 atl_tokenizer_finish (AtlTokenizer *self);
