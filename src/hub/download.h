@@ -32,16 +32,14 @@ typedef struct
 } AtlDownload;
 
 /* Copies `request`. */
-void
-atl_download_async (const AtlDownload *request,
-                    AtlHubProgressFunc progress,
-                    gpointer progress_data,
-                    GCancellable *cancellable,
-                    GAsyncReadyCallback callback,
-                    gpointer data);
+void atl_download_async (const AtlDownload *request,
+                         AtlHubProgressFunc progress,
+                         gpointer progress_data,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer data);
 
 /* The path of the verified file, the caller's. */
-char *
-atl_download_finish (GAsyncResult *result, GError **error);
+char *atl_download_finish (GAsyncResult *result, GError **error);
 
 G_END_DECLS

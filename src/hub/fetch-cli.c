@@ -21,8 +21,9 @@ typedef struct
   char *named;       /* (owned) the model that was named last */
   gint64 printed_us;
   gboolean line_open;
-  char *path;    /* (owned) */
-  GError *error; /* (owned) */
+  gboolean looking; /* said already that servers are asked */
+  char *path;       /* (owned) */
+  GError *error;    /* (owned) */
 } Fetch;
 
 static void
@@ -65,9 +66,15 @@ progress_cb (const AtlHubProgress *progress, gpointer data)
   g_autofree char *total = g_format_size (progress->total_bytes);
   g_autofree char *rate = g_format_size ((guint64) progress->bytes_per_s);
 
+  if (progress->stage == ATL_HUB_CONNECTING)
+    {
+      if (!fetch->looking)
+        fprintf (stderr, "Looking for a starter model within reach\n");
+      fetch->looking = TRUE;
+      return;
+    }
   name_model (fetch, progress->what, progress->total_bytes);
-  if (progress->stage == ATL_HUB_CONNECTING ||
-      (!fetch->terminal && now_us - fetch->printed_us < 10 * G_USEC_PER_SEC))
+  if (!fetch->terminal && now_us - fetch->printed_us < 10 * G_USEC_PER_SEC)
     return;
   fetch->printed_us = now_us;
   fprintf (stderr, "%s  %s %s of %s", fetch->terminal ? "\r\033[K" : "",

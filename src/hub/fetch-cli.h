@@ -13,7 +13,6 @@ G_BEGIN_DECLS
 
 /* argv[0] is the name of the command. Returns the exit status: 0, 1 with words on standard error,
  * 130 when interrupted. */
-int
-atl_hub_cli_fetch (int argc, char **argv);
+int atl_hub_cli_fetch (int argc, char **argv);
 
 G_END_DECLS

@@ -20,22 +20,20 @@ typedef struct
 } AtlFetch;
 
 /* Brings `part` to its full length. The hash is the caller's to check (atl_part_finish). */
-gboolean
-atl_fetch_into_part (SoupSession *session,
-                     const AtlFetch *fetch,
-                     AtlPart *part,
-                     AtlReporter *reporter,
-                     GCancellable *cancellable,
-                     GError **error);
+gboolean atl_fetch_into_part (SoupSession *session,
+                              const AtlFetch *fetch,
+                              AtlPart *part,
+                              AtlReporter *reporter,
+                              GCancellable *cancellable,
+                              GError **error);
 
 /* As above, from opening the part to the verified file; its path, the caller's. */
-char *
-atl_fetch_file (SoupSession *session,
-                const AtlFetch *fetch,
-                const char *target,
-                const char *sha256,
-                AtlReporter *reporter,
-                GCancellable *cancellable,
-                GError **error);
+char *atl_fetch_file (SoupSession *session,
+                      const AtlFetch *fetch,
+                      const char *target,
+                      const char *sha256,
+                      AtlReporter *reporter,
+                      GCancellable *cancellable,
+                      GError **error);
 
 G_END_DECLS

@@ -40,42 +40,34 @@ typedef struct
   GInputStream *body;   /* (owned) */
 } AtlHttpResponse;
 
-void
-atl_http_response_clear (AtlHttpResponse *response);
+void atl_http_response_clear (AtlHttpResponse *response);
 
-SoupSession *
-atl_http_session_new (void);
+SoupSession *atl_http_session_new (void);
 
 /* For slow-server tests: seconds of silence that sessions made from now on accept. */
-void
-atl_http_set_timeout (guint seconds);
+void atl_http_set_timeout (guint seconds);
 
 /* TRUE with any HTTP status; FALSE with ATL_ERROR_NETWORK, or cancelled. */
-gboolean
-atl_http_send (SoupSession *session,
-               const AtlHttpRequest *request,
-               AtlHttpResponse *response,
-               GCancellable *cancellable,
-               GError **error);
+gboolean atl_http_send (SoupSession *session,
+                        const AtlHttpRequest *request,
+                        AtlHttpResponse *response,
+                        GCancellable *cancellable,
+                        GError **error);
 
 /* The host of an address, to name it in messages; the caller's. */
-char *
-atl_http_host (const char *url);
+char *atl_http_host (const char *url);
 
 /* Words for an unwelcome status: ATL_ERROR_NOT_FOUND for 404 and 410, else ATL_ERROR_NETWORK. */
-void
-atl_http_status_error (const AtlHttpResponse *response, const char *what, GError **error);
+void atl_http_status_error (const AtlHttpResponse *response, const char *what, GError **error);
 
 /* The etag of an answer if it is a strong one, for If-Range; the caller's, or NULL. */
-char *
-atl_http_strong_etag (const AtlHttpResponse *response);
+char *atl_http_strong_etag (const AtlHttpResponse *response);
 
 /* Reads a text answer of `max_bytes` at most. */
-GBytes *
-atl_http_read_all (const AtlHttpResponse *response,
-                   gsize max_bytes,
-                   GCancellable *cancellable,
-                   GError **error);
+GBytes *atl_http_read_all (const AtlHttpResponse *response,
+                           gsize max_bytes,
+                           GCancellable *cancellable,
+                           GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlHttpResponse, atl_http_response_clear)
 

@@ -15,18 +15,16 @@ typedef struct
   guint64 size_bytes;
 } AtlHubFile;
 
-void
-atl_hub_file_clear (AtlHubFile *file);
+void atl_hub_file_clear (AtlHubFile *file);
 
 /* Asks the hub (HF_ENDPOINT, else the public one) about `file` on the main branch of `repo`. Small
  * files that are not stored by content hash are refused: nothing could verify them. */
-gboolean
-atl_hub_file_locate (SoupSession *session,
-                     const char *repo,
-                     const char *file,
-                     AtlHubFile *out,
-                     GCancellable *cancellable,
-                     GError **error);
+gboolean atl_hub_file_locate (SoupSession *session,
+                              const char *repo,
+                              const char *file,
+                              AtlHubFile *out,
+                              GCancellable *cancellable,
+                              GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlHubFile, atl_hub_file_clear)
 

@@ -25,33 +25,26 @@ typedef struct
   gboolean reference; /* used where it is: a link in our folder */
 } AtlModelFile;
 
-void
-atl_model_file_free (AtlModelFile *file);
-AtlModelFile *
-atl_model_file_copy (const AtlModelFile *file);
+void atl_model_file_free (AtlModelFile *file);
+AtlModelFile *atl_model_file_copy (const AtlModelFile *file);
 
 /* $XDG_DATA_HOME/atelier/models; static. Made when something is put there. */
-const char *
-atl_library_dir (void);
+const char *atl_library_dir (void);
 
 /* Model files (.gguf, .safetensors) below `folder`, by name; shards of one model as one. A path of
  * a file gives that model alone. Looks six folders deep and at 50,000 entries at most; a folder
  * that is not there is an empty list; unfinished downloads and hidden files are passed over, as are
  * links that lead nowhere. (transfer full) (element-type AtlModelFile) */
-GPtrArray *
-atl_library_scan (const char *folder, GCancellable *cancellable, GError **error);
-void
-atl_library_scan_async (const char *folder,
-                        GCancellable *cancellable,
-                        GAsyncReadyCallback callback,
-                        gpointer data);
-GPtrArray *
-atl_library_scan_finish (GAsyncResult *result, GError **error);
+GPtrArray *atl_library_scan (const char *folder, GCancellable *cancellable, GError **error);
+void atl_library_scan_async (const char *folder,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer data);
+GPtrArray *atl_library_scan_finish (GAsyncResult *result, GError **error);
 
 /* All files of a model, in order, absolute: the shards of `path`, or `path` alone.
  * ATL_ERROR_NOT_FOUND names the first one that is missing. The caller's (g_strfreev). */
-char **
-atl_library_model_files (const char *path, GError **error);
+char **atl_library_model_files (const char *path, GError **error);
 
 typedef enum
 {
@@ -62,41 +55,35 @@ typedef enum
 /* Brings the model at `path` (any shard of it) into the library. Never overwrites: a name that is
  * taken gets a number. A copy shares its blocks with the original where the file system can, is
  * hashed, and appears only when complete; cancelled or failed, nothing of it remains. */
-void
-atl_library_add_async (const char *path,
-                       AtlAddMode mode,
-                       AtlHubProgressFunc progress,
-                       gpointer progress_data,
-                       GCancellable *cancellable,
-                       GAsyncReadyCallback callback,
-                       gpointer data);
+void atl_library_add_async (const char *path,
+                            AtlAddMode mode,
+                            AtlHubProgressFunc progress,
+                            gpointer progress_data,
+                            GCancellable *cancellable,
+                            GAsyncReadyCallback callback,
+                            gpointer data);
 
 /* The path in the library, the caller's; `sha256` (out, nullable, the caller's) of the (first) file
  * when it was copied, else NULL. */
-char *
-atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error);
+char *atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error);
 
 /* Moves a model (all its shards) to the desktop's trash; a reference is only unlinked, its file
  * stays. Files outside atl_library_dir() are refused with ATL_ERROR_INVALID: they belong to others.
  */
-gboolean
-atl_library_remove (const char *path, GError **error);
+gboolean atl_library_remove (const char *path, GError **error);
 
 /* Undo of atl_library_remove() with the same path. ATL_ERROR_NOT_FOUND when the trash was emptied.
  */
-gboolean
-atl_library_restore (const char *path, GError **error);
+gboolean atl_library_restore (const char *path, GError **error);
 
 /* The SHA-256 of a file, for "Verify"; the result's text is atl_library_hash_finish(). */
-void
-atl_library_hash_async (const char *path,
-                        AtlHubProgressFunc progress,
-                        gpointer progress_data,
-                        GCancellable *cancellable,
-                        GAsyncReadyCallback callback,
-                        gpointer data);
-char *
-atl_library_hash_finish (GAsyncResult *result, GError **error);
+void atl_library_hash_async (const char *path,
+                             AtlHubProgressFunc progress,
+                             gpointer progress_data,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer data);
+char *atl_library_hash_finish (GAsyncResult *result, GError **error);
 
 /* --- Models of other apps, used where they are --- */
 
@@ -108,17 +95,14 @@ typedef struct
   guint64 size_bytes; /* of all of them */
 } AtlOtherApp;
 
-void
-atl_other_app_free (AtlOtherApp *app);
+void atl_other_app_free (AtlOtherApp *app);
 
 /* The apps that have models on this computer. Reads folders and Ollama's lists, changes nothing.
  * (transfer full) (element-type AtlOtherApp) */
-GPtrArray *
-atl_other_apps_find (GCancellable *cancellable, GError **error);
+GPtrArray *atl_other_apps_find (GCancellable *cancellable, GError **error);
 void
 atl_other_apps_find_async (GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);
-GPtrArray *
-atl_other_apps_find_finish (GAsyncResult *result, GError **error);
+GPtrArray *atl_other_apps_find_finish (GAsyncResult *result, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlModelFile, atl_model_file_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOtherApp, atl_other_app_free)

@@ -17,14 +17,11 @@ typedef struct
 } AtlModelName;
 
 /* FALSE when `name` (no folder) is not that of a model file, or is hidden. */
-gboolean
-atl_model_name_parse (const char *name, AtlModelName *out);
-void
-atl_model_name_clear (AtlModelName *name);
+gboolean atl_model_name_parse (const char *name, AtlModelName *out);
+void atl_model_name_clear (AtlModelName *name);
 
 /* The file name of shard `shard` of the same model under another stem; the caller's. */
-char *
-atl_model_name_format (const AtlModelName *name, const char *stem, guint shard);
+char *atl_model_name_format (const AtlModelName *name, const char *stem, guint shard);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlModelName, atl_model_name_clear)
 

@@ -17,30 +17,25 @@ G_BEGIN_DECLS
 
 typedef struct _AtlPackageIndex AtlPackageIndex;
 
-AtlPackageIndex *
-atl_package_index_new (void);
-void
-atl_package_index_free (AtlPackageIndex *self);
+AtlPackageIndex *atl_package_index_new (void);
+void atl_package_index_free (AtlPackageIndex *self);
 
 /* The address of the file called exactly `wheel` on the page of `package`, asking each index in
  * turn; the caller's. A "file:" address means a local file. ATL_ERROR_NOT_FOUND when no index has
  * it, ATL_ERROR_NETWORK when none could be asked. */
-char *
-atl_package_index_find (AtlPackageIndex *self,
-                        SoupSession *session,
-                        const char *package,
-                        const char *wheel,
-                        GCancellable *cancellable,
-                        GError **error);
+char *atl_package_index_find (AtlPackageIndex *self,
+                              SoupSession *session,
+                              const char *package,
+                              const char *wheel,
+                              GCancellable *cancellable,
+                              GError **error);
 
 /* The addresses that are asked, in order; borrowed, NULL-terminated. */
-const char *const *
-atl_package_index_urls (AtlPackageIndex *self);
+const char *const *atl_package_index_urls (AtlPackageIndex *self);
 
 /* The address of `wheel` in an answer of an index, JSON (PEP 691) or HTML (PEP 503), at `page_url`;
  * the caller's, NULL when it is not there. */
-char *
-atl_package_page_find (
+char *atl_package_page_find (
     const char *page_url, const char *text, gsize size, gboolean json, const char *wheel);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPackageIndex, atl_package_index_free)

@@ -40,36 +40,30 @@ typedef struct
 } AtlStarter;
 
 /* All starters, best first; static, `n` (out) how many. */
-const AtlStarter *
-atl_starter_list (guint *n);
+const AtlStarter *atl_starter_list (guint *n);
 
 /* The starter that a file in the models folder is, by its name; NULL when it is none. Static. */
-const AtlStarter *
-atl_starter_for_path (const char *path);
+const AtlStarter *atl_starter_for_path (const char *path);
 
 /* The one that would be fetched for this machine now. Static. */
-const AtlStarter *
-atl_starter_choose (AtlStarterKind kind);
+const AtlStarter *atl_starter_choose (AtlStarterKind kind);
 
 /* The path of a starter that is in `models_dir` (NULL: the default) already, verified when it was
  * fetched; best first. ATL_STARTER_BEST finds a toy only when nothing better is there. The
  * caller's; NULL when there is none. */
-char *
-atl_starter_find (const char *models_dir, AtlStarterKind kind);
+char *atl_starter_find (const char *models_dir, AtlStarterKind kind);
 
 /* Fetches into `models_dir` (NULL: the default). Returns at once with what atl_starter_find()
  * finds, except that a toy does not count when the best is asked for. */
-void
-atl_starter_fetch_async (const char *models_dir,
-                         AtlStarterKind kind,
-                         AtlHubProgressFunc progress,
-                         gpointer progress_data,
-                         GCancellable *cancellable,
-                         GAsyncReadyCallback callback,
-                         gpointer data);
+void atl_starter_fetch_async (const char *models_dir,
+                              AtlStarterKind kind,
+                              AtlHubProgressFunc progress,
+                              gpointer progress_data,
+                              GCancellable *cancellable,
+                              GAsyncReadyCallback callback,
+                              gpointer data);
 
 /* The path of the verified file, the caller's; `sha256` (out, nullable) too. */
-char *
-atl_starter_fetch_finish (GAsyncResult *result, char **sha256, GError **error);
+char *atl_starter_fetch_finish (GAsyncResult *result, char **sha256, GError **error);
 
 G_END_DECLS

@@ -18,13 +18,12 @@ typedef gboolean (*AtlZipSink) (gconstpointer bytes, gsize size, gpointer data, 
 
 /* Hands the content of `member` in the archive at `path` to `sink`, in pieces. It must be exactly
  * `size_bytes` long. ATL_ERROR_BAD_FILE when the archive does not hold that. */
-gboolean
-atl_zip_extract (const char *path,
-                 const char *member,
-                 guint64 size_bytes,
-                 AtlZipSink sink,
-                 gpointer data,
-                 GCancellable *cancellable,
-                 GError **error);
+gboolean atl_zip_extract (const char *path,
+                          const char *member,
+                          guint64 size_bytes,
+                          AtlZipSink sink,
+                          gpointer data,
+                          GCancellable *cancellable,
+                          GError **error);
 
 G_END_DECLS

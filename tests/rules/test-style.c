@@ -1,0 +1,150 @@
+/* House style as far as a program can see it: an opening comment, length, tabs, clang-format. */
+#include <gio/gio.h>
+
+#include "source-files.h"
+
+#define MAX_LINES 600
+
+static const char *const code_endings[] = { ".c", ".h", ".cl", NULL };
+
+/* Files that hold mostly data may be longer. */
+static gboolean
+is_table (const char *relative)
+{
+  g_autofree char *base = g_path_get_basename (relative);
+
+  return strstr (base, "table") != NULL || strstr (base, "-data") != NULL ||
+         strstr (base, "unicode") != NULL;
+}
+
+static guint
+check_text (const char *relative, const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  guint n_lines = g_strv_length (lines), n_wrong = 0;
+
+  if (!g_str_has_prefix (text, "/*") && !g_str_has_prefix (text, "//"))
+    {
+      g_test_message ("%s: does not open with a comment that says what it is for", relative);
+      n_wrong++;
+    }
+  if (n_lines > MAX_LINES + 1 && !is_table (relative))
+    {
+      g_test_message ("%s: %u lines, at most %d", relative, n_lines - 1, MAX_LINES);
+      n_wrong++;
+    }
+  for (guint i = 0; lines[i] != NULL; i++)
+    {
+      gsize length = strlen (lines[i]);
+
+      if (strchr (lines[i], '\t') != NULL || (length > 0 && lines[i][length - 1] == ' ') ||
+          (length > 0 && lines[i][length - 1] == '\r'))
+        {
+          g_test_message ("%s:%u: a tab, or white space at the end", relative, i + 1);
+          n_wrong++;
+        }
+    }
+  return n_wrong;
+}
+
+static void
+test_shape (gconstpointer folder)
+{
+  g_autoptr (GPtrArray) files = source_files (folder, code_endings);
+  guint n_wrong = 0;
+
+  for (guint i = 0; i < files->len; i++)
+    {
+      gsize size;
+      g_autofree char *text = read_source (files->pdata[i], &size);
+
+      n_wrong += check_text (files->pdata[i], text);
+    }
+  g_assert_cmpuint (n_wrong, ==, 0);
+}
+
+static void
+test_checker (void)
+{
+  g_autofree char *blank = g_strnfill (MAX_LINES + 1, '\n');
+  g_autofree char *long_text = g_strconcat ("/* x */", blank, NULL);
+
+  g_assert_cmpuint (check_text ("a.c", "/* x */\nint a;\n"), ==, 0);
+  g_assert_cmpuint (check_text ("a.c", "int a;\n"), ==, 1);
+  g_assert_cmpuint (check_text ("a.c", "/* x */\n\tint a;\n"), ==, 1);
+  g_assert_cmpuint (check_text ("a.c", "/* x */\nint a; \n"), ==, 1);
+  g_assert_cmpuint (check_text ("a.c", long_text), ==, 1);
+  g_assert_cmpuint (check_text ("a-table.c", long_text), ==, 0);
+}
+
+/* One run of clang-format over all files of a folder. Other versions lay code out differently, so
+ * only the one of Debian 12 judges. */
+static void
+test_format (gconstpointer folder)
+{
+  static const char *const endings[] = { ".c", ".h", NULL };
+  g_autofree char *program = g_find_program_in_path ("clang-format");
+  g_autoptr (GPtrArray) files = source_files (folder, endings);
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  g_autoptr (GSubprocessLauncher) launcher = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *version = NULL, *command = NULL, *output = NULL;
+
+  if (program == NULL)
+    {
+      g_test_skip ("clang-format is not installed: the layout was not checked");
+      return;
+    }
+  command = g_strdup_printf ("%s --version", program);
+  g_spawn_command_line_sync (command, &version, NULL, NULL, NULL);
+  if (version == NULL || strstr (version, "version 14.") == NULL)
+    {
+      g_test_skip ("clang-format 14 is not installed: the layout was not checked");
+      return;
+    }
+  if (files->len == 0)
+    return;
+  g_ptr_array_add (argv, program);
+  g_ptr_array_add (argv, (gpointer) "--dry-run");
+  g_ptr_array_add (argv, (gpointer) "-Werror");
+  g_ptr_array_add (argv, (gpointer) "--ferror-limit=1");
+  for (guint i = 0; i < files->len; i++)
+    g_ptr_array_add (argv, files->pdata[i]);
+  g_ptr_array_add (argv, NULL);
+  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_subprocess_launcher_set_cwd (launcher, source_dir ());
+  process = g_subprocess_launcher_spawnv (launcher, (const char *const *) argv->pdata, &error);
+  g_assert_no_error (error);
+  g_subprocess_communicate_utf8 (process, NULL, NULL, NULL, &output, &error);
+  g_assert_no_error (error);
+  if (g_subprocess_get_exit_status (process) != 0)
+    {
+      g_auto (GStrv) lines = g_strsplit (output, "\n", -1);
+
+      for (guint i = 0; lines[i] != NULL; i++)
+        if (strstr (lines[i], "error:") != NULL)
+          g_test_message ("%s", lines[i]);
+    }
+  g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const folders[] = { "src/base",  "src/protocol", "src/engine", "src/client",
+                                         "src/media", "src/store",    "src/hub",    "src/server",
+                                         "src/cli",   "src/app",      "tests" };
+
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/rules/style/checker", test_checker);
+  for (gsize i = 0; i < G_N_ELEMENTS (folders); i++)
+    {
+      g_autofree char *shape = g_strconcat ("/rules/style/shape/", folders[i], NULL);
+      g_autofree char *format = g_strconcat ("/rules/style/format/", folders[i], NULL);
+
+      g_test_add_data_func (shape, folders[i], test_shape);
+      g_test_add_data_func (format, folders[i], test_format);
+    }
+  return g_test_run ();
+}
