@@ -16,7 +16,8 @@ static const struct
   { "engine/samplers", "base" },
   { "engine/tensor/quants", "base" },
   { "engine/tensor/cpu", "base engine/tensor engine/tensor/quants" },
-  { "engine/tensor/opencl", "base engine/tensor engine/tensor/quants" },
+  { "engine/tensor/opencl/tuning", "base engine/tensor engine/tensor/quants engine/tensor/opencl" },
+  { "engine/tensor/opencl", "base engine/tensor engine/tensor/quants engine/tensor/opencl/tuning" },
   { "engine/tensor", "base engine/tensor/quants" },
   { "engine/models/blocks", "base engine/tensor engine/tensor/quants engine/models" },
   /* The decoder of pictures shares its middle block with the networks of pictures. */
@@ -167,7 +168,8 @@ test_folder (gconstpointer data)
 
   for (guint i = 0; i < files->len; i++)
     n_wrong += check_file (files->pdata[i]);
-  g_assert_cmpuint (n_wrong, ==, 0);
+  if (n_wrong > 0)
+    g_test_fail_printf ("%u lines break the rules of inclusion", n_wrong);
 }
 
 /* The judge itself must be able to say no. */
@@ -203,6 +205,7 @@ main (int argc, char **argv)
                                          "store", "hub",      "server", "cli",    "app" };
 
   g_test_init (&argc, &argv, NULL);
+  g_test_set_nonfatal_assertions ();
   g_test_add_func ("/rules/includes/judge", test_judge);
   for (gsize i = 0; i < G_N_ELEMENTS (folders); i++)
     {
