@@ -5,31 +5,37 @@
 #include <string.h>
 #include <unistd.h>
 
+typedef gsize (*ScratchFunc) (const AtlCpu *cpu, const AtlNode *node);
+
 typedef struct
 {
   AtlCpuOpFunc ref;
-  gsize (*ref_scratch) (const AtlCpu *cpu, const AtlNode *node); /* (nullable) none needed */
+  ScratchFunc ref_scratch;  /* (nullable) none needed */
+  AtlCpuFastFunc fast;      /* (nullable) none */
+  ScratchFunc fast_scratch; /* (nullable) none needed */
 } Op;
 
 static const Op ops[ATL_N_OPS] = {
-  [ATL_OP_EMBED] = { atl_ref_embed, NULL },
-  [ATL_OP_LINEAR] = { atl_ref_linear, atl_ref_linear_scratch },
-  [ATL_OP_EXPERT_LINEAR] = { atl_ref_expert_linear, atl_ref_linear_scratch },
-  [ATL_OP_ROUTE] = { atl_ref_route, NULL },
-  [ATL_OP_EXPERT_SUM] = { atl_ref_expert_sum, NULL },
-  [ATL_OP_NORM] = { atl_ref_norm, NULL },
-  [ATL_OP_GROUP_NORM] = { atl_ref_group_norm, NULL },
-  [ATL_OP_ROPE] = { atl_ref_rope, NULL },
-  [ATL_OP_STORE_ROWS] = { atl_ref_store_rows, NULL },
-  [ATL_OP_ATTENTION] = { atl_ref_attention, atl_ref_attention_scratch },
-  [ATL_OP_BINARY] = { atl_ref_binary, NULL },
-  [ATL_OP_UNARY] = { atl_ref_unary, NULL },
-  [ATL_OP_GLU] = { atl_ref_glu, NULL },
-  [ATL_OP_COPY] = { atl_ref_copy, NULL },
-  [ATL_OP_CONCAT] = { atl_ref_concat, NULL },
-  [ATL_OP_CONV] = { atl_ref_conv, NULL },
-  [ATL_OP_UPSAMPLE] = { atl_ref_upsample, NULL },
-  [ATL_OP_SOFTMAX] = { atl_ref_softmax, NULL },
+  [ATL_OP_EMBED] = { atl_ref_embed, NULL, NULL, NULL },
+  [ATL_OP_LINEAR] = { atl_ref_linear, atl_ref_linear_scratch, atl_fast_linear,
+                      atl_fast_linear_scratch },
+  [ATL_OP_EXPERT_LINEAR] = { atl_ref_expert_linear, atl_ref_linear_scratch, atl_fast_expert_linear,
+                             atl_fast_expert_scratch },
+  [ATL_OP_ROUTE] = { atl_ref_route, NULL, NULL, NULL },
+  [ATL_OP_EXPERT_SUM] = { atl_ref_expert_sum, NULL, NULL, NULL },
+  [ATL_OP_NORM] = { atl_ref_norm, NULL, NULL, NULL },
+  [ATL_OP_GROUP_NORM] = { atl_ref_group_norm, NULL, NULL, NULL },
+  [ATL_OP_ROPE] = { atl_ref_rope, NULL, NULL, NULL },
+  [ATL_OP_STORE_ROWS] = { atl_ref_store_rows, NULL, NULL, NULL },
+  [ATL_OP_ATTENTION] = { atl_ref_attention, atl_ref_attention_scratch, NULL, NULL },
+  [ATL_OP_BINARY] = { atl_ref_binary, NULL, NULL, NULL },
+  [ATL_OP_UNARY] = { atl_ref_unary, NULL, NULL, NULL },
+  [ATL_OP_GLU] = { atl_ref_glu, NULL, NULL, NULL },
+  [ATL_OP_COPY] = { atl_ref_copy, NULL, NULL, NULL },
+  [ATL_OP_CONCAT] = { atl_ref_concat, NULL, NULL, NULL },
+  [ATL_OP_CONV] = { atl_ref_conv, NULL, NULL, NULL },
+  [ATL_OP_UPSAMPLE] = { atl_ref_upsample, NULL, NULL, NULL },
+  [ATL_OP_SOFTMAX] = { atl_ref_softmax, NULL, NULL, NULL },
 };
 
 static gboolean
@@ -118,8 +124,15 @@ cpu_drop (AtlBackend *self, AtlWeight *weight)
 static gsize
 cpu_scratch_bytes (AtlBackend *self, const AtlNode *node)
 {
+  const AtlCpu *cpu = (const AtlCpu *) self;
   const Op *op = &ops[node->op];
-  return op->ref_scratch != NULL ? op->ref_scratch ((AtlCpu *) self, node) : 0;
+  gsize bytes = 0;
+
+  if (op->ref_scratch != NULL)
+    bytes = op->ref_scratch (cpu, node);
+  if (op->fast_scratch != NULL && cpu->kernels != NULL)
+    bytes = MAX (bytes, op->fast_scratch (cpu, node));
+  return bytes;
 }
 
 static gboolean
@@ -140,9 +153,12 @@ cpu_run (AtlBackend *self,
 
   for (guint i = 0; i < n_nodes; i++)
     {
+      const Op *op = &ops[nodes[i]->op];
+
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
-      ops[nodes[i]->op].ref (&run, nodes[i]);
+      if (cpu->kernels == NULL || op->fast == NULL || !op->fast (&run, nodes[i]))
+        op->ref (&run, nodes[i]);
       if (run.error != NULL)
         {
           g_propagate_error (error, run.error);
@@ -203,6 +219,7 @@ atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
   if (options != NULL && !options->best_level && options->level < features->best)
     cpu->level = options->level;
   cpu->exact = options != NULL && options->exact;
+  cpu->kernels = atl_cpu_kernels (cpu->level, cpu->exact);
   cpu->pool = atl_pool_new (n_threads != 0 ? n_threads : usable_processors ());
   cpu->n_threads = atl_pool_n_threads (cpu->pool);
 

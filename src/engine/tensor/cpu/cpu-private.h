@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/pool.h"
 #include "engine/tensor/quants/dequant.h"
 
@@ -26,7 +27,8 @@ typedef struct
   AtlBackend base;
   AtlCpuLevel level;
   gboolean exact;
-  AtlPool *pool; /* (owned) */
+  const AtlCpuKernels *kernels; /* NULL: plain C only */
+  AtlPool *pool;                /* (owned) */
   guint n_threads;
 } AtlCpu;
 
@@ -43,8 +45,10 @@ typedef struct
 /* What AtlWeight.store points to. */
 typedef struct
 {
-  float *f32;  /* (owned) (nullable) VECTOR use: the values, row-major */
-  float *conv; /* (owned) (nullable) CONV use: [Cout / 16][taps * Cin][16], zero padded */
+  float *f32;     /* (owned) (nullable) VECTOR use: the values, row-major */
+  guint8 *packed; /* (owned) (nullable) LINEAR use: groups of 16 rows, pack.h; experts one after the
+                     other */
+  float *conv;    /* (owned) (nullable) CONV use: [Cout / 16][taps * Cin][16], zero padded */
 } AtlCpuWeight;
 
 #define ATL_CPU_CONV_PANEL 16
@@ -94,6 +98,20 @@ gsize
 atl_ref_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
 gsize
 atl_ref_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+/* The fast forms; FALSE: not for this node, the reference must run it. They are only asked when
+ * there are kernels. */
+typedef gboolean (*AtlCpuFastFunc) (AtlCpuRun *run, const AtlNode *node);
+
+gboolean
+atl_fast_linear (AtlCpuRun *run, const AtlNode *node);
+gboolean
+atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node);
+
+gsize
+atl_fast_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize
+atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 /* The dot product of n floats, as the references take it. */
 float

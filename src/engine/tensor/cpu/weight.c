@@ -1,6 +1,7 @@
 /* Uploads to the CPU: what a weight becomes beside the bytes of its file.
  *
- * Rows that are looked up or multiplied are used where the file is mapped. Vectors become float32;
+ * Rows that are looked up are used where the file is mapped, and so are the rows of products that
+ * are floats; quantised ones are packed for the level's vectors (pack.h). Vectors become float32;
  * convolutions become float32 panels of 16 output channels, so that the innermost loop over outputs
  * is one vector.
  */
@@ -28,6 +29,25 @@ conv_bytes (const AtlWeight *w)
   return (gsize) (panels * ATL_CPU_CONV_PANEL * (n_elems (w) / n_out)) * sizeof (float);
 }
 
+static gboolean
+wants_packing (const AtlCpu *cpu, const AtlWeight *w)
+{
+  return (w->use & ATL_USE_LINEAR) && cpu->kernels != NULL && w->n_dims >= 2 &&
+         atl_pack_info (w->dtype) != NULL;
+}
+
+/* Groups of all experts; each expert's last group is padded. */
+static gsize
+packed_bytes (const AtlWeight *w)
+{
+  gint64 n_in = w->dim[w->n_dims - 1];
+  gint64 n_out = w->dim[w->n_dims - 2];
+  gint64 n_experts = n_elems (w) / (n_in * n_out);
+  gint64 n_groups = n_experts * ((n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS);
+
+  return (gsize) n_groups * atl_pack_group_bytes (w->dtype, n_in);
+}
+
 gsize
 atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
 {
@@ -37,11 +57,13 @@ atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
     cost += (gsize) n_elems (w) * sizeof (float);
   if (w->use & ATL_USE_CONV)
     cost += conv_bytes (w);
+  if (wants_packing (cpu, w))
+    cost += packed_bytes (w);
   return cost;
 }
 
-static float *
-alloc_floats (gsize bytes, const AtlWeight *w, GError **error)
+static gpointer
+alloc_bytes (gsize bytes, const AtlWeight *w, GError **error)
 {
   void *p = NULL;
 
@@ -91,7 +113,7 @@ pack_conv (const AtlWeight *w, GError **error)
                    "The computer has no free memory left for “%s”.", w->name);
       return NULL;
     }
-  packed = alloc_floats (conv_bytes (w), w, error);
+  packed = alloc_bytes (conv_bytes (w), w, error);
   if (packed == NULL)
     return NULL;
   if (!to_f32 (w, 0, n_elems (w), plain, error))
@@ -112,6 +134,46 @@ pack_conv (const AtlWeight *w, GError **error)
   return packed;
 }
 
+typedef struct
+{
+  const AtlWeight *w;
+  guint8 *out;
+  gint64 n_in, n_out, groups_per_expert;
+  gsize row_bytes, group_bytes;
+} Packing;
+
+static void
+pack_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const Packing *p = args;
+  gint64 expert = chunk / p->groups_per_expert;
+  gint64 first = chunk % p->groups_per_expert * ATL_PACK_ROWS;
+
+  atl_pack_group (p->w->dtype, p->w->data + (gsize) (expert * p->n_out + first) * p->row_bytes,
+                  p->row_bytes, (guint) MIN (ATL_PACK_ROWS, p->n_out - first), p->n_in,
+                  p->out + chunk * p->group_bytes);
+}
+
+static guint8 *
+pack_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
+{
+  const AtlDTypeInfo *info = atl_dtype_info (w->dtype);
+  Packing p = {
+    .w = w,
+    .out = alloc_bytes (packed_bytes (w), w, error),
+    .n_in = w->dim[w->n_dims - 1],
+    .n_out = w->dim[w->n_dims - 2],
+  };
+
+  if (p.out == NULL)
+    return NULL;
+  p.groups_per_expert = (p.n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS;
+  p.row_bytes = (gsize) p.n_in / info->block_elems * info->block_bytes;
+  p.group_bytes = atl_pack_group_bytes (w->dtype, p.n_in);
+  atl_pool_run (cpu->pool, packed_bytes (w) / p.group_bytes, pack_chunk, &p);
+  return p.out;
+}
+
 gboolean
 atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
 {
@@ -130,7 +192,7 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
   w->store[cpu->base.index] = store;
   if (w->use & ATL_USE_VECTOR)
     {
-      store->f32 = alloc_floats ((gsize) n_elems (w) * sizeof (float), w, error);
+      store->f32 = alloc_bytes ((gsize) n_elems (w) * sizeof (float), w, error);
       if (store->f32 == NULL || !to_f32 (w, 0, n_elems (w), store->f32, error))
         goto fail;
     }
@@ -138,6 +200,12 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
     {
       store->conv = pack_conv (w, error);
       if (store->conv == NULL)
+        goto fail;
+    }
+  if (wants_packing (cpu, w))
+    {
+      store->packed = pack_rows (cpu, w, error);
+      if (store->packed == NULL)
         goto fail;
     }
   return TRUE;
@@ -156,6 +224,7 @@ atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *w)
     return;
   free (store->f32);
   free (store->conv);
+  free (store->packed);
   g_free (store);
   w->store[cpu->base.index] = NULL;
 }

@@ -1,0 +1,301 @@
+/* Products in float32: few rows with plain weights, and tiles of many rows. */
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kern-private.h"
+#include "engine/tensor/quants/half.h"
+
+#if defined(ATL_SIMD_AVX512)
+#define TILE_ROWS 12
+#define FAST_ROWS G_MAXINT64 /* four products of bytes an instruction beat one of floats */
+#else
+#define TILE_ROWS 6
+#define FAST_ROWS 16
+#endif
+
+/* --- Plain rows --- */
+
+INLINE vf
+load_elements (AtlDType t, const guint8 *row, gint64 k)
+{
+  if (t == ATL_DTYPE_F16)
+    return vf_load_f16 (row + 2 * k);
+  if (t == ATL_DTYPE_BF16)
+    return vf_load_bf16 (row + 2 * k);
+  return vf_load (row + 4 * k);
+}
+
+INLINE float
+load_element (AtlDType t, const guint8 *row, gint64 k)
+{
+  float v;
+
+  if (t == ATL_DTYPE_F16)
+    return atl_load_f16 (row + 2 * k);
+  if (t == ATL_DTYPE_BF16)
+    return atl_bf16_to_f32 (atl_load_u16 (row + 2 * k));
+  memcpy (&v, row + 4 * k, sizeof v);
+  return v;
+}
+
+/* `n_w` weight rows with `n_x` activation rows; two sums each hide the latency of the products. */
+INLINE void
+plain_block (AtlDType t,
+             guint n_w,
+             guint n_x,
+             const guint8 *rows,
+             gsize row_bytes,
+             gint64 n_in,
+             const float *x,
+             gint64 x_stride,
+             float *out)
+{
+  vf sum[4][2][2];
+  gint64 k = 0;
+
+  for (guint r = 0; r < n_w; r++)
+    for (guint i = 0; i < n_x; i++)
+      sum[r][i][0] = sum[r][i][1] = vf_set1 (0.0f);
+  for (; k + 2 * VW <= n_in; k += 2 * VW)
+#pragma GCC unroll 2
+    for (guint h = 0; h < 2; h++)
+      {
+        vf xv[2];
+
+#pragma GCC unroll 2
+        for (guint i = 0; i < n_x; i++)
+          xv[i] = vf_load (x + i * x_stride + k + h * VW);
+#pragma GCC unroll 4
+        for (guint r = 0; r < n_w; r++)
+          {
+            vf w = load_elements (t, rows + r * row_bytes, k + h * VW);
+#pragma GCC unroll 2
+            for (guint i = 0; i < n_x; i++)
+              sum[r][i][h] += w * xv[i];
+          }
+      }
+  for (guint r = 0; r < n_w; r++)
+    for (guint i = 0; i < n_x; i++)
+      {
+        float s = vf_sum (sum[r][i][0] + sum[r][i][1]);
+
+        for (gint64 j = k; j < n_in; j++)
+          s += load_element (t, rows + r * row_bytes, j) * x[i * x_stride + j];
+        out[i * 16 + r] = s;
+      }
+}
+
+INLINE void
+plain_rows (AtlDType t,
+            const guint8 *rows,
+            gsize row_bytes,
+            guint n_weight_rows,
+            gint64 n_in,
+            const float *x,
+            gint64 x_stride,
+            gint64 n_rows,
+            float *out)
+{
+  for (gint64 i = 0; i < n_rows; i += 2)
+    for (guint r = 0; r < n_weight_rows; r += 4)
+      {
+        const guint8 *w = rows + r * row_bytes;
+        const float *xi = x + i * x_stride;
+        float *o = out + i * 16 + r;
+
+        if (n_weight_rows - r >= 4 && n_rows - i >= 2)
+          plain_block (t, 4, 2, w, row_bytes, n_in, xi, x_stride, o);
+        else if (n_weight_rows - r >= 4)
+          plain_block (t, 4, 1, w, row_bytes, n_in, xi, x_stride, o);
+        else
+          for (guint j = 0; j < n_weight_rows - r; j++)
+            for (gint64 l = 0; l < MIN (2, n_rows - i); l++)
+              plain_block (t, 1, 1, w + j * row_bytes, row_bytes, n_in, xi + l * x_stride, x_stride,
+                           o + l * 16 + j);
+      }
+}
+
+void
+ATL_SIMD_NAME (atl_plain_dot) (AtlDType dtype,
+                               const guint8 *rows,
+                               gsize row_bytes,
+                               guint n_weight_rows,
+                               gint64 n_in,
+                               const float *x,
+                               gint64 x_stride,
+                               gint64 n_rows,
+                               float *out)
+{
+  if (dtype == ATL_DTYPE_F16)
+    plain_rows (ATL_DTYPE_F16, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
+  else if (dtype == ATL_DTYPE_BF16)
+    plain_rows (ATL_DTYPE_BF16, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
+  else
+    plain_rows (ATL_DTYPE_F32, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
+}
+
+/* 16 rows of up to 16 elements, turned so that elements follow each other: out[k][16]. */
+INLINE void
+turn_16 (
+    AtlDType t, const guint8 *rows, gsize row_bytes, guint n_rows, gint64 k, gint64 n, float *out)
+{
+  _Alignas(64) float in[16][16];
+
+  if (n < 16 || n_rows < 16)
+    memset (in, 0, sizeof in);
+  for (guint r = 0; r < n_rows; r++)
+    if (n == 16)
+      for (guint i = 0; i < 16; i += VW)
+        vf_store (&in[r][i], load_elements (t, rows + r * row_bytes, k + i));
+    else
+      for (gint64 i = 0; i < n; i++)
+        in[r][i] = load_element (t, rows + r * row_bytes, k + i);
+#if defined(ATL_SIMD_AVX512)
+  {
+    /* Gathers of a column of the small square: 16 loads that all hit the first cache. */
+    const __m512i step =
+        _mm512_setr_epi32 (0, 16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240);
+    for (gint64 i = 0; i < n; i++)
+      _mm512_storeu_ps (out + i * 16, _mm512_i32gather_ps (step, &in[0][i], 4));
+  }
+#else
+  for (gint64 i = 0; i < n; i++)
+    for (guint r = 0; r < 16; r++)
+      out[i * 16 + r] = in[r][i];
+#endif
+}
+
+void
+ATL_SIMD_NAME (atl_plain_panel) (AtlDType dtype,
+                                 const guint8 *rows,
+                                 gsize row_bytes,
+                                 guint n_weight_rows,
+                                 gint64 k,
+                                 gint64 n,
+                                 float *out)
+{
+  for (gint64 i = 0; i < n; i += 16, out += 256)
+    {
+      gint64 m = MIN (16, n - i);
+
+      if (dtype == ATL_DTYPE_F16)
+        turn_16 (ATL_DTYPE_F16, rows, row_bytes, n_weight_rows, k + i, m, out);
+      else if (dtype == ATL_DTYPE_BF16)
+        turn_16 (ATL_DTYPE_BF16, rows, row_bytes, n_weight_rows, k + i, m, out);
+      else
+        turn_16 (ATL_DTYPE_F32, rows, row_bytes, n_weight_rows, k + i, m, out);
+    }
+}
+
+/* --- Tiles --- */
+
+/* out[k][TILE_ROWS] */
+void
+ATL_SIMD_NAME (atl_prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
+{
+  float *o = (float *) out;
+
+  if (n < TILE_ROWS)
+    memset (o, 0, (gsize) n_k * TILE_ROWS * sizeof (float));
+  for (gint64 r = 0; r < n; r++)
+    for (gint64 k = 0; k < n_k; k++)
+      o[k * TILE_ROWS + r] = rows[r][k];
+}
+
+/* TILE_ROWS x (n_v vectors), the whole of it in registers. */
+INLINE void
+tile_block (guint n_v,
+            gint64 n_k,
+            const float *a,
+            const float *const *b,
+            float *c,
+            gint64 ldc,
+            gboolean add)
+{
+  vf sum[TILE_ROWS][4];
+
+#pragma GCC unroll 12
+  for (guint r = 0; r < TILE_ROWS; r++)
+#pragma GCC unroll 4
+    for (guint j = 0; j < n_v; j++)
+      sum[r][j] = add ? vf_load (c + r * ldc + j * VW) : vf_set1 (0.0f);
+  for (gint64 k = 0; k < n_k; k++)
+    {
+      vf bv[4];
+
+#pragma GCC unroll 4
+      for (guint j = 0; j < n_v; j++)
+        bv[j] = vf_load (b[j] + k * 16);
+#pragma GCC unroll 12
+      for (guint r = 0; r < TILE_ROWS; r++)
+        {
+          vf av = vf_set1 (a[k * TILE_ROWS + r]);
+#pragma GCC unroll 4
+          for (guint j = 0; j < n_v; j++)
+            sum[r][j] += av * bv[j];
+        }
+    }
+#pragma GCC unroll 12
+  for (guint r = 0; r < TILE_ROWS; r++)
+#pragma GCC unroll 4
+    for (guint j = 0; j < n_v; j++)
+      vf_store (c + r * ldc + j * VW, sum[r][j]);
+}
+
+void
+ATL_SIMD_NAME (atl_tile) (gint64 n_k,
+                          const guint8 *a,
+                          const guint8 *b0,
+                          const guint8 *b1,
+                          float *c,
+                          gint64 ldc,
+                          gboolean add)
+{
+  const float *af = (const float *) a;
+  const float *p0 = (const float *) b0;
+  const float *p1 = (const float *) b1;
+
+#if VW == 16
+  tile_block (2, n_k, af, (const float *[]){ p0, p1 }, c, ldc, add);
+#elif VW == 8
+  tile_block (2, n_k, af, (const float *[]){ p0, p0 + 8 }, c, ldc, add);
+  tile_block (2, n_k, af, (const float *[]){ p1, p1 + 8 }, c + 16, ldc, add);
+#else
+  tile_block (4, n_k, af, (const float *[]){ p0, p0 + 4, p0 + 8, p0 + 12 }, c, ldc, add);
+  tile_block (4, n_k, af, (const float *[]){ p1, p1 + 4, p1 + 8, p1 + 12 }, c + 16, ldc, add);
+#endif
+}
+
+gboolean
+ATL_SIMD_NAME (atl_act_row) (AtlAct act, float *x, gint64 n)
+{
+  gint64 i = 0;
+
+  if (!vf_act_supported (act))
+    return FALSE;
+  for (; i + VW <= n; i += VW)
+    vf_store (x + i, vf_act (act, vf_load (x + i)));
+  if (i < n)
+    {
+      float last[VW] = { 0 };
+
+      memcpy (last, x + i, (gsize) (n - i) * sizeof (float));
+      vf_store (last, vf_act (act, vf_load (last)));
+      memcpy (x + i, last, (gsize) (n - i) * sizeof (float));
+    }
+  return TRUE;
+}
+
+/* --- The level's table --- */
+
+const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
+  .quantise_row = ATL_SIMD_NAME (atl_quantise_row),
+  .packed_dot = ATL_SIMD_NAME (atl_packed_dot),
+  .plain_dot = ATL_SIMD_NAME (atl_plain_dot),
+  .unpack_panel = ATL_SIMD_NAME (atl_unpack_panel),
+  .plain_panel = ATL_SIMD_NAME (atl_plain_panel),
+  .prepare_rows = ATL_SIMD_NAME (atl_prepare_rows),
+  .tile = ATL_SIMD_NAME (atl_tile),
+  .tile_rows = TILE_ROWS,
+  .tile_k = 256,
+  .fast_rows = FAST_ROWS,
+  .act_row = ATL_SIMD_NAME (atl_act_row),
+};

@@ -1,0 +1,575 @@
+/* Products of few activation rows with packed weights (pack.h), exact in integers, and packed
+ * weights turned into floats.
+ *
+ * An activation is rounded to 15 bits of its block's largest value and split into two signed bytes,
+ * x = scale (128 hi + lo), so that products of bytes suffice: sum w x = scale (128 sum w hi + sum w
+ * lo). Without VNNI the products of neighbours are summed in 16 bits, so there the bytes keep to
+ * +-64 (14 bits): 8 quads of 31 * 64 * 2 or 4 quads of 63 * 64 * 2 stay below 2^15.
+ */
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kernels.h"
+#include "engine/tensor/cpu/kern-private.h"
+
+/* How many vectors make a line of 16 rows. */
+#define N_HALVES (64 / VB)
+
+#if defined(ATL_SIMD_AVX512)
+
+#define LARGEST 16256.0f /* 127 * 128 */
+#define MAX_TOKENS 8
+
+typedef vi acc;
+
+INLINE acc
+dot_small (acc a, vb w, vb x)
+{
+  return (vi) _mm512_dpbusd_epi32 ((__m512i) a, (__m512i) w, (__m512i) x);
+}
+
+INLINE acc
+dot_bytes (acc a, vb w, vb x)
+{
+  return dot_small (a, w, x);
+}
+
+INLINE vi
+acc_sum (acc a)
+{
+  return a;
+}
+
+#elif defined(ATL_SIMD_AVX2)
+
+#define LARGEST 8128.0f /* 63.5 * 128: high bytes end at 64 */
+#define MAX_TOKENS 4
+
+typedef vh acc; /* 16-bit sums of small codes */
+
+INLINE acc
+dot_small (acc a, vb w, vb x)
+{
+  return a + (vh) _mm256_maddubs_epi16 ((__m256i) w, (__m256i) x);
+}
+
+/* Codes of eight bits: 255 * 64 * 2 just fits 16 bits, once. */
+INLINE vi
+dot_bytes (vi a, vb w, vb x)
+{
+  __m256i pairs = _mm256_maddubs_epi16 ((__m256i) w, (__m256i) x);
+  return a + (vi) _mm256_madd_epi16 (pairs, _mm256_set1_epi16 (1));
+}
+
+INLINE vi
+acc_sum (acc a)
+{
+  return (vi) _mm256_madd_epi16 ((__m256i) a, _mm256_set1_epi16 (1));
+}
+
+#else
+
+#define LARGEST 16256.0f
+#define MAX_TOKENS 4
+
+typedef vi acc;
+
+INLINE acc
+dot_small (acc a, vb w, vb x)
+{
+  /* The codes are below 256 and the bytes signed: widen both to 16 bits. */
+  int16x8_t w0 = vreinterpretq_s16_u16 (vmovl_u8 (vget_low_u8 ((uint8x16_t) w)));
+  int16x8_t w1 = vreinterpretq_s16_u16 (vmovl_u8 (vget_high_u8 ((uint8x16_t) w)));
+  int16x8_t x0 = vmovl_s8 (vget_low_s8 ((int8x16_t) x));
+  int16x8_t x1 = vmovl_s8 (vget_high_s8 ((int8x16_t) x));
+  int32x4_t p0 =
+      vpaddq_s32 (vmull_s16 (vget_low_s16 (w0), vget_low_s16 (x0)), vmull_high_s16 (w0, x0));
+  int32x4_t p1 =
+      vpaddq_s32 (vmull_s16 (vget_low_s16 (w1), vget_low_s16 (x1)), vmull_high_s16 (w1, x1));
+  return a + (vi) vpaddq_s32 (p0, p1);
+}
+
+INLINE acc
+dot_bytes (acc a, vb w, vb x)
+{
+  return dot_small (a, w, x);
+}
+
+INLINE vi
+acc_sum (acc a)
+{
+  return a;
+}
+
+#endif
+
+/* --- Activations --- */
+
+void
+ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
+{
+  for (gint64 b = 0; b < out->n_blocks; b++, x += 32)
+    {
+      gint8 *q = out->q + (row * out->n_blocks + b) * 64;
+      AtlQuantBlock *block = out->blocks + row * out->n_blocks + b;
+      vf largest = vf_set1 (0.0f);
+      float size;
+      float inverse;
+      gint32 v[32];
+      gint32 s0 = 0;
+      gint32 s1 = 0;
+
+      for (guint i = 0; i < 32; i += VW)
+        largest = vf_max (largest, vf_abs (vf_load (x + i)));
+      size = vf_largest (largest);
+      inverse = size > 0.0f ? LARGEST / size : 0.0f;
+      /* Values so small that the inverse overflows are nothing beside the others. */
+      if (!isfinite (inverse))
+        inverse = 0.0f;
+      for (guint i = 0; i < 32; i += VW)
+        vf_store (v + i, (vf) vi_round (vf_load (x + i) * inverse));
+      for (guint i = 0; i < 32; i++)
+        {
+          gint32 hi = (v[i] + 64) >> 7;
+          q[i] = (gint8) hi;
+          q[32 + i] = (gint8) (v[i] - hi * 128);
+        }
+      for (guint i = 0; i < 16; i++)
+        {
+          s0 += v[i];
+          s1 += v[16 + i];
+        }
+      block->scale = inverse > 0.0f ? size / LARGEST : 0.0f;
+      block->sum[0] = s0;
+      block->sum[1] = s1;
+      block->sum[2] = s0 + s1;
+      for (guint i = 0; i < 3; i++)
+        block->real_sum[i] = block->scale * (float) block->sum[i];
+    }
+}
+
+/* --- What a dtype is --- */
+
+INLINE gboolean
+has_min (AtlDType t)
+{
+  return t == ATL_DTYPE_Q4_1 || t == ATL_DTYPE_Q5_1 || t == ATL_DTYPE_Q2_K || t == ATL_DTYPE_Q4_K ||
+         t == ATL_DTYPE_Q5_K;
+}
+
+INLINE gboolean
+is_super (AtlDType t)
+{
+  return t == ATL_DTYPE_Q2_K || t == ATL_DTYPE_Q3_K || t == ATL_DTYPE_Q4_K || t == ATL_DTYPE_Q5_K ||
+         t == ATL_DTYPE_Q6_K || t == ATL_DTYPE_IQ4_XS;
+}
+
+/* Sub-blocks of 16 elements have their own scale. */
+INLINE gboolean
+is_sixteen (AtlDType t)
+{
+  return t == ATL_DTYPE_Q2_K || t == ATL_DTYPE_Q3_K || t == ATL_DTYPE_Q6_K;
+}
+
+/* Codes beyond six bits. */
+INLINE gboolean
+is_bytes (AtlDType t)
+{
+  return t == ATL_DTYPE_Q8_0 || t == ATL_DTYPE_IQ4_NL || t == ATL_DTYPE_IQ4_XS;
+}
+
+/* What is subtracted from each code. */
+INLINE gint32
+code_offset (AtlDType t)
+{
+  switch (t)
+    {
+    case ATL_DTYPE_Q4_0:
+      return 8;
+    case ATL_DTYPE_Q5_0:
+      return 16;
+    case ATL_DTYPE_Q8_0:
+    case ATL_DTYPE_IQ4_NL:
+    case ATL_DTYPE_IQ4_XS:
+      return 128;
+    case ATL_DTYPE_MXFP4:
+      return 12;
+    case ATL_DTYPE_Q3_K:
+      return 4;
+    case ATL_DTYPE_Q6_K:
+      return 32;
+    default:
+      return 0;
+    }
+}
+
+/* Tables of nibbles, plus their offset. */
+static const guint8 iq4_table[16] = { 1,   24,  45,  63,  79,  93,  106, 118,
+                                      129, 141, 153, 166, 181, 197, 217, 241 };
+static const guint8 fp4_table[16] = { 12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0 };
+
+INLINE vb
+load_table (const guint8 *table)
+{
+  vb v;
+  for (guint i = 0; i < VB / 16; i++)
+    memcpy ((guint8 *) &v + 16 * i, table, 16);
+  return v;
+}
+
+/* --- Codes --- */
+
+INLINE vb
+shift_right (vb v, guint n, guint8 mask)
+{
+  return (vb) ((vu) v >> n) & mask;
+}
+
+INLINE vb
+shift_left (vb v, guint n, guint8 mask)
+{
+  return (vb) ((vu) v << n) & mask;
+}
+
+/* The codes of quad `q` of the 32 elements at `lines`, for the rows of vector `half`. */
+INLINE vb
+codes (AtlDType t, const guint8 *lines, guint q, guint half)
+{
+  vb v, h;
+
+  lines += half * VB;
+  switch (t)
+    {
+    case ATL_DTYPE_Q8_0:
+      return vb_load (lines + q * 64);
+    case ATL_DTYPE_Q2_K:
+      return shift_right (vb_load (lines + q / 4 * 64), q % 4 * 2, 3);
+    case ATL_DTYPE_Q3_K:
+      v = shift_right (vb_load (lines + q / 4 * 64), q % 4 * 2, 3);
+      h = vb_load (lines + 128);
+      return v | (q <= 2 ? shift_left (h, 2 - MIN (q, 2), 4) : shift_right (h, q - 2, 4));
+    default:
+      break;
+    }
+  v = vb_load (lines + q / 2 * 64);
+  v = q % 2 == 0 ? v & 15 : shift_right (v, 4, 15);
+  switch (t)
+    {
+    case ATL_DTYPE_Q5_0:
+    case ATL_DTYPE_Q5_1:
+    case ATL_DTYPE_Q5_K:
+      h = vb_load (lines + 256);
+      return v | (q <= 4 ? shift_left (h, 4 - MIN (q, 4), 16) : shift_right (h, q - 4, 16));
+    case ATL_DTYPE_Q6_K:
+      h = vb_load (lines + 256 + q / 4 * 64);
+      return v |
+             (q % 4 <= 2 ? shift_left (h, 4 - MIN (q % 4, 2) * 2, 0x30) : shift_right (h, 2, 0x30));
+    case ATL_DTYPE_IQ4_NL:
+    case ATL_DTYPE_IQ4_XS:
+      return vb_table (load_table (iq4_table), v);
+    case ATL_DTYPE_MXFP4:
+      return vb_table (load_table (fp4_table), v);
+    default:
+      return v;
+    }
+}
+
+/* --- Scales --- */
+
+/* Factors of a block of 32 elements, for the rows of one vector: value = scale (code - offset) -
+ * min. With sub-blocks of 16, [1] is for the second. */
+typedef struct
+{
+  vf scale[2];
+  vf min[2];
+} Factors;
+
+/* `meta` is that of the unit; `sub` the index of the block of 32 in it. */
+INLINE Factors
+factors (AtlDType t, const guint8 *meta, guint sub, guint half)
+{
+  Factors f = { 0 };
+  vf d;
+
+  if (t == ATL_DTYPE_MXFP4)
+    {
+      /* 2^(e - 128) as the bits of a float; exponents of 0 and 1, below 1e-38, become zero. */
+      vi e = vi_load_u8 (meta + half * VW) - 1;
+      f.scale[0] = (vf) ((e & (e > 0)) << 23);
+      return f;
+    }
+  d = vf_load_f16 (meta + half * VW * 2);
+  if (!is_super (t))
+    {
+      f.scale[0] = d;
+      if (has_min (t))
+        f.min[0] = -vf_load_f16 (meta + 32 + half * VW * 2);
+      return f;
+    }
+  if (t == ATL_DTYPE_Q4_K || t == ATL_DTYPE_Q5_K)
+    {
+      vf m = vf_load_f16 (meta + 32 + half * VW * 2);
+
+      f.scale[0] = d * vf_from_vi (vi_load_u8 (meta + 64 + sub * 16 + half * VW));
+      f.min[0] = m * vf_from_vi (vi_load_u8 (meta + 192 + sub * 16 + half * VW));
+    }
+  else if (t == ATL_DTYPE_IQ4_XS)
+    {
+      f.scale[0] = d * vf_from_vi (vi_load_i8 (meta + 32 + sub * 16 + half * VW));
+    }
+  else if (t == ATL_DTYPE_Q2_K)
+    {
+      vf m = vf_load_f16 (meta + 32 + half * VW * 2);
+
+      for (guint i = 0; i < 2; i++)
+        {
+          vi both = vi_load_u8 (meta + 64 + (2 * sub + i) * 16 + half * VW);
+          f.scale[i] = d * vf_from_vi (both & 15);
+          f.min[i] = m * vf_from_vi (both >> 4);
+        }
+    }
+  else
+    {
+      for (guint i = 0; i < 2; i++)
+        f.scale[i] = d * vf_from_vi (vi_load_i8 (meta + 32 + (2 * sub + i) * 16 + half * VW));
+    }
+  return f;
+}
+
+/* --- Products --- */
+
+/* sum over quads [first, end) of code * (128 hi + lo). */
+INLINE vi
+quads_dot (AtlDType t, const vb *w, guint first, guint end, const gint8 *x)
+{
+  if (is_bytes (t))
+    {
+      vi hi = { 0 };
+      vi lo = { 0 };
+
+      for (guint q = first; q < end; q++)
+        {
+          hi = dot_bytes (hi, w[q], vb_quad (x + 4 * q));
+          lo = dot_bytes (lo, w[q], vb_quad (x + 32 + 4 * q));
+        }
+      return (hi << 7) + lo;
+    }
+  else
+    {
+      acc hi = { 0 };
+      acc lo = { 0 };
+
+      for (guint q = first; q < end; q++)
+        {
+          hi = dot_small (hi, w[q], vb_quad (x + 4 * q));
+          lo = dot_small (lo, w[q], vb_quad (x + 32 + 4 * q));
+        }
+      return (acc_sum (hi) << 7) + acc_sum (lo);
+    }
+}
+
+INLINE void
+dot_body (AtlDType t,
+          guint n_tokens,
+          const guint8 *group,
+          const AtlQuantRows *x,
+          gint64 first,
+          float *out)
+{
+  const AtlPackInfo *info = atl_pack_info (t);
+  const guint quant_bytes = info->quant_bytes;
+  const guint meta_bytes = info->meta_bytes;
+  const gint64 n_blocks = x->n_blocks;
+  const guint8 *quants = group + atl_pack_meta_bytes (info, n_blocks * 32);
+
+  for (guint half = 0; half < N_HALVES; half++)
+    {
+      vf sum[MAX_TOKENS];
+
+      for (guint i = 0; i < n_tokens; i++)
+        sum[i] = vf_set1 (0.0f);
+      for (gint64 b = 0; b < n_blocks; b++)
+        {
+          const guint8 *lines = quants + b * quant_bytes;
+          const guint8 *meta = group + (is_super (t) ? b / 8 : b) * meta_bytes;
+          Factors f = factors (t, meta, is_super (t) ? b % 8 : 0, half);
+          vb w[8];
+
+#pragma GCC unroll 8
+          for (guint q = 0; q < 8; q++)
+            w[q] = codes (t, lines, q, half);
+#pragma GCC unroll 8
+          for (guint i = 0; i < n_tokens; i++)
+            {
+              const gint8 *xq = x->q + ((first + i) * n_blocks + b) * 64;
+              const AtlQuantBlock *xb = x->blocks + (first + i) * n_blocks + b;
+
+              if (is_sixteen (t))
+                {
+                  for (guint s = 0; s < 2; s++)
+                    {
+                      vi dot = quads_dot (t, w, 4 * s, 4 * s + 4, xq);
+
+                      if (code_offset (t) != 0)
+                        dot -= vi_set1 (code_offset (t) * xb->sum[s]);
+                      sum[i] += vf_from_vi (dot) * (f.scale[s] * xb->scale);
+                      if (has_min (t))
+                        sum[i] -= f.min[s] * xb->real_sum[s];
+                    }
+                }
+              else
+                {
+                  vi dot = quads_dot (t, w, 0, 8, xq);
+
+                  if (code_offset (t) != 0)
+                    dot -= vi_set1 (code_offset (t) * xb->sum[2]);
+                  sum[i] += vf_from_vi (dot) * (f.scale[0] * xb->scale);
+                  if (has_min (t))
+                    sum[i] -= f.min[0] * xb->real_sum[2];
+                }
+            }
+        }
+      for (guint i = 0; i < n_tokens; i++)
+        vf_store (out + i * 16 + half * VW, sum[i]);
+    }
+}
+
+INLINE void
+dot_tokens (
+    AtlDType t, const guint8 *group, const AtlQuantRows *x, gint64 first, gint64 n_rows, float *out)
+{
+  while (n_rows > 0)
+    {
+      gint64 n;
+
+#if MAX_TOKENS >= 8
+      if (n_rows >= 8)
+        {
+          n = 8;
+          dot_body (t, 8, group, x, first, out);
+        }
+      else
+#endif
+          if (n_rows >= 4)
+        {
+          n = 4;
+          dot_body (t, 4, group, x, first, out);
+        }
+      else if (n_rows >= 2)
+        {
+          n = 2;
+          dot_body (t, 2, group, x, first, out);
+        }
+      else
+        {
+          n = 1;
+          dot_body (t, 1, group, x, first, out);
+        }
+      first += n;
+      n_rows -= n;
+      out += n * 16;
+    }
+}
+
+/* Calls body (constant dtype, …) for a dtype that is packed. */
+#define FOR_DTYPE(dtype, body, ...)                                                                \
+  switch (dtype)                                                                                   \
+    {                                                                                              \
+    case ATL_DTYPE_Q4_0:                                                                           \
+      body (ATL_DTYPE_Q4_0, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q4_1:                                                                           \
+      body (ATL_DTYPE_Q4_1, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q5_0:                                                                           \
+      body (ATL_DTYPE_Q5_0, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q5_1:                                                                           \
+      body (ATL_DTYPE_Q5_1, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q8_0:                                                                           \
+      body (ATL_DTYPE_Q8_0, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q2_K:                                                                           \
+      body (ATL_DTYPE_Q2_K, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q3_K:                                                                           \
+      body (ATL_DTYPE_Q3_K, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q4_K:                                                                           \
+      body (ATL_DTYPE_Q4_K, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q5_K:                                                                           \
+      body (ATL_DTYPE_Q5_K, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_Q6_K:                                                                           \
+      body (ATL_DTYPE_Q6_K, __VA_ARGS__);                                                          \
+      break;                                                                                       \
+    case ATL_DTYPE_IQ4_NL:                                                                         \
+      body (ATL_DTYPE_IQ4_NL, __VA_ARGS__);                                                        \
+      break;                                                                                       \
+    case ATL_DTYPE_IQ4_XS:                                                                         \
+      body (ATL_DTYPE_IQ4_XS, __VA_ARGS__);                                                        \
+      break;                                                                                       \
+    case ATL_DTYPE_MXFP4:                                                                          \
+      body (ATL_DTYPE_MXFP4, __VA_ARGS__);                                                         \
+      break;                                                                                       \
+    default:                                                                                       \
+      g_assert_not_reached ();                                                                     \
+    }
+
+void
+ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
+                                const guint8 *group,
+                                const AtlQuantRows *x,
+                                gint64 first,
+                                gint64 n_rows,
+                                float *out)
+{
+  FOR_DTYPE (dtype, dot_tokens, group, x, first, n_rows, out);
+}
+
+/* --- Floats --- */
+
+INLINE void
+panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
+{
+  const AtlPackInfo *info = atl_pack_info (t);
+  const guint quant_bytes = info->quant_bytes;
+  const guint meta_bytes = info->meta_bytes;
+  const guint8 *quants = group + atl_pack_meta_bytes (info, n_in);
+
+  for (gint64 b = k / 32; b < (k + n) / 32; b++, out += 32 * 16)
+    for (guint half = 0; half < N_HALVES; half++)
+      {
+        const guint8 *lines = quants + b * quant_bytes;
+        const guint8 *meta = group + (is_super (t) ? b / 8 : b) * meta_bytes;
+        Factors f = factors (t, meta, is_super (t) ? b % 8 : 0, half);
+
+#pragma GCC unroll 8
+        for (guint q = 0; q < 8; q++)
+          {
+            vu w = (vu) codes (t, lines, q, half);
+            guint s = is_sixteen (t) ? q / 4 : 0;
+
+#pragma GCC unroll 4
+            for (guint i = 0; i < 4; i++)
+              {
+                vi code = (vi) (w >> 8 * i) & 255;
+                vf v;
+
+                if (code_offset (t) != 0)
+                  code -= code_offset (t);
+                v = vf_from_vi (code) * f.scale[s];
+                if (has_min (t))
+                  v -= f.min[s];
+                vf_store (out + (4 * q + i) * 16 + half * VW, v);
+              }
+          }
+      }
+}
+
+void
+ATL_SIMD_NAME (atl_unpack_panel) (
+    AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
+{
+  FOR_DTYPE (dtype, panel_body, group, n_in, k, n, out);
+}

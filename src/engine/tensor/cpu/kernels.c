@@ -1,0 +1,69 @@
+/* Which table of inner loops a level uses. */
+#include "engine/tensor/cpu/cpu-private.h"
+
+#if defined(__x86_64__)
+#include "engine/tensor/cpu/kern-amx.h"
+
+extern const AtlCpuKernels atl_cpu_kernels_avx2;
+extern const AtlCpuKernels atl_cpu_kernels_avx512;
+
+const AtlCpuKernels *
+atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
+{
+  static AtlCpuKernels plain_avx512;
+  static AtlCpuKernels amx;
+  static gsize once;
+
+  if (g_once_init_enter (&once))
+    {
+      /* Without VNNI the products of bytes are those of AVX2. */
+      plain_avx512 = atl_cpu_kernels_avx512;
+      plain_avx512.quantise_row = atl_cpu_kernels_avx2.quantise_row;
+      plain_avx512.packed_dot = atl_cpu_kernels_avx2.packed_dot;
+      plain_avx512.fast_rows = atl_cpu_kernels_avx2.fast_rows;
+
+      amx = atl_cpu_kernels_avx512;
+      amx.prepare_panel = atl_amx_prepare_panel;
+      amx.prepare_rows = atl_amx_prepare_rows;
+      amx.tile = atl_amx_tile;
+      amx.tile_rows = 32;
+      amx.tile_k = 1024;
+      amx.fast_rows = 32;
+      amx.begin = atl_amx_begin;
+      amx.end = atl_amx_end;
+      g_once_init_leave (&once, 1);
+    }
+  switch (level)
+    {
+    case ATL_CPU_AVX2:
+      return &atl_cpu_kernels_avx2;
+    case ATL_CPU_AMX:
+      if (!exact)
+        return &amx;
+      return &atl_cpu_kernels_avx512;
+    case ATL_CPU_AVX512:
+      return atl_cpu_features ()->vnni ? &atl_cpu_kernels_avx512 : &plain_avx512;
+    default:
+      return NULL;
+    }
+}
+
+#elif defined(__aarch64__)
+
+extern const AtlCpuKernels atl_cpu_kernels_neon;
+
+const AtlCpuKernels *
+atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
+{
+  return level == ATL_CPU_NEON ? &atl_cpu_kernels_neon : NULL;
+}
+
+#else
+
+const AtlCpuKernels *
+atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
+{
+  return NULL;
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* The inner loops that are compiled once per level (kern-*.c), and how the rest calls them. */
+#pragma once
+
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/pack.h"
+#include "engine/tensor/ops.h"
+
+G_BEGIN_DECLS
+
+/* Activations of one row in two bytes an element: x = scale (128 hi + lo), in blocks of 32 of the
+ * 32 high bytes, then the 32 low bytes. */
+typedef struct
+{
+  float scale;
+  gint32 sum[3];     /* of the 15-bit integers: elements 0-15, 16-31, all */
+  float real_sum[3]; /* the same times scale */
+  guint32 unused;
+} AtlQuantBlock;
+
+typedef struct
+{
+  gint64 n_blocks;       /* per row */
+  gint8 *q;              /* [rows, n_blocks, 64] */
+  AtlQuantBlock *blocks; /* [rows, n_blocks] */
+} AtlQuantRows;
+
+/* Rows of the largest matrix tile of a level. */
+#define ATL_TILE_MAX_ROWS 32
+
+typedef struct
+{
+  /* --- products of few rows --- */
+
+  /* Row `row` of `out` from n_in floats (a multiple of 32). */
+  void (*quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
+  /* out[t][r] = packed row r of the group at `group` . activation row first + t, for t < n_rows. */
+  void (*packed_dot) (AtlDType dtype,
+                      const guint8 *group,
+                      const AtlQuantRows *x,
+                      gint64 first,
+                      gint64 n_rows,
+                      float *out /* [n_rows][16] */);
+  /* The same for up to 16 plain rows of f32, f16 or bf16 and float activations. */
+  void (*plain_dot) (AtlDType dtype,
+                     const guint8 *rows,
+                     gsize row_bytes,
+                     guint n_weight_rows,
+                     gint64 n_in,
+                     const float *x,
+                     gint64 x_stride,
+                     gint64 n_rows,
+                     float *out /* [n_rows][16] */);
+
+  /* --- products of many rows --- */
+
+  /* Elements [k, k + n) of a packed group as floats [n][16]; both multiples of 32. */
+  void (*unpack_panel) (
+      AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out);
+  /* The same of plain rows (f32, f16, bf16); missing rows become zero. */
+  void (*plain_panel) (AtlDType dtype,
+                       const guint8 *rows,
+                       gsize row_bytes,
+                       guint n_weight_rows,
+                       gint64 k,
+                       gint64 n,
+                       float *out);
+  /* Turns an f32 panel [n][16] into what `tile` takes; NULL: the f32 panel itself. The result takes
+   * n * 16 * 4 bytes rounded up to 32 in n. */
+  void (*prepare_panel) (const float *panel, gint64 n, guint8 *out);
+  /* Packs n <= tile_rows rows of activations, n_k elements, for `tile`: tile_rows * n_k (rounded up
+   * to 32) * 4 bytes. Missing rows are zero. */
+  void (*prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
+  /* c[tile_rows][32] (+)= a . (b0 | b1): n_k elements, ldc floats between rows. */
+  void (*tile) (gint64 n_k,
+                const guint8 *a,
+                const guint8 *b0,
+                const guint8 *b1,
+                float *c,
+                gint64 ldc,
+                gboolean add);
+  guint tile_rows;
+  gint64 tile_k;        /* elements of the inner dimension that are best taken at a time */
+  gint64 fast_rows;     /* up to so many activation rows packed_dot is faster than tiles */
+  void (*begin) (void); /* (nullable) before a thread's first tile of a chunk */
+  void (*end) (void);   /* (nullable) after its last */
+
+  /* --- rows of floats --- */
+
+  /* x[i] = act (x[i]); FALSE, untouched, when the level has no form of it. */
+  gboolean (*act_row) (AtlAct act, float *x, gint64 n);
+} AtlCpuKernels;
+
+/* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */
+const AtlCpuKernels *
+atl_cpu_kernels (AtlCpuLevel level, gboolean exact);
+
+G_END_DECLS

@@ -1,0 +1,320 @@
+/* The fast forms of linear and expert-linear. */
+#include <string.h>
+
+#include "engine/tensor/cpu/product.h"
+
+/* Up to so many rows the results of a chunk fit a worker's scratch, and a chunk is short. */
+#define RESTARTABLE_ROWS 8
+/* Rows that are dotted with a group while it is in the nearest cache. */
+#define ROWS_AT_A_TIME 32
+/* What a restartable chunk reads: some microseconds. */
+#define CHUNK_BYTES (48 * 1024)
+
+static gint64
+last_dim (const AtlTensor *t)
+{
+  return t->dim[t->n_dims - 1];
+}
+
+/* --- Few rows --- */
+
+/* Results of the chunk's groups, [rows][groups][16]. */
+static void
+few_compute (gconstpointer args, guint chunk, gpointer scratch)
+{
+  const AtlProduct *p = args;
+  const gint64 n_groups = p->first_group[p->gated ? 1 : p->n_sources];
+  gint64 first = chunk * p->groups_per_chunk;
+  gint64 end = MIN (first + p->groups_per_chunk, n_groups);
+  float *out = scratch;
+
+  for (gint64 g = first; g < end; g++, out += p->n * ATL_PACK_ROWS)
+    {
+      float second[RESTARTABLE_ROWS * ATL_PACK_ROWS];
+      gint64 column;
+      guint n_columns = atl_product_group_columns (p, g, &column);
+
+      atl_product_few (p, g, 0, p->n, out, second);
+      if (p->residual != NULL)
+        for (gint64 t = 0; t < p->n; t++)
+          for (guint c = 0; c < n_columns; c++)
+            out[t * ATL_PACK_ROWS + c] += p->residual[t * p->residual_stride + column + c];
+    }
+}
+
+static void
+few_commit (gconstpointer args, guint chunk, gconstpointer scratch)
+{
+  const AtlProduct *p = args;
+  const gint64 n_groups = p->first_group[p->gated ? 1 : p->n_sources];
+  gint64 first = chunk * p->groups_per_chunk;
+  gint64 end = MIN (first + p->groups_per_chunk, n_groups);
+  const float *from = scratch;
+
+  for (gint64 g = first; g < end; g++)
+    {
+      gint64 column;
+      guint n_columns = atl_product_group_columns (p, g, &column);
+
+      for (gint64 t = 0; t < p->n; t++, from += ATL_PACK_ROWS)
+        memcpy (p->dst + t * p->dst_stride + column, from, n_columns * sizeof (float));
+    }
+}
+
+/* The same for more rows, straight to their place. */
+static void
+some_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const AtlProduct *p = args;
+  const gint64 n_groups = p->first_group[p->gated ? 1 : p->n_sources];
+  gint64 first = chunk * p->groups_per_chunk;
+  gint64 end = MIN (first + p->groups_per_chunk, n_groups);
+
+  for (gint64 g = first; g < end; g++)
+    for (gint64 t = 0; t < p->n; t += ROWS_AT_A_TIME)
+      {
+        gint64 n = MIN (ROWS_AT_A_TIME, p->n - t);
+        float out[ROWS_AT_A_TIME * ATL_PACK_ROWS];
+        float second[ROWS_AT_A_TIME * ATL_PACK_ROWS];
+        gint64 column;
+        guint n_columns = atl_product_group_columns (p, g, &column);
+
+        atl_product_few (p, g, t, n, out, second);
+        for (gint64 i = 0; i < n; i++)
+          {
+            float *to = p->dst + (t + i) * p->dst_stride + column;
+
+            memcpy (to, out + i * ATL_PACK_ROWS, n_columns * sizeof (float));
+            if (p->residual != NULL)
+              for (guint c = 0; c < n_columns; c++)
+                to[c] += p->residual[(t + i) * p->residual_stride + column + c];
+          }
+      }
+}
+
+static void
+run_few (AtlCpuRun *run, AtlProduct *p)
+{
+  const gint64 n_groups = atl_product_count_groups (p);
+  const gint64 threads = run->cpu->n_threads;
+  gsize group_bytes = 0;
+
+  atl_product_quantise (run, p);
+  for (guint i = 0; i < p->n_sources; i++)
+    {
+      const AtlSource *s = &p->source[i];
+      gsize bytes = s->kind == ATL_SOURCE_PACKED ? s->stride : ATL_PACK_ROWS * s->stride;
+      group_bytes = MAX (group_bytes, p->gated ? 2 * bytes : bytes);
+    }
+
+  if (p->n <= RESTARTABLE_ROWS)
+    {
+      gint64 room = ATL_POOL_SCRATCH_BYTES / (p->n * ATL_PACK_ROWS * (gint64) sizeof (float));
+      gint64 even = (n_groups + 4 * threads - 1) / (4 * threads);
+      gint64 least = (n_groups + ATL_POOL_MAX_RESTARTABLE - 1) / ATL_POOL_MAX_RESTARTABLE;
+
+      p->groups_per_chunk = MIN (even, MAX (1, (gint64) (CHUNK_BYTES / group_bytes)));
+      p->groups_per_chunk = MIN (MAX (p->groups_per_chunk, least), room);
+      if (p->groups_per_chunk >= least)
+        {
+          atl_pool_run_restartable (run->pool,
+                                    (n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk,
+                                    few_compute, few_commit, p, sizeof *p);
+          return;
+        }
+    }
+  p->groups_per_chunk = MAX (1, n_groups / (8 * threads));
+  atl_pool_run (run->pool, (n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk, some_chunk,
+                p);
+}
+
+/* --- linear --- */
+
+gsize
+atl_fast_linear_scratch (const AtlCpu *cpu, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[0];
+  const gint64 n_in = last_dim (x);
+  const gint64 n = atl_tensor_n_elems (x) / n_in;
+
+  return MAX (atl_product_quant_bytes (n, n_in), atl_product_tiles_scratch (cpu, n, n_in));
+}
+
+gboolean
+atl_fast_linear (AtlCpuRun *run, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[ATL_LINEAR_X];
+  const AtlTensor *residual = node->src[ATL_LINEAR_RESIDUAL];
+  AtlProduct p = {
+    .kernels = run->cpu->kernels,
+    .x = atl_cpu_f32 (run, x),
+    .n_in = last_dim (x),
+    .n_sources = node->p.n_weights,
+    .act = node->p.act,
+    .a = node->p.gated ? 1.0f : node->p.a,
+    .gated = node->p.gated,
+    .dst = atl_tensor_host (node->dst),
+    .dst_stride = last_dim (node->dst),
+    .residual = atl_cpu_f32 (run, residual),
+  };
+  gint64 first_out = 0;
+  gint64 n_rows;
+
+  G_STATIC_ASSERT (sizeof p <= ATL_POOL_ARGS_MAX);
+  atl_cpu_f32_rows (x, &p.n, &p.x_stride);
+  if (residual != NULL)
+    atl_cpu_f32_rows (residual, &n_rows, &p.residual_stride);
+  for (guint i = 0; i < p.n_sources; i++)
+    {
+      const AtlTensor *w = node->src[ATL_LINEAR_W0 + i];
+
+      p.source[i] = atl_product_source (run, w, 0, first_out,
+                                        atl_cpu_f32 (run, node->src[ATL_LINEAR_B0 + i]));
+      if (!p.gated)
+        first_out += w->dim[0];
+    }
+  if (atl_product_is_few (&p, run->cpu->exact, p.n))
+    {
+      p.quantised = atl_product_quant_rows (p.n, p.n_in, run->scratch);
+      run_few (run, &p);
+    }
+  else
+    {
+      atl_product_tiles (run, &p);
+    }
+  return TRUE;
+}
+
+/* --- expert-linear --- */
+
+/* Rows sorted by expert: each expert's rows are one run in `slots`. */
+typedef struct
+{
+  AtlProduct p; /* sources are those of expert 0 */
+  gsize expert_bytes[2];
+  gint64 n_out, n_experts, n_groups;
+  gint64 slots_per_row; /* 1 when every slot has its own x, else k */
+  const gint32 *first;  /* [n_experts + 1] in slots */
+  const gint32 *slots;  /* [n * k] */
+} Experts;
+
+/* One chunk is some groups of one expert. A slot's activations need not be neighbours of the next
+ * slot's, so each is dotted on its own; the weights stay in the nearest cache. */
+static void
+experts_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const Experts *e = args;
+  const gint64 per_expert = (e->n_groups + e->p.groups_per_chunk - 1) / e->p.groups_per_chunk;
+  const gint64 expert = chunk / per_expert;
+  const gint64 first = chunk % per_expert * e->p.groups_per_chunk;
+  AtlProduct p = e->p;
+
+  if (e->first[expert] == e->first[expert + 1])
+    return;
+  for (guint i = 0; i < p.n_sources; i++)
+    {
+      p.source[i].data += (gsize) expert * e->expert_bytes[i];
+      if (p.source[i].bias != NULL)
+        p.source[i].bias += expert * e->n_out;
+    }
+  for (gint64 g = first; g < MIN (first + p.groups_per_chunk, e->n_groups); g++)
+    {
+      gint64 column;
+      guint n_columns = atl_product_group_columns (&p, g, &column);
+
+      for (gint32 s = e->first[expert]; s < e->first[expert + 1]; s++)
+        {
+          float out[ATL_PACK_ROWS];
+          float second[ATL_PACK_ROWS];
+
+          atl_product_few (&p, g, e->slots[s] / e->slots_per_row, 1, out, second);
+          memcpy (p.dst + e->slots[s] * p.dst_stride + column, out, n_columns * sizeof (float));
+        }
+    }
+}
+
+gsize
+atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[ATL_EXPERT_X];
+  const gint64 n_in = last_dim (x);
+  const gint64 n_slots = atl_tensor_n_elems (node->src[ATL_EXPERT_IDS]);
+  const gint64 n_experts = node->src[ATL_EXPERT_W0]->dim[0];
+
+  return atl_product_quant_bytes (atl_tensor_n_elems (x) / n_in, n_in) +
+         (gsize) (n_slots + n_experts + 1) * sizeof (gint32);
+}
+
+/* Counting sort of the slots by expert. */
+static void
+sort_slots (const gint32 *ids, gint64 n_slots, gint64 n_experts, gint32 *first, gint32 *slots)
+{
+  memset (first, 0, (gsize) (n_experts + 1) * sizeof *first);
+  for (gint64 s = 0; s < n_slots; s++)
+    first[ids[s] + 1]++;
+  for (gint64 e = 0; e < n_experts; e++)
+    first[e + 1] += first[e];
+  for (gint64 s = 0; s < n_slots; s++)
+    slots[first[ids[s]]++] = (gint32) s;
+  /* Every start has moved to its expert's end, the next one's start. */
+  memmove (first + 1, first, (gsize) n_experts * sizeof *first);
+  first[0] = 0;
+}
+
+gboolean
+atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[ATL_EXPERT_X];
+  const AtlTensor *ids = node->src[ATL_EXPERT_IDS];
+  const gint32 *id = atl_tensor_host (ids);
+  const gint64 n_slots = atl_tensor_n_elems (ids);
+  gint32 *table;
+  Experts e = {
+    .p = {
+      .kernels = run->cpu->kernels,
+      .x = atl_cpu_f32 (run, x),
+      .n_in = last_dim (x),
+      .n_sources = node->p.n_weights,
+      .act = node->p.act,
+      .a = 1.0f,
+      .gated = node->p.gated,
+      .dst = atl_tensor_host (node->dst),
+      .dst_stride = last_dim (node->dst),
+    },
+    .n_experts = node->src[ATL_EXPERT_W0]->dim[0],
+    .n_out = node->src[ATL_EXPERT_W0]->dim[1],
+    .slots_per_row = x->n_dims == 3 ? 1 : ids->dim[1],
+  };
+  AtlProduct *p = &e.p;
+
+  p->n = atl_tensor_n_elems (x) / p->n_in;
+  p->x_stride = p->n_in;
+  for (guint i = 0; i < p->n_sources; i++)
+    {
+      const AtlTensor *w = node->src[ATL_EXPERT_W0 + i];
+      AtlSource *s = &p->source[i];
+
+      *s = atl_product_source (run, w, 0, 0, atl_cpu_f32 (run, node->src[ATL_EXPERT_B0 + i]));
+      e.expert_bytes[i] = s->stride * (gsize) (s->kind == ATL_SOURCE_PACKED
+                                                   ? (e.n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS
+                                                   : e.n_out);
+    }
+  /* A row at a time: whatever serves one row serves here. */
+  if (!atl_product_is_few (p, run->cpu->exact, 1))
+    return FALSE;
+  if (!atl_cpu_check_experts (run, id, n_slots, e.n_experts))
+    return TRUE;
+
+  p->quantised = atl_product_quant_rows (p->n, p->n_in, run->scratch);
+  table = (gint32 *) (run->scratch + atl_product_quant_bytes (p->n, p->n_in));
+  sort_slots (id, n_slots, e.n_experts, table, table + e.n_experts + 1);
+  e.first = table;
+  e.slots = table + e.n_experts + 1;
+  atl_product_quantise (run, p);
+  e.n_groups = atl_product_count_groups (p);
+  p->groups_per_chunk = MAX (1, e.n_groups / (4 * (gint64) run->cpu->n_threads));
+  atl_pool_run (run->pool,
+                e.n_experts * ((e.n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk),
+                experts_chunk, &e);
+  return TRUE;
+}

@@ -1,0 +1,385 @@
+/* Moves the bits of quantised rows into groups of 16; the layout is drawn in pack.h. */
+#include "engine/tensor/cpu/pack.h"
+
+#include <string.h>
+
+/* The codes and scales of one unit of 16 rows, taken out of the file's blocks. */
+typedef struct
+{
+  _Alignas(64) guint8 q[16][256];
+  guint16 d[16], m[16]; /* f16 bits */
+  guint8 scale[16][16]; /* [sub-block][row], signed ones as two's complement */
+  guint8 min[16][16];   /* [sub-block][row] */
+} Unit;
+
+static const AtlPackInfo infos[ATL_N_DTYPES] = {
+  [ATL_DTYPE_Q4_0] = { 32, 32, 256 },          [ATL_DTYPE_Q4_1] = { 32, 64, 256 },
+  [ATL_DTYPE_Q5_0] = { 32, 32, 320 },          [ATL_DTYPE_Q5_1] = { 32, 64, 320 },
+  [ATL_DTYPE_Q8_0] = { 32, 32, 512 },          [ATL_DTYPE_IQ4_NL] = { 32, 32, 256 },
+  [ATL_DTYPE_MXFP4] = { 32, 32, 256 },         [ATL_DTYPE_Q2_K] = { 256, 64 + 256, 128 },
+  [ATL_DTYPE_Q3_K] = { 256, 32 + 256, 192 },   [ATL_DTYPE_Q4_K] = { 256, 64 + 256, 256 },
+  [ATL_DTYPE_Q5_K] = { 256, 64 + 256, 320 },   [ATL_DTYPE_Q6_K] = { 256, 32 + 256, 384 },
+  [ATL_DTYPE_IQ4_XS] = { 256, 32 + 128, 256 },
+};
+
+const AtlPackInfo *
+atl_pack_info (AtlDType dtype)
+{
+  return infos[dtype].unit != 0 ? &infos[dtype] : NULL;
+}
+
+gsize
+atl_pack_group_bytes (AtlDType dtype, gint64 n_in)
+{
+  const AtlPackInfo *info = &infos[dtype];
+  return atl_pack_meta_bytes (info, n_in) + (gsize) (n_in / 32) * info->quant_bytes;
+}
+
+static guint16
+load_u16 (const guint8 *p)
+{
+  return (guint16) (p[0] | p[1] << 8);
+}
+
+/* --- Codes out of the file's blocks, in the order of the elements --- */
+
+static void
+nibbles_32 (const guint8 *qs, guint8 *q)
+{
+  for (guint i = 0; i < 16; i++)
+    {
+      q[i] = qs[i] & 15;
+      q[i + 16] = qs[i] >> 4;
+    }
+}
+
+static void
+fifth_bits_32 (const guint8 *qh, guint8 *q)
+{
+  for (guint i = 0; i < 32; i++)
+    q[i] |= (guint8) ((qh[i / 8] >> i % 8 & 1) << 4);
+}
+
+/* Eight scales and mins of six bits in twelve bytes (Q4_K, Q5_K). */
+static void
+scales_k4 (const guint8 *p, guint row, Unit *u)
+{
+  for (guint j = 0; j < 4; j++)
+    {
+      u->scale[j][row] = p[j] & 63;
+      u->min[j][row] = p[j + 4] & 63;
+      u->scale[j + 4][row] = (guint8) ((p[j + 8] & 15) | (p[j] >> 6) << 4);
+      u->min[j + 4][row] = (guint8) (p[j + 8] >> 4 | (p[j + 4] >> 6) << 4);
+    }
+}
+
+/* Sixteen scales of six bits in twelve bytes (Q3_K), minus 32. */
+static void
+scales_k3 (const guint8 *p, guint row, Unit *u)
+{
+  for (guint j = 0; j < 16; j++)
+    {
+      guint low = j < 8 ? p[j] & 15 : p[j - 8] >> 4;
+      guint high = p[8 + j % 4] >> 2 * (j / 4) & 3;
+
+      u->scale[j][row] = (guint8) ((gint) (low | high << 4) - 32);
+    }
+}
+
+static void
+take_q2_k (const guint8 *b, guint row, Unit *u)
+{
+  for (guint i = 0; i < 256; i++)
+    u->q[row][i] = b[16 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+  for (guint j = 0; j < 16; j++)
+    u->scale[j][row] = b[j];
+  u->d[row] = load_u16 (b + 80);
+  u->m[row] = load_u16 (b + 82);
+}
+
+static void
+take_q3_k (const guint8 *b, guint row, Unit *u)
+{
+  for (guint i = 0; i < 256; i++)
+    u->q[row][i] = (guint8) ((b[32 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) |
+                             (b[i % 32] >> i / 32 & 1) << 2);
+  scales_k3 (b + 96, row, u);
+  u->d[row] = load_u16 (b + 108);
+}
+
+static void
+take_q4_k (const guint8 *b, guint row, gboolean five, Unit *u)
+{
+  const guint8 *qs = b + 16 + (five ? 32 : 0);
+  guint8 *q = u->q[row];
+
+  for (guint j = 0; j < 4; j++)
+    for (guint i = 0; i < 32; i++)
+      {
+        q[64 * j + i] = qs[32 * j + i] & 15;
+        q[64 * j + 32 + i] = qs[32 * j + i] >> 4;
+      }
+  if (five)
+    for (guint j = 0; j < 8; j++)
+      for (guint i = 0; i < 32; i++)
+        q[32 * j + i] |= (guint8) ((b[16 + i] >> j & 1) << 4);
+  scales_k4 (b + 4, row, u);
+  u->d[row] = load_u16 (b);
+  u->m[row] = load_u16 (b + 2);
+}
+
+static void
+take_q6_k (const guint8 *b, guint row, Unit *u)
+{
+  for (guint half = 0; half < 2; half++)
+    {
+      const guint8 *ql = b + 64 * half;
+      const guint8 *qh = b + 128 + 32 * half;
+      guint8 *q = u->q[row] + 128 * half;
+
+      for (guint i = 0; i < 32; i++)
+        {
+          q[i] = (guint8) ((ql[i] & 15) | (qh[i] & 3) << 4);
+          q[i + 32] = (guint8) ((ql[i + 32] & 15) | (qh[i] >> 2 & 3) << 4);
+          q[i + 64] = (guint8) (ql[i] >> 4 | (qh[i] >> 4 & 3) << 4);
+          q[i + 96] = (guint8) (ql[i + 32] >> 4 | (qh[i] >> 6) << 4);
+        }
+    }
+  for (guint j = 0; j < 16; j++)
+    u->scale[j][row] = b[192 + j];
+  u->d[row] = load_u16 (b + 208);
+}
+
+static void
+take_iq4_xs (const guint8 *b, guint row, Unit *u)
+{
+  guint16 high = load_u16 (b + 2);
+
+  for (guint j = 0; j < 8; j++)
+    {
+      guint s = (b[4 + j / 2] >> 4 * (j % 2) & 15) | (high >> 2 * j & 3) << 4;
+
+      u->scale[j][row] = (guint8) ((gint) s - 32);
+      nibbles_32 (b + 8 + 16 * j, u->q[row] + 32 * j);
+    }
+  u->d[row] = load_u16 (b);
+}
+
+static void
+take_block (AtlDType dtype, const guint8 *b, guint row, Unit *u)
+{
+  guint8 *q = u->q[row];
+
+  switch (dtype)
+    {
+    case ATL_DTYPE_Q4_0:
+    case ATL_DTYPE_IQ4_NL:
+      u->d[row] = load_u16 (b);
+      nibbles_32 (b + 2, q);
+      break;
+    case ATL_DTYPE_Q4_1:
+      u->d[row] = load_u16 (b);
+      u->m[row] = load_u16 (b + 2);
+      nibbles_32 (b + 4, q);
+      break;
+    case ATL_DTYPE_Q5_0:
+      u->d[row] = load_u16 (b);
+      nibbles_32 (b + 6, q);
+      fifth_bits_32 (b + 2, q);
+      break;
+    case ATL_DTYPE_Q5_1:
+      u->d[row] = load_u16 (b);
+      u->m[row] = load_u16 (b + 2);
+      nibbles_32 (b + 8, q);
+      fifth_bits_32 (b + 4, q);
+      break;
+    case ATL_DTYPE_Q8_0:
+      u->d[row] = load_u16 (b);
+      for (guint i = 0; i < 32; i++)
+        q[i] = b[2 + i] ^ 0x80;
+      break;
+    case ATL_DTYPE_MXFP4:
+      u->scale[0][row] = b[0];
+      nibbles_32 (b + 1, q);
+      break;
+    case ATL_DTYPE_Q2_K:
+      take_q2_k (b, row, u);
+      break;
+    case ATL_DTYPE_Q3_K:
+      take_q3_k (b, row, u);
+      break;
+    case ATL_DTYPE_Q4_K:
+      take_q4_k (b, row, FALSE, u);
+      break;
+    case ATL_DTYPE_Q5_K:
+      take_q4_k (b, row, TRUE, u);
+      break;
+    case ATL_DTYPE_Q6_K:
+      take_q6_k (b, row, u);
+      break;
+    case ATL_DTYPE_IQ4_XS:
+      take_iq4_xs (b, row, u);
+      break;
+    default:
+      g_assert_not_reached ();
+    }
+}
+
+/* --- Codes into planes --- */
+
+static guint32
+load_quad (const Unit *u, guint row, guint first, guint quad)
+{
+  guint32 v;
+
+  memcpy (&v, &u->q[row][first + 4 * quad], sizeof v);
+  return v;
+}
+
+static void
+store_quad (guint8 *line, guint row, guint32 v)
+{
+  memcpy (line + 4 * row, &v, sizeof v);
+}
+
+static void
+put_nibbles (const Unit *u, guint first, guint8 *out)
+{
+  for (guint j = 0; j < 4; j++)
+    for (guint r = 0; r < 16; r++)
+      store_quad (out + 64 * j, r,
+                  (load_quad (u, r, first, 2 * j) & 0x0f0f0f0f) |
+                      (load_quad (u, r, first, 2 * j + 1) & 0x0f0f0f0f) << 4);
+}
+
+/* Two bits of each code, from bit `shift` on. */
+static void
+put_pairs (const Unit *u, guint first, guint shift, guint8 *out)
+{
+  for (guint j = 0; j < 2; j++)
+    for (guint r = 0; r < 16; r++)
+      {
+        guint32 v = 0;
+
+        for (guint i = 0; i < 4; i++)
+          v |= (load_quad (u, r, first, 4 * j + i) >> shift & 0x03030303) << 2 * i;
+        store_quad (out + 64 * j, r, v);
+      }
+}
+
+static void
+put_bits (const Unit *u, guint first, guint shift, guint8 *out)
+{
+  for (guint r = 0; r < 16; r++)
+    {
+      guint32 v = 0;
+
+      for (guint i = 0; i < 8; i++)
+        v |= (load_quad (u, r, first, i) >> shift & 0x01010101) << i;
+      store_quad (out, r, v);
+    }
+}
+
+static void
+put_bytes (const Unit *u, guint first, guint8 *out)
+{
+  for (guint j = 0; j < 8; j++)
+    for (guint r = 0; r < 16; r++)
+      store_quad (out + 64 * j, r, load_quad (u, r, first, j));
+}
+
+static void
+put_quants (AtlDType dtype, const Unit *u, guint first, guint8 *out)
+{
+  switch (dtype)
+    {
+    case ATL_DTYPE_Q8_0:
+      put_bytes (u, first, out);
+      break;
+    case ATL_DTYPE_Q2_K:
+      put_pairs (u, first, 0, out);
+      break;
+    case ATL_DTYPE_Q3_K:
+      put_pairs (u, first, 0, out);
+      put_bits (u, first, 2, out + 128);
+      break;
+    case ATL_DTYPE_Q5_0:
+    case ATL_DTYPE_Q5_1:
+    case ATL_DTYPE_Q5_K:
+      put_nibbles (u, first, out);
+      put_bits (u, first, 4, out + 256);
+      break;
+    case ATL_DTYPE_Q6_K:
+      put_nibbles (u, first, out);
+      put_pairs (u, first, 4, out + 256);
+      break;
+    default:
+      put_nibbles (u, first, out);
+      break;
+    }
+}
+
+static void
+put_meta (AtlDType dtype, const Unit *u, guint8 *out)
+{
+  switch (dtype)
+    {
+    case ATL_DTYPE_MXFP4:
+      memcpy (out, u->scale[0], 16);
+      memset (out + 16, 0, 16);
+      break;
+    case ATL_DTYPE_Q4_1:
+    case ATL_DTYPE_Q5_1:
+      memcpy (out, u->d, 32);
+      memcpy (out + 32, u->m, 32);
+      break;
+    case ATL_DTYPE_Q2_K:
+      memcpy (out, u->d, 32);
+      memcpy (out + 32, u->m, 32);
+      memcpy (out + 64, u->scale, 256);
+      break;
+    case ATL_DTYPE_Q4_K:
+    case ATL_DTYPE_Q5_K:
+      memcpy (out, u->d, 32);
+      memcpy (out + 32, u->m, 32);
+      memcpy (out + 64, u->scale, 128);
+      memcpy (out + 192, u->min, 128);
+      break;
+    case ATL_DTYPE_Q3_K:
+    case ATL_DTYPE_Q6_K:
+      memcpy (out, u->d, 32);
+      memcpy (out + 32, u->scale, 256);
+      break;
+    case ATL_DTYPE_IQ4_XS:
+      memcpy (out, u->d, 32);
+      memcpy (out + 32, u->scale, 128);
+      break;
+    default:
+      memcpy (out, u->d, 32);
+      break;
+    }
+}
+
+void
+atl_pack_group (
+    AtlDType dtype, const guint8 *rows, gsize row_bytes, guint n_rows, gint64 n_in, guint8 *out)
+{
+  const AtlPackInfo *info = &infos[dtype];
+  const guint block_bytes = atl_dtype_info (dtype)->block_bytes;
+  guint8 *quants = out + atl_pack_meta_bytes (info, n_in);
+  Unit u;
+
+  /* Rows that are not there have zero scales and so the value zero. */
+  memset (&u, 0, sizeof u);
+  for (gint64 i = 0; i < n_in / info->unit; i++)
+    {
+      for (guint r = 0; r < n_rows; r++)
+        take_block (dtype, rows + r * row_bytes + (gsize) i * block_bytes, r, &u);
+      put_meta (dtype, &u, out + (gsize) i * info->meta_bytes);
+      for (guint first = 0; first < info->unit; first += 32)
+        {
+          put_quants (dtype, &u, first, quants);
+          quants += info->quant_bytes;
+        }
+    }
+}

@@ -1,0 +1,237 @@
+/* Products of many rows: blocks of activations and of weights are laid out for the level's tile
+ * and multiplied there.
+ *
+ * Activations are taken up to 512 rows at a time and laid out once, for all threads. A chunk is
+ * some groups of outputs: its thread turns their weights into panels, tile_k inner elements at a
+ * time, and adds all rows' tiles to sums of its own, which are finished at the end. So every weight
+ * is unpacked once per 512 rows.
+ */
+#include "engine/tensor/cpu/product.h"
+
+#include <string.h>
+
+#define MAX_ROWS 512
+/* Panels of 16 columns in a chunk; with tile_k they stay inside a second-level cache. */
+#define MAX_PANELS 8
+
+typedef struct
+{
+  AtlProduct *p;
+  gint64 first_row, n_rows; /* of this block */
+  gint64 n_groups;
+  gsize tile_bytes; /* of the rows of one tile, all inner elements */
+  guint8 *rows;     /* shared: [tiles][tile_bytes] */
+  guint8 *own;      /* per worker, own_bytes each */
+  gsize own_bytes;
+} Tiles;
+
+static gint64
+round_up (gint64 n, gint64 to)
+{
+  return (n + to - 1) / to * to;
+}
+
+static gint64
+max_rows (const AtlCpuKernels *k)
+{
+  return MAX_ROWS / k->tile_rows * k->tile_rows;
+}
+
+static gsize
+panel_bytes (const AtlCpuKernels *k)
+{
+  return (gsize) k->tile_k * 16 * sizeof (float);
+}
+
+/* Per worker: MAX_PANELS panels, one panel of floats, 16 rows of floats, the sums. */
+static gsize
+own_bytes (const AtlCpuKernels *k, gint64 n_rows)
+{
+  return (MAX_PANELS + 2) * panel_bytes (k) + (gsize) n_rows * MAX_PANELS * 16 * sizeof (float) +
+         2 * ATL_TILE_MAX_ROWS * ATL_PACK_ROWS * sizeof (float);
+}
+
+gsize
+atl_product_tiles_scratch (const AtlCpu *cpu, gint64 n, gint64 n_in)
+{
+  const AtlCpuKernels *k = cpu->kernels;
+  gint64 n_rows = MIN (round_up (n, k->tile_rows), max_rows (k));
+
+  return (gsize) n_rows * (gsize) round_up (n_in, 32) * sizeof (float) +
+         cpu->n_threads * own_bytes (k, n_rows);
+}
+
+static void
+prepare_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const Tiles *t = args;
+  const AtlProduct *p = t->p;
+  const guint tile_rows = p->kernels->tile_rows;
+  gint64 first = chunk * tile_rows;
+  gint64 n = MIN (tile_rows, t->n_rows - first);
+  const float *rows[ATL_TILE_MAX_ROWS];
+
+  for (gint64 i = 0; i < n; i++)
+    rows[i] = p->x + (t->first_row + first + i) * p->x_stride;
+  p->kernels->prepare_rows (rows, n, p->n_in, t->rows + chunk * t->tile_bytes);
+}
+
+/* Elements [k, k + n) of group `group` of a source as a panel at `out`. */
+static void
+make_panel (const AtlProduct *p,
+            const AtlSource *s,
+            gint64 group,
+            gint64 k,
+            gint64 n,
+            float *floats,
+            float *plain,
+            guint8 *out)
+{
+  const AtlCpuKernels *kernels = p->kernels;
+  float *panel = kernels->prepare_panel != NULL ? floats : (float *) out;
+  const guint8 *rows = s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride;
+  const guint n_rows = (guint) MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS);
+
+  if (s->kind == ATL_SOURCE_PACKED)
+    {
+      kernels->unpack_panel (s->dtype, s->data + (gsize) group * s->stride, p->n_in, k, n, panel);
+    }
+  else if (s->kind == ATL_SOURCE_PLAIN)
+    {
+      kernels->plain_panel (s->dtype, rows, s->stride, n_rows, k, n, panel);
+    }
+  else
+    {
+      const AtlDTypeInfo *info = atl_dtype_info (s->dtype);
+
+      for (guint r = 0; r < n_rows; r++)
+        atl_dequantize (s->dtype,
+                        rows + r * s->stride + (gsize) k / info->block_elems * info->block_bytes,
+                        plain + r * n, n);
+      kernels->plain_panel (ATL_DTYPE_F32, (const guint8 *) plain, (gsize) n * sizeof (float),
+                            n_rows, 0, n, panel);
+    }
+  if (kernels->prepare_panel != NULL)
+    kernels->prepare_panel (panel, n, out);
+}
+
+/* Finishes the sums of panel `panel` (a group; its partner is `partner`) and writes them out. */
+static void
+write_group (
+    const Tiles *t, gint64 group, const float *sums, const float *partner, gint64 ld, float *room)
+{
+  const AtlProduct *p = t->p;
+  float *second = room + ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
+  gint64 column;
+  guint n_columns = atl_product_group_columns (p, group, &column);
+
+  for (gint64 first = 0; first < t->n_rows; first += ATL_TILE_MAX_ROWS)
+    {
+      gint64 n = MIN (ATL_TILE_MAX_ROWS, t->n_rows - first);
+
+      for (gint64 i = 0; i < n; i++)
+        {
+          memcpy (room + i * 16, sums + (first + i) * ld, 16 * sizeof (float));
+          if (partner != NULL)
+            memcpy (second + i * 16, partner + (first + i) * ld, 16 * sizeof (float));
+        }
+      atl_product_finish (p, group, n, room, second);
+      for (gint64 i = 0; i < n; i++)
+        {
+          gint64 row = t->first_row + first + i;
+          float *out = p->dst + row * p->dst_stride + column;
+
+          if (p->residual != NULL)
+            {
+              const float *residual = p->residual + row * p->residual_stride + column;
+              for (guint c = 0; c < n_columns; c++)
+                out[c] = room[i * 16 + c] + residual[c];
+            }
+          else
+            {
+              memcpy (out, room + i * 16, n_columns * sizeof (float));
+            }
+        }
+    }
+}
+
+static void
+multiply_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const Tiles *t = args;
+  const AtlProduct *p = t->p;
+  const AtlCpuKernels *k = p->kernels;
+  const gint64 first = chunk * p->groups_per_chunk;
+  const gint64 n_groups = MIN (p->groups_per_chunk, t->n_groups - first);
+  const gint64 n_panels = p->gated ? 2 * n_groups : n_groups;
+  const gint64 ld = round_up (n_panels, 2) * 16;
+  const gint64 n_tiles = (t->n_rows + k->tile_rows - 1) / k->tile_rows;
+  const gsize size = panel_bytes (k);
+  guint8 *panels = t->own + worker * t->own_bytes;
+  float *floats = (float *) (panels + MAX_PANELS * size);
+  float *plain = (float *) (panels + (MAX_PANELS + 1) * size);
+  float *room = (float *) (panels + (MAX_PANELS + 2) * size);
+  float *sums = room + 2 * ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
+
+  if (k->begin != NULL)
+    k->begin ();
+  for (gint64 at = 0; at < p->n_in; at += k->tile_k)
+    {
+      gint64 n_k = MIN (k->tile_k, p->n_in - at);
+
+      for (gint64 i = 0; i < n_panels; i++)
+        {
+          gint64 group = first + i % n_groups;
+          guint which = i < n_groups ? 0 : 1;
+
+          if (!p->gated)
+            while (group >= p->first_group[which + 1])
+              which++;
+          make_panel (p, &p->source[which], p->gated ? group : group - p->first_group[which], at,
+                      n_k, floats, plain, panels + (gsize) i * size);
+        }
+      for (gint64 m = 0; m < n_tiles; m++)
+        for (gint64 i = 0; i < n_panels; i += 2)
+          k->tile (n_k,
+                   t->rows + (gsize) m * t->tile_bytes + (gsize) at * k->tile_rows * sizeof (float),
+                   panels + (gsize) i * size, panels + (gsize) MIN (i + 1, n_panels - 1) * size,
+                   sums + m * k->tile_rows * ld + i * 16, ld, at > 0);
+    }
+  if (k->end != NULL)
+    k->end ();
+
+  for (gint64 i = 0; i < n_groups; i++)
+    write_group (t, first + i, sums + i * 16, p->gated ? sums + (n_groups + i) * 16 : NULL, ld,
+                 room);
+}
+
+void
+atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
+{
+  const AtlCpuKernels *k = p->kernels;
+  const gint64 most = max_rows (k);
+  gint64 wanted;
+  Tiles t = {
+    .p = p,
+    .n_groups = atl_product_count_groups (p),
+    .tile_bytes = (gsize) round_up (p->n_in, 32) * k->tile_rows * sizeof (float),
+    .rows = run->scratch,
+  };
+
+  /* Chunks enough for all threads, pairs of panels, no more than the caches hold. */
+  wanted = t.n_groups / (3 * (gint64) run->cpu->n_threads);
+  p->groups_per_chunk =
+      p->gated ? CLAMP (wanted, 1, MAX_PANELS / 2) : CLAMP (round_up (wanted, 2), 2, MAX_PANELS);
+  for (t.first_row = 0; t.first_row < p->n; t.first_row += most)
+    {
+      gint64 n_tiles;
+
+      t.n_rows = MIN (most, p->n - t.first_row);
+      n_tiles = (t.n_rows + k->tile_rows - 1) / k->tile_rows;
+      t.own = run->scratch + (gsize) n_tiles * t.tile_bytes;
+      t.own_bytes = own_bytes (k, n_tiles * k->tile_rows);
+      atl_pool_run (run->pool, n_tiles, prepare_chunk, &t);
+      atl_pool_run (run->pool, (t.n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk,
+                    multiply_chunk, &t);
+    }
+}

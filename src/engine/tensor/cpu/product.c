@@ -1,0 +1,204 @@
+/* Products of few rows: activations rounded once, then each group of 16 outputs on its own. */
+#include "engine/tensor/cpu/product.h"
+
+#include <string.h>
+
+#include "engine/tensor/cpu/act.h"
+
+/* Up to so many rows plain weights are dotted rather than made into tiles. */
+#define FEW_PLAIN_ROWS 8
+
+AtlSource
+atl_product_source (
+    const AtlCpuRun *run, const AtlTensor *t, gint64 expert, gint64 first_out, const float *bias)
+{
+  const AtlCpuWeight *w = atl_cpu_weight (run, t);
+  const gint64 n_in = t->dim[t->n_dims - 1];
+  AtlSource s = { .n_out = t->dim[t->n_dims - 2], .first_out = first_out, .bias = bias };
+  AtlCpuRows rows;
+
+  if (w != NULL && w->packed != NULL && t->base == NULL)
+    {
+      gint64 n_groups = (s.n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS;
+
+      s.kind = ATL_SOURCE_PACKED;
+      s.dtype = t->dtype;
+      s.stride = atl_pack_group_bytes (t->dtype, n_in);
+      s.data = w->packed + (gsize) (expert * n_groups) * s.stride;
+      s.scale = t->weight->scale;
+      return s;
+    }
+  rows = atl_cpu_rows (t);
+  s.dtype = rows.dtype;
+  s.stride = rows.row_bytes;
+  s.data = rows.data + (gsize) (expert * s.n_out) * rows.row_bytes;
+  s.scale = rows.scale;
+  if (s.dtype == ATL_DTYPE_F32 || s.dtype == ATL_DTYPE_F16 || s.dtype == ATL_DTYPE_BF16)
+    s.kind = ATL_SOURCE_PLAIN;
+  else
+    s.kind = ATL_SOURCE_OTHER;
+  return s;
+}
+
+gint64
+atl_product_count_groups (AtlProduct *p)
+{
+  guint n = p->gated ? 1 : p->n_sources;
+
+  for (guint i = 0; i < n; i++)
+    p->first_group[i + 1] =
+        p->first_group[i] + (p->source[i].n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS;
+  return p->first_group[n];
+}
+
+gboolean
+atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows)
+{
+  for (guint i = 0; i < p->n_sources; i++)
+    switch (p->source[i].kind)
+      {
+      case ATL_SOURCE_PACKED:
+        if (exact || n_rows > p->kernels->fast_rows)
+          return FALSE;
+        break;
+      case ATL_SOURCE_PLAIN:
+        if (n_rows > FEW_PLAIN_ROWS)
+          return FALSE;
+        break;
+      case ATL_SOURCE_OTHER:
+      default:
+        return FALSE;
+      }
+  return TRUE;
+}
+
+gsize
+atl_product_quant_bytes (gint64 n, gint64 n_in)
+{
+  return (gsize) (n * (n_in / 32)) * (64 + sizeof (AtlQuantBlock)) + 64;
+}
+
+AtlQuantRows
+atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory)
+{
+  AtlQuantRows rows = { .n_blocks = n_in / 32 };
+
+  rows.q = (gint8 *) memory;
+  rows.blocks = (AtlQuantBlock *) (memory + (gsize) (n * rows.n_blocks) * 64);
+  return rows;
+}
+
+static void
+quantise_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const AtlProduct *p = args;
+  AtlQuantRows rows = p->quantised;
+
+  p->kernels->quantise_row (p->x + chunk * p->x_stride, p->n_in, chunk, &rows);
+}
+
+void
+atl_product_quantise (AtlCpuRun *run, const AtlProduct *p)
+{
+  gboolean needed = FALSE;
+
+  for (guint i = 0; i < p->n_sources; i++)
+    needed |= p->source[i].kind == ATL_SOURCE_PACKED;
+  if (!needed)
+    return;
+  /* One row takes a microsecond or two: less than waking others. */
+  if (p->n * p->n_in < 32768)
+    for (gint64 i = 0; i < p->n; i++)
+      quantise_chunk (p, (guint) i, 0);
+  else
+    atl_pool_run (run->pool, p->n, quantise_chunk, p);
+}
+
+static guint
+source_of (const AtlProduct *p, gint64 group)
+{
+  guint i = 0;
+
+  if (!p->gated)
+    while (group >= p->first_group[i + 1])
+      i++;
+  return i;
+}
+
+guint
+atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column)
+{
+  guint i = source_of (p, group);
+  gint64 first = (group - p->first_group[i]) * ATL_PACK_ROWS;
+
+  *column = p->source[i].first_out + first;
+  return (guint) MIN (ATL_PACK_ROWS, p->source[i].n_out - first);
+}
+
+static void
+source_dot (
+    const AtlProduct *p, const AtlSource *s, gint64 group, gint64 first, gint64 n, float *out)
+{
+  if (s->kind == ATL_SOURCE_PACKED)
+    {
+      p->kernels->packed_dot (s->dtype, s->data + (gsize) group * s->stride, &p->quantised, first,
+                              n, out);
+      return;
+    }
+  memset (out, 0, (gsize) n * ATL_PACK_ROWS * sizeof (float));
+  p->kernels->plain_dot (s->dtype, s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride, s->stride,
+                         (guint) MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS), p->n_in,
+                         p->x + first * p->x_stride, p->x_stride, n, out);
+}
+
+static void
+scale_and_bias (const AtlSource *s, gint64 group, gint64 n, float *sums)
+{
+  if (s->scale != 1.0f)
+    for (gint64 i = 0; i < n * ATL_PACK_ROWS; i++)
+      sums[i] *= s->scale;
+  if (s->bias != NULL)
+    {
+      const float *bias = s->bias + group * ATL_PACK_ROWS;
+      gint64 n_columns = MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS);
+
+      for (gint64 t = 0; t < n; t++)
+        for (gint64 i = 0; i < n_columns; i++)
+          sums[t * ATL_PACK_ROWS + i] += bias[i];
+    }
+}
+
+void
+atl_product_finish (const AtlProduct *p, gint64 group, gint64 n, float *sums, float *second)
+{
+  const guint i = source_of (p, group);
+  const gint64 own = group - p->first_group[i];
+  const gint64 count = n * ATL_PACK_ROWS;
+
+  scale_and_bias (&p->source[i], own, n, sums);
+  if (p->act != ATL_ACT_NONE && !p->kernels->act_row (p->act, sums, count))
+    for (gint64 j = 0; j < count; j++)
+      sums[j] = atl_act_apply (p->act, sums[j]);
+  if (p->gated)
+    {
+      scale_and_bias (&p->source[1], own, n, second);
+      for (gint64 j = 0; j < count; j++)
+        sums[j] *= second[j];
+    }
+  if (p->a != 1.0f)
+    for (gint64 j = 0; j < count; j++)
+      sums[j] *= p->a;
+}
+
+void
+atl_product_few (
+    const AtlProduct *p, gint64 group, gint64 first, gint64 n, float *out, float *second)
+{
+  const guint i = source_of (p, group);
+  const gint64 own = group - p->first_group[i];
+
+  source_dot (p, &p->source[i], own, first, n, out);
+  if (p->gated)
+    source_dot (p, &p->source[1], own, first, n, second);
+  atl_product_finish (p, group, n, out, second);
+}
