@@ -1,0 +1,169 @@
+/* The lowest folder: checked sizes, element types, file maps, JSON, checkpoints. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/checkpoint.h"
+#include "base/json-bounded.h"
+
+static void
+test_checked (void)
+{
+  guint64 out = 42;
+
+  g_assert_false (atl_checked_mul (G_MAXUINT64, 2, &out));
+  g_assert_false (atl_checked_add (G_MAXUINT64, 1, &out));
+  g_assert_false (atl_checked_align (G_MAXUINT64 - 3, 32, &out));
+  g_assert_false (atl_checked_align (5, 3, &out));
+  g_assert_false (atl_checked_product ((gint64[]){ G_MAXINT64, 2 }, 2, &out));
+  g_assert_false (atl_checked_product ((gint64[]){ 3, 0 }, 2, &out));
+  g_assert_cmpuint (out, ==, 42);
+  g_assert_true (atl_checked_align (33, 32, &out));
+  g_assert_cmpuint (out, ==, 64);
+  g_assert_true (atl_checked_product ((gint64[]){ 3, 5, 7 }, 3, &out));
+  g_assert_cmpuint (out, ==, 105);
+}
+
+static void
+test_dtypes (void)
+{
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < ATL_N_DTYPES; i++)
+    {
+      AtlDType back;
+
+      g_assert_cmpuint (atl_dtype_info (i)->block_bytes, >, 0);
+      g_assert_true (atl_dtype_from_name (atl_dtype_name (i), &back));
+      g_assert_cmpint (back, ==, i);
+    }
+  g_assert_true (atl_dtype_row_bytes (ATL_DTYPE_Q4_K, 512, &bytes));
+  g_assert_cmpuint (bytes, ==, 288);
+  g_assert_false (atl_dtype_row_bytes (ATL_DTYPE_Q4_K, 500, &bytes));
+  g_assert_false (atl_dtype_row_bytes (ATL_DTYPE_F64, G_MAXUINT64 / 4, &bytes));
+}
+
+static void
+test_file_map (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  int fd = g_file_open_tmp ("atl-map-XXXXXX", &path, &error);
+
+  g_assert_null (atl_file_map_new_from_fd (fd, "empty.gguf", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_cmpint (write (fd, "hello", 5), ==, 5);
+  g_autoptr (AtlFileMap) map = atl_file_map_new_from_fd (fd, "five", &error);
+  g_assert_no_error (error);
+  close (fd);
+  unlink (path); /* the mapping stays */
+  g_assert_cmpmem (atl_file_map_data (map), atl_file_map_size (map), "hello", 5);
+  g_assert_null (atl_file_map_new ("/dev/zero", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_null (atl_file_map_new ("/nowhere/at/all", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
+}
+
+static void
+test_json (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *deep = g_strnfill (100000, '[');
+  static const char text[] = "{\"b\": 1.0, \"a\": 1, \"s\": \"[[{\\\"\", \"n\": null}";
+  g_autoptr (JsonNode) root = atl_json_parse (text, strlen (text), "text", &error);
+  JsonObject *o;
+
+  g_assert_no_error (error);
+  o = json_node_get_object (root);
+  g_assert_cmpfloat (atl_json_double (o, "b", 0.0), ==, 1.0);
+  g_assert_cmpint (atl_json_int (o, "b", 7), ==, 7); /* 1.0 is no integer */
+  g_assert_cmpint (atl_json_int (o, "a", 7), ==, 1);
+  g_assert_cmpstr (atl_json_string (o, "s", ""), ==, "[[{\"");
+  g_assert_cmpstr (atl_json_string (o, "n", "none"), ==, "none");
+  g_assert_null (atl_json_object (o, "a"));
+
+  g_assert_null (atl_json_parse (deep, strlen (deep), "deep", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_null (atl_json_parse ("\"\xff\"", 3, "bytes", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_null (atl_json_parse ("", 0, "nothing", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+}
+
+static void
+test_checkpoint (void)
+{
+  g_autoptr (AtlCheckpoint) cp = atl_checkpoint_new ("model");
+  g_autoptr (GError) error = NULL;
+  static const float data[6] = { 1, 2, 3, 4, 5, 6 };
+  AtlTensorInfo info = { .name = "w",
+                         .dtype = ATL_DTYPE_F32,
+                         .n_dims = 2,
+                         .dim = { 2, 3 },
+                         .data = (const guint8 *) data,
+                         .size_bytes = sizeof data };
+  AtlMetaValue number = { .type = ATL_META_UINT, .v_uint = 12 };
+  AtlMetaValue real = { .type = ATL_META_FLOAT, .v_float = 0.5 };
+  AtlMetaValue words = {
+    .type = ATL_META_ARRAY,
+    .v_array = { .elem_type = ATL_META_STRING, .n = 2, .elems = (char *[]){ "a", "bc" } }
+  };
+  guint64 u = 0;
+  double d = 0;
+
+  g_assert_true (atl_checkpoint_add_tensor (cp, &info, &error));
+  g_assert_false (atl_checkpoint_add_tensor (cp, &info, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_true (atl_checkpoint_add_meta (cp, "n", &number, &error));
+  g_assert_true (atl_checkpoint_add_meta (cp, "r", &real, &error));
+  g_assert_true (atl_checkpoint_add_meta (cp, "words", &words, &error));
+  g_assert_cmpstr (((char **) atl_checkpoint_meta (cp, "words")->v_array.elems)[1], ==, "bc");
+
+  g_assert_true (atl_checkpoint_get_uint (cp, "n", 1, 100, &u, &error));
+  g_assert_cmpuint (u, ==, 12);
+  g_assert_false (atl_checkpoint_get_uint (cp, "absent", 1, 100, &u, &error));
+  g_assert_no_error (error);
+  g_assert_false (atl_checkpoint_require_uint (cp, "absent", 1, 100, &u, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_false (atl_checkpoint_get_uint (cp, "n", 13, 100, &u, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_false (atl_checkpoint_get_uint (cp, "r", 0, 100, &u, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_true (atl_checkpoint_get_float (cp, "n", 0, 100, &d, &error));
+  g_assert_cmpfloat (d, ==, 12.0);
+  g_assert_cmpuint (atl_checkpoint_weight_bytes (cp), ==, sizeof data);
+  g_assert_null (atl_checkpoint_find (cp, "absent"));
+}
+
+static void
+test_dbus_names (void)
+{
+  atl_error_register_dbus ();
+  for (int code = ATL_ERROR_BAD_FILE; code <= ATL_ERROR_TOO_COMPLEX; code++)
+    {
+      g_autoptr (GError) error =
+          g_dbus_error_new_for_dbus_error (atl_error_dbus_name (code), "words");
+      g_assert_error (error, ATL_ERROR, code);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/base/checked", test_checked);
+  g_test_add_func ("/base/dtypes", test_dtypes);
+  g_test_add_func ("/base/file-map", test_file_map);
+  g_test_add_func ("/base/json", test_json);
+  g_test_add_func ("/base/checkpoint", test_checkpoint);
+  g_test_add_func ("/base/dbus-names", test_dbus_names);
+  return g_test_run ();
+}
