@@ -3,12 +3,10 @@
 
 #include "engine/tensor/opencl/opencl.h"
 
-/* Before anything else touches OpenCL: compiled kernels of PoCL and our own files go below the build
- * folder, so that a second run starts warm. */
-const char *
-opencl_fixture_cache_dir (void);
+/* Before anything else touches OpenCL: compiled kernels of PoCL and our own files go below the
+ * build folder, so that a second run starts warm. */
+const char *opencl_fixture_cache_dir (void);
 
-/* The best device of any kind, CPU-type ones (PoCL) included; NULL after g_test_skip with words when
- * there is none. */
-AtlOpenclDevice *
-opencl_fixture_device (void);
+/* The best device of any kind, CPU-type ones (PoCL) included; NULL after g_test_skip with words
+ * when there is none. */
+AtlOpenclDevice *opencl_fixture_device (void);

@@ -1,0 +1,12 @@
+/* What the fault layer exports to the test that loads it. */
+#pragma once
+
+#define CL_TARGET_OPENCL_VERSION 300
+#include <CL/cl.h>
+
+/* From now on the call number `at` (counted from 0; -1: none) returns `status`; with
+ * CL_OUT_OF_RESOURCES all later ones as well. */
+void opencl_fault_layer_arm (long at, cl_int status);
+
+/* Calls that could have failed since then. */
+long opencl_fault_layer_n_calls (void);
