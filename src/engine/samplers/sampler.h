@@ -78,12 +78,10 @@ typedef struct
 } AtlSamplingParams;
 
 /* Writes the defaults. */
-void
-atl_sampling_params_init (AtlSamplingParams *params);
+void atl_sampling_params_init (AtlSamplingParams *params);
 
 /* ATL_ERROR_INVALID, naming the parameter, its value and its range, if one is outside. */
-gboolean
-atl_sampling_params_check (const AtlSamplingParams *params, GError **error);
+gboolean atl_sampling_params_check (const AtlSamplingParams *params, GError **error);
 
 /* A constraint on the text, such as a grammar. */
 typedef struct
@@ -99,32 +97,25 @@ typedef struct _AtlSampler AtlSampler;
 
 /* A sampler for vocabularies of up to `n_vocab` tokens (1 to 2^24). Errors as
  * atl_sampling_params_check(). */
-AtlSampler *
-atl_sampler_new (const AtlSamplingParams *params, gsize n_vocab, GError **error);
+AtlSampler *atl_sampler_new (const AtlSamplingParams *params, gsize n_vocab, GError **error);
 /* An independent copy: history, random state and mirostat's state; the constraint is not copied. */
-AtlSampler *
-atl_sampler_clone (const AtlSampler *self);
-void
-atl_sampler_free (AtlSampler *self);
+AtlSampler *atl_sampler_clone (const AtlSampler *self);
+void atl_sampler_free (AtlSampler *self);
 
 /* Forgets the history and starts the random numbers at the seed again. */
-void
-atl_sampler_reset (AtlSampler *self);
+void atl_sampler_reset (AtlSampler *self);
 
 /* Constrains the choice; `constraint` is copied, NULL removes it. */
-void
-atl_sampler_set_constraint (AtlSampler *self, const AtlSamplerConstraint *constraint);
+void atl_sampler_set_constraint (AtlSampler *self, const AtlSamplerConstraint *constraint);
 
 /* Tells the sampler that `id` is now part of the text (prompt or answer). */
-void
-atl_sampler_accept (AtlSampler *self, gint32 id);
+void atl_sampler_accept (AtlSampler *self, gint32 id);
 
 /* Chooses the next token from logits[n_vocab], which is used as scratch. The choice is made without
  * the constraint first; only if the constraint refuses it is the whole vocabulary masked and the
  * choice made again. ATL_TOKEN_NONE if no token is possible: all logits are -INFINITY or NaN, or
  * the constraint allows nothing. */
-gint32
-atl_sampler_sample (AtlSampler *self, float *logits, gsize n_vocab);
+gint32 atl_sampler_sample (AtlSampler *self, float *logits, gsize n_vocab);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlSampler, atl_sampler_free)
 
