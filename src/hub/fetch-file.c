@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_ATTEMPTS 5 /* in a row without a single new byte */
+#define MAX_RESTARTS 5
 #define READ_BYTES (256 * 1024)
+
+static guint max_attempts = 5; /* in a row without a single new byte */
+static guint first_pause_ms = 500;
 
 typedef enum
 {
@@ -17,6 +20,13 @@ typedef enum
   TRY_ANEW,  /* at once: what was there did not fit and is gone */
   TRY_FAILED,
 } TryResult;
+
+void
+atl_fetch_set_patience (guint attempts, guint pause)
+{
+  max_attempts = attempts;
+  first_pause_ms = pause;
+}
 
 /* Waits, or returns FALSE when cancelled meanwhile. */
 static gboolean
@@ -227,7 +237,7 @@ atl_fetch_into_part (SoupSession *session,
                      GCancellable *cancellable,
                      GError **error)
 {
-  int failures = 0, restarts = 0;
+  guint failures = 0, restarts = 0;
 
   if (fetch->size_bytes != 0 && atl_part_size (part) > fetch->size_bytes &&
       !atl_part_truncate (part, 0, error))
@@ -245,11 +255,11 @@ atl_fetch_into_part (SoupSession *session,
 
       if (result == TRY_DONE)
         break;
-      if (result == TRY_ANEW && ++restarts <= MAX_ATTEMPTS)
+      if (result == TRY_ANEW && ++restarts <= MAX_RESTARTS)
         continue;
       if (atl_part_size (part) > before)
         failures = 0;
-      if (result != TRY_AGAIN || ++failures >= MAX_ATTEMPTS)
+      if (result != TRY_AGAIN || ++failures >= max_attempts)
         {
           if (local == NULL)
             g_set_error (&local, ATL_ERROR, ATL_ERROR_NETWORK,
@@ -257,7 +267,7 @@ atl_fetch_into_part (SoupSession *session,
           g_propagate_error (error, g_steal_pointer (&local));
           return FALSE;
         }
-      if (!pause_ms (250 << failures, cancellable, error))
+      if (!pause_ms ((gint64) first_pause_ms << (failures - 1), cancellable, error))
         return FALSE;
     }
   return TRUE;
