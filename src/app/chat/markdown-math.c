@@ -1,0 +1,173 @@
+/* Finds formulas in Markdown before the parser sees it, because emphasis, escapes and lists would
+ * tear them apart. */
+#include "app/chat/markdown.h"
+
+#include <string.h>
+
+#include "app/chat/latex.h"
+
+/* Length of a fence ("```", "~~~") that starts at `p`, else 0. */
+static gsize
+fence_length (const char *p)
+{
+  gsize n = strspn (p, "`");
+  if (n < 3)
+    n = strspn (p, "~");
+  return n >= 3 ? n : 0;
+}
+
+static gboolean
+append_span (GString *out, const char *tex, gsize length)
+{
+  g_autofree char *inside = g_strndup (tex, length);
+  g_strstrip (inside);
+  if (*inside == '\0' || strchr (inside, '`') != NULL || length > ATL_LATEX_MAX_BYTES)
+    return FALSE;
+  g_string_append_printf (out, "`" ATL_MD_MATH_MARK "%s`", inside);
+  return TRUE;
+}
+
+/* The end of "$…$" that starts at `p` (on the dollar), inside `end`; NULL when it is money. */
+static const char *
+dollar_end (const char *p, const char *end)
+{
+  if (p + 1 >= end || g_ascii_isspace (p[1]) || p[1] == '$')
+    return NULL;
+  for (const char *q = p + 1; q < end; q++)
+    {
+      if (*q == '\\' && q + 1 < end)
+        q++;
+      else if (*q == '$')
+        return g_ascii_isspace (q[-1]) || g_ascii_isdigit (q[1]) ? NULL : q;
+    }
+  return NULL;
+}
+
+static const char *
+find_in (const char *p, const char *end, const char *needle)
+{
+  return g_strstr_len (p, end - p, needle);
+}
+
+/* One line outside fences: copies it, turning formulas into code spans. */
+static void
+protect_line (GString *out, const char *p, const char *end)
+{
+  while (p < end)
+    {
+      const char *close;
+      if (*p == '`')
+        {
+          gsize n = strspn (p, "`");
+          g_autofree char *run = g_strndup (p, n);
+          close = find_in (p + n, end, run);
+          const char *stop = close ? close + n : p + n;
+          g_string_append_len (out, p, MIN (stop, end) - p);
+          p = MIN (stop, end);
+        }
+      else if (*p == '\\' && p + 1 < end && p[1] == '(' &&
+               (close = find_in (p + 2, end, "\\)")) != NULL &&
+               append_span (out, p + 2, close - p - 2))
+        p = close + 2;
+      else if (*p == '\\' && p + 1 < end && p[1] == '[' &&
+               (close = find_in (p + 2, end, "\\]")) != NULL &&
+               append_span (out, p + 2, close - p - 2))
+        p = close + 2;
+      else if (*p == '$' && p + 1 < end && p[1] == '$' &&
+               (close = find_in (p + 2, end, "$$")) != NULL &&
+               append_span (out, p + 2, close - p - 2))
+        p = close + 2;
+      else if (*p == '$' && (close = dollar_end (p, end)) != NULL &&
+               append_span (out, p + 1, close - p - 1))
+        p = close + 1;
+      else if (*p == '\\' && p + 1 < end)
+        {
+          g_string_append_len (out, p, 2);
+          p += 2;
+        }
+      else
+        g_string_append_c (out, *p++);
+    }
+}
+
+/* A paragraph "$$ … $$" or "\[ … \]" that starts on the line at `p` and is alone on its lines:
+ * writes a fence and returns where to go on; NULL when it is none. An unfinished one, while it is
+ * streamed, runs to the end of the text. */
+static const char *
+protect_display (GString *out, const char *p, const char *text_end)
+{
+  gsize n_indent = strspn (p, " \t");
+  const char *start = p + n_indent;
+  const char *closer;
+  if (g_str_has_prefix (start, "$$"))
+    closer = "$$";
+  else if (g_str_has_prefix (start, "\\["))
+    closer = "\\]";
+  else
+    return NULL;
+
+  const char *inside = start + 2;
+  const char *close = strstr (inside, closer);
+  const char *blank = strstr (inside, "\n\n");
+  if (close == NULL && blank != NULL)
+    return NULL;
+  const char *after = close ? close + 2 : text_end;
+  gsize n_rest = close ? strcspn (after, "\n") : 0;
+  if (close != NULL && strspn (after, " \t.,;") < n_rest)
+    return NULL;
+  g_autofree char *tex = g_strndup (inside, (close ? close : text_end) - inside);
+  if (strstr (tex, "```") != NULL || strlen (tex) > ATL_LATEX_MAX_BYTES)
+    return NULL;
+  g_autofree char *indent = g_strndup (p, n_indent);
+  g_auto (GStrv) lines = g_strsplit (g_strstrip (tex), "\n", -1);
+  if (out->len > 0 && out->str[out->len - 1] != '\n')
+    g_string_append_c (out, '\n');
+  g_string_append_printf (out, "%s```math\n", indent);
+  for (guint i = 0; lines[i] != NULL; i++)
+    g_string_append_printf (out, "%s%s\n", indent, g_strstrip (lines[i]));
+  g_string_append_printf (out, "%s```\n", indent);
+  after += n_rest;
+  return *after == '\n' ? after + 1 : after;
+}
+
+char *
+atl_markdown_protect_math (const char *text)
+{
+  GString *out = g_string_sized_new (strlen (text) + 64);
+  const char *text_end = text + strlen (text);
+  char fence_char = 0;
+  gsize fence = 0;
+
+  for (const char *p = text; *p != '\0';)
+    {
+      const char *line_end = p + strcspn (p, "\n");
+      const char *next = *line_end == '\n' ? line_end + 1 : line_end;
+      const char *start = p + strspn (p, " \t>");
+      gsize n = fence_length (start);
+
+      if (n > 0 && fence == 0)
+        {
+          fence = n;
+          fence_char = *start;
+        }
+      else if (n >= fence && fence > 0 && *start == fence_char &&
+               start + n + strspn (start + n, " \t\r") >= line_end)
+        fence = 0;
+      else if (fence == 0)
+        {
+          const char *after = protect_display (out, p, text_end);
+          if (after != NULL)
+            {
+              p = after;
+              continue;
+            }
+          protect_line (out, p, line_end);
+          g_string_append_len (out, line_end, next - line_end);
+          p = next;
+          continue;
+        }
+      g_string_append_len (out, p, next - p);
+      p = next;
+    }
+  return g_string_free (out, FALSE);
+}
