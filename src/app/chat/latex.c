@@ -7,13 +7,15 @@
 /* Groups nested deeper are shown as source: hostile input must not exhaust the stack. */
 #define MAX_DEPTH 24
 
-typedef struct {
+typedef struct
+{
   const char *p;
   GString *out;
   guint depth;
 } Reader;
 
-static void read_sequence (Reader *r, const char *end_env, gboolean in_group);
+static void
+read_sequence (Reader *r, const char *end_env, gboolean in_group);
 
 static void
 append_escaped (GString *out, const char *text, gssize length)
@@ -69,7 +71,10 @@ read_argument (Reader *r)
   else if (*inner.p != '\0' && *inner.p != '}')
     {
       const char *next = g_utf8_next_char (inner.p);
+      gboolean letter = g_ascii_isalpha (*inner.p);
+      g_string_append (inner.out, letter ? "<i>" : "");
       append_escaped (inner.out, inner.p, next - inner.p);
+      g_string_append (inner.out, letter ? "</i>" : "");
       inner.p = next;
     }
   r->p = inner.p;
@@ -132,8 +137,8 @@ append_fraction (Reader *r)
   g_autofree char *top = read_argument (r);
   g_autofree char *bottom = read_argument (r);
 
-  if (visible_length (top) <= 2 && visible_length (bottom) <= 2 && !strchr (top, '<') &&
-      !strchr (bottom, '<'))
+  if (visible_length (top) <= 2 && visible_length (bottom) <= 2 && !strstr (top, "<s") &&
+      !strstr (bottom, "<s"))
     {
       g_string_append_printf (r->out, "<sup>%s</sup>⁄<sub>%s</sub>", top, bottom);
       return;
@@ -164,7 +169,8 @@ append_root (Reader *r)
 static void
 append_blackboard (GString *out, const char *text)
 {
-  static const struct {
+  static const struct
+  {
     char letter;
     const char *symbol;
   } special[] = { { 'C', "ℂ" }, { 'H', "ℍ" }, { 'N', "ℕ" }, { 'P', "ℙ" },
@@ -244,11 +250,7 @@ append_environment (Reader *r)
   for (guint i = 0; i < n; i++)
     {
       guint place = n == 1 ? 3 : i == 0 ? 0 : i == n - 1 ? 2 : 1;
-      g_string_append_printf (r->out,
-                              "%s%s%s%s",
-                              left[place],
-                              g_strstrip (rows[i]),
-                              right[place],
+      g_string_append_printf (r->out, "%s%s%s%s", left[place], g_strstrip (rows[i]), right[place],
                               i + 1 < n ? "\n" : "");
     }
 }
@@ -323,8 +325,8 @@ read_structure (Reader *r, const char *command)
 static gboolean
 skip_bracket_size (Reader *r, const char *command)
 {
-  static const char *const sizes[] = { "left", "right", "big", "Big", "bigg", "Bigg", "bigl",
-                                       "bigr", "Bigl", "Bigr", "middle", NULL };
+  static const char *const sizes[] = { "left", "right", "big",  "Big",  "bigg",   "Bigg",
+                                       "bigl", "bigr",  "Bigl", "Bigr", "middle", NULL };
   if (!g_strv_contains (sizes, command))
     return FALSE;
   while (*r->p == ' ')
@@ -337,8 +339,9 @@ skip_bracket_size (Reader *r, const char *command)
 static gboolean
 is_ignored (const char *command)
 {
-  static const char *const ignored[] = { "displaystyle", "textstyle", "limits", "nolimits",
-                                         "nonumber", "hline", "label", "rm", NULL };
+  static const char *const ignored[] = { "displaystyle", "textstyle", "limits",
+                                         "nolimits",     "nonumber",  "hline",
+                                         "label",        "rm",        NULL };
   return g_strv_contains (ignored, command);
 }
 
@@ -461,7 +464,7 @@ read_sequence (Reader *r, const char *end_env, gboolean in_group)
       else if (c == '^' || c == '_')
         read_script (r, c);
       else if (c == '=' || c == '<' || c == '>' || c == '+')
-        append_operator (r, (char[]) { c, '\0' });
+        append_operator (r, (char[]){ c, '\0' });
       else if (c == '-')
         append_operator (r, "−");
       else if (c == '&')

@@ -33,6 +33,7 @@ dollar_end (const char *p, const char *end)
 {
   if (p + 1 >= end || g_ascii_isspace (p[1]) || p[1] == '$')
     return NULL;
+  end = MIN (end, p + ATL_LATEX_MAX_BYTES);
   for (const char *q = p + 1; q < end; q++)
     {
       if (*q == '\\' && q + 1 < end)
@@ -43,10 +44,11 @@ dollar_end (const char *p, const char *end)
   return NULL;
 }
 
+/* Looks no further than the longest formula, so that hostile text costs linear time. */
 static const char *
 find_in (const char *p, const char *end, const char *needle)
 {
-  return g_strstr_len (p, end - p, needle);
+  return g_strstr_len (p, MIN (end - p, ATL_LATEX_MAX_BYTES), needle);
 }
 
 /* One line outside fences: copies it, turning formulas into code spans. */
@@ -90,6 +92,28 @@ protect_line (GString *out, const char *p, const char *end)
     }
 }
 
+/* "|-|:-|": md4c wants three dashes below the heads of a table, models write fewer. Copies the line
+ * with three. FALSE when the line is something else. */
+static gboolean
+widen_table_rule (GString *out, const char *p, const char *end)
+{
+  if (memchr (p, '|', end - p) == NULL || memchr (p, '-', end - p) == NULL)
+    return FALSE;
+  for (const char *q = p; q < end; q++)
+    if (strchr ("|:- \t>\r", *q) == NULL)
+      return FALSE;
+  while (p < end)
+    {
+      gsize n = strspn (p, "-");
+      if (n > 0 && n < 3)
+        g_string_append (out, "---");
+      else
+        g_string_append_len (out, p, MAX (n, 1));
+      p += MAX (n, 1);
+    }
+  return TRUE;
+}
+
 /* A paragraph "$$ … $$" or "\[ … \]" that starts on the line at `p` and is alone on its lines:
  * writes a fence and returns where to go on; NULL when it is none. An unfinished one, while it is
  * streamed, runs to the end of the text. */
@@ -107,9 +131,9 @@ protect_display (GString *out, const char *p, const char *text_end)
     return NULL;
 
   const char *inside = start + 2;
-  const char *close = strstr (inside, closer);
-  const char *blank = strstr (inside, "\n\n");
-  if (close == NULL && blank != NULL)
+  const char *close = find_in (inside, text_end, closer);
+  const char *blank = find_in (inside, text_end, "\n\n");
+  if (close == NULL && (blank != NULL || text_end - inside > ATL_LATEX_MAX_BYTES))
     return NULL;
   const char *after = close ? close + 2 : text_end;
   gsize n_rest = close ? strcspn (after, "\n") : 0;
@@ -161,7 +185,8 @@ atl_markdown_protect_math (const char *text)
               p = after;
               continue;
             }
-          protect_line (out, p, line_end);
+          if (!widen_table_rule (out, p, line_end))
+            protect_line (out, p, line_end);
           g_string_append_len (out, line_end, next - line_end);
           p = next;
           continue;

@@ -11,12 +11,14 @@
 #define MAX_CELLS 4096
 #define MAX_MATH_SPAN 2048
 
-typedef struct {
+typedef struct
+{
   gboolean ordered;
   guint number;
 } List;
 
-typedef struct {
+typedef struct
+{
   GPtrArray *blocks; /* (element-type AtlMdBlock) */
   AtlMdBlock *block; /* (nullable) the one being written */
   GString *markup;
@@ -27,6 +29,7 @@ typedef struct {
   AtlMdTask task;
   const char *open[MAX_SPANS];  /* opening tags, static or owned by `links` */
   const char *close[MAX_SPANS]; /* closing tags, static */
+  MD_SPANTYPE kind[MAX_SPANS];
   guint n_spans;
   guint n_ignored_spans;
   guint n_code_spans; /* open code spans, at most 1 */
@@ -85,6 +88,16 @@ begin_block (Builder *b, AtlMdKind kind)
   g_string_truncate (b->markup, 0);
   b->n_chars = 0;
   return block;
+}
+
+/* md4c 0.4.8 leaves some spans open where strikethroughs overlap; a block must not end so. */
+static void
+close_spans (Builder *b)
+{
+  while (b->n_spans > 0)
+    g_string_append (b->markup, b->close[--b->n_spans]);
+  b->n_ignored_spans = 0;
+  b->n_code_spans = 0;
 }
 
 static void
@@ -199,7 +212,8 @@ append_normal (Builder *b, const char *text, gsize length)
 static void
 append_entity (Builder *b, const char *text, gsize length)
 {
-  static const struct {
+  static const struct
+  {
     const char *entity, *text;
   } known[] = { { "&amp;", "&" },   { "&lt;", "<" },     { "&gt;", ">" },    { "&quot;", "\"" },
                 { "&apos;", "'" },  { "&nbsp;", " " },   { "&copy;", "©" },  { "&mdash;", "—" },
@@ -258,8 +272,8 @@ text_cb (MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *data)
           g_autofree char *tex = g_strndup (text + skip, size - skip);
           if (b->n_chars >= ATL_MD_SPLIT_CHARS && b->block != NULL)
             split_block (b);
-          g_autofree char *markup = size <= MAX_MATH_SPAN ? atl_latex_to_markup (tex)
-                                                          : g_markup_escape_text (tex, -1);
+          g_autofree char *markup =
+              size <= MAX_MATH_SPAN ? atl_latex_to_markup (tex) : g_markup_escape_text (tex, -1);
           g_string_append (b->markup, markup);
           b->n_chars += size;
         }
@@ -274,7 +288,7 @@ text_cb (MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *data)
 }
 
 static void
-push_span (Builder *b, const char *open, const char *close)
+push_span (Builder *b, MD_SPANTYPE kind, const char *open, const char *close)
 {
   if (b->block == NULL && b->cells == NULL)
     begin_block (b, ATL_MD_PARAGRAPH);
@@ -283,6 +297,7 @@ push_span (Builder *b, const char *open, const char *close)
       b->n_ignored_spans++;
       return;
     }
+  b->kind[b->n_spans] = kind;
   b->open[b->n_spans] = open;
   b->close[b->n_spans++] = close;
   g_string_append (b->markup, open);
@@ -292,7 +307,7 @@ static const char *
 link_tag (Builder *b, const MD_ATTRIBUTE *href)
 {
   g_autofree char *address = g_strndup (href->text, href->size);
-  g_autofree char *scheme = g_uri_parse_scheme (address);
+  g_autofree char *scheme = address ? g_uri_parse_scheme (address) : NULL;
 
   if (scheme == NULL || (strcmp (scheme, "http") != 0 && strcmp (scheme, "https") != 0 &&
                          strcmp (scheme, "mailto") != 0))
@@ -315,27 +330,27 @@ enter_span_cb (MD_SPANTYPE type, void *detail, void *data)
   switch (type)
     {
     case MD_SPAN_EM:
-      push_span (b, "<i>", "</i>");
+      push_span (b, type, "<i>", "</i>");
       break;
     case MD_SPAN_STRONG:
-      push_span (b, "<b>", "</b>");
+      push_span (b, type, "<b>", "</b>");
       break;
     case MD_SPAN_DEL:
-      push_span (b, "<s>", "</s>");
+      push_span (b, type, "<s>", "</s>");
       break;
     case MD_SPAN_CODE:
       b->n_code_spans++;
-      push_span (b, code_open, "</span>");
+      push_span (b, type, code_open, "</span>");
       break;
     case MD_SPAN_A:
       tag = link_tag (b, &((MD_SPAN_A_DETAIL *) detail)->href);
-      push_span (b, tag ? tag : "<span>", tag ? "</a>" : "</span>");
+      push_span (b, type, tag ? tag : "<span>", tag ? "</a>" : "</span>");
       break;
     case MD_SPAN_IMG:
-      push_span (b, "<i>🖼 ", "</i>");
+      push_span (b, type, "<i>🖼 ", "</i>");
       break;
     default:
-      push_span (b, "<span>", "</span>");
+      push_span (b, type, "<span>", "</span>");
       break;
     }
   return 0;
@@ -346,11 +361,18 @@ leave_span_cb (MD_SPANTYPE type, void *detail, void *data)
 {
   Builder *b = data;
 
-  if (type == MD_SPAN_CODE)
+  guint match = b->n_spans;
+
+  if (type == MD_SPAN_CODE && b->n_code_spans > 0)
     b->n_code_spans--;
   if (b->n_ignored_spans > 0)
-    b->n_ignored_spans--;
-  else if (b->n_spans > 0)
+    {
+      b->n_ignored_spans--;
+      return 0;
+    }
+  while (match > 0 && b->kind[match - 1] != type)
+    match--;
+  while (match > 0 && b->n_spans >= match)
     g_string_append (b->markup, b->close[--b->n_spans]);
   return 0;
 }
@@ -362,8 +384,7 @@ text_or_math_cb (MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *data
   Builder *b = data;
 
   b->is_math = FALSE;
-  if (type == MD_TEXT_CODE && b->n_code_spans > 0 &&
-      size > strlen (ATL_MD_MATH_MARK) &&
+  if (type == MD_TEXT_CODE && b->n_code_spans > 0 && size > strlen (ATL_MD_MATH_MARK) &&
       strncmp (text, ATL_MD_MATH_MARK, strlen (ATL_MD_MATH_MARK)) == 0)
     {
       b->is_math = TRUE;
@@ -493,6 +514,7 @@ leave_block_cb (MD_BLOCKTYPE type, void *detail, void *data)
         g_array_set_size (b->lists, b->lists->len - 1);
       break;
     case MD_BLOCK_LI:
+      close_spans (b);
       if (b->block == NULL && b->marker != NULL)
         begin_block (b, ATL_MD_PARAGRAPH);
       end_block (b);
@@ -500,10 +522,12 @@ leave_block_cb (MD_BLOCKTYPE type, void *detail, void *data)
     case MD_BLOCK_H:
     case MD_BLOCK_P:
     case MD_BLOCK_CODE:
+      close_spans (b);
       end_block (b);
       break;
     case MD_BLOCK_TH:
     case MD_BLOCK_TD:
+      close_spans (b);
       if (b->cells->len < MAX_CELLS)
         g_ptr_array_add (b->cells, g_strdup (b->markup->str));
       break;

@@ -3,11 +3,11 @@
  *   g_autoptr (GPtrArray) blocks = atl_markdown_parse (text, -1);
  *   const AtlMdBlock *first = g_ptr_array_index (blocks, 0);
  *
- * Nesting (lists, quotes) is depth in each block instead of a tree, so that a streamed answer can be
- * compared block by block with what is on the screen. Text of the model never becomes markup: what
- * `markup` holds was written here, around escaped text. HTML is shown as text; only http, https and
- * mailto addresses become links. Time and memory are bounded by the length of the text: long
- * paragraphs are split, texts beyond ATL_MD_MAX_BYTES are shown without Markdown.
+ * Nesting (lists, quotes) is depth in each block instead of a tree, so that a streamed answer can
+ * be compared block by block with what is on the screen. Text of the model never becomes markup:
+ * what `markup` holds was written here, around escaped text. HTML is shown as text; only http,
+ * https and mailto addresses become links. Time and memory are bounded by the length of the text:
+ * long paragraphs are split, texts beyond ATL_MD_MAX_BYTES are shown without Markdown.
  *
  * Threading: any thread.
  */
@@ -23,7 +23,8 @@ G_BEGIN_DECLS
 /* Deeper quotes and lists are shown at this depth. */
 #define ATL_MD_MAX_DEPTH 6
 
-typedef enum {
+typedef enum
+{
   ATL_MD_PARAGRAPH,
   ATL_MD_HEADING,
   ATL_MD_CODE,
@@ -32,13 +33,15 @@ typedef enum {
   ATL_MD_RULE,
 } AtlMdKind;
 
-typedef enum {
+typedef enum
+{
   ATL_MD_TASK_NONE,
   ATL_MD_TASK_OPEN,
   ATL_MD_TASK_DONE,
 } AtlMdTask;
 
-typedef struct {
+typedef struct
+{
   AtlMdKind kind;
   guint level;        /* of a heading, 1 to 6 */
   guint quote;        /* depth of quotes around it */
@@ -55,16 +58,20 @@ typedef struct {
 } AtlMdBlock;
 
 /* `length` in bytes, or -1. Invalid UTF-8 is replaced. (transfer full) (element-type AtlMdBlock) */
-GPtrArray *atl_markdown_parse (const char *text, gssize length);
+GPtrArray *
+atl_markdown_parse (const char *text, gssize length);
 
-gboolean atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
+gboolean
+atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
 
-void atl_md_block_free (AtlMdBlock *block);
+void
+atl_md_block_free (AtlMdBlock *block);
 
 /* `text` with its formulas put where md4c does not touch them: "$x$" and "\(x\)" become code spans
  * that begin with ATL_MD_MATH_MARK, "$$" and "\[" paragraphs become fences of language "math".
  * Dollars that are money stay. The caller's. */
-char *atl_markdown_protect_math (const char *text);
+char *
+atl_markdown_protect_math (const char *text);
 #define ATL_MD_MATH_MARK "\xEE\x80\x80" /* U+E000, a private character */
 
 G_END_DECLS
