@@ -1,0 +1,263 @@
+/* Starts the window, opens files that are handed over, keeps the global keys. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include "app/application.h"
+
+#include <glib/gi18n.h>
+#include <gtksourceview/gtksource.h>
+
+#include "app/preferences/preferences-window.h"
+#include "app/resources.h"
+#include "app/style.h"
+#include "app/window.h"
+#include "atelier-config.h"
+#include "hub/starter.h"
+#include "store/library.h"
+#include "store/trash.h"
+
+struct _AtlApplication {
+  AdwApplication parent_instance;
+
+  AtlSession *session; /* (nullable) until startup */
+  char *store_dir;     /* (nullable) */
+};
+
+G_DEFINE_FINAL_TYPE (AtlApplication, atl_application, ADW_TYPE_APPLICATION)
+
+AtlSession *
+atl_application_get_session (AtlApplication *self)
+{
+  return self->session;
+}
+
+/* --- Actions --- */
+
+static void
+preferences_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  AtlApplication *self = data;
+  GtkWindow *window = gtk_application_get_active_window (GTK_APPLICATION (self));
+  GtkWindow *preferences =
+      GTK_WINDOW (atl_preferences_window_new (self->session));
+
+  gtk_window_set_transient_for (preferences, window);
+  gtk_window_present (preferences);
+}
+
+static void
+about_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  GtkWindow *window = gtk_application_get_active_window (data);
+
+  adw_show_about_window (window,
+                         "application-name",
+                         _ ("Atelier"),
+                         "application-icon",
+                         ATL_APP_ID,
+                         "version",
+                         ATL_VERSION,
+                         "developer-name",
+                         _ ("The Atelier developers"),
+                         "license-type",
+                         GTK_LICENSE_GPL_3_0,
+                         "comments",
+                         _ ("Chat with language models on your own computer."),
+                         /* Translators: your names, one a line */
+                         "translator-credits",
+                         _ ("translator-credits"),
+                         NULL);
+}
+
+static void
+quit_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  /* Closing saves what is half written; the application ends with its last window. */
+  for (GList *l = gtk_application_get_windows (data); l != NULL;)
+    {
+      GtkWindow *window = l->data;
+      l = l->next;
+      gtk_window_close (window);
+    }
+}
+
+static void
+set_accels (AtlApplication *self)
+{
+  static const struct {
+    const char *action, *accels[4];
+  } keys[] = {
+    { "win.new-chat", { "<Control>n" } },
+    { "win.new-folder", { "<Control><Shift>n" } },
+    { "win.open-model", { "<Control>o" } },
+    { "win.choose-model", { "<Control>l" } },
+    { "win.show-page::chats", { "<Control>1" } },
+    { "win.show-page::models", { "<Control>4" } },
+    { "win.find", { "<Control>f" } },
+    { "win.search", { "<Control>k" } },
+    { "win.rename-chat(int64 0)", { "F2" } },
+    { "win.toggle-sidebar", { "F9" } },
+    { "win.toggle-settings", { "<Control><Alt>p" } },
+    { "win.zoom-in", { "<Control>plus", "<Control>equal", "<Control>KP_Add" } },
+    { "win.zoom-out", { "<Control>minus", "<Control>KP_Subtract" } },
+    { "win.zoom-reset", { "<Control>0", "<Control>KP_0" } },
+    { "app.preferences", { "<Control>comma" } },
+    { "app.quit", { "<Control>q" } },
+    { "window.close", { "<Control>w" } },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    gtk_application_set_accels_for_action (
+        GTK_APPLICATION (self), keys[i].action, (const char *const *) keys[i].accels);
+}
+
+/* --- Starting --- */
+
+/* The model used last, else a starter that is there; none that ended the engine again and again. */
+static char *
+first_model (AtlApplication *self)
+{
+  AtlStore *store = atl_session_get_store (self->session);
+  GSettings *settings = atl_session_get_settings (self->session);
+  g_autofree char *path = g_settings_get_string (settings, "last-model");
+  g_autoptr (AtlModelRow) row = NULL;
+
+  if (*path == '\0' || !g_file_test (path, G_FILE_TEST_EXISTS))
+    {
+      g_free (path);
+      path = atl_starter_find (NULL, ATL_STARTER_BEST);
+    }
+  if (path == NULL)
+    return NULL;
+  row = atl_store_model_get (store, path, NULL);
+  if (row != NULL && row->n_crashes >= ATL_MODEL_MAX_CRASHES)
+    return NULL;
+  return g_steal_pointer (&path);
+}
+
+/* After the first frame: nothing that may take long stands between a person and the window. */
+static gboolean
+started_cb (gpointer data)
+{
+  AtlApplication *self = data;
+  g_autofree char *path = NULL;
+
+  if (self->session == NULL)
+    return G_SOURCE_REMOVE;
+  atl_session_emit_models_changed (self->session);
+  path = first_model (self);
+  if (path != NULL && !atl_session_get_is_loading (self->session) &&
+      atl_session_get_model (self->session) == NULL)
+    {
+      const char *paths[] = { path, NULL };
+      atl_session_load_model (self->session, paths, FALSE);
+    }
+  atl_store_trash_purge (atl_session_get_store (self->session), 0, NULL);
+  atl_store_backup_async (self->store_dir, NULL, NULL, NULL);
+  return G_SOURCE_REMOVE;
+}
+
+static AtlWindow *
+ensure_window (AtlApplication *self)
+{
+  GtkWindow *window = gtk_application_get_active_window (GTK_APPLICATION (self));
+  gint64 last;
+
+  for (GList *l = gtk_application_get_windows (GTK_APPLICATION (self)); l != NULL; l = l->next)
+    if (ATL_IS_WINDOW (l->data))
+      window = l->data;
+  if (window == NULL || !ATL_IS_WINDOW (window))
+    {
+      AtlWindow *created = atl_window_new (GTK_APPLICATION (self), self->session);
+      last = g_settings_get_int64 (atl_session_get_settings (self->session), "last-chat");
+      gtk_widget_activate_action (GTK_WIDGET (created), "win.open-chat", "x", last);
+      g_timeout_add (50, started_cb, self);
+      window = GTK_WINDOW (created);
+    }
+  gtk_window_present (window);
+  return ATL_WINDOW (window);
+}
+
+static void
+activate (GApplication *app)
+{
+  ensure_window (ATL_APPLICATION (app));
+}
+
+static void
+open_files (GApplication *app, GFile **files, int n_files, const char *hint)
+{
+  AtlWindow *window = ensure_window (ATL_APPLICATION (app));
+
+  for (int i = 0; i < n_files; i++)
+    atl_window_open_file (window, files[i]);
+}
+
+static void
+startup (GApplication *app)
+{
+  static const GActionEntry entries[] = {
+    { "preferences", preferences_cb, NULL, NULL, NULL, { 0 } },
+    { "about", about_cb, NULL, NULL, NULL, { 0 } },
+    { "quit", quit_cb, NULL, NULL, NULL, { 0 } },
+  };
+  AtlApplication *self = ATL_APPLICATION (app);
+
+  G_APPLICATION_CLASS (atl_application_parent_class)->startup (app);
+  gtk_source_init ();
+  self->session = atl_session_new (self->store_dir);
+  atl_style_follow (atl_session_get_settings (self->session));
+  g_action_map_add_action_entries (G_ACTION_MAP (app), entries, G_N_ELEMENTS (entries), self);
+  set_accels (self);
+}
+
+static void
+shutdown (GApplication *app)
+{
+  AtlApplication *self = ATL_APPLICATION (app);
+
+  if (self->session != NULL)
+    g_object_run_dispose (G_OBJECT (self->session));
+  g_clear_object (&self->session);
+  G_APPLICATION_CLASS (atl_application_parent_class)->shutdown (app);
+}
+
+static void
+atl_application_finalize (GObject *object)
+{
+  g_free (ATL_APPLICATION (object)->store_dir);
+  G_OBJECT_CLASS (atl_application_parent_class)->finalize (object);
+}
+
+static void
+atl_application_class_init (AtlApplicationClass *klass)
+{
+  GApplicationClass *app_class = G_APPLICATION_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->finalize = atl_application_finalize;
+  app_class->startup = startup;
+  app_class->shutdown = shutdown;
+  app_class->activate = activate;
+  app_class->open = open_files;
+}
+
+static void
+atl_application_init (AtlApplication *self)
+{
+  g_resources_register (atl_app_get_resource ());
+  gtk_window_set_default_icon_name (ATL_APP_ID);
+}
+
+AtlApplication *
+atl_application_new (const char *store_dir, GApplicationFlags flags)
+{
+  AtlApplication *self = g_object_new (ATL_TYPE_APPLICATION,
+                                       "application-id",
+                                       ATL_APP_ID,
+                                       "flags",
+                                       flags | G_APPLICATION_HANDLES_OPEN,
+                                       "resource-base-path",
+                                       "/io/github/atelier/Atelier",
+                                       NULL);
+  self->store_dir = g_strdup (store_dir);
+  return self;
+}

@@ -1,0 +1,23 @@
+/* A line of the list of chats: heading, folder, chat or found place.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "app/chat/chat-entries.h"
+#include "app/session.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_CHAT_LIST_ROW (atl_chat_list_row_get_type ())
+G_DECLARE_FINAL_TYPE (AtlChatListRow, atl_chat_list_row, ATL, CHAT_LIST_ROW, GtkWidget)
+
+GtkWidget *atl_chat_list_row_new (void);
+/* `running` (nullable) is the conversation that is being answered. */
+void atl_chat_list_row_set_entry (AtlChatListRow *self,
+                                  AtlChatEntry *entry,
+                                  AtlConversation *running);
+
+G_END_DECLS

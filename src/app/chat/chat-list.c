@@ -1,0 +1,224 @@
+/* Chats by day and folder, and the places a search found. */
+#include "app/chat/chat-list.h"
+
+#include <glib/gi18n.h>
+
+#include "app/chat/chat-entries.h"
+#include "app/chat/chat-list-row.h"
+
+struct _AtlChatList {
+  GtkWidget parent_instance;
+
+  AtlSession *session; /* (nullable) */
+  GListStore *entries;
+  GtkSingleSelection *selection;
+  gint64 selected; /* chat */
+
+  GtkWidget *box;
+  GtkWidget *search_bar;
+  GtkWidget *entry;
+  GtkWidget *stack;
+  GtkWidget *list;
+};
+
+G_DEFINE_FINAL_TYPE (AtlChatList, atl_chat_list, GTK_TYPE_WIDGET)
+
+static guint open_signal;
+
+static const char *
+get_query (AtlChatList *self)
+{
+  return gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->search_bar))
+             ? gtk_editable_get_text (GTK_EDITABLE (self->entry))
+             : "";
+}
+
+static void
+show_selected (AtlChatList *self)
+{
+  guint position = GTK_INVALID_LIST_POSITION;
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->entries)); i++)
+    {
+      g_autoptr (AtlChatEntry) entry = g_list_model_get_item (G_LIST_MODEL (self->entries), i);
+      if (entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == self->selected)
+        position = i;
+    }
+  gtk_single_selection_set_selected (self->selection, position);
+}
+
+static void
+refresh (AtlChatList *self)
+{
+  AtlStore *store = atl_session_get_store (self->session);
+  const char *query = get_query (self);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) lines = *query ? atl_chat_entries_search (store, query, &error)
+                                       : atl_chat_entries_list (store, &error);
+
+  if (lines == NULL)
+    {
+      atl_session_emit_notice (self->session, error->message);
+      return;
+    }
+  g_list_store_splice (self->entries,
+                       0,
+                       g_list_model_get_n_items (G_LIST_MODEL (self->entries)),
+                       lines->pdata,
+                       lines->len);
+  gtk_stack_set_visible_child_name (GTK_STACK (self->stack),
+                                    lines->len > 0 ? "list"
+                                    : *query       ? "nothing"
+                                                   : "empty");
+  show_selected (self);
+}
+
+void
+atl_chat_list_select (AtlChatList *self, gint64 chat_id)
+{
+  self->selected = chat_id;
+  show_selected (self);
+}
+
+gint64
+atl_chat_list_neighbour (AtlChatList *self, gint64 chat_id)
+{
+  gint64 above = 0;
+  gboolean passed = FALSE;
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->entries)); i++)
+    {
+      g_autoptr (AtlChatEntry) entry = g_list_model_get_item (G_LIST_MODEL (self->entries), i);
+      if (entry->kind != ATL_CHAT_ENTRY_CHAT)
+        continue;
+      if (passed)
+        return entry->id;
+      passed = entry->id == chat_id;
+      if (!passed)
+        above = entry->id;
+    }
+  return above;
+}
+
+void
+atl_chat_list_search (AtlChatList *self, const char *query)
+{
+  gtk_search_bar_set_search_mode (GTK_SEARCH_BAR (self->search_bar), TRUE);
+  if (query != NULL)
+    gtk_editable_set_text (GTK_EDITABLE (self->entry), query);
+  gtk_widget_grab_focus (self->entry);
+}
+
+static void
+activated_cb (GtkListView *view, guint position, AtlChatList *self)
+{
+  g_autoptr (AtlChatEntry) entry =
+      g_list_model_get_item (G_LIST_MODEL (self->selection), position);
+
+  if (entry == NULL || entry->kind == ATL_CHAT_ENTRY_HEADING ||
+      entry->kind == ATL_CHAT_ENTRY_FOLDER)
+    return;
+  g_signal_emit (self, open_signal, 0, entry->id, entry->message_id);
+}
+
+static void
+search_activated_cb (AtlChatList *self)
+{
+  if (*get_query (self) != '\0' && g_list_model_get_n_items (G_LIST_MODEL (self->entries)) > 0)
+    activated_cb (GTK_LIST_VIEW (self->list), 0, self);
+}
+
+static void
+setup_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatList *self)
+{
+  gtk_list_item_set_child (list_item, atl_chat_list_row_new ());
+}
+
+static void
+bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatList *self)
+{
+  AtlChatEntry *entry = gtk_list_item_get_item (list_item);
+  gboolean heading =
+      entry->kind == ATL_CHAT_ENTRY_HEADING || entry->kind == ATL_CHAT_ENTRY_FOLDER;
+  AtlConversation *running = atl_session_get_running (self->session);
+
+  gtk_list_item_set_selectable (list_item, !heading);
+  gtk_list_item_set_activatable (list_item, !heading);
+  atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)),
+                               entry,
+                               running);
+}
+
+void
+atl_chat_list_set_session (AtlChatList *self, AtlSession *session)
+{
+  g_return_if_fail (self->session == NULL);
+
+  self->session = g_object_ref (session);
+  g_signal_connect_object (
+      session, "chats-changed", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
+  refresh (self);
+}
+
+static void
+atl_chat_list_dispose (GObject *object)
+{
+  AtlChatList *self = ATL_CHAT_LIST (object);
+
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  g_clear_object (&self->selection);
+  g_clear_object (&self->entries);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_chat_list_parent_class)->dispose (object);
+}
+
+static void
+atl_chat_list_class_init (AtlChatListClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_chat_list_dispose;
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/chat-list.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlChatList, name)
+  BIND (box);
+  BIND (search_bar);
+  BIND (entry);
+  BIND (stack);
+  BIND (list);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, activated_cb);
+  gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
+  gtk_widget_class_bind_template_callback (widget_class, refresh);
+  open_signal = g_signal_new ("open",
+                              ATL_TYPE_CHAT_LIST,
+                              G_SIGNAL_RUN_LAST,
+                              0,
+                              NULL,
+                              NULL,
+                              NULL,
+                              G_TYPE_NONE,
+                              2,
+                              G_TYPE_INT64,
+                              G_TYPE_INT64);
+}
+
+static void
+atl_chat_list_init (AtlChatList *self)
+{
+  GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
+
+  gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_search_bar_connect_entry (GTK_SEARCH_BAR (self->search_bar), GTK_EDITABLE (self->entry));
+  g_signal_connect (factory, "setup", G_CALLBACK (setup_cb), self);
+  g_signal_connect (factory, "bind", G_CALLBACK (bind_cb), self);
+  self->entries = g_list_store_new (ATL_TYPE_CHAT_ENTRY);
+  self->selection = gtk_single_selection_new (NULL);
+  gtk_single_selection_set_autoselect (self->selection, FALSE);
+  gtk_single_selection_set_can_unselect (self->selection, TRUE);
+  gtk_single_selection_set_model (self->selection, G_LIST_MODEL (self->entries));
+  gtk_list_view_set_model (GTK_LIST_VIEW (self->list), GTK_SELECTION_MODEL (self->selection));
+  gtk_list_view_set_factory (GTK_LIST_VIEW (self->list), factory);
+  g_object_unref (factory);
+}

@@ -1,0 +1,33 @@
+/* The page of one chat: messages, composer, settings; or what to do when there are none yet.
+ *
+ * Actions for its children: "chat.say" (s), "chat.delete-message" (x), "chat.use-prompt" (s).
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "app/chat/conversation.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_CHAT_PAGE (atl_chat_page_get_type ())
+G_DECLARE_FINAL_TYPE (AtlChatPage, atl_chat_page, ATL, CHAT_PAGE, GtkWidget)
+
+void atl_chat_page_set_session (AtlChatPage *self, AtlSession *session);
+/* Shows a chat; 0 a new one, which is put into `folder_id` when it is saved. */
+void atl_chat_page_open (AtlChatPage *self, gint64 chat_id, gint64 folder_id);
+/* Shows a message of the open chat. */
+void atl_chat_page_show_message (AtlChatPage *self, gint64 message_id);
+AtlConversation *atl_chat_page_get_conversation (AtlChatPage *self); /* borrowed */
+void atl_chat_page_focus (AtlChatPage *self);
+void atl_chat_page_find (AtlChatPage *self);
+/* Attaches text files to the message being written. */
+void atl_chat_page_attach (AtlChatPage *self, GSList *files);
+/* Whether the settings are shown; a property "shows-settings" too. */
+void atl_chat_page_set_shows_settings (AtlChatPage *self, gboolean shows);
+/* Saves what is half written. */
+void atl_chat_page_flush (AtlChatPage *self);
+
+G_END_DECLS

@@ -1,0 +1,470 @@
+/* The composer: keyboard first, nothing lost. */
+#include "app/chat/composer.h"
+
+#include <glib/gi18n.h>
+
+#include "app/chat/attachment.h"
+#include "app/strings.h"
+
+#define DRAFT_MS 400
+
+struct _AtlComposer {
+  GtkWidget parent_instance;
+
+  GtkWidget *attachment_box;
+  GtkWidget *attach_button;
+  GtkWidget *scroller;
+  GtkWidget *text_view;
+  GtkWidget *placeholder;
+  GtkWidget *button_stack;
+  GtkWidget *send_button;
+  GtkWidget *stop_button;
+  GtkWidget *context_bar;
+
+  GPtrArray *attachments; /* (element-type AtlAttachment) */
+  GtkFileChooserNative *chooser; /* (nullable) */
+  GCancellable *reading;
+  guint draft_source;
+  guint n_context;
+  gboolean running;
+  gboolean has_preedit;
+  gboolean loading_text; /* set_text() is no typing */
+};
+
+G_DEFINE_FINAL_TYPE (AtlComposer, atl_composer, GTK_TYPE_WIDGET)
+
+enum {
+  SEND,
+  STOP,
+  EDIT_LAST,
+  DRAFT,
+  NOTICE,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static GtkTextBuffer *
+get_buffer (AtlComposer *self)
+{
+  return gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->text_view));
+}
+
+char *
+atl_composer_get_text (AtlComposer *self)
+{
+  GtkTextIter start, end;
+
+  gtk_text_buffer_get_bounds (get_buffer (self), &start, &end);
+  return gtk_text_buffer_get_text (get_buffer (self), &start, &end, FALSE);
+}
+
+static void
+refresh (AtlComposer *self)
+{
+  g_autofree char *text = atl_composer_get_text (self);
+  gboolean empty = *text == '\0';
+
+  gtk_widget_set_visible (self->placeholder, empty && !self->has_preedit);
+  gtk_widget_set_sensitive (self->send_button,
+                            *g_strstrip (text) != '\0' || self->attachments->len > 0);
+  gtk_widget_set_visible (self->attachment_box, self->attachments->len > 0);
+}
+
+static void
+save_draft (AtlComposer *self)
+{
+  g_autofree char *text = atl_composer_get_text (self);
+
+  g_clear_handle_id (&self->draft_source, g_source_remove);
+  g_signal_emit (self, signals[DRAFT], 0, text);
+}
+
+static gboolean
+draft_cb (gpointer data)
+{
+  AtlComposer *self = data;
+
+  self->draft_source = 0;
+  save_draft (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+text_changed_cb (AtlComposer *self)
+{
+  refresh (self);
+  if (self->loading_text)
+    return;
+  g_clear_handle_id (&self->draft_source, g_source_remove);
+  self->draft_source = g_timeout_add (DRAFT_MS, draft_cb, self);
+}
+
+void
+atl_composer_set_text (AtlComposer *self, const char *text)
+{
+  if (self->draft_source != 0)
+    save_draft (self);
+  self->loading_text = TRUE;
+  gtk_text_buffer_set_text (get_buffer (self), text ? text : "", -1);
+  self->loading_text = FALSE;
+}
+
+void
+atl_composer_send (AtlComposer *self)
+{
+  g_autofree char *text = atl_composer_get_text (self);
+  g_autofree char *attachments = atl_attachments_to_json (self->attachments);
+  gboolean taken = FALSE;
+
+  g_strstrip (text);
+  if (self->running || (*text == '\0' && attachments == NULL))
+    return;
+  g_signal_emit (self, signals[SEND], 0, text, attachments, &taken);
+  if (!taken)
+    return;
+  gtk_text_buffer_set_text (get_buffer (self), "", 0);
+  atl_composer_clear_attachments (self);
+  save_draft (self);
+}
+
+void
+atl_composer_set_running (AtlComposer *self, gboolean running)
+{
+  gboolean had_focus = gtk_widget_has_focus (self->send_button) ||
+                       gtk_widget_has_focus (self->stop_button);
+
+  self->running = running;
+  gtk_stack_set_visible_child_name (GTK_STACK (self->button_stack), running ? "stop" : "send");
+  if (had_focus)
+    gtk_widget_grab_focus (self->text_view);
+}
+
+void
+atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total)
+{
+  double share = n_total > 0 ? MIN ((double) n_used / n_total, 1) : 0;
+  g_autofree char *tip = NULL;
+
+  self->n_context = n_total;
+  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->context_bar), share);
+  gtk_widget_set_opacity (self->context_bar, share > 0 ? 1 : 0);
+  if (share >= 0.9)
+    gtk_widget_add_css_class (self->context_bar, "nearly-full");
+  else
+    gtk_widget_remove_css_class (self->context_bar, "nearly-full");
+  if (n_total > 0)
+    tip = g_strdup_printf (
+        _ ("Context: %'u of %'u tokens used (%d %%)"), n_used, n_total, (int) (share * 100));
+  gtk_widget_set_tooltip_text (self->context_bar, tip);
+}
+
+/* --- Attachments --- */
+
+static void show_attachments (AtlComposer *self);
+
+static void
+remove_cb (GtkButton *button, AtlComposer *self)
+{
+  AtlAttachment *attachment = g_object_get_data (G_OBJECT (button), "attachment");
+
+  g_ptr_array_remove (self->attachments, attachment);
+  show_attachments (self);
+  gtk_widget_grab_focus (self->text_view);
+}
+
+static GtkWidget *
+new_chip (AtlComposer *self, AtlAttachment *attachment)
+{
+  GtkWidget *chip = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  GtkWidget *label = gtk_label_new (attachment->name);
+  GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
+  g_autofree char *size = atl_format_bytes (strlen (attachment->text));
+  g_autofree char *name = g_strdup_printf (_ ("Remove “%s”"), attachment->name);
+
+  gtk_label_set_ellipsize (GTK_LABEL (label), PANGO_ELLIPSIZE_MIDDLE);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), 22);
+  gtk_widget_set_tooltip_text (chip, size);
+  gtk_widget_add_css_class (chip, "chip");
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_add_css_class (button, "circular");
+  gtk_widget_set_tooltip_text (button, name);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  g_object_set_data (G_OBJECT (button), "attachment", attachment);
+  g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
+  gtk_box_append (GTK_BOX (chip), gtk_image_new_from_icon_name ("text-x-generic-symbolic"));
+  gtk_box_append (GTK_BOX (chip), label);
+  gtk_box_append (GTK_BOX (chip), button);
+  return chip;
+}
+
+static void
+show_attachments (AtlComposer *self)
+{
+  GtkWidget *child;
+
+  while ((child = gtk_widget_get_first_child (self->attachment_box)) != NULL)
+    gtk_flow_box_remove (GTK_FLOW_BOX (self->attachment_box), child);
+  for (guint i = 0; i < self->attachments->len; i++)
+    {
+      gtk_flow_box_append (GTK_FLOW_BOX (self->attachment_box),
+                           new_chip (self, g_ptr_array_index (self->attachments, i)));
+      child = gtk_widget_get_last_child (self->attachment_box);
+      gtk_widget_set_focusable (child, FALSE);
+    }
+  refresh (self);
+}
+
+void
+atl_composer_clear_attachments (AtlComposer *self)
+{
+  g_ptr_array_set_size (self->attachments, 0);
+  show_attachments (self);
+}
+
+static void
+say (AtlComposer *self, const char *sentence)
+{
+  g_signal_emit (self, signals[NOTICE], 0, sentence);
+}
+
+static void
+read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlComposer) self = data;
+  g_autoptr (GError) error = NULL;
+  AtlAttachment *attachment = atl_attachment_read_finish (result, &error);
+  guint n_tokens;
+
+  if (attachment == NULL)
+    {
+      if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        say (self, error->message);
+      return;
+    }
+  n_tokens = atl_attachment_estimate_tokens (strlen (attachment->text));
+  if (self->n_context > 0 && n_tokens > self->n_context)
+    {
+      g_autofree char *words = g_strdup_printf (
+          _ ("“%s” is too long for this chat: about %'u tokens, and %'u fit. Choose a longer "
+             "context in the settings, or a shorter file."),
+          attachment->name,
+          n_tokens,
+          self->n_context);
+      say (self, words);
+      atl_attachment_free (attachment);
+      return;
+    }
+  g_ptr_array_add (self->attachments, attachment);
+  show_attachments (self);
+}
+
+void
+atl_composer_attach_files (AtlComposer *self, GSList *files)
+{
+  for (GSList *l = files; l != NULL; l = l->next)
+    atl_attachment_read_async (l->data, self->reading, read_cb, g_object_ref (self));
+}
+
+guint
+atl_composer_get_n_attachments (AtlComposer *self)
+{
+  return self->attachments->len;
+}
+
+static void
+chosen_cb (GtkNativeDialog *dialog, int response, AtlComposer *self)
+{
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (dialog));
+      for (guint i = 0; i < g_list_model_get_n_items (files); i++)
+        {
+          g_autoptr (GFile) file = g_list_model_get_item (files, i);
+          GSList list = { file, NULL };
+          atl_composer_attach_files (self, &list);
+        }
+    }
+  g_clear_object (&self->chooser);
+}
+
+static void
+attach_cb (AtlComposer *self)
+{
+  static const char *const patterns[] = { "*.txt", "*.md",   "*.csv",  "*.tsv", "*.json", "*.xml",
+                                          "*.yaml", "*.toml", "*.html", "*.tex", "*.log" };
+  g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
+  g_autoptr (GtkFileFilter) all = gtk_file_filter_new ();
+
+  gtk_file_filter_set_name (filter, _ ("Text and source code"));
+  gtk_file_filter_add_mime_type (filter, "text/*");
+  for (guint i = 0; i < G_N_ELEMENTS (patterns); i++)
+    gtk_file_filter_add_pattern (filter, patterns[i]);
+  gtk_file_filter_set_name (all, _ ("All files"));
+  gtk_file_filter_add_pattern (all, "*");
+  self->chooser = gtk_file_chooser_native_new (_ ("Attach Files"),
+                                               GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                                               GTK_FILE_CHOOSER_ACTION_OPEN,
+                                               _ ("_Attach"),
+                                               NULL);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (self->chooser), TRUE);
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), all);
+  g_signal_connect (self->chooser, "response", G_CALLBACK (chosen_cb), self);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
+}
+
+static void
+pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlComposer) self = data;
+  const GValue *value = gdk_clipboard_read_value_finish (GDK_CLIPBOARD (source), result, NULL);
+
+  if (value != NULL && G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST))
+    atl_composer_attach_files (self, g_value_get_boxed (value));
+}
+
+/* Files that were copied in the file manager are attached; text is pasted as always. */
+static void
+paste_cb (GtkTextView *view, AtlComposer *self)
+{
+  GdkClipboard *clipboard = gtk_widget_get_clipboard (GTK_WIDGET (view));
+  GdkContentFormats *formats = gdk_clipboard_get_formats (clipboard);
+
+  if (!gdk_content_formats_contain_gtype (formats, GDK_TYPE_FILE_LIST))
+    return;
+  g_signal_stop_emission_by_name (view, "paste-clipboard");
+  gdk_clipboard_read_value_async (clipboard,
+                                  GDK_TYPE_FILE_LIST,
+                                  G_PRIORITY_DEFAULT,
+                                  self->reading,
+                                  pasted_cb,
+                                  g_object_ref (self));
+}
+
+/* --- Keys --- */
+
+static void
+preedit_cb (GtkTextView *view, const char *preedit, AtlComposer *self)
+{
+  self->has_preedit = *preedit != '\0';
+  refresh (self);
+}
+
+static gboolean
+key_cb (GtkEventControllerKey *controller,
+        guint keyval,
+        guint code,
+        GdkModifierType state,
+        AtlComposer *self)
+{
+  GdkModifierType modifiers = state & gtk_accelerator_get_default_mod_mask ();
+
+  /* An input method that is composing a character needs these keys itself. */
+  if (self->has_preedit)
+    return GDK_EVENT_PROPAGATE;
+  if ((keyval == GDK_KEY_Return || keyval == GDK_KEY_KP_Enter || keyval == GDK_KEY_ISO_Enter) &&
+      (modifiers == 0 || modifiers == GDK_CONTROL_MASK))
+    atl_composer_send (self);
+  else if (keyval == GDK_KEY_Escape && self->running)
+    g_signal_emit (self, signals[STOP], 0);
+  else if (keyval == GDK_KEY_Up && modifiers == 0 &&
+           gtk_text_buffer_get_char_count (get_buffer (self)) == 0)
+    g_signal_emit (self, signals[EDIT_LAST], 0);
+  else
+    return GDK_EVENT_PROPAGATE;
+  return GDK_EVENT_STOP;
+}
+
+static void
+stop_clicked_cb (AtlComposer *self)
+{
+  g_signal_emit (self, signals[STOP], 0);
+}
+
+/* --- GObject --- */
+
+static gboolean
+grab_focus (GtkWidget *widget)
+{
+  return gtk_widget_grab_focus (ATL_COMPOSER (widget)->text_view);
+}
+
+static void
+atl_composer_dispose (GObject *object)
+{
+  AtlComposer *self = ATL_COMPOSER (object);
+  GtkWidget *child;
+
+  g_clear_handle_id (&self->draft_source, g_source_remove);
+  if (self->reading != NULL)
+    g_cancellable_cancel (self->reading);
+  g_clear_object (&self->reading);
+  g_clear_object (&self->chooser);
+  while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))) != NULL)
+    gtk_widget_unparent (child);
+  g_clear_pointer (&self->attachments, g_ptr_array_unref);
+  G_OBJECT_CLASS (atl_composer_parent_class)->dispose (object);
+}
+
+static guint
+new_signal (const char *name, GSignalAccumulator accumulator, GType result, guint n, GType a, GType b)
+{
+  return g_signal_new (
+      name, ATL_TYPE_COMPOSER, G_SIGNAL_RUN_LAST, 0, accumulator, NULL, NULL, result, n, a, b);
+}
+
+static void
+atl_composer_class_init (AtlComposerClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_composer_dispose;
+  widget_class->grab_focus = grab_focus;
+  gtk_widget_class_set_css_name (widget_class, "composer");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/composer.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlComposer, name)
+  BIND (attachment_box);
+  BIND (attach_button);
+  BIND (scroller);
+  BIND (text_view);
+  BIND (placeholder);
+  BIND (button_stack);
+  BIND (send_button);
+  BIND (stop_button);
+  BIND (context_bar);
+#undef BIND
+  signals[SEND] = new_signal ("send",
+                              g_signal_accumulator_true_handled,
+                              G_TYPE_BOOLEAN,
+                              2,
+                              G_TYPE_STRING,
+                              G_TYPE_STRING);
+  signals[STOP] = new_signal ("stop", NULL, G_TYPE_NONE, 0, 0, 0);
+  signals[EDIT_LAST] = new_signal ("edit-last", NULL, G_TYPE_NONE, 0, 0, 0);
+  signals[DRAFT] = new_signal ("draft", NULL, G_TYPE_NONE, 1, G_TYPE_STRING, 0);
+  signals[NOTICE] = new_signal ("notice", NULL, G_TYPE_NONE, 1, G_TYPE_STRING, 0);
+}
+
+static void
+atl_composer_init (AtlComposer *self)
+{
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  self->attachments = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_attachment_free);
+  self->reading = g_cancellable_new ();
+  gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (self->text_view, keys);
+  g_signal_connect_swapped (get_buffer (self), "changed", G_CALLBACK (text_changed_cb), self);
+  g_signal_connect (self->text_view, "preedit-changed", G_CALLBACK (preedit_cb), self);
+  g_signal_connect (self->text_view, "paste-clipboard", G_CALLBACK (paste_cb), self);
+  g_signal_connect_swapped (self->attach_button, "clicked", G_CALLBACK (attach_cb), self);
+  g_signal_connect_swapped (self->send_button, "clicked", G_CALLBACK (atl_composer_send), self);
+  g_signal_connect_swapped (self->stop_button, "clicked", G_CALLBACK (stop_clicked_cb), self);
+  refresh (self);
+}

@@ -1,0 +1,32 @@
+/* Where a message is written: text that grows to ten lines, attached files, send or stop, and how
+ * much of the context is used.
+ *
+ * Signals: "send" (text, attachments JSON or NULL) returns TRUE when the message was taken, then
+ * the composer empties itself; "stop"; "edit-last" (Up in an empty composer); "draft" (text), a
+ * moment after typing; "notice" (sentence).
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_COMPOSER (atl_composer_get_type ())
+G_DECLARE_FINAL_TYPE (AtlComposer, atl_composer, ATL, COMPOSER, GtkWidget)
+
+void atl_composer_set_text (AtlComposer *self, const char *text);
+char *atl_composer_get_text (AtlComposer *self); /* the caller's */
+/* Shows the stop button while an answer is being made. */
+void atl_composer_set_running (AtlComposer *self, gboolean running);
+/* `n_total` 0: not known, nothing is shown. */
+void atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total);
+/* Reads text files and attaches them; files that cannot be attached end in "notice". */
+void atl_composer_attach_files (AtlComposer *self, GSList *files);
+guint atl_composer_get_n_attachments (AtlComposer *self);
+void atl_composer_clear_attachments (AtlComposer *self);
+/* As Enter does. */
+void atl_composer_send (AtlComposer *self);
+
+G_END_DECLS

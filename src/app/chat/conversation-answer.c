@@ -1,0 +1,461 @@
+/* How an answer is asked for, streamed, saved once a second, ended and named. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include "app/chat/conversation-private.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "app/strings.h"
+#include "base/json-bounded.h"
+#include "client/chat-job.h"
+#include "protocol/protocol.h"
+
+#define CHECKPOINT_MS 1000
+#define MAX_TITLE_CHARS 48
+
+static AtlStore *
+get_store (AtlConversation *self)
+{
+  return atl_session_get_store (self->session);
+}
+
+/* --- What the engine is told --- */
+
+static void
+add_message (JsonBuilder *builder, const char *role, const char *content)
+{
+  json_builder_begin_object (builder);
+  json_builder_set_member_name (builder, "role");
+  json_builder_add_string_value (builder, role);
+  json_builder_set_member_name (builder, "content");
+  json_builder_add_string_value (builder, content);
+  json_builder_end_object (builder);
+}
+
+/* Attached files go in front of the question, each fenced and named. */
+static char *
+content_with_attachments (const AtlMessageItem *item)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < item->attachments->len; i++)
+    {
+      const AtlAttachment *file = g_ptr_array_index (item->attachments, i);
+      const char *fence = strstr (file->text, "```") ? "~~~~~~" : "```";
+      g_string_append_printf (
+          text, "File %s:\n%s\n%s\n%s\n\n", file->name, fence, file->text, fence);
+    }
+  g_string_append (text, item->content->str);
+  return g_strdup (text->str);
+}
+
+char *
+atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+
+  json_builder_begin_array (builder);
+  if (self->system_prompt[0] != '\0')
+    add_message (builder, "system", self->system_prompt);
+  for (guint i = 0; i < self->path->len; i++)
+    {
+      AtlMessageItem *item = g_ptr_array_index (self->path, i);
+      g_autofree char *content = content_with_attachments (item);
+      gboolean empty_answer = item->role == ATL_ROLE_ASSISTANT && *content == '\0';
+      if (!empty_answer)
+        add_message (builder, atl_role_name (item->role), content);
+      if (item == last)
+        break;
+    }
+  json_builder_end_array (builder);
+  g_autoptr (JsonNode) root = json_builder_get_root (builder);
+  return json_to_string (root, FALSE);
+}
+
+/* --- The running answer --- */
+
+static void
+checkpoint (AtlConversation *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->answer == NULL || !self->dirty)
+    return;
+  if (atl_store_message_checkpoint (get_store (self),
+                                    self->answer->id,
+                                    self->answer->content->str,
+                                    self->answer->thinking->len ? self->answer->thinking->str
+                                                                : NULL,
+                                    &error))
+    self->dirty = FALSE;
+  else
+    g_warning ("The answer could not be saved yet: %s", error->message);
+}
+
+static gboolean
+checkpoint_cb (gpointer data)
+{
+  checkpoint (data);
+  return G_SOURCE_CONTINUE;
+}
+
+void
+atl_conversation_answer_phase (AtlConversation *self, const char *phase, double fraction)
+{
+  if (self->answer != NULL)
+    atl_message_item_set_phase (self->answer, phase, fraction);
+}
+
+static void
+end_thinking (AtlMessageItem *answer)
+{
+  if (answer->thinking_since_us == 0)
+    return;
+  answer->stats.thinking_ms +=
+      (double) (g_get_monotonic_time () - answer->thinking_since_us) / 1000;
+  answer->thinking_since_us = 0;
+}
+
+void
+atl_conversation_answer_text (AtlConversation *self, const char *delta, gboolean is_thinking)
+{
+  AtlMessageItem *answer = self->answer;
+
+  if (answer == NULL)
+    return;
+  g_clear_pointer (&answer->phase, g_free);
+  if (is_thinking)
+    {
+      if (answer->thinking_since_us == 0)
+        answer->thinking_since_us = g_get_monotonic_time ();
+      g_string_append (answer->thinking, delta);
+    }
+  else
+    {
+      end_thinking (answer);
+      g_string_append (answer->content, delta);
+    }
+  self->dirty = TRUE;
+  if (self->checkpoint_source == 0)
+    self->checkpoint_source = g_timeout_add (CHECKPOINT_MS, checkpoint_cb, self);
+  atl_message_item_changed (answer);
+}
+
+static void
+end_answer (AtlConversation *self,
+            AtlMessageState state,
+            const char *error_text,
+            const char *stats_json)
+{
+  g_autoptr (AtlMessageItem) answer = g_steal_pointer (&self->answer);
+  g_autoptr (AtlMessage) row = NULL;
+  g_autoptr (GError) error = NULL;
+
+  end_thinking (answer);
+  g_clear_handle_id (&self->checkpoint_source, g_source_remove);
+  if (self->job != NULL)
+    g_signal_handlers_disconnect_by_data (self->job, self);
+  g_clear_object (&self->job);
+  self->dirty = FALSE;
+  if (!atl_store_answer_finish (get_store (self),
+                                answer->id,
+                                state,
+                                answer->content->str,
+                                answer->thinking->len ? answer->thinking->str : NULL,
+                                error_text,
+                                stats_json,
+                                &error))
+    atl_session_emit_notice (self->session, error->message);
+  g_clear_pointer (&answer->phase, g_free);
+  row = atl_store_message_get (get_store (self), answer->id, NULL);
+  if (row != NULL && error == NULL)
+    atl_message_item_update (answer, row);
+  else
+    {
+      answer->state = state;
+      g_free (answer->error_text);
+      answer->error_text = g_strdup (error_text);
+      atl_message_item_changed (answer);
+    }
+  atl_conversation_notify_context (self);
+  atl_conversation_notify_running (self);
+  atl_conversation_emit_answered (self, answer);
+}
+
+static void
+title_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlConversation) self = data;
+  g_autofree char *title = atl_client_title_finish (ATL_CLIENT (source), result, NULL);
+
+  g_clear_object (&self->titling);
+  if (title == NULL || self->chat == NULL || *g_strstrip (title) == '\0')
+    return;
+  if (!atl_store_chat_suggest_title (get_store (self), self->chat->id, title, NULL))
+    return;
+  g_autoptr (AtlChat) chat = atl_store_chat_get (get_store (self), self->chat->id, NULL);
+  if (chat == NULL)
+    return;
+  atl_set_string (&self->title, chat->title);
+  atl_set_string (&self->chat->title, chat->title);
+  atl_conversation_notify_title (self);
+  atl_session_emit_chats_changed (self->session);
+}
+
+/* After the first exchange the model names the chat, when nothing else waits for it. */
+static void
+ask_for_title (AtlConversation *self, AtlModel *model)
+{
+  if (self->path->len != 2 || !self->chat->auto_title || self->titling != NULL ||
+      atl_model_get_info (model)->is_toy || atl_session_get_running (self->session) != NULL)
+    return;
+  g_autofree char *messages = atl_conversation_to_messages (self, NULL);
+  self->titling = g_cancellable_new ();
+  atl_client_title_async (atl_session_get_client (self->session),
+                          model,
+                          messages,
+                          self->titling,
+                          title_cb,
+                          g_object_ref (self));
+}
+
+void
+atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats)
+{
+  g_autofree char *json = NULL;
+  g_autoptr (AtlModel) model = NULL;
+  gboolean stopped;
+
+  if (self->answer == NULL)
+    return;
+  if (self->job != NULL)
+    g_set_object (&model, atl_chat_job_get_model (self->job));
+  json = stats ? atl_answer_stats_to_json (stats) : NULL;
+  stopped = stats == NULL || g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) == 0;
+  end_answer (self, stopped ? ATL_MESSAGE_INTERRUPTED : ATL_MESSAGE_COMPLETE, NULL, json);
+  if (model != NULL && !stopped)
+    ask_for_title (self, model);
+}
+
+void
+atl_conversation_answer_fail (AtlConversation *self, const GError *error)
+{
+  g_autoptr (AtlMessageItem) answer = NULL;
+
+  if (self->answer == NULL)
+    return;
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      atl_conversation_answer_finish (self, NULL);
+      return;
+    }
+  self->answer->engine_lost = g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  end_answer (self, ATL_MESSAGE_ERROR, error->message, NULL);
+}
+
+/* --- The engine's job --- */
+
+static void
+loading_cb (AtlChatJob *job, double fraction, const char *phase, gpointer data)
+{
+  atl_conversation_answer_phase (data, phase, fraction);
+}
+
+static void
+progress_cb (AtlChatJob *job, guint n_done, guint n_total, gpointer data)
+{
+  atl_conversation_answer_phase (
+      data, _ ("Reading…"), n_total > 0 ? (double) n_done / n_total : -1);
+}
+
+static void
+text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, gpointer data)
+{
+  atl_conversation_answer_text (data, delta, is_thinking);
+}
+
+static void
+finished_cb (AtlChatJob *job, AtlChatStats *stats, gpointer data)
+{
+  g_autoptr (AtlConversation) self = g_object_ref (data);
+  atl_conversation_answer_finish (self, stats);
+}
+
+static void
+failed_cb (AtlChatJob *job, GError *error, gpointer data)
+{
+  g_autoptr (AtlConversation) self = g_object_ref (data);
+  atl_conversation_answer_fail (self, error);
+}
+
+static void
+ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  g_autofree char *messages = atl_conversation_to_messages (self, last);
+  g_auto (AtlChatParams) params;
+
+  atl_chat_params_init (&params);
+  atl_conversation_get_params (self, &params);
+  params.continue_last = continues;
+  if (self->titling != NULL)
+    g_cancellable_cancel (self->titling);
+  self->answer->stats.thinking_ms = 0;
+  self->answer->engine_lost = FALSE;
+  self->dirty = FALSE;
+  atl_conversation_answer_phase (self, _ ("Waiting for the model…"), -1);
+  self->job = atl_client_chat (
+      atl_session_get_client (self->session), model, messages, &params);
+  g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
+  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (self->job, "text", G_CALLBACK (text_cb), self);
+  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
+  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+}
+
+AtlModel *
+atl_conversation_get_model (AtlConversation *self)
+{
+  return self->job ? atl_chat_job_get_model (self->job) : NULL;
+}
+
+static gboolean
+can_ask (AtlConversation *self, GError **error)
+{
+  if (self->answer != NULL)
+    g_set_error_literal (error,
+                         ATL_ERROR,
+                         ATL_ERROR_BUSY,
+                         _ ("An answer is still being written. Stop it first."));
+  else if (atl_session_get_model (self->session) == NULL)
+    g_set_error_literal (
+        error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("Choose a model first: nobody is there to answer."));
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static const char *
+model_name (AtlConversation *self)
+{
+  return atl_model_get_info (atl_session_get_model (self->session))->name;
+}
+
+static AtlMessageItem *
+before_answer (AtlConversation *self)
+{
+  return atl_conversation_find (self, self->answer->parent_id);
+}
+
+/* The first words of the question name the chat until the model does. */
+static void
+title_from_words (AtlConversation *self, const char *text)
+{
+  g_autofree char *line = g_strdup (text);
+
+  if (self->chat->title[0] != '\0' || !self->chat->auto_title)
+    return;
+  line = g_strdelimit (line, "\n\r\t", ' ');
+  g_strstrip (line);
+  if (g_utf8_strlen (line, -1) > MAX_TITLE_CHARS)
+    {
+      char *end = g_utf8_offset_to_pointer (line, MAX_TITLE_CHARS);
+      char *space = g_utf8_strrchr (line, end - line, ' ');
+      g_autofree char *cut = g_strndup (line, (space ? space : end) - line);
+      g_free (line);
+      line = g_strconcat (cut, "…", NULL);
+    }
+  if (*line == '\0' ||
+      !atl_store_chat_suggest_title (get_store (self), self->chat->id, line, NULL))
+    return;
+  atl_set_string (&self->title, line);
+  atl_set_string (&self->chat->title, line);
+  atl_conversation_notify_title (self);
+  atl_session_emit_chats_changed (self->session);
+}
+
+gboolean
+atl_conversation_send (AtlConversation *self,
+                       const char *text,
+                       const char *attachments_json,
+                       GError **error)
+{
+  gint64 parent;
+
+  if (!can_ask (self, error))
+    return FALSE;
+  parent = self->path->len > 0
+               ? ((AtlMessageItem *) g_ptr_array_index (self->path, self->path->len - 1))->id
+               : 0;
+  if (!atl_conversation_begin_turn (
+          self, parent, text, attachments_json, model_name (self), error))
+    return FALSE;
+  title_from_words (self, text);
+  ask (self, before_answer (self), FALSE);
+  return TRUE;
+}
+
+void
+atl_conversation_stop (AtlConversation *self)
+{
+  if (self->job != NULL)
+    atl_chat_job_stop (self->job);
+  else if (self->answer != NULL)
+    atl_conversation_answer_finish (self, NULL);
+}
+
+gboolean
+atl_conversation_regenerate (AtlConversation *self, AtlMessageItem *old, GError **error)
+{
+  gint64 id;
+
+  if (!can_ask (self, error))
+    return FALSE;
+  id = atl_store_answer_begin (
+      get_store (self), self->chat->id, old->parent_id, model_name (self), error);
+  if (id == 0)
+    return FALSE;
+  atl_conversation_reload (self);
+  self->answer = g_object_ref (atl_conversation_find (self, id));
+  atl_conversation_notify_running (self);
+  ask (self, before_answer (self), FALSE);
+  return TRUE;
+}
+
+gboolean
+atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError **error)
+{
+  if (!can_ask (self, error) || !atl_store_answer_resume (get_store (self), answer->id, error))
+    return FALSE;
+  self->answer = g_object_ref (answer);
+  answer->state = ATL_MESSAGE_STREAMING;
+  g_clear_pointer (&answer->error_text, g_free);
+  atl_conversation_notify_running (self);
+  ask (self, answer->content->len > 0 ? answer : before_answer (self), answer->content->len > 0);
+  return TRUE;
+}
+
+gboolean
+atl_conversation_edit (AtlConversation *self,
+                       AtlMessageItem *message,
+                       const char *text,
+                       GError **error)
+{
+  if (message->role == ATL_ROLE_ASSISTANT)
+    {
+      if (!atl_store_message_set_content (get_store (self), message->id, text, error))
+        return FALSE;
+      g_string_assign (message->content, text);
+      atl_message_item_changed (message);
+      return TRUE;
+    }
+  if (!can_ask (self, error))
+    return FALSE;
+  g_autofree char *attachments = atl_attachments_to_json (message->attachments);
+  if (!atl_conversation_begin_turn (
+          self, message->parent_id, text, attachments, model_name (self), error))
+    return FALSE;
+  ask (self, before_answer (self), FALSE);
+  return TRUE;
+}

@@ -1,0 +1,36 @@
+/* The fields that the two halves of a conversation share: conversation.c keeps the messages,
+ * conversation-answer.c makes answers. */
+#pragma once
+
+#include "app/chat/conversation.h"
+#include "store/chats.h"
+
+struct _AtlConversation {
+  GObject parent_instance;
+
+  AtlSession *session;
+  AtlChat *chat;     /* (nullable) NULL until it is in the store */
+  gint64 folder_id;  /* for the first save */
+  char *title;       /* never NULL */
+  char *system_prompt; /* never NULL */
+  JsonObject *settings;
+  GPtrArray *path;   /* (element-type AtlMessageItem) root to leaf */
+  GListStore *shown; /* the end of `path` */
+
+  AtlMessageItem *answer; /* (nullable) being made */
+  AtlChatJob *job;        /* (nullable) */
+  gint64 answer_since_us; /* monotonic */
+  guint checkpoint_source;
+  gboolean dirty; /* text arrived since the last checkpoint */
+  GCancellable *titling;
+};
+
+/* notify::is-running and the session's list of running conversations. */
+void atl_conversation_notify_running (AtlConversation *self);
+void atl_conversation_notify_context (AtlConversation *self);
+void atl_conversation_notify_title (AtlConversation *self);
+void atl_conversation_emit_answered (AtlConversation *self, AtlMessageItem *answer);
+/* The item of the path with this id; (nullable) borrowed. */
+AtlMessageItem *atl_conversation_find (AtlConversation *self, gint64 id);
+/* Makes sure that the chat has a row. */
+gboolean atl_conversation_ensure_chat (AtlConversation *self, GError **error);

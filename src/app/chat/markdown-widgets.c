@@ -1,0 +1,227 @@
+/* Markdown blocks -> widgets. Every block is a grid of marker and body, because a grid gives
+ * wrapping labels the right height (a horizontal box does not in GTK 4.8). */
+#include "app/chat/markdown-widgets.h"
+
+#include <glib/gi18n.h>
+
+#include "app/chat/code-block.h"
+
+#define INDENT_PX 26
+#define QUOTE_PX 14
+#define BODY "atl-body"
+/* Characters after which a table cell wraps. */
+#define CELL_CHARS 34
+
+/* A selectable label is a stop of the Tab key, which makes a long answer a long way. Labels without
+ * links take the focus only from a click, so that Ctrl+C still copies what was selected. */
+static void
+pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, GtkWidget *label)
+{
+  gtk_widget_set_focusable (label, TRUE);
+}
+
+static void
+left_cb (GtkEventControllerFocus *controller, GtkWidget *label)
+{
+  gtk_widget_set_focusable (label, FALSE);
+}
+
+static void
+focus_by_click_only (GtkWidget *label)
+{
+  GtkGesture *click = gtk_gesture_click_new ();
+  GtkEventController *focus = gtk_event_controller_focus_new ();
+
+  gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (click), GTK_PHASE_CAPTURE);
+  g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), label);
+  g_signal_connect (focus, "leave", G_CALLBACK (left_cb), label);
+  gtk_widget_add_controller (label, GTK_EVENT_CONTROLLER (click));
+  gtk_widget_add_controller (label, focus);
+  gtk_widget_set_focusable (label, FALSE);
+}
+
+static GtkWidget *
+new_label (const char *markup)
+{
+  GtkWidget *label = gtk_label_new (NULL);
+
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_selectable (GTK_LABEL (label), TRUE);
+  gtk_widget_set_hexpand (label, TRUE);
+  gtk_label_set_markup (GTK_LABEL (label), markup ? markup : "");
+  if (markup == NULL || strstr (markup, "<a href") == NULL)
+    focus_by_click_only (label);
+  return label;
+}
+
+static int
+cell_width (GtkWidget *label)
+{
+  g_auto (GStrv) lines = g_strsplit (gtk_label_get_text (GTK_LABEL (label)), "\n", -1);
+  glong width = 1;
+
+  for (guint i = 0; lines[i] != NULL; i++)
+    width = MAX (width, g_utf8_strlen (lines[i], -1));
+  return (int) MIN (width, CELL_CHARS);
+}
+
+static GtkWidget *
+new_cell (const AtlMdBlock *block, guint index)
+{
+  GtkWidget *label = new_label (g_ptr_array_index (block->cells, index));
+  guint8 align = block->align[index % block->n_columns];
+  guint n_rows = block->cells->len / block->n_columns;
+  int width = cell_width (label);
+
+  gtk_label_set_xalign (GTK_LABEL (label), align * 0.5f);
+  gtk_label_set_yalign (GTK_LABEL (label), 0);
+  /* The same least and natural width: a scrolled table gets the height of what it shows. */
+  gtk_label_set_width_chars (GTK_LABEL (label), width);
+  gtk_label_set_max_width_chars (GTK_LABEL (label), width);
+  gtk_widget_add_css_class (label, "cell");
+  if (index < block->n_columns)
+    gtk_widget_add_css_class (label, "head");
+  if (index / block->n_columns + 1 == n_rows)
+    gtk_widget_add_css_class (label, "last-row");
+  return label;
+}
+
+static GtkWidget *
+new_table (const AtlMdBlock *block)
+{
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *grid = gtk_grid_new ();
+
+  for (guint i = 0; i < block->cells->len; i++)
+    gtk_grid_attach (GTK_GRID (grid),
+                     new_cell (block, i),
+                     (int) (i % block->n_columns),
+                     (int) (i / block->n_columns),
+                     1,
+                     1);
+  gtk_widget_add_css_class (grid, "table");
+  gtk_widget_set_overflow (grid, GTK_OVERFLOW_HIDDEN);
+  gtk_widget_set_halign (grid, GTK_ALIGN_START);
+  gtk_scrolled_window_set_policy (
+      GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC, GTK_POLICY_NEVER);
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), grid);
+  return scroller;
+}
+
+static GtkWidget *
+new_body (const AtlMdBlock *block)
+{
+  GtkWidget *body;
+
+  switch (block->kind)
+    {
+    case ATL_MD_CODE:
+      body = atl_code_block_new ();
+      atl_code_block_set (ATL_CODE_BLOCK (body), block->text, block->language);
+      break;
+    case ATL_MD_TABLE:
+      body = new_table (block);
+      break;
+    case ATL_MD_RULE:
+      body = gtk_separator_new (GTK_ORIENTATION_HORIZONTAL);
+      gtk_widget_add_css_class (body, "rule");
+      break;
+    case ATL_MD_MATH:
+      body = new_label (block->markup);
+      gtk_label_set_xalign (GTK_LABEL (body), 0.5f);
+      gtk_label_set_justify (GTK_LABEL (body), GTK_JUSTIFY_LEFT);
+      gtk_widget_add_css_class (body, "math");
+      break;
+    case ATL_MD_HEADING:
+      {
+        g_autofree char *class = g_strdup_printf ("h%u", CLAMP (block->level, 1, 6));
+        body = new_label (block->markup);
+        gtk_widget_add_css_class (body, class);
+      }
+      break;
+    case ATL_MD_PARAGRAPH:
+    default:
+      body = new_label (block->markup);
+      break;
+    }
+  gtk_widget_set_hexpand (body, TRUE);
+  return body;
+}
+
+static GtkWidget *
+new_marker (const AtlMdBlock *block)
+{
+  GtkWidget *marker = gtk_label_new (
+      block->task == ATL_MD_TASK_NONE ? block->marker
+      : block->task == ATL_MD_TASK_DONE ? "☑"
+                                        : "☐");
+
+  gtk_widget_set_size_request (marker, INDENT_PX - 8, -1);
+  gtk_label_set_xalign (GTK_LABEL (marker), 1);
+  gtk_widget_set_valign (marker, GTK_ALIGN_START);
+  gtk_widget_set_margin_end (marker, 8);
+  gtk_widget_add_css_class (marker, "marker");
+  return marker;
+}
+
+GtkWidget *
+atl_markdown_widget_new (const AtlMdBlock *block)
+{
+  GtkWidget *grid = gtk_grid_new ();
+  GtkWidget *body = new_body (block);
+  int indent = (int) block->indent * INDENT_PX;
+
+  gtk_widget_add_css_class (grid, "md-block");
+  if (block->continued)
+    gtk_widget_add_css_class (grid, "continued");
+  if (block->kind == ATL_MD_HEADING)
+    gtk_widget_add_css_class (grid, "md-heading");
+  if (block->indent > 0 && block->kind == ATL_MD_PARAGRAPH)
+    gtk_widget_add_css_class (grid, "md-item");
+  if (block->quote > 0)
+    {
+      gtk_widget_add_css_class (grid, "md-quote");
+      gtk_widget_set_margin_start (grid, (int) (block->quote - 1) * QUOTE_PX);
+    }
+  if (block->marker != NULL)
+    {
+      GtkWidget *marker = new_marker (block);
+      gtk_widget_set_margin_start (marker, MAX (indent - INDENT_PX, 0));
+      gtk_grid_attach (GTK_GRID (grid), marker, 0, 0, 1, 1);
+    }
+  else
+    gtk_widget_set_margin_start (body, indent);
+  gtk_grid_attach (GTK_GRID (grid), body, 1, 0, 1, 1);
+  g_object_set_data (G_OBJECT (grid), BODY, body);
+  return grid;
+}
+
+gboolean
+atl_markdown_widget_update (GtkWidget *widget, const AtlMdBlock *old, const AtlMdBlock *block)
+{
+  GtkWidget *body = g_object_get_data (G_OBJECT (widget), BODY);
+
+  if (old->kind != block->kind || old->quote != block->quote || old->indent != block->indent ||
+      old->level != block->level || old->task != block->task ||
+      old->continued != block->continued || g_strcmp0 (old->marker, block->marker) != 0)
+    return FALSE;
+  switch (block->kind)
+    {
+    case ATL_MD_CODE:
+      atl_code_block_set (ATL_CODE_BLOCK (body), block->text, block->language);
+      return TRUE;
+    case ATL_MD_PARAGRAPH:
+    case ATL_MD_HEADING:
+    case ATL_MD_MATH:
+      gtk_label_set_markup (GTK_LABEL (body), block->markup ? block->markup : "");
+      return TRUE;
+    case ATL_MD_RULE:
+      return TRUE;
+    case ATL_MD_TABLE:
+    default:
+      return FALSE;
+    }
+}

@@ -1,0 +1,234 @@
+/* A message as an object that rows can watch. */
+#include "app/chat/message-item.h"
+
+#include "base/json-bounded.h"
+
+G_DEFINE_FINAL_TYPE (AtlMessageItem, atl_message_item, G_TYPE_OBJECT)
+
+static guint changed_signal;
+
+void
+atl_attachment_free (AtlAttachment *attachment)
+{
+  if (attachment == NULL)
+    return;
+  g_free (attachment->name);
+  g_free (attachment->mime);
+  g_free (attachment->text);
+  g_free (attachment);
+}
+
+GPtrArray *
+atl_attachments_from_json (const char *json)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_attachment_free);
+  g_autoptr (JsonNode) node = json ? atl_json_parse (json, strlen (json), "attachments", NULL)
+                                   : NULL;
+
+  if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node))
+    return list;
+  JsonArray *array = json_node_get_array (node);
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    {
+      JsonNode *element = json_array_get_element (array, i);
+      if (!JSON_NODE_HOLDS_OBJECT (element))
+        continue;
+      JsonObject *object = json_node_get_object (element);
+      AtlAttachment *attachment = g_new0 (AtlAttachment, 1);
+      attachment->name = g_strdup (atl_json_string (object, "name", "?"));
+      attachment->mime = g_strdup (atl_json_string (object, "mime", "text/plain"));
+      attachment->text = g_strdup (atl_json_string (object, "text", ""));
+      g_ptr_array_add (list, attachment);
+    }
+  return list;
+}
+
+char *
+atl_attachments_to_json (GPtrArray *attachments)
+{
+  g_autoptr (JsonBuilder) builder = NULL;
+
+  if (attachments == NULL || attachments->len == 0)
+    return NULL;
+  builder = json_builder_new ();
+  json_builder_begin_array (builder);
+  for (guint i = 0; i < attachments->len; i++)
+    {
+      const AtlAttachment *attachment = g_ptr_array_index (attachments, i);
+      json_builder_begin_object (builder);
+      json_builder_set_member_name (builder, "name");
+      json_builder_add_string_value (builder, attachment->name);
+      json_builder_set_member_name (builder, "mime");
+      json_builder_add_string_value (builder, attachment->mime);
+      json_builder_set_member_name (builder, "text");
+      json_builder_add_string_value (builder, attachment->text);
+      json_builder_end_object (builder);
+    }
+  json_builder_end_array (builder);
+  g_autoptr (JsonNode) root = json_builder_get_root (builder);
+  return json_to_string (root, FALSE);
+}
+
+static void
+add_number (JsonBuilder *builder, const char *name, double value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_double_value (builder, value);
+}
+
+static void
+add_count (JsonBuilder *builder, const char *name, guint value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_int_value (builder, value);
+}
+
+static void
+add_text (JsonBuilder *builder, const char *name, const char *value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_string_value (builder, value);
+}
+
+char *
+atl_answer_stats_to_json (const AtlChatStats *stats)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+
+  json_builder_begin_object (builder);
+  add_number (builder, "tokens_per_s", stats->tokens_per_s);
+  add_number (builder, "first_token_ms", stats->first_token_ms);
+  add_number (builder, "thinking_ms", stats->thinking_ms);
+  add_count (builder, "n_tokens", stats->n_generated);
+  add_count (builder, "n_prompt", stats->n_prompt);
+  add_count (builder, "context_used", stats->n_ctx_used);
+  add_count (builder, "context_size", stats->n_ctx);
+  add_text (builder, "device", stats->ran_on ? stats->ran_on : "");
+  add_text (builder, "stop_reason", stats->stop_reason ? stats->stop_reason : "");
+  json_builder_end_object (builder);
+  g_autoptr (JsonNode) root = json_builder_get_root (builder);
+  return json_to_string (root, FALSE);
+}
+
+static void
+clear_stats (AtlAnswerStats *stats)
+{
+  g_free (stats->ran_on);
+  g_free (stats->stop_reason);
+  *stats = (AtlAnswerStats) { 0 };
+}
+
+static void
+read_stats (AtlAnswerStats *stats, const char *json)
+{
+  g_autoptr (JsonNode) node = json ? atl_json_parse (json, strlen (json), "stats", NULL) : NULL;
+
+  clear_stats (stats);
+  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
+    return;
+  JsonObject *object = json_node_get_object (node);
+  stats->tokens_per_s = atl_json_double (object, "tokens_per_s", 0);
+  stats->first_token_ms = atl_json_double (object, "first_token_ms", 0);
+  stats->thinking_ms = atl_json_double (object, "thinking_ms", 0);
+  stats->n_tokens = (guint) atl_json_int (object, "n_tokens", 0);
+  stats->n_prompt = (guint) atl_json_int (object, "n_prompt", 0);
+  stats->context_used = (guint) atl_json_int (object, "context_used", 0);
+  stats->context_size = (guint) atl_json_int (object, "context_size", 0);
+  stats->ran_on = g_strdup (atl_json_string (object, "device", NULL));
+  stats->stop_reason = g_strdup (atl_json_string (object, "stop_reason", NULL));
+}
+
+void
+atl_message_item_update (AtlMessageItem *self, const AtlMessage *message)
+{
+  self->id = message->id;
+  self->parent_id = message->parent_id;
+  self->role = message->role;
+  self->state = message->state;
+  g_string_assign (self->content, message->content);
+  g_string_assign (self->thinking, message->thinking ? message->thinking : "");
+  g_clear_pointer (&self->attachments, g_ptr_array_unref);
+  self->attachments = atl_attachments_from_json (message->attachments_json);
+  g_free (self->error_text);
+  self->error_text = g_strdup (message->error_text);
+  g_free (self->model_name);
+  self->model_name = g_strdup (message->model_name);
+  read_stats (&self->stats, message->stats_json);
+  self->branch = message->branch;
+  self->n_branches = message->n_branches;
+  self->created_us = message->created_us;
+  atl_message_item_changed (self);
+}
+
+void
+atl_message_item_set_is_last (AtlMessageItem *self, gboolean is_last)
+{
+  if (self->is_last == is_last)
+    return;
+  self->is_last = is_last;
+  atl_message_item_changed (self);
+}
+
+void
+atl_message_item_set_is_found (AtlMessageItem *self, gboolean is_found)
+{
+  if (self->is_found == is_found)
+    return;
+  self->is_found = is_found;
+  atl_message_item_changed (self);
+}
+
+void
+atl_message_item_set_phase (AtlMessageItem *self, const char *phase, double fraction)
+{
+  g_autofree char *old = g_steal_pointer (&self->phase);
+
+  self->phase = g_strdup (phase);
+  self->fraction = fraction;
+  atl_message_item_changed (self);
+}
+
+void
+atl_message_item_changed (AtlMessageItem *self)
+{
+  g_signal_emit (self, changed_signal, 0);
+}
+
+static void
+atl_message_item_finalize (GObject *object)
+{
+  AtlMessageItem *self = ATL_MESSAGE_ITEM (object);
+
+  g_string_free (self->content, TRUE);
+  g_string_free (self->thinking, TRUE);
+  g_clear_pointer (&self->attachments, g_ptr_array_unref);
+  g_free (self->error_text);
+  g_free (self->model_name);
+  g_free (self->phase);
+  clear_stats (&self->stats);
+  G_OBJECT_CLASS (atl_message_item_parent_class)->finalize (object);
+}
+
+static void
+atl_message_item_class_init (AtlMessageItemClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = atl_message_item_finalize;
+  changed_signal = g_signal_new (
+      "changed", ATL_TYPE_MESSAGE_ITEM, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+atl_message_item_init (AtlMessageItem *self)
+{
+  self->content = g_string_new (NULL);
+  self->thinking = g_string_new (NULL);
+  self->fraction = -1;
+}
+
+AtlMessageItem *
+atl_message_item_new (const AtlMessage *message)
+{
+  AtlMessageItem *self = g_object_new (ATL_TYPE_MESSAGE_ITEM, NULL);
+  atl_message_item_update (self, message);
+  return self;
+}

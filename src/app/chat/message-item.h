@@ -1,0 +1,75 @@
+/* One message on the screen: what the store knows about it and what only the running answer knows.
+ *
+ * A row shows it; the conversation writes it. Every change emits "changed"; a row that redraws
+ * collects changes for 50 ms. Fields are read directly, written by the conversation only.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "client/model-info.h"
+#include "store/messages.h"
+
+G_BEGIN_DECLS
+
+/* What was attached to a message: the text goes to the model. */
+typedef struct {
+  char *name;
+  char *mime;
+  char *text;
+} AtlAttachment;
+
+void atl_attachment_free (AtlAttachment *attachment);
+/* NULL or damaged JSON gives an empty array. (transfer full) (element-type AtlAttachment) */
+GPtrArray *atl_attachments_from_json (const char *json);
+/* NULL when empty; the caller's. */
+char *atl_attachments_to_json (GPtrArray *attachments);
+
+/* The numbers of a finished answer, kept in the store as JSON. Zero: not known. */
+typedef struct {
+  double tokens_per_s, first_token_ms, thinking_ms;
+  guint n_tokens, n_prompt, context_used, context_size;
+  char *ran_on;      /* (nullable) */
+  char *stop_reason; /* (nullable) one of ATL_STOP_* */
+} AtlAnswerStats;
+
+char *atl_answer_stats_to_json (const AtlChatStats *stats);
+
+#define ATL_TYPE_MESSAGE_ITEM (atl_message_item_get_type ())
+G_DECLARE_FINAL_TYPE (AtlMessageItem, atl_message_item, ATL, MESSAGE_ITEM, GObject)
+
+struct _AtlMessageItem {
+  GObject parent_instance;
+
+  gint64 id, parent_id;
+  AtlRole role;
+  AtlMessageState state;
+  GString *content;
+  GString *thinking;
+  GPtrArray *attachments; /* (element-type AtlAttachment) */
+  char *error_text;       /* (nullable) */
+  char *model_name;       /* (nullable) */
+  AtlAnswerStats stats;
+  guint branch, n_branches;
+  gint64 created_us;
+
+  /* Only of the answer being made */
+  char *phase;              /* (nullable) what goes on before the first word */
+  double fraction;          /* of the phase, below 0: unknown */
+  gint64 thinking_since_us; /* monotonic, 0: not thinking */
+  gboolean is_last;         /* of the chat */
+  gboolean is_found;        /* the search is here */
+  gboolean engine_lost;     /* the error was the engine's end: "Try again" */
+};
+
+AtlMessageItem *atl_message_item_new (const AtlMessage *message);
+/* Takes over what the store says; emits "changed" when something differs. */
+void atl_message_item_update (AtlMessageItem *self, const AtlMessage *message);
+void atl_message_item_set_is_last (AtlMessageItem *self, gboolean is_last);
+void atl_message_item_set_is_found (AtlMessageItem *self, gboolean is_found);
+void atl_message_item_set_phase (AtlMessageItem *self, const char *phase, double fraction);
+void atl_message_item_changed (AtlMessageItem *self);
+
+G_END_DECLS

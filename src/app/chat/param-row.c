@@ -1,0 +1,114 @@
+/* One number of the settings. */
+#include "app/chat/param-row.h"
+
+#include <glib/gi18n.h>
+
+struct _AtlParamRow {
+  AdwActionRow parent_instance;
+
+  const AtlChatParamSpec *spec;
+  GtkWidget *spin;
+  GtkWidget *reset_button;
+  gboolean setting;
+};
+
+G_DEFINE_FINAL_TYPE (AtlParamRow, atl_param_row, ADW_TYPE_ACTION_ROW)
+
+enum {
+  EDITED,
+  RESET,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static void
+value_cb (GtkSpinButton *spin, AtlParamRow *self)
+{
+  if (!self->setting)
+    g_signal_emit (self, signals[EDITED], 0, gtk_spin_button_get_value (spin));
+}
+
+static void
+reset_cb (GtkButton *button, AtlParamRow *self)
+{
+  g_signal_emit (self, signals[RESET], 0);
+  gtk_widget_grab_focus (self->spin);
+}
+
+void
+atl_param_row_set_value (AtlParamRow *self, double value, gboolean is_changed)
+{
+  self->setting = TRUE;
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->spin), value);
+  self->setting = FALSE;
+  gtk_widget_set_visible (self->reset_button, is_changed);
+}
+
+const AtlChatParamSpec *
+atl_param_row_get_spec (AtlParamRow *self)
+{
+  return self->spec;
+}
+
+static void
+atl_param_row_class_init (AtlParamRowClass *klass)
+{
+  signals[EDITED] = g_signal_new ("edited",
+                                  ATL_TYPE_PARAM_ROW,
+                                  G_SIGNAL_RUN_LAST,
+                                  0,
+                                  NULL,
+                                  NULL,
+                                  NULL,
+                                  G_TYPE_NONE,
+                                  1,
+                                  G_TYPE_DOUBLE);
+  signals[RESET] = g_signal_new (
+      "reset", ATL_TYPE_PARAM_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+atl_param_row_init (AtlParamRow *self)
+{
+  self->reset_button = gtk_button_new_from_icon_name ("edit-undo-symbolic");
+  gtk_widget_set_valign (self->reset_button, GTK_ALIGN_CENTER);
+  gtk_widget_set_visible (self->reset_button, FALSE);
+  gtk_widget_add_css_class (self->reset_button, "flat");
+  gtk_widget_set_tooltip_text (self->reset_button, _ ("Back to the recommended value"));
+  g_signal_connect (self->reset_button, "clicked", G_CALLBACK (reset_cb), self);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->reset_button);
+}
+
+static guint
+digits (double step)
+{
+  return step >= 1 ? 0 : step >= 0.1 ? 1 : 2;
+}
+
+GtkWidget *
+atl_param_row_new (const AtlChatParamSpec *spec)
+{
+  AtlParamRow *self = g_object_new (ATL_TYPE_PARAM_ROW, NULL);
+  const char *label = _ (spec->label);
+  g_autofree char *reset = g_strdup_printf (_ ("%s: back to the recommended value"), label);
+
+  self->spec = spec;
+  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (self), FALSE);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), label);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), spec->term);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self), _ (spec->tooltip));
+  self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
+  gtk_spin_button_set_digits (GTK_SPIN_BUTTON (self->spin), digits (spec->step));
+  gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 5);
+  gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 5);
+  gtk_widget_set_valign (self->spin, GTK_ALIGN_CENTER);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (self->reset_button), GTK_ACCESSIBLE_PROPERTY_LABEL, reset, -1);
+  g_signal_connect (self->spin, "value-changed", G_CALLBACK (value_cb), self);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->spin);
+  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->spin);
+  return GTK_WIDGET (self);
+}

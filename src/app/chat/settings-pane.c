@@ -1,0 +1,500 @@
+/* Settings of a chat: every change is saved at once and counts from the next answer on. */
+#include "app/chat/settings-pane.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
+#include "app/chat/param-row.h"
+#include "app/dialogs.h"
+#include "base/json-bounded.h"
+#include "store/presets.h"
+
+#define SYSTEM_PROMPT_MS 500
+#define N_CTX "n-ctx"
+#define SYSTEM_PROMPT "system-prompt"
+
+struct _AtlSettingsPane {
+  GtkWidget parent_instance;
+
+  AtlSession *session;
+  AtlConversation *conversation;
+  GPtrArray *presets; /* (element-type AtlPreset) */
+  GPtrArray *rows;    /* (element-type AtlParamRow) borrowed */
+  GtkWidget *context_row;
+  guint system_source;
+  gboolean showing; /* widgets are being set, not edited */
+
+  GtkWidget *scroller;
+  GtkWidget *preset_row;
+  GtkWidget *creative_scale;
+  GtkWidget *creative_label;
+  GtkWidget *length_row;
+  GtkWidget *thinking_row;
+  GtkWidget *thinking_switch;
+  GtkWidget *system_view;
+  GtkWidget *advanced_row;
+  GtkWidget *reload_button;
+  GtkWidget *save_button;
+  GtkWidget *remove_button;
+  GtkWidget *reset_button;
+};
+
+G_DEFINE_FINAL_TYPE (AtlSettingsPane, atl_settings_pane, GTK_TYPE_WIDGET)
+
+enum {
+  NOTICE,
+  RELOAD,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static const char *const advanced_keys[] = { "temperature",    "top-p", "top-k",     "min-p",
+                                             "repeat-penalty", "seed",  "max-tokens" };
+
+/* Not a sampling parameter: it counts when the model is loaded. */
+static const AtlChatParamSpec context_spec = {
+  .key = N_CTX,
+  .kind = ATL_PARAM_INT,
+  .min = 0,
+  .max = 1 << 20,
+  .step = 1024,
+  .label = N_ ("Context length"),
+  .term = "n_ctx",
+  .tooltip = N_ ("How many tokens of the chat the model can see. 0 chooses by itself. Counts when "
+                 "the model is loaded."),
+};
+
+static const int length_tokens[] = { -1, 200, 700, 2000 };
+
+static void show_settings (AtlSettingsPane *self);
+
+static JsonObject *
+get_settings (AtlSettingsPane *self)
+{
+  return atl_conversation_get_settings (self->conversation);
+}
+
+static void
+set_number (AtlSettingsPane *self, const AtlChatParamSpec *spec, double value)
+{
+  if (self->showing || self->conversation == NULL)
+    return;
+  if (spec->kind == ATL_PARAM_DOUBLE)
+    json_object_set_double_member (get_settings (self), spec->key, value);
+  else
+    json_object_set_int_member (get_settings (self), spec->key, (gint64) value);
+  atl_conversation_save_settings (self->conversation);
+  show_settings (self);
+}
+
+static void
+edited_cb (AtlParamRow *row, double value, AtlSettingsPane *self)
+{
+  set_number (self, atl_param_row_get_spec (row), value);
+}
+
+static void
+reset_cb (AtlParamRow *row, AtlSettingsPane *self)
+{
+  const char *key = atl_param_row_get_spec (row)->key;
+
+  if (json_object_has_member (get_settings (self), key))
+    json_object_remove_member (get_settings (self), key);
+  atl_conversation_save_settings (self->conversation);
+  show_settings (self);
+}
+
+static const char *
+creative_words (double temperature)
+{
+  if (temperature <= 0.15)
+    return _ ("Exact");
+  if (temperature <= 0.5)
+    return _ ("Careful");
+  if (temperature <= 0.9)
+    return _ ("Balanced");
+  if (temperature <= 1.3)
+    return _ ("Creative");
+  return _ ("Wild");
+}
+
+static void
+show_length (AtlSettingsPane *self, int max_tokens)
+{
+  guint choice;
+
+  for (choice = 0; choice < G_N_ELEMENTS (length_tokens); choice++)
+    if (length_tokens[choice] == max_tokens)
+      break;
+  adw_combo_row_set_selected (ADW_COMBO_ROW (self->length_row), choice);
+}
+
+static void
+show_context (AtlSettingsPane *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  gint64 wanted = atl_json_int (get_settings (self), N_CTX, 0);
+  guint now = model ? atl_model_get_info (model)->n_ctx : 0;
+
+  atl_param_row_set_value (ATL_PARAM_ROW (self->context_row),
+                           (double) (wanted > 0 ? wanted : now),
+                           json_object_has_member (get_settings (self), N_CTX));
+  gtk_widget_set_visible (self->reload_button,
+                          model != NULL && wanted > 0 && (guint) wanted != now);
+}
+
+static void
+show_settings (AtlSettingsPane *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  g_auto (AtlChatParams) params;
+  gboolean thinks = model != NULL && atl_model_get_info (model)->has_thinking;
+
+  if (self->conversation == NULL)
+    return;
+  atl_chat_params_init (&params);
+  atl_conversation_get_params (self->conversation, &params);
+  self->showing = TRUE;
+  for (guint i = 0; i < self->rows->len; i++)
+    {
+      AtlParamRow *row = g_ptr_array_index (self->rows, i);
+      const AtlChatParamSpec *spec = atl_param_row_get_spec (row);
+      atl_param_row_set_value (row,
+                               atl_chat_param_get (&params, spec),
+                               json_object_has_member (get_settings (self), spec->key));
+    }
+  gtk_range_set_value (GTK_RANGE (self->creative_scale), params.temperature);
+  gtk_label_set_text (GTK_LABEL (self->creative_label), creative_words (params.temperature));
+  show_length (self, params.max_tokens);
+  gtk_widget_set_visible (self->thinking_row, thinks);
+  gtk_switch_set_active (GTK_SWITCH (self->thinking_switch), params.thinking != 0);
+  show_context (self);
+  gtk_widget_set_sensitive (self->reset_button,
+                            json_object_get_size (get_settings (self)) > 0);
+  self->showing = FALSE;
+}
+
+static void
+creative_cb (GtkRange *range, AtlSettingsPane *self)
+{
+  set_number (self, atl_chat_param_find ("temperature"), gtk_range_get_value (range));
+}
+
+static void
+length_cb (AtlSettingsPane *self)
+{
+  guint choice = adw_combo_row_get_selected (ADW_COMBO_ROW (self->length_row));
+
+  if (choice < G_N_ELEMENTS (length_tokens))
+    set_number (self, atl_chat_param_find ("max-tokens"), length_tokens[choice]);
+}
+
+static void
+thinking_cb (AtlSettingsPane *self)
+{
+  set_number (self,
+              atl_chat_param_find ("thinking"),
+              gtk_switch_get_active (GTK_SWITCH (self->thinking_switch)) ? 1 : 0);
+}
+
+/* --- Instructions --- */
+
+static void
+save_system_prompt (AtlSettingsPane *self)
+{
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view));
+  GtkTextIter start, end;
+  g_autofree char *text = NULL;
+
+  g_clear_handle_id (&self->system_source, g_source_remove);
+  gtk_text_buffer_get_bounds (buffer, &start, &end);
+  text = gtk_text_buffer_get_text (buffer, &start, &end, FALSE);
+  if (self->conversation != NULL)
+    atl_conversation_set_system_prompt (self->conversation, text);
+}
+
+static gboolean
+system_timeout_cb (gpointer data)
+{
+  AtlSettingsPane *self = data;
+
+  self->system_source = 0;
+  save_system_prompt (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+system_changed_cb (AtlSettingsPane *self)
+{
+  if (self->showing)
+    return;
+  g_clear_handle_id (&self->system_source, g_source_remove);
+  self->system_source = g_timeout_add (SYSTEM_PROMPT_MS, system_timeout_cb, self);
+}
+
+static void
+show_system_prompt (AtlSettingsPane *self)
+{
+  self->showing = TRUE;
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view)),
+                            atl_conversation_get_system_prompt (self->conversation),
+                            -1);
+  self->showing = FALSE;
+}
+
+/* --- Presets --- */
+
+static void
+show_presets (AtlSettingsPane *self, const char *selected)
+{
+  g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
+  guint choice = 0;
+
+  g_clear_pointer (&self->presets, g_ptr_array_unref);
+  self->presets = atl_store_preset_list (atl_session_get_store (self->session), NULL);
+  gtk_string_list_append (names, _ ("None"));
+  for (guint i = 0; self->presets != NULL && i < self->presets->len; i++)
+    {
+      const AtlPreset *preset = g_ptr_array_index (self->presets, i);
+      gtk_string_list_append (names, preset->name);
+      if (g_strcmp0 (preset->name, selected) == 0)
+        choice = i + 1;
+    }
+  self->showing = TRUE;
+  adw_combo_row_set_model (ADW_COMBO_ROW (self->preset_row), G_LIST_MODEL (names));
+  adw_combo_row_set_selected (ADW_COMBO_ROW (self->preset_row), choice);
+  gtk_widget_set_visible (self->remove_button, choice > 0);
+  self->showing = FALSE;
+}
+
+static const AtlPreset *
+selected_preset (AtlSettingsPane *self)
+{
+  guint choice = adw_combo_row_get_selected (ADW_COMBO_ROW (self->preset_row));
+
+  if (self->presets == NULL || choice == 0 || choice > self->presets->len)
+    return NULL;
+  return g_ptr_array_index (self->presets, choice - 1);
+}
+
+static void
+preset_cb (AtlSettingsPane *self)
+{
+  const AtlPreset *preset = selected_preset (self);
+  g_autoptr (JsonNode) node = NULL;
+  g_autoptr (JsonObject) settings = NULL;
+
+  gtk_widget_set_visible (self->remove_button, preset != NULL);
+  if (self->showing || preset == NULL || self->conversation == NULL)
+    return;
+  node = atl_json_parse (
+      preset->settings_json, strlen (preset->settings_json), preset->name, NULL);
+  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
+    return;
+  settings = json_node_dup_object (node);
+  atl_conversation_set_system_prompt (self->conversation,
+                                      atl_json_string (settings, SYSTEM_PROMPT, ""));
+  if (json_object_has_member (settings, SYSTEM_PROMPT))
+    json_object_remove_member (settings, SYSTEM_PROMPT);
+  atl_conversation_replace_settings (self->conversation, settings);
+  show_settings (self);
+  show_system_prompt (self);
+}
+
+static void
+save_as (const char *name, gpointer data)
+{
+  AtlSettingsPane *self = data;
+  g_autoptr (JsonNode) node = json_node_alloc ();
+  g_autoptr (JsonNode) copy = NULL;
+  g_autofree char *json = NULL;
+  g_autoptr (GError) error = NULL;
+
+  save_system_prompt (self);
+  json_node_init_object (node, get_settings (self));
+  g_autofree char *text = json_to_string (node, FALSE);
+  copy = json_from_string (text, NULL);
+  json_object_set_string_member (json_node_get_object (copy),
+                                 SYSTEM_PROMPT,
+                                 atl_conversation_get_system_prompt (self->conversation));
+  json = json_to_string (copy, FALSE);
+  if (atl_store_preset_save (atl_session_get_store (self->session), name, json, &error) == 0)
+    g_signal_emit (self, signals[NOTICE], 0, error->message);
+  else
+    show_presets (self, name);
+}
+
+static void
+save_cb (AtlSettingsPane *self)
+{
+  const AtlPreset *preset = selected_preset (self);
+
+  atl_dialog_ask_text (GTK_WIDGET (self),
+                       _ ("Save as Preset"),
+                       _ ("Keeps these settings and instructions under a name, for other chats."),
+                       _ ("Name"),
+                       preset ? preset->name : "",
+                       _ ("_Save"),
+                       save_as,
+                       self,
+                       NULL);
+}
+
+static void
+remove_cb (AtlSettingsPane *self)
+{
+  const AtlPreset *preset = selected_preset (self);
+  g_autoptr (GError) error = NULL;
+
+  if (preset == NULL)
+    return;
+  g_autofree char *words = g_strdup_printf (_ ("Preset “%s” removed"), preset->name);
+  if (!atl_store_preset_remove (atl_session_get_store (self->session), preset->id, &error))
+    g_signal_emit (self, signals[NOTICE], 0, error->message);
+  else
+    g_signal_emit (self, signals[NOTICE], 0, words);
+  show_presets (self, NULL);
+}
+
+static void
+reset_all_cb (AtlSettingsPane *self)
+{
+  g_autoptr (JsonObject) none = json_object_new ();
+
+  atl_conversation_replace_settings (self->conversation, none);
+  show_presets (self, NULL);
+  show_settings (self);
+}
+
+static void
+reload_cb (AtlSettingsPane *self)
+{
+  atl_session_set_n_ctx (self->session,
+                         (guint) atl_json_int (get_settings (self), N_CTX, 0));
+  g_signal_emit (self, signals[RELOAD], 0);
+}
+
+void
+atl_settings_pane_set_conversation (AtlSettingsPane *self,
+                                    AtlSession *session,
+                                    AtlConversation *conversation)
+{
+  gboolean same = self->conversation == conversation;
+
+  if (self->session == NULL && session != NULL)
+    {
+      g_settings_bind (atl_session_get_settings (session),
+                       "advanced-expanded",
+                       self->advanced_row,
+                       "expanded",
+                       G_SETTINGS_BIND_DEFAULT);
+    }
+  if (self->system_source != 0)
+    save_system_prompt (self);
+  g_set_object (&self->session, session);
+  g_set_object (&self->conversation, conversation);
+  gtk_widget_set_sensitive (GTK_WIDGET (self), conversation != NULL);
+  if (conversation == NULL)
+    return;
+  show_settings (self);
+  if (!same)
+    {
+      show_presets (self, NULL);
+      show_system_prompt (self);
+    }
+}
+
+/* --- GObject --- */
+
+static void
+atl_settings_pane_dispose (GObject *object)
+{
+  AtlSettingsPane *self = ATL_SETTINGS_PANE (object);
+
+  if (self->system_source != 0)
+    save_system_prompt (self);
+  g_clear_pointer (&self->scroller, gtk_widget_unparent);
+  g_clear_pointer (&self->presets, g_ptr_array_unref);
+  g_clear_pointer (&self->rows, g_ptr_array_unref);
+  g_clear_object (&self->conversation);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_settings_pane_parent_class)->dispose (object);
+}
+
+static void
+atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_settings_pane_dispose;
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/settings-pane.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlSettingsPane, name)
+  BIND (scroller);
+  BIND (preset_row);
+  BIND (creative_scale);
+  BIND (creative_label);
+  BIND (length_row);
+  BIND (thinking_row);
+  BIND (thinking_switch);
+  BIND (system_view);
+  BIND (advanced_row);
+  BIND (reload_button);
+  BIND (save_button);
+  BIND (remove_button);
+  BIND (reset_button);
+#undef BIND
+  signals[NOTICE] = g_signal_new ("notice",
+                                  ATL_TYPE_SETTINGS_PANE,
+                                  G_SIGNAL_RUN_LAST,
+                                  0,
+                                  NULL,
+                                  NULL,
+                                  NULL,
+                                  G_TYPE_NONE,
+                                  1,
+                                  G_TYPE_STRING);
+  signals[RELOAD] = g_signal_new (
+      "reload", ATL_TYPE_SETTINGS_PANE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static GtkWidget *
+add_row (AtlSettingsPane *self, const AtlChatParamSpec *spec)
+{
+  GtkWidget *row = atl_param_row_new (spec);
+
+  g_signal_connect (row, "edited", G_CALLBACK (edited_cb), self);
+  g_signal_connect (row, "reset", G_CALLBACK (reset_cb), self);
+  adw_expander_row_add_row (ADW_EXPANDER_ROW (self->advanced_row), row);
+  return row;
+}
+
+static void
+connect (AtlSettingsPane *self, GtkWidget *widget, const char *signal, GCallback callback)
+{
+  g_signal_connect_swapped (widget, signal, callback, self);
+}
+
+static void
+atl_settings_pane_init (AtlSettingsPane *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+  self->rows = g_ptr_array_new ();
+  for (guint i = 0; i < G_N_ELEMENTS (advanced_keys); i++)
+    g_ptr_array_add (self->rows, add_row (self, atl_chat_param_find (advanced_keys[i])));
+  self->context_row = add_row (self, &context_spec);
+  g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
+  connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));
+  connect (self, self->thinking_switch, "notify::active", G_CALLBACK (thinking_cb));
+  connect (self, self->preset_row, "notify::selected", G_CALLBACK (preset_cb));
+  connect (self, self->save_button, "clicked", G_CALLBACK (save_cb));
+  connect (self, self->remove_button, "clicked", G_CALLBACK (remove_cb));
+  connect (self, self->reset_button, "clicked", G_CALLBACK (reset_all_cb));
+  connect (self, self->reload_button, "clicked", G_CALLBACK (reload_cb));
+  g_signal_connect_swapped (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view)),
+                            "changed",
+                            G_CALLBACK (system_changed_cb),
+                            self);
+}

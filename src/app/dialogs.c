@@ -1,0 +1,93 @@
+/* A dialog that asks for a name. */
+#include "app/dialogs.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
+typedef struct {
+  GtkWidget *owner; /* weak */
+  GtkWidget *entry;
+  AtlTextFunc accepted;
+  gpointer data;
+  GDestroyNotify free_data;
+} Asked;
+
+static char *
+entered (GtkWidget *entry)
+{
+  return g_strstrip (g_strdup (gtk_editable_get_text (GTK_EDITABLE (entry))));
+}
+
+static void
+changed_cb (GtkEditable *entry, AdwMessageDialog *dialog)
+{
+  g_autofree char *text = entered (GTK_WIDGET (entry));
+  adw_message_dialog_set_response_enabled (dialog, "accept", *text != '\0');
+}
+
+static void
+activate_cb (GtkEntry *entry, AdwMessageDialog *dialog)
+{
+  if (adw_message_dialog_get_response_enabled (dialog, "accept"))
+    adw_message_dialog_response (dialog, "accept");
+}
+
+static void
+response_cb (AdwMessageDialog *dialog, const char *response, Asked *asked)
+{
+  g_autofree char *text = entered (asked->entry);
+
+  if (g_str_equal (response, "accept") && asked->owner != NULL)
+    asked->accepted (text, asked->data);
+}
+
+static void
+free_asked (gpointer data, GClosure *closure)
+{
+  Asked *asked = data;
+  if (asked->owner != NULL)
+    g_object_remove_weak_pointer (G_OBJECT (asked->owner), (gpointer *) &asked->owner);
+  if (asked->free_data != NULL)
+    asked->free_data (asked->data);
+  g_free (asked);
+}
+
+void
+atl_dialog_ask_text (GtkWidget *owner,
+                     const char *heading,
+                     const char *body,
+                     const char *label,
+                     const char *text,
+                     const char *accept_label,
+                     AtlTextFunc accepted,
+                     gpointer data,
+                     GDestroyNotify free_data)
+{
+  GtkWindow *parent = GTK_WINDOW (gtk_widget_get_root (owner));
+  AdwMessageDialog *dialog = ADW_MESSAGE_DIALOG (adw_message_dialog_new (parent, heading, body));
+  Asked *asked = g_new0 (Asked, 1);
+
+  asked->owner = owner;
+  g_object_add_weak_pointer (G_OBJECT (owner), (gpointer *) &asked->owner);
+  asked->accepted = accepted;
+  asked->data = data;
+  asked->free_data = free_data;
+  asked->entry = gtk_entry_new ();
+  gtk_editable_set_text (GTK_EDITABLE (asked->entry), text);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (asked->entry), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  gtk_entry_set_placeholder_text (GTK_ENTRY (asked->entry), label);
+  adw_message_dialog_set_extra_child (dialog, asked->entry);
+  adw_message_dialog_add_responses (
+      dialog, "cancel", _ ("_Cancel"), "accept", accept_label, NULL);
+  adw_message_dialog_set_response_appearance (dialog, "accept", ADW_RESPONSE_SUGGESTED);
+  adw_message_dialog_set_default_response (dialog, "accept");
+  adw_message_dialog_set_close_response (dialog, "cancel");
+  g_signal_connect (asked->entry, "changed", G_CALLBACK (changed_cb), dialog);
+  g_signal_connect (asked->entry, "activate", G_CALLBACK (activate_cb), dialog);
+  g_signal_connect_data (
+      dialog, "response", G_CALLBACK (response_cb), asked, free_asked, 0);
+  changed_cb (GTK_EDITABLE (asked->entry), dialog);
+  gtk_window_present (GTK_WINDOW (dialog));
+  gtk_widget_grab_focus (asked->entry);
+}

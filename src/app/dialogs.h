@@ -1,0 +1,26 @@
+/* Small dialogs that several pages use. Only for decisions: news are toasts.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+/* `text` is what the person entered, never empty. Not called when they cancelled. */
+typedef void (*AtlTextFunc) (const char *text, gpointer data);
+
+/* Asks for one line of text. `accepted` is not called after `owner` is gone; `free_data` (nullable)
+ * is called for `data` when the dialog is closed, however. */
+void atl_dialog_ask_text (GtkWidget *owner,
+                          const char *heading,
+                          const char *body,
+                          const char *label,
+                          const char *text,
+                          const char *accept_label,
+                          AtlTextFunc accepted,
+                          gpointer data,
+                          GDestroyNotify free_data);
+
+G_END_DECLS

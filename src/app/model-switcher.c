@@ -1,0 +1,248 @@
+/* Choosing the model that answers. */
+#include "app/model-switcher.h"
+
+#include <glib/gi18n.h>
+
+#include "app/models/model-list.h"
+#include "app/strings.h"
+
+struct _AtlModelSwitcher {
+  GtkWidget parent_instance;
+
+  AtlSession *session; /* (nullable) */
+
+  GtkWidget *button;
+  GtkWidget *dot;
+  GtkWidget *label;
+  GtkWidget *popover;
+  GtkWidget *entry;
+  GtkWidget *stack;
+  GtkWidget *list;
+  GtkWidget *unload_button;
+};
+
+G_DEFINE_FINAL_TYPE (AtlModelSwitcher, atl_model_switcher, GTK_TYPE_WIDGET)
+
+static gboolean
+is_loaded (AtlModelSwitcher *self, const char *path)
+{
+  AtlModel *model = self->session ? atl_session_get_model (self->session) : NULL;
+
+  return model != NULL && atl_model_get_is_loaded (model) &&
+         g_strcmp0 (atl_model_get_key (model), path) == 0;
+}
+
+static void
+refresh_title (AtlModelSwitcher *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  const char *name = _ ("Choose a model");
+  const char *state = _ ("No model is loaded");
+  g_autofree char *words = NULL;
+
+  if (atl_session_get_is_loading (self->session))
+    {
+      name = atl_session_get_load_name (self->session);
+      state = _ ("Loading");
+    }
+  else if (model != NULL)
+    {
+      name = atl_model_get_info (model)->name;
+      state = atl_model_get_is_loaded (model) ? _ ("In memory")
+                                              : _ ("Not in memory: the next message loads it");
+    }
+  gtk_label_set_text (GTK_LABEL (self->label), name);
+  gtk_widget_set_visible (self->dot, model != NULL && atl_model_get_is_loaded (model));
+  gtk_widget_set_visible (self->unload_button, model != NULL);
+  words = g_strdup_printf (_ ("Model: %s. %s."), name, state);
+  gtk_widget_set_tooltip_text (self->button, words);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
+}
+
+static GtkWidget *
+new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
+{
+  GtkWidget *grid = gtk_grid_new ();
+  GtkWidget *name = gtk_label_new (entry->name);
+  g_autofree char *size = atl_format_bytes (entry->size_bytes);
+  g_autofree char *words = NULL;
+  GtkWidget *detail;
+  GtkWidget *row = gtk_list_box_row_new ();
+
+  words = entry->note     ? g_strdup (entry->note)
+          : entry->is_toy ? g_strdup_printf (_ ("%s · toy for trying out"), size)
+          : entry->origin ? g_strdup_printf (_ ("%s · from %s"), size, entry->origin)
+                          : g_strdup (size);
+  detail = gtk_label_new (words);
+  gtk_label_set_xalign (GTK_LABEL (name), 0);
+  gtk_label_set_xalign (GTK_LABEL (detail), 0);
+  gtk_label_set_ellipsize (GTK_LABEL (name), PANGO_ELLIPSIZE_MIDDLE);
+  gtk_label_set_ellipsize (GTK_LABEL (detail), PANGO_ELLIPSIZE_END);
+  gtk_widget_set_hexpand (name, TRUE);
+  gtk_widget_add_css_class (detail, "caption");
+  gtk_widget_add_css_class (detail, "dim-label");
+  gtk_widget_set_tooltip_text (row, entry->path);
+  gtk_grid_set_column_spacing (GTK_GRID (grid), 9);
+  gtk_grid_attach (GTK_GRID (grid), name, 0, 0, 1, 1);
+  gtk_grid_attach (GTK_GRID (grid), detail, 0, 1, 1, 1);
+  if (is_loaded (self, entry->path))
+    {
+      GtkWidget *dot = gtk_image_new_from_icon_name ("object-select-symbolic");
+      gtk_widget_set_valign (dot, GTK_ALIGN_CENTER);
+      gtk_grid_attach (GTK_GRID (grid), dot, 1, 0, 1, 2);
+    }
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), grid);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name, -1);
+  g_object_set_data_full (G_OBJECT (row), "entry", g_object_ref (entry), g_object_unref);
+  return row;
+}
+
+static gboolean
+matches (AtlModelEntry *entry, const char *query)
+{
+  g_autofree char *name = g_utf8_casefold (entry->name, -1);
+  g_autofree char *wanted = g_utf8_casefold (query, -1);
+  return strstr (name, wanted) != NULL;
+}
+
+static void
+refresh_list (AtlModelSwitcher *self)
+{
+  GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
+  const char *query = gtk_editable_get_text (GTK_EDITABLE (self->entry));
+  GtkWidget *child;
+  guint n = 0;
+
+  while ((child = gtk_widget_get_first_child (self->list)) != NULL)
+    gtk_list_box_remove (GTK_LIST_BOX (self->list), child);
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+      if (!matches (entry, query))
+        continue;
+      gtk_list_box_append (GTK_LIST_BOX (self->list), new_row (self, entry));
+      n++;
+    }
+  gtk_widget_set_visible (self->entry, g_list_model_get_n_items (models) > 6);
+  gtk_stack_set_visible_child_name (GTK_STACK (self->stack), n > 0 ? "list" : "empty");
+}
+
+static void
+shown_cb (AtlModelSwitcher *self)
+{
+  gtk_editable_set_text (GTK_EDITABLE (self->entry), "");
+  atl_model_list_refresh (atl_session_get_models (self->session));
+  refresh_list (self);
+}
+
+static void
+models_changed_cb (AtlModelSwitcher *self)
+{
+  if (gtk_widget_get_visible (self->popover))
+    refresh_list (self);
+}
+
+static void
+activated_cb (GtkListBox *list, GtkListBoxRow *row, AtlModelSwitcher *self)
+{
+  AtlModelEntry *entry = g_object_get_data (G_OBJECT (row), "entry");
+  const char *paths[] = { entry->path, NULL };
+
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+  if (!is_loaded (self, entry->path))
+    atl_session_load_model (self->session, paths, TRUE);
+}
+
+static void
+search_activated_cb (AtlModelSwitcher *self)
+{
+  GtkListBoxRow *row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), 0);
+
+  if (row != NULL)
+    activated_cb (GTK_LIST_BOX (self->list), row, self);
+}
+
+static void
+close_cb (AtlModelSwitcher *self)
+{
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+}
+
+void
+atl_model_switcher_popup (AtlModelSwitcher *self)
+{
+  gtk_menu_button_popup (GTK_MENU_BUTTON (self->button));
+}
+
+static void
+model_cb (AtlModelSwitcher *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+
+  if (model != NULL)
+    g_signal_connect_object (
+        model, "notify::is-loaded", G_CALLBACK (refresh_title), self, G_CONNECT_SWAPPED);
+  refresh_title (self);
+}
+
+void
+atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session)
+{
+  g_return_if_fail (self->session == NULL);
+
+  self->session = g_object_ref (session);
+  g_signal_connect_object (
+      session, "notify::model", G_CALLBACK (model_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (
+      session, "notify::is-loading", G_CALLBACK (refresh_title), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session),
+                           "items-changed",
+                           G_CALLBACK (models_changed_cb),
+                           self,
+                           G_CONNECT_SWAPPED);
+  model_cb (self);
+}
+
+static void
+atl_model_switcher_dispose (GObject *object)
+{
+  AtlModelSwitcher *self = ATL_MODEL_SWITCHER (object);
+
+  g_clear_pointer (&self->button, gtk_widget_unparent);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_model_switcher_parent_class)->dispose (object);
+}
+
+static void
+atl_model_switcher_class_init (AtlModelSwitcherClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_model_switcher_dispose;
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/model-switcher.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlModelSwitcher, name)
+  BIND (button);
+  BIND (dot);
+  BIND (label);
+  BIND (popover);
+  BIND (entry);
+  BIND (stack);
+  BIND (list);
+  BIND (unload_button);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, shown_cb);
+  gtk_widget_class_bind_template_callback (widget_class, refresh_list);
+  gtk_widget_class_bind_template_callback (widget_class, activated_cb);
+  gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
+  gtk_widget_class_bind_template_callback (widget_class, close_cb);
+}
+
+static void
+atl_model_switcher_init (AtlModelSwitcher *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+}

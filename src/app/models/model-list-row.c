@@ -1,0 +1,232 @@
+/* One model of the library. */
+#include "app/models/model-list-row.h"
+
+#include <glib/gi18n.h>
+
+#include "app/strings.h"
+#include "app/undo.h"
+#include "hub/library.h"
+
+struct _AtlModelListRow {
+  AdwActionRow parent_instance;
+
+  AtlSession *session;
+  AtlModelEntry *entry;
+
+  GtkWidget *badge;
+  GtkWidget *use_button;
+  GtkWidget *menu_button;
+};
+
+G_DEFINE_FINAL_TYPE (AtlModelListRow, atl_model_list_row, ADW_TYPE_ACTION_ROW)
+
+AtlModelEntry *
+atl_model_list_row_get_entry (AtlModelListRow *self)
+{
+  return self->entry;
+}
+
+static void
+set_badge (AtlModelListRow *self, const char *words, const char *tooltip, const char *style)
+{
+  static const char *const styles[] = { "success", "warning", "error" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (styles); i++)
+    gtk_widget_remove_css_class (self->badge, styles[i]);
+  if (style != NULL)
+    gtk_widget_add_css_class (self->badge, style);
+  gtk_label_set_text (GTK_LABEL (self->badge), words);
+  gtk_widget_set_tooltip_text (self->badge, tooltip);
+  gtk_widget_set_visible (self->badge, *words != '\0');
+}
+
+void
+atl_model_list_row_set_info (AtlModelListRow *self, const AtlModelInfo *info, const GError *error)
+{
+  if (error != NULL)
+    set_badge (self, _ ("Cannot be used"), error->message, "error");
+  else if (!info->can_run)
+    set_badge (self, _ ("Not supported yet"), info->fit_words, "error");
+  else if (!info->fits)
+    set_badge (self, _ ("Does not fit"), info->fit_words, "warning");
+  else
+    set_badge (self, _ ("Fits"), info->fit_words, "success");
+}
+
+void
+atl_model_list_row_refresh (AtlModelListRow *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
+
+  gtk_button_set_label (GTK_BUTTON (self->use_button), in_use ? _ ("In Use") : _ ("Chat"));
+  gtk_widget_action_set_enabled (
+      GTK_WIDGET (self), "model.use", !in_use && self->entry->note == NULL);
+}
+
+static void
+use_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
+  const char *paths[] = { self->entry->path, NULL };
+
+  atl_session_load_model (self->session, paths, TRUE);
+  gtk_widget_activate_action (widget, "win.show-page", "s", "chats");
+}
+
+static void
+show_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
+  g_autoptr (GFile) file = g_file_new_for_path (self->entry->path);
+  g_autoptr (GFile) folder = g_file_get_parent (file);
+  g_autofree char *uri = g_file_get_uri (folder ? folder : file);
+
+  gtk_show_uri (GTK_WINDOW (gtk_widget_get_root (widget)), uri, GDK_CURRENT_TIME);
+}
+
+typedef struct {
+  AtlSession *session;
+  char *path;
+} Removed;
+
+static void
+free_removed (gpointer data)
+{
+  Removed *removed = data;
+  g_object_unref (removed->session);
+  g_free (removed->path);
+  g_free (removed);
+}
+
+static gboolean
+restore (gpointer data, GError **error)
+{
+  Removed *removed = data;
+
+  if (!atl_library_restore (removed->path, error))
+    return FALSE;
+  atl_session_emit_models_changed (removed->session);
+  return TRUE;
+}
+
+static void
+remove_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
+  AtlModel *model = atl_session_get_model (self->session);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *words = NULL;
+  Removed *removed;
+
+  if (!atl_library_remove (self->entry->path, &error))
+    {
+      atl_session_emit_notice (self->session, error->message);
+      return;
+    }
+  if (model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path))
+    atl_session_unload_model (self->session);
+  removed = g_new0 (Removed, 1);
+  removed->session = g_object_ref (self->session);
+  removed->path = g_strdup (self->entry->path);
+  words = g_strdup_printf (_ ("“%s” removed"), self->entry->name);
+  atl_undo_offer (widget, words, restore, removed, free_removed);
+  atl_session_emit_models_changed (self->session);
+}
+
+static GMenuModel *
+row_menu (AtlModelListRow *self)
+{
+  GMenu *menu = g_menu_new ();
+
+  g_menu_append (menu, _ ("_Show in Files"), "model.show");
+  if (self->entry->in_library)
+    g_menu_append (menu,
+                   self->entry->reference ? _ ("_Remove (the File Stays)") : _ ("_Move to Trash"),
+                   "model.remove");
+  return G_MENU_MODEL (menu);
+}
+
+static void
+atl_model_list_row_dispose (GObject *object)
+{
+  AtlModelListRow *self = ATL_MODEL_LIST_ROW (object);
+
+  g_clear_object (&self->session);
+  g_clear_object (&self->entry);
+  G_OBJECT_CLASS (atl_model_list_row_parent_class)->dispose (object);
+}
+
+static void
+atl_model_list_row_class_init (AtlModelListRowClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_model_list_row_dispose;
+  gtk_widget_class_install_action (widget_class, "model.use", NULL, use_action);
+  gtk_widget_class_install_action (widget_class, "model.show", NULL, show_action);
+  gtk_widget_class_install_action (widget_class, "model.remove", NULL, remove_action);
+}
+
+static void
+atl_model_list_row_init (AtlModelListRow *self)
+{
+  self->badge = gtk_label_new (NULL);
+  gtk_widget_add_css_class (self->badge, "badge");
+  gtk_widget_add_css_class (self->badge, "caption");
+  gtk_widget_set_valign (self->badge, GTK_ALIGN_CENTER);
+  gtk_widget_set_visible (self->badge, FALSE);
+  self->use_button = gtk_button_new_with_label (_ ("Chat"));
+  gtk_widget_set_valign (self->use_button, GTK_ALIGN_CENTER);
+  gtk_actionable_set_action_name (GTK_ACTIONABLE (self->use_button), "model.use");
+  self->menu_button = gtk_menu_button_new ();
+  gtk_menu_button_set_icon_name (GTK_MENU_BUTTON (self->menu_button), "view-more-symbolic");
+  gtk_widget_set_valign (self->menu_button, GTK_ALIGN_CENTER);
+  gtk_widget_add_css_class (self->menu_button, "flat");
+  adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->badge);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->use_button);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->menu_button);
+}
+
+static char *
+subtitle (AtlModelEntry *entry)
+{
+  g_autofree char *size = atl_format_bytes (entry->size_bytes);
+  g_autofree char *used = entry->last_used_us ? atl_format_time (entry->last_used_us) : NULL;
+
+  if (entry->note != NULL)
+    return g_strdup (entry->note);
+  if (entry->is_toy)
+    return g_strdup_printf (_ ("%s · a toy for trying out"), size);
+  if (used != NULL)
+    return g_strdup_printf (_ ("%s · used %s"), size, used);
+  return g_steal_pointer (&size);
+}
+
+GtkWidget *
+atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
+{
+  AtlModelListRow *self = g_object_new (ATL_TYPE_MODEL_LIST_ROW, NULL);
+  g_autofree char *words = subtitle (entry);
+  g_autofree char *menu_name = g_strdup_printf (_ ("Menu of “%s”"), entry->name);
+  g_autofree char *use_name = g_strdup_printf (_ ("Chat with “%s”"), entry->name);
+  g_autoptr (GMenuModel) menu = NULL;
+
+  self->session = g_object_ref (session);
+  self->entry = g_object_ref (entry);
+  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (self), FALSE);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), entry->name);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
+  adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 1);
+  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), 1);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL, use_name, -1);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL, menu_name, -1);
+  gtk_widget_set_tooltip_text (self->menu_button, menu_name);
+  menu = row_menu (self);
+  gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);
+  atl_model_list_row_refresh (self);
+  return GTK_WIDGET (self);
+}

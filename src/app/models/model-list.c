@@ -1,0 +1,274 @@
+/* Gathers models from the library folder, the store's memory and other apps' folders. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include "app/models/model-list.h"
+
+#include <glib/gi18n.h>
+
+#include "hub/library.h"
+#include "hub/starter.h"
+#include "store/library.h"
+
+G_DEFINE_FINAL_TYPE (AtlModelEntry, atl_model_entry, G_TYPE_OBJECT)
+
+static void
+atl_model_entry_finalize (GObject *object)
+{
+  AtlModelEntry *self = ATL_MODEL_ENTRY (object);
+
+  g_free (self->path);
+  g_free (self->name);
+  g_free (self->origin);
+  g_free (self->note);
+  G_OBJECT_CLASS (atl_model_entry_parent_class)->finalize (object);
+}
+
+static void
+atl_model_entry_class_init (AtlModelEntryClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = atl_model_entry_finalize;
+}
+
+static void
+atl_model_entry_init (AtlModelEntry *self)
+{
+}
+
+struct _AtlModelList {
+  GObject parent_instance;
+
+  AtlStore *store;
+  GPtrArray *entries; /* (element-type AtlModelEntry) */
+  GPtrArray *files;   /* (nullable) (element-type AtlModelFile) of our folder */
+  GPtrArray *apps;    /* (nullable) (element-type AtlOtherApp) */
+  GCancellable *looking;
+};
+
+static GType
+get_item_type (GListModel *list)
+{
+  return ATL_TYPE_MODEL_ENTRY;
+}
+
+static guint
+get_n_items (GListModel *list)
+{
+  return ATL_MODEL_LIST (list)->entries->len;
+}
+
+static gpointer
+get_item (GListModel *list, guint position)
+{
+  AtlModelList *self = ATL_MODEL_LIST (list);
+  return position < self->entries->len ? g_object_ref (g_ptr_array_index (self->entries, position))
+                                       : NULL;
+}
+
+static void
+list_model_init (GListModelInterface *interface)
+{
+  interface->get_item_type = get_item_type;
+  interface->get_n_items = get_n_items;
+  interface->get_item = get_item;
+}
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (AtlModelList,
+                               atl_model_list,
+                               G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (G_TYPE_LIST_MODEL, list_model_init))
+
+static guint refreshed_signal;
+
+AtlModelEntry *
+atl_model_list_find (AtlModelList *self, const char *path)
+{
+  for (guint i = 0; i < self->entries->len; i++)
+    {
+      AtlModelEntry *entry = g_ptr_array_index (self->entries, i);
+      if (g_str_equal (entry->path, path))
+        return entry;
+    }
+  return NULL;
+}
+
+static int
+compare (gconstpointer a, gconstpointer b)
+{
+  const AtlModelEntry *x = *(AtlModelEntry *const *) a, *y = *(AtlModelEntry *const *) b;
+
+  if (x->last_used_us != y->last_used_us)
+    return x->last_used_us > y->last_used_us ? -1 : 1;
+  return g_utf8_collate (x->name, y->name);
+}
+
+static AtlModelEntry *
+add (GPtrArray *entries, const char *path, const char *name)
+{
+  AtlModelEntry *entry = g_object_new (ATL_TYPE_MODEL_ENTRY, NULL);
+  const AtlStarter *starter = atl_starter_for_path (path);
+
+  entry->path = g_strdup (path);
+  entry->name = g_strdup (starter ? starter->title : name);
+  entry->is_toy = starter != NULL && starter->toy;
+  g_ptr_array_add (entries, entry);
+  return entry;
+}
+
+static AtlModelEntry *
+find_in (GPtrArray *entries, const char *path)
+{
+  for (guint i = 0; i < entries->len; i++)
+    {
+      AtlModelEntry *entry = g_ptr_array_index (entries, i);
+      if (g_str_equal (entry->path, path))
+        return entry;
+    }
+  return NULL;
+}
+
+static void
+add_file (GPtrArray *entries, const AtlModelFile *file, gboolean in_library)
+{
+  AtlModelEntry *entry = find_in (entries, file->path);
+
+  if (entry != NULL)
+    return;
+  entry = add (entries, file->path, file->name);
+  entry->size_bytes = file->size_bytes;
+  entry->origin = g_strdup (file->origin);
+  entry->in_library = in_library;
+  entry->reference = file->reference;
+  if (file->n_files < file->n_expected)
+    entry->note = g_strdup_printf (
+        _ ("%u of %u files are missing"), file->n_expected - file->n_files, file->n_expected);
+}
+
+static void
+rebuild (AtlModelList *self)
+{
+  g_autoptr (GPtrArray) rows = atl_store_model_list (self->store, NULL);
+  GPtrArray *entries = g_ptr_array_new_with_free_func (g_object_unref);
+  guint n_old = self->entries->len;
+
+  for (guint i = 0; self->files != NULL && i < self->files->len; i++)
+    add_file (entries, g_ptr_array_index (self->files, i), TRUE);
+  for (guint i = 0; self->apps != NULL && i < self->apps->len; i++)
+    {
+      const AtlOtherApp *app = g_ptr_array_index (self->apps, i);
+      for (guint k = 0; k < app->models->len; k++)
+        add_file (entries, g_ptr_array_index (app->models, k), FALSE);
+    }
+  for (guint i = 0; rows != NULL && i < rows->len; i++)
+    {
+      const AtlModelRow *row = g_ptr_array_index (rows, i);
+      AtlModelEntry *entry = find_in (entries, row->path);
+      /* A file that is gone is no model any more; its row waits for its return. */
+      if (entry == NULL && !g_file_test (row->path, G_FILE_TEST_EXISTS))
+        continue;
+      if (entry == NULL)
+        entry = add (entries, row->path, row->name);
+      else if (atl_starter_for_path (row->path) == NULL)
+        {
+          g_free (entry->name);
+          entry->name = g_strdup (row->name);
+        }
+      entry->last_used_us = row->last_used_us;
+      if (entry->size_bytes == 0)
+        entry->size_bytes = row->size_bytes;
+    }
+  g_ptr_array_sort (entries, compare);
+  g_ptr_array_unref (self->entries);
+  self->entries = entries;
+  g_list_model_items_changed (G_LIST_MODEL (self), 0, n_old, entries->len);
+}
+
+static void
+apps_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlModelList) self = data;
+  g_autoptr (GError) error = NULL;
+  GPtrArray *apps = atl_other_apps_find_finish (result, &error);
+
+  if (apps == NULL)
+    return;
+  g_clear_pointer (&self->apps, g_ptr_array_unref);
+  self->apps = apps;
+  rebuild (self);
+  g_signal_emit (self, refreshed_signal, 0);
+}
+
+static void
+files_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlModelList) self = data;
+  g_autoptr (GError) error = NULL;
+  GPtrArray *files = atl_library_scan_finish (result, &error);
+
+  if (files == NULL)
+    {
+      if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return;
+      g_warning ("The folder of models could not be read: %s", error->message);
+      files = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_model_file_free);
+    }
+  g_clear_pointer (&self->files, g_ptr_array_unref);
+  self->files = files;
+  rebuild (self);
+  g_signal_emit (self, refreshed_signal, 0);
+}
+
+void
+atl_model_list_refresh (AtlModelList *self)
+{
+  g_return_if_fail (ATL_IS_MODEL_LIST (self));
+
+  g_cancellable_cancel (self->looking);
+  g_object_unref (self->looking);
+  self->looking = g_cancellable_new ();
+  atl_library_scan_async (atl_library_dir (), self->looking, files_cb, g_object_ref (self));
+  atl_other_apps_find_async (self->looking, apps_cb, g_object_ref (self));
+}
+
+gboolean
+atl_model_list_get_is_ready (AtlModelList *self)
+{
+  return self->files != NULL;
+}
+
+static void
+atl_model_list_finalize (GObject *object)
+{
+  AtlModelList *self = ATL_MODEL_LIST (object);
+
+  g_cancellable_cancel (self->looking);
+  g_object_unref (self->looking);
+  g_ptr_array_unref (self->entries);
+  g_clear_pointer (&self->files, g_ptr_array_unref);
+  g_clear_pointer (&self->apps, g_ptr_array_unref);
+  G_OBJECT_CLASS (atl_model_list_parent_class)->finalize (object);
+}
+
+static void
+atl_model_list_class_init (AtlModelListClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = atl_model_list_finalize;
+  refreshed_signal = g_signal_new (
+      "refreshed", ATL_TYPE_MODEL_LIST, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+atl_model_list_init (AtlModelList *self)
+{
+  self->entries = g_ptr_array_new_with_free_func (g_object_unref);
+  self->looking = g_cancellable_new ();
+}
+
+AtlModelList *
+atl_model_list_new (AtlStore *store)
+{
+  AtlModelList *self = g_object_new (ATL_TYPE_MODEL_LIST, NULL);
+
+  self->store = store;
+  rebuild (self);
+  return self;
+}

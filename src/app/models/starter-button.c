@@ -1,0 +1,154 @@
+/* Downloading the recommended first model. */
+#include "app/models/starter-button.h"
+
+#include <glib/gi18n.h>
+
+#include "app/strings.h"
+#include "hub/starter.h"
+
+struct _AtlStarterButton {
+  GtkWidget parent_instance;
+
+  AtlSession *session;  /* (nullable) */
+  GCancellable *cancel; /* (nullable) of the download */
+
+  GtkWidget *box;
+  GtkWidget *button;
+  GtkWidget *detail;
+  GtkWidget *progress_box;
+  GtkWidget *bar;
+  GtkWidget *progress_label;
+  GtkWidget *error_label;
+};
+
+G_DEFINE_FINAL_TYPE (AtlStarterButton, atl_starter_button, GTK_TYPE_WIDGET)
+
+static void
+refresh (AtlStarterButton *self)
+{
+  const AtlStarter *starter = atl_starter_choose (ATL_STARTER_BEST);
+  g_autofree char *size = atl_format_bytes (starter->size_bytes);
+  g_autofree char *label = g_strdup_printf (_ ("Get %s (%s)"), starter->title, size);
+  g_autofree char *detail = g_strdup_printf (_ ("Licence: %s"), starter->licence);
+  gboolean fetching = self->cancel != NULL;
+
+  gtk_button_set_label (GTK_BUTTON (self->button), label);
+  gtk_label_set_text (GTK_LABEL (self->detail), detail);
+  gtk_widget_set_visible (self->button, !fetching);
+  gtk_widget_set_visible (self->detail, !fetching);
+  gtk_widget_set_visible (self->progress_box, fetching);
+}
+
+static void
+progress_cb (const AtlHubProgress *p, gpointer data)
+{
+  AtlStarterButton *self = data;
+  g_autofree char *done = atl_format_bytes (p->done_bytes);
+  g_autofree char *total = atl_format_bytes (p->total_bytes);
+  g_autofree char *words = NULL;
+
+  if (p->stage == ATL_HUB_CHECKING)
+    words = g_strdup (_ ("Checking that every byte is right…"));
+  else if (p->total_bytes == 0)
+    words = g_strdup (_ ("Looking where it can be had…"));
+  else if (p->seconds_left >= 0)
+    {
+      g_autofree char *left = atl_format_seconds (p->seconds_left);
+      words = g_strdup_printf (_ ("%s: %s of %s, %s left"), p->what, done, total, left);
+    }
+  else
+    words = g_strdup_printf (_ ("%s: %s of %s"), p->what, done, total);
+  gtk_label_set_text (GTK_LABEL (self->progress_label), words);
+  if (p->total_bytes > 0)
+    gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar),
+                                   (double) p->done_bytes / (double) p->total_bytes);
+}
+
+static void
+done_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlStarterButton) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = atl_starter_fetch_finish (result, NULL, &error);
+
+  g_clear_object (&self->cancel);
+  if (self->session == NULL)
+    return;
+  refresh (self);
+  if (path != NULL)
+    {
+      const char *paths[] = { path, NULL };
+      atl_session_emit_models_changed (self->session);
+      atl_session_load_model (self->session, paths, TRUE);
+    }
+  else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      gtk_label_set_text (GTK_LABEL (self->error_label), error->message);
+      gtk_widget_set_visible (self->error_label, TRUE);
+    }
+}
+
+static void
+fetch_cb (AtlStarterButton *self)
+{
+  self->cancel = g_cancellable_new ();
+  gtk_widget_set_visible (self->error_label, FALSE);
+  gtk_label_set_text (GTK_LABEL (self->progress_label), _ ("Looking where it can be had…"));
+  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar), 0);
+  refresh (self);
+  atl_starter_fetch_async (
+      NULL, ATL_STARTER_BEST, progress_cb, self, self->cancel, done_cb, g_object_ref (self));
+}
+
+static void
+cancel_cb (AtlStarterButton *self)
+{
+  if (self->cancel != NULL)
+    g_cancellable_cancel (self->cancel);
+}
+
+void
+atl_starter_button_set_session (AtlStarterButton *self, AtlSession *session)
+{
+  g_set_object (&self->session, session);
+  refresh (self);
+}
+
+static void
+atl_starter_button_dispose (GObject *object)
+{
+  AtlStarterButton *self = ATL_STARTER_BUTTON (object);
+
+  cancel_cb (self);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_starter_button_parent_class)->dispose (object);
+}
+
+static void
+atl_starter_button_class_init (AtlStarterButtonClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_starter_button_dispose;
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/starter-button.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlStarterButton, name)
+  BIND (box);
+  BIND (button);
+  BIND (detail);
+  BIND (progress_box);
+  BIND (bar);
+  BIND (progress_label);
+  BIND (error_label);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, fetch_cb);
+  gtk_widget_class_bind_template_callback (widget_class, cancel_cb);
+}
+
+static void
+atl_starter_button_init (AtlStarterButton *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+}

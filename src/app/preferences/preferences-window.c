@@ -1,0 +1,187 @@
+/* Binds the settings to rows and says what cannot be changed: where things lie, what is safe. */
+#include "app/preferences/preferences-window.h"
+
+#include <glib/gi18n.h>
+
+#include "hub/library.h"
+
+struct _AtlPreferencesWindow {
+  AdwPreferencesWindow parent_instance;
+
+  AtlSession *session;
+
+  GtkWidget *scheme_row;
+  GtkWidget *zoom_spin;
+  GtkWidget *device_row;
+  GtkWidget *threads_spin;
+  GtkWidget *idle_spin;
+  GtkWidget *chats_row;
+  GtkWidget *models_row;
+  GtkWidget *sandbox_row;
+  GtkWidget *backup_row;
+};
+
+G_DEFINE_FINAL_TYPE (AtlPreferencesWindow, atl_preferences_window, ADW_TYPE_PREFERENCES_WINDOW)
+
+static GSettings *
+get_settings (AtlPreferencesWindow *self)
+{
+  return atl_session_get_settings (self->session);
+}
+
+static void
+scheme_cb (AtlPreferencesWindow *self)
+{
+  if (self->session != NULL)
+    g_settings_set_enum (get_settings (self),
+                         "color-scheme",
+                         (int) adw_combo_row_get_selected (ADW_COMBO_ROW (self->scheme_row)));
+}
+
+static void
+device_cb (AtlPreferencesWindow *self)
+{
+  if (self->session != NULL)
+    g_settings_set_enum (get_settings (self),
+                         "device",
+                         (int) adw_combo_row_get_selected (ADW_COMBO_ROW (self->device_row)));
+}
+
+static void
+zoom_cb (GtkSpinButton *spin, AtlPreferencesWindow *self)
+{
+  if (self->session != NULL)
+    g_settings_set_double (
+        get_settings (self), "zoom", gtk_spin_button_get_value (spin) / 100);
+}
+
+static void
+open_folder (AtlPreferencesWindow *self, const char *path)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+  g_autofree char *uri = g_file_get_uri (file);
+
+  g_mkdir_with_parents (path, 0700);
+  gtk_show_uri (GTK_WINDOW (self), uri, GDK_CURRENT_TIME);
+}
+
+static void
+open_chats_cb (AtlPreferencesWindow *self)
+{
+  open_folder (self, atl_store_dir (atl_session_get_store (self->session)));
+}
+
+static void
+open_models_cb (AtlPreferencesWindow *self)
+{
+  open_folder (self, atl_library_dir ());
+}
+
+static void
+say (AtlPreferencesWindow *self, const char *sentence)
+{
+  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
+  adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self), adw_toast_new (escaped));
+}
+
+static void
+backed_up_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlPreferencesWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+
+  if (!atl_store_backup_finish (result, &path, &error))
+    say (self, error->message);
+  else
+    say (self, path ? _ ("Your chats were backed up") : _ ("There is a backup of today already"));
+}
+
+static void
+backup_cb (AtlPreferencesWindow *self)
+{
+  atl_store_backup_async (atl_store_dir (atl_session_get_store (self->session)),
+                          NULL,
+                          backed_up_cb,
+                          g_object_ref (self));
+}
+
+static void
+status_cb (AtlPreferencesWindow *self)
+{
+  AtlEngineStatus *status = atl_client_get_status (atl_session_get_client (self->session));
+  const char *words = status && status->sandbox[0] != '\0'
+                          ? status->sandbox
+                          : _ ("Starts with the first model, without access to your files or "
+                               "the network.");
+
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->sandbox_row), words);
+}
+
+static void
+atl_preferences_window_dispose (GObject *object)
+{
+  g_clear_object (&ATL_PREFERENCES_WINDOW (object)->session);
+  G_OBJECT_CLASS (atl_preferences_window_parent_class)->dispose (object);
+}
+
+static void
+atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_preferences_window_dispose;
+  gtk_widget_class_set_template_from_resource (
+      widget_class, "/io/github/atelier/Atelier/ui/preferences-window.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlPreferencesWindow, name)
+  BIND (scheme_row);
+  BIND (zoom_spin);
+  BIND (device_row);
+  BIND (threads_spin);
+  BIND (idle_spin);
+  BIND (chats_row);
+  BIND (models_row);
+  BIND (sandbox_row);
+  BIND (backup_row);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, scheme_cb);
+  gtk_widget_class_bind_template_callback (widget_class, device_cb);
+  gtk_widget_class_bind_template_callback (widget_class, zoom_cb);
+  gtk_widget_class_bind_template_callback (widget_class, open_chats_cb);
+  gtk_widget_class_bind_template_callback (widget_class, open_models_cb);
+  gtk_widget_class_bind_template_callback (widget_class, backup_cb);
+}
+
+static void
+atl_preferences_window_init (AtlPreferencesWindow *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+}
+
+GtkWidget *
+atl_preferences_window_new (AtlSession *session)
+{
+  AtlPreferencesWindow *self = g_object_new (ATL_TYPE_PREFERENCES_WINDOW, NULL);
+  GSettings *settings = atl_session_get_settings (session);
+
+  adw_combo_row_set_selected (ADW_COMBO_ROW (self->scheme_row),
+                              (guint) g_settings_get_enum (settings, "color-scheme"));
+  adw_combo_row_set_selected (ADW_COMBO_ROW (self->device_row),
+                              (guint) g_settings_get_enum (settings, "device"));
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->zoom_spin),
+                             100 * g_settings_get_double (settings, "zoom"));
+  g_settings_bind (settings, "n-threads", self->threads_spin, "value", G_SETTINGS_BIND_DEFAULT);
+  g_settings_bind (
+      settings, "idle-unload-minutes", self->idle_spin, "value", G_SETTINGS_BIND_DEFAULT);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->chats_row),
+                               atl_store_dir (atl_session_get_store (session)));
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->models_row), atl_library_dir ());
+  self->session = g_object_ref (session);
+  g_signal_connect_object (atl_session_get_client (session),
+                           "notify::status",
+                           G_CALLBACK (status_cb),
+                           self,
+                           G_CONNECT_SWAPPED);
+  status_cb (self);
+  return GTK_WIDGET (self);
+}

@@ -1,0 +1,73 @@
+/* What all windows and pages share: the store, the engine's client, the settings, the model in use.
+ *
+ *   AtlSession *session = atl_session_new (NULL);
+ *   g_signal_connect (session, "notify::model", G_CALLBACK (model_cb), self);
+ *   atl_session_load_model (session, paths, FALSE);
+ *
+ * Properties (all notify):
+ *   "model"          AtlModel (nullable): the one new answers are asked from
+ *   "is-loading"     gboolean: a model is being loaded; then
+ *   "load-fraction"  double, 0 to 1, never falls, and
+ *   "load-phase"     char *, a sentence
+ * Signals:
+ *   "chats-changed"                        titles, folders or order changed: read them again
+ *   "models-changed"                       the library changed
+ *   "load-failed"  (GError *, char *name)  loading ended with an error (never for a cancelled one)
+ *   "notice"       (char *sentence)        something a person should read once (a toast)
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "client/client.h"
+#include "store/store.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlConversation AtlConversation;
+typedef struct _AtlModelList AtlModelList;
+
+#define ATL_TYPE_SESSION (atl_session_get_type ())
+G_DECLARE_FINAL_TYPE (AtlSession, atl_session, ATL, SESSION, GObject)
+
+/* `store_dir` is NULL outside tests. Never fails: when the store cannot be opened a temporary one
+ * takes its place and atl_session_get_store_error() says why. */
+AtlSession *atl_session_new (const char *store_dir);
+
+AtlStore *atl_session_get_store (AtlSession *self);     /* borrowed */
+AtlClient *atl_session_get_client (AtlSession *self);   /* borrowed */
+GSettings *atl_session_get_settings (AtlSession *self); /* borrowed */
+const GError *atl_session_get_store_error (AtlSession *self); /* (nullable) borrowed */
+
+AtlModelList *atl_session_get_models (AtlSession *self);      /* borrowed */
+
+AtlModel *atl_session_get_model (AtlSession *self); /* (nullable) borrowed */
+gboolean atl_session_get_is_loading (AtlSession *self);
+double atl_session_get_load_fraction (AtlSession *self);
+const char *atl_session_get_load_phase (AtlSession *self); /* borrowed */
+/* Display name of what is being loaded; borrowed, "" when nothing is. */
+const char *atl_session_get_load_name (AtlSession *self);
+
+/* Loads the model in `paths` (see atl_client_load_model_async()) beside or instead of the one in
+ * use; a load in progress is cancelled first. `insist`: although it ended the engine before. */
+void atl_session_load_model (AtlSession *self, const char *const *paths, gboolean insist);
+void atl_session_cancel_load (AtlSession *self);
+void atl_session_unload_model (AtlSession *self);
+/* Context length in tokens for the next load; 0 chooses by itself. */
+void atl_session_set_n_ctx (AtlSession *self, guint n_ctx);
+
+/* The conversation of a chat: one object a chat, alive while somebody holds it or it is answering.
+ * 0 is a new chat, which has no row in the store until something is sent. Owned by the caller. */
+AtlConversation *atl_session_open_conversation (AtlSession *self, gint64 chat_id);
+/* For conversations: keeps `conversation` alive while it is answering, and finds it by its id. */
+void atl_session_conversation_changed (AtlSession *self, AtlConversation *conversation);
+/* The running conversation, or NULL; borrowed. */
+AtlConversation *atl_session_get_running (AtlSession *self);
+
+void atl_session_emit_chats_changed (AtlSession *self);
+void atl_session_emit_models_changed (AtlSession *self);
+void atl_session_emit_notice (AtlSession *self, const char *sentence);
+
+G_END_DECLS

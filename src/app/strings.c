@@ -1,0 +1,63 @@
+/* Numbers and times as people read them. */
+#include "app/strings.h"
+
+#include <glib/gi18n.h>
+
+char *
+atl_format_bytes (guint64 n_bytes)
+{
+  if (n_bytes >= 1000ull * 1000 * 1000)
+    /* Translators: an amount of memory or disk space in gigabytes */
+    return g_strdup_printf (_ ("%.1f GB"), (double) n_bytes / 1e9);
+  if (n_bytes >= 1000 * 1000)
+    return g_strdup_printf (_ ("%.0f MB"), (double) n_bytes / 1e6);
+  return g_strdup_printf (_ ("%.0f kB"), (double) n_bytes / 1e3);
+}
+
+char *
+atl_format_seconds (double seconds)
+{
+  if (seconds < 10)
+    return g_strdup_printf (_ ("%.1f s"), MAX (seconds, 0.0));
+  if (seconds < 60)
+    return g_strdup_printf (_ ("%.0f s"), seconds);
+  return g_strdup_printf (_ ("%d min %d s"), (int) seconds / 60, (int) seconds % 60);
+}
+
+char *
+atl_format_tokens (guint n_tokens)
+{
+  return g_strdup_printf (ngettext ("%'u token", "%'u tokens", n_tokens), n_tokens);
+}
+
+char *
+atl_format_time (gint64 time_us)
+{
+  g_autoptr (GDateTime) then = g_date_time_new_from_unix_local (time_us / G_USEC_PER_SEC);
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+
+  if (then == NULL)
+    return g_strdup ("");
+  if (g_date_time_get_year (then) == g_date_time_get_year (now) &&
+      g_date_time_get_day_of_year (then) == g_date_time_get_day_of_year (now))
+    return g_date_time_format (then, "%H:%M");
+  /* Translators: day and time of a message, see g_date_time_format() */
+  return g_date_time_format (then, _ ("%e %B %Y, %H:%M"));
+}
+
+char *
+atl_file_name_from_title (const char *title, const char *extension)
+{
+  g_autoptr (GString) name = g_string_new (NULL);
+
+  for (const char *p = title; *p != '\0' && name->len < 120; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+      if (c == '/' || c == '\\' || c == ':' || g_unichar_iscntrl (c))
+        g_string_append_c (name, ' ');
+      else if (name->len > 0 || (c != '.' && c != ' ' && c != '-'))
+        g_string_append_unichar (name, c);
+    }
+  g_strchomp (name->str);
+  return g_strconcat (*name->str ? name->str : _ ("Chat"), extension, NULL);
+}

@@ -1,0 +1,146 @@
+/* Files that come to the window: dropped, opened, imported. */
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "app/models/add-model.h"
+#include "app/window-private.h"
+#include "store/transfer.h"
+
+#define MAX_IMPORT_BYTES (256 * 1024 * 1024)
+
+static void
+import_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *bytes = NULL;
+  g_autofree char *name = g_file_get_basename (G_FILE (source));
+  g_autoptr (GArray) ids = NULL;
+  g_autofree char *words = NULL;
+  gsize n_bytes;
+
+  if (!g_file_load_contents_finish (G_FILE (source), result, &bytes, &n_bytes, NULL, &error))
+    {
+      atl_window_toast (self, error->message);
+      return;
+    }
+  ids = atl_store_import (atl_window_get_store (self), bytes, n_bytes, name, &error);
+  if (ids == NULL)
+    {
+      atl_window_toast (self, error->message);
+      return;
+    }
+  atl_session_emit_chats_changed (self->session);
+  words = g_strdup_printf (ngettext ("%u chat imported", "%u chats imported", ids->len), ids->len);
+  atl_window_toast (self, words);
+  if (ids->len > 0)
+    atl_window_open_chat (self, g_array_index (ids, gint64, 0), 0);
+}
+
+static void
+import_file (AtlWindow *self, GFile *file)
+{
+  g_autoptr (GFileInfo) info = g_file_query_info (
+      file, G_FILE_ATTRIBUTE_STANDARD_SIZE, G_FILE_QUERY_INFO_NONE, NULL, NULL);
+
+  if (info != NULL && g_file_info_get_size (info) > MAX_IMPORT_BYTES)
+    {
+      atl_window_toast (self, _ ("This file is too large for chats: at most 256 MB are read."));
+      return;
+    }
+  g_file_load_contents_async (file, NULL, import_loaded_cb, g_object_ref (self));
+}
+
+static void
+import_chosen_cb (GtkNativeDialog *chooser, int response, AtlWindow *self)
+{
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
+      import_file (self, file);
+    }
+  g_clear_object (&self->chooser);
+}
+
+void
+atl_window_import (AtlWindow *self)
+{
+  g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
+
+  gtk_file_filter_set_name (filter, _ ("Chats (.json)"));
+  gtk_file_filter_add_pattern (filter, "*.json");
+  self->chooser = gtk_file_chooser_native_new (
+      _ ("Import Chats"), GTK_WINDOW (self), GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Import"), NULL);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
+  g_signal_connect (self->chooser, "response", G_CALLBACK (import_chosen_cb), self);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
+}
+
+static gboolean
+is_folder (GFile *file)
+{
+  return g_file_query_file_type (file, G_FILE_QUERY_INFO_NONE, NULL) == G_FILE_TYPE_DIRECTORY;
+}
+
+void
+atl_window_open_file (AtlWindow *self, GFile *file)
+{
+  g_autofree char *name = g_file_get_basename (file);
+
+  if (is_folder (file) || atl_add_model_is_model_name (name))
+    {
+      atl_add_model (GTK_WINDOW (self), self->session, file);
+      return;
+    }
+  GSList list = { file, NULL };
+  atl_window_show_page (self, "chats");
+  atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), &list);
+}
+
+static gboolean
+drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWindow *self)
+{
+  gboolean model_taken = FALSE;
+
+  gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), FALSE);
+  if (!G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST))
+    return FALSE;
+  for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
+    {
+      g_autofree char *name = g_file_get_basename (l->data);
+      gboolean model = is_folder (l->data) || atl_add_model_is_model_name (name);
+      /* One question at a time: the shards of a model come together anyway. */
+      if (model && model_taken)
+        continue;
+      model_taken = model_taken || model;
+      atl_window_open_file (self, l->data);
+    }
+  return TRUE;
+}
+
+static GdkDragAction
+enter_cb (GtkDropTarget *target, double x, double y, AtlWindow *self)
+{
+  gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), TRUE);
+  return GDK_ACTION_COPY;
+}
+
+static void
+leave_cb (GtkDropTarget *target, AtlWindow *self)
+{
+  gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), FALSE);
+}
+
+/* In the capture phase, because the text view of the composer takes drops as text. */
+void
+atl_window_install_drop (AtlWindow *self)
+{
+  GtkDropTarget *target = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
+
+  gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (target), GTK_PHASE_CAPTURE);
+  g_signal_connect (target, "drop", G_CALLBACK (drop_cb), self);
+  g_signal_connect (target, "enter", G_CALLBACK (enter_cb), self);
+  g_signal_connect (target, "leave", G_CALLBACK (leave_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (target));
+}

@@ -1,0 +1,50 @@
+/* The fields that the files of the window share: window.c lays it out, window-chats.c does what can
+ * be done with chats and folders, window-files.c takes files, window-undo.c brings back. */
+#pragma once
+
+#include "app/chat/chat-list.h"
+#include "app/chat/chat-page.h"
+#include "app/window.h"
+
+struct _AtlWindow {
+  AdwApplicationWindow parent_instance;
+
+  AtlSession *session; /* (nullable) */
+  GQueue undo;         /* of Undo, newest first */
+  GtkFileChooserNative *chooser; /* (nullable) */
+
+  GtkWidget *toasts;
+  GtkWidget *leaflet;
+  GtkWidget *sidebar;
+  GtkWidget *content;
+  GtkWidget *chat_list;
+  GtkWidget *strip;
+  GtkWidget *pages;
+  GtkWidget *title_stack;
+  GtkWidget *model_switcher;
+  GtkWidget *back_button;
+  GtkWidget *sidebar_button;
+  GtkWidget *new_button;
+  GtkWidget *settings_button;
+  GtkWidget *chat_menu_button;
+  GtkWidget *notice_bar;
+  GtkWidget *notice_title;
+  GtkWidget *notice_label;
+  GtkWidget *notice_button;
+  GtkWidget *load_revealer;
+  GtkWidget *load_label;
+  GtkWidget *load_bar;
+  GtkWidget *chat_page;
+  GtkWidget *models_page;
+  GtkWidget *drop_revealer;
+};
+
+AtlStore *atl_window_get_store (AtlWindow *self);
+void atl_window_open_chat (AtlWindow *self, gint64 chat_id, gint64 message_id);
+void atl_window_new_chat (AtlWindow *self, gint64 folder_id);
+void atl_window_show_page (AtlWindow *self, const char *name);
+void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
+void atl_window_import (AtlWindow *self);
+void atl_window_install_drop (AtlWindow *self);
+void atl_window_undo_last (AtlWindow *self);
+void atl_window_clear_undo (AtlWindow *self);

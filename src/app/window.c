@@ -1,0 +1,567 @@
+/* The window: lays out sidebar and pages, folds when narrow, shows what the engine is up to. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include "app/window.h"
+
+#include <glib/gi18n.h>
+
+#include "app/chat/conversation.h"
+#include "app/engine-strip.h"
+#include "app/model-switcher.h"
+#include "app/models/add-model.h"
+#include "app/models/models-page.h"
+#include "app/window-private.h"
+
+G_DEFINE_FINAL_TYPE (AtlWindow, atl_window, ADW_TYPE_APPLICATION_WINDOW)
+
+AtlStore *
+atl_window_get_store (AtlWindow *self)
+{
+  return atl_session_get_store (self->session);
+}
+
+void
+atl_window_toast (AtlWindow *self, const char *sentence)
+{
+  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
+  AdwToast *toast = adw_toast_new (escaped);
+
+  /* Long sentences need longer to read. */
+  adw_toast_set_timeout (toast, strlen (sentence) > 60 ? 8 : 3);
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), toast);
+}
+
+/* --- Layout --- */
+
+static gboolean
+is_folded (AtlWindow *self)
+{
+  return adw_leaflet_get_folded (ADW_LEAFLET (self->leaflet));
+}
+
+static void
+show_content (AtlWindow *self)
+{
+  adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->content);
+}
+
+static void
+refresh_layout (AtlWindow *self)
+{
+  gboolean folded = is_folded (self);
+  gboolean wanted =
+      self->session == NULL ||
+      g_settings_get_boolean (atl_session_get_settings (self->session), "sidebar-visible");
+  gboolean chats =
+      g_strcmp0 (adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)), "chats") == 0;
+
+  gtk_widget_set_visible (self->sidebar, folded || wanted);
+  gtk_widget_set_visible (self->back_button, folded);
+  gtk_widget_set_visible (self->sidebar_button, !folded);
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->sidebar_button), wanted);
+  gtk_widget_set_visible (self->new_button, chats && (folded || !wanted));
+  gtk_widget_set_visible (self->settings_button, chats);
+  gtk_widget_set_visible (self->chat_menu_button, chats);
+  gtk_stack_set_visible_child_name (GTK_STACK (self->title_stack), chats ? "chats" : "models");
+}
+
+void
+atl_window_show_page (AtlWindow *self, const char *name)
+{
+  adw_view_stack_set_visible_child_name (ADW_VIEW_STACK (self->pages), name);
+  show_content (self);
+}
+
+static void
+page_cb (AtlWindow *self)
+{
+  refresh_layout (self);
+  if (is_folded (self))
+    show_content (self);
+}
+
+static void
+refresh_title (AtlWindow *self)
+{
+  AtlConversation *conversation =
+      atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
+  const char *title = conversation ? atl_conversation_get_title (conversation) : "";
+
+  gtk_window_set_title (GTK_WINDOW (self), *title ? title : _ ("Atelier"));
+}
+
+static void
+opened (AtlWindow *self)
+{
+  AtlConversation *conversation =
+      atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
+  gint64 id = atl_conversation_get_chat_id (conversation);
+
+  g_settings_set_int64 (atl_session_get_settings (self->session), "last-chat", id);
+  atl_chat_list_select (ATL_CHAT_LIST (self->chat_list), id);
+  g_signal_connect_object (
+      conversation, "notify::title", G_CALLBACK (refresh_title), self, G_CONNECT_SWAPPED);
+  refresh_title (self);
+  atl_window_show_page (self, "chats");
+  atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
+}
+
+void
+atl_window_open_chat (AtlWindow *self, gint64 chat_id, gint64 message_id)
+{
+  atl_chat_page_open (ATL_CHAT_PAGE (self->chat_page), chat_id, 0);
+  opened (self);
+  if (message_id != 0)
+    atl_chat_page_show_message (ATL_CHAT_PAGE (self->chat_page), message_id);
+}
+
+void
+atl_window_new_chat (AtlWindow *self, gint64 folder_id)
+{
+  atl_chat_page_open (ATL_CHAT_PAGE (self->chat_page), 0, folder_id);
+  opened (self);
+}
+
+/* A chat that was just saved for the first time has an id only now. */
+static void
+chats_changed_cb (AtlWindow *self)
+{
+  AtlConversation *conversation =
+      atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
+
+  if (conversation != NULL)
+    atl_chat_list_select (ATL_CHAT_LIST (self->chat_list),
+                          atl_conversation_get_chat_id (conversation));
+}
+
+static void
+chosen_cb (AtlChatList *list, gint64 chat_id, gint64 message_id, AtlWindow *self)
+{
+  atl_window_open_chat (self, chat_id, message_id);
+}
+
+/* --- What goes on --- */
+
+static void
+show_notice (AtlWindow *self,
+             GtkMessageType type,
+             const char *title,
+             const char *words,
+             const char *button,
+             const char *action)
+{
+  gtk_info_bar_set_message_type (GTK_INFO_BAR (self->notice_bar), type);
+  gtk_label_set_text (GTK_LABEL (self->notice_title), title);
+  gtk_label_set_text (GTK_LABEL (self->notice_label), words);
+  gtk_widget_set_visible (self->notice_button, button != NULL);
+  if (button != NULL)
+    {
+      gtk_button_set_label (GTK_BUTTON (self->notice_button), button);
+      gtk_actionable_set_action_name (GTK_ACTIONABLE (self->notice_button), action);
+    }
+  gtk_info_bar_set_revealed (GTK_INFO_BAR (self->notice_bar), TRUE);
+}
+
+static void
+hide_notice (AtlWindow *self)
+{
+  gtk_info_bar_set_revealed (GTK_INFO_BAR (self->notice_bar), FALSE);
+}
+
+static void
+notice_response_cb (AtlWindow *self)
+{
+  hide_notice (self);
+}
+
+static void
+engine_lost_cb (AtlClient *client, const char *sentence, AtlWindow *self)
+{
+  show_notice (
+      self, GTK_MESSAGE_WARNING, _ ("The engine stopped"), sentence, NULL, NULL);
+}
+
+static void
+engine_state_cb (AtlWindow *self)
+{
+  AtlClient *client = atl_session_get_client (self->session);
+  AtlEngineState state = atl_client_get_state (client);
+
+  if (state == ATL_ENGINE_NOT_RESPONDING)
+    show_notice (self,
+                 GTK_MESSAGE_WARNING,
+                 _ ("The engine does not respond"),
+                 atl_client_get_sentence (client),
+                 NULL,
+                 NULL);
+  else if (state == ATL_ENGINE_READY)
+    hide_notice (self);
+}
+
+static const char *
+load_error_title (const GError *error)
+{
+  if (error->domain != ATL_ERROR)
+    return _ ("The model could not be loaded");
+  switch ((AtlError) error->code)
+    {
+    case ATL_ERROR_BAD_FILE:
+      return _ ("This model file is damaged");
+    case ATL_ERROR_UNSUPPORTED:
+      return _ ("This kind of model is not supported");
+    case ATL_ERROR_NO_MEMORY:
+      return _ ("Not enough memory for this model");
+    case ATL_ERROR_NOT_FOUND:
+      return _ ("The model file is not there any more");
+    case ATL_ERROR_BUSY:
+      return _ ("This model ended the engine several times");
+    case ATL_ERROR_ENGINE_GONE:
+      return _ ("The engine stopped while loading");
+    case ATL_ERROR_DEVICE:
+    case ATL_ERROR_FULL:
+    case ATL_ERROR_INVALID:
+    case ATL_ERROR_NETWORK:
+    case ATL_ERROR_TOO_COMPLEX:
+    default:
+      return _ ("The model could not be loaded");
+    }
+}
+
+static void
+load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlWindow *self)
+{
+  show_notice (self,
+               GTK_MESSAGE_ERROR,
+               load_error_title (error),
+               error->message,
+               _ ("Choose Another"),
+               "win.choose-model");
+}
+
+static void
+refresh_load (AtlWindow *self)
+{
+  gboolean loading = atl_session_get_is_loading (self->session);
+  g_autofree char *words = NULL;
+
+  gtk_revealer_set_reveal_child (GTK_REVEALER (self->load_revealer), loading);
+  if (!loading)
+    return;
+  hide_notice (self);
+  words = g_strdup_printf (_ ("Loading %s: %s"),
+                           atl_session_get_load_name (self->session),
+                           atl_session_get_load_phase (self->session));
+  gtk_label_set_text (GTK_LABEL (self->load_label), words);
+  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->load_bar),
+                                 atl_session_get_load_fraction (self->session));
+}
+
+static void
+notice_cb (AtlSession *session, const char *sentence, AtlWindow *self)
+{
+  atl_window_toast (self, sentence);
+}
+
+static void
+cancel_load_cb (AtlWindow *self)
+{
+  atl_session_cancel_load (self->session);
+}
+
+/* --- Actions --- */
+
+static void
+new_chat_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_window_new_chat (ATL_WINDOW (widget), parameter ? g_variant_get_int64 (parameter) : 0);
+}
+
+static void
+open_chat_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_window_open_chat (ATL_WINDOW (widget), g_variant_get_int64 (parameter), 0);
+}
+
+static void
+import_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_window_import (ATL_WINDOW (widget));
+}
+
+static void
+open_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_add_model_choose (GTK_WINDOW (widget), ATL_WINDOW (widget)->session);
+}
+
+static void
+choose_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  hide_notice (self);
+  atl_window_show_page (self, "chats");
+  atl_model_switcher_popup (ATL_MODEL_SWITCHER (self->model_switcher));
+}
+
+static void
+unload_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_session_unload_model (ATL_WINDOW (widget)->session);
+}
+
+static void
+show_page_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_window_show_page (ATL_WINDOW (widget), g_variant_get_string (parameter, NULL));
+}
+
+static void
+search_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  if (is_folded (self))
+    adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->sidebar);
+  else
+    g_settings_set_boolean (
+        atl_session_get_settings (self->session), "sidebar-visible", TRUE);
+  atl_chat_list_search (ATL_CHAT_LIST (self->chat_list), NULL);
+}
+
+static void
+find_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  atl_window_show_page (self, "chats");
+  atl_chat_page_find (ATL_CHAT_PAGE (self->chat_page));
+}
+
+static void
+undo_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_window_undo_last (ATL_WINDOW (widget));
+}
+
+static void
+toggle_sidebar_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+  GSettings *settings = atl_session_get_settings (self->session);
+
+  if (is_folded (self))
+    {
+      gboolean content =
+          adw_leaflet_get_visible_child (ADW_LEAFLET (self->leaflet)) == self->content;
+      adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet),
+                                     content ? self->sidebar : self->content);
+      return;
+    }
+  g_settings_set_boolean (
+      settings, "sidebar-visible", !g_settings_get_boolean (settings, "sidebar-visible"));
+}
+
+static void
+toggle_settings_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+  GtkToggleButton *button = GTK_TOGGLE_BUTTON (self->settings_button);
+
+  atl_window_show_page (self, "chats");
+  gtk_toggle_button_set_active (button, !gtk_toggle_button_get_active (button));
+}
+
+static void
+zoom_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  GSettings *settings = atl_session_get_settings (ATL_WINDOW (widget)->session);
+  double zoom = g_settings_get_double (settings, "zoom");
+
+  zoom = g_str_equal (name, "win.zoom-in")    ? zoom * 1.1
+         : g_str_equal (name, "win.zoom-out") ? zoom / 1.1
+                                              : 1;
+  g_settings_set_double (settings, "zoom", CLAMP (zoom, 0.5, 3));
+}
+
+/* --- GObject --- */
+
+static void
+store_geometry (AtlWindow *self)
+{
+  GSettings *settings = atl_session_get_settings (self->session);
+  int width, height;
+
+  gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
+  g_settings_set_int (settings, "window-width", width);
+  g_settings_set_int (settings, "window-height", height);
+  g_settings_set_boolean (
+      settings, "window-maximized", gtk_window_is_maximized (GTK_WINDOW (self)));
+}
+
+static gboolean
+close_request (GtkWindow *window)
+{
+  AtlWindow *self = ATL_WINDOW (window);
+
+  atl_chat_page_flush (ATL_CHAT_PAGE (self->chat_page));
+  store_geometry (self);
+  return GTK_WINDOW_CLASS (atl_window_parent_class)->close_request (window);
+}
+
+static void
+atl_window_dispose (GObject *object)
+{
+  AtlWindow *self = ATL_WINDOW (object);
+
+  atl_window_clear_undo (self);
+  g_clear_object (&self->chooser);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_window_parent_class)->dispose (object);
+}
+
+static void
+install_actions (GtkWidgetClass *c)
+{
+  gtk_widget_class_install_action (c, "win.new-chat", NULL, new_chat_action);
+  gtk_widget_class_install_action (c, "win.new-chat-in", "x", new_chat_action);
+  gtk_widget_class_install_action (c, "win.open-chat", "x", open_chat_action);
+  gtk_widget_class_install_action (c, "win.import-chat", NULL, import_action);
+  gtk_widget_class_install_action (c, "win.open-model", NULL, open_model_action);
+  gtk_widget_class_install_action (c, "win.choose-model", NULL, choose_model_action);
+  gtk_widget_class_install_action (c, "win.unload-model", NULL, unload_model_action);
+  gtk_widget_class_install_action (c, "win.show-page", "s", show_page_action);
+  gtk_widget_class_install_action (c, "win.search", NULL, search_action);
+  gtk_widget_class_install_action (c, "win.find", NULL, find_action);
+  gtk_widget_class_install_action (c, "win.undo", NULL, undo_action);
+  gtk_widget_class_install_action (c, "win.toggle-sidebar", NULL, toggle_sidebar_action);
+  gtk_widget_class_install_action (c, "win.toggle-settings", NULL, toggle_settings_action);
+  gtk_widget_class_install_action (c, "win.zoom-in", NULL, zoom_action);
+  gtk_widget_class_install_action (c, "win.zoom-out", NULL, zoom_action);
+  gtk_widget_class_install_action (c, "win.zoom-reset", NULL, zoom_action);
+  atl_window_install_chat_actions (c);
+}
+
+static void
+atl_window_class_init (AtlWindowClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_window_dispose;
+  GTK_WINDOW_CLASS (klass)->close_request = close_request;
+  g_type_ensure (ATL_TYPE_CHAT_LIST);
+  g_type_ensure (ATL_TYPE_CHAT_PAGE);
+  g_type_ensure (ATL_TYPE_ENGINE_STRIP);
+  g_type_ensure (ATL_TYPE_MODEL_SWITCHER);
+  g_type_ensure (ATL_TYPE_MODELS_PAGE);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/window.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlWindow, name)
+  BIND (toasts);
+  BIND (leaflet);
+  BIND (sidebar);
+  BIND (content);
+  BIND (chat_list);
+  BIND (strip);
+  BIND (pages);
+  BIND (title_stack);
+  BIND (model_switcher);
+  BIND (back_button);
+  BIND (sidebar_button);
+  BIND (new_button);
+  BIND (settings_button);
+  BIND (chat_menu_button);
+  BIND (notice_bar);
+  BIND (notice_title);
+  BIND (notice_label);
+  BIND (notice_button);
+  BIND (load_revealer);
+  BIND (load_label);
+  BIND (load_bar);
+  BIND (chat_page);
+  BIND (models_page);
+  BIND (drop_revealer);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, refresh_layout);
+  gtk_widget_class_bind_template_callback (widget_class, page_cb);
+  gtk_widget_class_bind_template_callback (widget_class, chosen_cb);
+  gtk_widget_class_bind_template_callback (widget_class, notice_response_cb);
+  gtk_widget_class_bind_template_callback (widget_class, cancel_load_cb);
+  install_actions (widget_class);
+}
+
+static void
+atl_window_init (AtlWindow *self)
+{
+  g_queue_init (&self->undo);
+  gtk_widget_init_template (GTK_WIDGET (self));
+  atl_window_install_drop (self);
+}
+
+static void
+connect_session (AtlWindow *self)
+{
+  AtlSession *session = self->session;
+  AtlClient *client = atl_session_get_client (session);
+
+  g_signal_connect_object (session, "notice", G_CALLBACK (notice_cb), self, 0);
+  g_signal_connect_object (session, "load-failed", G_CALLBACK (load_failed_cb), self, 0);
+  g_signal_connect_object (
+      session, "chats-changed", G_CALLBACK (chats_changed_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (
+      session, "notify::is-loading", G_CALLBACK (refresh_load), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (
+      session, "notify::load-fraction", G_CALLBACK (refresh_load), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (
+      session, "notify::load-phase", G_CALLBACK (refresh_load), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (client, "engine-lost", G_CALLBACK (engine_lost_cb), self, 0);
+  g_signal_connect_object (
+      client, "notify::state", G_CALLBACK (engine_state_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_settings (session),
+                           "changed::sidebar-visible",
+                           G_CALLBACK (refresh_layout),
+                           self,
+                           G_CONNECT_SWAPPED);
+}
+
+AtlWindow *
+atl_window_new (GtkApplication *app, AtlSession *session)
+{
+  AtlWindow *self = g_object_new (ATL_TYPE_WINDOW, "application", app, NULL);
+  GSettings *settings = atl_session_get_settings (session);
+  const GError *store_error = atl_session_get_store_error (session);
+  g_auto (GStrv) reports = NULL;
+
+  self->session = g_object_ref (session);
+  gtk_window_set_default_size (GTK_WINDOW (self),
+                               g_settings_get_int (settings, "window-width"),
+                               g_settings_get_int (settings, "window-height"));
+  if (g_settings_get_boolean (settings, "window-maximized"))
+    gtk_window_maximize (GTK_WINDOW (self));
+  atl_chat_list_set_session (ATL_CHAT_LIST (self->chat_list), session);
+  atl_chat_page_set_session (ATL_CHAT_PAGE (self->chat_page), session);
+  atl_models_page_set_session (ATL_MODELS_PAGE (self->models_page), session);
+  atl_engine_strip_set_session (ATL_ENGINE_STRIP (self->strip), session);
+  atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->model_switcher), session);
+  g_settings_bind (
+      settings, "settings-visible", self->settings_button, "active", G_SETTINGS_BIND_DEFAULT);
+  g_object_bind_property (self->settings_button,
+                          "active",
+                          self->chat_page,
+                          "shows-settings",
+                          G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
+  connect_session (self);
+  refresh_layout (self);
+  refresh_load (self);
+  if (store_error != NULL)
+    show_notice (self,
+                 GTK_MESSAGE_ERROR,
+                 _ ("Your chats could not be opened; what you write now is not kept"),
+                 store_error->message,
+                 NULL,
+                 NULL);
+  reports = atl_store_take_reports (atl_session_get_store (session));
+  for (guint i = 0; reports[i] != NULL; i++)
+    atl_window_toast (self, reports[i]);
+  return self;
+}
