@@ -15,7 +15,8 @@
 #include "store/library.h"
 #include "store/trash.h"
 
-struct _AtlApplication {
+struct _AtlApplication
+{
   AdwApplication parent_instance;
 
   AtlSession *session; /* (nullable) until startup */
@@ -37,8 +38,7 @@ preferences_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   AtlApplication *self = data;
   GtkWindow *window = gtk_application_get_active_window (GTK_APPLICATION (self));
-  GtkWindow *preferences =
-      GTK_WINDOW (atl_preferences_window_new (self->session));
+  GtkWindow *preferences = GTK_WINDOW (atl_preferences_window_new (self->session));
 
   gtk_window_set_transient_for (preferences, window);
   gtk_window_present (preferences);
@@ -49,23 +49,12 @@ about_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   GtkWindow *window = gtk_application_get_active_window (data);
 
-  adw_show_about_window (window,
-                         "application-name",
-                         _ ("Atelier"),
-                         "application-icon",
-                         ATL_APP_ID,
-                         "version",
-                         ATL_VERSION,
-                         "developer-name",
-                         _ ("The Atelier developers"),
-                         "license-type",
-                         GTK_LICENSE_GPL_3_0,
-                         "comments",
+  adw_show_about_window (window, "application-name", _ ("Atelier"), "application-icon", ATL_APP_ID,
+                         "version", ATL_VERSION, "developer-name", _ ("The Atelier developers"),
+                         "license-type", GTK_LICENSE_GPL_3_0, "comments",
                          _ ("Chat with language models on your own computer."),
                          /* Translators: your names, one a line */
-                         "translator-credits",
-                         _ ("translator-credits"),
-                         NULL);
+                         "translator-credits", _ ("translator-credits"), NULL);
 }
 
 static void
@@ -83,7 +72,8 @@ quit_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 static void
 set_accels (AtlApplication *self)
 {
-  static const struct {
+  static const struct
+  {
     const char *action, *accels[4];
   } keys[] = {
     { "win.new-chat", { "<Control>n" } },
@@ -106,8 +96,8 @@ set_accels (AtlApplication *self)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    gtk_application_set_accels_for_action (
-        GTK_APPLICATION (self), keys[i].action, (const char *const *) keys[i].accels);
+    gtk_application_set_accels_for_action (GTK_APPLICATION (self), keys[i].action,
+                                           (const char *const *) keys[i].accels);
 }
 
 /* --- Starting --- */
@@ -243,21 +233,22 @@ atl_application_class_init (AtlApplicationClass *klass)
 static void
 atl_application_init (AtlApplication *self)
 {
-  g_resources_register (atl_app_get_resource ());
+  static gsize registered;
+
+  if (g_once_init_enter (&registered))
+    {
+      atl_app_register_resource ();
+      g_once_init_leave (&registered, 1);
+    }
   gtk_window_set_default_icon_name (ATL_APP_ID);
 }
 
 AtlApplication *
 atl_application_new (const char *store_dir, GApplicationFlags flags)
 {
-  AtlApplication *self = g_object_new (ATL_TYPE_APPLICATION,
-                                       "application-id",
-                                       ATL_APP_ID,
-                                       "flags",
-                                       flags | G_APPLICATION_HANDLES_OPEN,
-                                       "resource-base-path",
-                                       "/io/github/atelier/Atelier",
-                                       NULL);
+  AtlApplication *self = g_object_new (ATL_TYPE_APPLICATION, "application-id", ATL_APP_ID, "flags",
+                                       flags | G_APPLICATION_HANDLES_OPEN, "resource-base-path",
+                                       "/io/github/atelier/Atelier", NULL);
   self->store_dir = g_strdup (store_dir);
   return self;
 }

@@ -4,7 +4,8 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
-typedef struct {
+typedef struct
+{
   GtkWidget *owner; /* weak */
   GtkWidget *entry;
   AtlTextFunc accepted;
@@ -74,19 +75,17 @@ atl_dialog_ask_text (GtkWidget *owner,
   asked->free_data = free_data;
   asked->entry = gtk_entry_new ();
   gtk_editable_set_text (GTK_EDITABLE (asked->entry), text);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (asked->entry), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (asked->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  label, -1);
   gtk_entry_set_placeholder_text (GTK_ENTRY (asked->entry), label);
   adw_message_dialog_set_extra_child (dialog, asked->entry);
-  adw_message_dialog_add_responses (
-      dialog, "cancel", _ ("_Cancel"), "accept", accept_label, NULL);
+  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Cancel"), "accept", accept_label, NULL);
   adw_message_dialog_set_response_appearance (dialog, "accept", ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (dialog, "accept");
   adw_message_dialog_set_close_response (dialog, "cancel");
   g_signal_connect (asked->entry, "changed", G_CALLBACK (changed_cb), dialog);
   g_signal_connect (asked->entry, "activate", G_CALLBACK (activate_cb), dialog);
-  g_signal_connect_data (
-      dialog, "response", G_CALLBACK (response_cb), asked, free_asked, 0);
+  g_signal_connect_data (dialog, "response", G_CALLBACK (response_cb), asked, free_asked, 0);
   changed_cb (GTK_EDITABLE (asked->entry), dialog);
   gtk_window_present (GTK_WINDOW (dialog));
   gtk_widget_grab_focus (asked->entry);

@@ -3,9 +3,10 @@
 
 #include <glib/gi18n.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 
-struct _AtlEngineStrip {
+struct _AtlEngineStrip
+{
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
@@ -71,8 +72,8 @@ refresh (AtlEngineStrip *self)
   gboolean loading = atl_session_get_is_loading (self->session);
   guint64 total = status ? status->ram_total + status->vram_total : 0;
   g_autofree char *detail = detail_words (self, status);
-  const char *title = status && status->n_parts > 0 ? status->parts[0].name
-                                                    : _ ("No model in memory");
+  const char *title =
+      status && status->n_parts > 0 ? status->parts[0].name : _ ("No model in memory");
 
   if (loading)
     title = atl_session_get_load_name (self->session);
@@ -143,9 +144,7 @@ fill_popover (AtlEngineStrip *self)
   add_line (self, _ ("Memory"), NULL, TRUE);
   if (status == NULL)
     {
-      add_line (self,
-                _ ("The engine is not running. It starts with the first message."),
-                NULL,
+      add_line (self, _ ("The engine is not running. It starts with the first message."), NULL,
                 FALSE);
       return;
     }
@@ -196,12 +195,11 @@ atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session)
   g_return_if_fail (self->session == NULL);
   self->session = g_object_ref (session);
   for (guint i = 0; i < G_N_ELEMENTS (watched); i++)
-    g_signal_connect_object (
-        session, watched[i], G_CALLBACK (model_cb), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      client, "notify::status", G_CALLBACK (status_cb), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      client, "notify::state", G_CALLBACK (status_cb), self, G_CONNECT_SWAPPED);
+    g_signal_connect_object (session, watched[i], G_CALLBACK (model_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (client, "notify::status", G_CALLBACK (status_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (client, "notify::state", G_CALLBACK (status_cb), self,
+                           G_CONNECT_SWAPPED);
   refresh (self);
 }
 
@@ -240,4 +238,11 @@ static void
 atl_engine_strip_init (AtlEngineStrip *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  /* A menu button centres its child; the strip fills the sidebar. */
+  for (GtkWidget *child = gtk_widget_get_parent (self->memory_bar);
+       child != NULL && child != self->button; child = gtk_widget_get_parent (child))
+    {
+      gtk_widget_set_halign (child, GTK_ALIGN_FILL);
+      gtk_widget_set_hexpand (child, TRUE);
+    }
 }

@@ -4,9 +4,10 @@
 #include <glib/gi18n.h>
 
 #include "app/models/model-list.h"
-#include "app/strings.h"
+#include "app/words.h"
 
-struct _AtlModelSwitcher {
+struct _AtlModelSwitcher
+{
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
@@ -56,8 +57,8 @@ refresh_title (AtlModelSwitcher *self)
   gtk_widget_set_visible (self->unload_button, model != NULL);
   words = g_strdup_printf (_ ("Model: %s. %s."), name, state);
   gtk_widget_set_tooltip_text (self->button, words);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  words, -1);
 }
 
 static GtkWidget *
@@ -93,8 +94,8 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
       gtk_grid_attach (GTK_GRID (grid), dot, 1, 0, 1, 2);
     }
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), grid);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name,
+                                  -1);
   g_object_set_data_full (G_OBJECT (row), "entry", g_object_ref (entry), g_object_unref);
   return row;
 }
@@ -182,8 +183,8 @@ model_cb (AtlModelSwitcher *self)
   AtlModel *model = atl_session_get_model (self->session);
 
   if (model != NULL)
-    g_signal_connect_object (
-        model, "notify::is-loaded", G_CALLBACK (refresh_title), self, G_CONNECT_SWAPPED);
+    g_signal_connect_object (model, "notify::is-loaded", G_CALLBACK (refresh_title), self,
+                             G_CONNECT_SWAPPED);
   refresh_title (self);
 }
 
@@ -193,15 +194,12 @@ atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session)
   g_return_if_fail (self->session == NULL);
 
   self->session = g_object_ref (session);
-  g_signal_connect_object (
-      session, "notify::model", G_CALLBACK (model_cb), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      session, "notify::is-loading", G_CALLBACK (refresh_title), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (atl_session_get_models (session),
-                           "items-changed",
-                           G_CALLBACK (models_changed_cb),
-                           self,
+  g_signal_connect_object (session, "notify::model", G_CALLBACK (model_cb), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::is-loading", G_CALLBACK (refresh_title), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session), "items-changed",
+                           G_CALLBACK (models_changed_cb), self, G_CONNECT_SWAPPED);
   model_cb (self);
 }
 

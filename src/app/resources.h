@@ -5,6 +5,7 @@
 
 G_BEGIN_DECLS
 
-GResource *atl_app_get_resource (void);
+/* Once a process. */
+void atl_app_register_resource (void);
 
 G_END_DECLS

@@ -10,7 +10,8 @@
 #include "atelier-config.h"
 #include "store/library.h"
 
-struct _AtlSession {
+struct _AtlSession
+{
   GObject parent_instance;
 
   AtlStore *store;
@@ -20,14 +21,14 @@ struct _AtlSession {
   GSettings *settings;
   AtlModelList *models;
 
-  AtlModel *model;          /* (nullable) */
-  GCancellable *load;       /* (nullable) of the load in progress */
-  char **load_paths;        /* (nullable) */
-  char *load_name;          /* (nullable) */
-  char *load_phase;         /* (nullable) */
+  AtlModel *model;    /* (nullable) */
+  GCancellable *load; /* (nullable) of the load in progress */
+  char **load_paths;  /* (nullable) */
+  char *load_name;    /* (nullable) */
+  char *load_phase;   /* (nullable) */
   double load_fraction;
   gboolean load_insists;
-  gboolean load_made_room;  /* the old model was unloaded so that this one fits */
+  gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
   guint idle_source;
 
@@ -37,14 +38,16 @@ struct _AtlSession {
 
 G_DEFINE_FINAL_TYPE (AtlSession, atl_session, G_TYPE_OBJECT)
 
-enum {
+enum
+{
   PROP_MODEL = 1,
   PROP_IS_LOADING,
   PROP_LOAD_FRACTION,
   PROP_LOAD_PHASE,
   N_PROPS
 };
-enum {
+enum
+{
   CHATS_CHANGED,
   MODELS_CHANGED,
   LOAD_FAILED,
@@ -147,8 +150,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlSession) self = data;
   g_autoptr (GError) error = NULL;
-  g_autoptr (AtlModel) model =
-      atl_client_load_model_finish (ATL_CLIENT (source), result, &error);
+  g_autoptr (AtlModel) model = atl_client_load_model_finish (ATL_CLIENT (source), result, &error);
   g_autoptr (AtlModel) old = NULL;
 
   if (model == NULL)
@@ -192,14 +194,8 @@ begin_load (AtlSession *self)
   options.device = g_settings_get_enum (self->settings, "device") == 1 ? "cpu" : "auto";
   options.n_threads = (guint) g_settings_get_int (self->settings, "n-threads");
   options.insist = self->load_insists;
-  atl_client_load_model_async (self->client,
-                               (const char *const *) self->load_paths,
-                               &options,
-                               load_progress_cb,
-                               self,
-                               self->load,
-                               loaded_cb,
-                               g_object_ref (self));
+  atl_client_load_model_async (self->client, (const char *const *) self->load_paths, &options,
+                               load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
 
 void
@@ -423,31 +419,14 @@ atl_session_class_init (AtlSessionClass *klass)
   props[PROP_LOAD_PHASE] = g_param_spec_string ("load-phase", NULL, NULL, NULL, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 
-  signals[CHATS_CHANGED] = g_signal_new (
-      "chats-changed", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
-  signals[MODELS_CHANGED] = g_signal_new (
-      "models-changed", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
-  signals[LOAD_FAILED] = g_signal_new ("load-failed",
-                                       ATL_TYPE_SESSION,
-                                       G_SIGNAL_RUN_LAST,
-                                       0,
-                                       NULL,
-                                       NULL,
-                                       NULL,
-                                       G_TYPE_NONE,
-                                       2,
-                                       G_TYPE_ERROR,
-                                       G_TYPE_STRING);
-  signals[NOTICE] = g_signal_new ("notice",
-                                  ATL_TYPE_SESSION,
-                                  G_SIGNAL_RUN_LAST,
-                                  0,
-                                  NULL,
-                                  NULL,
-                                  NULL,
-                                  G_TYPE_NONE,
-                                  1,
-                                  G_TYPE_STRING);
+  signals[CHATS_CHANGED] = g_signal_new ("chats-changed", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                         NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[MODELS_CHANGED] = g_signal_new ("models-changed", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0,
+                                          NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[LOAD_FAILED] = g_signal_new ("load-failed", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                       NULL, NULL, G_TYPE_NONE, 2, G_TYPE_ERROR, G_TYPE_STRING);
+  signals[NOTICE] = g_signal_new ("notice", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                  NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void

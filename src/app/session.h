@@ -36,12 +36,12 @@ G_DECLARE_FINAL_TYPE (AtlSession, atl_session, ATL, SESSION, GObject)
  * takes its place and atl_session_get_store_error() says why. */
 AtlSession *atl_session_new (const char *store_dir);
 
-AtlStore *atl_session_get_store (AtlSession *self);     /* borrowed */
-AtlClient *atl_session_get_client (AtlSession *self);   /* borrowed */
-GSettings *atl_session_get_settings (AtlSession *self); /* borrowed */
+AtlStore *atl_session_get_store (AtlSession *self);           /* borrowed */
+AtlClient *atl_session_get_client (AtlSession *self);         /* borrowed */
+GSettings *atl_session_get_settings (AtlSession *self);       /* borrowed */
 const GError *atl_session_get_store_error (AtlSession *self); /* (nullable) borrowed */
 
-AtlModelList *atl_session_get_models (AtlSession *self);      /* borrowed */
+AtlModelList *atl_session_get_models (AtlSession *self); /* borrowed */
 
 AtlModel *atl_session_get_model (AtlSession *self); /* (nullable) borrowed */
 gboolean atl_session_get_is_loading (AtlSession *self);

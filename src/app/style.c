@@ -6,8 +6,7 @@
 static void
 apply_scheme (GSettings *settings)
 {
-  static const AdwColorScheme schemes[] = { ADW_COLOR_SCHEME_DEFAULT,
-                                            ADW_COLOR_SCHEME_FORCE_LIGHT,
+  static const AdwColorScheme schemes[] = { ADW_COLOR_SCHEME_DEFAULT, ADW_COLOR_SCHEME_FORCE_LIGHT,
                                             ADW_COLOR_SCHEME_FORCE_DARK };
   int choice = g_settings_get_enum (settings, "color-scheme");
 
@@ -22,8 +21,7 @@ apply_zoom (GSettings *settings, const char *key, GtkCssProvider *provider)
   char number[G_ASCII_DTOSTR_BUF_SIZE];
   g_autofree char *css = NULL;
 
-  g_ascii_formatd (
-      number, sizeof number, "%.3f", 100 * g_settings_get_double (settings, "zoom"));
+  g_ascii_formatd (number, sizeof number, "%.3f", 100 * g_settings_get_double (settings, "zoom"));
   css = g_strdup_printf (".zoomed { font-size: %s%%; }", number);
   gtk_css_provider_load_from_data (provider, css, -1);
 }

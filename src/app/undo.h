@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 /* Brings back what was deleted. FALSE with words when that is not possible. */
 typedef gboolean (*AtlUndoFunc) (gpointer data, GError **error);
 
-/* Offers the undo in the window of `widget`. `free_data` is called when it can no longer be used. */
+/* Offers the undo in the window of `widget`. `free_data` is called when it can no longer be used.
+ */
 void atl_undo_offer (GtkWidget *widget,
                      const char *sentence,
                      AtlUndoFunc undo,

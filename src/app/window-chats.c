@@ -4,7 +4,7 @@
 #include "app/chat/chat-list.h"
 #include "app/chat/conversation.h"
 #include "app/dialogs.h"
-#include "app/strings.h"
+#include "app/words.h"
 #include "app/undo.h"
 #include "app/window-private.h"
 #include "store/chats.h"
@@ -29,7 +29,8 @@ say_error (AtlWindow *self, const GError *error)
 
 /* --- Renaming, pinning, folders --- */
 
-typedef struct {
+typedef struct
+{
   AtlWindow *window;
   gint64 id;
 } Target;
@@ -66,15 +67,8 @@ rename_chat (GtkWidget *widget, const char *name, GVariant *parameter)
     return;
   chat = atl_store_chat_get (atl_window_get_store (self), id, NULL);
   if (chat != NULL)
-    atl_dialog_ask_text (widget,
-                         _ ("Rename Chat"),
-                         NULL,
-                         _ ("Name"),
-                         chat->title,
-                         _ ("_Rename"),
-                         renamed,
-                         target_new (self, id),
-                         g_free);
+    atl_dialog_ask_text (widget, _ ("Rename Chat"), NULL, _ ("Name"), chat->title, _ ("_Rename"),
+                         renamed, target_new (self, id), g_free);
 }
 
 static void
@@ -90,8 +84,7 @@ update_chat (AtlWindow *self, gint64 id, AtlChatFields field, gint64 folder_id)
       else
         chat->folder_id = folder_id;
     }
-  if (chat == NULL ||
-      !atl_store_chat_update (atl_window_get_store (self), chat, field, &error))
+  if (chat == NULL || !atl_store_chat_update (atl_window_get_store (self), chat, field, &error))
     say_error (self, error);
   atl_session_emit_chats_changed (self->session);
 }
@@ -124,15 +117,9 @@ folder_added (const char *text, gpointer data)
 static void
 ask_new_folder (AtlWindow *self, gint64 chat_id)
 {
-  atl_dialog_ask_text (GTK_WIDGET (self),
-                       _ ("New Folder"),
-                       chat_id ? _ ("The chat is moved into it.") : NULL,
-                       _ ("Name"),
-                       "",
-                       _ ("_Create"),
-                       folder_added,
-                       target_new (self, chat_id),
-                         g_free);
+  atl_dialog_ask_text (GTK_WIDGET (self), _ ("New Folder"),
+                       chat_id ? _ ("The chat is moved into it.") : NULL, _ ("Name"), "",
+                       _ ("_Create"), folder_added, target_new (self, chat_id), g_free);
 }
 
 static void
@@ -192,16 +179,10 @@ move_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_widget_add_css_class (list, "boxed-list");
   gtk_list_box_append (GTK_LIST_BOX (list), row);
   adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), list);
-  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog),
-                                    "cancel",
-                                    _ ("_Cancel"),
-                                    "new",
-                                    _ ("_New Folder…"),
-                                    "move",
-                                    _ ("_Move"),
-                                    NULL);
-  adw_message_dialog_set_response_appearance (
-      ADW_MESSAGE_DIALOG (dialog), "move", ADW_RESPONSE_SUGGESTED);
+  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "new",
+                                    _ ("_New Folder…"), "move", _ ("_Move"), NULL);
+  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "move",
+                                              ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "move");
   adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "cancel");
   g_object_set_data_full (G_OBJECT (dialog), "chat", g_memdup2 (&id, sizeof id), g_free);
@@ -217,8 +198,7 @@ folder_renamed (const char *text, gpointer data)
   Target *target = data;
   g_autoptr (GError) error = NULL;
 
-  if (!atl_store_folder_rename (
-          atl_window_get_store (target->window), target->id, text, &error))
+  if (!atl_store_folder_rename (atl_window_get_store (target->window), target->id, text, &error))
     say_error (target->window, error);
   atl_session_emit_chats_changed (target->window->session);
 }
@@ -234,21 +214,15 @@ rename_folder (GtkWidget *widget, const char *name, GVariant *parameter)
     {
       const AtlFolder *folder = g_ptr_array_index (folders, i);
       if (folder->id == id)
-        atl_dialog_ask_text (widget,
-                             _ ("Rename Folder"),
-                             NULL,
-                             _ ("Name"),
-                             folder->name,
-                             _ ("_Rename"),
-                             folder_renamed,
-                             target_new (self, id),
-                         g_free);
+        atl_dialog_ask_text (widget, _ ("Rename Folder"), NULL, _ ("Name"), folder->name,
+                             _ ("_Rename"), folder_renamed, target_new (self, id), g_free);
     }
 }
 
 /* --- Deleting --- */
 
-typedef struct {
+typedef struct
+{
   AtlSession *session;
   AtlTrashKind kind;
   gint64 id;
@@ -267,8 +241,8 @@ restore (gpointer data, GError **error)
 {
   Trashed *trashed = data;
 
-  if (!atl_store_restore (
-          atl_session_get_store (trashed->session), trashed->kind, trashed->id, error))
+  if (!atl_store_restore (atl_session_get_store (trashed->session), trashed->kind, trashed->id,
+                          error))
     return FALSE;
   atl_session_emit_chats_changed (trashed->session);
   return TRUE;
@@ -321,9 +295,7 @@ delete_folder (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
 
-  trash (self,
-         ATL_TRASH_FOLDER,
-         g_variant_get_int64 (parameter),
+  trash (self, ATL_TRASH_FOLDER, g_variant_get_int64 (parameter),
          _ ("Folder deleted, its chats stay"));
   atl_session_emit_chats_changed (self->session);
 }
@@ -350,8 +322,8 @@ export_chosen_cb (GtkNativeDialog *chooser, int response, AtlWindow *self)
   if (response == GTK_RESPONSE_ACCEPT)
     {
       g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
-      g_file_replace_contents_bytes_async (
-          file, bytes, NULL, FALSE, G_FILE_CREATE_NONE, NULL, written_cb, g_object_ref (self));
+      g_file_replace_contents_bytes_async (file, bytes, NULL, FALSE, G_FILE_CREATE_NONE, NULL,
+                                           written_cb, g_object_ref (self));
     }
   g_clear_object (&self->chooser);
 }
@@ -373,7 +345,7 @@ export_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   if (id == 0)
     return;
   chat = atl_store_chat_get (store, id, &error);
-  text = chat == NULL                     ? NULL
+  text = chat == NULL                   ? NULL
          : g_str_equal (format, "json") ? atl_store_export_json (store, id, &error)
                                         : atl_store_export_markdown (store, id, &error);
   if (text == NULL)
@@ -381,15 +353,13 @@ export_chat (GtkWidget *widget, const char *name, GVariant *parameter)
       say_error (self, error);
       return;
     }
-  g_autofree char *file_name = atl_file_name_from_title (
-      chat->title, g_str_equal (format, "json") ? ".json" : ".md");
-  self->chooser = gtk_file_chooser_native_new (
-      _ ("Save Chat"), GTK_WINDOW (self), GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Save"), NULL);
+  g_autofree char *file_name =
+      atl_file_name_from_title (chat->title, g_str_equal (format, "json") ? ".json" : ".md");
+  self->chooser = gtk_file_chooser_native_new (_ ("Save Chat"), GTK_WINDOW (self),
+                                               GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Save"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_set_current_name (GTK_FILE_CHOOSER (self->chooser), file_name);
-  g_object_set_data_full (G_OBJECT (self->chooser),
-                          "bytes",
-                          g_bytes_new_take (text, strlen (text)),
+  g_object_set_data_full (G_OBJECT (self->chooser), "bytes", g_bytes_new_take (text, strlen (text)),
                           (GDestroyNotify) g_bytes_unref);
   g_signal_connect (self->chooser, "response", G_CALLBACK (export_chosen_cb), self);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));

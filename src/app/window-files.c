@@ -40,8 +40,8 @@ import_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 import_file (AtlWindow *self, GFile *file)
 {
-  g_autoptr (GFileInfo) info = g_file_query_info (
-      file, G_FILE_ATTRIBUTE_STANDARD_SIZE, G_FILE_QUERY_INFO_NONE, NULL, NULL);
+  g_autoptr (GFileInfo) info =
+      g_file_query_info (file, G_FILE_ATTRIBUTE_STANDARD_SIZE, G_FILE_QUERY_INFO_NONE, NULL, NULL);
 
   if (info != NULL && g_file_info_get_size (info) > MAX_IMPORT_BYTES)
     {
@@ -69,8 +69,8 @@ atl_window_import (AtlWindow *self)
 
   gtk_file_filter_set_name (filter, _ ("Chats (.json)"));
   gtk_file_filter_add_pattern (filter, "*.json");
-  self->chooser = gtk_file_chooser_native_new (
-      _ ("Import Chats"), GTK_WINDOW (self), GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Import"), NULL);
+  self->chooser = gtk_file_chooser_native_new (_ ("Import Chats"), GTK_WINDOW (self),
+                                               GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Import"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
   g_signal_connect (self->chooser, "response", G_CALLBACK (import_chosen_cb), self);

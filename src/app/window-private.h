@@ -6,11 +6,12 @@
 #include "app/chat/chat-page.h"
 #include "app/window.h"
 
-struct _AtlWindow {
+struct _AtlWindow
+{
   AdwApplicationWindow parent_instance;
 
-  AtlSession *session; /* (nullable) */
-  GQueue undo;         /* of Undo, newest first */
+  AtlSession *session;           /* (nullable) */
+  GQueue undo;                   /* of Undo, newest first */
   GtkFileChooserNative *chooser; /* (nullable) */
 
   GtkWidget *toasts;

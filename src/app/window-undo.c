@@ -7,7 +7,8 @@
 
 #define MAX_UNDO 20
 
-typedef struct {
+typedef struct
+{
   AtlUndoFunc undo;
   gpointer data;
   GDestroyNotify free_data;

@@ -52,8 +52,8 @@ refresh_layout (AtlWindow *self)
   gboolean wanted =
       self->session == NULL ||
       g_settings_get_boolean (atl_session_get_settings (self->session), "sidebar-visible");
-  gboolean chats =
-      g_strcmp0 (adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)), "chats") == 0;
+  gboolean chats = g_strcmp0 (adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)),
+                              "chats") == 0;
 
   gtk_widget_set_visible (self->sidebar, folded || wanted);
   gtk_widget_set_visible (self->back_button, folded);
@@ -83,8 +83,7 @@ page_cb (AtlWindow *self)
 static void
 refresh_title (AtlWindow *self)
 {
-  AtlConversation *conversation =
-      atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
+  AtlConversation *conversation = atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
   const char *title = conversation ? atl_conversation_get_title (conversation) : "";
 
   gtk_window_set_title (GTK_WINDOW (self), *title ? title : _ ("Atelier"));
@@ -93,14 +92,13 @@ refresh_title (AtlWindow *self)
 static void
 opened (AtlWindow *self)
 {
-  AtlConversation *conversation =
-      atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
+  AtlConversation *conversation = atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
   gint64 id = atl_conversation_get_chat_id (conversation);
 
   g_settings_set_int64 (atl_session_get_settings (self->session), "last-chat", id);
   atl_chat_list_select (ATL_CHAT_LIST (self->chat_list), id);
-  g_signal_connect_object (
-      conversation, "notify::title", G_CALLBACK (refresh_title), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (conversation, "notify::title", G_CALLBACK (refresh_title), self,
+                           G_CONNECT_SWAPPED);
   refresh_title (self);
   atl_window_show_page (self, "chats");
   atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
@@ -126,8 +124,7 @@ atl_window_new_chat (AtlWindow *self, gint64 folder_id)
 static void
 chats_changed_cb (AtlWindow *self)
 {
-  AtlConversation *conversation =
-      atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
+  AtlConversation *conversation = atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
 
   if (conversation != NULL)
     atl_chat_list_select (ATL_CHAT_LIST (self->chat_list),
@@ -177,8 +174,7 @@ notice_response_cb (AtlWindow *self)
 static void
 engine_lost_cb (AtlClient *client, const char *sentence, AtlWindow *self)
 {
-  show_notice (
-      self, GTK_MESSAGE_WARNING, _ ("The engine stopped"), sentence, NULL, NULL);
+  show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine stopped"), sentence, NULL, NULL);
 }
 
 static void
@@ -188,12 +184,8 @@ engine_state_cb (AtlWindow *self)
   AtlEngineState state = atl_client_get_state (client);
 
   if (state == ATL_ENGINE_NOT_RESPONDING)
-    show_notice (self,
-                 GTK_MESSAGE_WARNING,
-                 _ ("The engine does not respond"),
-                 atl_client_get_sentence (client),
-                 NULL,
-                 NULL);
+    show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine does not respond"),
+                 atl_client_get_sentence (client), NULL, NULL);
   else if (state == ATL_ENGINE_READY)
     hide_notice (self);
 }
@@ -230,12 +222,8 @@ load_error_title (const GError *error)
 static void
 load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlWindow *self)
 {
-  show_notice (self,
-               GTK_MESSAGE_ERROR,
-               load_error_title (error),
-               error->message,
-               _ ("Choose Another"),
-               "win.choose-model");
+  show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), error->message,
+               _ ("Choose Another"), "win.choose-model");
 }
 
 static void
@@ -248,8 +236,7 @@ refresh_load (AtlWindow *self)
   if (!loading)
     return;
   hide_notice (self);
-  words = g_strdup_printf (_ ("Loading %s: %s"),
-                           atl_session_get_load_name (self->session),
+  words = g_strdup_printf (_ ("Loading %s: %s"), atl_session_get_load_name (self->session),
                            atl_session_get_load_phase (self->session));
   gtk_label_set_text (GTK_LABEL (self->load_label), words);
   gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->load_bar),
@@ -324,8 +311,7 @@ search_action (GtkWidget *widget, const char *name, GVariant *parameter)
   if (is_folded (self))
     adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->sidebar);
   else
-    g_settings_set_boolean (
-        atl_session_get_settings (self->session), "sidebar-visible", TRUE);
+    g_settings_set_boolean (atl_session_get_settings (self->session), "sidebar-visible", TRUE);
   atl_chat_list_search (ATL_CHAT_LIST (self->chat_list), NULL);
 }
 
@@ -358,8 +344,8 @@ toggle_sidebar_action (GtkWidget *widget, const char *name, GVariant *parameter)
                                      content ? self->sidebar : self->content);
       return;
     }
-  g_settings_set_boolean (
-      settings, "sidebar-visible", !g_settings_get_boolean (settings, "sidebar-visible"));
+  g_settings_set_boolean (settings, "sidebar-visible",
+                          !g_settings_get_boolean (settings, "sidebar-visible"));
 }
 
 static void
@@ -395,8 +381,8 @@ store_geometry (AtlWindow *self)
   gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
   g_settings_set_int (settings, "window-width", width);
   g_settings_set_int (settings, "window-height", height);
-  g_settings_set_boolean (
-      settings, "window-maximized", gtk_window_is_maximized (GTK_WINDOW (self)));
+  g_settings_set_boolean (settings, "window-maximized",
+                          gtk_window_is_maximized (GTK_WINDOW (self)));
 }
 
 static gboolean
@@ -506,22 +492,19 @@ connect_session (AtlWindow *self)
 
   g_signal_connect_object (session, "notice", G_CALLBACK (notice_cb), self, 0);
   g_signal_connect_object (session, "load-failed", G_CALLBACK (load_failed_cb), self, 0);
-  g_signal_connect_object (
-      session, "chats-changed", G_CALLBACK (chats_changed_cb), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      session, "notify::is-loading", G_CALLBACK (refresh_load), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      session, "notify::load-fraction", G_CALLBACK (refresh_load), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      session, "notify::load-phase", G_CALLBACK (refresh_load), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (client, "engine-lost", G_CALLBACK (engine_lost_cb), self, 0);
-  g_signal_connect_object (
-      client, "notify::state", G_CALLBACK (engine_state_cb), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (atl_session_get_settings (session),
-                           "changed::sidebar-visible",
-                           G_CALLBACK (refresh_layout),
-                           self,
+  g_signal_connect_object (session, "chats-changed", G_CALLBACK (chats_changed_cb), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::is-loading", G_CALLBACK (refresh_load), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::load-fraction", G_CALLBACK (refresh_load), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::load-phase", G_CALLBACK (refresh_load), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (client, "engine-lost", G_CALLBACK (engine_lost_cb), self, 0);
+  g_signal_connect_object (client, "notify::state", G_CALLBACK (engine_state_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_settings (session), "changed::sidebar-visible",
+                           G_CALLBACK (refresh_layout), self, G_CONNECT_SWAPPED);
 }
 
 AtlWindow *
@@ -533,8 +516,7 @@ atl_window_new (GtkApplication *app, AtlSession *session)
   g_auto (GStrv) reports = NULL;
 
   self->session = g_object_ref (session);
-  gtk_window_set_default_size (GTK_WINDOW (self),
-                               g_settings_get_int (settings, "window-width"),
+  gtk_window_set_default_size (GTK_WINDOW (self), g_settings_get_int (settings, "window-width"),
                                g_settings_get_int (settings, "window-height"));
   if (g_settings_get_boolean (settings, "window-maximized"))
     gtk_window_maximize (GTK_WINDOW (self));
@@ -543,23 +525,17 @@ atl_window_new (GtkApplication *app, AtlSession *session)
   atl_models_page_set_session (ATL_MODELS_PAGE (self->models_page), session);
   atl_engine_strip_set_session (ATL_ENGINE_STRIP (self->strip), session);
   atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->model_switcher), session);
-  g_settings_bind (
-      settings, "settings-visible", self->settings_button, "active", G_SETTINGS_BIND_DEFAULT);
-  g_object_bind_property (self->settings_button,
-                          "active",
-                          self->chat_page,
-                          "shows-settings",
+  g_settings_bind (settings, "settings-visible", self->settings_button, "active",
+                   G_SETTINGS_BIND_DEFAULT);
+  g_object_bind_property (self->settings_button, "active", self->chat_page, "shows-settings",
                           G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
   connect_session (self);
   refresh_layout (self);
   refresh_load (self);
   if (store_error != NULL)
-    show_notice (self,
-                 GTK_MESSAGE_ERROR,
+    show_notice (self, GTK_MESSAGE_ERROR,
                  _ ("Your chats could not be opened; what you write now is not kept"),
-                 store_error->message,
-                 NULL,
-                 NULL);
+                 store_error->message, NULL, NULL);
   reports = atl_store_take_reports (atl_session_get_store (session));
   for (guint i = 0; reports[i] != NULL; i++)
     atl_window_toast (self, reports[i]);

@@ -18,7 +18,7 @@
 
 G_BEGIN_DECLS
 
-#define ATL_MODEL_MAX_CRASHES 3
+#define ATL_MODEL_MAX_CRASHES 3u
 
 typedef struct
 {

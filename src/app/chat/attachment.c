@@ -4,7 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 
 guint
 atl_attachment_estimate_tokens (gsize n_bytes)
@@ -54,12 +54,11 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   text = n_bytes <= ATL_ATTACHMENT_MAX_BYTES ? to_text (bytes, n_bytes) : NULL;
   if (text == NULL)
     {
-      g_task_return_new_error (task,
-                               ATL_ERROR,
-                               ATL_ERROR_UNSUPPORTED,
-                               _ ("“%s” is not a text file. Text, Markdown, tables (.csv), JSON and "
-                                  "source code can be attached."),
-                               name);
+      g_task_return_new_error (
+          task, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("“%s” is not a text file. Text, Markdown, tables (.csv), JSON and "
+             "source code can be attached."),
+          name);
       return;
     }
   AtlAttachment *attachment = g_new0 (AtlAttachment, 1);
@@ -83,9 +82,7 @@ info_cb (GObject *source, GAsyncResult *result, gpointer data)
     }
   if (g_file_info_get_file_type (info) != G_FILE_TYPE_REGULAR)
     {
-      g_task_return_new_error (task,
-                               ATL_ERROR,
-                               ATL_ERROR_UNSUPPORTED,
+      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                                _ ("“%s” is not a file that can be attached."),
                                g_file_info_get_display_name (info));
       return;
@@ -93,16 +90,13 @@ info_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (g_file_info_get_size (info) > ATL_ATTACHMENT_MAX_BYTES)
     {
       g_autofree char *size = atl_format_bytes ((guint64) g_file_info_get_size (info));
-      g_task_return_new_error (task,
-                               ATL_ERROR,
-                               ATL_ERROR_FULL,
+      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_FULL,
                                _ ("“%s” is too long: it has %s, at most 1 MB can be attached."),
-                               g_file_info_get_display_name (info),
-                               size);
+                               g_file_info_get_display_name (info), size);
       return;
     }
-  g_file_load_contents_async (
-      G_FILE (source), g_task_get_cancellable (task), loaded_cb, g_object_ref (task));
+  g_file_load_contents_async (G_FILE (source), g_task_get_cancellable (task), loaded_cb,
+                              g_object_ref (task));
 }
 
 void
@@ -114,13 +108,10 @@ atl_attachment_read_async (GFile *file,
   GTask *task = g_task_new (NULL, cancellable, callback, data);
 
   g_file_query_info_async (file,
-                           G_FILE_ATTRIBUTE_STANDARD_SIZE "," G_FILE_ATTRIBUTE_STANDARD_TYPE
-                                                          "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME,
-                           G_FILE_QUERY_INFO_NONE,
-                           G_PRIORITY_DEFAULT,
-                           cancellable,
-                           info_cb,
-                           task);
+                           G_FILE_ATTRIBUTE_STANDARD_SIZE
+                           "," G_FILE_ATTRIBUTE_STANDARD_TYPE
+                           "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME,
+                           G_FILE_QUERY_INFO_NONE, G_PRIORITY_DEFAULT, cancellable, info_cb, task);
 }
 
 AtlAttachment *

@@ -56,14 +56,11 @@ atl_chat_entries_day (gint64 time_us, gint64 now_us)
     return g_strdup (_ ("Earlier"));
   g_date_clear (&a, 1);
   g_date_clear (&b, 1);
-  g_date_set_dmy (&a,
-                  (GDateDay) g_date_time_get_day_of_month (then),
+  g_date_set_dmy (&a, (GDateDay) g_date_time_get_day_of_month (then),
                   (GDateMonth) g_date_time_get_month (then),
                   (GDateYear) g_date_time_get_year (then));
-  g_date_set_dmy (&b,
-                  (GDateDay) g_date_time_get_day_of_month (now),
-                  (GDateMonth) g_date_time_get_month (now),
-                  (GDateYear) g_date_time_get_year (now));
+  g_date_set_dmy (&b, (GDateDay) g_date_time_get_day_of_month (now),
+                  (GDateMonth) g_date_time_get_month (now), (GDateYear) g_date_time_get_year (now));
   days = g_date_days_between (&a, &b);
   if (days <= 0)
     return g_strdup (_ ("Today"));
@@ -194,9 +191,7 @@ atl_chat_entries_search (AtlStore *store, const char *query, GError **error)
     {
       const AtlSearchHit *hit = g_ptr_array_index (hits, i);
       AtlChatEntry *entry =
-          add (entries,
-               hit->message_id ? ATL_CHAT_ENTRY_HIT : ATL_CHAT_ENTRY_CHAT,
-               hit->chat_id,
+          add (entries, hit->message_id ? ATL_CHAT_ENTRY_HIT : ATL_CHAT_ENTRY_CHAT, hit->chat_id,
                hit->chat_title);
       entry->message_id = hit->message_id;
       if (hit->message_id != 0)

@@ -12,7 +12,8 @@
 
 G_BEGIN_DECLS
 
-typedef enum {
+typedef enum
+{
   ATL_CHAT_ENTRY_HEADING,
   ATL_CHAT_ENTRY_FOLDER, /* a heading that is a folder */
   ATL_CHAT_ENTRY_CHAT,
@@ -22,7 +23,8 @@ typedef enum {
 #define ATL_TYPE_CHAT_ENTRY (atl_chat_entry_get_type ())
 G_DECLARE_FINAL_TYPE (AtlChatEntry, atl_chat_entry, ATL, CHAT_ENTRY, GObject)
 
-struct _AtlChatEntry {
+struct _AtlChatEntry
+{
   GObject parent_instance;
 
   AtlChatEntryKind kind;

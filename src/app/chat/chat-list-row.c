@@ -5,7 +5,8 @@
 
 #include "app/chat/conversation.h"
 
-struct _AtlChatListRow {
+struct _AtlChatListRow
+{
   GtkWidget parent_instance;
 
   AtlChatEntry *entry; /* (nullable) */
@@ -37,7 +38,8 @@ chat_menu (AtlChatEntry *entry)
   g_autoptr (GMenu) last = g_menu_new ();
   gint64 id = entry->id;
 
-  append (first, entry->pinned ? _ ("Un_pin") : _ ("_Pin"), "win.pin-chat", g_variant_new_int64 (id));
+  append (first, entry->pinned ? _ ("Un_pin") : _ ("_Pin"), "win.pin-chat",
+          g_variant_new_int64 (id));
   append (first, _ ("_Rename…"), "win.rename-chat", g_variant_new_int64 (id));
   append (first, _ ("_Move to Folder…"), "win.move-chat", g_variant_new_int64 (id));
   append (export, _ ("Save as _Markdown…"), "win.export-chat", g_variant_new ("(xs)", id, "md"));
@@ -96,8 +98,8 @@ atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConve
 
   g_set_object (&self->entry, entry);
   gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), NULL);
-  gtk_menu_button_set_create_popup_func (
-      GTK_MENU_BUTTON (self->menu_button), create_menu_cb, self, NULL);
+  gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->menu_button), create_menu_cb, self,
+                                         NULL);
   gtk_label_set_text (GTK_LABEL (self->title), entry->title);
   gtk_widget_set_tooltip_text (self->title, heading ? NULL : entry->title);
   gtk_widget_set_visible (self->icon, folder || (entry->pinned && !heading));
@@ -110,8 +112,8 @@ atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConve
   gtk_spinner_set_spinning (GTK_SPINNER (self->spinner), is_running);
   gtk_widget_set_visible (self->menu_button, !heading && entry->kind != ATL_CHAT_ENTRY_HIT);
   gtk_widget_set_tooltip_text (self->menu_button, menu_name);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL, menu_name, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  menu_name, -1);
   if (heading || folder)
     gtk_widget_add_css_class (GTK_WIDGET (self), "heading-row");
   else

@@ -16,8 +16,7 @@ G_DECLARE_FINAL_TYPE (AtlChatListRow, atl_chat_list_row, ATL, CHAT_LIST_ROW, Gtk
 
 GtkWidget *atl_chat_list_row_new (void);
 /* `running` (nullable) is the conversation that is being answered. */
-void atl_chat_list_row_set_entry (AtlChatListRow *self,
-                                  AtlChatEntry *entry,
-                                  AtlConversation *running);
+void
+atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConversation *running);
 
 G_END_DECLS

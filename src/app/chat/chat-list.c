@@ -6,7 +6,8 @@
 #include "app/chat/chat-entries.h"
 #include "app/chat/chat-list-row.h"
 
-struct _AtlChatList {
+struct _AtlChatList
+{
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
@@ -61,15 +62,11 @@ refresh (AtlChatList *self)
       atl_session_emit_notice (self->session, error->message);
       return;
     }
-  g_list_store_splice (self->entries,
-                       0,
-                       g_list_model_get_n_items (G_LIST_MODEL (self->entries)),
-                       lines->pdata,
-                       lines->len);
-  gtk_stack_set_visible_child_name (GTK_STACK (self->stack),
-                                    lines->len > 0 ? "list"
-                                    : *query       ? "nothing"
-                                                   : "empty");
+  g_list_store_splice (self->entries, 0, g_list_model_get_n_items (G_LIST_MODEL (self->entries)),
+                       lines->pdata, lines->len);
+  gtk_stack_set_visible_child_name (GTK_STACK (self->stack), lines->len > 0 ? "list"
+                                                             : *query       ? "nothing"
+                                                                            : "empty");
   show_selected (self);
 }
 
@@ -112,8 +109,7 @@ atl_chat_list_search (AtlChatList *self, const char *query)
 static void
 activated_cb (GtkListView *view, guint position, AtlChatList *self)
 {
-  g_autoptr (AtlChatEntry) entry =
-      g_list_model_get_item (G_LIST_MODEL (self->selection), position);
+  g_autoptr (AtlChatEntry) entry = g_list_model_get_item (G_LIST_MODEL (self->selection), position);
 
   if (entry == NULL || entry->kind == ATL_CHAT_ENTRY_HEADING ||
       entry->kind == ATL_CHAT_ENTRY_FOLDER)
@@ -138,14 +134,12 @@ static void
 bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatList *self)
 {
   AtlChatEntry *entry = gtk_list_item_get_item (list_item);
-  gboolean heading =
-      entry->kind == ATL_CHAT_ENTRY_HEADING || entry->kind == ATL_CHAT_ENTRY_FOLDER;
+  gboolean heading = entry->kind == ATL_CHAT_ENTRY_HEADING || entry->kind == ATL_CHAT_ENTRY_FOLDER;
   AtlConversation *running = atl_session_get_running (self->session);
 
   gtk_list_item_set_selectable (list_item, !heading);
   gtk_list_item_set_activatable (list_item, !heading);
-  atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)),
-                               entry,
+  atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)), entry,
                                running);
 }
 
@@ -155,8 +149,7 @@ atl_chat_list_set_session (AtlChatList *self, AtlSession *session)
   g_return_if_fail (self->session == NULL);
 
   self->session = g_object_ref (session);
-  g_signal_connect_object (
-      session, "chats-changed", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "chats-changed", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
   refresh (self);
 }
 
@@ -191,17 +184,8 @@ atl_chat_list_class_init (AtlChatListClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, refresh);
-  open_signal = g_signal_new ("open",
-                              ATL_TYPE_CHAT_LIST,
-                              G_SIGNAL_RUN_LAST,
-                              0,
-                              NULL,
-                              NULL,
-                              NULL,
-                              G_TYPE_NONE,
-                              2,
-                              G_TYPE_INT64,
-                              G_TYPE_INT64);
+  open_signal = g_signal_new ("open", ATL_TYPE_CHAT_LIST, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                              G_TYPE_NONE, 2, G_TYPE_INT64, G_TYPE_INT64);
 }
 
 static void

@@ -9,11 +9,12 @@
 #include "app/chat/settings-pane.h"
 #include "app/chat/welcome.h"
 #include "app/undo.h"
-#include "store/trash.h"
+#include "store/chats.h"
 
 #define NEARLY_FULL 0.9
 
-struct _AtlChatPage {
+struct _AtlChatPage
+{
   GtkWidget parent_instance;
 
   AtlSession *session;           /* (nullable) */
@@ -34,7 +35,8 @@ struct _AtlChatPage {
 
 G_DEFINE_FINAL_TYPE (AtlChatPage, atl_chat_page, GTK_TYPE_WIDGET)
 
-enum {
+enum
+{
   PROP_SHOWS_SETTINGS = 1,
   N_PROPS
 };
@@ -76,8 +78,8 @@ refresh_model (AtlChatPage *self)
   gtk_widget_set_visible (self->toy_label, model != NULL && atl_model_get_info (model)->is_toy);
   if (self->conversation == NULL)
     return;
-  atl_settings_pane_set_conversation (
-      ATL_SETTINGS_PANE (self->settings), self->session, self->conversation);
+  atl_settings_pane_set_conversation (ATL_SETTINGS_PANE (self->settings), self->session,
+                                      self->conversation);
   refresh_context (self);
 }
 
@@ -151,11 +153,11 @@ reload_cb (AtlChatPage *self)
 static void
 say_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  atl_session_emit_notice (ATL_CHAT_PAGE (widget)->session,
-                           g_variant_get_string (parameter, NULL));
+  atl_session_emit_notice (ATL_CHAT_PAGE (widget)->session, g_variant_get_string (parameter, NULL));
 }
 
-typedef struct {
+typedef struct
+{
   AtlConversation *conversation;
   gint64 message_id;
 } DeletedMessage;
@@ -224,8 +226,8 @@ static gint64
 add_message (AtlStore *store, gint64 chat, gint64 parent, AtlMessageItem *item, GError **error)
 {
   g_autofree char *attachments = atl_attachments_to_json (item->attachments);
-  return atl_store_message_add (
-      store, chat, parent, item->role, item->content->str, attachments, error);
+  return atl_store_message_add (store, chat, parent, item->role, item->content->str, attachments,
+                                error);
 }
 
 /* A new chat that begins with the last question and answer, so that there is room again. */
@@ -249,8 +251,7 @@ start_new_cb (AtlChatPage *self)
       say_error (self, error);
       return;
     }
-  atl_store_chat_suggest_title (
-      store, chat, atl_conversation_get_title (self->conversation), NULL);
+  atl_store_chat_suggest_title (store, chat, atl_conversation_get_title (self->conversation), NULL);
   atl_session_emit_chats_changed (self->session);
   gtk_widget_activate_action (GTK_WIDGET (self), "win.open-chat", "x", chat);
 }
@@ -277,8 +278,7 @@ set_conversation (AtlChatPage *self, AtlConversation *conversation)
 void
 atl_chat_page_open (AtlChatPage *self, gint64 chat_id, gint64 folder_id)
 {
-  g_autoptr (AtlConversation) conversation =
-      atl_session_open_conversation (self->session, chat_id);
+  g_autoptr (AtlConversation) conversation = atl_session_open_conversation (self->session, chat_id);
 
   if (chat_id == 0)
     atl_conversation_set_folder (conversation, folder_id);
@@ -339,8 +339,8 @@ atl_chat_page_set_session (AtlChatPage *self, AtlSession *session)
 
   self->session = g_object_ref (session);
   atl_welcome_set_session (ATL_WELCOME (self->welcome), session);
-  g_signal_connect_object (
-      session, "notify::model", G_CALLBACK (refresh_model), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::model", G_CALLBACK (refresh_model), self,
+                           G_CONNECT_SWAPPED);
 }
 
 /* --- GObject --- */
@@ -393,8 +393,8 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
   object_class->dispose = atl_chat_page_dispose;
   object_class->get_property = get_property;
   object_class->set_property = set_property;
-  props[PROP_SHOWS_SETTINGS] = g_param_spec_boolean (
-      "shows-settings", NULL, NULL, FALSE, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
+  props[PROP_SHOWS_SETTINGS] = g_param_spec_boolean ("shows-settings", NULL, NULL, FALSE,
+                                                     G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties (object_class, N_PROPS, props);
 
   g_type_ensure (ATL_TYPE_CHAT_VIEW);
@@ -418,8 +418,7 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, reveal_cb);
   gtk_widget_class_bind_template_callback (widget_class, start_new_cb);
   gtk_widget_class_install_action (widget_class, "chat.say", "s", say_action);
-  gtk_widget_class_install_action (
-      widget_class, "chat.delete-message", "x", delete_message_action);
+  gtk_widget_class_install_action (widget_class, "chat.delete-message", "x", delete_message_action);
   gtk_widget_class_install_action (widget_class, "chat.use-prompt", "s", use_prompt_action);
 }
 
@@ -435,11 +434,11 @@ atl_chat_page_init (AtlChatPage *self)
   g_signal_connect (self->settings, "notice", G_CALLBACK (notice_cb), self);
   g_signal_connect_swapped (self->settings, "reload", G_CALLBACK (reload_cb), self);
   self->signals = g_signal_group_new (ATL_TYPE_CONVERSATION);
-  g_signal_group_connect_swapped (
-      self->signals, "notify::is-running", G_CALLBACK (refresh_running), self);
-  g_signal_group_connect_swapped (
-      self->signals, "notify::context", G_CALLBACK (refresh_context), self);
+  g_signal_group_connect_swapped (self->signals, "notify::is-running", G_CALLBACK (refresh_running),
+                                  self);
+  g_signal_group_connect_swapped (self->signals, "notify::context", G_CALLBACK (refresh_context),
+                                  self);
   self->list_signals = g_signal_group_new (G_TYPE_LIST_MODEL);
-  g_signal_group_connect_swapped (
-      self->list_signals, "items-changed", G_CALLBACK (refresh_stack), self);
+  g_signal_group_connect_swapped (self->list_signals, "items-changed", G_CALLBACK (refresh_stack),
+                                  self);
 }

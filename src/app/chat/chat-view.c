@@ -10,7 +10,8 @@
 #define END_SLACK 32
 #define SETTLE_FRAMES 4
 
-struct _AtlChatView {
+struct _AtlChatView
+{
   GtkWidget parent_instance;
 
   AtlSession *session;           /* (nullable) */
@@ -60,9 +61,8 @@ tick_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
   GtkAdjustment *adjustment = get_adjustment (self);
 
   if (self->stick)
-    gtk_adjustment_set_value (adjustment,
-                              gtk_adjustment_get_upper (adjustment) -
-                                  gtk_adjustment_get_page_size (adjustment));
+    gtk_adjustment_set_value (adjustment, gtk_adjustment_get_upper (adjustment) -
+                                              gtk_adjustment_get_page_size (adjustment));
   if (--self->n_frames > 0)
     return G_SOURCE_CONTINUE;
   self->tick = 0;
@@ -148,15 +148,13 @@ static void
 bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatView *self)
 {
   atl_message_row_set_item (ATL_MESSAGE_ROW (gtk_list_item_get_child (list_item)),
-                            self->conversation,
-                            gtk_list_item_get_item (list_item));
+                            self->conversation, gtk_list_item_get_item (list_item));
 }
 
 static void
 unbind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatView *self)
 {
-  atl_message_row_set_item (
-      ATL_MESSAGE_ROW (gtk_list_item_get_child (list_item)), NULL, NULL);
+  atl_message_row_set_item (ATL_MESSAGE_ROW (gtk_list_item_get_child (list_item)), NULL, NULL);
 }
 
 void
@@ -269,8 +267,8 @@ find_changed_cb (AtlChatView *self)
 
   g_clear_pointer (&self->hits, g_ptr_array_unref);
   if (id != 0 && *query != '\0')
-    self->hits = atl_store_search_chat (
-        atl_session_get_store (self->session), id, query, 500, NULL);
+    self->hits =
+        atl_store_search_chat (atl_session_get_store (self->session), id, query, 500, NULL);
   if (self->hits != NULL && self->hits->len > 0)
     {
       go_to_hit (self, self->hits->len - 1);
@@ -370,7 +368,6 @@ atl_chat_view_init (AtlChatView *self)
   gtk_list_view_set_factory (GTK_LIST_VIEW (self->list), factory);
   g_object_unref (factory);
   self->stick = TRUE;
-  g_signal_connect (
-      get_adjustment (self), "value-changed", G_CALLBACK (value_changed_cb), self);
+  g_signal_connect (get_adjustment (self), "value-changed", G_CALLBACK (value_changed_cb), self);
   g_signal_connect (get_adjustment (self), "changed", G_CALLBACK (size_changed_cb), self);
 }

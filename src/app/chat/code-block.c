@@ -9,7 +9,8 @@
 #define MAX_HIGHLIGHT_BYTES (64 * 1024)
 #define COPIED_MS 1500
 
-struct _AtlCodeBlock {
+struct _AtlCodeBlock
+{
   GtkWidget parent_instance;
 
   GtkWidget *frame;
@@ -37,16 +38,17 @@ apply_scheme (AtlCodeBlock *self)
 static const char *
 canonical_language (const char *name)
 {
-  static const struct {
+  static const struct
+  {
     const char *alias, *id;
-  } aliases[] = { { "py", "python3" },      { "python", "python3" },   { "bash", "sh" },
-                  { "shell", "sh" },        { "zsh", "sh" },           { "console", "sh" },
-                  { "c++", "cpp" },         { "cc", "cpp" },           { "c#", "c-sharp" },
-                  { "cs", "c-sharp" },      { "csharp", "c-sharp" },   { "javascript", "js" },
-                  { "jsx", "jsx" },         { "ts", "typescript" },    { "tsx", "typescript-jsx" },
-                  { "rs", "rust" },         { "golang", "go" },        { "rb", "ruby" },
-                  { "yml", "yaml" },        { "md", "markdown" },      { "objective-c", "objc" },
-                  { "kt", "kotlin" },       { "tex", "latex" },        { "make", "makefile" },
+  } aliases[] = { { "py", "python3" },       { "python", "python3" }, { "bash", "sh" },
+                  { "shell", "sh" },         { "zsh", "sh" },         { "console", "sh" },
+                  { "c++", "cpp" },          { "cc", "cpp" },         { "c#", "c-sharp" },
+                  { "cs", "c-sharp" },       { "csharp", "c-sharp" }, { "javascript", "js" },
+                  { "jsx", "jsx" },          { "ts", "typescript" },  { "tsx", "typescript-jsx" },
+                  { "rs", "rust" },          { "golang", "go" },      { "rb", "ruby" },
+                  { "yml", "yaml" },         { "md", "markdown" },    { "objective-c", "objc" },
+                  { "kt", "kotlin" },        { "tex", "latex" },      { "make", "makefile" },
                   { "dockerfile", "docker" } };
 
   for (guint i = 0; i < G_N_ELEMENTS (aliases); i++)
@@ -68,7 +70,7 @@ apply_language (AtlCodeBlock *self)
     }
   gtk_source_buffer_set_language (self->buffer, language);
   gtk_label_set_text (GTK_LABEL (self->language_label),
-                      language ? gtk_source_language_get_name (language)
+                      language         ? gtk_source_language_get_name (language)
                       : self->language ? self->language
                                        : _ ("Code"));
 }
@@ -183,10 +185,8 @@ atl_code_block_init (AtlCodeBlock *self)
   self->copy_button = gtk_button_new_from_icon_name ("edit-copy-symbolic");
   gtk_widget_add_css_class (self->copy_button, "flat");
   gtk_widget_set_tooltip_text (self->copy_button, _ ("Copy code"));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->copy_button),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Copy code"),
-                                  -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->copy_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Copy code"), -1);
   g_signal_connect (self->copy_button, "clicked", G_CALLBACK (copy_cb), self);
   gtk_widget_add_css_class (bar, "code-bar");
   gtk_box_append (GTK_BOX (bar), self->language_label);
@@ -205,20 +205,17 @@ atl_code_block_init (AtlCodeBlock *self)
   gtk_text_view_set_right_margin (GTK_TEXT_VIEW (self->view), 12);
   gtk_text_view_set_top_margin (GTK_TEXT_VIEW (self->view), 6);
   gtk_text_view_set_bottom_margin (GTK_TEXT_VIEW (self->view), 10);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("Code"), -1);
-  gtk_scrolled_window_set_policy (
-      GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC, GTK_POLICY_NEVER);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Code"), -1);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC,
+                                  GTK_POLICY_NEVER);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), self->view);
   gtk_box_append (GTK_BOX (self->frame), scroller);
 
   apply_scheme (self);
-  g_signal_connect_object (adw_style_manager_get_default (),
-                           "notify::dark",
-                           G_CALLBACK (apply_scheme),
-                           self,
-                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (adw_style_manager_get_default (), "notify::dark",
+                           G_CALLBACK (apply_scheme), self, G_CONNECT_SWAPPED);
 }
 
 GtkWidget *

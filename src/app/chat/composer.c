@@ -4,11 +4,12 @@
 #include <glib/gi18n.h>
 
 #include "app/chat/attachment.h"
-#include "app/strings.h"
+#include "app/words.h"
 
 #define DRAFT_MS 400
 
-struct _AtlComposer {
+struct _AtlComposer
+{
   GtkWidget parent_instance;
 
   GtkWidget *attachment_box;
@@ -21,7 +22,7 @@ struct _AtlComposer {
   GtkWidget *stop_button;
   GtkWidget *context_bar;
 
-  GPtrArray *attachments; /* (element-type AtlAttachment) */
+  GPtrArray *attachments;        /* (element-type AtlAttachment) */
   GtkFileChooserNative *chooser; /* (nullable) */
   GCancellable *reading;
   guint draft_source;
@@ -33,7 +34,8 @@ struct _AtlComposer {
 
 G_DEFINE_FINAL_TYPE (AtlComposer, atl_composer, GTK_TYPE_WIDGET)
 
-enum {
+enum
+{
   SEND,
   STOP,
   EDIT_LAST,
@@ -131,8 +133,8 @@ atl_composer_send (AtlComposer *self)
 void
 atl_composer_set_running (AtlComposer *self, gboolean running)
 {
-  gboolean had_focus = gtk_widget_has_focus (self->send_button) ||
-                       gtk_widget_has_focus (self->stop_button);
+  gboolean had_focus =
+      gtk_widget_has_focus (self->send_button) || gtk_widget_has_focus (self->stop_button);
 
   self->running = running;
   gtk_stack_set_visible_child_name (GTK_STACK (self->button_stack), running ? "stop" : "send");
@@ -154,8 +156,8 @@ atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total)
   else
     gtk_widget_remove_css_class (self->context_bar, "nearly-full");
   if (n_total > 0)
-    tip = g_strdup_printf (
-        _ ("Context: %'u of %'u tokens used (%d %%)"), n_used, n_total, (int) (share * 100));
+    tip = g_strdup_printf (_ ("Context: %'u of %'u tokens used (%d %%)"), n_used, n_total,
+                           (int) (share * 100));
   gtk_widget_set_tooltip_text (self->context_bar, tip);
 }
 
@@ -189,8 +191,7 @@ new_chip (AtlComposer *self, AtlAttachment *attachment)
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_add_css_class (button, "circular");
   gtk_widget_set_tooltip_text (button, name);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   g_object_set_data (G_OBJECT (button), "attachment", attachment);
   g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
   gtk_box_append (GTK_BOX (chip), gtk_image_new_from_icon_name ("text-x-generic-symbolic"));
@@ -249,9 +250,7 @@ read_cb (GObject *source, GAsyncResult *result, gpointer data)
       g_autofree char *words = g_strdup_printf (
           _ ("“%s” is too long for this chat: about %'u tokens, and %'u fit. Choose a longer "
              "context in the settings, or a shorter file."),
-          attachment->name,
-          n_tokens,
-          self->n_context);
+          attachment->name, n_tokens, self->n_context);
       say (self, words);
       atl_attachment_free (attachment);
       return;
@@ -292,7 +291,7 @@ chosen_cb (GtkNativeDialog *dialog, int response, AtlComposer *self)
 static void
 attach_cb (AtlComposer *self)
 {
-  static const char *const patterns[] = { "*.txt", "*.md",   "*.csv",  "*.tsv", "*.json", "*.xml",
+  static const char *const patterns[] = { "*.txt",  "*.md",   "*.csv",  "*.tsv", "*.json", "*.xml",
                                           "*.yaml", "*.toml", "*.html", "*.tex", "*.log" };
   g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
   g_autoptr (GtkFileFilter) all = gtk_file_filter_new ();
@@ -305,9 +304,7 @@ attach_cb (AtlComposer *self)
   gtk_file_filter_add_pattern (all, "*");
   self->chooser = gtk_file_chooser_native_new (_ ("Attach Files"),
                                                GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
-                                               GTK_FILE_CHOOSER_ACTION_OPEN,
-                                               _ ("_Attach"),
-                                               NULL);
+                                               GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Attach"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (self->chooser), TRUE);
   gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
@@ -336,12 +333,8 @@ paste_cb (GtkTextView *view, AtlComposer *self)
   if (!gdk_content_formats_contain_gtype (formats, GDK_TYPE_FILE_LIST))
     return;
   g_signal_stop_emission_by_name (view, "paste-clipboard");
-  gdk_clipboard_read_value_async (clipboard,
-                                  GDK_TYPE_FILE_LIST,
-                                  G_PRIORITY_DEFAULT,
-                                  self->reading,
-                                  pasted_cb,
-                                  g_object_ref (self));
+  gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, self->reading,
+                                  pasted_cb, g_object_ref (self));
 }
 
 /* --- Keys --- */
@@ -410,10 +403,11 @@ atl_composer_dispose (GObject *object)
 }
 
 static guint
-new_signal (const char *name, GSignalAccumulator accumulator, GType result, guint n, GType a, GType b)
+new_signal (
+    const char *name, GSignalAccumulator accumulator, GType result, guint n, GType a, GType b)
 {
-  return g_signal_new (
-      name, ATL_TYPE_COMPOSER, G_SIGNAL_RUN_LAST, 0, accumulator, NULL, NULL, result, n, a, b);
+  return g_signal_new (name, ATL_TYPE_COMPOSER, G_SIGNAL_RUN_LAST, 0, accumulator, NULL, NULL,
+                       result, n, a, b);
 }
 
 static void
@@ -437,12 +431,8 @@ atl_composer_class_init (AtlComposerClass *klass)
   BIND (stop_button);
   BIND (context_bar);
 #undef BIND
-  signals[SEND] = new_signal ("send",
-                              g_signal_accumulator_true_handled,
-                              G_TYPE_BOOLEAN,
-                              2,
-                              G_TYPE_STRING,
-                              G_TYPE_STRING);
+  signals[SEND] = new_signal ("send", g_signal_accumulator_true_handled, G_TYPE_BOOLEAN, 2,
+                              G_TYPE_STRING, G_TYPE_STRING);
   signals[STOP] = new_signal ("stop", NULL, G_TYPE_NONE, 0, 0, 0);
   signals[EDIT_LAST] = new_signal ("edit-last", NULL, G_TYPE_NONE, 0, 0, 0);
   signals[DRAFT] = new_signal ("draft", NULL, G_TYPE_NONE, 1, G_TYPE_STRING, 0);

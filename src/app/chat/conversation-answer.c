@@ -6,7 +6,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 #include "base/json-bounded.h"
 #include "client/chat-job.h"
 #include "protocol/protocol.h"
@@ -43,8 +43,8 @@ content_with_attachments (const AtlMessageItem *item)
     {
       const AtlAttachment *file = g_ptr_array_index (item->attachments, i);
       const char *fence = strstr (file->text, "```") ? "~~~~~~" : "```";
-      g_string_append_printf (
-          text, "File %s:\n%s\n%s\n%s\n\n", file->name, fence, file->text, fence);
+      g_string_append_printf (text, "File %s:\n%s\n%s\n%s\n\n", file->name, fence, file->text,
+                              fence);
     }
   g_string_append (text, item->content->str);
   return g_strdup (text->str);
@@ -82,12 +82,9 @@ checkpoint (AtlConversation *self)
 
   if (self->answer == NULL || !self->dirty)
     return;
-  if (atl_store_message_checkpoint (get_store (self),
-                                    self->answer->id,
-                                    self->answer->content->str,
-                                    self->answer->thinking->len ? self->answer->thinking->str
-                                                                : NULL,
-                                    &error))
+  if (atl_store_message_checkpoint (
+          get_store (self), self->answer->id, self->answer->content->str,
+          self->answer->thinking->len ? self->answer->thinking->str : NULL, &error))
     self->dirty = FALSE;
   else
     g_warning ("The answer could not be saved yet: %s", error->message);
@@ -158,14 +155,9 @@ end_answer (AtlConversation *self,
     g_signal_handlers_disconnect_by_data (self->job, self);
   g_clear_object (&self->job);
   self->dirty = FALSE;
-  if (!atl_store_answer_finish (get_store (self),
-                                answer->id,
-                                state,
-                                answer->content->str,
-                                answer->thinking->len ? answer->thinking->str : NULL,
-                                error_text,
-                                stats_json,
-                                &error))
+  if (!atl_store_answer_finish (get_store (self), answer->id, state, answer->content->str,
+                                answer->thinking->len ? answer->thinking->str : NULL, error_text,
+                                stats_json, &error))
     atl_session_emit_notice (self->session, error->message);
   g_clear_pointer (&answer->phase, g_free);
   row = atl_store_message_get (get_store (self), answer->id, NULL);
@@ -212,12 +204,8 @@ ask_for_title (AtlConversation *self, AtlModel *model)
     return;
   g_autofree char *messages = atl_conversation_to_messages (self, NULL);
   self->titling = g_cancellable_new ();
-  atl_client_title_async (atl_session_get_client (self->session),
-                          model,
-                          messages,
-                          self->titling,
-                          title_cb,
-                          g_object_ref (self));
+  atl_client_title_async (atl_session_get_client (self->session), model, messages, self->titling,
+                          title_cb, g_object_ref (self));
 }
 
 void
@@ -265,8 +253,8 @@ loading_cb (AtlChatJob *job, double fraction, const char *phase, gpointer data)
 static void
 progress_cb (AtlChatJob *job, guint n_done, guint n_total, gpointer data)
 {
-  atl_conversation_answer_phase (
-      data, _ ("Reading…"), n_total > 0 ? (double) n_done / n_total : -1);
+  atl_conversation_answer_phase (data, _ ("Reading…"),
+                                 n_total > 0 ? (double) n_done / n_total : -1);
 }
 
 static void
@@ -305,8 +293,7 @@ ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
   self->answer->engine_lost = FALSE;
   self->dirty = FALSE;
   atl_conversation_answer_phase (self, _ ("Waiting for the model…"), -1);
-  self->job = atl_client_chat (
-      atl_session_get_client (self->session), model, messages, &params);
+  self->job = atl_client_chat (atl_session_get_client (self->session), model, messages, &params);
   g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
   g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
   g_signal_connect (self->job, "text", G_CALLBACK (text_cb), self);
@@ -324,13 +311,11 @@ static gboolean
 can_ask (AtlConversation *self, GError **error)
 {
   if (self->answer != NULL)
-    g_set_error_literal (error,
-                         ATL_ERROR,
-                         ATL_ERROR_BUSY,
+    g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BUSY,
                          _ ("An answer is still being written. Stop it first."));
   else if (atl_session_get_model (self->session) == NULL)
-    g_set_error_literal (
-        error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("Choose a model first: nobody is there to answer."));
+    g_set_error_literal (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                         _ ("Choose a model first: nobody is there to answer."));
   else
     return TRUE;
   return FALSE;
@@ -366,8 +351,7 @@ title_from_words (AtlConversation *self, const char *text)
       g_free (line);
       line = g_strconcat (cut, "…", NULL);
     }
-  if (*line == '\0' ||
-      !atl_store_chat_suggest_title (get_store (self), self->chat->id, line, NULL))
+  if (*line == '\0' || !atl_store_chat_suggest_title (get_store (self), self->chat->id, line, NULL))
     return;
   atl_set_string (&self->title, line);
   atl_set_string (&self->chat->title, line);
@@ -388,8 +372,7 @@ atl_conversation_send (AtlConversation *self,
   parent = self->path->len > 0
                ? ((AtlMessageItem *) g_ptr_array_index (self->path, self->path->len - 1))->id
                : 0;
-  if (!atl_conversation_begin_turn (
-          self, parent, text, attachments_json, model_name (self), error))
+  if (!atl_conversation_begin_turn (self, parent, text, attachments_json, model_name (self), error))
     return FALSE;
   title_from_words (self, text);
   ask (self, before_answer (self), FALSE);
@@ -412,8 +395,8 @@ atl_conversation_regenerate (AtlConversation *self, AtlMessageItem *old, GError 
 
   if (!can_ask (self, error))
     return FALSE;
-  id = atl_store_answer_begin (
-      get_store (self), self->chat->id, old->parent_id, model_name (self), error);
+  id = atl_store_answer_begin (get_store (self), self->chat->id, old->parent_id, model_name (self),
+                               error);
   if (id == 0)
     return FALSE;
   atl_conversation_reload (self);
@@ -453,8 +436,8 @@ atl_conversation_edit (AtlConversation *self,
   if (!can_ask (self, error))
     return FALSE;
   g_autofree char *attachments = atl_attachments_to_json (message->attachments);
-  if (!atl_conversation_begin_turn (
-          self, message->parent_id, text, attachments, model_name (self), error))
+  if (!atl_conversation_begin_turn (self, message->parent_id, text, attachments, model_name (self),
+                                    error))
     return FALSE;
   ask (self, before_answer (self), FALSE);
   return TRUE;

@@ -5,13 +5,14 @@
 #include "app/chat/conversation.h"
 #include "store/chats.h"
 
-struct _AtlConversation {
+struct _AtlConversation
+{
   GObject parent_instance;
 
   AtlSession *session;
-  AtlChat *chat;     /* (nullable) NULL until it is in the store */
-  gint64 folder_id;  /* for the first save */
-  char *title;       /* never NULL */
+  AtlChat *chat;       /* (nullable) NULL until it is in the store */
+  gint64 folder_id;    /* for the first save */
+  char *title;         /* never NULL */
   char *system_prompt; /* never NULL */
   JsonObject *settings;
   GPtrArray *path;   /* (element-type AtlMessageItem) root to leaf */

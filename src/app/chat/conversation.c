@@ -6,14 +6,15 @@
 #include <glib/gi18n.h>
 
 #include "base/json-bounded.h"
-#include "app/strings.h"
+#include "app/words.h"
 #include "store/trash.h"
 
 #define NEW_CHAT_DRAFT "draft-of-a-new-chat"
 
 G_DEFINE_FINAL_TYPE (AtlConversation, atl_conversation, G_TYPE_OBJECT)
 
-enum {
+enum
+{
   PROP_TITLE = 1,
   PROP_IS_RUNNING,
   PROP_HAS_EARLIER,
@@ -94,9 +95,7 @@ show_tail (AtlConversation *self, guint count)
         break;
       keep++;
     }
-  g_list_store_splice (self->shown,
-                       keep,
-                       n_old - keep,
+  g_list_store_splice (self->shown, keep, n_old - keep,
                        self->path->pdata ? self->path->pdata + first + keep : NULL,
                        n_path - first - keep);
   for (guint i = 0; i < n_path; i++)
@@ -126,8 +125,7 @@ atl_conversation_reload (AtlConversation *self)
 
   if (self->chat == NULL)
     return;
-  rows = atl_store_message_list (
-      atl_session_get_store (self->session), self->chat->id, &error);
+  rows = atl_store_message_list (atl_session_get_store (self->session), self->chat->id, &error);
   if (rows == NULL)
     {
       atl_session_emit_notice (self->session, error->message);
@@ -145,17 +143,15 @@ atl_conversation_reload (AtlConversation *self)
             atl_message_item_update (item, row);
         }
       else
-        item = self->answer != NULL && self->answer->id == row->id
-                   ? g_object_ref (self->answer)
-                   : atl_message_item_new (row);
+        item = self->answer != NULL && self->answer->id == row->id ? g_object_ref (self->answer)
+                                                                   : atl_message_item_new (row);
       g_ptr_array_add (path, item);
     }
   g_ptr_array_unref (self->path);
   self->path = path;
-  show_tail (self,
-             keep_first == G_MAXUINT ? ATL_CONVERSATION_PAGE
-                                     : MAX (path->len - MIN (keep_first, path->len),
-                                            (guint) ATL_CONVERSATION_PAGE));
+  show_tail (self, keep_first == G_MAXUINT ? ATL_CONVERSATION_PAGE
+                                           : MAX (path->len - MIN (keep_first, path->len),
+                                                  (guint) ATL_CONVERSATION_PAGE));
   notify (self, PROP_CONTEXT);
 }
 
@@ -268,26 +264,18 @@ atl_conversation_begin_turn (AtlConversation *self,
 
   if (self->answer != NULL)
     {
-      g_set_error_literal (error,
-                           ATL_ERROR,
-                           ATL_ERROR_BUSY,
+      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BUSY,
                            _ ("An answer is still being written. Stop it first."));
       return FALSE;
     }
   if (!atl_conversation_ensure_chat (self, error) ||
-      !atl_store_turn_begin (store,
-                             self->chat->id,
-                             parent_id,
-                             text,
-                             attachments_json,
-                             model_name,
-                             &asked,
-                             &answer,
-                             error))
+      !atl_store_turn_begin (store, self->chat->id, parent_id, text, attachments_json, model_name,
+                             &asked, &answer, error))
     return FALSE;
-  at_end = self->path->len == 0 ? parent_id == 0
-                                : ((AtlMessageItem *) g_ptr_array_index (
-                                       self->path, self->path->len - 1))->id == parent_id;
+  at_end = self->path->len == 0
+               ? parent_id == 0
+               : ((AtlMessageItem *) g_ptr_array_index (self->path, self->path->len - 1))->id ==
+                     parent_id;
   if (at_end)
     {
       g_autoptr (AtlMessage) a = atl_store_message_get (store, asked, NULL);
@@ -325,8 +313,8 @@ atl_conversation_delete (AtlConversation *self, AtlMessageItem *message, GError 
 {
   if (self->answer != NULL)
     atl_conversation_stop (self);
-  if (!atl_store_trash (
-          atl_session_get_store (self->session), ATL_TRASH_MESSAGE, message->id, error))
+  if (!atl_store_trash (atl_session_get_store (self->session), ATL_TRASH_MESSAGE, message->id,
+                        error))
     return FALSE;
   atl_conversation_reload (self);
   return TRUE;
@@ -335,8 +323,8 @@ atl_conversation_delete (AtlConversation *self, AtlMessageItem *message, GError 
 gboolean
 atl_conversation_restore (AtlConversation *self, gint64 message_id, GError **error)
 {
-  if (!atl_store_restore (
-          atl_session_get_store (self->session), ATL_TRASH_MESSAGE, message_id, error))
+  if (!atl_store_restore (atl_session_get_store (self->session), ATL_TRASH_MESSAGE, message_id,
+                          error))
     return FALSE;
   atl_conversation_reload (self);
   return TRUE;
@@ -376,8 +364,7 @@ atl_conversation_set_draft (AtlConversation *self, const char *text)
 
   if (self->chat == NULL)
     {
-      atl_store_setting_set (
-          atl_session_get_store (self->session), NEW_CHAT_DRAFT, value, NULL);
+      atl_store_setting_set (atl_session_get_store (self->session), NEW_CHAT_DRAFT, value, NULL);
       return;
     }
   if (g_strcmp0 (self->chat->draft, value) == 0)
@@ -540,16 +527,8 @@ atl_conversation_class_init (AtlConversationClass *klass)
   props[PROP_HAS_EARLIER] = g_param_spec_boolean ("has-earlier", NULL, NULL, FALSE, flags);
   props[PROP_CONTEXT] = g_param_spec_uint ("context", NULL, NULL, 0, G_MAXUINT, 0, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
-  answered_signal = g_signal_new ("answered",
-                                  ATL_TYPE_CONVERSATION,
-                                  G_SIGNAL_RUN_LAST,
-                                  0,
-                                  NULL,
-                                  NULL,
-                                  NULL,
-                                  G_TYPE_NONE,
-                                  1,
-                                  ATL_TYPE_MESSAGE_ITEM);
+  answered_signal = g_signal_new ("answered", ATL_TYPE_CONVERSATION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                  NULL, NULL, G_TYPE_NONE, 1, ATL_TYPE_MESSAGE_ITEM);
 }
 
 static void

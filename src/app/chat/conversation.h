@@ -32,7 +32,7 @@ G_DECLARE_FINAL_TYPE (AtlConversation, atl_conversation, ATL, CONVERSATION, GObj
 /* Through atl_session_open_conversation() only. */
 AtlConversation *atl_conversation_new (AtlSession *session, gint64 chat_id);
 
-gint64 atl_conversation_get_chat_id (AtlConversation *self); /* 0: not in the store yet */
+gint64 atl_conversation_get_chat_id (AtlConversation *self);    /* 0: not in the store yet */
 const char *atl_conversation_get_title (AtlConversation *self); /* borrowed, may be "" */
 gboolean atl_conversation_get_is_running (AtlConversation *self);
 AtlModel *atl_conversation_get_model (AtlConversation *self); /* (nullable) that is answering */
@@ -67,8 +67,7 @@ void atl_conversation_stop (AtlConversation *self);
 gboolean
 atl_conversation_regenerate (AtlConversation *self, AtlMessageItem *answer, GError **error);
 /* Goes on with an answer that was stopped or cut off. */
-gboolean
-atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError **error);
+gboolean atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError **error);
 /* A question becomes a new branch that is answered; an answer is corrected in place. */
 gboolean atl_conversation_edit (AtlConversation *self,
                                 AtlMessageItem *message,
@@ -80,10 +79,8 @@ gboolean atl_conversation_step_branch (AtlConversation *self,
                                        int step,
                                        GError **error);
 /* To the trash, with everything below it; atl_conversation_restore() is the undo. */
-gboolean
-atl_conversation_delete (AtlConversation *self, AtlMessageItem *message, GError **error);
-gboolean
-atl_conversation_restore (AtlConversation *self, gint64 message_id, GError **error);
+gboolean atl_conversation_delete (AtlConversation *self, AtlMessageItem *message, GError **error);
+gboolean atl_conversation_restore (AtlConversation *self, gint64 message_id, GError **error);
 gboolean atl_conversation_rename (AtlConversation *self, const char *title, GError **error);
 
 /* --- Draft and settings --- */
@@ -104,7 +101,8 @@ void atl_conversation_get_params (AtlConversation *self, AtlChatParams *params);
 /* Tokens in use after the last answer and the room there is; 0 when not known. */
 void atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_total);
 
-/* --- The answer being made. The engine's job drives these; each is a no-op without an answer --- */
+/* --- The answer being made. The engine's job drives these; each is a no-op without an answer ---
+ */
 
 /* Saves a person's message and an empty answer, and shows both. */
 gboolean atl_conversation_begin_turn (AtlConversation *self,
@@ -115,8 +113,7 @@ gboolean atl_conversation_begin_turn (AtlConversation *self,
                                       GError **error);
 void atl_conversation_answer_text (AtlConversation *self, const char *delta, gboolean is_thinking);
 /* `fraction` below 0: unknown. */
-void
-atl_conversation_answer_phase (AtlConversation *self, const char *phase, double fraction);
+void atl_conversation_answer_phase (AtlConversation *self, const char *phase, double fraction);
 void atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats);
 void atl_conversation_answer_fail (AtlConversation *self, const GError *error);
 

@@ -14,8 +14,7 @@ typedef struct
   guint depth;
 } Reader;
 
-static void
-read_sequence (Reader *r, const char *end_env, gboolean in_group);
+static void read_sequence (Reader *r, const char *end_env, gboolean in_group);
 
 static void
 append_escaped (GString *out, const char *text, gssize length)

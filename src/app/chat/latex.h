@@ -18,15 +18,12 @@ G_BEGIN_DECLS
 
 /* `tex` is UTF-8 without the dollar signs around it. Line breaks in the result are rows. The caller
  * frees it. */
-char *
-atl_latex_to_markup (const char *tex);
+char *atl_latex_to_markup (const char *tex);
 
 /* The Unicode text of a command without its backslash ("alpha" -> "α"); NULL if unknown. Static. */
-const char *
-atl_latex_symbol (const char *command);
+const char *atl_latex_symbol (const char *command);
 
 /* TRUE for relations and arrows, which are set with space around them. */
-gboolean
-atl_latex_symbol_is_relation (const char *command);
+gboolean atl_latex_symbol_is_relation (const char *command);
 
 G_END_DECLS

@@ -8,7 +8,8 @@
 /* Blocks shown at first and with each press of the button. */
 #define PAGE_BLOCKS 300
 
-struct _AtlMarkdownView {
+struct _AtlMarkdownView
+{
   GtkWidget parent_instance;
 
   GPtrArray *blocks;  /* (element-type AtlMdBlock) as shown */

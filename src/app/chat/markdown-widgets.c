@@ -95,17 +95,13 @@ new_table (const AtlMdBlock *block)
   GtkWidget *grid = gtk_grid_new ();
 
   for (guint i = 0; i < block->cells->len; i++)
-    gtk_grid_attach (GTK_GRID (grid),
-                     new_cell (block, i),
-                     (int) (i % block->n_columns),
-                     (int) (i / block->n_columns),
-                     1,
-                     1);
+    gtk_grid_attach (GTK_GRID (grid), new_cell (block, i), (int) (i % block->n_columns),
+                     (int) (i / block->n_columns), 1, 1);
   gtk_widget_add_css_class (grid, "table");
   gtk_widget_set_overflow (grid, GTK_OVERFLOW_HIDDEN);
   gtk_widget_set_halign (grid, GTK_ALIGN_START);
-  gtk_scrolled_window_set_policy (
-      GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC, GTK_POLICY_NEVER);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_AUTOMATIC,
+                                  GTK_POLICY_NEVER);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), grid);
   return scroller;
@@ -154,10 +150,9 @@ new_body (const AtlMdBlock *block)
 static GtkWidget *
 new_marker (const AtlMdBlock *block)
 {
-  GtkWidget *marker = gtk_label_new (
-      block->task == ATL_MD_TASK_NONE ? block->marker
-      : block->task == ATL_MD_TASK_DONE ? "☑"
-                                        : "☐");
+  GtkWidget *marker = gtk_label_new (block->task == ATL_MD_TASK_NONE   ? block->marker
+                                     : block->task == ATL_MD_TASK_DONE ? "☑"
+                                                                       : "☐");
 
   gtk_widget_set_size_request (marker, INDENT_PX - 8, -1);
   gtk_label_set_xalign (GTK_LABEL (marker), 1);

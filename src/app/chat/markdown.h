@@ -58,20 +58,16 @@ typedef struct
 } AtlMdBlock;
 
 /* `length` in bytes, or -1. Invalid UTF-8 is replaced. (transfer full) (element-type AtlMdBlock) */
-GPtrArray *
-atl_markdown_parse (const char *text, gssize length);
+GPtrArray *atl_markdown_parse (const char *text, gssize length);
 
-gboolean
-atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
+gboolean atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
 
-void
-atl_md_block_free (AtlMdBlock *block);
+void atl_md_block_free (AtlMdBlock *block);
 
 /* `text` with its formulas put where md4c does not touch them: "$x$" and "\(x\)" become code spans
  * that begin with ATL_MD_MATH_MARK, "$$" and "\[" paragraphs become fences of language "math".
  * Dollars that are money stay. The caller's. */
-char *
-atl_markdown_protect_math (const char *text);
+char *atl_markdown_protect_math (const char *text);
 #define ATL_MD_MATH_MARK "\xEE\x80\x80" /* U+E000, a private character */
 
 G_END_DECLS

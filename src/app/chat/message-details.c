@@ -3,7 +3,7 @@
 
 #include <glib/gi18n.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 #include "protocol/protocol.h"
 
 char *
@@ -14,8 +14,7 @@ atl_message_details_line (const AtlMessageItem *item)
   if (item->stats.tokens_per_s > 0)
     g_ptr_array_add (parts,
                      /* Translators: speed of an answer; a token is a piece of a word */
-                     g_strdup_printf (_ ("%.*f tokens/s"),
-                                      item->stats.tokens_per_s < 10 ? 1 : 0,
+                     g_strdup_printf (_ ("%.*f tokens/s"), item->stats.tokens_per_s < 10 ? 1 : 0,
                                       item->stats.tokens_per_s));
   if (item->stats.first_token_ms > 0)
     {
@@ -83,26 +82,19 @@ atl_message_details_popover (const AtlMessageItem *item)
     add_row (GTK_GRID (grid), &row, _ ("Model"), g_strdup (item->model_name));
   add_row (GTK_GRID (grid), &row, _ ("Written"), atl_format_time (item->created_us));
   if (stats->tokens_per_s > 0)
-    add_row (GTK_GRID (grid),
-             &row,
-             _ ("Speed"),
+    add_row (GTK_GRID (grid), &row, _ ("Speed"),
              g_strdup_printf (_ ("%.1f tokens per second"), stats->tokens_per_s));
   if (stats->first_token_ms > 0)
-    add_row (GTK_GRID (grid),
-             &row,
-             _ ("First word after"),
+    add_row (GTK_GRID (grid), &row, _ ("First word after"),
              atl_format_seconds (stats->first_token_ms / 1000));
   if (stats->thinking_ms > 0)
-    add_row (
-        GTK_GRID (grid), &row, _ ("Thought for"), atl_format_seconds (stats->thinking_ms / 1000));
+    add_row (GTK_GRID (grid), &row, _ ("Thought for"),
+             atl_format_seconds (stats->thinking_ms / 1000));
   if (stats->n_tokens > 0)
     add_row (GTK_GRID (grid), &row, _ ("Length"), atl_format_tokens (stats->n_tokens));
   if (stats->context_size > 0)
-    add_row (GTK_GRID (grid),
-             &row,
-             _ ("Context used"),
-             g_strdup_printf (_ ("%'u of %'u tokens (%u %%)"),
-                              stats->context_used,
+    add_row (GTK_GRID (grid), &row, _ ("Context used"),
+             g_strdup_printf (_ ("%'u of %'u tokens (%u %%)"), stats->context_used,
                               stats->context_size,
                               (guint) (100.0 * stats->context_used / stats->context_size)));
   if (stats->ran_on != NULL && *stats->ran_on != '\0')

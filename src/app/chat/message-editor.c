@@ -6,7 +6,8 @@
 #define ATL_TYPE_MESSAGE_EDITOR (atl_message_editor_get_type ())
 G_DECLARE_FINAL_TYPE (AtlMessageEditor, atl_message_editor, ATL, MESSAGE_EDITOR, GtkBox)
 
-struct _AtlMessageEditor {
+struct _AtlMessageEditor
+{
   GtkBox parent_instance;
 
   GtkWidget *view;
@@ -73,10 +74,8 @@ atl_message_editor_init (AtlMessageEditor *self)
   gtk_widget_add_css_class (GTK_WIDGET (self), "message-editor");
   self->view = gtk_text_view_new ();
   gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->view), GTK_WRAP_WORD_CHAR);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->view),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Edit the message"),
-                                  -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Edit the message"), -1);
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (self->view, keys);

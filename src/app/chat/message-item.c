@@ -22,8 +22,8 @@ GPtrArray *
 atl_attachments_from_json (const char *json)
 {
   GPtrArray *list = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_attachment_free);
-  g_autoptr (JsonNode) node = json ? atl_json_parse (json, strlen (json), "attachments", NULL)
-                                   : NULL;
+  g_autoptr (JsonNode) node =
+      json ? atl_json_parse (json, strlen (json), "attachments", NULL) : NULL;
 
   if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node))
     return list;
@@ -115,7 +115,7 @@ clear_stats (AtlAnswerStats *stats)
 {
   g_free (stats->ran_on);
   g_free (stats->stop_reason);
-  *stats = (AtlAnswerStats) { 0 };
+  *stats = (AtlAnswerStats){ 0 };
 }
 
 static void
@@ -213,8 +213,8 @@ static void
 atl_message_item_class_init (AtlMessageItemClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = atl_message_item_finalize;
-  changed_signal = g_signal_new (
-      "changed", ATL_TYPE_MESSAGE_ITEM, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  changed_signal = g_signal_new ("changed", ATL_TYPE_MESSAGE_ITEM, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                 NULL, G_TYPE_NONE, 0);
 }
 
 static void

@@ -15,7 +15,8 @@
 G_BEGIN_DECLS
 
 /* What was attached to a message: the text goes to the model. */
-typedef struct {
+typedef struct
+{
   char *name;
   char *mime;
   char *text;
@@ -28,7 +29,8 @@ GPtrArray *atl_attachments_from_json (const char *json);
 char *atl_attachments_to_json (GPtrArray *attachments);
 
 /* The numbers of a finished answer, kept in the store as JSON. Zero: not known. */
-typedef struct {
+typedef struct
+{
   double tokens_per_s, first_token_ms, thinking_ms;
   guint n_tokens, n_prompt, context_used, context_size;
   char *ran_on;      /* (nullable) */
@@ -40,7 +42,8 @@ char *atl_answer_stats_to_json (const AtlChatStats *stats);
 #define ATL_TYPE_MESSAGE_ITEM (atl_message_item_get_type ())
 G_DECLARE_FINAL_TYPE (AtlMessageItem, atl_message_item, ATL, MESSAGE_ITEM, GObject)
 
-struct _AtlMessageItem {
+struct _AtlMessageItem
+{
   GObject parent_instance;
 
   gint64 id, parent_id;

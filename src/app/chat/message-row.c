@@ -7,11 +7,12 @@
 #include "app/chat/markdown-view.h"
 #include "app/chat/message-details.h"
 #include "app/chat/message-editor.h"
-#include "app/strings.h"
+#include "app/words.h"
 
 #define COALESCE_MS 50
 
-struct _AtlMessageRow {
+struct _AtlMessageRow
+{
   GtkWidget parent_instance;
 
   AtlConversation *conversation; /* (nullable) */
@@ -140,8 +141,8 @@ refresh_footer (AtlMessageRow *self)
   gboolean answer = item->role == ATL_ROLE_ASSISTANT;
   g_autofree char *note = streaming ? NULL : atl_message_details_note (item);
   g_autofree char *line = streaming || !answer ? NULL : atl_message_details_line (item);
-  g_autofree char *stats = note && line ? g_strdup_printf ("%s · %s", note, line)
-                                        : g_strdup (note ? note : line);
+  g_autofree char *stats =
+      note && line ? g_strdup_printf ("%s · %s", note, line) : g_strdup (note ? note : line);
   g_autofree char *branch = g_strdup_printf ("%u/%u", item->branch + 1, item->n_branches);
 
   /* The space stays while an answer streams, so that nothing jumps when it ends. */
@@ -149,14 +150,12 @@ refresh_footer (AtlMessageRow *self)
   gtk_widget_set_sensitive (self->footer, !streaming);
   gtk_widget_set_visible (self->branch_box, item->n_branches > 1);
   gtk_label_set_text (GTK_LABEL (self->branch_label), branch);
-  gtk_widget_action_set_enabled (
-      GTK_WIDGET (self), "message.previous-branch", item->branch > 0 && !streaming);
-  gtk_widget_action_set_enabled (GTK_WIDGET (self),
-                                 "message.next-branch",
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.previous-branch",
+                                 item->branch > 0 && !streaming);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.next-branch",
                                  item->branch + 1 < item->n_branches && !streaming);
   gtk_widget_set_visible (self->regenerate_button, answer);
-  gtk_widget_set_visible (self->continue_button,
-                          answer && item->is_last && item->content->len > 0);
+  gtk_widget_set_visible (self->continue_button, answer && item->is_last && item->content->len > 0);
   gtk_widget_set_visible (self->details_button, answer);
   gtk_label_set_text (GTK_LABEL (self->stats_label), stats ? stats : "");
   gtk_widget_set_tooltip_text (self->stats_label, stats);
@@ -233,9 +232,7 @@ end_edit (AtlMessageRow *self)
 }
 
 void
-atl_message_row_set_item (AtlMessageRow *self,
-                          AtlConversation *conversation,
-                          AtlMessageItem *item)
+atl_message_row_set_item (AtlMessageRow *self, AtlConversation *conversation, AtlMessageItem *item)
 {
   end_edit (self);
   g_clear_handle_id (&self->refresh_source, g_source_remove);
@@ -249,11 +246,9 @@ atl_message_row_set_item (AtlMessageRow *self,
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->thinking_toggle), FALSE);
   set_class (self, "assistant", item->role == ATL_ROLE_ASSISTANT);
   set_class (self, "user", item->role != ATL_ROLE_ASSISTANT);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  item->role == ATL_ROLE_ASSISTANT ? _ ("Answer")
-                                                                   : _ ("Your message"),
-                                  -1);
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL,
+      item->role == ATL_ROLE_ASSISTANT ? _ ("Answer") : _ ("Your message"), -1);
   refresh_attachments (self);
   refresh (self);
 }
@@ -295,8 +290,8 @@ atl_message_row_edit (AtlMessageRow *self)
   if (self->item == NULL || self->editor != NULL || self->item->state == ATL_MESSAGE_STREAMING)
     return;
   answer = self->item->role == ATL_ROLE_ASSISTANT;
-  self->editor = atl_message_editor_new (
-      self->item->content->str, answer ? _ ("Save") : _ ("Send"), edited_cb, self);
+  self->editor = atl_message_editor_new (self->item->content->str, answer ? _ ("Save") : _ ("Send"),
+                                         edited_cb, self);
   gtk_box_insert_child_after (GTK_BOX (self->box), self->editor, self->markdown);
   refresh (self);
   gtk_widget_grab_focus (self->editor);
@@ -442,10 +437,10 @@ static void
 atl_message_row_init (AtlMessageRow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
-  gtk_menu_button_set_create_popup_func (
-      GTK_MENU_BUTTON (self->details_button), details_cb, self, NULL);
-  g_signal_connect_swapped (
-      self->thinking_toggle, "toggled", G_CALLBACK (thinking_toggled_cb), self);
+  gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->details_button), details_cb, self,
+                                         NULL);
+  g_signal_connect_swapped (self->thinking_toggle, "toggled", G_CALLBACK (thinking_toggled_cb),
+                            self);
 }
 
 GtkWidget *

@@ -18,9 +18,8 @@ G_DECLARE_FINAL_TYPE (AtlMessageRow, atl_message_row, ATL, MESSAGE_ROW, GtkWidge
 
 GtkWidget *atl_message_row_new (void);
 /* Shows `item`, a message of `conversation`; NULL for both lets go of it. */
-void atl_message_row_set_item (AtlMessageRow *self,
-                               AtlConversation *conversation,
-                               AtlMessageItem *item);
+void
+atl_message_row_set_item (AtlMessageRow *self, AtlConversation *conversation, AtlMessageItem *item);
 AtlMessageItem *atl_message_row_get_item (AtlMessageRow *self); /* (nullable) borrowed */
 /* Puts an editor in the place of the text. */
 void atl_message_row_edit (AtlMessageRow *self);

@@ -3,7 +3,8 @@
 
 #include <glib/gi18n.h>
 
-struct _AtlParamRow {
+struct _AtlParamRow
+{
   AdwActionRow parent_instance;
 
   const AtlChatParamSpec *spec;
@@ -14,7 +15,8 @@ struct _AtlParamRow {
 
 G_DEFINE_FINAL_TYPE (AtlParamRow, atl_param_row, ADW_TYPE_ACTION_ROW)
 
-enum {
+enum
+{
   EDITED,
   RESET,
   N_SIGNALS
@@ -54,18 +56,10 @@ atl_param_row_get_spec (AtlParamRow *self)
 static void
 atl_param_row_class_init (AtlParamRowClass *klass)
 {
-  signals[EDITED] = g_signal_new ("edited",
-                                  ATL_TYPE_PARAM_ROW,
-                                  G_SIGNAL_RUN_LAST,
-                                  0,
-                                  NULL,
-                                  NULL,
-                                  NULL,
-                                  G_TYPE_NONE,
-                                  1,
-                                  G_TYPE_DOUBLE);
-  signals[RESET] = g_signal_new (
-      "reset", ATL_TYPE_PARAM_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[EDITED] = g_signal_new ("edited", ATL_TYPE_PARAM_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                  NULL, G_TYPE_NONE, 1, G_TYPE_DOUBLE);
+  signals[RESET] = g_signal_new ("reset", ATL_TYPE_PARAM_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                 NULL, G_TYPE_NONE, 0);
 }
 
 static void
@@ -103,10 +97,10 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 5);
   gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 5);
   gtk_widget_set_valign (self->spin, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->reset_button), GTK_ACCESSIBLE_PROPERTY_LABEL, reset, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
+                                  -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->reset_button),
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL, reset, -1);
   g_signal_connect (self->spin, "value-changed", G_CALLBACK (value_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->spin);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->spin);

@@ -13,7 +13,8 @@
 #define N_CTX "n-ctx"
 #define SYSTEM_PROMPT "system-prompt"
 
-struct _AtlSettingsPane {
+struct _AtlSettingsPane
+{
   GtkWidget parent_instance;
 
   AtlSession *session;
@@ -41,7 +42,8 @@ struct _AtlSettingsPane {
 
 G_DEFINE_FINAL_TYPE (AtlSettingsPane, atl_settings_pane, GTK_TYPE_WIDGET)
 
-enum {
+enum
+{
   NOTICE,
   RELOAD,
   N_SIGNALS
@@ -137,8 +139,7 @@ show_context (AtlSettingsPane *self)
   gint64 wanted = atl_json_int (get_settings (self), N_CTX, 0);
   guint now = model ? atl_model_get_info (model)->n_ctx : 0;
 
-  atl_param_row_set_value (ATL_PARAM_ROW (self->context_row),
-                           (double) (wanted > 0 ? wanted : now),
+  atl_param_row_set_value (ATL_PARAM_ROW (self->context_row), (double) (wanted > 0 ? wanted : now),
                            json_object_has_member (get_settings (self), N_CTX));
   gtk_widget_set_visible (self->reload_button,
                           model != NULL && wanted > 0 && (guint) wanted != now);
@@ -160,8 +161,7 @@ show_settings (AtlSettingsPane *self)
     {
       AtlParamRow *row = g_ptr_array_index (self->rows, i);
       const AtlChatParamSpec *spec = atl_param_row_get_spec (row);
-      atl_param_row_set_value (row,
-                               atl_chat_param_get (&params, spec),
+      atl_param_row_set_value (row, atl_chat_param_get (&params, spec),
                                json_object_has_member (get_settings (self), spec->key));
     }
   gtk_range_set_value (GTK_RANGE (self->creative_scale), params.temperature);
@@ -170,8 +170,7 @@ show_settings (AtlSettingsPane *self)
   gtk_widget_set_visible (self->thinking_row, thinks);
   gtk_switch_set_active (GTK_SWITCH (self->thinking_switch), params.thinking != 0);
   show_context (self);
-  gtk_widget_set_sensitive (self->reset_button,
-                            json_object_get_size (get_settings (self)) > 0);
+  gtk_widget_set_sensitive (self->reset_button, json_object_get_size (get_settings (self)) > 0);
   self->showing = FALSE;
 }
 
@@ -193,8 +192,7 @@ length_cb (AtlSettingsPane *self)
 static void
 thinking_cb (AtlSettingsPane *self)
 {
-  set_number (self,
-              atl_chat_param_find ("thinking"),
+  set_number (self, atl_chat_param_find ("thinking"),
               gtk_switch_get_active (GTK_SWITCH (self->thinking_switch)) ? 1 : 0);
 }
 
@@ -238,8 +236,7 @@ show_system_prompt (AtlSettingsPane *self)
 {
   self->showing = TRUE;
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view)),
-                            atl_conversation_get_system_prompt (self->conversation),
-                            -1);
+                            atl_conversation_get_system_prompt (self->conversation), -1);
   self->showing = FALSE;
 }
 
@@ -288,8 +285,7 @@ preset_cb (AtlSettingsPane *self)
   gtk_widget_set_visible (self->remove_button, preset != NULL);
   if (self->showing || preset == NULL || self->conversation == NULL)
     return;
-  node = atl_json_parse (
-      preset->settings_json, strlen (preset->settings_json), preset->name, NULL);
+  node = atl_json_parse (preset->settings_json, strlen (preset->settings_json), preset->name, NULL);
   if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
     return;
   settings = json_node_dup_object (node);
@@ -315,8 +311,7 @@ save_as (const char *name, gpointer data)
   json_node_init_object (node, get_settings (self));
   g_autofree char *text = json_to_string (node, FALSE);
   copy = json_from_string (text, NULL);
-  json_object_set_string_member (json_node_get_object (copy),
-                                 SYSTEM_PROMPT,
+  json_object_set_string_member (json_node_get_object (copy), SYSTEM_PROMPT,
                                  atl_conversation_get_system_prompt (self->conversation));
   json = json_to_string (copy, FALSE);
   if (atl_store_preset_save (atl_session_get_store (self->session), name, json, &error) == 0)
@@ -330,15 +325,9 @@ save_cb (AtlSettingsPane *self)
 {
   const AtlPreset *preset = selected_preset (self);
 
-  atl_dialog_ask_text (GTK_WIDGET (self),
-                       _ ("Save as Preset"),
+  atl_dialog_ask_text (GTK_WIDGET (self), _ ("Save as Preset"),
                        _ ("Keeps these settings and instructions under a name, for other chats."),
-                       _ ("Name"),
-                       preset ? preset->name : "",
-                       _ ("_Save"),
-                       save_as,
-                       self,
-                       NULL);
+                       _ ("Name"), preset ? preset->name : "", _ ("_Save"), save_as, self, NULL);
 }
 
 static void
@@ -370,8 +359,7 @@ reset_all_cb (AtlSettingsPane *self)
 static void
 reload_cb (AtlSettingsPane *self)
 {
-  atl_session_set_n_ctx (self->session,
-                         (guint) atl_json_int (get_settings (self), N_CTX, 0));
+  atl_session_set_n_ctx (self->session, (guint) atl_json_int (get_settings (self), N_CTX, 0));
   g_signal_emit (self, signals[RELOAD], 0);
 }
 
@@ -384,11 +372,8 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
 
   if (self->session == NULL && session != NULL)
     {
-      g_settings_bind (atl_session_get_settings (session),
-                       "advanced-expanded",
-                       self->advanced_row,
-                       "expanded",
-                       G_SETTINGS_BIND_DEFAULT);
+      g_settings_bind (atl_session_get_settings (session), "advanced-expanded", self->advanced_row,
+                       "expanded", G_SETTINGS_BIND_DEFAULT);
     }
   if (self->system_source != 0)
     save_system_prompt (self);
@@ -446,18 +431,10 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (remove_button);
   BIND (reset_button);
 #undef BIND
-  signals[NOTICE] = g_signal_new ("notice",
-                                  ATL_TYPE_SETTINGS_PANE,
-                                  G_SIGNAL_RUN_LAST,
-                                  0,
-                                  NULL,
-                                  NULL,
-                                  NULL,
-                                  G_TYPE_NONE,
-                                  1,
-                                  G_TYPE_STRING);
-  signals[RELOAD] = g_signal_new (
-      "reload", ATL_TYPE_SETTINGS_PANE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[NOTICE] = g_signal_new ("notice", ATL_TYPE_SETTINGS_PANE, G_SIGNAL_RUN_LAST, 0, NULL,
+                                  NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[RELOAD] = g_signal_new ("reload", ATL_TYPE_SETTINGS_PANE, G_SIGNAL_RUN_LAST, 0, NULL,
+                                  NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static GtkWidget *
@@ -493,8 +470,6 @@ atl_settings_pane_init (AtlSettingsPane *self)
   connect (self, self->remove_button, "clicked", G_CALLBACK (remove_cb));
   connect (self, self->reset_button, "clicked", G_CALLBACK (reset_all_cb));
   connect (self, self->reload_button, "clicked", G_CALLBACK (reload_cb));
-  g_signal_connect_swapped (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view)),
-                            "changed",
-                            G_CALLBACK (system_changed_cb),
-                            self);
+  g_signal_connect_swapped (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->system_view)), "changed",
+                            G_CALLBACK (system_changed_cb), self);
 }

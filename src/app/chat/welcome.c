@@ -7,7 +7,8 @@
 #include "app/models/model-list.h"
 #include "app/models/starter-button.h"
 
-struct _AtlWelcome {
+struct _AtlWelcome
+{
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
@@ -23,17 +24,15 @@ struct _AtlWelcome {
 
 G_DEFINE_FINAL_TYPE (AtlWelcome, atl_welcome, GTK_TYPE_WIDGET)
 
-static const struct {
+static const struct
+{
   const char *icon, *title, *prompt;
 } examples[] = {
-  { "atl-thought-symbolic",
-    N_ ("Explain something"),
+  { "atl-thought-symbolic", N_ ("Explain something"),
     N_ ("Explain how a rainbow comes about, so that a ten-year-old understands it.") },
-  { "document-edit-symbolic",
-    N_ ("Help me write"),
+  { "document-edit-symbolic", N_ ("Help me write"),
     N_ ("Write a short, friendly letter to a neighbour whose dog barks at night.") },
-  { "atl-chats-symbolic",
-    N_ ("Think it over with me"),
+  { "atl-chats-symbolic", N_ ("Think it over with me"),
     N_ ("I have a free weekend and little money. Suggest five things to do, with reasons.") },
 };
 
@@ -63,8 +62,8 @@ new_example (guint i)
   gtk_widget_add_css_class (button, "example");
   gtk_actionable_set_action_name (GTK_ACTIONABLE (button), "chat.use-prompt");
   gtk_actionable_set_action_target (GTK_ACTIONABLE (button), "s", _ (examples[i].prompt));
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, _ (examples[i].prompt), -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ (examples[i].prompt), -1);
   return button;
 }
 
@@ -93,27 +92,17 @@ refresh (AtlWelcome *self)
   gtk_widget_set_visible (self->choose_button, have_models);
   if (loading)
     {
-      g_autofree char *name =
-          g_markup_escape_text (atl_session_get_load_name (self->session), -1);
-      set_status (self,
-                  "atl-models-symbolic",
-                  _ ("Getting the Model Ready"),
-                  name);
+      g_autofree char *name = g_markup_escape_text (atl_session_get_load_name (self->session), -1);
+      set_status (self, "atl-models-symbolic", _ ("Getting the Model Ready"), name);
     }
   else if (model != NULL)
-    set_status (self,
-                "atl-chats-symbolic",
-                _ ("What Would You Like to Talk About?"),
+    set_status (self, "atl-chats-symbolic", _ ("What Would You Like to Talk About?"),
                 _ ("Write below, or begin with one of these."));
   else if (have_models)
-    set_status (self,
-                "atl-models-symbolic",
-                _ ("Choose a Model"),
+    set_status (self, "atl-models-symbolic", _ ("Choose a Model"),
                 _ ("It answers on this computer. Nothing you write leaves it."));
   else
-    set_status (self,
-                "io.github.atelier.Atelier",
-                _ ("Welcome to Atelier"),
+    set_status (self, "io.github.atelier.Atelier", _ ("Welcome to Atelier"),
                 _ ("Chat with a language model that runs on this computer. Nothing you write "
                    "leaves it. To begin, bring a model."));
 }
@@ -125,15 +114,11 @@ atl_welcome_set_session (AtlWelcome *self, AtlSession *session)
 
   self->session = g_object_ref (session);
   atl_starter_button_set_session (ATL_STARTER_BUTTON (self->starter), session);
-  g_signal_connect_object (
-      session, "notify::model", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      session, "notify::is-loading", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
-  g_signal_connect_object (atl_session_get_models (session),
-                           "refreshed",
-                           G_CALLBACK (refresh),
-                           self,
+  g_signal_connect_object (session, "notify::model", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::is-loading", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (refresh),
+                           self, G_CONNECT_SWAPPED);
   refresh (self);
 }
 

@@ -6,10 +6,11 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 #include "hub/library.h"
 
-typedef struct {
+typedef struct
+{
   GtkWindow *parent; /* weak */
   AtlSession *session;
   char *path; /* what was dropped */
@@ -112,12 +113,11 @@ show_copy_dialog (Adding *adding)
   GtkWidget *dialog = adw_message_dialog_new (adding->parent, heading, NULL);
 
   adding->bar = gtk_progress_bar_new ();
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (adding->bar), GTK_ACCESSIBLE_PROPERTY_LABEL, heading, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (adding->bar), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  heading, -1);
   adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), adding->bar);
   adw_message_dialog_add_response (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"));
-  g_signal_connect_object (
-      dialog, "response", G_CALLBACK (copy_response_cb), adding->cancel, 0);
+  g_signal_connect_object (dialog, "response", G_CALLBACK (copy_response_cb), adding->cancel, 0);
   g_set_weak_pointer (&adding->dialog, dialog);
   gtk_window_present (GTK_WINDOW (dialog));
 }
@@ -133,12 +133,11 @@ decided_cb (AdwMessageDialog *dialog, const char *response, Adding *adding)
       return;
     }
   if (adding->models != NULL)
-    adding->file =
-        atl_model_file_copy (g_ptr_array_index (adding->models, adding->chosen));
+    adding->file = atl_model_file_copy (g_ptr_array_index (adding->models, adding->chosen));
   if (mode == ATL_ADD_COPY)
     show_copy_dialog (adding);
-  atl_library_add_async (
-      adding->file->path, mode, copy_progress_cb, adding, adding->cancel, added_cb, adding);
+  atl_library_add_async (adding->file->path, mode, copy_progress_cb, adding, adding->cancel,
+                         added_cb, adding);
 }
 
 static void
@@ -162,15 +161,14 @@ model_choices (Adding *adding)
       GtkWidget *row = adw_action_row_new ();
       GtkWidget *check = gtk_check_button_new ();
       if (adding->row_group != NULL)
-        gtk_check_button_set_group (GTK_CHECK_BUTTON (check),
-                                    GTK_CHECK_BUTTON (adding->row_group));
+        gtk_check_button_set_group (GTK_CHECK_BUTTON (check), GTK_CHECK_BUTTON (adding->row_group));
       else
         adding->row_group = check;
       g_object_set_data (G_OBJECT (check), "index", GUINT_TO_POINTER (i));
       g_signal_connect (check, "toggled", G_CALLBACK (chosen_cb), adding);
       gtk_check_button_set_active (GTK_CHECK_BUTTON (check), i == 0);
-      gtk_accessible_update_property (
-          GTK_ACCESSIBLE (check), GTK_ACCESSIBLE_PROPERTY_LABEL, file->name, -1);
+      gtk_accessible_update_property (GTK_ACCESSIBLE (check), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      file->name, -1);
       adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
       adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), file->name);
       adw_action_row_set_subtitle (ADW_ACTION_ROW (row), size);
@@ -180,8 +178,8 @@ model_choices (Adding *adding)
     }
   gtk_list_box_set_selection_mode (GTK_LIST_BOX (list), GTK_SELECTION_NONE);
   gtk_widget_add_css_class (list, "boxed-list");
-  gtk_scrolled_window_set_policy (
-      GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER, GTK_POLICY_AUTOMATIC);
+  gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (scroller), GTK_POLICY_NEVER,
+                                  GTK_POLICY_AUTOMATIC);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 260);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), list);
@@ -196,8 +194,9 @@ ask (Adding *adding)
   g_autofree char *size = atl_format_bytes (first->size_bytes);
   g_autofree char *heading =
       one ? g_strdup_printf (_ ("Add “%s”?"), first->name)
-          : g_strdup_printf (ngettext ("%u Model Was Found", "%u Models Were Found", adding->models->len),
-                             adding->models->len);
+          : g_strdup_printf (
+                ngettext ("%u Model Was Found", "%u Models Were Found", adding->models->len),
+                adding->models->len);
   g_autofree char *body =
       one ? g_strdup_printf (_ ("Use the file where it is, or copy its %s into your models folder, "
                                 "so that it stays when the original goes."),
@@ -209,14 +208,8 @@ ask (Adding *adding)
 
   if (!one)
     adw_message_dialog_set_extra_child (dialog, model_choices (adding));
-  adw_message_dialog_add_responses (dialog,
-                                    "cancel",
-                                    _ ("_Cancel"),
-                                    "copy",
-                                    _ ("_Copy It In"),
-                                    "reference",
-                                    _ ("_Use It Where It Is"),
-                                    NULL);
+  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Cancel"), "copy", _ ("_Copy It In"),
+                                    "reference", _ ("_Use It Where It Is"), NULL);
   adw_message_dialog_set_response_appearance (dialog, "reference", ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (dialog, "reference");
   adw_message_dialog_set_close_response (dialog, "cancel");

@@ -3,11 +3,12 @@
 
 #include <glib/gi18n.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 #include "app/undo.h"
 #include "hub/library.h"
 
-struct _AtlModelListRow {
+struct _AtlModelListRow
+{
   AdwActionRow parent_instance;
 
   AtlSession *session;
@@ -60,8 +61,8 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
 
   gtk_button_set_label (GTK_BUTTON (self->use_button), in_use ? _ ("In Use") : _ ("Chat"));
-  gtk_widget_action_set_enabled (
-      GTK_WIDGET (self), "model.use", !in_use && self->entry->note == NULL);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "model.use",
+                                 !in_use && self->entry->note == NULL);
 }
 
 static void
@@ -85,7 +86,8 @@ show_action (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_show_uri (GTK_WINDOW (gtk_widget_get_root (widget)), uri, GDK_CURRENT_TIME);
 }
 
-typedef struct {
+typedef struct
+{
   AtlSession *session;
   char *path;
 } Removed;
@@ -220,10 +222,10 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
   adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 1);
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), 1);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL, use_name, -1);
-  gtk_accessible_update_property (
-      GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL, menu_name, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  use_name, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  menu_name, -1);
   gtk_widget_set_tooltip_text (self->menu_button, menu_name);
   menu = row_menu (self);
   gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);

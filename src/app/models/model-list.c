@@ -34,7 +34,8 @@ atl_model_entry_init (AtlModelEntry *self)
 {
 }
 
-struct _AtlModelList {
+struct _AtlModelList
+{
   GObject parent_instance;
 
   AtlStore *store;
@@ -139,8 +140,8 @@ add_file (GPtrArray *entries, const AtlModelFile *file, gboolean in_library)
   entry->in_library = in_library;
   entry->reference = file->reference;
   if (file->n_files < file->n_expected)
-    entry->note = g_strdup_printf (
-        _ ("%u of %u files are missing"), file->n_expected - file->n_files, file->n_expected);
+    entry->note = g_strdup_printf (_ ("%u of %u files are missing"),
+                                   file->n_expected - file->n_files, file->n_expected);
 }
 
 static void
@@ -252,8 +253,8 @@ static void
 atl_model_list_class_init (AtlModelListClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = atl_model_list_finalize;
-  refreshed_signal = g_signal_new (
-      "refreshed", ATL_TYPE_MODEL_LIST, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  refreshed_signal = g_signal_new ("refreshed", ATL_TYPE_MODEL_LIST, G_SIGNAL_RUN_LAST, 0, NULL,
+                                   NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void

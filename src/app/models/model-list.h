@@ -18,7 +18,8 @@ G_BEGIN_DECLS
 #define ATL_TYPE_MODEL_ENTRY (atl_model_entry_get_type ())
 G_DECLARE_FINAL_TYPE (AtlModelEntry, atl_model_entry, ATL, MODEL_ENTRY, GObject)
 
-struct _AtlModelEntry {
+struct _AtlModelEntry
+{
   GObject parent_instance;
 
   char *path;

@@ -10,7 +10,8 @@
 /* Files looked into at most: a folder of another app may hold hundreds. */
 #define MAX_INSPECTED 40
 
-struct _AtlModelsPage {
+struct _AtlModelsPage
+{
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
@@ -29,7 +30,8 @@ struct _AtlModelsPage {
 G_DEFINE_FINAL_TYPE (AtlModelsPage, atl_models_page, GTK_TYPE_WIDGET)
 
 /* What was learnt about a file, so that a redrawn list need not ask again. */
-typedef struct {
+typedef struct
+{
   AtlModelInfo *info; /* (nullable) */
   GError *error;      /* (nullable) */
 } Fit;
@@ -57,7 +59,8 @@ find_row (AtlModelsPage *self, const char *path)
   return NULL;
 }
 
-typedef struct {
+typedef struct
+{
   AtlModelsPage *page;
   char *path;
 } Inspection;
@@ -109,12 +112,8 @@ inspect_next (AtlModelsPage *self)
       inspection = g_new0 (Inspection, 1);
       inspection->page = g_object_ref (self);
       inspection->path = g_strdup (entry->path);
-      atl_client_inspect_async (atl_session_get_client (self->session),
-                                paths,
-                                NULL,
-                                self->inspecting,
-                                inspected_cb,
-                                inspection);
+      atl_client_inspect_async (atl_session_get_client (self->session), paths, NULL,
+                                self->inspecting, inspected_cb, inspection);
       return;
     }
 }
@@ -189,13 +188,10 @@ atl_models_page_set_session (AtlModelsPage *self, AtlSession *session)
 
   self->session = g_object_ref (session);
   atl_starter_button_set_session (ATL_STARTER_BUTTON (self->starter), session);
-  g_signal_connect_object (atl_session_get_models (session),
-                           "items-changed",
-                           G_CALLBACK (rebuild),
-                           self,
+  g_signal_connect_object (atl_session_get_models (session), "items-changed", G_CALLBACK (rebuild),
+                           self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (session, "notify::model", G_CALLBACK (refresh_rows), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (
-      session, "notify::model", G_CALLBACK (refresh_rows), self, G_CONNECT_SWAPPED);
   rebuild (self);
 }
 

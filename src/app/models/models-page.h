@@ -1,4 +1,5 @@
-/* The page of models: what is on this computer, whether it fits, where it lies; adding and removing.
+/* The page of models: what is on this computer, whether it fits, where it lies; adding and
+ * removing.
  *
  * Threading: the main thread.
  */

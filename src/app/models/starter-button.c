@@ -3,10 +3,11 @@
 
 #include <glib/gi18n.h>
 
-#include "app/strings.h"
+#include "app/words.h"
 #include "hub/starter.h"
 
-struct _AtlStarterButton {
+struct _AtlStarterButton
+{
   GtkWidget parent_instance;
 
   AtlSession *session;  /* (nullable) */
@@ -96,8 +97,8 @@ fetch_cb (AtlStarterButton *self)
   gtk_label_set_text (GTK_LABEL (self->progress_label), _ ("Looking where it can be had…"));
   gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar), 0);
   refresh (self);
-  atl_starter_fetch_async (
-      NULL, ATL_STARTER_BEST, progress_cb, self, self->cancel, done_cb, g_object_ref (self));
+  atl_starter_fetch_async (NULL, ATL_STARTER_BEST, progress_cb, self, self->cancel, done_cb,
+                           g_object_ref (self));
 }
 
 static void

@@ -5,7 +5,8 @@
 
 #include "hub/library.h"
 
-struct _AtlPreferencesWindow {
+struct _AtlPreferencesWindow
+{
   AdwPreferencesWindow parent_instance;
 
   AtlSession *session;
@@ -33,8 +34,7 @@ static void
 scheme_cb (AtlPreferencesWindow *self)
 {
   if (self->session != NULL)
-    g_settings_set_enum (get_settings (self),
-                         "color-scheme",
+    g_settings_set_enum (get_settings (self), "color-scheme",
                          (int) adw_combo_row_get_selected (ADW_COMBO_ROW (self->scheme_row)));
 }
 
@@ -42,8 +42,7 @@ static void
 device_cb (AtlPreferencesWindow *self)
 {
   if (self->session != NULL)
-    g_settings_set_enum (get_settings (self),
-                         "device",
+    g_settings_set_enum (get_settings (self), "device",
                          (int) adw_combo_row_get_selected (ADW_COMBO_ROW (self->device_row)));
 }
 
@@ -51,8 +50,7 @@ static void
 zoom_cb (GtkSpinButton *spin, AtlPreferencesWindow *self)
 {
   if (self->session != NULL)
-    g_settings_set_double (
-        get_settings (self), "zoom", gtk_spin_button_get_value (spin) / 100);
+    g_settings_set_double (get_settings (self), "zoom", gtk_spin_button_get_value (spin) / 100);
 }
 
 static void
@@ -100,9 +98,7 @@ backed_up_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 backup_cb (AtlPreferencesWindow *self)
 {
-  atl_store_backup_async (atl_store_dir (atl_session_get_store (self->session)),
-                          NULL,
-                          backed_up_cb,
+  atl_store_backup_async (atl_store_dir (atl_session_get_store (self->session)), NULL, backed_up_cb,
                           g_object_ref (self));
 }
 
@@ -171,17 +167,14 @@ atl_preferences_window_new (AtlSession *session)
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->zoom_spin),
                              100 * g_settings_get_double (settings, "zoom"));
   g_settings_bind (settings, "n-threads", self->threads_spin, "value", G_SETTINGS_BIND_DEFAULT);
-  g_settings_bind (
-      settings, "idle-unload-minutes", self->idle_spin, "value", G_SETTINGS_BIND_DEFAULT);
+  g_settings_bind (settings, "idle-unload-minutes", self->idle_spin, "value",
+                   G_SETTINGS_BIND_DEFAULT);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->chats_row),
                                atl_store_dir (atl_session_get_store (session)));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->models_row), atl_library_dir ());
   self->session = g_object_ref (session);
-  g_signal_connect_object (atl_session_get_client (session),
-                           "notify::status",
-                           G_CALLBACK (status_cb),
-                           self,
-                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_client (session), "notify::status",
+                           G_CALLBACK (status_cb), self, G_CONNECT_SWAPPED);
   status_cb (self);
   return GTK_WIDGET (self);
 }

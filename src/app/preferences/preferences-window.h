@@ -11,11 +11,8 @@
 G_BEGIN_DECLS
 
 #define ATL_TYPE_PREFERENCES_WINDOW (atl_preferences_window_get_type ())
-G_DECLARE_FINAL_TYPE (AtlPreferencesWindow,
-                      atl_preferences_window,
-                      ATL,
-                      PREFERENCES_WINDOW,
-                      AdwPreferencesWindow)
+G_DECLARE_FINAL_TYPE (
+    AtlPreferencesWindow, atl_preferences_window, ATL, PREFERENCES_WINDOW, AdwPreferencesWindow)
 
 GtkWidget *atl_preferences_window_new (AtlSession *session);
 

@@ -1,5 +1,5 @@
 /* Numbers and times as people read them. */
-#include "app/strings.h"
+#include "app/words.h"
 
 #include <glib/gi18n.h>
 
