@@ -19,8 +19,7 @@ typedef struct
   gboolean vnni; /* AVX512_VNNI */
 } AtlCpuFeatures;
 
-const AtlCpuFeatures *
-atl_cpu_features (void);
+const AtlCpuFeatures *atl_cpu_features (void);
 
 typedef struct
 {
@@ -56,76 +55,50 @@ typedef struct
 /* The plain C that defines each op: ref-*.c. */
 typedef void (*AtlCpuOpFunc) (AtlCpuRun *run, const AtlNode *node);
 
-void
-atl_ref_embed (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_linear (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_expert_linear (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_route (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_expert_sum (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_norm (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_group_norm (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_softmax (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_rope (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_store_rows (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_attention (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_binary (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_unary (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_glu (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_copy (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_concat (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_upsample (AtlCpuRun *run, const AtlNode *node);
-void
-atl_ref_conv (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_embed (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_linear (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_expert_linear (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_route (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_expert_sum (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_norm (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_group_norm (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_softmax (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_rope (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_store_rows (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_attention (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_binary (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_unary (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_glu (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_copy (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_concat (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_upsample (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_conv (AtlCpuRun *run, const AtlNode *node);
 
 /* Bytes of shared scratch that these want. */
-gsize
-atl_ref_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
-gsize
-atl_ref_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_ref_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_ref_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 /* The fast forms; FALSE: not for this node, the reference must run it. They are only asked when
  * there are kernels. */
 typedef gboolean (*AtlCpuFastFunc) (AtlCpuRun *run, const AtlNode *node);
 
-gboolean
-atl_fast_linear (AtlCpuRun *run, const AtlNode *node);
-gboolean
-atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_linear (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node);
 
-gsize
-atl_fast_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
-gsize
-atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_fast_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+gboolean atl_fast_attention (AtlCpuRun *run, const AtlNode *node);
+gsize atl_fast_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 /* The dot product of n floats, as the references take it. */
-float
-atl_ref_dot (const float *a, const float *b, gint64 n);
+float atl_ref_dot (const float *a, const float *b, gint64 n);
 /* TRUE if all experts exist; otherwise sets run->error. */
-gboolean
-atl_cpu_check_experts (AtlCpuRun *run, const gint32 *ids, gint64 n, gint64 n_experts);
+gboolean atl_cpu_check_experts (AtlCpuRun *run, const gint32 *ids, gint64 n, gint64 n_experts);
 
-gboolean
-atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
-void
-atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
-gsize
-atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);
+gboolean atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
+void atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
+gsize atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);
 
 static inline AtlCpuWeight *
 atl_cpu_weight (const AtlCpuRun *run, const AtlTensor *t)
@@ -162,12 +135,10 @@ typedef struct
 } AtlCpuRows;
 
 /* The last dimension of `t` as rows; all outer dimensions must collapse to one stride. */
-AtlCpuRows
-atl_cpu_rows (const AtlTensor *t);
+AtlCpuRows atl_cpu_rows (const AtlTensor *t);
 
 /* Row `i` as float32, `n` elements, scale applied. */
-void
-atl_cpu_row_f32 (const AtlCpuRows *rows, gint64 i, gint64 n, float *out);
+void atl_cpu_row_f32 (const AtlCpuRows *rows, gint64 i, gint64 n, float *out);
 
 /* Dimensions aligned at the end to `n` of them: leading ones are 1 with stride 0. A stride of a
  * dimension of size 1 becomes 0, so that broadcasting is plain indexing. */

@@ -28,11 +28,8 @@ typedef struct
 } AtlCpuOptions;
 
 /* options NULL: all threads, best level, fast. */
-AtlBackend *
-atl_cpu_backend_new (const AtlCpuOptions *options, GError **error);
+AtlBackend *atl_cpu_backend_new (const AtlCpuOptions *options, GError **error);
 /* The level in use, "AVX-512 + AMX"; static. */
-const char *
-atl_cpu_backend_level_name (AtlBackend *self);
-AtlCpuLevel
-atl_cpu_best_level (void);
+const char *atl_cpu_backend_level_name (AtlBackend *self);
+AtlCpuLevel atl_cpu_best_level (void);
 G_END_DECLS

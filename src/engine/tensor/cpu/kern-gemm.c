@@ -297,5 +297,9 @@ const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .tile_rows = TILE_ROWS,
   .tile_k = 256,
   .fast_rows = FAST_ROWS,
+  .cache_row = ATL_SIMD_NAME (atl_cache_row),
+  .scores = ATL_SIMD_NAME (atl_scores),
+  .weigh_values = ATL_SIMD_NAME (atl_weigh_values),
+  .softmax_step = ATL_SIMD_NAME (atl_softmax_step),
   .act_row = ATL_SIMD_NAME (atl_act_row),
 };

@@ -85,6 +85,43 @@ typedef struct
   void (*begin) (void); /* (nullable) before a thread's first tile of a chunk */
   void (*end) (void);   /* (nullable) after its last */
 
+  /* --- attention; cached dtypes are f32, f16, q8_0, q4_0 --- */
+
+  /* n elements of a cached row (whole blocks) as floats. */
+  void (*cache_row) (AtlDType dtype, const guint8 *row, gint64 n, float *out);
+  /* out[j * ld + k] = q row j . key k; q [n_q, n]; `row` is room for n floats. */
+  void (*scores) (AtlDType dtype,
+                  const guint8 *keys,
+                  gsize key_bytes,
+                  gint64 n_keys,
+                  gint64 n,
+                  const float *q,
+                  gint64 n_q,
+                  float *row,
+                  float *out,
+                  gint64 ld);
+  /* sums[j, n] += sum over k of p[j * ld + k] * value k. */
+  void (*weigh_values) (AtlDType dtype,
+                        const guint8 *values,
+                        gsize value_bytes,
+                        gint64 n_keys,
+                        gint64 n,
+                        const float *p,
+                        gint64 n_q,
+                        gint64 ld,
+                        float *row,
+                        float *sums);
+  /* Scores s[n] become weights exp (score - largest): scaled, capped, bias added; `largest` and
+   * `sum` (of all weights so far) are brought up to date. Returns what earlier sums must be
+   * multiplied with. */
+  float (*softmax_step) (float *s,
+                         gint64 n,
+                         float scale,
+                         float softcap,
+                         const float *bias,
+                         float *largest,
+                         float *sum);
+
   /* --- rows of floats --- */
 
   /* x[i] = act (x[i]); FALSE, untouched, when the level has no form of it. */
@@ -92,7 +129,6 @@ typedef struct
 } AtlCpuKernels;
 
 /* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */
-const AtlCpuKernels *
-atl_cpu_kernels (AtlCpuLevel level, gboolean exact);
+const AtlCpuKernels *atl_cpu_kernels (AtlCpuLevel level, gboolean exact);
 
 G_END_DECLS

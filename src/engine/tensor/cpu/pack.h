@@ -51,12 +51,10 @@ typedef struct
 } AtlPackInfo;
 
 /* NULL for a dtype that is not packed. */
-const AtlPackInfo *
-atl_pack_info (AtlDType dtype);
+const AtlPackInfo *atl_pack_info (AtlDType dtype);
 
 /* Bytes of one group of 16 rows; a multiple of 64. */
-gsize
-atl_pack_group_bytes (AtlDType dtype, gint64 n_in);
+gsize atl_pack_group_bytes (AtlDType dtype, gint64 n_in);
 
 /* Where the quants start in a group. */
 static inline gsize
@@ -66,8 +64,7 @@ atl_pack_meta_bytes (const AtlPackInfo *info, gint64 n_in)
 }
 
 /* Packs `n_rows` (at most 16) rows of file blocks, `row_bytes` apart, into one group. */
-void
-atl_pack_group (
+void atl_pack_group (
     AtlDType dtype, const guint8 *rows, gsize row_bytes, guint n_rows, gint64 n_in, guint8 *out);
 
 G_END_DECLS

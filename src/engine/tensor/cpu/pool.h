@@ -42,32 +42,26 @@ typedef void (*AtlPoolCommit) (gconstpointer args, guint chunk, gconstpointer sc
 
 /* `n_threads` counts the calling one; clamped to 1 … ATL_POOL_MAX_THREADS. Threads that cannot be
  * started are done without. */
-AtlPool *
-atl_pool_new (guint n_threads);
+AtlPool *atl_pool_new (guint n_threads);
 /* Accepts NULL. */
-void
-atl_pool_free (AtlPool *self);
-guint
-atl_pool_n_threads (const AtlPool *self);
+void atl_pool_free (AtlPool *self);
+guint atl_pool_n_threads (const AtlPool *self);
 
 /* Calls func once for every chunk in [0, n_chunks), in parallel; returns when all are done. */
-void
-atl_pool_run (AtlPool *self, guint n_chunks, AtlPoolFunc func, gconstpointer args);
+void atl_pool_run (AtlPool *self, guint n_chunks, AtlPoolFunc func, gconstpointer args);
 
 /* The same with chunks that may be computed twice; n_chunks <= ATL_POOL_MAX_RESTARTABLE. The
  * `args_bytes` (<= ATL_POOL_ARGS_MAX) at `args` are copied; what they point to must stay mapped
  * until atl_pool_quiesce. */
-void
-atl_pool_run_restartable (AtlPool *self,
-                          guint n_chunks,
-                          AtlPoolCompute compute,
-                          AtlPoolCommit commit,
-                          gconstpointer args,
-                          gsize args_bytes);
+void atl_pool_run_restartable (AtlPool *self,
+                               guint n_chunks,
+                               AtlPoolCompute compute,
+                               AtlPoolCommit commit,
+                               gconstpointer args,
+                               gsize args_bytes);
 
 /* Waits until no late worker is inside an old region: before memory that regions read is freed. */
-void
-atl_pool_quiesce (AtlPool *self);
+void atl_pool_quiesce (AtlPool *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPool, atl_pool_free)
 

@@ -46,47 +46,36 @@ typedef struct
 } AtlProduct;
 
 /* The source of weight `t` for outputs [first_out, …); `expert` of a 3-D weight, else 0. */
-AtlSource
-atl_product_source (
+AtlSource atl_product_source (
     const AtlCpuRun *run, const AtlTensor *t, gint64 expert, gint64 first_out, const float *bias);
 
 /* Sets first_group from the sources; returns the number of groups. */
-gint64
-atl_product_count_groups (AtlProduct *p);
+gint64 atl_product_count_groups (AtlProduct *p);
 
 /* Whether few-row products serve `n_rows` rows of these sources. */
-gboolean
-atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows);
+gboolean atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows);
 
 /* Bytes that quantised activations of n rows take; places them at `memory`. */
-gsize
-atl_product_quant_bytes (gint64 n, gint64 n_in);
-AtlQuantRows
-atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory);
+gsize atl_product_quant_bytes (gint64 n, gint64 n_in);
+AtlQuantRows atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory);
 
 /* Rounds all rows of p->x into p->quantised, in parallel when there are many. */
-void
-atl_product_quantise (AtlCpuRun *run, const AtlProduct *p);
+void atl_product_quantise (AtlCpuRun *run, const AtlProduct *p);
 
 /* out[t][16] = the finished outputs of a group for rows [first, first + n), n <= 32: bias,
  * activation, gate and factor applied, residual not. `second` [n][16] is room for the gate's
  * partner. */
-void
-atl_product_few (
+void atl_product_few (
     const AtlProduct *p, gint64 group, gint64 first, gint64 n, float *out, float *second);
 
 /* Number of outputs of a group (at most 16) and the column of the first. */
-guint
-atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column);
+guint atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column);
 
 /* bias, activation, gate and factor on [n][16] sums of a group. */
-void
-atl_product_finish (const AtlProduct *p, gint64 group, gint64 n, float *sums, float *second);
+void atl_product_finish (const AtlProduct *p, gint64 group, gint64 n, float *sums, float *second);
 
 /* Tiles: bytes of shared scratch for products of n rows, and the products themselves. */
-gsize
-atl_product_tiles_scratch (const AtlCpu *cpu, gint64 n, gint64 n_in);
-void
-atl_product_tiles (AtlCpuRun *run, AtlProduct *p);
+gsize atl_product_tiles_scratch (const AtlCpu *cpu, gint64 n, gint64 n_in);
+void atl_product_tiles (AtlCpuRun *run, AtlProduct *p);
 
 G_END_DECLS
