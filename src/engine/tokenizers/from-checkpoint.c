@@ -152,10 +152,12 @@ load_vocabulary (Loader *self, GError **error)
         }
       if (type == ATL_TOKEN_BYTE && atl_vocabulary_byte_value (texts[i]) < 0)
         {
+          g_autofree char *shown = atl_vocabulary_quote (texts[i], length);
+
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "%s: piece %u stands for a byte but is spelled “%.40s” instead of, say, "
+                       "%s: piece %u stands for a byte but is spelled “%s” instead of, say, "
                        "“<0x0A>”",
-                       atl_checkpoint_name (cp), i, texts[i]);
+                       atl_checkpoint_name (cp), i, shown);
           return FALSE;
         }
     }
@@ -291,6 +293,8 @@ load_bpe (Loader *self, GError **error)
   const gboolean plain = self->traits.plain_chars;
   g_autoptr (GError) local = NULL;
   const AtlMetaValue *merges = get_array (self->cp, KEY ("merges"), "texts", &local);
+  g_autofree char *pre = self->pre != NULL ? atl_vocabulary_quote (self->pre, strlen (self->pre))
+                                           : g_strdup ("default");
   AtlBpeConfig config = {
     .kind = plain ? ATL_BPE_CHARS : ATL_BPE_BYTES,
     .ignore_merges = self->traits.ignore_merges,
@@ -325,11 +329,14 @@ load_bpe (Loader *self, GError **error)
   if (t->pre_tokenizer == NULL)
     {
       t->pre_tokenizer = atl_pre_tokenizer_new_default ();
-      t->warning = g_strdup_printf (
-          "%s does not say how it splits words%s%s%s, so the usual way is "
-          "taken; answers may be a little worse.",
-          atl_checkpoint_name (self->cp), self->pre != NULL ? " in a way known here (“" : "",
-          self->pre != NULL ? self->pre : "", self->pre != NULL ? "”)" : "");
+      t->warning =
+          self->pre == NULL
+              ? g_strdup_printf ("%s does not say how it cuts text into words, so the usual way is "
+                                 "taken; answers may be a little worse.",
+                                 atl_checkpoint_name (self->cp))
+              : g_strdup_printf ("%s cuts text into words in a way not known here (“%s”), so the "
+                                 "usual way is taken; answers may be a little worse.",
+                                 atl_checkpoint_name (self->cp), pre);
     }
   if (plain)
     {
@@ -338,7 +345,7 @@ load_bpe (Loader *self, GError **error)
     }
   t->spelling.letters = !plain;
   t->spelling.marks = plain;
-  t->kind = g_strdup_printf ("BPE (%s)", self->pre != NULL ? self->pre : "default");
+  t->kind = g_strdup_printf ("BPE (%s)", pre);
   return TRUE;
 }
 
@@ -516,6 +523,7 @@ static const Defaults *
 find_defaults (const AtlCheckpoint *cp, GError **error)
 {
   const char *model = atl_checkpoint_get_string (cp, KEY ("model"));
+  g_autofree char *shown = NULL;
 
   if (atl_checkpoint_meta (cp, KEY ("model")) == NULL)
     {
@@ -532,11 +540,11 @@ find_defaults (const AtlCheckpoint *cp, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)
     if (strcmp (defaults[i].model, model) == 0)
       return &defaults[i];
+  shown = atl_vocabulary_quote (model, strlen (model));
   g_set_error (
       error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-      "%s has a tokenizer of the kind “%.100s”; known here are llama, gpt2, gemma4, t5 and "
-      "bert",
-      atl_checkpoint_name (cp), model);
+      "%s has a tokenizer of the kind “%s”; known here are llama, gpt2, gemma4, t5 and bert",
+      atl_checkpoint_name (cp), shown);
   return NULL;
 }
 
