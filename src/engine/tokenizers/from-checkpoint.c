@@ -67,15 +67,6 @@ set_mistyped (const AtlCheckpoint *cp, const char *key, const char *expected, GE
   return FALSE;
 }
 
-/* Element `i` of a list of whole numbers; wild values fall outside any enum and stay so. */
-static gint64
-element_int (const AtlMetaValue *list, gsize i)
-{
-  if (list->v_array.elem_type == ATL_META_INT)
-    return ((const gint64 *) list->v_array.elems)[i];
-  return (gint64) MIN (((const guint64 *) list->v_array.elems)[i], (guint64) G_MAXINT32);
-}
-
 static gboolean
 check_lists (const AtlCheckpoint *cp,
              gsize n,
@@ -87,9 +78,8 @@ check_lists (const AtlCheckpoint *cp,
 
   if (scores != NULL && scores->v_array.elem_type != ATL_META_FLOAT)
     return set_mistyped (cp, KEY ("scores"), "a list of numbers with a fraction", error);
-  if (types != NULL && types->v_array.elem_type != ATL_META_INT &&
-      types->v_array.elem_type != ATL_META_UINT)
-    return set_mistyped (cp, KEY ("token_type"), "a list of whole numbers", error);
+  if (types != NULL && types->v_array.elem_type != ATL_META_INT)
+    return set_mistyped (cp, KEY ("token_type"), "a list of signed whole numbers", error);
   if ((scores != NULL && scores->v_array.n != n) || (types != NULL && types->v_array.n != n))
     {
       gboolean is_scores = scores != NULL && scores->v_array.n != n;
@@ -132,7 +122,7 @@ load_vocabulary (Loader *self, GError **error)
   texts = tokens->v_array.elems;
   for (guint i = 0; i < vocabulary->n; i++)
     {
-      gint64 type = types != NULL ? element_int (types, i) : ATL_TOKEN_NORMAL;
+      gint64 type = types != NULL ? ((const gint64 *) types->v_array.elems)[i] : ATL_TOKEN_NORMAL;
       double score = scores != NULL ? ((const double *) scores->v_array.elems)[i] : 0.0;
       gsize length =
           tokens->v_array.lengths != NULL ? tokens->v_array.lengths[i] : strlen (texts[i]);
@@ -393,7 +383,9 @@ load_charsmap (Loader *self, GError **error)
 
   bytes = g_malloc (map->v_array.n);
   for (gsize i = 0; i < map->v_array.n; i++)
-    bytes[i] = (guint8) element_int (map, i);
+    bytes[i] = map->v_array.elem_type == ATL_META_INT
+                   ? (guint8) ((const gint64 *) map->v_array.elems)[i]
+                   : (guint8) ((const guint64 *) map->v_array.elems)[i];
   charsmap = atl_charsmap_new (bytes, map->v_array.n, error);
   if (charsmap == NULL)
     return FALSE;
