@@ -15,7 +15,7 @@
 
 #include "base/json-bounded.h"
 
-#define ROOM_TO_SPARE (64u << 20)
+static guint64 room_to_spare = 64u << 20;
 
 struct _AtlPart
 {
@@ -53,12 +53,19 @@ set_io_error (GError **error, int code, const char *doing, const char *path)
 {
   if (code == ENOSPC || code == EDQUOT)
     g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                 "The disk is full: %s was not possible. What was fetched is kept; free some space "
+                 "The disk is full: %s could not be written further. What was fetched is kept; "
+                 "free some space "
                  "and try again, it goes on from there",
                  path);
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s %s was not possible: %s", doing, path,
                  g_strerror (code));
+}
+
+void
+atl_hub_set_room_to_spare (guint64 bytes)
+{
+  room_to_spare = bytes;
 }
 
 gboolean
@@ -72,7 +79,7 @@ atl_hub_check_room (const char *path, guint64 bytes, const char *what, GError **
   if (statvfs (folder, &vfs) != 0)
     return TRUE; /* writing will tell */
   room = (guint64) vfs.f_bavail * vfs.f_frsize;
-  if (bytes <= room && room - bytes >= ROOM_TO_SPARE)
+  if (bytes <= room && room - bytes >= room_to_spare)
     return TRUE;
   needed = g_format_size (bytes);
   there = g_format_size (room);
