@@ -1,0 +1,55 @@
+/* The inside of a chat model, shared by opening (chat-model.c), its facts (chat-facts.c), prompts
+ * (chat-prompt.c) and turns (chat-turn.c).
+ */
+#pragma once
+
+#include "engine/models/llm/llm.h"
+#include "engine/pipelines/chat-model.h"
+#include "engine/tokenizers/chat-template.h"
+#include "engine/tokenizers/tokenizer.h"
+
+G_BEGIN_DECLS
+
+struct _AtlChatModel
+{
+  AtlCheckpoint *checkpoint;
+  AtlTokenizer *tokenizer; /* (nullable) when it cannot run */
+  AtlChatTemplate *chat;   /* (nullable) when it cannot run */
+  AtlChatFacts facts;
+
+  /* After loading */
+  AtlLlm *llm;
+  AtlLlmCache *cache;
+  GArray *cached; /* gint32 ids of what the cache holds, in step with its length */
+  float *logits;  /* [n_vocab] scratch of the sampler */
+};
+
+/* Fills the facts from metadata, vocabulary and template. */
+void atl_chat_facts_init (AtlChatFacts *facts,
+                          AtlCheckpoint *checkpoint,
+                          AtlTokenizer *tokenizer,
+                          AtlChatTemplate *chat,
+                          guint64 size_bytes);
+void atl_chat_facts_clear (AtlChatFacts *facts);
+
+typedef struct
+{
+  JsonArray *messages;    /* (nullable) a conversation, or: */
+  const char *text;       /* (nullable) raw text */
+  JsonArray *tools;       /* (nullable) */
+  gboolean continue_last; /* the last message is the beginning of the answer */
+  gint thinking;          /* -1, 0, 1 */
+} AtlPromptOptions;
+
+/* Appends the prompt's ids. `*is_thinking` says whether it ends inside a thinking section. */
+gboolean atl_chat_prompt_encode (const AtlChatModel *self,
+                                 const AtlPromptOptions *options,
+                                 GArray *ids,
+                                 gboolean *is_thinking,
+                                 GError **error);
+
+/* A conversation without its oldest turn: system messages stay, then the first user message and all
+ * up to the next one go. NULL when only one turn is left. */
+JsonArray *atl_chat_prompt_drop_oldest (JsonArray *messages);
+
+G_END_DECLS

@@ -1,0 +1,238 @@
+/* Opening, loading and freeing a model to chat with. */
+#define G_LOG_DOMAIN "atl-pipelines"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "engine/formats/open.h"
+#include "engine/pipelines/chat-model-private.h"
+
+/* The vocabulary of a folder from Hugging Face, from the files that came with the weights. */
+static AtlTokenizer *
+tokenizer_from_maps (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
+{
+  AtlFileMap *json = NULL, *config = NULL, *piece = NULL;
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *base = g_path_get_basename (names[i]);
+
+      if (g_str_equal (base, "tokenizer.json"))
+        json = maps[i];
+      else if (g_str_equal (base, "tokenizer_config.json"))
+        config = maps[i];
+      else if (g_str_equal (base, "tokenizer.model") || g_str_equal (base, "spiece.model"))
+        piece = maps[i];
+    }
+  if (json != NULL)
+    return atl_tokenizer_new_from_json (
+        (const char *) atl_file_map_data (json), atl_file_map_size (json),
+        config != NULL ? (const char *) atl_file_map_data (config) : NULL,
+        config != NULL ? atl_file_map_size (config) : 0, error);
+  if (piece != NULL)
+    return atl_tokenizer_new_sentencepiece (atl_file_map_data (piece), atl_file_map_size (piece),
+                                            error);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+               "The model's vocabulary is missing: tokenizer.json belongs beside the weights");
+  return NULL;
+}
+
+static const char *
+special_text (AtlTokenizer *tokenizer, AtlSpecialToken which)
+{
+  return atl_tokenizer_token_text (tokenizer, atl_tokenizer_special (tokenizer, which));
+}
+
+/* What it needs to run beyond its weights; a failure is a reason why it cannot run. */
+static gboolean
+open_language (AtlChatModel *self,
+               AtlFileMap *const *maps,
+               const char *const *names,
+               guint n_maps,
+               GError **error)
+{
+  if (atl_checkpoint_meta (self->checkpoint, "tokenizer.ggml.model") != NULL)
+    self->tokenizer = atl_tokenizer_new_from_checkpoint (self->checkpoint, error);
+  else
+    self->tokenizer = tokenizer_from_maps (maps, names, n_maps, error);
+  if (self->tokenizer == NULL)
+    return FALSE;
+  self->chat = atl_chat_template_new (atl_tokenizer_chat_template (self->tokenizer, NULL),
+                                      special_text (self->tokenizer, ATL_SPECIAL_BOS),
+                                      special_text (self->tokenizer, ATL_SPECIAL_EOS), error);
+  return self->chat != NULL;
+}
+
+AtlChatModel *
+atl_chat_model_open (AtlFileMap *const *maps,
+                     const char *const *names,
+                     guint n_maps,
+                     GError **error)
+{
+  g_autoptr (AtlChatModel) self = g_new0 (AtlChatModel, 1);
+  g_autoptr (GError) local = NULL;
+  g_autofree char *why_not = NULL;
+  guint64 size = 0;
+
+  for (guint i = 0; i < n_maps; i++)
+    size += atl_file_map_size (maps[i]);
+  self->checkpoint = atl_checkpoint_open (maps, names, n_maps, error);
+  if (self->checkpoint == NULL)
+    return NULL;
+  if (atl_llm_supports (self->checkpoint, &why_not) &&
+      !open_language (self, maps, names, n_maps, &local))
+    why_not = g_strdup (local->message);
+  atl_chat_facts_init (&self->facts, self->checkpoint, self->tokenizer, self->chat, size);
+  self->facts.can_run = why_not == NULL;
+  self->facts.why_not = g_steal_pointer (&why_not);
+  return g_steal_pointer (&self);
+}
+
+void
+atl_chat_model_unload (AtlChatModel *self)
+{
+  g_clear_pointer (&self->cache, atl_llm_cache_free);
+  g_clear_pointer (&self->llm, atl_llm_free);
+  g_clear_pointer (&self->cached, g_array_unref);
+  g_clear_pointer (&self->logits, g_free);
+}
+
+void
+atl_chat_model_free (AtlChatModel *self)
+{
+  if (self == NULL)
+    return;
+  atl_chat_model_unload (self);
+  g_clear_pointer (&self->chat, atl_chat_template_free);
+  g_clear_pointer (&self->tokenizer, atl_tokenizer_unref);
+  g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);
+  atl_chat_facts_clear (&self->facts);
+  g_free (self);
+}
+
+const AtlChatFacts *
+atl_chat_model_facts (const AtlChatModel *self)
+{
+  return &self->facts;
+}
+
+gboolean
+atl_chat_model_estimate (
+    const AtlChatModel *self, guint n_ctx, AtlDType kv_dtype, AtlChatMemory *memory, GError **error)
+{
+  guint64 copied = 0;
+
+  *memory = (AtlChatMemory){ 0 };
+  if (!atl_llm_estimate (self->checkpoint, n_ctx, kv_dtype, &copied, &memory->kv_bytes,
+                         &memory->scratch_bytes, NULL, error))
+    return FALSE;
+  /* Copies replace mapped pages, which are given back: the larger of the two counts. */
+  memory->weight_bytes = MAX (copied, atl_checkpoint_weight_bytes (self->checkpoint));
+  return TRUE;
+}
+
+gboolean
+atl_chat_model_load (AtlChatModel *self,
+                     AtlBackend *const *backends,
+                     guint n_backends,
+                     const AtlChatModelOptions *options,
+                     AtlChatProgressFunc progress,
+                     gpointer progress_data,
+                     GCancellable *cancellable,
+                     GError **error)
+{
+  AtlLlmOptions llm_options = { .n_gpu_layers = options->n_gpu_layers,
+                                .n_ctx_hint = options->n_ctx,
+                                .kv_dtype = options->kv_dtype };
+  guint n_vocab;
+
+  g_return_val_if_fail (self->llm == NULL, FALSE);
+  if (!self->facts.can_run)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s", self->facts.why_not);
+      return FALSE;
+    }
+  self->llm = atl_llm_new (self->checkpoint, backends, n_backends, &llm_options, progress,
+                           progress_data, cancellable, error);
+  if (self->llm != NULL)
+    self->cache = atl_llm_cache_new (self->llm, options->n_ctx, options->kv_dtype, error);
+  if (self->cache == NULL)
+    {
+      atl_chat_model_unload (self);
+      return FALSE;
+    }
+  n_vocab = atl_llm_info (self->llm)->n_vocab;
+  if (atl_tokenizer_n_vocab (self->tokenizer) > n_vocab)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: the vocabulary lists %u tokens, but the weights know only %u",
+                   self->facts.name, atl_tokenizer_n_vocab (self->tokenizer), n_vocab);
+      atl_chat_model_unload (self);
+      return FALSE;
+    }
+  self->cached = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->logits = g_new (float, n_vocab);
+  return TRUE;
+}
+
+gboolean
+atl_chat_model_is_loaded (const AtlChatModel *self)
+{
+  return self->llm != NULL;
+}
+
+guint
+atl_chat_model_n_ctx (const AtlChatModel *self)
+{
+  return self->cache != NULL ? atl_llm_cache_n_ctx (self->cache) : 0;
+}
+
+guint64
+atl_chat_model_host_bytes (const AtlChatModel *self)
+{
+  const AtlLlmInfo *info = self->llm != NULL ? atl_llm_info (self->llm) : NULL;
+
+  if (info == NULL)
+    return 0;
+  return MAX (info->host_bytes + info->device_bytes, info->weight_bytes) - info->device_bytes +
+         atl_llm_cache_bytes (self->cache);
+}
+
+guint64
+atl_chat_model_device_bytes (const AtlChatModel *self)
+{
+  return self->llm != NULL ? atl_llm_info (self->llm)->device_bytes : 0;
+}
+
+char *
+atl_chat_model_placement (const AtlChatModel *self)
+{
+  if (self->llm == NULL || atl_llm_info (self->llm)->n_layers_on_device == 0)
+    return NULL;
+  return atl_llm_placement (self->llm);
+}
+
+gint64
+atl_chat_model_count (const AtlChatModel *self,
+                      const char *text,
+                      JsonArray *messages,
+                      GError **error)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  AtlPromptOptions options = { .messages = messages, .text = text, .thinking = -1 };
+  gboolean is_thinking;
+
+  if (self->tokenizer == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s", self->facts.why_not);
+      return -1;
+    }
+  if (messages == NULL)
+    {
+      if (!atl_tokenizer_encode (self->tokenizer, text, -1, ATL_TOKENIZE_NONE, ids, error))
+        return -1;
+    }
+  else if (!atl_chat_prompt_encode (self, &options, ids, &is_thinking, error))
+    return -1;
+  return ids->len;
+}

@@ -1,0 +1,99 @@
+/* A language model made ready to chat: files, vocabulary, template, decoder and one cache.
+ *
+ *   g_autoptr (AtlChatModel) model = atl_chat_model_open (maps, names, n_maps, error);
+ *   atl_chat_model_facts (model)                       what it is; nothing was computed
+ *   atl_chat_model_estimate (model, 8192, ATL_DTYPE_F16, &memory, error);
+ *   atl_chat_model_load (model, backends, n_backends, &options, NULL, NULL, NULL, error);
+ *   atl_chat_turn_run (model, ...);                    chat-turn.h
+ *
+ * Threading: facts, estimates and counting tokens from any thread (the model must stay alive);
+ * loading and turns on one thread at a time.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "engine/tensor/backend.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlChatModel AtlChatModel;
+
+/* All strings are owned by the model, valid UTF-8 and never NULL unless it says so. */
+typedef struct
+{
+  char *name;
+  char *architecture;
+  char *quant;
+  char *licence;
+  guint64 n_params;
+  guint64 size_bytes; /* of all files */
+  guint n_ctx_train;
+  gboolean can_run;
+  char *why_not; /* (nullable) a sentence when it cannot run */
+  char *warning; /* (nullable) something the person should know */
+  gboolean has_template, has_system, has_tools, has_thinking, has_vision;
+  gboolean is_toy;
+  GVariant *recommended; /* a{sv}: the author's sampling values, named as on the command line */
+} AtlChatFacts;
+
+typedef struct
+{
+  guint64 weight_bytes; /* mapped or copied, whichever is more */
+  guint64 kv_bytes;
+  guint64 scratch_bytes;
+} AtlChatMemory;
+
+typedef struct
+{
+  guint n_ctx;
+  AtlDType kv_dtype;
+  guint n_gpu_layers; /* G_MAXUINT: as many as fit */
+} AtlChatModelOptions;
+
+typedef void (*AtlChatProgressFunc) (double fraction, const char *phase, gpointer user_data);
+
+/* Reads metadata, vocabulary and template. A well-formed file that cannot run is opened too, with
+ * facts->can_run FALSE. Takes references on the maps. Errors: ATL_ERROR_BAD_FILE, _UNSUPPORTED. */
+AtlChatModel *atl_chat_model_open (AtlFileMap *const *maps,
+                                   const char *const *names,
+                                   guint n_maps,
+                                   GError **error);
+void atl_chat_model_free (AtlChatModel *self);
+
+const AtlChatFacts *atl_chat_model_facts (const AtlChatModel *self);
+gboolean atl_chat_model_estimate (const AtlChatModel *self,
+                                  guint n_ctx,
+                                  AtlDType kv_dtype,
+                                  AtlChatMemory *memory,
+                                  GError **error);
+
+/* `backends` are borrowed and outlive the model, the host's last. Frees everything on failure, so
+ * that it may be tried again with other options. */
+gboolean atl_chat_model_load (AtlChatModel *self,
+                              AtlBackend *const *backends,
+                              guint n_backends,
+                              const AtlChatModelOptions *options,
+                              AtlChatProgressFunc progress,
+                              gpointer progress_data,
+                              GCancellable *cancellable,
+                              GError **error);
+/* Frees decoder and cache; facts stay and it may be loaded again. */
+void atl_chat_model_unload (AtlChatModel *self);
+gboolean atl_chat_model_is_loaded (const AtlChatModel *self);
+/* After loading. */
+guint atl_chat_model_n_ctx (const AtlChatModel *self);
+guint64 atl_chat_model_host_bytes (const AtlChatModel *self);
+guint64 atl_chat_model_device_bytes (const AtlChatModel *self);
+/* (nullable) What runs where when a device takes part; NULL when all runs on the CPU. Owned. */
+char *atl_chat_model_placement (const AtlChatModel *self);
+
+/* The tokens of `text`, or of the prompt for `messages` (the other is NULL); -1 on error. */
+gint64 atl_chat_model_count (const AtlChatModel *self,
+                             const char *text,
+                             JsonArray *messages,
+                             GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatModel, atl_chat_model_free)
+
+G_END_DECLS

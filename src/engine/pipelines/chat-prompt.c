@@ -1,0 +1,187 @@
+/* From messages to the ids of a prompt. */
+#define G_LOG_DOMAIN "atl-pipelines"
+
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/pipelines/chat-model-private.h"
+
+static gboolean
+has_role (JsonArray *messages, guint i, const char *role)
+{
+  return g_str_equal (atl_json_string (json_array_get_object_element (messages, i), "role", ""),
+                      role);
+}
+
+/* Every member is an object with a role: templates assume so much. */
+static gboolean
+check_messages (JsonArray *messages, GError **error)
+{
+  guint n = json_array_get_length (messages);
+
+  for (guint i = 0; i < n; i++)
+    {
+      JsonNode *node = json_array_get_element (messages, i);
+
+      if (!JSON_NODE_HOLDS_OBJECT (node) ||
+          *atl_json_string (json_node_get_object (node), "role", "") == '\0')
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       "messages: member %u is no object with a \"role\"", i);
+          return FALSE;
+        }
+    }
+  if (n == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "messages: there is none");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static JsonArray *
+copy_range (JsonArray *messages, guint first, guint end, JsonArray *into)
+{
+  for (guint i = first; i < end; i++)
+    json_array_add_element (into, json_array_dup_element (messages, i));
+  return into;
+}
+
+JsonArray *
+atl_chat_prompt_drop_oldest (JsonArray *messages)
+{
+  guint n = json_array_get_length (messages), start = 0, end;
+  JsonArray *rest;
+
+  while (start < n &&
+         (has_role (messages, start, "system") || has_role (messages, start, "developer")))
+    start++;
+  /* The turn that goes ends where the next user message begins. */
+  end = start + 1;
+  while (end < n && !has_role (messages, end, "user"))
+    end++;
+  if (end >= n)
+    return NULL;
+  rest = json_array_sized_new (n);
+  copy_range (messages, 0, start, rest);
+  return copy_range (messages, end, n, rest);
+}
+
+/* What the template is told besides the messages. Each word is one that some template knows. */
+static JsonObject *
+make_extra (gint thinking)
+{
+  JsonObject *extra = json_object_new ();
+
+  if (thinking >= 0)
+    {
+      json_object_set_boolean_member (extra, "enable_thinking", thinking != 0);
+      json_object_set_boolean_member (extra, "thinking", thinking != 0);
+    }
+  return extra;
+}
+
+/* The text of the answer that is to go on, behind the prompt that begins it. */
+static void
+append_beginning (const AtlChatModel *self, GString *prompt, JsonObject *message)
+{
+  const char *open, *close;
+  const char *thought = atl_json_string (message, "thinking", NULL);
+  const char *content = atl_json_string (message, "content", "");
+  gboolean in_section = FALSE;
+
+  if (thought == NULL)
+    thought = atl_json_string (message, "reasoning_content", "");
+  if (atl_chat_template_thinking_tags (self->chat, &open, &close))
+    {
+      g_autofree char *tail = g_strchomp (g_strdup (prompt->str));
+
+      in_section = g_str_has_suffix (tail, open);
+      if (*thought != '\0' && !in_section)
+        {
+          g_string_append_printf (prompt, "%s\n", open);
+          in_section = TRUE;
+        }
+      g_string_append (prompt, thought);
+      if (in_section && *content != '\0')
+        g_string_append_printf (prompt, "%s%s\n\n", g_str_has_suffix (thought, "\n") ? "" : "\n",
+                                close);
+    }
+  g_string_append (prompt, content);
+}
+
+/* Whether the last opening mark of `prompt` has no closing mark after it. */
+static gboolean
+ends_thinking (const AtlChatModel *self, const char *prompt)
+{
+  const char *open, *close, *last;
+
+  if (!atl_chat_template_thinking_tags (self->chat, &open, &close))
+    return FALSE;
+  last = g_strrstr (prompt, open);
+  /* Only at the end, or in an answer that goes on: a person may have typed the mark. */
+  return last != NULL && strstr (last, close) == NULL;
+}
+
+static char *
+render (const AtlChatModel *self,
+        const AtlPromptOptions *options,
+        gboolean *is_thinking,
+        GError **error)
+{
+  g_autoptr (JsonObject) extra = make_extra (options->thinking);
+  g_autoptr (JsonArray) before = NULL;
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+  g_autofree char *text = NULL;
+  JsonArray *messages = options->messages;
+  guint n = json_array_get_length (messages);
+  gboolean goes_on = options->continue_last && n > 1 && has_role (messages, n - 1, "assistant");
+  GString *prompt;
+
+  if (goes_on)
+    messages = before = copy_range (messages, 0, n - 1, json_array_sized_new (n));
+  text = atl_chat_template_render (self->chat, messages, options->tools, extra, TRUE, now, error);
+  if (text == NULL)
+    return NULL;
+  *is_thinking = atl_chat_template_caps (self->chat)->thinking_open && ends_thinking (self, text);
+  if (!goes_on)
+    return g_steal_pointer (&text);
+  prompt = g_string_new (text);
+  append_beginning (self, prompt, json_array_get_object_element (options->messages, n - 1));
+  *is_thinking = ends_thinking (self, prompt->str + strlen (text)) ||
+                 (*is_thinking && ends_thinking (self, prompt->str));
+  return g_string_free (prompt, FALSE);
+}
+
+gboolean
+atl_chat_prompt_encode (const AtlChatModel *self,
+                        const AtlPromptOptions *options,
+                        GArray *ids,
+                        gboolean *is_thinking,
+                        GError **error)
+{
+  g_autofree char *prompt = NULL;
+  const char *bos;
+  AtlTokenizeFlags flags = ATL_TOKENIZE_PARSE_SPECIAL;
+
+  *is_thinking = FALSE;
+  if (options->messages == NULL)
+    return atl_tokenizer_encode (self->tokenizer, options->text, -1,
+                                 ATL_TOKENIZE_ADD_SPECIAL | ATL_TOKENIZE_PARSE_SPECIAL, ids, error);
+  if (!check_messages (options->messages, error))
+    return FALSE;
+  prompt = render (self, options, is_thinking, error);
+  if (prompt == NULL)
+    return FALSE;
+  /* Many templates print the begin token themselves: it must not come twice. */
+  bos = atl_tokenizer_token_text (self->tokenizer,
+                                  atl_tokenizer_special (self->tokenizer, ATL_SPECIAL_BOS));
+  if (atl_tokenizer_add_bos (self->tokenizer) && (bos == NULL || !g_str_has_prefix (prompt, bos)))
+    {
+      gint32 id = atl_tokenizer_special (self->tokenizer, ATL_SPECIAL_BOS);
+
+      if (id >= 0)
+        g_array_append_val (ids, id);
+    }
+  return atl_tokenizer_encode (self->tokenizer, prompt, -1, flags, ids, error);
+}
