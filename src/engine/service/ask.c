@@ -1,0 +1,257 @@
+/* Chat, Complete and CountTokens: from a call to a turn of the pipeline. */
+#define G_LOG_DOMAIN "atl-service"
+
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/service/service-private.h"
+#include "engine/service/turn-options.h"
+
+#define PREFILL_INTERVAL_US (80 * 1000)
+
+/* --- On the compute thread --- */
+
+static void
+prefill_cb (guint n_done, guint n_total, gpointer user_data)
+{
+  AtlJob *job = user_data;
+  gint64 now = g_get_monotonic_time ();
+
+  if (n_done < n_total && now - job->prefill_sent_at < PREFILL_INTERVAL_US)
+    return;
+  job->prefill_sent_at = now;
+  atl_service_emit (job->service, "Prefill",
+                    g_variant_new ("(uuu)", job->request, n_done, n_total));
+}
+
+static void
+text_cb (const char *text, gboolean is_thinking, gpointer user_data)
+{
+  AtlJob *job = user_data;
+
+  atl_text_sender_push (job->sender, text, is_thinking);
+}
+
+/* A JSON array out of the job's text; owned. */
+static JsonNode *
+parse_messages (AtlJob *job, GError **error)
+{
+  JsonNode *root = atl_json_parse (job->text, strlen (job->text), "messages", error);
+
+  if (root != NULL && !JSON_NODE_HOLDS_ARRAY (root))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "messages: a JSON array was expected");
+      g_clear_pointer (&root, json_node_unref);
+    }
+  return root;
+}
+
+/* A GPU that failed is not asked again: the model moves, and the person reads what to expect. */
+static void
+note_device_failure (AtlJob *job, GError **error)
+{
+  AtlDevices *devices = job->service->devices;
+  g_autofree char *message = NULL;
+
+  if (!job->slot->uses_gpu || !g_error_matches (*error, ATL_ERROR, ATL_ERROR_DEVICE))
+    return;
+  g_atomic_int_set (&devices->gpu_failed, 1);
+  message =
+      g_strdup_printf ("The GPU failed: %s. The next answers run on the CPU.", (*error)->message);
+  g_free ((*error)->message);
+  (*error)->message = g_steal_pointer (&message);
+}
+
+static gboolean
+turn_run (AtlJob *job, GError **error)
+{
+  double queued_s = (double) (g_get_monotonic_time () - job->accepted_at) / G_USEC_PER_SEC;
+  AtlTurnSink sink = { .prefill = prefill_cb, .text = text_cb, .user_data = job };
+  g_autoptr (JsonNode) messages = NULL;
+  AtlTurnOptions options;
+  AtlTurnStats stats;
+  gboolean ok = FALSE;
+
+  if (job->is_messages && (messages = parse_messages (job, error)) == NULL)
+    return FALSE;
+  if (job->slot->uses_gpu && g_atomic_int_get (&job->service->devices->gpu_failed) &&
+      !atl_slot_move_to_cpu (job->slot, job->service->devices, error))
+    return FALSE;
+  g_rw_lock_reader_lock (&job->slot->lock);
+  if (job->slot->model == NULL || !atl_chat_model_is_loaded (job->slot->model))
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This model is not loaded any more");
+  else if (atl_turn_options_init (&options, &job->params, error))
+    {
+      ok = atl_chat_turn_run (
+          job->slot->model, messages != NULL ? json_node_get_array (messages) : NULL,
+          job->is_messages ? NULL : job->text, &options, &sink, job->cancellable, &stats, error);
+      if (ok)
+        job->stats = g_variant_ref_sink (
+            atl_turn_stats_to_variant (&stats, queued_s, atl_chat_model_n_ctx (job->slot->model),
+                                       job->slot->runs_on, options.sampling.seed));
+      else if (error != NULL)
+        note_device_failure (job, error);
+      atl_turn_options_clear (&options);
+    }
+  g_rw_lock_reader_unlock (&job->slot->lock);
+  return ok;
+}
+
+/* --- On the main thread --- */
+
+static void
+emit_failed (AtlJob *job, const GError *error)
+{
+  g_autofree char *name = g_dbus_error_encode_gerror (error);
+
+  atl_service_emit (job->service, "Failed",
+                    g_variant_new ("(uss)", job->request, name, error->message));
+}
+
+static void
+turn_done (AtlJob *job, const GError *error)
+{
+  AtlTurnStats none = { .stop = ATL_TURN_STOPPED };
+
+  /* Refused before it was accepted: the call itself fails. */
+  if (job->invocation != NULL)
+    {
+      g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+      return;
+    }
+  atl_text_sender_flush (job->sender);
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    job->stats = g_variant_ref_sink (atl_turn_stats_to_variant (&none, 0, 0, "", 0));
+  else if (error != NULL)
+    {
+      emit_failed (job, error);
+      return;
+    }
+  atl_service_emit (job->service, "Finished",
+                    g_variant_new ("(u@a{sv})", job->request, job->stats));
+}
+
+static void
+accept_turn (AtlService *self,
+             GDBusMethodInvocation *invocation,
+             guint request,
+             guint model,
+             const char *text,
+             gboolean is_messages,
+             GVariant *params)
+{
+  AtlJob *job = atl_job_new (self, request, FALSE, invocation);
+  GError *error = NULL;
+
+  if (job == NULL)
+    return;
+  job->run = turn_run;
+  job->done = turn_done;
+  atl_chat_params_init (&job->params);
+  if (request == 0)
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "request 0 cannot be told apart");
+  else if (strlen (text) > ATL_MAX_MESSAGES_BYTES)
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID,
+                 "The conversation has %" G_GSIZE_FORMAT " bytes; at most %u are accepted",
+                 strlen (text), ATL_MAX_MESSAGES_BYTES);
+  else if (atl_job_set_slot (job, model, &error))
+    atl_chat_params_apply (&job->params, params, &error);
+  if (error != NULL)
+    {
+      atl_job_refuse (job, error);
+      return;
+    }
+  job->text = g_strdup (text);
+  job->is_messages = is_messages;
+  job->sender = atl_text_sender_new (self->connection, self->context, request);
+  /* Chat and Complete both reply with nothing; signals follow. */
+  g_dbus_method_invocation_return_value (g_steal_pointer (&job->invocation), NULL);
+  atl_job_start (job, self->compute);
+}
+
+gboolean
+atl_handle_chat (AtlIpcEngine1 *skeleton,
+                 GDBusMethodInvocation *invocation,
+                 guint request,
+                 guint model,
+                 const char *messages,
+                 GVariant *params,
+                 AtlService *self)
+{
+  accept_turn (self, invocation, request, model, messages, TRUE, params);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+gboolean
+atl_handle_complete (AtlIpcEngine1 *skeleton,
+                     GDBusMethodInvocation *invocation,
+                     guint request,
+                     guint model,
+                     const char *prompt,
+                     GVariant *params,
+                     AtlService *self)
+{
+  accept_turn (self, invocation, request, model, prompt, FALSE, params);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+/* --- CountTokens --- */
+
+static gboolean
+count_run (AtlJob *job, GError **error)
+{
+  g_autoptr (JsonNode) messages = NULL;
+
+  if (job->is_messages && (messages = parse_messages (job, error)) == NULL)
+    return FALSE;
+  g_rw_lock_reader_lock (&job->slot->lock);
+  if (job->slot->model != NULL)
+    job->n_tokens =
+        atl_chat_model_count (job->slot->model, job->is_messages ? NULL : job->text,
+                              messages != NULL ? json_node_get_array (messages) : NULL, error);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This model is not loaded any more");
+  g_rw_lock_reader_unlock (&job->slot->lock);
+  return *error == NULL;
+}
+
+static void
+count_done (AtlJob *job, const GError *error)
+{
+  if (error != NULL)
+    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+  else
+    atl_ipc_engine1_complete_count_tokens (
+        job->service->skeleton, g_steal_pointer (&job->invocation), (guint) job->n_tokens);
+}
+
+gboolean
+atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
+                         GDBusMethodInvocation *invocation,
+                         guint model,
+                         const char *text,
+                         gboolean is_messages,
+                         AtlService *self)
+{
+  AtlJob *job = atl_job_new (self, 0, FALSE, invocation);
+  GError *error = NULL;
+
+  if (job == NULL)
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  job->run = count_run;
+  job->done = count_done;
+  if (strlen (text) > ATL_MAX_MESSAGES_BYTES)
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "The text is longer than %u bytes",
+                 ATL_MAX_MESSAGES_BYTES);
+  else
+    atl_job_set_slot (job, model, &error);
+  if (error != NULL)
+    {
+      atl_job_refuse (job, error);
+      return G_DBUS_METHOD_INVOCATION_HANDLED;
+    }
+  job->text = g_strdup (text);
+  job->is_messages = is_messages;
+  atl_job_start (job, self->reading);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}

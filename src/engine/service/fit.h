@@ -1,0 +1,42 @@
+/* The ledger's verdict: how a model fits into the memory that is free now, in numbers and words.
+ *
+ * Threading: any thread.
+ */
+#pragma once
+
+#include "engine/pipelines/chat-model.h"
+
+G_BEGIN_DECLS
+
+#define ATL_DEFAULT_N_CTX 8192u
+
+typedef struct
+{
+  guint n_ctx; /* 0: ATL_DEFAULT_N_CTX, shrunk to fit */
+  AtlDType kv_dtype;
+  guint64 ram_free; /* bytes */
+  guint64 ram_total;
+  guint64 vram_free;  /* of the device that will be used; 0: none */
+  const char *device; /* (nullable) its name */
+} AtlFitRequest;
+
+typedef struct
+{
+  gboolean fits;
+  guint n_ctx; /* chosen */
+  AtlChatMemory memory;
+  guint64 needed_bytes;
+  char *words;  /* why it fits or not, and what would; never NULL */
+  char *notice; /* (nullable) what was changed so that it fits */
+} AtlFit;
+
+/* FALSE when the model's own numbers make no sense (the estimate's error). */
+gboolean atl_fit_judge (const AtlChatModel *model,
+                        const AtlFitRequest *request,
+                        AtlFit *fit,
+                        GError **error);
+void atl_fit_clear (AtlFit *fit);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlFit, atl_fit_clear)
+
+G_END_DECLS

@@ -1,0 +1,436 @@
+/* LoadModel, Inspect and UnloadModel: from descriptors to a slot, and back to free memory. */
+#define G_LOG_DOMAIN "atl-service"
+
+#include <gio/gunixfdlist.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/dtype.h"
+#include "engine/service/memory.h"
+#include "engine/service/service-private.h"
+
+#define MAX_NAME_BYTES 4096u
+#define PROGRESS_INTERVAL_US (80 * 1000)
+/* Share of the bar for reading the file's description. */
+#define OPEN_SHARE 0.05
+
+/* --- Arguments --- */
+
+static gboolean
+take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
+{
+  gsize n = g_variant_n_children (files);
+  int n_fds = fds != NULL ? g_unix_fd_list_get_length (fds) : 0;
+
+  if (n == 0 || n > ATL_MAX_FILES)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "%" G_GSIZE_FORMAT " files were handed over; 1 to %u are possible", n,
+                   ATL_MAX_FILES);
+      return FALSE;
+    }
+  job->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  job->names = g_ptr_array_new_with_free_func (g_free);
+  for (gsize i = 0; i < n; i++)
+    {
+      const char *name;
+      gint32 handle;
+      AtlFileMap *map;
+      int fd;
+
+      g_variant_get_child (files, i, "(&sh)", &name, &handle);
+      if (handle < 0 || handle >= n_fds || *name == '\0' || strlen (name) > MAX_NAME_BYTES)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       "file %" G_GSIZE_FORMAT " has no name or no descriptor", i);
+          return FALSE;
+        }
+      fd = g_unix_fd_list_get (fds, handle, error);
+      if (fd < 0)
+        return FALSE;
+      map = atl_file_map_new_from_fd (fd, name, error);
+      close (fd);
+      if (map == NULL)
+        return FALSE;
+      g_ptr_array_add (job->maps, map);
+      g_ptr_array_add (job->names, g_strdup (name));
+    }
+  g_ptr_array_add (job->names, NULL);
+  return TRUE;
+}
+
+static gboolean
+take_options (AtlJob *job, GVariant *options, GError **error)
+{
+  g_autofree char *kv_type = atl_dict_string (options, ATL_LOAD_KV_TYPE, "f16");
+  AtlBackend *backends[2];
+  gint gpu_layers = atl_dict_int (options, ATL_LOAD_GPU_LAYERS, -1);
+
+  job->n_ctx = atl_dict_uint (options, ATL_LOAD_N_CTX, 0);
+  job->n_threads = atl_dict_uint (options, ATL_LOAD_N_THREADS, 0);
+  job->device = atl_dict_string (options, ATL_LOAD_DEVICE, NULL);
+  job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
+  if (g_str_equal (kv_type, "f16"))
+    job->kv_dtype = ATL_DTYPE_F16;
+  else if (g_str_equal (kv_type, "q8_0"))
+    job->kv_dtype = ATL_DTYPE_Q8_0;
+  else if (g_str_equal (kv_type, "q4_0"))
+    job->kv_dtype = ATL_DTYPE_Q4_0;
+  else if (g_str_equal (kv_type, "f32"))
+    job->kv_dtype = ATL_DTYPE_F32;
+  else
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "kv-type is “%s”; it must be f16, q8_0, q4_0 or f32", kv_type);
+      return FALSE;
+    }
+  if (job->n_ctx > 1u << 24)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "n-ctx is %u; at most %u is possible",
+                   job->n_ctx, 1u << 24);
+      return FALSE;
+    }
+  return atl_devices_choose (job->service->devices, job->device, backends, error) != 0;
+}
+
+/* --- What is told about a model --- */
+
+static GVariant *
+make_info (const AtlChatModel *model, const AtlFit *fit, guint64 free_bytes, const char *runs_on)
+{
+  const AtlChatFacts *facts = atl_chat_model_facts (model);
+  g_autofree char *notice = NULL;
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", facts->name);
+  g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", facts->architecture);
+  g_variant_dict_insert (&dict, ATL_INFO_QUANT, "s", facts->quant);
+  g_variant_dict_insert (&dict, ATL_INFO_LICENCE, "s", facts->licence);
+  g_variant_dict_insert (&dict, ATL_INFO_N_PARAMS, "t", facts->n_params);
+  g_variant_dict_insert (&dict, ATL_INFO_SIZE_BYTES, "t", facts->size_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_WEIGHT_BYTES, "t", fit->memory.weight_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_KV_BYTES, "t", fit->memory.kv_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_SCRATCH_BYTES, "t", fit->memory.scratch_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_NEEDED_BYTES, "t", fit->needed_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_FREE_BYTES, "t", free_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_FITS, "b", fit->fits);
+  g_variant_dict_insert (&dict, ATL_INFO_CAN_RUN, "b", facts->can_run);
+  g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s",
+                         facts->can_run ? fit->words : facts->why_not);
+  g_variant_dict_insert (&dict, ATL_INFO_N_CTX, "u", fit->n_ctx);
+  g_variant_dict_insert (&dict, ATL_INFO_N_CTX_TRAIN, "u", facts->n_ctx_train);
+  notice = g_strjoin (" ", fit->notice != NULL ? fit->notice : "",
+                      facts->warning != NULL ? facts->warning : "", NULL);
+  g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", g_strstrip (notice));
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_HAS_TEMPLATE, "b", facts->has_template);
+  g_variant_dict_insert (&dict, ATL_INFO_HAS_SYSTEM, "b", facts->has_system);
+  g_variant_dict_insert (&dict, ATL_INFO_HAS_TOOLS, "b", facts->has_tools);
+  g_variant_dict_insert (&dict, ATL_INFO_HAS_THINKING, "b", facts->has_thinking);
+  g_variant_dict_insert (&dict, ATL_INFO_HAS_VISION, "b", facts->has_vision);
+  g_variant_dict_insert (&dict, ATL_INFO_IS_TOY, "b", facts->is_toy);
+  g_variant_dict_insert_value (&dict, ATL_INFO_RECOMMENDED, facts->recommended);
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
+static gboolean
+open_and_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
+{
+  AtlFitRequest request = { .n_ctx = job->n_ctx, .kv_dtype = job->kv_dtype };
+  AtlBackend *backends[2];
+  AtlMemory memory;
+
+  job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
+                                    (const char *const *) job->names->pdata, job->maps->len, error);
+  if (job->model == NULL)
+    return FALSE;
+  atl_memory_read ("", &memory);
+  *free_bytes = request.ram_free = memory.free_bytes;
+  request.ram_total = memory.total_bytes;
+  if (atl_devices_choose (job->service->devices, job->device, backends, NULL) == 2)
+    request.vram_free = backends[0]->memory_free;
+  if (!atl_chat_model_facts (job->model)->can_run)
+    {
+      fit->words = g_strdup ("");
+      return TRUE;
+    }
+  return atl_fit_judge (job->model, &request, fit, error);
+}
+
+/* --- Inspect --- */
+
+static gboolean
+inspect_run (AtlJob *job, GError **error)
+{
+  g_auto (AtlFit) fit = { 0 };
+  guint64 free_bytes;
+
+  if (!open_and_judge (job, &fit, &free_bytes, error))
+    return FALSE;
+  job->info = make_info (job->model, &fit, free_bytes, "");
+  return TRUE;
+}
+
+static void
+inspect_done (AtlJob *job, const GError *error)
+{
+  if (error != NULL)
+    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+  else
+    atl_ipc_engine1_complete_inspect (job->service->skeleton, g_steal_pointer (&job->invocation),
+                                      NULL, job->info);
+}
+
+/* The common beginning of both: a job with files and options, or NULL when it was refused. */
+static AtlJob *
+begin (AtlService *self,
+       guint request,
+       GDBusMethodInvocation *invocation,
+       GUnixFDList *fds,
+       GVariant *files,
+       GVariant *options,
+       gboolean (*run) (AtlJob *, GError **),
+       void (*done) (AtlJob *, const GError *))
+{
+  AtlJob *job = atl_job_new (self, request, FALSE, invocation);
+  GError *error = NULL;
+
+  if (job == NULL)
+    return NULL;
+  job->run = run;
+  job->done = done;
+  if (!take_files (job, fds, files, &error) || !take_options (job, options, &error))
+    {
+      atl_job_refuse (job, error);
+      return NULL;
+    }
+  return job;
+}
+
+gboolean
+atl_handle_inspect (AtlIpcEngine1 *skeleton,
+                    GDBusMethodInvocation *invocation,
+                    GUnixFDList *fds,
+                    guint request,
+                    GVariant *files,
+                    GVariant *options,
+                    AtlService *self)
+{
+  AtlJob *job = begin (self, request, invocation, fds, files, options, inspect_run, inspect_done);
+
+  if (job != NULL)
+    atl_job_start (job, self->reading);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+/* --- LoadModel --- */
+
+static void
+send_progress (AtlJob *job, double fraction, const char *phase)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (fraction < 1 && now - job->progress_sent_at < PROGRESS_INTERVAL_US)
+    return;
+  job->progress_sent_at = now;
+  atl_service_emit (job->service, "LoadProgress",
+                    g_variant_new ("(uds)", job->request, CLAMP (fraction, 0, 1), phase));
+}
+
+static void
+weights_progress_cb (double fraction, const char *phase, gpointer user_data)
+{
+  send_progress (user_data, OPEN_SHARE + fraction * (1 - OPEN_SHARE),
+                 phase != NULL ? phase : "Loading the model");
+}
+
+static char *
+describe_place (AtlDevices *devices,
+                const AtlChatModel *model,
+                const AtlBackend *cpu,
+                const char *device)
+{
+  char *words = atl_chat_model_placement (model);
+
+  return words != NULL ? words : atl_devices_cpu_words (devices, cpu, device);
+}
+
+static gboolean
+load_run (AtlJob *job, GError **error)
+{
+  AtlDevices *devices = job->service->devices;
+  g_auto (AtlFit) fit = { 0 };
+  g_autofree char *runs_on = NULL;
+  AtlChatModelOptions options = { .kv_dtype = job->kv_dtype, .n_gpu_layers = job->n_gpu_layers };
+  AtlBackend *backends[2];
+  guint n_backends;
+  guint64 free_bytes;
+
+  send_progress (job, 0, "Reading the file");
+  if (!open_and_judge (job, &fit, &free_bytes, error))
+    return FALSE;
+  if (!atl_chat_model_facts (job->model)->can_run)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
+                   atl_chat_model_facts (job->model)->why_not);
+      return FALSE;
+    }
+  if (!fit.fits)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "Not enough memory. %s", fit.words);
+      return FALSE;
+    }
+  n_backends = atl_devices_choose (devices, job->device, backends, error);
+  if (n_backends == 0 || g_cancellable_set_error_if_cancelled (job->cancellable, error))
+    return FALSE;
+  backends[n_backends - 1] = atl_devices_cpu (devices, job->n_threads);
+  options.n_ctx = fit.n_ctx;
+  send_progress (job, OPEN_SHARE, "Loading the model");
+  if (!atl_chat_model_load (job->model, backends, n_backends, &options, weights_progress_cb, job,
+                            job->cancellable, error))
+    return FALSE;
+
+  runs_on = describe_place (devices, job->model, backends[n_backends - 1], job->device);
+  job->info = make_info (job->model, &fit, free_bytes, runs_on);
+  job->slot = g_new0 (AtlSlot, 1);
+  job->slot->ref_count = 1;
+  job->slot->n_jobs = 1;
+  g_rw_lock_init (&job->slot->lock);
+  job->slot->options = options;
+  job->slot->cpu = backends[n_backends - 1];
+  job->slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->model) > 0;
+  job->slot->device = g_strdup (job->device);
+  job->slot->runs_on = g_steal_pointer (&runs_on);
+  job->slot->ram_bytes = atl_chat_model_host_bytes (job->model);
+  job->slot->vram_bytes = atl_chat_model_device_bytes (job->model);
+  job->slot->model = g_steal_pointer (&job->model);
+  return TRUE;
+}
+
+static gboolean
+unload_run (AtlJob *job, GError **error)
+{
+  g_rw_lock_writer_lock (&job->slot->lock);
+  g_clear_pointer (&job->slot->model, atl_chat_model_free);
+  g_rw_lock_writer_unlock (&job->slot->lock);
+  return TRUE;
+}
+
+static void
+undone_cb (AtlJob *job, const GError *error)
+{
+  g_dbus_method_invocation_return_error_literal (g_steal_pointer (&job->invocation), G_IO_ERROR,
+                                                 G_IO_ERROR_CANCELLED, "Loading was cancelled");
+}
+
+static void
+load_done (AtlJob *job, const GError *error)
+{
+  AtlService *self = job->service;
+
+  if (error != NULL)
+    {
+      g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+      return;
+    }
+  /* The cancel may have come when all was loaded: it still means what it says. Freeing is the
+   * compute thread's work, as it may be running another plan on the same backend. */
+  if (g_cancellable_is_cancelled (job->cancellable))
+    {
+      atl_job_again (job, unload_run, undone_cb, self->compute);
+      return;
+    }
+  do
+    job->slot->id = ++self->next_slot;
+  while (job->slot->id == 0 ||
+         g_hash_table_contains (self->slots, GUINT_TO_POINTER (job->slot->id)));
+  g_hash_table_insert (self->slots, GUINT_TO_POINTER (job->slot->id), atl_slot_ref (job->slot));
+  atl_ipc_engine1_complete_load_model (self->skeleton, g_steal_pointer (&job->invocation), NULL,
+                                       job->slot->id, job->info);
+  atl_service_status_changed (self);
+}
+
+gboolean
+atl_handle_load (AtlIpcEngine1 *skeleton,
+                 GDBusMethodInvocation *invocation,
+                 GUnixFDList *fds,
+                 guint request,
+                 GVariant *files,
+                 GVariant *options,
+                 AtlService *self)
+{
+  AtlJob *job = begin (self, request, invocation, fds, files, options, load_run, load_done);
+
+  if (job != NULL)
+    {
+      if (g_thread_pool_unprocessed (self->compute) > 0 || self->n_jobs > 1)
+        send_progress (job, 0, "Waiting for the running answer");
+      atl_job_start (job, self->compute);
+    }
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+/* --- Moving and unloading --- */
+
+gboolean
+atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error)
+{
+  gboolean ok;
+
+  g_rw_lock_writer_lock (&self->lock);
+  atl_chat_model_unload (self->model);
+  ok = atl_chat_model_load (self->model, &self->cpu, 1, &self->options, NULL, NULL, NULL, error);
+  self->uses_gpu = FALSE;
+  __atomic_store_n (&self->ram_bytes, atl_chat_model_host_bytes (self->model), __ATOMIC_RELAXED);
+  __atomic_store_n (&self->vram_bytes, 0, __ATOMIC_RELAXED);
+  g_free (self->runs_on);
+  self->runs_on = atl_devices_cpu_words (devices, self->cpu, self->device);
+  g_rw_lock_writer_unlock (&self->lock);
+  return ok;
+}
+
+static void
+unload_done (AtlJob *job, const GError *error)
+{
+  if (error != NULL)
+    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+  else
+    atl_ipc_engine1_complete_unload_model (job->service->skeleton,
+                                           g_steal_pointer (&job->invocation));
+  atl_service_status_changed (job->service);
+}
+
+gboolean
+atl_handle_unload (AtlIpcEngine1 *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   guint model,
+                   AtlService *self)
+{
+  AtlJob *job = atl_job_new (self, 0, TRUE, invocation);
+  g_autoptr (GPtrArray) running = NULL;
+  GError *error = NULL;
+  GHashTableIter iter;
+  gpointer other;
+
+  if (job == NULL)
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  job->run = unload_run;
+  job->done = unload_done;
+  if (!atl_job_set_slot (job, model, &error))
+    {
+      atl_job_refuse (job, error);
+      return G_DBUS_METHOD_INVOCATION_HANDLED;
+    }
+  g_hash_table_remove (self->slots, GUINT_TO_POINTER (model));
+  /* Cancelling completes queued jobs and changes the table: collect first. */
+  running = g_ptr_array_new ();
+  g_hash_table_iter_init (&iter, self->requests);
+  while (g_hash_table_iter_next (&iter, NULL, &other))
+    if (((AtlJob *) other)->slot == job->slot)
+      g_ptr_array_add (running, other);
+  for (guint i = 0; i < running->len; i++)
+    atl_job_cancel (g_ptr_array_index (running, i));
+  atl_job_start (job, self->compute);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}

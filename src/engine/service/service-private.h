@@ -1,0 +1,174 @@
+/* The inside of the service: slots hold loaded models, jobs are requests on their way.
+ *
+ * A job is queued, running and done; or, cancelled before it ran, done at once. run() is called on
+ * a worker and touches only the job and its slot; done() is called on the main thread exactly once.
+ * A slot's model is used under its lock: workers that read take it shared, unloading exclusively.
+ */
+#pragma once
+
+#include "engine/pipelines/chat-model.h"
+#include "engine/service/fit.h"
+#include "engine/service/service.h"
+#include "engine/service/text-sender.h"
+#include "engine1.h"
+#include "protocol/chat-params.h"
+#include "protocol/protocol.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  gint ref_count; /* (atomic) */
+  guint id;
+  guint n_jobs; /* on the main thread: queued or running */
+  GRWLock lock;
+  AtlChatModel *model; /* (lock) (nullable) NULL once unloaded */
+  char *device;        /* (nullable) as asked */
+  char *runs_on;       /* changed on the compute thread only, read there or when idle */
+  AtlChatModelOptions options;
+  AtlBackend *cpu; /* borrowed from the devices */
+  gboolean uses_gpu;
+  guint64 ram_bytes, vram_bytes; /* (atomic) */
+} AtlSlot;
+
+AtlSlot *atl_slot_ref (AtlSlot *self);
+void atl_slot_unref (AtlSlot *self);
+
+typedef struct _AtlJob AtlJob;
+
+typedef enum
+{
+  ATL_JOB_QUEUED,
+  ATL_JOB_RUNNING,
+  ATL_JOB_DONE
+} AtlJobState;
+
+struct _AtlJob
+{
+  gint ref_count; /* (atomic) */
+  gint state;     /* (atomic) AtlJobState */
+  AtlService *service;
+  guint request;                     /* 0: cannot be cancelled */
+  GDBusMethodInvocation *invocation; /* (owned) (nullable) answered by done() */
+  GCancellable *cancellable;
+  AtlSlot *slot; /* (nullable) */
+  gint64 accepted_at;
+  gboolean (*run) (AtlJob *job, GError **error);
+  void (*done) (AtlJob *job, const GError *error);
+  GError *error;
+
+  /* Loading and inspecting */
+  GPtrArray *maps;  /* AtlFileMap */
+  GPtrArray *names; /* terminated by NULL */
+  guint n_ctx;
+  guint n_threads;
+  AtlDType kv_dtype;
+  guint n_gpu_layers;
+  char *device;
+  AtlChatModel *model; /* until it moves into a slot; freed on the worker */
+  GVariant *info;      /* the result */
+  gint64 progress_sent_at;
+
+  /* Asking */
+  char *text;
+  gboolean is_messages;
+  AtlChatParams params;
+  AtlTextSender *sender;
+  gint64 prefill_sent_at;
+  GVariant *stats; /* the result */
+  gint64 n_tokens; /* the result */
+};
+
+struct _AtlService
+{
+  GDBusConnection *connection;
+  GMainContext *context;
+  AtlIpcEngine1 *skeleton;
+  AtlDevices *devices;
+  char *sandbox_sentence;
+  gboolean sandbox_is_full;
+  gboolean is_greeted;
+  GHashTable *slots;    /* id -> AtlSlot */
+  GHashTable *requests; /* request -> AtlJob, not done yet */
+  guint next_slot;
+  guint n_jobs;         /* queued or running, of both workers */
+  GThreadPool *compute; /* one thread */
+  GThreadPool *reading; /* one thread */
+};
+
+/* --- job.c --- */
+
+/* A job for `invocation`, registered under `request`. When it cannot be (not greeted, too many,
+ * number taken) the invocation is answered with the reason and NULL returned. `always`: a full
+ * queue is no reason. */
+AtlJob *atl_job_new (AtlService *service,
+                     guint request,
+                     gboolean always,
+                     GDBusMethodInvocation *invocation);
+void atl_job_unref (AtlJob *self);
+/* Takes the caller's reference; done() will follow. */
+void atl_job_start (AtlJob *self, GThreadPool *pool);
+/* From done(): the same job once more, with another purpose that cannot be cancelled. */
+void atl_job_again (AtlJob *self,
+                    gboolean (*run) (AtlJob *, GError **),
+                    void (*done) (AtlJob *, const GError *),
+                    GThreadPool *pool);
+/* Ends the job unqueued, with an error. Takes the reference and the error. */
+void atl_job_refuse (AtlJob *self, GError *error);
+void atl_job_cancel (AtlJob *self);
+/* The slot of a model's number into the job; FALSE with ATL_ERROR_NOT_FOUND. */
+gboolean atl_job_set_slot (AtlJob *self, guint model, GError **error);
+void atl_job_pool_cb (gpointer job, gpointer user_data);
+
+/* --- load.c: LoadModel, Inspect, UnloadModel --- */
+
+gboolean atl_handle_load (AtlIpcEngine1 *skeleton,
+                          GDBusMethodInvocation *invocation,
+                          GUnixFDList *fds,
+                          guint request,
+                          GVariant *files,
+                          GVariant *options,
+                          AtlService *self);
+gboolean atl_handle_inspect (AtlIpcEngine1 *skeleton,
+                             GDBusMethodInvocation *invocation,
+                             GUnixFDList *fds,
+                             guint request,
+                             GVariant *files,
+                             GVariant *options,
+                             AtlService *self);
+gboolean atl_handle_unload (AtlIpcEngine1 *skeleton,
+                            GDBusMethodInvocation *invocation,
+                            guint model,
+                            AtlService *self);
+/* On the compute thread: moves a slot whose GPU failed to the CPU. */
+gboolean atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error);
+
+/* --- ask.c: Chat, Complete, CountTokens --- */
+
+gboolean atl_handle_chat (AtlIpcEngine1 *skeleton,
+                          GDBusMethodInvocation *invocation,
+                          guint request,
+                          guint model,
+                          const char *messages,
+                          GVariant *params,
+                          AtlService *self);
+gboolean atl_handle_complete (AtlIpcEngine1 *skeleton,
+                              GDBusMethodInvocation *invocation,
+                              guint request,
+                              guint model,
+                              const char *prompt,
+                              GVariant *params,
+                              AtlService *self);
+gboolean atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
+                                  GDBusMethodInvocation *invocation,
+                                  guint model,
+                                  const char *text,
+                                  gboolean is_messages,
+                                  AtlService *self);
+
+/* --- service.c --- */
+
+void atl_service_emit (AtlService *self, const char *signal, GVariant *params);
+void atl_service_status_changed (AtlService *self);
+
+G_END_DECLS

@@ -1,0 +1,175 @@
+/* The exported object: greeting, status, cancelling; the rest is in load.c and ask.c. */
+#define G_LOG_DOMAIN "atl-service"
+
+#include "engine/service/service-private.h"
+
+#include "atelier-config.h"
+#include "engine/service/memory.h"
+
+void
+atl_service_emit (AtlService *self, const char *signal, GVariant *params)
+{
+  g_dbus_connection_emit_signal (self->connection, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE,
+                                 signal, params, NULL);
+}
+
+/* --- The ledger --- */
+
+static GVariant *
+make_status (AtlService *self)
+{
+  GVariantBuilder parts;
+  GVariantDict dict;
+  GHashTableIter iter;
+  AtlMemory memory;
+  gpointer value;
+
+  atl_memory_read ("", &memory);
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_STATUS_RAM_TOTAL, "t", memory.total_bytes);
+  g_variant_dict_insert (&dict, ATL_STATUS_RAM_FREE, "t", memory.free_bytes);
+  if (self->devices->gpu != NULL)
+    {
+      g_variant_dict_insert (&dict, ATL_STATUS_VRAM_TOTAL, "t", self->devices->gpu->memory_total);
+      g_variant_dict_insert (&dict, ATL_STATUS_VRAM_FREE, "t", self->devices->gpu->memory_free);
+    }
+  g_variant_builder_init (&parts, G_VARIANT_TYPE ("aa{sv}"));
+  g_hash_table_iter_init (&iter, self->slots);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      AtlSlot *slot = value;
+      GVariantDict part;
+
+      g_variant_dict_init (&part, NULL);
+      g_variant_dict_insert (&part, ATL_PART_MODEL, "u", slot->id);
+      g_variant_dict_insert (&part, ATL_PART_NAME, "s", atl_chat_model_facts (slot->model)->name);
+      g_variant_dict_insert (&part, ATL_PART_RAM, "t",
+                             __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED));
+      g_variant_dict_insert (&part, ATL_PART_VRAM, "t",
+                             __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED));
+      g_variant_dict_insert (&part, ATL_PART_BUSY, "b", slot->n_jobs > 0);
+      g_variant_builder_add_value (&parts, g_variant_dict_end (&part));
+    }
+  g_variant_dict_insert_value (&dict, ATL_STATUS_PARTS, g_variant_builder_end (&parts));
+  g_variant_dict_insert_value (&dict, ATL_STATUS_DEVICES, self->devices->list);
+  return g_variant_dict_end (&dict);
+}
+
+void
+atl_service_status_changed (AtlService *self)
+{
+  atl_service_emit (self, "StatusChanged", g_variant_new ("(@a{sv})", make_status (self)));
+}
+
+static gboolean
+handle_get_status (AtlIpcEngine1 *skeleton, GDBusMethodInvocation *invocation, AtlService *self)
+{
+  atl_ipc_engine1_complete_get_status (skeleton, invocation, make_status (self));
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+/* --- Greeting and cancelling --- */
+
+static gboolean
+handle_hello (AtlIpcEngine1 *skeleton,
+              GDBusMethodInvocation *invocation,
+              guint version,
+              GVariant *options,
+              AtlService *self)
+{
+  GVariantDict facts;
+
+  if (version != ATL_PROTOCOL_VERSION)
+    {
+      g_dbus_method_invocation_return_error (invocation, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                                             "The engine speaks version %u, this program %u. "
+                                             "Installing Atelier again makes both the same.",
+                                             ATL_PROTOCOL_VERSION, version);
+      return G_DBUS_METHOD_INVOCATION_HANDLED;
+    }
+  self->is_greeted = TRUE;
+  g_variant_dict_init (&facts, NULL);
+  g_variant_dict_insert (&facts, ATL_FACT_VERSION, "s", ATL_VERSION);
+  g_variant_dict_insert (&facts, ATL_FACT_SANDBOX, "s", self->sandbox_sentence);
+  g_variant_dict_insert (&facts, ATL_FACT_SANDBOX_FULL, "b", self->sandbox_is_full);
+  atl_ipc_engine1_complete_hello (skeleton, invocation, ATL_PROTOCOL_VERSION,
+                                  g_variant_dict_end (&facts));
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_cancel (AtlIpcEngine1 *skeleton,
+               GDBusMethodInvocation *invocation,
+               guint request,
+               AtlService *self)
+{
+  AtlJob *job = g_hash_table_lookup (self->requests, GUINT_TO_POINTER (request));
+
+  atl_ipc_engine1_complete_cancel (skeleton, invocation);
+  if (request != 0 && job != NULL)
+    atl_job_cancel (job);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+/* --- Life --- */
+
+AtlService *
+atl_service_new (GDBusConnection *connection,
+                 AtlDevices *devices,
+                 const char *sandbox_sentence,
+                 gboolean sandbox_is_full,
+                 GError **error)
+{
+  AtlService *self = g_new0 (AtlService, 1);
+
+  atl_error_register_dbus ();
+  self->connection = g_object_ref (connection);
+  self->context = g_main_context_ref_thread_default ();
+  self->devices = devices;
+  self->sandbox_sentence = g_strdup (sandbox_sentence);
+  self->sandbox_is_full = sandbox_is_full;
+  self->slots = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) atl_slot_unref);
+  self->requests = g_hash_table_new (NULL, NULL);
+  self->compute = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
+  self->reading = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
+  self->skeleton = atl_ipc_engine1_skeleton_new ();
+  g_object_connect (self->skeleton, "signal::handle-hello", handle_hello, self,
+                    "signal::handle-inspect", atl_handle_inspect, self, "signal::handle-load-model",
+                    atl_handle_load, self, "signal::handle-unload-model", atl_handle_unload, self,
+                    "signal::handle-chat", atl_handle_chat, self, "signal::handle-complete",
+                    atl_handle_complete, self, "signal::handle-count-tokens",
+                    atl_handle_count_tokens, self, "signal::handle-cancel", handle_cancel, self,
+                    "signal::handle-get-status", handle_get_status, self, NULL);
+  if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), connection,
+                                         ATL_ENGINE_PATH, error))
+    {
+      atl_service_free (self);
+      return NULL;
+    }
+  return self;
+}
+
+void
+atl_service_free (AtlService *self)
+{
+  g_autoptr (GList) jobs = NULL;
+
+  if (self == NULL)
+    return;
+  jobs = g_hash_table_get_values (self->requests);
+  for (GList *link = jobs; link != NULL; link = link->next)
+    atl_job_cancel (link->data);
+  g_thread_pool_free (self->compute, FALSE, TRUE);
+  g_thread_pool_free (self->reading, FALSE, TRUE);
+  /* What the workers finished last is completed here. */
+  while (g_main_context_iteration (self->context, FALSE))
+    ;
+  g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (self->skeleton));
+  g_object_unref (self->skeleton);
+  g_hash_table_unref (self->slots);
+  g_hash_table_unref (self->requests);
+  g_object_unref (self->connection);
+  g_main_context_unref (self->context);
+  g_free (self->sandbox_sentence);
+  g_free (self);
+}

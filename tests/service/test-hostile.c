@@ -1,0 +1,411 @@
+/* A hostile client: wrong versions, orders, types, sizes and numbers. The engine refuses in words
+ * and answers the next ping. */
+#include <fcntl.h>
+#include <gio/gunixfdlist.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/protocol.h"
+
+typedef struct
+{
+  GSubprocess *process;
+  GDBusConnection *connection;
+  char *model_path; /* (nullable) */
+} Peer;
+
+static GVariant *
+call (Peer *peer,
+      const char *interface,
+      const char *method,
+      GVariant *params,
+      GUnixFDList *fds,
+      GError **error)
+{
+  return g_dbus_connection_call_with_unix_fd_list_sync (
+      peer->connection, NULL, ATL_ENGINE_PATH, interface, method, params, NULL,
+      G_DBUS_CALL_FLAGS_NONE, 20000, fds, NULL, NULL, error);
+}
+
+static void
+assert_alive (Peer *peer)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply =
+      call (peer, ATL_PULSE_INTERFACE, "Ping", g_variant_new ("(u)", 41u), NULL, &error);
+  guint serial, late;
+
+  g_assert_no_error (error);
+  g_variant_get (reply, "(uu)", &serial, &late);
+  g_assert_cmpuint (serial, ==, 41);
+  g_assert_cmpuint (late, <, 2000);
+}
+
+static void
+refuse (Peer *peer, const char *method, GVariant *params, GUnixFDList *fds)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = call (peer, ATL_ENGINE_INTERFACE, method, params, fds, &error);
+
+  g_assert_null (reply);
+  g_assert_nonnull (error);
+  assert_alive (peer);
+}
+
+static void
+hello (Peer *peer, guint version, GError **error)
+{
+  g_autoptr (GVariant) reply = call (
+      peer, ATL_ENGINE_INTERFACE, "Hello",
+      g_variant_new ("(u@a{sv})", version, g_variant_new_array (G_VARIANT_TYPE ("{sv}"), NULL, 0)),
+      NULL, error);
+}
+
+static void
+set_up (Peer *peer, gconstpointer data)
+{
+  g_autoptr (GSubprocessLauncher) launcher =
+      g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
+  g_autofree char *guid = g_dbus_generate_guid ();
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GSocketConnection) stream = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *conformance = g_getenv ("ATELIER_CONFORMANCE");
+  int fds[2];
+
+  atl_error_register_dbus ();
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  g_subprocess_launcher_take_fd (launcher, fds[1], 3);
+  peer->process = g_subprocess_launcher_spawn (launcher, &error, g_getenv ("ATELIER_ENGINE"),
+                                               "--fd", "3", "--cpu-only", NULL);
+  g_assert_no_error (error);
+  socket = g_socket_new_from_fd (fds[0], &error);
+  g_assert_no_error (error);
+  stream = g_socket_connection_factory_create_connection (socket);
+  peer->connection =
+      g_dbus_connection_new_sync (G_IO_STREAM (stream), guid,
+                                  G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                                      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_REQUIRE_SAME_USER,
+                                  NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_dbus_connection_set_exit_on_close (peer->connection, FALSE);
+  peer->model_path = conformance != NULL
+                         ? g_build_filename (conformance, "models", "stories260K.gguf", NULL)
+                         : g_build_filename (g_getenv ("ATELIER_SOURCE"), "..", "shared",
+                                             "conformance", "models", "stories260K.gguf", NULL);
+  if (!g_file_test (peer->model_path, G_FILE_TEST_EXISTS))
+    g_clear_pointer (&peer->model_path, g_free);
+  if (data == NULL)
+    {
+      hello (peer, ATL_PROTOCOL_VERSION, &error);
+      g_assert_no_error (error);
+    }
+}
+
+static void
+tear_down (Peer *peer, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  /* It leaves by itself, in peace, when the connection closes. */
+  g_dbus_connection_close_sync (peer->connection, NULL, NULL);
+  g_assert_true (g_subprocess_wait (peer->process, NULL, &error));
+  g_assert_true (g_subprocess_get_if_exited (peer->process));
+  g_assert_cmpint (g_subprocess_get_exit_status (peer->process), ==, 0);
+  g_clear_object (&peer->connection);
+  g_clear_object (&peer->process);
+  g_clear_pointer (&peer->model_path, g_free);
+}
+
+static void
+test_version (Peer *peer, gconstpointer data)
+{
+  static const guint versions[] = { 0, 2, 999, G_MAXUINT };
+
+  refuse (peer, "UnloadModel", g_variant_new ("(u)", 1u), NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (versions); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      hello (peer, versions[i], &error);
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+      g_assert_nonnull (strstr (error->message, "version"));
+    }
+  refuse (peer, "Chat", g_variant_new_parsed ("(uint32 1, uint32 1, '[]', @a{sv} {})"), NULL);
+}
+
+static void
+test_types (Peer *peer, gconstpointer data)
+{
+  static const char *const methods[] = { "Hello",     "Inspect",  "LoadModel",   "UnloadModel",
+                                         "Chat",      "Complete", "CountTokens", "Cancel",
+                                         "GetStatus", "Nonsense" };
+  static const char *const bodies[] = {
+    "('x',)",
+    "(1,)",
+    "([1, 2, 3],)",
+    "(uint64 1, 'a', 'b', 'c', 'd')",
+    "(@a{sv} {},)",
+    "(uint32 1, [(1, 2)], @a{sv} {})",
+    "({'a': <1>}, uint32 7)",
+  };
+
+  for (gsize m = 0; m < G_N_ELEMENTS (methods); m++)
+    for (gsize b = 0; b < G_N_ELEMENTS (bodies); b++)
+      {
+        g_autoptr (GVariant) body = g_variant_ref_sink (g_variant_new_parsed (bodies[b]));
+        g_autoptr (GError) error = NULL;
+        g_autoptr (GVariant) reply = NULL;
+
+        if (g_str_equal (methods[m], "Cancel") || g_str_equal (methods[m], "UnloadModel"))
+          if (g_variant_is_of_type (body, G_VARIANT_TYPE ("(u)")))
+            continue;
+        reply = call (peer, ATL_ENGINE_INTERFACE, methods[m], body, NULL, &error);
+        g_assert_null (reply);
+      }
+  assert_alive (peer);
+}
+
+static void
+test_numbers (Peer *peer, gconstpointer data)
+{
+  refuse (peer, "UnloadModel", g_variant_new ("(u)", 0u), NULL);
+  refuse (peer, "UnloadModel", g_variant_new ("(u)", G_MAXUINT), NULL);
+  refuse (peer, "Chat", g_variant_new_parsed ("(uint32 0, uint32 0, '[]', @a{sv} {})"), NULL);
+  refuse (peer, "Chat", g_variant_new_parsed ("(uint32 1, uint32 77, '[]', @a{sv} {})"), NULL);
+  refuse (peer, "Complete", g_variant_new_parsed ("(uint32 1, uint32 77, 'x', @a{sv} {})"), NULL);
+  refuse (peer, "CountTokens", g_variant_new_parsed ("(uint32 3, 'x', false)"), NULL);
+  /* Cancelling what is not there is nothing. */
+  {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GVariant) reply =
+        call (peer, ATL_ENGINE_INTERFACE, "Cancel", g_variant_new ("(u)", 5u), NULL, &error);
+
+    g_assert_no_error (error);
+  }
+  /* Handles without descriptors, negative ones, no files at all. */
+  refuse (peer, "LoadModel", g_variant_new_parsed ("(uint32 1, @a(sh) [], @a{sv} {})"), NULL);
+  refuse (peer, "LoadModel", g_variant_new_parsed ("(uint32 1, [('a', handle 0)], @a{sv} {})"),
+          NULL);
+  refuse (peer, "LoadModel", g_variant_new_parsed ("(uint32 1, [('a', handle -1)], @a{sv} {})"),
+          NULL);
+  refuse (peer, "Inspect",
+          g_variant_new_parsed ("(uint32 1, [('a', handle 2147483647)], @a{sv} {})"), NULL);
+}
+
+static GUnixFDList *
+fd_of (const char *path, int flags)
+{
+  GUnixFDList *fds = g_unix_fd_list_new ();
+  int fd = open (path, flags | O_CLOEXEC);
+
+  g_assert_cmpint (fd, >=, 0);
+  g_unix_fd_list_append (fds, fd, NULL);
+  close (fd);
+  return fds;
+}
+
+static void
+test_descriptors (Peer *peer, gconstpointer data)
+{
+  static const char *const paths[] = { "/dev/null", "/dev/zero", "/proc/self/maps", "/tmp", "/" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (paths); i++)
+    {
+      g_autoptr (GUnixFDList) fds = fd_of (paths[i], O_RDONLY);
+
+      refuse (peer, "LoadModel",
+              g_variant_new_parsed ("(uint32 9, [('m.gguf', handle 0)], @a{sv} {})"), fds);
+      refuse (peer, "Inspect", g_variant_new_parsed ("(uint32 9, [('', handle 0)], @a{sv} {})"),
+              fds);
+    }
+  /* A pipe and a socket. */
+  {
+    g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+    int ends[2];
+
+    g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+    g_unix_fd_list_append (fds, ends[0], NULL);
+    refuse (peer, "LoadModel",
+            g_variant_new_parsed ("(uint32 9, [('m.gguf', handle 0)], @a{sv} {})"), fds);
+    close (ends[0]);
+    close (ends[1]);
+  }
+}
+
+static GVariant *
+load (Peer *peer, const char *options, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = fd_of (peer->model_path, O_RDONLY);
+  g_autoptr (GVariant) dict = g_variant_ref_sink (g_variant_new_parsed (options));
+
+  return call (peer, ATL_ENGINE_INTERFACE, "LoadModel",
+               g_variant_new_parsed ("(uint32 3, [('m.gguf', handle 0)], %@a{sv})", dict), fds,
+               error);
+}
+
+static void
+test_options (Peer *peer, gconstpointer data)
+{
+  static const char *const bad[] = {
+    "{'kv-type': <'zip'>}",
+    "{'device': <'moon'>}",
+    "{'device': <'gpu'>}",
+    "{'n-ctx': <uint32 4294967295>}",
+  };
+  static const char *const odd[] = {
+    "{'n-ctx': <'many'>, 'gpu-layers': <-9>, 'n-threads': <uint32 99999>}",
+    "{'gpu-layers': <2147483647>, 'unknown': <[1, 2]>}",
+  };
+
+  if (peer->model_path == NULL)
+    {
+      g_test_skip ("stories260K.gguf not found: this case did not run");
+      return;
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (load (peer, bad[i], &error));
+      g_assert_cmpint (error->domain, ==, ATL_ERROR);
+      assert_alive (peer);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (odd); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GVariant) reply = load (peer, odd[i], &error);
+
+      g_assert_no_error (error);
+    }
+  assert_alive (peer);
+}
+
+/* The same number twice, more requests than the queue holds, and cancelling them all. */
+static void
+test_queue (Peer *peer, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) loaded = NULL;
+  guint model, n_full = 0, n_taken = 0;
+
+  if (peer->model_path == NULL)
+    {
+      g_test_skip ("stories260K.gguf not found: this case did not run");
+      return;
+    }
+  loaded = load (peer, "@a{sv} {}", &error);
+  g_assert_no_error (error);
+  g_variant_get_child (loaded, 0, "u", &model);
+  for (guint i = 0; i < 200; i++)
+    {
+      g_autoptr (GError) local = NULL;
+      g_autoptr (GVariant) reply =
+          call (peer, ATL_ENGINE_INTERFACE, "Complete",
+                g_variant_new_parsed ("(%u, %u, 'Once', {'temperature': <5.0>, 'top-k': <0>, "
+                                      "'shift-context': <true>, 'max-tokens': <1000000>})",
+                                      i / 2 + 1, model),
+                NULL, &local);
+
+      if (reply == NULL)
+        {
+          n_full += g_error_matches (local, ATL_ERROR, ATL_ERROR_FULL);
+          n_taken += g_error_matches (local, ATL_ERROR, ATL_ERROR_INVALID);
+        }
+    }
+  g_assert_cmpuint (n_full, >, 0);
+  g_assert_cmpuint (n_taken, >, 0);
+  assert_alive (peer);
+  /* Unloading ends them all. */
+  {
+    g_autoptr (GVariant) reply = call (peer, ATL_ENGINE_INTERFACE, "UnloadModel",
+                                       g_variant_new ("(u)", model), NULL, &error);
+
+    g_assert_no_error (error);
+  }
+  assert_alive (peer);
+}
+
+/* Random bytes in the shape of messages. */
+static GVariant *
+random_value (guint depth)
+{
+  switch (g_test_rand_int_range (0, depth > 2 ? 6 : 8))
+    {
+    case 0:
+      return g_variant_new_uint32 ((guint) g_test_rand_int ());
+    case 1:
+      return g_variant_new_int32 (g_test_rand_int ());
+    case 2:
+      return g_variant_new_double (g_test_rand_double_range (-1e308, 1e308));
+    case 3:
+      return g_variant_new_string ("\xc3\xbc[{\"role\":\"user\"}]");
+    case 4:
+      return g_variant_new_boolean (g_test_rand_bit ());
+    case 5:
+      return g_variant_new_uint64 (G_MAXUINT64);
+    case 6:
+      {
+        GVariantDict dict;
+
+        g_variant_dict_init (&dict, NULL);
+        g_variant_dict_insert_value (&dict, "n-ctx", random_value (depth + 1));
+        g_variant_dict_insert_value (&dict, "temperature", random_value (depth + 1));
+        g_variant_dict_insert_value (&dict, "stop", random_value (depth + 1));
+        return g_variant_dict_end (&dict);
+      }
+    default:
+      {
+        GVariantBuilder list;
+
+        g_variant_builder_init (&list, G_VARIANT_TYPE ("a(sh)"));
+        for (gint i = g_test_rand_int_range (0, 4); i > 0; i--)
+          g_variant_builder_add (&list, "(sh)", "file", g_test_rand_int_range (-2, 3));
+        return g_variant_builder_end (&list);
+      }
+    }
+}
+
+static void
+test_random (Peer *peer, gconstpointer data)
+{
+  static const char *const methods[] = { "Hello", "Inspect",  "LoadModel",   "UnloadModel",
+                                         "Chat",  "Complete", "CountTokens", "Cancel" };
+  g_autoptr (GUnixFDList) fds = fd_of ("/proc/self/exe", O_RDONLY);
+
+  for (guint i = 0; i < 3000; i++)
+    {
+      GVariant *children[5];
+      gint n = g_test_rand_int_range (0, 5);
+      g_autoptr (GVariant) reply = NULL;
+
+      for (gint k = 0; k < n; k++)
+        children[k] = random_value (0);
+      reply = call (
+          peer, ATL_ENGINE_INTERFACE, methods[g_test_rand_int_range (0, G_N_ELEMENTS (methods))],
+          g_variant_new_tuple (children, (gsize) n), g_test_rand_bit () ? fds : NULL, NULL);
+    }
+  assert_alive (peer);
+}
+
+static void
+add (const char *name, void (*test) (Peer *, gconstpointer), gboolean ungreeted)
+{
+  g_test_add (name, Peer, GINT_TO_POINTER (ungreeted), set_up, test, tear_down);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add ("/hostile/version", test_version, TRUE);
+  add ("/hostile/types", test_types, FALSE);
+  add ("/hostile/numbers", test_numbers, FALSE);
+  add ("/hostile/descriptors", test_descriptors, FALSE);
+  add ("/hostile/options", test_options, FALSE);
+  add ("/hostile/queue", test_queue, FALSE);
+  add ("/hostile/random", test_random, FALSE);
+  return g_test_run ();
+}
