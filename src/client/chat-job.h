@@ -27,20 +27,14 @@ G_DECLARE_FINAL_TYPE (AtlChatJob, atl_chat_job, ATL, CHAT_JOB, GObject)
 
 /* Asks the engine to stop; "finished" with ATL_STOP_STOPPED follows within a token. An engine that
  * does not obey within ten seconds is ended and "failed" comes instead. */
-void
-atl_chat_job_stop (AtlChatJob *self);
+void atl_chat_job_stop (AtlChatJob *self);
 /* TRUE until "finished" or "failed". */
-gboolean
-atl_chat_job_is_running (AtlChatJob *self);
+gboolean atl_chat_job_is_running (AtlChatJob *self);
 /* Everything "text" delivered so far; borrowed. */
-const char *
-atl_chat_job_get_text (AtlChatJob *self);
-const char *
-atl_chat_job_get_thinking (AtlChatJob *self);
-AtlModel *
-atl_chat_job_get_model (AtlChatJob *self); /* borrowed */
+const char *atl_chat_job_get_text (AtlChatJob *self);
+const char *atl_chat_job_get_thinking (AtlChatJob *self);
+AtlModel *atl_chat_job_get_model (AtlChatJob *self); /* borrowed */
 /* (nullable) after "finished"; borrowed. */
-const AtlChatStats *
-atl_chat_job_get_stats (AtlChatJob *self);
+const AtlChatStats *atl_chat_job_get_stats (AtlChatJob *self);
 
 G_END_DECLS

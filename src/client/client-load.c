@@ -188,6 +188,12 @@ load_reply_cb (GObject *source, GAsyncResult *result, gpointer user_data)
       return;
     }
   g_variant_get (reply, "(u@a{sv})", &id, &dict);
+  if (id == 0)
+    {
+      load_done (task, g_error_new (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s",
+                                    _ ("The engine gave an answer that makes no sense.")));
+      return;
+    }
   info = atl_model_info_new_from_variant (dict);
   atl_client_set_model_loaded (self, load->model, id, info);
   load_done (task, NULL);

@@ -39,7 +39,8 @@ struct _AtlClient
   GCancellable *start_cancellable;
   GQueue waiting; /* (element-type GTask) for the start */
   guint restart_timer;
-  guint n_failures; /* runs in a row that ended soon */
+  guint n_failures;      /* runs in a row that ended soon */
+  guint n_failed_starts; /* odd: the next start leaves GPUs alone */
   gint64 started_at;
   guint status_timer;
   gboolean is_disposed;
@@ -64,25 +65,18 @@ struct _AtlModel
 };
 
 /* client.c */
-void
-atl_client_add_request (AtlClient *self, AtlRequest *request);
-void
-atl_client_remove_request (AtlClient *self, AtlRequest *request);
+void atl_client_add_request (AtlClient *self, AtlRequest *request);
+void atl_client_remove_request (AtlClient *self, AtlRequest *request);
 /* Asks the engine to end a request; ends the engine when it does not obey. */
-void
-atl_client_cancel_request (AtlClient *self, AtlRequest *request);
+void atl_client_cancel_request (AtlClient *self, AtlRequest *request);
 /* The ledger as the engine told it; NULL when there is none. */
-void
-atl_client_take_status (AtlClient *self, GVariant *dict);
+void atl_client_take_status (AtlClient *self, GVariant *dict);
 /* Notes that `model` is number `id` in the running engine, or (id 0) that it no longer is. */
-void
-atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info);
+void atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info);
 
 /* model.c */
-AtlModel *
-atl_model_new (const char *const *paths, const AtlLoadOptions *options);
-void
-atl_model_set_loaded (AtlModel *self, guint id, AtlModelInfo *info);
+AtlModel *atl_model_new (const char *const *paths, const AtlLoadOptions *options);
+void atl_model_set_loaded (AtlModel *self, guint id, AtlModelInfo *info);
 
 /* client-load.c */
 typedef struct
@@ -90,41 +84,35 @@ typedef struct
   GPtrArray *names;
   GUnixFDList *fds;
 } AtlOpenFiles;
-void
-atl_open_files_free (AtlOpenFiles *self);
+void atl_open_files_free (AtlOpenFiles *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOpenFiles, atl_open_files_free)
 /* Opens on a worker thread. */
-void
-atl_open_files_async (const char *const *paths,
-                      GCancellable *cancellable,
-                      GAsyncReadyCallback callback,
-                      gpointer user_data);
-AtlOpenFiles *
-atl_open_files_finish (GAsyncResult *result, GError **error);
+void atl_open_files_async (const char *const *paths,
+                           GCancellable *cancellable,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data);
+AtlOpenFiles *atl_open_files_finish (GAsyncResult *result, GError **error);
 /* The arguments "(ua(sh)a{sv})" of Inspect and LoadModel, floating. */
 GVariant *
 atl_load_arguments (guint request, const AtlOpenFiles *files, const AtlLoadOptions *options);
 
 /* Makes sure that the handle's model is in the running engine. `insist` loads a model
  * that crashed before. */
-void
-atl_client_ensure_model_async (AtlClient *self,
-                               AtlModel *model,
-                               gboolean insist,
-                               AtlProgressFunc progress,
-                               gpointer progress_data,
-                               GCancellable *cancellable,
-                               GAsyncReadyCallback callback,
-                               gpointer user_data);
-gboolean
-atl_client_ensure_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
+void atl_client_ensure_model_async (AtlClient *self,
+                                    AtlModel *model,
+                                    gboolean insist,
+                                    AtlProgressFunc progress,
+                                    gpointer progress_data,
+                                    GCancellable *cancellable,
+                                    GAsyncReadyCallback callback,
+                                    gpointer user_data);
+gboolean atl_client_ensure_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* chat-job.c */
-AtlChatJob *
-atl_chat_job_new (AtlClient *client,
-                  AtlModel *model,
-                  const char *method,
-                  const char *text,
-                  const AtlChatParams *params);
+AtlChatJob *atl_chat_job_new (AtlClient *client,
+                              AtlModel *model,
+                              const char *method,
+                              const char *text,
+                              const AtlChatParams *params);
 
 G_END_DECLS

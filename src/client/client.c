@@ -34,8 +34,7 @@ enum
 };
 static guint signals[N_SIGNALS];
 
-static void
-begin_start (AtlClient *self);
+static void begin_start (AtlClient *self);
 
 GType
 atl_engine_state_get_type (void)
@@ -368,6 +367,13 @@ started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
           return;
         }
       self->n_failures++;
+      self->n_failed_starts++;
+      if (self->n_failed_starts % 2 == 1 &&
+          g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE))
+        {
+          begin_start (self);
+          return;
+        }
       set_state (self, ATL_ENGINE_LOST, error->message);
       finish_waiting (self, error);
       return;
@@ -389,7 +395,9 @@ begin_start (AtlClient *self)
   self->start_cancellable = g_cancellable_new ();
   set_state (self, ATL_ENGINE_STARTING, _ ("The engine is starting."));
   g_main_context_push_thread_default (self->context);
-  atl_engine_process_start_async (self->start_cancellable, started_cb, g_object_ref (self));
+  /* A GPU's driver can end the engine before it says hello: then try without. */
+  atl_engine_process_start_async (self->n_failed_starts % 2 == 1, self->start_cancellable,
+                                  started_cb, g_object_ref (self));
   g_main_context_pop_thread_default (self->context);
 }
 
@@ -410,8 +418,12 @@ atl_client_start_async (AtlClient *self,
       return;
     }
   g_queue_push_tail (&self->waiting, g_steal_pointer (&task));
-  if (!self->is_starting)
-    begin_start (self);
+  /* Somebody waits: no more pause before the restart. */
+  if (!self->is_starting || self->restart_timer != 0)
+    {
+      remove_timer (self, &self->restart_timer);
+      begin_start (self);
+    }
 }
 
 gboolean
@@ -528,6 +540,12 @@ AtlClient *
 atl_client_new (void)
 {
   return g_object_new (ATL_TYPE_CLIENT, NULL);
+}
+
+char *
+atl_client_find_engine (GError **error)
+{
+  return atl_engine_process_find_program (error);
 }
 
 AtlEngineState

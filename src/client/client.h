@@ -43,8 +43,7 @@ typedef enum
 } AtlEngineState;
 
 #define ATL_TYPE_ENGINE_STATE (atl_engine_state_get_type ())
-GType
-atl_engine_state_get_type (void);
+GType atl_engine_state_get_type (void);
 
 #define ATL_TYPE_CLIENT (atl_client_get_type ())
 G_DECLARE_FINAL_TYPE (AtlClient, atl_client, ATL, CLIENT, GObject)
@@ -52,53 +51,46 @@ G_DECLARE_FINAL_TYPE (AtlClient, atl_client, ATL, CLIENT, GObject)
 /* fraction: 0 to 1, never falls. phase: a sentence. */
 typedef void (*AtlProgressFunc) (double fraction, const char *phase, gpointer user_data);
 
-AtlClient *
-atl_client_new (void);
+AtlClient *atl_client_new (void);
 
-AtlEngineState
-atl_client_get_state (AtlClient *self);
-const char *
-atl_client_get_sentence (AtlClient *self); /* borrowed */
-AtlEngineStatus *
-atl_client_get_status (AtlClient *self); /* (nullable) borrowed */
+/* Path of the engine's program, which also runs atelier-cli's tools; owned. ATL_ERROR_NOT_FOUND
+ * says where it was looked for. */
+char *atl_client_find_engine (GError **error);
+
+AtlEngineState atl_client_get_state (AtlClient *self);
+const char *atl_client_get_sentence (AtlClient *self);    /* borrowed */
+AtlEngineStatus *atl_client_get_status (AtlClient *self); /* (nullable) borrowed */
 /* Process number of the running engine, 0 when none; for messages and tests. */
-GPid
-atl_client_get_pid (AtlClient *self);
+GPid atl_client_get_pid (AtlClient *self);
 
 /* Starts the engine if none runs. Optional: every request does it. */
-void
-atl_client_start_async (AtlClient *self,
-                        GCancellable *cancellable,
-                        GAsyncReadyCallback callback,
-                        gpointer user_data);
-gboolean
-atl_client_start_finish (AtlClient *self, GAsyncResult *result, GError **error);
+void atl_client_start_async (AtlClient *self,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
+gboolean atl_client_start_finish (AtlClient *self, GAsyncResult *result, GError **error);
 /* Ends the engine and every request; models stay as handles. Also done on dispose. */
-void
-atl_client_stop (AtlClient *self);
+void atl_client_stop (AtlClient *self);
 
 /* Asks for the ledger now; "status" notifies as well. */
-void
-atl_client_refresh_status_async (AtlClient *self,
-                                 GCancellable *cancellable,
-                                 GAsyncReadyCallback callback,
-                                 gpointer user_data);
+void atl_client_refresh_status_async (AtlClient *self,
+                                      GCancellable *cancellable,
+                                      GAsyncReadyCallback callback,
+                                      gpointer user_data);
 /* Owned. */
 AtlEngineStatus *
 atl_client_refresh_status_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Reads metadata only: what the file is, memory needed, whether it fits now. `paths` as for
  * loading. Errors: ATL_ERROR_BAD_FILE, ATL_ERROR_NOT_FOUND, ATL_ERROR_ENGINE_GONE. */
-void
-atl_client_inspect_async (AtlClient *self,
-                          const char *const *paths,
-                          const AtlLoadOptions *options,
-                          GCancellable *cancellable,
-                          GAsyncReadyCallback callback,
-                          gpointer user_data);
+void atl_client_inspect_async (AtlClient *self,
+                               const char *const *paths,
+                               const AtlLoadOptions *options,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data);
 /* Owned. */
-AtlModelInfo *
-atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error);
+AtlModelInfo *atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Loads the model in the local files `paths` (NULL-terminated): one .gguf (its other shards
  * "-00002-of-00003" are found beside it), several files, or one folder with *.safetensors and
@@ -106,74 +98,62 @@ atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error
  * `callback`. Cancelling ends with G_IO_ERROR_CANCELLED and frees everything.
  * Errors: ATL_ERROR_BAD_FILE, _UNSUPPORTED, _NO_MEMORY (with the nearest thing that fits),
  * _NOT_FOUND, _ENGINE_GONE, _BUSY (ended the engine three times; options->insist overrides). */
-void
-atl_client_load_model_async (AtlClient *self,
-                             const char *const *paths,
-                             const AtlLoadOptions *options,
-                             AtlProgressFunc progress,
-                             gpointer progress_data,
-                             GCancellable *cancellable,
-                             GAsyncReadyCallback callback,
-                             gpointer user_data);
+void atl_client_load_model_async (AtlClient *self,
+                                  const char *const *paths,
+                                  const AtlLoadOptions *options,
+                                  AtlProgressFunc progress,
+                                  gpointer progress_data,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
 /* Owned. */
-AtlModel *
-atl_client_load_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
+AtlModel *atl_client_load_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Ends the model's jobs and frees its memory. The handle can be asked again: that reloads it. */
-void
-atl_client_unload_async (AtlClient *self,
-                         AtlModel *model,
-                         GCancellable *cancellable,
-                         GAsyncReadyCallback callback,
-                         gpointer user_data);
-gboolean
-atl_client_unload_finish (AtlClient *self, GAsyncResult *result, GError **error);
+void atl_client_unload_async (AtlClient *self,
+                              AtlModel *model,
+                              GCancellable *cancellable,
+                              GAsyncReadyCallback callback,
+                              gpointer user_data);
+gboolean atl_client_unload_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Starts an answer to `messages`, a JSON array of {"role": "system"|"user"|"assistant"|"tool",
  * "content": "...", optional "thinking"}. `params` (nullable: defaults with the model's
  * recommendation) is copied. Returns at once; owned. */
-AtlChatJob *
-atl_client_chat (AtlClient *self,
-                 AtlModel *model,
-                 const char *messages,
-                 const AtlChatParams *params);
+AtlChatJob *atl_client_chat (AtlClient *self,
+                             AtlModel *model,
+                             const char *messages,
+                             const AtlChatParams *params);
 /* Goes on with raw text, without a template. */
-AtlChatJob *
-atl_client_complete (AtlClient *self,
-                     AtlModel *model,
-                     const char *prompt,
-                     const AtlChatParams *params);
+AtlChatJob *atl_client_complete (AtlClient *self,
+                                 AtlModel *model,
+                                 const char *prompt,
+                                 const AtlChatParams *params);
 
 /* Tokens of `text`, or of the conversation when `is_messages`. */
-void
-atl_client_count_tokens_async (AtlClient *self,
-                               AtlModel *model,
-                               const char *text,
-                               gboolean is_messages,
-                               GCancellable *cancellable,
-                               GAsyncReadyCallback callback,
-                               gpointer user_data);
+void atl_client_count_tokens_async (AtlClient *self,
+                                    AtlModel *model,
+                                    const char *text,
+                                    gboolean is_messages,
+                                    GCancellable *cancellable,
+                                    GAsyncReadyCallback callback,
+                                    gpointer user_data);
 /* -1 on error. */
-gint64
-atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error);
+gint64 atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* A title of a few words for the conversation, made by the model. It is asked after the
  * conversation, so that the cached prefix of the chat survives. */
-void
-atl_client_title_async (AtlClient *self,
-                        AtlModel *model,
-                        const char *messages,
-                        GCancellable *cancellable,
-                        GAsyncReadyCallback callback,
-                        gpointer user_data);
+void atl_client_title_async (AtlClient *self,
+                             AtlModel *model,
+                             const char *messages,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
 /* Owned. */
-char *
-atl_client_title_finish (AtlClient *self, GAsyncResult *result, GError **error);
+char *atl_client_title_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Crashes counted for a model's key (atl_model_get_key()): set from the store at the start. */
-guint
-atl_client_get_crash_count (AtlClient *self, const char *key);
-void
-atl_client_set_crash_count (AtlClient *self, const char *key, guint count);
+guint atl_client_get_crash_count (AtlClient *self, const char *key);
+void atl_client_set_crash_count (AtlClient *self, const char *key, guint count);
 
 G_END_DECLS

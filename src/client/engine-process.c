@@ -336,11 +336,12 @@ make_stream (int *engine_fd, GError **error)
 }
 
 static gboolean
-spawn (AtlEngineProcess *self, int engine_fd, GError **error)
+spawn (AtlEngineProcess *self, int engine_fd, gboolean cpu_only, GError **error)
 {
   g_autoptr (GSubprocessLauncher) launcher = NULL;
   g_autofree char *program = atl_engine_process_find_program (error);
   g_autoptr (GError) local = NULL;
+  const char *identifier;
 
   if (program == NULL)
     {
@@ -351,19 +352,23 @@ spawn (AtlEngineProcess *self, int engine_fd, GError **error)
   for (const char *const *name = hidden_variables; *name != NULL; name++)
     g_subprocess_launcher_unsetenv (launcher, *name);
   g_subprocess_launcher_take_fd (launcher, engine_fd, 3);
-  self->process = g_subprocess_launcher_spawn (launcher, &local, program, "--fd", "3", NULL);
+  self->process = g_subprocess_launcher_spawn (launcher, &local, program, "--fd", "3",
+                                               cpu_only ? "--cpu-only" : NULL, NULL);
   if (self->process == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE,
                    _ ("The engine could not be started: %s."), local->message);
       return FALSE;
     }
-  self->pid = (GPid) g_ascii_strtoll (g_subprocess_get_identifier (self->process), NULL, 10);
+  /* No identifier: it has ended already. */
+  identifier = g_subprocess_get_identifier (self->process);
+  self->pid = identifier != NULL ? (GPid) g_ascii_strtoll (identifier, NULL, 10) : 0;
   return TRUE;
 }
 
 void
-atl_engine_process_start_async (GCancellable *cancellable,
+atl_engine_process_start_async (gboolean cpu_only,
+                                GCancellable *cancellable,
                                 GAsyncReadyCallback callback,
                                 gpointer user_data)
 {
@@ -378,7 +383,7 @@ atl_engine_process_start_async (GCancellable *cancellable,
   g_task_set_task_data (task, self, g_object_unref);
   atl_error_register_dbus ();
   stream = make_stream (&engine_fd, &error);
-  if (stream == NULL || !spawn (self, engine_fd, &error))
+  if (stream == NULL || !spawn (self, engine_fd, cpu_only, &error))
     {
       g_task_return_error (task, error);
       return;

@@ -19,45 +19,37 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (AtlEngineProcess, atl_engine_process, ATL, ENGINE_PROCESS, GObject)
 
 /* Path of the program that would be started; owned. ATL_ERROR_NOT_FOUND when there is none. */
-char *
-atl_engine_process_find_program (GError **error);
+char *atl_engine_process_find_program (GError **error);
 
-/* Spawns and greets. ATL_ERROR_ENGINE_GONE when it ends or stays silent while doing so,
- * ATL_ERROR_UNSUPPORTED when it speaks another version. */
-void
-atl_engine_process_start_async (GCancellable *cancellable,
-                                GAsyncReadyCallback callback,
-                                gpointer user_data);
-AtlEngineProcess *
-atl_engine_process_start_finish (GAsyncResult *result, GError **error);
+/* Spawns and greets; `cpu_only`: GPUs are not even looked for. ATL_ERROR_ENGINE_GONE when it ends
+ * or stays silent while doing so, ATL_ERROR_UNSUPPORTED when it speaks another version. */
+void atl_engine_process_start_async (gboolean cpu_only,
+                                     GCancellable *cancellable,
+                                     GAsyncReadyCallback callback,
+                                     gpointer user_data);
+AtlEngineProcess *atl_engine_process_start_finish (GAsyncResult *result, GError **error);
 
-GVariant *
-atl_engine_process_get_facts (AtlEngineProcess *self); /* borrowed */
-GPid
-atl_engine_process_get_pid (AtlEngineProcess *self);
-gboolean
-atl_engine_process_is_gone (AtlEngineProcess *self);
+GVariant *atl_engine_process_get_facts (AtlEngineProcess *self); /* borrowed */
+GPid atl_engine_process_get_pid (AtlEngineProcess *self);
+gboolean atl_engine_process_is_gone (AtlEngineProcess *self);
 
 /* Calls a method of ATL_ENGINE_INTERFACE without a time limit; a floating `params` is consumed. The
  * reply must have `reply_type`. When the process ends first, the call completes after "gone", with
  * ATL_ERROR_ENGINE_GONE and the same sentence. */
-void
-atl_engine_process_call (AtlEngineProcess *self,
-                         const char *method,
-                         GVariant *params,
-                         const char *reply_type,
-                         GUnixFDList *fds,
-                         GAsyncReadyCallback callback,
-                         gpointer user_data);
+void atl_engine_process_call (AtlEngineProcess *self,
+                              const char *method,
+                              GVariant *params,
+                              const char *reply_type,
+                              GUnixFDList *fds,
+                              GAsyncReadyCallback callback,
+                              gpointer user_data);
 GVariant *
 atl_engine_process_call_finish (AtlEngineProcess *self, GAsyncResult *result, GError **error);
 
 /* Calls without waiting for the answer. */
-void
-atl_engine_process_send (AtlEngineProcess *self, const char *method, GVariant *params);
+void atl_engine_process_send (AtlEngineProcess *self, const char *method, GVariant *params);
 
 /* Ends the process at once; "gone" follows with `sentence`. */
-void
-atl_engine_process_kill (AtlEngineProcess *self, const char *sentence);
+void atl_engine_process_kill (AtlEngineProcess *self, const char *sentence);
 
 G_END_DECLS

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "protocol/chat-params.h"
+#include "protocol/protocol.h"
 
 G_BEGIN_DECLS
 
@@ -80,32 +81,20 @@ typedef struct
   guint64 seed;
 } AtlChatStats;
 
-GType
-atl_model_info_get_type (void);
-AtlModelInfo *
-atl_model_info_new_from_variant (GVariant *dict);
-AtlModelInfo *
-atl_model_info_ref (AtlModelInfo *self);
-void
-atl_model_info_unref (AtlModelInfo *self);
+GType atl_model_info_get_type (void);
+AtlModelInfo *atl_model_info_new_from_variant (GVariant *dict);
+AtlModelInfo *atl_model_info_ref (AtlModelInfo *self);
+void atl_model_info_unref (AtlModelInfo *self);
 
-GType
-atl_engine_status_get_type (void);
-AtlEngineStatus *
-atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);
-AtlEngineStatus *
-atl_engine_status_ref (AtlEngineStatus *self);
-void
-atl_engine_status_unref (AtlEngineStatus *self);
+GType atl_engine_status_get_type (void);
+AtlEngineStatus *atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);
+AtlEngineStatus *atl_engine_status_ref (AtlEngineStatus *self);
+void atl_engine_status_unref (AtlEngineStatus *self);
 
-GType
-atl_chat_stats_get_type (void);
-AtlChatStats *
-atl_chat_stats_new_from_variant (GVariant *dict);
-AtlChatStats *
-atl_chat_stats_ref (AtlChatStats *self);
-void
-atl_chat_stats_unref (AtlChatStats *self);
+GType atl_chat_stats_get_type (void);
+AtlChatStats *atl_chat_stats_new_from_variant (GVariant *dict);
+AtlChatStats *atl_chat_stats_ref (AtlChatStats *self);
+void atl_chat_stats_unref (AtlChatStats *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlModelInfo, atl_model_info_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlEngineStatus, atl_engine_status_unref)

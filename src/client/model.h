@@ -35,15 +35,11 @@ G_DECLARE_FINAL_TYPE (AtlModel, atl_model, ATL, MODEL, GObject)
 
 /* Properties: "is-loaded" (boolean, notifies), "info" (AtlModelInfo, notifies after a reload). */
 
-const AtlModelInfo *
-atl_model_get_info (AtlModel *self); /* borrowed */
-gboolean
-atl_model_get_is_loaded (AtlModel *self);
+const AtlModelInfo *atl_model_get_info (AtlModel *self); /* borrowed */
+gboolean atl_model_get_is_loaded (AtlModel *self);
 /* What names the model for crash counting: the path of its first file; borrowed. */
-const char *
-atl_model_get_key (AtlModel *self);
+const char *atl_model_get_key (AtlModel *self);
 /* The files as given to atl_client_load_model_async(), terminated by NULL; borrowed. */
-const char *const *
-atl_model_get_paths (AtlModel *self);
+const char *const *atl_model_get_paths (AtlModel *self);
 
 G_END_DECLS

@@ -14,7 +14,6 @@ G_BEGIN_DECLS
  * or the model files of one folder. `*names` (owned strings) runs parallel to the descriptors.
  * ATL_ERROR_NOT_FOUND when something is missing, ATL_ERROR_BAD_FILE when it is no regular file,
  * ATL_ERROR_UNSUPPORTED when a folder holds no model or several. */
-GUnixFDList *
-atl_open_model_files (const char *const *paths, GPtrArray **names, GError **error);
+GUnixFDList *atl_open_model_files (const char *const *paths, GPtrArray **names, GError **error);
 
 G_END_DECLS

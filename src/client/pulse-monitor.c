@@ -112,6 +112,23 @@ is_waiting_for_disk (GPid pid)
   return FALSE;
 }
 
+/* Tells the owner what the last answers say: at each tick, and at each answer, so that an engine
+ * that goes on is shown as such at once. */
+static void
+evaluate (AtlPulseMonitor *self)
+{
+  gint64 now = g_get_monotonic_time ();
+  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 : 0;
+
+  silent_ms = MAX (silent_ms, (gint64) self->main_late_ms);
+  if (silent_ms < ATL_PULSE_SILENT_MS)
+    report_pulse (self, ATL_PULSE_ALIVE);
+  else if (silent_ms < ATL_PULSE_DEAD_MS)
+    report_pulse (self, ATL_PULSE_SILENT);
+  else if (silent_ms >= ATL_PULSE_SWAPPING_MS || !is_waiting_for_disk (self->pid))
+    report_pulse (self, ATL_PULSE_DEAD);
+}
+
 static void
 ping_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -124,7 +141,10 @@ ping_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     {
       g_variant_get (reply, "(uu)", &serial, &self->main_late_ms);
       if (serial == self->serial)
-        self->asked_at = 0;
+        {
+          self->asked_at = 0;
+          evaluate (self);
+        }
     }
   monitor_unref (self);
 }
@@ -133,20 +153,11 @@ static gboolean
 tick_cb (gpointer user_data)
 {
   AtlPulseMonitor *self = user_data;
-  gint64 now = g_get_monotonic_time ();
-  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 : 0;
 
-  silent_ms = MAX (silent_ms, (gint64) self->main_late_ms);
-  if (silent_ms < ATL_PULSE_SILENT_MS)
-    report_pulse (self, ATL_PULSE_ALIVE);
-  else if (silent_ms < ATL_PULSE_DEAD_MS)
-    report_pulse (self, ATL_PULSE_SILENT);
-  else if (silent_ms >= ATL_PULSE_SWAPPING_MS || !is_waiting_for_disk (self->pid))
-    report_pulse (self, ATL_PULSE_DEAD);
-
+  evaluate (self);
   if (self->asked_at == 0)
     {
-      self->asked_at = now;
+      self->asked_at = g_get_monotonic_time ();
       g_atomic_int_inc (&self->ref_count);
       g_dbus_connection_call (self->connection, NULL, ATL_ENGINE_PATH, ATL_PULSE_INTERFACE, "Ping",
                               g_variant_new ("(u)", ++self->serial), G_VARIANT_TYPE ("(uu)"),

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 
 #define ATL_PULSE_INTERVAL_MS 1000u
 #define ATL_PULSE_SILENT_MS 2900u
-#define ATL_PULSE_DEAD_MS 7900u
+#define ATL_PULSE_DEAD_MS 6900u
 #define ATL_PULSE_SWAPPING_MS 60000u
 
 typedef enum
@@ -29,13 +29,11 @@ typedef void (*AtlPulseFunc) (AtlPulse pulse, gpointer user_data);
 typedef struct _AtlPulseMonitor AtlPulseMonitor;
 
 /* `pid` is looked up in /proc to tell swapping from hanging. */
-AtlPulseMonitor *
-atl_pulse_monitor_new (GDBusConnection *connection,
-                       GPid pid,
-                       AtlPulseFunc callback,
-                       gpointer user_data);
-void
-atl_pulse_monitor_free (AtlPulseMonitor *self);
+AtlPulseMonitor *atl_pulse_monitor_new (GDBusConnection *connection,
+                                        GPid pid,
+                                        AtlPulseFunc callback,
+                                        gpointer user_data);
+void atl_pulse_monitor_free (AtlPulseMonitor *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPulseMonitor, atl_pulse_monitor_free)
 

@@ -80,40 +80,29 @@ typedef struct
 } AtlChatParamSpec;
 
 /* The numeric parameters in the order of the panel; static. */
-const AtlChatParamSpec *
-atl_chat_param_specs (guint *n_specs);
+const AtlChatParamSpec *atl_chat_param_specs (guint *n_specs);
 /* (nullable) the one with `key`. */
-const AtlChatParamSpec *
-atl_chat_param_find (const char *key);
-double
-atl_chat_param_get (const AtlChatParams *self, const AtlChatParamSpec *spec);
+const AtlChatParamSpec *atl_chat_param_find (const char *key);
+double atl_chat_param_get (const AtlChatParams *self, const AtlChatParamSpec *spec);
 /* FALSE with ATL_ERROR_INVALID, naming parameter and range, when out of range or not finite. */
-gboolean
-atl_chat_param_set (AtlChatParams *self,
-                    const AtlChatParamSpec *spec,
-                    double value,
-                    GError **error);
+gboolean atl_chat_param_set (AtlChatParams *self,
+                             const AtlChatParamSpec *spec,
+                             double value,
+                             GError **error);
 
-void
-atl_chat_params_init (AtlChatParams *self);
-void
-atl_chat_params_clear (AtlChatParams *self);
-void
-atl_chat_params_copy (AtlChatParams *dest, const AtlChatParams *src);
+void atl_chat_params_init (AtlChatParams *self);
+void atl_chat_params_clear (AtlChatParams *self);
+void atl_chat_params_copy (AtlChatParams *dest, const AtlChatParams *src);
 
 /* Sets the fields whose keys are in `dict` (a{sv}, nullable), leaving the others. ATL_ERROR_INVALID
  * names the first key with a wrong type or a value out of range; unknown keys are ignored. */
-gboolean
-atl_chat_params_apply (AtlChatParams *self, GVariant *dict, GError **error);
+gboolean atl_chat_params_apply (AtlChatParams *self, GVariant *dict, GError **error);
 /* A floating a{sv} of all fields. */
-GVariant *
-atl_chat_params_to_variant (const AtlChatParams *self);
+GVariant *atl_chat_params_to_variant (const AtlChatParams *self);
 
 /* For presets in the store and for exports: a JSON object with the same keys. Owned. */
-char *
-atl_chat_params_to_json (const AtlChatParams *self);
-gboolean
-atl_chat_params_apply_json (AtlChatParams *self, const char *json, GError **error);
+char *atl_chat_params_to_json (const AtlChatParams *self);
+gboolean atl_chat_params_apply_json (AtlChatParams *self, const char *json, GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlChatParams, atl_chat_params_clear)
 

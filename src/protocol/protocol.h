@@ -24,7 +24,7 @@ G_BEGIN_DECLS
 #define ATL_PULSE_INTERFACE "io.github.atelier.Pulse1"
 
 /* Limits that the engine enforces on every message. */
-#define ATL_MAX_FILES 1024u                /* descriptors of one model */
+#define ATL_MAX_FILES 250u                 /* descriptors of one model */
 #define ATL_MAX_MESSAGES_BYTES (64u << 20) /* a conversation as JSON */
 #define ATL_MAX_GRAMMAR_BYTES (1u << 20)
 #define ATL_MAX_QUEUED_REQUESTS 64u
@@ -109,22 +109,15 @@ G_BEGIN_DECLS
 
 /* --- Reading a dictionary (a{sv}) that the other side wrote --- */
 
-guint64
-atl_dict_uint64 (GVariant *dict, const char *key, guint64 fallback);
-guint
-atl_dict_uint (GVariant *dict, const char *key, guint fallback);
-gint
-atl_dict_int (GVariant *dict, const char *key, gint fallback);
+guint64 atl_dict_uint64 (GVariant *dict, const char *key, guint64 fallback);
+guint atl_dict_uint (GVariant *dict, const char *key, guint fallback);
+gint atl_dict_int (GVariant *dict, const char *key, gint fallback);
 /* A finite number; anything else is the fallback. */
-double
-atl_dict_double (GVariant *dict, const char *key, double fallback);
-gboolean
-atl_dict_bool (GVariant *dict, const char *key, gboolean fallback);
+double atl_dict_double (GVariant *dict, const char *key, double fallback);
+gboolean atl_dict_bool (GVariant *dict, const char *key, gboolean fallback);
 /* Valid UTF-8 of at most 64 KiB, else a copy of `fallback` (nullable). Owned by the caller. */
-char *
-atl_dict_string (GVariant *dict, const char *key, const char *fallback);
+char *atl_dict_string (GVariant *dict, const char *key, const char *fallback);
 /* The value when it has exactly `type` (a GVariant type string); (nullable), owned. */
-GVariant *
-atl_dict_lookup (GVariant *dict, const char *key, const char *type);
+GVariant *atl_dict_lookup (GVariant *dict, const char *key, const char *type);
 
 G_END_DECLS

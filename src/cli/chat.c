@@ -1,0 +1,378 @@
+/* `atelier-cli chat`: a conversation in the terminal. */
+#define G_LOG_DOMAIN "atl-cli"
+
+#include <glib-unix.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/conversation.h"
+#include "cli/session.h"
+
+#define SUMMARY                                                                                    \
+  "Talks with a model in the terminal. Ctrl-C stops an answer; /help lists the commands."
+
+typedef struct
+{
+  AtlCliOptions options;
+  AtlCliSession session;
+  AtlConversation *talk;
+  gboolean is_terminal; /* of the output */
+  gboolean is_thinking; /* the text printed last was */
+  GString *typed;       /* read from standard input, not yet a line */
+  gboolean is_ended;    /* end of the input */
+} Chat;
+
+/* --- Reading lines while the main context runs --- */
+
+static gboolean
+input_cb (int fd, GIOCondition condition, gpointer user_data)
+{
+  Chat *self = user_data;
+  char buffer[4096];
+  gssize n = read (fd, buffer, sizeof buffer);
+
+  if (n > 0)
+    g_string_append_len (self->typed, buffer, n);
+  else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+    self->is_ended = TRUE;
+  return !self->is_ended;
+}
+
+/* The next line without its end, owned; NULL at the end of the input or after Ctrl-C on an empty
+ * line. */
+static char *
+read_line (Chat *self)
+{
+  guint source = 0;
+
+  if (!self->is_ended)
+    source = g_unix_fd_add (STDIN_FILENO, G_IO_IN | G_IO_HUP, input_cb, self);
+  for (;;)
+    {
+      char *end = memchr (self->typed->str, '\n', self->typed->len);
+      char *line = NULL;
+
+      if (end != NULL)
+        {
+          line = g_strndup (self->typed->str, end - self->typed->str);
+          g_string_erase (self->typed, 0, end - self->typed->str + 1);
+        }
+      else if (self->is_ended && self->typed->len > 0)
+        {
+          line = g_strdup (self->typed->str);
+          g_string_truncate (self->typed, 0);
+        }
+      if (line != NULL || self->is_ended || self->session.is_interrupted)
+        {
+          if (source != 0 && !self->is_ended)
+            g_source_remove (source);
+          return line;
+        }
+      g_main_context_iteration (NULL, TRUE);
+    }
+}
+
+/* --- Answers --- */
+
+static void
+set_dim (Chat *self, gboolean is_dim)
+{
+  if (self->is_terminal)
+    fputs (is_dim ? "\033[2m" : "\033[0m", stdout);
+}
+
+static gboolean
+text_cb (const char *text, gboolean is_thinking, gpointer user_data)
+{
+  Chat *self = user_data;
+
+  if (is_thinking && !self->options.show_thinking && !self->is_terminal)
+    return TRUE;
+  if (is_thinking != self->is_thinking)
+    {
+      if (self->is_thinking)
+        fputs ("\n\n", stdout);
+      set_dim (self, is_thinking);
+      self->is_thinking = is_thinking;
+    }
+  fputs (text, stdout);
+  return fflush (stdout) == 0;
+}
+
+static void
+print_stats (Chat *self, const AtlChatStats *stats)
+{
+  if (!self->is_terminal)
+    return;
+  set_dim (self, TRUE);
+  printf ("[%.1f tokens/s, first word after %.1f s, context %u of %u, %s%s]\n", stats->tokens_per_s,
+          stats->first_token_ms / 1000, stats->n_ctx_used, stats->n_ctx, stats->ran_on,
+          g_str_equal (stats->stop_reason, ATL_STOP_CONTEXT_FULL)
+              ? "; the context is full: /new starts again"
+          : g_str_equal (stats->stop_reason, ATL_STOP_STOPPED) ? "; stopped"
+                                                               : "");
+  set_dim (self, FALSE);
+}
+
+static void
+answer (Chat *self)
+{
+  g_autofree char *messages = atl_conversation_to_json (self->talk);
+  g_auto (AtlChatParams) params = { 0 };
+  g_autoptr (AtlChatJob) job = NULL;
+  g_autoptr (GError) error = NULL;
+  const AtlCliSink sink = { .text = text_cb, .user_data = self };
+
+  atl_cli_options_params (&self->options, atl_model_get_info (self->session.model), &params);
+  self->is_thinking = FALSE;
+  job = atl_cli_session_answer (&self->session, messages, NULL, &params, &sink, &error);
+  self->session.is_interrupted = FALSE;
+  set_dim (self, FALSE);
+  putchar ('\n');
+  if (job == NULL)
+    {
+      fprintf (stderr, "%s\n", error->message);
+      atl_conversation_drop_last (self->talk, "user");
+      return;
+    }
+  atl_conversation_add (self->talk, "assistant", atl_chat_job_get_text (job));
+  print_stats (self, atl_chat_job_get_stats (job));
+}
+
+/* --- Commands --- */
+
+/* Each gets what follows its name, stripped; returns FALSE to leave. */
+typedef struct
+{
+  const char *name;
+  const char *help;
+  gboolean (*run) (Chat *self, const char *rest);
+} Command;
+
+static gboolean
+cmd_new (Chat *self, const char *rest)
+{
+  atl_conversation_clear (self->talk);
+  puts ("A new conversation.");
+  return TRUE;
+}
+
+static gboolean
+cmd_system (Chat *self, const char *rest)
+{
+  atl_conversation_set_system (self->talk, rest);
+  puts (*rest != '\0' ? "The system prompt is set." : "There is no system prompt now.");
+  return TRUE;
+}
+
+static gboolean
+cmd_again (Chat *self, const char *rest)
+{
+  atl_conversation_drop_last (self->talk, "assistant");
+  if (atl_conversation_n (self->talk) == 0)
+    puts ("There is nothing to answer yet.");
+  else
+    answer (self);
+  return TRUE;
+}
+
+static gboolean
+cmd_undo (Chat *self, const char *rest)
+{
+  atl_conversation_drop_last (self->talk, "assistant");
+  puts (atl_conversation_drop_last (self->talk, "user") ? "The last question is gone."
+                                                        : "There is nothing to undo.");
+  return TRUE;
+}
+
+static gboolean
+cmd_history (Chat *self, const char *rest)
+{
+  for (guint i = 0; i < atl_conversation_n (self->talk); i++)
+    printf ("%s: %s\n", atl_conversation_role (self->talk, i),
+            atl_conversation_content (self->talk, i));
+  return TRUE;
+}
+
+static gboolean
+cmd_save (Chat *self, const char *rest)
+{
+  g_autofree char *json = atl_conversation_to_json (self->talk);
+  g_autoptr (GError) error = NULL;
+
+  if (*rest == '\0')
+    puts ("/save needs a file name.");
+  else if (g_file_test (rest, G_FILE_TEST_EXISTS))
+    printf ("%s is there already; another name keeps it.\n", rest);
+  else if (!g_file_set_contents (rest, json, -1, &error))
+    puts (error->message);
+  else
+    printf ("Saved as %s.\n", rest);
+  return TRUE;
+}
+
+static gboolean
+cmd_set (Chat *self, const char *rest)
+{
+  g_auto (GStrv) words = g_strsplit (rest, " ", 2);
+  g_autoptr (GError) error = NULL;
+  g_auto (AtlChatParams) params = { 0 };
+  const AtlChatParamSpec *specs;
+  guint n_specs;
+
+  if (words[0] != NULL && words[1] != NULL)
+    {
+      if (!atl_cli_options_set (&self->options, words[0], g_strstrip (words[1]), &error))
+        puts (error->message);
+      return TRUE;
+    }
+  atl_cli_options_params (&self->options, atl_model_get_info (self->session.model), &params);
+  specs = atl_chat_param_specs (&n_specs);
+  for (guint i = 0; i < n_specs; i++)
+    printf ("%-20s %g\n", specs[i].key, atl_chat_param_get (&params, &specs[i]));
+  return TRUE;
+}
+
+static void
+print_model (Chat *self)
+{
+  const AtlModelInfo *info = atl_model_get_info (self->session.model);
+  g_autofree char *size = g_format_size (info->size_bytes);
+
+  fprintf (stderr, "%s (%s, %s)%s. %s. Context %u tokens.%s%s\n", info->name, info->quant, size,
+           info->is_toy ? ", a toy: good for trying out only" : "", info->runs_on, info->n_ctx,
+           *info->notice != '\0' ? " " : "", info->notice);
+}
+
+static gboolean
+cmd_model (Chat *self, const char *rest)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModel) before = NULL;
+
+  if (*rest != '\0')
+    {
+      before = g_object_ref (self->session.model);
+      atl_client_unload_async (self->session.client, before, NULL, NULL, NULL);
+      if (!atl_cli_session_open (&self->session, rest, &self->options.load, &error))
+        {
+          puts (error->message);
+          /* The next answer loads the one before again. */
+          self->session.model = g_steal_pointer (&before);
+          return TRUE;
+        }
+    }
+  print_model (self);
+  return TRUE;
+}
+
+static gboolean
+cmd_quit (Chat *self, const char *rest)
+{
+  return FALSE;
+}
+
+static gboolean cmd_help (Chat *self, const char *rest);
+
+static const Command commands[] = {
+  { "help", "this list", cmd_help },
+  { "new", "a new conversation", cmd_new },
+  { "system", "TEXT: set the system prompt (empty: none)", cmd_system },
+  { "again", "another answer to the last question", cmd_again },
+  { "undo", "take the last question back", cmd_undo },
+  { "history", "print the conversation", cmd_history },
+  { "save", "FILE: save the conversation as JSON", cmd_save },
+  { "set", "[NAME VALUE]: show or change parameters", cmd_set },
+  { "model", "[NAME]: show or switch the model", cmd_model },
+  { "quit", "leave (Ctrl-D does too)", cmd_quit },
+};
+
+static gboolean
+cmd_help (Chat *self, const char *rest)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    printf ("/%-8s %s\n", commands[i].name, commands[i].help);
+  return TRUE;
+}
+
+static gboolean
+run_command (Chat *self, const char *line)
+{
+  gsize length = strcspn (line, " \t");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (strlen (commands[i].name) == length && strncmp (commands[i].name, line, length) == 0)
+      {
+        g_autofree char *rest = g_strstrip (g_strdup (line + length));
+
+        return commands[i].run (self, rest);
+      }
+  printf ("There is no command /%.*s; /help lists them.\n", (int) length, line);
+  return TRUE;
+}
+
+static void
+talk (Chat *self)
+{
+  gboolean go_on = TRUE;
+
+  while (go_on)
+    {
+      g_autofree char *line = NULL;
+
+      if (self->is_terminal)
+        {
+          fputs ("\033[1m> \033[0m", stdout);
+          fflush (stdout);
+        }
+      line = read_line (self);
+      if (line == NULL)
+        break;
+      g_strstrip (line);
+      if (*line == '/')
+        go_on = run_command (self, line + 1);
+      else if (*line != '\0')
+        {
+          atl_conversation_add (self->talk, "user", line);
+          answer (self);
+        }
+    }
+  if (self->is_terminal)
+    putchar ('\n');
+}
+
+int
+atl_cli_chat (int argc, char **argv)
+{
+  Chat chat = { 0 };
+  g_autoptr (GError) error = NULL;
+  int status = 0;
+
+  chat.is_terminal = isatty (STDOUT_FILENO);
+  chat.typed = g_string_new (NULL);
+  if (!atl_cli_options_parse (&chat.options, &argc, &argv, NULL, SUMMARY, NULL, &error))
+    status = 2;
+  else if (argc > 1)
+    {
+      g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "chat takes no arguments; “run” answers a prompt");
+      status = 2;
+    }
+  else if (!atl_cli_session_open (&chat.session, chat.options.model, &chat.options.load, &error))
+    status = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? 130 : 1;
+  if (status != 0)
+    fprintf (stderr, "atelier-cli chat: %s\n", error->message);
+  else
+    {
+      chat.talk = atl_conversation_new (chat.options.system);
+      print_model (&chat);
+      talk (&chat);
+    }
+  atl_cli_session_close (&chat.session);
+  atl_cli_options_clear (&chat.options);
+  atl_conversation_free (chat.talk);
+  g_string_free (chat.typed, TRUE);
+  return status;
+}

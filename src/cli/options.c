@@ -1,0 +1,210 @@
+/* Options drawn from the table of parameters, so that the command line never lags behind it. */
+#define G_LOG_DOMAIN "atl-cli"
+
+#include "cli/options.h"
+
+#include <math.h>
+#include <string.h>
+
+static char *
+read_text (const char *value, GError **error)
+{
+  char *text = NULL;
+
+  if (*value != '@')
+    return g_strdup (value);
+  g_file_get_contents (value + 1, &text, NULL, error);
+  return text;
+}
+
+static const char *
+intern (const char *key)
+{
+  return g_intern_string (key);
+}
+
+gboolean
+atl_cli_options_set (AtlCliOptions *self, const char *key, const char *value, GError **error)
+{
+  const AtlChatParamSpec *spec = atl_chat_param_find (key);
+  char *end = NULL;
+  double number;
+
+  if (spec == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "there is no parameter “%s”", key);
+      return FALSE;
+    }
+  number = g_ascii_strtod (value, &end);
+  if (g_str_equal (value, "on"))
+    number = 1;
+  else if (g_str_equal (value, "off"))
+    number = 0;
+  else if (end == value || *end != '\0')
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s needs a number, not “%s”", key, value);
+      return FALSE;
+    }
+  if (!atl_chat_param_set (&self->given, spec, number, error))
+    return FALSE;
+  g_ptr_array_add (self->given_keys, (gpointer) intern (key));
+  return TRUE;
+}
+
+static gboolean
+param_cb (const char *name, const char *value, gpointer data, GError **error)
+{
+  return atl_cli_options_set (data, name + strspn (name, "-"), value != NULL ? value : "1", error);
+}
+
+static gboolean
+text_cb (const char *name, const char *value, gpointer data, GError **error)
+{
+  AtlCliOptions *self = data;
+  const char *key = name + strspn (name, "-");
+  g_autofree char *text = read_text (value, error);
+
+  if (text == NULL)
+    return FALSE;
+  if (g_str_equal (key, "stop"))
+    {
+      g_autoptr (GStrvBuilder) stop = g_strv_builder_new ();
+
+      if (self->given.stop != NULL)
+        g_strv_builder_addv (stop, (const char **) self->given.stop);
+      g_strv_builder_add (stop, text);
+      g_strfreev (self->given.stop);
+      self->given.stop = g_strv_builder_end (stop);
+    }
+  else
+    {
+      char **field = g_str_equal (key, "grammar")  ? &self->given.grammar
+                     : g_str_equal (key, "schema") ? &self->given.json_schema
+                                                   : &self->given.tools;
+
+      g_free (*field);
+      *field = g_steal_pointer (&text);
+    }
+  return TRUE;
+}
+
+static gboolean
+load_cb (const char *name, const char *value, gpointer data, GError **error)
+{
+  AtlCliOptions *self = data;
+  const char *key = name + strspn (name, "-");
+  gint64 number;
+
+  if (!g_ascii_string_to_signed (value, 10, -1, 1 << 24, &number, NULL))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s needs a whole number, not “%s”", key,
+                   value);
+      return FALSE;
+    }
+  if (g_str_equal (key, "gpu-layers"))
+    self->load.gpu_layers = (gint) number;
+  else if (g_str_equal (key, "threads"))
+    self->load.n_threads = (guint) MAX (number, 0);
+  else
+    self->load.n_ctx = (guint) MAX (number, 0);
+  return TRUE;
+}
+
+gboolean
+atl_cli_options_parse (AtlCliOptions *self,
+                       int *argc,
+                       char ***argv,
+                       const char *arguments,
+                       const char *summary,
+                       const GOptionEntry *more,
+                       GError **error)
+{
+  static const AtlLoadOptions load_defaults = ATL_LOAD_OPTIONS_INIT;
+  g_autoptr (GOptionContext) context = g_option_context_new (arguments);
+  g_autofree GOptionEntry *params = NULL;
+  GOptionGroup *main_group, *group;
+  const AtlChatParamSpec *specs;
+  guint n_specs;
+  const GOptionEntry own[] = {
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &self->model,
+      "A model file, a folder, or a name in the library", "PATH|NAME" },
+    { "system", 's', 0, G_OPTION_ARG_STRING, &self->system, "The system prompt", "TEXT" },
+    { "ctx", 'c', 0, G_OPTION_ARG_CALLBACK, load_cb, "Context length in tokens", "N" },
+    { "threads", 't', 0, G_OPTION_ARG_CALLBACK, load_cb, "Threads of the CPU (default: all)", "N" },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, "auto, cpu or gpu", "DEVICE" },
+    { "gpu-layers", 0, 0, G_OPTION_ARG_CALLBACK, load_cb, "Layers on the GPU (default: what fits)",
+      "N" },
+    { "kv-type", 0, 0, G_OPTION_ARG_STRING, &self->kv_type,
+      "How the chat is kept in memory: f16, q8_0 or q4_0", "TYPE" },
+    { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "End the answer at this text (repeatable)",
+      "TEXT" },
+    { "grammar", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Keep to this GBNF grammar", "TEXT|@FILE" },
+    { "schema", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Answer with JSON of this schema",
+      "TEXT|@FILE" },
+    { "tools", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Tools for the template, a JSON array",
+      "TEXT|@FILE" },
+    { "show-thinking", 0, 0, G_OPTION_ARG_NONE, &self->show_thinking, "Print the reasoning too",
+      NULL },
+    { NULL },
+  };
+
+  *self = (AtlCliOptions){ .load = load_defaults };
+  self->given_keys = g_ptr_array_new ();
+  atl_chat_params_init (&self->given);
+
+  specs = atl_chat_param_specs (&n_specs);
+  params = g_new0 (GOptionEntry, n_specs + 1);
+  for (guint i = 0; i < n_specs; i++)
+    params[i] = (GOptionEntry){ .long_name = specs[i].key,
+                                .arg = G_OPTION_ARG_CALLBACK,
+                                .arg_data = param_cb,
+                                .description = specs[i].tooltip,
+                                .arg_description = "VALUE" };
+
+  main_group = g_option_group_new ("main", NULL, NULL, self, NULL);
+  g_option_group_add_entries (main_group, own);
+  if (more != NULL)
+    g_option_group_add_entries (main_group, more);
+  g_option_context_set_main_group (context, main_group);
+  group = g_option_group_new ("answer", "How the answer is chosen:", "Parameters of the answer",
+                              self, NULL);
+  g_option_group_add_entries (group, params);
+  g_option_context_add_group (context, group);
+  g_option_context_set_summary (context, summary);
+  if (!g_option_context_parse (context, argc, argv, error))
+    return FALSE;
+  self->load.kv_type = self->kv_type;
+  self->load.device = self->device;
+  /* A person who types the command insists. */
+  self->load.insist = TRUE;
+  return TRUE;
+}
+
+void
+atl_cli_options_clear (AtlCliOptions *self)
+{
+  g_clear_pointer (&self->model, g_free);
+  g_clear_pointer (&self->system, g_free);
+  g_clear_pointer (&self->kv_type, g_free);
+  g_clear_pointer (&self->device, g_free);
+  g_clear_pointer (&self->given_keys, g_ptr_array_unref);
+  atl_chat_params_clear (&self->given);
+}
+
+void
+atl_cli_options_params (const AtlCliOptions *self, const AtlModelInfo *info, AtlChatParams *params)
+{
+  atl_chat_params_init (params);
+  /* A recommendation out of range is as good as none. */
+  atl_chat_params_apply (params, info->recommended, NULL);
+  for (guint i = 0; i < self->given_keys->len; i++)
+    {
+      const AtlChatParamSpec *spec = atl_chat_param_find (g_ptr_array_index (self->given_keys, i));
+
+      atl_chat_param_set (params, spec, atl_chat_param_get (&self->given, spec), NULL);
+    }
+  params->stop = g_strdupv (self->given.stop);
+  params->grammar = g_strdup (self->given.grammar);
+  params->json_schema = g_strdup (self->given.json_schema);
+  params->tools = g_strdup (self->given.tools);
+}

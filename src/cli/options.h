@@ -1,0 +1,46 @@
+/* The command line of chat and run: model, loading and every parameter of an answer.
+ *
+ *   g_auto (AtlCliOptions) options = ATL_CLI_OPTIONS_INIT;
+ *   if (!atl_cli_options_parse (&options, &argc, &argv, summary, entries, error)) ...
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include "client/client.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  char *model; /* (nullable) a path or a name in the library */
+  char *system;
+  AtlLoadOptions load;
+  char *kv_type, *device;
+  AtlChatParams given;   /* what was set on the command line, over the model's recommendation */
+  GPtrArray *given_keys; /* static strings */
+  gboolean show_thinking;
+} AtlCliOptions;
+
+/* Parses and removes the options from argv; what is left are words. `more` (nullable) are the
+ * command's own, ended by an empty one. Errors: G_OPTION_ERROR, ATL_ERROR_INVALID. */
+gboolean atl_cli_options_parse (AtlCliOptions *self,
+                                int *argc,
+                                char ***argv,
+                                const char *arguments,
+                                const char *summary,
+                                const GOptionEntry *more,
+                                GError **error);
+void atl_cli_options_clear (AtlCliOptions *self);
+
+/* The defaults, the model's recommendation, then what was given. */
+void
+atl_cli_options_params (const AtlCliOptions *self, const AtlModelInfo *info, AtlChatParams *params);
+
+/* "/set KEY VALUE": another given value. */
+gboolean
+atl_cli_options_set (AtlCliOptions *self, const char *key, const char *value, GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlCliOptions, atl_cli_options_clear)
+
+G_END_DECLS

@@ -1,0 +1,267 @@
+/* atelier-cli as a person or a script runs it, with the engine process behind it. */
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+
+typedef struct
+{
+  char *out, *err;
+  int status; /* -1: killed */
+} Result;
+
+static void
+result_clear (Result *self)
+{
+  g_free (self->out);
+  g_free (self->err);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Result, result_clear)
+
+static char *
+model_path (void)
+{
+  const char *conformance = g_getenv ("ATELIER_CONFORMANCE");
+  g_autofree char *beside =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "..", "shared", "conformance", NULL);
+  g_autofree char *path = g_build_filename (conformance != NULL ? conformance : beside, "models",
+                                            "stories260K.gguf", NULL);
+
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    return g_steal_pointer (&path);
+  g_test_skip ("stories260K.gguf not found: this case did not run");
+  return NULL;
+}
+
+static void G_GNUC_NULL_TERMINATED
+run (Result *result, const char *input, ...)
+{
+  g_autoptr (GPtrArray) args = g_ptr_array_new ();
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *arg;
+  va_list list;
+
+  *result = (Result){ 0 };
+  g_ptr_array_add (args, (gpointer) g_getenv ("ATELIER_CLI"));
+  va_start (list, input);
+  while ((arg = va_arg (list, const char *)) != NULL)
+    g_ptr_array_add (args, (gpointer) arg);
+  va_end (list);
+  g_ptr_array_add (args, NULL);
+  process = g_subprocess_newv ((const char *const *) args->pdata,
+                               G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
+                                   G_SUBPROCESS_FLAGS_STDERR_PIPE,
+                               &error);
+  g_assert_no_error (error);
+  g_subprocess_communicate_utf8 (process, input != NULL ? input : "", NULL, &result->out,
+                                 &result->err, &error);
+  g_assert_no_error (error);
+  result->status =
+      g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process) : -1;
+}
+
+static void
+test_usage (void)
+{
+  static const char *const commands[] = { "chat", "run", "devices" };
+
+  {
+    g_auto (Result) result = { 0 };
+
+    run (&result, NULL, NULL);
+    g_assert_cmpint (result.status, ==, 2);
+    g_assert_nonnull (strstr (result.err, "fetch-starter"));
+  }
+  {
+    g_auto (Result) result = { 0 };
+
+    run (&result, NULL, "dance", NULL);
+    g_assert_cmpint (result.status, ==, 2);
+    g_assert_nonnull (strstr (result.err, "dance"));
+  }
+  {
+    g_auto (Result) result = { 0 };
+
+    run (&result, NULL, "run", "--temperature", "hot", "Hi", NULL);
+    g_assert_cmpint (result.status, !=, 0);
+    g_assert_nonnull (strstr (result.err, "temperature"));
+  }
+  {
+    g_auto (Result) result = { 0 };
+
+    run (&result, NULL, "run", "--temperature", "99", "Hi", NULL);
+    g_assert_cmpint (result.status, !=, 0);
+    g_assert_nonnull (strstr (result.err, "from 0 to 5"));
+  }
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    {
+      g_auto (Result) result = { 0 };
+
+      run (&result, NULL, commands[i], "--nonsense", NULL);
+      g_assert_cmpint (result.status, ==, 2);
+    }
+}
+
+static void
+test_no_model (void)
+{
+  g_auto (Result) result = { 0 };
+
+  run (&result, NULL, "run", "-m", "/nonexistent/model.gguf", "Hi", NULL);
+  g_assert_cmpint (result.status, ==, 1);
+  g_assert_nonnull (strstr (result.err, "/nonexistent/model.gguf"));
+  g_assert_cmpstr (result.out, ==, "");
+}
+
+static void
+test_run (void)
+{
+  g_autofree char *path = model_path ();
+  g_auto (Result) first = { 0 };
+  g_auto (Result) second = { 0 };
+  g_auto (Result) piped = { 0 };
+
+  if (path == NULL)
+    return;
+  run (&first, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20", "Once",
+       "upon", "a", "time", NULL);
+  g_assert_cmpint (first.status, ==, 0);
+  g_assert_cmpuint (strlen (first.out), >, 20);
+  g_assert_true (g_str_has_suffix (first.out, "\n"));
+  run (&second, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20",
+       "Once upon a time", NULL);
+  g_assert_cmpstr (first.out, ==, second.out);
+  run (&piped, "Once upon a time", "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens",
+       "20", NULL);
+  g_assert_cmpstr (first.out, ==, piped.out);
+}
+
+static void
+test_json (void)
+{
+  g_autofree char *path = model_path ();
+  g_auto (Result) result = { 0 };
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *object;
+
+  if (path == NULL)
+    return;
+  run (&result, NULL, "run", "--json", "-m", path, "-s", "Be kind.", "--seed", "7", "--max-tokens",
+       "9", "Hello", NULL);
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_true (json_parser_load_from_data (parser, result.out, -1, NULL));
+  object = json_node_get_object (json_parser_get_root (parser));
+  g_assert_cmpint (json_object_get_int_member (object, "seed"), ==, 7);
+  g_assert_cmpint (json_object_get_int_member (object, "n_generated"), <=, 9);
+  g_assert_cmpint (json_object_get_int_member (object, "n_prompt"), >, 3);
+  g_assert_nonnull (strstr (json_object_get_string_member (object, "ran_on"), "CPU"));
+  g_assert_true (json_object_has_member (object, "text"));
+}
+
+static void
+test_stop_string (void)
+{
+  g_autofree char *path = model_path ();
+  g_auto (Result) result = { 0 };
+
+  if (path == NULL)
+    return;
+  run (&result, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "100",
+       "--stop", "Lily", "Once upon a time", NULL);
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_null (strstr (result.out, "Lily"));
+}
+
+static void
+test_chat (void)
+{
+  g_autofree char *path = model_path ();
+  g_autofree char *folder = g_dir_make_tmp ("atelier-cli-XXXXXX", NULL);
+  g_autofree char *saved = g_build_filename (folder, "chat.json", NULL);
+  g_autofree char *input =
+      g_strdup_printf ("/help\nHello\n/again\n/history\n/set temperature 0.2\n/set temperature 77\n"
+                       "/nonsense\n/save %s\n/undo\n/history\n/quit\nnever read\n",
+                       saved);
+  g_auto (Result) result = { 0 };
+  g_autofree char *json = NULL;
+
+  if (path != NULL)
+    {
+      run (&result, input, "chat", "-m", path, "--max-tokens", "12", "--system", "Be kind.", NULL);
+      g_assert_cmpint (result.status, ==, 0);
+      g_assert_nonnull (strstr (result.out, "/again"));
+      g_assert_nonnull (strstr (result.out, "user: Hello"));
+      g_assert_nonnull (strstr (result.out, "assistant: "));
+      g_assert_nonnull (strstr (result.out, "from 0 to 5"));
+      g_assert_nonnull (strstr (result.out, "/nonsense"));
+      g_assert_null (strstr (result.out, "never read"));
+      g_assert_true (g_file_get_contents (saved, &json, NULL, NULL));
+      g_assert_nonnull (strstr (json, "\"content\":\"Be kind.\""));
+      g_assert_nonnull (strstr (json, "\"content\":\"Hello\""));
+    }
+  g_remove (saved);
+  g_rmdir (folder);
+}
+
+/* Ctrl-C in the middle of an endless answer: what is there is printed, the status says so. */
+static void
+test_interrupt (void)
+{
+  g_autofree char *path = model_path ();
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  GInputStream *out;
+  char buffer[64];
+
+  if (path == NULL)
+    return;
+  process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, g_getenv ("ATELIER_CLI"),
+                              "run", "-m", path, "--raw", "--temperature", "5", "--top-k", "0",
+                              "--seed", "1", "--shift-context", "on", "Once upon a time", NULL);
+  g_assert_no_error (error);
+  out = g_subprocess_get_stdout_pipe (process);
+  g_assert_cmpint (g_input_stream_read (out, buffer, sizeof buffer, NULL, NULL), >, 0);
+  g_subprocess_send_signal (process, SIGINT);
+  while (g_input_stream_read (out, buffer, sizeof buffer, NULL, NULL) > 0)
+    ;
+  g_assert_true (g_subprocess_wait (process, NULL, NULL));
+  g_assert_true (g_subprocess_get_if_exited (process));
+  /* 0 when the model came to an end of its own just before. */
+  g_assert_true (g_subprocess_get_exit_status (process) == 130 ||
+                 g_subprocess_get_exit_status (process) == 0);
+}
+
+static void
+test_tools (void)
+{
+  g_autofree char *path = model_path ();
+  g_auto (Result) devices = { 0 };
+  g_auto (Result) inspect = { 0 };
+
+  run (&devices, NULL, "devices", NULL);
+  g_assert_cmpint (devices.status, ==, 0);
+  g_assert_nonnull (strstr (devices.out, "Processor"));
+  if (path == NULL)
+    return;
+  run (&inspect, NULL, "inspect", path, NULL);
+  g_assert_cmpint (inspect.status, ==, 0);
+  g_assert_nonnull (strstr (inspect.out, "llama"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/cli/usage", test_usage);
+  g_test_add_func ("/cli/no-model", test_no_model);
+  g_test_add_func ("/cli/run", test_run);
+  g_test_add_func ("/cli/json", test_json);
+  g_test_add_func ("/cli/stop-string", test_stop_string);
+  g_test_add_func ("/cli/chat", test_chat);
+  g_test_add_func ("/cli/interrupt", test_interrupt);
+  g_test_add_func ("/cli/tools", test_tools);
+  return g_test_run ();
+}

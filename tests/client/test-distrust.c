@@ -1,0 +1,143 @@
+/* An engine gone wrong in every way: the client goes on, with words, and believes nothing. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "client-fixture.h"
+
+/* Modes in which the engine never becomes ready, and a word that the sentence must hold. */
+static const struct
+{
+  const char *mode;
+  const char *word;
+} broken[] = {
+  { "exit", "engine" },     { "abort", "engine" }, { "garbage", "engine" },
+  { "version", "version" }, { "types", "engine" }, { "silent-death", "engine" },
+};
+
+static void
+test_broken (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  AtlClient *client;
+
+  g_setenv ("ATELIER_FAKE", broken[i].mode, TRUE);
+  client = atl_client_new ();
+  for (guint round = 0; round < 3; round++)
+    {
+      atl_client_start_async (client, NULL, NULL, NULL);
+      while (atl_client_get_state (client) == ATL_ENGINE_STARTING)
+        g_main_context_iteration (NULL, TRUE);
+      g_assert_cmpint (atl_client_get_state (client), ==, ATL_ENGINE_LOST);
+      g_assert_nonnull (strstr (atl_client_get_sentence (client), broken[i].word));
+    }
+  g_test_message ("%s", atl_client_get_sentence (client));
+  atl_client_stop (client);
+  g_object_unref (client);
+  fixture_sleep (50);
+}
+
+typedef struct
+{
+  double last;
+  guint n;
+} Progress;
+
+static void
+progress_cb (double fraction, const char *phase, gpointer user_data)
+{
+  Progress *progress = user_data;
+
+  /* It never falls, whatever the engine says. */
+  g_assert_cmpfloat (fraction, >=, progress->last);
+  g_assert_cmpfloat (fraction, <=, 1);
+  progress->last = fraction;
+  progress->n++;
+}
+
+static void
+loaded_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlModel **model = user_data;
+
+  *model = atl_client_load_model_finish (ATL_CLIENT (source), result, NULL);
+}
+
+static void
+test_nonsense (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("atelier-test-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "m.gguf", NULL);
+  const char *paths[] = { path, NULL };
+  g_autoptr (AtlModel) model = NULL;
+  AtlClient *client;
+  Progress progress = { 0 };
+
+  g_file_set_contents (path, "GGUF", 4, NULL);
+  g_setenv ("ATELIER_FAKE", "nonsense", TRUE);
+  client = atl_client_new ();
+  atl_client_load_model_async (client, paths, NULL, progress_cb, &progress, NULL, loaded_cb,
+                               &model);
+  while (model == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (progress.n, >, 0);
+  g_assert_cmpstr (atl_model_get_info (model)->name, !=, "");
+  g_assert_cmpuint (atl_model_get_info (model)->n_ctx, ==, 0);
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autoptr (Answer) answer = answer_new (atl_client_complete (client, model, "x", NULL));
+
+      g_assert_true (answer_wait (answer));
+      g_assert_no_error (answer->error);
+      /* What came after the end does not count. */
+      g_assert_cmpstr (answer->text->str, ==, "ab");
+      g_assert_cmpfloat (answer->stats->tokens_per_s, ==, 0);
+    }
+  fixture_sleep (100);
+  g_assert_cmpint (atl_client_get_state (client), ==, ATL_ENGINE_READY);
+  g_assert_nonnull (atl_client_get_status (client));
+  atl_client_stop (client);
+  g_object_unref (client);
+  g_remove (path);
+  g_rmdir (folder);
+}
+
+static void
+error_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  GError **error = user_data;
+
+  g_assert_null (atl_client_load_model_finish (ATL_CLIENT (source), result, error));
+}
+
+static void
+test_model_zero (void)
+{
+  const char *paths[] = { "/proc/self/exe", NULL };
+  AtlClient *client;
+  GError *error = NULL;
+
+  g_setenv ("ATELIER_FAKE", "model-zero", TRUE);
+  client = atl_client_new ();
+  atl_client_load_model_async (client, paths, NULL, NULL, NULL, NULL, error_cb, &error);
+  while (error == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  g_error_free (error);
+  atl_client_stop (client);
+  g_object_unref (client);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (broken); i++)
+    {
+      g_autofree char *path = g_strconcat ("/distrust/", broken[i].mode, NULL);
+
+      g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_broken);
+    }
+  g_test_add_func ("/distrust/nonsense", test_nonsense);
+  g_test_add_func ("/distrust/model-zero", test_model_zero);
+  return g_test_run ();
+}
