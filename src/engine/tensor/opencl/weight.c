@@ -1,4 +1,4 @@
-/* Upload: rows are repacked in pieces by a few threads while the previous piece travels. */
+/* Upload: rows are repacked in pieces by a few threads, and each piece is sent. */
 #define G_LOG_DOMAIN "atl-opencl"
 
 #include "engine/tensor/opencl/weight.h"
@@ -237,61 +237,37 @@ send_matrix (AtlOpencl *self,
              const char *name,
              GError **error)
 {
+  g_autofree guint8 *piece = NULL;
   gsize row_total = 0;
   gint64 rows_per_piece;
-  guint8 *piece[2] = { NULL, NULL };
-  cl_event sent[2] = { NULL, NULL };
   cl_int status = CL_SUCCESS;
-  guint side = 0;
 
   for (guint i = 0; i < s->layout->n_planes; i++)
     row_total += s->layout->row_bytes[i];
   rows_per_piece = CLAMP ((gint64) (PIECE_BYTES / MAX (row_total, 1)), 1, n_rows);
-  for (gint64 first = 0; first < n_rows && status == CL_SUCCESS; first += rows_per_piece)
+  piece = g_malloc ((gsize) rows_per_piece * row_total);
+  for (gint64 first = 0; first < n_rows; first += rows_per_piece)
     {
       gint64 n = MIN (rows_per_piece, n_rows - first);
       guint8 *planes[ATL_CL_PLANES] = { NULL };
-      guint8 *at;
+      guint8 *at = piece;
 
-      if (piece[side] == NULL)
-        piece[side] = g_malloc ((gsize) rows_per_piece * row_total);
-      if (sent[side] != NULL)
-        {
-          status = clWaitForEvents (1, &sent[side]);
-          clReleaseEvent (g_steal_pointer (&sent[side]));
-          if (status != CL_SUCCESS)
-            break;
-        }
-      at = piece[side];
       for (guint i = 0; i < s->layout->n_planes; i++)
         {
           planes[i] = at;
           at += (gsize) n * s->layout->row_bytes[i];
         }
       make_piece (s, first, n, planes);
+      /* Blocking: of a device that fails nobody could say when it has stopped reading the piece. */
       for (guint i = 0; i < s->layout->n_planes && status == CL_SUCCESS; i++)
-        status = clEnqueueWriteBuffer (self->queue, m->memory, CL_FALSE,
-                                       m->plane[i] + (gsize) first * s->layout->row_bytes[i],
-                                       (gsize) n * s->layout->row_bytes[i], planes[i], 0, NULL,
-                                       i + 1 == s->layout->n_planes ? &sent[side] : NULL);
-      if (status == CL_SUCCESS)
-        status = clFlush (self->queue);
-      side = 1 - side;
-    }
-  /* The pieces may only go when no write reads them any more. */
-  cl_int finished = clFinish (self->queue);
-  if (status == CL_SUCCESS)
-    status = finished;
-  for (guint i = 0; i < 2; i++)
-    {
-      if (sent[i] != NULL)
-        clReleaseEvent (sent[i]);
-      g_free (piece[i]);
-    }
-  if (status != CL_SUCCESS)
-    {
-      g_autofree char *doing = g_strdup_printf ("sending “%s”", name);
-      return atl_cl_lose (self, status, doing, error);
+        status = clEnqueueWriteBuffer (
+            self->queue, m->memory, CL_TRUE, m->plane[i] + (gsize) first * s->layout->row_bytes[i],
+            (gsize) n * s->layout->row_bytes[i], planes[i], 0, NULL, NULL);
+      if (status != CL_SUCCESS)
+        {
+          g_autofree char *doing = g_strdup_printf ("sending “%s”", name);
+          return atl_cl_lose (self, status, doing, error);
+        }
     }
   return TRUE;
 }
