@@ -33,10 +33,18 @@ preferred_backend (const AtlPlan *self, const AtlNode *node)
         AtlBackend *home = atl_tensor_base (node->src[i])->weight->home;
         return home != NULL ? home : host_backend (self);
       }
+  /* A residual may come from afar, where the embedding was looked up; the branch that is added to
+   * it was computed last, where the layer is. */
+  const AtlTensor *latest = NULL;
   for (guint i = 0; i < ATL_NODE_MAX_SRC; i++)
-    if (node->src[i] != NULL && atl_tensor_base (node->src[i])->kind == ATL_TENSOR_VALUE)
-      return atl_tensor_base (node->src[i])->backend;
-  return self->backends[0];
+    {
+      const AtlTensor *src = node->src[i] != NULL ? atl_tensor_base (node->src[i]) : NULL;
+
+      if (src != NULL && src->kind == ATL_TENSOR_VALUE &&
+          (latest == NULL || src->index > latest->index))
+        latest = src;
+    }
+  return latest != NULL ? latest->backend : self->backends[0];
 }
 
 static gboolean

@@ -8,7 +8,7 @@
  *   atl_plan_get_output (plan, "logits", logits, size, error);
  *
  * Placement: a node runs where its first weight lives (weight->home); without a weight, where its
- * first computed source lives; else on backends[0]. If that backend does not support the node it
+ * last computed source lives; else on backends[0]. If that backend does not support the node it
  * falls back to the host backend, which is always last in the list and supports everything;
  * atl_plan_fallbacks says so in words. Values that cross are copied once.
  * A plan is replayed any number of times.

@@ -23,7 +23,6 @@ struct _AtlBpe
   char *end_of_word; /* (owned) (nullable) */
   gint32 byte_id[256];
   gint32 byte_end_id[256]; /* of the last byte of a word, "a</w>" */
-  gboolean have_all_bytes;
 
   Merge *merges; /* open addressing by (left, right) */
   guint32 merge_mask;
@@ -105,7 +104,7 @@ atl_bpe_new (const AtlVocabulary *vocabulary, const AtlBpeConfig *config, GError
           }
       }
   else
-    self->have_all_bytes = atl_vocabulary_byte_ids (vocabulary, self->byte_id) == 256;
+    atl_vocabulary_byte_ids (vocabulary, self->byte_id);
 
   return self;
 }
@@ -183,7 +182,7 @@ find_part (const AtlBpe *self, const char *text, gsize length, GError **error)
 
   if (id < 0)
     {
-      g_autofree char *part = g_strndup (text, MIN (length, 100));
+      g_autofree char *part = atl_vocabulary_quote (text, length);
 
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                    "Merge %u of the vocabulary speaks of “%s”, which is no piece of it",
@@ -390,10 +389,8 @@ split_word (const AtlBpe *self, const char *word, gsize length, GArray *symbols)
 static void
 append_unknown (const AtlBpe *self, const char *p, gsize length, gboolean *unknown, GArray *ids)
 {
-  if (self->config.byte_fallback && self->have_all_bytes)
+  if (self->config.byte_fallback && atl_vocabulary_append_bytes (self->byte_id, p, length, ids))
     {
-      for (gsize i = 0; i < length; i++)
-        g_array_append_val (ids, self->byte_id[(guint8) p[i]]);
       *unknown = FALSE;
       return;
     }

@@ -34,7 +34,7 @@ typedef struct
   gboolean ignore_merges;
   /* As above, but only for words of nothing but line feeds (Gemma 4 in GGUF). */
   gboolean whole_newlines;
-  /* A character without a piece becomes its "<0xNN>" bytes, where all are there. */
+  /* A character without a piece becomes its "<0xNN>" bytes, where all of them are there. */
   gboolean byte_fallback;
   /* Neighbouring unknown characters make one unknown token. */
   gboolean fuse_unknown;
@@ -43,24 +43,20 @@ typedef struct
 } AtlBpeConfig;
 
 /* `vocabulary` is borrowed and must outlive the result. */
-AtlBpe *
-atl_bpe_new (const AtlVocabulary *vocabulary, const AtlBpeConfig *config, GError **error);
-void
-atl_bpe_free (AtlBpe *self); /* accepts NULL */
+AtlBpe *atl_bpe_new (const AtlVocabulary *vocabulary, const AtlBpeConfig *config, GError **error);
+void atl_bpe_free (AtlBpe *self); /* accepts NULL */
 
 /* Adds the next merge, in the order of the file. `n_merges` is a hint for the first call.
  * ATL_ERROR_BAD_FILE when a part or the result is no piece of the vocabulary. */
-gboolean
-atl_bpe_add_merge (AtlBpe *self,
-                   const char *left,
-                   gsize left_length,
-                   const char *right,
-                   gsize right_length,
-                   GError **error);
+gboolean atl_bpe_add_merge (AtlBpe *self,
+                            const char *left,
+                            gsize left_length,
+                            const char *right,
+                            gsize right_length,
+                            GError **error);
 
 /* A merge in one string, "left right". */
-gboolean
-atl_bpe_add_merge_line (AtlBpe *self, const char *line, gsize length, GError **error);
+gboolean atl_bpe_add_merge_line (AtlBpe *self, const char *line, gsize length, GError **error);
 
 /* Memory that encoding reuses from word to word. Starts zeroed. */
 typedef struct
@@ -70,8 +66,7 @@ typedef struct
   GString *letters;
 } AtlBpeWork;
 
-void
-atl_bpe_work_clear (AtlBpeWork *work);
+void atl_bpe_work_clear (AtlBpeWork *work);
 
 /* Appends the ids of one word (valid UTF-8, may be long). */
 void
@@ -79,10 +74,8 @@ atl_bpe_encode (const AtlBpe *self, AtlBpeWork *work, const char *word, gsize le
 
 /* GPT-2's spelling of bytes as printable characters: the letter of a byte, and back (−1 for a
  * character that stands for no byte). */
-gunichar
-atl_bpe_byte_letter (guint8 byte);
-int
-atl_bpe_letter_byte (gunichar letter);
+gunichar atl_bpe_byte_letter (guint8 byte);
+int atl_bpe_letter_byte (gunichar letter);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlBpe, atl_bpe_free)
 

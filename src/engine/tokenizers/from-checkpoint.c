@@ -67,15 +67,6 @@ set_mistyped (const AtlCheckpoint *cp, const char *key, const char *expected, GE
   return FALSE;
 }
 
-/* Element `i` of a list of whole numbers; wild values fall outside any enum and stay so. */
-static gint64
-element_int (const AtlMetaValue *list, gsize i)
-{
-  if (list->v_array.elem_type == ATL_META_INT)
-    return ((const gint64 *) list->v_array.elems)[i];
-  return (gint64) MIN (((const guint64 *) list->v_array.elems)[i], (guint64) G_MAXINT32);
-}
-
 static gboolean
 check_lists (const AtlCheckpoint *cp,
              gsize n,
@@ -87,9 +78,8 @@ check_lists (const AtlCheckpoint *cp,
 
   if (scores != NULL && scores->v_array.elem_type != ATL_META_FLOAT)
     return set_mistyped (cp, KEY ("scores"), "a list of numbers with a fraction", error);
-  if (types != NULL && types->v_array.elem_type != ATL_META_INT &&
-      types->v_array.elem_type != ATL_META_UINT)
-    return set_mistyped (cp, KEY ("token_type"), "a list of whole numbers", error);
+  if (types != NULL && types->v_array.elem_type != ATL_META_INT)
+    return set_mistyped (cp, KEY ("token_type"), "a list of signed whole numbers", error);
   if ((scores != NULL && scores->v_array.n != n) || (types != NULL && types->v_array.n != n))
     {
       gboolean is_scores = scores != NULL && scores->v_array.n != n;
@@ -132,7 +122,7 @@ load_vocabulary (Loader *self, GError **error)
   texts = tokens->v_array.elems;
   for (guint i = 0; i < vocabulary->n; i++)
     {
-      gint64 type = types != NULL ? element_int (types, i) : ATL_TOKEN_NORMAL;
+      gint64 type = types != NULL ? ((const gint64 *) types->v_array.elems)[i] : ATL_TOKEN_NORMAL;
       double score = scores != NULL ? ((const double *) scores->v_array.elems)[i] : 0.0;
       gsize length =
           tokens->v_array.lengths != NULL ? tokens->v_array.lengths[i] : strlen (texts[i]);
@@ -152,10 +142,12 @@ load_vocabulary (Loader *self, GError **error)
         }
       if (type == ATL_TOKEN_BYTE && atl_vocabulary_byte_value (texts[i]) < 0)
         {
+          g_autofree char *shown = atl_vocabulary_quote (texts[i], length);
+
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "%s: piece %u stands for a byte but is spelled “%.40s” instead of, say, "
+                       "%s: piece %u stands for a byte but is spelled “%s” instead of, say, "
                        "“<0x0A>”",
-                       atl_checkpoint_name (cp), i, texts[i]);
+                       atl_checkpoint_name (cp), i, shown);
           return FALSE;
         }
     }
@@ -291,6 +283,8 @@ load_bpe (Loader *self, GError **error)
   const gboolean plain = self->traits.plain_chars;
   g_autoptr (GError) local = NULL;
   const AtlMetaValue *merges = get_array (self->cp, KEY ("merges"), "texts", &local);
+  g_autofree char *pre = self->pre != NULL ? atl_vocabulary_quote (self->pre, strlen (self->pre))
+                                           : g_strdup ("default");
   AtlBpeConfig config = {
     .kind = plain ? ATL_BPE_CHARS : ATL_BPE_BYTES,
     .ignore_merges = self->traits.ignore_merges,
@@ -325,11 +319,14 @@ load_bpe (Loader *self, GError **error)
   if (t->pre_tokenizer == NULL)
     {
       t->pre_tokenizer = atl_pre_tokenizer_new_default ();
-      t->warning = g_strdup_printf (
-          "%s does not say how it splits words%s%s%s, so the usual way is "
-          "taken; answers may be a little worse.",
-          atl_checkpoint_name (self->cp), self->pre != NULL ? " in a way known here (“" : "",
-          self->pre != NULL ? self->pre : "", self->pre != NULL ? "”)" : "");
+      t->warning =
+          self->pre == NULL
+              ? g_strdup_printf ("%s does not say how it cuts text into words, so the usual way is "
+                                 "taken; answers may be a little worse.",
+                                 atl_checkpoint_name (self->cp))
+              : g_strdup_printf ("%s cuts text into words in a way not known here (“%s”), so the "
+                                 "usual way is taken; answers may be a little worse.",
+                                 atl_checkpoint_name (self->cp), pre);
     }
   if (plain)
     {
@@ -338,7 +335,7 @@ load_bpe (Loader *self, GError **error)
     }
   t->spelling.letters = !plain;
   t->spelling.marks = plain;
-  t->kind = g_strdup_printf ("BPE (%s)", self->pre != NULL ? self->pre : "default");
+  t->kind = g_strdup_printf ("BPE (%s)", pre);
   return TRUE;
 }
 
@@ -386,7 +383,9 @@ load_charsmap (Loader *self, GError **error)
 
   bytes = g_malloc (map->v_array.n);
   for (gsize i = 0; i < map->v_array.n; i++)
-    bytes[i] = (guint8) element_int (map, i);
+    bytes[i] = map->v_array.elem_type == ATL_META_INT
+                   ? (guint8) ((const gint64 *) map->v_array.elems)[i]
+                   : (guint8) ((const guint64 *) map->v_array.elems)[i];
   charsmap = atl_charsmap_new (bytes, map->v_array.n, error);
   if (charsmap == NULL)
     return FALSE;
@@ -516,6 +515,7 @@ static const Defaults *
 find_defaults (const AtlCheckpoint *cp, GError **error)
 {
   const char *model = atl_checkpoint_get_string (cp, KEY ("model"));
+  g_autofree char *shown = NULL;
 
   if (atl_checkpoint_meta (cp, KEY ("model")) == NULL)
     {
@@ -532,11 +532,11 @@ find_defaults (const AtlCheckpoint *cp, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)
     if (strcmp (defaults[i].model, model) == 0)
       return &defaults[i];
+  shown = atl_vocabulary_quote (model, strlen (model));
   g_set_error (
       error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-      "%s has a tokenizer of the kind “%.100s”; known here are llama, gpt2, gemma4, t5 and "
-      "bert",
-      atl_checkpoint_name (cp), model);
+      "%s has a tokenizer of the kind “%s”; known here are llama, gpt2, gemma4, t5 and bert",
+      atl_checkpoint_name (cp), shown);
   return NULL;
 }
 

@@ -189,7 +189,7 @@ atl_tokenizer_new_clip (const char *vocab_json,
   t->pre_tokenizer = atl_pre_tokenizer_new ();
   atl_pre_tokenizer_add_scan (t->pre_tokenizer, &words, ATL_SPLIT_KEEP_ONLY);
   t->spelling.letters = TRUE;
-  t->spelling.end_of_word = END_OF_WORD;
+  g_strlcpy (t->spelling.end_of_word, END_OF_WORD, sizeof t->spelling.end_of_word);
   t->kind = g_strdup ("CLIP BPE");
   atl_tokenizer_find_specials (t, FALSE);
   atl_tokenizer_finish (t);

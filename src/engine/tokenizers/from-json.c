@@ -42,10 +42,12 @@ find_model (Loader *self, GError **error)
     self->kind = MODEL_WORDPIECE;
   else
     {
+      g_autofree char *shown = atl_vocabulary_quote (type, strlen (type));
+
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "tokenizer.json: its model is of the kind “%.60s”; known here are BPE, Unigram "
-                   "and WordPiece",
-                   type);
+                   "tokenizer.json: its model is of the kind “%s”; known here are BPE, Unigram and "
+                   "WordPiece",
+                   shown);
       return FALSE;
     }
   return TRUE;
@@ -295,22 +297,23 @@ load_bpe (Loader *self, GError **error)
     .byte_fallback = atl_json_bool (self->model, "byte_fallback", FALSE),
     .fuse_unknown = atl_json_bool (self->model, "fuse_unk", FALSE),
     .unknown_id = t->special[ATL_SPECIAL_UNK],
-    .end_of_word = *suffix != 0 ? g_intern_string (suffix) : NULL,
+    .end_of_word = *suffix != 0 ? suffix : NULL,
   };
 
   if (merges == NULL)
     return atl_json_bad (error, "its BPE model has no merges");
   if (*prefix != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "tokenizer.json: its BPE pieces continue with “%.20s”, which is not known here",
-                   prefix);
+      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                           "tokenizer.json: its BPE pieces mark the continuation of a word, which "
+                           "is not known here");
       return FALSE;
     }
   t->bpe = atl_bpe_new (t->vocabulary, &config, error);
   if (t->bpe == NULL || !add_merges (self, merges, error))
     return FALSE;
-  t->spelling.end_of_word = config.end_of_word;
+  if (*suffix != 0)
+    g_strlcpy (t->spelling.end_of_word, suffix, sizeof t->spelling.end_of_word);
   t->kind = g_strdup (config.end_of_word != NULL ? "CLIP BPE"
                       : self->traits.byte_level  ? "BPE (byte level)"
                                                  : "BPE");

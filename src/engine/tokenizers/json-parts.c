@@ -32,9 +32,10 @@ atl_json_part (JsonObject *root, const char *member)
 static gboolean
 unknown (const char *what, const char *type, GError **error)
 {
+  g_autofree char *shown = atl_vocabulary_quote (type, strlen (type));
+
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-               "tokenizer.json: its %s is of the kind “%.60s”, which is not known here", what,
-               type);
+               "tokenizer.json: its %s is of the kind “%s”, which is not known here", what, shown);
   return FALSE;
 }
 
@@ -353,9 +354,11 @@ read_decoder (JsonObject *part, gpointer data, GError **error)
            strcmp (type, "Replace") == 0)
     spelling->marks = TRUE;
   else if (strcmp (type, "WordPiece") == 0)
-    spelling->continuation = g_intern_string (atl_json_string (part, "prefix", "##"));
+    g_strlcpy (spelling->continuation, atl_json_string (part, "prefix", "##"),
+               sizeof spelling->continuation);
   else if (strcmp (type, "BPEDecoder") == 0)
-    spelling->end_of_word = g_intern_string (atl_json_string (part, "suffix", "</w>"));
+    g_strlcpy (spelling->end_of_word, atl_json_string (part, "suffix", "</w>"),
+               sizeof spelling->end_of_word);
   else
     return unknown ("decoder", type, error);
   return TRUE;

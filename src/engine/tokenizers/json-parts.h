@@ -17,28 +17,22 @@ typedef struct
 } AtlJsonTraits;
 
 /* Each reads a member of `root` (absent and null mean none). */
-gboolean
-atl_json_read_normalizer (JsonObject *root,
-                          AtlNormalizer *normalizer,
-                          AtlJsonTraits *traits,
-                          GError **error);
-gboolean
-atl_json_read_pre_tokenizer (JsonObject *root,
-                             AtlPreTokenizer *pre,
-                             AtlJsonTraits *traits,
-                             GError **error);
-gboolean
-atl_json_read_decoder (JsonObject *root, AtlPieceSpelling *spelling, GError **error);
+gboolean atl_json_read_normalizer (JsonObject *root,
+                                   AtlNormalizer *normalizer,
+                                   AtlJsonTraits *traits,
+                                   GError **error);
+gboolean atl_json_read_pre_tokenizer (JsonObject *root,
+                                      AtlPreTokenizer *pre,
+                                      AtlJsonTraits *traits,
+                                      GError **error);
+gboolean atl_json_read_decoder (JsonObject *root, AtlPieceSpelling *spelling, GError **error);
 /* Fills prefix and suffix; the vocabulary must be there. */
-gboolean
-atl_json_read_post_processor (JsonObject *root, AtlTokenizer *tokenizer, GError **error);
+gboolean atl_json_read_post_processor (JsonObject *root, AtlTokenizer *tokenizer, GError **error);
 
 /* Sets ATL_ERROR_BAD_FILE with a formatted message that begins "tokenizer.json: "; FALSE. */
-gboolean
-atl_json_bad (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+gboolean atl_json_bad (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 /* The member of an object that is an object itself, or NULL. */
-JsonObject *
-atl_json_part (JsonObject *root, const char *member);
+JsonObject *atl_json_part (JsonObject *root, const char *member);
 
 G_END_DECLS

@@ -7,6 +7,9 @@
 
 #include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/pre-kinds.h"
+#include "engine/tokenizers/vocabulary.h"
+
+#define MAX_PATTERN 4096 /* bytes */
 
 typedef enum
 {
@@ -77,24 +80,22 @@ atl_pre_tokenizer_add_scan (AtlPreTokenizer *self, const AtlScan *scan, AtlSplit
 GRegex *
 atl_bounded_regex_new (const char *pattern, GError **error)
 {
+  g_autofree char *shown = atl_vocabulary_quote (pattern, strlen (pattern));
   g_autofree char *bounded = NULL;
   g_autoptr (GError) local = NULL;
-  GRegex *regex;
+  GRegex *regex = NULL;
 
   /* Oniguruma reads "&&" inside a class as an intersection, PCRE as two letters. */
-  if (strlen (pattern) > 4096 || strstr (pattern, "&&") != NULL)
+  if (strlen (pattern) <= MAX_PATTERN && strstr (pattern, "&&") == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The tokenizer splits text with an expression that is not known here: %.200s",
-                   pattern);
-      return NULL;
+      bounded = g_strconcat ("(*LIMIT_MATCH=1000000)(*LIMIT_DEPTH=2000)", pattern, NULL);
+      /* With any other idea of line ends PCRE looks for no match between CR and LF. */
+      regex = g_regex_new (bounded, G_REGEX_OPTIMIZE | G_REGEX_NEWLINE_LF, 0, &local);
     }
-  bounded = g_strconcat ("(*LIMIT_MATCH=1000000)(*LIMIT_DEPTH=2000)", pattern, NULL);
-  regex = g_regex_new (bounded, G_REGEX_OPTIMIZE, 0, &local);
   if (regex == NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                 "The tokenizer splits text with an expression that is not known here: %.200s (%s)",
-                 pattern, local->message);
+                 "The tokenizer cuts text by an expression that is not known here: %s%s%s", shown,
+                 local != NULL ? ": " : "", local != NULL ? local->message : "");
   return regex;
 }
 

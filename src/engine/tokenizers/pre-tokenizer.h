@@ -37,45 +37,36 @@ typedef enum
 
 typedef struct _AtlPreTokenizer AtlPreTokenizer;
 
-AtlPreTokenizer *
-atl_pre_tokenizer_new (void);
-void
-atl_pre_tokenizer_free (AtlPreTokenizer *self); /* accepts NULL */
+AtlPreTokenizer *atl_pre_tokenizer_new (void);
+void atl_pre_tokenizer_free (AtlPreTokenizer *self); /* accepts NULL */
 
 /* The stages that a GGUF file means by `name`; NULL for a name unknown here. */
-AtlPreTokenizer *
-atl_pre_tokenizer_new_named (const char *name);
+AtlPreTokenizer *atl_pre_tokenizer_new_named (const char *name);
 /* The stages for a file that names none. */
-AtlPreTokenizer *
-atl_pre_tokenizer_new_default (void);
+AtlPreTokenizer *atl_pre_tokenizer_new_default (void);
 
 /* Adds a scanner; its strings are copied. */
 void
 atl_pre_tokenizer_add_scan (AtlPreTokenizer *self, const AtlScan *scan, AtlSplitBehavior behavior);
 /* Adds the regular expression of a tokenizer.json: a scanner where it is a well-known one, else
  * PCRE. ATL_ERROR_UNSUPPORTED when it cannot be compiled. */
-gboolean
-atl_pre_tokenizer_add_regex (AtlPreTokenizer *self,
-                             const char *pattern,
-                             AtlSplitBehavior behavior,
-                             GError **error);
+gboolean atl_pre_tokenizer_add_regex (AtlPreTokenizer *self,
+                                      const char *pattern,
+                                      AtlSplitBehavior behavior,
+                                      GError **error);
 /* Puts `mark` (one character) for every space and, by `scheme`, in front; with `split` each mark
  * begins a new piece. */
-void
-atl_pre_tokenizer_add_metaspace (AtlPreTokenizer *self,
-                                 const char *mark,
-                                 AtlPrependScheme scheme,
-                                 gboolean split);
+void atl_pre_tokenizer_add_metaspace (AtlPreTokenizer *self,
+                                      const char *mark,
+                                      AtlPrependScheme scheme,
+                                      gboolean split);
 /* A space in front of every piece that does not begin with one. */
-void
-atl_pre_tokenizer_add_space_prefix (AtlPreTokenizer *self);
+void atl_pre_tokenizer_add_space_prefix (AtlPreTokenizer *self);
 
 /* Turns the text into GPT-2's letters for bytes, for the stages that follow; the words come out as
  * letters too, which `makes_letters` tells. */
-void
-atl_pre_tokenizer_add_letters (AtlPreTokenizer *self);
-gboolean
-atl_pre_tokenizer_makes_letters (const AtlPreTokenizer *self);
+void atl_pre_tokenizer_add_letters (AtlPreTokenizer *self);
+gboolean atl_pre_tokenizer_makes_letters (const AtlPreTokenizer *self);
 
 typedef struct
 {
@@ -90,22 +81,19 @@ typedef struct
   GString *edited; /* the text, where a stage changed it */
 } AtlPreWork;
 
-void
-atl_pre_work_clear (AtlPreWork *work);
+void atl_pre_work_clear (AtlPreWork *work);
 
 /* Cuts valid UTF-8 `text`. `first`: it stands at the beginning of the whole text. The results in
  * `work` last until the next call. ATL_ERROR_TOO_COMPLEX when a regular expression gives up. */
-gboolean
-atl_pre_tokenizer_run (const AtlPreTokenizer *self,
-                       AtlPreWork *work,
-                       const char *text,
-                       gsize len,
-                       gboolean first,
-                       GError **error);
+gboolean atl_pre_tokenizer_run (const AtlPreTokenizer *self,
+                                AtlPreWork *work,
+                                const char *text,
+                                gsize len,
+                                gboolean first,
+                                GError **error);
 
 /* Compiles an expression with bounds on its matching; ATL_ERROR_UNSUPPORTED with the reason. */
-GRegex *
-atl_bounded_regex_new (const char *pattern, GError **error);
+GRegex *atl_bounded_regex_new (const char *pattern, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPreTokenizer, atl_pre_tokenizer_free)
 

@@ -191,12 +191,12 @@ append_piece (const AtlTokenizer *self, guint id, GByteArray *out)
       return;
     }
 
-  if (how->end_of_word != NULL && g_str_has_suffix (p, how->end_of_word))
+  if (*how->end_of_word != 0 && g_str_has_suffix (p, how->end_of_word))
     {
       end -= strlen (how->end_of_word);
       ends_word = TRUE;
     }
-  if (how->continuation != NULL)
+  if (*how->continuation != 0)
     {
       if (g_str_has_prefix (p, how->continuation))
         p += strlen (how->continuation);

@@ -19,10 +19,10 @@ G_BEGIN_DECLS
 /* How a piece of the vocabulary spells the bytes it stands for. */
 typedef struct
 {
-  gboolean letters;         /* GPT-2's letters for bytes */
-  gboolean marks;           /* U+2581 for a space, "<0x0A>" for a byte */
-  const char *end_of_word;  /* (nullable) static: "</w>" stands for a space */
-  const char *continuation; /* (nullable) static: pieces without "##" begin with a space */
+  gboolean letters;      /* GPT-2's letters for bytes */
+  gboolean marks;        /* U+2581 for a space, "<0x0A>" for a byte */
+  char end_of_word[16];  /* "</w>" stands for a space; "": there is none */
+  char continuation[16]; /* pieces without this "##" begin with a space; "": there is none */
 } AtlPieceSpelling;
 
 struct _AtlTokenizer
@@ -57,29 +57,23 @@ struct _AtlTokenizer
   GPtrArray *template_names; /* (owned) NULL-terminated, without the default */
 };
 
-AtlTokenizer *
-atl_tokenizer_alloc (void);
+AtlTokenizer *atl_tokenizer_alloc (void);
 
 /* Takes `vocabulary`, which must be indexed. */
-void
-atl_tokenizer_take_vocabulary (AtlTokenizer *self, AtlVocabulary *vocabulary);
+void atl_tokenizer_take_vocabulary (AtlTokenizer *self, AtlVocabulary *vocabulary);
 
 /* Remembers a chat template; the first of a name stays. */
-void
-atl_tokenizer_add_template (AtlTokenizer *self, const char *name, const char *text);
+void atl_tokenizer_add_template (AtlTokenizer *self, const char *name, const char *text);
 
 /* Finds the special tokens that have well-known names and were not given by the file, and the
  * tokens that end generation. For a GGUF file `retype` makes well-known end tokens control tokens
  * although the file calls them normal ones. */
-void
-atl_tokenizer_find_specials (AtlTokenizer *self, gboolean retype);
+void atl_tokenizer_find_specials (AtlTokenizer *self, gboolean retype);
 
 /* Makes a normal piece of a finished tokenizer one that is always matched as a whole. */
-void
-atl_tokenizer_add_user_defined (AtlTokenizer *self, gint32 id);
+void atl_tokenizer_add_user_defined (AtlTokenizer *self, gint32 id);
 
 /* Builds what is derived. The last step of a loader. */
-void
-atl_tokenizer_finish (AtlTokenizer *self);
+void atl_tokenizer_finish (AtlTokenizer *self);
 
 G_END_DECLS

@@ -71,42 +71,35 @@ typedef struct _AtlTokenizer AtlTokenizer;
  * copied; nothing is kept. --- */
 
 /* From the `tokenizer.*` metadata of a GGUF file. */
-AtlTokenizer *
-atl_tokenizer_new_from_checkpoint (const AtlCheckpoint *checkpoint, GError **error);
+AtlTokenizer *atl_tokenizer_new_from_checkpoint (const AtlCheckpoint *checkpoint, GError **error);
 
 /* From the text of a tokenizer.json and, where present, its tokenizer_config.json (`config_json`
  * may be NULL), which names the begin and end tokens and the chat templates. */
-AtlTokenizer *
-atl_tokenizer_new_from_json (const char *tokenizer_json,
-                             gsize tokenizer_size,
-                             const char *config_json,
-                             gsize config_size,
-                             GError **error);
+AtlTokenizer *atl_tokenizer_new_from_json (const char *tokenizer_json,
+                                           gsize tokenizer_size,
+                                           const char *config_json,
+                                           gsize config_size,
+                                           GError **error);
 
 /* CLIP: the text of merges.txt (first line a version comment) and of vocab.json. Without vocab.json
  * (NULL) the ids follow OpenAI's rule: 256 byte letters, the same with "</w>", one id a merge,
  * <|startoftext|>, <|endoftext|>; at most the 48,894 merges of their list are then used. */
-AtlTokenizer *
-atl_tokenizer_new_clip (const char *vocab_json,
-                        gsize vocab_size,
-                        const char *merges_txt,
-                        gsize merges_size,
-                        GError **error);
+AtlTokenizer *atl_tokenizer_new_clip (const char *vocab_json,
+                                      gsize vocab_size,
+                                      const char *merges_txt,
+                                      gsize merges_size,
+                                      GError **error);
 
 /* A SentencePiece model file (unigram or BPE), such as spiece.model or tokenizer.model. */
-AtlTokenizer *
-atl_tokenizer_new_sentencepiece (const guint8 *data, gsize size, GError **error);
+AtlTokenizer *atl_tokenizer_new_sentencepiece (const guint8 *data, gsize size, GError **error);
 
 /* Reads what a Hugging Face or diffusers folder holds, best first: tokenizer.json (with
  * tokenizer_config.json), spiece.model or tokenizer.model, vocab.json with merges.txt.
  * ATL_ERROR_NOT_FOUND when there is none of them. */
-AtlTokenizer *
-atl_tokenizer_new_from_folder (const char *folder, GError **error);
+AtlTokenizer *atl_tokenizer_new_from_folder (const char *folder, GError **error);
 
-AtlTokenizer *
-atl_tokenizer_ref (AtlTokenizer *self);
-void
-atl_tokenizer_unref (AtlTokenizer *self); /* accepts NULL */
+AtlTokenizer *atl_tokenizer_ref (AtlTokenizer *self);
+void atl_tokenizer_unref (AtlTokenizer *self); /* accepts NULL */
 
 /* --- Encoding --- */
 
@@ -114,32 +107,26 @@ atl_tokenizer_unref (AtlTokenizer *self); /* accepts NULL */
  * that is not valid UTF-8 is read as if each bad byte were U+FFFD. ATL_ERROR_INVALID when it is
  * longer than ATL_TOKENIZER_MAX_TEXT, ATL_ERROR_TOO_COMPLEX when a regular expression of the file
  * gives up; `ids` is then as it was. */
-gboolean
-atl_tokenizer_encode (const AtlTokenizer *self,
-                      const char *text,
-                      gssize len,
-                      AtlTokenizeFlags flags,
-                      GArray *ids,
-                      GError **error);
+gboolean atl_tokenizer_encode (const AtlTokenizer *self,
+                               const char *text,
+                               gssize len,
+                               AtlTokenizeFlags flags,
+                               GArray *ids,
+                               GError **error);
 
 /* --- The vocabulary --- */
 
-guint
-atl_tokenizer_n_vocab (const AtlTokenizer *self);
+guint atl_tokenizer_n_vocab (const AtlTokenizer *self);
 
 /* The piece as the file spells it ("Ġthe", "▁the", "<0x0A>"); borrowed, valid UTF-8. NULL for an id
  * outside the vocabulary or one that the file leaves out. */
-const char *
-atl_tokenizer_token_text (const AtlTokenizer *self, gint32 id);
-AtlTokenType
-atl_tokenizer_token_type (const AtlTokenizer *self, gint32 id);
+const char *atl_tokenizer_token_text (const AtlTokenizer *self, gint32 id);
+AtlTokenType atl_tokenizer_token_type (const AtlTokenizer *self, gint32 id);
 /* The log-probability or rank score of the file; 0 where it has none. */
-double
-atl_tokenizer_token_score (const AtlTokenizer *self, gint32 id);
+double atl_tokenizer_token_score (const AtlTokenizer *self, gint32 id);
 
 /* The id of a piece spelled as in the file, or −1. */
-gint32
-atl_tokenizer_find (const AtlTokenizer *self, const char *text);
+gint32 atl_tokenizer_find (const AtlTokenizer *self, const char *text);
 
 /* What the token stands for, in bytes: a part of UTF-8 text, not always a whole character.
  * Borrowed, not terminated; `*len` 0 for control tokens unless `show_special`, for unused ones and
@@ -148,43 +135,34 @@ const char *
 atl_tokenizer_token_bytes (const AtlTokenizer *self, gint32 id, gboolean show_special, gsize *len);
 
 /* The id of a special token, or −1. */
-gint32
-atl_tokenizer_special (const AtlTokenizer *self, AtlSpecialToken which);
+gint32 atl_tokenizer_special (const AtlTokenizer *self, AtlSpecialToken which);
 
 /* TRUE for a token after which generation stops: the file's eos, eot and eom, and control tokens
  * with the well-known names (<|im_end|>, <|eot_id|>, <end_of_turn>, <|end|>, <|return|>…). */
-gboolean
-atl_tokenizer_is_eog (const AtlTokenizer *self, gint32 id);
+gboolean atl_tokenizer_is_eog (const AtlTokenizer *self, gint32 id);
 
 /* Whether ATL_TOKENIZE_ADD_SPECIAL puts bos in front (so a chat template need not), eos behind. */
-gboolean
-atl_tokenizer_add_bos (const AtlTokenizer *self);
-gboolean
-atl_tokenizer_add_eos (const AtlTokenizer *self);
+gboolean atl_tokenizer_add_bos (const AtlTokenizer *self);
+gboolean atl_tokenizer_add_eos (const AtlTokenizer *self);
 
 /* Whether the text of the first token of a sequence begins with a space that the encoder put there
  * (SentencePiece): AtlDetokenizer can remove it. */
-gboolean
-atl_tokenizer_adds_space_prefix (const AtlTokenizer *self);
+gboolean atl_tokenizer_adds_space_prefix (const AtlTokenizer *self);
 
 /* --- What the file says besides --- */
 
 /* The chat template of the file, or the one of that name ("tool_use"); NULL when absent. */
-const char *
-atl_tokenizer_chat_template (const AtlTokenizer *self, const char *name);
+const char *atl_tokenizer_chat_template (const AtlTokenizer *self, const char *name);
 /* Names of further templates, NULL-terminated, borrowed; empty when there is only the default. */
-const char *const *
-atl_tokenizer_chat_template_names (const AtlTokenizer *self);
+const char *const *atl_tokenizer_chat_template_names (const AtlTokenizer *self);
 
 /* A short name of the algorithm for people: "BPE (llama-bpe)", "SentencePiece BPE", "unigram",
  * "WordPiece", "CLIP BPE". */
-const char *
-atl_tokenizer_kind (const AtlTokenizer *self);
+const char *atl_tokenizer_kind (const AtlTokenizer *self);
 
 /* A sentence to show when the file names a pre-tokeniser unknown here, so that the default one
  * splits words and answers may be a little worse; else NULL. */
-const char *
-atl_tokenizer_warning (const AtlTokenizer *self);
+const char *atl_tokenizer_warning (const AtlTokenizer *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlTokenizer, atl_tokenizer_unref)
 

@@ -62,7 +62,8 @@ atl_unigram_new (const AtlVocabulary *vocabulary,
   self->trie = atl_trie_new (entries, n);
   self->unknown_score = least - UNKNOWN_PENALTY;
   self->unknown_id = unknown_id;
-  self->byte_fallback = atl_vocabulary_byte_ids (vocabulary, self->byte_id) == 256 && byte_fallback;
+  self->byte_fallback = byte_fallback;
+  atl_vocabulary_byte_ids (vocabulary, self->byte_id);
   return self;
 }
 
@@ -100,15 +101,15 @@ append_chain (const AtlUnigram *self, Best *best, const char *text, gsize length
   for (gsize from = 0; from < length; from = next, next = best[next].from)
     {
       gint32 id = best[next].id;
+      gboolean known = id >= 0;
 
-      if (id >= 0)
+      if (known)
         g_array_append_val (ids, id);
       else if (self->byte_fallback)
-        for (gsize i = from; i < next; i++)
-          g_array_append_val (ids, self->byte_id[(guint8) text[i]]);
-      else if (self->unknown_id >= 0 && !unknown)
+        known = atl_vocabulary_append_bytes (self->byte_id, text + from, next - from, ids);
+      if (!known && !unknown && self->unknown_id >= 0)
         g_array_append_val (ids, self->unknown_id);
-      unknown = id < 0;
+      unknown = !known;
     }
 }
 

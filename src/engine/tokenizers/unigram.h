@@ -20,19 +20,16 @@ typedef struct
 } AtlUnigramWork;
 
 /* `vocabulary` is borrowed and must outlive the result. `unknown_id` −1: unknown characters are
- * left out. `byte_fallback`: they become their "<0xNN>" bytes where all are there.
+ * left out. `byte_fallback`: they become their "<0xNN>" bytes where all of them are there.
  * ATL_ERROR_BAD_FILE when a score is no finite number. */
-AtlUnigram *
-atl_unigram_new (const AtlVocabulary *vocabulary,
-                 gint32 unknown_id,
-                 gboolean byte_fallback,
-                 GError **error);
-void
-atl_unigram_free (AtlUnigram *self); /* accepts NULL */
+AtlUnigram *atl_unigram_new (const AtlVocabulary *vocabulary,
+                             gint32 unknown_id,
+                             gboolean byte_fallback,
+                             GError **error);
+void atl_unigram_free (AtlUnigram *self); /* accepts NULL */
 
 /* Appends the ids of valid UTF-8 `text`. */
-void
-atl_unigram_encode (
+void atl_unigram_encode (
     const AtlUnigram *self, AtlUnigramWork *work, const char *text, gsize length, GArray *ids);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlUnigram, atl_unigram_free)

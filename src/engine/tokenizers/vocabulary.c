@@ -156,20 +156,27 @@ atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length)
   return -1;
 }
 
-guint
+void
 atl_vocabulary_byte_ids (const AtlVocabulary *self, gint32 ids[256])
 {
-  guint n = 0;
-
   for (guint b = 0; b < 256; b++)
     {
       char name[8];
 
       g_snprintf (name, sizeof name, "<0x%02X>", b);
       ids[b] = atl_vocabulary_find (self, name, 6);
-      n += ids[b] >= 0;
     }
-  return n;
+}
+
+gboolean
+atl_vocabulary_append_bytes (const gint32 byte_ids[256], const char *p, gsize length, GArray *ids)
+{
+  for (gsize i = 0; i < length; i++)
+    if (byte_ids[(guint8) p[i]] < 0)
+      return FALSE;
+  for (gsize i = 0; i < length; i++)
+    g_array_append_val (ids, byte_ids[(guint8) p[i]]);
+  return TRUE;
 }
 
 int
@@ -179,4 +186,16 @@ atl_vocabulary_byte_value (const char *text)
       !g_ascii_isxdigit (text[3]) || !g_ascii_isxdigit (text[4]))
     return -1;
   return g_ascii_xdigit_value (text[3]) * 16 + g_ascii_xdigit_value (text[4]);
+}
+
+char *
+atl_vocabulary_quote (const char *text, gsize length)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, (gssize) MIN (length, 400));
+  char *quote = g_utf8_substring (valid, 0, MIN (80, g_utf8_strlen (valid, -1)));
+
+  for (char *p = quote; *p != 0; p++)
+    if ((guint8) *p < 0x20 || *p == 0x7f)
+      *p = ' ';
+  return quote;
 }

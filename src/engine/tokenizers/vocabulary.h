@@ -36,44 +36,44 @@ typedef struct
 } AtlVocabulary;
 
 /* ATL_ERROR_BAD_FILE when `n` is 0 or above ATL_VOCABULARY_MAX_TOKENS. */
-AtlVocabulary *
-atl_vocabulary_new (guint64 n, GError **error);
-void
-atl_vocabulary_free (AtlVocabulary *self); /* accepts NULL */
+AtlVocabulary *atl_vocabulary_new (guint64 n, GError **error);
+void atl_vocabulary_free (AtlVocabulary *self); /* accepts NULL */
 
 /* Sets or replaces one id, id < n. ATL_ERROR_BAD_FILE when the piece or all pieces together are too
  * long, or when it holds a NUL or is no valid UTF-8. An empty text leaves the id without a piece.
  */
-gboolean
-atl_vocabulary_set (AtlVocabulary *self,
-                    guint id,
-                    const char *text,
-                    gsize length,
-                    AtlTokenType type,
-                    double score,
-                    GError **error);
+gboolean atl_vocabulary_set (AtlVocabulary *self,
+                             guint id,
+                             const char *text,
+                             gsize length,
+                             AtlTokenType type,
+                             double score,
+                             GError **error);
 
 /* Builds the way back; call once, after the last `set`. ATL_ERROR_BAD_FILE when the pieces were
  * chosen to collide in the hash table. */
-gboolean
-atl_vocabulary_index (AtlVocabulary *self, GError **error);
+gboolean atl_vocabulary_index (AtlVocabulary *self, GError **error);
 
 /* The hash and the bound on probing that all tables here share. */
-guint32
-atl_vocabulary_hash (const char *text, gsize length);
+guint32 atl_vocabulary_hash (const char *text, gsize length);
 #define ATL_VOCABULARY_MAX_PROBES 2048
 
 /* The id of exactly these bytes, or −1. */
-gint32
-atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length);
+gint32 atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length);
 
-/* The ids of "<0x00>" to "<0xFF>", −1 where absent. Returns how many are there. */
-guint
-atl_vocabulary_byte_ids (const AtlVocabulary *self, gint32 ids[256]);
+/* The ids of "<0x00>" to "<0xFF>", −1 where absent. */
+void atl_vocabulary_byte_ids (const AtlVocabulary *self, gint32 ids[256]);
+
+/* Appends the byte pieces of [p, p + length) where all of them are there; FALSE and nothing else
+ * where one is not. */
+gboolean
+atl_vocabulary_append_bytes (const gint32 byte_ids[256], const char *p, gsize length, GArray *ids);
 
 /* The value of a byte piece "<0x0A>": exactly two hexadecimal digits; −1 for any other text. */
-int
-atl_vocabulary_byte_value (const char *text);
+int atl_vocabulary_byte_value (const char *text);
+
+/* What a message may quote of a file: at most 80 characters of valid UTF-8 on one line; g_free. */
+char *atl_vocabulary_quote (const char *text, gsize length);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlVocabulary, atl_vocabulary_free)
 
