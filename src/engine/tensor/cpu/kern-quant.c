@@ -432,89 +432,51 @@ dot_body (AtlDType t,
     }
 }
 
-INLINE void
-dot_tokens (
-    AtlDType t, const guint8 *group, const AtlQuantRows *x, gint64 first, gint64 n_rows, float *out)
-{
-  while (n_rows > 0)
-    {
-      gint64 n;
+/* The dtypes that are packed. */
+#define EACH_DTYPE(X)                                                                              \
+  X (Q4_0)                                                                                         \
+  X (Q4_1)                                                                                         \
+  X (Q5_0)                                                                                         \
+  X (Q5_1)                                                                                         \
+  X (Q8_0)                                                                                         \
+  X (Q2_K)                                                                                         \
+  X (Q3_K)                                                                                         \
+  X (Q4_K)                                                                                         \
+  X (Q5_K)                                                                                         \
+  X (Q6_K)                                                                                         \
+  X (IQ4_NL)                                                                                       \
+  X (IQ4_XS)                                                                                       \
+  X (MXFP4)
+
+typedef void (*DotFunc) (const guint8 *group, const AtlQuantRows *x, gint64 first, float *out);
+
+/* One function a dtype and number of tokens: in one big function the compiler takes minutes. */
+#define DEFINE_DOT_OF(T, N)                                                                        \
+  static __attribute__ ((noinline)) void dot_##T##_##N (                                           \
+      const guint8 *group, const AtlQuantRows *x, gint64 first, float *out)                        \
+  {                                                                                                \
+    dot_body (ATL_DTYPE_##T, N, group, x, first, out);                                             \
+  }
 
 #if MAX_TOKENS >= 8
-      if (n_rows >= 8)
-        {
-          n = 8;
-          dot_body (t, 8, group, x, first, out);
-        }
-      else
+#define DEFINE_DOT(T)                                                                              \
+  DEFINE_DOT_OF (T, 1)                                                                             \
+  DEFINE_DOT_OF (T, 2)                                                                             \
+  DEFINE_DOT_OF (T, 4)                                                                             \
+  DEFINE_DOT_OF (T, 8)
+#define DOT_ROW(T) [ATL_DTYPE_##T] = { dot_##T##_1, dot_##T##_2, dot_##T##_4, dot_##T##_8 },
+#else
+#define DEFINE_DOT(T)                                                                              \
+  DEFINE_DOT_OF (T, 1)                                                                             \
+  DEFINE_DOT_OF (T, 2)                                                                             \
+  DEFINE_DOT_OF (T, 4)
+#define DOT_ROW(T) [ATL_DTYPE_##T] = { dot_##T##_1, dot_##T##_2, dot_##T##_4, NULL },
 #endif
-          if (n_rows >= 4)
-        {
-          n = 4;
-          dot_body (t, 4, group, x, first, out);
-        }
-      else if (n_rows >= 2)
-        {
-          n = 2;
-          dot_body (t, 2, group, x, first, out);
-        }
-      else
-        {
-          n = 1;
-          dot_body (t, 1, group, x, first, out);
-        }
-      first += n;
-      n_rows -= n;
-      out += n * 16;
-    }
-}
 
-/* Calls body (constant dtype, …) for a dtype that is packed. */
-#define FOR_DTYPE(dtype, body, ...)                                                                \
-  switch (dtype)                                                                                   \
-    {                                                                                              \
-    case ATL_DTYPE_Q4_0:                                                                           \
-      body (ATL_DTYPE_Q4_0, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q4_1:                                                                           \
-      body (ATL_DTYPE_Q4_1, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q5_0:                                                                           \
-      body (ATL_DTYPE_Q5_0, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q5_1:                                                                           \
-      body (ATL_DTYPE_Q5_1, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q8_0:                                                                           \
-      body (ATL_DTYPE_Q8_0, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q2_K:                                                                           \
-      body (ATL_DTYPE_Q2_K, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q3_K:                                                                           \
-      body (ATL_DTYPE_Q3_K, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q4_K:                                                                           \
-      body (ATL_DTYPE_Q4_K, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q5_K:                                                                           \
-      body (ATL_DTYPE_Q5_K, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_Q6_K:                                                                           \
-      body (ATL_DTYPE_Q6_K, __VA_ARGS__);                                                          \
-      break;                                                                                       \
-    case ATL_DTYPE_IQ4_NL:                                                                         \
-      body (ATL_DTYPE_IQ4_NL, __VA_ARGS__);                                                        \
-      break;                                                                                       \
-    case ATL_DTYPE_IQ4_XS:                                                                         \
-      body (ATL_DTYPE_IQ4_XS, __VA_ARGS__);                                                        \
-      break;                                                                                       \
-    case ATL_DTYPE_MXFP4:                                                                          \
-      body (ATL_DTYPE_MXFP4, __VA_ARGS__);                                                         \
-      break;                                                                                       \
-    default:                                                                                       \
-      g_assert_not_reached ();                                                                     \
-    }
+EACH_DTYPE (DEFINE_DOT)
+
+/* By dtype, then by the logarithm of the number of tokens. */
+static const DotFunc dots[ATL_N_DTYPES][4] = { EACH_DTYPE (DOT_ROW) };
 
 void
 ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
@@ -524,7 +486,19 @@ ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
                                 gint64 n_rows,
                                 float *out)
 {
-  FOR_DTYPE (dtype, dot_tokens, group, x, first, n_rows, out);
+  g_assert (dots[dtype][0] != NULL);
+  while (n_rows > 0)
+    {
+      guint log2 = n_rows >= MAX_TOKENS ? (MAX_TOKENS >= 8 ? 3 : 2)
+                   : n_rows >= 4        ? 2
+                   : n_rows >= 2        ? 1
+                                        : 0;
+
+      dots[dtype][log2](group, x, first, out);
+      first += 1 << log2;
+      n_rows -= 1 << log2;
+      out += 16 << log2;
+    }
 }
 
 /* --- Floats --- */
@@ -567,9 +541,24 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, fl
       }
 }
 
+typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out);
+
+#define DEFINE_PANEL(T)                                                                            \
+  static __attribute__ ((noinline)) void panel_##T (const guint8 *group, gint64 n_in, gint64 k,    \
+                                                    gint64 n, float *out)                          \
+  {                                                                                                \
+    panel_body (ATL_DTYPE_##T, group, n_in, k, n, out);                                            \
+  }
+#define PANEL_ROW(T) [ATL_DTYPE_##T] = panel_##T,
+
+EACH_DTYPE (DEFINE_PANEL)
+
+static const PanelFunc panels[ATL_N_DTYPES] = { EACH_DTYPE (PANEL_ROW) };
+
 void
 ATL_SIMD_NAME (atl_unpack_panel) (
     AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
 {
-  FOR_DTYPE (dtype, panel_body, group, n_in, k, n, out);
+  g_assert (panels[dtype] != NULL);
+  panels[dtype](group, n_in, k, n, out);
 }
