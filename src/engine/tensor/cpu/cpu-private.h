@@ -91,6 +91,16 @@ gsize atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node);
 gboolean atl_fast_attention (AtlCpuRun *run, const AtlNode *node);
 gsize atl_fast_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
 
+gboolean atl_fast_norm (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_group_norm (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_softmax (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_rope (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_store_rows (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_binary (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_unary (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_glu (AtlCpuRun *run, const AtlNode *node);
+gsize atl_fast_group_norm_scratch (const AtlCpu *cpu, const AtlNode *node);
+
 /* The dot product of n floats, as the references take it. */
 float atl_ref_dot (const float *a, const float *b, gint64 n);
 /* TRUE if all experts exist; otherwise sets run->error. */

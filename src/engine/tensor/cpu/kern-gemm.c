@@ -3,14 +3,6 @@
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/quants/half.h"
 
-#if defined(ATL_SIMD_AVX512)
-#define TILE_ROWS 12
-#define FAST_ROWS G_MAXINT64 /* four products of bytes an instruction beat one of floats */
-#else
-#define TILE_ROWS 6
-#define FAST_ROWS 16
-#endif
-
 /* --- Plain rows --- */
 
 INLINE vf
@@ -263,43 +255,3 @@ ATL_SIMD_NAME (atl_tile) (gint64 n_k,
   tile_block (4, n_k, af, (const float *[]){ p1, p1 + 4, p1 + 8, p1 + 12 }, c + 16, ldc, add);
 #endif
 }
-
-gboolean
-ATL_SIMD_NAME (atl_act_row) (AtlAct act, float *x, gint64 n)
-{
-  gint64 i = 0;
-
-  if (!vf_act_supported (act))
-    return FALSE;
-  for (; i + VW <= n; i += VW)
-    vf_store (x + i, vf_act (act, vf_load (x + i)));
-  if (i < n)
-    {
-      float last[VW] = { 0 };
-
-      memcpy (last, x + i, (gsize) (n - i) * sizeof (float));
-      vf_store (last, vf_act (act, vf_load (last)));
-      memcpy (x + i, last, (gsize) (n - i) * sizeof (float));
-    }
-  return TRUE;
-}
-
-/* --- The level's table --- */
-
-const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
-  .quantise_row = ATL_SIMD_NAME (atl_quantise_row),
-  .packed_dot = ATL_SIMD_NAME (atl_packed_dot),
-  .plain_dot = ATL_SIMD_NAME (atl_plain_dot),
-  .unpack_panel = ATL_SIMD_NAME (atl_unpack_panel),
-  .plain_panel = ATL_SIMD_NAME (atl_plain_panel),
-  .prepare_rows = ATL_SIMD_NAME (atl_prepare_rows),
-  .tile = ATL_SIMD_NAME (atl_tile),
-  .tile_rows = TILE_ROWS,
-  .tile_k = 256,
-  .fast_rows = FAST_ROWS,
-  .cache_row = ATL_SIMD_NAME (atl_cache_row),
-  .scores = ATL_SIMD_NAME (atl_scores),
-  .weigh_values = ATL_SIMD_NAME (atl_weigh_values),
-  .softmax_step = ATL_SIMD_NAME (atl_softmax_step),
-  .act_row = ATL_SIMD_NAME (atl_act_row),
-};

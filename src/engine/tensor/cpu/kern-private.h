@@ -4,6 +4,15 @@
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/simd.h"
 
+/* The tile of this level: TILE_ROWS x 32 sums, and how many activation rows are better dotted. */
+#if defined(ATL_SIMD_AVX512)
+#define TILE_ROWS 12
+#define FAST_ROWS G_MAXINT64 /* four products of bytes an instruction beat one of floats */
+#else
+#define TILE_ROWS 6
+#define FAST_ROWS 16
+#endif
+
 void ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
 void ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
                                      const guint8 *group,
@@ -61,4 +70,27 @@ void ATL_SIMD_NAME (atl_weigh_values) (AtlDType dtype,
                                        float *sums);
 float ATL_SIMD_NAME (atl_softmax_step) (
     float *s, gint64 n, float scale, float softcap, const float *bias, float *largest, float *sum);
+gboolean ATL_SIMD_NAME (atl_unary_row) (
+    AtlAct act, const float *x, float a, float b, gint64 n, float *out);
+gboolean ATL_SIMD_NAME (atl_glu_row) (
+    AtlAct act, const float *gate, const float *up, gint64 n, float *out);
+void ATL_SIMD_NAME (atl_binary_row) (
+    AtlBinary op, const float *a, gint64 sa, const float *b, gint64 sb, gint64 n, float *out);
+void ATL_SIMD_NAME (atl_norm_row) (const AtlNormRow *m, const float *x, float *out);
+void ATL_SIMD_NAME (atl_softmax_row) (const float *x, gint64 n, float *out);
+void ATL_SIMD_NAME (atl_rope_row) (
+    AtlRopePairing pairing, const float *x, const float *table, gint64 n_rot, gint64 n, float *out);
+gboolean
+    ATL_SIMD_NAME (atl_store_cache_row) (AtlDType dtype, const float *x, gint64 n, guint8 *out);
+void ATL_SIMD_NAME (atl_column_sums) (const float *x, gint64 n_rows, gint64 n, float *sums);
+void ATL_SIMD_NAME (atl_column_squares) (
+    const float *x, gint64 n_rows, gint64 n, const float *mean, float *sums);
+gboolean ATL_SIMD_NAME (atl_normalise_columns) (AtlAct act,
+                                                const float *x,
+                                                gint64 n_rows,
+                                                gint64 n,
+                                                const float *mean,
+                                                const float *factor,
+                                                const float *shift,
+                                                float *out);
 extern const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels);

@@ -103,6 +103,38 @@ acc_sum (acc a)
 
 /* --- Activations --- */
 
+/* The low bytes of all lanes. */
+INLINE void
+store_bytes (gint8 *out, vi v)
+{
+#if defined(ATL_SIMD_AVX512)
+  _mm_storeu_si128 ((__m128i *) out, _mm512_cvtepi32_epi8 ((__m512i) v));
+#elif defined(ATL_SIMD_AVX2)
+  __m128i words = _mm_packs_epi32 (_mm256_castsi256_si128 ((__m256i) v),
+                                   _mm256_extracti128_si256 ((__m256i) v, 1));
+  _mm_storel_epi64 ((__m128i *) out, _mm_packs_epi16 (words, words));
+#else
+  for (guint i = 0; i < VW; i++)
+    out[i] = (gint8) v[i];
+#endif
+}
+
+INLINE gint32
+vi_sum (vi v)
+{
+#if defined(ATL_SIMD_AVX512)
+  return _mm512_reduce_add_epi32 ((__m512i) v);
+#elif defined(ATL_SIMD_AVX2)
+  __m128i s = _mm_add_epi32 (_mm256_castsi256_si128 ((__m256i) v),
+                             _mm256_extracti128_si256 ((__m256i) v, 1));
+  s = _mm_add_epi32 (s, _mm_shuffle_epi32 (s, 0x4e));
+  s = _mm_add_epi32 (s, _mm_shuffle_epi32 (s, 0xb1));
+  return _mm_cvtsi128_si32 (s);
+#else
+  return vaddvq_s32 ((int32x4_t) v);
+#endif
+}
+
 void
 ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
 {
@@ -113,9 +145,7 @@ ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQu
       vf largest = vf_set1 (0.0f);
       float size;
       float inverse;
-      gint32 v[32];
-      gint32 s0 = 0;
-      gint32 s1 = 0;
+      vi s[2] = { { 0 }, { 0 } };
 
       for (guint i = 0; i < 32; i += VW)
         largest = vf_max (largest, vf_abs (vf_load (x + i)));
@@ -125,22 +155,18 @@ ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQu
       if (!isfinite (inverse))
         inverse = 0.0f;
       for (guint i = 0; i < 32; i += VW)
-        vf_store (v + i, (vf) vi_round (vf_load (x + i) * inverse));
-      for (guint i = 0; i < 32; i++)
         {
-          gint32 hi = (v[i] + 64) >> 7;
-          q[i] = (gint8) hi;
-          q[32 + i] = (gint8) (v[i] - hi * 128);
-        }
-      for (guint i = 0; i < 16; i++)
-        {
-          s0 += v[i];
-          s1 += v[16 + i];
+          vi v = vi_round (vf_load (x + i) * inverse);
+          vi hi = (v + 64) >> 7;
+
+          store_bytes (q + i, hi);
+          store_bytes (q + 32 + i, v - (hi << 7));
+          s[i / 16] += v;
         }
       block->scale = inverse > 0.0f ? size / LARGEST : 0.0f;
-      block->sum[0] = s0;
-      block->sum[1] = s1;
-      block->sum[2] = s0 + s1;
+      block->sum[0] = vi_sum (s[0]);
+      block->sum[1] = vi_sum (s[1]);
+      block->sum[2] = block->sum[0] + block->sum[1];
       for (guint i = 0; i < 3; i++)
         block->real_sum[i] = block->scale * (float) block->sum[i];
     }

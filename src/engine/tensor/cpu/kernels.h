@@ -25,6 +25,15 @@ typedef struct
   AtlQuantBlock *blocks; /* [rows, n_blocks] */
 } AtlQuantRows;
 
+/* One row of ATL_OP_NORM; vectors of `dim` floats, each nullable. */
+typedef struct
+{
+  AtlNormKind kind;
+  float eps, a;
+  gint64 dim;
+  const float *weight, *bias, *scale, *shift;
+} AtlNormRow;
+
 /* Rows of the largest matrix tile of a level. */
 #define ATL_TILE_MAX_ROWS 32
 
@@ -124,8 +133,40 @@ typedef struct
 
   /* --- rows of floats --- */
 
-  /* x[i] = act (x[i]); FALSE, untouched, when the level has no form of it. */
+  /* Functions with an activation return FALSE, nothing done, when the level has no form of it. */
+
+  /* x[i] = act (x[i]) */
   gboolean (*act_row) (AtlAct act, float *x, gint64 n);
+  /* out[i] = act (x[i] * a + b) */
+  gboolean (*unary_row) (AtlAct act, const float *x, float a, float b, gint64 n, float *out);
+  /* out[i] = act (gate[i]) * up[i] */
+  gboolean (*glu_row) (AtlAct act, const float *gate, const float *up, gint64 n, float *out);
+  /* out[i] = a[i * sa] op b[i * sb]; strides 0 or 1 */
+  void (*binary_row) (
+      AtlBinary op, const float *a, gint64 sa, const float *b, gint64 sb, gint64 n, float *out);
+  void (*norm_row) (const AtlNormRow *m, const float *x, float *out);
+  void (*softmax_row) (const float *x, gint64 n, float *out);
+  void (*rope_row) (AtlRopePairing pairing,
+                    const float *x,
+                    const float *table,
+                    gint64 n_rot,
+                    gint64 n,
+                    float *out);
+  /* Converts n floats to a cached row; FALSE, nothing done, for a dtype without a form. */
+  gboolean (*store_cache_row) (AtlDType dtype, const float *x, gint64 n, guint8 *out);
+
+  /* Of n_rows contiguous rows: sums of the columns, sums of (x - mean)^2, act ((x - mean) * factor
+   * + shift). */
+  void (*column_sums) (const float *x, gint64 n_rows, gint64 n, float *sums);
+  void (*column_squares) (const float *x, gint64 n_rows, gint64 n, const float *mean, float *sums);
+  gboolean (*normalise_columns) (AtlAct act,
+                                 const float *x,
+                                 gint64 n_rows,
+                                 gint64 n,
+                                 const float *mean,
+                                 const float *factor,
+                                 const float *shift,
+                                 float *out);
 } AtlCpuKernels;
 
 /* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */

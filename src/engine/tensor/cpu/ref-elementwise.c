@@ -3,65 +3,8 @@
 #include <string.h>
 
 #include "engine/tensor/cpu/act.h"
-#include "engine/tensor/cpu/cpu-private.h"
+#include "engine/tensor/cpu/walk.h"
 #include "engine/tensor/quants/half.h"
-
-/* The result as [outer…, width], and for each source its strides aligned to it. */
-typedef struct
-{
-  const AtlNode *node;
-  gint64 dim[ATL_MAX_DIMS];
-  gint64 stride[2][ATL_MAX_DIMS];
-  gint64 n_rows, width;
-  const guint8 *src[2];
-  AtlDType src_dtype[2];
-  guint8 *dst;
-  gint64 per_chunk;
-} Walk;
-
-static void
-walk_init (Walk *w, AtlCpuRun *run, const AtlNode *node, guint n_src)
-{
-  gint64 dst_stride[ATL_MAX_DIMS];
-  gint64 unused[ATL_MAX_DIMS];
-
-  memset (w, 0, sizeof *w);
-  w->node = node;
-  atl_cpu_align_dims (node->dst, ATL_MAX_DIMS, w->dim, dst_stride);
-  w->width = w->dim[ATL_MAX_DIMS - 1];
-  w->n_rows = atl_tensor_n_elems (node->dst) / MAX (w->width, 1);
-  w->dst = atl_tensor_host (node->dst);
-  for (guint i = 0; i < n_src; i++)
-    {
-      const AtlTensor *t = node->src[i];
-      gboolean is_weight = atl_cpu_weight (run, t) != NULL;
-
-      atl_cpu_align_dims (t, ATL_MAX_DIMS, unused, w->stride[i]);
-      w->src_dtype[i] = is_weight ? ATL_DTYPE_F32 : t->dtype;
-      w->src[i] = is_weight ? (const guint8 *) atl_cpu_f32 (run, t) : atl_tensor_host (t);
-    }
-  w->per_chunk = atl_cpu_chunk_items (run, w->n_rows, 16384 / MAX (w->width, 1) + 1);
-}
-
-static guint
-walk_n_chunks (const Walk *w)
-{
-  return (guint) ((w->n_rows + w->per_chunk - 1) / w->per_chunk);
-}
-
-/* Element offset of the start of row `row` in source `i`. */
-static gint64
-walk_offset (const Walk *w, guint i, gint64 row)
-{
-  gint64 offset = 0;
-
-  for (gint d = ATL_MAX_DIMS - 2; d >= 0; d--)
-    {
-      offset += row % w->dim[d] * w->stride[i][d];
-      row /= w->dim[d];
-    }
-  return offset;
-}
 
 /* --- binary --- */
 
@@ -89,15 +32,15 @@ binary_apply (AtlBinary op, float a, float b)
 static void
 binary_chunk (gconstpointer args, guint chunk, guint worker)
 {
-  const Walk *w = args;
+  const AtlWalk *w = args;
   gint64 first = chunk * w->per_chunk;
   gint64 sa = w->stride[0][ATL_MAX_DIMS - 1];
   gint64 sb = w->stride[1][ATL_MAX_DIMS - 1];
 
   for (gint64 row = first; row < MIN (first + w->per_chunk, w->n_rows); row++)
     {
-      const float *a = (const float *) w->src[0] + walk_offset (w, 0, row);
-      const float *b = (const float *) w->src[1] + walk_offset (w, 1, row);
+      const float *a = (const float *) w->src[0] + atl_walk_offset (w, 0, row);
+      const float *b = (const float *) w->src[1] + atl_walk_offset (w, 1, row);
       float *out = (float *) w->dst + row * w->width;
 
       for (gint64 i = 0; i < w->width; i++)
@@ -108,11 +51,11 @@ binary_chunk (gconstpointer args, guint chunk, guint worker)
 void
 atl_ref_binary (AtlCpuRun *run, const AtlNode *node)
 {
-  Walk w;
+  AtlWalk w;
 
-  walk_init (&w, run, node, 2);
+  atl_walk_init (&w, run, node, 2);
   g_assert (w.src_dtype[0] == ATL_DTYPE_F32 && w.src_dtype[1] == ATL_DTYPE_F32);
-  atl_pool_run (run->pool, walk_n_chunks (&w), binary_chunk, &w);
+  atl_pool_run (run->pool, atl_walk_n_chunks (&w), binary_chunk, &w);
 }
 
 /* --- unary --- */
@@ -120,14 +63,14 @@ atl_ref_binary (AtlCpuRun *run, const AtlNode *node)
 static void
 unary_chunk (gconstpointer args, guint chunk, guint worker)
 {
-  const Walk *w = args;
+  const AtlWalk *w = args;
   const AtlOpParams *p = &w->node->p;
   gint64 first = chunk * w->per_chunk;
   gint64 s = w->stride[0][ATL_MAX_DIMS - 1];
 
   for (gint64 row = first; row < MIN (first + w->per_chunk, w->n_rows); row++)
     {
-      const float *x = (const float *) w->src[0] + walk_offset (w, 0, row);
+      const float *x = (const float *) w->src[0] + atl_walk_offset (w, 0, row);
       float *out = (float *) w->dst + row * w->width;
 
       for (gint64 i = 0; i < w->width; i++)
@@ -138,11 +81,11 @@ unary_chunk (gconstpointer args, guint chunk, guint worker)
 void
 atl_ref_unary (AtlCpuRun *run, const AtlNode *node)
 {
-  Walk w;
+  AtlWalk w;
 
-  walk_init (&w, run, node, 1);
+  atl_walk_init (&w, run, node, 1);
   g_assert (w.src_dtype[0] == ATL_DTYPE_F32);
-  atl_pool_run (run->pool, walk_n_chunks (&w), unary_chunk, &w);
+  atl_pool_run (run->pool, atl_walk_n_chunks (&w), unary_chunk, &w);
 }
 
 /* --- glu --- */
@@ -234,7 +177,7 @@ store_element (AtlDType dtype, guint8 *base, gint64 i, float v)
 static void
 copy_chunk (gconstpointer args, guint chunk, guint worker)
 {
-  const Walk *w = args;
+  const AtlWalk *w = args;
   AtlDType from = w->src_dtype[0];
   AtlDType to = w->node->dst->dtype;
   gint64 first = chunk * w->per_chunk;
@@ -242,7 +185,7 @@ copy_chunk (gconstpointer args, guint chunk, guint worker)
 
   for (gint64 row = first; row < MIN (first + w->per_chunk, w->n_rows); row++)
     {
-      gint64 at = walk_offset (w, 0, row);
+      gint64 at = atl_walk_offset (w, 0, row);
       gint64 out = row * w->width;
 
       if (from == to && atl_dtype_info (to)->block_bytes == 4)
@@ -257,11 +200,11 @@ copy_chunk (gconstpointer args, guint chunk, guint worker)
 void
 atl_ref_copy (AtlCpuRun *run, const AtlNode *node)
 {
-  Walk w;
+  AtlWalk w;
 
-  walk_init (&w, run, node, 1);
+  atl_walk_init (&w, run, node, 1);
   g_assert (!atl_dtype_info (w.src_dtype[0])->quantised);
-  atl_pool_run (run->pool, walk_n_chunks (&w), copy_chunk, &w);
+  atl_pool_run (run->pool, atl_walk_n_chunks (&w), copy_chunk, &w);
 }
 
 /* --- concat --- */

@@ -372,13 +372,7 @@ vf_erf (vf x)
   return (vf) ((vi) y | ((vi) x & (gint32) 0x80000000));
 }
 
-/* Whether vf_act has a vector form. */
-INLINE gboolean
-vf_act_supported (AtlAct act)
-{
-  return act != ATL_ACT_TANH && act != ATL_ACT_SOFTPLUS;
-}
-
+/* For constant `act`; TANH and SOFTPLUS have no vector form. */
 INLINE vf
 vf_act (AtlAct act, vf x)
 {

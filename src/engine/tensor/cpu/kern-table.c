@@ -1,0 +1,30 @@
+/* The inner loops of one level, gathered. */
+#include "engine/tensor/cpu/kern-private.h"
+
+const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
+  .quantise_row = ATL_SIMD_NAME (atl_quantise_row),
+  .packed_dot = ATL_SIMD_NAME (atl_packed_dot),
+  .plain_dot = ATL_SIMD_NAME (atl_plain_dot),
+  .unpack_panel = ATL_SIMD_NAME (atl_unpack_panel),
+  .plain_panel = ATL_SIMD_NAME (atl_plain_panel),
+  .prepare_rows = ATL_SIMD_NAME (atl_prepare_rows),
+  .tile = ATL_SIMD_NAME (atl_tile),
+  .tile_rows = TILE_ROWS,
+  .tile_k = 256,
+  .fast_rows = FAST_ROWS,
+  .cache_row = ATL_SIMD_NAME (atl_cache_row),
+  .scores = ATL_SIMD_NAME (atl_scores),
+  .weigh_values = ATL_SIMD_NAME (atl_weigh_values),
+  .softmax_step = ATL_SIMD_NAME (atl_softmax_step),
+  .act_row = ATL_SIMD_NAME (atl_act_row),
+  .unary_row = ATL_SIMD_NAME (atl_unary_row),
+  .glu_row = ATL_SIMD_NAME (atl_glu_row),
+  .binary_row = ATL_SIMD_NAME (atl_binary_row),
+  .norm_row = ATL_SIMD_NAME (atl_norm_row),
+  .softmax_row = ATL_SIMD_NAME (atl_softmax_row),
+  .rope_row = ATL_SIMD_NAME (atl_rope_row),
+  .store_cache_row = ATL_SIMD_NAME (atl_store_cache_row),
+  .column_sums = ATL_SIMD_NAME (atl_column_sums),
+  .column_squares = ATL_SIMD_NAME (atl_column_squares),
+  .normalise_columns = ATL_SIMD_NAME (atl_normalise_columns),
+};
