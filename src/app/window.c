@@ -59,7 +59,7 @@ refresh_layout (AtlWindow *self)
   gtk_widget_set_visible (self->back_button, folded);
   gtk_widget_set_visible (self->sidebar_button, !folded);
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->sidebar_button), wanted);
-  gtk_widget_set_visible (self->new_button, chats && (folded || !wanted));
+  gtk_widget_set_visible (self->new_button, chats && !folded && !wanted);
   gtk_widget_set_visible (self->settings_button, chats);
   gtk_widget_set_visible (self->chat_menu_button, chats);
   gtk_stack_set_visible_child_name (GTK_STACK (self->title_stack), chats ? "chats" : "models");

@@ -114,6 +114,10 @@ atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConve
   gtk_widget_set_tooltip_text (self->menu_button, menu_name);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   menu_name, -1);
+  if (entry->markup != NULL)
+    gtk_widget_add_css_class (GTK_WIDGET (self), "hit");
+  else
+    gtk_widget_remove_css_class (GTK_WIDGET (self), "hit");
   if (heading || folder)
     gtk_widget_add_css_class (GTK_WIDGET (self), "heading-row");
   else

@@ -36,6 +36,7 @@ atl_conversation_notify_running (AtlConversation *self)
 {
   atl_session_conversation_changed (self->session, self);
   notify (self, PROP_IS_RUNNING);
+  atl_session_emit_chats_changed (self->session);
 }
 
 void
@@ -292,7 +293,6 @@ atl_conversation_begin_turn (AtlConversation *self,
     atl_conversation_reload (self);
   self->answer = g_object_ref (atl_conversation_find (self, answer));
   atl_conversation_notify_running (self);
-  atl_session_emit_chats_changed (self->session);
   return TRUE;
 }
 

@@ -353,6 +353,9 @@ read_word_command (Reader *r, const char *command)
     append_operator (r, symbol);
   else if (symbol != NULL)
     {
+      gboolean named = g_ascii_isalpha (symbol[0]) && !ends_with_space (r->out) &&
+                       r->out->str[r->out->len - 1] != '(';
+      g_string_append (r->out, named ? "\u2009" : "");
       append_escaped (r->out, symbol, -1);
       if (g_ascii_isalpha (symbol[0]) && g_ascii_isalpha (*(r->p + strspn (r->p, " "))))
         g_string_append (r->out, "\u2009");

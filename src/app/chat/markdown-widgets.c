@@ -64,7 +64,8 @@ cell_width (GtkWidget *label)
 
   for (guint i = 0; lines[i] != NULL; i++)
     width = MAX (width, g_utf8_strlen (lines[i], -1));
-  return (int) MIN (width, CELL_CHARS);
+  /* Bold heads and wide letters need more than the average character. */
+  return (int) MIN (width + 2, CELL_CHARS);
 }
 
 static GtkWidget *

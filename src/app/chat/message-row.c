@@ -8,6 +8,7 @@
 #include "app/chat/message-details.h"
 #include "app/chat/message-editor.h"
 #include "app/words.h"
+#include "protocol/protocol.h"
 
 #define COALESCE_MS 50
 
@@ -133,6 +134,17 @@ refresh_phase (AtlMessageRow *self)
     gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->phase_bar), MIN (item->fraction, 1));
 }
 
+/* An answer that did not end by itself can be continued. */
+static gboolean
+was_cut (const AtlMessageItem *item)
+{
+  const char *reason = item->stats.stop_reason;
+
+  return item->content->len > 0 &&
+         (item->state == ATL_MESSAGE_INTERRUPTED || item->state == ATL_MESSAGE_ERROR ||
+          g_strcmp0 (reason, ATL_STOP_LENGTH) == 0);
+}
+
 static void
 refresh_footer (AtlMessageRow *self)
 {
@@ -155,7 +167,7 @@ refresh_footer (AtlMessageRow *self)
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.next-branch",
                                  item->branch + 1 < item->n_branches && !streaming);
   gtk_widget_set_visible (self->regenerate_button, answer);
-  gtk_widget_set_visible (self->continue_button, answer && item->is_last && item->content->len > 0);
+  gtk_widget_set_visible (self->continue_button, answer && item->is_last && was_cut (item));
   gtk_widget_set_visible (self->details_button, answer);
   gtk_label_set_text (GTK_LABEL (self->stats_label), stats ? stats : "");
   gtk_widget_set_tooltip_text (self->stats_label, stats);

@@ -99,7 +99,7 @@ refresh (AtlWelcome *self)
     set_status (self, "atl-chats-symbolic", _ ("What Would You Like to Talk About?"),
                 _ ("Write below, or begin with one of these."));
   else if (have_models)
-    set_status (self, "atl-models-symbolic", _ ("Choose a Model"),
+    set_status (self, "atl-models-symbolic", _ ("Which Model Should Answer?"),
                 _ ("It answers on this computer. Nothing you write leaves it."));
   else
     set_status (self, "io.github.atelier.Atelier", _ ("Welcome to Atelier"),

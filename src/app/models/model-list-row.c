@@ -17,6 +17,7 @@ struct _AtlModelListRow
   GtkWidget *badge;
   GtkWidget *use_button;
   GtkWidget *menu_button;
+  gboolean unusable; /* the engine said so */
 };
 
 G_DEFINE_FINAL_TYPE (AtlModelListRow, atl_model_list_row, ADW_TYPE_ACTION_ROW)
@@ -44,6 +45,8 @@ set_badge (AtlModelListRow *self, const char *words, const char *tooltip, const 
 void
 atl_model_list_row_set_info (AtlModelListRow *self, const AtlModelInfo *info, const GError *error)
 {
+  self->unusable = error != NULL || !info->can_run;
+  atl_model_list_row_refresh (self);
   if (error != NULL)
     set_badge (self, _ ("Cannot be used"), error->message, "error");
   else if (!info->can_run)
@@ -60,9 +63,12 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   AtlModel *model = atl_session_get_model (self->session);
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
 
-  gtk_button_set_label (GTK_BUTTON (self->use_button), in_use ? _ ("In Use") : _ ("Chat"));
+  gtk_button_set_icon_name (GTK_BUTTON (self->use_button),
+                            in_use ? "object-select-symbolic" : "atl-chats-symbolic");
+  gtk_widget_set_tooltip_text (self->use_button,
+                               in_use ? _ ("This model is in use") : _ ("Chat with this model"));
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "model.use",
-                                 !in_use && self->entry->note == NULL);
+                                 !in_use && !self->unusable && self->entry->note == NULL);
 }
 
 static void
@@ -178,9 +184,11 @@ atl_model_list_row_init (AtlModelListRow *self)
   gtk_widget_add_css_class (self->badge, "caption");
   gtk_widget_set_valign (self->badge, GTK_ALIGN_CENTER);
   gtk_widget_set_visible (self->badge, FALSE);
-  self->use_button = gtk_button_new_with_label (_ ("Chat"));
+  self->use_button = gtk_button_new_from_icon_name ("atl-chats-symbolic");
   gtk_widget_set_valign (self->use_button, GTK_ALIGN_CENTER);
+  gtk_widget_add_css_class (self->use_button, "flat");
   gtk_actionable_set_action_name (GTK_ACTIONABLE (self->use_button), "model.use");
+  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->use_button);
   self->menu_button = gtk_menu_button_new ();
   gtk_menu_button_set_icon_name (GTK_MENU_BUTTON (self->menu_button), "view-more-symbolic");
   gtk_widget_set_valign (self->menu_button, GTK_ALIGN_CENTER);

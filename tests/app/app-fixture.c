@@ -1,0 +1,211 @@
+#include "app-fixture.h"
+
+#include <glib/gstdio.h>
+#include <locale.h>
+
+#include "store/chats.h"
+
+static char *root;
+
+static void
+remove_tree (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *child = g_build_filename (path, name, NULL);
+      if (g_file_test (child, G_FILE_TEST_IS_DIR) && !g_file_test (child, G_FILE_TEST_IS_SYMLINK))
+        remove_tree (child);
+      else
+        g_unlink (child);
+    }
+  g_rmdir (path);
+}
+
+static void
+remove_root (void)
+{
+  remove_tree (root);
+}
+
+void
+app_fixture_init (int *argc, char ***argv)
+{
+  static const char *const variables[] = { "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME",
+                                           "HOME" };
+  g_autofree char *config = NULL;
+  g_autofree char *settings = NULL;
+
+  root = g_dir_make_tmp ("atelier-app-XXXXXX", NULL);
+  g_assert_nonnull (root);
+  for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
+    {
+      g_autofree char *path = g_build_filename (root, variables[i], NULL);
+      g_mkdir_with_parents (path, 0700);
+      g_setenv (variables[i], path, TRUE);
+    }
+  config = g_build_filename (g_getenv ("XDG_CONFIG_HOME"), "gtk-4.0", NULL);
+  settings = g_build_filename (config, "settings.ini", NULL);
+  g_mkdir_with_parents (config, 0700);
+  g_file_set_contents (
+      settings, "[Settings]\ngtk-font-name=Cantarell 11\ngtk-enable-animations=0\n", -1, NULL);
+  g_setenv ("ADW_DISABLE_PORTAL", "1", TRUE);
+  setlocale (LC_ALL, "C.UTF-8");
+  gtk_test_init (argc, argv, NULL);
+  atexit (remove_root);
+}
+
+/* One application a process, because it can leave the bus only through g_application_run(); each
+ * test gets a session and a window of its own. */
+static AtlApplication *
+shared_application (void)
+{
+  static AtlApplication *app;
+  g_autoptr (GError) error = NULL;
+
+  if (app == NULL)
+    {
+      g_autofree char *dir = g_build_filename (root, "unused-store", NULL);
+      app = atl_application_new (dir, G_APPLICATION_NON_UNIQUE);
+      g_assert_true (g_application_register (G_APPLICATION (app), NULL, &error));
+      g_assert_no_error (error);
+    }
+  return app;
+}
+
+void
+app_fixture_start (AppFixture *f)
+{
+  f->dir = g_build_filename (root, "store-XXXXXX", NULL);
+  g_assert_nonnull (g_mkdtemp (f->dir));
+  f->app = shared_application ();
+  f->session = atl_session_new (f->dir);
+  f->window = atl_window_new (GTK_APPLICATION (f->app), f->session);
+  atl_window_new_chat (f->window, 0);
+  atl_session_emit_models_changed (f->session);
+  gtk_window_set_default_size (GTK_WINDOW (f->window), 1280, 800);
+  gtk_window_present (GTK_WINDOW (f->window));
+  app_fixture_spin (250);
+}
+
+void
+app_fixture_stop (AppFixture *f)
+{
+  gtk_window_destroy (GTK_WINDOW (f->window));
+  app_fixture_spin (50);
+  g_object_run_dispose (G_OBJECT (f->session));
+  g_clear_object (&f->session);
+  remove_tree (f->dir);
+  g_clear_pointer (&f->dir, g_free);
+}
+
+static gboolean
+timeout_cb (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+gboolean
+app_fixture_wait (gboolean (*done) (gpointer), gpointer data, guint seconds)
+{
+  gint64 end = g_get_monotonic_time () + (gint64) seconds * G_USEC_PER_SEC;
+
+  while (!done (data))
+    {
+      if (g_get_monotonic_time () > end)
+        return FALSE;
+      app_fixture_spin (10);
+    }
+  return TRUE;
+}
+
+void
+app_fixture_spin (guint ms)
+{
+  gboolean over = FALSE;
+
+  g_timeout_add (ms, timeout_cb, &over);
+  while (!over)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+gint64
+app_fixture_add_chat (AppFixture *f,
+                      const char *title,
+                      const char *question,
+                      const char *answer,
+                      const char *thinking,
+                      const char *stats_json)
+{
+  AtlStore *store = atl_session_get_store (f->session);
+  gint64 chat = atl_store_chat_add (store, 0, NULL);
+  gint64 asked, answered;
+
+  g_assert_cmpint (chat, !=, 0);
+  g_assert_true (atl_store_turn_begin (store, chat, 0, question, NULL, "Qwen2.5 1.5B Instruct",
+                                       &asked, &answered, NULL));
+  g_assert_true (atl_store_answer_finish (store, answered, ATL_MESSAGE_COMPLETE, answer, thinking,
+                                          NULL, stats_json, NULL));
+  g_assert_true (atl_store_chat_suggest_title (store, chat, title, NULL));
+  atl_session_emit_chats_changed (f->session);
+  return chat;
+}
+
+GtkWidget *
+app_fixture_find (GtkWidget *widget, GType type, AppMatchFunc match, gconstpointer data)
+{
+  if (G_TYPE_CHECK_INSTANCE_TYPE (widget, type) && (match == NULL || match (widget, data)))
+    return widget;
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      GtkWidget *found = app_fixture_find (child, type, match, data);
+      if (found != NULL)
+        return found;
+    }
+  return NULL;
+}
+
+static gboolean
+has_id (GtkWidget *widget, gconstpointer data)
+{
+  return g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), data) == 0;
+}
+
+GtkWidget *
+app_fixture_find_id (GtkWidget *widget, const char *id)
+{
+  return app_fixture_find (widget, GTK_TYPE_WIDGET, has_id, id);
+}
+
+void
+app_fixture_shot (GtkWidget *widget, const char *name)
+{
+  const char *dir = g_getenv ("ATELIER_SHOTS");
+  g_autofree char *folder =
+      dir ? g_strdup (dir) : g_test_build_filename (G_TEST_BUILT, "shots", NULL);
+  g_autofree char *file = g_strconcat (name, ".png", NULL);
+  g_autofree char *path = g_build_filename (folder, file, NULL);
+  g_autoptr (GdkPaintable) paintable = NULL;
+  g_autoptr (GdkTexture) texture = NULL;
+  g_autoptr (GskRenderNode) node = NULL;
+  GtkSnapshot *snapshot = gtk_snapshot_new ();
+  int width, height;
+
+  gtk_widget_queue_draw (widget);
+  app_fixture_spin (150);
+  width = gtk_widget_get_width (widget);
+  height = gtk_widget_get_height (widget);
+  paintable = gtk_widget_paintable_new (widget);
+  gdk_paintable_snapshot (paintable, snapshot, width, height);
+  node = gtk_snapshot_free_to_node (snapshot);
+  g_assert_nonnull (node);
+  texture = gsk_renderer_render_texture (gtk_native_get_renderer (gtk_widget_get_native (widget)),
+                                         node, NULL);
+  g_mkdir_with_parents (folder, 0755);
+  g_assert_true (gdk_texture_save_to_png (texture, path));
+  g_test_message ("%s: %d × %d", path, width, height);
+}

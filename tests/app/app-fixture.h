@@ -1,0 +1,49 @@
+/* Starts the real application on a store of its own, for tests of the window.
+ *
+ *   AppFixture f;
+ *   app_fixture_start (&f);
+ *   gint64 chat = app_fixture_add_chat (&f, "Title", "Question", "Answer");
+ *   app_fixture_stop (&f);
+ *
+ * All XDG folders point into a temporary folder, set once a process by app_fixture_init().
+ */
+#pragma once
+
+#include "app/application.h"
+#include "app/window-private.h"
+
+typedef struct
+{
+  AtlApplication *app;
+  AtlSession *session;
+  AtlWindow *window;
+  char *dir;
+} AppFixture;
+
+/* Before g_test_run(): folders, locale, GTK without animations. */
+void app_fixture_init (int *argc, char ***argv);
+
+void app_fixture_start (AppFixture *f);
+void app_fixture_stop (AppFixture *f);
+
+/* Runs the main loop until `done` returns TRUE; FALSE after `seconds`. */
+gboolean app_fixture_wait (gboolean (*done) (gpointer), gpointer data, guint seconds);
+/* Runs the main loop for so long: layout, timers. */
+void app_fixture_spin (guint ms);
+
+/* A chat with one exchange; `stats_json` may be NULL. */
+gint64 app_fixture_add_chat (AppFixture *f,
+                             const char *title,
+                             const char *question,
+                             const char *answer,
+                             const char *thinking,
+                             const char *stats_json);
+
+/* The first widget below `root` (itself included) of a type for which `match` holds; NULL. */
+typedef gboolean (*AppMatchFunc) (GtkWidget *widget, gconstpointer data);
+GtkWidget *app_fixture_find (GtkWidget *root, GType type, AppMatchFunc match, gconstpointer data);
+/* The first visible one whose buildable id is `id`. */
+GtkWidget *app_fixture_find_id (GtkWidget *root, const char *id);
+
+/* What the widget looks like now, as PNG in $ATELIER_SHOTS (or the build folder). */
+void app_fixture_shot (GtkWidget *widget, const char *name);
