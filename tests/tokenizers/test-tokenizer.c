@@ -346,6 +346,45 @@ test_json (void)
   g_assert_cmpint (atl_tokenizer_special (chars, ATL_SPECIAL_BOS), ==, 1);
 }
 
+/* The large members are read by a reader of their own. */
+static void
+test_json_escapes (void)
+{
+  const char *json =
+      " { \"model\" : { \"merges\" : [ ] , \"vocab\" : { \"\\ud83d\\ude00\" : 0 , "
+      "\"\\\"\\\\\\/\\n\\u00e9}\":1,\"a\\u0000b\":2, \"\":3 } , \"type\":\"BPE\"} } ";
+  static const char *const broken[] = {
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"\\ud83d\":0}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"\\ude00\\ud83d\":0}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"\\x\":0}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"a\":0,}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"a\":0 \"b\":1}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"a\":0]}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[\"a a\",],\"vocab\":{\"a\":0,\"aa\":1}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[[\"a\",\"a\",\"a\"]],\"vocab\":{\"a\":0,\"aa\":1}}}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"a\":0}",
+    "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"a\\",
+  };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlTokenizer) tokenizer =
+      atl_tokenizer_new_from_json (json, strlen (json), NULL, 0, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (atl_tokenizer_n_vocab (tokenizer), ==, 4);
+  g_assert_cmpstr (atl_tokenizer_token_text (tokenizer, 0), ==, "\xf0\x9f\x98\x80");
+  g_assert_cmpstr (atl_tokenizer_token_text (tokenizer, 1), ==, "\"\\/\n\xc3\xa9}");
+  g_assert_null (atl_tokenizer_token_text (tokenizer, 2));
+  g_assert_null (atl_tokenizer_token_text (tokenizer, 3));
+  for (guint i = 0; i < G_N_ELEMENTS (broken); i++)
+    {
+      g_autoptr (GError) refused = NULL;
+
+      g_assert_null (
+          atl_tokenizer_new_from_json (broken[i], strlen (broken[i]), NULL, 0, &refused));
+      g_assert_error (refused, ATL_ERROR, ATL_ERROR_BAD_FILE);
+    }
+}
+
 static void
 test_json_unknown (void)
 {
@@ -569,6 +608,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizers/trie", test_trie);
   g_test_add_func ("/tokenizers/kinds", test_kinds);
   g_test_add_func ("/tokenizers/json", test_json);
+  g_test_add_func ("/tokenizers/json-escapes", test_json_escapes);
   g_test_add_func ("/tokenizers/json-unknown", test_json_unknown);
   g_test_add_func ("/tokenizers/clip-and-sentencepiece", test_clip_and_sentencepiece);
   g_test_add_func ("/tokenizers/detokenizer", test_detokenizer);

@@ -1,11 +1,11 @@
 /* A tokenizer from a Hugging Face tokenizer.json, behaving as that library's. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
 #include "engine/tokenizers/json-parts.h"
+#include "engine/tokenizers/json-slice.h"
 
 typedef enum
 {
@@ -19,6 +19,7 @@ typedef struct
   AtlTokenizer *tokenizer;
   JsonObject *root, *model;
   JsonArray *added; /* (nullable) */
+  AtlJsonSlices slices;
   Model kind;
   AtlJsonTraits traits;
   const char *unk; /* (nullable) text of the unknown piece */
@@ -64,15 +65,6 @@ check_id (gint64 id, GError **error)
                        ATL_VOCABULARY_MAX_TOKENS - 1);
 }
 
-static gint64
-node_int (JsonNode *node)
-{
-  return node != NULL && JSON_NODE_HOLDS_VALUE (node) &&
-                 json_node_get_value_type (node) == G_TYPE_INT64
-             ? json_node_get_int (node)
-             : -1;
-}
-
 /* The entry of `added_tokens` at `i`, or NULL. */
 static JsonObject *
 added_entry (const Loader *self, guint i)
@@ -88,25 +80,51 @@ n_added (const Loader *self)
   return self->added != NULL ? json_array_get_length (self->added) : 0;
 }
 
+/* Reads the vocabulary, {"text": id} or [["text", score]]; without `v` only finds the largest id.
+ */
 static gboolean
-largest_id (const Loader *self, JsonObject *vocab, gint64 *largest, GError **error)
+read_vocabulary (Loader *self, AtlVocabulary *v, gint64 *largest, GError **error)
 {
-  JsonObjectIter iter;
-  const char *text;
-  JsonNode *node;
+  const gboolean list = self->kind == MODEL_UNIGRAM;
+  AtlJsonReader r = self->slices.vocab;
+  g_autoptr (GString) text = g_string_new (NULL);
+  gint64 id = -1;
 
-  if (vocab != NULL)
+  if (!atl_json_reader_enter (&r, list ? '[' : '{'))
+    return atl_json_bad (error, "its model has no vocabulary");
+  while (atl_json_reader_more (&r, list ? ']' : '}'))
     {
-      json_object_iter_init_ordered (&iter, vocab);
-      while (json_object_iter_next_ordered (&iter, &text, &node))
-        {
-          gint64 id = node_int (node);
+      double score = 0.0;
 
-          if (!check_id (id, error))
-            return FALSE;
-          *largest = MAX (*largest, id);
+      if (list)
+        {
+          id++;
+          if (!atl_json_reader_enter (&r, '[') || !atl_json_reader_more (&r, ']') ||
+              !atl_json_reader_string (&r, text) || !atl_json_reader_more (&r, ']') ||
+              !atl_json_reader_double (&r, &score) || atl_json_reader_more (&r, ']'))
+            return atl_json_bad (error, "piece %" G_GINT64_FORMAT " is not a text and a score", id);
         }
+      else if (!atl_json_reader_string (&r, text) || !atl_json_reader_colon (&r) ||
+               !atl_json_reader_int (&r, &id))
+        return atl_json_bad (
+            error, "the piece after number %" G_GINT64_FORMAT " is not a text and a whole number",
+            id);
+      if (!check_id (id, error))
+        return FALSE;
+      *largest = MAX (*largest, id);
+      if (v == NULL)
+        continue;
+      if (v->text[id] != NULL)
+        return atl_json_bad (error, "two pieces have the id %" G_GINT64_FORMAT, id);
+      if (!atl_vocabulary_set (v, (guint) id, text->str, text->len, ATL_TOKEN_NORMAL, score, error))
+        return FALSE;
     }
+  return atl_json_reader_done (&r) || atl_json_bad (error, "its vocabulary is damaged");
+}
+
+static gboolean
+check_added (const Loader *self, gint64 *largest, GError **error)
+{
   for (guint i = 0; i < n_added (self); i++)
     {
       gint64 id = atl_json_int (added_entry (self, i), "id", -1);
@@ -114,50 +132,6 @@ largest_id (const Loader *self, JsonObject *vocab, gint64 *largest, GError **err
       if (!check_id (id, error))
         return FALSE;
       *largest = MAX (*largest, id);
-    }
-  return TRUE;
-}
-
-static gboolean
-set_vocabulary_object (JsonObject *vocab, AtlVocabulary *v, GError **error)
-{
-  JsonObjectIter iter;
-  const char *text;
-  JsonNode *node;
-
-  json_object_iter_init_ordered (&iter, vocab);
-  while (json_object_iter_next_ordered (&iter, &text, &node))
-    {
-      guint id = (guint) node_int (node);
-
-      if (v->text[id] != NULL)
-        return atl_json_bad (error, "two pieces have the id %u", id);
-      if (!atl_vocabulary_set (v, id, text, strlen (text), ATL_TOKEN_NORMAL, 0.0, error))
-        return FALSE;
-    }
-  return TRUE;
-}
-
-static gboolean
-set_vocabulary_list (JsonArray *vocab, AtlVocabulary *v, GError **error)
-{
-  for (guint i = 0; i < json_array_get_length (vocab); i++)
-    {
-      JsonNode *node = json_array_get_element (vocab, i);
-      JsonArray *pair = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
-      JsonNode *text, *score;
-
-      if (pair == NULL || json_array_get_length (pair) != 2)
-        return atl_json_bad (error, "piece %u is not a text and a score", i);
-      text = json_array_get_element (pair, 0);
-      score = json_array_get_element (pair, 1);
-      if (!JSON_NODE_HOLDS_VALUE (text) || json_node_get_string (text) == NULL ||
-          !JSON_NODE_HOLDS_VALUE (score))
-        return atl_json_bad (error, "piece %u is not a text and a score", i);
-      if (!atl_vocabulary_set (v, i, json_node_get_string (text),
-                               strlen (json_node_get_string (text)), ATL_TOKEN_NORMAL,
-                               json_node_get_double (score), error))
-        return FALSE;
     }
   return TRUE;
 }
@@ -191,22 +165,14 @@ set_added (Loader *self, AtlVocabulary *v, GError **error)
 static gboolean
 load_vocabulary (Loader *self, GError **error)
 {
-  JsonObject *object = atl_json_object (self->model, "vocab");
-  JsonArray *list = atl_json_array (self->model, "vocab");
-  gint64 largest = list != NULL ? (gint64) json_array_get_length (list) - 1 : -1;
   g_autoptr (AtlVocabulary) v = NULL;
+  gint64 largest = -1;
 
   self->added = atl_json_array (self->root, "added_tokens");
-  if ((self->kind == MODEL_UNIGRAM ? list == NULL : object == NULL))
-    return atl_json_bad (error, "its model has no vocabulary");
-  if (!largest_id (self, object, &largest, error))
+  if (!read_vocabulary (self, NULL, &largest, error) || !check_added (self, &largest, error))
     return FALSE;
   v = atl_vocabulary_new ((guint64) (largest + 1), error);
-  if (v == NULL)
-    return FALSE;
-  if (!(list != NULL ? set_vocabulary_list (list, v, error)
-                     : set_vocabulary_object (object, v, error)) ||
-      !set_added (self, v, error))
+  if (v == NULL || !read_vocabulary (self, v, &largest, error) || !set_added (self, v, error))
     return FALSE;
 
   if (atl_json_bool (self->model, "byte_fallback", FALSE))
@@ -247,48 +213,42 @@ find_unknown (Loader *self, GError **error)
   return TRUE;
 }
 
+/* "left right" or ["left", "right"], as the version of the writer was. */
 static gboolean
-add_merges (Loader *self, JsonArray *merges, GError **error)
+add_merge (AtlBpe *bpe, AtlJsonReader *r, GString *left, GString *right, guint i, GError **error)
 {
-  AtlBpe *bpe = self->tokenizer->bpe;
+  if (atl_json_reader_peek (r) == '"' && atl_json_reader_string (r, left))
+    return atl_bpe_add_merge_line (bpe, left->str, left->len, error);
+  if (atl_json_reader_enter (r, '[') && atl_json_reader_more (r, ']') &&
+      atl_json_reader_string (r, left) && atl_json_reader_more (r, ']') &&
+      atl_json_reader_string (r, right) && !atl_json_reader_more (r, ']') && r->p != NULL)
+    return atl_bpe_add_merge (bpe, left->str, left->len, right->str, right->len, error);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "merge %u is not two texts", i);
+  return FALSE;
+}
 
-  for (guint i = 0; i < json_array_get_length (merges); i++)
-    {
-      JsonNode *node = json_array_get_element (merges, i);
-      JsonArray *pair = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
-      const char *left = NULL, *right = NULL;
-      gboolean ok;
+static gboolean
+add_merges (Loader *self, GError **error)
+{
+  g_autoptr (GString) left = g_string_new (NULL);
+  g_autoptr (GString) right = g_string_new (NULL);
+  AtlJsonReader r = self->slices.merges;
 
-      if (pair != NULL && json_array_get_length (pair) == 2 &&
-          JSON_NODE_HOLDS_VALUE (json_array_get_element (pair, 0)) &&
-          JSON_NODE_HOLDS_VALUE (json_array_get_element (pair, 1)))
-        {
-          left = json_array_get_string_element (pair, 0);
-          right = json_array_get_string_element (pair, 1);
-        }
-      else if (JSON_NODE_HOLDS_VALUE (node))
-        left = json_node_get_string (node);
-
-      if (left != NULL && right != NULL)
-        ok = atl_bpe_add_merge (bpe, left, strlen (left), right, strlen (right), error);
-      else if (left != NULL)
-        ok = atl_bpe_add_merge_line (bpe, left, strlen (left), error);
-      else
-        return atl_json_bad (error, "merge %u is not two texts", i);
-      if (!ok)
-        {
-          g_prefix_error (error, "tokenizer.json: ");
-          return FALSE;
-        }
-    }
-  return TRUE;
+  if (!atl_json_reader_enter (&r, '['))
+    return atl_json_bad (error, "its BPE model has no merges");
+  for (guint i = 0; atl_json_reader_more (&r, ']'); i++)
+    if (!add_merge (self->tokenizer->bpe, &r, left, right, i, error))
+      {
+        g_prefix_error (error, "tokenizer.json: ");
+        return FALSE;
+      }
+  return atl_json_reader_done (&r) || atl_json_bad (error, "its merges are damaged");
 }
 
 static gboolean
 load_bpe (Loader *self, GError **error)
 {
   AtlTokenizer *t = self->tokenizer;
-  JsonArray *merges = atl_json_array (self->model, "merges");
   const char *prefix = atl_json_string (self->model, "continuing_subword_prefix", "");
   const char *suffix = atl_json_string (self->model, "end_of_word_suffix", "");
   AtlBpeConfig config = {
@@ -300,8 +260,6 @@ load_bpe (Loader *self, GError **error)
     .end_of_word = *suffix != 0 ? suffix : NULL,
   };
 
-  if (merges == NULL)
-    return atl_json_bad (error, "its BPE model has no merges");
   if (*prefix != 0)
     {
       g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
@@ -310,7 +268,7 @@ load_bpe (Loader *self, GError **error)
       return FALSE;
     }
   t->bpe = atl_bpe_new (t->vocabulary, &config, error);
-  if (t->bpe == NULL || !add_merges (self, merges, error))
+  if (t->bpe == NULL || !add_merges (self, error))
     return FALSE;
   if (*suffix != 0)
     g_strlcpy (t->spelling.end_of_word, suffix, sizeof t->spelling.end_of_word);
@@ -456,12 +414,19 @@ atl_tokenizer_new_from_json (const char *tokenizer_json,
                              gsize config_size,
                              GError **error)
 {
+  g_autofree char *rest = NULL;
   g_autoptr (JsonNode) root = NULL;
   g_autoptr (JsonNode) config = NULL;
   g_autoptr (AtlTokenizer) tokenizer = NULL;
   Loader loader = { 0 };
 
-  root = atl_json_parse (tokenizer_json, tokenizer_size, "tokenizer.json", error);
+  if (tokenizer_size > G_MAXSSIZE || !g_utf8_validate_len (tokenizer_json, tokenizer_size, NULL))
+    {
+      atl_json_bad (error, "it is not valid UTF-8 text");
+      return NULL;
+    }
+  rest = atl_json_slice (tokenizer_json, tokenizer_size, &loader.slices);
+  root = atl_json_parse (rest, strlen (rest), "tokenizer.json", error);
   if (root == NULL)
     return NULL;
   if (config_json != NULL)

@@ -62,6 +62,9 @@ atl_vocabulary_set (AtlVocabulary *self,
                    id, length, ATL_VOCABULARY_MAX_PIECE);
       return FALSE;
     }
+  /* No text holds such a piece: it stays without one, as some vocabularies list it. */
+  if (length > 0 && memchr (text, 0, length) != NULL)
+    length = 0;
   if (!g_utf8_validate_len (text, length, NULL))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,

@@ -40,7 +40,8 @@ AtlVocabulary *atl_vocabulary_new (guint64 n, GError **error);
 void atl_vocabulary_free (AtlVocabulary *self); /* accepts NULL */
 
 /* Sets or replaces one id, id < n. ATL_ERROR_BAD_FILE when the piece or all pieces together are too
- * long, or when it holds a NUL or is no valid UTF-8. An empty text leaves the id without a piece.
+ * long, or when it is no valid UTF-8. An empty text, or one with a NUL, leaves the id without a
+ * piece.
  */
 gboolean atl_vocabulary_set (AtlVocabulary *self,
                              guint id,
