@@ -64,11 +64,20 @@ struct _AtlModel
   GQueue reloading; /* (element-type GTask) waiting for the load under way; the head does it */
 };
 
-/* client.c */
+/* client-requests.c */
 void atl_client_add_request (AtlClient *self, AtlRequest *request);
 void atl_client_remove_request (AtlClient *self, AtlRequest *request);
 /* Asks the engine to end a request; ends the engine when it does not obey. */
 void atl_client_cancel_request (AtlClient *self, AtlRequest *request);
+/* (nullable) The model of the oldest request in flight that has one; borrowed. */
+AtlModel *atl_client_model_at_work (AtlClient *self);
+/* Calls every gone(), oldest first. */
+void atl_client_end_requests (AtlClient *self, const char *sentence);
+/* Timers on the client's own context. */
+guint atl_client_add_timer (AtlClient *self, guint interval_ms, GSourceFunc func, gpointer data);
+void atl_client_remove_timer (AtlClient *self, guint *id);
+
+/* client.c */
 /* The ledger as the engine told it; NULL when there is none. */
 void atl_client_take_status (AtlClient *self, GVariant *dict);
 /* Notes that `model` is number `id` in the running engine, or (id 0) that it no longer is. */

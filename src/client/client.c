@@ -11,8 +11,6 @@
 #define MAX_FAILURES 3u
 #define RESTART_DELAY_MS 300u
 #define STATUS_INTERVAL_S 2u
-/* From asking a request to end until the engine is ended instead. */
-#define STOP_PATIENCE_S 10u
 
 G_DEFINE_FINAL_TYPE (AtlClient, atl_client, G_TYPE_OBJECT)
 
@@ -99,129 +97,20 @@ status_timer_cb (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-static guint
-add_timer_ms (AtlClient *self, guint interval_ms, GSourceFunc func, gpointer data)
-{
-  g_autoptr (GSource) source = g_timeout_source_new (interval_ms);
-
-  g_source_set_callback (source, func, data, NULL);
-  return g_source_attach (source, self->context);
-}
-
-static void
-remove_timer (AtlClient *self, guint *id)
-{
-  GSource *source = *id != 0 ? g_main_context_find_source_by_id (self->context, *id) : NULL;
-
-  if (source != NULL)
-    g_source_destroy (source);
-  *id = 0;
-}
-
-/* --- Requests --- */
-
-void
-atl_client_add_request (AtlClient *self, AtlRequest *request)
-{
-  do
-    request->id = ++self->next_request;
-  while (request->id == 0 ||
-         g_hash_table_contains (self->requests, GUINT_TO_POINTER (request->id)));
-  g_hash_table_insert (self->requests, GUINT_TO_POINTER (request->id), request);
-}
-
-void
-atl_client_remove_request (AtlClient *self, AtlRequest *request)
-{
-  remove_timer (self, &request->stop_timer);
-  if (request->id != 0)
-    g_hash_table_remove (self->requests, GUINT_TO_POINTER (request->id));
-  request->id = 0;
-}
-
-typedef struct
-{
-  AtlClient *client;
-  guint request;
-} StopTimer;
-
-static gboolean
-stop_timer_cb (gpointer user_data)
-{
-  StopTimer *timer = user_data;
-  AtlRequest *request =
-      g_hash_table_lookup (timer->client->requests, GUINT_TO_POINTER (timer->request));
-
-  if (request != NULL)
-    {
-      request->stop_timer = 0;
-      if (timer->client->process != NULL)
-        atl_engine_process_kill (timer->client->process,
-                                 _ ("The engine did not stop when asked and was ended. "
-                                    "Your text so far is kept."));
-    }
-  return G_SOURCE_REMOVE;
-}
-
-void
-atl_client_cancel_request (AtlClient *self, AtlRequest *request)
-{
-  g_autoptr (GSource) source = NULL;
-  StopTimer *timer;
-
-  if (self->process == NULL || request->id == 0 || request->stop_timer != 0)
-    return;
-  atl_engine_process_send (self->process, "Cancel", g_variant_new ("(u)", request->id));
-  timer = g_new0 (StopTimer, 1);
-  timer->client = self;
-  timer->request = request->id;
-  source = g_timeout_source_new_seconds (STOP_PATIENCE_S);
-  g_source_set_callback (source, stop_timer_cb, timer, g_free);
-  request->stop_timer = g_source_attach (source, self->context);
-}
-
 /* --- The end of an engine --- */
 
-static int
-compare_requests (gconstpointer a, gconstpointer b)
-{
-  guint x = (*(AtlRequest *const *) a)->id, y = (*(AtlRequest *const *) b)->id;
-
-  return x < y ? -1 : x > y;
-}
-
-/* In the order they were made: the engine computes them in this order. */
-static GPtrArray *
-requests_in_order (AtlClient *self)
-{
-  GPtrArray *list = g_ptr_array_new ();
-  GHashTableIter iter;
-  gpointer request;
-
-  g_hash_table_iter_init (&iter, self->requests);
-  while (g_hash_table_iter_next (&iter, NULL, &request))
-    g_ptr_array_add (list, request);
-  g_ptr_array_sort (list, compare_requests);
-  return list;
-}
-
+/* The model at work when the engine ended is blamed. */
 static void
 blame (AtlClient *self)
 {
-  g_autoptr (GPtrArray) list = requests_in_order (self);
+  AtlModel *model = atl_client_model_at_work (self);
+  guint count;
 
-  for (guint i = 0; i < list->len; i++)
-    {
-      AtlRequest *request = g_ptr_array_index (list, i);
-      guint count;
-
-      if (request->model == NULL)
-        continue;
-      count = atl_client_get_crash_count (self, atl_model_get_key (request->model)) + 1;
-      atl_client_set_crash_count (self, atl_model_get_key (request->model), count);
-      g_signal_emit (self, signals[MODEL_CRASHED], 0, request->model, count);
-      return;
-    }
+  if (model == NULL)
+    return;
+  count = atl_client_get_crash_count (self, atl_model_get_key (model)) + 1;
+  atl_client_set_crash_count (self, atl_model_get_key (model), count);
+  g_signal_emit (self, signals[MODEL_CRASHED], 0, model, count);
 }
 
 /* Forgets the process; everything in flight ends with `sentence`. */
@@ -230,35 +119,19 @@ drop_process (AtlClient *self, AtlEngineState state, const char *sentence)
 {
   g_autoptr (AtlEngineProcess) process = g_steal_pointer (&self->process);
   g_autoptr (GHashTable) loaded = NULL;
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint));
-  g_autoptr (GPtrArray) list = requests_in_order (self);
   GHashTableIter iter;
   gpointer model;
 
   if (process != NULL)
     g_signal_handlers_disconnect_by_data (process, self);
-  remove_timer (self, &self->status_timer);
+  atl_client_remove_timer (self, &self->status_timer);
   loaded = g_steal_pointer (&self->loaded);
   self->loaded = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
   g_hash_table_iter_init (&iter, loaded);
   while (g_hash_table_iter_next (&iter, &model, NULL))
     atl_model_set_loaded (model, 0, NULL);
 
-  /* A handler may end other requests: look each one up again. */
-  for (guint i = 0; i < list->len; i++)
-    g_array_append_val (ids, ((AtlRequest *) g_ptr_array_index (list, i))->id);
-  for (guint i = 0; i < ids->len; i++)
-    {
-      AtlRequest *request =
-          g_hash_table_lookup (self->requests, GUINT_TO_POINTER (g_array_index (ids, guint, i)));
-
-      if (request != NULL)
-        {
-          remove_timer (self, &request->stop_timer);
-          if (request->gone != NULL)
-            request->gone (request, sentence);
-        }
-    }
+  atl_client_end_requests (self, sentence);
   atl_client_take_status (self, NULL);
   set_state (self, state, sentence);
 }
@@ -289,7 +162,7 @@ gone_cb (AtlEngineProcess *process, const char *sentence, AtlClient *self)
       self->n_failures <= MAX_FAILURES)
     {
       self->is_starting = TRUE;
-      self->restart_timer = add_timer_ms (self, RESTART_DELAY_MS, restart_cb, self);
+      self->restart_timer = atl_client_add_timer (self, RESTART_DELAY_MS, restart_cb, self);
     }
   g_object_unref (self);
 }
@@ -382,7 +255,7 @@ started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_signal_connect (self->process, "gone", G_CALLBACK (gone_cb), self);
   g_signal_connect (self->process, "pulse", G_CALLBACK (pulse_cb), self);
   g_signal_connect (self->process, "signal", G_CALLBACK (signal_cb), self);
-  self->status_timer = add_timer_ms (self, STATUS_INTERVAL_S * 1000, status_timer_cb, self);
+  self->status_timer = atl_client_add_timer (self, STATUS_INTERVAL_S * 1000, status_timer_cb, self);
   set_state (self, ATL_ENGINE_READY, _ ("Ready"));
   atl_client_refresh_status_async (self, NULL, NULL, NULL);
   finish_waiting (self, NULL);
@@ -421,7 +294,7 @@ atl_client_start_async (AtlClient *self,
   /* Somebody waits: no more pause before the restart. */
   if (!self->is_starting || self->restart_timer != 0)
     {
-      remove_timer (self, &self->restart_timer);
+      atl_client_remove_timer (self, &self->restart_timer);
       begin_start (self);
     }
 }
@@ -442,7 +315,7 @@ atl_client_stop (AtlClient *self)
       g_autoptr (GError) stopped =
           g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, _ ("The engine was stopped."));
 
-      remove_timer (self, &self->restart_timer);
+      atl_client_remove_timer (self, &self->restart_timer);
       self->is_starting = FALSE;
       finish_waiting (self, stopped);
     }

@@ -32,7 +32,7 @@ static const struct
   { "engine/tools",
     "base engine/pipelines engine/models/ engine/samplers engine/tokenizers engine/formats"
     " engine/tensor/" },
-  { "engine", "base protocol engine/service engine/pipelines engine/tensor/" },
+  { "engine", "base protocol engine/service engine/pipelines engine/tensor/ engine/tools" },
   { "client", "base protocol" },
   { "media", "base" },
   { "store", "base" },
