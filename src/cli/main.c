@@ -31,6 +31,7 @@ static const struct
   { "tokenize", NULL, "text to tokens and back" },
   { "bench", NULL, "measure tokens per second" },
   { "golden", NULL, "run golden cases" },
+  { "greedy", NULL, "compare a model with recorded greedy runs" },
 };
 
 static void
