@@ -48,23 +48,18 @@ typedef enum
   ATL_CHAT_SYSTEM_PROMPT = 1 << 6,
 } AtlChatFields;
 
-void
-atl_folder_free (AtlFolder *folder);
-void
-atl_chat_free (AtlChat *chat);
+void atl_folder_free (AtlFolder *folder);
+void atl_chat_free (AtlChat *chat);
 
 /* A new, empty chat; its id, or 0 on error. */
-gint64
-atl_store_chat_add (AtlStore *self, gint64 folder_id, GError **error);
+gint64 atl_store_chat_add (AtlStore *self, gint64 folder_id, GError **error);
 
 /* The caller's. ATL_ERROR_NOT_FOUND also for a chat in the trash. */
-AtlChat *
-atl_store_chat_get (AtlStore *self, gint64 id, GError **error);
+AtlChat *atl_store_chat_get (AtlStore *self, gint64 id, GError **error);
 
 /* All chats outside the trash, pinned first, then newest `updated_us` first. For speed the long
  * fields (settings_json, draft, system_prompt) are NULL. (transfer full) (element-type AtlChat) */
-GPtrArray *
-atl_store_chat_list (AtlStore *self, GError **error);
+GPtrArray *atl_store_chat_list (AtlStore *self, GError **error);
 
 /* Writes the fields named by `fields` from `chat` (by chat->id). Leaves updated_us alone. */
 gboolean
@@ -76,18 +71,13 @@ atl_store_chat_suggest_title (AtlStore *self, gint64 id, const char *title, GErr
 
 /* A new chat that holds a copy of the path from the first message to `message_id`, with the same
  * folder, model, settings and system prompt. Its id, or 0 on error. */
-gint64
-atl_store_chat_fork (AtlStore *self, gint64 message_id, GError **error);
+gint64 atl_store_chat_fork (AtlStore *self, gint64 message_id, GError **error);
 
-gint64
-atl_store_folder_add (AtlStore *self, const char *name, GError **error);
-gboolean
-atl_store_folder_rename (AtlStore *self, gint64 id, const char *name, GError **error);
-gboolean
-atl_store_folder_move (AtlStore *self, gint64 id, gint64 position, GError **error);
+gint64 atl_store_folder_add (AtlStore *self, const char *name, GError **error);
+gboolean atl_store_folder_rename (AtlStore *self, gint64 id, const char *name, GError **error);
+gboolean atl_store_folder_move (AtlStore *self, gint64 id, gint64 position, GError **error);
 /* By position, then name. (transfer full) (element-type AtlFolder) */
-GPtrArray *
-atl_store_folder_list (AtlStore *self, GError **error);
+GPtrArray *atl_store_folder_list (AtlStore *self, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlFolder, atl_folder_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChat, atl_chat_free)

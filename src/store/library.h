@@ -35,32 +35,26 @@ typedef struct
   guint n_crashes;     /* since it last ran well */
 } AtlModelRow;
 
-void
-atl_model_row_free (AtlModelRow *row);
+void atl_model_row_free (AtlModelRow *row);
 
 /* Adds, or updates the row of that path: name, size, and those of kind, architecture, sha256 and
  * meta_json that are not NULL. Its id, or 0 on error. */
-gint64
-atl_store_model_save (AtlStore *self, const AtlModelRow *row, GError **error);
+gint64 atl_store_model_save (AtlStore *self, const AtlModelRow *row, GError **error);
 
 /* NULL with ATL_ERROR_NOT_FOUND when there is none. */
-AtlModelRow *
-atl_store_model_get (AtlStore *self, const char *path, GError **error);
+AtlModelRow *atl_store_model_get (AtlStore *self, const char *path, GError **error);
 
 /* Last used first. (transfer full) (element-type AtlModelRow) */
-GPtrArray *
-atl_store_model_list (AtlStore *self, GError **error);
+GPtrArray *atl_store_model_list (AtlStore *self, GError **error);
 
 /* Notes that it was loaded and ran well now: sets last_used_us, forgets crashes. */
-gboolean
-atl_store_model_used (AtlStore *self, const char *path, GError **error);
+gboolean atl_store_model_used (AtlStore *self, const char *path, GError **error);
 
 /* Notes that it ended the engine; `n_crashes` (out, nullable) counts this one. */
 gboolean
 atl_store_model_crashed (AtlStore *self, const char *path, guint *n_crashes, GError **error);
 
-gboolean
-atl_store_model_forget (AtlStore *self, const char *path, GError **error);
+gboolean atl_store_model_forget (AtlStore *self, const char *path, GError **error);
 
 /* --- Measurements: (model, device, what) -> the newest value --- */
 
@@ -73,20 +67,17 @@ typedef struct
   gint64 measured_us;
 } AtlMeasurement;
 
-void
-atl_measurement_free (AtlMeasurement *measurement);
+void atl_measurement_free (AtlMeasurement *measurement);
 
-gboolean
-atl_store_measurement_save (AtlStore *self,
-                            const char *model,
-                            const char *device,
-                            const char *what,
-                            double value,
-                            GError **error);
+gboolean atl_store_measurement_save (AtlStore *self,
+                                     const char *model,
+                                     const char *device,
+                                     const char *what,
+                                     double value,
+                                     GError **error);
 
 /* Of one model on all devices, by device and what. (transfer full) (element-type AtlMeasurement) */
-GPtrArray *
-atl_store_measurement_list (AtlStore *self, const char *model, GError **error);
+GPtrArray *atl_store_measurement_list (AtlStore *self, const char *model, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlModelRow, atl_model_row_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlMeasurement, atl_measurement_free)

@@ -53,65 +53,56 @@ typedef struct
   guint n_branches; /* siblings including itself, at least 1 */
 } AtlMessage;
 
-void
-atl_message_free (AtlMessage *message);
+void atl_message_free (AtlMessage *message);
 
 /* "system", "user", "assistant", "tool"; static. */
-const char *
-atl_role_name (AtlRole role);
-gboolean
-atl_role_from_name (const char *name, AtlRole *out);
+const char *atl_role_name (AtlRole role);
+gboolean atl_role_from_name (const char *name, AtlRole *out);
 
 /* --- Writing a turn --- */
 
 /* Adds a complete message below `parent_id` (0: a root) and shows it. Its id, or 0 on error. */
-gint64
-atl_store_message_add (AtlStore *self,
-                       gint64 chat_id,
-                       gint64 parent_id,
-                       AtlRole role,
-                       const char *content,
-                       const char *attachments_json,
-                       GError **error);
+gint64 atl_store_message_add (AtlStore *self,
+                              gint64 chat_id,
+                              gint64 parent_id,
+                              AtlRole role,
+                              const char *content,
+                              const char *attachments_json,
+                              GError **error);
 
 /* Adds an empty answer in state streaming below `parent_id` and shows it; it belongs to this handle
  * until atl_store_answer_finish(). Its id, or 0 on error. */
-gint64
-atl_store_answer_begin (
+gint64 atl_store_answer_begin (
     AtlStore *self, gint64 chat_id, gint64 parent_id, const char *model_name, GError **error);
 
 /* A person's message and the empty answer to it in one commit. */
-gboolean
-atl_store_turn_begin (AtlStore *self,
-                      gint64 chat_id,
-                      gint64 parent_id,
-                      const char *content,
-                      const char *attachments_json,
-                      const char *model_name,
-                      gint64 *user_id,
-                      gint64 *answer_id,
-                      GError **error);
+gboolean atl_store_turn_begin (AtlStore *self,
+                               gint64 chat_id,
+                               gint64 parent_id,
+                               const char *content,
+                               const char *attachments_json,
+                               const char *model_name,
+                               gint64 *user_id,
+                               gint64 *answer_id,
+                               GError **error);
 
 /* Takes a finished or interrupted answer up again ("continue"): streaming, text kept. */
-gboolean
-atl_store_answer_resume (AtlStore *self, gint64 id, GError **error);
+gboolean atl_store_answer_resume (AtlStore *self, gint64 id, GError **error);
 
 /* Saves the whole text so far of a streaming answer; call it once a second. NULL `thinking`
  * stores none. On ATL_ERROR_FULL keep the text and call again with the next second's. */
-gboolean
-atl_store_message_checkpoint (
+gboolean atl_store_message_checkpoint (
     AtlStore *self, gint64 id, const char *content, const char *thinking, GError **error);
 
 /* Ends a streaming answer with its final text. `state` is any but streaming. */
-gboolean
-atl_store_answer_finish (AtlStore *self,
-                         gint64 id,
-                         AtlMessageState state,
-                         const char *content,
-                         const char *thinking,
-                         const char *error_text,
-                         const char *stats_json,
-                         GError **error);
+gboolean atl_store_answer_finish (AtlStore *self,
+                                  gint64 id,
+                                  AtlMessageState state,
+                                  const char *content,
+                                  const char *thinking,
+                                  const char *error_text,
+                                  const char *stats_json,
+                                  GError **error);
 
 /* Replaces the text in place (correcting an answer); siblings and state stay. */
 gboolean
@@ -119,28 +110,23 @@ atl_store_message_set_content (AtlStore *self, gint64 id, const char *content, G
 
 /* --- Reading --- */
 
-AtlMessage *
-atl_store_message_get (AtlStore *self, gint64 id, GError **error);
+AtlMessage *atl_store_message_get (AtlStore *self, gint64 id, GError **error);
 
 /* The shown path from root to leaf, oldest first. A row that cannot be read ends up in
  * atl_store_take_reports() and is left out. (transfer full) (element-type AtlMessage) */
-GPtrArray *
-atl_store_message_list (AtlStore *self, gint64 chat_id, GError **error);
+GPtrArray *atl_store_message_list (AtlStore *self, gint64 chat_id, GError **error);
 
 /* The id of the last message of the shown path; 0 when the chat is empty, -1 on error. */
-gint64
-atl_store_message_leaf (AtlStore *self, gint64 chat_id, GError **error);
+gint64 atl_store_message_leaf (AtlStore *self, gint64 chat_id, GError **error);
 
 /* --- Branches --- */
 
 /* Shows the sibling `step` places further (-1 older, +1 newer; stays at the ends) of `id`. The id
  * now shown, or 0 on error. */
-gint64
-atl_store_branch_step (AtlStore *self, gint64 id, int step, GError **error);
+gint64 atl_store_branch_step (AtlStore *self, gint64 id, int step, GError **error);
 
 /* Makes the path through `id` the shown one (a search result was clicked). */
-gboolean
-atl_store_branch_show (AtlStore *self, gint64 id, GError **error);
+gboolean atl_store_branch_show (AtlStore *self, gint64 id, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlMessage, atl_message_free)
 

@@ -58,7 +58,7 @@ static const char sql_1[] = //
  * exactly what it was given. */
 static const char sql_2[] = //
     "CREATE VIRTUAL TABLE message_search USING fts5 (content, content = 'messages',"
-    "  content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');"
+    "  content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3');"
     "INSERT INTO message_search (rowid, content)"
     "  SELECT id, content FROM messages WHERE state <> 1;"
     "CREATE TRIGGER message_search_insert AFTER INSERT ON messages WHEN new.state <> 1 BEGIN"
@@ -74,7 +74,7 @@ static const char sql_2[] = //
     "  WHEN new.state <> 1 BEGIN"
     "  INSERT INTO message_search (rowid, content) VALUES (new.id, new.content); END;"
     "CREATE VIRTUAL TABLE chat_search USING fts5 (title, content = 'chats',"
-    "  content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');"
+    "  content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3');"
     "INSERT INTO chat_search (rowid, title) SELECT id, title FROM chats;"
     "CREATE TRIGGER chat_search_insert AFTER INSERT ON chats BEGIN"
     "  INSERT INTO chat_search (rowid, title) VALUES (new.id, new.title); END;"

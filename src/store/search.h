@@ -30,18 +30,15 @@ typedef struct
   gint64 created_us; /* of the message, or updated_us of the chat */
 } AtlSearchHit;
 
-void
-atl_search_hit_free (AtlSearchHit *hit);
+void atl_search_hit_free (AtlSearchHit *hit);
 
 /* Matching titles first, then messages, each newest first, `limit` at most of either. An empty
  * query finds nothing. (transfer full) (element-type AtlSearchHit) */
-GPtrArray *
-atl_store_search (AtlStore *self, const char *query, guint limit, GError **error);
+GPtrArray *atl_store_search (AtlStore *self, const char *query, guint limit, GError **error);
 
 /* As above, inside one chat (the shown path and the other branches), messages only, in the order
  * of the chat. */
-GPtrArray *
-atl_store_search_chat (
+GPtrArray *atl_store_search_chat (
     AtlStore *self, gint64 chat_id, const char *query, guint limit, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlSearchHit, atl_search_hit_free)

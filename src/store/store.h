@@ -37,46 +37,37 @@ typedef struct _AtlStore AtlStore;
  * that a dead process left streaming become interrupted. A damaged database is moved aside and the
  * newest backup takes its place: that is no error but a report, see atl_store_take_reports().
  * ATL_ERROR_UNSUPPORTED when a newer Atelier wrote the database; it is left untouched. */
-AtlStore *
-atl_store_open (const char *dir, GError **error);
+AtlStore *atl_store_open (const char *dir, GError **error);
 
 /* Closes the handle; answers it was still streaming become interrupted. NULL is fine. */
-void
-atl_store_free (AtlStore *self);
+void atl_store_free (AtlStore *self);
 
 /* The folder that holds the database; borrowed. */
-const char *
-atl_store_dir (const AtlStore *self);
+const char *atl_store_dir (const AtlStore *self);
 
 /* The default folder, $XDG_DATA_HOME/atelier; the caller's. */
-char *
-atl_store_default_dir (void);
+char *atl_store_default_dir (void);
 
 /* What the store met and worked round since the last call, each a sentence for a person: a backup
  * that was restored, rows that could not be read. A NULL-terminated list (maybe empty), the
  * caller's (g_strfreev). */
-char **
-atl_store_take_reports (AtlStore *self);
+char **atl_store_take_reports (AtlStore *self);
 
 /* TRUE when another handle or process changed something since the last call on this handle. Cheap
  * enough to ask every second, so that two windows show the same. */
-gboolean
-atl_store_changed_elsewhere (AtlStore *self);
+gboolean atl_store_changed_elsewhere (AtlStore *self);
 
 /* Marks as interrupted the answers whose process died (another window that crashed). Done by open
  * already. Returns how many, or -1 on error. */
-int
-atl_store_recover (AtlStore *self, GError **error);
+int atl_store_recover (AtlStore *self, GError **error);
 
 /* --- Small values of the application itself (window size, last model): key -> text --- */
 
 /* The caller's; NULL without an error when the key is not there. */
-char *
-atl_store_setting_get (AtlStore *self, const char *key, GError **error);
+char *atl_store_setting_get (AtlStore *self, const char *key, GError **error);
 
 /* NULL removes the key. */
-gboolean
-atl_store_setting_set (AtlStore *self, const char *key, const char *value, GError **error);
+gboolean atl_store_setting_set (AtlStore *self, const char *key, const char *value, GError **error);
 
 /* --- Backup --- */
 
@@ -84,19 +75,16 @@ atl_store_setting_set (AtlStore *self, const char *key, const char *value, GErro
  * and keeps the newest seven. A damaged database is never backed up over a good one. Slow (reads
  * the whole database): opens a handle of its own, call it from a worker thread or use the async
  * pair. TRUE with *path NULL when nothing was due. `path` (out, nullable) is the caller's. */
-gboolean
-atl_store_backup (const char *dir,
-                  gboolean even_if_not_due,
-                  char **path,
-                  GCancellable *cancellable,
-                  GError **error);
-void
-atl_store_backup_async (const char *dir,
-                        GCancellable *cancellable,
-                        GAsyncReadyCallback callback,
-                        gpointer data);
-gboolean
-atl_store_backup_finish (GAsyncResult *result, char **path, GError **error);
+gboolean atl_store_backup (const char *dir,
+                           gboolean even_if_not_due,
+                           char **path,
+                           GCancellable *cancellable,
+                           GError **error);
+void atl_store_backup_async (const char *dir,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer data);
+gboolean atl_store_backup_finish (GAsyncResult *result, char **path, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlStore, atl_store_free)
 

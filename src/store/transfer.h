@@ -13,13 +13,11 @@
 G_BEGIN_DECLS
 
 /* The shown path as Markdown: title, then each message under a heading. The caller's. */
-char *
-atl_store_export_markdown (AtlStore *self, gint64 chat_id, GError **error);
+char *atl_store_export_markdown (AtlStore *self, gint64 chat_id, GError **error);
 
 /* The whole tree with everything the store knows about the chat. Importing it gives an equal chat
  * (ids and the folder aside). The caller's. */
-char *
-atl_store_export_json (AtlStore *self, gint64 chat_id, GError **error);
+char *atl_store_export_json (AtlStore *self, gint64 chat_id, GError **error);
 
 /* Reads `size` untrusted bytes: our own JSON, an array of {"role", "content"}, an object with such
  * an array under "messages" (and maybe "title"), ChatGPT's "mapping" tree, or an array of any of

@@ -36,22 +36,17 @@ typedef struct
   gint64 shown_root_id;
 } AtlTree;
 
-AtlTree *
-atl_tree_load (AtlStore *self, gint64 chat_id, GError **error);
-void
-atl_tree_free (AtlTree *tree);
+AtlTree *atl_tree_load (AtlStore *self, gint64 chat_id, GError **error);
+void atl_tree_free (AtlTree *tree);
 
 /* The index of message `id`, -1 when it is not there. */
-int
-atl_tree_find (const AtlTree *tree, gint64 id);
+int atl_tree_find (const AtlTree *tree, gint64 id);
 
 /* The child of `index` that is shown (-1: the root that is shown); -1 at the end of the path. */
-int
-atl_tree_shown (const AtlTree *tree, int index);
+int atl_tree_shown (const AtlTree *tree, int index);
 
 /* Siblings of `index` including itself. */
-guint
-atl_tree_n_siblings (const AtlTree *tree, int index);
+guint atl_tree_n_siblings (const AtlTree *tree, int index);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlTree, atl_tree_free)
 

@@ -65,7 +65,14 @@ test_kill (Fixture *f, gconstpointer data)
           write_until_killed (f->dir, chat, pipe_fd[1]);
         }
       close (pipe_fd[1]);
-      g_usleep (g_test_rand_int_range (4000, 14000));
+      /* Every other round waits for a first turn, however busy the machine is; the others may die
+       * while they open the store. */
+      if (round % 2 == 0 && read (pipe_fd[0], said, sizeof said) == sizeof said)
+        {
+          memcpy (last, said, sizeof last);
+          n_said++;
+        }
+      g_usleep (g_test_rand_int_range (0, 10000));
       kill (child, SIGKILL);
       g_assert_cmpint (waitpid (child, &status, 0), ==, child);
       g_assert_true (WIFSIGNALED (status));
@@ -91,7 +98,7 @@ test_kill (Fixture *f, gconstpointer data)
     }
   fixture_open (f);
   g_test_message ("%d kills, %u turns acknowledged", N_KILLS, n_said);
-  g_assert_cmpuint (n_said, >, N_KILLS / 4);
+  g_assert_cmpuint (n_said, >=, N_KILLS / 2);
   {
     g_autoptr (GError) error = NULL;
     g_autoptr (GPtrArray) all = atl_store_message_list (f->store, chat, &error);
