@@ -1,0 +1,91 @@
+/* Grammars that constrain what a model may write: GBNF, and JSON schemas.
+ *
+ *   g_autoptr (AtlGrammar) grammar = atl_grammar_new_gbnf ("root ::= [0-9]+", "root", error);
+ *   g_autoptr (AtlGrammarVocab) vocab = atl_grammar_vocab_new (n_tokens, piece, data, ends,
+ * n_ends); g_autoptr (AtlGrammarMatcher) matcher = atl_grammar_matcher_new (grammar, vocab);
+ *   AtlSamplerConstraint constraint = atl_grammar_matcher_constraint (matcher);
+ *   atl_sampler_set_constraint (sampler, &constraint);
+ *   ...
+ *   id = atl_sampler_sample (sampler, logits, n_vocab);
+ *   atl_grammar_matcher_accept (matcher, id);
+ *
+ * GBNF is llama.cpp's notation: literals, classes, ".", groups, alternatives, * + ? {m,n},
+ * comments, and token ids as <[1000]> (that token) and !<[1000]> (any other). Grammars may be
+ * hostile: size and nesting are limited, left recursion is refused, and matching has a budget for
+ * ambiguity.
+ *
+ * Threading: a grammar and a vocabulary are immutable, their reference counts atomic; a matcher
+ * belongs to one thread at a time.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "base/error.h"
+#include "engine/samplers/sampler.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlGrammar AtlGrammar;
+typedef struct _AtlGrammarVocab AtlGrammarVocab;
+typedef struct _AtlGrammarMatcher AtlGrammarMatcher;
+
+/* Parses GBNF; `root` names the rule to begin with. ATL_ERROR_INVALID names the line and what was
+ * expected; ATL_ERROR_TOO_COMPLEX where a limit is exceeded. */
+AtlGrammar *atl_grammar_new_gbnf (const char *source, const char *root, GError **error);
+
+/* The JSON texts that a JSON schema allows: types, const, enum, properties (in the schema's order,
+ * required ones first), additionalProperties, items, prefixItems, lengths, ranges of integers,
+ * pattern, the formats date, time, date-time and uuid, anyOf, oneOf, allOf and local $ref. A
+ * pattern that cannot be expressed allows any string. ATL_ERROR_INVALID for what is no schema,
+ * ATL_ERROR_UNSUPPORTED for references to elsewhere. */
+AtlGrammar *atl_grammar_new_json_schema (JsonNode *schema, GError **error);
+/* The GBNF that stands for a schema, with the root rule "root"; the caller's. */
+char *atl_grammar_schema_to_gbnf (JsonNode *schema, GError **error);
+
+AtlGrammar *atl_grammar_ref (AtlGrammar *self);
+void atl_grammar_unref (AtlGrammar *self);
+
+/* The bytes that a token stands for; NULL for a control token, which only <[id]> can match. The
+ * bytes need not be whole UTF-8 characters. Borrowed, copied by the caller at once. */
+typedef const char *(*AtlGrammarPieceFunc) (gpointer data, gint32 id, gsize *n_bytes);
+
+/* A vocabulary sorted for masking. `end_ids` are the tokens that end a text: they are allowed
+ * exactly where the grammar is complete. */
+AtlGrammarVocab *atl_grammar_vocab_new (gsize n_tokens,
+                                        AtlGrammarPieceFunc piece,
+                                        gpointer data,
+                                        const gint32 *end_ids,
+                                        gsize n_end_ids);
+AtlGrammarVocab *atl_grammar_vocab_ref (AtlGrammarVocab *self);
+void atl_grammar_vocab_unref (AtlGrammarVocab *self);
+
+/* A matcher at the beginning of `grammar`. `vocab` may be NULL if only text is matched. */
+AtlGrammarMatcher *atl_grammar_matcher_new (AtlGrammar *grammar, AtlGrammarVocab *vocab);
+/* An independent copy at the same place. */
+AtlGrammarMatcher *atl_grammar_matcher_clone (const AtlGrammarMatcher *self);
+void atl_grammar_matcher_free (AtlGrammarMatcher *self);
+void atl_grammar_matcher_reset (AtlGrammarMatcher *self);
+
+/* Goes on by a token, or by bytes that are no token. FALSE if the grammar does not allow them; the
+ * matcher then stays where it was. */
+gboolean atl_grammar_matcher_accept (AtlGrammarMatcher *self, gint32 id);
+gboolean atl_grammar_matcher_accept_text (AtlGrammarMatcher *self, const char *bytes, gsize n);
+/* TRUE if the token may come next; nothing changes. */
+gboolean atl_grammar_matcher_allows (AtlGrammarMatcher *self, gint32 id);
+/* Sets the logits of all tokens that may not come next to -INFINITY. */
+void atl_grammar_matcher_mask (AtlGrammarMatcher *self, float *logits, gsize n_vocab);
+/* TRUE if the text so far is complete (it may go on nevertheless). */
+gboolean atl_grammar_matcher_is_complete (const AtlGrammarMatcher *self);
+/* TRUE once the grammar proved too ambiguous for the matcher's budget: nothing is allowed any more.
+ */
+gboolean atl_grammar_matcher_failed (const AtlGrammarMatcher *self);
+
+/* The matcher as a sampler's constraint; the matcher must outlive its use. */
+AtlSamplerConstraint atl_grammar_matcher_constraint (AtlGrammarMatcher *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammar, atl_grammar_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammarVocab, atl_grammar_vocab_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammarMatcher, atl_grammar_matcher_free)
+
+G_END_DECLS
