@@ -30,8 +30,7 @@ typedef struct _AtlAddedTokens AtlAddedTokens;
 /* `texts[i]` is what tokens[i] looks like; both are copied. Empty texts are ignored. */
 AtlAddedTokens *
 atl_added_tokens_new (const AtlAddedToken *tokens, const char *const *texts, gsize n);
-void
-atl_added_tokens_free (AtlAddedTokens *self); /* accepts NULL */
+void atl_added_tokens_free (AtlAddedTokens *self); /* accepts NULL */
 
 typedef struct
 {
@@ -40,13 +39,12 @@ typedef struct
 } AtlAddedMatch;
 
 /* The next token at or after `from`; FALSE when there is none. */
-gboolean
-atl_added_tokens_next (const AtlAddedTokens *self,
-                       const char *text,
-                       gsize length,
-                       gsize from,
-                       gboolean parse_special,
-                       AtlAddedMatch *match);
+gboolean atl_added_tokens_next (const AtlAddedTokens *self,
+                                const char *text,
+                                gsize length,
+                                gsize from,
+                                gboolean parse_special,
+                                AtlAddedMatch *match);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlAddedTokens, atl_added_tokens_free)
 

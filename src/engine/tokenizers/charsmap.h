@@ -14,14 +14,11 @@ G_BEGIN_DECLS
 typedef struct _AtlCharsmap AtlCharsmap;
 
 /* Copies `data`. ATL_ERROR_BAD_FILE when the lengths contradict each other. */
-AtlCharsmap *
-atl_charsmap_new (const guint8 *data, gsize size, GError **error);
-void
-atl_charsmap_free (AtlCharsmap *self); /* accepts NULL */
+AtlCharsmap *atl_charsmap_new (const guint8 *data, gsize size, GError **error);
+void atl_charsmap_free (AtlCharsmap *self); /* accepts NULL */
 
 /* Appends `text` with every longest known prefix replaced; valid UTF-8 in, valid UTF-8 out. */
-void
-atl_charsmap_apply (const AtlCharsmap *self, const char *text, gsize len, GString *out);
+void atl_charsmap_apply (const AtlCharsmap *self, const char *text, gsize len, GString *out);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlCharsmap, atl_charsmap_free)
 

@@ -31,24 +31,19 @@ typedef enum
   ATL_CP_LETTER = ATL_CP_UPPER | ATL_CP_LOWER | ATL_CP_OTHER_LETTER,
 } AtlCpClass;
 
-guint8
-atl_cp_class (gunichar c);
-gboolean
-atl_cp_is_han (gunichar c); /* the Han script, as \p{Han} */
+guint8 atl_cp_class (gunichar c);
+gboolean atl_cp_is_han (gunichar c); /* the Han script, as \p{Han} */
 
 /* The simple lower case of `c` in out[0], and the further character that U+0130 needs in out[1].
  * Returns how many there are. Never depends on the locale. */
-guint
-atl_cp_lower (gunichar c, gunichar out[2]);
+guint atl_cp_lower (gunichar c, gunichar out[2]);
 
 /* The character at `p` and its length in bytes; 0 when the bytes before `end` are no valid UTF-8
  * (overlong forms, surrogates and values past U+10FFFF included). */
-guint
-atl_utf8_decode (const char *p, const char *end, gunichar *c);
+guint atl_utf8_decode (const char *p, const char *end, gunichar *c);
 
 /* NULL when `text` is valid UTF-8 (NUL allowed), else a copy with U+FFFD for every bad byte. */
-char *
-atl_utf8_repair (const char *text, gsize len, gsize *out_len);
+char *atl_utf8_repair (const char *text, gsize len, gsize *out_len);
 
 typedef struct
 {
@@ -61,10 +56,8 @@ typedef struct
 } AtlCodepoints;
 
 /* Decodes `text`, which must be valid and stay alive as long as `self` is used. Reuses memory. */
-void
-atl_codepoints_set (AtlCodepoints *self, const char *text, gsize len);
-void
-atl_codepoints_clear (AtlCodepoints *self);
+void atl_codepoints_set (AtlCodepoints *self, const char *text, gsize len);
+void atl_codepoints_clear (AtlCodepoints *self);
 
 typedef enum
 {
@@ -75,7 +68,6 @@ typedef enum
 } AtlNormalForm;
 
 /* Appends the normal form of valid `text`. Linear in the text, however its marks are ordered. */
-void
-atl_utf8_normalize (const char *text, gsize len, AtlNormalForm form, GString *out);
+void atl_utf8_normalize (const char *text, gsize len, AtlNormalForm form, GString *out);
 
 G_END_DECLS

@@ -23,26 +23,22 @@ typedef struct _AtlDetokenizer AtlDetokenizer;
  * for the continuation of a text. Keeps a reference on the tokenizer. */
 AtlDetokenizer *
 atl_detokenizer_new (AtlTokenizer *tokenizer, gboolean show_special, gboolean strip_prefix);
-void
-atl_detokenizer_free (AtlDetokenizer *self); /* accepts NULL */
+void atl_detokenizer_free (AtlDetokenizer *self); /* accepts NULL */
 
 /* Appends what `id` completes: always whole characters of valid UTF-8, possibly nothing. An id
  * outside the vocabulary adds nothing. */
-void
-atl_detokenizer_push (AtlDetokenizer *self, gint32 id, GString *out);
+void atl_detokenizer_push (AtlDetokenizer *self, gint32 id, GString *out);
 
 /* The end: bytes still held back are an unfinished character and become one U+FFFD. The
  * detokenizer is then as new. */
-void
-atl_detokenizer_finish (AtlDetokenizer *self, GString *out);
+void atl_detokenizer_finish (AtlDetokenizer *self, GString *out);
 
 /* All of `ids` at once; free with g_free. */
-char *
-atl_tokenizer_decode (AtlTokenizer *tokenizer,
-                      const gint32 *ids,
-                      gsize n_ids,
-                      gboolean show_special,
-                      gboolean strip_prefix);
+char *atl_tokenizer_decode (AtlTokenizer *tokenizer,
+                            const gint32 *ids,
+                            gsize n_ids,
+                            gboolean show_special,
+                            gboolean strip_prefix);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlDetokenizer, atl_detokenizer_free)
 

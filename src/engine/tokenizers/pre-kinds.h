@@ -9,8 +9,7 @@
 G_BEGIN_DECLS
 
 /* The scanner that equals `pattern`, or NULL; static. */
-const AtlScan *
-atl_pre_kind_of_pattern (const char *pattern);
+const AtlScan *atl_pre_kind_of_pattern (const char *pattern);
 
 /* What llama.cpp ties to a name besides its patterns. */
 typedef struct
@@ -20,7 +19,6 @@ typedef struct
   gboolean plain_chars; /* pieces are plain text with U+2581 for a space, not GPT-2 letters */
 } AtlPreTraits;
 
-AtlPreTraits
-atl_pre_kind_traits (const char *name);
+AtlPreTraits atl_pre_kind_traits (const char *name);
 
 G_END_DECLS

@@ -71,13 +71,12 @@ typedef struct
  * [start, limit), start <= pos < limit <= text->n: nothing outside it is looked at. When nothing
  * matches, `*skip` (at least 1) says how many characters may be passed over because no match begins
  * in them either. */
-gsize
-atl_scan_match (const AtlScan *self,
-                const AtlCodepoints *text,
-                gsize start,
-                gsize pos,
-                gsize limit,
-                gsize *skip);
+gsize atl_scan_match (const AtlScan *self,
+                      const AtlCodepoints *text,
+                      gsize start,
+                      gsize pos,
+                      gsize limit,
+                      gsize *skip);
 
 extern const AtlScanRange atl_scan_cjk_kana[];      /* [一-龥぀-ゟ゠-ヿ] */
 extern const AtlScanRange atl_scan_cjk_hangul[];    /* [一-龥ࠀ-一가-퟿] */

@@ -25,10 +25,8 @@ typedef struct
 typedef struct _AtlTrie AtlTrie;
 
 /* Sorts `entries` in place. */
-AtlTrie *
-atl_trie_new (AtlTrieEntry *entries, gsize n);
-void
-atl_trie_free (AtlTrie *self); /* accepts NULL */
+AtlTrie *atl_trie_new (AtlTrieEntry *entries, gsize n);
+void atl_trie_free (AtlTrie *self); /* accepts NULL */
 
 typedef struct
 {
@@ -37,12 +35,10 @@ typedef struct
 } AtlTrieWalk;
 
 /* One byte further; FALSE when no string goes on like this. */
-gboolean
-atl_trie_step (const AtlTrie *self, AtlTrieWalk *walk, guint8 byte);
+gboolean atl_trie_step (const AtlTrie *self, AtlTrieWalk *walk, guint8 byte);
 
 /* The longest string at the beginning of [p, end): its length in bytes and value; 0 if none. */
-gsize
-atl_trie_longest (const AtlTrie *self, const char *p, const char *end, gint32 *value);
+gsize atl_trie_longest (const AtlTrie *self, const char *p, const char *end, gint32 *value);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlTrie, atl_trie_free)
 

@@ -16,18 +16,15 @@ typedef struct _AtlWordpiece AtlWordpiece;
 
 /* `vocabulary` is borrowed and must outlive the result. `unknown_id` −1: an unknown word is left
  * out. Words of more than `max_chars` characters are unknown (0: no limit). */
-AtlWordpiece *
-atl_wordpiece_new (const AtlVocabulary *vocabulary,
-                   const char *first_prefix,
-                   const char *next_prefix,
-                   gint32 unknown_id,
-                   guint max_chars);
-void
-atl_wordpiece_free (AtlWordpiece *self); /* accepts NULL */
+AtlWordpiece *atl_wordpiece_new (const AtlVocabulary *vocabulary,
+                                 const char *first_prefix,
+                                 const char *next_prefix,
+                                 gint32 unknown_id,
+                                 guint max_chars);
+void atl_wordpiece_free (AtlWordpiece *self); /* accepts NULL */
 
 /* Appends the ids of one word. */
-void
-atl_wordpiece_encode (const AtlWordpiece *self, const char *word, gsize length, GArray *ids);
+void atl_wordpiece_encode (const AtlWordpiece *self, const char *word, gsize length, GArray *ids);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlWordpiece, atl_wordpiece_free)
 

@@ -21,7 +21,6 @@ G_BEGIN_DECLS
  *
  * argv[0] is the command's name. Returns 0, 1 when MODEL or the text cannot be read (one sentence
  * on standard error says why), 2 for arguments it does not know. */
-int
-atl_tool_tokenize (int argc, char **argv);
+int atl_tool_tokenize (int argc, char **argv);
 
 G_END_DECLS
