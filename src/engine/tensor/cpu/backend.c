@@ -35,7 +35,7 @@ static const Op ops[ATL_N_OPS] = {
   [ATL_OP_GLU] = { atl_ref_glu, NULL, atl_fast_glu, NULL },
   [ATL_OP_COPY] = { atl_ref_copy, NULL, NULL, NULL },
   [ATL_OP_CONCAT] = { atl_ref_concat, NULL, NULL, NULL },
-  [ATL_OP_CONV] = { atl_ref_conv, NULL, NULL, NULL },
+  [ATL_OP_CONV] = { atl_ref_conv, NULL, atl_fast_conv, atl_fast_conv_scratch },
   [ATL_OP_UPSAMPLE] = { atl_ref_upsample, NULL, NULL, NULL },
   [ATL_OP_SOFTMAX] = { atl_ref_softmax, NULL, atl_fast_softmax, NULL },
 };

@@ -47,7 +47,8 @@ typedef struct
   float *f32;     /* (owned) (nullable) VECTOR use: the values, row-major */
   guint8 *packed; /* (owned) (nullable) LINEAR use: groups of 16 rows, pack.h; experts one after the
                      other */
-  float *conv;    /* (owned) (nullable) CONV use: [Cout / 16][taps * Cin][16], zero padded */
+  float *conv;    /* (owned) (nullable) CONV use: [Cout / 16][taps][Cin][16], zero padded; where the
+                     kernels say so Cin is rounded up and the panel prepared for tiles */
 } AtlCpuWeight;
 
 #define ATL_CPU_CONV_PANEL 16
@@ -100,6 +101,9 @@ gboolean atl_fast_binary (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_unary (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_glu (AtlCpuRun *run, const AtlNode *node);
 gsize atl_fast_group_norm_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+gboolean atl_fast_conv (AtlCpuRun *run, const AtlNode *node);
+gsize atl_fast_conv_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 /* The dot product of n floats, as the references take it. */
 float atl_ref_dot (const float *a, const float *b, gint64 n);

@@ -110,6 +110,38 @@ atl_amx_prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *ou
       }
 }
 
+/* [n / 32][hi, lo][32] */
+void
+atl_amx_split_pixel (const float *x, gint64 n, guint8 *out)
+{
+  for (gint64 k = 0; k < n; k += 32, out += 128)
+    if (n - k >= 32)
+      {
+        split_row (vf_load (x + k), vf_load (x + k + 16), out, out + 64);
+      }
+    else
+      {
+        float last[32] = { 0 };
+
+        memcpy (last, x + k, (gsize) (n - k) * sizeof (float));
+        split_row (vf_load (last), vf_load (last + 16), out, out + 64);
+      }
+}
+
+void
+atl_amx_gather_rows (const guint8 *const *rows, gint64 n, guint8 *out)
+{
+  for (gint64 k = 0; k < n; k += 32, out += 4 * TILE_BYTES)
+    for (gint64 r = 0; r < 32; r++)
+      {
+        guint8 *hi = out + r / 16 * 2 * TILE_BYTES + r % 16 * 64;
+        const guint8 *from = rows[r] + k * 4;
+
+        vf_store (hi, vf_load (from));
+        vf_store (hi + TILE_BYTES, vf_load (from + 64));
+      }
+}
+
 void
 atl_amx_tile (gint64 n_k,
               const guint8 *a,

@@ -14,3 +14,5 @@ void atl_amx_tile (gint64 n_k,
                    float *c,
                    gint64 ldc,
                    gboolean add);
+void atl_amx_split_pixel (const float *x, gint64 n, guint8 *out);
+void atl_amx_gather_rows (const guint8 *const *rows, gint64 n, guint8 *out);

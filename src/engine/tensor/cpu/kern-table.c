@@ -9,6 +9,7 @@ const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .plain_panel = ATL_SIMD_NAME (atl_plain_panel),
   .prepare_rows = ATL_SIMD_NAME (atl_prepare_rows),
   .tile = ATL_SIMD_NAME (atl_tile),
+  .channel_unit = 1,
   .tile_rows = TILE_ROWS,
   .tile_k = 256,
   .fast_rows = FAST_ROWS,

@@ -26,6 +26,9 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx.prepare_panel = atl_amx_prepare_panel;
       amx.prepare_rows = atl_amx_prepare_rows;
       amx.tile = atl_amx_tile;
+      amx.split_pixel = atl_amx_split_pixel;
+      amx.gather_rows = atl_amx_gather_rows;
+      amx.channel_unit = 32;
       amx.tile_rows = 32;
       amx.tile_k = 1024;
       amx.fast_rows = 32;

@@ -88,6 +88,12 @@ typedef struct
                 float *c,
                 gint64 ldc,
                 gboolean add);
+  /* Where tiles take split numbers, for pictures (both nullable): a pixel of n channels split, in
+   * channel_unit * 4 bytes a unit; and tile_rows pixels, from a unit on, put where prepare_rows
+   * would. */
+  void (*split_pixel) (const float *x, gint64 n, guint8 *out);
+  void (*gather_rows) (const guint8 *const *rows, gint64 n, guint8 *out);
+  guint channel_unit; /* 1 where nothing is split */
   guint tile_rows;
   gint64 tile_k;        /* elements of the inner dimension that are best taken at a time */
   gint64 fast_rows;     /* up to so many activation rows packed_dot is faster than tiles */

@@ -20,13 +20,26 @@ n_elems (const AtlWeight *w)
   return n;
 }
 
-static gsize
-conv_bytes (const AtlWeight *w)
+/* Input channels in a panel, and floats of a panel of 16 output channels. */
+static gint64
+conv_channels (const AtlCpu *cpu, const AtlWeight *w)
 {
-  gint64 n_out = w->dim[0];
-  gint64 panels = (n_out + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL;
+  gint64 unit = cpu->kernels != NULL ? cpu->kernels->channel_unit : 1;
+  return (w->dim[1] + unit - 1) / unit * unit;
+}
 
-  return (gsize) (panels * ATL_CPU_CONV_PANEL * (n_elems (w) / n_out)) * sizeof (float);
+static gint64
+conv_panel (const AtlCpu *cpu, const AtlWeight *w)
+{
+  gint64 taps = n_elems (w) / w->dim[0] / w->dim[1];
+  return taps * conv_channels (cpu, w) * ATL_CPU_CONV_PANEL;
+}
+
+static gsize
+conv_bytes (const AtlCpu *cpu, const AtlWeight *w)
+{
+  gint64 panels = (w->dim[0] + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL;
+  return (gsize) (panels * conv_panel (cpu, w)) * sizeof (float);
 }
 
 static gboolean
@@ -56,7 +69,7 @@ atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
   if (w->use & ATL_USE_VECTOR)
     cost += (gsize) n_elems (w) * sizeof (float);
   if (w->use & ATL_USE_CONV)
-    cost += conv_bytes (w);
+    cost += conv_bytes (cpu, w);
   if (wants_packing (cpu, w))
     cost += packed_bytes (w);
   return cost;
@@ -93,45 +106,60 @@ to_f32 (const AtlWeight *w, gint64 first, gint64 n, float *dst, GError **error)
   return TRUE;
 }
 
-/* [Cout, Cin, taps] -> [Cout / 16][taps][Cin][16]. */
-static float *
-pack_conv (const AtlWeight *w, GError **error)
+typedef struct
 {
-  const gint64 n_out = w->dim[0];
-  const gint64 n_in = w->dim[1];
-  const gint64 per_out = n_elems (w) / n_out;
-  const gint64 taps = per_out / n_in;
-  /* One output channel at a time would cut blocks when per_out is no multiple of them, so all at
-   * once; convolutions are small beside the products. */
-  g_autofree float *plain = NULL;
-  float *packed;
+  const AtlCpu *cpu;
+  const AtlWeight *w;
+  const float *plain;
+  float *out;
+} ConvPacking;
 
-  plain = g_try_malloc (n_elems (w) * sizeof (float));
+/* [Cout, Cin, taps] -> [Cout / 16][taps][Cin][16], one panel a chunk. */
+static void
+pack_conv_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const ConvPacking *p = args;
+  const AtlCpuKernels *kernels = p->cpu->kernels;
+  const gint64 n_in = p->w->dim[1];
+  const gint64 channels = conv_channels (p->cpu, p->w);
+  const gint64 n_floats = conv_panel (p->cpu, p->w);
+  const gint64 taps = n_floats / channels / ATL_CPU_CONV_PANEL;
+  const gint64 first = (gint64) chunk * ATL_CPU_CONV_PANEL;
+  const gint64 end = MIN (first + ATL_CPU_CONV_PANEL, p->w->dim[0]);
+  const gboolean prepare = kernels != NULL && kernels->prepare_panel != NULL;
+  float *out = p->out + chunk * n_floats;
+  float *panel = prepare ? g_new (float, n_floats) : out;
+
+  memset (panel, 0, (gsize) n_floats * sizeof (float));
+  for (gint64 o = first; o < end; o++)
+    for (gint64 i = 0; i < n_in; i++)
+      for (gint64 t = 0; t < taps; t++)
+        panel[(t * channels + i) * ATL_CPU_CONV_PANEL + o - first] =
+            p->plain[(o * n_in + i) * taps + t];
+  if (prepare)
+    {
+      kernels->prepare_panel (panel, taps * channels, (guint8 *) out);
+      g_free (panel);
+    }
+}
+
+static float *
+pack_conv (AtlCpu *cpu, const AtlWeight *w, GError **error)
+{
+  /* One output channel at a time would cut blocks when they do not divide it, so all at once;
+   * convolutions are small beside the products. */
+  float *plain = alloc_bytes ((gsize) n_elems (w) * sizeof (float), w, error);
+  ConvPacking p = { .cpu = cpu, .w = w, .plain = plain };
+
   if (plain == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-                   "The computer has no free memory left for “%s”.", w->name);
-      return NULL;
-    }
-  packed = alloc_bytes (conv_bytes (w), w, error);
-  if (packed == NULL)
     return NULL;
-  if (!to_f32 (w, 0, n_elems (w), plain, error))
-    {
-      free (packed);
-      return NULL;
-    }
-  memset (packed, 0, conv_bytes (w));
-  for (gint64 o = 0; o < n_out; o++)
-    {
-      float *panel = packed + o / ATL_CPU_CONV_PANEL * per_out * ATL_CPU_CONV_PANEL;
-
-      for (gint64 i = 0; i < n_in; i++)
-        for (gint64 t = 0; t < taps; t++)
-          panel[(t * n_in + i) * ATL_CPU_CONV_PANEL + o % ATL_CPU_CONV_PANEL] =
-              plain[o * per_out + i * taps + t];
-    }
-  return packed;
+  if (to_f32 (w, 0, n_elems (w), plain, error))
+    p.out = alloc_bytes (conv_bytes (cpu, w), w, error);
+  if (p.out != NULL)
+    atl_pool_run (cpu->pool, (w->dim[0] + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL,
+                  pack_conv_chunk, &p);
+  free (plain);
+  return p.out;
 }
 
 typedef struct
@@ -198,7 +226,7 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
     }
   if (w->use & ATL_USE_CONV)
     {
-      store->conv = pack_conv (w, error);
+      store->conv = pack_conv (cpu, w, error);
       if (store->conv == NULL)
         goto fail;
     }
