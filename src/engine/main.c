@@ -24,6 +24,7 @@
 #include "engine/tools/devices.h"
 #include "engine/tools/golden.h"
 #include "engine/tools/greedy.h"
+#include "engine/tools/greedy.h"
 #include "engine/tools/inspect.h"
 #include "engine/tools/tokenize.h"
 
@@ -39,6 +40,7 @@ static const struct
   { "bench", atl_tool_bench },
   { "devices", atl_tool_devices },
   { "golden", atl_tool_golden },
+  { "greedy", atl_tool_greedy },
   { "greedy", atl_tool_greedy },
   { "inspect", atl_tool_inspect },
   { "tokenize", atl_tool_tokenize },
