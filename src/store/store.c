@@ -75,6 +75,23 @@ is_emptied (const char *dir, const char *path)
   return backups->len > 0;
 }
 
+/* Where WAL is impossible (some network file systems) the rollback journal is as safe. The switch
+ * of a new or old database needs it for itself and does not wait by itself for another window that
+ * is just doing the same. */
+static int
+switch_to_wal (sqlite3 *db)
+{
+  int rc = SQLITE_BUSY;
+
+  for (int i = 0; i < 150 && (rc & 0xff) == SQLITE_BUSY; i++)
+    {
+      if (i > 0)
+        g_usleep (20 * 1000);
+      rc = sqlite3_exec (db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    }
+  return rc;
+}
+
 /* Opens the file and reads enough to know that it is a sound database. */
 static int
 open_sound (AtlStore *self, gboolean thorough)
@@ -86,9 +103,8 @@ open_sound (AtlStore *self, gboolean thorough)
   rc = atl_db_open_file (self->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &self->db);
   if (rc == SQLITE_OK)
     version = atl_schema_version (self->db, &rc);
-  /* Where WAL is impossible (some network file systems) the rollback journal is as safe. */
   if (rc == SQLITE_OK)
-    rc = sqlite3_exec (self->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    rc = switch_to_wal (self->db);
   /* Makes SQLite parse the whole schema. */
   if (rc == SQLITE_OK)
     rc = sqlite3_exec (self->db, "SELECT count (*) FROM sqlite_schema", NULL, NULL, NULL);
