@@ -244,11 +244,11 @@ static gboolean
 set_stop (AtlChatParams *self, char **stop, GError **error)
 {
   guint n = g_strv_length (stop);
+  gboolean fits = n <= MAX_STOP_STRINGS;
 
-  for (guint i = 0; i < n; i++)
-    if (strlen (stop[i]) > MAX_STOP_BYTES || *stop[i] == '\0')
-      n = G_MAXUINT;
-  if (n > MAX_STOP_STRINGS)
+  for (guint i = 0; i < n && fits; i++)
+    fits = *stop[i] != '\0' && strlen (stop[i]) <= MAX_STOP_BYTES;
+  if (!fits)
     {
       g_strfreev (stop);
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,

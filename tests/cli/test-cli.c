@@ -175,6 +175,35 @@ test_stop_string (void)
   g_assert_null (strstr (result.out, "Lily"));
 }
 
+/* Whatever the model would like to say, only this comes out. */
+static void
+test_grammar (void)
+{
+  g_autofree char *path = model_path ();
+  g_auto (Result) gbnf = { 0 };
+  g_auto (Result) schema = { 0 };
+  g_auto (Result) broken = { 0 };
+  g_autoptr (JsonParser) parser = json_parser_new ();
+
+  if (path == NULL)
+    return;
+  run (&gbnf, NULL, "run", "-m", path, "--raw", "--grammar", "root ::= \"yes\" | \"no\"",
+       "Once upon a time", NULL);
+  g_assert_cmpint (gbnf.status, ==, 0);
+  g_assert_true (g_str_equal (gbnf.out, "yes\n") || g_str_equal (gbnf.out, "no\n"));
+  run (&schema, NULL, "run", "-m", path, "--raw", "--max-tokens", "200", "--schema",
+       "{\"type\":\"object\",\"properties\":{\"age\":{\"type\":\"integer\",\"minimum\":1,"
+       "\"maximum\":99}},\"required\":[\"age\"],\"additionalProperties\":false}",
+       "Once upon a time", NULL);
+  g_assert_cmpint (schema.status, ==, 0);
+  g_assert_true (json_parser_load_from_data (parser, schema.out, -1, NULL));
+  g_assert_true (
+      json_object_has_member (json_node_get_object (json_parser_get_root (parser)), "age"));
+  run (&broken, NULL, "run", "-m", path, "--grammar", "root ::= (((", "Hi", NULL);
+  g_assert_cmpint (broken.status, ==, 1);
+  g_test_message ("%s", broken.err);
+}
+
 static void
 test_chat (void)
 {
@@ -260,6 +289,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli/run", test_run);
   g_test_add_func ("/cli/json", test_json);
   g_test_add_func ("/cli/stop-string", test_stop_string);
+  g_test_add_func ("/cli/grammar", test_grammar);
   g_test_add_func ("/cli/chat", test_chat);
   g_test_add_func ("/cli/interrupt", test_interrupt);
   g_test_add_func ("/cli/tools", test_tools);

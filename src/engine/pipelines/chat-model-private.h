@@ -5,6 +5,7 @@
 
 #include "engine/models/llm/llm.h"
 #include "engine/pipelines/chat-model.h"
+#include "engine/samplers/grammar.h"
 #include "engine/tokenizers/chat-template.h"
 #include "engine/tokenizers/tokenizer.h"
 
@@ -20,8 +21,9 @@ struct _AtlChatModel
   /* After loading */
   AtlLlm *llm;
   AtlLlmCache *cache;
-  GArray *cached; /* gint32 ids of what the cache holds, in step with its length */
-  float *logits;  /* [n_vocab] scratch of the sampler */
+  GArray *cached;                 /* gint32 ids of what the cache holds, in step with its length */
+  float *logits;                  /* [n_vocab] scratch of the sampler */
+  AtlGrammarVocab *grammar_vocab; /* (nullable) made for the first grammar */
 };
 
 /* Fills the facts from metadata, vocabulary and template. */
@@ -51,5 +53,12 @@ gboolean atl_chat_prompt_encode (const AtlChatModel *self,
 /* A conversation without its oldest turn: system messages stay, then the first user message and all
  * up to the next one go. NULL when only one turn is left. */
 JsonArray *atl_chat_prompt_drop_oldest (JsonArray *messages);
+
+/* A matcher for the grammar or schema (the other is NULL); NULL with ATL_ERROR_INVALID and the
+ * parser's words when it is none. */
+AtlGrammarMatcher *atl_chat_grammar_new (AtlChatModel *self,
+                                         const char *gbnf,
+                                         const char *json_schema,
+                                         GError **error);
 
 G_END_DECLS

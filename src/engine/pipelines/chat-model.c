@@ -103,6 +103,7 @@ atl_chat_model_free (AtlChatModel *self)
   if (self == NULL)
     return;
   atl_chat_model_unload (self);
+  g_clear_pointer (&self->grammar_vocab, atl_grammar_vocab_unref);
   g_clear_pointer (&self->chat, atl_chat_template_free);
   g_clear_pointer (&self->tokenizer, atl_tokenizer_unref);
   g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);

@@ -23,6 +23,8 @@ typedef struct
   GCancellable *cancellable;
   AtlTurnStats *stats;
   AtlSampler *sampler;
+  AtlGrammarMatcher *matcher; /* (nullable) */
+  gboolean is_constrained;    /* the matcher is at work: not while thinking */
   AtlDetokenizer *detokenizer;
   AtlTextSplitter *splitter;
   GString *piece;
@@ -242,6 +244,20 @@ finish_text (Turn *turn)
 
 /* --- The answer --- */
 
+/* A grammar holds for the answer; what is thought before it stays free. */
+static void
+update_constraint (Turn *turn)
+{
+  AtlSamplerConstraint constraint;
+
+  if (turn->matcher == NULL || turn->is_constrained ||
+      atl_text_splitter_is_thinking (turn->splitter))
+    return;
+  turn->is_constrained = TRUE;
+  constraint = atl_grammar_matcher_constraint (turn->matcher);
+  atl_sampler_set_constraint (turn->sampler, &constraint);
+}
+
 /* Makes room by dropping the older half of what follows the kept beginning. Positions are rotated
  * into keys, so what remains is computed again: exact, and once per half a context. */
 static gboolean
@@ -270,6 +286,15 @@ sample (Turn *turn, gint32 *id, GError **error)
   *id = atl_sampler_sample (turn->sampler, model->logits, n_vocab);
   if (*id != ATL_TOKEN_NONE)
     return TRUE;
+  if (turn->is_constrained)
+    {
+      g_set_error_literal (
+          error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
+          atl_grammar_matcher_failed (turn->matcher)
+              ? "The grammar is too ambiguous to be followed; a simpler one may work"
+              : "The grammar leaves this model no way to go on");
+      return FALSE;
+    }
   g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
                "The model's numbers became invalid (no next token is possible); its file may be "
                "damaged");
@@ -306,12 +331,15 @@ generate (Turn *turn, GError **error)
           return TRUE;
         }
       atl_sampler_accept (turn->sampler, id);
+      if (turn->is_constrained)
+        atl_grammar_matcher_accept (turn->matcher, id);
       turn->stats->n_generated++;
       if (push_token (turn, id))
         {
           turn->stats->stop = ATL_TURN_STOP_STRING;
           return TRUE;
         }
+      update_constraint (turn);
       if (model->cached->len >= n_ctx)
         {
           if (!turn->options->shift_context)
@@ -348,6 +376,14 @@ prepare (Turn *turn, gboolean is_thinking, gboolean continues, const GArray *ids
   turn->splitter = atl_text_splitter_new (turn->open, turn->close, is_thinking, turn->options->stop,
                                           emit_cb, turn);
   turn->thinking_since = g_get_monotonic_time ();
+  if (turn->options->grammar != NULL || turn->options->json_schema != NULL)
+    {
+      turn->matcher =
+          atl_chat_grammar_new (model, turn->options->grammar, turn->options->json_schema, error);
+      if (turn->matcher == NULL)
+        return FALSE;
+      update_constraint (turn);
+    }
   return TRUE;
 }
 
@@ -422,6 +458,7 @@ atl_chat_turn_run (AtlChatModel *model,
       g_propagate_error (error, local);
     }
   g_clear_pointer (&turn.sampler, atl_sampler_free);
+  g_clear_pointer (&turn.matcher, atl_grammar_matcher_free);
   g_clear_pointer (&turn.detokenizer, atl_detokenizer_free);
   g_clear_pointer (&turn.splitter, atl_text_splitter_free);
   g_string_free (turn.piece, TRUE);
