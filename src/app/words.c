@@ -45,6 +45,15 @@ atl_format_time (gint64 time_us)
   return g_date_time_format (then, _ ("%e %B %Y, %H:%M"));
 }
 
+void
+atl_label_never_hyphenate (GtkLabel *label)
+{
+  g_autoptr (PangoAttrList) attributes = pango_attr_list_new ();
+
+  pango_attr_list_insert (attributes, pango_attr_insert_hyphens_new (FALSE));
+  gtk_label_set_attributes (label, attributes);
+}
+
 char *
 atl_file_name_from_title (const char *title, const char *extension)
 {

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include <gtk/gtk.h>
 
 G_BEGIN_DECLS
 
@@ -29,6 +29,9 @@ char *atl_format_tokens (guint n_tokens);
 /* What a person calls the time of a message or chat: "14:05", "Yesterday 14:05", "3 May 2026".
  * `time_us` as g_get_real_time(). The caller's. */
 char *atl_format_time (gint64 time_us);
+
+/* A word that is broken over lines gets no hyphen that was not written. */
+void atl_label_never_hyphenate (GtkLabel *label);
 
 /* A name for files: `title` without separators and control characters, never empty, never hidden.
  * The caller's. */

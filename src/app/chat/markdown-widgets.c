@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 
 #include "app/chat/code-block.h"
+#include "app/words.h"
 
 #define INDENT_PX 26
 #define QUOTE_PX 14
@@ -50,6 +51,7 @@ new_label (const char *markup)
   gtk_label_set_xalign (GTK_LABEL (label), 0);
   gtk_label_set_selectable (GTK_LABEL (label), TRUE);
   gtk_widget_set_hexpand (label, TRUE);
+  atl_label_never_hyphenate (GTK_LABEL (label));
   gtk_label_set_markup (GTK_LABEL (label), markup ? markup : "");
   if (markup == NULL || strstr (markup, "<a href") == NULL)
     focus_by_click_only (label);

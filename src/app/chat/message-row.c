@@ -449,6 +449,8 @@ static void
 atl_message_row_init (AtlMessageRow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_label_never_hyphenate (GTK_LABEL (self->bubble));
+  atl_label_never_hyphenate (GTK_LABEL (self->thinking_text));
   gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->details_button), details_cb, self,
                                          NULL);
   g_signal_connect_swapped (self->thinking_toggle, "toggled", G_CALLBACK (thinking_toggled_cb),

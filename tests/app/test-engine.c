@@ -1,0 +1,244 @@
+/* The window with the real engine and a tiny real model: load, ask, stop, lose the engine, ask
+ * again. Needs stories260K.gguf of the conformance data. */
+#include "app-fixture.h"
+
+#include <signal.h>
+
+#include "app/chat/composer.h"
+#include "app/chat/conversation.h"
+#include "protocol/protocol.h"
+
+static char *
+find_model (void)
+{
+  const char *dir = g_getenv ("ATELIER_CONFORMANCE");
+  const char *source = g_getenv ("ATELIER_SOURCE");
+  g_autofree char *fallback =
+      g_build_filename (source ? source : ".", "..", "shared", "conformance", NULL);
+  char *path = g_build_filename (dir ? dir : fallback, "models", "stories260K.gguf", NULL);
+
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    return path;
+  g_free (path);
+  return NULL;
+}
+
+static AtlConversation *
+get_conversation (AppFixture *f)
+{
+  return atl_chat_page_get_conversation (ATL_CHAT_PAGE (f->window->chat_page));
+}
+
+static AtlMessageItem *
+last_message (AppFixture *f)
+{
+  GListModel *messages = atl_conversation_get_messages (get_conversation (f));
+  g_autoptr (AtlMessageItem) item =
+      g_list_model_get_item (messages, g_list_model_get_n_items (messages) - 1);
+  return item;
+}
+
+static gboolean
+is_loaded (gpointer f)
+{
+  return atl_session_get_model (((AppFixture *) f)->session) != NULL;
+}
+
+static gboolean
+is_idle (gpointer f)
+{
+  return !atl_conversation_get_is_running (get_conversation (f));
+}
+
+static gboolean
+has_words (gpointer f)
+{
+  return last_message (f)->content->len > 20;
+}
+
+static void
+failed_cb (AtlSession *session, GError *error, const char *name, char **words)
+{
+  *words = g_strdup (error->message);
+}
+
+static gboolean
+has_failed (gpointer data)
+{
+  return *(char **) data != NULL;
+}
+
+static gboolean
+load (AppFixture *f)
+{
+  g_autofree char *path = find_model ();
+  const char *paths[] = { path, NULL };
+
+  if (path == NULL)
+    {
+      g_test_skip ("models/stories260K.gguf not found: the engine's suite of the window did not run");
+      return FALSE;
+    }
+  app_fixture_start (f);
+  atl_session_load_model (f->session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_loaded, f, 60));
+  return TRUE;
+}
+
+static void
+send (AppFixture *f, const char *text)
+{
+  GtkWidget *composer = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_COMPOSER, NULL, NULL);
+
+  atl_composer_set_text (ATL_COMPOSER (composer), text);
+  atl_composer_send (ATL_COMPOSER (composer));
+  g_assert_true (atl_conversation_get_is_running (get_conversation (f)));
+}
+
+static void
+set_length (AppFixture *f, int n_tokens)
+{
+  json_object_set_int_member (
+      atl_conversation_get_settings (get_conversation (f)), "max-tokens", n_tokens);
+  json_object_set_int_member (
+      atl_conversation_get_settings (get_conversation (f)), "temperature", 0);
+}
+
+static void
+test_answer (void)
+{
+  AppFixture f;
+  AtlMessageItem *answer;
+  g_autofree char *first = NULL;
+
+  if (!load (&f))
+    return;
+  app_fixture_shot (GTK_WIDGET (f.window), "ready");
+  set_length (&f, 40);
+  send (&f, "Once upon a time");
+  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  answer = last_message (&f);
+  g_assert_cmpint (answer->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_cmpuint (answer->content->len, >, 20);
+  g_assert_cmpstr (answer->stats.stop_reason, ==, ATL_STOP_LENGTH);
+  g_assert_cmpfloat (answer->stats.tokens_per_s, >, 0);
+  g_assert_cmpuint (answer->stats.context_used, >, 0);
+  g_assert_nonnull (answer->stats.ran_on);
+  first = g_strdup (answer->content->str);
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "answered");
+  /* Continue adds to it, regenerate makes a second branch. */
+  g_assert_true (atl_conversation_continue (get_conversation (&f), answer, NULL));
+  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  g_assert_true (g_str_has_prefix (answer->content->str, first));
+  g_assert_cmpuint (answer->content->len, >, strlen (first));
+  g_assert_true (atl_conversation_regenerate (get_conversation (&f), answer, NULL));
+  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  g_assert_cmpuint (last_message (&f)->n_branches, ==, 2);
+  g_assert_cmpstr (last_message (&f)->content->str, ==, first);
+  app_fixture_stop (&f);
+}
+
+static void
+test_stop (void)
+{
+  AppFixture f;
+
+  if (!load (&f))
+    return;
+  send (&f, "Once upon a time");
+  g_assert_true (app_fixture_wait (has_words, &f, 60));
+  atl_conversation_stop (get_conversation (&f));
+  g_assert_true (app_fixture_wait (is_idle, &f, 20));
+  g_assert_cmpuint (last_message (&f)->content->len, >, 20);
+  app_fixture_stop (&f);
+}
+
+static void
+test_killed_engine (void)
+{
+  AppFixture f;
+  AtlClient *client;
+  AtlMessageItem *answer;
+  gsize length;
+
+  if (!load (&f))
+    return;
+  client = atl_session_get_client (f.session);
+  send (&f, "Once upon a time");
+  g_assert_true (app_fixture_wait (has_words, &f, 60));
+  kill (atl_client_get_pid (client), SIGKILL);
+  g_assert_true (app_fixture_wait (is_idle, &f, 20));
+  answer = last_message (&f);
+  length = answer->content->len;
+  if (answer->state == ATL_MESSAGE_ERROR)
+    {
+      g_assert_cmpuint (length, >, 20);
+      g_assert_nonnull (answer->error_text);
+      g_assert_true (answer->engine_lost);
+      app_fixture_spin (200);
+      app_fixture_shot (GTK_WIDGET (f.window), "engine-killed");
+    }
+  else
+    g_test_message ("the answer was finished before the engine was");
+  /* Try again: the engine starts, loads the model and answers. */
+  set_length (&f, 20);
+  g_assert_true (atl_conversation_regenerate (get_conversation (&f), answer, NULL));
+  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  g_assert_cmpint (last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  app_fixture_stop (&f);
+}
+
+static void
+test_bad_file (void)
+{
+  AppFixture f;
+  g_autofree char *path = NULL;
+  g_autofree char *words = NULL;
+  const char *paths[] = { NULL, NULL };
+
+  if (!load (&f))
+    return;
+  path = g_build_filename (f.dir, "broken.gguf", NULL);
+  g_file_set_contents (path, "GGUF\3\0\0\0\377\377\377\377\377\377\377\177", 16, NULL);
+  paths[0] = path;
+  g_signal_connect (f.session, "load-failed", G_CALLBACK (failed_cb), &words);
+  atl_session_load_model (f.session, paths, TRUE);
+  g_assert_true (app_fixture_wait (has_failed, &words, 20));
+  g_test_message ("%s", words);
+  /* The model in use stays, and answers. */
+  g_assert_nonnull (atl_session_get_model (f.session));
+  set_length (&f, 10);
+  send (&f, "Once");
+  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  g_assert_cmpint (last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  app_fixture_stop (&f);
+}
+
+static void
+test_unload (void)
+{
+  AppFixture f;
+  AtlModel *model;
+
+  if (!load (&f))
+    return;
+  model = atl_session_get_model (f.session);
+  g_assert_true (atl_model_get_is_loaded (model));
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.unload-model", NULL);
+  g_assert_null (atl_session_get_model (f.session));
+  app_fixture_spin (300);
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/engine/answer", test_answer);
+  g_test_add_func ("/app/engine/stop", test_stop);
+  g_test_add_func ("/app/engine/killed", test_killed_engine);
+  g_test_add_func ("/app/engine/bad-file", test_bad_file);
+  g_test_add_func ("/app/engine/unload", test_unload);
+  return g_test_run ();
+}
