@@ -57,6 +57,16 @@ about_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
                          "translator-credits", _ ("translator-credits"), NULL);
 }
 
+static AtlWindow *ensure_window (AtlApplication *self);
+
+/* A notification was clicked. */
+static void
+open_chat_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  gtk_widget_activate_action_variant (GTK_WIDGET (ensure_window (data)), "win.open-chat",
+                                      parameter);
+}
+
 static void
 quit_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
@@ -187,6 +197,7 @@ startup (GApplication *app)
 {
   static const GActionEntry entries[] = {
     { "preferences", preferences_cb, NULL, NULL, NULL, { 0 } },
+    { "open-chat", open_chat_cb, "x", NULL, NULL, { 0 } },
     { "about", about_cb, NULL, NULL, NULL, { 0 } },
     { "quit", quit_cb, NULL, NULL, NULL, { 0 } },
   };

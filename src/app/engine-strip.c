@@ -92,34 +92,33 @@ refresh (AtlEngineStrip *self)
 
 /* --- The ledger --- */
 
+/* A line with a value on the right, a heading, or, without a value, words that wrap. */
 static void
 add_line (AtlEngineStrip *self, const char *name, const char *value, gboolean heading)
 {
-  GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
   GtkWidget *left = gtk_label_new (name);
 
   gtk_label_set_xalign (GTK_LABEL (left), 0);
-  gtk_label_set_wrap (GTK_LABEL (left), value == NULL);
-  gtk_label_set_max_width_chars (GTK_LABEL (left), 34);
-  if (value != NULL)
-    gtk_label_set_ellipsize (GTK_LABEL (left), PANGO_ELLIPSIZE_MIDDLE);
   gtk_widget_set_hexpand (left, TRUE);
-  gtk_box_append (GTK_BOX (line), left);
   if (value != NULL)
     {
+      GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
       GtkWidget *right = gtk_label_new (value);
+      gtk_label_set_ellipsize (GTK_LABEL (left), PANGO_ELLIPSIZE_MIDDLE);
       gtk_widget_add_css_class (right, "numeric");
       gtk_widget_add_css_class (right, "dim-label");
+      gtk_box_append (GTK_BOX (line), left);
       gtk_box_append (GTK_BOX (line), right);
+      gtk_box_append (GTK_BOX (self->popover_box), line);
+      return;
     }
-  if (heading)
-    gtk_widget_add_css_class (left, "heading");
-  else if (value == NULL)
-    {
-      gtk_widget_add_css_class (left, "caption");
-      gtk_widget_add_css_class (left, "dim-label");
-    }
-  gtk_box_append (GTK_BOX (self->popover_box), line);
+  gtk_label_set_wrap (GTK_LABEL (left), TRUE);
+  gtk_label_set_width_chars (GTK_LABEL (left), 36);
+  gtk_label_set_max_width_chars (GTK_LABEL (left), 36);
+  gtk_widget_add_css_class (left, heading ? "heading" : "caption");
+  if (!heading)
+    gtk_widget_add_css_class (left, "dim-label");
+  gtk_box_append (GTK_BOX (self->popover_box), left);
 }
 
 static void

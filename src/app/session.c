@@ -10,6 +10,8 @@
 #include "atelier-config.h"
 #include "store/library.h"
 
+#define WATCH_S 2
+
 struct _AtlSession
 {
   GObject parent_instance;
@@ -31,6 +33,7 @@ struct _AtlSession
   gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
   guint idle_source;
+  guint watch_source;
 
   GHashTable *conversations; /* gint64 -> weak AtlConversation */
   GPtrArray *running;        /* (element-type AtlConversation) */
@@ -51,6 +54,7 @@ enum
   CHATS_CHANGED,
   MODELS_CHANGED,
   LOAD_FAILED,
+  ANSWERED,
   NOTICE,
   N_SIGNALS
 };
@@ -330,6 +334,17 @@ model_crashed_cb (AtlClient *client, AtlModel *model, guint count, gpointer data
     g_debug ("crash of a model not noted: %s", error->message);
 }
 
+/* The terminal and other processes write to the same store. */
+static gboolean
+watch_cb (gpointer data)
+{
+  AtlSession *self = data;
+
+  if (atl_store_changed_elsewhere (self->store))
+    atl_session_emit_chats_changed (self);
+  return G_SOURCE_CONTINUE;
+}
+
 static void
 restore_crash_counts (AtlSession *self)
 {
@@ -376,6 +391,7 @@ atl_session_dispose (GObject *object)
 
   atl_session_cancel_load (self);
   g_clear_handle_id (&self->idle_source, g_source_remove);
+  g_clear_handle_id (&self->watch_source, g_source_remove);
   if (self->running != NULL)
     g_ptr_array_set_size (self->running, 0);
   g_clear_object (&self->model);
@@ -425,6 +441,8 @@ atl_session_class_init (AtlSessionClass *klass)
                                           NULL, NULL, NULL, G_TYPE_NONE, 0);
   signals[LOAD_FAILED] = g_signal_new ("load-failed", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL,
                                        NULL, NULL, G_TYPE_NONE, 2, G_TYPE_ERROR, G_TYPE_STRING);
+  signals[ANSWERED] = g_signal_new ("answered", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                    NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_INT64);
   signals[NOTICE] = g_signal_new ("notice", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                   NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
@@ -454,6 +472,7 @@ atl_session_new (const char *store_dir)
         g_error ("%s", self->store_error->message);
     }
   self->models = atl_model_list_new (self->store);
+  self->watch_source = g_timeout_add_seconds (WATCH_S, watch_cb, self);
   restore_crash_counts (self);
   return self;
 }
@@ -529,6 +548,13 @@ atl_session_emit_models_changed (AtlSession *self)
 {
   atl_model_list_refresh (self->models);
   g_signal_emit (self, signals[MODELS_CHANGED], 0);
+}
+
+void
+atl_session_emit_answered (AtlSession *self, AtlConversation *conversation)
+{
+  g_signal_emit (self, signals[ANSWERED], 0, atl_conversation_get_title (conversation),
+                 atl_conversation_get_chat_id (conversation));
 }
 
 void

@@ -13,6 +13,7 @@
  *   "chats-changed"                        titles, folders or order changed: read them again
  *   "models-changed"                       the library changed
  *   "load-failed"  (GError *, char *name)  loading ended with an error (never for a cancelled one)
+ *   "answered"     (char *title, gint64 chat)  an answer ended, in whatever chat
  *   "notice"       (char *sentence)        something a person should read once (a toast)
  *
  * Threading: the main thread.
@@ -68,6 +69,7 @@ AtlConversation *atl_session_get_running (AtlSession *self);
 
 void atl_session_emit_chats_changed (AtlSession *self);
 void atl_session_emit_models_changed (AtlSession *self);
+void atl_session_emit_answered (AtlSession *self, AtlConversation *conversation);
 void atl_session_emit_notice (AtlSession *self, const char *sentence);
 
 G_END_DECLS

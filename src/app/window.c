@@ -131,6 +131,21 @@ chats_changed_cb (AtlWindow *self)
                           atl_conversation_get_chat_id (conversation));
 }
 
+/* For a person who looks elsewhere, or listens: the answer is there. */
+static void
+answered_cb (AtlSession *session, const char *title, gint64 chat_id, AtlWindow *self)
+{
+  g_autoptr (GNotification) notification = NULL;
+  GApplication *app = G_APPLICATION (gtk_window_get_application (GTK_WINDOW (self)));
+
+  if (gtk_window_is_active (GTK_WINDOW (self)) || app == NULL)
+    return;
+  notification = g_notification_new (*title ? title : _ ("New chat"));
+  g_notification_set_body (notification, _ ("The answer is ready."));
+  g_notification_set_default_action_and_target (notification, "app.open-chat", "x", chat_id);
+  g_application_send_notification (app, "answer", notification);
+}
+
 static void
 chosen_cb (AtlChatList *list, gint64 chat_id, gint64 message_id, AtlWindow *self)
 {
@@ -174,6 +189,7 @@ notice_response_cb (AtlWindow *self)
 static void
 engine_lost_cb (AtlClient *client, const char *sentence, AtlWindow *self)
 {
+  self->engine_was_lost = TRUE;
   show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine stopped"), sentence, NULL, NULL);
 }
 
@@ -183,11 +199,17 @@ engine_state_cb (AtlWindow *self)
   AtlClient *client = atl_session_get_client (self->session);
   AtlEngineState state = atl_client_get_state (client);
 
+  self->engine_was_lost |= state == ATL_ENGINE_NOT_RESPONDING;
   if (state == ATL_ENGINE_NOT_RESPONDING)
     show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine does not respond"),
                  atl_client_get_sentence (client), NULL, NULL);
-  else if (state == ATL_ENGINE_READY)
-    hide_notice (self);
+  else if (state == ATL_ENGINE_READY && self->engine_was_lost)
+    {
+      self->engine_was_lost = FALSE;
+      hide_notice (self);
+      atl_window_toast (self,
+                        _ ("The engine stopped and runs again. What was written so far is kept."));
+    }
 }
 
 static const char *
@@ -426,6 +448,8 @@ install_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.zoom-out", NULL, zoom_action);
   gtk_widget_class_install_action (c, "win.zoom-reset", NULL, zoom_action);
   atl_window_install_chat_actions (c);
+  /* No accelerator of the application: a text that is being edited undoes its own changes first. */
+  gtk_widget_class_add_binding_action (c, GDK_KEY_z, GDK_CONTROL_MASK, "win.undo", NULL);
 }
 
 static void
@@ -491,6 +515,7 @@ connect_session (AtlWindow *self)
   AtlClient *client = atl_session_get_client (session);
 
   g_signal_connect_object (session, "notice", G_CALLBACK (notice_cb), self, 0);
+  g_signal_connect_object (session, "answered", G_CALLBACK (answered_cb), self, 0);
   g_signal_connect_object (session, "load-failed", G_CALLBACK (load_failed_cb), self, 0);
   g_signal_connect_object (session, "chats-changed", G_CALLBACK (chats_changed_cb), self,
                            G_CONNECT_SWAPPED);

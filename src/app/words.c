@@ -17,8 +17,10 @@ atl_format_bytes (guint64 n_bytes)
 char *
 atl_format_seconds (double seconds)
 {
+  if (seconds < 0.1)
+    return g_strdup_printf (_ ("%.0f ms"), MAX (seconds, 0.0) * 1000);
   if (seconds < 10)
-    return g_strdup_printf (_ ("%.1f s"), MAX (seconds, 0.0));
+    return g_strdup_printf (_ ("%.1f s"), seconds);
   if (seconds < 60)
     return g_strdup_printf (_ ("%.0f s"), seconds);
   return g_strdup_printf (_ ("%d min %d s"), (int) seconds / 60, (int) seconds % 60);

@@ -172,7 +172,8 @@ app_fixture_find (GtkWidget *widget, GType type, AppMatchFunc match, gconstpoint
 static gboolean
 has_id (GtkWidget *widget, gconstpointer data)
 {
-  return g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), data) == 0;
+  return gtk_widget_get_mapped (widget) &&
+         g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), data) == 0;
 }
 
 GtkWidget *
@@ -192,16 +193,20 @@ app_fixture_shot (GtkWidget *widget, const char *name)
   g_autoptr (GdkPaintable) paintable = NULL;
   g_autoptr (GdkTexture) texture = NULL;
   g_autoptr (GskRenderNode) node = NULL;
-  GtkSnapshot *snapshot = gtk_snapshot_new ();
   int width, height;
 
-  gtk_widget_queue_draw (widget);
-  app_fixture_spin (150);
-  width = gtk_widget_get_width (widget);
-  height = gtk_widget_get_height (widget);
   paintable = gtk_widget_paintable_new (widget);
-  gdk_paintable_snapshot (paintable, snapshot, width, height);
-  node = gtk_snapshot_free_to_node (snapshot);
+  /* Nothing to draw until a frame was laid out. */
+  for (guint i = 0; i < 20 && node == NULL; i++)
+    {
+      GtkSnapshot *snapshot = gtk_snapshot_new ();
+      gtk_widget_queue_draw (widget);
+      app_fixture_spin (150);
+      width = gtk_widget_get_width (widget);
+      height = gtk_widget_get_height (widget);
+      gdk_paintable_snapshot (paintable, snapshot, width, height);
+      node = gtk_snapshot_free_to_node (snapshot);
+    }
   g_assert_nonnull (node);
   texture = gsk_renderer_render_texture (gtk_native_get_renderer (gtk_widget_get_native (widget)),
                                          node, NULL);

@@ -76,7 +76,8 @@ load (AppFixture *f)
 
   if (path == NULL)
     {
-      g_test_skip ("models/stories260K.gguf not found: the engine's suite of the window did not run");
+      g_test_skip (
+          "models/stories260K.gguf not found: the engine's suite of the window did not run");
       return FALSE;
     }
   app_fixture_start (f);
@@ -98,10 +99,32 @@ send (AppFixture *f, const char *text)
 static void
 set_length (AppFixture *f, int n_tokens)
 {
-  json_object_set_int_member (
-      atl_conversation_get_settings (get_conversation (f)), "max-tokens", n_tokens);
-  json_object_set_int_member (
-      atl_conversation_get_settings (get_conversation (f)), "temperature", 0);
+  json_object_set_int_member (atl_conversation_get_settings (get_conversation (f)), "max-tokens",
+                              n_tokens);
+  json_object_set_int_member (atl_conversation_get_settings (get_conversation (f)), "temperature",
+                              0);
+}
+
+static gboolean
+is_shown (GtkWidget *widget, gconstpointer data)
+{
+  return gtk_widget_get_mapped (widget);
+}
+
+static void
+shot_popover (AppFixture *f, const char *id, const char *name)
+{
+  GtkWidget *owner = app_fixture_find_id (GTK_WIDGET (f->window), id);
+  GtkWidget *button = app_fixture_find (owner, GTK_TYPE_MENU_BUTTON, NULL, NULL);
+  GtkWidget *popover;
+
+  gtk_menu_button_popup (GTK_MENU_BUTTON (button));
+  app_fixture_spin (300);
+  popover = app_fixture_find (owner, GTK_TYPE_POPOVER, is_shown, NULL);
+  g_assert_nonnull (popover);
+  app_fixture_shot (popover, name);
+  gtk_menu_button_popdown (GTK_MENU_BUTTON (button));
+  app_fixture_spin (100);
 }
 
 static void
@@ -114,6 +137,8 @@ test_answer (void)
   if (!load (&f))
     return;
   app_fixture_shot (GTK_WIDGET (f.window), "ready");
+  shot_popover (&f, "strip", "popover-memory");
+  shot_popover (&f, "model_switcher", "popover-models");
   set_length (&f, 40);
   send (&f, "Once upon a time");
   g_assert_true (app_fixture_wait (is_idle, &f, 60));
@@ -127,6 +152,7 @@ test_answer (void)
   first = g_strdup (answer->content->str);
   app_fixture_spin (200);
   app_fixture_shot (GTK_WIDGET (f.window), "answered");
+  shot_popover (&f, "details_button", "popover-details");
   /* Continue adds to it, regenerate makes a second branch. */
   g_assert_true (atl_conversation_continue (get_conversation (&f), answer, NULL));
   g_assert_true (app_fixture_wait (is_idle, &f, 60));

@@ -3,6 +3,7 @@
 #include "app-fixture.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "app/chat/chat-entries.h"
 #include "app/chat/chat-view.h"
@@ -179,6 +180,56 @@ test_engine_lost (void)
   g_assert_cmpstr (answer->error_text, ==, "The engine stopped.");
   g_assert_true (
       gtk_widget_get_mapped (app_fixture_find_id (find_row (&f, answer), "retry_button")));
+  app_fixture_stop (&f);
+}
+
+static gboolean
+tick_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
+{
+  gint64 *frames = data; /* last, longest, count */
+  gint64 now = g_get_monotonic_time ();
+
+  if (frames[0] != 0)
+    frames[1] = MAX (frames[1], now - frames[0]);
+  frames[0] = now;
+  frames[2]++;
+  return G_SOURCE_CONTINUE;
+}
+
+/* Prints what 100 tokens a second cost; fails only when nothing is drawn. */
+static void
+test_streaming_cost (void)
+{
+  static const char *const words[] = { "The ",       "answer ", "has **bold** ", "and `code` ",
+                                       "and $x^2$ ", "words.",  "\n\n",          "- a list\n" };
+  AppFixture f;
+  AtlConversation *conversation;
+  gint64 frames[3] = { 0 };
+  gint64 start, cpu;
+  guint tick;
+
+  app_fixture_start (&f);
+  conversation = get_conversation (&f);
+  for (guint i = 0; i < 10; i++)
+    exchange (conversation, "question", "a\n\nb **c**\n\n```c\nint a;\n```\n\n- d\n- e");
+  begin (conversation, "more");
+  app_fixture_spin (300);
+  tick = gtk_widget_add_tick_callback (GTK_WIDGET (f.window), tick_cb, frames, NULL);
+  start = g_get_monotonic_time ();
+  cpu = clock ();
+  for (guint i = 0; g_get_monotonic_time () - start < 4 * G_USEC_PER_SEC; i++)
+    {
+      atl_conversation_answer_text (conversation, words[i % G_N_ELEMENTS (words)], FALSE);
+      app_fixture_spin (10);
+    }
+  g_test_message ("100 tokens/s: %.0f %% of a core, %" G_GINT64_FORMAT
+                  " frames, the longest gap %.0f ms",
+                  100.0 * (double) (clock () - cpu) / CLOCKS_PER_SEC /
+                      ((double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC),
+                  frames[2], (double) frames[1] / 1000);
+  g_assert_cmpint (frames[2], >, 10);
+  gtk_widget_remove_tick_callback (GTK_WIDGET (f.window), tick);
+  atl_conversation_answer_finish (conversation, NULL);
   app_fixture_stop (&f);
 }
 
@@ -844,6 +895,7 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/window/stream", test_stream);
   g_test_add_func ("/app/window/stream-survives-switch", test_stream_survives_switch);
+  g_test_add_func ("/app/window/streaming-cost", test_streaming_cost);
   g_test_add_func ("/app/window/checkpoint", test_checkpoint);
   g_test_add_func ("/app/window/engine-lost", test_engine_lost);
   g_test_add_func ("/app/window/markup-is-text", test_markup_is_text);

@@ -55,6 +55,7 @@ void
 atl_conversation_emit_answered (AtlConversation *self, AtlMessageItem *answer)
 {
   g_signal_emit (self, answered_signal, 0, answer);
+  atl_session_emit_answered (self->session, self);
 }
 
 AtlMessageItem *

@@ -59,7 +59,6 @@ add_row (GtkGrid *grid, int *row, const char *title, char *value)
   gtk_label_set_wrap (GTK_LABEL (text), TRUE);
   gtk_label_set_width_chars (GTK_LABEL (text), 22);
   gtk_label_set_max_width_chars (GTK_LABEL (text), 22);
-  gtk_label_set_selectable (GTK_LABEL (text), TRUE);
   gtk_widget_add_css_class (name, "dim-label");
   gtk_widget_add_css_class (text, "numeric");
   gtk_grid_attach (grid, name, 0, *row, 1, 1);
