@@ -67,7 +67,7 @@ rename_chat (GtkWidget *widget, const char *name, GVariant *parameter)
     return;
   chat = atl_store_chat_get (atl_window_get_store (self), id, NULL);
   if (chat != NULL)
-    atl_dialog_ask_text (widget, _ ("Rename Chat"), NULL, _ ("Name"), chat->title, _ ("_Rename"),
+    atl_dialog_ask_text (widget, _ ("Rename chat"), NULL, _ ("Name"), chat->title, _ ("_Rename"),
                          renamed, target_new (self, id), g_free);
 }
 
@@ -117,7 +117,7 @@ folder_added (const char *text, gpointer data)
 static void
 ask_new_folder (AtlWindow *self, gint64 chat_id)
 {
-  atl_dialog_ask_text (GTK_WIDGET (self), _ ("New Folder"),
+  atl_dialog_ask_text (GTK_WIDGET (self), _ ("New folder"),
                        chat_id ? _ ("The chat is moved into it.") : NULL, _ ("Name"), "",
                        _ ("_Create"), folder_added, target_new (self, chat_id), g_free);
 }
@@ -169,7 +169,7 @@ move_chat (GtkWidget *widget, const char *name, GVariant *parameter)
       gtk_string_list_append (names, folder->name);
       g_array_append_val (ids, folder->id);
     }
-  dialog = adw_message_dialog_new (GTK_WINDOW (self), _ ("Move to Folder"), NULL);
+  dialog = adw_message_dialog_new (GTK_WINDOW (self), _ ("Move to folder"), NULL);
   row = adw_combo_row_new ();
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), _ ("Folder"));
   adw_combo_row_set_model (ADW_COMBO_ROW (row), G_LIST_MODEL (names));
@@ -180,7 +180,7 @@ move_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_list_box_append (GTK_LIST_BOX (list), row);
   adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), list);
   adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "cancel", _ ("_Cancel"), "new",
-                                    _ ("_New Folder…"), "move", _ ("_Move"), NULL);
+                                    _ ("_New folder…"), "move", _ ("_Move"), NULL);
   adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "move",
                                               ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "move");
@@ -214,7 +214,7 @@ rename_folder (GtkWidget *widget, const char *name, GVariant *parameter)
     {
       const AtlFolder *folder = g_ptr_array_index (folders, i);
       if (folder->id == id)
-        atl_dialog_ask_text (widget, _ ("Rename Folder"), NULL, _ ("Name"), folder->name,
+        atl_dialog_ask_text (widget, _ ("Rename folder"), NULL, _ ("Name"), folder->name,
                              _ ("_Rename"), folder_renamed, target_new (self, id), g_free);
     }
 }
@@ -355,7 +355,7 @@ export_chat (GtkWidget *widget, const char *name, GVariant *parameter)
     }
   g_autofree char *file_name =
       atl_file_name_from_title (chat->title, g_str_equal (format, "json") ? ".json" : ".md");
-  self->chooser = gtk_file_chooser_native_new (_ ("Save Chat"), GTK_WINDOW (self),
+  self->chooser = gtk_file_chooser_native_new (_ ("Save chat"), GTK_WINDOW (self),
                                                GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Save"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_set_current_name (GTK_FILE_CHOOSER (self->chooser), file_name);

@@ -69,7 +69,7 @@ atl_window_import (AtlWindow *self)
 
   gtk_file_filter_set_name (filter, _ ("Chats (.json)"));
   gtk_file_filter_add_pattern (filter, "*.json");
-  self->chooser = gtk_file_chooser_native_new (_ ("Import Chats"), GTK_WINDOW (self),
+  self->chooser = gtk_file_chooser_native_new (_ ("Import chats"), GTK_WINDOW (self),
                                                GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Import"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);

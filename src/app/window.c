@@ -245,7 +245,7 @@ static void
 load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlWindow *self)
 {
   show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), error->message,
-               _ ("Choose Another"), "win.choose-model");
+               _ ("Choose another"), "win.choose-model");
 }
 
 static void

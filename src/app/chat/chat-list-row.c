@@ -41,7 +41,7 @@ chat_menu (AtlChatEntry *entry)
   append (first, entry->pinned ? _ ("Un_pin") : _ ("_Pin"), "win.pin-chat",
           g_variant_new_int64 (id));
   append (first, _ ("_Rename…"), "win.rename-chat", g_variant_new_int64 (id));
-  append (first, _ ("_Move to Folder…"), "win.move-chat", g_variant_new_int64 (id));
+  append (first, _ ("_Move to folder…"), "win.move-chat", g_variant_new_int64 (id));
   append (export, _ ("Save as _Markdown…"), "win.export-chat", g_variant_new ("(xs)", id, "md"));
   append (export, _ ("Save as _JSON…"), "win.export-chat", g_variant_new ("(xs)", id, "json"));
   append (last, _ ("_Delete"), "win.delete-chat", g_variant_new_int64 (id));
@@ -56,9 +56,9 @@ folder_menu (AtlChatEntry *entry)
 {
   GMenu *menu = g_menu_new ();
 
-  append (menu, _ ("_New Chat Here"), "win.new-chat-in", g_variant_new_int64 (entry->id));
-  append (menu, _ ("_Rename Folder…"), "win.rename-folder", g_variant_new_int64 (entry->id));
-  append (menu, _ ("_Delete Folder"), "win.delete-folder", g_variant_new_int64 (entry->id));
+  append (menu, _ ("_New chat here"), "win.new-chat-in", g_variant_new_int64 (entry->id));
+  append (menu, _ ("_Rename folder…"), "win.rename-folder", g_variant_new_int64 (entry->id));
+  append (menu, _ ("_Delete folder"), "win.delete-folder", g_variant_new_int64 (entry->id));
   return G_MENU_MODEL (menu);
 }
 

@@ -302,7 +302,7 @@ attach_cb (AtlComposer *self)
     gtk_file_filter_add_pattern (filter, patterns[i]);
   gtk_file_filter_set_name (all, _ ("All files"));
   gtk_file_filter_add_pattern (all, "*");
-  self->chooser = gtk_file_chooser_native_new (_ ("Attach Files"),
+  self->chooser = gtk_file_chooser_native_new (_ ("Attach files"),
                                                GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
                                                GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Attach"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);

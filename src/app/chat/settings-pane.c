@@ -325,7 +325,7 @@ save_cb (AtlSettingsPane *self)
 {
   const AtlPreset *preset = selected_preset (self);
 
-  atl_dialog_ask_text (GTK_WIDGET (self), _ ("Save as Preset"),
+  atl_dialog_ask_text (GTK_WIDGET (self), _ ("Save as preset"),
                        _ ("Keeps these settings and instructions under a name, for other chats."),
                        _ ("Name"), preset ? preset->name : "", _ ("_Save"), save_as, self, NULL);
 }

@@ -93,13 +93,13 @@ refresh (AtlWelcome *self)
   if (loading)
     {
       g_autofree char *name = g_markup_escape_text (atl_session_get_load_name (self->session), -1);
-      set_status (self, "atl-models-symbolic", _ ("Getting the Model Ready"), name);
+      set_status (self, "atl-models-symbolic", _ ("Getting the model ready"), name);
     }
   else if (model != NULL)
-    set_status (self, "atl-chats-symbolic", _ ("What Would You Like to Talk About?"),
+    set_status (self, "atl-chats-symbolic", _ ("What would you like to talk about?"),
                 _ ("Write below, or begin with one of these."));
   else if (have_models)
-    set_status (self, "atl-models-symbolic", _ ("Which Model Should Answer?"),
+    set_status (self, "atl-models-symbolic", _ ("Which model should answer?"),
                 _ ("It answers on this computer. Nothing you write leaves it."));
   else
     set_status (self, "io.github.atelier.Atelier", _ ("Welcome to Atelier"),

@@ -195,7 +195,7 @@ ask (Adding *adding)
   g_autofree char *heading =
       one ? g_strdup_printf (_ ("Add “%s”?"), first->name)
           : g_strdup_printf (
-                ngettext ("%u Model Was Found", "%u Models Were Found", adding->models->len),
+                ngettext ("%u model was found", "%u models were found", adding->models->len),
                 adding->models->len);
   g_autofree char *body =
       one ? g_strdup_printf (_ ("Use the file where it is, or copy its %s into your models folder, "
@@ -208,8 +208,8 @@ ask (Adding *adding)
 
   if (!one)
     adw_message_dialog_set_extra_child (dialog, model_choices (adding));
-  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Cancel"), "copy", _ ("_Copy It In"),
-                                    "reference", _ ("_Use It Where It Is"), NULL);
+  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Cancel"), "copy", _ ("_Copy it in"),
+                                    "reference", _ ("_Use it where it is"), NULL);
   adw_message_dialog_set_response_appearance (dialog, "reference", ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (dialog, "reference");
   adw_message_dialog_set_close_response (dialog, "cancel");
@@ -298,7 +298,7 @@ void
 atl_add_model_choose (GtkWindow *parent, AtlSession *session)
 {
   GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
-      _ ("Open a Model"), parent, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
+      _ ("Open a model"), parent, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
   g_autoptr (GtkFileFilter) models = gtk_file_filter_new ();
   g_autoptr (GtkFileFilter) all = gtk_file_filter_new ();
 

@@ -150,7 +150,7 @@ row_menu (AtlModelListRow *self)
   g_menu_append (menu, _ ("_Show in Files"), "model.show");
   if (self->entry->in_library)
     g_menu_append (menu,
-                   self->entry->reference ? _ ("_Remove (the File Stays)") : _ ("_Move to Trash"),
+                   self->entry->reference ? _ ("_Remove (the file stays)") : _ ("_Move to trash"),
                    "model.remove");
   return G_MENU_MODEL (menu);
 }
