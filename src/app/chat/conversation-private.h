@@ -1,5 +1,5 @@
-/* The fields that the two halves of a conversation share: conversation.c keeps the messages,
- * conversation-answer.c makes answers. */
+/* The fields that the parts of a conversation share: conversation.c keeps the messages,
+ * conversation-settings.c draft and settings, conversation-answer.c makes answers. */
 #pragma once
 
 #include "app/chat/conversation.h"
@@ -33,5 +33,9 @@ void atl_conversation_notify_title (AtlConversation *self);
 void atl_conversation_emit_answered (AtlConversation *self, AtlMessageItem *answer);
 /* The item of the path with this id; (nullable) borrowed. */
 AtlMessageItem *atl_conversation_find (AtlConversation *self, gint64 id);
+/* The key under which the store keeps the draft of a chat that has no row yet. */
+#define ATL_NEW_CHAT_DRAFT "draft-of-a-new-chat"
+/* The settings as the store keeps them; the caller's. */
+char *atl_conversation_settings_to_json (AtlConversation *self);
 /* Makes sure that the chat has a row. */
 gboolean atl_conversation_ensure_chat (AtlConversation *self, GError **error);

@@ -1,4 +1,4 @@
-/* The messages, title, draft and settings of one chat. */
+/* The messages and title of one chat. */
 #define G_LOG_DOMAIN "atl-app"
 
 #include "app/chat/conversation-private.h"
@@ -8,8 +8,6 @@
 #include "base/json-bounded.h"
 #include "app/words.h"
 #include "store/trash.h"
-
-#define NEW_CHAT_DRAFT "draft-of-a-new-chat"
 
 G_DEFINE_FINAL_TYPE (AtlConversation, atl_conversation, G_TYPE_OBJECT)
 
@@ -206,29 +204,6 @@ atl_conversation_show_message (AtlConversation *self, gint64 message_id)
 
 /* --- Saving --- */
 
-static gboolean
-save (AtlConversation *self, AtlChatFields fields, GError **error)
-{
-  return self->chat == NULL ||
-         atl_store_chat_update (atl_session_get_store (self->session), self->chat, fields, error);
-}
-
-static void
-save_or_say (AtlConversation *self, AtlChatFields fields)
-{
-  g_autoptr (GError) error = NULL;
-  if (!save (self, fields, &error))
-    atl_session_emit_notice (self->session, error->message);
-}
-
-static char *
-settings_to_json (JsonObject *settings)
-{
-  g_autoptr (JsonNode) node = json_node_alloc ();
-  json_node_init_object (node, settings);
-  return json_to_string (node, FALSE);
-}
-
 gboolean
 atl_conversation_ensure_chat (AtlConversation *self, GError **error)
 {
@@ -243,11 +218,11 @@ atl_conversation_ensure_chat (AtlConversation *self, GError **error)
   if (chat == NULL)
     return FALSE;
   chat->system_prompt = g_strdup (self->system_prompt);
-  chat->settings_json = settings_to_json (self->settings);
+  chat->settings_json = atl_conversation_settings_to_json (self);
   if (!atl_store_chat_update (store, chat, ATL_CHAT_SYSTEM_PROMPT | ATL_CHAT_SETTINGS, error))
     return FALSE;
   self->chat = g_steal_pointer (&chat);
-  atl_store_setting_set (store, NEW_CHAT_DRAFT, NULL, NULL);
+  atl_store_setting_set (store, ATL_NEW_CHAT_DRAFT, NULL, NULL);
   atl_session_conversation_changed (self->session, self);
   return TRUE;
 }
@@ -338,121 +313,13 @@ atl_conversation_rename (AtlConversation *self, const char *title, GError **erro
     return FALSE;
   atl_set_string (&self->chat->title, title);
   self->chat->auto_title = FALSE;
-  if (!save (self, ATL_CHAT_TITLE, error))
+  if (!atl_store_chat_update (atl_session_get_store (self->session), self->chat, ATL_CHAT_TITLE,
+                              error))
     return FALSE;
   atl_set_string (&self->title, title);
   notify (self, PROP_TITLE);
   atl_session_emit_chats_changed (self->session);
   return TRUE;
-}
-
-char *
-atl_conversation_get_draft (AtlConversation *self)
-{
-  char *draft = NULL;
-
-  if (self->chat == NULL)
-    draft = atl_store_setting_get (atl_session_get_store (self->session), NEW_CHAT_DRAFT, NULL);
-  else
-    draft = g_strdup (self->chat->draft);
-  return draft ? draft : g_strdup ("");
-}
-
-void
-atl_conversation_set_draft (AtlConversation *self, const char *text)
-{
-  const char *value = text && *text ? text : NULL;
-
-  if (self->chat == NULL)
-    {
-      atl_store_setting_set (atl_session_get_store (self->session), NEW_CHAT_DRAFT, value, NULL);
-      return;
-    }
-  if (g_strcmp0 (self->chat->draft, value) == 0)
-    return;
-  g_free (self->chat->draft);
-  self->chat->draft = g_strdup (value);
-  save_or_say (self, ATL_CHAT_DRAFT);
-}
-
-JsonObject *
-atl_conversation_get_settings (AtlConversation *self)
-{
-  return self->settings;
-}
-
-void
-atl_conversation_save_settings (AtlConversation *self)
-{
-  if (self->chat == NULL)
-    return;
-  g_free (self->chat->settings_json);
-  self->chat->settings_json = settings_to_json (self->settings);
-  save_or_say (self, ATL_CHAT_SETTINGS);
-}
-
-void
-atl_conversation_replace_settings (AtlConversation *self, JsonObject *settings)
-{
-  JsonObject *old = self->settings;
-
-  self->settings = json_object_ref (settings);
-  json_object_unref (old);
-  atl_conversation_save_settings (self);
-}
-
-const char *
-atl_conversation_get_system_prompt (AtlConversation *self)
-{
-  return self->system_prompt;
-}
-
-void
-atl_conversation_set_system_prompt (AtlConversation *self, const char *text)
-{
-  if (g_strcmp0 (self->system_prompt, text) == 0)
-    return;
-  g_free (self->system_prompt);
-  self->system_prompt = g_strdup (text ? text : "");
-  if (self->chat == NULL)
-    return;
-  g_free (self->chat->system_prompt);
-  self->chat->system_prompt = g_strdup (*self->system_prompt ? self->system_prompt : NULL);
-  save_or_say (self, ATL_CHAT_SYSTEM_PROMPT);
-}
-
-void
-atl_conversation_get_params (AtlConversation *self, AtlChatParams *params)
-{
-  AtlModel *model = atl_session_get_model (self->session);
-  g_autofree char *json = settings_to_json (self->settings);
-  g_autoptr (GError) error = NULL;
-
-  if (model != NULL && atl_model_get_info (model)->recommended != NULL)
-    atl_chat_params_apply (params, atl_model_get_info (model)->recommended, NULL);
-  /* A value out of range comes from a damaged row or a foreign preset: the rest still counts. */
-  if (!atl_chat_params_apply_json (params, json, &error))
-    g_debug ("settings of the chat: %s", error->message);
-}
-
-void
-atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_total)
-{
-  AtlModel *model = atl_session_get_model (self->session);
-
-  *n_used = 0;
-  *n_total = model ? atl_model_get_info (model)->n_ctx : 0;
-  for (guint i = self->path->len; i-- > 0;)
-    {
-      const AtlMessageItem *item = g_ptr_array_index (self->path, i);
-      if (item->stats.context_used > 0)
-        {
-          *n_used = item->stats.context_used;
-          if (*n_total == 0)
-            *n_total = item->stats.context_size;
-          return;
-        }
-    }
 }
 
 /* --- GObject --- */
