@@ -4,17 +4,17 @@
 
 #include "engine/samplers/grammar-private.h"
 
-static guint32 goes_into (const AtlGrammar *grammar, const GSymbol *symbol);
+static guint32 goes_into (const AtlGrammar *grammar, const AtlGbnfSymbol *symbol);
 
 /* TRUE for a repetition that may happen zero times. */
 static gboolean
-is_optional (const AtlGrammar *grammar, const GSymbol *symbol)
+is_optional (const AtlGrammar *grammar, const AtlGbnfSymbol *symbol)
 {
-  return symbol->kind == G_REPEAT && g_repeat (grammar, symbol->value)->min == 0;
+  return symbol->kind == ATL_GBNF_REPEAT && atl_gbnf_repeat (grammar, symbol->value)->min == 0;
 }
 
 static gboolean
-can_be_empty (const AtlGrammar *grammar, const GSymbol *symbol, const guint8 *empty)
+can_be_empty (const AtlGrammar *grammar, const AtlGbnfSymbol *symbol, const guint8 *empty)
 {
   guint32 into = goes_into (grammar, symbol);
 
@@ -38,13 +38,14 @@ find_empty (const AtlGrammar *grammar, guint8 *empty)
   for (guint pass = 0; pass < 2; pass++)
     {
       for (guint32 rule = 0; rule < n_rules; rule++)
-        for (guint32 i = 0; i < g_rule (grammar, rule)->n_alts; i++)
+        for (guint32 i = 0; i < atl_gbnf_rule (grammar, rule)->n_alts; i++)
           {
-            guint32 alt = g_rule (grammar, rule)->first_alt + i;
+            guint32 alt = atl_gbnf_rule (grammar, rule)->first_alt + i;
 
             owner[alt] = rule;
-            for (const GSymbol *symbol = g_symbol (grammar, g_alt (grammar, alt));
-                 symbol->kind != G_END; symbol++)
+            for (const AtlGbnfSymbol *symbol =
+                     atl_gbnf_symbol (grammar, atl_gbnf_alt (grammar, alt));
+                 symbol->kind != ATL_GBNF_END; symbol++)
               {
                 guint32 into = goes_into (grammar, symbol);
 
@@ -86,12 +87,12 @@ find_empty (const AtlGrammar *grammar, guint8 *empty)
 
 /* The rule that a symbol goes into, or G_MAXUINT32. */
 static guint32
-goes_into (const AtlGrammar *grammar, const GSymbol *symbol)
+goes_into (const AtlGrammar *grammar, const AtlGbnfSymbol *symbol)
 {
-  if (symbol->kind == G_RULE)
+  if (symbol->kind == ATL_GBNF_RULE)
     return symbol->value;
-  if (symbol->kind == G_REPEAT)
-    return g_repeat (grammar, symbol->value)->rule;
+  if (symbol->kind == ATL_GBNF_REPEAT)
+    return atl_gbnf_repeat (grammar, symbol->value)->rule;
   return G_MAXUINT32;
 }
 
@@ -103,7 +104,7 @@ typedef struct
 } Frame;
 
 gboolean
-g_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **error)
+atl_gbnf_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **error)
 {
   gsize n = grammar->rules->len;
   g_autofree guint8 *empty = g_new0 (guint8, n + 1);
@@ -117,14 +118,14 @@ g_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **er
 
       if (state[start] != 0)
         continue;
-      first.symbol = g_alt (grammar, g_rule (grammar, start)->first_alt);
+      first.symbol = atl_gbnf_alt (grammar, atl_gbnf_rule (grammar, start)->first_alt);
       g_array_append_val (stack, first);
       state[start] = 1;
       while (stack->len > 0)
         {
           Frame *frame = &g_array_index (stack, Frame, stack->len - 1);
-          const GRule *rule = g_rule (grammar, frame->rule);
-          const GSymbol *symbol;
+          const AtlGbnfRule *rule = atl_gbnf_rule (grammar, frame->rule);
+          const AtlGbnfSymbol *symbol;
           guint32 next;
 
           if (frame->symbol == G_MAXUINT32)
@@ -133,13 +134,13 @@ g_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **er
               g_array_set_size (stack, stack->len - 1);
               continue;
             }
-          symbol = g_symbol (grammar, frame->symbol);
+          symbol = atl_gbnf_symbol (grammar, frame->symbol);
           next = goes_into (grammar, symbol);
           /* Go on behind this symbol only if it can be empty. */
-          if (symbol->kind != G_END && can_be_empty (grammar, symbol, empty))
+          if (symbol->kind != ATL_GBNF_END && can_be_empty (grammar, symbol, empty))
             frame->symbol++;
           else if (++frame->alt < rule->n_alts)
-            frame->symbol = g_alt (grammar, rule->first_alt + frame->alt);
+            frame->symbol = atl_gbnf_alt (grammar, rule->first_alt + frame->alt);
           else
             frame->symbol = G_MAXUINT32;
 
@@ -156,7 +157,8 @@ g_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **er
             }
           else
             {
-              Frame deeper = { next, 0, g_alt (grammar, g_rule (grammar, next)->first_alt) };
+              Frame deeper = { next, 0,
+                               atl_gbnf_alt (grammar, atl_gbnf_rule (grammar, next)->first_alt) };
 
               g_array_append_val (stack, deeper);
               state[next] = 1;

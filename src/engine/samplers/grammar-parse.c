@@ -192,7 +192,7 @@ read_number (Parser *p, guint32 *out)
 static guint32
 new_rule (Parser *p)
 {
-  GRule rule = { NOT_DEFINED, 0 };
+  AtlGbnfRule rule = { NOT_DEFINED, 0 };
 
   g_array_append_val (p->grammar->rules, rule);
   g_ptr_array_add (p->names, NULL);
@@ -216,80 +216,24 @@ rule_by_name (Parser *p, char *name)
 }
 
 static void
-add_symbol (Sequence *sequence, GSymbolKind kind, guint32 value)
+add_symbol (Sequence *sequence, AtlGbnfSymbolKind kind, guint32 value)
 {
-  GSymbol symbol = { kind, value };
+  AtlGbnfSymbol symbol = { kind, value };
 
   g_array_append_val (sequence->symbols, symbol);
-}
-
-static int
-compare_ranges (gconstpointer a, gconstpointer b)
-{
-  const GRange *x = a;
-  const GRange *y = b;
-
-  return x->low < y->low ? -1 : x->low > y->low;
-}
-
-/* Adds the set of `ranges`, which are sorted and joined first; inverted if `negated`. */
-static guint32
-add_set (Parser *p, GArray *ranges, gboolean negated)
-{
-  AtlGrammar *grammar = p->grammar;
-  GSet set = { grammar->ranges->len, 0 };
-  gunichar next = 0; /* the first character that no range covered so far */
-  guint n = 0;
-
-  g_array_sort (ranges, compare_ranges);
-  for (guint i = 0; i < ranges->len; i++)
-    {
-      GRange *range = &g_array_index (ranges, GRange, i);
-      GRange *last = n > 0 ? &g_array_index (ranges, GRange, n - 1) : NULL;
-
-      if (last != NULL && range->low <= last->high + 1)
-        last->high = MAX (last->high, range->high);
-      else
-        g_array_index (ranges, GRange, n++) = *range;
-    }
-  g_array_set_size (ranges, n);
-  for (guint i = 0; i < n; i++)
-    {
-      GRange range = g_array_index (ranges, GRange, i);
-
-      if (negated)
-        {
-          GRange gap = { next, range.low - 1 };
-
-          if (range.low > next)
-            g_array_append_val (grammar->ranges, gap);
-          next = range.high + 1;
-        }
-      else
-        g_array_append_val (grammar->ranges, range);
-    }
-  if (negated && next <= 0x10ffff)
-    {
-      GRange rest = { next, 0x10ffff };
-
-      g_array_append_val (grammar->ranges, rest);
-    }
-  set.n_ranges = grammar->ranges->len - set.first_range;
-  g_array_append_val (grammar->sets, set);
-  return grammar->sets->len - 1;
 }
 
 static guint32
 add_char (Parser *p, gunichar c)
 {
-  g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (GRange));
-  GRange range = { c, c };
+  g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (AtlGbnfRange));
+  AtlGbnfRange range = { c, c };
 
   g_array_append_val (ranges, range);
-  return add_set (p, ranges, FALSE);
+  return atl_gbnf_add_set (p->grammar, ranges, FALSE);
 }
 
-/* Gives `rule` the alternatives, which are symbols each ended by G_END; their starts are in
+/* Gives `rule` the alternatives, which are symbols each ended by ATL_GBNF_END; their starts are in
  * `starts`. */
 static void
 define_rule (Parser *p, guint32 rule, GArray *symbols, GArray *starts)
@@ -297,8 +241,8 @@ define_rule (Parser *p, guint32 rule, GArray *symbols, GArray *starts)
   AtlGrammar *grammar = p->grammar;
   guint32 offset = grammar->symbols->len;
 
-  g_rule (grammar, rule)->first_alt = grammar->alts->len;
-  g_rule (grammar, rule)->n_alts = starts->len;
+  atl_gbnf_rule (grammar, rule)->first_alt = grammar->alts->len;
+  atl_gbnf_rule (grammar, rule)->n_alts = starts->len;
   for (guint i = 0; i < starts->len; i++)
     {
       guint32 start = offset + g_array_index (starts, guint32, i);
@@ -312,13 +256,13 @@ define_rule (Parser *p, guint32 rule, GArray *symbols, GArray *starts)
 static guint32
 split_off (Parser *p, Sequence *sequence, guint from)
 {
-  g_autoptr (GArray) symbols = g_array_new (FALSE, FALSE, sizeof (GSymbol));
+  g_autoptr (GArray) symbols = g_array_new (FALSE, FALSE, sizeof (AtlGbnfSymbol));
   g_autoptr (GArray) starts = g_array_new (FALSE, FALSE, sizeof (guint32));
-  GSymbol end = { G_END, 0 };
+  AtlGbnfSymbol end = { ATL_GBNF_END, 0 };
   guint32 zero = 0;
   guint32 rule = new_rule (p);
 
-  g_array_append_vals (symbols, &g_array_index (sequence->symbols, GSymbol, from),
+  g_array_append_vals (symbols, &g_array_index (sequence->symbols, AtlGbnfSymbol, from),
                        sequence->symbols->len - from);
   g_array_append_val (symbols, end);
   g_array_append_val (starts, zero);
@@ -341,7 +285,7 @@ parse_literal (Parser *p, Sequence *sequence)
 
       if (!read_char (p, &c))
         return FALSE;
-      add_symbol (sequence, G_CHARS, add_char (p, c));
+      add_symbol (sequence, ATL_GBNF_CHARS, add_char (p, c));
     }
   p->at++;
   return TRUE;
@@ -350,7 +294,7 @@ parse_literal (Parser *p, Sequence *sequence)
 static gboolean
 parse_class (Parser *p, Sequence *sequence)
 {
-  g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (GRange));
+  g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (AtlGbnfRange));
   gboolean negated = FALSE;
 
   p->at++;
@@ -361,7 +305,7 @@ parse_class (Parser *p, Sequence *sequence)
     }
   while (peek (p) != ']')
     {
-      GRange range;
+      AtlGbnfRange range;
 
       if (!read_char (p, &range.low))
         return FALSE;
@@ -377,7 +321,7 @@ parse_class (Parser *p, Sequence *sequence)
       g_array_append_val (ranges, range);
     }
   p->at++;
-  add_symbol (sequence, G_CHARS, add_set (p, ranges, negated));
+  add_symbol (sequence, ATL_GBNF_CHARS, atl_gbnf_add_set (p->grammar, ranges, negated));
   return TRUE;
 }
 
@@ -396,7 +340,7 @@ parse_token (Parser *p, Sequence *sequence)
   if (p->end - p->at < 2 || p->at[0] != ']' || p->at[1] != '>')
     return fail (p, "a token reference is not closed by ]>");
   p->at += 2;
-  add_symbol (sequence, negated ? G_TOKEN_NOT : G_TOKEN, id);
+  add_symbol (sequence, negated ? ATL_GBNF_TOKEN_NOT : ATL_GBNF_TOKEN, id);
   return TRUE;
 }
 
@@ -415,7 +359,7 @@ parse_group (Parser *p, Sequence *sequence, double *weight)
     return fail (p, "expected ')'");
   p->at++;
   p->nesting--;
-  add_symbol (sequence, G_RULE, rule);
+  add_symbol (sequence, ATL_GBNF_RULE, rule);
   return TRUE;
 }
 
@@ -426,7 +370,7 @@ parse_quantifier (Parser *p, guint32 *min, guint32 *max)
   int c = peek (p);
 
   *min = 0;
-  *max = G_UNBOUNDED;
+  *max = ATL_GBNF_UNBOUNDED;
   if (c == '*' || c == '+' || c == '?')
     {
       p->at++;
@@ -447,7 +391,7 @@ parse_quantifier (Parser *p, guint32 *min, guint32 *max)
     {
       p->at++;
       skip_space (p, FALSE);
-      *max = G_UNBOUNDED;
+      *max = ATL_GBNF_UNBOUNDED;
       if (peek (p) != '}' && !read_number (p, max))
         return FALSE;
       skip_space (p, FALSE);
@@ -457,7 +401,7 @@ parse_quantifier (Parser *p, guint32 *min, guint32 *max)
   p->at++;
   if (*min > *max)
     return fail (p, "the least number of repetitions is above the most");
-  if (*min > MAX_MIN_REPEAT || (*max != G_UNBOUNDED && *max > MAX_MAX_REPEAT))
+  if (*min > MAX_MIN_REPEAT || (*max != ATL_GBNF_UNBOUNDED && *max > MAX_MAX_REPEAT))
     return fail_limit (p, "something is repeated too often");
   return TRUE;
 }
@@ -465,22 +409,22 @@ parse_quantifier (Parser *p, guint32 *min, guint32 *max)
 static gboolean
 repeat (Parser *p, Sequence *sequence, guint from, guint32 min, guint32 max, double *weight)
 {
-  GRepeat bounds = { 0, min, max };
+  AtlGbnfRepeat bounds = { 0, min, max };
 
   if (from == sequence->symbols->len)
     return fail (p, "there is nothing to repeat");
   /* A group is a rule already. */
   if (from + 1 == sequence->symbols->len &&
-      g_array_index (sequence->symbols, GSymbol, from).kind == G_RULE)
+      g_array_index (sequence->symbols, AtlGbnfSymbol, from).kind == ATL_GBNF_RULE)
     {
-      bounds.rule = g_array_index (sequence->symbols, GSymbol, from).value;
+      bounds.rule = g_array_index (sequence->symbols, AtlGbnfSymbol, from).value;
       g_array_set_size (sequence->symbols, from);
     }
   else
     bounds.rule = split_off (p, sequence, from);
   g_array_append_val (p->grammar->repeats, bounds);
-  add_symbol (sequence, G_REPEAT, p->grammar->repeats->len - 1);
-  *weight *= MAX (1.0, max == G_UNBOUNDED ? min + 1.0 : max);
+  add_symbol (sequence, ATL_GBNF_REPEAT, p->grammar->repeats->len - 1);
+  *weight *= MAX (1.0, max == ATL_GBNF_UNBOUNDED ? min + 1.0 : max);
   return TRUE;
 }
 
@@ -514,13 +458,13 @@ parse_item (Parser *p, Sequence *sequence)
     }
   else if (c == '.')
     {
-      g_autoptr (GArray) none = g_array_new (FALSE, FALSE, sizeof (GRange));
+      g_autoptr (GArray) none = g_array_new (FALSE, FALSE, sizeof (AtlGbnfRange));
 
       p->at++;
-      add_symbol (sequence, G_CHARS, add_set (p, none, TRUE));
+      add_symbol (sequence, ATL_GBNF_CHARS, atl_gbnf_add_set (p->grammar, none, TRUE));
     }
   else
-    add_symbol (sequence, G_RULE, rule_by_name (p, read_name (p)));
+    add_symbol (sequence, ATL_GBNF_RULE, rule_by_name (p, read_name (p)));
   weight += sequence->symbols->len - from;
   skip_space (p, p->nesting > 0);
   while (parse_quantifier (p, &min, &max))
@@ -540,7 +484,7 @@ parse_item (Parser *p, Sequence *sequence)
 static gboolean
 parse_alternatives (Parser *p, guint32 rule, double *weight)
 {
-  g_autoptr (GArray) symbols = g_array_new (FALSE, FALSE, sizeof (GSymbol));
+  g_autoptr (GArray) symbols = g_array_new (FALSE, FALSE, sizeof (AtlGbnfSymbol));
   g_autoptr (GArray) starts = g_array_new (FALSE, FALSE, sizeof (guint32));
   Sequence sequence = { symbols, 0 };
 
@@ -559,7 +503,7 @@ parse_alternatives (Parser *p, guint32 rule, double *weight)
           if (!parse_item (p, &sequence))
             return FALSE;
         }
-      add_symbol (&sequence, G_END, 0);
+      add_symbol (&sequence, ATL_GBNF_END, 0);
       if (peek (p) != '|')
         break;
       p->at++;
@@ -599,7 +543,7 @@ finish (Parser *p, const char *root)
   guint32 known = GPOINTER_TO_UINT (g_hash_table_lookup (p->ids, root));
 
   for (guint i = 0; i < p->names->len; i++)
-    if (g_rule (p->grammar, i)->first_alt == NOT_DEFINED)
+    if (atl_gbnf_rule (p->grammar, i)->first_alt == NOT_DEFINED)
       {
         p->error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID,
                                 "grammar: the rule “%s” is used and not defined",
@@ -612,22 +556,7 @@ finish (Parser *p, const char *root)
       return FALSE;
     }
   p->grammar->root = known - 1;
-  return g_check_left_recursion (p->grammar, p->names, &p->error);
-}
-
-static AtlGrammar *
-grammar_create (void)
-{
-  AtlGrammar *self = g_new0 (AtlGrammar, 1);
-
-  self->ref_count = 1;
-  self->symbols = g_array_new (FALSE, FALSE, sizeof (GSymbol));
-  self->alts = g_array_new (FALSE, FALSE, sizeof (guint32));
-  self->rules = g_array_new (FALSE, FALSE, sizeof (GRule));
-  self->repeats = g_array_new (FALSE, FALSE, sizeof (GRepeat));
-  self->sets = g_array_new (FALSE, FALSE, sizeof (GSet));
-  self->ranges = g_array_new (FALSE, FALSE, sizeof (GRange));
-  return self;
+  return atl_gbnf_check_left_recursion (p->grammar, p->names, &p->error);
 }
 
 AtlGrammar *
@@ -650,7 +579,7 @@ atl_grammar_new_gbnf (const char *source, const char *root, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the grammar is not UTF-8 text");
       return NULL;
     }
-  parser.grammar = grammar_create ();
+  parser.grammar = atl_gbnf_create ();
   parser.at = source;
   parser.end = source + n;
   parser.line = 1;
@@ -669,48 +598,4 @@ atl_grammar_new_gbnf (const char *source, const char *root, GError **error)
       g_clear_pointer (&parser.grammar, atl_grammar_unref);
     }
   return parser.grammar;
-}
-
-/* --- The grammar --- */
-
-AtlGrammar *
-atl_grammar_ref (AtlGrammar *self)
-{
-  g_return_val_if_fail (self != NULL, NULL);
-  g_atomic_int_inc (&self->ref_count);
-  return self;
-}
-
-void
-atl_grammar_unref (AtlGrammar *self)
-{
-  if (self == NULL || !g_atomic_int_dec_and_test (&self->ref_count))
-    return;
-  g_array_unref (self->symbols);
-  g_array_unref (self->alts);
-  g_array_unref (self->rules);
-  g_array_unref (self->repeats);
-  g_array_unref (self->sets);
-  g_array_unref (self->ranges);
-  g_free (self);
-}
-
-gboolean
-g_set_meets (const AtlGrammar *grammar, guint32 set, gunichar low, gunichar high)
-{
-  const GSet *ranges = g_set (grammar, set);
-  guint32 left = 0;
-  guint32 right = ranges->n_ranges;
-
-  /* The first range that does not end before `low`. */
-  while (left < right)
-    {
-      guint32 middle = (left + right) / 2;
-
-      if (g_range (grammar, ranges->first_range + middle)->high < low)
-        left = middle + 1;
-      else
-        right = middle;
-    }
-  return left < ranges->n_ranges && g_range (grammar, ranges->first_range + left)->low <= high;
 }

@@ -1,8 +1,8 @@
 /* A parsed grammar: rules of alternatives of symbols, in flat arrays.
  *
  * Rule r has the alternatives alts[rules[r].first_alt ...], each the index of its first symbol;
- * symbols run up to a G_END. A repetition refers to a rule for what is repeated and keeps its
- * bounds, so that "a"{0,5000} is one symbol.
+ * symbols run up to a ATL_GBNF_END. A repetition refers to a rule for what is repeated and keeps
+ * its bounds, so that "a"{0,5000} is one symbol.
  *
  * Threading: immutable once parsed.
  */
@@ -14,84 +14,91 @@ G_BEGIN_DECLS
 
 typedef enum
 {
-  G_END,
-  G_CHARS,     /* value: index of sets */
-  G_RULE,      /* value: index of rules */
-  G_REPEAT,    /* value: index of repeats */
-  G_TOKEN,     /* value: token id */
-  G_TOKEN_NOT, /* value: token id */
-} GSymbolKind;
+  ATL_GBNF_END,
+  ATL_GBNF_CHARS,     /* value: index of sets */
+  ATL_GBNF_RULE,      /* value: index of rules */
+  ATL_GBNF_REPEAT,    /* value: index of repeats */
+  ATL_GBNF_TOKEN,     /* value: token id */
+  ATL_GBNF_TOKEN_NOT, /* value: token id */
+} AtlGbnfSymbolKind;
 
 typedef struct
 {
   guint32 kind;
   guint32 value;
-} GSymbol;
+} AtlGbnfSymbol;
 
-#define G_UNBOUNDED G_MAXUINT32
+#define ATL_GBNF_UNBOUNDED G_MAXUINT32
 
 typedef struct
 {
   guint32 rule;
   guint32 min;
-  guint32 max; /* or G_UNBOUNDED */
-} GRepeat;
+  guint32 max; /* or ATL_GBNF_UNBOUNDED */
+} AtlGbnfRepeat;
 
 typedef struct
 {
   gunichar low;
   gunichar high;
-} GRange;
+} AtlGbnfRange;
 
 /* Ranges first_range ... + n_ranges - 1, sorted, not touching each other. */
 typedef struct
 {
   guint32 first_range;
   guint32 n_ranges;
-} GSet;
+} AtlGbnfSet;
 
 typedef struct
 {
   guint32 first_alt;
   guint32 n_alts;
-} GRule;
+} AtlGbnfRule;
 
 struct _AtlGrammar
 {
   gint ref_count;  /* (atomic) */
-  GArray *symbols; /* (owned) GSymbol */
+  GArray *symbols; /* (owned) AtlGbnfSymbol */
   GArray *alts;    /* (owned) guint32 */
-  GArray *rules;   /* (owned) GRule */
-  GArray *repeats; /* (owned) GRepeat */
-  GArray *sets;    /* (owned) GSet */
-  GArray *ranges;  /* (owned) GRange */
+  GArray *rules;   /* (owned) AtlGbnfRule */
+  GArray *repeats; /* (owned) AtlGbnfRepeat */
+  GArray *sets;    /* (owned) AtlGbnfSet */
+  GArray *ranges;  /* (owned) AtlGbnfRange */
   guint32 root;
 };
 
-#define g_symbol(grammar, i) (&g_array_index ((grammar)->symbols, GSymbol, (i)))
-#define g_rule(grammar, i) (&g_array_index ((grammar)->rules, GRule, (i)))
-#define g_alt(grammar, i) (g_array_index ((grammar)->alts, guint32, (i)))
-#define g_repeat(grammar, i) (&g_array_index ((grammar)->repeats, GRepeat, (i)))
-#define g_set(grammar, i) (&g_array_index ((grammar)->sets, GSet, (i)))
-#define g_range(grammar, i) (&g_array_index ((grammar)->ranges, GRange, (i)))
+#define atl_gbnf_symbol(grammar, i) (&g_array_index ((grammar)->symbols, AtlGbnfSymbol, (i)))
+#define atl_gbnf_rule(grammar, i) (&g_array_index ((grammar)->rules, AtlGbnfRule, (i)))
+#define atl_gbnf_alt(grammar, i) (g_array_index ((grammar)->alts, guint32, (i)))
+#define atl_gbnf_repeat(grammar, i) (&g_array_index ((grammar)->repeats, AtlGbnfRepeat, (i)))
+#define atl_gbnf_set(grammar, i) (&g_array_index ((grammar)->sets, AtlGbnfSet, (i)))
+#define atl_gbnf_range(grammar, i) (&g_array_index ((grammar)->ranges, AtlGbnfRange, (i)))
 
+/* A grammar without rules. */
+AtlGrammar *atl_gbnf_create (void);
+/* Adds the set of the AtlGbnfRange in `ranges`, which are sorted and joined there; inverted if
+ * `negated`.
+ */
+guint32 atl_gbnf_add_set (AtlGrammar *grammar, GArray *ranges, gboolean negated);
 /* TRUE if the set has a character in [low, high]. */
-gboolean g_set_meets (const AtlGrammar *grammar, guint32 set, gunichar low, gunichar high);
+gboolean atl_gbnf_set_meets (const AtlGrammar *grammar, guint32 set, gunichar low, gunichar high);
 
 /* FALSE with ATL_ERROR_INVALID if a rule can come back to itself without having read anything.
  * `names` are the rules' names, for the message. */
-gboolean g_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **error);
+gboolean
+atl_gbnf_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GError **error);
 
 /* --- JSON schema --- */
 
 /* A regular expression as GBNF for the inside of a JSON string; "char" must be a rule for any of
  * its characters. NULL without an error if it uses what cannot be expressed, NULL with
  * ATL_ERROR_INVALID if it is no regular expression. */
-char *g_regex_to_gbnf (const char *pattern, GError **error);
+char *atl_gbnf_from_regex (const char *pattern, GError **error);
 /* The decimal integers from min to max, each at most 16 digits, as GBNF alternatives in
  * parentheses. */
-char *g_integers_to_gbnf (gint64 min, gint64 max);
+char *atl_gbnf_from_integers (gint64 min, gint64 max);
 /* `text` as a GBNF literal. */
-void g_append_literal (GString *out, const char *text);
+void atl_gbnf_append_literal (GString *out, const char *text);
 
 G_END_DECLS

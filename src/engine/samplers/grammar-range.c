@@ -119,7 +119,7 @@ append_magnitudes (GString *out, gint64 low, gint64 high)
 }
 
 char *
-g_integers_to_gbnf (gint64 min, gint64 max)
+atl_gbnf_from_integers (gint64 min, gint64 max)
 {
   GString *out = g_string_new ("(");
   gboolean negative, positive;

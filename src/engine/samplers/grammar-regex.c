@@ -77,7 +77,7 @@ append_json_char (GString *out, gunichar c)
   else
     g_unichar_to_utf8 (c, text);
   g_string_append_c (out, ' ');
-  g_append_literal (out, escaped != NULL ? escaped : text);
+  atl_gbnf_append_literal (out, escaped != NULL ? escaped : text);
 }
 
 /* --- Classes --- */
@@ -388,7 +388,7 @@ parse_alternatives (Regex *r)
 }
 
 char *
-g_regex_to_gbnf (const char *pattern, GError **error)
+atl_gbnf_from_regex (const char *pattern, GError **error)
 {
   gboolean from_start = *pattern == '^';
   gsize n = strlen (pattern);

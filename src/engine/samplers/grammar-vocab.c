@@ -8,8 +8,8 @@
 static int
 compare_pieces (gconstpointer a, gconstpointer b, gpointer data)
 {
-  const GPiece *x = a;
-  const GPiece *y = b;
+  const AtlGbnfPiece *x = a;
+  const AtlGbnfPiece *y = b;
   const char *bytes = data;
   int order = memcmp (bytes + x->offset, bytes + y->offset, MIN (x->n, y->n));
 
@@ -19,7 +19,7 @@ compare_pieces (gconstpointer a, gconstpointer b, gpointer data)
 }
 
 static guint16
-shared_bytes (const char *bytes, const GPiece *a, const GPiece *b)
+shared_bytes (const char *bytes, const AtlGbnfPiece *a, const AtlGbnfPiece *b)
 {
   guint16 n = 0;
 
@@ -43,22 +43,22 @@ atl_grammar_vocab_new (gsize n_tokens,
   self->ref_count = 1;
   self->n_tokens = n_tokens;
   self->places = g_new0 (guint32, n_tokens + 1);
-  self->sorted = g_new0 (GPiece, n_tokens);
+  self->sorted = g_new0 (AtlGbnfPiece, n_tokens);
   for (gsize id = 0; id < n_tokens; id++)
     {
       gsize n = 0;
       const char *text = piece (data, (gint32) id, &n);
 
       self->places[id] = bytes->len;
-      if (text == NULL || n == 0 || n > G_VOCAB_MAX_PIECE || bytes->len > G_MAXINT32 - n)
+      if (text == NULL || n == 0 || n > ATL_GBNF_VOCAB_MAX_PIECE || bytes->len > G_MAXINT32 - n)
         continue;
-      self->sorted[self->n_sorted++] = (GPiece){ bytes->len, (guint16) n, 0, (gint32) id };
+      self->sorted[self->n_sorted++] = (AtlGbnfPiece){ bytes->len, (guint16) n, 0, (gint32) id };
       g_byte_array_append (bytes, (const guint8 *) text, (guint) n);
     }
   self->places[n_tokens] = bytes->len;
   self->bytes = (char *) g_byte_array_free (g_steal_pointer (&bytes), FALSE);
   if (self->n_sorted > 0)
-    g_qsort_with_data (self->sorted, (gint) self->n_sorted, sizeof (GPiece), compare_pieces,
+    g_qsort_with_data (self->sorted, (gint) self->n_sorted, sizeof (AtlGbnfPiece), compare_pieces,
                        self->bytes);
   for (gsize i = 1; i < self->n_sorted; i++)
     self->sorted[i].shared = shared_bytes (self->bytes, &self->sorted[i - 1], &self->sorted[i]);
@@ -90,7 +90,7 @@ atl_grammar_vocab_unref (AtlGrammarVocab *self)
 }
 
 const char *
-g_vocab_piece (const AtlGrammarVocab *vocab, gint32 id, gsize *n)
+atl_gbnf_vocab_piece (const AtlGrammarVocab *vocab, gint32 id, gsize *n)
 {
   *n = 0;
   if (id < 0 || (gsize) id >= vocab->n_tokens)
@@ -100,7 +100,7 @@ g_vocab_piece (const AtlGrammarVocab *vocab, gint32 id, gsize *n)
 }
 
 gboolean
-g_vocab_is_end (const AtlGrammarVocab *vocab, gint32 id)
+atl_gbnf_vocab_is_end (const AtlGrammarVocab *vocab, gint32 id)
 {
   for (gsize i = 0; i < vocab->n_ends; i++)
     if (vocab->ends[i] == id)

@@ -9,7 +9,7 @@
 G_BEGIN_DECLS
 
 /* Longer pieces are never allowed: no real vocabulary has them. */
-#define G_VOCAB_MAX_PIECE 1024
+#define ATL_GBNF_VOCAB_MAX_PIECE 1024
 
 typedef struct
 {
@@ -17,22 +17,22 @@ typedef struct
   guint16 n;
   guint16 shared; /* bytes at the beginning that it shares with the piece before it */
   gint32 id;
-} GPiece;
+} AtlGbnfPiece;
 
 struct _AtlGrammarVocab
 {
   gint ref_count; /* (atomic) */
   gsize n_tokens;
-  char *bytes;     /* (owned) all pieces */
-  guint32 *places; /* (owned) [n_tokens + 1] offsets of the pieces by id */
-  GPiece *sorted;  /* (owned) [n_sorted] the pieces that have bytes */
+  char *bytes;          /* (owned) all pieces */
+  guint32 *places;      /* (owned) [n_tokens + 1] offsets of the pieces by id */
+  AtlGbnfPiece *sorted; /* (owned) [n_sorted] the pieces that have bytes */
   gsize n_sorted;
   gint32 *ends; /* (owned) */
   gsize n_ends;
 };
 
 /* Borrowed; *n is 0 for a control token and for an id outside of the vocabulary. */
-const char *g_vocab_piece (const AtlGrammarVocab *vocab, gint32 id, gsize *n);
-gboolean g_vocab_is_end (const AtlGrammarVocab *vocab, gint32 id);
+const char *atl_gbnf_vocab_piece (const AtlGrammarVocab *vocab, gint32 id, gsize *n);
+gboolean atl_gbnf_vocab_is_end (const AtlGrammarVocab *vocab, gint32 id);
 
 G_END_DECLS

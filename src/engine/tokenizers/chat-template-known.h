@@ -10,16 +10,13 @@ G_BEGIN_DECLS
 
 /* The source of the format named `name` ("chatml", "llama2", ...); NULL if there is none. Static.
  */
-const char *
-atl_chat_known_by_name (const char *name);
+const char *atl_chat_known_by_name (const char *name);
 
 /* The format that suits a model whose texts end with `eos_token` and begin with `bos_token` (both
  * nullable); never NULL. Static. */
-const char *
-atl_chat_known_by_tokens (const char *bos_token, const char *eos_token);
+const char *atl_chat_known_by_tokens (const char *bos_token, const char *eos_token);
 
 /* The marks around reasoning that `source`, a template's or prompt's text, shows. FALSE if none. */
-gboolean
-atl_chat_known_thinking (const char *source, const char **open, const char **close);
+gboolean atl_chat_known_thinking (const char *source, const char **open, const char **close);
 
 G_END_DECLS

@@ -40,16 +40,13 @@ typedef struct
  * "mistral", "gemma", "phi3", "zephyr", "alpaca", ...) picks a template of our own; NULL judges by
  * the special tokens (`eos_token` "<|im_end|>": chatml, "<|eot_id|>": llama3, ...; else chatml).
  * The tokens may be NULL for "". Errors as atl_jinja_parse(). */
-AtlChatTemplate *
-atl_chat_template_new (const char *source,
-                       const char *bos_token,
-                       const char *eos_token,
-                       GError **error);
-void
-atl_chat_template_free (AtlChatTemplate *self);
+AtlChatTemplate *atl_chat_template_new (const char *source,
+                                        const char *bos_token,
+                                        const char *eos_token,
+                                        GError **error);
+void atl_chat_template_free (AtlChatTemplate *self);
 
-const AtlChatCaps *
-atl_chat_template_caps (const AtlChatTemplate *self);
+const AtlChatCaps *atl_chat_template_caps (const AtlChatTemplate *self);
 
 /* The prompt for `messages`. `tools` (nullable) is a list of {"type": "function", "function":
  * {...}}; the members of `extra` (nullable) become variables, e.g. {"enable_thinking": false};
@@ -60,27 +57,24 @@ atl_chat_template_caps (const AtlChatTemplate *self);
  * The inputs are not changed. The text is the caller's. The template's own refusal
  * (raise_exception) and its other errors are ATL_ERROR_INVALID with the template's words, limits
  * ATL_ERROR_TOO_COMPLEX. */
-char *
-atl_chat_template_render (const AtlChatTemplate *self,
-                          JsonArray *messages,
-                          JsonArray *tools,
-                          JsonObject *extra,
-                          gboolean add_generation_prompt,
-                          GDateTime *now,
-                          GError **error);
+char *atl_chat_template_render (const AtlChatTemplate *self,
+                                JsonArray *messages,
+                                JsonArray *tools,
+                                JsonObject *extra,
+                                gboolean add_generation_prompt,
+                                GDateTime *now,
+                                GError **error);
 
 /* The marks around the model's reasoning, e.g. "<think>" and "</think>"; FALSE (and NULLs) where
  * the template shows none. Static strings. With caps.thinking_open the prompt itself ends with
  * `open`, so that the model's text starts inside the section. */
-gboolean
-atl_chat_template_thinking_tags (const AtlChatTemplate *self,
-                                 const char **open,
-                                 const char **close);
+gboolean atl_chat_template_thinking_tags (const AtlChatTemplate *self,
+                                          const char **open,
+                                          const char **close);
 
 /* TRUE if `prompt`, rendered by this template, ends inside an opened thinking section. With
  * caps.thinking_open this is so by default; "enable_thinking" may change it for one prompt. */
-gboolean
-atl_chat_template_prompt_is_thinking (const AtlChatTemplate *self, const char *prompt);
+gboolean atl_chat_template_prompt_is_thinking (const AtlChatTemplate *self, const char *prompt);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatTemplate, atl_chat_template_free)
 

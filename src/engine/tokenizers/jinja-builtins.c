@@ -26,6 +26,8 @@ j_filter_find (const JStr *name)
 
   if (found == NULL)
     found = find (j_filters_list, name);
+  if (found == NULL)
+    found = find (j_filters_sort, name);
   return found != NULL ? found : find (j_filters_number, name);
 }
 
@@ -38,10 +40,13 @@ j_test_find (const JStr *name)
 const JBuiltin *
 j_method_find (JValue self, const JStr *name)
 {
+  const JBuiltin *found;
+
   switch (self.kind)
     {
     case J_STR:
-      return find (j_methods_str, name);
+      found = find (j_methods_str, name);
+      return found != NULL ? found : find (j_methods_split, name);
     case J_LIST:
       return find (j_methods_list, name);
     case J_TUPLE:
@@ -151,6 +156,16 @@ j_arg_str (JRun *run, JValue arg, const char *what)
   if (!j_is (arg, J_STR))
     j_throw (&run->heap, "%s must be a string, not %s", what, j_type_name (arg));
   return arg.str;
+}
+
+const JStr *
+j_need_str (JRun *run, JValue arg, const char *what)
+{
+  const JStr *str = j_arg_str (run, arg, what);
+
+  if (str == NULL)
+    j_throw (&run->heap, "%s must be a string, not %s", what, j_type_name (arg));
+  return str;
 }
 
 /* --- Global functions --- */

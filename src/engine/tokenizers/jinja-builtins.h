@@ -44,25 +44,22 @@ struct _JFunction
 };
 
 /* NULL if there is none. The method tables depend on the kind of value. */
-const JBuiltin *
-j_filter_find (const JStr *name);
-const JBuiltin *
-j_test_find (const JStr *name);
-const JBuiltin *
-j_method_find (JValue self, const JStr *name);
-const JBuiltin *
-j_global_find (const JStr *name);
+const JBuiltin *j_filter_find (const JStr *name);
+const JBuiltin *j_test_find (const JStr *name);
+const JBuiltin *j_method_find (JValue self, const JStr *name);
+const JBuiltin *j_global_find (const JStr *name);
 
 /* Binds the arguments to the parameters and calls. */
-JValue
-j_builtin_call (JRun *run, const JBuiltin *builtin, JValue self, const JArgs *args);
+JValue j_builtin_call (JRun *run, const JBuiltin *builtin, JValue self, const JArgs *args);
 
 /* The tables, each in its file and ended by an entry without a name. */
 extern const JBuiltin j_filters_text[];
 extern const JBuiltin j_filters_list[];
 extern const JBuiltin j_filters_number[];
+extern const JBuiltin j_filters_sort[];
 extern const JBuiltin j_tests[];
 extern const JBuiltin j_methods_str[];
+extern const JBuiltin j_methods_split[];
 extern const JBuiltin j_methods_list[];
 extern const JBuiltin j_methods_tuple[];
 extern const JBuiltin j_methods_dict[];
@@ -72,12 +69,11 @@ extern const JBuiltin j_methods_float[];
 extern const JBuiltin j_globals[];
 
 /* Arguments with defaults and types; each throws, naming `what`, on a value of another type. */
-gint64
-j_arg_int (JRun *run, JValue arg, const char *what, gint64 fallback);
-gboolean
-j_arg_bool (JValue arg, gboolean fallback);
+gint64 j_arg_int (JRun *run, JValue arg, const char *what, gint64 fallback);
+gboolean j_arg_bool (JValue arg, gboolean fallback);
 /* A string argument; NULL if J_UNSET or None. */
-const JStr *
-j_arg_str (JRun *run, JValue arg, const char *what);
+const JStr *j_arg_str (JRun *run, JValue arg, const char *what);
+/* A string argument that must be there. */
+const JStr *j_need_str (JRun *run, JValue arg, const char *what);
 
 G_END_DECLS

@@ -12,8 +12,7 @@ typedef enum
   FLOW_CONTINUE,
 } Flow;
 
-static Flow
-run_body (JRun *run, const JNodes *body);
+static Flow run_body (JRun *run, const JNodes *body);
 
 void
 j_enter (JRun *run)

@@ -10,244 +10,6 @@
 #define FILTER(name)                                                                               \
   static JValue filter_##name (JRun *run, JValue self, const JValue *arg, const JArgs *args)
 
-/* --- What an attribute="a.b.0" argument picks --- */
-
-typedef struct
-{
-  JValue *parts;
-  gsize n;
-} Path;
-
-static Path
-parse_path (JRun *run, JValue attribute)
-{
-  JHeap *heap = &run->heap;
-  Path path = { 0 };
-  gsize start = 0;
-
-  if (j_is (attribute, J_UNSET) || j_is (attribute, J_NONE))
-    return path;
-  if (!j_is (attribute, J_STR))
-    {
-      path.parts = j_new (heap, JValue, 1);
-      path.parts[path.n++] = attribute;
-      return path;
-    }
-  path.parts = j_new (heap, JValue, attribute.str->n_bytes + 1);
-  for (gsize at = 0; at <= attribute.str->n_bytes; at++)
-    if (at == attribute.str->n_bytes || attribute.str->bytes[at] == '.')
-      {
-        const JStr *word = j_str_wrap (heap, attribute.str->bytes + start, at - start);
-        gint64 index = 0;
-        gsize digits = 0;
-
-        while (digits < word->n_bytes && digits < 18 && g_ascii_isdigit (word->bytes[digits]))
-          index = index * 10 + (word->bytes[digits++] - '0');
-        path.parts[path.n++] = digits > 0 && digits == word->n_bytes ? j_int (index) : j_str (word);
-        start = at + 1;
-      }
-  return path;
-}
-
-static JValue
-follow (JRun *run, const Path *path, JValue item, JValue fallback)
-{
-  for (gsize i = 0; i < path->n; i++)
-    {
-      j_work (&run->heap, 1);
-      item = j_getitem (run, item, path->parts[i]);
-      if (j_is (item, J_UNDEFINED) && !j_is (fallback, J_UNSET) && !j_is (fallback, J_NONE))
-        item = fallback;
-    }
-  return item;
-}
-
-static JValue
-fold_case (JRun *run, JValue value, gboolean case_sensitive)
-{
-  if (case_sensitive || !j_is (value, J_STR))
-    return value;
-  return j_str (j_text_lower (&run->heap, value.str));
-}
-
-/* --- Sorting --- */
-
-typedef struct
-{
-  JValue key;
-  JValue item;
-} Keyed;
-
-/* Stable merge sort; with `reverse` equal items keep their order too. */
-static void
-sort_keyed (JHeap *heap, Keyed *items, Keyed *scratch, gsize n, gboolean reverse)
-{
-  gsize half = n / 2;
-  gsize a = 0;
-  gsize b = half;
-
-  if (n < 2)
-    return;
-  sort_keyed (heap, items, scratch, half, reverse);
-  sort_keyed (heap, items + half, scratch, n - half, reverse);
-  for (gsize i = 0; i < n; i++)
-    {
-      gboolean take_b = a >= half;
-
-      if (!take_b && b < n)
-        take_b = reverse ? j_less (heap, items[a].key, items[b].key)
-                         : j_less (heap, items[b].key, items[a].key);
-      scratch[i] = take_b ? items[b++] : items[a++];
-    }
-  memcpy (items, scratch, n * sizeof (Keyed));
-}
-
-static JValue
-sorted (JRun *run, Keyed *items, gsize n, gboolean reverse)
-{
-  JList *list = j_list_new (&run->heap, n);
-
-  sort_keyed (&run->heap, items, j_new (&run->heap, Keyed, n + 1), n, reverse);
-  for (gsize i = 0; i < n; i++)
-    list->items[list->n++] = items[i].item;
-  return j_list (list);
-}
-
-FILTER (sort)
-{
-  JHeap *heap = &run->heap;
-  gsize n;
-  JValue *items = j_elements (run, self, &n);
-  Keyed *keyed = j_new (heap, Keyed, n + 1);
-  gboolean case_sensitive = j_arg_bool (arg[1], FALSE);
-  JList *paths = j_list_new (heap, 0);
-
-  /* attribute="a,b" sorts by a, then by b. */
-  if (j_is (arg[2], J_STR))
-    {
-      gsize start = 0;
-
-      for (gsize at = 0; at <= arg[2].str->n_bytes; at++)
-        if (at == arg[2].str->n_bytes || arg[2].str->bytes[at] == ',')
-          {
-            j_list_append (heap, paths,
-                           j_str (j_str_wrap (heap, arg[2].str->bytes + start, at - start)));
-            start = at + 1;
-          }
-    }
-  else
-    j_list_append (heap, paths, arg[2]);
-
-  for (gsize i = 0; i < n; i++)
-    {
-      JList *key = j_list_new (heap, paths->n);
-
-      for (gsize k = 0; k < paths->n; k++)
-        {
-          Path path = parse_path (run, paths->items[k]);
-          JValue value = follow (run, &path, items[i], (JValue){ 0 });
-
-          key->items[key->n++] = fold_case (run, value, case_sensitive);
-        }
-      keyed[i] = (Keyed){ j_list (key), items[i] };
-    }
-  return sorted (run, keyed, n, j_arg_bool (arg[0], FALSE));
-}
-
-FILTER (dictsort)
-{
-  JHeap *heap = &run->heap;
-  const JStr *by = j_arg_str (run, arg[1], "the by of dictsort");
-  gboolean by_value = by != NULL && j_str_is (by, "value");
-  gboolean case_sensitive = j_arg_bool (arg[0], FALSE);
-  Keyed *keyed;
-
-  if (j_is (self, J_UNDEFINED))
-    j_throw_undefined (run, self);
-  if (!j_is (self, J_DICT))
-    j_throw (heap, "dictsort needs a mapping, not %s", j_type_name (self));
-  if (by != NULL && !by_value && !j_str_is (by, "key"))
-    j_throw (heap, "dictsort sorts by \"key\" or \"value\"");
-  keyed = j_new (heap, Keyed, self.dict->n + 1);
-  for (gsize i = 0; i < self.dict->n; i++)
-    {
-      const JEntry *entry = &self.dict->entries[i];
-
-      keyed[i].key = fold_case (run, by_value ? entry->value : entry->key, case_sensitive);
-      keyed[i].item = j_tuple2 (heap, entry->key, entry->value);
-    }
-  return sorted (run, keyed, self.dict->n, j_arg_bool (arg[2], FALSE));
-}
-
-FILTER (groupby)
-{
-  JHeap *heap = &run->heap;
-  gsize n;
-  JValue *items = j_elements (run, self, &n);
-  Path path = parse_path (run, arg[0]);
-  gboolean case_sensitive = j_arg_bool (arg[2], FALSE);
-  Keyed *keyed = j_new (heap, Keyed, n + 1);
-  JList *groups = j_list_new (heap, 0);
-  JList *group = NULL;
-
-  for (gsize i = 0; i < n; i++)
-    {
-      keyed[i].key = fold_case (run, follow (run, &path, items[i], arg[1]), case_sensitive);
-      keyed[i].item = items[i];
-    }
-  sort_keyed (heap, keyed, j_new (heap, Keyed, n + 1), n, FALSE);
-  for (gsize i = 0; i < n; i++)
-    {
-      if (i == 0 || !j_equal (heap, keyed[i - 1].key, keyed[i].key))
-        {
-          JValue pair;
-
-          group = j_list_new (heap, 0);
-          pair = j_tuple2 (heap, follow (run, &path, keyed[i].item, arg[1]), j_list (group));
-          pair.list->group = TRUE;
-          j_list_append (heap, groups, pair);
-        }
-      j_list_append (heap, group, keyed[i].item);
-    }
-  return j_list (groups);
-}
-
-static JValue
-extreme (JRun *run, JValue self, const JValue *arg, gboolean largest)
-{
-  gsize n;
-  JValue *items = j_elements (run, self, &n);
-  Path path = parse_path (run, arg[1]);
-  gboolean case_sensitive = j_arg_bool (arg[0], FALSE);
-  JValue best = { 0 };
-  JValue best_key = { 0 };
-
-  if (n == 0)
-    return j_undefined_hint (run, "no item to choose from: the sequence was empty");
-  for (gsize i = 0; i < n; i++)
-    {
-      JValue key = fold_case (run, follow (run, &path, items[i], (JValue){ 0 }), case_sensitive);
-
-      if (i == 0 ||
-          (largest ? j_less (&run->heap, best_key, key) : j_less (&run->heap, key, best_key)))
-        {
-          best = items[i];
-          best_key = key;
-        }
-    }
-  return best;
-}
-
-FILTER (min)
-{
-  return extreme (run, self, arg, FALSE);
-}
-
-FILTER (max)
-{
-  return extreme (run, self, arg, TRUE);
-}
-
 /* --- Picking --- */
 
 FILTER (first)
@@ -308,28 +70,6 @@ FILTER (reverse)
       items[n - 1 - i] = other;
     }
   return j_iter (&run->heap, items, n);
-}
-
-FILTER (unique)
-{
-  gsize n;
-  JValue *items = j_elements (run, self, &n);
-  Path path = parse_path (run, arg[1]);
-  JDict *seen = j_dict_new (&run->heap);
-  gsize kept = 0;
-
-  for (gsize i = 0; i < n; i++)
-    {
-      JValue item = follow (run, &path, items[i], (JValue){ 0 });
-      JValue key = fold_case (run, item, j_arg_bool (arg[0], FALSE));
-
-      if (j_dict_get (&run->heap, seen, key) == NULL)
-        {
-          j_dict_set (&run->heap, seen, key, j_none ());
-          items[kept++] = items[i];
-        }
-    }
-  return j_iter (&run->heap, items, kept);
 }
 
 FILTER (items)
@@ -439,14 +179,14 @@ FILTER (join)
   gsize n;
   JValue *items = j_elements (run, self, &n);
   const JStr *separator = j_is (arg[0], J_UNSET) ? NULL : j_to_str (run, arg[0]);
-  Path path = parse_path (run, arg[1]);
+  JPath path = j_path_parse (run, arg[1]);
   JBuf buf = { 0 };
 
   for (gsize i = 0; i < n; i++)
     {
       if (i > 0 && separator != NULL)
         j_buf_append_str (&run->heap, &buf, separator);
-      j_print (run, &buf, follow (run, &path, items[i], (JValue){ 0 }));
+      j_print (run, &buf, j_path_follow (run, &path, items[i], (JValue){ 0 }));
     }
   return j_str (j_buf_str (&run->heap, &buf));
 }
@@ -455,13 +195,13 @@ FILTER (sum)
 {
   gsize n;
   JValue *items = j_elements (run, self, &n);
-  Path path = parse_path (run, arg[0]);
+  JPath path = j_path_parse (run, arg[0]);
   JValue total = j_is (arg[1], J_UNSET) ? j_int (0) : arg[1];
 
   if (j_is (total, J_STR))
     j_throw (&run->heap, "sum cannot add strings: use join");
   for (gsize i = 0; i < n; i++)
-    total = j_binary (run, J_TOKEN_ADD, total, follow (run, &path, items[i], (JValue){ 0 }));
+    total = j_binary (run, J_TOKEN_ADD, total, j_path_follow (run, &path, items[i], (JValue){ 0 }));
   return total;
 }
 
@@ -494,11 +234,11 @@ FILTER (map)
       fallback = args->kw[i];
   if (args->n_pos == 0 && attribute.kind != J_UNSET)
     {
-      Path path = parse_path (run, attribute);
+      JPath path = j_path_parse (run, attribute);
 
       items = j_elements (run, self, &n);
       for (gsize i = 0; i < n; i++)
-        items[i] = follow (run, &path, items[i], fallback);
+        items[i] = j_path_follow (run, &path, items[i], fallback);
     }
   else
     {
@@ -526,7 +266,7 @@ select_items (JRun *run, JValue self, const JArgs *args, gboolean by_attribute, 
   gsize n;
   gsize kept = 0;
   JValue *items;
-  Path path = { 0 };
+  JPath path = { 0 };
   gsize at = by_attribute ? 1 : 0;
   const JBuiltin *test = NULL;
   JArgs rest = { 0 };
@@ -537,7 +277,7 @@ select_items (JRun *run, JValue self, const JArgs *args, gboolean by_attribute, 
     {
       if (args->n_pos == 0)
         j_throw (heap, "the name of the attribute to select by is missing");
-      path = parse_path (run, args->pos[0]);
+      path = j_path_parse (run, args->pos[0]);
     }
   if (args->n_pos > at)
     {
@@ -553,7 +293,7 @@ select_items (JRun *run, JValue self, const JArgs *args, gboolean by_attribute, 
   items = j_elements (run, self, &n);
   for (gsize i = 0; i < n; i++)
     {
-      JValue value = follow (run, &path, items[i], (JValue){ 0 });
+      JValue value = j_path_follow (run, &path, items[i], (JValue){ 0 });
 
       if (test != NULL)
         value = j_builtin_call (run, test, value, &rest);
@@ -589,25 +329,19 @@ const JBuiltin j_filters_list[] = {
   { "count", "", filter_length },
   { "d", "? default_value boolean", filter_default },
   { "default", "? default_value boolean", filter_default },
-  { "dictsort", "? case_sensitive by reverse", filter_dictsort },
   { "first", "", filter_first },
-  { "groupby", "attribute ? default case_sensitive", filter_groupby },
   { "items", "", filter_items },
   { "join", "? d attribute", filter_join },
   { "last", "", filter_last },
   { "length", "", filter_length },
   { "list", "", filter_list },
   { "map", "*", filter_map },
-  { "max", "? case_sensitive attribute", filter_max },
-  { "min", "? case_sensitive attribute", filter_min },
   { "reject", "*", filter_reject },
   { "rejectattr", "*", filter_rejectattr },
   { "reverse", "", filter_reverse },
   { "select", "*", filter_select },
   { "selectattr", "*", filter_selectattr },
   { "slice", "slices ? fill_with", filter_slice },
-  { "sort", "? reverse case_sensitive attribute", filter_sort },
   { "sum", "? attribute start", filter_sum },
-  { "unique", "? case_sensitive attribute", filter_unique },
   { NULL },
 };

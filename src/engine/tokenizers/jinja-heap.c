@@ -133,8 +133,7 @@ j_strndup (JHeap *heap, const char *text, gsize n)
   return copy;
 }
 
-static void
-throw_valist (JHeap *heap, AtlError code, const char *format, va_list args)
+static void throw_valist (JHeap *heap, AtlError code, const char *format, va_list args)
     G_GNUC_PRINTF (3, 0) G_GNUC_NORETURN;
 
 static void

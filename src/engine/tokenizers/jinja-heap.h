@@ -37,31 +37,23 @@ typedef struct
   GError *error; /* (owned) (nullable) */
 } JHeap;
 
-void
-j_heap_init (JHeap *heap, gsize limit_bytes);
-void
-j_heap_clear (JHeap *heap);
+void j_heap_init (JHeap *heap, gsize limit_bytes);
+void j_heap_clear (JHeap *heap);
 
 /* Zeroed memory, aligned to 16; throws ATL_ERROR_TOO_COMPLEX over the limit. */
-gpointer
-j_alloc (JHeap *heap, gsize n, gsize size);
+gpointer j_alloc (JHeap *heap, gsize n, gsize size);
 #define j_new(heap, type, n) ((type *) j_alloc ((heap), (n), sizeof (type)))
 /* `old` (nullable, of `n_old` elements) enlarged to `n` elements, in place where it is the newest
  * allocation; what is new is zeroed. */
-gpointer
-j_grow (JHeap *heap, gpointer old, gsize n_old, gsize n, gsize size);
-char *
-j_strndup (JHeap *heap, const char *text, gsize n);
+gpointer j_grow (JHeap *heap, gpointer old, gsize n_old, gsize n, gsize size);
+char *j_strndup (JHeap *heap, const char *text, gsize n);
 
 /* Leaves for heap->escape with ATL_ERROR_INVALID (j_throw) or ATL_ERROR_TOO_COMPLEX
  * (j_throw_limit). */
-void
-j_throw (JHeap *heap, const char *format, ...) G_GNUC_PRINTF (2, 3) G_GNUC_NORETURN;
-void
-j_throw_limit (JHeap *heap, const char *format, ...) G_GNUC_PRINTF (2, 3) G_GNUC_NORETURN;
+void j_throw (JHeap *heap, const char *format, ...) G_GNUC_PRINTF (2, 3) G_GNUC_NORETURN;
+void j_throw_limit (JHeap *heap, const char *format, ...) G_GNUC_PRINTF (2, 3) G_GNUC_NORETURN;
 /* As j_throw, with `text` of `n` bytes alone as the message: the template's own words. */
-void
-j_throw_text (JHeap *heap, const char *text, gsize n) G_GNUC_NORETURN;
+void j_throw_text (JHeap *heap, const char *text, gsize n) G_GNUC_NORETURN;
 
 /* Charges `n` units of work; throws ATL_ERROR_TOO_COMPLEX when the budget is spent. */
 static inline void
@@ -75,7 +67,6 @@ j_work (JHeap *heap, guint64 n)
   heap->steps_left -= n;
 }
 
-GError *
-j_heap_steal_error (JHeap *heap);
+GError *j_heap_steal_error (JHeap *heap);
 
 G_END_DECLS

@@ -10,8 +10,7 @@
 
 /* --- In --- */
 
-static JValue
-from_json (JHeap *heap, JsonNode *node, guint depth);
+static JValue from_json (JHeap *heap, JsonNode *node, guint depth);
 
 static JValue
 from_object (JHeap *heap, JsonObject *object, guint depth)
@@ -168,8 +167,7 @@ write_key (Writer *w, JValue key)
   write_string (w, j_buf_str (heap, &buf));
 }
 
-static void
-write_value (Writer *w, JValue value, guint depth);
+static void write_value (Writer *w, JValue value, guint depth);
 
 static void
 write_dict (Writer *w, const JDict *dict, guint depth)

@@ -81,15 +81,12 @@ typedef struct
 } JLexer;
 
 /* `source` must be valid UTF-8 and outlive the heap's use of the tokens. */
-void
-j_lexer_init (
+void j_lexer_init (
     JLexer *lexer, JHeap *heap, const AtlJinjaOptions *options, const char *source, gsize n);
 /* The next token; throws on what is none. */
-JToken
-j_lexer_next (JLexer *lexer);
+JToken j_lexer_next (JLexer *lexer);
 
 /* The words for a token in messages. */
-const char *
-j_token_name (JTokenType type);
+const char *j_token_name (JTokenType type);
 
 G_END_DECLS

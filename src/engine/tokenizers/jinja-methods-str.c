@@ -10,16 +10,6 @@
 
 #define HEAP (&run->heap)
 
-static const JStr *
-need_str (JRun *run, JValue arg, const char *what)
-{
-  const JStr *str = j_arg_str (run, arg, what);
-
-  if (str == NULL)
-    j_throw (HEAP, "%s must be a string, not %s", what, j_type_name (arg));
-  return str;
-}
-
 /* --- Case and kind --- */
 
 METHOD (upper)
@@ -268,7 +258,7 @@ window (JRun *run, const JStr *str, const JValue *arg, const JStr **part, gint64
 static gint64
 search (JRun *run, JValue self, const JValue *arg, gboolean last)
 {
-  const JStr *needle = need_str (run, arg[0], "the text searched for");
+  const JStr *needle = j_need_str (run, arg[0], "the text searched for");
   const JStr *part;
   gint64 start;
   gssize at;
@@ -310,7 +300,7 @@ METHOD (rindex)
 
 METHOD (count)
 {
-  const JStr *needle = need_str (run, arg[0], "the text counted");
+  const JStr *needle = j_need_str (run, arg[0], "the text counted");
   const JStr *part;
   gint64 start;
   gint64 n = 0;
@@ -349,11 +339,11 @@ any_affix (JRun *run, JValue self, const JValue *arg, gboolean at_end)
   if (j_is (arg[0], J_TUPLE))
     {
       for (gsize i = 0; i < arg[0].list->n; i++)
-        if (has_affix (part, need_str (run, arg[0].list->items[i], "a prefix or suffix"), at_end))
+        if (has_affix (part, j_need_str (run, arg[0].list->items[i], "a prefix or suffix"), at_end))
           return j_bool (TRUE);
       return j_bool (FALSE);
     }
-  return j_bool (has_affix (part, need_str (run, arg[0], "the prefix or suffix"), at_end));
+  return j_bool (has_affix (part, j_need_str (run, arg[0], "the prefix or suffix"), at_end));
 }
 
 METHOD (startswith)
@@ -368,7 +358,7 @@ METHOD (endswith)
 
 METHOD (removeprefix)
 {
-  const JStr *affix = need_str (run, arg[0], "the prefix");
+  const JStr *affix = j_need_str (run, arg[0], "the prefix");
 
   if (!has_affix (self.str, affix, FALSE))
     return self;
@@ -378,7 +368,7 @@ METHOD (removeprefix)
 
 METHOD (removesuffix)
 {
-  const JStr *affix = need_str (run, arg[0], "the suffix");
+  const JStr *affix = j_need_str (run, arg[0], "the suffix");
 
   if (!has_affix (self.str, affix, TRUE))
     return self;
@@ -389,195 +379,8 @@ METHOD (replace)
 {
   gint64 count = j_arg_int (run, arg[2], "count", -1);
 
-  return j_str (j_text_replace (HEAP, self.str, need_str (run, arg[0], "the text replaced"),
-                                need_str (run, arg[1], "the replacement"), count));
-}
-
-/* --- Splitting and joining --- */
-
-static void
-add_piece (JRun *run, JList *list, const char *start, const char *end)
-{
-  j_list_append (HEAP, list, j_str (j_str_wrap (HEAP, start, (gsize) (end - start))));
-}
-
-static void
-split_blanks (JRun *run, JList *list, const JStr *str, gint64 limit)
-{
-  const char *at = str->bytes;
-  const char *end = at + str->n_bytes;
-
-  for (;;)
-    {
-      const char *start;
-
-      while (at < end && j_char_is_space (g_utf8_get_char (at)))
-        at = g_utf8_next_char (at);
-      if (at == end)
-        return;
-      start = at;
-      if (limit-- == 0)
-        {
-          add_piece (run, list, start, end);
-          return;
-        }
-      while (at < end && !j_char_is_space (g_utf8_get_char (at)))
-        at = g_utf8_next_char (at);
-      add_piece (run, list, start, at);
-    }
-}
-
-static void
-rsplit_blanks (JRun *run, JList *list, const JStr *str, gint64 limit)
-{
-  const char *start = str->bytes;
-  const char *at = start + str->n_bytes;
-
-  for (;;)
-    {
-      const char *end;
-
-      while (at > start && j_char_is_space (g_utf8_get_char (g_utf8_prev_char (at))))
-        at = g_utf8_prev_char (at);
-      if (at == start)
-        return;
-      end = at;
-      if (limit-- == 0)
-        {
-          add_piece (run, list, start, end);
-          return;
-        }
-      while (at > start && !j_char_is_space (g_utf8_get_char (g_utf8_prev_char (at))))
-        at = g_utf8_prev_char (at);
-      add_piece (run, list, at, end);
-    }
-}
-
-static void
-reverse_list (JList *list)
-{
-  for (gsize i = 0; i < list->n / 2; i++)
-    {
-      JValue other = list->items[i];
-
-      list->items[i] = list->items[list->n - 1 - i];
-      list->items[list->n - 1 - i] = other;
-    }
-}
-
-static JValue
-split (JRun *run, JValue self, const JValue *arg, gboolean from_right)
-{
-  const JStr *separator = j_arg_str (run, arg[0], "the separator");
-  gint64 limit = j_arg_int (run, arg[1], "maxsplit", -1);
-  JList *list = j_list_new (HEAP, 0);
-  const JStr *rest = self.str;
-
-  j_work (HEAP, self.str->n_bytes / 8);
-  if (separator != NULL && separator->n_bytes == 0)
-    j_throw (HEAP, "empty separator");
-  if (separator == NULL && from_right)
-    rsplit_blanks (run, list, self.str, limit);
-  else if (separator == NULL)
-    split_blanks (run, list, self.str, limit);
-  else
-    {
-      gsize from = 0;
-      gsize to = rest->n_bytes;
-
-      for (; limit != 0; limit--)
-        {
-          const JStr left = { .bytes = rest->bytes, .n_bytes = to };
-          gssize at =
-              from_right ? j_str_rfind (&left, separator) : j_str_find (rest, separator, from);
-
-          if (at < 0)
-            break;
-          if (from_right)
-            {
-              add_piece (run, list, rest->bytes + at + separator->n_bytes, rest->bytes + to);
-              to = (gsize) at;
-            }
-          else
-            {
-              add_piece (run, list, rest->bytes + from, rest->bytes + at);
-              from = (gsize) at + separator->n_bytes;
-            }
-        }
-      add_piece (run, list, rest->bytes + from, rest->bytes + to);
-    }
-  if (from_right)
-    reverse_list (list);
-  return j_list (list);
-}
-
-METHOD (split)
-{
-  return split (run, self, arg, FALSE);
-}
-
-METHOD (rsplit)
-{
-  return split (run, self, arg, TRUE);
-}
-
-METHOD (splitlines)
-{
-  return j_list (j_text_lines (HEAP, self.str, j_arg_bool (arg[0], FALSE)));
-}
-
-static JValue
-partition (JRun *run, JValue self, JValue arg, gboolean last)
-{
-  const JStr *separator = need_str (run, arg, "the separator");
-  const JStr *str = self.str;
-  JList *list = j_list_new (HEAP, 3);
-  gssize at;
-
-  if (separator->n_bytes == 0)
-    j_throw (HEAP, "empty separator");
-  j_work (HEAP, str->n_bytes / 4);
-  at = last ? j_str_rfind (str, separator) : j_str_find (str, separator, 0);
-  if (at < 0)
-    {
-      JValue empty = j_str (j_str_literal (HEAP, ""));
-
-      j_list_append (HEAP, list, last ? empty : self);
-      j_list_append (HEAP, list, empty);
-      j_list_append (HEAP, list, last ? self : empty);
-    }
-  else
-    {
-      add_piece (run, list, str->bytes, str->bytes + at);
-      j_list_append (HEAP, list, j_str (separator));
-      add_piece (run, list, str->bytes + at + separator->n_bytes, str->bytes + str->n_bytes);
-    }
-  return (JValue){ .kind = J_TUPLE, .list = list };
-}
-
-METHOD (partition)
-{
-  return partition (run, self, arg[0], FALSE);
-}
-
-METHOD (rpartition)
-{
-  return partition (run, self, arg[0], TRUE);
-}
-
-METHOD (join)
-{
-  gsize n;
-  JValue *items = j_elements (run, arg[0], &n);
-  JBuf buf = { 0 };
-
-  for (gsize i = 0; i < n; i++)
-    {
-      if (i > 0)
-        j_buf_append_str (HEAP, &buf, self.str);
-      j_buf_append_str (HEAP, &buf, need_str (run, items[i], "an item joined"));
-    }
-  return j_str (j_buf_str (HEAP, &buf));
+  return j_str (j_text_replace (HEAP, self.str, j_need_str (run, arg[0], "the text replaced"),
+                                j_need_str (run, arg[1], "the replacement"), count));
 }
 
 METHOD (expandtabs)
@@ -634,22 +437,16 @@ const JBuiltin j_methods_str[] = {
   { "isspace", "", str_isspace },
   { "istitle", "", str_istitle },
   { "isupper", "", str_isupper },
-  { "join", "iterable", str_join },
   { "ljust", "width ? fillchar", str_ljust },
   { "lower", "", str_lower },
   { "lstrip", "? chars", str_lstrip },
-  { "partition", "sep", str_partition },
   { "removeprefix", "prefix", str_removeprefix },
   { "removesuffix", "suffix", str_removesuffix },
   { "replace", "old new ? count", str_replace },
   { "rfind", "sub ? start end", str_rfind },
   { "rindex", "sub ? start end", str_rindex },
   { "rjust", "width ? fillchar", str_rjust },
-  { "rpartition", "sep", str_rpartition },
-  { "rsplit", "? sep maxsplit", str_rsplit },
   { "rstrip", "? chars", str_rstrip },
-  { "split", "? sep maxsplit", str_split },
-  { "splitlines", "? keepends", str_splitlines },
   { "startswith", "prefix ? start end", str_startswith },
   { "strip", "? chars", str_strip },
   { "swapcase", "", str_swapcase },

@@ -1,45 +1,20 @@
 /* The parser: expressions, one function a level of precedence, loosest first. */
 #define G_LOG_DOMAIN "atl-jinja"
 
-#include "engine/tokenizers/jinja-ast.h"
-#include "engine/tokenizers/jinja-builtins.h"
+#include "engine/tokenizers/jinja-parser.h"
 
-static JNode *
-parse_or (JParser *p);
-static JNode *
-parse_unary (JParser *p, gboolean with_filter);
-static JNode *
-parse_postfix (JParser *p, JNode *node);
-static JNode *
-parse_primary (JParser *p, gboolean with_namespace);
-static JNode *
-parse_concat (JParser *p);
-
-static JNode *
-unary_node (JParser *p, JNodeKind kind, int line, JNode *a)
-{
-  JNode *node = j_parser_node (p, kind, line);
-
-  node->a = a;
-  j_parser_adopt (p, node, a);
-  return node;
-}
+static JNode *parse_or (JParser *p);
+static JNode *parse_unary (JParser *p, gboolean with_filter);
+static JNode *parse_concat (JParser *p);
 
 static JNode *
 binary_node (JParser *p, JNodeKind kind, int line, JNode *a, JNode *b)
 {
-  JNode *node = unary_node (p, kind, line, a);
+  JNode *node = j_parser_unary (p, kind, line, a);
 
   node->b = b;
   j_parser_adopt (p, node, b);
   return node;
-}
-
-static void
-add_child (JParser *p, JNode *node, JNode *child)
-{
-  j_parser_add (p, &node->list, child);
-  j_parser_adopt (p, node, child);
 }
 
 /* --- Operators --- */
@@ -93,7 +68,7 @@ parse_compare (JParser *p)
       if (first == NULL)
         first = operand;
       else
-        add_child (p, node, operand);
+        j_parser_add_child (p, node, operand);
 
       type = p->current.type;
       if (type >= J_TOKEN_EQ && type <= J_TOKEN_GTEQ)
@@ -109,7 +84,7 @@ parse_compare (JParser *p)
       else
         break;
       if (node == NULL)
-        node = unary_node (p, J_COMPARE, p->current.line, first);
+        node = j_parser_unary (p, J_COMPARE, p->current.line, first);
       j_parser_next (p);
       if (node->list.n == cap)
         {
@@ -206,237 +181,10 @@ parse_concat (JParser *p)
   if (p->current.type != J_TOKEN_TILDE)
     return first;
   node = j_parser_node (p, J_CONCAT, p->current.line);
-  add_child (p, node, first);
+  j_parser_add_child (p, node, first);
   while (j_parser_skip (p, J_TOKEN_TILDE))
-    add_child (p, node, parse_product (p));
+    j_parser_add_child (p, node, parse_product (p));
   return node;
-}
-
-/* --- Filters, tests, calls, subscripts --- */
-
-static JCallArgs *
-parse_call_args (JParser *p, JNode *owner)
-{
-  JCallArgs *args = j_new (p->heap, JCallArgs, 1);
-  guint cap = 0;
-  gboolean first = TRUE;
-
-  j_parser_expect (p, J_TOKEN_LPAREN);
-  while (p->current.type != J_TOKEN_RPAREN)
-    {
-      JNode *value;
-
-      if (!first)
-        {
-          j_parser_expect (p, J_TOKEN_COMMA);
-          if (p->current.type == J_TOKEN_RPAREN)
-            break;
-        }
-      first = FALSE;
-      if (p->current.type == J_TOKEN_MUL && args->rest == NULL && args->kw_rest == NULL)
-        {
-          j_parser_next (p);
-          value = args->rest = j_parse_expression (p);
-        }
-      else if (p->current.type == J_TOKEN_POW && args->kw_rest == NULL)
-        {
-          j_parser_next (p);
-          value = args->kw_rest = j_parse_expression (p);
-        }
-      else if (p->current.type == J_TOKEN_NAME && j_parser_look (p)->type == J_TOKEN_ASSIGN &&
-               args->kw_rest == NULL)
-        {
-          const JStr *name = j_parser_next (p).text;
-
-          j_parser_next (p);
-          value = j_parse_expression (p);
-          if (args->kw.n == cap)
-            {
-              args->names = j_grow (p->heap, args->names, cap, MAX (4, cap * 2), sizeof (JStr *));
-              cap = MAX (4, cap * 2);
-            }
-          args->names[args->kw.n] = name;
-          j_parser_add (p, &args->kw, value);
-        }
-      else
-        {
-          if (args->rest != NULL || args->kw_rest != NULL || args->kw.n > 0)
-            j_parser_fail (p, "invalid syntax in the arguments of a call");
-          value = j_parse_expression (p);
-          j_parser_add (p, &args->pos, value);
-        }
-      j_parser_adopt (p, owner, value);
-    }
-  j_parser_next (p);
-  return args;
-}
-
-static JNode *
-parse_call (JParser *p, JNode *callee)
-{
-  JNode *node = unary_node (p, J_CALL, p->current.line, callee);
-
-  node->args = parse_call_args (p, node);
-  return node;
-}
-
-/* A filter's or test's name, which may have dots. */
-static const JStr *
-parse_dotted_name (JParser *p)
-{
-  const JStr *name = j_parser_expect (p, J_TOKEN_NAME).text;
-
-  while (j_parser_skip (p, J_TOKEN_DOT))
-    {
-      JBuf buf = { 0 };
-
-      j_buf_append_str (p->heap, &buf, name);
-      j_buf_append (p->heap, &buf, ".", 1);
-      j_buf_append_str (p->heap, &buf, j_parser_expect (p, J_TOKEN_NAME).text);
-      name = j_buf_str (p->heap, &buf);
-    }
-  return name;
-}
-
-JNode *
-j_parse_filters (JParser *p, JNode *node, gboolean inline_start)
-{
-  while (inline_start || p->current.type == J_TOKEN_PIPE)
-    {
-      JNode *filter;
-
-      if (!inline_start)
-        j_parser_next (p);
-      inline_start = FALSE;
-      filter = unary_node (p, J_FILTER, p->current.line, node);
-      filter->text = parse_dotted_name (p);
-      filter->builtin = j_filter_find (filter->text);
-      if (p->current.type == J_TOKEN_LPAREN)
-        filter->args = parse_call_args (p, filter);
-      else
-        filter->args = j_new (p->heap, JCallArgs, 1);
-      node = filter;
-    }
-  return node;
-}
-
-static JNode *
-parse_test (JParser *p, JNode *subject)
-{
-  int line = j_parser_next (p).line;
-  gboolean negated = j_parser_skip_name (p, "not");
-  JNode *node = unary_node (p, J_TEST, line, subject);
-  JTokenType type;
-
-  node->text = parse_dotted_name (p);
-  node->builtin = j_test_find (node->text);
-  type = p->current.type;
-  if (type == J_TOKEN_LPAREN)
-    node->args = parse_call_args (p, node);
-  else
-    {
-      node->args = j_new (p->heap, JCallArgs, 1);
-      if ((type == J_TOKEN_NAME && !j_parser_at_name (p, "else") && !j_parser_at_name (p, "or") &&
-           !j_parser_at_name (p, "and") && !j_parser_at_name (p, "if")) ||
-          type == J_TOKEN_STRING || type == J_TOKEN_INTEGER || type == J_TOKEN_FLOAT ||
-          type == J_TOKEN_LBRACKET || type == J_TOKEN_LBRACE)
-        {
-          JNode *value;
-
-          if (j_parser_at_name (p, "is"))
-            j_parser_fail (p, "tests cannot be chained with 'is'");
-          value = parse_primary (p, FALSE);
-          value = parse_postfix (p, value);
-          j_parser_add (p, &node->args->pos, value);
-          j_parser_adopt (p, node, value);
-        }
-    }
-  return negated ? unary_node (p, J_NOT, line, node) : node;
-}
-
-static JNode *
-parse_slice_part (JParser *p)
-{
-  if (p->current.type == J_TOKEN_COLON || p->current.type == J_TOKEN_RBRACKET ||
-      p->current.type == J_TOKEN_COMMA)
-    return NULL;
-  return j_parse_expression (p);
-}
-
-static JNode *
-parse_subscript (JParser *p, JNode *subject)
-{
-  JToken open = j_parser_next (p);
-  JNode *node = unary_node (p, J_GETITEM, open.line, subject);
-  JNode *first = NULL;
-
-  if (open.type == J_TOKEN_DOT)
-    {
-      JToken name = j_parser_next (p);
-
-      if (name.type == J_TOKEN_NAME)
-        {
-          node->kind = J_GETATTR;
-          node->text = name.text;
-          return node;
-        }
-      if (name.type != J_TOKEN_INTEGER)
-        j_parser_fail (p, "expected a name or a number after '.'");
-      node->b = j_parser_node (p, J_CONST, name.line);
-      node->b->value = j_int (name.integer);
-      return node;
-    }
-
-  if (p->current.type != J_TOKEN_RBRACKET)
-    {
-      first = parse_slice_part (p);
-      if (p->current.type == J_TOKEN_COLON)
-        {
-          node->kind = J_SLICE;
-          j_parser_add (p, &node->list, first);
-          for (guint i = 0; i < 2; i++)
-            {
-              JNode *part = j_parser_skip (p, J_TOKEN_COLON) ? parse_slice_part (p) : NULL;
-
-              j_parser_add (p, &node->list, part);
-            }
-          for (guint i = 0; i < 3; i++)
-            j_parser_adopt (p, node, node->list.nodes[i]);
-          j_parser_expect (p, J_TOKEN_RBRACKET);
-          return node;
-        }
-      if (first == NULL)
-        j_parser_fail (p, "expected an expression in a subscript");
-    }
-  if (first == NULL || p->current.type == J_TOKEN_COMMA)
-    {
-      /* x[] and x[a, b] look up a tuple. */
-      JNode *tuple = j_parser_node (p, J_TUPLE_OF, open.line);
-
-      if (first != NULL)
-        add_child (p, tuple, first);
-      while (j_parser_skip (p, J_TOKEN_COMMA))
-        add_child (p, tuple, j_parse_expression (p));
-      first = tuple;
-    }
-  node->b = first;
-  j_parser_adopt (p, node, first);
-  j_parser_expect (p, J_TOKEN_RBRACKET);
-  return node;
-}
-
-static JNode *
-parse_postfix (JParser *p, JNode *node)
-{
-  for (;;)
-    {
-      if (p->current.type == J_TOKEN_DOT || p->current.type == J_TOKEN_LBRACKET)
-        node = parse_subscript (p, node);
-      else if (p->current.type == J_TOKEN_LPAREN)
-        node = parse_call (p, node);
-      else
-        return node;
-    }
 }
 
 /* --- Primaries --- */
@@ -454,7 +202,7 @@ parse_list (JParser *p)
           if (p->current.type == J_TOKEN_RBRACKET)
             break;
         }
-      add_child (p, node, j_parse_expression (p));
+      j_parser_add_child (p, node, j_parse_expression (p));
     }
   j_parser_next (p);
   return node;
@@ -473,9 +221,9 @@ parse_dict (JParser *p)
           if (p->current.type == J_TOKEN_RBRACE)
             break;
         }
-      add_child (p, node, j_parse_expression (p));
+      j_parser_add_child (p, node, j_parse_expression (p));
       j_parser_expect (p, J_TOKEN_COLON);
-      add_child (p, node, j_parse_expression (p));
+      j_parser_add_child (p, node, j_parse_expression (p));
     }
   j_parser_next (p);
   return node;
@@ -532,8 +280,8 @@ parse_name (JParser *p, gboolean with_namespace)
   return node;
 }
 
-static JNode *
-parse_primary (JParser *p, gboolean with_namespace)
+JNode *
+j_parse_primary (JParser *p, gboolean with_namespace)
 {
   JNode *node;
 
@@ -576,19 +324,19 @@ parse_unary (JParser *p, gboolean with_filter)
     {
       int line = j_parser_next (p).line;
 
-      node = unary_node (p, type == J_TOKEN_SUB ? J_NEG : J_POS, line, parse_unary (p, FALSE));
+      node = j_parser_unary (p, type == J_TOKEN_SUB ? J_NEG : J_POS, line, parse_unary (p, FALSE));
     }
   else
-    node = parse_primary (p, FALSE);
-  node = parse_postfix (p, node);
+    node = j_parse_primary (p, FALSE);
+  node = j_parse_postfix (p, node);
   while (with_filter)
     {
       if (p->current.type == J_TOKEN_PIPE)
         node = j_parse_filters (p, node, FALSE);
       else if (j_parser_at_name (p, "is"))
-        node = parse_test (p, node);
+        node = j_parse_test (p, node);
       else if (p->current.type == J_TOKEN_LPAREN)
-        node = parse_call (p, node);
+        node = j_parse_call (p, node);
       else
         break;
     }
@@ -622,7 +370,7 @@ j_parse_tuple (JParser *p, gboolean with_cond, const char *stop, gboolean parent
       item = with_cond ? j_parse_expression (p) : parse_or (p);
       j_parser_leave (p);
       if (tuple != NULL)
-        add_child (p, tuple, item);
+        j_parser_add_child (p, tuple, item);
       else
         first = item;
       if (p->current.type != J_TOKEN_COMMA)
@@ -631,7 +379,7 @@ j_parse_tuple (JParser *p, gboolean with_cond, const char *stop, gboolean parent
       if (tuple == NULL)
         {
           tuple = j_parser_node (p, J_TUPLE_OF, line);
-          add_child (p, tuple, first);
+          j_parser_add_child (p, tuple, first);
         }
     }
   if (tuple != NULL)
@@ -662,11 +410,11 @@ j_parse_target (JParser *p, const char *stop, gboolean with_namespace)
 
   while (!at_tuple_end (p, stop))
     {
-      JNode *item = parse_primary (p, with_namespace);
+      JNode *item = j_parse_primary (p, with_namespace);
 
       check_target (p, item);
       if (tuple != NULL)
-        add_child (p, tuple, item);
+        j_parser_add_child (p, tuple, item);
       else
         first = item;
       if (p->current.type != J_TOKEN_COMMA)
@@ -675,7 +423,7 @@ j_parse_target (JParser *p, const char *stop, gboolean with_namespace)
       if (tuple == NULL)
         {
           tuple = j_parser_node (p, J_TUPLE_OF, line);
-          add_child (p, tuple, first);
+          j_parser_add_child (p, tuple, first);
         }
     }
   if (first == NULL)

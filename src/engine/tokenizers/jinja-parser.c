@@ -1,7 +1,7 @@
 /* The parser: statements, and what both halves share. */
 #define G_LOG_DOMAIN "atl-jinja"
 
-#include "engine/tokenizers/jinja-ast.h"
+#include "engine/tokenizers/jinja-parser.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -164,6 +164,23 @@ j_parser_add (JParser *p, JNodes *nodes, JNode *node)
   nodes->nodes[nodes->n++] = node;
 }
 
+JNode *
+j_parser_unary (JParser *p, JNodeKind kind, int line, JNode *a)
+{
+  JNode *node = j_parser_node (p, kind, line);
+
+  node->a = a;
+  j_parser_adopt (p, node, a);
+  return node;
+}
+
+void
+j_parser_add_child (JParser *p, JNode *node, JNode *child)
+{
+  j_parser_add (p, &node->list, child);
+  j_parser_adopt (p, node, child);
+}
+
 static void
 adopt_all (JParser *p, JNode *node, const JNodes *children)
 {
@@ -173,8 +190,7 @@ adopt_all (JParser *p, JNode *node, const JNodes *children)
 
 /* --- Statements --- */
 
-static JNode *
-parse_statement (JParser *p);
+static JNode *parse_statement (JParser *p);
 
 static gboolean
 at_one_of (const JParser *p, const char *const *names)

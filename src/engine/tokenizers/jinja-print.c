@@ -134,8 +134,7 @@ print_quoted (JHeap *heap, JBuf *buf, const JStr *str)
   j_buf_append (heap, buf, &quote, 1);
 }
 
-static void
-print_repr (JRun *run, JBuf *buf, JValue value, gboolean sorted, guint depth);
+static void print_repr (JRun *run, JBuf *buf, JValue value, gboolean sorted, guint depth);
 
 static void
 print_dict (JRun *run, JBuf *buf, const JDict *dict, gboolean sorted, guint depth)

@@ -73,120 +73,92 @@ struct _JRun
 
 /* --- jinja-exec.c --- */
 
-void
-j_run_body (JRun *run, const JNodes *body);
+void j_run_body (JRun *run, const JNodes *body);
 /* Calls anything that can be called. */
-JValue
-j_call (JRun *run, JValue callee, const JArgs *args);
-void
-j_enter (JRun *run);
-void
-j_leave (JRun *run);
+JValue j_call (JRun *run, JValue callee, const JArgs *args);
+void j_enter (JRun *run);
+void j_leave (JRun *run);
 /* Binds `name` in the innermost scope. */
-void
-j_assign (JRun *run, guint name, JValue value);
-JValue
-j_lookup (JRun *run, guint name, const JStr *text);
+void j_assign (JRun *run, guint name, JValue value);
+JValue j_lookup (JRun *run, guint name, const JStr *text);
 /* Renders the body of a loop once more over `items`; used by loop (...). */
-JValue
-j_loop_again (JRun *run, const JLoop *loop, JValue items);
-void
-j_output (JRun *run, const char *bytes, gsize n);
+JValue j_loop_again (JRun *run, const JLoop *loop, JValue items);
+void j_output (JRun *run, const char *bytes, gsize n);
 
 /* --- jinja-eval.c --- */
 
-JValue
-j_eval (JRun *run, const JNode *node);
-JArgs
-j_eval_args (JRun *run, const JCallArgs *args);
+JValue j_eval (JRun *run, const JNode *node);
+JArgs j_eval_args (JRun *run, const JCallArgs *args);
 /* value.name and value[key] as templates mean them: methods, members, or undefined. */
-JValue
-j_getattr (JRun *run, JValue value, const JStr *name);
-JValue
-j_getitem (JRun *run, JValue value, JValue key);
-JValue
-j_undefined (JRun *run, const char *owner, const JStr *name);
-JValue
-j_undefined_hint (JRun *run, const char *hint);
+JValue j_getattr (JRun *run, JValue value, const JStr *name);
+JValue j_getitem (JRun *run, JValue value, JValue key);
+JValue j_undefined (JRun *run, const char *owner, const JStr *name);
+JValue j_undefined_hint (JRun *run, const char *hint);
 /* Throws, saying that `value`, which is undefined, was used. */
-void
-j_throw_undefined (JRun *run, JValue value) G_GNUC_NORETURN;
+void j_throw_undefined (JRun *run, JValue value) G_GNUC_NORETURN;
 
 /* --- jinja-ops.c --- */
 
-JValue
-j_binary (JRun *run, int op, JValue a, JValue b); /* op: J_TOKEN_ADD ... J_TOKEN_POW */
-JValue
-j_negate (JRun *run, JValue value);
-JValue
-j_plus (JRun *run, JValue value);
-gboolean
-j_compare (JRun *run, int op, JValue a, JValue b); /* J_TOKEN_EQ ..., J_OP_IN */
-gboolean
-j_contains (JRun *run, JValue container, JValue item);
-JValue
-j_slice (JRun *run, JValue value, JValue start, JValue stop, JValue step);
+JValue j_binary (JRun *run, int op, JValue a, JValue b); /* op: J_TOKEN_ADD ... J_TOKEN_POW */
+JValue j_negate (JRun *run, JValue value);
+JValue j_plus (JRun *run, JValue value);
+gboolean j_compare (JRun *run, int op, JValue a, JValue b); /* J_TOKEN_EQ ..., J_OP_IN */
+gboolean j_contains (JRun *run, JValue container, JValue item);
+JValue j_slice (JRun *run, JValue value, JValue start, JValue stop, JValue step);
 /* The elements of an iterable; an iterator is used up. Throws if it is none. */
-JValue *
-j_elements (JRun *run, JValue value, gsize *n);
-gboolean
-j_iterable (JValue value);
-JValue
-j_pow (JRun *run, JValue a, JValue b);
+JValue *j_elements (JRun *run, JValue value, gsize *n);
+gboolean j_iterable (JValue value);
+JValue j_pow (JRun *run, JValue a, JValue b);
 
 /* --- jinja-print.c --- */
 
 /* str(value) and repr(value). */
-void
-j_print (JRun *run, JBuf *buf, JValue value);
-void
-j_print_repr (JRun *run, JBuf *buf, JValue value);
+void j_print (JRun *run, JBuf *buf, JValue value);
+void j_print_repr (JRun *run, JBuf *buf, JValue value);
 /* As j_print_repr with the keys of dicts sorted: pprint. */
-void
-j_print_sorted (JRun *run, JBuf *buf, JValue value);
-const JStr *
-j_to_str (JRun *run, JValue value);
-void
-j_print_float (JHeap *heap, JBuf *buf, double value);
+void j_print_sorted (JRun *run, JBuf *buf, JValue value);
+const JStr *j_to_str (JRun *run, JValue value);
+void j_print_float (JHeap *heap, JBuf *buf, double value);
 /* value with `precision` digits after the point, as C's %.*f, in every locale. */
-void
-j_print_fixed (JHeap *heap, JBuf *buf, double value, int precision);
+void j_print_fixed (JHeap *heap, JBuf *buf, double value, int precision);
 
 /* --- jinja-format.c --- */
 
 /* format % args; format.format (args); strftime. */
-const JStr *
-j_format_percent (JRun *run, const JStr *format, JValue args);
-const JStr *
-j_format_braces (JRun *run, const JStr *format, const JArgs *args);
-const JStr *
-j_format_time (JRun *run, const JStr *format, GDateTime *time);
+const JStr *j_format_percent (JRun *run, const JStr *format, JValue args);
+const JStr *j_format_braces (JRun *run, const JStr *format, const JArgs *args);
+const JStr *j_format_time (JRun *run, const JStr *format, GDateTime *time);
 
 /* --- jinja-json.c --- */
 
-JValue
-j_from_json (JHeap *heap, JsonNode *node);
-JValue
-j_filter_tojson (JRun *run, JValue self, const JValue *arg, const JArgs *args);
+JValue j_from_json (JHeap *heap, JsonNode *node);
+JValue j_filter_tojson (JRun *run, JValue self, const JValue *arg, const JArgs *args);
+
+/* --- jinja-filters-sort.c: what an argument such as attribute="a.b.0" picks --- */
+
+typedef struct
+{
+  JValue *parts;
+  gsize n;
+} JPath;
+
+JPath j_path_parse (JRun *run, JValue attribute);
+/* `fallback` (may be J_UNSET) takes the place of what is undefined. */
+JValue j_path_follow (JRun *run, const JPath *path, JValue item, JValue fallback);
 
 /* --- jinja-text.c: characters --- */
 
-const JStr *
-j_text_upper (JHeap *heap, const JStr *str);
-const JStr *
-j_text_lower (JHeap *heap, const JStr *str);
-const JStr *
-j_text_capitalize (JHeap *heap, const JStr *str);
+const JStr *j_text_upper (JHeap *heap, const JStr *str);
+const JStr *j_text_lower (JHeap *heap, const JStr *str);
+const JStr *j_text_capitalize (JHeap *heap, const JStr *str);
 /* HTML escaping of & < > ' "; the result is marked safe. */
-const JStr *
-j_text_escape (JHeap *heap, const JStr *str);
+const JStr *j_text_escape (JHeap *heap, const JStr *str);
 /* Strips white space (chars NULL) or the characters of `chars`. */
 const JStr *
 j_text_strip (JHeap *heap, const JStr *str, const JStr *chars, gboolean left, gboolean right);
 const JStr *
 j_text_replace (JHeap *heap, const JStr *str, const JStr *old, const JStr *by, gint64 count);
 /* Lines without their ends, as str.splitlines(). */
-JList *
-j_text_lines (JHeap *heap, const JStr *str, gboolean keep_ends);
+JList *j_text_lines (JHeap *heap, const JStr *str, gboolean keep_ends);
 
 G_END_DECLS

@@ -183,35 +183,25 @@ j_is (JValue value, JKind kind)
 /* --- Strings (jinja-str.c) --- */
 
 /* A string over `bytes`, which must outlive the heap (no copy). */
-const JStr *
-j_str_wrap (JHeap *heap, const char *bytes, gsize n_bytes);
-const JStr *
-j_str_copy (JHeap *heap, const char *bytes, gsize n_bytes);
-const JStr *
-j_str_literal (JHeap *heap, const char *literal);
+const JStr *j_str_wrap (JHeap *heap, const char *bytes, gsize n_bytes);
+const JStr *j_str_copy (JHeap *heap, const char *bytes, gsize n_bytes);
+const JStr *j_str_literal (JHeap *heap, const char *literal);
 /* The same bytes, marked as Markup or not. */
-const JStr *
-j_str_marked (JHeap *heap, const JStr *str, gboolean safe);
+const JStr *j_str_marked (JHeap *heap, const JStr *str, gboolean safe);
 /* Characters [start, start + n), clamped. */
-const JStr *
-j_str_sub (JHeap *heap, const JStr *str, gsize start, gsize n);
+const JStr *j_str_sub (JHeap *heap, const JStr *str, gsize start, gsize n);
 /* The byte offset of character `index` (at most n_chars). */
-gsize
-j_str_offset (const JStr *str, gsize index);
-gboolean
-j_str_equal (const JStr *a, const JStr *b);
-gboolean
-j_str_is (const JStr *a, const char *literal);
-int
-j_str_compare (const JStr *a, const JStr *b);
+gsize j_str_offset (const JStr *str, gsize index);
+/* The string that the literal [at, end) of a template means. Throws on what is no escape. */
+const JStr *j_str_unescape (JHeap *heap, const char *at, const char *end);
+gboolean j_str_equal (const JStr *a, const JStr *b);
+gboolean j_str_is (const JStr *a, const char *literal);
+int j_str_compare (const JStr *a, const JStr *b);
 /* Byte offset of `needle` at or after byte `from`, or -1. */
-gssize
-j_str_find (const JStr *haystack, const JStr *needle, gsize from);
-gssize
-j_str_rfind (const JStr *haystack, const JStr *needle);
+gssize j_str_find (const JStr *haystack, const JStr *needle, gsize from);
+gssize j_str_rfind (const JStr *haystack, const JStr *needle);
 /* Python's str.isspace() for one character. */
-gboolean
-j_char_is_space (gunichar c);
+gboolean j_char_is_space (gunichar c);
 
 /* Text under construction; embedded and zeroed. */
 typedef struct
@@ -221,70 +211,44 @@ typedef struct
   gsize cap;
 } JBuf;
 
-void
-j_buf_append (JHeap *heap, JBuf *buf, const char *bytes, gsize n);
-void
-j_buf_append_literal (JHeap *heap, JBuf *buf, const char *literal);
-void
-j_buf_append_char (JHeap *heap, JBuf *buf, gunichar c);
-void
-j_buf_append_str (JHeap *heap, JBuf *buf, const JStr *str);
-void
-j_buf_append_n (JHeap *heap, JBuf *buf, char c, gsize n);
-void
-j_buf_printf (JHeap *heap, JBuf *buf, const char *format, ...) G_GNUC_PRINTF (3, 4);
-const JStr *
-j_buf_str (JHeap *heap, const JBuf *buf);
+void j_buf_append (JHeap *heap, JBuf *buf, const char *bytes, gsize n);
+void j_buf_append_literal (JHeap *heap, JBuf *buf, const char *literal);
+void j_buf_append_char (JHeap *heap, JBuf *buf, gunichar c);
+void j_buf_append_str (JHeap *heap, JBuf *buf, const JStr *str);
+void j_buf_append_n (JHeap *heap, JBuf *buf, char c, gsize n);
+void j_buf_printf (JHeap *heap, JBuf *buf, const char *format, ...) G_GNUC_PRINTF (3, 4);
+const JStr *j_buf_str (JHeap *heap, const JBuf *buf);
 
 /* --- Containers (jinja-value.c) --- */
 
-JList *
-j_list_new (JHeap *heap, gsize cap);
-void
-j_list_append (JHeap *heap, JList *list, JValue value);
-void
-j_list_insert (JHeap *heap, JList *list, gsize at, JValue value);
-JValue
-j_list_remove (JList *list, gsize at);
-JValue
-j_tuple2 (JHeap *heap, JValue a, JValue b);
+JList *j_list_new (JHeap *heap, gsize cap);
+void j_list_append (JHeap *heap, JList *list, JValue value);
+void j_list_insert (JHeap *heap, JList *list, gsize at, JValue value);
+JValue j_list_remove (JList *list, gsize at);
+JValue j_tuple2 (JHeap *heap, JValue a, JValue b);
 /* Wraps items[n], which the heap holds, as a walk-once iterator. */
-JValue
-j_iter (JHeap *heap, JValue *items, gsize n);
+JValue j_iter (JHeap *heap, JValue *items, gsize n);
 
-JDict *
-j_dict_new (JHeap *heap);
+JDict *j_dict_new (JHeap *heap);
 /* NULL if absent. Throws on an unhashable key. */
-JValue *
-j_dict_get (JHeap *heap, const JDict *dict, JValue key);
-JValue *
-j_dict_get_str (const JDict *dict, const JStr *key);
-void
-j_dict_set (JHeap *heap, JDict *dict, JValue key, JValue value);
-gboolean
-j_dict_remove (JHeap *heap, JDict *dict, JValue key, JValue *old);
-void
-j_dict_clear (JDict *dict);
+JValue *j_dict_get (JHeap *heap, const JDict *dict, JValue key);
+JValue *j_dict_get_str (const JDict *dict, const JStr *key);
+void j_dict_set (JHeap *heap, JDict *dict, JValue key, JValue value);
+gboolean j_dict_remove (JHeap *heap, JDict *dict, JValue key, JValue *old);
+void j_dict_clear (JDict *dict);
 
 /* FALSE for lists, dicts and what holds them. */
-gboolean
-j_hashable (JValue value);
+gboolean j_hashable (JValue value);
 /* Python's == ; throws where structures are nested too deeply. */
-gboolean
-j_equal (JHeap *heap, JValue a, JValue b);
+gboolean j_equal (JHeap *heap, JValue a, JValue b);
 /* Python's < ; throws where the types have no order. */
-gboolean
-j_less (JHeap *heap, JValue a, JValue b);
+gboolean j_less (JHeap *heap, JValue a, JValue b);
 /* The value of a bool, int or float. */
-gboolean
-j_number (JValue value, double *out);
-gboolean
-j_truthy (JValue value);
+gboolean j_number (JValue value, double *out);
+gboolean j_truthy (JValue value);
 /* The number of elements or characters; FALSE if the kind has no length. */
-gboolean
-j_length (JValue value, gsize *n);
+gboolean j_length (JValue value, gsize *n);
 /* The name Python gives the type, such as "dict". */
-const char *
-j_type_name (JValue value);
+const char *j_type_name (JValue value);
 
 G_END_DECLS

@@ -55,20 +55,17 @@ atl_jinja_parse (const char *source, gssize len, const AtlJinjaOptions *options,
  * The result is valid UTF-8 and the caller's. Errors while running (a missing attribute, mismatched
  * types, the template's own raise_exception, whose text is then the message) are ATL_ERROR_INVALID
  * and name the line; a limit reached is ATL_ERROR_TOO_COMPLEX. */
-char *
-atl_jinja_render (const AtlJinja *self,
-                  JsonObject *context,
-                  const AtlJinjaLimits *limits,
-                  GDateTime *now,
-                  GError **error);
+char *atl_jinja_render (const AtlJinja *self,
+                        JsonObject *context,
+                        const AtlJinjaLimits *limits,
+                        GDateTime *now,
+                        GError **error);
 
 /* TRUE if the template mentions `name` as a variable, attribute, keyword or string literal: a hint
  * for which inputs it knows ("tools", "enable_thinking"). */
-gboolean
-atl_jinja_mentions (const AtlJinja *self, const char *name);
+gboolean atl_jinja_mentions (const AtlJinja *self, const char *name);
 
-void
-atl_jinja_free (AtlJinja *self);
+void atl_jinja_free (AtlJinja *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlJinja, atl_jinja_free)
 

@@ -1,0 +1,58 @@
+/* The parts of the converter from JSON schemas: its state, the rules it writes, its halves' entry
+ * points.
+ *
+ * Every function returns an expression of GBNF that the caller frees, or NULL with c->error set.
+ *
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "engine/samplers/grammar-private.h"
+
+G_BEGIN_DECLS
+
+/* Bytes of GBNF that a schema may make. */
+#define ATL_SCHEMA_MAX_OUTPUT (1 << 20)
+
+typedef struct
+{
+  JsonNode *root;
+  GString *rules;
+  GHashTable *names;    /* (owned) of rules, taken */
+  GHashTable *refs;     /* (owned) path -> name of its rule */
+  GHashTable *literals; /* (owned) of the built-in rules that are written */
+  guint depth;
+  GError *error; /* (nullable) */
+} AtlSchemaConverter;
+
+/* --- grammar-schema-rules.c --- */
+
+/* Writes the built-in rule `name` and those it needs, once; returns `name`. */
+const char *atl_schema_need (AtlSchemaConverter *c, const char *name);
+/* Writes a rule with the given body (NULL: the caller writes it) under a name like `wanted` that is
+ * free, and returns the name. */
+char *atl_schema_add_rule (AtlSchemaConverter *c, const char *wanted, const char *body);
+/* Keeps the first error. */
+void atl_schema_fail (AtlSchemaConverter *c, AtlError code, const char *message);
+/* The text of a string in JSON, with its quotes and the escapes that models write. */
+char *atl_schema_json_string (const char *text);
+/* A value of the schema as the JSON text that stands for it. */
+char *atl_schema_json_text (JsonNode *node);
+
+/* --- grammar-schema-object.c --- */
+
+/* An object with the schema's "properties" and "additionalProperties". `name` is for rules. */
+char *atl_schema_convert_object (AtlSchemaConverter *c, JsonObject *schema, const char *name);
+/* What all parts of an allOf say together. */
+char *atl_schema_convert_all_of (AtlSchemaConverter *c, JsonArray *parts, const char *name);
+
+/* --- grammar-schema.c --- */
+
+/* The expression for any schema. */
+char *atl_schema_convert (AtlSchemaConverter *c, JsonNode *schema, const char *name);
+/* The node that "#/a/b/0" points to; NULL if there is none. */
+JsonNode *atl_schema_resolve (AtlSchemaConverter *c, const char *path);
+
+G_END_DECLS

@@ -1,0 +1,221 @@
+/* What the converter from JSON schemas writes: the built-in rules, rules of its own, texts. */
+#define G_LOG_DOMAIN "atl-grammar"
+
+#include <string.h>
+
+#include "engine/samplers/grammar-schema-private.h"
+
+/* --- Built-in rules --- */
+
+static const struct
+{
+  const char *name;
+  const char *body;
+  const char *needs; /* separated by blanks */
+} builtins[] = {
+  { "space", "| \" \" | \"\\n\"{1,2} [ \\t]{0,20}", "" },
+  { "char", "[^\"\\\\\\x7F\\x00-\\x1F] | [\\\\] ([\"\\\\bfnrt] | \"u\" [0-9a-fA-F]{4})", "" },
+  { "string", "\"\\\"\" char* \"\\\"\"", "char" },
+  { "boolean", "\"true\" | \"false\"", "" },
+  { "null", "\"null\"", "" },
+  { "integral-part", "[0] | [1-9] [0-9]{0,15}", "" },
+  { "integer", "\"-\"? integral-part", "integral-part" },
+  { "number", "\"-\"? integral-part (\".\" [0-9]{1,16})? ([eE] [-+]? integral-part)?",
+    "integral-part" },
+  { "value", "object | array | string | number | boolean | null",
+    "object array string number boolean null" },
+  { "object",
+    "\"{\" space (string space \":\" space value (space \",\" space string space \":\" space "
+    "value)*)? "
+    "space \"}\"",
+    "space string value" },
+  { "array", "\"[\" space (value (space \",\" space value)*)? space \"]\"", "space value" },
+  { "date",
+    "[0-9]{4} \"-\" (\"0\" [1-9] | \"1\" [0-2]) \"-\" (\"0\" [1-9] | [1-2] [0-9] | \"3\" [0-1])",
+    "" },
+  { "time",
+    "([01] [0-9] | \"2\" [0-3]) \":\" [0-5] [0-9] \":\" [0-5] [0-9] (\".\" [0-9]{3})? (\"Z\" | "
+    "[-+] "
+    "([01] [0-9] | \"2\" [0-3]) \":\" [0-5] [0-9])",
+    "" },
+  { "date-time", "date \"T\" time", "date time" },
+  { "uuid",
+    "[0-9a-fA-F]{8} \"-\" [0-9a-fA-F]{4} \"-\" [0-9a-fA-F]{4} \"-\" [0-9a-fA-F]{4} \"-\" "
+    "[0-9a-fA-F]{12}",
+    "" },
+};
+
+/* Writes a built-in rule and those it needs, once. */
+const char *
+atl_schema_need (AtlSchemaConverter *c, const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (builtins); i++)
+    {
+      g_auto (GStrv) needs = NULL;
+
+      if (strcmp (builtins[i].name, name) != 0)
+        continue;
+      if (!g_hash_table_add (c->literals, (gpointer) builtins[i].name))
+        return name;
+      g_string_append_printf (c->rules, "%s ::= %s\n", name, builtins[i].body);
+      needs = g_strsplit (builtins[i].needs, " ", 0);
+      for (char **other = needs; *other != NULL; other++)
+        if (**other != '\0')
+          atl_schema_need (c, *other);
+      return name;
+    }
+  g_assert_not_reached ();
+}
+
+static gboolean
+is_builtin (const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (builtins); i++)
+    if (strcmp (builtins[i].name, name) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* --- Helpers --- */
+
+void
+atl_schema_fail (AtlSchemaConverter *c, AtlError code, const char *message)
+{
+  if (c->error == NULL)
+    c->error = g_error_new (ATL_ERROR, code, "JSON schema: %s", message);
+}
+
+void
+atl_gbnf_append_literal (GString *out, const char *text)
+{
+  g_string_append_c (out, '"');
+  for (; *text != '\0'; text++)
+    switch (*text)
+      {
+      case '"':
+        g_string_append (out, "\\\"");
+        break;
+      case '\\':
+        g_string_append (out, "\\\\");
+        break;
+      case '\n':
+        g_string_append (out, "\\n");
+        break;
+      case '\r':
+        g_string_append (out, "\\r");
+        break;
+      case '\t':
+        g_string_append (out, "\\t");
+        break;
+      default:
+        g_string_append_c (out, *text);
+      }
+  g_string_append_c (out, '"');
+}
+
+/* The text of a string in JSON, with its quotes and the escapes that models write. */
+char *
+atl_schema_json_string (const char *text)
+{
+  GString *out = g_string_new ("\"");
+
+  for (; *text != '\0'; text++)
+    switch (*text)
+      {
+      case '"':
+      case '\\':
+        g_string_append_c (out, '\\');
+        g_string_append_c (out, *text);
+        break;
+      case '\n':
+        g_string_append (out, "\\n");
+        break;
+      case '\r':
+        g_string_append (out, "\\r");
+        break;
+      case '\t':
+        g_string_append (out, "\\t");
+        break;
+      case '\b':
+        g_string_append (out, "\\b");
+        break;
+      case '\f':
+        g_string_append (out, "\\f");
+        break;
+      default:
+        if ((guint8) *text < 0x20)
+          g_string_append_printf (out, "\\u%04x", (guint8) *text);
+        else
+          g_string_append_c (out, *text);
+      }
+  g_string_append_c (out, '"');
+  return g_string_free (out, FALSE);
+}
+
+/* A value of the schema as the JSON text that stands for it. */
+char *
+atl_schema_json_text (JsonNode *node)
+{
+  GString *out;
+
+  if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+    return atl_schema_json_string (json_node_get_string (node));
+  if (JSON_NODE_HOLDS_ARRAY (node))
+    {
+      JsonArray *array = json_node_get_array (node);
+
+      out = g_string_new ("[");
+      for (guint i = 0; i < json_array_get_length (array); i++)
+        {
+          g_autofree char *item = atl_schema_json_text (json_array_get_element (array, i));
+
+          g_string_append_printf (out, "%s%s", i > 0 ? "," : "", item);
+        }
+      g_string_append_c (out, ']');
+      return g_string_free (out, FALSE);
+    }
+  if (JSON_NODE_HOLDS_OBJECT (node))
+    {
+      JsonObjectIter iter;
+      const char *name;
+      JsonNode *member;
+
+      out = g_string_new ("{");
+      json_object_iter_init_ordered (&iter, json_node_get_object (node));
+      while (json_object_iter_next_ordered (&iter, &name, &member))
+        {
+          g_autofree char *key = atl_schema_json_string (name);
+          g_autofree char *value = atl_schema_json_text (member);
+
+          g_string_append_printf (out, "%s%s:%s", out->len > 1 ? "," : "", key, value);
+        }
+      g_string_append_c (out, '}');
+      return g_string_free (out, FALSE);
+    }
+  return json_to_string (node, FALSE);
+}
+
+/* A rule with the given body under a name that is free. */
+char *
+atl_schema_add_rule (AtlSchemaConverter *c, const char *wanted, const char *body)
+{
+  GString *name = g_string_new (NULL);
+  gsize length;
+
+  for (const char *at = wanted; *at != '\0' && name->len < 60; at++)
+    g_string_append_c (name, g_ascii_isalnum (*at) ? *at : '-');
+  if (name->len == 0 || is_builtin (name->str) || strcmp (name->str, "root") == 0)
+    g_string_append (name, "-x");
+  length = name->len;
+  for (guint i = 2; g_hash_table_contains (c->names, name->str); i++)
+    {
+      g_string_truncate (name, length);
+      g_string_append_printf (name, "-%u", i);
+    }
+  g_hash_table_add (c->names, g_strdup (name->str));
+  if (body != NULL)
+    g_string_append_printf (c->rules, "%s ::= %s\n", name->str, body);
+  if (c->rules->len > ATL_SCHEMA_MAX_OUTPUT)
+    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, "it makes too large a grammar");
+  return g_string_free (name, FALSE);
+}
