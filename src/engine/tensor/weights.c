@@ -74,6 +74,8 @@ usable_dtype (AtlDType dtype)
     case ATL_DTYPE_I64:
     case ATL_DTYPE_U64:
     case ATL_DTYPE_BOOL:
+    case ATL_DTYPE_Q8_1: /* of activations */
+    case ATL_DTYPE_Q8_K:
       return FALSE;
     default:
       return TRUE;

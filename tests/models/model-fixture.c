@@ -1,0 +1,110 @@
+/* Tiny models for tests. */
+#include "model-fixture.h"
+
+#include <math.h>
+#include <sys/resource.h>
+
+#include "engine/formats/gguf.h"
+#include "engine/tensor/cpu/cpu.h"
+
+static AtlBackend *cpus[2];
+
+char *
+model_fixture_path (const char *family, const char *file)
+{
+  const char *source = g_getenv ("ATELIER_SOURCE");
+  g_autofree char *script = g_build_filename (source, "tests", "golden", "unpack", NULL);
+  g_autofree char *folder =
+      g_test_build_filename (G_TEST_BUILT, "golden", "unpacked", "shipped", NULL);
+  const char *argv[] = { script, folder, family, NULL };
+  g_autoptr (GError) error = NULL;
+  int status = -1;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_spawn_check_wait_status (status, &error);
+  g_assert_no_error (error);
+  return g_build_filename (folder, family, file, NULL);
+}
+
+AtlCheckpoint *
+model_fixture_open (const char *family, const char *file)
+{
+  g_autofree char *path = model_fixture_path (family, file);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlFileMap) map = atl_file_map_new (path, &error);
+  AtlCheckpoint *cp;
+
+  g_assert_no_error (error);
+  cp = atl_gguf_open (&map, 1, &error);
+  g_assert_no_error (error);
+  return cp;
+}
+
+AtlBackend *
+model_fixture_cpu (gboolean exact)
+{
+  AtlCpuOptions options = { .n_threads = 2, .best_level = TRUE, .exact = exact };
+  g_autoptr (GError) error = NULL;
+
+  if (cpus[exact] == NULL)
+    cpus[exact] = atl_cpu_backend_new (&options, &error);
+  g_assert_no_error (error);
+  return cpus[exact];
+}
+
+void
+model_fixture_end (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (cpus); i++)
+    g_clear_pointer (&cpus[i], atl_backend_free);
+}
+
+AtlLlm *
+model_fixture_load (AtlCheckpoint *cp, AtlBackend *backend)
+{
+  g_autoptr (GError) error = NULL;
+  AtlLlm *llm = atl_llm_new (cp, &backend, 1, NULL, NULL, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  return llm;
+}
+
+const float *
+model_fixture_feed (AtlLlm *llm, AtlLlmCache *cache, const gint32 *ids, guint n)
+{
+  AtlLlmBatch batch = { cache, ids, n, FALSE };
+  g_autoptr (GError) error = NULL;
+
+  atl_llm_decode (llm, &batch, 1, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (atl_llm_n_logits (llm), ==, 1);
+  return atl_llm_logits (llm, 0);
+}
+
+double
+model_fixture_distance (const float *a, const float *b, guint n)
+{
+  double difference = 0.0, norm = 0.0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      difference += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+      norm += (double) b[i] * b[i];
+    }
+  return isfinite (difference) && norm > 0.0 ? sqrt (difference / norm) : INFINITY;
+}
+
+guint64
+model_fixture_peak (void)
+{
+#ifdef __SANITIZE_ADDRESS__
+  return 0;
+#else
+  struct rusage usage;
+
+  getrusage (RUSAGE_SELF, &usage);
+  return (guint64) usage.ru_maxrss * 1024;
+#endif
+}

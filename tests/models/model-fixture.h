@@ -1,0 +1,29 @@
+/* For tests of models: tiny models from the golden cases, and backends.
+ *
+ *   g_autoptr (AtlCheckpoint) cp = model_fixture_open ("llm-llama2", "model.gguf");
+ *   AtlBackend *cpu = model_fixture_cpu (TRUE);      shared by all tests of the program
+ *   g_autoptr (AtlLlm) llm = model_fixture_load (cp, cpu);
+ */
+#pragma once
+
+#include "engine/models/llm/llm.h"
+
+/* The path of a file of a family that tests/golden ships, unpacked into the build folder. */
+char *model_fixture_path (const char *family, const char *file);
+AtlCheckpoint *model_fixture_open (const char *family, const char *file);
+
+/* The CPU in float32, or as people run it. Freed by model_fixture_end(). */
+AtlBackend *model_fixture_cpu (gboolean exact);
+void model_fixture_end (void);
+
+/* Loads or fails the test. */
+AtlLlm *model_fixture_load (AtlCheckpoint *cp, AtlBackend *backend);
+
+/* Decodes or fails the test; the logits of the last token, borrowed. */
+const float *model_fixture_feed (AtlLlm *llm, AtlLlmCache *cache, const gint32 *ids, guint n);
+
+/* ||a - b|| / ||b||; infinity when a is not finite. */
+double model_fixture_distance (const float *a, const float *b, guint n);
+
+/* The largest amount of memory the process had so far, in bytes; 0 where a sanitizer counts. */
+guint64 model_fixture_peak (void);
