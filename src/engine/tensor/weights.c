@@ -311,6 +311,12 @@ atl_weights_upload (AtlWeights *self,
               return FALSE;
             }
           w->home = backend;
+          /* What was copied need not stay in memory twice; rows that are looked up come back alone. */
+          if (w->bytes == NULL && backend->klass->upload_cost (backend, w) > 0)
+            {
+              AtlTensorInfo info = { .data = w->data, .size_bytes = w->size_bytes };
+              atl_checkpoint_forget (self->checkpoint, &info);
+            }
         }
       done += w->size_bytes;
       if (progress != NULL && total > 0)

@@ -2,7 +2,9 @@
 #include "engine/tensor/cpu/cpu-private.h"
 
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 typedef gsize (*ScratchFunc) (const AtlCpu *cpu, const AtlNode *node);
@@ -46,14 +48,30 @@ cpu_supports (AtlBackend *self, const AtlNode *node)
   return (guint) node->op < ATL_N_OPS && ops[node->op].ref != NULL;
 }
 
+/* Large memory in large pages where the system has them: fewer faults while it is filled, fewer
+ * misses of the address cache while it streams by. */
+#define HUGE_BYTES (2u * 1024 * 1024)
+
+gpointer
+atl_cpu_alloc (gsize size_bytes)
+{
+  void *p = NULL;
+
+  if (posix_memalign (&p, size_bytes >= 2 * HUGE_BYTES ? HUGE_BYTES : 64, MAX (size_bytes, 64)) !=
+      0)
+    return NULL;
+  if (size_bytes >= 2 * HUGE_BYTES)
+    madvise (p, size_bytes, MADV_HUGEPAGE);
+  return p;
+}
+
 static AtlBuffer *
 cpu_alloc (AtlBackend *self, gsize size_bytes, GError **error)
 {
   AtlBuffer *buffer;
-  void *host = NULL;
+  void *host = size_bytes <= self->max_alloc ? atl_cpu_alloc (size_bytes) : NULL;
 
-  if (size_bytes > self->max_alloc ||
-      posix_memalign (&host, self->alignment, MAX (size_bytes, 1)) != 0)
+  if (host == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
                    "The computer has no %.1f MB of free memory left for this.",

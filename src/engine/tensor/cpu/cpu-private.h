@@ -110,6 +110,9 @@ float atl_ref_dot (const float *a, const float *b, gint64 n);
 /* TRUE if all experts exist; otherwise sets run->error. */
 gboolean atl_cpu_check_experts (AtlCpuRun *run, const gint32 *ids, gint64 n, gint64 n_experts);
 
+/* 64-byte aligned memory, to be freed with free; NULL when there is none. */
+gpointer atl_cpu_alloc (gsize size_bytes);
+
 gboolean atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *weight, GError **error);
 void atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *weight);
 gsize atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *weight);

@@ -7,8 +7,8 @@
 #define RESTARTABLE_ROWS 8
 /* Rows that are dotted with a group while it is in the nearest cache. */
 #define ROWS_AT_A_TIME 32
-/* What a restartable chunk reads: some microseconds. */
-#define CHUNK_BYTES (48 * 1024)
+/* What a restartable chunk reads at most: some ten microseconds. */
+#define CHUNK_BYTES (128 * 1024)
 
 static gint64
 last_dim (const AtlTensor *t)

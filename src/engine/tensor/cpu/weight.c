@@ -78,9 +78,9 @@ atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
 static gpointer
 alloc_bytes (gsize bytes, const AtlWeight *w, GError **error)
 {
-  void *p = NULL;
+  gpointer p = atl_cpu_alloc (bytes);
 
-  if (posix_memalign (&p, 64, MAX (bytes, 64)) == 0)
+  if (p != NULL)
     return p;
   g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
                "The computer has no %.1f MB of free memory left for “%s”.", (double) bytes / 1e6,
