@@ -195,20 +195,22 @@ test_cache (void)
       build_twice (cl, dir, source, TRUE);
     }
 
-  /* Sound by our checksum, but nothing that the driver takes. */
-  {
-    g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-    guint8 file[8 + 32 + 64];
-    gsize n = 32;
+  /* Sound by our checksum, but nothing that the driver takes. Mesa 22's rusticl panics on that. */
+  g_autofree char *platform = atl_cl_platform_string (cl->platform, CL_PLATFORM_NAME);
+  if (strcmp (platform, "rusticl") != 0)
+    {
+      g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+      guint8 file[8 + 32 + 64];
+      gsize n = 32;
 
-    memcpy (file, good, 8);
-    memset (file + 40, 'x', 64);
-    g_checksum_update (checksum, file + 40, 64);
-    g_checksum_get_digest (checksum, file + 8, &n);
-    g_assert_true (g_file_set_contents (path, (char *) file, sizeof file, NULL));
-    build_twice (cl, dir, source, FALSE);
-    build_twice (cl, dir, source, TRUE);
-  }
+      memcpy (file, good, 8);
+      memset (file + 40, 'x', 64);
+      g_checksum_update (checksum, file + 40, 64);
+      g_checksum_get_digest (checksum, file + 8, &n);
+      g_assert_true (g_file_set_contents (path, (char *) file, sizeof file, NULL));
+      build_twice (cl, dir, source, FALSE);
+      build_twice (cl, dir, source, TRUE);
+    }
 
   /* A folder that cannot be written costs nothing but time. */
   g_autofree char *blocked = g_build_filename (path, "below-a-file", NULL);

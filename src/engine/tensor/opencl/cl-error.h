@@ -17,12 +17,10 @@
 G_BEGIN_DECLS
 
 /* "CL_OUT_OF_RESOURCES"; static, never NULL. */
-const char *
-atl_cl_status_name (cl_int status);
+const char *atl_cl_status_name (cl_int status);
 
 /* Whether the status says that the device has too little memory. */
-gboolean
-atl_cl_status_is_memory (cl_int status);
+gboolean atl_cl_status_is_memory (cl_int status);
 
 /* Sets ATL_ERROR_DEVICE: "<device>: <doing> failed: <meaning> (<name>)". Always returns FALSE. */
 gboolean

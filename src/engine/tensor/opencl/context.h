@@ -72,41 +72,32 @@ atl_opencl (AtlBackend *backend)
 }
 
 /* TRUE while the device lives; else sets the error of its loss. */
-gboolean
-atl_cl_alive (const AtlOpencl *self, GError **error);
+gboolean atl_cl_alive (const AtlOpencl *self, GError **error);
 
 /* Marks the device as lost and sets the error; returns FALSE. `doing`: "running “linear”". */
-gboolean
-atl_cl_lose (AtlOpencl *self, cl_int status, const char *doing, GError **error);
+gboolean atl_cl_lose (AtlOpencl *self, cl_int status, const char *doing, GError **error);
 
 /* Gets the context, queue and stand-in buffer; the rest of `self` is zeroed before. */
-gboolean
-atl_cl_context_init (AtlOpencl *self,
-                     const AtlOpenclDevice *device,
-                     const char *cache_dir,
-                     GError **error);
+gboolean atl_cl_context_init (AtlOpencl *self,
+                              const AtlOpenclDevice *device,
+                              const char *cache_dir,
+                              GError **error);
 /* Accepts a half initialised one. */
-void
-atl_cl_context_clear (AtlOpencl *self);
+void atl_cl_context_clear (AtlOpencl *self);
 
 /* Accepts NULL and a half made one. */
-void
-atl_cl_program_free (AtlClProgram *program);
+void atl_cl_program_free (AtlClProgram *program);
 
 /* Device memory; ATL_ERROR_NO_MEMORY names `what` when there is too little. Release with
  * atl_cl_memory_free, which accepts NULL and clears the pointer. */
-cl_mem
-atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError **error);
-void
-atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes);
+cl_mem atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError **error);
+void atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes);
 
 /* --- Pacing (see above) --- */
 
 /* After every node of a run. FALSE when cancelled or lost. */
-gboolean
-atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error);
+gboolean atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error);
 /* At the end of a run, successful or not: hands the rest to the device, waits for nothing. */
-gboolean
-atl_cl_pace_end (AtlOpencl *self, GError **error);
+gboolean atl_cl_pace_end (AtlOpencl *self, GError **error);
 
 G_END_DECLS

@@ -29,19 +29,14 @@ extern const AtlClOp atl_cl_op_binary, atl_cl_op_unary, atl_cl_op_glu, atl_cl_op
     atl_cl_op_concat, atl_cl_op_upsample; /* elementwise.c */
 
 /* Operands as ops see them: a float32 value, input, state or VECTOR weight; NULL is TRUE. */
-gboolean
-atl_cl_is_float (const AtlTensor *t);
+gboolean atl_cl_is_float (const AtlTensor *t);
 /* The same for indices. */
-gboolean
-atl_cl_is_index (const AtlTensor *t);
+gboolean atl_cl_is_index (const AtlTensor *t);
 /* Float rows: innermost stride 1 and one row stride (elements). */
-gboolean
-atl_cl_is_rows (const AtlTensor *t, gint64 *n_rows, gint64 *row_stride);
+gboolean atl_cl_is_rows (const AtlTensor *t, gint64 *n_rows, gint64 *row_stride);
 /* A weight with this use, seen whole (views of weights keep the innermost dimension). */
-gboolean
-atl_cl_is_weight (const AtlTensor *t, AtlWeightUse use);
+gboolean atl_cl_is_weight (const AtlTensor *t, AtlWeightUse use);
 /* Sizes that kernels keep in 32 bits. */
-gboolean
-atl_cl_fits (gint64 size);
+gboolean atl_cl_fits (gint64 size);
 
 G_END_DECLS

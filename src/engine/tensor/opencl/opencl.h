@@ -21,17 +21,14 @@ typedef struct
   guint platform_index, device_index;
 } AtlOpenclDevice;
 
-void
-atl_opencl_device_free (AtlOpenclDevice *self);
+void atl_opencl_device_free (AtlOpenclDevice *self);
 
 /* All devices of all platforms, best first. Never fails: without a loader or driver the array is
  * empty and *why (nullable out, caller frees) says so in words. (element-type AtlOpenclDevice*) */
-GPtrArray *
-atl_opencl_devices (char **why);
+GPtrArray *atl_opencl_devices (char **why);
 
 /* The device to use by default: the best one without `why_not`; NULL if there is none. Borrowed. */
-AtlOpenclDevice *
-atl_opencl_device_choose (GPtrArray *devices);
+AtlOpenclDevice *atl_opencl_device_choose (GPtrArray *devices);
 
 /* cache_dir: where compiled programs are kept (nullable: not kept). */
 AtlBackend *
@@ -39,10 +36,9 @@ atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GE
 
 /* Builds every kernel that a model with these weight dtypes may need, so that no compiler runs
  * later (the sandbox forbids it). `dtypes` as a bit set 1 << AtlDType. */
-gboolean
-atl_opencl_backend_prepare (AtlBackend *self,
-                            guint64 dtypes,
-                            GCancellable *cancellable,
-                            GError **error);
+gboolean atl_opencl_backend_prepare (AtlBackend *self,
+                                     guint64 dtypes,
+                                     GCancellable *cancellable,
+                                     GError **error);
 
 G_END_DECLS

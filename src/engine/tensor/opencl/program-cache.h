@@ -26,11 +26,9 @@ typedef struct
 
 /* The built program, the caller's. ATL_ERROR_DEVICE with the compiler's first words if it refuses
  * the source. `from_cache` (nullable, out): whether a stored one was used. */
-cl_program
-atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **error);
+cl_program atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **error);
 
 /* The file that would hold it; caller frees. */
-char *
-atl_cl_program_cache_path (const AtlClBuild *build);
+char *atl_cl_program_cache_path (const AtlClBuild *build);
 
 G_END_DECLS

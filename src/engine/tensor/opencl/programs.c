@@ -9,7 +9,7 @@
 #include "engine/tensor/opencl/program-cache.h"
 #include "engine/tensor/opencl/weight.h"
 
-#define MAX_SOURCES 8
+#define MAX_SOURCES 12
 
 static const char *const family_names[ATL_CL_N_FAMILIES] = {
   [ATL_CL_ELEMENTWISE] = "elementwise",
@@ -82,33 +82,44 @@ kernel_file (const char *name)
   return g_bytes_get_data (bytes, NULL);
 }
 
+static const char *const gemv_columns[3] = {
+  "\n#define COLUMNS 1\n",
+  "\n#undef COLUMNS\n#define COLUMNS 4\n",
+  "\n#undef COLUMNS\n#define COLUMNS 8\n",
+};
+static const char *const attention_values[3] = {
+  "\n#define DV 64\n",
+  "\n#undef DV\n#define DV 128\n",
+  "\n#undef DV\n#define DV 256\n",
+};
+
 static guint
 program_sources (AtlClFamily family, AtlDType dtype, const char *sources[MAX_SOURCES])
 {
-  g_autofree char *dequant = NULL;
   guint n = 0;
 
   sources[n++] = kernel_file ("common");
   if (family < ATL_CL_LINEAR)
-    {
-      sources[n++] = kernel_file (family_names[family]);
-      return n;
-    }
-  dequant = g_strconcat ("dequant-", dequants[dtype].file, NULL);
-  sources[n++] = kernel_file ("unpack");
-  if (dtype == ATL_DTYPE_Q4_K || dtype == ATL_DTYPE_Q5_K)
-    sources[n++] = kernel_file ("k-scales");
-  sources[n++] = kernel_file (dequant);
-  if (family == ATL_CL_CONV)
-    {
-      sources[n++] = kernel_file ("tile");
-      sources[n++] = kernel_file ("conv");
-    }
+    sources[n++] = kernel_file (family_names[family]);
   else
     {
+      g_autofree char *dequant = g_strconcat ("dequant-", dequants[dtype].file, NULL);
+
+      sources[n++] = kernel_file ("unpack");
+      if (dtype == ATL_DTYPE_Q4_K || dtype == ATL_DTYPE_Q5_K)
+        sources[n++] = kernel_file ("k-scales");
+      sources[n++] = kernel_file (dequant);
       sources[n++] = kernel_file ("tile");
-      sources[n++] = kernel_file ("linear");
+      sources[n++] = kernel_file (family_names[family]);
     }
+  /* Templates, once for each value of their parameter. */
+  if (family == ATL_CL_ATTENTION || family == ATL_CL_LINEAR)
+    for (guint i = 0; i < 3; i++)
+      {
+        sources[n++] = family == ATL_CL_LINEAR ? gemv_columns[i] : attention_values[i];
+        sources[n++] = kernel_file (family == ATL_CL_LINEAR ? "gemv" : "attention-many");
+      }
+  g_assert (n <= MAX_SOURCES);
   return n;
 }
 

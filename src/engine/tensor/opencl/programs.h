@@ -40,16 +40,13 @@ enum
 };
 
 /* Whether there are kernels that read the type as it is packed (repack.h). */
-gboolean
-atl_cl_dtype_has_kernels (AtlDType dtype);
+gboolean atl_cl_dtype_has_kernels (AtlDType dtype);
 /* Of those, the ones that convolutions read. */
-gboolean
-atl_cl_dtype_has_conv (AtlDType dtype);
+gboolean atl_cl_dtype_has_conv (AtlDType dtype);
 
 /* Builds the program unless it is built, and launches each of its kernels once with nothing to do:
  * drivers that compile at the first launch do it now. */
-gboolean
-atl_cl_program_prepare (
+gboolean atl_cl_program_prepare (
     AtlOpencl *self, AtlClFamily family, AtlDType dtype, gboolean launch, GError **error);
 
 typedef struct
@@ -61,55 +58,39 @@ typedef struct
 } AtlClCall;
 
 /* `dtype` 0 for families without weight types. Builds the program if need be. */
-gboolean
-atl_cl_call_begin (AtlClCall *call,
-                   AtlOpencl *cl,
-                   AtlClFamily family,
-                   AtlDType dtype,
-                   const char *kernel,
-                   GError **error);
+gboolean atl_cl_call_begin (AtlClCall *call,
+                            AtlOpencl *cl,
+                            AtlClFamily family,
+                            AtlDType dtype,
+                            const char *kernel,
+                            GError **error);
 
-void
-atl_cl_arg_int (AtlClCall *call, cl_int value);
-void
-atl_cl_arg_uint (AtlClCall *call, guint64 value); /* below 2^32 */
-void
-atl_cl_arg_ulong (AtlClCall *call, guint64 value);
-void
-atl_cl_arg_float (AtlClCall *call, float value);
-void
-atl_cl_arg_int4 (AtlClCall *call, gint64 a, gint64 b, gint64 c, gint64 d);
-void
-atl_cl_arg_ulong4 (AtlClCall *call, gint64 a, gint64 b, gint64 c, gint64 d);
+void atl_cl_arg_int (AtlClCall *call, cl_int value);
+void atl_cl_arg_uint (AtlClCall *call, guint64 value); /* below 2^32 */
+void atl_cl_arg_ulong (AtlClCall *call, guint64 value);
+void atl_cl_arg_float (AtlClCall *call, float value);
+void atl_cl_arg_int4 (AtlClCall *call, gint64 a, gint64 b, gint64 c, gint64 d);
+void atl_cl_arg_ulong4 (AtlClCall *call, gint64 a, gint64 b, gint64 c, gint64 d);
 /* long8 and uint8 whose last three are zero. */
-void
-atl_cl_arg_strides (AtlClCall *call, const gint64 stride[ATL_MAX_DIMS]);
-void
-atl_cl_arg_dims (AtlClCall *call, const gint64 dim[ATL_MAX_DIMS]);
-void
-atl_cl_arg_memory (AtlClCall *call, cl_mem memory); /* nullable: stands in */
+void atl_cl_arg_strides (AtlClCall *call, const gint64 stride[ATL_MAX_DIMS]);
+void atl_cl_arg_dims (AtlClCall *call, const gint64 dim[ATL_MAX_DIMS]);
+void atl_cl_arg_memory (AtlClCall *call, cl_mem memory); /* nullable: stands in */
 /* Two parameters: buffer and offset in units of `unit` bytes. `t` nullable. Weights: their float32
  * form. */
-void
-atl_cl_arg_tensor (AtlClCall *call, const AtlTensor *t, guint unit);
+void atl_cl_arg_tensor (AtlClCall *call, const AtlTensor *t, guint unit);
 /* The same, `plus` units further on. */
-void
-atl_cl_arg_tensor_at (AtlClCall *call, const AtlTensor *t, guint unit, guint64 plus);
+void atl_cl_arg_tensor_at (AtlClCall *call, const AtlTensor *t, guint unit, guint64 plus);
 /* The same for a place in the run's scratch buffer, in floats. */
-void
-atl_cl_arg_scratch (AtlClCall *call, AtlBuffer *scratch, gsize offset_bytes);
+void atl_cl_arg_scratch (AtlClCall *call, AtlBuffer *scratch, gsize offset_bytes);
 
 /* Launches with so many work-groups. */
-gboolean
-atl_cl_call_groups (AtlClCall *call, guint64 x, guint64 y, guint64 z, GError **error);
+gboolean atl_cl_call_groups (AtlClCall *call, guint64 x, guint64 y, guint64 z, GError **error);
 /* Launches kernels that own items (ITEMS in common.cl): at least `x` work-items, unless that is too
  * many for one launch (FOR_ITEMS goes on), and `rows` of them (FOR_ROWS). */
-gboolean
-atl_cl_call_items (AtlClCall *call, guint64 x, guint64 rows, GError **error);
+gboolean atl_cl_call_items (AtlClCall *call, guint64 x, guint64 rows, GError **error);
 
 /* Work groups of launches that may be long: how many units of `flops` each go into one launch, so
  * that none holds the device for seconds. At least 1. */
-guint64
-atl_cl_units_per_launch (double flops_per_unit);
+guint64 atl_cl_units_per_launch (double flops_per_unit);
 
 G_END_DECLS

@@ -47,17 +47,15 @@ typedef struct
 } AtlClLayout;
 
 /* `n_elems` of a row of the file; FALSE for types without kernels. */
-gboolean
-atl_cl_layout_init (AtlClLayout *layout, AtlDType dtype, gint64 n_elems);
+gboolean atl_cl_layout_init (AtlClLayout *layout, AtlDType dtype, gint64 n_elems);
 
 /* `n_rows` rows of `n_elems` at `src` (no alignment needed) to the planes. */
-void
-atl_cl_repack (const AtlClLayout *layout,
-               AtlDType dtype,
-               const guint8 *src,
-               gint64 n_elems,
-               gint64 n_rows,
-               guint8 *const planes[ATL_CL_PLANES]);
+void atl_cl_repack (const AtlClLayout *layout,
+                    AtlDType dtype,
+                    const guint8 *src,
+                    gint64 n_elems,
+                    gint64 n_rows,
+                    guint8 *const planes[ATL_CL_PLANES]);
 
 /* Which integers the largest magnitude of a group stood for lately, most recent first. */
 typedef struct
@@ -65,12 +63,10 @@ typedef struct
   guint8 order[127];
 } AtlClWidener;
 
-void
-atl_cl_widener_init (AtlClWidener *self);
+void atl_cl_widener_init (AtlClWidener *self);
 
 /* Sixteen floats that are integers of at most 127 times an unknown scale, to both, exactly but for
  * rounding to float32. Others are rounded to the nearest of 8 bits. */
-void
-atl_cl_widen (AtlClWidener *self, const float values[16], gint8 quants[16], float *scale);
+void atl_cl_widen (AtlClWidener *self, const float values[16], gint8 quants[16], float *scale);
 
 G_END_DECLS

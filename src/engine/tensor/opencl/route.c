@@ -14,9 +14,10 @@ route_supports (const AtlOpencl *cl, const AtlNode *node)
   gint64 n, stride;
 
   return atl_cl_is_rows (logits, &n, &stride) && atl_cl_is_float (bias) &&
-         (bias == NULL || atl_tensor_is_contiguous (bias)) && logits->dim[1] <= MAX_EXPERTS && node->dst->dim[1] <= MAX_PICKED &&
-         node->p.n_groups <= MAX_GROUPS && atl_tensor_is_contiguous (node->dst) &&
-         node->dst2 != NULL && atl_tensor_is_contiguous (node->dst2);
+         (bias == NULL || atl_tensor_is_contiguous (bias)) && logits->dim[1] <= MAX_EXPERTS &&
+         node->dst->dim[1] <= MAX_PICKED && node->p.n_groups <= MAX_GROUPS &&
+         atl_tensor_is_contiguous (node->dst) && node->dst2 != NULL &&
+         atl_tensor_is_contiguous (node->dst2);
 }
 
 static gboolean

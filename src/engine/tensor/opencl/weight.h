@@ -33,22 +33,16 @@ typedef struct
 } AtlClWeight;
 
 /* The type that a weight of `dtype` is stored as for products or for convolutions. */
-AtlDType
-atl_cl_matrix_dtype (AtlDType dtype);
-AtlDType
-atl_cl_conv_dtype (AtlDType dtype);
+AtlDType atl_cl_matrix_dtype (AtlDType dtype);
+AtlDType atl_cl_conv_dtype (AtlDType dtype);
 
 /* Channels of a convolution's weight row as stored. */
-gint64
-atl_cl_conv_channels (gint64 n_channels);
+gint64 atl_cl_conv_channels (gint64 n_channels);
 
 /* The vtable's functions of the same names. */
-gsize
-atl_cl_upload_cost (AtlBackend *backend, const AtlWeight *weight);
-gboolean
-atl_cl_upload (AtlBackend *backend, AtlWeight *weight, GError **error);
-void
-atl_cl_drop (AtlBackend *backend, AtlWeight *weight);
+gsize atl_cl_upload_cost (AtlBackend *backend, const AtlWeight *weight);
+gboolean atl_cl_upload (AtlBackend *backend, AtlWeight *weight, GError **error);
+void atl_cl_drop (AtlBackend *backend, AtlWeight *weight);
 
 /* NULL unless uploaded here. */
 static inline const AtlClWeight *

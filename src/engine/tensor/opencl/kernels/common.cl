@@ -16,6 +16,10 @@
 #define FOR_ITEMS(i, n) for (ulong i = get_global_id (0); i < (n); i += get_global_size (0))
 #define FOR_ROWS(i, n) for (uint i = get_global_id (1); i < (n); i += get_global_size (1))
 
+// Templates: name_##NUMBER with NUMBER expanded.
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_ (a, b)
+
 #define HAS_BIAS 1
 #define HAS_MUL 2
 #define HAS_RESIDUAL 4
@@ -64,6 +68,14 @@ activate (int act, float x)
       return x;
     }
 }
+
+// Vectors as initialisers of arrays, whose loops are unrolled: no address is taken, so that they stay
+// in registers.
+#define SPREAD4(v) { (v).x, (v).y, (v).z, (v).w }
+#define SPREAD8(v) { (v).s0, (v).s1, (v).s2, (v).s3, (v).s4, (v).s5, (v).s6, (v).s7 }
+#define SPREAD16(v)                                                                                \
+  { (v).s0, (v).s1, (v).s2, (v).s3, (v).s4, (v).s5, (v).s6, (v).s7,                                \
+    (v).s8, (v).s9, (v).sa, (v).sb, (v).sc, (v).sd, (v).se, (v).sf }
 
 float
 sum4 (float4 v)

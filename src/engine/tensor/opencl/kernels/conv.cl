@@ -9,6 +9,8 @@
 // Work-item t gathers for column t % TILE_C the 8 values from K index k + 8 (t / TILE_C): they lie in
 // one tap since cp is a multiple of 16.
 
+#define PIXEL(i) (col0 + (i))
+
 __kernel __attribute__ ((reqd_work_group_size (256, 1, 1))) void
 conv (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_rows,
       __global const float *x, ulong x_off, uint n_cols, uint first_tile, int4 in, int4 out,
@@ -35,6 +37,7 @@ conv (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_ro
   position /= (uint) out.y;
   const int of = (int) (position % (uint) out.x) * stride.x - pad.x;
   const ulong batch = (ulong) (position / (uint) out.x) * (uint) in.x;
+#pragma unroll
   for (int j = 0; j < 4; j++)
     acc[j] = 0.0f;
 
@@ -63,10 +66,13 @@ conv (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_ro
             v = vload8 (0, xp);
           else
             {
-              float u[8];
-              for (int i = 0; i < 8; i++)
-                u[i] = c + i < in.w ? xp[i] : 0.0f;
-              v = vload8 (0, u);
+              v.s0 = xp[0];
+              v.s1 = c + 1 < in.w ? xp[1] : 0.0f;
+              v.s2 = c + 2 < in.w ? xp[2] : 0.0f;
+              v.s3 = c + 3 < in.w ? xp[3] : 0.0f;
+              v.s4 = c + 4 < in.w ? xp[4] : 0.0f;
+              v.s5 = c + 5 < in.w ? xp[5] : 0.0f;
+              v.s6 = c + 6 < in.w ? xp[6] : 0.0f;
             }
         }
       barrier (CLK_LOCAL_MEM_FENCE);
@@ -77,18 +83,5 @@ conv (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_ro
       TILE_MULTIPLY (ws, xs, acc, tr, tc);
     }
 
-  for (uint j = 0; j < 4; j++)
-    {
-      const uint col = col0 + tc * 4 + j;
-      if (col >= n_cols)
-        break;
-      float v[8];
-      vstore8 (acc[j], 0, v);
-      for (uint i = 0; i < 8; i++)
-        {
-          uint r = row0 + (i < 4 ? 0 : 64) + tr * 4 + i % 4;
-          if (r < n_rows)
-            finish (EPILOGUE_PASS, col, r, r, v[i]);
-        }
-    }
+  TILE_FINISH (ws, acc, t, tr, tc, row0, n_rows, 0, n_cols - col0, PIXEL)
 }

@@ -1,5 +1,5 @@
 // Products of activations and weights; embedding. One program per weight type: common.cl, unpack.cl,
-// the type's dequant-*.cl, tile.cl, then this file.
+// the type's dequant-*.cl, tile.cl, this file, then gemv.cl for each number of columns.
 //
 //   dst[c, r] = act (scale * (x[c'] . W[r']) + bias[r'']) * a * mul[c, r] + residual[c, r]
 //
@@ -7,80 +7,6 @@
 // float32, 16-byte aligned, rows `x_stride` floats apart (a multiple of 4), K of them: the host packs
 // what does not fit. Column c is a token or, with HAS_IDS, a (token, chosen expert) pair: it then
 // uses rows [ids[c] * n_rows, ...) of W and bias, and x' row c / x_div.
-
-// --- Few columns ---------------------------------------------------------------------------
-// Work-group: GEMV_LANES x GEMV_GROUPS. The lanes of one group share GEMV_ROWS rows of W and N
-// columns: lane l takes granules l, l + LANES, ... (so that neighbours read neighbouring bytes), and
-// the lanes' sums meet in local memory.
-// Group id 0: GEMV_GROUPS * GEMV_ROWS rows; group id 1: N columns (one with HAS_IDS).
-
-#define GEMV(N)                                                                                    \
-  __kernel __attribute__ ((reqd_work_group_size (GEMV_LANES, GEMV_GROUPS, 1))) void gemv_##N (     \
-      __global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_rows,                \
-      __global const float *x, ulong x_off, uint x_stride, uint n_cols, uint x_div,                \
-      __global const int *ids, ulong ids_off, uint n_experts, EPILOGUE_ARGS)                       \
-  {                                                                                                \
-    __local float lut[16];                                                                         \
-    __local float part[GEMV_GROUPS][GEMV_ROWS * N][GEMV_LANES];                                    \
-    const uint lane = get_local_id (0), group = get_local_id (1);                                  \
-    const uint row0 = ((uint) get_group_id (0) * GEMV_GROUPS + group) * GEMV_ROWS;                 \
-    const uint col0 = (uint) get_group_id (1) * N;                                                 \
-    const uint last_row = n_rows - min (n_rows, 1u);                                               \
-    const uint last_col = n_cols - min (n_cols, 1u);                                               \
-    ulong first = 0;                                                                               \
-    ulong base[GEMV_ROWS];                                                                         \
-    float acc[GEMV_ROWS][N];                                                                       \
-                                                                                                   \
-    QUANTS_LUT (lut);                                                                              \
-    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
-    if (flags & HAS_IDS)                                                                           \
-      first = (ulong) min ((uint) ids[ids_off + min (col0, last_col)], n_experts - 1) * n_rows;    \
-    for (int i = 0; i < GEMV_ROWS; i++)                                                            \
-      {                                                                                            \
-        base[i] = (first + min (row0 + i, last_row)) * k16;                                        \
-        for (int j = 0; j < N; j++)                                                                \
-          acc[i][j] = 0.0f;                                                                        \
-      }                                                                                            \
-    for (uint k = lane; k < k16; k += GEMV_LANES)                                                  \
-      {                                                                                            \
-        float16 xv[N];                                                                             \
-        for (int j = 0; j < N; j++)                                                                \
-          xv[j] = load16 (x + x_off + (ulong) (min (col0 + j, last_col) / x_div) * x_stride +      \
-                          k * 16);                                                                 \
-        for (int i = 0; i < GEMV_ROWS; i++)                                                        \
-          {                                                                                        \
-            float d, m;                                                                            \
-            float16 q = quants16 (w, p1, p2, p3, base[i] + k, lut, &d, &m);                        \
-            for (int j = 0; j < N; j++)                                                            \
-              {                                                                                    \
-                acc[i][j] = mad (d, dot16 (q, xv[j]), acc[i][j]);                                  \
-                if (HAS_MIN)                                                                       \
-                  acc[i][j] = mad (m, sum16 (xv[j]), acc[i][j]);                                   \
-              }                                                                                    \
-          }                                                                                        \
-      }                                                                                            \
-    for (int i = 0; i < GEMV_ROWS; i++)                                                            \
-      for (int j = 0; j < N; j++)                                                                  \
-        part[group][i * N + j][lane] = acc[i][j];                                                  \
-    for (uint s = GEMV_LANES / 2; s > 0; s /= 2)                                                   \
-      {                                                                                            \
-        barrier (CLK_LOCAL_MEM_FENCE);                                                             \
-        if (lane < s)                                                                              \
-          for (int i = 0; i < GEMV_ROWS * N; i++)                                                  \
-            part[group][i][lane] += part[group][i][lane + s];                                      \
-      }                                                                                            \
-    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
-    for (uint i = lane; i < GEMV_ROWS * N; i += GEMV_LANES)                                        \
-      {                                                                                            \
-        uint r = row0 + i / N, c = col0 + i % N;                                                   \
-        if (r < n_rows && c < n_cols)                                                              \
-          finish (EPILOGUE_PASS, c, r, first + r, part[group][i][0]);                              \
-      }                                                                                            \
-  }
-
-GEMV (1)
-GEMV (4)
-GEMV (8)
 
 // --- Many columns --------------------------------------------------------------------------
 // Work-group: one tile (tile.cl).
@@ -122,6 +48,7 @@ gemm (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_ro
   const ulong w_granule = (first + min (row0 + t % TILE_R, n_rows - 1)) * k16 + t / TILE_R;
   const uint x_col = COLUMN (min (t % TILE_C, count - 1));
   __global const float *xp = x + x_off + (ulong) (x_col / x_div) * x_stride + t / TILE_C * 8;
+#pragma unroll
   for (int j = 0; j < 4; j++)
     acc[j] = 0.0f;
 
@@ -137,20 +64,7 @@ gemm (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_ro
       TILE_MULTIPLY (ws, xs, acc, tr, tc);
     }
 
-  for (uint j = 0; j < 4; j++)
-    {
-      if (tc * 4 + j >= count)
-        break;
-      uint c = COLUMN (tc * 4 + j);
-      float v[8];
-      vstore8 (acc[j], 0, v);
-      for (uint i = 0; i < 8; i++)
-        {
-          uint r = row0 + (i < 4 ? 0 : 64) + tr * 4 + i % 4;
-          if (r < n_rows)
-            finish (EPILOGUE_PASS, c, r, first + r, v[i]);
-        }
-    }
+  TILE_FINISH (ws, acc, t, tr, tc, row0, n_rows, first, count, COLUMN)
 }
 
 // --- Rows looked up ------------------------------------------------------------------------
@@ -172,10 +86,12 @@ embed (__global const uchar *w, ulong p1, ulong p2, ulong p3, uint k16, uint n_r
     {
       const uint row = min ((uint) ids[ids_off + i], n_rows - 1);
       float d, m = 0.0f;
-      float v[16];
-      float16 q = quants16 (w, p1, p2, p3, (ulong) row * k16 + k, lut, &d, &m);
-      vstore16 (mad (q, d, m) * a, 0, v);
-      for (uint j = 0; j < count; j++)
-        dst[dst_off + (ulong) i * dim + k * 16 + j] = v[j];
+      const float16 q = quants16 (w, p1, p2, p3, (ulong) row * k16 + k, lut, &d, &m);
+      const float16 value = mad (q, d, m) * a;
+      const float v[16] = SPREAD16 (value);
+#pragma unroll
+      for (uint j = 0; j < 16; j++)
+        if (j < count)
+          dst[dst_off + (ulong) i * dim + k * 16 + j] = v[j];
     }
 }

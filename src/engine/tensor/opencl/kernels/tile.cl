@@ -1,4 +1,5 @@
-// What linear.cl and conv.cl share: the epilogue, and the product of two tiles in local memory.
+// What linear.cl and conv.cl share: the epilogue, the product of two tiles in local memory, and the
+// way of the result out.
 //
 // A tile is TILE_R rows of W by TILE_C columns of x, made by 256 work-items; K goes by in slices of
 // TILE_K, both operands stored K-major. Work-item t loads granule t / TILE_R of row t % TILE_R of W,
@@ -47,6 +48,23 @@ finish (EPILOGUE_ARGS, uint c, uint r, ulong bias_row, float acc)
       acc[1] = mad (wv, xv.y, acc[1]);                                                             \
       acc[2] = mad (wv, xv.z, acc[2]);                                                             \
       acc[3] = mad (wv, xv.w, acc[3]);                                                             \
+    }
+
+// Sums of one column in four at a time go through local memory, so that neighbours store neighbouring
+// rows and the epilogue is there four times, not 32. `column` maps a column of the tile to c.
+#define TILE_FINISH(ws, acc, t, tr, tc, row0, n_rows, first, count, column)                        \
+  _Pragma ("unroll") for (uint j = 0; j < 4; j++)                                                  \
+    {                                                                                              \
+      barrier (CLK_LOCAL_MEM_FENCE);                                                               \
+      vstore4 (acc[j].lo, 0, (ws) + (tc) * TILE_R + (tr) * 4);                                     \
+      vstore4 (acc[j].hi, 0, (ws) + (tc) * TILE_R + 64 + (tr) * 4);                                \
+      barrier (CLK_LOCAL_MEM_FENCE);                                                               \
+      for (uint i = (t); i < TILE_C / 4 * TILE_R; i += 256)                                        \
+        {                                                                                          \
+          const uint in_tile = i / TILE_R * 4 + j, r = (row0) + i % TILE_R;                        \
+          if (in_tile < (count) && r < (n_rows))                                                   \
+            finish (EPILOGUE_PASS, column (in_tile), r, (first) + r, (ws)[i]);                     \
+        }                                                                                          \
     }
 
 void
