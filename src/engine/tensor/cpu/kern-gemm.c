@@ -124,35 +124,83 @@ ATL_SIMD_NAME (atl_plain_dot) (AtlDType dtype,
     plain_rows (ATL_DTYPE_F32, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
 }
 
+#if VW == 16
+#define LANES                                                                                      \
+  {                                                                                                \
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15                                           \
+  }
+#elif VW == 8
+#define LANES                                                                                      \
+  {                                                                                                \
+    0, 1, 2, 3, 4, 5, 6, 7                                                                         \
+  }
+#else
+#define LANES                                                                                      \
+  {                                                                                                \
+    0, 1, 2, 3                                                                                     \
+  }
+#endif
+
+/* One round of turning a square: exchanges the off-diagonal halves of all squares of 2 s lanes. */
+INLINE void
+turn_round (vf *r, const gint32 s)
+{
+  const vi lane = LANES;
+  const vi other = ((lane & s) != 0) & (VW - s);
+
+#pragma GCC unroll 16
+  for (gint32 i = 0; i < VW; i++)
+    if ((i & s) == 0)
+      {
+        vf a = r[i];
+        vf b = r[i + s];
+
+        r[i] = __builtin_shuffle (a, b, lane + other);
+        r[i + s] = __builtin_shuffle (a, b, lane + other + s);
+      }
+}
+
+/* r[i][j] becomes r[j][i]. */
+INLINE void
+turn_square (vf *r)
+{
+  turn_round (r, 1);
+  turn_round (r, 2);
+#if VW >= 8
+  turn_round (r, 4);
+#endif
+#if VW >= 16
+  turn_round (r, 8);
+#endif
+}
+
 /* 16 rows of up to 16 elements, turned so that elements follow each other: out[k][16]. */
 INLINE void
 turn_16 (
     AtlDType t, const guint8 *rows, gsize row_bytes, guint n_rows, gint64 k, gint64 n, float *out)
 {
-  _Alignas(64) float in[16][16];
+  for (guint first = 0; first < 16; first += VW)
+    for (gint64 i = 0; i < n; i += VW)
+      {
+        vf square[VW];
 
-  if (n < 16 || n_rows < 16)
-    memset (in, 0, sizeof in);
-  for (guint r = 0; r < n_rows; r++)
-    if (n == 16)
-      for (guint i = 0; i < 16; i += VW)
-        vf_store (&in[r][i], load_elements (t, rows + r * row_bytes, k + i));
-    else
-      for (gint64 i = 0; i < n; i++)
-        in[r][i] = load_element (t, rows + r * row_bytes, k + i);
-#if defined(ATL_SIMD_AVX512)
-  {
-    /* Gathers of a column of the small square: 16 loads that all hit the first cache. */
-    const __m512i step =
-        _mm512_setr_epi32 (0, 16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240);
-    for (gint64 i = 0; i < n; i++)
-      _mm512_storeu_ps (out + i * 16, _mm512_i32gather_ps (step, &in[0][i], 4));
-  }
-#else
-  for (gint64 i = 0; i < n; i++)
-    for (guint r = 0; r < 16; r++)
-      out[i * 16 + r] = in[r][i];
-#endif
+        for (guint r = 0; r < VW; r++)
+          {
+            const guint8 *row = rows + (first + r) * row_bytes;
+
+            square[r] = vf_set1 (0.0f);
+            if (first + r >= n_rows)
+              continue;
+            if (n - i >= VW)
+              square[r] = load_elements (t, row, k + i);
+            else
+              for (gint64 j = 0; j < n - i; j++)
+                square[r][j] = load_element (t, row, k + i + j);
+          }
+        turn_square (square);
+        for (gint64 j = 0; j < MIN (VW, n - i); j++)
+          vf_store (out + (i + j) * 16 + first, square[j]);
+      }
 }
 
 void
@@ -184,12 +232,25 @@ void
 ATL_SIMD_NAME (atl_prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
 {
   float *o = (float *) out;
+  gint64 k = 0;
 
-  if (n < TILE_ROWS)
-    memset (o, 0, (gsize) n_k * TILE_ROWS * sizeof (float));
-  for (gint64 r = 0; r < n; r++)
-    for (gint64 k = 0; k < n_k; k++)
-      o[k * TILE_ROWS + r] = rows[r][k];
+#if VW >= 8
+  /* A turned square has more rows than the tile; what is stored too much is overwritten by the next
+   * element, so the last square is left to the loop below. */
+  for (; k + 2 * VW <= n_k; k += VW)
+    {
+      vf square[VW];
+
+      for (gint64 r = 0; r < VW; r++)
+        square[r] = r < n ? vf_load (rows[r] + k) : vf_set1 (0.0f);
+      turn_square (square);
+      for (guint j = 0; j < VW; j++)
+        vf_store (o + (k + j) * TILE_ROWS, square[j]);
+    }
+#endif
+  for (; k < n_k; k++)
+    for (gint64 r = 0; r < TILE_ROWS; r++)
+      o[k * TILE_ROWS + r] = r < n ? rows[r][k] : 0.0f;
 }
 
 /* TILE_ROWS x (n_v vectors), the whole of it in registers. */

@@ -187,19 +187,50 @@ atl_fast_linear (AtlCpuRun *run, const AtlNode *node)
 
 /* --- expert-linear --- */
 
-/* Rows sorted by expert: each expert's rows are one run in `slots`. */
+/* Activations are rounded in the order of the experts, so that the rows of an expert are neighbours
+ * and meet its weights together. */
 typedef struct
 {
-  AtlProduct p; /* sources are those of expert 0 */
+  AtlProduct p; /* sources are those of expert 0; its rows are the sorted slots */
   gsize expert_bytes[2];
   gint64 n_out, n_experts, n_groups;
   gint64 slots_per_row; /* 1 when every slot has its own x, else k */
   const gint32 *first;  /* [n_experts + 1] in slots */
-  const gint32 *slots;  /* [n * k] */
+  const gint32 *slots;  /* [n * k], sorted by expert */
 } Experts;
 
-/* One chunk is some groups of one expert. A slot's activations need not be neighbours of the next
- * slot's, so each is dotted on its own; the weights stay in the nearest cache. */
+static void
+quantise_slot (gconstpointer args, guint chunk, guint worker)
+{
+  const Experts *e = args;
+  AtlQuantRows rows = e->p.quantised;
+
+  e->p.kernels->quantise_row (e->p.x + e->slots[chunk] / e->slots_per_row * e->p.x_stride,
+                              e->p.n_in, chunk, &rows);
+}
+
+/* A group of one expert for its sorted slots [s, s + n). Plain weights have their activations where
+ * they are, one at a time; the weights stay in the nearest cache. */
+static void
+expert_group (const Experts *e,
+              const AtlProduct *p,
+              gint64 group,
+              gint64 s,
+              gint64 n,
+              float *out,
+              float *second)
+{
+  if (p->source[0].kind == ATL_SOURCE_PACKED)
+    {
+      atl_product_few (p, group, s, n, out, second);
+      return;
+    }
+  for (gint64 i = 0; i < n; i++)
+    atl_product_few (p, group, e->slots[s + i] / e->slots_per_row, 1, out + i * ATL_PACK_ROWS,
+                     second);
+}
+
+/* One chunk is some groups of one expert. */
 static void
 experts_chunk (gconstpointer args, guint chunk, guint worker)
 {
@@ -207,9 +238,10 @@ experts_chunk (gconstpointer args, guint chunk, guint worker)
   const gint64 per_expert = (e->n_groups + e->p.groups_per_chunk - 1) / e->p.groups_per_chunk;
   const gint64 expert = chunk / per_expert;
   const gint64 first = chunk % per_expert * e->p.groups_per_chunk;
+  const gint64 end_slot = e->first[expert + 1];
   AtlProduct p = e->p;
 
-  if (e->first[expert] == e->first[expert + 1])
+  if (e->first[expert] == end_slot)
     return;
   for (guint i = 0; i < p.n_sources; i++)
     {
@@ -218,19 +250,19 @@ experts_chunk (gconstpointer args, guint chunk, guint worker)
         p.source[i].bias += expert * e->n_out;
     }
   for (gint64 g = first; g < MIN (first + p.groups_per_chunk, e->n_groups); g++)
-    {
-      gint64 column;
-      guint n_columns = atl_product_group_columns (&p, g, &column);
+    for (gint64 s = e->first[expert]; s < end_slot; s += ROWS_AT_A_TIME)
+      {
+        gint64 n = MIN (ROWS_AT_A_TIME, end_slot - s);
+        float out[ROWS_AT_A_TIME * ATL_PACK_ROWS];
+        float second[ROWS_AT_A_TIME * ATL_PACK_ROWS];
+        gint64 column;
+        guint n_columns = atl_product_group_columns (&p, g, &column);
 
-      for (gint32 s = e->first[expert]; s < e->first[expert + 1]; s++)
-        {
-          float out[ATL_PACK_ROWS];
-          float second[ATL_PACK_ROWS];
-
-          atl_product_few (&p, g, e->slots[s] / e->slots_per_row, 1, out, second);
-          memcpy (p.dst + e->slots[s] * p.dst_stride + column, out, n_columns * sizeof (float));
-        }
-    }
+        expert_group (e, &p, g, s, n, out, second);
+        for (gint64 i = 0; i < n; i++)
+          memcpy (p.dst + e->slots[s + i] * p.dst_stride + column, out + i * ATL_PACK_ROWS,
+                  n_columns * sizeof (float));
+      }
 }
 
 gsize
@@ -241,7 +273,7 @@ atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node)
   const gint64 n_slots = atl_tensor_n_elems (node->src[ATL_EXPERT_IDS]);
   const gint64 n_experts = node->src[ATL_EXPERT_W0]->dim[0];
 
-  return atl_product_quant_bytes (atl_tensor_n_elems (x) / n_in, n_in) +
+  return atl_product_quant_bytes (n_slots, n_in) +
          (gsize) (n_slots + n_experts + 1) * sizeof (gint32);
 }
 
@@ -299,18 +331,20 @@ atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node)
                                                    ? (e.n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS
                                                    : e.n_out);
     }
-  /* A row at a time: whatever serves one row serves here. */
-  if (!atl_product_is_few (p, run->cpu->exact, 1))
+  /* Gate and up of one kind: rows are either rounded and sorted or not. */
+  if (!atl_product_is_few (p, run->cpu->exact, 1) ||
+      (p->gated && p->source[1].kind != p->source[0].kind))
     return FALSE;
   if (!atl_cpu_check_experts (run, id, n_slots, e.n_experts))
     return TRUE;
 
-  p->quantised = atl_product_quant_rows (p->n, p->n_in, run->scratch);
-  table = (gint32 *) (run->scratch + atl_product_quant_bytes (p->n, p->n_in));
+  p->quantised = atl_product_quant_rows (n_slots, p->n_in, run->scratch);
+  table = (gint32 *) (run->scratch + atl_product_quant_bytes (n_slots, p->n_in));
   sort_slots (id, n_slots, e.n_experts, table, table + e.n_experts + 1);
   e.first = table;
   e.slots = table + e.n_experts + 1;
-  atl_product_quantise (run, p);
+  if (p->source[0].kind == ATL_SOURCE_PACKED)
+    atl_pool_run (run->pool, n_slots, quantise_slot, &e);
   e.n_groups = atl_product_count_groups (p);
   p->groups_per_chunk = MAX (1, e.n_groups / (4 * (gint64) run->cpu->n_threads));
   atl_pool_run (run->pool,
