@@ -9,12 +9,12 @@
 struct _AtlCheckpoint
 {
   gatomicrefcount refs;
-  char *name;            /* (owned) */
-  GPtrArray *maps;       /* (owned) AtlFileMap */
-  GArray *tensors;       /* (owned) AtlTensorInfo, names owned by tensor_index */
-  GHashTable *by_name;   /* (owned) char* (owned) -> index + 1 */
-  GPtrArray *meta_keys;  /* (owned) borrowed from meta */
-  GHashTable *meta;      /* (owned) char* (owned) -> AtlMetaValue* (owned) */
+  char *name;           /* (owned) */
+  GPtrArray *maps;      /* (owned) AtlFileMap */
+  GArray *tensors;      /* (owned) AtlTensorInfo, names owned by tensor_index */
+  GHashTable *by_name;  /* (owned) char* (owned) -> index + 1 */
+  GPtrArray *meta_keys; /* (owned) borrowed from meta */
+  GHashTable *meta;     /* (owned) char* (owned) -> AtlMetaValue* (owned) */
   guint64 weight_bytes;
 };
 
@@ -116,9 +116,8 @@ meta_value_copy (const AtlMetaValue *value)
     }
   else if (value->type == ATL_META_ARRAY)
     {
-      copy->v_array.elems =
-          g_memdup2 (value->v_array.elems,
-                     value->v_array.n * meta_elem_size (value->v_array.elem_type));
+      copy->v_array.elems = g_memdup2 (
+          value->v_array.elems, value->v_array.n * meta_elem_size (value->v_array.elem_type));
       copy->v_array.lengths = NULL;
     }
   return copy;
@@ -135,8 +134,8 @@ atl_checkpoint_new (const char *name)
   self->tensors = g_array_new (FALSE, FALSE, sizeof (AtlTensorInfo));
   self->by_name = g_hash_table_new_full (name_hash, g_str_equal, g_free, NULL);
   self->meta_keys = g_ptr_array_new ();
-  self->meta = g_hash_table_new_full (name_hash, g_str_equal, g_free,
-                                      (GDestroyNotify) meta_value_free);
+  self->meta =
+      g_hash_table_new_full (name_hash, g_str_equal, g_free, (GDestroyNotify) meta_value_free);
   return self;
 }
 
@@ -326,12 +325,8 @@ atl_checkpoint_require_uint (const AtlCheckpoint *self,
 }
 
 gboolean
-atl_checkpoint_get_float (const AtlCheckpoint *self,
-                          const char *key,
-                          double min,
-                          double max,
-                          double *out,
-                          GError **error)
+atl_checkpoint_get_float (
+    const AtlCheckpoint *self, const char *key, double min, double max, double *out, GError **error)
 {
   const AtlMetaValue *value = atl_checkpoint_meta (self, key);
   double number;
@@ -361,10 +356,7 @@ atl_checkpoint_get_float (const AtlCheckpoint *self,
 }
 
 gboolean
-atl_checkpoint_get_bool (const AtlCheckpoint *self,
-                         const char *key,
-                         gboolean *out,
-                         GError **error)
+atl_checkpoint_get_bool (const AtlCheckpoint *self, const char *key, gboolean *out, GError **error)
 {
   const AtlMetaValue *value = atl_checkpoint_meta (self, key);
 

@@ -25,7 +25,8 @@ G_BEGIN_DECLS
 
 #define ATL_MAX_DIMS 5
 
-typedef struct {
+typedef struct
+{
   const char *name;
   AtlDType dtype;
   guint n_dims;             /* 0 (a scalar) to ATL_MAX_DIMS */
@@ -34,7 +35,8 @@ typedef struct {
   gsize size_bytes;
 } AtlTensorInfo;
 
-typedef enum {
+typedef enum
+{
   ATL_META_BOOL,
   ATL_META_INT,  /* gint64 */
   ATL_META_UINT, /* guint64 */
@@ -43,15 +45,22 @@ typedef enum {
   ATL_META_ARRAY, /* of one of the above, never nested */
 } AtlMetaType;
 
-typedef struct {
+typedef struct
+{
   AtlMetaType type;
-  union {
+  union
+  {
     gboolean v_bool;
     gint64 v_int;
     guint64 v_uint;
     double v_float;
-    struct { const char *chars; gsize length; } v_string; /* terminated; may hold NUL inside */
-    struct {
+    struct
+    {
+      const char *chars;
+      gsize length;
+    } v_string; /* terminated; may hold NUL inside */
+    struct
+    {
       AtlMetaType elem_type;
       gsize n;
       gpointer elems; /* gboolean*, gint64*, guint64*, double*, or GBytes-free char** */
@@ -82,7 +91,8 @@ void atl_checkpoint_unref (AtlCheckpoint *self);
 const char *atl_checkpoint_name (const AtlCheckpoint *self);
 guint atl_checkpoint_n_tensors (const AtlCheckpoint *self);
 const AtlTensorInfo *atl_checkpoint_tensor (const AtlCheckpoint *self, guint index);
-const AtlTensorInfo *atl_checkpoint_find (const AtlCheckpoint *self, const char *name); /* nullable */
+const AtlTensorInfo *atl_checkpoint_find (const AtlCheckpoint *self,
+                                          const char *name); /* nullable */
 guint64 atl_checkpoint_weight_bytes (const AtlCheckpoint *self);
 /* Returns pages of a tensor that was copied elsewhere to the system. */
 void atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info);
@@ -113,10 +123,8 @@ gboolean atl_checkpoint_get_float (const AtlCheckpoint *self,
                                    double max,
                                    double *out,
                                    GError **error);
-gboolean atl_checkpoint_get_bool (const AtlCheckpoint *self,
-                                  const char *key,
-                                  gboolean *out,
-                                  GError **error);
+gboolean
+atl_checkpoint_get_bool (const AtlCheckpoint *self, const char *key, gboolean *out, GError **error);
 /* NULL when absent or no string; borrowed. */
 const char *atl_checkpoint_get_string (const AtlCheckpoint *self, const char *key);
 

@@ -12,7 +12,8 @@
 
 G_BEGIN_DECLS
 
-typedef enum {
+typedef enum
+{
   ATL_DTYPE_F32,
   ATL_DTYPE_F16,
   ATL_DTYPE_BF16,
@@ -58,7 +59,8 @@ typedef enum {
   ATL_N_DTYPES
 } AtlDType;
 
-typedef struct {
+typedef struct
+{
   const char *name;
   guint block_elems;
   guint block_bytes;

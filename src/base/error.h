@@ -14,7 +14,8 @@
 
 G_BEGIN_DECLS
 
-typedef enum {
+typedef enum
+{
   ATL_ERROR_BAD_FILE,    /* the bytes are broken, hostile or not what they claim */
   ATL_ERROR_UNSUPPORTED, /* well formed, but nothing here can run it */
   ATL_ERROR_NO_MEMORY,   /* would not fit; nothing was allocated */

@@ -27,8 +27,7 @@ check_depth (const char *data, gsize size, const char *name, GError **error)
           if (++depth > ATL_JSON_MAX_DEPTH)
             {
               g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                           "%s: JSON is nested more than %d levels deep", name,
-                           ATL_JSON_MAX_DEPTH);
+                           "%s: JSON is nested more than %d levels deep", name, ATL_JSON_MAX_DEPTH);
               return FALSE;
             }
         }

@@ -37,12 +37,9 @@ static const struct
   const char *name;
   int (*run) (int argc, char **argv);
 } tools[] = {
-  { "bench", atl_tool_bench },
-  { "devices", atl_tool_devices },
-  { "golden", atl_tool_golden },
-  { "greedy", atl_tool_greedy },
-  { "greedy", atl_tool_greedy },
-  { "inspect", atl_tool_inspect },
+  { "bench", atl_tool_bench },       { "devices", atl_tool_devices },
+  { "golden", atl_tool_golden },     { "greedy", atl_tool_greedy },
+  { "greedy", atl_tool_greedy },     { "inspect", atl_tool_inspect },
   { "tokenize", atl_tool_tokenize },
 };
 

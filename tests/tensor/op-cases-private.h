@@ -36,44 +36,33 @@ struct _OpCase
 };
 
 /* A random f32 input in [-1, 1). */
-AtlTensor *
-op_input (OpBuild *b, guint n_dims, const gint64 *dim);
+AtlTensor *op_input (OpBuild *b, guint n_dims, const gint64 *dim);
 #define op_input_of(b, ...)                                                                        \
   op_input ((b), sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64), (gint64[]){ __VA_ARGS__ })
 /* An i32 input with these values. */
-AtlTensor *
-op_input_i32 (OpBuild *b, guint n_dims, const gint64 *dim, const gint32 *values);
+AtlTensor *op_input_i32 (OpBuild *b, guint n_dims, const gint64 *dim, const gint32 *values);
 /* A random weight, already wrapped for the graph. */
 AtlTensor *
 op_weight (OpBuild *b, AtlWeightUse use, AtlDType dtype, guint n_dims, const gint64 *dim);
 #define op_weight_of(b, use, dtype, ...)                                                           \
   op_weight ((b), (use), (dtype), sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64),            \
              (gint64[]){ __VA_ARGS__ })
-AtlTensor *
-op_vector (OpBuild *b, gint64 n);
+AtlTensor *op_vector (OpBuild *b, gint64 n);
 /* A zeroed state. */
-AtlTensor *
-op_state (OpBuild *b, AtlDType dtype, guint n_dims, const gint64 *dim);
-void
-op_output (OpBuild *b, AtlTensor *t);
+AtlTensor *op_state (OpBuild *b, AtlDType dtype, guint n_dims, const gint64 *dim);
+void op_output (OpBuild *b, AtlTensor *t);
 
 /* Registers a case; the name is a printf format. */
-void
-op_case_add (OpBuildFunc build,
-             const OpCaseParams *p,
-             double exact_tolerance,
-             double fast_tolerance,
-             const char *format,
-             ...) G_GNUC_PRINTF (5, 6);
+void op_case_add (OpBuildFunc build,
+                  const OpCaseParams *p,
+                  double exact_tolerance,
+                  double fast_tolerance,
+                  const char *format,
+                  ...) G_GNUC_PRINTF (5, 6);
 
 /* Each defines the cases of its family. */
-void
-op_cases_linear (void);
-void
-op_cases_norm (void);
-void
-op_cases_attention (void);
-void
-op_cases_elementwise (void);
-void
-op_cases_conv (void);
+void op_cases_linear (void);
+void op_cases_norm (void);
+void op_cases_attention (void);
+void op_cases_elementwise (void);
+void op_cases_conv (void);

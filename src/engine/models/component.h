@@ -1,9 +1,10 @@
 /* One network of a picture or clip model, or an encoder: a UNet, a transformer, a VAE, a text
  * encoder, a vision tower.
  *
- * A component takes named arrays and numbers and gives named arrays: exactly what its authors' class
- * takes and returns (docs: shared names of the golden cases). Pipelines, the golden runner and tests
- * all speak to it through this one door; its file in encoders/, vae/, image/, video/ has the rest.
+ * A component takes named arrays and numbers and gives named arrays: exactly what its authors'
+ * class takes and returns (docs: shared names of the golden cases). Pipelines, the golden runner
+ * and tests all speak to it through this one door; its file in encoders/, vae/, image/, video/ has
+ * the rest.
  *
  *   const AtlComponentClass *klass = atl_component_class_for (checkpoint);
  *   AtlComponent *unet = atl_component_load (klass, checkpoint, backends, n, &options, &error);
@@ -40,16 +41,19 @@ double atl_request_number (const AtlRequest *self, const char *name, double fall
 /* NULL if absent; borrowed. */
 AtlArray *atl_request_find (const AtlRequest *self, const char *name);
 /* Absence, another number of dimensions or element type is ATL_ERROR_INVALID. Borrowed. */
-AtlArray *atl_request_require (const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error);
+AtlArray *atl_request_require (
+    const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error);
 
 /* --- Components --- */
 
-typedef struct {
+typedef struct
+{
   AtlCheckpoint *cp; /* borrowed */
   float scale;
 } AtlLoraFile;
 
-typedef struct {
+typedef struct
+{
   const AtlLoraFile *loras; /* merged into the weights in order, while loading */
   guint n_loras;
   AtlProgressFunc progress; /* (nullable) */
@@ -60,31 +64,51 @@ typedef struct {
 struct _AtlComponentClass
 {
   const char *name; /* "sd-unet" */
-  /* NULL-terminated class names in configs ("_class_name", "architectures") and general.architecture
-   * values that this class stands for. */
+  /* NULL-terminated class names in configs ("_class_name", "architectures") and
+   * general.architecture values that this class stands for. */
   const char *const *origins;
-  /* Whether the names and shapes in a file without a configuration are this network's. A file may hold
-   * several networks (an original Stable Diffusion file): each class says yes to it. (nullable) */
+  /* Whether the names and shapes in a file without a configuration are this network's. A file may
+   * hold several networks (an original Stable Diffusion file): each class says yes to it.
+   * (nullable) */
   gboolean (*recognises) (const AtlCheckpoint *cp);
   /* NULL-terminated functions it answers. */
   const char *const *functions;
-  gpointer (*load) (AtlCheckpoint *cp, AtlBackend *const *backends, guint n_backends, const AtlLoadOptions *options, GError **error);
-  gboolean (*run) (gpointer model, const AtlRequest *request, GPtrArray *outputs, GCancellable *cancellable, GError **error);
+  gpointer (*load) (AtlCheckpoint *cp,
+                    AtlBackend *const *backends,
+                    guint n_backends,
+                    const AtlLoadOptions *options,
+                    GError **error);
+  gboolean (*run) (gpointer model,
+                   const AtlRequest *request,
+                   GPtrArray *outputs,
+                   GCancellable *cancellable,
+                   GError **error);
   void (*free) (gpointer model);
 };
 
 /* All classes, NULL-terminated. Adding one is a line in component.c. */
 const AtlComponentClass *const *atl_component_classes (void);
-/* The class that answers `function` for this checkpoint: by `origin` (nullable: a class name the caller knows), by the
- * checkpoint's "_class_name"/"architectures"/"general.architecture", else by recognising names.
- * NULL with ATL_ERROR_UNSUPPORTED in words. */
-const AtlComponentClass *atl_component_class_for (const AtlCheckpoint *cp, const char *origin, const char *function, GError **error);
+/* The class that answers `function` for this checkpoint: by `origin` (nullable: a class name the
+ * caller knows), by the checkpoint's "_class_name"/"architectures"/"general.architecture", else by
+ * recognising names. NULL with ATL_ERROR_UNSUPPORTED in words. */
+const AtlComponentClass *atl_component_class_for (const AtlCheckpoint *cp,
+                                                  const char *origin,
+                                                  const char *function,
+                                                  GError **error);
 
 /* `backends` are borrowed, host last. options nullable. */
-AtlComponent *atl_component_load (const AtlComponentClass *klass, AtlCheckpoint *cp, AtlBackend *const *backends, guint n_backends, const AtlLoadOptions *options, GError **error);
+AtlComponent *atl_component_load (const AtlComponentClass *klass,
+                                  AtlCheckpoint *cp,
+                                  AtlBackend *const *backends,
+                                  guint n_backends,
+                                  const AtlLoadOptions *options,
+                                  GError **error);
 void atl_component_free (AtlComponent *self);
 /* A new set of arrays, the caller's. */
-GPtrArray *atl_component_run (AtlComponent *self, const AtlRequest *request, GCancellable *cancellable, GError **error);
+GPtrArray *atl_component_run (AtlComponent *self,
+                              const AtlRequest *request,
+                              GCancellable *cancellable,
+                              GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlRequest, atl_request_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlComponent, atl_component_free)

@@ -9,7 +9,8 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
+typedef struct
+{
   char *name; /* (owned) */
   AtlDType dtype;
   guint n_dims;

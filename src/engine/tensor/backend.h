@@ -1,8 +1,9 @@
 /* A backend owns memory, weight layout and op implementations.
  *
  * The planner (plan.h) decides which node runs where and calls the functions below; nobody else
- * does. A backend never aborts: a failed allocation, build or launch is a GError (ATL_ERROR_NO_MEMORY
- * or ATL_ERROR_DEVICE), after which the other functions may still be called and `free` always works.
+ * does. A backend never aborts: a failed allocation, build or launch is a GError
+ * (ATL_ERROR_NO_MEMORY or ATL_ERROR_DEVICE), after which the other functions may still be called
+ * and `free` always works.
  *
  * Threading: one plan runs at a time on a backend (the caller's duty); `alloc`, `upload` and `drop`
  * are called while no plan runs.
@@ -13,7 +14,8 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
+typedef struct
+{
   /* Whether run() can execute the node as it is (dtypes, strides, sizes, weights uploaded here or
    * not): called once per node while planning; no side effects. */
   gboolean (*supports) (AtlBackend *self, const AtlNode *node);
@@ -23,9 +25,12 @@ typedef struct {
   void (*free_buffer) (AtlBackend *self, AtlBuffer *buffer);
 
   /* Between host memory and a buffer; complete when they return. */
-  gboolean (*write) (AtlBackend *self, AtlBuffer *buffer, gsize offset, const void *src, gsize n, GError **error);
-  gboolean (*read) (AtlBackend *self, AtlBuffer *buffer, gsize offset, void *dst, gsize n, GError **error);
-  gboolean (*fill_zero) (AtlBackend *self, AtlBuffer *buffer, gsize offset, gsize n, GError **error);
+  gboolean (*write) (
+      AtlBackend *self, AtlBuffer *buffer, gsize offset, const void *src, gsize n, GError **error);
+  gboolean (*read) (
+      AtlBackend *self, AtlBuffer *buffer, gsize offset, void *dst, gsize n, GError **error);
+  gboolean (*fill_zero) (
+      AtlBackend *self, AtlBuffer *buffer, gsize offset, gsize n, GError **error);
 
   /* Bytes that upload() would allocate beyond the mapped file (0: used in place). */
   gsize (*upload_cost) (AtlBackend *self, const AtlWeight *weight);
@@ -33,11 +38,12 @@ typedef struct {
   gboolean (*upload) (AtlBackend *self, AtlWeight *weight, GError **error);
   void (*drop) (AtlBackend *self, AtlWeight *weight);
 
-  /* Scratch that run() needs for this node (packed panels, split-K partials); the planner allocates the largest once. */
+  /* Scratch that run() needs for this node (packed panels, split-K partials); the planner allocates
+   * the largest once. */
   gsize (*scratch_bytes) (AtlBackend *self, const AtlNode *node);
 
-  /* Executes nodes in order; all tensors have buffers of this backend. `cancellable` is looked at between
-   * nodes at least. Results are visible to read() afterwards. */
+  /* Executes nodes in order; all tensors have buffers of this backend. `cancellable` is looked at
+   * between nodes at least. Results are visible to read() afterwards. */
   gboolean (*run) (AtlBackend *self,
                    AtlNode *const *nodes,
                    guint n_nodes,
@@ -68,8 +74,13 @@ struct _AtlBuffer
   gpointer impl; /* (nullable) the backend's own */
 };
 
-/* Fills the common fields; at most ATL_MAX_BACKENDS may live at a time (FALSE with ATL_ERROR_FULL). */
-gboolean atl_backend_init (AtlBackend *self, const AtlBackendClass *klass, const char *name, const char *description, GError **error);
+/* Fills the common fields; at most ATL_MAX_BACKENDS may live at a time (FALSE with ATL_ERROR_FULL).
+ */
+gboolean atl_backend_init (AtlBackend *self,
+                           const AtlBackendClass *klass,
+                           const char *name,
+                           const char *description,
+                           GError **error);
 /* Undoes init; called last by a backend's free(). */
 void atl_backend_clear (AtlBackend *self);
 /* Accepts NULL. */

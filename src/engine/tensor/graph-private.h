@@ -13,7 +13,8 @@ struct _AtlGraph
 };
 
 /* A contiguous tensor of the given kind. */
-AtlTensor *graph_new_tensor (AtlGraph *self, AtlTensorKind kind, AtlDType dtype, guint n_dims, const gint64 *dim);
+AtlTensor *graph_new_tensor (
+    AtlGraph *self, AtlTensorKind kind, AtlDType dtype, guint n_dims, const gint64 *dim);
 /* A node with an f32 result of this shape; src are set by the caller. */
 AtlNode *graph_new_node (AtlGraph *self, AtlOp op, guint n_dims, const gint64 *dim);
 AtlTensor *graph_new_view (AtlGraph *self, AtlTensor *t);
@@ -21,7 +22,17 @@ AtlTensor *graph_new_view (AtlGraph *self, AtlTensor *t);
 AtlTensor *graph_as_rows (AtlGraph *self, AtlTensor *t);
 /* Records "op: what (name: found, expected)". */
 void graph_fail_shape (AtlGraph *self, const char *op, const AtlTensor *t, const char *expected);
+gboolean graph_same_shape (const AtlTensor *a, guint n_dims, const gint64 *dim);
+/* Vectors may come as [n], [1, n], [n, 1, 1]…: only the count matters. NULL is fine; otherwise
+ * records a mistake. */
+gboolean graph_check_vector (AtlGraph *self, const char *op, AtlTensor *t, gint64 n);
 /* The name of a weight or input, or "a computed value". */
 const char *graph_label (const AtlTensor *t);
 
-#define GRAPH_CHECK(self) G_STMT_START { if ((self)->error != NULL) return &(self)->dummy; } G_STMT_END
+#define GRAPH_CHECK(self)                                                                          \
+  G_STMT_START                                                                                     \
+  {                                                                                                \
+    if ((self)->error != NULL)                                                                     \
+      return &(self)->dummy;                                                                       \
+  }                                                                                                \
+  G_STMT_END

@@ -30,7 +30,8 @@ void atl_graph_fail (AtlGraph *self, const char *format, ...) G_GNUC_PRINTF (2, 
 /* --- Leaves --- */
 
 /* Host-written before each run. dtype f32 or i32. `name` is unique in the graph. */
-AtlTensor *atl_graph_input (AtlGraph *self, const char *name, AtlDType dtype, guint n_dims, const gint64 *dim);
+AtlTensor *
+atl_graph_input (AtlGraph *self, const char *name, AtlDType dtype, guint n_dims, const gint64 *dim);
 /* A weight; NULL in gives NULL out, so that optional weights need no special case. */
 AtlTensor *atl_weight (AtlGraph *self, AtlWeight *weight);
 AtlTensor *atl_state (AtlGraph *self, AtlState *state);
@@ -39,9 +40,13 @@ AtlTensor *atl_graph_output (AtlGraph *self, AtlTensor *t, const char *name);
 
 /* --- Views: no data moves (a reshape that needs it inserts a copy) --- */
 
-AtlTensor *atl_reshape (AtlGraph *self, AtlTensor *t, guint n_dims, const gint64 *dim); /* one -1 is inferred */
+AtlTensor *atl_reshape (AtlGraph *self,
+                        AtlTensor *t,
+                        guint n_dims,
+                        const gint64 *dim); /* one -1 is inferred */
 #define atl_reshape_to(g, t, ...)                                                                  \
-  atl_reshape ((g), (t), sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64), (gint64[]){ __VA_ARGS__ })
+  atl_reshape ((g), (t), sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64),                     \
+               (gint64[]){ __VA_ARGS__ })
 /* New dimension i is old dimension axes[i]. */
 AtlTensor *atl_permute (AtlGraph *self, AtlTensor *t, const guint *axes);
 #define atl_permute_to(g, t, ...) atl_permute ((g), (t), (guint[]){ __VA_ARGS__ })
@@ -55,32 +60,84 @@ AtlTensor *atl_embed (AtlGraph *self, AtlTensor *w, AtlTensor *ids, float scale)
 AtlTensor *atl_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias);
 AtlTensor *atl_linear_act (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlAct act);
 /* x W^T + b + residual */
-AtlTensor *atl_linear_add (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *residual);
+AtlTensor *
+atl_linear_add (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *residual);
 /* (x W^T + b) * a + residual (nullable) */
-AtlTensor *atl_linear_scaled_add (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, float a, AtlTensor *residual);
-/* Two or three products of one input, returned as views of one tensor [.., out_i]. Biases nullable. */
-void atl_linear_multi (AtlGraph *self, AtlTensor *x, guint n, AtlTensor *const *w, AtlTensor *const *bias, AtlTensor **out);
+AtlTensor *atl_linear_scaled_add (
+    AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, float a, AtlTensor *residual);
+/* Two or three products of one input, returned as views of one tensor [.., out_i]. Biases nullable.
+ */
+void atl_linear_multi (AtlGraph *self,
+                       AtlTensor *x,
+                       guint n,
+                       AtlTensor *const *w,
+                       AtlTensor *const *bias,
+                       AtlTensor **out);
 /* act(x Wg^T + bg) * (x Wu^T + bu) */
-AtlTensor *atl_linear_gated (AtlGraph *self, AtlTensor *x, AtlTensor *w_gate, AtlTensor *b_gate, AtlTensor *w_up, AtlTensor *b_up, AtlAct act);
+AtlTensor *atl_linear_gated (AtlGraph *self,
+                             AtlTensor *x,
+                             AtlTensor *w_gate,
+                             AtlTensor *b_gate,
+                             AtlTensor *w_up,
+                             AtlTensor *b_up,
+                             AtlAct act);
 
-/* logits [n, E] -> *weights [n, k], *ids [n, k]; p from zeroed params: route, renorm, scale (0 = 1), n_groups… */
-void atl_route (AtlGraph *self, AtlTensor *logits, AtlTensor *bias, gint64 k, const AtlOpParams *p, AtlTensor **weights, AtlTensor **ids);
-AtlTensor *atl_expert_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *ids);
-AtlTensor *atl_expert_gated (AtlGraph *self, AtlTensor *x, AtlTensor *w_gate, AtlTensor *b_gate, AtlTensor *w_up, AtlTensor *b_up, AtlAct act, AtlTensor *ids);
+/* logits [n, E] -> *weights [n, k], *ids [n, k]; p from zeroed params: route, renorm, scale (0 =
+ * 1), n_groups… */
+void atl_route (AtlGraph *self,
+                AtlTensor *logits,
+                AtlTensor *bias,
+                gint64 k,
+                const AtlOpParams *p,
+                AtlTensor **weights,
+                AtlTensor **ids);
+AtlTensor *
+atl_expert_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *ids);
+AtlTensor *atl_expert_gated (AtlGraph *self,
+                             AtlTensor *x,
+                             AtlTensor *w_gate,
+                             AtlTensor *b_gate,
+                             AtlTensor *w_up,
+                             AtlTensor *b_up,
+                             AtlAct act,
+                             AtlTensor *ids);
 AtlTensor *atl_expert_sum (AtlGraph *self, AtlTensor *x, AtlTensor *weights, AtlTensor *residual);
 
-AtlTensor *atl_norm (AtlGraph *self, AtlNormKind kind, AtlTensor *x, AtlTensor *weight, AtlTensor *bias, float eps);
+AtlTensor *atl_norm (
+    AtlGraph *self, AtlNormKind kind, AtlTensor *x, AtlTensor *weight, AtlTensor *bias, float eps);
 /* norm(x) * (1 + scale) + shift; weight, bias nullable. */
-AtlTensor *atl_norm_modulated (AtlGraph *self, AtlNormKind kind, AtlTensor *x, AtlTensor *weight, AtlTensor *bias, float eps, AtlTensor *scale, AtlTensor *shift);
+AtlTensor *atl_norm_modulated (AtlGraph *self,
+                               AtlNormKind kind,
+                               AtlTensor *x,
+                               AtlTensor *weight,
+                               AtlTensor *bias,
+                               float eps,
+                               AtlTensor *scale,
+                               AtlTensor *shift);
 /* x / max(|x|, eps) * a * weight */
 AtlTensor *atl_norm_l2 (AtlGraph *self, AtlTensor *x, AtlTensor *weight, float eps, float a);
-AtlTensor *atl_group_norm (AtlGraph *self, AtlTensor *x, AtlTensor *weight, AtlTensor *bias, gint64 groups, float eps, AtlAct act);
+AtlTensor *atl_group_norm (AtlGraph *self,
+                           AtlTensor *x,
+                           AtlTensor *weight,
+                           AtlTensor *bias,
+                           gint64 groups,
+                           float eps,
+                           AtlAct act);
 
 AtlTensor *atl_rope (AtlGraph *self, AtlTensor *x, AtlTensor *table, AtlRopePairing pairing);
 AtlTensor *atl_store_rows (AtlGraph *self, AtlTensor *state, AtlTensor *x, AtlTensor *ids);
 /* q [.., Tq, H, D] etc. with 3 or 4 dimensions (B = 1 when 3). Result has q's number of dimensions.
- * ranges, bias, sinks nullable. scale 0 means 1/sqrt(D). Reading a state here sees earlier atl_store_rows of the graph. */
-AtlTensor *atl_attention (AtlGraph *self, AtlTensor *q, AtlTensor *k, AtlTensor *v, AtlTensor *ranges, AtlTensor *bias, AtlTensor *sinks, float scale, float softcap);
+ * ranges, bias, sinks nullable. scale 0 means 1/sqrt(D). Reading a state here sees earlier
+ * atl_store_rows of the graph. */
+AtlTensor *atl_attention (AtlGraph *self,
+                          AtlTensor *q,
+                          AtlTensor *k,
+                          AtlTensor *v,
+                          AtlTensor *ranges,
+                          AtlTensor *bias,
+                          AtlTensor *sinks,
+                          float scale,
+                          float softcap);
 
 AtlTensor *atl_binary (AtlGraph *self, AtlBinary op, AtlTensor *a, AtlTensor *b);
 #define atl_add(g, a, b) atl_binary ((g), ATL_ADD, (a), (b))
@@ -93,11 +150,18 @@ AtlTensor *atl_glu (AtlGraph *self, AtlTensor *x, AtlAct act, gboolean gate_seco
 AtlTensor *atl_concat (AtlGraph *self, guint axis, guint n, AtlTensor *const *parts);
 AtlTensor *atl_softmax (AtlGraph *self, AtlTensor *x);
 
-/* x [B, H, W, C] with a 4-D weight, or [B, F, H, W, C] with a 5-D (or 4-D: every frame alone) weight; result has
- * x's number of dimensions. p from zeroed params: stride (0 = 1), pad_before, pad_after, act. bias, residual nullable. */
-AtlTensor *atl_conv (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *residual, const AtlOpParams *p);
+/* x [B, H, W, C] with a 4-D weight, or [B, F, H, W, C] with a 5-D (or 4-D: every frame alone)
+ * weight; result has x's number of dimensions. p from zeroed params: stride (0 = 1), pad_before,
+ * pad_after, act. bias, residual nullable. */
+AtlTensor *atl_conv (AtlGraph *self,
+                     AtlTensor *x,
+                     AtlTensor *w,
+                     AtlTensor *bias,
+                     AtlTensor *residual,
+                     const AtlOpParams *p);
 /* Square kernel conveniences: padding on all sides, stride. */
-AtlTensor *atl_conv2d (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, gint64 stride, gint64 pad);
+AtlTensor *
+atl_conv2d (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, gint64 stride, gint64 pad);
 /* To the given size; F ignored for 4-D x. */
 AtlTensor *atl_upsample (AtlGraph *self, AtlTensor *x, gint64 frames, gint64 height, gint64 width);
 

@@ -1,7 +1,7 @@
 /* The op vocabulary: what a graph node can compute. Fusion lives here, not in a pattern matcher.
  *
- * Every op is defined below by its formula; the plain C in cpu/ref-*.c is the definition in code and
- * every fast or GPU variant is tested against it. All arithmetic is float32 unless a backend's
+ * Every op is defined below by its formula; the plain C in cpu/ref-*.c is the definition in code
+ * and every fast or GPU variant is tested against it. All arithmetic is float32 unless a backend's
  * precision setting says otherwise. `n` rows means: all leading dimensions collapsed. "f32 rows"
  * means innermost stride 1 and one row stride; the builder inserts copies where that does not hold.
  */
@@ -13,46 +13,49 @@ G_BEGIN_DECLS
 
 #define ATL_NODE_MAX_SRC 10
 
-typedef enum {
+typedef enum
+{
   /* dst[n, dim] = W[ids[n]] * a.           src: W (ROWS use), ids i32 [n...] */
   ATL_OP_EMBED,
 
   /* Products with 1 to 3 weights that share the input x, results side by side along the last
    * dimension: dst[n, sum(out_i)] = act(x W_i^T + b_i) * a + residual.
-   * gated (n_weights == 2, equal out): dst[n, out] = act(x W_0^T + b_0) * (x W_1^T + b_1) + residual.
-   * src: x f32 rows [.., in]; W0 W1 W2 [out_i, in]; b0 b1 b2 f32 (nullable); residual (nullable, f32 rows of
-   * dst's shape; may be the same memory as dst). */
+   * gated (n_weights == 2, equal out): dst[n, out] = act(x W_0^T + b_0) * (x W_1^T + b_1) +
+   * residual. src: x f32 rows [.., in]; W0 W1 W2 [out_i, in]; b0 b1 b2 f32 (nullable); residual
+   * (nullable, f32 rows of dst's shape; may be the same memory as dst). */
   ATL_OP_LINEAR,
 
   /* The same with per-token experts: W_i is [n_experts, out, in], ids i32 [n, k].
-   * x is [n, in] (each token once) or [n, k, in]; dst[n, k, out].  gated as above. Biases [n_experts, out].
-   * src: x, W0, W1 (gated), b0, b1, ids.  */
+   * x is [n, in] (each token once) or [n, k, in]; dst[n, k, out].  gated as above. Biases
+   * [n_experts, out]. src: x, W0, W1 (gated), b0, b1, ids.  */
   ATL_OP_EXPERT_LINEAR,
 
-  /* Router. p = softmax or sigmoid of logits[n, E] (f32); selection by p (+ bias when given, selection
-   * only; with groups: keep the best `n_groups_used` of `n_groups` by the sum of the best two);
-   * the k largest, ties to the lower index, in descending order; weights = p of the chosen, divided by their sum when
-   * renorm; * scale. SOFTMAX_AFTER: softmax over the k chosen logits.
+  /* Router. p = softmax or sigmoid of logits[n, E] (f32); selection by p (+ bias when given,
+   * selection only; with groups: keep the best `n_groups_used` of `n_groups` by the sum of the best
+   * two); the k largest, ties to the lower index, in descending order; weights = p of the chosen,
+   * divided by their sum when renorm; * scale. SOFTMAX_AFTER: softmax over the k chosen logits.
    * src: logits, bias (nullable).  dst: weights f32 [n, k]; dst2: ids i32 [n, k] */
   ATL_OP_ROUTE,
 
-  /* dst[n, dim] = sum_k weights[n, k] * x[n, k, dim] + residual.  src: x, weights, residual (nullable) */
+  /* dst[n, dim] = sum_k weights[n, k] * x[n, k, dim] + residual.  src: x, weights, residual
+     (nullable) */
   ATL_OP_EXPERT_SUM,
 
   /* Over the last dimension of f32 rows:
-   * RMS: x / sqrt(mean(x^2) + eps); LAYER: (x - mean) / sqrt(var + eps) (population); L2: x / max(|x|_2, eps) * a.
-   * then * weight + bias (each nullable, [dim] or [heads, dim] with x [.., heads, dim]), then * (1 + scale) + shift
-   * (nullable; f32 [m, dim] with n % m == 0: row r uses row r / (n / m); m == n: one each).
-   * src: x, weight, bias, scale, shift */
+   * RMS: x / sqrt(mean(x^2) + eps); LAYER: (x - mean) / sqrt(var + eps) (population); L2: x /
+   * max(|x|_2, eps) * a. then * weight + bias (each nullable, [dim] or [heads, dim] with x [..,
+   * heads, dim]), then * (1 + scale) + shift (nullable; f32 [m, dim] with n % m == 0: row r uses
+   * row r / (n / m); m == n: one each). src: x, weight, bias, scale, shift */
   ATL_OP_NORM,
 
   /* x [batch, ..., channels]: groups of channels normalised over everything but the batch,
    * * weight + bias, then act. src: x (contiguous), weight, bias */
   ATL_OP_GROUP_NORM,
 
-  /* x [.., tokens, heads, head_dim], table f32 [tokens, n_rot]: cos in the first half of a row, sin in the second.
-   * NEIGHBOURS rotates (x[2i], x[2i+1]), HALVES (x[i], x[i + n_rot/2]); components past n_rot are copied.
-   * Leading dimensions repeat the table. src: x (innermost stride 1), table */
+  /* x [.., tokens, heads, head_dim], table f32 [tokens, n_rot]: cos in the first half of a row, sin
+   * in the second. NEIGHBOURS rotates (x[2i], x[2i+1]), HALVES (x[i], x[i + n_rot/2]); components
+   * past n_rot are copied. Leading dimensions repeat the table. src: x (innermost stride 1), table
+   */
   ATL_OP_ROPE,
 
   /* state[ids[i], ...] = x[i, ...] converted to the state's dtype; ids outside the state are a
@@ -60,11 +63,12 @@ typedef enum {
   ATL_OP_STORE_ROWS,
 
   /* dst[b, i, h, :] = sum_j softmax_j(score) v[b, j, h', :],  h' = h / (H / Kh),
-   * score_j = cap(scale * q[b, i, h] . k[b, j, h']) + bias[b|0, h|0, i, j],  cap(s) = softcap ? softcap * tanh(s / softcap) : s
-   * over j in [ranges[i,0], ranges[i,1]) (all when NULL; an empty range gives zeros). With sinks[h]: one more logit in the softmax whose
-   * value is nothing. q [B, Tq, H, D]; k [B, Tk, Kh, D]; v [B, Tk, Kh, Dv]; f32, k and v also f16, q8_0, q4_0 states;
-   * innermost stride 1, other strides free. ranges i32 [Tq, 2] or [B, Tq, 2]. dst f32 [B, Tq, H, Dv] contiguous.
-   * src: q, k, v, ranges, bias f32 [B|1, H|1, Tq, Tk], sinks [H] */
+   * score_j = cap(scale * q[b, i, h] . k[b, j, h']) + bias[b|0, h|0, i, j],  cap(s) = softcap ?
+   * softcap * tanh(s / softcap) : s over j in [ranges[i,0], ranges[i,1]) (all when NULL; an empty
+   * range gives zeros). With sinks[h]: one more logit in the softmax whose value is nothing. q [B,
+   * Tq, H, D]; k [B, Tk, Kh, D]; v [B, Tk, Kh, Dv]; f32, k and v also f16, q8_0, q4_0 states;
+   * innermost stride 1, other strides free. ranges i32 [Tq, 2] or [B, Tq, 2]. dst f32 [B, Tq, H,
+   * Dv] contiguous. src: q, k, v, ranges, bias f32 [B|1, H|1, Tq, Tk], sinks [H] */
   ATL_OP_ATTENTION,
 
   /* dst = a op b with numpy broadcasting (trailing dimensions aligned), any strides. src: a, b */
@@ -73,19 +77,22 @@ typedef enum {
   /* dst = act(x * a + b), any strides. src: x */
   ATL_OP_UNARY,
 
-  /* x [.., 2h] f32 rows: dst[.., h] = act(x[:h]) * x[h:]; gate_second: x[:h] * act(x[h:]). src: x */
+  /* x [.., 2h] f32 rows: dst[.., h] = act(x[:h]) * x[h:]; gate_second: x[:h] * act(x[h:]). src: x
+   */
   ATL_OP_GLU,
 
-  /* dst (contiguous) = x (any strides), dtype converted between f32, f16, i32 as dst says. src: x */
+  /* dst (contiguous) = x (any strides), dtype converted between f32, f16, i32 as dst says. src: x
+   */
   ATL_OP_COPY,
 
   /* Along dimension `axis`; any strides. src: 1 to ATL_NODE_MAX_SRC tensors */
   ATL_OP_CONCAT,
 
-  /* Convolution, channels last: x [B, F, H, W, Cin] contiguous, W [Cout, Cin, kf, kh, kw] (file order; 4-D weights: kf = 1),
-   * zero padding pad_before/pad_after per (frame, row, column), stride; then + bias[Cout], act, + residual (dst's shape).
-   * dst [B, F', H', W', Cout], F' = (F + before + after - kf) / stride + 1. Cross-correlation as in PyTorch.
-   * src: x, W, bias, residual */
+  /* Convolution, channels last: x [B, F, H, W, Cin] contiguous, W [Cout, Cin, kf, kh, kw] (file
+   * order; 4-D weights: kf = 1), zero padding pad_before/pad_after per (frame, row, column),
+   * stride; then + bias[Cout], act, + residual (dst's shape). dst [B, F', H', W', Cout], F' = (F +
+   * before + after - kf) / stride + 1. Cross-correlation as in PyTorch. src: x, W, bias, residual
+   */
   ATL_OP_CONV,
 
   /* Nearest neighbour to the size of dst: x [B, F, H, W, C] -> [B, F', H', W', C],
@@ -98,7 +105,8 @@ typedef enum {
   ATL_N_OPS
 } AtlOp;
 
-typedef enum {
+typedef enum
+{
   ATL_ACT_NONE,
   ATL_ACT_SILU,
   ATL_ACT_GELU_TANH,  /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), float32, no table */
@@ -115,33 +123,68 @@ typedef enum {
   ATL_N_ACTS
 } AtlAct;
 
-typedef enum { ATL_NORM_RMS, ATL_NORM_LAYER, ATL_NORM_L2 } AtlNormKind;
-typedef enum { ATL_ROPE_NEIGHBOURS, ATL_ROPE_HALVES } AtlRopePairing;
-typedef enum { ATL_ADD, ATL_SUB, ATL_MUL, ATL_DIV, ATL_MIN, ATL_MAX } AtlBinary;
-typedef enum { ATL_ROUTE_SOFTMAX, ATL_ROUTE_SIGMOID, ATL_ROUTE_SOFTMAX_AFTER } AtlRouteKind;
+typedef enum
+{
+  ATL_NORM_RMS,
+  ATL_NORM_LAYER,
+  ATL_NORM_L2
+} AtlNormKind;
+typedef enum
+{
+  ATL_ROPE_NEIGHBOURS,
+  ATL_ROPE_HALVES
+} AtlRopePairing;
+typedef enum
+{
+  ATL_ADD,
+  ATL_SUB,
+  ATL_MUL,
+  ATL_DIV,
+  ATL_MIN,
+  ATL_MAX
+} AtlBinary;
+typedef enum
+{
+  ATL_ROUTE_SOFTMAX,
+  ATL_ROUTE_SIGMOID,
+  ATL_ROUTE_SOFTMAX_AFTER
+} AtlRouteKind;
 
 /* Slots of src[] by op. */
-enum { ATL_LINEAR_X = 0, ATL_LINEAR_W0 = 1, ATL_LINEAR_B0 = 4, ATL_LINEAR_RESIDUAL = 7 };
-enum { ATL_EXPERT_X = 0, ATL_EXPERT_W0 = 1, ATL_EXPERT_B0 = 3, ATL_EXPERT_IDS = 5 };
+enum
+{
+  ATL_LINEAR_X = 0,
+  ATL_LINEAR_W0 = 1,
+  ATL_LINEAR_B0 = 4,
+  ATL_LINEAR_RESIDUAL = 7
+};
+enum
+{
+  ATL_EXPERT_X = 0,
+  ATL_EXPERT_W0 = 1,
+  ATL_EXPERT_B0 = 3,
+  ATL_EXPERT_IDS = 5
+};
 
-typedef struct {
+typedef struct
+{
   AtlAct act;
-  guint n_weights;       /* LINEAR, EXPERT_LINEAR */
-  gboolean gated;        /* LINEAR, EXPERT_LINEAR */
-  gboolean gate_second;  /* GLU */
-  float a, b;            /* UNARY, LINEAR (a, default 1), EMBED (a), L2 norm (a) */
-  float eps;             /* norms */
-  float scale;           /* ATTENTION, ROUTE */
-  float softcap;         /* ATTENTION; 0 = none */
+  guint n_weights;      /* LINEAR, EXPERT_LINEAR */
+  gboolean gated;       /* LINEAR, EXPERT_LINEAR */
+  gboolean gate_second; /* GLU */
+  float a, b;           /* UNARY, LINEAR (a, default 1), EMBED (a), L2 norm (a) */
+  float eps;            /* norms */
+  float scale;          /* ATTENTION, ROUTE */
+  float softcap;        /* ATTENTION; 0 = none */
   AtlNormKind norm;
   AtlRopePairing pairing;
   gint64 n_rot;
   AtlBinary binary;
   AtlRouteKind route;
   gboolean renorm;
-  gint64 n_groups, n_groups_used; /* ROUTE; 0 = none */
-  gint64 groups;                  /* GROUP_NORM */
-  guint axis;                     /* CONCAT */
+  gint64 n_groups, n_groups_used;                /* ROUTE; 0 = none */
+  gint64 groups;                                 /* GROUP_NORM */
+  guint axis;                                    /* CONCAT */
   gint64 stride[3], pad_before[3], pad_after[3]; /* CONV: frame, row, column */
 } AtlOpParams;
 

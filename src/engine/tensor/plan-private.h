@@ -3,27 +3,34 @@
 
 #include "engine/tensor/plan.h"
 
-typedef enum { STEP_RUN, STEP_TRANSFER } StepKind;
+typedef enum
+{
+  STEP_RUN,
+  STEP_TRANSFER
+} StepKind;
 
 /* Either nodes [first, first + n) on one backend, or one value copied to another backend. */
-typedef struct {
+typedef struct
+{
   StepKind kind;
-  AtlBackend *backend; /* RUN */
-  guint first, n;      /* RUN: in plan->nodes */
+  AtlBackend *backend;  /* RUN */
+  guint first, n;       /* RUN: in plan->nodes */
   AtlTensor *from, *to; /* TRANSFER: whole base tensors */
 } PlanStep;
 
 /* One tensor that needs memory of the plan. */
-typedef struct {
+typedef struct
+{
   AtlTensor *tensor;
-  guint backend;       /* index in plan->backends */
-  guint first, last;   /* steps in which it must be kept */
+  guint backend;     /* index in plan->backends */
+  guint first, last; /* steps in which it must be kept */
   gsize size_bytes;
-  guint bucket;        /* which buffer of the backend's arena */
+  guint bucket; /* which buffer of the backend's arena */
   gsize offset;
 } PlanValue;
 
-typedef struct {
+typedef struct
+{
   GArray *bucket_sizes; /* gsize */
   GPtrArray *buffers;   /* AtlBuffer, after allocation */
   gsize scratch_bytes;

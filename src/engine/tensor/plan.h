@@ -24,18 +24,22 @@ typedef struct _AtlPlan AtlPlan;
 
 /* `backends` are borrowed and must outlive the plan; the last one must be a host backend. Takes
  * ownership of `graph` in every case. Fails with the graph's own error if it has one. */
-AtlPlan *atl_plan_new (AtlGraph *graph, AtlBackend *const *backends, guint n_backends, GError **error);
+AtlPlan *
+atl_plan_new (AtlGraph *graph, AtlBackend *const *backends, guint n_backends, GError **error);
 void atl_plan_free (AtlPlan *self);
 
 gsize atl_plan_memory (const AtlPlan *self, guint backend);
 /* ATL_ERROR_NO_MEMORY when a backend refuses; nothing stays allocated then. */
 gboolean atl_plan_allocate (AtlPlan *self, GError **error);
 
-gboolean atl_plan_set_input (AtlPlan *self, const char *name, const void *data, gsize size_bytes, GError **error);
+gboolean atl_plan_set_input (
+    AtlPlan *self, const char *name, const void *data, gsize size_bytes, GError **error);
 gboolean atl_plan_run (AtlPlan *self, GCancellable *cancellable, GError **error);
-gboolean atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error);
+gboolean
+atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error);
 /* Part of an output, bytes from `offset`. */
-gboolean atl_plan_get_output_part (AtlPlan *self, const char *name, gsize offset, void *data, gsize size_bytes, GError **error);
+gboolean atl_plan_get_output_part (
+    AtlPlan *self, const char *name, gsize offset, void *data, gsize size_bytes, GError **error);
 /* Shape of an output or input by name; NULL if there is none. Borrowed. */
 const AtlTensor *atl_plan_tensor (const AtlPlan *self, const char *name);
 

@@ -1,9 +1,9 @@
 /* Tensors of the engine: computed values, weights, states, and views of them.
  *
- * A tensor has a dtype, one to five dimensions (row-major, outermost first) and strides in elements.
- * Computed values and inputs are float32 (indices are int32); weights keep the dtype of their file;
- * states (a KV cache) may be f32, f16, q8_0 or q4_0. The graph owns its tensors; weights and states
- * outlive graphs and belong to the model.
+ * A tensor has a dtype, one to five dimensions (row-major, outermost first) and strides in
+ * elements. Computed values and inputs are float32 (indices are int32); weights keep the dtype of
+ * their file; states (a KV cache) may be f32, f16, q8_0 or q4_0. The graph owns its tensors;
+ * weights and states outlive graphs and belong to the model.
  *
  * Where the bytes are: `atl_tensor_storage` of a planned tensor gives a buffer of one backend and a
  * byte offset. Only that backend looks inside a buffer.
@@ -30,7 +30,8 @@ typedef struct _AtlNode AtlNode;
 typedef struct _AtlGraph AtlGraph;
 
 /* What a weight is used for decides its layout on a backend. A tied embedding has both bits. */
-typedef enum {
+typedef enum
+{
   ATL_USE_LINEAR = 1 << 0, /* [out, in] (or [experts, out, in]): rows are dotted with activations */
   ATL_USE_ROWS = 1 << 1,   /* [n, dim]: rows are looked up */
   ATL_USE_VECTOR = 1 << 2, /* norm weights, biases, tables: used as float32, any shape */
@@ -46,11 +47,12 @@ struct _AtlWeight
   AtlWeightUse use;
   const guint8 *data; /* the file's bytes, row-major blocks, possibly unaligned */
   gsize size_bytes;
-  float scale;        /* effective value = stored value * scale (scaled fp8); 1 otherwise */
-  GBytes *bytes;      /* (owned) (nullable) set when the data is not inside a file map */
-  gint layer;         /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
-  AtlBackend *home;   /* (nullable) the backend that the placement chose, after upload */
-  gpointer store[ATL_MAX_BACKENDS]; /* the backend's own form, by backend->index; NULL = not there */
+  float scale;      /* effective value = stored value * scale (scaled fp8); 1 otherwise */
+  GBytes *bytes;    /* (owned) (nullable) set when the data is not inside a file map */
+  gint layer;       /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
+  AtlBackend *home; /* (nullable) the backend that the placement chose, after upload */
+  gpointer
+      store[ATL_MAX_BACKENDS]; /* the backend's own form, by backend->index; NULL = not there */
 };
 
 /* Memory that survives runs: a KV cache, a recurrent state. Contiguous. */
@@ -64,9 +66,10 @@ struct _AtlState
   AtlBuffer *buffer; /* (owned) */
 };
 
-typedef enum {
-  ATL_TENSOR_VALUE,  /* the result of a node */
-  ATL_TENSOR_INPUT,  /* written by the host before each run */
+typedef enum
+{
+  ATL_TENSOR_VALUE, /* the result of a node */
+  ATL_TENSOR_INPUT, /* written by the host before each run */
   ATL_TENSOR_WEIGHT,
   ATL_TENSOR_STATE,
 } AtlTensorKind;

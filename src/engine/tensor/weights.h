@@ -2,9 +2,11 @@
  * and uploaded.
  *
  *   AtlWeights *ws = atl_weights_new (cp);
- *   m->wq = atl_weights_add (ws, ATL_USE_LINEAR, il, error_out, 2, (gint64[]){ n_head * head_dim, n_embd }, "blk.%u.attn_q.weight", il);
+ *   m->wq = atl_weights_add (ws, ATL_USE_LINEAR, il, error_out, 2, (gint64[]){ n_head * head_dim,
+ * n_embd }, "blk.%u.attn_q.weight", il);
  *
- * Like the graph builder it remembers the first mistake: `atl_weights_check` reports it at the end of the table.
+ * Like the graph builder it remembers the first mistake: `atl_weights_check` reports it at the end
+ * of the table.
  */
 #pragma once
 
@@ -18,14 +20,35 @@ AtlWeights *atl_weights_new (AtlCheckpoint *cp);
 void atl_weights_free (AtlWeights *self); /* drops uploads */
 
 /* Required weight of exactly this shape; dimensions of size 1 at the end may be missing or extra
- * ([n, m, 1, 1] for [n, m]). A dim of -1 takes what the file has (at least 1). `layer` as in AtlWeight. */
-AtlWeight *atl_weights_add (AtlWeights *self, AtlWeightUse use, gint layer, guint n_dims, const gint64 *dim, const char *format, ...) G_GNUC_PRINTF (6, 7);
+ * ([n, m, 1, 1] for [n, m]). A dim of -1 takes what the file has (at least 1). `layer` as in
+ * AtlWeight. */
+AtlWeight *atl_weights_add (AtlWeights *self,
+                            AtlWeightUse use,
+                            gint layer,
+                            guint n_dims,
+                            const gint64 *dim,
+                            const char *format,
+                            ...) G_GNUC_PRINTF (6, 7);
 /* NULL without an error if absent; a present one must fit. */
-AtlWeight *atl_weights_add_optional (AtlWeights *self, AtlWeightUse use, gint layer, guint n_dims, const gint64 *dim, const char *format, ...) G_GNUC_PRINTF (6, 7);
+AtlWeight *atl_weights_add_optional (AtlWeights *self,
+                                     AtlWeightUse use,
+                                     gint layer,
+                                     guint n_dims,
+                                     const gint64 *dim,
+                                     const char *format,
+                                     ...) G_GNUC_PRINTF (6, 7);
 /* A weight made by the caller (merged, converted): f32 or any dtype; takes `bytes`. */
-AtlWeight *atl_weights_add_bytes (AtlWeights *self, AtlWeightUse use, gint layer, AtlDType dtype, guint n_dims, const gint64 *dim, GBytes *bytes, const char *name);
+AtlWeight *atl_weights_add_bytes (AtlWeights *self,
+                                  AtlWeightUse use,
+                                  gint layer,
+                                  AtlDType dtype,
+                                  guint n_dims,
+                                  const gint64 *dim,
+                                  GBytes *bytes,
+                                  const char *name);
 /* A weight that is rows [first, first + n) of another one's outermost dimension (fused qkv). */
-AtlWeight *atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 first, gint64 n);
+AtlWeight *
+atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 first, gint64 n);
 /* Adds a use to a weight (tied output). */
 void atl_weights_use (AtlWeight *weight, AtlWeightUse use);
 /* Records a mistake found by the model itself. */
@@ -43,9 +66,20 @@ typedef AtlBackend *(*AtlPlaceFunc) (const AtlWeight *weight, gpointer user_data
 
 /* Uploads every weight to the backend that `place` names. Progress by bytes. On failure everything
  * uploaded so far is dropped. */
-gboolean atl_weights_upload (AtlWeights *self, AtlPlaceFunc place, gpointer place_data, AtlProgressFunc progress, gpointer progress_data, GCancellable *cancellable, GError **error);
+gboolean atl_weights_upload (AtlWeights *self,
+                             AtlPlaceFunc place,
+                             gpointer place_data,
+                             AtlProgressFunc progress,
+                             gpointer progress_data,
+                             GCancellable *cancellable,
+                             GError **error);
 
-AtlState *atl_state_new (AtlBackend *backend, const char *name, AtlDType dtype, guint n_dims, const gint64 *dim, GError **error); /* zeroed */
+AtlState *atl_state_new (AtlBackend *backend,
+                         const char *name,
+                         AtlDType dtype,
+                         guint n_dims,
+                         const gint64 *dim,
+                         GError **error); /* zeroed */
 void atl_state_free (AtlState *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlWeights, atl_weights_free)

@@ -26,10 +26,8 @@ typedef struct
 /* `wanted` NULL opens "cpu", "cpu-fast" and every OpenCL device. A name that is none of the above
  * is ATL_ERROR_INVALID, a level or device that this machine lacks ATL_ERROR_NOT_FOUND. The struct
  * must be cleared in every case. */
-gboolean
-golden_backends_open (GoldenBackends *self, const char *wanted, GError **error);
-void
-golden_backends_clear (GoldenBackends *self);
+gboolean golden_backends_open (GoldenBackends *self, const char *wanted, GError **error);
+void golden_backends_clear (GoldenBackends *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GoldenBackends, golden_backends_clear)
 

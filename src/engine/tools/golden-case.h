@@ -57,20 +57,15 @@ typedef struct
 
 /* Folders with a case.json below `folder`, sorted; at most eight levels deep. (element-type utf8)
  */
-GPtrArray *
-golden_find_cases (const char *folder);
+GPtrArray *golden_find_cases (const char *folder);
 
 /* Reads case.json only. */
-GoldenCase *
-golden_case_read (const char *folder, GError **error);
+GoldenCase *golden_case_read (const char *folder, GError **error);
 /* Reads the inputs and the expected values. */
-gboolean
-golden_case_load (GoldenCase *self, GError **error);
-void
-golden_case_free (GoldenCase *self);
+gboolean golden_case_load (GoldenCase *self, GError **error);
+void golden_case_free (GoldenCase *self);
 /* Whether cases of this kind can be run at all. */
-gboolean
-golden_kind_is_known (const char *kind);
+gboolean golden_kind_is_known (const char *kind);
 
 /* Opens a model file or a folder's weight files with their configuration. `path` is relative to the
  * family. */
@@ -78,35 +73,29 @@ AtlCheckpoint *
 golden_open (const GoldenCase *self, const char *path, const char *component, GError **error);
 
 /* Runs the case on every backend and reports. `only` (nullable) is a pattern for its name. */
-void
-golden_run_case (GoldenReport *report,
-                 const char *folder,
-                 const char *only,
-                 const GoldenBackend *backends,
-                 guint n_backends);
+void golden_run_case (GoldenReport *report,
+                      const char *folder,
+                      const char *only,
+                      const GoldenBackend *backends,
+                      guint n_backends);
 
 /* Each runs one loaded case on one backend and reports. */
-void
-golden_run_llm (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
-void
-golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
+void golden_run_llm (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
+void golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 
-void
-golden_report_result (GoldenReport *report,
-                      const GoldenCase *c,
-                      const GoldenBackend *backend,
-                      const char *output,
-                      double rel_l2,
-                      double tolerance);
+void golden_report_result (GoldenReport *report,
+                           const GoldenCase *c,
+                           const GoldenBackend *backend,
+                           const char *output,
+                           double rel_l2,
+                           double tolerance);
 /* ATL_ERROR_UNSUPPORTED is MISSING, any other error FAIL. */
-void
-golden_report_error (GoldenReport *report,
-                     const GoldenCase *c,
-                     const GoldenBackend *backend,
-                     const GError *error);
+void golden_report_error (GoldenReport *report,
+                          const GoldenCase *c,
+                          const GoldenBackend *backend,
+                          const GError *error);
 /* The tolerance for this backend. */
-double
-golden_tolerance (const GoldenCase *c, const GoldenBackend *backend);
+double golden_tolerance (const GoldenCase *c, const GoldenBackend *backend);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GoldenCase, golden_case_free)
 

@@ -13,7 +13,6 @@ G_BEGIN_DECLS
  * Backends: "cpu" (float32 throughout), "cpu-fast" (what people run; reduced precision has its own
  * tolerance), "cpu-LEVEL" on request, and "opencl:N". argv[0] is the command's name. Returns 0 only
  * when every case passed, 1 otherwise, 2 for arguments it does not know. */
-int
-atl_tool_golden (int argc, char **argv);
+int atl_tool_golden (int argc, char **argv);
 
 G_END_DECLS

@@ -1,10 +1,10 @@
 /* Merging LoRA files into weights.
  *
  * delta = scale * alpha / rank * up . down (Hu et al. 2021); without alpha the factor is 1. Forms:
- *   kohya:  lora_unet_ / lora_te_ / lora_te1_ + module with dots as underscores, .lora_down.weight, .lora_up.weight, .alpha
- *   peft:   unet. / text_encoder. / transformer. / diffusion_model. + module, .lora_A.weight, .lora_B.weight (also lora_down/lora_up)
- *   LoHa:   hada_w1_a/b, hada_w2_a/b:  (w1_a . w1_b) * (w2_a . w2_b)
- *   LoKr:   lokr_w1 (or _a, _b), lokr_w2 (or _a, _b): Kronecker product
+ *   kohya:  lora_unet_ / lora_te_ / lora_te1_ + module with dots as underscores, .lora_down.weight,
+ * .lora_up.weight, .alpha peft:   unet. / text_encoder. / transformer. / diffusion_model. + module,
+ * .lora_A.weight, .lora_B.weight (also lora_down/lora_up) LoHa:   hada_w1_a/b, hada_w2_a/b:  (w1_a
+ * . w1_b) * (w2_a . w2_b) LoKr:   lokr_w1 (or _a, _b), lokr_w2 (or _a, _b): Kronecker product
  * Convolutions: down [r, in, k, k], up [out, r, 1, 1].
  *
  * Threading: as the source's.
@@ -15,11 +15,13 @@
 
 G_BEGIN_DECLS
 
-/* Replaces the bytes of `weight` by a float32 copy with every file's delta for `module` added; without one
- * the weight stays as it is. Shapes that do not fit are the weight table's mistake, in words. */
+/* Replaces the bytes of `weight` by a float32 copy with every file's delta for `module` added;
+ * without one the weight stays as it is. Shapes that do not fit are the weight table's mistake, in
+ * words. */
 void atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module);
 
-/* Scaled fp8 files: sets weight->scale from "<layer>.scale_weight" or "<layer>.weight_scale". `name` is the file's. */
+/* Scaled fp8 files: sets weight->scale from "<layer>.scale_weight" or "<layer>.weight_scale".
+ * `name` is the file's. */
 void atl_source_apply_fp8_scale (AtlSource *source, AtlWeight *weight, const char *name);
 
 G_END_DECLS

@@ -1,6 +1,6 @@
 /* The residual block of UNets and autoencoders, channels last:
- *   x + conv2(silu(norm2(conv1(silu(norm1(x))) + temb_proj(silu(temb))))), x through a 1x1 where widths differ.
- * Source: diffusers 0.42.1 ResnetBlock2D. Threading: as the graph's.
+ *   x + conv2(silu(norm2(conv1(silu(norm1(x))) + temb_proj(silu(temb))))), x through a 1x1 where
+ * widths differ. Source: diffusers 0.42.1 ResnetBlock2D. Threading: as the graph's.
  */
 #pragma once
 
@@ -9,15 +9,19 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
+typedef struct
+{
   AtlAffine norm1, conv1, temb, norm2, conv2, shortcut; /* temb, shortcut nullable */
 } AtlResnet;
 
-/* Names under `prefix`: norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut. temb_dim 0: without time. */
-void atl_resnet_init (AtlResnet *self, AtlSource *source, gint64 in, gint64 out, gint64 temb_dim, const char *prefix);
+/* Names under `prefix`: norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut. temb_dim 0:
+ * without time. */
+void atl_resnet_init (
+    AtlResnet *self, AtlSource *source, gint64 in, gint64 out, gint64 temb_dim, const char *prefix);
 
 /* x [B, H, W, in] -> [B, H, W, out]; temb [B, temb_dim], already through SiLU (nullable). */
-AtlTensor *atl_resnet (AtlGraph *g, const AtlResnet *self, AtlTensor *x, AtlTensor *temb, gint64 groups, float eps);
+AtlTensor *atl_resnet (
+    AtlGraph *g, const AtlResnet *self, AtlTensor *x, AtlTensor *temb, gint64 groups, float eps);
 
 /* x W^T + b over the last dimension, of an affine pair. */
 AtlTensor *atl_apply (AtlGraph *g, AtlTensor *x, const AtlAffine *a);

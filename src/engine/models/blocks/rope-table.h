@@ -17,26 +17,29 @@
 
 G_BEGIN_DECLS
 
-typedef enum {
+typedef enum
+{
   ATL_ROPE_PLAIN,
   ATL_ROPE_LINEAR,   /* angle / factor */
   ATL_ROPE_YARN,     /* Peng et al. 2023; llama.cpp's and transformers' common form */
   ATL_ROPE_DIVISORS, /* angle / divisor[i] (llama3 rope_freqs, longrope factors) */
 } AtlRopeScaling;
 
-typedef struct {
-  guint n_rot;   /* rotated components of a head, even */
-  double base;   /* rope_theta */
+typedef struct
+{
+  guint n_rot; /* rotated components of a head, even */
+  double base; /* rope_theta */
   AtlRopeScaling scaling;
-  double factor; /* of linear and yarn */
-  double original_context;        /* yarn */
-  double beta_fast, beta_slow;    /* yarn; 32 and 1 */
-  double attn_factor;             /* multiplies cosines and sines; yarn: 0.1 ln factor + 1; 1 when unused */
+  double factor;               /* of linear and yarn */
+  double original_context;     /* yarn */
+  double beta_fast, beta_slow; /* yarn; 32 and 1 */
+  double attn_factor; /* multiplies cosines and sines; yarn: 0.1 ln factor + 1; 1 when unused */
 } AtlRopeParams;
 
 /* frequencies[n_rot / 2] = base^(-2i/n_rot), scaled. `divisors` (n_rot / 2) is used with DIVISORS
  * only. Returns what cosines and sines are multiplied by. */
-double atl_rope_frequencies (const AtlRopeParams *params, const float *divisors, double *frequencies);
+double
+atl_rope_frequencies (const AtlRopeParams *params, const float *divisors, double *frequencies);
 
 /* table[n_tokens, n_rot] from one position a token. */
 void atl_rope_table (const double *frequencies,

@@ -24,18 +24,19 @@ typedef char *(*AtlNameMap) (const AtlSource *source, const char *canonical);
 struct _AtlSource
 {
   AtlWeights *weights;
-  AtlNameMap map;            /* (nullable) identity */
-  const char *prefix;        /* (nullable) put before mapped names */
-  guint map_number;          /* a number the map needs (layers per level) */
-  const AtlLoraFile *loras;  /* (nullable) */
+  AtlNameMap map;           /* (nullable) identity */
+  const char *prefix;       /* (nullable) put before mapped names */
+  guint map_number;         /* a number the map needs (layers per level) */
+  const AtlLoraFile *loras; /* (nullable) */
   guint n_loras;
-  const char *lora_prefix;   /* "unet", "te" (text encoder), "transformer" */
-  const char *lora_root;     /* (nullable) put before canonical module names in LoRA files */
-  guint n_merged;            /* out: weights that a LoRA changed */
+  const char *lora_prefix; /* "unet", "te" (text encoder), "transformer" */
+  const char *lora_root;   /* (nullable) put before canonical module names in LoRA files */
+  guint n_merged;          /* out: weights that a LoRA changed */
 };
 
 /* A weight and its bias. */
-typedef struct {
+typedef struct
+{
   AtlWeight *w;
   AtlWeight *b; /* (nullable) */
 } AtlAffine;
@@ -45,13 +46,24 @@ gboolean atl_source_has (const AtlSource *self, const char *format, ...) G_GNUC_
 /* Shape of "NAME.weight" as the file has it; FALSE if absent. */
 gboolean atl_source_shape (const AtlSource *self, const char *name, guint *n_dims, gint64 *dim);
 
-/* NAME.weight [out, in] (trailing ones allowed: a 1x1 convolution), NAME.bias [out] if there. -1: any. */
-AtlAffine atl_source_linear (AtlSource *self, gint64 out, gint64 in, const char *format, ...) G_GNUC_PRINTF (4, 5);
+/* NAME.weight [out, in] (trailing ones allowed: a 1x1 convolution), NAME.bias [out] if there. -1:
+ * any. */
+AtlAffine atl_source_linear (AtlSource *self, gint64 out, gint64 in, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
 /* NAME.weight [out, in, k, k] or with kf > 0 [out, in, kf, k, k]. */
-AtlAffine atl_source_conv (AtlSource *self, gint64 out, gint64 in, gint64 kf, gint64 k, const char *format, ...) G_GNUC_PRINTF (6, 7);
+AtlAffine atl_source_conv (
+    AtlSource *self, gint64 out, gint64 in, gint64 kf, gint64 k, const char *format, ...)
+    G_GNUC_PRINTF (6, 7);
 /* NAME.weight and NAME.bias [n]; both optional when `optional`. */
-AtlAffine atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *format, ...) G_GNUC_PRINTF (4, 5);
+AtlAffine atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
 /* A tensor by its whole name. */
-AtlWeight *atl_source_tensor (AtlSource *self, AtlWeightUse use, guint n_dims, const gint64 *dim, gboolean optional, const char *format, ...) G_GNUC_PRINTF (6, 7);
+AtlWeight *atl_source_tensor (AtlSource *self,
+                              AtlWeightUse use,
+                              guint n_dims,
+                              const gint64 *dim,
+                              gboolean optional,
+                              const char *format,
+                              ...) G_GNUC_PRINTF (6, 7);
 
 G_END_DECLS

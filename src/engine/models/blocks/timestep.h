@@ -1,5 +1,6 @@
-/* Sinusoidal timestep features (Vaswani et al. 2017; diffusers get_timestep_embedding with flip_sin_to_cos):
- * cosines first, then sines, frequency exp(-ln(10000) i / (dim / 2)). Pure function. */
+/* Sinusoidal timestep features (Vaswani et al. 2017; diffusers get_timestep_embedding with
+ * flip_sin_to_cos): cosines first, then sines, frequency exp(-ln(10000) i / (dim / 2)). Pure
+ * function. */
 #pragma once
 
 #include <glib.h>

@@ -1,6 +1,7 @@
 /* The decoder's weights and forward pass; shared by the files of this folder only.
  *
- * Specification (names are GGUF's; shapes [out, in]; D n_embd, H heads, K kv heads, d head_dim, F n_ff, E experts):
+ * Specification (names are GGUF's; shapes [out, in]; D n_embd, H heads, K kv heads, d head_dim, F
+ * n_ff, E experts):
  *
  *   x = token_embd[ids] * embed_scale
  *   per layer:  a = attention(norm(x))        norms sit where the traits say
@@ -19,23 +20,25 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
-  AtlWeight *attn_norm, *attn_norm_b;   /* [D] */
-  AtlWeight *wq, *wk, *wv, *wo;         /* [H*d, D] [K*d, D] [K*dv, D] [D, H*dv] */
-  AtlWeight *bq, *bk, *bv, *bo;         /* (nullable) */
-  AtlWeight *q_norm, *k_norm;           /* (nullable) */
-  AtlWeight *post_attn_norm;            /* (nullable) [D] */
-  AtlWeight *ffn_norm, *ffn_norm_b;     /* (nullable) [D] */
-  AtlWeight *gate, *up, *down;          /* [F, D] [F, D] [D, F]; gate nullable */
-  AtlWeight *gate_b, *up_b, *down_b;    /* (nullable) */
-  AtlWeight *post_ffn_norm;             /* (nullable) [D] */
-  AtlWeight *router;                    /* [E, D], with experts only */
-  AtlWeight *gate_exps, *up_exps, *down_exps; /* [E, F, D] [E, F, D] [E, D, F] */
-  AtlWeight *shared_router;             /* (nullable) [1, D] */
+typedef struct
+{
+  AtlWeight *attn_norm, *attn_norm_b;               /* [D] */
+  AtlWeight *wq, *wk, *wv, *wo;                     /* [H*d, D] [K*d, D] [K*dv, D] [D, H*dv] */
+  AtlWeight *bq, *bk, *bv, *bo;                     /* (nullable) */
+  AtlWeight *q_norm, *k_norm;                       /* (nullable) */
+  AtlWeight *post_attn_norm;                        /* (nullable) [D] */
+  AtlWeight *ffn_norm, *ffn_norm_b;                 /* (nullable) [D] */
+  AtlWeight *gate, *up, *down;                      /* [F, D] [F, D] [D, F]; gate nullable */
+  AtlWeight *gate_b, *up_b, *down_b;                /* (nullable) */
+  AtlWeight *post_ffn_norm;                         /* (nullable) [D] */
+  AtlWeight *router;                                /* [E, D], with experts only */
+  AtlWeight *gate_exps, *up_exps, *down_exps;       /* [E, F, D] [E, F, D] [E, D, F] */
+  AtlWeight *shared_router;                         /* (nullable) [1, D] */
   AtlWeight *gate_shared, *up_shared, *down_shared; /* (nullable) */
 } AtlDecoderLayer;
 
-typedef struct {
+typedef struct
+{
   AtlLlmHparams h;
   AtlWeights *weights; /* (owned) */
   AtlWeight *token_embd, *output, *output_norm, *output_norm_b;
@@ -46,7 +49,8 @@ gboolean atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GEr
 void atl_decoder_clear (AtlDecoder *self);
 
 /* One sequence's share of a step. */
-typedef struct {
+typedef struct
+{
   guint n_tokens;
   AtlState **k, **v; /* [n_layer] states [n_ctx, K, d] and [n_ctx, K, dv] */
 } AtlDecoderSegment;
@@ -56,6 +60,9 @@ typedef struct {
  *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local.
  * Output: logits f32 [n_output_rows, n_vocab]: every token (n_output_rows == T), the last of each
  * segment (== n_segments), or none at all (0). */
-AtlGraph *atl_decoder_graph (const AtlDecoder *self, const AtlDecoderSegment *segments, guint n_segments, guint n_output_rows);
+AtlGraph *atl_decoder_graph (const AtlDecoder *self,
+                             const AtlDecoderSegment *segments,
+                             guint n_segments,
+                             guint n_output_rows);
 
 G_END_DECLS

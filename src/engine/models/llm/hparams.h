@@ -11,28 +11,30 @@
 
 G_BEGIN_DECLS
 
-typedef struct {
+typedef struct
+{
   const AtlLlmTraits *traits;
   guint n_layer, n_vocab, n_embd, n_ff, n_ctx_train;
   guint n_head, n_head_kv, head_dim, head_dim_v;
   float norm_eps;
-  float embed_scale;    /* 1 when unused */
-  float residual_scale; /* 1 when unused */
-  float attn_scale;     /* of scores */
-  float attn_softcap, logit_softcap; /* 0 = none */
-  float logit_scale;    /* factor of the logits, ready to multiply */
-  guint window;         /* tokens; 0 = none */
-  guint8 *windowed;     /* (owned) one flag a layer */
-  guint8 *rotated;      /* (owned) one flag a layer */
-  AtlRopeParams rope;      /* full layers */
-  AtlRopeParams rope_local; /* windowed layers */
+  float embed_scale;                  /* 1 when unused */
+  float residual_scale;               /* 1 when unused */
+  float attn_scale;                   /* of scores */
+  float attn_softcap, logit_softcap;  /* 0 = none */
+  float logit_scale;                  /* factor of the logits, ready to multiply */
+  guint window;                       /* tokens; 0 = none */
+  guint8 *windowed;                   /* (owned) one flag a layer */
+  guint8 *rotated;                    /* (owned) one flag a layer */
+  AtlRopeParams rope;                 /* full layers */
+  AtlRopeParams rope_local;           /* windowed layers */
   const AtlTensorInfo *rope_divisors; /* (nullable) f32 [n_rot / 2], applies to the full layers */
   guint n_expert, n_expert_used, n_ff_expert, n_ff_shared;
 } AtlLlmHparams;
 
-/* n_ctx: the context the model is opened with (longrope chooses by it). FALSE with ATL_ERROR_BAD_FILE or
- * ATL_ERROR_UNSUPPORTED. */
-gboolean atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx, GError **error);
+/* n_ctx: the context the model is opened with (longrope chooses by it). FALSE with
+ * ATL_ERROR_BAD_FILE or ATL_ERROR_UNSUPPORTED. */
+gboolean
+atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx, GError **error);
 void atl_llm_hparams_clear (AtlLlmHparams *self);
 
 /* Bytes of keys and values of one token in all layers. */

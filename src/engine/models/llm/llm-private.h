@@ -15,9 +15,10 @@ struct _AtlLlmCache
 };
 
 /* A planned graph and what it was planned for. */
-typedef struct {
-  AtlPlan *plan;      /* (owned) */
-  guint64 *key;       /* (owned) cache id, n_tokens for each segment; then n_output_rows */
+typedef struct
+{
+  AtlPlan *plan; /* (owned) */
+  guint64 *key;  /* (owned) cache id, n_tokens for each segment; then n_output_rows */
   guint n_key;
   guint64 last_used;
 } AtlLlmPlan;

@@ -2,8 +2,8 @@
  *
  *   AtlLlm *llm = atl_llm_new (checkpoint, backends, n_backends, NULL, NULL, NULL, NULL, error);
  *   AtlLlmCache *cache = atl_llm_cache_new (llm, 4096, ATL_DTYPE_F16, error);
- *   atl_llm_decode (llm, &(AtlLlmBatch){ .cache = cache, .tokens = ids, .n_tokens = n }, 1, NULL, error);
- *   const float *logits = atl_llm_logits (llm, 0);     [n_vocab] of the last token
+ *   atl_llm_decode (llm, &(AtlLlmBatch){ .cache = cache, .tokens = ids, .n_tokens = n }, 1, NULL,
+ * error); const float *logits = atl_llm_logits (llm, 0);     [n_vocab] of the last token
  *
  * Threading: one thread at a time per AtlLlm.
  */
@@ -17,7 +17,8 @@ G_BEGIN_DECLS
 typedef struct _AtlLlm AtlLlm;
 typedef struct _AtlLlmCache AtlLlmCache;
 
-typedef struct {
+typedef struct
+{
   const char *architecture; /* "llama"; static for the life of the model */
   char *description;        /* "llama, 16 layers, 1.2 B parameters, q4_K" */
   guint n_layer, n_vocab, n_embd, n_head, n_head_kv, head_dim;
@@ -28,50 +29,76 @@ typedef struct {
   guint n_layers_on_device;
 } AtlLlmInfo;
 
-typedef struct {
+typedef struct
+{
   guint n_gpu_layers; /* G_MAXUINT: as many as fit in the device's free memory */
-  guint n_ctx_hint;   /* context the caller will open; 0: 4096. Reserved on the device while placing; longrope chooses its factors by it */
-  guint n_batch;      /* tokens per prefill chunk; 0: 512 */
-  AtlDType kv_dtype;  /* hint for placing; F32 = 0 means F16 */
+  guint n_ctx_hint;  /* context the caller will open; 0: 4096. Reserved on the device while placing;
+                        longrope chooses its factors by it */
+  guint n_batch;     /* tokens per prefill chunk; 0: 512 */
+  AtlDType kv_dtype; /* hint for placing; F32 = 0 means F16 */
 } AtlLlmOptions;
 
-/* TRUE if general.architecture is one that atl_llm_new knows; otherwise *why (nullable, caller frees) says in
- * words what it is and what would work. Reads metadata only. */
+/* TRUE if general.architecture is one that atl_llm_new knows; otherwise *why (nullable, caller
+ * frees) says in words what it is and what would work. Reads metadata only. */
 gboolean atl_llm_supports (AtlCheckpoint *cp, char **why);
 
-/* Memory it would take with this context, before anything is allocated: bytes of weights beyond the file and of one cache. */
-gboolean atl_llm_estimate (AtlCheckpoint *cp, guint n_ctx, AtlDType kv_dtype, guint64 *weight_bytes, guint64 *kv_bytes, guint64 *scratch_bytes, AtlLlmInfo *info /* nullable; clear it */, GError **error);
+/* Memory it would take with this context, before anything is allocated: bytes of weights beyond the
+ * file and of one cache. */
+gboolean atl_llm_estimate (AtlCheckpoint *cp,
+                           guint n_ctx,
+                           AtlDType kv_dtype,
+                           guint64 *weight_bytes,
+                           guint64 *kv_bytes,
+                           guint64 *scratch_bytes,
+                           AtlLlmInfo *info /* nullable; clear it */,
+                           GError **error);
 void atl_llm_info_clear (AtlLlmInfo *info);
 
 /* `backends` are borrowed, the host backend last. options nullable. */
-AtlLlm *atl_llm_new (AtlCheckpoint *cp, AtlBackend *const *backends, guint n_backends, const AtlLlmOptions *options, AtlProgressFunc progress, gpointer progress_data, GCancellable *cancellable, GError **error);
+AtlLlm *atl_llm_new (AtlCheckpoint *cp,
+                     AtlBackend *const *backends,
+                     guint n_backends,
+                     const AtlLlmOptions *options,
+                     AtlProgressFunc progress,
+                     gpointer progress_data,
+                     GCancellable *cancellable,
+                     GError **error);
 void atl_llm_free (AtlLlm *self);
 const AtlLlmInfo *atl_llm_info (const AtlLlm *self);
 
-/* Room for n_ctx tokens of one sequence. kv_dtype F32, F16, Q8_0 or Q4_0 (head_dim must be a multiple of 32 for the last two). */
+/* Room for n_ctx tokens of one sequence. kv_dtype F32, F16, Q8_0 or Q4_0 (head_dim must be a
+ * multiple of 32 for the last two). */
 AtlLlmCache *atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error);
 void atl_llm_cache_free (AtlLlmCache *self);
 guint atl_llm_cache_n_ctx (const AtlLlmCache *self);
 guint atl_llm_cache_length (const AtlLlmCache *self);
 gsize atl_llm_cache_bytes (const AtlLlmCache *self);
-/* Forgets everything from position `length` on; FALSE if the model cannot rewind there (recurrent state): the
- * caller then starts at 0, which always works. */
+/* Forgets everything from position `length` on; FALSE if the model cannot rewind there (recurrent
+ * state): the caller then starts at 0, which always works. */
 gboolean atl_llm_cache_truncate (AtlLlmCache *self, guint length);
 
-typedef struct {
+typedef struct
+{
   AtlLlmCache *cache;
   const gint32 *tokens;
   guint n_tokens;
   gboolean all_logits; /* one row a token instead of the last one's only */
 } AtlLlmBatch;
 
-/* Appends the tokens of every batch entry to its cache. Ids outside the vocabulary: ATL_ERROR_INVALID; no room:
- * ATL_ERROR_FULL; in both cases, and on cancel or device failure, the caches keep their old length. */
-gboolean atl_llm_decode (AtlLlm *self, const AtlLlmBatch *batch, guint n_batch, GCancellable *cancellable, GError **error);
-/* Logits of the last decode, [n_vocab] per row, rows in batch order. Borrowed until the next decode. */
+/* Appends the tokens of every batch entry to its cache. Ids outside the vocabulary:
+ * ATL_ERROR_INVALID; no room: ATL_ERROR_FULL; in both cases, and on cancel or device failure, the
+ * caches keep their old length. */
+gboolean atl_llm_decode (AtlLlm *self,
+                         const AtlLlmBatch *batch,
+                         guint n_batch,
+                         GCancellable *cancellable,
+                         GError **error);
+/* Logits of the last decode, [n_vocab] per row, rows in batch order. Borrowed until the next
+ * decode. */
 guint atl_llm_n_logits (const AtlLlm *self);
 const float *atl_llm_logits (const AtlLlm *self, guint row);
-/* What runs where, in words: "CPU" or "28 of 28 layers on AMD Radeon…, the rest on the CPU, because …". Caller frees. */
+/* What runs where, in words: "CPU" or "28 of 28 layers on AMD Radeon…, the rest on the CPU, because
+ * …". Caller frees. */
 char *atl_llm_placement (const AtlLlm *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlLlm, atl_llm_free)
