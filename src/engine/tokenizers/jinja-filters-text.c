@@ -121,6 +121,17 @@ FILTER (format)
       j_format_percent (run, j_to_str (run, self), (JValue){ .kind = J_TUPLE, .list = list }));
 }
 
+/* For the filters that, in the reference, are methods of strings and fail on anything else. */
+static const JStr *
+need_text (JRun *run, JValue self, const char *filter)
+{
+  if (j_is (self, J_UNDEFINED))
+    j_throw_undefined (run, self);
+  if (!j_is (self, J_STR))
+    j_throw (&run->heap, "%s needs a string, not %s", filter, j_type_name (self));
+  return self.str;
+}
+
 FILTER (indent)
 {
   JHeap *heap = &run->heap;
@@ -132,10 +143,7 @@ FILTER (indent)
   gboolean first = j_arg_bool (arg[1], FALSE);
   gboolean blank = j_arg_bool (arg[2], FALSE);
 
-  if (j_is (self, J_UNDEFINED))
-    j_throw_undefined (run, self);
-  if (!j_is (self, J_STR))
-    j_throw (heap, "indent needs a string, not %s", j_type_name (self));
+  need_text (run, self, "indent");
   if (j_is (arg[0], J_STR))
     prefix = arg[0].str;
   else
@@ -166,7 +174,8 @@ FILTER (indent)
 FILTER (truncate)
 {
   JHeap *heap = &run->heap;
-  const JStr *text = j_to_str (run, self);
+  const JStr *text;
+  gsize n;
   const JStr *end = j_arg_str (run, arg[2], "the end of truncate");
   gint64 length = j_arg_int (run, arg[0], "the length of truncate", 255);
   gint64 leeway = j_is (arg[3], J_NONE) ? 5 : j_arg_int (run, arg[3], "the leeway of truncate", 5);
@@ -177,8 +186,10 @@ FILTER (truncate)
     end = j_str_literal (heap, "...");
   if (length < (gint64) end->n_chars || leeway < 0)
     j_throw (heap, "truncate: the length is shorter than the text at its end");
-  if (leeway > G_MAXINT64 - length || (gint64) text->n_chars <= length + leeway)
-    return j_str (text);
+  /* What is short enough passes as it is, whatever it is. */
+  if (j_length (self, &n) && (leeway > G_MAXINT64 - length || (gint64) n <= length + leeway))
+    return self;
+  text = need_text (run, self, "truncate");
   kept = j_str_sub (heap, text, 0, (gsize) (length - (gint64) end->n_chars));
   if (!j_arg_bool (arg[1], FALSE))
     {
@@ -313,7 +324,7 @@ wrap_line (
 FILTER (wordwrap)
 {
   JHeap *heap = &run->heap;
-  JList *lines = j_text_lines (heap, j_to_str (run, self), FALSE);
+  JList *lines = j_text_lines (heap, need_text (run, self, "wordwrap"), FALSE);
   gint64 width = j_arg_int (run, arg[0], "the width of wordwrap", 79);
   const JStr *separator = j_arg_str (run, arg[2], "the wrapstring of wordwrap");
   JBuf buf = { 0 };

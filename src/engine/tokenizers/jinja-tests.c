@@ -13,7 +13,7 @@ static JValue
 test_callable (JRun *run, JValue self, const JValue *arg, const JArgs *args)
 {
   return j_bool (j_is (self, J_MACRO) || j_is (self, J_FUNCTION) || j_is (self, J_LOOP) ||
-                 j_is (self, J_JOINER));
+                 j_is (self, J_JOINER) || j_is (self, J_UNDEFINED));
 }
 
 static JValue
