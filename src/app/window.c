@@ -90,13 +90,21 @@ refresh_title (AtlWindow *self)
 }
 
 static void
+remember_open_chat (AtlWindow *self, AtlConversation *conversation)
+{
+  gint64 id = atl_conversation_get_chat_id (conversation);
+
+  if (g_settings_get_int64 (atl_session_get_settings (self->session), "last-chat") != id)
+    g_settings_set_int64 (atl_session_get_settings (self->session), "last-chat", id);
+  atl_chat_list_select (ATL_CHAT_LIST (self->chat_list), id);
+}
+
+static void
 opened (AtlWindow *self)
 {
   AtlConversation *conversation = atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
-  gint64 id = atl_conversation_get_chat_id (conversation);
 
-  g_settings_set_int64 (atl_session_get_settings (self->session), "last-chat", id);
-  atl_chat_list_select (ATL_CHAT_LIST (self->chat_list), id);
+  remember_open_chat (self, conversation);
   g_signal_connect_object (conversation, "notify::title", G_CALLBACK (refresh_title), self,
                            G_CONNECT_SWAPPED);
   refresh_title (self);
@@ -127,8 +135,7 @@ chats_changed_cb (AtlWindow *self)
   AtlConversation *conversation = atl_chat_page_get_conversation (ATL_CHAT_PAGE (self->chat_page));
 
   if (conversation != NULL)
-    atl_chat_list_select (ATL_CHAT_LIST (self->chat_list),
-                          atl_conversation_get_chat_id (conversation));
+    remember_open_chat (self, conversation);
 }
 
 /* For a person who looks elsewhere, or listens: the answer is there. */
