@@ -11,7 +11,7 @@ struct _AtlWindow
   AdwApplicationWindow parent_instance;
 
   AtlSession *session;           /* (nullable) */
-  gboolean engine_was_lost; /* and a person was told so */
+  gboolean engine_was_lost;      /* and a person was told so */
   GQueue undo;                   /* of Undo, newest first */
   GtkFileChooserNative *chooser; /* (nullable) */
 

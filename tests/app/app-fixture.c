@@ -1,3 +1,4 @@
+/* The application under test: its folders, its windows, waiting for it, pictures of it. */
 #include "app-fixture.h"
 
 #include <glib/gstdio.h>

@@ -1,6 +1,6 @@
 /* The window with the real engine and a tiny real model: load, ask, stop, lose the engine, ask
  * again. Needs stories260K.gguf of the conformance data. */
-#include "app-fixture.h"
+#include "app-steps.h"
 
 #include <signal.h>
 
@@ -23,19 +23,10 @@ find_model (void)
   return NULL;
 }
 
-static AtlConversation *
-get_conversation (AppFixture *f)
-{
-  return atl_chat_page_get_conversation (ATL_CHAT_PAGE (f->window->chat_page));
-}
-
 static AtlMessageItem *
 last_message (AppFixture *f)
 {
-  GListModel *messages = atl_conversation_get_messages (get_conversation (f));
-  g_autoptr (AtlMessageItem) item =
-      g_list_model_get_item (messages, g_list_model_get_n_items (messages) - 1);
-  return item;
+  return app_message (app_conversation (f), -1);
 }
 
 static gboolean
@@ -47,7 +38,7 @@ is_loaded (gpointer f)
 static gboolean
 is_idle (gpointer f)
 {
-  return !atl_conversation_get_is_running (get_conversation (f));
+  return !atl_conversation_get_is_running (app_conversation (f));
 }
 
 static gboolean
@@ -89,19 +80,19 @@ load (AppFixture *f)
 static void
 send (AppFixture *f, const char *text)
 {
-  GtkWidget *composer = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_COMPOSER, NULL, NULL);
+  GtkWidget *composer = app_composer (f);
 
   atl_composer_set_text (ATL_COMPOSER (composer), text);
   atl_composer_send (ATL_COMPOSER (composer));
-  g_assert_true (atl_conversation_get_is_running (get_conversation (f)));
+  g_assert_true (atl_conversation_get_is_running (app_conversation (f)));
 }
 
 static void
 set_length (AppFixture *f, int n_tokens)
 {
-  json_object_set_int_member (atl_conversation_get_settings (get_conversation (f)), "max-tokens",
+  json_object_set_int_member (atl_conversation_get_settings (app_conversation (f)), "max-tokens",
                               n_tokens);
-  json_object_set_int_member (atl_conversation_get_settings (get_conversation (f)), "temperature",
+  json_object_set_int_member (atl_conversation_get_settings (app_conversation (f)), "temperature",
                               0);
 }
 
@@ -154,11 +145,11 @@ test_answer (void)
   app_fixture_shot (GTK_WIDGET (f.window), "answered");
   shot_popover (&f, "details_button", "popover-details");
   /* Continue adds to it, regenerate makes a second branch. */
-  g_assert_true (atl_conversation_continue (get_conversation (&f), answer, NULL));
+  g_assert_true (atl_conversation_continue (app_conversation (&f), answer, NULL));
   g_assert_true (app_fixture_wait (is_idle, &f, 60));
   g_assert_true (g_str_has_prefix (answer->content->str, first));
   g_assert_cmpuint (answer->content->len, >, strlen (first));
-  g_assert_true (atl_conversation_regenerate (get_conversation (&f), answer, NULL));
+  g_assert_true (atl_conversation_regenerate (app_conversation (&f), answer, NULL));
   g_assert_true (app_fixture_wait (is_idle, &f, 60));
   g_assert_cmpuint (last_message (&f)->n_branches, ==, 2);
   g_assert_cmpstr (last_message (&f)->content->str, ==, first);
@@ -174,7 +165,7 @@ test_stop (void)
     return;
   send (&f, "Once upon a time");
   g_assert_true (app_fixture_wait (has_words, &f, 60));
-  atl_conversation_stop (get_conversation (&f));
+  atl_conversation_stop (app_conversation (&f));
   g_assert_true (app_fixture_wait (is_idle, &f, 20));
   g_assert_cmpuint (last_message (&f)->content->len, >, 20);
   app_fixture_stop (&f);
@@ -209,7 +200,7 @@ test_killed_engine (void)
     g_test_message ("the answer was finished before the engine was");
   /* Try again: the engine starts, loads the model and answers. */
   set_length (&f, 20);
-  g_assert_true (atl_conversation_regenerate (get_conversation (&f), answer, NULL));
+  g_assert_true (atl_conversation_regenerate (app_conversation (&f), answer, NULL));
   g_assert_true (app_fixture_wait (is_idle, &f, 60));
   g_assert_cmpint (last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
   app_fixture_stop (&f);

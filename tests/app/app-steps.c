@@ -1,0 +1,69 @@
+/* Steps that several test programs share. */
+#include "app-steps.h"
+
+#include "app/chat/composer.h"
+#include "app/chat/message-row.h"
+#include "protocol/protocol.h"
+
+AtlConversation *
+app_conversation (AppFixture *f)
+{
+  return atl_chat_page_get_conversation (ATL_CHAT_PAGE (f->window->chat_page));
+}
+
+GtkWidget *
+app_composer (AppFixture *f)
+{
+  return app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_COMPOSER, NULL, NULL);
+}
+
+AtlMessageItem *
+app_message (AtlConversation *conversation, int index)
+{
+  GListModel *messages = atl_conversation_get_messages (conversation);
+  guint n = g_list_model_get_n_items (messages);
+  AtlMessageItem *item = g_list_model_get_item (messages, index < 0 ? n + index : (guint) index);
+
+  g_assert_nonnull (item);
+  g_object_unref (item); /* the list holds it */
+  return item;
+}
+
+static gboolean
+row_shows (GtkWidget *widget, gconstpointer item)
+{
+  return atl_message_row_get_item (ATL_MESSAGE_ROW (widget)) == item;
+}
+
+GtkWidget *
+app_message_row (AppFixture *f, AtlMessageItem *item)
+{
+  GtkWidget *row = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_MESSAGE_ROW, row_shows, item);
+  g_assert_nonnull (row);
+  return row;
+}
+
+void
+app_begin_turn (AtlConversation *conversation, const char *text)
+{
+  guint n = atl_conversation_get_n_messages (conversation);
+  gint64 parent = n ? app_message (conversation, -1)->id : 0;
+  g_autoptr (GError) error = NULL;
+
+  atl_conversation_begin_turn (conversation, parent, text, NULL, "Model", &error);
+  g_assert_no_error (error);
+}
+
+void
+app_exchange (AtlConversation *conversation, const char *question, const char *answer)
+{
+  AtlChatStats stats = { .n_generated = 5,
+                         .tokens_per_s = 20,
+                         .n_ctx_used = 100,
+                         .n_ctx = 1000,
+                         .stop_reason = (char *) ATL_STOP_EOS,
+                         .ran_on = (char *) "CPU" };
+  app_begin_turn (conversation, question);
+  atl_conversation_answer_text (conversation, answer, FALSE);
+  atl_conversation_answer_finish (conversation, &stats);
+}

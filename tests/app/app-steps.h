@@ -1,0 +1,19 @@
+/* What tests of the window do again and again: find the open conversation and its rows, let a turn
+ * happen as the engine would make it. */
+#pragma once
+
+#include "app-fixture.h"
+
+#include "app/chat/conversation.h"
+
+/* Of the window's chat page; borrowed. */
+AtlConversation *app_conversation (AppFixture *f);
+GtkWidget *app_composer (AppFixture *f);
+/* Negative positions count from the end; borrowed. */
+AtlMessageItem *app_message (AtlConversation *conversation, int index);
+/* The row that shows the message; it must be in sight. */
+GtkWidget *app_message_row (AppFixture *f, AtlMessageItem *item);
+/* A question below the last message, and the empty answer that streams. */
+void app_begin_turn (AtlConversation *conversation, const char *text);
+/* The same, answered and finished. */
+void app_exchange (AtlConversation *conversation, const char *question, const char *answer);

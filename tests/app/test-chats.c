@@ -1,0 +1,246 @@
+/* The list of chats, and the window as a whole: names, widths, directions, actions. */
+#include "app-steps.h"
+
+#include <string.h>
+
+#include "app/chat/chat-entries.h"
+#include "app/preferences/preferences-window.h"
+#include "store/chats.h"
+#include "store/transfer.h"
+
+/* --- Chats --- */
+
+static guint
+count_chats (AppFixture *f)
+{
+  g_autoptr (GPtrArray) chats = atl_store_chat_list (atl_session_get_store (f->session), NULL);
+  return chats->len;
+}
+
+static void
+test_delete_chat (void)
+{
+  AppFixture f;
+  gint64 a, b;
+
+  app_fixture_start (&f);
+  a = app_fixture_add_chat (&f, "First", "q", "a", NULL, NULL);
+  b = app_fixture_add_chat (&f, "Second", "q", "a", NULL, NULL);
+  atl_window_open_chat (f.window, b, 0);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.delete-chat", "x", (gint64) 0);
+  g_assert_cmpuint (count_chats (&f), ==, 1);
+  g_assert_cmpint (atl_conversation_get_chat_id (app_conversation (&f)), ==, a);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  g_assert_cmpuint (count_chats (&f), ==, 2);
+  app_fixture_stop (&f);
+}
+
+static void
+test_pin_and_search (void)
+{
+  AppFixture f;
+  gint64 id;
+  g_autoptr (GPtrArray) lines = NULL;
+  g_autoptr (GPtrArray) found = NULL;
+  AtlChatEntry *hit = NULL;
+
+  app_fixture_start (&f);
+  id = app_fixture_add_chat (&f, "Rainbow", "Why?", "Light & <drops> of water", NULL, NULL);
+  app_fixture_add_chat (&f, "Other", "q", "a", NULL, NULL);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.pin-chat", "x", id);
+  lines = atl_chat_entries_list (atl_session_get_store (f.session), NULL);
+  g_assert_cmpint (((AtlChatEntry *) lines->pdata[0])->kind, ==, ATL_CHAT_ENTRY_HEADING);
+  g_assert_cmpint (((AtlChatEntry *) lines->pdata[1])->id, ==, id);
+  found = atl_chat_entries_search (atl_session_get_store (f.session), "drops", NULL);
+  for (guint i = 0; i < found->len; i++)
+    if (((AtlChatEntry *) found->pdata[i])->kind == ATL_CHAT_ENTRY_HIT)
+      hit = found->pdata[i];
+  g_assert_nonnull (hit);
+  g_assert_nonnull (strstr (hit->markup, "<b>drops</b>"));
+  g_assert_nonnull (strstr (hit->markup, "&lt;"));
+  atl_window_open_chat (f.window, hit->id, hit->message_id);
+  app_fixture_spin (200);
+  g_assert_true (app_message (app_conversation (&f), 1)->is_found);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+two_chats (gpointer f)
+{
+  return count_chats (f) == 2;
+}
+
+static void
+test_export_import (void)
+{
+  AppFixture f;
+  AtlStore *store;
+  gint64 id;
+  g_autofree char *markdown = NULL;
+  g_autofree char *json = NULL;
+  g_autoptr (GArray) ids = NULL;
+
+  app_fixture_start (&f);
+  store = atl_session_get_store (f.session);
+  app_exchange (app_conversation (&f), "Question?", "The **answer**");
+  id = atl_conversation_get_chat_id (app_conversation (&f));
+  markdown = atl_store_export_markdown (store, id, NULL);
+  g_assert_nonnull (strstr (markdown, "The **answer**"));
+  json = atl_store_export_json (store, id, NULL);
+  ids = atl_store_import (store, json, strlen (json), "chat.json", NULL);
+  g_assert_cmpuint (ids->len, ==, 1);
+  g_assert_true (two_chats (&f));
+  atl_window_open_chat (f.window, g_array_index (ids, gint64, 0), 0);
+  g_assert_cmpstr (app_message (app_conversation (&f), 1)->content->str, ==, "The **answer**");
+  app_fixture_stop (&f);
+}
+
+static void
+test_days (void)
+{
+  static const struct
+  {
+    int days;
+    const char *heading;
+  } cases[] = { { 0, "Today" }, { 1, "Yesterday" }, { 3, "Last 7 days" }, { 20, "Last 30 days" } };
+  g_autoptr (GDateTime) noon = g_date_time_new_local (2026, 7, 15, 12, 0, 0);
+  gint64 now = g_date_time_to_unix (noon) * G_USEC_PER_SEC;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *heading =
+          atl_chat_entries_day (now - (gint64) cases[i].days * 24 * 3600 * G_USEC_PER_SEC, now);
+      g_assert_cmpstr (heading, ==, cases[i].heading);
+    }
+}
+
+/* --- The whole window --- */
+
+static void
+check_names (GtkWidget *widget, guint *n)
+{
+  if ((GTK_IS_BUTTON (widget) || GTK_IS_MENU_BUTTON (widget)) &&
+      !GTK_IS_MENU_BUTTON (gtk_widget_get_parent (widget)))
+    {
+      const char *label =
+          GTK_IS_BUTTON (widget) ? gtk_button_get_label (GTK_BUTTON (widget)) : NULL;
+      gboolean icon_only =
+          label == NULL && app_fixture_find (widget, GTK_TYPE_LABEL, NULL, NULL) == NULL;
+      /* The buttons that GTK makes itself have names of its own. */
+      gboolean ours = gtk_widget_get_ancestor (widget, GTK_TYPE_WINDOW_CONTROLS) == NULL &&
+                      gtk_widget_get_ancestor (widget, GTK_TYPE_SPIN_BUTTON) == NULL &&
+                      gtk_widget_get_ancestor (widget, GTK_TYPE_SEARCH_BAR) == NULL &&
+                      gtk_widget_get_ancestor (widget, ADW_TYPE_COMBO_ROW) == NULL &&
+                      gtk_widget_get_ancestor (widget, ADW_TYPE_TOAST_OVERLAY) != NULL &&
+                      !gtk_widget_has_css_class (widget, "close");
+      if (icon_only && ours)
+        {
+          if (!gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
+                                                 GTK_ACCESSIBLE_PROPERTY_LABEL))
+            g_test_message ("no name: %s (%s)", G_OBJECT_TYPE_NAME (widget),
+                            gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)));
+          g_assert_true (gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
+                                                           GTK_ACCESSIBLE_PROPERTY_LABEL));
+          (*n)++;
+        }
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    check_names (child, n);
+}
+
+static void
+test_names (void)
+{
+  AppFixture f;
+  guint n = 0;
+
+  app_fixture_start (&f);
+  app_fixture_add_chat (&f, "First", "q", "a", NULL, NULL);
+  app_exchange (app_conversation (&f), "one", "```c\nint a;\n```");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  app_fixture_spin (300);
+  check_names (GTK_WIDGET (f.window), &n);
+  g_test_message ("%u icon-only buttons have names", n);
+  g_assert_cmpuint (n, >, 15);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  app_fixture_stop (&f);
+}
+
+static void
+test_minimum_width (void)
+{
+  AppFixture f;
+  int minimum;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f),
+                "averyveryveryveryveryveryveryveryveryverylongwordwithoutanyspaceinitatall",
+                "|a|b|c|d|e|\n|-|-|-|-|-|\n|one|two|three|four|five|\n\n```c\nint "
+                "a_very_long_line_of_code = 1234567890 + 1234567890 + 1234567890;\n```");
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
+  app_fixture_spin (400);
+  gtk_widget_measure (GTK_WIDGET (f.window), GTK_ORIENTATION_HORIZONTAL, -1, &minimum, NULL, NULL,
+                      NULL);
+  g_assert_cmpint (minimum, <=, 360);
+  g_assert_true (adw_leaflet_get_folded (ADW_LEAFLET (f.window->leaflet)));
+  app_fixture_shot (GTK_WIDGET (f.window), "wide-content-360");
+  app_fixture_stop (&f);
+}
+
+static void
+test_actions (void)
+{
+  AppFixture f;
+  static const char *const actions[] = {
+    "win.new-chat",       "win.search",  "win.find",        "win.toggle-sidebar",
+    "win.toggle-sidebar", "win.zoom-in", "win.zoom-out",    "win.zoom-reset",
+    "win.unload-model",   "win.undo",    "win.choose-model"
+  };
+  g_autoptr (GtkWidget) preferences = NULL;
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (actions); i++)
+    {
+      g_assert_true (gtk_widget_activate_action (GTK_WIDGET (f.window), actions[i], NULL));
+      app_fixture_spin (60);
+    }
+  g_assert_true (
+      gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "models"));
+  app_fixture_spin (100);
+  g_assert_nonnull (gtk_application_window_get_help_overlay (GTK_APPLICATION_WINDOW (f.window)));
+  preferences = g_object_ref_sink (atl_preferences_window_new (f.session));
+  gtk_window_present (GTK_WINDOW (preferences));
+  app_fixture_spin (100);
+  gtk_window_destroy (GTK_WINDOW (preferences));
+  app_fixture_stop (&f);
+}
+
+static void
+test_rtl (void)
+{
+  AppFixture f;
+
+  gtk_widget_set_default_direction (GTK_TEXT_DIR_RTL);
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "שלום", "> ציטוט\n\n- אחד\n- שתיים");
+  app_fixture_spin (300);
+  app_fixture_shot (GTK_WIDGET (f.window), "rtl");
+  app_fixture_stop (&f);
+  gtk_widget_set_default_direction (GTK_TEXT_DIR_LTR);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/chats/delete", test_delete_chat);
+  g_test_add_func ("/app/chats/pin-and-search", test_pin_and_search);
+  g_test_add_func ("/app/chats/export-import", test_export_import);
+  g_test_add_func ("/app/chats/days", test_days);
+  g_test_add_func ("/app/whole-window/names", test_names);
+  g_test_add_func ("/app/whole-window/minimum-width", test_minimum_width);
+  g_test_add_func ("/app/whole-window/actions", test_actions);
+  g_test_add_func ("/app/whole-window/rtl", test_rtl);
+  return g_test_run ();
+}
