@@ -101,9 +101,10 @@ load_cb (const char *name, const char *value, gpointer data, GError **error)
                    value);
       return FALSE;
     }
+  /* GLib names a short option by its letter. */
   if (g_str_equal (key, "gpu-layers"))
     self->load.gpu_layers = (gint) number;
-  else if (g_str_equal (key, "threads"))
+  else if (g_str_equal (key, "threads") || g_str_equal (key, "t"))
     self->load.n_threads = (guint) MAX (number, 0);
   else
     self->load.n_ctx = (guint) MAX (number, 0);

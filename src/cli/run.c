@@ -82,9 +82,7 @@ static int
 fail (const GError *error)
 {
   fprintf (stderr, "atelier-cli run: %s\n", error->message);
-  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? 130
-         : error->domain == G_OPTION_ERROR                         ? 2
-                                                                   : 1;
+  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? 130 : 1;
 }
 
 int
@@ -110,7 +108,10 @@ atl_cli_run (int argc, char **argv)
   const AtlCliSink sink = { .text = text_cb, .user_data = &output };
 
   if (!atl_cli_options_parse (&options, &argc, &argv, "[PROMPT…]", SUMMARY, more, &error))
-    return fail (error);
+    {
+      fail (error);
+      return 2;
+    }
   output.show_thinking = options.show_thinking;
   if (argc > 1 && strcmp (argv[1], "-") != 0)
     prompt = g_strjoinv (" ", argv + 1);

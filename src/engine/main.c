@@ -24,7 +24,6 @@
 #include "engine/tools/devices.h"
 #include "engine/tools/golden.h"
 #include "engine/tools/greedy.h"
-#include "engine/tools/greedy.h"
 #include "engine/tools/inspect.h"
 #include "engine/tools/tokenize.h"
 
@@ -32,15 +31,17 @@
  * process alive. */
 #define FAREWELL_S 5
 
+/* Tools that only read model files lock network and programs away first: the files are as
+ * untrusted there as they are here. */
 static const struct
 {
   const char *name;
   int (*run) (int argc, char **argv);
+  gboolean is_locked;
 } tools[] = {
-  { "bench", atl_tool_bench },       { "devices", atl_tool_devices },
-  { "golden", atl_tool_golden },     { "greedy", atl_tool_greedy },
-  { "greedy", atl_tool_greedy },     { "inspect", atl_tool_inspect },
-  { "tokenize", atl_tool_tokenize },
+  { "bench", atl_tool_bench },           { "devices", atl_tool_devices },
+  { "golden", atl_tool_golden },         { "greedy", atl_tool_greedy },
+  { "inspect", atl_tool_inspect, TRUE }, { "tokenize", atl_tool_tokenize, TRUE },
 };
 
 static void
@@ -142,7 +143,13 @@ run_tool (int argc, char **argv)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (tools); i++)
     if (strcmp (argv[0], tools[i].name) == 0)
-      return tools[i].run (argc, argv);
+      {
+        AtlSandbox box = ATL_SANDBOX_INIT;
+
+        if (tools[i].is_locked)
+          atl_sandbox_restrict_calls (&box);
+        return tools[i].run (argc, argv);
+      }
   g_printerr ("atelier-engine: there is no tool “%s”. It is started by Atelier or atelier-cli.\n",
               argv[0]);
   return 2;

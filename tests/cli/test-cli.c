@@ -86,14 +86,14 @@ test_usage (void)
     g_auto (Result) result = { 0 };
 
     run (&result, NULL, "run", "--temperature", "hot", "Hi", NULL);
-    g_assert_cmpint (result.status, !=, 0);
+    g_assert_cmpint (result.status, ==, 2);
     g_assert_nonnull (strstr (result.err, "temperature"));
   }
   {
     g_auto (Result) result = { 0 };
 
     run (&result, NULL, "run", "--temperature", "99", "Hi", NULL);
-    g_assert_cmpint (result.status, !=, 0);
+    g_assert_cmpint (result.status, ==, 2);
     g_assert_nonnull (strstr (result.err, "from 0 to 5"));
   }
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
@@ -134,6 +134,13 @@ test_run (void)
   run (&second, NULL, "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens", "20",
        "Once upon a time", NULL);
   g_assert_cmpstr (first.out, ==, second.out);
+  {
+    g_auto (Result) one_thread = { 0 };
+
+    run (&one_thread, NULL, "run", "--json", "-t", "1", "-m", path, "--raw", "--max-tokens", "2",
+         "Once", NULL);
+    g_assert_nonnull (strstr (one_thread.out, "1 thread,"));
+  }
   run (&piped, "Once upon a time", "run", "-m", path, "--raw", "--temperature", "0", "--max-tokens",
        "20", NULL);
   g_assert_cmpstr (first.out, ==, piped.out);

@@ -204,6 +204,77 @@ test_chat (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (n, >, 0);
 }
 
+/* The answer goes on where the last message ends, and its beginning is not said again. */
+static void
+test_continue (Fixture *fixture, gconstpointer data)
+{
+  static const char *const messages =
+      "[{\"role\":\"user\",\"content\":\"Tell\"},"
+      "{\"role\":\"assistant\",\"content\":\"Once upon a time, there was a little\"}]";
+  g_auto (AtlChatParams) params = { 0 };
+  g_autoptr (Answer) answer = NULL;
+
+  if (fixture->model == NULL)
+    return;
+  params_greedy (&params, 6);
+  params.continue_last = TRUE;
+  answer = answer_new (atl_client_chat (fixture->client, fixture->model, messages, &params));
+  g_assert_true (answer_wait (answer));
+  g_assert_no_error (answer->error);
+  g_test_message ("“%s”", answer->text->str);
+  g_assert_true (g_str_has_prefix (answer->text->str, " "));
+  g_assert_null (strstr (answer->text->str, "Once upon"));
+}
+
+/* However fast the model is, the window gets few messages. */
+static void
+test_coalescing (Fixture *fixture, gconstpointer data)
+{
+  g_auto (AtlChatParams) params = { 0 };
+  g_autoptr (Answer) answer = NULL;
+  gint64 started = g_get_monotonic_time ();
+
+  if (fixture->model == NULL)
+    return;
+  params_greedy (&params, 1500);
+  params.temperature = 2;
+  params.seed = 3;
+  answer = answer_new (atl_client_complete (fixture->client, fixture->model, STORY, &params));
+  g_assert_true (answer_wait (answer));
+  g_assert_no_error (answer->error);
+  g_assert_cmpfloat (answer->n_text, <=, (g_get_monotonic_time () - started) / 1e6 * 30 + 3);
+  g_test_message ("%u tokens in %u messages", answer->stats->n_generated, answer->n_text);
+}
+
+static void
+titled_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+  char **title = user_data;
+
+  *title = atl_client_title_finish (ATL_CLIENT (source), result, &error);
+  /* This model may well have nothing to say. */
+  if (*title == NULL)
+    *title = g_strdup ("");
+}
+
+static void
+test_title (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *title = NULL;
+
+  if (fixture->model == NULL)
+    return;
+  atl_client_title_async (fixture->client, fixture->model,
+                          "[{\"role\":\"user\",\"content\":\"Tell me about Lily\"}]", NULL,
+                          titled_cb, &title);
+  while (title == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (g_utf8_strlen (title, -1), <=, 60);
+  g_assert_null (strchr (title, '\n'));
+  g_test_message ("%s", title);
+}
+
 static void
 test_bad_requests (Fixture *fixture, gconstpointer data)
 {
@@ -455,6 +526,9 @@ main (int argc, char **argv)
   add ("/client/complete", TINY, test_complete);
   add ("/client/prefix-reuse", TINY, test_prefix_reuse);
   add ("/client/chat", TINY, test_chat);
+  add ("/client/continue", TINY, test_continue);
+  add ("/client/coalescing", TINY, test_coalescing);
+  add ("/client/title", TINY, test_title);
   add ("/client/bad-requests", TINY, test_bad_requests);
   add ("/client/stop", TINY, test_stop);
   add ("/client/stop-queued", TINY, test_stop_queued);

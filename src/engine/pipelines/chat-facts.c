@@ -193,6 +193,9 @@ atl_chat_facts_init (AtlChatFacts *facts,
       g_free (facts->name);
       facts->name = name_from_file (checkpoint);
     }
+  /* What converters add to the name is no part of it. */
+  if (g_str_has_suffix (facts->name, " GGUF") || g_str_has_suffix (facts->name, "-GGUF"))
+    facts->name[strlen (facts->name) - 5] = '\0';
   facts->architecture = dup_meta (checkpoint, "general.architecture");
   if (*facts->architecture == '\0')
     {
