@@ -444,6 +444,63 @@ test_thinking (void)
   }
 }
 
+/* Content as a list or as text, arguments as an object or as text: whatever only works is made of
+ * what there is. */
+static void
+test_forms (void)
+{
+  const char *chat_text =
+      "[{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", "
+      "\"content\": [{\"type\": \"text\", \"text\": \"A\"}, {\"type\": \"text\", "
+      "\"text\": \"B\"}]}]";
+#define CALLS(arguments)                                                                           \
+  "[{\"role\": \"user\", \"content\": \"Q\"}, {\"role\": \"assistant\", \"content\": null, "       \
+  "\"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": " arguments "}}]}]"
+  const char *with_text = CALLS ("\"{\\\"a\\\": 1}\"");
+  const char *with_object = CALLS ("{\"a\": 1}");
+  static const struct
+  {
+    const char *source;
+    gboolean typed;
+    const char *prompt;
+  } contents[] = {
+    { "{% for m in messages %}[{% for p in m.content %}{{ p.text }}{% endfor %}]{% endfor %}", TRUE,
+      "[S][AB]" },
+    { "{% for m in messages %}[{{ m.content }}]{% endfor %}", FALSE, "[S][AB]" },
+    { "{% for m in messages if m.role == 'user' %}[{{ m.content + '!' }}]{% endfor %}", FALSE,
+      "[S\nAB!]" },
+    { "{% for m in messages if m.role == 'user' %}[{% for p in m.content %}{{ p.text }}|{% endfor "
+      "%}]"
+      "{% endfor %}",
+      TRUE, "[S\n|A|B|]" },
+  };
+  static const char *const arguments[] = {
+    "{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.name }}"
+    "{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}",
+    "{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.name + c.function.arguments }}"
+    "{% endfor %}{% endfor %}",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (contents); i++)
+    {
+      g_autoptr (AtlChatTemplate) chat = chat_new (contents[i].source, "", "");
+      g_autofree char *text = chat_render (chat, chat_text, NULL);
+
+      g_assert_cmpstr (text, ==, contents[i].prompt);
+      g_assert_true (atl_chat_template_caps (chat)->typed_content == contents[i].typed);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (arguments); i++)
+    {
+      g_autoptr (AtlChatTemplate) chat = chat_new (arguments[i], "", "");
+      g_autofree char *from_text = chat_render (chat, with_text, NULL);
+      g_autofree char *from_object = chat_render (chat, with_object, NULL);
+
+      g_assert_cmpstr (from_text, ==, "f{\"a\": 1}");
+      g_assert_true (strcmp (from_object, "f{\"a\": 1}") == 0 ||
+                     strcmp (from_object, "f{\"a\":1}") == 0);
+    }
+}
+
 static void
 test_refusals (void)
 {
@@ -477,6 +534,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/chat-template/caps", test_caps);
   g_test_add_func ("/chat-template/known", test_known);
   g_test_add_func ("/chat-template/thinking", test_thinking);
+  g_test_add_func ("/chat-template/forms", test_forms);
   g_test_add_func ("/chat-template/refusals", test_refusals);
   return g_test_run ();
 }
