@@ -219,7 +219,8 @@ act_signal_parent (Probe *probe)
 static gboolean
 act_signal_parent_thread (Probe *probe)
 {
-  return syscall (SYS_tgkill, getppid (), getppid (), 0) == 0;
+  return syscall (SYS_tgkill, getppid (), getppid (), 0) == 0 ||
+         syscall (SYS_tkill, getppid (), 0) == 0;
 }
 
 static gboolean
@@ -290,7 +291,7 @@ static const struct
   { "read the window's environment", act_read_parent, TRUE },
   { "write to a model", act_write_model, FALSE },
   { "open a model again for writing", act_reopen_model, TRUE },
-  { "truncate a model", act_truncate_model, TRUE },
+  { "truncate a model", act_truncate_model, FALSE },
   { "delete a model", act_delete_model, TRUE },
   { "rename a model", act_rename_model, TRUE },
   { "change a model's mode", act_change_mode, FALSE },
@@ -306,7 +307,7 @@ static const struct
   { "fork", act_fork, FALSE },
   { "trace the window", act_ptrace, FALSE },
   { "signal the window", act_signal_parent, FALSE },
-  { "signal a thread of the window", act_signal_parent_thread, TRUE },
+  { "signal a thread of the window", act_signal_parent_thread, FALSE },
   { "read the window's memory", act_read_parent_memory, FALSE },
   { "mount", act_mount, FALSE },
   { "enter a user namespace", act_user_namespace, FALSE },

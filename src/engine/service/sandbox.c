@@ -195,6 +195,7 @@ static const int denied_calls[] = {
   SCMP_SYS (pidfd_getfd),
   SCMP_SYS (pidfd_send_signal),
   SCMP_SYS (kill),
+  SCMP_SYS (tkill),
   SCMP_SYS (rt_sigqueueinfo),
   SCMP_SYS (rt_tgsigqueueinfo),
   SCMP_SYS (kcmp),
@@ -219,7 +220,8 @@ static const int denied_calls[] = {
   SCMP_SYS (swapoff),
   SCMP_SYS (setns),
   SCMP_SYS (unshare),
-  /* Owners, modes and times, which Landlock does not cover */
+  /* Owners, modes, times, and before its ABI 3 lengths, which Landlock does not cover */
+  SCMP_SYS (truncate),
   SCMP_SYS (chmod),
   SCMP_SYS (fchmod),
   SCMP_SYS (fchmodat),
@@ -285,6 +287,9 @@ atl_sandbox_restrict_calls (AtlSandbox *self)
   failed |= seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS), SCMP_SYS (clone3), 0);
   failed |= seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), SCMP_SYS (clone), 1,
                               SCMP_A0 (SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+  /* Signals to threads of this process only: an abort needs that. */
+  failed |= seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), SCMP_SYS (tgkill), 1,
+                              SCMP_A0 (SCMP_CMP_NE, (scmp_datum_t) getpid ()));
   /* No writing into the terminal's input. */
   failed |= seccomp_rule_add (filter, SCMP_ACT_ERRNO (EPERM), SCMP_SYS (ioctl), 1,
                               SCMP_A1 (SCMP_CMP_MASKED_EQ, 0xffffffff, TIOCSTI));
