@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
 
@@ -56,9 +57,7 @@ refresh_title (AtlModelSwitcher *self)
   gtk_widget_set_visible (self->dot, model != NULL && atl_model_get_is_loaded (model));
   gtk_widget_set_visible (self->unload_button, model != NULL);
   words = g_strdup_printf (_ ("Model: %s. %s."), name, state);
-  gtk_widget_set_tooltip_text (self->button, words);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  words, -1);
+  atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->button), words);
 }
 
 static GtkWidget *

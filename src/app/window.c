@@ -5,6 +5,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/conversation.h"
 #include "app/engine-strip.h"
 #include "app/model-switcher.h"
@@ -512,6 +513,7 @@ atl_window_init (AtlWindow *self)
 {
   g_queue_init (&self->undo);
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
   atl_window_install_drop (self);
 }
 

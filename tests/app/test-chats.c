@@ -119,8 +119,7 @@ test_days (void)
 static void
 check_names (GtkWidget *widget, guint *n)
 {
-  if ((GTK_IS_BUTTON (widget) || GTK_IS_MENU_BUTTON (widget)) &&
-      !GTK_IS_MENU_BUTTON (gtk_widget_get_parent (widget)))
+  if (GTK_IS_BUTTON (widget) || GTK_IS_MENU_BUTTON (widget))
     {
       const char *label =
           GTK_IS_BUTTON (widget) ? gtk_button_get_label (GTK_BUTTON (widget)) : NULL;

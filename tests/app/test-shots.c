@@ -1,6 +1,6 @@
 /* Pictures of the window in every state a person meets, for people to look at. What fails here is a
  * state that cannot be reached, or a window that does not fit its width. */
-#include "app-fixture.h"
+#include "app-steps.h"
 
 #include <glib/gstdio.h>
 
@@ -114,6 +114,11 @@ test_chat (void)
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
   app_fixture_spin (300);
   shot (&f, "chat-settings");
+  g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", TRUE);
+  set_size (&f, 1280, 1200);
+  shot (&f, "chat-settings-advanced");
+  g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", FALSE);
+  set_size (&f, 1280, 800);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
   adw_style_manager_set_color_scheme (adw_style_manager_get_default (),
                                       ADW_COLOR_SCHEME_FORCE_DARK);
@@ -163,6 +168,12 @@ test_states (void)
   AtlStore *store;
   gint64 chat, asked, answer;
   g_autoptr (AtlConversation) conversation = NULL;
+  AtlChatStats full = { .n_ctx_used = 7700,
+                        .n_ctx = 8192,
+                        .n_generated = 3,
+                        .tokens_per_s = 20,
+                        .stop_reason = (char *) "eos",
+                        .ran_on = (char *) "CPU, 2 threads" };
   g_autoptr (GError) gone = g_error_new_literal (
       ATL_ERROR, ATL_ERROR_ENGINE_GONE,
       "The engine stopped unexpectedly. Your text so far is kept; it starts again by itself.");
@@ -200,6 +211,12 @@ test_states (void)
   shot (&f, "state-streaming");
   atl_conversation_answer_fail (conversation, gone);
   app_fixture_spin (300);
+  g_assert_true (atl_conversation_begin_turn (conversation, app_message (conversation, -1)->id,
+                                              "Once more", NULL, "Qwen", NULL));
+  atl_conversation_answer_text (conversation, "Here it is.", FALSE);
+  atl_conversation_answer_finish (conversation, &full);
+  app_fixture_spin (300);
+  shot (&f, "state-nearly-full");
   g_signal_emit_by_name (f.session, "load-failed", bad, "qwen.gguf");
   app_fixture_spin (400);
   shot (&f, "state-errors");

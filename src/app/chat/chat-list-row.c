@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/conversation.h"
 
 struct _AtlChatListRow
@@ -111,9 +112,7 @@ atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConve
   gtk_widget_set_visible (self->spinner, is_running);
   gtk_spinner_set_spinning (GTK_SPINNER (self->spinner), is_running);
   gtk_widget_set_visible (self->menu_button, !heading && entry->kind != ATL_CHAT_ENTRY_HIT);
-  gtk_widget_set_tooltip_text (self->menu_button, menu_name);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  menu_name, -1);
+  atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu_button), menu_name);
   if (entry->markup != NULL)
     gtk_widget_add_css_class (GTK_WIDGET (self), "hit");
   else

@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/markdown-view.h"
 #include "app/chat/message-details.h"
 #include "app/chat/message-editor.h"
@@ -449,6 +450,7 @@ static void
 atl_message_row_init (AtlMessageRow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
   atl_label_never_hyphenate (GTK_LABEL (self->bubble));
   atl_label_never_hyphenate (GTK_LABEL (self->thinking_text));
   gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->details_button), details_cb, self,

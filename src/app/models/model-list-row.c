@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/words.h"
+#include "app/accessible.h"
 #include "app/undo.h"
 #include "hub/library.h"
 
@@ -232,9 +233,7 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   use_name, -1);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->menu_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  menu_name, -1);
-  gtk_widget_set_tooltip_text (self->menu_button, menu_name);
+  atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu_button), menu_name);
   menu = row_menu (self);
   gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);
   atl_model_list_row_refresh (self);

@@ -1,0 +1,31 @@
+/* Passes names on to the widgets that screen readers really meet. */
+#include "app/accessible.h"
+
+static void
+name_inner (GtkWidget *button)
+{
+  const char *name = gtk_widget_get_tooltip_text (button);
+  GtkWidget *inner = gtk_widget_get_first_child (button);
+
+  if (name != NULL && GTK_IS_TOGGLE_BUTTON (inner))
+    gtk_accessible_update_property (GTK_ACCESSIBLE (inner), GTK_ACCESSIBLE_PROPERTY_LABEL, name,
+                                    -1);
+}
+
+void
+atl_accessible_name_menu_buttons (GtkWidget *root)
+{
+  if (GTK_IS_MENU_BUTTON (root))
+    name_inner (root);
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    atl_accessible_name_menu_buttons (child);
+}
+
+void
+atl_accessible_set_menu_button (GtkMenuButton *button, const char *name)
+{
+  gtk_widget_set_tooltip_text (GTK_WIDGET (button), name);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  name_inner (GTK_WIDGET (button));
+}

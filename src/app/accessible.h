@@ -1,0 +1,18 @@
+/* Names for assistive technologies where GTK 4.8 gives none.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+/* A menu button is announced by the toggle inside it, which does not take over the name. Gives the
+ * inner toggles of all menu buttons below `root` the text of their tooltips as a name. */
+void atl_accessible_name_menu_buttons (GtkWidget *root);
+
+/* The same for one button, with tooltip and name in one. */
+void atl_accessible_set_menu_button (GtkMenuButton *button, const char *name);
+
+G_END_DECLS
