@@ -1,0 +1,135 @@
+/* The settings of a chat: what is changed is saved and reaches the parameters of the next answer,
+ * can be kept as a preset and be taken back. */
+#include "app-steps.h"
+
+#include "app/chat/settings-pane.h"
+#include "base/json-bounded.h"
+#include "store/chats.h"
+#include "store/presets.h"
+
+static GtkWidget *
+pane (AppFixture *f, const char *id)
+{
+  GtkWidget *settings =
+      app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_SETTINGS_PANE, NULL, NULL);
+  GtkWidget *widget = app_fixture_find_id (settings, id);
+
+  g_assert_nonnull (widget);
+  return widget;
+}
+
+static void
+start (AppFixture *f)
+{
+  app_fixture_start (f);
+  app_exchange (app_conversation (f), "one", "answer");
+  gtk_widget_activate_action (GTK_WIDGET (f->window), "win.toggle-settings", NULL);
+  app_fixture_spin (300);
+}
+
+static void
+stop (AppFixture *f)
+{
+  gtk_widget_activate_action (GTK_WIDGET (f->window), "win.toggle-settings", NULL);
+  app_fixture_spin (50);
+  app_fixture_stop (f);
+}
+
+static double
+get_param (AppFixture *f, const char *key)
+{
+  g_auto (AtlChatParams) params;
+
+  atl_chat_params_init (&params);
+  atl_conversation_get_params (app_conversation (f), &params);
+  return atl_chat_param_get (&params, atl_chat_param_find (key));
+}
+
+static void
+test_change_and_reset (void)
+{
+  AppFixture f;
+  g_autoptr (AtlChat) chat = NULL;
+  double before;
+
+  start (&f);
+  before = get_param (&f, "temperature");
+  gtk_range_set_value (GTK_RANGE (pane (&f, "creative_scale")), 1.5);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (pane (&f, "length_row")), 1);
+  g_assert_cmpfloat_with_epsilon (get_param (&f, "temperature"), 1.5, 1e-6);
+  g_assert_cmpfloat (get_param (&f, "max-tokens"), ==, 200);
+  chat = atl_store_chat_get (atl_session_get_store (f.session),
+                             atl_conversation_get_chat_id (app_conversation (&f)), NULL);
+  g_assert_nonnull (strstr (chat->settings_json, "temperature"));
+  g_signal_emit_by_name (pane (&f, "reset_button"), "clicked");
+  g_assert_cmpfloat_with_epsilon (get_param (&f, "temperature"), before, 1e-6);
+  g_assert_cmpuint (json_object_get_size (atl_conversation_get_settings (app_conversation (&f))),
+                    ==, 0);
+  stop (&f);
+}
+
+static void
+test_instructions (void)
+{
+  AppFixture f;
+  GtkWidget *view;
+  g_autofree char *messages = NULL;
+
+  start (&f);
+  view = pane (&f, "system_view");
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "Answer in rhymes.",
+                            -1);
+  app_fixture_spin (800);
+  g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==,
+                   "Answer in rhymes.");
+  messages = atl_conversation_to_messages (app_conversation (&f), NULL);
+  g_assert_true (g_str_has_prefix (
+      messages, "[{\"role\":\"system\",\"content\":\"Answer in rhymes.\"},{\"role\":\"user\""));
+  stop (&f);
+}
+
+static void
+test_preset (void)
+{
+  AppFixture f;
+  AtlStore *store;
+
+  app_fixture_start (&f);
+  store = atl_session_get_store (f.session);
+  g_assert_cmpint (atl_store_preset_save (store, "Poet",
+                                          "{\"temperature\":1.2,\"system-prompt\":\"Be a poet.\"}",
+                                          NULL),
+                   !=, 0);
+  atl_window_new_chat (f.window, 0);
+  app_exchange (app_conversation (&f), "one", "answer");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  app_fixture_spin (300);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (pane (&f, "preset_row")), 1);
+  g_assert_cmpfloat_with_epsilon (get_param (&f, "temperature"), 1.2, 1e-6);
+  g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Be a poet.");
+  stop (&f);
+}
+
+/* A damaged row must not take the other settings with it. */
+static void
+test_out_of_range (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  json_object_set_double_member (atl_conversation_get_settings (app_conversation (&f)),
+                                 "temperature", 1e9);
+  g_assert_cmpfloat (get_param (&f, "temperature"), <=, 5);
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
+  g_test_add_func ("/app/settings/instructions", test_instructions);
+  g_test_add_func ("/app/settings/preset", test_preset);
+  g_test_add_func ("/app/settings/out-of-range", test_out_of_range);
+  return g_test_run ();
+}
