@@ -17,7 +17,6 @@ struct _AtlRequest
 {
   guint id;
   AtlModel *model;  /* (nullable) borrowed: blamed when the engine dies */
-  const char *key;  /* (nullable) borrowed: blamed when there is no handle yet */
   guint stop_timer; /* runs from the cancel to the kill */
   gpointer owner;
   /* A signal with this request's number; (nullable). */

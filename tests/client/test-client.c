@@ -403,12 +403,10 @@ test_unload_race (Fixture *fixture, gconstpointer data)
           answer_new (atl_client_complete (fixture->client, fixture->model, STORY, &params));
       g_autoptr (Answer) second =
           answer_new (atl_client_complete (fixture->client, fixture->model, STORY, &params));
-      gboolean is_unloaded = FALSE;
 
       for (guint turn = 0; turn < i % 7; turn++)
         g_main_context_iteration (NULL, turn > 2);
       atl_client_unload_async (fixture->client, fixture->model, NULL, NULL, NULL);
-      (void) is_unloaded;
       g_assert_true (answer_wait (first));
       g_assert_true (answer_wait (second));
       /* Finished, stopped, or told that the model went: never an engine that ended. */

@@ -94,7 +94,6 @@ world_open (World *world, AtlOpenclDevice *device)
   g_assert_no_error (error);
   world->devices->gpu = atl_opencl_backend_new (device, opencl_fixture_cache_dir (), &error);
   g_assert_no_error (error);
-  world->devices->gpu_name = g_strdup (device->name);
   world->service = atl_service_new (world->far, world->devices, "", FALSE, &error);
   g_assert_no_error (error);
   g_dbus_connection_start_message_processing (world->far);

@@ -50,10 +50,7 @@ find_gpus (AtlDevices *self, const char *cache_dir, GVariantBuilder *list)
         self->why_no_gpu = g_strdup_printf ("%s cannot be used: %s", device->name, device->why_not);
     }
   if (self->gpu != NULL)
-    {
-      self->gpu_name = g_strdup (chosen->name);
-      g_clear_pointer (&self->why_no_gpu, g_free);
-    }
+    g_clear_pointer (&self->why_no_gpu, g_free);
   else if (error != NULL)
     {
       g_free (self->why_no_gpu);
@@ -97,7 +94,6 @@ atl_devices_free (AtlDevices *self)
   for (guint i = 0; i < self->n_more; i++)
     atl_backend_free (self->more_cpu[i]);
   atl_backend_free (self->cpu);
-  g_free (self->gpu_name);
   g_free (self->why_no_gpu);
   g_variant_unref (self->list);
   g_free (self);

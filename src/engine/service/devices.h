@@ -18,7 +18,6 @@ typedef struct
   guint more_threads[ATL_MAX_CPU_BACKENDS - 1];
   guint n_more;
   AtlBackend *gpu;  /* (nullable) */
-  char *gpu_name;   /* (nullable) */
   char *why_no_gpu; /* (nullable) "no GPU was found"; follows "because" */
   gint gpu_failed;  /* (atomic) it failed while running: not used again by this process */
   GVariant *list;   /* aa{sv} for the status */

@@ -22,7 +22,6 @@ typedef struct
 {
   char *secret;  /* a file in the home folder, made before the lock */
   int secret_fd; /* open for reading, as a model file is */
-  char *folder;
 } Probe;
 
 /* Each returns TRUE when the act was possible. */
@@ -332,7 +331,6 @@ atl_sandbox_probe (void)
       printf ("cannot make a folder to probe with in %s\n", g_get_home_dir ());
       return 1;
     }
-  probe.folder = folder;
   probe.secret = g_build_filename (folder, "model.gguf", NULL);
   if (!g_file_set_contents (probe.secret, "GGUF", 4, NULL))
     return 1;
