@@ -8,6 +8,7 @@
 #include "engine/tensor/opencl/context.h"
 #include "engine/tensor/opencl/program-cache.h"
 #include "engine/tensor/opencl/repack.h"
+#include "engine/tensor/opencl/tuning/measure.h"
 #include "engine/tensor/quants/dequant.h"
 #include "op-cases.h"
 #include "opencl-fixture.h"
@@ -276,6 +277,38 @@ test_tuning (void)
   remove_dir (dir);
 }
 
+/* Only that it measures, stores and leaves a device that works: PoCL's times mean nothing. */
+static void
+test_measure (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("atl-measure-XXXXXX", NULL);
+  AtlBackend *backend = open_device (dir);
+  g_autoptr (GError) error = NULL;
+
+  if (backend == NULL)
+    return;
+  AtlOpencl *cl = atl_opencl (backend);
+  gboolean is_cpu = cl->is_cpu;
+  guint64 before = backend->memory_free;
+  gint64 start;
+
+  cl->is_cpu = FALSE;
+  g_assert_true (atl_cl_tuning_measure (cl, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (atl_cl_tuning_is_valid (&cl->tuning));
+  g_assert_cmpuint (backend->memory_free, ==, before);
+  AtlClTuning found = cl->tuning;
+  start = g_get_monotonic_time ();
+  g_assert_true (atl_cl_tuning_measure (cl, NULL, &error));
+  g_assert_cmpint (g_get_monotonic_time () - start, <, G_USEC_PER_SEC / 2);
+  cl->tuning = atl_cl_tuning_default;
+  atl_cl_tuning_restore (cl);
+  g_assert_cmpmem (&found, sizeof found, &cl->tuning, sizeof cl->tuning);
+  cl->is_cpu = is_cpu;
+  atl_backend_free (backend);
+  remove_dir (dir);
+}
+
 /* --- Weights --- */
 
 static void
@@ -472,7 +505,8 @@ main (int argc, char **argv)
   g_test_add_func ("/opencl/devices/gone", test_gone_device);
   g_test_add_func ("/opencl/cache", test_cache);
   g_test_add_func ("/opencl/bad-source", test_bad_source);
-  g_test_add_func ("/opencl/tuning", test_tuning);
+  g_test_add_func ("/opencl/tuning/file", test_tuning);
+  g_test_add_func ("/opencl/tuning/measure", test_measure);
   g_test_add_func ("/opencl/weights/widen", test_widen);
   g_test_add_data_func ("/opencl/weights/upload/f32", GUINT_TO_POINTER (ATL_DTYPE_F32),
                         test_upload);

@@ -25,6 +25,7 @@ typedef enum
   ATL_CL_ATTENTION,
   ATL_CL_LINEAR, /* + weight type */
   ATL_CL_CONV,   /* + weight type */
+  ATL_CL_GEMV,   /* + weight type; the one kernel that is measured, quick to compile */
   ATL_CL_N_FAMILIES
 } AtlClFamily;
 

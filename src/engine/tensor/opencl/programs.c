@@ -19,6 +19,7 @@ static const char *const family_names[ATL_CL_N_FAMILIES] = {
   [ATL_CL_ATTENTION] = "attention",
   [ATL_CL_LINEAR] = "linear",
   [ATL_CL_CONV] = "conv",
+  [ATL_CL_GEMV] = "gemv",
 };
 
 static const struct
@@ -110,6 +111,8 @@ program_sources (AtlClFamily family, AtlDType dtype, const char *sources[MAX_SOU
         sources[n++] = kernel_file ("k-scales");
       sources[n++] = kernel_file (dequant);
       sources[n++] = kernel_file ("tile");
+      if (family == ATL_CL_GEMV)
+        sources[n++] = gemv_columns[0];
       sources[n++] = kernel_file (family_names[family]);
     }
   /* Templates, once for each value of their parameter. */
@@ -179,8 +182,9 @@ build (AtlOpencl *self, AtlClFamily family, AtlDType dtype, GError **error)
     .sources = sources,
     .n_sources = n_sources,
     .options = options,
-    /* PoCL keeps compiled kernels itself, and taking a binary out of it compiles everything. */
-    .cache_dir = self->is_cpu ? NULL : self->cache_dir,
+    /* PoCL keeps compiled kernels itself, and taking a binary out of it compiles everything. What
+     * is measured once need not be kept. */
+    .cache_dir = self->is_cpu || family == ATL_CL_GEMV ? NULL : self->cache_dir,
   };
   AtlClProgram *program = g_new0 (AtlClProgram, 1);
 

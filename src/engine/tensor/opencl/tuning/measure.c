@@ -10,6 +10,8 @@
 /* 4096 x 4096: a common shape, and larger than most caches as f16. */
 #define SIDE 4096
 #define RUNS 20
+/* Slow devices try fewer candidates: the most likely ones come first. */
+#define MOST_SECONDS 5.0
 /* A candidate replaces the default only if it is clearly faster. */
 #define MARGIN 0.97
 
@@ -45,13 +47,16 @@ atl_cl_tuning_restore (AtlOpencl *self)
 }
 
 static void
-forget_linear (AtlOpencl *self)
+forget_programs (AtlOpencl *self)
 {
   for (guint d = 0; d < ATL_N_DTYPES; d++)
-    g_clear_pointer (&self->programs[ATL_CL_LINEAR][d], atl_cl_program_free);
+    {
+      g_clear_pointer (&self->programs[ATL_CL_LINEAR][d], atl_cl_program_free);
+      g_clear_pointer (&self->programs[ATL_CL_GEMV][d], atl_cl_program_free);
+    }
 }
 
-/* Seconds of RUNS products; G_MAXDOUBLE if the device refuses the candidate's group sizes. */
+/* Adds the seconds of RUNS products. */
 static gboolean
 time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GError **error)
 {
@@ -60,7 +65,7 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
   gint64 start = 0;
   cl_int status;
 
-  if (!atl_cl_program_prepare (self, ATL_CL_LINEAR, dtype, FALSE, error))
+  if (!atl_cl_program_prepare (self, ATL_CL_GEMV, dtype, FALSE, error))
     return FALSE;
   atl_cl_layout_init (&layout, dtype, SIDE);
   for (guint run = 0; run <= RUNS; run++)
@@ -75,7 +80,7 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
             return atl_cl_lose (self, status, "measuring", error);
           start = g_get_monotonic_time ();
         }
-      if (!atl_cl_call_begin (&call, self, ATL_CL_LINEAR, dtype, "gemv_1", error))
+      if (!atl_cl_call_begin (&call, self, ATL_CL_GEMV, dtype, "gemv_1", error))
         return FALSE;
       atl_cl_arg_memory (&call, memory);
       for (guint i = 1; i < ATL_CL_PLANES; i++)
@@ -131,6 +136,7 @@ atl_cl_tuning_measure (AtlOpencl *self, GCancellable *cancellable, GError **erro
   AtlClTuning best = atl_cl_tuning_default;
   double best_seconds = G_MAXDOUBLE;
   gboolean ok = TRUE;
+  gint64 start;
   cl_mem memory;
 
   if (self->cache_dir == NULL || self->is_cpu || atl_cl_tuning_load (&best, self->cache_dir, key))
@@ -139,14 +145,17 @@ atl_cl_tuning_measure (AtlOpencl *self, GCancellable *cancellable, GError **erro
   if (memory == NULL)
     return TRUE; /* too little room to measure: the defaults serve */
 
+  start = g_get_monotonic_time ();
   for (guint i = 0; i < G_N_ELEMENTS (candidates) && ok; i++)
     {
       double seconds = 0;
 
+      if (i > 0 && (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC > MOST_SECONDS)
+        break;
       if (!group_size_fits (self, &candidates[i]))
         continue;
       self->tuning = candidates[i];
-      forget_linear (self);
+      forget_programs (self);
       ok = !g_cancellable_set_error_if_cancelled (cancellable, error) &&
            time_dtype (self, ATL_DTYPE_Q4_K, memory, &seconds, error) &&
            time_dtype (self, ATL_DTYPE_F16, memory, &seconds, error);
@@ -158,7 +167,7 @@ atl_cl_tuning_measure (AtlOpencl *self, GCancellable *cancellable, GError **erro
     }
   atl_cl_memory_free (self, &memory, size);
   self->tuning = best;
-  forget_linear (self);
+  forget_programs (self);
   if (ok)
     atl_cl_tuning_store (&best, self->cache_dir, key);
   return ok;

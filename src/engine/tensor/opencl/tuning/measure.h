@@ -9,14 +9,12 @@
 G_BEGIN_DECLS
 
 /* Stored values if there are, else the defaults. Before any program is built. */
-void
-atl_cl_tuning_restore (AtlOpencl *self);
+void atl_cl_tuning_restore (AtlOpencl *self);
 
-/* Measures unless values are stored, which takes a second or two on a GPU, and stores them; the
+/* Measures unless values are stored, which takes a few seconds at most, and stores them; the
  * programs that depend on them are built again. Does nothing without a cache folder (the result
  * could not be kept) and on CPU-type devices (nobody computes there for speed). FALSE when the
  * device fails or the work is cancelled. */
-gboolean
-atl_cl_tuning_measure (AtlOpencl *self, GCancellable *cancellable, GError **error);
+gboolean atl_cl_tuning_measure (AtlOpencl *self, GCancellable *cancellable, GError **error);
 
 G_END_DECLS

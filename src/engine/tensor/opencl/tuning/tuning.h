@@ -24,15 +24,12 @@ typedef struct
 extern const AtlClTuning atl_cl_tuning_default;
 
 /* Whether all values are ones that the kernels take. */
-gboolean
-atl_cl_tuning_is_valid (const AtlClTuning *self);
+gboolean atl_cl_tuning_is_valid (const AtlClTuning *self);
 
 /* `key` identifies device and driver. FALSE, with *self untouched, when nothing valid is stored. */
-gboolean
-atl_cl_tuning_load (AtlClTuning *self, const char *dir, const char *key);
+gboolean atl_cl_tuning_load (AtlClTuning *self, const char *dir, const char *key);
 
 /* Failure to write only means measuring again. */
-void
-atl_cl_tuning_store (const AtlClTuning *self, const char *dir, const char *key);
+void atl_cl_tuning_store (const AtlClTuning *self, const char *dir, const char *key);
 
 G_END_DECLS
