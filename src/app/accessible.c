@@ -1,6 +1,8 @@
 /* Passes names on to the widgets that screen readers really meet. */
 #include "app/accessible.h"
 
+#include <glib/gi18n.h>
+
 static void
 name_inner (GtkWidget *button)
 {
@@ -20,6 +22,21 @@ atl_accessible_name_menu_buttons (GtkWidget *root)
   for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
        child = gtk_widget_get_next_sibling (child))
     atl_accessible_name_menu_buttons (child);
+}
+
+void
+atl_accessible_name_close_button (GtkWidget *root)
+{
+  if (GTK_IS_BUTTON (root) && gtk_widget_has_css_class (root, "close"))
+    {
+      gtk_widget_set_tooltip_text (root, _ ("Close"));
+      gtk_accessible_update_property (GTK_ACCESSIBLE (root), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      _ ("Close"), -1);
+      return;
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    atl_accessible_name_close_button (child);
 }
 
 void

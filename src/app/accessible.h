@@ -12,7 +12,10 @@ G_BEGIN_DECLS
  * inner toggles of all menu buttons below `root` the text of their tooltips as a name. */
 void atl_accessible_name_menu_buttons (GtkWidget *root);
 
-/* The same for one button, with tooltip and name in one. */
+/* Names the close button of an info bar. */
+void atl_accessible_name_close_button (GtkWidget *root);
+
+/* As above, for one menu button, with tooltip and name in one. */
 void atl_accessible_set_menu_button (GtkMenuButton *button, const char *name);
 
 G_END_DECLS

@@ -130,8 +130,7 @@ check_names (GtkWidget *widget, guint *n)
                       gtk_widget_get_ancestor (widget, GTK_TYPE_SPIN_BUTTON) == NULL &&
                       gtk_widget_get_ancestor (widget, GTK_TYPE_SEARCH_BAR) == NULL &&
                       gtk_widget_get_ancestor (widget, ADW_TYPE_COMBO_ROW) == NULL &&
-                      gtk_widget_get_ancestor (widget, ADW_TYPE_TOAST_OVERLAY) != NULL &&
-                      !gtk_widget_has_css_class (widget, "close");
+                      gtk_widget_get_ancestor (widget, ADW_TYPE_TOAST_OVERLAY) != NULL;
       if (icon_only && ours)
         {
           if (!gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
