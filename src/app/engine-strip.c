@@ -75,6 +75,8 @@ refresh (AtlEngineStrip *self)
   const char *title =
       status && status->n_parts > 0 ? status->parts[0].name : _ ("No model in memory");
 
+  if (status != NULL && status->n_parts == 1 && atl_session_get_model (self->session) != NULL)
+    title = atl_session_get_model_name (self->session);
   if (loading)
     title = atl_session_get_load_name (self->session);
   else if (state == ATL_ENGINE_NOT_RESPONDING)

@@ -49,7 +49,7 @@ refresh_title (AtlModelSwitcher *self)
     }
   else if (model != NULL)
     {
-      name = atl_model_get_info (model)->name;
+      name = atl_session_get_model_name (self->session);
       state = atl_model_get_is_loaded (model) ? _ ("In memory")
                                               : _ ("Not in memory: the next message loads it");
     }
@@ -140,6 +140,7 @@ shown_cb (AtlModelSwitcher *self)
 static void
 models_changed_cb (AtlModelSwitcher *self)
 {
+  refresh_title (self);
   if (gtk_widget_get_visible (self->popover))
     refresh_list (self);
 }

@@ -513,6 +513,17 @@ atl_session_get_model (AtlSession *self)
   return self->model;
 }
 
+const char *
+atl_session_get_model_name (AtlSession *self)
+{
+  AtlModelEntry *entry;
+
+  if (self->model == NULL)
+    return NULL;
+  entry = atl_model_list_find (self->models, atl_model_get_key (self->model));
+  return entry ? entry->name : atl_model_get_info (self->model)->name;
+}
+
 gboolean
 atl_session_get_is_loading (AtlSession *self)
 {

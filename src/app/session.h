@@ -45,6 +45,9 @@ const GError *atl_session_get_store_error (AtlSession *self); /* (nullable) borr
 AtlModelList *atl_session_get_models (AtlSession *self); /* borrowed */
 
 AtlModel *atl_session_get_model (AtlSession *self); /* (nullable) borrowed */
+/* What people call it: the name in their list of models, else the one in its file; borrowed, NULL
+ * without a model. */
+const char *atl_session_get_model_name (AtlSession *self);
 gboolean atl_session_get_is_loading (AtlSession *self);
 double atl_session_get_load_fraction (AtlSession *self);
 const char *atl_session_get_load_phase (AtlSession *self); /* borrowed */

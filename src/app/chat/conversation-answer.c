@@ -324,7 +324,7 @@ can_ask (AtlConversation *self, GError **error)
 static const char *
 model_name (AtlConversation *self)
 {
-  return atl_model_get_info (atl_session_get_model (self->session))->name;
+  return atl_session_get_model_name (self->session);
 }
 
 static AtlMessageItem *
