@@ -100,6 +100,28 @@ dup_meta (AtlCheckpoint *cp, const char *key)
   return chars != NULL ? g_utf8_make_valid (chars, -1) : g_strdup ("");
 }
 
+/* Cuts ".Q4_1", "-Q4_K_M", "-f16" and so on off the end: the type is shown beside the name. */
+static void
+cut_quant (char *name)
+{
+  char *cut = MAX (strrchr (name, '.'), strrchr (name, '-'));
+  AtlDType dtype;
+
+  if (cut == NULL || cut == name)
+    return;
+  for (gsize n = strlen (cut + 1); n > 1; n--)
+    {
+      g_autofree char *head = g_strndup (cut + 1, n);
+
+      /* "Q4_K_M" begins with a type and goes on with the mix. */
+      if (atl_dtype_from_name (head, &dtype) && (cut[1 + n] == '\0' || cut[1 + n] == '_'))
+        {
+          *cut = '\0';
+          return;
+        }
+    }
+}
+
 /* "models/qwen2.5-0.5b-instruct-q4_k_m-00001-of-00003.gguf" -> "qwen2.5-0.5b-instruct-q4_k_m" */
 static char *
 name_from_file (AtlCheckpoint *cp)
@@ -114,7 +136,17 @@ name_from_file (AtlCheckpoint *cp)
   of = strstr (name, "-of-");
   if (of != NULL && of - name > 6 && of[-6] == '-')
     of[-6] = '\0';
+  cut_quant (name);
+  g_strdelimit (name, "-_", ' ');
   return g_steal_pointer (&name);
+}
+
+/* "model" and the like say nothing. */
+static gboolean
+is_telling (const char *name)
+{
+  return strlen (name) > 3 && g_ascii_strcasecmp (name, "model") != 0 &&
+         g_ascii_strcasecmp (name, "ggml model") != 0;
 }
 
 /* The file's own word, else the type that most bytes have. */
@@ -187,11 +219,17 @@ atl_chat_facts_init (AtlChatFacts *facts,
   const char *warning = tokenizer != NULL ? atl_tokenizer_warning (tokenizer) : NULL;
 
   *facts = (AtlChatFacts){ 0 };
-  facts->name = dup_meta (checkpoint, "general.name");
-  if (*g_strstrip (facts->name) == '\0')
+  /* People know the file by its name; what converters wrote inside is often odd. */
+  facts->name = name_from_file (checkpoint);
+  if (!is_telling (facts->name))
     {
-      g_free (facts->name);
-      facts->name = name_from_file (checkpoint);
+      g_autofree char *inside = dup_meta (checkpoint, "general.name");
+
+      if (*g_strstrip (inside) != '\0')
+        {
+          g_free (facts->name);
+          facts->name = g_steal_pointer (&inside);
+        }
     }
   /* What converters add to the name is no part of it. */
   if (g_str_has_suffix (facts->name, " GGUF") || g_str_has_suffix (facts->name, "-GGUF"))
