@@ -169,22 +169,6 @@ atl_amx_tile (gint64 n_k,
     }
   for (gint64 k = 0; k < n_k; k += 32)
     {
-      /* xh wh */
-      _tile_loadd (4, a, 64);
-      _tile_loadd (6, b0, 64);
-      _tile_dpbf16ps (0, 4, 6);
-      _tile_loadd (7, b1, 64);
-      _tile_dpbf16ps (1, 4, 7);
-      _tile_loadd (5, a + 2 * TILE_BYTES, 64);
-      _tile_dpbf16ps (2, 5, 6);
-      _tile_dpbf16ps (3, 5, 7);
-      /* xh wl */
-      _tile_loadd (6, b0 + TILE_BYTES, 64);
-      _tile_dpbf16ps (0, 4, 6);
-      _tile_dpbf16ps (2, 5, 6);
-      _tile_loadd (7, b1 + TILE_BYTES, 64);
-      _tile_dpbf16ps (1, 4, 7);
-      _tile_dpbf16ps (3, 5, 7);
       /* xl wh */
       _tile_loadd (4, a + TILE_BYTES, 64);
       _tile_loadd (6, b0, 64);
@@ -192,6 +176,20 @@ atl_amx_tile (gint64 n_k,
       _tile_loadd (7, b1, 64);
       _tile_dpbf16ps (1, 4, 7);
       _tile_loadd (5, a + 3 * TILE_BYTES, 64);
+      _tile_dpbf16ps (2, 5, 6);
+      _tile_loadd (4, a, 64);
+      _tile_dpbf16ps (3, 5, 7);
+      _tile_loadd (5, a + 2 * TILE_BYTES, 64);
+      /* xh wh */
+      _tile_dpbf16ps (0, 4, 6);
+      _tile_dpbf16ps (1, 4, 7);
+      _tile_dpbf16ps (2, 5, 6);
+      _tile_loadd (6, b0 + TILE_BYTES, 64);
+      _tile_dpbf16ps (3, 5, 7);
+      _tile_loadd (7, b1 + TILE_BYTES, 64);
+      /* xh wl */
+      _tile_dpbf16ps (0, 4, 6);
+      _tile_dpbf16ps (1, 4, 7);
       _tile_dpbf16ps (2, 5, 6);
       _tile_dpbf16ps (3, 5, 7);
       a += 4 * TILE_BYTES;

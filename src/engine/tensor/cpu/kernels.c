@@ -30,7 +30,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx.gather_rows = atl_amx_gather_rows;
       amx.channel_unit = 32;
       amx.tile_rows = 32;
-      amx.tile_k = 1024;
+      amx.tile_k = 256;
       amx.fast_rows = 32;
       amx.begin = atl_amx_begin;
       amx.end = atl_amx_end;

@@ -12,7 +12,7 @@
 
 #define MAX_ROWS 512
 /* Panels of 16 columns in a chunk; with tile_k they stay inside a second-level cache. */
-#define MAX_PANELS 8
+#define MAX_PANELS 16
 
 typedef struct
 {
@@ -115,44 +115,64 @@ make_panel (const AtlProduct *p,
     kernels->prepare_panel (panel, n, out);
 }
 
-/* Finishes the sums of panel `panel` (a group; its partner is `partner`) and writes them out. */
+/* Sums of panel `panel` for rows from `row` on: blocks of [tile_rows][32] for each tile of rows and
+ * pair of panels. */
+static const float *
+panel_sums (const AtlProduct *p, const float *sums, gint64 n_pairs, gint64 panel, gint64 row)
+{
+  const gint64 tile_rows = p->kernels->tile_rows;
+
+  return sums + ((row / tile_rows * n_pairs + panel / 2) * tile_rows + row % tile_rows) * 32 +
+         panel % 2 * 16;
+}
+
+/* Finishes the sums of a group (in `panel`, its partner in `partner`) for up to 32 rows and writes
+ * them out. */
 static void
-write_group (
-    const Tiles *t, gint64 group, const float *sums, const float *partner, gint64 ld, float *room)
+write_group (const Tiles *t,
+             gint64 group,
+             const float *sums,
+             gint64 n_pairs,
+             gint64 panel,
+             gint64 partner,
+             gint64 first,
+             float *room)
 {
   const AtlProduct *p = t->p;
+  const gint64 n = MIN (ATL_TILE_MAX_ROWS, t->n_rows - first);
   float *second = room + ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
   gint64 column;
   guint n_columns = atl_product_group_columns (p, group, &column);
 
-  for (gint64 first = 0; first < t->n_rows; first += ATL_TILE_MAX_ROWS)
+  for (gint64 i = 0; i < n; i++)
     {
-      gint64 n = MIN (ATL_TILE_MAX_ROWS, t->n_rows - first);
+      memcpy (room + i * 16, panel_sums (p, sums, n_pairs, panel, first + i), 16 * sizeof (float));
+      if (p->gated)
+        memcpy (second + i * 16, panel_sums (p, sums, n_pairs, partner, first + i),
+                16 * sizeof (float));
+    }
+  atl_product_finish (p, group, n, room, second);
+  for (gint64 i = 0; i < n; i++)
+    {
+      gint64 row = t->first_row + first + i;
+      float *out = p->dst + row * p->dst_stride + column;
 
-      for (gint64 i = 0; i < n; i++)
+      memcpy (out, room + i * 16, n_columns * sizeof (float));
+      if (p->residual != NULL)
         {
-          memcpy (room + i * 16, sums + (first + i) * ld, 16 * sizeof (float));
-          if (partner != NULL)
-            memcpy (second + i * 16, partner + (first + i) * ld, 16 * sizeof (float));
-        }
-      atl_product_finish (p, group, n, room, second);
-      for (gint64 i = 0; i < n; i++)
-        {
-          gint64 row = t->first_row + first + i;
-          float *out = p->dst + row * p->dst_stride + column;
-
-          if (p->residual != NULL)
-            {
-              const float *residual = p->residual + row * p->residual_stride + column;
-              for (guint c = 0; c < n_columns; c++)
-                out[c] = room[i * 16 + c] + residual[c];
-            }
-          else
-            {
-              memcpy (out, room + i * 16, n_columns * sizeof (float));
-            }
+          const float *residual = p->residual + row * p->residual_stride + column;
+          for (guint c = 0; c < n_columns; c++)
+            out[c] += residual[c];
         }
     }
+}
+
+/* The laid out rows of tile `m` from inner element `k` on. */
+static const guint8 *
+tile_rows_at (const Tiles *t, gint64 m, gint64 k)
+{
+  return t->rows + (gsize) m * t->tile_bytes +
+         (gsize) k * t->p->kernels->tile_rows * sizeof (float);
 }
 
 static void
@@ -164,7 +184,7 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
   const gint64 first = chunk * p->groups_per_chunk;
   const gint64 n_groups = MIN (p->groups_per_chunk, t->n_groups - first);
   const gint64 n_panels = p->gated ? 2 * n_groups : n_groups;
-  const gint64 ld = round_up (n_panels, 2) * 16;
+  const gint64 n_pairs = (n_panels + 1) / 2;
   const gint64 n_tiles = (t->n_rows + k->tile_rows - 1) / k->tile_rows;
   const gsize size = panel_bytes (k);
   guint8 *panels = t->own + worker * t->own_bytes;
@@ -192,17 +212,17 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
         }
       for (gint64 m = 0; m < n_tiles; m++)
         for (gint64 i = 0; i < n_panels; i += 2)
-          k->tile (n_k,
-                   t->rows + (gsize) m * t->tile_bytes + (gsize) at * k->tile_rows * sizeof (float),
-                   panels + (gsize) i * size, panels + (gsize) MIN (i + 1, n_panels - 1) * size,
-                   sums + m * k->tile_rows * ld + i * 16, ld, at > 0);
+          k->tile (n_k, tile_rows_at (t, m, at), panels + (gsize) i * size,
+                   panels + (gsize) MIN (i + 1, n_panels - 1) * size,
+                   sums + (m * n_pairs + i / 2) * k->tile_rows * 32, 32, at > 0);
     }
   if (k->end != NULL)
     k->end ();
 
-  for (gint64 i = 0; i < n_groups; i++)
-    write_group (t, first + i, sums + i * 16, p->gated ? sums + (n_groups + i) * 16 : NULL, ld,
-                 room);
+  /* All columns of some rows, so that what is written lies together. */
+  for (gint64 row = 0; row < t->n_rows; row += ATL_TILE_MAX_ROWS)
+    for (gint64 i = 0; i < n_groups; i++)
+      write_group (t, first + i, sums, n_pairs, i, n_groups + i, row, room);
 }
 
 void
