@@ -12,8 +12,7 @@
 /* llama.cpp's limit on how often something must be repeated. */
 #define MAX_MIN_REPEAT 2000
 #define MAX_MAX_REPEAT 100000
-/* What a grammar would grow to if repetitions were written out: beyond this, nested repetitions are
- * taken for an attack. */
+/* What a grammar may grow to if repetitions were written out; more is taken for an attack. */
 #define MAX_WEIGHT 1e7
 #define NOT_DEFINED G_MAXUINT32
 

@@ -311,7 +311,8 @@ atl_weights_upload (AtlWeights *self,
               return FALSE;
             }
           w->home = backend;
-          /* What was copied need not stay in memory twice; rows that are looked up come back alone. */
+          /* What was copied need not stay in memory twice; rows that are looked up come back alone.
+           */
           if (w->bytes == NULL && backend->klass->upload_cost (backend, w) > 0)
             {
               AtlTensorInfo info = { .data = w->data, .size_bytes = w->size_bytes };
