@@ -49,9 +49,7 @@ static const GoldenFamily golden_families[] = {
     .not_yet = "weights-*",
     .why_not_yet = "weighted prompts are a pipeline's work" },
   { .name = "sdxl",
-    .not_yet = "weights-*|lora-kohya*|lora-lo*|lora-two|text-ldm",
-    .why_not_yet =
-        "weighted prompts, LoRA files in SDXL's original names and one file with two text "
-        "encoders come with the pictures page" },
+    .not_yet = "weights-*|text-ldm",
+    .why_not_yet = "weighted prompts and one file with two text encoders come with the pictures" },
   { .name = "wan21" },
 };

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "engine/tensor/array.h"
 #include "engine/tensor/quants/dequant.h"
 
@@ -23,22 +24,45 @@ matrix_clear (Matrix *m)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Matrix, matrix_clear)
 
-/* The file's spellings of a module's prefix. */
+static const AtlTensorInfo *
+find_kohya (AtlCheckpoint *cp, const char *part, const char *module, const char *suffix)
+{
+  g_autofree char *flat = g_strdelimit (g_strdup (module), ".", '_');
+  g_autofree char *name = g_strconcat ("lora_", part, "_", flat, suffix, NULL);
+
+  return atl_checkpoint_find (cp, name);
+}
+
+/* kohya's names of UNets whose files had the original names. */
+static const AtlTensorInfo *
+find_mapped (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suffix)
+{
+  g_autofree char *canonical = g_strconcat (module, ".weight", NULL);
+  g_autofree char *mapped = s->lora_map != NULL ? s->lora_map (s, canonical) : NULL;
+
+  if (mapped == NULL || !g_str_has_suffix (mapped, ".weight"))
+    return NULL;
+  mapped[strlen (mapped) - strlen (".weight")] = '\0';
+  return find_kohya (cp, "unet", mapped, suffix);
+}
+
+/* The file's spellings of a module. */
 static const AtlTensorInfo *
 find (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suffix)
 {
   static const char *const unet[] = { "unet.", "base_model.model.", "", NULL };
   static const char *const te[] = { "text_encoder.", "te.", NULL };
+  static const char *const te2[] = { "text_encoder_2.", NULL };
   static const char *const transformer[] = { "transformer.", "diffusion_model.", "", NULL };
   const char *const *prefixes = g_str_equal (s->lora_prefix, "unet")      ? unet
+                                : g_str_equal (s->lora_prefix, "te2")     ? te2
                                 : g_str_has_prefix (s->lora_prefix, "te") ? te
                                                                           : transformer;
-  g_autofree char *flat = g_strdelimit (g_strdup (module), ".", '_');
-  g_autofree char *kohya =
-      g_strconcat ("lora_", g_str_equal (s->lora_prefix, "transformer") ? "unet" : s->lora_prefix,
-                   "_", flat, suffix, NULL);
-  const AtlTensorInfo *info = atl_checkpoint_find (cp, kohya);
+  const char *part = g_str_equal (s->lora_prefix, "transformer") ? "unet" : s->lora_prefix;
+  const AtlTensorInfo *info = find_kohya (cp, part, module, suffix);
 
+  if (info == NULL)
+    info = find_mapped (s, cp, module, suffix);
   for (guint i = 0; info == NULL && prefixes[i] != NULL; i++)
     {
       g_autofree char *name = g_strconcat (prefixes[i], module, suffix, NULL);
@@ -47,35 +71,45 @@ find (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suf
   return info;
 }
 
+/* `limit` is the number of elements of the weight: no factor of an honest change has many more, and
+ * nothing larger is allocated. FALSE when the tensor is absent, or unusable: `*bad` is then set. */
 static gboolean
-read_matrix (
-    const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suffix, Matrix *out)
+read_matrix (const AtlSource *s,
+             AtlCheckpoint *cp,
+             const char *module,
+             const char *suffix,
+             gint64 limit,
+             gboolean *bad,
+             Matrix *out)
 {
   const AtlTensorInfo *info = find (s, cp, module, suffix);
-  gint64 n = 1;
+  guint64 n;
 
-  if (info == NULL || info->n_dims < 2)
+  if (info == NULL)
     return FALSE;
-  for (guint i = 0; i < info->n_dims; i++)
-    n *= info->dim[i];
-  if (n < 1 || info->dim[0] < 1)
-    return FALSE;
+  if (info->n_dims < 2 || !atl_checked_product (info->dim, info->n_dims, &n) ||
+      n > 4 * (guint64) limit)
+    {
+      *bad = TRUE;
+      return FALSE;
+    }
   out->rows = info->dim[0];
-  out->cols = n / info->dim[0];
+  out->cols = (gint64) n / info->dim[0];
   out->data = g_new (float, n);
-  if (!atl_dequantize (info->dtype, info->data, out->data, (gsize) n))
+  if (!atl_dequantize (info->dtype, info->data, out->data, n))
     {
       matrix_clear (out);
+      *bad = TRUE;
       return FALSE;
     }
   return TRUE;
 }
 
-/* out [a.rows, b.cols] = a . b; FALSE if they do not fit. */
+/* out [a.rows, b.cols] = a . b; FALSE if they do not fit or are larger than `limit`. */
 static gboolean
-product (const Matrix *a, const Matrix *b, Matrix *out)
+product (const Matrix *a, const Matrix *b, gint64 limit, Matrix *out)
 {
-  if (a->cols != b->rows)
+  if (a->cols != b->rows || a->rows > limit / b->cols)
     return FALSE;
   out->rows = a->rows;
   out->cols = b->cols;
@@ -96,7 +130,9 @@ alpha_factor (const AtlSource *s, AtlCheckpoint *cp, const char *module, gint64 
   const AtlTensorInfo *info = find (s, cp, module, ".alpha");
   float alpha;
 
-  if (info == NULL || !atl_dequantize (info->dtype, info->data, &alpha, 1))
+  if (info == NULL || atl_dtype_info (info->dtype)->block_elems != 1 ||
+      info->size_bytes != atl_dtype_info (info->dtype)->block_bytes ||
+      !atl_dequantize (info->dtype, info->data, &alpha, 1))
     return 1.0f;
   return alpha / (float) MAX (rank, 1);
 }
@@ -106,6 +142,7 @@ static gboolean
 low_rank (const AtlSource *s,
           AtlCheckpoint *cp,
           const char *module,
+          gint64 limit,
           gboolean *bad,
           Matrix *delta,
           float *factor)
@@ -121,9 +158,14 @@ low_rank (const AtlSource *s,
     {
       g_auto (Matrix) down = { 0 }, up = { 0 };
 
-      if (!read_matrix (s, cp, module, pairs[i][0], &down))
-        continue;
-      if (!read_matrix (s, cp, module, pairs[i][1], &up) || !product (&up, &down, delta))
+      if (!read_matrix (s, cp, module, pairs[i][0], limit, bad, &down))
+        {
+          if (*bad)
+            return FALSE;
+          continue;
+        }
+      if (!read_matrix (s, cp, module, pairs[i][1], limit, bad, &up) ||
+          !product (&up, &down, limit, delta))
         *bad = TRUE;
       *factor = alpha_factor (s, cp, module, down.rows);
       return !*bad;
@@ -135,18 +177,20 @@ static gboolean
 hadamard (const AtlSource *s,
           AtlCheckpoint *cp,
           const char *module,
+          gint64 limit,
           gboolean *bad,
           Matrix *delta,
           float *factor)
 {
   g_auto (Matrix) a1 = { 0 }, b1 = { 0 }, a2 = { 0 }, b2 = { 0 }, second = { 0 };
 
-  if (!read_matrix (s, cp, module, ".hada_w1_a", &a1))
+  if (!read_matrix (s, cp, module, ".hada_w1_a", limit, bad, &a1))
     return FALSE;
-  if (!read_matrix (s, cp, module, ".hada_w1_b", &b1) ||
-      !read_matrix (s, cp, module, ".hada_w2_a", &a2) ||
-      !read_matrix (s, cp, module, ".hada_w2_b", &b2) || !product (&a1, &b1, delta) ||
-      !product (&a2, &b2, &second) || delta->rows != second.rows || delta->cols != second.cols)
+  if (!read_matrix (s, cp, module, ".hada_w1_b", limit, bad, &b1) ||
+      !read_matrix (s, cp, module, ".hada_w2_a", limit, bad, &a2) ||
+      !read_matrix (s, cp, module, ".hada_w2_b", limit, bad, &b2) ||
+      !product (&a1, &b1, limit, delta) || !product (&a2, &b2, limit, &second) ||
+      delta->rows != second.rows || delta->cols != second.cols)
     {
       *bad = TRUE;
       return FALSE;
@@ -162,6 +206,8 @@ kronecker_part (const AtlSource *s,
                 AtlCheckpoint *cp,
                 const char *module,
                 const char *name,
+                gint64 limit,
+                gboolean *bad,
                 Matrix *out,
                 gint64 *rank)
 {
@@ -170,11 +216,15 @@ kronecker_part (const AtlSource *s,
   g_autofree char *second = g_strconcat (".", name, "_b", NULL);
   g_auto (Matrix) a = { 0 }, b = { 0 };
 
-  if (read_matrix (s, cp, module, whole, out))
+  if (read_matrix (s, cp, module, whole, limit, bad, out))
     return TRUE;
-  if (!read_matrix (s, cp, module, first, &a) || !read_matrix (s, cp, module, second, &b) ||
-      !product (&a, &b, out))
+  if (*bad || !read_matrix (s, cp, module, first, limit, bad, &a))
     return FALSE;
+  if (!read_matrix (s, cp, module, second, limit, bad, &b) || !product (&a, &b, limit, out))
+    {
+      *bad = TRUE;
+      return FALSE;
+    }
   *rank = b.rows;
   return TRUE;
 }
@@ -183,16 +233,25 @@ static gboolean
 kronecker (const AtlSource *s,
            AtlCheckpoint *cp,
            const char *module,
+           gint64 limit,
            gboolean *bad,
            Matrix *delta,
            float *factor)
 {
   g_auto (Matrix) w1 = { 0 }, w2 = { 0 };
   gint64 rank = 0;
+  guint64 n1, n2, n;
 
-  if (!kronecker_part (s, cp, module, "lokr_w1", &w1, &rank))
+  if (!kronecker_part (s, cp, module, "lokr_w1", limit, bad, &w1, &rank))
     return FALSE;
-  if (!kronecker_part (s, cp, module, "lokr_w2", &w2, &rank))
+  n1 = (guint64) w1.rows * (guint64) w1.cols;
+  if (!kronecker_part (s, cp, module, "lokr_w2", limit, bad, &w2, &rank))
+    {
+      *bad = TRUE;
+      return FALSE;
+    }
+  n2 = (guint64) w2.rows * (guint64) w2.cols;
+  if (!atl_checked_mul (n1, n2, &n) || n > (guint64) limit)
     {
       *bad = TRUE;
       return FALSE;
@@ -225,9 +284,9 @@ atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
       gboolean bad = FALSE;
       float factor = 1.0f;
 
-      if (!low_rank (source, cp, module, &bad, &delta, &factor) && !bad &&
-          !hadamard (source, cp, module, &bad, &delta, &factor) && !bad)
-        kronecker (source, cp, module, &bad, &delta, &factor);
+      if (!low_rank (source, cp, module, n, &bad, &delta, &factor) && !bad &&
+          !hadamard (source, cp, module, n, &bad, &delta, &factor) && !bad)
+        kronecker (source, cp, module, n, &bad, &delta, &factor);
       if (!bad && delta.data == NULL)
         continue;
       if (bad || delta.rows != weight->dim[0] || delta.rows * delta.cols != n)
@@ -238,6 +297,7 @@ atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
           g_free (merged);
           return;
         }
+      source->merged_loras |= 1u << MIN (i, 31);
       if (merged == NULL)
         {
           merged = g_new (float, n);
@@ -259,6 +319,55 @@ atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
   weight->size_bytes = (gsize) n * sizeof (float);
   weight->dtype = ATL_DTYPE_F32;
   weight->scale = 1.0f;
+}
+
+/* Whether the name is one of a change of weights, and of the text encoders'. */
+static gboolean
+is_change (const char *name, gboolean *of_text)
+{
+  static const char *const marks[] = { ".lora_", ".lora.", ".hada_w", ".lokr_w" };
+
+  *of_text = g_str_has_prefix (name, "lora_te") || g_str_has_prefix (name, "text_encoder") ||
+             g_str_has_prefix (name, "te.");
+  for (gsize i = 0; i < G_N_ELEMENTS (marks); i++)
+    if (strstr (name, marks[i]) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+void
+atl_lora_check (AtlSource *source)
+{
+  gboolean is_text = g_str_has_prefix (source->lora_prefix, "te");
+
+  for (guint i = 0; i < source->n_loras; i++)
+    {
+      AtlCheckpoint *cp = source->loras[i].cp;
+      guint n_changes = 0;
+      const char *first = NULL;
+
+      for (guint k = 0; k < atl_checkpoint_n_tensors (cp); k++)
+        {
+          const char *name = atl_checkpoint_tensor (cp, k)->name;
+          gboolean of_text;
+
+          if (!is_change (name, &of_text))
+            continue;
+          n_changes++;
+          if (first == NULL && of_text == is_text)
+            first = name;
+        }
+      if (n_changes == 0)
+        atl_weights_fail (source->weights,
+                          "%s holds no LoRA: no tensor in it is a change of weights",
+                          atl_checkpoint_name (cp));
+      /* A file may have changes of one of two text encoders only. */
+      else if (first != NULL && !is_text && !(source->merged_loras & 1u << MIN (i, 31)))
+        atl_weights_fail (
+            source->weights,
+            "%s does not fit this model: it changes “%s”, which the model does not have",
+            atl_checkpoint_name (cp), first);
+    }
 }
 
 void

@@ -18,6 +18,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
@@ -144,6 +145,24 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
   return atl_weights_check (m->weights, error);
 }
 
+/* Files for models with two text encoders number them: the one with a projection is the second. */
+static const char *
+lora_part (const AtlCheckpoint *cp, const AtlLoadOptions *options)
+{
+  gboolean projects = atl_checkpoint_find (cp, "text_projection.weight") != NULL;
+
+  for (guint i = 0; i < options->n_loras; i++)
+    for (guint k = 0; k < atl_checkpoint_n_tensors (options->loras[i].cp); k++)
+      {
+        const char *name = atl_checkpoint_tensor (options->loras[i].cp, k)->name;
+
+        if (g_str_has_prefix (name, "lora_te1_") || g_str_has_prefix (name, "lora_te2_") ||
+            g_str_has_prefix (name, "text_encoder_2."))
+          return projects ? "te2" : "te1";
+      }
+  return "te";
+}
+
 static gpointer
 clip_load (AtlCheckpoint *cp,
            AtlBackend *const *backends,
@@ -156,7 +175,6 @@ clip_load (AtlCheckpoint *cp,
   AtlSource s = { .prefix = prefix,
                   .loras = options->loras,
                   .n_loras = options->n_loras,
-                  .lora_prefix = "te",
                   .lora_root = "text_model." };
 
   m->weights = s.weights = atl_weights_new (cp);
@@ -168,11 +186,13 @@ clip_load (AtlCheckpoint *cp,
       clip_free (m);
       return NULL;
     }
+  s.lora_prefix = lora_part (cp, options);
   if (!read_weights (m, &s, cp, error))
     {
       clip_free (m);
       return NULL;
     }
+  atl_lora_check (&s);
   if (atl_checkpoint_find (cp, "text_projection.weight") != NULL)
     {
       AtlSource top = { .weights = m->weights };

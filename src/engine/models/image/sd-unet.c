@@ -23,6 +23,7 @@
 
 #include <string.h>
 
+#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
@@ -323,12 +324,18 @@ unet_load (AtlCheckpoint *cp,
       s.map = atl_ldm_unet_name;
       s.map_number = ldm_layers (cp);
     }
+  else
+    while (s.map_number < MAX_LEVELS &&
+           atl_source_has (&s, "down_blocks.0.resnets.%u.conv1", s.map_number))
+      s.map_number++;
+  s.lora_map = atl_ldm_unet_name;
   if (!read_config (m, cp, error))
     {
       unet_free (m);
       return NULL;
     }
   read_weights (m, &s);
+  atl_lora_check (&s);
   if (!atl_weights_check (m->weights, error) ||
       !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
                            options->progress_data, options->cancellable, error))

@@ -29,6 +29,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
@@ -251,6 +252,7 @@ wan_load (AtlCheckpoint *cp,
   if (diffusers)
     s.map = atl_wan_diffusers_name;
   read_weights (m, &s, cp);
+  atl_lora_check (&s);
   if (!atl_weights_check (m->weights, error) ||
       !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
                            options->progress_data, options->cancellable, error))

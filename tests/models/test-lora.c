@@ -1,0 +1,177 @@
+/* LoRA files that fit nothing, contradict themselves or ask for the moon: refused in words. That
+ * good ones change a model rightly is what the golden cases of sd15 and sdxl say. */
+#include <string.h>
+
+#include "engine/formats/open.h"
+#include "engine/models/component.h"
+
+#include "conformance.h"
+#include "model-fixture.h"
+
+#define Q "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+
+static AtlCheckpoint *
+open_unet (void)
+{
+  g_autofree char *folder = model_fixture_path ("sd15", "model/unet");
+  g_autofree char *weights = g_build_filename (folder, "diffusion_pytorch_model.safetensors", NULL);
+  g_autofree char *config = g_build_filename (folder, "config.json", NULL);
+  g_autoptr (GError) error = NULL;
+  AtlFileMap *maps[2] = { atl_file_map_new (weights, &error), NULL };
+  const char *names[2] = { "model.safetensors", "config.json" };
+  AtlCheckpoint *cp;
+
+  g_assert_no_error (error);
+  maps[1] = atl_file_map_new (config, &error);
+  g_assert_no_error (error);
+  cp = atl_checkpoint_open (maps, names, 2, &error);
+  g_assert_no_error (error);
+  atl_file_map_unref (maps[0]);
+  atl_file_map_unref (maps[1]);
+  return cp;
+}
+
+/* Loads sd15's UNet with the LoRA. */
+static AtlComponent *
+load (AtlCheckpoint *lora, GError **error)
+{
+  g_autoptr (AtlCheckpoint) cp = open_unet ();
+  AtlBackend *cpu = model_fixture_cpu (TRUE);
+  AtlLoraFile file = { lora, 1.0f };
+  AtlLoadOptions options = { .loras = &file, .n_loras = 1 };
+  const AtlComponentClass *klass = atl_component_class_for (cp, NULL, "forward", error);
+
+  return klass != NULL ? atl_component_load (klass, cp, &cpu, 1, &options, error) : NULL;
+}
+
+static void
+refuse (AtlCheckpoint *lora)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 before = model_fixture_peak ();
+  g_autoptr (AtlComponent) unet = load (lora, &error);
+
+  g_assert_null (unet);
+  g_assert_true (error != NULL && error->domain == ATL_ERROR);
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
+  g_assert_cmpuint (model_fixture_peak () - before, <, 256 * 1024 * 1024);
+  g_test_message ("%s", error->message);
+}
+
+static void
+test_file (gconstpointer path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlFileMap) map = atl_file_map_new (path, &error);
+  g_autoptr (AtlCheckpoint) lora = map != NULL ? atl_checkpoint_open (&map, NULL, 1, &error) : NULL;
+
+  if (lora != NULL)
+    refuse (lora);
+  else
+    g_assert_nonnull (error); /* its reader refuses it, which is earlier and as good */
+}
+
+static void
+add_tensor (
+    AtlCheckpoint *cp, const char *name, AtlDType dtype, gint64 rows, gint64 cols, gpointer data)
+{
+  AtlTensorInfo info = {
+    .name = name, .dtype = dtype, .n_dims = 2, .dim = { rows, cols }, .data = data
+  };
+  g_autoptr (GError) error = NULL;
+
+  info.size_bytes = (gsize) (rows * cols) * atl_dtype_info (dtype)->block_bytes;
+  atl_checkpoint_add_tensor (cp, &info, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_contradictions (void)
+{
+  static const struct
+  {
+    const char *first, *second;
+    AtlDType dtype;
+    gint64 dim[4];
+  } cases[] = {
+    { Q ".lora_A.weight", Q ".lora_B.weight", ATL_DTYPE_F32, { 4, 32, 32, 5 } },
+    { Q ".lora_A.weight", Q ".lora_B.weight", ATL_DTYPE_F32, { 4, 33, 32, 4 } },
+    { Q ".lora_A.weight", Q ".lora_B.weight", ATL_DTYPE_I32, { 4, 32, 32, 4 } },
+    { Q ".lora_A.weight", Q ".lora_x.weight", ATL_DTYPE_F32, { 4, 32, 32, 4 } },
+    /* A product of a million rows and columns from a few megabytes. */
+    { Q ".lora_A.weight", Q ".lora_B.weight", ATL_DTYPE_F32, { 1, 1000000, 1000000, 1 } },
+    { Q ".hada_w1_a", Q ".hada_w1_b", ATL_DTYPE_F32, { 1000000, 1, 1, 1000000 } },
+    { Q ".lokr_w1", Q ".lokr_w2", ATL_DTYPE_F32, { 1000, 1000, 1000, 1000 } },
+    { Q ".lokr_w1_a", Q ".lokr_w1_b", ATL_DTYPE_F32, { 1000000, 1, 1, 1000000 } },
+    /* Nothing that this model has. */
+    { "unet.elsewhere.lora_A.weight",
+      "unet.elsewhere.lora_B.weight",
+      ATL_DTYPE_F32,
+      { 4, 8, 8, 4 } },
+    { "lora_unet_input_blocks_99_1_proj_in.lora_down.weight",
+      "lora_unet_input_blocks_99_1_proj_in.lora_up.weight",
+      ATL_DTYPE_F32,
+      { 4, 8, 8, 4 } },
+    { "model.weight", "model.bias", ATL_DTYPE_F32, { 4, 8, 8, 4 } },
+  };
+  g_autofree float *zeros = g_new0 (float, 1000000);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
+
+      add_tensor (lora, cases[i].first, cases[i].dtype, cases[i].dim[0], cases[i].dim[1], zeros);
+      add_tensor (lora, cases[i].second, cases[i].dtype, cases[i].dim[2], cases[i].dim[3], zeros);
+      refuse (lora);
+    }
+}
+
+/* An alpha that is no number counts as none. */
+static void
+test_odd_alpha (void)
+{
+  g_autoptr (AtlCheckpoint) cp = open_unet ();
+  const AtlTensorInfo *q = atl_checkpoint_find (cp, strchr (Q ".weight", '.') + 1);
+  g_autofree float *zeros = NULL;
+  gint64 dims[] = { 0, 2 };
+
+  g_assert_nonnull (q);
+  zeros = g_new0 (float, 4 * MAX (q->dim[0], q->dim[1]));
+  for (gsize i = 0; i < G_N_ELEMENTS (dims); i++)
+    {
+      g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlComponent) unet = NULL;
+
+      add_tensor (lora, Q ".lora_A.weight", ATL_DTYPE_F32, 4, q->dim[1], zeros);
+      add_tensor (lora, Q ".lora_B.weight", ATL_DTYPE_F32, q->dim[0], 4, zeros);
+      add_tensor (lora, Q ".alpha", ATL_DTYPE_F32, dims[i], 1, zeros);
+      unet = load (lora, &error);
+      g_assert_no_error (error);
+      g_assert_nonnull (unet);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const files[] = { "rank-mismatch", "rank-0", "half-missing", "nothing" };
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *file =
+          g_strdup_printf ("gguf-bad/generated/st-lora-%s.safetensors", files[i]);
+      g_autofree char *test_path = g_strdup_printf ("/models/lora/%s", files[i]);
+      char *path = atl_test_conformance_find (file);
+
+      if (path != NULL)
+        g_test_add_data_func_full (test_path, path, test_file, g_free);
+    }
+  g_test_add_func ("/models/lora/contradictions", test_contradictions);
+  g_test_add_func ("/models/lora/odd-alpha", test_odd_alpha);
+  status = g_test_run ();
+  model_fixture_end ();
+  return status;
+}
