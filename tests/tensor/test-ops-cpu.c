@@ -1,5 +1,7 @@
 /* Every op case on the CPU: each level that the machine has, in exact and in fast mode, against the
  * plain C reference. */
+#include <math.h>
+
 #include "engine/tensor/cpu/cpu.h"
 #include "op-cases.h"
 
@@ -47,7 +49,7 @@ group_of (const OpCase *c)
   return g_strndup (name, last - name);
 }
 
-static void
+static AtlBackend *
 add_backend (AtlCpuLevel level, gboolean exact, guint n_threads, AtlBackend *reference)
 {
   AtlCpuOptions options = { .level = level, .exact = exact, .n_threads = n_threads };
@@ -74,6 +76,55 @@ add_backend (AtlCpuLevel level, gboolean exact, guint n_threads, AtlBackend *ref
                               exact ? "exact" : "fast", suite->first, group);
       g_test_add_data_func_full (path, suite, run_case, g_free);
     }
+  return backend;
+}
+
+static AtlBackend *
+place_cb (const AtlWeight *w, gpointer user_data)
+{
+  return user_data;
+}
+
+/* A value that is no number must not vanish where activations become integers. */
+static void
+test_not_a_number (gconstpointer data)
+{
+  AtlBackend *cpu = (AtlBackend *) data;
+  AtlCheckpoint *checkpoint = atl_checkpoint_new ("test");
+  AtlWeights *weights = atl_weights_new (checkpoint);
+  AtlGraph *graph = atl_graph_new ();
+  g_autoptr (AtlPlan) plan = NULL;
+  g_autoptr (GError) error = NULL;
+  OpRandom random = { 1 };
+  guint8 *bytes = g_malloc (20 * 2 * 34);
+  AtlTensor *x = atl_graph_input (graph, "x", ATL_DTYPE_F32, 2, (gint64[]){ 2, 64 });
+  float values[128];
+  float out[40];
+  AtlWeight *w;
+
+  for (guint i = 0; i < 128; i++)
+    values[i] = op_random (&random);
+  values[64 + 40] = NAN;
+  op_random_weights (&random, ATL_DTYPE_Q8_0, bytes, 20 * 64);
+  w = atl_weights_add_bytes (weights, ATL_USE_LINEAR, 0, ATL_DTYPE_Q8_0, 2, (gint64[]){ 20, 64 },
+                             g_bytes_new_take (bytes, 20 * 2 * 34), "w");
+  atl_graph_output (graph, atl_linear (graph, x, atl_weight (graph, w), NULL), "out");
+  atl_weights_upload (weights, place_cb, cpu, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  plan = atl_plan_new (graph, &cpu, 1, &error);
+  g_assert_no_error (error);
+  g_assert_true (atl_plan_allocate (plan, &error));
+  g_assert_true (atl_plan_set_input (plan, "x", values, sizeof values, &error));
+  g_assert_true (atl_plan_run (plan, NULL, &error));
+  g_assert_true (atl_plan_get_output (plan, "out", out, sizeof out, &error));
+  for (guint i = 0; i < 20; i++)
+    {
+      g_assert_true (isfinite (out[i]));
+      g_assert_true (isnan (out[20 + i]));
+    }
+  g_clear_pointer (&plan, atl_plan_free);
+  atl_weights_free (weights);
+  atl_checkpoint_unref (checkpoint);
 }
 
 int
@@ -91,8 +142,10 @@ main (int argc, char **argv)
   add_backend (ATL_CPU_REFERENCE, TRUE, 3, reference);
   for (AtlCpuLevel level = ATL_CPU_AVX2; level <= MIN (best, ATL_CPU_AMX); level++)
     {
+      g_autofree char *path = g_strdup_printf ("/ops/not-a-number/%d", level);
+
       add_backend (level, TRUE, 2, reference);
-      add_backend (level, FALSE, 3, reference);
+      g_test_add_data_func (path, add_backend (level, FALSE, 3, reference), test_not_a_number);
     }
   if (best == ATL_CPU_NEON)
     add_backend (best, TRUE, 2, reference);

@@ -138,6 +138,8 @@ vi_sum (vi v)
 void
 ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out)
 {
+  vf check = vf_set1 (0.0f);
+
   for (gint64 b = 0; b < out->n_blocks; b++, x += 32)
     {
       gint8 *q = out->q + (row * out->n_blocks + b) * 64;
@@ -148,7 +150,10 @@ ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQu
       vi s[2] = { { 0 }, { 0 } };
 
       for (guint i = 0; i < 32; i += VW)
-        largest = vf_max (largest, vf_abs (vf_load (x + i)));
+        {
+          largest = vf_max (largest, vf_abs (vf_load (x + i)));
+          check += vf_load (x + i) * 0.0f;
+        }
       size = vf_largest (largest);
       inverse = size > 0.0f ? LARGEST / size : 0.0f;
       /* Values so small that the inverse overflows are nothing beside the others. */
@@ -170,6 +175,9 @@ ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQu
       for (guint i = 0; i < 3; i++)
         block->real_sum[i] = block->scale * (float) block->sum[i];
     }
+  /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
+  if (isnan (vf_sum (check)) && out->n_blocks > 0)
+    out->blocks[row * out->n_blocks].scale = NAN;
 }
 
 /* --- What a dtype is --- */
