@@ -1,10 +1,17 @@
 /* Merging LoRA files into weights.
  *
  * delta = scale * alpha / rank * up . down (Hu et al. 2021); without alpha the factor is 1. Forms:
- *   kohya:  lora_unet_ / lora_te_ / lora_te1_ + module with dots as underscores, .lora_down.weight,
- * .lora_up.weight, .alpha peft:   unet. / text_encoder. / transformer. / diffusion_model. + module,
- * .lora_A.weight, .lora_B.weight (also lora_down/lora_up) LoHa:   hada_w1_a/b, hada_w2_a/b:  (w1_a
- * . w1_b) * (w2_a . w2_b) LoKr:   lokr_w1 (or _a, _b), lokr_w2 (or _a, _b): Kronecker product
+ *
+ * kohya: lora_unet_ (SDXL's in the original files' names), lora_te_, lora_te1_ or lora_te2_, then
+ * the module with dots as underscores, then .lora_down.weight, .lora_up.weight, .alpha.
+ *
+ * peft: unet., text_encoder., text_encoder_2., transformer. or diffusion_model., then the module,
+ * then .lora_A.weight, .lora_B.weight (or as kohya).
+ *
+ * LoHa: hada_w1_a, _b and hada_w2_a, _b: (w1_a . w1_b) * (w2_a . w2_b).
+ *
+ * LoKr: lokr_w1 (or _a, _b) and lokr_w2 (or _a, _b): their Kronecker product.
+ *
  * Convolutions: down [r, in, k, k], up [out, r, 1, 1].
  *
  * Threading: as the source's.
