@@ -27,8 +27,8 @@ G_BEGIN_DECLS
  * words. */
 void atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module);
 
-/* After all weights were asked for: a file without any LoRA, and one for the denoiser of which nothing
- * fitted, are the weight table's mistake. */
+/* After all weights were asked for: a file without any LoRA, and one for the denoiser of which
+ * nothing fitted, are the weight table's mistake. */
 void atl_lora_check (AtlSource *source);
 
 /* Scaled fp8 files: sets weight->scale from "<layer>.scale_weight" or "<layer>.weight_scale".

@@ -31,8 +31,8 @@ struct _AtlSource
   guint n_loras;
   const char *lora_prefix; /* "unet", "te" or "te1", "te2" (text encoders), "transformer" */
   const char *lora_root;   /* (nullable) put before canonical module names in LoRA files */
-  AtlNameMap lora_map;      /* (nullable) canonical names to those of kohya's UNet files */
-  guint merged_loras;       /* out: bit i: something of file i (of the first 32) fitted */
+  AtlNameMap lora_map;     /* (nullable) canonical names to those of kohya's UNet files */
+  guint merged_loras;      /* out: bit i: something of file i (of the first 32) fitted */
   guint n_merged;          /* out: weights that a LoRA changed */
 };
 
