@@ -49,6 +49,9 @@ read_input (GError **error)
           return NULL;
         }
     }
+  /* The line end that the shell's tools add belongs to no prompt. */
+  if (text->len > 0 && text->str[text->len - 1] == '\n')
+    g_string_truncate (text, text->len - 1);
   return g_utf8_make_valid (text->str, (gssize) text->len);
 }
 

@@ -308,7 +308,7 @@ main (int argc, char **argv)
   void *module;
 
   g_test_init (&argc, &argv, NULL);
-  path = g_test_build_filename (G_TEST_BUILT, "opencl-fault-layer.so", NULL);
+  path = g_test_build_filename (G_TEST_BUILT, "tensor", "opencl-fault-layer.so", NULL);
   /* Before the loader looks. */
   g_setenv ("OPENCL_LAYERS", path, TRUE);
   opencl_fixture_cache_dir ();

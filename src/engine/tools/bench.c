@@ -15,6 +15,7 @@
 #include "engine/tools/bench-synthetic.h"
 
 #define MAX_REPEATS 32
+#define PREFETCH_WORDS 512
 #define BANDWIDTH_BYTES (512u << 20)
 
 typedef struct
@@ -70,13 +71,18 @@ read_slice (gpointer data)
   guint64 a = 0, b = 0, c = 0, d = 0;
 
   for (gsize i = 0; i + 32 <= s->n; i += 32)
-    for (gsize k = 0; k < 32; k += 4)
-      {
-        a += s->data[i + k];
-        b += s->data[i + k + 1];
-        c += s->data[i + k + 2];
-        d += s->data[i + k + 3];
-      }
+    {
+      /* Ahead of the processor's own prefetching, as the products do: this is the roof. */
+      for (gsize k = 0; k < 32; k += 8)
+        __builtin_prefetch (s->data + i + k + PREFETCH_WORDS);
+      for (gsize k = 0; k < 32; k += 4)
+        {
+          a += s->data[i + k];
+          b += s->data[i + k + 1];
+          c += s->data[i + k + 2];
+          d += s->data[i + k + 3];
+        }
+    }
   s->sum = a + b + c + d;
   return NULL;
 }

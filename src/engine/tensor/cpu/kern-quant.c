@@ -10,6 +10,8 @@
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-private.h"
 
+/* How far ahead of the products codes are asked for. */
+#define PREFETCH_BYTES 4096
 /* How many vectors make a line of 16 rows. */
 #define N_HALVES (64 / VB)
 
@@ -426,6 +428,11 @@ dot_body (AtlDType t,
           const guint8 *meta = group + (is_super (t) ? b / 8 : b) * meta_bytes;
           Factors f = factors (t, meta, is_super (t) ? b % 8 : 0, half);
           vb w[8];
+
+          /* The processor's own prefetching ends at each page of 4 KiB. */
+          if (n_tokens <= 2)
+            for (guint line = 0; line < quant_bytes; line += 64)
+              __builtin_prefetch (lines + PREFETCH_BYTES + line);
 
 #pragma GCC unroll 8
           for (guint q = 0; q < 8; q++)
