@@ -65,6 +65,29 @@ send_locked (AtlTextSender *self)
   self->sent_at = g_get_monotonic_time ();
 }
 
+static gboolean timer_cb (gpointer user_data);
+
+/* Sends what waits if the last message is long enough ago, else sees to it later. */
+static void
+send_or_wait_locked (AtlTextSender *self)
+{
+  gint64 since_ms = (g_get_monotonic_time () - self->sent_at) / 1000;
+  g_autoptr (GSource) source = NULL;
+
+  if (since_ms >= ATL_TEXT_INTERVAL_MS)
+    {
+      send_locked (self);
+      return;
+    }
+  if (self->has_timer || self->waiting->len == 0)
+    return;
+  self->has_timer = TRUE;
+  source = g_timeout_source_new (ATL_TEXT_INTERVAL_MS - (guint) since_ms);
+  g_source_set_callback (source, timer_cb, atl_text_sender_ref (self),
+                         (GDestroyNotify) atl_text_sender_unref);
+  g_source_attach (source, self->context);
+}
+
 static gboolean
 timer_cb (gpointer user_data)
 {
@@ -72,7 +95,8 @@ timer_cb (gpointer user_data)
 
   g_mutex_lock (&self->mutex);
   self->has_timer = FALSE;
-  send_locked (self);
+  /* A piece may have been sent meanwhile, from the computing thread. */
+  send_or_wait_locked (self);
   g_mutex_unlock (&self->mutex);
   return G_SOURCE_REMOVE;
 }
@@ -80,25 +104,12 @@ timer_cb (gpointer user_data)
 void
 atl_text_sender_push (AtlTextSender *self, const char *text, gboolean is_thinking)
 {
-  gint64 now = g_get_monotonic_time ();
-
   g_mutex_lock (&self->mutex);
   if (is_thinking != self->is_thinking)
     send_locked (self);
   self->is_thinking = is_thinking;
   g_string_append (self->waiting, text);
-  if (now - self->sent_at >= ATL_TEXT_INTERVAL_MS * 1000)
-    send_locked (self);
-  else if (!self->has_timer)
-    {
-      guint wait_ms = ATL_TEXT_INTERVAL_MS - (guint) ((now - self->sent_at) / 1000);
-      g_autoptr (GSource) source = g_timeout_source_new (wait_ms);
-
-      self->has_timer = TRUE;
-      g_source_set_callback (source, timer_cb, atl_text_sender_ref (self),
-                             (GDestroyNotify) atl_text_sender_unref);
-      g_source_attach (source, self->context);
-    }
+  send_or_wait_locked (self);
   g_mutex_unlock (&self->mutex);
 }
 
