@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/runner.h"
 
 static char *
 file_name (const AtlSource *self, const char *canonical)
@@ -161,4 +162,24 @@ atl_source_tensor (AtlSource *self,
   name = g_strdup_vprintf (format, args);
   va_end (args);
   return add (self, use, n_dims, dim, optional, name);
+}
+
+gint64
+atl_source_rows (const AtlSource *self, const char *name)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims;
+
+  return atl_source_shape (self, name, &n_dims, dim) && n_dims >= 1 ? dim[0] : -1;
+}
+
+gboolean
+atl_source_finish (AtlSource *self,
+                   AtlBackend *backend,
+                   const AtlLoadOptions *options,
+                   GError **error)
+{
+  return atl_weights_check (self->weights, error) &&
+         atl_weights_upload (self->weights, atl_place_on, backend, options->progress,
+                             options->progress_data, options->cancellable, error);
 }

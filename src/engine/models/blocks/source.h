@@ -48,6 +48,9 @@ gboolean atl_source_has (const AtlSource *self, const char *format, ...) G_GNUC_
 /* Shape of "NAME.weight" as the file has it; FALSE if absent. */
 gboolean atl_source_shape (const AtlSource *self, const char *name, guint *n_dims, gint64 *dim);
 
+/* Outermost dimension of "NAME.weight" (output channels); -1 if absent. */
+gint64 atl_source_rows (const AtlSource *self, const char *name);
+
 /* NAME.weight [out, in] (trailing ones allowed: a 1x1 convolution), NAME.bias [out] if there. -1:
  * any. */
 AtlAffine atl_source_linear (AtlSource *self, gint64 out, gint64 in, const char *format, ...)
@@ -67,5 +70,11 @@ AtlWeight *atl_source_tensor (AtlSource *self,
                               gboolean optional,
                               const char *format,
                               ...) G_GNUC_PRINTF (6, 7);
+
+/* The end of a table: FALSE with its first mistake; else uploads all weights to `backend`. */
+gboolean atl_source_finish (AtlSource *self,
+                            AtlBackend *backend,
+                            const AtlLoadOptions *options,
+                            GError **error);
 
 G_END_DECLS

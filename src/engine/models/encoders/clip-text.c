@@ -198,9 +198,7 @@ clip_load (AtlCheckpoint *cp,
       AtlSource top = { .weights = m->weights };
       m->projection = atl_source_linear (&top, -1, m->width, "text_projection");
     }
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       clip_free (m);
       return NULL;

@@ -196,9 +196,7 @@ vision_load (AtlCheckpoint *cp,
   s.prefix = is_author (cp) ? "visual." : "vision_model.";
   s.map = is_author (cp) ? author_name : NULL;
   read_weights (m, &s, cp);
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       vision_free (m);
       return NULL;

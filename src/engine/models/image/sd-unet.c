@@ -107,15 +107,6 @@ unet_free (gpointer model)
 
 /* --- Weights --- */
 
-static gint64
-out_channels (const AtlSource *s, const char *name)
-{
-  gint64 dim[ATL_MAX_DIMS];
-  guint n_dims;
-
-  return atl_source_shape (s, name, &n_dims, dim) && n_dims >= 1 ? dim[0] : -1;
-}
-
 static void
 read_attention (
     Attention *a, AtlSource *s, gint64 c, gint64 context, const char *p, const char *name)
@@ -150,7 +141,7 @@ read_transformer (Transformer *t, AtlSource *s, gint64 c, guint n_heads, const c
       g_autofree char *p = g_strdup_printf ("%s.transformer_blocks.%u", prefix, i);
       g_autofree char *ff = g_strconcat (p, ".ff.net.0.proj", NULL);
       Block *b = &t->blocks[i];
-      gint64 inner = out_channels (s, ff);
+      gint64 inner = atl_source_rows (s, ff);
 
       b->norm1 = atl_source_norm (s, c, FALSE, "%s.norm1", p);
       b->norm2 = atl_source_norm (s, c, FALSE, "%s.norm2", p);
@@ -183,7 +174,7 @@ read_level (Level *level,
 
       if (skips != NULL && *n_skips > 0)
         in += skips[--*n_skips];
-      c = out_channels (s, conv);
+      c = atl_source_rows (s, conv);
       atl_resnet_init (&level->resnets[level->n], s, in, c, temb, res);
       if (atl_source_has (s, "%s.norm", att))
         read_transformer (&level->transformers[level->n], s, c, n_heads, att);
@@ -206,7 +197,8 @@ read_weights (Unet *m, AtlSource *s)
 {
   gint64 skips[MAX_SKIPS];
   guint n_skips = 0;
-  gint64 width = out_channels (s, "conv_in"), temb = out_channels (s, "time_embedding.linear_2");
+  gint64 width = atl_source_rows (s, "conv_in"),
+         temb = atl_source_rows (s, "time_embedding.linear_2");
   gint64 c = width;
 
   if (width < 1 || width % 2 != 0 || temb < 1)
@@ -336,9 +328,7 @@ unet_load (AtlCheckpoint *cp,
     }
   read_weights (m, &s);
   atl_lora_check (&s);
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       unet_free (m);
       return NULL;

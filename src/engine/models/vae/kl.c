@@ -76,15 +76,6 @@ vae_free (gpointer model)
   g_free (m);
 }
 
-static gint64
-out_channels (const AtlSource *s, const char *name)
-{
-  gint64 dim[ATL_MAX_DIMS];
-  guint n_dims;
-
-  return atl_source_shape (s, name, &n_dims, dim) && n_dims >= 1 ? dim[0] : -1;
-}
-
 static AtlAffine
 old_or_new (AtlSource *s, gint64 c, const char *p, const char *name, const char *old)
 {
@@ -125,7 +116,7 @@ read_levels (
           g_autofree char *p =
               g_strdup_printf ("%s.%s.%u.resnets.%u", half, kind, h->n_levels, level->n_resnets);
           g_autofree char *conv = g_strconcat (p, ".conv1", NULL);
-          gint64 out = out_channels (s, conv);
+          gint64 out = atl_source_rows (s, conv);
 
           atl_resnet_init (&level->resnets[level->n_resnets++], s, c, out, 0, p);
           c = out;
@@ -141,7 +132,7 @@ read_levels (
 static void
 read_weights (Vae *m, AtlSource *s)
 {
-  gint64 c = out_channels (s, "encoder.conv_in");
+  gint64 c = atl_source_rows (s, "encoder.conv_in");
   gint64 latent2, latent;
 
   if (c > 0)
@@ -155,7 +146,7 @@ read_weights (Vae *m, AtlSource *s)
       if (atl_source_has (s, "quant_conv"))
         m->quant = atl_source_linear (s, latent2, latent2, "quant_conv");
     }
-  c = out_channels (s, "decoder.conv_in");
+  c = atl_source_rows (s, "decoder.conv_in");
   if (c > 0)
     {
       m->decoder.conv_in = atl_source_conv (s, c, -1, 0, 3, "decoder.conv_in");
@@ -204,9 +195,7 @@ vae_load (AtlCheckpoint *cp,
   if (s.map_number > 0)
     s.map = atl_ldm_vae_name;
   read_weights (m, &s);
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       vae_free (m);
       return NULL;

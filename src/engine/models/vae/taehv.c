@@ -96,9 +96,7 @@ taehv_load (AtlCheckpoint *cp,
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);
   read_weights (m, &s);
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       taehv_free (m);
       return NULL;

@@ -150,15 +150,6 @@ vae_free (gpointer model)
 
 /* --- Weights --- */
 
-static gint64
-out_channels (const AtlSource *s, const char *name)
-{
-  gint64 dim[ATL_MAX_DIMS];
-  guint n_dims;
-
-  return atl_source_shape (s, name, &n_dims, dim) && n_dims >= 1 ? dim[0] : -1;
-}
-
 static AtlWeight *
 gamma_weight (AtlSource *s, gint64 c, const char *p, const char *name)
 {
@@ -169,7 +160,7 @@ static gint64
 read_residual (Residual *r, AtlSource *s, gint64 in, const char *p)
 {
   g_autofree char *conv = g_strconcat (p, ".residual.2", NULL);
-  gint64 out = out_channels (s, conv);
+  gint64 out = atl_source_rows (s, conv);
 
   r->norm1 = gamma_weight (s, in, p, "residual.0");
   r->conv1 = atl_source_conv (s, out, in, 3, 3, "%s.residual.2", p);
@@ -219,7 +210,7 @@ read_stages (Half *h, AtlSource *s, gint64 c, const char *kind, gboolean up)
       else if (atl_source_has (s, "%s.resample.1", p))
         {
           g_autofree char *conv = g_strconcat (p, ".resample.1", NULL);
-          gint64 out = out_channels (s, conv);
+          gint64 out = atl_source_rows (s, conv);
 
           stage->is_resample = TRUE;
           stage->resample = atl_source_conv (s, out, c, 0, 3, "%s", conv);
@@ -244,7 +235,7 @@ read_stages (Half *h, AtlSource *s, gint64 c, const char *kind, gboolean up)
 static void
 read_weights (WanVae *m, AtlSource *s)
 {
-  gint64 c = out_channels (s, "encoder.conv1"), z;
+  gint64 c = atl_source_rows (s, "encoder.conv1"), z;
 
   if (c > 0)
     {
@@ -252,11 +243,11 @@ read_weights (WanVae *m, AtlSource *s)
       c = read_stages (&m->encoder, s, c, "encoder.downsamples", FALSE);
       read_middle (&m->encoder, s, c, "encoder");
       m->encoder.norm_out = gamma_weight (s, c, "encoder", "head.0");
-      z = out_channels (s, "encoder.head.2");
+      z = atl_source_rows (s, "encoder.head.2");
       m->encoder.conv_out = atl_source_conv (s, z, c, 3, 3, "encoder.head.2");
       m->quant = atl_source_linear (s, z, z, "conv1");
     }
-  c = out_channels (s, "decoder.conv1");
+  c = atl_source_rows (s, "decoder.conv1");
   if (c > 0)
     {
       m->decoder.conv_in = atl_source_conv (s, c, -1, 3, 3, "decoder.conv1");
@@ -297,9 +288,7 @@ vae_load (AtlCheckpoint *cp,
         }
     }
   read_weights (m, &s);
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       vae_free (m);
       return NULL;

@@ -253,9 +253,7 @@ wan_load (AtlCheckpoint *cp,
     s.map = atl_wan_diffusers_name;
   read_weights (m, &s, cp);
   atl_lora_check (&s);
-  if (!atl_weights_check (m->weights, error) ||
-      !atl_weights_upload (m->weights, atl_place_on, backends[0], options->progress,
-                           options->progress_data, options->cancellable, error))
+  if (!atl_source_finish (&s, backends[0], options, error))
     {
       wan_free (m);
       return NULL;
