@@ -182,9 +182,9 @@ run_model (const Bench *b, AtlCheckpoint *cp, Result *out, GError **error)
       if (r >= 0)
         prefill[r] = b->n_prompt / t;
 
+      atl_llm_cache_truncate (cache, 0);
       if (b->n_depth > 0)
         {
-          atl_llm_cache_truncate (cache, 0);
           batch.n_tokens = (guint) b->n_depth;
           if (!atl_llm_decode (llm, &batch, 1, NULL, error))
             return FALSE;
