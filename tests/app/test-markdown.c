@@ -142,8 +142,9 @@ assert_sane (const char *text)
 {
   gint64 start = g_get_monotonic_time ();
   g_autoptr (GPtrArray) blocks = atl_markdown_parse (text, -1);
-  /* Two orders of magnitude above what is measured: only a blow-up fails. */
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 5 * G_USEC_PER_SEC);
+  /* Milliseconds when the machine is free; the bound is for blow-ups only, on a machine that is
+   * not. */
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 60 * G_USEC_PER_SEC);
   for (guint i = 0; i < blocks->len; i++)
     {
       const AtlMdBlock *b = g_ptr_array_index (blocks, i);
