@@ -95,9 +95,9 @@ test_truncate (Fixture *f, gconstpointer data)
       memcpy (ids + keep[i], ids_b, n_new * sizeof *ids);
       want = fresh_logits (f, ids, N_IDS);
 
-      g_assert_true (atl_llm_cache_truncate (cache, 0));
+      g_assert_cmpuint (atl_llm_cache_truncate (cache, 0), ==, 0);
       model_fixture_feed (f->llm, cache, ids_a, N_IDS);
-      g_assert_true (atl_llm_cache_truncate (cache, keep[i]));
+      g_assert_cmpuint (atl_llm_cache_truncate (cache, keep[i]), ==, keep[i]);
       g_assert_cmpuint (atl_llm_cache_length (cache), ==, keep[i]);
       assert_close (f, model_fixture_feed (f->llm, cache, ids_b, n_new), want, f->c->tolerance);
       g_assert_cmpuint (atl_llm_cache_length (cache), ==, N_IDS);

@@ -53,15 +53,11 @@ is_cancelled (const GError *error)
 
 /* --- The cache and the list of what it holds move together --- */
 
+/* Back to `length` tokens, or fewer where the model cannot stop there. */
 static void
 rewind_cache (AtlChatModel *model, guint length)
 {
-  if (!atl_llm_cache_truncate (model->cache, length))
-    {
-      atl_llm_cache_truncate (model->cache, 0);
-      length = 0;
-    }
-  g_array_set_size (model->cached, length);
+  g_array_set_size (model->cached, atl_llm_cache_truncate (model->cache, length));
 }
 
 static gboolean

@@ -43,6 +43,12 @@ prepare_heads (Pass *p, guint il, AtlTensor *x, guint n_heads, AtlWeight *w)
   return x;
 }
 
+static AtlTensor *
+segment_state (Pass *p, guint segment, guint il, AtlLlmStateRole role)
+{
+  return atl_state (p->g, p->segments[segment].states[atl_decoder_state_index (il, role)]);
+}
+
 /* Heads' outputs [T, H * dv], before the output projection. */
 static AtlTensor *
 attend (Pass *p, guint il, AtlTensor *x)
@@ -67,10 +73,10 @@ attend (Pass *p, guint il, AtlTensor *x)
       const AtlDecoderSegment *seg = &p->segments[s];
       gint64 n = seg->n_tokens;
       AtlTensor *cells = atl_slice (g, p->cells, 0, start, n);
-      AtlTensor *k =
-          atl_store_rows (g, atl_state (g, seg->k[il]), atl_slice (g, qkv[1], 0, start, n), cells);
-      AtlTensor *v =
-          atl_store_rows (g, atl_state (g, seg->v[il]), atl_slice (g, qkv[2], 0, start, n), cells);
+      AtlTensor *k = atl_store_rows (g, segment_state (p, s, il, ATL_LLM_STATE_K),
+                                     atl_slice (g, qkv[1], 0, start, n), cells);
+      AtlTensor *v = atl_store_rows (g, segment_state (p, s, il, ATL_LLM_STATE_V),
+                                     atl_slice (g, qkv[2], 0, start, n), cells);
 
       parts[s] = atl_attention (g, atl_slice (g, qkv[0], 0, start, n), k, v,
                                 atl_slice (g, ranges, 0, start, n), NULL, NULL, h->attn_scale,

@@ -52,8 +52,15 @@ void atl_decoder_clear (AtlDecoder *self);
 typedef struct
 {
   guint n_tokens;
-  AtlState **k, **v; /* [n_layer] states [n_ctx, K, d] and [n_ctx, K, dv] */
+  AtlState *const *states; /* [n_layer, ATL_LLM_N_STATES]; NULL where a layer has no such state */
 } AtlDecoderSegment;
+
+/* Where the state `role` of layer `il` is in `states`. */
+static inline gsize
+atl_decoder_state_index (guint il, AtlLlmStateRole role)
+{
+  return (gsize) il * ATL_LLM_N_STATES + role;
+}
 
 /* Inputs of the graph, T tokens in all, segments one after the other:
  *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2],

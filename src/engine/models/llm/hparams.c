@@ -316,11 +316,57 @@ atl_llm_hparams_clear (AtlLlmHparams *self)
   g_clear_pointer (&self->rotated, g_free);
 }
 
-guint64
-atl_llm_hparams_kv_bytes (const AtlLlmHparams *self, AtlDType kv_dtype)
+gboolean
+atl_llm_hparams_state (const AtlLlmHparams *self,
+                       guint il,
+                       AtlLlmStateRole role,
+                       guint n_ctx,
+                       AtlDType kv_dtype,
+                       AtlLlmStateShape *shape)
 {
-  const AtlDTypeInfo *info = atl_dtype_info (kv_dtype);
-  guint64 elems = (guint64) self->n_layer * self->n_head_kv * (self->head_dim + self->head_dim_v);
+  switch (role)
+    {
+    case ATL_LLM_STATE_K:
+      *shape =
+          (AtlLlmStateShape){ "keys", kv_dtype, 3, { n_ctx, self->n_head_kv, self->head_dim } };
+      return TRUE;
+    case ATL_LLM_STATE_V:
+      *shape =
+          (AtlLlmStateShape){ "values", kv_dtype, 3, { n_ctx, self->n_head_kv, self->head_dim_v } };
+      return TRUE;
+    case ATL_LLM_N_STATES:
+    default:
+      g_return_val_if_reached (FALSE);
+    }
+}
 
-  return (elems + info->block_elems - 1) / info->block_elems * info->block_bytes;
+guint64
+atl_llm_hparams_layer_bytes (const AtlLlmHparams *self, guint il, guint n_ctx, AtlDType kv_dtype)
+{
+  guint64 total = 0;
+
+  for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+    {
+      AtlLlmStateShape shape;
+      const AtlDTypeInfo *info;
+      guint64 n = 1;
+
+      if (!atl_llm_hparams_state (self, il, role, n_ctx, kv_dtype, &shape))
+        continue;
+      info = atl_dtype_info (shape.dtype);
+      for (guint d = 0; d < shape.n_dims; d++)
+        n *= (guint64) shape.dim[d];
+      total += (n + info->block_elems - 1) / info->block_elems * info->block_bytes;
+    }
+  return total;
+}
+
+guint64
+atl_llm_hparams_cache_bytes (const AtlLlmHparams *self, guint n_ctx, AtlDType kv_dtype)
+{
+  guint64 total = 0;
+
+  for (guint il = 0; il < self->n_layer; il++)
+    total += atl_llm_hparams_layer_bytes (self, il, n_ctx, kv_dtype);
+  return total;
 }

@@ -31,13 +31,41 @@ typedef struct
   guint n_expert, n_expert_used, n_ff_expert, n_ff_shared;
 } AtlLlmHparams;
 
+/* What a layer can keep of the tokens before; which of these a layer has is its mixer's matter. */
+typedef enum
+{
+  ATL_LLM_STATE_K, /* keys, a row a token */
+  ATL_LLM_STATE_V, /* values, a row a token */
+  ATL_LLM_N_STATES
+} AtlLlmStateRole;
+
+typedef struct
+{
+  const char *name; /* "keys"; static */
+  AtlDType dtype;
+  guint n_dims;
+  gint64 dim[ATL_MAX_DIMS];
+} AtlLlmStateShape;
+
 /* n_ctx: the context the model is opened with (longrope chooses by it). FALSE with
  * ATL_ERROR_BAD_FILE or ATL_ERROR_UNSUPPORTED. */
 gboolean
 atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx, GError **error);
 void atl_llm_hparams_clear (AtlLlmHparams *self);
 
-/* Bytes of keys and values of one token in all layers. */
-guint64 atl_llm_hparams_kv_bytes (const AtlLlmHparams *self, AtlDType kv_dtype);
+/* The one place that says what a context of n_ctx tokens is kept in: the shape of the state `role`
+ * of layer `il`, or FALSE if the layer has none. kv_dtype is that of the states with a row a token;
+ * rows must be whole blocks of it to be kept so. */
+gboolean atl_llm_hparams_state (const AtlLlmHparams *self,
+                                guint il,
+                                AtlLlmStateRole role,
+                                guint n_ctx,
+                                AtlDType kv_dtype,
+                                AtlLlmStateShape *shape);
+/* Bytes of all states of layer `il`. */
+guint64
+atl_llm_hparams_layer_bytes (const AtlLlmHparams *self, guint il, guint n_ctx, AtlDType kv_dtype);
+/* Bytes of all states of all layers. */
+guint64 atl_llm_hparams_cache_bytes (const AtlLlmHparams *self, guint n_ctx, AtlDType kv_dtype);
 
 G_END_DECLS

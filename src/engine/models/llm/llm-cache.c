@@ -1,26 +1,43 @@
-/* Key-value caches: two states per layer, on the backend where the layer is. */
+/* Caches: what every layer keeps of a sequence, on the backend where the layer is. */
 #define G_LOG_DOMAIN "atl-models"
 
 #include "engine/models/llm/llm-private.h"
+
+static gboolean
+add_state (AtlLlmCache *self, guint il, AtlLlmStateRole role, GError **error)
+{
+  AtlLlmStateShape shape;
+  AtlState *state;
+
+  if (!atl_llm_hparams_state (&self->llm->decoder.h, il, role, self->n_ctx, self->kv_dtype, &shape))
+    return TRUE;
+  if (shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "This model's %s of %" G_GINT64_FORMAT
+                   " numbers cannot be kept as %s; f16 works",
+                   shape.name, shape.dim[shape.n_dims - 1], atl_dtype_name (shape.dtype));
+      return FALSE;
+    }
+  state = atl_state_new (llm_layer_backend (self->llm, (gint) il), shape.name, shape.dtype,
+                         shape.n_dims, shape.dim, error);
+  if (state == NULL)
+    return FALSE;
+  self->states[atl_decoder_state_index (il, role)] = state;
+  self->size_bytes += state->size_bytes;
+  return TRUE;
+}
 
 AtlLlmCache *
 atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error)
 {
   const AtlLlmHparams *h = &llm->decoder.h;
-  guint block = atl_dtype_info (kv_dtype)->block_elems;
   g_autoptr (AtlLlmCache) self = NULL;
 
   if (kv_dtype != ATL_DTYPE_F32 && kv_dtype != ATL_DTYPE_F16 && kv_dtype != ATL_DTYPE_Q8_0 &&
       kv_dtype != ATL_DTYPE_Q4_0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "A context cannot be kept as %s",
-                   atl_dtype_name (kv_dtype));
-      return NULL;
-    }
-  if (h->head_dim % block != 0 || h->head_dim_v % block != 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "This model's heads of %u numbers cannot be kept as %s; f16 works", h->head_dim,
                    atl_dtype_name (kv_dtype));
       return NULL;
     }
@@ -36,22 +53,11 @@ atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error)
   self->id = ++llm->next_cache_id;
   self->n_ctx = n_ctx;
   self->kv_dtype = kv_dtype;
-  self->k = g_new0 (AtlState *, h->n_layer);
-  self->v = g_new0 (AtlState *, h->n_layer);
+  self->states = g_new0 (AtlState *, (gsize) h->n_layer * ATL_LLM_N_STATES);
   for (guint il = 0; il < h->n_layer; il++)
-    {
-      AtlBackend *backend = llm_layer_backend (llm, (gint) il);
-
-      self->k[il] = atl_state_new (backend, "keys", kv_dtype, 3,
-                                   (gint64[]){ n_ctx, h->n_head_kv, h->head_dim }, error);
-      if (self->k[il] == NULL)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      if (!add_state (self, il, role, error))
         return NULL;
-      self->v[il] = atl_state_new (backend, "values", kv_dtype, 3,
-                                   (gint64[]){ n_ctx, h->n_head_kv, h->head_dim_v }, error);
-      if (self->v[il] == NULL)
-        return NULL;
-      self->size_bytes += self->k[il]->size_bytes + self->v[il]->size_bytes;
-    }
   return g_steal_pointer (&self);
 }
 
@@ -61,13 +67,9 @@ atl_llm_cache_free (AtlLlmCache *self)
   if (self == NULL)
     return;
   llm_drop_plans (self->llm, self->id);
-  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
-    {
-      atl_state_free (self->k[il]);
-      atl_state_free (self->v[il]);
-    }
-  g_free (self->k);
-  g_free (self->v);
+  for (gsize i = 0; i < (gsize) self->llm->decoder.h.n_layer * ATL_LLM_N_STATES; i++)
+    atl_state_free (self->states[i]);
+  g_free (self->states);
   g_free (self);
 }
 
@@ -89,10 +91,10 @@ atl_llm_cache_bytes (const AtlLlmCache *self)
   return self->size_bytes;
 }
 
-gboolean
+guint
 atl_llm_cache_truncate (AtlLlmCache *self, guint length)
 {
-  g_return_val_if_fail (length <= self->length, FALSE);
+  g_return_val_if_fail (length <= self->length, self->length);
   self->length = length;
-  return TRUE;
+  return length;
 }

@@ -10,7 +10,7 @@ struct _AtlLlmCache
   guint64 id;  /* never reused; part of a plan's key */
   guint n_ctx, length;
   AtlDType kv_dtype;
-  AtlState **k, **v; /* (owned) [n_layer] */
+  AtlState **states; /* (owned) [n_layer, ATL_LLM_N_STATES], NULL where a layer has none */
   gsize size_bytes;
 };
 

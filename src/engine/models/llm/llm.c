@@ -95,7 +95,7 @@ atl_llm_estimate (AtlCheckpoint *cp,
   if (!atl_decoder_init (&decoder, cp, n_ctx, error))
     return FALSE;
   *weight_bytes = atl_checkpoint_weight_bytes (cp);
-  *kv_bytes = atl_llm_hparams_kv_bytes (&decoder.h, kv_dtype) * n_ctx;
+  *kv_bytes = atl_llm_hparams_cache_bytes (&decoder.h, n_ctx, kv_dtype);
   *scratch_bytes = scratch_estimate (&decoder.h, DEFAULT_BATCH);
   if (info != NULL)
     {
@@ -131,6 +131,7 @@ layers_that_fit (AtlLlm *self, const AtlLlmOptions *options)
   guint64 budget = gpu->memory_free - gpu->memory_free / 10;
   g_autofree guint64 *layer_bytes = g_new0 (guint64, h->n_layer + 1);
   guint64 used = scratch_estimate (h, self->n_batch);
+  guint n_ctx = options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT;
   guint n = 0;
 
   for (guint i = 0; i < atl_weights_n (self->decoder.weights); i++)
@@ -142,9 +143,7 @@ layers_that_fit (AtlLlm *self, const AtlLlmOptions *options)
   used += layer_bytes[h->n_layer];
   for (guint il = h->n_layer; il-- > 0; n++)
     {
-      used +=
-          layer_bytes[il] + atl_llm_hparams_kv_bytes (h, kv) / h->n_layer *
-                                (options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT);
+      used += layer_bytes[il] + atl_llm_hparams_layer_bytes (h, il, n_ctx, kv);
       if (used > budget)
         break;
     }
@@ -293,8 +292,7 @@ find_plan (AtlLlm *self, const Piece *pieces, guint n_pieces, guint n_rows, GErr
     {
       key[2 * i] = pieces[i].cache->id;
       key[2 * i + 1] = pieces[i].n_tokens;
-      segments[i] =
-          (AtlDecoderSegment){ pieces[i].n_tokens, pieces[i].cache->k, pieces[i].cache->v };
+      segments[i] = (AtlDecoderSegment){ pieces[i].n_tokens, pieces[i].cache->states };
     }
   key[n_key - 1] = n_rows;
 

@@ -73,9 +73,10 @@ void atl_llm_cache_free (AtlLlmCache *self);
 guint atl_llm_cache_n_ctx (const AtlLlmCache *self);
 guint atl_llm_cache_length (const AtlLlmCache *self);
 gsize atl_llm_cache_bytes (const AtlLlmCache *self);
-/* Forgets everything from position `length` on; FALSE if the model cannot rewind there (recurrent
- * state): the caller then starts at 0, which always works. */
-gboolean atl_llm_cache_truncate (AtlLlmCache *self, guint length);
+/* Forgets what is behind position `length` (at most the present one) and returns the length that
+ * holds now: `length` itself, or less where a model with recurrent state can only go back further.
+ * The caller decodes the rest again. 0 always works. */
+guint atl_llm_cache_truncate (AtlLlmCache *self, guint length);
 
 typedef struct
 {
