@@ -22,7 +22,6 @@ struct _AtlChatModel
   AtlLlm *llm;
   AtlLlmCache *cache;
   GArray *cached;                 /* gint32 ids of what the cache holds, in step with its length */
-  float *logits;                  /* [n_vocab] scratch of the sampler */
   AtlGrammarVocab *grammar_vocab; /* (nullable) made for the first grammar */
 };
 

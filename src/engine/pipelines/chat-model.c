@@ -94,7 +94,6 @@ atl_chat_model_unload (AtlChatModel *self)
   g_clear_pointer (&self->cache, atl_llm_cache_free);
   g_clear_pointer (&self->llm, atl_llm_free);
   g_clear_pointer (&self->cached, g_array_unref);
-  g_clear_pointer (&self->logits, g_free);
 }
 
 void
@@ -172,7 +171,6 @@ atl_chat_model_load (AtlChatModel *self,
       return FALSE;
     }
   self->cached = g_array_new (FALSE, FALSE, sizeof (gint32));
-  self->logits = g_new (float, n_vocab);
   return TRUE;
 }
 

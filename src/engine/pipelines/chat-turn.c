@@ -3,17 +3,11 @@
 
 #include "engine/pipelines/chat-turn.h"
 
-#include <string.h>
-
+#include "engine/pipelines/chat-answer.h"
 #include "engine/pipelines/chat-model-private.h"
-#include "engine/pipelines/text-splitter.h"
-#include "engine/tokenizers/detokenizer.h"
 
 /* Tokens between two looks at the cancellable and two reports of progress. */
 #define PREFILL_CHUNK 512u
-/* Where the template shows no marks, models that reason use these. */
-#define DEFAULT_OPEN "<think>"
-#define DEFAULT_CLOSE "</think>"
 
 typedef struct
 {
@@ -22,14 +16,8 @@ typedef struct
   const AtlTurnSink *sink;
   GCancellable *cancellable;
   AtlTurnStats *stats;
-  AtlSampler *sampler;
-  AtlGrammarMatcher *matcher; /* (nullable) */
-  gboolean is_constrained;    /* the matcher is at work: not while thinking */
-  AtlDetokenizer *detokenizer;
-  AtlTextSplitter *splitter;
-  GString *piece;
-  const char *open, *close; /* marks of the thinking section */
-  gint64 started, first_token, thinking_since;
+  AtlChatAnswer *answer; /* (nullable) before the prompt stands */
+  gint64 started, first_token;
   guint n_keep; /* tokens at the beginning that a shift leaves alone */
 } Turn;
 
@@ -179,80 +167,7 @@ count_system (Turn *turn, JsonArray *messages, const GArray *ids)
   return MAX (1, common_prefix (ids, other));
 }
 
-/* --- Text out --- */
-
-static void
-emit_cb (const char *text, gboolean is_thinking, gpointer user_data)
-{
-  Turn *turn = user_data;
-
-  turn->sink->text (text, is_thinking, turn->sink->user_data);
-}
-
-/* Control tokens have no text, but some vocabularies make the thinking marks control tokens. */
-static void
-append_piece (Turn *turn, gint32 id)
-{
-  const char *name = atl_tokenizer_token_text (turn->model->tokenizer, id);
-
-  if (name != NULL && atl_tokenizer_token_type (turn->model->tokenizer, id) == ATL_TOKEN_CONTROL &&
-      (g_str_equal (name, turn->open) || g_str_equal (name, turn->close)))
-    {
-      atl_detokenizer_finish (turn->detokenizer, turn->piece);
-      g_string_append (turn->piece, name);
-    }
-  else
-    atl_detokenizer_push (turn->detokenizer, id, turn->piece);
-}
-
-/* TRUE when a stop string came. */
-static gboolean
-push_token (Turn *turn, gint32 id)
-{
-  gboolean was_thinking = atl_text_splitter_is_thinking (turn->splitter), is_thinking, stopped;
-
-  g_string_truncate (turn->piece, 0);
-  append_piece (turn, id);
-  if (turn->piece->len == 0)
-    return FALSE;
-  stopped = atl_text_splitter_push (turn->splitter, turn->piece->str);
-  is_thinking = atl_text_splitter_is_thinking (turn->splitter);
-  if (is_thinking && !was_thinking)
-    turn->thinking_since = g_get_monotonic_time ();
-  else if (was_thinking && !is_thinking)
-    turn->stats->thinking_s += seconds_since (turn->thinking_since);
-  return stopped;
-}
-
-static void
-finish_text (Turn *turn)
-{
-  if (turn->splitter == NULL)
-    return;
-  if (atl_text_splitter_is_thinking (turn->splitter))
-    turn->stats->thinking_s += seconds_since (turn->thinking_since);
-  g_string_truncate (turn->piece, 0);
-  atl_detokenizer_finish (turn->detokenizer, turn->piece);
-  if (turn->piece->len > 0)
-    atl_text_splitter_push (turn->splitter, turn->piece->str);
-  atl_text_splitter_finish (turn->splitter);
-}
-
 /* --- The answer --- */
-
-/* A grammar holds for the answer; what is thought before it stays free. */
-static void
-update_constraint (Turn *turn)
-{
-  AtlSamplerConstraint constraint;
-
-  if (turn->matcher == NULL || turn->is_constrained ||
-      atl_text_splitter_is_thinking (turn->splitter))
-    return;
-  turn->is_constrained = TRUE;
-  constraint = atl_grammar_matcher_constraint (turn->matcher);
-  atl_sampler_set_constraint (turn->sampler, &constraint);
-}
 
 /* Makes room by dropping the older half of what follows the kept beginning. Positions are rotated
  * into keys, so what remains is computed again: exact, and once per half a context. */
@@ -272,31 +187,6 @@ shift (Turn *turn, GError **error)
   return prefill (turn, rest, model->cached->len, FALSE, error);
 }
 
-static gboolean
-sample (Turn *turn, gint32 *id, GError **error)
-{
-  AtlChatModel *model = turn->model;
-  guint n_vocab = atl_llm_info (model->llm)->n_vocab;
-
-  memcpy (model->logits, atl_llm_logits (model->llm, 0), n_vocab * sizeof (float));
-  *id = atl_sampler_sample (turn->sampler, model->logits, n_vocab);
-  if (*id != ATL_TOKEN_NONE)
-    return TRUE;
-  if (turn->is_constrained)
-    {
-      g_set_error_literal (
-          error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
-          atl_grammar_matcher_failed (turn->matcher)
-              ? "The grammar is too ambiguous to be followed; a simpler one may work"
-              : "The grammar leaves this model no way to go on");
-      return FALSE;
-    }
-  g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
-               "The model's numbers became invalid (no next token is possible); its file may be "
-               "damaged");
-  return FALSE;
-}
-
 /* Sets stats->stop, or returns FALSE with an error. */
 static gboolean
 generate (Turn *turn, GError **error)
@@ -314,7 +204,7 @@ generate (Turn *turn, GError **error)
           return TRUE;
         }
       if (g_cancellable_set_error_if_cancelled (turn->cancellable, error) ||
-          !sample (turn, &id, error))
+          !atl_chat_answer_sample (turn->answer, atl_llm_logits (model->llm, 0), &id, error))
         return FALSE;
       if (turn->first_token == 0)
         {
@@ -326,16 +216,12 @@ generate (Turn *turn, GError **error)
           turn->stats->stop = ATL_TURN_EOS;
           return TRUE;
         }
-      atl_sampler_accept (turn->sampler, id);
-      if (turn->is_constrained)
-        atl_grammar_matcher_accept (turn->matcher, id);
       turn->stats->n_generated++;
-      if (push_token (turn, id))
+      if (atl_chat_answer_push (turn->answer, id))
         {
           turn->stats->stop = ATL_TURN_STOP_STRING;
           return TRUE;
         }
-      update_constraint (turn);
       if (model->cached->len >= n_ctx)
         {
           if (!turn->options->shift_context)
@@ -352,38 +238,6 @@ generate (Turn *turn, GError **error)
 }
 
 static gboolean
-prepare (Turn *turn, gboolean is_thinking, gboolean continues, const GArray *ids, GError **error)
-{
-  AtlChatModel *model = turn->model;
-
-  turn->sampler =
-      atl_sampler_new (&turn->options->sampling, atl_llm_info (model->llm)->n_vocab, error);
-  if (turn->sampler == NULL)
-    return FALSE;
-  if (!atl_chat_template_thinking_tags (model->chat, &turn->open, &turn->close))
-    {
-      turn->open = DEFAULT_OPEN;
-      turn->close = DEFAULT_CLOSE;
-    }
-  for (guint i = 0; i < ids->len; i++)
-    atl_sampler_accept (turn->sampler, id_at (ids, i));
-  /* Behind a prompt that ends in text, the first piece's space belongs to the text. */
-  turn->detokenizer = atl_detokenizer_new (model->tokenizer, FALSE, !continues);
-  turn->splitter = atl_text_splitter_new (turn->open, turn->close, is_thinking, turn->options->stop,
-                                          emit_cb, turn);
-  turn->thinking_since = g_get_monotonic_time ();
-  if (turn->options->grammar != NULL || turn->options->json_schema != NULL)
-    {
-      turn->matcher =
-          atl_chat_grammar_new (model, turn->options->grammar, turn->options->json_schema, error);
-      if (turn->matcher == NULL)
-        return FALSE;
-      update_constraint (turn);
-    }
-  return TRUE;
-}
-
-static gboolean
 run (Turn *turn, JsonArray *messages, const char *text, GError **error)
 {
   AtlChatModel *model = turn->model;
@@ -394,7 +248,11 @@ run (Turn *turn, JsonArray *messages, const char *text, GError **error)
   gboolean ok;
 
   ids = make_prompt (turn, messages, text, &is_thinking, error);
-  if (ids == NULL || !prepare (turn, is_thinking, continues, ids, error))
+  if (ids == NULL)
+    return FALSE;
+  turn->answer =
+      atl_chat_answer_new (model, turn->options, turn->sink, ids, is_thinking, continues, error);
+  if (turn->answer == NULL)
     return FALSE;
   if (turn->options->shift_context)
     turn->n_keep = count_system (turn, messages, ids);
@@ -436,9 +294,12 @@ atl_chat_turn_run (AtlChatModel *model,
   g_return_val_if_fail (model->llm != NULL, FALSE);
   *stats = (AtlTurnStats){ 0 };
   turn.started = g_get_monotonic_time ();
-  turn.piece = g_string_new (NULL);
   ok = run (&turn, messages, text, &local);
-  finish_text (&turn);
+  if (turn.answer != NULL)
+    {
+      atl_chat_answer_finish (turn.answer);
+      stats->thinking_s = atl_chat_answer_thinking_s (turn.answer);
+    }
   stats->n_ctx_used = model->cached->len;
   if (!ok && is_cancelled (local))
     {
@@ -453,10 +314,6 @@ atl_chat_turn_run (AtlChatModel *model,
         rewind_cache (model, 0);
       g_propagate_error (error, local);
     }
-  g_clear_pointer (&turn.sampler, atl_sampler_free);
-  g_clear_pointer (&turn.matcher, atl_grammar_matcher_free);
-  g_clear_pointer (&turn.detokenizer, atl_detokenizer_free);
-  g_clear_pointer (&turn.splitter, atl_text_splitter_free);
-  g_string_free (turn.piece, TRUE);
+  atl_chat_answer_free (turn.answer);
   return ok;
 }
