@@ -66,3 +66,4 @@ void op_cases_norm (void);
 void op_cases_attention (void);
 void op_cases_elementwise (void);
 void op_cases_conv (void);
+void op_cases_recurrent (void);

@@ -33,6 +33,7 @@ ensure_cases (void)
   op_cases_attention ();
   op_cases_elementwise ();
   op_cases_conv ();
+  op_cases_recurrent ();
 }
 
 guint

@@ -25,12 +25,22 @@ static const char *const op_names[ATL_N_OPS] = {
   [ATL_OP_CONV] = "conv",
   [ATL_OP_UPSAMPLE] = "upsample",
   [ATL_OP_SOFTMAX] = "softmax",
+  [ATL_OP_CAUSAL_CONV] = "causal-conv",
+  [ATL_OP_SSM_SCAN] = "ssm-scan",
+  [ATL_OP_DELTA_RULE] = "delta-rule",
 };
 
 const char *
 atl_op_name (AtlOp op)
 {
   return (guint) op < ATL_N_OPS ? op_names[op] : "?";
+}
+
+gboolean
+atl_op_writes_state (AtlOp op)
+{
+  return op == ATL_OP_STORE_ROWS || op == ATL_OP_CAUSAL_CONV || op == ATL_OP_SSM_SCAN ||
+         op == ATL_OP_DELTA_RULE;
 }
 
 gboolean

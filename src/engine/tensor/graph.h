@@ -139,6 +139,41 @@ AtlTensor *atl_attention (AtlGraph *self,
                           float scale,
                           float softcap);
 
+/* The recurrent ops; `slots` i32 [2] says which slot of the state is read and which is written. The
+ * tensors of each op are named in ops.h. */
+AtlTensor *atl_causal_conv (AtlGraph *self,
+                            AtlTensor *x,
+                            AtlTensor *w,
+                            AtlTensor *bias,
+                            AtlAct act,
+                            AtlTensor *state,
+                            AtlTensor *slots);
+/* dt_bias and d nullable. */
+AtlTensor *atl_ssm_scan (AtlGraph *self,
+                         AtlTensor *x,
+                         AtlTensor *b,
+                         AtlTensor *c,
+                         AtlTensor *dt,
+                         AtlTensor *dt_bias,
+                         AtlTensor *a,
+                         AtlTensor *d,
+                         AtlTensor *state,
+                         AtlTensor *slots);
+/* dt_bias nullable; scale 0 means 1/sqrt(Dk). */
+AtlTensor *atl_delta_rule (AtlGraph *self,
+                           AtlTensor *q,
+                           AtlTensor *k,
+                           AtlTensor *v,
+                           AtlTensor *alpha,
+                           AtlTensor *beta,
+                           AtlTensor *a,
+                           AtlTensor *dt_bias,
+                           gboolean tiled,
+                           float eps,
+                           float scale,
+                           AtlTensor *state,
+                           AtlTensor *slots);
+
 AtlTensor *atl_binary (AtlGraph *self, AtlBinary op, AtlTensor *a, AtlTensor *b);
 #define atl_add(g, a, b) atl_binary ((g), ATL_ADD, (a), (b))
 #define atl_sub(g, a, b) atl_binary ((g), ATL_SUB, (a), (b))

@@ -102,6 +102,35 @@ typedef enum
   /* Softmax over the last dimension of f32 rows. src: x */
   ATL_OP_SOFTMAX,
 
+  /* The recurrent ops carry a state from one run to the next. It is kept in slots, [n, ...] with
+   * i32 slots[2] = { from, to } naming which one is read and which one is written; from == to works
+   * in place, from < 0 means zeros; other slots stay as they are, so that a slot is a checkpoint
+   * and a run that fails leaves `from` whole. Indices outside the state are a programmer's mistake.
+   * Of tensors written [T, heads, dim] only the token stride is free.
+   *
+   * Causal depthwise convolution of width K over tokens:
+   * dst[t, c] = act(sum_j w[c, j] x[t - (K - 1) + j, c] + bias[c]), where the K - 1 rows before
+   * the first token are the state's; after it they are the last K - 1 rows of state and x together.
+   * src: x f32 rows [T, C], w [C, K], bias [C] (nullable), state f32 [n, K - 1, C], slots */
+  ATL_OP_CAUSAL_CONV,
+
+  /* Selective scan (Dao & Gu 2024, "Transformers are SSMs", Mamba-2), token by token, for head h of
+   * group g = h / (H / G) with state S [N, P]:
+   * dt = softplus(dt[t, h] + dt_bias[h]); S = exp(dt a[h]) S + (dt b[t, g]) x[t, h]^T;
+   * dst[t, h] = S^T c[t, g] + d[h] x[t, h].
+   * src: x [T, H, P], b [T, G, N], c [T, G, N], dt f32 rows [T, H], dt_bias [H] (nullable), a [H],
+   * d [H] (nullable), state f32 [n, H, N, P], slots.  dst [T, H, P] */
+  ATL_OP_SSM_SCAN,
+
+  /* Gated delta rule (Yang et al. 2024, "Gated Delta Networks"), token by token, for value head h
+   * with key head m = tiled ? h % K : h / (V / K) and state S [Dk, Dv]:
+   * k' = k[t, m] / sqrt(|k|^2 + eps); q' = scale q[t, m] / sqrt(|q|^2 + eps);
+   * S = exp(a[h] softplus(alpha[t, h] + dt_bias[h])) S;
+   * S = S + k' (sigmoid(beta[t, h]) (v[t, h] - S^T k'))^T; dst[t, h] = S^T q'.
+   * src: q [T, K, Dk], k [T, K, Dk], v [T, V, Dv], alpha f32 rows [T, V], beta f32 rows [T, V],
+   * a [V], dt_bias [V] (nullable), state f32 [n, V, Dk, Dv], slots.  dst [T, V, Dv] */
+  ATL_OP_DELTA_RULE,
+
   ATL_N_OPS
 } AtlOp;
 
@@ -166,6 +195,39 @@ enum
   ATL_EXPERT_IDS = 5
 };
 
+enum
+{
+  ATL_CAUSAL_CONV_X = 0,
+  ATL_CAUSAL_CONV_W,
+  ATL_CAUSAL_CONV_BIAS,
+  ATL_CAUSAL_CONV_STATE,
+  ATL_CAUSAL_CONV_SLOTS
+};
+enum
+{
+  ATL_SSM_X = 0,
+  ATL_SSM_B,
+  ATL_SSM_C,
+  ATL_SSM_DT,
+  ATL_SSM_DT_BIAS,
+  ATL_SSM_A,
+  ATL_SSM_D,
+  ATL_SSM_STATE,
+  ATL_SSM_SLOTS
+};
+enum
+{
+  ATL_DELTA_Q = 0,
+  ATL_DELTA_K,
+  ATL_DELTA_V,
+  ATL_DELTA_ALPHA,
+  ATL_DELTA_BETA,
+  ATL_DELTA_A,
+  ATL_DELTA_DT_BIAS,
+  ATL_DELTA_STATE,
+  ATL_DELTA_SLOTS
+};
+
 typedef struct
 {
   AtlAct act;
@@ -173,8 +235,8 @@ typedef struct
   gboolean gated;       /* LINEAR, EXPERT_LINEAR */
   gboolean gate_second; /* GLU */
   float a, b;           /* UNARY, LINEAR (a, default 1), EMBED (a), L2 norm (a) */
-  float eps;            /* norms */
-  float scale;          /* ATTENTION, ROUTE */
+  float eps;            /* norms, DELTA_RULE */
+  float scale;          /* ATTENTION, ROUTE, DELTA_RULE */
   float softcap;        /* ATTENTION; 0 = none */
   AtlNormKind norm;
   AtlRopePairing pairing;
@@ -186,6 +248,7 @@ typedef struct
   gint64 groups;                                 /* GROUP_NORM */
   guint axis;                                    /* CONCAT */
   gint64 stride[3], pad_before[3], pad_after[3]; /* CONV: frame, row, column */
+  gboolean tiled;                                /* DELTA_RULE */
 } AtlOpParams;
 
 struct _AtlNode
@@ -200,5 +263,7 @@ struct _AtlNode
 
 /* "linear", for messages and profiles; static. */
 const char *atl_op_name (AtlOp op);
+/* TRUE if the op changes a state among its sources, so that it can only run where that lives. */
+gboolean atl_op_writes_state (AtlOp op);
 
 G_END_DECLS

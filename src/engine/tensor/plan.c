@@ -141,10 +141,11 @@ place (AtlPlan *self, GError **error)
         {
           self->n_fallback[node->op]++;
           self->n_fallbacks++;
-          if (node->op == ATL_OP_STORE_ROWS)
+          if (atl_op_writes_state (node->op))
             {
-              g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s cannot keep %s values",
-                           backend->description, atl_dtype_name (node->dst->dtype));
+              g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                           "%s cannot keep the %s values of “%s”", backend->description,
+                           atl_dtype_name (node->dst->dtype), atl_op_name (node->op));
               return FALSE;
             }
           backend = host_backend (self);

@@ -74,10 +74,14 @@ void atl_ref_copy (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_concat (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_upsample (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_conv (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_causal_conv (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_ssm_scan (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_delta_rule (AtlCpuRun *run, const AtlNode *node);
 
 /* Bytes of shared scratch that these want. */
 gsize atl_ref_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
 gsize atl_ref_attention_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_ref_recurrent_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 /* The fast forms; FALSE: not for this node, the reference must run it. They are only asked when
  * there are kernels. */
@@ -104,6 +108,17 @@ gsize atl_fast_group_norm_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 gboolean atl_fast_conv (AtlCpuRun *run, const AtlNode *node);
 gsize atl_fast_conv_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+gboolean atl_fast_causal_conv (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_ssm_scan (AtlCpuRun *run, const AtlNode *node);
+gboolean atl_fast_delta_rule (AtlCpuRun *run, const AtlNode *node);
+gsize atl_fast_causal_conv_scratch (const AtlCpu *cpu, const AtlNode *node);
+gsize atl_fast_recurrent_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+/* The slots of a recurrent op's state, of `n` floats each: where it is read (NULL: zeros) and
+ * written. */
+void atl_cpu_slots (
+    const AtlTensor *state, const AtlTensor *slots, const float **from, float **to, gint64 *n);
 
 /* The dot product of n floats, as the references take it. */
 float atl_ref_dot (const float *a, const float *b, gint64 n);

@@ -82,6 +82,14 @@ void ATL_SIMD_NAME (atl_rope_row) (
     AtlRopePairing pairing, const float *x, const float *table, gint64 n_rot, gint64 n, float *out);
 gboolean
     ATL_SIMD_NAME (atl_store_cache_row) (AtlDType dtype, const float *x, gint64 n, guint8 *out);
+void ATL_SIMD_NAME (atl_conv_row) (const float *const *rows,
+                                   gint64 n_taps,
+                                   const float *taps,
+                                   gint64 ld,
+                                   const float *bias,
+                                   gint64 n,
+                                   float *out);
+void ATL_SIMD_NAME (atl_recur) (const AtlRecurStep *step);
 void ATL_SIMD_NAME (atl_column_sums) (const float *x, gint64 n_rows, gint64 n, float *sums);
 void ATL_SIMD_NAME (atl_column_squares) (
     const float *x, gint64 n_rows, gint64 n, const float *mean, float *sums);

@@ -3,25 +3,6 @@
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/quants/half.h"
 
-/* The first n < VW floats; the others are zero. */
-INLINE vf
-load_some (const float *p, gint64 n)
-{
-  float v[VW] = { 0 };
-
-  memcpy (v, p, (gsize) n * sizeof *v);
-  return vf_load (v);
-}
-
-INLINE void
-store_some (float *p, gint64 n, vf v)
-{
-  float some[VW];
-
-  vf_store (some, v);
-  memcpy (p, some, (gsize) n * sizeof *some);
-}
-
 /* --- norm --- */
 
 INLINE float
@@ -39,7 +20,7 @@ row_sum (const float *x, gint64 n)
   for (; i + VW <= n; i += VW)
     s0 += vf_load (x + i);
   if (i < n)
-    s1 += load_some (x + i, n - i);
+    s1 += vf_load_some (x + i, n - i);
   return vf_sum (s0 + s1);
 }
 
@@ -84,21 +65,21 @@ ATL_SIMD_NAME (atl_norm_row) (const AtlNormRow *m, const float *x, float *out)
     {
       gint64 left = n - i;
       gboolean whole = left >= VW;
-      vf v = whole ? vf_load (x + i) : load_some (x + i, left);
+      vf v = whole ? vf_load (x + i) : vf_load_some (x + i, left);
 
       v = (v - mean) * factor;
       if (m->weight != NULL)
-        v *= whole ? vf_load (m->weight + i) : load_some (m->weight + i, left);
+        v *= whole ? vf_load (m->weight + i) : vf_load_some (m->weight + i, left);
       if (m->bias != NULL)
-        v += whole ? vf_load (m->bias + i) : load_some (m->bias + i, left);
+        v += whole ? vf_load (m->bias + i) : vf_load_some (m->bias + i, left);
       if (m->scale != NULL)
-        v *= 1.0f + (whole ? vf_load (m->scale + i) : load_some (m->scale + i, left));
+        v *= 1.0f + (whole ? vf_load (m->scale + i) : vf_load_some (m->scale + i, left));
       if (m->shift != NULL)
-        v += whole ? vf_load (m->shift + i) : load_some (m->shift + i, left);
+        v += whole ? vf_load (m->shift + i) : vf_load_some (m->shift + i, left);
       if (whole)
         vf_store (out + i, v);
       else
-        store_some (out + i, left, v);
+        vf_store_some (out + i, left, v);
     }
 }
 
@@ -268,9 +249,9 @@ binary_loop (
     vf_store (out + i, binary (op, sa ? vf_load (a + i) : vf_set1 (*a),
                                sb ? vf_load (b + i) : vf_set1 (*b)));
   if (i < n)
-    store_some (out + i, n - i,
-                binary (op, sa ? load_some (a + i, n - i) : vf_set1 (*a),
-                        sb ? load_some (b + i, n - i) : vf_set1 (*b)));
+    vf_store_some (out + i, n - i,
+                   binary (op, sa ? vf_load_some (a + i, n - i) : vf_set1 (*a),
+                           sb ? vf_load_some (b + i, n - i) : vf_set1 (*b)));
 }
 
 void
@@ -350,7 +331,7 @@ unary_loop (AtlAct act, const float *x, float a, float b, gint64 n, float *out)
   for (; i + VW <= n; i += VW)
     vf_store (out + i, vf_act (act, vf_load (x + i) * a + b));
   if (i < n)
-    store_some (out + i, n - i, vf_act (act, load_some (x + i, n - i) * a + b));
+    vf_store_some (out + i, n - i, vf_act (act, vf_load_some (x + i, n - i) * a + b));
 }
 
 gboolean
@@ -373,8 +354,8 @@ glu_loop (AtlAct act, const float *gate, const float *up, gint64 n, float *out)
   for (; i + VW <= n; i += VW)
     vf_store (out + i, vf_act (act, vf_load (gate + i)) * vf_load (up + i));
   if (i < n)
-    store_some (out + i, n - i,
-                vf_act (act, load_some (gate + i, n - i)) * load_some (up + i, n - i));
+    vf_store_some (out + i, n - i,
+                   vf_act (act, vf_load_some (gate + i, n - i)) * vf_load_some (up + i, n - i));
 }
 
 gboolean
@@ -440,9 +421,9 @@ columns_loop (AtlAct act,
         }
       if (i < n)
         {
-          vf v = load_some (x + i, n - i) - load_some (mean + i, n - i);
-          v = v * load_some (factor + i, n - i) + load_some (shift + i, n - i);
-          store_some (out + i, n - i, vf_act (act, v));
+          vf v = vf_load_some (x + i, n - i) - vf_load_some (mean + i, n - i);
+          v = v * vf_load_some (factor + i, n - i) + vf_load_some (shift + i, n - i);
+          vf_store_some (out + i, n - i, vf_act (act, v));
         }
     }
 }

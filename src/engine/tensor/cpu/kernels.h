@@ -34,6 +34,28 @@ typedef struct
   const float *weight, *bias, *scale, *shift;
 } AtlNormRow;
 
+/* Tokens that a recurrence takes at once. */
+#define ATL_RECUR_TOKENS 8
+
+/* A few tokens of one head of a linear recurrence with state S [n_keys, n]. For each token t:
+ * S = decay S; u = scale v; delta: u -= scale S^T k; S += k u^T; out = S^T q + skip v. */
+typedef struct
+{
+  gint64 n_keys, n;
+  guint n_tokens; /* at most ATL_RECUR_TOKENS */
+  gboolean delta;
+  const float *from; /* S before */
+  float *to;         /* S after; may be `from` */
+  const float *k[ATL_RECUR_TOKENS], *q[ATL_RECUR_TOKENS], *v[ATL_RECUR_TOKENS];
+  float *out[ATL_RECUR_TOKENS];
+  float decay[ATL_RECUR_TOKENS], scale[ATL_RECUR_TOKENS];
+  float skip;
+  float eps, q_scale; /* delta: k and q are first divided by sqrt (|.|^2 + eps), q times q_scale */
+  float *scratch;     /* ATL_RECUR_SCRATCH (n) floats */
+} AtlRecurStep;
+
+#define ATL_RECUR_SCRATCH(n) (3 * ATL_RECUR_TOKENS * (n))
+
 /* Rows of the largest matrix tile of a level. */
 #define ATL_TILE_MAX_ROWS 32
 
@@ -160,6 +182,16 @@ typedef struct
                     float *out);
   /* Converts n floats to a cached row; FALSE, nothing done, for a dtype without a form. */
   gboolean (*store_cache_row) (AtlDType dtype, const float *x, gint64 n, guint8 *out);
+
+  /* out[i] = sum over j of taps[j * ld + i] * rows[j][i] + bias[i]; bias nullable. */
+  void (*conv_row) (const float *const *rows,
+                    gint64 n_taps,
+                    const float *taps,
+                    gint64 ld,
+                    const float *bias,
+                    gint64 n,
+                    float *out);
+  void (*recur) (const AtlRecurStep *step);
 
   /* Of n_rows contiguous rows: sums of the columns, sums of (x - mean)^2, act ((x - mean) * factor
    * + shift). */

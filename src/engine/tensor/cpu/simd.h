@@ -53,6 +53,25 @@ vf_store (void *p, vf v)
   memcpy (p, &v, sizeof v);
 }
 
+/* The first n < VW floats; the others are zero. */
+INLINE vf
+vf_load_some (const float *p, gint64 n)
+{
+  float v[VW] = { 0 };
+
+  memcpy (v, p, (gsize) n * sizeof *v);
+  return vf_load (v);
+}
+
+INLINE void
+vf_store_some (float *p, gint64 n, vf v)
+{
+  float some[VW];
+
+  vf_store (some, v);
+  memcpy (p, some, (gsize) n * sizeof *some);
+}
+
 INLINE vb
 vb_load (const void *p)
 {
