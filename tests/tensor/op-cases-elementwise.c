@@ -135,9 +135,11 @@ op_cases_elementwise (void)
       op_case_add (build_unary, &p, TOLERANCE, TOLERANCE, "unary/act-%d", (int) act);
     }
   op_case_add (build_unary_strided, &none, TOLERANCE, TOLERANCE, "unary/strided");
-  for (guint flags = 0; flags < 4; flags++)
+  for (guint flags = 0; flags < 6; flags++)
     {
-      OpCaseParams p = { .a = flags & 1 ? ATL_ACT_GELU_ERF : ATL_ACT_SILU,
+      OpCaseParams p = { .a = flags & 4   ? ATL_ACT_CLAMPED_QUICK
+                              : flags & 1 ? ATL_ACT_GELU_ERF
+                                          : ATL_ACT_SILU,
                          .b = 51,
                          .flags = flags };
       op_case_add (build_glu, &p, TOLERANCE, TOLERANCE, "glu/flags-%u", flags);

@@ -48,7 +48,8 @@ enum
   LINEAR_RESIDUAL = 2,
   LINEAR_GATED = 4,
   LINEAR_ACT = 8,
-  LINEAR_STRIDED = 16
+  LINEAR_STRIDED = 16,
+  LINEAR_CLAMPED = 32
 };
 
 /* Everything that is fused into a product. a: in, b: out, c: tokens */
@@ -70,7 +71,9 @@ build_fused (OpBuild *b, const OpCaseParams *p)
       AtlTensor *up = op_weight_of (b, ATL_USE_LINEAR, p->dtype, p->b, p->a);
       AtlTensor *up_bias = p->flags & LINEAR_BIAS ? op_vector (b, p->b) : NULL;
 
-      op_output (b, atl_linear_gated (b->graph, x, w, bias, up, up_bias, ATL_ACT_SILU));
+      op_output (
+          b, atl_linear_gated (b->graph, x, w, bias, up, up_bias,
+                               p->flags & LINEAR_CLAMPED ? ATL_ACT_CLAMPED_QUICK : ATL_ACT_SILU));
     }
   else if (p->flags & LINEAR_RESIDUAL)
     {
@@ -128,7 +131,8 @@ enum
 {
   EXPERT_GATED = 1,
   EXPERT_PER_SLOT = 2,
-  EXPERT_BIAS = 4
+  EXPERT_BIAS = 4,
+  EXPERT_CLAMPED = 8
 };
 
 /* a: in, b: out, c: tokens, d: experts, e: chosen */
@@ -158,7 +162,9 @@ build_experts (OpBuild *b, const OpCaseParams *p)
                                ? op_weight_of (b, ATL_USE_VECTOR, ATL_DTYPE_F32, p->d, p->b)
                                : NULL;
 
-      op_output (b, atl_expert_gated (b->graph, x, w, bias, up, up_bias, ATL_ACT_SILU, chosen));
+      op_output (b, atl_expert_gated (
+                        b->graph, x, w, bias, up, up_bias,
+                        p->flags & EXPERT_CLAMPED ? ATL_ACT_CLAMPED_QUICK : ATL_ACT_SILU, chosen));
     }
   else
     {
@@ -166,7 +172,8 @@ build_experts (OpBuild *b, const OpCaseParams *p)
     }
 }
 
-/* a: tokens, b: experts, c: chosen, d: groups, e: groups used, f: kind; flags: 1 bias, 2 renorm */
+/* a: tokens, b: experts, c: chosen, d: groups, e: groups used, f: kind; flags: 1 bias, 2 renorm,
+ * 4 groups by their best */
 static void
 build_route (OpBuild *b, const OpCaseParams *p)
 {
@@ -176,6 +183,7 @@ build_route (OpBuild *b, const OpCaseParams *p)
     .scale = 1.7f,
     .n_groups = p->d,
     .n_groups_used = p->e,
+    .group_by_best = (p->flags & 4) != 0,
   };
   AtlTensor *bias = p->flags & 1 ? op_vector (b, p->b) : NULL;
   AtlTensor *weights;
@@ -226,7 +234,7 @@ add_fused (void)
     LINEAR_BIAS,     LINEAR_BIAS | LINEAR_ACT,
     LINEAR_RESIDUAL, LINEAR_RESIDUAL | LINEAR_BIAS | LINEAR_STRIDED,
     LINEAR_GATED,    LINEAR_GATED | LINEAR_BIAS,
-    LINEAR_STRIDED,
+    LINEAR_STRIDED,  LINEAR_GATED | LINEAR_CLAMPED,
   };
   static const gint64 tokens[] = { 1, 5, 67 };
 
@@ -258,16 +266,18 @@ op_cases_linear (void)
   add_fused ();
   for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
     for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
-      for (guint flags = 0; flags < 8; flags++)
+      for (guint flags = 0; flags < 16; flags++)
         {
           OpCaseParams p = { .a = 256, .b = 35, .c = tokens[t], .d = 5, .e = 2, .flags = flags };
 
+          if ((flags & EXPERT_CLAMPED) && !(flags & EXPERT_GATED))
+            continue;
           p.dtype = dtypes[d];
           op_case_add (build_experts, &p, EXACT, FAST, "expert-linear/%s/flags-%u-n-%d",
                        atl_dtype_name (p.dtype), flags, (int) p.c);
         }
-  for (gint64 kind = ATL_ROUTE_SOFTMAX; kind <= ATL_ROUTE_SOFTMAX_AFTER; kind++)
-    for (guint flags = 0; flags < 4; flags++)
+  for (gint64 kind = ATL_ROUTE_SOFTMAX; kind <= ATL_ROUTE_SIGMOID_AFTER; kind++)
+    for (guint flags = 0; flags < 8; flags++)
       for (guint groups = 0; groups < 2; groups++)
         {
           OpCaseParams p = { .a = 7, .b = 24, .c = 5, .f = kind, .flags = flags };

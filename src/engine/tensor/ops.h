@@ -20,9 +20,10 @@ typedef enum
 
   /* Products with 1 to 3 weights that share the input x, results side by side along the last
    * dimension: dst[n, sum(out_i)] = act(x W_i^T + b_i) * a + residual.
-   * gated (n_weights == 2, equal out): dst[n, out] = act(x W_0^T + b_0) * (x W_1^T + b_1) +
-   * residual. src: x f32 rows [.., in]; W0 W1 W2 [out_i, in]; b0 b1 b2 f32 (nullable); residual
-   * (nullable, f32 rows of dst's shape; may be the same memory as dst). */
+   * gated (n_weights == 2, equal out): dst[n, out] = act(x W_0^T + b_0) * f(x W_1^T + b_1) +
+   * residual, f = atl_act_of_factor (act), mostly none. src: x f32 rows [.., in]; W0 W1 W2 [out_i,
+   * in]; b0 b1 b2 f32 (nullable); residual (nullable, f32 rows of dst's shape; may be the same
+   * memory as dst). */
   ATL_OP_LINEAR,
 
   /* The same with per-token experts: W_i is [n_experts, out, in], ids i32 [n, k].
@@ -32,8 +33,9 @@ typedef enum
 
   /* Router. p = softmax or sigmoid of logits[n, E] (f32); selection by p (+ bias when given,
    * selection only; with groups: keep the best `n_groups_used` of `n_groups` by the sum of the best
-   * two); the k largest, ties to the lower index, in descending order; weights = p of the chosen,
-   * divided by their sum when renorm; * scale. SOFTMAX_AFTER: softmax over the k chosen logits.
+   * two, or by the best one if group_by_best); the k largest, ties to the lower index, in
+   * descending order; weights = p of the chosen, divided by their sum when renorm; * scale.
+   * SOFTMAX_AFTER, SIGMOID_AFTER: p = logits; softmax over the k chosen, sigmoid of each.
    * src: logits, bias (nullable).  dst: weights f32 [n, k]; dst2: ids i32 [n, k] */
   ATL_OP_ROUTE,
 
@@ -77,8 +79,8 @@ typedef enum
   /* dst = act(x * a + b), any strides. src: x */
   ATL_OP_UNARY,
 
-  /* x [.., 2h] f32 rows: dst[.., h] = act(x[:h]) * x[h:]; gate_second: x[:h] * act(x[h:]). src: x
-   */
+  /* x [.., 2h] f32 rows: dst[.., h] = act(x[:h]) * f(x[h:]), f as in LINEAR; gate_second:
+   * f(x[:h]) * act(x[h:]). src: x */
   ATL_OP_GLU,
 
   /* dst (contiguous) = x (any strides), dtype converted between f32, f16, i32 as dst says. src: x
@@ -149,8 +151,19 @@ typedef enum
   ATL_ACT_SQUARE,
   ATL_ACT_SQRT,
   ATL_ACT_SOFTPLUS,
+  /* OpenAI's gpt-oss: x sigmoid(1.702 x) of min(x, 7). Where it gates, the other factor is
+   * CLAMPED_PLUS_ONE of itself: clamp(x, -7, 7) + 1. */
+  ATL_ACT_CLAMPED_QUICK,
+  ATL_ACT_CLAMPED_PLUS_ONE,
   ATL_N_ACTS
 } AtlAct;
+
+/* What happens to the other factor of a product that `gate` gates. */
+static inline AtlAct
+atl_act_of_factor (AtlAct gate)
+{
+  return gate == ATL_ACT_CLAMPED_QUICK ? ATL_ACT_CLAMPED_PLUS_ONE : ATL_ACT_NONE;
+}
 
 typedef enum
 {
@@ -176,7 +189,8 @@ typedef enum
 {
   ATL_ROUTE_SOFTMAX,
   ATL_ROUTE_SIGMOID,
-  ATL_ROUTE_SOFTMAX_AFTER
+  ATL_ROUTE_SOFTMAX_AFTER,
+  ATL_ROUTE_SIGMOID_AFTER
 } AtlRouteKind;
 
 /* Slots of src[] by op. */
@@ -245,6 +259,7 @@ typedef struct
   AtlRouteKind route;
   gboolean renorm;
   gint64 n_groups, n_groups_used;                /* ROUTE; 0 = none */
+  gboolean group_by_best;                        /* ROUTE */
   gint64 groups;                                 /* GROUP_NORM */
   guint axis;                                    /* CONCAT */
   gint64 stride[3], pad_before[3], pad_after[3]; /* CONV: frame, row, column */

@@ -36,6 +36,11 @@ atl_act_apply (AtlAct act, float x)
       return sqrtf (x);
     case ATL_ACT_SOFTPLUS:
       return x > 20.0f ? x : log1pf (expf (x));
+    case ATL_ACT_CLAMPED_QUICK:
+      x = x < 7.0f ? x : 7.0f;
+      return x / (1.0f + expf (-1.702f * x));
+    case ATL_ACT_CLAMPED_PLUS_ONE:
+      return (x < -7.0f ? -7.0f : x > 7.0f ? 7.0f : x) + 1.0f;
     case ATL_ACT_NONE:
     default:
       return x;

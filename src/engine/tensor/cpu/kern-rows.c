@@ -319,6 +319,12 @@ ATL_SIMD_NAME (atl_binary_row) (
     case ATL_ACT_SQRT:                                                                             \
       loop (ATL_ACT_SQRT, __VA_ARGS__);                                                            \
       return TRUE;                                                                                 \
+    case ATL_ACT_CLAMPED_QUICK:                                                                    \
+      loop (ATL_ACT_CLAMPED_QUICK, __VA_ARGS__);                                                   \
+      return TRUE;                                                                                 \
+    case ATL_ACT_CLAMPED_PLUS_ONE:                                                                 \
+      loop (ATL_ACT_CLAMPED_PLUS_ONE, __VA_ARGS__);                                                \
+      return TRUE;                                                                                 \
     default:                                                                                       \
       return FALSE;                                                                                \
     }
@@ -349,13 +355,15 @@ ATL_SIMD_NAME (atl_act_row) (AtlAct act, float *x, gint64 n)
 INLINE void
 glu_loop (AtlAct act, const float *gate, const float *up, gint64 n, float *out)
 {
+  const AtlAct factor = atl_act_of_factor (act);
   gint64 i = 0;
 
   for (; i + VW <= n; i += VW)
-    vf_store (out + i, vf_act (act, vf_load (gate + i)) * vf_load (up + i));
+    vf_store (out + i, vf_act (act, vf_load (gate + i)) * vf_act (factor, vf_load (up + i)));
   if (i < n)
     vf_store_some (out + i, n - i,
-                   vf_act (act, vf_load_some (gate + i, n - i)) * vf_load_some (up + i, n - i));
+                   vf_act (act, vf_load_some (gate + i, n - i)) *
+                       vf_act (factor, vf_load_some (up + i, n - i)));
 }
 
 gboolean

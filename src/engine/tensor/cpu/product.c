@@ -168,6 +168,14 @@ scale_and_bias (const AtlSource *s, gint64 group, gint64 n, float *sums)
     }
 }
 
+static void
+activate (const AtlProduct *p, AtlAct act, float *values, gint64 n)
+{
+  if (act != ATL_ACT_NONE && !p->kernels->act_row (act, values, n))
+    for (gint64 j = 0; j < n; j++)
+      values[j] = atl_act_apply (act, values[j]);
+}
+
 void
 atl_product_finish (const AtlProduct *p, gint64 group, gint64 n, float *sums, float *second)
 {
@@ -176,12 +184,11 @@ atl_product_finish (const AtlProduct *p, gint64 group, gint64 n, float *sums, fl
   const gint64 count = n * ATL_PACK_ROWS;
 
   scale_and_bias (&p->source[i], own, n, sums);
-  if (p->act != ATL_ACT_NONE && !p->kernels->act_row (p->act, sums, count))
-    for (gint64 j = 0; j < count; j++)
-      sums[j] = atl_act_apply (p->act, sums[j]);
+  activate (p, p->act, sums, count);
   if (p->gated)
     {
       scale_and_bias (&p->source[1], own, n, second);
+      activate (p, atl_act_of_factor (p->act), second, count);
       for (gint64 j = 0; j < count; j++)
         sums[j] *= second[j];
     }

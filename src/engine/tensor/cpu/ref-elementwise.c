@@ -104,6 +104,7 @@ glu_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Glu *g = args;
   const AtlOpParams *p = &g->node->p;
+  const AtlAct factor = atl_act_of_factor (p->act);
   gint64 first = chunk * g->per_chunk;
 
   for (gint64 row = first; row < MIN (first + g->per_chunk, g->n); row++)
@@ -113,8 +114,8 @@ glu_chunk (gconstpointer args, guint chunk, guint worker)
       float *out = g->dst + row * g->half;
 
       for (gint64 i = 0; i < g->half; i++)
-        out[i] = p->gate_second ? a[i] * atl_act_apply (p->act, b[i])
-                                : atl_act_apply (p->act, a[i]) * b[i];
+        out[i] = p->gate_second ? atl_act_apply (factor, a[i]) * atl_act_apply (p->act, b[i])
+                                : atl_act_apply (p->act, a[i]) * atl_act_apply (factor, b[i]);
     }
 }
 

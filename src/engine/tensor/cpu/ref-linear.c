@@ -110,7 +110,7 @@ gated_row (const Linear *l, gint64 out, float *rows)
       const float *x = l->x + t * l->x_stride;
       float gate = atl_ref_dot (rows, x, l->n_in) + b0;
       float up = atl_ref_dot (up_row, x, l->n_in) + b1;
-      float v = atl_act_apply (p->act, gate) * up;
+      float v = atl_act_apply (p->act, gate) * atl_act_apply (atl_act_of_factor (p->act), up);
 
       if (l->residual != NULL)
         v += l->residual[t * l->residual_stride + out];
@@ -218,8 +218,9 @@ experts_chunk (gconstpointer args, guint chunk, guint worker)
               v = atl_ref_dot (rows, x, e->n_in) + (e->bias[0] != NULL ? e->bias[0][row] : 0.0f);
               v = atl_act_apply (p->act, v);
               if (p->gated)
-                v *= atl_ref_dot (rows + e->n_in, x, e->n_in) +
-                     (e->bias[1] != NULL ? e->bias[1][row] : 0.0f);
+                v *= atl_act_apply (atl_act_of_factor (p->act),
+                                    atl_ref_dot (rows + e->n_in, x, e->n_in) +
+                                        (e->bias[1] != NULL ? e->bias[1][row] : 0.0f));
               e->dst[s * e->n_out + out] = v * p->a;
             }
         }

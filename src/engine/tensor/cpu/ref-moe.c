@@ -30,6 +30,7 @@ probabilities (const AtlOpParams *p, const float *logits, gint64 n, Candidate *c
           c[i].p = 1.0f / (1.0f + expf (-logits[i]));
           break;
         case ATL_ROUTE_SOFTMAX_AFTER:
+        case ATL_ROUTE_SIGMOID_AFTER:
         default:
           c[i].p = logits[i];
           break;
@@ -67,7 +68,9 @@ keep_groups (const AtlOpParams *p, gint64 n, Candidate *c, float *group_score)
       c[first].taken = TRUE;
       second = best_of (c, g * per_group, (g + 1) * per_group);
       c[first].taken = FALSE;
-      group_score[g] = c[first].choice + (second >= 0 ? c[second].choice : 0.0f);
+      group_score[g] = c[first].choice;
+      if (second >= 0 && !p->group_by_best)
+        group_score[g] += c[second].choice;
     }
   for (gint64 dropped = 0; dropped < p->n_groups - p->n_groups_used; dropped++)
     {
@@ -121,6 +124,9 @@ route_row (const AtlOpParams *p,
       for (gint64 j = 0; j < k; j++)
         weights[j] = expf (weights[j] - largest);
     }
+  if (p->route == ATL_ROUTE_SIGMOID_AFTER)
+    for (gint64 j = 0; j < k; j++)
+      weights[j] = 1.0f / (1.0f + expf (-weights[j]));
   for (gint64 j = 0; j < k; j++)
     sum += weights[j];
   for (gint64 j = 0; j < k; j++)

@@ -418,6 +418,11 @@ vf_act (AtlAct act, vf x)
       return x * x;
     case ATL_ACT_SQRT:
       return vf_sqrt (x);
+    case ATL_ACT_CLAMPED_QUICK:
+      x = vf_min (x, vf_set1 (7.0f));
+      return x / (1.0f + vf_exp (-1.702f * x));
+    case ATL_ACT_CLAMPED_PLUS_ONE:
+      return vf_min (vf_max (x, vf_set1 (-7.0f)), vf_set1 (7.0f)) + 1.0f;
     case ATL_ACT_NONE:
     default:
       return x;

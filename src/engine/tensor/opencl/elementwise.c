@@ -185,6 +185,7 @@ glu_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error)
   atl_cl_arg_uint (&call, width);
   atl_cl_arg_uint (&call, (guint64) n);
   atl_cl_arg_int (&call, (cl_int) node->p.act);
+  atl_cl_arg_int (&call, (cl_int) atl_act_of_factor (node->p.act));
   atl_cl_arg_int (&call, node->p.gate_second ? ATL_CL_GATE_SECOND : 0);
   return atl_cl_call_items (&call, width, (guint64) n, error);
 }

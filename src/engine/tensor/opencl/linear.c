@@ -274,7 +274,7 @@ linear_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **err
       p.bias = node->src[ATL_LINEAR_B0 + i];
       p.dst = is_gate ? NULL : node->dst;
       p.dst_at = s.gate;
-      p.act = !node->p.gated || is_gate ? node->p.act : ATL_ACT_NONE;
+      p.act = !node->p.gated || is_gate ? node->p.act : atl_act_of_factor (node->p.act);
       p.a = node->p.gated ? 1.0f : node->p.a;
       p.mul = node->p.gated && i == 1;
       p.mul_at = s.gate;
@@ -383,7 +383,7 @@ expert_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **err
       p.bias = node->src[ATL_EXPERT_B0 + i];
       p.dst = is_gate ? NULL : node->dst;
       p.dst_at = s.gate;
-      p.act = !node->p.gated || is_gate ? node->p.act : ATL_ACT_NONE;
+      p.act = !node->p.gated || is_gate ? node->p.act : atl_act_of_factor (node->p.act);
       p.mul = node->p.gated && i == 1;
       p.mul_at = s.gate;
       if (!run_product (cl, &p, scratch, error))

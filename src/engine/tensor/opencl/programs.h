@@ -37,6 +37,7 @@ enum
   ATL_CL_GATE_SECOND = 1024,
   ATL_CL_RANGES_PER_BATCH = 2048,
   ATL_CL_IS_FINAL = 4096,
+  ATL_CL_GROUP_BY_BEST = 8192,
 };
 
 /* Whether there are kernels that read the type as it is packed (repack.h). */

@@ -42,8 +42,9 @@ route_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **erro
   atl_cl_arg_uint (&call, (guint64) node->p.n_groups_used);
   atl_cl_arg_float (&call, node->p.scale);
   atl_cl_arg_int (&call, (cl_int) node->p.route);
-  atl_cl_arg_int (&call,
-                  (bias != NULL ? ATL_CL_HAS_BIAS : 0) | (node->p.renorm ? ATL_CL_RENORM : 0));
+  atl_cl_arg_int (&call, (bias != NULL ? ATL_CL_HAS_BIAS : 0) |
+                             (node->p.renorm ? ATL_CL_RENORM : 0) |
+                             (node->p.group_by_best ? ATL_CL_GROUP_BY_BEST : 0));
   return atl_cl_call_groups (&call, (guint64) n, 1, 1, error);
 }
 

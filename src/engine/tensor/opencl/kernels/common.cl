@@ -33,6 +33,7 @@
 #define GATE_SECOND 1024
 #define RANGES_PER_BATCH 2048
 #define IS_FINAL 4096
+#define GROUP_BY_BEST 8192
 
 float
 activate (int act, float x)
@@ -64,6 +65,11 @@ activate (int act, float x)
     case ACT_SOFTPLUS:
       // Above 20 the difference to x is below float's resolution.
       return x > 20.0f ? x : log1p (exp (x));
+    case ACT_CLAMPED_QUICK:
+      x = fmin (x, 7.0f);
+      return x / (1.0f + exp (-1.702f * x));
+    case ACT_CLAMPED_PLUS_ONE:
+      return clamp (x, -7.0f, 7.0f) + 1.0f;
     default:
       return x;
     }

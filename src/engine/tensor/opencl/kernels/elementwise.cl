@@ -114,7 +114,7 @@ copy (__global const uint *x, ulong x_off, long8 x_stride, int x_kind, __global 
 // Global id 0 = column of dst, 1 = row. x rows are `x_stride` apart and 2 * width wide.
 __kernel ITEMS void
 glu (__global const float *x, ulong x_off, ulong x_stride, __global float *dst, ulong dst_off,
-     uint width, uint n_rows, int act, int flags)
+     uint width, uint n_rows, int act, int factor, int flags)
 {
   const uint i = get_global_id (0);
   if (i >= width)
@@ -123,8 +123,8 @@ glu (__global const float *x, ulong x_off, ulong x_stride, __global float *dst, 
     {
       __global const float *p = x + x_off + row * x_stride;
       const float u = p[i], v = p[width + i];
-      dst[dst_off + (ulong) row * width + i] =
-          flags & GATE_SECOND ? u * activate (act, v) : activate (act, u) * v;
+      const float gate = flags & GATE_SECOND ? v : u, other = flags & GATE_SECOND ? u : v;
+      dst[dst_off + (ulong) row * width + i] = activate (act, gate) * activate (factor, other);
     }
 }
 

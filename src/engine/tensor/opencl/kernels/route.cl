@@ -4,6 +4,15 @@
 #define MAX_GROUPS 64
 #define MAX_PICKED 64
 
+// What a chosen expert counts, before it is divided by the sum; `top` is the largest of the chosen.
+float
+chosen_weight (int kind, float p, float top)
+{
+  return kind == ROUTE_SOFTMAX_AFTER   ? exp (p - top)
+         : kind == ROUTE_SIGMOID_AFTER ? 1.0f / (1.0f + exp (-p))
+                                       : p;
+}
+
 // One work-group of 64 per token. Local memory holds the scores: p for the weights, `key` for the
 // selection. The k largest keys are found one after the other: each work-item scans its experts
 // (t, t + 64, ...), then work-item 0 the 64 candidates; ties go to the lower index. A NaN key never
@@ -66,7 +75,7 @@ route (__global const float *logits, ulong logits_off, ulong logits_stride,
           }
         else if (key[e] > second)
           second = key[e];
-      group_score[g] = size > 1 ? first + second : first;
+      group_score[g] = size > 1 && !(flags & GROUP_BY_BEST) ? first + second : first;
     }
   barrier (CLK_LOCAL_MEM_FENCE);
   // A group stays if fewer than n_groups_used come before it.
@@ -121,10 +130,10 @@ route (__global const float *logits, ulong logits_off, ulong logits_stride,
   for (uint i = 0; i < k; i++)
     top = fmax (top, picked[i]);
   for (uint i = 0; i < k; i++)
-    total += kind == ROUTE_SOFTMAX_AFTER ? exp (picked[i] - top) : picked[i];
+    total += chosen_weight (kind, picked[i], top);
   if (t < k)
     {
-      float w = kind == ROUTE_SOFTMAX_AFTER ? exp (picked[t] - top) : picked[t];
+      float w = chosen_weight (kind, picked[t], top);
       if (kind == ROUTE_SOFTMAX_AFTER || (flags & RENORM))
         w /= total;
       weights[weights_off + (ulong) token * k + t] = w * scale;
