@@ -32,8 +32,11 @@ atl_rope_frequencies (const AtlRopeParams *p, const float *divisors, double *fre
       break;
     case ATL_ROPE_YARN:
       {
-        double low = MAX (0.0, floor (yarn_dim (p, p->beta_fast)));
-        double high = MIN (p->n_rot - 1.0, ceil (yarn_dim (p, p->beta_slow)));
+        double low = yarn_dim (p, p->beta_fast);
+        double high = yarn_dim (p, p->beta_slow);
+
+        low = MAX (0.0, p->exact_ramp ? low : floor (low));
+        high = MIN (p->n_rot - 1.0, p->exact_ramp ? high : ceil (high));
 
         for (guint i = 0; i < half; i++)
           {

@@ -33,6 +33,7 @@ typedef struct
   double factor;               /* of linear and yarn */
   double original_context;     /* yarn */
   double beta_fast, beta_slow; /* yarn; 32 and 1 */
+  gboolean exact_ramp;         /* yarn; the ends of its ramp are not rounded to components */
   double attn_factor; /* multiplies cosines and sines; yarn: 0.1 ln factor + 1; 1 when unused */
 } AtlRopeParams;
 

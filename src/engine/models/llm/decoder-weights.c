@@ -2,42 +2,60 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
-#include "engine/models/llm/decoder.h"
+#include "engine/models/llm/decoder-weights.h"
 
-#define DIM(...)                                                                                   \
-  sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64), (gint64[])                                 \
-  {                                                                                                \
-    __VA_ARGS__                                                                                    \
-  }
-
-static AtlWeight *
-vector (AtlWeights *ws, guint il, gint64 n, gboolean required, const char *name, const char *suffix)
+/* A tensor of a layer that its family may lack: here it is there if the layer beside this one has
+ * it, so that a file that lost one is no other model. */
+static gboolean
+neighbour_has (const AtlLlmHparams *h, AtlWeights *ws, guint il, const char *name)
 {
-  return required
-             ? atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s.%s", il, name, suffix)
-             : atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s.%s", il, name,
-                                         suffix);
+  g_autofree char *beside =
+      g_strdup_printf ("blk.%u.%s", il + 1 < h->n_layer || il == 0 ? il + 1 : il - 1, name);
+
+  return atl_checkpoint_find (atl_weights_checkpoint (ws), beside) != NULL;
 }
 
-static AtlWeight *
-matrix (AtlWeights *ws, guint il, gint64 out, gint64 in, const char *name)
+AtlWeight *
+decoder_vector (
+    const AtlLlmHparams *h, AtlWeights *ws, guint il, gint64 n, gboolean required, const char *name)
+{
+  return required || neighbour_has (h, ws, il, name)
+             ? atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s", il, name)
+             : atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s", il, name);
+}
+
+AtlWeight *
+decoder_matrix (AtlWeights *ws, guint il, gint64 out, gint64 in, const char *name)
 {
   return atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (out, in), "blk.%u.%s.weight", il, name);
 }
 
-static void
-add_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
+/* One row of n numbers, which some files store as [n], some as [1, n]; NULL if it is not there. */
+static AtlWeight *
+add_row (AtlWeights *ws, AtlWeightUse use, guint il, gint64 n, const char *name)
 {
-  gint64 D = h->n_embd, n_q = (gint64) h->n_head * h->head_dim;
-  gint64 n_k = (gint64) h->n_head_kv * h->head_dim, n_v = (gint64) h->n_head_kv * h->head_dim_v;
-  gint64 n_o = (gint64) h->n_head * h->head_dim_v;
-  AtlWeight *fused;
+  g_autofree char *full = g_strdup_printf ("blk.%u.%s", il, name);
+  const AtlTensorInfo *info = atl_checkpoint_find (atl_weights_checkpoint (ws), full);
+
+  if (info == NULL)
+    return NULL;
+  return info->n_dims == 1 ? atl_weights_add (ws, use, il, DIM (n), "%s", full)
+                           : atl_weights_add (ws, use, il, DIM (1, n), "%s", full);
+}
+
+static void
+add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
+{
+  const AtlLlmLayer *hl = &h->layers[il];
+  gint64 D = h->n_embd, n_q = (gint64) hl->n_head * hl->head_dim;
+  gint64 n_k = (gint64) hl->n_head_kv * hl->head_dim, n_v = (gint64) hl->n_head_kv * hl->head_dim_v;
+  AtlWeight *fused, *bias;
 
   fused =
       atl_weights_add_optional (ws, 0, il, DIM (n_q + n_k + n_v, D), "blk.%u.attn_qkv.weight", il);
   if (fused != NULL)
     {
-      AtlWeight *bias =
+      bias =
           atl_weights_add_optional (ws, 0, il, DIM (n_q + n_k + n_v), "blk.%u.attn_qkv.bias", il);
       l->wq = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, 0, n_q);
       l->wk = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, n_q, n_k);
@@ -45,44 +63,81 @@ add_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer
       l->bq = atl_weights_add_rows (ws, bias, ATL_USE_VECTOR, 0, n_q);
       l->bk = atl_weights_add_rows (ws, bias, ATL_USE_VECTOR, n_q, n_k);
       l->bv = atl_weights_add_rows (ws, bias, ATL_USE_VECTOR, n_q + n_k, n_v);
+      return;
     }
-  else
-    {
-      l->wq = matrix (ws, il, n_q, D, "attn_q");
-      l->wk = matrix (ws, il, n_k, D, "attn_k");
-      l->wv = matrix (ws, il, n_v, D, "attn_v");
-      l->bq = vector (ws, il, n_q, FALSE, "attn_q", "bias");
-      l->bk = vector (ws, il, n_k, FALSE, "attn_k", "bias");
-      l->bv = vector (ws, il, n_v, FALSE, "attn_v", "bias");
-    }
-  l->wo = matrix (ws, il, D, n_o, "attn_output");
-  l->bo = vector (ws, il, D, FALSE, "attn_output", "bias");
+  l->wq = decoder_matrix (ws, il, n_q, D, "attn_q");
+  l->bq = decoder_vector (h, ws, il, n_q, FALSE, "attn_q.bias");
+  if (hl->kv_layer != il)
+    return;
+  l->wk = decoder_matrix (ws, il, n_k, D, "attn_k");
+  l->bk = decoder_vector (h, ws, il, n_k, FALSE, "attn_k.bias");
+  l->wv = decoder_matrix (ws, il, n_v, D, "attn_v");
+  l->bv = decoder_vector (h, ws, il, n_v, FALSE, "attn_v.bias");
+}
+
+static void
+add_qk_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
+{
+  const AtlLlmLayer *hl = &h->layers[il];
+  gboolean own = hl->kv_layer == il;
 
   switch (h->traits->qk_norm)
     {
     case ATL_QK_NORM_NONE:
+    case ATL_QK_NORM_BARE_AFTER:
       break;
     case ATL_QK_NORM_HEAD:
-      l->q_norm = vector (ws, il, h->head_dim, TRUE, "attn_q_norm", "weight");
-      l->k_norm = vector (ws, il, h->head_dim, TRUE, "attn_k_norm", "weight");
-      break;
+    case ATL_QK_NORM_HEAD_AFTER:
+    case ATL_QK_NORM_HEAD_OPTIONAL:
+      {
+        gboolean required = h->traits->qk_norm != ATL_QK_NORM_HEAD_OPTIONAL;
+
+        l->q_norm = decoder_vector (h, ws, il, hl->head_dim, required, "attn_q_norm.weight");
+        if (own)
+          l->k_norm = decoder_vector (h, ws, il, hl->head_dim, required || l->q_norm != NULL,
+                                      "attn_k_norm.weight");
+        break;
+      }
     case ATL_QK_NORM_WHOLE:
-      l->q_norm = vector (ws, il, n_q, TRUE, "attn_q_norm", "weight");
-      l->k_norm = vector (ws, il, n_k, TRUE, "attn_k_norm", "weight");
+      l->q_norm = decoder_vector (h, ws, il, (gint64) hl->n_head * hl->head_dim, TRUE,
+                                  "attn_q_norm.weight");
+      l->k_norm = decoder_vector (h, ws, il, (gint64) hl->n_head_kv * hl->head_dim, TRUE,
+                                  "attn_k_norm.weight");
       break;
     case ATL_QK_NORM_LAYER_HEAD:
-      l->q_norm = atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (h->n_head, h->head_dim),
+      l->q_norm = atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (hl->n_head, hl->head_dim),
                                             "blk.%u.attn_q_norm.weight", il);
-      l->k_norm = atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (h->n_head_kv, h->head_dim),
-                                            "blk.%u.attn_k_norm.weight", il);
+      l->k_norm =
+          atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (hl->n_head_kv, hl->head_dim),
+                                    "blk.%u.attn_k_norm.weight", il);
       break;
+    default:
+      g_assert_not_reached ();
     }
+}
+
+static void
+add_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
+{
+  const AtlLlmLayer *hl = &h->layers[il];
+
+  if (h->traits->sinks)
+    l->sinks = decoder_vector (h, ws, il, hl->n_head, TRUE, "attn_sinks.weight");
+  if (h->mla.n_kv_lora > 0)
+    {
+      decoder_add_latent_attention (h, ws, il, l);
+      return;
+    }
+  add_qkv (h, ws, il, l);
+  add_qk_norms (h, ws, il, l);
+  l->wo = decoder_matrix (ws, il, h->n_embd, (gint64) hl->n_head * hl->head_dim_v, "attn_output");
+  l->bo = decoder_vector (h, ws, il, h->n_embd, FALSE, "attn_output.bias");
 }
 
 static void
 add_dense (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
-  gint64 D = h->n_embd, F = h->n_ff;
+  gint64 D = h->n_embd, F = h->layers[il].n_ff;
 
   if (h->traits->fused_gate_up)
     {
@@ -95,50 +150,59 @@ add_dense (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
     {
       if (!h->traits->ungated)
         {
-          l->gate = matrix (ws, il, F, D, "ffn_gate");
-          l->gate_b = vector (ws, il, F, FALSE, "ffn_gate", "bias");
+          l->gate = decoder_matrix (ws, il, F, D, "ffn_gate");
+          l->gate_b = decoder_vector (h, ws, il, F, FALSE, "ffn_gate.bias");
         }
-      l->up = matrix (ws, il, F, D, "ffn_up");
-      l->up_b = vector (ws, il, F, FALSE, "ffn_up", "bias");
+      l->up = decoder_matrix (ws, il, F, D, "ffn_up");
+      l->up_b = decoder_vector (h, ws, il, F, FALSE, "ffn_up.bias");
     }
-  l->down = matrix (ws, il, D, F, "ffn_down");
-  l->down_b = vector (ws, il, D, FALSE, "ffn_down", "bias");
+  l->down = decoder_matrix (ws, il, D, F, "ffn_down");
+  l->down_b = decoder_vector (h, ws, il, D, FALSE, "ffn_down.bias");
+}
+
+/* [E, n], or nothing. */
+static AtlWeight *
+add_expert_bias (const AtlLlmHparams *h, AtlWeights *ws, guint il, gint64 n, const char *name)
+{
+  return neighbour_has (h, ws, il, name)
+             ? atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), "blk.%u.%s", il,
+                                name)
+             : atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), "blk.%u.%s",
+                                         il, name);
 }
 
 static void
 add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
-  gint64 D = h->n_embd, E = h->n_expert, F = h->n_ff_expert, S = h->n_ff_shared;
-  g_autofree char *name = NULL;
-  const AtlTensorInfo *info;
+  gint64 D = h->n_embd, E = h->experts.n, F = h->experts.n_ff, S = h->experts.n_ff_shared;
 
-  l->router = matrix (ws, il, E, D, "ffn_gate_inp");
+  l->router = decoder_matrix (ws, il, E, D, "ffn_gate_inp");
+  l->router_b = decoder_vector (h, ws, il, E, FALSE, "ffn_gate_inp.bias");
+  l->choice_b = add_row (ws, ATL_USE_VECTOR, il, E, "exp_probs_b.bias");
+  if (l->choice_b == NULL && h->experts.has_choice_bias)
+    atl_weights_fail (ws, "%s: the tensor “blk.%u.exp_probs_b.bias” is missing",
+                      atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
   l->gate_exps =
       atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D), "blk.%u.ffn_gate_exps.weight", il);
   l->up_exps =
       atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D), "blk.%u.ffn_up_exps.weight", il);
   l->down_exps =
       atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, D, F), "blk.%u.ffn_down_exps.weight", il);
+  l->gate_exps_b = add_expert_bias (h, ws, il, F, "ffn_gate_exps.bias");
+  l->up_exps_b = add_expert_bias (h, ws, il, F, "ffn_up_exps.bias");
+  l->down_exps_b = add_expert_bias (h, ws, il, D, "ffn_down_exps.bias");
   if (S == 0)
     return;
-  /* One row, which some files store as a vector. */
-  name = g_strdup_printf ("blk.%u.ffn_gate_inp_shexp.weight", il);
-  info = atl_checkpoint_find (atl_weights_checkpoint (ws), name);
-  if (info != NULL && info->n_dims == 1)
+  l->shared_router = add_row (ws, ATL_USE_LINEAR, il, D, "ffn_gate_inp_shexp.weight");
+  if (l->shared_router != NULL)
     {
-      l->shared_router = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (D), "%s", name);
-      if (l->shared_router != NULL)
-        {
-          l->shared_router->n_dims = 2;
-          l->shared_router->dim[0] = 1;
-          l->shared_router->dim[1] = D;
-        }
+      l->shared_router->n_dims = 2;
+      l->shared_router->dim[0] = 1;
+      l->shared_router->dim[1] = D;
     }
-  else
-    l->shared_router = atl_weights_add_optional (ws, ATL_USE_LINEAR, il, DIM (1, D), "%s", name);
-  l->gate_shared = matrix (ws, il, S, D, "ffn_gate_shexp");
-  l->up_shared = matrix (ws, il, S, D, "ffn_up_shexp");
-  l->down_shared = matrix (ws, il, D, S, "ffn_down_shexp");
+  l->gate_shared = decoder_matrix (ws, il, S, D, "ffn_gate_shexp");
+  l->up_shared = decoder_matrix (ws, il, S, D, "ffn_up_shexp");
+  l->down_shared = decoder_matrix (ws, il, D, S, "ffn_down_shexp");
 }
 
 static void
@@ -149,16 +213,18 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 
   if (t->norms != ATL_NORMS_POST)
     {
-      l->attn_norm = vector (ws, il, D, TRUE, "attn_norm", "weight");
-      l->attn_norm_b = vector (ws, il, D, FALSE, "attn_norm", "bias");
+      const char *ffn_norm = t->ffn_norm_is_post ? "post_attention_norm.weight" : "ffn_norm.weight";
+
+      l->attn_norm = decoder_vector (h, ws, il, D, TRUE, "attn_norm.weight");
+      l->attn_norm_b = decoder_vector (h, ws, il, D, FALSE, "attn_norm.bias");
       /* Absent in models whose two sublayers share one norm. */
-      l->ffn_norm = vector (ws, il, D, t->norm == ATL_NORM_RMS, "ffn_norm", "weight");
-      l->ffn_norm_b = vector (ws, il, D, FALSE, "ffn_norm", "bias");
+      l->ffn_norm = decoder_vector (h, ws, il, D, t->norm == ATL_NORM_RMS, ffn_norm);
+      l->ffn_norm_b = decoder_vector (h, ws, il, D, FALSE, "ffn_norm.bias");
     }
   if (t->norms != ATL_NORMS_PRE)
     {
-      l->post_attn_norm = vector (ws, il, D, TRUE, "post_attention_norm", "weight");
-      l->post_ffn_norm = vector (ws, il, D, TRUE, "post_ffw_norm", "weight");
+      l->post_attn_norm = decoder_vector (h, ws, il, D, TRUE, "post_attention_norm.weight");
+      l->post_ffn_norm = decoder_vector (h, ws, il, D, TRUE, "post_ffw_norm.weight");
     }
 }
 
@@ -194,9 +260,9 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
 
       add_norms (&self->h, ws, il, l);
       add_attention (&self->h, ws, il, l);
-      if (self->h.n_expert > 0)
+      if (self->h.layers[il].has_experts)
         add_experts (&self->h, ws, il, l);
-      else
+      if (self->h.layers[il].n_ff > 0)
         add_dense (&self->h, ws, il, l);
     }
   if (!atl_weights_check (ws, error))

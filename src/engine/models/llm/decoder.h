@@ -26,15 +26,22 @@ typedef struct
   AtlWeight *wq, *wk, *wv, *wo;                     /* [H*d, D] [K*d, D] [K*dv, D] [D, H*dv] */
   AtlWeight *bq, *bk, *bv, *bo;                     /* (nullable) */
   AtlWeight *q_norm, *k_norm;                       /* (nullable) */
+  AtlWeight *sinks;                                 /* (nullable) [H] */
   AtlWeight *post_attn_norm;                        /* (nullable) [D] */
   AtlWeight *ffn_norm, *ffn_norm_b;                 /* (nullable) [D] */
   AtlWeight *gate, *up, *down;                      /* [F, D] [F, D] [D, F]; gate nullable */
   AtlWeight *gate_b, *up_b, *down_b;                /* (nullable) */
   AtlWeight *post_ffn_norm;                         /* (nullable) [D] */
-  AtlWeight *router;                                /* [E, D], with experts only */
+  AtlWeight *router, *router_b, *choice_b;          /* [E, D] [E] [E], with experts only */
   AtlWeight *gate_exps, *up_exps, *down_exps;       /* [E, F, D] [E, F, D] [E, D, F] */
+  AtlWeight *gate_exps_b, *up_exps_b, *down_exps_b; /* (nullable) [E, F] [E, F] [E, D] */
   AtlWeight *shared_router;                         /* (nullable) [1, D] */
   AtlWeight *gate_shared, *up_shared, *down_shared; /* (nullable) */
+  /* Latent attention, L kv_lora, R n_rope: wq is [H*(nope+R), Q or D], wo [D, H*dv]. */
+  AtlWeight *wq_a, *q_a_norm;   /* (nullable) [Q, D] [Q] */
+  AtlWeight *wkv_a, *kv_a_norm; /* [L + R, D] [L] */
+  AtlWeight *k_b, *v_b;         /* [H, L, nope] [H, dv, L] */
+  AtlWeight *kv_b;              /* (nullable) what they are made from */
 } AtlDecoderLayer;
 
 typedef struct
@@ -46,6 +53,9 @@ typedef struct
 } AtlDecoder;
 
 gboolean atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error);
+/* Makes the weights that the file has in another layout than the pass needs: reads tensors. Between
+ * init and the upload of the weights. */
+void atl_decoder_unfold (AtlDecoder *self);
 void atl_decoder_clear (AtlDecoder *self);
 
 /* One sequence's share of a step. */
@@ -64,7 +74,8 @@ atl_decoder_state_index (guint il, AtlLlmStateRole role)
 
 /* Inputs of the graph, T tokens in all, segments one after the other:
  *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2],
- *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local.
+ *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local; with latent attention heads
+ *   i32 [T, H] (0 … H - 1); where queries grow warmth f32 [T, 1, 1].
  * Output: logits f32 [n_output_rows, n_vocab]: every token (n_output_rows == T), the last of each
  * segment (== n_segments), or none at all (0). */
 AtlGraph *atl_decoder_graph (const AtlDecoder *self,

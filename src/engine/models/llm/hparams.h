@@ -11,11 +11,44 @@
 
 G_BEGIN_DECLS
 
+/* One layer. */
+typedef struct
+{
+  guint n_head, n_head_kv;    /* n_head_kv divides n_head */
+  guint head_dim, head_dim_v; /* of the keys and values that are kept */
+  guint n_ff;                 /* of its dense feed-forward; 0 where it has none */
+  gboolean has_experts;
+  gboolean windowed; /* sees a window only, and rotates with rope_local */
+  gboolean rotated;
+  guint kv_layer; /* whose keys and values it reads: its own, or those of an earlier layer */
+} AtlLlmLayer;
+
+/* Multi-head latent attention (DeepSeek-AI 2024, "DeepSeek-V2"); n_kv_lora 0: none. */
+typedef struct
+{
+  guint n_q_lora;            /* 0: queries are not compressed */
+  guint n_kv_lora;           /* numbers of the latent that stands for all keys and values */
+  guint n_nope, n_rope, n_v; /* a head's unrotated and rotated components, its values */
+} AtlLlmMla;
+
+typedef struct
+{
+  guint n, n_used; /* n 0: no layer has experts */
+  guint n_ff, n_ff_shared;
+  AtlRouteKind kind;
+  gboolean renorm;
+  float scale;
+  guint n_groups, n_groups_used; /* 0: no groups */
+  gboolean group_by_best;        /* a group counts as its best expert, not its best two */
+  gboolean has_choice_bias;      /* exp_probs_b: added for the choice only */
+} AtlLlmExperts;
+
 typedef struct
 {
   const AtlLlmTraits *traits;
-  guint n_layer, n_vocab, n_embd, n_ff, n_ctx_train;
-  guint n_head, n_head_kv, head_dim, head_dim_v;
+  guint n_layer, n_vocab, n_embd, n_ctx_train;
+  guint n_head, n_head_kv, head_dim, head_dim_v, n_ff; /* the largest of any layer */
+  AtlLlmLayer *layers;                                 /* (owned) [n_layer] */
   float norm_eps;
   float embed_scale;                  /* 1 when unused */
   float residual_scale;               /* 1 when unused */
@@ -23,12 +56,11 @@ typedef struct
   float attn_softcap, logit_softcap;  /* 0 = none */
   float logit_scale;                  /* factor of the logits, ready to multiply */
   guint window;                       /* tokens; 0 = none */
-  guint8 *windowed;                   /* (owned) one flag a layer */
-  guint8 *rotated;                    /* (owned) one flag a layer */
   AtlRopeParams rope;                 /* full layers */
   AtlRopeParams rope_local;           /* windowed layers */
   const AtlTensorInfo *rope_divisors; /* (nullable) f32 [n_rot / 2], applies to the full layers */
-  guint n_expert, n_expert_used, n_ff_expert, n_ff_shared;
+  AtlLlmExperts experts;
+  AtlLlmMla mla;
 } AtlLlmHparams;
 
 /* What a layer can keep of the tokens before; which of these a layer has is its mixer's matter. */

@@ -3,6 +3,7 @@
 
 #include "engine/models/llm/llm-private.h"
 
+#include <math.h>
 #include <string.h>
 
 #define DEFAULT_BATCH 512
@@ -74,7 +75,7 @@ scratch_estimate (const AtlLlmHparams *h, guint n_batch)
 {
   guint64 per_token = 6 * (guint64) h->n_embd +
                       3 * (guint64) h->n_head * (h->head_dim + h->head_dim_v) +
-                      3 * (guint64) MAX (h->n_ff, h->n_ff_expert * h->n_expert_used);
+                      3 * (guint64) MAX (h->n_ff, (guint64) h->experts.n_ff * h->experts.n_used);
 
   return per_token * n_batch * sizeof (float) + (guint64) h->n_vocab * 2 * sizeof (float) +
          (guint64) 8 * 1024 * 1024;
@@ -154,22 +155,15 @@ static void
 prepare_rope (AtlLlm *self)
 {
   const AtlLlmHparams *h = &self->decoder.h;
-  const float *divisors = h->rope_divisors != NULL ? (const float *) h->rope_divisors->data : NULL;
-  AtlRopeParams local = h->rope_local;
-  g_autofree float *aligned = NULL;
+  g_autofree float *divisors = NULL; /* aligned */
 
-  /* Divisors belong to the model; linear and yarn scaling to its full layers only. */
-  if (divisors != NULL)
-    {
-      local.scaling = ATL_ROPE_DIVISORS;
-      local.attn_factor = h->rope.attn_factor;
-    }
-  if (divisors != NULL)
-    divisors = aligned = g_memdup2 (divisors, h->rope_divisors->size_bytes);
+  if (h->rope_divisors != NULL)
+    divisors = g_memdup2 (h->rope_divisors->data, h->rope_divisors->size_bytes);
   self->rope_freqs = g_new (double, h->rope.n_rot / 2);
   self->rope_multiplier = atl_rope_frequencies (&h->rope, divisors, self->rope_freqs);
   self->rope_local_freqs = g_new (double, h->rope_local.n_rot / 2);
-  self->rope_local_multiplier = atl_rope_frequencies (&local, divisors, self->rope_local_freqs);
+  self->rope_local_multiplier =
+      atl_rope_frequencies (&h->rope_local, divisors, self->rope_local_freqs);
 }
 
 AtlLlm *
@@ -195,6 +189,7 @@ atl_llm_new (AtlCheckpoint *cp,
   if (!atl_decoder_init (&self->decoder, cp,
                          options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT, error))
     return NULL;
+  atl_decoder_unfold (&self->decoder);
 
   n_gpu = 0;
   if (n_backends > 1)
@@ -320,12 +315,49 @@ find_plan (AtlLlm *self, const Piece *pieces, guint n_pieces, guint n_rows, GErr
   return oldest->plan;
 }
 
+/* First key that a query at `position` sees in a windowed layer. */
+static gint32
+window_start (const AtlLlmHparams *h, gint32 position)
+{
+  gint32 window = (gint32) MIN (h->window, (guint) G_MAXINT32);
+
+  return h->traits->window_kind == ATL_WINDOW_CHUNKS ? position / window * window
+                                                     : MAX (0, position - window + 1);
+}
+
+/* Inputs that few families have. */
+static gboolean
+set_rare_inputs (AtlLlm *self, AtlPlan *plan, const gint32 *positions, guint T, GError **error)
+{
+  const guint n_head = self->decoder.h.n_head;
+
+  if (atl_plan_tensor (plan, "heads") != NULL)
+    {
+      g_autofree gint32 *heads = g_new (gint32, (gsize) T * n_head);
+
+      for (gsize i = 0; i < (gsize) T * n_head; i++)
+        heads[i] = (gint32) (i % n_head);
+      if (!atl_plan_set_input (plan, "heads", heads, (gsize) T * n_head * sizeof *heads, error))
+        return FALSE;
+    }
+  if (atl_plan_tensor (plan, "warmth") != NULL)
+    {
+      g_autofree float *warmth = g_new (float, T);
+
+      /* Llama 4's temperature tuning for long contexts. */
+      for (guint t = 0; t < T; t++)
+        warmth[t] = (float) (1.0 + 0.1 * log (1.0 + floor ((positions[t] + 1) / 8192.0)));
+      if (!atl_plan_set_input (plan, "warmth", warmth, T * sizeof *warmth, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 static gboolean
 set_inputs (
     AtlLlm *self, AtlPlan *plan, const Piece *pieces, guint n_pieces, guint T, GError **error)
 {
   const AtlLlmHparams *h = &self->decoder.h;
-  gboolean local = atl_plan_tensor (plan, "ranges_local") != NULL;
   g_autofree gint32 *ids = g_new (gint32, T);
   g_autofree gint32 *cells = g_new (gint32, T);
   g_autofree gint32 *ranges = g_new (gint32, 2 * T);
@@ -344,13 +376,14 @@ set_inputs (
   if (!atl_plan_set_input (plan, "ids", ids, T * sizeof *ids, error) ||
       !atl_plan_set_input (plan, "cells", cells, T * sizeof *cells, error) ||
       !atl_plan_set_input (plan, "ranges", ranges, 2 * T * sizeof *ranges, error) ||
-      !atl_plan_set_input (plan, "rope", table, (gsize) T * h->rope.n_rot * sizeof *table, error))
+      !atl_plan_set_input (plan, "rope", table, (gsize) T * h->rope.n_rot * sizeof *table, error) ||
+      !set_rare_inputs (self, plan, cells, T, error))
     return FALSE;
-  if (!local)
+  if (atl_plan_tensor (plan, "ranges_local") == NULL)
     return TRUE;
 
   for (t = 0; t < T; t++)
-    ranges[2 * t] = MAX (0, cells[t] - (gint32) MIN (h->window, (guint) G_MAXINT32) + 1);
+    ranges[2 * t] = window_start (h, cells[t]);
   atl_rope_table (self->rope_local_freqs, h->rope_local.n_rot, self->rope_local_multiplier, cells,
                   T, table);
   return atl_plan_set_input (plan, "ranges_local", ranges, 2 * T * sizeof *ranges, error) &&

@@ -24,6 +24,10 @@ typedef enum
   ATL_QK_NORM_WHOLE,      /* RMS over the whole projection, weight [heads * head_dim] */
   ATL_QK_NORM_LAYER_HEAD, /* layer norm per head, weight [heads, head_dim]; if the tensors are there
                            */
+  ATL_QK_NORM_HEAD_OPTIONAL, /* as HEAD, if the tensors are there */
+  ATL_QK_NORM_HEAD_AFTER,    /* as HEAD, but of rotated heads */
+  ATL_QK_NORM_BARE_AFTER, /* RMS over each rotated head, without weight; not in layers that do not
+                           * rotate, nor with 128 experts */
 } AtlQkNorm;
 
 /* Which layers see only a window of attention.sliding_window tokens. */
@@ -33,9 +37,17 @@ typedef enum
   ATL_WINDOW_ALL,
   ATL_WINDOW_EVEN,    /* layers 0, 2, 4… */
   ATL_WINDOW_5_OF_6,  /* all but every sixth */
+  ATL_WINDOW_4_OF_5,  /* all but every fifth */
   ATL_WINDOW_3_OF_4,  /* all but every fourth; if the key is there */
   ATL_WINDOW_PATTERN, /* attention.sliding_window_pattern, one flag a layer; if it is there */
 } AtlWindowPattern;
+
+/* What a window is. */
+typedef enum
+{
+  ATL_WINDOW_SLIDES, /* the last W tokens */
+  ATL_WINDOW_CHUNKS, /* the tokens with the same position / W */
+} AtlWindowKind;
 
 /* Which layers rotate queries and keys. */
 typedef enum
@@ -57,20 +69,43 @@ typedef struct
   const char *architecture; /* general.architecture */
   AtlNormKind norm;
   AtlNormPlace norms;
-  AtlRopePairing pairing;
+  gboolean ffn_norm_is_post; /* "post_attention_norm" is the name of the norm before feed-forward */
+
+  /* attention */
+  gboolean mla; /* latent attention: keys and values are one small vector a token */
   AtlQkNorm qk_norm;
-  AtlAct act;
-  gboolean ungated;       /* down(act(up x)) */
-  gboolean fused_gate_up; /* ffn_up is [2F, D], gate rows first */
-  gboolean embed_sqrt;    /* embedding * sqrt(n_embd) */
-  AtlWindowPattern window;
+  gboolean sinks;           /* attn_sinks: one more score a head, whose value is nothing */
+  gboolean unscaled_scores; /* 1 in place of 1/sqrt(d) */
+  gboolean shared_kv;       /* the last attention.shared_kv_layers have no keys of their own */
+  gboolean warm_unrotated;  /* queries of layers that do not rotate grow with their position */
+  guint embd_scale_layers;  /* the size (in layers) with scores scaled by 1/sqrt(D/H); 0 = none */
+
+  /* positions */
+  AtlRopePairing pairing;
   AtlRotateLayers rotate;
+  double swa_rope_base;        /* of windowed layers if the key is absent; 0 = as the others */
+  gboolean scaled_windows;     /* scaling of positions holds for windowed layers, too */
+  gboolean full_divisors_only; /* rope_freqs does not hold for windowed layers */
+  gboolean exact_ramp;         /* ends of YaRN's ramp are not rounded */
+
+  AtlWindowPattern window;
+  AtlWindowKind window_kind;
+  guint window_default; /* if the key is absent */
+
+  /* feed-forward */
+  AtlAct act;
+  gboolean ungated;              /* down(act(up x)) */
+  gboolean fused_gate_up;        /* ffn_up is [2F, D], gate rows first */
+  AtlRouteKind route;            /* if the file does not say */
+  gboolean route_renorm;         /* if the file does not say */
+  gboolean route_by_bias;        /* if the file does not say: sigmoid where exp_probs_b is there */
+  gboolean experts_scale_input;  /* experts see weight * x; their sum is plain */
+  gboolean dense_beside_experts; /* layers with experts have a dense feed-forward as well */
+  guint n_shared_experts;        /* if the file does not say */
+
+  /* ends */
+  gboolean embed_sqrt; /* embedding * sqrt(n_embd) */
   AtlLogitScaling logits;
-  double swa_rope_base; /* base of windowed layers if the key is absent; 0 = same as the others */
-  guint
-      embd_scale_layers; /* the size (in layers) whose scores are scaled by 1/sqrt(D/H); 0 = none */
-  AtlRouteKind route;
-  gboolean route_renorm;
 } AtlLlmTraits;
 
 /* NULL if no row has that name. */

@@ -1,0 +1,115 @@
+/* The decoder's attention: grouped queries over what every segment's states hold. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/decoder-pass.h"
+
+AtlTensor *
+decoder_rotate (DecoderPass *p, guint il, AtlTensor *x)
+{
+  const AtlLlmLayer *l = &p->h->layers[il];
+
+  if (!l->rotated)
+    return x;
+  return atl_rope (p->g, x, l->windowed ? p->rope_local : p->rope, p->h->traits->pairing);
+}
+
+/* q or k [T, heads * d] -> [T, heads, d], normed and rotated as the family does. */
+static AtlTensor *
+prepare_heads (DecoderPass *p, guint il, AtlTensor *x, guint n_heads, AtlWeight *w)
+{
+  const AtlLlmHparams *h = p->h;
+  AtlGraph *g = p->g;
+  AtlTensor *weight = atl_weight (g, w);
+  AtlQkNorm kind = h->traits->qk_norm;
+
+  if (kind == ATL_QK_NORM_WHOLE)
+    x = atl_norm (g, ATL_NORM_RMS, x, weight, NULL, h->norm_eps);
+  x = atl_reshape_to (g, x, p->T, n_heads, h->layers[il].head_dim);
+  if (kind == ATL_QK_NORM_HEAD || (kind == ATL_QK_NORM_HEAD_OPTIONAL && weight != NULL))
+    x = atl_norm (g, ATL_NORM_RMS, x, weight, NULL, h->norm_eps);
+  else if (kind == ATL_QK_NORM_LAYER_HEAD && weight != NULL)
+    x = atl_norm (g, ATL_NORM_LAYER, x, weight, NULL, h->norm_eps);
+
+  x = decoder_rotate (p, il, x);
+  if (kind == ATL_QK_NORM_HEAD_AFTER ||
+      (kind == ATL_QK_NORM_BARE_AFTER && h->layers[il].rotated && h->experts.n != 128))
+    x = atl_norm (g, ATL_NORM_RMS, x, weight, NULL, h->norm_eps);
+  return x;
+}
+
+static AtlTensor *
+segment_state (DecoderPass *p, guint segment, guint il, AtlLlmStateRole role)
+{
+  return atl_state (p->g, p->segments[segment].states[atl_decoder_state_index (il, role)]);
+}
+
+/* Concatenation takes a bounded number of parts. */
+static AtlTensor *
+join (DecoderPass *p, AtlTensor **parts)
+{
+  AtlTensor *out = parts[0];
+
+  for (guint s = 1; s < p->n_segments;)
+    {
+      AtlTensor *batch[ATL_NODE_MAX_SRC];
+      guint n = 0;
+
+      batch[n++] = out;
+      while (n < ATL_NODE_MAX_SRC && s < p->n_segments)
+        batch[n++] = parts[s++];
+      out = atl_concat (p->g, 0, n, batch);
+    }
+  return out;
+}
+
+AtlTensor *
+decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor *v)
+{
+  const AtlLlmHparams *h = p->h;
+  const AtlLlmLayer *l = &h->layers[il];
+  AtlGraph *g = p->g;
+  AtlTensor *ranges = l->windowed ? p->ranges_local : p->ranges;
+  AtlTensor *sinks = atl_weight (g, p->m->layers[il].sinks);
+  AtlTensor **parts = g_newa0 (AtlTensor *, p->n_segments);
+  gint64 start = 0;
+
+  for (guint s = 0; s < p->n_segments; s++)
+    {
+      gint64 n = p->segments[s].n_tokens;
+      AtlTensor *cells = atl_slice (g, p->cells, 0, start, n);
+      AtlTensor *keys = segment_state (p, s, l->kv_layer, ATL_LLM_STATE_K);
+      AtlTensor *values =
+          h->mla.n_kv_lora > 0 ? NULL : segment_state (p, s, l->kv_layer, ATL_LLM_STATE_V);
+
+      if (k != NULL)
+        keys = atl_store_rows (g, keys, atl_slice (g, k, 0, start, n), cells);
+      if (v != NULL)
+        values = atl_store_rows (g, values, atl_slice (g, v, 0, start, n), cells);
+      if (values == NULL)
+        values = atl_slice (g, keys, 2, 0, l->head_dim_v);
+      parts[s] = atl_attention (g, atl_slice (g, q, 0, start, n), keys, values,
+                                atl_slice (g, ranges, 0, start, n), NULL, sinks, h->attn_scale,
+                                h->attn_softcap);
+      start += n;
+    }
+  return atl_reshape_to (g, join (p, parts), p->T, (gint64) l->n_head * l->head_dim_v);
+}
+
+AtlTensor *
+decoder_attention (DecoderPass *p, guint il, AtlTensor *x)
+{
+  const AtlLlmLayer *hl = &p->h->layers[il];
+  const AtlDecoderLayer *l = &p->m->layers[il];
+  AtlGraph *g = p->g;
+  AtlTensor *w[3] = { atl_weight (g, l->wq), atl_weight (g, l->wk), atl_weight (g, l->wv) };
+  AtlTensor *b[3] = { atl_weight (g, l->bq), atl_weight (g, l->bk), atl_weight (g, l->bv) };
+  AtlTensor *qkv[3];
+
+  atl_linear_multi (g, x, 3, w, b, qkv);
+  qkv[0] = prepare_heads (p, il, qkv[0], hl->n_head, l->q_norm);
+  qkv[1] = prepare_heads (p, il, qkv[1], hl->n_head_kv, l->k_norm);
+  qkv[2] = atl_reshape_to (g, qkv[2], p->T, hl->n_head_kv, hl->head_dim_v);
+  if (p->warmth != NULL && !hl->rotated)
+    qkv[0] = atl_mul (g, qkv[0], p->warmth);
+  return decoder_attend (p, il, qkv[0], qkv[1], qkv[2]);
+}

@@ -1,0 +1,91 @@
+/* The decoder's feed-forward: one gated network, or routed experts beside shared ones. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/decoder-pass.h"
+
+/* The choice of experts for the rows of x: weights and ids [T, n_used]. */
+static void
+route (DecoderPass *p, const AtlDecoderLayer *l, AtlTensor *x, AtlTensor **weights, AtlTensor **ids)
+{
+  const AtlLlmExperts *e = &p->h->experts;
+  AtlGraph *g = p->g;
+  AtlOpParams route = { .route = e->kind,
+                        .renorm = e->renorm,
+                        .scale = e->scale,
+                        .n_groups = e->n_groups,
+                        .n_groups_used = e->n_groups_used,
+                        .group_by_best = e->group_by_best };
+
+  atl_route (g, atl_linear (g, x, atl_weight (g, l->router), atl_weight (g, l->router_b)),
+             atl_weight (g, l->choice_b), e->n_used, &route, weights, ids);
+}
+
+/* sum_k weights_k * expert_k (x) + residual, or sum_k expert_k (weights_k * x) + residual. */
+static AtlTensor *
+routed (DecoderPass *p, const AtlDecoderLayer *l, AtlTensor *x, AtlTensor *residual)
+{
+  const AtlLlmHparams *h = p->h;
+  AtlGraph *g = p->g;
+  AtlTensor *weights, *ids, *y;
+
+  route (p, l, x, &weights, &ids);
+  if (h->traits->experts_scale_input)
+    {
+      x = atl_mul (g, atl_reshape_to (g, x, p->T, 1, h->n_embd),
+                   atl_reshape_to (g, weights, p->T, h->experts.n_used, 1));
+      weights = atl_affine (g, weights, 0.0f, 1.0f);
+    }
+  y = atl_expert_gated (g, x, atl_weight (g, l->gate_exps), atl_weight (g, l->gate_exps_b),
+                        atl_weight (g, l->up_exps), atl_weight (g, l->up_exps_b), h->traits->act,
+                        ids);
+  y = atl_expert_linear (g, y, atl_weight (g, l->down_exps), atl_weight (g, l->down_exps_b), ids);
+  return atl_expert_sum (g, y, weights, residual);
+}
+
+AtlTensor *
+decoder_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
+{
+  const AtlDecoderLayer *l = &p->m->layers[il];
+  AtlGraph *g = p->g;
+  AtlTensor *y = routed (p, l, x, residual), *s;
+
+  if (l->gate_shared == NULL)
+    return y;
+  s = atl_linear_gated (g, x, atl_weight (g, l->gate_shared), NULL, atl_weight (g, l->up_shared),
+                        NULL, p->h->traits->act);
+  if (l->shared_router == NULL)
+    return atl_linear_add (g, s, atl_weight (g, l->down_shared), NULL, y);
+  s = atl_linear (g, s, atl_weight (g, l->down_shared), NULL);
+  s = atl_mul (g, s,
+               atl_linear_act (g, x, atl_weight (g, l->shared_router), NULL, ATL_ACT_SIGMOID));
+  return atl_add (g, y, s);
+}
+
+AtlTensor *
+decoder_dense (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
+{
+  const AtlLlmTraits *t = p->h->traits;
+  const AtlDecoderLayer *l = &p->m->layers[il];
+  AtlGraph *g = p->g;
+  AtlTensor *y;
+
+  y = l->gate != NULL
+          ? atl_linear_gated (g, x, atl_weight (g, l->gate), atl_weight (g, l->gate_b),
+                              atl_weight (g, l->up), atl_weight (g, l->up_b), t->act)
+          : atl_linear_act (g, x, atl_weight (g, l->up), atl_weight (g, l->up_b), t->act);
+  return atl_linear_scaled_add (g, y, atl_weight (g, l->down), atl_weight (g, l->down_b),
+                                residual != NULL ? p->h->residual_scale : 1.0f, residual);
+}
+
+AtlTensor *
+decoder_feed_forward (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
+{
+  const AtlLlmHparams *h = p->h;
+
+  if (!h->layers[il].has_experts)
+    return decoder_dense (p, il, x, residual);
+  if (residual == NULL || h->residual_scale == 1.0f)
+    return decoder_experts (p, il, x, residual);
+  x = decoder_experts (p, il, x, NULL);
+  return atl_add (p->g, residual, atl_affine (p->g, x, h->residual_scale, 0.0f));
+}

@@ -1,0 +1,43 @@
+/* One forward pass being described: what the decoder-*.c and attention-*.c files share. */
+#pragma once
+
+#include "engine/models/llm/decoder.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const AtlDecoder *m;
+  const AtlLlmHparams *h;
+  AtlGraph *g;
+  const AtlDecoderSegment *segments;
+  guint n_segments;
+  gint64 T; /* tokens of all segments */
+  AtlTensor *cells;
+  AtlTensor *ranges, *rope;             /* full layers */
+  AtlTensor *ranges_local, *rope_local; /* windowed layers; the same tensors if there are none */
+  AtlTensor *heads;  /* (nullable) i32 [T, H]: 0 … H - 1 in every row; latent attention */
+  AtlTensor *warmth; /* (nullable) f32 [T, 1, 1]: factor of queries that are not rotated */
+} DecoderPass;
+
+/* The family's norm of x [T, D] or [T, heads, d]; w and b nullable. */
+AtlTensor *decoder_norm (DecoderPass *p, AtlTensor *x, AtlWeight *w, AtlWeight *b);
+/* Rotates [T, heads, d] as layer `il` does, if it does. */
+AtlTensor *decoder_rotate (DecoderPass *p, guint il, AtlTensor *x);
+
+/* Keeps keys and values [T, K, d] of layer `il` and lets queries [T, H, d] attend to all that was
+ * kept so far, every segment to its own: [T, H * dv]. k NULL: those of another layer are read; v
+ * NULL: values are the first head_dim_v components of the keys. */
+AtlTensor *decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor *v);
+
+/* Heads' outputs [T, H * dv] of the normed x [T, D], before the output projection. */
+AtlTensor *decoder_attention (DecoderPass *p, guint il, AtlTensor *x);
+AtlTensor *decoder_latent_attention (DecoderPass *p, guint il, AtlTensor *x);
+
+/* The feed-forward of x [T, D], plus `residual` (nullable). */
+AtlTensor *decoder_feed_forward (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+/* Its two kinds: one network, and experts with the shared ones beside them. */
+AtlTensor *decoder_dense (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+AtlTensor *decoder_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+
+G_END_DECLS

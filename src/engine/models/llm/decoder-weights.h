@@ -1,0 +1,30 @@
+/* What the files that fill the decoder's weight table share. */
+#pragma once
+
+#include "engine/models/llm/decoder.h"
+
+G_BEGIN_DECLS
+
+/* Number of dimensions and dimensions, as atl_weights_add() takes them. */
+#define DIM(...)                                                                                   \
+  sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64), (gint64[])                                 \
+  {                                                                                                \
+    __VA_ARGS__                                                                                    \
+  }
+
+/* "blk.<il>.<name>", n float32 numbers (or what can be read as such); NULL without an error if it
+ * need not be there, and the layer beside this one has none. */
+AtlWeight *decoder_vector (const AtlLlmHparams *h,
+                           AtlWeights *ws,
+                           guint il,
+                           gint64 n,
+                           gboolean required,
+                           const char *name);
+/* "blk.<il>.<name>.weight", [out, in]. */
+AtlWeight *decoder_matrix (AtlWeights *ws, guint il, gint64 out, gint64 in, const char *name);
+
+/* latent-weights.c */
+void
+decoder_add_latent_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);
+
+G_END_DECLS

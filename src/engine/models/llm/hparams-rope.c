@@ -1,0 +1,152 @@
+/* Hyperparameters of rotary positions: how many components turn, how fast, and how the angles are
+ * scaled for contexts longer than the trained ones. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/hparams-private.h"
+
+#include <math.h>
+
+static void
+read_longrope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
+{
+  guint original = h->n_ctx_train;
+  double factor = 1.0;
+
+  atl_llm_key_uint (k, "rope.scaling.original_context_length", 1, 1 << 30, FALSE, &original);
+  h->rope_divisors = atl_checkpoint_find (k->cp, n_ctx > original ? "rope_factors_long.weight"
+                                                                  : "rope_factors_short.weight");
+  if (h->rope_divisors == NULL)
+    return;
+  atl_llm_key_float (k, "rope.scaling.attn_factor", 1e-6, 1e6, &factor);
+  h->rope.attn_factor = factor;
+}
+
+/* Rotated components of the layers that are windowed, or of those that are not. */
+static guint
+read_n_rot (AtlLlmHparams *h, AtlLlmKeys *k, gboolean windowed, guint same)
+{
+  const char *name = windowed ? "rope.dimension_count_swa" : "rope.dimension_count";
+  guint n_rot = same;
+
+  for (guint il = 0; il < h->n_layer && n_rot == 0; il++)
+    if (h->layers[il].windowed == windowed)
+      n_rot = h->layers[il].head_dim;
+  if (n_rot == 0)
+    n_rot = h->head_dim;
+  atl_llm_key_uint (k, name, 2, 1 << 16, FALSE, &n_rot);
+  if (n_rot % 2 != 0)
+    atl_llm_key_fail (k, "an odd number (%u) of rotated components", n_rot);
+  for (guint il = 0; il < h->n_layer; il++)
+    {
+      const AtlLlmLayer *l = &h->layers[il];
+
+      if (l->windowed == windowed && l->rotated && n_rot > l->head_dim)
+        atl_llm_key_fail (k, "%u components of heads of %u cannot be rotated", n_rot, l->head_dim);
+    }
+  return n_rot;
+}
+
+static void
+read_scaling (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  AtlRopeParams *r = &h->rope;
+  guint original = h->n_ctx_train;
+  double linear = 1.0, log_multiplier = 0.0;
+
+  if (atl_llm_key_is (k, "rope.scaling.type", "linear"))
+    r->scaling = ATL_ROPE_LINEAR;
+  else if (atl_llm_key_is (k, "rope.scaling.type", "yarn"))
+    r->scaling = ATL_ROPE_YARN;
+  else if (atl_llm_key_meta (k, "rope.scaling.type") == NULL &&
+           /* the key of old files */
+           atl_llm_key_float (k, "rope.scale_linear", 1e-6, 1e6, &linear) && linear != 1.0)
+    {
+      r->scaling = ATL_ROPE_LINEAR;
+      r->factor = linear;
+      return;
+    }
+  if (r->scaling == ATL_ROPE_PLAIN)
+    return;
+
+  atl_llm_key_float (k, "rope.scaling.factor", 1e-6, 1e6, &r->factor);
+  atl_llm_key_uint (k, "rope.scaling.original_context_length", 1, 1 << 30, FALSE, &original);
+  r->original_context = original;
+  if (r->scaling != ATL_ROPE_YARN)
+    return;
+  atl_llm_key_float (k, "rope.scaling.yarn_beta_fast", 1e-6, 1e6, &r->beta_fast);
+  atl_llm_key_float (k, "rope.scaling.yarn_beta_slow", 1e-6, 1e6, &r->beta_slow);
+  r->exact_ramp = h->traits->exact_ramp;
+  if (h->mla.n_kv_lora > 0)
+    {
+      /* What others do to cosines and sines, and so to rotated components only, DeepSeek does to
+       * whole scores, for queries and keys each. */
+      double m = 1.0;
+
+      atl_llm_key_float (k, "rope.scaling.yarn_log_multiplier", -10.0, 10.0, &log_multiplier);
+      if (r->factor > 1.0)
+        m += log_multiplier * log (r->factor);
+      h->attn_scale *= (float) (m * m);
+      return;
+    }
+  if (r->factor > 1.0)
+    r->attn_factor = 0.1 * log (r->factor) + 1.0;
+  atl_llm_key_float (k, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &r->attn_factor);
+}
+
+static void
+read_divisors (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
+{
+  const AtlTensorInfo *divisors;
+
+  h->rope_divisors = atl_checkpoint_find (k->cp, "rope_freqs.weight");
+  if (h->rope_divisors == NULL)
+    read_longrope (h, k, n_ctx);
+  divisors = h->rope_divisors;
+  if (divisors == NULL)
+    return;
+  if (divisors->dtype != ATL_DTYPE_F32 ||
+      divisors->size_bytes != h->rope.n_rot / 2 * sizeof (float))
+    {
+      atl_llm_key_fail (k, "the tensor “%s” should hold %u float32 numbers", divisors->name,
+                        h->rope.n_rot / 2);
+      return;
+    }
+  h->rope.scaling = ATL_ROPE_DIVISORS;
+  if (h->traits->full_divisors_only)
+    return;
+  if (h->rope_local.n_rot != h->rope.n_rot)
+    atl_llm_key_fail (k,
+                      "the divisors of %u rotated components do not fit the %u of windowed layers",
+                      h->rope.n_rot, h->rope_local.n_rot);
+  h->rope_local.scaling = ATL_ROPE_DIVISORS;
+  h->rope_local.attn_factor = h->rope.attn_factor;
+}
+
+void
+hparams_read_rope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
+{
+  AtlRopeParams *r = &h->rope;
+
+  *r = (AtlRopeParams){
+    .base = 10000.0, .factor = 1.0, .attn_factor = 1.0, .beta_fast = 32.0, .beta_slow = 1.0
+  };
+  r->n_rot = read_n_rot (h, k, FALSE, 0);
+  atl_llm_key_float (k, "rope.freq_base", 1.0, 1e12, &r->base);
+  if (k->error != NULL)
+    return;
+
+  h->rope_local = *r;
+  /* Heads of another size rotate another number of components, unless a key says so. */
+  h->rope_local.n_rot =
+      read_n_rot (h, k, TRUE, atl_llm_key_meta (k, "attention.key_length_swa") ? 0 : r->n_rot);
+  if (h->traits->swa_rope_base > 0.0)
+    h->rope_local.base = h->traits->swa_rope_base;
+  atl_llm_key_float (k, "rope.freq_base_swa", 1.0, 1e12, &h->rope_local.base);
+
+  /* Scaling is for contexts that a window does not see, in most families. */
+  read_scaling (h, k);
+  if (h->traits->scaled_windows)
+    h->rope_local = *r;
+  if (k->error == NULL)
+    read_divisors (h, k, n_ctx);
+}

@@ -1,0 +1,47 @@
+/* Reading hyperparameters "<architecture>.<name>": a list of calls whose first error is kept.
+ *
+ *   AtlLlmKeys k = { .cp = cp, .prefix = "llama" };
+ *   atl_llm_key_uint (&k, "block_count", 1, 1024, TRUE, &n_layer);
+ *   if (k.error != NULL) ...
+ *
+ * Once there is an error every call does nothing and says FALSE. Used by the hparams*.c files.
+ * Threading: none.
+ */
+#pragma once
+
+#include "base/checkpoint.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const AtlCheckpoint *cp;
+  const char *prefix;
+  GError *error; /* the owner of the struct takes it */
+} AtlLlmKeys;
+
+/* TRUE and *out if the key is there; an absent one leaves *out alone, and is an error if
+ * `required`. Outside [min, max], or no number: ATL_ERROR_BAD_FILE. */
+gboolean atl_llm_key_uint (
+    AtlLlmKeys *k, const char *name, guint min, guint max, gboolean required, guint *out);
+gboolean atl_llm_key_float (AtlLlmKeys *k, const char *name, double min, double max, double *out);
+gboolean atl_llm_key_bool (AtlLlmKeys *k, const char *name, gboolean *out);
+/* NULL if absent. */
+const AtlMetaValue *atl_llm_key_meta (AtlLlmKeys *k, const char *name);
+gboolean atl_llm_key_is (AtlLlmKeys *k, const char *name, const char *text);
+
+/* One number a layer: an array of at least n, or one number for all. out[i * stride_bytes] is
+ * a guint; all of them are left alone if the key is absent. */
+gboolean atl_llm_key_layers (AtlLlmKeys *k,
+                             const char *name,
+                             guint min,
+                             guint max,
+                             gboolean required,
+                             guint n,
+                             guint *out,
+                             gsize stride_bytes);
+
+/* Records ATL_ERROR_BAD_FILE, with the file's name in front. */
+void atl_llm_key_fail (AtlLlmKeys *k, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+G_END_DECLS
