@@ -111,6 +111,7 @@ op_cases_recurrent (void)
     { .a = 67, .b = 64, .c = 4, .d = 4, .e = 128, .f = 64, .flags = 3 },
     { .a = 8, .b = 16, .c = 3, .d = 1, .e = 33, .f = 40, .flags = 1 },
     { .a = 2, .b = 130, .c = 8, .d = 2, .e = 24, .f = 24, .flags = 2 },
+    { .a = 11, .b = 6, .c = 2, .d = 1, .e = 301, .f = 70, .flags = 3 },
   };
   static const OpCaseParams deltas[] = {
     { .a = 1, .b = 1, .c = 1, .d = 1, .e = 1, .f = 1, .flags = 0 },
@@ -119,6 +120,8 @@ op_cases_recurrent (void)
     { .a = 8, .b = 16, .c = 3, .d = 1, .e = 33, .f = 40, .flags = 2 },
     { .a = 3, .b = 131, .c = 8, .d = 2, .e = 24, .f = 72, .flags = 1 },
     { .a = 7, .b = 4, .c = 8, .d = 2, .e = 64, .f = 32, .flags = 3 },
+    { .a = 9, .b = 18, .c = 2, .d = 1, .e = 130, .f = 65, .flags = 1 },
+    { .a = 3, .b = 6, .c = 2, .d = 2, .e = 259, .f = 33, .flags = 3 },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (convs); i++)

@@ -105,13 +105,6 @@ main (int argc, char **argv)
       g_autofree char *path = g_strdup_printf ("/opencl/%u/%s", i, group);
       guint n = 1;
 
-      /* These have no kernels yet, and a model with them stays on the CPU. */
-      if (g_str_equal (group, "causal-conv") || g_str_equal (group, "ssm-scan") ||
-          g_str_equal (group, "delta-rule"))
-        {
-          i++;
-          continue;
-        }
       while (i + n < op_cases_n ())
         {
           g_autofree char *next = group_of (i + n);

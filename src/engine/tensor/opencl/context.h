@@ -23,6 +23,7 @@ typedef enum
   ATL_CL_ROWS,
   ATL_CL_ROUTE,
   ATL_CL_ATTENTION,
+  ATL_CL_RECURRENT,
   ATL_CL_LINEAR, /* + weight type */
   ATL_CL_CONV,   /* + weight type */
   ATL_CL_GEMV,   /* + weight type; the one kernel that is measured, quick to compile */

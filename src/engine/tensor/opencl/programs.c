@@ -17,6 +17,7 @@ static const char *const family_names[ATL_CL_N_FAMILIES] = {
   [ATL_CL_ROWS] = "rows",
   [ATL_CL_ROUTE] = "route",
   [ATL_CL_ATTENTION] = "attention",
+  [ATL_CL_RECURRENT] = "recurrent",
   [ATL_CL_LINEAR] = "linear",
   [ATL_CL_CONV] = "conv",
   [ATL_CL_GEMV] = "gemv",
@@ -86,15 +87,35 @@ kernel_file (const char *name)
   return g_bytes_get_data (bytes, NULL);
 }
 
-static const char *const gemv_columns[3] = {
+static const char *const gemv_columns[] = {
   "\n#define COLUMNS 1\n",
   "\n#undef COLUMNS\n#define COLUMNS 4\n",
   "\n#undef COLUMNS\n#define COLUMNS 8\n",
+  NULL,
 };
-static const char *const attention_values[3] = {
+static const char *const attention_values[] = {
   "\n#define DV 64\n",
   "\n#undef DV\n#define DV 128\n",
   "\n#undef DV\n#define DV 256\n",
+  NULL,
+};
+static const char *const recurrence_keys[] = {
+  "\n#define KEYS 64\n",
+  "\n#undef KEYS\n#define KEYS 128\n",
+  "\n#undef KEYS\n#define KEYS 256\n",
+  "\n#undef KEYS\n#define KEYS 0\n",
+  NULL,
+};
+
+/* Kernels that are compiled once for each value of a parameter. */
+static const struct
+{
+  const char *file;          /* (nullable) none */
+  const char *const *values; /* NULL at the end */
+} templates[ATL_CL_N_FAMILIES] = {
+  [ATL_CL_ATTENTION] = { "attention-many", attention_values },
+  [ATL_CL_RECURRENT] = { "recurrence", recurrence_keys },
+  [ATL_CL_LINEAR] = { "gemv", gemv_columns },
 };
 
 static guint
@@ -118,12 +139,11 @@ program_sources (AtlClFamily family, AtlDType dtype, const char *sources[MAX_SOU
         sources[n++] = gemv_columns[0];
       sources[n++] = kernel_file (family_names[family]);
     }
-  /* Templates, once for each value of their parameter. */
-  if (family == ATL_CL_ATTENTION || family == ATL_CL_LINEAR)
-    for (guint i = 0; i < 3; i++)
+  if (templates[family].file != NULL)
+    for (guint i = 0; templates[family].values[i] != NULL; i++)
       {
-        sources[n++] = family == ATL_CL_LINEAR ? gemv_columns[i] : attention_values[i];
-        sources[n++] = kernel_file (family == ATL_CL_LINEAR ? "gemv" : "attention-many");
+        sources[n++] = templates[family].values[i];
+        sources[n++] = kernel_file (templates[family].file);
       }
   g_assert (n <= MAX_SOURCES);
   return n;
