@@ -152,7 +152,7 @@ inspect_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   atl_engine_process_call (
       self->process, "Inspect",
-      atl_load_arguments (inspect->request.id, inspect->files, &inspect->options), "(a{sv})",
+      atl_load_arguments (inspect->request.id, inspect->files, &inspect->options, NULL), "(a{sv})",
       inspect->files->fds, inspected_cb, g_object_ref (task));
   g_clear_pointer (&inspect->files, atl_open_files_free);
 }

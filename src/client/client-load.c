@@ -2,9 +2,13 @@
 #define G_LOG_DOMAIN "atl-client"
 
 #include "client/client-private.h"
+#include "client/compile.h"
 #include "client/open-files.h"
 
 #include <glib/gi18n.h>
+
+/* What compiling for the GPU takes of the bar. */
+#define COMPILE_SHARE 0.5
 
 /* --- Opening --- */
 
@@ -51,7 +55,10 @@ atl_open_files_finish (GAsyncResult *result, GError **error)
 }
 
 GVariant *
-atl_load_arguments (guint request, const AtlOpenFiles *files, const AtlLoadOptions *options)
+atl_load_arguments (guint request,
+                    const AtlOpenFiles *files,
+                    const AtlLoadOptions *options,
+                    const AtlCompiled *compiled)
 {
   GVariantBuilder list;
   GVariantDict dict;
@@ -68,6 +75,10 @@ atl_load_arguments (guint request, const AtlOpenFiles *files, const AtlLoadOptio
     g_variant_dict_insert (&dict, ATL_LOAD_DEVICE, "s", options->device);
   g_variant_dict_insert (&dict, ATL_LOAD_GPU_LAYERS, "i", options->gpu_layers);
   g_variant_dict_insert (&dict, ATL_LOAD_N_THREADS, "u", options->n_threads);
+  if (compiled != NULL && compiled->problem != NULL)
+    g_variant_dict_insert (&dict, ATL_LOAD_GPU_PROBLEM, "s", compiled->problem);
+  else if (compiled != NULL && compiled->is_tried)
+    g_variant_dict_insert (&dict, ATL_LOAD_COMPILED, "b", TRUE);
   return g_variant_new ("(ua(sh)@a{sv})", request, &list, g_variant_dict_end (&dict));
 }
 
@@ -81,8 +92,11 @@ typedef struct
   gpointer progress_data;
   double fraction; /* the most that was reported */
   AtlOpenFiles *files;
-  GSource *cancelled; /* (nullable) */
+  AtlCompiled compiled;
+  GSource *cancelled; /* (nullable) while the engine has the request */
 } Load;
+
+static void load_started_cb (GObject *source, GAsyncResult *result, gpointer user_data);
 
 static void
 load_free (gpointer data)
@@ -90,6 +104,7 @@ load_free (gpointer data)
   Load *load = data;
 
   g_clear_pointer (&load->files, atl_open_files_free);
+  g_free (load->compiled.problem);
   g_object_unref (load->model);
   g_free (load);
 }
@@ -116,19 +131,27 @@ is_at_work (GTask *task)
   return g_queue_peek_head (&load->model->reloading) == task;
 }
 
+/* The engine has answered or is gone. */
+static void
+end_request (GTask *task)
+{
+  Load *load = g_task_get_task_data (task);
+
+  if (load->cancelled != NULL)
+    g_source_destroy (load->cancelled);
+  g_clear_pointer (&load->cancelled, g_source_unref);
+  atl_client_remove_request (g_task_get_source_object (task), &load->request);
+}
+
 /* Completes the load at work and everyone who waits for it. */
 static void
 load_done (GTask *task, GError *error)
 {
   Load *load = g_task_get_task_data (task);
-  AtlClient *self = g_task_get_source_object (task);
   GQueue waiting = load->model->reloading;
   GTask *next;
 
-  if (load->cancelled != NULL)
-    g_source_destroy (load->cancelled);
-  g_clear_pointer (&load->cancelled, g_source_unref);
-  atl_client_remove_request (self, &load->request);
+  end_request (task);
   g_queue_init (&load->model->reloading);
   while ((next = g_queue_pop_head (&waiting)) != NULL)
     {
@@ -167,6 +190,53 @@ load_signal (AtlRequest *request, const char *name, GVariant *params)
     tell_progress (load->model, fraction, phase);
 }
 
+/* --- Compiling for the GPU, when the engine lacks programs --- */
+
+static void
+compile_progress_cb (guint n_done, guint n_total, gpointer user_data)
+{
+  Load *load = g_task_get_task_data (user_data);
+  g_autofree char *phase =
+      g_strdup_printf (_ ("Preparing the graphics card, this once: %u of %u"), n_done, n_total);
+
+  tell_progress (load->model, COMPILE_SHARE * n_done / MAX (n_total, 1), phase);
+}
+
+static void
+compiled_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  AtlClient *self = g_task_get_source_object (task);
+  Load *load = g_task_get_task_data (task);
+  GCancellable *cancellable;
+  GError *error = NULL;
+
+  load->compiled.is_tried = TRUE;
+  if (!atl_compile_finish (result, &error))
+    {
+      if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        {
+          load_done (task, error);
+          return;
+        }
+      load->compiled.problem = g_strdup (error->message);
+      g_clear_error (&error);
+    }
+  /* The engine may have ended meanwhile. */
+  cancellable = g_task_get_cancellable (task);
+  atl_client_start_async (self, cancellable, load_started_cb, g_steal_pointer (&task));
+}
+
+static void
+compile (GTask *task, guint64 matrices)
+{
+  end_request (task);
+  atl_compile_async (matrices, compile_progress_cb, task, g_task_get_cancellable (task),
+                     compiled_cb, g_object_ref (task));
+}
+
+/* --- Asking the engine --- */
+
 static void
 load_reply_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -188,6 +258,11 @@ load_reply_cb (GObject *source, GAsyncResult *result, gpointer user_data)
       return;
     }
   g_variant_get (reply, "(u@a{sv})", &id, &dict);
+  if (id == 0 && !load->compiled.is_tried && atl_dict_uint64 (dict, ATL_INFO_COMPILE, 0) != 0)
+    {
+      compile (task, atl_dict_uint64 (dict, ATL_INFO_COMPILE, 0));
+      return;
+    }
   if (id == 0)
     {
       load_done (task, g_error_new (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s",
@@ -200,21 +275,12 @@ load_reply_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-load_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+ask_engine (GTask *task)
 {
-  AtlClient *self = ATL_CLIENT (source);
-  g_autoptr (GTask) task = user_data;
+  AtlClient *self = g_task_get_source_object (task);
   Load *load = g_task_get_task_data (task);
   GCancellable *cancellable = g_task_get_cancellable (task);
-  GError *error = NULL;
 
-  if (atl_client_start_finish (self, result, &error) && self->process == NULL)
-    error = g_error_new (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", self->sentence);
-  if (error != NULL)
-    {
-      load_done (task, error);
-      return;
-    }
   load->request.model = load->model;
   load->request.owner = load;
   load->request.signal = load_signal;
@@ -227,9 +293,23 @@ load_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   atl_engine_process_call (
       self->process, "LoadModel",
-      atl_load_arguments (load->request.id, load->files, &load->model->options), "(ua{sv})",
-      load->files->fds, load_reply_cb, g_object_ref (task));
-  g_clear_pointer (&load->files, atl_open_files_free);
+      atl_load_arguments (load->request.id, load->files, &load->model->options, &load->compiled),
+      "(ua{sv})", load->files->fds, load_reply_cb, g_object_ref (task));
+}
+
+static void
+load_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  AtlClient *self = ATL_CLIENT (source);
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+
+  if (atl_client_start_finish (self, result, &error) && self->process == NULL)
+    error = g_error_new (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", self->sentence);
+  if (error != NULL)
+    load_done (task, error);
+  else
+    ask_engine (task);
 }
 
 static void

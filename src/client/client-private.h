@@ -40,6 +40,8 @@ struct _AtlClient
   guint restart_timer;
   guint n_failures;      /* runs in a row that ended soon */
   guint n_failed_starts; /* odd: the next start leaves GPUs alone */
+  gboolean gpu_hung;     /* so does every start after a GPU hung */
+  gboolean is_given_up;  /* the running engine was ended for that: no model is to blame */
   gint64 started_at;
   guint status_timer;
   gboolean is_disposed;
@@ -100,9 +102,18 @@ void atl_open_files_async (const char *const *paths,
                            GAsyncReadyCallback callback,
                            gpointer user_data);
 AtlOpenFiles *atl_open_files_finish (GAsyncResult *result, GError **error);
+/* What came of compiling for the GPU. */
+typedef struct
+{
+  gboolean is_tried;
+  char *problem; /* (owned) (nullable) */
+} AtlCompiled;
+
 /* The arguments "(ua(sh)a{sv})" of Inspect and LoadModel, floating. */
-GVariant *
-atl_load_arguments (guint request, const AtlOpenFiles *files, const AtlLoadOptions *options);
+GVariant *atl_load_arguments (guint request,
+                              const AtlOpenFiles *files,
+                              const AtlLoadOptions *options,
+                              const AtlCompiled *compiled /* nullable */);
 
 /* Makes sure that the handle's model is in the running engine. `insist` loads a model
  * that crashed before. */

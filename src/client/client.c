@@ -154,7 +154,9 @@ gone_cb (AtlEngineProcess *process, const char *sentence, AtlClient *self)
     self->n_failures++;
   else
     self->n_failures = 1;
-  blame (self);
+  if (!self->is_given_up)
+    blame (self);
+  self->is_given_up = FALSE;
   drop_process (self, ATL_ENGINE_LOST, sentence);
   g_signal_emit (self, signals[ENGINE_LOST], 0, sentence);
   /* Unless a handler above asked for something and thereby started it. */
@@ -176,6 +178,24 @@ pulse_cb (AtlEngineProcess *process, gint pulse, AtlClient *self)
     set_state (self, ATL_ENGINE_READY, _ ("Ready"));
 }
 
+/* A driver that hangs holds the engine's computing thread for good: the next engine computes on the
+ * processor. */
+static void
+device_silent (AtlClient *self, guint seconds)
+{
+  if (seconds < ATL_DEVICE_SILENT_S)
+    set_state (self, ATL_ENGINE_READY, _ ("Ready"));
+  else if (seconds < ATL_DEVICE_DEAD_S)
+    set_state (self, ATL_ENGINE_NOT_RESPONDING, _ ("The graphics card does not respond."));
+  else
+    {
+      self->gpu_hung = self->is_given_up = TRUE;
+      atl_engine_process_kill (self->process,
+                               _ ("The graphics card did not respond any more. The next answers "
+                                  "are computed without it. Your text so far is kept."));
+    }
+}
+
 static void
 signal_cb (AtlEngineProcess *process, const char *name, GVariant *params, AtlClient *self)
 {
@@ -190,6 +210,17 @@ signal_cb (AtlEngineProcess *process, const char *name, GVariant *params, AtlCli
         {
           dict = g_variant_get_child_value (params, 0);
           atl_client_take_status (self, dict);
+        }
+      return;
+    }
+  if (g_str_equal (name, "DeviceSilent"))
+    {
+      guint seconds;
+
+      if (g_variant_is_of_type (params, G_VARIANT_TYPE ("(u)")))
+        {
+          g_variant_get (params, "(u)", &seconds);
+          device_silent (self, seconds);
         }
       return;
     }
@@ -269,8 +300,8 @@ begin_start (AtlClient *self)
   set_state (self, ATL_ENGINE_STARTING, _ ("The engine is starting."));
   g_main_context_push_thread_default (self->context);
   /* A GPU's driver can end the engine before it says hello: then try without. */
-  atl_engine_process_start_async (self->n_failed_starts % 2 == 1, self->start_cancellable,
-                                  started_cb, g_object_ref (self));
+  atl_engine_process_start_async (self->gpu_hung || self->n_failed_starts % 2 == 1,
+                                  self->start_cancellable, started_cb, g_object_ref (self));
   g_main_context_pop_thread_default (self->context);
 }
 

@@ -335,10 +335,31 @@ make_stream (int *engine_fd, GError **error)
   return g_socket_connection_factory_create_connection (socket);
 }
 
+static GSubprocessLauncher *
+make_launcher (GSubprocessFlags flags)
+{
+  GSubprocessLauncher *launcher = g_subprocess_launcher_new (flags);
+
+  for (const char *const *name = hidden_variables; *name != NULL; name++)
+    g_subprocess_launcher_unsetenv (launcher, *name);
+  return launcher;
+}
+
+GSubprocess *
+atl_engine_process_spawn_compiler (const char *matrices, GError **error)
+{
+  g_autoptr (GSubprocessLauncher) launcher = make_launcher (G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+  g_autofree char *program = atl_engine_process_find_program (error);
+
+  if (program == NULL)
+    return NULL;
+  return g_subprocess_launcher_spawn (launcher, error, program, "--compile", matrices, NULL);
+}
+
 static gboolean
 spawn (AtlEngineProcess *self, int engine_fd, gboolean cpu_only, GError **error)
 {
-  g_autoptr (GSubprocessLauncher) launcher = NULL;
+  g_autoptr (GSubprocessLauncher) launcher = make_launcher (G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
   g_autofree char *program = atl_engine_process_find_program (error);
   g_autoptr (GError) local = NULL;
   const char *identifier;
@@ -348,9 +369,6 @@ spawn (AtlEngineProcess *self, int engine_fd, gboolean cpu_only, GError **error)
       close (engine_fd);
       return FALSE;
     }
-  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
-  for (const char *const *name = hidden_variables; *name != NULL; name++)
-    g_subprocess_launcher_unsetenv (launcher, *name);
   g_subprocess_launcher_take_fd (launcher, engine_fd, 3);
   self->process = g_subprocess_launcher_spawn (launcher, &local, program, "--fd", "3",
                                                cpu_only ? "--cpu-only" : NULL, NULL);

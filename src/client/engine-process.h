@@ -21,6 +21,9 @@ G_DECLARE_FINAL_TYPE (AtlEngineProcess, atl_engine_process, ATL, ENGINE_PROCESS,
 /* Path of the program that would be started; owned. ATL_ERROR_NOT_FOUND when there is none. */
 char *atl_engine_process_find_program (GError **error);
 
+/* Starts the program to compile for the GPU (client/compile.h); its lines are on stdout. Owned. */
+GSubprocess *atl_engine_process_spawn_compiler (const char *matrices, GError **error);
+
 /* Spawns and greets; `cpu_only`: GPUs are not even looked for. ATL_ERROR_ENGINE_GONE when it ends
  * or stays silent while doing so, ATL_ERROR_UNSUPPORTED when it speaks another version. */
 void atl_engine_process_start_async (gboolean cpu_only,

@@ -1,7 +1,9 @@
 /* The engine's program.
  *
- *   atelier-engine --fd N             serves the client behind descriptor N (how the client starts
- * it) atelier-engine --fd N --cpu-only  without looking for GPUs, whose drivers may crash
+ *   atelier-engine --fd N             serves the client behind descriptor N, which started it
+ *   atelier-engine --fd N --cpu-only  without looking for GPUs, whose drivers may crash
+ *   atelier-engine --compile N        compiles for the GPU what models with matrices of the types
+ *                                     1 << AtlDType in N need; not locked in, reads no model
  *   atelier-engine --probe-sandbox    tries what the sandbox must deny
  *   atelier-engine TOOL ARGUMENTS…    runs one of atelier-cli's tools in this process
  */
@@ -79,11 +81,24 @@ reset_signals (void)
     signal (fatal[i], SIG_DFL);
 }
 
+/* (nullable) Owned. */
+static char *
+open_cache (void)
+{
+  char *cache = g_build_filename (g_get_user_cache_dir (), "atelier", "kernels", NULL);
+
+  if (g_mkdir_with_parents (cache, 0700) != 0)
+    g_clear_pointer (&cache, g_free);
+  else
+    atl_opencl_keep_driver_caches (cache);
+  return cache;
+}
+
 static int
 serve (int fd, gboolean cpu_only)
 {
   AtlSandbox box = ATL_SANDBOX_INIT;
-  g_autofree char *cache = g_build_filename (g_get_user_cache_dir (), "atelier", "kernels", NULL);
+  g_autofree char *cache = NULL;
   g_autofree char *sentence = NULL;
   g_autoptr (GDBusConnection) connection = NULL;
   g_autoptr (GMainLoop) loop = NULL;
@@ -94,8 +109,7 @@ serve (int fd, gboolean cpu_only)
 
   if (!atl_sandbox_prepare_process (fd))
     return EXIT_FAILURE;
-  if (g_mkdir_with_parents (cache, 0700) != 0)
-    g_clear_pointer (&cache, g_free);
+  cache = open_cache ();
   /* The time zone is read from a file that is out of reach soon; templates print the date. */
   g_date_time_unref (g_date_time_new_now_local ());
 
@@ -109,6 +123,7 @@ serve (int fd, gboolean cpu_only)
     }
   reset_signals ();
   atl_sandbox_restrict_calls (&box);
+  atl_devices_forbid_compiler (devices);
   sentence = atl_sandbox_sentence (&box);
 
   connection = connect_to_client (fd, &error);
@@ -136,6 +151,40 @@ serve (int fd, gboolean cpu_only)
   g_clear_pointer (&pulse, atl_pulse_thread_free);
   atl_devices_free (devices);
   return EXIT_SUCCESS;
+}
+
+static void
+compiled_cb (guint n_done, guint n_total, gpointer user_data)
+{
+  printf ("compiled %u of %u\n", n_done, n_total);
+  fflush (stdout);
+}
+
+/* The client reads what is printed: client/compile.c. */
+static int
+compile (const char *matrices)
+{
+  AtlOpenclNeeds needs = { 0 };
+  g_autofree char *cache = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!g_ascii_string_to_unsigned (matrices, 10, 0, G_MAXUINT64, &needs.matrices, &error))
+    {
+      g_printerr ("atelier-engine: --compile: %s\n", error->message);
+      return 2;
+    }
+  if (!atl_sandbox_prepare_process (-1))
+    return EXIT_FAILURE;
+  cache = open_cache ();
+  if (cache == NULL)
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_FULL, "nothing can be kept in %s",
+                 g_get_user_cache_dir ());
+  else
+    atl_devices_compile (cache, &needs, compiled_cb, NULL, &error);
+  if (error == NULL)
+    return EXIT_SUCCESS;
+  printf ("failed %s\n", g_strdelimit (error->message, "\n\r", ' '));
+  return EXIT_FAILURE;
 }
 
 static int
@@ -174,6 +223,8 @@ main (int argc, char **argv)
     }
   if (strcmp (argv[1], "--probe-sandbox") == 0)
     return atl_sandbox_probe ();
+  if (strcmp (argv[1], "--compile") == 0 && argc == 3)
+    return compile (argv[2]);
   if (argv[1][0] != '-')
     return run_tool (argc - 1, argv + 1);
 

@@ -34,12 +34,18 @@ G_BEGIN_DECLS
 #define ATL_FACT_SANDBOX "sandbox"           /* s, a sentence: what is locked, what is missing */
 #define ATL_FACT_SANDBOX_FULL "sandbox-full" /* b */
 
+/* A device that is silent for so long is told about (DeviceSilent), and is given up. */
+#define ATL_DEVICE_SILENT_S 15u
+#define ATL_DEVICE_DEAD_S 45u
+
 /* Options of Inspect and LoadModel. */
-#define ATL_LOAD_N_CTX "n-ctx"           /* u, tokens; 0 or absent: 8192 shrunk to fit */
-#define ATL_LOAD_KV_TYPE "kv-type"       /* s: "f16", "q8_0", "q4_0"; absent: f16 */
-#define ATL_LOAD_DEVICE "device"         /* s: "auto", "cpu", "gpu" */
-#define ATL_LOAD_GPU_LAYERS "gpu-layers" /* i; -1 or absent: as many as fit */
-#define ATL_LOAD_N_THREADS "n-threads"   /* u; 0 or absent: all cores */
+#define ATL_LOAD_N_CTX "n-ctx"             /* u, tokens; 0 or absent: 8192 shrunk to fit */
+#define ATL_LOAD_KV_TYPE "kv-type"         /* s: "f16", "q8_0", "q4_0"; absent: f16 */
+#define ATL_LOAD_DEVICE "device"           /* s: "auto", "cpu", "gpu" */
+#define ATL_LOAD_GPU_LAYERS "gpu-layers"   /* i; -1 or absent: as many as fit */
+#define ATL_LOAD_N_THREADS "n-threads"     /* u; 0 or absent: all cores */
+#define ATL_LOAD_COMPILED "compiled"       /* b: what ATL_INFO_COMPILE asked for is done */
+#define ATL_LOAD_GPU_PROBLEM "gpu-problem" /* s: why it could not be done; follows "because" */
 
 /* What is known about a model (Inspect, LoadModel). */
 #define ATL_INFO_NAME "name"                   /* s */
@@ -66,6 +72,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_HAS_THINKING "has-thinking"   /* b */
 #define ATL_INFO_HAS_VISION "has-vision"       /* b */
 #define ATL_INFO_IS_TOY "is-toy"               /* b: too small to be of use, only for trying out */
+#define ATL_INFO_COMPILE "compile"             /* t, 1 << AtlDType of matrices: see LoadModel */
 #define ATL_INFO_RECOMMENDED "recommended" /* a{sv} of chat-params.h: the author's values only */
 
 /* Numbers of a finished request. */

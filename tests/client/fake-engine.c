@@ -8,6 +8,7 @@
 #include "protocol/protocol.h"
 
 static const char *mode;
+static gboolean is_cpu_only;
 
 static void
 emit (GDBusConnection *connection, const char *signal, const char *params)
@@ -20,8 +21,10 @@ emit (GDBusConnection *connection, const char *signal, const char *params)
 static void
 emit_nonsense (GDBusConnection *connection)
 {
-  static const char *const signals[] = { "Text",         "Prefill",       "Finished", "Failed",
-                                         "LoadProgress", "StatusChanged", "Unheard" };
+  static const char *const signals[] = {
+    "Text",         "Prefill",       "Finished",     "Failed",
+    "LoadProgress", "StatusChanged", "DeviceSilent", "Unheard"
+  };
   static const char *const bodies[] = {
     "()",
     "('x',)",
@@ -69,6 +72,8 @@ hello_cb (AtlIpcEngine1 *skeleton,
       g_variant_new_parsed ("{'sandbox': <uint32 3>, 'x': <[(1, 2)]>}"));
   if (g_str_equal (mode, "nonsense"))
     emit_nonsense (connection);
+  if (g_str_equal (mode, "silent-device") && !is_cpu_only)
+    emit (connection, "DeviceSilent", "(uint32 20,)");
   return TRUE;
 }
 
@@ -115,6 +120,11 @@ chat_cb (AtlIpcEngine1 *skeleton,
   GDBusConnection *connection = g_dbus_method_invocation_get_connection (invocation);
 
   atl_ipc_engine1_complete_complete (skeleton, invocation);
+  if (g_str_equal (mode, "silent-device") && !is_cpu_only)
+    {
+      emit (connection, "DeviceSilent", "(uint32 60,)");
+      return TRUE;
+    }
   emit_nonsense (connection);
   for (guint i = 0; i < 3; i++)
     {
@@ -151,6 +161,7 @@ main (int argc, char **argv)
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
 
   mode = g_getenv ("ATELIER_FAKE");
+  is_cpu_only = argc > 3 && g_str_equal (argv[3], "--cpu-only");
   if (g_str_equal (mode, "exit"))
     return 0;
   if (g_str_equal (mode, "abort"))

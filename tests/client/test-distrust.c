@@ -127,6 +127,54 @@ test_model_zero (void)
   g_object_unref (client);
 }
 
+static void
+lost_cb (AtlClient *client, const char *sentence, char **lost)
+{
+  *lost = g_strdup (sentence);
+}
+
+static void
+crashed_cb (AtlClient *client, AtlModel *model, guint count)
+{
+  g_assert_not_reached ();
+}
+
+/* A driver that hangs is told about, then the engine is ended and goes on without the GPU. */
+static void
+test_silent_device (void)
+{
+  const char *paths[] = { "/proc/self/exe", NULL };
+  g_autoptr (AtlModel) model = NULL;
+  g_autoptr (Answer) hung = NULL;
+  g_autoptr (Answer) again = NULL;
+  g_autofree char *lost = NULL;
+  AtlClient *client;
+
+  g_setenv ("ATELIER_FAKE", "silent-device", TRUE);
+  client = atl_client_new ();
+  g_signal_connect (client, "engine-lost", G_CALLBACK (lost_cb), &lost);
+  g_signal_connect (client, "model-crashed", G_CALLBACK (crashed_cb), NULL);
+  atl_client_load_model_async (client, paths, NULL, NULL, NULL, NULL, loaded_cb, &model);
+  while (atl_client_get_state (client) != ATL_ENGINE_NOT_RESPONDING)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_nonnull (strstr (atl_client_get_sentence (client), "graphics card"));
+  while (model == NULL)
+    g_main_context_iteration (NULL, TRUE);
+
+  hung = answer_new (atl_client_complete (client, model, "x", NULL));
+  g_assert_true (answer_wait (hung));
+  g_assert_error (hung->error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  g_test_message ("%s", hung->error->message);
+  g_assert_nonnull (strstr (hung->error->message, "graphics card"));
+  g_assert_cmpstr (lost, ==, hung->error->message);
+  g_assert_cmpuint (atl_client_get_crash_count (client, atl_model_get_key (model)), ==, 0);
+  again = answer_new (atl_client_complete (client, model, "x", NULL));
+  g_assert_true (answer_wait (again));
+  g_assert_no_error (again->error);
+  atl_client_stop (client);
+  g_object_unref (client);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -139,5 +187,6 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/distrust/nonsense", test_nonsense);
   g_test_add_func ("/distrust/model-zero", test_model_zero);
+  g_test_add_func ("/distrust/silent-device", test_silent_device);
   return g_test_run ();
 }

@@ -23,6 +23,8 @@ typedef struct
   AtlService *service;
   GString *text;
   char *failure;   /* of the last request (nullable) */
+  guint n_silent;  /* times that the device was told to be silent */
+  gint silent_s;   /* as last told */
   GVariant *stats; /* (nullable) */
 } World;
 
@@ -52,6 +54,11 @@ signal_cb (GDBusConnection *connection,
     {
       g_variant_get_child (params, 1, "&s", &text);
       g_string_append (world->text, text);
+    }
+  else if (g_str_equal (name, "DeviceSilent"))
+    {
+      g_variant_get (params, "(u)", &world->silent_s);
+      world->n_silent++;
     }
   else if (g_str_equal (name, "Failed"))
     g_variant_get_child (params, 2, "s", &world->failure);
@@ -220,6 +227,38 @@ test_lost (void)
   world_close (&world);
 }
 
+static guint waiting_ms;
+
+static guint
+fake_waiting_ms (AtlBackend *backend)
+{
+  return waiting_ms;
+}
+
+/* As long as the driver does not come back the client hears of it, and of its coming back. */
+static void
+test_silent (void)
+{
+  AtlOpenclDevice *device = opencl_fixture_device ();
+  AtlBackendClass fake;
+  World world = { .silent_s = -1 };
+
+  if (device == NULL)
+    return;
+  world_open (&world, device);
+  fake = *world.devices->gpu->klass;
+  fake.waiting_ms = fake_waiting_ms;
+  world.devices->gpu->klass = &fake;
+  waiting_ms = 1000 * ATL_DEVICE_SILENT_S + 1;
+  while (world.n_silent < 2)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (world.silent_s, ==, ATL_DEVICE_SILENT_S);
+  waiting_ms = 1000 * ATL_DEVICE_SILENT_S - 1;
+  while (world.silent_s != 0)
+    g_main_context_iteration (NULL, TRUE);
+  world_close (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -234,5 +273,6 @@ main (int argc, char **argv)
   if (opencl_fixture_device () != NULL && (module = dlopen (path, RTLD_NOW | RTLD_NOLOAD)) != NULL)
     arm = dlsym (module, "opencl_fault_layer_arm");
   g_test_add_func ("/device-failure/lost", test_lost);
+  g_test_add_func ("/device-failure/silent", test_silent);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 
 #include <CL/cl_layer.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__ ((visibility ("default")))
 
@@ -12,6 +13,7 @@ static cl_icd_dispatch layer;
 static long n_calls;  /* since it was armed */
 static long fail_at;  /* -1: never */
 static cl_int status; /* what the call returns then */
+static int hangs;     /* (atomic) */
 
 EXPORT void
 opencl_fault_layer_arm (long at, cl_int with)
@@ -25,6 +27,19 @@ EXPORT long
 opencl_fault_layer_n_calls (void)
 {
   return n_calls;
+}
+
+EXPORT void
+opencl_fault_layer_hang (int on)
+{
+  __atomic_store_n (&hangs, on, __ATOMIC_SEQ_CST);
+}
+
+static void
+hang (void)
+{
+  while (__atomic_load_n (&hangs, __ATOMIC_SEQ_CST))
+    usleep (1000);
 }
 
 /* A lost device stays lost: every call from the chosen one on fails. */
@@ -131,6 +146,7 @@ read_buffer (cl_command_queue queue,
              const cl_event *wait,
              cl_event *event)
 {
+  hang ();
   return fails () ? status
                   : next->clEnqueueReadBuffer (queue, memory, blocking, offset, size, data, n, wait,
                                                event);
@@ -167,12 +183,14 @@ flush (cl_command_queue queue)
 static cl_int CL_API_CALL
 finish (cl_command_queue queue)
 {
+  hang ();
   return fails () ? status : next->clFinish (queue);
 }
 
 static cl_int CL_API_CALL
 wait_for_events (cl_uint n, const cl_event *events)
 {
+  hang ();
   return fails () ? status : next->clWaitForEvents (n, events);
 }
 

@@ -10,3 +10,6 @@ void opencl_fault_layer_arm (long at, cl_int status);
 
 /* Calls that could have failed since then. */
 long opencl_fault_layer_n_calls (void);
+
+/* Calls that wait for the device do not return while this is set. */
+void opencl_fault_layer_hang (int on);

@@ -1,6 +1,7 @@
 /* One device for all OpenCL tests. */
 #include "opencl-fixture.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 /* PoCL and its compiler keep memory for the life of the process; ours must still be free of leaks.
@@ -49,4 +50,32 @@ opencl_fixture_device (void)
     }
   g_test_skip ("no OpenCL device found (package pocl-opencl-icd): the OpenCL tests did not run");
   return NULL;
+}
+
+AtlBackend *
+opencl_fixture_open (const char *cache_dir)
+{
+  AtlOpenclDevice *device = opencl_fixture_device ();
+  g_autoptr (GError) error = NULL;
+  AtlBackend *backend;
+
+  if (device == NULL)
+    return NULL;
+  backend = atl_opencl_backend_new (device, cache_dir, &error);
+  g_assert_no_error (error);
+  return backend;
+}
+
+void
+opencl_fixture_remove_dir (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *file = g_build_filename (path, name, NULL);
+      g_remove (file);
+    }
+  g_rmdir (path);
 }

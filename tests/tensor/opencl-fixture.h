@@ -10,3 +10,9 @@ const char *opencl_fixture_cache_dir (void);
 /* The best device of any kind, CPU-type ones (PoCL) included; NULL after g_test_skip with words
  * when there is none. */
 AtlOpenclDevice *opencl_fixture_device (void);
+
+/* That device opened; NULL likewise. */
+AtlBackend *opencl_fixture_open (const char *cache_dir);
+
+/* Removes a folder and what is in it. */
+void opencl_fixture_remove_dir (const char *path);

@@ -19,6 +19,7 @@
 /* (nullable) the layer's functions, from the copy that the loader loaded */
 static __typeof__ (opencl_fault_layer_arm) *arm;
 static __typeof__ (opencl_fault_layer_n_calls) *n_calls;
+static __typeof__ (opencl_fault_layer_hang) *hang;
 
 typedef struct
 {
@@ -235,6 +236,7 @@ test_fails_fast (void)
   buffer = backend->klass->alloc (backend, 1000, &error);
   g_assert_no_error (error);
 
+  const AtlOpenclNeeds needs = { 0 };
   arm (0, CL_OUT_OF_RESOURCES);
   g_assert_false (backend->klass->write (backend, buffer, 0, &byte, 1, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_DEVICE);
@@ -245,8 +247,9 @@ test_fails_fast (void)
       gboolean ok = i == 0   ? backend->klass->write (backend, buffer, 0, &byte, 1, &again)
                     : i == 1 ? backend->klass->read (backend, buffer, 0, &byte, 1, &again)
                     : i == 2 ? backend->klass->fill_zero (backend, buffer, 0, 1, &again)
-                    : i == 3 ? backend->klass->alloc (backend, 64, &again) != NULL
-                             : atl_opencl_backend_prepare (backend, 0, NULL, &again);
+                    : i == 3
+                        ? backend->klass->alloc (backend, 64, &again) != NULL
+                        : atl_opencl_backend_prepare (backend, &needs, NULL, NULL, NULL, &again);
 
       g_assert_false (ok);
       g_assert_error (again, ATL_ERROR, ATL_ERROR_DEVICE);
@@ -301,6 +304,48 @@ test_memory (void)
   atl_backend_free (backend);
 }
 
+static gpointer
+clear_thread (gpointer user_data)
+{
+  AtlBuffer *buffer = user_data;
+
+  return GINT_TO_POINTER (
+      buffer->backend->klass->fill_zero (buffer->backend, buffer, 0, buffer->size_bytes, NULL));
+}
+
+/* A driver that does not come back is seen from another thread. */
+static void
+test_hang (void)
+{
+  AtlOpenclDevice *device = opencl_fixture_device ();
+  g_autoptr (GError) error = NULL;
+  AtlBackend *backend;
+  AtlBuffer *buffer;
+  GThread *thread;
+
+  if (device == NULL || hang == NULL)
+    {
+      if (device != NULL)
+        g_test_skip ("the OpenCL loader takes no layers: nothing could hang");
+      return;
+    }
+  arm (-1, 0);
+  backend = atl_opencl_backend_new (device, NULL, &error);
+  g_assert_no_error (error);
+  buffer = backend->klass->alloc (backend, 1000, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (backend->klass->waiting_ms (backend), ==, 0);
+  hang (1);
+  thread = g_thread_new ("clear", clear_thread, buffer);
+  while (backend->klass->waiting_ms (backend) < 50)
+    g_usleep (1000);
+  hang (0);
+  g_assert_true (GPOINTER_TO_INT (g_thread_join (thread)));
+  g_assert_cmpuint (backend->klass->waiting_ms (backend), ==, 0);
+  backend->klass->free_buffer (backend, buffer);
+  atl_backend_free (backend);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -319,6 +364,7 @@ main (int argc, char **argv)
         {
           arm = dlsym (module, "opencl_fault_layer_arm");
           n_calls = dlsym (module, "opencl_fault_layer_n_calls");
+          hang = dlsym (module, "opencl_fault_layer_hang");
         }
     }
 
@@ -327,5 +373,6 @@ main (int argc, char **argv)
                         test_faults);
   g_test_add_func ("/opencl/faults/fast", test_fails_fast);
   g_test_add_func ("/opencl/faults/allocation", test_memory);
+  g_test_add_func ("/opencl/faults/hang", test_hang);
   return g_test_run ();
 }

@@ -13,34 +13,6 @@
 #include "op-cases.h"
 #include "opencl-fixture.h"
 
-static AtlBackend *
-open_device (const char *cache_dir)
-{
-  AtlOpenclDevice *device = opencl_fixture_device ();
-  g_autoptr (GError) error = NULL;
-  AtlBackend *backend;
-
-  if (device == NULL)
-    return NULL;
-  backend = atl_opencl_backend_new (device, cache_dir, &error);
-  g_assert_no_error (error);
-  return backend;
-}
-
-static void
-remove_dir (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *file = g_build_filename (path, name, NULL);
-      g_remove (file);
-    }
-  g_rmdir (path);
-}
-
 /* --- Devices --- */
 
 static void
@@ -146,7 +118,7 @@ build_twice (AtlOpencl *cl, const char *dir, const char *source, gboolean expect
 static void
 test_cache (void)
 {
-  AtlBackend *backend = open_device (NULL);
+  AtlBackend *backend = opencl_fixture_open (NULL);
   g_autofree char *top = NULL;
   g_autofree char *dir = NULL;
   g_autofree char *path = NULL;
@@ -218,14 +190,14 @@ test_cache (void)
   build_twice (cl, blocked, source, FALSE);
 
   atl_backend_free (backend);
-  remove_dir (dir);
-  remove_dir (top);
+  opencl_fixture_remove_dir (dir);
+  opencl_fixture_remove_dir (top);
 }
 
 static void
 test_bad_source (void)
 {
-  AtlBackend *backend = open_device (NULL);
+  AtlBackend *backend = opencl_fixture_open (NULL);
   const char *source = "__kernel void broken (__global int *x) { x[0] = nonsense; }";
   g_autoptr (GError) error = NULL;
 
@@ -274,7 +246,7 @@ test_tuning (void)
       g_assert_false (atl_cl_tuning_load (&found, dir, "GPU | 1.0"));
     }
   g_assert_cmpmem (&found, sizeof found, &stored, sizeof stored);
-  remove_dir (dir);
+  opencl_fixture_remove_dir (dir);
 }
 
 /* Only that it measures, stores and leaves a device that works: PoCL's times mean nothing. */
@@ -282,7 +254,7 @@ static void
 test_measure (void)
 {
   g_autofree char *dir = g_dir_make_tmp ("atl-measure-XXXXXX", NULL);
-  AtlBackend *backend = open_device (dir);
+  AtlBackend *backend = opencl_fixture_open (dir);
   g_autoptr (GError) error = NULL;
 
   if (backend == NULL)
@@ -306,7 +278,7 @@ test_measure (void)
   g_assert_cmpmem (&found, sizeof found, &cl->tuning, sizeof cl->tuning);
   cl->is_cpu = is_cpu;
   atl_backend_free (backend);
-  remove_dir (dir);
+  opencl_fixture_remove_dir (dir);
 }
 
 /* --- Weights --- */
@@ -365,7 +337,7 @@ test_upload (gconstpointer data)
   const gint64 rows = 9001, dim = 1024, looked_up = 900;
   gsize size = (gsize) (rows * dim) / info->block_elems * info->block_bytes;
   gsize row_bytes = size / (gsize) rows;
-  AtlBackend *backend = open_device (NULL);
+  AtlBackend *backend = opencl_fixture_open (NULL);
   AtlCpuOptions plain = { .n_threads = 1, .level = ATL_CPU_REFERENCE, .exact = TRUE };
   g_autoptr (GError) error = NULL;
   OpRandom r = { .state = 5 };
@@ -427,7 +399,7 @@ test_upload (gconstpointer data)
 static void
 test_cancel (void)
 {
-  AtlBackend *backend = open_device (opencl_fixture_cache_dir ());
+  AtlBackend *backend = opencl_fixture_open (opencl_fixture_cache_dir ());
   AtlCpuOptions plain = { .n_threads = 1, .level = ATL_CPU_REFERENCE, .exact = TRUE };
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GError) error = NULL;
@@ -467,34 +439,6 @@ test_cancel (void)
   atl_backend_free (backend);
 }
 
-static void
-test_prepare (void)
-{
-  AtlBackend *backend = open_device (opencl_fixture_cache_dir ());
-  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GError) error = NULL;
-  guint64 dtypes = 1ull << ATL_DTYPE_F32 | 1ull << ATL_DTYPE_Q4_K | 1ull << ATL_DTYPE_IQ2_S;
-
-  if (backend == NULL)
-    return;
-  AtlOpencl *cl = atl_opencl (backend);
-  g_cancellable_cancel (cancellable);
-  g_assert_false (atl_opencl_backend_prepare (backend, dtypes, cancellable, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&error);
-
-  g_assert_true (atl_opencl_backend_prepare (backend, dtypes, NULL, &error));
-  g_assert_no_error (error);
-  for (guint family = 0; family < ATL_CL_LINEAR; family++)
-    g_assert_nonnull (cl->programs[family][0]);
-  g_assert_nonnull (cl->programs[ATL_CL_LINEAR][ATL_DTYPE_F32]);
-  g_assert_nonnull (cl->programs[ATL_CL_LINEAR][ATL_DTYPE_Q4_K]);
-  g_assert_nonnull (cl->programs[ATL_CL_LINEAR][ATL_CL_WIDE]);
-  g_assert_null (cl->programs[ATL_CL_LINEAR][ATL_DTYPE_Q6_K]);
-  g_assert_nonnull (cl->programs[ATL_CL_CONV][ATL_DTYPE_F32]);
-  atl_backend_free (backend);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -517,6 +461,5 @@ main (int argc, char **argv)
   g_test_add_data_func ("/opencl/weights/upload/iq3_s", GUINT_TO_POINTER (ATL_DTYPE_IQ3_S),
                         test_upload);
   g_test_add_func ("/opencl/cancel", test_cancel);
-  g_test_add_func ("/opencl/prepare", test_prepare);
   return g_test_run ();
 }

@@ -34,6 +34,7 @@ typedef struct
   char *warning; /* (nullable) something the person should know */
   gboolean has_template, has_system, has_tools, has_thinking, has_vision;
   gboolean is_toy;
+  guint64 matrix_dtypes; /* 1 << AtlDType of its matrices */
   GVariant *recommended; /* a{sv}: the author's sampling values, named as on the command line */
 } AtlChatFacts;
 

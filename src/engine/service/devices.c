@@ -6,7 +6,6 @@
 #include "base/checked.h"
 #include "engine/service/memory.h"
 #include "engine/tensor/cpu/cpu.h"
-#include "engine/tensor/opencl/opencl.h"
 #include "protocol/protocol.h"
 
 static GVariant *
@@ -23,13 +22,23 @@ device_row (const char *type, const char *name, guint64 memory, gboolean used, c
   return g_variant_dict_end (&dict);
 }
 
+static AtlOpenclDevice *
+choose_gpu (GPtrArray *devices)
+{
+  const char *name = g_getenv (ATL_DEVICE_VARIABLE);
+
+  if (name != NULL && *name != '\0')
+    return atl_opencl_device_by_name (devices, name);
+  return atl_opencl_device_choose (devices);
+}
+
 /* Opens the best GPU and lists all of them. */
 static void
 find_gpus (AtlDevices *self, const char *cache_dir, GVariantBuilder *list)
 {
   g_autofree char *why = NULL;
   g_autoptr (GPtrArray) devices = atl_opencl_devices (&why);
-  AtlOpenclDevice *chosen = atl_opencl_device_choose (devices);
+  AtlOpenclDevice *chosen = choose_gpu (devices);
   g_autoptr (GError) error = NULL;
 
   if (chosen != NULL)
@@ -78,11 +87,43 @@ atl_devices_new (gboolean cpu_only, const char *cache_dir, GError **error)
   g_variant_builder_add_value (
       list, device_row ("cpu", self->cpu->description, memory.total_bytes, TRUE, NULL));
   if (cpu_only)
-    self->why_no_gpu = g_strdup ("GPUs are switched off");
+    self->why_no_gpu = g_strdup ("GPUs are left alone after a failure");
   else
     find_gpus (self, cache_dir, list);
   self->list = g_variant_ref_sink (g_variant_builder_end (list));
   return self;
+}
+
+void
+atl_devices_forbid_compiler (AtlDevices *self)
+{
+  if (self->gpu != NULL)
+    atl_opencl_backend_forbid_compiler (self->gpu);
+}
+
+gboolean
+atl_devices_compile (const char *cache_dir,
+                     const AtlOpenclNeeds *needs,
+                     AtlOpenclProgress progress,
+                     gpointer progress_data,
+                     GError **error)
+{
+  g_autoptr (GPtrArray) devices = atl_opencl_devices (NULL);
+  AtlOpenclDevice *device = choose_gpu (devices);
+  AtlBackend *backend;
+  gboolean ok;
+
+  if (device == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "no GPU was found");
+      return FALSE;
+    }
+  backend = atl_opencl_backend_new (device, cache_dir, error);
+  if (backend == NULL)
+    return FALSE;
+  ok = atl_opencl_backend_prepare (backend, needs, progress, progress_data, NULL, error);
+  atl_backend_free (backend);
+  return ok;
 }
 
 void
@@ -95,6 +136,7 @@ atl_devices_free (AtlDevices *self)
     atl_backend_free (self->more_cpu[i]);
   atl_backend_free (self->cpu);
   g_free (self->why_no_gpu);
+  g_free (self->why_unprepared);
   g_variant_unref (self->list);
   g_free (self);
 }
@@ -159,6 +201,8 @@ atl_devices_cpu_words (AtlDevices *self, const AtlBackend *cpu, const char *devi
     why = "the GPU failed while running";
   else if (g_strcmp0 (device, "cpu") == 0)
     why = "the settings say so";
+  else if (self->why_unprepared != NULL)
+    why = self->why_unprepared;
   else if (self->gpu != NULL)
     why = "the GPU has no room for it";
   return g_strdup_printf ("%s, because %s", cpu->description, why);

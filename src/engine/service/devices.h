@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "engine/tensor/backend.h"
+#include "engine/tensor/opencl/opencl.h"
 
 G_BEGIN_DECLS
 
@@ -17,14 +17,27 @@ typedef struct
   AtlBackend *more_cpu[ATL_MAX_CPU_BACKENDS - 1]; /* on the compute thread */
   guint more_threads[ATL_MAX_CPU_BACKENDS - 1];
   guint n_more;
-  AtlBackend *gpu;  /* (nullable) */
-  char *why_no_gpu; /* (nullable) "no GPU was found"; follows "because" */
-  gint gpu_failed;  /* (atomic) it failed while running: not used again by this process */
-  GVariant *list;   /* aa{sv} for the status */
+  AtlBackend *gpu;      /* (nullable) */
+  char *why_no_gpu;     /* (nullable) "no GPU was found"; follows "because" */
+  gint gpu_failed;      /* (atomic) it failed while running: not used again by this process */
+  char *why_unprepared; /* (nullable) on the compute thread: why its programs cannot be had */
+  GVariant *list;       /* aa{sv} for the status */
 } AtlDevices;
+
+/* Part of the name of the OpenCL device to use instead of the best GPU; also takes devices that are
+ * never chosen by themselves. */
+#define ATL_DEVICE_VARIABLE "ATELIER_OPENCL_DEVICE"
 
 /* `cpu_only`: does not even look for GPUs. NULL only when the CPU backend cannot be made. */
 AtlDevices *atl_devices_new (gboolean cpu_only, const char *cache_dir, GError **error);
+/* Once the sandbox is closed: the GPU's programs come out of the cache only. */
+void atl_devices_forbid_compiler (AtlDevices *self);
+/* In a process without sandbox: compiles for the GPU that atl_devices_new() would open. */
+gboolean atl_devices_compile (const char *cache_dir,
+                              const AtlOpenclNeeds *needs,
+                              AtlOpenclProgress progress,
+                              gpointer progress_data,
+                              GError **error);
 void atl_devices_free (AtlDevices *self);
 
 /* A CPU backend with `n_threads` (0: all); at most ATL_MAX_CPU_BACKENDS kinds live at a time, after

@@ -72,6 +72,7 @@ atl_job_unref (AtlJob *self)
   g_clear_pointer (&self->maps, g_ptr_array_unref);
   g_clear_pointer (&self->names, g_ptr_array_unref);
   g_free (self->device);
+  g_free (self->gpu_problem);
   g_clear_pointer (&self->info, g_variant_unref);
   g_free (self->text);
   atl_chat_params_clear (&self->params);

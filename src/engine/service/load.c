@@ -69,6 +69,8 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   job->n_ctx = atl_dict_uint (options, ATL_LOAD_N_CTX, 0);
   job->n_threads = atl_dict_uint (options, ATL_LOAD_N_THREADS, 0);
   job->device = atl_dict_string (options, ATL_LOAD_DEVICE, NULL);
+  job->is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
+  job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
   job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
   if (g_str_equal (kv_type, "f16"))
     job->kv_dtype = ATL_DTYPE_F16;
@@ -135,16 +137,20 @@ make_info (const AtlChatModel *model, const AtlFit *fit, guint64 free_bytes, con
 }
 
 static gboolean
-open_and_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
+open_model (AtlJob *job, GError **error)
+{
+  job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
+                                    (const char *const *) job->names->pdata, job->maps->len, error);
+  return job->model != NULL;
+}
+
+static gboolean
+judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
 {
   AtlFitRequest request = { .n_ctx = job->n_ctx, .kv_dtype = job->kv_dtype };
   AtlBackend *backends[2];
   AtlMemory memory;
 
-  job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
-                                    (const char *const *) job->names->pdata, job->maps->len, error);
-  if (job->model == NULL)
-    return FALSE;
   atl_memory_read ("", &memory);
   *free_bytes = request.ram_free = memory.free_bytes;
   request.ram_total = memory.total_bytes;
@@ -166,7 +172,7 @@ inspect_run (AtlJob *job, GError **error)
   g_auto (AtlFit) fit = { 0 };
   guint64 free_bytes;
 
-  if (!open_and_judge (job, &fit, &free_bytes, error))
+  if (!open_model (job, error) || !judge (job, &fit, &free_bytes, error))
     return FALSE;
   job->info = make_info (job->model, &fit, free_bytes, "");
   return TRUE;
@@ -256,10 +262,64 @@ describe_place (AtlDevices *devices,
   return words != NULL ? words : atl_devices_cpu_words (devices, cpu, device);
 }
 
+/* Asks the client to have programs compiled. */
+static void
+ask_to_compile (AtlJob *job, guint64 matrices)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_INFO_COMPILE, "t", matrices);
+  job->info = g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
+/* Whether the GPU has the programs that the opened model needs. If not, either the client is asked
+ * (job->info is set), or the CPU takes over, or the load fails. */
+static gboolean
+check_programs (AtlJob *job, GError **error)
+{
+  AtlDevices *devices = job->service->devices;
+  AtlOpenclNeeds needs = { .matrices = atl_chat_model_facts (job->model)->matrix_dtypes };
+  gboolean is_told = job->is_compiled || job->gpu_problem != NULL;
+  gboolean insists = g_strcmp0 (job->device, "gpu") == 0;
+  AtlBackend *backends[2];
+
+  if (atl_devices_choose (devices, job->device, backends, NULL) != 2)
+    return TRUE;
+  if (atl_opencl_backend_is_prepared (backends[0], &needs))
+    {
+      g_clear_pointer (&devices->why_unprepared, g_free);
+      return TRUE;
+    }
+  if (!is_told && (devices->why_unprepared == NULL || insists))
+    {
+      ask_to_compile (job, needs.matrices);
+      return TRUE;
+    }
+  if (is_told)
+    {
+      g_free (devices->why_unprepared);
+      devices->why_unprepared = g_strdup_printf (
+          "the GPU could not be prepared: %s", job->gpu_problem != NULL
+                                                   ? job->gpu_problem
+                                                   : "what its driver compiled is not found again");
+    }
+  if (insists)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "The GPU cannot be used, because %s",
+                   devices->why_unprepared);
+      return FALSE;
+    }
+  g_free (job->device);
+  job->device = g_strdup ("cpu");
+  return TRUE;
+}
+
 static gboolean
 load_run (AtlJob *job, GError **error)
 {
   AtlDevices *devices = job->service->devices;
+  g_autofree char *asked = g_strdup (job->device);
   g_auto (AtlFit) fit = { 0 };
   g_autofree char *runs_on = NULL;
   AtlChatModelOptions options = { .kv_dtype = job->kv_dtype, .n_gpu_layers = job->n_gpu_layers };
@@ -268,7 +328,7 @@ load_run (AtlJob *job, GError **error)
   guint64 free_bytes;
 
   send_progress (job, 0, "Reading the file");
-  if (!open_and_judge (job, &fit, &free_bytes, error))
+  if (!open_model (job, error))
     return FALSE;
   if (!atl_chat_model_facts (job->model)->can_run)
     {
@@ -276,6 +336,12 @@ load_run (AtlJob *job, GError **error)
                    atl_chat_model_facts (job->model)->why_not);
       return FALSE;
     }
+  if (!check_programs (job, error))
+    return FALSE;
+  if (job->info != NULL)
+    return TRUE;
+  if (!judge (job, &fit, &free_bytes, error))
+    return FALSE;
   if (!fit.fits)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "Not enough memory. %s", fit.words);
@@ -291,7 +357,7 @@ load_run (AtlJob *job, GError **error)
                             job->cancellable, error))
     return FALSE;
 
-  runs_on = describe_place (devices, job->model, backends[n_backends - 1], job->device);
+  runs_on = describe_place (devices, job->model, backends[n_backends - 1], asked);
   job->info = make_info (job->model, &fit, free_bytes, runs_on);
   job->slot = g_new0 (AtlSlot, 1);
   job->slot->ref_count = 1;
@@ -300,7 +366,7 @@ load_run (AtlJob *job, GError **error)
   job->slot->options = options;
   job->slot->cpu = backends[n_backends - 1];
   job->slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->model) > 0;
-  job->slot->device = g_strdup (job->device);
+  job->slot->device = g_steal_pointer (&asked);
   job->slot->runs_on = g_steal_pointer (&runs_on);
   job->slot->ram_bytes = atl_chat_model_host_bytes (job->model);
   job->slot->vram_bytes = atl_chat_model_device_bytes (job->model);
@@ -332,6 +398,12 @@ load_done (AtlJob *job, const GError *error)
   if (error != NULL)
     {
       g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+      return;
+    }
+  if (job->slot == NULL)
+    {
+      atl_ipc_engine1_complete_load_model (self->skeleton, g_steal_pointer (&job->invocation), NULL,
+                                           0, job->info);
       return;
     }
   /* The cancel may have come when all was loaded: it still means what it says. Freeing is the

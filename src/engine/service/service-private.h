@@ -65,8 +65,10 @@ struct _AtlJob
   AtlDType kv_dtype;
   guint n_gpu_layers;
   char *device;
-  AtlChatModel *model; /* until it moves into a slot; freed on the worker */
-  GVariant *info;      /* the result */
+  gboolean is_compiled; /* the client says so */
+  char *gpu_problem;    /* (nullable) why not */
+  AtlChatModel *model;  /* until it moves into a slot; freed on the worker */
+  GVariant *info;       /* the result */
   gint64 progress_sent_at;
 
   /* Asking */
@@ -92,6 +94,8 @@ struct _AtlService
   GHashTable *requests; /* request -> AtlJob, not done yet */
   guint next_slot;
   guint n_jobs;         /* queued or running, of both workers */
+  guint silent_s;       /* of the device, as last told */
+  GSource *watch;       /* (nullable) looks at the device */
   GThreadPool *compute; /* one thread */
   GThreadPool *reading; /* one thread */
 };

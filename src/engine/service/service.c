@@ -68,6 +68,24 @@ handle_get_status (AtlIpcEngine1 *skeleton, GDBusMethodInvocation *invocation, A
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
+/* --- A device that hangs --- */
+
+/* The compute thread cannot be had back from a driver; the client decides. */
+static gboolean
+watch_cb (gpointer user_data)
+{
+  AtlService *self = user_data;
+  AtlBackend *gpu = self->devices->gpu;
+  guint seconds = gpu->klass->waiting_ms (gpu) / 1000;
+
+  if (seconds < ATL_DEVICE_SILENT_S)
+    seconds = 0;
+  if (self->is_greeted && (seconds > 0 || self->silent_s > 0))
+    atl_service_emit (self, "DeviceSilent", g_variant_new ("(u)", seconds));
+  self->silent_s = seconds;
+  return G_SOURCE_CONTINUE;
+}
+
 /* --- Greeting and cancelling --- */
 
 static gboolean
@@ -146,6 +164,12 @@ atl_service_new (GDBusConnection *connection,
       atl_service_free (self);
       return NULL;
     }
+  if (devices->gpu != NULL && devices->gpu->klass->waiting_ms != NULL)
+    {
+      self->watch = g_timeout_source_new_seconds (1);
+      g_source_set_callback (self->watch, watch_cb, self, NULL);
+      g_source_attach (self->watch, self->context);
+    }
   return self;
 }
 
@@ -156,6 +180,9 @@ atl_service_free (AtlService *self)
 
   if (self == NULL)
     return;
+  if (self->watch != NULL)
+    g_source_destroy (self->watch);
+  g_clear_pointer (&self->watch, g_source_unref);
   jobs = g_hash_table_get_values (self->requests);
   for (GList *link = jobs; link != NULL; link = link->next)
     atl_job_cancel (link->data);

@@ -51,6 +51,10 @@ typedef struct
                    GCancellable *cancellable,
                    GError **error);
 
+  /* (nullable) Any thread: for how many milliseconds now the backend has waited for its device
+   * without any work there coming to an end; 0 while it does not wait. */
+  guint (*waiting_ms) (AtlBackend *self);
+
   void (*free) (AtlBackend *self);
 } AtlBackendClass;
 

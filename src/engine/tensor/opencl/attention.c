@@ -212,7 +212,7 @@ attention_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **
            : s.value_block == 128 ? "attention_128"
                                   : "attention_256";
   n_blocks = (guint64) (s.n_queries + QUERY_BLOCK - 1) / QUERY_BLOCK;
-  per_launch = atl_cl_units_per_launch (flops_per_query * QUERY_BLOCK);
+  per_launch = atl_cl_units_per_launch (cl, flops_per_query * QUERY_BLOCK);
   for (guint64 first = 0; first < n_blocks; first += per_launch)
     {
       AtlClCall call;

@@ -75,15 +75,11 @@ backend_write (
     AtlBackend *backend, AtlBuffer *buffer, gsize offset, const void *src, gsize n, GError **error)
 {
   AtlOpencl *self = atl_opencl (backend);
-  cl_int status;
 
   g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
   if (!atl_cl_alive (self, error))
     return FALSE;
-  if (n == 0)
-    return TRUE;
-  status = clEnqueueWriteBuffer (self->queue, buffer->impl, CL_TRUE, offset, n, src, 0, NULL, NULL);
-  return status == CL_SUCCESS || atl_cl_lose (self, status, "sending values", error);
+  return n == 0 || atl_cl_write (self, buffer->impl, offset, src, n, "sending values", error);
 }
 
 static gboolean
@@ -91,15 +87,11 @@ backend_read (
     AtlBackend *backend, AtlBuffer *buffer, gsize offset, void *dst, gsize n, GError **error)
 {
   AtlOpencl *self = atl_opencl (backend);
-  cl_int status;
 
   g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
   if (!atl_cl_alive (self, error))
     return FALSE;
-  if (n == 0)
-    return TRUE;
-  status = clEnqueueReadBuffer (self->queue, buffer->impl, CL_TRUE, offset, n, dst, 0, NULL, NULL);
-  return status == CL_SUCCESS || atl_cl_lose (self, status, "fetching results", error);
+  return n == 0 || atl_cl_read (self, buffer->impl, offset, dst, n, "fetching results", error);
 }
 
 static gboolean
@@ -114,10 +106,12 @@ backend_fill_zero (AtlBackend *backend, AtlBuffer *buffer, gsize offset, gsize n
     return FALSE;
   if (n == 0)
     return TRUE;
+  atl_cl_enter (self);
   status = clEnqueueFillBuffer (self->queue, buffer->impl, &zero, 1, offset, n, 0, NULL, NULL);
-  if (status == CL_SUCCESS)
-    status = clFinish (self->queue);
-  return status == CL_SUCCESS || atl_cl_lose (self, status, "clearing memory", error);
+  atl_cl_leave (self);
+  if (status != CL_SUCCESS)
+    return atl_cl_lose (self, status, "clearing memory", error);
+  return atl_cl_finish (self, "clearing memory", error);
 }
 
 static gboolean
@@ -143,6 +137,14 @@ backend_run (AtlBackend *backend,
   return atl_cl_pace_end (self, error);
 }
 
+static guint
+backend_waiting_ms (AtlBackend *backend)
+{
+  gint64 since = __atomic_load_n (&atl_opencl (backend)->waiting_since, __ATOMIC_RELAXED);
+
+  return since != 0 ? (guint) MAX ((g_get_monotonic_time () - since) / 1000, 0) : 0;
+}
+
 static void
 backend_free (AtlBackend *backend)
 {
@@ -153,7 +155,7 @@ backend_free (AtlBackend *backend)
   g_free (self);
 }
 
-static const AtlBackendClass backend_class = {
+const AtlBackendClass atl_cl_backend_class = {
   .supports = backend_supports,
   .alloc = backend_alloc,
   .free_buffer = backend_free_buffer,
@@ -165,6 +167,7 @@ static const AtlBackendClass backend_class = {
   .drop = atl_cl_drop,
   .scratch_bytes = backend_scratch_bytes,
   .run = backend_run,
+  .waiting_ms = backend_waiting_ms,
   .free = backend_free,
 };
 
@@ -180,7 +183,7 @@ atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GE
   self->parent.alignment = 256;
   self->parent.max_alloc = (gsize) device->max_alloc;
   self->parent.memory_total = self->parent.memory_free = device->memory_total;
-  if (!atl_backend_init (&self->parent, &backend_class, name, device->name, error))
+  if (!atl_backend_init (&self->parent, &atl_cl_backend_class, name, device->name, error))
     {
       g_free (self);
       return NULL;
@@ -192,38 +195,4 @@ atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GE
     }
   atl_cl_tuning_restore (self);
   return &self->parent;
-}
-
-gboolean
-atl_opencl_backend_prepare (AtlBackend *backend,
-                            guint64 dtypes,
-                            GCancellable *cancellable,
-                            GError **error)
-{
-  AtlOpencl *self = atl_opencl (backend);
-
-  g_return_val_if_fail (backend->klass == &backend_class, FALSE);
-  if (!atl_cl_tuning_measure (self, cancellable, error))
-    return FALSE;
-  for (guint family = 0; family < ATL_CL_LINEAR; family++)
-    if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
-        !atl_cl_program_prepare (self, family, 0, TRUE, error))
-      return FALSE;
-  for (guint dtype = 0; dtype < ATL_N_DTYPES; dtype++)
-    {
-      AtlDType matrix, conv;
-
-      if (!(dtypes >> dtype & 1))
-        continue;
-      matrix = atl_cl_matrix_dtype (dtype);
-      conv = atl_cl_conv_dtype (dtype);
-      if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
-          !atl_cl_program_prepare (self, ATL_CL_LINEAR, matrix, TRUE, error))
-        return FALSE;
-      /* Quantised types are never those of convolutions. */
-      if (!atl_dtype_info (dtype)->quantised &&
-          !atl_cl_program_prepare (self, ATL_CL_CONV, conv, TRUE, error))
-        return FALSE;
-    }
-  return TRUE;
 }

@@ -4,9 +4,10 @@
 #include "engine/tensor/opencl/context.h"
 
 /* A batch ends after so many launches or so much arithmetic: at most a few hundred milliseconds
- * even on a slow integrated GPU. */
+ * even on a slow integrated GPU, and seconds on a processor. */
 #define BATCH_LAUNCHES 64
 #define BATCH_FLOPS 2e11
+#define BATCH_FLOPS_CPU 5e9
 
 gboolean
 atl_cl_alive (const AtlOpencl *self, GError **error)
@@ -130,6 +131,7 @@ atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError *
       set_no_memory (self, size_bytes, what, error);
       return NULL;
     }
+  atl_cl_enter (self);
   memory = clCreateBuffer (self->context, CL_MEM_READ_WRITE, size_bytes, NULL, &status);
   if (status == CL_SUCCESS)
     {
@@ -141,6 +143,7 @@ atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError *
       if (status != CL_SUCCESS)
         clReleaseMemObject (memory);
     }
+  atl_cl_leave (self);
   if (status != CL_SUCCESS)
     {
       if (atl_cl_status_is_memory (status))
@@ -165,6 +168,88 @@ atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes)
   update_free_memory (self);
 }
 
+/* Waits for the oldest batch. */
+static cl_int
+wait_for_batch (AtlOpencl *self)
+{
+  cl_int status;
+
+  atl_cl_enter (self);
+  status = clWaitForEvents (1, &self->in_flight[0]);
+  atl_cl_leave (self);
+  clReleaseEvent (self->in_flight[0]);
+  self->n_in_flight--;
+  for (guint i = 0; i < self->n_in_flight; i++)
+    self->in_flight[i] = self->in_flight[i + 1];
+  return status;
+}
+
+static cl_int
+wait_for_batches (AtlOpencl *self)
+{
+  cl_int status = CL_SUCCESS;
+
+  while (self->n_in_flight > 0 && status == CL_SUCCESS)
+    status = wait_for_batch (self);
+  return status;
+}
+
+gboolean
+atl_cl_finish (AtlOpencl *self, const char *doing, GError **error)
+{
+  cl_int status = wait_for_batches (self);
+
+  if (status == CL_SUCCESS)
+    {
+      atl_cl_enter (self);
+      status = clFinish (self->queue);
+      atl_cl_leave (self);
+    }
+  return status == CL_SUCCESS || atl_cl_lose (self, status, doing, error);
+}
+
+gboolean
+atl_cl_write (AtlOpencl *self,
+              cl_mem memory,
+              gsize offset,
+              const void *src,
+              gsize size_bytes,
+              const char *doing,
+              GError **error)
+{
+  cl_int status = wait_for_batches (self);
+
+  if (status == CL_SUCCESS)
+    {
+      atl_cl_enter (self);
+      status = clEnqueueWriteBuffer (self->queue, memory, CL_TRUE, offset, size_bytes, src, 0, NULL,
+                                     NULL);
+      atl_cl_leave (self);
+    }
+  return status == CL_SUCCESS || atl_cl_lose (self, status, doing, error);
+}
+
+gboolean
+atl_cl_read (AtlOpencl *self,
+             cl_mem memory,
+             gsize offset,
+             void *dst,
+             gsize size_bytes,
+             const char *doing,
+             GError **error)
+{
+  cl_int status = wait_for_batches (self);
+
+  if (status == CL_SUCCESS)
+    {
+      atl_cl_enter (self);
+      status = clEnqueueReadBuffer (self->queue, memory, CL_TRUE, offset, size_bytes, dst, 0, NULL,
+                                    NULL);
+      atl_cl_leave (self);
+    }
+  return status == CL_SUCCESS || atl_cl_lose (self, status, doing, error);
+}
+
 static gboolean
 end_batch (AtlOpencl *self, GError **error)
 {
@@ -174,30 +259,28 @@ end_batch (AtlOpencl *self, GError **error)
     return TRUE;
   if (self->n_in_flight == ATL_CL_IN_FLIGHT)
     {
-      status = clWaitForEvents (1, &self->in_flight[0]);
-      clReleaseEvent (self->in_flight[0]);
-      self->n_in_flight--;
-      for (guint i = 0; i < self->n_in_flight; i++)
-        self->in_flight[i] = self->in_flight[i + 1];
+      status = wait_for_batch (self);
       if (status != CL_SUCCESS)
         return atl_cl_lose (self, status, "computing", error);
     }
+  atl_cl_enter (self);
   status = clEnqueueMarkerWithWaitList (self->queue, 0, NULL, &self->in_flight[self->n_in_flight]);
-  if (status != CL_SUCCESS)
-    return atl_cl_lose (self, status, "starting work", error);
-  self->n_in_flight++;
-  self->n_launches = 0;
-  self->n_flops = 0;
-  status = clFlush (self->queue);
-  if (status != CL_SUCCESS)
-    return atl_cl_lose (self, status, "starting work", error);
-  return TRUE;
+  if (status == CL_SUCCESS)
+    {
+      self->n_in_flight++;
+      self->n_launches = 0;
+      self->n_flops = 0;
+      status = clFlush (self->queue);
+    }
+  atl_cl_leave (self);
+  return status == CL_SUCCESS || atl_cl_lose (self, status, "starting work", error);
 }
 
 gboolean
 atl_cl_pace (AtlOpencl *self, GCancellable *cancellable, GError **error)
 {
-  if (self->n_launches < BATCH_LAUNCHES && self->n_flops < BATCH_FLOPS)
+  if (self->n_launches < BATCH_LAUNCHES &&
+      self->n_flops < (self->is_cpu ? BATCH_FLOPS_CPU : BATCH_FLOPS))
     return TRUE;
   return end_batch (self, error) && !g_cancellable_set_error_if_cancelled (cancellable, error);
 }

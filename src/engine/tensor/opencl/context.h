@@ -5,6 +5,10 @@
  * queue. The first failure of a launch or transfer marks the device as lost: every later call fails
  * at once with the same words.
  *
+ * A driver that hangs cannot be left: its call never returns. So every call that may wait is
+ * bracketed by atl_cl_enter and atl_cl_leave, and another thread reads how long it has been.
+ * Batches are waited for one by one, so that a slow device is seen to go on.
+ *
  * Threading: as backend.h: one thread at a time.
  */
 #pragma once
@@ -56,6 +60,8 @@ typedef struct
   cl_mem nothing;         /* (owned) stands in for absent operands */
   char *cache_dir;        /* (owned) (nullable) */
   gboolean is_cpu;        /* a CPU-type device: for tests */
+  gboolean no_compiler;   /* programs come out of the cache folder only */
+  gint64 waiting_since;   /* (atomic) monotonic µs at which a driver's call began; 0: none runs */
   guint64 used_bytes;
   AtlClTuning tuning;
   AtlClProgram *programs[ATL_CL_N_FAMILIES][ATL_N_DTYPES]; /* (owned) (nullable) */
@@ -66,6 +72,8 @@ typedef struct
   guint n_launches; /* since the last marker */
   double n_flops;   /* since the last marker, estimated */
 } AtlOpencl;
+
+extern const AtlBackendClass atl_cl_backend_class; /* backend.c */
 
 static inline AtlOpencl *
 atl_opencl (AtlBackend *backend)
@@ -78,6 +86,19 @@ gboolean atl_cl_alive (const AtlOpencl *self, GError **error);
 
 /* Marks the device as lost and sets the error; returns FALSE. `doing`: "running “linear”". */
 gboolean atl_cl_lose (AtlOpencl *self, cl_int status, const char *doing, GError **error);
+
+/* Around every call into the driver that may wait for the device or its compiler. */
+static inline void
+atl_cl_enter (AtlOpencl *self)
+{
+  __atomic_store_n (&self->waiting_since, g_get_monotonic_time (), __ATOMIC_RELAXED);
+}
+
+static inline void
+atl_cl_leave (AtlOpencl *self)
+{
+  __atomic_store_n (&self->waiting_since, 0, __ATOMIC_RELAXED);
+}
 
 /* Gets the context, queue and stand-in buffer; the rest of `self` is zeroed before. */
 gboolean atl_cl_context_init (AtlOpencl *self,
@@ -94,6 +115,24 @@ void atl_cl_program_free (AtlClProgram *program);
  * atl_cl_memory_free, which accepts NULL and clears the pointer. */
 cl_mem atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError **error);
 void atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes);
+
+/* Waits for all that was started. `doing` as for atl_cl_lose, which a failure calls. */
+gboolean atl_cl_finish (AtlOpencl *self, const char *doing, GError **error);
+/* Host memory to the device and back, once all that was started is done. */
+gboolean atl_cl_write (AtlOpencl *self,
+                       cl_mem memory,
+                       gsize offset,
+                       const void *src,
+                       gsize size_bytes,
+                       const char *doing,
+                       GError **error);
+gboolean atl_cl_read (AtlOpencl *self,
+                      cl_mem memory,
+                      gsize offset,
+                      void *dst,
+                      gsize size_bytes,
+                      const char *doing,
+                      GError **error);
 
 /* --- Pacing (see above) --- */
 

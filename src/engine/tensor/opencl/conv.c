@@ -30,7 +30,7 @@ conv_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error
   guint64 n_tiles = (guint64) (n_cols + ATL_CL_TILE_COLUMNS - 1) / ATL_CL_TILE_COLUMNS;
   guint64 row_tiles = (guint64) (n_rows + ATL_CL_TILE_ROWS - 1) / ATL_CL_TILE_ROWS;
   guint64 per_launch =
-      atl_cl_units_per_launch (2.0 * ATL_CL_TILE_COLUMNS * (double) n_rows * (double) m->k);
+      atl_cl_units_per_launch (cl, 2.0 * ATL_CL_TILE_COLUMNS * (double) n_rows * (double) m->k);
 
   cl->n_flops += 2.0 * (double) n_rows * (double) n_cols * (double) m->k;
   for (guint64 first = 0; first < n_tiles; first += per_launch)

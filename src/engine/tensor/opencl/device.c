@@ -78,9 +78,9 @@ device_version (cl_device_id device)
   return major * 100 + minor;
 }
 
-/* NULL if the backend can and should use the device by itself. */
+/* NULL if the backend can use the device. */
 static char *
-why_not (cl_device_id device, cl_device_type type)
+unusable (cl_device_id device)
 {
   guint version = device_version (device);
 
@@ -95,6 +95,13 @@ why_not (cl_device_id device, cl_device_type type)
   if (atl_cl_device_number (device, CL_DEVICE_MAX_WORK_GROUP_SIZE) < 256 ||
       atl_cl_device_number (device, CL_DEVICE_LOCAL_MEM_SIZE) < 32 * 1024)
     return g_strdup ("it is too small: groups of 256 and 32 KiB of local memory are needed");
+  return NULL;
+}
+
+/* NULL if the backend should use the device by itself. */
+static char *
+unsuitable (cl_device_type type)
+{
   if (type & CL_DEVICE_TYPE_CPU)
     return g_strdup ("it is the processor, which the native CPU engine uses much better");
   if (!(type & CL_DEVICE_TYPE_GPU))
@@ -121,7 +128,10 @@ describe (cl_device_id device, guint platform_index, guint device_index)
     }
   self->vendor = atl_cl_device_string (device, CL_DEVICE_VENDOR);
   self->driver = atl_cl_device_string (device, CL_DRIVER_VERSION);
-  self->why_not = why_not (device, type);
+  self->why_not = unusable (device);
+  self->can_compute = self->why_not == NULL;
+  if (self->can_compute)
+    self->why_not = unsuitable (type);
   self->is_gpu = (type & CL_DEVICE_TYPE_GPU) != 0;
   self->unified_memory = atl_cl_device_number (device, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
   self->memory_total = atl_cl_device_number (device, CL_DEVICE_GLOBAL_MEM_SIZE);
@@ -209,6 +219,46 @@ atl_opencl_device_choose (GPtrArray *devices)
   AtlOpenclDevice *best = devices->len > 0 ? devices->pdata[0] : NULL;
 
   return best != NULL && best->why_not == NULL ? best : NULL;
+}
+
+AtlOpenclDevice *
+atl_opencl_device_by_name (GPtrArray *devices, const char *name)
+{
+  g_autofree char *wanted = g_utf8_casefold (name, -1);
+
+  for (guint i = 0; i < devices->len; i++)
+    {
+      AtlOpenclDevice *device = devices->pdata[i];
+      g_autofree char *has = g_utf8_casefold (device->name, -1);
+
+      if (device->can_compute && strstr (has, wanted) != NULL)
+        return device;
+    }
+  return NULL;
+}
+
+/* As documented by NVIDIA (CUDA's compute cache, which its OpenCL shares), Mesa (rusticl), Intel
+ * (compute-runtime), AMD (comgr) and PoCL. */
+void
+atl_opencl_keep_driver_caches (const char *cache_dir)
+{
+  static const struct
+  {
+    const char *variable;
+    const char *folder;
+  } caches[] = {
+    { "CUDA_CACHE_PATH", "nvidia" }, { "MESA_SHADER_CACHE_DIR", "mesa" },
+    { "NEO_CACHE_DIR", "intel" },    { "AMD_COMGR_CACHE_DIR", "amd" },
+    { "POCL_CACHE_DIR", "pocl" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (caches); i++)
+    {
+      g_autofree char *path = g_build_filename (cache_dir, "drivers", caches[i].folder, NULL);
+
+      if (g_mkdir_with_parents (path, 0700) == 0)
+        g_setenv (caches[i].variable, path, TRUE);
+    }
 }
 
 cl_device_id

@@ -111,8 +111,8 @@ run_gemm (AtlOpencl *cl, const Product *p, AtlBuffer *scratch, GError **error)
                         ? (guint64) p->n_tiles
                         : (guint64) (p->n_cols + ATL_CL_TILE_COLUMNS - 1) / ATL_CL_TILE_COLUMNS;
   guint64 row_tiles = (guint64) (p->n_rows + ATL_CL_TILE_ROWS - 1) / ATL_CL_TILE_ROWS;
-  guint64 per_launch =
-      atl_cl_units_per_launch (2.0 * ATL_CL_TILE_COLUMNS * (double) p->n_rows * (double) p->w->k);
+  guint64 per_launch = atl_cl_units_per_launch (cl, 2.0 * ATL_CL_TILE_COLUMNS * (double) p->n_rows *
+                                                        (double) p->w->k);
 
   for (guint64 first = 0; first < n_tiles; first += per_launch)
     {

@@ -79,10 +79,20 @@ load (const AtlClBuild *build, const char *path)
 
 /* A cache that cannot be written costs time only. */
 static void
+write_file (const AtlClBuild *build, const char *path, const void *data, gsize size)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (g_mkdir_with_parents (build->cache_dir, 0700) != 0 ||
+      !g_file_set_contents_full (path, data, (gssize) size, G_FILE_SET_CONTENTS_CONSISTENT, 0600,
+                                 &error))
+    g_debug ("%s: not kept: %s", path, error != NULL ? error->message : "no folder");
+}
+
+static void
 store (const AtlClBuild *build, const char *path, cl_program program)
 {
   g_autofree guint8 *file = NULL;
-  g_autoptr (GError) error = NULL;
   unsigned char *binary;
   gsize size = 0;
 
@@ -95,11 +105,18 @@ store (const AtlClBuild *build, const char *path, cl_program program)
     return;
   memcpy (file, magic, sizeof magic);
   digest_of (binary, size, file + sizeof magic);
-  if (g_mkdir_with_parents (build->cache_dir, 0700) != 0 ||
-      !g_file_set_contents_full (path, (const char *) file,
-                                 (gssize) (sizeof magic + DIGEST_BYTES + size),
-                                 G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error))
-    g_debug ("%s: not kept: %s", path, error != NULL ? error->message : "no folder");
+  write_file (build, path, file, sizeof magic + DIGEST_BYTES + size);
+}
+
+void
+atl_cl_program_note (const AtlClBuild *build)
+{
+  g_autofree char *path = NULL;
+
+  if (build->cache_dir == NULL || !build->driver_keeps)
+    return;
+  path = atl_cl_program_cache_path (build);
+  write_file (build, path, magic, sizeof magic);
 }
 
 static void
@@ -138,7 +155,7 @@ atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **er
 
   if (from_cache != NULL)
     *from_cache = FALSE;
-  if (path != NULL)
+  if (path != NULL && !build->driver_keeps)
     {
       program = load (build, path);
       if (program != NULL)
@@ -147,6 +164,14 @@ atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **er
             *from_cache = TRUE;
           return g_steal_pointer (&program);
         }
+    }
+  if (build->no_compiler &&
+      (path == NULL || !build->driver_keeps || !g_file_test (path, G_FILE_TEST_EXISTS)))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
+                   "%s: “%s” is not compiled for this device, and no compiler may run here",
+                   build->device_name, build->name);
+      return NULL;
     }
   program = clCreateProgramWithSource (build->context, build->n_sources,
                                        (const char **) build->sources, NULL, &status);
@@ -162,7 +187,7 @@ atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **er
         atl_cl_set_error (error, status, build->device_name, "handing a kernel to its compiler");
       return NULL;
     }
-  if (path != NULL)
+  if (path != NULL && !build->driver_keeps)
     store (build, path, program);
   return g_steal_pointer (&program);
 }

@@ -22,11 +22,18 @@ typedef struct
   guint n_sources;
   const char *options;
   const char *cache_dir; /* (nullable) neither read nor write files */
+  /* The driver keeps what it compiled, and giving it out is expensive: the file only says that the
+   * driver has it. */
+  gboolean driver_keeps;
+  gboolean no_compiler; /* what is not kept is an error */
 } AtlClBuild;
 
 /* The built program, the caller's. ATL_ERROR_DEVICE with the compiler's first words if it refuses
  * the source. `from_cache` (nullable, out): whether a stored one was used. */
 cl_program atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **error);
+
+/* With driver_keeps: notes that the driver has compiled all of the program. */
+void atl_cl_program_note (const AtlClBuild *build);
 
 /* The file that would hold it; caller frees. */
 char *atl_cl_program_cache_path (const AtlClBuild *build);

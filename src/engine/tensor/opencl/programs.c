@@ -188,30 +188,47 @@ collect_kernels (AtlOpencl *self, AtlClProgram *program, const char *name, GErro
   return TRUE;
 }
 
-static gboolean
-build (AtlOpencl *self, AtlClFamily family, AtlDType dtype, GError **error)
+/* All that makes one program; `sources` and the two strings are the caller's to keep and free. */
+static AtlClBuild
+describe_build (const AtlOpencl *self,
+                AtlClFamily family,
+                AtlDType dtype,
+                const char *sources[MAX_SOURCES],
+                char **name,
+                char **options)
 {
-  g_autofree char *options = build_options (self);
-  g_autofree char *name = family < ATL_CL_LINEAR ? g_strdup (family_names[family])
-                                                 : g_strdup_printf ("%s-%s", family_names[family],
-                                                                    atl_dtype_name (dtype));
-  const char *sources[MAX_SOURCES];
-  guint n_sources = program_sources (family, dtype, sources);
-  AtlClBuild request = {
+  *options = build_options (self);
+  *name = family < ATL_CL_LINEAR
+              ? g_strdup (family_names[family])
+              : g_strdup_printf ("%s-%s", family_names[family], atl_dtype_name (dtype));
+  return (AtlClBuild){
     .context = self->context,
     .device = self->device,
     .device_name = self->parent.description,
-    .name = name,
+    .name = *name,
     .sources = sources,
-    .n_sources = n_sources,
-    .options = options,
-    /* PoCL keeps compiled kernels itself, and taking a binary out of it compiles everything. What
-     * is measured once need not be kept. */
-    .cache_dir = self->is_cpu || family == ATL_CL_GEMV ? NULL : self->cache_dir,
+    .n_sources = program_sources (family, dtype, sources),
+    .options = *options,
+    /* What is measured once need not be kept. */
+    .cache_dir = family == ATL_CL_GEMV ? NULL : self->cache_dir,
+    /* PoCL's binaries are made of everything compiled anew. */
+    .driver_keeps = self->is_cpu,
+    .no_compiler = self->no_compiler,
   };
+}
+
+static gboolean
+build (AtlOpencl *self, AtlClFamily family, AtlDType dtype, GError **error)
+{
+  const char *sources[MAX_SOURCES];
+  g_autofree char *name = NULL;
+  g_autofree char *options = NULL;
+  AtlClBuild request = describe_build (self, family, dtype, sources, &name, &options);
   AtlClProgram *program = g_new0 (AtlClProgram, 1);
 
+  atl_cl_enter (self);
   program->program = atl_cl_program_build (&request, NULL, error);
+  atl_cl_leave (self);
   if (program->program == NULL || !collect_kernels (self, program, name, error))
     {
       atl_cl_program_free (program);
@@ -221,12 +238,27 @@ build (AtlOpencl *self, AtlClFamily family, AtlDType dtype, GError **error)
   return TRUE;
 }
 
+void
+atl_cl_program_keep (AtlOpencl *self, AtlClFamily family, AtlDType dtype)
+{
+  const char *sources[MAX_SOURCES];
+  g_autofree char *name = NULL;
+  g_autofree char *options = NULL;
+  AtlClBuild request = describe_build (self, family, dtype, sources, &name, &options);
+
+  atl_cl_program_note (&request);
+}
+
+/* PoCL compiles a kernel once for few groups and once for more (2^16 work-items in a row). */
+#define MANY_GROUPS 65537
+
 /* Zero for every number, the stand-in for every buffer: common.cl promises that this does nothing.
  * Programs that came as binaries may not know their parameters; they are compiled already. */
 static gboolean
 launch_empty (AtlOpencl *self, const AtlClKernel *k, GError **error)
 {
   static const guint8 zeros[64];
+  const gsize many[3] = { k->local[0] * MANY_GROUPS, k->local[1], k->local[2] };
   cl_uint n_args = 0;
   cl_int status = clGetKernelInfo (k->kernel, CL_KERNEL_NUM_ARGS, sizeof n_args, &n_args, NULL);
 
@@ -252,9 +284,14 @@ launch_empty (AtlOpencl *self, const AtlClKernel *k, GError **error)
         size *= (gsize) (type[length - 1] - '0');
       status = clSetKernelArg (k->kernel, i, size, zeros);
     }
+  atl_cl_enter (self);
   if (status == CL_SUCCESS)
     status =
         clEnqueueNDRangeKernel (self->queue, k->kernel, 3, NULL, k->local, k->local, 0, NULL, NULL);
+  if (status == CL_SUCCESS && self->is_cpu)
+    status =
+        clEnqueueNDRangeKernel (self->queue, k->kernel, 3, NULL, many, k->local, 0, NULL, NULL);
+  atl_cl_leave (self);
   if (status != CL_SUCCESS)
     {
       g_autofree char *doing = g_strdup_printf ("trying “%s”", k->name);
@@ -267,8 +304,6 @@ gboolean
 atl_cl_program_prepare (
     AtlOpencl *self, AtlClFamily family, AtlDType dtype, gboolean launch, GError **error)
 {
-  cl_int status;
-
   if (!atl_cl_alive (self, error))
     return FALSE;
   if (self->programs[family][dtype] == NULL && !build (self, family, dtype, error))
@@ -279,8 +314,7 @@ atl_cl_program_prepare (
   for (guint i = 0; i < program->n_kernels; i++)
     if (!launch_empty (self, &program->kernels[i], error))
       return FALSE;
-  status = clFinish (self->queue);
-  return status == CL_SUCCESS || atl_cl_lose (self, status, "trying its kernels", error);
+  return atl_cl_finish (self, "trying its kernels", error);
 }
 
 gboolean
@@ -434,9 +468,11 @@ atl_cl_arg_scratch (AtlClCall *call, AtlBuffer *scratch, gsize offset_bytes)
 static gboolean
 launch (AtlClCall *call, const gsize global[3], GError **error)
 {
+  atl_cl_enter (call->cl);
   if (call->status == CL_SUCCESS)
     call->status = clEnqueueNDRangeKernel (call->cl->queue, call->kernel->kernel, 3, NULL, global,
                                            call->kernel->local, 0, NULL, NULL);
+  atl_cl_leave (call->cl);
   if (call->status != CL_SUCCESS)
     {
       g_autofree char *doing = g_strdup_printf ("starting “%s”", call->kernel->name);
@@ -469,8 +505,8 @@ atl_cl_call_items (AtlClCall *call, guint64 x, guint64 rows, GError **error)
 }
 
 guint64
-atl_cl_units_per_launch (double flops_per_unit)
+atl_cl_units_per_launch (const AtlOpencl *cl, double flops_per_unit)
 {
-  /* Half a second at 1 TFLOP/s. */
-  return (guint64) MAX (1.0, 5e11 / MAX (flops_per_unit, 1.0));
+  /* Half a second at 1 TFLOP/s, seconds on a processor. */
+  return (guint64) MAX (1.0, (cl->is_cpu ? 1e10 : 5e11) / MAX (flops_per_unit, 1.0));
 }

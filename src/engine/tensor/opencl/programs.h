@@ -50,6 +50,9 @@ gboolean atl_cl_dtype_has_conv (AtlDType dtype);
 gboolean atl_cl_program_prepare (
     AtlOpencl *self, AtlClFamily family, AtlDType dtype, gboolean launch, GError **error);
 
+/* After preparing: what it takes to find the program again without a compiler is on disk. */
+void atl_cl_program_keep (AtlOpencl *self, AtlClFamily family, AtlDType dtype);
+
 typedef struct
 {
   AtlOpencl *cl;
@@ -92,6 +95,6 @@ gboolean atl_cl_call_items (AtlClCall *call, guint64 x, guint64 rows, GError **e
 
 /* Work groups of launches that may be long: how many units of `flops` each go into one launch, so
  * that none holds the device for seconds. At least 1. */
-guint64 atl_cl_units_per_launch (double flops_per_unit);
+guint64 atl_cl_units_per_launch (const AtlOpencl *cl, double flops_per_unit);
 
 G_END_DECLS

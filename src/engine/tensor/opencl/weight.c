@@ -237,10 +237,10 @@ send_matrix (AtlOpencl *self,
              const char *name,
              GError **error)
 {
+  g_autofree char *doing = g_strdup_printf ("sending “%s”", name);
   g_autofree guint8 *piece = NULL;
   gsize row_total = 0;
   gint64 rows_per_piece;
-  cl_int status = CL_SUCCESS;
 
   for (guint i = 0; i < s->layout->n_planes; i++)
     row_total += s->layout->row_bytes[i];
@@ -259,15 +259,10 @@ send_matrix (AtlOpencl *self,
         }
       make_piece (s, first, n, planes);
       /* Blocking: of a device that fails nobody could say when it has stopped reading the piece. */
-      for (guint i = 0; i < s->layout->n_planes && status == CL_SUCCESS; i++)
-        status = clEnqueueWriteBuffer (
-            self->queue, m->memory, CL_TRUE, m->plane[i] + (gsize) first * s->layout->row_bytes[i],
-            (gsize) n * s->layout->row_bytes[i], planes[i], 0, NULL, NULL);
-      if (status != CL_SUCCESS)
-        {
-          g_autofree char *doing = g_strdup_printf ("sending “%s”", name);
-          return atl_cl_lose (self, status, doing, error);
-        }
+      for (guint i = 0; i < s->layout->n_planes; i++)
+        if (!atl_cl_write (self, m->memory, m->plane[i] + (gsize) first * s->layout->row_bytes[i],
+                           planes[i], (gsize) n * s->layout->row_bytes[i], doing, error))
+          return FALSE;
     }
   return TRUE;
 }
@@ -297,7 +292,6 @@ upload_vector (AtlOpencl *self, const AtlWeight *w, AtlClWeight *to, GError **er
 {
   gsize n = (gsize) vector_elems (w);
   g_autofree float *values = g_new (float, n);
-  cl_int status;
 
   if (!atl_dequantize (w->dtype, w->data, values, n))
     {
@@ -312,9 +306,7 @@ upload_vector (AtlOpencl *self, const AtlWeight *w, AtlClWeight *to, GError **er
   to->vector = atl_cl_memory_new (self, to->vector_bytes, w->name, error);
   if (to->vector == NULL)
     return FALSE;
-  status = clEnqueueWriteBuffer (self->queue, to->vector, CL_TRUE, 0, to->vector_bytes, values, 0,
-                                 NULL, NULL);
-  return status == CL_SUCCESS || atl_cl_lose (self, status, "sending a vector", error);
+  return atl_cl_write (self, to->vector, 0, values, to->vector_bytes, "sending a vector", error);
 }
 
 gboolean

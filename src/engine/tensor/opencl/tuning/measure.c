@@ -4,6 +4,8 @@
 
 #include "engine/tensor/opencl/tuning/measure.h"
 
+#include <string.h>
+
 #include "engine/tensor/opencl/programs.h"
 #include "engine/tensor/opencl/repack.h"
 
@@ -36,24 +38,27 @@ device_key (const AtlOpencl *self)
   return g_strdup_printf ("%s | %s", name, driver);
 }
 
+/* All of them: the values are build options of every program. */
+static void
+forget_programs (AtlOpencl *self)
+{
+  for (guint f = 0; f < ATL_CL_N_FAMILIES; f++)
+    for (guint d = 0; d < ATL_N_DTYPES; d++)
+      g_clear_pointer (&self->programs[f][d], atl_cl_program_free);
+}
+
 void
 atl_cl_tuning_restore (AtlOpencl *self)
 {
   g_autofree char *key = device_key (self);
+  AtlClTuning tuning = atl_cl_tuning_default;
 
-  self->tuning = atl_cl_tuning_default;
   if (self->cache_dir != NULL)
-    atl_cl_tuning_load (&self->tuning, self->cache_dir, key);
-}
-
-static void
-forget_programs (AtlOpencl *self)
-{
-  for (guint d = 0; d < ATL_N_DTYPES; d++)
-    {
-      g_clear_pointer (&self->programs[ATL_CL_LINEAR][d], atl_cl_program_free);
-      g_clear_pointer (&self->programs[ATL_CL_GEMV][d], atl_cl_program_free);
-    }
+    atl_cl_tuning_load (&tuning, self->cache_dir, key);
+  if (memcmp (&tuning, &self->tuning, sizeof tuning) == 0)
+    return;
+  self->tuning = tuning;
+  forget_programs (self);
 }
 
 /* Adds the seconds of RUNS products. */
@@ -63,7 +68,6 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
   gint64 rows_per_group = (gint64) self->tuning.gemv_groups * self->tuning.gemv_rows;
   AtlClLayout layout;
   gint64 start = 0;
-  cl_int status;
 
   if (!atl_cl_program_prepare (self, ATL_CL_GEMV, dtype, FALSE, error))
     return FALSE;
@@ -75,9 +79,8 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
       /* The first one compiles and warms up. */
       if (run == 1)
         {
-          status = clFinish (self->queue);
-          if (status != CL_SUCCESS)
-            return atl_cl_lose (self, status, "measuring", error);
+          if (!atl_cl_finish (self, "measuring", error))
+            return FALSE;
           start = g_get_monotonic_time ();
         }
       if (!atl_cl_call_begin (&call, self, ATL_CL_GEMV, dtype, "gemv_1", error))
@@ -114,9 +117,8 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
                                1, error))
         return FALSE;
     }
-  status = clFinish (self->queue);
-  if (status != CL_SUCCESS)
-    return atl_cl_lose (self, status, "measuring", error);
+  if (!atl_cl_finish (self, "measuring", error))
+    return FALSE;
   *seconds += (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   return TRUE;
 }

@@ -8,7 +8,8 @@
 
 G_BEGIN_DECLS
 
-/* Stored values if there are, else the defaults. Before any program is built. */
+/* Stored values if there are, else the defaults; programs that were built with others are built
+ * again when they are needed. While no plan runs. */
 void atl_cl_tuning_restore (AtlOpencl *self);
 
 /* Measures unless values are stored, which takes a few seconds at most, and stores them; the
