@@ -1,7 +1,7 @@
 /* The families of golden cases that must pass on every backend, and what of them cannot run yet.
  *
  * A new architecture adds its family here. Cases of a kind that the runner does not know
- * (pipelines, schedules) need no mention: they are counted in a skip.
+ * (pipelines) need no mention: they are counted in a skip.
  */
 #pragma once
 
@@ -64,4 +64,5 @@ static const GoldenFamily golden_families[] = {
     .not_yet = "weights-*|text-ldm",
     .why_not_yet = "weighted prompts and one file with two text encoders come with the pictures" },
   { .name = "wan21" },
+  { .name = "schedules" },
 };

@@ -14,6 +14,7 @@ static const struct
   { "engine/formats", "base" },
   { "engine/tokenizers", "base" },
   { "engine/samplers", "base" },
+  { "engine/schedules", "base" },
   { "engine/tensor/quants", "base" },
   { "engine/tensor/cpu", "base engine/tensor engine/tensor/quants" },
   { "engine/tensor/opencl/tuning", "base engine/tensor engine/tensor/quants engine/tensor/opencl" },
@@ -26,12 +27,13 @@ static const struct
     " engine/models/image" },
   { "engine/models", "base engine/tensor engine/tensor/quants engine/models engine/models/blocks" },
   { "engine/pipelines",
-    "base engine/models/ engine/samplers engine/tokenizers engine/formats engine/tensor/" },
+    "base engine/models/ engine/samplers engine/schedules engine/tokenizers engine/formats"
+    " engine/tensor/" },
   { "engine/service", "base protocol engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",
-    "base engine/pipelines engine/models/ engine/samplers engine/tokenizers engine/formats"
-    " engine/tensor/" },
+    "base engine/pipelines engine/models/ engine/samplers engine/schedules engine/tokenizers"
+    " engine/formats engine/tensor/" },
   { "engine", "base protocol engine/service engine/pipelines engine/tensor/ engine/tools" },
   { "client", "base protocol" },
   { "media", "base" },

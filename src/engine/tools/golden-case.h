@@ -81,6 +81,7 @@ void golden_run_case (GoldenReport *report,
 
 /* Each runs one loaded case on one backend and reports. */
 void golden_run_llm (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
+void golden_run_schedule (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 
 void golden_report_result (GoldenReport *report,
