@@ -127,6 +127,90 @@ test_not_a_number (gconstpointer data)
   atl_checkpoint_unref (checkpoint);
 }
 
+/* y = W x for random W [n_experts, 37, n_in] and x [n, n_in], with W packed or left in its file. */
+static float *
+run_product (
+    AtlBackend *cpu, AtlDType dtype, gint64 n_experts, gint64 n_in, gint64 n, gboolean in_file)
+{
+  const AtlDTypeInfo *info = atl_dtype_info (dtype);
+  const gsize size = (gsize) (n_experts * 37 * n_in / info->block_elems * info->block_bytes);
+  AtlCheckpoint *checkpoint = atl_checkpoint_new ("test");
+  AtlWeights *weights = atl_weights_new (checkpoint);
+  AtlGraph *graph = atl_graph_new ();
+  g_autoptr (AtlPlan) plan = NULL;
+  g_autoptr (GError) error = NULL;
+  OpRandom random = { 7 };
+  guint8 *bytes = g_malloc (size);
+  AtlTensor *x = atl_graph_input (graph, "x", ATL_DTYPE_F32, 2, (gint64[]){ n, n_in });
+  AtlTensor *ids = NULL, *y;
+  g_autofree float *values = g_new (float, n *n_in);
+  g_autofree gint32 *chosen = g_new (gint32, 2 * n);
+  gint64 n_out = n_experts > 1 ? 2 * 37 * n : 37 * n;
+  float *out = g_new (float, n_out);
+  AtlWeight *w;
+
+  for (gint64 i = 0; i < n * n_in; i++)
+    values[i] = op_random (&random);
+  for (gint64 i = 0; i < 2 * n; i++)
+    chosen[i] = (gint32) ((i * 3 + i / 2) % n_experts);
+  op_random_weights (&random, dtype, bytes, (gsize) (n_experts * 37 * n_in));
+  w = atl_weights_add_bytes (weights, ATL_USE_LINEAR, 0, dtype, n_experts > 1 ? 3 : 2,
+                             n_experts > 1 ? (gint64[]){ n_experts, 37, n_in }
+                                           : (gint64[]){ 37, n_in },
+                             g_bytes_new_take (bytes, size), "w");
+  w->in_file = in_file;
+  if (n_experts > 1)
+    {
+      ids = atl_graph_input (graph, "ids", ATL_DTYPE_I32, 2, (gint64[]){ n, 2 });
+      y = atl_expert_linear (graph, x, atl_weight (graph, w), NULL, ids);
+    }
+  else
+    y = atl_linear (graph, x, atl_weight (graph, w), NULL);
+  atl_graph_output (graph, y, "y");
+  g_assert_cmpuint (cpu->klass->upload_cost (cpu, w) == 0, ==, in_file);
+  atl_weights_upload (weights, place_cb, cpu, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  plan = atl_plan_new (graph, &cpu, 1, &error);
+  g_assert_no_error (error);
+  g_assert_true (atl_plan_allocate (plan, &error));
+  g_assert_true (atl_plan_set_input (plan, "x", values, (gsize) (n * n_in) * 4, &error));
+  if (ids != NULL)
+    g_assert_true (atl_plan_set_input (plan, "ids", chosen, (gsize) n * 8, &error));
+  g_assert_true (atl_plan_run (plan, NULL, &error));
+  g_assert_true (atl_plan_get_output (plan, "y", out, (gsize) n_out * 4, &error));
+  g_clear_pointer (&plan, atl_plan_free);
+  atl_weights_free (weights);
+  atl_checkpoint_unref (checkpoint);
+  return out;
+}
+
+/* A weight that stays in its file gives the same numbers, bit for bit, as a packed one. */
+static void
+test_in_file (gconstpointer data)
+{
+  static const AtlDType dtypes[] = {
+    ATL_DTYPE_Q4_0,  ATL_DTYPE_Q4_1,   ATL_DTYPE_Q5_0,   ATL_DTYPE_Q5_1, ATL_DTYPE_Q8_0,
+    ATL_DTYPE_Q2_K,  ATL_DTYPE_Q3_K,   ATL_DTYPE_Q4_K,   ATL_DTYPE_Q5_K, ATL_DTYPE_Q6_K,
+    ATL_DTYPE_MXFP4, ATL_DTYPE_IQ4_NL, ATL_DTYPE_IQ4_XS,
+  };
+  static const gint64 rows[] = { 1, 3, 9, 70 };
+
+  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
+    for (guint r = 0; r < G_N_ELEMENTS (rows); r++)
+      for (gint64 experts = 1; experts <= 5; experts += 4)
+        {
+          gint64 n_in = atl_dtype_info (dtypes[d])->block_elems == 256 ? 512 : 96;
+          AtlBackend *cpu = (AtlBackend *) data;
+          g_autofree float *packed = run_product (cpu, dtypes[d], experts, n_in, rows[r], FALSE);
+          g_autofree float *in_file = run_product (cpu, dtypes[d], experts, n_in, rows[r], TRUE);
+          gsize n = (gsize) (37 * rows[r] * (experts > 1 ? 2 : 1));
+
+          g_test_message ("%s, %d rows, %d experts", atl_dtype_name (dtypes[d]), (int) rows[r],
+                          (int) experts);
+          g_assert_cmpmem (packed, n * 4, in_file, n * 4);
+        }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -143,9 +227,13 @@ main (int argc, char **argv)
   for (AtlCpuLevel level = ATL_CPU_AVX2; level <= MIN (best, ATL_CPU_AMX); level++)
     {
       g_autofree char *path = g_strdup_printf ("/ops/not-a-number/%d", level);
+      g_autofree char *in_file = g_strdup_printf ("/ops/in-file/%d", level);
+      AtlBackend *fast;
 
       add_backend (level, TRUE, 2, reference);
-      g_test_add_data_func (path, add_backend (level, FALSE, 3, reference), test_not_a_number);
+      fast = add_backend (level, FALSE, 3, reference);
+      g_test_add_data_func (path, fast, test_not_a_number);
+      g_test_add_data_func (in_file, fast, test_in_file);
     }
   if (best == ATL_CPU_NEON)
     add_backend (best, TRUE, 2, reference);

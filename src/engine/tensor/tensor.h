@@ -47,9 +47,11 @@ struct _AtlWeight
   AtlWeightUse use;
   const guint8 *data; /* the file's bytes, row-major blocks, possibly unaligned */
   gsize size_bytes;
-  float scale;      /* effective value = stored value * scale (scaled fp8); 1 otherwise */
-  GBytes *bytes;    /* (owned) (nullable) set when the data is not inside a file map */
-  gint layer;       /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
+  float scale;   /* effective value = stored value * scale (scaled fp8); 1 otherwise */
+  GBytes *bytes; /* (owned) (nullable) set when the data is not inside a file map */
+  gboolean
+      in_file; /* products read the file's bytes, no packed copy is made: less memory, slower */
+  gint layer;  /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
   AtlBackend *home; /* (nullable) the backend that the placement chose, after upload */
   gpointer
       store[ATL_MAX_BACKENDS]; /* the backend's own form, by backend->index; NULL = not there */

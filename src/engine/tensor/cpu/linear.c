@@ -220,7 +220,7 @@ expert_group (const Experts *e,
               float *out,
               float *second)
 {
-  if (p->source[0].kind == ATL_SOURCE_PACKED)
+  if (atl_source_is_quantised (&p->source[0]))
     {
       atl_product_few (p, group, s, n, out, second);
       return;
@@ -343,7 +343,7 @@ atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node)
   sort_slots (id, n_slots, e.n_experts, table, table + e.n_experts + 1);
   e.first = table;
   e.slots = table + e.n_experts + 1;
-  if (p->source[0].kind == ATL_SOURCE_PACKED)
+  if (atl_source_is_quantised (&p->source[0]))
     atl_pool_run (run->pool, n_slots, quantise_slot, &e);
   e.n_groups = atl_product_count_groups (p);
   p->groups_per_chunk = MAX (1, e.n_groups / (4 * (gint64) run->cpu->n_threads));

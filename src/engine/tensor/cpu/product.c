@@ -35,6 +35,8 @@ atl_product_source (
   s.scale = rows.scale;
   if (s.dtype == ATL_DTYPE_F32 || s.dtype == ATL_DTYPE_F16 || s.dtype == ATL_DTYPE_BF16)
     s.kind = ATL_SOURCE_PLAIN;
+  else if (atl_pack_info (s.dtype) != NULL && t->base == NULL && run->cpu->kernels != NULL)
+    s.kind = ATL_SOURCE_FILE;
   else
     s.kind = ATL_SOURCE_OTHER;
   return s;
@@ -58,6 +60,7 @@ atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows)
     switch (p->source[i].kind)
       {
       case ATL_SOURCE_PACKED:
+      case ATL_SOURCE_FILE:
         if (exact || n_rows > p->kernels->fast_rows)
           return FALSE;
         break;
@@ -103,7 +106,7 @@ atl_product_quantise (AtlCpuRun *run, const AtlProduct *p)
   gboolean needed = FALSE;
 
   for (guint i = 0; i < p->n_sources; i++)
-    needed |= p->source[i].kind == ATL_SOURCE_PACKED;
+    needed |= atl_source_is_quantised (&p->source[i]);
   if (!needed)
     return;
   /* One row takes a microsecond or two: less than waking others. */
@@ -135,6 +138,34 @@ atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column)
   return (guint) MIN (ATL_PACK_ROWS, p->source[i].n_out - first);
 }
 
+/* Room for one packed group, a thread's own. */
+static guint8 *
+own_group (gsize bytes)
+{
+  static GPrivate memory = G_PRIVATE_INIT (g_aligned_free);
+  static __thread gsize room;
+  guint8 *group = g_private_get (&memory);
+
+  if (room < bytes)
+    {
+      group = g_aligned_alloc (1, bytes, 64);
+      g_private_replace (&memory, group);
+      room = bytes;
+    }
+  return group;
+}
+
+/* Packing moves bits only: the sums are those of a weight that was packed when it was loaded. */
+static void
+file_dot (const AtlProduct *p, const AtlSource *s, gint64 group, gint64 first, gint64 n, float *out)
+{
+  guint8 *packed = own_group (atl_pack_group_bytes (s->dtype, p->n_in));
+
+  atl_pack_group (s->dtype, s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride, s->stride,
+                  (guint) MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS), p->n_in, packed);
+  p->kernels->packed_dot (s->dtype, packed, &p->quantised, first, n, out);
+}
+
 static void
 source_dot (
     const AtlProduct *p, const AtlSource *s, gint64 group, gint64 first, gint64 n, float *out)
@@ -143,6 +174,11 @@ source_dot (
     {
       p->kernels->packed_dot (s->dtype, s->data + (gsize) group * s->stride, &p->quantised, first,
                               n, out);
+      return;
+    }
+  if (s->kind == ATL_SOURCE_FILE)
+    {
+      file_dot (p, s, group, first, n, out);
       return;
     }
   memset (out, 0, (gsize) n * ATL_PACK_ROWS * sizeof (float));

@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 typedef enum
 {
   ATL_SOURCE_PACKED, /* groups of 16 rows, pack.h */
+  ATL_SOURCE_FILE,   /* rows of a packable dtype as the file has them; packed when they are read */
   ATL_SOURCE_PLAIN,  /* rows of f32, f16, bf16 */
   ATL_SOURCE_OTHER,  /* rows of any other dtype */
 } AtlSourceKind;
@@ -29,7 +30,7 @@ typedef struct
 typedef struct
 {
   const AtlCpuKernels *kernels;
-  AtlQuantRows quantised; /* of x; when there are packed sources */
+  AtlQuantRows quantised; /* of x; when there are packed sources, or such from a file */
   const float *x;
   gint64 x_stride, n, n_in;
   AtlSource source[3];
@@ -48,6 +49,13 @@ typedef struct
 /* The source of weight `t` for outputs [first_out, …); `expert` of a 3-D weight, else 0. */
 AtlSource atl_product_source (
     const AtlCpuRun *run, const AtlTensor *t, gint64 expert, gint64 first_out, const float *bias);
+
+/* Whether products with it take rounded activations. */
+static inline gboolean
+atl_source_is_quantised (const AtlSource *self)
+{
+  return self->kind == ATL_SOURCE_PACKED || self->kind == ATL_SOURCE_FILE;
+}
 
 /* Sets first_group from the sources; returns the number of groups. */
 gint64 atl_product_count_groups (AtlProduct *p);

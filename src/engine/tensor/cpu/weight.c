@@ -1,7 +1,8 @@
 /* Uploads to the CPU: what a weight becomes beside the bytes of its file.
  *
  * Rows that are looked up are used where the file is mapped, and so are the rows of products that
- * are floats; quantised ones are packed for the level's vectors (pack.h). Vectors become float32;
+ * are floats; quantised ones are packed for the level's vectors (pack.h), unless the weight is to
+ * stay in its file (in_file). Vectors become float32;
  * convolutions become float32 panels of 16 output channels, so that the innermost loop over outputs
  * is one vector.
  */
@@ -45,7 +46,7 @@ conv_bytes (const AtlCpu *cpu, const AtlWeight *w)
 static gboolean
 wants_packing (const AtlCpu *cpu, const AtlWeight *w)
 {
-  return (w->use & ATL_USE_LINEAR) && cpu->kernels != NULL && w->n_dims >= 2 &&
+  return (w->use & ATL_USE_LINEAR) && !w->in_file && cpu->kernels != NULL && w->n_dims >= 2 &&
          atl_pack_info (w->dtype) != NULL;
 }
 
