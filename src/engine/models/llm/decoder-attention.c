@@ -103,13 +103,20 @@ decoder_attention (DecoderPass *p, guint il, AtlTensor *x)
   AtlGraph *g = p->g;
   AtlTensor *w[3] = { atl_weight (g, l->wq), atl_weight (g, l->wk), atl_weight (g, l->wv) };
   AtlTensor *b[3] = { atl_weight (g, l->bq), atl_weight (g, l->bk), atl_weight (g, l->bv) };
-  AtlTensor *qkv[3];
+  AtlTensor *qkv[3] = { NULL };
+  AtlTensor *k = NULL, *v = NULL;
 
-  atl_linear_multi (g, x, 3, w, b, qkv);
+  /* Keys of another layer: queries only. No values: those are the keys. */
+  atl_linear_multi (g, x, l->wk == NULL ? 1 : l->wv == NULL ? 2 : 3, w, b, qkv);
+  if (l->wk != NULL)
+    {
+      v = atl_reshape_to (g, l->wv != NULL ? qkv[2] : qkv[1], p->T, hl->n_head_kv, hl->head_dim_v);
+      k = prepare_heads (p, il, qkv[1], hl->n_head_kv, l->k_norm);
+      if (p->h->traits->v_norm)
+        v = atl_norm (g, ATL_NORM_RMS, v, NULL, NULL, p->h->norm_eps);
+    }
   qkv[0] = prepare_heads (p, il, qkv[0], hl->n_head, l->q_norm);
-  qkv[1] = prepare_heads (p, il, qkv[1], hl->n_head_kv, l->k_norm);
-  qkv[2] = atl_reshape_to (g, qkv[2], p->T, hl->n_head_kv, hl->head_dim_v);
   if (p->warmth != NULL && !hl->rotated)
     qkv[0] = atl_mul (g, qkv[0], p->warmth);
-  return decoder_attend (p, il, qkv[0], qkv[1], qkv[2]);
+  return decoder_attend (p, il, qkv[0], k, v);
 }

@@ -3,12 +3,16 @@
 
 #include "engine/models/llm/decoder-pass.h"
 
-/* The choice of experts for the rows of x: weights and ids [T, n_used]. */
+#include <math.h>
+
+/* The choice of experts for the rows of x, which is not normed yet where the router has a scale:
+ * weights and ids [T, n_used]. */
 static void
 route (DecoderPass *p, const AtlDecoderLayer *l, AtlTensor *x, AtlTensor **weights, AtlTensor **ids)
 {
   const AtlLlmExperts *e = &p->h->experts;
   AtlGraph *g = p->g;
+  float scale = 1.0f;
   AtlOpParams route = { .route = e->kind,
                         .renorm = e->renorm,
                         .scale = e->scale,
@@ -16,28 +20,48 @@ route (DecoderPass *p, const AtlDecoderLayer *l, AtlTensor *x, AtlTensor **weigh
                         .n_groups_used = e->n_groups_used,
                         .group_by_best = e->group_by_best };
 
-  atl_route (g, atl_linear (g, x, atl_weight (g, l->router), atl_weight (g, l->router_b)),
-             atl_weight (g, l->choice_b), e->n_used, &route, weights, ids);
+  if (l->router_scale != NULL)
+    {
+      x = decoder_norm (p, x, l->router_scale, NULL);
+      scale = 1.0f / sqrtf ((float) p->h->n_embd);
+    }
+  x = atl_linear_scaled_add (g, x, atl_weight (g, l->router), atl_weight (g, l->router_b), scale,
+                             NULL);
+  atl_route (g, x, atl_weight (g, l->choice_b), e->n_used, &route, weights, ids);
+  if (l->expert_scale != NULL)
+    {
+      AtlTensor *own = atl_embed (g, atl_weight (g, l->expert_scale), *ids, 1.0f);
+
+      *weights = atl_mul (g, *weights, atl_reshape_to (g, own, p->T, e->n_used));
+    }
 }
 
 /* sum_k weights_k * expert_k (x) + residual, or sum_k expert_k (weights_k * x) + residual. */
 static AtlTensor *
-routed (DecoderPass *p, const AtlDecoderLayer *l, AtlTensor *x, AtlTensor *residual)
+routed (DecoderPass *p,
+        const AtlDecoderLayer *l,
+        AtlTensor *x,
+        AtlTensor *router_x,
+        AtlTensor *residual)
 {
   const AtlLlmHparams *h = p->h;
   AtlGraph *g = p->g;
   AtlTensor *weights, *ids, *y;
 
-  route (p, l, x, &weights, &ids);
+  route (p, l, router_x, &weights, &ids);
   if (h->traits->experts_scale_input)
     {
       x = atl_mul (g, atl_reshape_to (g, x, p->T, 1, h->n_embd),
                    atl_reshape_to (g, weights, p->T, h->experts.n_used, 1));
       weights = atl_affine (g, weights, 0.0f, 1.0f);
     }
-  y = atl_expert_gated (g, x, atl_weight (g, l->gate_exps), atl_weight (g, l->gate_exps_b),
-                        atl_weight (g, l->up_exps), atl_weight (g, l->up_exps_b), h->traits->act,
-                        ids);
+  if (l->gate_up_exps != NULL)
+    y = atl_glu (g, atl_expert_linear (g, x, atl_weight (g, l->gate_up_exps), NULL, ids),
+                 h->traits->act, FALSE);
+  else
+    y = atl_expert_gated (g, x, atl_weight (g, l->gate_exps), atl_weight (g, l->gate_exps_b),
+                          atl_weight (g, l->up_exps), atl_weight (g, l->up_exps_b), h->traits->act,
+                          ids);
   y = atl_expert_linear (g, y, atl_weight (g, l->down_exps), atl_weight (g, l->down_exps_b), ids);
   return atl_expert_sum (g, y, weights, residual);
 }
@@ -47,7 +71,7 @@ decoder_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
 {
   const AtlDecoderLayer *l = &p->m->layers[il];
   AtlGraph *g = p->g;
-  AtlTensor *y = routed (p, l, x, residual), *s;
+  AtlTensor *y = routed (p, l, x, x, residual), *s;
 
   if (l->gate_shared == NULL)
     return y;
@@ -75,6 +99,17 @@ decoder_dense (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
           : atl_linear_act (g, x, atl_weight (g, l->up), atl_weight (g, l->up_b), t->act);
   return atl_linear_scaled_add (g, y, atl_weight (g, l->down), atl_weight (g, l->down_b),
                                 residual != NULL ? p->h->residual_scale : 1.0f, residual);
+}
+
+AtlTensor *
+decoder_dense_beside_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
+{
+  const AtlDecoderLayer *l = &p->m->layers[il];
+  AtlTensor *dense = decoder_norm (p, decoder_dense (p, il, x, NULL), l->dense_post_norm, NULL);
+  AtlTensor *y = decoder_norm (p, residual, l->experts_norm, NULL);
+
+  y = routed (p, l, y, residual, NULL);
+  return atl_add (p->g, dense, decoder_norm (p, y, l->experts_post_norm, NULL));
 }
 
 AtlTensor *

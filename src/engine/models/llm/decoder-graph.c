@@ -41,8 +41,15 @@ layer (DecoderPass *p, guint il, AtlTensor *x)
   a = atl_linear (g, attention (p, il, n), wo, bo);
   x = atl_add (g, x, decoder_norm (p, a, l->post_attn_norm, NULL));
   n = pre ? decoder_norm (p, x, l->ffn_norm, l->ffn_norm_b) : x;
-  a = decoder_feed_forward (p, il, n, NULL);
-  return atl_add (g, x, decoder_norm (p, a, l->post_ffn_norm, NULL));
+  a = h->traits->dense_beside_experts && h->layers[il].has_experts
+          ? decoder_dense_beside_experts (p, il, n, x)
+          : decoder_feed_forward (p, il, n, NULL);
+  x = atl_add (g, x, decoder_norm (p, a, l->post_ffn_norm, NULL));
+  if (l->per_layer_gate != NULL)
+    x = atl_add (g, x, decoder_embedding_of_layer (p, il, x));
+  if (l->out_scale != NULL)
+    x = atl_mul (g, x, atl_weight (g, l->out_scale));
+  return x;
 }
 
 static AtlTensor *
@@ -102,20 +109,27 @@ atl_decoder_graph (const AtlDecoder *self,
   const AtlLlmHparams *h = &self->h;
   AtlGraph *g = atl_graph_new ();
   DecoderPass p = { .m = self, .h = h, .g = g, .segments = segments, .n_segments = n_segments };
-  AtlTensor *x;
+  gboolean streams = h->n_streams > 1;
+  AtlTensor *ids, *x;
 
   for (guint s = 0; s < n_segments; s++)
     p.T += segments[s].n_tokens;
-  x = add_inputs (&p);
-  x = atl_embed (g, atl_weight (g, self->token_embd), x, h->embed_scale);
+  ids = add_inputs (&p);
+  x = atl_embed (g, atl_weight (g, self->token_embd), ids, h->embed_scale);
+  if (self->per_layer_embd != NULL)
+    p.per_layer = decoder_embeddings_per_layer (&p, ids, x);
+  if (streams)
+    x = decoder_streams_begin (&p, x);
   for (guint il = 0; il < h->n_layer; il++)
-    x = layer (&p, il, x);
+    x = streams ? decoder_streams_layer (&p, il, x) : layer (&p, il, x);
 
   if (n_output_rows == 0)
     return g;
   g_assert (n_output_rows == p.T || n_output_rows == n_segments);
   if (n_output_rows < p.T)
     x = last_rows (&p, x);
+  if (streams)
+    x = decoder_streams_end (&p, x);
   x = decoder_norm (&p, x, self->output_norm, self->output_norm_b);
   x = atl_linear_scaled_add (g, x, atl_weight (g, self->output), NULL, h->logit_scale, NULL);
   if (h->logit_softcap > 0.0f)

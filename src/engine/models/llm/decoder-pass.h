@@ -16,8 +16,9 @@ typedef struct
   AtlTensor *cells;
   AtlTensor *ranges, *rope;             /* full layers */
   AtlTensor *ranges_local, *rope_local; /* windowed layers; the same tensors if there are none */
-  AtlTensor *heads;  /* (nullable) i32 [T, H]: 0 … H - 1 in every row; latent attention */
-  AtlTensor *warmth; /* (nullable) f32 [T, 1, 1]: factor of queries that are not rotated */
+  AtlTensor *heads;     /* (nullable) i32 [T, H]: 0 … H - 1 in every row; latent attention */
+  AtlTensor *per_layer; /* (nullable) f32 [T, n_layer * P], per-layer embeddings */
+  AtlTensor *warmth;    /* (nullable) f32 [T, 1, 1]: factor of queries that are not rotated */
 } DecoderPass;
 
 /* The family's norm of x [T, D] or [T, heads, d]; w and b nullable. */
@@ -39,5 +40,18 @@ AtlTensor *decoder_feed_forward (DecoderPass *p, guint il, AtlTensor *x, AtlTens
 /* Its two kinds: one network, and experts with the shared ones beside them. */
 AtlTensor *decoder_dense (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
 AtlTensor *decoder_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+/* Both: post (dense (x)) + post (experts (norm (residual))), routed by the residual. */
+AtlTensor *
+decoder_dense_beside_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+
+/* per-layer-embedding.c: what all layers get, [T, n_layer * P], from the tokens and their
+ * embedding; and what layer `il` makes of its share for x [T, D]. */
+AtlTensor *decoder_embeddings_per_layer (DecoderPass *p, AtlTensor *ids, AtlTensor *x);
+AtlTensor *decoder_embedding_of_layer (DecoderPass *p, guint il, AtlTensor *x);
+
+/* gemma3n.c: from an embedding [T, D] to streams [T, n, D], through a layer, and back. */
+AtlTensor *decoder_streams_begin (DecoderPass *p, AtlTensor *x);
+AtlTensor *decoder_streams_layer (DecoderPass *p, guint il, AtlTensor *streams);
+AtlTensor *decoder_streams_end (DecoderPass *p, AtlTensor *streams);
 
 G_END_DECLS

@@ -43,6 +43,24 @@ add_row (AtlWeights *ws, AtlWeightUse use, guint il, gint64 n, const char *name)
                            : atl_weights_add (ws, use, il, DIM (1, n), "%s", full);
 }
 
+/* Full layers of some Gemma 4 models use their keys as values; all of them or none. */
+static gboolean
+lacks_values (const AtlLlmHparams *h, AtlWeights *ws, guint il)
+{
+  if (!h->traits->keys_as_values || h->n_embd_per_layer > 0 || h->layers[il].windowed ||
+      h->layers[il].head_dim != h->layers[il].head_dim_v)
+    return FALSE;
+  for (guint i = 0; i < h->n_layer; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("blk.%u.attn_v.weight", i);
+
+      if (!h->layers[i].windowed && h->layers[i].kv_layer == i &&
+          atl_checkpoint_find (atl_weights_checkpoint (ws), name) != NULL)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 static void
 add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
@@ -71,6 +89,8 @@ add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
     return;
   l->wk = decoder_matrix (ws, il, n_k, D, "attn_k");
   l->bk = decoder_vector (h, ws, il, n_k, FALSE, "attn_k.bias");
+  if (lacks_values (h, ws, il))
+    return;
   l->wv = decoder_matrix (ws, il, n_v, D, "attn_v");
   l->bv = decoder_vector (h, ws, il, n_v, FALSE, "attn_v.bias");
 }
@@ -172,6 +192,24 @@ add_expert_bias (const AtlLlmHparams *h, AtlWeights *ws, guint il, gint64 n, con
 }
 
 static void
+add_beside_dense (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
+{
+  gint64 D = h->n_embd, E = h->experts.n;
+
+  l->router_scale = decoder_vector (h, ws, il, D, TRUE, "ffn_gate_inp.scale");
+  l->expert_scale =
+      atl_weights_add (ws, ATL_USE_ROWS, il, DIM (E), "blk.%u.ffn_down_exps.scale", il);
+  if (l->expert_scale != NULL)
+    {
+      l->expert_scale->n_dims = 2;
+      l->expert_scale->dim[1] = 1;
+    }
+  l->dense_post_norm = decoder_vector (h, ws, il, D, TRUE, "post_ffw_norm_1.weight");
+  l->experts_norm = decoder_vector (h, ws, il, D, TRUE, "pre_ffw_norm_2.weight");
+  l->experts_post_norm = decoder_vector (h, ws, il, D, TRUE, "post_ffw_norm_2.weight");
+}
+
+static void
 add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   gint64 D = h->n_embd, E = h->experts.n, F = h->experts.n_ff, S = h->experts.n_ff_shared;
@@ -182,15 +220,22 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
   if (l->choice_b == NULL && h->experts.has_choice_bias)
     atl_weights_fail (ws, "%s: the tensor “blk.%u.exp_probs_b.bias” is missing",
                       atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
-  l->gate_exps =
-      atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D), "blk.%u.ffn_gate_exps.weight", il);
-  l->up_exps =
-      atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D), "blk.%u.ffn_up_exps.weight", il);
+  l->gate_up_exps = atl_weights_add_optional (ws, ATL_USE_LINEAR, il, DIM (E, 2 * F, D),
+                                              "blk.%u.ffn_gate_up_exps.weight", il);
+  if (l->gate_up_exps == NULL)
+    {
+      l->gate_exps = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D),
+                                      "blk.%u.ffn_gate_exps.weight", il);
+      l->up_exps =
+          atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D), "blk.%u.ffn_up_exps.weight", il);
+    }
   l->down_exps =
       atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, D, F), "blk.%u.ffn_down_exps.weight", il);
   l->gate_exps_b = add_expert_bias (h, ws, il, F, "ffn_gate_exps.bias");
   l->up_exps_b = add_expert_bias (h, ws, il, F, "ffn_up_exps.bias");
   l->down_exps_b = add_expert_bias (h, ws, il, D, "ffn_down_exps.bias");
+  if (h->traits->dense_beside_experts)
+    add_beside_dense (h, ws, il, l);
   if (S == 0)
     return;
   l->shared_router = add_row (ws, ATL_USE_LINEAR, il, D, "ffn_gate_inp_shexp.weight");
@@ -225,6 +270,7 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
     {
       l->post_attn_norm = decoder_vector (h, ws, il, D, TRUE, "post_attention_norm.weight");
       l->post_ffn_norm = decoder_vector (h, ws, il, D, TRUE, "post_ffw_norm.weight");
+      l->out_scale = decoder_vector (h, ws, il, 1, FALSE, "layer_output_scale.weight");
     }
 }
 
@@ -265,6 +311,10 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
       if (self->h.layers[il].n_ff > 0)
         add_dense (&self->h, ws, il, l);
     }
+  if (self->h.n_embd_per_layer > 0)
+    decoder_add_embeddings_per_layer (self);
+  if (self->h.n_streams > 1)
+    decoder_add_streams (self);
   if (!atl_weights_check (ws, error))
     {
       atl_decoder_clear (self);

@@ -27,4 +27,9 @@ AtlWeight *decoder_matrix (AtlWeights *ws, guint il, gint64 out, gint64 in, cons
 void
 decoder_add_latent_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);
 
+/* per-layer-embedding.c and gemma3n.c: for all layers, whose norms, attention and feed-forward are
+ * there already. */
+void decoder_add_embeddings_per_layer (AtlDecoder *self);
+void decoder_add_streams (AtlDecoder *self);
+
 G_END_DECLS

@@ -42,6 +42,19 @@ typedef struct
   AtlWeight *wkv_a, *kv_a_norm; /* [L + R, D] [L] */
   AtlWeight *k_b, *v_b;         /* [H, L, nope] [H, dv, L] */
   AtlWeight *kv_b;              /* (nullable) what they are made from */
+  /* Gemma 4 and 3n; P is n_embd_per_layer, N n_streams. */
+  AtlWeight *gate_up_exps;                      /* [E, 2F, D] in place of gate_exps and up_exps */
+  AtlWeight *router_scale, *expert_scale;       /* [D] [E, 1] */
+  AtlWeight *dense_post_norm;                   /* [D] */
+  AtlWeight *experts_norm, *experts_post_norm;  /* [D] */
+  AtlWeight *out_scale;                         /* (nullable) [1] */
+  AtlWeight *per_layer_gate, *per_layer_out;    /* (nullable) [P, D] [D, P] */
+  AtlWeight *per_layer_post_norm;               /* (nullable) [D] */
+  AtlWeight *altup_router, *altup_router_norm;  /* [N, D] [D] */
+  AtlWeight *altup_predict, *altup_correct;     /* [N * N, N] [N, N] */
+  AtlWeight *altup_scale;                       /* [D] */
+  AtlWeight *laurel_l, *laurel_r, *laurel_norm; /* [r, D] [D, r] [D] */
+  AtlWeight *mean_ff;                           /* (nullable) [1, F], sparse layers */
 } AtlDecoderLayer;
 
 typedef struct
@@ -49,6 +62,11 @@ typedef struct
   AtlLlmHparams h;
   AtlWeights *weights; /* (owned) */
   AtlWeight *token_embd, *output, *output_norm, *output_norm_b;
+  /* (nullable) Gemma 4 and 3n: [V, n_layer * P] [n_layer * P, D] [P] */
+  AtlWeight *per_layer_embd, *per_layer_proj, *per_layer_norm;
+  /* Gemma 3n: of streams 1 to N - 1, [D, D] each; means of a row, [1, D] */
+  AtlWeight *stream_in[ATL_LLM_MAX_STREAMS], *stream_out[ATL_LLM_MAX_STREAMS];
+  AtlWeight *mean_in, *mean_out;
   AtlDecoderLayer *layers; /* (owned) [n_layer] */
 } AtlDecoder;
 

@@ -11,4 +11,7 @@ void hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k);
 /* Fills `rope`, `rope_local`, `rope_divisors`, and what the scaling of positions does to scores. */
 void hparams_read_rope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx);
 
+/* Fills what Gemma 4 and 3n have beside the others; sizes are known. */
+void hparams_read_gemma (AtlLlmHparams *h, AtlLlmKeys *k);
+
 G_END_DECLS

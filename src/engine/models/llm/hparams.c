@@ -276,6 +276,7 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
   if (k.error == NULL)
     {
       read_scales (self, &k);
+      hparams_read_gemma (self, &k);
       hparams_read_rope (self, &k, n_ctx);
     }
   if (k.error != NULL)

@@ -11,6 +11,8 @@
 
 G_BEGIN_DECLS
 
+#define ATL_LLM_MAX_STREAMS 8
+
 /* One layer. */
 typedef struct
 {
@@ -20,7 +22,8 @@ typedef struct
   gboolean has_experts;
   gboolean windowed; /* sees a window only, and rotates with rope_local */
   gboolean rotated;
-  guint kv_layer; /* whose keys and values it reads: its own, or those of an earlier layer */
+  double sparsity; /* gates below mean + sparsity * deviation do not pass; -INFINITY: all do */
+  guint kv_layer;  /* whose keys and values it reads: its own, or those of an earlier layer */
 } AtlLlmLayer;
 
 /* Multi-head latent attention (DeepSeek-AI 2024, "DeepSeek-V2"); n_kv_lora 0: none. */
@@ -61,6 +64,9 @@ typedef struct
   const AtlTensorInfo *rope_divisors; /* (nullable) f32 [n_rot / 2], applies to the full layers */
   AtlLlmExperts experts;
   AtlLlmMla mla;
+  guint n_embd_per_layer; /* 0: no per-layer embeddings */
+  guint n_streams;        /* of the residual; 1, but in Gemma 3n */
+  guint active_stream;    /* the one that attention and feed-forward work on */
 } AtlLlmHparams;
 
 /* What a layer can keep of the tokens before; which of these a layer has is its mixer's matter. */

@@ -73,7 +73,8 @@ atl_llm_info_clear (AtlLlmInfo *info)
 static guint64
 scratch_estimate (const AtlLlmHparams *h, guint n_batch)
 {
-  guint64 per_token = 6 * (guint64) h->n_embd +
+  guint64 per_token = 6 * (guint64) h->n_embd * h->n_streams +
+                      3 * (guint64) h->n_embd_per_layer * h->n_layer +
                       3 * (guint64) h->n_head * (h->head_dim + h->head_dim_v) +
                       3 * (guint64) MAX (h->n_ff, (guint64) h->experts.n_ff * h->experts.n_used);
 

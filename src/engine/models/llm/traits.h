@@ -76,6 +76,8 @@ typedef struct
   AtlQkNorm qk_norm;
   gboolean sinks;           /* attn_sinks: one more score a head, whose value is nothing */
   gboolean unscaled_scores; /* 1 in place of 1/sqrt(d) */
+  gboolean v_norm;          /* RMS over each head of the values, without weight */
+  gboolean keys_as_values;  /* full layers may lack attn_v: values are keys before their norm */
   gboolean shared_kv;       /* the last attention.shared_kv_layers have no keys of their own */
   gboolean warm_unrotated;  /* queries of layers that do not rotate grow with their position */
   guint embd_scale_layers;  /* the size (in layers) with scores scaled by 1/sqrt(D/H); 0 = none */
@@ -100,11 +102,14 @@ typedef struct
   gboolean route_renorm;         /* if the file does not say */
   gboolean route_by_bias;        /* if the file does not say: sigmoid where exp_probs_b is there */
   gboolean experts_scale_input;  /* experts see weight * x; their sum is plain */
-  gboolean dense_beside_experts; /* layers with experts have a dense feed-forward as well */
+  gboolean dense_beside_experts; /* layers with experts have a dense feed-forward as well, each
+                                  * between norms of its own, and a router of the residual */
   guint n_shared_experts;        /* if the file does not say */
 
-  /* ends */
-  gboolean embed_sqrt; /* embedding * sqrt(n_embd) */
+  /* ends, and beside the layers */
+  gboolean per_layer_embedding; /* if embedding_length_per_layer_input is not 0 */
+  gboolean streams;             /* gemma3n.c */
+  gboolean embed_sqrt;          /* embedding * sqrt(n_embd) */
   AtlLogitScaling logits;
 } AtlLlmTraits;
 

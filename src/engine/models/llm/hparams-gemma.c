@@ -1,0 +1,57 @@
+/* Hyperparameters that only Gemma 3n and 4 have. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/hparams-private.h"
+
+#include <math.h>
+
+/* Where the file does not say: ten layers in which one gate of twenty passes. */
+#define SPARSE_LAYERS 10
+#define SPARSITY 1.6448533535003662
+
+static void
+read_sparsity (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  const AtlMetaValue *scale = atl_llm_key_meta (k, "activation_sparsity_scale");
+
+  for (guint il = 0; il < h->n_layer; il++)
+    h->layers[il].sparsity = h->traits->streams && il < SPARSE_LAYERS ? SPARSITY : -INFINITY;
+  if (scale == NULL || !h->traits->streams)
+    return;
+  if (scale->type != ATL_META_ARRAY || scale->v_array.elem_type != ATL_META_FLOAT ||
+      scale->v_array.n < h->n_layer)
+    {
+      atl_llm_key_fail (k,
+                        "“%s.activation_sparsity_scale” should hold a number for each of %u layers",
+                        k->prefix, h->n_layer);
+      return;
+    }
+  for (guint il = 0; il < h->n_layer; il++)
+    {
+      double value = ((const double *) scale->v_array.elems)[il];
+
+      /* Minus infinity lets every gate pass. */
+      if (!(fabs (value) <= 100.0) && !(value < 0.0))
+        atl_llm_key_fail (k, "number %u of “%s.activation_sparsity_scale” is %g", il, k->prefix,
+                          value);
+      h->layers[il].sparsity = value >= -100.0 ? value : -INFINITY;
+    }
+}
+
+void
+hparams_read_gemma (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  h->n_streams = 1;
+  read_sparsity (h, k);
+  if (h->traits->per_layer_embedding)
+    atl_llm_key_uint (k, "embedding_length_per_layer_input", 0, 1 << 16, FALSE,
+                      &h->n_embd_per_layer);
+  if (!h->traits->streams)
+    return;
+  h->n_streams = 4;
+  atl_llm_key_uint (k, "altup.num_inputs", 2, ATL_LLM_MAX_STREAMS, FALSE, &h->n_streams);
+  atl_llm_key_uint (k, "altup.active_idx", 0, h->n_streams - 1, FALSE, &h->active_stream);
+  if (h->n_embd_per_layer == 0)
+    atl_llm_key_fail (k, "the key “%s.embedding_length_per_layer_input” is missing or 0",
+                      k->prefix);
+}
