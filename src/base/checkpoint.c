@@ -6,6 +6,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/parallel.h"
+
+/* Rows made by one thread at a time: enough work to be worth handing out, few enough to share. */
+#define MADE_CHUNK_BYTES (256 * 1024)
+
 struct _AtlCheckpoint
 {
   gatomicrefcount refs;
@@ -15,8 +20,24 @@ struct _AtlCheckpoint
   GHashTable *by_name;  /* (owned) char* (owned) -> index + 1 */
   GPtrArray *meta_keys; /* (owned) borrowed from meta */
   GHashTable *meta;     /* (owned) char* (owned) -> AtlMetaValue* (owned) */
+  GArray *taken;        /* (owned) Taken */
+  AtlCheckpoint *base;  /* (owned) (nullable) */
   guint64 weight_bytes;
 };
+
+typedef struct
+{
+  gpointer data;
+  GDestroyNotify destroy;
+} Taken;
+
+static void
+taken_clear (gpointer data)
+{
+  Taken *taken = data;
+
+  taken->destroy (taken->data);
+}
 
 /* Names come from untrusted files: with g_str_hash, whose collisions anybody can write down, a file
  * could make every insertion walk all others. The start value is not known to the file's author. */
@@ -134,6 +155,8 @@ atl_checkpoint_new (const char *name)
   self->tensors = g_array_new (FALSE, FALSE, sizeof (AtlTensorInfo));
   self->by_name = g_hash_table_new_full (name_hash, g_str_equal, g_free, NULL);
   self->meta_keys = g_ptr_array_new ();
+  self->taken = g_array_new (FALSE, FALSE, sizeof (Taken));
+  g_array_set_clear_func (self->taken, taken_clear);
   self->meta =
       g_hash_table_new_full (name_hash, g_str_equal, g_free, (GDestroyNotify) meta_value_free);
   return self;
@@ -156,6 +179,8 @@ atl_checkpoint_unref (AtlCheckpoint *self)
   g_ptr_array_unref (self->meta_keys);
   g_hash_table_unref (self->meta);
   g_ptr_array_unref (self->maps);
+  g_array_unref (self->taken);
+  atl_checkpoint_unref (self->base);
   g_free (self->name);
   g_free (self);
 }
@@ -164,6 +189,21 @@ void
 atl_checkpoint_add_map (AtlCheckpoint *self, AtlFileMap *map)
 {
   g_ptr_array_add (self->maps, atl_file_map_ref (map));
+}
+
+void
+atl_checkpoint_take (AtlCheckpoint *self, gpointer data, GDestroyNotify destroy)
+{
+  Taken taken = { data, destroy };
+
+  g_array_append_val (self->taken, taken);
+}
+
+void
+atl_checkpoint_set_base (AtlCheckpoint *self, AtlCheckpoint *base)
+{
+  g_assert (self->base == NULL);
+  self->base = atl_checkpoint_ref (base);
 }
 
 gboolean
@@ -240,9 +280,57 @@ atl_checkpoint_weight_bytes (const AtlCheckpoint *self)
   return self->weight_bytes;
 }
 
+gint64
+atl_tensor_info_n_rows (const AtlTensorInfo *info)
+{
+  gint64 n = 1;
+
+  for (guint i = 0; i + 1 < info->n_dims; i++)
+    n *= info->dim[i];
+  return n;
+}
+
+typedef struct
+{
+  const AtlTensorInfo *info;
+  gint64 first_row, n_rows, rows_per_chunk;
+  gsize row_bytes;
+  guint8 *out;
+} Reading;
+
+static void
+make_chunk (gpointer data, guint chunk)
+{
+  const Reading *r = data;
+  gint64 first = chunk * r->rows_per_chunk, n = MIN (r->rows_per_chunk, r->n_rows - first);
+
+  r->info->rows (r->info, r->first_row + first, n, r->out + (gsize) first * r->row_bytes);
+}
+
+void
+atl_tensor_info_read (const AtlTensorInfo *info, gint64 first_row, gint64 n_rows, guint8 *out)
+{
+  gint64 total = atl_tensor_info_n_rows (info);
+  Reading r = { info, first_row, n_rows, 1, total > 0 ? info->size_bytes / (gsize) total : 0, out };
+
+  g_assert (first_row >= 0 && n_rows >= 0 && n_rows <= total && first_row <= total - n_rows);
+  if (n_rows == 0 || r.row_bytes == 0)
+    return;
+  if (info->rows == NULL)
+    {
+      memcpy (out, info->data + (gsize) first_row * r.row_bytes, (gsize) n_rows * r.row_bytes);
+      return;
+    }
+  /* At most a million chunks. */
+  r.rows_per_chunk = MAX (1, MAX (MADE_CHUNK_BYTES / (gint64) r.row_bytes, n_rows >> 20));
+  atl_parallel_run ((guint) ((n_rows + r.rows_per_chunk - 1) / r.rows_per_chunk), make_chunk, &r);
+}
+
 void
 atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info)
 {
+  if (self->base != NULL)
+    atl_checkpoint_forget (self->base, info);
   for (guint i = 0; i < self->maps->len; i++)
     {
       AtlFileMap *map = self->maps->pdata[i];

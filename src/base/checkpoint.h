@@ -25,15 +25,23 @@ G_BEGIN_DECLS
 
 #define ATL_MAX_DIMS 5
 
-typedef struct
+typedef struct _AtlTensorInfo AtlTensorInfo;
+
+/* Writes rows [first, first + n) of a tensor that no file holds in this form; a row is one run of
+ * the innermost dimension. Called from several threads at a time. */
+typedef void (*AtlRowsFunc) (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out);
+
+struct _AtlTensorInfo
 {
   const char *name;
   AtlDType dtype;
   guint n_dims;             /* 0 (a scalar) to ATL_MAX_DIMS */
   gint64 dim[ATL_MAX_DIMS]; /* row-major, outermost first (reversed with respect to GGUF's ne) */
-  const guint8 *data;       /* may be unaligned */
+  const guint8 *data;       /* may be unaligned; NULL: made on demand by `rows` */
   gsize size_bytes;
-} AtlTensorInfo;
+  AtlRowsFunc rows;        /* (nullable) */
+  gconstpointer rows_data; /* (nullable) for `rows`; the checkpoint keeps it alive */
+};
 
 typedef enum
 {
@@ -84,6 +92,11 @@ gboolean atl_checkpoint_add_meta (AtlCheckpoint *self,
                                   const AtlMetaValue *value,
                                   GError **error);
 
+/* Frees `data` with the checkpoint. */
+void atl_checkpoint_take (AtlCheckpoint *self, gpointer data, GDestroyNotify destroy);
+/* Keeps `base`, whose bytes this checkpoint's tensors show, alive as long as this one. */
+void atl_checkpoint_set_base (AtlCheckpoint *self, AtlCheckpoint *base);
+
 /* --- Reading --- */
 
 AtlCheckpoint *atl_checkpoint_ref (AtlCheckpoint *self);
@@ -93,6 +106,10 @@ guint atl_checkpoint_n_tensors (const AtlCheckpoint *self);
 const AtlTensorInfo *atl_checkpoint_tensor (const AtlCheckpoint *self, guint index);
 const AtlTensorInfo *atl_checkpoint_find (const AtlCheckpoint *self,
                                           const char *name); /* nullable */
+/* Rows of a tensor: the product of all dimensions but the innermost; 1 for a scalar. */
+gint64 atl_tensor_info_n_rows (const AtlTensorInfo *info);
+/* Copies rows, or makes them on all processors. */
+void atl_tensor_info_read (const AtlTensorInfo *info, gint64 first_row, gint64 n_rows, guint8 *out);
 guint64 atl_checkpoint_weight_bytes (const AtlCheckpoint *self);
 /* Returns pages of a tensor that was copied elsewhere to the system. */
 void atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info);

@@ -178,8 +178,10 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
     {
       const char *name = g_ptr_array_index (found, i);
       g_autofree char *full = g_build_filename (path, name, NULL);
+      g_autofree char *logical = g_build_filename (shown, name, NULL);
 
-      if (!open_one (full, name, fds, names, error))
+      /* The files say "model"; what it is called is the folder's name. */
+      if (!open_one (full, logical, fds, names, error))
         return FALSE;
     }
   return TRUE;

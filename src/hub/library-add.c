@@ -9,6 +9,7 @@
 
 #include "hub/file-copy.h"
 #include "hub/library.h"
+#include "hub/model-folder.h"
 #include "hub/model-name.h"
 #include "hub/part-file.h"
 
@@ -112,6 +113,101 @@ total_size (char **files)
   return total;
 }
 
+/* A name in the library under which nothing is there yet. */
+static char *
+free_folder (const char *path)
+{
+  g_autofree char *base = g_path_get_basename (path);
+
+  for (guint i = 1;; i++)
+    {
+      g_autofree char *name = i == 1 ? g_strdup (base) : g_strdup_printf ("%s (%u)", base, i);
+      g_autofree char *target = g_build_filename (atl_library_dir (), name, NULL);
+      GStatBuf st;
+
+      if (g_lstat (target, &st) != 0)
+        return g_steal_pointer (&target);
+    }
+}
+
+static void
+remove_folder (const char *folder, char **names)
+{
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (folder, names[i], NULL);
+      g_unlink (file);
+    }
+  g_rmdir (folder);
+}
+
+/* Its files grow in a hidden folder, which gets its name when all are there. */
+static char *
+copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **error)
+{
+  g_auto (GStrv) names = atl_model_folder_files (job->path);
+  g_autofree char *base = g_path_get_basename (target);
+  g_autofree char *hidden =
+      g_strdup_printf ("%s/.%s.%d.copying", atl_library_dir (), base, (int) getpid ());
+  guint64 done = 0, total = 0;
+  gboolean ok;
+
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (job->path, names[i], NULL);
+      GStatBuf st;
+
+      if (g_stat (file, &st) == 0)
+        total += (guint64) st.st_size;
+    }
+  atl_reporter_stage (job->reporter, ATL_HUB_COPYING, base, 0, total);
+  remove_folder (hidden, names);
+  ok = g_mkdir (hidden, 0755) == 0;
+  if (!ok)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The folder %s cannot be made: %s", hidden,
+                 g_strerror (errno));
+  for (guint i = 0; ok && names[i] != NULL; i++)
+    {
+      g_autofree char *from = g_build_filename (job->path, names[i], NULL);
+      g_autofree char *to = g_build_filename (hidden, names[i], NULL);
+      GStatBuf st;
+
+      ok = atl_hub_copy_file (from, to, done, NULL, job->reporter, cancellable, error);
+      if (ok && g_stat (to, &st) == 0)
+        done += (guint64) st.st_size;
+    }
+  /* Onto a folder that somebody made meanwhile, renaming fails unless that is empty. */
+  if (ok && g_rename (hidden, target) != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, "%s was added by another window", target);
+      ok = FALSE;
+    }
+  if (ok)
+    return g_strdup (target);
+  remove_folder (hidden, names);
+  return NULL;
+}
+
+static char *
+add_folder (Job *job, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *parent = g_path_get_dirname (job->path);
+  g_autofree char *target = NULL;
+
+  if (g_str_equal (parent, atl_library_dir ()))
+    return g_strdup (job->path);
+  if (g_mkdir_with_parents (atl_library_dir (), 0755) != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The folder %s cannot be made: %s",
+                   atl_library_dir (), g_strerror (errno));
+      return NULL;
+    }
+  target = free_folder (job->path);
+  if (job->mode == ATL_ADD_COPY)
+    return copy_folder (job, target, cancellable, error);
+  return place_reference (job->path, target, error) ? g_steal_pointer (&target) : NULL;
+}
+
 static char *
 add_model (Job *job, GCancellable *cancellable, GError **error)
 {
@@ -123,6 +219,8 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
   guint64 done = 0;
   gboolean ok = TRUE;
 
+  if (atl_model_folder_check (job->path))
+    return add_folder (job, cancellable, error);
   if (!atl_model_name_parse (base, &name))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "hub/library.h"
+#include "hub/model-folder.h"
 #include "hub/model-name.h"
 
 #define MAX_DEPTH 6
@@ -108,12 +109,39 @@ add_file (Scan *scan, const char *folder, const char *file_name)
   model->size_bytes += (guint64) st.st_size;
 }
 
+/* The whole folder is one model. */
+static void
+add_folder (Scan *scan, const char *path)
+{
+  AtlModelFile *model = g_new0 (AtlModelFile, 1);
+  g_auto (GStrv) names = atl_model_folder_files (path);
+  GStatBuf st;
+
+  model->path = g_strdup (path);
+  model->name = g_filename_display_basename (path);
+  model->reference = g_lstat (path, &st) == 0 && S_ISLNK (st.st_mode);
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (path, names[i], NULL);
+
+      if (g_stat (file, &st) == 0)
+        model->size_bytes += (guint64) st.st_size;
+    }
+  model->n_files = model->n_expected = g_strv_length (names);
+  g_ptr_array_add (scan->models, model);
+}
+
 static gboolean
 scan_folder (Scan *scan, const char *folder, guint depth, GError **error)
 {
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   const char *name;
 
+  if (atl_model_folder_check (folder))
+    {
+      add_folder (scan, folder);
+      return TRUE;
+    }
   /* A folder that is gone or closed to us holds nothing for us. */
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     {
@@ -126,8 +154,10 @@ scan_folder (Scan *scan, const char *folder, guint depth, GError **error)
         return TRUE;
       if (name[0] == '.' || g_lstat (path, &st) != 0)
         continue;
-      /* Links to folders are not followed: they may lead in circles. */
-      if (!S_ISDIR (st.st_mode))
+      /* Links to folders are not followed: they may lead in circles. One that is a model is one. */
+      if (S_ISLNK (st.st_mode) && atl_model_folder_check (path))
+        add_folder (scan, path);
+      else if (!S_ISDIR (st.st_mode))
         add_file (scan, folder, name);
       else if (depth < MAX_DEPTH && !scan_folder (scan, path, depth + 1, error))
         return FALSE;

@@ -16,11 +16,11 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  char *path;         /* of the file, of a sharded model its first file */
+  char *path;         /* of the file, of a sharded model its first file, or of the model's folder */
   char *name;         /* for people: the file's name without ending and shard number */
   char *origin;       /* (nullable) the app whose file it is: "Ollama"; NULL: ours or any folder */
   guint64 size_bytes; /* of all its files */
-  guint n_files;      /* 1, or the shards that are there */
+  guint n_files;      /* 1, the shards that are there, or the files of the folder */
   guint n_expected;   /* files it should have; more than n_files: some are missing */
   gboolean reference; /* used where it is: a link in our folder */
 } AtlModelFile;
@@ -31,10 +31,11 @@ AtlModelFile *atl_model_file_copy (const AtlModelFile *file);
 /* $XDG_DATA_HOME/atelier/models; static. Made when something is put there. */
 const char *atl_library_dir (void);
 
-/* Model files (.gguf, .safetensors) below `folder`, by name; shards of one model as one. A path of
- * a file gives that model alone. Looks six folders deep and at 50,000 entries at most; a folder
- * that is not there is an empty list; unfinished downloads and hidden files are passed over, as are
- * links that lead nowhere. (transfer full) (element-type AtlModelFile) */
+/* Model files (.gguf, .safetensors) below `folder`, by name; shards of one model as one, and so is
+ * a folder as authors publish it (model-folder.h). A path of a file gives that model alone. Looks
+ * six folders deep and at 50,000 entries at most; a folder that is not there is an empty list;
+ * unfinished downloads and hidden files are passed over, as are links that lead nowhere. (transfer
+ * full) (element-type AtlModelFile) */
 GPtrArray *atl_library_scan (const char *folder, GCancellable *cancellable, GError **error);
 void atl_library_scan_async (const char *folder,
                              GCancellable *cancellable,
@@ -52,9 +53,10 @@ typedef enum
   ATL_ADD_REFERENCE, /* "Use it where it is" */
 } AtlAddMode;
 
-/* Brings the model at `path` (any shard of it) into the library. Never overwrites: a name that is
- * taken gets a number. A copy shares its blocks with the original where the file system can, is
- * hashed, and appears only when complete; cancelled or failed, nothing of it remains. */
+/* Brings the model at `path` (a file, any shard of it, or its folder) into the library. Never
+ * overwrites: a name that is taken gets a number. A copy shares its blocks with the original where
+ * the file system can, is hashed, and appears only when complete; cancelled or failed, nothing of
+ * it remains. */
 void atl_library_add_async (const char *path,
                             AtlAddMode mode,
                             AtlHubProgressFunc progress,

@@ -60,6 +60,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "llm-llama4" },
   { .name = "llm-minimax-m2" },
   { .name = "llm-seed-oss" },
+  { .name = "llm-hf-folder" },
   { .name = "sd15",
     .not_yet = "weights-*",
     .why_not_yet = "weighted prompts are a pipeline's work" },

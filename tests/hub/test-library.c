@@ -265,6 +265,46 @@ test_reference (void)
   g_assert_true (atl_library_remove (path, &error));
 }
 
+/* A folder as authors publish it is one model: found, added and removed as a whole. */
+static void
+test_folder (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_build_filename (home, "some/My Model", NULL);
+  g_autofree char *copy = NULL, *linked = NULL, *text = NULL, *file = NULL, *names = NULL;
+
+  set_up ();
+  put_quietly ("some/My Model/config.json", "{}");
+  put_quietly ("some/My Model/tokenizer.json", "{}");
+  put_quietly ("some/My Model/onnx/model.onnx", "none of ours");
+  put_quietly ("some/My Model/model-00001-of-00002.safetensors", "1");
+  put_quietly ("some/My Model/model-00002-of-00002.safetensors", "22");
+  /* A part of a picture model has no vocabulary beside it. */
+  put_quietly ("some/pictures/vae/config.json", "{}");
+  put_quietly ("some/pictures/vae/diffusion_pytorch_model.safetensors", "333");
+  expect_scan (folder, "My Model 7 4/4");
+  copy = add (folder, ATL_ADD_COPY, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_suffix (copy, "/My Model"));
+  linked = add (folder, ATL_ADD_REFERENCE, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_suffix (linked, "/My Model (2)"));
+  expect_scan (atl_library_dir (), "My Model 7 4/4\nMy Model (2) 7 4/4 ref");
+  file = g_build_filename (copy, "model-00002-of-00002.safetensors", NULL);
+  g_assert_true (g_file_get_contents (file, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "22");
+  names = list_folder (atl_library_dir ());
+  g_assert_cmpstr (names, ==, "My Model My Model (2)");
+  g_assert_true (atl_library_remove (copy, &error));
+  g_assert_true (atl_library_remove (linked, &error));
+  g_assert_no_error (error);
+  expect_scan (atl_library_dir (), "");
+  expect_scan (folder, "My Model 7 4/4");
+  g_assert_true (atl_library_restore (copy, &error));
+  g_assert_no_error (error);
+  expect_scan (atl_library_dir (), "My Model 7 4/4");
+}
+
 static void
 test_refused (void)
 {
@@ -472,6 +512,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hub/library/copy-shards", test_copy_shards);
   g_test_add_func ("/hub/library/cancelled-copy", test_cancelled_copy);
   g_test_add_func ("/hub/library/reference", test_reference);
+  g_test_add_func ("/hub/library/folder", test_folder);
   g_test_add_func ("/hub/library/refused", test_refused);
   g_test_add_func ("/hub/library/trash", test_trash);
   g_test_add_func ("/hub/library/many-names", test_many_names);

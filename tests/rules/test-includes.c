@@ -20,6 +20,7 @@ static const struct
   { "engine/tensor/opencl/tuning", "base engine/tensor engine/tensor/quants engine/tensor/opencl" },
   { "engine/tensor/opencl", "base engine/tensor engine/tensor/quants engine/tensor/opencl/tuning" },
   { "engine/tensor", "base engine/tensor/quants" },
+  { "engine/convert", "base engine/formats engine/tensor/quants" },
   { "engine/models/blocks", "base engine/tensor engine/tensor/quants engine/models" },
   /* The decoder of pictures shares its middle block with the networks of pictures. */
   { "engine/models/vae",
@@ -28,12 +29,12 @@ static const struct
   { "engine/models", "base engine/tensor engine/tensor/quants engine/models engine/models/blocks" },
   { "engine/pipelines",
     "base engine/models/ engine/samplers engine/schedules engine/tokenizers engine/formats"
-    " engine/tensor/" },
+    " engine/convert engine/tensor/" },
   { "engine/service", "base protocol engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",
     "base engine/pipelines engine/models/ engine/samplers engine/schedules engine/tokenizers"
-    " engine/formats engine/tensor/" },
+    " engine/formats engine/convert engine/tensor/" },
   { "engine", "base protocol engine/service engine/pipelines engine/tensor/ engine/tools" },
   { "client", "base protocol" },
   { "media", "base" },

@@ -17,6 +17,7 @@ static const struct
   const char *prefix;
 } configs[] = {
   { "config.json", "" },
+  { "quantize_config.json", "quantization_config." }, /* of older GPTQ folders */
   { "generation_config.json", "generation_config." },
   { "model_index.json", "model_index." },
 };

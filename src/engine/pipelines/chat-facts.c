@@ -156,7 +156,10 @@ find_quant (AtlCheckpoint *cp)
   guint64 type, best_bytes = 0;
   g_autoptr (GHashTable) bytes = g_hash_table_new_full (NULL, NULL, NULL, g_free);
   AtlDType best = ATL_DTYPE_F32;
+  const char *words = atl_checkpoint_get_string (cp, "general.quantisation");
 
+  if (words != NULL)
+    return g_utf8_make_valid (words, -1);
   if (atl_checkpoint_get_uint (cp, "general.file_type", 0, G_N_ELEMENTS (file_types) - 1, &type,
                                NULL) &&
       file_types[type] != NULL)

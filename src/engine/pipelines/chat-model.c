@@ -4,38 +4,9 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "engine/convert/hf.h"
 #include "engine/formats/open.h"
 #include "engine/pipelines/chat-model-private.h"
-
-/* The vocabulary of a folder from Hugging Face, from the files that came with the weights. */
-static AtlTokenizer *
-tokenizer_from_maps (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
-{
-  AtlFileMap *json = NULL, *config = NULL, *piece = NULL;
-
-  for (guint i = 0; i < n; i++)
-    {
-      g_autofree char *base = g_path_get_basename (names[i]);
-
-      if (g_str_equal (base, "tokenizer.json"))
-        json = maps[i];
-      else if (g_str_equal (base, "tokenizer_config.json"))
-        config = maps[i];
-      else if (g_str_equal (base, "tokenizer.model") || g_str_equal (base, "spiece.model"))
-        piece = maps[i];
-    }
-  if (json != NULL)
-    return atl_tokenizer_new_from_json (
-        (const char *) atl_file_map_data (json), atl_file_map_size (json),
-        config != NULL ? (const char *) atl_file_map_data (config) : NULL,
-        config != NULL ? atl_file_map_size (config) : 0, error);
-  if (piece != NULL)
-    return atl_tokenizer_new_sentencepiece (atl_file_map_data (piece), atl_file_map_size (piece),
-                                            error);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-               "The model's vocabulary is missing: tokenizer.json belongs beside the weights");
-  return NULL;
-}
 
 static const char *
 special_text (AtlTokenizer *tokenizer, AtlSpecialToken which)
@@ -54,13 +25,36 @@ open_language (AtlChatModel *self,
   if (atl_checkpoint_meta (self->checkpoint, "tokenizer.ggml.model") != NULL)
     self->tokenizer = atl_tokenizer_new_from_checkpoint (self->checkpoint, error);
   else
-    self->tokenizer = tokenizer_from_maps (maps, names, n_maps, error);
+    self->tokenizer = atl_tokenizer_new_from_maps (maps, names, n_maps, error);
   if (self->tokenizer == NULL)
     return FALSE;
   self->chat = atl_chat_template_new (atl_tokenizer_chat_template (self->tokenizer, NULL),
                                       special_text (self->tokenizer, ATL_SPECIAL_BOS),
                                       special_text (self->tokenizer, ATL_SPECIAL_EOS), error);
   return self->chat != NULL;
+}
+
+/* Brings a Hugging Face folder into GGUF's vocabulary. What is whole but not known here is a reason
+ * why it cannot run; damage is an error. */
+static gboolean
+adopt_authors_files (AtlChatModel *self, char **why_not, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  AtlCheckpoint *adopted = atl_hf_adopt (self->checkpoint, &local);
+
+  if (adopted != NULL)
+    {
+      atl_checkpoint_unref (self->checkpoint);
+      self->checkpoint = adopted;
+      return TRUE;
+    }
+  if (!g_error_matches (local, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local));
+      return FALSE;
+    }
+  *why_not = g_strdup (local->message);
+  return TRUE;
 }
 
 AtlChatModel *
@@ -79,7 +73,9 @@ atl_chat_model_open (AtlFileMap *const *maps,
   self->checkpoint = atl_checkpoint_open (maps, names, n_maps, error);
   if (self->checkpoint == NULL)
     return NULL;
-  if (atl_llm_supports (self->checkpoint, &why_not) &&
+  if (!adopt_authors_files (self, &why_not, error))
+    return NULL;
+  if (why_not == NULL && atl_llm_supports (self->checkpoint, &why_not) &&
       !open_language (self, maps, names, n_maps, &local))
     why_not = g_strdup (local->message);
   atl_chat_facts_init (&self->facts, self->checkpoint, self->tokenizer, self->chat, size);

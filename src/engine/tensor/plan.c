@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "engine/tensor/weights.h"
+
 guint
 plan_backend_index (const AtlPlan *self, const AtlBackend *backend)
 {
@@ -55,7 +57,7 @@ ensure_weights (AtlBackend *backend, const AtlNode *node, GError **error)
       AtlWeight *w = node->src[i] != NULL ? atl_tensor_base (node->src[i])->weight : NULL;
 
       if (w != NULL && w->store[backend->index] == NULL &&
-          !backend->klass->upload (backend, w, error))
+          (!atl_weight_make (w, error) || !backend->klass->upload (backend, w, error)))
         return FALSE;
     }
   return TRUE;

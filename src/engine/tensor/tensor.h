@@ -45,8 +45,10 @@ struct _AtlWeight
   guint n_dims;
   gint64 dim[ATL_MAX_DIMS];
   AtlWeightUse use;
-  const guint8 *data; /* the file's bytes, row-major blocks, possibly unaligned */
+  const guint8 *data; /* the file's bytes, row-major blocks, possibly unaligned; NULL: see made */
   gsize size_bytes;
+  const AtlTensorInfo *made; /* (nullable) its bytes are made on demand, from row made_row on */
+  gint64 made_row;
   float scale;   /* effective value = stored value * scale (scaled fp8); 1 otherwise */
   GBytes *bytes; /* (owned) (nullable) set when the data is not inside a file map */
   gboolean

@@ -148,6 +148,7 @@ add (AtlWeights *self,
   w->use = use;
   w->data = info->data;
   w->size_bytes = info->size_bytes;
+  w->made = info->rows != NULL ? info : NULL;
   w->scale = 1.0f;
   w->layer = layer;
   g_ptr_array_add (self->weights, w);
@@ -232,7 +233,10 @@ atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 
       g_strdup_printf ("%s[%" G_GINT64_FORMAT ":%" G_GINT64_FORMAT "]", of->name, first, first + n);
   w->use = use;
   w->dim[0] = n;
-  w->data = of->data + (gsize) first * row_bytes;
+  if (of->data != NULL)
+    w->data = of->data + (gsize) first * row_bytes;
+  if (of->made != NULL)
+    w->made_row = of->made_row + first * (atl_tensor_info_n_rows (of->made) / of->made->dim[0]);
   w->size_bytes = (gsize) n * row_bytes;
   w->bytes = of->bytes != NULL ? g_bytes_ref (of->bytes) : NULL;
   w->home = NULL;
@@ -246,6 +250,45 @@ atl_weights_use (AtlWeight *weight, AtlWeightUse use)
 {
   if (weight != NULL)
     weight->use |= use;
+}
+
+gboolean
+atl_weight_make (AtlWeight *weight, GError **error)
+{
+  guint8 *bytes;
+
+  if (weight->data != NULL || weight->made == NULL)
+    return TRUE;
+  bytes = g_try_malloc (MAX (weight->size_bytes, 1));
+  if (bytes == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+                   "The computer has no %.1f MB of free memory left for “%s”.",
+                   (double) weight->size_bytes / 1e6, weight->name);
+      return FALSE;
+    }
+  atl_tensor_info_read (weight->made, weight->made_row,
+                        atl_tensor_info_n_rows (weight->made) * (gint64) weight->size_bytes /
+                            (gint64) weight->made->size_bytes,
+                        bytes);
+  weight->bytes = g_bytes_new_take (bytes, weight->size_bytes);
+  weight->data = bytes;
+  return TRUE;
+}
+
+/* What was made and then copied by the backend need not stay: it can be made again. Rows that are
+ * looked up, and all that the backend uses in place, stay. */
+static void
+drop_made (AtlWeight *weight, AtlBackend *backend)
+{
+  gboolean floats_in_place = backend->is_host && (weight->use & ATL_USE_LINEAR) != 0 &&
+                             !atl_dtype_info (weight->dtype)->quantised;
+
+  if (weight->made == NULL || (weight->use & ATL_USE_ROWS) != 0 || floats_in_place ||
+      backend->klass->upload_cost (backend, weight) == 0)
+    return;
+  g_clear_pointer (&weight->bytes, g_bytes_unref);
+  weight->data = NULL;
 }
 
 gboolean
@@ -299,7 +342,7 @@ atl_weights_upload (AtlWeights *self,
       if (w->use != 0)
         {
           if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
-              !backend->klass->upload (backend, w, error))
+              !atl_weight_make (w, error) || !backend->klass->upload (backend, w, error))
             {
               for (guint k = 0; k <= i; k++)
                 {
@@ -318,6 +361,7 @@ atl_weights_upload (AtlWeights *self,
               AtlTensorInfo info = { .data = w->data, .size_bytes = w->size_bytes };
               atl_checkpoint_forget (self->checkpoint, &info);
             }
+          drop_made (w, backend);
         }
       done += w->size_bytes;
       if (progress != NULL && total > 0)

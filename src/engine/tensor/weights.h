@@ -54,6 +54,10 @@ void atl_weights_use (AtlWeight *weight, AtlWeightUse use);
 /* Records a mistake found by the model itself. */
 void atl_weights_fail (AtlWeights *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
+/* Makes the bytes of a weight that no file holds as they are; called before every upload. FALSE
+ * with ATL_ERROR_NO_MEMORY. */
+gboolean atl_weight_make (AtlWeight *weight, GError **error);
+
 /* FALSE with the first mistake. */
 gboolean atl_weights_check (AtlWeights *self, GError **error);
 AtlCheckpoint *atl_weights_checkpoint (AtlWeights *self);

@@ -310,23 +310,23 @@ load_model (Loader *self, GError **error)
 
 /* A token is given as a text or as an object with "content". */
 static gint32
-config_token (Loader *self, JsonObject *config, const char *member)
+config_token (AtlTokenizer *self, JsonObject *config, const char *member)
 {
   const char *text = atl_json_string (config, member, NULL);
 
   if (text == NULL)
     text = atl_json_string (atl_json_object (config, member), "content", NULL);
-  return text != NULL ? atl_tokenizer_find (self->tokenizer, text) : -1;
+  return text != NULL ? atl_tokenizer_find (self, text) : -1;
 }
 
 static void
-read_templates (Loader *self, JsonObject *config)
+read_templates (AtlTokenizer *self, JsonObject *config)
 {
   JsonArray *list = atl_json_array (config, "chat_template");
   const char *text = atl_json_string (config, "chat_template", NULL);
 
   if (text != NULL)
-    atl_tokenizer_add_template (self->tokenizer, "", text);
+    atl_tokenizer_add_template (self, "", text);
   for (guint i = 0; list != NULL && i < json_array_get_length (list); i++)
     {
       JsonNode *node = json_array_get_element (list, i);
@@ -335,13 +335,12 @@ read_templates (Loader *self, JsonObject *config)
 
       text = atl_json_string (entry, "template", NULL);
       if (text != NULL)
-        atl_tokenizer_add_template (self->tokenizer, strcmp (name, "default") == 0 ? "" : name,
-                                    text);
+        atl_tokenizer_add_template (self, strcmp (name, "default") == 0 ? "" : name, text);
     }
 }
 
-static void
-read_config (Loader *self, JsonObject *config)
+void
+atl_tokenizer_read_config (AtlTokenizer *t, JsonObject *config)
 {
   static const struct
   {
@@ -353,11 +352,10 @@ read_config (Loader *self, JsonObject *config)
     { "sep_token", ATL_SPECIAL_SEP },   { "cls_token", ATL_SPECIAL_CLS },
     { "mask_token", ATL_SPECIAL_MASK },
   };
-  AtlTokenizer *t = self->tokenizer;
 
   for (guint i = 0; i < G_N_ELEMENTS (tokens); i++)
     {
-      gint32 id = config_token (self, config, tokens[i].member);
+      gint32 id = config_token (t, config, tokens[i].member);
 
       if (id >= 0)
         t->special[tokens[i].which] = id;
@@ -368,7 +366,7 @@ read_config (Loader *self, JsonObject *config)
   if (atl_json_bool (config, "add_eos_token", FALSE) && t->suffix->len == 0 &&
       t->special[ATL_SPECIAL_EOS] >= 0)
     g_array_append_val (t->suffix, t->special[ATL_SPECIAL_EOS]);
-  read_templates (self, config);
+  read_templates (t, config);
 }
 
 /* Without a config the tokens that frame a text are the begin and end tokens. */
@@ -400,7 +398,7 @@ load (Loader *self, JsonObject *config, GError **error)
   if (atl_normalizer_is_empty (t->normalizer))
     g_clear_pointer (&t->normalizer, atl_normalizer_free);
   if (config != NULL)
-    read_config (self, config);
+    atl_tokenizer_read_config (t, config);
   default_frame (t);
   atl_tokenizer_find_specials (t, FALSE);
   atl_tokenizer_finish (t);

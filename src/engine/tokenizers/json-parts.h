@@ -29,6 +29,10 @@ gboolean atl_json_read_decoder (JsonObject *root, AtlPieceSpelling *spelling, GE
 /* Fills prefix and suffix; the vocabulary must be there. */
 gboolean atl_json_read_post_processor (JsonObject *root, AtlTokenizer *tokenizer, GError **error);
 
+/* Special tokens, begin and end tokens and chat templates of a tokenizer_config.json; what the
+ * tokenizer has already stays. */
+void atl_tokenizer_read_config (AtlTokenizer *t, JsonObject *config);
+
 /* Sets ATL_ERROR_BAD_FILE with a formatted message that begins "tokenizer.json: "; FALSE. */
 gboolean atl_json_bad (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 

@@ -94,9 +94,17 @@ AtlTokenizer *atl_tokenizer_new_clip (const char *vocab_json,
 AtlTokenizer *atl_tokenizer_new_sentencepiece (const guint8 *data, gsize size, GError **error);
 
 /* Reads what a Hugging Face or diffusers folder holds, best first: tokenizer.json (with
- * tokenizer_config.json), spiece.model or tokenizer.model, vocab.json with merges.txt.
- * ATL_ERROR_NOT_FOUND when there is none of them. */
+ * tokenizer_config.json), spiece.model or tokenizer.model, vocab.json with merges.txt; a chat
+ * template in a file of its own (chat_template.jinja, chat_template.json) wins over the config's,
+ * and tokens that generation_config.json names end generation. ATL_ERROR_NOT_FOUND when there is
+ * no vocabulary. */
 AtlTokenizer *atl_tokenizer_new_from_folder (const char *folder, GError **error);
+/* The same from files that are open already: `names` (nullable) are the logical names of the `n`
+ * maps, a missing one is the map's own; others than those above, and CLIP's, are passed over. */
+AtlTokenizer *atl_tokenizer_new_from_maps (AtlFileMap *const *maps,
+                                           const char *const *names,
+                                           guint n,
+                                           GError **error);
 
 AtlTokenizer *atl_tokenizer_ref (AtlTokenizer *self);
 void atl_tokenizer_unref (AtlTokenizer *self); /* accepts NULL */

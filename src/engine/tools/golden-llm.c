@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/convert/hf.h"
 #include "engine/models/llm/llm.h"
 #include "engine/tools/golden-case.h"
 
@@ -107,7 +108,8 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
     { "logits-in-threes", 3, FALSE },
     { "logits-beside", G_MAXUINT / 2, TRUE },
   };
-  g_autoptr (AtlCheckpoint) cp = golden_open (c, c->model, NULL, error);
+  g_autoptr (AtlCheckpoint) files = golden_open (c, c->model, NULL, error);
+  g_autoptr (AtlCheckpoint) cp = files != NULL ? atl_hf_adopt (files, error) : NULL;
   g_autoptr (AtlLlm) llm = NULL;
   g_autoptr (GArray) ids = read_ids (c->params, "tokens");
   g_autoptr (GArray) greedy = read_ids (c->params, "greedy");

@@ -1,0 +1,317 @@
+/* Published weights as rows: plain floats, scaled fp8, MXFP4; the packed integers are in
+ * hf-packed.c. */
+#define G_LOG_DOMAIN "atl-convert"
+
+#include "engine/convert/hf-source.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "engine/tensor/quants/dequant.h"
+#include "engine/tensor/quants/half.h"
+
+/* --- quantization_config --- */
+
+static guint
+get_uint (const AtlCheckpoint *hf, const char *name, guint fallback)
+{
+  static const char *const roots[] = { "quantization_config.", "text_config.quantization_config.",
+                                       "compression_config." };
+  guint64 value;
+
+  for (guint i = 0; i < G_N_ELEMENTS (roots); i++)
+    {
+      g_autofree char *key = g_strconcat (roots[i], name, NULL);
+
+      if (atl_checkpoint_get_uint (hf, key, 0, 1 << 20, &value, NULL))
+        return (guint) value;
+    }
+  return fallback;
+}
+
+static const char *
+get_string (const AtlCheckpoint *hf, const char *name)
+{
+  g_autofree char *key = g_strconcat ("quantization_config.", name, NULL);
+  g_autofree char *inner = g_strconcat ("text_config.", key, NULL);
+  const char *text = atl_checkpoint_get_string (hf, key);
+
+  return text != NULL ? text : atl_checkpoint_get_string (hf, inner);
+}
+
+gboolean
+atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
+{
+  static const char *const known[] = { "gptq",  "awq",     "fp8", "compressed-tensors",
+                                       "mxfp4", "modelopt" };
+  const char *method = get_string (hf, "quant_method");
+  const char *form = get_string (hf, "checkpoint_format");
+  const char *version = get_string (hf, "version");
+  const AtlMetaValue *block = atl_checkpoint_meta (hf, "quantization_config.weight_block_size");
+  gboolean is_known = method == NULL;
+
+  /* Old GPTQ folders keep quantize_config.json, which has no method. */
+  *quant = (AtlHfQuant){ .method = method, .block = { 128, 128 } };
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    is_known |= g_strcmp0 (method, known[i]) == 0;
+  if (!is_known)
+    {
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          "%s: its weights are quantised as “%s”, which is not known here; GPTQ, AWQ, FP8, "
+          "compressed-tensors and MXFP4 are, and so is the same model without quantisation",
+          atl_checkpoint_name (hf), method);
+      return FALSE;
+    }
+  if (g_strcmp0 (method, "awq") == 0 && version != NULL &&
+      g_ascii_strcasecmp (version, "gemm") != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "%s: its weights are packed in the AWQ form “%s”; the form “gemm” is known here",
+                   atl_checkpoint_name (hf), version);
+      return FALSE;
+    }
+  quant->bits = get_uint (hf, "bits", get_uint (hf, "w_bit", 4));
+  /* A negative size, which is one group for all inputs, is no unsigned number and stays 0. */
+  quant->group_size = get_uint (hf, "group_size", get_uint (hf, "q_group_size", 0));
+  quant->zero_offset = g_strcmp0 (form, "gptq_v2") == 0 ? 0 : 1;
+  if (block != NULL && block->type == ATL_META_ARRAY && block->v_array.n == 2 &&
+      block->v_array.elem_type == ATL_META_INT)
+    for (guint i = 0; i < 2; i++)
+      quant->block[i] = (guint) CLAMP (((const gint64 *) block->v_array.elems)[i], 1, 1 << 20);
+  return TRUE;
+}
+
+/* --- Scaled fp8 --- */
+
+static float
+read_one (const AtlTensorInfo *info, gint64 i)
+{
+  const AtlDTypeInfo *type = atl_dtype_info (info->dtype);
+  float value = 0;
+
+  atl_dequantize (info->dtype, info->data + (gsize) i * type->block_bytes, &value, 1);
+  return value;
+}
+
+static void
+put_half_row (float *row, gint64 n, guint8 *out)
+{
+  for (gint64 i = 0; i < n; i++)
+    atl_store_f16 (out + 2 * i, CLAMP (row[i], -65504.0f, 65504.0f));
+}
+
+static void
+scaled_rows (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out)
+{
+  const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
+  const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
+  gint64 n_in = self->dim[self->n_dims - 1];
+  gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
+  g_autofree float *row = g_new (float, n_in);
+
+  for (gint64 r = first; r < first + n; r++, out += self->row_bytes)
+    {
+      atl_dequantize (weight->dtype, weight->data + (gsize) (r * n_in), row, n_in);
+      if (inverse != NULL)
+        {
+          gint64 columns = (n_in + self->quant.block[1] - 1) / self->quant.block[1];
+          gint64 blocks = (n_out + self->quant.block[0] - 1) / self->quant.block[0];
+          gint64 line = r / n_out * blocks + r % n_out / self->quant.block[0];
+
+          for (gint64 c = 0; c < columns; c++)
+            {
+              float s = read_one (inverse, line * columns + c);
+              gint64 end = MIN (n_in, (c + 1) * self->quant.block[1]);
+
+              for (gint64 i = c * self->quant.block[1]; i < end; i++)
+                row[i] *= s;
+            }
+        }
+      else
+        {
+          gint64 n_scales =
+              (gint64) (scale->size_bytes / atl_dtype_info (scale->dtype)->block_bytes);
+          float s = read_one (scale, r / (self->n_rows / n_scales));
+
+          for (gint64 i = 0; i < n_in; i++)
+            row[i] *= s;
+        }
+      put_half_row (row, n_in, out);
+    }
+}
+
+static gint64
+n_elems (const AtlTensorInfo *info)
+{
+  const AtlDTypeInfo *type = atl_dtype_info (info->dtype);
+
+  return (gint64) (info->size_bytes / type->block_bytes * type->block_elems);
+}
+
+static gboolean
+is_scale (const AtlTensorInfo *info)
+{
+  return info->dtype == ATL_DTYPE_F32 || info->dtype == ATL_DTYPE_F16 ||
+         info->dtype == ATL_DTYPE_BF16;
+}
+
+static gboolean
+init_scaled (AtlHfSource *self, const char *name, GError **error)
+{
+  const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
+  gint64 n_in = self->dim[self->n_dims - 1];
+  gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
+  gboolean fits;
+
+  if (inverse != NULL)
+    fits = is_scale (inverse) &&
+           n_elems (inverse) == self->n_rows / n_out *
+                                    ((n_out + self->quant.block[0] - 1) / self->quant.block[0]) *
+                                    ((n_in + self->quant.block[1] - 1) / self->quant.block[1]);
+  else
+    fits = is_scale (scale) && n_elems (scale) >= 1 && self->n_rows % n_elems (scale) == 0;
+  if (!fits)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "The scales of the fp8 tensor “%s” do not fit its shape", name);
+      return FALSE;
+    }
+  self->dtype = ATL_DTYPE_F16;
+  self->plain = NULL;
+  self->rows = scaled_rows;
+  return TRUE;
+}
+
+/* --- MXFP4 --- */
+
+/* In the file each byte holds neighbours, here the halves of a block. */
+static void
+mx_rows (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out)
+{
+  gint64 n_blocks = self->dim[self->n_dims - 1] / 32;
+
+  for (gint64 b = first * n_blocks; b < (first + n) * n_blocks; b++, out += 17)
+    {
+      const guint8 *codes = self->part[ATL_HF_MX_BLOCKS]->data + 16 * b;
+
+      out[0] = self->part[ATL_HF_MX_SCALES]->data[b];
+      for (guint j = 0; j < 16; j++)
+        {
+          guint8 low = codes[j / 2] >> (j % 2 * 4) & 15;
+          guint8 high = codes[8 + j / 2] >> (j % 2 * 4) & 15;
+
+          out[1 + j] = (guint8) (low | high << 4);
+        }
+    }
+}
+
+static gboolean
+init_mx (AtlHfSource *self, const char *name, GError **error)
+{
+  const AtlTensorInfo *blocks = self->part[ATL_HF_MX_BLOCKS],
+                      *scales = self->part[ATL_HF_MX_SCALES];
+  guint n = blocks->n_dims;
+
+  if (scales == NULL || blocks->dtype != ATL_DTYPE_U8 || scales->dtype != ATL_DTYPE_U8 || n < 3 ||
+      blocks->dim[n - 1] != 16 || scales->n_dims != n - 1 ||
+      memcmp (blocks->dim, scales->dim, (n - 1) * sizeof *blocks->dim) != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "The scales of the MXFP4 tensor “%s” do not fit its blocks", name);
+      return FALSE;
+    }
+  self->n_dims = n - 1;
+  memcpy (self->dim, blocks->dim, (n - 1) * sizeof *self->dim);
+  self->dim[n - 2] *= 32;
+  self->dtype = ATL_DTYPE_MXFP4;
+  self->rows = mx_rows;
+  return TRUE;
+}
+
+/* --- All --- */
+
+static gboolean
+init_plain (AtlHfSource *self, const char *name, GError **error)
+{
+  const AtlTensorInfo *info = self->part[ATL_HF_WEIGHT];
+
+  self->n_dims = info->n_dims;
+  memcpy (self->dim, info->dim, sizeof self->dim);
+  self->dtype = info->dtype;
+  self->plain = info->data;
+  switch (info->dtype)
+    {
+    case ATL_DTYPE_F32:
+    case ATL_DTYPE_F16:
+    case ATL_DTYPE_BF16:
+      return TRUE;
+    case ATL_DTYPE_F8_E4M3:
+    case ATL_DTYPE_F8_E5M2:
+      self->n_rows = atl_tensor_info_n_rows (info);
+      if (self->n_dims >= 1 &&
+          (self->part[ATL_HF_SCALE_INV] != NULL || self->part[ATL_HF_SCALE] != NULL))
+        return init_scaled (self, name, error);
+      return TRUE;
+    default:
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "The tensor “%s” has the type %s, which is not known for weights here",
+                   info->name, atl_dtype_name (info->dtype));
+      return FALSE;
+    }
+}
+
+AtlHfSource *
+atl_hf_source_new (const char *name,
+                   const AtlTensorInfo *const *parts,
+                   const AtlHfQuant *quant,
+                   GError **error)
+{
+  AtlHfSource *self = g_new0 (AtlHfSource, 1);
+  gboolean ok;
+
+  memcpy (self->part, parts, sizeof self->part);
+  self->quant = *quant;
+  if (parts[ATL_HF_QWEIGHT] != NULL || parts[ATL_HF_PACKED] != NULL)
+    ok = atl_hf_packed_init (self, name, error);
+  else if (parts[ATL_HF_MX_BLOCKS] != NULL)
+    ok = init_mx (self, name, error);
+  else if (parts[ATL_HF_WEIGHT] != NULL)
+    ok = init_plain (self, name, error);
+  else
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "“%s” has scales but no weights", name);
+      ok = FALSE;
+    }
+  if (!ok)
+    {
+      atl_hf_source_free (self);
+      return NULL;
+    }
+  atl_hf_source_set_dtype (self, self->dtype);
+  return self;
+}
+
+void
+atl_hf_source_set_dtype (AtlHfSource *self, AtlDType dtype)
+{
+  guint64 bytes = 0;
+  gint64 n_in = self->n_dims > 0 ? self->dim[self->n_dims - 1] : 1;
+  gboolean ok = atl_dtype_row_bytes (dtype, (guint64) n_in, &bytes);
+
+  g_assert (ok);
+  self->dtype = dtype;
+  self->row_bytes = (gsize) bytes;
+  self->n_rows = 1;
+  for (guint i = 0; i + 1 < self->n_dims; i++)
+    self->n_rows *= self->dim[i];
+}
+
+void
+atl_hf_source_free (AtlHfSource *self)
+{
+  if (self == NULL)
+    return;
+  g_free (self->group_of);
+  g_free (self);
+}

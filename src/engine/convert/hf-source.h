@@ -1,0 +1,84 @@
+/* Rows of one published weight in a type that the engine computes with. Private to convert/.
+ *
+ * A module of a Hugging Face checkpoint ("model.layers.0.mlp.up_proj") has one or several tensors,
+ * by the way it was quantised; a source gives its rows whatever they are:
+ *
+ *   weight                                   as it is: F32, F16, BF16
+ *   weight (fp8) + weight_scale_inv          one scale a square block (DeepSeek, Qwen): F16
+ *   weight (fp8) + weight_scale              one scale, or one a row (ModelOpt,
+ * compressed-tensors): F16 qweight, qzeros, scales, g_idx           GPTQ and AWQ: see hf-packed.c
+ *   weight_packed, weight_scale, …           compressed-tensors' packed integers: the same
+ *   _blocks, _scales                         MXFP4 as OpenAI publishes it
+ *
+ * Threading: immutable once built.
+ */
+#pragma once
+
+#include "base/checkpoint.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  ATL_HF_WEIGHT,
+  ATL_HF_BIAS,
+  ATL_HF_SCALE_INV,
+  ATL_HF_SCALE,
+  ATL_HF_QWEIGHT,
+  ATL_HF_QZEROS,
+  ATL_HF_SCALES,
+  ATL_HF_G_IDX,
+  ATL_HF_PACKED,
+  ATL_HF_PACKED_ZERO,
+  ATL_HF_PACKED_SHAPE,
+  ATL_HF_MX_BLOCKS,
+  ATL_HF_MX_SCALES,
+  ATL_HF_N_PARTS
+} AtlHfPart;
+
+/* The settings of the whole checkpoint, from quantization_config. */
+typedef struct
+{
+  const char *method; /* (nullable) "gptq", "awq", "fp8", "compressed-tensors", … */
+  guint bits;         /* 2, 3, 4 or 8; 4 unless it says so */
+  guint group_size;   /* inputs that share a scale; 0: all */
+  guint zero_offset;  /* what GPTQ's packed zeros are too small by: 1, or 0 in its second format */
+  guint block[2];     /* rows and columns that share a scale of scaled fp8 */
+} AtlHfQuant;
+
+typedef struct _AtlHfSource AtlHfSource;
+
+struct _AtlHfSource
+{
+  const AtlTensorInfo *part[ATL_HF_N_PARTS];
+  AtlHfQuant quant;
+  AtlDType dtype;           /* of the rows that it gives */
+  guint n_dims;             /* of the whole */
+  gint64 dim[ATL_MAX_DIMS]; /* the last is a row */
+  gint64 n_rows;
+  gsize row_bytes;
+  const guint8 *plain; /* (nullable) the rows as they lie in the file */
+  /* Otherwise: */
+  void (*rows) (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out);
+  gboolean along_out; /* AWQ: integers hold neighbouring outputs */
+  guint32 *group_of;  /* (owned) (nullable) the group of each input, where they are not in order */
+};
+
+/* Reads quantization_config. ATL_ERROR_UNSUPPORTED for methods that are not known. */
+gboolean atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error);
+
+/* `parts` and `name` (of the module) are borrowed. ATL_ERROR_UNSUPPORTED names the tensor and its
+ * form; ATL_ERROR_BAD_FILE the shape that does not fit. */
+AtlHfSource *atl_hf_source_new (const char *name,
+                                const AtlTensorInfo *const *parts,
+                                const AtlHfQuant *quant,
+                                GError **error);
+void atl_hf_source_free (AtlHfSource *self);
+/* Gives rows of `dtype` in place of its own, where that loses nothing: Q4_0 as Q5_0, both as F16
+ * (which rounds as the published dequantisation in half precision does). */
+void atl_hf_source_set_dtype (AtlHfSource *self, AtlDType dtype);
+
+/* hf-packed.c: fills in a source whose parts are packed integers. */
+gboolean atl_hf_packed_init (AtlHfSource *self, const char *name, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,509 @@
+/* From a Hugging Face checkpoint to GGUF's names: tensors are gathered by module, modules by the
+ * name they get, and each name becomes one tensor. */
+#define G_LOG_DOMAIN "atl-convert"
+
+#include "engine/convert/hf.h"
+
+#include <string.h>
+
+#include "engine/convert/hf-recipe.h"
+#include "engine/convert/hf-settings.h"
+#include "engine/tensor/quants/dequant.h"
+#include "engine/tensor/quants/half.h"
+
+#define MAX_LAYERS 1024
+#define MAX_STACK 4096 /* experts of a layer, heads of a stacked norm */
+
+/* Endings that tell the parts of a module from each other; the first that fits counts. */
+static const struct
+{
+  const char *ending;
+  AtlHfPart part;
+} endings[] = {
+  { ".weight", ATL_HF_WEIGHT },
+  { ".bias", ATL_HF_BIAS },
+  { ".weight_scale_inv", ATL_HF_SCALE_INV },
+  { ".weight_scale", ATL_HF_SCALE },
+  { ".qweight", ATL_HF_QWEIGHT },
+  { ".qzeros", ATL_HF_QZEROS },
+  { ".scales", ATL_HF_SCALES },
+  { ".g_idx", ATL_HF_G_IDX },
+  { ".weight_g_idx", ATL_HF_G_IDX },
+  { ".weight_packed", ATL_HF_PACKED },
+  { ".weight_zero_point", ATL_HF_PACKED_ZERO },
+  { ".weight_shape", ATL_HF_PACKED_SHAPE },
+  { "_blocks", ATL_HF_MX_BLOCKS },
+  { "_scales", ATL_HF_MX_SCALES },
+  { "_bias", ATL_HF_BIAS },
+};
+
+/* Tensors that a quantiser leaves behind and nothing here needs. */
+static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",  ".v_scale",
+                                               ".output_scale", ".inv_freq", ".kv_cache_scale" };
+
+/* Parts of a model that see or hear, and layers that predict ahead. */
+static const char *const ignored_roots[] = { "vision_tower.",          "vision_model.",
+                                             "multi_modal_projector.", "visual.",
+                                             "audio_tower.",           "mtp.",
+                                             "embed_vision.",          "embed_audio." };
+
+static const char *const roots[] = { "model.language_model.", "language_model.model.",
+                                     "language_model.", "model.", "transformer." };
+
+typedef struct
+{
+  char *name; /* (owned) in the file, for messages */
+  const AtlTensorInfo *part[ATL_HF_N_PARTS];
+} Module;
+
+/* One tensor in the making. */
+typedef struct
+{
+  char *gguf; /* (owned) without "weight" or "bias" */
+  gboolean is_bias;
+  gboolean is_stack;
+  GPtrArray *modules; /* Module (borrowed) by index in the stack */
+} Target;
+
+typedef struct
+{
+  AtlCheckpoint *hf, *out;
+  AtlHfConfig config;
+  AtlHfQuant quant;
+  GPtrArray *modules; /* (owned) Module */
+  GHashTable *by_name;
+  GPtrArray *targets; /* (owned) Target */
+  GHashTable *by_gguf;
+  gboolean tied;
+} Translation;
+
+static void
+module_free (gpointer data)
+{
+  Module *module = data;
+
+  g_free (module->name);
+  g_free (module);
+}
+
+static void
+target_free (gpointer data)
+{
+  Target *target = data;
+
+  g_free (target->gguf);
+  g_ptr_array_unref (target->modules);
+  g_free (target);
+}
+
+gboolean
+atl_hf_is_model (const AtlCheckpoint *hf)
+{
+  return atl_checkpoint_meta (hf, "general.architecture") == NULL &&
+         (atl_checkpoint_get_string (hf, "model_type") != NULL ||
+          atl_checkpoint_get_string (hf, "text_config.model_type") != NULL);
+}
+
+static gboolean
+unknown_tensor (const Translation *self, const char *name, GError **error)
+{
+  g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+               "%s: the tensor “%s” has no place in a %s model as it is known here",
+               atl_checkpoint_name (self->hf), name, self->config.family->arch);
+  return FALSE;
+}
+
+/* --- Tensors to modules --- */
+
+/* The name without the root that wraps the decoder. */
+static const char *
+without_root (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (roots); i++)
+    if (g_str_has_prefix (name, roots[i]))
+      return name + strlen (roots[i]);
+  return name;
+}
+
+static gboolean
+is_ignored (const char *name)
+{
+  const char *inner = without_root (name);
+
+  for (guint i = 0; i < G_N_ELEMENTS (ignored_roots); i++)
+    if (g_str_has_prefix (name, ignored_roots[i]) || g_str_has_prefix (inner, ignored_roots[i]))
+      return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (ignored_endings); i++)
+    if (g_str_has_suffix (name, ignored_endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static void
+gather (Translation *self, const AtlTensorInfo *info)
+{
+  g_autofree char *name = g_strdup (info->name);
+  AtlHfPart part = ATL_HF_WEIGHT;
+  Module *module;
+
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (name, endings[i].ending))
+      {
+        part = endings[i].part;
+        name[strlen (name) - strlen (endings[i].ending)] = '\0';
+        break;
+      }
+  module = g_hash_table_lookup (self->by_name, name);
+  if (module == NULL)
+    {
+      module = g_new0 (Module, 1);
+      module->name = g_steal_pointer (&name);
+      g_ptr_array_add (self->modules, module);
+      g_hash_table_insert (self->by_name, module->name, module);
+    }
+  module->part[part] = info;
+}
+
+/* --- Modules to GGUF's names --- */
+
+/* "experts.12.up_proj" -> "experts.*.up_proj" and 12; -1 when there is no number. */
+static gint64
+take_number (char *name)
+{
+  for (char *dot = strchr (name, '.'); dot != NULL; dot = strchr (dot + 1, '.'))
+    if (g_ascii_isdigit (dot[1]))
+      {
+        char *end;
+        guint64 number = g_ascii_strtoull (dot + 1, &end, 10);
+
+        if ((*end != '.' && *end != '\0') || number >= MAX_STACK)
+          continue;
+        dot[1] = '*';
+        memmove (dot + 2, end, strlen (end) + 1);
+        return (gint64) number;
+      }
+  return -1;
+}
+
+/* "layers.3.mlp.up_proj" -> 3 and "mlp.up_proj"; -1 outside of layers. */
+static gint64
+take_layer (const char **name)
+{
+  char *end;
+  guint64 layer;
+
+  if (!g_str_has_prefix (*name, "layers.") || !g_ascii_isdigit ((*name)[7]))
+    return -1;
+  layer = g_ascii_strtoull (*name + 7, &end, 10);
+  if (*end != '.' || layer >= MAX_LAYERS)
+    return -1;
+  *name = end + 1;
+  return (gint64) layer;
+}
+
+static void
+add_target (Translation *self, char *gguf, gboolean is_bias, gint64 number, Module *module)
+{
+  g_autofree char *key = g_strconcat (gguf, is_bias ? ".bias" : ".weight", NULL);
+  Target *target = g_hash_table_lookup (self->by_gguf, key);
+
+  if (target == NULL)
+    {
+      target = g_new0 (Target, 1);
+      target->gguf = g_strdup (gguf);
+      target->is_bias = is_bias;
+      target->is_stack = number >= 0;
+      target->modules = g_ptr_array_new ();
+      g_ptr_array_add (self->targets, target);
+      g_hash_table_insert (self->by_gguf, g_steal_pointer (&key), target);
+    }
+  if (target->modules->len <= (guint) MAX (number, 0))
+    g_ptr_array_set_size (target->modules, (gint) MAX (number, 0) + 1);
+  target->modules->pdata[MAX (number, 0)] = module;
+}
+
+static gboolean
+place_module (Translation *self, Module *module, double n_layers, GError **error)
+{
+  const char *inner = without_root (module->name), *name;
+  g_autofree char *pattern = NULL, *gguf = NULL;
+  gint64 layer = take_layer (&inner), number = -1;
+  gboolean found, has_weight = FALSE;
+
+  /* Layers beyond those of the network predict ahead. */
+  if (layer >= 0 && (double) layer >= n_layers)
+    return TRUE;
+  pattern = g_strdup (inner);
+  if (layer >= 0)
+    number = take_number (pattern);
+  name = atl_hf_family_name (self->config.family, pattern, layer >= 0, &found);
+  if (!found)
+    return unknown_tensor (self, module->name, error);
+  if (name == NULL || (self->tied && strcmp (name, "output") == 0))
+    return TRUE;
+  gguf = layer >= 0 ? g_strdup_printf ("blk.%u.%s", (guint) layer, name) : g_strdup (name);
+  for (guint i = 0; i < ATL_HF_N_PARTS; i++)
+    has_weight |= i != ATL_HF_BIAS && module->part[i] != NULL;
+  if (has_weight)
+    add_target (self, gguf, FALSE, number, module);
+  if (module->part[ATL_HF_BIAS] != NULL)
+    add_target (self, gguf, TRUE, number, module);
+  return TRUE;
+}
+
+/* --- Names to tensors --- */
+
+static gboolean
+bad_shape (const Translation *self, const char *name, const char *what, GError **error)
+{
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” %s", atl_checkpoint_name (self->hf),
+               name, what);
+  return FALSE;
+}
+
+/* The sources of a target; all of one shape and, where they were packed, of the widest type. */
+static AtlHfSource **
+open_sources (Translation *self, const Target *target, GError **error)
+{
+  guint n = target->modules->len;
+  AtlHfSource **sources = g_new0 (AtlHfSource *, n + 1);
+  gboolean ok = TRUE;
+  AtlDType widest = ATL_N_DTYPES;
+
+  for (guint i = 0; ok && i < n; i++)
+    {
+      Module *module = target->modules->pdata[i];
+      const AtlTensorInfo *bias[ATL_HF_N_PARTS] = { NULL };
+
+      if (module == NULL)
+        {
+          g_autofree char *what = g_strdup_printf ("has no part %u of %u", i, n);
+          ok = bad_shape (self, target->gguf, what, error);
+          break;
+        }
+      bias[ATL_HF_WEIGHT] = module->part[ATL_HF_BIAS];
+      sources[i] = atl_hf_source_new (module->name, target->is_bias ? bias : module->part,
+                                      &self->quant, error);
+      ok = sources[i] != NULL;
+      if (ok && (sources[i]->n_dims != sources[0]->n_dims ||
+                 memcmp (sources[i]->dim, sources[0]->dim, sizeof sources[i]->dim) != 0))
+        ok = bad_shape (self, module->name, "has another shape than its fellows", error);
+      if (!ok)
+        break;
+      if (widest == ATL_N_DTYPES || widest == sources[i]->dtype)
+        widest = sources[i]->dtype;
+      else if (module->part[ATL_HF_QWEIGHT] != NULL || module->part[ATL_HF_PACKED] != NULL)
+        widest = (widest == ATL_DTYPE_Q4_0 && sources[i]->dtype == ATL_DTYPE_Q5_0) ||
+                         (widest == ATL_DTYPE_Q5_0 && sources[i]->dtype == ATL_DTYPE_Q4_0)
+                     ? ATL_DTYPE_Q5_0
+                     : ATL_DTYPE_F16;
+      else
+        ok = bad_shape (self, module->name, "has another type than its fellows", error);
+    }
+  for (guint i = 0; ok && i < n; i++)
+    atl_hf_source_set_dtype (sources[i], widest);
+  if (ok)
+    return sources;
+  for (guint i = 0; i < n; i++)
+    atl_hf_source_free (sources[i]);
+  g_free (sources);
+  return NULL;
+}
+
+/* One published [E, 2F, D]: the first half of each expert's rows, or the second. */
+static gboolean
+add_half (Translation *self, const Target *target, guint half, GError **error)
+{
+  g_autofree char *layer = g_strndup (target->gguf, strrchr (target->gguf, '.') - target->gguf);
+  g_autofree char *name =
+      g_strdup_printf ("%s.%s.weight", layer, half == 0 ? "ffn_gate_exps" : "ffn_up_exps");
+  AtlHfSource **sources = open_sources (self, target, error);
+  AtlHfRecipe *recipe;
+  gint64 dim[3];
+
+  if (sources == NULL)
+    return FALSE;
+  recipe = g_new0 (AtlHfRecipe, 1);
+  recipe->sources = sources;
+  recipe->n_sources = 1;
+  if (sources[0]->n_dims != 3 || sources[0]->dim[1] % 2 != 0)
+    {
+      atl_hf_recipe_free (recipe);
+      return bad_shape (self, target->gguf, "is no stack of gates and ups", error);
+    }
+  memcpy (dim, sources[0]->dim, sizeof dim);
+  dim[1] /= 2;
+  recipe->n_rows = dim[1];
+  recipe->first = half * dim[1];
+  recipe->stride = 2 * dim[1];
+  recipe->n_stretches = dim[0];
+  return atl_hf_recipe_add (recipe, self->out, name, 3, dim, error);
+}
+
+/* Small tensors that are changed, or wanted as single precision: made at once. */
+static gboolean
+add_plus_one (Translation *self, const char *name, const AtlHfSource *source, GError **error)
+{
+  gint64 n = source->n_dims == 1 ? source->dim[0] : 0;
+  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 1 };
+  float *values;
+
+  if (n < 1 || source->plain == NULL)
+    return bad_shape (self, name, "should be a list of numbers", error);
+  values = g_new (float, n);
+  atl_dequantize (source->dtype, source->plain, values, n);
+  for (gint64 i = 0; i < n; i++)
+    values[i] += 1.0f;
+  atl_checkpoint_take (self->out, values, g_free);
+  info.dim[0] = n;
+  info.data = (const guint8 *) values;
+  info.size_bytes = (gsize) n * sizeof (float);
+  return atl_checkpoint_add_tensor (self->out, &info, error);
+}
+
+static guint
+heads_of (const Translation *self, const char *gguf)
+{
+  double n = 0;
+  const char *name = strrchr (gguf, '.');
+
+  if ((self->config.family->flags & ATL_HF_PERMUTE) == 0 || name == NULL)
+    return 0;
+  if (strcmp (name, ".attn_q") == 0)
+    atl_hf_config_number (&self->config, "num_attention_heads", 1, 4096, &n);
+  else if (strcmp (name, ".attn_k") == 0 &&
+           !atl_hf_config_number (&self->config, "num_key_value_heads", 1, 4096, &n))
+    atl_hf_config_number (&self->config, "num_attention_heads", 1, 4096, &n);
+  return (guint) n;
+}
+
+static gboolean
+add_tensor (Translation *self, const Target *target, GError **error)
+{
+  g_autofree char *name = g_strconcat (target->gguf, target->is_bias ? ".bias" : ".weight", NULL);
+  gboolean is_norm = g_str_has_suffix (target->gguf, "_norm");
+  AtlHfSource **sources;
+  const AtlHfSource *source;
+  AtlHfRecipe *recipe;
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims = 0;
+  gboolean ok;
+
+  if (!target->is_bias && g_str_has_suffix (target->gguf, ".ffn_gate_up_exps"))
+    return add_half (self, target, 0, error) && add_half (self, target, 1, error);
+  sources = open_sources (self, target, error);
+  if (sources == NULL)
+    return FALSE;
+  source = sources[0];
+  recipe = g_new0 (AtlHfRecipe, 1);
+  recipe->sources = sources;
+  recipe->n_sources = target->modules->len;
+  if (is_norm && !target->is_bias && (self->config.family->flags & ATL_HF_NORM_PLUS_ONE) != 0)
+    {
+      ok = add_plus_one (self, name, source, error);
+      atl_hf_recipe_free (recipe);
+      return ok;
+    }
+  if (source->n_dims + target->is_stack > 4)
+    {
+      atl_hf_recipe_free (recipe);
+      return bad_shape (self, name, "has too many dimensions", error);
+    }
+  if (target->is_stack)
+    dim[n_dims++] = target->modules->len;
+  for (guint i = 0; i < source->n_dims; i++)
+    dim[n_dims++] = source->dim[i];
+  recipe->heads = heads_of (self, target->gguf);
+  recipe->n_rows = source->n_rows;
+  recipe->n_stretches = 1;
+  if (recipe->heads > 0 && source->n_dims == 1)
+    return atl_hf_recipe_add_list (recipe, self->out, name, error);
+  if (recipe->heads > 0 && source->n_rows % (2 * recipe->heads) != 0)
+    {
+      atl_hf_recipe_free (recipe);
+      return bad_shape (self, name, "has rows that do not divide into the heads", error);
+    }
+  return atl_hf_recipe_add (recipe, self->out, name, n_dims, dim, error);
+}
+
+static void
+add_words (Translation *self)
+{
+  const char *method = self->quant.method;
+  g_autofree char *words = NULL;
+  AtlMetaValue value = { .type = ATL_META_STRING };
+
+  if (g_strcmp0 (method, "gptq") == 0 || g_strcmp0 (method, "awq") == 0)
+    {
+      g_autofree char *upper = g_ascii_strup (method, -1);
+      words = g_strdup_printf ("%s, %u bits", upper, self->quant.bits);
+    }
+  else if (g_strcmp0 (method, "fp8") == 0)
+    words = g_strdup ("FP8");
+  else if (method != NULL && g_strcmp0 (method, "mxfp4") != 0)
+    words = g_strdup (method);
+  if (words == NULL)
+    return;
+  value.v_string.chars = words;
+  value.v_string.length = strlen (words);
+  atl_checkpoint_add_meta (self->out, "general.quantisation", &value, NULL);
+}
+
+static gboolean
+translate (Translation *self, GError **error)
+{
+  double n_layers = 0;
+
+  if (!atl_hf_config_init (&self->config, self->hf, error) ||
+      !atl_hf_quant_read (&self->quant, self->hf, error) ||
+      !atl_hf_settings_add (&self->config, self->out, error))
+    return FALSE;
+  add_words (self);
+  self->tied = atl_hf_config_bool (&self->config, "tie_word_embeddings", FALSE);
+  atl_hf_config_number (&self->config, "num_hidden_layers", 1, MAX_LAYERS, &n_layers);
+  for (guint i = 0; i < atl_checkpoint_n_tensors (self->hf); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (self->hf, i);
+
+      if (!is_ignored (info->name))
+        gather (self, info);
+    }
+  for (guint i = 0; i < self->modules->len; i++)
+    if (!place_module (self, self->modules->pdata[i], n_layers, error))
+      return FALSE;
+  for (guint i = 0; i < self->targets->len; i++)
+    if (!add_tensor (self, self->targets->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+AtlCheckpoint *
+atl_hf_adopt (AtlCheckpoint *cp, GError **error)
+{
+  return atl_hf_is_model (cp) ? atl_hf_translate (cp, error) : atl_checkpoint_ref (cp);
+}
+
+AtlCheckpoint *
+atl_hf_translate (AtlCheckpoint *hf, GError **error)
+{
+  Translation self = {
+    .hf = hf,
+    .out = atl_checkpoint_new (atl_checkpoint_name (hf)),
+    .modules = g_ptr_array_new_with_free_func (module_free),
+    .by_name = g_hash_table_new (g_str_hash, g_str_equal),
+    .targets = g_ptr_array_new_with_free_func (target_free),
+    .by_gguf = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
+  };
+  gboolean ok;
+
+  atl_checkpoint_set_base (self.out, hf);
+  ok = translate (&self, error);
+  g_ptr_array_unref (self.targets);
+  g_ptr_array_unref (self.modules);
+  g_hash_table_unref (self.by_name);
+  g_hash_table_unref (self.by_gguf);
+  if (ok)
+    return self.out;
+  atl_checkpoint_unref (self.out);
+  return NULL;
+}

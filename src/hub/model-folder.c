@@ -1,0 +1,76 @@
+/* Recognising and listing the folders of authors' models. */
+#define G_LOG_DOMAIN "atl-hub"
+
+#include "hub/model-folder.h"
+
+#include <string.h>
+
+#define MAX_FILES 4096
+
+/* Everything that the engine reads (client/open-files.c), and the licence that goes with it. */
+static const char *const suffixes[] = {
+  ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"
+};
+
+static gboolean
+has_file (const char *folder, const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  return g_file_test (path, G_FILE_TEST_IS_REGULAR);
+}
+
+static gboolean
+belongs (const char *name)
+{
+  g_autofree char *lower = g_ascii_strdown (name, -1);
+
+  if (*name == '.')
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    if (g_str_has_suffix (lower, suffixes[i]))
+      return TRUE;
+  return g_str_equal (lower, "license");
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(char *const *) a, *(char *const *) b);
+}
+
+char **
+atl_model_folder_files (const char *path)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && names->len < MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
+    if (belongs (name) && has_file (path, name))
+      g_ptr_array_add (names, g_strdup (name));
+  g_ptr_array_sort (names, compare_names);
+  g_ptr_array_add (names, NULL);
+  return (char **) g_ptr_array_free (g_steal_pointer (&names), FALSE);
+}
+
+gboolean
+atl_model_folder_check (const char *path)
+{
+  static const char *const vocabularies[] = { "tokenizer.json", "tokenizer.model",
+                                              "tokenizer_config.json" };
+  g_auto (GStrv) names = NULL;
+  gboolean has_vocabulary = FALSE;
+
+  if (!has_file (path, "config.json"))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (vocabularies); i++)
+    has_vocabulary |= has_file (path, vocabularies[i]);
+  if (!has_vocabulary)
+    return FALSE;
+  names = atl_model_folder_files (path);
+  for (guint i = 0; names[i] != NULL; i++)
+    if (g_str_has_suffix (names[i], ".safetensors"))
+      return TRUE;
+  return FALSE;
+}
