@@ -32,6 +32,7 @@ struct _AtlSession
   gboolean load_insists;
   gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
+  gint gpu_layers, cpu_experts;
   guint idle_source;
   guint watch_source;
 
@@ -195,6 +196,8 @@ begin_load (AtlSession *self)
   AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
 
   options.n_ctx = self->n_ctx;
+  options.gpu_layers = self->gpu_layers;
+  options.cpu_experts = self->cpu_experts;
   options.device = g_settings_get_enum (self->settings, "device") == 1 ? "cpu" : "auto";
   options.n_threads = (guint) g_settings_get_int (self->settings, "n-threads");
   options.insist = self->load_insists;
@@ -246,6 +249,20 @@ void
 atl_session_set_n_ctx (AtlSession *self, guint n_ctx)
 {
   self->n_ctx = n_ctx;
+}
+
+void
+atl_session_set_offload (AtlSession *self, gint gpu_layers, gint cpu_experts)
+{
+  self->gpu_layers = MAX (gpu_layers, -1);
+  self->cpu_experts = MAX (cpu_experts, -1);
+}
+
+void
+atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_experts)
+{
+  *gpu_layers = self->gpu_layers;
+  *cpu_experts = self->cpu_experts;
 }
 
 /* The memory is given back after some idle minutes; the handle stays and the next message loads the
@@ -454,6 +471,7 @@ atl_session_init (AtlSession *self)
   self->running = g_ptr_array_new_with_free_func (g_object_unref);
   self->settings = g_settings_new (ATL_APP_ID);
   self->client = atl_client_new ();
+  self->gpu_layers = self->cpu_experts = -1;
   g_signal_connect (self->client, "model-crashed", G_CALLBACK (model_crashed_cb), self);
 }
 

@@ -61,6 +61,10 @@ void atl_session_cancel_load (AtlSession *self);
 void atl_session_unload_model (AtlSession *self);
 /* Context length in tokens for the next load; 0 chooses by itself. */
 void atl_session_set_n_ctx (AtlSession *self, guint n_ctx);
+/* Layers on the graphics card, and layers whose experts stay on the processor, of the next load;
+ * -1: as the memory allows. */
+void atl_session_set_offload (AtlSession *self, gint gpu_layers, gint cpu_experts);
+void atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_experts);
 
 /* The conversation of a chat: one object a chat, alive while somebody holds it or it is answering.
  * 0 is a new chat, which has no row in the store until something is sent. Owned by the caller. */

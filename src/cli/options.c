@@ -104,6 +104,8 @@ load_cb (const char *name, const char *value, gpointer data, GError **error)
   /* GLib names a short option by its letter. */
   if (g_str_equal (key, "gpu-layers"))
     self->load.gpu_layers = (gint) number;
+  else if (g_str_equal (key, "cpu-experts"))
+    self->load.cpu_experts = (gint) number;
   else if (g_str_equal (key, "threads") || g_str_equal (key, "t"))
     self->load.n_threads = (guint) MAX (number, 0);
   else
@@ -135,6 +137,8 @@ atl_cli_options_parse (AtlCliOptions *self,
     { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, "auto, cpu or gpu", "DEVICE" },
     { "gpu-layers", 0, 0, G_OPTION_ARG_CALLBACK, load_cb, "Layers on the GPU (default: what fits)",
       "N" },
+    { "cpu-experts", 0, 0, G_OPTION_ARG_CALLBACK, load_cb,
+      "Layers whose experts stay on the CPU (default: as many as must)", "N" },
     { "kv-type", 0, 0, G_OPTION_ARG_STRING, &self->kv_type,
       "How the chat is kept in memory: f16, q8_0 or q4_0", "TYPE" },
     { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "End the answer at this text (repeatable)",

@@ -74,6 +74,7 @@ atl_load_arguments (guint request,
   if (options->device != NULL)
     g_variant_dict_insert (&dict, ATL_LOAD_DEVICE, "s", options->device);
   g_variant_dict_insert (&dict, ATL_LOAD_GPU_LAYERS, "i", options->gpu_layers);
+  g_variant_dict_insert (&dict, ATL_LOAD_CPU_EXPERTS, "i", options->cpu_experts);
   g_variant_dict_insert (&dict, ATL_LOAD_N_THREADS, "u", options->n_threads);
   if (compiled != NULL && compiled->problem != NULL)
     g_variant_dict_insert (&dict, ATL_LOAD_GPU_PROBLEM, "s", compiled->problem);

@@ -21,13 +21,14 @@ typedef struct
   const char *kv_type; /* (nullable) "f16" (the default), "q8_0", "q4_0" */
   const char *device;  /* (nullable) "auto" (the default), "cpu", "gpu" */
   gint gpu_layers;     /* -1: as many as fit */
+  gint cpu_experts;    /* layers, from the first, whose experts stay on the CPU; -1: as must */
   guint n_threads;     /* 0: all cores */
   gboolean insist;     /* the person asked for it: forget earlier crashes */
 } AtlLoadOptions;
 
 #define ATL_LOAD_OPTIONS_INIT                                                                      \
   {                                                                                                \
-    0, NULL, NULL, -1, 0, FALSE                                                                    \
+    0, NULL, NULL, -1, -1, 0, FALSE                                                                \
   }
 
 #define ATL_TYPE_MODEL (atl_model_get_type ())

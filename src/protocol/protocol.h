@@ -39,10 +39,13 @@ G_BEGIN_DECLS
 #define ATL_DEVICE_DEAD_S 45u
 
 /* Options of Inspect and LoadModel. */
-#define ATL_LOAD_N_CTX "n-ctx"             /* u, tokens; 0 or absent: 8192 shrunk to fit */
-#define ATL_LOAD_KV_TYPE "kv-type"         /* s: "f16", "q8_0", "q4_0"; absent: f16 */
-#define ATL_LOAD_DEVICE "device"           /* s: "auto", "cpu", "gpu" */
-#define ATL_LOAD_GPU_LAYERS "gpu-layers"   /* i; -1 or absent: as many as fit */
+#define ATL_LOAD_N_CTX "n-ctx"           /* u, tokens; 0 or absent: 8192 shrunk to fit */
+#define ATL_LOAD_KV_TYPE "kv-type"       /* s: "f16", "q8_0", "q4_0"; absent: f16 */
+#define ATL_LOAD_DEVICE "device"         /* s: "auto", "cpu", "gpu" */
+#define ATL_LOAD_GPU_LAYERS "gpu-layers" /* i; -1 or absent: as many as fit */
+#define ATL_LOAD_CPU_EXPERTS                                                                       \
+  "cpu-experts" /* i, layers, from the first, whose experts stay on the CPU; -1 or absent: as many \
+                   as must */
 #define ATL_LOAD_N_THREADS "n-threads"     /* u; 0 or absent: all cores */
 #define ATL_LOAD_COMPILED "compiled"       /* b: what ATL_INFO_COMPILE asked for is done */
 #define ATL_LOAD_GPU_PROBLEM "gpu-problem" /* s: why it could not be done; follows "because" */

@@ -68,6 +68,37 @@ test_change_and_reset (void)
   stop (&f);
 }
 
+/* The button is there only when a model could be loaded anew. */
+static gboolean
+is_reload_button (GtkWidget *widget, gconstpointer data)
+{
+  return g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), "reload_button") == 0;
+}
+
+/* Where a model is loaded to counts from the next load on. */
+static void
+test_offload (void)
+{
+  AppFixture f;
+  gint gpu_layers = 0, cpu_experts = 0;
+  JsonObject *settings;
+  GtkWidget *button;
+
+  start (&f);
+  atl_session_get_offload (f.session, &gpu_layers, &cpu_experts);
+  g_assert_cmpint (gpu_layers, ==, -1);
+  g_assert_cmpint (cpu_experts, ==, -1);
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  json_object_set_int_member (settings, "gpu-layers", 5);
+  json_object_set_int_member (settings, "cpu-experts", -7);
+  button = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_BUTTON, is_reload_button, NULL);
+  g_signal_emit_by_name (button, "clicked");
+  atl_session_get_offload (f.session, &gpu_layers, &cpu_experts);
+  g_assert_cmpint (gpu_layers, ==, 5);
+  g_assert_cmpint (cpu_experts, ==, -1);
+  stop (&f);
+}
+
 static void
 test_instructions (void)
 {
@@ -128,6 +159,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
+  g_test_add_func ("/app/settings/offload", test_offload);
   g_test_add_func ("/app/settings/instructions", test_instructions);
   g_test_add_func ("/app/settings/preset", test_preset);
   g_test_add_func ("/app/settings/out-of-range", test_out_of_range);

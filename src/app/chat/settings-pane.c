@@ -11,6 +11,8 @@
 
 #define SYSTEM_PROMPT_MS 500
 #define N_CTX "n-ctx"
+#define GPU_LAYERS "gpu-layers"
+#define CPU_EXPERTS "cpu-experts"
 #define SYSTEM_PROMPT "system-prompt"
 
 struct _AtlSettingsPane
@@ -22,6 +24,8 @@ struct _AtlSettingsPane
   GPtrArray *presets; /* (element-type AtlPreset) */
   GPtrArray *rows;    /* (element-type AtlParamRow) borrowed */
   GtkWidget *context_row;
+  GtkWidget *gpu_layers_row;
+  GtkWidget *cpu_experts_row;
   guint system_source;
   gboolean showing; /* widgets are being set, not edited */
 
@@ -65,6 +69,33 @@ static const AtlChatParamSpec context_spec = {
   .term = "n_ctx",
   .tooltip = N_ ("How many tokens of the chat the model can see. 0 chooses by itself. Counts when "
                  "the model is loaded."),
+};
+
+/* Likewise, where there is a graphics card. */
+static const AtlChatParamSpec gpu_layers_spec = {
+  .key = GPU_LAYERS,
+  .kind = ATL_PARAM_INT,
+  .min = -1,
+  .max = 1 << 10,
+  .step = 1,
+  .label = N_ ("Layers on the graphics card"),
+  .term = "n_gpu_layers",
+  .tooltip =
+      N_ ("How many of the model's layers the graphics card keeps; the processor computes the "
+          "others. -1: as many as fit. Counts when the model is loaded."),
+};
+static const AtlChatParamSpec cpu_experts_spec = {
+  .key = CPU_EXPERTS,
+  .kind = ATL_PARAM_INT,
+  .min = -1,
+  .max = 1 << 10,
+  .step = 1,
+  .label = N_ ("Experts on the processor"),
+  .term = "n_cpu_experts",
+  .tooltip =
+      N_ ("In how many layers the experts stay with the processor, so that the rest of the "
+          "model finds room on the graphics card. -1: as many as must. Counts when the model "
+          "is loaded."),
 };
 
 static const int length_tokens[] = { -1, 200, 700, 2000 };
@@ -132,17 +163,37 @@ show_length (AtlSettingsPane *self, int max_tokens)
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->length_row), choice);
 }
 
+/* TRUE when the person wants another number than the model was loaded with. */
+static gboolean
+show_offload (AtlSettingsPane *self, GtkWidget *row, gint now)
+{
+  AtlEngineStatus *status = atl_client_get_status (atl_session_get_client (self->session));
+  const char *key = atl_param_row_get_spec (ATL_PARAM_ROW (row))->key;
+  gboolean is_changed = json_object_has_member (get_settings (self), key);
+  gint64 wanted = atl_json_int (get_settings (self), key, -1);
+
+  atl_param_row_set_value (ATL_PARAM_ROW (row), (double) wanted, is_changed);
+  gtk_widget_set_visible (row, is_changed || (status != NULL && status->vram_total > 0));
+  return wanted != now;
+}
+
+/* What counts when the model is loaded. */
 static void
-show_context (AtlSettingsPane *self)
+show_load (AtlSettingsPane *self)
 {
   AtlModel *model = atl_session_get_model (self->session);
   gint64 wanted = atl_json_int (get_settings (self), N_CTX, 0);
   guint now = model ? atl_model_get_info (model)->n_ctx : 0;
+  gint gpu_layers, cpu_experts;
+  gboolean differs;
 
+  atl_session_get_offload (self->session, &gpu_layers, &cpu_experts);
+  differs = show_offload (self, self->gpu_layers_row, gpu_layers);
+  differs |= show_offload (self, self->cpu_experts_row, cpu_experts);
+  differs |= wanted > 0 && (guint) wanted != now;
   atl_param_row_set_value (ATL_PARAM_ROW (self->context_row), (double) (wanted > 0 ? wanted : now),
                            json_object_has_member (get_settings (self), N_CTX));
-  gtk_widget_set_visible (self->reload_button,
-                          model != NULL && wanted > 0 && (guint) wanted != now);
+  gtk_widget_set_visible (self->reload_button, model != NULL && differs);
 }
 
 static void
@@ -169,7 +220,7 @@ show_settings (AtlSettingsPane *self)
   show_length (self, params.max_tokens);
   gtk_widget_set_visible (self->thinking_row, thinks);
   gtk_switch_set_active (GTK_SWITCH (self->thinking_switch), params.thinking != 0);
-  show_context (self);
+  show_load (self);
   gtk_widget_set_sensitive (self->reset_button, json_object_get_size (get_settings (self)) > 0);
   self->showing = FALSE;
 }
@@ -360,6 +411,8 @@ static void
 reload_cb (AtlSettingsPane *self)
 {
   atl_session_set_n_ctx (self->session, (guint) atl_json_int (get_settings (self), N_CTX, 0));
+  atl_session_set_offload (self->session, (gint) atl_json_int (get_settings (self), GPU_LAYERS, -1),
+                           (gint) atl_json_int (get_settings (self), CPU_EXPERTS, -1));
   g_signal_emit (self, signals[RELOAD], 0);
 }
 
@@ -462,6 +515,8 @@ atl_settings_pane_init (AtlSettingsPane *self)
   for (guint i = 0; i < G_N_ELEMENTS (advanced_keys); i++)
     g_ptr_array_add (self->rows, add_row (self, atl_chat_param_find (advanced_keys[i])));
   self->context_row = add_row (self, &context_spec);
+  self->gpu_layers_row = add_row (self, &gpu_layers_spec);
+  self->cpu_experts_row = add_row (self, &cpu_experts_spec);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
   connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));
   connect (self, self->thinking_switch, "notify::active", G_CALLBACK (thinking_cb));

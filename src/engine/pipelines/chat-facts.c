@@ -212,17 +212,6 @@ find_n_ctx_train (AtlCheckpoint *cp, const char *architecture)
   return (guint) n;
 }
 
-static guint64
-find_matrix_dtypes (AtlCheckpoint *checkpoint)
-{
-  guint64 dtypes = 0;
-
-  for (guint i = 0; i < atl_checkpoint_n_tensors (checkpoint); i++)
-    if (atl_checkpoint_tensor (checkpoint, i)->n_dims > 1)
-      dtypes |= 1ull << atl_checkpoint_tensor (checkpoint, i)->dtype;
-  return dtypes;
-}
-
 void
 atl_chat_facts_init (AtlChatFacts *facts,
                      AtlCheckpoint *checkpoint,
@@ -260,7 +249,6 @@ atl_chat_facts_init (AtlChatFacts *facts,
   facts->size_bytes = size_bytes;
   facts->n_ctx_train = find_n_ctx_train (checkpoint, facts->architecture);
   facts->is_toy = facts->n_params < TOY_PARAMS;
-  facts->matrix_dtypes = find_matrix_dtypes (checkpoint);
   facts->warning = g_strdup (warning);
   facts->recommended = read_recommended (checkpoint);
   if (chat != NULL)

@@ -127,6 +127,20 @@ atl_chat_model_estimate (
   return TRUE;
 }
 
+guint64
+atl_chat_model_matrix_dtypes (const AtlChatModel *self)
+{
+  guint64 weights, kv, scratch, dtypes;
+  AtlLlmInfo info;
+
+  if (!self->facts.can_run ||
+      !atl_llm_estimate (self->checkpoint, 1, ATL_DTYPE_F16, &weights, &kv, &scratch, &info, NULL))
+    return 0;
+  dtypes = info.matrix_dtypes;
+  atl_llm_info_clear (&info);
+  return dtypes;
+}
+
 gboolean
 atl_chat_model_load (AtlChatModel *self,
                      AtlBackend *const *backends,
@@ -138,6 +152,7 @@ atl_chat_model_load (AtlChatModel *self,
                      GError **error)
 {
   AtlLlmOptions llm_options = { .n_gpu_layers = options->n_gpu_layers,
+                                .n_cpu_experts = options->n_cpu_experts,
                                 .n_ctx_hint = options->n_ctx,
                                 .kv_dtype = options->kv_dtype };
   guint n_vocab;

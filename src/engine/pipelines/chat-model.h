@@ -34,7 +34,6 @@ typedef struct
   char *warning; /* (nullable) something the person should know */
   gboolean has_template, has_system, has_tools, has_thinking, has_vision;
   gboolean is_toy;
-  guint64 matrix_dtypes; /* 1 << AtlDType of its matrices */
   GVariant *recommended; /* a{sv}: the author's sampling values, named as on the command line */
 } AtlChatFacts;
 
@@ -49,7 +48,8 @@ typedef struct
 {
   guint n_ctx;
   AtlDType kv_dtype;
-  guint n_gpu_layers; /* G_MAXUINT: as many as fit */
+  guint n_gpu_layers;  /* G_MAXUINT: as many as fit */
+  guint n_cpu_experts; /* layers whose experts stay on the CPU; G_MAXUINT: as many as must */
 } AtlChatModelOptions;
 
 typedef void (*AtlChatProgressFunc) (double fraction, const char *phase, gpointer user_data);
@@ -68,6 +68,9 @@ gboolean atl_chat_model_estimate (const AtlChatModel *self,
                                   AtlDType kv_dtype,
                                   AtlChatMemory *memory,
                                   GError **error);
+
+/* The types, 1 << AtlDType, of its matrices once loaded; 0 when it cannot run. */
+guint64 atl_chat_model_matrix_dtypes (const AtlChatModel *self);
 
 /* `backends` are borrowed and outlive the model, the host's last. Frees everything on failure, so
  * that it may be tried again with other options. */

@@ -65,6 +65,7 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   g_autofree char *kv_type = atl_dict_string (options, ATL_LOAD_KV_TYPE, "f16");
   AtlBackend *backends[2];
   gint gpu_layers = atl_dict_int (options, ATL_LOAD_GPU_LAYERS, -1);
+  gint cpu_experts = atl_dict_int (options, ATL_LOAD_CPU_EXPERTS, -1);
 
   job->n_ctx = atl_dict_uint (options, ATL_LOAD_N_CTX, 0);
   job->n_threads = atl_dict_uint (options, ATL_LOAD_N_THREADS, 0);
@@ -72,6 +73,7 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   job->is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
   job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
   job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
+  job->n_cpu_experts = cpu_experts < 0 ? G_MAXUINT : (guint) cpu_experts;
   if (g_str_equal (kv_type, "f16"))
     job->kv_dtype = ATL_DTYPE_F16;
   else if (g_str_equal (kv_type, "q8_0"))
@@ -279,7 +281,7 @@ static gboolean
 check_programs (AtlJob *job, GError **error)
 {
   AtlDevices *devices = job->service->devices;
-  AtlOpenclNeeds needs = { .matrices = atl_chat_model_facts (job->model)->matrix_dtypes };
+  AtlOpenclNeeds needs = { .matrices = atl_chat_model_matrix_dtypes (job->model) };
   gboolean is_told = job->is_compiled || job->gpu_problem != NULL;
   gboolean insists = g_strcmp0 (job->device, "gpu") == 0;
   AtlBackend *backends[2];
@@ -322,7 +324,9 @@ load_run (AtlJob *job, GError **error)
   g_autofree char *asked = g_strdup (job->device);
   g_auto (AtlFit) fit = { 0 };
   g_autofree char *runs_on = NULL;
-  AtlChatModelOptions options = { .kv_dtype = job->kv_dtype, .n_gpu_layers = job->n_gpu_layers };
+  AtlChatModelOptions options = { .kv_dtype = job->kv_dtype,
+                                  .n_gpu_layers = job->n_gpu_layers,
+                                  .n_cpu_experts = job->n_cpu_experts };
   AtlBackend *backends[2];
   guint n_backends;
   guint64 free_bytes;

@@ -63,7 +63,7 @@ struct _AtlJob
   guint n_ctx;
   guint n_threads;
   AtlDType kv_dtype;
-  guint n_gpu_layers;
+  guint n_gpu_layers, n_cpu_experts;
   char *device;
   gboolean is_compiled; /* the client says so */
   char *gpu_problem;    /* (nullable) why not */

@@ -148,6 +148,7 @@ run_model (const Bench *b, AtlCheckpoint *cp, Result *out, GError **error)
 {
   guint n_ctx = (guint) (b->n_depth + b->n_prompt + b->n_generate + 1);
   AtlLlmOptions options = { .n_gpu_layers = G_MAXUINT,
+                            .n_cpu_experts = G_MAXUINT,
                             .n_ctx_hint = n_ctx,
                             .kv_dtype = b->kv_dtype };
   double prefill[MAX_REPEATS], decode[MAX_REPEATS], start = now ();

@@ -115,7 +115,9 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
   g_autoptr (GArray) greedy = read_ids (c->params, "greedy");
   AtlArray *expected = atl_arrays_find (c->expected, "logits");
   guint n_ctx = (guint) atl_json_int (c->params, "n_ctx", ids->len + greedy->len + 1);
-  AtlLlmOptions options = { .n_gpu_layers = G_MAXUINT, .n_ctx_hint = n_ctx };
+  AtlLlmOptions options = { .n_gpu_layers = G_MAXUINT,
+                            .n_cpu_experts = G_MAXUINT,
+                            .n_ctx_hint = n_ctx };
 
   if (cp == NULL)
     return FALSE;

@@ -74,6 +74,8 @@ gboolean atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GEr
 /* Makes the weights that the file has in another layout than the pass needs: reads tensors. Between
  * init and the upload of the weights. */
 void atl_decoder_unfold (AtlDecoder *self);
+/* The types, 1 << AtlDType, of what it makes. */
+guint64 atl_decoder_latent_dtypes (const AtlDecoder *self);
 void atl_decoder_clear (AtlDecoder *self);
 
 /* One sequence's share of a step. */

@@ -50,6 +50,21 @@ turned_dtype (AtlDType dtype)
   return dtype == ATL_DTYPE_F32 || dtype == ATL_DTYPE_BF16 ? dtype : ATL_DTYPE_F16;
 }
 
+guint64
+atl_decoder_latent_dtypes (const AtlDecoder *self)
+{
+  guint64 dtypes = 0;
+
+  for (guint il = 0; il < self->h.n_layer; il++)
+    {
+      const AtlWeight *kv_b = self->layers[il].kv_b;
+
+      if (kv_b != NULL)
+        dtypes |= 1ull << kv_b->dtype | 1ull << turned_dtype (kv_b->dtype);
+    }
+  return dtypes;
+}
+
 static GBytes *
 turn_keys (const AtlLlmMla *m, const AtlWeight *kv_b, gint64 n_heads, AtlDType dtype)
 {

@@ -33,6 +33,7 @@ struct _AtlLlm
   AtlBackend *backends[ATL_MAX_BACKENDS];
   guint n_backends;
   guint first_gpu_layer; /* layers from here on, and the output, live on backends[0] */
+  guint first_experts;   /* experts of layers from here on as well */
   guint n_batch;
   AtlLlmPlan plans[ATL_LLM_MAX_PLANS];
   guint64 clock, next_cache_id;
@@ -43,6 +44,15 @@ struct _AtlLlm
   gsize logits_room;
 };
 
+/* --- llm-placement.c --- */
+
+/* Decides what lives where, by the options and by the memory that is free. `scratch_bytes` are kept
+ * free on the device, `n_ctx` tokens of context as well. */
+void llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, guint n_ctx);
 AtlBackend *llm_layer_backend (const AtlLlm *self, gint layer);
+AtlBackend *llm_weight_backend (const AtlLlm *self, const AtlWeight *weight);
+
+/* --- llm.c --- */
+
 /* Forgets plans that use the cache. */
 void llm_drop_plans (AtlLlm *self, guint64 cache_id);

@@ -55,6 +55,14 @@ fill_info (AtlLlmInfo *info, const AtlDecoder *d, AtlCheckpoint *cp)
   info->head_dim = h->head_dim;
   info->n_ctx_train = h->n_ctx_train;
   info->weight_bytes = atl_checkpoint_weight_bytes (cp);
+  info->matrix_dtypes = atl_decoder_latent_dtypes (d);
+  for (guint i = 0; i < atl_weights_n (d->weights); i++)
+    {
+      const AtlWeight *w = atl_weights_get (d->weights, i);
+
+      if (w->use & ~ATL_USE_VECTOR)
+        info->matrix_dtypes |= 1ull << w->dtype;
+    }
   if (info->n_params >= 1000000000)
     info->description = g_strdup_printf ("%s, %u layers, %.1f B parameters, %s", info->architecture,
                                          h->n_layer, info->n_params / 1e9, atl_dtype_name (most));
@@ -108,48 +116,10 @@ atl_llm_estimate (AtlCheckpoint *cp,
   return TRUE;
 }
 
-AtlBackend *
-llm_layer_backend (const AtlLlm *self, gint layer)
-{
-  return layer >= 0 && (guint) layer >= self->first_gpu_layer
-             ? self->backends[0]
-             : self->backends[self->n_backends - 1];
-}
-
 static AtlBackend *
 place_weight (const AtlWeight *weight, gpointer user_data)
 {
-  return llm_layer_backend (user_data, weight->layer);
-}
-
-/* How many layers, counted from the last, fit into the first backend's own memory together with
- * their share of the context and the scratch. */
-static guint
-layers_that_fit (AtlLlm *self, const AtlLlmOptions *options)
-{
-  const AtlLlmHparams *h = &self->decoder.h;
-  AtlBackend *gpu = self->backends[0];
-  AtlDType kv = options->kv_dtype == ATL_DTYPE_F32 ? ATL_DTYPE_F16 : options->kv_dtype;
-  guint64 budget = gpu->memory_free - gpu->memory_free / 10;
-  g_autofree guint64 *layer_bytes = g_new0 (guint64, h->n_layer + 1);
-  guint64 used = scratch_estimate (h, self->n_batch);
-  guint n_ctx = options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT;
-  guint n = 0;
-
-  for (guint i = 0; i < atl_weights_n (self->decoder.weights); i++)
-    {
-      AtlWeight *w = atl_weights_get (self->decoder.weights, i);
-      if (w->use != 0 && w->layer >= 0)
-        layer_bytes[MIN ((guint) w->layer, h->n_layer)] += gpu->klass->upload_cost (gpu, w);
-    }
-  used += layer_bytes[h->n_layer];
-  for (guint il = h->n_layer; il-- > 0; n++)
-    {
-      used += layer_bytes[il] + atl_llm_hparams_layer_bytes (h, il, n_ctx, kv);
-      if (used > budget)
-        break;
-    }
-  return n;
+  return llm_weight_backend (user_data, weight);
 }
 
 static void
@@ -178,8 +148,8 @@ atl_llm_new (AtlCheckpoint *cp,
              GError **error)
 {
   g_autoptr (AtlLlm) self = g_new0 (AtlLlm, 1);
-  AtlLlmOptions defaults = { .n_gpu_layers = G_MAXUINT };
-  guint n_gpu;
+  AtlLlmOptions defaults = { .n_gpu_layers = G_MAXUINT, .n_cpu_experts = G_MAXUINT };
+  guint n_ctx;
 
   g_assert (n_backends >= 1 && backends[n_backends - 1]->is_host);
   if (options == NULL)
@@ -187,25 +157,15 @@ atl_llm_new (AtlCheckpoint *cp,
   self->n_backends = n_backends;
   memcpy (self->backends, backends, n_backends * sizeof *backends);
   self->n_batch = options->n_batch > 0 ? options->n_batch : DEFAULT_BATCH;
-  if (!atl_decoder_init (&self->decoder, cp,
-                         options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT, error))
+  n_ctx = options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT;
+  if (!atl_decoder_init (&self->decoder, cp, n_ctx, error))
     return NULL;
   atl_decoder_unfold (&self->decoder);
-
-  n_gpu = 0;
-  if (n_backends > 1)
-    {
-      n_gpu = MIN (options->n_gpu_layers, self->decoder.h.n_layer);
-      if (options->n_gpu_layers == G_MAXUINT)
-        n_gpu = layers_that_fit (self, options);
-    }
-  self->first_gpu_layer = n_gpu > 0 ? self->decoder.h.n_layer - n_gpu : G_MAXUINT;
-
+  llm_place (self, options, scratch_estimate (&self->decoder.h, self->n_batch), n_ctx);
   if (!atl_weights_upload (self->decoder.weights, place_weight, self, progress, progress_data,
                            cancellable, error))
     return NULL;
   fill_info (&self->info, &self->decoder, cp);
-  self->info.n_layers_on_device = n_gpu;
   for (guint i = 0; i < atl_weights_n (self->decoder.weights); i++)
     {
       AtlWeight *w = atl_weights_get (self->decoder.weights, i);
@@ -522,17 +482,4 @@ atl_llm_logits (const AtlLlm *self, guint row)
 {
   g_return_val_if_fail (row < self->n_logits, NULL);
   return self->logits + (gsize) row * self->decoder.h.n_vocab;
-}
-
-char *
-atl_llm_placement (const AtlLlm *self)
-{
-  guint n = self->info.n_layers_on_device, total = self->info.n_layer;
-
-  if (n == 0)
-    return g_strdup (self->backends[self->n_backends - 1]->description);
-  if (n == total)
-    return g_strdup (self->backends[0]->description);
-  return g_strdup_printf ("%u of %u layers on %s, the rest on the CPU, because its memory is full",
-                          n, total, self->backends[0]->description);
 }

@@ -26,12 +26,17 @@ typedef struct
   guint64 n_params;
   guint64 weight_bytes;
   guint64 device_bytes, host_bytes; /* what the uploads take beyond the mapped file */
+  guint64 matrix_dtypes; /* 1 << AtlDType of the weights that products read, as uploaded */
   guint n_layers_on_device;
+  guint n_layers_apart; /* of those, the ones whose experts are on the CPU */
+  gboolean is_chosen;   /* the options said how many, not the device's memory */
 } AtlLlmInfo;
 
 typedef struct
 {
-  guint n_gpu_layers; /* G_MAXUINT: as many as fit in the device's free memory */
+  guint n_gpu_layers;  /* G_MAXUINT: as many as fit in the device's free memory */
+  guint n_cpu_experts; /* layers, from the first, whose experts stay on the CPU; G_MAXUINT: as many
+                          as must, so that the rest of more layers fits */
   guint n_ctx_hint;  /* context the caller will open; 0: 4096. Reserved on the device while placing;
                         longrope chooses its factors by it */
   guint n_batch;     /* tokens per prefill chunk; 0: 512 */
@@ -98,8 +103,8 @@ gboolean atl_llm_decode (AtlLlm *self,
  * decode. */
 guint atl_llm_n_logits (const AtlLlm *self);
 const float *atl_llm_logits (const AtlLlm *self, guint row);
-/* What runs where, in words: "CPU" or "28 of 28 layers on AMD Radeon…, the rest on the CPU, because
- * …". Caller frees. */
+/* What runs where, in words: "AMD Radeon…" or "20 of 28 layers on AMD Radeon…, the rest on the CPU,
+ * because …". Caller frees. */
 char *atl_llm_placement (const AtlLlm *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlLlm, atl_llm_free)

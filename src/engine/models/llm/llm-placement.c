@@ -1,0 +1,137 @@
+/* Which layers live on the device, and whose experts.
+ *
+ * Layers are counted from the last, so that values cross once on their way. A layer's experts are
+ * most of its bytes, and few of them work on a token: where memory is short they stay on the CPU,
+ * and attention, shared experts and the context of more layers fit on the device. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/llm-private.h"
+
+static gboolean
+is_expert (const AtlDecoder *decoder, const AtlWeight *w)
+{
+  const AtlDecoderLayer *l;
+
+  if (w->layer < 0 || (guint) w->layer >= decoder->h.n_layer)
+    return FALSE;
+  l = &decoder->layers[w->layer];
+  return w == l->gate_exps || w == l->up_exps || w == l->down_exps || w == l->gate_exps_b ||
+         w == l->up_exps_b || w == l->down_exps_b;
+}
+
+AtlBackend *
+llm_layer_backend (const AtlLlm *self, gint layer)
+{
+  return layer >= 0 && (guint) layer >= self->first_gpu_layer
+             ? self->backends[0]
+             : self->backends[self->n_backends - 1];
+}
+
+AtlBackend *
+llm_weight_backend (const AtlLlm *self, const AtlWeight *weight)
+{
+  if (is_expert (&self->decoder, weight) && (guint) weight->layer < self->first_experts)
+    return self->backends[self->n_backends - 1];
+  return llm_layer_backend (self, weight->layer);
+}
+
+/* Bytes that a layer takes on the device. */
+typedef struct
+{
+  guint64 experts;
+  guint64 rest; /* the context included */
+} LayerBytes;
+
+static LayerBytes *
+count_bytes (const AtlLlm *self, AtlDType kv_dtype, guint n_ctx)
+{
+  const AtlDecoder *decoder = &self->decoder;
+  AtlBackend *gpu = self->backends[0];
+  LayerBytes *layers = g_new0 (LayerBytes, decoder->h.n_layer + 1); /* the last: the output */
+
+  for (guint i = 0; i < atl_weights_n (decoder->weights); i++)
+    {
+      AtlWeight *w = atl_weights_get (decoder->weights, i);
+      LayerBytes *layer;
+
+      if (w->use == 0 || w->layer < 0)
+        continue;
+      layer = &layers[MIN ((guint) w->layer, decoder->h.n_layer)];
+      *(is_expert (decoder, w) ? &layer->experts : &layer->rest) +=
+          gpu->klass->upload_cost (gpu, w);
+    }
+  for (guint il = 0; il < decoder->h.n_layer; il++)
+    layers[il].rest += atl_llm_hparams_layer_bytes (&decoder->h, il, n_ctx, kv_dtype);
+  return layers;
+}
+
+void
+llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, guint n_ctx)
+{
+  const AtlLlmHparams *h = &self->decoder.h;
+  AtlDType kv = options->kv_dtype == ATL_DTYPE_F32 ? ATL_DTYPE_F16 : options->kv_dtype;
+  AtlBackend *gpu = self->backends[0];
+  guint64 budget = gpu->memory_free - gpu->memory_free / 10;
+  gboolean some_apart = options->n_cpu_experts == G_MAXUINT;
+  g_autofree LayerBytes *layers = NULL;
+  guint first = h->n_layer, experts = 0;
+  guint64 used;
+
+  self->first_gpu_layer = G_MAXUINT;
+  if (self->n_backends == 1)
+    return;
+  layers = count_bytes (self, kv, n_ctx);
+  used = scratch_bytes + layers[h->n_layer].rest;
+  if (!some_apart)
+    experts = options->n_cpu_experts;
+  for (; first > 0; first--)
+    {
+      const LayerBytes *layer = &layers[first - 1];
+      guint64 more = layer->rest;
+
+      if (!some_apart && first - 1 >= experts)
+        more += layer->experts;
+      if (options->n_gpu_layers == G_MAXUINT ? used + more > budget
+                                             : h->n_layer - first >= options->n_gpu_layers)
+        break;
+      used += more;
+    }
+  if (some_apart)
+    for (experts = h->n_layer; experts > first; experts--)
+      {
+        used += layers[experts - 1].experts;
+        if (used > budget)
+          break;
+      }
+
+  if (first < h->n_layer)
+    self->first_gpu_layer = first;
+  self->first_experts = experts;
+  self->info.n_layers_on_device = h->n_layer - first;
+  self->info.is_chosen = options->n_gpu_layers != G_MAXUINT || !some_apart;
+  for (guint il = first; il < MIN (experts, h->n_layer); il++)
+    self->info.n_layers_apart += h->layers[il].has_experts;
+}
+
+char *
+atl_llm_placement (const AtlLlm *self)
+{
+  const AtlLlmInfo *info = &self->info;
+  const char *gpu = self->backends[0]->description;
+  const char *why = info->is_chosen ? "because the settings say so" : "because its memory is full";
+  guint n = info->n_layers_on_device;
+  g_autofree char *layers = NULL;
+  g_autofree char *apart = NULL;
+
+  if (n == 0)
+    return g_strdup (self->backends[self->n_backends - 1]->description);
+  if (n == info->n_layer && info->n_layers_apart == 0)
+    return g_strdup (gpu);
+  layers = n == info->n_layer
+               ? g_strdup (gpu)
+               : g_strdup_printf ("%u of %u layers on %s, the rest", n, info->n_layer, gpu);
+  if (info->n_layers_apart > 0)
+    apart = g_strdup_printf ("%s the experts of %u %s", n == info->n_layer ? "," : " and",
+                             info->n_layers_apart, info->n_layers_apart == 1 ? "layer" : "layers");
+  return g_strdup_printf ("%s%s on the CPU, %s", layers, apart != NULL ? apart : "", why);
+}
