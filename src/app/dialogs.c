@@ -27,13 +27,6 @@ changed_cb (GtkEditable *entry, AdwMessageDialog *dialog)
 }
 
 static void
-activate_cb (GtkEntry *entry, AdwMessageDialog *dialog)
-{
-  if (adw_message_dialog_get_response_enabled (dialog, "accept"))
-    adw_message_dialog_response (dialog, "accept");
-}
-
-static void
 response_cb (AdwMessageDialog *dialog, const char *response, Asked *asked)
 {
   g_autofree char *text = entered (asked->entry);
@@ -78,13 +71,13 @@ atl_dialog_ask_text (GtkWidget *owner,
   gtk_accessible_update_property (GTK_ACCESSIBLE (asked->entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   label, -1);
   gtk_entry_set_placeholder_text (GTK_ENTRY (asked->entry), label);
+  gtk_entry_set_activates_default (GTK_ENTRY (asked->entry), TRUE);
   adw_message_dialog_set_extra_child (dialog, asked->entry);
   adw_message_dialog_add_responses (dialog, "cancel", _ ("_Cancel"), "accept", accept_label, NULL);
   adw_message_dialog_set_response_appearance (dialog, "accept", ADW_RESPONSE_SUGGESTED);
   adw_message_dialog_set_default_response (dialog, "accept");
   adw_message_dialog_set_close_response (dialog, "cancel");
   g_signal_connect (asked->entry, "changed", G_CALLBACK (changed_cb), dialog);
-  g_signal_connect (asked->entry, "activate", G_CALLBACK (activate_cb), dialog);
   g_signal_connect_data (dialog, "response", G_CALLBACK (response_cb), asked, free_asked, 0);
   changed_cb (GTK_EDITABLE (asked->entry), dialog);
   gtk_window_present (GTK_WINDOW (dialog));

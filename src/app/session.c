@@ -77,6 +77,9 @@ end_load (AtlSession *self)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
 }
 
+/* What the engine says while it loads, for the translators. */
+G_GNUC_UNUSED static const char *const engine_phases[] = { N_ ("Loading the model") };
+
 static void
 load_progress_cb (double fraction, const char *phase, gpointer data)
 {
@@ -88,7 +91,8 @@ load_progress_cb (double fraction, const char *phase, gpointer data)
   if (g_strcmp0 (self->load_phase, phase) != 0)
     {
       g_free (self->load_phase);
-      self->load_phase = g_strdup (phase);
+      /* The engine speaks English; what it says while loading is known. */
+      self->load_phase = g_strdup (_ (phase));
       g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LOAD_PHASE]);
     }
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LOAD_FRACTION]);
@@ -205,6 +209,22 @@ begin_load (AtlSession *self)
                                load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
 
+/* As the list calls it, else the file's name without its ending. */
+static char *
+name_of_file (AtlSession *self, const char *path)
+{
+  AtlModelEntry *entry = atl_model_list_find (self->models, path);
+  char *name, *dot;
+
+  if (entry != NULL)
+    return g_strdup (entry->name);
+  name = g_path_get_basename (path);
+  dot = strrchr (name, '.');
+  if (dot != NULL && dot != name)
+    *dot = '\0';
+  return name;
+}
+
 void
 atl_session_load_model (AtlSession *self, const char *const *paths, gboolean insist)
 {
@@ -217,7 +237,7 @@ atl_session_load_model (AtlSession *self, const char *const *paths, gboolean ins
   self->load_insists = insist;
   self->load_made_room = FALSE;
   self->load_fraction = 0;
-  self->load_name = g_path_get_basename (paths[0]);
+  self->load_name = name_of_file (self, paths[0]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
   begin_load (self);
 }

@@ -42,6 +42,8 @@ atl_style_follow (GSettings *settings)
                                               GTK_STYLE_PROVIDER_PRIORITY_APPLICATION + 1);
   g_signal_connect (settings, "changed::color-scheme", G_CALLBACK (scheme_cb), NULL);
   g_signal_connect_object (settings, "changed::zoom", G_CALLBACK (apply_zoom), provider, 0);
+  /* Walking through a chat by keyboard must not mark whole messages. */
+  g_object_set (gtk_settings_get_default (), "gtk-label-select-on-focus", FALSE, NULL);
   apply_scheme (settings);
   apply_zoom (settings, NULL, provider);
 }

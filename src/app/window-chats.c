@@ -223,33 +223,28 @@ rename_folder (GtkWidget *widget, const char *name, GVariant *parameter)
 
 typedef struct
 {
-  AtlSession *session;
+  AtlWindow *window; /* borrowed: it owns the undo */
   AtlTrashKind kind;
   gint64 id;
+  gboolean was_open;
 } Trashed;
-
-static void
-free_trashed (gpointer data)
-{
-  Trashed *trashed = data;
-  g_object_unref (trashed->session);
-  g_free (trashed);
-}
 
 static gboolean
 restore (gpointer data, GError **error)
 {
   Trashed *trashed = data;
 
-  if (!atl_store_restore (atl_session_get_store (trashed->session), trashed->kind, trashed->id,
+  if (!atl_store_restore (atl_window_get_store (trashed->window), trashed->kind, trashed->id,
                           error))
     return FALSE;
-  atl_session_emit_chats_changed (trashed->session);
+  atl_session_emit_chats_changed (trashed->window->session);
+  if (trashed->was_open)
+    atl_window_open_chat (trashed->window, trashed->id, 0);
   return TRUE;
 }
 
 static gboolean
-trash (AtlWindow *self, AtlTrashKind kind, gint64 id, const char *sentence)
+trash (AtlWindow *self, AtlTrashKind kind, gint64 id, gboolean was_open, const char *sentence)
 {
   g_autoptr (GError) error = NULL;
   Trashed *trashed;
@@ -260,10 +255,11 @@ trash (AtlWindow *self, AtlTrashKind kind, gint64 id, const char *sentence)
       return FALSE;
     }
   trashed = g_new0 (Trashed, 1);
-  trashed->session = g_object_ref (self->session);
+  trashed->window = self;
   trashed->kind = kind;
   trashed->id = id;
-  atl_undo_offer (GTK_WIDGET (self), sentence, restore, trashed, free_trashed);
+  trashed->was_open = was_open;
+  atl_undo_offer (GTK_WIDGET (self), sentence, restore, trashed, g_free);
   return TRUE;
 }
 
@@ -281,7 +277,7 @@ delete_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   conversation = atl_session_open_conversation (self->session, id);
   if (atl_conversation_get_is_running (conversation))
     atl_conversation_stop (conversation);
-  if (!trash (self, ATL_TRASH_CHAT, id, _ ("Chat deleted")))
+  if (!trash (self, ATL_TRASH_CHAT, id, is_open, _ ("Chat deleted")))
     return;
   if (is_open && next != 0)
     atl_window_open_chat (self, next, 0);
@@ -295,7 +291,7 @@ delete_folder (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
 
-  trash (self, ATL_TRASH_FOLDER, g_variant_get_int64 (parameter),
+  trash (self, ATL_TRASH_FOLDER, g_variant_get_int64 (parameter), FALSE,
          _ ("Folder deleted, its chats stay"));
   atl_session_emit_chats_changed (self->session);
 }

@@ -192,6 +192,9 @@ static void
 notice_response_cb (AtlWindow *self)
 {
   hide_notice (self);
+  /* The button that was pressed is gone. */
+  if (gtk_widget_get_mapped (self->chat_page))
+    atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
 }
 
 static void
@@ -210,13 +213,17 @@ engine_state_cb (AtlWindow *self)
   self->engine_was_lost |= state == ATL_ENGINE_NOT_RESPONDING;
   if (state == ATL_ENGINE_NOT_RESPONDING)
     show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine does not respond"),
-                 atl_client_get_sentence (client), NULL, NULL);
+                 _ ("If it stays silent it is ended and started again in a few seconds. What was "
+                    "written so far is kept."),
+                 NULL, NULL);
   else if (state == ATL_ENGINE_READY && self->engine_was_lost)
     {
       self->engine_was_lost = FALSE;
       hide_notice (self);
-      atl_window_toast (self,
-                        _ ("The engine stopped and runs again. What was written so far is kept."));
+      /* Where an answer broke off, it says so itself and offers to try again. */
+      if (!atl_chat_page_shows_lost_answer (ATL_CHAT_PAGE (self->chat_page)))
+        atl_window_toast (
+            self, _ ("The engine stopped and runs again. What was written so far is kept."));
     }
 }
 
@@ -266,7 +273,7 @@ refresh_load (AtlWindow *self)
   if (!loading)
     return;
   hide_notice (self);
-  words = g_strdup_printf (_ ("Loading %s: %s"), atl_session_get_load_name (self->session),
+  words = g_strdup_printf ("%s · %s", atl_session_get_load_name (self->session),
                            atl_session_get_load_phase (self->session));
   gtk_label_set_text (GTK_LABEL (self->load_label), words);
   gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->load_bar),
@@ -400,6 +407,13 @@ zoom_action (GtkWidget *widget, const char *name, GVariant *parameter)
   g_settings_set_double (settings, "zoom", CLAMP (zoom, 0.5, 3));
 }
 
+/* Whoever did not need the key for itself leaves it here: it stops the answer that is shown. */
+static gboolean
+escape_cb (GtkWidget *widget, GVariant *arguments, gpointer data)
+{
+  return atl_chat_page_stop (ATL_CHAT_PAGE (ATL_WINDOW (widget)->chat_page));
+}
+
 /* --- GObject --- */
 
 static void
@@ -458,6 +472,7 @@ install_actions (GtkWidgetClass *c)
   atl_window_install_chat_actions (c);
   /* No accelerator of the application: a text that is being edited undoes its own changes first. */
   gtk_widget_class_add_binding_action (c, GDK_KEY_z, GDK_CONTROL_MASK, "win.undo", NULL);
+  gtk_widget_class_add_binding (c, GDK_KEY_Escape, 0, escape_cb, NULL);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include "store/search.h"
 
 #define MAX_HITS 200
+#define LEAD_CHARS 18
 
 G_DEFINE_FINAL_TYPE (AtlChatEntry, atl_chat_entry, G_TYPE_OBJECT)
 
@@ -156,12 +157,30 @@ atl_chat_entries_list (AtlStore *store, GError **error)
   return entries;
 }
 
+/* Where to begin so that the first match stands on the first of two short lines: at a word, a few
+ * words before it. */
+static gsize
+snippet_start (const AtlSearchHit *hit)
+{
+  gsize first = hit->n_matches > 0 ? MIN (hit->match[0].start, strlen (hit->snippet)) : 0;
+  const char *p = hit->snippet + first;
+  guint n_chars = 0;
+
+  while (p > hit->snippet && n_chars++ < LEAD_CHARS)
+    p = g_utf8_prev_char (p);
+  if (p == hit->snippet)
+    return 0;
+  while (p < hit->snippet + first && *p != ' ')
+    p = g_utf8_next_char (p);
+  return (gsize) (p - hit->snippet);
+}
+
 static char *
 mark_matches (const AtlSearchHit *hit)
 {
-  g_autoptr (GString) markup = g_string_new (NULL);
   gsize length = strlen (hit->snippet);
-  gsize at = 0;
+  gsize at = snippet_start (hit);
+  g_autoptr (GString) markup = g_string_new (at > 0 ? "…" : NULL);
 
   for (guint i = 0; i < hit->n_matches; i++)
     {

@@ -118,6 +118,14 @@ activated_cb (GtkListView *view, guint position, AtlChatList *self)
 }
 
 static void
+search_mode_cb (AtlChatList *self)
+{
+  refresh (self);
+  if (!gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->search_bar)))
+    gtk_widget_grab_focus (self->list);
+}
+
+static void
 search_activated_cb (AtlChatList *self)
 {
   if (*get_query (self) != '\0' && g_list_model_get_n_items (G_LIST_MODEL (self->entries)) > 0)
@@ -184,6 +192,7 @@ atl_chat_list_class_init (AtlChatListClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, refresh);
+  gtk_widget_class_bind_template_callback (widget_class, search_mode_cb);
   open_signal = g_signal_new ("open", ATL_TYPE_CHAT_LIST, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                               G_TYPE_NONE, 2, G_TYPE_INT64, G_TYPE_INT64);
 }

@@ -120,6 +120,25 @@ stop_cb (AtlChatPage *self)
   atl_conversation_stop (self->conversation);
 }
 
+gboolean
+atl_chat_page_stop (AtlChatPage *self)
+{
+  if (self->conversation == NULL || !atl_conversation_get_is_running (self->conversation))
+    return FALSE;
+  atl_conversation_stop (self->conversation);
+  return TRUE;
+}
+
+gboolean
+atl_chat_page_shows_lost_answer (AtlChatPage *self)
+{
+  GListModel *messages = atl_conversation_get_messages (self->conversation);
+  guint n = g_list_model_get_n_items (messages);
+  g_autoptr (AtlMessageItem) last = n > 0 ? g_list_model_get_item (messages, n - 1) : NULL;
+
+  return last != NULL && last->engine_lost && gtk_widget_get_mapped (self->view);
+}
+
 static void
 edit_last_cb (AtlChatPage *self)
 {
@@ -154,6 +173,12 @@ static void
 say_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   atl_session_emit_notice (ATL_CHAT_PAGE (widget)->session, g_variant_get_string (parameter, NULL));
+}
+
+static void
+focus_composer_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  gtk_widget_grab_focus (ATL_CHAT_PAGE (widget)->composer);
 }
 
 typedef struct
@@ -254,6 +279,19 @@ start_new_cb (AtlChatPage *self)
   atl_store_chat_suggest_title (store, chat, atl_conversation_get_title (self->conversation), NULL);
   atl_session_emit_chats_changed (self->session);
   gtk_widget_activate_action (GTK_WIDGET (self), "win.open-chat", "x", chat);
+}
+
+/* Letters that nobody on the page wanted are the beginning of a message. */
+static gboolean
+key_cb (
+    GtkEventControllerKey *keys, guint keyval, guint code, GdkModifierType state, AtlChatPage *self)
+{
+  gunichar letter = gdk_keyval_to_unicode (keyval);
+
+  if ((state & (GDK_CONTROL_MASK | GDK_ALT_MASK | GDK_SUPER_MASK)) != 0 || letter == 0 ||
+      letter == ' ' || g_unichar_iscntrl (letter))
+    return GDK_EVENT_PROPAGATE;
+  return atl_composer_take_key (ATL_COMPOSER (self->composer), keys);
 }
 
 /* --- Opening --- */
@@ -418,6 +456,8 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, reveal_cb);
   gtk_widget_class_bind_template_callback (widget_class, start_new_cb);
   gtk_widget_class_install_action (widget_class, "chat.say", "s", say_action);
+  gtk_widget_class_install_action (widget_class, "chat.focus-composer", NULL,
+                                   focus_composer_action);
   gtk_widget_class_install_action (widget_class, "chat.delete-message", "x", delete_message_action);
   gtk_widget_class_install_action (widget_class, "chat.use-prompt", "s", use_prompt_action);
 }
@@ -425,7 +465,11 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
 static void
 atl_chat_page_init (AtlChatPage *self)
 {
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
   gtk_widget_init_template (GTK_WIDGET (self));
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
   g_signal_connect (self->composer, "send", G_CALLBACK (send_cb), self);
   g_signal_connect_swapped (self->composer, "stop", G_CALLBACK (stop_cb), self);
   g_signal_connect_swapped (self->composer, "edit-last", G_CALLBACK (edit_last_cb), self);

@@ -1,6 +1,7 @@
 /* The page of one chat: messages, composer, settings; or what to do when there are none yet.
  *
- * Actions for its children: "chat.say" (s), "chat.delete-message" (x), "chat.use-prompt" (s).
+ * Actions for its children: "chat.say" (s), "chat.delete-message" (x), "chat.use-prompt" (s),
+ * "chat.focus-composer".
  *
  * Threading: the main thread.
  */
@@ -22,6 +23,10 @@ void atl_chat_page_open (AtlChatPage *self, gint64 chat_id, gint64 folder_id);
 void atl_chat_page_show_message (AtlChatPage *self, gint64 message_id);
 AtlConversation *atl_chat_page_get_conversation (AtlChatPage *self); /* borrowed */
 void atl_chat_page_focus (AtlChatPage *self);
+/* Stops the answer being made; FALSE when there is none. */
+gboolean atl_chat_page_stop (AtlChatPage *self);
+/* Whether the last answer broke off because the engine ended. */
+gboolean atl_chat_page_shows_lost_answer (AtlChatPage *self);
 void atl_chat_page_find (AtlChatPage *self);
 /* Attaches text files to the message being written. */
 void atl_chat_page_attach (AtlChatPage *self, GSList *files);

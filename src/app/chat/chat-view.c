@@ -295,9 +295,11 @@ find_previous_cb (AtlChatView *self)
 static void
 find_mode_cb (AtlChatView *self)
 {
-  if (!gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->find_bar)) &&
-      self->conversation != NULL)
-    mark_found (self, 0);
+  if (gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->find_bar)) ||
+      self->conversation == NULL)
+    return;
+  mark_found (self, 0);
+  gtk_widget_activate_action (GTK_WIDGET (self), "chat.focus-composer", NULL);
 }
 
 void

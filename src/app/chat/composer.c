@@ -188,6 +188,7 @@ new_chip (AtlComposer *self, AtlAttachment *attachment)
   gtk_label_set_max_width_chars (GTK_LABEL (label), 22);
   gtk_widget_set_tooltip_text (chip, size);
   gtk_widget_add_css_class (chip, "chip");
+  gtk_widget_set_halign (chip, GTK_ALIGN_START);
   gtk_widget_add_css_class (button, "flat");
   gtk_widget_add_css_class (button, "circular");
   gtk_widget_set_tooltip_text (button, name);
@@ -369,6 +370,15 @@ key_cb (GtkEventControllerKey *controller,
   else
     return GDK_EVENT_PROPAGATE;
   return GDK_EVENT_STOP;
+}
+
+gboolean
+atl_composer_take_key (AtlComposer *self, GtkEventControllerKey *keys)
+{
+  if (gtk_widget_has_focus (self->text_view))
+    return GDK_EVENT_PROPAGATE;
+  gtk_widget_grab_focus (self->text_view);
+  return gtk_event_controller_key_forward (keys, self->text_view);
 }
 
 static void

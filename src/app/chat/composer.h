@@ -26,6 +26,8 @@ void atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total);
 void atl_composer_attach_files (AtlComposer *self, GSList *files);
 guint atl_composer_get_n_attachments (AtlComposer *self);
 void atl_composer_clear_attachments (AtlComposer *self);
+/* A key that was pressed elsewhere: takes the focus and types it. Returns whether it was taken. */
+gboolean atl_composer_take_key (AtlComposer *self, GtkEventControllerKey *keys);
 /* As Enter does. */
 void atl_composer_send (AtlComposer *self);
 

@@ -6,6 +6,13 @@
 #include "app/words.h"
 #include "protocol/protocol.h"
 
+/* Upwards: a chat that was begun never uses nothing. */
+static guint
+percent (guint n_used, guint n_total)
+{
+  return (guint) (((guint64) n_used * 100 + n_total - 1) / n_total);
+}
+
 char *
 atl_message_details_line (const AtlMessageItem *item)
 {
@@ -21,6 +28,12 @@ atl_message_details_line (const AtlMessageItem *item)
       g_autofree char *time = atl_format_seconds (item->stats.first_token_ms / 1000);
       g_ptr_array_add (parts, g_strdup_printf (_ ("first word after %s"), time));
     }
+  if (item->stats.context_size > 0)
+    g_ptr_array_add (
+        parts,
+        /* Translators: how much of what the model can see at once is used */
+        g_strdup_printf (_ ("%u %% of the context"),
+                         percent (item->stats.context_used, item->stats.context_size)));
   if (item->stats.ran_on != NULL && *item->stats.ran_on != '\0')
     g_ptr_array_add (parts, g_strdup (item->stats.ran_on));
   if (parts->len == 0)
@@ -95,7 +108,7 @@ atl_message_details_popover (const AtlMessageItem *item)
     add_row (GTK_GRID (grid), &row, _ ("Context used"),
              g_strdup_printf (_ ("%'u of %'u tokens (%u %%)"), stats->context_used,
                               stats->context_size,
-                              (guint) (100.0 * stats->context_used / stats->context_size)));
+                              percent (stats->context_used, stats->context_size)));
   if (stats->ran_on != NULL && *stats->ran_on != '\0')
     add_row (GTK_GRID (grid), &row, _ ("Ran on"), g_strdup (stats->ran_on));
   gtk_popover_set_child (GTK_POPOVER (popover), grid);

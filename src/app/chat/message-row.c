@@ -280,6 +280,13 @@ say (AtlMessageRow *self, GError *error)
   gtk_widget_activate_action (GTK_WIDGET (self), "chat.say", "s", error->message);
 }
 
+/* The button that was pressed goes away; the next thing to do is to write. */
+static void
+focus_composer (AtlMessageRow *self)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self), "chat.focus-composer", NULL);
+}
+
 static void
 edited_cb (const char *text, gpointer data)
 {
@@ -292,7 +299,10 @@ edited_cb (const char *text, gpointer data)
       !atl_conversation_edit (conversation, item, text, &error))
     say (self, error);
   else
-    end_edit (self);
+    {
+      end_edit (self);
+      focus_composer (self);
+    }
 }
 
 void
@@ -329,6 +339,8 @@ regenerate_action (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (self->item != NULL && !atl_conversation_regenerate (self->conversation, self->item, &error))
     say (self, error);
+  else
+    focus_composer (self);
 }
 
 static void
@@ -339,6 +351,8 @@ continue_action (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (self->item != NULL && !atl_conversation_continue (self->conversation, self->item, &error))
     say (self, error);
+  else
+    focus_composer (self);
 }
 
 static void

@@ -3,12 +3,15 @@
 
 #include <glib/gi18n.h>
 
+#include "app/wheel.h"
+
 struct _AtlParamRow
 {
   AdwActionRow parent_instance;
 
   const AtlChatParamSpec *spec;
   GtkWidget *spin;
+  const char *none; /* (nullable) what -1 means */
   GtkWidget *reset_button;
   gboolean setting;
 };
@@ -29,6 +32,25 @@ value_cb (GtkSpinButton *spin, AtlParamRow *self)
 {
   if (!self->setting)
     g_signal_emit (self, signals[EDITED], 0, gtk_spin_button_get_value (spin));
+}
+
+/* -1 stands for "none": it is said in words. */
+static gboolean
+output_cb (GtkSpinButton *spin, AtlParamRow *self)
+{
+  if (gtk_spin_button_get_value (spin) >= 0)
+    return FALSE;
+  gtk_editable_set_text (GTK_EDITABLE (spin), self->none);
+  return TRUE;
+}
+
+static int
+input_cb (GtkSpinButton *spin, double *value, AtlParamRow *self)
+{
+  if (g_strcmp0 (gtk_editable_get_text (GTK_EDITABLE (spin)), self->none) != 0)
+    return FALSE;
+  *value = -1;
+  return TRUE;
 }
 
 static void
@@ -93,9 +115,16 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), spec->term);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), _ (spec->tooltip));
   self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
+  if (spec->min == -1)
+    {
+      self->none = g_str_equal (spec->key, "seed") ? _ ("random") : _ ("no limit");
+      gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (self->spin), FALSE);
+      g_signal_connect (self->spin, "output", G_CALLBACK (output_cb), self);
+      g_signal_connect (self->spin, "input", G_CALLBACK (input_cb), self);
+    }
   gtk_spin_button_set_digits (GTK_SPIN_BUTTON (self->spin), digits (spec->step));
-  gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 5);
-  gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 5);
+  gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 6);
+  gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 6);
   gtk_widget_set_valign (self->spin, GTK_ALIGN_CENTER);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
                                   -1);
@@ -104,5 +133,6 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   g_signal_connect (self->spin, "value-changed", G_CALLBACK (value_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->spin);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->spin);
+  atl_wheel_ignore (self->spin);
   return GTK_WIDGET (self);
 }

@@ -6,6 +6,7 @@
 
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
+#include "app/wheel.h"
 #include "base/json-bounded.h"
 #include "store/presets.h"
 
@@ -517,6 +518,7 @@ atl_settings_pane_init (AtlSettingsPane *self)
   self->context_row = add_row (self, &context_spec);
   self->gpu_layers_row = add_row (self, &gpu_layers_spec);
   self->cpu_experts_row = add_row (self, &cpu_experts_spec);
+  atl_wheel_ignore (self->creative_scale);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
   connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));
   connect (self, self->thinking_switch, "notify::active", G_CALLBACK (thinking_cb));

@@ -299,6 +299,7 @@ atl_add_model_choose (GtkWindow *parent, AtlSession *session)
 {
   GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
       _ ("Open a model"), parent, GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
+  const char *downloads = g_get_user_special_dir (G_USER_DIRECTORY_DOWNLOAD);
   g_autoptr (GtkFileFilter) models = gtk_file_filter_new ();
   g_autoptr (GtkFileFilter) all = gtk_file_filter_new ();
 
@@ -311,6 +312,11 @@ atl_add_model_choose (GtkWindow *parent, AtlSession *session)
   gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), models);
   gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), all);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
+  if (downloads != NULL && g_file_test (downloads, G_FILE_TEST_IS_DIR))
+    {
+      g_autoptr (GFile) folder = g_file_new_for_path (downloads);
+      gtk_file_chooser_set_current_folder (GTK_FILE_CHOOSER (chooser), folder, NULL);
+    }
   /* The chooser lives until its answer: it is unreferenced there. */
   g_signal_connect_object (chooser, "response", G_CALLBACK (file_chosen_cb), session, 0);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/wheel.h"
 #include "hub/library.h"
 
 struct _AtlPreferencesWindow
@@ -152,6 +153,7 @@ static void
 atl_preferences_window_init (AtlPreferencesWindow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_wheel_ignore (GTK_WIDGET (self));
 }
 
 GtkWidget *
