@@ -17,6 +17,7 @@ struct _AtlSession
   GObject parent_instance;
 
   AtlStore *store;
+  AtlSaver *saver;
   GError *store_error; /* (nullable) */
   char *temporary_dir; /* (nullable) */
   AtlClient *client;
@@ -377,7 +378,11 @@ watch_cb (gpointer data)
 {
   AtlSession *self = data;
 
-  if (atl_store_changed_elsewhere (self->store))
+  gboolean ours = atl_saver_take_activity (self->saver);
+
+  /* While an answer is written the change is most likely that; its end refreshes the list anyway.
+   */
+  if (atl_store_changed_elsewhere (self->store) && !ours)
     atl_session_emit_chats_changed (self);
   return G_SOURCE_CONTINUE;
 }
@@ -447,6 +452,7 @@ atl_session_finalize (GObject *object)
   AtlSession *self = ATL_SESSION (object);
 
   g_clear_object (&self->models);
+  g_clear_pointer (&self->saver, atl_saver_free);
   g_clear_pointer (&self->store, atl_store_free);
   g_clear_pointer (&self->running, g_ptr_array_unref);
   g_clear_pointer (&self->conversations, g_hash_table_unref);
@@ -509,6 +515,7 @@ atl_session_new (const char *store_dir)
       if (self->store == NULL)
         g_error ("%s", self->store_error->message);
     }
+  self->saver = atl_saver_new (self->store);
   self->models = atl_model_list_new (self->store);
   self->watch_source = g_timeout_add_seconds (WATCH_S, watch_cb, self);
   restore_crash_counts (self);
@@ -519,6 +526,12 @@ AtlStore *
 atl_session_get_store (AtlSession *self)
 {
   return self->store;
+}
+
+AtlSaver *
+atl_session_get_saver (AtlSession *self)
+{
+  return self->saver;
 }
 
 AtlClient *

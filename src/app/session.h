@@ -23,7 +23,7 @@
 #include <gio/gio.h>
 
 #include "client/client.h"
-#include "store/store.h"
+#include "store/saver.h"
 
 G_BEGIN_DECLS
 
@@ -38,6 +38,7 @@ G_DECLARE_FINAL_TYPE (AtlSession, atl_session, ATL, SESSION, GObject)
 AtlSession *atl_session_new (const char *store_dir);
 
 AtlStore *atl_session_get_store (AtlSession *self);           /* borrowed */
+AtlSaver *atl_session_get_saver (AtlSession *self);           /* borrowed */
 AtlClient *atl_session_get_client (AtlSession *self);         /* borrowed */
 GSettings *atl_session_get_settings (AtlSession *self);       /* borrowed */
 const GError *atl_session_get_store_error (AtlSession *self); /* (nullable) borrowed */

@@ -8,7 +8,6 @@
 #include "app/undo.h"
 #include "app/window-private.h"
 #include "store/chats.h"
-#include "store/transfer.h"
 #include "store/trash.h"
 
 /* 0 stands for the chat that is open. */
@@ -298,6 +297,18 @@ delete_folder (GtkWidget *widget, const char *name, GVariant *parameter)
 
 /* --- Saving as a file --- */
 
+typedef struct
+{
+  AtlWindow *window;
+  GFile *file;
+} Export;
+
+typedef struct
+{
+  gint64 chat_id;
+  AtlExportFormat format;
+} Chosen;
+
 static void
 written_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -311,15 +322,42 @@ written_cb (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
+exported_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Export *export = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = atl_store_export_finish (result, &error);
+
+  if (bytes == NULL)
+    say_error (export->window, error);
+  else
+    g_file_replace_contents_bytes_async (export->file, bytes, NULL, FALSE, G_FILE_CREATE_NONE, NULL,
+                                         written_cb, g_object_ref (export->window));
+  g_object_unref (export->window);
+  g_object_unref (export->file);
+  g_free (export);
+}
+
+void
+atl_window_export_to (AtlWindow *self, gint64 chat_id, AtlExportFormat format, GFile *file)
+{
+  Export *export = g_new0 (Export, 1);
+
+  export->window = g_object_ref (self);
+  export->file = g_object_ref (file);
+  atl_store_export_async (atl_store_dir (atl_window_get_store (self)), chat_id, format, NULL,
+                          exported_cb, export);
+}
+
+static void
 export_chosen_cb (GtkNativeDialog *chooser, int response, AtlWindow *self)
 {
-  GBytes *bytes = g_object_get_data (G_OBJECT (chooser), "bytes");
+  Chosen *chosen = g_object_get_data (G_OBJECT (chooser), "chosen");
 
   if (response == GTK_RESPONSE_ACCEPT)
     {
       g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
-      g_file_replace_contents_bytes_async (file, bytes, NULL, FALSE, G_FILE_CREATE_NONE, NULL,
-                                           written_cb, g_object_ref (self));
+      atl_window_export_to (self, chosen->chat_id, chosen->format, file);
     }
   g_clear_object (&self->chooser);
 }
@@ -328,35 +366,31 @@ static void
 export_chat (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
-  AtlStore *store = atl_window_get_store (self);
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlChat) chat = NULL;
+  Chosen chosen;
   const char *format;
-  gint64 id;
-  char *text;
 
-  g_variant_get (parameter, "(x&s)", &id, &format);
-  if (id == 0)
-    id = target_chat (self, NULL);
-  if (id == 0)
+  g_variant_get (parameter, "(x&s)", &chosen.chat_id, &format);
+  chosen.format = g_str_equal (format, "json") ? ATL_EXPORT_JSON : ATL_EXPORT_MARKDOWN;
+  if (chosen.chat_id == 0)
+    chosen.chat_id = target_chat (self, NULL);
+  if (chosen.chat_id == 0)
     return;
-  chat = atl_store_chat_get (store, id, &error);
-  text = chat == NULL                   ? NULL
-         : g_str_equal (format, "json") ? atl_store_export_json (store, id, &error)
-                                        : atl_store_export_markdown (store, id, &error);
-  if (text == NULL)
+  chat = atl_store_chat_get (atl_window_get_store (self), chosen.chat_id, &error);
+  if (chat == NULL)
     {
       say_error (self, error);
       return;
     }
   g_autofree char *file_name =
-      atl_file_name_from_title (chat->title, g_str_equal (format, "json") ? ".json" : ".md");
+      atl_file_name_from_title (chat->title, chosen.format == ATL_EXPORT_JSON ? ".json" : ".md");
   self->chooser = gtk_file_chooser_native_new (_ ("Save chat"), GTK_WINDOW (self),
                                                GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Save"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
   gtk_file_chooser_set_current_name (GTK_FILE_CHOOSER (self->chooser), file_name);
-  g_object_set_data_full (G_OBJECT (self->chooser), "bytes", g_bytes_new_take (text, strlen (text)),
-                          (GDestroyNotify) g_bytes_unref);
+  g_object_set_data_full (G_OBJECT (self->chooser), "chosen", g_memdup2 (&chosen, sizeof chosen),
+                          g_free);
   g_signal_connect (self->chooser, "response", G_CALLBACK (export_chosen_cb), self);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
 }

@@ -4,27 +4,17 @@
 
 #include "app/models/add-model.h"
 #include "app/window-private.h"
-#include "store/transfer.h"
 
 #define MAX_IMPORT_BYTES (256 * 1024 * 1024)
 
 static void
-import_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+imported_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlWindow) self = data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *bytes = NULL;
-  g_autofree char *name = g_file_get_basename (G_FILE (source));
-  g_autoptr (GArray) ids = NULL;
+  g_autoptr (GArray) ids = atl_store_import_finish (result, &error);
   g_autofree char *words = NULL;
-  gsize n_bytes;
 
-  if (!g_file_load_contents_finish (G_FILE (source), result, &bytes, &n_bytes, NULL, &error))
-    {
-      atl_window_toast (self, error->message);
-      return;
-    }
-  ids = atl_store_import (atl_window_get_store (self), bytes, n_bytes, name, &error);
   if (ids == NULL)
     {
       atl_window_toast (self, error->message);
@@ -38,7 +28,24 @@ import_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
-import_file (AtlWindow *self, GFile *file)
+import_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = g_file_load_bytes_finish (G_FILE (source), result, NULL, &error);
+  g_autofree char *name = g_file_get_basename (G_FILE (source));
+
+  if (bytes == NULL)
+    {
+      atl_window_toast (self, error->message);
+      return;
+    }
+  atl_store_import_async (atl_store_dir (atl_window_get_store (self)), bytes, name, NULL,
+                          imported_cb, g_object_ref (self));
+}
+
+void
+atl_window_import_file (AtlWindow *self, GFile *file)
 {
   g_autoptr (GFileInfo) info =
       g_file_query_info (file, G_FILE_ATTRIBUTE_STANDARD_SIZE, G_FILE_QUERY_INFO_NONE, NULL, NULL);
@@ -48,7 +55,7 @@ import_file (AtlWindow *self, GFile *file)
       atl_window_toast (self, _ ("This file is too large for chats: at most 256 MB are read."));
       return;
     }
-  g_file_load_contents_async (file, NULL, import_loaded_cb, g_object_ref (self));
+  g_file_load_bytes_async (file, NULL, import_loaded_cb, g_object_ref (self));
 }
 
 static void
@@ -57,7 +64,7 @@ import_chosen_cb (GtkNativeDialog *chooser, int response, AtlWindow *self)
   if (response == GTK_RESPONSE_ACCEPT)
     {
       g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
-      import_file (self, file);
+      atl_window_import_file (self, file);
     }
   g_clear_object (&self->chooser);
 }

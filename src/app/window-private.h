@@ -5,6 +5,7 @@
 #include "app/chat/chat-list.h"
 #include "app/chat/chat-page.h"
 #include "app/window.h"
+#include "store/transfer.h"
 
 struct _AtlWindow
 {
@@ -47,6 +48,8 @@ void atl_window_new_chat (AtlWindow *self, gint64 folder_id);
 void atl_window_show_page (AtlWindow *self, const char *name);
 void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
 void atl_window_import (AtlWindow *self);
+void atl_window_import_file (AtlWindow *self, GFile *file);
+void atl_window_export_to (AtlWindow *self, gint64 chat_id, AtlExportFormat format, GFile *file);
 void atl_window_install_drop (AtlWindow *self);
 void atl_window_undo_last (AtlWindow *self);
 void atl_window_clear_undo (AtlWindow *self);

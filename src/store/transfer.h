@@ -4,7 +4,7 @@
  *   g_autofree char *json = atl_store_export_json (store, chat_id, &error);
  *   g_autoptr (GArray) ids = atl_store_import (store, bytes, size, "chat.json", &error);
  *
- * Threading: that of the handle.
+ * Threading: that of the handle; the async ones belong to any thread with a main context.
  */
 #pragma once
 
@@ -26,5 +26,32 @@ char *atl_store_export_json (AtlStore *self, gint64 chat_id, GError **error);
  */
 GArray *
 atl_store_import (AtlStore *self, const char *data, gsize size, const char *name, GError **error);
+
+/* --- On a thread of their own, with a handle of their own on the folder `dir` (NULL: the default):
+ * a long chat takes a while --- */
+
+typedef enum
+{
+  ATL_EXPORT_MARKDOWN,
+  ATL_EXPORT_JSON,
+} AtlExportFormat;
+
+void atl_store_export_async (const char *dir,
+                             gint64 chat_id,
+                             AtlExportFormat format,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer data);
+/* The text as UTF-8, not terminated; the caller's. */
+GBytes *atl_store_export_finish (GAsyncResult *result, GError **error);
+
+void atl_store_import_async (const char *dir,
+                             GBytes *bytes,
+                             const char *name,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer data);
+/* As atl_store_import(). */
+GArray *atl_store_import_finish (GAsyncResult *result, GError **error);
 
 G_END_DECLS

@@ -67,3 +67,17 @@ app_exchange (AtlConversation *conversation, const char *question, const char *a
   atl_conversation_answer_text (conversation, answer, FALSE);
   atl_conversation_answer_finish (conversation, &stats);
 }
+
+AdwMessageDialog *
+app_dialog (void)
+{
+  GListModel *toplevels = gtk_window_get_toplevels ();
+
+  for (guint i = 0; i < g_list_model_get_n_items (toplevels); i++)
+    {
+      g_autoptr (GtkWidget) w = g_list_model_get_item (toplevels, i);
+      if (ADW_IS_MESSAGE_DIALOG (w) && gtk_widget_get_visible (w))
+        return ADW_MESSAGE_DIALOG (w);
+    }
+  return NULL;
+}

@@ -13,6 +13,8 @@ GtkWidget *app_composer (AppFixture *f);
 AtlMessageItem *app_message (AtlConversation *conversation, int index);
 /* The row that shows the message; it must be in sight. */
 GtkWidget *app_message_row (AppFixture *f, AtlMessageItem *item);
+/* The dialog that asks something, or NULL; borrowed. */
+AdwMessageDialog *app_dialog (void);
 /* A question below the last message, and the empty answer that streams. */
 void app_begin_turn (AtlConversation *conversation, const char *text);
 /* The same, answered and finished. */

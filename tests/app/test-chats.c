@@ -32,6 +32,29 @@ test_delete_chat (void)
   g_assert_cmpint (atl_conversation_get_chat_id (app_conversation (&f)), ==, a);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
   g_assert_cmpuint (count_chats (&f), ==, 2);
+  /* What was open before is open again. */
+  g_assert_cmpint (atl_conversation_get_chat_id (app_conversation (&f)), ==, b);
+  app_fixture_stop (&f);
+}
+
+static void
+test_rename_by_enter (void)
+{
+  AppFixture f;
+  GtkWidget *entry;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "one", "answer");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.rename-chat", "x", (gint64) 0);
+  app_fixture_spin (200);
+  g_assert_nonnull (app_dialog ());
+  entry = app_fixture_find (GTK_WIDGET (app_dialog ()), GTK_TYPE_ENTRY, NULL, NULL);
+  gtk_editable_set_text (GTK_EDITABLE (entry), "Renamed");
+  /* What Enter does in the text of an entry. */
+  g_signal_emit_by_name (gtk_editable_get_delegate (GTK_EDITABLE (entry)), "activate");
+  app_fixture_spin (300);
+  g_assert_null (app_dialog ());
+  g_assert_cmpstr (atl_conversation_get_title (app_conversation (&f)), ==, "Renamed");
   app_fixture_stop (&f);
 }
 
@@ -64,10 +87,72 @@ test_pin_and_search (void)
   app_fixture_stop (&f);
 }
 
+/* A match deep in a long sentence is shown by the words around it. */
+static void
+test_hit_shows_match (void)
+{
+  AppFixture f;
+  g_autoptr (GPtrArray) found = NULL;
+  const AtlChatEntry *hit;
+
+  app_fixture_start (&f);
+  app_fixture_add_chat (&f, "Long", "Why?",
+                        "Many words stand here before the one that somebody looked for, which is "
+                        "lighthouse in this case.",
+                        NULL, NULL);
+  found = atl_chat_entries_search (atl_session_get_store (f.session), "lighthouse", NULL);
+  g_assert_cmpuint (found->len, ==, 1);
+  hit = found->pdata[0];
+  g_assert_true (g_str_has_prefix (hit->markup, "…"));
+  g_assert_cmpint (strstr (hit->markup, "<b>lighthouse</b>") - hit->markup, <=, 24);
+  app_fixture_stop (&f);
+}
+
 static gboolean
 two_chats (gpointer f)
 {
   return count_chats (f) == 2;
+}
+
+static gboolean
+is_there (gpointer path)
+{
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
+/* As the menus do it: written and read on worker threads. */
+static void
+test_export_import_files (void)
+{
+  AppFixture f;
+  g_autofree char *path = NULL;
+  g_autofree char *text = NULL;
+  g_autoptr (GFile) file = NULL;
+  gint64 id;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "Question?", "The **answer**");
+  id = atl_conversation_get_chat_id (app_conversation (&f));
+  path = g_build_filename (f.dir, "chat.md", NULL);
+  file = g_file_new_for_path (path);
+  atl_window_export_to (f.window, id, ATL_EXPORT_MARKDOWN, file);
+  g_assert_true (app_fixture_wait (is_there, path, 10));
+  app_fixture_spin (100);
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  g_assert_nonnull (strstr (text, "The **answer**"));
+  g_clear_object (&file);
+  g_free (path);
+  path = g_build_filename (f.dir, "chat.json", NULL);
+  file = g_file_new_for_path (path);
+  atl_window_export_to (f.window, id, ATL_EXPORT_JSON, file);
+  g_assert_true (app_fixture_wait (is_there, path, 10));
+  app_fixture_spin (100);
+  atl_window_import_file (f.window, file);
+  g_assert_true (app_fixture_wait (two_chats, &f, 10));
+  app_fixture_spin (200);
+  g_assert_cmpint (atl_conversation_get_chat_id (app_conversation (&f)), !=, id);
+  g_assert_cmpstr (app_message (app_conversation (&f), 1)->content->str, ==, "The **answer**");
+  app_fixture_stop (&f);
 }
 
 static void
@@ -234,7 +319,10 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/chats/delete", test_delete_chat);
   g_test_add_func ("/app/chats/pin-and-search", test_pin_and_search);
+  g_test_add_func ("/app/chats/rename-by-enter", test_rename_by_enter);
+  g_test_add_func ("/app/chats/hit-shows-match", test_hit_shows_match);
   g_test_add_func ("/app/chats/export-import", test_export_import);
+  g_test_add_func ("/app/chats/export-import-files", test_export_import_files);
   g_test_add_func ("/app/chats/days", test_days);
   g_test_add_func ("/app/whole-window/names", test_names);
   g_test_add_func ("/app/whole-window/minimum-width", test_minimum_width);

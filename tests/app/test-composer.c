@@ -217,20 +217,6 @@ has_dialog (gpointer app)
   return FALSE;
 }
 
-static AdwMessageDialog *
-get_dialog (void)
-{
-  GListModel *toplevels = gtk_window_get_toplevels ();
-
-  for (guint i = 0; i < g_list_model_get_n_items (toplevels); i++)
-    {
-      g_autoptr (GtkWidget) w = g_list_model_get_item (toplevels, i);
-      if (ADW_IS_MESSAGE_DIALOG (w) && gtk_widget_get_visible (w))
-        return ADW_MESSAGE_DIALOG (w);
-    }
-  return NULL;
-}
-
 static void
 test_drop_model (void)
 {
@@ -245,9 +231,9 @@ test_drop_model (void)
   g_file_set_contents (path, "GGUF", -1, NULL);
   drop (&f, path);
   g_assert_true (app_fixture_wait (has_dialog, f.app, 5));
-  app_fixture_shot (GTK_WIDGET (get_dialog ()), "dialog-add-model");
-  adw_message_dialog_response (get_dialog (), "cancel");
-  gtk_window_destroy (GTK_WINDOW (get_dialog ()));
+  app_fixture_shot (GTK_WIDGET (app_dialog ()), "dialog-add-model");
+  adw_message_dialog_response (app_dialog (), "cancel");
+  gtk_window_destroy (GTK_WINDOW (app_dialog ()));
   app_fixture_spin (100);
   g_assert_false (atl_session_get_is_loading (f.session));
   /* A folder without models is answered in words. */

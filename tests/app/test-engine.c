@@ -6,6 +6,7 @@
 
 #include "app/chat/composer.h"
 #include "app/chat/conversation.h"
+#include "app/chat/follow-up.h"
 #include "protocol/protocol.h"
 
 static char *
@@ -157,6 +158,44 @@ test_answer (void)
 }
 
 static void
+summarised_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  *(char **) data = atl_follow_up_summarise_finish (result, &error);
+  g_assert_no_error (error);
+}
+
+static void
+part_cb (guint part, guint n_parts, gpointer data)
+{
+  g_assert_cmpuint (part, <=, n_parts);
+  *(guint *) data = part;
+}
+
+/* The tiny model tells a story instead, but all pieces are asked for and something comes back. */
+static void
+test_summarise (void)
+{
+  AppFixture f;
+  g_autofree char *summary = NULL;
+  g_autoptr (GString) long_text = g_string_new (NULL);
+  guint part = 0;
+
+  if (!load (&f))
+    return;
+  for (guint i = 0; i < 300; i++)
+    g_string_append (long_text, "Once upon a time. ");
+  app_exchange (app_conversation (&f), "Tell me", long_text->str);
+  atl_follow_up_summarise_async (app_conversation (&f), part_cb, &part, NULL, summarised_cb,
+                                 &summary);
+  g_assert_true (app_fixture_wait (has_failed, &summary, 60));
+  g_assert_cmpuint (strlen (summary), >, 0);
+  g_assert_cmpuint (part, >, 1);
+  app_fixture_stop (&f);
+}
+
+static void
 test_stop (void)
 {
   AppFixture f;
@@ -253,6 +292,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/engine/answer", test_answer);
+  g_test_add_func ("/app/engine/summarise", test_summarise);
   g_test_add_func ("/app/engine/stop", test_stop);
   g_test_add_func ("/app/engine/killed", test_killed_engine);
   g_test_add_func ("/app/engine/bad-file", test_bad_file);

@@ -2,6 +2,7 @@
  * can be kept as a preset and be taken back. */
 #include "app-steps.h"
 
+#include "app/chat/param-row.h"
 #include "app/chat/settings-pane.h"
 #include "base/json-bounded.h"
 #include "store/chats.h"
@@ -99,6 +100,41 @@ test_offload (void)
   stop (&f);
 }
 
+static gboolean
+is_seed_row (GtkWidget *row, gconstpointer data)
+{
+  return g_str_equal (atl_param_row_get_spec (ATL_PARAM_ROW (row))->key, "seed");
+}
+
+/* Scrolling through the settings must not turn their numbers, and -1 is said in words. */
+static void
+test_numbers (void)
+{
+  AppFixture f;
+  GtkWidget *row, *spin;
+  g_autoptr (GListModel) controllers = NULL;
+
+  start (&f);
+  row = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_PARAM_ROW, is_seed_row, NULL);
+  spin = app_fixture_find (row, GTK_TYPE_SPIN_BUTTON, NULL, NULL);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "random");
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (spin), 7);
+  g_assert_cmpstr (gtk_editable_get_text (GTK_EDITABLE (spin)), ==, "7");
+  g_assert_cmpfloat (get_param (&f, "seed"), ==, 7);
+  gtk_editable_set_text (GTK_EDITABLE (spin), "random");
+  gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
+  g_assert_cmpfloat (get_param (&f, "seed"), ==, -1);
+  controllers = gtk_widget_observe_controllers (spin);
+  for (guint i = 0; i < g_list_model_get_n_items (controllers); i++)
+    {
+      g_autoptr (GtkEventController) controller = g_list_model_get_item (controllers, i);
+      if (GTK_IS_EVENT_CONTROLLER_SCROLL (controller))
+        g_assert_cmpint (gtk_event_controller_get_propagation_phase (controller), ==,
+                         GTK_PHASE_NONE);
+    }
+  stop (&f);
+}
+
 static void
 test_instructions (void)
 {
@@ -160,6 +196,7 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
   g_test_add_func ("/app/settings/offload", test_offload);
+  g_test_add_func ("/app/settings/numbers", test_numbers);
   g_test_add_func ("/app/settings/instructions", test_instructions);
   g_test_add_func ("/app/settings/preset", test_preset);
   g_test_add_func ("/app/settings/out-of-range", test_out_of_range);

@@ -2,6 +2,8 @@
  * the conversation as the engine's job would feed it. */
 #include "app-steps.h"
 
+#include "app/chat/follow-up.h"
+
 #include <time.h>
 
 #include "app/chat/chat-view.h"
@@ -263,6 +265,47 @@ test_edit_answer (void)
   app_fixture_stop (&f);
 }
 
+/* A full chat offers two ways on; the new chat keeps what belongs to it. */
+static void
+test_follow_up (void)
+{
+  AppFixture f;
+  AtlConversation *old;
+  AtlChatStats full = { .n_ctx_used = 8000, .n_ctx = 8192, .stop_reason = (char *) "eos" };
+  g_auto (GStrv) pieces = NULL;
+  g_autofree char *whole = NULL;
+  gint64 id;
+
+  app_fixture_start (&f);
+  old = app_conversation (&f);
+  app_exchange (old, "first question", "first answer");
+  app_begin_turn (old, "last question");
+  atl_conversation_answer_text (old, "last answer", FALSE);
+  atl_conversation_answer_finish (old, &full);
+  atl_conversation_set_system_prompt (old, "Be kind.");
+  app_fixture_spin (400);
+  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "start_button"));
+  /* Pieces lose nothing and keep to their length. */
+  pieces = atl_follow_up_pieces (old, 30);
+  g_assert_cmpuint (g_strv_length (pieces), >, 2);
+  for (guint i = 0; pieces[i] != NULL; i++)
+    g_assert_cmpint (g_utf8_strlen (pieces[i], -1), <=, 30);
+  whole = g_strjoinv ("", pieces);
+  g_assert_nonnull (strstr (whole, "first question"));
+  g_assert_nonnull (strstr (whole, "last answer"));
+  id = atl_follow_up_start (old, "All that was said.", NULL);
+  g_assert_cmpint (id, !=, 0);
+  atl_window_open_chat (f.window, id, 0);
+  g_assert_cmpuint (atl_conversation_get_n_messages (app_conversation (&f)), ==, 4);
+  g_assert_cmpstr (app_message (app_conversation (&f), 1)->content->str, ==, "All that was said.");
+  g_assert_cmpstr (app_message (app_conversation (&f), 3)->content->str, ==, "last answer");
+  g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Be kind.");
+  app_fixture_spin (300);
+  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  app_fixture_stop (&f);
+}
+
 static void
 test_long_chat (void)
 {
@@ -359,6 +402,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/branches", test_branches);
   g_test_add_func ("/app/window/delete-message", test_delete_message);
   g_test_add_func ("/app/window/edit-answer", test_edit_answer);
+  g_test_add_func ("/app/window/follow-up", test_follow_up);
   g_test_add_func ("/app/window/long-chat", test_long_chat);
   g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
   return g_test_run ();

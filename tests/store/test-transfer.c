@@ -172,6 +172,68 @@ test_refused (Fixture *f, gconstpointer data)
   g_assert_cmpuint (list->len, ==, 0);
 }
 
+typedef struct
+{
+  GBytes *exported;
+  GArray *ids;
+  GError *error;
+  gboolean done;
+} Answer;
+
+static void
+exported_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Answer *answer = data;
+
+  answer->exported = atl_store_export_finish (result, &answer->error);
+  answer->done = TRUE;
+}
+
+static void
+imported_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Answer *answer = data;
+
+  answer->ids = atl_store_import_finish (result, &answer->error);
+  answer->done = TRUE;
+}
+
+static void
+wait_for (Answer *answer)
+{
+  while (!answer->done)
+    g_main_context_iteration (NULL, TRUE);
+  answer->done = FALSE;
+}
+
+static void
+test_async (Fixture *f, gconstpointer data)
+{
+  gint64 id = make_rich_chat (f->store);
+  g_autofree char *json = atl_store_export_json (f->store, id, NULL);
+  g_autofree char *again = NULL;
+  Answer answer = { 0 };
+
+  atl_store_export_async (f->dir, id, ATL_EXPORT_JSON, NULL, exported_cb, &answer);
+  wait_for (&answer);
+  g_assert_no_error (answer.error);
+  g_assert_cmpmem (g_bytes_get_data (answer.exported, NULL), g_bytes_get_size (answer.exported),
+                   json, strlen (json));
+  atl_store_import_async (f->dir, answer.exported, "chat.json", NULL, imported_cb, &answer);
+  wait_for (&answer);
+  g_assert_no_error (answer.error);
+  g_assert_cmpuint (answer.ids->len, ==, 1);
+  again = atl_store_export_markdown (f->store, g_array_index (answer.ids, gint64, 0), NULL);
+  g_assert_nonnull (again);
+  g_clear_pointer (&answer.exported, g_bytes_unref);
+  g_clear_pointer (&answer.ids, g_array_unref);
+  atl_store_export_async (f->dir, 4711, ATL_EXPORT_MARKDOWN, NULL, exported_cb, &answer);
+  wait_for (&answer);
+  g_assert_null (answer.exported);
+  g_assert_error (answer.error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
+  g_clear_error (&answer.error);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -183,5 +245,6 @@ main (int argc, char **argv)
   ADD ("lists", test_lists);
   ADD ("mapping", test_mapping);
   ADD ("refused", test_refused);
+  ADD ("async", test_async);
   return g_test_run ();
 }

@@ -6,12 +6,11 @@
 
 #include "app/chat/chat-view.h"
 #include "app/chat/composer.h"
+#include "app/chat/context-notice.h"
 #include "app/chat/settings-pane.h"
 #include "app/chat/welcome.h"
 #include "app/undo.h"
 #include "store/chats.h"
-
-#define NEARLY_FULL 0.9
 
 struct _AtlChatPage
 {
@@ -27,8 +26,7 @@ struct _AtlChatPage
   GtkWidget *view;
   GtkWidget *welcome;
   GtkWidget *toy_label;
-  GtkWidget *context_revealer;
-  GtkWidget *context_label;
+  GtkWidget *context_notice;
   GtkWidget *composer;
   GtkWidget *settings;
 };
@@ -54,20 +52,10 @@ static void
 refresh_context (AtlChatPage *self)
 {
   guint used, total;
-  g_autofree char *words = NULL;
 
   atl_conversation_get_context (self->conversation, &used, &total);
   atl_composer_set_context (ATL_COMPOSER (self->composer), used, total);
-  if (total > 0 && used >= total)
-    words = g_strdup (_ ("This chat fills the context of the model: nothing more fits."));
-  else if (total > 0 && used >= NEARLY_FULL * total)
-    words = g_strdup_printf (
-        _ ("This chat is nearly too long: %d %% of what the model can see at once is used. When "
-           "it is full, answers end early."),
-        (int) (100.0 * used / total));
-  if (words != NULL)
-    gtk_label_set_text (GTK_LABEL (self->context_label), words);
-  gtk_revealer_set_reveal_child (GTK_REVEALER (self->context_revealer), words != NULL);
+  atl_context_notice_refresh (ATL_CONTEXT_NOTICE (self->context_notice));
 }
 
 static void
@@ -247,40 +235,6 @@ use_prompt_action (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_widget_grab_focus (self->composer);
 }
 
-static gint64
-add_message (AtlStore *store, gint64 chat, gint64 parent, AtlMessageItem *item, GError **error)
-{
-  g_autofree char *attachments = atl_attachments_to_json (item->attachments);
-  return atl_store_message_add (store, chat, parent, item->role, item->content->str, attachments,
-                                error);
-}
-
-/* A new chat that begins with the last question and answer, so that there is room again. */
-static void
-start_new_cb (AtlChatPage *self)
-{
-  AtlStore *store = atl_session_get_store (self->session);
-  GListModel *messages = atl_conversation_get_messages (self->conversation);
-  guint n = g_list_model_get_n_items (messages);
-  g_autoptr (AtlMessageItem) question = n > 1 ? g_list_model_get_item (messages, n - 2) : NULL;
-  g_autoptr (AtlMessageItem) answer = n > 1 ? g_list_model_get_item (messages, n - 1) : NULL;
-  g_autoptr (GError) error = NULL;
-  gint64 chat, parent;
-
-  if (question == NULL)
-    return;
-  chat = atl_store_chat_add (store, 0, &error);
-  parent = chat ? add_message (store, chat, 0, question, &error) : 0;
-  if (parent == 0 || add_message (store, chat, parent, answer, &error) == 0)
-    {
-      say_error (self, error);
-      return;
-    }
-  atl_store_chat_suggest_title (store, chat, atl_conversation_get_title (self->conversation), NULL);
-  atl_session_emit_chats_changed (self->session);
-  gtk_widget_activate_action (GTK_WIDGET (self), "win.open-chat", "x", chat);
-}
-
 /* Letters that nobody on the page wanted are the beginning of a message. */
 static gboolean
 key_cb (
@@ -308,6 +262,8 @@ set_conversation (AtlChatPage *self, AtlConversation *conversation)
   g_signal_group_set_target (self->signals, conversation);
   g_signal_group_set_target (self->list_signals, atl_conversation_get_messages (conversation));
   atl_chat_view_set_conversation (ATL_CHAT_VIEW (self->view), self->session, conversation);
+  atl_context_notice_set_conversation (ATL_CONTEXT_NOTICE (self->context_notice), self->session,
+                                       conversation);
   refresh_stack (self);
   refresh_running (self);
   refresh_model (self);
@@ -437,6 +393,7 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
 
   g_type_ensure (ATL_TYPE_CHAT_VIEW);
   g_type_ensure (ATL_TYPE_COMPOSER);
+  g_type_ensure (ATL_TYPE_CONTEXT_NOTICE);
   g_type_ensure (ATL_TYPE_SETTINGS_PANE);
   g_type_ensure (ATL_TYPE_WELCOME);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
@@ -448,13 +405,11 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
   BIND (view);
   BIND (welcome);
   BIND (toy_label);
-  BIND (context_revealer);
-  BIND (context_label);
+  BIND (context_notice);
   BIND (composer);
   BIND (settings);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, reveal_cb);
-  gtk_widget_class_bind_template_callback (widget_class, start_new_cb);
   gtk_widget_class_install_action (widget_class, "chat.say", "s", say_action);
   gtk_widget_class_install_action (widget_class, "chat.focus-composer", NULL,
                                    focus_composer_action);

@@ -33,9 +33,8 @@ add_message (JsonBuilder *builder, const char *role, const char *content)
   json_builder_end_object (builder);
 }
 
-/* Attached files go in front of the question, each fenced and named. */
-static char *
-content_with_attachments (const AtlMessageItem *item)
+char *
+atl_conversation_text_for_model (const AtlMessageItem *item)
 {
   g_autoptr (GString) text = g_string_new (NULL);
 
@@ -61,7 +60,7 @@ atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
   for (guint i = 0; i < self->path->len; i++)
     {
       AtlMessageItem *item = g_ptr_array_index (self->path, i);
-      g_autofree char *content = content_with_attachments (item);
+      g_autofree char *content = atl_conversation_text_for_model (item);
       gboolean empty_answer = item->role == ATL_ROLE_ASSISTANT && *content == '\0';
       if (!empty_answer)
         add_message (builder, atl_role_name (item->role), content);
@@ -75,25 +74,16 @@ atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
 
 /* --- The running answer --- */
 
-static void
-checkpoint (AtlConversation *self)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (self->answer == NULL || !self->dirty)
-    return;
-  if (atl_store_message_checkpoint (
-          get_store (self), self->answer->id, self->answer->content->str,
-          self->answer->thinking->len ? self->answer->thinking->str : NULL, &error))
-    self->dirty = FALSE;
-  else
-    g_warning ("The answer could not be saved yet: %s", error->message);
-}
-
 static gboolean
 checkpoint_cb (gpointer data)
 {
-  checkpoint (data);
+  AtlConversation *self = data;
+  AtlMessageItem *answer = self->answer;
+
+  if (answer != NULL && self->dirty)
+    atl_saver_put (atl_session_get_saver (self->session), answer->id, answer->content->str,
+                   answer->thinking->len ? answer->thinking->str : NULL);
+  self->dirty = FALSE;
   return G_SOURCE_CONTINUE;
 }
 

@@ -1,0 +1,38 @@
+/* Saves answers that are being written, on a thread of its own, so that no frame of the window
+ * waits for the disk.
+ *
+ *   AtlSaver *saver = atl_saver_new (store);
+ *   atl_saver_put (saver, answer, text, thinking);    // once a second
+ *   ...
+ *   atl_store_answer_finish (store, answer, ...);     // the last word, by whoever began the answer
+ *   atl_saver_free (saver);                           // before the store is closed
+ *
+ * A text that was not yet written when a newer one of the same answer comes is never written.
+ *
+ * Threading: any; the functions never wait for the disk, except atl_saver_flush() and _free().
+ */
+#pragma once
+
+#include "store/store.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlSaver AtlSaver;
+
+/* Works on the folder of `store` through a handle of its own, which also moves what was written
+ * from the log into the database file, so that `store` need not. */
+AtlSaver *atl_saver_new (AtlStore *store);
+/* Writes what is left, then ends the thread. NULL is fine. */
+void atl_saver_free (AtlSaver *self);
+
+/* Takes copies; `thinking` is nullable. An answer that is not streaming any more is left alone. */
+void atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *thinking);
+/* Returns when everything that was put is written, or could not be. */
+void atl_saver_flush (AtlSaver *self);
+/* TRUE when something was written since the last call: then atl_store_changed_elsewhere() means us.
+ */
+gboolean atl_saver_take_activity (AtlSaver *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlSaver, atl_saver_free)
+
+G_END_DECLS
