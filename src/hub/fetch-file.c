@@ -4,6 +4,7 @@
 
 #include "hub/fetch-file.h"
 
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,8 +123,8 @@ judge_answer (const AtlFetch *fetch,
   if (is_web_page (response))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "A web page came instead of %s. Does this network ask to log in? Open a web "
-                   "browser, then try again",
+                   _ ("A web page came instead of %s. Does this network ask to log in? Open a web "
+                      "browser, then try again"),
                    fetch->what);
       return TRY_FAILED;
     }
@@ -133,8 +134,8 @@ judge_answer (const AtlFetch *fetch,
       g_autofree char *offered = g_format_size (total);
 
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The server offers another file than %s: it has %s, expected %s", fetch->what,
-                   offered, expected);
+                   _ ("The server offers another file than %s: it has %s, expected %s"),
+                   fetch->what, offered, expected);
       return TRY_FAILED;
     }
   if (*size == 0)
@@ -163,7 +164,7 @@ read_body (const AtlFetch *fetch,
           if (size != 0 && atl_part_size (part) + (guint64) n > size)
             {
               g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                           "The server sends more than %s has. It was removed; try again",
+                           _ ("The server sends more than %s has. It was removed; try again"),
                            fetch->what);
               atl_part_truncate (part, 0, NULL);
               return TRY_FAILED;
@@ -182,9 +183,9 @@ read_body (const AtlFetch *fetch,
         }
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_NETWORK,
-          "The connection broke while %s was fetched (%s). What came is kept; try again, it "
-          "goes on from there",
-          fetch->what, local != NULL ? local->message : "the server stopped too early");
+          _ ("The connection broke while %s was fetched (%s). What came is kept; try again, it "
+             "goes on from there"),
+          fetch->what, local != NULL ? local->message : _ ("the server stopped too early"));
       return TRY_AGAIN;
     }
 }
@@ -263,7 +264,7 @@ atl_fetch_into_part (SoupSession *session,
         {
           if (local == NULL)
             g_set_error (&local, ATL_ERROR, ATL_ERROR_NETWORK,
-                         "The server gives a different answer about %s each time", fetch->what);
+                         _ ("The server gives a different answer about %s each time"), fetch->what);
           g_propagate_error (error, g_steal_pointer (&local));
           return FALSE;
         }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -29,10 +30,10 @@ open_regular (const char *path, guint64 *size, GError **error)
     }
   if (fd < 0)
     g_set_error (error, ATL_ERROR, errno == ENOENT ? ATL_ERROR_NOT_FOUND : ATL_ERROR_INVALID,
-                 "%s cannot be opened: %s", path, g_strerror (errno));
+                 _ ("%s cannot be opened: %s"), path, g_strerror (errno));
   else
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s is not a file", path);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s is not a file"), path);
       close (fd);
     }
   return -1;
@@ -41,8 +42,8 @@ open_regular (const char *path, guint64 *size, GError **error)
 static gboolean
 read_error (const char *path, gssize n, GError **error)
 {
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s cannot be read: %s", path,
-               n == 0 ? "it became shorter meanwhile" : g_strerror (errno));
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s cannot be read: %s"), path,
+               n == 0 ? _ ("it became shorter meanwhile") : g_strerror (errno));
   return FALSE;
 }
 
@@ -53,7 +54,7 @@ write_error (const char *path, GError **error)
 
   g_set_error (error, ATL_ERROR,
                code == ENOSPC || code == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-               "%s cannot be written: %s", path, g_strerror (code));
+               _ ("%s cannot be written: %s"), path, g_strerror (code));
   return FALSE;
 }
 

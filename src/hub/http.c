@@ -3,6 +3,7 @@
 
 #include "hub/http.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "atelier-config.h"
@@ -72,7 +73,7 @@ parse_url (const char *url, GUri *base, GError **error)
       g_uri_get_host (uri) != NULL && g_uri_get_host (uri)[0] != '\0')
     return uri;
   g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-               "“%s” is not a web address that can be downloaded from", url);
+               _ ("“%s” is not a web address that can be downloaded from"), url);
   g_clear_pointer (&uri, g_uri_unref);
   return NULL;
 }
@@ -88,14 +89,14 @@ next_hop (GUri *from, const char *location, GError **error)
   if (g_str_equal (g_uri_get_scheme (from), "https") && g_str_equal (g_uri_get_scheme (to), "http"))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                   "%s leads to an address that is not encrypted (%s); it was not followed",
+                   _ ("%s leads to an address that is not encrypted (%s); it was not followed"),
                    g_uri_get_host (from), g_uri_get_host (to));
       return NULL;
     }
   if (is_this_machine (g_uri_get_host (to)) && !is_this_machine (g_uri_get_host (from)))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                   "%s leads to an address on this computer; it was not followed",
+                   _ ("%s leads to an address on this computer; it was not followed"),
                    g_uri_get_host (from));
       return NULL;
     }
@@ -167,7 +168,7 @@ atl_http_send (SoupSession *session,
           if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED))
             g_propagate_error (error, g_steal_pointer (&local));
           else
-            g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, "%s cannot be reached: %s",
+            g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, _ ("%s cannot be reached: %s"),
                          g_uri_get_host (uri), local->message);
           return FALSE;
         }
@@ -188,8 +189,9 @@ atl_http_send (SoupSession *session,
       g_uri_unref (uri);
       uri = next;
     }
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, "%s leads in circles: more than %d redirects",
-               g_uri_get_host (first), MAX_REDIRECTS);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
+               _ ("%s leads in circles: more than %d redirects"), g_uri_get_host (first),
+               MAX_REDIRECTS);
   return FALSE;
 }
 
@@ -208,17 +210,17 @@ atl_http_status_error (const AtlHttpResponse *response, const char *what, GError
   guint status = response->status;
 
   if (status == 404 || status == 410)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not (or no longer) on %s", what,
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not (or no longer) on %s"), what,
                  host);
   else if (status == 401 || status == 403 || status == 407)
     g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                 "%s does not hand out %s without permission (status %u)", host, what, status);
+                 _ ("%s does not hand out %s without permission (status %u)"), host, what, status);
   else if (status == 429)
     g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                 "%s asks to wait: too many downloads from this address", host);
+                 _ ("%s asks to wait: too many downloads from this address"), host);
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, "%s cannot deliver %s now (status %u)", host,
-                 what, status);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, _ ("%s cannot deliver %s now (status %u)"),
+                 host, what, status);
 }
 
 char *
@@ -250,8 +252,8 @@ atl_http_read_all (const AtlHttpResponse *response,
       if (all->len + (gsize) n > max_bytes)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                       "%s answered with more than %" G_GSIZE_FORMAT " bytes, which is no list",
-                       host, max_bytes);
+                       _ ("%s answered with more than %u bytes, which is no list"), host,
+                       (guint) max_bytes);
           return NULL;
         }
       g_byte_array_append (all, buffer, (guint) n);
@@ -261,7 +263,7 @@ atl_http_read_all (const AtlHttpResponse *response,
   if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     g_propagate_error (error, g_steal_pointer (&local));
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, "The connection to %s broke: %s", host,
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK, _ ("The connection to %s broke: %s"), host,
                  local->message);
   return NULL;
 }

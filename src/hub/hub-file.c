@@ -4,6 +4,7 @@
 
 #include "hub/hub-file.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "hub/part-file.h"
@@ -67,7 +68,7 @@ atl_hub_file_locate (SoupSession *session,
   if (!is_commit (commit))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                   "What answers as %s is not the model hub. Does this network ask to log in?",
+                   _ ("What answers as %s is not the model hub. Does this network ask to log in?"),
                    host);
       return FALSE;
     }
@@ -76,7 +77,8 @@ atl_hub_file_locate (SoupSession *session,
       !g_ascii_string_to_unsigned (size, 10, 1, G_MAXINT64, &out->size_bytes, NULL))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NETWORK,
-                   "%s does not say what %s must contain, so it cannot be verified", host, file);
+                   _ ("%s does not say what %s must contain, so it cannot be verified"), host,
+                   file);
       return FALSE;
     }
   out->url = g_strdup_printf ("%s/%s/resolve/%s/%s", base, repo, commit, file);

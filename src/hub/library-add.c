@@ -2,6 +2,7 @@
 #define G_LOG_DOMAIN "atl-hub"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,7 +63,7 @@ place_reference (const char *file, const char *target, GError **error)
     return TRUE;
   g_set_error (error, ATL_ERROR,
                errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-               "The link %s cannot be made: %s", target, g_strerror (errno));
+               _ ("The link %s cannot be made: %s"), target, g_strerror (errno));
   return FALSE;
 }
 
@@ -94,7 +95,7 @@ place_copy (Job *job,
     return TRUE;
   /* Somebody took the name meanwhile. A shard under another number would be of no use. */
   g_unlink (placed);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, "%s was added by another window", target);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("%s was added by another window"), target);
   return FALSE;
 }
 
@@ -224,7 +225,8 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
   if (!atl_model_name_parse (base, &name))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "%s is not a model file. Files that end in .gguf or .safetensors work", base);
+                   _ ("%s is not a model file. Files that end in .gguf or .safetensors work"),
+                   base);
       return NULL;
     }
   files = atl_library_model_files (job->path, error);
@@ -235,7 +237,7 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
     return g_strdup (files[0]);
   if (g_mkdir_with_parents (atl_library_dir (), 0755) != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The folder %s cannot be made: %s",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
                    atl_library_dir (), g_strerror (errno));
       return NULL;
     }

@@ -2,6 +2,7 @@
 #define G_LOG_DOMAIN "atl-hub"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -264,17 +265,18 @@ atl_library_model_files (const char *path, GError **error)
       if (g_stat (file, &st) != 0)
         {
           if (sharded)
-            g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-                         "Part %u of %u of this model is missing: expected %s beside the others", i,
-                         name.n_shards, shard);
+            g_set_error (
+                error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                _ ("Part %u of %u of this model is missing: expected %s beside the others"), i,
+                name.n_shards, shard);
           else
-            g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not there: %s", file,
+            g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not there: %s"), file,
                          g_strerror (errno));
           return NULL;
         }
       if (!S_ISREG (st.st_mode))
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s is not a file", file);
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s is not a file"), file);
           return NULL;
         }
       g_strv_builder_add (files, file);

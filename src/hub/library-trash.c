@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +30,8 @@ is_ours (const char *path, GError **error)
   if (g_str_equal (folder, atl_library_dir ()))
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               "%s is not in Atelier's own folder, so it is left alone. Remove it with the "
-               "application it belongs to, or in the file manager",
+               _ ("%s is not in Atelier's own folder, so it is left alone. Remove it with the "
+                  "application it belongs to, or in the file manager"),
                path);
   return FALSE;
 }
@@ -75,7 +76,7 @@ reserve (const char *path, GError **error)
     }
   g_set_error (error, ATL_ERROR,
                errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-               "%s cannot be moved to the trash: %s", path, g_strerror (errno));
+               _ ("%s cannot be moved to the trash: %s"), path, g_strerror (errno));
   return NULL;
 }
 
@@ -91,7 +92,7 @@ trash_file (const char *path, GError **error)
   file_path = trash_path ("files", name, "");
   if (g_rename (path, file_path) == 0)
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s cannot be moved to the trash: %s", path,
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s cannot be moved to the trash: %s"), path,
                g_strerror (errno));
   g_unlink (info_path);
   return FALSE;
@@ -136,7 +137,8 @@ restore_file (const char *path, GError **error)
 
   if (name == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not in the trash any more", path);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not in the trash any more"),
+                   path);
       return FALSE;
     }
   info_path = trash_path ("info", name, ".trashinfo");
@@ -144,7 +146,7 @@ restore_file (const char *path, GError **error)
   if (renameat2 (AT_FDCWD, file_path, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
     {
       g_set_error (error, ATL_ERROR, errno == ENOENT ? ATL_ERROR_NOT_FOUND : ATL_ERROR_BUSY,
-                   "%s cannot be brought back from the trash: %s", path, g_strerror (errno));
+                   _ ("%s cannot be brought back from the trash: %s"), path, g_strerror (errno));
       return FALSE;
     }
   g_unlink (info_path);
@@ -166,7 +168,7 @@ atl_library_remove (const char *path, GError **error)
       /* Shards are missing, or a link leads nowhere: what was named goes. */
       if (g_lstat (absolute, &st) != 0)
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not there", absolute);
+          g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not there"), absolute);
           return FALSE;
         }
       files = g_new0 (char *, 2);

@@ -3,6 +3,7 @@
 
 #include "hub/package-index.h"
 
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -294,7 +295,7 @@ ask_web (SoupSession *session,
   found = atl_package_page_find (response.url, text, size,
                                  type != NULL && strstr (type, "json") != NULL, wheel);
   if (found == NULL)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not on %s", wheel, host);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not on %s"), wheel, host);
   return found;
 }
 
@@ -310,7 +311,7 @@ ask_folder (const char *page_url, const char *wheel, GError **error)
   if (page != NULL && g_file_get_contents (page, &text, &size, NULL))
     found = find_in_html (page_url, text, size, wheel);
   if (found == NULL)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not in %s", wheel, page_url);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not in %s"), wheel, page_url);
   return found;
 }
 
@@ -373,7 +374,7 @@ atl_package_index_find (AtlPackageIndex *self,
     g_propagate_error (error, g_steal_pointer (&first));
   else if (found == NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-                 "pip is told to use no package index here, and %s is in no folder it knows",
+                 _ ("pip is told to use no package index here, and %s is in no folder it knows"),
                  wheel);
   return found;
 }

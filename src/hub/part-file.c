@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,12 +54,11 @@ set_io_error (GError **error, int code, const char *doing, const char *path)
 {
   if (code == ENOSPC || code == EDQUOT)
     g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                 "The disk is full: %s could not be written further. What was fetched is kept; "
-                 "free some space "
-                 "and try again, it goes on from there",
+                 _ ("The disk is full: %s could not be written further. What was fetched is kept; "
+                    "free some space and try again, it goes on from there"),
                  path);
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s %s was not possible: %s", doing, path,
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s %s was not possible: %s"), doing, path,
                  g_strerror (code));
 }
 
@@ -85,8 +85,8 @@ atl_hub_check_room (const char *path, guint64 bytes, const char *what, GError **
   there = g_format_size (room);
   g_set_error (
       error, ATL_ERROR, ATL_ERROR_FULL,
-      "Not enough room on the disk for %s: it needs %s more and %s are free in %s. What was "
-      "fetched is kept",
+      _ ("Not enough room on the disk for %s: it needs %s more and %s are free in %s. What was "
+         "fetched is kept"),
       what, needed, there, folder);
   return FALSE;
 }
@@ -148,7 +148,7 @@ write_state (AtlPart *self, GError **error)
                                 &local))
     return TRUE;
   if (g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOSPC))
-    set_io_error (error, ENOSPC, "Writing", self->state_path);
+    set_io_error (error, ENOSPC, _ ("Writing"), self->state_path);
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s", local->message);
   return FALSE;
@@ -168,7 +168,7 @@ open_locked (AtlPart *self, GError **error)
       self->fd = open (self->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
       if (self->fd < 0 || fstat (self->fd, &held) != 0)
         {
-          set_io_error (error, errno, "Writing", self->path);
+          set_io_error (error, errno, _ ("Writing"), self->path);
           return FALSE;
         }
       if (!S_ISREG (held.st_mode) || flock (self->fd, LOCK_EX | LOCK_NB) != 0)
@@ -182,7 +182,7 @@ open_locked (AtlPart *self, GError **error)
     close (self->fd);
   self->fd = -1;
   g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY,
-               "%s is being fetched already, by another window or command", name);
+               _ ("%s is being fetched already, by another window or command"), name);
   return FALSE;
 }
 
@@ -202,14 +202,14 @@ atl_part_open (const char *target, const char *key, GError **error)
 
   if (g_mkdir_with_parents (folder, 0755) != 0)
     {
-      set_io_error (error, errno, "Making the folder", folder);
+      set_io_error (error, errno, _ ("Making the folder"), folder);
       return NULL;
     }
   if (!open_locked (self, error))
     return NULL;
   if (fstat (self->fd, &st) != 0)
     {
-      set_io_error (error, errno, "Reading", self->path);
+      set_io_error (error, errno, _ ("Reading"), self->path);
       return NULL;
     }
   self->size = read_state (self, key, (guint64) st.st_size);
@@ -219,7 +219,7 @@ atl_part_open (const char *target, const char *key, GError **error)
   atl_part_set_note (self, "key", key);
   if ((guint64) st.st_size != self->size && ftruncate (self->fd, (off_t) self->size) != 0)
     {
-      set_io_error (error, errno, "Writing", self->path);
+      set_io_error (error, errno, _ ("Writing"), self->path);
       return NULL;
     }
   if (lseek (self->fd, (off_t) self->size, SEEK_SET) < 0 || !write_state (self, error))
@@ -265,7 +265,7 @@ atl_part_truncate (AtlPart *self, guint64 size, GError **error)
     return TRUE;
   if (ftruncate (self->fd, (off_t) size) != 0 || lseek (self->fd, (off_t) size, SEEK_SET) < 0)
     {
-      set_io_error (error, errno, "Writing", self->path);
+      set_io_error (error, errno, _ ("Writing"), self->path);
       return FALSE;
     }
   self->size = size;
@@ -299,7 +299,7 @@ atl_part_catch_up (AtlPart *self, AtlReporter *reporter, GCancellable *cancellab
         return FALSE;
       if (n <= 0)
         {
-          set_io_error (error, n < 0 ? errno : EIO, "Reading", self->path);
+          set_io_error (error, n < 0 ? errno : EIO, _ ("Reading"), self->path);
           return FALSE;
         }
       g_checksum_update (self->checksum, buffer, n);
@@ -323,7 +323,7 @@ atl_part_append (AtlPart *self, gconstpointer data, gsize size, GError **error)
         continue;
       if (n <= 0)
         {
-          set_io_error (error, n < 0 ? errno : ENOSPC, "Writing", self->path);
+          set_io_error (error, n < 0 ? errno : ENOSPC, _ ("Writing"), self->path);
           return FALSE;
         }
       g_checksum_update (self->checksum, bytes, n);
@@ -357,7 +357,7 @@ atl_part_flush (AtlPart *self, GError **error)
 {
   if (fdatasync (self->fd) != 0)
     {
-      set_io_error (error, errno, "Writing", self->path);
+      set_io_error (error, errno, _ ("Writing"), self->path);
       return FALSE;
     }
   self->flushed = self->size;
@@ -396,7 +396,7 @@ atl_hub_move_in (const char *from, const char *to, GError **error)
       if (errno != EEXIST)
         break;
     }
-  set_io_error (error, errno, "Moving into place", to);
+  set_io_error (error, errno, _ ("Moving into place"), to);
   return NULL;
 }
 
@@ -415,15 +415,15 @@ atl_part_finish (AtlPart *self, const char *sha256, GError **error)
     {
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-          "%s: what was fetched is not the file that was promised (its SHA-256 begins with "
-          "%.12s, expected %.12s). It was removed; try again",
+          _ ("%s: what was fetched is not the file that was promised (its SHA-256 begins with "
+             "%.12s, expected %.12s). It was removed; try again"),
           name, found, sha256);
       atl_part_discard (self);
       return NULL;
     }
   if (fsync (self->fd) != 0)
     {
-      set_io_error (error, errno, "Writing", self->path);
+      set_io_error (error, errno, _ ("Writing"), self->path);
       return NULL;
     }
   path = atl_hub_move_in (self->path, self->target, error);

@@ -3,6 +3,7 @@
 
 #include "hub/starter.h"
 
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
@@ -140,7 +141,7 @@ fetch_from_hub (Job *job,
   if (starter->sha256 != NULL && g_ascii_strcasecmp (starter->sha256, file.sha256) != 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The hub offers another file than the %s that is known", starter->title);
+                   _ ("The hub offers another file than the %s that is known"), starter->title);
       return NULL;
     }
   fetch.url = file.url;
@@ -227,8 +228,8 @@ fetch_best (Job *job, GCancellable *cancellable, GError **error)
     }
   g_set_error (
       error, ATL_ERROR, ATL_ERROR_NETWORK,
-      "No starter model could be fetched. %s. Check the connection and try again, or put a "
-      ".gguf file into %s",
+      _ ("No starter model could be fetched. %s. Check the connection and try again, or put a "
+         ".gguf file into %s"),
       tried->str, job->models_dir);
   return NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "hub/wheels.h"
 
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 
 #include "hub/fetch-file.h"
@@ -75,7 +76,7 @@ get_wheel (Join *join, guint i, guint64 base_bytes, gboolean *temporary, GError 
       if (path != NULL && is_the_wheel (join, path, wheel))
         return g_steal_pointer (&path);
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s is not the wheel that was promised (size or SHA-256 differ)", url);
+                   _ ("%s is not the wheel that was promised (size or SHA-256 differ)"), url);
       return NULL;
     }
   fetch.url = url;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,7 +59,7 @@ read_at (const Archive *archive, guint64 at, gpointer buffer, gsize size, GError
   guint8 *bytes = buffer;
 
   if (at > archive->size || size > archive->size - at)
-    return refuse (archive, "the archive points outside itself", error);
+    return refuse (archive, _ ("the archive points outside itself"), error);
   while (size > 0)
     {
       gssize n = pread (archive->fd, bytes, size, (off_t) at);
@@ -66,7 +67,7 @@ read_at (const Archive *archive, guint64 at, gpointer buffer, gsize size, GError
       if (n < 0 && errno == EINTR)
         continue;
       if (n <= 0)
-        return refuse (archive, "the archive cannot be read", error);
+        return refuse (archive, _ ("the archive cannot be read"), error);
       bytes += n;
       at += (guint64) n;
       size -= (gsize) n;
@@ -82,7 +83,7 @@ find_directory (const Archive *archive, guint64 *at, gsize *size, guint *n, GErr
   g_autofree guint8 *bytes = g_malloc (tail);
 
   if (tail < END_BYTES)
-    return refuse (archive, "it is too short for an archive", error);
+    return refuse (archive, _ ("it is too short for an archive"), error);
   if (!read_at (archive, archive->size - tail, bytes, tail, error))
     return FALSE;
   for (gsize i = tail - END_BYTES + 1; i-- > 0;)
@@ -93,10 +94,10 @@ find_directory (const Archive *archive, guint64 *at, gsize *size, guint *n, GErr
         *at = u32 (bytes + i + 16);
         if (u16 (bytes + i + 4) != 0 || *size > MAX_DIRECTORY || *at > archive->size ||
             *size > archive->size - *at)
-          return refuse (archive, "its list of members is broken", error);
+          return refuse (archive, _ ("its list of members is broken"), error);
         return TRUE;
       }
-  return refuse (archive, "it is not a zip archive", error);
+  return refuse (archive, _ ("it is not a zip archive"), error);
 }
 
 static gboolean
@@ -119,28 +120,28 @@ find_member (
       gsize name_bytes, entry_bytes;
 
       if (size - at < ENTRY_BYTES || memcmp (entry, "PK\001\002", 4) != 0)
-        return refuse (archive, "its list of members is broken", error);
+        return refuse (archive, _ ("its list of members is broken"), error);
       name_bytes = u16 (entry + 28);
       entry_bytes = ENTRY_BYTES + name_bytes + u16 (entry + 30) + u16 (entry + 32);
       if (entry_bytes > size - at)
-        return refuse (archive, "its list of members is broken", error);
+        return refuse (archive, _ ("its list of members is broken"), error);
       if (name_bytes == strlen (name) && memcmp (entry + ENTRY_BYTES, name, name_bytes) == 0)
         {
           member->method = u16 (entry + 10);
           member->packed_bytes = u32 (entry + 20);
           member->header_at = u32 (entry + 42);
           if ((u16 (entry + 8) & 1) != 0)
-            return refuse (archive, "the member is encrypted", error);
+            return refuse (archive, _ ("the member is encrypted"), error);
           if (member->method != 0 && member->method != 8)
-            return refuse (archive, "the member is packed in an unknown way", error);
+            return refuse (archive, _ ("the member is packed in an unknown way"), error);
           if (u32 (entry + 24) != size_bytes ||
               (member->method == 0 && member->packed_bytes != size_bytes))
-            return refuse (archive, "the member has another size than expected", error);
+            return refuse (archive, _ ("the member has another size than expected"), error);
           return TRUE;
         }
       at += entry_bytes;
     }
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: there is no member %s in it",
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: there is no member %s in it"),
                archive->name, name);
   return FALSE;
 }
@@ -154,10 +155,10 @@ find_data (const Archive *archive, const Member *member, guint64 *at, GError **e
   if (!read_at (archive, member->header_at, header, LOCAL_BYTES, error))
     return FALSE;
   if (memcmp (header, "PK\003\004", 4) != 0)
-    return refuse (archive, "the member is not where the list says", error);
+    return refuse (archive, _ ("the member is not where the list says"), error);
   *at = member->header_at + LOCAL_BYTES + u16 (header + 26) + u16 (header + 28);
   if (*at > archive->size || member->packed_bytes > archive->size - *at)
-    return refuse (archive, "the member reaches past the end", error);
+    return refuse (archive, _ ("the member reaches past the end"), error);
   return TRUE;
 }
 
@@ -172,7 +173,7 @@ static gboolean
 put (const Archive *archive, Output *output, const guint8 *bytes, gsize size, GError **error)
 {
   if (size > output->left)
-    return refuse (archive, "the member unpacks to more than it says", error);
+    return refuse (archive, _ ("the member unpacks to more than it says"), error);
   output->left -= size;
   return size == 0 || output->sink (bytes, size, output->data, error);
 }
@@ -199,12 +200,12 @@ inflate (const Archive *archive,
         {
           if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT))
             return TRUE;
-          return refuse (archive, "the member cannot be unpacked", error);
+          return refuse (archive, _ ("the member cannot be unpacked"), error);
         }
       if (!put (archive, output, out, made, error))
         return FALSE;
       if (taken == 0 && made == 0)
-        return refuse (archive, "the member cannot be unpacked", error);
+        return refuse (archive, _ ("the member cannot be unpacked"), error);
       in += taken;
       size -= taken;
       *ended = result == G_CONVERTER_FINISHED;
@@ -228,7 +229,7 @@ drain (const Archive *archive,
                                                      G_CONVERTER_INPUT_AT_END, &taken, &made, NULL);
 
       if (result == G_CONVERTER_ERROR || (result == G_CONVERTER_CONVERTED && made == 0))
-        return refuse (archive, "the member ends too early", error);
+        return refuse (archive, _ ("the member ends too early"), error);
       if (!put (archive, output, out, made, error))
         return FALSE;
       *ended = result == G_CONVERTER_FINISHED;
@@ -266,7 +267,7 @@ unpack (const Archive *archive,
     }
   if (member->method == 8 && !drain (archive, G_CONVERTER (inflater), out, output, &ended, error))
     return FALSE;
-  return output->left == 0 || refuse (archive, "the member is shorter than it says", error);
+  return output->left == 0 || refuse (archive, _ ("the member is shorter than it says"), error);
 }
 
 gboolean
@@ -287,7 +288,7 @@ atl_zip_extract (const char *path,
   gboolean ok = FALSE;
 
   if (archive.fd < 0 || fstat (archive.fd, &st) != 0)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s cannot be opened: %s", path,
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s cannot be opened: %s"), path,
                  g_strerror (errno));
   else
     {

@@ -1,6 +1,7 @@
 /* Writing messages: a person's, and an answer while it streams. */
 #define G_LOG_DOMAIN "atl-store"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "store/message-rows.h"
@@ -16,7 +17,7 @@ check_place (AtlStore *self, gint64 chat_id, gint64 parent_id, GError **error)
     return FALSE;
   if (found == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This chat is no longer there");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This chat is no longer there"));
       return FALSE;
     }
   if (parent_id == 0)
@@ -26,7 +27,7 @@ check_place (AtlStore *self, gint64 chat_id, gint64 parent_id, GError **error)
   if (found == chat_id)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               "The message before this one belongs to another chat");
+               _ ("The message before this one belongs to another chat"));
   return FALSE;
 }
 
@@ -73,8 +74,8 @@ atl_store_message_add (AtlStore *self,
   if (check_place (self, chat_id, parent_id, error))
     id = insert_new (self, chat_id, parent_id, role, ATL_MESSAGE_COMPLETE, content,
                      attachments_json, NULL, error);
-  return atl_db_end (self, id != 0 && atl_chat_touch (self, chat_id, error), "saving the message",
-                     error)
+  return atl_db_end (self, id != 0 && atl_chat_touch (self, chat_id, error),
+                     _ ("saving the message"), error)
              ? id
              : 0;
 }
@@ -90,8 +91,8 @@ atl_store_answer_begin (
   if (check_place (self, chat_id, parent_id, error))
     id = insert_new (self, chat_id, parent_id, ATL_ROLE_ASSISTANT, ATL_MESSAGE_STREAMING, "", NULL,
                      model_name, error);
-  return atl_db_end (self, id != 0 && atl_chat_touch (self, chat_id, error), "starting the answer",
-                     error)
+  return atl_db_end (self, id != 0 && atl_chat_touch (self, chat_id, error),
+                     _ ("starting the answer"), error)
              ? id
              : 0;
 }
@@ -119,8 +120,8 @@ atl_store_turn_begin (AtlStore *self,
   if (asked != 0)
     answer = insert_new (self, chat_id, asked, ATL_ROLE_ASSISTANT, ATL_MESSAGE_STREAMING, "", NULL,
                          model_name, error);
-  if (!atl_db_end (self, answer != 0 && atl_chat_touch (self, chat_id, error), "saving the message",
-                   error))
+  if (!atl_db_end (self, answer != 0 && atl_chat_touch (self, chat_id, error),
+                   _ ("saving the message"), error))
     return FALSE;
   if (user_id != NULL)
     *user_id = asked;
@@ -148,8 +149,8 @@ atl_store_answer_resume (AtlStore *self, gint64 id, GError **error)
                                           error);
 
   return stmt != NULL && atl_store_ensure_owner (self, error) &&
-         atl_db_run (self, stmt, "continuing the answer", error, "is", id, self->owner) &&
-         require_change (self, "This answer is not there, or is being written already", error);
+         atl_db_run (self, stmt, _ ("continuing the answer"), error, "is", id, self->owner) &&
+         require_change (self, _ ("This answer is not there, or is being written already"), error);
 }
 
 gboolean
@@ -162,8 +163,8 @@ atl_store_message_checkpoint (
 
   g_return_val_if_fail (content != NULL, FALSE);
   return stmt != NULL &&
-         atl_db_run (self, stmt, "saving the answer", error, "iss", id, content, thinking) &&
-         require_change (self, "This answer is not being written any more", error);
+         atl_db_run (self, stmt, _ ("saving the answer"), error, "iss", id, content, thinking) &&
+         require_change (self, _ ("This answer is not being written any more"), error);
 }
 
 gboolean
@@ -184,9 +185,9 @@ atl_store_answer_finish (AtlStore *self,
 
   g_return_val_if_fail (content != NULL && state != ATL_MESSAGE_STREAMING, FALSE);
   return stmt != NULL && atl_store_check_json (stats_json, FALSE, "Statistics", error) &&
-         atl_db_run (self, stmt, "saving the answer", error, "iissss", id, (gint64) state, content,
-                     thinking, error_text, stats_json) &&
-         require_change (self, "This answer is not being written any more", error);
+         atl_db_run (self, stmt, _ ("saving the answer"), error, "iissss", id, (gint64) state,
+                     content, thinking, error_text, stats_json) &&
+         require_change (self, _ ("This answer is not being written any more"), error);
 }
 
 gboolean
@@ -196,6 +197,7 @@ atl_store_message_set_content (AtlStore *self, gint64 id, const char *content, G
       self, "UPDATE messages SET content = ?2 WHERE id = ?1 AND trashed_us IS NULL", error);
 
   g_return_val_if_fail (content != NULL, FALSE);
-  return stmt != NULL && atl_db_run (self, stmt, "saving the message", error, "is", id, content) &&
-         require_change (self, "This message is no longer there", error);
+  return stmt != NULL &&
+         atl_db_run (self, stmt, _ ("saving the message"), error, "is", id, content) &&
+         require_change (self, _ ("This message is no longer there"), error);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ atl_db_copy_to (sqlite3 *db, const char *dir, const char *path, GError **error)
       rc = sqlite3_step (stmt);
     }
   if (rc != SQLITE_DONE)
-    atl_db_set_error (db, rc, dir, "making a backup", error);
+    atl_db_set_error (db, rc, dir, _ ("making a backup"), error);
   sqlite3_finalize (stmt);
   if (rc != SQLITE_DONE)
     {
@@ -50,7 +51,7 @@ atl_db_copy_to (sqlite3 *db, const char *dir, const char *path, GError **error)
     {
       g_set_error (error, ATL_ERROR,
                    errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-                   "The backup %s cannot be written: %s", path, g_strerror (errno));
+                   _ ("The backup %s cannot be written: %s"), path, g_strerror (errno));
       g_unlink (temporary);
       return FALSE;
     }
@@ -120,7 +121,7 @@ atl_store_backup (const char *dir,
   if (rc != SQLITE_OK)
     {
       if (!g_cancellable_set_error_if_cancelled (cancellable, error))
-        atl_db_set_error (db, rc, folder, "making a backup", error);
+        atl_db_set_error (db, rc, folder, _ ("making a backup"), error);
     }
   else
     {

@@ -3,6 +3,8 @@
 
 #include "store/chats.h"
 
+#include <glib/gi18n.h>
+
 #include "store/message-rows.h"
 #include "store/tree.h"
 
@@ -57,7 +59,7 @@ atl_store_chat_add (AtlStore *self, gint64 folder_id, GError **error)
       self, "INSERT INTO chats (folder_id, created_us, updated_us) VALUES (?1, ?2, ?2)", error);
 
   if (stmt == NULL ||
-      !atl_db_run (self, stmt, "starting a chat", error, "zi", folder_id, g_get_real_time ()))
+      !atl_db_run (self, stmt, _ ("starting a chat"), error, "zi", folder_id, g_get_real_time ()))
     return 0;
   return sqlite3_last_insert_rowid (self->db);
 }
@@ -77,12 +79,12 @@ atl_store_chat_get (AtlStore *self, gint64 id, GError **error)
   if (stmt == NULL)
     return NULL;
   atl_stmt_bind (stmt, "i", id);
-  if (!atl_db_next (self, stmt, "reading a chat", &local))
+  if (!atl_db_next (self, stmt, _ ("reading a chat"), &local))
     {
       if (local != NULL)
         g_propagate_error (error, g_steal_pointer (&local));
       else
-        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This chat is no longer there");
+        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This chat is no longer there"));
       return NULL;
     }
   chat = chat_from_row (self, stmt);
@@ -106,7 +108,8 @@ atl_store_chat_list (AtlStore *self, GError **error)
 
   if (stmt == NULL)
     return NULL;
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) chat_from_row, "listing the chats", error)
+  return atl_db_collect (self, stmt, list, (AtlRowFunc) chat_from_row, _ ("listing the chats"),
+                         error)
              ? g_steal_pointer (&list)
              : NULL;
 }
@@ -124,8 +127,8 @@ update_field (AtlStore *self,
   if (stmt == NULL)
     return FALSE;
   if (types[1] == 's')
-    return atl_db_run (self, stmt, "saving the chat", error, types, id, (const char *) value);
-  return atl_db_run (self, stmt, "saving the chat", error, types, id, *(const gint64 *) value);
+    return atl_db_run (self, stmt, _ ("saving the chat"), error, types, id, (const char *) value);
+  return atl_db_run (self, stmt, _ ("saving the chat"), error, types, id, *(const gint64 *) value);
 }
 
 gboolean
@@ -161,13 +164,13 @@ atl_store_chat_update (AtlStore *self, const AtlChat *chat, AtlChatFields fields
   ok = atl_db_int (self, "SELECT count (*) FROM chats WHERE id = ?1", chat->id, 0, &there, error);
   if (ok && there == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This chat is no longer there");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This chat is no longer there"));
       ok = FALSE;
     }
   for (gsize i = 0; ok && i < G_N_ELEMENTS (parts); i++)
     if (fields & parts[i].field)
       ok = update_field (self, parts[i].sql, parts[i].types, chat->id, parts[i].value, error);
-  return atl_db_end (self, ok, "saving the chat", error);
+  return atl_db_end (self, ok, _ ("saving the chat"), error);
 }
 
 gboolean
@@ -177,7 +180,7 @@ atl_store_chat_suggest_title (AtlStore *self, gint64 id, const char *title, GErr
       atl_db_stmt (self, "UPDATE chats SET title = ?2 WHERE id = ?1 AND auto_title <> 0", error);
 
   g_return_val_if_fail (title != NULL, FALSE);
-  return stmt != NULL && atl_db_run (self, stmt, "naming the chat", error, "is", id, title);
+  return stmt != NULL && atl_db_run (self, stmt, _ ("naming the chat"), error, "is", id, title);
 }
 
 /* Copies the messages from the root down to `leaf` into `chat_id`. */
@@ -228,7 +231,7 @@ atl_store_chat_fork (AtlStore *self, gint64 message_id, GError **error)
   ok = tree != NULL;
   if (ok && atl_tree_find (tree, message_id) < 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This message is no longer there");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This message is no longer there"));
       ok = FALSE;
     }
   if (ok)
@@ -242,11 +245,11 @@ atl_store_chat_fork (AtlStore *self, gint64 message_id, GError **error)
                        error);
 
       ok = stmt != NULL &&
-           atl_db_run (self, stmt, "copying the chat", error, "ii", source, g_get_real_time ());
+           atl_db_run (self, stmt, _ ("copying the chat"), error, "ii", source, g_get_real_time ());
       copy = ok ? sqlite3_last_insert_rowid (self->db) : 0;
     }
   ok = ok && copy_path (self, tree, atl_tree_find (tree, message_id), copy, error);
-  return atl_db_end (self, ok, "copying the chat", error) ? copy : 0;
+  return atl_db_end (self, ok, _ ("copying the chat"), error) ? copy : 0;
 }
 
 gint64
@@ -259,7 +262,7 @@ atl_store_folder_add (AtlStore *self, const char *name, GError **error)
                    error);
 
   g_return_val_if_fail (name != NULL, 0);
-  if (stmt == NULL || !atl_db_run (self, stmt, "making a folder", error, "s", name))
+  if (stmt == NULL || !atl_db_run (self, stmt, _ ("making a folder"), error, "s", name))
     return 0;
   return sqlite3_last_insert_rowid (self->db);
 }
@@ -271,7 +274,7 @@ atl_store_folder_rename (AtlStore *self, gint64 id, const char *name, GError **e
       atl_db_stmt (self, "UPDATE folders SET name = ?2 WHERE id = ?1", error);
 
   g_return_val_if_fail (name != NULL, FALSE);
-  return stmt != NULL && atl_db_run (self, stmt, "renaming the folder", error, "is", id, name);
+  return stmt != NULL && atl_db_run (self, stmt, _ ("renaming the folder"), error, "is", id, name);
 }
 
 gboolean
@@ -280,7 +283,8 @@ atl_store_folder_move (AtlStore *self, gint64 id, gint64 position, GError **erro
   g_autoptr (AtlStmt) stmt =
       atl_db_stmt (self, "UPDATE folders SET position = ?2 WHERE id = ?1", error);
 
-  return stmt != NULL && atl_db_run (self, stmt, "moving the folder", error, "ii", id, position);
+  return stmt != NULL &&
+         atl_db_run (self, stmt, _ ("moving the folder"), error, "ii", id, position);
 }
 
 static AtlFolder *
@@ -308,7 +312,8 @@ atl_store_folder_list (AtlStore *self, GError **error)
 
   if (stmt == NULL)
     return NULL;
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) folder_from_row, "listing folders", error)
+  return atl_db_collect (self, stmt, list, (AtlRowFunc) folder_from_row, _ ("listing folders"),
+                         error)
              ? g_steal_pointer (&list)
              : NULL;
 }

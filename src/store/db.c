@@ -4,6 +4,7 @@
 #include "store/store-private.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -38,31 +39,35 @@ atl_db_set_error (sqlite3 *db, int rc, const char *dir, const char *doing, GErro
   const char *detail = db != NULL ? sqlite3_errmsg (db) : sqlite3_errstr (rc);
 
   if (is_disk_full (db, rc))
-    g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                 "The disk is full: %s was not possible. Nothing saved before is lost. Free some "
-                 "space on the disk of %s and try again",
-                 doing, dir);
+    g_set_error (
+        error, ATL_ERROR, ATL_ERROR_FULL,
+        _ ("The disk is full: %s was not possible. Nothing saved before is lost. Free some "
+           "space on the disk of %s and try again"),
+        doing, dir);
   else if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY,
-                 "Another window is writing to the chat database: %s was not possible. Try again "
-                 "in a moment",
-                 doing);
+    g_set_error (
+        error, ATL_ERROR, ATL_ERROR_BUSY,
+        _ ("Another window is writing to the chat database: %s was not possible. Try again "
+           "in a moment"),
+        doing);
   else if (atl_db_is_damage (rc))
     {
       atl_store_note_damage (dir);
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The chat database in %s is damaged: %s was not possible. Close Atelier and "
-                   "start it again: it restores the newest backup and keeps the damaged file",
+                   _ ("The chat database in %s is damaged: %s was not possible. Close Atelier and "
+                      "start it again: it restores the newest backup and keeps the damaged file"),
                    dir, doing);
     }
   else if ((rc & 0xff) == SQLITE_READONLY || (rc & 0xff) == SQLITE_CANTOPEN)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "The chat database in %s cannot be opened for writing: %s was not possible. Check "
-                 "that the folder belongs to you (%s)",
-                 dir, doing, detail);
+    g_set_error (
+        error, ATL_ERROR, ATL_ERROR_INVALID,
+        _ ("The chat database in %s cannot be opened for writing: %s was not possible. Check "
+           "that the folder belongs to you (%s)"),
+        dir, doing, detail);
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "The chat database in %s refused: %s was not possible (%s)", dir, doing, detail);
+                 _ ("The chat database in %s refused: %s was not possible (%s)"), dir, doing,
+                 detail);
 }
 
 void
@@ -133,7 +138,7 @@ atl_db_stmt (AtlStore *self, const char *sql, GError **error)
   rc = sqlite3_prepare_v3 (self->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
   if (rc != SQLITE_OK)
     {
-      atl_db_set_error (self->db, rc, self->dir, "reading it", error);
+      atl_db_set_error (self->db, rc, self->dir, _ ("reading it"), error);
       return NULL;
     }
   g_hash_table_insert (self->stmts, (gpointer) sql, stmt);
@@ -250,7 +255,7 @@ atl_db_int (
     return FALSE;
   if (sqlite3_bind_parameter_count (stmt) > 0)
     sqlite3_bind_int64 (stmt, 1, arg);
-  if (atl_db_next (self, stmt, "reading it", &local))
+  if (atl_db_next (self, stmt, _ ("reading it"), &local))
     {
       *out =
           sqlite3_column_type (stmt, 0) == SQLITE_NULL ? fallback : sqlite3_column_int64 (stmt, 0);
@@ -275,7 +280,8 @@ atl_db_text (AtlStore *self, AtlStmt *stmt, int column)
     return NULL;
   if (g_utf8_validate (text, length, NULL))
     return g_strndup (text, length);
-  atl_store_report (self, "Some text in the chat database was damaged; its readable part is shown");
+  atl_store_report (self,
+                    _ ("Some text in the chat database was damaged; its readable part is shown"));
   return g_utf8_make_valid (text, length);
 }
 
@@ -340,7 +346,7 @@ atl_store_check_json (const char *json, gboolean array, const char *what, GError
   node = atl_json_parse (json, strlen (json), what, &local);
   if (node != NULL && (array ? JSON_NODE_HOLDS_ARRAY (node) : JSON_NODE_HOLDS_OBJECT (node)))
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s: expected a JSON %s%s%s", what,
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: expected a JSON %s%s%s"), what,
                array ? "array" : "object", local != NULL ? ": " : "",
                local != NULL ? local->message : "");
   return FALSE;

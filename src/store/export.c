@@ -3,6 +3,7 @@
 
 #include "store/transfer.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -34,27 +35,31 @@ static void
 append_message (GString *out, const AtlMessage *message)
 {
   static const char *const headings[] = {
-    [ATL_ROLE_SYSTEM] = "System",
-    [ATL_ROLE_USER] = "You",
-    [ATL_ROLE_ASSISTANT] = "Assistant",
-    [ATL_ROLE_TOOL] = "Tool",
+    [ATL_ROLE_SYSTEM] = N_ ("System"),
+    [ATL_ROLE_USER] = N_ ("You"),
+    [ATL_ROLE_ASSISTANT] = N_ ("Assistant"),
+    [ATL_ROLE_TOOL] = N_ ("Tool"),
   };
 
-  g_string_append_printf (out, "## %s", headings[message->role]);
+  g_string_append_printf (out, "## %s", _ (headings[message->role]));
   if (message->role == ATL_ROLE_ASSISTANT && message->model_name != NULL)
     g_string_append_printf (out, " (%s)", message->model_name);
   g_string_append (out, "\n\n");
   if (message->attachments_json != NULL)
     append_attachments (out, message->attachments_json);
   if (message->thinking != NULL && message->thinking[0] != '\0')
-    g_string_append_printf (out, "<details><summary>Thinking</summary>\n\n%s\n\n</details>\n\n",
-                            message->thinking);
+    g_string_append_printf (out, "<details><summary>%s</summary>\n\n%s\n\n</details>\n\n",
+                            _ ("Thinking"), message->thinking);
   g_string_append_printf (out, "%s\n\n", message->content);
   if (message->state == ATL_MESSAGE_ERROR)
-    g_string_append_printf (out, "*This answer ended with an error: %s*\n\n",
-                            message->error_text != NULL ? message->error_text : "unknown");
+    {
+      g_autofree char *words =
+          g_strdup_printf (_ ("This answer ended with an error: %s"),
+                           message->error_text != NULL ? message->error_text : _ ("unknown"));
+      g_string_append_printf (out, "*%s*\n\n", words);
+    }
   else if (message->state != ATL_MESSAGE_COMPLETE)
-    g_string_append (out, "*This answer was interrupted.*\n\n");
+    g_string_append_printf (out, "*%s*\n\n", _ ("This answer was interrupted."));
 }
 
 char *
@@ -70,9 +75,9 @@ atl_store_export_markdown (AtlStore *self, gint64 chat_id, GError **error)
   if (path == NULL)
     return NULL;
   out = g_string_new (NULL);
-  g_string_append_printf (out, "# %s\n\n", chat->title[0] != '\0' ? chat->title : "Chat");
+  g_string_append_printf (out, "# %s\n\n", chat->title[0] != '\0' ? chat->title : _ ("Chat"));
   if (chat->system_prompt != NULL && chat->system_prompt[0] != '\0')
-    g_string_append_printf (out, "## System\n\n%s\n\n", chat->system_prompt);
+    g_string_append_printf (out, "## %s\n\n%s\n\n", _ ("System"), chat->system_prompt);
   for (guint i = 0; i < path->len; i++)
     append_message (out, path->pdata[i]);
   return g_string_free (out, FALSE);

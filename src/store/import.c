@@ -4,6 +4,7 @@
 
 #include "store/transfer.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -51,7 +52,7 @@ insert_chat (Import *import, const AtlChat *chat, GError **error)
                    error);
   gint64 id;
 
-  if (stmt == NULL || !atl_db_run (self, stmt, "importing the chat", error, "siiiissss",
+  if (stmt == NULL || !atl_db_run (self, stmt, _ ("importing the chat"), error, "siiiissss",
                                    chat->title, (gint64) chat->auto_title, (gint64) chat->pinned,
                                    chat->created_us, chat->updated_us, chat->model_id,
                                    chat->settings_json, chat->draft, chat->system_prompt))
@@ -95,11 +96,11 @@ import_own_message (
   gint64 *id;
 
   if (place <= 0 || g_hash_table_contains (ids, &place))
-    return refuse (import, error, "a message has no number of its own (\"id\")");
+    return refuse (import, error, _ ("a message has no number of its own (\"id\")"));
   if (message.content == NULL)
-    return refuse (import, error, "a message has no text (\"content\")");
+    return refuse (import, error, _ ("a message has no text (\"content\")"));
   if (!atl_role_from_name (atl_json_string (object, "role", ""), &message.role))
-    return refuse (import, error, "a message has an unknown \"role\"");
+    return refuse (import, error, _ ("a message has an unknown \"role\""));
   message.state = g_str_equal (state, "complete") ? ATL_MESSAGE_COMPLETE
                   : g_str_equal (state, "error")  ? ATL_MESSAGE_ERROR
                                                   : ATL_MESSAGE_INTERRUPTED;
@@ -108,7 +109,7 @@ import_own_message (
       const gint64 *known = g_hash_table_lookup (ids, &parent);
 
       if (known == NULL)
-        return refuse (import, error, "a message comes before the one it answers (\"parent\")");
+        return refuse (import, error, _ ("a message comes before the one it answers (\"parent\")"));
       message.parent_id = *known;
     }
   id = g_new (gint64, 2);
@@ -155,9 +156,9 @@ import_own (Import *import, JsonObject *object, GError **error)
   };
 
   if (atl_json_int (object, "version", 0) != 1)
-    return refuse (import, error, "it was written by a newer Atelier; update to import it");
+    return refuse (import, error, _ ("it was written by a newer Atelier; update to import it"));
   if (messages == NULL)
-    return refuse (import, error, "it has no list of messages");
+    return refuse (import, error, _ ("it has no list of messages"));
   chat_id = insert_chat (import, &chat, error);
   if (chat_id == 0)
     return FALSE;
@@ -166,7 +167,7 @@ import_own (Import *import, JsonObject *object, GError **error)
       JsonNode *node = json_array_get_element (messages, i);
 
       if (!JSON_NODE_HOLDS_OBJECT (node))
-        return refuse (import, error, "an entry of its list of messages is no message");
+        return refuse (import, error, _ ("an entry of its list of messages is no message"));
       if (!import_own_message (import, json_node_get_object (node), chat_id, ids, error))
         return FALSE;
     }
@@ -290,11 +291,12 @@ import_list (Import *import, JsonArray *list, const char *title, GError **error)
 
       if (object == NULL ||
           !role_of (atl_json_string (object, "role", atl_json_string (object, "from", "")), &role))
-        return refuse (import, error, "a message has no known \"role\" (user, assistant, system)");
+        return refuse (import, error,
+                       _ ("a message has no known \"role\" (user, assistant, system)"));
       text = content_text (json_object_get_member (
           object, json_object_has_member (object, "content") ? "content" : "value"));
       if (text == NULL)
-        return refuse (import, error, "a message has no text (\"content\")");
+        return refuse (import, error, _ ("a message has no text (\"content\")"));
       if (chat_id == 0)
         {
           /* A system message that opens the list is the chat's system prompt. */
@@ -308,7 +310,7 @@ import_list (Import *import, JsonArray *list, const char *title, GError **error)
       if (parent == 0)
         return FALSE;
     }
-  return chat_id != 0 || refuse (import, error, "there is no message in it");
+  return chat_id != 0 || refuse (import, error, _ ("there is no message in it"));
 }
 
 typedef struct
@@ -384,7 +386,7 @@ import_chat (Import *import, JsonNode *node, GError **error)
   if (JSON_NODE_HOLDS_ARRAY (node))
     return import_list (import, json_node_get_array (node), NULL, error);
   if (!JSON_NODE_HOLDS_OBJECT (node))
-    return refuse (import, error, "expected a chat, found another kind of JSON");
+    return refuse (import, error, _ ("expected a chat, found another kind of JSON"));
   object = json_node_get_object (node);
   if (g_str_equal (atl_json_string (object, "format", ""), "atelier-chat"))
     return import_own (import, object, error);
@@ -401,8 +403,8 @@ import_chat (Import *import, JsonNode *node, GError **error)
     }
   return refuse (
       import, error,
-      "no chat was found in it: expected one that Atelier or ChatGPT exported, or a list "
-      "of {\"role\", \"content\"}");
+      _ ("no chat was found in it: expected one that Atelier or ChatGPT exported, or a list "
+         "of {\"role\", \"content\"}"));
 }
 
 /* An array is one chat when its entries are messages, several when they are chats. */
@@ -435,7 +437,7 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
 
   if (size > MAX_IMPORT_BYTES)
     {
-      refuse (&import, error, "it is larger than 512 MB");
+      refuse (&import, error, _ ("it is larger than 512 MB"));
       return NULL;
     }
   root = atl_json_parse (data, size, name, error);
@@ -450,5 +452,5 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
     }
   else
     ok = import_chat (&import, root, error);
-  return atl_db_end (self, ok, "importing the chat", error) ? g_steal_pointer (&chats) : NULL;
+  return atl_db_end (self, ok, _ ("importing the chat"), error) ? g_steal_pointer (&chats) : NULL;
 }

@@ -3,6 +3,8 @@
 
 #include "store/library.h"
 
+#include <glib/gi18n.h>
+
 #include "store/store-private.h"
 
 #define MODEL_COLUMNS                                                                              \
@@ -70,7 +72,7 @@ atl_store_model_save (AtlStore *self, const AtlModelRow *row, GError **error)
 
   g_return_val_if_fail (row->path != NULL && row->name != NULL, 0);
   if (stmt == NULL || !atl_store_check_json (row->meta_json, FALSE, "Model description", error) ||
-      !atl_db_run (self, stmt, "saving the model", error,
+      !atl_db_run (self, stmt, _ ("saving the model"), error,
                    "ssssss"
                    "ii",
                    row->path, row->name, row->kind, row->architecture, row->sha256, row->meta_json,
@@ -95,12 +97,12 @@ atl_store_model_get (AtlStore *self, const char *path, GError **error)
   if (stmt == NULL)
     return NULL;
   atl_stmt_bind (stmt, "s", path);
-  if (atl_db_next (self, stmt, "reading the library", &local))
+  if (atl_db_next (self, stmt, _ ("reading the library"), &local))
     return model_from_row (self, stmt);
   if (local != NULL)
     g_propagate_error (error, g_steal_pointer (&local));
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not in the library", path);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not in the library"), path);
   return NULL;
 }
 
@@ -113,7 +115,7 @@ atl_store_model_list (AtlStore *self, GError **error)
 
   if (stmt == NULL)
     return NULL;
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) model_from_row, "listing models", error)
+  return atl_db_collect (self, stmt, list, (AtlRowFunc) model_from_row, _ ("listing models"), error)
              ? g_steal_pointer (&list)
              : NULL;
 }
@@ -123,7 +125,7 @@ require_model (AtlStore *self, const char *path, GError **error)
 {
   if (sqlite3_changes (self->db) == 1)
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s is not in the library", path);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s is not in the library"), path);
   return FALSE;
 }
 
@@ -134,7 +136,7 @@ atl_store_model_used (AtlStore *self, const char *path, GError **error)
       self, "UPDATE models SET last_used_us = ?2, n_crashes = 0 WHERE path = ?1", error);
 
   return stmt != NULL &&
-         atl_db_run (self, stmt, "saving the model", error, "si", path, g_get_real_time ()) &&
+         atl_db_run (self, stmt, _ ("saving the model"), error, "si", path, g_get_real_time ()) &&
          require_model (self, path, error);
 }
 
@@ -145,7 +147,7 @@ atl_store_model_crashed (AtlStore *self, const char *path, guint *n_crashes, GEr
   g_autoptr (AtlStmt) stmt =
       atl_db_stmt (self, "UPDATE models SET n_crashes = n_crashes + 1 WHERE path = ?1", error);
 
-  if (stmt == NULL || !atl_db_run (self, stmt, "saving the model", error, "s", path) ||
+  if (stmt == NULL || !atl_db_run (self, stmt, _ ("saving the model"), error, "s", path) ||
       !require_model (self, path, error))
     return FALSE;
   row = atl_store_model_get (self, path, error);
@@ -161,7 +163,7 @@ atl_store_model_forget (AtlStore *self, const char *path, GError **error)
 {
   g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "DELETE FROM models WHERE path = ?1", error);
 
-  return stmt != NULL && atl_db_run (self, stmt, "removing the model", error, "s", path);
+  return stmt != NULL && atl_db_run (self, stmt, _ ("removing the model"), error, "s", path);
 }
 
 gboolean
@@ -180,7 +182,7 @@ atl_store_measurement_save (AtlStore *self,
                    error);
 
   g_return_val_if_fail (model != NULL && device != NULL && what != NULL, FALSE);
-  return stmt != NULL && atl_db_run (self, stmt, "saving a measurement", error, "sssdi", model,
+  return stmt != NULL && atl_db_run (self, stmt, _ ("saving a measurement"), error, "sssdi", model,
                                      device, what, value, g_get_real_time ());
 }
 
@@ -213,7 +215,7 @@ atl_store_measurement_list (AtlStore *self, const char *model, GError **error)
     return NULL;
   atl_stmt_bind (stmt, "s", model);
   return atl_db_collect (self, stmt, list, (AtlRowFunc) measurement_from_row,
-                         "listing measurements", error)
+                         _ ("listing measurements"), error)
              ? g_steal_pointer (&list)
              : NULL;
 }

@@ -3,6 +3,8 @@
 
 #include "store/message-rows.h"
 
+#include <glib/gi18n.h>
+
 static const char *const role_names[] = { "system", "user", "assistant", "tool" };
 
 const char *
@@ -48,9 +50,9 @@ atl_message_from_row (AtlStore *self, AtlStmt *stmt)
   if (role < 0 || role > ATL_ROLE_TOOL || state < 0 || state > ATL_MESSAGE_ERROR ||
       sqlite3_column_type (stmt, 5) == SQLITE_NULL)
     {
-      atl_store_report (
-          self, "Message %" G_GINT64_FORMAT " in the chat database cannot be read and is left out",
-          id);
+      g_autofree char *number = g_strdup_printf ("%" G_GINT64_FORMAT, id);
+      atl_store_report (self, _ ("Message %s in the chat database cannot be read and is left out"),
+                        number);
       return NULL;
     }
   message = g_new0 (AtlMessage, 1);
@@ -80,8 +82,9 @@ atl_message_read (AtlStore *self, gint64 id, GError **error)
   if (stmt == NULL)
     return NULL;
   atl_stmt_bind (stmt, "i", id);
-  return atl_db_next (self, stmt, "reading a message", error) ? atl_message_from_row (self, stmt)
-                                                              : NULL;
+  return atl_db_next (self, stmt, _ ("reading a message"), error)
+             ? atl_message_from_row (self, stmt)
+             : NULL;
 }
 
 gint64
@@ -96,7 +99,7 @@ atl_message_insert (AtlStore *self, const AtlMessage *m, GError **error)
   gint64 id;
 
   if (stmt == NULL ||
-      !atl_db_run (self, stmt, "saving the message", error,
+      !atl_db_run (self, stmt, _ ("saving the message"), error,
                    "iziisssss"
                    "sis",
                    m->chat_id, m->parent_id, (gint64) m->role, (gint64) m->state, m->content,
@@ -116,7 +119,7 @@ atl_message_show (AtlStore *self, gint64 chat_id, gint64 parent_id, gint64 id, G
                                   : "UPDATE chats SET shown_root_id = ?2 WHERE id = ?1",
                    error);
 
-  return stmt != NULL && atl_db_run (self, stmt, "showing the message", error, "ii",
+  return stmt != NULL && atl_db_run (self, stmt, _ ("showing the message"), error, "ii",
                                      parent_id != 0 ? parent_id : chat_id, id);
 }
 
@@ -128,7 +131,7 @@ atl_message_chat (AtlStore *self, gint64 id, gint64 *chat_id, GError **error)
     return FALSE;
   if (*chat_id != 0)
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This message is no longer there");
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This message is no longer there"));
   return FALSE;
 }
 
@@ -139,5 +142,5 @@ atl_chat_touch (AtlStore *self, gint64 chat_id, GError **error)
       atl_db_stmt (self, "UPDATE chats SET updated_us = ?2 WHERE id = ?1", error);
 
   return stmt != NULL &&
-         atl_db_run (self, stmt, "saving the chat", error, "ii", chat_id, g_get_real_time ());
+         atl_db_run (self, stmt, _ ("saving the chat"), error, "ii", chat_id, g_get_real_time ());
 }

@@ -3,6 +3,8 @@
 
 #include "store/messages.h"
 
+#include <glib/gi18n.h>
+
 #include "store/message-rows.h"
 #include "store/tree.h"
 
@@ -26,7 +28,7 @@ atl_store_message_get (AtlStore *self, gint64 id, GError **error)
       if (local != NULL)
         g_propagate_error (error, g_steal_pointer (&local));
       else
-        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This message is no longer there");
+        g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This message is no longer there"));
       return NULL;
     }
   tree = atl_tree_load (self, message->chat_id, error);
@@ -95,7 +97,7 @@ tree_of (AtlStore *self, gint64 id, gint64 *chat_id, int *index, GError **error)
   *index = atl_tree_find (tree, id);
   if (*index >= 0)
     return g_steal_pointer (&tree);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This message is no longer there");
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("This message is no longer there"));
   return NULL;
 }
 
@@ -139,5 +141,5 @@ atl_store_branch_show (AtlStore *self, gint64 id, GError **error)
                              tree->node[index].id, error);
       index = parent;
     }
-  return atl_db_end (self, ok, "showing the message", error);
+  return atl_db_end (self, ok, _ ("showing the message"), error);
 }

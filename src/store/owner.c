@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -33,9 +34,10 @@ atl_store_ensure_owner (AtlStore *self, GError **error)
     {
       int code = errno;
 
-      g_set_error (
-          error, ATL_ERROR, code == ENOSPC || code == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-          "An answer cannot be started: the file %s cannot be made (%s)", path, g_strerror (code));
+      g_set_error (error, ATL_ERROR,
+                   code == ENOSPC || code == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
+                   _ ("An answer cannot be started: the file %s cannot be made (%s)"), path,
+                   g_strerror (code));
       if (fd >= 0)
         close (fd);
       return FALSE;
@@ -51,7 +53,8 @@ interrupt_answers_of (AtlStore *self, const char *owner, GError **error)
   g_autoptr (AtlStmt) stmt = atl_db_stmt (
       self, "UPDATE messages SET state = 2, owner = NULL WHERE state = 1 AND owner IS ?1", error);
 
-  if (stmt == NULL || !atl_db_run (self, stmt, "closing an unfinished answer", error, "s", owner))
+  if (stmt == NULL ||
+      !atl_db_run (self, stmt, _ ("closing an unfinished answer"), error, "s", owner))
     return -1;
   return sqlite3_changes (self->db);
 }
@@ -113,7 +116,7 @@ atl_store_recover (AtlStore *self, GError **error)
 
     if (stmt == NULL)
       return -1;
-    while (atl_db_next (self, stmt, "looking for unfinished answers", &local))
+    while (atl_db_next (self, stmt, _ ("looking for unfinished answers"), &local))
       {
         char *owner = g_strdup ((const char *) sqlite3_column_text (stmt, 0));
 

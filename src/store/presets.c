@@ -3,6 +3,8 @@
 
 #include "store/presets.h"
 
+#include <glib/gi18n.h>
+
 #include "store/store-private.h"
 
 void
@@ -29,11 +31,12 @@ atl_store_preset_save (AtlStore *self, const char *name, const char *settings_js
   g_return_val_if_fail (name != NULL && settings_json != NULL, 0);
   if (stmt == NULL || find == NULL ||
       !atl_store_check_json (settings_json, FALSE, "Preset", error) ||
-      !atl_db_run (self, stmt, "saving the preset", error, "ssi", name, settings_json,
+      !atl_db_run (self, stmt, _ ("saving the preset"), error, "ssi", name, settings_json,
                    g_get_real_time ()))
     return 0;
   atl_stmt_bind (find, "s", name);
-  return atl_db_next (self, find, "saving the preset", error) ? sqlite3_column_int64 (find, 0) : 0;
+  return atl_db_next (self, find, _ ("saving the preset"), error) ? sqlite3_column_int64 (find, 0)
+                                                                  : 0;
 }
 
 static AtlPreset *
@@ -57,7 +60,8 @@ atl_store_preset_list (AtlStore *self, GError **error)
 
   if (stmt == NULL)
     return NULL;
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) preset_from_row, "listing presets", error)
+  return atl_db_collect (self, stmt, list, (AtlRowFunc) preset_from_row, _ ("listing presets"),
+                         error)
              ? g_steal_pointer (&list)
              : NULL;
 }
@@ -69,11 +73,11 @@ atl_store_preset_rename (AtlStore *self, gint64 id, const char *name, GError **e
       atl_db_stmt (self, "UPDATE OR IGNORE presets SET name = ?2 WHERE id = ?1", error);
 
   g_return_val_if_fail (name != NULL, FALSE);
-  if (stmt == NULL || !atl_db_run (self, stmt, "renaming the preset", error, "is", id, name))
+  if (stmt == NULL || !atl_db_run (self, stmt, _ ("renaming the preset"), error, "is", id, name))
     return FALSE;
   if (sqlite3_changes (self->db) == 1)
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, "There is a preset called “%s” already", name);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("There is a preset called “%s” already"), name);
   return FALSE;
 }
 
@@ -82,5 +86,5 @@ atl_store_preset_remove (AtlStore *self, gint64 id, GError **error)
 {
   g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "DELETE FROM presets WHERE id = ?1", error);
 
-  return stmt != NULL && atl_db_run (self, stmt, "removing the preset", error, "i", id);
+  return stmt != NULL && atl_db_run (self, stmt, _ ("removing the preset"), error, "i", id);
 }

@@ -3,6 +3,7 @@
 #define G_LOG_DOMAIN "atl-store"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ move_aside (const char *dir, const char *path, GError **error)
       if (g_rename (from, to) != 0 && errno != ENOENT)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "The chat database %s is damaged and cannot be moved aside: %s", path,
+                       _ ("The chat database %s is damaged and cannot be moved aside: %s"), path,
                        g_strerror (errno));
           return NULL;
         }
@@ -87,16 +88,17 @@ atl_store_repair (const char *dir, const char *path, char **report, GError **err
     return FALSE;
   if (used == NULL)
     {
-      *report = g_strdup_printf ("The chat database was damaged and there is no backup of it, so "
-                                 "the list of chats starts empty. The damaged file is kept as %s",
-                                 aside);
+      *report =
+          g_strdup_printf (_ ("The chat database was damaged and there is no backup of it, so "
+                              "the list of chats starts empty. The damaged file is kept as %s"),
+                           aside);
       return TRUE;
     }
   if (g_rename (ready, path) != 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The backup %s cannot be put in place of the damaged chat database: %s", used,
-                   g_strerror (errno));
+                   _ ("The backup %s cannot be put in place of the damaged chat database: %s"),
+                   used, g_strerror (errno));
       return FALSE;
     }
   atl_fsync_path (dir);
@@ -104,10 +106,11 @@ atl_store_repair (const char *dir, const char *path, char **report, GError **err
     g_autofree char *name = g_path_get_basename (used);
 
     /* "atelier-2026-11-21.db": the ten characters of the date. */
-    *report = g_strdup_printf ("The chat database was damaged. Your chats were restored from the "
-                               "backup of %.10s; what came later is not in it. The damaged file is "
-                               "kept as %s",
-                               name + strlen ("atelier-"), aside);
+    *report =
+        g_strdup_printf (_ ("The chat database was damaged. Your chats were restored from the "
+                            "backup of %.10s; what came later is not in it. The damaged file is "
+                            "kept as %s"),
+                         name + strlen ("atelier-"), aside);
   }
   return TRUE;
 }

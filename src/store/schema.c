@@ -3,6 +3,8 @@
 
 #include "store/schema.h"
 
+#include <glib/gi18n.h>
+
 #include "store/store-private.h"
 
 /* 1: the conversations. A message keeps its parent and which of its children is shown (a hint: a
@@ -184,15 +186,16 @@ atl_schema_migrate (
 
   if (rc != SQLITE_OK)
     {
-      atl_db_set_error (db, rc, dir, "reading its version", error);
+      atl_db_set_error (db, rc, dir, _ ("reading its version"), error);
       return FALSE;
     }
   if (version > newest)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The chats in %s were written by a newer Atelier (their format is %d, this one "
-                   "knows up to %d). Nothing was changed: update Atelier to open them",
-                   dir, version, newest);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("The chats in %s were written by a newer Atelier (their format is %d, this one "
+             "knows up to %d). Nothing was changed: update Atelier to open them"),
+          dir, version, newest);
       return FALSE;
     }
   if (version > 0 && version < newest)
@@ -209,7 +212,7 @@ atl_schema_migrate (
         rc = run_step (db, &steps[i]);
         if (rc != SQLITE_OK)
           {
-            atl_db_set_error (db, rc, dir, "bringing it up to date", error);
+            atl_db_set_error (db, rc, dir, _ ("bringing it up to date"), error);
             return FALSE;
           }
       }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -25,9 +26,9 @@ make_folder (const char *dir, const char *name, GError **error)
 
   if (g_mkdir_with_parents (path, 0700) == 0)
     return TRUE;
-  g_set_error (error, ATL_ERROR,
-               errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-               "The folder %s, where chats are kept, cannot be made: %s", path, g_strerror (errno));
+  g_set_error (
+      error, ATL_ERROR, errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
+      _ ("The folder %s, where chats are kept, cannot be made: %s"), path, g_strerror (errno));
   return FALSE;
 }
 
@@ -41,9 +42,10 @@ take_shared_lock (const char *dir, GError **error)
 
   if (fd < 0)
     {
-      g_set_error (
-          error, ATL_ERROR, errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
-          "The folder %s, where chats are kept, cannot be written to: %s", dir, g_strerror (errno));
+      g_set_error (error, ATL_ERROR,
+                   errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
+                   _ ("The folder %s, where chats are kept, cannot be written to: %s"), dir,
+                   g_strerror (errno));
       return -1;
     }
   for (int i = 0; i < 100; i++)
@@ -54,7 +56,7 @@ take_shared_lock (const char *dir, GError **error)
     }
   close (fd);
   g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY,
-               "Another window is repairing the chats in %s. Try again in a moment", dir);
+               _ ("Another window is repairing the chats in %s. Try again in a moment"), dir);
   return -1;
 }
 
@@ -124,10 +126,11 @@ repair_and_open (AtlStore *self, GError **error)
   sqlite3_close (g_steal_pointer (&self->db));
   if (flock (self->lock_fd, LOCK_EX | LOCK_NB) != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY,
-                   "The chat database in %s is damaged and another window has it open. Close all "
-                   "windows of Atelier and start it again: it restores the newest backup",
-                   self->dir);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_BUSY,
+          _ ("The chat database in %s is damaged and another window has it open. Close all "
+             "windows of Atelier and start it again: it restores the newest backup"),
+          self->dir);
       return FALSE;
     }
   /* Somebody may have repaired it between our look and our lock. */
@@ -143,7 +146,7 @@ repair_and_open (AtlStore *self, GError **error)
   flock (self->lock_fd, LOCK_SH | LOCK_NB);
   if (rc == SQLITE_OK)
     return TRUE;
-  atl_db_set_error (self->db, rc, self->dir, "opening it after a repair", error);
+  atl_db_set_error (self->db, rc, self->dir, _ ("opening it after a repair"), error);
   return FALSE;
 }
 
@@ -163,7 +166,7 @@ open_database (AtlStore *self, GError **error)
     }
   else if (rc != SQLITE_OK)
     {
-      atl_db_set_error (self->db, rc, self->dir, "opening it", error);
+      atl_db_set_error (self->db, rc, self->dir, _ ("opening it"), error);
       return FALSE;
     }
   if (thorough)
@@ -259,7 +262,7 @@ atl_store_setting_get (AtlStore *self, const char *key, GError **error)
   if (stmt == NULL)
     return NULL;
   atl_stmt_bind (stmt, "s", key);
-  if (!atl_db_next (self, stmt, "reading a setting", error))
+  if (!atl_db_next (self, stmt, _ ("reading a setting"), error))
     return NULL;
   return atl_db_text (self, stmt, 0);
 }
@@ -275,6 +278,6 @@ atl_store_setting_set (AtlStore *self, const char *key, const char *value, GErro
                    error);
 
   g_return_val_if_fail (key != NULL, FALSE);
-  return stmt != NULL &&
-         atl_db_run (self, stmt, "saving a setting", error, value != NULL ? "ss" : "s", key, value);
+  return stmt != NULL && atl_db_run (self, stmt, _ ("saving a setting"), error,
+                                     value != NULL ? "ss" : "s", key, value);
 }

@@ -3,6 +3,8 @@
 
 #include "store/trash.h"
 
+#include <glib/gi18n.h>
+
 #include "store/message-rows.h"
 
 void
@@ -24,7 +26,7 @@ change (AtlStore *self, const char *sql, gint64 id, gint64 now, const char *doin
     return FALSE;
   if (sqlite3_changes (self->db) > 0)
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "It is no longer there: %s", doing);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("It is no longer there: %s"), doing);
   return FALSE;
 }
 
@@ -43,7 +45,7 @@ atl_store_trash (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error)
     [ATL_TRASH_FOLDER] = "UPDATE folders SET trashed_us = ?2 WHERE id = ?1 AND trashed_us IS NULL",
   };
 
-  return change (self, sql[kind], id, g_get_real_time (), "moving it to the trash", error);
+  return change (self, sql[kind], id, g_get_real_time (), _ ("moving it to the trash"), error);
 }
 
 /* Undo for a message: its own deletion and that of every message above it, and shows the path. */
@@ -63,7 +65,7 @@ restore_message (AtlStore *self, gint64 id, GError **error)
       if (root != 0 && !change (self,
                                 "UPDATE messages SET trashed_us = NULL, trash_root = NULL"
                                 " WHERE trash_root = ?1",
-                                root, 0, "restoring it", error))
+                                root, 0, _ ("restoring it"), error))
         return FALSE;
       last = above;
       if (!atl_db_int (self, "SELECT parent_id FROM messages WHERE id = ?1", last, 0, &above,
@@ -86,10 +88,10 @@ atl_store_restore (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error)
   };
 
   if (kind != ATL_TRASH_MESSAGE)
-    return change (self, sql[kind], id, 0, "restoring it", error);
+    return change (self, sql[kind], id, 0, _ ("restoring it"), error);
   if (!atl_db_begin (self, error))
     return FALSE;
-  return atl_db_end (self, restore_message (self, id, error), "restoring it", error);
+  return atl_db_end (self, restore_message (self, id, error), _ ("restoring it"), error);
 }
 
 static AtlTrashItem *
@@ -123,7 +125,8 @@ atl_store_trash_list (AtlStore *self, GError **error)
 
   if (stmt == NULL)
     return NULL;
-  return atl_db_collect (self, stmt, list, (AtlRowFunc) item_from_row, "listing the trash", error)
+  return atl_db_collect (self, stmt, list, (AtlRowFunc) item_from_row, _ ("listing the trash"),
+                         error)
              ? g_steal_pointer (&list)
              : NULL;
 }
@@ -162,9 +165,9 @@ atl_store_trash_purge (AtlStore *self, gint64 before_us, GError **error)
     {
       g_autoptr (AtlStmt) stmt = atl_db_stmt (self, steps[i].sql, error);
 
-      ok = stmt != NULL && atl_db_run (self, stmt, "emptying the trash", error, "i", limit);
+      ok = stmt != NULL && atl_db_run (self, stmt, _ ("emptying the trash"), error, "i", limit);
       if (ok && steps[i].counts)
         n += sqlite3_changes (self->db);
     }
-  return atl_db_end (self, ok, "emptying the trash", error) ? n + (int) roots : -1;
+  return atl_db_end (self, ok, _ ("emptying the trash"), error) ? n + (int) roots : -1;
 }

@@ -3,6 +3,7 @@
 
 #include "store/tree.h"
 
+#include <glib/gi18n.h>
 #include <stdlib.h>
 
 int
@@ -85,7 +86,7 @@ atl_tree_load (AtlStore *self, gint64 chat_id, GError **error)
   if (stmt == NULL)
     return NULL;
   atl_stmt_bind (stmt, "i", chat_id);
-  while (atl_db_next (self, stmt, "reading a chat", &local))
+  while (atl_db_next (self, stmt, _ ("reading a chat"), &local))
     {
       AtlTreeNode node = {
         .id = sqlite3_column_int64 (stmt, 0),
