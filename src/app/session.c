@@ -210,22 +210,6 @@ begin_load (AtlSession *self)
                                load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
 
-/* As the list calls it, else the file's name without its ending. */
-static char *
-name_of_file (AtlSession *self, const char *path)
-{
-  AtlModelEntry *entry = atl_model_list_find (self->models, path);
-  char *name, *dot;
-
-  if (entry != NULL)
-    return g_strdup (entry->name);
-  name = g_path_get_basename (path);
-  dot = strrchr (name, '.');
-  if (dot != NULL && dot != name)
-    *dot = '\0';
-  return name;
-}
-
 void
 atl_session_load_model (AtlSession *self, const char *const *paths, gboolean insist)
 {
@@ -238,7 +222,7 @@ atl_session_load_model (AtlSession *self, const char *const *paths, gboolean ins
   self->load_insists = insist;
   self->load_made_room = FALSE;
   self->load_fraction = 0;
-  self->load_name = name_of_file (self, paths[0]);
+  self->load_name = atl_model_list_get_name (self->models, paths[0]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
   begin_load (self);
 }

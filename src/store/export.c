@@ -26,7 +26,7 @@ append_attachments (GString *out, const char *attachments_json)
       JsonNode *item = json_array_get_element (array, i);
 
       if (JSON_NODE_HOLDS_OBJECT (item))
-        g_string_append_printf (out, "*Attached: %s*\n\n",
+        g_string_append_printf (out, "*%s %s*\n\n", _ ("Attached:"),
                                 atl_json_string (json_node_get_object (item), "name", "?"));
     }
 }

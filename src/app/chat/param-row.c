@@ -117,7 +117,9 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
   if (spec->min == -1)
     {
-      self->none = g_str_equal (spec->key, "seed") ? _ ("random") : _ ("no limit");
+      self->none = g_str_equal (spec->key, "seed")         ? _ ("random")
+                   : g_str_equal (spec->key, "max-tokens") ? _ ("no limit")
+                                                           : _ ("auto");
       gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (self->spin), FALSE);
       g_signal_connect (self->spin, "output", G_CALLBACK (output_cb), self);
       g_signal_connect (self->spin, "input", G_CALLBACK (input_cb), self);

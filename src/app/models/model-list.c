@@ -4,6 +4,7 @@
 #include "app/models/model-list.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "hub/library.h"
 #include "hub/starter.h"
@@ -90,6 +91,21 @@ atl_model_list_find (AtlModelList *self, const char *path)
         return entry;
     }
   return NULL;
+}
+
+char *
+atl_model_list_get_name (AtlModelList *self, const char *path)
+{
+  AtlModelEntry *entry = atl_model_list_find (self, path);
+  char *name, *dot;
+
+  if (entry != NULL)
+    return g_strdup (entry->name);
+  name = g_path_get_basename (path);
+  dot = strrchr (name, '.');
+  if (dot != NULL && dot != name)
+    *dot = '\0';
+  return name;
 }
 
 static int

@@ -42,5 +42,7 @@ void atl_model_list_refresh (AtlModelList *self);
 gboolean atl_model_list_get_is_ready (AtlModelList *self);
 /* (nullable) borrowed */
 AtlModelEntry *atl_model_list_find (AtlModelList *self, const char *path);
+/* What people call the model at `path`: as the list says, else by its file's name; the caller's. */
+char *atl_model_list_get_name (AtlModelList *self, const char *path);
 
 G_END_DECLS
