@@ -1,7 +1,7 @@
 /* Holds the store, the client and the model in use, and tells everyone when they change. */
 #define G_LOG_DOMAIN "atl-app"
 
-#include "app/session.h"
+#include "app/session-private.h"
 
 #include <glib/gi18n.h>
 
@@ -11,35 +11,6 @@
 #include "store/library.h"
 
 #define WATCH_S 2
-
-struct _AtlSession
-{
-  GObject parent_instance;
-
-  AtlStore *store;
-  AtlSaver *saver;
-  GError *store_error; /* (nullable) */
-  char *temporary_dir; /* (nullable) */
-  AtlClient *client;
-  GSettings *settings;
-  AtlModelList *models;
-
-  AtlModel *model;    /* (nullable) */
-  GCancellable *load; /* (nullable) of the load in progress */
-  char **load_paths;  /* (nullable) */
-  char *load_name;    /* (nullable) */
-  char *load_phase;   /* (nullable) */
-  double load_fraction;
-  gboolean load_insists;
-  gboolean load_made_room; /* the old model was unloaded so that this one fits */
-  guint n_ctx;
-  gint gpu_layers, cpu_experts;
-  guint idle_source;
-  guint watch_source;
-
-  GHashTable *conversations; /* gint64 -> weak AtlConversation */
-  GPtrArray *running;        /* (element-type AtlConversation) */
-};
 
 G_DEFINE_FINAL_TYPE (AtlSession, atl_session, G_TYPE_OBJECT)
 
@@ -65,7 +36,6 @@ static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
 
 static void begin_load (AtlSession *self);
-static void restart_idle_timer (AtlSession *self);
 
 static void
 end_load (AtlSession *self)
@@ -192,7 +162,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   remember_model (self, model);
   if (atl_model_get_info (model)->notice[0] != '\0')
     g_signal_emit (self, signals[NOTICE], 0, atl_model_get_info (model)->notice);
-  restart_idle_timer (self);
+  atl_session_restart_idle_timer (self);
 }
 
 static void
@@ -283,65 +253,14 @@ idle_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-restart_idle_timer (AtlSession *self)
+void
+atl_session_restart_idle_timer (AtlSession *self)
 {
   int minutes = g_settings_get_int (self->settings, "idle-unload-minutes");
 
   g_clear_handle_id (&self->idle_source, g_source_remove);
   if (minutes > 0)
     self->idle_source = g_timeout_add_seconds ((guint) minutes * 60, idle_cb, self);
-}
-
-/* --- Conversations --- */
-
-AtlConversation *
-atl_session_open_conversation (AtlSession *self, gint64 chat_id)
-{
-  GWeakRef *weak = g_hash_table_lookup (self->conversations, &chat_id);
-  AtlConversation *conversation = weak ? g_weak_ref_get (weak) : NULL;
-
-  if (conversation == NULL)
-    {
-      conversation = atl_conversation_new (self, chat_id);
-      atl_session_conversation_changed (self, conversation);
-    }
-  return conversation;
-}
-
-static void
-free_weak (gpointer data)
-{
-  g_weak_ref_clear (data);
-  g_free (data);
-}
-
-void
-atl_session_conversation_changed (AtlSession *self, AtlConversation *conversation)
-{
-  gint64 id = atl_conversation_get_chat_id (conversation);
-  gboolean running = atl_conversation_get_is_running (conversation);
-  guint index;
-
-  if (id != 0)
-    {
-      GWeakRef *weak = g_new0 (GWeakRef, 1);
-      g_weak_ref_init (weak, conversation);
-      g_hash_table_replace (self->conversations, g_memdup2 (&id, sizeof id), weak);
-    }
-  if (running && !g_ptr_array_find (self->running, conversation, NULL))
-    g_ptr_array_add (self->running, g_object_ref (conversation));
-  else if (!running && g_ptr_array_find (self->running, conversation, &index))
-    {
-      g_ptr_array_remove_index (self->running, index);
-      restart_idle_timer (self);
-    }
-}
-
-AtlConversation *
-atl_session_get_running (AtlSession *self)
-{
-  return self->running->len > 0 ? g_ptr_array_index (self->running, 0) : NULL;
 }
 
 /* --- The engine's misfortunes --- */
@@ -477,7 +396,8 @@ atl_session_class_init (AtlSessionClass *klass)
 static void
 atl_session_init (AtlSession *self)
 {
-  self->conversations = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, free_weak);
+  self->conversations =
+      g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, atl_session_free_weak);
   self->running = g_ptr_array_new_with_free_func (g_object_unref);
   self->settings = g_settings_new (ATL_APP_ID);
   self->client = atl_client_new ();

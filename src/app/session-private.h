@@ -1,0 +1,39 @@
+/* The fields that the files of the session share: session.c has model, store and client,
+ * session-conversations.c the conversations. */
+#pragma once
+
+#include "app/session.h"
+
+struct _AtlSession
+{
+  GObject parent_instance;
+
+  AtlStore *store;
+  AtlSaver *saver;
+  GError *store_error; /* (nullable) */
+  char *temporary_dir; /* (nullable) */
+  AtlClient *client;
+  GSettings *settings;
+  AtlModelList *models;
+
+  AtlModel *model;    /* (nullable) */
+  GCancellable *load; /* (nullable) of the load in progress */
+  char **load_paths;  /* (nullable) */
+  char *load_name;    /* (nullable) */
+  char *load_phase;   /* (nullable) */
+  double load_fraction;
+  gboolean load_insists;
+  gboolean load_made_room; /* the old model was unloaded so that this one fits */
+  guint n_ctx;
+  gint gpu_layers, cpu_experts;
+  guint idle_source;
+  guint watch_source;
+
+  GHashTable *conversations; /* gint64 -> weak AtlConversation */
+  GPtrArray *running;        /* (element-type AtlConversation) */
+};
+
+/* A model that was in use: its idle time begins anew. */
+void atl_session_restart_idle_timer (AtlSession *self);
+/* A value of `conversations`. */
+void atl_session_free_weak (gpointer data);
