@@ -1,4 +1,4 @@
-/* Which layers live on the device, and whose experts.
+/* Which layers live on the device, whose experts, and what stays in the file.
  *
  * Layers are counted from the last, so that values cross once on their way. A layer's experts are
  * most of its bytes, and few of them work on a token: where memory is short they stay on the CPU,
@@ -113,8 +113,33 @@ llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, gu
     self->info.n_layers_apart += h->layers[il].has_experts;
 }
 
-char *
-atl_llm_placement (const AtlLlm *self)
+void
+llm_keep_in_file (AtlLlm *self, guint64 budget)
+{
+  const AtlDecoder *decoder = &self->decoder;
+
+  /* All of the rest works on every token, of the experts only some: these are copied last. */
+  for (guint experts = 0; experts < 2; experts++)
+    for (guint i = 0; i < atl_weights_n (decoder->weights); i++)
+      {
+        AtlWeight *w = atl_weights_get (decoder->weights, i);
+        AtlBackend *backend = llm_weight_backend (self, w);
+        gsize cost;
+
+        if (w->use == 0 || w->bytes != NULL || !backend->is_host ||
+            is_expert (decoder, w) != (experts == 1))
+          continue;
+        cost = backend->klass->upload_cost (backend, w);
+        w->in_file = cost > budget;
+        if (w->in_file && backend->klass->upload_cost (backend, w) < cost)
+          self->info.file_bytes += w->size_bytes;
+        else
+          budget -= MIN (cost, budget);
+      }
+}
+
+static char *
+where (const AtlLlm *self)
 {
   const AtlLlmInfo *info = &self->info;
   const char *gpu = self->backends[0]->description;
@@ -134,4 +159,21 @@ atl_llm_placement (const AtlLlm *self)
     apart = g_strdup_printf ("%s the experts of %u %s", n == info->n_layer ? "," : " and",
                              info->n_layers_apart, info->n_layers_apart == 1 ? "layer" : "layers");
   return g_strdup_printf ("%s%s on the CPU, %s", layers, apart != NULL ? apart : "", why);
+}
+
+char *
+atl_llm_placement (const AtlLlm *self)
+{
+  char *words = where (self);
+
+  if (self->info.file_bytes > 0)
+    {
+      g_autofree char *size = g_format_size (self->info.file_bytes);
+      char *more = g_strdup_printf ("%s; %s of the model are read from the disk while it answers",
+                                    words, size);
+
+      g_free (words);
+      words = more;
+    }
+  return words;
 }

@@ -49,6 +49,9 @@ struct _AtlLlm
 /* Decides what lives where, by the options and by the memory that is free. `scratch_bytes` are kept
  * free on the device, `n_ctx` tokens of context as well. */
 void llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, guint n_ctx);
+/* Marks the weights of the CPU that would take more than `budget` bytes together, experts first, to
+ * be read from their file. After llm_place. */
+void llm_keep_in_file (AtlLlm *self, guint64 budget);
 AtlBackend *llm_layer_backend (const AtlLlm *self, gint layer);
 AtlBackend *llm_weight_backend (const AtlLlm *self, const AtlWeight *weight);
 

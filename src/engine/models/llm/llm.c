@@ -162,6 +162,8 @@ atl_llm_new (AtlCheckpoint *cp,
     return NULL;
   atl_decoder_unfold (&self->decoder);
   llm_place (self, options, scratch_estimate (&self->decoder.h, self->n_batch), n_ctx);
+  if (options->weight_budget > 0)
+    llm_keep_in_file (self, options->weight_budget);
   if (!atl_weights_upload (self->decoder.weights, place_weight, self, progress, progress_data,
                            cancellable, error))
     return NULL;

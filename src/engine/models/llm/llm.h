@@ -29,6 +29,7 @@ typedef struct
   guint64 matrix_dtypes; /* 1 << AtlDType of the weights that products read, as uploaded */
   guint n_layers_on_device;
   guint n_layers_apart; /* of those, the ones whose experts are on the CPU */
+  guint64 file_bytes;   /* of weights that stay in the file */
   gboolean is_chosen;   /* the options said how many, not the device's memory */
 } AtlLlmInfo;
 
@@ -41,6 +42,8 @@ typedef struct
                         longrope chooses its factors by it */
   guint n_batch;     /* tokens per prefill chunk; 0: 512 */
   AtlDType kv_dtype; /* hint for placing; F32 = 0 means F16 */
+  guint64 weight_budget; /* bytes of weights that may be copied into the computer's memory; the rest
+                            is read from the file whenever it is used, far slower. 0: all */
 } AtlLlmOptions;
 
 /* TRUE if general.architecture is one that atl_llm_new knows; otherwise *why (nullable, caller
