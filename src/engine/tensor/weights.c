@@ -155,6 +155,18 @@ add (AtlWeights *self,
   return w;
 }
 
+gboolean
+atl_weights_has (const AtlWeights *self, const char *format, ...)
+{
+  g_autofree char *name = NULL;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  return atl_checkpoint_find (self->checkpoint, name) != NULL;
+}
+
 AtlWeight *
 atl_weights_add (AtlWeights *self,
                  AtlWeightUse use,

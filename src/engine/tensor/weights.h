@@ -19,6 +19,8 @@ typedef struct _AtlWeights AtlWeights;
 AtlWeights *atl_weights_new (AtlCheckpoint *cp);
 void atl_weights_free (AtlWeights *self); /* drops uploads */
 
+/* Whether the checkpoint has a tensor of this name. */
+gboolean atl_weights_has (const AtlWeights *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
 /* Required weight of exactly this shape; dimensions of size 1 at the end may be missing or extra
  * ([n, m, 1, 1] for [n, m]). A dim of -1 takes what the file has (at least 1). `layer` as in
  * AtlWeight. */

@@ -37,31 +37,6 @@ prepare_heads (DecoderPass *p, guint il, AtlTensor *x, guint n_heads, AtlWeight 
   return x;
 }
 
-static AtlTensor *
-segment_state (DecoderPass *p, guint segment, guint il, AtlLlmStateRole role)
-{
-  return atl_state (p->g, p->segments[segment].states[atl_decoder_state_index (il, role)]);
-}
-
-/* Concatenation takes a bounded number of parts. */
-static AtlTensor *
-join (DecoderPass *p, AtlTensor **parts)
-{
-  AtlTensor *out = parts[0];
-
-  for (guint s = 1; s < p->n_segments;)
-    {
-      AtlTensor *batch[ATL_NODE_MAX_SRC];
-      guint n = 0;
-
-      batch[n++] = out;
-      while (n < ATL_NODE_MAX_SRC && s < p->n_segments)
-        batch[n++] = parts[s++];
-      out = atl_concat (p->g, 0, n, batch);
-    }
-  return out;
-}
-
 AtlTensor *
 decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor *v)
 {
@@ -77,9 +52,9 @@ decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor 
     {
       gint64 n = p->segments[s].n_tokens;
       AtlTensor *cells = atl_slice (g, p->cells, 0, start, n);
-      AtlTensor *keys = segment_state (p, s, l->kv_layer, ATL_LLM_STATE_K);
+      AtlTensor *keys = decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_K);
       AtlTensor *values =
-          h->mla.n_kv_lora > 0 ? NULL : segment_state (p, s, l->kv_layer, ATL_LLM_STATE_V);
+          h->mla.n_kv_lora > 0 ? NULL : decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_V);
 
       if (k != NULL)
         keys = atl_store_rows (g, keys, atl_slice (g, k, 0, start, n), cells);
@@ -92,7 +67,7 @@ decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor 
                                 h->attn_softcap);
       start += n;
     }
-  return atl_reshape_to (g, join (p, parts), p->T, (gint64) l->n_head * l->head_dim_v);
+  return atl_reshape_to (g, decoder_join (p, parts), p->T, (gint64) l->n_head * l->head_dim_v);
 }
 
 AtlTensor *
@@ -104,7 +79,7 @@ decoder_attention (DecoderPass *p, guint il, AtlTensor *x)
   AtlTensor *w[3] = { atl_weight (g, l->wq), atl_weight (g, l->wk), atl_weight (g, l->wv) };
   AtlTensor *b[3] = { atl_weight (g, l->bq), atl_weight (g, l->bk), atl_weight (g, l->bv) };
   AtlTensor *qkv[3] = { NULL };
-  AtlTensor *k = NULL, *v = NULL;
+  AtlTensor *k = NULL, *v = NULL, *gate = NULL;
 
   /* Keys of another layer: queries only. No values: those are the keys. */
   atl_linear_multi (g, x, l->wk == NULL ? 1 : l->wv == NULL ? 2 : 3, w, b, qkv);
@@ -115,8 +90,18 @@ decoder_attention (DecoderPass *p, guint il, AtlTensor *x)
       if (p->h->traits->v_norm)
         v = atl_norm (g, ATL_NORM_RMS, v, NULL, NULL, p->h->norm_eps);
     }
+  if (p->h->traits->gated_attention)
+    {
+      AtlTensor *both = atl_reshape_to (g, qkv[0], p->T, hl->n_head, 2 * hl->head_dim);
+
+      gate = atl_slice (g, both, 2, hl->head_dim, hl->head_dim);
+      qkv[0] = atl_slice (g, both, 2, 0, hl->head_dim);
+    }
   qkv[0] = prepare_heads (p, il, qkv[0], hl->n_head, l->q_norm);
   if (p->warmth != NULL && !hl->rotated)
     qkv[0] = atl_mul (g, qkv[0], p->warmth);
-  return decoder_attend (p, il, qkv[0], k, v);
+  x = decoder_attend (p, il, qkv[0], k, v);
+  if (gate == NULL)
+    return x;
+  return atl_mul (g, x, atl_reshape (g, atl_act (g, ATL_ACT_SIGMOID, gate), 2, x->dim));
 }

@@ -17,19 +17,43 @@ attention (DecoderPass *p, guint il, AtlTensor *x)
                                  : decoder_attention (p, il, x);
 }
 
+/* x + residual_scale * what the layer's mixers make of the normed n. */
+static AtlTensor *
+mix (DecoderPass *p, guint il, AtlTensor *n, AtlTensor *x)
+{
+  const AtlDecoderLayer *l = &p->m->layers[il];
+
+  if (p->h->layers[il].attends)
+    x = atl_linear_scaled_add (p->g, attention (p, il, n), atl_weight (p->g, l->wo),
+                               atl_weight (p->g, l->bo), p->h->residual_scale, x);
+  switch (p->h->layers[il].recurrent)
+    {
+    case ATL_RECURRENT_SHORT_CONV:
+      return decoder_short_conv (p, il, n, x);
+    case ATL_RECURRENT_MAMBA2:
+      return decoder_mamba (p, il, n, x);
+    case ATL_RECURRENT_DELTA:
+      return decoder_delta (p, il, n, x);
+    case ATL_RECURRENT_NONE:
+    default:
+      return x;
+    }
+}
+
 static AtlTensor *
 layer (DecoderPass *p, guint il, AtlTensor *x)
 {
   const AtlLlmHparams *h = p->h;
   const AtlDecoderLayer *l = &p->m->layers[il];
   AtlGraph *g = p->g;
-  AtlTensor *wo = atl_weight (g, l->wo), *bo = atl_weight (g, l->bo);
   AtlTensor *a, *n;
 
   if (h->traits->norms == ATL_NORMS_PRE)
     {
       n = decoder_norm (p, x, l->attn_norm, l->attn_norm_b);
-      x = atl_linear_scaled_add (g, attention (p, il, n), wo, bo, h->residual_scale, x);
+      x = mix (p, il, n, x);
+      if (h->traits->no_feed_forward)
+        return x;
       if (l->ffn_norm != NULL)
         n = decoder_norm (p, x, l->ffn_norm, l->ffn_norm_b);
       return decoder_feed_forward (p, il, n, x);
@@ -38,7 +62,7 @@ layer (DecoderPass *p, guint il, AtlTensor *x)
   gboolean pre = h->traits->norms == ATL_NORMS_SANDWICH;
 
   n = pre ? decoder_norm (p, x, l->attn_norm, l->attn_norm_b) : x;
-  a = atl_linear (g, attention (p, il, n), wo, bo);
+  a = atl_linear (g, attention (p, il, n), atl_weight (g, l->wo), atl_weight (g, l->bo));
   x = atl_add (g, x, decoder_norm (p, a, l->post_attn_norm, NULL));
   n = pre ? decoder_norm (p, x, l->ffn_norm, l->ffn_norm_b) : x;
   a = h->traits->dense_beside_experts && h->layers[il].has_experts
@@ -57,17 +81,26 @@ add_inputs (DecoderPass *p)
 {
   const AtlLlmHparams *h = p->h;
   AtlGraph *g = p->g;
-  gboolean local = FALSE, unrotated = FALSE;
+  gboolean attends = FALSE, local = FALSE, rotated = FALSE, unrotated = FALSE;
   AtlTensor *ids = atl_graph_input (g, "ids", ATL_DTYPE_I32, 1, &p->T);
 
   for (guint il = 0; il < h->n_layer; il++)
     {
+      if (!h->layers[il].attends)
+        continue;
+      attends = TRUE;
       local |= h->layers[il].windowed;
+      rotated |= h->layers[il].rotated;
       unrotated |= !h->layers[il].rotated;
     }
+  if (h->ssm.n_slots > 0)
+    p->slots = atl_graph_input (g, "slots", ATL_DTYPE_I32, 2, (gint64[]){ p->n_segments, 2 });
+  if (!attends)
+    return ids;
   p->cells = atl_graph_input (g, "cells", ATL_DTYPE_I32, 1, &p->T);
   p->ranges = atl_graph_input (g, "ranges", ATL_DTYPE_I32, 2, (gint64[]){ p->T, 2 });
-  p->rope = atl_graph_input (g, "rope", ATL_DTYPE_F32, 2, (gint64[]){ p->T, h->rope.n_rot });
+  if (rotated)
+    p->rope = atl_graph_input (g, "rope", ATL_DTYPE_F32, 2, (gint64[]){ p->T, h->rope.n_rot });
   p->ranges_local = p->ranges;
   p->rope_local = p->rope;
   if (local)

@@ -19,12 +19,18 @@ typedef struct
   AtlTensor *heads;     /* (nullable) i32 [T, H]: 0 … H - 1 in every row; latent attention */
   AtlTensor *per_layer; /* (nullable) f32 [T, n_layer * P], per-layer embeddings */
   AtlTensor *warmth;    /* (nullable) f32 [T, 1, 1]: factor of queries that are not rotated */
+  AtlTensor *slots;     /* (nullable) i32 [n_segments, 2]; recurrent mixers */
 } DecoderPass;
 
 /* The family's norm of x [T, D] or [T, heads, d]; w and b nullable. */
 AtlTensor *decoder_norm (DecoderPass *p, AtlTensor *x, AtlWeight *w, AtlWeight *b);
 /* Rotates [T, heads, d] as layer `il` does, if it does. */
 AtlTensor *decoder_rotate (DecoderPass *p, guint il, AtlTensor *x);
+
+/* The state `role` of layer `il` of a segment. */
+AtlTensor *decoder_state (DecoderPass *p, guint segment, guint il, AtlLlmStateRole role);
+/* Results of every segment, one after the other along dimension 0. */
+AtlTensor *decoder_join (DecoderPass *p, AtlTensor **parts);
 
 /* Keeps keys and values [T, K, d] of layer `il` and lets queries [T, H, d] attend to all that was
  * kept so far, every segment to its own: [T, H * dv]. k NULL: those of another layer are read; v
@@ -34,6 +40,15 @@ AtlTensor *decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k,
 /* Heads' outputs [T, H * dv] of the normed x [T, D], before the output projection. */
 AtlTensor *decoder_attention (DecoderPass *p, guint il, AtlTensor *x);
 AtlTensor *decoder_latent_attention (DecoderPass *p, guint il, AtlTensor *x);
+
+/* What the mixer of layer `il` makes of the normed x [T, D], times residual_scale, + residual. */
+AtlTensor *decoder_delta (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+AtlTensor *decoder_mamba (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+AtlTensor *decoder_short_conv (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
+/* Segment `segment` of rows x [T, channels] through the layer's convolution, with its state. */
+AtlTensor *decoder_causal_conv (DecoderPass *p, guint il, guint segment, AtlTensor *x, AtlAct act);
+/* The two slots of a segment. */
+AtlTensor *decoder_slots (DecoderPass *p, guint segment);
 
 /* The feed-forward of x [T, D], plus `residual` (nullable). */
 AtlTensor *decoder_feed_forward (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);

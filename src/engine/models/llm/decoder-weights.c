@@ -65,7 +65,7 @@ static void
 add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   const AtlLlmLayer *hl = &h->layers[il];
-  gint64 D = h->n_embd, n_q = (gint64) hl->n_head * hl->head_dim;
+  gint64 D = h->n_embd, n_q = (gint64) hl->n_head * hl->head_dim * (h->traits->gated_attention + 1);
   gint64 n_k = (gint64) hl->n_head_kv * hl->head_dim, n_v = (gint64) hl->n_head_kv * hl->head_dim_v;
   AtlWeight *fused, *bias;
 
@@ -152,6 +152,26 @@ add_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer
   add_qk_norms (h, ws, il, l);
   l->wo = decoder_matrix (ws, il, h->n_embd, (gint64) hl->n_head * hl->head_dim_v, "attn_output");
   l->bo = decoder_vector (h, ws, il, h->n_embd, FALSE, "attn_output.bias");
+}
+
+static void
+add_mixer (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
+{
+  switch (h->layers[il].recurrent)
+    {
+    case ATL_RECURRENT_SHORT_CONV:
+      decoder_add_short_conv (h, ws, il, l);
+      break;
+    case ATL_RECURRENT_MAMBA2:
+      decoder_add_mamba (h, ws, il, l);
+      break;
+    case ATL_RECURRENT_DELTA:
+      decoder_add_delta (h, ws, il, l);
+      break;
+    case ATL_RECURRENT_NONE:
+    default:
+      break;
+    }
 }
 
 static void
@@ -262,6 +282,12 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 
       l->attn_norm = decoder_vector (h, ws, il, D, TRUE, "attn_norm.weight");
       l->attn_norm_b = decoder_vector (h, ws, il, D, FALSE, "attn_norm.bias");
+      if (t->no_feed_forward)
+        return;
+      /* Falcon H1's converter leaves the ending out. */
+      if (!atl_weights_has (ws, "blk.%u.%s", il, ffn_norm) &&
+          atl_weights_has (ws, "blk.%u.ffn_norm", il))
+        ffn_norm = "ffn_norm";
       /* Absent in models whose two sublayers share one norm. */
       l->ffn_norm = decoder_vector (h, ws, il, D, t->norm == ATL_NORM_RMS, ffn_norm);
       l->ffn_norm_b = decoder_vector (h, ws, il, D, FALSE, "ffn_norm.bias");
@@ -287,7 +313,12 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
   V = self->h.n_vocab;
   ws = self->weights = atl_weights_new (cp);
   self->token_embd = atl_weights_add (ws, ATL_USE_ROWS, -1, DIM (V, D), "token_embd.weight");
-  self->output_norm = atl_weights_add (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.weight");
+  /* LFM2 calls the last norm after the embedding that is also its head. */
+  self->output_norm = atl_weights_add (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "%s.weight",
+                                       atl_weights_has (ws, "token_embd_norm.weight") &&
+                                               !atl_weights_has (ws, "output_norm.weight")
+                                           ? "token_embd_norm"
+                                           : "output_norm");
   self->output_norm_b =
       atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.bias");
   self->output =
@@ -305,7 +336,9 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
       AtlDecoderLayer *l = &self->layers[il];
 
       add_norms (&self->h, ws, il, l);
-      add_attention (&self->h, ws, il, l);
+      if (self->h.layers[il].attends)
+        add_attention (&self->h, ws, il, l);
+      add_mixer (&self->h, ws, il, l);
       if (self->h.layers[il].has_experts)
         add_experts (&self->h, ws, il, l);
       if (self->h.layers[il].n_ff > 0)

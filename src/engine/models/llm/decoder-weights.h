@@ -23,6 +23,11 @@ AtlWeight *decoder_vector (const AtlLlmHparams *h,
 /* "blk.<il>.<name>.weight", [out, in]. */
 AtlWeight *decoder_matrix (AtlWeights *ws, guint il, gint64 out, gint64 in, const char *name);
 
+/* The mixer of layer `il`: mixer-*.c. */
+void decoder_add_delta (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);
+void decoder_add_mamba (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);
+void decoder_add_short_conv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);
+
 /* latent-weights.c */
 void
 decoder_add_latent_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);

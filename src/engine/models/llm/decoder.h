@@ -4,11 +4,9 @@
  * n_ff, E experts):
  *
  *   x = token_embd[ids] * embed_scale
- *   per layer:  a = attention(norm(x))        norms sit where the traits say
- *               x = x + residual_scale * a
- *               f = down( act(gate n) * (up n) )   or experts, or down(act(up n))
- *               x = x + residual_scale * f
- *   logits = cap(output . output_norm(x)) * logit_scale
+ *   per layer:  a = attention(norm(x))        or a recurrent mixer, or both; norms sit where the
+ * traits say x = x + residual_scale * a f = down( act(gate n) * (up n) )   or experts, or
+ * down(act(up n)) x = x + residual_scale * f logits = cap(output . output_norm(x)) * logit_scale
  *
  * No ffn_norm tensor: attention and feed-forward both read the first norm (parallel residual).
  */
@@ -37,6 +35,11 @@ typedef struct
   AtlWeight *gate_exps_b, *up_exps_b, *down_exps_b; /* (nullable) [E, F] [E, F] [E, D] */
   AtlWeight *shared_router;                         /* (nullable) [1, D] */
   AtlWeight *gate_shared, *up_shared, *down_shared; /* (nullable) */
+  /* Recurrent mixers: what each tensor is to which mixer is said in mixer-*.c. */
+  AtlWeight *mix_in, *mix_out;
+  AtlWeight *mix_gate, *mix_rates, *mix_alpha, *mix_beta; /* (nullable) */
+  AtlWeight *mix_conv, *mix_conv_b;                       /* [channels, taps]; (nullable) */
+  AtlWeight *mix_a, *mix_d, *mix_dt_b, *mix_norm;         /* (nullable) */
   /* Latent attention, L kv_lora, R n_rope: wq is [H*(nope+R), Q or D], wo [D, H*dv]. */
   AtlWeight *wq_a, *q_a_norm;   /* (nullable) [Q, D] [Q] */
   AtlWeight *wkv_a, *kv_a_norm; /* [L + R, D] [L] */
@@ -95,9 +98,10 @@ atl_decoder_state_index (guint il, AtlLlmStateRole role)
 /* Inputs of the graph, T tokens in all, segments one after the other:
  *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2],
  *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local; with latent attention heads
- *   i32 [T, H] (0 … H - 1); where queries grow warmth f32 [T, 1, 1].
- * Output: logits f32 [n_output_rows, n_vocab]: every token (n_output_rows == T), the last of each
- * segment (== n_segments), or none at all (0). */
+ *   i32 [T, H] (0 … H - 1); where queries grow warmth f32 [T, 1, 1]; with recurrent mixers slots
+ * i32 [n_segments, 2] (which slot of the states is read, or -1, and which is written). An input
+ * that nothing needs is not there. Output: logits f32 [n_output_rows, n_vocab]: every token
+ * (n_output_rows == T), the last of each segment (== n_segments), or none at all (0). */
 AtlGraph *atl_decoder_graph (const AtlDecoder *self,
                              const AtlDecoderSegment *segments,
                              guint n_segments,

@@ -8,6 +8,8 @@ G_BEGIN_DECLS
 
 /* Fills `experts` and every layer's has_experts; sizes and layers are known. */
 void hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k);
+/* Fills `ssm` and every layer's `recurrent`; attends is known. */
+void hparams_read_recurrent (AtlLlmHparams *h, AtlLlmKeys *k);
 /* Fills `rope`, `rope_local`, `rope_divisors`, and what the scaling of positions does to scores. */
 void hparams_read_rope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx);
 

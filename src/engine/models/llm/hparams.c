@@ -59,7 +59,10 @@ read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   const AtlLlmTraits *t = h->traits;
   const AtlMetaValue *pattern = atl_llm_key_meta (k, "attention.sliding_window_pattern");
+  gboolean finetuned = TRUE;
 
+  if (t->rotate == ATL_ROTATE_FINETUNED)
+    atl_llm_key_bool (k, "rope.scaling.finetuned", &finetuned);
   h->window = t->window_default;
   if (t->window != ATL_WINDOW_NONE)
     atl_llm_key_uint (k, "attention.sliding_window", 0, 1 << 30, FALSE, &h->window);
@@ -76,6 +79,7 @@ read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
                                       : is_windowed (t->window, il);
       l->rotated = t->rotate == ATL_ROTATE_3_OF_4          ? (il + 1) % 4 != 0
                    : t->rotate == ATL_ROTATE_WINDOWED_ONLY ? h->window == 0 || l->windowed
+                   : t->rotate == ATL_ROTATE_FINETUNED     ? finetuned
                                                            : TRUE;
     }
 }
@@ -118,7 +122,6 @@ read_head_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   guint dim = 0, dim_v = 0, local = 0, local_v = 0;
 
-  atl_llm_key_layers (k, "attention.head_count_kv", 1, 4096, FALSE, LAYERS (h, n_head_kv));
   atl_llm_key_uint (k, "attention.key_length", 1, 1 << 16, FALSE, &dim);
   atl_llm_key_uint (k, "attention.value_length", 1, 1 << 16, FALSE, &dim_v);
   atl_llm_key_uint (k, "attention.key_length_swa", 1, 1 << 16, FALSE, &local);
@@ -127,6 +130,8 @@ read_head_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
     {
       AtlLlmLayer *l = &h->layers[il];
 
+      if (!l->attends)
+        continue;
       l->head_dim = dim > 0 ? dim : h->n_embd / l->n_head;
       l->head_dim_v = dim_v > 0 ? dim_v : l->head_dim;
       if (l->windowed && local > 0)
@@ -135,6 +140,9 @@ read_head_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
         l->head_dim_v = local_v;
       if (l->n_head % l->n_head_kv != 0)
         atl_llm_key_fail (k, "%u query heads cannot share %u key heads", l->n_head, l->n_head_kv);
+      if (h->traits->gated_attention && l->head_dim_v != l->head_dim)
+        atl_llm_key_fail (k, "gates of %u numbers do not fit values of %u", l->head_dim,
+                          l->head_dim_v);
       if (l->head_dim == 0)
         atl_llm_key_fail (k, "%u heads do not fit into an embedding of %u", l->n_head, h->n_embd);
     }
@@ -169,13 +177,45 @@ read_shared_kv (AtlLlmHparams *h, AtlLlmKeys *k)
     }
 }
 
+/* Which layers have attention, and the numbers of their heads. */
 static void
-read_heads (AtlLlmHparams *h, AtlLlmKeys *k)
+read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
 {
+  const AtlLlmTraits *t = h->traits;
+  gboolean is_hybrid = t->recurrent != ATL_RECURRENT_NONE;
+  gboolean by_kv = is_hybrid && t->recurrent_layers == ATL_RECURRENT_BY_KV_HEADS;
+  guint interval = 4;
+
+  if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_ALL)
+    return;
   atl_llm_key_layers (k, "attention.head_count", 1, 4096, TRUE, LAYERS (h, n_head));
   for (guint il = 0; il < h->n_layer; il++)
     h->layers[il].n_head_kv = h->layers[il].n_head;
-  if (k->error != NULL)
+  atl_llm_key_layers (k, "attention.head_count_kv", by_kv ? 0 : 1, 4096, by_kv,
+                      LAYERS (h, n_head_kv));
+  if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_BY_INTERVAL)
+    atl_llm_key_uint (k, "full_attention_interval", 1, 1024, FALSE, &interval);
+  else
+    interval = 1;
+  for (guint il = 0; il < h->n_layer; il++)
+    {
+      AtlLlmLayer *l = &h->layers[il];
+
+      l->attends = l->n_head_kv > 0 && (il + 1) % interval == 0;
+      if (!l->attends)
+        l->n_head = l->n_head_kv = l->rotated = l->windowed = 0;
+    }
+}
+
+static void
+read_heads (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  gboolean required = FALSE;
+
+  read_attending (h, k);
+  for (guint il = 0; il < h->n_layer; il++)
+    required |= h->layers[il].attends;
+  if (!required || k->error != NULL)
     return;
   if (h->traits->mla)
     read_latent (h, k);
@@ -187,6 +227,8 @@ read_heads (AtlLlmHparams *h, AtlLlmKeys *k)
     {
       const AtlLlmLayer *l = &h->layers[il];
 
+      if (!l->attends)
+        continue;
       h->n_head = MAX (h->n_head, l->n_head);
       h->n_head_kv = MAX (h->n_head_kv, l->n_head_kv);
       h->head_dim = MAX (h->head_dim, l->head_dim);
@@ -197,6 +239,8 @@ read_heads (AtlLlmHparams *h, AtlLlmKeys *k)
 static void
 read_feed_forward (AtlLlmHparams *h, AtlLlmKeys *k)
 {
+  if (h->traits->no_feed_forward)
+    return;
   atl_llm_key_layers (k, "feed_forward_length", 0, 1 << 20, FALSE, LAYERS (h, n_ff));
   for (guint il = 0; il < h->n_layer; il++)
     h->n_ff = MAX (h->n_ff, h->layers[il].n_ff);
@@ -272,6 +316,8 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
   if (k.error == NULL)
     read_heads (self, &k);
   if (k.error == NULL)
+    hparams_read_recurrent (self, &k);
+  if (k.error == NULL)
     read_feed_forward (self, &k);
   if (k.error == NULL)
     {
@@ -303,20 +349,28 @@ atl_llm_hparams_state (const AtlLlmHparams *self,
                        AtlLlmStateShape *shape)
 {
   const AtlLlmLayer *l = &self->layers[il];
+  const AtlLlmSsm *m = &self->ssm;
+  gboolean keeps_rows = l->attends && l->kv_layer == il;
 
-  if (l->kv_layer != il)
-    return FALSE;
   switch (role)
     {
     case ATL_LLM_STATE_K:
       *shape = (AtlLlmStateShape){ "keys", kv_dtype, 3, { n_ctx, l->n_head_kv, l->head_dim } };
-      return TRUE;
+      return keeps_rows;
     case ATL_LLM_STATE_V:
-      /* Latent attention: the values are the first part of the keys. */
-      if (self->mla.n_kv_lora > 0)
-        return FALSE;
       *shape = (AtlLlmStateShape){ "values", kv_dtype, 3, { n_ctx, l->n_head_kv, l->head_dim_v } };
-      return TRUE;
+      /* Latent attention: the values are the first part of the keys. */
+      return keeps_rows && self->mla.n_kv_lora == 0;
+    case ATL_LLM_STATE_CONV:
+      *shape = (AtlLlmStateShape){
+        "convolution", ATL_DTYPE_F32, 3, { m->n_slots, m->n_taps - 1, m->n_channels }
+      };
+      return l->recurrent != ATL_RECURRENT_NONE;
+    case ATL_LLM_STATE_SSM:
+      *shape = (AtlLlmStateShape){
+        "recurrence", ATL_DTYPE_F32, 4, { m->n_slots, m->n_heads, m->n_keys, m->n }
+      };
+      return l->recurrent != ATL_RECURRENT_NONE && m->n_heads > 0;
     case ATL_LLM_N_STATES:
     default:
       g_return_val_if_reached (FALSE);

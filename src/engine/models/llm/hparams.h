@@ -16,12 +16,14 @@ G_BEGIN_DECLS
 /* One layer. */
 typedef struct
 {
+  gboolean attends;           /* FALSE: none of the next five means anything */
   guint n_head, n_head_kv;    /* n_head_kv divides n_head */
   guint head_dim, head_dim_v; /* of the keys and values that are kept */
   guint n_ff;                 /* of its dense feed-forward; 0 where it has none */
   gboolean has_experts;
   gboolean windowed; /* sees a window only, and rotates with rope_local */
   gboolean rotated;
+  AtlRecurrentKind recurrent; /* a mixer in place of attention, or beside it */
   double sparsity; /* gates below mean + sparsity * deviation do not pass; -INFINITY: all do */
   guint kv_layer;  /* whose keys and values it reads: its own, or those of an earlier layer */
 } AtlLlmLayer;
@@ -33,6 +35,21 @@ typedef struct
   guint n_kv_lora;           /* numbers of the latent that stands for all keys and values */
   guint n_nope, n_rope, n_v; /* a head's unrotated and rotated components, its values */
 } AtlLlmMla;
+
+#define ATL_LLM_MAX_SLOTS 10
+
+/* Of the recurrent mixers; all 0 where there are none. */
+typedef struct
+{
+  guint n_taps;     /* of the causal convolution */
+  guint n_channels; /* that it goes over */
+  guint n_heads;    /* states a layer; 0: the convolution is all there is */
+  guint n_groups;   /* heads of keys, which divide n_heads */
+  guint n_keys, n;  /* a state is [n_keys, n] */
+  gboolean has_norm;
+  guint n_slots; /* states that a sequence has room for: two to work with, and checkpoints; at most
+                    ATL_LLM_MAX_SLOTS */
+} AtlLlmSsm;
 
 typedef struct
 {
@@ -67,6 +84,7 @@ typedef struct
   guint n_embd_per_layer; /* 0: no per-layer embeddings */
   guint n_streams;        /* of the residual; 1, but in Gemma 3n */
   guint active_stream;    /* the one that attention and feed-forward work on */
+  AtlLlmSsm ssm;
 } AtlLlmHparams;
 
 /* What a layer can keep of the tokens before; which of these a layer has is its mixer's matter. */
@@ -74,6 +92,9 @@ typedef enum
 {
   ATL_LLM_STATE_K, /* keys, a row a token */
   ATL_LLM_STATE_V, /* values, a row a token */
+  /* The rest has n_slots, of which one holds what came before. */
+  ATL_LLM_STATE_CONV, /* the last inputs of a convolution */
+  ATL_LLM_STATE_SSM,  /* the state of a scan or a delta rule */
   ATL_LLM_N_STATES
 } AtlLlmStateRole;
 

@@ -53,6 +53,7 @@ atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error)
   self->id = ++llm->next_cache_id;
   self->n_ctx = n_ctx;
   self->kv_dtype = kv_dtype;
+  llm_slots_init (&self->slots, h->ssm.n_slots);
   self->states = g_new0 (AtlState *, (gsize) h->n_layer * ATL_LLM_N_STATES);
   for (guint il = 0; il < h->n_layer; il++)
     for (guint role = 0; role < ATL_LLM_N_STATES; role++)
@@ -91,10 +92,16 @@ atl_llm_cache_bytes (const AtlLlmCache *self)
   return self->size_bytes;
 }
 
+void
+atl_llm_cache_checkpoint (AtlLlmCache *self)
+{
+  llm_slots_checkpoint (&self->slots);
+}
+
 guint
 atl_llm_cache_truncate (AtlLlmCache *self, guint length)
 {
   g_return_val_if_fail (length <= self->length, self->length);
-  self->length = length;
-  return length;
+  self->length = self->slots.n > 0 ? llm_slots_truncate (&self->slots, length) : length;
+  return self->length;
 }

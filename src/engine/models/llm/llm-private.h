@@ -4,12 +4,23 @@
 #include "engine/models/llm/decoder.h"
 #include "engine/tensor/plan.h"
 
+/* Which slot of a recurrent model's states holds what: llm-slots.c. */
+typedef struct
+{
+  guint n;                                   /* 0: the model has none */
+  gint32 next;                               /* what a decode under way writes */
+  gint32 now;                                /* the sequence's; -1 before the first token */
+  gint64 length[ATL_LLM_MAX_SLOTS];          /* tokens that a slot has seen; -1: free */
+  gboolean is_checkpoint[ATL_LLM_MAX_SLOTS]; /* kept until others are more useful */
+} LlmSlots;
+
 struct _AtlLlmCache
 {
   AtlLlm *llm; /* borrowed */
   guint64 id;  /* never reused; part of a plan's key */
   guint n_ctx, length;
   AtlDType kv_dtype;
+  LlmSlots slots;
   AtlState **states; /* (owned) [n_layer, ATL_LLM_N_STATES], NULL where a layer has none */
   gsize size_bytes;
 };
@@ -54,6 +65,18 @@ void llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_byte
 void llm_keep_in_file (AtlLlm *self, guint64 budget);
 AtlBackend *llm_layer_backend (const AtlLlm *self, gint layer);
 AtlBackend *llm_weight_backend (const AtlLlm *self, const AtlWeight *weight);
+
+/* --- llm-slots.c --- */
+
+void llm_slots_init (LlmSlots *self, guint n);
+/* Chooses `next`, never the present slot. */
+void llm_slots_begin (LlmSlots *self);
+/* The decode succeeded: `next` holds the sequence, which has `length` tokens now. */
+void llm_slots_commit (LlmSlots *self, guint length);
+/* Keeps the present slot as it is. */
+void llm_slots_checkpoint (LlmSlots *self);
+/* Goes back to at most `length` tokens; what holds then. */
+guint llm_slots_truncate (LlmSlots *self, guint length);
 
 /* --- llm.c --- */
 

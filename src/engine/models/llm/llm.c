@@ -81,10 +81,10 @@ atl_llm_info_clear (AtlLlmInfo *info)
 static guint64
 scratch_estimate (const AtlLlmHparams *h, guint n_batch)
 {
-  guint64 per_token = 6 * (guint64) h->n_embd * h->n_streams +
-                      3 * (guint64) h->n_embd_per_layer * h->n_layer +
-                      3 * (guint64) h->n_head * (h->head_dim + h->head_dim_v) +
-                      3 * (guint64) MAX (h->n_ff, (guint64) h->experts.n_ff * h->experts.n_used);
+  guint64 per_token =
+      6 * (guint64) h->n_embd * h->n_streams + 3 * (guint64) h->n_embd_per_layer * h->n_layer +
+      3 * (guint64) h->n_head * (h->head_dim + h->head_dim_v) + 4 * (guint64) h->ssm.n_channels +
+      3 * (guint64) MAX (h->n_ff, (guint64) h->experts.n_ff * h->experts.n_used);
 
   return per_token * n_batch * sizeof (float) + (guint64) h->n_vocab * 2 * sizeof (float) +
          (guint64) 8 * 1024 * 1024;
@@ -316,6 +316,24 @@ set_rare_inputs (AtlLlm *self, AtlPlan *plan, const gint32 *positions, guint T, 
   return TRUE;
 }
 
+/* The first piece of a decode reads what the sequence is, the others what those before wrote. */
+static gboolean
+set_slots (AtlPlan *plan, const Piece *pieces, guint n_pieces, GError **error)
+{
+  g_autofree gint32 *slots = g_new (gint32, 2 * n_pieces);
+
+  if (atl_plan_tensor (plan, "slots") == NULL)
+    return TRUE;
+  for (guint i = 0; i < n_pieces; i++)
+    {
+      const AtlLlmCache *cache = pieces[i].cache;
+
+      slots[2 * i] = pieces[i].start == cache->length ? cache->slots.now : cache->slots.next;
+      slots[2 * i + 1] = cache->slots.next;
+    }
+  return atl_plan_set_input (plan, "slots", slots, 2 * n_pieces * sizeof *slots, error);
+}
+
 static gboolean
 set_inputs (
     AtlLlm *self, AtlPlan *plan, const Piece *pieces, guint n_pieces, guint T, GError **error)
@@ -335,13 +353,22 @@ set_inputs (
         ranges[2 * t] = 0;
         ranges[2 * t + 1] = cells[t] + 1;
       }
-  atl_rope_table (self->rope_freqs, h->rope.n_rot, self->rope_multiplier, cells, T, table);
   if (!atl_plan_set_input (plan, "ids", ids, T * sizeof *ids, error) ||
-      !atl_plan_set_input (plan, "cells", cells, T * sizeof *cells, error) ||
+      !set_slots (plan, pieces, n_pieces, error))
+    return FALSE;
+  if (atl_plan_tensor (plan, "cells") == NULL)
+    return TRUE;
+  if (!atl_plan_set_input (plan, "cells", cells, T * sizeof *cells, error) ||
       !atl_plan_set_input (plan, "ranges", ranges, 2 * T * sizeof *ranges, error) ||
-      !atl_plan_set_input (plan, "rope", table, (gsize) T * h->rope.n_rot * sizeof *table, error) ||
       !set_rare_inputs (self, plan, cells, T, error))
     return FALSE;
+  if (atl_plan_tensor (plan, "rope") != NULL)
+    {
+      atl_rope_table (self->rope_freqs, h->rope.n_rot, self->rope_multiplier, cells, T, table);
+      if (!atl_plan_set_input (plan, "rope", table, (gsize) T * h->rope.n_rot * sizeof *table,
+                               error))
+        return FALSE;
+    }
   if (atl_plan_tensor (plan, "ranges_local") == NULL)
     return TRUE;
 
@@ -438,6 +465,8 @@ atl_llm_decode (AtlLlm *self,
       self->logits = g_new (float, self->logits_room);
     }
   self->n_logits = 0;
+  for (guint i = 0; i < n_batch; i++)
+    llm_slots_begin (&batch[i].cache->slots);
 
   if (T <= self->n_batch && !(all && some))
     {
@@ -469,7 +498,10 @@ atl_llm_decode (AtlLlm *self,
       return FALSE;
     }
   for (guint i = 0; i < n_batch; i++)
-    batch[i].cache->length += batch[i].n_tokens;
+    {
+      batch[i].cache->length += batch[i].n_tokens;
+      llm_slots_commit (&batch[i].cache->slots, batch[i].cache->length);
+    }
   return TRUE;
 }
 

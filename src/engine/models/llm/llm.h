@@ -81,9 +81,13 @@ void atl_llm_cache_free (AtlLlmCache *self);
 guint atl_llm_cache_n_ctx (const AtlLlmCache *self);
 guint atl_llm_cache_length (const AtlLlmCache *self);
 gsize atl_llm_cache_bytes (const AtlLlmCache *self);
+/* Makes it cheap to come back to the present length: a copy of what a recurrent model carries stays
+ * here while newer checkpoints leave room for it. Nothing to do for other models. */
+void atl_llm_cache_checkpoint (AtlLlmCache *self);
 /* Forgets what is behind position `length` (at most the present one) and returns the length that
- * holds now: `length` itself, or less where a model with recurrent state can only go back further.
- * The caller decodes the rest again. 0 always works. */
+ * holds now: `length` itself, or less where a model with recurrent state can only go back further:
+ * to a checkpoint, or to where the last decode began. The caller decodes the rest again. 0 always
+ * works. */
 guint atl_llm_cache_truncate (AtlLlmCache *self, guint length);
 
 typedef struct

@@ -55,7 +55,26 @@ typedef enum
   ATL_ROTATE_ALL,
   ATL_ROTATE_3_OF_4,        /* none where (il + 1) % 4 == 0 */
   ATL_ROTATE_WINDOWED_ONLY, /* if the model has windows at all */
+  ATL_ROTATE_FINETUNED,     /* none if rope.scaling.finetuned is there and false */
 } AtlRotateLayers;
+
+/* Mixers that carry a state from token to token instead of looking back: mixer-*.c. */
+typedef enum
+{
+  ATL_RECURRENT_NONE,
+  ATL_RECURRENT_SHORT_CONV, /* gated convolution of LFM2 */
+  ATL_RECURRENT_MAMBA2,
+  ATL_RECURRENT_DELTA, /* gated delta net of Qwen */
+} AtlRecurrentKind;
+
+/* Which layers have them. */
+typedef enum
+{
+  ATL_RECURRENT_ALL,         /* and no layer has attention */
+  ATL_RECURRENT_BESIDE,      /* all, and all have attention as well */
+  ATL_RECURRENT_BY_KV_HEADS, /* those with attention.head_count_kv 0 in place of attention */
+  ATL_RECURRENT_BY_INTERVAL, /* all but each full_attention_interval-th, which have attention */
+} AtlRecurrentLayers;
 
 typedef enum
 {
@@ -79,8 +98,15 @@ typedef struct
   gboolean v_norm;          /* RMS over each head of the values, without weight */
   gboolean keys_as_values;  /* full layers may lack attn_v: values are keys before their norm */
   gboolean shared_kv;       /* the last attention.shared_kv_layers have no keys of their own */
+  gboolean gated_attention; /* attn_q has a gate behind each head's query: out * sigmoid (gate) */
   gboolean warm_unrotated;  /* queries of layers that do not rotate grow with their position */
   guint embd_scale_layers;  /* the size (in layers) with scores scaled by 1/sqrt(D/H); 0 = none */
+
+  /* recurrence */
+  AtlRecurrentKind recurrent;
+  AtlRecurrentLayers recurrent_layers;
+  gboolean tiled_keys;        /* DELTA: value head h has key head h % K, not h / (V / K) */
+  gboolean ssm_norm_optional; /* MAMBA2: no norm where ssm_norm is missing */
 
   /* positions */
   AtlRopePairing pairing;
@@ -96,6 +122,7 @@ typedef struct
 
   /* feed-forward */
   AtlAct act;
+  gboolean no_feed_forward;      /* a layer is its mixer alone */
   gboolean ungated;              /* down(act(up x)) */
   gboolean fused_gate_up;        /* ffn_up is [2F, D], gate rows first */
   AtlRouteKind route;            /* if the file does not say */
