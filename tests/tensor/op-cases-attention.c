@@ -156,6 +156,8 @@ op_cases_attention (void)
     { .a = 1, .b = 12, .c = 90, .d = 402, .e = 64, .f = 64, .flags = USE_RANGES | USE_SINKS },
     { .a = 2, .b = 40, .c = 90, .d = 402, .e = 64, .f = 64, .flags = USE_RANGES | USE_BIAS },
     { .a = 1, .b = 1, .c = 90, .d = 802, .e = 64, .f = 64, .flags = USE_SINKS | USE_SOFTCAP },
+    { .a = 2, .b = 2, .c = 203, .d = 1203, .e = 64, .f = 64, .flags = HEADS_FIRST },
+    { .a = 1, .b = 1, .c = 300, .d = 602, .e = 100, .f = 37 },
   };
   static const OpCaseParams cached[] = {
     { .b = 1, .c = 3, .d = 903, .e = 64, .f = 64 },
@@ -164,6 +166,12 @@ op_cases_attention (void)
     { .b = 4, .c = 61, .d = 903, .e = 64, .f = 64, .flags = USE_RANGES },
     { .b = 70, .c = 101, .d = 602, .e = 128, .f = 128, .flags = USE_RANGES },
     { .b = 70, .c = 101, .d = 402, .e = 96, .f = 64, .flags = USE_RANGES | USE_SINKS },
+    /* Every number of queries that meets a key at once, and chunks that do not hold all heads. */
+    { .b = 1, .c = 533, .d = 1402, .e = 64, .f = 64 },
+    { .b = 1, .c = 129, .d = 802, .e = 64, .f = 96 },
+    { .b = 1, .c = 70, .d = 1002, .e = 64, .f = 64 },
+    { .b = 3, .c = 150, .d = 6408, .e = 128, .f = 128, .flags = USE_RANGES },
+    { .b = 8, .c = 170, .d = 1202, .e = 32, .f = 32, .flags = USE_RANGES },
   };
 
   add_rope ();

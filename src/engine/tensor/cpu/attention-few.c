@@ -1,70 +1,171 @@
-/* Attention of few queries (decode): a chunk is one key/value head and a stretch of keys, with all
- * its query heads; partial results are joined at the end. */
+/* Attention of few queries (decode): a chunk is a stretch of keys and, while its results fit a
+ * worker's scratch, all key/value heads with their query heads, so that the cache is read in order;
+ * partial results are joined at the end.
+ *
+ * A chunk takes ATL_CACHE_ROWS keys at a time: their scores, the steps of the softmax, and then
+ * their values, which are asked for while the scores are computed, as the next keys are meanwhile.
+ */
 #include <math.h>
 #include <string.h>
 
 #include "engine/tensor/cpu/attention-private.h"
 
-/* Keys of a step with few queries: scores and rows stay in the first cache. */
-#define FEW_KEYS 64
 /* Queries that count as few. */
 #define FEW_QUERIES 8
 /* Keys that are worth a chunk of their own. */
-#define MIN_SPLIT 128
+#define MIN_SPLIT 64
+/* How far ahead a cache is asked for; what lies further comes too early for the processor. */
+#define AHEAD_BYTES 4096
 
-/* Floats that a chunk of few queries needs beside its results. */
+/* Floats of a row of n; vectors that cross cache lines would take twice as long. */
 static gint64
-few_room (gint64 rows, gint64 dim, gint64 v_dim)
+padded (gint64 n)
 {
-  return rows * (dim + FEW_KEYS) + MAX (dim, v_dim) + 64;
+  return attention_round_up (n, 16);
 }
 
-/* Results first: [rows][v_dim + 2] sums, largest score, sum of weights. */
+/* Floats that a chunk needs for one key/value head: results, queries, scores. */
+static gint64
+head_room (gint64 rows, gint64 dim, gint64 v_dim)
+{
+  return padded (rows * v_dim) + padded (2 * rows) + padded (rows * dim) + rows * ATL_CACHE_ROWS;
+}
+
+/* What a chunk works on, and where. */
+typedef struct
+{
+  gint64 rows, batch, first_kv, n_kv;
+  gint64 n_results, n_q; /* floats of one kv */
+  float *results;        /* [kv]: [rows][v_dim] sums, then [rows] largest score, sum of weights */
+  float *q;              /* [kv]: [rows][dim] */
+  float *scores;         /* [kv][rows][ATL_CACHE_ROWS] */
+} FewChunk;
+
+static FewChunk
+few_chunk (const Attention *a, guint chunk, float *scratch)
+{
+  const gint64 group = chunk / a->n_splits;
+  const gint64 n_groups = (a->n_kv + a->heads_per_chunk - 1) / a->heads_per_chunk;
+  FewChunk c = { .rows = a->n_q * a->per_kv, .batch = group / n_groups };
+
+  c.first_kv = group % n_groups * a->heads_per_chunk;
+  c.n_kv = MIN (a->heads_per_chunk, a->n_kv - c.first_kv);
+  c.n_results = padded (c.rows * a->v_dim) + padded (2 * c.rows);
+  c.n_q = padded (c.rows * a->dim);
+  c.results = scratch;
+  c.q = c.results + a->heads_per_chunk * c.n_results;
+  c.scores = c.q + a->heads_per_chunk * c.n_q;
+  return c;
+}
+
+static void
+few_begin (const Attention *a, const FewChunk *c)
+{
+  for (gint64 h = 0; h < c->n_kv; h++)
+    {
+      float *sums = c->results + h * c->n_results;
+      float *state = sums + c->rows * a->v_dim;
+
+      memset (sums, 0, (gsize) (c->rows * a->v_dim) * sizeof *sums);
+      for (gint64 r = 0; r < c->rows; r++)
+        {
+          gint64 head = (c->first_kv + h) * a->per_kv + r % a->per_kv;
+
+          memcpy (c->q + h * c->n_q + r * a->dim,
+                  attention_at (&a->q, c->batch, r / a->per_kv, head),
+                  (gsize) a->dim * sizeof *sums);
+          state[2 * r] = -INFINITY;
+          state[2 * r + 1] = 0.0f;
+        }
+    }
+}
+
+/* Rows [at, at + n) of head `h` of the chunk. Where all heads of the cache lie together and are in
+ * the chunk, they ask for what lies AHEAD_BYTES on, each for its share; otherwise for their own
+ * next rows. */
+static AtlCacheRows
+few_rows (const Attention *a,
+          const FewChunk *c,
+          const Operand *o,
+          gint64 h,
+          gint64 at,
+          gint64 n,
+          gint64 width)
+{
+  AtlCacheRows rows = {
+    .data = attention_at (o, c->batch, at, c->first_kv + h),
+    .row_bytes = (gsize) o->stride[1],
+    .n = n,
+    .width = width,
+    .ahead_bytes = (gsize) o->row_bytes,
+    .ahead_stride = (gsize) o->stride[1],
+  };
+
+  if (o->stride[1] == c->n_kv * o->row_bytes)
+    {
+      rows.ahead = attention_at (o, c->batch, at, 0) + AHEAD_BYTES + h * n * o->row_bytes;
+      rows.ahead_stride = rows.ahead_bytes;
+    }
+  else
+    {
+      rows.ahead = rows.data + n * o->stride[1];
+    }
+  return rows;
+}
+
+static void
+few_weights (const Attention *a, const FewChunk *c, gint64 h, gint64 at, gint64 n)
+{
+  float *sums = c->results + h * c->n_results;
+  float *state = sums + c->rows * a->v_dim;
+
+  for (gint64 r = 0; r < c->rows; r++)
+    {
+      gint64 head = (c->first_kv + h) * a->per_kv + r % a->per_kv;
+      float *s = c->scores + (h * c->rows + r) * ATL_CACHE_ROWS;
+      float correction =
+          attention_step_row (a, c->batch, r / a->per_kv, head, at, n, s, &state[2 * r]);
+
+      if (correction != 1.0f)
+        for (gint64 d = 0; d < a->v_dim; d++)
+          sums[r * a->v_dim + d] *= correction;
+    }
+}
+
 static void
 few_compute (gconstpointer args, guint chunk, gpointer scratch)
 {
   const Attention *a = args;
   const AtlCpuKernels *k = a->kernels;
-  const gint64 rows = a->n_q * a->per_kv;
-  const gint64 split = chunk % a->n_splits;
-  const gint64 kv = chunk / a->n_splits % a->n_kv;
-  const gint64 batch = chunk / a->n_splits / a->n_kv;
-  const gint64 first = a->first_key + split * a->split_keys;
+  const gint64 first = a->first_key + chunk % a->n_splits * a->split_keys;
   const gint64 end = MIN (first + a->split_keys, a->end_key);
-  float *sums = scratch;
-  float *state = sums + rows * a->v_dim;
-  float *q = state + 2 * rows;
-  float *scores = q + rows * a->dim;
-  float *row = scores + rows * FEW_KEYS;
+  const FewChunk c = few_chunk (a, chunk, scratch);
 
-  memset (sums, 0, (gsize) (rows * a->v_dim) * sizeof *sums);
-  for (gint64 r = 0; r < rows; r++)
+  few_begin (a, &c);
+  for (gint64 at = first; at < end; at += ATL_CACHE_ROWS)
     {
-      memcpy (q + r * a->dim,
-              attention_at (&a->q, batch, r / a->per_kv, kv * a->per_kv + r % a->per_kv),
-              (gsize) a->dim * sizeof *q);
-      state[2 * r] = -INFINITY;
-      state[2 * r + 1] = 0.0f;
-    }
-  for (gint64 at = first; at < end; at += FEW_KEYS)
-    {
-      gint64 n = MIN (FEW_KEYS, end - at);
+      const gint64 n = MIN (ATL_CACHE_ROWS, end - at);
 
-      k->scores (a->k.dtype, attention_at (&a->k, batch, at, kv), (gsize) a->k.stride[1], n, a->dim,
-                 q, rows, row, scores, FEW_KEYS);
-      for (gint64 r = 0; r < rows; r++)
-        {
-          float *s = scores + r * FEW_KEYS;
-          gint64 head = kv * a->per_kv + r % a->per_kv;
-          float correction;
+      for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
+        for (gint64 h = 0; h < c.n_kv; h++)
+          {
+            AtlCacheRows keys =
+                few_rows (a, &c, &a->k, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->dim);
 
-          correction = attention_step_row (a, batch, r / a->per_kv, head, at, n, s, &state[2 * r]);
-          if (correction != 1.0f)
-            for (gint64 d = 0; d < a->v_dim; d++)
-              sums[r * a->v_dim + d] *= correction;
-        }
-      k->weigh_values (a->v.dtype, attention_at (&a->v, batch, at, kv), (gsize) a->v.stride[1], n,
-                       a->v_dim, scores, rows, FEW_KEYS, row, sums);
+            k->scores (a->k.dtype, &keys, c.q + h * c.n_q, c.rows,
+                       c.scores + h * c.rows * ATL_CACHE_ROWS + i);
+          }
+      for (gint64 h = 0; h < c.n_kv; h++)
+        few_weights (a, &c, h, at, n);
+      for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
+        for (gint64 h = 0; h < c.n_kv; h++)
+          {
+            AtlCacheRows values =
+                few_rows (a, &c, &a->v, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->v_dim);
+
+            k->weigh_values (a->v.dtype, &values, c.scores + h * c.rows * ATL_CACHE_ROWS + i,
+                             c.rows, c.results + h * c.n_results);
+          }
     }
 }
 
@@ -72,9 +173,13 @@ static void
 few_commit (gconstpointer args, guint chunk, gconstpointer scratch)
 {
   const Attention *a = args;
-  const gsize n = (gsize) (a->n_q * a->per_kv * (a->v_dim + 2));
+  const FewChunk c = few_chunk (a, chunk, (float *) scratch);
+  const gint64 n = c.n_results;
 
-  memcpy (a->partial + chunk * n, scratch, n * sizeof (float));
+  for (gint64 h = 0; h < c.n_kv; h++)
+    memcpy (a->partial +
+                ((c.batch * a->n_kv + c.first_kv + h) * a->n_splits + chunk % a->n_splits) * n,
+            c.results + h * n, (gsize) n * sizeof (float));
 }
 
 /* Joins the splits of one row. */
@@ -83,7 +188,7 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
 {
   const gint64 rows = a->n_q * a->per_kv;
   const gint64 head = kv * a->per_kv + r % a->per_kv;
-  const gint64 n = rows * (a->v_dim + 2);
+  const gint64 n = padded (rows * a->v_dim) + padded (2 * rows);
   const float *partial = a->partial + (batch * a->n_kv + kv) * a->n_splits * n;
   float *out = a->dst + ((batch * a->n_q + r / a->per_kv) * a->n_heads + head) * a->v_dim;
   float largest = a->sinks != NULL ? a->sinks[head] : -INFINITY;
@@ -114,36 +219,45 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
 }
 
 static gint64
-max_splits (const AtlCpu *cpu, gint64 n_keys, gint64 n_kv_heads)
+max_splits (const AtlCpu *cpu, gint64 n_keys)
 {
-  gint64 wanted = (4 * (gint64) cpu->n_threads + n_kv_heads - 1) / n_kv_heads;
-  return CLAMP (wanted, 1, MAX (1, n_keys / MIN_SPLIT));
+  return CLAMP (n_keys / MIN_SPLIT, 1, 4 * (gint64) cpu->n_threads);
 }
 
 gboolean
 attention_is_few (const AtlNode *node)
 {
   const AtlTensor *q = node->src[0];
-  const gint64 n_kv = node->src[1]->dim[2];
-  const gint64 rows = q->dim[1] * (q->dim[2] / n_kv);
-  const gint64 v_dim = node->src[2]->dim[3];
+  const gint64 rows = q->dim[1] * (q->dim[2] / node->src[1]->dim[2]);
 
   return q->dim[1] <= FEW_QUERIES &&
-         (few_room (rows, q->dim[3], v_dim) + rows * (v_dim + 2)) * (gint64) sizeof (float) <=
+         head_room (rows, q->dim[3], node->src[2]->dim[3]) * (gint64) sizeof (float) <=
              ATL_POOL_SCRATCH_BYTES;
+}
+
+/* As many heads in a chunk as fit; of few keys fewer, so that all threads have something to do. */
+static gint64
+heads_per_chunk (const AtlCpu *cpu, const Attention *a)
+{
+  const gint64 fit = ATL_POOL_SCRATCH_BYTES /
+                     (head_room (a->n_q * a->per_kv, a->dim, a->v_dim) * (gint64) sizeof (float));
+  const gint64 wanted = 2 * (gint64) cpu->n_threads;
+  const gint64 spread = a->n_batch * a->n_kv * a->n_splits / wanted;
+
+  return CLAMP (MIN (fit, spread), 1, a->n_kv);
 }
 
 void
 attention_run_few (AtlCpuRun *run, Attention *a)
 {
   const gint64 n_keys = a->end_key - a->first_key;
-  const gint64 n_kv_heads = a->n_batch * a->n_kv;
   gint64 n_chunks;
 
-  a->n_splits = max_splits (run->cpu, n_keys, n_kv_heads);
-  a->split_keys = (n_keys + a->n_splits - 1) / a->n_splits;
+  a->n_splits = max_splits (run->cpu, n_keys);
+  a->split_keys = attention_round_up ((n_keys + a->n_splits - 1) / a->n_splits, ATL_CACHE_STEP);
+  a->heads_per_chunk = heads_per_chunk (run->cpu, a);
   a->partial = (float *) run->scratch;
-  n_chunks = n_kv_heads * a->n_splits;
+  n_chunks = a->n_batch * ((a->n_kv + a->heads_per_chunk - 1) / a->heads_per_chunk) * a->n_splits;
   if (n_chunks <= ATL_POOL_MAX_RESTARTABLE)
     {
       atl_pool_run_restartable (run->pool, n_chunks, few_compute, few_commit, a, sizeof *a);
@@ -173,5 +287,7 @@ attention_few_scratch (const AtlCpu *cpu, const AtlNode *node)
   gint64 heads = q->dim[0] * k->dim[2];
   gint64 rows = q->dim[1] * (q->dim[2] / k->dim[2]);
 
-  return (gsize) (heads * max_splits (cpu, k->dim[1], heads) * rows * (v_dim + 2)) * sizeof (float);
+  return (gsize) (heads * max_splits (cpu, k->dim[1]) *
+                  (padded (rows * v_dim) + padded (2 * rows))) *
+         sizeof (float);
 }

@@ -11,6 +11,7 @@ typedef struct
   AtlDType dtype;
   const guint8 *data;
   gint64 stride[4]; /* bytes */
+  gint64 row_bytes; /* of one head's elements */
 } Operand;
 
 typedef struct
@@ -27,8 +28,8 @@ typedef struct
   float *dst;
   gint64 first_key, end_key; /* union of all ranges */
   /* few */
-  gint64 n_splits, split_keys;
-  float *partial; /* [batch, kv, split][rows][v_dim + 2] */
+  gint64 n_splits, split_keys, heads_per_chunk;
+  float *partial; /* [batch, kv, split]: results of a chunk's head */
   /* many */
   gint64 tile_rows_max, n_row_blocks;
   guint8 *own;

@@ -23,6 +23,7 @@ operand (const AtlCpuRun *run, const AtlTensor *t)
   atl_cpu_align_dims (t, 4, dim, o.stride);
   for (guint i = 0; i < 4; i++)
     o.stride[i] = o.stride[i] / info->block_elems * info->block_bytes;
+  o.row_bytes = dim[3] / info->block_elems * info->block_bytes;
   return o;
 }
 

@@ -63,10 +63,9 @@ atl_cpu_alloc (gsize size_bytes)
 {
   void *p = NULL;
 
-  if (posix_memalign (&p, size_bytes >= 2 * HUGE_BYTES ? HUGE_BYTES : 64, MAX (size_bytes, 64)) !=
-      0)
+  if (posix_memalign (&p, size_bytes >= HUGE_BYTES ? HUGE_BYTES : 64, MAX (size_bytes, 64)) != 0)
     return NULL;
-  if (size_bytes >= 2 * HUGE_BYTES)
+  if (size_bytes >= HUGE_BYTES)
     madvise (p, size_bytes, MADV_HUGEPAGE);
   return p;
 }

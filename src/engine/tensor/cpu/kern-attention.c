@@ -1,5 +1,6 @@
 /* Attention: scores of few queries against rows of a cache, weighted sums of value rows, and the
- * steps of a softmax that runs along with them. */
+ * steps of a softmax that runs along with them. A cached row is turned into floats once for up to
+ * eight queries, in registers. */
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/quants/half.h"
@@ -50,168 +51,230 @@ ATL_SIMD_NAME (atl_cache_row) (AtlDType dtype, const guint8 *row, gint64 n, floa
   convert_row (dtype, row, n, out);
 }
 
-/* Scores of `n_q` queries with one key. */
-INLINE void
-key_dot (
-    guint n_q, gboolean half, const guint8 *key, gint64 n, const float *q, float *out, gint64 ld)
+/* Elements [i, i + VW) of a cached row; i is a multiple of VW. */
+INLINE vf
+cached (AtlDType t, const guint8 *row, gint64 i)
 {
-  vf sum[4];
-  gint64 i = 0;
+  vi codes;
 
-  for (guint j = 0; j < n_q; j++)
-    sum[j] = vf_set1 (0.0f);
-  for (; i + VW <= n; i += VW)
+  switch (t)
     {
-      vf k = half ? vf_load_f16 (key + 2 * i) : vf_load (key + 4 * i);
-#pragma GCC unroll 4
-      for (guint j = 0; j < n_q; j++)
-        sum[j] += k * vf_load (q + j * n + i);
-    }
-#pragma GCC unroll 4
-  for (guint j = 0; j < n_q; j++)
-    {
-      float s = vf_sum (sum[j]);
-
-      for (gint64 l = i; l < n; l++)
-        s += (half ? atl_load_f16 (key + 2 * l) : ((const float *) key)[l]) * q[j * n + l];
-      out[j * ld] = s;
+    case ATL_DTYPE_F16:
+      return vf_load_f16 (row + 2 * i);
+    case ATL_DTYPE_Q8_0:
+      row += i / 32 * 34;
+      return vf_from_vi (vi_load_i8 (row + 2 + i % 32)) * vf_set1_f16 (row);
+    case ATL_DTYPE_Q4_0:
+      row += i / 32 * 18;
+      codes = vi_load_u8 (row + 2 + i % 16);
+      codes = i % 32 < 16 ? codes & 15 : codes >> 4;
+      return vf_from_vi (codes - 8) * vf_set1_f16 (row);
+    default:
+      return vf_load (row + 4 * i);
     }
 }
 
-INLINE void
-keys_dot (gboolean half,
-          const guint8 *keys,
-          gsize key_bytes,
-          gint64 n_keys,
-          gint64 n,
-          const float *q,
-          gint64 n_q,
-          float *out,
-          gint64 ld)
+/* One element; quantised rows are whole vectors. */
+INLINE float
+cached_one (AtlDType t, const guint8 *row, gint64 i)
 {
-  for (gint64 k = 0; k < n_keys; k++)
-    {
-      const guint8 *key = keys + k * key_bytes;
-      gint64 j = 0;
-
-      for (; j + 4 <= n_q; j += 4)
-        key_dot (4, half, key, n, q + j * n, out + j * ld + k, ld);
-      for (; j + 2 <= n_q; j += 2)
-        key_dot (2, half, key, n, q + j * n, out + j * ld + k, ld);
-      for (; j < n_q; j++)
-        key_dot (1, half, key, n, q + j * n, out + j * ld + k, ld);
-    }
-}
-
-void
-ATL_SIMD_NAME (atl_scores) (AtlDType dtype,
-                            const guint8 *keys,
-                            gsize key_bytes,
-                            gint64 n_keys,
-                            gint64 n,
-                            const float *q,
-                            gint64 n_q,
-                            float *row,
-                            float *out,
-                            gint64 ld)
-{
-  if (dtype == ATL_DTYPE_F16)
-    keys_dot (TRUE, keys, key_bytes, n_keys, n, q, n_q, out, ld);
-  else if (dtype == ATL_DTYPE_F32)
-    keys_dot (FALSE, keys, key_bytes, n_keys, n, q, n_q, out, ld);
-  else
-    for (gint64 k = 0; k < n_keys; k++)
-      {
-        convert_row (dtype, keys + k * key_bytes, n, row);
-        keys_dot (FALSE, (const guint8 *) row, 0, 1, n, q, n_q, out + k, ld);
-      }
-}
-
-/* VW components of `n_q` sums over all keys, in registers. */
-INLINE void
-value_columns (guint n_q,
-               gboolean half,
-               const guint8 *values,
-               gsize value_bytes,
-               gint64 n_keys,
-               const float *p,
-               gint64 ld,
-               float *sums,
-               gint64 n)
-{
-  vf sum[4];
-
-  for (guint j = 0; j < n_q; j++)
-    sum[j] = vf_load (sums + j * n);
-  for (gint64 k = 0; k < n_keys; k++)
-    {
-      const guint8 *at = values + k * value_bytes;
-      vf v = half ? vf_load_f16 (at) : vf_load (at);
-#pragma GCC unroll 4
-      for (guint j = 0; j < n_q; j++)
-        sum[j] += v * p[j * ld + k];
-    }
-  for (guint j = 0; j < n_q; j++)
-    vf_store (sums + j * n, sum[j]);
+  return t == ATL_DTYPE_F16 ? atl_load_f16 (row + 2 * i) : ((const float *) row)[i];
 }
 
 INLINE void
-values_sum (gboolean half,
-            const guint8 *values,
-            gsize value_bytes,
-            gint64 n_keys,
-            gint64 n,
-            const float *p,
-            gint64 n_q,
-            gint64 ld,
-            float *sums)
+ask_for (const AtlCacheRows *rows, gint64 row)
 {
-  const guint size = half ? 2 : 4;
-  gint64 i = 0;
+  const guint8 *ahead = rows->ahead + row * (gint64) rows->ahead_stride;
 
-  for (; i + VW <= n; i += VW)
+  for (gsize i = 0; i < rows->ahead_bytes; i += 64)
+    __builtin_prefetch (ahead + i);
+}
+
+/* Queries that meet a key while it is in registers. */
+#define MAX_QUERIES (VW >= 8 ? 8 : 4)
+
+/* Scores of n_q queries with all keys, n_k of them at a time: n_q * n_k sums across lanes at once.
+ */
+INLINE void
+scores_body (AtlDType t, guint n_k, guint n_q, const AtlCacheRows *keys, const float *q, float *out)
+{
+  const gint64 n = keys->width;
+
+  for (gint64 first = 0; first < keys->n; first += n_k)
     {
-      const guint8 *v = values + i * size;
-      gint64 j = 0;
+      const guint8 *row[VW];
+      vf sum[VW] = { { 0 } };
+      float sums[VW];
+      gint64 i = 0;
 
-      for (; j + 4 <= n_q; j += 4)
-        value_columns (4, half, v, value_bytes, n_keys, p + j * ld, ld, sums + j * n + i, n);
-      for (; j + 2 <= n_q; j += 2)
-        value_columns (2, half, v, value_bytes, n_keys, p + j * ld, ld, sums + j * n + i, n);
-      for (; j < n_q; j++)
-        value_columns (1, half, v, value_bytes, n_keys, p + j * ld, ld, sums + j * n + i, n);
-    }
-  for (; i < n; i++)
-    for (gint64 j = 0; j < n_q; j++)
-      for (gint64 k = 0; k < n_keys; k++)
+      /* The last ones are taken again for those that are missing. */
+#pragma GCC unroll 16
+      for (guint k = 0; k < n_k; k++)
+        row[k] = keys->data + (gsize) MIN (first + k, keys->n - 1) * keys->row_bytes;
+      for (guint k = 0; k < n_k; k++)
+        ask_for (keys, first + k);
+      for (; i + VW <= n; i += VW)
         {
-          const guint8 *at = values + k * value_bytes + i * size;
-          sums[j * n + i] += p[j * ld + k] * (half ? atl_load_f16 (at) : *(const float *) at);
+          vf key[VW];
+
+#pragma GCC unroll 16
+          for (guint k = 0; k < n_k; k++)
+            key[k] = cached (t, row[k], i);
+#pragma GCC unroll 16
+          for (guint j = 0; j < n_q; j++)
+            {
+              vf v = vf_load (q + j * n + i);
+#pragma GCC unroll 16
+              for (guint k = 0; k < n_k; k++)
+                sum[j * n_k + k] += key[k] * v;
+            }
         }
+      vf_store (sums, vf_sums (sum));
+      for (; i < n; i++)
+        for (guint j = 0; j < n_q; j++)
+          for (guint k = 0; k < n_k; k++)
+            sums[j * n_k + k] += cached_one (t, row[k], i) * q[j * n + i];
+#pragma GCC unroll 16
+      for (guint j = 0; j < n_q; j++)
+        memcpy (out + j * ATL_CACHE_ROWS + first, sums + j * n_k, n_k * sizeof (float));
+    }
+}
+
+/* n_v vectors of n_q sums, from element `i` on, in registers. */
+INLINE void
+values_body (AtlDType t,
+             guint n_v,
+             guint n_q,
+             const AtlCacheRows *values,
+             gint64 i,
+             const float *p,
+             float *sums)
+{
+  const gint64 n = values->width;
+  vf sum[16];
+
+#pragma GCC unroll 16
+  for (guint j = 0; j < n_q; j++)
+#pragma GCC unroll 16
+    for (guint v = 0; v < n_v; v++)
+      sum[j * n_v + v] = vf_load (sums + j * n + i + v * VW);
+  for (gint64 k = 0; k < values->n; k++)
+    {
+      const guint8 *row = values->data + (gsize) k * values->row_bytes;
+      vf value[4];
+
+      if (i == 0)
+        ask_for (values, k);
+#pragma GCC unroll 16
+      for (guint v = 0; v < n_v; v++)
+        value[v] = cached (t, row, i + v * VW);
+#pragma GCC unroll 16
+      for (guint j = 0; j < n_q; j++)
+        {
+          vf weight = vf_set1 (p[j * ATL_CACHE_ROWS + k]);
+#pragma GCC unroll 16
+          for (guint v = 0; v < n_v; v++)
+            sum[j * n_v + v] += value[v] * weight;
+        }
+    }
+#pragma GCC unroll 16
+  for (guint j = 0; j < n_q; j++)
+#pragma GCC unroll 16
+    for (guint v = 0; v < n_v; v++)
+      vf_store (sums + j * n + i + v * VW, sum[j * n_v + v]);
+}
+
+INLINE void
+all_values (
+    AtlDType t, guint n_v, guint n_q, const AtlCacheRows *values, const float *p, float *sums)
+{
+  const gint64 n = values->width;
+  gint64 i = 0;
+
+  for (; i + n_v * VW <= n; i += n_v * VW)
+    values_body (t, n_v, n_q, values, i, p, sums);
+  for (; n_v > 1 && i + VW <= n; i += VW)
+    values_body (t, 1, n_q, values, i, p, sums);
+  for (; i < n; i++)
+    for (guint j = 0; j < n_q; j++)
+      for (gint64 k = 0; k < values->n; k++)
+        sums[j * n + i] += p[j * ATL_CACHE_ROWS + k] *
+                           cached_one (t, values->data + (gsize) k * values->row_bytes, i);
+}
+
+typedef void (*ScoresFunc) (const AtlCacheRows *keys, const float *q, float *out);
+typedef void (*ValuesFunc) (const AtlCacheRows *values, const float *p, float *sums);
+
+/* Keys at a time, so that sums fill a vector but keys go up in ATL_CACHE_STEP. */
+#define KEYS_OF(N) (N > 4 ? VW / 8 : N > 2 ? VW / 4 : MIN (VW / N, ATL_CACHE_STEP))
+
+/* One function a dtype and number of queries: scores fill a vector, sums of values the registers.
+ */
+#define DEFINE_OF(T, N)                                                                            \
+  static __attribute__ ((noinline)) void scores_##T##_##N (const AtlCacheRows *keys,               \
+                                                           const float *q, float *out)             \
+  {                                                                                                \
+    scores_body (ATL_DTYPE_##T, KEYS_OF (N), N, keys, q, out);                                     \
+  }                                                                                                \
+  static __attribute__ ((noinline)) void values_##T##_##N (const AtlCacheRows *values,             \
+                                                           const float *p, float *sums)            \
+  {                                                                                                \
+    all_values (ATL_DTYPE_##T, N <= 2 ? 4 : VW / 4 / ((N + 3) / 4), N, values, p, sums);           \
+  }
+
+#if VW >= 8
+#define DEFINE(T)                                                                                  \
+  DEFINE_OF (T, 1)                                                                                 \
+  DEFINE_OF (T, 2)                                                                                 \
+  DEFINE_OF (T, 3)                                                                                 \
+  DEFINE_OF (T, 4)                                                                                 \
+  DEFINE_OF (T, 5)                                                                                 \
+  DEFINE_OF (T, 6)                                                                                 \
+  DEFINE_OF (T, 7)                                                                                 \
+  DEFINE_OF (T, 8)
+#define ROW(F, T)                                                                                  \
+  [ATL_DTYPE_##T] = { F##_##T##_1, F##_##T##_2, F##_##T##_3, F##_##T##_4,                          \
+                      F##_##T##_5, F##_##T##_6, F##_##T##_7, F##_##T##_8 },
+#else
+#define DEFINE(T)                                                                                  \
+  DEFINE_OF (T, 1)                                                                                 \
+  DEFINE_OF (T, 2)                                                                                 \
+  DEFINE_OF (T, 3)                                                                                 \
+  DEFINE_OF (T, 4)
+#define ROW(F, T) [ATL_DTYPE_##T] = { F##_##T##_1, F##_##T##_2, F##_##T##_3, F##_##T##_4 },
+#endif
+
+DEFINE (F32)
+DEFINE (F16)
+DEFINE (Q8_0)
+DEFINE (Q4_0)
+
+/* By dtype, then by number of queries less one. */
+static const ScoresFunc scores[ATL_N_DTYPES][MAX_QUERIES] = { ROW (scores, F32) ROW (
+    scores, F16) ROW (scores, Q8_0) ROW (scores, Q4_0) };
+static const ValuesFunc values_of[ATL_N_DTYPES][MAX_QUERIES] = { ROW (values, F32) ROW (
+    values, F16) ROW (values, Q8_0) ROW (values, Q4_0) };
+
+void
+ATL_SIMD_NAME (atl_scores) (
+    AtlDType dtype, const AtlCacheRows *keys, const float *q, gint64 n_q, float *out)
+{
+  AtlCacheRows rows = *keys;
+
+  for (gint64 j = 0; j < n_q; j += MAX_QUERIES, rows.ahead_bytes = 0)
+    scores[dtype][MIN (n_q - j, MAX_QUERIES) - 1](&rows, q + j * rows.width,
+                                                  out + j * ATL_CACHE_ROWS);
 }
 
 void
-ATL_SIMD_NAME (atl_weigh_values) (AtlDType dtype,
-                                  const guint8 *values,
-                                  gsize value_bytes,
-                                  gint64 n_keys,
-                                  gint64 n,
-                                  const float *p,
-                                  gint64 n_q,
-                                  gint64 ld,
-                                  float *row,
-                                  float *sums)
+ATL_SIMD_NAME (atl_weigh_values) (
+    AtlDType dtype, const AtlCacheRows *values, const float *p, gint64 n_q, float *sums)
 {
-  if (dtype == ATL_DTYPE_F16)
-    values_sum (TRUE, values, value_bytes, n_keys, n, p, n_q, ld, sums);
-  else if (dtype == ATL_DTYPE_F32)
-    values_sum (FALSE, values, value_bytes, n_keys, n, p, n_q, ld, sums);
-  else
-    for (gint64 k = 0; k < n_keys; k++)
-      {
-        convert_row (dtype, values + k * value_bytes, n, row);
-        values_sum (FALSE, (const guint8 *) row, 0, 1, n, p + k, n_q, ld, sums);
-      }
+  AtlCacheRows rows = *values;
+
+  for (gint64 j = 0; j < n_q; j += MAX_QUERIES, rows.ahead_bytes = 0)
+    values_of[dtype][MIN (n_q - j, MAX_QUERIES) - 1](&rows, p + j * ATL_CACHE_ROWS,
+                                                     sums + j * rows.width);
 }
 
 /* tanh for what is capped: an absolute error of some 1e-7 is enough there. */
@@ -278,7 +341,7 @@ ATL_SIMD_NAME (atl_softmax_step) (
       s[i] = expf (s[i] - now);
       rest += s[i];
     }
-  correction = expf (before - now);
+  correction = before == now ? 1.0f : expf (before - now);
   *sum = *sum * correction + vf_sum (total) + rest;
   *largest = now;
   return correction;

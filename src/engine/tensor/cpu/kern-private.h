@@ -48,26 +48,10 @@ void ATL_SIMD_NAME (atl_tile) (gint64 n_k,
                                gboolean add);
 gboolean ATL_SIMD_NAME (atl_act_row) (AtlAct act, float *x, gint64 n);
 void ATL_SIMD_NAME (atl_cache_row) (AtlDType dtype, const guint8 *row, gint64 n, float *out);
-void ATL_SIMD_NAME (atl_scores) (AtlDType dtype,
-                                 const guint8 *keys,
-                                 gsize key_bytes,
-                                 gint64 n_keys,
-                                 gint64 n,
-                                 const float *q,
-                                 gint64 n_q,
-                                 float *row,
-                                 float *out,
-                                 gint64 ld);
-void ATL_SIMD_NAME (atl_weigh_values) (AtlDType dtype,
-                                       const guint8 *values,
-                                       gsize value_bytes,
-                                       gint64 n_keys,
-                                       gint64 n,
-                                       const float *p,
-                                       gint64 n_q,
-                                       gint64 ld,
-                                       float *row,
-                                       float *sums);
+void ATL_SIMD_NAME (atl_scores) (
+    AtlDType dtype, const AtlCacheRows *keys, const float *q, gint64 n_q, float *out);
+void ATL_SIMD_NAME (atl_weigh_values) (
+    AtlDType dtype, const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
 float ATL_SIMD_NAME (atl_softmax_step) (
     float *s, gint64 n, float scale, float softcap, const float *bias, float *largest, float *sum);
 gboolean ATL_SIMD_NAME (atl_unary_row) (

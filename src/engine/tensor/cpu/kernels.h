@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/tensor/cpu/cpu.h"
-#include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/pack.h"
 #include "engine/tensor/ops.h"
 
@@ -55,6 +54,19 @@ typedef struct
 } AtlRecurStep;
 
 #define ATL_RECUR_SCRATCH(n) (3 * ATL_RECUR_TOKENS * (n))
+
+/* Some cached keys or values of one head; and memory that will be wanted soon, asked for while they
+ * are worked on: for each of them ahead_bytes (0: nothing), ahead_stride apart. */
+#define ATL_CACHE_ROWS 64
+#define ATL_CACHE_STEP 8 /* multiples of it are best */
+typedef struct
+{
+  const guint8 *data;
+  gsize row_bytes;
+  gint64 n, width; /* rows, at most ATL_CACHE_ROWS; elements of a row */
+  const guint8 *ahead;
+  gsize ahead_bytes, ahead_stride;
+} AtlCacheRows;
 
 /* Rows of the largest matrix tile of a level. */
 #define ATL_TILE_MAX_ROWS 32
@@ -126,28 +138,12 @@ typedef struct
 
   /* n elements of a cached row (whole blocks) as floats. */
   void (*cache_row) (AtlDType dtype, const guint8 *row, gint64 n, float *out);
-  /* out[j * ld + k] = q row j . key k; q [n_q, n]; `row` is room for n floats. */
-  void (*scores) (AtlDType dtype,
-                  const guint8 *keys,
-                  gsize key_bytes,
-                  gint64 n_keys,
-                  gint64 n,
-                  const float *q,
-                  gint64 n_q,
-                  float *row,
-                  float *out,
-                  gint64 ld);
-  /* sums[j, n] += sum over k of p[j * ld + k] * value k. */
-  void (*weigh_values) (AtlDType dtype,
-                        const guint8 *values,
-                        gsize value_bytes,
-                        gint64 n_keys,
-                        gint64 n,
-                        const float *p,
-                        gint64 n_q,
-                        gint64 ld,
-                        float *row,
-                        float *sums);
+  /* out[j * ATL_CACHE_ROWS + k] = q row j . key k; q [n_q, width]. Keys are
+   * computed ATL_CACHE_STEP at a time, so places up to the next multiple may be written. */
+  void (*scores) (AtlDType dtype, const AtlCacheRows *keys, const float *q, gint64 n_q, float *out);
+  /* sums[j, width] += sum over k of p[j * ATL_CACHE_ROWS + k] * value k. */
+  void (*weigh_values) (
+      AtlDType dtype, const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
   /* Scores s[n] become weights exp (score - largest): scaled, capped, bias added; `largest` and
    * `sum` (of all weights so far) are brought up to date. Returns what earlier sums must be
    * multiplied with. */

@@ -186,6 +186,34 @@ vf_largest (vf a)
 {
   return _mm512_reduce_max_ps ((__m512) a);
 }
+INLINE vf
+vf_set1_f16 (const void *p)
+{
+  return vf_set1 (_cvtsh_ss (*(const guint16 *) p));
+}
+/* Lane i: the sum of a[i]. */
+INLINE vf
+vf_sums (const vf a[VW])
+{
+  __m512 t[8], u[4], v[2];
+
+  /* Each step halves the number of vectors; a blend costs less than a second shuffle. */
+#pragma GCC unroll 8
+  for (guint i = 0; i < 8; i++)
+    t[i] = _mm512_add_ps (
+        _mm512_mask_blend_ps (0xcccc, (__m512) a[2 * i], (__m512) a[2 * i + 1]),
+        _mm512_shuffle_ps ((__m512) a[2 * i], (__m512) a[2 * i + 1], _MM_SHUFFLE (1, 0, 3, 2)));
+#pragma GCC unroll 4
+  for (guint i = 0; i < 4; i++)
+    u[i] = _mm512_add_ps (_mm512_shuffle_ps (t[2 * i], t[2 * i + 1], 0x88),
+                          _mm512_shuffle_ps (t[2 * i], t[2 * i + 1], 0xdd));
+#pragma GCC unroll 2
+  for (guint i = 0; i < 2; i++)
+    v[i] = _mm512_add_ps (_mm512_mask_blend_ps (0xff00, u[2 * i], u[2 * i + 1]),
+                          _mm512_shuffle_f32x4 (u[2 * i], u[2 * i + 1], _MM_SHUFFLE (1, 0, 3, 2)));
+  return (vf) _mm512_add_ps (_mm512_shuffle_f32x4 (v[0], v[1], 0x88),
+                             _mm512_shuffle_f32x4 (v[0], v[1], 0xdd));
+}
 
 #elif defined(ATL_SIMD_AVX2)
 
@@ -267,6 +295,24 @@ vf_largest (vf a)
   s = _mm_max_ss (s, _mm_movehdup_ps (s));
   return _mm_cvtss_f32 (s);
 }
+INLINE vf
+vf_set1_f16 (const void *p)
+{
+  return vf_set1 (_cvtsh_ss (*(const guint16 *) p));
+}
+INLINE vf
+vf_sums (const vf a[VW])
+{
+  __m256 t[4], low, high;
+
+#pragma GCC unroll 4
+  for (guint i = 0; i < 4; i++)
+    t[i] = _mm256_hadd_ps ((__m256) a[2 * i], (__m256) a[2 * i + 1]);
+  low = _mm256_hadd_ps (t[0], t[1]);
+  high = _mm256_hadd_ps (t[2], t[3]);
+  return (vf) _mm256_add_ps (_mm256_permute2f128_ps (low, high, 0x20),
+                             _mm256_permute2f128_ps (low, high, 0x31));
+}
 
 #else
 
@@ -346,6 +392,17 @@ INLINE float
 vf_largest (vf a)
 {
   return vmaxvq_f32 ((float32x4_t) a);
+}
+INLINE vf
+vf_set1_f16 (const void *p)
+{
+  return (vf) vcvt_f32_f16 (vld1_dup_f16 (p));
+}
+INLINE vf
+vf_sums (const vf a[VW])
+{
+  return (vf) vpaddq_f32 (vpaddq_f32 ((float32x4_t) a[0], (float32x4_t) a[1]),
+                          vpaddq_f32 ((float32x4_t) a[2], (float32x4_t) a[3]));
 }
 
 #endif
