@@ -56,6 +56,7 @@ typedef enum
 typedef struct
 {
   AtlMetaType type;
+  guint8 width; /* bytes that a number, or each of a list, has in the file; 0: not said */
   union
   {
     gboolean v_bool;

@@ -28,6 +28,8 @@ static const struct
   { "fetch-starter", atl_hub_cli_fetch, "fetch a small model to begin with" },
   { "devices", NULL, "what this computer can compute on" },
   { "inspect", NULL, "what is in a model file" },
+  { "convert", NULL, "write a Hugging Face folder as one GGUF file" },
+  { "quantize", NULL, "make a model file smaller" },
   { "tokenize", NULL, "text to tokens and back" },
   { "bench", NULL, "measure tokens per second" },
   { "golden", NULL, "run golden cases" },

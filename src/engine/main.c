@@ -27,14 +27,15 @@
 #include "engine/tools/golden.h"
 #include "engine/tools/greedy.h"
 #include "engine/tools/inspect.h"
+#include "engine/tools/quantize.h"
 #include "engine/tools/tokenize.h"
 
 /* After the client is gone, running jobs end within a token; a device that hangs must not keep the
  * process alive. */
 #define FAREWELL_S 5
 
-/* Tools that only read model files lock network and programs away first: the files are as
- * untrusted there as they are here. */
+/* Tools that only read model files (and write one) lock network and programs away first: the files
+ * are as untrusted there as they are here. */
 static const struct
 {
   const char *name;
@@ -43,6 +44,7 @@ static const struct
 } tools[] = {
   { "bench", atl_tool_bench },           { "devices", atl_tool_devices },
   { "golden", atl_tool_golden },         { "greedy", atl_tool_greedy },
+  { "convert", atl_tool_convert, TRUE }, { "quantize", atl_tool_quantize, TRUE },
   { "inspect", atl_tool_inspect, TRUE }, { "tokenize", atl_tool_tokenize, TRUE },
 };
 

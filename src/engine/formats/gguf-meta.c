@@ -6,36 +6,21 @@
 
 #include <string.h>
 
-enum
-{
-  TYPE_U8,
-  TYPE_I8,
-  TYPE_U16,
-  TYPE_I16,
-  TYPE_U32,
-  TYPE_I32,
-  TYPE_F32,
-  TYPE_BOOL,
-  TYPE_STRING,
-  TYPE_ARRAY,
-  TYPE_U64,
-  TYPE_I64,
-  TYPE_F64,
-  N_TYPES
-};
-
 /* Bytes in the file; 0 for what has no fixed size. */
-static const guint8 type_bytes[N_TYPES] = {
-  [TYPE_U8] = 1,  [TYPE_I8] = 1,   [TYPE_U16] = 2, [TYPE_I16] = 2, [TYPE_U32] = 4, [TYPE_I32] = 4,
-  [TYPE_F32] = 4, [TYPE_BOOL] = 1, [TYPE_U64] = 8, [TYPE_I64] = 8, [TYPE_F64] = 8,
+static const guint8 type_bytes[ATL_GGUF_N_TYPES] = {
+  [ATL_GGUF_U8] = 1,  [ATL_GGUF_I8] = 1,  [ATL_GGUF_U16] = 2, [ATL_GGUF_I16] = 2,
+  [ATL_GGUF_U32] = 4, [ATL_GGUF_I32] = 4, [ATL_GGUF_F32] = 4, [ATL_GGUF_BOOL] = 1,
+  [ATL_GGUF_U64] = 8, [ATL_GGUF_I64] = 8, [ATL_GGUF_F64] = 8,
 };
 
-static const AtlMetaType type_meta[N_TYPES] = {
-  [TYPE_U8] = ATL_META_UINT,     [TYPE_I8] = ATL_META_INT,    [TYPE_U16] = ATL_META_UINT,
-  [TYPE_I16] = ATL_META_INT,     [TYPE_U32] = ATL_META_UINT,  [TYPE_I32] = ATL_META_INT,
-  [TYPE_F32] = ATL_META_FLOAT,   [TYPE_BOOL] = ATL_META_BOOL, [TYPE_STRING] = ATL_META_STRING,
-  [TYPE_ARRAY] = ATL_META_ARRAY, [TYPE_U64] = ATL_META_UINT,  [TYPE_I64] = ATL_META_INT,
-  [TYPE_F64] = ATL_META_FLOAT,
+static const AtlMetaType type_meta[ATL_GGUF_N_TYPES] = {
+  [ATL_GGUF_U8] = ATL_META_UINT,       [ATL_GGUF_I8] = ATL_META_INT,
+  [ATL_GGUF_U16] = ATL_META_UINT,      [ATL_GGUF_I16] = ATL_META_INT,
+  [ATL_GGUF_U32] = ATL_META_UINT,      [ATL_GGUF_I32] = ATL_META_INT,
+  [ATL_GGUF_F32] = ATL_META_FLOAT,     [ATL_GGUF_BOOL] = ATL_META_BOOL,
+  [ATL_GGUF_STRING] = ATL_META_STRING, [ATL_GGUF_ARRAY] = ATL_META_ARRAY,
+  [ATL_GGUF_U64] = ATL_META_UINT,      [ATL_GGUF_I64] = ATL_META_INT,
+  [ATL_GGUF_F64] = ATL_META_FLOAT,
 };
 
 typedef struct
@@ -66,15 +51,15 @@ decode_int (guint type, const guint8 *p)
   switch (type_bytes[type])
     {
     case 1:
-      return type == TYPE_I8 ? (gint8) p[0] : p[0];
+      return type == ATL_GGUF_I8 ? (gint8) p[0] : p[0];
     case 2:
       memcpy (&v16, p, 2);
       v16 = GUINT16_FROM_LE (v16);
-      return type == TYPE_I16 ? (gint16) v16 : v16;
+      return type == ATL_GGUF_I16 ? (gint16) v16 : v16;
     case 4:
       memcpy (&v32, p, 4);
       v32 = GUINT32_FROM_LE (v32);
-      return type == TYPE_I32 ? (gint32) v32 : (gint64) v32;
+      return type == ATL_GGUF_I32 ? (gint32) v32 : (gint64) v32;
     default:
       memcpy (&v64, p, 8);
       return (gint64) GUINT64_FROM_LE (v64);
@@ -84,9 +69,9 @@ decode_int (guint type, const guint8 *p)
 static double
 decode_float (guint type, const guint8 *p)
 {
-  guint64 bits = (guint64) decode_int (type == TYPE_F32 ? TYPE_U32 : TYPE_U64, p);
+  guint64 bits = (guint64) decode_int (type == ATL_GGUF_F32 ? ATL_GGUF_U32 : ATL_GGUF_U64, p);
 
-  if (type == TYPE_F32)
+  if (type == ATL_GGUF_F32)
     {
       guint32 narrow = (guint32) bits;
       float value;
@@ -108,6 +93,7 @@ static void
 decode_scalar (guint type, const guint8 *p, AtlMetaValue *value)
 {
   value->type = type_meta[type];
+  value->width = (guint8) type_bytes[type];
   switch (value->type)
     {
     case ATL_META_BOOL:
@@ -185,16 +171,16 @@ read_array (Reader *self, const char *key, AtlCheckpoint *cp, GError **error)
   if (!atl_gguf_u32 (cursor, "the type of a list", &type, error) ||
       !atl_gguf_count (cursor, "the length of a list", &n, error))
     return FALSE;
-  if (type == TYPE_ARRAY)
+  if (type == ATL_GGUF_ARRAY)
     return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
                             "%s: “%s” is a list of lists, which no known model uses", cursor->file,
                             key);
-  if (type >= N_TYPES)
+  if (type >= ATL_GGUF_N_TYPES)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                             "%s: “%s” is a list of values of the unknown type %u", cursor->file,
                             key, type);
 
-  smallest = type == TYPE_STRING ? (cursor->version >= 2 ? 8 : 4) : type_bytes[type];
+  smallest = type == ATL_GGUF_STRING ? (cursor->version >= 2 ? 8 : 4) : type_bytes[type];
   if (n > atl_gguf_remaining (cursor) / smallest)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                             "%s: “%s” claims %" G_GUINT64_FORMAT
@@ -202,8 +188,9 @@ read_array (Reader *self, const char *key, AtlCheckpoint *cp, GError **error)
                             cursor->file, key, n, atl_gguf_remaining (cursor));
 
   value.v_array.elem_type = type_meta[type];
+  value.width = (guint8) type_bytes[type];
   value.v_array.n = (gsize) n;
-  if (type == TYPE_STRING)
+  if (type == ATL_GGUF_STRING)
     {
       if (!charge (self, n * (sizeof (char *) + sizeof (gsize)), error) ||
           !read_strings (self, (gsize) n, &strings, &lengths, error))
@@ -214,7 +201,7 @@ read_array (Reader *self, const char *key, AtlCheckpoint *cp, GError **error)
   else
     {
       const guint8 *bytes;
-      gsize decoded = type == TYPE_BOOL ? sizeof (gboolean) : sizeof (gint64);
+      gsize decoded = type == ATL_GGUF_BOOL ? sizeof (gboolean) : sizeof (gint64);
 
       if (!charge (self, n * decoded, error) ||
           !atl_gguf_take (cursor, (gsize) (n * smallest), "a list", &bytes, error))
@@ -289,16 +276,16 @@ read_pair (Reader *self, AtlGgufFile *file, AtlCheckpoint *cp, GError **error)
       !atl_gguf_u32 (cursor, "the type of a setting", &type, error))
     return FALSE;
   self->key = key;
-  if (type >= N_TYPES)
+  if (type >= ATL_GGUF_N_TYPES)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: “%s” has the unknown value type %u",
                             cursor->file, key, type);
-  if (strcmp (key, "general.alignment") == 0 && type != TYPE_U32)
+  if (strcmp (key, "general.alignment") == 0 && type != ATL_GGUF_U32)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                             "%s: “general.alignment” should be an unsigned 32-bit number",
                             cursor->file);
-  if (type == TYPE_STRING)
+  if (type == ATL_GGUF_STRING)
     return read_text (self, key, cp, error);
-  if (type == TYPE_ARRAY)
+  if (type == ATL_GGUF_ARRAY)
     return read_array (self, key, cp, error);
 
   if (!atl_gguf_take (cursor, type_bytes[type], "a setting", &bytes, error))

@@ -55,6 +55,27 @@ atl_gguf_remaining (const AtlGgufCursor *self)
   return self->size - self->at;
 }
 
+/* The numbers of the format for types of metadata and of tensors. */
+typedef enum
+{
+  ATL_GGUF_U8,
+  ATL_GGUF_I8,
+  ATL_GGUF_U16,
+  ATL_GGUF_I16,
+  ATL_GGUF_U32,
+  ATL_GGUF_I32,
+  ATL_GGUF_F32,
+  ATL_GGUF_BOOL,
+  ATL_GGUF_STRING,
+  ATL_GGUF_ARRAY,
+  ATL_GGUF_U64,
+  ATL_GGUF_I64,
+  ATL_GGUF_F64,
+  ATL_GGUF_N_TYPES
+} AtlGgufType;
+/* -1 for a type that the format does not have. */
+gint atl_gguf_id_of_dtype (AtlDType dtype);
+
 /* Reads the pairs into `cp`, and the alignment. */
 gboolean atl_gguf_read_meta (AtlGgufFile *self, AtlCheckpoint *cp, GError **error);
 

@@ -30,6 +30,15 @@ static const guint8 dtype_by_id[] = {
   [41] = ATL_DTYPE_Q1_0 + 1,   [42] = ATL_DTYPE_Q2_0 + 1,
 };
 
+gint
+atl_gguf_id_of_dtype (AtlDType dtype)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (dtype_by_id); i++)
+    if (dtype_by_id[i] == (guint) dtype + 1)
+      return (gint) i;
+  return -1;
+}
+
 typedef struct
 {
   guint max_dims;

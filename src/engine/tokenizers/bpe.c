@@ -175,6 +175,40 @@ grow_merges (AtlBpe *self)
   return ok;
 }
 
+static int
+compare_ranks (gconstpointer a, gconstpointer b)
+{
+  guint32 left = (*(const Merge *const *) a)->rank, right = (*(const Merge *const *) b)->rank;
+
+  return left < right ? -1 : left > right;
+}
+
+GArray *
+atl_bpe_list_merges (const AtlBpe *self)
+{
+  GArray *ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GPtrArray) ordered = g_ptr_array_new ();
+
+  for (gsize i = 0; i <= self->merge_mask; i++)
+    if (self->merges[i].left >= 0)
+      g_ptr_array_add (ordered, &self->merges[i]);
+  g_ptr_array_sort (ordered, compare_ranks);
+  for (guint i = 0; i < ordered->len; i++)
+    {
+      const Merge *merge = ordered->pdata[i];
+
+      g_array_append_val (ids, merge->left);
+      g_array_append_val (ids, merge->right);
+    }
+  return ids;
+}
+
+const AtlBpeConfig *
+atl_bpe_config (const AtlBpe *self)
+{
+  return &self->config;
+}
+
 static gint32
 find_part (const AtlBpe *self, const char *text, gsize length, GError **error)
 {

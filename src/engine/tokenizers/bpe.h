@@ -55,6 +55,10 @@ gboolean atl_bpe_add_merge (AtlBpe *self,
                             gsize right_length,
                             GError **error);
 
+/* All merges in order, as pairs of ids (gint32); the caller's. */
+GArray *atl_bpe_list_merges (const AtlBpe *self);
+const AtlBpeConfig *atl_bpe_config (const AtlBpe *self);
+
 /* A merge in one string, "left right". */
 gboolean atl_bpe_add_merge_line (AtlBpe *self, const char *line, gsize length, GError **error);
 

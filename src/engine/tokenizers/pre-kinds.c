@@ -147,6 +147,35 @@ atl_pre_kind_traits (const char *name)
   return kind != NULL ? kind->traits : (AtlPreTraits){ 0 };
 }
 
+static gboolean
+same_scan (const AtlScan *a, const AtlScan *b)
+{
+  return a->kind == b->kind && a->digits == b->digits && a->marks == b->marks &&
+         a->contractions == b->contractions && a->han == b->han && a->boundary == b->boundary &&
+         a->space == b->space && a->classes == b->classes && a->ranges == b->ranges &&
+         g_strcmp0 (a->extra, b->extra) == 0 && g_strcmp0 (a->tail, b->tail) == 0;
+}
+
+const char *
+atl_pre_kind_of_scans (const AtlScan *const *scans, guint n, gboolean ignore_merges)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    {
+      const Kind *kind = &kinds[i];
+      gboolean same = kind->n_stages == n && kind->traits.ignore_merges == ignore_merges;
+
+      for (guint k = 0; k < n && same; k++)
+        same = same_scan (scans[k], &kind->stages[k]);
+      if (same)
+        {
+          g_autofree char *first = g_strndup (kind->names + 1, strcspn (kind->names + 1, " "));
+
+          return g_intern_string (first);
+        }
+    }
+  return NULL;
+}
+
 /* --- By pattern --- */
 
 #define ANY_CASE "(?i:'s|'t|'re|'ve|'m|'ll|'d)"

@@ -21,4 +21,8 @@ typedef struct
 
 AtlPreTraits atl_pre_kind_traits (const char *name);
 
+/* The first name of the kind that has exactly these scanners and treats whole words so; NULL when
+ * there is none. Static. */
+const char *atl_pre_kind_of_scans (const AtlScan *const *scans, guint n, gboolean ignore_merges);
+
 G_END_DECLS

@@ -77,6 +77,24 @@ atl_pre_tokenizer_add_scan (AtlPreTokenizer *self, const AtlScan *scan, AtlSplit
   g_array_append_val (self->stages, stage);
 }
 
+const char *
+atl_pre_tokenizer_name (const AtlPreTokenizer *self, gboolean ignore_merges)
+{
+  g_autoptr (GPtrArray) scans = g_ptr_array_new ();
+
+  for (guint i = 0; i < self->stages->len; i++)
+    {
+      const Stage *stage = &g_array_index (self->stages, Stage, i);
+
+      if (stage->kind == STAGE_LETTERS)
+        continue;
+      if (stage->kind != STAGE_SCAN || stage->behavior != ATL_SPLIT_ISOLATED)
+        return NULL;
+      g_ptr_array_add (scans, (gpointer) &stage->scan);
+    }
+  return atl_pre_kind_of_scans ((const AtlScan *const *) scans->pdata, scans->len, ignore_merges);
+}
+
 GRegex *
 atl_bounded_regex_new (const char *pattern, GError **error)
 {

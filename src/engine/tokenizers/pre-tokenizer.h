@@ -45,6 +45,10 @@ AtlPreTokenizer *atl_pre_tokenizer_new_named (const char *name);
 /* The stages for a file that names none. */
 AtlPreTokenizer *atl_pre_tokenizer_new_default (void);
 
+/* GGUF's name for these stages, the other way round; of several alike one whose words are taken
+ * whole where `ignore_merges`. NULL when there is none. Static. */
+const char *atl_pre_tokenizer_name (const AtlPreTokenizer *self, gboolean ignore_merges);
+
 /* Adds a scanner; its strings are copied. */
 void
 atl_pre_tokenizer_add_scan (AtlPreTokenizer *self, const AtlScan *scan, AtlSplitBehavior behavior);

@@ -106,6 +106,17 @@ AtlTokenizer *atl_tokenizer_new_from_maps (AtlFileMap *const *maps,
                                            guint n,
                                            GError **error);
 
+/* The other way round: adds the `tokenizer.*` keys of a GGUF file to `checkpoint`, for a model
+ * whose embedding has `n_rows` rows (those past the vocabulary become unused pieces). `*warning`
+ * (nullable, the caller's) is set to a sentence when readers of the file may cut words a little
+ * differently. ATL_ERROR_UNSUPPORTED for kinds that GGUF cannot say, ATL_ERROR_BAD_FILE when there
+ * are more pieces than rows. */
+gboolean atl_tokenizer_add_metadata (const AtlTokenizer *self,
+                                     guint n_rows,
+                                     AtlCheckpoint *checkpoint,
+                                     char **warning,
+                                     GError **error);
+
 AtlTokenizer *atl_tokenizer_ref (AtlTokenizer *self);
 void atl_tokenizer_unref (AtlTokenizer *self); /* accepts NULL */
 

@@ -1,0 +1,43 @@
+/* Which type each tensor of a quantised file gets: one for all, or one of the mixes that people
+ * know by name ("Q4_K_M": most of it Q4_K, what matters most Q6_K).
+ *
+ * The choices are those of llama.cpp's quantiser (src/llama-quant.cpp), so that a name means the
+ * same file everywhere.
+ *
+ * Threading: constant data, pure functions.
+ */
+#pragma once
+
+#include "base/checkpoint.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const char *name;  /* "Q4_K_M" */
+  guint file_type;   /* general.file_type */
+  AtlDType dtype;    /* of what no rule speaks of */
+  const char *about; /* for people, English */
+} AtlMix;
+
+/* NULL for a name that is not known; case does not matter. */
+const AtlMix *atl_mix_find (const char *name);
+/* The first whose main type that is; NULL if there is none. */
+const AtlMix *atl_mix_of_dtype (AtlDType dtype);
+/* All of them, ended by name NULL. */
+const AtlMix *atl_mix_list (void);
+
+/* What the choices depend on beside the name. */
+typedef struct
+{
+  guint n_layers;
+  guint n_experts;
+  guint n_gqa;         /* query heads a key head, at least 1 */
+  gboolean has_output; /* output.weight is there: the embedding is not the output */
+} AtlMixModel;
+
+/* The type of a tensor: F32 for small ones, else the mix's, or the nearest type whose blocks divide
+ * its rows. `mix` NULL: its own, where that is one of GGUF's. */
+AtlDType atl_mix_choose (const AtlMix *mix, const AtlMixModel *model, const AtlTensorInfo *info);
+
+G_END_DECLS

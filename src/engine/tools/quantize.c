@@ -1,0 +1,259 @@
+/* Quantising and converting: arguments, progress and summary around convert/requant.h. */
+#define G_LOG_DOMAIN "atl-tools"
+
+#include "engine/tools/quantize.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/convert/hf.h"
+#include "engine/convert/requant.h"
+#include "engine/formats/open.h"
+#include "engine/tokenizers/tokenizer.h"
+
+#define PROGRESS_INTERVAL_US (200 * 1000)
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt_cb (int number)
+{
+  interrupted = 1;
+}
+
+typedef struct
+{
+  GPtrArray *maps;  /* (owned) AtlFileMap */
+  GPtrArray *names; /* (owned) char, with the folder's name in front */
+} Files;
+
+static void
+files_clear (Files *self)
+{
+  g_clear_pointer (&self->maps, g_ptr_array_unref);
+  g_clear_pointer (&self->names, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
+
+static gboolean
+add_file (Files *self, const char *folder, const char *name, GError **error)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autofree char *base = g_path_get_basename (folder);
+  g_autofree char *logical = g_build_filename (base, name, NULL);
+  AtlFileMap *map = NULL;
+  int fd = open (path, O_RDONLY | O_CLOEXEC);
+
+  if (fd < 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s cannot be opened: %s", path,
+                   g_strerror (errno));
+      return FALSE;
+    }
+  map = atl_file_map_new_from_fd (fd, logical, error);
+  close (fd);
+  if (map == NULL)
+    return FALSE;
+  g_ptr_array_add (self->maps, map);
+  g_ptr_array_add (self->names, g_steal_pointer (&logical));
+  return TRUE;
+}
+
+/* "model-00001-of-00003.gguf": how much of the name all parts share; 0 when it is none. */
+static gsize
+shard_stem (const char *name)
+{
+  static const gsize tail = sizeof "-00001-of-00003.gguf" - 1;
+  gsize length = strlen (name);
+
+  if (length <= tail || !g_str_has_suffix (name, ".gguf") ||
+      memcmp (name + length - tail + 6, "-of-", 4) != 0)
+    return 0;
+  return length - tail;
+}
+
+static gboolean
+is_part_of (const char *name, const char *only)
+{
+  gsize stem = only != NULL ? shard_stem (only) : 0;
+
+  if (only == NULL)
+    return g_str_has_suffix (name, ".safetensors") || g_str_has_suffix (name, ".json") ||
+           g_str_has_suffix (name, ".jinja") || g_str_has_suffix (name, ".model");
+  return stem > 0 ? shard_stem (name) == stem && strncmp (name, only, stem) == 0
+                  : strcmp (name, only) == 0;
+}
+
+/* A file with the shards beside it, or the files of a folder. */
+static gboolean
+files_open (Files *self, const char *path, GError **error)
+{
+  g_autofree char *absolute = g_canonicalize_filename (path, NULL);
+  gboolean is_folder = g_file_test (absolute, G_FILE_TEST_IS_DIR);
+  g_autofree char *folder = is_folder ? g_strdup (absolute) : g_path_get_dirname (absolute);
+  g_autofree char *only = is_folder ? NULL : g_path_get_basename (absolute);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, error);
+  const char *name;
+
+  self->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  self->names = g_ptr_array_new_with_free_func (g_free);
+  if (dir == NULL)
+    return FALSE;
+  while ((name = g_dir_read_name (dir)) != NULL)
+    if (*name != '.' && is_part_of (name, only) && !add_file (self, folder, name, error))
+      return FALSE;
+  if (self->maps->len > 0)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+               is_folder ? "%s holds no .safetensors files" : "%s is not there", path);
+  return FALSE;
+}
+
+/* The vocabulary of a folder as metadata; an empty set where the model has it already. */
+static AtlCheckpoint *
+read_vocabulary (const Files *files, const AtlCheckpoint *cp, GError **error)
+{
+  g_autoptr (AtlCheckpoint) extra = atl_checkpoint_new (atl_checkpoint_name (cp));
+  const AtlTensorInfo *embd = atl_checkpoint_find (cp, "token_embd.weight");
+  g_autoptr (AtlTokenizer) tokenizer = NULL;
+  g_autofree char *warning = NULL;
+
+  if (atl_checkpoint_meta (cp, "tokenizer.ggml.model") != NULL)
+    return g_steal_pointer (&extra);
+  tokenizer = atl_tokenizer_new_from_maps ((AtlFileMap *const *) files->maps->pdata,
+                                           (const char *const *) files->names->pdata,
+                                           files->maps->len, error);
+  if (tokenizer == NULL ||
+      !atl_tokenizer_add_metadata (tokenizer, embd != NULL ? (guint) embd->dim[0] : 0, extra,
+                                   &warning, error))
+    return NULL;
+  if (warning != NULL)
+    fprintf (stderr, "Note: %s.\n", warning);
+  return g_steal_pointer (&extra);
+}
+
+typedef struct
+{
+  GCancellable *cancellable;
+  gint64 shown_at;
+  gboolean is_terminal;
+} Progress;
+
+static void
+progress_cb (double fraction, const char *tensor, gpointer data)
+{
+  Progress *progress = data;
+  gint64 now = g_get_monotonic_time ();
+
+  if (interrupted)
+    g_cancellable_cancel (progress->cancellable);
+  if (!progress->is_terminal || (now - progress->shown_at < PROGRESS_INTERVAL_US && fraction < 1))
+    return;
+  progress->shown_at = now;
+  fprintf (stderr, "\r%3.0f %%  %-48.48s", 100 * fraction, fraction < 1 ? tensor : "");
+  if (fraction >= 1)
+    fputs ("\r\n", stderr);
+}
+
+static void
+print_summary (const char *path, const AtlRequantSummary *s)
+{
+  g_autofree char *before = g_format_size (s->bytes_before);
+  g_autofree char *after = g_format_size (s->bytes_after);
+
+  printf ("%s: %s (weights took %s), %.2f bits a weight\n", path, after, before,
+          s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
+  if (s->n_requantised > 0)
+    printf ("%u of %u tensors were quantised before: they lost precision twice. Begin with the "
+            "original where you can.\n",
+            s->n_requantised, s->n_tensors);
+  if (s->n_other_type > 0)
+    printf ("%u tensors have rows that no block divides and became F16.\n", s->n_other_type);
+}
+
+static gboolean
+run (const char *in, const char *out, const AtlMix *mix, GError **error)
+{
+  g_auto (Files) files = { 0 };
+  g_autoptr (AtlCheckpoint) opened = NULL;
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  g_autoptr (AtlCheckpoint) extra = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  Progress progress = { cancellable, 0, isatty (STDERR_FILENO) };
+  AtlRequant job = {
+    .mix = mix, .cancellable = cancellable, .progress = progress_cb, .progress_data = &progress
+  };
+  AtlRequantSummary summary;
+
+  if (!files_open (&files, in, error))
+    return FALSE;
+  opened = atl_checkpoint_open ((AtlFileMap *const *) files.maps->pdata,
+                                (const char *const *) files.names->pdata, files.maps->len, error);
+  cp = opened != NULL ? atl_hf_adopt (opened, error) : NULL;
+  extra = cp != NULL ? read_vocabulary (&files, cp, error) : NULL;
+  if (extra == NULL)
+    return FALSE;
+  job.cp = cp;
+  job.extra = extra;
+  signal (SIGINT, interrupt_cb);
+  signal (SIGTERM, interrupt_cb);
+  if (!atl_requant_write (&job, out, &summary, error))
+    return FALSE;
+  print_summary (out, &summary);
+  return TRUE;
+}
+
+static int
+usage (const char *name, gboolean needs_type)
+{
+  fprintf (stderr,
+           needs_type ? "Usage: %s MODEL OUT.gguf TYPE\n\n"
+                      : "Usage: %s FOLDER OUT.gguf [TYPE]\n\n"
+                        "Without a type every weight keeps its own.\n\n",
+           name);
+  for (const AtlMix *mix = atl_mix_list (); mix->name != NULL; mix++)
+    fprintf (stderr, "  %-8s %s\n", mix->name, mix->about);
+  return 2;
+}
+
+static int
+main_of (int argc, char **argv, gboolean needs_type)
+{
+  const AtlMix *mix = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (argc < 3 + needs_type || argc > 4 || argv[1][0] == '-')
+    return usage (argv[0], needs_type);
+  if (argc == 4)
+    {
+      mix = atl_mix_find (argv[3]);
+      if (mix == NULL)
+        {
+          fprintf (stderr, "%s: there is no type “%s”.\n\n", argv[0], argv[3]);
+          return usage (argv[0], needs_type);
+        }
+    }
+  if (run (argv[1], argv[2], mix, &error))
+    return 0;
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    fprintf (stderr, "\nStopped; nothing was written.\n");
+  else
+    fprintf (stderr, "%s: %s\n", argv[0], error->message);
+  return 1;
+}
+
+int
+atl_tool_quantize (int argc, char **argv)
+{
+  return main_of (argc, argv, TRUE);
+}
+
+int
+atl_tool_convert (int argc, char **argv)
+{
+  return main_of (argc, argv, FALSE);
+}
