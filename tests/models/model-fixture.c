@@ -2,6 +2,7 @@
 #include "model-fixture.h"
 
 #include <math.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "engine/formats/gguf.h"
@@ -29,9 +30,8 @@ model_fixture_path (const char *family, const char *file)
 }
 
 AtlCheckpoint *
-model_fixture_open (const char *family, const char *file)
+model_fixture_open_path (const char *path)
 {
-  g_autofree char *path = model_fixture_path (family, file);
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlFileMap) map = atl_file_map_new (path, &error);
   AtlCheckpoint *cp;
@@ -40,6 +40,58 @@ model_fixture_open (const char *family, const char *file)
   cp = atl_gguf_open (&map, 1, &error);
   g_assert_no_error (error);
   return cp;
+}
+
+AtlCheckpoint *
+model_fixture_open (const char *family, const char *file)
+{
+  g_autofree char *path = model_fixture_path (family, file);
+
+  return model_fixture_open_path (path);
+}
+
+static gint
+compare (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+GPtrArray *
+model_fixture_models (void)
+{
+  g_autofree char *folder = g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", NULL);
+  g_autoptr (GDir) archives = NULL;
+  g_autoptr (GError) error = NULL;
+  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
+  const char *name;
+
+  archives = g_dir_open (folder, 0, &error);
+  g_assert_no_error (error);
+  while ((name = g_dir_read_name (archives)) != NULL)
+    {
+      g_autofree char *family = g_strndup (name, strcspn (name, "."));
+      g_autofree char *whole = NULL;
+      g_autofree char *variants = NULL;
+      g_autoptr (GDir) forms = NULL;
+      const char *form;
+
+      if (!g_str_has_prefix (name, "llm-") || !g_str_has_suffix (name, ".tar.xz"))
+        continue;
+      whole = model_fixture_path (family, "model.gguf");
+      if (g_file_test (whole, G_FILE_TEST_EXISTS))
+        g_ptr_array_add (paths, g_steal_pointer (&whole));
+      variants = model_fixture_path (family, "variants");
+      forms = g_dir_open (variants, 0, NULL);
+      while (forms != NULL && (form = g_dir_read_name (forms)) != NULL)
+        {
+          g_autofree char *path = g_build_filename (variants, form, "model.gguf", NULL);
+
+          if (g_file_test (path, G_FILE_TEST_EXISTS))
+            g_ptr_array_add (paths, g_steal_pointer (&path));
+        }
+    }
+  g_ptr_array_sort (paths, compare);
+  return paths;
 }
 
 AtlBackend *

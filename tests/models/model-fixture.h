@@ -11,6 +11,10 @@
 /* The path of a file of a family that tests/golden ships, unpacked into the build folder. */
 char *model_fixture_path (const char *family, const char *file);
 AtlCheckpoint *model_fixture_open (const char *family, const char *file);
+AtlCheckpoint *model_fixture_open_path (const char *path);
+/* Paths of all language models that tests/golden ships, other forms of the same weights included;
+ * the caller owns the array and its strings. */
+GPtrArray *model_fixture_models (void);
 
 /* The CPU in float32, or as people run it. Freed by model_fixture_end(). */
 AtlBackend *model_fixture_cpu (gboolean exact);

@@ -4,24 +4,29 @@
 
 #include "engine/models/llm/decoder-weights.h"
 
-/* A tensor of a layer that its family may lack: here it is there if the layer beside this one has
- * it, so that a file that lost one is no other model. */
-static gboolean
-neighbour_has (const AtlLlmHparams *h, AtlWeights *ws, guint il, const char *name)
+AtlWeight *
+decoder_optional (const AtlLlmHparams *h,
+                  AtlWeights *ws,
+                  AtlWeightUse use,
+                  guint il,
+                  guint n_dims,
+                  const gint64 *dim,
+                  const char *name)
 {
   g_autofree char *beside =
       g_strdup_printf ("blk.%u.%s", il + 1 < h->n_layer || il == 0 ? il + 1 : il - 1, name);
 
-  return atl_checkpoint_find (atl_weights_checkpoint (ws), beside) != NULL;
+  return atl_checkpoint_find (atl_weights_checkpoint (ws), beside) != NULL
+             ? atl_weights_add (ws, use, il, n_dims, dim, "blk.%u.%s", il, name)
+             : atl_weights_add_optional (ws, use, il, n_dims, dim, "blk.%u.%s", il, name);
 }
 
 AtlWeight *
 decoder_vector (
     const AtlLlmHparams *h, AtlWeights *ws, guint il, gint64 n, gboolean required, const char *name)
 {
-  return required || neighbour_has (h, ws, il, name)
-             ? atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s", il, name)
-             : atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s", il, name);
+  return required ? atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (n), "blk.%u.%s", il, name)
+                  : decoder_optional (h, ws, ATL_USE_VECTOR, il, DIM (n), name);
 }
 
 AtlWeight *
@@ -41,24 +46,6 @@ add_row (AtlWeights *ws, AtlWeightUse use, guint il, gint64 n, const char *name)
     return NULL;
   return info->n_dims == 1 ? atl_weights_add (ws, use, il, DIM (n), "%s", full)
                            : atl_weights_add (ws, use, il, DIM (1, n), "%s", full);
-}
-
-/* Full layers of some Gemma 4 models use their keys as values; all of them or none. */
-static gboolean
-lacks_values (const AtlLlmHparams *h, AtlWeights *ws, guint il)
-{
-  if (!h->traits->keys_as_values || h->n_embd_per_layer > 0 || h->layers[il].windowed ||
-      h->layers[il].head_dim != h->layers[il].head_dim_v)
-    return FALSE;
-  for (guint i = 0; i < h->n_layer; i++)
-    {
-      g_autofree char *name = g_strdup_printf ("blk.%u.attn_v.weight", i);
-
-      if (!h->layers[i].windowed && h->layers[i].kv_layer == i &&
-          atl_checkpoint_find (atl_weights_checkpoint (ws), name) != NULL)
-        return FALSE;
-    }
-  return TRUE;
 }
 
 static void
@@ -89,7 +76,7 @@ add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
     return;
   l->wk = decoder_matrix (ws, il, n_k, D, "attn_k");
   l->bk = decoder_vector (h, ws, il, n_k, FALSE, "attn_k.bias");
-  if (lacks_values (h, ws, il))
+  if (h->keys_as_values && !hl->windowed)
     return;
   l->wv = decoder_matrix (ws, il, n_v, D, "attn_v");
   l->bv = decoder_vector (h, ws, il, n_v, FALSE, "attn_v.bias");
@@ -204,11 +191,7 @@ add_dense (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 static AtlWeight *
 add_expert_bias (const AtlLlmHparams *h, AtlWeights *ws, guint il, gint64 n, const char *name)
 {
-  return neighbour_has (h, ws, il, name)
-             ? atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), "blk.%u.%s", il,
-                                name)
-             : atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), "blk.%u.%s",
-                                         il, name);
+  return decoder_optional (h, ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), name);
 }
 
 static void
@@ -240,8 +223,8 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
   if (l->choice_b == NULL && h->experts.has_choice_bias)
     atl_weights_fail (ws, "%s: the tensor “blk.%u.exp_probs_b.bias” is missing",
                       atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
-  l->gate_up_exps = atl_weights_add_optional (ws, ATL_USE_LINEAR, il, DIM (E, 2 * F, D),
-                                              "blk.%u.ffn_gate_up_exps.weight", il);
+  l->gate_up_exps =
+      decoder_optional (h, ws, ATL_USE_LINEAR, il, DIM (E, 2 * F, D), "ffn_gate_up_exps.weight");
   if (l->gate_up_exps == NULL)
     {
       l->gate_exps = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D),

@@ -12,8 +12,16 @@ G_BEGIN_DECLS
     __VA_ARGS__                                                                                    \
   }
 
-/* "blk.<il>.<name>", n float32 numbers (or what can be read as such); NULL without an error if it
- * need not be there, and the layer beside this one has none. */
+/* "blk.<il>.<name>", which a family may lack: NULL without an error if it is not there, unless the
+ * layer beside this one has it, so that a file that lost one tensor is no other model. */
+AtlWeight *decoder_optional (const AtlLlmHparams *h,
+                             AtlWeights *ws,
+                             AtlWeightUse use,
+                             guint il,
+                             guint n_dims,
+                             const gint64 *dim,
+                             const char *name);
+/* The same for n numbers that are used as float32, or may be required. */
 AtlWeight *decoder_vector (const AtlLlmHparams *h,
                            AtlWeights *ws,
                            guint il,

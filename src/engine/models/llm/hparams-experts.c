@@ -30,14 +30,16 @@ read_router (AtlLlmHparams *h, AtlLlmKeys *k)
   e->scale = scale > 0.0 ? (float) scale : 1.0f;
 
   atl_llm_key_uint (k, "expert_group_count", 0, e->n, FALSE, &e->n_groups);
+  e->n_groups_used = e->n_groups;
+  atl_llm_key_uint (k, "expert_group_used_count", 0, e->n, FALSE, &e->n_groups_used);
   if (e->n_groups <= 1)
     {
       e->n_groups = 0;
       return;
     }
-  e->n_groups_used = e->n_groups;
-  atl_llm_key_uint (k, "expert_group_used_count", 1, e->n_groups, FALSE, &e->n_groups_used);
-  if (e->n % e->n_groups != 0)
+  if (e->n_groups_used < 1 || e->n_groups_used > e->n_groups)
+    atl_llm_key_fail (k, "%u groups of %u are to be used", e->n_groups_used, e->n_groups);
+  else if (e->n % e->n_groups != 0)
     atl_llm_key_fail (k, "%u experts cannot form %u groups", e->n, e->n_groups);
   else if (e->n / e->n_groups * e->n_groups_used < e->n_used)
     atl_llm_key_fail (k, "%u groups of %u experts do not have the %u that a token is sent to",

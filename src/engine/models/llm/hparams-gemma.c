@@ -38,6 +38,24 @@ read_sparsity (AtlLlmHparams *h, AtlLlmKeys *k)
     }
 }
 
+/* Full layers of the models without per-layer embeddings may lack values: all of them or none. */
+static gboolean
+lacks_values (const AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  if (!h->traits->keys_as_values || h->n_embd_per_layer > 0)
+    return FALSE;
+  for (guint il = 0; il < h->n_layer; il++)
+    {
+      const AtlLlmLayer *l = &h->layers[il];
+      g_autofree char *name = g_strdup_printf ("blk.%u.attn_v.weight", il);
+
+      if (!l->windowed &&
+          (l->head_dim != l->head_dim_v || atl_checkpoint_find (k->cp, name) != NULL))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 void
 hparams_read_gemma (AtlLlmHparams *h, AtlLlmKeys *k)
 {
@@ -46,6 +64,7 @@ hparams_read_gemma (AtlLlmHparams *h, AtlLlmKeys *k)
   if (h->traits->per_layer_embedding)
     atl_llm_key_uint (k, "embedding_length_per_layer_input", 0, 1 << 16, FALSE,
                       &h->n_embd_per_layer);
+  h->keys_as_values = lacks_values (h, k);
   if (!h->traits->streams)
     return;
   h->n_streams = 4;

@@ -89,16 +89,25 @@ static void
 read_latent (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   AtlLlmMla *m = &h->mla;
-  guint key = 0, value = 0;
+  guint key = 0, value = 0, folded, same;
 
   atl_llm_key_uint (k, "attention.kv_lora_rank", 1, 1 << 16, TRUE, &m->n_kv_lora);
   atl_llm_key_uint (k, "attention.q_lora_rank", 0, 1 << 16, FALSE, &m->n_q_lora);
   atl_llm_key_uint (k, "rope.dimension_count", 2, 1 << 16, TRUE, &m->n_rope);
-  /* Older files have no other key than these two, and mean the unfolded heads by them. */
-  if (!atl_llm_key_uint (k, "attention.key_length_mla", 1, 1 << 16, FALSE, &key))
-    atl_llm_key_uint (k, "attention.key_length", 1, 1 << 16, TRUE, &key);
-  if (!atl_llm_key_uint (k, "attention.value_length_mla", 1, 1 << 16, FALSE, &value))
-    atl_llm_key_uint (k, "attention.value_length", 1, 1 << 16, TRUE, &value);
+  atl_llm_key_layers (k, "attention.head_count_kv", 1, 4096, FALSE, LAYERS (h, n_head_kv));
+  folded = m->n_kv_lora + m->n_rope;
+  if (atl_llm_key_uint (k, "attention.key_length_mla", 1, 1 << 16, FALSE, &key))
+    {
+      atl_llm_key_uint (k, "attention.value_length_mla", 1, 1 << 16, TRUE, &value);
+      atl_llm_key_uint (k, "attention.key_length", folded, folded, FALSE, &same);
+      atl_llm_key_uint (k, "attention.value_length", m->n_kv_lora, m->n_kv_lora, FALSE, &same);
+    }
+  else
+    {
+      /* Older files have no other key than these two, and mean the unfolded heads by them. */
+      atl_llm_key_uint (k, "attention.key_length", 1, 1 << 16, TRUE, &key);
+      atl_llm_key_uint (k, "attention.value_length", 1, 1 << 16, TRUE, &value);
+    }
   if (k->error != NULL)
     return;
   if (key <= m->n_rope)
@@ -111,7 +120,10 @@ read_latent (AtlLlmHparams *h, AtlLlmKeys *k)
   m->n_v = value;
   for (guint il = 0; il < h->n_layer; il++)
     {
-      h->layers[il].n_head_kv = 1;
+      if (h->layers[il].n_head_kv != 1 && h->layers[il].n_head_kv != h->layers[il].n_head)
+        atl_llm_key_fail (k, "%u query heads cannot share %u key heads", h->layers[il].n_head,
+                          h->layers[il].n_head_kv);
+      h->layers[il].n_head_kv = 1; /* absorbed */
       h->layers[il].head_dim = m->n_kv_lora + m->n_rope;
       h->layers[il].head_dim_v = m->n_kv_lora;
     }

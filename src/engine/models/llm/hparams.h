@@ -81,9 +81,10 @@ typedef struct
   const AtlTensorInfo *rope_divisors; /* (nullable) f32 [n_rot / 2], applies to the full layers */
   AtlLlmExperts experts;
   AtlLlmMla mla;
-  guint n_embd_per_layer; /* 0: no per-layer embeddings */
-  guint n_streams;        /* of the residual; 1, but in Gemma 3n */
-  guint active_stream;    /* the one that attention and feed-forward work on */
+  gboolean keys_as_values; /* full layers have no values of their own */
+  guint n_embd_per_layer;  /* 0: no per-layer embeddings */
+  guint n_streams;         /* of the residual; 1, but in Gemma 3n */
+  guint active_stream;     /* the one that attention and feed-forward work on */
   AtlLlmSsm ssm;
 } AtlLlmHparams;
 

@@ -31,8 +31,7 @@ decoder_add_latent_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, 
     }
   l->wkv_a = decoder_matrix (ws, il, L + m->n_rope, D, "attn_kv_a_mqa");
   l->kv_a_norm = decoder_vector (h, ws, il, L, TRUE, "attn_kv_a_norm.weight");
-  l->kv_b = atl_weights_add_optional (ws, 0, il, DIM (H * (m->n_nope + m->n_v), L),
-                                      "blk.%u.attn_kv_b.weight", il);
+  l->kv_b = decoder_optional (h, ws, 0, il, DIM (H * (m->n_nope + m->n_v), L), "attn_kv_b.weight");
   if (l->kv_b == NULL)
     {
       l->k_b = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (H, L, m->n_nope),

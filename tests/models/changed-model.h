@@ -1,0 +1,29 @@
+/* Models made wrong: a tiny model of the golden cases with one tensor or key replaced or left out.
+ *
+ *   g_autoptr (AtlCheckpoint) cp = model_fixture_open ("llm-llama2", "model.gguf");
+ *   changed_model_refuse (cp, &(Change){ .tensor = "blk.0.attn_q.weight" });
+ */
+#pragma once
+
+#include "model-fixture.h"
+
+typedef struct
+{
+  const char *tensor;        /* (nullable) its name */
+  const AtlTensorInfo *info; /* (nullable) what takes its place */
+  const char *key;           /* (nullable) */
+  const AtlMetaValue *value; /* (nullable) what takes its place */
+} Change;
+
+AtlCheckpoint *changed_model (AtlCheckpoint *from, const Change *c);
+
+/* Fails the test unless the error is one of ours and in words. */
+void changed_model_check_words (const GError *error);
+/* Loads and runs a few tokens; FALSE in words. Whatever loads must run, if only to numbers that are
+ * none, and without memory that the file does not account for. */
+gboolean changed_model_try (AtlCheckpoint *cp, GError **error);
+
+/* Fails the test unless the changed model is refused in words, which name a changed tensor. */
+void changed_model_refuse (AtlCheckpoint *from, const Change *c);
+/* Either way is right, as long as it is orderly. */
+void changed_model_survive (AtlCheckpoint *from, const Change *c);

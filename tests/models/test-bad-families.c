@@ -1,0 +1,378 @@
+/* Every model that tests/golden ships, made wrong in every simple way: each tensor left out,
+ * misshapen, mistyped; each hyperparameter absurd. Refused in words, or loaded and run; never a
+ * crash, never memory that the file does not account for. */
+#include <math.h>
+#include <string.h>
+
+#include "changed-model.h"
+
+/* --- What a change may do --- */
+
+/* "deepseek2.block_count" for "block_count". */
+static char *
+key_of (AtlCheckpoint *cp, const char *name)
+{
+  return g_strconcat (atl_checkpoint_get_string (cp, "general.architecture"), ".", name, NULL);
+}
+
+static guint
+get_uint (AtlCheckpoint *cp, const char *name)
+{
+  g_autofree char *key = key_of (cp, name);
+  guint64 value = 0;
+
+  atl_checkpoint_get_uint (cp, key, 0, G_MAXUINT, &value, NULL);
+  return (guint) value;
+}
+
+/* The blocks after the last layer are for guessing ahead; nothing reads them. */
+static gboolean
+is_unused (AtlCheckpoint *cp, const char *name)
+{
+  guint n = get_uint (cp, "block_count") - get_uint (cp, "nextn_predict_layers");
+
+  return g_str_has_prefix (name, "blk.") && g_ascii_strtoull (name + 4, NULL, 10) >= n;
+}
+
+static gboolean
+is_optional (AtlCheckpoint *cp, const char *name)
+{
+  return g_str_has_suffix (name, ".bias") || g_str_equal (name, "output.weight") ||
+         g_str_equal (name, "rope_freqs.weight") || is_unused (cp, name);
+}
+
+/* Its rows say how large something is, so that another tensor is the one that does not fit. */
+static gboolean
+sets_a_size (const char *name)
+{
+  return g_str_equal (name, "token_embd.weight") || g_str_has_suffix (name, ".laurel_l.weight");
+}
+
+static void
+expect (AtlCheckpoint *from, const Change *c, gboolean refused)
+{
+  if (refused)
+    changed_model_refuse (from, c);
+  else
+    changed_model_survive (from, c);
+}
+
+/* --- Tensors --- */
+
+static void
+test_missing_tensors (gconstpointer path)
+{
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_path (path);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const char *name = atl_checkpoint_tensor (cp, i)->name;
+      Change c = { .tensor = name };
+
+      expect (cp, &c, !is_optional (cp, name));
+    }
+}
+
+/* Shapes that the bytes allow, but the model does not. */
+static void
+test_misshapen_tensors (gconstpointer path)
+{
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_path (path);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *have = atl_checkpoint_tensor (cp, i);
+      AtlTensorInfo info = *have;
+      Change c = { .tensor = have->name, .info = &info };
+      gboolean used = !is_unused (cp, have->name);
+
+      /* One row or number less. */
+      info.dim[0]--;
+      info.size_bytes = have->size_bytes / (gsize) have->dim[0] * (gsize) info.dim[0];
+      expect (cp, &c, used && !sets_a_size (have->name));
+
+      info = *have;
+      if (have->n_dims == 2 && have->dim[0] != have->dim[1])
+        {
+          info.dim[0] = have->dim[1];
+          info.dim[1] = have->dim[0];
+          expect (cp, &c, used && !sets_a_size (have->name));
+        }
+      info = *have;
+      info.n_dims = 0;
+      info.size_bytes = atl_dtype_info (info.dtype)->block_bytes;
+      expect (cp, &c, used && have->size_bytes != info.size_bytes);
+
+      info = *have;
+      info.dim[0] = 0;
+      info.size_bytes = 0;
+      expect (cp, &c, used);
+
+      info = *have;
+      info.n_dims = have->n_dims + 1;
+      memmove (info.dim + 1, have->dim, have->n_dims * sizeof *info.dim);
+      info.dim[0] = 1;
+      changed_model_survive (cp, &c);
+    }
+}
+
+static void
+test_mistyped_tensors (gconstpointer path)
+{
+  static const AtlDType types[] = { ATL_DTYPE_I8,  ATL_DTYPE_I16,  ATL_DTYPE_I32,  ATL_DTYPE_U32,
+                                    ATL_DTYPE_I64, ATL_DTYPE_BOOL, ATL_DTYPE_Q8_1, ATL_DTYPE_Q8_K };
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_path (path);
+  g_autofree guint8 *zeros = g_malloc0 (1 << 22);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    for (gsize t = 0; t < G_N_ELEMENTS (types); t++)
+      {
+        AtlTensorInfo info = *atl_checkpoint_tensor (cp, i);
+        Change c = { .tensor = info.name, .info = &info };
+        guint64 size, n_rows = 1;
+
+        if (!atl_dtype_row_bytes (types[t], (guint64) info.dim[info.n_dims - 1], &size))
+          continue; /* a reader would not let it pass */
+        for (guint k = 0; k + 1 < info.n_dims; k++)
+          n_rows *= (guint64) info.dim[k];
+        info.dtype = types[t];
+        info.data = zeros;
+        info.size_bytes = size * n_rows;
+        g_assert_cmpuint (info.size_bytes, <=, 1 << 22);
+        expect (cp, &c, !is_unused (cp, info.name));
+      }
+}
+
+/* --- Hyperparameters --- */
+
+static const guint64 wholes[] = { 0,          1,          3,          7,           255,
+                                  65536,      1u << 30,   1u << 31,   G_MAXUINT32, 1ull << 32,
+                                  1ull << 62, 1ull << 63, G_MAXUINT64 };
+static const double reals[] = { NAN, INFINITY, -INFINITY, -1.0, 0.0, 1e-300, 1e300, 3.5 };
+
+static void
+try_numbers (AtlCheckpoint *cp, const char *key)
+{
+  AtlMetaValue value = { 0 };
+  Change c = { .key = key, .value = &value };
+
+  for (gsize k = 0; k < G_N_ELEMENTS (wholes); k++)
+    {
+      value = (AtlMetaValue){ .type = ATL_META_UINT, .v_uint = wholes[k] };
+      changed_model_survive (cp, &c);
+      value = (AtlMetaValue){ .type = ATL_META_INT, .v_int = -(gint64) (wholes[k] / 2) };
+      changed_model_survive (cp, &c);
+    }
+  for (gsize k = 0; k < G_N_ELEMENTS (reals); k++)
+    {
+      value = (AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = reals[k] };
+      changed_model_survive (cp, &c);
+    }
+  value = (AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = TRUE };
+  changed_model_survive (cp, &c);
+  value = (AtlMetaValue){ .type = ATL_META_STRING, .v_string = { "%s%n", 4 } };
+  changed_model_survive (cp, &c);
+  c.value = NULL;
+  changed_model_survive (cp, &c);
+}
+
+/* Lists of n equal numbers, of every type; n is none, one, one less than it was, as it was, more.
+ */
+static void
+try_lists (AtlCheckpoint *cp, const char *key, gsize n_have)
+{
+  const gsize lengths[] = { 0, 1, MAX (n_have, 1) - 1, n_have, n_have + 1 };
+  gsize room = n_have + 1;
+  g_autofree guint64 *whole = g_new (guint64, room);
+  g_autofree double *real = g_new (double, room);
+  g_autofree gboolean *flag = g_new0 (gboolean, room);
+  AtlMetaValue value = { .type = ATL_META_ARRAY };
+  Change c = { .key = key, .value = &value };
+
+  for (gsize l = 0; l < G_N_ELEMENTS (lengths); l++)
+    {
+      value.v_array.n = lengths[l];
+      value.v_array.elem_type = ATL_META_BOOL;
+      value.v_array.elems = flag;
+      changed_model_survive (cp, &c);
+      value.v_array.elems = whole;
+      for (gsize k = 0; k < G_N_ELEMENTS (wholes); k++)
+        {
+          for (gsize i = 0; i < room; i++)
+            whole[i] = wholes[k];
+          value.v_array.elem_type = ATL_META_UINT;
+          changed_model_survive (cp, &c);
+          value.v_array.elem_type = ATL_META_INT;
+          changed_model_survive (cp, &c);
+        }
+      value.v_array.elem_type = ATL_META_FLOAT;
+      value.v_array.elems = real;
+      for (gsize k = 0; k < G_N_ELEMENTS (reals); k++)
+        {
+          for (gsize i = 0; i < room; i++)
+            real[i] = reals[k];
+          changed_model_survive (cp, &c);
+        }
+    }
+}
+
+/* Every key but those of the vocabulary takes every absurd value; the model decides which of them
+ * are errors. */
+static void
+test_absurd_values (gconstpointer path)
+{
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_path (path);
+  guint n_changed = 0;
+
+  for (guint i = 0; i < atl_checkpoint_n_meta (cp); i++)
+    {
+      const char *key = atl_checkpoint_meta_key (cp, i);
+      const AtlMetaValue *have = atl_checkpoint_meta (cp, key);
+
+      if (have->type == ATL_META_STRING || g_str_has_prefix (key, "tokenizer."))
+        continue;
+      n_changed++;
+      try_numbers (cp, key);
+      try_lists (cp, key, have->type == ATL_META_ARRAY ? have->v_array.n : 1);
+    }
+  g_assert_cmpuint (n_changed, >=, 8);
+}
+
+/* The values that must not pass, whatever else does; of the keys that a model has. */
+static void
+test_impossible_values (gconstpointer path)
+{
+  static const struct
+  {
+    const char *key;
+    double value; /* whole ones are written as whole numbers */
+  } cases[] = {
+    { "block_count", 0 },
+    { "block_count", 2147483648.0 },
+    { "context_length", 0 },
+    { "embedding_length", 0 },
+    { "embedding_length", 4294967295.0 },
+    { "embedding_length_per_layer_input", 2147483648.0 },
+    { "feed_forward_length", 2147483648.0 },
+    { "feed_forward_length", -1 },
+    { "attention.head_count", 0 },
+    { "attention.head_count", 4095 },
+    { "attention.head_count", 2147483648.0 },
+    { "attention.head_count_kv", 4095 },
+    { "attention.head_count_kv", -1 },
+    { "attention.key_length", 0 },
+    { "attention.key_length", 7 },
+    { "attention.key_length_mla", 1 },
+    { "attention.key_length_swa", 0 },
+    { "attention.value_length", 0 },
+    { "attention.value_length", 65537 },
+    { "attention.value_length_mla", 0 },
+    { "attention.kv_lora_rank", 0 },
+    { "attention.kv_lora_rank", -1 },
+    { "attention.kv_lora_rank", 2147483648.0 },
+    { "attention.q_lora_rank", 0 },
+    { "attention.q_lora_rank", 2147483648.0 },
+    { "attention.layer_norm_rms_epsilon", NAN },
+    { "attention.layer_norm_rms_epsilon", -1.5 },
+    { "attention.layer_norm_rms_epsilon", INFINITY },
+    { "attention.layer_norm_epsilon", NAN },
+    { "attention.sliding_window", -1 },
+    { "attention.sliding_window", 2147483648.0 },
+    { "attention.shared_kv_layers", -1 },
+    { "attention.shared_kv_layers", 1024 },
+    { "attention.scale", NAN },
+    { "rope.dimension_count", 0 },
+    { "rope.dimension_count", 3 },
+    { "rope.dimension_count", 65536 },
+    { "rope.dimension_count_swa", 0 },
+    { "rope.dimension_count_swa", 3 },
+    { "rope.freq_base", 0 },
+    { "rope.freq_base", NAN },
+    { "rope.freq_base_swa", 0 },
+    { "expert_count", 4095 },
+    { "expert_count", 2147483648.0 },
+    { "expert_used_count", 0 },
+    { "expert_used_count", -1 },
+    { "expert_used_count", 4096 },
+    { "expert_feed_forward_length", 0 },
+    { "expert_feed_forward_length", 2147483648.0 },
+    { "expert_shared_count", 2147483648.0 },
+    { "expert_shared_feed_forward_length", 2147483648.0 },
+    { "expert_group_count", 4096 },
+    { "expert_group_used_count", 4096 },
+    { "expert_gating_func", 9 },
+    { "expert_weights_scale", NAN },
+    { "leading_dense_block_count", 2147483648.0 },
+    { "interleave_moe_layer_step", 0 },
+    { "nextn_predict_layers", 1024 },
+    { "altup.num_inputs", 0 },
+    { "altup.num_inputs", 100 },
+    { "altup.active_idx", 100 },
+    { "final_logit_softcapping", NAN },
+    { "attn_logit_softcapping", NAN },
+    { "embedding_scale", NAN },
+    { "residual_scale", NAN },
+  };
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_path (path);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      double number = cases[i].value;
+      g_autofree char *key = key_of (cp, cases[i].key);
+      AtlMetaValue value = { .type = ATL_META_FLOAT, .v_float = number };
+
+      if (atl_checkpoint_meta (cp, key) == NULL)
+        continue;
+      if (isfinite (number) && number == floor (number))
+        value = number >= 0.0 ? (AtlMetaValue){ .type = ATL_META_UINT, .v_uint = (guint64) number }
+                              : (AtlMetaValue){ .type = ATL_META_INT, .v_int = (gint64) number };
+      g_test_message ("%s = %g", key, number);
+      changed_model_refuse (cp, &(Change){ .key = key, .value = &value });
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  static const struct
+  {
+    const char *name;
+    GTestDataFunc func;
+  } tests[] = {
+    { "missing-tensors", test_missing_tensors },
+    { "misshapen-tensors", test_misshapen_tensors },
+    { "mistyped-tensors", test_mistyped_tensors },
+    { "absurd-values", test_absurd_values },
+    { "impossible-values", test_impossible_values },
+  };
+  g_autoptr (GPtrArray) models = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  models = model_fixture_models ();
+  g_assert_cmpuint (models->len, >, 10);
+  for (guint i = 0; i < models->len; i++)
+    for (gsize t = 0; t < G_N_ELEMENTS (tests); t++)
+      {
+        g_autofree char *folder = g_path_get_dirname (models->pdata[i]);
+        g_autofree char *parent = g_path_get_dirname (folder);
+        g_autofree char *name = g_path_get_basename (folder);
+        g_autofree char *path = NULL;
+
+        /* …/FAMILY/model.gguf or …/FAMILY/variants/NAME/model.gguf */
+        if (g_str_has_suffix (parent, "variants"))
+          {
+            g_autofree char *family = g_path_get_dirname (parent);
+            g_autofree char *whole = g_path_get_basename (family);
+            path = g_strdup_printf ("/models/bad/%s/%s/%s", whole, name, tests[t].name);
+          }
+        else
+          {
+            path = g_strdup_printf ("/models/bad/%s/%s", name, tests[t].name);
+          }
+        g_test_add_data_func (path, models->pdata[i], tests[t].func);
+      }
+  status = g_test_run ();
+  model_fixture_end ();
+  return status;
+}
