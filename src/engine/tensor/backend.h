@@ -68,6 +68,9 @@ struct _AtlBackend
   gsize alignment;   /* of tensors inside a buffer, bytes, power of two, at least 64 */
   gsize max_alloc;   /* largest single buffer */
   guint64 memory_total, memory_free; /* of a device with its own memory; 0 for the host */
+  /* A row's numbers do not depend on how many others a product has beside it: among products of 1
+   * to few_rows rows, and among those of many_rows rows and more. 0: no promise is made. */
+  guint few_rows, many_rows;
 };
 
 struct _AtlBuffer
@@ -96,8 +99,10 @@ static inline gpointer
 atl_tensor_host (const AtlTensor *t)
 {
   const AtlTensor *b = t->base != NULL ? t->base : t;
-  g_assert (b->buffer != NULL && b->buffer->host != NULL);
-  return (guint8 *) b->buffer->host + atl_tensor_byte_offset (t);
+  /* A state's memory may be another one than when the graph was made. */
+  const AtlBuffer *buffer = b->kind == ATL_TENSOR_STATE ? b->state->buffer : b->buffer;
+  g_assert (buffer != NULL && buffer->host != NULL);
+  return (guint8 *) buffer->host + atl_tensor_byte_offset (t);
 }
 
 G_END_DECLS

@@ -166,7 +166,6 @@ atl_state (AtlGraph *self, AtlState *state)
   GRAPH_CHECK (self);
   t = graph_new_tensor (self, ATL_TENSOR_STATE, state->dtype, state->n_dims, state->dim);
   t->state = state;
-  t->buffer = state->buffer;
   t->backend = state->buffer->backend;
   return t;
 }

@@ -380,15 +380,20 @@ transfer (AtlPlan *self, const PlanStep *step, GError **error)
 {
   AtlTensor *from = step->from, *to = step->to;
   AtlBackend *a = from->backend, *b = to->backend;
+  gboolean is_state = from->kind == ATL_TENSOR_STATE;
+  AtlBuffer *buffer = is_state ? from->state->buffer : from->buffer;
   gsize n = plan_tensor_bytes (from);
 
+  /* A state may have less memory than its shape says, as long as nobody reads beyond. */
+  if (is_state)
+    n = MIN (n, buffer->size_bytes);
   if (a->is_host)
     return b->klass->write (b, to->buffer, to->buffer_offset,
-                            (guint8 *) from->buffer->host + from->buffer_offset, n, error);
+                            (guint8 *) buffer->host + from->buffer_offset, n, error);
   if (b->is_host)
-    return a->klass->read (a, from->buffer, from->buffer_offset,
+    return a->klass->read (a, buffer, from->buffer_offset,
                            (guint8 *) to->buffer->host + to->buffer_offset, n, error);
-  return a->klass->read (a, from->buffer, from->buffer_offset, self->staging, n, error) &&
+  return a->klass->read (a, buffer, from->buffer_offset, self->staging, n, error) &&
          b->klass->write (b, to->buffer, to->buffer_offset, self->staging, n, error);
 }
 

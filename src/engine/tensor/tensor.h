@@ -59,7 +59,9 @@ struct _AtlWeight
       store[ATL_MAX_BACKENDS]; /* the backend's own form, by backend->index; NULL = not there */
 };
 
-/* Memory that survives runs: a KV cache, a recurrent state. Contiguous. */
+/* Memory that survives runs: a KV cache, a recurrent state. Contiguous. Between runs of a plan the
+ * buffer may be exchanged for another one of the same backend; it may be smaller than the shape
+ * says as long as no node touches what is missing. */
 struct _AtlState
 {
   char *name; /* (owned) */
@@ -96,7 +98,7 @@ struct _AtlTensor
   /* Written by the planner. */
   AtlNode *producer;   /* (nullable) */
   AtlBackend *backend; /* where the value lives; of a view: its base's */
-  AtlBuffer *buffer;   /* of the base; NULL for weights */
+  AtlBuffer *buffer;   /* of the base; NULL for weights; of a state see state->buffer */
   gsize buffer_offset; /* bytes, of the base */
 };
 

@@ -1,30 +1,171 @@
 /* Caches: what every layer keeps of a sequence, on the backend where the layer is. */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <string.h>
+
 #include "engine/models/llm/llm-private.h"
 
+/* Memory is taken in steps of so many tokens. */
+#define STEP 256u
+
+/* The shape of state `role` of layer `il` with room for `capacity` tokens; FALSE if there is none.
+ */
 static gboolean
-add_state (AtlLlmCache *self, guint il, AtlLlmStateRole role, GError **error)
+find_shape (const AtlLlmCache *self,
+            guint il,
+            AtlLlmStateRole role,
+            guint capacity,
+            AtlLlmStateShape *shape)
 {
+  return atl_llm_hparams_state (&self->llm->decoder.h, il, role, capacity, self->kv_dtype, shape);
+}
+
+static gboolean
+check_shapes (const AtlLlmCache *self, GError **error)
+{
+  AtlLlmStateShape shape;
+
+  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      if (find_shape (self, il, role, self->n_ctx, &shape) &&
+          shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                       "This model's %s of %" G_GINT64_FORMAT
+                       " numbers cannot be kept as %s; f16 works",
+                       shape.name, shape.dim[shape.n_dims - 1], atl_dtype_name (shape.dtype));
+          return FALSE;
+        }
+  return TRUE;
+}
+
+static gboolean
+copy_bytes (const AtlState *from, const AtlState *to, gsize n, GError **error)
+{
+  AtlBackend *backend = from->buffer->backend;
+  g_autofree guint8 *staging = NULL;
+
+  g_assert (n <= from->size_bytes && n <= to->size_bytes && to->buffer->backend == backend);
+  if (from->buffer->host != NULL)
+    return backend->klass->write (backend, to->buffer, 0, from->buffer->host, n, error);
+  staging = g_malloc (MAX (n, 1));
+  return backend->klass->read (backend, from->buffer, 0, staging, n, error) &&
+         backend->klass->write (backend, to->buffer, 0, staging, n, error);
+}
+
+/* The state with room for `capacity` tokens in place of the one there is, which goes. */
+static gboolean
+grow_state (AtlLlmCache *self, guint il, AtlLlmStateRole role, guint capacity, GError **error)
+{
+  AtlState **place = &self->states[atl_decoder_state_index (il, role)];
   AtlLlmStateShape shape;
   AtlState *state;
 
-  if (!atl_llm_hparams_state (&self->llm->decoder.h, il, role, self->n_ctx, self->kv_dtype, &shape))
+  if (!find_shape (self, il, role, capacity, &shape) ||
+      (*place != NULL && memcmp ((*place)->dim, shape.dim, sizeof shape.dim) == 0))
     return TRUE;
-  if (shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "This model's %s of %" G_GINT64_FORMAT
-                   " numbers cannot be kept as %s; f16 works",
-                   shape.name, shape.dim[shape.n_dims - 1], atl_dtype_name (shape.dtype));
-      return FALSE;
-    }
   state = atl_state_new (llm_layer_backend (self->llm, (gint) il), shape.name, shape.dtype,
                          shape.n_dims, shape.dim, error);
   if (state == NULL)
     return FALSE;
-  self->states[atl_decoder_state_index (il, role)] = state;
+  if (*place != NULL)
+    {
+      if (!copy_bytes (*place, state, MIN ((*place)->size_bytes, state->size_bytes), error))
+        {
+          atl_state_free (state);
+          return FALSE;
+        }
+      self->size_bytes -= (*place)->size_bytes;
+      atl_state_free (*place);
+    }
+  *place = state;
   self->size_bytes += state->size_bytes;
+  return TRUE;
+}
+
+/* The room to take for `n` more tokens: a quarter more than needed, so that copying what is there
+ * costs little over the life of a chat. */
+static guint
+next_capacity (const AtlLlmCache *self, guint n)
+{
+  guint64 needed = MIN ((guint64) self->length + n, self->n_ctx);
+
+  if (needed <= self->capacity)
+    return self->capacity;
+  needed += self->length > 0 ? needed / 4 : 0;
+  return (guint) MIN ((needed + STEP - 1) / STEP * STEP, self->n_ctx);
+}
+
+guint64
+atl_llm_cache_growth (const AtlLlmCache *self, guint n)
+{
+  const AtlLlmHparams *h = &self->llm->decoder.h;
+  guint capacity = next_capacity (self, n);
+
+  if (capacity == self->capacity)
+    return 0;
+  return atl_llm_hparams_cache_bytes (h, capacity, self->kv_dtype) - self->size_bytes;
+}
+
+gboolean
+atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error)
+{
+  guint capacity = next_capacity (self, n);
+
+  if (capacity == self->capacity)
+    return TRUE;
+  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      if (!grow_state (self, il, role, capacity, error))
+        return FALSE;
+  self->capacity = capacity;
+  return TRUE;
+}
+
+/* Whether every state has a row a token: such a cache can be cut off behind any token. */
+static gboolean
+has_rows_only (const AtlLlmCache *self)
+{
+  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      {
+        AtlLlmStateShape shape, longer;
+
+        if (find_shape (self, il, role, self->capacity, &shape) &&
+            find_shape (self, il, role, self->capacity + 1, &longer) &&
+            longer.dim[0] != shape.dim[0] + 1)
+          return FALSE;
+      }
+  return TRUE;
+}
+
+gboolean
+atl_llm_cache_copy (AtlLlmCache *self, const AtlLlmCache *from, guint n, GError **error)
+{
+  g_return_val_if_fail (self->llm == from->llm && self->kv_dtype == from->kv_dtype, FALSE);
+  g_return_val_if_fail (self->length == 0 && n <= from->length && n <= self->n_ctx, FALSE);
+  if (!has_rows_only (from))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   "This model's memory of a text cannot be divided");
+      return FALSE;
+    }
+  if (!atl_llm_cache_reserve (self, n, error))
+    return FALSE;
+  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      {
+        gsize at = atl_decoder_state_index (il, role);
+        const AtlState *state = from->states[at];
+        gsize row;
+
+        if (state == NULL)
+          continue;
+        row = state->size_bytes / from->capacity;
+        if (!copy_bytes (state, self->states[at], row * n, error))
+          return FALSE;
+      }
+  self->length = n;
   return TRUE;
 }
 
@@ -50,15 +191,12 @@ atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error)
 
   self = g_new0 (AtlLlmCache, 1);
   self->llm = llm;
-  self->id = ++llm->next_cache_id;
   self->n_ctx = n_ctx;
   self->kv_dtype = kv_dtype;
   llm_slots_init (&self->slots, h->ssm.n_slots);
   self->states = g_new0 (AtlState *, (gsize) h->n_layer * ATL_LLM_N_STATES);
-  for (guint il = 0; il < h->n_layer; il++)
-    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
-      if (!add_state (self, il, role, error))
-        return NULL;
+  if (!check_shapes (self, error) || !atl_llm_cache_reserve (self, 1, error))
+    return NULL;
   return g_steal_pointer (&self);
 }
 
@@ -67,7 +205,6 @@ atl_llm_cache_free (AtlLlmCache *self)
 {
   if (self == NULL)
     return;
-  llm_drop_plans (self->llm, self->id);
   for (gsize i = 0; i < (gsize) self->llm->decoder.h.n_layer * ATL_LLM_N_STATES; i++)
     atl_state_free (self->states[i]);
   g_free (self->states);

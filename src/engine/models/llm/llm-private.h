@@ -17,8 +17,8 @@ typedef struct
 struct _AtlLlmCache
 {
   AtlLlm *llm; /* borrowed */
-  guint64 id;  /* never reused; part of a plan's key */
   guint n_ctx, length;
+  guint capacity; /* tokens that the memory taken so far has room for; at most n_ctx */
   AtlDType kv_dtype;
   LlmSlots slots;
   AtlState **states; /* (owned) [n_layer, ATL_LLM_N_STATES], NULL where a layer has none */
@@ -29,12 +29,24 @@ struct _AtlLlmCache
 typedef struct
 {
   AtlPlan *plan; /* (owned) */
-  guint64 *key;  /* (owned) cache id, n_tokens for each segment; then n_output_rows */
+  guint64 *key;  /* (owned) n_ctx, kv_dtype, n_tokens for each segment; then n_output_rows */
   guint n_key;
   guint64 last_used;
+  AtlState *states;    /* (owned) [n_segments, n_layer, ATL_LLM_N_STATES]; their memory is that of
+                          the caches of the run */
+  AtlState **pointers; /* (owned) the same, NULL where a layer has no such state */
 } AtlLlmPlan;
 
-#define ATL_LLM_MAX_PLANS 4
+#define ATL_LLM_MAX_PLANS 20
+
+/* One run of the graph: some tokens of some caches. */
+typedef struct
+{
+  AtlLlmCache *cache;
+  const gint32 *tokens;
+  guint n_tokens;
+  guint start; /* position of the first token */
+} LlmPiece;
 
 struct _AtlLlm
 {
@@ -47,7 +59,7 @@ struct _AtlLlm
   guint first_experts;   /* experts of layers from here on as well */
   guint n_batch;
   AtlLlmPlan plans[ATL_LLM_MAX_PLANS];
-  guint64 clock, next_cache_id;
+  guint64 clock;
   double *rope_freqs, *rope_local_freqs; /* (owned) */
   double rope_multiplier, rope_local_multiplier;
   float *logits; /* (owned) [n_logits, n_vocab] */
@@ -78,7 +90,9 @@ void llm_slots_checkpoint (LlmSlots *self);
 /* Goes back to at most `length` tokens; what holds then. */
 guint llm_slots_truncate (LlmSlots *self, guint length);
 
-/* --- llm.c --- */
+/* --- llm-plan.c --- */
 
-/* Forgets plans that use the cache. */
-void llm_drop_plans (AtlLlm *self, guint64 cache_id);
+/* The plan for these pieces, its states pointed at their caches; borrowed until the next call. */
+AtlPlan *
+llm_plan_for (AtlLlm *self, const LlmPiece *pieces, guint n_pieces, guint n_rows, GError **error);
+void llm_plan_clear (AtlLlmPlan *self);

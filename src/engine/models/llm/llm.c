@@ -187,21 +187,13 @@ atl_llm_new (AtlCheckpoint *cp,
   return g_steal_pointer (&self);
 }
 
-static void
-plan_clear (AtlLlmPlan *p)
-{
-  g_clear_pointer (&p->plan, atl_plan_free);
-  g_clear_pointer (&p->key, g_free);
-  p->n_key = 0;
-}
-
 void
 atl_llm_free (AtlLlm *self)
 {
   if (self == NULL)
     return;
   for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
-    plan_clear (&self->plans[i]);
+    llm_plan_clear (&self->plans[i]);
   atl_decoder_clear (&self->decoder);
   atl_llm_info_clear (&self->info);
   g_free (self->rope_freqs);
@@ -214,68 +206,6 @@ const AtlLlmInfo *
 atl_llm_info (const AtlLlm *self)
 {
   return &self->info;
-}
-
-void
-llm_drop_plans (AtlLlm *self, guint64 cache_id)
-{
-  for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
-    for (guint k = 0; k + 1 < self->plans[i].n_key; k += 2)
-      if (self->plans[i].key[k] == cache_id)
-        {
-          plan_clear (&self->plans[i]);
-          break;
-        }
-}
-
-/* One run of the graph: some tokens of some caches. */
-typedef struct
-{
-  AtlLlmCache *cache;
-  const gint32 *tokens;
-  guint n_tokens;
-  guint start; /* position of the first token */
-} Piece;
-
-static AtlPlan *
-find_plan (AtlLlm *self, const Piece *pieces, guint n_pieces, guint n_rows, GError **error)
-{
-  guint n_key = 2 * n_pieces + 1;
-  g_autofree guint64 *key = g_new (guint64, n_key);
-  g_autofree AtlDecoderSegment *segments = g_new (AtlDecoderSegment, n_pieces);
-  AtlLlmPlan *oldest = &self->plans[0];
-  g_autoptr (AtlPlan) plan = NULL;
-
-  for (guint i = 0; i < n_pieces; i++)
-    {
-      key[2 * i] = pieces[i].cache->id;
-      key[2 * i + 1] = pieces[i].n_tokens;
-      segments[i] = (AtlDecoderSegment){ pieces[i].n_tokens, pieces[i].cache->states };
-    }
-  key[n_key - 1] = n_rows;
-
-  for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
-    {
-      AtlLlmPlan *p = &self->plans[i];
-      if (p->n_key == n_key && memcmp (p->key, key, n_key * sizeof *key) == 0)
-        {
-          p->last_used = ++self->clock;
-          return p->plan;
-        }
-      if (p->last_used < oldest->last_used)
-        oldest = p;
-    }
-
-  plan_clear (oldest);
-  plan = atl_plan_new (atl_decoder_graph (&self->decoder, segments, n_pieces, n_rows),
-                       self->backends, self->n_backends, error);
-  if (plan == NULL || !atl_plan_allocate (plan, error))
-    return NULL;
-  oldest->plan = g_steal_pointer (&plan);
-  oldest->key = g_steal_pointer (&key);
-  oldest->n_key = n_key;
-  oldest->last_used = ++self->clock;
-  return oldest->plan;
 }
 
 /* First key that a query at `position` sees in a windowed layer. */
@@ -318,7 +248,7 @@ set_rare_inputs (AtlLlm *self, AtlPlan *plan, const gint32 *positions, guint T, 
 
 /* The first piece of a decode reads what the sequence is, the others what those before wrote. */
 static gboolean
-set_slots (AtlPlan *plan, const Piece *pieces, guint n_pieces, GError **error)
+set_slots (AtlPlan *plan, const LlmPiece *pieces, guint n_pieces, GError **error)
 {
   g_autofree gint32 *slots = g_new (gint32, 2 * n_pieces);
 
@@ -336,7 +266,7 @@ set_slots (AtlPlan *plan, const Piece *pieces, guint n_pieces, GError **error)
 
 static gboolean
 set_inputs (
-    AtlLlm *self, AtlPlan *plan, const Piece *pieces, guint n_pieces, guint T, GError **error)
+    AtlLlm *self, AtlPlan *plan, const LlmPiece *pieces, guint n_pieces, guint T, GError **error)
 {
   const AtlLlmHparams *h = &self->decoder.h;
   g_autofree gint32 *ids = g_new (gint32, T);
@@ -384,7 +314,7 @@ set_inputs (
 /* Runs the pieces and appends n_rows rows to the logits. */
 static gboolean
 run_pieces (AtlLlm *self,
-            const Piece *pieces,
+            const LlmPiece *pieces,
             guint n_pieces,
             guint n_rows,
             GCancellable *cancellable,
@@ -396,7 +326,7 @@ run_pieces (AtlLlm *self,
 
   for (guint i = 0; i < n_pieces; i++)
     T += pieces[i].n_tokens;
-  plan = find_plan (self, pieces, n_pieces, n_rows, error);
+  plan = llm_plan_for (self, pieces, n_pieces, n_rows, error);
   if (plan == NULL || !set_inputs (self, plan, pieces, n_pieces, T, error) ||
       !atl_plan_run (plan, cancellable, error))
     return FALSE;
@@ -452,6 +382,9 @@ atl_llm_decode (AtlLlm *self,
   if (!check_batch (self, batch, n_batch, error))
     return FALSE;
   for (guint i = 0; i < n_batch; i++)
+    if (!atl_llm_cache_reserve (batch[i].cache, batch[i].n_tokens, error))
+      return FALSE;
+  for (guint i = 0; i < n_batch; i++)
     {
       T += batch[i].n_tokens;
       n_rows += batch[i].all_logits ? batch[i].n_tokens : 1;
@@ -470,11 +403,11 @@ atl_llm_decode (AtlLlm *self,
 
   if (T <= self->n_batch && !(all && some))
     {
-      g_autofree Piece *pieces = g_new (Piece, n_batch);
+      g_autofree LlmPiece *pieces = g_new (LlmPiece, n_batch);
 
       for (guint i = 0; i < n_batch; i++)
-        pieces[i] =
-            (Piece){ batch[i].cache, batch[i].tokens, batch[i].n_tokens, batch[i].cache->length };
+        pieces[i] = (LlmPiece){ batch[i].cache, batch[i].tokens, batch[i].n_tokens,
+                                batch[i].cache->length };
       ok = run_pieces (self, pieces, n_batch, n_rows, cancellable, error);
     }
   else
@@ -482,8 +415,8 @@ atl_llm_decode (AtlLlm *self,
       for (guint done = 0; done < batch[i].n_tokens && ok;)
         {
           guint n = MIN (self->n_batch, batch[i].n_tokens - done);
-          Piece piece = { batch[i].cache, batch[i].tokens + done, n,
-                          batch[i].cache->length + done };
+          LlmPiece piece = { batch[i].cache, batch[i].tokens + done, n,
+                             batch[i].cache->length + done };
 
           done += n;
           ok = run_pieces (self, &piece, 1,
@@ -516,4 +449,25 @@ atl_llm_logits (const AtlLlm *self, guint row)
 {
   g_return_val_if_fail (row < self->n_logits, NULL);
   return self->logits + (gsize) row * self->decoder.h.n_vocab;
+}
+
+guint
+atl_llm_few_rows (const AtlLlm *self)
+{
+  guint few = self->n_batch;
+
+  for (guint i = 0; i < self->n_backends; i++)
+    if (self->backends[i]->few_rows != 0)
+      few = MIN (few, self->backends[i]->few_rows);
+  return MAX (few, 1);
+}
+
+guint
+atl_llm_many_rows (const AtlLlm *self)
+{
+  guint many = 1;
+
+  for (guint i = 0; i < self->n_backends; i++)
+    many = MAX (many, self->backends[i]->many_rows);
+  return many;
 }

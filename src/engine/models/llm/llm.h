@@ -74,13 +74,21 @@ AtlLlm *atl_llm_new (AtlCheckpoint *cp,
 void atl_llm_free (AtlLlm *self);
 const AtlLlmInfo *atl_llm_info (const AtlLlm *self);
 
-/* Room for n_ctx tokens of one sequence. kv_dtype F32, F16, Q8_0 or Q4_0 (head_dim must be a
- * multiple of 32 for the last two). */
+/* One sequence of at most n_ctx tokens. Memory is taken as it grows, a step at a time. kv_dtype
+ * F32, F16, Q8_0 or Q4_0 (head_dim must be a multiple of 32 for the last two). */
 AtlLlmCache *atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error);
 void atl_llm_cache_free (AtlLlmCache *self);
 guint atl_llm_cache_n_ctx (const AtlLlmCache *self);
 guint atl_llm_cache_length (const AtlLlmCache *self);
+/* Memory taken so far. */
 gsize atl_llm_cache_bytes (const AtlLlmCache *self);
+/* Bytes that room for `n` more tokens would take beyond that; 0 when there is room. */
+guint64 atl_llm_cache_growth (const AtlLlmCache *self, guint n);
+/* Takes them; atl_llm_decode() does it by itself. ATL_ERROR_NO_MEMORY; what is there stays. */
+gboolean atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error);
+/* Copies the first `n` tokens of another cache of the same model and type into this empty one.
+ * ATL_ERROR_UNSUPPORTED where the model's state cannot be divided. */
+gboolean atl_llm_cache_copy (AtlLlmCache *self, const AtlLlmCache *from, guint n, GError **error);
 /* Makes it cheap to come back to the present length: a copy of what a recurrent model carries stays
  * here while newer checkpoints leave room for it. Nothing to do for other models. */
 void atl_llm_cache_checkpoint (AtlLlmCache *self);
@@ -110,6 +118,10 @@ gboolean atl_llm_decode (AtlLlm *self,
  * decode. */
 guint atl_llm_n_logits (const AtlLlm *self);
 const float *atl_llm_logits (const AtlLlm *self, guint row);
+/* The numbers of a token do not depend on what else is computed beside it: among runs of at most
+ * few_rows tokens, and among pieces of at least many_rows tokens (AtlBackend.few_rows). */
+guint atl_llm_few_rows (const AtlLlm *self);
+guint atl_llm_many_rows (const AtlLlm *self);
 /* What runs where, in words: "AMD Radeon…" or "20 of 28 layers on AMD Radeon…, the rest on the CPU,
  * because …". Caller frees. */
 char *atl_llm_placement (const AtlLlm *self);

@@ -1,5 +1,5 @@
 /* The CPU backend object: memory, uploads, and the loop that runs nodes. */
-#include "engine/tensor/cpu/cpu-private.h"
+#include "engine/tensor/cpu/product.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -258,6 +258,7 @@ atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
     }
   cpu->base.is_host = TRUE;
   cpu->base.alignment = 64;
+  atl_product_row_classes (cpu->kernels, cpu->exact, &cpu->base.few_rows, &cpu->base.many_rows);
   cpu->base.max_alloc = pages > 0 && page_bytes > 0 ? (gsize) (pages * page_bytes) : G_MAXSIZE / 2;
   return &cpu->base;
 }

@@ -75,6 +75,20 @@ atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows)
   return TRUE;
 }
 
+void
+atl_product_row_classes (const AtlCpuKernels *kernels,
+                         gboolean exact,
+                         guint *few_rows,
+                         guint *many_rows)
+{
+  *few_rows = 0;
+  *many_rows = 0;
+  if (kernels == NULL)
+    return;
+  *few_rows = exact ? 1 : (guint) MIN (FEW_PLAIN_ROWS, kernels->fast_rows);
+  *many_rows = (guint) MAX (FEW_PLAIN_ROWS, exact ? 0 : kernels->fast_rows) + 1;
+}
+
 gsize
 atl_product_quant_bytes (gint64 n, gint64 n_in)
 {

@@ -63,6 +63,14 @@ gint64 atl_product_count_groups (AtlProduct *p);
 /* Whether few-row products serve `n_rows` rows of these sources. */
 gboolean atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows);
 
+/* What backend.h promises of few and many rows; `kernels` is NULL where there is only the
+ * reference.
+ */
+void atl_product_row_classes (const AtlCpuKernels *kernels,
+                              gboolean exact,
+                              guint *few_rows,
+                              guint *many_rows);
+
 /* Bytes that quantised activations of n rows take; places them at `memory`. */
 gsize atl_product_quant_bytes (gint64 n, gint64 n_in);
 AtlQuantRows atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory);
