@@ -10,6 +10,7 @@
 
 #include "engine/formats/open.h"
 #include "engine/models/llm/llm.h"
+#include "engine/samplers/sampler.h"
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/opencl/opencl.h"
 #include "engine/tools/bench-synthetic.h"
@@ -20,7 +21,7 @@
 
 typedef struct
 {
-  int n_threads, n_prompt, n_generate, n_depth, n_repeats;
+  int n_threads, n_prompt, n_generate, n_depth, n_repeats, n_parallel;
   gboolean json;
   AtlDType kv_dtype;
   AtlBackend *backends[2];
@@ -31,7 +32,8 @@ typedef struct
 typedef struct
 {
   double load_s, prefill, decode; /* tokens per second */
-  guint64 bytes_per_token;        /* weights read for one decoded token */
+  double one, parallel;    /* of one chat and of n_parallel together, with choosing the tokens */
+  guint64 bytes_per_token; /* weights read for one decoded token */
 } Result;
 
 static double
@@ -143,6 +145,57 @@ decode_bytes (AtlCheckpoint *cp)
   return total;
 }
 
+/* Tokens per second of `n` chats that each choose their next token from what was computed for all
+ * of them in one step. */
+static gboolean
+run_chats (const Bench *b, AtlLlm *llm, guint n, double *rate, GError **error)
+{
+  guint n_vocab = atl_llm_info (llm)->n_vocab;
+  g_autoptr (GPtrArray) caches =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) atl_llm_cache_free);
+  g_autoptr (GPtrArray) samplers =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) atl_sampler_free);
+  g_autofree AtlLlmBatch *batch = g_new0 (AtlLlmBatch, n);
+  g_autofree gint32 *next = g_new0 (gint32, n);
+  g_autofree gint32 *depth = g_new0 (gint32, MAX (b->n_depth, 1));
+  g_autofree float *logits = g_new (float, n_vocab);
+  AtlSamplingParams params;
+  double start = 0;
+
+  atl_sampling_params_init (&params);
+  for (guint i = 0; i < n; i++)
+    {
+      AtlLlmCache *cache =
+          atl_llm_cache_new (llm, (guint) (b->n_depth + b->n_generate + 4), b->kv_dtype, error);
+
+      if (cache == NULL)
+        return FALSE;
+      g_ptr_array_add (caches, cache);
+      params.seed = i;
+      g_ptr_array_add (samplers, atl_sampler_new (&params, n_vocab, NULL));
+      batch[i] = (AtlLlmBatch){ cache, depth, (guint) b->n_depth, FALSE };
+      if (b->n_depth > 0 && !atl_llm_decode (llm, &batch[i], 1, NULL, error))
+        return FALSE;
+      batch[i] = (AtlLlmBatch){ cache, &next[i], 1, FALSE };
+      next[i] = (gint32) ((i * 7919u + 13u) % n_vocab);
+    }
+  /* The first steps make the plan and are not counted. */
+  for (int step = -2; step < b->n_generate; step++)
+    {
+      if (step == 0)
+        start = now ();
+      if (!atl_llm_decode (llm, batch, n, NULL, error))
+        return FALSE;
+      for (guint i = 0; i < n; i++)
+        {
+          memcpy (logits, atl_llm_logits (llm, i), n_vocab * sizeof *logits);
+          next[i] = MAX (0, atl_sampler_sample (samplers->pdata[i], logits, n_vocab));
+        }
+    }
+  *rate = (double) n * b->n_generate / (now () - start);
+  return TRUE;
+}
+
 static gboolean
 run_model (const Bench *b, AtlCheckpoint *cp, Result *out, GError **error)
 {
@@ -201,6 +254,15 @@ run_model (const Bench *b, AtlCheckpoint *cp, Result *out, GError **error)
     }
   out->prefill = median (prefill, b->n_repeats);
   out->decode = median (decode, b->n_repeats);
+  for (int r = 0; r < b->n_repeats && b->n_parallel > 1; r++)
+    if (!run_chats (b, llm, 1, &prefill[r], error) ||
+        !run_chats (b, llm, (guint) b->n_parallel, &decode[r], error))
+      return FALSE;
+  if (b->n_parallel > 1)
+    {
+      out->one = median (prefill, b->n_repeats);
+      out->parallel = median (decode, b->n_repeats);
+    }
   return TRUE;
 }
 
@@ -229,6 +291,9 @@ print_result (const Bench *b, const char *name, const Result *r)
         { "n_generate", b->n_generate },
         { "n_depth", b->n_depth },
         { "n_threads", b->n_threads },
+        { "n_parallel", b->n_parallel },
+        { "one_chat_tokens_per_s", r->one },
+        { "parallel_tokens_per_s", r->parallel },
       };
 
       json_builder_begin_object (j);
@@ -251,6 +316,9 @@ print_result (const Bench *b, const char *name, const Result *r)
            "%.2f s\n",
            name, r->prefill, r->decode, used / 1e9, 100.0 * used / b->bandwidth, b->bandwidth / 1e9,
            r->load_s);
+  if (b->n_parallel > 1)
+    g_print ("%-28s %d chats together %7.2f t/s, %.2f times the %.2f t/s of one\n", "",
+             b->n_parallel, r->parallel, r->parallel / r->one, r->one);
 }
 
 static gboolean
@@ -323,6 +391,8 @@ atl_tool_bench (int argc, char **argv)
     { "prompt", 'p', 0, G_OPTION_ARG_INT, &b.n_prompt, "Tokens of the prompt (512)", "N" },
     { "generate", 'n', 0, G_OPTION_ARG_INT, &b.n_generate, "Tokens to decode (64)", "N" },
     { "depth", 'd', 0, G_OPTION_ARG_INT, &b.n_depth, "Tokens in the context before decoding", "N" },
+    { "parallel", 0, 0, G_OPTION_ARG_INT, &b.n_parallel,
+      "Also decode so many chats at the same time", "N" },
     { "repeat", 'r', 0, G_OPTION_ARG_INT, &b.n_repeats, "Repeats; the median counts (3)", "N" },
     { "backend", 0, 0, G_OPTION_ARG_STRING, &backend,
       "cpu, cpu-avx2, cpu-avx512, cpu-reference, opencl:N", "NAME" },
@@ -341,6 +411,7 @@ atl_tool_bench (int argc, char **argv)
       (files == NULL && synthetic == NULL) || b.n_threads < 1 || b.n_threads > 1024 ||
       b.n_prompt < 1 || b.n_prompt > 1 << 20 || b.n_generate < 1 || b.n_generate > 1 << 20 ||
       b.n_depth < 0 || b.n_depth > 1 << 20 || b.n_repeats < 1 || b.n_repeats > MAX_REPEATS ||
+      b.n_parallel < 0 || b.n_parallel > 256 ||
       (kv != NULL && !atl_dtype_from_name (kv, &b.kv_dtype)))
     {
       g_printerr ("%s\n",
