@@ -176,6 +176,7 @@ begin_load (AtlSession *self)
   options.device = g_settings_get_enum (self->settings, "device") == 1 ? "cpu" : "auto";
   options.n_threads = (guint) g_settings_get_int (self->settings, "n-threads");
   options.insist = self->load_insists;
+  options.idle_minutes = (guint) g_settings_get_int (self->settings, "idle-unload-minutes");
   atl_client_load_model_async (self->client, (const char *const *) self->load_paths, &options,
                                load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
@@ -261,6 +262,13 @@ atl_session_restart_idle_timer (AtlSession *self)
   g_clear_handle_id (&self->idle_source, g_source_remove);
   if (minutes > 0)
     self->idle_source = g_timeout_add_seconds ((guint) minutes * 60, idle_cb, self);
+}
+
+/* To make room for another model, or because nobody used it. */
+static void
+model_unloaded_cb (AtlClient *client, AtlModel *model, const char *words, AtlSession *self)
+{
+  g_signal_emit (self, signals[NOTICE], 0, words);
 }
 
 /* --- The engine's misfortunes --- */
@@ -403,6 +411,7 @@ atl_session_init (AtlSession *self)
   self->client = atl_client_new ();
   self->gpu_layers = self->cpu_experts = -1;
   g_signal_connect (self->client, "model-crashed", G_CALLBACK (model_crashed_cb), self);
+  g_signal_connect (self->client, "model-unloaded", G_CALLBACK (model_unloaded_cb), self);
 }
 
 AtlSession *

@@ -126,6 +126,7 @@ answer (Chat *self)
   const AtlCliSink sink = { .text = text_cb, .user_data = self };
 
   atl_cli_options_params (&self->options, atl_model_get_info (self->session.model), &params);
+  params.conversation = g_strdup ("terminal");
   self->is_thinking = FALSE;
   job = atl_cli_session_answer (&self->session, messages, NULL, &params, &sink, &error);
   self->session.is_interrupted = FALSE;

@@ -24,6 +24,8 @@ struct _AtlChatJob
   AtlChatStats *stats;
   gboolean is_running;
   gboolean is_stopping;
+  guint asked_id;       /* the model's number in the engine then */
+  gboolean was_refused; /* the engine had unloaded the model meanwhile */
 };
 
 G_DEFINE_FINAL_TYPE (AtlChatJob, atl_chat_job, G_TYPE_OBJECT)
@@ -130,6 +132,8 @@ job_gone (AtlRequest *request, const char *sentence)
 
 /* --- The middle --- */
 
+static gboolean ask_again (AtlChatJob *self, const GError *error);
+
 static void
 take_text (AtlChatJob *self, const char *delta, gboolean is_thinking)
 {
@@ -179,7 +183,8 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
       g_variant_get (params, "(u&s&s)", &id, &chars, &message);
       error = g_dbus_error_new_for_dbus_error (chars, message);
       g_dbus_error_strip_remote_error (error);
-      job_failed (self, error);
+      if (!ask_again (self, error))
+        job_failed (self, error);
     }
 }
 
@@ -194,6 +199,24 @@ loading_cb (double fraction, const char *phase, gpointer user_data)
     g_signal_emit (self, signals[LOADING], 0, fraction, phase);
 }
 
+static void ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data);
+
+/* The engine may unload an idle model while the question is on its way: once it is loaded again. */
+static gboolean
+ask_again (AtlChatJob *self, const GError *error)
+{
+  if (!g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) || self->was_refused ||
+      self->text->len + self->thinking->len > 0)
+    return FALSE;
+  self->was_refused = TRUE;
+  atl_client_remove_request (self->client, &self->request);
+  if (self->model->id == self->asked_id)
+    atl_client_set_model_loaded (self->client, self->model, 0, NULL);
+  atl_client_ensure_model_async (self->client, self->model, FALSE, loading_cb, self,
+                                 self->cancellable, ensured_cb, g_object_ref (self));
+  return TRUE;
+}
+
 /* The engine accepted or refused; an engine that ended is told through job_gone(). */
 static void
 accepted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -203,7 +226,7 @@ accepted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GVariant) reply =
       atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
 
-  if (reply == NULL)
+  if (reply == NULL && !ask_again (self, error))
     job_failed (self, error);
 }
 
@@ -236,11 +259,11 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
       return;
     }
   atl_client_add_request (self->client, &self->request);
+  self->asked_id = self->model->id;
   atl_engine_process_call (
       self->client->process, self->method,
       g_variant_new ("(uus@a{sv})", self->request.id, self->model->id, self->text_in, self->params),
       "()", NULL, accepted_cb, g_object_ref (self));
-  g_clear_pointer (&self->text_in, g_free);
 }
 
 AtlChatJob *

@@ -80,6 +80,7 @@ atl_load_arguments (guint request,
     g_variant_dict_insert (&dict, ATL_LOAD_GPU_PROBLEM, "s", compiled->problem);
   else if (compiled != NULL && compiled->is_tried)
     g_variant_dict_insert (&dict, ATL_LOAD_COMPILED, "b", TRUE);
+  g_variant_dict_insert (&dict, ATL_LOAD_IDLE_MINUTES, "u", options->idle_minutes);
   return g_variant_new ("(ua(sh)@a{sv})", request, &list, g_variant_dict_end (&dict));
 }
 

@@ -97,6 +97,7 @@ void
 atl_client_title_async (AtlClient *self,
                         AtlModel *model,
                         const char *messages,
+                        const char *conversation,
                         GCancellable *cancellable,
                         GAsyncReadyCallback callback,
                         gpointer user_data)
@@ -120,6 +121,7 @@ atl_client_title_async (AtlClient *self,
   params.temperature = 0;
   params.max_tokens = MAX_TITLE_TOKENS;
   params.thinking = 0;
+  params.conversation = g_strdup (conversation);
   job = atl_client_chat (self, model, asked, &params);
   g_signal_connect_data (job, "finished", G_CALLBACK (title_finished_cb), g_object_ref (task),
                          (GClosureNotify) (void (*) (void)) g_object_unref, 0);

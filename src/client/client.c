@@ -28,6 +28,7 @@ enum
 {
   ENGINE_LOST,
   MODEL_CRASHED,
+  MODEL_UNLOADED,
   N_SIGNALS
 };
 static guint signals[N_SIGNALS];
@@ -196,12 +197,40 @@ device_silent (AtlClient *self, guint seconds)
     }
 }
 
+/* The engine needed the memory, or nobody used the model: the handle stays and loads again. */
+static void
+take_unloaded (AtlClient *self, GVariant *params)
+{
+  g_autoptr (AtlModel) model = NULL;
+  GHashTableIter iter;
+  const char *words;
+  gpointer key;
+  guint id;
+
+  if (!g_variant_is_of_type (params, G_VARIANT_TYPE ("(us)")))
+    return;
+  g_variant_get (params, "(u&s)", &id, &words);
+  g_hash_table_iter_init (&iter, self->loaded);
+  while (model == NULL && g_hash_table_iter_next (&iter, &key, NULL))
+    if (((AtlModel *) key)->id == id)
+      model = g_object_ref (key);
+  if (model == NULL)
+    return;
+  atl_client_set_model_loaded (self, model, 0, NULL);
+  g_signal_emit (self, signals[MODEL_UNLOADED], 0, model, words);
+}
+
 static void
 signal_cb (AtlEngineProcess *process, const char *name, GVariant *params, AtlClient *self)
 {
   g_autoptr (GVariant) number = NULL;
   AtlRequest *request;
 
+  if (g_str_equal (name, "ModelUnloaded"))
+    {
+      take_unloaded (self, params);
+      return;
+    }
   if (g_str_equal (name, "StatusChanged"))
     {
       g_autoptr (GVariant) dict = NULL;
@@ -424,6 +453,9 @@ atl_client_class_init (AtlClientClass *klass)
 
   signals[ENGINE_LOST] = g_signal_new ("engine-lost", ATL_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL,
                                        NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[MODEL_UNLOADED] =
+      g_signal_new ("model-unloaded", ATL_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 2, ATL_TYPE_MODEL, G_TYPE_STRING);
   signals[MODEL_CRASHED] =
       g_signal_new ("model-crashed", ATL_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                     G_TYPE_NONE, 2, ATL_TYPE_MODEL, G_TYPE_UINT);

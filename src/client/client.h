@@ -23,6 +23,9 @@
  *              somebody is connected to notify::status, and after each load and unload
  * Signals:
  *   "engine-lost"   (const char *sentence)           the engine ended or was ended
+ *   "model-unloaded" (AtlModel *model, const char *words)
+ *                                                    by the engine, to make room or because it was
+ *                                                    idle; it is loaded again when it is asked
  *   "model-crashed" (AtlModel *model, guint count)   and this model was at work; store the count
  *
  * Threading: the thread that owns the main context which was the thread's default at creation.
@@ -142,10 +145,12 @@ void atl_client_count_tokens_async (AtlClient *self,
 gint64 atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* A title of a few words for the conversation, made by the model. It is asked after the
- * conversation, so that the cached prefix of the chat survives. */
+ * conversation, so that the cached prefix of the chat survives. `conversation` (nullable) as in
+ * AtlChatParams. */
 void atl_client_title_async (AtlClient *self,
                              AtlModel *model,
                              const char *messages,
+                             const char *conversation,
                              GCancellable *cancellable,
                              GAsyncReadyCallback callback,
                              gpointer user_data);

@@ -103,10 +103,12 @@ static const struct
   const char *key;
   gsize offset;
   gsize max_bytes;
+  gboolean is_setting; /* is kept in presets */
 } texts[] = {
-  { "grammar", OFFSET (grammar), ATL_MAX_GRAMMAR_BYTES },
-  { "json-schema", OFFSET (json_schema), ATL_MAX_GRAMMAR_BYTES },
-  { "tools", OFFSET (tools), ATL_MAX_GRAMMAR_BYTES },
+  { "grammar", OFFSET (grammar), ATL_MAX_GRAMMAR_BYTES, TRUE },
+  { "json-schema", OFFSET (json_schema), ATL_MAX_GRAMMAR_BYTES, TRUE },
+  { "tools", OFFSET (tools), ATL_MAX_GRAMMAR_BYTES, TRUE },
+  { "conversation", OFFSET (conversation), ATL_MAX_CONVERSATION_BYTES, FALSE },
 };
 
 static char **
@@ -357,7 +359,7 @@ atl_chat_params_to_json (const AtlChatParams *self)
         json_builder_add_int_value (builder, (gint64) value);
     }
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
-    if (*text_field (self, i) != NULL)
+    if (texts[i].is_setting && *text_field (self, i) != NULL)
       {
         json_builder_set_member_name (builder, texts[i].key);
         json_builder_add_string_value (builder, *text_field (self, i));
@@ -425,7 +427,7 @@ atl_chat_params_apply_json (AtlChatParams *self, const char *json, GError **erro
     {
       JsonNode *node = json_object_get_member (object, texts[i].key);
 
-      if (node == NULL)
+      if (node == NULL || !texts[i].is_setting)
         continue;
       if (json_node_get_value_type (node) != G_TYPE_STRING)
         return set_wrong_type (error, texts[i].key);

@@ -56,6 +56,10 @@ typedef struct
   gboolean continue_last; /* go on with the last assistant message */
   gint thinking;          /* -1 as the model likes, 0 off, 1 on */
   gboolean shift_context; /* when full drop the oldest tokens instead of stopping */
+
+  /* No setting, and in no preset: which chat this is, at most ATL_MAX_CONVERSATION_BYTES. The
+   * engine remembers what it computed for it. (owned) (nullable) */
+  char *conversation;
 } AtlChatParams;
 
 typedef enum

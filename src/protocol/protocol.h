@@ -27,6 +27,7 @@ G_BEGIN_DECLS
 #define ATL_MAX_FILES 250u                 /* descriptors of one model */
 #define ATL_MAX_MESSAGES_BYTES (64u << 20) /* a conversation as JSON */
 #define ATL_MAX_GRAMMAR_BYTES (1u << 20)
+#define ATL_MAX_CONVERSATION_BYTES 256u
 #define ATL_MAX_QUEUED_REQUESTS 64u
 
 /* Facts of Hello. */
@@ -49,6 +50,8 @@ G_BEGIN_DECLS
 #define ATL_LOAD_N_THREADS "n-threads"     /* u; 0 or absent: all cores */
 #define ATL_LOAD_COMPILED "compiled"       /* b: what ATL_INFO_COMPILE asked for is done */
 #define ATL_LOAD_GPU_PROBLEM "gpu-problem" /* s: why it could not be done; follows "because" */
+#define ATL_LOAD_IDLE_MINUTES                                                                      \
+  "idle-minutes" /* u: unloaded when unused for so long; 0 or absent: stays */
 
 /* What is known about a model (Inspect, LoadModel). */
 #define ATL_INFO_NAME "name"                   /* s */

@@ -185,6 +185,15 @@ title_cb (GObject *source, GAsyncResult *result, gpointer data)
   atl_session_emit_chats_changed (self->session);
 }
 
+/* By this name the engine remembers what it computed for the chat. */
+static char *
+conversation_key (AtlConversation *self)
+{
+  gint64 id = atl_conversation_get_chat_id (self);
+
+  return id != 0 ? g_strdup_printf ("chat-%" G_GINT64_FORMAT, id) : NULL;
+}
+
 /* After the first exchange the model names the chat, when nothing else waits for it. */
 static void
 ask_for_title (AtlConversation *self, AtlModel *model)
@@ -193,9 +202,10 @@ ask_for_title (AtlConversation *self, AtlModel *model)
       atl_model_get_info (model)->is_toy || atl_session_get_running (self->session) != NULL)
     return;
   g_autofree char *messages = atl_conversation_to_messages (self, NULL);
+  g_autofree char *key = conversation_key (self);
   self->titling = g_cancellable_new ();
-  atl_client_title_async (atl_session_get_client (self->session), model, messages, self->titling,
-                          title_cb, g_object_ref (self));
+  atl_client_title_async (atl_session_get_client (self->session), model, messages, key,
+                          self->titling, title_cb, g_object_ref (self));
 }
 
 void
@@ -277,6 +287,7 @@ ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
   atl_chat_params_init (&params);
   atl_conversation_get_params (self, &params);
   params.continue_last = continues;
+  params.conversation = conversation_key (self);
   if (self->titling != NULL)
     g_cancellable_cancel (self->titling);
   self->answer->stats.thinking_ms = 0;

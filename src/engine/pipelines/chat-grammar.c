@@ -18,6 +18,7 @@ piece_cb (gpointer data, gint32 id, gsize *n_bytes)
 static AtlGrammarVocab *
 get_vocab (AtlChatModel *self)
 {
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
   g_autoptr (GArray) ends = NULL;
   guint n_vocab = atl_tokenizer_n_vocab (self->tokenizer);
 

@@ -11,6 +11,9 @@
 
 G_BEGIN_DECLS
 
+typedef struct _AtlConversations AtlConversations;
+typedef struct _AtlScheduler AtlScheduler;
+
 struct _AtlChatModel
 {
   AtlCheckpoint *checkpoint;
@@ -20,9 +23,14 @@ struct _AtlChatModel
 
   /* After loading */
   AtlLlm *llm;
-  AtlLlmCache *cache;
-  GArray *cached;                 /* gint32 ids of what the cache holds, in step with its length */
-  AtlGrammarVocab *grammar_vocab; /* (nullable) made for the first grammar */
+  guint n_ctx;
+  AtlTurnstile *turnstile;     /* borrowed, or: */
+  AtlTurnstile *own_turnstile; /* (owned) (nullable) */
+  AtlConversations *conversations;
+  AtlScheduler *scheduler;
+
+  GMutex mutex;
+  AtlGrammarVocab *grammar_vocab; /* (mutex mutex) (nullable) made for the first grammar */
 };
 
 /* Fills the facts from metadata, vocabulary and template. */
@@ -52,6 +60,9 @@ gboolean atl_chat_prompt_encode (const AtlChatModel *self,
 /* A conversation without its oldest turn: system messages stay, then the first user message and all
  * up to the next one go. NULL when only one turn is left. */
 JsonArray *atl_chat_prompt_drop_oldest (JsonArray *messages);
+
+/* How many ids (gint32) both begin with. */
+guint atl_chat_common_prefix (const GArray *a, const GArray *b);
 
 /* A matcher for the grammar or schema (the other is NULL); NULL with ATL_ERROR_INVALID and the
  * parser's words when it is none. */

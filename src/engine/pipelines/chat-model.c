@@ -7,6 +7,8 @@
 #include "engine/convert/hf.h"
 #include "engine/formats/open.h"
 #include "engine/pipelines/chat-model-private.h"
+#include "engine/pipelines/conversations.h"
+#include "engine/pipelines/scheduler.h"
 
 static const char *
 special_text (AtlTokenizer *tokenizer, AtlSpecialToken which)
@@ -68,6 +70,7 @@ atl_chat_model_open (AtlFileMap *const *maps,
   g_autofree char *why_not = NULL;
   guint64 size = 0;
 
+  g_mutex_init (&self->mutex);
   for (guint i = 0; i < n_maps; i++)
     size += atl_file_map_size (maps[i]);
   self->checkpoint = atl_checkpoint_open (maps, names, n_maps, error);
@@ -85,11 +88,27 @@ atl_chat_model_open (AtlFileMap *const *maps,
 }
 
 void
+atl_chat_model_unload_idle (AtlChatModel *self)
+{
+  g_clear_pointer (&self->scheduler, atl_scheduler_free);
+  g_clear_pointer (&self->conversations, atl_conversations_free);
+  g_clear_pointer (&self->llm, atl_llm_free);
+  self->turnstile = NULL;
+}
+
+void
 atl_chat_model_unload (AtlChatModel *self)
 {
-  g_clear_pointer (&self->cache, atl_llm_cache_free);
-  g_clear_pointer (&self->llm, atl_llm_free);
-  g_clear_pointer (&self->cached, g_array_unref);
+  AtlTurnstile *turnstile = self->turnstile;
+
+  /* Its turns need the turnstile to end. */
+  g_clear_pointer (&self->scheduler, atl_scheduler_free);
+  if (turnstile == NULL)
+    return;
+  atl_turnstile_enter (turnstile);
+  atl_chat_model_unload_idle (self);
+  atl_turnstile_leave (turnstile);
+  g_clear_pointer (&self->own_turnstile, atl_turnstile_free);
 }
 
 void
@@ -99,6 +118,7 @@ atl_chat_model_free (AtlChatModel *self)
     return;
   atl_chat_model_unload (self);
   g_clear_pointer (&self->grammar_vocab, atl_grammar_vocab_unref);
+  g_mutex_clear (&self->mutex);
   g_clear_pointer (&self->chat, atl_chat_template_free);
   g_clear_pointer (&self->tokenizer, atl_tokenizer_unref);
   g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);
@@ -141,6 +161,60 @@ atl_chat_model_matrix_dtypes (const AtlChatModel *self)
   return dtypes;
 }
 
+typedef struct
+{
+  AtlTurnstile *turnstile;
+  AtlChatProgressFunc progress;
+  gpointer user_data;
+} LoadProgress;
+
+/* Between two weights: running answers need not wait for the whole model. */
+static void
+progress_cb (double fraction, const char *phase, gpointer user_data)
+{
+  LoadProgress *self = user_data;
+
+  atl_turnstile_yield (self->turnstile);
+  if (self->progress != NULL)
+    self->progress (fraction, phase, self->user_data);
+}
+
+/* Inside the turnstile. */
+static gboolean
+load (AtlChatModel *self,
+      AtlBackend *const *backends,
+      guint n_backends,
+      const AtlChatModelOptions *options,
+      LoadProgress *progress,
+      GCancellable *cancellable,
+      GError **error)
+{
+  AtlLlmOptions llm_options = { .n_gpu_layers = options->n_gpu_layers,
+                                .n_cpu_experts = options->n_cpu_experts,
+                                .n_ctx_hint = options->n_ctx,
+                                .kv_dtype = options->kv_dtype };
+  g_autoptr (AtlLlmCache) probe = NULL;
+  guint n_vocab;
+
+  self->llm = atl_llm_new (self->checkpoint, backends, n_backends, &llm_options, progress_cb,
+                           progress, cancellable, error);
+  if (self->llm == NULL)
+    return FALSE;
+  /* What the context cannot be kept as is known now rather than with the first question. */
+  probe = atl_llm_cache_new (self->llm, options->n_ctx, options->kv_dtype, error);
+  if (probe == NULL)
+    return FALSE;
+  n_vocab = atl_llm_info (self->llm)->n_vocab;
+  if (atl_tokenizer_n_vocab (self->tokenizer) > n_vocab)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: the vocabulary lists %u tokens, but the weights know only %u",
+                   self->facts.name, atl_tokenizer_n_vocab (self->tokenizer), n_vocab);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 atl_chat_model_load (AtlChatModel *self,
                      AtlBackend *const *backends,
@@ -151,11 +225,8 @@ atl_chat_model_load (AtlChatModel *self,
                      GCancellable *cancellable,
                      GError **error)
 {
-  AtlLlmOptions llm_options = { .n_gpu_layers = options->n_gpu_layers,
-                                .n_cpu_experts = options->n_cpu_experts,
-                                .n_ctx_hint = options->n_ctx,
-                                .kv_dtype = options->kv_dtype };
-  guint n_vocab;
+  LoadProgress own = { .progress = progress, .user_data = progress_data };
+  gboolean ok;
 
   g_return_val_if_fail (self->llm == NULL, FALSE);
   if (!self->facts.can_run)
@@ -163,25 +234,22 @@ atl_chat_model_load (AtlChatModel *self,
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s", self->facts.why_not);
       return FALSE;
     }
-  self->llm = atl_llm_new (self->checkpoint, backends, n_backends, &llm_options, progress,
-                           progress_data, cancellable, error);
-  if (self->llm != NULL)
-    self->cache = atl_llm_cache_new (self->llm, options->n_ctx, options->kv_dtype, error);
-  if (self->cache == NULL)
+  self->turnstile = options->turnstile;
+  if (self->turnstile == NULL)
+    self->turnstile = self->own_turnstile = atl_turnstile_new ();
+  own.turnstile = self->turnstile;
+  atl_turnstile_enter (self->turnstile);
+  ok = load (self, backends, n_backends, options, &own, cancellable, error);
+  atl_turnstile_leave (self->turnstile);
+  if (!ok)
     {
       atl_chat_model_unload (self);
       return FALSE;
     }
-  n_vocab = atl_llm_info (self->llm)->n_vocab;
-  if (atl_tokenizer_n_vocab (self->tokenizer) > n_vocab)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: the vocabulary lists %u tokens, but the weights know only %u",
-                   self->facts.name, atl_tokenizer_n_vocab (self->tokenizer), n_vocab);
-      atl_chat_model_unload (self);
-      return FALSE;
-    }
-  self->cached = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->n_ctx = options->n_ctx;
+  self->conversations =
+      atl_conversations_new (self->llm, options->n_ctx, options->kv_dtype, &options->room);
+  self->scheduler = atl_scheduler_new (self->llm, self->conversations, self->turnstile);
   return TRUE;
 }
 
@@ -194,7 +262,7 @@ atl_chat_model_is_loaded (const AtlChatModel *self)
 guint
 atl_chat_model_n_ctx (const AtlChatModel *self)
 {
-  return self->cache != NULL ? atl_llm_cache_n_ctx (self->cache) : 0;
+  return self->llm != NULL ? self->n_ctx : 0;
 }
 
 guint64
@@ -204,8 +272,40 @@ atl_chat_model_host_bytes (const AtlChatModel *self)
 
   if (info == NULL)
     return 0;
-  return MAX (info->host_bytes + info->device_bytes, info->weight_bytes) - info->device_bytes +
-         atl_llm_cache_bytes (self->cache);
+  return MAX (info->host_bytes + info->device_bytes, info->weight_bytes) - info->device_bytes;
+}
+
+guint64
+atl_chat_model_mapped_bytes (const AtlChatModel *self)
+{
+  const AtlLlmInfo *info = self->llm != NULL ? atl_llm_info (self->llm) : NULL;
+  guint64 copied = info != NULL ? info->host_bytes + info->device_bytes : 0;
+
+  return info != NULL && info->weight_bytes > copied ? info->weight_bytes - copied : 0;
+}
+
+guint64
+atl_chat_model_conversation_bytes (const AtlChatModel *self)
+{
+  return self->conversations != NULL ? atl_conversations_bytes (self->conversations) : 0;
+}
+
+gboolean
+atl_chat_model_is_idle (const AtlChatModel *self)
+{
+  return self->scheduler == NULL || atl_scheduler_is_idle (self->scheduler);
+}
+
+gint64
+atl_chat_model_oldest_conversation (const AtlChatModel *self)
+{
+  return self->conversations != NULL ? atl_conversations_oldest (self->conversations) : G_MAXINT64;
+}
+
+guint64
+atl_chat_model_drop_conversation (AtlChatModel *self)
+{
+  return self->conversations != NULL ? atl_conversations_drop_oldest (self->conversations) : 0;
 }
 
 guint64

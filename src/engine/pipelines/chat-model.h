@@ -4,15 +4,17 @@
  *   atl_chat_model_facts (model)                       what it is; nothing was computed
  *   atl_chat_model_estimate (model, 8192, ATL_DTYPE_F16, &memory, error);
  *   atl_chat_model_load (model, backends, n_backends, &options, NULL, NULL, NULL, error);
- *   atl_chat_turn_run (model, ...);                    chat-turn.h
+ *   atl_chat_turn_start (turn, ...);                   chat-turn.h
  *
- * Threading: facts, estimates and counting tokens from any thread (the model must stay alive);
- * loading and turns on one thread at a time.
+ * Threading: facts, estimates, counting tokens and preparing turns from any thread (the model must
+ * stay loaded); loading and unloading by one thread, while nobody prepares a turn. A loaded model
+ * computes on a thread of its own.
  */
 #pragma once
 
 #include <json-glib/json-glib.h>
 
+#include "base/turnstile.h"
 #include "engine/tensor/backend.h"
 
 G_BEGIN_DECLS
@@ -44,12 +46,22 @@ typedef struct
   guint64 scratch_bytes;
 } AtlChatMemory;
 
+/* Asked from inside the turnstile before a conversation takes `bytes` of memory: frees what is idle
+ * if it must. FALSE with ATL_ERROR_NO_MEMORY in words. */
+typedef struct
+{
+  gboolean (*make_room) (guint64 bytes, gpointer user_data, GError **error); /* (nullable) */
+  gpointer user_data;
+} AtlChatRoom;
+
 typedef struct
 {
   guint n_ctx;
   AtlDType kv_dtype;
-  guint n_gpu_layers;  /* G_MAXUINT: as many as fit */
-  guint n_cpu_experts; /* layers whose experts stay on the CPU; G_MAXUINT: as many as must */
+  guint n_gpu_layers;      /* G_MAXUINT: as many as fit */
+  guint n_cpu_experts;     /* layers whose experts stay on the CPU; G_MAXUINT: as many as must */
+  AtlTurnstile *turnstile; /* (nullable) borrowed: shared by all that compute on these backends */
+  AtlChatRoom room;
 } AtlChatModelOptions;
 
 typedef void (*AtlChatProgressFunc) (double fraction, const char *phase, gpointer user_data);
@@ -82,12 +94,24 @@ gboolean atl_chat_model_load (AtlChatModel *self,
                               gpointer progress_data,
                               GCancellable *cancellable,
                               GError **error);
-/* Frees decoder and cache; facts stay and it may be loaded again. */
+/* Ends its turns and frees decoder and caches; facts stay and it may be loaded again. Not from
+ * inside the turnstile. */
 void atl_chat_model_unload (AtlChatModel *self);
+/* The same for an idle model, from inside the turnstile that it shares with others. */
+void atl_chat_model_unload_idle (AtlChatModel *self);
 gboolean atl_chat_model_is_loaded (const AtlChatModel *self);
 /* After loading. */
 guint atl_chat_model_n_ctx (const AtlChatModel *self);
-guint64 atl_chat_model_host_bytes (const AtlChatModel *self);
+guint64 atl_chat_model_host_bytes (const AtlChatModel *self); /* without its conversations */
+/* Of these, pages of the file that are read where they are: the system takes them for free. */
+guint64 atl_chat_model_mapped_bytes (const AtlChatModel *self);
+guint64 atl_chat_model_conversation_bytes (const AtlChatModel *self);
+/* No turn is under way. */
+gboolean atl_chat_model_is_idle (const AtlChatModel *self);
+/* From inside the turnstile: when the idle conversation that is oldest was last used (monotonic,
+ * G_MAXINT64 when there is none), and freeing it; the bytes. */
+gint64 atl_chat_model_oldest_conversation (const AtlChatModel *self);
+guint64 atl_chat_model_drop_conversation (AtlChatModel *self);
 guint64 atl_chat_model_device_bytes (const AtlChatModel *self);
 /* (nullable) What runs where when a device takes part; NULL when all runs on the CPU. Owned. */
 char *atl_chat_model_placement (const AtlChatModel *self);

@@ -1,25 +1,8 @@
-/* The loop of one answer. */
+/* One answer: its prompt, and what each row of logits becomes. scheduler.c computes. */
 #define G_LOG_DOMAIN "atl-pipelines"
 
-#include "engine/pipelines/chat-turn.h"
-
-#include "engine/pipelines/chat-answer.h"
-#include "engine/pipelines/chat-model-private.h"
-
-/* Tokens between two looks at the cancellable and two reports of progress. */
-#define PREFILL_CHUNK 512u
-
-typedef struct
-{
-  AtlChatModel *model;
-  const AtlTurnOptions *options;
-  const AtlTurnSink *sink;
-  GCancellable *cancellable;
-  AtlTurnStats *stats;
-  AtlChatAnswer *answer; /* (nullable) before the prompt stands */
-  gint64 started, first_token;
-  guint n_keep; /* tokens at the beginning that a shift leaves alone */
-} Turn;
+#include "engine/pipelines/chat-turn-private.h"
+#include "engine/pipelines/scheduler.h"
 
 static double
 seconds_since (gint64 start)
@@ -27,66 +10,12 @@ seconds_since (gint64 start)
   return (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
 }
 
-static gint32
-id_at (const GArray *ids, guint i)
-{
-  return g_array_index (ids, gint32, i);
-}
-
-static gboolean
-is_cancelled (const GError *error)
-{
-  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-}
-
-/* --- The cache and the list of what it holds move together --- */
-
-/* Back to `length` tokens, or fewer where the model cannot stop there. */
-static void
-rewind_cache (AtlChatModel *model, guint length)
-{
-  g_array_set_size (model->cached, atl_llm_cache_truncate (model->cache, length));
-}
-
-static gboolean
-decode (Turn *turn, const gint32 *ids, guint n, GError **error)
-{
-  AtlChatModel *model = turn->model;
-  AtlLlmBatch batch = { .cache = model->cache, .tokens = ids, .n_tokens = n };
-
-  if (!atl_llm_decode (model->llm, &batch, 1, turn->cancellable, error))
-    return FALSE;
-  g_array_append_vals (model->cached, ids, n);
-  return TRUE;
-}
-
-/* Decodes `ids` from `first` on, in chunks. */
-static gboolean
-prefill (Turn *turn, const GArray *ids, guint first, gboolean report, GError **error)
-{
-  for (guint done = first; done < ids->len;)
-    {
-      guint n = MIN (PREFILL_CHUNK, ids->len - done);
-
-      if (report && turn->sink->prefill != NULL)
-        turn->sink->prefill (done, ids->len, turn->sink->user_data);
-      if (g_cancellable_set_error_if_cancelled (turn->cancellable, error))
-        return FALSE;
-      if (!decode (turn, (const gint32 *) (gpointer) ids->data + done, n, error))
-        return FALSE;
-      done += n;
-    }
-  if (report && turn->sink->prefill != NULL)
-    turn->sink->prefill (ids->len, ids->len, turn->sink->user_data);
-  return TRUE;
-}
-
-static guint
-common_prefix (const GArray *a, const GArray *b)
+guint
+atl_chat_common_prefix (const GArray *a, const GArray *b)
 {
   guint n = MIN (a->len, b->len), i = 0;
 
-  while (i < n && id_at (a, i) == id_at (b, i))
+  while (i < n && g_array_index (a, gint32, i) == g_array_index (b, gint32, i))
     i++;
   return i;
 }
@@ -96,26 +25,26 @@ common_prefix (const GArray *a, const GArray *b)
 /* Encodes the prompt; with shift_context the oldest turns go until it leaves room for an answer. */
 static GArray *
 make_prompt (
-    Turn *turn, JsonArray *messages, const char *text, gboolean *is_thinking, GError **error)
+    AtlChatTurn *turn, JsonArray *messages, const char *text, gboolean *is_thinking, GError **error)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (JsonArray) rest = messages != NULL ? json_array_ref (messages) : NULL;
-  guint n_ctx = atl_llm_cache_n_ctx (turn->model->cache), n_first = 0;
+  guint n_ctx = atl_chat_model_n_ctx (turn->model), n_first = 0;
 
   for (;;)
     {
       AtlPromptOptions prompt = { .messages = rest,
                                   .text = text,
-                                  .tools = turn->options->tools,
-                                  .continue_last = turn->options->continue_last,
-                                  .thinking = turn->options->thinking };
+                                  .tools = turn->options.tools,
+                                  .continue_last = turn->options.continue_last,
+                                  .thinking = turn->options.thinking };
       JsonArray *shorter;
 
       g_array_set_size (ids, 0);
       if (!atl_chat_prompt_encode (turn->model, &prompt, ids, is_thinking, error))
         return NULL;
       n_first = MAX (n_first, ids->len);
-      if (ids->len < n_ctx - n_ctx / 8 || !turn->options->shift_context || rest == NULL)
+      if (ids->len < n_ctx - n_ctx / 8 || !turn->options.shift_context || rest == NULL)
         break;
       shorter = atl_chat_prompt_drop_oldest (rest);
       if (shorter == NULL)
@@ -123,8 +52,8 @@ make_prompt (
       json_array_unref (rest);
       rest = shorter;
     }
-  turn->stats->n_shifted = n_first - ids->len;
-  turn->stats->n_prompt = ids->len;
+  turn->stats.n_shifted = n_first - ids->len;
+  turn->stats.n_prompt = ids->len;
   if (ids->len == 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "There is nothing to answer");
@@ -143,7 +72,7 @@ make_prompt (
 
 /* How much of the beginning is the system message: a shift must not drop it. */
 static guint
-count_system (Turn *turn, JsonArray *messages, const GArray *ids)
+count_system (AtlChatTurn *turn, JsonArray *messages, const GArray *ids)
 {
   g_autoptr (GArray) other = NULL;
   g_autoptr (JsonArray) probe = NULL;
@@ -164,111 +93,190 @@ count_system (Turn *turn, JsonArray *messages, const GArray *ids)
                                &(AtlPromptOptions){ .messages = probe, .thinking = -1 }, other,
                                &is_thinking, NULL))
     return 1;
-  return MAX (1, common_prefix (ids, other));
+  return MAX (1, atl_chat_common_prefix (ids, other));
+}
+
+AtlChatTurn *
+atl_chat_turn_new (AtlChatModel *model,
+                   JsonArray *messages,
+                   const char *text,
+                   const AtlTurnOptions *options,
+                   const AtlTurnSink *sink,
+                   GCancellable *cancellable,
+                   GError **error)
+{
+  g_autoptr (AtlChatTurn) self = g_new0 (AtlChatTurn, 1);
+  gboolean continues = messages == NULL || options->continue_last;
+  gboolean is_thinking = FALSE;
+
+  g_return_val_if_fail ((messages == NULL) != (text == NULL), NULL);
+  g_return_val_if_fail (model->llm != NULL, NULL);
+  self->model = model;
+  self->options = *options;
+  self->sink = *sink;
+  self->key = g_strdup (options->conversation);
+  self->n_keep = 1;
+  self->started = g_get_monotonic_time ();
+  if (cancellable != NULL)
+    self->cancellable = g_object_ref (cancellable);
+  self->ids = make_prompt (self, messages, text, &is_thinking, error);
+  if (self->ids == NULL)
+    return NULL;
+  self->answer = atl_chat_answer_new (model, &self->options, &self->sink, self->ids, is_thinking,
+                                      continues, error);
+  if (self->answer == NULL)
+    return NULL;
+  if (options->shift_context)
+    self->n_keep = count_system (self, messages, self->ids);
+  return g_steal_pointer (&self);
+}
+
+void
+atl_chat_turn_free (AtlChatTurn *self)
+{
+  if (self == NULL)
+    return;
+  g_assert (self->conversation == NULL);
+  atl_chat_answer_free (self->answer);
+  g_clear_pointer (&self->ids, g_array_unref);
+  g_clear_object (&self->cancellable);
+  g_clear_error (&self->error);
+  g_free (self->key);
+  g_free (self);
+}
+
+const AtlTurnStats *
+atl_chat_turn_stats (const AtlChatTurn *self)
+{
+  return &self->stats;
+}
+
+const GError *
+atl_chat_turn_error (const AtlChatTurn *self)
+{
+  return self->error;
 }
 
 /* --- The answer --- */
 
+static void
+stop (AtlChatTurn *self, AtlTurnStop why)
+{
+  self->stats.stop = why;
+  self->phase = ATL_TURN_OVER;
+}
+
+void
+atl_chat_turn_end (AtlChatTurn *self, GError *error)
+{
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_clear_error (&error);
+  self->error = error;
+  stop (self, ATL_TURN_STOPPED);
+}
+
+void
+atl_chat_turn_begin_answer (AtlChatTurn *self)
+{
+  self->has_begun = TRUE;
+  self->stats.prefill_s = seconds_since (self->computing_since);
+  self->computing_since = g_get_monotonic_time ();
+}
+
+void
+atl_chat_turn_close (AtlChatTurn *self)
+{
+  if (self->has_begun)
+    self->stats.generate_s = seconds_since (self->computing_since);
+  atl_chat_answer_finish (self->answer);
+  self->stats.thinking_s = atl_chat_answer_thinking_s (self->answer);
+}
+
 /* Makes room by dropping the older half of what follows the kept beginning. Positions are rotated
  * into keys, so what remains is computed again: exact, and once per half a context. */
-static gboolean
-shift (Turn *turn, GError **error)
+static void
+shift (AtlChatTurn *self)
 {
-  AtlChatModel *model = turn->model;
-  guint n_keep = MIN (turn->n_keep, model->cached->len / 2);
-  guint n_drop = (model->cached->len - n_keep) / 2;
-  g_autoptr (GArray) rest = g_array_new (FALSE, FALSE, sizeof (gint32));
+  guint n_keep = MIN (self->n_keep, self->ids->len / 2);
+  guint n_drop = (self->ids->len - n_keep) / 2;
 
-  g_array_append_vals (rest, model->cached->data, n_keep);
-  g_array_append_vals (rest, (gint32 *) (gpointer) model->cached->data + n_keep + n_drop,
-                       model->cached->len - n_keep - n_drop);
-  rewind_cache (model, n_keep);
-  turn->stats->n_shifted += n_drop;
-  return prefill (turn, rest, model->cached->len, FALSE, error);
+  g_array_remove_range (self->ids, n_keep, n_drop);
+  g_array_append_val (self->ids, self->next);
+  atl_conversations_rewind (self->conversation, n_keep);
+  self->stats.n_shifted += n_drop;
+  self->phase = ATL_TURN_PREFILL;
 }
 
-/* Sets stats->stop, or returns FALSE with an error. */
 static gboolean
-generate (Turn *turn, GError **error)
+is_long_enough (const AtlChatTurn *self)
 {
-  AtlChatModel *model = turn->model;
-  guint n_ctx = atl_llm_cache_n_ctx (model->cache);
-  gint32 id;
+  return self->options.max_tokens >= 0 &&
+         self->stats.n_generated >= (guint) self->options.max_tokens;
+}
 
-  for (;;)
+void
+atl_chat_turn_take_logits (AtlChatTurn *self, const float *logits)
+{
+  GError *error = NULL;
+
+  if (is_long_enough (self))
     {
-      if (turn->options->max_tokens >= 0 &&
-          turn->stats->n_generated >= (guint) turn->options->max_tokens)
-        {
-          turn->stats->stop = ATL_TURN_LENGTH;
-          return TRUE;
-        }
-      if (g_cancellable_set_error_if_cancelled (turn->cancellable, error) ||
-          !atl_chat_answer_sample (turn->answer, atl_llm_logits (model->llm, 0), &id, error))
-        return FALSE;
-      if (turn->first_token == 0)
-        {
-          turn->first_token = g_get_monotonic_time ();
-          turn->stats->first_token_s = seconds_since (turn->started);
-        }
-      if (atl_tokenizer_is_eog (model->tokenizer, id))
-        {
-          turn->stats->stop = ATL_TURN_EOS;
-          return TRUE;
-        }
-      turn->stats->n_generated++;
-      if (atl_chat_answer_push (turn->answer, id))
-        {
-          turn->stats->stop = ATL_TURN_STOP_STRING;
-          return TRUE;
-        }
-      if (model->cached->len >= n_ctx)
-        {
-          if (!turn->options->shift_context)
-            {
-              turn->stats->stop = ATL_TURN_CONTEXT_FULL;
-              return TRUE;
-            }
-          if (!shift (turn, error))
-            return FALSE;
-        }
-      if (!decode (turn, &id, 1, error))
-        return FALSE;
+      stop (self, ATL_TURN_LENGTH);
+      return;
     }
+  if (!atl_chat_answer_sample (self->answer, logits, &self->next, &error))
+    {
+      atl_chat_turn_end (self, error);
+      return;
+    }
+  if (self->stats.first_token_s == 0)
+    self->stats.first_token_s = seconds_since (self->started);
+  if (atl_tokenizer_is_eog (self->model->tokenizer, self->next))
+    {
+      stop (self, ATL_TURN_EOS);
+      return;
+    }
+  self->stats.n_generated++;
+  if (atl_chat_answer_push (self->answer, self->next))
+    stop (self, ATL_TURN_STOP_STRING);
+  else if (is_long_enough (self))
+    stop (self, ATL_TURN_LENGTH);
+  else if (self->ids->len < atl_chat_model_n_ctx (self->model))
+    return;
+  else if (self->options.shift_context)
+    shift (self);
+  else
+    stop (self, ATL_TURN_CONTEXT_FULL);
 }
 
-static gboolean
-run (Turn *turn, JsonArray *messages, const char *text, GError **error)
+/* --- Running --- */
+
+void
+atl_chat_turn_start (AtlChatTurn *self,
+                     void (*done) (AtlChatTurn *turn, gpointer user_data),
+                     gpointer user_data)
 {
-  AtlChatModel *model = turn->model;
-  g_autoptr (GArray) ids = NULL;
-  gboolean is_thinking = FALSE;
-  gboolean continues = messages == NULL || turn->options->continue_last;
-  gint64 started;
-  gboolean ok;
+  self->done = done;
+  self->done_data = user_data;
+  atl_scheduler_submit (self->model->scheduler, self);
+}
 
-  ids = make_prompt (turn, messages, text, &is_thinking, error);
-  if (ids == NULL)
-    return FALSE;
-  turn->answer =
-      atl_chat_answer_new (model, turn->options, turn->sink, ids, is_thinking, continues, error);
-  if (turn->answer == NULL)
-    return FALSE;
-  if (turn->options->shift_context)
-    turn->n_keep = count_system (turn, messages, ids);
+typedef struct
+{
+  GMutex mutex;
+  GCond cond;
+  gboolean is_done;
+} Waiting;
 
-  /* The last token is always computed: its logits begin the answer. */
-  rewind_cache (model, MIN (common_prefix (model->cached, ids), ids->len - 1));
-  turn->stats->n_cached = model->cached->len;
-  started = g_get_monotonic_time ();
-  ok = prefill (turn, ids, model->cached->len, TRUE, error);
-  turn->stats->prefill_s = seconds_since (started);
-  if (!ok)
-    return FALSE;
-  started = g_get_monotonic_time ();
-  ok = generate (turn, error);
-  turn->stats->generate_s = seconds_since (started);
-  return ok;
+static void
+wake_cb (AtlChatTurn *turn, gpointer user_data)
+{
+  Waiting *waiting = user_data;
+
+  g_mutex_lock (&waiting->mutex);
+  waiting->is_done = TRUE;
+  g_cond_signal (&waiting->cond);
+  g_mutex_unlock (&waiting->mutex);
 }
 
 gboolean
@@ -281,39 +289,26 @@ atl_chat_turn_run (AtlChatModel *model,
                    AtlTurnStats *stats,
                    GError **error)
 {
-  Turn turn = { .model = model,
-                .options = options,
-                .sink = sink,
-                .cancellable = cancellable,
-                .stats = stats,
-                .n_keep = 1 };
-  GError *local = NULL;
-  gboolean ok;
+  g_autoptr (AtlChatTurn) turn =
+      atl_chat_turn_new (model, messages, text, options, sink, cancellable, error);
+  Waiting waiting = { 0 };
 
-  g_return_val_if_fail ((messages == NULL) != (text == NULL), FALSE);
-  g_return_val_if_fail (model->llm != NULL, FALSE);
   *stats = (AtlTurnStats){ 0 };
-  turn.started = g_get_monotonic_time ();
-  ok = run (&turn, messages, text, &local);
-  if (turn.answer != NULL)
-    {
-      atl_chat_answer_finish (turn.answer);
-      stats->thinking_s = atl_chat_answer_thinking_s (turn.answer);
-    }
-  stats->n_ctx_used = model->cached->len;
-  if (!ok && is_cancelled (local))
-    {
-      g_clear_error (&local);
-      stats->stop = ATL_TURN_STOPPED;
-      ok = TRUE;
-    }
-  if (!ok)
-    {
-      /* A failed device leaves the cache in doubt: the next turn starts from nothing. */
-      if (g_error_matches (local, ATL_ERROR, ATL_ERROR_DEVICE))
-        rewind_cache (model, 0);
-      g_propagate_error (error, local);
-    }
-  atl_chat_answer_free (turn.answer);
-  return ok;
+  if (turn == NULL)
+    return FALSE;
+  g_mutex_init (&waiting.mutex);
+  g_cond_init (&waiting.cond);
+  atl_chat_turn_start (turn, wake_cb, &waiting);
+  g_mutex_lock (&waiting.mutex);
+  while (!waiting.is_done)
+    g_cond_wait (&waiting.cond, &waiting.mutex);
+  g_mutex_unlock (&waiting.mutex);
+  g_mutex_clear (&waiting.mutex);
+  g_cond_clear (&waiting.cond);
+  *stats = turn->stats;
+  if (turn->error != NULL)
+    g_propagate_error (error, g_steal_pointer (&turn->error));
+  else
+    return TRUE;
+  return FALSE;
 }

@@ -1,14 +1,16 @@
 /* One answer: prompt, prefix reuse, prefill, sampling, streamed text, statistics.
  *
- *   AtlTurnOptions options = { .max_tokens = -1, .thinking = -1 };
+ *   AtlTurnOptions options = { .max_tokens = -1, .thinking = -1, .conversation = "chat-7" };
  *   atl_sampling_params_init (&options.sampling);
- *   atl_chat_turn_run (model, messages, NULL, &options, &sink, cancellable, &stats, error);
+ *   turn = atl_chat_turn_new (model, messages, NULL, &options, &sink, cancellable, error);
+ *   atl_chat_turn_start (turn, done_cb, self);
  *
- * What the cache still holds of earlier turns is not computed again: the longest common prefix of
- * its tokens and the new prompt stays. A cancel takes effect within one token or one prefill chunk
- * and is no failure: the text so far stands, with stop_reason ATL_TURN_STOPPED.
+ * What the model still holds of the conversation is not computed again: the longest common prefix
+ * of its tokens and the new prompt stays. A cancel takes effect within one token or one piece of
+ * the prompt and is no failure: the text so far stands, with stop_reason ATL_TURN_STOPPED. Turns of
+ * one model run beside each other, and none changes another's text.
  *
- * Threading: one turn at a time per model; the sink runs on the calling thread.
+ * Threading: see each function.
  */
 #pragma once
 
@@ -28,6 +30,7 @@ typedef struct
   gboolean continue_last;
   gint thinking; /* -1 as the model likes, 0 off, 1 on */
   gboolean shift_context;
+  const char *conversation; /* (nullable) names the chat whose beginning may be known already */
 } AtlTurnOptions;
 
 typedef struct
@@ -58,10 +61,34 @@ typedef struct
   AtlTurnStop stop;
 } AtlTurnStats;
 
-/* Answers `messages` (a JSON array of messages) or goes on with `text`; the other is NULL.
+typedef struct _AtlChatTurn AtlChatTurn;
+
+/* Prepares an answer to `messages` (a JSON array of messages), or one that goes on with `text`; the
+ * other is NULL. Several threads may prepare turns of one loaded model. What the options point to
+ * must stay until the turn is done.
  * Errors: ATL_ERROR_FULL when the prompt alone does not fit (naming both numbers),
- * ATL_ERROR_INVALID for messages, parameters and grammars, ATL_ERROR_TOO_COMPLEX, ATL_ERROR_DEVICE.
- * `stats` is filled in every case. */
+ * ATL_ERROR_INVALID for messages, parameters and grammars. */
+AtlChatTurn *atl_chat_turn_new (AtlChatModel *model,
+                                JsonArray *messages,
+                                const char *text,
+                                const AtlTurnOptions *options,
+                                const AtlTurnSink *sink,
+                                GCancellable *cancellable,
+                                GError **error);
+/* It is not under way. Accepts NULL. */
+void atl_chat_turn_free (AtlChatTurn *self);
+
+/* Computes it beside the model's other turns. The sink and, once at the end, done() run on the
+ * model's thread; done() may free the turn. */
+void atl_chat_turn_start (AtlChatTurn *self,
+                          void (*done) (AtlChatTurn *turn, gpointer user_data),
+                          gpointer user_data);
+/* When it is done. */
+const AtlTurnStats *atl_chat_turn_stats (const AtlChatTurn *self);
+/* (nullable) Why it ended early: ATL_ERROR_TOO_COMPLEX, ATL_ERROR_DEVICE, ATL_ERROR_NO_MEMORY. */
+const GError *atl_chat_turn_error (const AtlChatTurn *self);
+
+/* All of this in one call, waiting for the end. Not on the model's thread. */
 gboolean atl_chat_turn_run (AtlChatModel *model,
                             JsonArray *messages,
                             const char *text,
@@ -70,5 +97,7 @@ gboolean atl_chat_turn_run (AtlChatModel *model,
                             GCancellable *cancellable,
                             AtlTurnStats *stats,
                             GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatTurn, atl_chat_turn_free)
 
 G_END_DECLS

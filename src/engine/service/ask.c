@@ -9,7 +9,7 @@
 
 #define PREFILL_INTERVAL_US (80 * 1000)
 
-/* --- On the compute thread --- */
+/* --- On a worker --- */
 
 static void
 prefill_cb (guint n_done, guint n_total, gpointer user_data)
@@ -62,37 +62,62 @@ note_device_failure (AtlJob *job, GError **error)
   (*error)->message = g_steal_pointer (&message);
 }
 
+/* On the model's thread. */
+static void
+turn_done_cb (AtlChatTurn *turn, gpointer user_data)
+{
+  AtlJob *job = user_data;
+  const GError *error = atl_chat_turn_error (turn);
+
+  if (error == NULL)
+    job->stats = g_variant_ref_sink (atl_turn_stats_to_variant (
+        atl_chat_turn_stats (turn), job->queued_s, job->slot->options.n_ctx, job->slot->runs_on,
+        job->options.sampling.seed));
+  else
+    {
+      job->error = g_error_copy (error);
+      note_device_failure (job, &job->error);
+    }
+  __atomic_store_n (&job->slot->used_at, g_get_monotonic_time (), __ATOMIC_RELAXED);
+  atl_chat_turn_free (turn);
+  atl_job_end (job);
+}
+
+static gboolean
+start_turn (AtlJob *job, JsonArray *messages, GError **error)
+{
+  AtlTurnSink sink = { .prefill = prefill_cb, .text = text_cb, .user_data = job };
+  AtlChatTurn *turn;
+
+  if (job->slot->model == NULL || !atl_chat_model_is_loaded (job->slot->model))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, ATL_NOT_LOADED_WORDS);
+      return FALSE;
+    }
+  turn = atl_chat_turn_new (job->slot->model, messages, messages != NULL ? NULL : job->text,
+                            &job->options, &sink, job->cancellable, error);
+  if (turn == NULL)
+    return FALSE;
+  job->is_continued = TRUE;
+  atl_chat_turn_start (turn, turn_done_cb, job);
+  return TRUE;
+}
+
 static gboolean
 turn_run (AtlJob *job, GError **error)
 {
-  double queued_s = (double) (g_get_monotonic_time () - job->accepted_at) / G_USEC_PER_SEC;
-  AtlTurnSink sink = { .prefill = prefill_cb, .text = text_cb, .user_data = job };
   g_autoptr (JsonNode) messages = NULL;
-  AtlTurnOptions options;
-  AtlTurnStats stats;
-  gboolean ok = FALSE;
+  gboolean ok;
 
-  if (job->is_messages && (messages = parse_messages (job, error)) == NULL)
+  job->queued_s = (double) (g_get_monotonic_time () - job->accepted_at) / G_USEC_PER_SEC;
+  if ((job->is_messages && (messages = parse_messages (job, error)) == NULL) ||
+      !atl_turn_options_init (&job->options, &job->params, error))
     return FALSE;
-  if (job->slot->uses_gpu && g_atomic_int_get (&job->service->devices->gpu_failed) &&
+  if (g_atomic_int_get (&job->service->devices->gpu_failed) &&
       !atl_slot_move_to_cpu (job->slot, job->service->devices, error))
     return FALSE;
   g_rw_lock_reader_lock (&job->slot->lock);
-  if (job->slot->model == NULL || !atl_chat_model_is_loaded (job->slot->model))
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This model is not loaded any more");
-  else if (atl_turn_options_init (&options, &job->params, error))
-    {
-      ok = atl_chat_turn_run (
-          job->slot->model, messages != NULL ? json_node_get_array (messages) : NULL,
-          job->is_messages ? NULL : job->text, &options, &sink, job->cancellable, &stats, error);
-      if (ok)
-        job->stats = g_variant_ref_sink (
-            atl_turn_stats_to_variant (&stats, queued_s, atl_chat_model_n_ctx (job->slot->model),
-                                       job->slot->runs_on, options.sampling.seed));
-      else if (error != NULL)
-        note_device_failure (job, error);
-      atl_turn_options_clear (&options);
-    }
+  ok = start_turn (job, messages != NULL ? json_node_get_array (messages) : NULL, error);
   g_rw_lock_reader_unlock (&job->slot->lock);
   return ok;
 }
@@ -166,7 +191,7 @@ accept_turn (AtlService *self,
   job->sender = atl_text_sender_new (self->connection, self->context, request);
   /* Chat and Complete both reply with nothing; signals follow. */
   g_dbus_method_invocation_return_value (g_steal_pointer (&job->invocation), NULL);
-  atl_job_start (job, self->compute);
+  atl_job_start (job, self->preparing);
 }
 
 gboolean
@@ -210,7 +235,7 @@ count_run (AtlJob *job, GError **error)
         atl_chat_model_count (job->slot->model, job->is_messages ? NULL : job->text,
                               messages != NULL ? json_node_get_array (messages) : NULL, error);
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This model is not loaded any more");
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, ATL_NOT_LOADED_WORDS);
   g_rw_lock_reader_unlock (&job->slot->lock);
   return *error == NULL;
 }

@@ -6,9 +6,8 @@
 
 #define MIN_N_CTX 512u
 
-/* Left to the desktop, so that a model never freezes it. */
-static guint64
-reserve (guint64 total)
+guint64
+atl_fit_reserve (guint64 total)
 {
   return MIN (total / 16, 512ull << 20);
 }
@@ -23,7 +22,7 @@ sum (const AtlChatMemory *memory)
 static guint64
 room (const AtlFitRequest *request)
 {
-  guint64 kept = reserve (request->ram_total);
+  guint64 kept = atl_fit_reserve (request->ram_total);
 
   return request->ram_free - MIN (request->ram_free, kept) + request->vram_free / 10 * 9;
 }

@@ -30,6 +30,9 @@ typedef struct
   char *notice; /* (nullable) what was changed so that it fits */
 } AtlFit;
 
+/* What is left to the desktop of a machine's `total` memory, so that a model never freezes it. */
+guint64 atl_fit_reserve (guint64 total);
+
 /* FALSE when the model's own numbers make no sense (the estimate's error). */
 gboolean atl_fit_judge (const AtlChatModel *model,
                         const AtlFitRequest *request,

@@ -2,6 +2,7 @@
 #define G_LOG_DOMAIN "atl-service"
 
 #include "engine/service/service-private.h"
+#include "engine/service/turn-options.h"
 
 AtlSlot *
 atl_slot_ref (AtlSlot *self)
@@ -60,6 +61,22 @@ atl_job_new (AtlService *service, guint request, gboolean always, GDBusMethodInv
   return self;
 }
 
+AtlJob *
+atl_job_new_own (AtlService *service,
+                 gboolean (*run) (AtlJob *, GError **),
+                 void (*done) (AtlJob *, const GError *))
+{
+  AtlJob *self = g_new0 (AtlJob, 1);
+
+  self->ref_count = 1;
+  self->service = service;
+  self->cancellable = g_cancellable_new ();
+  self->run = run;
+  self->done = done;
+  service->n_jobs++;
+  return self;
+}
+
 void
 atl_job_unref (AtlJob *self)
 {
@@ -75,6 +92,7 @@ atl_job_unref (AtlJob *self)
   g_free (self->gpu_problem);
   g_clear_pointer (&self->info, g_variant_unref);
   g_free (self->text);
+  atl_turn_options_clear (&self->options);
   atl_chat_params_clear (&self->params);
   g_clear_pointer (&self->sender, atl_text_sender_unref);
   g_clear_pointer (&self->stats, g_variant_unref);
@@ -102,10 +120,20 @@ complete_cb (gpointer data)
 }
 
 void
+atl_job_end (AtlJob *self)
+{
+  g_autoptr (GSource) source = g_idle_source_new ();
+
+  g_atomic_int_set (&self->state, ATL_JOB_DONE);
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, complete_cb, self, NULL);
+  g_source_attach (source, self->service->context);
+}
+
+void
 atl_job_pool_cb (gpointer data, gpointer user_data)
 {
   AtlJob *self = data;
-  g_autoptr (GSource) source = NULL;
 
   /* One that was cancelled while it waited is complete already; this is the pool's reference. */
   if (!g_atomic_int_compare_and_exchange (&self->state, ATL_JOB_QUEUED, ATL_JOB_RUNNING))
@@ -113,15 +141,17 @@ atl_job_pool_cb (gpointer data, gpointer user_data)
       atl_job_unref (self);
       return;
     }
+  /* One that goes on elsewhere may be over before run() returns. */
+  g_atomic_int_inc (&self->ref_count);
   if (!g_cancellable_set_error_if_cancelled (self->cancellable, &self->error))
     self->run (self, &self->error);
-  /* Backends free weights while no plan runs: here, and not on the main thread. */
-  g_clear_pointer (&self->model, atl_chat_model_free);
-  g_atomic_int_set (&self->state, ATL_JOB_DONE);
-  source = g_idle_source_new ();
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, complete_cb, self, NULL);
-  g_source_attach (source, self->service->context);
+  if (!self->is_continued)
+    {
+      /* Here, and not on the main thread: freeing waits for plans that run. */
+      g_clear_pointer (&self->model, atl_chat_model_free);
+      atl_job_end (self);
+    }
+  atl_job_unref (self);
 }
 
 void
@@ -176,7 +206,7 @@ atl_job_set_slot (AtlJob *self, guint model, GError **error)
 
   if (slot == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "This model is not loaded any more");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, ATL_NOT_LOADED_WORDS);
       return FALSE;
     }
   self->slot = atl_slot_ref (slot);

@@ -72,6 +72,7 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   job->device = atl_dict_string (options, ATL_LOAD_DEVICE, NULL);
   job->is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
   job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
+  job->idle_minutes = atl_dict_uint (options, ATL_LOAD_IDLE_MINUTES, 0);
   job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
   job->n_cpu_experts = cpu_experts < 0 ? G_MAXUINT : (guint) cpu_experts;
   if (g_str_equal (kv_type, "f16"))
@@ -152,9 +153,11 @@ judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
   AtlFitRequest request = { .n_ctx = job->n_ctx, .kv_dtype = job->kv_dtype };
   AtlBackend *backends[2];
   AtlMemory memory;
+  guint64 idle_bytes;
 
-  atl_memory_read ("", &memory);
-  *free_bytes = request.ram_free = memory.free_bytes;
+  atl_ledger_read (job->service, &memory, &idle_bytes);
+  /* What is idle goes when it is in the way. */
+  *free_bytes = request.ram_free = memory.free_bytes + idle_bytes;
   request.ram_total = memory.total_bytes;
   if (atl_devices_choose (job->service->devices, job->device, backends, NULL) == 2)
     request.vram_free = backends[0]->memory_free;
@@ -317,6 +320,50 @@ check_programs (AtlJob *job, GError **error)
   return TRUE;
 }
 
+/* Frees what is idle if it must. */
+static gboolean
+make_room (AtlJob *job, const AtlFit *fit)
+{
+  AtlService *self = job->service;
+  gboolean ok;
+
+  atl_turnstile_enter (self->turnstile);
+  ok = atl_ledger_make_room (self, fit->needed_bytes, NULL, NULL);
+  atl_turnstile_leave (self->turnstile);
+  return ok;
+}
+
+static AtlSlot *
+new_slot (AtlJob *job, AtlBackend *cpu)
+{
+  AtlSlot *slot = g_new0 (AtlSlot, 1);
+
+  slot->ref_count = 1;
+  slot->n_jobs = 1;
+  g_rw_lock_init (&slot->lock);
+  slot->service = job->service;
+  slot->cpu = cpu;
+  slot->device = g_strdup (job->device);
+  slot->idle_minutes = job->idle_minutes;
+  slot->used_at = g_get_monotonic_time ();
+  slot->options.kv_dtype = job->kv_dtype;
+  slot->options.n_gpu_layers = job->n_gpu_layers;
+  slot->options.n_cpu_experts = job->n_cpu_experts;
+  slot->options.turnstile = job->service->turnstile;
+  slot->options.room = (AtlChatRoom){ atl_ledger_room_cb, slot };
+  return slot;
+}
+
+static void
+note_memory (AtlSlot *slot)
+{
+  guint64 weights = atl_chat_model_host_bytes (slot->model);
+
+  __atomic_store_n (&slot->ram_bytes, weights, __ATOMIC_RELAXED);
+  __atomic_store_n (&slot->vram_bytes, atl_chat_model_device_bytes (slot->model), __ATOMIC_RELAXED);
+  slot->mapped_bytes = atl_chat_model_mapped_bytes (slot->model);
+}
+
 static gboolean
 load_run (AtlJob *job, GError **error)
 {
@@ -324,9 +371,7 @@ load_run (AtlJob *job, GError **error)
   g_autofree char *asked = g_strdup (job->device);
   g_auto (AtlFit) fit = { 0 };
   g_autofree char *runs_on = NULL;
-  AtlChatModelOptions options = { .kv_dtype = job->kv_dtype,
-                                  .n_gpu_layers = job->n_gpu_layers,
-                                  .n_cpu_experts = job->n_cpu_experts };
+  AtlSlot *slot;
   AtlBackend *backends[2];
   guint n_backends;
   guint64 free_bytes;
@@ -346,7 +391,7 @@ load_run (AtlJob *job, GError **error)
     return TRUE;
   if (!judge (job, &fit, &free_bytes, error))
     return FALSE;
-  if (!fit.fits)
+  if (!fit.fits || !make_room (job, &fit))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "Not enough memory. %s", fit.words);
       return FALSE;
@@ -355,32 +400,27 @@ load_run (AtlJob *job, GError **error)
   if (n_backends == 0 || g_cancellable_set_error_if_cancelled (job->cancellable, error))
     return FALSE;
   backends[n_backends - 1] = atl_devices_cpu (devices, job->n_threads);
-  options.n_ctx = fit.n_ctx;
+  slot = job->slot = new_slot (job, backends[n_backends - 1]);
+  slot->options.n_ctx = fit.n_ctx;
   send_progress (job, OPEN_SHARE, "Loading the model");
-  if (!atl_chat_model_load (job->model, backends, n_backends, &options, weights_progress_cb, job,
-                            job->cancellable, error))
+  if (!atl_chat_model_load (job->model, backends, n_backends, &slot->options, weights_progress_cb,
+                            job, job->cancellable, error))
     return FALSE;
 
-  runs_on = describe_place (devices, job->model, backends[n_backends - 1], asked);
-  job->info = make_info (job->model, &fit, free_bytes, runs_on);
-  job->slot = g_new0 (AtlSlot, 1);
-  job->slot->ref_count = 1;
-  job->slot->n_jobs = 1;
-  g_rw_lock_init (&job->slot->lock);
-  job->slot->options = options;
-  job->slot->cpu = backends[n_backends - 1];
-  job->slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->model) > 0;
-  job->slot->device = g_steal_pointer (&asked);
-  job->slot->runs_on = g_steal_pointer (&runs_on);
-  job->slot->ram_bytes = atl_chat_model_host_bytes (job->model);
-  job->slot->vram_bytes = atl_chat_model_device_bytes (job->model);
-  job->slot->model = g_steal_pointer (&job->model);
+  slot->runs_on = describe_place (devices, job->model, slot->cpu, asked);
+  job->info = make_info (job->model, &fit, free_bytes, slot->runs_on);
+  g_free (slot->device);
+  slot->device = g_steal_pointer (&asked);
+  slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->model) > 0;
+  slot->model = g_steal_pointer (&job->model);
+  note_memory (slot);
   return TRUE;
 }
 
 static gboolean
 unload_run (AtlJob *job, GError **error)
 {
+  atl_ledger_remove (job->service, job->slot);
   g_rw_lock_writer_lock (&job->slot->lock);
   g_clear_pointer (&job->slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&job->slot->lock);
@@ -399,6 +439,7 @@ load_done (AtlJob *job, const GError *error)
 {
   AtlService *self = job->service;
 
+  self->n_loads--;
   if (error != NULL)
     {
       g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
@@ -422,6 +463,7 @@ load_done (AtlJob *job, const GError *error)
   while (job->slot->id == 0 ||
          g_hash_table_contains (self->slots, GUINT_TO_POINTER (job->slot->id)));
   g_hash_table_insert (self->slots, GUINT_TO_POINTER (job->slot->id), atl_slot_ref (job->slot));
+  atl_ledger_add (self, job->slot);
   atl_ipc_engine1_complete_load_model (self->skeleton, g_steal_pointer (&job->invocation), NULL,
                                        job->slot->id, job->info);
   atl_service_status_changed (self);
@@ -440,8 +482,8 @@ atl_handle_load (AtlIpcEngine1 *skeleton,
 
   if (job != NULL)
     {
-      if (g_thread_pool_unprocessed (self->compute) > 0 || self->n_jobs > 1)
-        send_progress (job, 0, "Waiting for the running answer");
+      if (self->n_loads++ > 0)
+        send_progress (job, 0, "Waiting for the other model");
       atl_job_start (job, self->compute);
     }
   return G_DBUS_METHOD_INVOCATION_HANDLED;
@@ -452,16 +494,19 @@ atl_handle_load (AtlIpcEngine1 *skeleton,
 gboolean
 atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error)
 {
-  gboolean ok;
+  gboolean ok = TRUE;
 
   g_rw_lock_writer_lock (&self->lock);
-  atl_chat_model_unload (self->model);
-  ok = atl_chat_model_load (self->model, &self->cpu, 1, &self->options, NULL, NULL, NULL, error);
-  self->uses_gpu = FALSE;
-  __atomic_store_n (&self->ram_bytes, atl_chat_model_host_bytes (self->model), __ATOMIC_RELAXED);
-  __atomic_store_n (&self->vram_bytes, 0, __ATOMIC_RELAXED);
-  g_free (self->runs_on);
-  self->runs_on = atl_devices_cpu_words (devices, self->cpu, self->device);
+  if (self->uses_gpu && self->model != NULL)
+    {
+      atl_chat_model_unload (self->model);
+      ok =
+          atl_chat_model_load (self->model, &self->cpu, 1, &self->options, NULL, NULL, NULL, error);
+      self->uses_gpu = FALSE;
+      note_memory (self);
+      g_free (self->runs_on);
+      self->runs_on = atl_devices_cpu_words (devices, self->cpu, self->device);
+    }
   g_rw_lock_writer_unlock (&self->lock);
   return ok;
 }

@@ -3,11 +3,14 @@
  * A job is queued, running and done; or, cancelled before it ran, done at once. run() is called on
  * a worker and touches only the job and its slot; done() is called on the main thread exactly once.
  * A slot's model is used under its lock: workers that read take it shared, unloading exclusively.
+ * An answer's run() prepares it and leaves it to the model's thread, which ends the job.
  */
 #pragma once
 
 #include "engine/pipelines/chat-model.h"
+#include "engine/pipelines/chat-turn.h"
 #include "engine/service/fit.h"
+#include "engine/service/memory.h"
 #include "engine/service/service.h"
 #include "engine/service/text-sender.h"
 #include "engine1.h"
@@ -24,12 +27,18 @@ typedef struct
   GRWLock lock;
   AtlChatModel *model; /* (lock) (nullable) NULL once unloaded */
   char *device;        /* (nullable) as asked */
-  char *runs_on;       /* changed on the compute thread only, read there or when idle */
+  char *runs_on;       /* changed under the lock while no turn is under way */
   AtlChatModelOptions options;
   AtlBackend *cpu; /* borrowed from the devices */
   gboolean uses_gpu;
-  guint64 ram_bytes, vram_bytes; /* (atomic) */
+  guint64 ram_bytes, vram_bytes; /* (atomic) without conversations */
+  guint64 mapped_bytes;          /* of these, pages of the file that the system counts as free */
+  guint idle_minutes;            /* unloaded when unused for so long; 0: stays */
+  gint64 used_at;                /* (atomic) monotonic: the last turn's end */
+  AtlService *service;           /* borrowed */
 } AtlSlot;
+
+#define ATL_NOT_LOADED_WORDS "This model is not loaded any more"
 
 AtlSlot *atl_slot_ref (AtlSlot *self);
 void atl_slot_unref (AtlSlot *self);
@@ -70,11 +79,15 @@ struct _AtlJob
   AtlChatModel *model;  /* until it moves into a slot; freed on the worker */
   GVariant *info;       /* the result */
   gint64 progress_sent_at;
+  guint idle_minutes;
 
   /* Asking */
   char *text;
   gboolean is_messages;
   AtlChatParams params;
+  AtlTurnOptions options;
+  double queued_s;
+  gboolean is_continued; /* run() left the end to atl_job_end() */
   AtlTextSender *sender;
   gint64 prefill_sent_at;
   GVariant *stats; /* the result */
@@ -93,11 +106,18 @@ struct _AtlService
   GHashTable *slots;    /* id -> AtlSlot */
   GHashTable *requests; /* request -> AtlJob, not done yet */
   guint next_slot;
-  guint n_jobs;         /* queued or running, of both workers */
-  guint silent_s;       /* of the device, as last told */
-  GSource *watch;       /* (nullable) looks at the device */
-  GThreadPool *compute; /* one thread */
-  GThreadPool *reading; /* one thread */
+  guint n_jobs;            /* queued or running */
+  guint n_loads;           /* of these, LoadModel */
+  guint silent_s;          /* of the device, as last told */
+  GSource *watch;          /* (nullable) looks at the device */
+  GThreadPool *compute;    /* one thread: loading and unloading */
+  GThreadPool *reading;    /* one thread: inspecting, counting */
+  GThreadPool *preparing;  /* prompts; the models' own threads go on with them */
+  AtlTurnstile *turnstile; /* every model computes inside */
+  GMutex ledger_mutex;
+  GPtrArray *ledger; /* (mutex ledger_mutex) AtlSlot (owned): the loaded models */
+  GSource *idle_source;
+  void (*read_memory) (AtlMemory *memory); /* what the machine has; tests make it up */
 };
 
 /* --- job.c --- */
@@ -109,9 +129,15 @@ AtlJob *atl_job_new (AtlService *service,
                      guint request,
                      gboolean always,
                      GDBusMethodInvocation *invocation);
+/* One of the service's own, with nobody to answer. */
+AtlJob *atl_job_new_own (AtlService *service,
+                         gboolean (*run) (AtlJob *, GError **),
+                         void (*done) (AtlJob *, const GError *));
 void atl_job_unref (AtlJob *self);
 /* Takes the caller's reference; done() will follow. */
 void atl_job_start (AtlJob *self, GThreadPool *pool);
+/* From any thread, once, after run() set is_continued: the job is over, with job->error. */
+void atl_job_end (AtlJob *self);
 /* From done(): the same job once more, with another purpose that cannot be cancelled. */
 void atl_job_again (AtlJob *self,
                     gboolean (*run) (AtlJob *, GError **),
@@ -144,7 +170,7 @@ gboolean atl_handle_unload (AtlIpcEngine1 *skeleton,
                             GDBusMethodInvocation *invocation,
                             guint model,
                             AtlService *self);
-/* On the compute thread: moves a slot whose GPU failed to the CPU. */
+/* On a worker: moves a slot whose GPU failed to the CPU. */
 gboolean atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error);
 
 /* --- ask.c: Chat, Complete, CountTokens --- */
@@ -169,6 +195,22 @@ gboolean atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
                                   const char *text,
                                   gboolean is_messages,
                                   AtlService *self);
+
+/* --- ledger.c: what takes memory, and what goes when others need it --- */
+
+void atl_ledger_init (AtlService *self);
+void atl_ledger_clear (AtlService *self);
+void atl_ledger_add (AtlService *self, AtlSlot *slot);
+/* Accepts a slot that is not in it. */
+void atl_ledger_remove (AtlService *self, AtlSlot *slot);
+/* What is free now, and (nullable) how much more could be made free. Any thread. */
+void atl_ledger_read (AtlService *self, AtlMemory *memory, guint64 *idle_bytes);
+/* Inside the turnstile: frees idle conversations and models, never `keep` (nullable), until `bytes`
+ * are free. FALSE with ATL_ERROR_NO_MEMORY in words. */
+gboolean
+atl_ledger_make_room (AtlService *self, guint64 bytes, const AtlSlot *keep, GError **error);
+/* AtlChatRoom of a slot. */
+gboolean atl_ledger_room_cb (guint64 bytes, gpointer slot, GError **error);
 
 /* --- service.c --- */
 

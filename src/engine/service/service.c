@@ -4,7 +4,9 @@
 #include "engine/service/service-private.h"
 
 #include "atelier-config.h"
-#include "engine/service/memory.h"
+
+/* Long prompts take a moment to be cut into tokens: one must not hold up the others. */
+#define N_PREPARING 2
 
 void
 atl_service_emit (AtlService *self, const char *signal, GVariant *params)
@@ -24,7 +26,7 @@ make_status (AtlService *self)
   AtlMemory memory;
   gpointer value;
 
-  atl_memory_read ("", &memory);
+  atl_ledger_read (self, &memory, NULL);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_STATUS_RAM_TOTAL, "t", memory.total_bytes);
   g_variant_dict_insert (&dict, ATL_STATUS_RAM_FREE, "t", memory.free_bytes);
@@ -40,15 +42,25 @@ make_status (AtlService *self)
       AtlSlot *slot = value;
       GVariantDict part;
 
+      /* On its way out. */
+      if (!g_rw_lock_reader_trylock (&slot->lock))
+        continue;
+      if (slot->model == NULL)
+        {
+          g_rw_lock_reader_unlock (&slot->lock);
+          continue;
+        }
       g_variant_dict_init (&part, NULL);
       g_variant_dict_insert (&part, ATL_PART_MODEL, "u", slot->id);
       g_variant_dict_insert (&part, ATL_PART_NAME, "s", atl_chat_model_facts (slot->model)->name);
       g_variant_dict_insert (&part, ATL_PART_RAM, "t",
-                             __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED));
+                             __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED) +
+                                 atl_chat_model_conversation_bytes (slot->model));
       g_variant_dict_insert (&part, ATL_PART_VRAM, "t",
                              __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED));
       g_variant_dict_insert (&part, ATL_PART_BUSY, "b", slot->n_jobs > 0);
       g_variant_builder_add_value (&parts, g_variant_dict_end (&part));
+      g_rw_lock_reader_unlock (&slot->lock);
     }
   g_variant_dict_insert_value (&dict, ATL_STATUS_PARTS, g_variant_builder_end (&parts));
   g_variant_dict_insert_value (&dict, ATL_STATUS_DEVICES, self->devices->list);
@@ -150,6 +162,9 @@ atl_service_new (GDBusConnection *connection,
   self->requests = g_hash_table_new (NULL, NULL);
   self->compute = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
   self->reading = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
+  self->preparing = g_thread_pool_new (atl_job_pool_cb, self, N_PREPARING, TRUE, NULL);
+  self->turnstile = atl_turnstile_new ();
+  atl_ledger_init (self);
   self->skeleton = atl_ipc_engine1_skeleton_new ();
   g_object_connect (self->skeleton, "signal::handle-hello", handle_hello, self,
                     "signal::handle-inspect", atl_handle_inspect, self, "signal::handle-load-model",
@@ -186,14 +201,20 @@ atl_service_free (AtlService *self)
   jobs = g_hash_table_get_values (self->requests);
   for (GList *link = jobs; link != NULL; link = link->next)
     atl_job_cancel (link->data);
+  g_thread_pool_free (self->preparing, FALSE, TRUE);
   g_thread_pool_free (self->compute, FALSE, TRUE);
   g_thread_pool_free (self->reading, FALSE, TRUE);
+  /* Answers were asked to end; their models' threads do so within a step. */
+  while (self->n_jobs > 0)
+    g_main_context_iteration (self->context, TRUE);
   /* What the workers finished last is completed here. */
   while (g_main_context_iteration (self->context, FALSE))
     ;
   g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (self->skeleton));
   g_object_unref (self->skeleton);
+  atl_ledger_clear (self);
   g_hash_table_unref (self->slots);
+  atl_turnstile_free (self->turnstile);
   g_hash_table_unref (self->requests);
   g_object_unref (self->connection);
   g_main_context_unref (self->context);

@@ -5,9 +5,9 @@
  *   ... run the main loop until the connection closes ...
  *   atl_service_free (service);
  *
- * Threading: everything here on the main thread. Two workers exist: one computes (loading, answers,
- * unloading; one job at a time, in order), one reads (inspecting, counting tokens) and never waits
- * for the first.
+ * Threading: everything here on the main thread. Workers load and unload (one job at a time, in
+ * order), read (inspecting, counting tokens) and prepare prompts; none waits for another. Every
+ * loaded model computes its answers on a thread of its own, a step of one model at a time.
  */
 #pragma once
 

@@ -57,6 +57,7 @@ atl_turn_options_init (AtlTurnOptions *options, const AtlChatParams *params, GEr
   options->continue_last = params->continue_last;
   options->thinking = params->thinking;
   options->shift_context = params->shift_context;
+  options->conversation = params->conversation;
   if (params->grammar != NULL && params->json_schema != NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,

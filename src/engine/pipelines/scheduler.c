@@ -1,0 +1,357 @@
+/* The decode loop of a model. */
+#define G_LOG_DOMAIN "atl-pipelines"
+
+#include "engine/pipelines/scheduler.h"
+
+/* Turns that are computed at the same time; others wait. */
+#define MAX_ACTIVE 16u
+/* Tokens of a prompt between two looks at the rest of the world: alone, and beside answers. */
+#define CHUNK_ALONE 512u
+#define CHUNK_IN_COMPANY 128u
+
+struct _AtlScheduler
+{
+  AtlLlm *llm;                     /* borrowed */
+  AtlConversations *conversations; /* borrowed */
+  AtlTurnstile *turnstile;         /* borrowed */
+  GThread *thread;
+  GPtrArray *active; /* AtlChatTurn, the thread's: those with a conversation */
+  guint last_prefill;
+
+  GMutex mutex;
+  GCond cond;
+  GQueue waiting;   /* (mutex mutex) AtlChatTurn */
+  guint n_turns;    /* (mutex mutex) waiting and active */
+  gboolean is_over; /* (mutex mutex) */
+};
+
+static void
+report_prefill (AtlChatTurn *turn)
+{
+  if (turn->sink.prefill != NULL && !turn->has_begun)
+    turn->sink.prefill (turn->conversation->ids->len, turn->ids->len, turn->sink.user_data);
+}
+
+/* --- Coming and going --- */
+
+/* Calls done(), after which the turn may be gone. */
+static void
+dismiss (AtlScheduler *self, AtlChatTurn *turn)
+{
+  if (turn->conversation != NULL)
+    {
+      turn->stats.n_ctx_used = turn->conversation->ids->len;
+      atl_turnstile_enter (self->turnstile);
+      /* A failed device leaves the cache in doubt: the next turn starts from nothing. */
+      if (g_error_matches (turn->error, ATL_ERROR, ATL_ERROR_DEVICE))
+        atl_conversations_rewind (turn->conversation, 0);
+      atl_conversations_give_back (self->conversations, turn->conversation);
+      atl_turnstile_leave (self->turnstile);
+      turn->conversation = NULL;
+    }
+  atl_chat_turn_close (turn);
+  g_mutex_lock (&self->mutex);
+  self->n_turns--;
+  g_mutex_unlock (&self->mutex);
+  turn->done (turn, turn->done_data);
+}
+
+static void
+dismiss_finished (AtlScheduler *self)
+{
+  for (guint i = 0; i < self->active->len;)
+    {
+      AtlChatTurn *turn = self->active->pdata[i];
+
+      if (turn->phase == ATL_TURN_OVER)
+        {
+          g_ptr_array_remove_index (self->active, i);
+          dismiss (self, turn);
+        }
+      else
+        i++;
+    }
+}
+
+static void
+check_cancelled (AtlChatTurn *turn)
+{
+  GError *error = NULL;
+
+  if (turn->phase != ATL_TURN_OVER &&
+      g_cancellable_set_error_if_cancelled (turn->cancellable, &error))
+    atl_chat_turn_end (turn, error);
+}
+
+static void
+admit (AtlScheduler *self, AtlChatTurn *turn)
+{
+  GError *error = NULL;
+
+  check_cancelled (turn);
+  if (turn->phase == ATL_TURN_WAITING)
+    {
+      atl_turnstile_enter (self->turnstile);
+      turn->conversation =
+          atl_conversations_take (self->conversations, turn->key, turn->ids, &error);
+      atl_turnstile_leave (self->turnstile);
+      if (turn->conversation == NULL)
+        atl_chat_turn_end (turn, error);
+    }
+  if (turn->phase == ATL_TURN_WAITING)
+    {
+      turn->phase = ATL_TURN_PREFILL;
+      turn->stats.n_cached = turn->conversation->ids->len;
+      turn->computing_since = g_get_monotonic_time ();
+    }
+  g_ptr_array_add (self->active, turn);
+}
+
+/* --- Computing --- */
+
+/* How many of the `left` tokens of a prompt to compute next: as many as make the rows of every
+ * piece `many`, unless all of the prompt is shorter. Where that would take long pieces, they are
+ * the same with and without company. */
+static guint
+chunk_size (guint left, guint many, gboolean in_company)
+{
+  guint limit = in_company ? CHUNK_IN_COMPANY : CHUNK_ALONE;
+
+  if (2 * many > CHUNK_IN_COMPANY)
+    {
+      limit = CHUNK_ALONE / 2;
+      many = 0;
+    }
+  if (left <= limit)
+    return left;
+  return left - limit < many ? limit - many : limit;
+}
+
+static void
+prefill (AtlScheduler *self, AtlChatTurn *turn, gboolean in_company)
+{
+  AtlConversation *c = turn->conversation;
+  guint done = c->ids->len;
+  guint n = chunk_size (turn->ids->len - done, atl_llm_many_rows (self->llm), in_company);
+  AtlLlmBatch batch = { c->cache, (const gint32 *) (gpointer) turn->ids->data + done, n, FALSE };
+  GError *error = NULL;
+  gboolean ok;
+
+  report_prefill (turn);
+  atl_turnstile_enter (self->turnstile);
+  ok = atl_conversations_grow (self->conversations, c, turn->ids->len - done, &error) &&
+       atl_llm_decode (self->llm, &batch, 1, turn->cancellable, &error);
+  atl_turnstile_leave (self->turnstile);
+  if (!ok)
+    {
+      atl_chat_turn_end (turn, error);
+      return;
+    }
+  g_array_append_vals (c->ids, batch.tokens, n);
+  if (c->ids->len < turn->ids->len)
+    return;
+  report_prefill (turn);
+  if (!turn->has_begun)
+    atl_chat_turn_begin_answer (turn);
+  turn->phase = ATL_TURN_GENERATE;
+  atl_chat_turn_take_logits (turn, atl_llm_logits (self->llm, 0));
+}
+
+/* The next in turn of those that have a prompt left; NULL if none has. */
+static AtlChatTurn *
+next_prefill (AtlScheduler *self)
+{
+  for (guint i = 0; i < self->active->len; i++)
+    {
+      guint at = (self->last_prefill + 1 + i) % self->active->len;
+      AtlChatTurn *turn = self->active->pdata[at];
+
+      if (turn->phase == ATL_TURN_PREFILL)
+        {
+          self->last_prefill = at;
+          return turn;
+        }
+    }
+  return NULL;
+}
+
+/* One token of every turn in turns[n]. */
+static void
+decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n)
+{
+  AtlLlmBatch batch[MAX_ACTIVE];
+  AtlChatTurn *member[MAX_ACTIVE];
+  g_autoptr (GError) error = NULL;
+  guint n_batch = 0;
+  gboolean ok = TRUE;
+
+  atl_turnstile_enter (self->turnstile);
+  for (guint i = 0; i < n; i++)
+    {
+      GError *own = NULL;
+
+      if (!atl_conversations_grow (self->conversations, turns[i]->conversation, 1, &own))
+        {
+          atl_chat_turn_end (turns[i], own);
+          continue;
+        }
+      batch[n_batch] = (AtlLlmBatch){ turns[i]->conversation->cache, &turns[i]->next, 1, FALSE };
+      member[n_batch++] = turns[i];
+    }
+  if (n_batch > 0)
+    ok = atl_llm_decode (self->llm, batch, n_batch, NULL, &error);
+  atl_turnstile_leave (self->turnstile);
+
+  for (guint i = 0; i < n_batch; i++)
+    {
+      if (!ok)
+        {
+          atl_chat_turn_end (member[i], g_error_copy (error));
+          continue;
+        }
+      g_array_append_val (member[i]->conversation->ids, member[i]->next);
+      g_array_append_val (member[i]->ids, member[i]->next);
+      atl_chat_turn_take_logits (member[i], atl_llm_logits (self->llm, i));
+    }
+}
+
+/* One token of every answer, as many at a time as give the numbers that one alone would. */
+static void
+decode_all (AtlScheduler *self)
+{
+  AtlChatTurn *turns[MAX_ACTIVE];
+  guint few = atl_llm_few_rows (self->llm);
+  guint n = 0;
+
+  for (guint i = 0; i < self->active->len; i++)
+    {
+      AtlChatTurn *turn = self->active->pdata[i];
+
+      if (turn->phase == ATL_TURN_GENERATE)
+        turns[n++] = turn;
+    }
+  for (guint i = 0; i < n; i += few)
+    decode (self, turns + i, MIN (few, n - i));
+}
+
+static gboolean
+has_answers (const AtlScheduler *self)
+{
+  for (guint i = 0; i < self->active->len; i++)
+    if (((AtlChatTurn *) self->active->pdata[i])->phase == ATL_TURN_GENERATE)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+run_round (AtlScheduler *self)
+{
+  AtlChatTurn *turn;
+
+  for (guint i = 0; i < self->active->len; i++)
+    check_cancelled (self->active->pdata[i]);
+  turn = next_prefill (self);
+  if (turn != NULL)
+    prefill (self, turn, has_answers (self));
+  decode_all (self);
+  dismiss_finished (self);
+}
+
+/* --- The thread --- */
+
+/* Waits for something to do; FALSE when all is over. */
+static gboolean
+take_waiting (AtlScheduler *self)
+{
+  gboolean is_over;
+
+  g_mutex_lock (&self->mutex);
+  while (self->active->len == 0 && g_queue_is_empty (&self->waiting) && !self->is_over)
+    g_cond_wait (&self->cond, &self->mutex);
+  is_over = self->is_over;
+  while (!g_queue_is_empty (&self->waiting) && (self->active->len < MAX_ACTIVE || is_over))
+    {
+      AtlChatTurn *turn = g_queue_pop_head (&self->waiting);
+
+      g_mutex_unlock (&self->mutex);
+      if (is_over)
+        g_ptr_array_add (self->active, turn);
+      else
+        admit (self, turn);
+      g_mutex_lock (&self->mutex);
+    }
+  g_mutex_unlock (&self->mutex);
+  return !is_over;
+}
+
+static gpointer
+thread_main (gpointer data)
+{
+  AtlScheduler *self = data;
+
+  while (take_waiting (self))
+    run_round (self);
+  for (guint i = 0; i < self->active->len; i++)
+    {
+      AtlChatTurn *turn = self->active->pdata[i];
+
+      if (turn->phase != ATL_TURN_OVER)
+        atl_chat_turn_end (turn, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "Stopped"));
+    }
+  dismiss_finished (self);
+  return NULL;
+}
+
+AtlScheduler *
+atl_scheduler_new (AtlLlm *llm, AtlConversations *conversations, AtlTurnstile *turnstile)
+{
+  AtlScheduler *self = g_new0 (AtlScheduler, 1);
+
+  self->llm = llm;
+  self->conversations = conversations;
+  self->turnstile = turnstile;
+  self->active = g_ptr_array_new ();
+  g_mutex_init (&self->mutex);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->waiting);
+  self->thread = g_thread_new ("model", thread_main, self);
+  return self;
+}
+
+void
+atl_scheduler_free (AtlScheduler *self)
+{
+  if (self == NULL)
+    return;
+  g_mutex_lock (&self->mutex);
+  self->is_over = TRUE;
+  g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->mutex);
+  g_thread_join (self->thread);
+  g_ptr_array_unref (self->active);
+  g_mutex_clear (&self->mutex);
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
+void
+atl_scheduler_submit (AtlScheduler *self, AtlChatTurn *turn)
+{
+  g_mutex_lock (&self->mutex);
+  g_assert (!self->is_over);
+  self->n_turns++;
+  g_queue_push_tail (&self->waiting, turn);
+  g_cond_signal (&self->cond);
+  g_mutex_unlock (&self->mutex);
+}
+
+gboolean
+atl_scheduler_is_idle (AtlScheduler *self)
+{
+  gboolean is_idle;
+
+  g_mutex_lock (&self->mutex);
+  is_idle = self->n_turns == 0;
+  g_mutex_unlock (&self->mutex);
+  return is_idle;
+}

@@ -1,0 +1,37 @@
+/* The service in the test's own process, at the other end of a socket pair.
+ *
+ *   World world;
+ *   world_open (&world, devices);              takes the devices
+ *   model = world_load (&world, path, "{'device': <'cpu'>}", &error);
+ *   ran_on = world_ask (&world, model);
+ *   world_close (&world);
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "engine/service/service.h"
+#include "protocol/protocol.h"
+
+typedef struct
+{
+  GDBusConnection *near, *far;
+  guint subscription;
+  AtlDevices *devices;
+  AtlService *service;
+  GString *text;
+  char *failure;     /* of the last request (nullable) */
+  GVariant *stats;   /* (nullable) */
+  GString *unloaded; /* a line "NUMBER WORDS" for each model that went by itself */
+} World;
+
+/* The path of the tiny model, or NULL after marking the test as skipped. */
+char *world_model_path (void);
+
+void world_open (World *world, AtlDevices *devices);
+void world_close (World *world);
+
+/* The model's number; 0 with an error. `options` is a GVariant in text form. */
+guint world_load (World *world, const char *path, const char *options, GError **error);
+/* Asks and waits; what it ran on, or NULL when it failed. */
+char *world_ask (World *world, guint model);
