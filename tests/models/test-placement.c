@@ -125,6 +125,27 @@ test_memory (gconstpointer family)
   world_close (&world);
 }
 
+/* Any number of layers on the device, with their experts or without: also where layers read the
+ * keys of others, which may be elsewhere. */
+static void
+test_layers (gconstpointer family)
+{
+  World world = { 0 };
+  AtlLlmInfo info = { .n_layer = 1 };
+
+  if (!world_open (&world, family))
+    return;
+  for (guint n = 0; n <= info.n_layer; n++)
+    for (guint apart = 0; apart < 2; apart++)
+      {
+        g_autofree char *words = try (&world, world.memory, n, apart ? 1000 : 0, &info);
+
+        g_assert_cmpuint (info.n_layers_on_device, ==, n);
+        g_assert_true (g_utf8_validate (words, -1, NULL));
+      }
+  world_close (&world);
+}
+
 static void
 test_options (void)
 {
@@ -159,6 +180,8 @@ test_options (void)
 int
 main (int argc, char **argv)
 {
+  static const char *const families[] = { "llm-deepseek2-lite", "llm-gpt-oss",    "llm-llama4",
+                                          "llm-gemma4",         "llm-gemma4-moe", "llm-gemma3n" };
   int status;
 
   g_test_init (&argc, &argv, NULL);
@@ -166,6 +189,11 @@ main (int argc, char **argv)
   g_test_add_data_func ("/placement/memory/mixture", "llm-mixtral", test_memory);
   g_test_add_data_func ("/placement/memory/dense", "llm-llama2", test_memory);
   g_test_add_func ("/placement/options", test_options);
+  for (gsize i = 0; i < G_N_ELEMENTS (families); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/placement/layers/%s", families[i]);
+      g_test_add_data_func (path, families[i], test_layers);
+    }
   status = g_test_run ();
   model_fixture_end ();
   return status;

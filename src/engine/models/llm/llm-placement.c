@@ -15,8 +15,8 @@ is_expert (const AtlDecoder *decoder, const AtlWeight *w)
   if (w->layer < 0 || (guint) w->layer >= decoder->h.n_layer)
     return FALSE;
   l = &decoder->layers[w->layer];
-  return w == l->gate_exps || w == l->up_exps || w == l->down_exps || w == l->gate_exps_b ||
-         w == l->up_exps_b || w == l->down_exps_b;
+  return w == l->gate_exps || w == l->up_exps || w == l->gate_up_exps || w == l->down_exps ||
+         w == l->gate_exps_b || w == l->up_exps_b || w == l->down_exps_b;
 }
 
 AtlBackend *
