@@ -207,6 +207,15 @@ atl_hf_family_find (const char *model_type)
   return NULL;
 }
 
+const AtlHfFamily *
+atl_hf_family_of_arch (const char *arch)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (families); i++)
+    if (strcmp (families[i].arch, arch) == 0)
+      return &families[i];
+  return NULL;
+}
+
 char *
 atl_hf_family_list (void)
 {

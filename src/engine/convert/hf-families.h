@@ -46,6 +46,8 @@ typedef struct
 
 /* NULL for a type that is not known. */
 const AtlHfFamily *atl_hf_family_find (const char *model_type);
+/* The first family of that general.architecture, or NULL. */
+const AtlHfFamily *atl_hf_family_of_arch (const char *arch);
 /* "llama, mistral, …", for messages; the caller frees. */
 char *atl_hf_family_list (void);
 

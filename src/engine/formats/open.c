@@ -18,6 +18,7 @@ static const struct
 } configs[] = {
   { "config.json", "" },
   { "quantize_config.json", "quantization_config." }, /* of older GPTQ folders */
+  { "adapter_config.json", "adapter_config." },
   { "generation_config.json", "generation_config." },
   { "model_index.json", "model_index." },
 };

@@ -20,7 +20,8 @@ G_BEGIN_DECLS
  * JSON files beside safetensors: an index ("weight_map") is used to verify; "config.json",
  * "generation_config.json" and "model_index.json" become metadata (see atl_config_add_json), the
  * first without a prefix, the others under "generation_config." and "model_index."; GPTQ's
- * "quantize_config.json" joins under "quantization_config."; other JSON files are left alone, as
+ * "quantize_config.json" joins under "quantization_config.", PEFT's "adapter_config.json" under
+ * "adapter_config."; other JSON files are left alone, as
  * tokenizers read them.
  *
  * ATL_ERROR_BAD_FILE, ATL_ERROR_UNSUPPORTED, ATL_ERROR_NOT_FOUND as the readers say. */

@@ -90,29 +90,57 @@ linear (AtlGraph *self,
   return node->dst;
 }
 
+static gboolean
+has_deltas (AtlTensor *const *w, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    if (w[i]->weight != NULL && w[i]->weight->n_deltas > 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* y + a * (low-rank additions of w) x */
+static AtlTensor *
+add_deltas (AtlGraph *self, AtlTensor *x, AtlTensor *w, float a, AtlTensor *y)
+{
+  for (guint i = 0; w->weight != NULL && i < w->weight->n_deltas; i++)
+    {
+      const AtlWeightDelta *delta = &w->weight->deltas[i];
+      AtlTensor *down = atl_weight (self, delta->a), *up = atl_weight (self, delta->b);
+      AtlTensor *none = NULL;
+      AtlTensor *low = linear (self, x, 1, &down, &none, NULL, ATL_ACT_NONE, FALSE, 1.0f);
+
+      y = linear (self, low, 1, &up, &none, y, ATL_ACT_NONE, FALSE, a * delta->scale);
+    }
+  return y;
+}
+
 AtlTensor *
 atl_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias)
 {
-  return linear (self, x, 1, &w, &bias, NULL, ATL_ACT_NONE, FALSE, 1.0f);
+  return atl_linear_scaled_add (self, x, w, bias, 1.0f, NULL);
 }
 
 AtlTensor *
 atl_linear_act (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlAct act)
 {
+  if (has_deltas (&w, 1))
+    return atl_act (self, act, atl_linear (self, x, w, bias));
   return linear (self, x, 1, &w, &bias, NULL, act, FALSE, 1.0f);
 }
 
 AtlTensor *
 atl_linear_add (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlTensor *residual)
 {
-  return linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, 1.0f);
+  return atl_linear_scaled_add (self, x, w, bias, 1.0f, residual);
 }
 
 AtlTensor *
 atl_linear_scaled_add (
     AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, float a, AtlTensor *residual)
 {
-  return linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, a);
+  return add_deltas (self, x, w, a,
+                     linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, a));
 }
 
 void
@@ -137,6 +165,7 @@ atl_linear_multi (AtlGraph *self,
         }
       out[i] = atl_slice (self, all, all->n_dims - 1, start, w[i]->dim[0]);
       start += w[i]->dim[0];
+      out[i] = add_deltas (self, x, w[i], 1.0f, out[i]);
     }
 }
 
@@ -152,6 +181,15 @@ atl_linear_gated (AtlGraph *self,
   AtlTensor *w[2] = { w_gate, w_up };
   AtlTensor *b[2] = { b_gate, b_up };
 
+  if (has_deltas (w, 2))
+    {
+      AtlTensor *gate = atl_act (self, act, atl_linear (self, x, w_gate, b_gate));
+      AtlTensor *up = atl_linear (self, x, w_up, b_up);
+
+      if (atl_act_of_factor (act) != ATL_ACT_NONE)
+        up = atl_act (self, atl_act_of_factor (act), up);
+      return atl_mul (self, gate, up);
+    }
   return linear (self, x, 2, w, b, NULL, act, TRUE, 1.0f);
 }
 

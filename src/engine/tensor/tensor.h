@@ -38,6 +38,14 @@ typedef enum
   ATL_USE_CONV = 1 << 3,   /* [out, in, kh, kw] or [out, in, kf, kh, kw] */
 } AtlWeightUse;
 
+/* A low-rank addition to a weight: W x becomes W x + scale * b (a x). Both lie where W lies. */
+typedef struct
+{
+  AtlWeight *a; /* [rank, in] */
+  AtlWeight *b; /* [out, rank] */
+  float scale;
+} AtlWeightDelta;
+
 struct _AtlWeight
 {
   char *name; /* (owned) */
@@ -54,6 +62,11 @@ struct _AtlWeight
   gboolean
       in_file; /* products read the file's bytes, no packed copy is made: less memory, slower */
   gint layer;  /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
+  const AtlWeight *part_of; /* (nullable) the weight whose rows from part_first on these are */
+  gint64 part_first;
+  AtlWeightDelta
+      *deltas; /* (owned) (nullable) what products with it add; seen by graphs made later */
+  guint n_deltas;
   AtlBackend *home; /* (nullable) the backend that the placement chose, after upload */
   gpointer
       store[ATL_MAX_BACKENDS]; /* the backend's own form, by backend->index; NULL = not there */

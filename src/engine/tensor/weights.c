@@ -23,6 +23,7 @@ weight_free (AtlWeight *w)
         backend->klass->drop (backend, w);
       }
   g_clear_pointer (&w->bytes, g_bytes_unref);
+  g_free (w->deltas);
   g_free (w->name);
   g_free (w);
 }
@@ -244,6 +245,10 @@ atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 
   w->name =
       g_strdup_printf ("%s[%" G_GINT64_FORMAT ":%" G_GINT64_FORMAT "]", of->name, first, first + n);
   w->use = use;
+  w->part_of = of;
+  w->part_first = first;
+  w->deltas = NULL;
+  w->n_deltas = 0;
   w->dim[0] = n;
   if (of->data != NULL)
     w->data = of->data + (gsize) first * row_bytes;

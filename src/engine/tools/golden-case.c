@@ -210,7 +210,7 @@ static gboolean
 is_model_file (const char *name)
 {
   return g_str_has_suffix (name, ".safetensors") || g_str_has_suffix (name, ".gguf") ||
-         g_strcmp0 (name, "config.json") == 0 || g_str_has_suffix (name, ".index.json");
+         g_str_has_suffix (name, "config.json") || g_str_has_suffix (name, ".index.json");
 }
 
 AtlCheckpoint *

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/convert/hf-adapter.h"
 #include "engine/convert/hf.h"
 #include "engine/models/llm/llm.h"
 #include "engine/tools/golden-case.h"
@@ -94,6 +95,33 @@ greedy_error (AtlLlm *llm,
   return TRUE;
 }
 
+/* params.loras: [{"file": path, "scale": strength}], as for pictures. The checkpoints live in
+ * `kept`.
+ */
+static gboolean
+set_adapters (
+    AtlLlm *llm, const GoldenCase *c, const AtlCheckpoint *base, GPtrArray *kept, GError **error)
+{
+  JsonArray *list = atl_json_array (c->params, "loras");
+  guint n = list != NULL ? json_array_get_length (list) : 0;
+  g_autofree AtlLlmAdapter *adapters = g_new0 (AtlLlmAdapter, n + 1);
+
+  for (guint i = 0; i < n; i++)
+    {
+      JsonObject *entry = json_array_get_object_element (list, i);
+      g_autoptr (AtlCheckpoint) files =
+          golden_open (c, atl_json_string (entry, "file", ""), NULL, error);
+      AtlCheckpoint *adapter = files != NULL ? atl_hf_adapter_adopt (files, base, error) : NULL;
+
+      if (adapter == NULL)
+        return FALSE;
+      g_ptr_array_add (kept, adapter);
+      adapters[i].cp = adapter;
+      adapters[i].strength = atl_json_double (entry, "scale", 1);
+    }
+  return n == 0 || atl_llm_set_adapters (llm, adapters, n, error);
+}
+
 static gboolean
 run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GError **error)
 {
@@ -110,6 +138,8 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
   };
   g_autoptr (AtlCheckpoint) files = golden_open (c, c->model, NULL, error);
   g_autoptr (AtlCheckpoint) cp = files != NULL ? atl_hf_adopt (files, error) : NULL;
+  g_autoptr (GPtrArray) kept =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) atl_checkpoint_unref);
   g_autoptr (AtlLlm) llm = NULL;
   g_autoptr (GArray) ids = read_ids (c->params, "tokens");
   g_autoptr (GArray) greedy = read_ids (c->params, "greedy");
@@ -127,7 +157,7 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
       return FALSE;
     }
   llm = atl_llm_new (cp, backend->list, backend->n, &options, NULL, NULL, NULL, error);
-  if (llm == NULL)
+  if (llm == NULL || !set_adapters (llm, c, cp, kept, error))
     return FALSE;
   n_ctx = MAX (n_ctx, ids->len + greedy->len);
 

@@ -62,7 +62,8 @@ struct _AtlLlm
   guint64 clock;
   double *rope_freqs, *rope_local_freqs; /* (owned) */
   double rope_multiplier, rope_local_multiplier;
-  float *logits; /* (owned) [n_logits, n_vocab] */
+  GPtrArray *adapters; /* (owned) (nullable) LlmAdapter: llm-adapters.c */
+  float *logits;       /* (owned) [n_logits, n_vocab] */
   guint n_logits;
   gsize logits_room;
 };

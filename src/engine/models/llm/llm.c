@@ -194,6 +194,7 @@ atl_llm_free (AtlLlm *self)
     return;
   for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
     llm_plan_clear (&self->plans[i]);
+  g_clear_pointer (&self->adapters, g_ptr_array_unref);
   atl_decoder_clear (&self->decoder);
   atl_llm_info_clear (&self->info);
   g_free (self->rope_freqs);

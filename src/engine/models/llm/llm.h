@@ -74,6 +74,22 @@ AtlLlm *atl_llm_new (AtlCheckpoint *cp,
 void atl_llm_free (AtlLlm *self);
 const AtlLlmInfo *atl_llm_info (const AtlLlm *self);
 
+/* A low-rank adapter (LoRA): a checkpoint in GGUF's form (convert/hf-adapter.h makes it of others),
+ * which must live as long as it is set. */
+typedef struct
+{
+  AtlCheckpoint *cp;
+  double strength; /* 1 as it was trained; 0 nothing; may be negative */
+} AtlLlmAdapter;
+
+/* Lets products with the adapters' weights add what they say, in place of those set before; n 0:
+ * none, each checkpoint at most once. Quantised weights stay as they are. Checkpoints that were set
+ * before are not read again, so that changing strengths is quick. Caches hold what was computed
+ * before: the caller empties them. On error (ATL_ERROR_BAD_FILE; ATL_ERROR_INVALID when it was made
+ * for another model) nothing changes. */
+gboolean
+atl_llm_set_adapters (AtlLlm *self, const AtlLlmAdapter *adapters, guint n, GError **error);
+
 /* One sequence of at most n_ctx tokens. Memory is taken as it grows, a step at a time. kv_dtype
  * F32, F16, Q8_0 or Q4_0 (head_dim must be a multiple of 32 for the last two). */
 AtlLlmCache *atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error);

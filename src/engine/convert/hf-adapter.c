@@ -1,0 +1,237 @@
+/* PEFT's names and settings under GGUF's.
+ *
+ * "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" [r, in] and ".lora_B.weight"
+ * [out, r] change q_proj.weight by scale * B A; scale = lora_alpha / r, or lora_alpha / sqrt(r)
+ * with use_rslora; alpha_pattern may give modules their own alpha (peft 0.21,
+ * tuners/lora/layer.py). The scale goes into B, as GGUF has one alpha for all. */
+#define G_LOG_DOMAIN "atl-convert"
+
+#include "engine/convert/hf-adapter.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/convert/hf-families.h"
+#include "engine/tensor/quants/dequant.h"
+
+typedef struct
+{
+  const AtlCheckpoint *cp, *base;
+  AtlCheckpoint *out;
+  const AtlHfFamily *family;
+  guint n_head, n_head_kv;
+} Adoption;
+
+static gboolean fail (const Adoption *self, AtlError code, GError **error, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
+
+static gboolean
+fail (const Adoption *self, AtlError code, GError **error, const char *format, ...)
+{
+  g_autofree char *what = NULL;
+  va_list args;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, ATL_ERROR, code, "%s %s", atl_checkpoint_name (self->cp), what);
+  return FALSE;
+}
+
+static void
+put_string (Adoption *self, const char *key, const char *text)
+{
+  AtlMetaValue value = { .type = ATL_META_STRING };
+
+  value.v_string.chars = text;
+  value.v_string.length = strlen (text);
+  atl_checkpoint_add_meta (self->out, key, &value, NULL);
+}
+
+static guint
+base_uint (const Adoption *self, const char *name, guint fallback)
+{
+  g_autofree char *key = g_strconcat (self->family->arch, ".", name, NULL);
+  guint64 value;
+
+  return atl_checkpoint_get_uint (self->base, key, 1, 1 << 16, &value, NULL) ? (guint) value
+                                                                             : fallback;
+}
+
+static gboolean
+is_on (const Adoption *self, const char *name)
+{
+  g_autofree char *key = g_strconcat ("adapter_config.", name, NULL);
+  gboolean flag = FALSE;
+
+  return atl_checkpoint_get_bool (self->cp, key, &flag, NULL) && flag;
+}
+
+/* Only what is computed here as its authors do is let through. */
+static gboolean
+check_config (Adoption *self, GError **error)
+{
+  static const char *const unknown[] = { "use_dora", "lora_bias", "fan_in_fan_out" };
+  const char *type = atl_checkpoint_get_string (self->cp, "adapter_config.peft_type");
+  const char *bias = atl_checkpoint_get_string (self->cp, "adapter_config.bias");
+
+  if (atl_checkpoint_meta (self->cp, "adapter_config.lora_alpha") == NULL)
+    return fail (self, ATL_ERROR_NOT_FOUND, error,
+                 "is no adapter for language models, or its adapter_config.json is missing: put it "
+                 "beside the file");
+  if (type != NULL && g_ascii_strcasecmp (type, "LORA") != 0)
+    return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                 "is an adapter of the kind “%s”; the kind “LORA” is known here", type);
+  if (bias != NULL && strcmp (bias, "none") != 0)
+    return fail (self, ATL_ERROR_UNSUPPORTED, error, "changes biases, which is not known here");
+  for (guint i = 0; i < G_N_ELEMENTS (unknown); i++)
+    if (is_on (self, unknown[i]))
+      return fail (self, ATL_ERROR_UNSUPPORTED, error, "uses “%s”, which is not known here",
+                   unknown[i]);
+  return TRUE;
+}
+
+/* "….layers.3.self_attn.q_proj" -> "blk.3.attn_q.weight"; NULL for a name without a place. */
+static char *
+gguf_name (const Adoption *self, const char *module)
+{
+  const char *layer = strstr (module, "layers.");
+  gboolean found;
+  const char *name, *dot;
+  guint64 number;
+  char *end;
+
+  if (layer == NULL)
+    {
+      dot = strrchr (module, '.');
+      name = atl_hf_family_name (self->family, dot != NULL ? dot + 1 : module, FALSE, &found);
+      return name != NULL ? g_strconcat (name, ".weight", NULL) : NULL;
+    }
+  number = g_ascii_strtoull (layer + 7, &end, 10);
+  if (*end != '.' || number > 1024)
+    return NULL;
+  name = atl_hf_family_name (self->family, end + 1, TRUE, &found);
+  return name != NULL ? g_strdup_printf ("blk.%u.%s.weight", (guint) number, name) : NULL;
+}
+
+static double
+scale_of (const Adoption *self, const char *module, gint64 rank)
+{
+  double alpha = (double) rank;
+
+  atl_checkpoint_get_float (self->cp, "adapter_config.lora_alpha", -1e9, 1e9, &alpha, NULL);
+  for (guint i = 0; i < atl_checkpoint_n_meta (self->cp); i++)
+    {
+      static const char prefix[] = "adapter_config.alpha_pattern.";
+      const char *key = atl_checkpoint_meta_key (self->cp, i);
+
+      if (g_str_has_prefix (key, prefix) && g_str_has_suffix (module, key + sizeof prefix - 1))
+        atl_checkpoint_get_float (self->cp, key, -1e9, 1e9, &alpha, NULL);
+    }
+  return alpha / (is_on (self, "use_rslora") ? sqrt ((double) rank) : (double) rank);
+}
+
+/* The rows of queries and keys stand in another order in GGUF, for some families. */
+static guint
+heads_of (const Adoption *self, const char *name)
+{
+  if ((self->family->flags & ATL_HF_PERMUTE) == 0)
+    return 0;
+  if (g_str_has_suffix (name, ".attn_q.weight"))
+    return self->n_head;
+  return g_str_has_suffix (name, ".attn_k.weight") ? self->n_head_kv : 0;
+}
+
+static gboolean
+add_matrix (Adoption *self,
+            const AtlTensorInfo *from,
+            const char *name,
+            double scale,
+            guint heads,
+            GError **error)
+{
+  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 2 };
+  gint64 n_rows, n_in, size;
+  float *values;
+
+  if (from->n_dims != 2 || from->dim[0] < 1 || from->dim[1] < 1 ||
+      !atl_dtype_is_float_like (from->dtype) ||
+      (heads > 0 && from->dim[0] % (2 * (gint64) heads) != 0))
+    return fail (self, ATL_ERROR_BAD_FILE, error, "has an odd shape or type in “%s”", from->name);
+  n_rows = info.dim[0] = from->dim[0];
+  n_in = info.dim[1] = from->dim[1];
+  size = heads > 0 ? n_rows / heads : n_rows;
+  values = g_new (float, n_rows *n_in);
+  for (gint64 row = 0; row < n_rows; row++)
+    {
+      gint64 in_head = row % size;
+      gint64 source = heads > 0 ? row - in_head + in_head % 2 * (size / 2) + in_head / 2 : row;
+
+      atl_dequantize (from->dtype,
+                      from->data + (gsize) source * (from->size_bytes / (gsize) n_rows),
+                      values + row * n_in, (gsize) n_in);
+    }
+  for (gint64 i = 0; i < n_rows * n_in; i++)
+    values[i] = (float) (values[i] * scale);
+  atl_checkpoint_take (self->out, values, g_free);
+  info.data = (const guint8 *) values;
+  info.size_bytes = (gsize) (n_rows * n_in) * sizeof (float);
+  return atl_checkpoint_add_tensor (self->out, &info, error);
+}
+
+static gboolean
+add_tensor (Adoption *self, const AtlTensorInfo *info, GError **error)
+{
+  gboolean is_a = g_str_has_suffix (info->name, ".lora_A.weight");
+  g_autofree char *module = NULL, *name = NULL, *full = NULL;
+
+  if (!is_a && !g_str_has_suffix (info->name, ".lora_B.weight"))
+    return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                 "holds the tensor “%s”, which is no part of a LoRA for language models",
+                 info->name);
+  module = g_strndup (info->name, strlen (info->name) - strlen (".lora_A.weight"));
+  name = gguf_name (self, module);
+  if (name == NULL)
+    return fail (self, ATL_ERROR_INVALID, error,
+                 "changes “%s”, which models of the family “%s” do not have", module,
+                 self->family->arch);
+  full = g_strconcat (name, is_a ? ".lora_a" : ".lora_b", NULL);
+  if (is_a)
+    return add_matrix (self, info, full, 1, 0, error);
+  return add_matrix (self, info, full,
+                     scale_of (self, module, info->n_dims == 2 ? info->dim[1] : 1),
+                     heads_of (self, name), error);
+}
+
+AtlCheckpoint *
+atl_hf_adapter_adopt (AtlCheckpoint *cp, const AtlCheckpoint *base, GError **error)
+{
+  const char *arch = atl_checkpoint_get_string (base, "general.architecture");
+  Adoption self = { .cp = cp, .base = base };
+  g_autoptr (AtlCheckpoint) out = NULL;
+
+  if (atl_checkpoint_meta (cp, "general.type") != NULL ||
+      atl_checkpoint_meta (cp, "general.architecture") != NULL)
+    return atl_checkpoint_ref (cp);
+  if (!check_config (&self, error))
+    return NULL;
+  self.family = arch != NULL ? atl_hf_family_of_arch (arch) : NULL;
+  if (self.family == NULL)
+    {
+      fail (&self, ATL_ERROR_UNSUPPORTED, error,
+            "is in PEFT's form, which is not known here for models of the family “%s”; the same "
+            "adapter as a .gguf file works",
+            arch != NULL ? arch : "unknown");
+      return NULL;
+    }
+  self.n_head = base_uint (&self, "attention.head_count", 1);
+  self.n_head_kv = base_uint (&self, "attention.head_count_kv", self.n_head);
+  self.out = out = atl_checkpoint_new (atl_checkpoint_name (cp));
+  put_string (&self, "general.type", "adapter");
+  put_string (&self, "general.architecture", arch);
+  put_string (&self, "adapter.type", "lora");
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    if (!add_tensor (&self, atl_checkpoint_tensor (cp, i), error))
+      return NULL;
+  return g_steal_pointer (&out);
+}

@@ -1,0 +1,279 @@
+/* Low-rank adapters (Hu et al., 2021, "LoRA", eq. 3): W x + strength * alpha / r * B (A x), added
+ * while the model runs, so that the strength can change at any time and quantised weights need no
+ * other form.
+ *
+ * Files in GGUF's form (general.type "adapter", adapter.type "lora") name each pair after the
+ * weight it changes: "blk.0.attn_q.weight.lora_a" [r, in] and ".lora_b" [out, r];
+ * adapter.lora.alpha is for all, 0 means that the scale is in the numbers. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/llm/llm-private.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/tensor/quants/dequant.h"
+
+#define MAX_RANK (1 << 14)
+#define MAX_STRENGTH 1e3
+
+/* What one adapter adds to one weight of the model. */
+typedef struct
+{
+  AtlWeight *weight; /* borrowed from the decoder */
+  AtlWeightDelta delta;
+} Addition;
+
+typedef struct
+{
+  AtlCheckpoint *cp;   /* (owned) */
+  AtlWeights *weights; /* (owned) the additions' */
+  GArray *additions;   /* (owned) Addition, scales for a strength of 1 */
+} LlmAdapter;
+
+static void
+adapter_free (gpointer data)
+{
+  LlmAdapter *self = data;
+
+  g_array_unref (self->additions);
+  atl_weights_free (self->weights);
+  atl_checkpoint_unref (self->cp);
+  g_free (self);
+}
+
+static gboolean
+fail (const LlmAdapter *self, AtlError code, GError **error, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
+
+static gboolean
+fail (const LlmAdapter *self, AtlError code, GError **error, const char *format, ...)
+{
+  g_autofree char *what = NULL;
+  va_list args;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, ATL_ERROR, code, "%s %s", atl_checkpoint_name (self->cp), what);
+  return FALSE;
+}
+
+static gboolean
+check_kind (const LlmAdapter *self, const AtlLlm *llm, GError **error)
+{
+  const char *type = atl_checkpoint_get_string (self->cp, "general.type");
+  const char *kind = atl_checkpoint_get_string (self->cp, "adapter.type");
+  const char *architecture = atl_checkpoint_get_string (self->cp, "general.architecture");
+
+  if (g_strcmp0 (type, "adapter") != 0)
+    return fail (self, ATL_ERROR_INVALID, error,
+                 "is no adapter (LoRA) for language models but a file of the kind “%s”",
+                 type != NULL ? type : "unknown");
+  if (g_strcmp0 (kind, "lora") != 0)
+    return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                 "is an adapter of the kind “%s”; the kind “lora” is known here",
+                 kind != NULL ? kind : "unknown");
+  if (g_strcmp0 (architecture, llm->info.architecture) != 0)
+    return fail (self, ATL_ERROR_INVALID, error,
+                 "was made for “%s” models; this model is of the family “%s”",
+                 architecture != NULL ? architecture : "unknown", llm->info.architecture);
+  return TRUE;
+}
+
+/* A matrix of the file as float32, rows [first, first + n). */
+static AtlWeight *
+add_rows (LlmAdapter *self,
+          const AtlTensorInfo *info,
+          gint64 first,
+          gint64 n,
+          AtlBackend *home,
+          gint layer)
+{
+  gint64 n_in = info->dim[1], dim[2] = { n, n_in };
+  gsize row_bytes = info->size_bytes / (gsize) info->dim[0];
+  float *values = g_new (float, n *n_in);
+  AtlWeight *w;
+
+  atl_dequantize (info->dtype, info->data + (gsize) first * row_bytes, values, (gsize) (n * n_in));
+  w = atl_weights_add_bytes (self->weights, ATL_USE_LINEAR, layer, ATL_DTYPE_F32, 2, dim,
+                             g_bytes_new_take (values, (gsize) (n * n_in) * sizeof (float)),
+                             info->name);
+  w->home = home;
+  return w;
+}
+
+static gboolean
+is_matrix (const AtlTensorInfo *info)
+{
+  return info->n_dims == 2 && info->data != NULL && info->dim[0] >= 1 && info->dim[1] >= 1 &&
+         atl_dtype_is_float_like (info->dtype);
+}
+
+/* Adds the pair to every weight that is `name`, or rows of it. */
+static gboolean
+add_pair (LlmAdapter *self,
+          AtlLlm *llm,
+          const char *name,
+          const AtlTensorInfo *a,
+          const AtlTensorInfo *b,
+          GError **error)
+{
+  AtlWeights *weights = llm->decoder.weights;
+  gint64 rank = a->dim[0];
+  double alpha = 0;
+  gboolean found = FALSE;
+
+  if (!is_matrix (a) || !is_matrix (b) || b->dim[1] != rank || rank > MAX_RANK)
+    return fail (self, ATL_ERROR_BAD_FILE, error,
+                 "changes “%s” by two matrices that do not fit each other", name);
+  atl_checkpoint_get_float (self->cp, "adapter.lora.alpha", 0, 1e9, &alpha, NULL);
+  for (guint i = 0; i < atl_weights_n (weights); i++)
+    {
+      AtlWeight *w = atl_weights_get (weights, i);
+      const AtlWeight *whole = w->part_of != NULL ? w->part_of : w;
+      Addition addition = { .weight = w };
+
+      if (w->use == 0 || strcmp (whole->name, name) != 0)
+        continue;
+      if (w->use != ATL_USE_LINEAR || whole->n_dims != 2)
+        return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                     "changes “%s”; embeddings, norms and experts cannot be changed by an adapter "
+                     "here",
+                     name);
+      if (a->dim[1] != whole->dim[1] || b->dim[0] != whole->dim[0])
+        return fail (
+            self, ATL_ERROR_INVALID, error,
+            "was made for a model of another size: its change of “%s” is [%" G_GINT64_FORMAT
+            ", %" G_GINT64_FORMAT "], the weight is [%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT "]",
+            name, b->dim[0], a->dim[1], whole->dim[0], whole->dim[1]);
+      addition.delta.a = add_rows (self, a, 0, rank, w->home, w->layer);
+      addition.delta.b =
+          add_rows (self, b, w->part_of != NULL ? w->part_first : 0, w->dim[0], w->home, w->layer);
+      addition.delta.scale = alpha > 0 ? (float) (alpha / (double) rank) : 1.0f;
+      g_array_append_val (self->additions, addition);
+      found = TRUE;
+    }
+  if (!found)
+    return fail (self, ATL_ERROR_INVALID, error,
+                 "changes “%s”, which this model does not have: it was made for another one", name);
+  return TRUE;
+}
+
+static AtlBackend *
+place_at_home (const AtlWeight *weight, gpointer data)
+{
+  return weight->home;
+}
+
+static gboolean
+read_pairs (LlmAdapter *self, AtlLlm *llm, GError **error)
+{
+  for (guint i = 0; i < atl_checkpoint_n_tensors (self->cp); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (self->cp, i), *other;
+      gboolean is_a = g_str_has_suffix (info->name, ".lora_a");
+      g_autofree char *name = NULL, *fellow = NULL;
+
+      if (!is_a && !g_str_has_suffix (info->name, ".lora_b"))
+        return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                     "holds the tensor “%s”, which is no part of a LoRA", info->name);
+      name = g_strndup (info->name, strlen (info->name) - strlen (".lora_a"));
+      fellow = g_strconcat (name, is_a ? ".lora_b" : ".lora_a", NULL);
+      other = atl_checkpoint_find (self->cp, fellow);
+      if (other == NULL)
+        return fail (self, ATL_ERROR_BAD_FILE, error, "has “%s” but not “%s”", info->name, fellow);
+      if (is_a && !add_pair (self, llm, name, info, other, error))
+        return FALSE;
+    }
+  if (self->additions->len == 0)
+    return fail (self, ATL_ERROR_BAD_FILE, error, "holds no changes of weights at all");
+  return atl_weights_upload (self->weights, place_at_home, NULL, NULL, NULL, NULL, error);
+}
+
+static LlmAdapter *
+adapter_new (AtlLlm *llm, AtlCheckpoint *cp, GError **error)
+{
+  LlmAdapter *self = g_new0 (LlmAdapter, 1);
+
+  self->cp = atl_checkpoint_ref (cp);
+  self->weights = atl_weights_new (cp);
+  self->additions = g_array_new (FALSE, FALSE, sizeof (Addition));
+  if (check_kind (self, llm, error) && read_pairs (self, llm, error))
+    return self;
+  adapter_free (self);
+  return NULL;
+}
+
+/* Hands the model's weights their lists of additions. */
+static void
+attach (const LlmAdapter *adapter, double strength)
+{
+  for (guint i = 0; strength != 0 && i < adapter->additions->len; i++)
+    {
+      const Addition *addition = &g_array_index (adapter->additions, Addition, i);
+      AtlWeight *w = addition->weight;
+      AtlWeightDelta delta = addition->delta;
+
+      delta.scale *= (float) strength;
+      w->deltas = g_renew (AtlWeightDelta, w->deltas, w->n_deltas + 1);
+      w->deltas[w->n_deltas++] = delta;
+    }
+}
+
+static LlmAdapter *
+find_adapter (const AtlLlm *self, const AtlCheckpoint *cp)
+{
+  for (guint i = 0; self->adapters != NULL && i < self->adapters->len; i++)
+    if (((LlmAdapter *) self->adapters->pdata[i])->cp == cp)
+      return self->adapters->pdata[i];
+  return NULL;
+}
+
+gboolean
+atl_llm_set_adapters (AtlLlm *self, const AtlLlmAdapter *adapters, guint n, GError **error)
+{
+  g_autoptr (GPtrArray) made = g_ptr_array_new_with_free_func (adapter_free);
+  GPtrArray *chosen = g_ptr_array_new ();
+
+  for (guint i = 0; i < n; i++)
+    {
+      LlmAdapter *adapter = find_adapter (self, adapters[i].cp);
+
+      if (!(fabs (adapters[i].strength) <= MAX_STRENGTH))
+        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                     "The strength of an adapter is %g; -%g to %g are possible",
+                     adapters[i].strength, MAX_STRENGTH, MAX_STRENGTH);
+      else if (adapter != NULL || (adapter = adapter_new (self, adapters[i].cp, error)) != NULL)
+        {
+          if (find_adapter (self, adapters[i].cp) == NULL)
+            g_ptr_array_add (made, adapter);
+          g_ptr_array_add (chosen, adapter);
+          continue;
+        }
+      g_ptr_array_unref (chosen);
+      return FALSE;
+    }
+
+  for (guint i = 0; i < ATL_LLM_MAX_PLANS; i++)
+    llm_plan_clear (&self->plans[i]);
+  for (guint i = 0; i < atl_weights_n (self->decoder.weights); i++)
+    {
+      AtlWeight *w = atl_weights_get (self->decoder.weights, i);
+
+      g_clear_pointer (&w->deltas, g_free);
+      w->n_deltas = 0;
+    }
+  for (guint i = 0; i < n; i++)
+    attach (chosen->pdata[i], adapters[i].strength);
+  for (guint i = 0; self->adapters != NULL && i < self->adapters->len; i++)
+    if (!g_ptr_array_find (chosen, self->adapters->pdata[i], NULL))
+      adapter_free (self->adapters->pdata[i]);
+  if (self->adapters != NULL)
+    g_ptr_array_set_free_func (self->adapters, NULL);
+  g_clear_pointer (&self->adapters, g_ptr_array_unref);
+  g_ptr_array_set_free_func (made, NULL);
+  g_ptr_array_set_free_func (chosen, adapter_free);
+  self->adapters = chosen;
+  return TRUE;
+}
