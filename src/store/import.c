@@ -313,6 +313,94 @@ import_list (Import *import, JsonArray *list, const char *title, GError **error)
   return chat_id != 0 || refuse (import, error, _ ("there is no message in it"));
 }
 
+/* One version of a message of LM Studio: its own content, or that of its steps; other steps are
+ * tool calls and the like. The caller's, "" when there is no text. */
+static char *
+version_text (JsonObject *version)
+{
+  JsonArray *steps = atl_json_array (version, "steps");
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *own = content_text (json_object_get_member (version, "content"));
+
+  if (own != NULL)
+    g_string_append (text, own);
+  for (guint i = 0; steps != NULL && i < json_array_get_length (steps); i++)
+    {
+      JsonNode *node = json_array_get_element (steps, i);
+      JsonObject *step = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      g_autofree char *piece = NULL;
+
+      if (step == NULL || !g_str_equal (atl_json_string (step, "type", ""), "contentBlock"))
+        continue;
+      piece = content_text (json_object_get_member (step, "content"));
+      if (piece != NULL && *piece != '\0')
+        g_string_append_printf (text, "%s%s", text->len > 0 ? "\n\n" : "", piece);
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static gboolean
+insert_version (
+    Import *import, gint64 chat_id, JsonArray *versions, guint i, gint64 *parent, GError **error)
+{
+  JsonNode *node = json_array_get_element (versions, i);
+  JsonObject *version = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  g_autofree char *text = version != NULL ? version_text (version) : NULL;
+  gint64 id;
+  AtlRole role;
+
+  if (text == NULL || *text == '\0' || !role_of (atl_json_string (version, "role", ""), &role))
+    return TRUE;
+  id = insert_plain (import, chat_id, *parent, role, text, 0, error);
+  if (id == 0)
+    return FALSE;
+  *parent = id;
+  return TRUE;
+}
+
+/* LM Studio: each message has versions, of which one is selected and carries what follows. */
+static gboolean
+import_versions (Import *import, JsonObject *object, JsonArray *list, GError **error)
+{
+  const char *prompt = atl_json_string (object, "systemPrompt", "");
+  gint64 parent = 0;
+  gint64 chat_id = insert_plain_chat (
+      import, atl_json_string (object, "name", atl_json_string (object, "title", NULL)),
+      *prompt != '\0' ? prompt : NULL, error);
+
+  for (guint i = 0; chat_id != 0 && i < json_array_get_length (list); i++)
+    {
+      JsonNode *node = json_array_get_element (list, i);
+      JsonObject *message = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      JsonArray *versions = message != NULL ? atl_json_array (message, "versions") : NULL;
+      guint n = versions != NULL ? json_array_get_length (versions) : 0;
+      gint64 selected = message != NULL ? atl_json_int (message, "currentlySelected", 0) : 0;
+
+      if (n == 0)
+        return refuse (import, error, _ ("an entry of its list of messages is no message"));
+      selected = CLAMP (selected, 0, (gint64) n - 1);
+      /* The selected one last: what was added last is shown. */
+      for (guint j = 0; j < n; j++)
+        {
+          gint64 beside = parent;
+          if (j != selected && !insert_version (import, chat_id, versions, j, &beside, error))
+            return FALSE;
+        }
+      if (!insert_version (import, chat_id, versions, (guint) selected, &parent, error))
+        return FALSE;
+    }
+  return chat_id != 0 && (parent != 0 || refuse (import, error, _ ("there is no message in it")));
+}
+
+static gboolean
+has_versions (JsonArray *list)
+{
+  JsonNode *first = json_array_get_length (list) > 0 ? json_array_get_element (list, 0) : NULL;
+
+  return first != NULL && JSON_NODE_HOLDS_OBJECT (first) &&
+         json_object_has_member (json_node_get_object (first), "versions");
+}
+
 typedef struct
 {
   const char *key; /* borrowed from the JSON */
@@ -396,15 +484,16 @@ import_chat (Import *import, JsonNode *node, GError **error)
     {
       JsonArray *list = atl_json_array (object, i == 0 ? "messages" : "conversations");
 
+      if (list != NULL && has_versions (list))
+        return import_versions (import, object, list, error);
       if (list != NULL)
         return import_list (
             import, list, atl_json_string (object, "title", atl_json_string (object, "name", NULL)),
             error);
     }
-  return refuse (
-      import, error,
-      _ ("no chat was found in it: expected one that Atelier or ChatGPT exported, or a list "
-         "of {\"role\", \"content\"}"));
+  return refuse (import, error,
+                 _ ("no chat was found in it: expected one that Atelier, ChatGPT or LM Studio "
+                    "exported, or a list of {\"role\", \"content\"}"));
 }
 
 /* An array is one chat when its entries are messages, several when they are chats. */

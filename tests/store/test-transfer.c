@@ -125,6 +125,34 @@ test_mapping (Fixture *f, gconstpointer data)
 }
 
 static void
+test_versions (Fixture *f, gconstpointer data)
+{
+  static const char json[] =
+      "{\"name\":\"Studio\",\"systemPrompt\":\"Be "
+      "kind.\",\"createdAt\":1700000000000,\"messages\":["
+      "{\"versions\":[{\"type\":\"singleStep\",\"role\":\"user\","
+      "\"content\":[{\"type\":\"text\",\"text\":\"Hi\"}]}],\"currentlySelected\":0},"
+      "{\"versions\":["
+      "{\"type\":\"multiStep\",\"role\":\"assistant\",\"steps\":["
+      "{\"type\":\"contentBlock\",\"content\":[{\"type\":\"text\",\"text\":\"A\"}]},"
+      "{\"type\":\"debugInfoBlock\",\"debugInfo\":\"x\"},"
+      "{\"type\":\"contentBlock\",\"content\":[{\"type\":\"text\",\"text\":\"B\"}]}]},"
+      "{\"type\":\"multiStep\",\"role\":\"assistant\",\"steps\":["
+      "{\"type\":\"contentBlock\",\"content\":[{\"type\":\"text\",\"text\":\"Other\"}]}]}"
+      "],\"currentlySelected\":0},"
+      "{\"versions\":[{\"type\":\"singleStep\",\"role\":\"user\",\"content\":\"More\"}],"
+      "\"currentlySelected\":7}]}";
+  gint64 id = import_one (f->store, json);
+  g_autoptr (AtlChat) chat = atl_store_chat_get (f->store, id, NULL);
+  g_autoptr (GPtrArray) path = atl_store_message_list (f->store, id, NULL);
+
+  assert_path (f->store, id, "u:Hi|a:A\n\nB|u:More");
+  g_assert_cmpstr (chat->title, ==, "Studio");
+  g_assert_cmpstr (chat->system_prompt, ==, "Be kind.");
+  g_assert_cmpuint (((AtlMessage *) path->pdata[1])->n_branches, ==, 2);
+}
+
+static void
 test_refused (Fixture *f, gconstpointer data)
 {
   static const char *const bad[] = {
@@ -150,6 +178,9 @@ test_refused (Fixture *f, gconstpointer data)
     "{\"format\":\"atelier-chat\",\"version\":1,\"messages\":"
     "[{\"id\":1,\"role\":\"user\",\"content\":\"x\"},"
     "{\"id\":1,\"role\":\"user\",\"content\":\"y\"}]}",
+    "{\"messages\":[{\"versions\":[]}]}",
+    "{\"messages\":[{\"versions\":[3]}]}",
+    "{\"messages\":[{\"versions\":[{\"role\":\"user\",\"content\":\"x\"}]},4]}",
     "\xff\xff",
     /* one good chat before a bad one: neither is kept */
     "[{\"title\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]},{\"no\":1}]",
@@ -244,6 +275,7 @@ main (int argc, char **argv)
   ADD ("markdown", test_markdown);
   ADD ("lists", test_lists);
   ADD ("mapping", test_mapping);
+  ADD ("versions", test_versions);
   ADD ("refused", test_refused);
   ADD ("async", test_async);
   return g_test_run ();
