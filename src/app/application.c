@@ -6,6 +6,8 @@
 #include <glib/gi18n.h>
 #include <gtksourceview/gtksource.h>
 
+#include "app/compare/compare-window.h"
+#include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "app/resources.h"
 #include "app/style.h"
@@ -57,6 +59,38 @@ about_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
                          "translator-credits", _ ("translator-credits"), NULL);
 }
 
+/* The tool's window, if it is open; a second one would write over its text. */
+static GtkWindow *
+find_window (AtlApplication *self, GType type)
+{
+  for (GList *l = gtk_application_get_windows (GTK_APPLICATION (self)); l != NULL; l = l->next)
+    if (G_TYPE_CHECK_INSTANCE_TYPE (l->data, type))
+      return l->data;
+  return NULL;
+}
+
+static void
+compare_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  AtlApplication *self = data;
+  GtkWindow *window = find_window (self, ATL_TYPE_COMPARE_WINDOW);
+
+  if (window == NULL)
+    window = GTK_WINDOW (atl_compare_window_new (GTK_APPLICATION (self), self->session));
+  gtk_window_present (window);
+}
+
+static void
+notebook_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  AtlApplication *self = data;
+  GtkWindow *window = find_window (self, ATL_TYPE_NOTEBOOK_WINDOW);
+
+  if (window == NULL)
+    window = GTK_WINDOW (atl_notebook_window_new (GTK_APPLICATION (self), self->session));
+  gtk_window_present (window);
+}
+
 static AtlWindow *ensure_window (AtlApplication *self);
 
 /* A notification was clicked. */
@@ -100,6 +134,8 @@ set_accels (AtlApplication *self)
     { "win.zoom-in", { "<Control>plus", "<Control>equal", "<Control>KP_Add" } },
     { "win.zoom-out", { "<Control>minus", "<Control>KP_Subtract" } },
     { "win.zoom-reset", { "<Control>0", "<Control>KP_0" } },
+    { "app.compare", { "<Control><Shift>c" } },
+    { "app.notebook", { "<Control><Shift>t" } },
     { "app.preferences", { "<Control>comma" } },
     { "app.quit", { "<Control>q" } },
     { "window.close", { "<Control>w" } },
@@ -198,6 +234,8 @@ startup (GApplication *app)
   static const GActionEntry entries[] = {
     { "preferences", preferences_cb, NULL, NULL, NULL, { 0 } },
     { "open-chat", open_chat_cb, "x", NULL, NULL, { 0 } },
+    { "compare", compare_cb, NULL, NULL, NULL, { 0 } },
+    { "notebook", notebook_cb, NULL, NULL, NULL, { 0 } },
     { "about", about_cb, NULL, NULL, NULL, { 0 } },
     { "quit", quit_cb, NULL, NULL, NULL, { 0 } },
   };

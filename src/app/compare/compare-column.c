@@ -1,0 +1,435 @@
+/* Model, settings and answer of one side of a comparison. */
+#include "app/compare/compare-column.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+#include <json-glib/json-glib.h>
+
+#include "app/accessible.h"
+#include "app/chat/markdown-view.h"
+#include "app/chat/param-row.h"
+#include "app/models/model-list.h"
+#include "app/words.h"
+#include "client/chat-job.h"
+
+#define COALESCE_MS 50
+
+struct _AtlCompareColumn
+{
+  GtkWidget parent_instance;
+
+  AtlSession *session;
+  GPtrArray *paths;     /* (element-type utf8) of the rows of the drop-down */
+  JsonObject *settings; /* what the person changed */
+  AtlChatJob *job;      /* (nullable) */
+  GString *answer;
+  guint refresh_source;
+  gboolean showing; /* widgets are being set, not edited */
+
+  GtkWidget *box;
+  GtkWidget *model_drop;
+  GtkWidget *settings_button;
+  GtkWidget *param_list;
+  GtkWidget *remove_button;
+  GtkWidget *phase_box;
+  GtkWidget *spinner;
+  GtkWidget *phase_label;
+  GtkWidget *markdown;
+  GtkWidget *error_label;
+  GtkWidget *stats_label;
+  GtkWidget *actions;
+  GtkWidget *copy_button;
+  GtkWidget *keep_button;
+};
+
+G_DEFINE_FINAL_TYPE (AtlCompareColumn, atl_compare_column, GTK_TYPE_WIDGET)
+
+enum
+{
+  REMOVE,
+  KEEP,
+  ENDED,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static const char *const keys[] = {
+  "temperature", "top-p", "top-k", "min-p", "seed", "max-tokens"
+};
+
+/* --- The model --- */
+
+const char *
+atl_compare_column_get_path (AtlCompareColumn *self)
+{
+  guint choice = gtk_drop_down_get_selected (GTK_DROP_DOWN (self->model_drop));
+
+  return choice < self->paths->len ? g_ptr_array_index (self->paths, choice) : NULL;
+}
+
+void
+atl_compare_column_set_path (AtlCompareColumn *self, const char *path)
+{
+  for (guint i = 0; i < self->paths->len; i++)
+    if (g_strcmp0 (g_ptr_array_index (self->paths, i), path) == 0)
+      gtk_drop_down_set_selected (GTK_DROP_DOWN (self->model_drop), i);
+}
+
+static void
+models_changed_cb (AtlCompareColumn *self)
+{
+  GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
+  g_autofree char *before = g_strdup (atl_compare_column_get_path (self));
+  g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
+
+  g_ptr_array_set_size (self->paths, 0);
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+      g_ptr_array_add (self->paths, g_strdup (entry->path));
+      gtk_string_list_append (names, entry->name);
+    }
+  gtk_drop_down_set_model (GTK_DROP_DOWN (self->model_drop), G_LIST_MODEL (names));
+  atl_compare_column_set_path (self, before);
+}
+
+/* --- Settings --- */
+
+/* Of the model that is chosen, when it is the one in use: others are known when they are loaded. */
+static void
+get_params (AtlCompareColumn *self, AtlModel *model, AtlChatParams *params)
+{
+  g_autoptr (JsonNode) node = json_node_alloc ();
+  g_autofree char *json = NULL;
+
+  if (model != NULL && atl_model_get_info (model)->recommended != NULL)
+    atl_chat_params_apply (params, atl_model_get_info (model)->recommended, NULL);
+  json_node_init_object (node, self->settings);
+  json = json_to_string (node, FALSE);
+  atl_chat_params_apply_json (params, json, NULL);
+}
+
+static void
+show_params (AtlCompareColumn *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  g_auto (AtlChatParams) params;
+
+  if (model != NULL &&
+      g_strcmp0 (atl_model_get_key (model), atl_compare_column_get_path (self)) != 0)
+    model = NULL;
+  atl_chat_params_init (&params);
+  get_params (self, model, &params);
+  self->showing = TRUE;
+  for (GtkWidget *row = gtk_widget_get_first_child (self->param_list); row != NULL;
+       row = gtk_widget_get_next_sibling (row))
+    {
+      const AtlChatParamSpec *spec = atl_param_row_get_spec (ATL_PARAM_ROW (row));
+      atl_param_row_set_value (ATL_PARAM_ROW (row), atl_chat_param_get (&params, spec),
+                               json_object_has_member (self->settings, spec->key));
+    }
+  self->showing = FALSE;
+}
+
+void
+atl_compare_column_set_param (AtlCompareColumn *self, const char *key, double value)
+{
+  const AtlChatParamSpec *spec = atl_chat_param_find (key);
+
+  g_return_if_fail (spec != NULL);
+  if (spec->kind == ATL_PARAM_DOUBLE)
+    json_object_set_double_member (self->settings, key, value);
+  else
+    json_object_set_int_member (self->settings, key, (gint64) value);
+  show_params (self);
+}
+
+static void
+edited_cb (AtlParamRow *row, double value, AtlCompareColumn *self)
+{
+  if (!self->showing)
+    atl_compare_column_set_param (self, atl_param_row_get_spec (row)->key, value);
+}
+
+static void
+reset_cb (AtlParamRow *row, AtlCompareColumn *self)
+{
+  const char *key = atl_param_row_get_spec (row)->key;
+
+  if (json_object_has_member (self->settings, key))
+    json_object_remove_member (self->settings, key);
+  show_params (self);
+}
+
+/* --- The answer --- */
+
+static void
+show_phase (AtlCompareColumn *self, const char *phase)
+{
+  gtk_widget_set_visible (self->phase_box, phase != NULL);
+  gtk_spinner_set_spinning (GTK_SPINNER (self->spinner), phase != NULL);
+  if (phase != NULL)
+    gtk_label_set_text (GTK_LABEL (self->phase_label), phase);
+}
+
+static void
+show_answer (AtlCompareColumn *self)
+{
+  g_clear_handle_id (&self->refresh_source, g_source_remove);
+  gtk_widget_set_visible (self->markdown, self->answer->len > 0);
+  atl_markdown_view_set_text (ATL_MARKDOWN_VIEW (self->markdown), self->answer->str);
+  gtk_widget_set_visible (self->actions, self->job == NULL && self->answer->len > 0);
+}
+
+static gboolean
+refresh_cb (gpointer data)
+{
+  AtlCompareColumn *self = data;
+
+  self->refresh_source = 0;
+  show_answer (self);
+  return G_SOURCE_REMOVE;
+}
+
+void
+atl_compare_column_wait (AtlCompareColumn *self, const char *phase, double fraction)
+{
+  g_autofree char *words = fraction >= 0
+                               ? g_strdup_printf ("%s (%d %%)", phase, (int) (100 * fraction))
+                               : g_strdup (phase);
+
+  g_string_truncate (self->answer, 0);
+  gtk_widget_set_sensitive (self->model_drop, FALSE);
+  gtk_widget_set_visible (self->error_label, FALSE);
+  gtk_label_set_text (GTK_LABEL (self->stats_label), "");
+  show_phase (self, words);
+  show_answer (self);
+}
+
+static void
+text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, AtlCompareColumn *self)
+{
+  if (is_thinking)
+    {
+      show_phase (self, _ ("Thinking…"));
+      return;
+    }
+  show_phase (self, NULL);
+  g_string_append (self->answer, delta);
+  if (self->refresh_source == 0)
+    self->refresh_source = g_timeout_add (COALESCE_MS, refresh_cb, self);
+}
+
+static void
+loading_cb (AtlChatJob *job, double fraction, const char *phase, AtlCompareColumn *self)
+{
+  show_phase (self, phase);
+}
+
+static void
+progress_cb (AtlChatJob *job, guint n_done, guint n_total, AtlCompareColumn *self)
+{
+  show_phase (self, _ ("Reading…"));
+}
+
+static void
+end (AtlCompareColumn *self)
+{
+  if (self->job != NULL)
+    g_signal_handlers_disconnect_by_data (self->job, self);
+  g_clear_object (&self->job);
+  gtk_widget_set_sensitive (self->model_drop, TRUE);
+  show_phase (self, NULL);
+  show_answer (self);
+  g_signal_emit (self, signals[ENDED], 0);
+}
+
+static void
+finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlCompareColumn *self)
+{
+  g_autofree char *tokens = atl_format_tokens (stats->n_generated);
+  g_autofree char *first = atl_format_seconds (stats->first_token_ms / 1000);
+  g_autofree char *words = g_strdup_printf (_ ("%.1f tokens/s · first word after %s · %s"),
+                                            stats->tokens_per_s, first, tokens);
+
+  gtk_label_set_text (GTK_LABEL (self->stats_label), words);
+  end (self);
+}
+
+void
+atl_compare_column_fail (AtlCompareColumn *self, const GError *error)
+{
+  if (error != NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      gtk_label_set_text (GTK_LABEL (self->error_label), error->message);
+      gtk_widget_set_visible (self->error_label, TRUE);
+    }
+  end (self);
+}
+
+static void
+failed_cb (AtlChatJob *job, GError *error, AtlCompareColumn *self)
+{
+  atl_compare_column_fail (self, error);
+}
+
+void
+atl_compare_column_ask (AtlCompareColumn *self, AtlModel *model, const char *messages)
+{
+  g_auto (AtlChatParams) params;
+
+  g_return_if_fail (self->job == NULL);
+  atl_chat_params_init (&params);
+  get_params (self, model, &params);
+  atl_compare_column_wait (self, _ ("Waiting for the model…"), -1);
+  self->job = atl_client_chat (atl_session_get_client (self->session), model, messages, &params);
+  g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
+  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (self->job, "text", G_CALLBACK (text_cb), self);
+  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
+  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+}
+
+void
+atl_compare_column_stop (AtlCompareColumn *self)
+{
+  if (self->job != NULL)
+    atl_chat_job_stop (self->job);
+}
+
+gboolean
+atl_compare_column_get_is_running (AtlCompareColumn *self)
+{
+  return self->job != NULL;
+}
+
+const char *
+atl_compare_column_get_answer (AtlCompareColumn *self)
+{
+  return self->answer->str;
+}
+
+static void
+copy_cb (AtlCompareColumn *self)
+{
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (self)), self->answer->str);
+}
+
+static void
+keep_cb (AtlCompareColumn *self)
+{
+  g_signal_emit (self, signals[KEEP], 0);
+}
+
+static void
+remove_cb (AtlCompareColumn *self)
+{
+  g_signal_emit (self, signals[REMOVE], 0);
+}
+
+void
+atl_compare_column_set_removable (AtlCompareColumn *self, gboolean removable)
+{
+  gtk_widget_set_visible (self->remove_button, removable);
+}
+
+/* --- GObject --- */
+
+static void
+atl_compare_column_dispose (GObject *object)
+{
+  AtlCompareColumn *self = ATL_COMPARE_COLUMN (object);
+
+  g_clear_handle_id (&self->refresh_source, g_source_remove);
+  if (self->job != NULL)
+    {
+      g_signal_handlers_disconnect_by_data (self->job, self);
+      atl_chat_job_stop (self->job);
+    }
+  g_clear_object (&self->job);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_compare_column_parent_class)->dispose (object);
+}
+
+static void
+atl_compare_column_finalize (GObject *object)
+{
+  AtlCompareColumn *self = ATL_COMPARE_COLUMN (object);
+
+  g_ptr_array_unref (self->paths);
+  json_object_unref (self->settings);
+  g_string_free (self->answer, TRUE);
+  G_OBJECT_CLASS (atl_compare_column_parent_class)->finalize (object);
+}
+
+static void
+atl_compare_column_class_init (AtlCompareColumnClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+  const char *const names[] = { "remove", "keep", "ended" };
+
+  G_OBJECT_CLASS (klass)->dispose = atl_compare_column_dispose;
+  G_OBJECT_CLASS (klass)->finalize = atl_compare_column_finalize;
+  g_type_ensure (ATL_TYPE_MARKDOWN_VIEW);
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/compare-column.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlCompareColumn, name)
+  BIND (box);
+  BIND (model_drop);
+  BIND (settings_button);
+  BIND (param_list);
+  BIND (remove_button);
+  BIND (phase_box);
+  BIND (spinner);
+  BIND (phase_label);
+  BIND (markdown);
+  BIND (error_label);
+  BIND (stats_label);
+  BIND (actions);
+  BIND (copy_button);
+  BIND (keep_button);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, show_params);
+  gtk_widget_class_bind_template_callback (widget_class, copy_cb);
+  gtk_widget_class_bind_template_callback (widget_class, keep_cb);
+  gtk_widget_class_bind_template_callback (widget_class, remove_cb);
+  for (guint i = 0; i < N_SIGNALS; i++)
+    signals[i] = g_signal_new (names[i], ATL_TYPE_COMPARE_COLUMN, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                               NULL, G_TYPE_NONE, 0);
+}
+
+static void
+atl_compare_column_init (AtlCompareColumn *self)
+{
+  self->paths = g_ptr_array_new_with_free_func (g_free);
+  self->settings = json_object_new ();
+  self->answer = g_string_new (NULL);
+  gtk_widget_init_template (GTK_WIDGET (self));
+  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      GtkWidget *row = atl_param_row_new (atl_chat_param_find (keys[i]));
+      g_signal_connect (row, "edited", G_CALLBACK (edited_cb), self);
+      g_signal_connect (row, "reset", G_CALLBACK (reset_cb), self);
+      gtk_list_box_append (GTK_LIST_BOX (self->param_list), row);
+    }
+}
+
+GtkWidget *
+atl_compare_column_new (AtlSession *session)
+{
+  AtlCompareColumn *self = g_object_new (ATL_TYPE_COMPARE_COLUMN, NULL);
+  AtlModel *model = atl_session_get_model (session);
+
+  self->session = g_object_ref (session);
+  g_signal_connect_object (atl_session_get_models (session), "items-changed",
+                           G_CALLBACK (models_changed_cb), self, G_CONNECT_SWAPPED);
+  models_changed_cb (self);
+  if (model != NULL)
+    atl_compare_column_set_path (self, atl_model_get_key (model));
+  show_params (self);
+  return GTK_WIDGET (self);
+}

@@ -1,0 +1,398 @@
+/* Columns, the models they need, and one question for all. */
+#include "app/compare/compare-window.h"
+
+#include <glib/gi18n.h>
+
+#include "app/chat/composer.h"
+#include "app/chat/conversation-private.h"
+#include "app/compare/compare-column.h"
+#include "app/models/model-list.h"
+
+#define MIN_COLUMNS 2
+#define MAX_COLUMNS 4
+
+struct _AtlCompareWindow
+{
+  AdwWindow parent_instance;
+
+  AtlSession *session;
+  GPtrArray *columns;   /* (element-type AtlCompareColumn) borrowed from the box */
+  GHashTable *models;   /* path -> AtlModel, loaded for a comparison */
+  GCancellable *asking; /* (nullable) from the question to the last answer */
+  guint next;           /* column whose model is loaded next */
+  char *messages;       /* (nullable) what is asked */
+  char *question;       /* (nullable) as it was written */
+  char *attachments;    /* (nullable) JSON */
+
+  GtkWidget *toasts;
+  GtkWidget *title;
+  GtkWidget *column_box;
+  GtkWidget *add_button;
+  GtkWidget *composer;
+};
+
+G_DEFINE_FINAL_TYPE (AtlCompareWindow, atl_compare_window, ADW_TYPE_WINDOW)
+
+static void load_next (AtlCompareWindow *self);
+
+static void
+say (AtlCompareWindow *self, const char *sentence)
+{
+  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
+
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), adw_toast_new (escaped));
+}
+
+guint
+atl_compare_window_get_n_columns (AtlCompareWindow *self)
+{
+  return self->columns->len;
+}
+
+gboolean
+atl_compare_window_get_is_running (AtlCompareWindow *self)
+{
+  return self->asking != NULL;
+}
+
+/* --- Columns --- */
+
+static void
+refresh (AtlCompareWindow *self)
+{
+  gboolean running = self->asking != NULL;
+
+  for (guint i = 0; i < self->columns->len; i++)
+    atl_compare_column_set_removable (g_ptr_array_index (self->columns, i),
+                                      self->columns->len > MIN_COLUMNS && !running);
+  gtk_widget_set_sensitive (self->add_button, self->columns->len < MAX_COLUMNS && !running);
+  atl_composer_set_running (ATL_COMPOSER (self->composer), running);
+}
+
+static void
+ended_cb (AtlCompareColumn *column, AtlCompareWindow *self)
+{
+  if (self->asking == NULL || self->next < self->columns->len)
+    return;
+  for (guint i = 0; i < self->columns->len; i++)
+    if (atl_compare_column_get_is_running (g_ptr_array_index (self->columns, i)))
+      return;
+  g_clear_object (&self->asking);
+  refresh (self);
+}
+
+static void
+remove_cb (AtlCompareColumn *column, AtlCompareWindow *self)
+{
+  g_ptr_array_remove (self->columns, column);
+  gtk_box_remove (GTK_BOX (self->column_box), GTK_WIDGET (column));
+  refresh (self);
+  gtk_widget_grab_focus (self->composer);
+}
+
+/* The answer becomes a chat of its own. */
+static void
+keep_cb (AtlCompareColumn *column, AtlCompareWindow *self)
+{
+  AtlStore *store = atl_session_get_store (self->session);
+  g_autoptr (GError) error = NULL;
+  gint64 chat = atl_store_chat_add (store, 0, &error);
+  gint64 asked = 0;
+
+  if (chat != 0)
+    asked = atl_store_message_add (store, chat, 0, ATL_ROLE_USER, self->question, self->attachments,
+                                   &error);
+  if (asked == 0 ||
+      atl_store_message_add (store, chat, asked, ATL_ROLE_ASSISTANT,
+                             atl_compare_column_get_answer (column), NULL, &error) == 0)
+    {
+      say (self, error->message);
+      return;
+    }
+  g_autofree char *title =
+      g_utf8_substring (self->question, 0, MIN (g_utf8_strlen (self->question, -1), 48));
+  atl_store_chat_suggest_title (store, chat, g_strdelimit (title, "\n\r\t", ' '), NULL);
+  atl_session_emit_chats_changed (self->session);
+  g_action_group_activate_action (G_ACTION_GROUP (gtk_window_get_application (GTK_WINDOW (self))),
+                                  "open-chat", g_variant_new_int64 (chat));
+}
+
+static AtlCompareColumn *
+add_column (AtlCompareWindow *self)
+{
+  GtkWidget *column = atl_compare_column_new (self->session);
+
+  g_signal_connect (column, "remove", G_CALLBACK (remove_cb), self);
+  g_signal_connect (column, "keep", G_CALLBACK (keep_cb), self);
+  g_signal_connect (column, "ended", G_CALLBACK (ended_cb), self);
+  gtk_widget_set_hexpand (column, TRUE);
+  gtk_box_append (GTK_BOX (self->column_box), column);
+  g_ptr_array_add (self->columns, column);
+  refresh (self);
+  return ATL_COMPARE_COLUMN (column);
+}
+
+static void
+add_cb (AtlCompareWindow *self)
+{
+  if (self->columns->len < MAX_COLUMNS)
+    add_column (self);
+}
+
+/* --- Asking --- */
+
+static AtlModel *
+find_model (AtlCompareWindow *self, const char *path)
+{
+  AtlModel *current = atl_session_get_model (self->session);
+
+  if (current != NULL && g_strcmp0 (atl_model_get_key (current), path) == 0)
+    return current;
+  return g_hash_table_lookup (self->models, path);
+}
+
+static void
+ask_all (AtlCompareWindow *self)
+{
+  for (guint i = 0; i < self->columns->len; i++)
+    {
+      AtlCompareColumn *column = g_ptr_array_index (self->columns, i);
+      AtlModel *model = find_model (self, atl_compare_column_get_path (column));
+      if (model != NULL)
+        atl_compare_column_ask (column, model, self->messages);
+    }
+  ended_cb (NULL, self);
+}
+
+static void
+load_progress_cb (double fraction, const char *phase, gpointer data)
+{
+  AtlCompareWindow *self = data;
+
+  if (self->next < self->columns->len)
+    atl_compare_column_wait (g_ptr_array_index (self->columns, self->next), _ (phase), fraction);
+}
+
+static void
+loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlCompareWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModel) model = atl_client_load_model_finish (ATL_CLIENT (source), result, &error);
+
+  if (self->asking == NULL)
+    return;
+  if (model != NULL)
+    {
+      char *path = g_strdup (atl_model_get_key (model));
+      g_hash_table_replace (self->models, path, g_steal_pointer (&model));
+    }
+  else
+    atl_compare_column_fail (g_ptr_array_index (self->columns, self->next), error);
+  if (g_cancellable_is_cancelled (self->asking))
+    {
+      g_clear_object (&self->asking);
+      for (guint i = 0; i < self->columns->len; i++)
+        atl_compare_column_fail (g_ptr_array_index (self->columns, i), error);
+      refresh (self);
+      return;
+    }
+  self->next++;
+  load_next (self);
+}
+
+/* One after the other: each is told how much memory the ones before left. */
+static void
+load_next (AtlCompareWindow *self)
+{
+  for (; self->next < self->columns->len; self->next++)
+    {
+      AtlCompareColumn *column = g_ptr_array_index (self->columns, self->next);
+      const char *path = atl_compare_column_get_path (column);
+      AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
+      const char *paths[] = { path, NULL };
+
+      if (path == NULL || find_model (self, path) != NULL)
+        continue;
+      options.insist = TRUE;
+      atl_client_load_model_async (atl_session_get_client (self->session), paths, &options,
+                                   load_progress_cb, self, self->asking, loaded_cb,
+                                   g_object_ref (self));
+      return;
+    }
+  ask_all (self);
+}
+
+static char *
+messages_of (const char *text, const char *attachments_json)
+{
+  const AtlMessage row = { .role = ATL_ROLE_USER,
+                           .content = (char *) text,
+                           .attachments_json = (char *) attachments_json };
+  g_autoptr (AtlMessageItem) item = atl_message_item_new (&row);
+  g_autofree char *content = atl_conversation_text_for_model (item);
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+
+  json_builder_begin_array (builder);
+  json_builder_begin_object (builder);
+  json_builder_set_member_name (builder, "role");
+  json_builder_add_string_value (builder, "user");
+  json_builder_set_member_name (builder, "content");
+  json_builder_add_string_value (builder, content);
+  json_builder_end_object (builder);
+  json_builder_end_array (builder);
+  root = json_builder_get_root (builder);
+  return json_to_string (root, FALSE);
+}
+
+gboolean
+atl_compare_window_ask (AtlCompareWindow *self, const char *text, const char *attachments_json)
+{
+  if (self->asking != NULL)
+    return FALSE;
+  if (atl_compare_column_get_path (g_ptr_array_index (self->columns, 0)) == NULL)
+    {
+      say (self, _ ("Add a model first: nobody is there to answer."));
+      return FALSE;
+    }
+  g_free (self->messages);
+  g_free (self->question);
+  g_free (self->attachments);
+  self->messages = messages_of (text, attachments_json);
+  self->question = g_strdup (text);
+  self->attachments = g_strdup (attachments_json);
+  adw_window_title_set_subtitle (ADW_WINDOW_TITLE (self->title), text);
+  self->asking = g_cancellable_new ();
+  self->next = 0;
+  for (guint i = 0; i < self->columns->len; i++)
+    atl_compare_column_wait (g_ptr_array_index (self->columns, i), _ ("Waiting for the model…"),
+                             -1);
+  refresh (self);
+  load_next (self);
+  return TRUE;
+}
+
+static gboolean
+send_cb (AtlComposer *composer, const char *text, const char *attachments, AtlCompareWindow *self)
+{
+  return atl_compare_window_ask (self, text, attachments);
+}
+
+static void
+stop_cb (AtlCompareWindow *self)
+{
+  if (self->asking != NULL)
+    g_cancellable_cancel (self->asking);
+  for (guint i = 0; i < self->columns->len; i++)
+    atl_compare_column_stop (g_ptr_array_index (self->columns, i));
+}
+
+static void
+notice_cb (AtlComposer *composer, const char *sentence, AtlCompareWindow *self)
+{
+  say (self, sentence);
+}
+
+/* --- GObject --- */
+
+static void
+unload_all (AtlCompareWindow *self)
+{
+  GHashTableIter iter;
+  gpointer model;
+
+  g_hash_table_iter_init (&iter, self->models);
+  while (g_hash_table_iter_next (&iter, NULL, &model))
+    if (model != atl_session_get_model (self->session))
+      atl_client_unload_async (atl_session_get_client (self->session), model, NULL, NULL, NULL);
+  g_hash_table_remove_all (self->models);
+}
+
+static void
+atl_compare_window_dispose (GObject *object)
+{
+  AtlCompareWindow *self = ATL_COMPARE_WINDOW (object);
+
+  if (self->asking != NULL)
+    g_cancellable_cancel (self->asking);
+  g_clear_object (&self->asking);
+  if (self->session != NULL)
+    unload_all (self);
+  g_ptr_array_set_size (self->columns, 0);
+  g_clear_object (&self->session);
+  G_OBJECT_CLASS (atl_compare_window_parent_class)->dispose (object);
+}
+
+static void
+atl_compare_window_finalize (GObject *object)
+{
+  AtlCompareWindow *self = ATL_COMPARE_WINDOW (object);
+
+  g_ptr_array_unref (self->columns);
+  g_hash_table_unref (self->models);
+  g_free (self->messages);
+  g_free (self->question);
+  g_free (self->attachments);
+  G_OBJECT_CLASS (atl_compare_window_parent_class)->finalize (object);
+}
+
+static void
+atl_compare_window_class_init (AtlCompareWindowClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_compare_window_dispose;
+  G_OBJECT_CLASS (klass)->finalize = atl_compare_window_finalize;
+  g_type_ensure (ATL_TYPE_COMPOSER);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/compare-window.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlCompareWindow, name)
+  BIND (toasts);
+  BIND (title);
+  BIND (column_box);
+  BIND (add_button);
+  BIND (composer);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, add_cb);
+  gtk_widget_class_add_binding_action (widget_class, GDK_KEY_w, GDK_CONTROL_MASK, "window.close",
+                                       NULL);
+}
+
+static void
+atl_compare_window_init (AtlCompareWindow *self)
+{
+  self->columns = g_ptr_array_new ();
+  self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_object_unref);
+  gtk_widget_init_template (GTK_WIDGET (self));
+  g_signal_connect (self->composer, "send", G_CALLBACK (send_cb), self);
+  g_signal_connect_swapped (self->composer, "stop", G_CALLBACK (stop_cb), self);
+  g_signal_connect (self->composer, "notice", G_CALLBACK (notice_cb), self);
+}
+
+GtkWidget *
+atl_compare_window_new (GtkApplication *app, AtlSession *session)
+{
+  AtlCompareWindow *self = g_object_new (ATL_TYPE_COMPARE_WINDOW, "application", app, NULL);
+  GListModel *models = G_LIST_MODEL (atl_session_get_models (session));
+  AtlCompareColumn *second;
+
+  self->session = g_object_ref (session);
+  add_column (self);
+  second = add_column (self);
+  /* Something to compare from the start: another model, else another temper of the same. */
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+      if (entry->note == NULL && g_strcmp0 (entry->path, atl_compare_column_get_path (second)) != 0)
+        {
+          atl_compare_column_set_path (second, entry->path);
+          break;
+        }
+    }
+  if (g_strcmp0 (atl_compare_column_get_path (g_ptr_array_index (self->columns, 0)),
+                 atl_compare_column_get_path (second)) == 0)
+    atl_compare_column_set_param (second, "temperature", 0);
+  gtk_widget_grab_focus (self->composer);
+  return GTK_WIDGET (self);
+}

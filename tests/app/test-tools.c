@@ -1,0 +1,167 @@
+/* Compare and the notebook, with the real engine and a tiny real model. Needs stories260K.gguf of
+ * the conformance data. */
+#include "app-steps.h"
+
+#include "app/compare/compare-column.h"
+#include "app/compare/compare-window.h"
+#include "app/notebook/notebook-window.h"
+
+static char *
+find_model (void)
+{
+  const char *dir = g_getenv ("ATELIER_CONFORMANCE");
+  const char *source = g_getenv ("ATELIER_SOURCE");
+  g_autofree char *fallback =
+      g_build_filename (source ? source : ".", "..", "shared", "conformance", NULL);
+  char *path = g_build_filename (dir ? dir : fallback, "models", "stories260K.gguf", NULL);
+
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    return path;
+  g_free (path);
+  return NULL;
+}
+
+static gboolean
+is_loaded (gpointer f)
+{
+  return atl_session_get_model (((AppFixture *) f)->session) != NULL;
+}
+
+static gboolean
+load (AppFixture *f)
+{
+  g_autofree char *path = find_model ();
+  const char *paths[] = { path, NULL };
+
+  if (path == NULL)
+    {
+      g_test_skip ("models/stories260K.gguf not found: comparing and the notebook did not run");
+      return FALSE;
+    }
+  app_fixture_start (f);
+  atl_session_load_model (f->session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_loaded, f, 60));
+  app_fixture_spin (300);
+  return TRUE;
+}
+
+static AtlCompareColumn *
+column (GtkWidget *window, guint index)
+{
+  GtkWidget *box = app_fixture_find_id (window, "column_box");
+  GtkWidget *child = gtk_widget_get_first_child (box);
+
+  while (index-- > 0)
+    child = gtk_widget_get_next_sibling (child);
+  return ATL_COMPARE_COLUMN (child);
+}
+
+static gboolean
+has_compared (gpointer window)
+{
+  return !atl_compare_window_get_is_running (window);
+}
+
+static void
+test_compare (void)
+{
+  AppFixture f;
+  GtkWidget *window;
+  gint64 before;
+
+  if (!load (&f))
+    return;
+  window = atl_compare_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  app_fixture_spin (400);
+  g_assert_cmpuint (atl_compare_window_get_n_columns (ATL_COMPARE_WINDOW (window)), ==, 2);
+  g_signal_emit_by_name (app_fixture_find_id (window, "add_button"), "clicked");
+  g_assert_cmpuint (atl_compare_window_get_n_columns (ATL_COMPARE_WINDOW (window)), ==, 3);
+  for (guint i = 0; i < 3; i++)
+    {
+      atl_compare_column_set_path (column (window, i),
+                                   atl_model_get_key (atl_session_get_model (f.session)));
+      atl_compare_column_set_param (column (window, i), "max-tokens", 20);
+      atl_compare_column_set_param (column (window, i), "temperature", i == 2 ? 2 : 0);
+      atl_compare_column_set_param (column (window, i), "seed", 7);
+    }
+  g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Once upon a time", NULL));
+  g_assert_false (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Twice", NULL));
+  g_assert_true (app_fixture_wait (has_compared, window, 60));
+  app_fixture_spin (300);
+  app_fixture_shot (window, "compare");
+  /* The same settings give the same text, others another. */
+  g_assert_cmpuint (strlen (atl_compare_column_get_answer (column (window, 0))), >, 10);
+  g_assert_cmpstr (atl_compare_column_get_answer (column (window, 0)), ==,
+                   atl_compare_column_get_answer (column (window, 1)));
+  g_assert_cmpstr (atl_compare_column_get_answer (column (window, 0)), !=,
+                   atl_compare_column_get_answer (column (window, 2)));
+  /* A column goes, never the last two. */
+  g_signal_emit_by_name (column (window, 2), "remove");
+  g_assert_cmpuint (atl_compare_window_get_n_columns (ATL_COMPARE_WINDOW (window)), ==, 2);
+  g_assert_null (app_fixture_find_id (window, "remove_button"));
+  before = atl_conversation_get_chat_id (app_conversation (&f));
+  g_signal_emit_by_name (column (window, 1), "keep");
+  app_fixture_spin (100);
+  g_assert_cmpint (before, ==, 0);
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
+static gboolean
+has_written (gpointer window)
+{
+  return !atl_notebook_window_get_is_running (window);
+}
+
+static void
+test_notebook (void)
+{
+  static const char beginning[] = "Once upon a time";
+  AppFixture f;
+  GtkWidget *window;
+  GtkTextBuffer *buffer;
+  GtkTextIter iter;
+  g_autofree char *text = NULL;
+  g_autofree char *undone = NULL;
+  g_autofree char *kept = NULL;
+
+  if (!load (&f))
+    return;
+  window = atl_notebook_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  app_fixture_spin (300);
+  buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (app_fixture_find_id (window, "text_view")));
+  atl_notebook_window_set_text (ATL_NOTEBOOK_WINDOW (window), "Once upon a time THE END");
+  /* What stands behind the cursor stays there and is not read. */
+  gtk_text_buffer_get_iter_at_offset (buffer, &iter, strlen (beginning));
+  gtk_text_buffer_place_cursor (buffer, &iter);
+  g_signal_emit_by_name (app_fixture_find_id (window, "continue_button"), "clicked");
+  g_assert_true (atl_notebook_window_get_is_running (ATL_NOTEBOOK_WINDOW (window)));
+  g_assert_true (app_fixture_wait (has_written, window, 60));
+  app_fixture_spin (200);
+  app_fixture_shot (window, "notebook");
+  text = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
+  g_assert_true (g_str_has_prefix (text, beginning));
+  g_assert_true (g_str_has_suffix (text, " THE END"));
+  g_assert_cmpuint (strlen (text), >, 60);
+  /* One step takes the continuation back. */
+  g_assert_true (gtk_text_buffer_get_can_undo (buffer));
+  gtk_text_buffer_undo (buffer);
+  undone = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
+  g_assert_cmpstr (undone, ==, "Once upon a time THE END");
+  app_fixture_spin (1000);
+  kept = atl_store_setting_get (atl_session_get_store (f.session), "notebook", NULL);
+  g_assert_cmpstr (kept, ==, "Once upon a time THE END");
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/tools/compare", test_compare);
+  g_test_add_func ("/app/tools/notebook", test_notebook);
+  return g_test_run ();
+}
