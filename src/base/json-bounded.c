@@ -3,6 +3,9 @@
 
 #include "base/json-bounded.h"
 
+#include <math.h>
+#include <string.h>
+
 static gboolean
 check_depth (const char *data, gsize size, const char *name, GError **error)
 {
@@ -129,4 +132,82 @@ atl_json_array (JsonObject *object, const char *member)
   JsonNode *node = object != NULL ? json_object_get_member (object, member) : NULL;
 
   return node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+}
+
+/* The shortest digits that mean the same number. */
+static gboolean
+write_double (GString *out, double value)
+{
+  static const char *const formats[] = { "%.15g", "%.16g", "%.17g" };
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  if (!isfinite (value))
+    return FALSE;
+  for (gsize i = 0; i < G_N_ELEMENTS (formats); i++)
+    {
+      g_ascii_formatd (text, sizeof text, formats[i], value);
+      if (g_ascii_strtod (text, NULL) == value)
+        break;
+    }
+  g_string_append (out, text);
+  if (strpbrk (text, ".e") == NULL)
+    g_string_append (out, ".0");
+  return TRUE;
+}
+
+static gboolean
+write_node (GString *out, JsonNode *node)
+{
+  gboolean ok = TRUE;
+
+  if (JSON_NODE_HOLDS_ARRAY (node))
+    {
+      JsonArray *array = json_node_get_array (node);
+
+      g_string_append_c (out, '[');
+      for (guint i = 0; i < json_array_get_length (array) && ok; i++)
+        {
+          g_string_append (out, i > 0 ? ", " : "");
+          ok = write_node (out, json_array_get_element (array, i));
+        }
+      g_string_append_c (out, ']');
+    }
+  else if (JSON_NODE_HOLDS_OBJECT (node))
+    {
+      JsonObjectIter iter;
+      const char *name;
+      JsonNode *member;
+      gboolean is_first = TRUE;
+
+      g_string_append_c (out, '{');
+      json_object_iter_init_ordered (&iter, json_node_get_object (node));
+      while (ok && json_object_iter_next_ordered (&iter, &name, &member))
+        {
+          g_autoptr (JsonNode) key = json_node_init_string (json_node_alloc (), name);
+          g_autofree char *quoted = json_to_string (key, FALSE);
+
+          g_string_append_printf (out, "%s%s: ", is_first ? "" : ", ", quoted);
+          is_first = FALSE;
+          ok = write_node (out, member);
+        }
+      g_string_append_c (out, '}');
+    }
+  else if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_DOUBLE)
+    ok = write_double (out, json_node_get_double (node));
+  else
+    {
+      g_autofree char *text = json_to_string (node, FALSE);
+
+      g_string_append (out, text);
+    }
+  return ok;
+}
+
+char *
+atl_json_write (JsonNode *node)
+{
+  GString *out = g_string_new (NULL);
+  gboolean ok = write_node (out, node);
+
+  return g_string_free (out, !ok);
 }

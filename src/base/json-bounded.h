@@ -17,6 +17,10 @@ G_BEGIN_DECLS
  * order; 1.0 stays a double and 1 an integer. The node is the caller's. */
 JsonNode *atl_json_parse (const char *data, gsize size, const char *name, GError **error);
 
+/* The value as JSON text on one line, ", " and ": " between its parts. Unlike json-glib's, numbers
+ * such as 1e60 come out as what they were. NULL when a number is not finite. The caller's. */
+char *atl_json_write (JsonNode *node);
+
 /* Members by name with a default; a member of another type counts as absent. */
 const char *atl_json_string (JsonObject *object, const char *member, const char *fallback);
 gint64 atl_json_int (JsonObject *object, const char *member, gint64 fallback);

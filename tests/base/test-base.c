@@ -144,6 +144,23 @@ test_checkpoint (void)
 }
 
 static void
+test_json_write (void)
+{
+  static const char text[] =
+      "{\"a\": [1, 1.0, 0.1, 1e+60, -2.5e-07, 123456789012345678], \"b\": {}, \"c\\n\": [], "
+      "\"d\": [null, true, \"\\\"x\"]}";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) node = atl_json_parse (text, strlen (text), "text", &error);
+  g_autoptr (JsonNode) huge = atl_json_parse ("[1e999]", 7, "text", NULL);
+  g_autofree char *out = NULL;
+
+  g_assert_no_error (error);
+  out = atl_json_write (node);
+  g_assert_cmpstr (out, ==, text);
+  g_assert_null (atl_json_write (huge));
+}
+
+static void
 test_dbus_names (void)
 {
   atl_error_register_dbus ();
@@ -163,6 +180,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/dtypes", test_dtypes);
   g_test_add_func ("/base/file-map", test_file_map);
   g_test_add_func ("/base/json", test_json);
+  g_test_add_func ("/base/json-write", test_json_write);
   g_test_add_func ("/base/checkpoint", test_checkpoint);
   g_test_add_func ("/base/dbus-names", test_dbus_names);
   return g_test_run ();

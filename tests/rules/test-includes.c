@@ -15,6 +15,7 @@ static const struct
   { "engine/tokenizers", "base" },
   { "engine/samplers", "base" },
   { "engine/schedules", "base" },
+  { "engine/answers", "base engine/samplers" },
   { "engine/tensor/quants", "base" },
   { "engine/tensor/cpu", "base engine/tensor engine/tensor/quants" },
   { "engine/tensor/opencl/tuning", "base engine/tensor engine/tensor/quants engine/tensor/opencl" },
@@ -28,8 +29,8 @@ static const struct
     " engine/models/image" },
   { "engine/models", "base engine/tensor engine/tensor/quants engine/models engine/models/blocks" },
   { "engine/pipelines",
-    "base engine/models/ engine/samplers engine/schedules engine/tokenizers engine/formats"
-    " engine/convert engine/tensor/" },
+    "base engine/models/ engine/samplers engine/schedules engine/answers engine/tokenizers"
+    " engine/formats engine/convert engine/tensor/" },
   { "engine/service", "base protocol engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engine/pipelines/chat-model-private.h"
-#include "engine/pipelines/text-splitter.h"
+#include "engine/answers/text-splitter.h"
 #include "engine/tokenizers/detokenizer.h"
 
 /* Where the template shows no marks, models that reason use these. */

@@ -283,6 +283,28 @@ atl_grammar_matcher_failed (const AtlGrammarMatcher *self)
   return self->s.failed;
 }
 
+char *
+atl_grammar_matcher_shortest (const AtlGrammarMatcher *self,
+                              AtlGrammarPieceFunc name,
+                              gpointer data)
+{
+  char *best = NULL;
+
+  g_return_val_if_fail (self != NULL, NULL);
+  for (guint p = 0; p < self->n_places; p++)
+    {
+      char *text = atl_gbnf_states_shortest (&self->s, self->places[p].state, name, data);
+
+      if (text != NULL && (best == NULL || strlen (text) < strlen (best)))
+        {
+          g_free (best);
+          best = g_steal_pointer (&text);
+        }
+      g_free (text);
+    }
+  return best;
+}
+
 /* --- Asking --- */
 
 gboolean

@@ -98,7 +98,5 @@ char *atl_gbnf_from_regex (const char *pattern, GError **error);
 /* The decimal integers from min to max, each at most 16 digits, as GBNF alternatives in
  * parentheses. */
 char *atl_gbnf_from_integers (gint64 min, gint64 max);
-/* `text` as a GBNF literal. */
-void atl_gbnf_append_literal (GString *out, const char *text);
 
 G_END_DECLS

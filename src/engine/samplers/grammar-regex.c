@@ -77,7 +77,7 @@ append_json_char (GString *out, gunichar c)
   else
     g_unichar_to_utf8 (c, text);
   g_string_append_c (out, ' ');
-  atl_gbnf_append_literal (out, escaped != NULL ? escaped : text);
+  atl_grammar_append_literal (out, escaped != NULL ? escaped : text);
 }
 
 /* --- Classes --- */

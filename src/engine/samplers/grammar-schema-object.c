@@ -84,7 +84,7 @@ append_other_names (
   g_string_append_printf (out, "[^\"\\\\\\x7F\\x00-\\x1F%s] char*", taken->str);
   /* A spelling with an escape is taken for another name, unless a name begins with one. */
   if (strchr (taken->str, '\\') == NULL)
-    g_string_append (out, " | [\\\\] ([\"\\\\bfnrt] | \"u\" [0-9a-fA-F]{4}) char*");
+    g_string_append (out, " | [\\\\] escape char*");
   g_string_append (out, is_name ? ")" : ")?");
 }
 
@@ -212,7 +212,7 @@ add_property (AtlSchemaConverter *c,
   value = atl_schema_convert (c, schema, wanted);
   if (value == NULL)
     return;
-  atl_gbnf_append_literal (body, quoted);
+  atl_grammar_append_literal (body, quoted);
   g_string_append_printf (body, " space \":\" space %s", value);
   property = g_new0 (Property, 1);
   property->name = g_strdup (key);
@@ -382,7 +382,7 @@ atl_schema_convert_all_of (AtlSchemaConverter *c, JsonArray *parts, const char *
     {
       if (i > 0)
         g_string_append (out, " | ");
-      atl_gbnf_append_literal (out, values->pdata[i]);
+      atl_grammar_append_literal (out, values->pdata[i]);
     }
   if (values->len == 0)
     g_string_append (out, "[]");

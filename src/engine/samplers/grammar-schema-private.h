@@ -16,7 +16,8 @@ G_BEGIN_DECLS
 /* Bytes of GBNF that a schema may make. */
 #define ATL_SCHEMA_MAX_OUTPUT (1 << 20)
 
-typedef struct
+/* Known outside as AtlSchemaRules. */
+struct _AtlSchemaRules
 {
   JsonNode *root;
   GString *rules;
@@ -25,7 +26,8 @@ typedef struct
   GHashTable *literals; /* (owned) of the built-in rules that are written */
   guint depth;
   GError *error; /* (nullable) */
-} AtlSchemaConverter;
+};
+typedef struct _AtlSchemaRules AtlSchemaConverter;
 
 /* --- grammar-schema-rules.c --- */
 

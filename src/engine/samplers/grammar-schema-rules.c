@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/json-bounded.h"
 #include "engine/samplers/grammar-schema-private.h"
 
 /* --- Built-in rules --- */
@@ -14,13 +15,21 @@ static const struct
   const char *needs; /* separated by blanks */
 } builtins[] = {
   { "space", "| \" \" | \"\\n\"{1,2} [ \\t]{0,20}", "" },
-  { "char", "[^\"\\\\\\x7F\\x00-\\x1F] | [\\\\] ([\"\\\\bfnrt] | \"u\" [0-9a-fA-F]{4})", "" },
+  { "char", "[^\"\\\\\\x7F\\x00-\\x1F] | [\\\\] escape", "escape" },
+  /* Half of a surrogate pair alone is a string that many readers refuse. */
+  { "escape",
+    "[\"\\\\bfnrt] | \"u\" ([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2} | "
+    "[dD] [89abAB] [0-9a-fA-F]{2} \"\\\\u\" [dD] [c-fC-F] [0-9a-fA-F]{2})",
+    "" },
   { "string", "\"\\\"\" char* \"\\\"\"", "char" },
   { "boolean", "\"true\" | \"false\"", "" },
   { "null", "\"null\"", "" },
   { "integral-part", "[0] | [1-9] [0-9]{0,15}", "" },
   { "integer", "\"-\"? integral-part", "integral-part" },
-  { "number", "\"-\"? integral-part (\".\" [0-9]{1,16})? ([eE] [-+]? integral-part)?",
+  /* No more than a double can hold. */
+  { "number",
+    "\"-\"? integral-part (\".\" [0-9]{1,16})? ([eE] [-+]? ([0-9]{1,2} | \"1\" [0-9]{2} | \"2\" "
+    "[0-8] [0-9]))?",
     "integral-part" },
   { "value", "object | array | string | number | boolean | null",
     "object array string number boolean null" },
@@ -86,7 +95,7 @@ atl_schema_fail (AtlSchemaConverter *c, AtlError code, const char *message)
 }
 
 void
-atl_gbnf_append_literal (GString *out, const char *text)
+atl_grammar_append_literal (GString *out, const char *text)
 {
   g_string_append_c (out, '"');
   for (; *text != '\0'; text++)
@@ -192,7 +201,10 @@ atl_schema_json_text (JsonNode *node)
       g_string_append_c (out, '}');
       return g_string_free (out, FALSE);
     }
-  return json_to_string (node, FALSE);
+  /* A number beyond all others can only be null. */
+  char *text = atl_json_write (node);
+
+  return text != NULL ? text : g_strdup ("null");
 }
 
 /* A rule with the given body under a name that is free. */

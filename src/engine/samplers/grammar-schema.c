@@ -158,7 +158,7 @@ convert_enum (JsonArray *values)
 
       if (i > 0)
         g_string_append (out, " | ");
-      atl_gbnf_append_literal (out, text);
+      atl_grammar_append_literal (out, text);
     }
   g_string_append_c (out, ')');
   return g_string_free (out, FALSE);
@@ -363,7 +363,7 @@ convert_schema (AtlSchemaConverter *c, JsonObject *schema, const char *name)
       g_autofree char *text = atl_schema_json_text (constant);
       GString *out = g_string_new (NULL);
 
-      atl_gbnf_append_literal (out, text);
+      atl_grammar_append_literal (out, text);
       return g_string_free (out, FALSE);
     }
   if (values != NULL)
@@ -401,30 +401,87 @@ atl_schema_convert (AtlSchemaConverter *c, JsonNode *schema, const char *name)
   return result;
 }
 
+/* --- Rules of several schemas --- */
+
+AtlSchemaRules *
+atl_schema_rules_new (void)
+{
+  AtlSchemaConverter *c = g_new0 (AtlSchemaConverter, 1);
+
+  c->rules = g_string_new (NULL);
+  c->names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  c->refs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  c->literals = g_hash_table_new (g_str_hash, g_str_equal);
+  return c;
+}
+
+char *
+atl_schema_rules_free_to_gbnf (AtlSchemaRules *self)
+{
+  char *text = g_string_free (self->rules, FALSE);
+
+  g_hash_table_unref (self->names);
+  g_hash_table_unref (self->refs);
+  g_hash_table_unref (self->literals);
+  g_clear_error (&self->error);
+  g_free (self);
+  return text;
+}
+
+void
+atl_schema_rules_free (AtlSchemaRules *self)
+{
+  if (self != NULL)
+    g_free (atl_schema_rules_free_to_gbnf (self));
+}
+
+char *
+atl_schema_rules_add_schema (
+    AtlSchemaRules *self, JsonNode *schema, JsonNode *root, const char *wanted, GError **error)
+{
+  g_autofree char *body = NULL;
+  char *name = NULL;
+
+  g_return_val_if_fail (self != NULL && schema != NULL && root != NULL, NULL);
+  /* A path means another place in another document. */
+  if (root != self->root)
+    g_hash_table_remove_all (self->refs);
+  self->root = root;
+  body = atl_schema_convert (self, schema, wanted);
+  if (body != NULL)
+    name = atl_schema_add_rule (self, wanted, body);
+  if (self->error != NULL)
+    {
+      g_clear_pointer (&name, g_free);
+      g_propagate_error (error, g_steal_pointer (&self->error));
+    }
+  return name;
+}
+
+char *
+atl_schema_rules_add (AtlSchemaRules *self, const char *wanted, const char *body)
+{
+  return atl_schema_add_rule (self, wanted, body);
+}
+
+void
+atl_schema_rules_define (AtlSchemaRules *self, const char *name, const char *body)
+{
+  g_string_append_printf (self->rules, "%s ::= %s\n", name, body);
+}
+
 char *
 atl_grammar_schema_to_gbnf (JsonNode *schema, GError **error)
 {
-  AtlSchemaConverter c = { .root = schema };
+  g_autoptr (AtlSchemaRules) c = atl_schema_rules_new ();
   g_autofree char *root = NULL;
 
   g_return_val_if_fail (schema != NULL, NULL);
-  c.rules = g_string_new (NULL);
-  c.names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  c.refs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  c.literals = g_hash_table_new (g_str_hash, g_str_equal);
-  root = atl_schema_convert (&c, schema, "r");
-  if (root != NULL)
-    g_string_append_printf (c.rules, "root ::= %s\n", root);
-  g_hash_table_unref (c.names);
-  g_hash_table_unref (c.refs);
-  g_hash_table_unref (c.literals);
-  if (c.error != NULL)
-    {
-      g_propagate_error (error, c.error);
-      g_string_free (c.rules, TRUE);
-      return NULL;
-    }
-  return g_string_free (c.rules, FALSE);
+  root = atl_schema_rules_add_schema (c, schema, schema, "r", error);
+  if (root == NULL)
+    return NULL;
+  atl_schema_rules_define (c, "root", root);
+  return atl_schema_rules_free_to_gbnf (g_steal_pointer (&c));
 }
 
 AtlGrammar *

@@ -92,4 +92,13 @@ guint32 atl_gbnf_states_close (AtlGbnfStates *m);
 /* What comes after the symbol of a node: the next one of its rule, or what follows the rule. */
 guint32 atl_gbnf_states_after (AtlGbnfStates *m, guint32 symbol, guint32 parent);
 
+/* --- grammar-shortest.c --- */
+
+/* The shortest text that makes `state` complete; NULL if there is none of at most 64 KiB. `name`
+ * (nullable: tokens by their number cannot be used) spells a token. */
+char *atl_gbnf_states_shortest (const AtlGbnfStates *m,
+                                guint32 state,
+                                AtlGrammarPieceFunc name,
+                                gpointer data);
+
 G_END_DECLS

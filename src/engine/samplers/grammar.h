@@ -43,6 +43,30 @@ AtlGrammar *atl_grammar_new_json_schema (JsonNode *schema, GError **error);
 /* The GBNF that stands for a schema, with the root rule "root"; the caller's. */
 char *atl_grammar_schema_to_gbnf (JsonNode *schema, GError **error);
 
+/* Several schemas as rules of one grammar:
+ *
+ *   AtlSchemaRules *rules = atl_schema_rules_new ();
+ *   g_autofree char *args = atl_schema_rules_add_schema (rules, schema, schema, "args", error);
+ *   g_autofree char *call = atl_schema_rules_add (rules, "call", body);
+ *   g_autofree char *gbnf = atl_schema_rules_free_to_gbnf (rules);
+ *
+ * Threading: one thread at a time. */
+typedef struct _AtlSchemaRules AtlSchemaRules;
+AtlSchemaRules *atl_schema_rules_new (void);
+void atl_schema_rules_free (AtlSchemaRules *self);
+/* The rules so far as GBNF; `self` goes. */
+char *atl_schema_rules_free_to_gbnf (AtlSchemaRules *self);
+/* Adds a rule for the JSON texts of `schema`, whose local references point into `root`. The result
+ * is the rule's name, like `wanted`, the caller's. Errors as atl_grammar_new_json_schema(). */
+char *atl_schema_rules_add_schema (
+    AtlSchemaRules *self, JsonNode *schema, JsonNode *root, const char *wanted, GError **error);
+/* Adds a rule with a body in GBNF under a name like `wanted` that is free; its name, the caller's.
+ * `body` NULL reserves the name: atl_schema_rules_define() follows. */
+char *atl_schema_rules_add (AtlSchemaRules *self, const char *wanted, const char *body);
+void atl_schema_rules_define (AtlSchemaRules *self, const char *name, const char *body);
+/* Appends `text` as a literal of GBNF. */
+void atl_grammar_append_literal (GString *gbnf, const char *text);
+
 AtlGrammar *atl_grammar_ref (AtlGrammar *self);
 void atl_grammar_unref (AtlGrammar *self);
 
@@ -80,6 +104,12 @@ gboolean atl_grammar_matcher_is_complete (const AtlGrammarMatcher *self);
 /* TRUE once the grammar proved too ambiguous for the matcher's budget: nothing is allowed any more.
  */
 gboolean atl_grammar_matcher_failed (const AtlGrammarMatcher *self);
+/* The shortest text with which the text so far would be complete, "" where it is; a character that
+ * is not whole yet does not count. `name` (nullable) spells the tokens that the grammar names by
+ * number. NULL if there is none of at most 64 KiB. The caller's. */
+char *atl_grammar_matcher_shortest (const AtlGrammarMatcher *self,
+                                    AtlGrammarPieceFunc name,
+                                    gpointer data);
 
 /* The matcher as a sampler's constraint; the matcher must outlive its use. */
 AtlSamplerConstraint atl_grammar_matcher_constraint (AtlGrammarMatcher *self);
@@ -87,5 +117,6 @@ AtlSamplerConstraint atl_grammar_matcher_constraint (AtlGrammarMatcher *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammar, atl_grammar_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammarVocab, atl_grammar_vocab_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGrammarMatcher, atl_grammar_matcher_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlSchemaRules, atl_schema_rules_free)
 
 G_END_DECLS

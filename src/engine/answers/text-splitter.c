@@ -1,7 +1,7 @@
 /* The thinking section and stop strings of a stream, decided as early as possible. */
-#define G_LOG_DOMAIN "atl-pipelines"
+#define G_LOG_DOMAIN "atl-answers"
 
-#include "engine/pipelines/text-splitter.h"
+#include "engine/answers/text-splitter.h"
 
 #include <string.h>
 
@@ -17,12 +17,14 @@ typedef enum
 
 struct _AtlTextSplitter
 {
-  char *open, *close; /* (nullable) */
+  char *open, *close;               /* (nullable) */
+  char *answer_open, *answer_close; /* (nullable) */
   char **stop;
   AtlTextSplitterFunc emit;
   gpointer user_data;
   State state;
-  GString *held; /* not decided yet */
+  gboolean is_wrapped; /* answer_open came */
+  GString *held;       /* not decided yet */
 };
 
 AtlTextSplitter *
@@ -46,12 +48,23 @@ atl_text_splitter_new (const char *open,
 }
 
 void
+atl_text_splitter_set_wrapper (AtlTextSplitter *self, const char *open, const char *close)
+{
+  g_free (self->answer_open);
+  g_free (self->answer_close);
+  self->answer_open = g_strdup (open);
+  self->answer_close = g_strdup (close);
+}
+
+void
 atl_text_splitter_free (AtlTextSplitter *self)
 {
   if (self == NULL)
     return;
   g_free (self->open);
   g_free (self->close);
+  g_free (self->answer_open);
+  g_free (self->answer_close);
   g_strfreev (self->stop);
   g_string_free (self->held, TRUE);
   g_free (self);
@@ -137,11 +150,37 @@ step_thinking (AtlTextSplitter *self)
 static gboolean
 step_gap (AtlTextSplitter *self)
 {
+  const char *mark = self->answer_open;
+
   g_string_erase (self->held, 0, (gssize) count_blanks (self->held));
   if (self->held->len == 0)
     return FALSE;
+  if (mark != NULL && self->held->len < strlen (mark) && g_str_has_prefix (mark, self->held->str))
+    return FALSE;
+  if (mark != NULL && g_str_has_prefix (self->held->str, mark))
+    {
+      g_string_erase (self->held, 0, (gssize) strlen (mark));
+      self->is_wrapped = TRUE;
+      g_clear_pointer (&self->answer_open, g_free);
+      return TRUE;
+    }
   self->state = ANSWER;
   return TRUE;
+}
+
+/* Takes the mark behind the answer, and the line end before it, out of the text. */
+static void
+drop_wrapper (AtlTextSplitter *self, const char *mark)
+{
+  gsize at = (gsize) (mark - self->held->str), n = strlen (self->answer_close);
+
+  if (at > 0 && self->held->str[at - 1] == '\n')
+    {
+      at--;
+      n++;
+    }
+  g_string_erase (self->held, (gssize) at, (gssize) n);
+  self->is_wrapped = FALSE;
 }
 
 static gboolean
@@ -149,6 +188,19 @@ step_answer (AtlTextSplitter *self)
 {
   gsize keep = 0;
   const char *first = NULL;
+
+  if (self->is_wrapped)
+    {
+      const char *mark = strstr (self->held->str, self->answer_close);
+
+      if (mark != NULL)
+        drop_wrapper (self, mark);
+      else
+        {
+          keep = overlap (self->held, self->answer_close);
+          keep += keep < self->held->len && self->held->str[self->held->len - keep - 1] == '\n';
+        }
+    }
 
   for (char **stop = self->stop; *stop != NULL; stop++)
     {

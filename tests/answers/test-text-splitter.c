@@ -1,7 +1,7 @@
 /* Thinking and stop strings, cut at every place a stream can be cut. */
 #include <string.h>
 
-#include "engine/pipelines/text-splitter.h"
+#include "engine/answers/text-splitter.h"
 
 typedef struct
 {

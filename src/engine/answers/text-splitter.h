@@ -30,6 +30,9 @@ AtlTextSplitter *atl_text_splitter_new (const char *open,
                                         AtlTextSplitterFunc emit,
                                         gpointer user_data);
 void atl_text_splitter_free (AtlTextSplitter *self);
+/* Marks that some models put around the answer behind their thinking ("<answer>"); they are taken
+ * out. Nullable, copied. */
+void atl_text_splitter_set_wrapper (AtlTextSplitter *self, const char *open, const char *close);
 
 /* TRUE when a stop string came: it and what follows are dropped, further pushes do nothing. */
 gboolean atl_text_splitter_push (AtlTextSplitter *self, const char *text);

@@ -1,0 +1,432 @@
+/* Whatever a model makes of its logits, calls and answers under the grammar are read back whole:
+ * random tools and schemas, random choices among what the grammar allows, ends at random places. */
+#include "answers-fixture.h"
+#include "engine/answers/answer-grammar.h"
+#include "engine/samplers/grammar.h"
+
+/* --- Random schemas --- */
+
+static JsonObject *
+random_schema (GRand *rand, guint depth)
+{
+  static const char *const types[] = { "string", "integer", "number", "boolean", "null" };
+  JsonObject *schema = json_object_new ();
+  guint kind = (guint) g_rand_int_range (rand, 0, depth > 0 ? 11 : 8);
+
+  if (kind < 5)
+    json_object_set_string_member (schema, "type", types[kind]);
+  if (kind == 1 && g_rand_boolean (rand))
+    {
+      json_object_set_int_member (schema, "minimum", g_rand_int_range (rand, -50, 0));
+      json_object_set_int_member (schema, "maximum", g_rand_int_range (rand, 0, 5000));
+    }
+  if (kind == 0 && g_rand_boolean (rand))
+    {
+      json_object_set_int_member (schema, "minLength", 2);
+      json_object_set_int_member (schema, "maxLength", g_rand_int_range (rand, 2, 9));
+    }
+  if (kind == 5 || kind == 6)
+    {
+      JsonArray *values = json_array_new ();
+
+      json_array_add_string_element (values, "red \"one\"");
+      json_array_add_string_element (values, "grün");
+      if (kind == 6)
+        json_array_add_int_element (values, 7);
+      json_object_set_array_member (schema, "enum", values);
+    }
+  if (kind == 8)
+    {
+      json_object_set_string_member (schema, "type", "array");
+      json_object_set_object_member (schema, "items", random_schema (rand, depth - 1));
+      json_object_set_int_member (schema, "minItems", g_rand_int_range (rand, 0, 3));
+    }
+  if (kind >= 9)
+    {
+      JsonObject *properties = json_object_new ();
+      JsonArray *required = json_array_new ();
+      guint n = (guint) g_rand_int_range (rand, 0, 5);
+
+      for (guint i = 0; i < n; i++)
+        {
+          g_autofree char *key = g_strdup_printf ("key_%u", i);
+
+          json_object_set_object_member (properties, key, random_schema (rand, depth - 1));
+          if (g_rand_boolean (rand))
+            json_array_add_string_element (required, key);
+        }
+      json_object_set_string_member (schema, "type", "object");
+      json_object_set_object_member (schema, "properties", properties);
+      json_object_set_array_member (schema, "required", required);
+    }
+  return schema;
+}
+
+static JsonObject *
+random_object_schema (GRand *rand)
+{
+  for (;;)
+    {
+      JsonObject *schema = random_schema (rand, 3);
+
+      if (json_object_has_member (schema, "properties"))
+        return schema;
+      json_object_unref (schema);
+    }
+}
+
+/* --- Whether a value is what its schema says --- */
+
+static gboolean conforms (JsonNode *value, JsonObject *schema);
+
+static gboolean
+conforms_object (JsonObject *object, JsonObject *schema)
+{
+  JsonArray *required = atl_json_array (schema, "required");
+  JsonObject *properties = atl_json_object (schema, "properties");
+  JsonObjectIter iter;
+  const char *key;
+  JsonNode *member;
+
+  for (guint i = 0; required != NULL && i < json_array_get_length (required); i++)
+    if (!json_object_has_member (object, json_array_get_string_element (required, i)))
+      return FALSE;
+  json_object_iter_init (&iter, object);
+  while (json_object_iter_next (&iter, &key, &member))
+    if (properties != NULL && (!json_object_has_member (properties, key) ||
+                               !conforms (member, json_object_get_object_member (properties, key))))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+is_listed (JsonNode *value, JsonArray *values)
+{
+  for (guint i = 0; i < json_array_get_length (values); i++)
+    if (json_node_equal (value, json_array_get_element (values, i)))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+conforms (JsonNode *value, JsonObject *schema)
+{
+  const char *type = atl_json_string (schema, "type", "");
+  GType of = JSON_NODE_HOLDS_VALUE (value) ? json_node_get_value_type (value) : G_TYPE_INVALID;
+
+  if (json_object_has_member (schema, "enum"))
+    return is_listed (value, json_object_get_array_member (schema, "enum"));
+  if (g_str_equal (type, "object"))
+    return JSON_NODE_HOLDS_OBJECT (value) && conforms_object (json_node_get_object (value), schema);
+  if (g_str_equal (type, "array"))
+    {
+      JsonArray *array = JSON_NODE_HOLDS_ARRAY (value) ? json_node_get_array (value) : NULL;
+
+      if (array == NULL ||
+          (gint64) json_array_get_length (array) < atl_json_int (schema, "minItems", 0))
+        return FALSE;
+      for (guint i = 0; i < json_array_get_length (array); i++)
+        if (!conforms (json_array_get_element (array, i),
+                       json_object_get_object_member (schema, "items")))
+          return FALSE;
+      return TRUE;
+    }
+  if (g_str_equal (type, "string"))
+    return of == G_TYPE_STRING && g_utf8_strlen (json_node_get_string (value), -1) >=
+                                      atl_json_int (schema, "minLength", 0);
+  if (g_str_equal (type, "integer"))
+    return of == G_TYPE_INT64 &&
+           json_node_get_int (value) >= atl_json_int (schema, "minimum", G_MININT64) &&
+           json_node_get_int (value) <= atl_json_int (schema, "maximum", G_MAXINT64);
+  if (g_str_equal (type, "number"))
+    return of == G_TYPE_INT64 || of == G_TYPE_DOUBLE;
+  if (g_str_equal (type, "boolean"))
+    return of == G_TYPE_BOOLEAN;
+  if (g_str_equal (type, "null"))
+    return JSON_NODE_HOLDS_NULL (value);
+  return TRUE;
+}
+
+/* --- A vocabulary of bytes and some words, the marks of a format among them as control tokens ---
+ */
+
+#define N_BYTES 256
+static char bytes[N_BYTES];
+static GPtrArray *control; /* spelling of the tokens behind the bytes */
+
+static const char *
+piece_cb (gpointer data, gint32 id, gsize *n)
+{
+  if (id >= N_BYTES)
+    return NULL;
+  bytes[id] = (char) id;
+  *n = 1;
+  return &bytes[id];
+}
+
+static const char *
+name_cb (gpointer data, gint32 id, gsize *n)
+{
+  const char *name = control->pdata[id - N_BYTES];
+
+  *n = strlen (name);
+  return name;
+}
+
+static gint32
+find_cb (const char *text, gsize n, gpointer data)
+{
+  for (guint i = 0; i + 1 < control->len; i++)
+    if (strlen (control->pdata[i]) == n && memcmp (control->pdata[i], text, n) == 0)
+      return (gint32) (N_BYTES + i);
+  return -1;
+}
+
+/* Every second format's marks are tokens. */
+static void
+mark_cb (const char *mark, gpointer data)
+{
+  g_autofree char *word = g_strstrip (g_strdup (mark));
+
+  if (*word == '<' && word[strlen (word) - 1] == '>' && strchr (word, '\f') == NULL &&
+      find_cb (word, strlen (word), NULL) < 0)
+    g_ptr_array_insert (control, 0, g_strdup (word));
+}
+
+/* What a model with random logits writes under `root`, cut after `n_max` tokens and then completed
+ * as briefly as can be. */
+static char *
+random_text (GRand *rand, const char *gbnf, const char *root, guint n_max)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlGrammar) grammar = atl_grammar_new_gbnf (gbnf, root, &error);
+  gsize n_tokens = N_BYTES + control->len;
+  gint32 end = (gint32) n_tokens - 1;
+  g_autoptr (AtlGrammarVocab) vocab = atl_grammar_vocab_new (n_tokens, piece_cb, NULL, &end, 1);
+  g_autoptr (AtlGrammarMatcher) matcher = NULL;
+  g_autofree float *logits = g_new (float, n_tokens);
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *rest = NULL;
+
+  if (error != NULL)
+    g_test_message ("%s", gbnf);
+  g_assert_no_error (error);
+  matcher = atl_grammar_matcher_new (grammar, vocab);
+  for (guint i = 0; i < n_max; i++)
+    {
+      gint32 best = -1;
+      gsize n;
+
+      for (gsize id = 0; id < n_tokens; id++)
+        {
+          logits[id] = (float) g_rand_double (rand);
+          /* Letters as models like them, else strings are noise. */
+          if (id < N_BYTES && !g_ascii_isprint ((char) id))
+            logits[id] -= 0.9f;
+          if (id == '"' || id == '}' || id == '<' || id == ',')
+            logits[id] += 0.2f;
+        }
+      atl_grammar_matcher_mask (matcher, logits, n_tokens);
+      for (gsize id = 0; id < n_tokens; id++)
+        if (logits[id] > -1e30f && (best < 0 || logits[id] > logits[best]))
+          best = (gint32) id;
+      g_assert_cmpint (best, >=, 0);
+      if (best == end)
+        {
+          g_assert_true (atl_grammar_matcher_is_complete (matcher));
+          return g_strdup (text->str);
+        }
+      g_assert_true (atl_grammar_matcher_accept (matcher, best));
+      if (best < N_BYTES)
+        g_string_append_c (text, (char) best);
+      else
+        g_string_append (text, name_cb (NULL, best, &n));
+    }
+  /* A character that was begun is given up. */
+  while (!g_utf8_validate (text->str, -1, NULL))
+    g_string_truncate (text, text->len - 1);
+  rest = atl_grammar_matcher_shortest (matcher, name_cb, NULL);
+  g_assert_nonnull (rest);
+  g_string_append (text, rest);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* --- Tests --- */
+
+/* Gemma's lists and objects, and the lengths of bare strings, are free. */
+static gboolean is_lenient;
+
+typedef struct
+{
+  AtlToolSet *tools;
+  GString *text;
+  guint n_calls;
+} Read;
+
+static void
+text_cb (const char *text, gboolean is_thinking, gpointer data)
+{
+  g_string_append (((Read *) data)->text, text);
+}
+
+static void
+call_cb (const AtlToolCall *call, gpointer data)
+{
+  Read *read = data;
+  gint i = atl_tool_set_find (read->tools, call->name, strlen (call->name));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) node =
+      atl_json_parse (call->arguments, strlen (call->arguments), "arguments", &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (i, >=, 0);
+  if (!is_lenient &&
+      !conforms (node, json_node_get_object (atl_tool_set_get (read->tools, (guint) i)->schema)))
+    g_test_fail_printf ("%s is not what %s wants", call->arguments, call->name);
+  read->n_calls++;
+}
+
+static AtlToolSet *
+random_tools (GRand *rand)
+{
+  g_autoptr (JsonArray) array = json_array_new ();
+  guint n = (guint) g_rand_int_range (rand, 1, 4);
+
+  for (guint i = 0; i < n; i++)
+    {
+      JsonObject *tool = json_object_new ();
+      g_autofree char *name = g_strdup_printf ("tool_%u", i);
+
+      json_object_set_string_member (tool, "name", name);
+      json_object_set_object_member (tool, "parameters", random_object_schema (rand));
+      json_array_add_object_element (array, tool);
+    }
+  return atl_tool_set_new (array, NULL);
+}
+
+static void
+check_calls (const AtlToolFormat *format, AtlToolSet *tools, const char *text)
+{
+  Read read = { .tools = tools, .text = g_string_new (NULL) };
+  const AtlAnswerSink sink = { text_cb, call_cb, &read };
+  AtlAnswerReaderOptions options = { .format = format, .tools = tools };
+  g_autoptr (AtlAnswerReader) reader = atl_answer_reader_new (&options, &sink);
+
+  atl_answer_reader_push (reader, text);
+  atl_answer_reader_finish (reader);
+  if (read.n_calls == 0 || *g_strstrip (read.text->str) != '\0')
+    g_test_fail_printf ("%s: %u calls and “%s” in: %s", format->name, read.n_calls, read.text->str,
+                        text);
+  g_string_free (read.text, TRUE);
+}
+
+static void
+test_format (gconstpointer data)
+{
+  const AtlToolFormat *format = data;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+
+  is_lenient = format->style == ATL_CALL_GEMMA || format->style == ATL_CALL_TAGGED;
+
+  for (guint round = 0; round < 60; round++)
+    {
+      g_autoptr (AtlToolSet) tools = random_tools (rand);
+      AtlAnswerGrammar g = { .format = format,
+                             .tools = tools,
+                             .only_tool = round % 3 == 0 ? 0 : -1,
+                             .max_calls = 1 + round % 3,
+                             .calls_only = TRUE,
+                             .find_token = find_cb };
+      g_autoptr (GError) error = NULL;
+      g_autofree char *gbnf = NULL;
+      g_autofree char *text = NULL;
+      g_autofree char *lazy = NULL;
+      g_autofree char *whole = NULL;
+      guint n_max = (guint) g_rand_int_range (rand, 0, 400);
+
+      g_ptr_array_set_size (control, 0);
+      g_ptr_array_add (control, g_strdup ("<end>"));
+      if (round % 2 == 0)
+        atl_tool_format_visit_marks (format, mark_cb, NULL);
+      gbnf = atl_answer_grammar_write (&g, &error);
+      g_assert_no_error (error);
+      text = random_text (rand, gbnf, ATL_ANSWER_ROOT, n_max);
+      check_calls (format, tools, text);
+      lazy = random_text (rand, gbnf, ATL_ANSWER_LAZY, n_max);
+      whole = g_strconcat (format->style == ATL_CALL_HARMONY ? " to=functions." : format->open,
+                           lazy, NULL);
+      check_calls (format, tools, whole);
+    }
+}
+
+static void
+test_schemas (void)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+
+  g_ptr_array_set_size (control, 0);
+  g_ptr_array_add (control, g_strdup ("<end>"));
+  for (guint round = 0; round < 400; round++)
+    {
+      g_autoptr (JsonNode) schema = json_node_new (JSON_NODE_OBJECT);
+      AtlAnswerGrammar g = { .only_tool = -1, .max_calls = 1, .schema = schema };
+      g_autoptr (GError) error = NULL;
+      g_autoptr (JsonNode) value = NULL;
+      g_autofree char *gbnf = NULL;
+      g_autofree char *text = NULL;
+
+      json_node_take_object (schema, random_schema (rand, 4));
+      gbnf = atl_answer_grammar_write (&g, &error);
+      g_assert_no_error (error);
+      text = random_text (rand, gbnf, ATL_ANSWER_AFTER, (guint) g_rand_int_range (rand, 0, 300));
+      value = atl_json_parse (text, strlen (text), "answer", &error);
+      g_assert_no_error (error);
+      if (!conforms (value, json_node_get_object (schema)))
+        {
+          g_autofree char *words = json_to_string (schema, FALSE);
+
+          g_test_fail_printf ("%s is not what %s wants", text, words);
+        }
+    }
+}
+
+static void
+test_refusals (void)
+{
+  g_autoptr (AtlToolSet) tools =
+      tools_new ("[{\"name\": \"one\", \"parameters\": {\"type\": \"string\"}}]");
+  g_autoptr (AtlToolSet) other = tools_new (
+      "[{\"name\": \"two\", \"parameters\": {\"type\": \"object\", \"properties\": {\"a\": "
+      "{\"$ref\": \"http://x\"}}}}]");
+  AtlAnswerGrammar g = {
+    .format = atl_tool_format_by_name ("hermes"), .tools = tools, .only_tool = -1, .max_calls = 1
+  };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (atl_answer_grammar_write (&g, &error));
+  g_assert_nonnull (strstr (error->message, "one"));
+  g_clear_error (&error);
+  g.tools = other;
+  g_assert_null (atl_answer_grammar_write (&g, &error));
+  g_assert_nonnull (strstr (error->message, "two"));
+}
+
+int
+main (int argc, char **argv)
+{
+  int result;
+
+  g_test_init (&argc, &argv, NULL);
+  control = g_ptr_array_new_with_free_func (g_free);
+  for (const AtlToolFormat *row = atl_tool_formats (); row->name != NULL; row++)
+    {
+      g_autofree char *path = g_strdup_printf ("/answer-grammar/%s", row->name);
+
+      g_test_add_data_func (path, row, test_format);
+    }
+  g_test_add_func ("/answer-grammar/schemas", test_schemas);
+  g_test_add_func ("/answer-grammar/refusals", test_refusals);
+  result = g_test_run ();
+  g_ptr_array_unref (control);
+  return result;
+}
