@@ -17,6 +17,19 @@ read_text (const char *value, GError **error)
   return text;
 }
 
+/* JSON as it is, or the file that has it, with or without "@". */
+static char *
+read_json (const char *value, GError **error)
+{
+  const char *start = value + strspn (value, " \t\r\n");
+  char *text = NULL;
+
+  if (*start == '{' || *start == '[' || *value == '@')
+    return read_text (value, error);
+  g_file_get_contents (value, &text, NULL, error);
+  return text;
+}
+
 static const char *
 intern (const char *key)
 {
@@ -62,7 +75,8 @@ text_cb (const char *name, const char *value, gpointer data, GError **error)
 {
   AtlCliOptions *self = data;
   const char *key = name + strspn (name, "-");
-  g_autofree char *text = read_text (value, error);
+  gboolean is_json = g_str_equal (key, "tools") || g_str_has_suffix (key, "schema");
+  g_autofree char *text = is_json ? read_json (value, error) : read_text (value, error);
 
   if (text == NULL)
     return FALSE;
@@ -78,9 +92,9 @@ text_cb (const char *name, const char *value, gpointer data, GError **error)
     }
   else
     {
-      char **field = g_str_equal (key, "grammar")  ? &self->given.grammar
-                     : g_str_equal (key, "schema") ? &self->given.json_schema
-                                                   : &self->given.tools;
+      char **field = g_str_equal (key, "grammar")       ? &self->given.grammar
+                     : g_str_has_suffix (key, "schema") ? &self->given.json_schema
+                                                        : &self->given.tools;
 
       g_free (*field);
       *field = g_steal_pointer (&text);
@@ -144,10 +158,14 @@ atl_cli_options_parse (AtlCliOptions *self,
     { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "End the answer at this text (repeatable)",
       "TEXT" },
     { "grammar", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Keep to this GBNF grammar", "TEXT|@FILE" },
-    { "schema", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Answer with JSON of this schema",
-      "TEXT|@FILE" },
-    { "tools", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Tools for the template, a JSON array",
-      "TEXT|@FILE" },
+    { "json-schema", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Answer with JSON of this schema",
+      "JSON|FILE" },
+    { "schema", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_CALLBACK, text_cb, NULL, NULL },
+    { "tools", 0, 0, G_OPTION_ARG_CALLBACK, text_cb,
+      "Tools that the model may call, a JSON array; calls are printed, nothing is run",
+      "JSON|FILE" },
+    { "tool-choice", 0, 0, G_OPTION_ARG_STRING, &self->given.tool_choice,
+      "auto, none, required, or the name of the tool that must be called", "CHOICE" },
     { "show-thinking", 0, 0, G_OPTION_ARG_NONE, &self->show_thinking, "Print the reasoning too",
       NULL },
     { NULL },
@@ -212,4 +230,6 @@ atl_cli_options_params (const AtlCliOptions *self, const AtlModelInfo *info, Atl
   params->grammar = g_strdup (self->given.grammar);
   params->json_schema = g_strdup (self->given.json_schema);
   params->tools = g_strdup (self->given.tools);
+  params->tool_choice = g_strdup (self->given.tool_choice);
+  params->n_probs = self->given.n_probs;
 }

@@ -55,16 +55,69 @@ read_input (GError **error)
   return g_utf8_make_valid (text->str, (gssize) text->len);
 }
 
+static JsonObject *
+choice_json (const AtlTokenChoice *choice)
+{
+  JsonObject *object = json_object_new ();
+
+  json_object_set_int_member (object, "id", choice->id);
+  json_object_set_string_member (object, "token", choice->text);
+  json_object_set_double_member (object, "logprob", choice->logprob);
+  return object;
+}
+
+/* Each token with the likeliest at its place. */
+static JsonArray *
+tokens_json (GPtrArray *tokens)
+{
+  JsonArray *array = json_array_new ();
+
+  for (guint i = 0; i < tokens->len; i++)
+    {
+      const AtlChatToken *token = tokens->pdata[i];
+      JsonObject *object = choice_json (&token->chosen);
+      JsonArray *top = json_array_new ();
+
+      for (guint k = 0; k < token->n_top; k++)
+        json_array_add_object_element (top, choice_json (&token->top[k]));
+      json_object_set_array_member (object, "top_logprobs", top);
+      json_array_add_object_element (array, object);
+    }
+  return array;
+}
+
+/* Calls on lines of their own, for people: get_weather {"city": "Bern"} */
+static void
+print_calls (AtlChatJob *job, Output *output)
+{
+  GPtrArray *calls = atl_chat_job_get_tool_calls (job);
+
+  for (guint i = 0; i < calls->len; i++)
+    {
+      const AtlToolCall *call = calls->pdata[i];
+
+      if (!output->ends_line && (i > 0 || *atl_chat_job_get_text (job) != '\0'))
+        putchar ('\n');
+      printf ("%s %s", call->name, call->arguments);
+      output->ends_line = FALSE;
+    }
+}
+
 static void
 print_json (AtlChatJob *job, const AtlModelInfo *info)
 {
   const AtlChatStats *stats = atl_chat_job_get_stats (job);
+  JsonArray *calls = atl_chat_job_dup_tool_calls_json (job);
   g_autoptr (JsonObject) object = json_object_new ();
   g_autoptr (JsonNode) root = json_node_init_object (json_node_alloc (), object);
   g_autofree char *text = NULL;
 
   json_object_set_string_member (object, "text", atl_chat_job_get_text (job));
   json_object_set_string_member (object, "thinking", atl_chat_job_get_thinking (job));
+  if (calls != NULL)
+    json_object_set_array_member (object, "tool_calls", calls);
+  if (atl_chat_job_get_tokens (job)->len > 0)
+    json_object_set_array_member (object, "logprobs", tokens_json (atl_chat_job_get_tokens (job)));
   json_object_set_string_member (object, "model", info->name);
   json_object_set_string_member (object, "stop_reason", stats->stop_reason);
   json_object_set_int_member (object, "n_prompt", stats->n_prompt);
@@ -100,10 +153,16 @@ atl_cli_run (int argc, char **argv)
   g_autofree char *prompt = NULL;
   g_autofree char *messages = NULL;
   Output output = { 0 };
+  g_autofree char *messages_path = NULL;
   gboolean is_raw = FALSE;
+  gint n_probs = 0;
   const GOptionEntry more[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &output.is_json, "Print one JSON object with statistics",
       NULL },
+    { "messages", 0, 0, G_OPTION_ARG_FILENAME, &messages_path,
+      "Answer this conversation, a JSON array of messages with roles and contents", "FILE" },
+    { "top-logprobs", 0, 0, G_OPTION_ARG_INT, &n_probs,
+      "With --json: each token's probability and so many of the likeliest", "N" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, "Go on with the text, without a chat template",
       NULL },
     { NULL },
@@ -116,23 +175,37 @@ atl_cli_run (int argc, char **argv)
       return 2;
     }
   output.show_thinking = options.show_thinking;
-  if (argc > 1 && strcmp (argv[1], "-") != 0)
+  options.given.n_probs = (guint) CLAMP (n_probs, 0, (gint) ATL_MAX_PROBS);
+  if (messages_path != NULL)
+    {
+      if (!g_file_get_contents (messages_path, &messages, NULL, &error))
+        return fail (error);
+    }
+  else if (argc > 1 && strcmp (argv[1], "-") != 0)
     prompt = g_strjoinv (" ", argv + 1);
   else
     prompt = read_input (&error);
-  if (prompt == NULL || !atl_cli_session_open (&session, options.model, &options.load, &error))
+  if ((prompt == NULL && messages == NULL) ||
+      !atl_cli_session_open (&session, options.model, &options.load, &error))
     return fail (error);
 
   atl_cli_options_params (&options, atl_model_get_info (session.model), &params);
-  chat = atl_conversation_new (options.system);
-  atl_conversation_add (chat, "user", prompt);
-  messages = is_raw ? NULL : atl_conversation_to_json (chat);
+  if (messages == NULL && !is_raw)
+    {
+      chat = atl_conversation_new (options.system);
+      atl_conversation_add (chat, "user", prompt);
+      messages = atl_conversation_to_json (chat);
+    }
   job = atl_cli_session_answer (&session, messages, prompt, &params, &sink, &error);
   if (job == NULL)
     return fail (error);
   if (output.is_json)
     print_json (job, atl_model_get_info (session.model));
-  else if (!output.ends_line)
-    putchar ('\n');
+  else
+    {
+      print_calls (job, &output);
+      if (!output.ends_line)
+        putchar ('\n');
+    }
   return session.is_interrupted ? 130 : 0;
 }

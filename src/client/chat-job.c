@@ -7,6 +7,8 @@
 
 /* An engine gone wrong must not fill the window's memory. */
 #define MAX_TEXT_BYTES (64u << 20)
+#define MAX_TOOL_CALLS 1024u
+#define MAX_TOKENS (1u << 20)
 
 struct _AtlChatJob
 {
@@ -21,6 +23,8 @@ struct _AtlChatJob
   GCancellable *cancellable; /* of the load before it */
   GString *text;
   GString *thinking;
+  GPtrArray *calls;  /* AtlToolCall */
+  GPtrArray *tokens; /* AtlChatToken */
   AtlChatStats *stats;
   gboolean is_running;
   gboolean is_stopping;
@@ -35,11 +39,36 @@ enum
   LOADING,
   PROGRESS,
   TEXT,
+  TOOL_CALL,
+  TOKENS,
   FINISHED,
   FAILED,
   N_SIGNALS
 };
 static guint signals[N_SIGNALS];
+
+static void
+tool_call_free (gpointer data)
+{
+  AtlToolCall *call = data;
+
+  g_free (call->id);
+  g_free (call->name);
+  g_free (call->arguments);
+  g_free (call);
+}
+
+static void
+chat_token_free (gpointer data)
+{
+  AtlChatToken *token = data;
+
+  for (guint i = 0; i < token->n_top; i++)
+    g_free (token->top[i].text);
+  g_free (token->top);
+  g_free (token->chosen.text);
+  g_free (token);
+}
 
 static void
 atl_chat_job_finalize (GObject *object)
@@ -53,6 +82,8 @@ atl_chat_job_finalize (GObject *object)
   g_clear_pointer (&self->stats, atl_chat_stats_unref);
   g_string_free (self->text, TRUE);
   g_string_free (self->thinking, TRUE);
+  g_ptr_array_unref (self->calls);
+  g_ptr_array_unref (self->tokens);
   g_free (self->method);
   g_free (self->text_in);
   G_OBJECT_CLASS (atl_chat_job_parent_class)->finalize (object);
@@ -69,6 +100,10 @@ atl_chat_job_class_init (AtlChatJobClass *klass)
                                     NULL, G_TYPE_NONE, 2, G_TYPE_UINT, G_TYPE_UINT);
   signals[TEXT] = g_signal_new ("text", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                 G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_BOOLEAN);
+  signals[TOOL_CALL] = g_signal_new ("tool-call", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL,
+                                     NULL, NULL, G_TYPE_NONE, 1, G_TYPE_POINTER);
+  signals[TOKENS] = g_signal_new ("tokens", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                  NULL, G_TYPE_NONE, 1, G_TYPE_PTR_ARRAY);
   signals[FINISHED] = g_signal_new ("finished", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                     NULL, G_TYPE_NONE, 1, ATL_TYPE_CHAT_STATS);
   signals[FAILED] = g_signal_new ("failed", ATL_TYPE_CHAT_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
@@ -80,6 +115,8 @@ atl_chat_job_init (AtlChatJob *self)
 {
   self->text = g_string_new (NULL);
   self->thinking = g_string_new (NULL);
+  self->calls = g_ptr_array_new_with_free_func (tool_call_free);
+  self->tokens = g_ptr_array_new_with_free_func (chat_token_free);
   self->cancellable = g_cancellable_new ();
   self->is_running = TRUE;
 }
@@ -151,6 +188,60 @@ take_text (AtlChatJob *self, const char *delta, gboolean is_thinking)
 }
 
 static void
+take_call (AtlChatJob *self, const char *id, const char *name, const char *arguments)
+{
+  AtlToolCall *call;
+
+  if (self->calls->len >= MAX_TOOL_CALLS)
+    {
+      atl_chat_job_stop (self);
+      return;
+    }
+  call = g_new0 (AtlToolCall, 1);
+  call->id = g_strdup (id);
+  call->name = g_strdup (name);
+  call->arguments = g_strdup (arguments);
+  g_ptr_array_add (self->calls, call);
+  g_signal_emit (self, signals[TOOL_CALL], 0, call);
+}
+
+static AtlChatToken *
+read_token (GVariant *value)
+{
+  AtlChatToken *token = g_new0 (AtlChatToken, 1);
+  g_autoptr (GVariantIter) top = NULL;
+  gsize n;
+
+  g_variant_get (value, "(isdba(isd))", &token->chosen.id, &token->chosen.text,
+                 &token->chosen.logprob, &token->is_thinking, &top);
+  n = MIN (g_variant_iter_n_children (top), ATL_MAX_PROBS);
+  token->top = g_new0 (AtlTokenChoice, n + 1);
+  while (token->n_top < n)
+    {
+      AtlTokenChoice *choice = &token->top[token->n_top++];
+
+      g_variant_iter_next (top, "(isd)", &choice->id, &choice->text, &choice->logprob);
+    }
+  return token;
+}
+
+static void
+take_tokens (AtlChatJob *self, GVariant *list)
+{
+  g_autoptr (GPtrArray) fresh = g_ptr_array_new ();
+  gsize n = g_variant_n_children (list);
+
+  for (gsize i = 0; i < n && self->tokens->len < MAX_TOKENS; i++)
+    {
+      g_autoptr (GVariant) value = g_variant_get_child_value (list, i);
+
+      g_ptr_array_add (self->tokens, read_token (value));
+      g_ptr_array_add (fresh, self->tokens->pdata[self->tokens->len - 1]);
+    }
+  g_signal_emit (self, signals[TOKENS], 0, fresh);
+}
+
+static void
 job_signal (AtlRequest *request, const char *name, GVariant *params)
 {
   g_autoptr (AtlChatJob) self = g_object_ref (request->owner);
@@ -168,6 +259,21 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
       g_variant_get (params, "(uuu)", &id, &n_done, &n_total);
       if (n_done <= n_total)
         g_signal_emit (self, signals[PROGRESS], 0, n_done, n_total);
+    }
+  else if (g_str_equal (name, "ToolCall") &&
+           g_variant_is_of_type (params, G_VARIANT_TYPE ("(usss)")))
+    {
+      const char *arguments;
+
+      g_variant_get (params, "(u&s&s&s)", &id, &chars, &message, &arguments);
+      take_call (self, chars, message, arguments);
+    }
+  else if (g_str_equal (name, "Tokens") &&
+           g_variant_is_of_type (params, G_VARIANT_TYPE ("(ua(isdba(isd)))")))
+    {
+      g_autoptr (GVariant) list = g_variant_get_child_value (params, 1);
+
+      take_tokens (self, list);
     }
   else if (g_str_equal (name, "Finished") &&
            g_variant_is_of_type (params, G_VARIANT_TYPE ("(ua{sv})")))
@@ -347,6 +453,44 @@ atl_chat_job_get_thinking (AtlChatJob *self)
 {
   g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
   return self->thinking->str;
+}
+
+GPtrArray *
+atl_chat_job_get_tool_calls (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  return self->calls;
+}
+
+GPtrArray *
+atl_chat_job_get_tokens (AtlChatJob *self)
+{
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  return self->tokens;
+}
+
+JsonArray *
+atl_chat_job_dup_tool_calls_json (AtlChatJob *self)
+{
+  JsonArray *array;
+
+  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
+  if (self->calls->len == 0)
+    return NULL;
+  array = json_array_new ();
+  for (guint i = 0; i < self->calls->len; i++)
+    {
+      const AtlToolCall *call = self->calls->pdata[i];
+      JsonObject *object = json_object_new (), *function = json_object_new ();
+
+      json_object_set_string_member (function, "name", call->name);
+      json_object_set_string_member (function, "arguments", call->arguments);
+      json_object_set_string_member (object, "id", call->id);
+      json_object_set_string_member (object, "type", "function");
+      json_object_set_object_member (object, "function", function);
+      json_array_add_object_element (array, object);
+    }
+  return array;
 }
 
 AtlModel *

@@ -175,6 +175,7 @@ atl_chat_stats_new_from_variant (GVariant *dict)
   self->n_ctx_used = atl_dict_uint (dict, ATL_STAT_N_CTX_USED, 0);
   self->n_ctx = atl_dict_uint (dict, ATL_STAT_N_CTX, 0);
   self->n_shifted = atl_dict_uint (dict, ATL_STAT_N_SHIFTED, 0);
+  self->n_calls = atl_dict_uint (dict, ATL_STAT_N_CALLS, 0);
   self->stop_reason = atl_dict_string (dict, ATL_STAT_STOP_REASON, ATL_STOP_EOS);
   self->ran_on = atl_dict_string (dict, ATL_STAT_RAN_ON, "");
   self->seed = atl_dict_uint64 (dict, ATL_STAT_SEED, 0);

@@ -76,6 +76,7 @@ typedef struct
   double first_token_ms, thinking_ms;
   guint n_ctx_used, n_ctx;
   guint n_shifted;   /* oldest tokens dropped */
+  guint n_calls;     /* of tools */
   char *stop_reason; /* ATL_STOP_* of protocol.h */
   char *ran_on;      /* "CPU, 2 threads, because no GPU was found" */
   guint64 seed;

@@ -108,6 +108,7 @@ static const struct
   { "grammar", OFFSET (grammar), ATL_MAX_GRAMMAR_BYTES, TRUE },
   { "json-schema", OFFSET (json_schema), ATL_MAX_GRAMMAR_BYTES, TRUE },
   { "tools", OFFSET (tools), ATL_MAX_GRAMMAR_BYTES, TRUE },
+  { "tool-choice", OFFSET (tool_choice), 256, TRUE },
   { "conversation", OFFSET (conversation), ATL_MAX_CONVERSATION_BYTES, FALSE },
 };
 
@@ -304,6 +305,8 @@ atl_chat_params_apply (AtlChatParams *self, GVariant *dict, GError **error)
         return FALSE;
     }
 
+  self->n_probs = MIN (atl_dict_uint (dict, ATL_PARAM_N_PROBS, self->n_probs), ATL_MAX_PROBS);
+
   g_autoptr (GVariant) stop = g_variant_lookup_value (dict, "stop", NULL);
   if (stop == NULL)
     return TRUE;
@@ -333,6 +336,9 @@ atl_chat_params_to_variant (const AtlChatParams *self)
     if (*text_field (self, i) != NULL)
       g_variant_builder_add (&builder, "{sv}", texts[i].key,
                              g_variant_new_string (*text_field (self, i)));
+  if (self->n_probs > 0)
+    g_variant_builder_add (&builder, "{sv}", ATL_PARAM_N_PROBS,
+                           g_variant_new_uint32 (self->n_probs));
   if (self->stop != NULL)
     g_variant_builder_add (&builder, "{sv}", "stop",
                            g_variant_new_strv ((const char *const *) self->stop, -1));

@@ -52,7 +52,8 @@ typedef struct
   /* Behaviour */
   char *grammar;          /* GBNF (owned) (nullable) */
   char *json_schema;      /* (owned) (nullable); excludes grammar */
-  char *tools;            /* JSON array for the template (owned) (nullable) */
+  char *tools;            /* JSON array of tools that may be called (owned) (nullable) */
+  char *tool_choice;      /* "auto", "none", "required" or a tool's name (owned) (nullable: auto) */
   gboolean continue_last; /* go on with the last assistant message */
   gint thinking;          /* -1 as the model likes, 0 off, 1 on */
   gboolean shift_context; /* when full drop the oldest tokens instead of stopping */
@@ -60,6 +61,8 @@ typedef struct
   /* No setting, and in no preset: which chat this is, at most ATL_MAX_CONVERSATION_BYTES. The
    * engine remembers what it computed for it. (owned) (nullable) */
   char *conversation;
+  /* Of a single request, in no preset: tell each token with so many of the likeliest, 0: none */
+  guint n_probs;
 } AtlChatParams;
 
 typedef enum

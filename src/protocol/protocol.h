@@ -17,7 +17,7 @@
 G_BEGIN_DECLS
 
 /* Raised when a method or signal changes meaning; keys may be added without. */
-#define ATL_PROTOCOL_VERSION 1u
+#define ATL_PROTOCOL_VERSION 2u
 
 #define ATL_ENGINE_PATH "/io/github/atelier/Engine"
 #define ATL_ENGINE_INTERFACE "io.github.atelier.Engine1"
@@ -29,6 +29,10 @@ G_BEGIN_DECLS
 #define ATL_MAX_GRAMMAR_BYTES (1u << 20)
 #define ATL_MAX_CONVERSATION_BYTES 256u
 #define ATL_MAX_QUEUED_REQUESTS 64u
+#define ATL_MAX_PROBS 100u /* alternatives told with a token */
+
+/* Parameters of Chat and Complete that no person sets; the others are chat-params.h's. */
+#define ATL_PARAM_N_PROBS "n-probs" /* u: Tokens signals come, each with so many alternatives */
 
 /* Facts of Hello. */
 #define ATL_FACT_VERSION "version"           /* s, of the program */
@@ -94,6 +98,7 @@ G_BEGIN_DECLS
 #define ATL_STAT_N_SHIFTED "n-shifted"           /* u, oldest tokens dropped to make room */
 #define ATL_STAT_STOP_REASON "stop-reason"       /* s, one of ATL_STOP_* */
 #define ATL_STAT_RAN_ON "ran-on"                 /* s */
+#define ATL_STAT_N_CALLS "n-calls"               /* u, of tools */
 #define ATL_STAT_SEED "seed"                     /* t, the one that was used */
 
 #define ATL_STOP_EOS "eos"                   /* the model ended its answer */

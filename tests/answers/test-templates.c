@@ -17,9 +17,7 @@ static const char *const silent[] = {
   "microsoft-Phi-3.5-mini-instruct.jinja",
   "ibm-granite-granite-3.3-2B-Instruct.jinja",
   "google-gemma-2-2b-it.jinja",
-  "llama-cpp-deepseek-r1.jinja",
   "llama-cpp-rwkv-world.jinja",
-  "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja",
   "fireworks-ai-llama-3-firefunction-v2.jinja",
   NULL,
 };
@@ -74,13 +72,18 @@ test_template (gconstpointer data)
       g_test_message ("%s: %s", name, text);
       /* Should it print calls one day, the list is wrong. */
       if (g_strv_contains (silent, name))
-        g_assert_false (text != NULL && strstr (g_strrstr (text, USER), "get_weather") != NULL);
+        if (text != NULL && strstr (g_strrstr (text, USER), "get_weather") != NULL)
+          g_test_fail_printf ("%s prints calls", name);
       return;
     }
   if (text == NULL)
     text = render (chat, 2);
   g_assert_nonnull (text);
-  g_assert_nonnull (options.format);
+  if (options.format == NULL)
+    {
+      g_test_fail_printf ("%s: no format", name);
+      return;
+    }
   /* What stands between the question and the result; the header that the prompt ends with is text
    * to the reader. */
   start = g_strrstr (text, USER);
@@ -88,14 +91,17 @@ test_template (gconstpointer data)
   start += strlen (USER);
   end = strstr (start, RESULT);
   answer = end != NULL ? g_strndup (start, (gsize) (end - start)) : g_strdup (start);
-  if (options.format->is_bare && strchr (answer, '{') != NULL)
+  if (options.format->is_bare && options.format->style == ATL_CALL_NAMED)
+    memmove (answer, strstr (answer, ">>>"), strlen (strstr (answer, ">>>")) + 1);
+  else if (options.format->is_bare && strchr (answer, '{') != NULL)
     memmove (answer, strchr (answer, '{'), strlen (strchr (answer, '{')) + 1);
   else if (options.format->style == ATL_CALL_HARMONY)
     memmove (answer, strstr (answer, " to="), strlen (strstr (answer, " to=")) + 1);
   line = read_answer (&options, answer, 7, 7);
   g_test_message ("%s: %s", options.format->name, line);
-  g_assert_nonnull (strstr (line, "call[get_weather {\"city\":\"Bern\",\"days\":2}]"));
-  g_assert_null (strstr (strstr (line, "call[") + 5, "call["));
+  start = strstr (line, "call[get_weather {\"city\":\"Bern\",\"days\":2}]");
+  if (start == NULL || strstr (start + 5, "call[") != NULL)
+    g_test_fail_printf ("%s: not read back: %s", options.format->name, answer);
 }
 
 /* Rows for templates that leave the calls to whoever writes the content. */

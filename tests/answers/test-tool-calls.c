@@ -37,6 +37,9 @@ static const Case cases[] = {
     "<tool_call>{\"arguments\": {\"city\": \"}</tool_call>\"}, \"name\": \"get_weather\"}"
     "</tool_call>",
     "call[get_weather {\"city\":\"}</tool_call>\"}]" },
+  /* Qwen's coders put calls into listings. */
+  { "hermes", "So:\n```json\n" HERMES_BERN "\n```\nDone", "So:" BERN "\nDone" },
+  { "hermes", "```json\n{\"a\": 1}\n```\nDone", "```json\n{\"a\": 1}\n```\nDone" },
   /* A raw line end in a string. */
   { "hermes",
     "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"a\nb\"}}</tool_call>",

@@ -124,7 +124,8 @@ tear_down (Peer *peer, gconstpointer data)
 static void
 test_version (Peer *peer, gconstpointer data)
 {
-  static const guint versions[] = { 0, 2, 999, G_MAXUINT };
+  static const guint versions[] = { 0, ATL_PROTOCOL_VERSION - 1, ATL_PROTOCOL_VERSION + 1,
+                                    G_MAXUINT };
 
   refuse (peer, "UnloadModel", g_variant_new ("(u)", 1u), NULL);
   for (gsize i = 0; i < G_N_ELEMENTS (versions); i++)

@@ -10,6 +10,9 @@
 
 /* --- A call is whole --- */
 
+/* Around JSON, where a model takes a call for a listing. */
+#define FENCE "```"
+
 static gboolean
 tell (AtlToolCallParser *self, const char *id, const char *name, const char *arguments, gsize n)
 {
@@ -149,6 +152,14 @@ atl_call_step_call (AtlToolCallParser *self)
   switch (f->style)
     {
     case ATL_CALL_JSON:
+      match = self->n_in_section == 0 ? atl_call_match (self, at, FENCE "json", &end) : ATL_CALL_NO;
+      if (match == ATL_CALL_PARTLY)
+        return FALSE;
+      if (match == ATL_CALL_YES)
+        {
+          self->at = end;
+          return TRUE;
+        }
       if (self->held->str[at] == '{' || self->held->str[at] == '[')
         return begin_args (self, at);
       break;
@@ -305,6 +316,18 @@ atl_call_step_after_args (AtlToolCallParser *self)
   const AtlToolFormat *f = self->format;
   gsize end;
 
+  if (f->style == ATL_CALL_JSON)
+    switch (atl_call_match (self, atl_call_skip_blanks (self, self->at), FENCE, &end))
+      {
+      case ATL_CALL_PARTLY:
+        return FALSE;
+      case ATL_CALL_YES:
+        self->at = end;
+        break;
+      case ATL_CALL_NO:
+      default:
+        break;
+      }
   if (f->call_close != NULL)
     switch (atl_call_match (self, atl_call_skip_blanks (self, self->at), f->call_close, &end))
       {

@@ -38,8 +38,12 @@ gboolean
 atl_chat_answer_sample (AtlChatAnswer *self, const float *logits, gint32 *id, GError **error);
 /* The token, no end of generation, is now part of the answer. TRUE when a stop string came. */
 gboolean atl_chat_answer_push (AtlChatAnswer *self, gint32 id);
+/* The answer ends here although the model did not end it: what a grammar, schema or required call
+ * still wants is put behind it, as briefly as can be, so that it can be read. Before finish. */
+void atl_chat_answer_complete (AtlChatAnswer *self);
 /* No token will follow: text held back goes out. */
 void atl_chat_answer_finish (AtlChatAnswer *self);
+guint atl_chat_answer_n_calls (const AtlChatAnswer *self);
 /* Seconds spent in thinking sections so far. */
 double atl_chat_answer_thinking_s (const AtlChatAnswer *self);
 

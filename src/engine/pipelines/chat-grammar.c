@@ -1,9 +1,6 @@
-/* Grammars over a model's vocabulary. */
+/* The vocabulary as grammars see it. */
 #define G_LOG_DOMAIN "atl-pipelines"
 
-#include <string.h>
-
-#include "base/json-bounded.h"
 #include "engine/pipelines/chat-model-private.h"
 
 static const char *
@@ -15,8 +12,8 @@ piece_cb (gpointer data, gint32 id, gsize *n_bytes)
 }
 
 /* Sorting a vocabulary takes a while: once a model is enough. */
-static AtlGrammarVocab *
-get_vocab (AtlChatModel *self)
+AtlGrammarVocab *
+atl_chat_grammar_vocab (AtlChatModel *self)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
   g_autoptr (GArray) ends = NULL;
@@ -31,22 +28,4 @@ get_vocab (AtlChatModel *self)
   self->grammar_vocab = atl_grammar_vocab_new (n_vocab, piece_cb, self->tokenizer,
                                                (const gint32 *) (gpointer) ends->data, ends->len);
   return self->grammar_vocab;
-}
-
-AtlGrammarMatcher *
-atl_chat_grammar_new (AtlChatModel *self, const char *gbnf, const char *json_schema, GError **error)
-{
-  g_autoptr (AtlGrammar) grammar = NULL;
-
-  if (gbnf != NULL)
-    grammar = atl_grammar_new_gbnf (gbnf, "root", error);
-  else
-    {
-      g_autoptr (JsonNode) schema =
-          atl_json_parse (json_schema, strlen (json_schema), "JSON schema", error);
-
-      if (schema != NULL)
-        grammar = atl_grammar_new_json_schema (schema, error);
-    }
-  return grammar != NULL ? atl_grammar_matcher_new (grammar, get_vocab (self)) : NULL;
 }

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include "engine/answers/tool-format.h"
+#include "engine/answers/tool-set.h"
 #include "engine/models/llm/llm.h"
 #include "engine/pipelines/chat-model.h"
 #include "engine/samplers/grammar.h"
@@ -17,8 +19,11 @@ typedef struct _AtlScheduler AtlScheduler;
 struct _AtlChatModel
 {
   AtlCheckpoint *checkpoint;
-  AtlTokenizer *tokenizer; /* (nullable) when it cannot run */
-  AtlChatTemplate *chat;   /* (nullable) when it cannot run */
+  AtlTokenizer *tokenizer;          /* (nullable) when it cannot run */
+  AtlChatTemplate *chat;            /* (nullable) when it cannot run */
+  AtlChatTemplate *tool_chat;       /* (nullable) of its own for conversations with tools */
+  const AtlToolFormat *tool_format; /* of calls */
+  gboolean names_tools;             /* the template tells the tools */
   AtlChatFacts facts;
 
   /* After loading */
@@ -64,11 +69,20 @@ JsonArray *atl_chat_prompt_drop_oldest (JsonArray *messages);
 /* How many ids (gint32) both begin with. */
 guint atl_chat_common_prefix (const GArray *a, const GArray *b);
 
-/* A matcher for the grammar or schema (the other is NULL); NULL with ATL_ERROR_INVALID and the
- * parser's words when it is none. */
-AtlGrammarMatcher *atl_chat_grammar_new (AtlChatModel *self,
-                                         const char *gbnf,
-                                         const char *json_schema,
-                                         GError **error);
+/* The vocabulary for grammars, made once; borrowed. */
+AtlGrammarVocab *atl_chat_grammar_vocab (AtlChatModel *self);
+
+/* The text of a special token, or NULL. */
+const char *atl_chat_special (const AtlChatModel *self, AtlSpecialToken which);
+
+/* --- chat-tools.c --- */
+
+/* Finds out how the model is told of tools and how it calls them. */
+void atl_chat_tools_detect (AtlChatModel *self);
+/* The template of conversations with tools; borrowed. */
+const AtlChatTemplate *atl_chat_tools_template (const AtlChatModel *self);
+/* The messages as the template prints all of them: calls and results that it would leave out become
+ * text, and tools (nullable) that it does not know are told in the system message. The caller's. */
+JsonArray *atl_chat_tools_adapt (const AtlChatModel *self, JsonArray *messages, AtlToolSet *tools);
 
 G_END_DECLS

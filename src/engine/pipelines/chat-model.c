@@ -10,10 +10,10 @@
 #include "engine/pipelines/conversations.h"
 #include "engine/pipelines/scheduler.h"
 
-static const char *
-special_text (AtlTokenizer *tokenizer, AtlSpecialToken which)
+const char *
+atl_chat_special (const AtlChatModel *self, AtlSpecialToken which)
 {
-  return atl_tokenizer_token_text (tokenizer, atl_tokenizer_special (tokenizer, which));
+  return atl_tokenizer_token_text (self->tokenizer, atl_tokenizer_special (self->tokenizer, which));
 }
 
 /* What it needs to run beyond its weights; a failure is a reason why it cannot run. */
@@ -31,9 +31,12 @@ open_language (AtlChatModel *self,
   if (self->tokenizer == NULL)
     return FALSE;
   self->chat = atl_chat_template_new (atl_tokenizer_chat_template (self->tokenizer, NULL),
-                                      special_text (self->tokenizer, ATL_SPECIAL_BOS),
-                                      special_text (self->tokenizer, ATL_SPECIAL_EOS), error);
-  return self->chat != NULL;
+                                      atl_chat_special (self, ATL_SPECIAL_BOS),
+                                      atl_chat_special (self, ATL_SPECIAL_EOS), error);
+  if (self->chat == NULL)
+    return FALSE;
+  atl_chat_tools_detect (self);
+  return TRUE;
 }
 
 /* Brings a Hugging Face folder into GGUF's vocabulary. What is whole but not known here is a reason
@@ -120,6 +123,7 @@ atl_chat_model_free (AtlChatModel *self)
   g_clear_pointer (&self->grammar_vocab, atl_grammar_vocab_unref);
   g_mutex_clear (&self->mutex);
   g_clear_pointer (&self->chat, atl_chat_template_free);
+  g_clear_pointer (&self->tool_chat, atl_chat_template_free);
   g_clear_pointer (&self->tokenizer, atl_tokenizer_unref);
   g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);
   atl_chat_facts_clear (&self->facts);

@@ -90,6 +90,16 @@ append_beginning (const AtlChatModel *self, GString *prompt, JsonObject *message
   const char *content = atl_json_string (message, "content", "");
   gboolean in_section = FALSE;
 
+  /* In channels a prompt ends before the message's header. */
+  if (self->tool_format->style == ATL_CALL_HARMONY)
+    {
+      if (*content != '\0')
+        g_string_append_printf (prompt, "<|channel|>final<|message|>%s", content);
+      else
+        g_string_append_printf (prompt, "<|channel|>analysis<|message|>%s",
+                                atl_json_string (message, "thinking", ""));
+      return;
+    }
   if (thought == NULL)
     thought = atl_json_string (message, "reasoning_content", "");
   if (atl_chat_template_thinking_tags (self->chat, &open, &close))
@@ -123,15 +133,43 @@ ends_thinking (const AtlChatModel *self, const char *prompt)
   return last != NULL && strstr (last, close) == NULL;
 }
 
+/* The prompt without the beginning of an answer. */
+static char *
+render_messages (const AtlChatModel *self,
+                 const AtlPromptOptions *options,
+                 JsonArray *messages,
+                 GError **error)
+{
+  g_autoptr (JsonObject) extra = make_extra (options->thinking);
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+  g_autoptr (AtlToolSet) tools = NULL;
+  g_autoptr (JsonArray) adapted = NULL;
+  JsonArray *list = NULL;
+
+  if (options->tools != NULL && json_array_get_length (options->tools) > 0)
+    {
+      tools = atl_tool_set_new (options->tools, error);
+      if (tools == NULL)
+        return NULL;
+    }
+  adapted = atl_chat_tools_adapt (self, messages, tools);
+  if (tools != NULL && self->names_tools)
+    {
+      list = atl_tool_set_json (tools);
+      /* SmolLM3's word for them. */
+      json_object_set_array_member (extra, "xml_tools", json_array_ref (list));
+    }
+  return atl_chat_template_render (tools != NULL ? atl_chat_tools_template (self) : self->chat,
+                                   adapted, list, extra, TRUE, now, error);
+}
+
 static char *
 render (const AtlChatModel *self,
         const AtlPromptOptions *options,
         gboolean *is_thinking,
         GError **error)
 {
-  g_autoptr (JsonObject) extra = make_extra (options->thinking);
   g_autoptr (JsonArray) before = NULL;
-  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
   g_autofree char *text = NULL;
   JsonArray *messages = options->messages;
   guint n = json_array_get_length (messages);
@@ -140,7 +178,7 @@ render (const AtlChatModel *self,
 
   if (goes_on)
     messages = before = copy_range (messages, 0, n - 1, json_array_sized_new (n));
-  text = atl_chat_template_render (self->chat, messages, options->tools, extra, TRUE, now, error);
+  text = render_messages (self, options, messages, error);
   if (text == NULL)
     return NULL;
   *is_thinking = atl_chat_template_caps (self->chat)->thinking_open && ends_thinking (self, text);

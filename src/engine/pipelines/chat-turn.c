@@ -188,8 +188,11 @@ atl_chat_turn_close (AtlChatTurn *self)
 {
   if (self->has_begun)
     self->stats.generate_s = seconds_since (self->computing_since);
+  if (self->stats.stop == ATL_TURN_LENGTH || self->stats.stop == ATL_TURN_CONTEXT_FULL)
+    atl_chat_answer_complete (self->answer);
   atl_chat_answer_finish (self->answer);
   self->stats.thinking_s = atl_chat_answer_thinking_s (self->answer);
+  self->stats.n_calls = atl_chat_answer_n_calls (self->answer);
 }
 
 /* Makes room by dropping the older half of what follows the kept beginning. Positions are rotated

@@ -27,17 +27,37 @@ typedef struct
   const char *grammar;        /* (nullable) GBNF */
   const char *json_schema;    /* (nullable) excludes grammar */
   JsonArray *tools;           /* (nullable) */
+  const char *tool_choice;    /* (nullable) "auto", "required", or the tool that must be called */
+  guint n_probs;              /* tell each token, and so many of the likeliest at its place */
   gboolean continue_last;
   gint thinking; /* -1 as the model likes, 0 off, 1 on */
   gboolean shift_context;
   const char *conversation; /* (nullable) names the chat whose beginning may be known already */
 } AtlTurnOptions;
 
+/* A token and how likely it was, before the sampler's parameters counted. */
+typedef struct
+{
+  gint32 id;
+  const char *text; /* valid UTF-8 */
+  float logprob;    /* natural logarithm */
+} AtlTurnToken;
+
 typedef struct
 {
   void (*prefill) (guint n_done, guint n_total, gpointer user_data);
   /* Whole characters of valid UTF-8. */
   void (*text) (const char *text, gboolean is_thinking, gpointer user_data);
+  /* (nullable) A call of a tool, as soon as it is whole; `arguments` is a JSON object. */
+  void (*call) (const char *id, const char *name, const char *arguments, gpointer user_data);
+  /* (nullable) With n_probs: the token that was chosen, its text what it adds to the answer (maybe
+   * nothing: half a character, a mark), and what else was likely there, itself included. It may
+   * come before its text does. */
+  void (*token) (const AtlTurnToken *token,
+                 const AtlTurnToken *top,
+                 guint n_top,
+                 gboolean is_thinking,
+                 gpointer user_data);
   gpointer user_data;
 } AtlTurnSink;
 
@@ -56,6 +76,7 @@ typedef struct
   guint n_cached;    /* of these, found in the cache */
   guint n_generated; /* the end token not counted */
   guint n_shifted;   /* oldest tokens dropped to make room */
+  guint n_calls;     /* of tools */
   guint n_ctx_used;  /* when the turn ended */
   double prefill_s, generate_s, first_token_s, thinking_s;
   AtlTurnStop stop;

@@ -32,6 +32,34 @@ text_cb (const char *text, gboolean is_thinking, gpointer user_data)
   atl_text_sender_push (job->sender, text, is_thinking);
 }
 
+static void
+call_cb (const char *id, const char *name, const char *arguments, gpointer user_data)
+{
+  AtlJob *job = user_data;
+
+  atl_text_sender_flush (job->sender);
+  atl_service_emit (job->service, "ToolCall",
+                    g_variant_new ("(usss)", job->request, id, name, arguments));
+}
+
+static void
+token_cb (const AtlTurnToken *token,
+          const AtlTurnToken *top,
+          guint n_top,
+          gboolean is_thinking,
+          gpointer user_data)
+{
+  AtlJob *job = user_data;
+  GVariantBuilder likeliest;
+
+  g_variant_builder_init (&likeliest, G_VARIANT_TYPE ("a(isd)"));
+  for (guint i = 0; i < n_top; i++)
+    g_variant_builder_add (&likeliest, "(isd)", top[i].id, top[i].text, (double) top[i].logprob);
+  atl_text_sender_push_token (job->sender,
+                              g_variant_new ("(isdba(isd))", token->id, token->text,
+                                             (double) token->logprob, is_thinking, &likeliest));
+}
+
 /* A JSON array out of the job's text; owned. */
 static JsonNode *
 parse_messages (AtlJob *job, GError **error)
@@ -86,7 +114,9 @@ turn_done_cb (AtlChatTurn *turn, gpointer user_data)
 static gboolean
 start_turn (AtlJob *job, JsonArray *messages, GError **error)
 {
-  AtlTurnSink sink = { .prefill = prefill_cb, .text = text_cb, .user_data = job };
+  AtlTurnSink sink = {
+    .prefill = prefill_cb, .text = text_cb, .call = call_cb, .token = token_cb, .user_data = job
+  };
   AtlChatTurn *turn;
 
   if (job->slot->model == NULL || !atl_chat_model_is_loaded (job->slot->model))

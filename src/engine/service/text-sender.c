@@ -15,6 +15,7 @@ struct _AtlTextSender
   GMutex mutex;
   GString *waiting; /* (mutex mutex) */
   gboolean is_thinking;
+  GPtrArray *tokens; /* (mutex mutex) GVariant */
   gint64 sent_at;
   gboolean has_timer;
 };
@@ -29,6 +30,7 @@ atl_text_sender_new (GDBusConnection *connection, GMainContext *context, guint r
   self->context = g_main_context_ref (context);
   self->request = request;
   self->waiting = g_string_new (NULL);
+  self->tokens = g_ptr_array_new_with_free_func ((GDestroyNotify) g_variant_unref);
   g_mutex_init (&self->mutex);
   return self;
 }
@@ -48,6 +50,7 @@ atl_text_sender_unref (AtlTextSender *self)
   g_object_unref (self->connection);
   g_main_context_unref (self->context);
   g_string_free (self->waiting, TRUE);
+  g_ptr_array_unref (self->tokens);
   g_mutex_clear (&self->mutex);
   g_free (self);
 }
@@ -56,6 +59,17 @@ atl_text_sender_unref (AtlTextSender *self)
 static void
 send_locked (AtlTextSender *self)
 {
+  if (self->tokens->len > 0)
+    {
+      g_dbus_connection_emit_signal (
+          self->connection, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "Tokens",
+          g_variant_new ("(u@a(isdba(isd)))", self->request,
+                         g_variant_new_array (G_VARIANT_TYPE ("(isdba(isd))"),
+                                              (GVariant *const *) self->tokens->pdata,
+                                              self->tokens->len)),
+          NULL);
+      g_ptr_array_set_size (self->tokens, 0);
+    }
   if (self->waiting->len == 0)
     return;
   g_dbus_connection_emit_signal (
@@ -110,6 +124,14 @@ atl_text_sender_push (AtlTextSender *self, const char *text, gboolean is_thinkin
   self->is_thinking = is_thinking;
   g_string_append (self->waiting, text);
   send_or_wait_locked (self);
+  g_mutex_unlock (&self->mutex);
+}
+
+void
+atl_text_sender_push_token (AtlTextSender *self, GVariant *token)
+{
+  g_mutex_lock (&self->mutex);
+  g_ptr_array_add (self->tokens, g_variant_ref_sink (token));
   g_mutex_unlock (&self->mutex);
 }
 

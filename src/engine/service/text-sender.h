@@ -21,6 +21,8 @@ AtlTextSender *atl_text_sender_ref (AtlTextSender *self);
 void atl_text_sender_unref (AtlTextSender *self);
 
 void atl_text_sender_push (AtlTextSender *self, const char *text, gboolean is_thinking);
+/* A token of the signal Tokens, (isdba(isd)), floating; sent with the text that follows it. */
+void atl_text_sender_push_token (AtlTextSender *self, GVariant *token);
 /* Sends what waits: before the request's last signal. */
 void atl_text_sender_flush (AtlTextSender *self);
 

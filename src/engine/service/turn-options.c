@@ -64,7 +64,16 @@ atl_turn_options_init (AtlTurnOptions *options, const AtlChatParams *params, GEr
                    "A grammar and a JSON schema were given; only one can hold");
       return FALSE;
     }
-  if (params->tools != NULL)
+  if (params->tools == NULL && params->tool_choice != NULL &&
+      !g_str_equal (params->tool_choice, "auto") && !g_str_equal (params->tool_choice, "none"))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "A tool must be called (“%s”), but no tools were given", params->tool_choice);
+      return FALSE;
+    }
+  options->n_probs = params->n_probs;
+  options->tool_choice = params->tool_choice;
+  if (params->tools != NULL && g_strcmp0 (params->tool_choice, "none") != 0)
     {
       g_autoptr (JsonNode) tools =
           atl_json_parse (params->tools, strlen (params->tools), "tools", error);
@@ -120,6 +129,7 @@ atl_turn_stats_to_variant (
   g_variant_dict_insert (&dict, ATL_STAT_N_CTX_USED, "u", stats->n_ctx_used);
   g_variant_dict_insert (&dict, ATL_STAT_N_CTX, "u", n_ctx);
   g_variant_dict_insert (&dict, ATL_STAT_N_SHIFTED, "u", stats->n_shifted);
+  g_variant_dict_insert (&dict, ATL_STAT_N_CALLS, "u", stats->n_calls);
   g_variant_dict_insert (&dict, ATL_STAT_STOP_REASON, "s", stops[stats->stop]);
   g_variant_dict_insert (&dict, ATL_STAT_RAN_ON, "s", ran_on);
   g_variant_dict_insert (&dict, ATL_STAT_SEED, "t", seed);

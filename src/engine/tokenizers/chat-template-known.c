@@ -120,6 +120,20 @@ static const struct
   { "<think>", "</think>" },
   { "<thinking>", "</thinking>" },
   { "<reasoning>", "</reasoning>" },
+  { "<thought>", "</thought>" },
+  { "Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]" },
+  { "Here is my thought process:", "Here is my response:" },
+};
+
+/* What some models put around the answer behind their reasoning. */
+static const struct
+{
+  const char *open;
+  const char *close;
+} answers[] = {
+  { "<answer>", "</answer>" },
+  { "<response>", "</response>" },
+  { "[BEGIN FINAL RESPONSE]", "[END FINAL RESPONSE]" },
 };
 
 const char *
@@ -166,6 +180,19 @@ atl_chat_known_thinking (const char *source, const char **open, const char **clo
         /* In Gemma's templates <|think|> is a switch, not a mark; their mark comes first above. */
         *open = thinking[i].open;
         *close = thinking[i].close;
+        return TRUE;
+      }
+  return FALSE;
+}
+
+gboolean
+atl_chat_known_answer (const char *source, const char **open, const char **close)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (answers); i++)
+    if (strstr (source, answers[i].open) != NULL)
+      {
+        *open = answers[i].open;
+        *close = answers[i].close;
         return TRUE;
       }
   return FALSE;

@@ -18,5 +18,7 @@ const char *atl_chat_known_by_tokens (const char *bos_token, const char *eos_tok
 
 /* The marks around reasoning that `source`, a template's or prompt's text, shows. FALSE if none. */
 gboolean atl_chat_known_thinking (const char *source, const char **open, const char **close);
+/* The marks that `source` puts around the answer behind the reasoning. FALSE if none. */
+gboolean atl_chat_known_answer (const char *source, const char **open, const char **close);
 
 G_END_DECLS

@@ -1,5 +1,4 @@
-/* Chat templates: finding out what one can do, bringing a conversation into the form it wants, and
- * rendering. */
+/* Chat templates: what one can do, a conversation in the form it wants, rendering. */
 #define G_LOG_DOMAIN "atl-chat"
 
 #include "engine/tokenizers/chat-template.h"
@@ -20,9 +19,9 @@ struct _AtlChatTemplate
   gboolean string_arguments; /* arguments of tool calls must be JSON text */
   gboolean null_content;     /* a message with tool calls is known by its content being None */
   gboolean tools_undefined;  /* without tools the variable must be absent, not None */
-  int word;                /* of switches[], the template's for enable_thinking; -1: it has none */
-  const char *think_open;  /* (nullable) static */
-  const char *think_close; /* (nullable) static */
+  int word; /* of switches[], the template's for enable_thinking; -1: it has none */
+  /* (nullable) static */
+  const char *think_open, *think_close, *answer_open, *answer_close;
 };
 
 /* --- Building messages --- */
@@ -513,6 +512,7 @@ probe_thinking (AtlChatTemplate *self, const char *source)
   self->caps.thinking_toggle = self->word >= 0;
   if (!atl_chat_known_thinking (source, &self->think_open, &self->think_close) && plain != NULL)
     atl_chat_known_thinking (plain, &self->think_open, &self->think_close);
+  atl_chat_known_answer (source, &self->answer_open, &self->answer_close);
   self->caps.thinking_open = plain != NULL && atl_chat_template_prompt_is_thinking (self, plain);
 }
 
@@ -569,11 +569,17 @@ gboolean
 atl_chat_template_thinking_tags (const AtlChatTemplate *self, const char **open, const char **close)
 {
   g_return_val_if_fail (self != NULL, FALSE);
-  if (open != NULL)
-    *open = self->think_open;
-  if (close != NULL)
-    *close = self->think_close;
-  return self->think_open != NULL;
+  *open = self->think_open;
+  *close = self->think_close;
+  return *open != NULL;
+}
+
+gboolean
+atl_chat_template_answer_tags (const AtlChatTemplate *self, const char **open, const char **close)
+{
+  *open = self->answer_open;
+  *close = self->answer_close;
+  return *open != NULL;
 }
 
 gboolean

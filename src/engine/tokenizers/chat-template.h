@@ -72,6 +72,11 @@ gboolean atl_chat_template_thinking_tags (const AtlChatTemplate *self,
                                           const char **open,
                                           const char **close);
 
+/* The marks that some models put around the answer behind their reasoning, e.g. "<answer>"; FALSE
+ * (and NULLs) where the template shows none. Static strings. */
+gboolean
+atl_chat_template_answer_tags (const AtlChatTemplate *self, const char **open, const char **close);
+
 /* TRUE if `prompt`, rendered by this template, ends inside an opened thinking section. With
  * caps.thinking_open this is so by default; "enable_thinking" may change it for one prompt. */
 gboolean atl_chat_template_prompt_is_thinking (const AtlChatTemplate *self, const char *prompt);

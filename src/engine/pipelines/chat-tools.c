@@ -1,0 +1,183 @@
+/* Tools in a conversation: which format the model writes, and messages in a form that its template
+ * prints. */
+#define G_LOG_DOMAIN "atl-pipelines"
+
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/pipelines/chat-model-private.h"
+
+void
+atl_chat_tools_detect (AtlChatModel *self)
+{
+  const char *source = atl_tokenizer_chat_template (self->tokenizer, "tool_use");
+  const char *main_source = atl_tokenizer_chat_template (self->tokenizer, NULL);
+
+  /* Some models carry a second template for conversations with tools. */
+  if (source != NULL)
+    self->tool_chat = atl_chat_template_new (source, atl_chat_special (self, ATL_SPECIAL_BOS),
+                                             atl_chat_special (self, ATL_SPECIAL_EOS), NULL);
+  if (self->tool_chat == NULL)
+    source = main_source;
+  self->tool_format = source != NULL ? atl_tool_format_detect (source) : NULL;
+  if (self->tool_format == NULL || self->tool_chat != NULL)
+    {
+      /* The channels of gpt-oss hold without tools too. */
+      const AtlToolFormat *plain =
+          main_source != NULL ? atl_tool_format_detect (main_source) : NULL;
+
+      if (plain != NULL && plain->style == ATL_CALL_HARMONY)
+        self->tool_format = plain;
+    }
+  self->names_tools = self->tool_format != NULL &&
+                      (atl_chat_template_caps (atl_chat_tools_template (self))->tools ||
+                       strstr (source, "xml_tools") != NULL);
+  if (self->tool_format == NULL)
+    self->tool_format = atl_tool_format_generic ();
+}
+
+const AtlChatTemplate *
+atl_chat_tools_template (const AtlChatModel *self)
+{
+  return self->tool_chat != NULL ? self->tool_chat : self->chat;
+}
+
+/* --- Messages --- */
+
+static JsonObject *
+copy_message (JsonObject *message)
+{
+  JsonObject *copy = json_object_new ();
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *member;
+
+  json_object_iter_init_ordered (&iter, message);
+  while (json_object_iter_next_ordered (&iter, &name, &member))
+    json_object_set_member (copy, name, json_node_copy (member));
+  return copy;
+}
+
+/* A call as the generic format has it. */
+static void
+append_call (GString *text, JsonNode *node)
+{
+  JsonObject *call = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  JsonObject *inner = call != NULL ? atl_json_object (call, "function") : NULL;
+  JsonObject *function = inner != NULL ? inner : call;
+  g_autofree char *name = NULL;
+  g_autofree char *arguments = NULL;
+  JsonNode *value;
+
+  if (function == NULL)
+    return;
+  name = atl_json_quote (atl_json_string (function, "name", ""));
+  value = json_object_get_member (function, "arguments");
+  if (value != NULL && JSON_NODE_HOLDS_VALUE (value) && json_node_get_string (value) != NULL)
+    arguments = json_node_dup_string (value);
+  else if (value != NULL)
+    arguments = atl_json_write (value);
+  g_string_append_printf (text, "%s<tool_call>\n{\"name\": %s, \"arguments\": %s}\n</tool_call>",
+                          text->len > 0 ? "\n" : "", name, arguments != NULL ? arguments : "{}");
+}
+
+/* Calls that the template would leave out become part of the text. */
+static void
+fold_calls (JsonObject *message)
+{
+  JsonArray *calls = atl_json_array (message, "tool_calls");
+  g_autoptr (GString) text = NULL;
+
+  if (calls == NULL)
+    return;
+  text = g_string_new (atl_json_string (message, "content", ""));
+  for (guint i = 0; i < json_array_get_length (calls); i++)
+    append_call (text, json_array_get_element (calls, i));
+  json_object_set_string_member (message, "content", text->str);
+  json_object_remove_member (message, "tool_calls");
+}
+
+/* A tool's result becomes a message of the user. */
+static void
+fold_result (JsonObject *message)
+{
+  g_autofree char *text = NULL;
+
+  if (!g_str_equal (atl_json_string (message, "role", ""), "tool"))
+    return;
+  text = g_strdup_printf ("<tool_response>\n%s\n</tool_response>",
+                          atl_json_string (message, "content", ""));
+  json_object_set_string_member (message, "role", "user");
+  json_object_set_string_member (message, "content", text);
+}
+
+/* Puts `text` behind the system message, or makes one. */
+static void
+add_to_system (JsonArray *messages, const char *text)
+{
+  JsonObject *first =
+      json_array_get_length (messages) > 0 ? json_array_get_object_element (messages, 0) : NULL;
+  g_autofree char *whole = NULL;
+  JsonObject *system;
+  JsonArray *rest;
+
+  if (first != NULL && g_str_equal (atl_json_string (first, "role", ""), "system"))
+    {
+      whole = g_strconcat (atl_json_string (first, "content", ""), "\n\n", text, NULL);
+      json_object_set_string_member (first, "content", whole);
+      return;
+    }
+  system = json_object_new ();
+  json_object_set_string_member (system, "role", "system");
+  json_object_set_string_member (system, "content", text);
+  rest = json_array_new ();
+  json_array_add_object_element (rest, system);
+  while (json_array_get_length (messages) > 0)
+    {
+      json_array_add_element (rest, json_array_dup_element (messages, 0));
+      json_array_remove_element (messages, 0);
+    }
+  for (guint i = 0; i < json_array_get_length (rest); i++)
+    json_array_add_element (messages, json_array_dup_element (rest, i));
+  json_array_unref (rest);
+}
+
+JsonArray *
+atl_chat_tools_adapt (const AtlChatModel *self, JsonArray *messages, AtlToolSet *tools)
+{
+  const AtlChatCaps *caps =
+      atl_chat_template_caps (tools != NULL ? atl_chat_tools_template (self) : self->chat);
+  JsonArray *adapted = json_array_new ();
+
+  for (guint i = 0; i < json_array_get_length (messages); i++)
+    {
+      JsonObject *copy = copy_message (json_array_get_object_element (messages, i));
+
+      if (!caps->tool_calls)
+        fold_calls (copy);
+      if (!caps->tool_responses)
+        fold_result (copy);
+      json_array_add_object_element (adapted, copy);
+    }
+  if (tools != NULL && !self->names_tools)
+    {
+      g_autoptr (JsonNode) node = json_node_new (JSON_NODE_ARRAY);
+      g_autofree char *list = NULL;
+
+      json_node_set_array (node, atl_tool_set_json (tools));
+      list = atl_json_write (node);
+      /* Phi-4-mini's template looks for them in the system message. */
+      if (g_str_equal (self->tool_format->name, "phi-4-mini"))
+        {
+          add_to_system (adapted, "You are a helpful assistant with some tools.");
+          json_object_set_string_member (json_array_get_object_element (adapted, 0), "tools", list);
+        }
+      else
+        {
+          g_autofree char *request = g_strconcat (atl_tool_format_generic_request (), list, NULL);
+
+          add_to_system (adapted, request);
+        }
+    }
+  return adapted;
+}

@@ -1,0 +1,27 @@
+/* How likely tokens are by a model's logits.
+ *
+ *   AtlTokenProb top[5];
+ *   n = atl_token_probs_top (logits, n_vocab, top, 5);
+ *   float p = expf (atl_token_probs_of (logits, n_vocab, id));
+ *
+ * Threading: pure functions.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  gint32 id;
+  float logprob; /* natural logarithm of the probability, at temperature 1 */
+} AtlTokenProb;
+
+/* The logarithm of the sum of exp (logits[n]): subtracted from a logit it gives a log-probability.
+ * NaN counts as impossible; −INFINITY when nothing is possible. */
+double atl_token_probs_norm (const float *logits, gsize n);
+/* The `k` likeliest of logits[n], the likeliest first, equal ones by id; how many there are. */
+guint atl_token_probs_top (const float *logits, gsize n, double norm, AtlTokenProb *top, guint k);
+
+G_END_DECLS
