@@ -23,6 +23,8 @@ struct _AtlSession
   char *load_phase;   /* (nullable) */
   double load_fraction;
   gboolean load_insists;
+  gboolean load_from_disk;
+  char **refused_paths;    /* (nullable) of the last load that lacked memory */
   gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
   gint gpu_layers, cpu_experts;

@@ -150,6 +150,8 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
           unload (self, self->model);
           return;
         }
+      if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && !self->load_from_disk)
+        self->refused_paths = g_steal_pointer (&self->load_paths);
       end_load (self);
       g_signal_emit (self, signals[LOAD_FAILED], 0, error, name);
       return;
@@ -173,6 +175,7 @@ begin_load (AtlSession *self)
   options.n_ctx = self->n_ctx;
   options.gpu_layers = self->gpu_layers;
   options.cpu_experts = self->cpu_experts;
+  options.from_disk = self->load_from_disk;
   options.device = g_settings_get_enum (self->settings, "device") == 1 ? "cpu" : "auto";
   options.n_threads = (guint) g_settings_get_int (self->settings, "n-threads");
   options.insist = self->load_insists;
@@ -181,21 +184,47 @@ begin_load (AtlSession *self)
                                load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
 
+static void
+load_model (AtlSession *self, const char *const *paths, gboolean insist, gboolean from_disk)
+{
+  atl_session_cancel_load (self);
+  g_clear_pointer (&self->refused_paths, g_strfreev);
+  self->load = g_cancellable_new ();
+  self->load_paths = g_strdupv ((char **) paths);
+  self->load_insists = insist;
+  self->load_from_disk = from_disk;
+  self->load_made_room = FALSE;
+  self->load_fraction = 0;
+  self->load_name = atl_model_list_get_name (self->models, paths[0]);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
+  begin_load (self);
+}
+
 void
 atl_session_load_model (AtlSession *self, const char *const *paths, gboolean insist)
 {
   g_return_if_fail (ATL_IS_SESSION (self));
   g_return_if_fail (paths != NULL && paths[0] != NULL);
 
-  atl_session_cancel_load (self);
-  self->load = g_cancellable_new ();
-  self->load_paths = g_strdupv ((char **) paths);
-  self->load_insists = insist;
-  self->load_made_room = FALSE;
-  self->load_fraction = 0;
-  self->load_name = atl_model_list_get_name (self->models, paths[0]);
-  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
-  begin_load (self);
+  load_model (self, paths, insist, FALSE);
+}
+
+gboolean
+atl_session_get_can_load_from_disk (AtlSession *self)
+{
+  g_return_val_if_fail (ATL_IS_SESSION (self), FALSE);
+  return self->refused_paths != NULL;
+}
+
+void
+atl_session_load_from_disk (AtlSession *self)
+{
+  g_auto (GStrv) paths = NULL;
+
+  g_return_if_fail (ATL_IS_SESSION (self));
+  paths = g_steal_pointer (&self->refused_paths);
+  if (paths != NULL)
+    load_model (self, (const char *const *) paths, FALSE, TRUE);
 }
 
 void
@@ -369,6 +398,7 @@ atl_session_finalize (GObject *object)
   g_clear_pointer (&self->conversations, g_hash_table_unref);
   g_clear_object (&self->settings);
   g_clear_error (&self->store_error);
+  g_strfreev (self->refused_paths);
   g_free (self->temporary_dir);
   G_OBJECT_CLASS (atl_session_parent_class)->finalize (object);
 }

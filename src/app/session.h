@@ -58,6 +58,10 @@ const char *atl_session_get_load_name (AtlSession *self);
 /* Loads the model in `paths` (see atl_client_load_model_async()) beside or instead of the one in
  * use; a load in progress is cancelled first. `insist`: although it ended the engine before. */
 void atl_session_load_model (AtlSession *self, const char *const *paths, gboolean insist);
+/* Whether the last load lacked memory and may be tried again, reading from the disk what does not
+ * fit (far slower); and doing so. */
+gboolean atl_session_get_can_load_from_disk (AtlSession *self);
+void atl_session_load_from_disk (AtlSession *self);
 void atl_session_cancel_load (AtlSession *self);
 void atl_session_unload_model (AtlSession *self);
 /* Context length in tokens for the next load; 0 chooses by itself. */

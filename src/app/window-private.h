@@ -1,5 +1,6 @@
 /* The fields that the files of the window share: window.c lays it out, window-chats.c does what can
- * be done with chats and folders, window-files.c takes files, window-undo.c brings back. */
+ * be done with chats and folders, window-files.c takes files, window-notices.c tells, window-undo.c
+ * brings back. */
 #pragma once
 
 #include "app/chat/chat-list.h"
@@ -51,5 +52,15 @@ void atl_window_import (AtlWindow *self);
 void atl_window_import_file (AtlWindow *self, GFile *file);
 void atl_window_export_to (AtlWindow *self, gint64 chat_id, AtlExportFormat format, GFile *file);
 void atl_window_install_drop (AtlWindow *self);
+/* A sentence in the bar above the page, with a button for an action (both nullable). */
+void atl_window_show_notice (AtlWindow *self,
+                             GtkMessageType type,
+                             const char *title,
+                             const char *words,
+                             const char *button,
+                             const char *action);
+void atl_window_hide_notice (AtlWindow *self);
+void atl_window_bind_notice_callbacks (GtkWidgetClass *widget_class);
+void atl_window_connect_notices (AtlWindow *self);
 void atl_window_undo_last (AtlWindow *self);
 void atl_window_clear_undo (AtlWindow *self);

@@ -160,138 +160,6 @@ chosen_cb (AtlChatList *list, gint64 chat_id, gint64 message_id, AtlWindow *self
   atl_window_open_chat (self, chat_id, message_id);
 }
 
-/* --- What goes on --- */
-
-static void
-show_notice (AtlWindow *self,
-             GtkMessageType type,
-             const char *title,
-             const char *words,
-             const char *button,
-             const char *action)
-{
-  gtk_info_bar_set_message_type (GTK_INFO_BAR (self->notice_bar), type);
-  gtk_label_set_text (GTK_LABEL (self->notice_title), title);
-  gtk_label_set_text (GTK_LABEL (self->notice_label), words);
-  gtk_widget_set_visible (self->notice_button, button != NULL);
-  if (button != NULL)
-    {
-      gtk_button_set_label (GTK_BUTTON (self->notice_button), button);
-      gtk_actionable_set_action_name (GTK_ACTIONABLE (self->notice_button), action);
-    }
-  gtk_info_bar_set_revealed (GTK_INFO_BAR (self->notice_bar), TRUE);
-}
-
-static void
-hide_notice (AtlWindow *self)
-{
-  gtk_info_bar_set_revealed (GTK_INFO_BAR (self->notice_bar), FALSE);
-}
-
-static void
-notice_response_cb (AtlWindow *self)
-{
-  hide_notice (self);
-  /* The button that was pressed is gone. */
-  if (gtk_widget_get_mapped (self->chat_page))
-    atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
-}
-
-static void
-engine_lost_cb (AtlClient *client, const char *sentence, AtlWindow *self)
-{
-  self->engine_was_lost = TRUE;
-  show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine stopped"), sentence, NULL, NULL);
-}
-
-static void
-engine_state_cb (AtlWindow *self)
-{
-  AtlClient *client = atl_session_get_client (self->session);
-  AtlEngineState state = atl_client_get_state (client);
-
-  self->engine_was_lost |= state == ATL_ENGINE_NOT_RESPONDING;
-  if (state == ATL_ENGINE_NOT_RESPONDING)
-    show_notice (self, GTK_MESSAGE_WARNING, _ ("The engine does not respond"),
-                 _ ("If it stays silent it is ended and started again in a few seconds. What was "
-                    "written so far is kept."),
-                 NULL, NULL);
-  else if (state == ATL_ENGINE_READY && self->engine_was_lost)
-    {
-      self->engine_was_lost = FALSE;
-      hide_notice (self);
-      /* Where an answer broke off, it says so itself and offers to try again. */
-      if (!atl_chat_page_shows_lost_answer (ATL_CHAT_PAGE (self->chat_page)))
-        atl_window_toast (
-            self, _ ("The engine stopped and runs again. What was written so far is kept."));
-    }
-}
-
-static const char *
-load_error_title (const GError *error)
-{
-  if (error->domain != ATL_ERROR)
-    return _ ("The model could not be loaded");
-  switch ((AtlError) error->code)
-    {
-    case ATL_ERROR_BAD_FILE:
-      return _ ("This model file is damaged");
-    case ATL_ERROR_UNSUPPORTED:
-      return _ ("This kind of model is not supported");
-    case ATL_ERROR_NO_MEMORY:
-      return _ ("Not enough memory for this model");
-    case ATL_ERROR_NOT_FOUND:
-      return _ ("The model file is not there any more");
-    case ATL_ERROR_BUSY:
-      return _ ("This model ended the engine several times");
-    case ATL_ERROR_ENGINE_GONE:
-      return _ ("The engine stopped while loading");
-    case ATL_ERROR_DEVICE:
-    case ATL_ERROR_FULL:
-    case ATL_ERROR_INVALID:
-    case ATL_ERROR_NETWORK:
-    case ATL_ERROR_TOO_COMPLEX:
-    default:
-      return _ ("The model could not be loaded");
-    }
-}
-
-static void
-load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlWindow *self)
-{
-  show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), error->message,
-               _ ("Choose another"), "win.choose-model");
-}
-
-static void
-refresh_load (AtlWindow *self)
-{
-  gboolean loading = atl_session_get_is_loading (self->session);
-  g_autofree char *words = NULL;
-
-  gtk_revealer_set_reveal_child (GTK_REVEALER (self->load_revealer), loading);
-  if (!loading)
-    return;
-  hide_notice (self);
-  words = g_strdup_printf ("%s · %s", atl_session_get_load_name (self->session),
-                           atl_session_get_load_phase (self->session));
-  gtk_label_set_text (GTK_LABEL (self->load_label), words);
-  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->load_bar),
-                                 atl_session_get_load_fraction (self->session));
-}
-
-static void
-notice_cb (AtlSession *session, const char *sentence, AtlWindow *self)
-{
-  atl_window_toast (self, sentence);
-}
-
-static void
-cancel_load_cb (AtlWindow *self)
-{
-  atl_session_cancel_load (self->session);
-}
-
 /* --- Actions --- */
 
 static void
@@ -319,11 +187,20 @@ open_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
 }
 
 static void
+load_from_disk_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  atl_window_hide_notice (self);
+  atl_session_load_from_disk (self->session);
+}
+
+static void
 choose_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
 
-  hide_notice (self);
+  atl_window_hide_notice (self);
   atl_window_show_page (self, "chats");
   atl_model_switcher_popup (ATL_MODEL_SWITCHER (self->model_switcher));
 }
@@ -459,6 +336,7 @@ install_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.import-chat", NULL, import_action);
   gtk_widget_class_install_action (c, "win.open-model", NULL, open_model_action);
   gtk_widget_class_install_action (c, "win.choose-model", NULL, choose_model_action);
+  gtk_widget_class_install_action (c, "win.load-from-disk", NULL, load_from_disk_action);
   gtk_widget_class_install_action (c, "win.unload-model", NULL, unload_model_action);
   gtk_widget_class_install_action (c, "win.show-page", "s", show_page_action);
   gtk_widget_class_install_action (c, "win.search", NULL, search_action);
@@ -518,8 +396,7 @@ atl_window_class_init (AtlWindowClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, refresh_layout);
   gtk_widget_class_bind_template_callback (widget_class, page_cb);
   gtk_widget_class_bind_template_callback (widget_class, chosen_cb);
-  gtk_widget_class_bind_template_callback (widget_class, notice_response_cb);
-  gtk_widget_class_bind_template_callback (widget_class, cancel_load_cb);
+  atl_window_bind_notice_callbacks (widget_class);
   install_actions (widget_class);
 }
 
@@ -537,21 +414,10 @@ static void
 connect_session (AtlWindow *self)
 {
   AtlSession *session = self->session;
-  AtlClient *client = atl_session_get_client (session);
 
-  g_signal_connect_object (session, "notice", G_CALLBACK (notice_cb), self, 0);
+  atl_window_connect_notices (self);
   g_signal_connect_object (session, "answered", G_CALLBACK (answered_cb), self, 0);
-  g_signal_connect_object (session, "load-failed", G_CALLBACK (load_failed_cb), self, 0);
   g_signal_connect_object (session, "chats-changed", G_CALLBACK (chats_changed_cb), self,
-                           G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "notify::is-loading", G_CALLBACK (refresh_load), self,
-                           G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "notify::load-fraction", G_CALLBACK (refresh_load), self,
-                           G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "notify::load-phase", G_CALLBACK (refresh_load), self,
-                           G_CONNECT_SWAPPED);
-  g_signal_connect_object (client, "engine-lost", G_CALLBACK (engine_lost_cb), self, 0);
-  g_signal_connect_object (client, "notify::state", G_CALLBACK (engine_state_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_session_get_settings (session), "changed::sidebar-visible",
                            G_CALLBACK (refresh_layout), self, G_CONNECT_SWAPPED);
@@ -581,11 +447,10 @@ atl_window_new (GtkApplication *app, AtlSession *session)
                           G_BINDING_BIDIRECTIONAL | G_BINDING_SYNC_CREATE);
   connect_session (self);
   refresh_layout (self);
-  refresh_load (self);
   if (store_error != NULL)
-    show_notice (self, GTK_MESSAGE_ERROR,
-                 _ ("Your chats could not be opened; what you write now is not kept"),
-                 store_error->message, NULL, NULL);
+    atl_window_show_notice (self, GTK_MESSAGE_ERROR,
+                            _ ("Your chats could not be opened; what you write now is not kept"),
+                            store_error->message, NULL, NULL);
   reports = atl_store_take_reports (atl_session_get_store (session));
   for (guint i = 0; reports[i] != NULL; i++)
     atl_window_toast (self, reports[i]);

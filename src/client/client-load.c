@@ -75,6 +75,8 @@ atl_load_arguments (guint request,
     g_variant_dict_insert (&dict, ATL_LOAD_DEVICE, "s", options->device);
   g_variant_dict_insert (&dict, ATL_LOAD_GPU_LAYERS, "i", options->gpu_layers);
   g_variant_dict_insert (&dict, ATL_LOAD_CPU_EXPERTS, "i", options->cpu_experts);
+  if (options->from_disk)
+    g_variant_dict_insert (&dict, ATL_LOAD_FROM_DISK, "b", TRUE);
   g_variant_dict_insert (&dict, ATL_LOAD_N_THREADS, "u", options->n_threads);
   if (compiled != NULL && compiled->problem != NULL)
     g_variant_dict_insert (&dict, ATL_LOAD_GPU_PROBLEM, "s", compiled->problem);

@@ -24,12 +24,13 @@ typedef struct
   gint cpu_experts;    /* layers, from the first, whose experts stay on the CPU; -1: as must */
   guint n_threads;     /* 0: all cores */
   gboolean insist;     /* the person asked for it: forget earlier crashes */
+  gboolean from_disk;  /* what does not fit into memory may be read from the disk, far slower */
   guint idle_minutes;  /* the engine unloads it when it is unused for so long; 0: it stays */
 } AtlLoadOptions;
 
 #define ATL_LOAD_OPTIONS_INIT                                                                      \
   {                                                                                                \
-    0, NULL, NULL, -1, -1, 0, FALSE, 0                                                             \
+    0, NULL, NULL, -1, -1, 0, FALSE, FALSE, 0                                                      \
   }
 
 #define ATL_TYPE_MODEL (atl_model_get_type ())

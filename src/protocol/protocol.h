@@ -56,6 +56,8 @@ G_BEGIN_DECLS
 #define ATL_LOAD_GPU_PROBLEM "gpu-problem" /* s: why it could not be done; follows "because" */
 #define ATL_LOAD_IDLE_MINUTES                                                                      \
   "idle-minutes" /* u: unloaded when unused for so long; 0 or absent: stays */
+#define ATL_LOAD_FROM_DISK                                                                         \
+  "from-disk" /* b: what does not fit into memory is read from the disk whenever it is used */
 
 /* What is known about a model (Inspect, LoadModel). */
 #define ATL_INFO_NAME "name"                   /* s */

@@ -88,6 +88,31 @@ test_verdicts (void)
     g_assert_nonnull (strstr (fit.words, "free"));
     g_test_message ("%s", fit.words);
   }
+  /* Half of it, and the rest from the disk if the person says so. */
+  {
+    AtlChatMemory memory;
+    AtlFitRequest request = { .n_ctx = n_train, .kv_dtype = ATL_DTYPE_F16 };
+    g_auto (AtlFit) refused = { 0 };
+    g_auto (AtlFit) fit = { 0 };
+    g_auto (AtlFit) nothing = { 0 };
+
+    g_assert_true (atl_chat_model_estimate (model, n_train, ATL_DTYPE_F16, &memory, NULL));
+    request.ram_free = memory.kv_bytes + memory.scratch_bytes + memory.weight_bytes / 2;
+    g_assert_true (atl_fit_judge (model, &request, &refused, NULL));
+    g_assert_false (refused.fits);
+    g_assert_cmpuint (refused.weight_budget, ==, 0);
+    request.from_disk = TRUE;
+    g_assert_true (atl_fit_judge (model, &request, &fit, NULL));
+    g_assert_true (fit.fits);
+    g_assert_cmpuint (fit.weight_budget, >, 0);
+    g_assert_cmpuint (fit.weight_budget, <, memory.weight_bytes / 2);
+    g_assert_cmpuint (fit.needed_bytes, <=, request.ram_free);
+    g_assert_nonnull (strstr (fit.notice, "from the disk"));
+    g_test_message ("%s", fit.notice);
+    request.ram_free = memory.kv_bytes;
+    g_assert_true (atl_fit_judge (model, &request, &nothing, NULL));
+    g_assert_false (nothing.fits);
+  }
   /* A share is left to the desktop; a GPU's memory counts. */
   {
     guint64 exact = needed (model, n_train, ATL_DTYPE_F16);

@@ -163,6 +163,54 @@ test_idle (void)
   world_close (&world);
 }
 
+/* Refused for lack of memory; read from the disk when the person says so, to the same text. */
+static void
+test_from_disk (void)
+{
+  g_autofree char *path = NULL, *ran_on = NULL, *text = NULL, *options = NULL, *again = NULL;
+  g_autoptr (GError) error = NULL;
+  World world;
+  AtlChatMemory memory;
+  AtlSlot *slot;
+  guint model;
+
+  if (!open_world (&world, &path))
+    return;
+  total_bytes = 1024 * MIB;
+  model = load (&world, path);
+  ran_on = world_ask (&world, model);
+  g_assert_nonnull (ran_on);
+  text = g_strdup (world.text->str);
+  g_assert_cmpstr (text, !=, "");
+  slot = slot_of (model);
+  g_assert_true (atl_chat_model_estimate (slot->model, slot->options.n_ctx, slot->options.kv_dtype,
+                                          &memory, NULL));
+  options = g_strdup_printf ("{'device': <'cpu'>, 'n-ctx': <uint32 %u>, 'from-disk': <true>}",
+                             slot->options.n_ctx);
+  world_close (&world);
+  g_clear_pointer (&path, g_free);
+
+  g_assert_true (open_world (&world, &path));
+  total_bytes = 64 * MIB + memory.kv_bytes + memory.scratch_bytes + memory.weight_bytes / 2;
+  {
+    g_autofree char *without = g_strdup_printf (
+        "%.*s}", (int) (strlen (options) - strlen (", 'from-disk': <true>}")), options);
+
+    g_assert_cmpuint (world_load (&world, path, without, &error), ==, 0);
+    g_assert_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY);
+    g_clear_error (&error);
+  }
+  model = world_load (&world, path, options, &error);
+  g_assert_no_error (error);
+  slot = slot_of (model);
+  g_assert_cmpuint (slot->options.weight_budget, >, 0);
+  g_assert_cmpuint (slot->mapped_bytes, ==, 0);
+  again = world_ask (&world, model);
+  g_assert_nonnull (again);
+  g_assert_cmpstr (world.text->str, ==, text);
+  world_close (&world);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -171,5 +219,6 @@ main (int argc, char **argv)
   g_test_add_func ("/ledger/room", test_room);
   g_test_add_func ("/ledger/busy", test_busy);
   g_test_add_func ("/ledger/idle", test_idle);
+  g_test_add_func ("/ledger/from-disk", test_from_disk);
   return g_test_run ();
 }

@@ -29,6 +29,7 @@ struct _AtlChatModel
   /* After loading */
   AtlLlm *llm;
   guint n_ctx;
+  gboolean may_leave_memory;   /* there is a budget for its weights */
   AtlTurnstile *turnstile;     /* borrowed, or: */
   AtlTurnstile *own_turnstile; /* (owned) (nullable) */
   AtlConversations *conversations;

@@ -196,7 +196,8 @@ load (AtlChatModel *self,
   AtlLlmOptions llm_options = { .n_gpu_layers = options->n_gpu_layers,
                                 .n_cpu_experts = options->n_cpu_experts,
                                 .n_ctx_hint = options->n_ctx,
-                                .kv_dtype = options->kv_dtype };
+                                .kv_dtype = options->kv_dtype,
+                                .weight_budget = options->weight_budget };
   g_autoptr (AtlLlmCache) probe = NULL;
   guint n_vocab;
 
@@ -238,6 +239,7 @@ atl_chat_model_load (AtlChatModel *self,
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s", self->facts.why_not);
       return FALSE;
     }
+  self->may_leave_memory = options->weight_budget > 0;
   self->turnstile = options->turnstile;
   if (self->turnstile == NULL)
     self->turnstile = self->own_turnstile = atl_turnstile_new ();
@@ -285,7 +287,9 @@ atl_chat_model_mapped_bytes (const AtlChatModel *self)
   const AtlLlmInfo *info = self->llm != NULL ? atl_llm_info (self->llm) : NULL;
   guint64 copied = info != NULL ? info->host_bytes + info->device_bytes : 0;
 
-  return info != NULL && info->weight_bytes > copied ? info->weight_bytes - copied : 0;
+  return info != NULL && !self->may_leave_memory && info->weight_bytes > copied
+             ? info->weight_bytes - copied
+             : 0;
 }
 
 guint64

@@ -60,6 +60,8 @@ typedef struct
   AtlDType kv_dtype;
   guint n_gpu_layers;      /* G_MAXUINT: as many as fit */
   guint n_cpu_experts;     /* layers whose experts stay on the CPU; G_MAXUINT: as many as must */
+  guint64 weight_budget;   /* bytes of weights that may be copied into memory; the rest is read from
+                              the file while it answers. 0: all */
   AtlTurnstile *turnstile; /* (nullable) borrowed: shared by all that compute on these backends */
   AtlChatRoom room;
 } AtlChatModelOptions;
@@ -103,7 +105,8 @@ gboolean atl_chat_model_is_loaded (const AtlChatModel *self);
 /* After loading. */
 guint atl_chat_model_n_ctx (const AtlChatModel *self);
 guint64 atl_chat_model_host_bytes (const AtlChatModel *self); /* without its conversations */
-/* Of these, pages of the file that are read where they are: the system takes them for free. */
+/* Of these, pages of the file that are read where they are: the system takes them for free. None of
+ * a model with a budget for its weights: its pages may go. */
 guint64 atl_chat_model_mapped_bytes (const AtlChatModel *self);
 guint64 atl_chat_model_conversation_bytes (const AtlChatModel *self);
 /* No turn is under way. */

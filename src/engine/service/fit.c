@@ -55,6 +55,32 @@ find_n_ctx (const AtlChatModel *model, const AtlFitRequest *request, AtlDType kv
   return 0;
 }
 
+/* What must be in memory when the weights are read from the disk; a part of the rest is left to the
+ * pages that come and go. */
+static guint64
+least (const AtlFit *fit)
+{
+  return fit->memory.kv_bytes + fit->memory.scratch_bytes;
+}
+
+static void
+stream (const AtlFitRequest *request, AtlFit *fit)
+{
+  guint64 there = room (request);
+  guint64 left = there - least (fit);
+  g_autofree char *missing = NULL;
+
+  fit->fits = TRUE;
+  fit->weight_budget = MAX (left - left / 8, 1);
+  missing = g_format_size (fit->needed_bytes - MIN (fit->needed_bytes, there - left / 8));
+  fit->needed_bytes = MIN (fit->needed_bytes, there);
+  g_free (fit->notice);
+  fit->notice =
+      g_strdup_printf ("%s of the model do not fit into memory and are read from the disk "
+                       "while it answers, which is slow.",
+                       missing);
+}
+
 static void
 refuse (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *fit)
 {
@@ -76,8 +102,12 @@ refuse (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *fit)
   else
     fit->words = g_strdup_printf ("Needs %s (%s for the model itself); %s are free. Unload other "
                                   "models or close programs, or choose a model or quantisation of "
-                                  "at most about %s.",
-                                  needed, weights, there, there);
+                                  "at most about %s.%s",
+                                  needed, weights, there, there,
+                                  least (fit) < room (request)
+                                      ? " Or let it be read from the disk while it answers, which "
+                                        "is slow."
+                                      : "");
 }
 
 gboolean
@@ -108,6 +138,8 @@ atl_fit_judge (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *
                            "into memory.",
                            n_ctx, wanted);
     }
+  if (!fit->fits && request->from_disk && least (fit) < room (request))
+    stream (request, fit);
   if (fit->fits)
     {
       g_autofree char *needed = g_format_size (fit->needed_bytes);

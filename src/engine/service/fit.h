@@ -18,6 +18,7 @@ typedef struct
   guint64 ram_total;
   guint64 vram_free;  /* of the device that will be used; 0: none */
   const char *device; /* (nullable) its name */
+  gboolean from_disk; /* what does not fit may be read from the disk while it answers */
 } AtlFitRequest;
 
 typedef struct
@@ -26,8 +27,10 @@ typedef struct
   guint n_ctx; /* chosen */
   AtlChatMemory memory;
   guint64 needed_bytes;
-  char *words;  /* why it fits or not, and what would; never NULL */
-  char *notice; /* (nullable) what was changed so that it fits */
+  guint64 weight_budget; /* of the weights that may be copied; 0: all, nothing is read from the disk
+                          */
+  char *words;           /* why it fits or not, and what would; never NULL */
+  char *notice;          /* (nullable) what was changed so that it fits */
 } AtlFit;
 
 /* What is left to the desktop of a machine's `total` memory, so that a model never freezes it. */

@@ -73,6 +73,7 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   job->is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
   job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
   job->idle_minutes = atl_dict_uint (options, ATL_LOAD_IDLE_MINUTES, 0);
+  job->from_disk = atl_dict_bool (options, ATL_LOAD_FROM_DISK, FALSE);
   job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
   job->n_cpu_experts = cpu_experts < 0 ? G_MAXUINT : (guint) cpu_experts;
   if (g_str_equal (kv_type, "f16"))
@@ -150,7 +151,9 @@ open_model (AtlJob *job, GError **error)
 static gboolean
 judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
 {
-  AtlFitRequest request = { .n_ctx = job->n_ctx, .kv_dtype = job->kv_dtype };
+  AtlFitRequest request = { .n_ctx = job->n_ctx,
+                            .kv_dtype = job->kv_dtype,
+                            .from_disk = job->from_disk };
   AtlBackend *backends[2];
   AtlMemory memory;
   guint64 idle_bytes;
@@ -402,6 +405,7 @@ load_run (AtlJob *job, GError **error)
   backends[n_backends - 1] = atl_devices_cpu (devices, job->n_threads);
   slot = job->slot = new_slot (job, backends[n_backends - 1]);
   slot->options.n_ctx = fit.n_ctx;
+  slot->options.weight_budget = fit.weight_budget;
   send_progress (job, OPEN_SHARE, "Loading the model");
   if (!atl_chat_model_load (job->model, backends, n_backends, &slot->options, weights_progress_cb,
                             job, job->cancellable, error))

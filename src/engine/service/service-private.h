@@ -73,6 +73,7 @@ struct _AtlJob
   guint n_threads;
   AtlDType kv_dtype;
   guint n_gpu_layers, n_cpu_experts;
+  gboolean from_disk;
   char *device;
   gboolean is_compiled; /* the client says so */
   char *gpu_problem;    /* (nullable) why not */
