@@ -242,6 +242,9 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
   if (S == 0)
     return;
   l->shared_router = add_row (ws, ATL_USE_LINEAR, il, D, "ffn_gate_inp_shexp.weight");
+  if (l->shared_router == NULL && h->traits->shared_gate)
+    atl_weights_fail (ws, "%s: the tensor “blk.%u.ffn_gate_inp_shexp.weight” is missing",
+                      atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
   if (l->shared_router != NULL)
     {
       l->shared_router->n_dims = 2;
@@ -296,11 +299,10 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
   V = self->h.n_vocab;
   ws = self->weights = atl_weights_new (cp);
   self->token_embd = atl_weights_add (ws, ATL_USE_ROWS, -1, DIM (V, D), "token_embd.weight");
-  /* LFM2 calls the last norm after the embedding that is also its head. */
   self->output_norm = atl_weights_add (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "%s.weight",
-                                       atl_weights_has (ws, "token_embd_norm.weight") &&
+                                       self->h.traits->output_norm != NULL &&
                                                !atl_weights_has (ws, "output_norm.weight")
-                                           ? "token_embd_norm"
+                                           ? self->h.traits->output_norm
                                            : "output_norm");
   self->output_norm_b =
       atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.bias");

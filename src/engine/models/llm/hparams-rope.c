@@ -40,7 +40,7 @@ read_n_rot (AtlLlmHparams *h, AtlLlmKeys *k, gboolean windowed, guint same)
     {
       const AtlLlmLayer *l = &h->layers[il];
 
-      if (l->windowed == windowed && l->rotated && n_rot > l->head_dim)
+      if (l->windowed == windowed && l->attends && n_rot > l->head_dim)
         atl_llm_key_fail (k, "%u components of heads of %u cannot be rotated", n_rot, l->head_dim);
     }
   return n_rot;

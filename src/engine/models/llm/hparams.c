@@ -199,7 +199,11 @@ read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
   guint interval = 4;
 
   if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_ALL)
-    return;
+    {
+      /* There may be such a key, but nothing else in it. */
+      atl_llm_key_uint (k, "attention.head_count", 0, 0, FALSE, &h->n_head);
+      return;
+    }
   atl_llm_key_layers (k, "attention.head_count", 1, 4096, TRUE, LAYERS (h, n_head));
   for (guint il = 0; il < h->n_layer; il++)
     h->layers[il].n_head_kv = h->layers[il].n_head;
@@ -252,7 +256,10 @@ static void
 read_feed_forward (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   if (h->traits->no_feed_forward)
-    return;
+    {
+      atl_llm_key_uint (k, "feed_forward_length", 0, 0, FALSE, &h->n_ff);
+      return;
+    }
   atl_llm_key_layers (k, "feed_forward_length", 0, 1 << 20, FALSE, LAYERS (h, n_ff));
   for (guint il = 0; il < h->n_layer; il++)
     h->n_ff = MAX (h->n_ff, h->layers[il].n_ff);

@@ -27,7 +27,7 @@ decoder_add_delta (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderL
 
   l->mix_in = decoder_matrix (ws, il, m->n_channels, D, "attn_qkv");
   l->mix_gate = decoder_matrix (ws, il, n_inner, D, "attn_gate");
-  if (atl_weights_has (ws, "blk.%u.ssm_ba.weight", il))
+  if (h->traits->fused_rates)
     l->mix_rates = decoder_matrix (ws, il, 2 * V, D, "ssm_ba");
   else
     {

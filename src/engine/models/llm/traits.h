@@ -105,6 +105,7 @@ typedef struct
   /* recurrence */
   AtlRecurrentKind recurrent;
   AtlRecurrentLayers recurrent_layers;
+  gboolean fused_rates;       /* DELTA: one tensor ssm_ba, not ssm_beta and ssm_alpha */
   gboolean tiled_keys;        /* DELTA: value head h has key head h % K, not h / (V / K) */
   gboolean ssm_norm_optional; /* MAMBA2: no norm where ssm_norm is missing */
 
@@ -131,6 +132,7 @@ typedef struct
   gboolean experts_scale_input;  /* experts see weight * x; their sum is plain */
   gboolean dense_beside_experts; /* layers with experts have a dense feed-forward as well, each
                                   * between norms of its own, and a router of the residual */
+  gboolean shared_gate;          /* the shared experts' sum * sigmoid (ffn_gate_inp_shexp . x) */
   guint n_shared_experts;        /* if the file does not say */
 
   /* ends, and beside the layers */
@@ -138,6 +140,7 @@ typedef struct
   gboolean streams;             /* gemma3n.c */
   gboolean embed_sqrt;          /* embedding * sqrt(n_embd) */
   AtlLogitScaling logits;
+  const char *output_norm; /* (nullable) its name, where that is not "output_norm" */
 } AtlLlmTraits;
 
 /* NULL if no row has that name. */
