@@ -157,6 +157,8 @@ atl_cli_options_parse (AtlCliOptions *self,
       "Read from the disk what does not fit into memory (slow)", NULL },
     { "kv-type", 0, 0, G_OPTION_ARG_STRING, &self->kv_type,
       "How the chat is kept in memory: f16, q8_0 or q4_0", "TYPE" },
+    { "lora", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &self->adapters,
+      "An adapter (LoRA) for the model and how strong it is (repeatable)", "PATH[:STRENGTH]" },
     { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "End the answer at this text (repeatable)",
       "TEXT" },
     { "grammar", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Keep to this GBNF grammar", "TEXT|@FILE" },
@@ -200,6 +202,7 @@ atl_cli_options_parse (AtlCliOptions *self,
     return FALSE;
   self->load.kv_type = self->kv_type;
   self->load.device = self->device;
+  self->load.adapters = (const char *const *) self->adapters;
   /* A person who types the command insists. */
   self->load.insist = TRUE;
   return TRUE;
@@ -212,6 +215,7 @@ atl_cli_options_clear (AtlCliOptions *self)
   g_clear_pointer (&self->system, g_free);
   g_clear_pointer (&self->kv_type, g_free);
   g_clear_pointer (&self->device, g_free);
+  g_clear_pointer (&self->adapters, g_strfreev);
   g_clear_pointer (&self->given_keys, g_ptr_array_unref);
   atl_chat_params_clear (&self->given);
 }

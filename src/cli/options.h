@@ -17,6 +17,7 @@ typedef struct
   char *system;
   AtlLoadOptions load;
   char *kv_type, *device;
+  char **adapters;       /* (nullable) "PATH[:STRENGTH]" */
   AtlChatParams given;   /* what was set on the command line, over the model's recommendation */
   GPtrArray *given_keys; /* static strings */
   gboolean show_thinking;

@@ -195,7 +195,8 @@ atl_client_inspect_async (AtlClient *self,
   inspect->options.kv_type = inspect->kv_type = g_strdup (inspect->options.kv_type);
   inspect->options.device = inspect->device = g_strdup (inspect->options.device);
   g_task_set_task_data (task, inspect, inspect_free);
-  atl_open_files_async (paths, cancellable, inspect_opened_cb, task);
+  atl_open_files_async (paths, options != NULL ? options->adapters : NULL, cancellable,
+                        inspect_opened_cb, task);
 }
 
 AtlModelInfo *
@@ -250,6 +251,69 @@ atl_client_unload_async (AtlClient *self,
 
 gboolean
 atl_client_unload_finish (AtlClient *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* --- Strengths of adapters --- */
+
+static void
+strengths_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply =
+      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
+
+  /* A lost engine gets the new strengths when it loads the model again. */
+  if (reply != NULL || g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE))
+    {
+      g_clear_error (&error);
+      g_task_return_boolean (task, TRUE);
+    }
+  else
+    g_task_return_error (task, error);
+}
+
+void
+atl_client_set_strengths_async (AtlClient *self,
+                                AtlModel *model,
+                                const double *strengths,
+                                guint n,
+                                GCancellable *cancellable,
+                                GAsyncReadyCallback callback,
+                                gpointer user_data)
+{
+  g_autoptr (GTask) task = NULL;
+
+  g_return_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model));
+  g_return_if_fail (n == (model->adapters != NULL ? g_strv_length (model->adapters) : 0));
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, atl_client_set_strengths_async);
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *path = atl_adapter_parse (model->adapters[i], NULL);
+      char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+      g_free (model->adapters[i]);
+      model->adapters[i] =
+          g_strconcat (path, ":", g_ascii_dtostr (number, sizeof number, strengths[i]), NULL);
+    }
+  if (model->id == 0 || self->process == NULL || n == 0)
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  atl_engine_process_call (
+      self->process, "SetAdapters",
+      g_variant_new (
+          "(u@ad)", model->id,
+          g_variant_new_fixed_array (G_VARIANT_TYPE_DOUBLE, strengths, n, sizeof *strengths)),
+      "()", NULL, strengths_cb, g_steal_pointer (&task));
+}
+
+gboolean
+atl_client_set_strengths_finish (AtlClient *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_boolean (G_TASK (result), error);
 }

@@ -22,14 +22,35 @@ atl_open_files_free (AtlOpenFiles *self)
   g_free (self);
 }
 
+typedef struct
+{
+  char **paths, **adapters;
+} Opening;
+
+static void
+opening_free (gpointer data)
+{
+  Opening *self = data;
+
+  g_strfreev (self->paths);
+  g_strfreev (self->adapters);
+  g_free (self);
+}
+
 static void
 open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
+  const Opening *opening = data;
   g_autoptr (AtlOpenFiles) files = g_new0 (AtlOpenFiles, 1);
   GError *error = NULL;
 
-  files->fds = atl_open_model_files (data, &files->names, &error);
-  if (files->fds == NULL)
+  files->fds = atl_open_model_files ((const char *const *) opening->paths, &files->names, &error);
+  for (guint i = 0; error == NULL && opening->adapters != NULL && opening->adapters[i] != NULL; i++)
+    {
+      g_autofree char *path = atl_adapter_parse (opening->adapters[i], NULL);
+      atl_open_adapter_files (path, i, files->fds, files->names, &error);
+    }
+  if (error != NULL)
     g_task_return_error (task, error);
   else
     g_task_return_pointer (task, g_steal_pointer (&files), (GDestroyNotify) atl_open_files_free);
@@ -37,14 +58,18 @@ open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
 
 void
 atl_open_files_async (const char *const *paths,
+                      const char *const *adapters,
                       GCancellable *cancellable,
                       GAsyncReadyCallback callback,
                       gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
+  Opening *opening = g_new0 (Opening, 1);
 
   g_task_set_source_tag (task, atl_open_files_async);
-  g_task_set_task_data (task, g_strdupv ((char **) paths), (GDestroyNotify) g_strfreev);
+  opening->paths = g_strdupv ((char **) paths);
+  opening->adapters = g_strdupv ((char **) adapters);
+  g_task_set_task_data (task, opening, opening_free);
   g_task_run_in_thread (task, open_thread);
 }
 
@@ -52,6 +77,22 @@ AtlOpenFiles *
 atl_open_files_finish (GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+GVariant *
+atl_adapter_strengths (const char *const *adapters)
+{
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("ad"));
+  for (; *adapters != NULL; adapters++)
+    {
+      double strength;
+      g_autofree char *path = atl_adapter_parse (*adapters, &strength);
+
+      g_variant_builder_add (&list, "d", strength);
+    }
+  return g_variant_builder_end (&list);
 }
 
 GVariant *
@@ -83,6 +124,9 @@ atl_load_arguments (guint request,
   else if (compiled != NULL && compiled->is_tried)
     g_variant_dict_insert (&dict, ATL_LOAD_COMPILED, "b", TRUE);
   g_variant_dict_insert (&dict, ATL_LOAD_IDLE_MINUTES, "u", options->idle_minutes);
+  if (options->adapters != NULL && options->adapters[0] != NULL)
+    g_variant_dict_insert_value (&dict, ATL_LOAD_ADAPTERS,
+                                 atl_adapter_strengths (options->adapters));
   return g_variant_new ("(ua(sh)@a{sv})", request, &list, g_variant_dict_end (&dict));
 }
 
@@ -373,8 +417,8 @@ atl_client_ensure_model_async (AtlClient *self,
   g_task_set_task_data (task, load, load_free);
   g_queue_push_tail (&model->reloading, g_object_ref (task));
   if (is_at_work (task))
-    atl_open_files_async ((const char *const *) model->paths, cancellable, load_opened_cb,
-                          g_steal_pointer (&task));
+    atl_open_files_async ((const char *const *) model->paths, model->options.adapters, cancellable,
+                          load_opened_cb, g_steal_pointer (&task));
 }
 
 gboolean

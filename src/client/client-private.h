@@ -58,8 +58,9 @@ struct _AtlModel
 
   char **paths;
   char *kv_type;
+  char **adapters;
   char *device;
-  AtlLoadOptions options; /* its strings are the two above */
+  AtlLoadOptions options; /* its strings are those above */
   AtlModelInfo *info;
   guint id;         /* number in the running engine; 0: not loaded */
   GQueue reloading; /* (element-type GTask) waiting for the load under way; the head does it */
@@ -97,7 +98,10 @@ typedef struct
 void atl_open_files_free (AtlOpenFiles *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOpenFiles, atl_open_files_free)
 /* Opens on a worker thread. */
+/* Their strengths, ad, floating. */
+GVariant *atl_adapter_strengths (const char *const *adapters);
 void atl_open_files_async (const char *const *paths,
+                           const char *const *adapters, /* (nullable) as in AtlLoadOptions */
                            GCancellable *cancellable,
                            GAsyncReadyCallback callback,
                            gpointer user_data);

@@ -112,6 +112,17 @@ void atl_client_load_model_async (AtlClient *self,
 /* Owned. */
 AtlModel *atl_client_load_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
+/* Other strengths for the adapters that the model was loaded with, in their order; nothing is
+ * loaded again. ATL_ERROR_BUSY while it answers. */
+void atl_client_set_strengths_async (AtlClient *self,
+                                     AtlModel *model,
+                                     const double *strengths,
+                                     guint n,
+                                     GCancellable *cancellable,
+                                     GAsyncReadyCallback callback,
+                                     gpointer user_data);
+gboolean atl_client_set_strengths_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
 /* Ends the model's jobs and frees its memory. The handle can be asked again: that reloads it. */
 void atl_client_unload_async (AtlClient *self,
                               AtlModel *model,

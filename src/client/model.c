@@ -3,6 +3,8 @@
 
 #include "client/client-private.h"
 
+#include <string.h>
+
 G_DEFINE_FINAL_TYPE (AtlModel, atl_model, G_TYPE_OBJECT)
 
 enum
@@ -22,6 +24,7 @@ atl_model_finalize (GObject *object)
   g_assert (g_queue_is_empty (&self->reloading));
   g_strfreev (self->paths);
   g_free (self->kv_type);
+  g_strfreev (self->adapters);
   g_free (self->device);
   g_clear_pointer (&self->info, atl_model_info_unref);
   G_OBJECT_CLASS (atl_model_parent_class)->finalize (object);
@@ -77,6 +80,8 @@ atl_model_new (const char *const *paths, const AtlLoadOptions *options)
   self->kv_type = g_strdup (self->options.kv_type);
   self->device = g_strdup (self->options.device);
   self->options.kv_type = self->kv_type;
+  self->adapters = g_strdupv ((char **) self->options.adapters);
+  self->options.adapters = (const char *const *) self->adapters;
   self->options.device = self->device;
   self->info = atl_model_info_new_from_variant (NULL);
   return self;
@@ -124,4 +129,17 @@ atl_model_get_paths (AtlModel *self)
 {
   g_return_val_if_fail (ATL_IS_MODEL (self), NULL);
   return (const char *const *) self->paths;
+}
+
+char *
+atl_adapter_parse (const char *text, double *strength)
+{
+  const char *colon = strrchr (text, ':');
+  char *end = NULL;
+  double number = colon != NULL ? g_ascii_strtod (colon + 1, &end) : 1;
+  gboolean has_strength = colon != NULL && end != colon + 1 && *end == '\0';
+
+  if (strength != NULL)
+    *strength = has_strength ? number : 1;
+  return has_strength ? g_strndup (text, (gsize) (colon - text)) : g_strdup (text);
 }

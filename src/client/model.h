@@ -26,11 +26,14 @@ typedef struct
   gboolean insist;     /* the person asked for it: forget earlier crashes */
   gboolean from_disk;  /* what does not fit into memory may be read from the disk, far slower */
   guint idle_minutes;  /* the engine unloads it when it is unused for so long; 0: it stays */
+  /* (nullable) Adapters (LoRA), ended by NULL: a .gguf or .safetensors file or PEFT's folder, and
+   * its strength after a colon: "/home/ada/pirate.gguf:0.8". Without one it is 1. */
+  const char *const *adapters;
 } AtlLoadOptions;
 
 #define ATL_LOAD_OPTIONS_INIT                                                                      \
   {                                                                                                \
-    0, NULL, NULL, -1, -1, 0, FALSE, FALSE, 0                                                      \
+    0, NULL, NULL, -1, -1, 0, FALSE, FALSE, 0, NULL                                                \
   }
 
 #define ATL_TYPE_MODEL (atl_model_get_type ())
@@ -44,5 +47,9 @@ gboolean atl_model_get_is_loaded (AtlModel *self);
 const char *atl_model_get_key (AtlModel *self);
 /* The files as given to atl_client_load_model_async(), terminated by NULL; borrowed. */
 const char *const *atl_model_get_paths (AtlModel *self);
+
+/* The path of "PATH[:STRENGTH]", the caller's; `strength` (out, nullable) is 1 where it says none.
+ */
+char *atl_adapter_parse (const char *text, double *strength);
 
 G_END_DECLS

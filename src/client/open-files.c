@@ -205,3 +205,54 @@ atl_open_model_files (const char *const *paths, GPtrArray **names, GError **erro
   *names = g_steal_pointer (&list);
   return g_steal_pointer (&fds);
 }
+
+/* PEFT's settings lie beside its weights. */
+static const char adapter_config[] = "adapter_config.json";
+
+static gboolean
+open_adapter_file (const char *folder,
+                   const char *name,
+                   guint number,
+                   GUnixFDList *fds,
+                   GPtrArray *names,
+                   GError **error)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autofree char *logical = g_strdup_printf ("adapter-%u/%s", number, name);
+
+  return open_one (path, logical, fds, names, error);
+}
+
+gboolean
+atl_open_adapter_files (
+    const char *path, guint number, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  gboolean is_folder = g_file_test (path, G_FILE_TEST_IS_DIR);
+  g_autofree char *folder = is_folder ? g_strdup (path) : g_path_get_dirname (path);
+  g_autofree char *only = is_folder ? NULL : g_path_get_basename (path);
+  g_autofree char *config = g_build_filename (folder, adapter_config, NULL);
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+
+  if (only != NULL)
+    g_ptr_array_add (found, g_strdup (only));
+  else
+    {
+      list_folder (folder, ".gguf", found);
+      if (found->len == 0)
+        list_folder (folder, ".safetensors", found);
+    }
+  if (found->len != 1)
+    {
+      g_autofree char *shown = g_filename_display_basename (path);
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("The folder %s should hold one adapter: a .gguf or .safetensors file."),
+                   shown);
+      return FALSE;
+    }
+  if (!open_adapter_file (folder, g_ptr_array_index (found, 0), number, fds, names, error))
+    return FALSE;
+  return !g_str_has_suffix (g_ptr_array_index (found, 0), ".safetensors") ||
+         !g_file_test (config, G_FILE_TEST_IS_REGULAR) ||
+         open_adapter_file (folder, adapter_config, number, fds, names, error);
+}

@@ -16,4 +16,9 @@ G_BEGIN_DECLS
  * ATL_ERROR_UNSUPPORTED when a folder holds no model or several. */
 GUnixFDList *atl_open_model_files (const char *const *paths, GPtrArray **names, GError **error);
 
+/* Adds the files of an adapter (LoRA), a file or PEFT's folder, under logical names "adapter-N/…".
+ */
+gboolean atl_open_adapter_files (
+    const char *path, guint number, GUnixFDList *fds, GPtrArray *names, GError **error);
+
 G_END_DECLS

@@ -165,8 +165,8 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
   remove_folder (hidden, names);
   ok = g_mkdir (hidden, 0755) == 0;
   if (!ok)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The folder %s cannot be made: %s", hidden,
-                 g_strerror (errno));
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
+                 hidden, g_strerror (errno));
   for (guint i = 0; ok && names[i] != NULL; i++)
     {
       g_autofree char *from = g_build_filename (job->path, names[i], NULL);
@@ -180,7 +180,7 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
   /* Onto a folder that somebody made meanwhile, renaming fails unless that is empty. */
   if (ok && g_rename (hidden, target) != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, "%s was added by another window", target);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("%s was added by another window"), target);
       ok = FALSE;
     }
   if (ok)
@@ -199,7 +199,7 @@ add_folder (Job *job, GCancellable *cancellable, GError **error)
     return g_strdup (job->path);
   if (g_mkdir_with_parents (atl_library_dir (), 0755) != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The folder %s cannot be made: %s",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
                    atl_library_dir (), g_strerror (errno));
       return NULL;
     }

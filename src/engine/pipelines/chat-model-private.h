@@ -25,6 +25,8 @@ struct _AtlChatModel
   const AtlToolFormat *tool_format; /* of calls */
   gboolean names_tools;             /* the template tells the tools */
   AtlChatFacts facts;
+  GPtrArray *adapters; /* (owned) AtlCheckpoint, in the order of their files: chat-adapters.c */
+  double *strengths;   /* (owned) [adapters->len] */
 
   /* After loading */
   AtlLlm *llm;
@@ -46,6 +48,16 @@ void atl_chat_facts_init (AtlChatFacts *facts,
                           AtlChatTemplate *chat,
                           guint64 size_bytes);
 void atl_chat_facts_clear (AtlChatFacts *facts);
+
+/* --- chat-adapters.c --- */
+
+/* How many of the files, the first, are the model's; the others belong to adapters. */
+guint atl_chat_adapters_n_model_files (const char *const *names, guint n);
+/* Opens the adapters among the files, for the model whose checkpoint is open. */
+gboolean atl_chat_adapters_open (
+    AtlChatModel *self, AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
+/* Inside the turnstile, with no conversation kept: as the strengths say. */
+gboolean atl_chat_adapters_apply (AtlChatModel *self, GError **error);
 
 typedef struct
 {

@@ -72,14 +72,22 @@ atl_chat_model_open (AtlFileMap *const *maps,
   g_autoptr (GError) local = NULL;
   g_autofree char *why_not = NULL;
   guint64 size = 0;
+  guint n_all = n_maps;
 
   g_mutex_init (&self->mutex);
   for (guint i = 0; i < n_maps; i++)
     size += atl_file_map_size (maps[i]);
+  n_maps = atl_chat_adapters_n_model_files (names, n_maps);
+  if (n_maps == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "There is an adapter, but no model for it");
+      return NULL;
+    }
   self->checkpoint = atl_checkpoint_open (maps, names, n_maps, error);
   if (self->checkpoint == NULL)
     return NULL;
-  if (!adopt_authors_files (self, &why_not, error))
+  if (!adopt_authors_files (self, &why_not, error) ||
+      !atl_chat_adapters_open (self, maps + n_maps, names + n_maps, n_all - n_maps, error))
     return NULL;
   if (why_not == NULL && atl_llm_supports (self->checkpoint, &why_not) &&
       !open_language (self, maps, names, n_maps, &local))
@@ -125,6 +133,8 @@ atl_chat_model_free (AtlChatModel *self)
   g_clear_pointer (&self->chat, atl_chat_template_free);
   g_clear_pointer (&self->tool_chat, atl_chat_template_free);
   g_clear_pointer (&self->tokenizer, atl_tokenizer_unref);
+  g_clear_pointer (&self->adapters, g_ptr_array_unref);
+  g_clear_pointer (&self->strengths, g_free);
   g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);
   atl_chat_facts_clear (&self->facts);
   g_free (self);
@@ -203,7 +213,7 @@ load (AtlChatModel *self,
 
   self->llm = atl_llm_new (self->checkpoint, backends, n_backends, &llm_options, progress_cb,
                            progress, cancellable, error);
-  if (self->llm == NULL)
+  if (self->llm == NULL || !atl_chat_adapters_apply (self, error))
     return FALSE;
   /* What the context cannot be kept as is known now rather than with the first question. */
   probe = atl_llm_cache_new (self->llm, options->n_ctx, options->kv_dtype, error);

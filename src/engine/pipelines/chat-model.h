@@ -68,6 +68,10 @@ typedef struct
 
 typedef void (*AtlChatProgressFunc) (double fraction, const char *phase, gpointer user_data);
 
+/* What the logical names of an adapter's files (LoRA) begin with, before a number and "/": those of
+ * the first are "adapter-0/…". They come after the model's files. */
+#define ATL_CHAT_ADAPTER_PREFIX "adapter-"
+
 /* Reads metadata, vocabulary and template. A well-formed file that cannot run is opened too, with
  * facts->can_run FALSE. Takes references on the maps. Errors: ATL_ERROR_BAD_FILE, _UNSUPPORTED. */
 AtlChatModel *atl_chat_model_open (AtlFileMap *const *maps,
@@ -85,6 +89,12 @@ gboolean atl_chat_model_estimate (const AtlChatModel *self,
 
 /* The types, 1 << AtlDType, of its matrices once loaded; 0 when it cannot run. */
 guint64 atl_chat_model_matrix_dtypes (const AtlChatModel *self);
+
+/* How strong each of the model's adapters is, `n` numbers for as many adapters; without a call each
+ * is 1. Before or after loading; in a loaded model no turn may be under way (ATL_ERROR_BUSY), and
+ * what it remembers of conversations is forgotten. Outside the turnstile. */
+gboolean
+atl_chat_model_set_strengths (AtlChatModel *self, const double *strengths, guint n, GError **error);
 
 /* `backends` are borrowed and outlive the model, the host's last. Frees everything on failure, so
  * that it may be tried again with other options. */

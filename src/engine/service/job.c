@@ -92,6 +92,7 @@ atl_job_unref (AtlJob *self)
   g_free (self->gpu_problem);
   g_clear_pointer (&self->info, g_variant_unref);
   g_free (self->text);
+  g_clear_pointer (&self->strengths, g_array_unref);
   atl_turn_options_clear (&self->options);
   atl_chat_params_clear (&self->params);
   g_clear_pointer (&self->sender, atl_text_sender_unref);

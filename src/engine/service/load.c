@@ -33,7 +33,7 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
   job->names = g_ptr_array_new_with_free_func (g_free);
   for (gsize i = 0; i < n; i++)
     {
-      const char *name;
+      const char *name, *shown;
       gint32 handle;
       AtlFileMap *map;
       int fd;
@@ -48,7 +48,9 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
       fd = g_unix_fd_list_get (fds, handle, error);
       if (fd < 0)
         return FALSE;
-      map = atl_file_map_new_from_fd (fd, name, error);
+      /* What an adapter's number is, is no news for a person. */
+      shown = g_str_has_prefix (name, ATL_CHAT_ADAPTER_PREFIX) ? strchr (name, '/') : NULL;
+      map = atl_file_map_new_from_fd (fd, shown != NULL ? shown + 1 : name, error);
       close (fd);
       if (map == NULL)
         return FALSE;
@@ -62,6 +64,7 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
 static gboolean
 take_options (AtlJob *job, GVariant *options, GError **error)
 {
+  g_autoptr (GVariant) strengths = NULL;
   g_autofree char *kv_type = atl_dict_string (options, ATL_LOAD_KV_TYPE, "f16");
   AtlBackend *backends[2];
   gint gpu_layers = atl_dict_int (options, ATL_LOAD_GPU_LAYERS, -1);
@@ -74,6 +77,9 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
   job->idle_minutes = atl_dict_uint (options, ATL_LOAD_IDLE_MINUTES, 0);
   job->from_disk = atl_dict_bool (options, ATL_LOAD_FROM_DISK, FALSE);
+  strengths = atl_dict_lookup (options, ATL_LOAD_ADAPTERS, "ad");
+  if (strengths != NULL)
+    atl_job_take_strengths (job, strengths);
   job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
   job->n_cpu_experts = cpu_experts < 0 ? G_MAXUINT : (guint) cpu_experts;
   if (g_str_equal (kv_type, "f16"))
@@ -145,7 +151,8 @@ open_model (AtlJob *job, GError **error)
 {
   job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
                                     (const char *const *) job->names->pdata, job->maps->len, error);
-  return job->model != NULL;
+  return job->model != NULL &&
+         (job->strengths == NULL || atl_job_set_strengths (job, job->model, error));
 }
 
 static gboolean

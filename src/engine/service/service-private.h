@@ -74,6 +74,7 @@ struct _AtlJob
   AtlDType kv_dtype;
   guint n_gpu_layers, n_cpu_experts;
   gboolean from_disk;
+  GArray *strengths; /* double: of adapters */
   char *device;
   gboolean is_compiled; /* the client says so */
   char *gpu_problem;    /* (nullable) why not */
@@ -167,6 +168,16 @@ gboolean atl_handle_inspect (AtlIpcEngine1 *skeleton,
                              GVariant *files,
                              GVariant *options,
                              AtlService *self);
+/* --- adapters.c --- */
+
+/* Strengths (ad, nullable) of adapters into the job. */
+void atl_job_take_strengths (AtlJob *self, GVariant *strengths);
+gboolean atl_job_set_strengths (AtlJob *self, AtlChatModel *model, GError **error);
+gboolean atl_handle_set_adapters (AtlIpcEngine1 *skeleton,
+                                  GDBusMethodInvocation *invocation,
+                                  guint model,
+                                  GVariant *strengths,
+                                  AtlService *self);
 gboolean atl_handle_unload (AtlIpcEngine1 *skeleton,
                             GDBusMethodInvocation *invocation,
                             guint model,
