@@ -174,6 +174,8 @@ atl_chat_stats_new_from_variant (GVariant *dict)
   self->thinking_ms = atl_dict_double (dict, ATL_STAT_THINKING_MS, 0);
   self->n_ctx_used = atl_dict_uint (dict, ATL_STAT_N_CTX_USED, 0);
   self->n_ctx = atl_dict_uint (dict, ATL_STAT_N_CTX, 0);
+  self->n_drafted = atl_dict_uint (dict, ATL_STAT_N_DRAFTED, 0);
+  self->n_accepted = atl_dict_uint (dict, ATL_STAT_N_ACCEPTED, 0);
   self->n_shifted = atl_dict_uint (dict, ATL_STAT_N_SHIFTED, 0);
   self->n_calls = atl_dict_uint (dict, ATL_STAT_N_CALLS, 0);
   self->stop_reason = atl_dict_string (dict, ATL_STAT_STOP_REASON, ATL_STOP_EOS);

@@ -75,6 +75,8 @@ typedef struct
   double tokens_per_s, prefill_per_s;
   double first_token_ms, thinking_ms;
   guint n_ctx_used, n_ctx;
+  guint n_drafted;   /* tokens guessed ahead of the model, */
+  guint n_accepted;  /* and of these, right */
   guint n_shifted;   /* oldest tokens dropped */
   guint n_calls;     /* of tools */
   char *stop_reason; /* ATL_STOP_* of protocol.h */

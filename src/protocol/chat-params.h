@@ -56,6 +56,7 @@ typedef struct
   char *tool_choice;      /* "auto", "none", "required" or a tool's name (owned) (nullable: auto) */
   gboolean continue_last; /* go on with the last assistant message */
   gint thinking;          /* -1 as the model likes, 0 off, 1 on */
+  gboolean speculate;     /* check guessed tokens several at a time: faster, the same text */
   gboolean shift_context; /* when full drop the oldest tokens instead of stopping */
 
   /* No setting, and in no preset: which chat this is, at most ATL_MAX_CONVERSATION_BYTES. The

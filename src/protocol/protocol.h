@@ -101,6 +101,8 @@ G_BEGIN_DECLS
 #define ATL_STAT_N_CTX_USED "n-ctx-used"         /* u */
 #define ATL_STAT_N_CTX "n-ctx"                   /* u */
 #define ATL_STAT_N_SHIFTED "n-shifted"           /* u, oldest tokens dropped to make room */
+#define ATL_STAT_N_DRAFTED "n-drafted"           /* u, tokens guessed ahead of the model */
+#define ATL_STAT_N_ACCEPTED "n-accepted"         /* u, of these, confirmed by it */
 #define ATL_STAT_STOP_REASON "stop-reason"       /* s, one of ATL_STOP_* */
 #define ATL_STAT_RAN_ON "ran-on"                 /* s */
 #define ATL_STAT_N_CALLS "n-calls"               /* u, of tools */

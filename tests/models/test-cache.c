@@ -202,6 +202,32 @@ test_sequences (Fixture *f, gconstpointer data)
   g_assert_cmpuint (atl_llm_cache_length (c), ==, 3);
 }
 
+/* Up to few_rows tokens at a time are, bit for bit, what one at a time are: guesses are checked so.
+ */
+static void
+test_few_rows (Fixture *f, gconstpointer data)
+{
+  guint few = MIN (atl_llm_few_rows (f->llm), N_IDS);
+  g_autoptr (AtlLlmCache) one = new_cache (f, N_IDS, ATL_DTYPE_F16);
+  g_autoptr (AtlLlmCache) more = new_cache (f, N_IDS, ATL_DTYPE_F16);
+  g_autofree float *want = g_new (float, (gsize) N_IDS * f->n_vocab);
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < N_IDS; i++)
+    memcpy (want + (gsize) i * f->n_vocab, model_fixture_feed (f->llm, one, ids_a + i, 1),
+            f->n_vocab * sizeof (float));
+  for (guint at = 0; at < N_IDS; at += few)
+    {
+      AtlLlmBatch batch = { more, ids_a + at, MIN (few, N_IDS - at), TRUE };
+
+      atl_llm_decode (f->llm, &batch, 1, NULL, &error);
+      g_assert_no_error (error);
+      for (guint i = 0; i < batch.n_tokens; i++)
+        g_assert_cmpmem (atl_llm_logits (f->llm, i), f->n_vocab * sizeof (float),
+                         want + (gsize) (at + i) * f->n_vocab, f->n_vocab * sizeof (float));
+    }
+}
+
 /* All rows of one entry beside the last row of another. */
 static void
 test_rows (Fixture *f, gconstpointer data)
@@ -403,11 +429,17 @@ main (int argc, char **argv)
     const char *name;
     void (*func) (Fixture *f, gconstpointer data);
   } tests[] = {
-    { "truncate", test_truncate }, { "chunks", test_chunks },
-    { "types", test_types },       { "sequences", test_sequences },
-    { "rows", test_rows },         { "many-plans", test_many_plans },
-    { "full", test_full },         { "wrong-ids", test_wrong_ids },
-    { "cancel", test_cancel },     { "device-fails", test_device_fails },
+    { "truncate", test_truncate },
+    { "chunks", test_chunks },
+    { "types", test_types },
+    { "sequences", test_sequences },
+    { "few-rows", test_few_rows },
+    { "rows", test_rows },
+    { "many-plans", test_many_plans },
+    { "full", test_full },
+    { "wrong-ids", test_wrong_ids },
+    { "cancel", test_cancel },
+    { "device-fails", test_device_fails },
   };
   int status;
 

@@ -266,6 +266,56 @@ test_borrow (Fixture *f, gconstpointer data)
   g_assert_cmpuint (atl_chat_turn_stats (other->turn)->n_cached, >, 32);
 }
 
+/* Guessing ahead changes how fast the text comes, not the text: greedy and drawn, alone and beside
+ * another. */
+static void
+test_speculate (Fixture *f, gconstpointer data)
+{
+  static const float temperatures[] = { 0.0f, 0.8f };
+  /* What is said again and again is guessed. */
+  const char *prompt = "Lily saw a cat. Lily saw a dog. Lily saw a cat. Lily saw a dog. Lily saw a";
+  guint n_accepted = 0;
+
+  if (f->model == NULL)
+    return;
+  for (gsize t = 0; t < G_N_ELEMENTS (temperatures); t++)
+    {
+      g_autoptr (Run) plain = run_alone (f->model, "plain", prompt, 150, temperatures[t]);
+      g_autoptr (Run) ahead = run_new (prompt, 150, temperatures[t]);
+      Run *both[2];
+
+      ahead->options.speculate = TRUE;
+      ahead->options.conversation = "ahead";
+      while (atl_chat_model_drop_conversation (f->model) > 0)
+        ;
+      run_start (ahead, f->model);
+      run_wait (ahead);
+      g_assert_cmpstr (ahead->text->str, ==, plain->text->str);
+      g_test_message ("%u of %u guesses were right", atl_chat_turn_stats (ahead->turn)->n_accepted,
+                      atl_chat_turn_stats (ahead->turn)->n_drafted);
+      n_accepted += atl_chat_turn_stats (ahead->turn)->n_accepted;
+      g_assert_cmpuint (atl_chat_turn_stats (plain->turn)->n_drafted, ==, 0);
+      g_assert_cmpuint (atl_chat_turn_stats (plain->turn)->n_generated, ==,
+                        atl_chat_turn_stats (ahead->turn)->n_generated);
+
+      while (atl_chat_model_drop_conversation (f->model) > 0)
+        ;
+      for (gsize i = 0; i < G_N_ELEMENTS (both); i++)
+        {
+          both[i] = run_new (prompt, 150, temperatures[t]);
+          both[i]->options.speculate = TRUE;
+          run_start (both[i], f->model);
+        }
+      for (gsize i = 0; i < G_N_ELEMENTS (both); i++)
+        {
+          run_wait (both[i]);
+          g_assert_cmpstr (both[i]->text->str, ==, plain->text->str);
+          run_free (both[i]);
+        }
+    }
+  g_assert_cmpuint (n_accepted, >, 0);
+}
+
 /* One is cancelled before it begins, one in the middle, one fails: the others go on. */
 static void
 test_each_its_end (Fixture *f, gconstpointer data)
@@ -374,9 +424,13 @@ main (int argc, char **argv)
     const char *path;
     void (*func) (Fixture *f, gconstpointer data);
   } tests[] = {
-    { "/pipelines/turns/company", test_company }, { "/pipelines/turns/switch", test_switch },
-    { "/pipelines/turns/borrow", test_borrow },   { "/pipelines/turns/ends", test_each_its_end },
-    { "/pipelines/turns/unload", test_unload },   { "/pipelines/turns/no-room", test_no_room },
+    { "/pipelines/turns/company", test_company },
+    { "/pipelines/turns/switch", test_switch },
+    { "/pipelines/turns/borrow", test_borrow },
+    { "/pipelines/turns/ends", test_each_its_end },
+    { "/pipelines/turns/speculate", test_speculate },
+    { "/pipelines/turns/unload", test_unload },
+    { "/pipelines/turns/no-room", test_no_room },
   };
 
   g_test_init (&argc, &argv, NULL);

@@ -8,6 +8,7 @@
 #include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/chat-turn.h"
 #include "engine/pipelines/conversations.h"
+#include "engine/pipelines/draft.h"
 
 G_BEGIN_DECLS
 
@@ -34,7 +35,8 @@ struct _AtlChatTurn
   AtlTurnPhase phase;
   AtlConversation *conversation; /* (nullable) */
   gint32 next;                   /* chosen, not computed yet */
-  gboolean has_begun;            /* the first prefill is over */
+  AtlDraft draft;
+  gboolean has_begun; /* the first prefill is over */
   gint64 started, computing_since;
   guint n_keep; /* tokens at the beginning that a shift leaves alone */
 

@@ -32,6 +32,7 @@ typedef struct
   gboolean continue_last;
   gint thinking; /* -1 as the model likes, 0 off, 1 on */
   gboolean shift_context;
+  gboolean speculate;       /* check guessed tokens several at a time; the text stays the same */
   const char *conversation; /* (nullable) names the chat whose beginning may be known already */
 } AtlTurnOptions;
 
@@ -78,6 +79,8 @@ typedef struct
   guint n_shifted;   /* oldest tokens dropped to make room */
   guint n_calls;     /* of tools */
   guint n_ctx_used;  /* when the turn ended */
+  guint n_drafted;   /* tokens guessed ahead of the model */
+  guint n_accepted;  /* of these, confirmed by it */
   double prefill_s, generate_s, first_token_s, thinking_s;
   AtlTurnStop stop;
 } AtlTurnStats;

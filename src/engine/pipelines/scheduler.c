@@ -175,28 +175,79 @@ next_prefill (AtlScheduler *self)
   return NULL;
 }
 
-/* One token of every turn in turns[n]. */
+/* What one turn computes in a step: the token that was chosen, and guesses of those behind it. */
+typedef struct
+{
+  AtlChatTurn *turn;
+  gint32 tokens[1 + ATL_DRAFT_MAX];
+  guint n_tokens;
+} Share;
+
+/* Fills the share; at most `most` tokens. */
 static void
-decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n)
+begin_share (const AtlScheduler *self, Share *share, AtlChatTurn *turn, guint most)
+{
+  guint left = atl_llm_cache_n_ctx (turn->conversation->cache) - turn->conversation->ids->len;
+
+  share->turn = turn;
+  share->tokens[0] = turn->next;
+  share->n_tokens = 1;
+  most = MIN (MIN (most, left), 1 + ATL_DRAFT_MAX);
+  if (turn->options.speculate && most > 1 && !atl_llm_is_recurrent (self->llm))
+    share->n_tokens +=
+        atl_draft_guess (&turn->draft, turn->ids, turn->next, share->tokens + 1, most - 1);
+}
+
+/* Each row of logits chooses a token; as long as it is the one that was guessed, the next row is
+ * what would have been computed for it. */
+static void
+finish_share (AtlScheduler *self, const Share *share, guint row)
+{
+  AtlChatTurn *turn = share->turn;
+  AtlConversation *c = turn->conversation;
+  guint n = 0;
+
+  do
+    {
+      g_array_append_val (c->ids, share->tokens[n]);
+      g_array_append_val (turn->ids, share->tokens[n]);
+      atl_chat_turn_take_logits (turn, atl_llm_logits (self->llm, row + n));
+      n++;
+    }
+  while (n < share->n_tokens && turn->phase == ATL_TURN_GENERATE && turn->next == share->tokens[n]);
+  if (atl_llm_cache_length (c->cache) > c->ids->len)
+    atl_llm_cache_truncate (c->cache, c->ids->len);
+  turn->stats.n_drafted += share->n_tokens - 1;
+  turn->stats.n_accepted += n - 1;
+  atl_draft_note (&turn->draft, share->n_tokens - 1, n - 1);
+}
+
+/* A step of every turn in turns[n], at most `few` rows together. */
+static void
+decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n, guint few)
 {
   AtlLlmBatch batch[MAX_ACTIVE];
-  AtlChatTurn *member[MAX_ACTIVE];
+  Share shares[MAX_ACTIVE];
   g_autoptr (GError) error = NULL;
-  guint n_batch = 0;
+  guint n_batch = 0, row = 0;
   gboolean ok = TRUE;
 
   atl_turnstile_enter (self->turnstile);
   for (guint i = 0; i < n; i++)
     {
+      Share *share = &shares[n_batch];
       GError *own = NULL;
 
-      if (!atl_conversations_grow (self->conversations, turns[i]->conversation, 1, &own))
+      /* Of many answers each is quick enough, and every mix of lengths takes a plan. */
+      begin_share (self, share, turns[i], n <= 2 ? few / n : 1);
+      if (!atl_conversations_grow (self->conversations, turns[i]->conversation, share->n_tokens,
+                                   &own))
         {
           atl_chat_turn_end (turns[i], own);
           continue;
         }
-      batch[n_batch] = (AtlLlmBatch){ turns[i]->conversation->cache, &turns[i]->next, 1, FALSE };
-      member[n_batch++] = turns[i];
+      batch[n_batch++] =
+          (AtlLlmBatch){ turns[i]->conversation->cache, share->tokens, share->n_tokens, TRUE };
     }
   if (n_batch > 0)
     ok = atl_llm_decode (self->llm, batch, n_batch, NULL, &error);
@@ -204,18 +255,15 @@ decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n)
 
   for (guint i = 0; i < n_batch; i++)
     {
-      if (!ok)
-        {
-          atl_chat_turn_end (member[i], g_error_copy (error));
-          continue;
-        }
-      g_array_append_val (member[i]->conversation->ids, member[i]->next);
-      g_array_append_val (member[i]->ids, member[i]->next);
-      atl_chat_turn_take_logits (member[i], atl_llm_logits (self->llm, i));
+      if (ok)
+        finish_share (self, &shares[i], row);
+      else
+        atl_chat_turn_end (shares[i].turn, g_error_copy (error));
+      row += shares[i].n_tokens;
     }
 }
 
-/* One token of every answer, as many at a time as give the numbers that one alone would. */
+/* A step of every answer, as many at a time as give the numbers that one alone would. */
 static void
 decode_all (AtlScheduler *self)
 {
@@ -231,7 +279,7 @@ decode_all (AtlScheduler *self)
         turns[n++] = turn;
     }
   for (guint i = 0; i < n; i += few)
-    decode (self, turns + i, MIN (few, n - i));
+    decode (self, turns + i, MIN (few, n - i), few);
 }
 
 static gboolean

@@ -57,6 +57,7 @@ atl_turn_options_init (AtlTurnOptions *options, const AtlChatParams *params, GEr
   options->continue_last = params->continue_last;
   options->thinking = params->thinking;
   options->shift_context = params->shift_context;
+  options->speculate = params->speculate;
   options->conversation = params->conversation;
   if (params->grammar != NULL && params->json_schema != NULL)
     {
@@ -130,6 +131,8 @@ atl_turn_stats_to_variant (
   g_variant_dict_insert (&dict, ATL_STAT_N_CTX, "u", n_ctx);
   g_variant_dict_insert (&dict, ATL_STAT_N_SHIFTED, "u", stats->n_shifted);
   g_variant_dict_insert (&dict, ATL_STAT_N_CALLS, "u", stats->n_calls);
+  g_variant_dict_insert (&dict, ATL_STAT_N_DRAFTED, "u", stats->n_drafted);
+  g_variant_dict_insert (&dict, ATL_STAT_N_ACCEPTED, "u", stats->n_accepted);
   g_variant_dict_insert (&dict, ATL_STAT_STOP_REASON, "s", stops[stats->stop]);
   g_variant_dict_insert (&dict, ATL_STAT_RAN_ON, "s", ran_on);
   g_variant_dict_insert (&dict, ATL_STAT_SEED, "t", seed);

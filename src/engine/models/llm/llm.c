@@ -472,3 +472,9 @@ atl_llm_many_rows (const AtlLlm *self)
     many = MAX (many, self->backends[i]->many_rows);
   return many;
 }
+
+gboolean
+atl_llm_is_recurrent (const AtlLlm *self)
+{
+  return self->decoder.h.ssm.n_slots > 0;
+}

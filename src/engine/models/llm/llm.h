@@ -138,6 +138,8 @@ const float *atl_llm_logits (const AtlLlm *self, guint row);
  * few_rows tokens, and among pieces of at least many_rows tokens (AtlBackend.few_rows). */
 guint atl_llm_few_rows (const AtlLlm *self);
 guint atl_llm_many_rows (const AtlLlm *self);
+/* A cache cannot be cut off behind any token, see atl_llm_cache_truncate(). */
+gboolean atl_llm_is_recurrent (const AtlLlm *self);
 /* What runs where, in words: "AMD Radeon…" or "20 of 28 layers on AMD Radeon…, the rest on the CPU,
  * because …". Caller frees. */
 char *atl_llm_placement (const AtlLlm *self);
