@@ -203,16 +203,22 @@ test_sequences (Fixture *f, gconstpointer data)
 }
 
 /* Up to few_rows tokens at a time are, bit for bit, what one at a time are: guesses are checked so.
- */
+ * The context is long enough for attention to be divided. */
 static void
 test_few_rows (Fixture *f, gconstpointer data)
 {
+  const guint n_before = 250, n_ctx = n_before + N_IDS;
   guint few = MIN (atl_llm_few_rows (f->llm), N_IDS);
-  g_autoptr (AtlLlmCache) one = new_cache (f, N_IDS, ATL_DTYPE_F16);
-  g_autoptr (AtlLlmCache) more = new_cache (f, N_IDS, ATL_DTYPE_F16);
+  g_autoptr (AtlLlmCache) one = new_cache (f, n_ctx, ATL_DTYPE_F16);
+  g_autoptr (AtlLlmCache) more = new_cache (f, n_ctx, ATL_DTYPE_F16);
   g_autofree float *want = g_new (float, (gsize) N_IDS * f->n_vocab);
   g_autoptr (GError) error = NULL;
+  gint32 before[250];
 
+  for (guint i = 0; i < n_before; i++)
+    before[i] = ids_b[i * 7 % N_IDS];
+  model_fixture_feed (f->llm, one, before, n_before);
+  model_fixture_feed (f->llm, more, before, n_before);
   for (guint i = 0; i < N_IDS; i++)
     memcpy (want + (gsize) i * f->n_vocab, model_fixture_feed (f->llm, one, ids_a + i, 1),
             f->n_vocab * sizeof (float));

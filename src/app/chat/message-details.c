@@ -104,6 +104,10 @@ atl_message_details_popover (const AtlMessageItem *item)
              atl_format_seconds (stats->thinking_ms / 1000));
   if (stats->n_tokens > 0)
     add_row (GTK_GRID (grid), &row, _ ("Length"), atl_format_tokens (stats->n_tokens));
+  if (stats->n_drafted > 0)
+    add_row (
+        GTK_GRID (grid), &row, _ ("Guessed ahead"),
+        g_strdup_printf (_ ("%'u of %'u tokens were right"), stats->n_accepted, stats->n_drafted));
   if (stats->context_size > 0)
     add_row (GTK_GRID (grid), &row, _ ("Context used"),
              g_strdup_printf (_ ("%'u of %'u tokens (%u %%)"), stats->context_used,

@@ -103,6 +103,8 @@ atl_answer_stats_to_json (const AtlChatStats *stats)
   add_count (builder, "n_prompt", stats->n_prompt);
   add_count (builder, "context_used", stats->n_ctx_used);
   add_count (builder, "context_size", stats->n_ctx);
+  add_count (builder, "n_drafted", stats->n_drafted);
+  add_count (builder, "n_accepted", stats->n_accepted);
   add_text (builder, "device", stats->ran_on ? stats->ran_on : "");
   add_text (builder, "stop_reason", stats->stop_reason ? stats->stop_reason : "");
   json_builder_end_object (builder);
@@ -132,6 +134,8 @@ read_stats (AtlAnswerStats *stats, const char *json)
   stats->thinking_ms = atl_json_double (object, "thinking_ms", 0);
   stats->n_tokens = (guint) atl_json_int (object, "n_tokens", 0);
   stats->n_prompt = (guint) atl_json_int (object, "n_prompt", 0);
+  stats->n_drafted = (guint) atl_json_int (object, "n_drafted", 0);
+  stats->n_accepted = (guint) atl_json_int (object, "n_accepted", 0);
   stats->context_used = (guint) atl_json_int (object, "context_used", 0);
   stats->context_size = (guint) atl_json_int (object, "context_size", 0);
   stats->ran_on = g_strdup (atl_json_string (object, "device", NULL));

@@ -33,8 +33,9 @@ typedef struct
 {
   double tokens_per_s, first_token_ms, thinking_ms;
   guint n_tokens, n_prompt, context_used, context_size;
-  char *ran_on;      /* (nullable) */
-  char *stop_reason; /* (nullable) one of ATL_STOP_* */
+  guint n_drafted, n_accepted; /* guessed ahead, and of these right */
+  char *ran_on;                /* (nullable) */
+  char *stop_reason;           /* (nullable) one of ATL_STOP_* */
 } AtlAnswerStats;
 
 char *atl_answer_stats_to_json (const AtlChatStats *stats);

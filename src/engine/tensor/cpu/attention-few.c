@@ -12,8 +12,10 @@
 
 /* Queries that count as few. */
 #define FEW_QUERIES 8
-/* Keys that are worth a chunk of their own. */
-#define MIN_SPLIT 64
+/* Keys that are worth a chunk of their own, and more of them where there are many. */
+#define SPLIT_KEYS 128
+#define N_SHORT_SPLITS 16
+#define LONG_SPLIT_KEYS 512
 /* How far ahead a cache is asked for; what lies further comes too early for the processor. */
 #define AHEAD_BYTES 4096
 
@@ -132,13 +134,32 @@ few_weights (const Attention *a, const FewChunk *c, gint64 h, gint64 at, gint64 
     }
 }
 
+/* Where splits begin does not depend on the queries: the sums of a query are formed in the same
+ * order, to the last bit, however many others are computed beside it. */
+static gint64
+split_start (gint64 split)
+{
+  return split <= N_SHORT_SPLITS
+             ? split * SPLIT_KEYS
+             : N_SHORT_SPLITS * SPLIT_KEYS + (split - N_SHORT_SPLITS) * LONG_SPLIT_KEYS;
+}
+
+static gint64
+split_of (gint64 key)
+{
+  return key < N_SHORT_SPLITS * SPLIT_KEYS
+             ? key / SPLIT_KEYS
+             : N_SHORT_SPLITS + (key - N_SHORT_SPLITS * SPLIT_KEYS) / LONG_SPLIT_KEYS;
+}
+
 static void
 few_compute (gconstpointer args, guint chunk, gpointer scratch)
 {
   const Attention *a = args;
   const AtlCpuKernels *k = a->kernels;
-  const gint64 first = a->first_key + chunk % a->n_splits * a->split_keys;
-  const gint64 end = MIN (first + a->split_keys, a->end_key);
+  const gint64 split = a->first_split + chunk % a->n_splits;
+  const gint64 first = MAX (split_start (split), a->first_key);
+  const gint64 end = MIN (split_start (split + 1), a->end_key);
   const FewChunk c = few_chunk (a, chunk, scratch);
 
   few_begin (a, &c);
@@ -218,12 +239,6 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
       out[d] /= total;
 }
 
-static gint64
-max_splits (const AtlCpu *cpu, gint64 n_keys)
-{
-  return CLAMP (n_keys / MIN_SPLIT, 1, 4 * (gint64) cpu->n_threads);
-}
-
 gboolean
 attention_is_few (const AtlNode *node)
 {
@@ -250,11 +265,11 @@ heads_per_chunk (const AtlCpu *cpu, const Attention *a)
 void
 attention_run_few (AtlCpuRun *run, Attention *a)
 {
-  const gint64 n_keys = a->end_key - a->first_key;
   gint64 n_chunks;
 
-  a->n_splits = max_splits (run->cpu, n_keys);
-  a->split_keys = attention_round_up ((n_keys + a->n_splits - 1) / a->n_splits, ATL_CACHE_STEP);
+  a->first_key -= a->first_key % ATL_CACHE_ROWS;
+  a->first_split = split_of (a->first_key);
+  a->n_splits = split_of (MAX (a->end_key, a->first_key + 1) - 1) - a->first_split + 1;
   a->heads_per_chunk = heads_per_chunk (run->cpu, a);
   a->partial = (float *) run->scratch;
   n_chunks = a->n_batch * ((a->n_kv + a->heads_per_chunk - 1) / a->heads_per_chunk) * a->n_splits;
@@ -287,7 +302,7 @@ attention_few_scratch (const AtlCpu *cpu, const AtlNode *node)
   gint64 heads = q->dim[0] * k->dim[2];
   gint64 rows = q->dim[1] * (q->dim[2] / k->dim[2]);
 
-  return (gsize) (heads * max_splits (cpu, k->dim[1]) *
+  return (gsize) (heads * (split_of (k->dim[1]) + 1) *
                   (padded (rows * v_dim) + padded (2 * rows))) *
          sizeof (float);
 }

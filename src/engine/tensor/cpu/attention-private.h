@@ -28,7 +28,7 @@ typedef struct
   float *dst;
   gint64 first_key, end_key; /* union of all ranges */
   /* few */
-  gint64 n_splits, split_keys, heads_per_chunk;
+  gint64 first_split, n_splits, heads_per_chunk;
   float *partial; /* [batch, kv, split]: results of a chunk's head */
   /* many */
   gint64 tile_rows_max, n_row_blocks;
