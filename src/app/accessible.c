@@ -17,7 +17,7 @@ name_inner (GtkWidget *button)
 void
 atl_accessible_name_menu_buttons (GtkWidget *root)
 {
-  if (GTK_IS_MENU_BUTTON (root))
+  if (GTK_IS_MENU_BUTTON (root) || GTK_IS_DROP_DOWN (root))
     name_inner (root);
   for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
        child = gtk_widget_get_next_sibling (child))
@@ -45,4 +45,14 @@ atl_accessible_set_menu_button (GtkMenuButton *button, const char *name)
   gtk_widget_set_tooltip_text (GTK_WIDGET (button), name);
   gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   name_inner (GTK_WIDGET (button));
+}
+
+void
+atl_accessible_name_list_item (GtkListItem *item, const char *name)
+{
+  GtkWidget *child = gtk_list_item_get_child (item);
+  GtkWidget *row = child != NULL ? gtk_widget_get_parent (child) : NULL;
+
+  if (row != NULL)
+    gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
 }

@@ -8,8 +8,9 @@
 
 G_BEGIN_DECLS
 
-/* A menu button is announced by the toggle inside it, which does not take over the name. Gives the
- * inner toggles of all menu buttons below `root` the text of their tooltips as a name. */
+/* A menu button or drop-down is announced by the toggle inside it, which does not take over the
+ * name. Gives the inner toggles of all of them below `root` the text of their tooltips as a name.
+ */
 void atl_accessible_name_menu_buttons (GtkWidget *root);
 
 /* Names the close button of an info bar. */
@@ -17,5 +18,8 @@ void atl_accessible_name_close_button (GtkWidget *root);
 
 /* As above, for one menu button, with tooltip and name in one. */
 void atl_accessible_set_menu_button (GtkMenuButton *button, const char *name);
+
+/* Names the row that a list view puts round a child; after each bind. */
+void atl_accessible_name_list_item (GtkListItem *item, const char *name);
 
 G_END_DECLS

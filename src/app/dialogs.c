@@ -1,8 +1,11 @@
-/* A dialog that asks for a name. */
+/* A dialog that asks for a name; a toast that can be read. */
 #include "app/dialogs.h"
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
+
+/* Characters that a toast shows in one line without cutting them off. */
+#define LONG_SENTENCE 48
 
 typedef struct
 {
@@ -82,4 +85,25 @@ atl_dialog_ask_text (GtkWidget *owner,
   changed_cb (GTK_EDITABLE (asked->entry), dialog);
   gtk_window_present (GTK_WINDOW (dialog));
   gtk_widget_grab_focus (asked->entry);
+}
+
+AdwToast *
+atl_toast_new (const char *sentence)
+{
+  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
+  AdwToast *toast = adw_toast_new (escaped);
+
+  adw_toast_set_timeout (toast, 3);
+  if (g_utf8_strlen (sentence, -1) > LONG_SENTENCE)
+    {
+      GtkWidget *label = gtk_label_new (sentence);
+      gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+      gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+      gtk_label_set_xalign (GTK_LABEL (label), 0);
+      gtk_label_set_max_width_chars (GTK_LABEL (label), LONG_SENTENCE);
+      gtk_widget_add_css_class (label, "heading");
+      adw_toast_set_custom_title (toast, label);
+      adw_toast_set_timeout (toast, 8);
+    }
+  return toast;
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include <gtk/gtk.h>
+#include <adwaita.h>
 
 G_BEGIN_DECLS
 
@@ -22,5 +22,8 @@ void atl_dialog_ask_text (GtkWidget *owner,
                           AtlTextFunc accepted,
                           gpointer data,
                           GDestroyNotify free_data);
+
+/* A sentence of any length: long ones wrap and stay longer. Floating, as adw_toast_new(). */
+AdwToast *atl_toast_new (const char *sentence);
 
 G_END_DECLS

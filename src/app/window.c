@@ -7,6 +7,7 @@
 
 #include "app/accessible.h"
 #include "app/chat/conversation.h"
+#include "app/dialogs.h"
 #include "app/engine-strip.h"
 #include "app/model-switcher.h"
 #include "app/models/add-model.h"
@@ -24,12 +25,7 @@ atl_window_get_store (AtlWindow *self)
 void
 atl_window_toast (AtlWindow *self, const char *sentence)
 {
-  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
-  AdwToast *toast = adw_toast_new (escaped);
-
-  /* Long sentences need longer to read. */
-  adw_toast_set_timeout (toast, strlen (sentence) > 60 ? 8 : 3);
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), toast);
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), atl_toast_new (sentence));
 }
 
 /* --- Layout --- */

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/chat-entries.h"
 #include "app/chat/chat-list-row.h"
 
@@ -149,6 +150,7 @@ bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatList 
   gtk_list_item_set_activatable (list_item, !heading);
   atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)), entry,
                                running);
+  atl_accessible_name_list_item (list_item, entry->title);
 }
 
 void

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/message-row.h"
 #include "store/search.h"
 
@@ -147,8 +148,12 @@ setup_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatView
 static void
 bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatView *self)
 {
+  AtlMessageItem *item = gtk_list_item_get_item (list_item);
+
   atl_message_row_set_item (ATL_MESSAGE_ROW (gtk_list_item_get_child (list_item)),
-                            self->conversation, gtk_list_item_get_item (list_item));
+                            self->conversation, item);
+  atl_accessible_name_list_item (list_item, item->role == ATL_ROLE_ASSISTANT ? _ ("Answer")
+                                                                             : _ ("Your message"));
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "app/chat/composer.h"
 #include "app/chat/conversation-private.h"
 #include "app/compare/compare-column.h"
+#include "app/dialogs.h"
 #include "app/models/model-list.h"
 
 #define MIN_COLUMNS 2
@@ -38,9 +39,7 @@ static void load_next (AtlCompareWindow *self);
 static void
 say (AtlCompareWindow *self, const char *sentence)
 {
-  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
-
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), adw_toast_new (escaped));
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), atl_toast_new (sentence));
 }
 
 guint

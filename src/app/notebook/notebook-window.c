@@ -5,6 +5,7 @@
 
 #include "app/accessible.h"
 #include "app/chat/param-row.h"
+#include "app/dialogs.h"
 #include "app/words.h"
 #include "client/chat-job.h"
 
@@ -65,9 +66,7 @@ atl_notebook_window_get_is_running (AtlNotebookWindow *self)
 static void
 say (AtlNotebookWindow *self, const char *sentence)
 {
-  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
-
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), adw_toast_new (escaped));
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), atl_toast_new (sentence));
 }
 
 /* --- Keeping the text --- */

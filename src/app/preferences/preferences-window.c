@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/dialogs.h"
 #include "app/wheel.h"
 #include "hub/library.h"
 
@@ -79,8 +80,7 @@ open_models_cb (AtlPreferencesWindow *self)
 static void
 say (AtlPreferencesWindow *self, const char *sentence)
 {
-  g_autofree char *escaped = g_markup_escape_text (sentence, -1);
-  adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self), adw_toast_new (escaped));
+  adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self), atl_toast_new (sentence));
 }
 
 static void
