@@ -5,6 +5,7 @@
 #include "app/compare/compare-column.h"
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
+#include "app/notebook/token-tags.h"
 
 static char *
 find_model (void)
@@ -125,6 +126,8 @@ test_notebook (void)
   g_autofree char *text = NULL;
   g_autofree char *undone = NULL;
   g_autofree char *kept = NULL;
+  g_autofree char *choices = NULL;
+  g_autoptr (AtlTokenTags) tags = NULL;
 
   if (!load (&f))
     return;
@@ -145,6 +148,15 @@ test_notebook (void)
   g_assert_true (g_str_has_prefix (text, beginning));
   g_assert_true (g_str_has_suffix (text, " THE END"));
   g_assert_cmpuint (strlen (text), >, 60);
+  /* What the model wrote knows its alternatives, what a person wrote does not. */
+  tags = atl_token_tags_new (buffer);
+  gtk_text_buffer_get_iter_at_offset (buffer, &iter, 3);
+  g_assert_null (atl_token_tags_describe (tags, &iter, TRUE));
+  gtk_text_buffer_get_iter_at_offset (buffer, &iter, strlen (beginning) + 1);
+  choices = atl_token_tags_describe (tags, &iter, TRUE);
+  g_assert_nonnull (choices);
+  g_assert_nonnull (strstr (choices, "<b>"));
+  g_assert_nonnull (strchr (choices, '%'));
   /* One step takes the continuation back. */
   g_assert_true (gtk_text_buffer_get_can_undo (buffer));
   gtk_text_buffer_undo (buffer);

@@ -6,12 +6,14 @@
 #include "app/accessible.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
+#include "app/notebook/token-tags.h"
 #include "app/words.h"
 #include "client/chat-job.h"
 
 #define TEXT_KEY "notebook"
 #define SAVE_MS 800
 #define DEFAULT_TOKENS 200
+#define N_ALTERNATIVES 6
 
 struct _AtlNotebookWindow
 {
@@ -22,6 +24,7 @@ struct _AtlNotebookWindow
   AtlChatJob *job;       /* (nullable) */
   GtkTextMark *place;    /* (nullable) where the model writes */
   GtkTextTag *generated; /* what the model wrote */
+  AtlTokenTags *tokens;
   guint save_source;
 
   GtkWidget *toasts;
@@ -151,7 +154,54 @@ text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, AtlNotebookWi
   gtk_text_buffer_get_iter_at_mark (buffer, &iter, self->place);
   gtk_text_buffer_insert_with_tags (buffer, &iter, delta, -1, self->generated, NULL);
   gtk_text_buffer_place_cursor (buffer, &iter);
+  atl_token_tags_inserted (self->tokens, (int) g_utf8_strlen (delta, -1));
   gtk_text_view_scroll_mark_onscreen (GTK_TEXT_VIEW (self->text_view), self->place);
+}
+
+static void
+tokens_cb (AtlChatJob *job, GPtrArray *tokens, AtlNotebookWindow *self)
+{
+  atl_token_tags_add (self->tokens, tokens);
+}
+
+/* Hovering over what the model wrote shows what else it might have written. */
+static gboolean
+tooltip_cb (
+    GtkWidget *view, int x, int y, gboolean keyboard, GtkTooltip *tooltip, AtlNotebookWindow *self)
+{
+  GtkTextIter iter;
+  g_autofree char *markup = NULL;
+  int buffer_x, buffer_y;
+
+  if (keyboard)
+    gtk_text_buffer_get_iter_at_mark (get_buffer (self), &iter,
+                                      gtk_text_buffer_get_insert (get_buffer (self)));
+  else
+    {
+      gtk_text_view_window_to_buffer_coords (GTK_TEXT_VIEW (view), GTK_TEXT_WINDOW_WIDGET, x, y,
+                                             &buffer_x, &buffer_y);
+      if (!gtk_text_view_get_iter_at_location (GTK_TEXT_VIEW (view), &iter, buffer_x, buffer_y))
+        return FALSE;
+    }
+  markup = atl_token_tags_describe (self->tokens, &iter, TRUE);
+  gtk_tooltip_set_markup (tooltip, markup);
+  return markup != NULL;
+}
+
+/* The same for who walks through the text by keyboard. */
+static void
+cursor_cb (AtlNotebookWindow *self)
+{
+  GtkTextIter iter;
+  g_autofree char *words = NULL;
+
+  if (self->job != NULL)
+    return;
+  gtk_text_buffer_get_iter_at_mark (get_buffer (self), &iter,
+                                    gtk_text_buffer_get_insert (get_buffer (self)));
+  words = atl_token_tags_describe (self->tokens, &iter, FALSE);
+  if (words != NULL)
+    status (self, words);
 }
 
 static void
@@ -229,11 +279,13 @@ continue_cb (AtlNotebookWindow *self)
   /* One step of undo takes the whole continuation back. */
   gtk_text_buffer_begin_user_action (buffer);
   self->place = gtk_text_buffer_create_mark (buffer, NULL, &cursor, FALSE);
+  atl_token_tags_begin (self->tokens, gtk_text_iter_get_offset (&cursor));
   status (self, _ ("Waiting for the model…"));
   self->job =
       atl_client_complete (atl_session_get_client (self->session), model, prompt, &self->params);
   g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
   g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (self->job, "tokens", G_CALLBACK (tokens_cb), self);
   g_signal_connect (self->job, "text", G_CALLBACK (text_cb), self);
   g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
   g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
@@ -325,6 +377,7 @@ static void
 atl_notebook_window_finalize (GObject *object)
 {
   atl_chat_params_clear (&ATL_NOTEBOOK_WINDOW (object)->params);
+  atl_token_tags_free (ATL_NOTEBOOK_WINDOW (object)->tokens);
   G_OBJECT_CLASS (atl_notebook_window_parent_class)->finalize (object);
 }
 
@@ -364,6 +417,7 @@ atl_notebook_window_init (AtlNotebookWindow *self)
 
   atl_chat_params_init (&self->params);
   self->params.max_tokens = DEFAULT_TOKENS;
+  self->params.n_probs = N_ALTERNATIVES;
   gtk_widget_init_template (GTK_WIDGET (self));
   atl_accessible_name_menu_buttons (GTK_WIDGET (self));
   self->generated =
@@ -372,6 +426,11 @@ atl_notebook_window_init (AtlNotebookWindow *self)
   g_signal_connect (key_controller, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (self->text_view, key_controller);
   g_signal_connect_swapped (get_buffer (self), "changed", G_CALLBACK (changed_cb), self);
+  self->tokens = atl_token_tags_new (get_buffer (self));
+  gtk_widget_set_has_tooltip (self->text_view, TRUE);
+  g_signal_connect (self->text_view, "query-tooltip", G_CALLBACK (tooltip_cb), self);
+  g_signal_connect_swapped (get_buffer (self), "notify::cursor-position", G_CALLBACK (cursor_cb),
+                            self);
 }
 
 GtkWidget *
