@@ -265,6 +265,30 @@ test_beside (Fixture *f, gconstpointer data)
   check (f, 7);
 }
 
+/* Another sequence with the same beginning takes it over, as far as a state was kept. */
+static void
+test_copy (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  AtlLlmCache *other = atl_llm_cache_new (f->llm, 4 * N_IDS, ATL_DTYPE_F32, &error);
+
+  g_assert_no_error (error);
+  feed (f, 0, 13);
+  atl_llm_cache_checkpoint (f->cache);
+  feed (f, 13, 21);
+  feed (f, 21, 30);
+  g_assert_cmpuint (atl_llm_cache_reach (f->cache, 30), ==, 30);
+  g_assert_cmpuint (atl_llm_cache_reach (f->cache, 20), ==, 13);
+  g_assert_cmpuint (atl_llm_cache_reach (f->cache, 12), ==, 0);
+  g_assert_true (atl_llm_cache_copy (other, f->cache, 20, &error));
+  g_assert_no_error (error);
+  check (f, 30);
+
+  g_clear_pointer (&f->cache, atl_llm_cache_free);
+  f->cache = other;
+  check (f, 13);
+}
+
 /* What is promised before loading is what is taken. */
 static void
 test_memory (Fixture *f, gconstpointer data)
@@ -291,7 +315,8 @@ main (int argc, char **argv)
     { "regenerate", test_regenerate },   { "edit", test_edit },
     { "speculation", test_speculation }, { "many-checkpoints", test_many_checkpoints },
     { "cancel", test_cancel },           { "device-fails", test_device_fails },
-    { "beside", test_beside },           { "memory", test_memory },
+    { "beside", test_beside },           { "copy", test_copy },
+    { "memory", test_memory },
   };
   int status;
 

@@ -38,7 +38,8 @@ struct _AtlChatTurn
   AtlDraft draft;
   gboolean has_begun; /* the first prefill is over */
   gint64 started, computing_since;
-  guint n_keep; /* tokens at the beginning that a shift leaves alone */
+  guint boundary; /* where the last message of the prompt ends; 0: unknown, or of no use */
+  guint n_keep;   /* tokens at the beginning that a shift leaves alone */
 
   void (*done) (AtlChatTurn *turn, gpointer user_data);
   gpointer done_data;

@@ -96,6 +96,21 @@ count_system (AtlChatTurn *turn, JsonArray *messages, const GArray *ids)
   return MAX (1, atl_chat_common_prefix (ids, other));
 }
 
+/* Behind the last token that ends a message: what follows invites the answer, and may be another
+ * text when the answer has become part of the chat. */
+static guint
+find_boundary (const AtlChatTurn *turn)
+{
+  guint at = turn->ids->len;
+
+  if (!atl_llm_info (turn->model->llm)->is_recurrent)
+    return 0;
+  while (at > 0 &&
+         !atl_tokenizer_is_eog (turn->model->tokenizer, g_array_index (turn->ids, gint32, at - 1)))
+    at--;
+  return at;
+}
+
 AtlChatTurn *
 atl_chat_turn_new (AtlChatModel *model,
                    JsonArray *messages,
@@ -126,6 +141,7 @@ atl_chat_turn_new (AtlChatModel *model,
                                       continues, error);
   if (self->answer == NULL)
     return NULL;
+  self->boundary = find_boundary (self);
   if (options->shift_context)
     self->n_keep = count_system (self, messages, self->ids);
   return g_steal_pointer (&self);

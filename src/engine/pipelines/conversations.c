@@ -181,7 +181,14 @@ add (AtlConversations *self, const char *key, GError **error)
   return c;
 }
 
-/* Copies what another conversation holds of the prompt beyond the `own` tokens in common. */
+/* How many of the first `limit` ids the conversation has, at a place where it can go on. */
+static guint
+usable (const AtlConversation *c, const GArray *ids, guint limit)
+{
+  return atl_llm_cache_reach (c->cache, MIN (atl_chat_common_prefix (c->ids, ids), limit));
+}
+
+/* Copies what another conversation holds of the prompt beyond the `own` tokens that are usable. */
 static void
 borrow (AtlConversations *self, AtlConversation *c, guint own, const GArray *ids, guint limit)
 {
@@ -192,7 +199,7 @@ borrow (AtlConversations *self, AtlConversation *c, guint own, const GArray *ids
   for (guint i = 0; i < self->list->len; i++)
     {
       AtlConversation *other = self->list->pdata[i];
-      guint common = other != c ? MIN (atl_chat_common_prefix (other->ids, ids), limit) : 0;
+      guint common = other != c ? usable (other, ids, limit) : 0;
 
       if (common >= most)
         {
@@ -208,7 +215,7 @@ borrow (AtlConversations *self, AtlConversation *c, guint own, const GArray *ids
   atl_conversations_rewind (c, 0);
   if (atl_conversations_grow (self, c, most, NULL) &&
       atl_llm_cache_copy (c->cache, donor->cache, most, NULL))
-    g_array_append_vals (c->ids, donor->ids->data, most);
+    g_array_append_vals (c->ids, donor->ids->data, atl_llm_cache_length (c->cache));
   donor->is_taken = was_taken;
 }
 
@@ -224,8 +231,10 @@ atl_conversations_take (AtlConversations *self, const char *key, const GArray *i
   if (c == NULL)
     return NULL;
   c->is_taken = TRUE;
-  borrow (self, c, atl_chat_common_prefix (c->ids, ids), ids, limit);
-  atl_conversations_rewind (c, MIN (atl_chat_common_prefix (c->ids, ids), limit));
+  borrow (self, c, usable (c, ids, limit), ids, limit);
+  atl_conversations_rewind (c, usable (c, ids, limit));
+  /* Here the last answer ended: another question begins here, too. */
+  atl_llm_cache_checkpoint (c->cache);
   return c;
 }
 

@@ -127,12 +127,28 @@ chunk_size (guint left, guint many, gboolean in_company)
   return left - limit < many ? limit - many : limit;
 }
 
+/* The end of the stretch of prompt that token `done` is in. A model that can only go back to
+ * checkpoints gets one before the last token, which is where the same question is answered again,
+ * and one behind the last message. */
+static guint
+stretch_end (const AtlScheduler *self, const AtlChatTurn *turn, guint done)
+{
+  guint len = turn->ids->len;
+
+  if (!atl_llm_info (self->llm)->is_recurrent || turn->has_begun)
+    return len;
+  return done < turn->boundary && turn->boundary < len ? turn->boundary
+         : done + 1 < len                              ? len - 1
+                                                       : len;
+}
+
 static void
 prefill (AtlScheduler *self, AtlChatTurn *turn, gboolean in_company)
 {
   AtlConversation *c = turn->conversation;
   guint done = c->ids->len;
-  guint n = chunk_size (turn->ids->len - done, atl_llm_many_rows (self->llm), in_company);
+  guint left = stretch_end (self, turn, done) - done;
+  guint n = chunk_size (left, atl_llm_many_rows (self->llm), in_company);
   AtlLlmBatch batch = { c->cache, (const gint32 *) (gpointer) turn->ids->data + done, n, FALSE };
   GError *error = NULL;
   gboolean ok;
@@ -149,7 +165,10 @@ prefill (AtlScheduler *self, AtlChatTurn *turn, gboolean in_company)
     }
   g_array_append_vals (c->ids, batch.tokens, n);
   if (c->ids->len < turn->ids->len)
-    return;
+    {
+      atl_llm_cache_checkpoint (c->cache);
+      return;
+    }
   report_prefill (turn);
   if (!turn->has_begun)
     atl_chat_turn_begin_answer (turn);

@@ -397,6 +397,17 @@ atl_llm_hparams_state (const AtlLlmHparams *self,
 }
 
 guint64
+atl_llm_state_bytes (const AtlLlmStateShape *shape)
+{
+  const AtlDTypeInfo *info = atl_dtype_info (shape->dtype);
+  guint64 n = 1;
+
+  for (guint d = 0; d < shape->n_dims; d++)
+    n *= (guint64) shape->dim[d];
+  return (n + info->block_elems - 1) / info->block_elems * info->block_bytes;
+}
+
+guint64
 atl_llm_hparams_layer_bytes (const AtlLlmHparams *self, guint il, guint n_ctx, AtlDType kv_dtype)
 {
   guint64 total = 0;
@@ -404,15 +415,9 @@ atl_llm_hparams_layer_bytes (const AtlLlmHparams *self, guint il, guint n_ctx, A
   for (guint role = 0; role < ATL_LLM_N_STATES; role++)
     {
       AtlLlmStateShape shape;
-      const AtlDTypeInfo *info;
-      guint64 n = 1;
 
-      if (!atl_llm_hparams_state (self, il, role, n_ctx, kv_dtype, &shape))
-        continue;
-      info = atl_dtype_info (shape.dtype);
-      for (guint d = 0; d < shape.n_dims; d++)
-        n *= (guint64) shape.dim[d];
-      total += (n + info->block_elems - 1) / info->block_elems * info->block_bytes;
+      if (atl_llm_hparams_state (self, il, role, n_ctx, kv_dtype, &shape))
+        total += atl_llm_state_bytes (&shape);
     }
   return total;
 }

@@ -107,6 +107,8 @@ typedef struct
   gint64 dim[ATL_MAX_DIMS];
 } AtlLlmStateShape;
 
+guint64 atl_llm_state_bytes (const AtlLlmStateShape *shape);
+
 /* n_ctx: the context the model is opened with (longrope chooses by it). FALSE with
  * ATL_ERROR_BAD_FILE or ATL_ERROR_UNSUPPORTED. */
 gboolean

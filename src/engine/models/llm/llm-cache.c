@@ -8,16 +8,21 @@
 /* Memory is taken in steps of so many tokens. */
 #define STEP 256u
 
-/* The shape of state `role` of layer `il` with room for `capacity` tokens; FALSE if there is none.
- */
+/* The shape of state `role` of layer `il` with room for `capacity` tokens and `n_slots` slots;
+ * FALSE if there is none. */
 static gboolean
 find_shape (const AtlLlmCache *self,
             guint il,
             AtlLlmStateRole role,
             guint capacity,
+            guint n_slots,
             AtlLlmStateShape *shape)
 {
-  return atl_llm_hparams_state (&self->llm->decoder.h, il, role, capacity, self->kv_dtype, shape);
+  if (!atl_llm_hparams_state (&self->llm->decoder.h, il, role, capacity, self->kv_dtype, shape))
+    return FALSE;
+  if (llm_role_has_slots (role))
+    shape->dim[0] = n_slots;
+  return TRUE;
 }
 
 static gboolean
@@ -27,7 +32,7 @@ check_shapes (const AtlLlmCache *self, GError **error)
 
   for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
     for (guint role = 0; role < ATL_LLM_N_STATES; role++)
-      if (find_shape (self, il, role, self->n_ctx, &shape) &&
+      if (find_shape (self, il, role, self->n_ctx, 2, &shape) &&
           shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
@@ -40,28 +45,36 @@ check_shapes (const AtlLlmCache *self, GError **error)
 }
 
 static gboolean
-copy_bytes (const AtlState *from, const AtlState *to, gsize n, GError **error)
+copy_bytes (const AtlState *from, gsize offset, const AtlState *to, gsize n, GError **error)
 {
   AtlBackend *backend = from->buffer->backend;
   g_autofree guint8 *staging = NULL;
 
-  g_assert (n <= from->size_bytes && n <= to->size_bytes && to->buffer->backend == backend);
+  g_assert (offset + n <= from->size_bytes && n <= to->size_bytes);
+  g_assert (to->buffer->backend == backend);
   if (from->buffer->host != NULL)
-    return backend->klass->write (backend, to->buffer, 0, from->buffer->host, n, error);
+    return backend->klass->write (backend, to->buffer, 0,
+                                  (const guint8 *) from->buffer->host + offset, n, error);
   staging = g_malloc (MAX (n, 1));
-  return backend->klass->read (backend, from->buffer, 0, staging, n, error) &&
+  return backend->klass->read (backend, from->buffer, offset, staging, n, error) &&
          backend->klass->write (backend, to->buffer, 0, staging, n, error);
 }
 
-/* The state with room for `capacity` tokens in place of the one there is, which goes. */
+/* The state with room for `capacity` tokens, or `n_slots` slots, in place of the one there is,
+ * which goes. */
 static gboolean
-grow_state (AtlLlmCache *self, guint il, AtlLlmStateRole role, guint capacity, GError **error)
+grow_state (AtlLlmCache *self,
+            guint il,
+            AtlLlmStateRole role,
+            guint capacity,
+            guint n_slots,
+            GError **error)
 {
   AtlState **place = &self->states[atl_decoder_state_index (il, role)];
   AtlLlmStateShape shape;
   AtlState *state;
 
-  if (!find_shape (self, il, role, capacity, &shape) ||
+  if (!find_shape (self, il, role, capacity, n_slots, &shape) ||
       (*place != NULL && memcmp ((*place)->dim, shape.dim, sizeof shape.dim) == 0))
     return TRUE;
   state = atl_state_new (llm_layer_backend (self->llm, (gint) il), shape.name, shape.dtype,
@@ -70,7 +83,7 @@ grow_state (AtlLlmCache *self, guint il, AtlLlmStateRole role, guint capacity, G
     return FALSE;
   if (*place != NULL)
     {
-      if (!copy_bytes (*place, state, MIN ((*place)->size_bytes, state->size_bytes), error))
+      if (!copy_bytes (*place, 0, state, MIN ((*place)->size_bytes, state->size_bytes), error))
         {
           atl_state_free (state);
           return FALSE;
@@ -99,57 +112,48 @@ next_capacity (const AtlLlmCache *self, guint n)
 guint64
 atl_llm_cache_growth (const AtlLlmCache *self, guint n)
 {
-  const AtlLlmHparams *h = &self->llm->decoder.h;
-  guint capacity = next_capacity (self, n);
+  guint capacity = next_capacity (self, n), n_slots = llm_slots_wanted (&self->slots);
+  guint64 bytes = 0;
 
-  if (capacity == self->capacity)
+  if (capacity == self->capacity && n_slots == self->slots.n)
     return 0;
-  return atl_llm_hparams_cache_bytes (h, capacity, self->kv_dtype) - self->size_bytes;
+  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      {
+        AtlLlmStateShape shape;
+
+        if (find_shape (self, il, role, capacity, n_slots, &shape))
+          bytes += atl_llm_state_bytes (&shape);
+      }
+  return bytes - self->size_bytes;
 }
 
 gboolean
 atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error)
 {
-  guint capacity = next_capacity (self, n);
+  guint capacity = next_capacity (self, n), n_slots = llm_slots_wanted (&self->slots);
 
-  if (capacity == self->capacity)
+  if (capacity == self->capacity && n_slots == self->slots.n)
     return TRUE;
   for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
     for (guint role = 0; role < ATL_LLM_N_STATES; role++)
-      if (!grow_state (self, il, role, capacity, error))
+      if (!grow_state (self, il, role, capacity, n_slots, error))
         return FALSE;
   self->capacity = capacity;
-  return TRUE;
-}
-
-/* Whether every state has a row a token: such a cache can be cut off behind any token. */
-static gboolean
-has_rows_only (const AtlLlmCache *self)
-{
-  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
-    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
-      {
-        AtlLlmStateShape shape, longer;
-
-        if (find_shape (self, il, role, self->capacity, &shape) &&
-            find_shape (self, il, role, self->capacity + 1, &longer) &&
-            longer.dim[0] != shape.dim[0] + 1)
-          return FALSE;
-      }
+  self->slots.n = n_slots;
   return TRUE;
 }
 
 gboolean
 atl_llm_cache_copy (AtlLlmCache *self, const AtlLlmCache *from, guint n, GError **error)
 {
+  gint32 slot = llm_slots_find (&from->slots, n);
+
   g_return_val_if_fail (self->llm == from->llm && self->kv_dtype == from->kv_dtype, FALSE);
   g_return_val_if_fail (self->length == 0 && n <= from->length && n <= self->n_ctx, FALSE);
-  if (!has_rows_only (from))
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "This model's memory of a text cannot be divided");
-      return FALSE;
-    }
+  n = atl_llm_cache_reach (from, n);
+  if (n == 0)
+    return TRUE;
   if (!atl_llm_cache_reserve (self, n, error))
     return FALSE;
   for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
@@ -157,15 +161,22 @@ atl_llm_cache_copy (AtlLlmCache *self, const AtlLlmCache *from, guint n, GError 
       {
         gsize at = atl_decoder_state_index (il, role);
         const AtlState *state = from->states[at];
-        gsize row;
+        gsize row, offset = 0;
 
         if (state == NULL)
           continue;
-        row = state->size_bytes / from->capacity;
-        if (!copy_bytes (state, self->states[at], row * n, error))
+        if (llm_role_has_slots (role))
+          {
+            row = state->size_bytes / from->slots.n;
+            offset = row * (gsize) slot;
+          }
+        else
+          row = state->size_bytes / from->capacity * n;
+        if (!copy_bytes (state, offset, self->states[at], row, error))
           return FALSE;
       }
   self->length = n;
+  llm_slots_take (&self->slots, n);
   return TRUE;
 }
 
@@ -236,9 +247,21 @@ atl_llm_cache_checkpoint (AtlLlmCache *self)
 }
 
 guint
+atl_llm_cache_reach (const AtlLlmCache *self, guint length)
+{
+  gint32 slot;
+
+  g_return_val_if_fail (length <= self->length, self->length);
+  if (self->slots.max == 0)
+    return length;
+  slot = llm_slots_find (&self->slots, length);
+  return slot >= 0 ? (guint) self->slots.length[slot] : 0;
+}
+
+guint
 atl_llm_cache_truncate (AtlLlmCache *self, guint length)
 {
   g_return_val_if_fail (length <= self->length, self->length);
-  self->length = self->slots.n > 0 ? llm_slots_truncate (&self->slots, length) : length;
+  self->length = self->slots.max > 0 ? llm_slots_truncate (&self->slots, length) : length;
   return self->length;
 }

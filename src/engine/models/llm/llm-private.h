@@ -7,7 +7,8 @@
 /* Which slot of a recurrent model's states holds what: llm-slots.c. */
 typedef struct
 {
-  guint n;                                   /* 0: the model has none */
+  guint max;                                 /* 0: the model has none */
+  guint n;                                   /* that there is memory for */
   gint32 next;                               /* what a decode under way writes */
   gint32 now;                                /* the sequence's; -1 before the first token */
   gint64 length[ATL_LLM_MAX_SLOTS];          /* tokens that a slot has seen; -1: free */
@@ -81,7 +82,11 @@ AtlBackend *llm_weight_backend (const AtlLlm *self, const AtlWeight *weight);
 
 /* --- llm-slots.c --- */
 
-void llm_slots_init (LlmSlots *self, guint n);
+/* States of this role have slots in place of rows. */
+gboolean llm_role_has_slots (AtlLlmStateRole role);
+void llm_slots_init (LlmSlots *self, guint max);
+/* How many there should be memory for, so that the next decode need not give up a checkpoint. */
+guint llm_slots_wanted (const LlmSlots *self);
 /* Chooses `next`, never the present slot. */
 void llm_slots_begin (LlmSlots *self);
 /* The decode succeeded: `next` holds the sequence, which has `length` tokens now. */
@@ -90,6 +95,10 @@ void llm_slots_commit (LlmSlots *self, guint length);
 void llm_slots_checkpoint (LlmSlots *self);
 /* Goes back to at most `length` tokens; what holds then. */
 guint llm_slots_truncate (LlmSlots *self, guint length);
+/* The slot with the most tokens, at most `length`; -1 if there is none. */
+gint32 llm_slots_find (const LlmSlots *self, guint length);
+/* Slot 0 was filled from elsewhere and is all there is: `length` tokens. */
+void llm_slots_take (LlmSlots *self, guint length);
 
 /* --- llm-plan.c --- */
 

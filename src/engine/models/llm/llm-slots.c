@@ -5,13 +5,40 @@
 
 #include "engine/models/llm/llm-private.h"
 
-void
-llm_slots_init (LlmSlots *self, guint n)
+gboolean
+llm_role_has_slots (AtlLlmStateRole role)
 {
-  g_assert (n <= ATL_LLM_MAX_SLOTS);
-  *self = (LlmSlots){ .n = n, .now = -1 };
-  for (guint i = 0; i < n; i++)
-    self->length[i] = -1;
+  return role == ATL_LLM_STATE_CONV || role == ATL_LLM_STATE_SSM;
+}
+
+static void
+clear (LlmSlots *self)
+{
+  self->now = -1;
+  for (guint i = 0; i < ATL_LLM_MAX_SLOTS; i++)
+    {
+      self->length[i] = -1;
+      self->is_checkpoint[i] = FALSE;
+    }
+}
+
+void
+llm_slots_init (LlmSlots *self, guint max)
+{
+  g_assert (max == 0 || (max >= 2 && max <= ATL_LLM_MAX_SLOTS));
+  *self = (LlmSlots){ .max = max };
+  clear (self);
+}
+
+guint
+llm_slots_wanted (const LlmSlots *self)
+{
+  if (self->n < 2)
+    return MIN (self->max, 2);
+  for (gint32 i = 0; i < (gint32) self->n; i++)
+    if (i != self->now && !self->is_checkpoint[i])
+      return self->n;
+  return MIN (self->n + 1, self->max);
 }
 
 /* The longest slot but `except` that has seen at most `length` tokens; -1 if there is none. */
@@ -80,6 +107,22 @@ llm_slots_commit (LlmSlots *self, guint length)
     return;
   self->now = self->next;
   self->length[self->now] = length;
+}
+
+gint32
+llm_slots_find (const LlmSlots *self, guint length)
+{
+  return find_longest (self, -1, length);
+}
+
+void
+llm_slots_take (LlmSlots *self, guint length)
+{
+  clear (self);
+  if (self->max == 0)
+    return;
+  self->now = 0;
+  self->length[0] = length;
 }
 
 void

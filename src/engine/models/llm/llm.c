@@ -54,6 +54,7 @@ fill_info (AtlLlmInfo *info, const AtlDecoder *d, AtlCheckpoint *cp)
   info->n_head_kv = h->n_head_kv;
   info->head_dim = h->head_dim;
   info->n_ctx_train = h->n_ctx_train;
+  info->is_recurrent = h->ssm.n_slots > 0;
   info->weight_bytes = atl_checkpoint_weight_bytes (cp);
   info->matrix_dtypes = atl_decoder_latent_dtypes (d);
   for (guint i = 0; i < atl_weights_n (d->weights); i++)

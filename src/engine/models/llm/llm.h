@@ -23,6 +23,7 @@ typedef struct
   char *description;        /* "llama, 16 layers, 1.2 B parameters, q4_K" */
   guint n_layer, n_vocab, n_embd, n_head, n_head_kv, head_dim;
   guint n_ctx_train;
+  gboolean is_recurrent; /* has layers whose state cannot be cut off behind any token */
   guint64 n_params;
   guint64 weight_bytes;
   guint64 device_bytes, host_bytes; /* what the uploads take beyond the mapped file */
@@ -102,9 +103,11 @@ gsize atl_llm_cache_bytes (const AtlLlmCache *self);
 guint64 atl_llm_cache_growth (const AtlLlmCache *self, guint n);
 /* Takes them; atl_llm_decode() does it by itself. ATL_ERROR_NO_MEMORY; what is there stays. */
 gboolean atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error);
-/* Copies the first `n` tokens of another cache of the same model and type into this empty one.
- * ATL_ERROR_UNSUPPORTED where the model's state cannot be divided. */
+/* Copies the first `n` tokens of another cache of the same model and type into this empty one, or
+ * as many of them as `from` can stop at (atl_llm_cache_reach). ATL_ERROR_NO_MEMORY. */
 gboolean atl_llm_cache_copy (AtlLlmCache *self, const AtlLlmCache *from, guint n, GError **error);
+/* Where atl_llm_cache_truncate() would stop: at `length`, or before it. */
+guint atl_llm_cache_reach (const AtlLlmCache *self, guint length);
 /* Makes it cheap to come back to the present length: a copy of what a recurrent model carries stays
  * here while newer checkpoints leave room for it. Nothing to do for other models. */
 void atl_llm_cache_checkpoint (AtlLlmCache *self);
