@@ -3,149 +3,7 @@
 #include "answers-fixture.h"
 #include "engine/answers/answer-grammar.h"
 #include "engine/samplers/grammar.h"
-
-/* --- Random schemas --- */
-
-static JsonObject *
-random_schema (GRand *rand, guint depth)
-{
-  static const char *const types[] = { "string", "integer", "number", "boolean", "null" };
-  JsonObject *schema = json_object_new ();
-  guint kind = (guint) g_rand_int_range (rand, 0, depth > 0 ? 11 : 8);
-
-  if (kind < 5)
-    json_object_set_string_member (schema, "type", types[kind]);
-  if (kind == 1 && g_rand_boolean (rand))
-    {
-      json_object_set_int_member (schema, "minimum", g_rand_int_range (rand, -50, 0));
-      json_object_set_int_member (schema, "maximum", g_rand_int_range (rand, 0, 5000));
-    }
-  if (kind == 0 && g_rand_boolean (rand))
-    {
-      json_object_set_int_member (schema, "minLength", 2);
-      json_object_set_int_member (schema, "maxLength", g_rand_int_range (rand, 2, 9));
-    }
-  if (kind == 5 || kind == 6)
-    {
-      JsonArray *values = json_array_new ();
-
-      json_array_add_string_element (values, "red \"one\"");
-      json_array_add_string_element (values, "grün");
-      if (kind == 6)
-        json_array_add_int_element (values, 7);
-      json_object_set_array_member (schema, "enum", values);
-    }
-  if (kind == 8)
-    {
-      json_object_set_string_member (schema, "type", "array");
-      json_object_set_object_member (schema, "items", random_schema (rand, depth - 1));
-      json_object_set_int_member (schema, "minItems", g_rand_int_range (rand, 0, 3));
-    }
-  if (kind >= 9)
-    {
-      JsonObject *properties = json_object_new ();
-      JsonArray *required = json_array_new ();
-      guint n = (guint) g_rand_int_range (rand, 0, 5);
-
-      for (guint i = 0; i < n; i++)
-        {
-          g_autofree char *key = g_strdup_printf ("key_%u", i);
-
-          json_object_set_object_member (properties, key, random_schema (rand, depth - 1));
-          if (g_rand_boolean (rand))
-            json_array_add_string_element (required, key);
-        }
-      json_object_set_string_member (schema, "type", "object");
-      json_object_set_object_member (schema, "properties", properties);
-      json_object_set_array_member (schema, "required", required);
-    }
-  return schema;
-}
-
-static JsonObject *
-random_object_schema (GRand *rand)
-{
-  for (;;)
-    {
-      JsonObject *schema = random_schema (rand, 3);
-
-      if (json_object_has_member (schema, "properties"))
-        return schema;
-      json_object_unref (schema);
-    }
-}
-
-/* --- Whether a value is what its schema says --- */
-
-static gboolean conforms (JsonNode *value, JsonObject *schema);
-
-static gboolean
-conforms_object (JsonObject *object, JsonObject *schema)
-{
-  JsonArray *required = atl_json_array (schema, "required");
-  JsonObject *properties = atl_json_object (schema, "properties");
-  JsonObjectIter iter;
-  const char *key;
-  JsonNode *member;
-
-  for (guint i = 0; required != NULL && i < json_array_get_length (required); i++)
-    if (!json_object_has_member (object, json_array_get_string_element (required, i)))
-      return FALSE;
-  json_object_iter_init (&iter, object);
-  while (json_object_iter_next (&iter, &key, &member))
-    if (properties != NULL && (!json_object_has_member (properties, key) ||
-                               !conforms (member, json_object_get_object_member (properties, key))))
-      return FALSE;
-  return TRUE;
-}
-
-static gboolean
-is_listed (JsonNode *value, JsonArray *values)
-{
-  for (guint i = 0; i < json_array_get_length (values); i++)
-    if (json_node_equal (value, json_array_get_element (values, i)))
-      return TRUE;
-  return FALSE;
-}
-
-static gboolean
-conforms (JsonNode *value, JsonObject *schema)
-{
-  const char *type = atl_json_string (schema, "type", "");
-  GType of = JSON_NODE_HOLDS_VALUE (value) ? json_node_get_value_type (value) : G_TYPE_INVALID;
-
-  if (json_object_has_member (schema, "enum"))
-    return is_listed (value, json_object_get_array_member (schema, "enum"));
-  if (g_str_equal (type, "object"))
-    return JSON_NODE_HOLDS_OBJECT (value) && conforms_object (json_node_get_object (value), schema);
-  if (g_str_equal (type, "array"))
-    {
-      JsonArray *array = JSON_NODE_HOLDS_ARRAY (value) ? json_node_get_array (value) : NULL;
-
-      if (array == NULL ||
-          (gint64) json_array_get_length (array) < atl_json_int (schema, "minItems", 0))
-        return FALSE;
-      for (guint i = 0; i < json_array_get_length (array); i++)
-        if (!conforms (json_array_get_element (array, i),
-                       json_object_get_object_member (schema, "items")))
-          return FALSE;
-      return TRUE;
-    }
-  if (g_str_equal (type, "string"))
-    return of == G_TYPE_STRING && g_utf8_strlen (json_node_get_string (value), -1) >=
-                                      atl_json_int (schema, "minLength", 0);
-  if (g_str_equal (type, "integer"))
-    return of == G_TYPE_INT64 &&
-           json_node_get_int (value) >= atl_json_int (schema, "minimum", G_MININT64) &&
-           json_node_get_int (value) <= atl_json_int (schema, "maximum", G_MAXINT64);
-  if (g_str_equal (type, "number"))
-    return of == G_TYPE_INT64 || of == G_TYPE_DOUBLE;
-  if (g_str_equal (type, "boolean"))
-    return of == G_TYPE_BOOLEAN;
-  if (g_str_equal (type, "null"))
-    return JSON_NODE_HOLDS_NULL (value);
-  return TRUE;
-}
+#include "schema-fixture.h"
 
 /* --- A vocabulary of bytes and some words, the marks of a format among them as control tokens ---
  */
@@ -286,24 +144,6 @@ call_cb (const AtlToolCall *call, gpointer data)
   read->n_calls++;
 }
 
-static AtlToolSet *
-random_tools (GRand *rand)
-{
-  g_autoptr (JsonArray) array = json_array_new ();
-  guint n = (guint) g_rand_int_range (rand, 1, 4);
-
-  for (guint i = 0; i < n; i++)
-    {
-      JsonObject *tool = json_object_new ();
-      g_autofree char *name = g_strdup_printf ("tool_%u", i);
-
-      json_object_set_string_member (tool, "name", name);
-      json_object_set_object_member (tool, "parameters", random_object_schema (rand));
-      json_array_add_object_element (array, tool);
-    }
-  return atl_tool_set_new (array, NULL);
-}
-
 static void
 check_calls (const AtlToolFormat *format, AtlToolSet *tools, const char *text)
 {
@@ -330,7 +170,8 @@ test_format (gconstpointer data)
 
   for (guint round = 0; round < 60; round++)
     {
-      g_autoptr (AtlToolSet) tools = random_tools (rand);
+      g_autoptr (JsonArray) list = random_tools (rand);
+      g_autoptr (AtlToolSet) tools = atl_tool_set_new (list, NULL);
       AtlAnswerGrammar g = { .format = format,
                              .tools = tools,
                              .only_tool = round % 3 == 0 ? 0 : -1,

@@ -118,11 +118,11 @@ read_header (AtlHarmony *self, const char *header)
 
 /* A header is made of marks and a few words: an answer that begins without one is text. */
 static gboolean
-may_be_header (const GString *held)
+may_be_header (const GString *held, gsize length)
 {
   static const char *const begins[] = { "<|", "assistant", " to=", "to=", " ", NULL };
 
-  if (held->len > MAX_HEADER)
+  if (length > MAX_HEADER)
     return FALSE;
   for (const char *const *begin = begins; *begin != NULL; begin++)
     if (strncmp (held->str, *begin, MIN (held->len, strlen (*begin))) == 0)
@@ -137,7 +137,12 @@ step_header (AtlHarmony *self)
 
   if (self->held->len == 0)
     return FALSE;
-  if (end != NULL && (gsize) (end - self->held->str) <= MAX_HEADER)
+  if (!may_be_header (self->held, end != NULL ? (gsize) (end - self->held->str) : self->held->len))
+    {
+      self->state = TEXT;
+      return TRUE;
+    }
+  if (end != NULL)
     {
       g_autofree char *header = g_strndup (self->held->str, (gsize) (end - self->held->str));
 
@@ -145,10 +150,7 @@ step_header (AtlHarmony *self)
       read_header (self, header);
       return TRUE;
     }
-  if (may_be_header (self->held))
-    return FALSE;
-  self->state = TEXT;
-  return TRUE;
+  return FALSE;
 }
 
 /* --- Bodies --- */
@@ -236,7 +238,7 @@ atl_harmony_finish (AtlHarmony *self)
       end_body (self);
     }
   /* Of a header that never ended, only words that may have been an answer are shown. */
-  else if (self->held->len > 0 && !may_be_header (self->held))
+  else if (self->held->len > 0 && !may_be_header (self->held, self->held->len))
     self->text (self->held->str, FALSE, self->calls.user_data);
   g_string_truncate (self->held, 0);
 }

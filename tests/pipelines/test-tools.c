@@ -1,0 +1,273 @@
+/* Calls and answers of a real model, over random prompts, tools, schemas and ends: whatever must be
+ * a call or JSON is one. The tiny model's own words are noise, which is what this needs.
+ * ATELIER_TEST_MODEL names another model, ATELIER_TEST_ROUNDS how many prompts. */
+#include <math.h>
+#include <string.h>
+
+#include "answers/schema-fixture.h"
+#include "conformance.h"
+#include "engine/pipelines/chat-turn.h"
+#include "engine/tensor/cpu/cpu.h"
+
+#define N_CTX 4096u
+#define DEFAULT_ROUNDS 40u
+
+typedef struct
+{
+  AtlBackend *cpu;
+  AtlChatModel *model; /* (nullable) */
+  guint n_rounds;
+} Fixture;
+
+typedef struct
+{
+  GString *text;
+  AtlToolSet *tools; /* (nullable) */
+  guint n_calls, n_tokens, n_top;
+  GString *tokens;
+} Output;
+
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  AtlCpuOptions cpu = { .best_level = TRUE, .n_threads = 2 };
+  AtlChatModelOptions options = { .n_ctx = N_CTX,
+                                  .kv_dtype = ATL_DTYPE_F16,
+                                  .n_gpu_layers = G_MAXUINT };
+  g_autofree char *path = g_strdup (g_getenv ("ATELIER_TEST_MODEL"));
+  const char *rounds = g_getenv ("ATELIER_TEST_ROUNDS");
+  g_autoptr (AtlFileMap) map = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *names[] = { "model.gguf", NULL };
+
+  f->n_rounds = rounds != NULL ? (guint) g_ascii_strtoull (rounds, NULL, 10) : DEFAULT_ROUNDS;
+  if (path == NULL)
+    path = atl_test_conformance ("models/stories260K.gguf");
+  if (path == NULL)
+    return;
+  f->cpu = atl_cpu_backend_new (&cpu, &error);
+  g_assert_no_error (error);
+  map = atl_file_map_new (path, &error);
+  g_assert_no_error (error);
+  f->model = atl_chat_model_open (&map, names, 1, &error);
+  g_assert_no_error (error);
+  atl_chat_model_load (f->model, &f->cpu, 1, &options, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  atl_chat_model_free (f->model);
+  atl_backend_free (f->cpu);
+}
+
+static void
+text_cb (const char *text, gboolean is_thinking, gpointer data)
+{
+  Output *output = data;
+
+  if (!is_thinking)
+    g_string_append (output->text, text);
+}
+
+static void
+call_cb (const char *id, const char *name, const char *arguments, gpointer data)
+{
+  Output *output = data;
+  gint i = atl_tool_set_find (output->tools, name, strlen (name));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) node = atl_json_parse (arguments, strlen (arguments), "arguments", &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (i, >=, 0);
+  if (!conforms (node, json_node_get_object (atl_tool_set_get (output->tools, (guint) i)->schema)))
+    g_test_fail_printf ("%s is not what %s wants", arguments, name);
+  output->n_calls++;
+}
+
+static void
+token_cb (const AtlTurnToken *token,
+          const AtlTurnToken *top,
+          guint n_top,
+          gboolean is_thinking,
+          gpointer data)
+{
+  Output *output = data;
+  double sum = 0;
+
+  g_assert_cmpfloat (token->logprob, <=, 1e-4);
+  for (guint i = 0; i < n_top; i++)
+    {
+      sum += exp (top[i].logprob);
+      if (i > 0)
+        g_assert_cmpfloat (top[i].logprob, <=, top[i - 1].logprob);
+    }
+  g_assert_cmpfloat (sum, <=, 1.001);
+  output->n_tokens++;
+  output->n_top += n_top;
+  g_string_append (output->tokens, token->text);
+}
+
+/* Words, signs, marks of formats and letters of several scripts. */
+static char *
+random_prompt (GRand *rand)
+{
+  static const char *const words[] = { "weather", "Bern", "{\"name\":", "<tool_call>", "ü",
+                                       "日本",    "42",   "\n",         "call",        "</think>",
+                                       "\"",      "😀",    "add",        "print",       "[1, 2",
+                                       "tool",    "not",  "JSON" };
+  GString *text = g_string_new ("Say");
+  guint n = (guint) g_rand_int_range (rand, 0, 20);
+
+  for (guint i = 0; i < n; i++)
+    g_string_append_printf (text, " %s", words[g_rand_int_range (rand, 0, G_N_ELEMENTS (words))]);
+  return g_string_free (text, FALSE);
+}
+
+static JsonArray *
+messages_of (const char *prompt)
+{
+  JsonArray *messages = json_array_new ();
+  JsonObject *message = json_object_new ();
+
+  json_object_set_string_member (message, "role", "user");
+  json_object_set_string_member (message, "content", prompt);
+  json_array_add_object_element (messages, message);
+  return messages;
+}
+
+static void
+run (Fixture *f, GRand *rand, AtlTurnOptions *options, Output *output)
+{
+  AtlTurnSink sink = { .text = text_cb, .call = call_cb, .token = token_cb, .user_data = output };
+  g_autofree char *prompt = random_prompt (rand);
+  g_autoptr (JsonArray) messages = messages_of (prompt);
+  g_autoptr (GError) error = NULL;
+  AtlTurnStats stats;
+
+  atl_sampling_params_init (&options->sampling);
+  options->sampling.temperature = (float) g_rand_int_range (rand, 0, 3);
+  options->sampling.seed = g_rand_int (rand);
+  options->max_tokens = g_rand_int_range (rand, 1, 60);
+  options->thinking = -1;
+  output->text = g_string_new (NULL);
+  output->tokens = g_string_new (NULL);
+  atl_chat_turn_run (f->model, messages, NULL, options, &sink, NULL, &stats, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (stats.n_calls, ==, output->n_calls);
+  if (options->n_probs > 0)
+    {
+      g_assert_cmpuint (output->n_tokens, ==, stats.n_generated);
+      g_assert_cmpuint (output->n_top, ==, stats.n_generated * options->n_probs);
+    }
+}
+
+static void
+output_clear (Output *output)
+{
+  g_string_free (output->text, TRUE);
+  g_string_free (output->tokens, TRUE);
+}
+
+static void
+test_calls (Fixture *f, gconstpointer data)
+{
+  const char *choice = data;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+
+  for (guint i = 0; i < f->n_rounds && f->model != NULL; i++)
+    {
+      g_autoptr (JsonArray) list = random_tools (rand);
+      g_autoptr (AtlToolSet) tools = atl_tool_set_new (list, NULL);
+      AtlTurnOptions options = { .tools = list, .tool_choice = choice };
+      Output output = { .tools = tools };
+
+      run (f, rand, &options, &output);
+      if (g_str_equal (choice, "auto"))
+        ;
+      else if (output.n_calls == 0 || output.text->len > 0)
+        g_test_fail_printf ("%u calls and “%s”", output.n_calls, output.text->str);
+      output_clear (&output);
+    }
+}
+
+static void
+test_schemas (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (6);
+
+  for (guint i = 0; i < f->n_rounds && f->model != NULL; i++)
+    {
+      g_autoptr (JsonNode) schema = json_node_new (JSON_NODE_OBJECT);
+      g_autoptr (JsonNode) value = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *text = NULL;
+      AtlTurnOptions options = { .n_probs = i % 3 };
+      Output output = { 0 };
+
+      json_node_take_object (schema, random_schema (rand, 3));
+      text = json_to_string (schema, FALSE);
+      options.json_schema = text;
+      run (f, rand, &options, &output);
+      value = atl_json_parse (output.text->str, output.text->len, "answer", &error);
+      g_assert_no_error (error);
+      if (!conforms (value, json_node_get_object (schema)))
+        g_test_fail_printf ("%s is not what %s wants", output.text->str, text);
+      output_clear (&output);
+    }
+}
+
+/* The tokens' texts, put together, are the answer. */
+static void
+test_probs (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  AtlTurnOptions options = { .n_probs = 5 };
+  Output output = { 0 };
+
+  if (f->model == NULL)
+    return;
+  run (f, rand, &options, &output);
+  g_assert_true (g_str_has_prefix (output.text->str, output.tokens->str));
+  output_clear (&output);
+}
+
+static void
+test_refusals (Fixture *f, gconstpointer data)
+{
+  g_autoptr (JsonNode) node = json_from_string ("[{\"name\": \"a\"}]", NULL);
+  g_autoptr (JsonArray) messages = messages_of ("Hi");
+  AtlTurnOptions options = { .tools = json_node_get_array (node), .tool_choice = "b" };
+  AtlTurnSink sink = { .text = text_cb };
+  g_autoptr (GError) error = NULL;
+  AtlTurnStats stats;
+
+  if (f->model == NULL)
+    return;
+  atl_sampling_params_init (&options.sampling);
+  g_assert_false (
+      atl_chat_turn_run (f->model, messages, NULL, &options, &sink, NULL, &stats, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "“b”"));
+  g_clear_error (&error);
+  options = (AtlTurnOptions){ .json_schema = "{\"type\": 3}" };
+  atl_sampling_params_init (&options.sampling);
+  g_assert_false (
+      atl_chat_turn_run (f->model, messages, NULL, &options, &sink, NULL, &stats, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+#define ADD(path, data, func) g_test_add (path, Fixture, data, set_up, func, tear_down)
+  ADD ("/tools/required", "required", test_calls);
+  ADD ("/tools/named", "tool_0", test_calls);
+  ADD ("/tools/auto", "auto", test_calls);
+  ADD ("/tools/schemas", NULL, test_schemas);
+  ADD ("/tools/probabilities", NULL, test_probs);
+  ADD ("/tools/refusals", NULL, test_refusals);
+  return g_test_run ();
+}
