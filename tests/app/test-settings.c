@@ -2,8 +2,10 @@
  * can be kept as a preset and be taken back. */
 #include "app-steps.h"
 
+#include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
 #include "app/chat/settings-pane.h"
+#include "app/chat/tool-card.h"
 #include "base/json-bounded.h"
 #include "store/chats.h"
 #include "store/presets.h"
@@ -67,6 +69,60 @@ test_change_and_reset (void)
   g_assert_cmpuint (json_object_get_size (atl_conversation_get_settings (app_conversation (&f))),
                     ==, 0);
   stop (&f);
+}
+
+/* The first row of the group is the schema's; what is no schema is not taken over. */
+static void
+test_json (void)
+{
+  AppFixture f;
+  GtkWidget *row, *view;
+  g_auto (AtlChatParams) params;
+  JsonObject *settings;
+
+  start (&f);
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  row = app_fixture_find (pane (&f, "json_group"), ATL_TYPE_JSON_ROW, NULL, NULL);
+  g_assert_nonnull (row);
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), TRUE);
+  g_assert_cmpstr (atl_json_string (settings, "json-schema", ""), ==, "{\"type\": \"object\"}");
+  view = app_fixture_find (row, GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "[1, 2", -1);
+  app_fixture_spin (700);
+  g_assert_cmpstr (atl_json_string (settings, "json-schema", ""), ==, "{\"type\": \"object\"}");
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)),
+                            "{\"type\": \"array\"}", -1);
+  app_fixture_spin (700);
+  atl_chat_params_init (&params);
+  atl_conversation_get_params (app_conversation (&f), &params);
+  g_assert_cmpstr (params.json_schema, ==, "{\"type\": \"array\"}");
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), FALSE);
+  g_assert_false (json_object_has_member (settings, "json-schema"));
+  stop (&f);
+}
+
+static gboolean
+is_card (GtkWidget *widget, gconstpointer data)
+{
+  return gtk_widget_has_css_class (widget, "tool-card");
+}
+
+/* A call in an answer is a folded card with the tool's name. */
+static void
+test_tool_card (void)
+{
+  g_autofree char *text = atl_tool_card_to_text ("get_weather", "{\"city\": \"Bern\"}");
+  AppFixture f;
+  GtkWidget *card;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "Weather?", text);
+  app_fixture_spin (300);
+  card = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_EXPANDER, is_card, NULL);
+  g_assert_nonnull (card);
+  g_assert_nonnull (strstr (gtk_expander_get_label (GTK_EXPANDER (card)), "get_weather"));
+  g_assert_false (gtk_expander_get_expanded (GTK_EXPANDER (card)));
+  app_fixture_stop (&f);
 }
 
 /* The button is there only when a model could be loaded anew. */
@@ -195,6 +251,8 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
+  g_test_add_func ("/app/settings/json", test_json);
+  g_test_add_func ("/app/settings/tool-card", test_tool_card);
   g_test_add_func ("/app/settings/offload", test_offload);
   g_test_add_func ("/app/settings/numbers", test_numbers);
   g_test_add_func ("/app/settings/instructions", test_instructions);

@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/chat/tool-card.h"
 #include "app/words.h"
 #include "base/json-bounded.h"
 #include "client/chat-job.h"
@@ -263,6 +264,20 @@ text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, gpointer data
   atl_conversation_answer_text (data, delta, is_thinking);
 }
 
+/* A call stands in the text, where it is saved, found and copied like the rest. */
+static void
+tool_call_cb (AtlChatJob *job, const AtlToolCall *call, gpointer data)
+{
+  AtlConversation *self = data;
+  g_autofree char *listing = atl_tool_card_to_text (call->name, call->arguments);
+  g_autofree char *text = NULL;
+
+  if (self->answer == NULL)
+    return;
+  text = g_strconcat (self->answer->content->len > 0 ? "\n\n" : "", listing, NULL);
+  atl_conversation_answer_text (self, text, FALSE);
+}
+
 static void
 finished_cb (AtlChatJob *job, AtlChatStats *stats, gpointer data)
 {
@@ -298,6 +313,7 @@ ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
   g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
   g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
   g_signal_connect (self->job, "text", G_CALLBACK (text_cb), self);
+  g_signal_connect (self->job, "tool-call", G_CALLBACK (tool_call_cb), self);
   g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
   g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
 }

@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 
 #include "app/chat/code-block.h"
+#include "app/chat/tool-card.h"
 #include "app/words.h"
 
 #define INDENT_PX 26
@@ -110,6 +111,12 @@ new_table (const AtlMdBlock *block)
   return scroller;
 }
 
+static gboolean
+is_tool_call (const AtlMdBlock *block)
+{
+  return block->kind == ATL_MD_CODE && g_strcmp0 (block->language, ATL_TOOL_CARD_LANGUAGE) == 0;
+}
+
 static GtkWidget *
 new_body (const AtlMdBlock *block)
 {
@@ -118,6 +125,11 @@ new_body (const AtlMdBlock *block)
   switch (block->kind)
     {
     case ATL_MD_CODE:
+      if (is_tool_call (block))
+        {
+          body = atl_tool_card_new (block->text);
+          break;
+        }
       body = atl_code_block_new ();
       atl_code_block_set (ATL_CODE_BLOCK (body), block->text, block->language);
       break;
@@ -204,7 +216,8 @@ atl_markdown_widget_update (GtkWidget *widget, const AtlMdBlock *old, const AtlM
 
   if (old->kind != block->kind || old->quote != block->quote || old->indent != block->indent ||
       old->level != block->level || old->task != block->task ||
-      old->continued != block->continued || g_strcmp0 (old->marker, block->marker) != 0)
+      old->continued != block->continued || is_tool_call (old) || is_tool_call (block) ||
+      g_strcmp0 (old->marker, block->marker) != 0)
     return FALSE;
   switch (block->kind)
     {

@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
 #include "app/wheel.h"
@@ -27,6 +28,8 @@ struct _AtlSettingsPane
   GtkWidget *context_row;
   GtkWidget *gpu_layers_row;
   GtkWidget *cpu_experts_row;
+  GtkWidget *schema_row;
+  GtkWidget *tools_row;
   guint system_source;
   gboolean showing; /* widgets are being set, not edited */
 
@@ -38,6 +41,7 @@ struct _AtlSettingsPane
   GtkWidget *thinking_row;
   GtkWidget *thinking_switch;
   GtkWidget *system_view;
+  GtkWidget *json_group;
   GtkWidget *advanced_row;
   GtkWidget *reload_button;
   GtkWidget *save_button;
@@ -222,6 +226,8 @@ show_settings (AtlSettingsPane *self)
   gtk_widget_set_visible (self->thinking_row, thinks);
   gtk_switch_set_active (GTK_SWITCH (self->thinking_switch), params.thinking != 0);
   show_load (self);
+  atl_json_row_set_text (ATL_JSON_ROW (self->schema_row), params.json_schema);
+  atl_json_row_set_text (ATL_JSON_ROW (self->tools_row), params.tools);
   gtk_widget_set_sensitive (self->reset_button, json_object_get_size (get_settings (self)) > 0);
   self->showing = FALSE;
 }
@@ -246,6 +252,33 @@ thinking_cb (AtlSettingsPane *self)
 {
   set_number (self, atl_chat_param_find ("thinking"),
               gtk_switch_get_active (GTK_SWITCH (self->thinking_switch)) ? 1 : 0);
+}
+
+/* --- JSON --- */
+
+static void
+json_edited_cb (AtlJsonRow *row, const char *json, AtlSettingsPane *self)
+{
+  const char *key = GTK_WIDGET (row) == self->schema_row ? "json-schema" : "tools";
+
+  if (self->showing || self->conversation == NULL)
+    return;
+  if (json != NULL)
+    json_object_set_string_member (get_settings (self), key, json);
+  else if (json_object_has_member (get_settings (self), key))
+    json_object_remove_member (get_settings (self), key);
+  atl_conversation_save_settings (self->conversation);
+  show_settings (self);
+}
+
+static GtkWidget *
+add_json_row (AtlSettingsPane *self, AtlJsonRowKind kind)
+{
+  GtkWidget *row = atl_json_row_new (kind);
+
+  g_signal_connect (row, "edited", G_CALLBACK (json_edited_cb), self);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->json_group), row);
+  return row;
 }
 
 /* --- Instructions --- */
@@ -479,6 +512,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (thinking_row);
   BIND (thinking_switch);
   BIND (system_view);
+  BIND (json_group);
   BIND (advanced_row);
   BIND (reload_button);
   BIND (save_button);
@@ -518,6 +552,8 @@ atl_settings_pane_init (AtlSettingsPane *self)
   self->context_row = add_row (self, &context_spec);
   self->gpu_layers_row = add_row (self, &gpu_layers_spec);
   self->cpu_experts_row = add_row (self, &cpu_experts_spec);
+  self->schema_row = add_json_row (self, ATL_JSON_ROW_SCHEMA);
+  self->tools_row = add_json_row (self, ATL_JSON_ROW_TOOLS);
   atl_wheel_ignore (self->creative_scale);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
   connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));

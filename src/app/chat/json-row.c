@@ -1,0 +1,230 @@
+/* JSON for programs, in the settings of a chat. */
+#include "app/chat/json-row.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+
+#define EDITED_MS 500
+#define MAX_BYTES (1u << 20)
+
+struct _AtlJsonRow
+{
+  AdwExpanderRow parent_instance;
+
+  AtlJsonRowKind kind;
+  GtkWidget *view;
+  GtkWidget *status;
+  char *text; /* (nullable) as last told */
+  guint source;
+  gboolean showing; /* being set, not edited */
+};
+
+G_DEFINE_FINAL_TYPE (AtlJsonRow, atl_json_row, ADW_TYPE_EXPANDER_ROW)
+
+static guint edited_signal;
+
+/* Any object, and no tool: what a row holds that was just switched on. */
+static const char *const fallbacks[] = {
+  [ATL_JSON_ROW_SCHEMA] = "{\"type\": \"object\"}",
+  [ATL_JSON_ROW_TOOLS] = "[]",
+};
+
+static gboolean
+has_name (JsonNode *node)
+{
+  JsonObject *object = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  JsonObject *function = object != NULL ? atl_json_object (object, "function") : NULL;
+
+  return object != NULL &&
+         *atl_json_string (function != NULL ? function : object, "name", "") != '\0';
+}
+
+/* NULL, or what is wrong with it; the caller's. */
+static char *
+find_fault (AtlJsonRow *self, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) node = NULL;
+  JsonArray *array;
+
+  if (strlen (text) > MAX_BYTES)
+    return g_strdup (_ ("This is too long."));
+  node = atl_json_parse (text, strlen (text), "JSON", &error);
+  if (node == NULL)
+    return g_strdup (error->message);
+  if (self->kind == ATL_JSON_ROW_SCHEMA)
+    return JSON_NODE_HOLDS_OBJECT (node)
+               ? NULL
+               : g_strdup (_ ("A JSON schema is an object: it begins with {"));
+  if (!JSON_NODE_HOLDS_ARRAY (node))
+    return g_strdup (_ ("Tools are a list: it begins with ["));
+  array = json_node_get_array (node);
+  for (guint i = 0; i < json_array_get_length (array); i++)
+    if (!has_name (json_array_get_element (array, i)))
+      return g_strdup_printf (_ ("Tool %u has no name."), i + 1);
+  return NULL;
+}
+
+static char *
+get_text (AtlJsonRow *self)
+{
+  GtkTextIter start, end;
+
+  gtk_text_buffer_get_bounds (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->view)), &start, &end);
+  return gtk_text_iter_get_text (&start, &end);
+}
+
+static void
+tell (AtlJsonRow *self, const char *text)
+{
+  if (g_strcmp0 (self->text, text) == 0)
+    return;
+  g_free (self->text);
+  self->text = g_strdup (text);
+  g_signal_emit (self, edited_signal, 0, text);
+}
+
+/* Takes the text over if it can be. */
+static void
+check (AtlJsonRow *self)
+{
+  g_autofree char *text = get_text (self);
+  g_autofree char *fault = find_fault (self, text);
+
+  g_clear_handle_id (&self->source, g_source_remove);
+  gtk_label_set_text (GTK_LABEL (self->status),
+                      fault != NULL ? fault : _ ("Counts from the next answer on."));
+  if (fault != NULL)
+    gtk_widget_add_css_class (self->status, "error");
+  else
+    gtk_widget_remove_css_class (self->status, "error");
+  if (fault == NULL)
+    tell (self, text);
+}
+
+static gboolean
+timeout_cb (gpointer data)
+{
+  AtlJsonRow *self = data;
+
+  self->source = 0;
+  check (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+changed_cb (AtlJsonRow *self)
+{
+  if (self->showing)
+    return;
+  g_clear_handle_id (&self->source, g_source_remove);
+  self->source = g_timeout_add (EDITED_MS, timeout_cb, self);
+}
+
+static void
+enabled_cb (AtlJsonRow *self)
+{
+  if (self->showing)
+    return;
+  if (adw_expander_row_get_enable_expansion (ADW_EXPANDER_ROW (self)))
+    check (self);
+  else
+    tell (self, NULL);
+}
+
+void
+atl_json_row_set_text (AtlJsonRow *self, const char *json)
+{
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->view));
+
+  if (g_strcmp0 (self->text, json) == 0)
+    return;
+  g_free (self->text);
+  self->text = g_strdup (json);
+  self->showing = TRUE;
+  g_clear_handle_id (&self->source, g_source_remove);
+  if (json != NULL)
+    gtk_text_buffer_set_text (buffer, json, -1);
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (self), json != NULL);
+  gtk_label_set_text (GTK_LABEL (self->status), "");
+  self->showing = FALSE;
+}
+
+static void
+atl_json_row_dispose (GObject *object)
+{
+  AtlJsonRow *self = ATL_JSON_ROW (object);
+
+  g_clear_handle_id (&self->source, g_source_remove);
+  g_clear_pointer (&self->text, g_free);
+  G_OBJECT_CLASS (atl_json_row_parent_class)->dispose (object);
+}
+
+static void
+atl_json_row_class_init (AtlJsonRowClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = atl_json_row_dispose;
+  edited_signal = g_signal_new ("edited", ATL_TYPE_JSON_ROW, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                G_TYPE_NONE, 1, G_TYPE_STRING);
+}
+
+static void
+atl_json_row_init (AtlJsonRow *self)
+{
+  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 6);
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *row = gtk_list_box_row_new ();
+
+  self->view = gtk_text_view_new ();
+  gtk_text_view_set_monospace (GTK_TEXT_VIEW (self->view), TRUE);
+  gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->view), GTK_WRAP_WORD_CHAR);
+  gtk_text_view_set_accepts_tab (GTK_TEXT_VIEW (self->view), FALSE);
+  gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scroller), 96);
+  gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 260);
+  gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), self->view);
+  self->status = gtk_label_new ("");
+  gtk_label_set_xalign (GTK_LABEL (self->status), 0);
+  gtk_label_set_wrap (GTK_LABEL (self->status), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (self->status), PANGO_WRAP_WORD_CHAR);
+  gtk_widget_add_css_class (self->status, "caption");
+  gtk_widget_set_margin_top (box, 9);
+  gtk_widget_set_margin_bottom (box, 9);
+  gtk_widget_set_margin_start (box, 12);
+  gtk_widget_set_margin_end (box, 12);
+  gtk_box_append (GTK_BOX (box), scroller);
+  gtk_box_append (GTK_BOX (box), self->status);
+  gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), FALSE);
+  gtk_widget_set_focusable (row, FALSE);
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), box);
+  adw_expander_row_add_row (ADW_EXPANDER_ROW (self), row);
+  adw_expander_row_set_show_enable_switch (ADW_EXPANDER_ROW (self), TRUE);
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (self), FALSE);
+  g_signal_connect_swapped (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->view)), "changed",
+                            G_CALLBACK (changed_cb), self);
+  g_signal_connect (self, "notify::enable-expansion", G_CALLBACK (enabled_cb), NULL);
+}
+
+GtkWidget *
+atl_json_row_new (AtlJsonRowKind kind)
+{
+  AtlJsonRow *self = g_object_new (ATL_TYPE_JSON_ROW, NULL);
+  gboolean is_schema = kind == ATL_JSON_ROW_SCHEMA;
+  const char *title = is_schema ? _ ("Answer as JSON") : _ ("Tools");
+
+  self->kind = kind;
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), title);
+  adw_expander_row_set_subtitle (
+      ADW_EXPANDER_ROW (self),
+      is_schema ? _ ("Answers keep to a JSON schema, so that programs can read them.")
+                : _ ("The model may ask for these, described as JSON. Nothing is run by itself."));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
+                                  -1);
+  self->showing = TRUE;
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->view)), fallbacks[kind],
+                            -1);
+  self->showing = FALSE;
+  return GTK_WIDGET (self);
+}
