@@ -3,6 +3,8 @@
 
 #include "engine/tensor/opencl/context.h"
 
+#include <string.h>
+
 /* A batch ends after so many launches or so much arithmetic: at most a few hundred milliseconds
  * even on a slow integrated GPU, and seconds on a processor. */
 #define BATCH_LAUNCHES 64
@@ -36,6 +38,7 @@ atl_cl_context_init (AtlOpencl *self,
                      const char *cache_dir,
                      GError **error)
 {
+  g_autofree char *platform = NULL;
   cl_int status;
 
   self->device = atl_cl_device_find (device, &self->platform);
@@ -45,6 +48,8 @@ atl_cl_context_init (AtlOpencl *self,
       return FALSE;
     }
   self->is_cpu = (atl_cl_device_number (self->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
+  platform = atl_cl_platform_string (self->platform, CL_PLATFORM_NAME);
+  self->is_pocl = strstr (platform, "Portable Computing Language") != NULL;
   self->cache_dir = g_strdup (cache_dir);
 
   self->context = clCreateContext (NULL, 1, &self->device, NULL, NULL, &status);

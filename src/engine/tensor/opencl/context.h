@@ -60,6 +60,7 @@ typedef struct
   cl_mem nothing;         /* (owned) stands in for absent operands */
   char *cache_dir;        /* (owned) (nullable) */
   gboolean is_cpu;        /* a CPU-type device: for tests */
+  gboolean is_pocl;       /* compiles at first launches and keeps that to itself */
   gboolean no_compiler;   /* programs come out of the cache folder only */
   gint64 waiting_since;   /* (atomic) monotonic µs at which a driver's call began; 0: none runs */
   guint64 used_bytes;

@@ -212,7 +212,7 @@ describe_build (const AtlOpencl *self,
     /* What is measured once need not be kept. */
     .cache_dir = family == ATL_CL_GEMV ? NULL : self->cache_dir,
     /* PoCL's binaries are made of everything compiled anew. */
-    .driver_keeps = self->is_cpu,
+    .driver_keeps = self->is_pocl,
     .no_compiler = self->no_compiler,
   };
 }
@@ -288,7 +288,7 @@ launch_empty (AtlOpencl *self, const AtlClKernel *k, GError **error)
   if (status == CL_SUCCESS)
     status =
         clEnqueueNDRangeKernel (self->queue, k->kernel, 3, NULL, k->local, k->local, 0, NULL, NULL);
-  if (status == CL_SUCCESS && self->is_cpu)
+  if (status == CL_SUCCESS && self->is_pocl)
     status =
         clEnqueueNDRangeKernel (self->queue, k->kernel, 3, NULL, many, k->local, 0, NULL, NULL);
   atl_cl_leave (self);
