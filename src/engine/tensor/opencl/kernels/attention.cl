@@ -145,30 +145,14 @@ attention_few (ATTENTION_ARGS, uint n_slices, uint n_splits, uint lanes, __globa
             s += bias[bias_off + batch * bias_stride.x + head * bias_stride.y +
                       query * bias_stride.z + key0 + t];
         }
-      barrier (CLK_LOCAL_MEM_FENCE);
-      part[t] = s;
-      for (uint i = 64; i > 0; i /= 2)
-        {
-          barrier (CLK_LOCAL_MEM_FENCE);
-          if (t < i)
-            part[t] = fmax (part[t], part[t + i]);
-        }
-      barrier (CLK_LOCAL_MEM_FENCE);
-      const float m = fmax (top, part[0]);
+      const float m = fmax (top, max_over (s, 128, part));
       const float fade = exp (top - m);
       const float p = s > NONE ? exp (s - m) : 0.0f;
       top = m;
+      // This work-item's own keys only, until the end.
+      sum = mad (sum, fade, p);
       ps[t] = p;
       barrier (CLK_LOCAL_MEM_FENCE);
-      part[t] = p;
-      for (uint i = 64; i > 0; i /= 2)
-        {
-          barrier (CLK_LOCAL_MEM_FENCE);
-          if (t < i)
-            part[t] += part[t + i];
-        }
-      barrier (CLK_LOCAL_MEM_FENCE);
-      sum = sum * fade + part[0];
       acc *= fade;
       if (dv < value_dim)
         for (uint j = t / lanes; j < min (to - key0, 128u); j += 128 / lanes)
@@ -178,6 +162,7 @@ attention_few (ATTENTION_ARGS, uint n_slices, uint n_splits, uint lanes, __globa
                      acc);
     }
 
+  sum = sum_over (sum, 128, part);
   // The groups of lanes hold sums over different keys.
   barrier (CLK_LOCAL_MEM_FENCE);
   vstore4 (acc, t, part);

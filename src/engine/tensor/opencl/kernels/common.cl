@@ -112,3 +112,26 @@ sum16 (float16 a)
 {
   return sum4 ((a.s0123 + a.s4567) + (a.s89ab + a.scdef));
 }
+
+// The sum and the maximum of one number a work-item, over all `wg` of the work-group, in every
+// work-item. `buffer` holds wg floats, at least 16. Two steps, because barriers cost more than a few
+// additions that everyone makes.
+#define OVER_GROUP(name, join)                                                                     \
+  float name (float v, uint wg, __local float *buffer)                                             \
+  {                                                                                                \
+    const uint t = get_local_id (0);                                                               \
+    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
+    buffer[t] = v;                                                                                 \
+    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
+    if (t < 16)                                                                                    \
+      for (uint i = t + 16; i < wg; i += 16)                                                       \
+        buffer[t] = join (buffer[t], buffer[i]);                                                   \
+    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
+    v = buffer[0];                                                                                 \
+    for (uint i = 1; i < 16; i++)                                                                  \
+      v = join (v, buffer[i]);                                                                     \
+    return v;                                                                                      \
+  }
+#define ADD(a, b) ((a) + (b))
+OVER_GROUP (sum_over, ADD)
+OVER_GROUP (max_over, fmax)

@@ -66,19 +66,22 @@ JOIN (gemv_, COLUMNS) (__global const uchar *w, ulong p1, ulong p2, ulong p3, ui
 #pragma unroll
     for (int j = 0; j < COLUMNS; j++)
       part[group][i * COLUMNS + j][lane] = acc[i][j];
-  for (uint s = GEMV_LANES / 2; s > 0; s /= 2)
+  barrier (CLK_LOCAL_MEM_FENCE);
+  // Eight sums for each result, then one: barriers cost more than additions.
+  for (uint i = lane; i < GEMV_ROWS * COLUMNS * 8; i += GEMV_LANES)
     {
-      barrier (CLK_LOCAL_MEM_FENCE);
-      if (lane < s)
-#pragma unroll
-        for (int i = 0; i < GEMV_ROWS * COLUMNS; i++)
-          part[group][i][lane] += part[group][i][lane + s];
+      __local float *sums = part[group][i / 8];
+      for (uint l = i % 8 + 8; l < GEMV_LANES; l += 8)
+        sums[i % 8] += sums[l];
     }
   barrier (CLK_LOCAL_MEM_FENCE);
   for (uint i = lane; i < GEMV_ROWS * COLUMNS; i += GEMV_LANES)
     {
       uint r = row0 + i / COLUMNS, c = col0 + i % COLUMNS;
       if (r < n_rows && c < n_cols)
-        finish (EPILOGUE_PASS, c, r, first + r, part[group][i][0]);
+        {
+          const float4 sums = vload4 (0, part[group][i]) + vload4 (1, part[group][i]);
+          finish (EPILOGUE_PASS, c, r, first + r, sum4 (sums));
+        }
     }
 }

@@ -1,39 +1,5 @@
 // Normalisations and softmax over rows; group norm.
 
-// The sum of v over the work-group, in every work-item. `buffer` holds WG floats.
-#define SUM_OVER_GROUP(WG)                                                                         \
-  float sum_over_##WG (float v, __local float *buffer)                                             \
-  {                                                                                                \
-    const uint t = get_local_id (0);                                                               \
-    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
-    buffer[t] = v;                                                                                 \
-    for (uint s = WG / 2; s > 0; s /= 2)                                                           \
-      {                                                                                            \
-        barrier (CLK_LOCAL_MEM_FENCE);                                                             \
-        if (t < s)                                                                                 \
-          buffer[t] += buffer[t + s];                                                              \
-      }                                                                                            \
-    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
-    return buffer[0];                                                                              \
-  }                                                                                                \
-  float max_over_##WG (float v, __local float *buffer)                                             \
-  {                                                                                                \
-    const uint t = get_local_id (0);                                                               \
-    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
-    buffer[t] = v;                                                                                 \
-    for (uint s = WG / 2; s > 0; s /= 2)                                                           \
-      {                                                                                            \
-        barrier (CLK_LOCAL_MEM_FENCE);                                                             \
-        if (t < s)                                                                                 \
-          buffer[t] = fmax (buffer[t], buffer[t + s]);                                             \
-      }                                                                                            \
-    barrier (CLK_LOCAL_MEM_FENCE);                                                                 \
-    return buffer[0];                                                                              \
-  }
-
-SUM_OVER_GROUP (64)
-SUM_OVER_GROUP (256)
-
 // One work-group per row; work-item t owns elements t, t + WG, ... The variance is a second pass over
 // the row, around its mean: no cancellation. `vector_rows`: weight and bias are [vector_rows, dim] and
 // row r uses r % vector_rows. scale and shift: row r uses r / mod_div.
@@ -58,12 +24,12 @@ SUM_OVER_GROUP (256)
       {                                                                                            \
         for (uint i = t; i < dim; i += WG)                                                         \
           sum += p[i];                                                                             \
-        mean = sum_over_##WG (sum, buffer) / (float) dim;                                          \
+        mean = sum_over (sum, WG, buffer) / (float) dim;                                          \
         sum = 0.0f;                                                                                \
       }                                                                                            \
     for (uint i = t; i < dim; i += WG)                                                             \
       sum = mad (p[i] - mean, p[i] - mean, sum);                                                   \
-    sum = sum_over_##WG (sum, buffer);                                                             \
+    sum = sum_over (sum, WG, buffer);                                                             \
     if (kind == NORM_L2)                                                                           \
       r = a / fmax (sqrt (sum), eps);                                                              \
     else                                                                                           \
@@ -104,10 +70,10 @@ softmax (__global const float *x, ulong x_off, ulong x_stride, __global float *d
   __global float *q = dst + dst_off + (ulong) row * dim;
   for (uint i = t; i < dim; i += 256)
     m = fmax (m, p[i]);
-  m = max_over_256 (m, buffer);
+  m = max_over (m, 256, buffer);
   for (uint i = t; i < dim; i += 256)
     sum += exp (p[i] - m);
-  sum = sum_over_256 (sum, buffer);
+  sum = sum_over (sum, 256, buffer);
   for (uint i = t; i < dim; i += 256)
     q[i] = exp (p[i] - m) / sum;
 }
@@ -133,14 +99,14 @@ group_norm_stats (__global const float *x, ulong x_off, __global float *stats, u
   float sum = 0.0f;
   for (uint i = t; i < n; i += 256)
     sum += p[(ulong) (i / width) * channels + i % width];
-  const float mean = sum_over_256 (sum, buffer) / (float) n;
+  const float mean = sum_over (sum, 256, buffer) / (float) n;
   sum = 0.0f;
   for (uint i = t; i < n; i += 256)
     {
       float d = p[(ulong) (i / width) * channels + i % width] - mean;
       sum = mad (d, d, sum);
     }
-  sum = sum_over_256 (sum, buffer);
+  sum = sum_over (sum, 256, buffer);
   if (t == 0)
     {
       ulong at = stats_off + 2 * (((ulong) get_group_id (2) * get_num_groups (1) + get_group_id (1)) *
