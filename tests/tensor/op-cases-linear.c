@@ -88,17 +88,22 @@ build_fused (OpBuild *b, const OpCaseParams *p)
     }
 }
 
-/* Three weights of different types and heights, read back through their views. a: in, c: tokens */
+/* Three weights of different heights, read back through their views; of types that differ, or all
+ * of the case's, which backends may take as one. a: in, c: tokens, flags: which have a bias */
 static void
 build_multi (OpBuild *b, const OpCaseParams *p)
 {
+  static const gint64 n_rows[2][3] = { { 48, 16, 19 }, { 47, 1, 18 } };
+  const gboolean alike = p->dtype != ATL_DTYPE_F32;
+  const AtlDType dtypes[3] = { ATL_DTYPE_Q4_K, ATL_DTYPE_Q4_K, ATL_DTYPE_Q6_K };
   AtlTensor *x = op_input_of (b, p->c, p->a);
-  AtlTensor *w[3] = {
-    op_weight_of (b, ATL_USE_LINEAR, ATL_DTYPE_Q4_K, 48, p->a),
-    op_weight_of (b, ATL_USE_LINEAR, ATL_DTYPE_Q4_K, 16, p->a),
-    op_weight_of (b, ATL_USE_LINEAR, ATL_DTYPE_Q6_K, 19, p->a),
-  };
-  AtlTensor *bias[3] = { op_vector (b, 48), NULL, op_vector (b, 19) };
+  AtlTensor *w[3], *bias[3];
+
+  for (guint i = 0; i < 3; i++)
+    {
+      w[i] = op_weight_of (b, ATL_USE_LINEAR, alike ? p->dtype : dtypes[i], n_rows[alike][i], p->a);
+      bias[i] = p->flags >> i & 1 ? op_vector (b, n_rows[alike][i]) : NULL;
+    }
   AtlTensor *out[3];
 
   atl_linear_multi (b->graph, x, 3, w, bias, out);
@@ -250,8 +255,13 @@ add_fused (void)
         }
   for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
     {
-      OpCaseParams p = { .a = 512, .c = tokens[t] };
+      OpCaseParams p = { .a = 512, .c = tokens[t], .flags = 5 };
+      OpCaseParams alike = {
+        .a = 160, .c = tokens[t], .flags = 6 - t % 4, .dtype = ATL_DTYPE_Q4_0
+      };
+
       op_case_add (build_multi, &p, EXACT, FAST, "linear/multi-n-%d", (int) p.c);
+      op_case_add (build_multi, &alike, EXACT, FAST, "linear/multi-alike-n-%d", (int) p.c);
     }
 }
 
