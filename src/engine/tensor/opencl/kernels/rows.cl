@@ -94,7 +94,7 @@ store_q8_0 (__global const float *x, ulong x_off, ulong x_stride, __global const
       const float inverse = d > 0.0f ? 1.0f / d : 0.0f;
       vstore_half_rte (d, 0, (__global half *) q);
       for (int j = 0; j < 32; j++)
-        q[2 + j] = as_uchar (convert_char_sat (round (p[j] * inverse)));
+        q[2 + j] = as_uchar (convert_char_sat (rint (p[j] * inverse)));
     }
 }
 
@@ -127,8 +127,8 @@ store_q4_0 (__global const float *x, ulong x_off, ulong x_stride, __global const
       vstore_half_rte (d, 0, (__global half *) q);
       for (int j = 0; j < 16; j++)
         {
-          uint low = (uint) clamp ((int) (p[j] * inverse + 8.5f), 0, 15);
-          uint high = (uint) clamp ((int) (p[j + 16] * inverse + 8.5f), 0, 15);
+          uint low = (uint) clamp (rint (p[j] * inverse) + 8.0f, 0.0f, 15.0f);
+          uint high = (uint) clamp (rint (p[j + 16] * inverse) + 8.0f, 0.0f, 15.0f);
           q[2 + j] = (uchar) (low | high << 4);
         }
     }
