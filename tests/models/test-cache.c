@@ -234,6 +234,45 @@ test_few_rows (Fixture *f, gconstpointer data)
     }
 }
 
+/* Longer than what windowed layers keep: however the text comes in, they see what they should, can
+ * go back a little, and say so when they cannot go back as far as asked. */
+static void
+test_window (Fixture *f, gconstpointer data)
+{
+  const guint n_ctx = 1700, n = 1600;
+  g_autofree gint32 *ids = g_new (gint32, n);
+  g_autofree float *want = NULL;
+  g_autoptr (AtlLlmCache) whole = new_cache (f, n_ctx, ATL_DTYPE_F32);
+  g_autoptr (AtlLlmCache) pieces = new_cache (f, n_ctx, ATL_DTYPE_F32);
+  g_autoptr (AtlLlmCache) copy = new_cache (f, n_ctx, ATL_DTYPE_F32);
+  g_autoptr (GError) error = NULL;
+  guint64 weights, kv, scratch;
+  const float *got = NULL;
+  guint held;
+
+  for (guint i = 0; i < n; i++)
+    ids[i] = i % 3 == 0 ? ids_a[i / 3 % N_IDS] : ids_b[(i * 5 + i / 7) % N_IDS];
+  want = g_memdup2 (model_fixture_feed (f->llm, whole, ids, n), f->n_vocab * sizeof (float));
+  for (guint at = 0; at < n; at += 37)
+    got = model_fixture_feed (f->llm, pieces, ids + at, MIN (37, n - at));
+  assert_close (f, got, want, f->c->tolerance);
+  g_assert_true (
+      atl_llm_estimate (f->cp, n_ctx, ATL_DTYPE_F32, &weights, &kv, &scratch, NULL, NULL));
+  g_assert_cmpuint (atl_llm_cache_bytes (whole), <=, kv);
+
+  g_assert_cmpuint (atl_llm_cache_truncate (whole, n - 20), ==, n - 20);
+  assert_close (f, model_fixture_feed (f->llm, whole, ids + n - 20, 20), want, f->c->tolerance);
+
+  if (atl_llm_cache_copy (copy, whole, n - 5, &error))
+    assert_close (f, model_fixture_feed (f->llm, copy, ids + n - 5, 5), want, f->c->tolerance);
+  else
+    g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+
+  held = atl_llm_cache_truncate (whole, 300);
+  g_assert_true (held == 300 || held == 0);
+  assert_close (f, model_fixture_feed (f->llm, whole, ids + held, n - held), want, f->c->tolerance);
+}
+
 /* All rows of one entry beside the last row of another. */
 static void
 test_rows (Fixture *f, gconstpointer data)
@@ -435,17 +474,12 @@ main (int argc, char **argv)
     const char *name;
     void (*func) (Fixture *f, gconstpointer data);
   } tests[] = {
-    { "truncate", test_truncate },
-    { "chunks", test_chunks },
-    { "types", test_types },
-    { "sequences", test_sequences },
-    { "few-rows", test_few_rows },
-    { "rows", test_rows },
-    { "many-plans", test_many_plans },
-    { "full", test_full },
-    { "wrong-ids", test_wrong_ids },
-    { "cancel", test_cancel },
-    { "device-fails", test_device_fails },
+    { "truncate", test_truncate }, { "chunks", test_chunks },
+    { "types", test_types },       { "sequences", test_sequences },
+    { "few-rows", test_few_rows }, { "window", test_window },
+    { "rows", test_rows },         { "many-plans", test_many_plans },
+    { "full", test_full },         { "wrong-ids", test_wrong_ids },
+    { "cancel", test_cancel },     { "device-fails", test_device_fails },
   };
   int status;
 

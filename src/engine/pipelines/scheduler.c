@@ -160,6 +160,7 @@ prefill (AtlScheduler *self, AtlChatTurn *turn, gboolean in_company)
   atl_turnstile_leave (self->turnstile);
   if (!ok)
     {
+      g_array_set_size (c->ids, MIN (c->ids->len, atl_llm_cache_length (c->cache)));
       atl_chat_turn_end (turn, error);
       return;
     }
@@ -212,7 +213,7 @@ begin_share (const AtlScheduler *self, Share *share, AtlChatTurn *turn, guint mo
   share->tokens[0] = turn->next;
   share->n_tokens = 1;
   most = MIN (MIN (most, left), 1 + ATL_DRAFT_MAX);
-  if (turn->options.speculate && most > 1 && !atl_llm_is_recurrent (self->llm))
+  if (turn->options.speculate && most > 1 && !atl_llm_info (self->llm)->is_recurrent)
     share->n_tokens +=
         atl_draft_guess (&turn->draft, turn->ids, turn->next, share->tokens + 1, most - 1);
 }

@@ -51,7 +51,7 @@ decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor 
   for (guint s = 0; s < p->n_segments; s++)
     {
       gint64 n = p->segments[s].n_tokens;
-      AtlTensor *cells = atl_slice (g, p->cells, 0, start, n);
+      AtlTensor *cells = atl_slice (g, l->windowed ? p->cells_local : p->cells, 0, start, n);
       AtlTensor *keys = decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_K);
       AtlTensor *values =
           h->mla.n_kv_lora > 0 ? NULL : decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_V);

@@ -101,10 +101,12 @@ add_inputs (DecoderPass *p)
   p->ranges = atl_graph_input (g, "ranges", ATL_DTYPE_I32, 2, (gint64[]){ p->T, 2 });
   if (rotated)
     p->rope = atl_graph_input (g, "rope", ATL_DTYPE_F32, 2, (gint64[]){ p->T, h->rope.n_rot });
+  p->cells_local = p->cells;
   p->ranges_local = p->ranges;
   p->rope_local = p->rope;
   if (local)
     {
+      p->cells_local = atl_graph_input (g, "cells_local", ATL_DTYPE_I32, 1, &p->T);
       p->ranges_local =
           atl_graph_input (g, "ranges_local", ATL_DTYPE_I32, 2, (gint64[]){ p->T, 2 });
       p->rope_local = atl_graph_input (g, "rope_local", ATL_DTYPE_F32, 2,

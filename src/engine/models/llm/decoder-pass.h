@@ -12,8 +12,8 @@ typedef struct
   AtlGraph *g;
   const AtlDecoderSegment *segments;
   guint n_segments;
-  gint64 T; /* tokens of all segments */
-  AtlTensor *cells;
+  gint64 T;                             /* tokens of all segments */
+  AtlTensor *cells, *cells_local;       /* of full and of windowed layers */
   AtlTensor *ranges, *rope;             /* full layers */
   AtlTensor *ranges_local, *rope_local; /* windowed layers; the same tensors if there are none */
   AtlTensor *heads;     /* (nullable) i32 [T, H]: 0 … H - 1 in every row; latent attention */

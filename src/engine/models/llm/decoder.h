@@ -96,7 +96,8 @@ atl_decoder_state_index (guint il, AtlLlmStateRole role)
 }
 
 /* Inputs of the graph, T tokens in all, segments one after the other:
- *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2],
+ *   ids i32 [T], cells i32 [T] (row in the sequence's states), ranges i32 [T, 2]; windowed layers
+ *   have cells_local beside ranges_local;
  *   rope f32 [T, n_rot]; with windows also ranges_local and rope_local; with latent attention heads
  *   i32 [T, H] (0 … H - 1); where queries grow warmth f32 [T, 1, 1]; with recurrent mixers slots
  * i32 [n_segments, 2] (which slot of the states is read, or -1, and which is written). An input

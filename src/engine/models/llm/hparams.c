@@ -359,6 +359,12 @@ atl_llm_hparams_clear (AtlLlmHparams *self)
   g_clear_pointer (&self->layers, g_free);
 }
 
+guint
+atl_llm_hparams_local_cells (const AtlLlmHparams *self, guint n_ctx)
+{
+  return self->window > 0 ? MIN (n_ctx, self->window + ATL_LLM_LOCAL_SPARE) : n_ctx;
+}
+
 gboolean
 atl_llm_hparams_state (const AtlLlmHparams *self,
                        guint il,
@@ -371,6 +377,8 @@ atl_llm_hparams_state (const AtlLlmHparams *self,
   const AtlLlmSsm *m = &self->ssm;
   gboolean keeps_rows = l->attends && l->kv_layer == il;
 
+  if (l->windowed)
+    n_ctx = atl_llm_hparams_local_cells (self, n_ctx);
   switch (role)
     {
     case ATL_LLM_STATE_K:

@@ -124,6 +124,10 @@ gboolean atl_llm_hparams_state (const AtlLlmHparams *self,
                                 guint n_ctx,
                                 AtlDType kv_dtype,
                                 AtlLlmStateShape *shape);
+/* Tokens that a windowed layer keeps of a context of n_ctx: its window, and room to go on for a
+ * while before what it sees is moved. */
+#define ATL_LLM_LOCAL_SPARE 1024u
+guint atl_llm_hparams_local_cells (const AtlLlmHparams *self, guint n_ctx);
 /* Bytes of all states of layer `il`. */
 guint64
 atl_llm_hparams_layer_bytes (const AtlLlmHparams *self, guint il, guint n_ctx, AtlDType kv_dtype);

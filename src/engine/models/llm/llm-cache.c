@@ -161,21 +161,23 @@ atl_llm_cache_copy (AtlLlmCache *self, const AtlLlmCache *from, guint n, GError 
       {
         gsize at = atl_decoder_state_index (il, role);
         const AtlState *state = from->states[at];
-        gsize row, offset = 0;
+        guint rows = self->llm->decoder.h.layers[il].windowed ? n - from->local_base : n;
+        gsize bytes, offset = 0;
 
         if (state == NULL)
           continue;
         if (llm_role_has_slots (role))
           {
-            row = state->size_bytes / from->slots.n;
-            offset = row * (gsize) slot;
+            bytes = state->size_bytes / from->slots.n;
+            offset = bytes * (gsize) slot;
           }
         else
-          row = state->size_bytes / from->capacity * n;
-        if (!copy_bytes (state, offset, self->states[at], row, error))
+          bytes = state->size_bytes / (gsize) state->dim[0] * rows;
+        if (!copy_bytes (state, offset, self->states[at], bytes, error))
           return FALSE;
       }
   self->length = n;
+  self->local_base = from->local_base;
   llm_slots_take (&self->slots, n);
   return TRUE;
 }
@@ -252,16 +254,24 @@ atl_llm_cache_reach (const AtlLlmCache *self, guint length)
   gint32 slot;
 
   g_return_val_if_fail (length <= self->length, self->length);
-  if (self->slots.max == 0)
-    return length;
-  slot = llm_slots_find (&self->slots, length);
-  return slot >= 0 ? (guint) self->slots.length[slot] : 0;
+  if (self->slots.max > 0)
+    {
+      slot = llm_slots_find (&self->slots, length);
+      length = slot >= 0 ? (guint) self->slots.length[slot] : 0;
+    }
+  return llm_window_holds (self, length) ? length : 0;
 }
 
 guint
 atl_llm_cache_truncate (AtlLlmCache *self, guint length)
 {
   g_return_val_if_fail (length <= self->length, self->length);
-  self->length = self->slots.max > 0 ? llm_slots_truncate (&self->slots, length) : length;
+  self->length = llm_window_holds (self, length) ? length : 0;
+  if (self->slots.max > 0)
+    self->length = llm_slots_truncate (&self->slots, self->length);
+  if (!llm_window_holds (self, self->length))
+    self->length = llm_slots_truncate (&self->slots, 0);
+  if (self->length == 0)
+    self->local_base = 0;
   return self->length;
 }

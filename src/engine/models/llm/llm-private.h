@@ -19,7 +19,8 @@ struct _AtlLlmCache
 {
   AtlLlm *llm; /* borrowed */
   guint n_ctx, length;
-  guint capacity; /* tokens that the memory taken so far has room for; at most n_ctx */
+  guint local_base; /* the token in cell 0 of windowed layers */
+  guint capacity;   /* tokens that the memory taken so far has room for; at most n_ctx */
   AtlDType kv_dtype;
   LlmSlots slots;
   AtlState **states; /* (owned) [n_layer, ATL_LLM_N_STATES], NULL where a layer has none */
@@ -99,6 +100,14 @@ guint llm_slots_truncate (LlmSlots *self, guint length);
 gint32 llm_slots_find (const LlmSlots *self, guint length);
 /* Slot 0 was filled from elsewhere and is all there is: `length` tokens. */
 void llm_slots_take (LlmSlots *self, guint length);
+
+/* --- llm-window.c --- */
+
+/* Makes room for tokens [start, start + n_tokens) in windowed layers; n_tokens is at most
+ * ATL_LLM_LOCAL_SPARE. */
+gboolean llm_window_slide (AtlLlmCache *cache, guint start, guint n_tokens, GError **error);
+/* Whether windowed layers still hold what a token at position `length` sees. */
+gboolean llm_window_holds (const AtlLlmCache *cache, guint length);
 
 /* --- llm-plan.c --- */
 

@@ -157,7 +157,8 @@ atl_llm_new (AtlCheckpoint *cp,
     options = &defaults;
   self->n_backends = n_backends;
   memcpy (self->backends, backends, n_backends * sizeof *backends);
-  self->n_batch = options->n_batch > 0 ? options->n_batch : DEFAULT_BATCH;
+  self->n_batch =
+      options->n_batch > 0 ? MIN (options->n_batch, ATL_LLM_LOCAL_SPARE) : DEFAULT_BATCH;
   n_ctx = options->n_ctx_hint > 0 ? options->n_ctx_hint : DEFAULT_CONTEXT;
   if (!atl_decoder_init (&self->decoder, cp, n_ctx, error))
     return NULL;
@@ -304,11 +305,20 @@ set_inputs (
   if (atl_plan_tensor (plan, "ranges_local") == NULL)
     return TRUE;
 
-  for (t = 0; t < T; t++)
-    ranges[2 * t] = window_start (h, cells[t]);
   atl_rope_table (self->rope_local_freqs, h->rope_local.n_rot, self->rope_local_multiplier, cells,
                   T, table);
-  return atl_plan_set_input (plan, "ranges_local", ranges, 2 * T * sizeof *ranges, error) &&
+  t = 0;
+  for (guint i = 0; i < n_pieces; i++)
+    for (guint k = 0; k < pieces[i].n_tokens; k++, t++)
+      {
+        gint32 base = (gint32) pieces[i].cache->local_base;
+
+        ranges[2 * t] = MAX (0, window_start (h, cells[t]) - base);
+        cells[t] -= base;
+        ranges[2 * t + 1] = cells[t] + 1;
+      }
+  return atl_plan_set_input (plan, "cells_local", cells, T * sizeof *cells, error) &&
+         atl_plan_set_input (plan, "ranges_local", ranges, 2 * T * sizeof *ranges, error) &&
          atl_plan_set_input (plan, "rope_local", table,
                              (gsize) T * h->rope_local.n_rot * sizeof *table, error);
 }
@@ -327,7 +337,11 @@ run_pieces (AtlLlm *self,
   guint T = 0;
 
   for (guint i = 0; i < n_pieces; i++)
-    T += pieces[i].n_tokens;
+    {
+      T += pieces[i].n_tokens;
+      if (!llm_window_slide (pieces[i].cache, pieces[i].start, pieces[i].n_tokens, error))
+        return FALSE;
+    }
   plan = llm_plan_for (self, pieces, n_pieces, n_rows, error);
   if (plan == NULL || !set_inputs (self, plan, pieces, n_pieces, T, error) ||
       !atl_plan_run (plan, cancellable, error))
@@ -430,6 +444,10 @@ atl_llm_decode (AtlLlm *self,
   if (!ok)
     {
       self->n_logits = 0;
+      /* Windows that moved on with the first pieces of a long text cannot come back. */
+      for (guint i = 0; i < n_batch; i++)
+        if (!llm_window_holds (batch[i].cache, batch[i].cache->length))
+          atl_llm_cache_truncate (batch[i].cache, 0);
       return FALSE;
     }
   for (guint i = 0; i < n_batch; i++)
@@ -472,10 +490,4 @@ atl_llm_many_rows (const AtlLlm *self)
   for (guint i = 0; i < self->n_backends; i++)
     many = MAX (many, self->backends[i]->many_rows);
   return many;
-}
-
-gboolean
-atl_llm_is_recurrent (const AtlLlm *self)
-{
-  return self->decoder.h.ssm.n_slots > 0;
 }

@@ -113,8 +113,8 @@ guint atl_llm_cache_reach (const AtlLlmCache *self, guint length);
 void atl_llm_cache_checkpoint (AtlLlmCache *self);
 /* Forgets what is behind position `length` (at most the present one) and returns the length that
  * holds now: `length` itself, or less where a model with recurrent state can only go back further:
- * to a checkpoint, or to where the last decode began. The caller decodes the rest again. 0 always
- * works. */
+ * to a checkpoint, or to where the last decode began; or 0 where windowed layers have let go of
+ * what lies before it. The caller decodes the rest again. 0 always works. */
 guint atl_llm_cache_truncate (AtlLlmCache *self, guint length);
 
 typedef struct
@@ -127,7 +127,8 @@ typedef struct
 
 /* Appends the tokens of every batch entry to its cache. Ids outside the vocabulary:
  * ATL_ERROR_INVALID; no room: ATL_ERROR_FULL; in both cases, and on cancel or device failure, the
- * caches keep their old length. */
+ * caches keep their old length (or 0, where windowed layers moved on in the middle of a long text).
+ */
 gboolean atl_llm_decode (AtlLlm *self,
                          const AtlLlmBatch *batch,
                          guint n_batch,
@@ -141,8 +142,6 @@ const float *atl_llm_logits (const AtlLlm *self, guint row);
  * few_rows tokens, and among pieces of at least many_rows tokens (AtlBackend.few_rows). */
 guint atl_llm_few_rows (const AtlLlm *self);
 guint atl_llm_many_rows (const AtlLlm *self);
-/* A cache cannot be cut off behind any token, see atl_llm_cache_truncate(). */
-gboolean atl_llm_is_recurrent (const AtlLlm *self);
 /* What runs where, in words: "AMD Radeon…" or "20 of 28 layers on AMD Radeon…, the rest on the CPU,
  * because …". Caller frees. */
 char *atl_llm_placement (const AtlLlm *self);
