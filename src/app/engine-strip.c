@@ -163,7 +163,10 @@ fill_popover (AtlEngineStrip *self)
       const AtlDeviceInfo *device = &status->devices[i];
       add_line (self, device->name, device->is_used ? _ ("in use") : _ ("not used"), FALSE);
       if (!device->is_used && device->why_not[0] != '\0')
-        add_line (self, device->why_not, NULL, FALSE);
+        {
+          g_autofree char *why = atl_words_of_engine (device->why_not);
+          add_line (self, why, NULL, FALSE);
+        }
     }
   if (status->sandbox[0] != '\0')
     {

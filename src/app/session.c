@@ -7,6 +7,7 @@
 
 #include "app/chat/conversation.h"
 #include "app/models/model-list.h"
+#include "app/words.h"
 #include "atelier-config.h"
 #include "store/library.h"
 
@@ -48,9 +49,6 @@ end_load (AtlSession *self)
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
 }
 
-/* What the engine says while it loads, for the translators. */
-G_GNUC_UNUSED static const char *const engine_phases[] = { N_ ("Loading the model") };
-
 static void
 load_progress_cb (double fraction, const char *phase, gpointer data)
 {
@@ -62,8 +60,7 @@ load_progress_cb (double fraction, const char *phase, gpointer data)
   if (g_strcmp0 (self->load_phase, phase) != 0)
     {
       g_free (self->load_phase);
-      /* The engine speaks English; what it says while loading is known. */
-      self->load_phase = g_strdup (_ (phase));
+      self->load_phase = atl_words_of_engine (phase);
       g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LOAD_PHASE]);
     }
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LOAD_FRACTION]);

@@ -248,7 +248,9 @@ atl_conversation_answer_fail (AtlConversation *self, const GError *error)
 static void
 loading_cb (AtlChatJob *job, double fraction, const char *phase, gpointer data)
 {
-  atl_conversation_answer_phase (data, phase, fraction);
+  g_autofree char *words = atl_words_of_engine (phase);
+
+  atl_conversation_answer_phase (data, words, fraction);
 }
 
 static void

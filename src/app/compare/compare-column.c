@@ -224,7 +224,9 @@ text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, AtlCompareCol
 static void
 loading_cb (AtlChatJob *job, double fraction, const char *phase, AtlCompareColumn *self)
 {
-  show_phase (self, phase);
+  g_autofree char *words = atl_words_of_engine (phase);
+
+  show_phase (self, words);
 }
 
 static void

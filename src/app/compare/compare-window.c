@@ -8,6 +8,7 @@
 #include "app/compare/compare-column.h"
 #include "app/dialogs.h"
 #include "app/models/model-list.h"
+#include "app/words.h"
 
 #define MIN_COLUMNS 2
 #define MAX_COLUMNS 4
@@ -167,9 +168,10 @@ static void
 load_progress_cb (double fraction, const char *phase, gpointer data)
 {
   AtlCompareWindow *self = data;
+  g_autofree char *words = atl_words_of_engine (phase);
 
   if (self->next < self->columns->len)
-    atl_compare_column_wait (g_ptr_array_index (self->columns, self->next), _ (phase), fraction);
+    atl_compare_column_wait (g_ptr_array_index (self->columns, self->next), words, fraction);
 }
 
 static void

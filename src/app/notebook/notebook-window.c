@@ -207,7 +207,9 @@ cursor_cb (AtlNotebookWindow *self)
 static void
 loading_cb (AtlChatJob *job, double fraction, const char *phase, AtlNotebookWindow *self)
 {
-  status (self, phase);
+  g_autofree char *words = atl_words_of_engine (phase);
+
+  status (self, words);
 }
 
 static void
@@ -236,8 +238,9 @@ static void
 finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlNotebookWindow *self)
 {
   g_autofree char *tokens = atl_format_tokens (stats->n_generated);
+  g_autofree char *ran_on = atl_words_of_engine (stats->ran_on ? stats->ran_on : "");
   g_autofree char *words =
-      g_strdup_printf (_ ("%s · %.1f tokens/s · %s"), tokens, stats->tokens_per_s, stats->ran_on);
+      g_strdup_printf (_ ("%s · %.1f tokens/s · %s"), tokens, stats->tokens_per_s, ran_on);
 
   status (self, words);
   end (self);
