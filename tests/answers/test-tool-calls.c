@@ -40,6 +40,10 @@ static const Case cases[] = {
   /* Qwen's coders put calls into listings. */
   { "hermes", "So:\n```json\n" HERMES_BERN "\n```\nDone", "So:" BERN "\nDone" },
   { "hermes", "```json\n{\"a\": 1}\n```\nDone", "```json\n{\"a\": 1}\n```\nDone" },
+  /* Or leave the marks out. */
+  { "hermes", HERMES_BERN, BERN },
+  { "hermes", "{\"a\": 1}", "{\"a\": 1}" },
+  { "hermes", "{{\"name\": \"now\"}}", "{{\"name\": \"now\"}}" },
   /* A raw line end in a string. */
   { "hermes",
     "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"a\nb\"}}</tool_call>",

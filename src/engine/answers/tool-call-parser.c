@@ -196,7 +196,7 @@ step_start (AtlToolCallParser *self)
       default:
         break;
       }
-  if (f->is_bare && f->style == ATL_CALL_JSON && self->held->str[at] == '{')
+  if ((f->is_bare || f->reads_bare) && f->style == ATL_CALL_JSON && self->held->str[at] == '{')
     {
       open_section (self, at);
       return TRUE;

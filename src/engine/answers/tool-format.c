@@ -261,6 +261,7 @@ static const AtlToolFormat formats[] = {
     .detect = { "<tool_call>" },
     .style = ATL_CALL_JSON,
     .single = TRUE,
+    .reads_bare = TRUE,
     .open = "<tool_call>\n",
     .alt_open = "```json",
     .close = "\n</tool_call>",

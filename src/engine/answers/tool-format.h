@@ -29,9 +29,10 @@ typedef struct
   const char *name;
   const char *detect[3]; /* all of these stand in the template */
   AtlCallStyle style;
-  gboolean single;  /* each call opens and closes anew */
-  gboolean is_list; /* the calls are a JSON list */
-  gboolean is_bare; /* a call may begin the answer without `open` */
+  gboolean single;     /* each call opens and closes anew */
+  gboolean is_list;    /* the calls are a JSON list */
+  gboolean is_bare;    /* a call begins the answer without `open` */
+  gboolean reads_bare; /* it should not, but models do it */
 
   const char *open;     /* before the first call */
   const char *alt_open; /* (nullable) where the first call begins if `open` was left out */
