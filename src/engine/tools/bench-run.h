@@ -1,0 +1,61 @@
+/* The measurements behind `atelier-cli bench`: rounds of passes over one model, and the memory
+ * bandwidth that bounds decoding.
+ *
+ *   BenchPlan plan = { .n_prompt = 512, .n_generate = 64, .n_repeats = 3, .depths = { 1, { 0 } } };
+ *   BenchResult result;
+ *   bench_run (&plan, checkpoint, backends, n_backends, &result, error);
+ *
+ * Threading: one measurement at a time.
+ */
+#pragma once
+
+#include "base/checkpoint.h"
+#include "engine/tensor/backend.h"
+
+G_BEGIN_DECLS
+
+#define BENCH_MAX_REPEATS 32
+#define BENCH_MAX_LIST 8
+#define BENCH_MAX_CHATS 64
+
+typedef struct
+{
+  guint n;
+  guint value[BENCH_MAX_LIST];
+} BenchList;
+
+typedef struct
+{
+  guint n_prompt, n_generate, n_repeats; /* at least 1 */
+  BenchList depths;                      /* tokens in the context; at least one */
+  BenchList rows;                        /* tokens of one chat in a pass, logits of all */
+  BenchList chats; /* chats with a token each in a pass, sampled; <= BENCH_MAX_CHATS */
+  AtlDType kv_dtype;
+} BenchPlan;
+
+/* Tokens per second; doubles only. */
+typedef struct
+{
+  double prefill;
+  double decode[BENCH_MAX_LIST];                      /* at each depth */
+  double rows[BENCH_MAX_LIST], chats[BENCH_MAX_LIST]; /* all tokens of the pass */
+} BenchSpeeds;
+
+typedef struct
+{
+  double load_s;
+  guint64 bytes_per_token; /* weights read for one decoded token */
+  BenchSpeeds speeds;      /* medians */
+} BenchResult;
+
+/* Bytes per second that `n_threads` read from memory, the best of some rounds. */
+double bench_bandwidth (int n_threads);
+
+gboolean bench_run (const BenchPlan *plan,
+                    AtlCheckpoint *cp,
+                    AtlBackend **backends,
+                    guint n_backends,
+                    BenchResult *out,
+                    GError **error);
+
+G_END_DECLS
