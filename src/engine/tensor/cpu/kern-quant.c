@@ -12,7 +12,8 @@
 #include "engine/tensor/cpu/kern-codes.h"
 
 /* How far ahead of the products codes are asked for. */
-#define PREFETCH_BYTES 4096
+#define PREFETCH_NEAR 1024
+#define PREFETCH_FAR 4096
 /* How many vectors make a line of 16 rows. */
 #define N_HALVES (64 / VB)
 
@@ -242,10 +243,14 @@ dot_body (AtlDType t,
           Factors f = factors (t, meta, is_super (t) ? b % 8 : 0, half);
           vb w[8];
 
-          /* The processor's own prefetching ends at each page of 4 KiB. */
+          /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the
+           * second-level cache and then the first, more is under way at a time. */
           if (n_tokens <= 2)
             for (guint line = 0; line < quant_bytes; line += 64)
-              __builtin_prefetch (lines + PREFETCH_BYTES + line);
+              {
+                __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
+                __builtin_prefetch (lines + PREFETCH_NEAR + line);
+              }
 
 #pragma GCC unroll 8
           for (guint q = 0; q < 8; q++)
