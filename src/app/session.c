@@ -168,7 +168,9 @@ static void
 begin_load (AtlSession *self)
 {
   AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
+  g_auto (GStrv) adapters = atl_session_dup_adapters (self, self->load_paths[0]);
 
+  options.adapters = (const char *const *) adapters;
   options.n_ctx = self->n_ctx;
   options.gpu_layers = self->gpu_layers;
   options.cpu_experts = self->cpu_experts;

@@ -71,6 +71,11 @@ void atl_session_set_n_ctx (AtlSession *self, guint n_ctx);
 void atl_session_set_offload (AtlSession *self, gint gpu_layers, gint cpu_experts);
 void atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_experts);
 
+/* The adapters (LoRA) that the model at `path` is loaded with, as AtlLoadOptions wants them; kept
+ * in the settings. The list is the caller's (g_strfreev), never NULL. */
+char **atl_session_dup_adapters (AtlSession *self, const char *path);
+void atl_session_set_adapters (AtlSession *self, const char *path, const char *const *adapters);
+
 /* The conversation of a chat: one object a chat, alive while somebody holds it or it is answering.
  * 0 is a new chat, which has no row in the store until something is sent. Owned by the caller. */
 AtlConversation *atl_session_open_conversation (AtlSession *self, gint64 chat_id);

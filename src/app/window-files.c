@@ -2,6 +2,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/chat/adapter-list.h"
 #include "app/models/add-model.h"
 #include "app/window-private.h"
 
@@ -109,10 +110,19 @@ static gboolean
 drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWindow *self)
 {
   gboolean model_taken = FALSE;
+  GtkWidget *at, *adapters;
 
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), FALSE);
   if (!G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST))
     return FALSE;
+  at = gtk_widget_pick (GTK_WIDGET (self), x, y, GTK_PICK_DEFAULT);
+  adapters = at != NULL ? gtk_widget_get_ancestor (at, ATL_TYPE_ADAPTER_LIST) : NULL;
+  if (adapters != NULL)
+    {
+      atl_adapter_list_add (ATL_ADAPTER_LIST (adapters),
+                            ((GSList *) g_value_get_boxed (value))->data);
+      return TRUE;
+    }
   for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
     {
       g_autofree char *name = g_file_get_basename (l->data);

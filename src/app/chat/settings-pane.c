@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/chat/adapter-list.h"
 #include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
@@ -42,6 +43,7 @@ struct _AtlSettingsPane
   GtkWidget *thinking_switch;
   GtkWidget *system_view;
   GtkWidget *json_group;
+  GtkWidget *adapter_list;
   GtkWidget *advanced_row;
   GtkWidget *reload_button;
   GtkWidget *save_button;
@@ -465,6 +467,8 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
   if (self->system_source != 0)
     save_system_prompt (self);
   g_set_object (&self->session, session);
+  if (session != NULL)
+    atl_adapter_list_set_session (ATL_ADAPTER_LIST (self->adapter_list), session);
   g_set_object (&self->conversation, conversation);
   gtk_widget_set_sensitive (GTK_WIDGET (self), conversation != NULL);
   if (conversation == NULL)
@@ -500,6 +504,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_settings_pane_dispose;
+  g_type_ensure (ATL_TYPE_ADAPTER_LIST);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/settings-pane.ui");
@@ -513,6 +518,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (thinking_switch);
   BIND (system_view);
   BIND (json_group);
+  BIND (adapter_list);
   BIND (advanced_row);
   BIND (reload_button);
   BIND (save_button);
@@ -543,6 +549,12 @@ connect (AtlSettingsPane *self, GtkWidget *widget, const char *signal, GCallback
 }
 
 static void
+notice_cb (AtlSettingsPane *self, const char *sentence)
+{
+  g_signal_emit (self, signals[NOTICE], 0, sentence);
+}
+
+static void
 atl_settings_pane_init (AtlSettingsPane *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
@@ -554,6 +566,7 @@ atl_settings_pane_init (AtlSettingsPane *self)
   self->cpu_experts_row = add_row (self, &cpu_experts_spec);
   self->schema_row = add_json_row (self, ATL_JSON_ROW_SCHEMA);
   self->tools_row = add_json_row (self, ATL_JSON_ROW_TOOLS);
+  g_signal_connect_swapped (self->adapter_list, "notice", G_CALLBACK (notice_cb), self);
   atl_wheel_ignore (self->creative_scale);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
   connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));

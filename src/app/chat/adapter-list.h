@@ -1,0 +1,26 @@
+/* The adapters (LoRA) of the model in use: added by a button or a drop, with a slider each for how
+ * strong they are. A list is remembered for each model, in the setting "adapters". Adding and
+ * removing load the model again; a slider counts at once.
+ *
+ * Signal "notice" (sentence).
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <adwaita.h>
+
+#include "app/session.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_ADAPTER_LIST (atl_adapter_list_get_type ())
+G_DECLARE_FINAL_TYPE (AtlAdapterList, atl_adapter_list, ATL, ADAPTER_LIST, AdwPreferencesGroup)
+
+/* Shows the adapters of the session's model; follows it from then on. */
+void atl_adapter_list_set_session (AtlAdapterList *self, AtlSession *session);
+
+/* Adds a .gguf or .safetensors file, or PEFT's folder, for the model in use. */
+void atl_adapter_list_add (AtlAdapterList *self, GFile *file);
+
+G_END_DECLS

@@ -1,0 +1,112 @@
+/* Adapters in the settings of a chat, with the real engine: added, moved, refused, removed. Needs
+ * stories260K.gguf of the conformance data. */
+#include "app-steps.h"
+
+#include <string.h>
+
+#include "app/chat/adapter-list.h"
+#include "conformance.h"
+
+#define CONFIG "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"bias\": \"none\"}"
+
+/* Zeros under PEFT's names: it fits, and changes nothing. */
+static char *
+write_adapter (const char *dir)
+{
+  static const char header[] =
+      "{\"base_model.model.model.layers.1.self_attn.o_proj.lora_A.weight\":"
+      "{\"dtype\":\"F32\",\"shape\":[2,64],\"data_offsets\":[0,512]},"
+      "\"base_model.model.model.layers.1.self_attn.o_proj.lora_B.weight\":"
+      "{\"dtype\":\"F32\",\"shape\":[64,2],\"data_offsets\":[512,1024]}}";
+  g_autofree char *config = g_build_filename (dir, "adapter_config.json", NULL);
+  char *path = g_build_filename (dir, "pirate.safetensors", NULL);
+  g_autofree char *bytes = g_malloc0 (8 + sizeof header - 1 + 1024);
+  guint64 length = GUINT64_TO_LE (sizeof header - 1);
+
+  memcpy (bytes, &length, sizeof length);
+  memcpy (bytes + 8, header, sizeof header - 1);
+  g_assert_true (g_file_set_contents (config, CONFIG, -1, NULL));
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) (8 + sizeof header - 1 + 1024), NULL));
+  return path;
+}
+
+static gboolean
+is_ready (gpointer data)
+{
+  AppFixture *f = data;
+
+  return !atl_session_get_is_loading (f->session) && atl_session_get_model (f->session) != NULL;
+}
+
+static guint
+n_adapters (AppFixture *f)
+{
+  AtlModel *model = atl_session_get_model (f->session);
+  g_auto (GStrv) adapters = atl_session_dup_adapters (f->session, atl_model_get_paths (model)[0]);
+
+  return g_strv_length (adapters);
+}
+
+static void
+add (AppFixture *f, GtkWidget *list, const char *path)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+
+  atl_adapter_list_add (ATL_ADAPTER_LIST (list), file);
+  g_assert_true (atl_session_get_is_loading (f->session));
+  g_assert_true (app_fixture_wait (is_ready, f, 60));
+}
+
+static void
+test_list (void)
+{
+  g_autofree char *model = atl_test_conformance ("models/stories260K.gguf");
+  const char *paths[] = { model, NULL };
+  g_autofree char *adapter = NULL;
+  g_auto (GStrv) adapters = NULL;
+  GtkWidget *settings, *list, *slider, *remove;
+  AppFixture f;
+
+  if (model == NULL)
+    return;
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  atl_session_load_model (f.session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  adapter = write_adapter (f.dir);
+  list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_ADAPTER_LIST, NULL, NULL);
+  g_assert_nonnull (list);
+
+  add (&f, list, adapter);
+  g_assert_cmpuint (n_adapters (&f), ==, 1);
+  slider = app_fixture_find (list, GTK_TYPE_SCALE, NULL, NULL);
+  g_assert_nonnull (slider);
+  g_assert_cmpfloat (gtk_range_get_value (GTK_RANGE (slider)), ==, 1);
+  app_fixture_shot (GTK_WIDGET (f.window), "adapters");
+  gtk_range_set_value (GTK_RANGE (slider), 0.35);
+  app_fixture_spin (600);
+  adapters = atl_session_dup_adapters (f.session, model);
+  g_assert_true (g_str_has_suffix (adapters[0], "pirate.safetensors:0.35"));
+  /* The same file again is no second adapter; one that does not fit is not kept. */
+  add (&f, list, adapter);
+  g_assert_cmpuint (n_adapters (&f), ==, 1);
+  add (&f, list, model);
+  g_assert_cmpuint (n_adapters (&f), ==, 1);
+
+  settings = app_fixture_find (list, GTK_TYPE_SCALE, NULL, NULL);
+  g_assert_nonnull (settings);
+  remove = gtk_widget_get_next_sibling (settings);
+  g_signal_emit_by_name (remove, "clicked");
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  g_assert_cmpuint (n_adapters (&f), ==, 0);
+  g_assert_null (app_fixture_find (list, GTK_TYPE_SCALE, NULL, NULL));
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/adapters/list", test_list);
+  return g_test_run ();
+}
