@@ -144,6 +144,7 @@ typedef enum
   ATL_ACT_GELU_ERF,   /* 0.5 x (1 + erf(x / sqrt 2)) */
   ATL_ACT_GELU_QUICK, /* x sigmoid(1.702 x) */
   ATL_ACT_RELU,
+  ATL_ACT_RELU_SQUARED, /* max(x, 0)^2 */
   ATL_ACT_SIGMOID,
   ATL_ACT_TANH,
   ATL_ACT_EXP,

@@ -22,6 +22,8 @@ atl_act_apply (AtlAct act, float x)
       return x / (1.0f + expf (-1.702f * x));
     case ATL_ACT_RELU:
       return x > 0.0f ? x : 0.0f;
+    case ATL_ACT_RELU_SQUARED:
+      return x > 0.0f ? x * x : 0.0f;
     case ATL_ACT_SIGMOID:
       return 1.0f / (1.0f + expf (-x));
     case ATL_ACT_TANH:

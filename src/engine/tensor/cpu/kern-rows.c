@@ -304,6 +304,9 @@ ATL_SIMD_NAME (atl_binary_row) (
     case ATL_ACT_RELU:                                                                             \
       loop (ATL_ACT_RELU, __VA_ARGS__);                                                            \
       return TRUE;                                                                                 \
+    case ATL_ACT_RELU_SQUARED:                                                                     \
+      loop (ATL_ACT_RELU_SQUARED, __VA_ARGS__);                                                    \
+      return TRUE;                                                                                 \
     case ATL_ACT_SIGMOID:                                                                          \
       loop (ATL_ACT_SIGMOID, __VA_ARGS__);                                                         \
       return TRUE;                                                                                 \

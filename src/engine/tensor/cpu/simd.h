@@ -465,6 +465,9 @@ vf_act (AtlAct act, vf x)
       return x / (1.0f + vf_exp (-1.702f * x));
     case ATL_ACT_RELU:
       return vf_max (x, vf_set1 (0.0f));
+    case ATL_ACT_RELU_SQUARED:
+      x = vf_max (x, vf_set1 (0.0f));
+      return x * x;
     case ATL_ACT_SIGMOID:
       return 1.0f / (1.0f + vf_exp (-x));
     case ATL_ACT_EXP:

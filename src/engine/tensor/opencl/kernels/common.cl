@@ -50,6 +50,9 @@ activate (int act, float x)
       return x / (1.0f + exp (-1.702f * x));
     case ACT_RELU:
       return fmax (x, 0.0f);
+    case ACT_RELU_SQUARED:
+      x = fmax (x, 0.0f);
+      return x * x;
     case ACT_SIGMOID:
       return 1.0f / (1.0f + exp (-x));
     case ACT_TANH:
