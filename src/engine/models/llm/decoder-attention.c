@@ -98,7 +98,7 @@ decoder_attention (DecoderPass *p, guint il, AtlTensor *x)
       qkv[0] = atl_slice (g, both, 2, 0, hl->head_dim);
     }
   qkv[0] = prepare_heads (p, il, qkv[0], hl->n_head, l->q_norm);
-  if (p->warmth != NULL && !hl->rotated)
+  if (p->warmth != NULL && hl->warm)
     qkv[0] = atl_mul (g, qkv[0], p->warmth);
   x = decoder_attend (p, il, qkv[0], k, v);
   if (gate == NULL)

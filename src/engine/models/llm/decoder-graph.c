@@ -51,11 +51,12 @@ layer (DecoderPass *p, guint il, AtlTensor *x)
   if (h->traits->norms == ATL_NORMS_PRE)
     {
       n = decoder_norm (p, x, l->attn_norm, l->attn_norm_b);
-      x = mix (p, il, n, x);
+      a = mix (p, il, n, x);
       if (h->traits->no_feed_forward)
-        return x;
+        return a;
       if (l->ffn_norm != NULL)
-        n = decoder_norm (p, x, l->ffn_norm, l->ffn_norm_b);
+        n = decoder_norm (p, h->parallel ? x : a, l->ffn_norm, l->ffn_norm_b);
+      x = a;
       return decoder_feed_forward (p, il, n, x);
     }
 
@@ -81,7 +82,7 @@ add_inputs (DecoderPass *p)
 {
   const AtlLlmHparams *h = p->h;
   AtlGraph *g = p->g;
-  gboolean attends = FALSE, local = FALSE, rotated = FALSE, unrotated = FALSE;
+  gboolean attends = FALSE, local = FALSE, rotated = FALSE, warm = FALSE;
   AtlTensor *ids = atl_graph_input (g, "ids", ATL_DTYPE_I32, 1, &p->T);
 
   for (guint il = 0; il < h->n_layer; il++)
@@ -91,7 +92,7 @@ add_inputs (DecoderPass *p)
       attends = TRUE;
       local |= h->layers[il].windowed;
       rotated |= h->layers[il].rotated;
-      unrotated |= !h->layers[il].rotated;
+      warm |= h->layers[il].warm;
     }
   if (h->ssm.n_slots > 0)
     p->slots = atl_graph_input (g, "slots", ATL_DTYPE_I32, 2, (gint64[]){ p->n_segments, 2 });
@@ -114,7 +115,7 @@ add_inputs (DecoderPass *p)
     }
   if (h->mla.n_kv_lora > 0)
     p->heads = atl_graph_input (g, "heads", ATL_DTYPE_I32, 2, (gint64[]){ p->T, h->n_head });
-  if (h->traits->warm_unrotated && unrotated)
+  if (warm)
     p->warmth = atl_graph_input (g, "warmth", ATL_DTYPE_F32, 3, (gint64[]){ p->T, 1, 1 });
   return ids;
 }
@@ -166,7 +167,8 @@ atl_decoder_graph (const AtlDecoder *self,
   if (streams)
     x = decoder_streams_end (&p, x);
   x = decoder_norm (&p, x, self->output_norm, self->output_norm_b);
-  x = atl_linear_scaled_add (g, x, atl_weight (g, self->output), NULL, h->logit_scale, NULL);
+  x = atl_linear_scaled_add (g, x, atl_weight (g, self->output), atl_weight (g, self->output_b),
+                             h->logit_scale, NULL);
   if (h->logit_softcap > 0.0f)
     x = atl_affine (g, atl_act (g, ATL_ACT_TANH, atl_affine (g, x, 1.0f / h->logit_softcap, 0.0f)),
                     h->logit_softcap, 0.0f);

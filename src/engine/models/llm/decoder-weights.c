@@ -4,6 +4,26 @@
 
 #include "engine/models/llm/decoder-weights.h"
 
+/* The next layer of the same kind as `il`, as far as the tensor `name` goes; `il` if it is alone.
+ */
+static guint
+like_layer (const AtlLlmHparams *h, guint il, const char *name)
+{
+  const AtlLlmLayer *l = &h->layers[il];
+  gboolean is_ffn = g_str_has_prefix (name, "ffn_");
+
+  for (guint k = 1; k < h->n_layer; k++)
+    {
+      guint i = (il + k) % h->n_layer;
+      const AtlLlmLayer *other = &h->layers[i];
+
+      if (other->attends == l->attends && other->recurrent == l->recurrent &&
+          other->windowed == l->windowed && (other->has_experts == l->has_experts || !is_ffn))
+        return i;
+    }
+  return il;
+}
+
 AtlWeight *
 decoder_optional (const AtlLlmHparams *h,
                   AtlWeights *ws,
@@ -13,12 +33,13 @@ decoder_optional (const AtlLlmHparams *h,
                   const gint64 *dim,
                   const char *name)
 {
-  g_autofree char *beside =
-      g_strdup_printf ("blk.%u.%s", il + 1 < h->n_layer || il == 0 ? il + 1 : il - 1, name);
+  const guint other = like_layer (h, il, name);
+  g_autofree char *beside = g_strdup_printf ("blk.%u.%s", other, name);
+  gboolean is_there =
+      other != il && atl_checkpoint_find (atl_weights_checkpoint (ws), beside) != NULL;
 
-  return atl_checkpoint_find (atl_weights_checkpoint (ws), beside) != NULL
-             ? atl_weights_add (ws, use, il, n_dims, dim, "blk.%u.%s", il, name)
-             : atl_weights_add_optional (ws, use, il, n_dims, dim, "blk.%u.%s", il, name);
+  return is_there ? atl_weights_add (ws, use, il, n_dims, dim, "blk.%u.%s", il, name)
+                  : atl_weights_add_optional (ws, use, il, n_dims, dim, "blk.%u.%s", il, name);
 }
 
 AtlWeight *
@@ -56,12 +77,10 @@ add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
   gint64 n_k = (gint64) hl->n_head_kv * hl->head_dim, n_v = (gint64) hl->n_head_kv * hl->head_dim_v;
   AtlWeight *fused, *bias;
 
-  fused =
-      atl_weights_add_optional (ws, 0, il, DIM (n_q + n_k + n_v, D), "blk.%u.attn_qkv.weight", il);
+  fused = decoder_optional (h, ws, 0, il, DIM (n_q + n_k + n_v, D), "attn_qkv.weight");
   if (fused != NULL)
     {
-      bias =
-          atl_weights_add_optional (ws, 0, il, DIM (n_q + n_k + n_v), "blk.%u.attn_qkv.bias", il);
+      bias = decoder_optional (h, ws, 0, il, DIM (n_q + n_k + n_v), "attn_qkv.bias");
       l->wq = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, 0, n_q);
       l->wk = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, n_q, n_k);
       l->wv = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, n_q + n_k, n_v);
@@ -314,6 +333,7 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
       atl_weights_use (self->output, ATL_USE_LINEAR);
       self->output->layer = G_MAXINT;
     }
+  self->output_b = atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (V), "output.bias");
 
   self->layers = g_new0 (AtlDecoderLayer, self->h.n_layer);
   for (guint il = 0; il < self->h.n_layer; il++)

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
   }
 
 /* "blk.<il>.<name>", which a family may lack: NULL without an error if it is not there, unless the
- * layer beside this one has it, so that a file that lost one tensor is no other model. */
+ * next layer of its kind has it, so that a file that lost one tensor is no other model. */
 AtlWeight *decoder_optional (const AtlLlmHparams *h,
                              AtlWeights *ws,
                              AtlWeightUse use,

@@ -64,7 +64,7 @@ typedef struct
 {
   AtlLlmHparams h;
   AtlWeights *weights; /* (owned) */
-  AtlWeight *token_embd, *output, *output_norm, *output_norm_b;
+  AtlWeight *token_embd, *output, *output_b, *output_norm, *output_norm_b;
   /* (nullable) Gemma 4 and 3n: [V, n_layer * P] [n_layer * P, D] [P] */
   AtlWeight *per_layer_embd, *per_layer_proj, *per_layer_norm;
   /* Gemma 3n: of streams 1 to N - 1, [D, D] each; means of a row, [1, D] */

@@ -89,7 +89,12 @@ read_scaling (AtlLlmHparams *h, AtlLlmKeys *k)
       return;
     }
   if (r->factor > 1.0)
-    r->attn_factor = 0.1 * log (r->factor) + 1.0;
+    {
+      /* Where there is a multiplier, it is what the first one is divided by. */
+      atl_llm_key_float (k, "rope.scaling.yarn_log_multiplier", 0.0, 10.0, &log_multiplier);
+      r->attn_factor =
+          (0.1 * log (r->factor) + 1.0) / (0.1 * log_multiplier * log (r->factor) + 1.0);
+    }
   atl_llm_key_float (k, "rope.scaling.yarn_attn_factor", 1e-6, 1e6, &r->attn_factor);
 }
 
@@ -122,6 +127,24 @@ read_divisors (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
   h->rope_local.attn_factor = h->rope.attn_factor;
 }
 
+/* Llama 4's tuning of scores for long contexts, which Mistral took over. */
+static void
+read_warmth (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  AtlLlmWarmth *w = &h->warmth;
+
+  if (h->traits->warm_unrotated)
+    *w = (AtlLlmWarmth){ 0.1, 8192, 1 };
+  else if (h->traits->warm)
+    *w = (AtlLlmWarmth){ 0.0, (guint) MAX (h->rope.original_context, 1.0), 0 };
+  else
+    return;
+  atl_llm_key_float (k, "attention.temperature_scale", 0.0, 100.0, &w->scale);
+  atl_llm_key_uint (k, "attention.temperature_length", 1, 1 << 30, FALSE, &w->length);
+  for (guint il = 0; il < h->n_layer; il++)
+    h->layers[il].warm = w->scale > 0.0 && (h->traits->warm || !h->layers[il].rotated);
+}
+
 void
 hparams_read_rope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
 {
@@ -147,6 +170,7 @@ hparams_read_rope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
   read_scaling (h, k);
   if (h->traits->scaled_windows)
     h->rope_local = *r;
+  read_warmth (h, k);
   if (k->error == NULL)
     read_divisors (h, k, n_ctx);
 }

@@ -23,6 +23,9 @@ read_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
   if (k->error != NULL)
     return;
   h->n_layer -= n_next;
+  h->parallel = h->traits->parallel_key;
+  if (h->traits->parallel_key)
+    atl_llm_key_bool (k, "use_parallel_residual", &h->parallel);
   h->layers = g_new0 (AtlLlmLayer, h->n_layer);
   for (guint il = 0; il < h->n_layer; il++)
     h->layers[il].kv_layer = il;
@@ -278,11 +281,15 @@ read_feed_forward (AtlLlmHparams *h, AtlLlmKeys *k)
 static void
 read_scales (AtlLlmHparams *h, AtlLlmKeys *k)
 {
+  static const char rms[] = "attention.layer_norm_rms_epsilon";
+  static const char layer[] = "attention.layer_norm_epsilon";
   const AtlLlmTraits *t = h->traits;
+  gboolean is_layer = t->norm == ATL_NORM_LAYER;
   double value = 1e-5;
 
-  if (!atl_llm_key_float (k, "attention.layer_norm_rms_epsilon", 0.0, 1.0, &value))
-    atl_llm_key_float (k, "attention.layer_norm_epsilon", 0.0, 1.0, &value);
+  /* Some files have both: that of the family's kind of norm counts. */
+  atl_llm_key_float (k, is_layer ? rms : layer, 0.0, 1.0, &value);
+  atl_llm_key_float (k, is_layer ? layer : rms, 0.0, 1.0, &value);
   h->norm_eps = (float) value;
 
   value = t->embed_sqrt ? sqrt ((double) h->n_embd) : 1.0;

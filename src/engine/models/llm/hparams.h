@@ -23,6 +23,7 @@ typedef struct
   gboolean has_experts;
   gboolean windowed; /* sees a window only, and rotates with rope_local */
   gboolean rotated;
+  gboolean warm;              /* its queries grow with their position */
   AtlRecurrentKind recurrent; /* a mixer in place of attention, or beside it */
   double sparsity; /* gates below mean + sparsity * deviation do not pass; -INFINITY: all do */
   guint kv_layer;  /* whose keys and values it reads: its own, or those of an earlier layer */
@@ -50,6 +51,13 @@ typedef struct
   guint n_slots; /* states that a sequence has room for: two to work with, and checkpoints; at most
                     ATL_LLM_MAX_SLOTS */
 } AtlLlmSsm;
+
+/* Queries at position p are multiplied by 1 + scale ln (1 + floor ((p + offset) / length)). */
+typedef struct
+{
+  double scale; /* 0: in no layer */
+  guint length, offset;
+} AtlLlmWarmth;
 
 typedef struct
 {
@@ -81,6 +89,9 @@ typedef struct
   const AtlTensorInfo *rope_divisors; /* (nullable) f32 [n_rot / 2], applies to the full layers */
   AtlLlmExperts experts;
   AtlLlmMla mla;
+  AtlLlmWarmth warmth;
+  gboolean
+      parallel; /* attention and feed-forward both read the residual, through norms of their own */
   gboolean keys_as_values; /* full layers have no values of their own */
   guint n_embd_per_layer;  /* 0: no per-layer embeddings */
   guint n_streams;         /* of the residual; 1, but in Gemma 3n */

@@ -238,11 +238,14 @@ set_rare_inputs (AtlLlm *self, AtlPlan *plan, const gint32 *positions, guint T, 
     }
   if (atl_plan_tensor (plan, "warmth") != NULL)
     {
+      const AtlLlmWarmth *w = &self->decoder.h.warmth;
       g_autofree float *warmth = g_new (float, T);
 
-      /* Llama 4's temperature tuning for long contexts. */
       for (guint t = 0; t < T; t++)
-        warmth[t] = (float) (1.0 + 0.1 * log (1.0 + floor ((positions[t] + 1) / 8192.0)));
+        warmth[t] =
+            (float) (1.0 +
+                     w->scale * log (1.0 + floor ((double) ((guint) positions[t] + w->offset) /
+                                                  w->length)));
       if (!atl_plan_set_input (plan, "warmth", warmth, T * sizeof *warmth, error))
         return FALSE;
     }

@@ -88,6 +88,7 @@ typedef struct
   const char *architecture; /* general.architecture */
   AtlNormKind norm;
   AtlNormPlace norms;
+  gboolean parallel_key;     /* use_parallel_residual decides; absent: it is */
   gboolean ffn_norm_is_post; /* "post_attention_norm" is the name of the norm before feed-forward */
 
   /* attention */
@@ -100,6 +101,7 @@ typedef struct
   gboolean shared_kv;       /* the last attention.shared_kv_layers have no keys of their own */
   gboolean gated_attention; /* attn_q has a gate behind each head's query: out * sigmoid (gate) */
   gboolean warm_unrotated;  /* queries of layers that do not rotate grow with their position */
+  gboolean warm;            /* those of all layers do, if attention.temperature_scale is there */
   guint embd_scale_layers;  /* the size (in layers) with scores scaled by 1/sqrt(D/H); 0 = none */
 
   /* recurrence */
