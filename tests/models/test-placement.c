@@ -180,8 +180,9 @@ test_options (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const families[] = { "llm-deepseek2-lite", "llm-gpt-oss",    "llm-llama4",
-                                          "llm-gemma4",         "llm-gemma4-moe", "llm-gemma3n" };
+  static const char *const families[] = { "llm-deepseek2-lite", "llm-gpt-oss",       "llm-llama4",
+                                          "llm-gemma4",         "llm-gemma4-moe",    "llm-gemma3n",
+                                          "llm-qwen35",         "llm-granitehybrid", "llm-mamba2" };
   int status;
 
   g_test_init (&argc, &argv, NULL);
