@@ -287,6 +287,70 @@ test_tools (void)
   g_assert_nonnull (strstr (inspect.out, "llama"));
 }
 
+/* The one object that --json prints. */
+static JsonNode *
+parse_output (const Result *result)
+{
+  g_autoptr (GError) error = NULL;
+  JsonNode *node = json_from_string (result->out, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (result->status, ==, 0);
+  return node;
+}
+
+/* Calls, a schema read from a file, and probabilities. */
+static void
+test_calls (void)
+{
+  static const char tools[] = "[{\"name\": \"now\", \"parameters\": {\"type\": \"object\", "
+                              "\"properties\": {\"zone\": {\"type\": \"string\"}}}}]";
+  g_autofree char *path = model_path ();
+  g_autofree char *schema = NULL;
+  g_autoptr (JsonNode) called = NULL;
+  g_autoptr (JsonNode) answered = NULL;
+  g_autoptr (JsonNode) text = NULL;
+  g_auto (Result) call = { 0 };
+  g_auto (Result) answer = { 0 };
+  g_auto (Result) wrong = { 0 };
+  JsonObject *first;
+  JsonArray *list;
+  int fd;
+
+  if (path == NULL)
+    return;
+  run (&call, NULL, "run", "-m", path, "--json", "--max-tokens", "30", "--tools", tools,
+       "--tool-choice", "now", "What time is it?", NULL);
+  called = parse_output (&call);
+  list = json_object_get_array_member (json_node_get_object (called), "tool_calls");
+  g_assert_cmpuint (json_array_get_length (list), ==, 1);
+  first = json_object_get_object_member (json_array_get_object_element (list, 0), "function");
+  g_assert_cmpstr (json_object_get_string_member (first, "name"), ==, "now");
+
+  fd = g_file_open_tmp ("atelier-XXXXXX.json", &schema, NULL);
+  g_assert_cmpint (fd, >=, 0);
+  g_close (fd, NULL);
+  g_file_set_contents (schema, "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}}", -1,
+                       NULL);
+  run (&answer, NULL, "run", "-m", path, "--json", "--max-tokens", "30", "--json-schema", schema,
+       "--top-logprobs", "2", "Count", NULL);
+  g_unlink (schema);
+  answered = parse_output (&answer);
+  text = json_from_string (json_object_get_string_member (json_node_get_object (answered), "text"),
+                           NULL);
+  g_assert_nonnull (text);
+  g_assert_true (JSON_NODE_HOLDS_ARRAY (text));
+  list = json_object_get_array_member (json_node_get_object (answered), "logprobs");
+  g_assert_cmpuint (json_array_get_length (list), >, 0);
+  first = json_array_get_object_element (list, 0);
+  g_assert_cmpuint (json_array_get_length (json_object_get_array_member (first, "top_logprobs")),
+                    ==, 2);
+
+  run (&wrong, NULL, "run", "-m", path, "--tool-choice", "required", "Hi", NULL);
+  g_assert_cmpint (wrong.status, !=, 0);
+  g_assert_nonnull (strstr (wrong.err, "no tools"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -299,6 +363,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli/grammar", test_grammar);
   g_test_add_func ("/cli/chat", test_chat);
   g_test_add_func ("/cli/interrupt", test_interrupt);
+  g_test_add_func ("/cli/calls", test_calls);
   g_test_add_func ("/cli/tools", test_tools);
   return g_test_run ();
 }
