@@ -208,14 +208,14 @@ atl_client_inspect_finish (AtlClient *self, GAsyncResult *result, GError **error
 /* --- Unloading --- */
 
 static void
-unloaded_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+told_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
   GError *error = NULL;
   g_autoptr (GVariant) reply =
       atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
 
-  /* An engine that ended has freed the memory too. */
+  /* An engine that ended has freed the memory too, and gets new strengths with the next load. */
   if (reply != NULL || g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE))
     {
       g_clear_error (&error);
@@ -246,7 +246,7 @@ atl_client_unload_async (AtlClient *self,
     }
   atl_client_set_model_loaded (self, model, 0, NULL);
   atl_engine_process_call (self->process, "UnloadModel", g_variant_new ("(u)", id), "()", NULL,
-                           unloaded_cb, g_steal_pointer (&task));
+                           told_cb, g_steal_pointer (&task));
 }
 
 gboolean
@@ -256,24 +256,6 @@ atl_client_unload_finish (AtlClient *self, GAsyncResult *result, GError **error)
 }
 
 /* --- Strengths of adapters --- */
-
-static void
-strengths_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (GTask) task = user_data;
-  GError *error = NULL;
-  g_autoptr (GVariant) reply =
-      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
-
-  /* A lost engine gets the new strengths when it loads the model again. */
-  if (reply != NULL || g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE))
-    {
-      g_clear_error (&error);
-      g_task_return_boolean (task, TRUE);
-    }
-  else
-    g_task_return_error (task, error);
-}
 
 void
 atl_client_set_strengths_async (AtlClient *self,
@@ -309,7 +291,7 @@ atl_client_set_strengths_async (AtlClient *self,
       g_variant_new (
           "(u@ad)", model->id,
           g_variant_new_fixed_array (G_VARIANT_TYPE_DOUBLE, strengths, n, sizeof *strengths)),
-      "()", NULL, strengths_cb, g_steal_pointer (&task));
+      "()", NULL, told_cb, g_steal_pointer (&task));
 }
 
 gboolean

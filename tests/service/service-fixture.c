@@ -48,6 +48,11 @@ signal_cb (GDBusConnection *connection,
       g_variant_get (params, "(u&s)", &model, &text);
       g_string_append_printf (world->unloaded, "%u %s\n", model, text);
     }
+  else if (g_str_equal (name, "DeviceSilent"))
+    {
+      g_variant_get (params, "(u)", &world->silent_s);
+      world->n_silent++;
+    }
   else if (g_str_equal (name, "Failed"))
     g_variant_get_child (params, 2, "s", &world->failure);
   else if (g_str_equal (name, "Finished"))
@@ -72,7 +77,7 @@ world_open (World *world, AtlDevices *devices)
   GVariantDict empty;
   int fds[2];
 
-  *world = (World){ 0 };
+  *world = (World){ .silent_s = -1 };
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
   near = stream_of (fds[0]);
   far = stream_of (fds[1]);

@@ -194,6 +194,9 @@ void atl_schedule_clean_sigma (const AtlScheduleConfig *c, double sigma, double 
 void atl_schedule_clean_vp (
     const AtlScheduleConfig *c, double alpha, double s, double *x, double *output);
 
+/* By what share the noise at `sigma` is raised before a step (Karras et al. 2022, algorithm 2). */
+double atl_schedule_churn (const AtlSchedule *self, double sigma);
+
 /* A point of a multistep solver. */
 typedef struct
 {

@@ -375,6 +375,16 @@ atl_schedule_clean_vp (
     }
 }
 
+double
+atl_schedule_churn (const AtlSchedule *self, double sigma)
+{
+  const AtlScheduleRequest *r = &self->request;
+
+  if (r->s_churn <= 0 || sigma < r->s_tmin || sigma > r->s_tmax)
+    return 0;
+  return MIN (r->s_churn / (self->n_sigmas - 1), G_SQRT2 - 1);
+}
+
 AtlPoint
 atl_schedule_point (const AtlSchedule *self, float sigma)
 {

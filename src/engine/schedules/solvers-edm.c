@@ -71,27 +71,17 @@ clean (const AtlScheduleConfig *c, double sigma, double *x, double *output)
   *output = sigma * sd / sqrt (square) * (c->prediction == ATL_PREDICT_V ? -1 : 1);
 }
 
-static double
-churn (const AtlSchedule *self, guint call)
-{
-  double sigma = self->sigmas[call];
-
-  if (self->request.s_churn <= 0 || sigma < self->request.s_tmin || sigma > self->request.s_tmax)
-    return 0;
-  return MIN (self->request.s_churn / (self->n_sigmas - 1), G_SQRT2 - 1);
-}
-
 static gboolean
 euler_wants_noise (const AtlSchedule *self, guint call)
 {
-  return churn (self, call) > 0;
+  return atl_schedule_churn (self, self->sigmas[call]) > 0;
 }
 
 static void
 euler_step (AtlSchedule *self, const AtlStep *s)
 {
   double sigma = self->sigmas[s->call], next = self->sigmas[s->call + 1];
-  double gamma = churn (self, s->call), hat = sigma * (1 + gamma), cx, co;
+  double gamma = atl_schedule_churn (self, sigma), hat = sigma * (1 + gamma), cx, co;
   double ratio = (next - hat) / hat;
 
   if (gamma > 0)

@@ -156,18 +156,10 @@ heun_plan (AtlSchedule *self, const AtlScheduleRequest *request, GError **error)
   return TRUE;
 }
 
-static double
-heun_gamma (const AtlSchedule *self, double sigma)
-{
-  if (self->request.s_churn <= 0 || sigma < self->request.s_tmin || sigma > self->request.s_tmax)
-    return 0;
-  return MIN (self->request.s_churn / (self->n_sigmas - 1), G_SQRT2 - 1);
-}
-
 static gboolean
 heun_wants_noise (const AtlSchedule *self, guint call)
 {
-  return heun_gamma (self, self->sigmas[call % 2 == 1 ? call - 1 : call]) > 0;
+  return atl_schedule_churn (self, self->sigmas[call % 2 == 1 ? call - 1 : call]) > 0;
 }
 
 static void
@@ -176,7 +168,7 @@ heun_step (AtlSchedule *self, const AtlStep *s)
   gboolean second = self->has_kept;
   double sigma = self->sigmas[second ? s->call - 1 : s->call];
   double next = self->sigmas[second ? s->call : s->call + 1];
-  double gamma = heun_gamma (self, sigma), hat = sigma * (1 + gamma), dt = next - hat;
+  double gamma = atl_schedule_churn (self, sigma), hat = sigma * (1 + gamma), dt = next - hat;
 
   if (gamma > 0)
     atl_schedule_combine (
