@@ -64,6 +64,18 @@ atl_decoder_latent_dtypes (const AtlDecoder *self)
   return dtypes;
 }
 
+/* Rows of a weight as they lie in the file, or as they are made from one. */
+static void
+read_rows (const AtlWeight *w, gint64 first, gint64 n, guint8 *out)
+{
+  const gsize row_bytes = w->size_bytes / (gsize) w->dim[0];
+
+  if (w->made != NULL)
+    w->made->rows (w->made, first, n, out);
+  else
+    memcpy (out, w->data + (gsize) first * row_bytes, (gsize) n * row_bytes);
+}
+
 static GBytes *
 turn_keys (const AtlLlmMla *m, const AtlWeight *kv_b, gint64 n_heads, AtlDType dtype)
 {
@@ -73,13 +85,15 @@ turn_keys (const AtlLlmMla *m, const AtlWeight *kv_b, gint64 n_heads, AtlDType d
   const gsize head_elems = (gsize) L * m->n_nope;
   g_autofree float *row = g_new (float, L);
   g_autofree float *head = g_new (float, head_elems);
+  g_autofree guint8 *stored = g_malloc (row_bytes);
   guint8 *out = g_malloc ((gsize) n_heads * head_elems * element);
 
   for (gint64 i = 0; i < n_heads; i++)
     {
       for (gint64 k = 0; k < m->n_nope; k++)
         {
-          atl_dequantize (kv_b->dtype, kv_b->data + (gsize) (i * rows + k) * row_bytes, row, L);
+          read_rows (kv_b, i * rows + k, 1, stored);
+          atl_dequantize (kv_b->dtype, stored, row, L);
           for (gint64 j = 0; j < L; j++)
             head[j * m->n_nope + k] = row[j];
         }
@@ -96,8 +110,7 @@ gather_values (const AtlLlmMla *m, const AtlWeight *kv_b, gint64 n_heads)
   guint8 *out = g_malloc ((gsize) n_heads * head_bytes);
 
   for (gint64 i = 0; i < n_heads; i++)
-    memcpy (out + (gsize) i * head_bytes,
-            kv_b->data + (gsize) (i * (m->n_nope + m->n_v) + m->n_nope) * row_bytes, head_bytes);
+    read_rows (kv_b, i * (m->n_nope + m->n_v) + m->n_nope, m->n_v, out + (gsize) i * head_bytes);
   return g_bytes_new_take (out, (gsize) n_heads * head_bytes);
 }
 
