@@ -8,6 +8,7 @@ static const AtlHfName model_names[] = {
   { "embed_tokens", "token_embd" },
   { "norm", "output_norm" },
   { "lm_head", "output" },
+  { "embedding_norm", "token_embd_norm" }, /* LFM2's last norm */
   { NULL, NULL },
 };
 
@@ -45,6 +46,9 @@ static const AtlHfName layer_names[] = {
   { "block_sparse_moe.experts.*.w1", "ffn_gate_exps" },
   { "block_sparse_moe.experts.*.w2", "ffn_down_exps" },
   { "block_sparse_moe.experts.*.w3", "ffn_up_exps" },
+  { "mlp.gate.e_score_correction", "exp_probs_b" },
+  { "mlp.moe_statics.e_score_correction", "exp_probs_b" },
+  { "block_sparse_moe.e_score_correction", "exp_probs_b" },
   { NULL, NULL },
 };
 
@@ -59,6 +63,52 @@ static const AtlHfName gemma_names[] = {
 static const AtlHfName glm4_names[] = {
   { "post_self_attn_layernorm", "post_attention_norm" },
   { "post_mlp_layernorm", "post_ffw_norm" },
+  { NULL, NULL },
+};
+
+/* GGUF calls the norm before the feed-forward by where it stands. */
+static const AtlHfName post_names[] = {
+  { "post_attention_layernorm", "post_attention_norm" },
+  { NULL, NULL },
+};
+
+static const AtlHfName latent_names[] = {
+  { "self_attn.q_a_proj", "attn_q_a" },
+  { "self_attn.q_a_layernorm", "attn_q_a_norm" },
+  { "self_attn.q_b_proj", "attn_q_b" },
+  { "self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa" },
+  { "self_attn.kv_a_layernorm", "attn_kv_a_norm" },
+  { "self_attn.kv_b_proj", "attn_kv_b" },
+  { NULL, NULL },
+};
+
+static const AtlHfName hunyuan_names[] = {
+  { "self_attn.query_layernorm", "attn_q_norm" },
+  { "self_attn.key_layernorm", "attn_k_norm" },
+  { "mlp.gate.wg", "ffn_gate_inp" },
+  { "mlp.shared_mlp.gate_proj", "ffn_gate_shexp" },
+  { "mlp.shared_mlp.up_proj", "ffn_up_shexp" },
+  { "mlp.shared_mlp.down_proj", "ffn_down_shexp" },
+  { NULL, NULL },
+};
+
+static const AtlHfName lfm2_names[] = {
+  { "operator_norm", "attn_norm" },
+  { "ffn_norm", "ffn_norm" },
+  { "self_attn.q_layernorm", "attn_q_norm" },
+  { "self_attn.k_layernorm", "attn_k_norm" },
+  { "self_attn.out_proj", "attn_output" },
+  { "conv.in_proj", "shortconv.in_proj" },
+  { "conv.conv", "shortconv.conv" },
+  { "conv.out_proj", "shortconv.out_proj" },
+  { "feed_forward.w1", "ffn_gate" },
+  { "feed_forward.w2", "ffn_down" },
+  { "feed_forward.w3", "ffn_up" },
+  { "feed_forward.gate", "ffn_gate_inp" },
+  { "feed_forward.expert", "exp_probs_b" },
+  { "feed_forward.experts.*.w1", "ffn_gate_exps" },
+  { "feed_forward.experts.*.w2", "ffn_down_exps" },
+  { "feed_forward.experts.*.w3", "ffn_up_exps" },
   { NULL, NULL },
 };
 
@@ -171,6 +221,69 @@ static const AtlHfDefault exaone4_defaults[] = {
   { NULL, 0 },
 };
 
+static const AtlHfDefault seed_oss_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "head_dim", 128 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault glm4_moe_defaults[] = {
+  { "rms_norm_eps", 1e-5 },       { "partial_rotary_factor", 0.5 },
+  { "first_k_dense_replace", 1 }, { "n_shared_experts", 1 },
+  { "routed_scaling_factor", 1 }, { "norm_topk_prob", 1 },
+  { "num_experts_per_tok", 8 },   { NULL, 0 },
+};
+
+static const AtlHfDefault minimax_m2_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "rope_theta", 5e6 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault ernie_moe_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { "rope_theta", 5e5 },
+  { "moe_k", 6 },
+  { "moe_num_shared_experts", 2 },
+  { "moe_num_experts", 64 },
+  { "moe_layer_start_index", 1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault hunyuan_moe_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { "num_shared_expert", 1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault deepseek_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "n_shared_experts", 2 },
+  { "first_k_dense_replace", 0 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault deepseek_v3_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "n_shared_experts", 1 },
+  { "norm_topk_prob", 1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault lfm2_defaults[] = {
+  { "norm_eps", 1e-5 },
+  { "rope_theta", 1e6 },
+  { "conv_L_cache", 3 },
+  { "block_multiple_of", 256 },
+  { "block_ffn_dim_multiplier", 1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault lfm2_moe_defaults[] = {
+  { "norm_eps", 1e-5 },    { "rope_theta", 1e6 }, { "conv_L_cache", 3 },
+  { "norm_topk_prob", 1 }, { NULL, 0 },
+};
+
 static const AtlHfFamily families[] = {
   { " llama mistral ministral ", "llama", ATL_HF_PERMUTE, NULL, llama_defaults },
   { " mixtral ", "llama", ATL_HF_PERMUTE, NULL, mixtral_defaults },
@@ -192,6 +305,16 @@ static const AtlHfFamily families[] = {
   { " starcoder2 ", "starcoder2", 0, NULL, starcoder2_defaults },
   { " stablelm ", "stablelm", 0, stablelm_names, stablelm_defaults },
   { " exaone4 ", "exaone4", ATL_HF_WINDOW | ATL_HF_PATTERN, gemma_names, exaone4_defaults },
+  { " seed_oss ", "seed_oss", 0, post_names, seed_oss_defaults },
+  { " glm4_moe ", "glm4moe", 0, post_names, glm4_moe_defaults },
+  { " minimax_m2 ", "minimax-m2", 0, NULL, minimax_m2_defaults },
+  { " ernie4_5_moe ", "ernie4_5-moe", 0, NULL, ernie_moe_defaults },
+  { " hunyuan_v1_moe ", "hunyuan-moe", 0, hunyuan_names, hunyuan_moe_defaults },
+  { " deepseek ", "deepseek", ATL_HF_PERMUTE, NULL, deepseek_defaults },
+  { " deepseek_v2 ", "deepseek2", 0, latent_names, deepseek_defaults },
+  { " deepseek_v3 kimi_k2 glm4_moe_lite ", "deepseek2", 0, latent_names, deepseek_v3_defaults },
+  { " lfm2 ", "lfm2", ATL_HF_MIXED, lfm2_names, lfm2_defaults },
+  { " lfm2_moe ", "lfm2moe", ATL_HF_MIXED, lfm2_names, lfm2_moe_defaults },
 };
 
 const AtlHfFamily *

@@ -20,6 +20,7 @@ typedef enum
   ATL_HF_NORM_PLUS_ONE = 1 << 1, /* norm weights are stored without the 1 that is added to them */
   ATL_HF_WINDOW = 1 << 2,        /* sliding_window is part of the file */
   ATL_HF_PATTERN = 1 << 3,       /* and so is layer_types, as one flag a layer */
+  ATL_HF_MIXED = 1 << 4,         /* some layers do not attend: layer_types says which */
 } AtlHfFlags;
 
 typedef struct

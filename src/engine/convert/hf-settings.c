@@ -1,7 +1,7 @@
 /* Settings of Hugging Face's models under GGUF's keys. */
 #define G_LOG_DOMAIN "atl-convert"
 
-#include "engine/convert/hf-settings.h"
+#include "engine/convert/hf-writer.h"
 
 #include <math.h>
 #include <string.h>
@@ -49,6 +49,22 @@ atl_hf_config_meta (const AtlHfConfig *self, const char *key)
   return value != NULL ? value : atl_checkpoint_meta (self->cp, key);
 }
 
+/* A list with a number a layer, which is the same for all of them. */
+static gboolean
+same_in_all_layers (const AtlMetaValue *value, double *number)
+{
+  const gint64 *list = value->v_array.elems;
+
+  if (value->type != ATL_META_ARRAY || value->v_array.elem_type != ATL_META_INT ||
+      value->v_array.n == 0)
+    return FALSE;
+  for (gsize i = 1; i < value->v_array.n; i++)
+    if (list[i] != list[0])
+      return FALSE;
+  *number = (double) list[0];
+  return TRUE;
+}
+
 gboolean
 atl_hf_config_number (const AtlHfConfig *self, const char *key, double min, double max, double *out)
 {
@@ -73,7 +89,7 @@ atl_hf_config_number (const AtlHfConfig *self, const char *key, double min, doub
     number = (double) value->v_int;
   else if (value->type == ATL_META_UINT)
     number = (double) value->v_uint;
-  else
+  else if (!same_in_all_layers (value, &number))
     return FALSE;
   if (!(number >= min && number <= max))
     return FALSE;
@@ -99,17 +115,8 @@ atl_hf_config_string (const AtlHfConfig *self, const char *key)
 
 /* --- Writing --- */
 
-/* The checkpoint being made, and the first mistake, so that what follows reads as a list. */
-typedef struct
-{
-  const AtlHfConfig *config;
-  AtlCheckpoint *out;
-  const char *arch;
-  GError *error;
-} Writer;
-
-static void
-put (Writer *w, const char *key, const AtlMetaValue *value)
+void
+hf_put (HfWriter *w, const char *key, const AtlMetaValue *value)
 {
   g_autofree char *full =
       g_str_has_prefix (key, "general.") ? g_strdup (key) : g_strconcat (w->arch, ".", key, NULL);
@@ -118,43 +125,42 @@ put (Writer *w, const char *key, const AtlMetaValue *value)
     atl_checkpoint_add_meta (w->out, full, value, &w->error);
 }
 
-static void
-put_uint (Writer *w, const char *key, double number)
+void
+hf_put_uint (HfWriter *w, const char *key, double number)
 {
-  put (w, key, &(AtlMetaValue){ .type = ATL_META_UINT, .v_uint = (guint64) number });
+  hf_put (w, key, &(AtlMetaValue){ .type = ATL_META_UINT, .v_uint = (guint64) number });
 }
 
-static void
-put_float (Writer *w, const char *key, double number)
+void
+hf_put_float (HfWriter *w, const char *key, double number)
 {
   /* The format's numbers are single precision. */
-  put (w, key, &(AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = (float) number });
+  hf_put (w, key, &(AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = (float) number });
 }
 
-static void
-put_string (Writer *w, const char *key, const char *text)
+void
+hf_put_string (HfWriter *w, const char *key, const char *text)
 {
   AtlMetaValue value = { .type = ATL_META_STRING };
 
   value.v_string.chars = text;
   value.v_string.length = strlen (text);
-  put (w, key, &value);
+  hf_put (w, key, &value);
 }
 
-static gboolean
-number (const Writer *w, const char *key, double *out)
+gboolean
+hf_number (const HfWriter *w, const char *key, double *out)
 {
   return atl_hf_config_number (w->config, key, -1e12, 1e12, out);
 }
 
-/* The first of `keys` (words) that is there. */
-static gboolean
-first_number (const Writer *w, const char *keys, double *out)
+gboolean
+hf_first_number (const HfWriter *w, const char *keys, double *out)
 {
   g_auto (GStrv) words = g_strsplit (keys, " ", -1);
 
   for (guint i = 0; words[i] != NULL; i++)
-    if (number (w, words[i], out))
+    if (hf_number (w, words[i], out))
       return TRUE;
   return FALSE;
 }
@@ -171,17 +177,28 @@ static const Setting settings[] = {
   { "block_count", "num_hidden_layers n_layer num_layers", NULL, FALSE },
   { "context_length", "max_position_embeddings n_positions seq_length", NULL, FALSE },
   { "embedding_length", "hidden_size n_embd d_model", NULL, FALSE },
-  { "feed_forward_length", "intermediate_size ffn_hidden_size n_inner", NULL, FALSE },
+  { "feed_forward_length", "intermediate_size ffn_hidden_size n_inner block_ff_dim", NULL, FALSE },
   { "attention.head_count", "num_attention_heads n_head", NULL, FALSE },
   { "attention.head_count_kv", "num_key_value_heads num_attention_heads n_head", NULL, FALSE },
   { "attention.key_length", "head_dim", NULL, FALSE },
   { "attention.value_length", "head_dim", NULL, FALSE },
-  { "attention.layer_norm_rms_epsilon", "rms_norm_eps", NULL, TRUE },
+  { "attention.layer_norm_rms_epsilon", "rms_norm_eps norm_eps", NULL, TRUE },
   { "attention.layer_norm_epsilon", "layer_norm_eps norm_epsilon layer_norm_epsilon",
     " command-r cohere2 starcoder2 stablelm ", TRUE },
   { "vocab_size", "vocab_size", NULL, FALSE },
-  { "expert_count", "num_local_experts num_experts n_routed_experts", NULL, FALSE },
-  { "expert_used_count", "num_experts_per_tok", NULL, FALSE },
+  { "expert_count", "num_local_experts num_experts n_routed_experts moe_num_experts", NULL, FALSE },
+  { "expert_used_count", "num_experts_per_tok moe_topk moe_k", NULL, FALSE },
+  { "expert_shared_count", "n_shared_experts moe_num_shared_experts num_shared_expert",
+    " deepseek deepseek2 glm4moe ernie4_5-moe hunyuan-moe ", FALSE },
+  { "expert_group_count", "n_group", " deepseek2 glm4moe ", FALSE },
+  { "expert_group_used_count", "topk_group", " deepseek2 glm4moe ", FALSE },
+  { "expert_weights_scale", "routed_scaling_factor", " deepseek2 glm4moe lfm2moe ", TRUE },
+  { "leading_dense_block_count", "first_k_dense_replace moe_layer_start_index num_dense_layers",
+    " deepseek deepseek2 glm4moe ernie4_5-moe lfm2moe ", FALSE },
+  { "interleave_moe_layer_step", "moe_layer_interval", " ernie4_5-moe ", FALSE },
+  { "attention.q_lora_rank", "q_lora_rank", " deepseek2 ", FALSE },
+  { "attention.kv_lora_rank", "kv_lora_rank", " deepseek2 ", FALSE },
+  { "shortconv.l_cache", "conv_L_cache", " lfm2 lfm2moe ", FALSE },
   { "expert_feed_forward_length", "moe_intermediate_size", NULL, FALSE },
   { "expert_shared_feed_forward_length", "shared_expert_intermediate_size", NULL, FALSE },
   { "attn_logit_softcapping", "attn_logit_softcapping", " gemma2 ", TRUE },
@@ -193,8 +210,17 @@ static const Setting settings[] = {
   { "logit_scale", "logit_scale", " command-r cohere2 ", TRUE },
 };
 
+static gboolean
+is_put (const HfWriter *w, const char *key)
+{
+  g_autofree char *full = g_strconcat (w->arch, ".", key, NULL);
+
+  return atl_checkpoint_meta (w->out, full) != NULL;
+}
+
+/* What the key has already been put for stays. */
 static void
-put_settings (Writer *w)
+put_settings (HfWriter *w)
 {
   g_autofree char *framed = g_strconcat (" ", w->arch, " ", NULL);
 
@@ -203,12 +229,13 @@ put_settings (Writer *w)
       const Setting *s = &settings[i];
       double value;
 
-      if ((s->only != NULL && strstr (s->only, framed) == NULL) || !first_number (w, s->hf, &value))
+      if ((s->only != NULL && strstr (s->only, framed) == NULL) || is_put (w, s->gguf) ||
+          !hf_first_number (w, s->hf, &value))
         continue;
       if (s->is_float)
-        put_float (w, s->gguf, value);
+        hf_put_float (w, s->gguf, value);
       else if (value >= 0 && value <= G_MAXUINT32 && floor (value) == value)
-        put_uint (w, s->gguf, value);
+        hf_put_uint (w, s->gguf, value);
       else if (w->error == NULL)
         w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
                                 "%s: the setting “%s” is %g; a whole number is expected",
@@ -216,9 +243,112 @@ put_settings (Writer *w)
     }
 }
 
+/* How tokens are sent to experts, where the authors' code lets the settings decide. */
+static void
+put_router (HfWriter *w)
+{
+  const char *score = atl_hf_config_string (w->config, "scoring_func");
+  AtlMetaValue norm = { .type = ATL_META_BOOL };
+  double by_default;
+
+  if (score != NULL && (strcmp (score, "softmax") == 0 || strcmp (score, "sigmoid") == 0))
+    hf_put_uint (w, "expert_gating_func", *score == 's' && score[1] == 'o' ? 1 : 2);
+  if (!hf_number (w, "norm_topk_prob", &by_default) &&
+      atl_hf_config_meta (w->config, "norm_topk_prob") == NULL)
+    return;
+  norm.v_bool = atl_hf_config_bool (w->config, "norm_topk_prob", TRUE);
+  hf_put (w, "expert_weights_norm", &norm);
+}
+
+/* DeepSeek's latent attention: the sizes of its heads before they are folded. */
+static void
+put_latent (HfWriter *w)
+{
+  double plain, rotated, value;
+
+  if (strcmp (w->arch, "deepseek2") != 0)
+    return;
+  if (hf_number (w, "qk_nope_head_dim", &plain) && hf_number (w, "qk_rope_head_dim", &rotated) &&
+      hf_number (w, "v_head_dim", &value) && plain >= 1 && rotated >= 1 && value >= 1 &&
+      MAX (plain, MAX (rotated, value)) <= 1 << 16)
+    {
+      hf_put_uint (w, "attention.key_length", plain + rotated);
+      hf_put_uint (w, "attention.value_length", value);
+    }
+  else if (w->error == NULL)
+    w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
+                            "%s: the sizes of the heads (qk_nope_head_dim, qk_rope_head_dim, "
+                            "v_head_dim) are missing or out of range",
+                            atl_checkpoint_name (w->out));
+}
+
+/* Heads of keys where some layers do not attend, by the names or the numbers of those that do. */
+static void
+put_mixed (HfWriter *w)
+{
+  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
+  const AtlMetaValue *full = atl_hf_config_meta (w->config, "full_attn_idxs");
+  AtlMetaValue heads = { .type = ATL_META_ARRAY };
+  gint64 list[MAX_LAYERS] = { 0 };
+  double n_layers, n_kv;
+
+  if ((w->config->family->flags & ATL_HF_MIXED) == 0)
+    return;
+  if (!hf_number (w, "num_hidden_layers", &n_layers) ||
+      !(n_layers >= 1 && n_layers <= MAX_LAYERS) ||
+      !hf_first_number (w, "num_key_value_heads num_attention_heads", &n_kv) ||
+      !(n_kv >= 1 && n_kv <= 4096))
+    return;
+  if (types != NULL && types->type == ATL_META_ARRAY &&
+      types->v_array.elem_type == ATL_META_STRING && types->v_array.n == (gsize) n_layers)
+    {
+      for (gsize i = 0; i < types->v_array.n; i++)
+        if (strstr (((char *const *) types->v_array.elems)[i], "attention") != NULL)
+          list[i] = (gint64) n_kv;
+    }
+  else if (full != NULL && full->type == ATL_META_ARRAY && full->v_array.elem_type == ATL_META_INT)
+    {
+      const gint64 *indices = full->v_array.elems;
+
+      for (gsize i = 0; i < full->v_array.n; i++)
+        if (indices[i] >= 0 && indices[i] < (gint64) n_layers)
+          list[indices[i]] = (gint64) n_kv;
+    }
+  else
+    {
+      if (w->error == NULL)
+        w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
+                                "%s: the list of layers that attend (layer_types) is missing",
+                                atl_checkpoint_name (w->out));
+      return;
+    }
+  heads.v_array.elem_type = ATL_META_INT;
+  heads.v_array.n = (gsize) n_layers;
+  heads.v_array.elems = list;
+  hf_put (w, "attention.head_count_kv", &heads);
+}
+
+/* LFM2's feed-forward is narrower than it says (transformers, modeling_lfm2.py, Lfm2MLP). */
+static void
+put_adjusted_width (HfWriter *w)
+{
+  double width, multiplier, multiple;
+
+  if (strcmp (w->arch, "lfm2") != 0 ||
+      !atl_hf_config_bool (w->config, "block_auto_adjust_ff_dim", TRUE) ||
+      !hf_first_number (w, "block_ff_dim intermediate_size", &width) ||
+      !hf_number (w, "block_ffn_dim_multiplier", &multiplier) ||
+      !hf_number (w, "block_multiple_of", &multiple) || !(multiple >= 1) || !(width >= 1) ||
+      !(multiplier > 0))
+    return;
+  width = ceil (floor (multiplier * floor (2 * width / 3)) / multiple) * multiple;
+  if (width >= 1 && width <= G_MAXUINT32)
+    hf_put_uint (w, "feed_forward_length", width);
+}
+
 /* Layers that see a window only; sizes of windows without any such layer are left out. */
 static void
-put_window (Writer *w)
+put_window (HfWriter *w)
 {
   const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
   AtlMetaValue pattern = { .type = ATL_META_ARRAY };
@@ -226,16 +356,16 @@ put_window (Writer *w)
   double window, n_layers = 0, qpas, head_dim;
 
   /* Gemma's scale of scores follows from the size of a head, but in one size. */
-  if (number (w, "query_pre_attn_scalar", &qpas) && number (w, "head_dim", &head_dim) &&
+  if (hf_number (w, "query_pre_attn_scalar", &qpas) && hf_number (w, "head_dim", &head_dim) &&
       qpas != head_dim && qpas > 0)
-    put_float (w, "attention.scale", 1.0 / sqrt (qpas));
-  if ((w->config->family->flags & ATL_HF_WINDOW) == 0 || !number (w, "sliding_window", &window) ||
-      window < 1)
+    hf_put_float (w, "attention.scale", 1.0 / sqrt (qpas));
+  if ((w->config->family->flags & ATL_HF_WINDOW) == 0 ||
+      !hf_number (w, "sliding_window", &window) || window < 1)
     return;
-  put_uint (w, "attention.sliding_window", window);
+  hf_put_uint (w, "attention.sliding_window", window);
   if ((w->config->family->flags & ATL_HF_PATTERN) == 0 || types == NULL ||
       types->type != ATL_META_ARRAY || types->v_array.elem_type != ATL_META_STRING ||
-      !number (w, "num_hidden_layers", &n_layers) || types->v_array.n != (gsize) n_layers ||
+      !hf_number (w, "num_hidden_layers", &n_layers) || types->v_array.n != (gsize) n_layers ||
       types->v_array.n > MAX_LAYERS)
     return;
   for (gsize i = 0; i < types->v_array.n; i++)
@@ -245,224 +375,13 @@ put_window (Writer *w)
   pattern.v_array.elem_type = ATL_META_BOOL;
   pattern.v_array.n = types->v_array.n;
   pattern.v_array.elems = flags;
-  put (w, "attention.sliding_window_pattern", &pattern);
-}
-
-/* --- Rotary embedding --- */
-
-/* A setting of the rotation wherever the versions of the format put it. */
-static gboolean
-rope_number (const Writer *w, const char *name, double *out)
-{
-  static const char *const roots[] = { "rope_parameters.full_attention.", "rope_parameters.",
-                                       "rope_scaling." };
-
-  for (guint i = 0; i < G_N_ELEMENTS (roots); i++)
-    {
-      g_autofree char *key = g_strconcat (roots[i], name, NULL);
-
-      if (number (w, key, out))
-        return TRUE;
-    }
-  return FALSE;
-}
-
-static const char *
-rope_type (const Writer *w)
-{
-  static const char *const keys[] = { "rope_parameters.full_attention.rope_type",
-                                      "rope_parameters.full_attention.type",
-                                      "rope_parameters.rope_type",
-                                      "rope_parameters.type",
-                                      "rope_scaling.rope_type",
-                                      "rope_scaling.type" };
-
-  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    {
-      const char *type = atl_hf_config_string (w->config, keys[i]);
-
-      if (type != NULL)
-        return type;
-    }
-  return "default";
-}
-
-/* Takes `values`. */
-static void
-put_tensor (Writer *w, const char *name, float *values, gint64 n)
-{
-  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 1 };
-
-  info.dim[0] = n;
-  info.data = (const guint8 *) values;
-  info.size_bytes = (gsize) n * sizeof (float);
-  atl_checkpoint_take (w->out, values, g_free);
-  if (w->error == NULL)
-    atl_checkpoint_add_tensor (w->out, &info, &w->error);
-}
-
-/* What Llama 3.1 divides frequencies by: nothing for short waves, `factor` for long ones, between
- * them a mixture (transformers, modeling_rope_utils.py, _compute_llama3_parameters). */
-static void
-put_llama3_factors (Writer *w, double base, gint64 n_rot)
-{
-  double factor = 8, low = 1, high = 4, original = 8192;
-  float *divisors = g_new (float, n_rot / 2);
-
-  rope_number (w, "factor", &factor);
-  rope_number (w, "low_freq_factor", &low);
-  rope_number (w, "high_freq_factor", &high);
-  rope_number (w, "original_max_position_embeddings", &original);
-  for (gint64 i = 0; i < n_rot / 2; i++)
-    {
-      double wave = 2 * G_PI * pow (base, 2.0 * (double) i / (double) n_rot);
-      double smooth = (original / wave - low) / (high - low);
-
-      if (wave < original / high)
-        divisors[i] = 1;
-      else if (wave > original / low)
-        divisors[i] = (float) factor;
-      else
-        divisors[i] = (float) (1 / ((1 - smooth) / factor + smooth));
-    }
-  put_tensor (w, "rope_freqs.weight", divisors, n_rot / 2);
-}
-
-static void
-put_factor_list (Writer *w, const char *which, gint64 n_rot)
-{
-  static const char *const roots[] = { "rope_parameters.", "rope_scaling." };
-
-  for (guint i = 0; i < G_N_ELEMENTS (roots); i++)
-    {
-      g_autofree char *key = g_strconcat (roots[i], which, "_factor", NULL);
-      g_autofree char *name = g_strconcat ("rope_factors_", which, ".weight", NULL);
-      const AtlMetaValue *list = atl_hf_config_meta (w->config, key);
-      float *values;
-
-      if (list == NULL || list->type != ATL_META_ARRAY || list->v_array.n != (gsize) n_rot / 2 ||
-          (list->v_array.elem_type != ATL_META_FLOAT && list->v_array.elem_type != ATL_META_INT))
-        continue;
-      values = g_new (float, n_rot / 2);
-      for (gint64 k = 0; k < n_rot / 2; k++)
-        values[k] = list->v_array.elem_type == ATL_META_FLOAT
-                        ? (float) ((const double *) list->v_array.elems)[k]
-                        : (float) ((const gint64 *) list->v_array.elems)[k];
-      put_tensor (w, name, values, n_rot / 2);
-      return;
-    }
-  if (w->error == NULL)
-    w->error =
-        g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                     "%s: the list of %s rotary factors should have %" G_GINT64_FORMAT " numbers",
-                     atl_checkpoint_name (w->out), which, n_rot / 2);
-}
-
-static void
-put_longrope (Writer *w, gint64 n_rot)
-{
-  double original = 0, longest = 0, scale = 1;
-
-  if (!rope_number (w, "original_max_position_embeddings", &original))
-    number (w, "original_max_position_embeddings", &original);
-  number (w, "max_position_embeddings", &longest);
-  put_factor_list (w, "long", n_rot);
-  put_factor_list (w, "short", n_rot);
-  if (original > 1 && longest > original)
-    scale = sqrt (1 + log (longest / original) / log (original));
-  rope_number (w, "attention_factor", &scale);
-  put_float (w, "rope.scaling.attn_factor", scale);
-}
-
-static void
-put_yarn (Writer *w)
-{
-  static const char *const keys[][2] = {
-    { "attention_factor", "rope.scaling.yarn_attn_factor" },
-    { "beta_fast", "rope.scaling.yarn_beta_fast" },
-    { "beta_slow", "rope.scaling.yarn_beta_slow" },
-  };
-  double value;
-
-  put_string (w, "rope.scaling.type", "yarn");
-  if (rope_number (w, "factor", &value))
-    put_float (w, "rope.scaling.factor", value);
-  if (rope_number (w, "original_max_position_embeddings", &value) ||
-      number (w, "max_position_embeddings", &value))
-    put_uint (w, "rope.scaling.original_context_length", value);
-  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    if (rope_number (w, keys[i][0], &value))
-      put_float (w, keys[i][1], value);
-}
-
-/* The size of a head, or 0. */
-static double
-find_head_dim (const Writer *w)
-{
-  double head_dim = 0, width = 0, heads = 0;
-
-  if (number (w, "head_dim", &head_dim) && head_dim >= 1)
-    return head_dim;
-  return number (w, "hidden_size", &width) && number (w, "num_attention_heads", &heads) &&
-                 heads >= 1
-             ? floor (width / heads)
-             : 0;
-}
-
-static void
-put_rope (Writer *w)
-{
-  const char *type = rope_type (w);
-  double base = 10000, local, part = 1, factor = 1, original, head_dim = find_head_dim (w);
-  gint64 n_rot;
-
-  if (!rope_number (w, "rope_theta", &base))
-    first_number (w, "rope_theta rotary_emb_base", &base);
-  put_float (w, "rope.freq_base", base);
-  if (number (w, "rope_parameters.sliding_attention.rope_theta", &local) ||
-      number (w, "rope_local_base_freq", &local))
-    put_float (w, "rope.freq_base_swa", local);
-  if (!rope_number (w, "partial_rotary_factor", &part))
-    first_number (w, "partial_rotary_factor rotary_pct rope_pct", &part);
-  n_rot = (gint64) (head_dim * part);
-  if (n_rot < 2 || n_rot > 1 << 16 || n_rot % 2 != 0)
-    {
-      if (w->error == NULL)
-        w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                                "%s: %g rotated components of a head make no sense",
-                                atl_checkpoint_name (w->out), head_dim * part);
-      return;
-    }
-  put_uint (w, "rope.dimension_count", (double) n_rot);
-
-  if (strcmp (type, "linear") == 0)
-    {
-      put_string (w, "rope.scaling.type", "linear");
-      if (rope_number (w, "factor", &factor))
-        put_float (w, "rope.scaling.factor", factor);
-    }
-  else if (strcmp (type, "yarn") == 0)
-    put_yarn (w);
-  else if (strcmp (type, "llama3") == 0)
-    put_llama3_factors (w, base, n_rot);
-  else if (strcmp (type, "longrope") == 0 || strcmp (type, "su") == 0)
-    put_longrope (w, n_rot);
-  else if (strcmp (type, "default") != 0 && strcmp (type, "dynamic") != 0 &&
-           strcmp (type, "mrope") != 0 && w->error == NULL)
-    /* "dynamic" changes nothing up to the length that the model was trained for. */
-    w->error = g_error_new (ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                            "%s: its positions are scaled by “%s”, which is not known here",
-                            atl_checkpoint_name (w->out), type);
-  if (strcmp (w->arch, "phi3") == 0 &&
-      (rope_number (w, "original_max_position_embeddings", &original) ||
-       number (w, "original_max_position_embeddings", &original)))
-    put_uint (w, "rope.scaling.original_context_length", original);
+  hf_put (w, "attention.sliding_window_pattern", &pattern);
 }
 
 /* --- What is not the network's --- */
 
 static void
-put_sampling (Writer *w)
+put_sampling (HfWriter *w)
 {
   static const struct
   {
@@ -484,15 +403,15 @@ put_sampling (Writer *w)
       if (!atl_checkpoint_get_float (w->config->cp, key, 0, 1e6, &value, NULL))
         continue;
       if (keys[i].is_int)
-        put (w, keys[i].gguf, &(AtlMetaValue){ .type = ATL_META_INT, .v_int = (gint64) value });
+        hf_put (w, keys[i].gguf, &(AtlMetaValue){ .type = ATL_META_INT, .v_int = (gint64) value });
       else
-        put_float (w, keys[i].gguf, value);
+        hf_put_float (w, keys[i].gguf, value);
     }
 }
 
 /* The folder's name, else what the settings call the model. */
 static void
-put_name (Writer *w)
+put_name (HfWriter *w)
 {
   const char *path = atl_hf_config_string (w->config, "_name_or_path");
   g_autofree char *folder = g_path_get_dirname (atl_checkpoint_name (w->config->cp));
@@ -504,22 +423,26 @@ put_name (Writer *w)
     base = g_path_get_basename (path);
   if (base != NULL && g_utf8_validate (base, -1, NULL) && strcmp (base, "/") != 0 &&
       strcmp (base, ".") != 0)
-    put_string (w, "general.name", base);
+    hf_put_string (w, "general.name", base);
 }
 
 gboolean
 atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error)
 {
-  Writer w = { .config = self, .out = out, .arch = self->family->arch };
+  HfWriter w = { .config = self, .out = out, .arch = self->family->arch };
 
-  put_string (&w, "general.architecture", w.arch);
-  put_string (&w, "general.type", "model");
+  hf_put_string (&w, "general.architecture", w.arch);
+  hf_put_string (&w, "general.type", "model");
   put_name (&w);
+  put_latent (&w);
+  put_mixed (&w);
+  put_adjusted_width (&w);
   put_settings (&w);
+  put_router (&w);
   put_window (&w);
-  put_rope (&w);
+  hf_put_rope (&w);
   if (atl_hf_config_bool (self, "use_parallel_residual", FALSE))
-    put (&w, "use_parallel_residual", &(AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = TRUE });
+    hf_put (&w, "use_parallel_residual", &(AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = TRUE });
   put_sampling (&w);
   if (w.error == NULL)
     return TRUE;

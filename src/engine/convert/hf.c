@@ -42,10 +42,10 @@ static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",  ".v
                                                ".output_scale", ".inv_freq", ".kv_cache_scale" };
 
 /* Parts of a model that see or hear, and layers that predict ahead. */
-static const char *const ignored_roots[] = { "vision_tower.",          "vision_model.",
-                                             "multi_modal_projector.", "visual.",
-                                             "audio_tower.",           "mtp.",
-                                             "embed_vision.",          "embed_audio." };
+static const char *const ignored_roots[] = {
+  "vision_tower.", "vision_model.", "multi_modal_projector.", "visual.", "audio_tower.",
+  "mtp.",          "embed_vision.", "embed_audio.",           "mtp_"
+};
 
 static const char *const roots[] = { "model.language_model.", "language_model.model.",
                                      "language_model.", "model.", "transformer." };
@@ -412,7 +412,9 @@ add_tensor (Translation *self, const Target *target, GError **error)
   if (target->is_stack)
     dim[n_dims++] = target->modules->len;
   for (guint i = 0; i < source->n_dims; i++)
-    dim[n_dims++] = source->dim[i];
+    /* A convolution of every channel by itself has a dimension of one. */
+    if (i != 1 || source->n_dims != 3 || source->dim[1] != 1)
+      dim[n_dims++] = source->dim[i];
   recipe->heads = heads_of (self, target->gguf);
   recipe->n_rows = source->n_rows;
   recipe->n_stretches = 1;

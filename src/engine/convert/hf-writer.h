@@ -1,0 +1,39 @@
+/* Puts settings of Hugging Face's models under GGUF's keys. Private to hf-settings.c and hf-rope.c.
+ *
+ *   if (hf_number (w, "rope_theta", &base))
+ *     hf_put_float (w, "rope.freq_base", base);
+ *
+ * After a mistake nothing more is put, so that what follows reads as a list.
+ *
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include "engine/convert/hf-settings.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const AtlHfConfig *config;
+  AtlCheckpoint *out; /* being made */
+  const char *arch;
+  GError *error; /* (owned) (nullable) the first mistake */
+} HfWriter;
+
+/* `key` without the name of the architecture, but for "general.…". */
+void hf_put (HfWriter *w, const char *key, const AtlMetaValue *value);
+/* A whole number that is not negative. */
+void hf_put_uint (HfWriter *w, const char *key, double number);
+void hf_put_float (HfWriter *w, const char *key, double number);
+void hf_put_string (HfWriter *w, const char *key, const char *text);
+
+/* The number under `key` in config.json, or what the family takes without it. */
+gboolean hf_number (const HfWriter *w, const char *key, double *out);
+/* The first of `keys` (words) that is there. */
+gboolean hf_first_number (const HfWriter *w, const char *keys, double *out);
+
+/* hf-rope.c: everything about positions. */
+void hf_put_rope (HfWriter *w);
+
+G_END_DECLS
