@@ -28,11 +28,13 @@ load_element (AtlDType t, const guint8 *row, gint64 k)
   return v;
 }
 
-/* `n_w` weight rows with `n_x` activation rows; two sums each hide the latency of the products. */
+/* `n_w` weight rows with `n_x` activation rows; two sums each hide the latency of the products.
+ * `ahead`: ask for the rows that follow, as the processor's own prefetching ends at each page. */
 INLINE void
 plain_block (AtlDType t,
              guint n_w,
              guint n_x,
+             gboolean ahead,
              const guint8 *rows,
              gsize row_bytes,
              gint64 n_in,
@@ -47,23 +49,32 @@ plain_block (AtlDType t,
     for (guint i = 0; i < n_x; i++)
       sum[r][i][0] = sum[r][i][1] = vf_set1 (0.0f);
   for (; k + 2 * VW <= n_in; k += 2 * VW)
-#pragma GCC unroll 2
-    for (guint h = 0; h < 2; h++)
-      {
-        vf xv[2];
+    {
+      const gsize element = t == ATL_DTYPE_F32 ? 4 : 2;
 
-#pragma GCC unroll 2
-        for (guint i = 0; i < n_x; i++)
-          xv[i] = vf_load (x + i * x_stride + k + h * VW);
+      if (ahead)
 #pragma GCC unroll 4
         for (guint r = 0; r < n_w; r++)
-          {
-            vf w = load_elements (t, rows + r * row_bytes, k + h * VW);
+          for (gsize line = 0; line < 2 * VW * element; line += 64)
+            __builtin_prefetch (rows + (n_w + r) * row_bytes + (gsize) k * element + line);
 #pragma GCC unroll 2
-            for (guint i = 0; i < n_x; i++)
-              sum[r][i][h] += w * xv[i];
-          }
-      }
+      for (guint h = 0; h < 2; h++)
+        {
+          vf xv[2];
+
+#pragma GCC unroll 2
+          for (guint i = 0; i < n_x; i++)
+            xv[i] = vf_load (x + i * x_stride + k + h * VW);
+#pragma GCC unroll 4
+          for (guint r = 0; r < n_w; r++)
+            {
+              vf w = load_elements (t, rows + r * row_bytes, k + h * VW);
+#pragma GCC unroll 2
+              for (guint i = 0; i < n_x; i++)
+                sum[r][i][h] += w * xv[i];
+            }
+        }
+    }
   for (guint r = 0; r < n_w; r++)
     for (guint i = 0; i < n_x; i++)
       {
@@ -94,14 +105,14 @@ plain_rows (AtlDType t,
         float *o = out + i * 16 + r;
 
         if (n_weight_rows - r >= 4 && n_rows - i >= 2)
-          plain_block (t, 4, 2, w, row_bytes, n_in, xi, x_stride, o);
+          plain_block (t, 4, 2, i == 0, w, row_bytes, n_in, xi, x_stride, o);
         else if (n_weight_rows - r >= 4)
-          plain_block (t, 4, 1, w, row_bytes, n_in, xi, x_stride, o);
+          plain_block (t, 4, 1, i == 0, w, row_bytes, n_in, xi, x_stride, o);
         else
           for (guint j = 0; j < n_weight_rows - r; j++)
             for (gint64 l = 0; l < MIN (2, n_rows - i); l++)
-              plain_block (t, 1, 1, w + j * row_bytes, row_bytes, n_in, xi + l * x_stride, x_stride,
-                           o + l * 16 + j);
+              plain_block (t, 1, 1, FALSE, w + j * row_bytes, row_bytes, n_in, xi + l * x_stride,
+                           x_stride, o + l * 16 + j);
       }
 }
 
