@@ -1,6 +1,7 @@
 /* Passes names on to the widgets that screen readers really meet. */
 #include "app/accessible.h"
 
+#include <adwaita.h>
 #include <glib/gi18n.h>
 
 static void
@@ -22,6 +23,22 @@ atl_accessible_name_menu_buttons (GtkWidget *root)
   for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
        child = gtk_widget_get_next_sibling (child))
     atl_accessible_name_menu_buttons (child);
+}
+
+static void
+name_lists (GtkWidget *root, const char *name)
+{
+  if (GTK_IS_LIST_VIEW (root))
+    gtk_accessible_update_property (GTK_ACCESSIBLE (root), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    name_lists (child, name);
+}
+
+void
+atl_accessible_name_combo_row (GtkWidget *row)
+{
+  name_lists (row, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (row)));
 }
 
 void

@@ -13,6 +13,9 @@ G_BEGIN_DECLS
  */
 void atl_accessible_name_menu_buttons (GtkWidget *root);
 
+/* Gives the lists below a combo row, in its pop-up, the name of the row. */
+void atl_accessible_name_combo_row (GtkWidget *row);
+
 /* Names the close button of an info bar. */
 void atl_accessible_name_close_button (GtkWidget *root);
 

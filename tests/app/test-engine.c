@@ -125,6 +125,8 @@ test_answer (void)
   AppFixture f;
   AtlMessageItem *answer;
   g_autofree char *first = NULL;
+  double first_ms;
+  guint n_first;
 
   if (!load (&f))
     return;
@@ -145,11 +147,15 @@ test_answer (void)
   app_fixture_spin (200);
   app_fixture_shot (GTK_WIDGET (f.window), "answered");
   shot_popover (&f, "details_button", "popover-details");
-  /* Continue adds to it, regenerate makes a second branch. */
+  /* Continue adds to it, also in its numbers; regenerate makes a second branch. */
+  n_first = answer->stats.n_tokens;
+  first_ms = answer->stats.first_token_ms;
   g_assert_true (atl_conversation_continue (app_conversation (&f), answer, NULL));
   g_assert_true (app_fixture_wait (is_idle, &f, 60));
   g_assert_true (g_str_has_prefix (answer->content->str, first));
   g_assert_cmpuint (answer->content->len, >, strlen (first));
+  g_assert_cmpuint (answer->stats.n_tokens, >, n_first);
+  g_assert_cmpfloat (answer->stats.first_token_ms, ==, first_ms);
   g_assert_true (atl_conversation_regenerate (app_conversation (&f), answer, NULL));
   g_assert_true (app_fixture_wait (is_idle, &f, 60));
   g_assert_cmpuint (last_message (&f)->n_branches, ==, 2);

@@ -234,6 +234,26 @@ test_preset (void)
 }
 
 /* A damaged row must not take the other settings with it. */
+/* Screen readers are told what the pop-ups of the combo rows list. */
+static void
+test_names (void)
+{
+  AppFixture f;
+  const char *ids[] = { "preset_row", "length_row" };
+
+  start (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
+    {
+      GtkWidget *list = app_fixture_find (pane (&f, ids[i]), GTK_TYPE_LIST_VIEW, NULL, NULL);
+      g_assert_nonnull (list);
+      g_assert_true (
+          gtk_test_accessible_has_property (GTK_ACCESSIBLE (list), GTK_ACCESSIBLE_PROPERTY_LABEL));
+    }
+  g_assert_true (gtk_test_accessible_has_property (GTK_ACCESSIBLE (pane (&f, "advanced_row")),
+                                                   GTK_ACCESSIBLE_PROPERTY_LABEL));
+  stop (&f);
+}
+
 static void
 test_out_of_range (void)
 {
@@ -257,6 +277,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/settings/numbers", test_numbers);
   g_test_add_func ("/app/settings/instructions", test_instructions);
   g_test_add_func ("/app/settings/preset", test_preset);
+  g_test_add_func ("/app/settings/names", test_names);
   g_test_add_func ("/app/settings/out-of-range", test_out_of_range);
   return g_test_run ();
 }

@@ -86,11 +86,13 @@ test_compare (void)
       atl_compare_column_set_param (column (window, i), "temperature", i == 2 ? 2 : 0);
       atl_compare_column_set_param (column (window, i), "seed", 7);
     }
+  g_assert_nonnull (app_fixture_find_id (window, "empty_label"));
   g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Once upon a time", NULL));
   g_assert_false (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Twice", NULL));
   g_assert_true (app_fixture_wait (has_compared, window, 60));
   app_fixture_spin (300);
   app_fixture_shot (window, "compare");
+  g_assert_null (app_fixture_find_id (window, "empty_label"));
   /* The same settings give the same text, others another. */
   g_assert_cmpuint (strlen (atl_compare_column_get_answer (column (window, 0))), >, 10);
   g_assert_cmpstr (atl_compare_column_get_answer (column (window, 0)), ==,

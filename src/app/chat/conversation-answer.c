@@ -220,7 +220,7 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
     return;
   if (self->job != NULL)
     g_set_object (&model, atl_chat_job_get_model (self->job));
-  json = stats ? atl_answer_stats_to_json (stats) : NULL;
+  json = stats ? atl_answer_stats_to_json (stats, &self->before) : NULL;
   stopped = stats == NULL || g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) == 0;
   end_answer (self, stopped ? ATL_MESSAGE_INTERRUPTED : ATL_MESSAGE_COMPLETE, NULL, json);
   if (model != NULL && !stopped)
@@ -307,7 +307,10 @@ ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
   params.conversation = conversation_key (self);
   if (self->titling != NULL)
     g_cancellable_cancel (self->titling);
-  self->answer->stats.thinking_ms = 0;
+  self->before = continues ? self->answer->stats : (AtlAnswerStats){ 0 };
+  self->before.ran_on = self->before.stop_reason = NULL;
+  if (!continues)
+    self->answer->stats.thinking_ms = 0;
   self->answer->engine_lost = FALSE;
   self->dirty = FALSE;
   atl_conversation_answer_phase (self, _ ("Waiting for the model…"), -1);

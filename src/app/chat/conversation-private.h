@@ -20,6 +20,7 @@ struct _AtlConversation
 
   AtlMessageItem *answer; /* (nullable) being made */
   AtlChatJob *job;        /* (nullable) */
+  AtlAnswerStats before;  /* of the answer that is continued, without its texts; else zero */
   gint64 answer_since_us; /* monotonic */
   guint checkpoint_source;
   gboolean dirty; /* text arrived since the last checkpoint */

@@ -90,21 +90,34 @@ add_text (JsonBuilder *builder, const char *name, const char *value)
   json_builder_add_string_value (builder, value);
 }
 
+/* Of both runs together; a run without a speed does not count. */
+static double
+joint_speed (const AtlChatStats *stats, const AtlAnswerStats *before)
+{
+  if (before->n_tokens == 0 || before->tokens_per_s <= 0)
+    return stats->tokens_per_s;
+  if (stats->n_generated == 0 || stats->tokens_per_s <= 0)
+    return before->tokens_per_s;
+  return ((double) before->n_tokens + stats->n_generated) /
+         (before->n_tokens / before->tokens_per_s + stats->n_generated / stats->tokens_per_s);
+}
+
 char *
-atl_answer_stats_to_json (const AtlChatStats *stats)
+atl_answer_stats_to_json (const AtlChatStats *stats, const AtlAnswerStats *before)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
 
   json_builder_begin_object (builder);
-  add_number (builder, "tokens_per_s", stats->tokens_per_s);
-  add_number (builder, "first_token_ms", stats->first_token_ms);
-  add_number (builder, "thinking_ms", stats->thinking_ms);
-  add_count (builder, "n_tokens", stats->n_generated);
+  add_number (builder, "tokens_per_s", joint_speed (stats, before));
+  add_number (builder, "first_token_ms",
+              before->first_token_ms > 0 ? before->first_token_ms : stats->first_token_ms);
+  add_number (builder, "thinking_ms", before->thinking_ms + stats->thinking_ms);
+  add_count (builder, "n_tokens", before->n_tokens + stats->n_generated);
   add_count (builder, "n_prompt", stats->n_prompt);
   add_count (builder, "context_used", stats->n_ctx_used);
   add_count (builder, "context_size", stats->n_ctx);
-  add_count (builder, "n_drafted", stats->n_drafted);
-  add_count (builder, "n_accepted", stats->n_accepted);
+  add_count (builder, "n_drafted", before->n_drafted + stats->n_drafted);
+  add_count (builder, "n_accepted", before->n_accepted + stats->n_accepted);
   add_text (builder, "device", stats->ran_on ? stats->ran_on : "");
   add_text (builder, "stop_reason", stats->stop_reason ? stats->stop_reason : "");
   json_builder_end_object (builder);

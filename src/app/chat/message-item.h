@@ -38,7 +38,10 @@ typedef struct
   char *stop_reason;           /* (nullable) one of ATL_STOP_* */
 } AtlAnswerStats;
 
-char *atl_answer_stats_to_json (const AtlChatStats *stats);
+/* What the store keeps of a finished run. `before`: of the same answer, when the run continued it;
+ * all zero otherwise. Lengths and times add up, the speed is that of both together. The caller's.
+ */
+char *atl_answer_stats_to_json (const AtlChatStats *stats, const AtlAnswerStats *before);
 
 #define ATL_TYPE_MESSAGE_ITEM (atl_message_item_get_type ())
 G_DECLARE_FINAL_TYPE (AtlMessageItem, atl_message_item, ATL, MESSAGE_ITEM, GObject)

@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/adapter-list.h"
 #include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
@@ -568,6 +569,8 @@ atl_settings_pane_init (AtlSettingsPane *self)
   self->tools_row = add_json_row (self, ATL_JSON_ROW_TOOLS);
   g_signal_connect_swapped (self->adapter_list, "notice", G_CALLBACK (notice_cb), self);
   atl_wheel_ignore (self->creative_scale);
+  atl_accessible_name_combo_row (self->preset_row);
+  atl_accessible_name_combo_row (self->length_row);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
   connect (self, self->length_row, "notify::selected", G_CALLBACK (length_cb));
   connect (self, self->thinking_switch, "notify::active", G_CALLBACK (thinking_cb));

@@ -34,6 +34,7 @@ struct _AtlCompareColumn
   GtkWidget *phase_box;
   GtkWidget *spinner;
   GtkWidget *phase_label;
+  GtkWidget *empty_label;
   GtkWidget *markdown;
   GtkWidget *error_label;
   GtkWidget *stats_label;
@@ -201,6 +202,7 @@ atl_compare_column_wait (AtlCompareColumn *self, const char *phase, double fract
 
   g_string_truncate (self->answer, 0);
   gtk_widget_set_sensitive (self->model_drop, FALSE);
+  gtk_widget_set_visible (self->empty_label, FALSE);
   gtk_widget_set_visible (self->error_label, FALSE);
   gtk_label_set_text (GTK_LABEL (self->stats_label), "");
   show_phase (self, words);
@@ -387,6 +389,7 @@ atl_compare_column_class_init (AtlCompareColumnClass *klass)
   BIND (phase_box);
   BIND (spinner);
   BIND (phase_label);
+  BIND (empty_label);
   BIND (markdown);
   BIND (error_label);
   BIND (stats_label);

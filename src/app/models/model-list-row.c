@@ -18,7 +18,7 @@ struct _AtlModelListRow
   GtkWidget *badge;
   GtkWidget *use_button;
   GtkWidget *menu_button;
-  gboolean unusable; /* the engine said so */
+  char *why_not; /* (nullable) what the engine said when it cannot be used */
 };
 
 G_DEFINE_FINAL_TYPE (AtlModelListRow, atl_model_list_row, ADW_TYPE_ACTION_ROW)
@@ -46,7 +46,10 @@ set_badge (AtlModelListRow *self, const char *words, const char *tooltip, const 
 void
 atl_model_list_row_set_info (AtlModelListRow *self, const AtlModelInfo *info, const GError *error)
 {
-  self->unusable = error != NULL || !info->can_run;
+  g_free (self->why_not);
+  self->why_not = error != NULL    ? g_strdup (error->message)
+                  : !info->can_run ? g_strdup (info->fit_words)
+                                   : NULL;
   atl_model_list_row_refresh (self);
   if (error != NULL)
     set_badge (self, _ ("Cannot be used"), error->message, "error");
@@ -63,13 +66,16 @@ atl_model_list_row_refresh (AtlModelListRow *self)
 {
   AtlModel *model = atl_session_get_model (self->session);
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
+  const char *why_not = self->why_not ? self->why_not : self->entry->note;
 
   gtk_button_set_icon_name (GTK_BUTTON (self->use_button),
                             in_use ? "object-select-symbolic" : "atl-chats-symbolic");
-  gtk_widget_set_tooltip_text (self->use_button,
-                               in_use ? _ ("This model is in use") : _ ("Chat with this model"));
-  gtk_widget_action_set_enabled (GTK_WIDGET (self), "model.use",
-                                 !in_use && !self->unusable && self->entry->note == NULL);
+  gtk_widget_set_tooltip_text (self->use_button, in_use            ? _ ("This model is in use")
+                                                 : why_not != NULL ? why_not
+                                                                   : _ ("Chat with this model"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, why_not ? why_not : "", -1);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "model.use", !in_use && why_not == NULL);
 }
 
 static void
@@ -167,11 +173,19 @@ atl_model_list_row_dispose (GObject *object)
 }
 
 static void
+atl_model_list_row_finalize (GObject *object)
+{
+  g_free (ATL_MODEL_LIST_ROW (object)->why_not);
+  G_OBJECT_CLASS (atl_model_list_row_parent_class)->finalize (object);
+}
+
+static void
 atl_model_list_row_class_init (AtlModelListRowClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_model_list_row_dispose;
+  G_OBJECT_CLASS (klass)->finalize = atl_model_list_row_finalize;
   gtk_widget_class_install_action (widget_class, "model.use", NULL, use_action);
   gtk_widget_class_install_action (widget_class, "model.show", NULL, show_action);
   gtk_widget_class_install_action (widget_class, "model.remove", NULL, remove_action);

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/dialogs.h"
 #include "app/wheel.h"
 #include "hub/library.h"
@@ -162,6 +163,8 @@ atl_preferences_window_new (AtlSession *session)
   AtlPreferencesWindow *self = g_object_new (ATL_TYPE_PREFERENCES_WINDOW, NULL);
   GSettings *settings = atl_session_get_settings (session);
 
+  atl_accessible_name_combo_row (self->scheme_row);
+  atl_accessible_name_combo_row (self->device_row);
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->scheme_row),
                               (guint) g_settings_get_enum (settings, "color-scheme"));
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->device_row),
