@@ -249,9 +249,11 @@ test_edit_answer (void)
   answer = app_message (conversation, 1);
   row = app_message_row (&f, answer);
   gtk_widget_activate_action (row, "message.edit", NULL);
-  app_fixture_spin (100);
+  app_fixture_spin (300);
   view = app_fixture_find (row, GTK_TYPE_TEXT_VIEW, NULL, NULL);
   g_assert_nonnull (view);
+  g_assert_cmpint (gtk_widget_get_height (view), >, 10);
+  g_assert_cmpint (gtk_widget_get_height (view), <, 60);
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "right", -1);
   for (GtkWidget *b = gtk_widget_get_first_child (gtk_widget_get_next_sibling (view)); b != NULL;
        b = gtk_widget_get_next_sibling (b))

@@ -6,6 +6,8 @@
 #define ATL_TYPE_MESSAGE_EDITOR (atl_message_editor_get_type ())
 G_DECLARE_FINAL_TYPE (AtlMessageEditor, atl_message_editor, ATL, MESSAGE_EDITOR, GtkBox)
 
+#define RESIZE_MS 60
+
 struct _AtlMessageEditor
 {
   GtkBox parent_instance;
@@ -52,6 +54,21 @@ key_cb (GtkEventControllerKey *controller,
   return GDK_EVENT_STOP;
 }
 
+/* A text view knows its height only once it was laid out at its width, and rows of a list do not
+ * ask again by themselves. */
+static gboolean
+resize_cb (gpointer view)
+{
+  gtk_widget_queue_resize (view);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+mapped_cb (GtkWidget *view)
+{
+  g_timeout_add_full (G_PRIORITY_LOW, RESIZE_MS, resize_cb, g_object_ref (view), g_object_unref);
+}
+
 static gboolean
 grab_focus (GtkWidget *widget)
 {
@@ -73,6 +90,7 @@ atl_message_editor_init (AtlMessageEditor *self)
   gtk_box_set_spacing (GTK_BOX (self), 6);
   gtk_widget_add_css_class (GTK_WIDGET (self), "message-editor");
   self->view = gtk_text_view_new ();
+  g_signal_connect (self->view, "map", G_CALLBACK (mapped_cb), NULL);
   gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->view), GTK_WRAP_WORD_CHAR);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Edit the message"), -1);
