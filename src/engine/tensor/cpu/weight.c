@@ -43,11 +43,12 @@ conv_bytes (const AtlCpu *cpu, const AtlWeight *w)
   return (gsize) (panels * conv_panel (cpu, w)) * sizeof (float);
 }
 
+/* Exact products of stacked experts are the reference's, which reads the rows as they are. */
 static gboolean
 wants_packing (const AtlCpu *cpu, const AtlWeight *w)
 {
-  return (w->use & ATL_USE_LINEAR) && !w->in_file && cpu->kernels != NULL && w->n_dims >= 2 &&
-         atl_pack_info (w->dtype) != NULL;
+  return (w->use & ATL_USE_LINEAR) && !w->in_file && !(cpu->exact && w->n_dims > 2) &&
+         cpu->kernels != NULL && w->n_dims >= 2 && atl_pack_info (w->dtype) != NULL;
 }
 
 /* Groups of all experts; each expert's last group is padded. */
