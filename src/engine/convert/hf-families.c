@@ -112,6 +112,13 @@ static const AtlHfName lfm2_names[] = {
   { NULL, NULL },
 };
 
+static const AtlHfName gpt_oss_names[] = {
+  { "post_attention_layernorm", "post_attention_norm" },
+  { "self_attn.sinks", "attn_sinks" },
+  { "mlp.router", "ffn_gate_inp" },
+  { NULL, NULL },
+};
+
 static const AtlHfName stablelm_names[] = {
   { "self_attn.q_layernorm.norms.*", "attn_q_norm" },
   { "self_attn.k_layernorm.norms.*", "attn_k_norm" },
@@ -284,6 +291,11 @@ static const AtlHfDefault lfm2_moe_defaults[] = {
   { "norm_topk_prob", 1 }, { NULL, 0 },
 };
 
+static const AtlHfDefault gpt_oss_defaults[] = {
+  { "rms_norm_eps", 1e-5 }, { "head_dim", 64 }, { "sliding_window", 128 },
+  { "rope_theta", 150000 }, { NULL, 0 },
+};
+
 static const AtlHfFamily families[] = {
   { " llama mistral ministral ", "llama", ATL_HF_PERMUTE, NULL, llama_defaults },
   { " mixtral ", "llama", ATL_HF_PERMUTE, NULL, mixtral_defaults },
@@ -315,6 +327,7 @@ static const AtlHfFamily families[] = {
   { " deepseek_v3 kimi_k2 glm4_moe_lite ", "deepseek2", 0, latent_names, deepseek_v3_defaults },
   { " lfm2 ", "lfm2", ATL_HF_MIXED, lfm2_names, lfm2_defaults },
   { " lfm2_moe ", "lfm2moe", ATL_HF_MIXED, lfm2_names, lfm2_moe_defaults },
+  { " gpt_oss ", "gpt-oss", ATL_HF_WINDOW | ATL_HF_ALTERNATE, gpt_oss_names, gpt_oss_defaults },
 };
 
 const AtlHfFamily *

@@ -21,6 +21,7 @@ typedef enum
   ATL_HF_WINDOW = 1 << 2,        /* sliding_window is part of the file */
   ATL_HF_PATTERN = 1 << 3,       /* and so is layer_types, as one flag a layer */
   ATL_HF_MIXED = 1 << 4,         /* some layers do not attend: layer_types says which */
+  ATL_HF_ALTERNATE = 1 << 5, /* rows of experts' gates and ups by turns, not one after the other */
 } AtlHfFlags;
 
 typedef struct

@@ -310,34 +310,78 @@ open_sources (Translation *self, const Target *target, GError **error)
   return NULL;
 }
 
-/* One published [E, 2F, D]: the first half of each expert's rows, or the second. */
+/* Biases of gates or ups out of a published [E, 2F]. */
+static gboolean
+add_half_bias (
+    Translation *self, const char *name, const AtlHfSource *source, guint half, GError **error)
+{
+  gboolean alternate = (self->config.family->flags & ATL_HF_ALTERNATE) != 0;
+  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 2 };
+  g_autofree float *both = NULL;
+  float *values;
+  gint64 width;
+
+  if (source->n_dims != 2 || source->dim[1] % 2 != 0 || source->plain == NULL)
+    return bad_shape (self, name, "is no stack of gates' and ups' biases", error);
+  width = source->dim[1] / 2;
+  both = g_new (float, 2 * width);
+  values = g_new (float, source->dim[0] * width);
+  for (gint64 e = 0; e < source->dim[0]; e++)
+    {
+      atl_dequantize (source->dtype, source->plain + (gsize) e * source->row_bytes, both,
+                      2 * width);
+      for (gint64 i = 0; i < width; i++)
+        values[e * width + i] = both[alternate ? 2 * i + half : half * width + i];
+    }
+  atl_checkpoint_take (self->out, values, g_free);
+  info.dim[0] = source->dim[0];
+  info.dim[1] = width;
+  info.data = (const guint8 *) values;
+  info.size_bytes = (gsize) (info.dim[0] * width) * sizeof (float);
+  return atl_checkpoint_add_tensor (self->out, &info, error);
+}
+
+/* One published [E, 2F, D]: the first half of each expert's rows, or the second; or every other row
+ * from the first on, or from the second. */
 static gboolean
 add_half (Translation *self, const Target *target, guint half, GError **error)
 {
+  gboolean alternate = (self->config.family->flags & ATL_HF_ALTERNATE) != 0;
   g_autofree char *layer = g_strndup (target->gguf, strrchr (target->gguf, '.') - target->gguf);
   g_autofree char *name =
-      g_strdup_printf ("%s.%s.weight", layer, half == 0 ? "ffn_gate_exps" : "ffn_up_exps");
+      g_strdup_printf ("%s.%s.%s", layer, half == 0 ? "ffn_gate_exps" : "ffn_up_exps",
+                       target->is_bias ? "bias" : "weight");
   AtlHfSource **sources = open_sources (self, target, error);
   AtlHfRecipe *recipe;
   gint64 dim[3];
+  gboolean ok = FALSE;
 
   if (sources == NULL)
     return FALSE;
   recipe = g_new0 (AtlHfRecipe, 1);
   recipe->sources = sources;
   recipe->n_sources = 1;
-  if (sources[0]->n_dims != 3 || sources[0]->dim[1] % 2 != 0)
-    {
-      atl_hf_recipe_free (recipe);
-      return bad_shape (self, target->gguf, "is no stack of gates and ups", error);
-    }
   memcpy (dim, sources[0]->dim, sizeof dim);
   dim[1] /= 2;
-  recipe->n_rows = dim[1];
-  recipe->first = half * dim[1];
-  recipe->stride = 2 * dim[1];
-  recipe->n_stretches = dim[0];
-  return atl_hf_recipe_add (recipe, self->out, name, 3, dim, error);
+  if (target->is_bias)
+    ok = add_half_bias (self, name, sources[0], half, error);
+  else if (alternate && sources[0]->dtype != ATL_DTYPE_MXFP4)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                 "%s: the experts “%s” are not in MXFP4, the only form in which this family can be "
+                 "read from its authors' files",
+                 atl_checkpoint_name (self->hf), target->gguf);
+  else if (sources[0]->n_dims != 3 || sources[0]->dim[1] % 2 != 0)
+    bad_shape (self, target->gguf, "is no stack of gates and ups", error);
+  else
+    {
+      recipe->n_rows = alternate ? 1 : dim[1];
+      recipe->first = half * recipe->n_rows;
+      recipe->stride = 2 * recipe->n_rows;
+      recipe->n_stretches = alternate ? dim[0] * dim[1] : dim[0];
+      return atl_hf_recipe_add (recipe, self->out, name, 3, dim, error);
+    }
+  atl_hf_recipe_free (recipe);
+  return ok;
 }
 
 /* Small tensors that are changed, or wanted as single precision: made at once. */
@@ -389,7 +433,7 @@ add_tensor (Translation *self, const Target *target, GError **error)
   guint n_dims = 0;
   gboolean ok;
 
-  if (!target->is_bias && g_str_has_suffix (target->gguf, ".ffn_gate_up_exps"))
+  if (g_str_has_suffix (target->gguf, ".ffn_gate_up_exps"))
     return add_half (self, target, 0, error) && add_half (self, target, 1, error);
   sources = open_sources (self, target, error);
   if (sources == NULL)
