@@ -107,14 +107,47 @@ matches (AtlModelEntry *entry, const char *query)
   return strstr (name, wanted) != NULL;
 }
 
+/* The row of `path`, else that of the model in memory, else the first; NULL when there is none. */
+static GtkListBoxRow *
+row_to_focus (AtlModelSwitcher *self, const char *path)
+{
+  GtkListBoxRow *best = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), 0);
+  GtkListBoxRow *row;
+
+  for (gint i = 0; (row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), i)); i++)
+    {
+      AtlModelEntry *entry = g_object_get_data (G_OBJECT (row), "entry");
+
+      if (path != NULL ? g_strcmp0 (entry->path, path) == 0 : is_loaded (self, entry->path))
+        best = row;
+    }
+  return best;
+}
+
+static void
+focus_row (AtlModelSwitcher *self, const char *path)
+{
+  GtkListBoxRow *row = row_to_focus (self, path);
+
+  if (row != NULL && !gtk_widget_get_visible (self->entry))
+    gtk_widget_grab_focus (GTK_WIDGET (row));
+}
+
 static void
 refresh_list (AtlModelSwitcher *self)
 {
   GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
   const char *query = gtk_editable_get_text (GTK_EDITABLE (self->entry));
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (gtk_widget_get_root (self->button)));
+  GtkWidget *in_list =
+      focus != NULL ? gtk_widget_get_ancestor (focus, GTK_TYPE_LIST_BOX_ROW) : NULL;
+  g_autofree char *path = NULL;
   GtkWidget *child;
   guint n = 0;
 
+  /* New rows take the place of the old ones: the keyboard stays where it was. */
+  if (in_list != NULL && gtk_widget_is_ancestor (in_list, self->list))
+    path = g_strdup (((AtlModelEntry *) g_object_get_data (G_OBJECT (in_list), "entry"))->path);
   while ((child = gtk_widget_get_first_child (self->list)) != NULL)
     gtk_list_box_remove (GTK_LIST_BOX (self->list), child);
   for (guint i = 0; i < g_list_model_get_n_items (models); i++)
@@ -127,6 +160,8 @@ refresh_list (AtlModelSwitcher *self)
     }
   gtk_widget_set_visible (self->entry, g_list_model_get_n_items (models) > 6);
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack), n > 0 ? "list" : "empty");
+  if (path != NULL)
+    focus_row (self, path);
 }
 
 static void
@@ -135,6 +170,7 @@ shown_cb (AtlModelSwitcher *self)
   gtk_editable_set_text (GTK_EDITABLE (self->entry), "");
   atl_model_list_refresh (atl_session_get_models (self->session));
   refresh_list (self);
+  focus_row (self, NULL);
 }
 
 static void

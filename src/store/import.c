@@ -254,6 +254,23 @@ insert_plain_chat (Import *import, const char *title, const char *system_prompt,
   return insert_chat (import, &chat, error);
 }
 
+/* Where others keep reasoning inside the text: what stands between the marks, and (out) what comes
+ * after them. The caller's; NULL when the text does not begin with it. */
+static char *
+split_thinking (const char *text, const char **rest)
+{
+  const char *begin = text + strspn (text, " \t\r\n"), *end;
+  char *thinking;
+
+  if (!g_str_has_prefix (begin, "<think>") || (end = strstr (begin, "</think>")) == NULL)
+    return NULL;
+  begin += strlen ("<think>");
+  thinking = g_strstrip (g_strndup (begin, end - begin));
+  end += strlen ("</think>");
+  *rest = end + strspn (end, " \t\r\n");
+  return thinking;
+}
+
 static gint64
 insert_plain (Import *import,
               gint64 chat_id,
@@ -263,12 +280,14 @@ insert_plain (Import *import,
               double created_s,
               GError **error)
 {
+  g_autofree char *thinking = role == ATL_ROLE_ASSISTANT ? split_thinking (text, &text) : NULL;
   const AtlMessage message = {
     .chat_id = chat_id,
     .parent_id = parent,
     .role = role,
     .state = ATL_MESSAGE_COMPLETE,
     .content = (char *) text,
+    .thinking = thinking,
     /* Seconds since 1970 as others write them; nonsense becomes now. */
     .created_us = created_s > 0 && created_s < 1e11 ? (gint64) (created_s * G_USEC_PER_SEC)
                                                     : g_get_real_time (),

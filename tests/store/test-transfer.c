@@ -98,6 +98,23 @@ test_lists (Fixture *f, gconstpointer data)
   assert_path (f->store, id, "u:x|a:y");
 }
 
+/* Reasoning that others leave in the text goes where ours is; marks elsewhere are text. */
+static void
+test_thinking (Fixture *f, gconstpointer data)
+{
+  gint64 id = import_one (
+      f->store, "[{\"role\":\"user\",\"content\":\"<think>mine</think>q\"},"
+                "{\"role\":\"assistant\",\"content\":\"\\n<think>\\nhm\\n</think>\\n\\nYes.\"},"
+                "{\"role\":\"assistant\",\"content\":\"<think>open\"},"
+                "{\"role\":\"assistant\",\"content\":\"a <think>b</think>\"}]");
+  g_autoptr (GPtrArray) list = atl_store_message_list (f->store, id, NULL);
+
+  assert_path (f->store, id, "u:<think>mine</think>q|a:Yes.|a:<think>open|a:a <think>b</think>");
+  g_assert_cmpuint (list->len, ==, 4);
+  g_assert_cmpstr (((AtlMessage *) list->pdata[1])->thinking, ==, "hm");
+  g_assert_null (((AtlMessage *) list->pdata[2])->thinking);
+}
+
 static void
 test_mapping (Fixture *f, gconstpointer data)
 {
@@ -274,6 +291,7 @@ main (int argc, char **argv)
   ADD ("round-trip", test_round_trip);
   ADD ("markdown", test_markdown);
   ADD ("lists", test_lists);
+  ADD ("thinking", test_thinking);
   ADD ("mapping", test_mapping);
   ADD ("versions", test_versions);
   ADD ("refused", test_refused);
