@@ -17,6 +17,7 @@ struct _AtlModelSwitcher
   GtkWidget *dot;
   GtkWidget *label;
   GtkWidget *popover;
+  GtkWidget *focus_before; /* (nullable) a weak pointer */
   GtkWidget *entry;
   GtkWidget *stack;
   GtkWidget *list;
@@ -84,6 +85,10 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
   gtk_widget_add_css_class (detail, "dim-label");
   gtk_widget_set_tooltip_text (row, entry->path);
   gtk_grid_set_column_spacing (GTK_GRID (grid), 9);
+  gtk_widget_set_margin_top (grid, 6);
+  gtk_widget_set_margin_bottom (grid, 6);
+  gtk_widget_set_margin_start (grid, 6);
+  gtk_widget_set_margin_end (grid, 6);
   gtk_grid_attach (GTK_GRID (grid), name, 0, 0, 1, 1);
   gtk_grid_attach (GTK_GRID (grid), detail, 0, 1, 1, 1);
   if (is_loaded (self, entry->path))
@@ -207,9 +212,24 @@ close_cb (AtlModelSwitcher *self)
   gtk_popover_popdown (GTK_POPOVER (self->popover));
 }
 
+/* The keyboard goes back to where it was when the list was called for. */
+static void
+closed_cb (AtlModelSwitcher *self)
+{
+  GtkWidget *before = self->focus_before;
+
+  g_clear_weak_pointer (&self->focus_before);
+  if (before != NULL && gtk_widget_get_mapped (before))
+    gtk_widget_grab_focus (before);
+}
+
 void
 atl_model_switcher_popup (AtlModelSwitcher *self)
 {
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (gtk_widget_get_root (self->button)));
+
+  if (!gtk_widget_get_visible (self->popover))
+    g_set_weak_pointer (&self->focus_before, focus);
   gtk_menu_button_popup (GTK_MENU_BUTTON (self->button));
 }
 
@@ -244,6 +264,7 @@ atl_model_switcher_dispose (GObject *object)
 {
   AtlModelSwitcher *self = ATL_MODEL_SWITCHER (object);
 
+  g_clear_weak_pointer (&self->focus_before);
   g_clear_pointer (&self->button, gtk_widget_unparent);
   g_clear_object (&self->session);
   G_OBJECT_CLASS (atl_model_switcher_parent_class)->dispose (object);
@@ -269,6 +290,7 @@ atl_model_switcher_class_init (AtlModelSwitcherClass *klass)
   BIND (unload_button);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, shown_cb);
+  gtk_widget_class_bind_template_callback (widget_class, closed_cb);
   gtk_widget_class_bind_template_callback (widget_class, refresh_list);
   gtk_widget_class_bind_template_callback (widget_class, activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
