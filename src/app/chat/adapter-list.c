@@ -191,6 +191,8 @@ make_row (AtlAdapterList *self, const char *adapter)
   gtk_widget_set_valign (remove, GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (remove, "flat");
   gtk_widget_set_tooltip_text (remove, _ ("Do not use this adapter any more"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (remove), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Do not use this adapter any more"), -1);
   g_object_set_data_full (G_OBJECT (remove), "adapter", g_strdup (adapter), g_free);
   g_signal_connect (remove, "clicked", G_CALLBACK (remove_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (row), slider);
@@ -330,6 +332,8 @@ atl_adapter_list_init (AtlAdapterList *self)
   self->add_button = gtk_button_new_from_icon_name ("list-add-symbolic");
   gtk_widget_add_css_class (self->add_button, "flat");
   gtk_widget_set_tooltip_text (self->add_button, _ ("Add an adapter"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->add_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Add an adapter"), -1);
   gtk_widget_set_sensitive (self->add_button, FALSE);
   g_signal_connect_swapped (self->add_button, "clicked", G_CALLBACK (add_cb), self);
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Adapters"));
