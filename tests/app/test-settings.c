@@ -71,7 +71,7 @@ test_change_and_reset (void)
   stop (&f);
 }
 
-/* The first row of the group is the schema's; what is no schema is not taken over. */
+/* The first such row under Advanced is the schema's; what is no schema is not taken over. */
 static void
 test_json (void)
 {
@@ -82,7 +82,7 @@ test_json (void)
 
   start (&f);
   settings = atl_conversation_get_settings (app_conversation (&f));
-  row = app_fixture_find (pane (&f, "json_group"), ATL_TYPE_JSON_ROW, NULL, NULL);
+  row = app_fixture_find (pane (&f, "advanced_row"), ATL_TYPE_JSON_ROW, NULL, NULL);
   g_assert_nonnull (row);
   adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), TRUE);
   g_assert_cmpstr (atl_json_string (settings, "json-schema", ""), ==, "{\"type\": \"object\"}");
@@ -96,6 +96,8 @@ test_json (void)
   atl_chat_params_init (&params);
   atl_conversation_get_params (app_conversation (&f), &params);
   g_assert_cmpstr (params.json_schema, ==, "{\"type\": \"array\"}");
+  g_assert_cmpstr (adw_expander_row_get_subtitle (ADW_EXPANDER_ROW (pane (&f, "advanced_row"))), ==,
+                   "Answers as JSON");
   adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), FALSE);
   g_assert_false (json_object_has_member (settings, "json-schema"));
   stop (&f);

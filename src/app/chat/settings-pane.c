@@ -43,7 +43,6 @@ struct _AtlSettingsPane
   GtkWidget *thinking_row;
   GtkWidget *thinking_switch;
   GtkWidget *system_view;
-  GtkWidget *json_group;
   GtkWidget *adapter_list;
   GtkWidget *advanced_row;
   GtkWidget *reload_button;
@@ -231,6 +230,11 @@ show_settings (AtlSettingsPane *self)
   show_load (self);
   atl_json_row_set_text (ATL_JSON_ROW (self->schema_row), params.json_schema);
   atl_json_row_set_text (ATL_JSON_ROW (self->tools_row), params.tools);
+  /* What changes every answer is seen though the rows are folded away. */
+  adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->advanced_row),
+                                 params.json_schema != NULL ? _ ("Answers as JSON")
+                                 : params.tools != NULL     ? _ ("With tools")
+                                                            : "");
   gtk_widget_set_sensitive (self->reset_button, json_object_get_size (get_settings (self)) > 0);
   self->showing = FALSE;
 }
@@ -280,7 +284,7 @@ add_json_row (AtlSettingsPane *self, AtlJsonRowKind kind)
   GtkWidget *row = atl_json_row_new (kind);
 
   g_signal_connect (row, "edited", G_CALLBACK (json_edited_cb), self);
-  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self->json_group), row);
+  adw_expander_row_add_row (ADW_EXPANDER_ROW (self->advanced_row), row);
   return row;
 }
 
@@ -518,7 +522,6 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (thinking_row);
   BIND (thinking_switch);
   BIND (system_view);
-  BIND (json_group);
   BIND (adapter_list);
   BIND (advanced_row);
   BIND (reload_button);
