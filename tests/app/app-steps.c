@@ -81,3 +81,9 @@ app_dialog (void)
     }
   return NULL;
 }
+
+gboolean
+app_is_loaded (gpointer f)
+{
+  return atl_session_get_model (((AppFixture *) f)->session) != NULL;
+}

@@ -15,6 +15,8 @@ AtlMessageItem *app_message (AtlConversation *conversation, int index);
 GtkWidget *app_message_row (AppFixture *f, AtlMessageItem *item);
 /* The dialog that asks something, or NULL; borrowed. */
 AdwMessageDialog *app_dialog (void);
+/* Whether a model is in use; `f` is the AppFixture. For app_fixture_wait(). */
+gboolean app_is_loaded (gpointer f);
 /* A question below the last message, and the empty answer that streams. */
 void app_begin_turn (AtlConversation *conversation, const char *text);
 /* The same, answered and finished. */

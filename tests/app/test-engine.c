@@ -1,6 +1,7 @@
 /* The window with the real engine and a tiny real model: load, ask, stop, lose the engine, ask
  * again. Needs stories260K.gguf of the conformance data. */
 #include "app-steps.h"
+#include "conformance.h"
 
 #include <signal.h>
 
@@ -9,31 +10,10 @@
 #include "app/chat/follow-up.h"
 #include "protocol/protocol.h"
 
-static char *
-find_model (void)
-{
-  const char *dir = g_getenv ("ATELIER_CONFORMANCE");
-  const char *source = g_getenv ("ATELIER_SOURCE");
-  g_autofree char *fallback =
-      g_build_filename (source ? source : ".", "..", "shared", "conformance", NULL);
-  char *path = g_build_filename (dir ? dir : fallback, "models", "stories260K.gguf", NULL);
-
-  if (g_file_test (path, G_FILE_TEST_EXISTS))
-    return path;
-  g_free (path);
-  return NULL;
-}
-
 static AtlMessageItem *
 last_message (AppFixture *f)
 {
   return app_message (app_conversation (f), -1);
-}
-
-static gboolean
-is_loaded (gpointer f)
-{
-  return atl_session_get_model (((AppFixture *) f)->session) != NULL;
 }
 
 static gboolean
@@ -63,7 +43,7 @@ has_failed (gpointer data)
 static gboolean
 load (AppFixture *f)
 {
-  g_autofree char *path = find_model ();
+  g_autofree char *path = atl_test_conformance_find ("models/stories260K.gguf");
   const char *paths[] = { path, NULL };
 
   if (path == NULL)
@@ -74,7 +54,7 @@ load (AppFixture *f)
     }
   app_fixture_start (f);
   atl_session_load_model (f->session, paths, TRUE);
-  g_assert_true (app_fixture_wait (is_loaded, f, 60));
+  g_assert_true (app_fixture_wait (app_is_loaded, f, 60));
   return TRUE;
 }
 

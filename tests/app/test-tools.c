@@ -1,37 +1,17 @@
 /* Compare and the notebook, with the real engine and a tiny real model. Needs stories260K.gguf of
  * the conformance data. */
 #include "app-steps.h"
+#include "conformance.h"
 
 #include "app/compare/compare-column.h"
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
 #include "app/notebook/token-tags.h"
 
-static char *
-find_model (void)
-{
-  const char *dir = g_getenv ("ATELIER_CONFORMANCE");
-  const char *source = g_getenv ("ATELIER_SOURCE");
-  g_autofree char *fallback =
-      g_build_filename (source ? source : ".", "..", "shared", "conformance", NULL);
-  char *path = g_build_filename (dir ? dir : fallback, "models", "stories260K.gguf", NULL);
-
-  if (g_file_test (path, G_FILE_TEST_EXISTS))
-    return path;
-  g_free (path);
-  return NULL;
-}
-
-static gboolean
-is_loaded (gpointer f)
-{
-  return atl_session_get_model (((AppFixture *) f)->session) != NULL;
-}
-
 static gboolean
 load (AppFixture *f)
 {
-  g_autofree char *path = find_model ();
+  g_autofree char *path = atl_test_conformance_find ("models/stories260K.gguf");
   const char *paths[] = { path, NULL };
 
   if (path == NULL)
@@ -41,7 +21,7 @@ load (AppFixture *f)
     }
   app_fixture_start (f);
   atl_session_load_model (f->session, paths, TRUE);
-  g_assert_true (app_fixture_wait (is_loaded, f, 60));
+  g_assert_true (app_fixture_wait (app_is_loaded, f, 60));
   app_fixture_spin (300);
   return TRUE;
 }

@@ -135,6 +135,60 @@ model_fixture_feed (AtlLlm *llm, AtlLlmCache *cache, const gint32 *ids, guint n)
   return atl_llm_logits (llm, 0);
 }
 
+static struct
+{
+  AtlBackendClass klass;
+  const AtlBackendClass *original;
+  guint n_until;
+  GCancellable *cancellable;
+  gboolean half_way;
+} trap;
+
+static gboolean
+trapped_run (AtlBackend *self,
+             AtlNode *const *nodes,
+             guint n_nodes,
+             AtlBuffer *scratch,
+             GCancellable *cancellable,
+             GError **error)
+{
+  if (trap.n_until-- == 0)
+    {
+      /* Far enough for states to have been written. */
+      if (trap.half_way &&
+          !trap.original->run (self, nodes, n_nodes / 2, scratch, cancellable, error))
+        return FALSE;
+      if (trap.cancellable == NULL)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "The device stopped answering");
+          return FALSE;
+        }
+      g_cancellable_cancel (trap.cancellable);
+    }
+  return trap.original->run (self, nodes, n_nodes, scratch, cancellable, error);
+}
+
+void
+model_fixture_trap (AtlBackend *backend,
+                    guint n_until,
+                    GCancellable *cancellable,
+                    gboolean half_way)
+{
+  trap.original = backend->klass;
+  trap.klass = *backend->klass;
+  trap.klass.run = trapped_run;
+  trap.n_until = n_until;
+  trap.cancellable = cancellable;
+  trap.half_way = half_way;
+  backend->klass = &trap.klass;
+}
+
+void
+model_fixture_trap_end (AtlBackend *backend)
+{
+  backend->klass = trap.original;
+}
+
 double
 model_fixture_distance (const float *a, const float *b, guint n)
 {

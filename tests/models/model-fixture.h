@@ -26,6 +26,15 @@ AtlLlm *model_fixture_load (AtlCheckpoint *cp, AtlBackend *backend);
 /* Decodes or fails the test; the logits of the last token, borrowed. */
 const float *model_fixture_feed (AtlLlm *llm, AtlLlmCache *cache, const gint32 *ids, guint n);
 
+/* A backend that is interrupted: after `n_until` more runs the device fails, or, if `cancellable`
+ * is there, that is cancelled. `half_way`: when half of the nodes have run. trap_end gives the
+ * backend back as it was. */
+void model_fixture_trap (AtlBackend *backend,
+                         guint n_until,
+                         GCancellable *cancellable,
+                         gboolean half_way);
+void model_fixture_trap_end (AtlBackend *backend);
+
 /* ||a - b|| / ||b||; infinity when a is not finite. */
 double model_fixture_distance (const float *a, const float *b, guint n);
 

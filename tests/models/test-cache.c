@@ -353,34 +353,6 @@ test_wrong_ids (Fixture *f, gconstpointer data)
 
 /* --- Steps that end early --- */
 
-static struct
-{
-  AtlBackendClass klass;
-  const AtlBackendClass *original;
-  guint n_until;             /* runs before something happens */
-  GCancellable *cancellable; /* is cancelled then, or, if NULL, the device fails */
-} trap;
-
-static gboolean
-trapped_run (AtlBackend *self,
-             AtlNode *const *nodes,
-             guint n_nodes,
-             AtlBuffer *scratch,
-             GCancellable *cancellable,
-             GError **error)
-{
-  if (trap.n_until-- == 0)
-    {
-      if (trap.cancellable == NULL)
-        {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "The device stopped answering");
-          return FALSE;
-        }
-      g_cancellable_cancel (trap.cancellable);
-    }
-  return trap.original->run (self, nodes, n_nodes, scratch, cancellable, error);
-}
-
 /* Feeds in chunks of four and springs the trap in the third; then goes on as if nothing was. */
 static void
 interrupt (Fixture *f, GCancellable *cancellable, GQuark domain, gint code)
@@ -396,14 +368,9 @@ interrupt (Fixture *f, GCancellable *cancellable, GQuark domain, gint code)
   g_assert_no_error (error);
   model_fixture_feed (llm, cache, ids_a, 6);
 
-  trap.original = cpu->klass;
-  trap.klass = *cpu->klass;
-  trap.klass.run = trapped_run;
-  trap.n_until = 2;
-  trap.cancellable = cancellable;
-  cpu->klass = &trap.klass;
+  model_fixture_trap (cpu, 2, cancellable, FALSE);
   g_assert_false (atl_llm_decode (llm, &batch, 1, cancellable, &error));
-  cpu->klass = trap.original;
+  model_fixture_trap_end (cpu);
 
   g_assert_error (error, domain, code);
   g_assert_cmpuint (atl_llm_cache_length (cache), ==, 6);

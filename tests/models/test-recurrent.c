@@ -162,37 +162,6 @@ test_many_checkpoints (Fixture *f, gconstpointer data)
 
 /* --- A decode that ends early --- */
 
-static struct
-{
-  AtlBackendClass klass;
-  const AtlBackendClass *original;
-  guint n_until;             /* runs before something happens */
-  GCancellable *cancellable; /* is cancelled then, or, if NULL, the device fails */
-} trap;
-
-static gboolean
-trapped_run (AtlBackend *self,
-             AtlNode *const *nodes,
-             guint n_nodes,
-             AtlBuffer *scratch,
-             GCancellable *cancellable,
-             GError **error)
-{
-  if (trap.n_until-- == 0)
-    {
-      /* Far enough for states to have been written. */
-      if (!trap.original->run (self, nodes, n_nodes / 2, scratch, cancellable, error))
-        return FALSE;
-      if (trap.cancellable == NULL)
-        {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "The device stopped answering");
-          return FALSE;
-        }
-      g_cancellable_cancel (trap.cancellable);
-    }
-  return trap.original->run (self, nodes, n_nodes, scratch, cancellable, error);
-}
-
 /* Feeds in chunks of four and springs the trap in the middle of the third; then goes on as if
  * nothing was. */
 static void
@@ -213,14 +182,9 @@ interrupt (Fixture *f, GCancellable *cancellable, GQuark domain, gint code)
   atl_llm_cache_checkpoint (f->cache);
   feed (f, 5, 11);
 
-  trap.original = cpu->klass;
-  trap.klass = *cpu->klass;
-  trap.klass.run = trapped_run;
-  trap.n_until = 2;
-  trap.cancellable = cancellable;
-  cpu->klass = &trap.klass;
+  model_fixture_trap (cpu, 2, cancellable, TRUE);
   g_assert_false (atl_llm_decode (f->llm, &batch, 1, cancellable, &error));
-  cpu->klass = trap.original;
+  model_fixture_trap_end (cpu);
 
   g_assert_error (error, domain, code);
   check (f, 11);

@@ -51,6 +51,19 @@ atl_conversation_text_for_model (const AtlMessageItem *item)
 }
 
 char *
+atl_conversation_one_message (const char *content)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (JsonNode) root = NULL;
+
+  json_builder_begin_array (builder);
+  add_message (builder, "user", content);
+  json_builder_end_array (builder);
+  root = json_builder_get_root (builder);
+  return json_to_string (root, FALSE);
+}
+
+char *
 atl_conversation_to_messages (AtlConversation *self, AtlMessageItem *last)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();

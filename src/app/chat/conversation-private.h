@@ -36,6 +36,8 @@ void atl_conversation_emit_answered (AtlConversation *self, AtlMessageItem *answ
 AtlMessageItem *atl_conversation_find (AtlConversation *self, gint64 id);
 /* A message as the model reads it: attached files in front, each fenced and named. The caller's. */
 char *atl_conversation_text_for_model (const AtlMessageItem *item);
+/* The JSON list of messages for a question of its own, outside any chat; the caller's. */
+char *atl_conversation_one_message (const char *content);
 /* The key under which the store keeps the draft of a chat that has no row yet. */
 #define ATL_NEW_CHAT_DRAFT "draft-of-a-new-chat"
 /* The settings as the store keeps them; the caller's. */

@@ -131,24 +131,6 @@ question (const Summing *summing)
                           summing->summary, piece, wish);
 }
 
-static char *
-as_messages (const char *content)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-  g_autoptr (JsonNode) root = NULL;
-
-  json_builder_begin_array (builder);
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "role");
-  json_builder_add_string_value (builder, "user");
-  json_builder_set_member_name (builder, "content");
-  json_builder_add_string_value (builder, content);
-  json_builder_end_object (builder);
-  json_builder_end_array (builder);
-  root = json_builder_get_root (builder);
-  return json_to_string (root, FALSE);
-}
-
 static void
 finished_cb (AtlChatJob *job, AtlChatStats *stats, GTask *task)
 {
@@ -213,7 +195,7 @@ ask_next (GTask *task)
   if (summing->progress != NULL)
     summing->progress (summing->next + 1, g_strv_length (summing->pieces), summing->progress_data);
   asked = question (summing);
-  messages = as_messages (asked);
+  messages = atl_conversation_one_message (asked);
   atl_chat_params_init (&params);
   params.temperature = 0;
   params.thinking = 0;

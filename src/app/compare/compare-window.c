@@ -232,19 +232,8 @@ messages_of (const char *text, const char *attachments_json)
                            .attachments_json = (char *) attachments_json };
   g_autoptr (AtlMessageItem) item = atl_message_item_new (&row);
   g_autofree char *content = atl_conversation_text_for_model (item);
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-  g_autoptr (JsonNode) root = NULL;
 
-  json_builder_begin_array (builder);
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "role");
-  json_builder_add_string_value (builder, "user");
-  json_builder_set_member_name (builder, "content");
-  json_builder_add_string_value (builder, content);
-  json_builder_end_object (builder);
-  json_builder_end_array (builder);
-  root = json_builder_get_root (builder);
-  return json_to_string (root, FALSE);
+  return atl_conversation_one_message (content);
 }
 
 gboolean
