@@ -1,7 +1,7 @@
 /* The families of golden cases that must pass on every backend, and what of them cannot run yet.
  *
- * A new architecture adds its family here. Cases of a kind that the runner does not know
- * (pipelines) need no mention: they are counted in a skip.
+ * A new architecture adds its family here. Cases of a kind that the runner does not know need no
+ * mention: they are counted in a skip.
  */
 #pragma once
 

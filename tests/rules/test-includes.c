@@ -28,13 +28,15 @@ static const struct
     "base engine/tensor engine/tensor/quants engine/models engine/models/blocks"
     " engine/models/image" },
   { "engine/models", "base engine/tensor engine/tensor/quants engine/models engine/models/blocks" },
-  { "engine/pipelines",
-    "base engine/models/ engine/samplers engine/schedules engine/answers engine/tokenizers"
-    " engine/formats engine/convert engine/tensor/" },
+  { "engine/pipelines", "base engine/models/ engine/samplers engine/answers engine/tokenizers"
+                        " engine/formats engine/convert engine/tensor/" },
+  { "engine/diffusion",
+    "base engine/models engine/schedules engine/tokenizers engine/formats engine/tensor" },
   { "engine/service", "base protocol engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",
-    "base engine/pipelines engine/models/ engine/samplers engine/schedules engine/tokenizers"
+    "base engine/pipelines engine/diffusion engine/models/ engine/samplers engine/schedules"
+    " engine/tokenizers"
     " engine/formats engine/convert engine/tensor/" },
   { "engine", "base protocol engine/service engine/pipelines engine/tensor/ engine/tools" },
   { "client", "base protocol" },

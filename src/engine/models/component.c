@@ -122,6 +122,12 @@ claims (const AtlComponentClass *klass, const AtlCheckpoint *cp)
   return FALSE;
 }
 
+gboolean
+atl_component_class_claims (const AtlComponentClass *klass, const AtlCheckpoint *cp)
+{
+  return claims (klass, cp) || (klass->recognises != NULL && klass->recognises (cp));
+}
+
 const AtlComponentClass *
 atl_component_class_for (const AtlCheckpoint *cp,
                          const char *origin,

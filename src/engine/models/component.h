@@ -88,6 +88,8 @@ struct _AtlComponentClass
 
 /* All classes, NULL-terminated. Adding one is a line in component.c. */
 const AtlComponentClass *const *atl_component_classes (void);
+/* Whether the checkpoint says it is this class, or its names look like it. */
+gboolean atl_component_class_claims (const AtlComponentClass *klass, const AtlCheckpoint *cp);
 /* The class that answers `function` for this checkpoint: by `origin` (nullable: a class name the
  * caller knows), by the checkpoint's "_class_name"/"architectures"/"general.architecture", else by
  * recognising names. NULL with ATL_ERROR_UNSUPPORTED in words. */

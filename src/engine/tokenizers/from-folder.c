@@ -213,11 +213,12 @@ atl_tokenizer_new_from_folder (const char *folder, GError **error)
   return self;
 }
 
-AtlTokenizer *
-atl_tokenizer_new_from_maps (AtlFileMap *const *maps,
-                             const char *const *names,
-                             guint n,
-                             GError **error)
+static AtlTokenizer *
+from_maps (AtlFileMap *const *maps,
+           const char *const *names,
+           guint n,
+           gboolean may_be_clip,
+           GError **error)
 {
   AtlFileMap *files[N_FILES] = { NULL };
 
@@ -228,10 +229,28 @@ atl_tokenizer_new_from_maps (AtlFileMap *const *maps,
       g_autofree char *base = g_path_get_basename (name);
 
       for (guint k = 0; k < N_FILES; k++)
-        /* A language model's vocab.json is not CLIP's. */
-        if (k != FILE_VOCAB && k != FILE_MERGES && g_str_equal (base, file_names[k]) &&
-            files[k] == NULL)
+        if ((may_be_clip || (k != FILE_VOCAB && k != FILE_MERGES)) &&
+            g_str_equal (base, file_names[k]) && files[k] == NULL)
           files[k] = maps[i];
     }
   return from_files (files, atl_file_map_name (maps[0]), error);
+}
+
+AtlTokenizer *
+atl_tokenizer_new_from_maps (AtlFileMap *const *maps,
+                             const char *const *names,
+                             guint n,
+                             GError **error)
+{
+  /* A language model's vocab.json is not CLIP's. */
+  return from_maps (maps, names, n, FALSE, error);
+}
+
+AtlTokenizer *
+atl_tokenizer_new_from_part (AtlFileMap *const *maps,
+                             const char *const *names,
+                             guint n,
+                             GError **error)
+{
+  return from_maps (maps, names, n, TRUE, error);
 }

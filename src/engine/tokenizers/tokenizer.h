@@ -106,6 +106,13 @@ AtlTokenizer *atl_tokenizer_new_from_maps (AtlFileMap *const *maps,
                                            guint n,
                                            GError **error);
 
+/* The same for the tokenizer folder of a picture or clip model, whose vocab.json with merges.txt is
+ * CLIP's. */
+AtlTokenizer *atl_tokenizer_new_from_part (AtlFileMap *const *maps,
+                                           const char *const *names,
+                                           guint n,
+                                           GError **error);
+
 /* The other way round: adds the `tokenizer.*` keys of a GGUF file to `checkpoint`, for a model
  * whose embedding has `n_rows` rows (those past the vocabulary become unused pieces). `*warning`
  * (nullable, the caller's) is set to a sentence when readers of the file may cut words a little

@@ -351,6 +351,7 @@ function_for (const char *kind)
     { "vae_encode", golden_run_component },
     { "vae_decode", golden_run_component },
     { "schedule", golden_run_schedule },
+    { "pipeline", golden_run_pipeline },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)

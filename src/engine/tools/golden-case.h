@@ -11,6 +11,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "engine/models/component.h"
 #include "engine/tensor/array.h"
 #include "engine/tensor/backend.h"
 
@@ -72,6 +73,15 @@ gboolean golden_kind_is_known (const char *kind);
 AtlCheckpoint *
 golden_open (const GoldenCase *self, const char *path, const char *component, GError **error);
 
+/* The files of the parameter "loras": at most `max` into both arrays, whose references the caller
+ * drops, also after an error. */
+gboolean golden_open_loras (const GoldenCase *self,
+                            AtlLoraFile *loras,
+                            AtlCheckpoint **checkpoints,
+                            guint max,
+                            guint *n,
+                            GError **error);
+
 /* Runs the case on every backend and reports. `only` (nullable) is a pattern for its name. */
 void golden_run_case (GoldenReport *report,
                       const char *folder,
@@ -83,6 +93,7 @@ void golden_run_case (GoldenReport *report,
 void golden_run_llm (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_schedule (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
+void golden_run_pipeline (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 
 void golden_report_result (GoldenReport *report,
                            const GoldenCase *c,

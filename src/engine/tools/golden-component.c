@@ -6,7 +6,7 @@
 
 #include "base/json-bounded.h"
 #include "engine/models/component.h"
-#include "engine/pipelines/prompt-weights.h"
+#include "engine/diffusion/prompt-weights.h"
 #include "engine/tools/golden-case.h"
 
 #define MAX_LORAS 8
@@ -54,18 +54,22 @@ copy_array (const AtlArray *a)
   return copy;
 }
 
-static gboolean
-open_loras (
-    const GoldenCase *c, AtlLoraFile *loras, AtlCheckpoint **checkpoints, guint *n, GError **error)
+gboolean
+golden_open_loras (const GoldenCase *self,
+                   AtlLoraFile *loras,
+                   AtlCheckpoint **checkpoints,
+                   guint max,
+                   guint *n,
+                   GError **error)
 {
-  JsonArray *list = atl_json_array (c->params, "loras");
+  JsonArray *list = atl_json_array (self->params, "loras");
 
   *n = 0;
-  for (guint i = 0; list != NULL && i < json_array_get_length (list) && i < MAX_LORAS; i++)
+  for (guint i = 0; list != NULL && i < json_array_get_length (list) && i < max; i++)
     {
       JsonObject *lora = json_array_get_object_element (list, i);
 
-      checkpoints[i] = golden_open (c, atl_json_string (lora, "file", ""), NULL, error);
+      checkpoints[i] = golden_open (self, atl_json_string (lora, "file", ""), NULL, error);
       if (checkpoints[i] == NULL)
         return FALSE;
       loras[i].cp = checkpoints[i];
@@ -159,7 +163,8 @@ run (GoldenReport *report,
   const AtlComponentClass *klass;
 
   cp = golden_open (c, c->model, c->component, error);
-  if (cp == NULL || !open_loras (c, loras, lora_checkpoints, &options.n_loras, error))
+  if (cp == NULL ||
+      !golden_open_loras (c, loras, lora_checkpoints, MAX_LORAS, &options.n_loras, error))
     return FALSE;
   klass = atl_component_class_for (cp, c->architecture, c->kind, error);
   if (klass == NULL)

@@ -16,7 +16,8 @@ G_BEGIN_DECLS
 typedef enum
 {
   ATL_PROMPT_A1111,
-  ATL_PROMPT_COMFYUI
+  ATL_PROMPT_COMFYUI,
+  ATL_PROMPT_PLAIN, /* brackets are text, no weights */
 } AtlPromptRule;
 
 /* Changes one chunk, hidden [1, tokens, dim], in place. weights [tokens]; `empty` has hidden's

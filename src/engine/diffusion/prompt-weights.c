@@ -1,7 +1,7 @@
 /* Prompt weights on hidden states. */
-#define G_LOG_DOMAIN "atl-pipelines"
+#define G_LOG_DOMAIN "atl-diffusion"
 
-#include "engine/pipelines/prompt-weights.h"
+#include "engine/diffusion/prompt-weights.h"
 
 static double
 mean (const AtlArray *a)

@@ -1,0 +1,68 @@
+/* The parts of a picture or clip model as people have them: a diffusers folder, one file with
+ * everything in it, or loose files (a denoiser here, an autoencoder there).
+ *
+ *   g_autoptr (AtlBundle) bundle = atl_bundle_new (maps, names, n, error);
+ *   AtlCheckpoint *vae = atl_bundle_checkpoint (bundle, "vae", error);
+ *   AtlTokenizer *tokenizer = atl_bundle_tokenizer (bundle, "tokenizer", error);
+ *
+ * Roles have the names of diffusers' folders: "transformer", "unet", "text_encoder_2", "vae"… A
+ * file whose logical name begins with such a folder has that role; other files are asked what
+ * networks they hold, by the parts that a family needs (family.h).
+ *
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "engine/models/component.h"
+#include "engine/tokenizers/tokenizer.h"
+
+G_BEGIN_DECLS
+
+/* A network that a family needs. */
+typedef struct
+{
+  const char *role;     /* "text_encoder_2" */
+  const char *words;    /* what a person calls it: "CLIP-G text encoder"; translatable */
+  const char *function; /* what it must be able to do: "encode_text" */
+  /* Of several networks that can: which is meant. (nullable) any */
+  gboolean (*accepts) (const AtlCheckpoint *cp);
+  gboolean is_optional;
+} AtlPart;
+
+typedef struct _AtlBundle AtlBundle;
+
+/* `names` (nullable members) are logical names; takes references on the maps. Only looks at names;
+ * files are opened when they are asked for. ATL_ERROR_INVALID when there is nothing. */
+AtlBundle *
+atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
+void atl_bundle_free (AtlBundle *self);
+
+/* "_class_name" of model_index.json; NULL without one. Borrowed. */
+const char *atl_bundle_pipeline (AtlBundle *self);
+/* The class that model_index.json gives a role; NULL. Borrowed. */
+const char *atl_bundle_class (AtlBundle *self, const char *role);
+/* A JSON file of a role's folder, or with role NULL of the top; NULL when it is absent or no
+ * object. Borrowed. */
+JsonObject *atl_bundle_json (AtlBundle *self, const char *role, const char *file);
+/* Bytes of all files. */
+guint64 atl_bundle_size (const AtlBundle *self);
+
+/* Looks in the loose files for the parts that no folder gives. ATL_ERROR_BAD_FILE when a file is
+ * broken; what is still missing is not an error here. */
+gboolean atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError **error);
+/* The first loose file that holds a network of that component class (component.h), for a family to
+ * recognise itself by; NULL without an error when there is none. Borrowed. */
+AtlCheckpoint *atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error);
+gboolean atl_bundle_has (AtlBundle *self, const char *role);
+/* Borrowed. ATL_ERROR_NOT_FOUND when the bundle has no such part, ATL_ERROR_BAD_FILE when its files
+ * are broken. */
+AtlCheckpoint *atl_bundle_checkpoint (AtlBundle *self, const char *role, GError **error);
+/* The vocabulary in a role's folder, or in the text encoder's file itself ("text_encoder" for
+ * "tokenizer"). Borrowed. Errors as above. */
+AtlTokenizer *atl_bundle_tokenizer (AtlBundle *self, const char *role, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlBundle, atl_bundle_free)
+
+G_END_DECLS

@@ -1,0 +1,94 @@
+/* CLIP text encoders at work. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include "engine/diffusion/clip-encode.h"
+
+#include <string.h>
+
+void
+atl_clip_text_clear (AtlClipText *self)
+{
+  g_clear_pointer (&self->hidden, atl_array_free);
+  g_clear_pointer (&self->pooled, atl_array_free);
+}
+
+AtlPromptRule
+atl_run_prompt_rule (const AtlRun *run)
+{
+  const char *rule = atl_settings_string (run->settings, "weighting", "");
+
+  return g_str_equal (rule, "a1111")     ? ATL_PROMPT_A1111
+         : g_str_equal (rule, "comfyui") ? ATL_PROMPT_COMFYUI
+                                         : ATL_PROMPT_PLAIN;
+}
+
+AtlClipPrompt *
+atl_clip_read (AtlRun *run, const AtlClipEncoder *encoder, const char *text, GError **error)
+{
+  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, encoder->tokenizer, error);
+
+  if (tokenizer == NULL)
+    return NULL;
+  return atl_clip_prompt_new (tokenizer, text, atl_run_prompt_rule (run),
+                              atl_tokenizer_special (tokenizer, ATL_SPECIAL_PAD), error);
+}
+
+static gboolean
+encode_chunk (
+    AtlRun *run, const AtlClipEncoder *encoder, const gint32 *ids, AtlClipText *out, GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
+  g_autoptr (GPtrArray) outputs = NULL;
+  AtlArray *array = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, ATL_CLIP_CHUNK });
+  AtlArray *hidden, *pooled;
+
+  memcpy (array->data, ids, ATL_CLIP_CHUNK * sizeof *ids);
+  atl_request_add (request, array);
+  atl_request_set_number (request, "layer", encoder->layer);
+  atl_request_set_number (request, "final_layer_norm", encoder->final_norm);
+  outputs = atl_run_component (run, encoder->encoder, request, error);
+  if (outputs == NULL)
+    return FALSE;
+  hidden = atl_arrays_find (outputs, "hidden");
+  pooled = atl_arrays_find (outputs, "pooled");
+  out->hidden = atl_array_copy (hidden, "hidden");
+  out->pooled = pooled != NULL ? atl_array_copy (pooled, "pooled") : NULL;
+  return TRUE;
+}
+
+gboolean
+atl_clip_encode (AtlRun *run,
+                 const AtlClipEncoder *encoder,
+                 const AtlClipPrompt *prompt,
+                 AtlClipText *out,
+                 GError **error)
+{
+  AtlPromptRule rule = atl_run_prompt_rule (run);
+  g_autoptr (GPtrArray) chunks = atl_arrays_new ();
+  g_auto (AtlClipText) empty = { 0 };
+
+  if (!prompt->is_even && rule == ATL_PROMPT_COMFYUI)
+    {
+      gint32 ids[ATL_CLIP_CHUNK];
+
+      for (guint i = 0; i < ATL_CLIP_CHUNK; i++)
+        ids[i] = i == 0 ? prompt->start : i == 1 ? prompt->end : prompt->pad;
+      if (!encode_chunk (run, encoder, ids, &empty, error))
+        return FALSE;
+    }
+  for (guint k = 0; k < prompt->n_chunks; k++)
+    {
+      g_auto (AtlClipText) chunk = { 0 };
+
+      if (!encode_chunk (run, encoder, prompt->ids + k * ATL_CLIP_CHUNK, &chunk, error))
+        return FALSE;
+      if (!prompt->is_even)
+        atl_prompt_weights_apply (rule, chunk.hidden, prompt->weights + k * ATL_CLIP_CHUNK,
+                                  empty.hidden);
+      if (k == 0)
+        out->pooled = g_steal_pointer (&chunk.pooled);
+      g_ptr_array_add (chunks, g_steal_pointer (&chunk.hidden));
+    }
+  out->hidden = atl_array_join ("hidden", 1, chunks->len, (const AtlArray *const *) chunks->pdata);
+  return TRUE;
+}

@@ -1,0 +1,41 @@
+/* Prompts through CLIP text encoders: chunks, weights, hidden states and the pooled vector.
+ *
+ * Threading: as the run's.
+ */
+#pragma once
+
+#include "engine/diffusion/clip-prompt.h"
+#include "engine/diffusion/run.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  AtlArray *hidden; /* (owned) [1, 77 * chunks, dim] */
+  AtlArray *pooled; /* (owned, nullable) [1, dim] of the first chunk */
+} AtlClipText;
+
+void atl_clip_text_clear (AtlClipText *self);
+
+typedef struct
+{
+  const char *encoder, *tokenizer; /* roles */
+  int layer;                       /* -1 the last, -2 the one before */
+  gboolean final_norm;
+} AtlClipEncoder;
+
+/* The rule that the run asks for ("weighting": "a1111", "comfyui"; anything else is plain). */
+AtlPromptRule atl_run_prompt_rule (const AtlRun *run);
+/* `text` as this encoder's chunks. The caller's. */
+AtlClipPrompt *
+atl_clip_read (AtlRun *run, const AtlClipEncoder *encoder, const char *text, GError **error);
+/* Encodes all chunks of a prompt. */
+gboolean atl_clip_encode (AtlRun *run,
+                          const AtlClipEncoder *encoder,
+                          const AtlClipPrompt *prompt,
+                          AtlClipText *out,
+                          GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlClipText, atl_clip_text_clear)
+
+G_END_DECLS

@@ -1,0 +1,62 @@
+/* The list of families, and which one a bundle is of. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include <glib/gi18n.h>
+
+#include "engine/diffusion/family-list.h"
+
+static const AtlDiffusionFamily *const families[] = {
+  &atl_family_sd,
+  &atl_family_sdxl,
+  NULL,
+};
+
+const AtlDiffusionFamily *const *
+atl_diffusion_families (void)
+{
+  return families;
+}
+
+static const AtlDiffusionFamily *
+by_name (const char *name)
+{
+  for (guint i = 0; name != NULL && families[i] != NULL; i++)
+    if (g_strv_contains (families[i]->pipelines, name))
+      return families[i];
+  return NULL;
+}
+
+const AtlDiffusionFamily *
+atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **error)
+{
+  const AtlDiffusionFamily *family = by_name (pipeline);
+  const char *own = atl_bundle_pipeline (bundle);
+
+  if (family == NULL && pipeline == NULL)
+    family = by_name (own);
+  if (family == NULL && pipeline == NULL && own == NULL)
+    for (guint i = 0; family == NULL && families[i] != NULL; i++)
+      {
+        GError *local = NULL;
+
+        if (families[i]->recognises != NULL && families[i]->recognises (bundle, &local))
+          family = families[i];
+        if (local != NULL)
+          {
+            g_propagate_error (error, local);
+            return NULL;
+          }
+      }
+  if (family == NULL)
+    {
+      if (pipeline != NULL || own != NULL)
+        g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                     _ ("Models of the kind “%s” are not known here"),
+                     pipeline != NULL ? pipeline : own);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
+                     _ ("These files hold no model for pictures or clips that is known here"));
+      return NULL;
+    }
+  return atl_bundle_assign (bundle, family->parts, family->n_parts, error) ? family : NULL;
+}

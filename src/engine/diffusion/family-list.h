@@ -1,0 +1,11 @@
+/* The families, one file each. */
+#pragma once
+
+#include "engine/diffusion/family.h"
+
+G_BEGIN_DECLS
+
+extern const AtlDiffusionFamily atl_family_sd;
+extern const AtlDiffusionFamily atl_family_sdxl;
+
+G_END_DECLS

@@ -1,0 +1,50 @@
+/* A model that makes pictures or clips: the door of this room.
+ *
+ *   g_autoptr (AtlDiffusionModel) model = atl_diffusion_model_open (maps, names, n, NULL, error);
+ *   atl_diffusion_model_use (model, backends, n_backends);
+ *   atl_settings_set_string (settings, "prompt", "a red fox");
+ *   GPtrArray *out = atl_diffusion_model_run (model, settings, inputs, NULL, NULL, error);
+ *   atl_arrays_find (out, "image")                                    [1, 3, H, W] in 0…1
+ *
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include "engine/diffusion/family.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlDiffusionModel AtlDiffusionModel;
+
+/* Looks at names and configurations; loads nothing. `pipeline` (nullable) names the class where a
+ * bundle serves several. Errors: ATL_ERROR_UNSUPPORTED, ATL_ERROR_BAD_FILE, ATL_ERROR_NOT_FOUND
+ * naming the missing part. */
+AtlDiffusionModel *atl_diffusion_model_open (AtlFileMap *const *maps,
+                                             const char *const *names,
+                                             guint n,
+                                             const char *pipeline,
+                                             GError **error);
+void atl_diffusion_model_free (AtlDiffusionModel *self);
+
+const AtlDiffusionFamily *atl_diffusion_model_family (const AtlDiffusionModel *self);
+const AtlTraits *atl_diffusion_model_traits (const AtlDiffusionModel *self);
+
+/* Where it computes; borrowed, the host's last, and they outlive the model. */
+void atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, guint n);
+/* See atl_parts_set_frugal. After atl_diffusion_model_use(). */
+void atl_diffusion_model_set_frugal (AtlDiffusionModel *self, gboolean is_frugal);
+/* See atl_parts_set_loras. After atl_diffusion_model_use(). */
+void atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n);
+
+/* One picture or clip. `inputs` (nullable) are borrowed. hooks nullable. The results are the
+ * caller's: "image" or "video", "final_latent". */
+GPtrArray *atl_diffusion_model_run (AtlDiffusionModel *self,
+                                    const AtlSettings *settings,
+                                    GPtrArray *inputs,
+                                    const AtlRunHooks *hooks,
+                                    GCancellable *cancellable,
+                                    GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlDiffusionModel, atl_diffusion_model_free)
+
+G_END_DECLS

@@ -1,0 +1,145 @@
+/* Loading a bundle's networks one after the other. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include "engine/diffusion/parts.h"
+
+#include <string.h>
+
+typedef struct
+{
+  char *role;              /* (owned) */
+  AtlComponent *component; /* (owned) */
+} Part;
+
+struct _AtlParts
+{
+  AtlBundle *bundle;
+  AtlBackend *backends[ATL_MAX_BACKENDS];
+  guint n_backends;
+  gboolean is_frugal;
+  GArray *loras;    /* (owned) AtlLoraFile, with references */
+  GPtrArray *parts; /* (owned) Part */
+};
+
+static void
+part_free (gpointer data)
+{
+  Part *part = data;
+
+  g_free (part->role);
+  atl_component_free (part->component);
+  g_free (part);
+}
+
+static void
+lora_clear (gpointer data)
+{
+  AtlLoraFile *lora = data;
+
+  atl_checkpoint_unref (lora->cp);
+}
+
+AtlParts *
+atl_parts_new (AtlBundle *bundle, AtlBackend *const *backends, guint n_backends)
+{
+  AtlParts *self = g_new0 (AtlParts, 1);
+
+  self->bundle = bundle;
+  self->n_backends = n_backends;
+  memcpy (self->backends, backends, n_backends * sizeof *backends);
+  self->loras = g_array_new (FALSE, FALSE, sizeof (AtlLoraFile));
+  g_array_set_clear_func (self->loras, lora_clear);
+  self->parts = g_ptr_array_new_with_free_func (part_free);
+  return self;
+}
+
+void
+atl_parts_free (AtlParts *self)
+{
+  if (self == NULL)
+    return;
+  g_ptr_array_unref (self->parts);
+  g_array_unref (self->loras);
+  g_free (self);
+}
+
+void
+atl_parts_set_frugal (AtlParts *self, gboolean is_frugal)
+{
+  self->is_frugal = is_frugal;
+}
+
+void
+atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
+{
+  gboolean is_same = n == self->loras->len;
+
+  for (guint i = 0; is_same && i < n; i++)
+    {
+      const AtlLoraFile *old = &g_array_index (self->loras, AtlLoraFile, i);
+      is_same = old->cp == loras[i].cp && old->scale == loras[i].scale;
+    }
+  if (is_same)
+    return;
+  atl_parts_drop (self);
+  for (guint i = 0; i < n; i++)
+    atl_checkpoint_ref (loras[i].cp);
+  g_array_set_size (self->loras, 0);
+  g_array_append_vals (self->loras, loras, n);
+}
+
+AtlComponent *
+atl_parts_get (AtlParts *self,
+               const char *role,
+               const char *function,
+               GCancellable *cancellable,
+               GError **error)
+{
+  AtlLoadOptions options = { .loras = (const AtlLoraFile *) self->loras->data,
+                             .n_loras = self->loras->len,
+                             .cancellable = cancellable };
+  const AtlComponentClass *klass;
+  AtlCheckpoint *cp;
+  AtlComponent *component;
+  Part *part;
+
+  for (guint i = 0; i < self->parts->len; i++)
+    {
+      part = self->parts->pdata[i];
+      if (g_str_equal (part->role, role))
+        return part->component;
+    }
+  cp = atl_bundle_checkpoint (self->bundle, role, error);
+  if (cp == NULL)
+    return NULL;
+  klass = atl_component_class_for (cp, atl_bundle_class (self->bundle, role), function, error);
+  if (klass == NULL)
+    return NULL;
+  component = atl_component_load (klass, cp, self->backends, self->n_backends, &options, error);
+  if (component == NULL)
+    return NULL;
+  part = g_new0 (Part, 1);
+  part->role = g_strdup (role);
+  part->component = component;
+  g_ptr_array_add (self->parts, part);
+  return component;
+}
+
+void
+atl_parts_release (AtlParts *self, const char *role)
+{
+  if (!self->is_frugal)
+    return;
+  for (guint i = 0; i < self->parts->len; i++)
+    if (g_str_equal (((Part *) self->parts->pdata[i])->role, role))
+      {
+        g_ptr_array_remove_index (self->parts, i);
+        return;
+      }
+}
+
+void
+atl_parts_drop (AtlParts *self)
+{
+  g_ptr_array_set_size (self->parts, 0);
+}

@@ -1,0 +1,40 @@
+/* A bundle's networks, loaded when they are needed: text encoders first, then the denoiser, then
+ * the autoencoder, so that memory holds the largest of them and not all.
+ *
+ *   AtlParts *parts = atl_parts_new (bundle, backends, n);
+ *   AtlComponent *unet = atl_parts_get (parts, "unet", "forward", cancellable, error);
+ *   atl_parts_release (parts, "text_encoder");           may be freed now
+ *
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include "engine/diffusion/bundle.h"
+
+G_BEGIN_DECLS
+
+typedef struct _AtlParts AtlParts;
+
+/* Borrows the bundle and the backends (the host's last). */
+AtlParts *atl_parts_new (AtlBundle *bundle, AtlBackend *const *backends, guint n_backends);
+void atl_parts_free (AtlParts *self);
+
+/* Whether a released part is freed at once (memory is short) or kept for the next run. */
+void atl_parts_set_frugal (AtlParts *self, gboolean is_frugal);
+/* Copies the list and takes references; parts loaded with other LoRAs are freed. */
+void atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
+
+/* The part, loaded now if it was not. Borrowed until it is released. Errors: those of the bundle
+ * and of loading. */
+AtlComponent *atl_parts_get (AtlParts *self,
+                             const char *role,
+                             const char *function,
+                             GCancellable *cancellable,
+                             GError **error);
+void atl_parts_release (AtlParts *self, const char *role);
+/* Frees all that is loaded. */
+void atl_parts_drop (AtlParts *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlParts, atl_parts_free)
+
+G_END_DECLS

@@ -1,0 +1,401 @@
+/* What the families' pipelines share. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include "engine/diffusion/run.h"
+
+#include <glib/gi18n.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+
+#define MAX_SIDE 16384
+#define MAX_STEPS 1000
+
+/* --- Inputs --- */
+
+AtlArray *
+atl_run_input (const AtlRun *run, const char *name)
+{
+  return atl_arrays_find (run->inputs, name);
+}
+
+AtlArray *
+atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 width, GError **error)
+{
+  const AtlArray *input = atl_run_input (run, name);
+  AtlArray *picture;
+
+  if (input == NULL || input->dtype != ATL_DTYPE_F32 || input->n_dims != 4 || input->dim[0] != 1 ||
+      input->dim[1] != 3 || input->dim[2] != height || input->dim[3] != width)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("The picture “%s” must be there, with %d × %d pixels"), name, (int) width,
+                   (int) height);
+      return NULL;
+    }
+  picture = atl_array_copy (input, "image");
+  atl_array_affine (picture, 2.0f, -1.0f);
+  return picture;
+}
+
+AtlArray *
+atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, GError **error)
+{
+  const AtlArray *input = atl_run_input (run, name);
+  AtlArray *noise;
+
+  if (input == NULL)
+    {
+      noise = atl_array_new ("latent", ATL_DTYPE_F32, n_dims, dim);
+      atl_noise_fill (run->noise, atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
+      return noise;
+    }
+  if (input->dtype != ATL_DTYPE_F32 || input->n_dims != n_dims ||
+      memcmp (input->dim, dim, n_dims * sizeof *dim) != 0)
+    {
+      g_autofree char *got = atl_shape_to_string (input->n_dims, input->dim);
+      g_autofree char *wanted = atl_shape_to_string (n_dims, dim);
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "“%s” is %s; this picture needs %s", name,
+                   got, wanted);
+      return NULL;
+    }
+  return atl_array_copy (input, "latent");
+}
+
+static gint64
+rounded (double size, gint64 multiple)
+{
+  double n = floor (CLAMP (size, 1, MAX_SIDE) / (double) multiple + 0.5);
+
+  return CLAMP ((gint64) n, 1, MAX_SIDE / multiple) * multiple;
+}
+
+void
+atl_run_size (const AtlRun *run, gint64 multiple, gint64 side, gint64 *width, gint64 *height)
+{
+  *width = rounded (atl_settings_number (run->settings, "width", (double) side), multiple);
+  *height = rounded (atl_settings_number (run->settings, "height", (double) side), multiple);
+}
+
+/* --- Steps --- */
+
+void
+atl_run_progress (AtlRun *run, const char *phase, guint step, guint n_steps)
+{
+  if (run->hooks.progress != NULL)
+    run->hooks.progress (phase, step, n_steps, run->hooks.user_data);
+}
+
+void
+atl_run_trace (AtlRun *run, const char *name, const AtlArray *value)
+{
+  if (run->hooks.trace != NULL)
+    run->hooks.trace (name, value, run->hooks.user_data);
+}
+
+GPtrArray *
+atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GError **error)
+{
+  AtlComponent *component;
+
+  if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
+    return NULL;
+  component =
+      atl_parts_get (run->parts, role, atl_request_function (request), run->cancellable, error);
+  return component != NULL ? atl_component_run (component, request, run->cancellable, error) : NULL;
+}
+
+AtlArray *
+atl_run_output_of (
+    AtlRun *run, const char *role, const AtlRequest *request, const char *name, GError **error)
+{
+  g_autoptr (GPtrArray) outputs = atl_run_component (run, role, request, error);
+
+  if (outputs == NULL)
+    return NULL;
+  for (guint i = 0; i < outputs->len; i++)
+    if (g_str_equal (((AtlArray *) outputs->pdata[i])->name, name))
+      return g_ptr_array_steal_index (outputs, i);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the part “%s” gives no “%s”", role, name);
+  return NULL;
+}
+
+/* Members of `from` replace those of `to`. */
+static void
+overlay (JsonObject *to, JsonObject *from)
+{
+  g_autoptr (GList) members = from != NULL ? json_object_get_members (from) : NULL;
+
+  for (GList *l = members; l != NULL; l = l->next)
+    json_object_set_member (to, l->data, json_object_dup_member (from, l->data));
+}
+
+static void
+overlay_text (JsonObject *to, const char *json)
+{
+  g_autoptr (JsonNode) node = json != NULL ? atl_json_parse (json, strlen (json), "", NULL) : NULL;
+
+  g_assert (json == NULL || (node != NULL && JSON_NODE_HOLDS_OBJECT (node)));
+  if (node != NULL)
+    overlay (to, json_node_get_object (node));
+}
+
+AtlSchedule *
+atl_run_schedule (AtlRun *run,
+                  const char *fallback,
+                  const char *fallback_config,
+                  const char *fixed,
+                  GError **error)
+{
+  g_autoptr (JsonObject) config = json_object_new ();
+  g_autoptr (JsonObject) whole = atl_settings_object (run->settings, "scheduler");
+  g_autoptr (JsonObject) more = atl_settings_object (run->settings, "scheduler_config");
+  JsonObject *own = atl_bundle_json (run->bundle, "scheduler", "scheduler_config.json");
+  const char *name = atl_json_string (own, "_class_name", fallback);
+
+  if (whole != NULL)
+    overlay (config, whole);
+  else if (own != NULL)
+    overlay (config, own);
+  else
+    overlay_text (config, fallback_config);
+  name = whole != NULL ? atl_json_string (whole, "_class_name", name)
+                       : atl_settings_string (run->settings, "scheduler", name);
+  overlay (config, more);
+  overlay_text (config, fixed);
+  return atl_schedule_new (name, config, error);
+}
+
+gboolean
+atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error)
+{
+  AtlScheduleRequest request = { .eta = atl_settings_number (run->settings, "eta", 0),
+                                 .has_eta = atl_settings_has (run->settings, "eta"),
+                                 .s_churn = atl_settings_number (run->settings, "s_churn", 0) };
+  g_autofree double *timesteps =
+      atl_settings_numbers (run->settings, "timesteps", &request.n_timesteps);
+  g_autofree double *sigmas = atl_settings_numbers (run->settings, "sigmas", &request.n_sigmas);
+
+  if (isfinite (mu))
+    {
+      request.mu = mu;
+      request.has_mu = TRUE;
+    }
+  if (timesteps != NULL)
+    {
+      request.timesteps = timesteps;
+      request.n_sigmas = 0;
+    }
+  else if (sigmas != NULL)
+    request.sigmas = sigmas;
+  else
+    request.n_steps =
+        (guint) CLAMP (atl_settings_number (run->settings, "steps", fallback), 1, MAX_STEPS);
+  return atl_schedule_set_steps (schedule, &request, error);
+}
+
+/* The noise of draw `draw` into `noise`. */
+static void
+step_noise (AtlRun *run, guint draw, float *noise, gint64 n)
+{
+  const AtlArray *given = atl_run_input (run, "noise");
+
+  /* One array for the picture, or one for each draw: told apart by how much it holds. */
+  if (given != NULL && given->dtype == ATL_DTYPE_F32 &&
+      atl_array_n_elems (given) == n * given->dim[0] && draw < given->dim[0])
+    memcpy (noise, atl_array_f32 (given) + n * draw, (gsize) n * sizeof *noise);
+  else
+    atl_noise_fill (run->noise, noise, (gsize) n);
+}
+
+static gboolean
+is_finite (const AtlArray *array)
+{
+  gint64 n = atl_array_n_elems (array);
+  const float *x = atl_array_f32 (array);
+
+  for (gint64 i = 0; i < n; i++)
+    if (!isfinite (x[i]))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+atl_run_sample (AtlRun *run,
+                AtlSchedule *schedule,
+                guint first,
+                AtlArray *x,
+                AtlPredictFunc predict,
+                AtlStepFunc after,
+                gpointer user_data,
+                GError **error)
+{
+  guint n_calls = atl_schedule_n_calls (schedule), draws = 0;
+  gint64 n = atl_array_n_elems (x);
+  g_autoptr (AtlArray) scaled = atl_array_copy (x, "latent");
+  g_autoptr (AtlArray) out = atl_array_new ("output", ATL_DTYPE_F32, x->n_dims, x->dim);
+  g_autofree float *noise = NULL;
+
+  for (guint call = first; call < n_calls; call++)
+    {
+      gboolean is_noisy = atl_schedule_wants_noise (schedule, call);
+
+      /* Translators: shown while a picture is made. */
+      atl_run_progress (run, _ ("Drawing"), call - first, n_calls - first);
+      if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
+        return FALSE;
+      atl_schedule_scale_input (schedule, call, atl_array_f32 (x), atl_array_f32 (scaled),
+                                (gsize) n);
+      if (!predict (run, scaled, atl_schedule_timestep (schedule, call), call, out, user_data,
+                    error))
+        return FALSE;
+      if (!is_finite (out))
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       _ ("The model's numbers overflowed in step %u, so there is no picture. "
+                          "Less prompt strength, another size or another copy of the model may "
+                          "help"),
+                       call + 1 - first);
+          return FALSE;
+        }
+      if (call == first)
+        atl_run_trace (run, "first_output", out);
+      if (is_noisy)
+        {
+          if (noise == NULL)
+            noise = g_new (float, n);
+          step_noise (run, draws++, noise, n);
+        }
+      atl_schedule_step (schedule, call, atl_array_f32 (out), atl_array_f32 (x),
+                         is_noisy ? noise : NULL, (gsize) n);
+      if (after != NULL)
+        after (run, schedule, call, x, user_data);
+      if (run->hooks.step != NULL)
+        run->hooks.step (x, call + 1 - first, n_calls - first, run->hooks.user_data);
+    }
+  return TRUE;
+}
+
+void
+atl_run_take_output (AtlRun *run, const char *name, AtlArray *array)
+{
+  g_free (array->name);
+  array->name = g_strdup (name);
+  g_ptr_array_add (run->outputs, array);
+}
+
+/* --- Arithmetic on arrays --- */
+
+AtlArray *
+atl_array_copy (const AtlArray *self, const char *name)
+{
+  AtlArray *copy = atl_array_new (name, self->dtype, self->n_dims, self->dim);
+
+  memcpy (copy->data, self->data, atl_array_size (self));
+  return copy;
+}
+
+AtlArray *
+atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  gsize row = atl_array_size (self) / (gsize) self->dim[0];
+  AtlArray *rows;
+
+  g_assert (first >= 0 && n > 0 && first + n <= self->dim[0]);
+  memcpy (dim, self->dim, sizeof dim);
+  dim[0] = n;
+  rows = atl_array_new (name, self->dtype, self->n_dims, dim);
+  memcpy (rows->data, (const guint8 *) self->data + row * (gsize) first, row * (gsize) n);
+  return rows;
+}
+
+AtlArray *
+atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *arrays)
+{
+  gint64 dim[ATL_MAX_DIMS], outer = 1;
+  AtlArray *joined;
+  guint8 *to;
+
+  memcpy (dim, arrays[0]->dim, sizeof dim);
+  for (guint i = 0; i < axis; i++)
+    outer *= dim[i];
+  for (guint i = 1; i < n; i++)
+    {
+      g_assert (arrays[i]->n_dims == arrays[0]->n_dims && arrays[i]->dtype == arrays[0]->dtype);
+      for (guint d = 0; d < arrays[0]->n_dims; d++)
+        g_assert (d == axis || arrays[i]->dim[d] == arrays[0]->dim[d]);
+      dim[axis] += arrays[i]->dim[axis];
+    }
+  joined = atl_array_new (name, arrays[0]->dtype, arrays[0]->n_dims, dim);
+  to = joined->data;
+  for (gint64 o = 0; o < outer; o++)
+    for (guint i = 0; i < n; i++)
+      {
+        gsize bytes = atl_array_size (arrays[i]) / (gsize) outer;
+
+        memcpy (to, (const guint8 *) arrays[i]->data + (gsize) o * bytes, bytes);
+        to += bytes;
+      }
+  return joined;
+}
+
+void
+atl_array_affine (AtlArray *self, float scale, float shift)
+{
+  gint64 n = atl_array_n_elems (self);
+  float *x = atl_array_f32 (self);
+
+  for (gint64 i = 0; i < n; i++)
+    x[i] = x[i] * scale + shift;
+}
+
+void
+atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, double scale)
+{
+  gint64 n = atl_array_n_elems (out);
+  float s = (float) scale, *to = atl_array_f32 (out);
+  const float *a = atl_array_f32 (negative), *b = atl_array_f32 (positive);
+
+  g_assert (atl_array_n_elems (negative) == n && atl_array_n_elems (positive) == n);
+  for (gint64 i = 0; i < n; i++)
+    to[i] = a[i] + s * (b[i] - a[i]);
+}
+
+/* Of a sample: divided by n - 1. */
+static double
+standard_deviation (const AtlArray *array)
+{
+  gint64 n = atl_array_n_elems (array);
+  const float *x = atl_array_f32 (array);
+  double mean = 0.0, sum = 0.0;
+
+  for (gint64 i = 0; i < n; i++)
+    mean += x[i];
+  mean /= (double) n;
+  for (gint64 i = 0; i < n; i++)
+    sum += (x[i] - mean) * (x[i] - mean);
+  return sqrt (sum / (double) MAX (n - 1, 1));
+}
+
+void
+atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r)
+{
+  double of_guided = standard_deviation (guided);
+
+  if (of_guided > 0.0)
+    atl_array_affine (guided, (float) (r * standard_deviation (positive) / of_guided + 1.0 - r),
+                      0.0f);
+}
+
+void
+atl_array_to_picture (AtlArray *self)
+{
+  gint64 n = atl_array_n_elems (self);
+  float *x = atl_array_f32 (self);
+
+  for (gint64 i = 0; i < n; i++)
+    x[i] = CLAMP (x[i] * 0.5f + 0.5f, 0.0f, 1.0f);
+}

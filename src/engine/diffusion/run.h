@@ -1,0 +1,128 @@
+/* One picture or clip on its way: what a family's pipeline works with, and the steps that families
+ * share.
+ *
+ *   context = atl_run_component (run, "text_encoder", request, error);
+ *   schedule = atl_run_schedule (run, "EulerDiscreteScheduler", NULL, error);
+ *   x = atl_run_noise (run, "initial_latent", 4, dim, error);
+ *   atl_run_sample (run, schedule, 0, x, predict, NULL, data, error);
+ *   atl_run_take_output (run, "image", image);
+ *
+ * Threading: one thread, the one that runs it.
+ */
+#pragma once
+
+#include "engine/diffusion/noise.h"
+#include "engine/diffusion/parts.h"
+#include "engine/diffusion/settings.h"
+#include "engine/schedules/schedule.h"
+
+G_BEGIN_DECLS
+
+/* What somebody outside wants to know while it runs; all nullable. Called on the run's thread. */
+typedef struct
+{
+  /* `phase` is a sentence for the person; n_steps is 0 where nothing is counted. */
+  void (*progress) (const char *phase, guint step, guint n_steps, gpointer user_data);
+  /* The latent after a step, still noisy: [1, C, (F,) H, W] or tokens, as the family has it. */
+  void (*step) (const AtlArray *latent, guint step, guint n_steps, gpointer user_data);
+  /* Intermediate results under the names of the golden cases ("text_hidden", "first_output"). */
+  void (*trace) (const char *name, const AtlArray *value, gpointer user_data);
+  gpointer user_data;
+} AtlRunHooks;
+
+typedef struct
+{
+  AtlBundle *bundle;
+  AtlParts *parts;
+  const AtlSettings *settings;
+  GPtrArray *inputs; /* AtlArray: "image", "mask", "initial_latent"…; borrowed */
+  AtlNoise *noise;
+  AtlRunHooks hooks;
+  GCancellable *cancellable; /* (nullable) */
+  GPtrArray *outputs;        /* AtlArray */
+} AtlRun;
+
+/* --- Inputs --- */
+
+/* NULL if there is none of that name. */
+AtlArray *atl_run_input (const AtlRun *run, const char *name);
+/* "image" [1, 3, H, W] in 0…1 as -1…1, of exactly this size; NULL with ATL_ERROR_INVALID. The
+ * caller's. */
+AtlArray *
+atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 width, GError **error);
+/* The input of that name, or unit noise from the run's seed, in this shape. The caller's.
+ * ATL_ERROR_INVALID when the input has another shape. */
+AtlArray *
+atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, GError **error);
+/* Width and height as asked for, rounded to multiples of `multiple`, from it to 16384; `side` when
+ * not asked for. */
+void atl_run_size (const AtlRun *run, gint64 multiple, gint64 side, gint64 *width, gint64 *height);
+
+/* --- Steps --- */
+
+void atl_run_progress (AtlRun *run, const char *phase, guint step, guint n_steps);
+void atl_run_trace (AtlRun *run, const char *name, const AtlArray *value);
+/* Runs a part. The request's arrays stay the caller's. */
+GPtrArray *
+atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GError **error);
+/* The same for its one output of that name; the caller's. */
+AtlArray *atl_run_output_of (
+    AtlRun *run, const char *role, const AtlRequest *request, const char *name, GError **error);
+
+/* The schedule that is asked for ("scheduler": a class, or a configuration with "_class_name"; and
+ * "scheduler_config"), the bundle's own, or `fallback` with `fallback_config` (JSON, nullable).
+ * `fixed` (JSON, nullable) wins over all of them. Steps are not set yet. */
+AtlSchedule *atl_run_schedule (AtlRun *run,
+                               const char *fallback,
+                               const char *fallback_config,
+                               const char *fixed,
+                               GError **error);
+/* Sets the steps that are asked for ("timesteps", "sigmas" or "steps"); `mu` NAN for none. */
+gboolean
+atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error);
+
+/* What the denoiser says, guidance included. `out` has x's shape. */
+typedef gboolean (*AtlPredictFunc) (AtlRun *run,
+                                    const AtlArray *scaled,
+                                    double timestep,
+                                    guint call,
+                                    AtlArray *out,
+                                    gpointer user_data,
+                                    GError **error);
+/* After each step (nullable): may change x. */
+typedef void (*AtlStepFunc) (
+    AtlRun *run, AtlSchedule *schedule, guint call, AtlArray *x, gpointer user_data);
+
+/* Walks the schedule from call `first` to its end; x becomes the sample. Steps that use noise take
+ * it from the input "noise" [draws, …] when there is one, else from the seed. An error names NaN
+ * when the denoiser's output is not finite. */
+gboolean atl_run_sample (AtlRun *run,
+                         AtlSchedule *schedule,
+                         guint first,
+                         AtlArray *x,
+                         AtlPredictFunc predict,
+                         AtlStepFunc after,
+                         gpointer user_data,
+                         GError **error);
+
+/* Takes the array; it is renamed. */
+void atl_run_take_output (AtlRun *run, const char *name, AtlArray *array);
+
+/* --- Arithmetic on arrays --- */
+
+AtlArray *atl_array_copy (const AtlArray *self, const char *name);
+/* The rows [first, first + n) of the outermost dimension. The caller's. */
+AtlArray *atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n);
+/* Joined along dimension `axis`; all other dimensions are equal. The caller's. */
+AtlArray *atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *arrays);
+/* x = x * scale + shift. */
+void atl_array_affine (AtlArray *self, float scale, float shift);
+/* out = negative + scale * (positive - negative); out may be either. */
+void atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, double scale);
+/* Guidance rescale (Lin et al. 2023, section 3.4): guided * (r * std(positive) / std(guided) +
+ * 1 - r), standard deviations over everything but the batch of one. */
+void atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r);
+/* From -1…1 to 0…1, clamped. */
+void atl_array_to_picture (AtlArray *self);
+
+G_END_DECLS

@@ -1,0 +1,30 @@
+/* What the files of Stable Diffusion's pipeline share (sd.c). */
+#pragma once
+
+#include "engine/diffusion/clip-encode.h"
+
+G_BEGIN_DECLS
+
+#define ATL_SD_FACTOR 8
+
+typedef struct
+{
+  gboolean is_xl, is_guided;
+  double guidance, rescale, scaling;
+  gint64 height, width;             /* of the latent */
+  AtlArray *context, *pooled, *ids; /* (owned) negative first when guided */
+  AtlArray *clean, *noise;          /* (owned, nullable) the picture's latent */
+  AtlArray *mask;                   /* (owned, nullable) [1, 1, h, w], 1: paint */
+  AtlArray *masked;                 /* (owned, nullable) nine channels: the picture's rest */
+} AtlSd;
+
+void atl_sd_clear (AtlSd *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlSd, atl_sd_clear)
+
+/* `negative` (nullable) before `positive` along the batch. The caller's. */
+AtlArray *atl_sd_batch (const char *name, const AtlArray *negative, const AtlArray *positive);
+
+/* Fills context, and for XL pooled and ids, from the prompts that the run asks for. */
+gboolean atl_sd_encode_text (AtlRun *run, AtlSd *self, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,172 @@
+/* Golden cases of whole pipelines: from a prompt to a picture or clip. */
+#define G_LOG_DOMAIN "atl-tools"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/diffusion/model.h"
+#include "engine/tools/golden-case.h"
+
+#define MAX_LORAS 8
+#define MAX_DEPTH 3
+
+typedef struct
+{
+  GPtrArray *maps, *names; /* (owned) */
+} Files;
+
+static void
+files_clear (Files *self)
+{
+  g_clear_pointer (&self->maps, g_ptr_array_unref);
+  g_clear_pointer (&self->names, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
+
+static gboolean
+add_file (Files *self, const char *path, const char *name, GError **error)
+{
+  AtlFileMap *map = atl_file_map_new (path, error);
+
+  if (map == NULL)
+    return FALSE;
+  g_ptr_array_add (self->maps, map);
+  g_ptr_array_add (self->names, g_strdup (name));
+  return TRUE;
+}
+
+/* Every file below `folder` under its name relative to the top. */
+static gboolean
+add_folder (Files *self, const char *folder, const char *prefix, guint depth, GError **error)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, error);
+  const char *name;
+
+  if (dir == NULL)
+    return FALSE;
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (folder, name, NULL);
+      g_autofree char *logical = g_strconcat (prefix, name, NULL);
+      g_autofree char *below = g_strconcat (logical, "/", NULL);
+
+      if (g_file_test (path, G_FILE_TEST_IS_DIR)
+              ? depth > 0 && !add_folder (self, path, below, depth - 1, error)
+              : !add_file (self, path, logical, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* The case's model: a folder, a file, or a folder whose "components" say each part's file. */
+static gboolean
+add_model (Files *self, const GoldenCase *c, GError **error)
+{
+  g_autofree char *path = g_build_filename (c->family_folder, c->model, NULL);
+  JsonObject *components = atl_json_object (c->params, "components");
+  g_autoptr (GList) roles = components != NULL ? json_object_get_members (components) : NULL;
+
+  if (roles == NULL)
+    return g_file_test (path, G_FILE_TEST_IS_DIR)
+               ? add_folder (self, path, "", MAX_DEPTH, error)
+               : add_file (self, path, atl_json_string (c->params, "name", c->model), error);
+  for (GList *l = roles; l != NULL; l = l->next)
+    {
+      const char *file = atl_json_string (components, l->data, "");
+      g_autofree char *full = g_build_filename (path, file, NULL);
+      g_autofree char *base = g_path_get_basename (file);
+      g_autofree char *logical = g_build_filename (l->data, base, NULL);
+      g_autofree char *below = g_strconcat ((char *) l->data, "/", NULL);
+
+      if (g_file_test (full, G_FILE_TEST_IS_DIR) ? !add_folder (self, full, below, 1, error)
+                                                 : !add_file (self, full, logical, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* The origins' two spellings of the same arguments. */
+static AtlSettings *
+read_settings (const GoldenCase *c)
+{
+  static const char *const spellings[][2] = { { "guidance_scale", "guidance" },
+                                              { "num_inference_steps", "steps" },
+                                              { "num_frames", "frames" } };
+  AtlSettings *settings = atl_settings_new ();
+
+  atl_settings_add_json (settings, c->params);
+  for (gsize i = 0; i < G_N_ELEMENTS (spellings); i++)
+    if (atl_settings_has (settings, spellings[i][0]))
+      atl_settings_set_number (settings, spellings[i][1],
+                               atl_settings_number (settings, spellings[i][0], 0));
+  return settings;
+}
+
+/* With ATELIER_GOLDEN_TRACE, how far each intermediate result is from the case's "debug_" one. */
+static void
+trace_cb (const char *name, const AtlArray *value, gpointer user_data)
+{
+  const GoldenCase *c = user_data;
+  g_autofree char *full = g_strconcat ("debug_", name, NULL);
+  const AtlArray *expected = atl_arrays_find (c->expected, full);
+
+  if (expected != NULL)
+    g_printerr ("%s %s %g\n", c->name, full, atl_array_rel_l2 (value, expected));
+}
+
+static gboolean
+run (GoldenReport *report,
+     const GoldenCase *c,
+     const GoldenBackend *backend,
+     AtlCheckpoint **lora_checkpoints,
+     GError **error)
+{
+  g_auto (Files) files = { g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref),
+                           g_ptr_array_new_with_free_func (g_free) };
+  g_autoptr (AtlDiffusionModel) model = NULL;
+  g_autoptr (AtlSettings) settings = read_settings (c);
+  g_autoptr (GPtrArray) outputs = NULL;
+  AtlRunHooks hooks = { .trace = trace_cb, .user_data = (gpointer) c };
+  AtlLoraFile loras[MAX_LORAS];
+  guint n_loras = 0;
+  gboolean is_traced = g_getenv ("ATELIER_GOLDEN_TRACE") != NULL;
+
+  if (!add_model (&files, c, error) ||
+      !golden_open_loras (c, loras, lora_checkpoints, MAX_LORAS, &n_loras, error))
+    return FALSE;
+  model = atl_diffusion_model_open ((AtlFileMap *const *) files.maps->pdata,
+                                    (const char *const *) files.names->pdata, files.maps->len,
+                                    c->architecture, error);
+  if (model == NULL)
+    return FALSE;
+  atl_diffusion_model_use (model, backend->list, backend->n);
+  atl_diffusion_model_set_loras (model, loras, n_loras);
+  outputs =
+      atl_diffusion_model_run (model, settings, c->inputs, is_traced ? &hooks : NULL, NULL, error);
+  if (outputs == NULL)
+    return FALSE;
+  for (guint i = 0; i < c->expected->len; i++)
+    {
+      const AtlArray *expected = c->expected->pdata[i];
+      AtlArray *got = atl_arrays_find (outputs, expected->name);
+
+      if (!g_str_has_prefix (expected->name, "debug_"))
+        golden_report_result (report, c, backend, expected->name,
+                              got != NULL ? atl_array_rel_l2 (got, expected) : INFINITY,
+                              golden_tolerance (c, backend));
+    }
+  return TRUE;
+}
+
+void
+golden_run_pipeline (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend)
+{
+  AtlCheckpoint *lora_checkpoints[MAX_LORAS] = { NULL };
+  g_autoptr (GError) error = NULL;
+
+  if (!run (report, c, backend, lora_checkpoints, &error))
+    golden_report_error (report, c, backend, error);
+  for (guint i = 0; i < MAX_LORAS; i++)
+    atl_checkpoint_unref (lora_checkpoints[i]);
+}
