@@ -12,7 +12,7 @@
 #include "engine/tensor/cpu/kern-codes.h"
 
 /* How far ahead of the products codes are asked for. */
-#define PREFETCH_NEAR 1024
+#define PREFETCH_NEAR 2048
 #define PREFETCH_FAR 4096
 /* How many vectors make a line of 16 rows. */
 #define N_HALVES (64 / VB)

@@ -32,6 +32,10 @@
 /* How late a claimed chunk may be before main takes it over, at least. */
 #define STEAL_AFTER_US 20
 
+/* Chunks are handed out in so many lanes of neighbours, so that a thread mostly reads on where it
+ * stopped: what was asked for ahead of a chunk's end is then its own next. */
+#define MAX_LANES 8
+
 #define SLOT_BITS 10
 #define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
@@ -46,6 +50,13 @@ enum
 typedef struct
 {
   _Alignas(64) atomic_uint next;
+  guint end;
+} Lane;
+
+typedef struct
+{
+  Lane lanes[MAX_LANES];
+  guint n_lanes;
   _Alignas(64) atomic_uint done; /* futex of main */
   atomic_uint main_sleeps;
   _Alignas(64) atomic_uint n_inside;
@@ -101,13 +112,28 @@ finish_chunk (Region *r)
     futex_wake (&r->done, 1);
 }
 
+/* The next chunk for a worker whose lane is `*lane`, or FALSE when all are taken. `n_done` counts
+ * the lanes that it found empty. */
+static gboolean
+take_chunk (Region *r, guint *lane, guint *n_done, guint *chunk)
+{
+  for (; *n_done < r->n_lanes; *n_done += 1, *lane = (*lane + 1) % r->n_lanes)
+    {
+      *chunk = atomic_fetch_add (&r->lanes[*lane].next, 1);
+      if (*chunk < r->lanes[*lane].end)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 static void
 work (Region *r, const Worker *w)
 {
-  const guint n = r->n_chunks;
+  guint lane = w->index % r->n_lanes;
+  guint n_done = 0;
   guint chunk;
 
-  while ((chunk = atomic_fetch_add (&r->next, 1)) < n)
+  while (take_chunk (r, &lane, &n_done, &chunk))
     {
       if (r->func != NULL)
         {
@@ -233,9 +259,22 @@ atl_pool_n_threads (const AtlPool *self)
   return self->n_threads;
 }
 
-/* A slot that nobody is in, ready to be filled. */
+static void
+deal (Region *r, guint n_threads, guint n_chunks)
+{
+  r->n_chunks = n_chunks;
+  r->n_lanes = MIN (n_threads, MAX_LANES);
+  for (guint i = 0; i < r->n_lanes; i++)
+    {
+      atomic_store_explicit (&r->lanes[i].next, (guint) ((guint64) n_chunks * i / r->n_lanes),
+                             memory_order_relaxed);
+      r->lanes[i].end = (guint) ((guint64) n_chunks * (i + 1) / r->n_lanes);
+    }
+}
+
+/* A slot that nobody is in, ready to be filled but for what its chunks do. */
 static Region *
-free_slot (AtlPool *self)
+free_slot (AtlPool *self, guint n_chunks)
 {
   guint slot = self->slot;
 
@@ -250,7 +289,7 @@ free_slot (AtlPool *self)
       if (atomic_load (&r->n_inside) != 0)
         continue;
       self->slot = slot;
-      atomic_store_explicit (&r->next, 0, memory_order_relaxed);
+      deal (r, self->n_threads, n_chunks);
       atomic_store_explicit (&r->done, 0, memory_order_relaxed);
       atomic_store_explicit (&r->main_sleeps, 0, memory_order_relaxed);
       return r;
@@ -282,8 +321,7 @@ atl_pool_run (AtlPool *self, guint n_chunks, AtlPoolFunc func, gconstpointer arg
       return;
     }
 
-  r = free_slot (self);
-  r->n_chunks = n_chunks;
+  r = free_slot (self, n_chunks);
   r->func = func;
   r->args = args;
   publish (self, r);
@@ -341,6 +379,8 @@ atl_pool_run_restartable (AtlPool *self,
   gint64 own_end;
   gint64 patience;
   guint own = 0;
+  guint lane = 0;
+  guint n_done = 0;
   guint chunk;
   Region *r;
 
@@ -356,8 +396,7 @@ atl_pool_run_restartable (AtlPool *self,
       return;
     }
 
-  r = free_slot (self);
-  r->n_chunks = n_chunks;
+  r = free_slot (self, n_chunks);
   r->func = NULL;
   r->args = NULL;
   r->compute = compute;
@@ -368,7 +407,7 @@ atl_pool_run_restartable (AtlPool *self,
   publish (self, r);
 
   start = g_get_monotonic_time ();
-  while ((chunk = atomic_fetch_add (&r->next, 1)) < n_chunks)
+  while (take_chunk (r, &lane, &n_done, &chunk))
     {
       compute (args, chunk, scratch);
       commit (args, chunk, scratch);
