@@ -1,5 +1,6 @@
 /* Models as their authors publish them, in GGUF's words: settings that are computed, experts whose
  * gates and ups lie by turns, MXFP4 in its two orders, layers that do not attend. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/convert/hf.h"
@@ -127,21 +128,258 @@ test_mxfp4 (void)
   atl_checkpoint_unref (cp);
 }
 
-/* Experts in another form would have to be turned. */
 static void
-test_plain_experts (void)
+add_list (AtlCheckpoint *cp, const char *key, const double *numbers, gsize n)
 {
-  static const gint64 dim[] = { 1, 2, 2 };
-  static const float values[4] = { 1, 2, 3, 4 };
-  g_autoptr (GError) error = NULL;
-  AtlCheckpoint *hf = make ("gpt_oss");
+  AtlMetaValue value = { .type = ATL_META_ARRAY };
 
-  add_tensor (hf, "model.layers.0.mlp.experts.gate_up_proj", ATL_DTYPE_F32, 3, dim, values,
-              sizeof values);
+  value.v_array.elem_type = ATL_META_FLOAT;
+  value.v_array.n = n;
+  value.v_array.elems = (gpointer) numbers;
+  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+}
+
+static void
+add_words (AtlCheckpoint *cp, const char *key, const char *const *words, gsize n)
+{
+  AtlMetaValue value = { .type = ATL_META_ARRAY };
+
+  value.v_array.elem_type = ATL_META_STRING;
+  value.v_array.n = n;
+  value.v_array.elems = (gpointer) words;
+  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+}
+
+/* A tensor of n float32 numbers 0, 1, 2, … */
+static void
+add_counted (AtlCheckpoint *cp, const char *name, guint n_dims, const gint64 *dim)
+{
+  gsize n = 1;
+  float *values;
+
+  for (guint i = 0; i < n_dims; i++)
+    n *= (gsize) dim[i];
+  values = g_new (float, n);
+  for (gsize i = 0; i < n; i++)
+    values[i] = (float) i;
+  atl_checkpoint_take (cp, values, g_free);
+  add_tensor (cp, name, ATL_DTYPE_F32, n_dims, dim, values, n * sizeof (float));
+}
+
+/* All numbers of a tensor, read in steps of `step` rows. */
+static void
+check_numbers (const AtlCheckpoint *cp, const char *name, const float *want, gsize n, gint64 step)
+{
+  const AtlTensorInfo *info = atl_checkpoint_find (cp, name);
+  g_autofree float *got = g_new (float, n);
+  gint64 n_rows;
+
+  g_assert_nonnull (info);
+  g_assert_cmpint (info->dtype, ==, ATL_DTYPE_F32);
+  g_assert_cmpuint (info->size_bytes, ==, n * sizeof (float));
+  n_rows = atl_tensor_info_n_rows (info);
+  for (gint64 r = 0; r < n_rows; r += step)
+    atl_tensor_info_read (info, r, MIN (step, n_rows - r),
+                          (guint8 *) got + (gsize) r * (info->size_bytes / (gsize) n_rows));
+  for (gsize i = 0; i < n; i++)
+    g_assert_cmpfloat_with_epsilon (got[i], want[i], 1e-6 * ABS (want[i]) + 1e-30);
+}
+
+/* gpt-oss without its own type: [expert, in, gates and ups by turns]. */
+static void
+test_turned_experts (void)
+{
+  static const gint64 dim[] = { 2, 3, 4 }, odd[] = { 2, 3, 5 };
+  /* number 12 e + 4 i + 2 o (+ 1) */
+  static const float gates[] = { 0, 4, 8, 2, 6, 10, 12, 16, 20, 14, 18, 22 };
+  static const float ups[] = { 1, 5, 9, 3, 7, 11, 13, 17, 21, 15, 19, 23 };
+  static const float down[] = { 0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11 };
+  g_autoptr (GError) error = NULL;
+  AtlCheckpoint *hf = make ("gpt_oss"), *cp;
+
+  add_counted (hf, "model.layers.0.mlp.experts.gate_up_proj", 3, dim);
+  add_counted (hf, "model.layers.0.mlp.experts.down_proj", 3, dim);
+  cp = translate (hf);
+  for (gint64 step = 1; step <= 8; step++)
+    {
+      check_numbers (cp, "blk.0.ffn_gate_exps.weight", gates, 12, step);
+      check_numbers (cp, "blk.0.ffn_up_exps.weight", ups, 12, step);
+    }
+  g_assert_cmpint (atl_checkpoint_find (cp, "blk.0.ffn_down_exps.weight")->dim[1], ==, 4);
+  {
+    float got[24];
+
+    atl_tensor_info_read (atl_checkpoint_find (cp, "blk.0.ffn_down_exps.weight"), 0, 8,
+                          (guint8 *) got);
+    for (guint i = 0; i < 12; i++)
+      g_assert_cmpfloat (got[i], ==, down[i]);
+  }
+  atl_checkpoint_unref (cp);
+
+  hf = make ("gpt_oss");
+  add_counted (hf, "model.layers.0.mlp.experts.gate_up_proj", 3, odd);
+  g_assert_null (atl_hf_translate (hf, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_nonnull (strstr (error->message, "ffn_gate_exps"));
+  atl_checkpoint_unref (hf);
+}
+
+static AtlCheckpoint *
+make_delta (const char *type)
+{
+  AtlCheckpoint *hf = make (type);
+
+  add_number (hf, "linear_num_key_heads", 2);
+  add_number (hf, "linear_num_value_heads", 4);
+  add_number (hf, "linear_key_head_dim", 2);
+  add_number (hf, "linear_value_head_dim", 2);
+  add_number (hf, "head_dim", 16);
+  return hf;
+}
+
+/* Each key head has 2 rows of q, 2 of k, 4 of v, 4 of z. */
+static void
+test_key_heads (void)
+{
+  static const gint64 dim[] = { 24, 1 }, bad[] = { 22, 1 }, list[] = { 4 };
+  static const float qkv[] = { 0, 1, 12, 13, 2, 3, 14, 15, 4, 5, 6, 7, 16, 17, 18, 19 };
+  static const float z[] = { 8, 9, 10, 11, 20, 21, 22, 23 };
+  static const float a[] = { -1, -2.7182818f, -7.3890561f, -20.085537f };
+  g_autoptr (GError) error = NULL;
+  AtlCheckpoint *hf = make_delta ("qwen3_next"), *cp;
+
+  add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, dim);
+  add_counted (hf, "model.layers.0.linear_attn.A_log", 1, list);
+  add_counted (hf, "model.layers.0.linear_attn.norm.weight", 1, list);
+  add_counted (hf, "model.layers.0.input_layernorm.weight", 1, list);
+  cp = translate (hf);
+  for (gint64 step = 1; step <= 16; step += 5)
+    {
+      check_numbers (cp, "blk.0.attn_qkv.weight", qkv, 16, step);
+      check_numbers (cp, "blk.0.attn_gate.weight", z, 8, step);
+    }
+  check_numbers (cp, "blk.0.ssm_a", a, 4, 1);
+  check_numbers (cp, "blk.0.ssm_norm.weight", (const float[]){ 0, 1, 2, 3 }, 4, 1);
+  check_numbers (cp, "blk.0.attn_norm.weight", (const float[]){ 1, 2, 3, 4 }, 4, 1);
+  g_assert_cmpuint (get_uint (cp, "qwen3next.ssm.inner_size"), ==, 8);
+  g_assert_cmpuint (get_uint (cp, "qwen3next.full_attention_interval"), ==, 4);
+  g_assert_cmpuint (get_uint (cp, "qwen3next.rope.dimension_count"), ==, 4);
+  atl_checkpoint_unref (cp);
+
+  hf = make_delta ("qwen3_next");
+  add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, bad);
+  g_assert_null (atl_hf_translate (hf, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_nonnull (strstr (error->message, "attn_qkv"));
+  atl_checkpoint_unref (hf);
+}
+
+/* Value heads 0 1 | 2 3 of two key heads become 0 2 1 3, as rows, numbers and columns. */
+static void
+test_tiled_heads (void)
+{
+  static const gint64 rows[] = { 16, 1 }, columns[] = { 2, 8 }, list[] = { 4 };
+  static const char *const types[] = { "linear_attention", "full_attention", "full_attention" };
+  static const float qkv[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15 };
+  static const float out[] = { 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15 };
+  g_autoptr (GError) error = NULL;
+  AtlCheckpoint *hf = make_delta ("qwen3_5"), *cp;
+
+  add_counted (hf, "model.language_model.layers.0.linear_attn.in_proj_qkv.weight", 2, rows);
+  add_counted (hf, "model.language_model.layers.0.linear_attn.out_proj.weight", 2, columns);
+  add_counted (hf, "model.language_model.layers.0.linear_attn.dt_bias", 1, list);
+  cp = translate (hf);
+  check_numbers (cp, "blk.0.attn_qkv.weight", qkv, 16, 3);
+  check_numbers (cp, "blk.0.ssm_out.weight", out, 16, 2);
+  check_numbers (cp, "blk.0.ssm_dt.bias", (const float[]){ 0, 2, 1, 3 }, 4, 1);
+  atl_checkpoint_unref (cp);
+
+  /* Layers that attend here and there cannot be said. */
+  hf = make_delta ("qwen3_5");
+  add_words (hf, "layer_types", types, G_N_ELEMENTS (types));
   g_assert_null (atl_hf_translate (hf, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
-  g_assert_nonnull (strstr (error->message, "MXFP4"));
   atl_checkpoint_unref (hf);
+}
+
+/* Falcon-H1: 8 rows of z and x each, 2 of B and C each, 2 of dt. */
+static void
+test_multipliers (void)
+{
+  static const gint64 dim[] = { 22, 1 }, list[] = { 2 }, one[] = { 1, 2 };
+  static const double five[] = { 0.5, 1, 2, 3, 0.25 };
+  float want[22];
+  g_autoptr (GError) error = NULL;
+  AtlCheckpoint *hf = make ("falcon_h1"), *cp;
+
+  add_number (hf, "mamba_d_ssm", 8);
+  add_number (hf, "mamba_n_heads", 2);
+  add_number (hf, "mamba_d_state", 2);
+  add_number (hf, "ssm_in_multiplier", 1.5);
+  add_number (hf, "key_multiplier", 0.3);
+  add_number (hf, "attention_in_multiplier", 2);
+  add_list (hf, "ssm_multipliers", five, 5);
+  add_counted (hf, "model.layers.0.mamba.in_proj.weight", 2, dim);
+  add_counted (hf, "model.layers.0.mamba.D", 1, list);
+  add_counted (hf, "model.layers.0.self_attn.k_proj.weight", 2, one);
+  cp = translate (hf);
+  for (guint i = 0; i < 22; i++)
+    want[i] = (float) i * 1.5f * (float) five[i < 8 ? 0 : i < 16 ? 1 : i < 18 ? 2 : i < 20 ? 3 : 4];
+  check_numbers (cp, "blk.0.ssm_in.weight", want, 22, 5);
+  check_numbers (cp, "blk.0.attn_k.weight", (const float[]){ 0, 0.6f }, 2, 1);
+  g_assert_cmpint (atl_checkpoint_find (cp, "blk.0.ssm_d")->n_dims, ==, 2);
+  atl_checkpoint_unref (cp);
+
+  /* A list that is too short. */
+  hf = make ("falcon_h1");
+  add_number (hf, "mamba_d_ssm", 8);
+  add_number (hf, "mamba_n_heads", 2);
+  add_number (hf, "mamba_d_state", 2);
+  add_list (hf, "ssm_multipliers", five, 4);
+  add_counted (hf, "model.layers.0.mamba.in_proj.weight", 2, dim);
+  g_assert_null (atl_hf_translate (hf, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  atl_checkpoint_unref (hf);
+}
+
+static void
+test_gemma (void)
+{
+  static const char *const types[] = { "sliding_attention", "full_attention" };
+  static const double pattern[] = { 0.95, 0 };
+  static const gint64 dim[] = { 2, 1 };
+  const AtlMetaValue *list;
+  g_autoptr (GError) error = NULL;
+  AtlCheckpoint *hf = make ("gemma3n"), *cp;
+
+  /* Which layers are windowed has to be said. */
+  g_assert_null (atl_hf_translate (hf, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  add_words (hf, "layer_types", types, 2);
+  add_list (hf, "activation_sparsity_pattern", pattern, 2);
+  add_number (hf, "num_kv_shared_layers", 1);
+  add_number (hf, "vocab_size", 4);
+  add_counted (hf, "model.language_model.embed_tokens_per_layer.weight", 2, dim);
+  cp = translate (hf);
+  list = atl_checkpoint_meta (cp, "gemma3n.activation_sparsity_scale");
+  g_assert_true (list != NULL && list->v_array.n == 2);
+  g_assert_cmpfloat_with_epsilon (((const double *) list->v_array.elems)[0], 1.6448536, 1e-6);
+  g_assert_true (isinf (((const double *) list->v_array.elems)[1]));
+  check_numbers (cp, "per_layer_token_embd.weight", (const float[]){ 0, 1, 0, 0 }, 4, 3);
+  atl_checkpoint_unref (cp);
+
+  hf = make ("gemma4_text");
+  add_words (hf, "layer_types", types, 2);
+  add_number (hf, "head_dim", 8);
+  add_number (hf, "global_head_dim", 16);
+  add_text (hf, "rope_parameters.full_attention.rope_type", "proportional");
+  add_number (hf, "rope_parameters.full_attention.partial_rotary_factor", 0.25);
+  cp = translate (hf);
+  check_numbers (cp, "rope_freqs.weight",
+                 (const float[]){ 1, 1, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f }, 8, 1);
+  g_assert_cmpuint (get_uint (cp, "gemma4.rope.dimension_count"), ==, 16);
+  g_assert_cmpuint (get_uint (cp, "gemma4.rope.dimension_count_swa"), ==, 8);
+  atl_checkpoint_unref (cp);
 }
 
 static void
@@ -220,7 +458,11 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/hf/mxfp4", test_mxfp4);
-  g_test_add_func ("/hf/plain-experts", test_plain_experts);
+  g_test_add_func ("/hf/turned-experts", test_turned_experts);
+  g_test_add_func ("/hf/key-heads", test_key_heads);
+  g_test_add_func ("/hf/tiled-heads", test_tiled_heads);
+  g_test_add_func ("/hf/multipliers", test_multipliers);
+  g_test_add_func ("/hf/gemma", test_gemma);
   g_test_add_func ("/hf/latent", test_latent);
   g_test_add_func ("/hf/mixed", test_mixed);
   return g_test_run ();

@@ -91,27 +91,37 @@ check_config (Adoption *self, GError **error)
   return TRUE;
 }
 
+/* A change of a weight whose rows stand elsewhere in GGUF, or are multiplied, would change others.
+ */
+static gboolean
+is_as_published (const AtlHfName *name)
+{
+  return name != NULL && name->gguf != NULL && name->layout == ATL_HF_AS_IS &&
+         name->factors == NULL;
+}
+
 /* "….layers.3.self_attn.q_proj" -> "blk.3.attn_q.weight"; NULL for a name without a place. */
 static char *
 gguf_name (const Adoption *self, const char *module)
 {
   const char *layer = strstr (module, "layers.");
-  gboolean found;
-  const char *name, *dot;
+  const AtlHfName *name;
+  const char *dot;
   guint64 number;
   char *end;
 
   if (layer == NULL)
     {
       dot = strrchr (module, '.');
-      name = atl_hf_family_name (self->family, dot != NULL ? dot + 1 : module, FALSE, &found);
-      return name != NULL ? g_strconcat (name, ".weight", NULL) : NULL;
+      name = atl_hf_family_name (self->family, dot != NULL ? dot + 1 : module, FALSE);
+      return is_as_published (name) ? g_strconcat (name->gguf, ".weight", NULL) : NULL;
     }
   number = g_ascii_strtoull (layer + 7, &end, 10);
   if (*end != '.' || number > 1024)
     return NULL;
-  name = atl_hf_family_name (self->family, end + 1, TRUE, &found);
-  return name != NULL ? g_strdup_printf ("blk.%u.%s.weight", (guint) number, name) : NULL;
+  name = atl_hf_family_name (self->family, end + 1, TRUE);
+  return is_as_published (name) ? g_strdup_printf ("blk.%u.%s.weight", (guint) number, name->gguf)
+                                : NULL;
 }
 
 static double

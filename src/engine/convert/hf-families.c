@@ -4,126 +4,7 @@
 
 #include <string.h>
 
-static const AtlHfName model_names[] = {
-  { "embed_tokens", "token_embd" },
-  { "norm", "output_norm" },
-  { "lm_head", "output" },
-  { "embedding_norm", "token_embd_norm" }, /* LFM2's last norm */
-  { NULL, NULL },
-};
-
-static const AtlHfName layer_names[] = {
-  { "input_layernorm", "attn_norm" },
-  { "self_attn.q_proj", "attn_q" },
-  { "self_attn.k_proj", "attn_k" },
-  { "self_attn.v_proj", "attn_v" },
-  { "self_attn.qkv_proj", "attn_qkv" },
-  { "self_attn.o_proj", "attn_output" },
-  { "self_attn.q_norm", "attn_q_norm" },
-  { "self_attn.k_norm", "attn_k_norm" },
-  { "self_attn.rotary_emb", NULL },
-  { "post_attention_layernorm", "ffn_norm" },
-  { "mlp.gate_proj", "ffn_gate" },
-  { "mlp.up_proj", "ffn_up" },
-  { "mlp.gate_up_proj", "ffn_up" },
-  { "mlp.down_proj", "ffn_down" },
-  { "mlp.c_fc", "ffn_up" },
-  { "mlp.c_proj", "ffn_down" },
-  { "mlp.gate", "ffn_gate_inp" },
-  { "mlp.experts.*.gate_proj", "ffn_gate_exps" },
-  { "mlp.experts.*.up_proj", "ffn_up_exps" },
-  { "mlp.experts.*.down_proj", "ffn_down_exps" },
-  { "mlp.experts.gate_up_proj", "ffn_gate_up_exps" },
-  { "mlp.experts.down_proj", "ffn_down_exps" },
-  { "mlp.shared_expert.gate_proj", "ffn_gate_shexp" },
-  { "mlp.shared_expert.up_proj", "ffn_up_shexp" },
-  { "mlp.shared_expert.down_proj", "ffn_down_shexp" },
-  { "mlp.shared_expert_gate", "ffn_gate_inp_shexp" },
-  { "mlp.shared_experts.gate_proj", "ffn_gate_shexp" },
-  { "mlp.shared_experts.up_proj", "ffn_up_shexp" },
-  { "mlp.shared_experts.down_proj", "ffn_down_shexp" },
-  { "block_sparse_moe.gate", "ffn_gate_inp" },
-  { "block_sparse_moe.experts.*.w1", "ffn_gate_exps" },
-  { "block_sparse_moe.experts.*.w2", "ffn_down_exps" },
-  { "block_sparse_moe.experts.*.w3", "ffn_up_exps" },
-  { "mlp.gate.e_score_correction", "exp_probs_b" },
-  { "mlp.moe_statics.e_score_correction", "exp_probs_b" },
-  { "block_sparse_moe.e_score_correction", "exp_probs_b" },
-  { NULL, NULL },
-};
-
-/* The norm after attention is on its output, not before the feed-forward. */
-static const AtlHfName gemma_names[] = {
-  { "post_attention_layernorm", "post_attention_norm" },
-  { "pre_feedforward_layernorm", "ffn_norm" },
-  { "post_feedforward_layernorm", "post_ffw_norm" },
-  { NULL, NULL },
-};
-
-static const AtlHfName glm4_names[] = {
-  { "post_self_attn_layernorm", "post_attention_norm" },
-  { "post_mlp_layernorm", "post_ffw_norm" },
-  { NULL, NULL },
-};
-
-/* GGUF calls the norm before the feed-forward by where it stands. */
-static const AtlHfName post_names[] = {
-  { "post_attention_layernorm", "post_attention_norm" },
-  { NULL, NULL },
-};
-
-static const AtlHfName latent_names[] = {
-  { "self_attn.q_a_proj", "attn_q_a" },
-  { "self_attn.q_a_layernorm", "attn_q_a_norm" },
-  { "self_attn.q_b_proj", "attn_q_b" },
-  { "self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa" },
-  { "self_attn.kv_a_layernorm", "attn_kv_a_norm" },
-  { "self_attn.kv_b_proj", "attn_kv_b" },
-  { NULL, NULL },
-};
-
-static const AtlHfName hunyuan_names[] = {
-  { "self_attn.query_layernorm", "attn_q_norm" },
-  { "self_attn.key_layernorm", "attn_k_norm" },
-  { "mlp.gate.wg", "ffn_gate_inp" },
-  { "mlp.shared_mlp.gate_proj", "ffn_gate_shexp" },
-  { "mlp.shared_mlp.up_proj", "ffn_up_shexp" },
-  { "mlp.shared_mlp.down_proj", "ffn_down_shexp" },
-  { NULL, NULL },
-};
-
-static const AtlHfName lfm2_names[] = {
-  { "operator_norm", "attn_norm" },
-  { "ffn_norm", "ffn_norm" },
-  { "self_attn.q_layernorm", "attn_q_norm" },
-  { "self_attn.k_layernorm", "attn_k_norm" },
-  { "self_attn.out_proj", "attn_output" },
-  { "conv.in_proj", "shortconv.in_proj" },
-  { "conv.conv", "shortconv.conv" },
-  { "conv.out_proj", "shortconv.out_proj" },
-  { "feed_forward.w1", "ffn_gate" },
-  { "feed_forward.w2", "ffn_down" },
-  { "feed_forward.w3", "ffn_up" },
-  { "feed_forward.gate", "ffn_gate_inp" },
-  { "feed_forward.expert", "exp_probs_b" },
-  { "feed_forward.experts.*.w1", "ffn_gate_exps" },
-  { "feed_forward.experts.*.w2", "ffn_down_exps" },
-  { "feed_forward.experts.*.w3", "ffn_up_exps" },
-  { NULL, NULL },
-};
-
-static const AtlHfName gpt_oss_names[] = {
-  { "post_attention_layernorm", "post_attention_norm" },
-  { "self_attn.sinks", "attn_sinks" },
-  { "mlp.router", "ffn_gate_inp" },
-  { NULL, NULL },
-};
-
-static const AtlHfName stablelm_names[] = {
-  { "self_attn.q_layernorm.norms.*", "attn_q_norm" },
-  { "self_attn.k_layernorm.norms.*", "attn_k_norm" },
-  { NULL, NULL },
-};
+#include "engine/convert/hf-names.h"
 
 static const AtlHfDefault llama_defaults[] = {
   { "rms_norm_eps", 1e-6 },
@@ -296,38 +177,231 @@ static const AtlHfDefault gpt_oss_defaults[] = {
   { "rope_theta", 150000 }, { NULL, 0 },
 };
 
+static const AtlHfDefault qwen3_next_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "head_dim", 256 },
+  { "partial_rotary_factor", 0.25 },
+  { "full_attention_interval", 4 },
+  { "norm_topk_prob", 1 },
+  { "linear_conv_kernel_dim", 4 },
+  { "linear_key_head_dim", 128 },
+  { "linear_value_head_dim", 128 },
+  { "linear_num_key_heads", 16 },
+  { "linear_num_value_heads", 32 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault qwen3_5_defaults[] = {
+  { "rms_norm_eps", 1e-6 },          { "head_dim", 256 },
+  { "partial_rotary_factor", 0.25 }, { "full_attention_interval", 4 },
+  { "linear_conv_kernel_dim", 4 },   { "linear_key_head_dim", 128 },
+  { "linear_value_head_dim", 128 },  { "linear_num_key_heads", 16 },
+  { "linear_num_value_heads", 32 },  { NULL, 0 },
+};
+
+static const AtlHfDefault mamba2_defaults[] = {
+  { "layer_norm_epsilon", 1e-5 },
+  { "conv_kernel", 4 },
+  { "expand", 2 },
+  { "state_size", 128 },
+  { "n_groups", 8 },
+  { "head_dim", 64 },
+  { "max_position_embeddings", 1 << 20 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault granite_hybrid_defaults[] = {
+  { "rms_norm_eps", 1e-6 },      { "embedding_multiplier", 1 },
+  { "logits_scaling", 1 },       { "residual_multiplier", 1 },
+  { "attention_multiplier", 1 }, { "num_local_experts", 8 },
+  { "num_experts_per_tok", 2 },  { "shared_intermediate_size", 1024 },
+  { "mamba_d_conv", 4 },         { "mamba_d_state", 256 },
+  { "mamba_expand", 2 },         { "mamba_n_groups", 1 },
+  { "mamba_n_heads", 128 },      { NULL, 0 },
+};
+
+static const AtlHfDefault falcon_h1_defaults[] = {
+  { "rms_norm_eps", 1e-5 }, { "num_key_value_heads", 8 },
+  { "mamba_d_conv", 4 },    { "mamba_d_state", 256 },
+  { "mamba_expand", 2 },    { "mamba_n_groups", 1 },
+  { "mamba_n_heads", 128 }, { NULL, 0 },
+};
+
+static const AtlHfDefault llama4_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { "head_dim", 128 },
+  { "num_key_value_heads", 8 },
+  { "rope_theta", 5e5 },
+  { "intermediate_size", 8192 },
+  { "intermediate_size_mlp", 16384 },
+  { "interleave_moe_layer_step", 1 },
+  { "num_local_experts", 16 },
+  { "num_experts_per_tok", 1 },
+  { "attention_chunk_size", 8192 },
+  { "floor_scale", 8192 },
+  { "attn_scale", 0.1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault gemma3n_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "head_dim", 256 },
+  { "num_attention_heads", 8 },
+  { "num_key_value_heads", 2 },
+  { "intermediate_size", 16384 },
+  { "sliding_window", 512 },
+  { "max_position_embeddings", 32768 },
+  { "rope_theta", 1e6 },
+  { "rope_local_base_freq", 1e4 },
+  { "final_logit_softcapping", 30 },
+  { "hidden_size_per_layer_input", 256 },
+  { "num_kv_shared_layers", 15 },
+  { "altup_num_inputs", 4 },
+  { "altup_active_idx", 0 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault gemma4_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "head_dim", 256 },
+  { "global_head_dim", 512 },
+  { "num_attention_heads", 8 },
+  { "num_key_value_heads", 4 },
+  { "sliding_window", 512 },
+  { "max_position_embeddings", 131072 },
+  { "final_logit_softcapping", 30 },
+  { "hidden_size_per_layer_input", 256 },
+  { "num_kv_shared_layers", 0 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault gemma_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "head_dim", 256 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault arcee_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault nemotron_defaults[] = {
+  { "norm_eps", 1e-5 },
+  { "partial_rotary_factor", 0.5 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault granite_moe_defaults[] = {
+  { "rms_norm_eps", 1e-6 },      { "embedding_multiplier", 1 },
+  { "logits_scaling", 1 },       { "residual_multiplier", 1 },
+  { "attention_multiplier", 1 }, { "num_local_experts", 8 },
+  { "num_experts_per_tok", 2 },  { NULL, 0 },
+};
+
+static const AtlHfDefault olmoe_defaults[] = {
+  { "rms_norm_eps", 1e-5 }, { "num_experts", 64 }, { "num_experts_per_tok", 8 },
+  { "norm_topk_prob", 0 },  { NULL, 0 },
+};
+
+static const AtlHfDefault dots1_defaults[] = {
+  { "rms_norm_eps", 1e-6 },
+  { "first_k_dense_replace", 0 },
+  { "norm_topk_prob", 0 },
+  { "routed_scaling_factor", 1 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault ernie_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { "rope_theta", 5e5 },
+  { "head_dim", 128 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault phi_defaults[] = {
+  { "layer_norm_eps", 1e-5 },
+  { "partial_rotary_factor", 0.5 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault neox_defaults[] = {
+  { "layer_norm_eps", 1e-5 },
+  { "rotary_pct", 0.25 },
+  { NULL, 0 },
+};
+
+static const AtlHfDefault ministral3_defaults[] = {
+  { "rms_norm_eps", 1e-5 },
+  { "head_dim", 128 },
+  { "num_key_value_heads", 8 },
+  { NULL, 0 },
+};
+
 static const AtlHfFamily families[] = {
-  { " llama mistral ministral ", "llama", ATL_HF_PERMUTE, NULL, llama_defaults },
-  { " mixtral ", "llama", ATL_HF_PERMUTE, NULL, mixtral_defaults },
-  { " qwen2 ", "qwen2", 0, NULL, llama_defaults },
-  { " qwen2_moe ", "qwen2moe", 0, NULL, qwen2_moe_defaults },
-  { " qwen3 ", "qwen3", 0, NULL, qwen3_defaults },
-  { " qwen3_moe ", "qwen3moe", 0, NULL, qwen3_defaults },
-  { " gemma2 ", "gemma2", ATL_HF_NORM_PLUS_ONE | ATL_HF_WINDOW, gemma_names, gemma2_defaults },
-  { " gemma3 gemma3_text ", "gemma3", ATL_HF_NORM_PLUS_ONE | ATL_HF_WINDOW, gemma_names,
-    gemma3_defaults },
-  { " phi3 ", "phi3", ATL_HF_WINDOW, NULL, phi3_defaults },
-  { " glm4 ", "glm4", 0, glm4_names, glm4_defaults },
-  { " granite ", "granite", ATL_HF_PERMUTE, NULL, granite_defaults },
-  { " olmo2 ", "olmo2", 0, gemma_names, olmo2_defaults },
-  { " olmo3 ", "olmo2", ATL_HF_WINDOW | ATL_HF_PATTERN, gemma_names, olmo2_defaults },
-  { " smollm3 ", "smollm3", ATL_HF_PERMUTE, NULL, smollm3_defaults },
-  { " cohere ", "command-r", 0, NULL, cohere_defaults },
-  { " cohere2 ", "cohere2", ATL_HF_WINDOW, NULL, cohere2_defaults },
-  { " starcoder2 ", "starcoder2", 0, NULL, starcoder2_defaults },
-  { " stablelm ", "stablelm", 0, stablelm_names, stablelm_defaults },
-  { " exaone4 ", "exaone4", ATL_HF_WINDOW | ATL_HF_PATTERN, gemma_names, exaone4_defaults },
-  { " seed_oss ", "seed_oss", 0, post_names, seed_oss_defaults },
-  { " glm4_moe ", "glm4moe", 0, post_names, glm4_moe_defaults },
-  { " minimax_m2 ", "minimax-m2", 0, NULL, minimax_m2_defaults },
-  { " ernie4_5_moe ", "ernie4_5-moe", 0, NULL, ernie_moe_defaults },
-  { " hunyuan_v1_moe ", "hunyuan-moe", 0, hunyuan_names, hunyuan_moe_defaults },
-  { " deepseek ", "deepseek", ATL_HF_PERMUTE, NULL, deepseek_defaults },
-  { " deepseek_v2 ", "deepseek2", 0, latent_names, deepseek_defaults },
-  { " deepseek_v3 kimi_k2 glm4_moe_lite ", "deepseek2", 0, latent_names, deepseek_v3_defaults },
-  { " lfm2 ", "lfm2", ATL_HF_MIXED, lfm2_names, lfm2_defaults },
-  { " lfm2_moe ", "lfm2moe", ATL_HF_MIXED, lfm2_names, lfm2_moe_defaults },
-  { " gpt_oss ", "gpt-oss", ATL_HF_WINDOW | ATL_HF_ALTERNATE, gpt_oss_names, gpt_oss_defaults },
+  { " llama mistral ministral ", "llama", ATL_HF_PERMUTE, NULL, llama_defaults, NULL },
+  { " mixtral ", "llama", ATL_HF_PERMUTE, NULL, mixtral_defaults, NULL },
+  { " qwen2 ", "qwen2", 0, NULL, llama_defaults, NULL },
+  { " qwen2_moe ", "qwen2moe", 0, NULL, qwen2_moe_defaults, NULL },
+  { " qwen3 ", "qwen3", 0, NULL, qwen3_defaults, NULL },
+  { " qwen3_moe ", "qwen3moe", 0, NULL, qwen3_defaults, NULL },
+  { " gemma2 ", "gemma2", ATL_HF_NORM_PLUS_ONE | ATL_HF_WINDOW, hf_gemma_names, gemma2_defaults,
+    NULL },
+  { " gemma3 gemma3_text ", "gemma3", ATL_HF_NORM_PLUS_ONE | ATL_HF_WINDOW, hf_gemma_names,
+    gemma3_defaults, NULL },
+  { " phi3 ", "phi3", ATL_HF_WINDOW, NULL, phi3_defaults, NULL },
+  { " glm4 ", "glm4", 0, hf_glm4_names, glm4_defaults, NULL },
+  { " granite ", "granite", ATL_HF_PERMUTE, NULL, granite_defaults, NULL },
+  { " olmo2 ", "olmo2", 0, hf_gemma_names, olmo2_defaults, NULL },
+  { " olmo3 ", "olmo2", ATL_HF_WINDOW | ATL_HF_PATTERN, hf_gemma_names, olmo2_defaults, NULL },
+  { " smollm3 ", "smollm3", ATL_HF_PERMUTE, NULL, smollm3_defaults, NULL },
+  { " cohere ", "command-r", 0, NULL, cohere_defaults, NULL },
+  { " cohere2 ", "cohere2", ATL_HF_WINDOW, NULL, cohere2_defaults, NULL },
+  { " starcoder2 ", "starcoder2", 0, NULL, starcoder2_defaults, NULL },
+  { " stablelm ", "stablelm", 0, hf_stablelm_names, stablelm_defaults, NULL },
+  { " exaone4 ", "exaone4", ATL_HF_WINDOW | ATL_HF_PATTERN, hf_gemma_names, exaone4_defaults,
+    NULL },
+  { " seed_oss ", "seed_oss", 0, hf_post_names, seed_oss_defaults, NULL },
+  { " glm4_moe ", "glm4moe", 0, hf_post_names, glm4_moe_defaults, NULL },
+  { " minimax_m2 ", "minimax-m2", 0, NULL, minimax_m2_defaults, NULL },
+  { " ernie4_5_moe ", "ernie4_5-moe", 0, NULL, ernie_moe_defaults, NULL },
+  { " hunyuan_v1_moe ", "hunyuan-moe", 0, hf_hunyuan_names, hunyuan_moe_defaults, NULL },
+  { " deepseek ", "deepseek", ATL_HF_PERMUTE, NULL, deepseek_defaults, NULL },
+  { " deepseek_v2 ", "deepseek2", 0, hf_latent_names, deepseek_defaults, NULL },
+  { " deepseek_v3 kimi_k2 glm4_moe_lite ", "deepseek2", 0, hf_latent_names, deepseek_v3_defaults,
+    NULL },
+  { " lfm2 ", "lfm2", ATL_HF_MIXED, hf_lfm2_names, lfm2_defaults, NULL },
+  { " lfm2_moe ", "lfm2moe", ATL_HF_MIXED, hf_lfm2_names, lfm2_moe_defaults, NULL },
+  { " gpt_oss ", "gpt-oss", ATL_HF_WINDOW | ATL_HF_ALTERNATE | ATL_HF_TURNED, hf_gpt_oss_names,
+    gpt_oss_defaults, NULL },
+  { " qwen3_next ", "qwen3next", ATL_HF_NORM_PLUS_ONE, hf_qwen3_next_names, qwen3_next_defaults,
+    NULL },
+  { " qwen3_5 qwen3_5_text ", "qwen35", ATL_HF_NORM_PLUS_ONE, hf_qwen3_5_names, qwen3_5_defaults,
+    NULL },
+  { " qwen3_5_moe qwen3_5_moe_text ", "qwen35moe", ATL_HF_NORM_PLUS_ONE, hf_qwen3_5_names,
+    qwen3_5_defaults, NULL },
+  { " mamba2 ", "mamba2", 0, hf_mamba2_names, mamba2_defaults, hf_mamba2_model_names },
+  { " granitemoehybrid ", "granitehybrid", ATL_HF_PERMUTE | ATL_HF_MIXED | ATL_HF_SHARED_IS_DENSE,
+    hf_granite_hybrid_names, granite_hybrid_defaults, NULL },
+  { " falcon_h1 ", "falcon-h1", 0, hf_falcon_h1_names, falcon_h1_defaults,
+    hf_falcon_h1_model_names },
+  { " llama4 llama4_text ", "llama4", ATL_HF_TURNED, hf_llama4_names, llama4_defaults, NULL },
+  { " gemma3n gemma3n_text ", "gemma3n", ATL_HF_WINDOW | ATL_HF_PATTERN, hf_gemma3n_names,
+    gemma3n_defaults, hf_gemma3n_model_names },
+  { " gemma4 gemma4_text ", "gemma4", ATL_HF_WINDOW | ATL_HF_PATTERN, hf_gemma4_names,
+    gemma4_defaults, hf_gemma4_model_names },
+  { " gemma ", "gemma", ATL_HF_NORM_PLUS_ONE, NULL, gemma_defaults, NULL },
+  { " arcee ", "arcee", ATL_HF_PERMUTE, NULL, arcee_defaults, NULL },
+  { " nemotron ", "nemotron", ATL_HF_NORM_PLUS_ONE, NULL, nemotron_defaults, NULL },
+  { " granitemoe granitemoeshared ", "granitemoe", ATL_HF_PERMUTE, hf_granite_hybrid_names,
+    granite_moe_defaults, NULL },
+  { " olmoe ", "olmoe", 0, NULL, olmoe_defaults, NULL },
+  { " dots1 ", "dots1", 0, NULL, dots1_defaults, NULL },
+  { " ernie4_5 ", "ernie4_5", 0, NULL, ernie_defaults, NULL },
+  { " hunyuan_v1_dense ", "hunyuan-dense", 0, hf_hunyuan_names, olmo2_defaults, NULL },
+  { " phi ", "phi2", 0, hf_phi_names, phi_defaults, hf_phi_model_names },
+  { " gpt_neox ", "gptneox", 0, hf_neox_names, neox_defaults, hf_neox_model_names },
+  { " ministral3 ", "mistral3", ATL_HF_PERMUTE, NULL, ministral3_defaults, NULL },
 };
 
 const AtlHfFamily *
@@ -377,13 +451,16 @@ find_name (const AtlHfName *names, const char *module)
   return NULL;
 }
 
-const char *
-atl_hf_family_name (const AtlHfFamily *self, const char *module, gboolean in_layer, gboolean *found)
+const AtlHfName *
+atl_hf_family_name (const AtlHfFamily *self, const char *module, gboolean in_layer)
 {
-  const AtlHfName *name = in_layer ? find_name (self->names, module) : NULL;
+  const AtlHfName *name = find_name (in_layer ? self->names : self->model_names, module);
 
-  if (name == NULL)
-    name = find_name (in_layer ? layer_names : model_names, module);
-  *found = name != NULL;
-  return name != NULL ? name->gguf : NULL;
+  return name != NULL ? name : find_name (in_layer ? hf_layer_names : hf_model_names, module);
+}
+
+const AtlHfName *
+atl_hf_name_next (const AtlHfName *self)
+{
+  return self[1].hf != NULL && strcmp (self[1].hf, self->hf) == 0 ? self + 1 : NULL;
 }

@@ -151,12 +151,12 @@ put_block (AtlDType dtype, float scale, const gint *q, guint8 *out)
 }
 
 static void
-packed_rows (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out)
+packed_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
 {
   const AtlDTypeInfo *type = atl_dtype_info (self->dtype);
   gint64 n_in = n_in_of (self);
 
-  for (gint64 o = first; o < first + n; o++, out += self->row_bytes)
+  for (gint64 o = first; n > 0; o += stride, n--, out += self->row_bytes)
     {
       gint64 known = -1;
       gint zero = 0;

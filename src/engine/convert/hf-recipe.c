@@ -3,7 +3,42 @@
 
 #include "engine/convert/hf-recipe.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "engine/tensor/quants/dequant.h"
+
+/* Rows that are made at a time where they change on their way. */
+#define STRETCH_BYTES (1 << 18)
+
+static gint64
+n_columns (const AtlHfSource *source)
+{
+  return source->n_dims > 0 ? source->dim[source->n_dims - 1] : 1;
+}
+
+AtlHfRecipe *
+atl_hf_recipe_new (AtlHfSource **sources, gint64 unit_rows, const AtlHfPlan *plan)
+{
+  AtlHfRecipe *self = g_new0 (AtlHfRecipe, 1);
+  guint64 bytes = 0;
+  gboolean ok;
+
+  self->sources = sources;
+  while (sources[self->n_sources] != NULL)
+    self->n_sources++;
+  self->unit_rows = unit_rows;
+  self->n_units = self->n_sources * (sources[0]->n_rows / unit_rows);
+  self->plan = *plan;
+  self->dtype = sources[0]->dtype;
+  for (guint i = 0; i < plan->n_pieces; i++)
+    if (plan->piece[i].factor != 1.0f)
+      self->dtype = ATL_DTYPE_F32;
+  ok = atl_dtype_row_bytes (self->dtype, (guint64) n_columns (sources[0]), &bytes);
+  g_assert (ok);
+  self->row_bytes = (gsize) bytes;
+  return self;
+}
 
 void
 atl_hf_recipe_free (AtlHfRecipe *self)
@@ -14,40 +49,126 @@ atl_hf_recipe_free (AtlHfRecipe *self)
   g_free (self);
 }
 
+/* `n` rows of a source, of which each is `stride` after the one before. */
 static void
-source_rows (const AtlHfSource *source, gint64 first, gint64 n, guint8 *out)
+source_rows (const AtlHfSource *source, gint64 first, gint64 stride, gint64 n, guint8 *out)
 {
-  if (source->plain != NULL)
-    memcpy (out, source->plain + (gsize) first * source->row_bytes, (gsize) n * source->row_bytes);
+  const gsize size = source->row_bytes;
+
+  if (source->plain == NULL)
+    source->rows (source, first, stride, n, out);
+  else if (stride == 1)
+    memcpy (out, source->plain + (gsize) first * size, (gsize) n * size);
   else
-    source->rows (source, first, n, out);
+    for (gint64 i = 0; i < n; i++)
+      memcpy (out + (gsize) i * size, source->plain + (gsize) (first + i * stride) * size, size);
+}
+
+static void
+move_columns (const AtlHfSource *source, const AtlHfPiece *columns, const guint8 *row, guint8 *out)
+{
+  const AtlDTypeInfo *type = atl_dtype_info (source->dtype);
+  const gsize run = (gsize) columns->size[2] / type->block_elems * type->block_bytes;
+
+  for (gint64 a = 0; a < columns->size[0]; a++)
+    for (gint64 b = 0; b < columns->size[1]; b++, out += run)
+      {
+        gint64 first = columns->first + a * columns->stride[0] + b * columns->stride[1];
+
+        memcpy (out, row + (gsize) first / type->block_elems * type->block_bytes, run);
+      }
+}
+
+/* Rows that change on their way. */
+static void
+changed_rows (const AtlHfRecipe *self,
+              const AtlHfSource *source,
+              float factor,
+              gint64 first,
+              gint64 stride,
+              gint64 n,
+              guint8 *out)
+{
+  const AtlHfPiece *columns = &self->plan.columns;
+  gint64 width = n_columns (source), step = MAX (1, STRETCH_BYTES / (gint64) source->row_bytes);
+  g_autofree guint8 *rows = g_malloc ((gsize) MIN (n, step) * source->row_bytes);
+  g_autofree guint8 *moved = columns->size[0] > 0 ? g_malloc (source->row_bytes) : NULL;
+
+  for (gint64 done = 0; done < n; done += step)
+    {
+      gint64 count = MIN (step, n - done);
+
+      source_rows (source, first + done * stride, stride, count, rows);
+      for (gint64 i = 0; i < count; i++, out += self->row_bytes)
+        {
+          const guint8 *row = rows + (gsize) i * source->row_bytes;
+
+          if (moved != NULL)
+            {
+              move_columns (source, columns, row, moved);
+              row = moved;
+            }
+          if (self->dtype == source->dtype && factor == 1.0f)
+            memcpy (out, row, source->row_bytes);
+          else
+            {
+              g_autofree float *values = g_new (float, width);
+
+              atl_dequantize (source->dtype, row, values, (gsize) width);
+              for (gint64 k = 0; k < width; k++)
+                values[k] *= factor;
+              memcpy (out, values, (gsize) width * sizeof (float));
+            }
+        }
+    }
 }
 
 static void
 recipe_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
 {
-  const AtlHfRecipe *recipe = info->rows_data;
-  gsize row_bytes = recipe->sources[0]->row_bytes;
+  const AtlHfRecipe *self = info->rows_data;
+  const AtlHfPlan *plan = &self->plan;
+  const gint64 per_source = self->n_units / self->n_sources;
 
   while (n > 0)
     {
-      gint64 stretch = first / recipe->n_rows, row = first % recipe->n_rows;
-      const AtlHfSource *source = recipe->sources[stretch / recipe->n_stretches];
-      gint64 start = recipe->first + stretch % recipe->n_stretches * recipe->stride;
-      gint64 count = MIN (n, recipe->n_rows - row);
+      gint64 unit = first / plan->n_rows, row = first % plan->n_rows, start, count;
+      const AtlHfSource *source = self->sources[unit / per_source];
+      const AtlHfPiece *piece = plan->piece;
 
-      if (recipe->heads > 0)
+      for (;; piece++)
         {
-          gint64 size = recipe->n_rows / recipe->heads, in_head = row % size;
+          gint64 size = piece->size[0] * piece->size[1] * piece->size[2];
 
-          count = 1;
-          row = row - in_head + in_head % 2 * (size / 2) + in_head / 2;
+          if (row < size)
+            break;
+          row -= size;
         }
-      source_rows (source, start + row, count, out);
-      out += (gsize) count * row_bytes;
+      start = unit % per_source * self->unit_rows + piece->first +
+              row / piece->size[2] / piece->size[1] * piece->stride[0] +
+              row / piece->size[2] % piece->size[1] * piece->stride[1] +
+              row % piece->size[2] * piece->stride[2];
+      count = MIN (n, piece->size[2] - row % piece->size[2]);
+      if (self->dtype == source->dtype && piece->factor == 1.0f && plan->columns.size[0] == 0)
+        source_rows (source, start, piece->stride[2], count, out);
+      else
+        changed_rows (self, source, piece->factor, start, piece->stride[2], count, out);
+      out += (gsize) count * self->row_bytes;
       first += count;
       n -= count;
     }
+}
+
+static gboolean
+check (AtlHfRecipe *self, const AtlCheckpoint *out, const char *name, GError **error)
+{
+  if (self->plan.n_rows > 0 &&
+      atl_hf_plan_fits (&self->plan, self->unit_rows, n_columns (self->sources[0])))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” is too small",
+               atl_checkpoint_name (out), name);
+  atl_hf_recipe_free (self);
+  return FALSE;
 }
 
 gboolean
@@ -59,13 +180,16 @@ atl_hf_recipe_add (AtlHfRecipe *self,
                    GError **error)
 {
   const AtlHfSource *source = self->sources[0];
-  AtlTensorInfo info = { .name = name, .dtype = source->dtype, .n_dims = n_dims };
+  AtlTensorInfo info = { .name = name, .dtype = self->dtype, .n_dims = n_dims };
 
+  if (!check (self, out, name, error))
+    return FALSE;
   memcpy (info.dim, dim, n_dims * sizeof *dim);
-  info.size_bytes = (gsize) atl_tensor_info_n_rows (&info) * source->row_bytes;
+  info.size_bytes = (gsize) (self->n_units * self->plan.n_rows) * self->row_bytes;
   atl_checkpoint_take (out, self, (GDestroyNotify) atl_hf_recipe_free);
-  if (source->plain != NULL && self->n_sources == 1 && self->n_stretches == 1 && self->heads == 0)
-    info.data = source->plain + (gsize) self->first * source->row_bytes;
+  if (source->plain != NULL && self->n_sources == 1 &&
+      atl_hf_plan_is_plain (&self->plan, self->unit_rows))
+    info.data = source->plain;
   else
     {
       info.rows = recipe_rows;
@@ -75,29 +199,34 @@ atl_hf_recipe_add (AtlHfRecipe *self,
 }
 
 gboolean
-atl_hf_recipe_add_list (AtlHfRecipe *self, AtlCheckpoint *out, const char *name, GError **error)
+atl_hf_recipe_add_list (AtlHfRecipe *self,
+                        AtlCheckpoint *out,
+                        const char *name,
+                        guint n_dims,
+                        const gint64 *dim,
+                        GError **error)
 {
-  AtlHfSource *source = self->sources[0];
-  AtlTensorInfo info = { .name = name, .dtype = source->dtype, .n_dims = 1 };
-  guint8 *bytes;
+  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = n_dims };
+  AtlTensorInfo rows = { .rows_data = self };
+  gint64 n = self->n_units * self->plan.n_rows;
+  g_autofree guint8 *bytes = NULL;
+  float *values;
 
-  source->n_dims = 2;
-  source->dim[1] = 1;
-  atl_hf_source_set_dtype (source, source->dtype);
-  self->n_rows = info.dim[0] = source->dim[0];
-  if (source->plain == NULL || info.dim[0] % (2 * self->heads) != 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” does not divide into the heads",
-                   atl_checkpoint_name (out), name);
-      atl_hf_recipe_free (self);
-      return FALSE;
-    }
-  info.size_bytes = (gsize) info.dim[0] * source->row_bytes;
-  info.data = bytes = g_malloc (info.size_bytes);
-  info.rows_data = self;
-  recipe_rows (&info, 0, info.dim[0], bytes);
-  info.rows_data = NULL;
+  if (!check (self, out, name, error))
+    return FALSE;
+  bytes = g_malloc ((gsize) n * self->row_bytes);
+  values = g_new (float, n);
+  recipe_rows (&rows, 0, n, bytes);
+  atl_dequantize (self->dtype, bytes, values, (gsize) n);
+  for (gint64 i = 0; i < n; i++)
+    if (self->plan.change == ATL_HF_ADD_ONE)
+      values[i] += 1.0f;
+    else if (self->plan.change == ATL_HF_NEGATIVE_EXP)
+      values[i] = (float) -exp ((double) values[i]);
+  memcpy (info.dim, dim, n_dims * sizeof *dim);
+  info.data = (const guint8 *) values;
+  info.size_bytes = (gsize) n * sizeof (float);
   atl_hf_recipe_free (self);
-  atl_checkpoint_take (out, bytes, g_free);
+  atl_checkpoint_take (out, values, g_free);
   return atl_checkpoint_add_tensor (out, &info, error);
 }

@@ -130,6 +130,19 @@ put_longrope (HfWriter *w, gint64 n_rot)
   hf_put_float (w, "rope.scaling.attn_factor", scale);
 }
 
+/* Gemma 4: frequencies as for a whole head, of which only the first part of the pairs turns; the
+ * others have a divisor that stops them. */
+static void
+put_proportional (HfWriter *w, double head_dim, double part)
+{
+  gint64 n = (gint64) head_dim / 2, turning = (gint64) (part * head_dim / 2);
+  float *divisors = g_new (float, n);
+
+  for (gint64 i = 0; i < n; i++)
+    divisors[i] = i < turning ? 1.0f : 1e30f;
+  put_tensor (w, "rope_freqs.weight", divisors, n);
+}
+
 static void
 put_yarn (HfWriter *w)
 {
@@ -151,6 +164,8 @@ put_yarn (HfWriter *w)
       hf_put_float (w, keys[i][1], value);
   if (strcmp (w->arch, "deepseek2") == 0 && rope_number (w, "mscale_all_dim", &value))
     hf_put_float (w, "rope.scaling.yarn_log_multiplier", 0.1 * value);
+  if (strcmp (w->arch, "mistral3") == 0 && rope_number (w, "mscale_all_dim", &value))
+    hf_put_float (w, "rope.scaling.yarn_log_multiplier", value);
 }
 
 /* The size of a head, or of what is rotated where that is a part by itself; or 0. */
@@ -173,7 +188,7 @@ void
 hf_put_rope (HfWriter *w)
 {
   const char *type = rope_type (w);
-  double base = 10000, local, part = 1, factor = 1, original, rotated, alpha;
+  double base = 10000, local, part = 1, turning = 1, factor = 1, original, rotated, alpha, beta;
   double head_dim = find_head_dim (w);
   gint64 n_rot;
 
@@ -189,7 +204,17 @@ hf_put_rope (HfWriter *w)
     hf_put_float (w, "rope.freq_base_swa", local);
   if (!rope_number (w, "partial_rotary_factor", &part))
     hf_first_number (w, "partial_rotary_factor rotary_pct rope_pct", &part);
-  if (strcmp (w->arch, "deepseek2") == 0)
+  if (strcmp (w->arch, "mamba2") == 0)
+    return;
+  if (rope_number (w, "llama_4_scaling_beta", &beta))
+    hf_put_float (w, "attention.temperature_scale", beta);
+  if (strcmp (w->arch, "gemma4") == 0)
+    {
+      hf_put_uint (w, "rope.dimension_count_swa", head_dim);
+      hf_number (w, "global_head_dim", &head_dim);
+      turning = part;
+    }
+  if (strcmp (w->arch, "deepseek2") == 0 || strcmp (w->arch, "gemma4") == 0)
     part = 1;
   n_rot = (gint64) (hf_number (w, "rotary_dim", &rotated) ? rotated : head_dim * part);
   if (n_rot < 2 || n_rot > 1 << 16 || n_rot % 2 != 0)
@@ -214,6 +239,8 @@ hf_put_rope (HfWriter *w)
     put_llama3_factors (w, base, n_rot);
   else if (strcmp (type, "longrope") == 0 || strcmp (type, "su") == 0)
     put_longrope (w, n_rot);
+  else if (strcmp (type, "proportional") == 0 && strcmp (w->arch, "gemma4") == 0)
+    put_proportional (w, head_dim, turning);
   else if (strcmp (type, "default") != 0 && strcmp (type, "dynamic") != 0 &&
            strcmp (type, "mrope") != 0 && w->error == NULL)
     /* "dynamic" changes nothing up to the length that the model was trained for. */

@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_LAYERS 1024
-
 /* --- Reading --- */
 
 gboolean
@@ -113,6 +111,44 @@ atl_hf_config_string (const AtlHfConfig *self, const char *key)
   return value != NULL && value->type == ATL_META_STRING ? value->v_string.chars : NULL;
 }
 
+static gboolean
+list_element (const AtlMetaValue *value, guint64 i, double *number)
+{
+  if (value->type != ATL_META_ARRAY || i >= value->v_array.n)
+    return FALSE;
+  if (value->v_array.elem_type == ATL_META_INT)
+    *number = (double) ((const gint64 *) value->v_array.elems)[i];
+  else if (value->v_array.elem_type == ATL_META_FLOAT)
+    *number = ((const double *) value->v_array.elems)[i];
+  else
+    return FALSE;
+  return isfinite (*number);
+}
+
+gboolean
+atl_hf_config_factors (const AtlHfConfig *self, const char *words, double *product)
+{
+  g_auto (GStrv) list = g_strsplit (words, " ", -1);
+
+  *product = 1;
+  for (guint i = 0; list[i] != NULL; i++)
+    {
+      char *bracket = strchr (list[i], '[');
+      double factor = 1;
+
+      if (bracket != NULL)
+        *bracket++ = '\0';
+      if (atl_hf_config_meta (self, list[i]) == NULL)
+        continue;
+      if (bracket != NULL ? !list_element (atl_hf_config_meta (self, list[i]),
+                                           g_ascii_strtoull (bracket, NULL, 10), &factor)
+                          : !atl_hf_config_number (self, list[i], -1e9, 1e9, &factor))
+        return FALSE;
+      *product *= factor;
+    }
+  return TRUE;
+}
+
 /* --- Writing --- */
 
 void
@@ -148,6 +184,20 @@ hf_put_string (HfWriter *w, const char *key, const char *text)
   hf_put (w, key, &value);
 }
 
+void
+hf_fail (HfWriter *w, AtlError code, const char *format, ...)
+{
+  g_autofree char *what = NULL;
+  va_list args;
+
+  if (w->error != NULL)
+    return;
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  w->error = g_error_new (ATL_ERROR, code, "%s: %s", atl_checkpoint_name (w->out), what);
+}
+
 gboolean
 hf_number (const HfWriter *w, const char *key, double *out)
 {
@@ -169,7 +219,8 @@ typedef struct
 {
   const char *gguf;
   const char *hf;   /* names that it goes by, in order */
-  const char *only; /* (nullable) architectures, words with a space around each */
+  const char *only; /* (nullable) architectures, words with a space around each; after a “!” all
+                       others */
   gboolean is_float;
 } Setting;
 
@@ -180,33 +231,35 @@ static const Setting settings[] = {
   { "feed_forward_length", "intermediate_size ffn_hidden_size n_inner block_ff_dim", NULL, FALSE },
   { "attention.head_count", "num_attention_heads n_head", NULL, FALSE },
   { "attention.head_count_kv", "num_key_value_heads num_attention_heads n_head", NULL, FALSE },
-  { "attention.key_length", "head_dim", NULL, FALSE },
-  { "attention.value_length", "head_dim", NULL, FALSE },
-  { "attention.layer_norm_rms_epsilon", "rms_norm_eps norm_eps", NULL, TRUE },
-  { "attention.layer_norm_epsilon", "layer_norm_eps norm_epsilon layer_norm_epsilon",
-    " command-r cohere2 starcoder2 stablelm ", TRUE },
+  { "attention.key_length", "head_dim", "! mamba2 ", FALSE },
+  { "attention.value_length", "head_dim", "! mamba2 ", FALSE },
+  { "attention.layer_norm_rms_epsilon", "rms_norm_eps norm_eps", "! nemotron ", TRUE },
+  { "attention.layer_norm_rms_epsilon", "layer_norm_epsilon", " mamba2 ", TRUE },
+  { "attention.layer_norm_epsilon", "layer_norm_eps norm_epsilon layer_norm_epsilon norm_eps",
+    " command-r cohere2 starcoder2 stablelm nemotron phi2 gptneox ", TRUE },
   { "vocab_size", "vocab_size", NULL, FALSE },
   { "expert_count", "num_local_experts num_experts n_routed_experts moe_num_experts", NULL, FALSE },
-  { "expert_used_count", "num_experts_per_tok moe_topk moe_k", NULL, FALSE },
+  { "expert_used_count", "num_experts_per_tok moe_topk moe_k top_k_experts", NULL, FALSE },
   { "expert_shared_count", "n_shared_experts moe_num_shared_experts num_shared_expert",
-    " deepseek deepseek2 glm4moe ernie4_5-moe hunyuan-moe ", FALSE },
-  { "expert_group_count", "n_group", " deepseek2 glm4moe ", FALSE },
-  { "expert_group_used_count", "topk_group", " deepseek2 glm4moe ", FALSE },
-  { "expert_weights_scale", "routed_scaling_factor", " deepseek2 glm4moe lfm2moe ", TRUE },
+    " deepseek deepseek2 glm4moe ernie4_5-moe hunyuan-moe dots1 ", FALSE },
+  { "expert_group_count", "n_group", " deepseek2 glm4moe dots1 ", FALSE },
+  { "expert_group_used_count", "topk_group", " deepseek2 glm4moe dots1 ", FALSE },
+  { "expert_weights_scale", "routed_scaling_factor", " deepseek2 glm4moe lfm2moe dots1 ", TRUE },
   { "leading_dense_block_count", "first_k_dense_replace moe_layer_start_index num_dense_layers",
-    " deepseek deepseek2 glm4moe ernie4_5-moe lfm2moe ", FALSE },
+    " deepseek deepseek2 glm4moe ernie4_5-moe lfm2moe dots1 ", FALSE },
   { "interleave_moe_layer_step", "moe_layer_interval", " ernie4_5-moe ", FALSE },
   { "attention.q_lora_rank", "q_lora_rank", " deepseek2 ", FALSE },
   { "attention.kv_lora_rank", "kv_lora_rank", " deepseek2 ", FALSE },
   { "shortconv.l_cache", "conv_L_cache", " lfm2 lfm2moe ", FALSE },
   { "expert_feed_forward_length", "moe_intermediate_size", NULL, FALSE },
   { "expert_shared_feed_forward_length", "shared_expert_intermediate_size", NULL, FALSE },
+  { "expert_shared_feed_forward_length", "shared_intermediate_size", " granitemoe ", FALSE },
   { "attn_logit_softcapping", "attn_logit_softcapping", " gemma2 ", TRUE },
-  { "final_logit_softcapping", "final_logit_softcapping", " gemma2 gemma3 ", TRUE },
-  { "attention.scale", "attention_multiplier", " granite ", TRUE },
-  { "embedding_scale", "embedding_multiplier", " granite ", TRUE },
-  { "residual_scale", "residual_multiplier", " granite ", TRUE },
-  { "logit_scale", "logits_scaling", " granite ", TRUE },
+  { "final_logit_softcapping", "final_logit_softcapping", " gemma2 gemma3 gemma3n gemma4 ", TRUE },
+  { "attention.scale", "attention_multiplier", " granite granitemoe granitehybrid ", TRUE },
+  { "embedding_scale", "embedding_multiplier", " granite granitemoe granitehybrid ", TRUE },
+  { "residual_scale", "residual_multiplier", " granite granitemoe granitehybrid ", TRUE },
+  { "logit_scale", "logits_scaling", " granite granitemoe granitehybrid ", TRUE },
   { "logit_scale", "logit_scale", " command-r cohere2 ", TRUE },
 };
 
@@ -229,17 +282,16 @@ put_settings (HfWriter *w)
       const Setting *s = &settings[i];
       double value;
 
-      if ((s->only != NULL && strstr (s->only, framed) == NULL) || is_put (w, s->gguf) ||
-          !hf_first_number (w, s->hf, &value))
+      if ((s->only != NULL && (strstr (s->only, framed) == NULL) != (*s->only == '!')) ||
+          is_put (w, s->gguf) || !hf_first_number (w, s->hf, &value))
         continue;
       if (s->is_float)
         hf_put_float (w, s->gguf, value);
       else if (value >= 0 && value <= G_MAXUINT32 && floor (value) == value)
         hf_put_uint (w, s->gguf, value);
-      else if (w->error == NULL)
-        w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                                "%s: the setting “%s” is %g; a whole number is expected",
-                                atl_checkpoint_name (w->out), s->hf, value);
+      else
+        hf_fail (w, ATL_ERROR_BAD_FILE, "the setting “%s” is %g; a whole number is expected", s->hf,
+                 value);
     }
 }
 
@@ -249,14 +301,14 @@ put_router (HfWriter *w)
 {
   const char *score = atl_hf_config_string (w->config, "scoring_func");
   AtlMetaValue norm = { .type = ATL_META_BOOL };
-  double by_default;
+  double by_default = 1;
 
   if (score != NULL && (strcmp (score, "softmax") == 0 || strcmp (score, "sigmoid") == 0))
     hf_put_uint (w, "expert_gating_func", *score == 's' && score[1] == 'o' ? 1 : 2);
   if (!hf_number (w, "norm_topk_prob", &by_default) &&
       atl_hf_config_meta (w->config, "norm_topk_prob") == NULL)
     return;
-  norm.v_bool = atl_hf_config_bool (w->config, "norm_topk_prob", TRUE);
+  norm.v_bool = atl_hf_config_bool (w->config, "norm_topk_prob", by_default != 0);
   hf_put (w, "expert_weights_norm", &norm);
 }
 
@@ -275,11 +327,10 @@ put_latent (HfWriter *w)
       hf_put_uint (w, "attention.key_length", plain + rotated);
       hf_put_uint (w, "attention.value_length", value);
     }
-  else if (w->error == NULL)
-    w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                            "%s: the sizes of the heads (qk_nope_head_dim, qk_rope_head_dim, "
-                            "v_head_dim) are missing or out of range",
-                            atl_checkpoint_name (w->out));
+  else
+    hf_fail (w, ATL_ERROR_BAD_FILE,
+             "the sizes of the heads (qk_nope_head_dim, qk_rope_head_dim, v_head_dim) are missing "
+             "or out of range");
 }
 
 /* Heads of keys where some layers do not attend, by the names or the numbers of those that do. */
@@ -289,21 +340,23 @@ put_mixed (HfWriter *w)
   const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
   const AtlMetaValue *full = atl_hf_config_meta (w->config, "full_attn_idxs");
   AtlMetaValue heads = { .type = ATL_META_ARRAY };
-  gint64 list[MAX_LAYERS] = { 0 };
+  gint64 list[HF_MAX_LAYERS] = { 0 };
   double n_layers, n_kv;
 
   if ((w->config->family->flags & ATL_HF_MIXED) == 0)
     return;
   if (!hf_number (w, "num_hidden_layers", &n_layers) ||
-      !(n_layers >= 1 && n_layers <= MAX_LAYERS) ||
+      !(n_layers >= 1 && n_layers <= HF_MAX_LAYERS) ||
       !hf_first_number (w, "num_key_value_heads num_attention_heads", &n_kv) ||
       !(n_kv >= 1 && n_kv <= 4096))
     return;
   if (types != NULL && types->type == ATL_META_ARRAY &&
       types->v_array.elem_type == ATL_META_STRING && types->v_array.n == (gsize) n_layers)
     {
+      char *const *names = types->v_array.elems;
+
       for (gsize i = 0; i < types->v_array.n; i++)
-        if (strstr (((char *const *) types->v_array.elems)[i], "attention") != NULL)
+        if (strcmp (names[i], "attention") == 0 || strcmp (names[i], "full_attention") == 0)
           list[i] = (gint64) n_kv;
     }
   else if (full != NULL && full->type == ATL_META_ARRAY && full->v_array.elem_type == ATL_META_INT)
@@ -316,10 +369,7 @@ put_mixed (HfWriter *w)
     }
   else
     {
-      if (w->error == NULL)
-        w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                                "%s: the list of layers that attend (layer_types) is missing",
-                                atl_checkpoint_name (w->out));
+      hf_fail (w, ATL_ERROR_BAD_FILE, "the list of layers that attend (layer_types) is missing");
       return;
     }
   heads.v_array.elem_type = ATL_META_INT;
@@ -352,7 +402,7 @@ put_window (HfWriter *w)
 {
   const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
   AtlMetaValue pattern = { .type = ATL_META_ARRAY };
-  gboolean flags[MAX_LAYERS] = { FALSE }, any = FALSE;
+  gboolean flags[HF_MAX_LAYERS] = { FALSE }, any = FALSE;
   double window, n_layers = 0, qpas, head_dim;
 
   /* Gemma's scale of scores follows from the size of a head, but in one size. */
@@ -366,7 +416,7 @@ put_window (HfWriter *w)
   if ((w->config->family->flags & ATL_HF_PATTERN) == 0 || types == NULL ||
       types->type != ATL_META_ARRAY || types->v_array.elem_type != ATL_META_STRING ||
       !hf_number (w, "num_hidden_layers", &n_layers) || types->v_array.n != (gsize) n_layers ||
-      types->v_array.n > MAX_LAYERS)
+      types->v_array.n > HF_MAX_LAYERS)
     return;
   for (gsize i = 0; i < types->v_array.n; i++)
     any |= flags[i] = strcmp (((char *const *) types->v_array.elems)[i], "sliding_attention") == 0;
@@ -376,6 +426,18 @@ put_window (HfWriter *w)
   pattern.v_array.n = types->v_array.n;
   pattern.v_array.elems = flags;
   hf_put (w, "attention.sliding_window_pattern", &pattern);
+}
+
+/* GPT-NeoX's is the only key that says no. */
+static void
+put_parallel (HfWriter *w)
+{
+  gboolean neox = strcmp (w->arch, "gptneox") == 0;
+  AtlMetaValue value = { .type = ATL_META_BOOL };
+
+  value.v_bool = atl_hf_config_bool (w->config, "use_parallel_residual", neox);
+  if (value.v_bool || neox)
+    hf_put (w, "use_parallel_residual", &value);
 }
 
 /* --- What is not the network's --- */
@@ -437,12 +499,13 @@ atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error
   put_latent (&w);
   put_mixed (&w);
   put_adjusted_width (&w);
+  hf_put_hybrid (&w);
+  hf_put_gemma (&w);
   put_settings (&w);
   put_router (&w);
   put_window (&w);
   hf_put_rope (&w);
-  if (atl_hf_config_bool (self, "use_parallel_residual", FALSE))
-    hf_put (&w, "use_parallel_residual", &(AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = TRUE });
+  put_parallel (&w);
   put_sampling (&w);
   if (w.error == NULL)
     return TRUE;

@@ -27,6 +27,10 @@ gboolean atl_hf_config_bool (const AtlHfConfig *self, const char *key, gboolean 
 const char *atl_hf_config_string (const AtlHfConfig *self, const char *key);
 const AtlMetaValue *atl_hf_config_meta (const AtlHfConfig *self, const char *key);
 
+/* The product of the settings that `words` names ("key_multiplier mlp_multipliers[1]"); one that is
+ * not there counts as 1. FALSE when one is no number, or a list is too short. */
+gboolean atl_hf_config_factors (const AtlHfConfig *self, const char *words, double *product);
+
 /* Adds everything to `out`, whose tensors are made later. */
 gboolean atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error);
 

@@ -102,7 +102,7 @@ put_half_row (float *row, gint64 n, guint8 *out)
 }
 
 static void
-scaled_rows (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out)
+scaled_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
 {
   const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
   const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
@@ -110,7 +110,7 @@ scaled_rows (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out)
   gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
   g_autofree float *row = g_new (float, n_in);
 
-  for (gint64 r = first; r < first + n; r++, out += self->row_bytes)
+  for (gint64 r = first; n > 0; r += stride, n--, out += self->row_bytes)
     {
       atl_dequantize (weight->dtype, weight->data + (gsize) (r * n_in), row, n_in);
       if (inverse != NULL)
@@ -187,12 +187,13 @@ init_scaled (AtlHfSource *self, const char *name, GError **error)
 
 /* In the file each byte holds neighbours, here the halves of a block. */
 static void
-mx_rows (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out)
+mx_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
 {
   gint64 n_blocks = self->dim[self->n_dims - 1] / 32;
 
-  for (gint64 b = first * n_blocks; b < (first + n) * n_blocks; b++, out += 17)
+  for (gint64 i = 0; i < n * n_blocks; i++, out += 17)
     {
+      gint64 b = (first + i / n_blocks * stride) * n_blocks + i % n_blocks;
       const guint8 *codes = self->part[ATL_HF_MX_BLOCKS]->data + 16 * b;
 
       out[0] = self->part[ATL_HF_MX_SCALES]->data[b];
@@ -290,6 +291,62 @@ atl_hf_source_new (const char *name,
     }
   atl_hf_source_set_dtype (self, self->dtype);
   return self;
+}
+
+/* Along the file's rows, so that each part of it is met once a stretch. */
+static void
+turned_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
+{
+  const guint8 *data = self->part[ATL_HF_WEIGHT]->data;
+  const gsize size = atl_dtype_info (self->dtype)->block_bytes;
+  const gint64 n_out = self->dim[self->n_dims - 2], n_in = self->dim[self->n_dims - 1];
+
+  while (n > 0)
+    {
+      gint64 expert = first / n_out, o = first % n_out;
+      gint64 count = stride > 0 ? MIN (n, (n_out - o + stride - 1) / stride) : n;
+
+      for (gint64 i = 0; i < n_in; i++)
+        {
+          const guint8 *from = data + (gsize) ((expert * n_in + i) * n_out + o) * size;
+          guint8 *to = out + (gsize) i * size;
+
+          for (gint64 k = 0; k < count; k++)
+            memcpy (to + (gsize) k * self->row_bytes, from + (gsize) (k * stride) * size, size);
+        }
+      out += (gsize) count * self->row_bytes;
+      first += count * stride;
+      n -= count;
+    }
+}
+
+gboolean
+atl_hf_source_turn (AtlHfSource *self)
+{
+  gint64 n_in;
+
+  if (self->plain == NULL || self->n_dims != 3 || atl_dtype_info (self->dtype)->block_elems != 1)
+    return FALSE;
+  n_in = self->dim[1];
+  self->dim[1] = self->dim[2];
+  self->dim[2] = n_in;
+  self->plain = NULL;
+  self->rows = turned_rows;
+  atl_hf_source_set_dtype (self, self->dtype);
+  return TRUE;
+}
+
+void
+atl_hf_source_flatten (AtlHfSource *self)
+{
+  gint64 n = 1;
+
+  for (guint i = 0; i < self->n_dims; i++)
+    n *= self->dim[i];
+  self->n_dims = 2;
+  self->dim[0] = n;
+  self->dim[1] = 1;
+  atl_hf_source_set_dtype (self, self->dtype);
 }
 
 void

@@ -59,7 +59,8 @@ struct _AtlHfSource
   gsize row_bytes;
   const guint8 *plain; /* (nullable) the rows as they lie in the file */
   /* Otherwise: */
-  void (*rows) (const AtlHfSource *self, gint64 first, gint64 n, guint8 *out);
+  /* n rows, each `stride` after the one before */
+  void (*rows) (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out);
   gboolean along_out; /* AWQ: integers hold neighbouring outputs */
   guint32 *group_of;  /* (owned) (nullable) the group of each input, where they are not in order */
 };
@@ -77,6 +78,10 @@ void atl_hf_source_free (AtlHfSource *self);
 /* Gives rows of `dtype` in place of its own, where that loses nothing: Q4_0 as Q5_0, both as F16
  * (which rounds as the published dequantisation in half precision does). */
 void atl_hf_source_set_dtype (AtlHfSource *self, AtlDType dtype);
+/* Takes plain floats [expert, in, out] as [expert, out, in]; FALSE for what they are not. */
+gboolean atl_hf_source_turn (AtlHfSource *self);
+/* Takes a list (of lists) as rows of one number. */
+void atl_hf_source_flatten (AtlHfSource *self);
 
 /* hf-packed.c: fills in a source whose parts are packed integers. */
 gboolean atl_hf_packed_init (AtlHfSource *self, const char *name, GError **error);

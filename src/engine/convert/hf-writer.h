@@ -13,6 +13,8 @@
 
 G_BEGIN_DECLS
 
+#define HF_MAX_LAYERS 1024
+
 typedef struct
 {
   const AtlHfConfig *config;
@@ -33,6 +35,13 @@ gboolean hf_number (const HfWriter *w, const char *key, double *out);
 /* The first of `keys` (words) that is there. */
 gboolean hf_first_number (const HfWriter *w, const char *keys, double *out);
 
+/* The mistake, after the name of the model, unless there is one already. */
+void hf_fail (HfWriter *w, AtlError code, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
+/* hf-hybrid.c: layers that carry a state; Llama 4. */
+void hf_put_hybrid (HfWriter *w);
+/* hf-gemma.c: Gemma 3n and 4. */
+void hf_put_gemma (HfWriter *w);
 /* hf-rope.c: everything about positions. */
 void hf_put_rope (HfWriter *w);
 

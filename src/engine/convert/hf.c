@@ -8,8 +8,6 @@
 
 #include "engine/convert/hf-recipe.h"
 #include "engine/convert/hf-settings.h"
-#include "engine/tensor/quants/dequant.h"
-#include "engine/tensor/quants/half.h"
 
 #define MAX_LAYERS 1024
 #define MAX_STACK 4096 /* experts of a layer, heads of a stacked norm */
@@ -47,8 +45,13 @@ static const char *const ignored_roots[] = {
   "mtp.",          "embed_vision.", "embed_audio.",           "mtp_"
 };
 
-static const char *const roots[] = { "model.language_model.", "language_model.model.",
-                                     "language_model.", "model.", "transformer." };
+static const char *const roots[] = { "model.language_model.",
+                                     "language_model.model.",
+                                     "language_model.",
+                                     "model.",
+                                     "transformer.",
+                                     "backbone.",
+                                     "gpt_neox." };
 
 typedef struct
 {
@@ -60,6 +63,7 @@ typedef struct
 typedef struct
 {
   char *gguf; /* (owned) without "weight" or "bias" */
+  const AtlHfName *name;
   gboolean is_bias;
   gboolean is_stack;
   GPtrArray *modules; /* Module (borrowed) by index in the stack */
@@ -202,7 +206,12 @@ take_layer (const char **name)
 }
 
 static void
-add_target (Translation *self, char *gguf, gboolean is_bias, gint64 number, Module *module)
+add_target (Translation *self,
+            const char *gguf,
+            const AtlHfName *name,
+            gboolean is_bias,
+            gint64 number,
+            Module *module)
 {
   g_autofree char *key = g_strconcat (gguf, is_bias ? ".bias" : ".weight", NULL);
   Target *target = g_hash_table_lookup (self->by_gguf, key);
@@ -211,6 +220,7 @@ add_target (Translation *self, char *gguf, gboolean is_bias, gint64 number, Modu
     {
       target = g_new0 (Target, 1);
       target->gguf = g_strdup (gguf);
+      target->name = name;
       target->is_bias = is_bias;
       target->is_stack = number >= 0;
       target->modules = g_ptr_array_new ();
@@ -222,32 +232,56 @@ add_target (Translation *self, char *gguf, gboolean is_bias, gint64 number, Modu
   target->modules->pdata[MAX (number, 0)] = module;
 }
 
+/* "blk.3.ffn_up" */
+static char *
+full_name (const Translation *self, const AtlHfName *name, gint64 layer)
+{
+  gsize length = strlen (name->gguf);
+  g_autofree char *inner = NULL;
+  double n_experts = 0;
+
+  atl_hf_config_number (&self->config, "num_local_experts", 0, MAX_STACK, &n_experts);
+  if ((self->config.family->flags & ATL_HF_SHARED_IS_DENSE) != 0 && n_experts < 1 &&
+      g_str_has_suffix (name->gguf, "_shexp"))
+    length -= strlen ("_shexp");
+  inner = g_strndup (name->gguf, length);
+  return layer >= 0 ? g_strdup_printf ("blk.%u.%s", (guint) layer, inner)
+                    : g_steal_pointer (&inner);
+}
+
 static gboolean
 place_module (Translation *self, Module *module, double n_layers, GError **error)
 {
-  const char *inner = without_root (module->name), *name;
-  g_autofree char *pattern = NULL, *gguf = NULL;
-  gint64 layer = take_layer (&inner), number = -1;
-  gboolean found, has_weight = FALSE;
+  const char *inner = without_root (module->name);
+  g_autofree char *pattern = NULL;
+  gint64 layer = take_layer (&inner), number;
+  gboolean has_weight = FALSE;
+  const AtlHfName *name;
 
   /* Layers beyond those of the network predict ahead. */
   if (layer >= 0 && (double) layer >= n_layers)
     return TRUE;
   pattern = g_strdup (inner);
-  if (layer >= 0)
-    number = take_number (pattern);
-  name = atl_hf_family_name (self->config.family, pattern, layer >= 0, &found);
-  if (!found)
+  number = take_number (pattern);
+  name = atl_hf_family_name (self->config.family, pattern, layer >= 0);
+  if (name == NULL)
     return unknown_tensor (self, module->name, error);
-  if (name == NULL || (self->tied && strcmp (name, "output") == 0))
-    return TRUE;
-  gguf = layer >= 0 ? g_strdup_printf ("blk.%u.%s", (guint) layer, name) : g_strdup (name);
   for (guint i = 0; i < ATL_HF_N_PARTS; i++)
     has_weight |= i != ATL_HF_BIAS && module->part[i] != NULL;
-  if (has_weight)
-    add_target (self, gguf, FALSE, number, module);
-  if (module->part[ATL_HF_BIAS] != NULL)
-    add_target (self, gguf, TRUE, number, module);
+  for (; name != NULL; name = atl_hf_name_next (name))
+    {
+      gboolean for_tied = (name->layout & ATL_HF_LAYOUT_MASK) == ATL_HF_TIED_HEAD;
+      g_autofree char *gguf = NULL;
+
+      if (name->gguf == NULL || (for_tied && !self->tied) ||
+          (self->tied && !for_tied && strcmp (name->gguf, "output") == 0))
+        continue;
+      gguf = full_name (self, name, layer);
+      if (has_weight)
+        add_target (self, gguf, name, FALSE, number, module);
+      if (module->part[ATL_HF_BIAS] != NULL)
+        add_target (self, gguf, name, TRUE, number, module);
+    }
   return TRUE;
 }
 
@@ -259,6 +293,28 @@ bad_shape (const Translation *self, const char *name, const char *what, GError *
   g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” %s", atl_checkpoint_name (self->hf),
                name, what);
   return FALSE;
+}
+
+static void
+free_sources (AtlHfSource **sources, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    atl_hf_source_free (sources[i]);
+  g_free (sources);
+}
+
+static void
+shape_source (const Translation *self, const Target *target, AtlHfSource *source)
+{
+  if ((self->config.family->flags & ATL_HF_TURNED) != 0 && !target->is_bias &&
+      g_str_has_suffix (target->gguf, "_exps"))
+    atl_hf_source_turn (source);
+  /* A convolution of every channel by itself has a dimension of one. */
+  if (source->n_dims == 3 && source->dim[1] == 1)
+    {
+      source->n_dims = 2;
+      source->dim[1] = source->dim[2];
+    }
 }
 
 /* The sources of a target; all of one shape and, where they were packed, of the widest type. */
@@ -285,6 +341,8 @@ open_sources (Translation *self, const Target *target, GError **error)
       sources[i] = atl_hf_source_new (module->name, target->is_bias ? bias : module->part,
                                       &self->quant, error);
       ok = sources[i] != NULL;
+      if (ok)
+        shape_source (self, target, sources[i]);
       if (ok && (sources[i]->n_dims != sources[0]->n_dims ||
                  memcmp (sources[i]->dim, sources[0]->dim, sizeof sources[i]->dim) != 0))
         ok = bad_shape (self, module->name, "has another shape than its fellows", error);
@@ -304,172 +362,124 @@ open_sources (Translation *self, const Target *target, GError **error)
     atl_hf_source_set_dtype (sources[i], widest);
   if (ok)
     return sources;
-  for (guint i = 0; i < n; i++)
-    atl_hf_source_free (sources[i]);
-  g_free (sources);
+  free_sources (sources, n);
   return NULL;
 }
 
-/* Biases of gates or ups out of a published [E, 2F]. */
-static gboolean
-add_half_bias (
-    Translation *self, const char *name, const AtlHfSource *source, guint half, GError **error)
+/* The rows of one expert, or of the whole, and their numbers; a list has rows of one. */
+static void
+unit_size (const AtlHfSource *source, gboolean is_list, gint64 *n_rows, gint64 *n_columns)
 {
-  gboolean alternate = (self->config.family->flags & ATL_HF_ALTERNATE) != 0;
-  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 2 };
-  g_autofree float *both = NULL;
-  float *values;
-  gint64 width;
+  guint n = source->n_dims;
 
-  if (source->n_dims != 2 || source->dim[1] % 2 != 0 || source->plain == NULL)
-    return bad_shape (self, name, "is no stack of gates' and ups' biases", error);
-  width = source->dim[1] / 2;
-  both = g_new (float, 2 * width);
-  values = g_new (float, source->dim[0] * width);
-  for (gint64 e = 0; e < source->dim[0]; e++)
-    {
-      atl_dequantize (source->dtype, source->plain + (gsize) e * source->row_bytes, both,
-                      2 * width);
-      for (gint64 i = 0; i < width; i++)
-        values[e * width + i] = both[alternate ? 2 * i + half : half * width + i];
-    }
-  atl_checkpoint_take (self->out, values, g_free);
-  info.dim[0] = source->dim[0];
-  info.dim[1] = width;
-  info.data = (const guint8 *) values;
-  info.size_bytes = (gsize) (info.dim[0] * width) * sizeof (float);
-  return atl_checkpoint_add_tensor (self->out, &info, error);
+  *n_columns = is_list || n == 0 ? 1 : source->dim[n - 1];
+  *n_rows = n == 0 ? 1 : source->dim[is_list ? n - 1 : n - 2];
 }
 
-/* One published [E, 2F, D]: the first half of each expert's rows, or the second; or every other row
- * from the first on, or from the second. */
 static gboolean
-add_half (Translation *self, const Target *target, guint half, GError **error)
+make_plan (Translation *self,
+           const Target *target,
+           gint64 n_rows,
+           gint64 n_columns,
+           AtlHfPlan *plan,
+           GError **error)
 {
-  gboolean alternate = (self->config.family->flags & ATL_HF_ALTERNATE) != 0;
-  g_autofree char *layer = g_strndup (target->gguf, strrchr (target->gguf, '.') - target->gguf);
-  g_autofree char *name =
-      g_strdup_printf ("%s.%s.%s", layer, half == 0 ? "ffn_gate_exps" : "ffn_up_exps",
-                       target->is_bias ? "bias" : "weight");
-  AtlHfSource **sources = open_sources (self, target, error);
-  AtlHfRecipe *recipe;
-  gint64 dim[3];
-  gboolean ok = FALSE;
+  g_autoptr (GError) local = NULL;
 
-  if (sources == NULL)
-    return FALSE;
-  recipe = g_new0 (AtlHfRecipe, 1);
-  recipe->sources = sources;
-  recipe->n_sources = 1;
-  memcpy (dim, sources[0]->dim, sizeof dim);
-  dim[1] /= 2;
+  if (target->is_bias && target->name->factors != NULL)
+    return bad_shape (self, target->gguf, "has a bias and a multiplier, which is not known here",
+                      error);
+  if (!atl_hf_layout_plan (plan, &self->config, target->name, n_rows, n_columns, &local))
+    return bad_shape (self, target->gguf, local->message, error);
+  /* The 1 belongs to the weights of a norm. */
   if (target->is_bias)
-    ok = add_half_bias (self, name, sources[0], half, error);
-  else if (alternate && sources[0]->dtype != ATL_DTYPE_MXFP4)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                 "%s: the experts “%s” are not in MXFP4, the only form in which this family can be "
-                 "read from its authors' files",
-                 atl_checkpoint_name (self->hf), target->gguf);
-  else if (sources[0]->n_dims != 3 || sources[0]->dim[1] % 2 != 0)
-    bad_shape (self, target->gguf, "is no stack of gates and ups", error);
-  else
-    {
-      recipe->n_rows = alternate ? 1 : dim[1];
-      recipe->first = half * recipe->n_rows;
-      recipe->stride = 2 * recipe->n_rows;
-      recipe->n_stretches = alternate ? dim[0] * dim[1] : dim[0];
-      return atl_hf_recipe_add (recipe, self->out, name, 3, dim, error);
-    }
-  atl_hf_recipe_free (recipe);
-  return ok;
+    plan->change = ATL_HF_UNCHANGED;
+  return TRUE;
 }
 
-/* Small tensors that are changed, or wanted as single precision: made at once. */
-static gboolean
-add_plus_one (Translation *self, const char *name, const AtlHfSource *source, GError **error)
-{
-  gint64 n = source->n_dims == 1 ? source->dim[0] : 0;
-  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = 1 };
-  float *values;
-
-  if (n < 1 || source->plain == NULL)
-    return bad_shape (self, name, "should be a list of numbers", error);
-  values = g_new (float, n);
-  atl_dequantize (source->dtype, source->plain, values, n);
-  for (gint64 i = 0; i < n; i++)
-    values[i] += 1.0f;
-  atl_checkpoint_take (self->out, values, g_free);
-  info.dim[0] = n;
-  info.data = (const guint8 *) values;
-  info.size_bytes = (gsize) n * sizeof (float);
-  return atl_checkpoint_add_tensor (self->out, &info, error);
-}
-
+/* The shape of what the plan makes of the rows; gives the number of dimensions. */
 static guint
-heads_of (const Translation *self, const char *gguf)
+planned_shape (const Target *target,
+               const AtlHfSource *source,
+               gboolean is_list,
+               const AtlHfPlan *plan,
+               gint64 *dim)
 {
-  double n = 0;
-  const char *name = strrchr (gguf, '.');
+  guint n = source->n_dims, n_dims = 0;
+  gint64 n_rows, n_columns;
 
-  if ((self->config.family->flags & ATL_HF_PERMUTE) == 0 || name == NULL)
-    return 0;
-  if (strcmp (name, ".attn_q") == 0)
-    atl_hf_config_number (&self->config, "num_attention_heads", 1, 4096, &n);
-  else if (strcmp (name, ".attn_k") == 0 &&
-           !atl_hf_config_number (&self->config, "num_key_value_heads", 1, 4096, &n))
-    atl_hf_config_number (&self->config, "num_attention_heads", 1, 4096, &n);
-  return (guint) n;
+  unit_size (source, is_list, &n_rows, &n_columns);
+  if (target->is_stack)
+    dim[n_dims++] = target->modules->len;
+  if (atl_hf_plan_is_plain (plan, n_rows))
+    {
+      for (guint i = 0; i < n; i++)
+        dim[n_dims++] = source->dim[i];
+      return n_dims;
+    }
+  for (guint i = 0; i + (is_list ? 1 : 2) < n; i++)
+    dim[n_dims++] = source->dim[i];
+  if (plan->list_rows > 0)
+    dim[n_dims++] = plan->list_rows;
+  dim[n_dims++] = plan->list_rows > 0 ? plan->n_rows / plan->list_rows : plan->n_rows;
+  if (!is_list)
+    dim[n_dims++] = n_columns;
+  return n_dims;
+}
+
+/* Runs of columns are whole blocks, if need be of another type. */
+static gboolean
+fit_columns (AtlHfSource **sources, guint n, const AtlHfPlan *plan)
+{
+  gint64 run = plan->columns.size[2];
+
+  if (plan->columns.size[0] == 0 || run % atl_dtype_info (sources[0]->dtype)->block_elems == 0)
+    return TRUE;
+  if (sources[0]->part[ATL_HF_QWEIGHT] == NULL && sources[0]->part[ATL_HF_PACKED] == NULL)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    atl_hf_source_set_dtype (sources[i], ATL_DTYPE_F16);
+  return TRUE;
 }
 
 static gboolean
 add_tensor (Translation *self, const Target *target, GError **error)
 {
-  g_autofree char *name = g_strconcat (target->gguf, target->is_bias ? ".bias" : ".weight", NULL);
-  gboolean is_norm = g_str_has_suffix (target->gguf, "_norm");
-  AtlHfSource **sources;
-  const AtlHfSource *source;
+  gboolean bare = (target->name->layout & ATL_HF_BARE) != 0, is_list;
+  g_autofree char *name = g_strconcat (target->gguf,
+                                       bare              ? NULL
+                                       : target->is_bias ? ".bias"
+                                                         : ".weight",
+                                       NULL);
+  guint n = target->modules->len, n_dims;
+  AtlHfSource **sources = open_sources (self, target, error);
   AtlHfRecipe *recipe;
-  gint64 dim[ATL_MAX_DIMS];
-  guint n_dims = 0;
-  gboolean ok;
+  AtlHfPlan plan;
+  gint64 dim[ATL_MAX_DIMS + 2], n_rows, n_columns;
 
-  if (g_str_has_suffix (target->gguf, ".ffn_gate_up_exps"))
-    return add_half (self, target, 0, error) && add_half (self, target, 1, error);
-  sources = open_sources (self, target, error);
   if (sources == NULL)
     return FALSE;
-  source = sources[0];
-  recipe = g_new0 (AtlHfRecipe, 1);
-  recipe->sources = sources;
-  recipe->n_sources = target->modules->len;
-  if (is_norm && !target->is_bias && (self->config.family->flags & ATL_HF_NORM_PLUS_ONE) != 0)
+  is_list = target->is_bias || sources[0]->n_dims <= 1;
+  unit_size (sources[0], is_list, &n_rows, &n_columns);
+  if (!make_plan (self, target, n_rows, n_columns, &plan, error) ||
+      (!fit_columns (sources, n, &plan) &&
+       !bad_shape (self, name, "is packed in blocks that its heads cut through", error)))
     {
-      ok = add_plus_one (self, name, source, error);
-      atl_hf_recipe_free (recipe);
-      return ok;
+      free_sources (sources, n);
+      return FALSE;
     }
-  if (source->n_dims + target->is_stack > 4)
+  n_dims = planned_shape (target, sources[0], is_list, &plan, dim);
+  if (n_dims > 4 || n_rows < 1)
     {
-      atl_hf_recipe_free (recipe);
-      return bad_shape (self, name, "has too many dimensions", error);
+      free_sources (sources, n);
+      return bad_shape (self, name, "has too many dimensions, or an empty one", error);
     }
-  if (target->is_stack)
-    dim[n_dims++] = target->modules->len;
-  for (guint i = 0; i < source->n_dims; i++)
-    /* A convolution of every channel by itself has a dimension of one. */
-    if (i != 1 || source->n_dims != 3 || source->dim[1] != 1)
-      dim[n_dims++] = source->dim[i];
-  recipe->heads = heads_of (self, target->gguf);
-  recipe->n_rows = source->n_rows;
-  recipe->n_stretches = 1;
-  if (recipe->heads > 0 && source->n_dims == 1)
-    return atl_hf_recipe_add_list (recipe, self->out, name, error);
-  if (recipe->heads > 0 && source->n_rows % (2 * recipe->heads) != 0)
-    {
-      atl_hf_recipe_free (recipe);
-      return bad_shape (self, name, "has rows that do not divide into the heads", error);
-    }
-  return atl_hf_recipe_add (recipe, self->out, name, n_dims, dim, error);
+  for (guint i = 0; is_list && i < n; i++)
+    atl_hf_source_flatten (sources[i]);
+  recipe = atl_hf_recipe_new (sources, n_rows, &plan);
+  return is_list && (n > 1 || sources[0]->plain == NULL || !atl_hf_plan_is_plain (&plan, n_rows))
+             ? atl_hf_recipe_add_list (recipe, self->out, name, n_dims, dim, error)
+             : atl_hf_recipe_add (recipe, self->out, name, n_dims, dim, error);
 }
 
 static void

@@ -1,0 +1,218 @@
+/* Settings of models with layers that carry a state (gated delta net, Mamba 2), and of Llama 4. */
+#define G_LOG_DOMAIN "atl-convert"
+
+#include "engine/convert/hf-writer.h"
+
+#include <string.h>
+
+static gboolean
+is_arch (const HfWriter *w, const char *words)
+{
+  g_autofree char *framed = g_strconcat (" ", w->arch, " ", NULL);
+
+  return strstr (words, framed) != NULL;
+}
+
+/* A whole number of at least 1, which has to be there. */
+static double
+need (HfWriter *w, const char *key)
+{
+  double value = 0;
+
+  if (hf_number (w, key, &value) && value >= 1 && value <= 1 << 24)
+    return value;
+  hf_fail (w, ATL_ERROR_BAD_FILE, "the setting “%s” is missing or out of range", key);
+  return 1;
+}
+
+/* Biases that no tensor of GGUF has a place for. */
+static void
+refuse (HfWriter *w, const char *key)
+{
+  if (atl_hf_config_bool (w->config, key, FALSE))
+    hf_fail (w, ATL_ERROR_UNSUPPORTED, "“%s” is on, which is not known here", key);
+}
+
+/* --- Gated delta net --- */
+
+/* GGUF has one number for which layers attend: all whose number divides by it. */
+static void
+put_interval (HfWriter *w)
+{
+  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
+  guint64 interval = (guint64) need (w, "full_attention_interval");
+
+  if (types != NULL && types->type == ATL_META_ARRAY && types->v_array.elem_type == ATL_META_STRING)
+    {
+      char *const *names = types->v_array.elems;
+
+      /* The list has the last word; what it says is told by its first layer that attends. */
+      for (gsize i = 0; i < types->v_array.n; i++)
+        if (strcmp (names[i], "full_attention") == 0)
+          {
+            interval = i + 1;
+            break;
+          }
+      for (gsize i = 0; i < types->v_array.n; i++)
+        if ((strcmp (names[i], "full_attention") == 0) != ((i + 1) % interval == 0))
+          {
+            hf_fail (w, ATL_ERROR_UNSUPPORTED,
+                     "the layers that attend do not come at regular intervals (layer_types)");
+            return;
+          }
+    }
+  hf_put_uint (w, "full_attention_interval", (double) interval);
+}
+
+static void
+put_delta (HfWriter *w)
+{
+  double values = need (w, "linear_num_value_heads"), keys = need (w, "linear_num_key_heads");
+  double size = need (w, "linear_value_head_dim");
+  const AtlMetaValue *sections = atl_hf_config_meta (w->config, "rope_parameters.mrope_section");
+
+  if (size != need (w, "linear_key_head_dim"))
+    hf_fail (w, ATL_ERROR_UNSUPPORTED,
+             "the heads of keys (linear_key_head_dim) and of values (linear_value_head_dim) have "
+             "different sizes");
+  hf_put_uint (w, "ssm.conv_kernel", need (w, "linear_conv_kernel_dim"));
+  hf_put_uint (w, "ssm.state_size", size);
+  hf_put_uint (w, "ssm.group_count", keys);
+  hf_put_uint (w, "ssm.time_step_rank", values);
+  hf_put_uint (w, "ssm.inner_size", values * size);
+  put_interval (w);
+  if (sections == NULL)
+    sections = atl_hf_config_meta (w->config, "rope_scaling.mrope_section");
+  if (sections != NULL && sections->type == ATL_META_ARRAY &&
+      sections->v_array.elem_type == ATL_META_INT && sections->v_array.n == 3)
+    {
+      gint64 four[4] = { 0 };
+      AtlMetaValue list = { .type = ATL_META_ARRAY };
+
+      memcpy (four, sections->v_array.elems, 3 * sizeof *four);
+      list.v_array.elem_type = ATL_META_INT;
+      list.v_array.n = G_N_ELEMENTS (four);
+      list.v_array.elems = four;
+      hf_put (w, "rope.dimension_sections", &list);
+    }
+}
+
+/* --- Mamba 2 --- */
+
+static void
+put_state_space (HfWriter *w, double inner, double heads)
+{
+  hf_put_uint (w, "ssm.inner_size", inner);
+  hf_put_uint (w, "ssm.time_step_rank", heads);
+}
+
+static void
+put_mamba (HfWriter *w)
+{
+  double inner = need (w, "expand") * need (w, "hidden_size"), heads;
+
+  if (!hf_number (w, "num_heads", &heads))
+    heads = inner / need (w, "head_dim");
+  put_state_space (w, inner, heads);
+  hf_put_uint (w, "ssm.conv_kernel", need (w, "conv_kernel"));
+  hf_put_uint (w, "ssm.state_size", need (w, "state_size"));
+  hf_put_uint (w, "ssm.group_count", need (w, "n_groups"));
+  hf_put_uint (w, "attention.head_count", 0);
+  hf_put_uint (w, "feed_forward_length", 0);
+  refuse (w, "use_bias");
+}
+
+static void
+put_hybrid_mamba (HfWriter *w)
+{
+  double inner;
+
+  if (!hf_number (w, "mamba_d_ssm", &inner) || inner < 1)
+    inner = need (w, "mamba_expand") * need (w, "hidden_size");
+  put_state_space (w, inner, need (w, "mamba_n_heads"));
+  hf_put_uint (w, "ssm.conv_kernel", need (w, "mamba_d_conv"));
+  hf_put_uint (w, "ssm.state_size", need (w, "mamba_d_state"));
+  hf_put_uint (w, "ssm.group_count", need (w, "mamba_n_groups"));
+  refuse (w, "mamba_proj_bias");
+}
+
+static void
+put_granite (HfWriter *w)
+{
+  const char *kind = atl_hf_config_string (w->config, "position_embedding_type");
+  double experts = 0, shared = 0;
+
+  hf_put (w, "rope.scaling.finetuned",
+          &(AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = g_strcmp0 (kind, "rope") == 0 });
+  hf_number (w, "num_local_experts", &experts);
+  hf_number (w, "shared_intermediate_size", &shared);
+  if (shared >= 1)
+    hf_put_uint (w, experts >= 1 ? "expert_shared_feed_forward_length" : "feed_forward_length",
+                 shared);
+}
+
+/* A gate before the norm is another network. */
+static void
+put_falcon (HfWriter *w)
+{
+  if (atl_hf_config_bool (w->config, "mamba_rms_norm", FALSE) &&
+      atl_hf_config_bool (w->config, "mamba_norm_before_gate", TRUE))
+    hf_fail (w, ATL_ERROR_UNSUPPORTED, "“mamba_norm_before_gate” is on, which is not known here");
+  refuse (w, "projectors_bias");
+}
+
+/* --- Llama 4 --- */
+
+static void
+put_llama4 (HfWriter *w)
+{
+  const AtlMetaValue *rotated = atl_hf_config_meta (w->config, "no_rope_layers");
+  const AtlMetaValue *tuned = atl_hf_config_meta (w->config, "attn_temperature_tuning");
+  double chunk = need (w, "attention_chunk_size"), length = need (w, "floor_scale");
+  double experts = need (w, "num_local_experts"), scale = 0.1;
+
+  hf_put_uint (w, "feed_forward_length", need (w, "intermediate_size_mlp"));
+  hf_put_uint (w, "expert_feed_forward_length", need (w, "intermediate_size"));
+  hf_put_uint (w, "interleave_moe_layer_step", need (w, "interleave_moe_layer_step"));
+  if (chunk != 8192)
+    hf_put_uint (w, "attention.sliding_window", chunk);
+  hf_number (w, "attn_scale", &scale);
+  if (tuned != NULL && ((tuned->type == ATL_META_BOOL && !tuned->v_bool) ||
+                        (tuned->type == ATL_META_INT && tuned->v_int == 0)))
+    scale = 0;
+  if (length != 8192 || scale != 0.1)
+    {
+      hf_put_float (w, "attention.temperature_scale", scale);
+      hf_put_uint (w, "attention.temperature_length", length);
+    }
+  /* What the file cannot say is known by the number of experts. */
+  if (atl_hf_config_bool (w->config, "use_qk_norm", TRUE) != (experts != 128))
+    hf_fail (w, ATL_ERROR_UNSUPPORTED,
+             "%g experts do not go with its setting of “use_qk_norm” as it is known here", experts);
+  if (rotated == NULL || rotated->type != ATL_META_ARRAY ||
+      rotated->v_array.elem_type != ATL_META_INT)
+    return;
+  for (gsize i = 0; i < rotated->v_array.n; i++)
+    if ((((const gint64 *) rotated->v_array.elems)[i] != 0) != ((i + 1) % 4 != 0))
+      {
+        hf_fail (w, ATL_ERROR_UNSUPPORTED, "not every fourth layer is without positions");
+        return;
+      }
+}
+
+void
+hf_put_hybrid (HfWriter *w)
+{
+  if (is_arch (w, " qwen3next qwen35 qwen35moe "))
+    put_delta (w);
+  if (is_arch (w, " mamba2 "))
+    put_mamba (w);
+  if (is_arch (w, " granitehybrid falcon-h1 "))
+    put_hybrid_mamba (w);
+  if (is_arch (w, " granitehybrid "))
+    put_granite (w);
+  if (is_arch (w, " falcon-h1 "))
+    put_falcon (w);
+  if (is_arch (w, " llama4 "))
+    put_llama4 (w);
+}
