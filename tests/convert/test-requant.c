@@ -223,7 +223,8 @@ expect_files (const char *expected)
   const char *name;
 
   while ((name = g_dir_read_name (dir)) != NULL)
-    if (strstr (name, "part") != NULL || strstr (name, expected) != NULL)
+    if (strstr (name, "part") != NULL || strstr (name, "split") != NULL ||
+        strstr (name, expected) != NULL)
       g_string_append (names, name);
   g_assert_cmpstr (names->str, ==, expected);
 }
@@ -270,6 +271,68 @@ test_refused (void)
   expect_files ("there.gguf");
 }
 
+/* Parts of at most so many bytes, with llama.cpp's names and keys; all of them or none. */
+static void
+test_split (void)
+{
+  enum
+  {
+    PART_BYTES = 300000
+  };
+  g_autofree char *path = g_build_filename (folder, "split.gguf", NULL);
+  g_autofree char *taken = NULL;
+  g_autoptr (AtlCheckpoint) in = make_model ();
+  g_autoptr (AtlCheckpoint) out = NULL;
+  g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  g_autoptr (GError) error = NULL;
+  AtlRequant job = { .cp = in, .split_bytes = PART_BYTES };
+  AtlRequantSummary summary;
+  guint64 number, sum = 0;
+
+  g_assert_true (atl_requant_write (&job, path, &summary, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (summary.n_parts, >, 3);
+  /* The last part first: the reader puts them in order. */
+  for (guint i = summary.n_parts; i-- > 0;)
+    {
+      g_autofree char *base = g_strdup_printf ("split-%05u-of-%05u.gguf", i + 1, summary.n_parts);
+      g_autofree char *part = g_build_filename (folder, base, NULL);
+      AtlFileMap *map = atl_file_map_new (part, &error);
+
+      g_assert_no_error (error);
+      g_ptr_array_add (maps, map);
+      g_assert_cmpuint (atl_file_map_size (map), <, PART_BYTES + 8192);
+      sum += atl_file_map_size (map);
+      if (i == 1)
+        taken = g_steal_pointer (&part);
+    }
+  g_assert_cmpuint (sum, ==, summary.bytes_after);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  out = atl_gguf_open ((AtlFileMap **) maps->pdata, maps->len, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (atl_checkpoint_n_tensors (out), ==, atl_checkpoint_n_tensors (in));
+  g_assert_true (atl_checkpoint_get_uint (out, "split.count", 0, 99, &number, NULL));
+  g_assert_cmpuint (number, ==, summary.n_parts);
+  g_assert_cmpint (atl_checkpoint_meta (out, "split.no")->width, ==, 2);
+  g_assert_cmpint (atl_checkpoint_meta (out, "split.tensors.count")->type, ==, ATL_META_INT);
+  for (guint i = 0; i < atl_checkpoint_n_tensors (in); i++)
+    g_assert_cmpfloat (error_of (in, out, atl_checkpoint_tensor (in, i)->name), ==, 0);
+
+  /* One of the names is taken: no part is written. */
+  for (guint i = 0; i < summary.n_parts; i++)
+    {
+      g_autofree char *base = g_strdup_printf ("split-%05u-of-%05u.gguf", i + 1, summary.n_parts);
+      g_autofree char *part = g_build_filename (folder, base, NULL);
+
+      if (strcmp (part, taken) != 0)
+        g_unlink (part);
+    }
+  g_assert_false (atl_requant_write (&job, path, &summary, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BUSY);
+  g_unlink (taken);
+  expect_files ("there.gguf");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -282,6 +345,7 @@ main (int argc, char **argv)
   g_test_add_func ("/convert/requant/mix", test_mix);
   g_test_add_func ("/convert/requant/types", test_types);
   g_test_add_func ("/convert/requant/refused", test_refused);
+  g_test_add_func ("/convert/requant/split", test_split);
   result = g_test_run ();
   dir = g_dir_open (folder, 0, NULL);
   while ((name = g_dir_read_name (dir)) != NULL)

@@ -69,6 +69,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "llm-phi2" },
   { .name = "llm-seed-oss" },
   { .name = "llm-hf-folder" },
+  { .name = "llm-hf-families" },
   { .name = "llm-qwen3next" },
   { .name = "llm-qwen35" },
   { .name = "llm-qwen35moe" },

@@ -192,6 +192,8 @@ hf_put_rope (HfWriter *w)
   double head_dim = find_head_dim (w);
   gint64 n_rot;
 
+  if (strcmp (w->arch, "mamba2") == 0)
+    return;
   if (!rope_number (w, "rope_theta", &base))
     hf_first_number (w, "rope_theta rotary_emb_base", &base);
   /* Hunyuan's way to longer contexts. */
@@ -204,8 +206,6 @@ hf_put_rope (HfWriter *w)
     hf_put_float (w, "rope.freq_base_swa", local);
   if (!rope_number (w, "partial_rotary_factor", &part))
     hf_first_number (w, "partial_rotary_factor rotary_pct rope_pct", &part);
-  if (strcmp (w->arch, "mamba2") == 0)
-    return;
   if (rope_number (w, "llama_4_scaling_beta", &beta))
     hf_put_float (w, "attention.temperature_scale", beta);
   if (strcmp (w->arch, "gemma4") == 0)

@@ -252,6 +252,7 @@ static const Setting settings[] = {
   { "attention.kv_lora_rank", "kv_lora_rank", " deepseek2 ", FALSE },
   { "shortconv.l_cache", "conv_L_cache", " lfm2 lfm2moe ", FALSE },
   { "expert_feed_forward_length", "moe_intermediate_size", NULL, FALSE },
+  { "expert_feed_forward_length", "intermediate_size", " gpt-oss ", FALSE },
   { "expert_shared_feed_forward_length", "shared_expert_intermediate_size", NULL, FALSE },
   { "expert_shared_feed_forward_length", "shared_intermediate_size", " granitemoe ", FALSE },
   { "attn_logit_softcapping", "attn_logit_softcapping", " gemma2 ", TRUE },

@@ -15,6 +15,8 @@
 #define TURN_BYTES (16 * 1024 * 1024)
 /* Floats of a chunk, the work of one thread at a time. */
 #define CHUNK_FLOATS (64 * 1024)
+/* All of them are open at a time. */
+#define MAX_PARTS 500u
 
 /* Some rows of one tensor. A "row" here is a run of the innermost dimension, or several where that
  * is no multiple of the new type's block (never: types are chosen to fit). */
@@ -65,8 +67,9 @@ turn_chunk (gpointer data, guint chunk)
 typedef struct
 {
   const AtlRequant *job;
-  AtlGgufWriter *writer;
-  AtlDType *dtypes; /* (owned) by tensor */
+  GPtrArray *writers; /* AtlGgufWriter, one a part */
+  AtlDType *dtypes;   /* by tensor */
+  guint *part;        /* by tensor */
   AtlRequantSummary *summary;
   guint64 done, total;
 } Run;
@@ -82,7 +85,8 @@ n_elems (const AtlTensorInfo *info)
 }
 
 static gboolean
-write_tensor (Run *run, const AtlTensorInfo *info, AtlDType dtype, GError **error)
+write_tensor (
+    Run *run, AtlGgufWriter *writer, const AtlTensorInfo *info, AtlDType dtype, GError **error)
 {
   guint64 in_bytes = 0, out_bytes = 0;
   gint64 rows = atl_tensor_info_n_rows (info),
@@ -126,8 +130,7 @@ write_tensor (Run *run, const AtlTensorInfo *info, AtlDType dtype, GError **erro
                        atl_checkpoint_name (run->job->cp), info->name);
           return FALSE;
         }
-      if (!atl_gguf_writer_append (run->writer, buffer, (gsize) turn.n_rows * turn.out_bytes,
-                                   error))
+      if (!atl_gguf_writer_append (writer, buffer, (gsize) turn.n_rows * turn.out_bytes, error))
         return FALSE;
       run->done += (guint64) (turn.n_rows * n_in);
       if (run->job->progress != NULL)
@@ -190,8 +193,31 @@ main_mix (const AtlCheckpoint *cp)
 }
 
 static void
+put_number (AtlGgufWriter *writer, const char *key, AtlMetaType type, guint width, guint64 number)
+{
+  atl_gguf_writer_add_meta (
+      writer, key, &(AtlMetaValue){ .type = type, .width = (guint8) width, .v_uint = number });
+}
+
+/* Keys and widths of llama.cpp, tools/gguf-split. */
+static void
+add_split (Run *run)
+{
+  guint n = run->writers->len;
+
+  for (guint i = 0; n > 1 && i < n; i++)
+    {
+      put_number (run->writers->pdata[i], "split.no", ATL_META_UINT, 2, i);
+      put_number (run->writers->pdata[i], "split.count", ATL_META_UINT, 2, n);
+      put_number (run->writers->pdata[i], "split.tensors.count", ATL_META_INT, 4,
+                  atl_checkpoint_n_tensors (run->job->cp));
+    }
+}
+
+static void
 add_metadata (Run *run)
 {
+  AtlGgufWriter *writer = run->writers->pdata[0];
   const AtlCheckpoint *sources[] = { run->job->cp, run->job->extra };
   const AtlMix *mix = run->job->mix != NULL ? run->job->mix : main_mix (run->job->cp);
 
@@ -202,13 +228,11 @@ add_metadata (Run *run)
 
         if (is_replaced (key) || (s > 0 && atl_checkpoint_meta (sources[0], key) != NULL))
           continue;
-        atl_gguf_writer_add_meta (run->writer, key, atl_checkpoint_meta (sources[s], key));
+        atl_gguf_writer_add_meta (writer, key, atl_checkpoint_meta (sources[s], key));
       }
   if (mix != NULL)
-    atl_gguf_writer_add_meta (run->writer, "general.file_type",
-                              &(AtlMetaValue){ .type = ATL_META_UINT, .v_uint = mix->file_type });
-  atl_gguf_writer_add_meta (run->writer, "general.quantization_version",
-                            &(AtlMetaValue){ .type = ATL_META_UINT, .v_uint = 2 });
+    put_number (writer, "general.file_type", ATL_META_UINT, 4, mix->file_type);
+  put_number (writer, "general.quantization_version", ATL_META_UINT, 4, 2);
 }
 
 static gboolean
@@ -227,13 +251,14 @@ plan_tensors (Run *run, GError **error)
 {
   const AtlCheckpoint *cp = run->job->cp;
   AtlMixModel model;
+  guint64 in_part = 0;
 
   read_model (cp, &model);
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
       AtlDType dtype = atl_mix_choose (run->job->mix, &model, info);
-      gint64 one = 1;
+      guint64 bytes = 0;
 
       if (!can_write (info, dtype))
         {
@@ -251,11 +276,87 @@ plan_tensors (Run *run, GError **error)
       if (run->job->mix != NULL && info->n_dims >= 2 && dtype == ATL_DTYPE_F16 &&
           run->job->mix->dtype != ATL_DTYPE_F16)
         run->summary->n_other_type++;
-      atl_gguf_writer_add_tensor (run->writer, info->name, dtype, MAX (info->n_dims, 1),
-                                  info->n_dims > 0 ? info->dim : &one);
+      atl_dtype_row_bytes (dtype, n_elems (info), &bytes);
+      if (i > 0 && run->job->split_bytes > 0 && in_part + bytes > run->job->split_bytes)
+        {
+          run->summary->n_parts++;
+          in_part = 0;
+        }
+      in_part += bytes;
+      run->part[i] = run->summary->n_parts - 1;
+    }
+  if (run->summary->n_parts > MAX_PARTS)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   "%u parts are too many; choose a larger size for a part (%u parts at most)",
+                   run->summary->n_parts, MAX_PARTS);
+      return FALSE;
     }
   run->summary->n_tensors = atl_checkpoint_n_tensors (cp);
   run->summary->n_weights = run->total;
+  return TRUE;
+}
+
+/* "model-00002-of-00003.gguf" */
+static char *
+part_path (const char *path, guint part, guint n_parts)
+{
+  gsize length = strlen (path) - (g_str_has_suffix (path, ".gguf") ? strlen (".gguf") : 0);
+
+  return n_parts == 1
+             ? g_strdup (path)
+             : g_strdup_printf ("%.*s-%05u-of-%05u.gguf", (int) length, path, part + 1, n_parts);
+}
+
+/* The files with all that comes before their bytes, none of which is written yet. */
+static gboolean
+open_parts (Run *run, const char *path, GError **error)
+{
+  const AtlCheckpoint *cp = run->job->cp;
+  guint n = run->summary->n_parts;
+  guint64 more = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *name = part_path (path, i, n);
+      AtlGgufWriter *writer = atl_gguf_writer_new (name, error);
+
+      if (writer == NULL)
+        return FALSE;
+      g_ptr_array_add (run->writers, writer);
+    }
+  add_metadata (run);
+  add_split (run);
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
+      gint64 one = 1;
+
+      atl_gguf_writer_add_tensor (run->writers->pdata[run->part[i]], info->name, run->dtypes[i],
+                                  MAX (info->n_dims, 1), info->n_dims > 0 ? info->dim : &one);
+    }
+  for (guint i = 0; i < n; i++)
+    run->summary->bytes_after += atl_gguf_writer_size (run->writers->pdata[i]);
+  more = run->summary->bytes_after - atl_gguf_writer_size (run->writers->pdata[0]);
+  if (!atl_gguf_writer_check_room (run->writers->pdata[0], more, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    if (!atl_gguf_writer_begin (run->writers->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+/* All parts take their names, or none does. */
+static gboolean
+finish_parts (Run *run, GError **error)
+{
+  for (guint i = 0; i < run->writers->len; i++)
+    if (!atl_gguf_writer_finish (run->writers->pdata[i], error))
+      {
+        while (i-- > 0)
+          atl_gguf_writer_undo (run->writers->pdata[i]);
+        return FALSE;
+      }
   return TRUE;
 }
 
@@ -265,11 +366,14 @@ atl_requant_write (const AtlRequant *self,
                    AtlRequantSummary *summary,
                    GError **error)
 {
-  g_autoptr (AtlGgufWriter) writer = NULL;
-  g_autofree AtlDType *dtypes = g_new (AtlDType, MAX (atl_checkpoint_n_tensors (self->cp), 1));
-  Run run = { .job = self, .dtypes = dtypes, .summary = summary };
+  const guint n = atl_checkpoint_n_tensors (self->cp);
+  g_autoptr (GPtrArray) writers =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) atl_gguf_writer_free);
+  g_autofree AtlDType *dtypes = g_new (AtlDType, MAX (n, 1));
+  g_autofree guint *part = g_new (guint, MAX (n, 1));
+  Run run = { .job = self, .writers = writers, .dtypes = dtypes, .part = part, .summary = summary };
 
-  *summary = (AtlRequantSummary){ 0 };
+  *summary = (AtlRequantSummary){ .n_parts = 1 };
   if (atl_checkpoint_get_string (self->cp, "general.architecture") == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
@@ -277,15 +381,11 @@ atl_requant_write (const AtlRequant *self,
                    atl_checkpoint_name (self->cp));
       return FALSE;
     }
-  run.writer = writer = atl_gguf_writer_new (path, error);
-  if (writer == NULL)
+  if (!plan_tensors (&run, error) || !open_parts (&run, path, error))
     return FALSE;
-  add_metadata (&run);
-  if (!plan_tensors (&run, error) || !atl_gguf_writer_begin (writer, error))
-    return FALSE;
-  summary->bytes_after = atl_gguf_writer_size (writer);
-  for (guint i = 0; i < atl_checkpoint_n_tensors (self->cp); i++)
-    if (!write_tensor (&run, atl_checkpoint_tensor (self->cp, i), dtypes[i], error))
+  for (guint i = 0; i < n; i++)
+    if (!write_tensor (&run, writers->pdata[part[i]], atl_checkpoint_tensor (self->cp, i),
+                       dtypes[i], error))
       return FALSE;
-  return atl_gguf_writer_finish (writer, error);
+  return finish_parts (&run, error);
 }

@@ -20,6 +20,7 @@ typedef struct
   AtlCheckpoint *cp;          /* in GGUF's vocabulary (convert/hf.h) */
   const AtlCheckpoint *extra; /* (nullable) metadata to add where `cp` has none */
   const AtlMix *mix;          /* NULL: every tensor keeps its type, scaled fp8 its half precision */
+  guint64 split_bytes;        /* 0, or how large the parts of a split file may be */
   GCancellable *cancellable;  /* (nullable) */
   void (*progress) (double fraction, const char *tensor, gpointer data); /* (nullable) */
   gpointer progress_data;
@@ -31,11 +32,13 @@ typedef struct
   guint64 n_weights;
   guint n_tensors, n_requantised; /* those that were quantised already: they lose twice */
   guint n_other_type;             /* got another type than the mix's, as rows do not divide */
+  guint n_parts;                  /* 1: one file; else "name-00001-of-0000N.gguf" and so on */
 } AtlRequantSummary;
 
 /* ATL_ERROR_BUSY when `path` is there already, ATL_ERROR_FULL when its disk has no room,
  * ATL_ERROR_UNSUPPORTED naming a tensor that cannot be written, G_IO_ERROR_CANCELLED; in all cases
- * nothing is left behind. */
+ * nothing is left behind. A part holds one tensor at least, whatever its size; the first has the
+ * metadata, as llama.cpp splits files. */
 gboolean atl_requant_write (const AtlRequant *self,
                             const char *path,
                             AtlRequantSummary *summary,

@@ -316,11 +316,12 @@ write_all (AtlGgufWriter *self, const guint8 *bytes, gsize n, GError **error)
   return TRUE;
 }
 
-static gboolean
-check_room (const AtlGgufWriter *self, GError **error)
+gboolean
+atl_gguf_writer_check_room (const AtlGgufWriter *self, guint64 more, GError **error)
 {
+  guint64 size = atl_gguf_writer_size (self) + more;
   g_autofree char *folder = g_path_get_dirname (self->path);
-  g_autofree char *need = g_format_size (atl_gguf_writer_size (self));
+  g_autofree char *need = g_format_size (size);
   g_autofree char *have = NULL;
   struct statvfs fs;
   guint64 room;
@@ -328,7 +329,7 @@ check_room (const AtlGgufWriter *self, GError **error)
   if (statvfs (folder, &fs) != 0)
     return TRUE;
   room = (guint64) fs.f_bavail * fs.f_frsize;
-  if (room >= atl_gguf_writer_size (self) + SPARE_BYTES)
+  if (room >= size + SPARE_BYTES)
     return TRUE;
   have = g_format_size (room);
   return atl_format_fail (
@@ -352,7 +353,7 @@ atl_gguf_writer_begin (AtlGgufWriter *self, GError **error)
 {
   g_autoptr (GByteArray) head = g_byte_array_new ();
 
-  if (!check_room (self, error))
+  if (!atl_gguf_writer_check_room (self, 0, error))
     return FALSE;
   g_byte_array_append (head, (const guint8 *) "GGUF", 4);
   put_number (head, VERSION, 4);
@@ -407,4 +408,11 @@ atl_gguf_writer_finish (AtlGgufWriter *self, GError **error)
   close (self->fd);
   self->fd = -1;
   return TRUE;
+}
+
+void
+atl_gguf_writer_undo (AtlGgufWriter *self)
+{
+  if (self->fd < 0)
+    g_unlink (self->path);
 }

@@ -36,6 +36,10 @@ void atl_gguf_writer_add_tensor (
 /* Bytes of the whole file, once all is added. */
 guint64 atl_gguf_writer_size (const AtlGgufWriter *self);
 
+/* Whether the disk has room for the file and `more` bytes (other parts of it): ATL_ERROR_FULL in
+ * words. */
+gboolean atl_gguf_writer_check_room (const AtlGgufWriter *self, guint64 more, GError **error);
+
 /* Looks whether the disk has room (ATL_ERROR_FULL in words), then writes what comes before the
  * bytes of the tensors. */
 gboolean atl_gguf_writer_begin (AtlGgufWriter *self, GError **error);
@@ -45,6 +49,9 @@ gboolean atl_gguf_writer_append (AtlGgufWriter *self, const guint8 *bytes, gsize
 
 /* After the last byte of the last tensor. ATL_ERROR_BUSY when somebody took the name meanwhile. */
 gboolean atl_gguf_writer_finish (AtlGgufWriter *self, GError **error);
+
+/* Takes a finished file away again, as one part of several that will not be complete. */
+void atl_gguf_writer_undo (AtlGgufWriter *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlGgufWriter, atl_gguf_writer_free)
 

@@ -165,6 +165,8 @@ print_summary (const char *path, const AtlRequantSummary *s)
   g_autofree char *before = g_format_size (s->bytes_before);
   g_autofree char *after = g_format_size (s->bytes_after);
 
+  if (s->n_parts > 1)
+    printf ("%u parts. ", s->n_parts);
   printf ("%s: %s (weights took %s), %.2f bits a weight\n", path, after, before,
           s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
   if (s->n_requantised > 0)
@@ -176,7 +178,7 @@ print_summary (const char *path, const AtlRequantSummary *s)
 }
 
 static gboolean
-run (const char *in, const char *out, const AtlMix *mix, GError **error)
+run (const char *in, const char *out, const AtlMix *mix, guint64 split_bytes, GError **error)
 {
   g_auto (Files) files = { 0 };
   g_autoptr (AtlCheckpoint) opened = NULL;
@@ -184,9 +186,11 @@ run (const char *in, const char *out, const AtlMix *mix, GError **error)
   g_autoptr (AtlCheckpoint) extra = NULL;
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   Progress progress = { cancellable, 0, isatty (STDERR_FILENO) };
-  AtlRequant job = {
-    .mix = mix, .cancellable = cancellable, .progress = progress_cb, .progress_data = &progress
-  };
+  AtlRequant job = { .mix = mix,
+                     .split_bytes = split_bytes,
+                     .cancellable = cancellable,
+                     .progress = progress_cb,
+                     .progress_data = &progress };
   AtlRequantSummary summary;
 
   if (!files_open (&files, in, error))
@@ -211,38 +215,67 @@ static int
 usage (const char *name, gboolean needs_type)
 {
   fprintf (stderr,
-           needs_type ? "Usage: %s MODEL OUT.gguf TYPE\n\n"
-                      : "Usage: %s FOLDER OUT.gguf [TYPE]\n\n"
+           needs_type ? "Usage: %s [--split-size SIZE] MODEL OUT.gguf TYPE\n\n"
+                      : "Usage: %s [--split-size SIZE] FOLDER OUT.gguf [TYPE]\n\n"
                         "Without a type every weight keeps its own.\n\n",
            name);
+  fputs ("With a size (500M, 4G) the file is written in parts of at most that many bytes, named\n"
+         "OUT-00001-of-0000N.gguf and so on.\n\n",
+         stderr);
   for (const AtlMix *mix = atl_mix_list (); mix->name != NULL; mix++)
     fprintf (stderr, "  %-8s %s\n", mix->name, mix->about);
   return 2;
+}
+
+/* "500M" or "4G", in powers of ten as llama.cpp reads them; 0 for what is none. */
+static guint64
+parse_size (const char *text)
+{
+  char *end;
+  guint64 number = g_ascii_strtoull (text, &end, 10);
+  guint64 unit = *end == 'M' ? 1000000u : *end == 'G' ? 1000000000u : 0;
+
+  return unit == 0 || end[1] != '\0' || !g_ascii_isdigit (*text) || number > G_MAXINT32
+             ? 0
+             : number * unit;
 }
 
 static int
 main_of (int argc, char **argv, gboolean needs_type)
 {
   const AtlMix *mix = NULL;
+  const char *name = argv[0];
+  guint64 split_bytes = 0;
   g_autoptr (GError) error = NULL;
 
+  if (argc > 2 && strcmp (argv[1], "--split-size") == 0)
+    {
+      split_bytes = parse_size (argv[2]);
+      if (split_bytes == 0)
+        {
+          fprintf (stderr, "%s: “%s” is no size such as 500M or 4G.\n\n", name, argv[2]);
+          return usage (name, needs_type);
+        }
+      argc -= 2;
+      argv += 2;
+    }
   if (argc < 3 + needs_type || argc > 4 || argv[1][0] == '-')
-    return usage (argv[0], needs_type);
+    return usage (name, needs_type);
   if (argc == 4)
     {
       mix = atl_mix_find (argv[3]);
       if (mix == NULL)
         {
-          fprintf (stderr, "%s: there is no type “%s”.\n\n", argv[0], argv[3]);
-          return usage (argv[0], needs_type);
+          fprintf (stderr, "%s: there is no type “%s”.\n\n", name, argv[3]);
+          return usage (name, needs_type);
         }
     }
-  if (run (argv[1], argv[2], mix, &error))
+  if (run (argv[1], argv[2], mix, split_bytes, &error))
     return 0;
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     fprintf (stderr, "\nStopped; nothing was written.\n");
   else
-    fprintf (stderr, "%s: %s\n", argv[0], error->message);
+    fprintf (stderr, "%s: %s\n", name, error->message);
   return 1;
 }
 
