@@ -2,7 +2,7 @@
  * decode ends early. A state cannot be cut off behind any token as keys and values can. */
 #include <string.h>
 
-#include "model-fixture.h"
+#include "changed-model.h"
 
 #define N_IDS 40
 
@@ -268,6 +268,35 @@ test_memory (Fixture *f, gconstpointer data)
   g_assert_cmpuint (atl_llm_cache_bytes (f->cache), <=, kv_bytes);
 }
 
+/* Where a list says which layers attend, it counts, not the interval between them. */
+static void
+test_listed (void)
+{
+  static const gint32 ids[] = { 3, 1, 4, 1, 5 };
+  static const gboolean recurrent[64] = { TRUE, TRUE, TRUE, FALSE, TRUE, TRUE, TRUE, FALSE };
+  AtlMetaValue interval = { .type = ATL_META_UINT, .v_uint = 3 };
+  AtlMetaValue list = { .type = ATL_META_ARRAY,
+                        .v_array = { .elem_type = ATL_META_BOOL, .n = 8, .elems = recurrent } };
+  g_autoptr (AtlCheckpoint) plain = model_fixture_open ("llm-qwen35", "model.gguf");
+  g_autoptr (AtlCheckpoint) other = changed_model (
+      plain, &(Change){ .key = "qwen35.full_attention_interval", .value = &interval });
+  g_autoptr (AtlCheckpoint) listed = changed_model (
+      other, &(Change){ .key = "qwen35.attention.recurrent_layers", .value = &list });
+  g_autoptr (AtlLlm) a = model_fixture_load (plain, model_fixture_cpu (TRUE));
+  g_autoptr (AtlLlm) b = model_fixture_load (listed, model_fixture_cpu (TRUE));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlLlmCache) cache_a = atl_llm_cache_new (a, 16, ATL_DTYPE_F32, &error);
+  g_autoptr (AtlLlmCache) cache_b = atl_llm_cache_new (b, 16, ATL_DTYPE_F32, &error);
+  guint n_vocab = atl_llm_info (a)->n_vocab;
+
+  g_assert_no_error (error);
+  g_assert_cmpfloat (
+      model_fixture_distance (model_fixture_feed (b, cache_b, ids, G_N_ELEMENTS (ids)),
+                              model_fixture_feed (a, cache_a, ids, G_N_ELEMENTS (ids)), n_vocab),
+      ==, 0.0);
+  changed_model_refuse (other, &(Change){ .key = "qwen35.attention.recurrent_layers" });
+}
+
 int
 main (int argc, char **argv)
 {
@@ -293,6 +322,7 @@ main (int argc, char **argv)
 
         g_test_add (path, Fixture, &cases[i], set_up, tests[k].func, tear_down);
       }
+  g_test_add_func ("/models/recurrent/listed", test_listed);
   status = g_test_run ();
   model_fixture_end ();
   return status;

@@ -57,11 +57,23 @@ is_windowed (AtlWindowPattern pattern, guint il)
     }
 }
 
+/* One flag a layer; NULL if there is no such list. */
+static const gboolean *
+find_flags (const AtlLlmHparams *h, AtlLlmKeys *k, const char *name)
+{
+  const AtlMetaValue *list = atl_llm_key_meta (k, name);
+
+  return list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_BOOL &&
+                 list->v_array.n >= h->n_layer
+             ? list->v_array.elems
+             : NULL;
+}
+
 static void
 read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   const AtlLlmTraits *t = h->traits;
-  const AtlMetaValue *pattern = atl_llm_key_meta (k, "attention.sliding_window_pattern");
+  const gboolean *pattern = find_flags (h, k, "attention.sliding_window_pattern");
   gboolean finetuned = TRUE;
 
   if (t->rotate == ATL_ROTATE_FINETUNED)
@@ -69,17 +81,12 @@ read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
   h->window = t->window_default;
   if (t->window != ATL_WINDOW_NONE)
     atl_llm_key_uint (k, "attention.sliding_window", 0, 1 << 30, FALSE, &h->window);
-  if (pattern != NULL &&
-      (pattern->type != ATL_META_ARRAY || pattern->v_array.elem_type != ATL_META_BOOL ||
-       pattern->v_array.n < h->n_layer))
-    pattern = NULL;
   for (guint il = 0; il < h->n_layer; il++)
     {
       AtlLlmLayer *l = &h->layers[il];
 
       if (h->window > 0)
-        l->windowed = pattern != NULL ? ((const gboolean *) pattern->v_array.elems)[il]
-                                      : is_windowed (t->window, il);
+        l->windowed = pattern != NULL ? pattern[il] : is_windowed (t->window, il);
       l->rotated = t->rotate == ATL_ROTATE_3_OF_4          ? (il + 1) % 4 != 0
                    : t->rotate == ATL_ROTATE_WINDOWED_ONLY ? h->window == 0 || l->windowed
                    : t->rotate == ATL_ROTATE_FINETUNED     ? finetuned
@@ -199,6 +206,7 @@ read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
   const AtlLlmTraits *t = h->traits;
   gboolean is_hybrid = t->recurrent != ATL_RECURRENT_NONE;
   gboolean by_kv = is_hybrid && t->recurrent_layers == ATL_RECURRENT_BY_KV_HEADS;
+  const gboolean *recurrent = NULL;
   guint interval = 4;
 
   if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_ALL)
@@ -213,14 +221,20 @@ read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
   atl_llm_key_layers (k, "attention.head_count_kv", by_kv ? 0 : 1, 4096, by_kv,
                       LAYERS (h, n_head_kv));
   if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_BY_INTERVAL)
-    atl_llm_key_uint (k, "full_attention_interval", 1, 1024, FALSE, &interval);
+    {
+      recurrent = find_flags (h, k, "attention.recurrent_layers");
+      atl_llm_key_uint (k, "full_attention_interval", 1, 1024, FALSE, &interval);
+    }
   else
-    interval = 1;
+    {
+      interval = 1;
+    }
   for (guint il = 0; il < h->n_layer; il++)
     {
       AtlLlmLayer *l = &h->layers[il];
 
-      l->attends = l->n_head_kv > 0 && (il + 1) % interval == 0;
+      l->attends =
+          l->n_head_kv > 0 && (recurrent != NULL ? !recurrent[il] : (il + 1) % interval == 0);
       if (!l->attends)
         l->n_head = l->n_head_kv = l->rotated = l->windowed = 0;
     }

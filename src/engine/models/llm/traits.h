@@ -73,7 +73,8 @@ typedef enum
   ATL_RECURRENT_ALL,         /* and no layer has attention */
   ATL_RECURRENT_BESIDE,      /* all, and all have attention as well */
   ATL_RECURRENT_BY_KV_HEADS, /* those with attention.head_count_kv 0 in place of attention */
-  ATL_RECURRENT_BY_INTERVAL, /* all but each full_attention_interval-th, which have attention */
+  ATL_RECURRENT_BY_INTERVAL, /* those that attention.recurrent_layers says, or, if it is not there,
+                                all but each full_attention_interval-th; the rest have attention */
 } AtlRecurrentLayers;
 
 typedef enum
