@@ -47,6 +47,11 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
   g_autoptr (GError) local = NULL;
   JsonNode *root;
 
+  if (size == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is empty", name);
+      return NULL;
+    }
   if (size > G_MAXSSIZE || !g_utf8_validate_len (data, size, NULL))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is not valid UTF-8 text", name);
@@ -58,7 +63,10 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
   parser = json_parser_new_immutable ();
   if (!json_parser_load_from_data (parser, data, (gssize) size, &local))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s", name, local->message);
+      /* It may quote half a surrogate pair. */
+      g_autofree char *why = g_utf8_make_valid (local->message, -1);
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s", name, why);
       return NULL;
     }
   root = json_parser_steal_root (parser);

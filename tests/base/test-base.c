@@ -71,6 +71,7 @@ test_json (void)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *deep = g_strnfill (100000, '[');
+  static const char half[] = "[\"a\\ud800\"]";
   static const char text[] = "{\"b\": 1.0, \"a\": 1, \"s\": \"[[{\\\"\", \"n\": null}";
   g_autoptr (JsonNode) root = atl_json_parse (text, strlen (text), "text", &error);
   JsonObject *o;
@@ -92,6 +93,14 @@ test_json (void)
   g_clear_error (&error);
   g_assert_null (atl_json_parse ("", 0, "nothing", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_null (atl_json_parse (NULL, 0, "nothing", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  /* The sentence goes over D-Bus, which takes valid text only. */
+  g_assert_null (atl_json_parse (half, strlen (half), "half", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
 }
 
 static void
