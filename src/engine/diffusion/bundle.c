@@ -19,10 +19,11 @@ typedef struct
 
 struct _AtlBundle
 {
-  GPtrArray *folders; /* (owned) Folder */
-  GPtrArray *loose;   /* (owned) AtlCheckpoint of the top's weight files; NULL until asked for */
-  GHashTable *given;  /* (owned) role -> AtlCheckpoint of a loose file, borrowed from loose */
-  GHashTable *json;   /* (owned) "role/file" -> JsonNode, or NULL when it is none */
+  GPtrArray *folders;  /* (owned) Folder */
+  GPtrArray *loose;    /* (owned) AtlCheckpoint of the top's weight files; NULL until asked for */
+  GHashTable *given;   /* (owned) role -> AtlCheckpoint of a loose file, borrowed from loose */
+  GHashTable *origins; /* (owned) role -> class name of the part, static */
+  GHashTable *json;    /* (owned) "role/file" -> JsonNode, or NULL when it is none */
   guint64 size;
 };
 
@@ -71,6 +72,7 @@ atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GErr
   self = g_new0 (AtlBundle, 1);
   self->folders = g_ptr_array_new_with_free_func (folder_free);
   self->given = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->origins = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->json = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, json_free);
   for (guint i = 0; i < n; i++)
     {
@@ -101,6 +103,7 @@ atl_bundle_free (AtlBundle *self)
   if (self == NULL)
     return;
   g_hash_table_unref (self->given);
+  g_hash_table_unref (self->origins);
   g_clear_pointer (&self->loose, g_ptr_array_unref);
   g_hash_table_unref (self->json);
   g_ptr_array_unref (self->folders);
@@ -164,7 +167,7 @@ atl_bundle_class (AtlBundle *self, const char *role)
   return name != NULL && JSON_NODE_HOLDS_VALUE (name) &&
                  json_node_get_value_type (name) == G_TYPE_STRING
              ? json_node_get_string (name)
-             : NULL;
+             : g_hash_table_lookup (self->origins, role);
 }
 
 /* --- Weights --- */
@@ -319,14 +322,17 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
   for (guint p = 0; p < n_parts; p++)
     {
       const AtlPart *part = &parts[p];
+      const AtlComponentClass *klass;
 
+      g_hash_table_insert (self->origins, g_strdup (part->role), (gpointer) part->origin);
       if (atl_bundle_has (self, part->role))
         continue;
       for (guint i = 0; i < self->loose->len; i++)
         {
           AtlCheckpoint *cp = self->loose->pdata[i];
 
-          if (atl_component_class_for (cp, NULL, part->function, NULL) != NULL &&
+          klass = atl_component_class_for (cp, part->origin, part->function, NULL);
+          if (klass != NULL && atl_component_class_claims (klass, cp) &&
               (part->accepts == NULL || part->accepts (cp)))
             {
               g_hash_table_insert (self->given, g_strdup (part->role), cp);

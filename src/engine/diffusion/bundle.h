@@ -26,6 +26,7 @@ typedef struct
   const char *role;     /* "text_encoder_2" */
   const char *words;    /* what a person calls it: "CLIP-G text encoder"; translatable */
   const char *function; /* what it must be able to do: "encode_text" */
+  const char *origin; /* the authors' class, where no model_index.json says it: "T5EncoderModel" */
   /* Of several networks that can: which is meant. (nullable) any */
   gboolean (*accepts) (const AtlCheckpoint *cp);
   gboolean is_optional;
@@ -41,7 +42,7 @@ void atl_bundle_free (AtlBundle *self);
 
 /* "_class_name" of model_index.json; NULL without one. Borrowed. */
 const char *atl_bundle_pipeline (AtlBundle *self);
-/* The class that model_index.json gives a role; NULL. Borrowed. */
+/* The class that model_index.json, or the part it was assigned to, gives a role; NULL. Borrowed. */
 const char *atl_bundle_class (AtlBundle *self, const char *role);
 /* A JSON file of a role's folder, or with role NULL of the top; NULL when it is absent or no
  * object. Borrowed. */

@@ -5,6 +5,52 @@
 
 #include <string.h>
 
+#define WIDTH_OF_G 1280
+
+static gboolean
+has_any (const AtlCheckpoint *cp, const char *const *names, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (atl_checkpoint_find (cp, names[i]) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+/* The width of an encoder that has a file to itself; 0 when there is none. */
+static gint64
+lone_width (const AtlCheckpoint *cp)
+{
+  const AtlTensorInfo *norm = atl_checkpoint_find (cp, "text_model.final_layer_norm.weight");
+
+  return norm != NULL && norm->n_dims == 1 ? norm->dim[0] : 0;
+}
+
+gboolean
+atl_is_clip_g (const AtlCheckpoint *cp)
+{
+  static const char *const names[] = {
+    "conditioner.embedders.1.model.ln_final.weight",
+    "conditioner.embedders.0.model.ln_final.weight",
+    "text_encoders.clip_g.transformer.text_model.final_layer_norm.weight",
+    "ln_final.weight",
+  };
+
+  return has_any (cp, names, G_N_ELEMENTS (names)) || lone_width (cp) >= WIDTH_OF_G;
+}
+
+gboolean
+atl_is_clip_l (const AtlCheckpoint *cp)
+{
+  static const char *const names[] = {
+    "cond_stage_model.transformer.text_model.final_layer_norm.weight",
+    "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight",
+    "text_encoders.clip_l.transformer.text_model.final_layer_norm.weight",
+  };
+  gint64 width = lone_width (cp);
+
+  return has_any (cp, names, G_N_ELEMENTS (names)) || (width > 0 && width < WIDTH_OF_G);
+}
+
 void
 atl_clip_text_clear (AtlClipText *self)
 {

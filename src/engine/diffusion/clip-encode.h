@@ -9,6 +9,10 @@
 
 G_BEGIN_DECLS
 
+/* Whether a file holds the small (CLIP-L) or the large (OpenCLIP bigG) text encoder. */
+gboolean atl_is_clip_l (const AtlCheckpoint *cp);
+gboolean atl_is_clip_g (const AtlCheckpoint *cp);
+
 typedef struct
 {
   AtlArray *hidden; /* (owned) [1, 77 * chunks, dim] */

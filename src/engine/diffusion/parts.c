@@ -97,6 +97,7 @@ atl_parts_get (AtlParts *self,
 {
   AtlLoadOptions options = { .loras = (const AtlLoraFile *) self->loras->data,
                              .n_loras = self->loras->len,
+                             .role = role,
                              .cancellable = cancellable };
   const AtlComponentClass *klass;
   AtlCheckpoint *cp;

@@ -372,17 +372,20 @@ sdxl_traits (AtlBundle *bundle, AtlTraits *traits)
 }
 
 static const AtlPart sd_parts[] = {
-  { PART_UNET, N_ ("the UNet"), "forward", NULL, FALSE },
-  { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", NULL, FALSE },
+  { PART_UNET, N_ ("the UNet"), "forward", "UNet2DConditionModel", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
+    FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
 };
 
 /* The refiner has bigG alone. */
 static const AtlPart sdxl_parts[] = {
-  { PART_UNET, N_ ("the UNet"), "forward", NULL, FALSE },
-  { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", NULL, TRUE },
-  { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", NULL, FALSE },
+  { PART_UNET, N_ ("the UNet"), "forward", "UNet2DConditionModel", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
+    TRUE },
+  { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
+    atl_is_clip_g, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_sd = {

@@ -56,6 +56,9 @@ typedef struct
 {
   const AtlLoraFile *loras; /* merged into the weights in order, while loading */
   guint n_loras;
+  /* (nullable) The part it is to play, where a file holds several networks of one class:
+   * "text_encoder", "text_encoder_2". */
+  const char *role;
   AtlProgressFunc progress; /* (nullable) */
   gpointer progress_data;
   GCancellable *cancellable; /* (nullable) */

@@ -279,6 +279,24 @@ golden_report_result (GoldenReport *report,
 }
 
 void
+golden_report_outputs (GoldenReport *report,
+                       const GoldenCase *c,
+                       const GoldenBackend *backend,
+                       GPtrArray *outputs)
+{
+  for (guint i = 0; i < c->expected->len; i++)
+    {
+      const AtlArray *expected = c->expected->pdata[i];
+      AtlArray *got = atl_arrays_find (outputs, expected->name);
+
+      if (!g_str_has_prefix (expected->name, "debug_"))
+        golden_report_result (report, c, backend, expected->name,
+                              got != NULL ? atl_array_rel_l2 (got, expected) : INFINITY,
+                              golden_tolerance (c, backend));
+    }
+}
+
+void
 golden_report_error (GoldenReport *report,
                      const GoldenCase *c,
                      const GoldenBackend *backend,

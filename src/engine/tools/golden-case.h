@@ -82,6 +82,16 @@ gboolean golden_open_loras (const GoldenCase *self,
                             guint *n,
                             GError **error);
 
+/* Files on their way to a bundle: maps, and their logical names. */
+typedef struct
+{
+  GPtrArray *maps, *names; /* (owned, nullable) */
+} GoldenFiles;
+void golden_files_clear (GoldenFiles *self);
+/* A file as `name`, or every file below a folder as `name`/…; "" for the top. */
+gboolean golden_files_add (GoldenFiles *self, const char *path, const char *name, GError **error);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GoldenFiles, golden_files_clear)
+
 /* Runs the case on every backend and reports. `only` (nullable) is a pattern for its name. */
 void golden_run_case (GoldenReport *report,
                       const char *folder,
@@ -95,6 +105,15 @@ void golden_run_schedule (GoldenReport *report, const GoldenCase *c, const Golde
 void golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_pipeline (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 
+/* encode_text of a whole prompt: weights, chunks or two encoders. */
+gboolean golden_is_prompt (const GoldenCase *c);
+void golden_run_prompt (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
+
+/* Every expected output but the intermediate ones ("debug_") against what came out. */
+void golden_report_outputs (GoldenReport *report,
+                            const GoldenCase *c,
+                            const GoldenBackend *backend,
+                            GPtrArray *outputs);
 void golden_report_result (GoldenReport *report,
                            const GoldenCase *c,
                            const GoldenBackend *backend,

@@ -1,12 +1,10 @@
 /* Golden cases of encoders, denoisers and autoencoders. */
 #define G_LOG_DOMAIN "atl-tools"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
 #include "engine/models/component.h"
-#include "engine/diffusion/prompt-weights.h"
 #include "engine/tools/golden-case.h"
 
 #define MAX_LORAS 8
@@ -79,74 +77,6 @@ golden_open_loras (const GoldenCase *self,
   return TRUE;
 }
 
-/* Hidden states of one chunk of token ids. */
-static AtlArray *
-encode_chunk (AtlComponent *component, const gint32 *ids, gint64 n, GError **error)
-{
-  g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  g_autoptr (GPtrArray) outputs = NULL;
-  AtlArray *array = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-
-  memcpy (array->data, ids, (gsize) n * sizeof *ids);
-  atl_request_add (request, array);
-  outputs = atl_component_run (component, request, NULL, error);
-  return outputs != NULL ? copy_array (atl_arrays_find (outputs, "hidden")) : NULL;
-}
-
-/* A prompt in chunks with a weight per token: each is encoded alone, weighted, and laid end to end.
- */
-static GPtrArray *
-run_weighted (const GoldenCase *c, AtlComponent *component, GError **error)
-{
-  AtlPromptRule rule = g_str_equal (atl_json_string (c->params, "rule", ""), "comfyui")
-                           ? ATL_PROMPT_COMFYUI
-                           : ATL_PROMPT_A1111;
-  JsonArray *ids = atl_json_array (c->params, "token_ids");
-  JsonArray *weights = atl_json_array (c->params, "weights");
-  gint64 n_chunks = atl_json_int (c->params, "chunks", 1);
-  gint64 n = ids != NULL ? json_array_get_length (ids) / MAX (n_chunks, 1) : 0;
-  g_autofree gint32 *chunk = g_new (gint32, MAX (n, 1));
-  g_autofree float *weight = g_new (float, MAX (n, 1));
-  g_autoptr (GPtrArray) outputs = atl_arrays_new ();
-  g_autoptr (AtlArray) empty = NULL;
-  AtlArray *all = NULL;
-
-  if (n < 2 || weights == NULL || json_array_get_length (weights) != json_array_get_length (ids))
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: no ids and weights", c->name);
-      return NULL;
-    }
-  /* The empty prompt: the start token, then the end token, which also pads. */
-  for (gint64 i = 0; i < n; i++)
-    chunk[i] = (gint32) json_array_get_int_element (ids, (guint) (i == 0 ? 0 : n - 1));
-  empty = encode_chunk (component, chunk, n, error);
-  if (empty == NULL)
-    return NULL;
-
-  for (gint64 k = 0; k < n_chunks; k++)
-    {
-      g_autoptr (AtlArray) hidden = NULL;
-
-      for (gint64 i = 0; i < n; i++)
-        {
-          chunk[i] = (gint32) json_array_get_int_element (ids, (guint) (k * n + i));
-          weight[i] = (float) json_array_get_double_element (weights, (guint) (k * n + i));
-        }
-      hidden = encode_chunk (component, chunk, n, error);
-      if (hidden == NULL)
-        return NULL;
-      atl_prompt_weights_apply (rule, hidden, weight, empty);
-      if (all == NULL)
-        {
-          all = atl_array_new ("hidden", ATL_DTYPE_F32, 3,
-                               (gint64[]){ 1, n * n_chunks, hidden->dim[2] });
-          g_ptr_array_add (outputs, all);
-        }
-      memcpy (atl_array_f32 (all) + k * n * hidden->dim[2], hidden->data, atl_array_size (hidden));
-    }
-  return g_steal_pointer (&outputs);
-}
-
 static gboolean
 run (GoldenReport *report,
      const GoldenCase *c,
@@ -173,26 +103,13 @@ run (GoldenReport *report,
   if (component == NULL)
     return FALSE;
 
-  if (atl_json_string (c->params, "rule", NULL) != NULL)
-    outputs = run_weighted (c, component, error);
-  else
-    {
-      for (guint i = 0; i < c->inputs->len; i++)
-        atl_request_add (request, copy_array (c->inputs->pdata[i]));
-      add_params (request, c->params);
-      outputs = atl_component_run (component, request, NULL, error);
-    }
+  for (guint i = 0; i < c->inputs->len; i++)
+    atl_request_add (request, copy_array (c->inputs->pdata[i]));
+  add_params (request, c->params);
+  outputs = atl_component_run (component, request, NULL, error);
   if (outputs == NULL)
     return FALSE;
-  for (guint i = 0; i < c->expected->len; i++)
-    {
-      const AtlArray *expected = c->expected->pdata[i];
-      AtlArray *got = atl_arrays_find (outputs, expected->name);
-
-      golden_report_result (report, c, backend, expected->name,
-                            got != NULL ? atl_array_rel_l2 (got, expected) : INFINITY,
-                            golden_tolerance (c, backend));
-    }
+  golden_report_outputs (report, c, backend, outputs);
   return TRUE;
 }
 
@@ -202,6 +119,11 @@ golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBac
   AtlCheckpoint *lora_checkpoints[MAX_LORAS] = { NULL };
   g_autoptr (GError) error = NULL;
 
+  if (golden_is_prompt (c))
+    {
+      golden_run_prompt (report, c, backend);
+      return;
+    }
   if (!run (report, c, backend, lora_checkpoints, &error))
     golden_report_error (report, c, backend, error);
   for (guint i = 0; i < MAX_LORAS; i++)

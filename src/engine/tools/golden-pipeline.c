@@ -1,86 +1,37 @@
 /* Golden cases of whole pipelines: from a prompt to a picture or clip. */
 #define G_LOG_DOMAIN "atl-tools"
 
-#include <math.h>
-#include <string.h>
-
 #include "base/json-bounded.h"
 #include "engine/diffusion/model.h"
 #include "engine/tools/golden-case.h"
 
 #define MAX_LORAS 8
-#define MAX_DEPTH 3
-
-typedef struct
-{
-  GPtrArray *maps, *names; /* (owned) */
-} Files;
-
-static void
-files_clear (Files *self)
-{
-  g_clear_pointer (&self->maps, g_ptr_array_unref);
-  g_clear_pointer (&self->names, g_ptr_array_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
-
-static gboolean
-add_file (Files *self, const char *path, const char *name, GError **error)
-{
-  AtlFileMap *map = atl_file_map_new (path, error);
-
-  if (map == NULL)
-    return FALSE;
-  g_ptr_array_add (self->maps, map);
-  g_ptr_array_add (self->names, g_strdup (name));
-  return TRUE;
-}
-
-/* Every file below `folder` under its name relative to the top. */
-static gboolean
-add_folder (Files *self, const char *folder, const char *prefix, guint depth, GError **error)
-{
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, error);
-  const char *name;
-
-  if (dir == NULL)
-    return FALSE;
-  while ((name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename (folder, name, NULL);
-      g_autofree char *logical = g_strconcat (prefix, name, NULL);
-      g_autofree char *below = g_strconcat (logical, "/", NULL);
-
-      if (g_file_test (path, G_FILE_TEST_IS_DIR)
-              ? depth > 0 && !add_folder (self, path, below, depth - 1, error)
-              : !add_file (self, path, logical, error))
-        return FALSE;
-    }
-  return TRUE;
-}
 
 /* The case's model: a folder, a file, or a folder whose "components" say each part's file. */
 static gboolean
-add_model (Files *self, const GoldenCase *c, GError **error)
+add_model (GoldenFiles *self, const GoldenCase *c, GError **error)
 {
   g_autofree char *path = g_build_filename (c->family_folder, c->model, NULL);
   JsonObject *components = atl_json_object (c->params, "components");
   g_autoptr (GList) roles = components != NULL ? json_object_get_members (components) : NULL;
 
   if (roles == NULL)
-    return g_file_test (path, G_FILE_TEST_IS_DIR)
-               ? add_folder (self, path, "", MAX_DEPTH, error)
-               : add_file (self, path, atl_json_string (c->params, "name", c->model), error);
+    {
+      g_autofree char *base = g_path_get_basename (path);
+
+      return golden_files_add (self, path, g_file_test (path, G_FILE_TEST_IS_DIR) ? "" : base,
+                               error);
+    }
   for (GList *l = roles; l != NULL; l = l->next)
     {
       const char *file = atl_json_string (components, l->data, "");
       g_autofree char *full = g_build_filename (path, file, NULL);
       g_autofree char *base = g_path_get_basename (file);
-      g_autofree char *logical = g_build_filename (l->data, base, NULL);
-      g_autofree char *below = g_strconcat ((char *) l->data, "/", NULL);
+      g_autofree char *logical = g_file_test (full, G_FILE_TEST_IS_DIR)
+                                     ? g_strdup (l->data)
+                                     : g_build_filename (l->data, base, NULL);
 
-      if (g_file_test (full, G_FILE_TEST_IS_DIR) ? !add_folder (self, full, below, 1, error)
-                                                 : !add_file (self, full, logical, error))
+      if (!golden_files_add (self, full, logical, error))
         return FALSE;
     }
   return TRUE;
@@ -122,8 +73,7 @@ run (GoldenReport *report,
      AtlCheckpoint **lora_checkpoints,
      GError **error)
 {
-  g_auto (Files) files = { g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref),
-                           g_ptr_array_new_with_free_func (g_free) };
+  g_auto (GoldenFiles) files = { NULL, NULL };
   g_autoptr (AtlDiffusionModel) model = NULL;
   g_autoptr (AtlSettings) settings = read_settings (c);
   g_autoptr (GPtrArray) outputs = NULL;
@@ -146,16 +96,7 @@ run (GoldenReport *report,
       atl_diffusion_model_run (model, settings, c->inputs, is_traced ? &hooks : NULL, NULL, error);
   if (outputs == NULL)
     return FALSE;
-  for (guint i = 0; i < c->expected->len; i++)
-    {
-      const AtlArray *expected = c->expected->pdata[i];
-      AtlArray *got = atl_arrays_find (outputs, expected->name);
-
-      if (!g_str_has_prefix (expected->name, "debug_"))
-        golden_report_result (report, c, backend, expected->name,
-                              got != NULL ? atl_array_rel_l2 (got, expected) : INFINITY,
-                              golden_tolerance (c, backend));
-    }
+  golden_report_outputs (report, c, backend, outputs);
   return TRUE;
 }
 

@@ -9,9 +9,9 @@
  * through final_layer_norm if asked pooled: final_layer_norm(last)[row of the first highest token
  * id], through text_projection where there is one
  *
- * Names: transformers' below "text_model."; an original Stable Diffusion file has them below
- * "cond_stage_model.transformer.". Traps: `position_ids` tensors are skipped; clip skip 2 still
- * uses the final norm in SD 1.5.
+ * Names: transformers' below "text_model."; original files have them elsewhere, or in OpenCLIP's
+ * form (clip-names.h). Unless the request says so, hidden states before the last one skip the final
+ * norm. Traps: `position_ids` tensors are skipped; clip skip 2 still uses the final norm in SD 1.5.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -22,6 +22,7 @@
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
+#include "engine/models/encoders/clip-names.h"
 
 #define MAX_LAYERS 64
 
@@ -52,27 +53,12 @@ typedef struct
   gint64 drop;
 } Call;
 
-static const char *const prefixes[] = { "text_model.", "",
-                                        "cond_stage_model.transformer.text_model.",
-                                        "conditioner.embedders.0.transformer.text_model.", NULL };
-
-static const char *
-find_prefix (const AtlCheckpoint *cp)
-{
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *name =
-          g_strconcat (prefixes[i], "embeddings.position_embedding.weight", NULL);
-      if (atl_checkpoint_find (cp, name) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
-}
-
 static gboolean
 recognises (const AtlCheckpoint *cp)
 {
-  return find_prefix (cp) != NULL;
+  AtlClipPlace place;
+
+  return atl_clip_find (cp, NULL, &place);
 }
 
 static void
@@ -85,6 +71,41 @@ clip_free (gpointer model)
   g_free (m);
 }
 
+/* Three products, or the thirds of a stacked one. */
+static void
+read_qkv (AtlSource *s, Layer *l, gint64 D, const char *p)
+{
+  static const char *const names[] = { "q_proj", "k_proj", "v_proj" };
+  AtlAffine *parts[] = { &l->q, &l->k, &l->v };
+  AtlAffine fused;
+
+  if (!atl_source_has (s, "%s.self_attn.in_proj", p))
+    {
+      for (guint k = 0; k < 3; k++)
+        *parts[k] = atl_source_linear (s, D, D, "%s.self_attn.%s", p, names[k]);
+      return;
+    }
+  fused = atl_source_linear (s, 3 * D, D, "%s.self_attn.in_proj", p);
+  if (fused.w == NULL || fused.b == NULL)
+    {
+      atl_weights_fail (s->weights, "%s: the layer “%s” is not whole",
+                        atl_checkpoint_name (atl_weights_checkpoint (s->weights)), p);
+      return;
+    }
+  for (guint k = 0; k < 3; k++)
+    {
+      g_autofree char *module = g_strdup_printf ("%s%s.self_attn.%s", s->lora_root, p, names[k]);
+
+      parts[k]->w = atl_weights_add_rows (s->weights, fused.w, ATL_USE_LINEAR, k * D, D);
+      parts[k]->b = atl_weights_add_rows (s->weights, fused.b, ATL_USE_VECTOR, k * D, D);
+      if (s->n_loras > 0 && parts[k]->w != NULL)
+        atl_lora_merge (s, parts[k]->w, module);
+    }
+  /* Only its thirds are used. */
+  fused.w->use = 0;
+  fused.b->use = 0;
+}
+
 static void
 read_layer (AtlSource *s, const ClipText *m, guint i, gint64 mlp, Layer *l)
 {
@@ -92,9 +113,7 @@ read_layer (AtlSource *s, const ClipText *m, guint i, gint64 mlp, Layer *l)
   g_autofree char *p = g_strdup_printf ("encoder.layers.%u", i);
 
   l->norm1 = atl_source_norm (s, D, FALSE, "%s.layer_norm1", p);
-  l->q = atl_source_linear (s, D, D, "%s.self_attn.q_proj", p);
-  l->k = atl_source_linear (s, D, D, "%s.self_attn.k_proj", p);
-  l->v = atl_source_linear (s, D, D, "%s.self_attn.v_proj", p);
+  read_qkv (s, l, D, p);
   l->out = atl_source_linear (s, D, D, "%s.self_attn.out_proj", p);
   l->norm2 = atl_source_norm (s, D, FALSE, "%s.layer_norm2", p);
   l->fc1 = atl_source_linear (s, mlp, D, "%s.mlp.fc1", p);
@@ -126,6 +145,9 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
   if (error != NULL && *error != NULL)
     return FALSE;
   m->n_heads = n_heads > 0 ? (guint) n_heads : (guint) MAX (m->width / 64, 1);
+  /* Without a configuration: OpenCLIP's encoders, which are wide, have the exact gelu. */
+  if (act == NULL && (s->map != NULL || m->width >= 1024))
+    act = "gelu";
   m->act = g_strcmp0 (act, "gelu") == 0 ? ATL_ACT_GELU_ERF : ATL_ACT_GELU_QUICK;
   if (m->n_layers == 0 || m->width % m->n_heads != 0)
     atl_weights_fail (m->weights, "%s: %u layers and %u heads make no text encoder",
@@ -149,7 +171,9 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
 static const char *
 lora_part (const AtlCheckpoint *cp, const AtlLoadOptions *options)
 {
-  gboolean projects = atl_checkpoint_find (cp, "text_projection.weight") != NULL;
+  gboolean projects = options->role != NULL
+                          ? g_str_equal (options->role, "text_encoder_2")
+                          : atl_checkpoint_find (cp, "text_projection.weight") != NULL;
 
   for (guint i = 0; i < options->n_loras; i++)
     for (guint k = 0; k < atl_checkpoint_n_tensors (options->loras[i].cp); k++)
@@ -163,6 +187,49 @@ lora_part (const AtlCheckpoint *cp, const AtlLoadOptions *options)
   return "te";
 }
 
+/* The matrix behind the pooled vector, where there is one: beside the encoder, without a bias;
+ * OpenCLIP's is transposed. */
+static gboolean
+read_projection (ClipText *m, AtlCheckpoint *cp, const AtlClipPlace *place, GError **error)
+{
+  g_autofree char *stem = g_str_has_suffix (place->prefix, "text_model.")
+                              ? g_strndup (place->prefix, strlen (place->prefix) - 11)
+                              : g_strdup (place->prefix);
+  g_autofree char *name =
+      g_strconcat (stem, "text_projection", place->is_open ? "" : ".weight", NULL);
+  const AtlTensorInfo *info = atl_checkpoint_find (cp, name);
+  g_autoptr (AtlArray) plain = NULL;
+  gint64 n;
+  float *rows;
+
+  if (info == NULL)
+    return TRUE;
+  if (!place->is_open)
+    {
+      AtlSource top = { .weights = m->weights, .prefix = stem };
+      m->projection = atl_source_linear (&top, -1, m->width, "text_projection");
+      return TRUE;
+    }
+  plain = atl_array_from_tensor (info, error);
+  if (plain == NULL)
+    return FALSE;
+  if (plain->dtype != ATL_DTYPE_F32 || plain->n_dims != 2 || plain->dim[0] != m->width)
+    {
+      atl_weights_fail (m->weights, "%s: “%s” has another width than the encoder",
+                        atl_checkpoint_name (cp), name);
+      return TRUE;
+    }
+  n = plain->dim[1];
+  rows = g_new (float, n * m->width);
+  for (gint64 i = 0; i < n; i++)
+    for (gint64 k = 0; k < m->width; k++)
+      rows[i * m->width + k] = atl_array_f32 (plain)[k * n + i];
+  m->projection.w = atl_weights_add_bytes (
+      m->weights, ATL_USE_LINEAR, 0, ATL_DTYPE_F32, 2, (gint64[]){ n, m->width },
+      g_bytes_new_take (rows, (gsize) (n * m->width) * sizeof *rows), name);
+  return TRUE;
+}
+
 static gpointer
 clip_load (AtlCheckpoint *cp,
            AtlBackend *const *backends,
@@ -170,16 +237,18 @@ clip_load (AtlCheckpoint *cp,
            const AtlLoadOptions *options,
            GError **error)
 {
-  const char *prefix = find_prefix (cp);
+  AtlClipPlace place = { "", FALSE };
+  gboolean is_there = atl_clip_find (cp, options->role, &place);
   ClipText *m = g_new0 (ClipText, 1);
-  AtlSource s = { .prefix = prefix,
+  AtlSource s = { .prefix = place.prefix,
+                  .map = place.is_open ? atl_open_clip_name : NULL,
                   .loras = options->loras,
                   .n_loras = options->n_loras,
                   .lora_root = "text_model." };
 
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);
-  if (prefix == NULL)
+  if (!is_there)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s holds no CLIP text encoder",
                    atl_checkpoint_name (cp));
@@ -193,10 +262,10 @@ clip_load (AtlCheckpoint *cp,
       return NULL;
     }
   atl_lora_check (&s);
-  if (atl_checkpoint_find (cp, "text_projection.weight") != NULL)
+  if (!read_projection (m, cp, &place, error))
     {
-      AtlSource top = { .weights = m->weights };
-      m->projection = atl_source_linear (&top, -1, m->width, "text_projection");
+      clip_free (m);
+      return NULL;
     }
   if (!atl_source_finish (&s, backends[0], options, error))
     {
@@ -275,7 +344,7 @@ clip_run (gpointer model,
   AtlArray *ids = atl_request_require (request, "token_ids", ATL_DTYPE_I32, 2, error);
   int which = (int) atl_request_number (request, "layer", -1);
   Call call = { .m = m,
-                .normed = atl_request_number (request, "final_layer_norm", 1.0) != 0.0,
+                .normed = atl_request_number (request, "final_layer_norm", which == -1) != 0.0,
                 .drop = (gint64) atl_request_number (request, "drop", 0.0) };
   AtlArray *ranges, *positions;
   g_autofree char *key = NULL;

@@ -7,8 +7,9 @@
  * 1e-6, no biases anywhere Buckets: bidirectional, 32, distances up to 128 logarithmically.
  *
  * encode_text: token_ids [1, T], attention_mask [1, T] (ones, then zeros) -> hidden [1, T, dim];
- * padded tokens neither are attended to nor computed: their rows are zero. Names: transformers', or
- * the Wan authors' ("blocks.0.attn.q", "ffn.gate.0", "pos_embedding.embedding").
+ * padded tokens are not attended to; UMT5's rows of them are zero, as its pipelines make them.
+ * Names: transformers', or the Wan authors' ("blocks.0.attn.q", "ffn.gate.0",
+ * "pos_embedding.embedding").
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -187,6 +188,8 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   AtlTensor *ids = atl_runner_input (g, inputs, "token_ids");
   AtlTensor *buckets = atl_runner_input (g, inputs, "buckets");
   AtlTensor *x = atl_embed (g, atl_weight (g, m->shared), ids, 1.0f);
+  AtlTensor *ranges =
+      atl_arrays_find (inputs, "ranges") != NULL ? atl_runner_input (g, inputs, "ranges") : NULL;
   AtlTensor *bias = NULL;
   gint64 T = ids->dim[1];
 
@@ -206,7 +209,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
       atl_linear_multi (g, rms (g, x, &l->norm1), 3, w, NULL, qkv);
       for (guint k = 0; k < 3; k++)
         qkv[k] = atl_reshape_to (g, qkv[k], 1, T, m->n_heads, d);
-      n = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, bias, NULL, 1.0f, 0.0f);
+      n = atl_attention (g, qkv[0], qkv[1], qkv[2], ranges, bias, NULL, 1.0f, 0.0f);
       x = atl_linear_add (g, atl_reshape_to (g, n, 1, T, m->n_heads * d), atl_weight (g, l->o.w),
                           NULL, x);
       n = atl_linear_gated (g, rms (g, x, &l->norm2), atl_weight (g, l->wi_0.w), NULL,
@@ -253,7 +256,7 @@ count_valid (const T5 *m, const AtlArray *ids, const AtlArray *mask, gint64 *out
           return FALSE;
         }
     }
-  for (gint64 i = 0; i < n; i++)
+  for (gint64 i = 0; i < ids->dim[1]; i++)
     if (atl_array_i32 (ids)[i] < 0 || atl_array_i32 (ids)[i] >= m->vocab)
       {
         g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The token %d is outside the vocabulary",
@@ -277,8 +280,12 @@ t5_run (gpointer model,
   g_autoptr (GPtrArray) computed = atl_arrays_new ();
   g_autoptr (AtlArray) valid = NULL;
   g_autoptr (AtlArray) buckets = NULL;
+  g_autoptr (AtlArray) ranges = NULL;
+  /* A bias in each layer is UMT5's, whose pipelines set the padding's rows to zero; T5's keep what
+   * the padding sees of the text. */
+  gboolean is_umt5 = m->n_layers > 1 && m->layers[1].positions != NULL;
   AtlArray *hidden;
-  gint64 T, n;
+  gint64 T, n, n_rows;
 
   if (ids == NULL)
     return FALSE;
@@ -292,12 +299,20 @@ t5_run (gpointer model,
   if (!count_valid (m, ids, atl_request_find (request, "attention_mask"), &n, error))
     return FALSE;
 
-  valid = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  memcpy (valid->data, ids->data, (gsize) n * sizeof (gint32));
-  buckets = atl_array_new ("buckets", ATL_DTYPE_I32, 2, (gint64[]){ n, n });
-  for (gint64 i = 0; i < n; i++)
-    for (gint64 j = 0; j < n; j++)
-      atl_array_i32 (buckets)[i * n + j] = bucket (j - i, m->n_buckets);
+  n_rows = is_umt5 ? n : T;
+  valid = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n_rows });
+  memcpy (valid->data, ids->data, (gsize) n_rows * sizeof (gint32));
+  buckets = atl_array_new ("buckets", ATL_DTYPE_I32, 2, (gint64[]){ n_rows, n_rows });
+  for (gint64 i = 0; i < n_rows; i++)
+    for (gint64 j = 0; j < n_rows; j++)
+      atl_array_i32 (buckets)[i * n_rows + j] = bucket (j - i, m->n_buckets);
+  if (n < n_rows)
+    {
+      ranges = atl_array_new ("ranges", ATL_DTYPE_I32, 2, (gint64[]){ n_rows, 2 });
+      for (gint64 i = 0; i < n_rows; i++)
+        atl_array_i32 (ranges)[2 * i + 1] = (gint32) n;
+      g_ptr_array_add (inputs, ranges);
+    }
   g_ptr_array_add (inputs, valid);
   g_ptr_array_add (inputs, buckets);
   if (!atl_runner_run (m->runner, "encode", describe, m, inputs, computed, cancellable, error))

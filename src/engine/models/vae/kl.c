@@ -6,7 +6,7 @@
  * (one head, over pixels), residual; group norm, SiLU, conv_out -> mean and logvar, through
  * quant_conv (1x1) where there is one. Decoder: post_quant_conv (1x1, if there), conv_in, middle,
  * levels (nearest upsampling x2 and 3x3 convolution between them), group norm, SiLU, conv_out.
- * Group norm: 32 groups, eps 1e-6.
+ * Group norm: 32 groups ("norm_num_groups"), eps 1e-6.
  *
  * vae_encode: image [B, 3, H, W] in -1…1 -> mean, logvar [B, C, H/f, W/f]; before any scaling
  * factor. vae_decode: latent [B, C, h, w] after unscaling -> image [B, 3, h*f, w*f], not clamped.
@@ -23,7 +23,6 @@
 
 #define MAX_LEVELS 8
 #define MAX_BLOCKS 6
-#define GROUPS 32
 #define EPS 1e-6f
 
 typedef struct
@@ -46,6 +45,7 @@ typedef struct
   Attention attention;
   Level levels[MAX_LEVELS];
   guint n_levels;
+  gint64 groups; /* of group norms */
 } Half;
 
 typedef struct
@@ -177,6 +177,19 @@ ldm_levels (const AtlCheckpoint *cp, const char *prefix)
   return n;
 }
 
+/* 32 where no configuration says another number. */
+static gboolean
+get_groups (const AtlCheckpoint *cp, guint64 *groups, GError **error)
+{
+  GError *local = NULL;
+
+  atl_checkpoint_get_uint (cp, "norm_num_groups", 1, 4096, groups, &local);
+  if (local == NULL)
+    return TRUE;
+  g_propagate_error (error, local);
+  return FALSE;
+}
+
 static gpointer
 vae_load (AtlCheckpoint *cp,
           AtlBackend *const *backends,
@@ -186,6 +199,7 @@ vae_load (AtlCheckpoint *cp,
 {
   Vae *m = g_new0 (Vae, 1);
   AtlSource s = { 0 };
+  guint64 groups = 32;
 
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);
@@ -194,6 +208,12 @@ vae_load (AtlCheckpoint *cp,
   s.map_number = ldm_levels (cp, s.prefix != NULL ? s.prefix : "");
   if (s.map_number > 0)
     s.map = atl_ldm_vae_name;
+  if (!get_groups (cp, &groups, error))
+    {
+      vae_free (m);
+      return NULL;
+    }
+  m->encoder.groups = m->decoder.groups = (gint64) groups;
   read_weights (m, &s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
@@ -210,11 +230,12 @@ conv3 (AtlGraph *g, AtlTensor *x, const AtlAffine *a)
 }
 
 static AtlTensor *
-attention (AtlGraph *g, const Attention *a, AtlTensor *x)
+attention (AtlGraph *g, const Half *h, AtlTensor *x)
 {
+  const Attention *a = &h->attention;
   gint64 B = x->dim[0], H = x->dim[1], W = x->dim[2], C = x->dim[3];
-  AtlTensor *n = atl_group_norm (g, x, atl_weight (g, a->norm.w), atl_weight (g, a->norm.b), GROUPS,
-                                 EPS, ATL_ACT_NONE);
+  AtlTensor *n = atl_group_norm (g, x, atl_weight (g, a->norm.w), atl_weight (g, a->norm.b),
+                                 h->groups, EPS, ATL_ACT_NONE);
   AtlTensor *w[3] = { atl_weight (g, a->q.w), atl_weight (g, a->k.w), atl_weight (g, a->v.w) };
   AtlTensor *b[3] = { atl_weight (g, a->q.b), atl_weight (g, a->k.b), atl_weight (g, a->v.b) };
   AtlTensor *qkv[3];
@@ -231,15 +252,15 @@ attention (AtlGraph *g, const Attention *a, AtlTensor *x)
 static AtlTensor *
 middle (AtlGraph *g, const Half *h, AtlTensor *x)
 {
-  x = atl_resnet (g, &h->mid[0], x, NULL, GROUPS, EPS);
-  x = attention (g, &h->attention, x);
-  return atl_resnet (g, &h->mid[1], x, NULL, GROUPS, EPS);
+  x = atl_resnet (g, &h->mid[0], x, NULL, h->groups, EPS);
+  x = attention (g, h, x);
+  return atl_resnet (g, &h->mid[1], x, NULL, h->groups, EPS);
 }
 
 static AtlTensor *
 head (AtlGraph *g, const Half *h, AtlTensor *x)
 {
-  x = atl_group_norm (g, x, atl_weight (g, h->norm_out.w), atl_weight (g, h->norm_out.b), GROUPS,
+  x = atl_group_norm (g, x, atl_weight (g, h->norm_out.w), atl_weight (g, h->norm_out.b), h->groups,
                       EPS, ATL_ACT_SILU);
   return conv3 (g, x, &h->conv_out);
 }
@@ -259,7 +280,7 @@ describe_encode (AtlGraph *g, gpointer model, GPtrArray *inputs)
       const Level *level = &h->levels[i];
 
       for (guint k = 0; k < level->n_resnets; k++)
-        x = atl_resnet (g, &level->resnets[k], x, NULL, GROUPS, EPS);
+        x = atl_resnet (g, &level->resnets[k], x, NULL, h->groups, EPS);
       if (level->resample.w != NULL)
         x = atl_conv (g, x, atl_weight (g, level->resample.w), atl_weight (g, level->resample.b),
                       NULL, &down);
@@ -288,7 +309,7 @@ describe_decode (AtlGraph *g, gpointer model, GPtrArray *inputs)
       const Level *level = &h->levels[i];
 
       for (guint k = 0; k < level->n_resnets; k++)
-        x = atl_resnet (g, &level->resnets[k], x, NULL, GROUPS, EPS);
+        x = atl_resnet (g, &level->resnets[k], x, NULL, h->groups, EPS);
       if (level->resample.w != NULL)
         x = conv3 (g, atl_upsample (g, x, 1, x->dim[1] * 2, x->dim[2] * 2), &level->resample);
     }
