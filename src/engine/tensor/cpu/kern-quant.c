@@ -11,9 +11,6 @@
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-codes.h"
 
-/* How far ahead of the products codes are asked for. */
-#define PREFETCH_NEAR 2048
-#define PREFETCH_FAR 4096
 /* How many vectors make a line of 16 rows. */
 #define N_HALVES (64 / VB)
 
@@ -239,22 +236,21 @@ dot_body (AtlDType t,
       for (gint64 b = 0; b < n_blocks; b++)
         {
           const guint8 *lines = quants + b * quant_bytes;
-          const guint8 *meta = group + (is_super (t) ? b / 8 : b) * meta_bytes;
-          Factors f = factors (t, meta, is_super (t) ? b % 8 : 0, half);
+          const guint8 *meta = group + (b / unit_blocks (t)) * meta_bytes;
+          Factors f = factors (t, meta, b % unit_blocks (t), half);
           vb w[8];
 
           /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the
            * second-level cache and then the first, more is under way at a time. */
-          if (n_tokens <= 2)
-            for (guint line = 0; line < quant_bytes; line += 64)
-              {
-                __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
-                __builtin_prefetch (lines + PREFETCH_NEAR + line);
-              }
+          for (guint line = 0; line < quant_bytes; line += 64)
+            {
+              __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
+              __builtin_prefetch (lines + PREFETCH_NEAR + line);
+            }
 
 #pragma GCC unroll 8
           for (guint q = 0; q < 8; q++)
-            w[q] = codes (t, lines, q, half);
+            w[q] = codes (t, lines, meta, b % unit_blocks (t), q, half);
 #pragma GCC unroll 8
           for (guint i = 0; i < n_tokens; i++)
             {
@@ -290,22 +286,6 @@ dot_body (AtlDType t,
         vf_store (out + i * 16 + half * VW, sum[i]);
     }
 }
-
-/* The dtypes that are packed. */
-#define EACH_DTYPE(X)                                                                              \
-  X (Q4_0)                                                                                         \
-  X (Q4_1)                                                                                         \
-  X (Q5_0)                                                                                         \
-  X (Q5_1)                                                                                         \
-  X (Q8_0)                                                                                         \
-  X (Q2_K)                                                                                         \
-  X (Q3_K)                                                                                         \
-  X (Q4_K)                                                                                         \
-  X (Q5_K)                                                                                         \
-  X (Q6_K)                                                                                         \
-  X (IQ4_NL)                                                                                       \
-  X (IQ4_XS)                                                                                       \
-  X (MXFP4)
 
 typedef void (*DotFunc) (const guint8 *group, const AtlQuantRows *x, gint64 first, float *out);
 
@@ -345,6 +325,7 @@ ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
                                 gint64 n_rows,
                                 float *out)
 {
+  dtype = atl_pack_alike (dtype);
   g_assert (dots[dtype][0] != NULL);
   while (n_rows > 0)
     {
@@ -374,13 +355,13 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, fl
     for (guint half = 0; half < N_HALVES; half++)
       {
         const guint8 *lines = quants + b * quant_bytes;
-        const guint8 *meta = group + (is_super (t) ? b / 8 : b) * meta_bytes;
-        Factors f = factors (t, meta, is_super (t) ? b % 8 : 0, half);
+        const guint8 *meta = group + (b / unit_blocks (t)) * meta_bytes;
+        Factors f = factors (t, meta, b % unit_blocks (t), half);
 
 #pragma GCC unroll 8
         for (guint q = 0; q < 8; q++)
           {
-            vu w = (vu) codes (t, lines, q, half);
+            vu w = (vu) codes (t, lines, meta, b % unit_blocks (t), q, half);
             guint s = is_sixteen (t) ? q / 4 : 0;
 
 #pragma GCC unroll 4
@@ -418,6 +399,7 @@ void
 ATL_SIMD_NAME (atl_unpack_panel) (
     AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
 {
+  dtype = atl_pack_alike (dtype);
   g_assert (panels[dtype] != NULL);
   panels[dtype](group, n_in, k, n, out);
 }

@@ -1,25 +1,24 @@
 /* Moves the bits of quantised rows into groups of 16; the layout is drawn in pack.h. */
-#include "engine/tensor/cpu/pack.h"
+#include "engine/tensor/cpu/pack-private.h"
 
 #include <string.h>
 
-/* The codes and scales of one unit of 16 rows, taken out of the file's blocks. */
-typedef struct
-{
-  _Alignas(64) guint8 q[16][256];
-  guint16 d[16], m[16]; /* f16 bits */
-  guint8 scale[16][16]; /* [sub-block][row], signed ones as two's complement */
-  guint8 min[16][16];   /* [sub-block][row] */
-} Unit;
+#include "engine/tensor/quants/half.h"
 
 static const AtlPackInfo infos[ATL_N_DTYPES] = {
-  [ATL_DTYPE_Q4_0] = { 32, 32, 256 },          [ATL_DTYPE_Q4_1] = { 32, 64, 256 },
-  [ATL_DTYPE_Q5_0] = { 32, 32, 320 },          [ATL_DTYPE_Q5_1] = { 32, 64, 320 },
-  [ATL_DTYPE_Q8_0] = { 32, 32, 512 },          [ATL_DTYPE_IQ4_NL] = { 32, 32, 256 },
-  [ATL_DTYPE_MXFP4] = { 32, 32, 256 },         [ATL_DTYPE_Q2_K] = { 256, 64 + 256, 128 },
-  [ATL_DTYPE_Q3_K] = { 256, 32 + 256, 192 },   [ATL_DTYPE_Q4_K] = { 256, 64 + 256, 256 },
-  [ATL_DTYPE_Q5_K] = { 256, 64 + 256, 320 },   [ATL_DTYPE_Q6_K] = { 256, 32 + 256, 384 },
-  [ATL_DTYPE_IQ4_XS] = { 256, 32 + 128, 256 },
+  [ATL_DTYPE_Q4_0] = { 32, 32, 256 },           [ATL_DTYPE_Q4_1] = { 32, 64, 256 },
+  [ATL_DTYPE_Q5_0] = { 32, 32, 320 },           [ATL_DTYPE_Q5_1] = { 32, 64, 320 },
+  [ATL_DTYPE_Q8_0] = { 32, 32, 512 },           [ATL_DTYPE_IQ4_NL] = { 32, 32, 256 },
+  [ATL_DTYPE_MXFP4] = { 32, 32, 256 },          [ATL_DTYPE_Q2_K] = { 256, 64 + 256, 128 },
+  [ATL_DTYPE_Q3_K] = { 256, 32 + 256, 192 },    [ATL_DTYPE_Q4_K] = { 256, 64 + 256, 256 },
+  [ATL_DTYPE_Q5_K] = { 256, 64 + 256, 320 },    [ATL_DTYPE_Q6_K] = { 256, 32 + 256, 384 },
+  [ATL_DTYPE_IQ4_XS] = { 256, 32 + 128, 256 },  [ATL_DTYPE_NVFP4] = { 64, 64, 256 },
+  [ATL_DTYPE_Q1_0] = { 128, 32, 64 },           [ATL_DTYPE_Q2_0] = { 64, 32, 128 },
+  [ATL_DTYPE_TQ1_0] = { 256, 32, 128 },         [ATL_DTYPE_TQ2_0] = { 256, 32, 128 },
+  [ATL_DTYPE_IQ3_XXS] = { 256, 32 + 128, 256 }, [ATL_DTYPE_IQ3_S] = { 256, 32 + 128, 256 },
+  [ATL_DTYPE_IQ2_XXS] = { 256, 32 + 128, 192 }, [ATL_DTYPE_IQ2_XS] = { 256, 32 + 128, 192 },
+  [ATL_DTYPE_IQ2_S] = { 256, 32 + 128, 192 },   [ATL_DTYPE_IQ1_S] = { 256, 32 + 128, 128 },
+  [ATL_DTYPE_IQ1_M] = { 256, 32 + 256, 128 },
 };
 
 const AtlPackInfo *
@@ -28,17 +27,25 @@ atl_pack_info (AtlDType dtype)
   return infos[dtype].unit != 0 ? &infos[dtype] : NULL;
 }
 
+AtlDType
+atl_pack_alike (AtlDType dtype)
+{
+  switch (dtype)
+    {
+    case ATL_DTYPE_TQ1_0:
+      return ATL_DTYPE_TQ2_0;
+    case ATL_DTYPE_IQ2_S:
+      return ATL_DTYPE_IQ2_XS;
+    default:
+      return dtype;
+    }
+}
+
 gsize
 atl_pack_group_bytes (AtlDType dtype, gint64 n_in)
 {
   const AtlPackInfo *info = &infos[dtype];
   return atl_pack_meta_bytes (info, n_in) + (gsize) (n_in / 32) * info->quant_bytes;
-}
-
-static guint16
-load_u16 (const guint8 *p)
-{
-  return (guint16) (p[0] | p[1] << 8);
 }
 
 /* --- Codes out of the file's blocks, in the order of the elements --- */
@@ -62,7 +69,7 @@ fifth_bits_32 (const guint8 *qh, guint8 *q)
 
 /* Eight scales and mins of six bits in twelve bytes (Q4_K, Q5_K). */
 static void
-scales_k4 (const guint8 *p, guint row, Unit *u)
+scales_k4 (const guint8 *p, guint row, AtlPackUnit *u)
 {
   for (guint j = 0; j < 4; j++)
     {
@@ -75,7 +82,7 @@ scales_k4 (const guint8 *p, guint row, Unit *u)
 
 /* Sixteen scales of six bits in twelve bytes (Q3_K), minus 32. */
 static void
-scales_k3 (const guint8 *p, guint row, Unit *u)
+scales_k3 (const guint8 *p, guint row, AtlPackUnit *u)
 {
   for (guint j = 0; j < 16; j++)
     {
@@ -87,28 +94,28 @@ scales_k3 (const guint8 *p, guint row, Unit *u)
 }
 
 static void
-take_q2_k (const guint8 *b, guint row, Unit *u)
+take_q2_k (const guint8 *b, guint row, AtlPackUnit *u)
 {
   for (guint i = 0; i < 256; i++)
     u->q[row][i] = b[16 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
   for (guint j = 0; j < 16; j++)
     u->scale[j][row] = b[j];
-  u->d[row] = load_u16 (b + 80);
-  u->m[row] = load_u16 (b + 82);
+  u->d[row] = atl_load_u16 (b + 80);
+  u->m[row] = atl_load_u16 (b + 82);
 }
 
 static void
-take_q3_k (const guint8 *b, guint row, Unit *u)
+take_q3_k (const guint8 *b, guint row, AtlPackUnit *u)
 {
   for (guint i = 0; i < 256; i++)
     u->q[row][i] = (guint8) ((b[32 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) |
                              (b[i % 32] >> i / 32 & 1) << 2);
   scales_k3 (b + 96, row, u);
-  u->d[row] = load_u16 (b + 108);
+  u->d[row] = atl_load_u16 (b + 108);
 }
 
 static void
-take_q4_k (const guint8 *b, guint row, gboolean five, Unit *u)
+take_q4_k (const guint8 *b, guint row, gboolean five, AtlPackUnit *u)
 {
   const guint8 *qs = b + 16 + (five ? 32 : 0);
   guint8 *q = u->q[row];
@@ -124,12 +131,12 @@ take_q4_k (const guint8 *b, guint row, gboolean five, Unit *u)
       for (guint i = 0; i < 32; i++)
         q[32 * j + i] |= (guint8) ((b[16 + i] >> j & 1) << 4);
   scales_k4 (b + 4, row, u);
-  u->d[row] = load_u16 (b);
-  u->m[row] = load_u16 (b + 2);
+  u->d[row] = atl_load_u16 (b);
+  u->m[row] = atl_load_u16 (b + 2);
 }
 
 static void
-take_q6_k (const guint8 *b, guint row, Unit *u)
+take_q6_k (const guint8 *b, guint row, AtlPackUnit *u)
 {
   for (guint half = 0; half < 2; half++)
     {
@@ -147,13 +154,13 @@ take_q6_k (const guint8 *b, guint row, Unit *u)
     }
   for (guint j = 0; j < 16; j++)
     u->scale[j][row] = b[192 + j];
-  u->d[row] = load_u16 (b + 208);
+  u->d[row] = atl_load_u16 (b + 208);
 }
 
 static void
-take_iq4_xs (const guint8 *b, guint row, Unit *u)
+take_iq4_xs (const guint8 *b, guint row, AtlPackUnit *u)
 {
-  guint16 high = load_u16 (b + 2);
+  guint16 high = atl_load_u16 (b + 2);
 
   for (guint j = 0; j < 8; j++)
     {
@@ -162,11 +169,11 @@ take_iq4_xs (const guint8 *b, guint row, Unit *u)
       u->scale[j][row] = (guint8) ((gint) s - 32);
       nibbles_32 (b + 8 + 16 * j, u->q[row] + 32 * j);
     }
-  u->d[row] = load_u16 (b);
+  u->d[row] = atl_load_u16 (b);
 }
 
 static void
-take_block (AtlDType dtype, const guint8 *b, guint row, Unit *u)
+take_block (AtlDType dtype, const guint8 *b, guint row, AtlPackUnit *u)
 {
   guint8 *q = u->q[row];
 
@@ -174,27 +181,27 @@ take_block (AtlDType dtype, const guint8 *b, guint row, Unit *u)
     {
     case ATL_DTYPE_Q4_0:
     case ATL_DTYPE_IQ4_NL:
-      u->d[row] = load_u16 (b);
+      u->d[row] = atl_load_u16 (b);
       nibbles_32 (b + 2, q);
       break;
     case ATL_DTYPE_Q4_1:
-      u->d[row] = load_u16 (b);
-      u->m[row] = load_u16 (b + 2);
+      u->d[row] = atl_load_u16 (b);
+      u->m[row] = atl_load_u16 (b + 2);
       nibbles_32 (b + 4, q);
       break;
     case ATL_DTYPE_Q5_0:
-      u->d[row] = load_u16 (b);
+      u->d[row] = atl_load_u16 (b);
       nibbles_32 (b + 6, q);
       fifth_bits_32 (b + 2, q);
       break;
     case ATL_DTYPE_Q5_1:
-      u->d[row] = load_u16 (b);
-      u->m[row] = load_u16 (b + 2);
+      u->d[row] = atl_load_u16 (b);
+      u->m[row] = atl_load_u16 (b + 2);
       nibbles_32 (b + 8, q);
       fifth_bits_32 (b + 4, q);
       break;
     case ATL_DTYPE_Q8_0:
-      u->d[row] = load_u16 (b);
+      u->d[row] = atl_load_u16 (b);
       for (guint i = 0; i < 32; i++)
         q[i] = b[2 + i] ^ 0x80;
       break;
@@ -221,14 +228,15 @@ take_block (AtlDType dtype, const guint8 *b, guint row, Unit *u)
       take_iq4_xs (b, row, u);
       break;
     default:
-      g_assert_not_reached ();
+      atl_pack_take_small (dtype, b, row, u);
+      break;
     }
 }
 
 /* --- Codes into planes --- */
 
 static guint32
-load_quad (const Unit *u, guint row, guint first, guint quad)
+load_quad (const AtlPackUnit *u, guint row, guint first, guint quad)
 {
   guint32 v;
 
@@ -243,7 +251,7 @@ store_quad (guint8 *line, guint row, guint32 v)
 }
 
 static void
-put_nibbles (const Unit *u, guint first, guint8 *out)
+put_nibbles (const AtlPackUnit *u, guint first, guint8 *out)
 {
   for (guint j = 0; j < 4; j++)
     for (guint r = 0; r < 16; r++)
@@ -254,7 +262,7 @@ put_nibbles (const Unit *u, guint first, guint8 *out)
 
 /* Two bits of each code, from bit `shift` on. */
 static void
-put_pairs (const Unit *u, guint first, guint shift, guint8 *out)
+put_pairs (const AtlPackUnit *u, guint first, guint shift, guint8 *out)
 {
   for (guint j = 0; j < 2; j++)
     for (guint r = 0; r < 16; r++)
@@ -268,7 +276,7 @@ put_pairs (const Unit *u, guint first, guint shift, guint8 *out)
 }
 
 static void
-put_bits (const Unit *u, guint first, guint shift, guint8 *out)
+put_bits (const AtlPackUnit *u, guint first, guint shift, guint8 *out)
 {
   for (guint r = 0; r < 16; r++)
     {
@@ -281,7 +289,7 @@ put_bits (const Unit *u, guint first, guint shift, guint8 *out)
 }
 
 static void
-put_bytes (const Unit *u, guint first, guint8 *out)
+put_bytes (const AtlPackUnit *u, guint first, guint8 *out)
 {
   for (guint j = 0; j < 8; j++)
     for (guint r = 0; r < 16; r++)
@@ -289,7 +297,7 @@ put_bytes (const Unit *u, guint first, guint8 *out)
 }
 
 static void
-put_quants (AtlDType dtype, const Unit *u, guint first, guint8 *out)
+put_quants (AtlDType dtype, const AtlPackUnit *u, guint first, guint8 *out)
 {
   switch (dtype)
     {
@@ -297,9 +305,20 @@ put_quants (AtlDType dtype, const Unit *u, guint first, guint8 *out)
       put_bytes (u, first, out);
       break;
     case ATL_DTYPE_Q2_K:
+    case ATL_DTYPE_Q2_0:
+    case ATL_DTYPE_TQ1_0:
+    case ATL_DTYPE_TQ2_0:
+    case ATL_DTYPE_IQ1_S:
+    case ATL_DTYPE_IQ1_M:
       put_pairs (u, first, 0, out);
       break;
+    case ATL_DTYPE_Q1_0:
+      put_bits (u, first, 0, out);
+      break;
     case ATL_DTYPE_Q3_K:
+    case ATL_DTYPE_IQ2_XXS:
+    case ATL_DTYPE_IQ2_XS:
+    case ATL_DTYPE_IQ2_S:
       put_pairs (u, first, 0, out);
       put_bits (u, first, 2, out + 128);
       break;
@@ -320,7 +339,7 @@ put_quants (AtlDType dtype, const Unit *u, guint first, guint8 *out)
 }
 
 static void
-put_meta (AtlDType dtype, const Unit *u, guint8 *out)
+put_meta (AtlDType dtype, const AtlPackUnit *u, guint8 *out)
 {
   switch (dtype)
     {
@@ -345,12 +364,22 @@ put_meta (AtlDType dtype, const Unit *u, guint8 *out)
       memcpy (out + 64, u->scale, 128);
       memcpy (out + 192, u->min, 128);
       break;
+    case ATL_DTYPE_NVFP4:
+      memcpy (out, u->scale, 64);
+      break;
     case ATL_DTYPE_Q3_K:
     case ATL_DTYPE_Q6_K:
+    case ATL_DTYPE_IQ1_M:
       memcpy (out, u->d, 32);
       memcpy (out + 32, u->scale, 256);
       break;
     case ATL_DTYPE_IQ4_XS:
+    case ATL_DTYPE_IQ3_XXS:
+    case ATL_DTYPE_IQ3_S:
+    case ATL_DTYPE_IQ2_XXS:
+    case ATL_DTYPE_IQ2_XS:
+    case ATL_DTYPE_IQ2_S:
+    case ATL_DTYPE_IQ1_S:
       memcpy (out, u->d, 32);
       memcpy (out + 32, u->scale, 128);
       break;
@@ -367,7 +396,7 @@ atl_pack_group (
   const AtlPackInfo *info = &infos[dtype];
   const guint block_bytes = atl_dtype_info (dtype)->block_bytes;
   guint8 *quants = out + atl_pack_meta_bytes (info, n_in);
-  Unit u;
+  AtlPackUnit u;
 
   /* Rows that are not there have zero scales and so the value zero. */
   memset (&u, 0, sizeof u);
