@@ -184,30 +184,65 @@ run_product (
   return out;
 }
 
+static const AtlDType packed_dtypes[] = {
+  ATL_DTYPE_Q4_0,    ATL_DTYPE_Q4_1,   ATL_DTYPE_Q5_0,   ATL_DTYPE_Q5_1,    ATL_DTYPE_Q8_0,
+  ATL_DTYPE_Q2_K,    ATL_DTYPE_Q3_K,   ATL_DTYPE_Q4_K,   ATL_DTYPE_Q5_K,    ATL_DTYPE_Q6_K,
+  ATL_DTYPE_MXFP4,   ATL_DTYPE_IQ4_NL, ATL_DTYPE_IQ4_XS, ATL_DTYPE_NVFP4,   ATL_DTYPE_Q1_0,
+  ATL_DTYPE_Q2_0,    ATL_DTYPE_TQ1_0,  ATL_DTYPE_TQ2_0,  ATL_DTYPE_IQ1_S,   ATL_DTYPE_IQ1_M,
+  ATL_DTYPE_IQ2_XXS, ATL_DTYPE_IQ2_XS, ATL_DTYPE_IQ2_S,  ATL_DTYPE_IQ3_XXS, ATL_DTYPE_IQ3_S,
+};
+
+static gint64
+odd_width (AtlDType dtype)
+{
+  guint block = atl_dtype_info (dtype)->block_elems;
+  return block == 256 ? 512 : 3 * block;
+}
+
 /* A weight that stays in its file gives the same numbers, bit for bit, as a packed one. */
 static void
 test_in_file (gconstpointer data)
 {
-  static const AtlDType dtypes[] = {
-    ATL_DTYPE_Q4_0,  ATL_DTYPE_Q4_1,   ATL_DTYPE_Q5_0,   ATL_DTYPE_Q5_1, ATL_DTYPE_Q8_0,
-    ATL_DTYPE_Q2_K,  ATL_DTYPE_Q3_K,   ATL_DTYPE_Q4_K,   ATL_DTYPE_Q5_K, ATL_DTYPE_Q6_K,
-    ATL_DTYPE_MXFP4, ATL_DTYPE_IQ4_NL, ATL_DTYPE_IQ4_XS,
-  };
   static const gint64 rows[] = { 1, 3, 9, 70 };
 
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
+  for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
     for (guint r = 0; r < G_N_ELEMENTS (rows); r++)
       for (gint64 experts = 1; experts <= 5; experts += 4)
         {
-          gint64 n_in = atl_dtype_info (dtypes[d])->block_elems == 256 ? 512 : 96;
+          AtlDType dtype = packed_dtypes[d];
+          gint64 n_in = odd_width (dtype);
           AtlBackend *cpu = (AtlBackend *) data;
-          g_autofree float *packed = run_product (cpu, dtypes[d], experts, n_in, rows[r], FALSE);
-          g_autofree float *in_file = run_product (cpu, dtypes[d], experts, n_in, rows[r], TRUE);
+          g_autofree float *packed = run_product (cpu, dtype, experts, n_in, rows[r], FALSE);
+          g_autofree float *in_file = run_product (cpu, dtype, experts, n_in, rows[r], TRUE);
           gsize n = (gsize) (37 * rows[r] * (experts > 1 ? 2 : 1));
 
-          g_test_message ("%s, %d rows, %d experts", atl_dtype_name (dtypes[d]), (int) rows[r],
+          g_test_message ("%s, %d rows, %d experts", atl_dtype_name (dtype), (int) rows[r],
                           (int) experts);
           g_assert_cmpmem (packed, n * 4, in_file, n * 4);
+        }
+}
+
+/* Rows in tiles of bytes have the numbers, bit for bit, of rows that are dotted one by one: a
+ * chat's text must not depend on how many others are computed beside it. */
+static void
+test_tiles_of_bytes (gconstpointer data)
+{
+  static const gint64 rows[] = { 8, 16, 31 };
+  AtlBackend *const *levels = data; /* of AMX, of AVX-512 */
+
+  for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
+    for (guint r = 0; r < G_N_ELEMENTS (rows); r++)
+      for (gint64 experts = 1; experts <= 3; experts += 2)
+        {
+          AtlDType dtype = packed_dtypes[d];
+          gint64 n_in = odd_width (dtype);
+          g_autofree float *tiles = run_product (levels[0], dtype, experts, n_in, rows[r], FALSE);
+          g_autofree float *dots = run_product (levels[1], dtype, experts, n_in, rows[r], FALSE);
+          gsize n = (gsize) (37 * rows[r] * (experts > 1 ? 2 : 1));
+
+          g_test_message ("%s, %d rows, %d experts", atl_dtype_name (dtype), (int) rows[r],
+                          (int) experts);
+          g_assert_cmpmem (tiles, n * 4, dots, n * 4);
         }
 }
 
@@ -217,6 +252,7 @@ main (int argc, char **argv)
   AtlCpuOptions plain = { .n_threads = 1, .level = ATL_CPU_REFERENCE, .exact = TRUE };
   AtlCpuLevel best = atl_cpu_best_level ();
   AtlBackend *reference;
+  AtlBackend *levels[2] = { NULL, NULL };
 
   g_test_init (&argc, &argv, NULL);
   reference = atl_cpu_backend_new (&plain, NULL);
@@ -228,12 +264,14 @@ main (int argc, char **argv)
     {
       g_autofree char *path = g_strdup_printf ("/ops/not-a-number/%d", level);
       g_autofree char *in_file = g_strdup_printf ("/ops/in-file/%d", level);
-      AtlBackend *fast;
 
       add_backend (level, TRUE, 2, reference);
-      fast = add_backend (level, FALSE, 3, reference);
-      g_test_add_data_func (path, fast, test_not_a_number);
-      g_test_add_data_func (in_file, fast, test_in_file);
+      levels[1] = levels[0];
+      levels[0] = add_backend (level, FALSE, 3, reference);
+      g_test_add_data_func (path, levels[0], test_not_a_number);
+      g_test_add_data_func (in_file, levels[0], test_in_file);
+      if (level == ATL_CPU_AMX)
+        g_test_add_data_func ("/ops/tiles-of-bytes", levels, test_tiles_of_bytes);
     }
   if (best == ATL_CPU_NEON)
     add_backend (best, TRUE, 2, reference);

@@ -16,7 +16,8 @@ G_BEGIN_DECLS
 typedef struct
 {
   AtlCpuLevel best;
-  gboolean vnni; /* AVX512_VNNI */
+  gboolean vnni;     /* AVX512_VNNI */
+  gboolean amx_int8; /* with ATL_CPU_AMX */
 } AtlCpuFeatures;
 
 const AtlCpuFeatures *atl_cpu_features (void);

@@ -14,17 +14,10 @@
 
 #define TILE_BYTES 1024
 
-typedef struct
-{
-  guint8 palette, start_row, unused[14];
-  guint16 row_bytes[16];
-  guint8 rows[16];
-} TileConfig;
-
 void
 atl_amx_begin (void)
 {
-  _Alignas(64) TileConfig config = { .palette = 1 };
+  _Alignas(64) AtlTileConfig config = { .palette = 1 };
 
   for (guint i = 0; i < 8; i++)
     {

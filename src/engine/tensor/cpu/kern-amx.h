@@ -3,6 +3,14 @@
 
 #include "engine/tensor/cpu/kernels.h"
 
+/* What ldtilecfg reads. */
+typedef struct
+{
+  guint8 palette, start_row, unused[14];
+  guint16 row_bytes[16];
+  guint8 rows[16];
+} AtlTileConfig;
+
 void atl_amx_begin (void);
 void atl_amx_end (void);
 void atl_amx_prepare_panel (const float *panel, gint64 n, guint8 *out);
@@ -16,3 +24,10 @@ void atl_amx_tile (gint64 n_k,
                    gboolean add);
 void atl_amx_split_pixel (const float *x, gint64 n, guint8 *out);
 void atl_amx_gather_rows (const guint8 *const *rows, gint64 n, guint8 *out);
+/* AtlCpuKernels.packed_dot, the same numbers as atl_packed_dot_avx512. */
+void atl_amx_packed_dot (AtlDType dtype,
+                         const guint8 *group,
+                         const AtlQuantRows *x,
+                         gint64 first,
+                         gint64 n_rows,
+                         float *out);

@@ -32,6 +32,8 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx.tile_rows = 32;
       amx.tile_k = 256;
       amx.fast_rows = 32;
+      if (atl_cpu_features ()->amx_int8)
+        amx.packed_dot = atl_amx_packed_dot;
       amx.begin = atl_amx_begin;
       amx.end = atl_amx_end;
       g_once_init_leave (&once, 1);

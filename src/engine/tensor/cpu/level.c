@@ -50,6 +50,7 @@ detect (AtlCpuFeatures *f)
 
   if ((xcr0 & XCR0_TILES) != XCR0_TILES || !(d & bit_AMX_TILE) || !(d & bit_AMX_BF16) || !f->vnni)
     return;
+  f->amx_int8 = (d & bit_AMX_INT8) != 0;
   __get_cpuid_count (7, 1, &a, &b, &c, &d);
   if (!(a & bit_AVX512BF16))
     return;
