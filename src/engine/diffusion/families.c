@@ -8,6 +8,7 @@
 static const AtlDiffusionFamily *const families[] = {
   &atl_family_sd,
   &atl_family_sdxl,
+  &atl_family_wan,
   NULL,
 };
 

@@ -7,5 +7,6 @@ G_BEGIN_DECLS
 
 extern const AtlDiffusionFamily atl_family_sd;
 extern const AtlDiffusionFamily atl_family_sdxl;
+extern const AtlDiffusionFamily atl_family_wan;
 
 G_END_DECLS

@@ -163,6 +163,13 @@ atl_run_schedule (AtlRun *run,
     overlay_text (config, fallback_config);
   name = whole != NULL ? atl_json_string (whole, "_class_name", name)
                        : atl_settings_string (run->settings, "scheduler", name);
+  if (atl_settings_has (run->settings, "shift"))
+    {
+      double shift = atl_settings_number (run->settings, "shift", 1);
+
+      json_object_set_double_member (config, "shift", shift);
+      json_object_set_double_member (config, "flow_shift", shift);
+    }
   overlay (config, more);
   overlay_text (config, fixed);
   return atl_schedule_new (name, config, error);
@@ -260,8 +267,6 @@ atl_run_sample (AtlRun *run,
                        call + 1 - first);
           return FALSE;
         }
-      if (call == first)
-        atl_run_trace (run, "first_output", out);
       if (is_noisy)
         {
           if (noise == NULL)

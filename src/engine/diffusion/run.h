@@ -69,9 +69,10 @@ atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GEr
 AtlArray *atl_run_output_of (
     AtlRun *run, const char *role, const AtlRequest *request, const char *name, GError **error);
 
-/* The schedule that is asked for ("scheduler": a class, or a configuration with "_class_name"; and
- * "scheduler_config"), the bundle's own, or `fallback` with `fallback_config` (JSON, nullable).
- * `fixed` (JSON, nullable) wins over all of them. Steps are not set yet. */
+/* The schedule that is asked for ("scheduler": a class, or a configuration with "_class_name";
+ * "scheduler_config", and "shift" of flow matching), the bundle's own, or `fallback` with
+ * `fallback_config` (JSON, nullable). `fixed` (JSON, nullable) wins over all of them. Steps are not
+ * set yet. */
 AtlSchedule *atl_run_schedule (AtlRun *run,
                                const char *fallback,
                                const char *fallback_config,

@@ -38,6 +38,7 @@ typedef struct
   AtlRunner *runner;   /* (owned) */
   gint64 width, n_heads, n_buckets, vocab;
   guint n_layers;
+  gboolean is_umt5;
   AtlWeight *shared;
   AtlAffine final_norm;
   Layer layers[MAX_LAYERS];
@@ -167,6 +168,9 @@ t5_load (AtlCheckpoint *cp,
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);
   read_weights (m, &s);
+  /* It has a bias in each layer; with a single layer only the configuration tells. */
+  m->is_umt5 = (m->n_layers > 1 && m->layers[1].positions != NULL) ||
+               g_strcmp0 (atl_checkpoint_get_string (cp, "model_type"), "umt5") == 0;
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       t5_free (m);
@@ -281,9 +285,6 @@ t5_run (gpointer model,
   g_autoptr (AtlArray) valid = NULL;
   g_autoptr (AtlArray) buckets = NULL;
   g_autoptr (AtlArray) ranges = NULL;
-  /* A bias in each layer is UMT5's, whose pipelines set the padding's rows to zero; T5's keep what
-   * the padding sees of the text. */
-  gboolean is_umt5 = m->n_layers > 1 && m->layers[1].positions != NULL;
   AtlArray *hidden;
   gint64 T, n, n_rows;
 
@@ -299,7 +300,8 @@ t5_run (gpointer model,
   if (!count_valid (m, ids, atl_request_find (request, "attention_mask"), &n, error))
     return FALSE;
 
-  n_rows = is_umt5 ? n : T;
+  /* UMT5's pipelines set the padding's rows to zero; T5's keep what it sees of the text. */
+  n_rows = m->is_umt5 ? n : T;
   valid = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n_rows });
   memcpy (valid->data, ids->data, (gsize) n_rows * sizeof (gint32));
   buckets = atl_array_new ("buckets", ATL_DTYPE_I32, 2, (gint64[]){ n_rows, n_rows });
