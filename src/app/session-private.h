@@ -24,8 +24,9 @@ struct _AtlSession
   double load_fraction;
   gboolean load_insists;
   gboolean load_from_disk;
-  char **refused_paths;    /* (nullable) of the last load that lacked memory */
-  gboolean load_made_room; /* the old model was unloaded so that this one fits */
+  gboolean load_has_draft, load_drops_draft; /* it failed with its draft model: once more without */
+  char **refused_paths;                      /* (nullable) of the last load that lacked memory */
+  gboolean load_made_room;                   /* the old model was unloaded so that this one fits */
   guint n_ctx;
   gint gpu_layers, cpu_experts;
   guint idle_source;

@@ -122,6 +122,19 @@ set_model (AtlSession *self, AtlModel *model)
     g_object_notify_by_pspec (G_OBJECT (self), props[PROP_MODEL]);
 }
 
+/* A model that only makes answers faster is no reason to be without the other. */
+static void
+try_without_draft (AtlSession *self, const GError *error)
+{
+  g_autofree char *words = atl_words_of_engine (error->message);
+  g_autofree char *sentence =
+      g_strdup_printf (_ ("The draft model is not used this time: %s"), words);
+
+  self->load_drops_draft = TRUE;
+  g_signal_emit (self, signals[NOTICE], 0, sentence);
+  begin_load (self);
+}
+
 static void
 loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -138,6 +151,11 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
           /* A newer load may have taken the place of the cancelled one. */
           if (self->load != NULL && g_cancellable_is_cancelled (self->load))
             end_load (self);
+          return;
+        }
+      if (self->load_has_draft)
+        {
+          try_without_draft (self, error);
           return;
         }
       if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && self->model != NULL &&
@@ -169,7 +187,11 @@ begin_load (AtlSession *self)
 {
   AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
   g_auto (GStrv) adapters = atl_session_dup_adapters (self, self->load_paths[0]);
+  g_autofree char *draft = NULL;
 
+  if (!self->load_drops_draft)
+    options.draft = draft = atl_session_dup_draft (self, self->load_paths[0]);
+  self->load_has_draft = draft != NULL;
   options.adapters = (const char *const *) adapters;
   options.n_ctx = self->n_ctx;
   options.gpu_layers = self->gpu_layers;
@@ -192,7 +214,7 @@ load_model (AtlSession *self, const char *const *paths, gboolean insist, gboolea
   self->load_paths = g_strdupv ((char **) paths);
   self->load_insists = insist;
   self->load_from_disk = from_disk;
-  self->load_made_room = FALSE;
+  self->load_made_room = self->load_drops_draft = FALSE;
   self->load_fraction = 0;
   self->load_name = atl_model_list_get_name (self->models, paths[0]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);

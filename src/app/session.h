@@ -76,6 +76,11 @@ void atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_expe
 char **atl_session_dup_adapters (AtlSession *self, const char *path);
 void atl_session_set_adapters (AtlSession *self, const char *path, const char *const *adapters);
 
+/* The smaller model that guesses ahead for the model at `path`, NULL: none; kept in the settings.
+ * When a load fails because of it, it is tried again without. The string is the caller's. */
+char *atl_session_dup_draft (AtlSession *self, const char *path);
+void atl_session_set_draft (AtlSession *self, const char *path, const char *draft);
+
 /* The conversation of a chat: one object a chat, alive while somebody holds it or it is answering.
  * 0 is a new chat, which has no row in the store until something is sent. Owned by the caller. */
 AtlConversation *atl_session_open_conversation (AtlSession *self, gint64 chat_id);

@@ -107,8 +107,11 @@ print_stats (Chat *self, const AtlChatStats *stats)
   if (!self->is_terminal)
     return;
   set_dim (self, TRUE);
-  printf ("[%.1f tokens/s, first word after %.1f s, context %u of %u, %s%s]\n", stats->tokens_per_s,
-          stats->first_token_ms / 1000, stats->n_ctx_used, stats->n_ctx, stats->ran_on,
+  printf ("[%.1f tokens/s, ", stats->tokens_per_s);
+  if (stats->n_drafted > 0)
+    printf ("%u of %u guessed tokens were right, ", stats->n_accepted, stats->n_drafted);
+  printf ("first word after %.1f s, context %u of %u, %s%s]\n", stats->first_token_ms / 1000,
+          stats->n_ctx_used, stats->n_ctx, stats->ran_on,
           g_str_equal (stats->stop_reason, ATL_STOP_CONTEXT_FULL)
               ? "; the context is full: /new starts again"
           : g_str_equal (stats->stop_reason, ATL_STOP_STOPPED) ? "; stopped"
@@ -245,6 +248,8 @@ print_model (Chat *self)
   fprintf (stderr, "%s (%s, %s)%s. %s. Context %u tokens.%s%s\n", info->name, info->quant, size,
            info->is_toy ? ", a toy: good for trying out only" : "", info->runs_on, info->n_ctx,
            *info->notice != '\0' ? " " : "", info->notice);
+  if (*info->draft != '\0')
+    fprintf (stderr, "%s guesses ahead.\n", info->draft);
 }
 
 static gboolean

@@ -159,6 +159,8 @@ atl_cli_options_parse (AtlCliOptions *self,
       "How the chat is kept in memory: f16, q8_0 or q4_0", "TYPE" },
     { "lora", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &self->adapters,
       "An adapter (LoRA) for the model and how strong it is (repeatable)", "PATH[:STRENGTH]" },
+    { "draft", 0, 0, G_OPTION_ARG_FILENAME, &self->draft,
+      "A smaller model of the same family that guesses ahead: faster, the same text", "PATH|NAME" },
     { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "End the answer at this text (repeatable)",
       "TEXT" },
     { "grammar", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Keep to this GBNF grammar", "TEXT|@FILE" },
@@ -202,6 +204,7 @@ atl_cli_options_parse (AtlCliOptions *self,
     return FALSE;
   self->load.kv_type = self->kv_type;
   self->load.device = self->device;
+  self->load.draft = self->draft;
   self->load.adapters = (const char *const *) self->adapters;
   /* A person who types the command insists. */
   self->load.insist = TRUE;
@@ -216,6 +219,7 @@ atl_cli_options_clear (AtlCliOptions *self)
   g_clear_pointer (&self->kv_type, g_free);
   g_clear_pointer (&self->device, g_free);
   g_clear_pointer (&self->adapters, g_strfreev);
+  g_clear_pointer (&self->draft, g_free);
   g_clear_pointer (&self->given_keys, g_ptr_array_unref);
   atl_chat_params_clear (&self->given);
 }

@@ -18,6 +18,7 @@ typedef struct
   AtlLoadOptions load;
   char *kv_type, *device;
   char **adapters;       /* (nullable) "PATH[:STRENGTH]" */
+  char *draft;           /* (nullable) a path or a name in the library */
   AtlChatParams given;   /* what was set on the command line, over the model's recommendation */
   GPtrArray *given_keys; /* static strings */
   gboolean show_thinking;

@@ -123,6 +123,8 @@ print_json (AtlChatJob *job, const AtlModelInfo *info)
   json_object_set_int_member (object, "n_prompt", stats->n_prompt);
   json_object_set_int_member (object, "n_cached", stats->n_cached);
   json_object_set_int_member (object, "n_generated", stats->n_generated);
+  json_object_set_int_member (object, "n_drafted", stats->n_drafted);
+  json_object_set_int_member (object, "n_accepted", stats->n_accepted);
   json_object_set_double_member (object, "tokens_per_s", stats->tokens_per_s);
   json_object_set_double_member (object, "prefill_per_s", stats->prefill_per_s);
   json_object_set_double_member (object, "first_token_ms", stats->first_token_ms);

@@ -132,11 +132,19 @@ atl_cli_session_open (AtlCliSession *self,
                       GError **error)
 {
   g_autofree char *path = atl_cli_find_model (name, error);
+  g_autofree char *draft = NULL;
   const char *paths[] = { path, NULL };
+  AtlLoadOptions found = *options;
   Waiting waiting = { NULL };
 
   if (path == NULL)
     return FALSE;
+  if (options->draft != NULL)
+    {
+      found.draft = draft = atl_cli_find_model (options->draft, error);
+      if (draft == NULL)
+        return FALSE;
+    }
   if (self->client == NULL)
     {
       self->client = atl_client_new ();
@@ -145,7 +153,7 @@ atl_cli_session_open (AtlCliSession *self,
     }
   g_clear_object (&self->model);
   g_cancellable_reset (self->cancellable);
-  atl_client_load_model_async (self->client, paths, options, progress_cb, self, self->cancellable,
+  atl_client_load_model_async (self->client, paths, &found, progress_cb, self, self->cancellable,
                                done_cb, &waiting);
   while (waiting.result == NULL)
     g_main_context_iteration (NULL, TRUE);

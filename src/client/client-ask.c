@@ -195,8 +195,7 @@ atl_client_inspect_async (AtlClient *self,
   inspect->options.kv_type = inspect->kv_type = g_strdup (inspect->options.kv_type);
   inspect->options.device = inspect->device = g_strdup (inspect->options.device);
   g_task_set_task_data (task, inspect, inspect_free);
-  atl_open_files_async (paths, options != NULL ? options->adapters : NULL, cancellable,
-                        inspect_opened_cb, task);
+  atl_open_files_async (paths, options, cancellable, inspect_opened_cb, task);
 }
 
 AtlModelInfo *

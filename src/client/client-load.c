@@ -24,7 +24,7 @@ atl_open_files_free (AtlOpenFiles *self)
 
 typedef struct
 {
-  char **paths, **adapters;
+  char **paths, **adapters, *draft;
 } Opening;
 
 static void
@@ -34,6 +34,7 @@ opening_free (gpointer data)
 
   g_strfreev (self->paths);
   g_strfreev (self->adapters);
+  g_free (self->draft);
   g_free (self);
 }
 
@@ -50,6 +51,8 @@ open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
       g_autofree char *path = atl_adapter_parse (opening->adapters[i], NULL);
       atl_open_adapter_files (path, i, files->fds, files->names, &error);
     }
+  if (error == NULL && opening->draft != NULL)
+    atl_open_draft_files (opening->draft, files->fds, files->names, &error);
   if (error != NULL)
     g_task_return_error (task, error);
   else
@@ -58,7 +61,7 @@ open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
 
 void
 atl_open_files_async (const char *const *paths,
-                      const char *const *adapters,
+                      const AtlLoadOptions *options,
                       GCancellable *cancellable,
                       GAsyncReadyCallback callback,
                       gpointer user_data)
@@ -68,7 +71,11 @@ atl_open_files_async (const char *const *paths,
 
   g_task_set_source_tag (task, atl_open_files_async);
   opening->paths = g_strdupv ((char **) paths);
-  opening->adapters = g_strdupv ((char **) adapters);
+  if (options != NULL)
+    {
+      opening->adapters = g_strdupv ((char **) options->adapters);
+      opening->draft = g_strdup (options->draft);
+    }
   g_task_set_task_data (task, opening, opening_free);
   g_task_run_in_thread (task, open_thread);
 }
@@ -417,7 +424,7 @@ atl_client_ensure_model_async (AtlClient *self,
   g_task_set_task_data (task, load, load_free);
   g_queue_push_tail (&model->reloading, g_object_ref (task));
   if (is_at_work (task))
-    atl_open_files_async ((const char *const *) model->paths, model->options.adapters, cancellable,
+    atl_open_files_async ((const char *const *) model->paths, &model->options, cancellable,
                           load_opened_cb, g_steal_pointer (&task));
 }
 

@@ -59,6 +59,7 @@ struct _AtlModel
   char **paths;
   char *kv_type;
   char **adapters;
+  char *draft;
   char *device;
   AtlLoadOptions options; /* its strings are those above */
   AtlModelInfo *info;
@@ -97,11 +98,11 @@ typedef struct
 } AtlOpenFiles;
 void atl_open_files_free (AtlOpenFiles *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOpenFiles, atl_open_files_free)
-/* Opens on a worker thread. */
-/* Their strengths, ad, floating. */
+/* Strengths of adapters, ad, floating. */
 GVariant *atl_adapter_strengths (const char *const *adapters);
+/* Opens on a worker thread, with what the options (nullable) add to the model. */
 void atl_open_files_async (const char *const *paths,
-                           const char *const *adapters, /* (nullable) as in AtlLoadOptions */
+                           const AtlLoadOptions *options,
                            GCancellable *cancellable,
                            GAsyncReadyCallback callback,
                            gpointer user_data);

@@ -42,6 +42,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->n_ctx = atl_dict_uint (dict, ATL_INFO_N_CTX, 0);
   self->n_ctx_train = atl_dict_uint (dict, ATL_INFO_N_CTX_TRAIN, 0);
   self->notice = atl_dict_string (dict, ATL_INFO_NOTICE, "");
+  self->draft = atl_dict_string (dict, ATL_INFO_DRAFT, "");
   self->runs_on = atl_dict_string (dict, ATL_INFO_RUNS_ON, "");
   self->has_template = atl_dict_bool (dict, ATL_INFO_HAS_TEMPLATE, FALSE);
   self->has_system = atl_dict_bool (dict, ATL_INFO_HAS_SYSTEM, FALSE);
@@ -72,6 +73,7 @@ model_info_clear (gpointer data)
   g_free (self->licence);
   g_free (self->fit_words);
   g_free (self->notice);
+  g_free (self->draft);
   g_free (self->runs_on);
   g_variant_unref (self->recommended);
 }

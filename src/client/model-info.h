@@ -35,6 +35,7 @@ typedef struct
   guint n_ctx;
   guint n_ctx_train;
   char *notice;  /* what was changed to make it fit; empty: nothing */
+  char *draft;   /* the model that guesses ahead for it; empty: none */
   char *runs_on; /* "CPU, 2 threads, because no GPU was found" */
   gboolean has_template, has_system, has_tools, has_thinking, has_vision;
   gboolean is_toy;       /* label it as such */

@@ -25,6 +25,7 @@ atl_model_finalize (GObject *object)
   g_strfreev (self->paths);
   g_free (self->kv_type);
   g_strfreev (self->adapters);
+  g_free (self->draft);
   g_free (self->device);
   g_clear_pointer (&self->info, atl_model_info_unref);
   G_OBJECT_CLASS (atl_model_parent_class)->finalize (object);
@@ -83,6 +84,8 @@ atl_model_new (const char *const *paths, const AtlLoadOptions *options)
   self->adapters = g_strdupv ((char **) self->options.adapters);
   self->options.adapters = (const char *const *) self->adapters;
   self->options.device = self->device;
+  self->draft = g_strdup (self->options.draft);
+  self->options.draft = self->draft;
   self->info = atl_model_info_new_from_variant (NULL);
   return self;
 }

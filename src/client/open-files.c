@@ -187,6 +187,13 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
   return TRUE;
 }
 
+static gboolean
+open_path (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  return g_file_test (path, G_FILE_TEST_IS_DIR) ? open_folder (path, fds, names, error)
+                                                : open_file_or_shards (path, fds, names, error);
+}
+
 GUnixFDList *
 atl_open_model_files (const char *const *paths, GPtrArray **names, GError **error)
 {
@@ -194,8 +201,7 @@ atl_open_model_files (const char *const *paths, GPtrArray **names, GError **erro
   g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func (g_free);
 
   for (; *paths != NULL; paths++)
-    if (g_file_test (*paths, G_FILE_TEST_IS_DIR) ? !open_folder (*paths, fds, list, error)
-                                                 : !open_file_or_shards (*paths, fds, list, error))
+    if (!open_path (*paths, fds, list, error))
       return NULL;
   if (list->len == 0)
     {
@@ -255,4 +261,21 @@ atl_open_adapter_files (
   return !g_str_has_suffix (g_ptr_array_index (found, 0), ".safetensors") ||
          !g_file_test (config, G_FILE_TEST_IS_REGULAR) ||
          open_adapter_file (folder, adapter_config, number, fds, names, error);
+}
+
+gboolean
+atl_open_draft_files (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  guint first = names->len;
+
+  if (!open_path (path, fds, names, error))
+    return FALSE;
+  for (guint i = first; i < names->len; i++)
+    {
+      char *name = names->pdata[i];
+
+      names->pdata[i] = g_strconcat ("draft/", name, NULL);
+      g_free (name);
+    }
+  return TRUE;
 }

@@ -21,4 +21,8 @@ GUnixFDList *atl_open_model_files (const char *const *paths, GPtrArray **names, 
 gboolean atl_open_adapter_files (
     const char *path, guint number, GUnixFDList *fds, GPtrArray *names, GError **error);
 
+/* Adds the files of a draft model under logical names "draft/…". */
+gboolean
+atl_open_draft_files (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error);
+
 G_END_DECLS

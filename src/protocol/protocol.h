@@ -43,7 +43,8 @@ G_BEGIN_DECLS
 #define ATL_DEVICE_SILENT_S 15u
 #define ATL_DEVICE_DEAD_S 45u
 
-/* Options of Inspect and LoadModel. */
+/* Options of Inspect and LoadModel. The files of a draft model, which guesses ahead, have logical
+ * names "draft/…" and come last; one whose vocabulary does not fit is refused (Unsupported). */
 #define ATL_LOAD_N_CTX "n-ctx"           /* u, tokens; 0 or absent: 8192 shrunk to fit */
 #define ATL_LOAD_KV_TYPE "kv-type"       /* s: "f16", "q8_0", "q4_0"; absent: f16 */
 #define ATL_LOAD_DEVICE "device"         /* s: "auto", "cpu", "gpu" */
@@ -81,6 +82,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_N_CTX_TRAIN "n-ctx-train"     /* u */
 #define ATL_INFO_NOTICE "notice"               /* s: "Context reduced to 4096 tokens so that ..." */
 #define ATL_INFO_RUNS_ON "runs-on"             /* s: "CPU, 2 threads, because no GPU was found" */
+#define ATL_INFO_DRAFT "draft"                 /* s: the draft model's name; empty: there is none */
 #define ATL_INFO_HAS_TEMPLATE "has-template"   /* b */
 #define ATL_INFO_HAS_SYSTEM "has-system"       /* b */
 #define ATL_INFO_HAS_TOOLS "has-tools"         /* b */

@@ -6,6 +6,7 @@
 
 #include "app/accessible.h"
 #include "app/chat/adapter-list.h"
+#include "app/chat/draft-list.h"
 #include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
@@ -44,6 +45,7 @@ struct _AtlSettingsPane
   GtkWidget *thinking_switch;
   GtkWidget *system_view;
   GtkWidget *adapter_list;
+  GtkWidget *draft_list;
   GtkWidget *advanced_row;
   GtkWidget *reload_button;
   GtkWidget *save_button;
@@ -473,7 +475,10 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
     save_system_prompt (self);
   g_set_object (&self->session, session);
   if (session != NULL)
-    atl_adapter_list_set_session (ATL_ADAPTER_LIST (self->adapter_list), session);
+    {
+      atl_adapter_list_set_session (ATL_ADAPTER_LIST (self->adapter_list), session);
+      atl_draft_list_set_session (ATL_DRAFT_LIST (self->draft_list), session);
+    }
   g_set_object (&self->conversation, conversation);
   gtk_widget_set_sensitive (GTK_WIDGET (self), conversation != NULL);
   if (conversation == NULL)
@@ -510,6 +515,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
 
   G_OBJECT_CLASS (klass)->dispose = atl_settings_pane_dispose;
   g_type_ensure (ATL_TYPE_ADAPTER_LIST);
+  g_type_ensure (ATL_TYPE_DRAFT_LIST);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/settings-pane.ui");
@@ -523,6 +529,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (thinking_switch);
   BIND (system_view);
   BIND (adapter_list);
+  BIND (draft_list);
   BIND (advanced_row);
   BIND (reload_button);
   BIND (save_button);

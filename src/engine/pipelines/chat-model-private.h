@@ -14,6 +14,7 @@
 G_BEGIN_DECLS
 
 typedef struct _AtlConversations AtlConversations;
+typedef struct _AtlDraftModel AtlDraftModel;
 typedef struct _AtlScheduler AtlScheduler;
 
 struct _AtlChatModel
@@ -27,9 +28,11 @@ struct _AtlChatModel
   AtlChatFacts facts;
   GPtrArray *adapters; /* (owned) AtlCheckpoint, in the order of their files: chat-adapters.c */
   double *strengths;   /* (owned) [adapters->len] */
+  AtlChatModel *draft; /* (owned) (nullable) a smaller one that guesses ahead: chat-draft.c */
 
   /* After loading */
   AtlLlm *llm;
+  AtlDraftModel *guesser; /* (owned) (nullable) of the draft's decoder; may go at any time */
   guint n_ctx;
   gboolean may_leave_memory;   /* there is a budget for its weights */
   AtlTurnstile *turnstile;     /* borrowed, or: */
@@ -58,6 +61,23 @@ gboolean atl_chat_adapters_open (
     AtlChatModel *self, AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
 /* Inside the turnstile, with no conversation kept: as the strengths say. */
 gboolean atl_chat_adapters_apply (AtlChatModel *self, GError **error);
+
+/* --- chat-draft.c --- */
+
+/* How many of the files, the first, are not the draft model's. */
+guint atl_chat_draft_n_other_files (const char *const *names, guint n);
+/* Opens the draft model in the files (none: there is none); its vocabulary must be the model's. */
+gboolean atl_chat_draft_open (
+    AtlChatModel *self, AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
+/* Inside the turnstile, before the model itself, which takes what is left of a device. */
+gboolean atl_chat_draft_load (AtlChatModel *self,
+                              AtlBackend *const *backends,
+                              guint n_backends,
+                              const AtlChatModelOptions *options,
+                              AtlProgressFunc progress,
+                              gpointer progress_data,
+                              GCancellable *cancellable,
+                              GError **error);
 
 typedef struct
 {

@@ -8,6 +8,7 @@
 #include "engine/formats/open.h"
 #include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/conversations.h"
+#include "engine/pipelines/draft-model.h"
 #include "engine/pipelines/scheduler.h"
 
 const char *
@@ -72,22 +73,24 @@ atl_chat_model_open (AtlFileMap *const *maps,
   g_autoptr (GError) local = NULL;
   g_autofree char *why_not = NULL;
   guint64 size = 0;
-  guint n_all = n_maps;
+  guint n_all = n_maps, n_other;
 
   g_mutex_init (&self->mutex);
   for (guint i = 0; i < n_maps; i++)
     size += atl_file_map_size (maps[i]);
-  n_maps = atl_chat_adapters_n_model_files (names, n_maps);
+  n_other = atl_chat_draft_n_other_files (names, n_all);
+  n_maps = atl_chat_adapters_n_model_files (names, n_other);
   if (n_maps == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "There is an adapter, but no model for it");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "There is %s, but no model for it",
+                   n_other > 0 ? "an adapter" : "a draft model");
       return NULL;
     }
   self->checkpoint = atl_checkpoint_open (maps, names, n_maps, error);
   if (self->checkpoint == NULL)
     return NULL;
   if (!adopt_authors_files (self, &why_not, error) ||
-      !atl_chat_adapters_open (self, maps + n_maps, names + n_maps, n_all - n_maps, error))
+      !atl_chat_adapters_open (self, maps + n_maps, names + n_maps, n_other - n_maps, error))
     return NULL;
   if (why_not == NULL && atl_llm_supports (self->checkpoint, &why_not) &&
       !open_language (self, maps, names, n_maps, &local))
@@ -95,6 +98,9 @@ atl_chat_model_open (AtlFileMap *const *maps,
   atl_chat_facts_init (&self->facts, self->checkpoint, self->tokenizer, self->chat, size);
   self->facts.can_run = why_not == NULL;
   self->facts.why_not = g_steal_pointer (&why_not);
+  if (!atl_chat_draft_open (self, maps + n_other, names != NULL ? names + n_other : NULL,
+                            n_all - n_other, error))
+    return NULL;
   return g_steal_pointer (&self);
 }
 
@@ -102,6 +108,8 @@ void
 atl_chat_model_unload_idle (AtlChatModel *self)
 {
   g_clear_pointer (&self->scheduler, atl_scheduler_free);
+  atl_chat_model_drop_draft (self); /* from here nobody is guessing */
+  g_clear_pointer (&self->guesser, atl_draft_model_free);
   g_clear_pointer (&self->conversations, atl_conversations_free);
   g_clear_pointer (&self->llm, atl_llm_free);
   self->turnstile = NULL;
@@ -133,6 +141,7 @@ atl_chat_model_free (AtlChatModel *self)
   g_clear_pointer (&self->chat, atl_chat_template_free);
   g_clear_pointer (&self->tool_chat, atl_chat_template_free);
   g_clear_pointer (&self->tokenizer, atl_tokenizer_unref);
+  g_clear_pointer (&self->draft, atl_chat_model_free);
   g_clear_pointer (&self->adapters, g_ptr_array_unref);
   g_clear_pointer (&self->strengths, g_free);
   g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);
@@ -158,6 +167,16 @@ atl_chat_model_estimate (
     return FALSE;
   /* Copies replace mapped pages, which are given back: the larger of the two counts. */
   memory->weight_bytes = MAX (copied, atl_checkpoint_weight_bytes (self->checkpoint));
+  if (self->draft != NULL)
+    {
+      AtlChatMemory more;
+
+      if (!atl_chat_model_estimate (self->draft, n_ctx, ATL_DTYPE_F16, &more, error))
+        return FALSE;
+      memory->weight_bytes += more.weight_bytes;
+      memory->kv_bytes += more.kv_bytes;
+      memory->scratch_bytes += more.scratch_bytes;
+    }
   return TRUE;
 }
 
@@ -172,7 +191,7 @@ atl_chat_model_matrix_dtypes (const AtlChatModel *self)
     return 0;
   dtypes = info.matrix_dtypes;
   atl_llm_info_clear (&info);
-  return dtypes;
+  return self->draft != NULL ? dtypes | atl_chat_model_matrix_dtypes (self->draft) : dtypes;
 }
 
 typedef struct
@@ -211,6 +230,15 @@ load (AtlChatModel *self,
   g_autoptr (AtlLlmCache) probe = NULL;
   guint n_vocab;
 
+  if (!atl_chat_draft_load (self, backends, n_backends, options, progress_cb, progress, cancellable,
+                            error))
+    return FALSE;
+  if (self->draft != NULL && llm_options.weight_budget > 0)
+    {
+      guint64 taken = atl_checkpoint_weight_bytes (self->draft->checkpoint);
+
+      llm_options.weight_budget = MAX (llm_options.weight_budget, taken + 1) - taken;
+    }
   self->llm = atl_llm_new (self->checkpoint, backends, n_backends, &llm_options, progress_cb,
                            progress, cancellable, error);
   if (self->llm == NULL || !atl_chat_adapters_apply (self, error))
@@ -265,7 +293,7 @@ atl_chat_model_load (AtlChatModel *self,
   self->n_ctx = options->n_ctx;
   self->conversations =
       atl_conversations_new (self->llm, options->n_ctx, options->kv_dtype, &options->room);
-  self->scheduler = atl_scheduler_new (self->llm, self->conversations, self->turnstile);
+  self->scheduler = atl_scheduler_new (self);
   return TRUE;
 }
 
@@ -285,10 +313,12 @@ guint64
 atl_chat_model_host_bytes (const AtlChatModel *self)
 {
   const AtlLlmInfo *info = self->llm != NULL ? atl_llm_info (self->llm) : NULL;
+  guint64 more = self->draft != NULL ? atl_chat_model_host_bytes (self->draft) : 0;
 
   if (info == NULL)
-    return 0;
-  return MAX (info->host_bytes + info->device_bytes, info->weight_bytes) - info->device_bytes;
+    return more;
+  return MAX (info->host_bytes + info->device_bytes, info->weight_bytes) - info->device_bytes +
+         more;
 }
 
 guint64
@@ -296,16 +326,18 @@ atl_chat_model_mapped_bytes (const AtlChatModel *self)
 {
   const AtlLlmInfo *info = self->llm != NULL ? atl_llm_info (self->llm) : NULL;
   guint64 copied = info != NULL ? info->host_bytes + info->device_bytes : 0;
+  guint64 more = self->draft != NULL ? atl_chat_model_mapped_bytes (self->draft) : 0;
 
   return info != NULL && !self->may_leave_memory && info->weight_bytes > copied
-             ? info->weight_bytes - copied
-             : 0;
+             ? info->weight_bytes - copied + more
+             : more;
 }
 
 guint64
 atl_chat_model_conversation_bytes (const AtlChatModel *self)
 {
-  return self->conversations != NULL ? atl_conversations_bytes (self->conversations) : 0;
+  return (self->conversations != NULL ? atl_conversations_bytes (self->conversations) : 0) +
+         (self->guesser != NULL ? atl_draft_model_bytes (self->guesser) : 0);
 }
 
 gboolean
@@ -317,19 +349,30 @@ atl_chat_model_is_idle (const AtlChatModel *self)
 gint64
 atl_chat_model_oldest_conversation (const AtlChatModel *self)
 {
-  return self->conversations != NULL ? atl_conversations_oldest (self->conversations) : G_MAXINT64;
+  gint64 own =
+      self->conversations != NULL ? atl_conversations_oldest (self->conversations) : G_MAXINT64;
+
+  return self->guesser != NULL ? MIN (own, atl_draft_model_oldest (self->guesser)) : own;
 }
 
 guint64
 atl_chat_model_drop_conversation (AtlChatModel *self)
 {
-  return self->conversations != NULL ? atl_conversations_drop_oldest (self->conversations) : 0;
+  guint64 bytes = 0;
+
+  /* What only makes answers faster goes first. */
+  if (self->guesser != NULL)
+    bytes = atl_draft_model_drop_oldest (self->guesser);
+  if (bytes == 0 && self->conversations != NULL)
+    bytes = atl_conversations_drop_oldest (self->conversations);
+  return bytes;
 }
 
 guint64
 atl_chat_model_device_bytes (const AtlChatModel *self)
 {
-  return self->llm != NULL ? atl_llm_info (self->llm)->device_bytes : 0;
+  return (self->llm != NULL ? atl_llm_info (self->llm)->device_bytes : 0) +
+         (self->draft != NULL ? atl_chat_model_device_bytes (self->draft) : 0);
 }
 
 char *

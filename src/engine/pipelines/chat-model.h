@@ -72,6 +72,11 @@ typedef void (*AtlChatProgressFunc) (double fraction, const char *phase, gpointe
  * the first are "adapter-0/…". They come after the model's files. */
 #define ATL_CHAT_ADAPTER_PREFIX "adapter-"
 
+/* What the logical names of a draft model's files begin with, which come last: a smaller model with
+ * the same vocabulary, whose guesses the model checks several at a time. The text stays the same.
+ */
+#define ATL_CHAT_DRAFT_PREFIX "draft/"
+
 /* Reads metadata, vocabulary and template. A well-formed file that cannot run is opened too, with
  * facts->can_run FALSE. Takes references on the maps. Errors: ATL_ERROR_BAD_FILE, _UNSUPPORTED. */
 AtlChatModel *atl_chat_model_open (AtlFileMap *const *maps,
@@ -89,6 +94,12 @@ gboolean atl_chat_model_estimate (const AtlChatModel *self,
 
 /* The types, 1 << AtlDType, of its matrices once loaded; 0 when it cannot run. */
 guint64 atl_chat_model_matrix_dtypes (const AtlChatModel *self);
+
+/* (nullable) The facts of its draft model, while it has one. */
+const AtlChatFacts *atl_chat_model_draft_facts (const AtlChatModel *self);
+/* From inside the turnstile, turns may be under way: frees the draft model's weights and caches;
+ * answers go on without it. The bytes, 0 when there is nothing to free. */
+guint64 atl_chat_model_drop_draft (AtlChatModel *self);
 
 /* How strong each of the model's adapters is, `n` numbers for as many adapters; without a call each
  * is 1. Before or after loading; in a loaded model no turn may be under way (ATL_ERROR_BUSY), and

@@ -16,7 +16,8 @@ typedef enum
 {
   ATL_TURN_WAITING,  /* has no conversation yet */
   ATL_TURN_PREFILL,  /* conversation->ids is a beginning of `ids` */
-  ATL_TURN_GENERATE, /* conversation->ids is all of `ids`; `next` comes then */
+  ATL_TURN_GENERATE, /* conversation->ids is all of `ids`, but for a few at the end that a model
+                        with states computes again (share.h); `next` comes then */
   ATL_TURN_OVER,     /* stats.stop or error says how */
 } AtlTurnPhase;
 

@@ -73,14 +73,15 @@ typedef enum
 
 typedef struct
 {
-  guint n_prompt;    /* tokens of the prompt, cached ones included */
-  guint n_cached;    /* of these, found in the cache */
-  guint n_generated; /* the end token not counted */
-  guint n_shifted;   /* oldest tokens dropped to make room */
-  guint n_calls;     /* of tools */
-  guint n_ctx_used;  /* when the turn ended */
-  guint n_drafted;   /* tokens guessed ahead of the model */
-  guint n_accepted;  /* of these, confirmed by it */
+  guint n_prompt;                          /* tokens of the prompt, cached ones included */
+  guint n_cached;                          /* of these, found in the cache */
+  guint n_generated;                       /* the end token not counted */
+  guint n_shifted;                         /* oldest tokens dropped to make room */
+  guint n_calls;                           /* of tools */
+  guint n_ctx_used;                        /* when the turn ended */
+  guint n_drafted;                         /* tokens guessed ahead of the model */
+  guint n_accepted;                        /* of these, confirmed by it */
+  guint n_model_drafted, n_model_accepted; /* of these, what a draft model guessed */
   double prefill_s, generate_s, first_token_s, thinking_s;
   AtlTurnStop stop;
 } AtlTurnStats;

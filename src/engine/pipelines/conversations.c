@@ -178,6 +178,7 @@ add (AtlConversations *self, const char *key, GError **error)
   c->cache = cache;
   c->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_ptr_array_add (self->list, c);
+  count_bytes (self);
   return c;
 }
 

@@ -3,15 +3,20 @@
 
 #include "engine/pipelines/scheduler.h"
 
+#include "engine/pipelines/share.h"
+
 /* Turns that are computed at the same time; others wait. */
 #define MAX_ACTIVE 16u
 /* Tokens of a prompt between two looks at the rest of the world: alone, and beside answers. */
 #define CHUNK_ALONE 512u
 #define CHUNK_IN_COMPANY 128u
+/* Of more answers together each is quick enough, and every mix of lengths takes a plan. */
+#define MAX_GUESSED 2u
 
 struct _AtlScheduler
 {
   AtlLlm *llm;                     /* borrowed */
+  AtlPace pace;                    /* the thread's */
   AtlConversations *conversations; /* borrowed */
   AtlTurnstile *turnstile;         /* borrowed */
   GThread *thread;
@@ -40,7 +45,7 @@ dismiss (AtlScheduler *self, AtlChatTurn *turn)
 {
   if (turn->conversation != NULL)
     {
-      turn->stats.n_ctx_used = turn->conversation->ids->len;
+      turn->stats.n_ctx_used = turn->has_begun ? turn->ids->len : turn->conversation->ids->len;
       atl_turnstile_enter (self->turnstile);
       /* A failed device leaves the cache in doubt: the next turn starts from nothing. */
       if (g_error_matches (turn->error, ATL_ERROR, ATL_ERROR_DEVICE))
@@ -195,71 +200,24 @@ next_prefill (AtlScheduler *self)
   return NULL;
 }
 
-/* What one turn computes in a step: the token that was chosen, and guesses of those behind it. */
-typedef struct
-{
-  AtlChatTurn *turn;
-  gint32 tokens[1 + ATL_DRAFT_MAX];
-  guint n_tokens;
-} Share;
-
-/* Fills the share; at most `most` tokens. */
+/* A step of every turn in turns[n], which needs `n_rows` rows, with at most `max` guesses each. */
 static void
-begin_share (const AtlScheduler *self, Share *share, AtlChatTurn *turn, guint most)
-{
-  guint left = atl_llm_cache_n_ctx (turn->conversation->cache) - turn->conversation->ids->len;
-
-  share->turn = turn;
-  share->tokens[0] = turn->next;
-  share->n_tokens = 1;
-  most = MIN (MIN (most, left), 1 + ATL_DRAFT_MAX);
-  if (turn->options.speculate && most > 1 && !atl_llm_info (self->llm)->is_recurrent)
-    share->n_tokens +=
-        atl_draft_guess (&turn->draft, turn->ids, turn->next, share->tokens + 1, most - 1);
-}
-
-/* Each row of logits chooses a token; as long as it is the one that was guessed, the next row is
- * what would have been computed for it. */
-static void
-finish_share (AtlScheduler *self, const Share *share, guint row)
-{
-  AtlChatTurn *turn = share->turn;
-  AtlConversation *c = turn->conversation;
-  guint n = 0;
-
-  do
-    {
-      g_array_append_val (c->ids, share->tokens[n]);
-      g_array_append_val (turn->ids, share->tokens[n]);
-      atl_chat_turn_take_logits (turn, atl_llm_logits (self->llm, row + n));
-      n++;
-    }
-  while (n < share->n_tokens && turn->phase == ATL_TURN_GENERATE && turn->next == share->tokens[n]);
-  if (atl_llm_cache_length (c->cache) > c->ids->len)
-    atl_llm_cache_truncate (c->cache, c->ids->len);
-  turn->stats.n_drafted += share->n_tokens - 1;
-  turn->stats.n_accepted += n - 1;
-  atl_draft_note (&turn->draft, share->n_tokens - 1, n - 1);
-}
-
-/* A step of every turn in turns[n], at most `few` rows together. */
-static void
-decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n, guint few)
+decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n, guint n_rows, guint max)
 {
   AtlLlmBatch batch[MAX_ACTIVE];
-  Share shares[MAX_ACTIVE];
+  AtlShare shares[MAX_ACTIVE];
   g_autoptr (GError) error = NULL;
   guint n_batch = 0, row = 0;
   gboolean ok = TRUE;
+  gint64 start;
 
   atl_turnstile_enter (self->turnstile);
   for (guint i = 0; i < n; i++)
     {
-      Share *share = &shares[n_batch];
+      AtlShare *share = &shares[n_batch];
       GError *own = NULL;
 
-      /* Of many answers each is quick enough, and every mix of lengths takes a plan. */
-      begin_share (self, share, turns[i], n <= 2 ? few / n : 1);
+      atl_share_begin (share, turns[i], &self->pace, max, n_rows, n);
       if (!atl_conversations_grow (self->conversations, turns[i]->conversation, share->n_tokens,
                                    &own))
         {
@@ -269,18 +227,30 @@ decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n, guint few)
       batch[n_batch++] =
           (AtlLlmBatch){ turns[i]->conversation->cache, share->tokens, share->n_tokens, TRUE };
     }
+  start = g_get_monotonic_time ();
   if (n_batch > 0)
     ok = atl_llm_decode (self->llm, batch, n_batch, NULL, &error);
+  if (n_batch > 0 && ok)
+    atl_pace_note (&self->pace, atl_llm_n_logits (self->llm),
+                   (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC);
   atl_turnstile_leave (self->turnstile);
 
   for (guint i = 0; i < n_batch; i++)
     {
       if (ok)
-        finish_share (self, &shares[i], row);
+        atl_share_finish (&shares[i], &self->pace, row);
       else
         atl_chat_turn_end (shares[i].turn, g_error_copy (error));
       row += shares[i].n_tokens;
     }
+}
+
+/* The turn has gone back too far for a step: its text is read again, as a prompt is. */
+static void
+read_again (AtlChatTurn *turn)
+{
+  g_array_append_val (turn->ids, turn->next);
+  turn->phase = ATL_TURN_PREFILL;
 }
 
 /* A step of every answer, as many at a time as give the numbers that one alone would. */
@@ -288,18 +258,30 @@ static void
 decode_all (AtlScheduler *self)
 {
   AtlChatTurn *turns[MAX_ACTIVE];
-  guint few = atl_llm_few_rows (self->llm);
-  guint n = 0;
+  guint few = MIN (atl_llm_few_rows (self->llm), ATL_PACE_ROWS);
+  guint n = 0, n_rows = 0;
 
   for (guint i = 0; i < self->active->len; i++)
     {
       AtlChatTurn *turn = self->active->pdata[i];
 
-      if (turn->phase == ATL_TURN_GENERATE)
-        turns[n++] = turn;
+      if (turn->phase != ATL_TURN_GENERATE)
+        continue;
+      if (atl_share_need (turn) > few)
+        {
+          read_again (turn);
+          continue;
+        }
+      if (n_rows + atl_share_need (turn) > few)
+        {
+          decode (self, turns, n, n_rows, n <= MAX_GUESSED ? (few - n_rows) / n : 0);
+          n = n_rows = 0;
+        }
+      n_rows += atl_share_need (turn);
+      turns[n++] = turn;
     }
-  for (guint i = 0; i < n; i += few)
-    decode (self, turns + i, MIN (few, n - i), few);
+  if (n > 0)
+    decode (self, turns, n, n_rows, n <= MAX_GUESSED ? (few - n_rows) / n : 0);
 }
 
 static gboolean
@@ -371,13 +353,13 @@ thread_main (gpointer data)
 }
 
 AtlScheduler *
-atl_scheduler_new (AtlLlm *llm, AtlConversations *conversations, AtlTurnstile *turnstile)
+atl_scheduler_new (AtlChatModel *model)
 {
   AtlScheduler *self = g_new0 (AtlScheduler, 1);
 
-  self->llm = llm;
-  self->conversations = conversations;
-  self->turnstile = turnstile;
+  self->llm = model->llm;
+  self->conversations = model->conversations;
+  self->turnstile = model->turnstile;
   self->active = g_ptr_array_new ();
   g_mutex_init (&self->mutex);
   g_cond_init (&self->cond);

@@ -1,6 +1,6 @@
 /* Several turns of one model at the same time: one thread decodes them together.
  *
- *   AtlScheduler *scheduler = atl_scheduler_new (llm, conversations, turnstile);
+ *   AtlScheduler *scheduler = atl_scheduler_new (model);
  *   atl_scheduler_submit (scheduler, turn);     any thread; turn->done is called on the scheduler's
  *   atl_scheduler_free (scheduler);             ends every turn
  *
@@ -20,8 +20,8 @@ G_BEGIN_DECLS
 
 typedef struct _AtlScheduler AtlScheduler;
 
-AtlScheduler *
-atl_scheduler_new (AtlLlm *llm, AtlConversations *conversations, AtlTurnstile *turnstile);
+/* For a model whose decoder, conversations and turnstile are there; all are borrowed. */
+AtlScheduler *atl_scheduler_new (AtlChatModel *model);
 /* Ends the turns that are left as stopped, then the thread. Not from inside the turnstile, unless
  * it is idle. Accepts NULL. */
 void atl_scheduler_free (AtlScheduler *self);

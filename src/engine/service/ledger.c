@@ -1,8 +1,8 @@
 /* The memory ledger: who takes what, and who goes when somebody else needs it.
  *
  * What a model's conversations hold is dropped before a model is unloaded, the least recently used
- * first; what computes never goes. Everything here happens inside the turnstile, so that nothing
- * is freed under a plan that runs. */
+ * first, then the models that only guess ahead for others; what computes never goes. Everything
+ * here happens inside the turnstile, so that nothing is freed under a plan that runs. */
 #define G_LOG_DOMAIN "atl-service"
 
 #include <malloc.h>
@@ -176,6 +176,26 @@ drop_oldest_conversation (AtlService *self)
   return TRUE;
 }
 
+/* Frees a model that only guesses ahead for another: answers under way go on without it. */
+static gboolean
+drop_draft (AtlService *self)
+{
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < self->ledger->len && bytes == 0; i++)
+    {
+      AtlSlot *slot = self->ledger->pdata[i];
+
+      if (!g_rw_lock_reader_trylock (&slot->lock))
+        continue;
+      bytes = slot->model != NULL ? atl_chat_model_drop_draft (slot->model) : 0;
+      if (bytes > 0)
+        atl_slot_note_memory (slot);
+      g_rw_lock_reader_unlock (&slot->lock);
+    }
+  return bytes > 0;
+}
+
 /* Of the idle models the smallest that is enough by itself, else the least recently used. */
 static gboolean
 unload_nearest (AtlService *self, const AtlSlot *keep, guint64 missing)
@@ -223,9 +243,9 @@ atl_ledger_make_room (AtlService *self, guint64 bytes, const AtlSlot *keep, GErr
   available = read_free (self, &memory);
   available -= MIN (available, atl_fit_reserve (memory.total_bytes));
   idle = available < bytes ? count_idle (self, keep) : 0;
-  /* Conversations of models that work, which are not counted, go one by one. */
+  /* Conversations of models that work, and draft models, which are not counted, go one by one. */
   while (available < bytes &&
-         (drop_oldest_conversation (self) ||
+         (drop_oldest_conversation (self) || drop_draft (self) ||
           (available + idle >= bytes && unload_nearest (self, keep, bytes - available))))
     {
       malloc_trim (0);

@@ -49,7 +49,10 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
       if (fd < 0)
         return FALSE;
       /* What an adapter's number is, is no news for a person. */
-      shown = g_str_has_prefix (name, ATL_CHAT_ADAPTER_PREFIX) ? strchr (name, '/') : NULL;
+      shown = g_str_has_prefix (name, ATL_CHAT_ADAPTER_PREFIX) ||
+                      g_str_has_prefix (name, ATL_CHAT_DRAFT_PREFIX)
+                  ? strchr (name, '/')
+                  : NULL;
       map = atl_file_map_new_from_fd (fd, shown != NULL ? shown + 1 : name, error);
       close (fd);
       if (map == NULL)
@@ -111,6 +114,7 @@ static GVariant *
 make_info (const AtlChatModel *model, const AtlFit *fit, guint64 free_bytes, const char *runs_on)
 {
   const AtlChatFacts *facts = atl_chat_model_facts (model);
+  const AtlChatFacts *draft = atl_chat_model_draft_facts (model);
   g_autofree char *notice = NULL;
   GVariantDict dict;
 
@@ -136,6 +140,7 @@ make_info (const AtlChatModel *model, const AtlFit *fit, guint64 free_bytes, con
                       facts->warning != NULL ? facts->warning : "", NULL);
   g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", g_strstrip (notice));
   g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_DRAFT, "s", draft != NULL ? draft->name : "");
   g_variant_dict_insert (&dict, ATL_INFO_HAS_TEMPLATE, "b", facts->has_template);
   g_variant_dict_insert (&dict, ATL_INFO_HAS_SYSTEM, "b", facts->has_system);
   g_variant_dict_insert (&dict, ATL_INFO_HAS_TOOLS, "b", facts->has_tools);
@@ -364,14 +369,14 @@ new_slot (AtlJob *job, AtlBackend *cpu)
   return slot;
 }
 
-static void
-note_memory (AtlSlot *slot)
+void
+atl_slot_note_memory (AtlSlot *self)
 {
-  guint64 weights = atl_chat_model_host_bytes (slot->model);
+  guint64 weights = atl_chat_model_host_bytes (self->model);
 
-  __atomic_store_n (&slot->ram_bytes, weights, __ATOMIC_RELAXED);
-  __atomic_store_n (&slot->vram_bytes, atl_chat_model_device_bytes (slot->model), __ATOMIC_RELAXED);
-  slot->mapped_bytes = atl_chat_model_mapped_bytes (slot->model);
+  __atomic_store_n (&self->ram_bytes, weights, __ATOMIC_RELAXED);
+  __atomic_store_n (&self->vram_bytes, atl_chat_model_device_bytes (self->model), __ATOMIC_RELAXED);
+  self->mapped_bytes = atl_chat_model_mapped_bytes (self->model);
 }
 
 static gboolean
@@ -424,7 +429,7 @@ load_run (AtlJob *job, GError **error)
   slot->device = g_steal_pointer (&asked);
   slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->model) > 0;
   slot->model = g_steal_pointer (&job->model);
-  note_memory (slot);
+  atl_slot_note_memory (slot);
   return TRUE;
 }
 
@@ -514,7 +519,7 @@ atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error)
       ok =
           atl_chat_model_load (self->model, &self->cpu, 1, &self->options, NULL, NULL, NULL, error);
       self->uses_gpu = FALSE;
-      note_memory (self);
+      atl_slot_note_memory (self);
       g_free (self->runs_on);
       self->runs_on = atl_devices_cpu_words (devices, self->cpu, self->device);
     }

@@ -182,6 +182,8 @@ gboolean atl_handle_unload (AtlIpcEngine1 *skeleton,
                             GDBusMethodInvocation *invocation,
                             guint model,
                             AtlService *self);
+/* Inside the turnstile or while it is loaded: what it takes, as told to others. */
+void atl_slot_note_memory (AtlSlot *self);
 /* On a worker: moves a slot whose GPU failed to the CPU. */
 gboolean atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error);
 

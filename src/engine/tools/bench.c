@@ -10,6 +10,7 @@
 #include "engine/formats/open.h"
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/opencl/opencl.h"
+#include "engine/tools/bench-draft.h"
 #include "engine/tools/bench-run.h"
 #include "engine/tools/bench-synthetic.h"
 
@@ -202,12 +203,30 @@ bench_checkpoint (const Bench *b, AtlCheckpoint *cp, const char *name)
   return TRUE;
 }
 
+static gboolean
+bench_guesses (const Bench *b, BenchDraftPlan *plan, const char *model)
+{
+  g_autoptr (GError) error = NULL;
+
+  plan->model = model;
+  plan->n_generate = b->plan.n_generate;
+  plan->n_repeats = b->plan.n_repeats;
+  plan->json = b->json;
+  if (bench_draft_run (plan, b->backends, b->n_backends, &error))
+    return TRUE;
+  g_printerr ("%s: %s\n", model, error->message);
+  return FALSE;
+}
+
 int
 atl_tool_bench (int argc, char **argv)
 {
   Bench b = { .n_threads = (int) g_get_num_processors (), .plan.depths.n = 1 };
   int n_prompt = 512, n_generate = 64, n_repeats = 3;
-  g_autofree char *backend = NULL, *kv = NULL, *depths = NULL, *rows = NULL, *chats = NULL;
+  g_autofree char *backend = NULL, *kv = NULL, *depths = NULL, *rows = NULL, *chats = NULL,
+                  *draft = NULL;
+  BenchDraftPlan guesses = { 0 };
+  gboolean lookup = FALSE;
   g_auto (GStrv) files = NULL, synthetic = NULL;
   GOptionEntry entries[] = {
     { "synthetic", 0, 0, G_OPTION_ARG_STRING_ARRAY, &synthetic, "Random weights of a real shape",
@@ -220,6 +239,11 @@ atl_tool_bench (int argc, char **argv)
     { "rows", 0, 0, G_OPTION_ARG_STRING, &rows, "Passes of so many tokens of one chat", "N,…" },
     { "parallel", 0, 0, G_OPTION_ARG_STRING, &chats, "Also decode so many chats at the same time",
       "N,…" },
+    { "lookup", 0, 0, G_OPTION_ARG_NONE, &lookup,
+      "Instead: real answers with and without guessing ahead from the text", NULL },
+    { "draft", 0, 0, G_OPTION_ARG_FILENAME, &draft,
+      "The same, and with the guesses of this smaller model", "MODEL.gguf" },
+    { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &guesses.temperature, "Of these answers (0)", "N" },
     { "repeat", 'r', 0, G_OPTION_ARG_INT, &n_repeats, "Repeats; the median counts (3)", "N" },
     { "backend", 0, 0, G_OPTION_ARG_STRING, &backend,
       "cpu, cpu-avx2, cpu-avx512, cpu-reference, opencl:N", "NAME" },
@@ -259,10 +283,17 @@ atl_tool_bench (int argc, char **argv)
   b.plan.n_prompt = (guint) n_prompt;
   b.plan.n_generate = (guint) n_generate;
   b.plan.n_repeats = (guint) n_repeats;
-  b.bandwidth = bench_bandwidth (b.n_threads);
+  guesses.draft = draft;
+  if (!lookup && draft == NULL)
+    b.bandwidth = bench_bandwidth (b.n_threads);
 
   for (guint i = 0; files != NULL && files[i] != NULL; i++)
     {
+      if (lookup || draft != NULL)
+        {
+          ok &= bench_guesses (&b, &guesses, files[i]);
+          continue;
+        }
       g_autoptr (AtlFileMap) map = atl_file_map_new (files[i], &error);
       g_autoptr (AtlCheckpoint) cp =
           map != NULL ? atl_checkpoint_open (&map, NULL, 1, &error) : NULL;

@@ -123,6 +123,7 @@ typedef struct
   const AtlCpuKernels *kernels;
   gboolean delta, tiled;
   gint64 n_tokens, n_heads, n_key_heads, n_keys, n;
+  gint64 n_at_once; /* tokens of a step */
   Heads k, q, v;
   Heads gate;        /* dt or alpha, before its bias */
   Heads beta;        /* delta */
@@ -170,7 +171,7 @@ recurrence_chunk (gconstpointer args, guint chunk, guint worker)
     memset (to, 0, (gsize) (m->n_keys * m->n) * sizeof *to);
   for (gint64 first = 0; first < m->n_tokens; first += step.n_tokens)
     {
-      step.n_tokens = (guint) MIN (ATL_RECUR_TOKENS, m->n_tokens - first);
+      step.n_tokens = (guint) MIN (m->n_at_once, m->n_tokens - first);
       for (guint i = 0; i < step.n_tokens; i++)
         {
           gint64 t = first + i;
@@ -194,6 +195,8 @@ run_recurrence (AtlCpuRun *run, Recurrence *m, const AtlNode *node)
 {
   m->kernels = run->cpu->kernels;
   m->n_tokens = node->dst->dim[0];
+  /* Of few tokens each has the numbers that it would have alone (AtlBackend.few_rows). */
+  m->n_at_once = m->n_tokens <= run->cpu->base.few_rows ? 1 : ATL_RECUR_TOKENS;
   m->n_heads = node->dst->dim[1];
   m->n = node->dst->dim[2];
   m->dst = atl_tensor_host (node->dst);

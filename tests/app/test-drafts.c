@@ -1,0 +1,125 @@
+/* A draft model chosen in the settings of a chat, with the real engine: what fits is offered, what
+ * does not says why, and the choice is kept. */
+#include "app-steps.h"
+
+#include <glib/gstdio.h>
+
+#include "app/chat/draft-list.h"
+#include "app/models/model-list.h"
+#include "store/library.h"
+
+/* A tiny model of the golden cases; the caller frees the path. */
+static char *
+unpack (const char *folder, const char *family)
+{
+  g_autofree char *script =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
+  const char *argv[] = { script, folder, family, NULL };
+  g_autoptr (GError) error = NULL;
+  int status = -1;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (status, ==, 0);
+  return g_build_filename (folder, family, "model.gguf", NULL);
+}
+
+/* Into the list of models, as one that was used before. */
+static void
+remember (AppFixture *f, const char *path, const char *name)
+{
+  GStatBuf st;
+  AtlModelRow row = { .path = (char *) path,
+                      .name = (char *) name,
+                      .kind = (char *) "llm",
+                      .architecture = (char *) "" };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_stat (path, &st), ==, 0);
+  row.size_bytes = (guint64) st.st_size;
+  g_assert_true (atl_store_model_save (atl_session_get_store (f->session), &row, &error) != 0);
+  g_assert_no_error (error);
+  g_assert_true (atl_store_model_used (atl_session_get_store (f->session), path, &error));
+  g_assert_no_error (error);
+}
+
+static gboolean
+is_titled (GtkWidget *widget, gconstpointer title)
+{
+  return g_strcmp0 (adw_preferences_row_get_title (ADW_PREFERENCES_ROW (widget)), title) == 0;
+}
+
+static GtkWidget *
+find_row (AppFixture *f, const char *title)
+{
+  GtkWidget *list = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_DRAFT_LIST, NULL, NULL);
+
+  return app_fixture_find (list, ADW_TYPE_ACTION_ROW, is_titled, title);
+}
+
+static gboolean
+has_answers (gpointer data)
+{
+  GtkWidget *good = find_row (data, "Good one"), *other = find_row (data, "Other one");
+
+  return good != NULL && other != NULL && gtk_widget_get_sensitive (good) &&
+         !g_str_has_suffix (adw_action_row_get_subtitle (ADW_ACTION_ROW (other)), "…");
+}
+
+static gboolean
+is_ready (gpointer data)
+{
+  AppFixture *f = data;
+
+  return !atl_session_get_is_loading (f->session) && app_is_loaded (f);
+}
+
+static void
+test_choose (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL, *good = NULL, *other = NULL, *chosen = NULL;
+  const char *paths[2] = { NULL };
+  GtkWidget *list, *expander;
+
+  app_fixture_start (&f);
+  model = unpack (f.dir, "llm-mixtral");
+  good = unpack (f.dir, "llm-llama2");
+  other = unpack (f.dir, "llm-lfm2");
+  remember (&f, good, "Good one");
+  remember (&f, other, "Other one");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  paths[0] = model;
+  atl_session_load_model (f.session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  atl_model_list_refresh (atl_session_get_models (f.session));
+  list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_DRAFT_LIST, NULL, NULL);
+  expander = app_fixture_find (list, ADW_TYPE_EXPANDER_ROW, NULL, NULL);
+  adw_expander_row_set_expanded (ADW_EXPANDER_ROW (expander), TRUE);
+  g_assert_true (app_fixture_wait (has_answers, &f, 60));
+  g_assert_false (gtk_widget_get_sensitive (find_row (&f, "Other one")));
+  app_fixture_shot (GTK_WIDGET (f.window), "drafts");
+
+  gtk_widget_activate (find_row (&f, "Good one"));
+  g_assert_true (atl_session_get_is_loading (f.session));
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  g_assert_cmpstr (atl_model_get_info (atl_session_get_model (f.session))->draft, !=, "");
+  chosen = atl_session_dup_draft (f.session, model);
+  g_assert_cmpstr (chosen, ==, good);
+
+  /* One that is gone is no reason to be without the model. */
+  g_assert_cmpint (g_unlink (good), ==, 0);
+  atl_session_load_model (f.session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  g_assert_cmpstr (atl_model_get_info (atl_session_get_model (f.session))->draft, ==, "");
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/drafts/choose", test_choose);
+  return g_test_run ();
+}
