@@ -43,6 +43,7 @@ static const AtlDTypeInfo infos[ATL_N_DTYPES] = {
   [ATL_DTYPE_NVFP4] = { "nvfp4", 64, 36, TRUE },
   [ATL_DTYPE_Q1_0] = { "q1_0", 128, 18, TRUE },
   [ATL_DTYPE_Q2_0] = { "q2_0", 64, 18, TRUE },
+  [ATL_DTYPE_F8_E4M3_32] = { "f8_e4m3_32", 32, 36, TRUE },
   [ATL_DTYPE_Q8_1] = { "q8_1", 32, 36, TRUE },
   [ATL_DTYPE_Q8_K] = { "q8_K", 256, 292, TRUE },
 };

@@ -54,8 +54,9 @@ typedef enum
   ATL_DTYPE_NVFP4,
   ATL_DTYPE_Q1_0,
   ATL_DTYPE_Q2_0,
-  ATL_DTYPE_Q8_1, /* of activations; legal in files, unused by models */
-  ATL_DTYPE_Q8_K, /* likewise */
+  ATL_DTYPE_F8_E4M3_32, /* 32 of F8_E4M3 after their factor in F32: in no file, see convert/ */
+  ATL_DTYPE_Q8_1,       /* of activations; legal in files, unused by models */
+  ATL_DTYPE_Q8_K,       /* likewise */
   ATL_N_DTYPES
 } AtlDType;
 

@@ -57,6 +57,17 @@ fix_block (OpRandom *r, AtlDType dtype, guint8 *block)
     case ATL_DTYPE_MXFP4:
       block[0] = (guint8) (121 + op_random_bits (r) % 5);
       break;
+    case ATL_DTYPE_F8_E4M3_32:
+      {
+        /* Values up to 448, among which no NaN. */
+        float d = (0.6f + 0.4f * op_random (r)) / 448;
+
+        memcpy (block, &d, sizeof d);
+        for (guint i = 4; i < 36; i++)
+          if ((block[i] & 0x7f) == 0x7f)
+            block[i] ^= 1;
+        break;
+      }
     case ATL_DTYPE_NVFP4:
       for (guint i = 0; i < 4; i++)
         block[i] = (guint8) (30 + op_random_bits (r) % 16);

@@ -27,9 +27,8 @@
 
 #define BLOCK 32
 
-/* The `bits` at position `i` of a stream whose words are `stride` words apart. */
-static guint
-take_bits (const guint8 *words, gint64 stride, gint64 i, guint bits)
+guint
+atl_hf_take_bits (const guint8 *words, gint64 stride, gint64 i, guint bits)
 {
   gint64 at = i * bits, word = at / 32;
   guint shift = (guint) (at % 32);
@@ -78,14 +77,14 @@ weight_at (const AtlHfSource *self, gint64 out, gint64 input)
     {
       const AtlTensorInfo *packed = self->part[ATL_HF_PACKED];
 
-      return (gint) take_bits (packed->data + 4 * (gsize) (out * packed->dim[1]), 1, input,
-                               self->quant.bits);
+      return (gint) atl_hf_take_bits (packed->data + 4 * (gsize) (out * packed->dim[1]), 1, input,
+                                      self->quant.bits);
     }
   const AtlTensorInfo *words = self->part[ATL_HF_QWEIGHT];
 
   if (self->along_out)
     return (gint) awq_bits (words->data, words->dim[1], input, out);
-  return (gint) take_bits (words->data + 4 * out, words->dim[1], input, self->quant.bits);
+  return (gint) atl_hf_take_bits (words->data + 4 * out, words->dim[1], input, self->quant.bits);
 }
 
 static gint
@@ -96,16 +95,16 @@ zero_at (const AtlHfSource *self, gint64 out, gint64 group)
   if (self->part[ATL_HF_PACKED] != NULL)
     {
       zeros = self->part[ATL_HF_PACKED_ZERO];
-      return zeros == NULL
-                 ? 1 << (self->quant.bits - 1)
-                 : (gint) take_bits (zeros->data + 4 * group, zeros->dim[1], out, self->quant.bits);
+      return zeros == NULL ? 1 << (self->quant.bits - 1)
+                           : (gint) atl_hf_take_bits (zeros->data + 4 * group, zeros->dim[1], out,
+                                                      self->quant.bits);
     }
   if (zeros == NULL)
     return 1 << (self->quant.bits - 1);
   if (self->along_out)
     return (gint) awq_bits (zeros->data, zeros->dim[1], group, out);
-  return (gint) (take_bits (zeros->data + 4 * (gsize) (group * zeros->dim[1]), 1, out,
-                            self->quant.bits) +
+  return (gint) (atl_hf_take_bits (zeros->data + 4 * (gsize) (group * zeros->dim[1]), 1, out,
+                                   self->quant.bits) +
                  self->quant.zero_offset);
 }
 

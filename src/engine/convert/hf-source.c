@@ -8,7 +8,6 @@
 
 #include "base/checked.h"
 #include "engine/tensor/quants/dequant.h"
-#include "engine/tensor/quants/half.h"
 
 /* --- quantization_config --- */
 
@@ -42,8 +41,8 @@ get_string (const AtlCheckpoint *hf, const char *name)
 gboolean
 atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
 {
-  static const char *const known[] = { "gptq",  "awq",     "fp8", "compressed-tensors",
-                                       "mxfp4", "modelopt" };
+  static const char *const known[] = { "gptq",  "awq",      "fp8", "compressed-tensors",
+                                       "mxfp4", "modelopt", "exl2" };
   const char *method = get_string (hf, "quant_method");
   const char *form = get_string (hf, "checkpoint_format");
   const char *version = get_string (hf, "version");
@@ -58,8 +57,8 @@ atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
     {
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-          "%s: its weights are quantised as “%s”, which is not known here; GPTQ, AWQ, FP8, "
-          "compressed-tensors and MXFP4 are, and so is the same model without quantisation",
+          "%s: its weights are quantised as “%s”, which is not known here; GPTQ, AWQ, EXL2, "
+          "FP8, compressed-tensors and MXFP4 are, and so is the same model without quantisation",
           atl_checkpoint_name (hf), method);
       return FALSE;
     }
@@ -94,59 +93,73 @@ read_one (const AtlTensorInfo *info, gint64 i)
   return value;
 }
 
-static void
-put_half_row (float *row, gint64 n, guint8 *out)
-{
-  for (gint64 i = 0; i < n; i++)
-    atl_store_f16 (out + 2 * i, CLAMP (row[i], -65504.0f, 65504.0f));
-}
-
-static void
-scaled_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
-{
-  const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
-  const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
-  gint64 n_in = self->dim[self->n_dims - 1];
-  gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
-  g_autofree float *row = g_new (float, n_in);
-
-  for (gint64 r = first; n > 0; r += stride, n--, out += self->row_bytes)
-    {
-      atl_dequantize (weight->dtype, weight->data + (gsize) (r * n_in), row, n_in);
-      if (inverse != NULL)
-        {
-          gint64 columns = (n_in + self->quant.block[1] - 1) / self->quant.block[1];
-          gint64 blocks = (n_out + self->quant.block[0] - 1) / self->quant.block[0];
-          gint64 line = r / n_out * blocks + r % n_out / self->quant.block[0];
-
-          for (gint64 c = 0; c < columns; c++)
-            {
-              float s = read_one (inverse, line * columns + c);
-              gint64 end = MIN (n_in, (c + 1) * self->quant.block[1]);
-
-              for (gint64 i = c * self->quant.block[1]; i < end; i++)
-                row[i] *= s;
-            }
-        }
-      else
-        {
-          gint64 n_scales =
-              (gint64) (scale->size_bytes / atl_dtype_info (scale->dtype)->block_bytes);
-          float s = read_one (scale, r / (self->n_rows / n_scales));
-
-          for (gint64 i = 0; i < n_in; i++)
-            row[i] *= s;
-        }
-      put_half_row (row, n_in, out);
-    }
-}
-
 static gint64
 n_elems (const AtlTensorInfo *info)
 {
   const AtlDTypeInfo *type = atl_dtype_info (info->dtype);
 
   return (gint64) (info->size_bytes / type->block_bytes * type->block_elems);
+}
+
+/* The factor of input `i` of row `r`. */
+static float
+scale_at (const AtlHfSource *self, gint64 r, gint64 i)
+{
+  const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
+  gint64 n_in = self->dim[self->n_dims - 1];
+  gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
+  gint64 columns, blocks;
+
+  if (inverse == NULL)
+    return read_one (scale, r / (self->n_rows / n_elems (scale)));
+  columns = (n_in + self->quant.block[1] - 1) / self->quant.block[1];
+  blocks = (n_out + self->quant.block[0] - 1) / self->quant.block[0];
+  return read_one (inverse, (r / n_out * blocks + r % n_out / self->quant.block[0]) * columns +
+                                i / self->quant.block[1]);
+}
+
+/* The bytes of one row, each 32 after the factor of their block. */
+static void
+put_blocks (const AtlHfSource *self, gint64 r, guint8 *out)
+{
+  const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
+  gint64 n_in = self->dim[self->n_dims - 1];
+
+  for (gint64 i = 0; i < n_in; i += 32, out += 36)
+    {
+      float factor = scale_at (self, r, i);
+
+      memcpy (out, &factor, sizeof factor);
+      memcpy (out + sizeof factor, weight->data + (gsize) (r * n_in + i), 32);
+    }
+}
+
+static void
+scaled_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
+{
+  const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
+  gint64 n_in = self->dim[self->n_dims - 1], run = self->quant.block[1];
+  g_autofree float *row = NULL;
+
+  if (self->dtype == ATL_DTYPE_F8_E4M3_32)
+    {
+      for (gint64 r = first; n > 0; r += stride, n--, out += self->row_bytes)
+        put_blocks (self, r, out);
+      return;
+    }
+  row = g_new (float, n_in);
+  for (gint64 r = first; n > 0; r += stride, n--, out += self->row_bytes)
+    {
+      atl_dequantize (weight->dtype, weight->data + (gsize) (r * n_in), row, (gsize) n_in);
+      for (gint64 c = 0; c < n_in; c += run)
+        {
+          float s = scale_at (self, r, c);
+
+          for (gint64 i = c; i < MIN (n_in, c + run); i++)
+            row[i] *= s;
+        }
+      memcpy (out, row, (gsize) n_in * sizeof *row);
+    }
 }
 
 static gboolean
@@ -177,7 +190,11 @@ init_scaled (AtlHfSource *self, const char *name, GError **error)
                    "The scales of the fp8 tensor “%s” do not fit its shape", name);
       return FALSE;
     }
-  self->dtype = ATL_DTYPE_F16;
+  /* Rows that blocks of 32 do not divide are rare, and small. */
+  self->dtype = self->part[ATL_HF_WEIGHT]->dtype == ATL_DTYPE_F8_E4M3 && n_in % 32 == 0 &&
+                        (inverse == NULL || self->quant.block[1] % 32 == 0)
+                    ? ATL_DTYPE_F8_E4M3_32
+                    : ATL_DTYPE_F32;
   self->plain = NULL;
   self->rows = scaled_rows;
   return TRUE;
@@ -275,6 +292,8 @@ atl_hf_source_new (const char *name,
   self->quant = *quant;
   if (parts[ATL_HF_QWEIGHT] != NULL || parts[ATL_HF_PACKED] != NULL)
     ok = atl_hf_packed_init (self, name, error);
+  else if (parts[ATL_HF_EXL_WEIGHT] != NULL)
+    ok = atl_hf_exl2_init (self, name, error);
   else if (parts[ATL_HF_MX_BLOCKS] != NULL)
     ok = init_mx (self, name, error);
   else if (parts[ATL_HF_WEIGHT] != NULL)
@@ -370,5 +389,6 @@ atl_hf_source_free (AtlHfSource *self)
   if (self == NULL)
     return;
   g_free (self->group_of);
+  atl_hf_streams_free (self->streams);
   g_free (self);
 }

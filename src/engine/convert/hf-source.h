@@ -4,10 +4,11 @@
  * by the way it was quantised; a source gives its rows whatever they are:
  *
  *   weight                                   as it is: F32, F16, BF16
- *   weight (fp8) + weight_scale_inv          one scale a square block (DeepSeek, Qwen): F16
- *   weight (fp8) + weight_scale              one scale, or one a row (ModelOpt,
- * compressed-tensors): F16 qweight, qzeros, scales, g_idx           GPTQ and AWQ: see hf-packed.c
+ *   weight (fp8) + weight_scale_inv          one scale a square block (DeepSeek, Qwen)
+ *   weight (fp8) + weight_scale              one, or one a row (ModelOpt, compressed-tensors)
+ *   qweight, qzeros, scales, g_idx           GPTQ and AWQ: see hf-packed.c
  *   weight_packed, weight_scale, …           compressed-tensors' packed integers: the same
+ *   q_weight, q_scale, q_groups, …           EXL2: see hf-exl2.c
  *   _blocks, _scales                         MXFP4 as OpenAI publishes it
  *
  * Threading: immutable once built.
@@ -31,6 +32,12 @@ typedef enum
   ATL_HF_PACKED,
   ATL_HF_PACKED_ZERO,
   ATL_HF_PACKED_SHAPE,
+  ATL_HF_EXL_WEIGHT,
+  ATL_HF_EXL_SCALE,
+  ATL_HF_EXL_SCALE_MAX,
+  ATL_HF_EXL_GROUPS,
+  ATL_HF_EXL_INVPERM,
+  ATL_HF_EXL_PERM,
   ATL_HF_MX_BLOCKS,
   ATL_HF_MX_SCALES,
   ATL_HF_N_PARTS
@@ -47,6 +54,7 @@ typedef struct
 } AtlHfQuant;
 
 typedef struct _AtlHfSource AtlHfSource;
+typedef struct _AtlHfStreams AtlHfStreams; /* hf-exl2.c */
 
 struct _AtlHfSource
 {
@@ -63,6 +71,7 @@ struct _AtlHfSource
   void (*rows) (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out);
   gboolean along_out; /* AWQ: integers hold neighbouring outputs */
   guint32 *group_of;  /* (owned) (nullable) the group of each input, where they are not in order */
+  AtlHfStreams *streams; /* (owned) (nullable) of EXL2 */
 };
 
 /* Reads quantization_config. ATL_ERROR_UNSUPPORTED for methods that are not known. */
@@ -83,7 +92,13 @@ gboolean atl_hf_source_turn (AtlHfSource *self);
 /* Takes a list (of lists) as rows of one number. */
 void atl_hf_source_flatten (AtlHfSource *self);
 
-/* hf-packed.c: fills in a source whose parts are packed integers. */
+/* hf-exl2.c: fills in a source in the EXL2 form. */
+gboolean atl_hf_exl2_init (AtlHfSource *self, const char *name, GError **error);
+void atl_hf_streams_free (AtlHfStreams *self); /* accepts NULL */
+
+/* hf-packed.c: the `bits` at position `i` of a stream whose words are `stride` words apart. */
+guint atl_hf_take_bits (const guint8 *words, gint64 stride, gint64 i, guint bits);
+/* Fills in a source whose parts are packed integers. */
 gboolean atl_hf_packed_init (AtlHfSource *self, const char *name, GError **error);
 
 G_END_DECLS

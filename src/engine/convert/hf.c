@@ -30,6 +30,12 @@ static const struct
   { ".weight_packed", ATL_HF_PACKED },
   { ".weight_zero_point", ATL_HF_PACKED_ZERO },
   { ".weight_shape", ATL_HF_PACKED_SHAPE },
+  { ".q_weight", ATL_HF_EXL_WEIGHT },
+  { ".q_scale", ATL_HF_EXL_SCALE },
+  { ".q_scale_max", ATL_HF_EXL_SCALE_MAX },
+  { ".q_groups", ATL_HF_EXL_GROUPS },
+  { ".q_invperm", ATL_HF_EXL_INVPERM },
+  { ".q_perm", ATL_HF_EXL_PERM },
   { "_blocks", ATL_HF_MX_BLOCKS },
   { "_scales", ATL_HF_MX_SCALES },
   { "_bias", ATL_HF_BIAS },
@@ -37,7 +43,8 @@ static const struct
 
 /* Tensors that a quantiser leaves behind and nothing here needs. */
 static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",  ".v_scale",
-                                               ".output_scale", ".inv_freq", ".kv_cache_scale" };
+                                               ".output_scale", ".inv_freq", ".kv_cache_scale",
+                                               ".q_group_map" };
 
 /* Parts of a model that see or hear, and layers that predict ahead. */
 static const char *const ignored_roots[] = {
@@ -306,9 +313,19 @@ free_sources (AtlHfSource **sources, guint n)
 static void
 shape_source (const Translation *self, const Target *target, AtlHfSource *source)
 {
+  double vocabulary;
+
   if ((self->config.family->flags & ATL_HF_TURNED) != 0 && !target->is_bias &&
       g_str_has_suffix (target->gguf, "_exps"))
     atl_hf_source_turn (source);
+  /* EXL2's outputs are filled up to a multiple of 32. */
+  if (source->streams != NULL && strcmp (target->gguf, "output") == 0 &&
+      atl_hf_config_number (&self->config, "vocab_size", (double) MAX (1, source->dim[0] - 31),
+                            (double) source->dim[0], &vocabulary))
+    {
+      source->dim[0] = (gint64) vocabulary;
+      atl_hf_source_set_dtype (source, source->dtype);
+    }
   /* A convolution of every channel by itself has a dimension of one. */
   if (source->n_dims == 3 && source->dim[1] == 1)
     {
@@ -435,10 +452,12 @@ fit_columns (AtlHfSource **sources, guint n, const AtlHfPlan *plan)
 
   if (plan->columns.size[0] == 0 || run % atl_dtype_info (sources[0]->dtype)->block_elems == 0)
     return TRUE;
-  if (sources[0]->part[ATL_HF_QWEIGHT] == NULL && sources[0]->part[ATL_HF_PACKED] == NULL)
+  if (sources[0]->part[ATL_HF_QWEIGHT] == NULL && sources[0]->part[ATL_HF_PACKED] == NULL &&
+      sources[0]->dtype != ATL_DTYPE_F8_E4M3_32)
     return FALSE;
   for (guint i = 0; i < n; i++)
-    atl_hf_source_set_dtype (sources[i], ATL_DTYPE_F16);
+    atl_hf_source_set_dtype (sources[i], sources[0]->part[ATL_HF_WEIGHT] != NULL ? ATL_DTYPE_F32
+                                                                                 : ATL_DTYPE_F16);
   return TRUE;
 }
 
@@ -494,8 +513,8 @@ add_words (Translation *self)
       g_autofree char *upper = g_ascii_strup (method, -1);
       words = g_strdup_printf ("%s, %u bits", upper, self->quant.bits);
     }
-  else if (g_strcmp0 (method, "fp8") == 0)
-    words = g_strdup ("FP8");
+  else if (g_strcmp0 (method, "fp8") == 0 || g_strcmp0 (method, "exl2") == 0)
+    words = g_ascii_strup (method, -1);
   else if (method != NULL && g_strcmp0 (method, "mxfp4") != 0)
     words = g_strdup (method);
   if (words == NULL)

@@ -226,8 +226,10 @@ atl_mix_choose (const AtlMix *mix, const AtlMixModel *model, const AtlTensorInfo
     if (g_str_has_suffix (info->name, kept[i]))
       return ATL_DTYPE_F32;
   if (mix == NULL)
-    return info->dtype == ATL_DTYPE_F8_E4M3 || info->dtype == ATL_DTYPE_F8_E5M2 ? ATL_DTYPE_F16
-                                                                                : info->dtype;
+    return info->dtype == ATL_DTYPE_F8_E4M3 || info->dtype == ATL_DTYPE_F8_E5M2 ||
+                   info->dtype == ATL_DTYPE_F8_E4M3_32
+               ? ATL_DTYPE_F16
+               : info->dtype;
   if (!atl_dtype_info (mix->dtype)->quantised)
     return mix->dtype;
   return fit_row (rule_type (mix, model, info->name), n);

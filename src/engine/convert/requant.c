@@ -243,6 +243,7 @@ can_write (const AtlTensorInfo *info, AtlDType dtype)
 
   return info->n_dims <= 4 && n_in % from->block_elems == 0 && n_in % to->block_elems == 0 &&
          dtype != ATL_DTYPE_F8_E4M3 && dtype != ATL_DTYPE_F8_E5M2 &&
+         dtype != ATL_DTYPE_F8_E4M3_32 &&
          (dtype == info->dtype || atl_dtype_is_float_like (info->dtype));
 }
 

@@ -92,6 +92,24 @@ test_plain_floats (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (values); i++)
     buffer[i] = atl_f32_to_f8_e5m2 (values[i]);
+  /* All bytes, times a factor; zeros, subnormals and NaN among them. */
+  for (guint b = 0; b < 256; b += 32)
+    {
+      const float factor = 0.3f;
+      guint8 block[36];
+      float got[32];
+
+      memcpy (block, &factor, sizeof factor);
+      for (guint i = 0; i < 32; i++)
+        block[4 + i] = (guint8) (b + i);
+      g_assert_true (atl_dequantize (ATL_DTYPE_F8_E4M3_32, block, got, 32));
+      for (guint i = 0; i < 32; i++)
+        {
+          float want = atl_f8_e4m3_to_f32 ((guint8) (b + i)) * factor;
+
+          g_assert_true (got[i] == want || (isnan (got[i]) && isnan (want)));
+        }
+    }
   g_assert_true (atl_dequantize (ATL_DTYPE_F8_E5M2, buffer, out, G_N_ELEMENTS (values)));
   g_assert_cmpmem (out, sizeof out, values, sizeof values);
 }

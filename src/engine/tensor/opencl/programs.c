@@ -37,7 +37,7 @@ static const struct
   [ATL_DTYPE_Q4_K] = { "q4-k" },       [ATL_DTYPE_Q5_K] = { "q5-k" },
   [ATL_DTYPE_Q6_K] = { "q6-k" },       [ATL_DTYPE_IQ4_NL] = { "iq4-nl" },
   [ATL_DTYPE_IQ4_XS] = { "iq4-xs" },   [ATL_DTYPE_MXFP4] = { "mxfp4" },
-  [ATL_CL_WIDE] = { "wide" },
+  [ATL_CL_WIDE] = { "wide" },          [ATL_DTYPE_F8_E4M3_32] = { "f8-e4m3-32" },
 };
 
 gboolean
@@ -133,6 +133,8 @@ program_sources (AtlClFamily family, AtlDType dtype, const char *sources[MAX_SOU
       sources[n++] = kernel_file ("unpack");
       if (dtype == ATL_DTYPE_Q4_K || dtype == ATL_DTYPE_Q5_K)
         sources[n++] = kernel_file ("k-scales");
+      if (dtype == ATL_DTYPE_F8_E4M3 || dtype == ATL_DTYPE_F8_E4M3_32)
+        sources[n++] = kernel_file ("e4m3");
       sources[n++] = kernel_file (dequant);
       sources[n++] = kernel_file ("tile");
       if (family == ATL_CL_GEMV)

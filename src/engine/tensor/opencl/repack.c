@@ -20,6 +20,7 @@ static const guint16 plane_bytes[ATL_N_DTYPES][ATL_CL_PLANES] = {
   [ATL_DTYPE_Q5_0] = { 16, 2, 4 },
   [ATL_DTYPE_Q5_1] = { 16, 4, 4 },
   [ATL_DTYPE_Q8_0] = { 32, 2 },
+  [ATL_DTYPE_F8_E4M3_32] = { 32, 4 },
   [ATL_DTYPE_IQ4_NL] = { 16, 2 },
   [ATL_DTYPE_MXFP4] = { 16, 1 },
   [ATL_DTYPE_Q2_K] = { 64, 4, 16 },
@@ -155,6 +156,13 @@ pack_q8_0 (const guint8 *b, guint8 *const p[])
 }
 
 static void
+pack_f8_e4m3_32 (const guint8 *b, guint8 *const p[])
+{
+  memcpy (p[1], b, 4);
+  memcpy (p[0], b + 4, 32);
+}
+
+static void
 pack_mxfp4 (const guint8 *b, guint8 *const p[])
 {
   p[1][0] = b[0];
@@ -244,6 +252,8 @@ pack_func (AtlDType dtype)
       return pack_q5_1;
     case ATL_DTYPE_Q8_0:
       return pack_q8_0;
+    case ATL_DTYPE_F8_E4M3_32:
+      return pack_f8_e4m3_32;
     case ATL_DTYPE_MXFP4:
       return pack_mxfp4;
     case ATL_DTYPE_Q2_K:

@@ -18,6 +18,7 @@ void atl_dequant_q8_1 (const guint8 *src, float *dst, gsize n_blocks);
 void atl_dequant_q8_k (const guint8 *src, float *dst, gsize n_blocks);
 void atl_dequant_iq4_nl (const guint8 *src, float *dst, gsize n_blocks);
 void atl_dequant_mxfp4 (const guint8 *src, float *dst, gsize n_blocks);
+void atl_dequant_f8_e4m3_32 (const guint8 *src, float *dst, gsize n_blocks);
 void atl_dequant_nvfp4 (const guint8 *src, float *dst, gsize n_blocks);
 void atl_dequant_q1_0 (const guint8 *src, float *dst, gsize n_blocks);
 void atl_dequant_q2_0 (const guint8 *src, float *dst, gsize n_blocks);

@@ -17,7 +17,7 @@ static const AtlDequantFunc block_funcs[ATL_N_DTYPES] = {
   [ATL_DTYPE_TQ2_0] = atl_dequant_tq2_0,     [ATL_DTYPE_MXFP4] = atl_dequant_mxfp4,
   [ATL_DTYPE_NVFP4] = atl_dequant_nvfp4,     [ATL_DTYPE_Q1_0] = atl_dequant_q1_0,
   [ATL_DTYPE_Q2_0] = atl_dequant_q2_0,       [ATL_DTYPE_Q8_1] = atl_dequant_q8_1,
-  [ATL_DTYPE_Q8_K] = atl_dequant_q8_k,
+  [ATL_DTYPE_Q8_K] = atl_dequant_q8_k,       [ATL_DTYPE_F8_E4M3_32] = atl_dequant_f8_e4m3_32,
 };
 
 gboolean
