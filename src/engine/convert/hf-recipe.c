@@ -93,6 +93,8 @@ changed_rows (const AtlHfRecipe *self,
   gint64 width = n_columns (source), step = MAX (1, STRETCH_BYTES / (gint64) source->row_bytes);
   g_autofree guint8 *rows = g_malloc ((gsize) MIN (n, step) * source->row_bytes);
   g_autofree guint8 *moved = columns->size[0] > 0 ? g_malloc (source->row_bytes) : NULL;
+  g_autofree float *values =
+      self->dtype != source->dtype || factor != 1.0f ? g_new (float, width) : NULL;
 
   for (gint64 done = 0; done < n; done += step)
     {
@@ -108,12 +110,10 @@ changed_rows (const AtlHfRecipe *self,
               move_columns (source, columns, row, moved);
               row = moved;
             }
-          if (self->dtype == source->dtype && factor == 1.0f)
+          if (values == NULL)
             memcpy (out, row, source->row_bytes);
           else
             {
-              g_autofree float *values = g_new (float, width);
-
               atl_dequantize (source->dtype, row, values, (gsize) width);
               for (gint64 k = 0; k < width; k++)
                 values[k] *= factor;

@@ -488,7 +488,7 @@ add_tensor (Translation *self, const Target *target, GError **error)
       return FALSE;
     }
   n_dims = planned_shape (target, sources[0], is_list, &plan, dim);
-  if (n_dims > 4 || n_rows < 1)
+  if (n_dims > 4 || n_rows < 1 || n_columns < 1)
     {
       free_sources (sources, n);
       return bad_shape (self, name, "has too many dimensions, or an empty one", error);
