@@ -276,7 +276,8 @@ test_listed (void)
   static const gboolean recurrent[64] = { TRUE, TRUE, TRUE, FALSE, TRUE, TRUE, TRUE, FALSE };
   AtlMetaValue interval = { .type = ATL_META_UINT, .v_uint = 3 };
   AtlMetaValue list = { .type = ATL_META_ARRAY,
-                        .v_array = { .elem_type = ATL_META_BOOL, .n = 8, .elems = recurrent } };
+                        .v_array = {
+                            .elem_type = ATL_META_BOOL, .n = 8, .elems = (gpointer) recurrent } };
   g_autoptr (AtlCheckpoint) plain = model_fixture_open ("llm-qwen35", "model.gguf");
   g_autoptr (AtlCheckpoint) other = changed_model (
       plain, &(Change){ .key = "qwen35.full_attention_interval", .value = &interval });

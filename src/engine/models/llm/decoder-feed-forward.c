@@ -49,6 +49,8 @@ routed (DecoderPass *p,
   AtlTensor *weights, *ids, *y;
 
   route (p, l, router_x, &weights, &ids);
+  if (l->latent_down != NULL)
+    x = atl_linear (g, x, atl_weight (g, l->latent_down), NULL);
   if (h->traits->experts_scale_input)
     {
       x = atl_mul (g, atl_reshape_to (g, x, p->T, 1, h->n_embd),
@@ -58,12 +60,19 @@ routed (DecoderPass *p,
   if (l->gate_up_exps != NULL)
     y = atl_glu (g, atl_expert_linear (g, x, atl_weight (g, l->gate_up_exps), NULL, ids),
                  h->traits->act, FALSE);
+  else if (l->gate_exps == NULL)
+    y = atl_act (
+        g, h->traits->act,
+        atl_expert_linear (g, x, atl_weight (g, l->up_exps), atl_weight (g, l->up_exps_b), ids));
   else
     y = atl_expert_gated (g, x, atl_weight (g, l->gate_exps), atl_weight (g, l->gate_exps_b),
                           atl_weight (g, l->up_exps), atl_weight (g, l->up_exps_b), h->traits->act,
                           ids);
   y = atl_expert_linear (g, y, atl_weight (g, l->down_exps), atl_weight (g, l->down_exps_b), ids);
-  return atl_expert_sum (g, y, weights, residual);
+  if (l->latent_up == NULL)
+    return atl_expert_sum (g, y, weights, residual);
+  y = atl_expert_sum (g, y, weights, NULL);
+  return atl_linear_scaled_add (g, y, atl_weight (g, l->latent_up), NULL, 1.0f, residual);
 }
 
 AtlTensor *
@@ -73,10 +82,12 @@ decoder_experts (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual)
   AtlGraph *g = p->g;
   AtlTensor *y = routed (p, l, x, x, residual), *s;
 
-  if (l->gate_shared == NULL)
+  if (l->up_shared == NULL)
     return y;
-  s = atl_linear_gated (g, x, atl_weight (g, l->gate_shared), NULL, atl_weight (g, l->up_shared),
-                        NULL, p->h->traits->act);
+  s = l->gate_shared != NULL
+          ? atl_linear_gated (g, x, atl_weight (g, l->gate_shared), NULL,
+                              atl_weight (g, l->up_shared), NULL, p->h->traits->act)
+          : atl_linear_act (g, x, atl_weight (g, l->up_shared), NULL, p->h->traits->act);
   if (l->shared_router == NULL)
     return atl_linear_add (g, s, atl_weight (g, l->down_shared), NULL, y);
   s = atl_linear (g, s, atl_weight (g, l->down_shared), NULL);

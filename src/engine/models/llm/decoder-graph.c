@@ -51,8 +51,10 @@ layer (DecoderPass *p, guint il, AtlTensor *x)
   if (h->traits->norms == ATL_NORMS_PRE)
     {
       n = decoder_norm (p, x, l->attn_norm, l->attn_norm_b);
+      if (h->traits->lone_sublayers && (h->layers[il].n_ff > 0 || h->layers[il].has_experts))
+        return decoder_feed_forward (p, il, n, x);
       a = mix (p, il, n, x);
-      if (h->traits->no_feed_forward)
+      if (h->traits->no_feed_forward || h->traits->lone_sublayers)
         return a;
       if (l->ffn_norm != NULL)
         n = decoder_norm (p, h->parallel ? x : a, l->ffn_norm, l->ffn_norm_b);

@@ -131,11 +131,10 @@ add_qk_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer 
                                   "attn_k_norm.weight");
       break;
     case ATL_QK_NORM_LAYER_HEAD:
-      l->q_norm = atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (hl->n_head, hl->head_dim),
-                                            "blk.%u.attn_q_norm.weight", il);
-      l->k_norm =
-          atl_weights_add_optional (ws, ATL_USE_VECTOR, il, DIM (hl->n_head_kv, hl->head_dim),
-                                    "blk.%u.attn_k_norm.weight", il);
+      l->q_norm = decoder_optional (h, ws, ATL_USE_VECTOR, il, DIM (hl->n_head, hl->head_dim),
+                                    "attn_q_norm.weight");
+      l->k_norm = decoder_optional (h, ws, ATL_USE_VECTOR, il, DIM (hl->n_head_kv, hl->head_dim),
+                                    "attn_k_norm.weight");
       break;
     default:
       g_assert_not_reached ();
@@ -235,6 +234,7 @@ static void
 add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   gint64 D = h->n_embd, E = h->experts.n, F = h->experts.n_ff, S = h->experts.n_ff_shared;
+  gint64 in = h->experts.n_latent > 0 ? h->experts.n_latent : D;
 
   l->router = decoder_matrix (ws, il, E, D, "ffn_gate_inp");
   l->router_b = decoder_vector (h, ws, il, E, FALSE, "ffn_gate_inp.bias");
@@ -242,17 +242,24 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
   if (l->choice_b == NULL && h->experts.has_choice_bias)
     atl_weights_fail (ws, "%s: the tensor “blk.%u.exp_probs_b.bias” is missing",
                       atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
-  l->gate_up_exps =
-      decoder_optional (h, ws, ATL_USE_LINEAR, il, DIM (E, 2 * F, D), "ffn_gate_up_exps.weight");
+  if (h->experts.n_latent > 0)
+    {
+      l->latent_down = decoder_matrix (ws, il, in, D, "ffn_latent_down");
+      l->latent_up = decoder_matrix (ws, il, D, in, "ffn_latent_up");
+    }
+  if (!h->traits->ungated)
+    l->gate_up_exps =
+        decoder_optional (h, ws, ATL_USE_LINEAR, il, DIM (E, 2 * F, D), "ffn_gate_up_exps.weight");
   if (l->gate_up_exps == NULL)
     {
-      l->gate_exps = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D),
-                                      "blk.%u.ffn_gate_exps.weight", il);
+      if (!h->traits->ungated)
+        l->gate_exps = atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, in),
+                                        "blk.%u.ffn_gate_exps.weight", il);
       l->up_exps =
-          atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, D), "blk.%u.ffn_up_exps.weight", il);
+          atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, F, in), "blk.%u.ffn_up_exps.weight", il);
     }
   l->down_exps =
-      atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, D, F), "blk.%u.ffn_down_exps.weight", il);
+      atl_weights_add (ws, ATL_USE_LINEAR, il, DIM (E, in, F), "blk.%u.ffn_down_exps.weight", il);
   l->gate_exps_b = add_expert_bias (h, ws, il, F, "ffn_gate_exps.bias");
   l->up_exps_b = add_expert_bias (h, ws, il, F, "ffn_up_exps.bias");
   l->down_exps_b = add_expert_bias (h, ws, il, D, "ffn_down_exps.bias");
@@ -270,7 +277,8 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
       l->shared_router->dim[0] = 1;
       l->shared_router->dim[1] = D;
     }
-  l->gate_shared = decoder_matrix (ws, il, S, D, "ffn_gate_shexp");
+  if (!h->traits->ungated)
+    l->gate_shared = decoder_matrix (ws, il, S, D, "ffn_gate_shexp");
   l->up_shared = decoder_matrix (ws, il, S, D, "ffn_up_shexp");
   l->down_shared = decoder_matrix (ws, il, D, S, "ffn_down_shexp");
 }
@@ -280,6 +288,7 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   const AtlLlmTraits *t = h->traits;
   gint64 D = h->n_embd;
+  AtlWeight *norm_2;
 
   if (t->norms != ATL_NORMS_POST)
     {
@@ -287,8 +296,18 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 
       l->attn_norm = decoder_vector (h, ws, il, D, TRUE, "attn_norm.weight");
       l->attn_norm_b = decoder_vector (h, ws, il, D, FALSE, "attn_norm.bias");
-      if (t->no_feed_forward)
+      if (t->no_feed_forward || t->lone_sublayers)
         return;
+      /* Where Falcon has two, the second is that of attention. */
+      norm_2 = t->parallel_key ? decoder_vector (h, ws, il, D, FALSE, "attn_norm_2.weight") : NULL;
+      if (norm_2 != NULL)
+        {
+          l->ffn_norm = l->attn_norm;
+          l->ffn_norm_b = l->attn_norm_b;
+          l->attn_norm = norm_2;
+          l->attn_norm_b = decoder_vector (h, ws, il, D, FALSE, "attn_norm_2.bias");
+          return;
+        }
       /* Falcon H1's converter leaves the ending out. */
       if (!atl_weights_has (ws, "blk.%u.%s", il, ffn_norm) &&
           atl_weights_has (ws, "blk.%u.ffn_norm", il))

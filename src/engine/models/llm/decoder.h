@@ -46,6 +46,7 @@ typedef struct
   AtlWeight *k_b, *v_b;         /* [H, L, nope] [H, dv, L] */
   AtlWeight *kv_b;              /* (nullable) what they are made from */
   /* Gemma 4 and 3n; P is n_embd_per_layer, N n_streams. */
+  AtlWeight *latent_down, *latent_up;           /* (nullable) [L, D] [D, L] */
   AtlWeight *gate_up_exps;                      /* [E, 2F, D] in place of gate_exps and up_exps */
   AtlWeight *router_scale, *expert_scale;       /* [D] [E, 1] */
   AtlWeight *dense_post_norm;                   /* [D] */

@@ -72,11 +72,14 @@ hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k)
     }
   atl_llm_key_uint (k, "leading_dense_block_count", 0, h->n_layer, FALSE, &n_dense);
   atl_llm_key_uint (k, "interleave_moe_layer_step", 1, 1024, FALSE, &step);
+  if (h->traits->lone_sublayers)
+    atl_llm_key_uint (k, "moe_latent_size", 0, 1 << 20, FALSE, &e->n_latent);
   if (k->error == NULL && e->n_ff == 0)
     atl_llm_key_fail (k, "the size of the experts is missing");
   if (k->error != NULL)
     return;
   for (guint il = n_dense; il < h->n_layer; il++)
-    h->layers[il].has_experts = (il + 1) % step == 0;
+    h->layers[il].has_experts =
+        (il + 1) % step == 0 && (!h->traits->lone_sublayers || h->layers[il].n_ff > 0);
   read_router (h, k);
 }

@@ -76,8 +76,13 @@ hparams_read_recurrent (AtlLlmHparams *h, AtlLlmKeys *k)
   if (t->recurrent == ATL_RECURRENT_NONE)
     return;
   for (guint il = 0; il < h->n_layer; il++)
-    if (!h->layers[il].attends || t->recurrent_layers == ATL_RECURRENT_BESIDE)
-      h->layers[il].recurrent = t->recurrent;
+    {
+      AtlLlmLayer *l = &h->layers[il];
+      gboolean is_free = !t->lone_sublayers || (l->n_ff == 0 && !l->has_experts);
+
+      if (is_free && (!l->attends || t->recurrent_layers == ATL_RECURRENT_BESIDE))
+        l->recurrent = t->recurrent;
+    }
   atl_llm_key_uint (
       k, t->recurrent == ATL_RECURRENT_SHORT_CONV ? "shortconv.l_cache" : "ssm.conv_kernel", 2, 256,
       TRUE, &m->n_taps);

@@ -6,17 +6,36 @@
 
 #include <math.h>
 
+static gboolean
+check_divisors (AtlLlmKeys *k, const AtlTensorInfo *info, guint n)
+{
+  if (info->dtype == ATL_DTYPE_F32 && info->size_bytes == n * sizeof (float))
+    return TRUE;
+  atl_llm_key_fail (k, "the tensor “%s” should hold %u float32 numbers", info->name, n);
+  return FALSE;
+}
+
+/* Two lists, of which the length of the context chooses one. */
 static void
 read_longrope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
 {
+  static const char *const names[] = { "rope_factors_short.weight", "rope_factors_long.weight" };
+  const AtlTensorInfo *lists[] = { atl_checkpoint_find (k->cp, names[0]),
+                                   atl_checkpoint_find (k->cp, names[1]) };
   guint original = h->n_ctx_train;
   double factor = 1.0;
 
   atl_llm_key_uint (k, "rope.scaling.original_context_length", 1, 1 << 30, FALSE, &original);
-  h->rope_divisors = atl_checkpoint_find (k->cp, n_ctx > original ? "rope_factors_long.weight"
-                                                                  : "rope_factors_short.weight");
-  if (h->rope_divisors == NULL)
+  if (lists[0] == NULL && lists[1] == NULL)
     return;
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
+    {
+      if (lists[i] == NULL)
+        atl_llm_key_fail (k, "the tensor “%s” is missing", names[i]);
+      if (lists[i] == NULL || !check_divisors (k, lists[i], h->rope.n_rot / 2))
+        return;
+    }
+  h->rope_divisors = lists[n_ctx > original];
   atl_llm_key_float (k, "rope.scaling.attn_factor", 1e-6, 1e6, &factor);
   h->rope.attn_factor = factor;
 }
@@ -109,13 +128,8 @@ read_divisors (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
   divisors = h->rope_divisors;
   if (divisors == NULL)
     return;
-  if (divisors->dtype != ATL_DTYPE_F32 ||
-      divisors->size_bytes != h->rope.n_rot / 2 * sizeof (float))
-    {
-      atl_llm_key_fail (k, "the tensor “%s” should hold %u float32 numbers", divisors->name,
-                        h->rope.n_rot / 2);
-      return;
-    }
+  if (!check_divisors (k, divisors, h->rope.n_rot / 2))
+    return;
   h->rope.scaling = ATL_ROPE_DIVISORS;
   if (h->traits->full_divisors_only)
     return;

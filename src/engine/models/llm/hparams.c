@@ -90,6 +90,7 @@ read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
       l->rotated = t->rotate == ATL_ROTATE_3_OF_4          ? (il + 1) % 4 != 0
                    : t->rotate == ATL_ROTATE_WINDOWED_ONLY ? h->window == 0 || l->windowed
                    : t->rotate == ATL_ROTATE_FINETUNED     ? finetuned
+                   : t->rotate == ATL_ROTATE_NONE          ? FALSE
                                                            : TRUE;
     }
 }
@@ -285,9 +286,12 @@ read_feed_forward (AtlLlmHparams *h, AtlLlmKeys *k)
     {
       AtlLlmLayer *l = &h->layers[il];
 
+      if (h->traits->lone_sublayers && l->attends && l->n_ff > 0)
+        atl_llm_key_fail (k, "layer %u should be one thing, and is an attention and a feed-forward",
+                          il);
       if (l->has_experts && !h->traits->dense_beside_experts)
         l->n_ff = 0;
-      else if (l->n_ff == 0)
+      else if (l->n_ff == 0 && !h->traits->lone_sublayers)
         atl_llm_key_fail (k, "the key “%s.feed_forward_length” is missing or 0", k->prefix);
     }
 }
@@ -306,10 +310,10 @@ read_scales (AtlLlmHparams *h, AtlLlmKeys *k)
   atl_llm_key_float (k, is_layer ? layer : rms, 0.0, 1.0, &value);
   h->norm_eps = (float) value;
 
-  value = t->embed_sqrt ? sqrt ((double) h->n_embd) : 1.0;
+  value = t->embed_sqrt ? sqrt ((double) h->n_embd) : t->embed_scale > 0.0 ? t->embed_scale : 1.0;
   atl_llm_key_float (k, "embedding_scale", 0.0, 1e6, &value);
   h->embed_scale = (float) value;
-  value = 1.0;
+  value = t->residual_depth > 0.0 ? t->residual_depth / sqrt ((double) h->n_layer) : 1.0;
   atl_llm_key_float (k, "residual_scale", 0.0, 1e6, &value);
   h->residual_scale = (float) value;
 
@@ -326,7 +330,7 @@ read_scales (AtlLlmHparams *h, AtlLlmKeys *k)
   atl_llm_key_float (k, "final_logit_softcapping", 0.0, 1e6, &value);
   h->logit_softcap = (float) value;
 
-  value = 1.0;
+  value = t->logits_width > 0.0 ? h->n_embd / t->logits_width : 1.0;
   if (t->logits != ATL_LOGITS_PLAIN)
     atl_llm_key_float (k, "logit_scale", 1e-9, 1e9, &value);
   h->logit_scale = (float) (t->logits == ATL_LOGITS_DIVIDED ? 1.0 / value : value);
@@ -356,9 +360,9 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
   if (k.error == NULL)
     read_heads (self, &k);
   if (k.error == NULL)
-    hparams_read_recurrent (self, &k);
-  if (k.error == NULL)
     read_feed_forward (self, &k);
+  if (k.error == NULL)
+    hparams_read_recurrent (self, &k);
   if (k.error == NULL)
     {
       read_scales (self, &k);

@@ -63,6 +63,8 @@ typedef struct
 {
   guint n, n_used; /* n 0: no layer has experts */
   guint n_ff, n_ff_shared;
+  guint
+      n_latent; /* width that experts see and give, between two projections; 0: that of the rest */
   AtlRouteKind kind;
   gboolean renorm;
   float scale;

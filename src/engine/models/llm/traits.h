@@ -56,6 +56,7 @@ typedef enum
   ATL_ROTATE_3_OF_4,        /* none where (il + 1) % 4 == 0 */
   ATL_ROTATE_WINDOWED_ONLY, /* if the model has windows at all */
   ATL_ROTATE_FINETUNED,     /* none if rope.scaling.finetuned is there and false */
+  ATL_ROTATE_NONE,
 } AtlRotateLayers;
 
 /* Mixers that carry a state from token to token instead of looking back: mixer-*.c. */
@@ -111,6 +112,7 @@ typedef struct
   gboolean fused_rates;       /* DELTA: one tensor ssm_ba, not ssm_beta and ssm_alpha */
   gboolean tiled_keys;        /* DELTA: value head h has key head h % K, not h / (V / K) */
   gboolean ssm_norm_optional; /* MAMBA2: no norm where ssm_norm is missing */
+  gboolean lone_sublayers;    /* a layer is a mixer, an attention or a feed-forward alone */
 
   /* positions */
   AtlRopePairing pairing;
@@ -127,7 +129,7 @@ typedef struct
   /* feed-forward */
   AtlAct act;
   gboolean no_feed_forward;      /* a layer is its mixer alone */
-  gboolean ungated;              /* down(act(up x)) */
+  gboolean ungated;              /* down(act(up x)), of experts too */
   gboolean fused_gate_up;        /* ffn_up is [2F, D], gate rows first */
   AtlRouteKind route;            /* if the file does not say */
   gboolean route_renorm;         /* if the file does not say */
@@ -142,6 +144,9 @@ typedef struct
   gboolean per_layer_embedding; /* if embedding_length_per_layer_input is not 0 */
   gboolean streams;             /* gemma3n.c */
   gboolean embed_sqrt;          /* embedding * sqrt(n_embd) */
+  double embed_scale;           /* embedding * this, if the file does not say; 0 = 1 */
+  double residual_depth;        /* residuals * this / sqrt(layers), likewise */
+  double logits_width;          /* logits * this / n_embd, likewise */
   AtlLogitScaling logits;
   const char *output_norm; /* (nullable) its name, where that is not "output_norm" */
 } AtlLlmTraits;
