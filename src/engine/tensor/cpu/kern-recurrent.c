@@ -244,6 +244,105 @@ combine (guint n_terms, const float *const *rows, const float *factors, gint64 n
     }
 }
 
+/* Whether a new state goes past the caches: it is not looked at before the weights of a whole model
+ * have come by, and a store that goes the usual way first reads what it overwrites. */
+INLINE gboolean
+may_stream (const float *from, const float *to, gint64 n)
+{
+  return from != to && ((gsize) to | (gsize) n * sizeof *to) % VB == 0;
+}
+
+INLINE void
+store_state (gboolean stream, float *to, vf v)
+{
+  if (stream)
+    vf_stream (to, v);
+  else
+    vf_store (to, v);
+}
+
+/* How far ahead of a single pass over a state its memory is asked for, in floats. */
+#define AHEAD 1024
+
+/* S' = decay S + k u^T and out = S'^T q for a block of columns, in one pass. */
+INLINE void
+step_block (guint n_vec,
+            gboolean stream,
+            const float *from,
+            float *to,
+            gint64 n_keys,
+            gint64 n,
+            float decay,
+            const float *k,
+            const float *q,
+            const float *u,
+            float *out)
+{
+  vf x[4], sum[4];
+
+#pragma GCC unroll 4
+  for (guint c = 0; c < n_vec; c++)
+    {
+      x[c] = vf_load (u + c * VW);
+      sum[c] = vf_set1 (0.0f);
+    }
+  for (gint64 i = 0; i < n_keys; i++)
+    {
+#pragma GCC unroll 4
+      for (guint c = 0; c < n_vec; c++)
+        {
+          vf v = vf_load (from + i * n + c * VW) * decay + x[c] * k[i];
+
+          sum[c] += v * q[i];
+          store_state (stream, to + i * n + c * VW, v);
+        }
+      for (guint c = 0; c < n_vec * VW; c += 16)
+        __builtin_prefetch (from + AHEAD + i * n + c);
+    }
+#pragma GCC unroll 4
+  for (guint c = 0; c < n_vec; c++)
+    vf_store (out + c * VW, sum[c]);
+}
+
+/* One token without the delta rule: nothing is read from the state before it is written, so one
+ * pass does. */
+INLINE void
+recur_once (const AtlRecurStep *step, gboolean stream)
+{
+  const gint64 n_keys = step->n_keys, n = step->n;
+  const float *k = step->k[0], *q = step->q[0], *v = step->v[0];
+  const float decay = step->decay[0];
+  float *u = step->scratch, *out = step->out[0];
+  gint64 j = 0;
+
+  combine (1, &v, &step->scale[0], n, u);
+  for (; j + 4 * VW <= n; j += 4 * VW)
+    step_block (4, stream, step->from + j, step->to + j, n_keys, n, decay, k, q, u + j, out + j);
+  for (; j + VW <= n; j += VW)
+    step_block (1, stream, step->from + j, step->to + j, n_keys, n, decay, k, q, u + j, out + j);
+  if (j < n)
+    {
+      vf sum = vf_set1 (0.0f);
+
+      for (gint64 i = 0; i < n_keys; i++)
+        {
+          vf s = vf_load_some (step->from + i * n + j, n - j) * decay +
+                 vf_load_some (u + j, n - j) * k[i];
+
+          sum += s * q[i];
+          vf_store_some (step->to + i * n + j, n - j, s);
+        }
+      vf_store_some (out + j, n - j, sum);
+    }
+  if (step->skip != 0.0f)
+    {
+      const float *term[2] = { out, v };
+      float factor[2] = { 1.0f, step->skip };
+
+      combine (2, term, factor, n, out);
+    }
+}
+
 void
 ATL_SIMD_NAME (atl_recur) (const AtlRecurStep *step)
 {
@@ -259,6 +358,15 @@ ATL_SIMD_NAME (atl_recur) (const AtlRecurStep *step)
   float reach[MAX];                   /* D(s, t) for the present t */
   float all = 1.0f;                   /* P(t) */
 
+  if (T == 1 && !step->delta)
+    {
+      if (may_stream (step->from, step->to, n))
+        recur_once (step, TRUE);
+      else
+        recur_once (step, FALSE);
+      vf_stream_end ();
+      return;
+    }
   for (guint t = 0; t < T; t++)
     {
       rows[t] = step->q[t];

@@ -156,6 +156,17 @@ vf_store_f16 (void *p, vf v)
 {
   _mm256_storeu_si256 (p, _mm512_cvtps_ph ((__m512) v, 8));
 }
+/* Past the caches, to an address that is a multiple of VB; vf_stream_end before others may read. */
+INLINE void
+vf_stream (void *p, vf v)
+{
+  _mm512_stream_ps (p, (__m512) v);
+}
+INLINE void
+vf_stream_end (void)
+{
+  _mm_sfence ();
+}
 INLINE vf
 vf_load_bf16 (const void *p)
 {
@@ -256,6 +267,16 @@ INLINE void
 vf_store_f16 (void *p, vf v)
 {
   _mm_storeu_si128 (p, _mm256_cvtps_ph ((__m256) v, 8));
+}
+INLINE void
+vf_stream (void *p, vf v)
+{
+  _mm256_stream_ps (p, (__m256) v);
+}
+INLINE void
+vf_stream_end (void)
+{
+  _mm_sfence ();
 }
 INLINE vf
 vf_load_bf16 (const void *p)
@@ -358,6 +379,15 @@ vf_store_f16 (void *p, vf v)
 {
   float16x4_t h = vcvt_f16_f32 ((float32x4_t) v);
   memcpy (p, &h, sizeof h);
+}
+INLINE void
+vf_stream (void *p, vf v)
+{
+  vf_store (p, v);
+}
+INLINE void
+vf_stream_end (void)
+{
 }
 INLINE vf
 vf_load_bf16 (const void *p)
