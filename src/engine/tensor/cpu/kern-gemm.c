@@ -5,9 +5,35 @@
 
 /* --- Plain rows --- */
 
+INLINE gsize
+element_bytes (AtlDType t)
+{
+  return t == ATL_DTYPE_F32 ? 4 : t == ATL_DTYPE_F8_E4M3 || t == ATL_DTYPE_F8_E5M2 ? 1 : 2;
+}
+
+/* Eight bits of which `mantissa` are the mantissa's, as half.h defines them: the exponent is moved
+ * to a float's place, those of exponent 0 are plain numbers, `special` and what follows are none.
+ */
+INLINE vf
+load_f8 (const guint8 *p, gint32 mantissa, gint32 bias, gint32 special)
+{
+  const gint32 shift = 23 - mantissa;
+  const vi bits = vi_load_u8 (p), size = bits & 127;
+  const vf least = vf_set1 (1.0f / (float) (1 << (bias - 1 + mantissa)));
+  vi v = (vi) vf_select (size >= (1 << mantissa), (vf) ((size << shift) + ((127 - bias) << 23)),
+                         vf_from_vi (size) * least);
+
+  v |= (size >= special) & 0x7f800000;
+  return (vf) (v | (bits & 128) << 24);
+}
+
 INLINE vf
 load_elements (AtlDType t, const guint8 *row, gint64 k)
 {
+  if (t == ATL_DTYPE_F8_E4M3)
+    return load_f8 (row + k, 3, 7, 127);
+  if (t == ATL_DTYPE_F8_E5M2)
+    return load_f8 (row + k, 2, 15, 124);
   if (t == ATL_DTYPE_F16)
     return vf_load_f16 (row + 2 * k);
   if (t == ATL_DTYPE_BF16)
@@ -20,6 +46,10 @@ load_element (AtlDType t, const guint8 *row, gint64 k)
 {
   float v;
 
+  if (t == ATL_DTYPE_F8_E4M3)
+    return atl_f8_e4m3_to_f32 (row[k]);
+  if (t == ATL_DTYPE_F8_E5M2)
+    return atl_f8_e5m2_to_f32 (row[k]);
   if (t == ATL_DTYPE_F16)
     return atl_load_f16 (row + 2 * k);
   if (t == ATL_DTYPE_BF16)
@@ -50,7 +80,7 @@ plain_block (AtlDType t,
       sum[r][i][0] = sum[r][i][1] = vf_set1 (0.0f);
   for (; k + 2 * VW <= n_in; k += 2 * VW)
     {
-      const gsize element = t == ATL_DTYPE_F32 ? 4 : 2;
+      const gsize element = element_bytes (t);
 
       if (ahead)
 #pragma GCC unroll 4
@@ -131,6 +161,10 @@ ATL_SIMD_NAME (atl_plain_dot) (AtlDType dtype,
     plain_rows (ATL_DTYPE_F16, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
   else if (dtype == ATL_DTYPE_BF16)
     plain_rows (ATL_DTYPE_BF16, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
+  else if (dtype == ATL_DTYPE_F8_E4M3)
+    plain_rows (ATL_DTYPE_F8_E4M3, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
+  else if (dtype == ATL_DTYPE_F8_E5M2)
+    plain_rows (ATL_DTYPE_F8_E5M2, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
   else
     plain_rows (ATL_DTYPE_F32, rows, row_bytes, n_weight_rows, n_in, x, x_stride, n_rows, out);
 }
@@ -231,6 +265,10 @@ ATL_SIMD_NAME (atl_plain_panel) (AtlDType dtype,
         turn_16 (ATL_DTYPE_F16, rows, row_bytes, n_weight_rows, k + i, m, out);
       else if (dtype == ATL_DTYPE_BF16)
         turn_16 (ATL_DTYPE_BF16, rows, row_bytes, n_weight_rows, k + i, m, out);
+      else if (dtype == ATL_DTYPE_F8_E4M3)
+        turn_16 (ATL_DTYPE_F8_E4M3, rows, row_bytes, n_weight_rows, k + i, m, out);
+      else if (dtype == ATL_DTYPE_F8_E5M2)
+        turn_16 (ATL_DTYPE_F8_E5M2, rows, row_bytes, n_weight_rows, k + i, m, out);
       else
         turn_16 (ATL_DTYPE_F32, rows, row_bytes, n_weight_rows, k + i, m, out);
     }

@@ -84,7 +84,7 @@ typedef struct
                       gint64 first,
                       gint64 n_rows,
                       float *out /* [n_rows][16] */);
-  /* The same for up to 16 plain rows of f32, f16 or bf16 and float activations. */
+  /* The same for up to 16 plain rows of f32, f16, bf16 or f8 and float activations. */
   void (*plain_dot) (AtlDType dtype,
                      const guint8 *rows,
                      gsize row_bytes,
@@ -100,7 +100,7 @@ typedef struct
   /* Elements [k, k + n) of a packed group as floats [n][16]; both multiples of 32. */
   void (*unpack_panel) (
       AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out);
-  /* The same of plain rows (f32, f16, bf16); missing rows become zero. */
+  /* The same of plain rows (f32, f16, bf16, f8); missing rows become zero. */
   void (*plain_panel) (AtlDType dtype,
                        const guint8 *rows,
                        gsize row_bytes,

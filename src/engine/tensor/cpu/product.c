@@ -33,7 +33,8 @@ atl_product_source (
   s.stride = rows.row_bytes;
   s.data = rows.data + (gsize) (expert * s.n_out) * rows.row_bytes;
   s.scale = rows.scale;
-  if (s.dtype == ATL_DTYPE_F32 || s.dtype == ATL_DTYPE_F16 || s.dtype == ATL_DTYPE_BF16)
+  if (s.dtype == ATL_DTYPE_F32 || s.dtype == ATL_DTYPE_F16 || s.dtype == ATL_DTYPE_BF16 ||
+      s.dtype == ATL_DTYPE_F8_E4M3 || s.dtype == ATL_DTYPE_F8_E5M2)
     s.kind = ATL_SOURCE_PLAIN;
   else if (atl_pack_info (s.dtype) != NULL && t->base == NULL && run->cpu->kernels != NULL)
     s.kind = ATL_SOURCE_FILE;

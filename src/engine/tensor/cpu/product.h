@@ -10,7 +10,7 @@ typedef enum
 {
   ATL_SOURCE_PACKED, /* groups of 16 rows, pack.h */
   ATL_SOURCE_FILE,   /* rows of a packable dtype as the file has them; packed when they are read */
-  ATL_SOURCE_PLAIN,  /* rows of f32, f16, bf16 */
+  ATL_SOURCE_PLAIN,  /* rows of f32, f16, bf16, f8 */
   ATL_SOURCE_OTHER,  /* rows of any other dtype */
 } AtlSourceKind;
 
