@@ -272,7 +272,7 @@ op_cases_linear (void)
   static const AtlDType dtypes[] = { ATL_DTYPE_F32,    ATL_DTYPE_Q4_K, ATL_DTYPE_MXFP4,
                                      ATL_DTYPE_Q8_0,   ATL_DTYPE_BF16, ATL_DTYPE_IQ2_XS,
                                      ATL_DTYPE_F8_E4M3 };
-  static const gint64 tokens[] = { 1, 3, 50 };
+  static const gint64 tokens[] = { 1, 3, 50, 300 };
 
   add_products ();
   add_fused ();

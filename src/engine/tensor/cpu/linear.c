@@ -230,6 +230,21 @@ expert_group (const Experts *e,
                      second);
 }
 
+/* The products of one expert. */
+static AtlProduct
+product_of (const Experts *e, gint64 expert)
+{
+  AtlProduct p = e->p;
+
+  for (guint i = 0; i < p.n_sources; i++)
+    {
+      p.source[i].data += (gsize) expert * e->expert_bytes[i];
+      if (p.source[i].bias != NULL)
+        p.source[i].bias += expert * e->n_out;
+    }
+  return p;
+}
+
 /* One chunk is some groups of one expert. */
 static void
 experts_chunk (gconstpointer args, guint chunk, guint worker)
@@ -239,16 +254,11 @@ experts_chunk (gconstpointer args, guint chunk, guint worker)
   const gint64 expert = chunk / per_expert;
   const gint64 first = chunk % per_expert * e->p.groups_per_chunk;
   const gint64 end_slot = e->first[expert + 1];
-  AtlProduct p = e->p;
+  AtlProduct p;
 
   if (e->first[expert] == end_slot)
     return;
-  for (guint i = 0; i < p.n_sources; i++)
-    {
-      p.source[i].data += (gsize) expert * e->expert_bytes[i];
-      if (p.source[i].bias != NULL)
-        p.source[i].bias += expert * e->n_out;
-    }
+  p = product_of (e, expert);
   for (gint64 g = first; g < MIN (first + p.groups_per_chunk, e->n_groups); g++)
     for (gint64 s = e->first[expert]; s < end_slot; s += ROWS_AT_A_TIME)
       {
@@ -265,16 +275,84 @@ experts_chunk (gconstpointer args, guint chunk, guint worker)
       }
 }
 
+/* --- Plain weights of experts, many rows --- */
+
+static gsize
+aligned_floats (gint64 n)
+{
+  return ((gsize) n * sizeof (float) + 63) & ~(gsize) 63;
+}
+
+/* The rows of one expert, their results, and the tiles; an expert has at most all slots. */
+static gsize
+gather_scratch (const AtlCpu *cpu, gint64 n_slots, gint64 n_in, gint64 n_out)
+{
+  return aligned_floats (n_slots * n_in) + aligned_floats (n_slots * n_out) +
+         atl_product_tiles_scratch (cpu, n_slots, n_in);
+}
+
+/* Whether plain weights are turned into tiles. All experts of a pass alike: a row's numbers may
+ * depend on how long the pass is, but not on what other rows chose. */
+static gboolean
+wants_tiles (const AtlCpu *cpu, const AtlProduct *p, gint64 n_tokens)
+{
+  return p->source[0].kind == ATL_SOURCE_PLAIN && cpu->base.many_rows > 0 &&
+         n_tokens >= cpu->base.many_rows;
+}
+
+/* Gathers the rows of each expert, multiplies them as those of any other weight, and puts the
+ * results back. */
+static void
+run_tiles (AtlCpuRun *run, const Experts *e, guint8 *room)
+{
+  const gint64 n_slots = e->first[e->n_experts];
+  float *x = (float *) room;
+  float *out = (float *) (room + aligned_floats (n_slots * e->p.n_in));
+  AtlCpuRun tiles = *run;
+
+  tiles.scratch = (guint8 *) out + aligned_floats (n_slots * e->n_out);
+  for (gint64 expert = 0; expert < e->n_experts; expert++)
+    {
+      const gint32 *slots = e->slots + e->first[expert];
+      const gint64 n = e->first[expert + 1] - e->first[expert];
+      AtlProduct p;
+
+      if (n == 0)
+        continue;
+      for (gint64 i = 0; i < n; i++)
+        memcpy (x + i * e->p.n_in, e->p.x + slots[i] / e->slots_per_row * e->p.x_stride,
+                (gsize) e->p.n_in * sizeof *x);
+      p = product_of (e, expert);
+      p.x = x;
+      p.x_stride = p.n_in;
+      p.n = n;
+      p.dst = out;
+      p.dst_stride = e->n_out;
+      atl_product_tiles (&tiles, &p);
+      for (gint64 i = 0; i < n; i++)
+        memcpy (e->p.dst + slots[i] * e->p.dst_stride, out + i * e->n_out,
+                (gsize) e->n_out * sizeof *out);
+    }
+}
+
+static gsize
+table_bytes (gint64 n_slots, gint64 n_experts)
+{
+  return ((gsize) (n_slots + n_experts + 1) * sizeof (gint32) + 63) & ~(gsize) 63;
+}
+
 gsize
 atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node)
 {
   const AtlTensor *x = node->src[ATL_EXPERT_X];
+  const AtlTensor *w = node->src[ATL_EXPERT_W0];
   const gint64 n_in = last_dim (x);
   const gint64 n_slots = atl_tensor_n_elems (node->src[ATL_EXPERT_IDS]);
-  const gint64 n_experts = node->src[ATL_EXPERT_W0]->dim[0];
+  gsize bytes = atl_product_quant_bytes (n_slots, n_in);
 
-  return atl_product_quant_bytes (n_slots, n_in) +
-         (gsize) (n_slots + n_experts + 1) * sizeof (gint32);
+  if (!atl_dtype_info (w->dtype)->quantised)
+    bytes = gather_scratch (cpu, n_slots, n_in, w->dim[1]);
+  return table_bytes (n_slots, w->dim[0]) + bytes;
 }
 
 /* Counting sort of the slots by expert. */
@@ -301,6 +379,7 @@ atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node)
   const gint32 *id = atl_tensor_host (ids);
   const gint64 n_slots = atl_tensor_n_elems (ids);
   gint32 *table;
+  guint8 *room;
   Experts e = {
     .p = {
       .kernels = run->cpu->kernels,
@@ -338,11 +417,17 @@ atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node)
   if (!atl_cpu_check_experts (run, id, n_slots, e.n_experts))
     return TRUE;
 
-  p->quantised = atl_product_quant_rows (n_slots, p->n_in, run->scratch);
-  table = (gint32 *) (run->scratch + atl_product_quant_bytes (n_slots, p->n_in));
+  table = (gint32 *) run->scratch;
+  room = run->scratch + table_bytes (n_slots, e.n_experts);
   sort_slots (id, n_slots, e.n_experts, table, table + e.n_experts + 1);
   e.first = table;
   e.slots = table + e.n_experts + 1;
+  if (wants_tiles (run->cpu, p, ids->dim[0]))
+    {
+      run_tiles (run, &e, room);
+      return TRUE;
+    }
+  p->quantised = atl_product_quant_rows (n_slots, p->n_in, room);
   if (atl_source_is_quantised (&p->source[0]))
     atl_pool_run (run->pool, n_slots, quantise_slot, &e);
   e.n_groups = atl_product_count_groups (p);
