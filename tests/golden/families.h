@@ -80,6 +80,9 @@ static const GoldenFamily golden_families[] = {
   { .name = "llm-falcon-h1" },
   { .name = "sd15" },
   { .name = "sdxl" },
-  { .name = "wan21" },
+  { .name = "flux1" },
+  { .name = "wan21",
+    .not_yet = "pipeline-flf2v|pipeline-i2v|pipeline-vace",
+    .why_not_yet = "clips from pictures and controls come with the clips" },
   { .name = "schedules" },
 };

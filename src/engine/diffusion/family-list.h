@@ -8,5 +8,6 @@ G_BEGIN_DECLS
 extern const AtlDiffusionFamily atl_family_sd;
 extern const AtlDiffusionFamily atl_family_sdxl;
 extern const AtlDiffusionFamily atl_family_wan;
+extern const AtlDiffusionFamily atl_family_flux;
 
 G_END_DECLS

@@ -67,3 +67,93 @@ atl_latent_restore (AtlArray *x, const float *mean, const float *std)
 {
   apply (x, mean, std, TRUE);
 }
+
+/* --- Autoencoders --- */
+
+AtlArray *
+atl_vae_encode (AtlRun *run, const AtlArray *picture, double scaling, double shift, GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
+  AtlArray *mean;
+
+  atl_request_add (request, atl_array_copy (picture, "image"));
+  mean = atl_run_output_of (run, "vae", request, "mean", error);
+  if (mean != NULL)
+    atl_array_affine (mean, (float) scaling, (float) (-shift * scaling));
+  return mean;
+}
+
+gboolean
+atl_vae_decode (AtlRun *run, const AtlArray *latent, double scaling, double shift, GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
+  AtlArray *input = atl_array_copy (latent, "latent"), *image;
+
+  /* Translators: shown while the last numbers become a picture. */
+  atl_run_progress (run, _ ("Finishing"), 0, 0);
+  atl_array_affine (input, (float) (1.0 / scaling), (float) shift);
+  atl_request_add (request, input);
+  image = atl_run_output_of (run, "vae", request, "image", error);
+  atl_parts_release (run->parts, "vae");
+  if (image == NULL)
+    return FALSE;
+  atl_array_to_picture (image);
+  atl_run_take_output (run, "image", image);
+  return TRUE;
+}
+
+/* --- Tokens --- */
+
+static AtlArray *
+repack (const AtlArray *from, const char *name, gint64 C, gint64 H, gint64 W, gboolean is_back)
+{
+  gint64 h = H / 2, w = W / 2;
+  AtlArray *to = is_back ? atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, C, H, W })
+                         : atl_array_new (name, ATL_DTYPE_F32, 3, (gint64[]){ 1, h * w, 4 * C });
+  const float *a = atl_array_f32 (from);
+  float *b = atl_array_f32 (to);
+
+  for (gint64 y = 0; y < H; y++)
+    for (gint64 x = 0; x < W; x++)
+      for (gint64 c = 0; c < C; c++)
+        {
+          gint64 token = (y / 2 * w + x / 2) * 4 * C + c * 4 + y % 2 * 2 + x % 2;
+          gint64 pixel = (c * H + y) * W + x;
+
+          if (is_back)
+            b[pixel] = a[token];
+          else
+            b[token] = a[pixel];
+        }
+  return to;
+}
+
+AtlArray *
+atl_latent_pack (const AtlArray *x, const char *name)
+{
+  g_assert (x->n_dims == 4 && x->dim[0] == 1 && x->dim[2] % 2 == 0 && x->dim[3] % 2 == 0);
+  return repack (x, name, x->dim[1], x->dim[2], x->dim[3], FALSE);
+}
+
+AtlArray *
+atl_latent_unpack (const AtlArray *x, gint64 height, gint64 width)
+{
+  g_assert (x->n_dims == 3 && x->dim[0] == 1 && x->dim[1] == height / 2 * (width / 2));
+  return repack (x, "latent", x->dim[2] / 4, height, width, TRUE);
+}
+
+AtlArray *
+atl_grid_ids (const char *name, double first, gint64 rows, gint64 columns)
+{
+  AtlArray *ids = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ rows * columns, 3 });
+
+  for (gint64 i = 0; i < rows * columns; i++)
+    {
+      float *id = atl_array_f32 (ids) + i * 3;
+
+      id[0] = (float) first;
+      id[1] = (float) (i / columns);
+      id[2] = (float) (i % columns);
+    }
+  return ids;
+}

@@ -20,4 +20,18 @@ float *atl_latent_statistics (const AtlCheckpoint *vae,
 void atl_latent_normalise (AtlArray *x, const float *mean, const float *std);
 void atl_latent_restore (AtlArray *x, const float *mean, const float *std);
 
+/* A picture [1, 3, H, W] in -1…1 as a latent: (mean - shift) * scaling. The caller's. */
+AtlArray *
+atl_vae_encode (AtlRun *run, const AtlArray *picture, double scaling, double shift, GError **error);
+/* latent [1, C, h, w] / scaling + shift through the autoencoder, to the output "image" in 0…1. */
+gboolean
+atl_vae_decode (AtlRun *run, const AtlArray *latent, double scaling, double shift, GError **error);
+
+/* [1, C, H, W] to tokens [1, H/2 * W/2, 4 C] and back: channel c * 4 + dy * 2 + dx. The caller's.
+ */
+AtlArray *atl_latent_pack (const AtlArray *x, const char *name);
+AtlArray *atl_latent_unpack (const AtlArray *x, gint64 height, gint64 width);
+/* Positions [rows * columns, 3] of a grid of tokens: (first, row, column). The caller's. */
+AtlArray *atl_grid_ids (const char *name, double first, gint64 rows, gint64 columns);
+
 G_END_DECLS

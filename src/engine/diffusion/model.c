@@ -10,6 +10,7 @@ struct _AtlDiffusionModel
   AtlBundle *bundle; /* (owned) */
   const AtlDiffusionFamily *family;
   AtlTraits traits;
+  char *pipeline;  /* (owned) (nullable) */
   AtlParts *parts; /* (owned) NULL until it is to be used */
 };
 
@@ -46,6 +47,7 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
   self->bundle = atl_bundle_new (maps, names, n, error);
   if (self->bundle == NULL)
     return NULL;
+  self->pipeline = g_strdup (pipeline != NULL ? pipeline : atl_bundle_pipeline (self->bundle));
   self->family = atl_diffusion_family_for (self->bundle, pipeline, error);
   if (self->family == NULL || !check_parts (self, error))
     return NULL;
@@ -66,6 +68,7 @@ atl_diffusion_model_free (AtlDiffusionModel *self)
     return;
   g_clear_pointer (&self->parts, atl_parts_free);
   atl_bundle_free (self->bundle);
+  g_free (self->pipeline);
   g_free (self);
 }
 
@@ -112,7 +115,8 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
       atl_noise_new ((guint64) MAX (atl_settings_number (settings, "seed", 0), 0));
   g_autoptr (GPtrArray) none = atl_arrays_new ();
   g_autoptr (GPtrArray) outputs = atl_arrays_new ();
-  AtlRun run = { .bundle = self->bundle,
+  AtlRun run = { .pipeline = self->pipeline,
+                 .bundle = self->bundle,
                  .parts = self->parts,
                  .settings = settings,
                  .inputs = inputs != NULL ? inputs : none,

@@ -175,8 +175,14 @@ atl_run_schedule (AtlRun *run,
   return atl_schedule_new (name, config, error);
 }
 
-gboolean
-atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error)
+/* Sets the request's steps: those asked for, else `even` [n] (nullable), else just their number. */
+static gboolean
+set_steps (AtlRun *run,
+           AtlSchedule *schedule,
+           guint n_steps,
+           const double *even,
+           double mu,
+           GError **error)
 {
   AtlScheduleRequest request = { .eta = atl_settings_number (run->settings, "eta", 0),
                                  .has_eta = atl_settings_has (run->settings, "eta"),
@@ -197,10 +203,47 @@ atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu
     }
   else if (sigmas != NULL)
     request.sigmas = sigmas;
+  else if (even != NULL)
+    {
+      request.sigmas = even;
+      request.n_sigmas = n_steps;
+    }
   else
-    request.n_steps =
-        (guint) CLAMP (atl_settings_number (run->settings, "steps", fallback), 1, MAX_STEPS);
+    request.n_steps = n_steps;
   return atl_schedule_set_steps (schedule, &request, error);
+}
+
+static guint
+count_steps (const AtlRun *run, guint fallback)
+{
+  return (guint) CLAMP (atl_settings_number (run->settings, "steps", fallback), 1, MAX_STEPS);
+}
+
+gboolean
+atl_run_set_flow_steps (
+    AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error)
+{
+  guint n = count_steps (run, fallback);
+  g_autofree double *even = g_new (double, n);
+
+  /* As numpy's linspace (1, 1 / n, n). */
+  for (guint i = 0; i < n; i++)
+    even[i] = n == 1 ? 1.0 : 1.0 + i * ((1.0 / n - 1.0) / (n - 1));
+  return set_steps (run, schedule, n, even, mu, error);
+}
+
+guint
+atl_run_flow_start (const AtlRun *run, const AtlSchedule *schedule, double strength)
+{
+  double n = atl_schedule_n_calls (schedule);
+
+  return (guint) MAX (n - MIN (n * strength, n), 0);
+}
+
+gboolean
+atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error)
+{
+  return set_steps (run, schedule, count_steps (run, fallback), NULL, mu, error);
 }
 
 /* The noise of draw `draw` into `noise`. */

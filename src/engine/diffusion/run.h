@@ -32,6 +32,7 @@ typedef struct
 
 typedef struct
 {
+  const char *pipeline; /* (nullable) class: asked for, or of model_index.json */
   AtlBundle *bundle;
   AtlParts *parts;
   const AtlSettings *settings;
@@ -81,6 +82,13 @@ AtlSchedule *atl_run_schedule (AtlRun *run,
 /* Sets the steps that are asked for ("timesteps", "sigmas" or "steps"); `mu` NAN for none. */
 gboolean
 atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error);
+
+/* The same for flow matching, whose pipelines give the steps themselves: from 1 down to 1/n evenly,
+ * before any shift. */
+gboolean atl_run_set_flow_steps (
+    AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error);
+/* Where a walk from a picture begins in flow matching: n - n * strength, cut to a whole number. */
+guint atl_run_flow_start (const AtlRun *run, const AtlSchedule *schedule, double strength);
 
 /* What the denoiser says, guidance included. `out` has x's shape. */
 typedef gboolean (*AtlPredictFunc) (AtlRun *run,

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/latents.h"
 #include "engine/diffusion/sd-private.h"
 
 #define CHANNELS 4
@@ -33,20 +34,6 @@ static const char betas[] = "{\"beta_start\": 0.00085, \"beta_end\": 0.012, \"be
 static const char corrections[] = "{\"clip_sample\": false, \"steps_offset\": 1}";
 
 /* --- Pictures to start from --- */
-
-/* [1, 3, H, W] in -1…1 to a scaled latent. */
-static AtlArray *
-encode_picture (AtlRun *run, const AtlSd *self, const AtlArray *picture, GError **error)
-{
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
-  AtlArray *mean;
-
-  atl_request_add (request, atl_array_copy (picture, "image"));
-  mean = atl_run_output_of (run, "vae", request, "mean", error);
-  if (mean != NULL)
-    atl_array_affine (mean, (float) self->scaling, 0.0f);
-  return mean;
-}
 
 /* The mask at the latent's size, by nearest; painted where it is at least one half. */
 static AtlArray *
@@ -132,7 +119,7 @@ read_pictures (AtlRun *run, AtlSd *self, GError **error)
     return FALSE;
   if (has_image)
     {
-      self->clean = encode_picture (run, self, picture, error);
+      self->clean = atl_vae_encode (run, picture, self->scaling, 0, error);
       if (self->clean == NULL)
         return FALSE;
     }
@@ -146,7 +133,7 @@ read_pictures (AtlRun *run, AtlSd *self, GError **error)
   if (is_nine)
     {
       blank (picture, mask);
-      self->masked = encode_picture (run, self, picture, error);
+      self->masked = atl_vae_encode (run, picture, self->scaling, 0, error);
       if (self->masked == NULL)
         return FALSE;
     }
@@ -258,25 +245,6 @@ start (AtlRun *run, AtlSd *self, AtlSchedule *schedule, guint *first, GError **e
 }
 
 static gboolean
-decode (AtlRun *run, const AtlSd *self, AtlArray *latent, GError **error)
-{
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
-  AtlArray *input = atl_array_copy (latent, "latent"), *image;
-
-  atl_run_take_output (run, "final_latent", latent);
-  atl_run_progress (run, _ ("Finishing"), 0, 0);
-  atl_array_affine (input, (float) (1.0 / self->scaling), 0.0f);
-  atl_request_add (request, input);
-  image = atl_run_output_of (run, "vae", request, "image", error);
-  if (image == NULL)
-    return FALSE;
-  atl_array_to_picture (image);
-  atl_run_take_output (run, "image", image);
-  atl_parts_release (run->parts, "vae");
-  return TRUE;
-}
-
-static gboolean
 run_sd (AtlRun *run, gboolean is_xl, GError **error)
 {
   g_auto (AtlSd)
@@ -316,7 +284,8 @@ run_sd (AtlRun *run, gboolean is_xl, GError **error)
       return FALSE;
     }
   atl_parts_release (run->parts, PART_UNET);
-  return decode (run, &self, x, error);
+  atl_run_take_output (run, "final_latent", x);
+  return atl_vae_decode (run, x, self.scaling, 0, error);
 }
 
 /* --- The two families --- */

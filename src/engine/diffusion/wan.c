@@ -21,6 +21,7 @@
 #include "base/json-bounded.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/t5-encode.h"
 #include "engine/tokenizers/prompt-clean.h"
 
 #define TIME_FACTOR 4
@@ -80,34 +81,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Wan, wan_clear)
 static AtlArray *
 encode_text (AtlRun *run, const char *text, GError **error)
 {
+  static const AtlT5Encoder encoder = { "text_encoder", "tokenizer", MAX_TEXT, TRUE };
   g_autofree char *clean = atl_prompt_clean (text, -1);
-  gint64 n = (gint64) CLAMP (atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT),
-                             1, MAX_TEXT);
-  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, "tokenizer", error);
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  AtlArray *padded, *mask;
-  gint32 end, pad;
-  gint64 n_text;
 
-  if (tokenizer == NULL ||
-      !atl_tokenizer_encode (tokenizer, clean, -1, ATL_TOKENIZE_NONE, ids, error))
-    return NULL;
-  end = atl_tokenizer_special (tokenizer, ATL_SPECIAL_EOS);
-  pad = MAX (atl_tokenizer_special (tokenizer, ATL_SPECIAL_PAD), 0);
-  n_text = MIN ((gint64) ids->len, n - 1);
-  padded = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  for (gint64 i = 0; i < n; i++)
-    {
-      atl_array_i32 (padded)[i] = i < n_text    ? g_array_index (ids, gint32, i)
-                                  : i == n_text ? end
-                                                : pad;
-      atl_array_i32 (mask)[i] = i <= n_text;
-    }
-  atl_request_add (request, padded);
-  atl_request_add (request, mask);
-  return atl_run_output_of (run, "text_encoder", request, "hidden", error);
+  return atl_t5_encode (run, &encoder, clean, NULL, error);
 }
 
 /* --- Sampling --- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/json-bounded.h"
 #include "engine/tensor/array.h"
 #include "engine/tensor/quants/dequant.h"
 
@@ -33,17 +34,33 @@ find_kohya (AtlCheckpoint *cp, const char *part, const char *module, const char 
   return atl_checkpoint_find (cp, name);
 }
 
-/* kohya's names of UNets whose files had the original names. */
 static const AtlTensorInfo *
-find_mapped (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suffix)
+find_dotted (AtlCheckpoint *cp, const char *const *prefixes, const char *module, const char *suffix)
+{
+  const AtlTensorInfo *info = NULL;
+
+  for (guint i = 0; info == NULL && prefixes[i] != NULL; i++)
+    {
+      g_autofree char *name = g_strconcat (prefixes[i], module, suffix, NULL);
+      info = atl_checkpoint_find (cp, name);
+    }
+  return info;
+}
+
+/* The module's name in another scheme; NULL if it has none. */
+static char *
+map_module (const AtlSource *s, guint which, const char *module)
 {
   g_autofree char *canonical = g_strconcat (module, ".weight", NULL);
-  g_autofree char *mapped = s->lora_map != NULL ? s->lora_map (s, canonical) : NULL;
+  char *mapped = s->lora_maps[which](s, canonical);
 
   if (mapped == NULL || !g_str_has_suffix (mapped, ".weight"))
-    return NULL;
+    {
+      g_free (mapped);
+      return NULL;
+    }
   mapped[strlen (mapped) - strlen (".weight")] = '\0';
-  return find_kohya (cp, "unet", mapped, suffix);
+  return mapped;
 }
 
 /* The file's spellings of a module. */
@@ -53,7 +70,8 @@ find (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suf
   static const char *const unet[] = { "unet.", "base_model.model.", "", NULL };
   static const char *const te[] = { "text_encoder.", "te.", NULL };
   static const char *const te2[] = { "text_encoder_2.", NULL };
-  static const char *const transformer[] = { "transformer.", "diffusion_model.", "", NULL };
+  static const char *const transformer[] = { "transformer.", "diffusion_model.",
+                                             "base_model.model.", "", NULL };
   const char *const *prefixes = g_str_equal (s->lora_prefix, "unet")      ? unet
                                 : g_str_equal (s->lora_prefix, "te2")     ? te2
                                 : g_str_has_prefix (s->lora_prefix, "te") ? te
@@ -61,12 +79,18 @@ find (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suf
   const char *part = g_str_equal (s->lora_prefix, "transformer") ? "unet" : s->lora_prefix;
   const AtlTensorInfo *info = find_kohya (cp, part, module, suffix);
 
+  if (info == NULL && part != s->lora_prefix)
+    info = find_kohya (cp, s->lora_prefix, module, suffix);
   if (info == NULL)
-    info = find_mapped (s, cp, module, suffix);
-  for (guint i = 0; info == NULL && prefixes[i] != NULL; i++)
+    info = find_dotted (cp, prefixes, module, suffix);
+  for (guint i = 0; info == NULL && i < G_N_ELEMENTS (s->lora_maps) && s->lora_maps[i]; i++)
     {
-      g_autofree char *name = g_strconcat (prefixes[i], module, suffix, NULL);
-      info = atl_checkpoint_find (cp, name);
+      g_autofree char *mapped = map_module (s, i, module);
+
+      if (mapped != NULL)
+        info = find_kohya (cp, part, mapped, suffix);
+      if (mapped != NULL && info == NULL)
+        info = find_dotted (cp, prefixes, mapped, suffix);
     }
   return info;
 }
@@ -124,13 +148,49 @@ product (const Matrix *a, const Matrix *b, gint64 limit, Matrix *out)
   return TRUE;
 }
 
+/* peft's patterns match a module's name or its end behind a dot. */
+static double
+pattern_value (JsonObject *patterns, const char *module, double fallback)
+{
+  g_autoptr (GList) keys = patterns != NULL ? json_object_get_members (patterns) : NULL;
+
+  for (GList *l = keys; l != NULL; l = l->next)
+    {
+      g_autofree char *end = g_strconcat (".", (char *) l->data, NULL);
+
+      if (g_str_equal (module, l->data) || g_str_has_suffix (module, end))
+        return atl_json_double (patterns, l->data, fallback);
+    }
+  return fallback;
+}
+
+/* What the header's "lora_adapter_metadata" says; 1 without it. */
+static float
+metadata_factor (AtlCheckpoint *cp, const char *module, gint64 rank)
+{
+  const char *text = atl_checkpoint_get_string (cp, "__metadata__.lora_adapter_metadata");
+  g_autoptr (JsonNode) node =
+      text != NULL ? atl_json_parse (text, strlen (text), "lora_adapter_metadata", NULL) : NULL;
+  JsonObject *all =
+      node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  double alpha;
+
+  if (all == NULL || !json_object_has_member (all, "transformer.lora_alpha"))
+    return 1.0f;
+  alpha = pattern_value (atl_json_object (all, "transformer.alpha_pattern"), module,
+                         atl_json_double (all, "transformer.lora_alpha", (double) rank));
+  return (float) (alpha / (double) MAX (rank, 1));
+}
+
 static float
 alpha_factor (const AtlSource *s, AtlCheckpoint *cp, const char *module, gint64 rank)
 {
   const AtlTensorInfo *info = find (s, cp, module, ".alpha");
   float alpha;
 
-  if (info == NULL || atl_dtype_info (info->dtype)->block_elems != 1 ||
+  if (info == NULL)
+    return metadata_factor (cp, module, rank);
+  if (atl_dtype_info (info->dtype)->block_elems != 1 ||
       info->size_bytes != atl_dtype_info (info->dtype)->block_bytes ||
       !atl_dequantize (info->dtype, info->data, &alpha, 1))
     return 1.0f;
@@ -152,6 +212,7 @@ low_rank (const AtlSource *s,
     { ".lora_A.weight", ".lora_B.weight" },
     { ".lora.down.weight", ".lora.up.weight" },
     { ".lora_A.default.weight", ".lora_B.default.weight" },
+    { ".down.weight", ".up.weight" },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
@@ -271,11 +332,20 @@ kronecker (const AtlSource *s,
 void
 atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
 {
-  gint64 n = 1;
+  atl_lora_merge_rows (source, weight, module, 0, weight->dim[0]);
+}
+
+void
+atl_lora_merge_rows (
+    AtlSource *source, AtlWeight *weight, const char *module, gint64 first, gint64 total)
+{
+  gint64 n = 1, limit, cols;
   float *merged = NULL;
 
   for (guint i = 0; i < weight->n_dims; i++)
     n *= weight->dim[i];
+  cols = n / weight->dim[0];
+  limit = cols * total;
 
   for (guint i = 0; i < source->n_loras; i++)
     {
@@ -284,12 +354,12 @@ atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
       gboolean bad = FALSE;
       float factor = 1.0f;
 
-      if (!low_rank (source, cp, module, n, &bad, &delta, &factor) && !bad &&
-          !hadamard (source, cp, module, n, &bad, &delta, &factor) && !bad)
-        kronecker (source, cp, module, n, &bad, &delta, &factor);
+      if (!low_rank (source, cp, module, limit, &bad, &delta, &factor) && !bad &&
+          !hadamard (source, cp, module, limit, &bad, &delta, &factor) && !bad)
+        kronecker (source, cp, module, limit, &bad, &delta, &factor);
       if (!bad && delta.data == NULL)
         continue;
-      if (bad || delta.rows != weight->dim[0] || delta.rows * delta.cols != n)
+      if (bad || delta.rows != total || delta.cols != cols)
         {
           atl_weights_fail (source->weights,
                             "%s does not fit this model: its change of “%s” has another shape",
@@ -307,7 +377,7 @@ atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
         }
       factor *= source->loras[i].scale;
       for (gint64 k = 0; k < n; k++)
-        merged[k] += factor * delta.data[k];
+        merged[k] += factor * delta.data[first * cols + k];
     }
   if (merged == NULL)
     return;
@@ -325,7 +395,8 @@ atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
 static gboolean
 is_change (const char *name, gboolean *of_text)
 {
-  static const char *const marks[] = { ".lora_", ".lora.", ".hada_w", ".lokr_w" };
+  static const char *const marks[] = { ".lora_",  ".lora.",  ".hada_w",
+                                       ".lokr_w", "_lora1.", "_lora2." };
 
   *of_text = g_str_has_prefix (name, "lora_te") || g_str_has_prefix (name, "text_encoder") ||
              g_str_has_prefix (name, "te.");

@@ -14,6 +14,10 @@
  *
  * Convolutions: down [r, in, k, k], up [out, r, 1, 1].
  *
+ * XLabs: double_blocks.N.processor.qkv_lora1 (1 picture, 2 text), then .down.weight, .up.weight.
+ *
+ * peft's "lora_adapter_metadata" in the header: lora_alpha over the rank, with alpha_pattern.
+ *
  * Threading: as the source's.
  */
 #pragma once
@@ -26,6 +30,9 @@ G_BEGIN_DECLS
  * without one the weight stays as it is. Shapes that do not fit are the weight table's mistake, in
  * words. */
 void atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module);
+/* The same where the weight is the rows from `first` on of a module with `total` rows. */
+void atl_lora_merge_rows (
+    AtlSource *source, AtlWeight *weight, const char *module, gint64 first, gint64 total);
 
 /* After all weights were asked for: a file without any LoRA, and one for the denoiser of which
  * nothing fitted, are the weight table's mistake. */

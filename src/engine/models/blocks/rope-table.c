@@ -67,3 +67,30 @@ atl_rope_table (const double *frequencies,
         table[(gsize) t * n_rot + half + i] = (float) (sin (angle) * multiplier);
       }
 }
+
+void
+atl_rope_axes (const gint64 *axis,
+               guint n_axes,
+               double base,
+               const float *positions,
+               gint64 n_tokens,
+               float *table)
+{
+  gint64 d = 0, at = 0;
+
+  for (guint a = 0; a < n_axes; a++)
+    d += axis[a];
+  for (guint a = 0; a < n_axes; at += axis[a] / 2, a++)
+    for (gint64 i = 0; i < axis[a] / 2; i++)
+      {
+        double frequency = pow (base, -2.0 * (double) i / (double) axis[a]);
+
+        for (gint64 t = 0; t < n_tokens; t++)
+          {
+            double angle = positions[t * n_axes + a] * frequency;
+
+            table[t * d + at + i] = (float) cos (angle);
+            table[t * d + d / 2 + at + i] = (float) sin (angle);
+          }
+      }
+}

@@ -50,4 +50,14 @@ void atl_rope_table (const double *frequencies,
                      guint n_tokens,
                      float *table);
 
+/* table [n_tokens, head_dim] for rotation along several axes: `axis` [n_axes] components of a head
+ * each, their sum is head_dim, laid end to end; positions [n_tokens, n_axes], one number an axis;
+ * angles position * base^(-2i/axis), in double precision. */
+void atl_rope_axes (const gint64 *axis,
+                    guint n_axes,
+                    double base,
+                    const float *positions,
+                    gint64 n_tokens,
+                    float *table);
+
 G_END_DECLS

@@ -56,6 +56,17 @@ atl_source_shape (const AtlSource *self, const char *name, guint *n_dims, gint64
   return TRUE;
 }
 
+/* What LoRA files say of `module`: of its `total` rows the weight is those from `first` on. */
+static void
+merge (AtlSource *self, AtlWeight *weight, const char *module, gint64 first, gint64 total)
+{
+  g_autofree char *full =
+      g_strconcat (self->lora_root != NULL ? self->lora_root : "", module, NULL);
+
+  if (weight != NULL && self->n_loras > 0)
+    atl_lora_merge_rows (self, weight, full, first, total);
+}
+
 static AtlWeight *
 add (AtlSource *self,
      AtlWeightUse use,
@@ -82,9 +93,8 @@ add (AtlSource *self,
   if (self->n_loras > 0 && g_str_has_suffix (canonical, ".weight"))
     {
       g_autofree char *module = g_strndup (canonical, strlen (canonical) - strlen (".weight"));
-      g_autofree char *full =
-          g_strconcat (self->lora_root != NULL ? self->lora_root : "", module, NULL);
-      atl_lora_merge (self, w, full);
+
+      merge (self, w, module, 0, w->dim[0]);
     }
   return w;
 }
@@ -144,6 +154,70 @@ atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *forma
   name = g_strdup_vprintf (format, args);
   va_end (args);
   return add_affine (self, ATL_USE_VECTOR, 1, &n, optional, name);
+}
+
+void
+atl_source_split (AtlSource *self,
+                  gint64 in,
+                  guint n,
+                  const char *const *names,
+                  const gint64 *rows,
+                  const char *fused,
+                  AtlAffine *out)
+{
+  gboolean is_fused = fused != NULL && atl_source_has (self, "%s", fused);
+  gint64 total = 0, first = 0, size[4];
+  AtlAffine whole = { NULL, NULL };
+
+  g_assert (n <= G_N_ELEMENTS (size));
+  if (is_fused)
+    {
+      gint64 all = atl_source_rows (self, fused), rest = all;
+      guint n_loras = self->n_loras;
+
+      for (guint i = 0; i < n; i++)
+        rest -= MAX (rows[i], 0);
+      for (guint i = 0; i < n; i++)
+        size[i] = rows[i] >= 0 ? rows[i] : rest;
+      /* LoRAs go into the slices. */
+      self->n_loras = 0;
+      whole = atl_source_linear (self, all, in, "%s", fused);
+      self->n_loras = n_loras;
+      for (guint i = 0; i < n; i++)
+        {
+          total += size[i];
+          if (size[i] < 1 || total > all)
+            {
+              atl_weights_fail (self->weights, "%s: “%s” does not have the rows it should",
+                                atl_checkpoint_name (atl_weights_checkpoint (self->weights)),
+                                fused);
+              return;
+            }
+        }
+    }
+  else
+    for (guint i = 0; i < n; i++)
+      {
+        out[i] = atl_source_linear (self, rows[i], in, "%s", names[i]);
+        size[i] = out[i].w != NULL ? out[i].w->dim[0] : 0;
+        total += size[i];
+      }
+  for (guint i = 0; i < n; first += size[i], i++)
+    {
+      if (is_fused)
+        {
+          out[i].w = atl_weights_add_rows (self->weights, whole.w, ATL_USE_LINEAR, first, size[i]);
+          out[i].b = atl_weights_add_rows (self->weights, whole.b, ATL_USE_VECTOR, first, size[i]);
+          merge (self, out[i].w, names[i], 0, size[i]);
+        }
+      if (fused != NULL)
+        merge (self, out[i].w, fused, first, total);
+    }
+  /* Only its slices are used. */
+  if (whole.w != NULL)
+    whole.w->use = 0;
+  if (whole.b != NULL)
+    whole.b->use = 0;
 }
 
 AtlWeight *

@@ -31,7 +31,7 @@ struct _AtlSource
   guint n_loras;
   const char *lora_prefix; /* "unet", "te" or "te1", "te2" (text encoders), "transformer" */
   const char *lora_root;   /* (nullable) put before canonical module names in LoRA files */
-  AtlNameMap lora_map;     /* (nullable) canonical names to those of kohya's UNet files */
+  AtlNameMap lora_maps[3]; /* canonical names to others that LoRA files use; ends at NULL */
   guint merged_loras;      /* out: bit i: something of file i (of the first 32) fitted */
   guint n_merged;          /* out: weights that a LoRA changed */
 };
@@ -62,6 +62,17 @@ AtlAffine atl_source_conv (
 /* NAME.weight and NAME.bias [n]; both optional when `optional`. */
 AtlAffine atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *format, ...)
     G_GNUC_PRINTF (4, 5);
+/* `n` (at most 4) linear layers of one input that some files stack into one, row blocks in this
+ * order: either each under its own name in `names`, out[i] of rows[i] (-1 for one: the rest), or
+ * slices of `fused`. Canonical names; LoRA files of either form fit either form. `fused` NULL:
+ * never stacked. */
+void atl_source_split (AtlSource *self,
+                       gint64 in,
+                       guint n,
+                       const char *const *names,
+                       const gint64 *rows,
+                       const char *fused,
+                       AtlAffine *out);
 /* A tensor by its whole name. */
 AtlWeight *atl_source_tensor (AtlSource *self,
                               AtlWeightUse use,

@@ -8,11 +8,18 @@ atl_timestep_features (const float *timesteps, guint n, guint dim, float *out)
 {
   guint half = dim / 2;
 
-  for (guint t = 0; t < n; t++)
-    for (guint i = 0; i < half; i++)
-      {
-        double angle = timesteps[t] * exp (-log (10000.0) * i / half);
-        out[t * dim + i] = (float) cos (angle);
-        out[t * dim + half + i] = (float) sin (angle);
-      }
+  for (guint i = 0; i < half; i++)
+    {
+      /* In single precision, as the originals: of a large angle the rounding shows. */
+      float exponent = (float) -log (10000.0) * (float) i / (float) half;
+      float frequency = expf (exponent);
+
+      for (guint t = 0; t < n; t++)
+        {
+          float angle = timesteps[t] * frequency;
+
+          out[t * dim + i] = (float) cos ((double) angle);
+          out[t * dim + half + i] = (float) sin ((double) angle);
+        }
+    }
 }

@@ -320,7 +320,7 @@ unet_load (AtlCheckpoint *cp,
     while (s.map_number < MAX_LEVELS &&
            atl_source_has (&s, "down_blocks.0.resnets.%u.conv1", s.map_number))
       s.map_number++;
-  s.lora_map = atl_ldm_unet_name;
+  s.lora_maps[0] = atl_ldm_unet_name;
   if (!read_config (m, cp, error))
     {
       unet_free (m);

@@ -1,0 +1,400 @@
+/* Flux.1: dev, schnell, Fill, Kontext (diffusers 0.42.1, pipelines/flux).
+ *
+ * Text: CLIP's pooled vector and T5 without a mask, padded to 512 tokens (schnell 256), so that its
+ * length is part of the result. Tokens are 2x2 patches of the latent, their positions (0, row,
+ * column), text's all 0. Steps from 1 down to 1/n, shifted by mu of the number of tokens where the
+ * schedule says so. The guidance (3.5) is an input of dev; true_cfg_scale > 1 with a negative
+ * prompt runs twice.
+ *
+ * From a picture: begins at n - n strength. Fill: [latent, masked picture's latent, mask of 8x8
+ * pixels as channels], the mask cut at one half. Kontext: the reference's tokens lie behind, their
+ * positions (1, row, column); the output's are cut off.
+ *
+ * Settings: prompt, prompt_2, negative_prompt, true_cfg_scale, guidance, width, height, steps,
+ * strength, max_sequence_length, scheduler, sigmas. Inputs: initial_latent [1, tokens, 64], image,
+ * mask, noise [1, 16, H/8, W/8].
+ */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include <glib/gi18n.h>
+#include <math.h>
+#include <string.h>
+
+#include "engine/diffusion/clip-encode.h"
+#include "engine/diffusion/family-list.h"
+#include "engine/diffusion/latents.h"
+#include "engine/diffusion/t5-encode.h"
+
+#define FACTOR 8
+#define CHANNELS 16
+#define MAX_TEXT 512
+
+static const char default_schedule[] =
+    "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 1.15, "
+    "\"base_image_seq_len\": 256, \"max_image_seq_len\": 4096}";
+
+typedef struct
+{
+  AtlArray *context, *pooled; /* (owned) */
+} Text;
+
+typedef struct
+{
+  gint64 height, width; /* of the latent */
+  double guidance, true_cfg, scaling, shift;
+  Text positive, negative;
+  AtlArray *extra;     /* (owned, nullable) Fill: channels behind the latent's, [1, tokens, 320] */
+  AtlArray *reference; /* (owned, nullable) Kontext: tokens behind the latent's */
+  AtlArray *image_ids, *context_ids; /* (owned) */
+} Flux;
+
+static void
+flux_clear (Flux *self)
+{
+  AtlArray **owned[] = { &self->positive.context, &self->positive.pooled, &self->negative.context,
+                         &self->negative.pooled,  &self->extra,           &self->reference,
+                         &self->image_ids,        &self->context_ids };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
+    g_clear_pointer (owned[i], atl_array_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Flux, flux_clear)
+
+static gboolean
+is_pipeline (const AtlRun *run, const char *name)
+{
+  return g_strcmp0 (run->pipeline, name) == 0;
+}
+
+/* --- Text --- */
+
+static gboolean
+encode (AtlRun *run, const char *text, const char *text_2, Text *out, GError **error)
+{
+  static const AtlClipEncoder clip = { "text_encoder", "tokenizer", -1, TRUE };
+  static const AtlT5Encoder t5 = { "text_encoder_2", "tokenizer_2", MAX_TEXT, FALSE };
+  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, clip.tokenizer, error);
+  g_auto (AtlClipText) first = { 0 };
+  g_autoptr (AtlClipPrompt) prompt = NULL;
+
+  if (tokenizer == NULL)
+    return FALSE;
+  /* The whole prompt gives one vector: there is nothing to weigh. */
+  prompt = atl_clip_prompt_new (tokenizer, text, ATL_PROMPT_PLAIN, -1, error);
+  if (prompt == NULL || !atl_clip_encode (run, &clip, prompt, &first, error))
+    return FALSE;
+  out->pooled = g_steal_pointer (&first.pooled);
+  out->context = atl_t5_encode (run, &t5, text_2, NULL, error);
+  return out->context != NULL;
+}
+
+static gboolean
+encode_text (AtlRun *run, Flux *self, GError **error)
+{
+  const char *prompt = atl_settings_string (run->settings, "prompt", "");
+  const char *negative = atl_settings_string (run->settings, "negative_prompt", NULL);
+
+  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
+  if (!encode (run, prompt, atl_settings_string (run->settings, "prompt_2", prompt),
+               &self->positive, error))
+    return FALSE;
+  if (self->true_cfg > 1 && negative != NULL &&
+      !encode (run, negative, atl_settings_string (run->settings, "negative_prompt_2", negative),
+               &self->negative, error))
+    return FALSE;
+  atl_run_trace (run, "context", self->positive.context);
+  atl_run_trace (run, "pooled", self->positive.pooled);
+  atl_parts_release (run->parts, "text_encoder");
+  atl_parts_release (run->parts, "text_encoder_2");
+  return TRUE;
+}
+
+/* --- Pictures --- */
+
+/* [1, tokens, 256]: the 8x8 pixels of each cell of the latent, packed like channels. */
+static AtlArray *
+pack_mask (const AtlArray *mask, gint64 height, gint64 width)
+{
+  g_autoptr (AtlArray) cells =
+      atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, FACTOR * FACTOR, height, width });
+  gint64 W = width * FACTOR;
+
+  for (gint64 y = 0; y < height * FACTOR; y++)
+    for (gint64 x = 0; x < W; x++)
+      {
+        gint64 channel = y % FACTOR * FACTOR + x % FACTOR;
+
+        atl_array_f32 (cells)[(channel * height + y / FACTOR) * width + x / FACTOR] =
+            atl_array_f32 (mask)[y * W + x];
+      }
+  return atl_latent_pack (cells, "mask");
+}
+
+/* The mask, cut at one half: 1 is painted. */
+static AtlArray *
+read_mask (const AtlRun *run, gint64 H, gint64 W, GError **error)
+{
+  const AtlArray *given = atl_run_input (run, "mask");
+  AtlArray *mask;
+
+  if (given == NULL || given->dtype != ATL_DTYPE_F32 || given->n_dims != 4 || given->dim[1] != 1 ||
+      given->dim[2] != H || given->dim[3] != W)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("The mask must have the size of the picture, %d × %d pixels"), (int) W,
+                   (int) H);
+      return NULL;
+    }
+  mask = atl_array_copy (given, "mask");
+  for (gint64 i = 0; i < H * W; i++)
+    atl_array_f32 (mask)[i] = atl_array_f32 (mask)[i] >= 0.5f ? 1.0f : 0.0f;
+  return mask;
+}
+
+static gboolean
+read_fill (AtlRun *run, Flux *self, GError **error)
+{
+  gint64 H = self->height * FACTOR, W = self->width * FACTOR, n = H * W;
+  g_autoptr (AtlArray) picture = atl_run_picture (run, "image", H, W, error);
+  g_autoptr (AtlArray) mask = picture != NULL ? read_mask (run, H, W, error) : NULL;
+  g_autoptr (AtlArray) latent = NULL;
+  g_autoptr (AtlArray) tokens = NULL;
+  g_autoptr (AtlArray) cells = NULL;
+
+  if (mask == NULL)
+    return FALSE;
+  for (gint64 i = 0; i < 3 * n; i++)
+    atl_array_f32 (picture)[i] *= 1.0f - atl_array_f32 (mask)[i % n];
+  latent = atl_vae_encode (run, picture, self->scaling, self->shift, error);
+  if (latent == NULL)
+    return FALSE;
+  tokens = atl_latent_pack (latent, "masked");
+  cells = pack_mask (mask, self->height, self->width);
+  self->extra = atl_array_join ("extra", 2, 2, (const AtlArray *const[]){ tokens, cells });
+  return TRUE;
+}
+
+static gboolean
+read_reference (AtlRun *run, Flux *self, GError **error)
+{
+  const char *name = atl_run_input (run, "image_1") != NULL ? "image_1" : "image";
+  const AtlArray *input = atl_run_input (run, name);
+  gint64 H = input->n_dims == 4 ? input->dim[2] : 0, W = input->n_dims == 4 ? input->dim[3] : 0;
+  g_autoptr (AtlArray) picture = NULL;
+  g_autoptr (AtlArray) latent = NULL;
+  g_autoptr (AtlArray) ids = NULL;
+  g_autoptr (AtlArray) own = g_steal_pointer (&self->image_ids);
+
+  if (H < 2 * FACTOR || W < 2 * FACTOR || H % (2 * FACTOR) != 0 || W % (2 * FACTOR) != 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("A reference picture's width and height must be multiples of %d pixels"),
+                   2 * FACTOR);
+      return FALSE;
+    }
+  picture = atl_run_picture (run, name, H, W, error);
+  latent =
+      picture == NULL ? NULL : atl_vae_encode (run, picture, self->scaling, self->shift, error);
+  if (latent == NULL)
+    return FALSE;
+  self->reference = atl_latent_pack (latent, "reference");
+  ids = atl_grid_ids ("ids", 1, H / FACTOR / 2, W / FACTOR / 2);
+  self->image_ids = atl_array_join ("image_ids", 0, 2, (const AtlArray *const[]){ own, ids });
+  return TRUE;
+}
+
+/* The latent to begin with, as tokens. */
+static AtlArray *
+start (AtlRun *run, Flux *self, AtlSchedule *schedule, guint *first, GError **error)
+{
+  gint64 dim[] = { 1, CHANNELS, self->height, self->width };
+  gint64 packed[] = { 1, self->height / 2 * (self->width / 2), 4 * CHANNELS };
+  g_autoptr (AtlArray) noise = NULL;
+  g_autoptr (AtlArray) picture = NULL;
+  g_autoptr (AtlArray) clean = NULL;
+
+  *first = 0;
+  if (atl_run_input (run, "initial_latent") != NULL)
+    return atl_run_noise (run, "initial_latent", 3, packed, error);
+  noise = atl_run_noise (run, "noise", 4, dim, error);
+  if (noise == NULL)
+    return NULL;
+  if (self->extra == NULL && self->reference == NULL && atl_run_input (run, "image") != NULL)
+    {
+      picture = atl_run_picture (run, "image", self->height * FACTOR, self->width * FACTOR, error);
+      clean =
+          picture == NULL ? NULL : atl_vae_encode (run, picture, self->scaling, self->shift, error);
+      if (clean == NULL)
+        return NULL;
+      *first =
+          atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
+      if (*first < atl_schedule_n_calls (schedule))
+        atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (noise),
+                                atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
+      else
+        memcpy (noise->data, clean->data, atl_array_size (noise));
+    }
+  return atl_latent_pack (noise, "latent");
+}
+
+/* --- Sampling --- */
+
+static AtlArray *
+number (const char *name, double value)
+{
+  AtlArray *a = atl_array_new (name, ATL_DTYPE_F32, 1, (gint64[]){ 1 });
+
+  atl_array_f32 (a)[0] = (float) value;
+  return a;
+}
+
+static AtlArray *
+forward (AtlRun *run,
+         const Flux *self,
+         const AtlArray *latent,
+         double timestep,
+         const Text *text,
+         GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+
+  atl_request_add (request, atl_array_copy (latent, "latent"));
+  atl_request_add (request, number ("timestep", timestep / 1000));
+  atl_request_add (request, number ("guidance", self->guidance));
+  atl_request_add (request, atl_array_copy (text->context, "context"));
+  atl_request_add (request, atl_array_copy (text->pooled, "pooled"));
+  atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
+  atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
+  return atl_run_output_of (run, "transformer", request, "output", error);
+}
+
+static gboolean
+predict (AtlRun *run,
+         const AtlArray *scaled,
+         double timestep,
+         guint call,
+         AtlArray *out,
+         gpointer user_data,
+         GError **error)
+{
+  const Flux *self = user_data;
+  g_autoptr (AtlArray) joined = NULL;
+  g_autoptr (AtlArray) positive = NULL;
+  g_autoptr (AtlArray) negative = NULL;
+  const AtlArray *latent = scaled;
+
+  if (self->extra != NULL || self->reference != NULL)
+    latent = joined = atl_array_join (
+        "latent", self->extra != NULL ? 2 : 1, 2,
+        (const AtlArray *const[]){ scaled, self->extra != NULL ? self->extra : self->reference });
+  positive = forward (run, self, latent, timestep, &self->positive, error);
+  if (positive == NULL)
+    return FALSE;
+  if (call == 0)
+    atl_run_trace (run, "first_output", positive);
+  /* A reference's tokens come last. */
+  memcpy (out->data, positive->data, atl_array_size (out));
+  if (self->negative.context == NULL)
+    return TRUE;
+  negative = forward (run, self, latent, timestep, &self->negative, error);
+  if (negative == NULL)
+    return FALSE;
+  negative->dim[1] = out->dim[1];
+  atl_guide (out, negative, out, self->true_cfg);
+  return TRUE;
+}
+
+static gboolean
+run_flux (AtlRun *run, GError **error)
+{
+  g_auto (Flux) self = { .guidance = atl_settings_number (run->settings, "guidance", 3.5),
+                         .true_cfg = atl_settings_number (run->settings, "true_cfg_scale", 1),
+                         .scaling = 0.3611,
+                         .shift = 0.1159 };
+  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+  g_autoptr (AtlSchedule) schedule = NULL;
+  g_autoptr (AtlArray) latent = NULL;
+  AtlArray *x;
+  guint first;
+
+  if (vae == NULL)
+    return FALSE;
+  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
+  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
+  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
+  self.width /= FACTOR;
+  self.height /= FACTOR;
+  if (!encode_text (run, &self, error))
+    return FALSE;
+  self.image_ids = atl_grid_ids ("image_ids", 0, self.height / 2, self.width / 2);
+  self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
+                                    (gint64[]){ self.positive.context->dim[1], 3 });
+  schedule =
+      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
+  if (schedule == NULL ||
+      !atl_run_set_flow_steps (run, schedule, 28,
+                               atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
+    return FALSE;
+  if (is_pipeline (run, "FluxFillPipeline") && !read_fill (run, &self, error))
+    return FALSE;
+  if ((is_pipeline (run, "FluxKontextPipeline") && atl_run_input (run, "image") != NULL) ||
+      atl_run_input (run, "image_1") != NULL)
+    if (!read_reference (run, &self, error))
+      return FALSE;
+  x = start (run, &self, schedule, &first, error);
+  if (x == NULL)
+    return FALSE;
+  atl_parts_release (run->parts, "vae");
+  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
+    {
+      atl_array_free (x);
+      return FALSE;
+    }
+  atl_parts_release (run->parts, "transformer");
+  atl_run_take_output (run, "final_latent", x);
+  latent = atl_latent_unpack (x, self.height, self.width);
+  return atl_vae_decode (run, latent, self.scaling, self.shift, error);
+}
+
+/* --- The family --- */
+
+static gboolean
+recognises (AtlBundle *bundle, GError **error)
+{
+  return atl_bundle_loose (bundle, "flux", error) != NULL;
+}
+
+static void
+flux_traits (AtlBundle *bundle, AtlTraits *traits)
+{
+  const char *pipeline = atl_bundle_pipeline (bundle);
+
+  traits->abilities |= g_strcmp0 (pipeline, "FluxKontextPipeline") == 0 ? ATL_CAN_REFERENCE
+                       : g_strcmp0 (pipeline, "FluxFillPipeline") == 0  ? ATL_CAN_MASK
+                                                                        : ATL_CAN_IMAGE;
+  traits->max_references = 1;
+  traits->multiple = 2 * FACTOR;
+  traits->side = 1024;
+  traits->steps = 28;
+  traits->guidance = 3.5;
+}
+
+static const AtlPart flux_parts[] = {
+  { "transformer", N_ ("the denoiser"), "forward", "FluxTransformer2DModel", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
+    FALSE },
+  { "text_encoder_2", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+};
+
+const AtlDiffusionFamily atl_family_flux = {
+  .name = "flux",
+  .words = "Flux.1",
+  .pipelines = (const char *const[]){ "FluxPipeline", "FluxImg2ImgPipeline", "FluxFillPipeline",
+                                      "FluxKontextPipeline", NULL },
+  .recognises = recognises,
+  .parts = flux_parts,
+  .n_parts = G_N_ELEMENTS (flux_parts),
+  .traits = flux_traits,
+  .run = run_flux,
+};
