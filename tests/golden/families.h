@@ -80,6 +80,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "llm-falcon-h1" },
   { .name = "sd15" },
   { .name = "sdxl" },
+  { .name = "chroma" },
   { .name = "flux1" },
   { .name = "wan21",
     .not_yet = "pipeline-flf2v|pipeline-i2v|pipeline-vace",

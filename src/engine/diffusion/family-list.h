@@ -9,5 +9,6 @@ extern const AtlDiffusionFamily atl_family_sd;
 extern const AtlDiffusionFamily atl_family_sdxl;
 extern const AtlDiffusionFamily atl_family_wan;
 extern const AtlDiffusionFamily atl_family_flux;
+extern const AtlDiffusionFamily atl_family_chroma;
 
 G_END_DECLS

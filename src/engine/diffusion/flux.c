@@ -203,50 +203,7 @@ read_reference (AtlRun *run, Flux *self, GError **error)
   return TRUE;
 }
 
-/* The latent to begin with, as tokens. */
-static AtlArray *
-start (AtlRun *run, Flux *self, AtlSchedule *schedule, guint *first, GError **error)
-{
-  gint64 dim[] = { 1, CHANNELS, self->height, self->width };
-  gint64 packed[] = { 1, self->height / 2 * (self->width / 2), 4 * CHANNELS };
-  g_autoptr (AtlArray) noise = NULL;
-  g_autoptr (AtlArray) picture = NULL;
-  g_autoptr (AtlArray) clean = NULL;
-
-  *first = 0;
-  if (atl_run_input (run, "initial_latent") != NULL)
-    return atl_run_noise (run, "initial_latent", 3, packed, error);
-  noise = atl_run_noise (run, "noise", 4, dim, error);
-  if (noise == NULL)
-    return NULL;
-  if (self->extra == NULL && self->reference == NULL && atl_run_input (run, "image") != NULL)
-    {
-      picture = atl_run_picture (run, "image", self->height * FACTOR, self->width * FACTOR, error);
-      clean =
-          picture == NULL ? NULL : atl_vae_encode (run, picture, self->scaling, self->shift, error);
-      if (clean == NULL)
-        return NULL;
-      *first =
-          atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
-      if (*first < atl_schedule_n_calls (schedule))
-        atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (noise),
-                                atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
-      else
-        memcpy (noise->data, clean->data, atl_array_size (noise));
-    }
-  return atl_latent_pack (noise, "latent");
-}
-
 /* --- Sampling --- */
-
-static AtlArray *
-number (const char *name, double value)
-{
-  AtlArray *a = atl_array_new (name, ATL_DTYPE_F32, 1, (gint64[]){ 1 });
-
-  atl_array_f32 (a)[0] = (float) value;
-  return a;
-}
 
 static AtlArray *
 forward (AtlRun *run,
@@ -259,8 +216,8 @@ forward (AtlRun *run,
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
 
   atl_request_add (request, atl_array_copy (latent, "latent"));
-  atl_request_add (request, number ("timestep", timestep / 1000));
-  atl_request_add (request, number ("guidance", self->guidance));
+  atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
+  atl_request_add (request, atl_array_number ("guidance", self->guidance));
   atl_request_add (request, atl_array_copy (text->context, "context"));
   atl_request_add (request, atl_array_copy (text->pooled, "pooled"));
   atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
@@ -341,7 +298,16 @@ run_flux (AtlRun *run, GError **error)
       atl_run_input (run, "image_1") != NULL)
     if (!read_reference (run, &self, error))
       return FALSE;
-  x = start (run, &self, schedule, &first, error);
+  x = atl_flow_start (
+      run, schedule,
+      &(AtlFlowStart){ .channels = CHANNELS,
+                       .height = self.height,
+                       .width = self.width,
+                       .factor = FACTOR,
+                       .scaling = self.scaling,
+                       .shift = self.shift,
+                       .from_picture = self.extra == NULL && self.reference == NULL },
+      &first, error);
   if (x == NULL)
     return FALSE;
   atl_parts_release (run->parts, "vae");

@@ -5,6 +5,7 @@
 
 #include <glib/gi18n.h>
 #include <math.h>
+#include <string.h>
 
 float *
 atl_latent_statistics (const AtlCheckpoint *vae,
@@ -156,4 +157,39 @@ atl_grid_ids (const char *name, double first, gint64 rows, gint64 columns)
       id[2] = (float) (i % columns);
     }
   return ids;
+}
+
+AtlArray *
+atl_flow_start (
+    AtlRun *run, AtlSchedule *schedule, const AtlFlowStart *how, guint *first, GError **error)
+{
+  gint64 dim[] = { 1, how->channels, how->height, how->width };
+  gint64 packed[] = { 1, how->height / 2 * (how->width / 2), 4 * how->channels };
+  g_autoptr (AtlArray) noise = NULL;
+  g_autoptr (AtlArray) picture = NULL;
+  g_autoptr (AtlArray) clean = NULL;
+
+  *first = 0;
+  if (atl_run_input (run, "initial_latent") != NULL)
+    return atl_run_noise (run, "initial_latent", 3, packed, error);
+  noise = atl_run_noise (run, "noise", 4, dim, error);
+  if (noise == NULL)
+    return NULL;
+  if (how->from_picture && atl_run_input (run, "image") != NULL)
+    {
+      picture = atl_run_picture (run, "image", how->height * how->factor, how->width * how->factor,
+                                 error);
+      clean =
+          picture != NULL ? atl_vae_encode (run, picture, how->scaling, how->shift, error) : NULL;
+      if (clean == NULL)
+        return NULL;
+      *first =
+          atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
+      if (*first < atl_schedule_n_calls (schedule))
+        atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (noise),
+                                atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
+      else
+        memcpy (noise->data, clean->data, atl_array_size (noise));
+    }
+  return atl_latent_pack (noise, "latent");
 }

@@ -337,6 +337,15 @@ atl_run_take_output (AtlRun *run, const char *name, AtlArray *array)
 /* --- Arithmetic on arrays --- */
 
 AtlArray *
+atl_array_number (const char *name, double value)
+{
+  AtlArray *a = atl_array_new (name, ATL_DTYPE_F32, 1, (gint64[]){ 1 });
+
+  atl_array_f32 (a)[0] = (float) value;
+  return a;
+}
+
+AtlArray *
 atl_array_copy (const AtlArray *self, const char *name)
 {
   AtlArray *copy = atl_array_new (name, self->dtype, self->n_dims, self->dim);

@@ -119,6 +119,8 @@ void atl_run_take_output (AtlRun *run, const char *name, AtlArray *array);
 
 /* --- Arithmetic on arrays --- */
 
+/* One number, [1]. The caller's. */
+AtlArray *atl_array_number (const char *name, double value);
 AtlArray *atl_array_copy (const AtlArray *self, const char *name);
 /* The rows [first, first + n) of the outermost dimension. The caller's. */
 AtlArray *atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n);

@@ -163,10 +163,8 @@ predict (AtlRun *run,
   g_autoptr (AtlArray) output = NULL;
   g_autoptr (AtlArray) negative = NULL;
   g_autoptr (AtlArray) positive = NULL;
-  AtlArray *t = atl_array_new ("timestep", ATL_DTYPE_F32, 1, (gint64[]){ 1 });
 
-  atl_array_f32 (t)[0] = (float) timestep;
-  atl_request_add (request, t);
+  atl_request_add (request, atl_array_number ("timestep", timestep));
   atl_request_add (request, twice ("latent", scaled, self->is_guided));
   atl_request_add (request, atl_array_copy (self->context, "context"));
   if (self->is_xl)

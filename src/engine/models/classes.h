@@ -4,6 +4,7 @@
 #include "engine/models/component.h"
 
 extern const AtlComponentClass atl_clip_text_class;
+extern const AtlComponentClass atl_chroma_class;
 extern const AtlComponentClass atl_flux_class;
 extern const AtlComponentClass atl_clip_vision_class;
 extern const AtlComponentClass atl_sd_unet_class;

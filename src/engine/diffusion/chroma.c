@@ -1,0 +1,206 @@
+/* Chroma1 (diffusers 0.42.1 ChromaPipeline).
+ *
+ * Text: T5 with its mask, padded to 512 tokens; the transformer sees the text, its end and the
+ * first padding token. Guidance neg + g (pos - neg) for g > 1, the negative prompt "" by default.
+ * Steps from 1 down to 1/n, shifted by mu where the schedule says so. Latents and positions as in
+ * Flux.1.
+ *
+ * Settings: prompt, negative_prompt, guidance, width, height, steps, strength, max_sequence_length,
+ * scheduler, sigmas. Inputs: initial_latent [1, tokens, 64], image, noise [1, 16, H/8, W/8].
+ */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "engine/diffusion/family-list.h"
+#include "engine/diffusion/latents.h"
+#include "engine/diffusion/t5-encode.h"
+
+#define FACTOR 8
+#define CHANNELS 16
+#define MAX_TEXT 512
+
+typedef struct
+{
+  AtlArray *context, *mask; /* (owned) mask over text and picture */
+} Text;
+
+typedef struct
+{
+  gint64 height, width; /* of the latent */
+  double guidance, scaling, shift;
+  Text positive, negative;
+  AtlArray *image_ids, *context_ids; /* (owned) */
+} Chroma;
+
+static void
+chroma_clear (Chroma *self)
+{
+  AtlArray **owned[] = { &self->positive.context, &self->positive.mask, &self->negative.context,
+                         &self->negative.mask,    &self->image_ids,     &self->context_ids };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
+    g_clear_pointer (owned[i], atl_array_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Chroma, chroma_clear)
+
+static gboolean
+encode (AtlRun *run, const Chroma *self, const char *text, Text *out, GError **error)
+{
+  static const AtlT5Encoder t5 = { "text_encoder", "tokenizer", MAX_TEXT, TRUE };
+  gint64 n_valid, T;
+
+  out->context = atl_t5_encode (run, &t5, text, &n_valid, error);
+  if (out->context == NULL)
+    return FALSE;
+  T = out->context->dim[1];
+  out->mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2,
+                             (gint64[]){ 1, T + self->image_ids->dim[0] });
+  for (gint64 i = 0; i < out->mask->dim[1]; i++)
+    atl_array_i32 (out->mask)[i] = i <= n_valid || i >= T;
+  return TRUE;
+}
+
+static AtlArray *
+forward (AtlRun *run,
+         const Chroma *self,
+         const AtlArray *latent,
+         double timestep,
+         const Text *text,
+         GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+
+  atl_request_add (request, atl_array_copy (latent, "latent"));
+  atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
+  atl_request_add (request, atl_array_copy (text->context, "context"));
+  atl_request_add (request, atl_array_copy (text->mask, "attention_mask"));
+  atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
+  atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
+  return atl_run_output_of (run, "transformer", request, "output", error);
+}
+
+static gboolean
+predict (AtlRun *run,
+         const AtlArray *scaled,
+         double timestep,
+         guint call,
+         AtlArray *out,
+         gpointer user_data,
+         GError **error)
+{
+  const Chroma *self = user_data;
+  g_autoptr (AtlArray) positive = forward (run, self, scaled, timestep, &self->positive, error);
+  g_autoptr (AtlArray) negative = NULL;
+
+  if (positive == NULL)
+    return FALSE;
+  if (call == 0)
+    atl_run_trace (run, "first_output", positive);
+  if (self->negative.context == NULL)
+    {
+      memcpy (out->data, positive->data, atl_array_size (out));
+      return TRUE;
+    }
+  negative = forward (run, self, scaled, timestep, &self->negative, error);
+  if (negative == NULL)
+    return FALSE;
+  atl_guide (out, negative, positive, self->guidance);
+  return TRUE;
+}
+
+static gboolean
+run_chroma (AtlRun *run, GError **error)
+{
+  g_auto (Chroma) self = { .guidance = atl_settings_number (run->settings, "guidance", 5),
+                           .scaling = 0.3611,
+                           .shift = 0.1159 };
+  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+  g_autoptr (AtlSchedule) schedule = NULL;
+  g_autoptr (AtlArray) latent = NULL;
+  AtlFlowStart how;
+  AtlArray *x;
+  guint first;
+
+  if (vae == NULL)
+    return FALSE;
+  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
+  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
+  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
+  self.width /= FACTOR;
+  self.height /= FACTOR;
+  self.image_ids = atl_grid_ids ("image_ids", 0, self.height / 2, self.width / 2);
+  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
+  if (!encode (run, &self, atl_settings_string (run->settings, "prompt", ""), &self.positive,
+               error) ||
+      (self.guidance > 1 &&
+       !encode (run, &self, atl_settings_string (run->settings, "negative_prompt", ""),
+                &self.negative, error)))
+    return FALSE;
+  atl_run_trace (run, "context", self.positive.context);
+  atl_parts_release (run->parts, "text_encoder");
+  self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
+                                    (gint64[]){ self.positive.context->dim[1], 3 });
+  schedule =
+      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", "{\"shift\": 1.0}", NULL, error);
+  if (schedule == NULL ||
+      !atl_run_set_flow_steps (run, schedule, 35,
+                               atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
+    return FALSE;
+  how = (AtlFlowStart){ .channels = CHANNELS,
+                        .height = self.height,
+                        .width = self.width,
+                        .factor = FACTOR,
+                        .scaling = self.scaling,
+                        .shift = self.shift,
+                        .from_picture = TRUE };
+  x = atl_flow_start (run, schedule, &how, &first, error);
+  if (x == NULL)
+    return FALSE;
+  atl_parts_release (run->parts, "vae");
+  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
+    {
+      atl_array_free (x);
+      return FALSE;
+    }
+  atl_parts_release (run->parts, "transformer");
+  atl_run_take_output (run, "final_latent", x);
+  latent = atl_latent_unpack (x, self.height, self.width);
+  return atl_vae_decode (run, latent, self.scaling, self.shift, error);
+}
+
+/* --- The family --- */
+
+static gboolean
+recognises (AtlBundle *bundle, GError **error)
+{
+  return atl_bundle_loose (bundle, "chroma", error) != NULL;
+}
+
+static void
+chroma_traits (AtlBundle *bundle, AtlTraits *traits)
+{
+  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_IMAGE;
+  traits->multiple = 2 * FACTOR;
+  traits->side = 1024;
+  traits->steps = 35;
+  traits->guidance = 5;
+}
+
+static const AtlPart chroma_parts[] = {
+  { "transformer", N_ ("the denoiser"), "forward", "ChromaTransformer2DModel", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+};
+
+const AtlDiffusionFamily atl_family_chroma = {
+  .name = "chroma",
+  .words = "Chroma",
+  .pipelines = (const char *const[]){ "ChromaPipeline", "ChromaImg2ImgPipeline", NULL },
+  .recognises = recognises,
+  .parts = chroma_parts,
+  .n_parts = G_N_ELEMENTS (chroma_parts),
+  .traits = chroma_traits,
+  .run = run_chroma,
+};

@@ -1,0 +1,259 @@
+/* Flux.1's blocks. */
+#define G_LOG_DOMAIN "atl-models"
+
+#include "engine/models/image/flux-blocks.h"
+
+#include <string.h>
+
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/rope-table.h"
+
+/* --- Weights --- */
+
+static void
+read_double (AtlFluxBlocks *self, AtlSource *s, guint i, gboolean has_modulation)
+{
+  static const char *const image[] = { "norm1.linear", "to_q",     "to_k",
+                                       "to_v",         "to_out.0", "norm_q",
+                                       "norm_k",       "ff.net",   "img_attn.qkv" };
+  static const char *const text[] = { "norm1_context.linear", "add_q_proj",     "add_k_proj",
+                                      "add_v_proj",           "to_add_out",     "norm_added_q",
+                                      "norm_added_k",         "ff_context.net", "txt_attn.qkv" };
+  gint64 D = self->dim;
+
+  for (guint part = 0; part < 2; part++)
+    {
+      const char *const *names = part == 0 ? image : text;
+      AtlFluxStream *t = part == 0 ? &self->image[i] : &self->text[i];
+      g_autofree char *p = g_strdup_printf ("transformer_blocks.%u", i);
+      g_autofree char *q = g_strdup_printf ("%s.attn.%s", p, names[1]);
+      g_autofree char *k = g_strdup_printf ("%s.attn.%s", p, names[2]);
+      g_autofree char *v = g_strdup_printf ("%s.attn.%s", p, names[3]);
+      g_autofree char *fused = g_strdup_printf ("double_blocks.%u.%s", i, names[8]);
+      AtlAffine qkv[3] = { 0 };
+
+      if (has_modulation)
+        t->mod = atl_source_linear (s, 6 * D, D, "%s.%s", p, names[0]);
+      atl_source_split (s, D, 3, (const char *const[]){ q, k, v }, (gint64[]){ D, D, D }, fused,
+                        qkv);
+      t->q = qkv[0];
+      t->k = qkv[1];
+      t->v = qkv[2];
+      t->out = atl_source_linear (s, D, D, "%s.attn.%s", p, names[4]);
+      t->norm_q = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.%s", p, names[5]);
+      t->norm_k = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.%s", p, names[6]);
+      t->mlp1 = atl_source_linear (s, -1, D, "%s.%s.0.proj", p, names[7]);
+      t->mlp2 = atl_source_linear (s, D, -1, "%s.%s.2", p, names[7]);
+    }
+}
+
+static void
+read_single (AtlFluxBlocks *self, AtlSource *s, guint i, gboolean has_modulation)
+{
+  AtlFluxStream *t = &self->single[i];
+  gint64 D = self->dim;
+  g_autofree char *p = g_strdup_printf ("single_transformer_blocks.%u", i);
+  g_autofree char *q = g_strconcat (p, ".attn.to_q", NULL);
+  g_autofree char *k = g_strconcat (p, ".attn.to_k", NULL);
+  g_autofree char *v = g_strconcat (p, ".attn.to_v", NULL);
+  g_autofree char *mlp = g_strconcat (p, ".proj_mlp", NULL);
+  g_autofree char *fused = g_strdup_printf ("single_blocks.%u.linear1", i);
+  AtlAffine parts[4] = { 0 };
+
+  if (has_modulation)
+    t->mod = atl_source_linear (s, 3 * D, D, "%s.norm.linear", p);
+  atl_source_split (s, D, 4, (const char *const[]){ q, k, v, mlp }, (gint64[]){ D, D, D, -1 },
+                    fused, parts);
+  t->q = parts[0];
+  t->k = parts[1];
+  t->v = parts[2];
+  t->mlp1 = parts[3];
+  t->norm_q = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.norm_q", p);
+  t->norm_k = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.norm_k", p);
+  t->out =
+      atl_source_linear (s, D, t->mlp1.w != NULL ? D + t->mlp1.w->dim[0] : -1, "%s.proj_out", p);
+}
+
+gboolean
+atl_flux_blocks_config (AtlFluxBlocks *self, const AtlCheckpoint *cp, GError **error)
+{
+  static const gint64 published[] = { 16, 56, 56 };
+  const AtlMetaValue *axes = atl_checkpoint_meta (cp, "axes_dims_rope");
+  guint64 head_dim = 128;
+  gint64 sum = 0;
+  GError *local = NULL;
+
+  atl_checkpoint_get_uint (cp, "attention_head_dim", 2, 4096, &head_dim, &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, local);
+      return FALSE;
+    }
+  self->head_dim = (gint64) head_dim;
+  self->n_axes = G_N_ELEMENTS (published);
+  memcpy (self->axis, published, sizeof published);
+  if (axes != NULL && axes->type == ATL_META_ARRAY && axes->v_array.elem_type == ATL_META_INT &&
+      axes->v_array.n >= 1 && axes->v_array.n <= ATL_FLUX_MAX_AXES)
+    {
+      self->n_axes = (guint) axes->v_array.n;
+      memcpy (self->axis, axes->v_array.elems, self->n_axes * sizeof *self->axis);
+    }
+  for (guint i = 0; i < self->n_axes; i++)
+    {
+      sum += self->axis[i] >= 2 && self->axis[i] % 2 == 0 && self->axis[i] <= self->head_dim
+                 ? self->axis[i]
+                 : self->head_dim + 1;
+    }
+  if (sum != self->head_dim)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   "%s: the axes of its rotation do not fill a head of %d",
+                   atl_checkpoint_name (cp), (int) self->head_dim);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+void
+atl_flux_blocks_read (AtlFluxBlocks *self, AtlSource *s, gboolean has_modulation)
+{
+  const char *file = atl_checkpoint_name (atl_weights_checkpoint (s->weights));
+  gint64 D = self->dim = atl_source_rows (s, "x_embedder");
+
+  if (D < 1 || D % self->head_dim != 0)
+    {
+      atl_weights_fail (s->weights, "%s: heads of %d do not fit into this Flux transformer", file,
+                        (int) self->head_dim);
+      return;
+    }
+  self->n_heads = D / self->head_dim;
+  while (self->n_double < ATL_FLUX_MAX_BLOCKS &&
+         atl_source_has (s, "transformer_blocks.%u.ff.net.2", self->n_double))
+    read_double (self, s, self->n_double++, has_modulation);
+  while (self->n_single < ATL_FLUX_MAX_BLOCKS &&
+         atl_source_has (s, "single_transformer_blocks.%u.proj_out", self->n_single))
+    read_single (self, s, self->n_single++, has_modulation);
+  if (self->n_double == 0)
+    atl_weights_fail (s->weights, "%s holds no transformer blocks", file);
+  self->x_embedder = atl_source_linear (s, D, -1, "x_embedder");
+  self->context_embedder = atl_source_linear (s, D, -1, "context_embedder");
+  self->proj_out = atl_source_linear (s, -1, D, "proj_out");
+}
+
+AtlArray *
+atl_flux_blocks_rope (const AtlFluxBlocks *self,
+                      const AtlArray *context_ids,
+                      const AtlArray *image_ids)
+{
+  gint64 T = context_ids->dim[0], n = image_ids->dim[0];
+  AtlArray *rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T + n, self->head_dim });
+
+  atl_rope_axes (self->axis, self->n_axes, 10000.0, atl_array_f32 (context_ids), T,
+                 atl_array_f32 (rope));
+  atl_rope_axes (self->axis, self->n_axes, 10000.0, atl_array_f32 (image_ids), n,
+                 atl_array_f32 (rope) + T * self->head_dim);
+  return rope;
+}
+
+/* --- Forward --- */
+
+static AtlTensor *
+modulated (AtlFluxPass *p, AtlTensor *x, AtlTensor *const *mod)
+{
+  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, ATL_FLUX_EPS, mod[1], mod[0]);
+}
+
+static AtlTensor *
+gated (AtlFluxPass *p, AtlTensor *x, AtlTensor *y, AtlTensor *gate)
+{
+  return atl_add (p->g, x, atl_mul (p->g, y, gate));
+}
+
+/* q, k and v of one stream: [B, tokens, heads, head_dim], q and k normed. */
+static void
+project (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x, AtlTensor **qkv)
+{
+  AtlGraph *g = p->g;
+  AtlTensor *w[3] = { atl_weight (g, t->q.w), atl_weight (g, t->k.w), atl_weight (g, t->v.w) };
+  AtlTensor *b[3] = { atl_weight (g, t->q.b), atl_weight (g, t->k.b), atl_weight (g, t->v.b) };
+
+  atl_linear_multi (g, x, 3, w, b, qkv);
+  for (guint i = 0; i < 3; i++)
+    qkv[i] = atl_reshape_to (g, qkv[i], p->B, x->dim[1], p->blocks->n_heads, p->blocks->head_dim);
+  qkv[0] = atl_norm (g, ATL_NORM_RMS, qkv[0], atl_weight (g, t->norm_q.w), NULL, ATL_FLUX_EPS);
+  qkv[1] = atl_norm (g, ATL_NORM_RMS, qkv[1], atl_weight (g, t->norm_k.w), NULL, ATL_FLUX_EPS);
+}
+
+static AtlTensor *
+attend (AtlFluxPass *p, AtlTensor *const *qkv)
+{
+  AtlGraph *g = p->g;
+  AtlTensor *q = atl_rope (g, qkv[0], p->rope, ATL_ROPE_NEIGHBOURS);
+  AtlTensor *k = atl_rope (g, qkv[1], p->rope, ATL_ROPE_NEIGHBOURS);
+  AtlTensor *y = atl_attention (g, q, k, qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
+
+  return atl_reshape_to (g, y, p->B, y->dim[1], p->blocks->dim);
+}
+
+static AtlTensor *
+feed_forward (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x)
+{
+  x = atl_linear_act (p->g, x, atl_weight (p->g, t->mlp1.w), atl_weight (p->g, t->mlp1.b),
+                      ATL_ACT_GELU_TANH);
+  return atl_apply (p->g, x, &t->mlp2);
+}
+
+void
+atl_flux_double (AtlFluxPass *p,
+                 guint i,
+                 AtlTensor *const *mod_image,
+                 AtlTensor *const *mod_text,
+                 AtlTensor **image,
+                 AtlTensor **text)
+{
+  AtlGraph *g = p->g;
+  const AtlFluxStream *stream[2] = { &p->blocks->text[i], &p->blocks->image[i] };
+  AtlTensor *const *mod[2] = { mod_text, mod_image };
+  AtlTensor *x[2] = { *text, *image }, *qkv[2][3], *joint[3], *y;
+  gint64 first[2] = { 0, p->T };
+
+  for (guint s = 0; s < 2; s++)
+    project (p, stream[s], modulated (p, x[s], mod[s]), qkv[s]);
+  for (guint k = 0; k < 3; k++)
+    joint[k] = atl_concat (g, 1, 2, (AtlTensor *[]){ qkv[0][k], qkv[1][k] });
+  y = attend (p, joint);
+  for (guint s = 0; s < 2; s++)
+    {
+      AtlTensor *own = atl_contiguous (g, atl_slice (g, y, 1, first[s], x[s]->dim[1]));
+
+      x[s] = gated (p, x[s], atl_apply (g, own, &stream[s]->out), mod[s][2]);
+      x[s] =
+          gated (p, x[s], feed_forward (p, stream[s], modulated (p, x[s], mod[s] + 3)), mod[s][5]);
+    }
+  *text = x[0];
+  *image = x[1];
+}
+
+AtlTensor *
+atl_flux_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
+{
+  AtlGraph *g = p->g;
+  const AtlFluxStream *t = &p->blocks->single[i];
+  AtlTensor *n = modulated (p, x, mod), *qkv[3], *mlp;
+
+  project (p, t, n, qkv);
+  mlp = atl_linear_act (g, n, atl_weight (g, t->mlp1.w), atl_weight (g, t->mlp1.b),
+                        ATL_ACT_GELU_TANH);
+  n = atl_concat (g, 2, 2, (AtlTensor *[]){ attend (p, qkv), mlp });
+  return gated (p, x, atl_apply (g, n, &t->out), mod[2]);
+}
+
+AtlTensor *
+atl_flux_end (AtlFluxPass *p, AtlTensor *x, AtlTensor *scale, AtlTensor *shift, gint64 n)
+{
+  AtlGraph *g = p->g;
+
+  x = atl_contiguous (g, atl_slice (g, x, 1, p->T, n));
+  x = atl_norm_modulated (g, ATL_NORM_LAYER, x, NULL, NULL, ATL_FLUX_EPS, scale, shift);
+  return atl_apply (g, x, &p->blocks->proj_out);
+}
