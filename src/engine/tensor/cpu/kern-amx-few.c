@@ -202,7 +202,9 @@ atl_amx_packed_dot (AtlDType dtype,
 
   for (; n_rows >= 16; first += 16, n_rows -= 16, out += 16 * 16)
     of[1](group, x, first, out);
-  for (; n_rows >= 8; first += 8, n_rows -= 8, out += 8 * 16)
+  /* Twice as many sums to take out do not pay for eight rows. */
+  for (; n_rows >= 8 && !is_sixteen (atl_pack_alike (dtype));
+       first += 8, n_rows -= 8, out += 8 * 16)
     of[0](group, x, first, out);
   if (n_rows > 0)
     ATL_SIMD_NAME (atl_packed_dot) (dtype, group, x, first, n_rows, out);
