@@ -7,6 +7,8 @@
 #include "app/models/model-list.h"
 #include "app/words.h"
 
+#define REASON_CHARS 44
+
 struct _AtlModelSwitcher
 {
   GtkWidget parent_instance;
@@ -66,16 +68,13 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
 {
   GtkWidget *grid = gtk_grid_new ();
   GtkWidget *name = gtk_label_new (entry->name);
-  g_autofree char *size = atl_format_bytes (entry->size_bytes);
-  g_autofree char *words = NULL;
-  GtkWidget *detail;
+  g_autofree char *words = atl_model_entry_describe (entry);
+  gboolean has_reason = entry->why_not != NULL || entry->too_large != NULL;
+  g_autofree char *tooltip =
+      has_reason ? g_strdup_printf ("%s\n%s", words, entry->path) : g_strdup (entry->path);
+  GtkWidget *detail = gtk_label_new (words);
   GtkWidget *row = gtk_list_box_row_new ();
 
-  words = entry->note     ? g_strdup (entry->note)
-          : entry->is_toy ? g_strdup_printf (_ ("%s · toy for trying out"), size)
-          : entry->origin ? g_strdup_printf (_ ("%s · from %s"), size, entry->origin)
-                          : g_strdup (size);
-  detail = gtk_label_new (words);
   gtk_label_set_xalign (GTK_LABEL (name), 0);
   gtk_label_set_xalign (GTK_LABEL (detail), 0);
   gtk_label_set_ellipsize (GTK_LABEL (name), PANGO_ELLIPSIZE_MIDDLE);
@@ -83,7 +82,16 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
   gtk_widget_set_hexpand (name, TRUE);
   gtk_widget_add_css_class (detail, "caption");
   gtk_widget_add_css_class (detail, "dim-label");
-  gtk_widget_set_tooltip_text (row, entry->path);
+  if (has_reason)
+    {
+      gtk_label_set_wrap (GTK_LABEL (detail), TRUE);
+      gtk_label_set_wrap_mode (GTK_LABEL (detail), PANGO_WRAP_WORD_CHAR);
+      gtk_label_set_lines (GTK_LABEL (detail), 3);
+      /* Also the width that the height of the list is reckoned with. */
+      gtk_label_set_max_width_chars (GTK_LABEL (detail), REASON_CHARS);
+      atl_label_never_hyphenate (GTK_LABEL (detail));
+    }
+  gtk_widget_set_tooltip_text (row, tooltip);
   gtk_grid_set_column_spacing (GTK_GRID (grid), 9);
   gtk_widget_set_margin_top (grid, 6);
   gtk_widget_set_margin_bottom (grid, 6);
@@ -99,7 +107,15 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
     }
   gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), grid);
   gtk_accessible_update_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name,
-                                  -1);
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+  /* It can still be walked to, so that who uses the keyboard hears why; and the reason is to be
+   * read, so the name alone is grey. */
+  if (entry->why_not != NULL)
+    {
+      gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), FALSE);
+      gtk_widget_set_sensitive (name, FALSE);
+      gtk_accessible_update_state (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_STATE_DISABLED, TRUE, -1);
+    }
   g_object_set_data_full (G_OBJECT (row), "entry", g_object_ref (entry), g_object_unref);
   return row;
 }
@@ -112,7 +128,8 @@ matches (AtlModelEntry *entry, const char *query)
   return strstr (name, wanted) != NULL;
 }
 
-/* The row of `path`, else that of the model in memory, else the first; NULL when there is none. */
+/* The row of `path`, else that of the model in memory, else the first that can be chosen, else the
+ * first; NULL when there is none. */
 static GtkListBoxRow *
 row_to_focus (AtlModelSwitcher *self, const char *path)
 {
@@ -124,6 +141,8 @@ row_to_focus (AtlModelSwitcher *self, const char *path)
       AtlModelEntry *entry = g_object_get_data (G_OBJECT (row), "entry");
 
       if (path != NULL ? g_strcmp0 (entry->path, path) == 0 : is_loaded (self, entry->path))
+        return row;
+      if (!gtk_list_box_row_get_activatable (best))
         best = row;
     }
   return best;
@@ -176,14 +195,36 @@ shown_cb (AtlModelSwitcher *self)
   atl_model_list_refresh (atl_session_get_models (self->session));
   refresh_list (self);
   focus_row (self, NULL);
+  atl_model_list_inspect (atl_session_get_models (self->session), FALSE);
 }
 
 static void
 models_changed_cb (AtlModelSwitcher *self)
 {
   refresh_title (self);
-  if (gtk_widget_get_visible (self->popover))
-    refresh_list (self);
+  if (!gtk_widget_get_visible (self->popover))
+    return;
+  refresh_list (self);
+  atl_model_list_inspect (atl_session_get_models (self->session), FALSE);
+}
+
+/* One row changes its looks: the others, and the keyboard, stay. */
+static void
+judged_cb (AtlModelSwitcher *self, AtlModelEntry *entry)
+{
+  GtkListBoxRow *row;
+
+  for (gint i = 0; (row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), i)); i++)
+    if (g_object_get_data (G_OBJECT (row), "entry") == entry)
+      {
+        gboolean has_focus = gtk_widget_has_focus (GTK_WIDGET (row));
+
+        gtk_list_box_remove (GTK_LIST_BOX (self->list), GTK_WIDGET (row));
+        gtk_list_box_insert (GTK_LIST_BOX (self->list), new_row (self, entry), i);
+        if (has_focus)
+          focus_row (self, entry->path);
+        return;
+      }
 }
 
 static void
@@ -200,10 +241,14 @@ activated_cb (GtkListBox *list, GtkListBoxRow *row, AtlModelSwitcher *self)
 static void
 search_activated_cb (AtlModelSwitcher *self)
 {
-  GtkListBoxRow *row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), 0);
+  GtkListBoxRow *row;
 
-  if (row != NULL)
-    activated_cb (GTK_LIST_BOX (self->list), row, self);
+  for (gint i = 0; (row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), i)); i++)
+    if (gtk_list_box_row_get_activatable (row))
+      {
+        activated_cb (GTK_LIST_BOX (self->list), row, self);
+        return;
+      }
 }
 
 static void
@@ -256,6 +301,8 @@ atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_session_get_models (session), "items-changed",
                            G_CALLBACK (models_changed_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session), "judged", G_CALLBACK (judged_cb), self,
+                           G_CONNECT_SWAPPED);
   model_cb (self);
 }
 

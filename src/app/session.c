@@ -480,7 +480,7 @@ atl_session_new (const char *store_dir)
         g_error ("%s", self->store_error->message);
     }
   self->saver = atl_saver_new (self->store);
-  self->models = atl_model_list_new (self->store);
+  self->models = atl_model_list_new (self->store, self->client);
   self->watch_source = g_timeout_add_seconds (WATCH_S, watch_cb, self);
   restore_crash_counts (self);
   return self;

@@ -44,6 +44,19 @@ atl_model_file_copy (const AtlModelFile *file)
   return copy;
 }
 
+gint64
+atl_model_file_changed (const GStatBuf *st)
+{
+  return (gint64) st->st_mtim.tv_sec * G_USEC_PER_SEC + st->st_mtim.tv_nsec / 1000;
+}
+
+static void
+add_size (AtlModelFile *model, const GStatBuf *st)
+{
+  model->size_bytes += (guint64) st->st_size;
+  model->changed_us = MAX (model->changed_us, atl_model_file_changed (st));
+}
+
 const char *
 atl_library_dir (void)
 {
@@ -107,7 +120,7 @@ add_file (Scan *scan, const char *folder, const char *file_name)
       model->path = g_strdup (path);
     }
   model->n_files++;
-  model->size_bytes += (guint64) st.st_size;
+  add_size (model, &st);
 }
 
 /* The whole folder is one model. */
@@ -126,7 +139,7 @@ add_folder (Scan *scan, const char *path)
       g_autofree char *file = g_build_filename (path, names[i], NULL);
 
       if (g_stat (file, &st) == 0)
-        model->size_bytes += (guint64) st.st_size;
+        add_size (model, &st);
     }
   model->n_files = model->n_expected = g_strv_length (names);
   g_ptr_array_add (scan->models, model);

@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include <glib/gstdio.h>
+
 #include "hub/progress.h"
 
 G_BEGIN_DECLS
@@ -20,12 +22,15 @@ typedef struct
   char *name;         /* for people: the file's name without ending and shard number */
   char *origin;       /* (nullable) the app whose file it is: "Ollama"; NULL: ours or any folder */
   guint64 size_bytes; /* of all its files */
+  gint64 changed_us;  /* when the newest of them was written */
   guint n_files;      /* 1, the shards that are there, or the files of the folder */
   guint n_expected;   /* files it should have; more than n_files: some are missing */
   gboolean reference; /* used where it is: a link in our folder */
 } AtlModelFile;
 
 void atl_model_file_free (AtlModelFile *file);
+/* A changed_us of what g_stat() said. */
+gint64 atl_model_file_changed (const GStatBuf *st);
 AtlModelFile *atl_model_file_copy (const AtlModelFile *file);
 
 /* $XDG_DATA_HOME/atelier/models; static. Made when something is put there. */

@@ -102,6 +102,7 @@ read_manifest (const char *root, const char *path, const char *name)
       model->path = g_steal_pointer (&file);
       model->name = g_filename_display_name (name);
       model->size_bytes = (guint64) st.st_size;
+      model->changed_us = atl_model_file_changed (&st);
       model->n_files = model->n_expected = 1;
       return model;
     }

@@ -9,7 +9,6 @@
 #include "app/chat/chat-view.h"
 #include "app/chat/markdown-view.h"
 #include "app/chat/message-row.h"
-#include "app/models/model-list-row.h"
 #include "store/chats.h"
 #include "store/search.h"
 
@@ -392,30 +391,6 @@ test_stays_at_end (void)
   app_fixture_stop (&f);
 }
 
-/* A file that cannot be used cannot be asked for either, and its button says why. */
-static void
-test_unusable_model (void)
-{
-  AppFixture f;
-  g_autoptr (AtlModelEntry) entry = g_object_new (ATL_TYPE_MODEL_ENTRY, NULL);
-  g_autoptr (GError) error = g_error_new_literal (ATL_ERROR, ATL_ERROR_BAD_FILE, "It ends early.");
-  g_autoptr (GtkWidget) row = NULL;
-  GtkWidget *button;
-
-  app_fixture_start (&f);
-  entry->path = g_strdup ("/nowhere/cut.gguf");
-  entry->name = g_strdup ("cut");
-  row = g_object_ref_sink (atl_model_list_row_new (f.session, entry));
-  button = app_fixture_find (row, GTK_TYPE_BUTTON, NULL, NULL);
-  g_assert_true (gtk_widget_get_sensitive (button));
-  atl_model_list_row_set_info (ATL_MODEL_LIST_ROW (row), NULL, error);
-  g_assert_false (gtk_widget_get_sensitive (button));
-  g_assert_cmpstr (gtk_widget_get_tooltip_text (button), ==, "It ends early.");
-  g_assert_true (gtk_test_accessible_has_property (GTK_ACCESSIBLE (button),
-                                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION));
-  app_fixture_stop (&f);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -431,7 +406,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/edit-answer", test_edit_answer);
   g_test_add_func ("/app/window/follow-up", test_follow_up);
   g_test_add_func ("/app/window/long-chat", test_long_chat);
-  g_test_add_func ("/app/window/unusable-model", test_unusable_model);
   g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
   return g_test_run ();
 }

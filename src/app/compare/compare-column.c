@@ -8,7 +8,7 @@
 #include "app/accessible.h"
 #include "app/chat/markdown-view.h"
 #include "app/chat/param-row.h"
-#include "app/models/model-list.h"
+#include "app/models/model-drop-down.h"
 #include "app/words.h"
 #include "client/chat-job.h"
 
@@ -19,7 +19,6 @@ struct _AtlCompareColumn
   GtkWidget parent_instance;
 
   AtlSession *session;
-  GPtrArray *paths;     /* (element-type utf8) of the rows of the drop-down */
   JsonObject *settings; /* what the person changed */
   AtlChatJob *job;      /* (nullable) */
   GString *answer;
@@ -64,35 +63,15 @@ static const char *const keys[] = {
 const char *
 atl_compare_column_get_path (AtlCompareColumn *self)
 {
-  guint choice = gtk_drop_down_get_selected (GTK_DROP_DOWN (self->model_drop));
+  AtlModelEntry *entry = atl_model_drop_down_get_entry (GTK_DROP_DOWN (self->model_drop));
 
-  return choice < self->paths->len ? g_ptr_array_index (self->paths, choice) : NULL;
+  return entry != NULL ? entry->path : NULL;
 }
 
 void
 atl_compare_column_set_path (AtlCompareColumn *self, const char *path)
 {
-  for (guint i = 0; i < self->paths->len; i++)
-    if (g_strcmp0 (g_ptr_array_index (self->paths, i), path) == 0)
-      gtk_drop_down_set_selected (GTK_DROP_DOWN (self->model_drop), i);
-}
-
-static void
-models_changed_cb (AtlCompareColumn *self)
-{
-  GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
-  g_autofree char *before = g_strdup (atl_compare_column_get_path (self));
-  g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
-
-  g_ptr_array_set_size (self->paths, 0);
-  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
-    {
-      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
-      g_ptr_array_add (self->paths, g_strdup (entry->path));
-      gtk_string_list_append (names, entry->name);
-    }
-  gtk_drop_down_set_model (GTK_DROP_DOWN (self->model_drop), G_LIST_MODEL (names));
-  atl_compare_column_set_path (self, before);
+  atl_model_drop_down_set_path (GTK_DROP_DOWN (self->model_drop), path);
 }
 
 /* --- Settings --- */
@@ -362,7 +341,6 @@ atl_compare_column_finalize (GObject *object)
 {
   AtlCompareColumn *self = ATL_COMPARE_COLUMN (object);
 
-  g_ptr_array_unref (self->paths);
   json_object_unref (self->settings);
   g_string_free (self->answer, TRUE);
   G_OBJECT_CLASS (atl_compare_column_parent_class)->finalize (object);
@@ -409,7 +387,6 @@ atl_compare_column_class_init (AtlCompareColumnClass *klass)
 static void
 atl_compare_column_init (AtlCompareColumn *self)
 {
-  self->paths = g_ptr_array_new_with_free_func (g_free);
   self->settings = json_object_new ();
   self->answer = g_string_new (NULL);
   gtk_widget_init_template (GTK_WIDGET (self));
@@ -430,9 +407,8 @@ atl_compare_column_new (AtlSession *session)
   AtlModel *model = atl_session_get_model (session);
 
   self->session = g_object_ref (session);
-  g_signal_connect_object (atl_session_get_models (session), "items-changed",
-                           G_CALLBACK (models_changed_cb), self, G_CONNECT_SWAPPED);
-  models_changed_cb (self);
+  atl_model_drop_down_set_models (GTK_DROP_DOWN (self->model_drop),
+                                  atl_session_get_models (session));
   if (model != NULL)
     atl_compare_column_set_path (self, atl_model_get_key (model));
   show_params (self);

@@ -374,7 +374,8 @@ atl_compare_window_new (GtkApplication *app, AtlSession *session)
   for (guint i = 0; i < g_list_model_get_n_items (models); i++)
     {
       g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
-      if (entry->note == NULL && g_strcmp0 (entry->path, atl_compare_column_get_path (second)) != 0)
+      if (entry->why_not == NULL &&
+          g_strcmp0 (entry->path, atl_compare_column_get_path (second)) != 0)
         {
           atl_compare_column_set_path (second, entry->path);
           break;

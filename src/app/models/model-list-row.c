@@ -18,7 +18,6 @@ struct _AtlModelListRow
   GtkWidget *badge;
   GtkWidget *use_button;
   GtkWidget *menu_button;
-  char *why_not; /* (nullable) what the engine said when it cannot be used */
 };
 
 G_DEFINE_FINAL_TYPE (AtlModelListRow, atl_model_list_row, ADW_TYPE_ACTION_ROW)
@@ -43,22 +42,30 @@ set_badge (AtlModelListRow *self, const char *words, const char *tooltip, const 
   gtk_widget_set_visible (self->badge, *words != '\0');
 }
 
-void
-atl_model_list_row_set_info (AtlModelListRow *self, const AtlModelInfo *info, const GError *error)
+static char *
+subtitle (AtlModelEntry *entry)
 {
-  g_free (self->why_not);
-  self->why_not = error != NULL    ? g_strdup (error->message)
-                  : !info->can_run ? g_strdup (info->fit_words)
-                                   : NULL;
-  atl_model_list_row_refresh (self);
-  if (error != NULL)
-    set_badge (self, _ ("Cannot be used"), error->message, "error");
-  else if (!info->can_run)
-    set_badge (self, _ ("Not supported yet"), info->fit_words, "error");
-  else if (!info->fits)
-    set_badge (self, _ ("Does not fit"), info->fit_words, "warning");
+  g_autofree char *size = atl_format_bytes (entry->size_bytes);
+  g_autofree char *used = entry->last_used_us ? atl_format_time (entry->last_used_us) : NULL;
+
+  if (entry->why_not != NULL || entry->is_toy || used == NULL)
+    return atl_model_entry_describe (entry);
+  return g_strdup_printf (_ ("%s · used %s"), size, used);
+}
+
+static void
+refresh_badge (AtlModelListRow *self)
+{
+  const AtlModelEntry *entry = self->entry;
+
+  if (entry->why_not != NULL)
+    set_badge (self, _ ("Cannot be used"), entry->why_not, "error");
+  else if (entry->too_large != NULL)
+    set_badge (self, _ ("Does not fit"), entry->too_large, "warning");
+  else if (entry->fit_words != NULL)
+    set_badge (self, _ ("Fits"), entry->fit_words, "success");
   else
-    set_badge (self, _ ("Fits"), info->fit_words, "success");
+    set_badge (self, "", NULL, NULL);
 }
 
 void
@@ -66,8 +73,12 @@ atl_model_list_row_refresh (AtlModelListRow *self)
 {
   AtlModel *model = atl_session_get_model (self->session);
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
-  const char *why_not = self->why_not ? self->why_not : self->entry->note;
+  const char *why_not = self->entry->why_not;
+  g_autofree char *words = subtitle (self->entry);
 
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
+  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 3 : 1);
+  refresh_badge (self);
   gtk_button_set_icon_name (GTK_BUTTON (self->use_button),
                             in_use ? "object-select-symbolic" : "atl-chats-symbolic");
   gtk_widget_set_tooltip_text (self->use_button, in_use            ? _ ("This model is in use")
@@ -173,19 +184,11 @@ atl_model_list_row_dispose (GObject *object)
 }
 
 static void
-atl_model_list_row_finalize (GObject *object)
-{
-  g_free (ATL_MODEL_LIST_ROW (object)->why_not);
-  G_OBJECT_CLASS (atl_model_list_row_parent_class)->finalize (object);
-}
-
-static void
 atl_model_list_row_class_init (AtlModelListRowClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_model_list_row_dispose;
-  G_OBJECT_CLASS (klass)->finalize = atl_model_list_row_finalize;
   gtk_widget_class_install_action (widget_class, "model.use", NULL, use_action);
   gtk_widget_class_install_action (widget_class, "model.show", NULL, show_action);
   gtk_widget_class_install_action (widget_class, "model.remove", NULL, remove_action);
@@ -213,26 +216,10 @@ atl_model_list_row_init (AtlModelListRow *self)
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->menu_button);
 }
 
-static char *
-subtitle (AtlModelEntry *entry)
-{
-  g_autofree char *size = atl_format_bytes (entry->size_bytes);
-  g_autofree char *used = entry->last_used_us ? atl_format_time (entry->last_used_us) : NULL;
-
-  if (entry->note != NULL)
-    return g_strdup (entry->note);
-  if (entry->is_toy)
-    return g_strdup_printf (_ ("%s · a toy for trying out"), size);
-  if (used != NULL)
-    return g_strdup_printf (_ ("%s · used %s"), size, used);
-  return g_steal_pointer (&size);
-}
-
 GtkWidget *
 atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
 {
   AtlModelListRow *self = g_object_new (ATL_TYPE_MODEL_LIST_ROW, NULL);
-  g_autofree char *words = subtitle (entry);
   g_autofree char *menu_name = g_strdup_printf (_ ("Menu of “%s”"), entry->name);
   g_autofree char *use_name = g_strdup_printf (_ ("Chat with “%s”"), entry->name);
   g_autoptr (GMenuModel) menu = NULL;
@@ -241,9 +228,7 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
   self->entry = g_object_ref (entry);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (self), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), entry->name);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
   adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 1);
-  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), 1);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   use_name, -1);

@@ -18,10 +18,7 @@ G_DECLARE_FINAL_TYPE (AtlModelListRow, atl_model_list_row, ATL, MODEL_LIST_ROW, 
 
 GtkWidget *atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry);
 AtlModelEntry *atl_model_list_row_get_entry (AtlModelListRow *self); /* borrowed */
-/* What the engine says about the file: a badge in words. `error` when it cannot be used. */
-void
-atl_model_list_row_set_info (AtlModelListRow *self, const AtlModelInfo *info, const GError *error);
-/* Draws anew what depends on the model in use. */
+/* Draws anew what depends on the model in use and on what is known about this one. */
 void atl_model_list_row_refresh (AtlModelListRow *self);
 
 G_END_DECLS

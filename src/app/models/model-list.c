@@ -4,42 +4,20 @@
 #include "app/models/model-list.h"
 
 #include <glib/gi18n.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
+#include "app/models/model-inspector.h"
 #include "hub/library.h"
 #include "hub/starter.h"
 #include "store/library.h"
-
-G_DEFINE_FINAL_TYPE (AtlModelEntry, atl_model_entry, G_TYPE_OBJECT)
-
-static void
-atl_model_entry_finalize (GObject *object)
-{
-  AtlModelEntry *self = ATL_MODEL_ENTRY (object);
-
-  g_free (self->path);
-  g_free (self->name);
-  g_free (self->origin);
-  g_free (self->note);
-  G_OBJECT_CLASS (atl_model_entry_parent_class)->finalize (object);
-}
-
-static void
-atl_model_entry_class_init (AtlModelEntryClass *klass)
-{
-  G_OBJECT_CLASS (klass)->finalize = atl_model_entry_finalize;
-}
-
-static void
-atl_model_entry_init (AtlModelEntry *self)
-{
-}
 
 struct _AtlModelList
 {
   GObject parent_instance;
 
   AtlStore *store;
+  AtlModelInspector *inspector;
   GPtrArray *entries; /* (element-type AtlModelEntry) */
   GPtrArray *files;   /* (nullable) (element-type AtlModelFile) of our folder */
   GPtrArray *apps;    /* (nullable) (element-type AtlOtherApp) */
@@ -80,6 +58,7 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (AtlModelList,
                                G_IMPLEMENT_INTERFACE (G_TYPE_LIST_MODEL, list_model_init))
 
 static guint refreshed_signal;
+static guint judged_signal;
 
 AtlModelEntry *
 atl_model_list_find (AtlModelList *self, const char *path)
@@ -121,11 +100,9 @@ compare (gconstpointer a, gconstpointer b)
 static AtlModelEntry *
 add (GPtrArray *entries, const char *path, const char *name)
 {
-  AtlModelEntry *entry = g_object_new (ATL_TYPE_MODEL_ENTRY, NULL);
   const AtlStarter *starter = atl_starter_for_path (path);
+  AtlModelEntry *entry = atl_model_entry_new (path, starter ? starter->title : name);
 
-  entry->path = g_strdup (path);
-  entry->name = g_strdup (starter ? starter->title : name);
   entry->is_toy = starter != NULL && starter->toy;
   g_ptr_array_add (entries, entry);
   return entry;
@@ -152,12 +129,29 @@ add_file (GPtrArray *entries, const AtlModelFile *file, gboolean in_library)
     return;
   entry = add (entries, file->path, file->name);
   entry->size_bytes = file->size_bytes;
+  entry->changed_us = file->changed_us;
   entry->origin = g_strdup (file->origin);
   entry->in_library = in_library;
   entry->reference = file->reference;
   if (file->n_files < file->n_expected)
-    entry->note = g_strdup_printf (_ ("%u of %u files are missing"),
-                                   file->n_expected - file->n_files, file->n_expected);
+    entry->why_not = g_strdup_printf (_ ("%u of %u files are missing"),
+                                      file->n_expected - file->n_files, file->n_expected);
+}
+
+/* Of a model that is in no folder we look through. */
+static void
+add_remembered (GPtrArray *entries, const AtlModelRow *row)
+{
+  AtlModelEntry *entry;
+  GStatBuf st;
+
+  /* A file that is gone is no model any more; its row waits for its return. */
+  if (g_stat (row->path, &st) != 0)
+    return;
+  entry = add (entries, row->path, row->name);
+  entry->size_bytes = row->size_bytes;
+  entry->changed_us = atl_model_file_changed (&st);
+  entry->last_used_us = row->last_used_us;
 }
 
 static void
@@ -179,20 +173,20 @@ rebuild (AtlModelList *self)
     {
       const AtlModelRow *row = g_ptr_array_index (rows, i);
       AtlModelEntry *entry = find_in (entries, row->path);
-      /* A file that is gone is no model any more; its row waits for its return. */
-      if (entry == NULL && !g_file_test (row->path, G_FILE_TEST_EXISTS))
-        continue;
       if (entry == NULL)
-        entry = add (entries, row->path, row->name);
-      else if (atl_starter_for_path (row->path) == NULL)
+        {
+          add_remembered (entries, row);
+          continue;
+        }
+      if (atl_starter_for_path (row->path) == NULL)
         {
           g_free (entry->name);
           entry->name = g_strdup (row->name);
         }
       entry->last_used_us = row->last_used_us;
-      if (entry->size_bytes == 0)
-        entry->size_bytes = row->size_bytes;
     }
+  for (guint i = 0; i < entries->len; i++)
+    atl_model_inspector_fill (self->inspector, g_ptr_array_index (entries, i));
   g_ptr_array_sort (entries, compare);
   g_ptr_array_unref (self->entries);
   self->entries = entries;
@@ -246,6 +240,25 @@ atl_model_list_refresh (AtlModelList *self)
   atl_other_apps_find_async (self->looking, apps_cb, g_object_ref (self));
 }
 
+static void
+judged_cb (AtlModelList *self, const char *path)
+{
+  AtlModelEntry *entry = atl_model_list_find (self, path);
+
+  if (entry == NULL)
+    return;
+  atl_model_inspector_fill (self->inspector, entry);
+  g_signal_emit (self, judged_signal, 0, entry);
+}
+
+void
+atl_model_list_inspect (AtlModelList *self, gboolean all)
+{
+  g_return_if_fail (ATL_IS_MODEL_LIST (self));
+
+  atl_model_inspector_look (self->inspector, self->entries, all);
+}
+
 gboolean
 atl_model_list_get_is_ready (AtlModelList *self)
 {
@@ -259,6 +272,8 @@ atl_model_list_finalize (GObject *object)
 
   g_cancellable_cancel (self->looking);
   g_object_unref (self->looking);
+  g_object_run_dispose (G_OBJECT (self->inspector));
+  g_object_unref (self->inspector);
   g_ptr_array_unref (self->entries);
   g_clear_pointer (&self->files, g_ptr_array_unref);
   g_clear_pointer (&self->apps, g_ptr_array_unref);
@@ -271,6 +286,8 @@ atl_model_list_class_init (AtlModelListClass *klass)
   G_OBJECT_CLASS (klass)->finalize = atl_model_list_finalize;
   refreshed_signal = g_signal_new ("refreshed", ATL_TYPE_MODEL_LIST, G_SIGNAL_RUN_LAST, 0, NULL,
                                    NULL, NULL, G_TYPE_NONE, 0);
+  judged_signal = g_signal_new ("judged", ATL_TYPE_MODEL_LIST, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                NULL, G_TYPE_NONE, 1, ATL_TYPE_MODEL_ENTRY);
 }
 
 static void
@@ -281,11 +298,14 @@ atl_model_list_init (AtlModelList *self)
 }
 
 AtlModelList *
-atl_model_list_new (AtlStore *store)
+atl_model_list_new (AtlStore *store, AtlClient *client)
 {
   AtlModelList *self = g_object_new (ATL_TYPE_MODEL_LIST, NULL);
 
   self->store = store;
+  self->inspector = atl_model_inspector_new (client);
+  g_signal_connect_object (self->inspector, "judged", G_CALLBACK (judged_cb), self,
+                           G_CONNECT_SWAPPED);
   rebuild (self);
   return self;
 }

@@ -1,4 +1,4 @@
-/* The library. The engine is asked, one file after the other, whether each model fits. */
+/* The library. While it is in sight, the engine is asked whether each model fits. */
 #include "app/models/models-page.h"
 
 #include <adwaita.h>
@@ -7,19 +7,12 @@
 #include "app/models/model-list-row.h"
 #include "app/models/starter-button.h"
 
-/* Files looked into at most: a folder of another app may hold hundreds. */
-#define MAX_INSPECTED 40
-
 struct _AtlModelsPage
 {
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
   GPtrArray *rows;     /* (element-type AtlModelListRow) borrowed */
-  GHashTable *infos;   /* path -> Fit */
-  GCancellable *inspecting;
-  guint next;
-  guint n_inspected;
 
   GtkWidget *stack;
   GtkWidget *own_group;
@@ -28,24 +21,6 @@ struct _AtlModelsPage
 };
 
 G_DEFINE_FINAL_TYPE (AtlModelsPage, atl_models_page, GTK_TYPE_WIDGET)
-
-/* What was learnt about a file, so that a redrawn list need not ask again. */
-typedef struct
-{
-  AtlModelInfo *info; /* (nullable) */
-  GError *error;      /* (nullable) */
-} Fit;
-
-static void
-free_fit (gpointer data)
-{
-  Fit *fit = data;
-  g_clear_pointer (&fit->info, atl_model_info_unref);
-  g_clear_error (&fit->error);
-  g_free (fit);
-}
-
-static void inspect_next (AtlModelsPage *self);
 
 static AtlModelListRow *
 find_row (AtlModelsPage *self, const char *path)
@@ -59,76 +34,20 @@ find_row (AtlModelsPage *self, const char *path)
   return NULL;
 }
 
-typedef struct
-{
-  AtlModelsPage *page;
-  char *path;
-} Inspection;
-
 static void
-inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
+judged_cb (AtlModelsPage *self, AtlModelEntry *entry)
 {
-  Inspection *inspection = data;
-  g_autoptr (AtlModelsPage) self = inspection->page;
-  g_autofree char *path = inspection->path;
-  Fit *fit = g_new0 (Fit, 1);
-  AtlModelListRow *row;
+  AtlModelListRow *row = find_row (self, entry->path);
 
-  g_free (inspection);
-  fit->info = atl_client_inspect_finish (ATL_CLIENT (source), result, &fit->error);
-  if (fit->info == NULL && (g_error_matches (fit->error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
-                            g_error_matches (fit->error, ATL_ERROR, ATL_ERROR_ENGINE_GONE)))
-    {
-      free_fit (fit);
-      return;
-    }
-  row = self->stack ? find_row (self, path) : NULL;
   if (row != NULL)
-    atl_model_list_row_set_info (row, fit->info, fit->error);
-  g_hash_table_replace (self->infos, g_steal_pointer (&path), fit);
-  if (self->stack != NULL)
-    inspect_next (self);
+    atl_model_list_row_refresh (row);
 }
 
 static void
-inspect_next (AtlModelsPage *self)
+inspect (AtlModelsPage *self)
 {
-  while (self->next < self->rows->len && self->n_inspected < MAX_INSPECTED)
-    {
-      AtlModelListRow *row = g_ptr_array_index (self->rows, self->next++);
-      AtlModelEntry *entry = atl_model_list_row_get_entry (row);
-      const Fit *fit = g_hash_table_lookup (self->infos, entry->path);
-      const char *paths[] = { entry->path, NULL };
-      Inspection *inspection;
-
-      if (entry->note != NULL)
-        continue;
-      if (fit != NULL)
-        {
-          atl_model_list_row_set_info (row, fit->info, fit->error);
-          continue;
-        }
-      self->n_inspected++;
-      inspection = g_new0 (Inspection, 1);
-      inspection->page = g_object_ref (self);
-      inspection->path = g_strdup (entry->path);
-      atl_client_inspect_async (atl_session_get_client (self->session), paths, NULL,
-                                self->inspecting, inspected_cb, inspection);
-      return;
-    }
-}
-
-static void
-start_inspecting (AtlModelsPage *self)
-{
-  if (!gtk_widget_get_mapped (GTK_WIDGET (self)))
-    return;
-  g_cancellable_cancel (self->inspecting);
-  g_object_unref (self->inspecting);
-  self->inspecting = g_cancellable_new ();
-  self->next = 0;
-  self->n_inspected = 0;
-  inspect_next (self);
+  if (gtk_widget_get_mapped (GTK_WIDGET (self)))
+    atl_model_list_inspect (atl_session_get_models (self->session), TRUE);
 }
 
 static void
@@ -144,7 +63,6 @@ rebuild (AtlModelsPage *self)
   GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
   guint n_own = 0, n_other = 0;
 
-  g_cancellable_cancel (self->inspecting);
   for (guint i = 0; i < self->rows->len; i++)
     {
       GtkWidget *row = g_ptr_array_index (self->rows, i);
@@ -166,7 +84,7 @@ rebuild (AtlModelsPage *self)
   gtk_widget_set_visible (self->other_group, n_other > 0);
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack),
                                     n_own + n_other > 0 ? "list" : "empty");
-  start_inspecting (self);
+  inspect (self);
 }
 
 static void
@@ -178,7 +96,7 @@ map (GtkWidget *widget)
   if (self->session == NULL)
     return;
   atl_model_list_refresh (atl_session_get_models (self->session));
-  start_inspecting (self);
+  inspect (self);
 }
 
 void
@@ -190,6 +108,8 @@ atl_models_page_set_session (AtlModelsPage *self, AtlSession *session)
   atl_starter_button_set_session (ATL_STARTER_BUTTON (self->starter), session);
   g_signal_connect_object (atl_session_get_models (session), "items-changed", G_CALLBACK (rebuild),
                            self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session), "judged", G_CALLBACK (judged_cb), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "notify::model", G_CALLBACK (refresh_rows), self,
                            G_CONNECT_SWAPPED);
   rebuild (self);
@@ -200,7 +120,6 @@ atl_models_page_dispose (GObject *object)
 {
   AtlModelsPage *self = ATL_MODELS_PAGE (object);
 
-  g_cancellable_cancel (self->inspecting);
   g_clear_pointer (&self->stack, gtk_widget_unparent);
   g_clear_object (&self->session);
   G_OBJECT_CLASS (atl_models_page_parent_class)->dispose (object);
@@ -211,9 +130,7 @@ atl_models_page_finalize (GObject *object)
 {
   AtlModelsPage *self = ATL_MODELS_PAGE (object);
 
-  g_object_unref (self->inspecting);
   g_ptr_array_unref (self->rows);
-  g_hash_table_unref (self->infos);
   G_OBJECT_CLASS (atl_models_page_parent_class)->finalize (object);
 }
 
@@ -241,7 +158,5 @@ static void
 atl_models_page_init (AtlModelsPage *self)
 {
   self->rows = g_ptr_array_new ();
-  self->infos = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_fit);
-  self->inspecting = g_cancellable_new ();
   gtk_widget_init_template (GTK_WIDGET (self));
 }

@@ -1,0 +1,197 @@
+/* Models that cannot be used: known in one place, explained and switched off wherever models are
+ * chosen, and not asked about twice. */
+#include "app-steps.h"
+
+#include <glib/gstdio.h>
+
+#include "app/compare/compare-window.h"
+#include "app/model-switcher.h"
+#include "app/models/model-drop-down.h"
+#include "app/models/model-list-row.h"
+#include "conformance.h"
+#include "hub/library.h"
+
+static void
+add_file (const char *name, const char *bytes, gsize size)
+{
+  g_autofree char *path = g_build_filename (atl_library_dir (), name, NULL);
+
+  g_mkdir_with_parents (atl_library_dir (), 0700);
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) size, NULL));
+}
+
+static void
+add_damaged (const char *name)
+{
+  add_file (name, "GGUF\3\0\0\0\377\377\377\377\377\377\377\177", 16);
+}
+
+static AtlModelEntry *
+find (AtlSession *session, const char *name)
+{
+  g_autofree char *path = g_build_filename (atl_library_dir (), name, NULL);
+
+  return atl_model_list_find (atl_session_get_models (session), path);
+}
+
+static gboolean
+is_listed (gpointer f)
+{
+  return find (((AppFixture *) f)->session, "broken.gguf") != NULL;
+}
+
+static gboolean
+is_judged (gpointer f)
+{
+  AtlModelEntry *entry = find (((AppFixture *) f)->session, "broken.gguf");
+
+  return entry != NULL && entry->why_not != NULL;
+}
+
+static void
+start (AppFixture *f)
+{
+  add_damaged ("broken.gguf");
+  add_file ("half-00001-of-00002.gguf", "GGUF", 4);
+  app_fixture_start (f);
+  g_assert_true (app_fixture_wait (is_listed, f, 20));
+}
+
+static gboolean
+shows (GtkWidget *row, gconstpointer name)
+{
+  return app_fixture_find (row, GTK_TYPE_LABEL, NULL, NULL) != NULL &&
+         g_strcmp0 (
+             gtk_label_get_text (GTK_LABEL (app_fixture_find (row, GTK_TYPE_LABEL, NULL, NULL))),
+             name) == 0;
+}
+
+/* The popover of the header asks, and its row says why it cannot be chosen. */
+static void
+test_switcher (void)
+{
+  AppFixture f;
+  GtkWidget *row;
+
+  start (&f);
+  atl_model_switcher_popup (ATL_MODEL_SWITCHER (f.window->model_switcher));
+  g_assert_true (app_fixture_wait (is_judged, &f, 60));
+  app_fixture_spin (200);
+  row = app_fixture_find (f.window->model_switcher, GTK_TYPE_LIST_BOX_ROW, shows, "broken");
+  g_assert_nonnull (row);
+  g_assert_false (gtk_list_box_row_get_activatable (GTK_LIST_BOX_ROW (row)));
+  g_assert_nonnull (
+      strstr (gtk_widget_get_tooltip_text (row), find (f.session, "broken.gguf")->why_not));
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       find (f.session, "broken.gguf")->why_not);
+  /* Its shards were counted, nobody had to ask. */
+  row = app_fixture_find (f.window->model_switcher, GTK_TYPE_LIST_BOX_ROW, shows, "half");
+  g_assert_nonnull (row);
+  g_assert_false (gtk_list_box_row_get_activatable (GTK_LIST_BOX_ROW (row)));
+  app_fixture_shot (GTK_WIDGET (gtk_widget_get_ancestor (row, GTK_TYPE_POPOVER)),
+                    "popover-unusable");
+  app_fixture_stop (&f);
+}
+
+/* What is known of a file outlives the session, until the file changes. */
+static void
+test_remembered (void)
+{
+  AppFixture f;
+
+  start (&f);
+  atl_model_list_inspect (atl_session_get_models (f.session), FALSE);
+  g_assert_true (app_fixture_wait (is_judged, &f, 60));
+  app_fixture_stop (&f);
+  app_fixture_start (&f);
+  g_assert_true (app_fixture_wait (is_judged, &f, 20));
+  g_assert_cmpint (atl_client_get_pid (atl_session_get_client (f.session)), ==, 0);
+  atl_model_list_inspect (atl_session_get_models (f.session), TRUE);
+  app_fixture_spin (300);
+  g_assert_cmpint (atl_client_get_pid (atl_session_get_client (f.session)), ==, 0);
+  add_file ("broken.gguf", "GGUF, but not as long", 21);
+  atl_session_emit_models_changed (f.session);
+  app_fixture_spin (500);
+  g_assert_true (is_listed (&f));
+  g_assert_null (find (f.session, "broken.gguf")->why_not);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+is_sound (gpointer f)
+{
+  AtlModelEntry *entry = find (((AppFixture *) f)->session, "tiny.gguf");
+
+  return entry != NULL && entry->fit_words != NULL;
+}
+
+/* Compare chooses only what can answer, and lists the rest with its reason. */
+static void
+test_compare (void)
+{
+  AppFixture f;
+  GtkWidget *window, *drop;
+  g_autofree char *source = atl_test_conformance_find ("models/stories260K.gguf");
+  g_autofree char *bytes = NULL;
+  gsize size;
+
+  if (source == NULL)
+    {
+      g_test_skip ("models/stories260K.gguf not found: Compare was not tried beside a sound model");
+      return;
+    }
+  g_assert_true (g_file_get_contents (source, &bytes, &size, NULL));
+  add_file ("tiny.gguf", bytes, size);
+  start (&f);
+  /* Before anything is known the damaged one, first by name, is chosen. */
+  add_damaged ("a-broken.gguf");
+  atl_session_emit_models_changed (f.session);
+  app_fixture_spin (300);
+  window = atl_compare_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  drop = app_fixture_find (window, GTK_TYPE_DROP_DOWN, NULL, NULL);
+  g_assert_true (app_fixture_wait (is_judged, &f, 60));
+  atl_model_list_inspect (atl_session_get_models (f.session), TRUE);
+  g_assert_true (app_fixture_wait (is_sound, &f, 60));
+  app_fixture_spin (200);
+  g_assert_cmpstr (atl_model_drop_down_get_entry (GTK_DROP_DOWN (drop))->name, ==, "tiny");
+  gtk_widget_activate (drop);
+  app_fixture_spin (300);
+  app_fixture_shot (app_fixture_find (drop, GTK_TYPE_POPOVER, NULL, NULL), "compare-models");
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
+/* The library's row: a file that cannot be used cannot be asked for either. */
+static void
+test_row (void)
+{
+  AppFixture f;
+  g_autoptr (AtlModelEntry) entry = atl_model_entry_new ("/nowhere/cut.gguf", "cut");
+  g_autoptr (GtkWidget) row = NULL;
+  GtkWidget *button;
+
+  app_fixture_start (&f);
+  row = g_object_ref_sink (atl_model_list_row_new (f.session, entry));
+  button = app_fixture_find (row, GTK_TYPE_BUTTON, NULL, NULL);
+  g_assert_true (gtk_widget_get_sensitive (button));
+  entry->why_not = g_strdup ("It ends early.");
+  atl_model_list_row_refresh (ATL_MODEL_LIST_ROW (row));
+  g_assert_false (gtk_widget_get_sensitive (button));
+  g_assert_cmpstr (gtk_widget_get_tooltip_text (button), ==, "It ends early.");
+  g_assert_true (gtk_test_accessible_has_property (GTK_ACCESSIBLE (button),
+                                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION));
+  g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==, "It ends early.");
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/models/row", test_row);
+  g_test_add_func ("/app/models/switcher", test_switcher);
+  g_test_add_func ("/app/models/remembered", test_remembered);
+  g_test_add_func ("/app/models/compare", test_compare);
+  return g_test_run ();
+}
