@@ -332,6 +332,40 @@ test_rtl (void)
   gtk_widget_set_default_direction (GTK_TEXT_DIR_LTR);
 }
 
+/* The pointer and the keyboard pass over other chats; the open one stays marked. */
+static void
+test_open_stays_marked (void)
+{
+  AppFixture f;
+  GtkSelectionModel *model;
+  GtkWidget *view;
+  gint64 open;
+  guint n;
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < 4; i++)
+    open = app_fixture_add_chat (&f, "Chat", "q", "a", NULL, NULL);
+  atl_window_open_chat (f.window, open, 0);
+  app_fixture_spin (200);
+  view = app_fixture_find (f.window->chat_list, GTK_TYPE_LIST_VIEW, NULL, NULL);
+  model = gtk_list_view_get_model (GTK_LIST_VIEW (view));
+  n = g_list_model_get_n_items (G_LIST_MODEL (model));
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (GtkBitset) marked = NULL;
+      g_autoptr (AtlChatEntry) entry = NULL;
+
+      /* What GTK does when the pointer enters a row. */
+      gtk_widget_activate_action (view, "list.select-item", "(ubb)", i, FALSE, FALSE);
+      app_fixture_spin (20);
+      marked = gtk_selection_model_get_selection (model);
+      g_assert_cmpuint (gtk_bitset_get_size (marked), ==, 1);
+      entry = g_list_model_get_item (G_LIST_MODEL (model), gtk_bitset_get_nth (marked, 0));
+      g_assert_cmpint (entry->id, ==, open);
+    }
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -348,5 +382,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/whole-window/minimum-width", test_minimum_width);
   g_test_add_func ("/app/whole-window/actions", test_actions);
   g_test_add_func ("/app/whole-window/rtl", test_rtl);
+  g_test_add_func ("/app/chats/open-stays-marked", test_open_stays_marked);
   return g_test_run ();
 }

@@ -5,6 +5,9 @@
 #include <glib/gstdio.h>
 
 #include "app/chat/conversation.h"
+#include "app/chat/markdown-view.h"
+#include "app/compare/compare-window.h"
+#include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "hub/library.h"
 #include "store/chats.h"
@@ -162,6 +165,93 @@ test_narrow (void)
 }
 
 static void
+set_text_scale (double scale)
+{
+  g_object_set (gtk_settings_get_default (), "gtk-xft-dpi", (int) (96 * 1024 * scale), NULL);
+  app_fixture_spin (200);
+}
+
+static void
+check_width (GtkWidget *window, const char *name, int width)
+{
+  if (gtk_widget_get_width (window) <= width)
+    return;
+  g_test_message ("%s is %d px wide", name, gtk_widget_get_width (window));
+  g_test_fail ();
+}
+
+static void
+shot_scaled (AppFixture *f, const char *name, int width, int percent)
+{
+  g_autofree char *file = g_strdup_printf ("scale-%d-%s-%d", percent, name, width);
+
+  app_fixture_shot (GTK_WIDGET (f->window), file);
+  check_width (GTK_WIDGET (f->window), file, width);
+}
+
+static void
+shot_window_scaled (GtkWidget *window, const char *name, int width, int percent)
+{
+  g_autofree char *file = g_strdup_printf ("scale-%d-%s-%d", percent, name, width);
+
+  gtk_window_set_default_size (GTK_WINDOW (window), width, 700);
+  gtk_window_present (GTK_WINDOW (window));
+  app_fixture_spin (400);
+  app_fixture_shot (window, file);
+  check_width (window, file, width);
+  gtk_window_destroy (GTK_WINDOW (window));
+}
+
+static void
+show_scaled (int width, int percent)
+{
+  AppFixture f;
+  gint64 id;
+
+  app_fixture_start (&f);
+  id = fill (&f);
+  set_size (&f, width, 720);
+  shot_scaled (&f, "welcome", width, percent);
+  open_chat (&f, id);
+  shot_scaled (&f, "chat", width, percent);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  app_fixture_spin (300);
+  shot_scaled (&f, "settings", width, percent);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "models");
+  app_fixture_spin (300);
+  shot_scaled (&f, "models", width, percent);
+  if (width == 360)
+    {
+      gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-sidebar", NULL);
+      app_fixture_spin (300);
+      shot_scaled (&f, "sidebar", width, percent);
+    }
+  shot_window_scaled (atl_preferences_window_new (f.session), "preferences", width, percent);
+  shot_window_scaled (atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare", width,
+                      percent);
+  shot_window_scaled (atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook",
+                      width, percent);
+  app_fixture_stop (&f);
+}
+
+/* Larger letters, as the desktop's settings give them, in a narrow and in a wide window. */
+static void
+test_text_scale (void)
+{
+  static const int percents[] = { 125, 150, 175 };
+  static const int widths[] = { 360, 1000 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (percents); i++)
+    for (guint k = 0; k < G_N_ELEMENTS (widths); k++)
+      {
+        set_text_scale (percents[i] / 100.0);
+        show_scaled (widths[k], percents[i]);
+      }
+  set_text_scale (1);
+}
+
+static void
 test_states (void)
 {
   AppFixture f;
@@ -236,6 +326,56 @@ add_model_file (const char *name, gsize size)
   g_assert_cmpint (truncate (path, (off_t) size), ==, 0);
 }
 
+/* Every kind of block after every other: none sticks to the one before, none floats away. */
+static void
+test_spacing (void)
+{
+  static const char *const kinds[] = {
+    "A paragraph of plain words.",
+    "### A heading",
+    "- An item\n- another item",
+    "1. An item\n   - an item in it",
+    "| A table | of two |\n|:--|--:|\n| a | b |",
+    "```c\nint code;\n```",
+    "> A quote of somebody.\n>\n> Its second paragraph.",
+    "\\[ x = y^2 \\]",
+    "---",
+  };
+  AppFixture f;
+  g_autoptr (GString) text = g_string_new (NULL);
+  GtkWidget *window = gtk_window_new ();
+  GtkWidget *scroller = gtk_scrolled_window_new ();
+  GtkWidget *view = atl_markdown_view_new ();
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+      g_string_append_printf (text, "%s\n\n%s\n\n", kinds[i], kinds[k]);
+  atl_markdown_view_set_text (ATL_MARKDOWN_VIEW (view), text->str);
+  gtk_widget_set_margin_start (view, 12);
+  gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), view);
+  gtk_window_set_child (GTK_WINDOW (window), scroller);
+  gtk_window_set_default_size (GTK_WINDOW (window), 360, 700);
+  gtk_window_present (GTK_WINDOW (window));
+  app_fixture_spin (400);
+  for (GtkWidget *block = gtk_widget_get_first_child (view); block != NULL;)
+    {
+      GtkWidget *next = gtk_widget_get_next_sibling (block);
+      graphene_rect_t above, below;
+
+      if (next == NULL)
+        break;
+      g_assert_true (gtk_widget_compute_bounds (gtk_widget_get_last_child (block), view, &above));
+      g_assert_true (gtk_widget_compute_bounds (gtk_widget_get_last_child (next), view, &below));
+      g_assert_cmpfloat (below.origin.y - above.origin.y - above.size.height, >=, 4);
+      g_assert_cmpfloat (below.origin.y - above.origin.y - above.size.height, <=, 18);
+      block = next;
+    }
+  app_fixture_shot (view, "markdown-spacing");
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
 static void
 test_models (void)
 {
@@ -276,7 +416,9 @@ main (int argc, char **argv)
   g_test_add_func ("/app/shots/first-start", test_first_start);
   g_test_add_func ("/app/shots/chat", test_chat);
   g_test_add_func ("/app/shots/narrow", test_narrow);
+  g_test_add_func ("/app/shots/text-scale", test_text_scale);
   g_test_add_func ("/app/shots/states", test_states);
+  g_test_add_func ("/app/shots/spacing", test_spacing);
   g_test_add_func ("/app/shots/models", test_models);
   return g_test_run ();
 }

@@ -3,6 +3,7 @@
 #include "app-steps.h"
 #include "conformance.h"
 
+#include "app/chat/markdown-view.h"
 #include "app/compare/compare-column.h"
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
@@ -151,11 +152,76 @@ test_notebook (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_named (GtkWidget *widget, gconstpointer id)
+{
+  return g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), id) == 0;
+}
+
+static gboolean
+has_link (GtkWidget *widget, gconstpointer data)
+{
+  return strstr (gtk_label_get_label (GTK_LABEL (widget)), "<a href") != NULL;
+}
+
+/* Tab alone reaches the links of an answer, else the answer as a whole, and what comes after. */
+static void
+test_compare_keyboard (void)
+{
+  AppFixture f;
+  GtkWidget *window, *wanted[8];
+  guint n_wanted = 0, n_seen[8] = { 0 };
+
+  app_fixture_start (&f);
+  window = atl_compare_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  for (guint i = 0; i < 2; i++)
+    {
+      GtkWidget *column_i = GTK_WIDGET (column (window, i));
+      GtkWidget *markdown = app_fixture_find (column_i, ATL_TYPE_MARKDOWN_VIEW, NULL, NULL);
+
+      /* The second answer has nothing to stop at but itself. */
+      atl_markdown_view_set_text (ATL_MARKDOWN_VIEW (markdown),
+                                  i == 0 ? "See [one](https://a.example), [two](https://b.example)."
+                                         : "Nothing to follow here.");
+      gtk_widget_set_visible (markdown, TRUE);
+      gtk_widget_set_visible (app_fixture_find (column_i, GTK_TYPE_BOX, is_named, "actions"), TRUE);
+      wanted[n_wanted++] =
+          i == 0 ? app_fixture_find (markdown, GTK_TYPE_LABEL, has_link, NULL)
+                 : app_fixture_find (column_i, GTK_TYPE_SCROLLED_WINDOW, is_named, "scroller");
+      wanted[n_wanted++] = app_fixture_find (column_i, GTK_TYPE_BUTTON, is_named, "keep_button");
+    }
+  app_fixture_spin (300);
+  app_fixture_shot (window, "compare-links");
+  gtk_widget_grab_focus (app_fixture_find (window, ATL_TYPE_COMPARE_COLUMN, NULL, NULL));
+  gtk_widget_child_focus (window, GTK_DIR_TAB_FORWARD);
+  for (guint i = 0; i < 60; i++)
+    {
+      GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (window));
+
+      for (guint k = 0; k < n_wanted; k++)
+        if (focus == wanted[k])
+          n_seen[k]++;
+      if (!gtk_widget_child_focus (window, GTK_DIR_TAB_FORWARD))
+        break;
+    }
+  for (guint k = 0; k < n_wanted; k++)
+    {
+      g_assert_nonnull (wanted[k]);
+      g_assert_cmpuint (n_seen[k], >, 0);
+      /* The label is one stop a link. */
+      g_assert_cmpuint (n_seen[k], <, 12);
+    }
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/tools/compare", test_compare);
   g_test_add_func ("/app/tools/notebook", test_notebook);
+  g_test_add_func ("/app/tools/compare-keyboard", test_compare_keyboard);
   return g_test_run ();
 }

@@ -6,6 +6,7 @@
 #include "app/accessible.h"
 #include "app/chat/chat-entries.h"
 #include "app/chat/chat-list-row.h"
+#include "app/chat/open-selection.h"
 
 struct _AtlChatList
 {
@@ -13,7 +14,7 @@ struct _AtlChatList
 
   AtlSession *session; /* (nullable) */
   GListStore *entries;
-  GtkSingleSelection *selection;
+  AtlOpenSelection *selection;
   gint64 selected; /* chat */
 
   GtkWidget *box;
@@ -46,7 +47,7 @@ show_selected (AtlChatList *self)
       if (entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == self->selected)
         position = i;
     }
-  gtk_single_selection_set_selected (self->selection, position);
+  atl_open_selection_set_position (self->selection, position);
 }
 
 static void
@@ -209,10 +210,7 @@ atl_chat_list_init (AtlChatList *self)
   g_signal_connect (factory, "setup", G_CALLBACK (setup_cb), self);
   g_signal_connect (factory, "bind", G_CALLBACK (bind_cb), self);
   self->entries = g_list_store_new (ATL_TYPE_CHAT_ENTRY);
-  self->selection = gtk_single_selection_new (NULL);
-  gtk_single_selection_set_autoselect (self->selection, FALSE);
-  gtk_single_selection_set_can_unselect (self->selection, TRUE);
-  gtk_single_selection_set_model (self->selection, G_LIST_MODEL (self->entries));
+  self->selection = atl_open_selection_new (G_LIST_MODEL (self->entries));
   gtk_list_view_set_model (GTK_LIST_VIEW (self->list), GTK_SELECTION_MODEL (self->selection));
   gtk_list_view_set_factory (GTK_LIST_VIEW (self->list), factory);
   g_object_unref (factory);

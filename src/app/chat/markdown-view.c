@@ -81,6 +81,8 @@ show_blocks (AtlMarkdownView *self, GPtrArray *blocks)
       const AtlMdBlock *old = i < self->blocks->len ? g_ptr_array_index (self->blocks, i) : NULL;
       if (i >= self->widgets->len || old == NULL || !atl_md_block_equal (old, block))
         show_block (self, i, old, block);
+      atl_markdown_widget_set_before (g_ptr_array_index (self->widgets, i),
+                                      i > 0 ? g_ptr_array_index (blocks, i - 1) : NULL, block);
     }
   drop_widgets_from (self, n);
   show_more_button (self, blocks->len > n);

@@ -15,17 +15,18 @@
 #define CELL_CHARS 34
 
 /* A selectable label is a stop of the Tab key, which makes a long answer a long way. Labels without
- * links take the focus only from a click, so that Ctrl+C still copies what was selected. */
+ * links take the focus only from a click, so that Ctrl+C still copies what was selected. (Not by
+ * "focusable" alone: GTK 4.8's label then says that it took the focus, and Tab ends there.) */
 static void
 pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, GtkWidget *label)
 {
-  gtk_widget_set_focusable (label, TRUE);
+  gtk_widget_set_can_focus (label, TRUE);
 }
 
 static void
 left_cb (GtkEventControllerFocus *controller, GtkWidget *label)
 {
-  gtk_widget_set_focusable (label, FALSE);
+  gtk_widget_set_can_focus (label, FALSE);
 }
 
 static void
@@ -39,7 +40,7 @@ focus_by_click_only (GtkWidget *label)
   g_signal_connect (focus, "leave", G_CALLBACK (left_cb), label);
   gtk_widget_add_controller (label, GTK_EVENT_CONTROLLER (click));
   gtk_widget_add_controller (label, focus);
-  gtk_widget_set_focusable (label, FALSE);
+  gtk_widget_set_can_focus (label, FALSE);
 }
 
 static GtkWidget *
@@ -177,6 +178,46 @@ new_marker (const AtlMdBlock *block)
   return marker;
 }
 
+static gboolean
+is_box (const AtlMdBlock *block)
+{
+  return block->kind != ATL_MD_PARAGRAPH && block->kind != ATL_MD_HEADING;
+}
+
+/* What belongs together stands closer: a heading to what it heads, items to each other. */
+static int
+gap (const AtlMdBlock *before, const AtlMdBlock *block)
+{
+  if (before == NULL || block->continued)
+    return 0;
+  if (block->kind == ATL_MD_HEADING)
+    return before->kind == ATL_MD_HEADING ? 12 : 18;
+  if (before->kind == ATL_MD_HEADING)
+    return is_box (block) ? 9 : 6;
+  if (is_box (before) || is_box (block))
+    return 12;
+  if (before->quote != block->quote)
+    return 10;
+  if (before->indent > 0 && block->indent > 0)
+    return block->marker != NULL ? 4 : 6;
+  return block->indent > 0 ? 6 : 10;
+}
+
+void
+atl_markdown_widget_set_before (GtkWidget *widget,
+                                const AtlMdBlock *before,
+                                const AtlMdBlock *block)
+{
+  /* Within a quote the line at its side goes on: the room is made inside. */
+  gboolean inside = before != NULL && before->quote > 0 && block->quote > 0;
+  int height = gap (before, block);
+
+  gtk_widget_set_margin_top (widget, inside ? 0 : height);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    gtk_widget_set_margin_top (child, inside ? height : 0);
+}
+
 GtkWidget *
 atl_markdown_widget_new (const AtlMdBlock *block)
 {
@@ -185,12 +226,6 @@ atl_markdown_widget_new (const AtlMdBlock *block)
   int indent = (int) block->indent * INDENT_PX;
 
   gtk_widget_add_css_class (grid, "md-block");
-  if (block->continued)
-    gtk_widget_add_css_class (grid, "continued");
-  if (block->kind == ATL_MD_HEADING)
-    gtk_widget_add_css_class (grid, "md-heading");
-  if (block->indent > 0 && block->kind == ATL_MD_PARAGRAPH)
-    gtk_widget_add_css_class (grid, "md-item");
   if (block->quote > 0)
     {
       gtk_widget_add_css_class (grid, "md-quote");

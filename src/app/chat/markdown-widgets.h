@@ -17,4 +17,9 @@ GtkWidget *atl_markdown_widget_new (const AtlMdBlock *block);
 gboolean
 atl_markdown_widget_update (GtkWidget *widget, const AtlMdBlock *old, const AtlMdBlock *block);
 
+/* Sets its distance to `before`, the block above it; NULL: it is the first. */
+void atl_markdown_widget_set_before (GtkWidget *widget,
+                                     const AtlMdBlock *before,
+                                     const AtlMdBlock *block);
+
 G_END_DECLS

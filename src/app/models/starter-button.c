@@ -15,6 +15,7 @@ struct _AtlStarterButton
 
   GtkWidget *box;
   GtkWidget *button;
+  GtkWidget *button_label;
   GtkWidget *detail;
   GtkWidget *progress_box;
   GtkWidget *bar;
@@ -33,7 +34,9 @@ refresh (AtlStarterButton *self)
   g_autofree char *detail = g_strdup_printf (_ ("Licence: %s"), starter->licence);
   gboolean fetching = self->cancel != NULL;
 
-  gtk_button_set_label (GTK_BUTTON (self->button), label);
+  gtk_label_set_text (GTK_LABEL (self->button_label), label);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  label, -1);
   gtk_label_set_text (GTK_LABEL (self->detail), detail);
   gtk_widget_set_visible (self->button, !fetching);
   gtk_widget_set_visible (self->detail, !fetching);
@@ -138,6 +141,7 @@ atl_starter_button_class_init (AtlStarterButtonClass *klass)
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlStarterButton, name)
   BIND (box);
   BIND (button);
+  BIND (button_label);
   BIND (detail);
   BIND (progress_box);
   BIND (bar);

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/combo-row.h"
 #include "app/dialogs.h"
 #include "app/wheel.h"
 #include "hub/library.h"
@@ -163,6 +164,8 @@ atl_preferences_window_new (AtlSession *session)
   AtlPreferencesWindow *self = g_object_new (ATL_TYPE_PREFERENCES_WINDOW, NULL);
   GSettings *settings = atl_session_get_settings (session);
 
+  atl_combo_row_show_whole (ADW_COMBO_ROW (self->scheme_row));
+  atl_combo_row_show_whole (ADW_COMBO_ROW (self->device_row));
   atl_accessible_name_combo_row (self->scheme_row);
   atl_accessible_name_combo_row (self->device_row);
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->scheme_row),
