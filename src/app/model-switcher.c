@@ -221,8 +221,9 @@ judged_cb (AtlModelSwitcher *self, AtlModelEntry *entry)
 
         gtk_list_box_remove (GTK_LIST_BOX (self->list), GTK_WIDGET (row));
         gtk_list_box_insert (GTK_LIST_BOX (self->list), new_row (self, entry), i);
+        /* Nobody should begin at a model that cannot be chosen. */
         if (has_focus)
-          focus_row (self, entry->path);
+          focus_row (self, entry->why_not != NULL ? NULL : entry->path);
         return;
       }
 }

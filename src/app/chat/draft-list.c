@@ -175,7 +175,7 @@ show_models (AtlDraftList *self)
       g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
       GtkWidget *row;
 
-      if (entry->note != NULL || entry->size_bytes == 0 || entry->size_bytes >= size)
+      if (entry->why_not != NULL || entry->size_bytes == 0 || entry->size_bytes >= size)
         continue;
       row = add_choice (self, entry->name, entry->path);
       adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _ ("Looking whether it fits…"));
