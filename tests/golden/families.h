@@ -80,6 +80,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "llm-falcon-h1" },
   { .name = "sd15" },
   { .name = "sdxl" },
+  { .name = "sd3" },
   { .name = "chroma" },
   { .name = "flux1" },
   { .name = "wan21",

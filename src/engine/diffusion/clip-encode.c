@@ -3,6 +3,7 @@
 
 #include "engine/diffusion/clip-encode.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define WIDTH_OF_G 1280
@@ -136,5 +137,50 @@ atl_clip_encode (AtlRun *run,
       g_ptr_array_add (chunks, g_steal_pointer (&chunk.hidden));
     }
   out->hidden = atl_array_join ("hidden", 1, chunks->len, (const AtlArray *const *) chunks->pdata);
+  return TRUE;
+}
+
+gboolean
+atl_clip_encode_pair (AtlRun *run,
+                      const AtlClipEncoder *encoder,
+                      const char *negative,
+                      const char *positive,
+                      AtlClipText *out_negative,
+                      AtlClipText *out_positive,
+                      GError **error)
+{
+  g_autoptr (AtlClipPrompt) good = atl_clip_read (run, encoder, positive, error);
+  g_autoptr (AtlClipPrompt) bad = NULL;
+
+  if (good == NULL)
+    return FALSE;
+  if (negative != NULL)
+    {
+      bad = atl_clip_read (run, encoder, negative, error);
+      if (bad == NULL)
+        return FALSE;
+      atl_clip_prompt_extend (good, bad->n_chunks);
+      atl_clip_prompt_extend (bad, good->n_chunks);
+      if (!atl_clip_encode (run, encoder, bad, out_negative, error))
+        return FALSE;
+    }
+  return atl_clip_encode (run, encoder, good, out_positive, error);
+}
+
+gboolean
+atl_clip_side_by_side (const AtlArray *before,
+                       const AtlArray *hidden,
+                       AtlArray **out,
+                       GError **error)
+{
+  if (before != NULL && before->dim[1] != hidden->dim[1])
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                   _ ("The two text encoders cut this prompt differently; make it shorter"));
+      return FALSE;
+    }
+  *out = before != NULL
+             ? atl_array_join ("hidden", 2, 2, (const AtlArray *const[]){ before, hidden })
+             : atl_array_copy (hidden, "hidden");
   return TRUE;
 }

@@ -40,6 +40,21 @@ gboolean atl_clip_encode (AtlRun *run,
                           AtlClipText *out,
                           GError **error);
 
+/* The negative (nullable) and the positive text, in as many chunks as the longer one needs. */
+gboolean atl_clip_encode_pair (AtlRun *run,
+                               const AtlClipEncoder *encoder,
+                               const char *negative,
+                               const char *positive,
+                               AtlClipText *out_negative,
+                               AtlClipText *out_positive,
+                               GError **error);
+/* Hidden states of two encoders (`before` nullable) joined along the channels; ATL_ERROR_INVALID
+ * when they have different numbers of chunks. *out is the caller's. */
+gboolean atl_clip_side_by_side (const AtlArray *before,
+                                const AtlArray *hidden,
+                                AtlArray **out,
+                                GError **error);
+
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlClipText, atl_clip_text_clear)
 
 G_END_DECLS

@@ -399,6 +399,14 @@ atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *ar
   return joined;
 }
 
+AtlArray *
+atl_array_batch (const char *name, const AtlArray *negative, const AtlArray *positive)
+{
+  return negative != NULL
+             ? atl_array_join (name, 0, 2, (const AtlArray *const[]){ negative, positive })
+             : atl_array_copy (positive, name);
+}
+
 void
 atl_array_affine (AtlArray *self, float scale, float shift)
 {

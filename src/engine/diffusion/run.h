@@ -126,6 +126,8 @@ AtlArray *atl_array_copy (const AtlArray *self, const char *name);
 AtlArray *atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n);
 /* Joined along dimension `axis`; all other dimensions are equal. The caller's. */
 AtlArray *atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *arrays);
+/* `negative` (nullable) before `positive` along the batch. The caller's. */
+AtlArray *atl_array_batch (const char *name, const AtlArray *negative, const AtlArray *positive);
 /* x = x * scale + shift. */
 void atl_array_affine (AtlArray *self, float scale, float shift);
 /* out = negative + scale * (positive - negative); out may be either. */

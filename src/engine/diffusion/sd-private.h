@@ -21,9 +21,6 @@ typedef struct
 void atl_sd_clear (AtlSd *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlSd, atl_sd_clear)
 
-/* `negative` (nullable) before `positive` along the batch. The caller's. */
-AtlArray *atl_sd_batch (const char *name, const AtlArray *negative, const AtlArray *positive);
-
 /* Fills context, and for XL pooled and ids, from the prompts that the run asks for. */
 gboolean atl_sd_encode_text (AtlRun *run, AtlSd *self, GError **error);
 

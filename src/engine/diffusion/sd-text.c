@@ -19,64 +19,11 @@ atl_sd_clear (AtlSd *self)
   g_clear_pointer (&self->masked, atl_array_free);
 }
 
-/* Joins two rows of a batch, or copies the only one. */
-AtlArray *
-atl_sd_batch (const char *name, const AtlArray *negative, const AtlArray *positive)
-{
-  return negative != NULL
-             ? atl_array_join (name, 0, 2, (const AtlArray *const[]){ negative, positive })
-             : atl_array_copy (positive, name);
-}
-
 static void
 zero (AtlArray *array)
 {
   if (array != NULL)
     memset (array->data, 0, atl_array_size (array));
-}
-
-/* `before` (nullable) and `hidden` side by side. */
-static gboolean
-join_channels (const AtlArray *before, const AtlArray *hidden, AtlArray **out, GError **error)
-{
-  if (before != NULL && before->dim[1] != hidden->dim[1])
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
-                   _ ("The two text encoders cut this prompt differently; make it shorter"));
-      return FALSE;
-    }
-  *out = before != NULL
-             ? atl_array_join ("hidden", 2, 2, (const AtlArray *const[]){ before, hidden })
-             : atl_array_copy (hidden, "hidden");
-  return TRUE;
-}
-
-/* The negative (nullable) and the positive text through one encoder. */
-static gboolean
-encode_pair (AtlRun *run,
-             const AtlClipEncoder *encoder,
-             const char *negative,
-             const char *positive,
-             AtlClipText *out_negative,
-             AtlClipText *out_positive,
-             GError **error)
-{
-  g_autoptr (AtlClipPrompt) good = atl_clip_read (run, encoder, positive, error);
-  g_autoptr (AtlClipPrompt) bad = NULL;
-
-  if (good == NULL)
-    return FALSE;
-  if (negative != NULL)
-    {
-      bad = atl_clip_read (run, encoder, negative, error);
-      if (bad == NULL)
-        return FALSE;
-      atl_clip_prompt_extend (good, bad->n_chunks);
-      atl_clip_prompt_extend (bad, good->n_chunks);
-      if (!atl_clip_encode (run, encoder, bad, out_negative, error))
-        return FALSE;
-    }
-  return atl_clip_encode (run, encoder, good, out_positive, error);
 }
 
 static gboolean
@@ -88,10 +35,11 @@ encode_sd (AtlRun *run, AtlSd *self, GError **error)
   g_auto (AtlClipText) positive = { 0 };
   const char *unwanted = atl_settings_string (run->settings, "negative_prompt", "");
 
-  if (!encode_pair (run, &encoder, self->is_guided ? unwanted : NULL,
-                    atl_settings_string (run->settings, "prompt", ""), &negative, &positive, error))
+  if (!atl_clip_encode_pair (run, &encoder, self->is_guided ? unwanted : NULL,
+                             atl_settings_string (run->settings, "prompt", ""), &negative,
+                             &positive, error))
     return FALSE;
-  self->context = atl_sd_batch ("context", negative.hidden, positive.hidden);
+  self->context = atl_array_batch ("context", negative.hidden, positive.hidden);
   atl_parts_release (run->parts, encoder.encoder);
   return TRUE;
 }
@@ -159,8 +107,8 @@ encode_sdxl (AtlRun *run, AtlSd *self, GError **error)
         }
       atl_clip_text_clear (&negative);
       atl_clip_text_clear (&positive);
-      if (!encode_pair (run, &encoders[i], self->is_guided ? unwanted : NULL, wanted, &negative,
-                        &positive, error))
+      if (!atl_clip_encode_pair (run, &encoders[i], self->is_guided ? unwanted : NULL, wanted,
+                                 &negative, &positive, error))
         return FALSE;
       atl_parts_release (run->parts, encoders[i].encoder);
       if (zeros && self->is_guided)
@@ -168,8 +116,8 @@ encode_sdxl (AtlRun *run, AtlSd *self, GError **error)
           zero (negative.hidden);
           zero (negative.pooled);
         }
-      if (!join_channels (good_before, positive.hidden, &good, error) ||
-          (self->is_guided && !join_channels (bad_before, negative.hidden, &bad, error)))
+      if (!atl_clip_side_by_side (good_before, positive.hidden, &good, error) ||
+          (self->is_guided && !atl_clip_side_by_side (bad_before, negative.hidden, &bad, error)))
         return FALSE;
     }
   if (positive.pooled == NULL)
@@ -178,8 +126,9 @@ encode_sdxl (AtlRun *run, AtlSd *self, GError **error)
                    _ ("The second text encoder has no projection, so it is not SDXL's"));
       return FALSE;
     }
-  self->context = atl_sd_batch ("context", bad, good);
-  self->pooled = atl_sd_batch ("pooled", self->is_guided ? negative.pooled : NULL, positive.pooled);
+  self->context = atl_array_batch ("context", bad, good);
+  self->pooled =
+      atl_array_batch ("pooled", self->is_guided ? negative.pooled : NULL, positive.pooled);
   make_time_ids (run, self, first == 1);
   atl_run_trace (run, "pooled", self->pooled);
   atl_run_trace (run, "time_ids", self->ids);

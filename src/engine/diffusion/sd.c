@@ -146,7 +146,7 @@ read_pictures (AtlRun *run, AtlSd *self, GError **error)
 static AtlArray *
 twice (const char *name, const AtlArray *array, gboolean is_guided)
 {
-  return atl_sd_batch (name, is_guided ? array : NULL, array);
+  return atl_array_batch (name, is_guided ? array : NULL, array);
 }
 
 static gboolean

@@ -8,8 +8,8 @@
  *
  * encode_text: token_ids [1, T], attention_mask [1, T] (ones, then zeros) -> hidden [1, T, dim];
  * padded tokens are not attended to; UMT5's rows of them are zero, as its pipelines make them.
- * Names: transformers', or the Wan authors' ("blocks.0.attn.q", "ffn.gate.0",
- * "pos_embedding.embedding").
+ * Names: transformers' (in a file of everything below "text_encoders.t5xxl.transformer."), or the
+ * Wan authors' ("blocks.0.attn.q", "ffn.gate.0", "pos_embedding.embedding").
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -80,11 +80,28 @@ is_author (const AtlCheckpoint *cp)
   return atl_checkpoint_find (cp, "blocks.0.ffn.gate.0.weight") != NULL;
 }
 
+/* Where transformers' names begin: in a file of their own or one with everything in it; NULL
+ * without any. */
+static const char *
+find_prefix (const AtlCheckpoint *cp)
+{
+  static const char *const prefixes[] = { "", "text_encoders.t5xxl.transformer.", NULL };
+
+  for (guint i = 0; prefixes[i] != NULL; i++)
+    {
+      g_autofree char *name =
+          g_strconcat (prefixes[i], "encoder.block.0.layer.1.DenseReluDense.wi_0.weight", NULL);
+
+      if (atl_checkpoint_find (cp, name) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
 static gboolean
 recognises (const AtlCheckpoint *cp)
 {
-  return is_author (cp) ||
-         atl_checkpoint_find (cp, "encoder.block.0.layer.1.DenseReluDense.wi_0.weight") != NULL;
+  return is_author (cp) || find_prefix (cp) != NULL;
 }
 
 static void
@@ -163,7 +180,7 @@ t5_load (AtlCheckpoint *cp,
          GError **error)
 {
   T5 *m = g_new0 (T5, 1);
-  AtlSource s = { .map = is_author (cp) ? author_name : NULL };
+  AtlSource s = { .map = is_author (cp) ? author_name : NULL, .prefix = find_prefix (cp) };
 
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);

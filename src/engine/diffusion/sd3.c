@@ -1,0 +1,398 @@
+/* Stable Diffusion 3 and 3.5 (diffusers 0.42.1, pipelines/stable_diffusion_3).
+ *
+ * Text: the last but one layers of CLIP-L and CLIP-G without final norm side by side, zeros up to
+ * the width of T5, behind them T5's tokens, whose padding is attended to; without T5 zeros. Pooled:
+ * the projected vectors of both CLIPs. Guidance: neg + g (pos - neg) for g > 1, in a batch of two;
+ * skip-layer guidance adds s (pos - skipped) in calls after start * calls and before stop * calls,
+ * skipped being the positive text through the network without those blocks. From a picture: its
+ * latent's mean with noise of the first step. Latents: (mean - shift) * scaling.
+ *
+ * Settings: prompt, prompt_2 (CLIP-G), prompt_3 (T5), the same with negative_; width, height,
+ * steps, guidance, strength, clip_skip, weighting, max_sequence_length, mu, skip_guidance_layers,
+ * skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop. Inputs: image,
+ * initial_latent or noise [1, 16, H/8, W/8].
+ */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "engine/diffusion/clip-encode.h"
+#include "engine/diffusion/family-list.h"
+#include "engine/diffusion/latents.h"
+#include "engine/diffusion/t5-encode.h"
+
+#define CHANNELS 16
+#define FACTOR 8
+#define MAX_TEXT 256
+#define PART_T5 "text_encoder_3"
+#define PART_DENOISER "transformer"
+
+typedef struct
+{
+  gboolean is_guided;
+  double guidance, scaling, shift;
+  double skip_scale, skip_start, skip_stop; /* of skip-layer guidance */
+  AtlArray *skip;                           /* (owned, nullable) its blocks */
+  guint n_calls;
+  gint64 height, width;       /* of the latent */
+  AtlArray *context, *pooled; /* (owned) negative first when guided */
+} Sd3;
+
+static void
+sd3_clear (Sd3 *self)
+{
+  g_clear_pointer (&self->skip, atl_array_free);
+  g_clear_pointer (&self->context, atl_array_free);
+  g_clear_pointer (&self->pooled, atl_array_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Sd3, sd3_clear)
+
+/* --- Text --- */
+
+/* The setting "prompt_3" or "negative_prompt_3" for encoder 2, or what comes before it. */
+static const char *
+text_for (const AtlRun *run, const char *name, guint encoder)
+{
+  g_autofree char *own = g_strdup_printf ("%s_%u", name, encoder + 1);
+  const char *text = atl_settings_string (run->settings, name, "");
+
+  return encoder == 0 ? text : atl_settings_string (run->settings, own, text);
+}
+
+/* The width of the text that the denoiser takes; 0 when there is no telling. */
+static gint64
+text_width (AtlRun *run)
+{
+  static const char *const names[] = { "context_embedder.weight",
+                                       "model.diffusion_model.context_embedder.weight" };
+  AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, PART_DENOISER, NULL);
+
+  for (gsize i = 0; cp != NULL && i < G_N_ELEMENTS (names); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_find (cp, names[i]);
+
+      if (info != NULL && info->n_dims == 2)
+        return info->dim[1];
+    }
+  return 0;
+}
+
+/* `text` [B, T, n] with zeros up to `width` channels. */
+static AtlArray *
+widen (const AtlArray *text, gint64 width)
+{
+  gint64 n = text->dim[2], rows = text->dim[0] * text->dim[1];
+  AtlArray *wide =
+      atl_array_new ("context", ATL_DTYPE_F32, 3, (gint64[]){ text->dim[0], text->dim[1], width });
+
+  for (gint64 i = 0; i < rows; i++)
+    memcpy (atl_array_f32 (wide) + i * width, atl_array_f32 (text) + i * n,
+            (gsize) n * sizeof (float));
+  return wide;
+}
+
+/* Both texts through both CLIPs: hidden [B, T, n], pooled [B, n], the negative first. */
+static gboolean
+encode_clip (AtlRun *run, Sd3 *self, AtlArray **hidden, GError **error)
+{
+  int skip = (int) CLAMP (atl_settings_number (run->settings, "clip_skip", 0), 0, 10);
+  AtlClipEncoder encoders[2] = { { "text_encoder", "tokenizer", -2 - skip, FALSE },
+                                 { "text_encoder_2", "tokenizer_2", -2 - skip, FALSE } };
+  g_autoptr (GPtrArray) states = atl_arrays_new ();
+  g_autoptr (GPtrArray) pooled = atl_arrays_new ();
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_auto (AtlClipText) negative = { 0 };
+      g_auto (AtlClipText) positive = { 0 };
+
+      if (!atl_clip_encode_pair (run, &encoders[i],
+                                 self->is_guided ? text_for (run, "negative_prompt", i) : NULL,
+                                 text_for (run, "prompt", i), &negative, &positive, error))
+        return FALSE;
+      atl_parts_release (run->parts, encoders[i].encoder);
+      if (positive.pooled == NULL)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                       _ ("The text encoder %s has no projection, so it is not one of Stable "
+                          "Diffusion 3"),
+                       i == 0 ? "CLIP-L" : "CLIP-G");
+          return FALSE;
+        }
+      g_ptr_array_add (states, atl_array_batch ("hidden", negative.hidden, positive.hidden));
+      g_ptr_array_add (pooled, atl_array_batch ("pooled", negative.pooled, positive.pooled));
+    }
+  self->pooled = atl_array_join ("pooled", 1, 2, (const AtlArray *const *) pooled->pdata);
+  return atl_clip_side_by_side (states->pdata[0], states->pdata[1], hidden, error);
+}
+
+/* Both texts through T5, [B, T, width]; zeros without it. */
+static AtlArray *
+encode_t5 (AtlRun *run, const Sd3 *self, gint64 width, GError **error)
+{
+  static const AtlT5Encoder t5 = { PART_T5, "tokenizer_3", MAX_TEXT, FALSE };
+  g_autoptr (AtlArray) negative = NULL;
+  g_autoptr (AtlArray) positive = NULL;
+
+  if (!atl_bundle_has (run->bundle, PART_T5))
+    {
+      double n = atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT);
+
+      return atl_array_new (
+          "context", ATL_DTYPE_F32, 3,
+          (gint64[]){ self->is_guided ? 2 : 1, (gint64) CLAMP (n, 1, MAX_TEXT), width });
+    }
+  if (self->is_guided)
+    {
+      negative = atl_t5_encode (run, &t5, text_for (run, "negative_prompt", 2), NULL, error);
+      if (negative == NULL)
+        return NULL;
+    }
+  positive = atl_t5_encode (run, &t5, text_for (run, "prompt", 2), NULL, error);
+  if (positive == NULL)
+    return NULL;
+  atl_parts_release (run->parts, PART_T5);
+  return atl_array_batch ("context", negative, positive);
+}
+
+static gboolean
+encode_text (AtlRun *run, Sd3 *self, GError **error)
+{
+  gint64 width = text_width (run);
+  g_autoptr (AtlArray) clip = NULL;
+  g_autoptr (AtlArray) wide = NULL;
+  g_autoptr (AtlArray) t5 = NULL;
+
+  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
+  if (!encode_clip (run, self, &clip, error))
+    return FALSE;
+  t5 = encode_t5 (run, self, MAX (width, clip->dim[2]), error);
+  if (t5 == NULL)
+    return FALSE;
+  if (t5->dim[2] != width || clip->dim[2] > width)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("The text encoders give %d and %d numbers a token; this model takes %d"),
+                   (int) clip->dim[2], (int) t5->dim[2], (int) width);
+      return FALSE;
+    }
+  wide = widen (clip, width);
+  self->context = atl_array_join ("context", 1, 2, (const AtlArray *const[]){ wide, t5 });
+  atl_run_trace (run, "text", self->context);
+  atl_run_trace (run, "pooled", self->pooled);
+  return TRUE;
+}
+
+/* --- Sampling --- */
+
+/* The denoiser on the rows from `first` on of the texts. */
+static AtlArray *
+forward (AtlRun *run,
+         const Sd3 *self,
+         const AtlArray *scaled,
+         double timestep,
+         gint64 first,
+         gint64 n,
+         const AtlArray *skip,
+         GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+  AtlArray *t = atl_array_new ("timestep", ATL_DTYPE_F32, 1, (gint64[]){ 1 });
+
+  atl_array_f32 (t)[0] = (float) timestep;
+  atl_request_add (request, t);
+  atl_request_add (request, atl_array_batch ("latent", n == 2 ? scaled : NULL, scaled));
+  atl_request_add (request, atl_array_rows (self->context, "context", first, n));
+  atl_request_add (request, atl_array_rows (self->pooled, "pooled", first, n));
+  if (skip != NULL)
+    atl_request_add (request, atl_array_copy (skip, "skip_layers"));
+  return atl_run_output_of (run, PART_DENOISER, request, "output", error);
+}
+
+/* out += scale * (positive - without the blocks). */
+static gboolean
+guide_by_skipping (AtlRun *run,
+                   const Sd3 *self,
+                   const AtlArray *scaled,
+                   double timestep,
+                   const AtlArray *positive,
+                   AtlArray *out,
+                   GError **error)
+{
+  g_autoptr (AtlArray) skipped = forward (run, self, scaled, timestep, 1, 1, self->skip, error);
+  float scale = (float) self->skip_scale;
+
+  if (skipped == NULL)
+    return FALSE;
+  for (gint64 i = 0; i < atl_array_n_elems (out); i++)
+    atl_array_f32 (out)[i] += scale * (atl_array_f32 (positive)[i] - atl_array_f32 (skipped)[i]);
+  return TRUE;
+}
+
+static gboolean
+predict (AtlRun *run,
+         const AtlArray *scaled,
+         double timestep,
+         guint call,
+         AtlArray *out,
+         gpointer user_data,
+         GError **error)
+{
+  const Sd3 *self = user_data;
+  g_autoptr (AtlArray) output =
+      forward (run, self, scaled, timestep, 0, self->is_guided ? 2 : 1, NULL, error);
+  g_autoptr (AtlArray) negative = NULL;
+  g_autoptr (AtlArray) positive = NULL;
+
+  if (output == NULL)
+    return FALSE;
+  if (call == 0)
+    atl_run_trace (run, "first_output", output);
+  if (!self->is_guided)
+    {
+      memcpy (out->data, output->data, atl_array_size (out));
+      return TRUE;
+    }
+  negative = atl_array_rows (output, "negative", 0, 1);
+  positive = atl_array_rows (output, "positive", 1, 1);
+  atl_guide (out, negative, positive, self->guidance);
+  if (self->skip == NULL || call <= self->n_calls * self->skip_start ||
+      call >= self->n_calls * self->skip_stop)
+    return TRUE;
+  return guide_by_skipping (run, self, scaled, timestep, positive, out, error);
+}
+
+/* The latent that sampling begins with. */
+static AtlArray *
+start (AtlRun *run, const Sd3 *self, AtlSchedule *schedule, guint *first, GError **error)
+{
+  gint64 dim[] = { 1, CHANNELS, self->height, self->width };
+  gboolean has_image = atl_run_input (run, "image") != NULL;
+  AtlArray *x = atl_run_noise (run, has_image ? "noise" : "initial_latent", 4, dim, error);
+  g_autoptr (AtlArray) picture = NULL;
+  g_autoptr (AtlArray) clean = NULL;
+
+  *first = 0;
+  if (x == NULL || !has_image)
+    return x;
+  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
+  picture = atl_run_picture (run, "image", self->height * FACTOR, self->width * FACTOR, error);
+  clean = picture != NULL ? atl_vae_encode (run, picture, self->scaling, self->shift, error) : NULL;
+  if (clean == NULL)
+    {
+      atl_array_free (x);
+      return NULL;
+    }
+  atl_parts_release (run->parts, "vae");
+  *first = atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
+  if (*first < atl_schedule_n_calls (schedule))
+    atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (x),
+                            atl_array_f32 (x), (gsize) atl_array_n_elems (x));
+  else
+    memcpy (x->data, clean->data, atl_array_size (x));
+  return x;
+}
+
+static void
+read_skipping (AtlRun *run, Sd3 *self)
+{
+  guint n;
+  g_autofree double *layers = atl_settings_numbers (run->settings, "skip_guidance_layers", &n);
+
+  self->skip_scale = atl_settings_number (run->settings, "skip_layer_guidance_scale", 2.8);
+  self->skip_start = atl_settings_number (run->settings, "skip_layer_guidance_start", 0.01);
+  self->skip_stop = atl_settings_number (run->settings, "skip_layer_guidance_stop", 0.2);
+  if (n == 0)
+    return;
+  self->skip = atl_array_new ("skip_layers", ATL_DTYPE_I32, 1, (gint64[]){ n });
+  for (guint i = 0; i < n; i++)
+    atl_array_i32 (self->skip)[i] = (gint32) CLAMP (layers[i], -1, G_MAXINT16);
+}
+
+static gboolean
+run_sd3 (AtlRun *run, GError **error)
+{
+  g_auto (Sd3) self = { .guidance = atl_settings_number (run->settings, "guidance", 7.0),
+                        .scaling = 1.5305,
+                        .shift = 0.0609 };
+  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+  g_autoptr (AtlSchedule) schedule = NULL;
+  AtlArray *x;
+  guint first;
+  double mu;
+
+  if (vae == NULL)
+    return FALSE;
+  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
+  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
+  self.is_guided = self.guidance > 1;
+  read_skipping (run, &self);
+  /* Two rows and columns of a latent make a token. */
+  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
+  self.width /= FACTOR;
+  self.height /= FACTOR;
+  if (!encode_text (run, &self, error))
+    return FALSE;
+  schedule =
+      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", "{\"shift\": 3.0}", NULL, error);
+  if (schedule == NULL)
+    return FALSE;
+  mu = atl_settings_number (
+      run->settings, "mu",
+      atl_schedule_mu (schedule, (double) (self.height / 2 * (self.width / 2))));
+  if (!atl_run_set_steps (run, schedule, 28, mu, error))
+    return FALSE;
+  self.n_calls = atl_schedule_n_calls (schedule);
+  x = start (run, &self, schedule, &first, error);
+  if (x == NULL)
+    return FALSE;
+  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
+    {
+      atl_array_free (x);
+      return FALSE;
+    }
+  atl_parts_release (run->parts, PART_DENOISER);
+  atl_run_take_output (run, "final_latent", x);
+  return atl_vae_decode (run, x, self.scaling, self.shift, error);
+}
+
+/* --- The family --- */
+
+static gboolean
+recognises (AtlBundle *bundle, GError **error)
+{
+  return atl_bundle_loose (bundle, "sd3", error) != NULL;
+}
+
+static void
+sd3_traits (AtlBundle *bundle, AtlTraits *traits)
+{
+  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_WEIGHTS;
+  traits->multiple = 2 * FACTOR;
+  traits->side = 1024;
+  traits->steps = 28;
+  traits->guidance = 5.0;
+}
+
+static const AtlPart sd3_parts[] = {
+  { PART_DENOISER, N_ ("the denoiser"), "forward", "SD3Transformer2DModel", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
+    atl_is_clip_l, FALSE },
+  { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
+    atl_is_clip_g, FALSE },
+  { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, TRUE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+};
+
+const AtlDiffusionFamily atl_family_sd3 = {
+  .name = "sd3",
+  .words = "Stable Diffusion 3",
+  .pipelines =
+      (const char *const[]){ "StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", NULL },
+  .recognises = recognises,
+  .parts = sd3_parts,
+  .n_parts = G_N_ELEMENTS (sd3_parts),
+  .traits = sd3_traits,
+  .run = run_sd3,
+};
