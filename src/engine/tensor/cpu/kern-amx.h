@@ -1,4 +1,5 @@
-/* The tiles of AMX (kern-amx.c): fields of AtlCpuKernels; see kernels.h. */
+/* The tiles of AMX (kern-amx.c, in integers kern-amx-int.c): fields of AtlCpuKernels; see
+ * kernels.h. */
 #pragma once
 
 #include "engine/tensor/cpu/kernels.h"
@@ -31,3 +32,17 @@ void atl_amx_packed_dot (AtlDType dtype,
                          gint64 first,
                          gint64 n_rows,
                          float *out);
+
+/* Elements that share a scale, and what they take of 32 rows. */
+#define ATL_AMX_INT_SLAB 256
+#define ATL_AMX_INT_SLAB_BYTES (32 * 4 + 32 * ATL_AMX_INT_SLAB * 2)
+
+void atl_amx_int_prepare_panel (const float *panel, gint64 n, guint8 *out);
+void atl_amx_int_prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
+void atl_amx_int_tile (gint64 n_k,
+                       const guint8 *a,
+                       const guint8 *b0,
+                       const guint8 *b1,
+                       float *c,
+                       gint64 ldc,
+                       gboolean add);

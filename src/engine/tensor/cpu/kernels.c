@@ -12,6 +12,12 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 {
   static AtlCpuKernels plain_avx512;
   static AtlCpuKernels amx;
+  static const AtlCpuTiles amx_int = {
+    .prepare_panel = atl_amx_int_prepare_panel,
+    .prepare_rows = atl_amx_int_prepare_rows,
+    .tile = atl_amx_int_tile,
+    .slab_bytes = ATL_AMX_INT_SLAB_BYTES,
+  };
   static gsize once;
 
   if (g_once_init_enter (&once))
@@ -30,10 +36,13 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx.gather_rows = atl_amx_gather_rows;
       amx.channel_unit = 32;
       amx.tile_rows = 32;
-      amx.tile_k = 256;
+      amx.tile_k = ATL_AMX_INT_SLAB;
       amx.fast_rows = 32;
       if (atl_cpu_features ()->amx_int8)
-        amx.packed_dot = atl_amx_packed_dot;
+        {
+          amx.packed_dot = atl_amx_packed_dot;
+          amx.quant_tiles = &amx_int;
+        }
       amx.begin = atl_amx_begin;
       amx.end = atl_amx_end;
       g_once_init_leave (&once, 1);

@@ -71,6 +71,22 @@ typedef struct
 /* Rows of the largest matrix tile of a level. */
 #define ATL_TILE_MAX_ROWS 32
 
+/* Tiles in another arithmetic; the functions are those of AtlCpuKernels, and so are tile_rows and
+ * tile_k. */
+typedef struct
+{
+  void (*prepare_panel) (const float *panel, gint64 n, guint8 *out); /* n <= tile_k */
+  void (*prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
+  void (*tile) (gint64 n_k,
+                const guint8 *a,
+                const guint8 *b0,
+                const guint8 *b1,
+                float *c,
+                gint64 ldc,
+                gboolean add);
+  gsize slab_bytes; /* tile_k elements of tile_rows prepared rows; at most 4 bytes each */
+} AtlCpuTiles;
+
 typedef struct
 {
   /* --- products of few rows --- */
@@ -122,6 +138,8 @@ typedef struct
                 float *c,
                 gint64 ldc,
                 gboolean add);
+  /* (nullable) For weights whose type is quantised: faster, and as exact as packed_dot. */
+  const AtlCpuTiles *quant_tiles;
   /* Where tiles take split numbers, for pictures (both nullable): a pixel of n channels split, in
    * channel_unit * 4 bytes a unit; and tile_rows pixels, from a unit on, put where prepare_rows
    * would. */

@@ -17,6 +17,7 @@
 typedef struct
 {
   AtlProduct *p;
+  AtlCpuTiles kernels;
   gint64 first_row, n_rows; /* of this block */
   gint64 n_groups;
   gsize tile_bytes; /* of the rows of one tile, all inner elements */
@@ -57,7 +58,7 @@ atl_product_tiles_scratch (const AtlCpu *cpu, gint64 n, gint64 n_in)
   const AtlCpuKernels *k = cpu->kernels;
   gint64 n_rows = MIN (round_up (n, k->tile_rows), max_rows (k));
 
-  return (gsize) n_rows * (gsize) round_up (n_in, 32) * sizeof (float) +
+  return (gsize) n_rows * (gsize) round_up (n_in, k->tile_k) * sizeof (float) +
          cpu->n_threads * own_bytes (k, n_rows);
 }
 
@@ -73,12 +74,12 @@ prepare_chunk (gconstpointer args, guint chunk, guint worker)
 
   for (gint64 i = 0; i < n; i++)
     rows[i] = p->x + (t->first_row + first + i) * p->x_stride;
-  p->kernels->prepare_rows (rows, n, p->n_in, t->rows + chunk * t->tile_bytes);
+  t->kernels.prepare_rows (rows, n, p->n_in, t->rows + chunk * t->tile_bytes);
 }
 
 /* Elements [k, k + n) of group `group` of a source as a panel at `out`. */
 static void
-make_panel (const AtlProduct *p,
+make_panel (const Tiles *t,
             const AtlSource *s,
             gint64 group,
             gint64 k,
@@ -87,8 +88,9 @@ make_panel (const AtlProduct *p,
             float *plain,
             guint8 *out)
 {
+  const AtlProduct *p = t->p;
   const AtlCpuKernels *kernels = p->kernels;
-  float *panel = kernels->prepare_panel != NULL ? floats : (float *) out;
+  float *panel = t->kernels.prepare_panel != NULL ? floats : (float *) out;
   const guint8 *rows = s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride;
   const guint n_rows = (guint) MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS);
 
@@ -111,8 +113,8 @@ make_panel (const AtlProduct *p,
       kernels->plain_panel (ATL_DTYPE_F32, (const guint8 *) plain, (gsize) n * sizeof (float),
                             n_rows, 0, n, panel);
     }
-  if (kernels->prepare_panel != NULL)
-    kernels->prepare_panel (panel, n, out);
+  if (t->kernels.prepare_panel != NULL)
+    t->kernels.prepare_panel (panel, n, out);
 }
 
 /* Sums of panel `panel` for rows from `row` on: blocks of [tile_rows][32] for each tile of rows and
@@ -167,12 +169,12 @@ write_group (const Tiles *t,
     }
 }
 
-/* The laid out rows of tile `m` from inner element `k` on. */
+/* The laid out rows of tile `m` from inner element `k` on, a multiple of tile_k. */
 static const guint8 *
 tile_rows_at (const Tiles *t, gint64 m, gint64 k)
 {
   return t->rows + (gsize) m * t->tile_bytes +
-         (gsize) k * t->p->kernels->tile_rows * sizeof (float);
+         (gsize) (k / t->p->kernels->tile_k) * t->kernels.slab_bytes;
 }
 
 static void
@@ -207,14 +209,14 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
           if (!p->gated)
             while (group >= p->first_group[which + 1])
               which++;
-          make_panel (p, &p->source[which], p->gated ? group : group - p->first_group[which], at,
+          make_panel (t, &p->source[which], p->gated ? group : group - p->first_group[which], at,
                       n_k, floats, plain, panels + (gsize) i * size);
         }
       for (gint64 m = 0; m < n_tiles; m++)
         for (gint64 i = 0; i < n_panels; i += 2)
-          k->tile (n_k, tile_rows_at (t, m, at), panels + (gsize) i * size,
-                   panels + (gsize) MIN (i + 1, n_panels - 1) * size,
-                   sums + (m * n_pairs + i / 2) * k->tile_rows * 32, 32, at > 0);
+          t->kernels.tile (n_k, tile_rows_at (t, m, at), panels + (gsize) i * size,
+                           panels + (gsize) MIN (i + 1, n_panels - 1) * size,
+                           sums + (m * n_pairs + i / 2) * k->tile_rows * 32, 32, at > 0);
     }
   if (k->end != NULL)
     k->end ();
@@ -225,6 +227,24 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
       write_group (t, first + i, sums, n_pairs, i, n_groups + i, row, room);
 }
 
+static AtlCpuTiles
+tile_kernels (const AtlProduct *p)
+{
+  const AtlCpuKernels *k = p->kernels;
+  gboolean quantised = k->quant_tiles != NULL;
+
+  for (guint i = 0; i < p->n_sources; i++)
+    quantised = quantised && atl_source_is_quantised (&p->source[i]);
+  if (quantised)
+    return *k->quant_tiles;
+  return (AtlCpuTiles){
+    .prepare_panel = k->prepare_panel,
+    .prepare_rows = k->prepare_rows,
+    .tile = k->tile,
+    .slab_bytes = (gsize) (k->tile_k * k->tile_rows) * sizeof (float),
+  };
+}
+
 void
 atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
 {
@@ -233,11 +253,12 @@ atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
   gint64 wanted;
   Tiles t = {
     .p = p,
+    .kernels = tile_kernels (p),
     .n_groups = atl_product_count_groups (p),
-    .tile_bytes = (gsize) round_up (p->n_in, 32) * k->tile_rows * sizeof (float),
     .rows = run->scratch,
   };
 
+  t.tile_bytes = (gsize) (round_up (p->n_in, k->tile_k) / k->tile_k) * t.kernels.slab_bytes;
   /* Chunks enough for all threads, pairs of panels, no more than the caches hold. */
   wanted = t.n_groups / (3 * (gint64) run->cpu->n_threads);
   p->groups_per_chunk =
