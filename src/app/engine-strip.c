@@ -164,7 +164,7 @@ fill_popover (AtlEngineStrip *self)
       add_line (self, device->name, device->is_used ? _ ("in use") : _ ("not used"), FALSE);
       if (!device->is_used && device->why_not[0] != '\0')
         {
-          g_autofree char *why = atl_words_of_engine (device->why_not);
+          g_autofree char *why = g_strdup (device->why_not);
           add_line (self, why, NULL, FALSE);
         }
     }

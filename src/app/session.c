@@ -60,7 +60,7 @@ load_progress_cb (double fraction, const char *phase, gpointer data)
   if (g_strcmp0 (self->load_phase, phase) != 0)
     {
       g_free (self->load_phase);
-      self->load_phase = atl_words_of_engine (phase);
+      self->load_phase = g_strdup (phase);
       g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LOAD_PHASE]);
     }
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LOAD_FRACTION]);
@@ -126,7 +126,7 @@ set_model (AtlSession *self, AtlModel *model)
 static void
 try_without_draft (AtlSession *self, const GError *error)
 {
-  g_autofree char *words = atl_words_of_engine (error->message);
+  g_autofree char *words = g_strdup (error->message);
   g_autofree char *sentence =
       g_strdup_printf (_ ("The draft model is not used this time: %s"), words);
 

@@ -74,39 +74,3 @@ atl_file_name_from_title (const char *title, const char *extension)
   g_strchomp (name->str);
   return g_strconcat (*name->str ? name->str : _ ("Chat"), extension, NULL);
 }
-
-/* What the engine says while it works, for the translators. */
-G_GNUC_UNUSED static const char *const engine_words[] = {
-  N_ ("Reading the file"),
-  N_ ("Loading the model"),
-  N_ ("Loading weights"),
-  N_ ("Waiting for the other model"),
-  N_ ("no GPU was found"),
-  N_ ("GPUs are left alone after a failure"),
-  N_ ("the GPU failed while running"),
-  N_ ("the settings say so"),
-  N_ ("the GPU has no room for it"),
-  N_ ("another GPU is in use"),
-};
-
-char *
-atl_words_of_engine (const char *sentence)
-{
-  static const char joint[] = ", because ";
-  const char *because = strstr (sentence, joint);
-  guint n_threads = 0;
-  int end = 0;
-
-  if (because != NULL)
-    {
-      g_autofree char *head = g_strndup (sentence, (gsize) (because - sentence));
-      g_autofree char *what = atl_words_of_engine (head);
-      g_autofree char *why = atl_words_of_engine (because + strlen (joint));
-      /* Translators: what an answer was computed on, and why there */
-      return g_strdup_printf (_ ("%s, because %s"), what, why);
-    }
-  if (sscanf (sentence, "CPU, %u thread%n", &n_threads, &end) == 1 && end > 0 &&
-      (sentence[end] == '\0' || g_str_equal (sentence + end, "s")))
-    return g_strdup_printf (ngettext ("CPU, %u thread", "CPU, %u threads", n_threads), n_threads);
-  return g_strdup (*sentence != '\0' ? _ (sentence) : "");
-}

@@ -37,9 +37,4 @@ void atl_label_never_hyphenate (GtkLabel *label);
  * The caller's. */
 char *atl_file_name_from_title (const char *title, const char *extension);
 
-/* The engine speaks English. Its short sentences are known and said in the person's language:
- * phases of loading, "CPU, 2 threads, because no GPU was found". Others stay as they are; the
- * caller's. */
-char *atl_words_of_engine (const char *sentence);
-
 G_END_DECLS

@@ -3,6 +3,8 @@
 
 #include "base/checkpoint.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -215,7 +217,7 @@ atl_checkpoint_add_tensor (AtlCheckpoint *self, const AtlTensorInfo *info, GErro
   g_assert (info->n_dims <= ATL_MAX_DIMS);
   if (g_hash_table_contains (self->by_name, info->name))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: the tensor “%s” is there twice",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: the tensor “%s” is there twice"),
                    self->name, info->name);
       return FALSE;
     }
@@ -237,7 +239,7 @@ atl_checkpoint_add_meta (AtlCheckpoint *self,
 
   if (g_hash_table_contains (self->meta, key))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: the key “%s” is there twice",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: the key “%s” is there twice"),
                    self->name, key);
       return FALSE;
     }
@@ -380,15 +382,14 @@ atl_checkpoint_get_uint (const AtlCheckpoint *self,
   else
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: “%s” should be a whole number that is not negative", self->name, key);
+                   _ ("%s: “%s” should be a whole number that is not negative"), self->name, key);
       return FALSE;
     }
   if (number < min || number > max)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: “%s” is %" G_GUINT64_FORMAT "; expected %" G_GUINT64_FORMAT
-                   " to %" G_GUINT64_FORMAT,
-                   self->name, key, number, min, max);
+                   _ ("%s: “%s” is %" PRIu64 "; expected %" PRIu64 " to %" PRIu64), self->name, key,
+                   number, min, max);
       return FALSE;
     }
   *out = number;
@@ -405,8 +406,8 @@ atl_checkpoint_require_uint (const AtlCheckpoint *self,
 {
   if (atl_checkpoint_meta (self, key) == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: the key “%s” is missing", self->name,
-                   key);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: the key “%s” is missing"),
+                   self->name, key);
       return FALSE;
     }
   return atl_checkpoint_get_uint (self, key, min, max, out, error);
@@ -429,13 +430,13 @@ atl_checkpoint_get_float (
     number = (double) value->v_int;
   else
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” should be a number", self->name,
-                   key);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” should be a number"),
+                   self->name, key);
       return FALSE;
     }
   if (!isfinite (number) || number < min || number > max)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” is %g; expected %g to %g",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is %g; expected %g to %g"),
                    self->name, key, number, min, max);
       return FALSE;
     }
@@ -452,7 +453,7 @@ atl_checkpoint_get_bool (const AtlCheckpoint *self, const char *key, gboolean *o
     return FALSE;
   if (value->type != ATL_META_BOOL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” should be true or false",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” should be true or false"),
                    self->name, key);
       return FALSE;
     }

@@ -3,8 +3,8 @@
  * Three kinds of failure are never mixed: a programmer's mistake asserts; a bad file, user input or
  * device sets a GError of this domain; a cancelled job sets G_IO_ERROR_CANCELLED. A message names
  * the thing, what was found and what was expected, in words a person can act on: the window shows
- * it as it is. Messages for the engine's files are English; the window adds a translated headline
- * by code.
+ * it as it is, and adds a headline by code. It is in the person's language: gettext's _() stands
+ * around every message (base/language.h), and whole sentences are translated, never pieces.
  *
  * Threading: everything here may be called from any thread.
  */

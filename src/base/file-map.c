@@ -3,6 +3,7 @@
 
 #include "base/file-map.h"
 
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -25,25 +26,25 @@ atl_file_map_new_from_fd (int fd, const char *name, GError **error)
 
   if (fstat (fd, &st) != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s cannot be read: %s", name,
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s cannot be read: %s"), name,
                    g_strerror (errno));
       return NULL;
     }
   if (!S_ISREG (st.st_mode))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s is not a regular file", name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s is not a regular file"), name);
       return NULL;
     }
   if (st.st_size <= 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s is empty", name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s is empty"), name);
       return NULL;
     }
 
   data = mmap (NULL, (gsize) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s cannot be mapped: %s", name,
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s cannot be mapped: %s"), name,
                    g_strerror (errno));
       return NULL;
     }
@@ -65,7 +66,7 @@ atl_file_map_new (const char *path, GError **error)
 
   if (fd < 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s cannot be opened: %s", name,
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s cannot be opened: %s"), name,
                    g_strerror (errno));
       return NULL;
     }

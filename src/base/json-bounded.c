@@ -3,6 +3,7 @@
 
 #include "base/json-bounded.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -30,7 +31,8 @@ check_depth (const char *data, gsize size, const char *name, GError **error)
           if (++depth > ATL_JSON_MAX_DEPTH)
             {
               g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                           "%s: JSON is nested more than %d levels deep", name, ATL_JSON_MAX_DEPTH);
+                           _ ("%s: JSON is nested more than %d levels deep"), name,
+                           ATL_JSON_MAX_DEPTH);
               return FALSE;
             }
         }
@@ -49,12 +51,13 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
 
   if (size == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is empty", name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: JSON is empty"), name);
       return NULL;
     }
   if (size > G_MAXSSIZE || !g_utf8_validate_len (data, size, NULL))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is not valid UTF-8 text", name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: JSON is not valid UTF-8 text"),
+                   name);
       return NULL;
     }
   if (!check_depth (data, size, name, error))
@@ -71,7 +74,7 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
     }
   root = json_parser_steal_root (parser);
   if (root == NULL)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: JSON is empty", name);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: JSON is empty"), name);
   return root;
 }
 

@@ -1,17 +1,19 @@
 /* `atelier-cli chat`: a conversation in the terminal. */
 #define G_LOG_DOMAIN "atl-cli"
 
+#include <glib/gi18n.h>
 #include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/language.h"
 #include "cli/commands.h"
 #include "cli/conversation.h"
 #include "cli/session.h"
 
 #define SUMMARY                                                                                    \
-  "Talks with a model in the terminal. Ctrl-C stops an answer; /help lists the commands."
+  N_ ("Talks with a model in the terminal. Ctrl-C stops an answer; /help lists the commands.")
 
 typedef struct
 {
@@ -104,18 +106,22 @@ text_cb (const char *text, gboolean is_thinking, gpointer user_data)
 static void
 print_stats (Chat *self, const AtlChatStats *stats)
 {
+  g_autofree char *words = NULL;
+
   if (!self->is_terminal)
     return;
   set_dim (self, TRUE);
-  printf ("[%.1f tokens/s, ", stats->tokens_per_s);
+  words = atl_language_printf (_ ("%.1f tokens/s, first word after %.1f s, context %u of %u, %s"),
+                               stats->tokens_per_s, stats->first_token_ms / 1000, stats->n_ctx_used,
+                               stats->n_ctx, stats->ran_on);
   if (stats->n_drafted > 0)
-    printf ("%u of %u guessed tokens were right, ", stats->n_accepted, stats->n_drafted);
-  printf ("first word after %.1f s, context %u of %u, %s%s]\n", stats->first_token_ms / 1000,
-          stats->n_ctx_used, stats->n_ctx, stats->ran_on,
-          g_str_equal (stats->stop_reason, ATL_STOP_CONTEXT_FULL)
-              ? "; the context is full: /new starts again"
-          : g_str_equal (stats->stop_reason, ATL_STOP_STOPPED) ? "; stopped"
-                                                               : "");
+    printf (_ ("[%u of %u guessed tokens were right]\n"), stats->n_accepted, stats->n_drafted);
+  if (g_str_equal (stats->stop_reason, ATL_STOP_CONTEXT_FULL))
+    printf ("[%s; %s]\n", words, _ ("the context is full: /new starts again"));
+  else if (g_str_equal (stats->stop_reason, ATL_STOP_STOPPED))
+    printf ("[%s; %s]\n", words, _ ("stopped"));
+  else
+    printf ("[%s]\n", words);
   set_dim (self, FALSE);
 }
 
@@ -159,7 +165,7 @@ static gboolean
 cmd_new (Chat *self, const char *rest)
 {
   atl_conversation_clear (self->talk);
-  puts ("A new conversation.");
+  puts (_ ("A new conversation."));
   return TRUE;
 }
 
@@ -167,7 +173,7 @@ static gboolean
 cmd_system (Chat *self, const char *rest)
 {
   atl_conversation_set_system (self->talk, rest);
-  puts (*rest != '\0' ? "The system prompt is set." : "There is no system prompt now.");
+  puts (*rest != '\0' ? _ ("The system prompt is set.") : _ ("There is no system prompt now."));
   return TRUE;
 }
 
@@ -176,7 +182,7 @@ cmd_again (Chat *self, const char *rest)
 {
   atl_conversation_drop_last (self->talk, "assistant");
   if (atl_conversation_n (self->talk) == 0)
-    puts ("There is nothing to answer yet.");
+    puts (_ ("There is nothing to answer yet."));
   else
     answer (self);
   return TRUE;
@@ -186,8 +192,8 @@ static gboolean
 cmd_undo (Chat *self, const char *rest)
 {
   atl_conversation_drop_last (self->talk, "assistant");
-  puts (atl_conversation_drop_last (self->talk, "user") ? "The last question is gone."
-                                                        : "There is nothing to undo.");
+  puts (atl_conversation_drop_last (self->talk, "user") ? _ ("The last question is gone.")
+                                                        : _ ("There is nothing to undo."));
   return TRUE;
 }
 
@@ -207,13 +213,13 @@ cmd_save (Chat *self, const char *rest)
   g_autoptr (GError) error = NULL;
 
   if (*rest == '\0')
-    puts ("/save needs a file name.");
+    puts (_ ("/save needs a file name."));
   else if (g_file_test (rest, G_FILE_TEST_EXISTS))
-    printf ("%s is there already; another name keeps it.\n", rest);
+    printf (_ ("%s is there already; another name keeps it.\n"), rest);
   else if (!g_file_set_contents (rest, json, -1, &error))
     puts (error->message);
   else
-    printf ("Saved as %s.\n", rest);
+    printf (_ ("Saved as %s.\n"), rest);
   return TRUE;
 }
 
@@ -243,13 +249,15 @@ static void
 print_model (Chat *self)
 {
   const AtlModelInfo *info = atl_model_get_info (self->session.model);
-  g_autofree char *size = g_format_size (info->size_bytes);
+  g_autofree char *size = atl_language_size (info->size_bytes);
 
-  fprintf (stderr, "%s (%s, %s)%s. %s. Context %u tokens.%s%s\n", info->name, info->quant, size,
-           info->is_toy ? ", a toy: good for trying out only" : "", info->runs_on, info->n_ctx,
-           *info->notice != '\0' ? " " : "", info->notice);
+  fprintf (stderr,
+           info->is_toy ? _ ("%s (%s, %s), a toy: good for trying out only. %s. Context %u tokens.")
+                        : _ ("%s (%s, %s). %s. Context %u tokens."),
+           info->name, info->quant, size, info->runs_on, info->n_ctx);
+  fprintf (stderr, *info->notice != '\0' ? " %s\n" : "%s\n", info->notice);
   if (*info->draft != '\0')
-    fprintf (stderr, "%s guesses ahead.\n", info->draft);
+    fprintf (stderr, _ ("%s guesses ahead.\n"), info->draft);
 }
 
 static gboolean
@@ -283,23 +291,23 @@ cmd_quit (Chat *self, const char *rest)
 static gboolean cmd_help (Chat *self, const char *rest);
 
 static const Command commands[] = {
-  { "help", "this list", cmd_help },
-  { "new", "a new conversation", cmd_new },
-  { "system", "TEXT: set the system prompt (empty: none)", cmd_system },
-  { "again", "another answer to the last question", cmd_again },
-  { "undo", "take the last question back", cmd_undo },
-  { "history", "print the conversation", cmd_history },
-  { "save", "FILE: save the conversation as JSON", cmd_save },
-  { "set", "[NAME VALUE]: show or change parameters", cmd_set },
-  { "model", "[NAME]: show or switch the model", cmd_model },
-  { "quit", "leave (Ctrl-D does too)", cmd_quit },
+  { "help", N_ ("this list"), cmd_help },
+  { "new", N_ ("a new conversation"), cmd_new },
+  { "system", N_ ("TEXT: set the system prompt (empty: none)"), cmd_system },
+  { "again", N_ ("another answer to the last question"), cmd_again },
+  { "undo", N_ ("take the last question back"), cmd_undo },
+  { "history", N_ ("print the conversation"), cmd_history },
+  { "save", N_ ("FILE: save the conversation as JSON"), cmd_save },
+  { "set", N_ ("[NAME VALUE]: show or change parameters"), cmd_set },
+  { "model", N_ ("[NAME]: show or switch the model"), cmd_model },
+  { "quit", N_ ("leave (Ctrl-D does too)"), cmd_quit },
 };
 
 static gboolean
 cmd_help (Chat *self, const char *rest)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
-    printf ("/%-8s %s\n", commands[i].name, commands[i].help);
+    printf ("/%-8s %s\n", commands[i].name, _ (commands[i].help));
   return TRUE;
 }
 
@@ -315,7 +323,7 @@ run_command (Chat *self, const char *line)
 
         return commands[i].run (self, rest);
       }
-  printf ("There is no command /%.*s; /help lists them.\n", (int) length, line);
+  printf (_ ("There is no command /%.*s; /help lists them.\n"), (int) length, line);
   return TRUE;
 }
 
@@ -363,7 +371,7 @@ atl_cli_chat (int argc, char **argv)
   else if (argc > 1)
     {
       g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "chat takes no arguments; “run” answers a prompt");
+                   _ ("chat takes no arguments; “run” answers a prompt"));
       status = 2;
     }
   else if (!atl_cli_session_open (&chat.session, chat.options.model, &chat.options.load, &error))

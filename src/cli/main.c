@@ -5,14 +5,15 @@
  */
 #define G_LOG_DOMAIN "atl-cli"
 
+#include <glib/gi18n.h>
 #include <gio/gio.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "atelier-config.h"
+#include "base/language.h"
 #include "cli/commands.h"
 #include "client/client.h"
 #include "hub/fetch-cli.h"
@@ -23,26 +24,27 @@ static const struct
   int (*run) (int argc, char **argv); /* NULL: a tool of the engine's program */
   const char *help;
 } commands[] = {
-  { "chat", atl_cli_chat, "talk with a model" },
-  { "run", atl_cli_run, "answer one prompt (arguments or standard input)" },
-  { "fetch-starter", atl_hub_cli_fetch, "fetch a small model to begin with" },
-  { "devices", NULL, "what this computer can compute on" },
-  { "inspect", NULL, "what is in a model file" },
-  { "convert", NULL, "write a Hugging Face folder as one GGUF file" },
-  { "quantize", NULL, "make a model file smaller" },
-  { "tokenize", NULL, "text to tokens and back" },
-  { "bench", NULL, "measure tokens per second" },
-  { "golden", NULL, "run golden cases" },
-  { "greedy", NULL, "compare a model with recorded greedy runs" },
+  { "chat", atl_cli_chat, N_ ("talk with a model") },
+  { "run", atl_cli_run, N_ ("answer one prompt (arguments or standard input)") },
+  { "fetch-starter", atl_hub_cli_fetch, N_ ("fetch a small model to begin with") },
+  { "devices", NULL, N_ ("what this computer can compute on") },
+  { "inspect", NULL, N_ ("what is in a model file") },
+  { "convert", NULL, N_ ("write a Hugging Face folder as one GGUF file") },
+  { "quantize", NULL, N_ ("make a model file smaller") },
+  { "tokenize", NULL, N_ ("text to tokens and back") },
+  { "bench", NULL, N_ ("measure tokens per second") },
+  { "golden", NULL, N_ ("run golden cases") },
+  { "greedy", NULL, N_ ("compare a model with recorded greedy runs") },
 };
 
 static void
 print_help (FILE *out)
 {
-  fprintf (out, "atelier-cli %s\n\nUsage: atelier-cli COMMAND [ARGUMENTS…]\n\n", ATL_VERSION);
+  fprintf (out, "atelier-cli %s\n\n%s\n\n", ATL_VERSION,
+           _ ("Usage: atelier-cli COMMAND [ARGUMENTS…]"));
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
-    fprintf (out, "  %-14s %s\n", commands[i].name, commands[i].help);
-  fputs ("\natelier-cli COMMAND --help says more.\n", out);
+    fprintf (out, "  %-14s %s\n", commands[i].name, _ (commands[i].help));
+  fprintf (out, "\n%s\n", _ ("atelier-cli COMMAND --help says more."));
 }
 
 /* Becomes the engine's program; returns only when that fails. */
@@ -62,14 +64,14 @@ run_tool (int argc, char **argv)
   for (int i = 0; i < argc; i++)
     args[i + 1] = argv[i];
   execv (program, args);
-  fprintf (stderr, "atelier-cli: %s cannot be started: %s\n", program, g_strerror (errno));
+  fprintf (stderr, _ ("atelier-cli: %s cannot be started: %s\n"), program, g_strerror (errno));
   return EXIT_FAILURE;
 }
 
 int
 main (int argc, char **argv)
 {
-  setlocale (LC_ALL, "");
+  atl_language_open ();
   if (argc < 2)
     {
       print_help (stderr);
@@ -89,7 +91,7 @@ main (int argc, char **argv)
     if (strcmp (argv[1], commands[i].name) == 0)
       return commands[i].run != NULL ? commands[i].run (argc - 1, argv + 1)
                                      : run_tool (argc - 1, argv + 1);
-  fprintf (stderr, "atelier-cli: there is no command “%s”.\n\n", argv[1]);
+  fprintf (stderr, _ ("atelier-cli: there is no command “%s”.\n\n"), argv[1]);
   print_help (stderr);
   return 2;
 }

@@ -3,8 +3,11 @@
 
 #include "cli/options.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
+
+#include "atelier-config.h"
 
 static char *
 read_text (const char *value, GError **error)
@@ -45,7 +48,7 @@ atl_cli_options_set (AtlCliOptions *self, const char *key, const char *value, GE
 
   if (spec == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "there is no parameter “%s”", key);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("there is no parameter “%s”"), key);
       return FALSE;
     }
   number = g_ascii_strtod (value, &end);
@@ -55,7 +58,8 @@ atl_cli_options_set (AtlCliOptions *self, const char *key, const char *value, GE
     number = 0;
   else if (end == value || *end != '\0')
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s needs a number, not “%s”", key, value);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s needs a number, not “%s”"), key,
+                   value);
       return FALSE;
     }
   if (!atl_chat_param_set (&self->given, spec, number, error))
@@ -111,8 +115,8 @@ load_cb (const char *name, const char *value, gpointer data, GError **error)
 
   if (!g_ascii_string_to_signed (value, 10, -1, 1 << 24, &number, NULL))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s needs a whole number, not “%s”", key,
-                   value);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s needs a whole number, not “%s”"),
+                   key, value);
       return FALSE;
     }
   /* GLib names a short option by its letter. */
@@ -144,36 +148,39 @@ atl_cli_options_parse (AtlCliOptions *self,
   guint n_specs;
   const GOptionEntry own[] = {
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &self->model,
-      "A model file, a folder, or a name in the library", "PATH|NAME" },
-    { "system", 's', 0, G_OPTION_ARG_STRING, &self->system, "The system prompt", "TEXT" },
-    { "ctx", 'c', 0, G_OPTION_ARG_CALLBACK, load_cb, "Context length in tokens", "N" },
-    { "threads", 't', 0, G_OPTION_ARG_CALLBACK, load_cb, "Threads of the CPU (default: all)", "N" },
-    { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, "auto, cpu or gpu", "DEVICE" },
-    { "gpu-layers", 0, 0, G_OPTION_ARG_CALLBACK, load_cb, "Layers on the GPU (default: what fits)",
+      N_ ("A model file, a folder, or a name in the library"), "PATH|NAME" },
+    { "system", 's', 0, G_OPTION_ARG_STRING, &self->system, N_ ("The system prompt"), "TEXT" },
+    { "ctx", 'c', 0, G_OPTION_ARG_CALLBACK, load_cb, N_ ("Context length in tokens"), "N" },
+    { "threads", 't', 0, G_OPTION_ARG_CALLBACK, load_cb, N_ ("Threads of the CPU (default: all)"),
       "N" },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, N_ ("auto, cpu or gpu"), "DEVICE" },
+    { "gpu-layers", 0, 0, G_OPTION_ARG_CALLBACK, load_cb,
+      N_ ("Layers on the GPU (default: what fits)"), "N" },
     { "cpu-experts", 0, 0, G_OPTION_ARG_CALLBACK, load_cb,
-      "Layers whose experts stay on the CPU (default: as many as must)", "N" },
+      N_ ("Layers whose experts stay on the CPU (default: as many as must)"), "N" },
     { "from-disk", 0, 0, G_OPTION_ARG_NONE, &self->load.from_disk,
-      "Read from the disk what does not fit into memory (slow)", NULL },
+      N_ ("Read from the disk what does not fit into memory (slow)"), NULL },
     { "kv-type", 0, 0, G_OPTION_ARG_STRING, &self->kv_type,
-      "How the chat is kept in memory: f16, q8_0 or q4_0", "TYPE" },
+      N_ ("How the chat is kept in memory: f16, q8_0 or q4_0"), "TYPE" },
     { "lora", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &self->adapters,
-      "An adapter (LoRA) for the model and how strong it is (repeatable)", "PATH[:STRENGTH]" },
+      N_ ("An adapter (LoRA) for the model and how strong it is (repeatable)"), "PATH[:STRENGTH]" },
     { "draft", 0, 0, G_OPTION_ARG_FILENAME, &self->draft,
-      "A smaller model of the same family that guesses ahead: faster, the same text", "PATH|NAME" },
-    { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "End the answer at this text (repeatable)",
+      N_ ("A smaller model of the same family that guesses ahead: faster, the same text"),
+      "PATH|NAME" },
+    { "stop", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, N_ ("End the answer at this text (repeatable)"),
       "TEXT" },
-    { "grammar", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Keep to this GBNF grammar", "TEXT|@FILE" },
-    { "json-schema", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, "Answer with JSON of this schema",
+    { "grammar", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, N_ ("Keep to this GBNF grammar"),
+      "TEXT|@FILE" },
+    { "json-schema", 0, 0, G_OPTION_ARG_CALLBACK, text_cb, N_ ("Answer with JSON of this schema"),
       "JSON|FILE" },
     { "schema", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_CALLBACK, text_cb, NULL, NULL },
     { "tools", 0, 0, G_OPTION_ARG_CALLBACK, text_cb,
-      "Tools that the model may call, a JSON array; calls are printed, nothing is run",
+      N_ ("Tools that the model may call, a JSON array; calls are printed, nothing is run"),
       "JSON|FILE" },
     { "tool-choice", 0, 0, G_OPTION_ARG_STRING, &self->given.tool_choice,
-      "auto, none, required, or the name of the tool that must be called", "CHOICE" },
-    { "show-thinking", 0, 0, G_OPTION_ARG_NONE, &self->show_thinking, "Print the reasoning too",
-      NULL },
+      N_ ("auto, none, required, or the name of the tool that must be called"), "CHOICE" },
+    { "show-thinking", 0, 0, G_OPTION_ARG_NONE, &self->show_thinking,
+      N_ ("Print the reasoning too"), NULL },
     { NULL },
   };
 
@@ -195,11 +202,13 @@ atl_cli_options_parse (AtlCliOptions *self,
   if (more != NULL)
     g_option_group_add_entries (main_group, more);
   g_option_context_set_main_group (context, main_group);
-  group = g_option_group_new ("answer", "How the answer is chosen:", "Parameters of the answer",
-                              self, NULL);
+  group = g_option_group_new ("answer", _ ("How the answer is chosen:"),
+                              _ ("Parameters of the answer"), self, NULL);
   g_option_group_add_entries (group, params);
   g_option_context_add_group (context, group);
-  g_option_context_set_summary (context, summary);
+  g_option_group_set_translation_domain (main_group, ATL_GETTEXT_PACKAGE);
+  g_option_group_set_translation_domain (group, ATL_GETTEXT_PACKAGE);
+  g_option_context_set_summary (context, _ (summary));
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
   self->load.kv_type = self->kv_type;

@@ -1,6 +1,7 @@
 /* `atelier-cli run`: one prompt in, one answer out, for scripts. */
 #define G_LOG_DOMAIN "atl-cli"
 
+#include <glib/gi18n.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 #include "cli/conversation.h"
 #include "cli/session.h"
 
-#define SUMMARY "Answers one prompt, given as arguments or on standard input, on standard output."
+#define SUMMARY                                                                                    \
+  N_ ("Answers one prompt, given as arguments or on standard input, on standard output.")
 /* More than the longest context anyone has. */
 #define MAX_INPUT_BYTES (64u << 20)
 
@@ -45,7 +47,7 @@ read_input (GError **error)
       g_string_append_len (text, buffer, (gssize) n);
       if (text->len > MAX_INPUT_BYTES)
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the input is longer than 64 MiB");
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the input is longer than 64 MiB"));
           return NULL;
         }
     }
@@ -159,13 +161,13 @@ atl_cli_run (int argc, char **argv)
   gboolean is_raw = FALSE;
   gint n_probs = 0;
   const GOptionEntry more[] = {
-    { "json", 0, 0, G_OPTION_ARG_NONE, &output.is_json, "Print one JSON object with statistics",
-      NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &output.is_json,
+      N_ ("Print one JSON object with statistics"), NULL },
     { "messages", 0, 0, G_OPTION_ARG_FILENAME, &messages_path,
-      "Answer this conversation, a JSON array of messages with roles and contents", "FILE" },
+      N_ ("Answer this conversation, a JSON array of messages with roles and contents"), "FILE" },
     { "top-logprobs", 0, 0, G_OPTION_ARG_INT, &n_probs,
-      "With --json: each token's probability and so many of the likeliest", "N" },
-    { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, "Go on with the text, without a chat template",
+      N_ ("With --json: each token's probability and so many of the likeliest"), "N" },
+    { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, N_ ("Go on with the text, without a chat template"),
       NULL },
     { NULL },
   };

@@ -3,6 +3,7 @@
 
 #include "cli/session.h"
 
+#include <glib/gi18n.h>
 #include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,17 +14,19 @@
 
 /* --- Which model --- */
 
-static void
-append_names (GString *words, GPtrArray *models)
+/* "one, two, three" of the first ten. Owned. */
+static char *
+some_names (GPtrArray *models)
 {
+  GString *names = g_string_new (NULL);
+
   for (guint i = 0; i < models->len && i < 10; i++)
     {
       const AtlModelFile *file = g_ptr_array_index (models, i);
 
-      g_string_append_printf (words, "%s%s", i == 0 ? " In the library: " : ", ", file->name);
+      g_string_append_printf (names, "%s%s", i == 0 ? "" : ", ", file->name);
     }
-  if (models->len > 0)
-    g_string_append_c (words, '.');
+  return g_string_free (names, FALSE);
 }
 
 /* The whole name, else the only one that contains it, letter case aside. */
@@ -54,7 +57,7 @@ char *
 atl_cli_find_model (const char *name, GError **error)
 {
   g_autoptr (GPtrArray) models = NULL;
-  g_autoptr (GString) words = NULL;
+  g_autofree char *names = NULL;
   const AtlModelFile *file;
   char *starter;
 
@@ -71,16 +74,18 @@ atl_cli_find_model (const char *name, GError **error)
   if (file != NULL)
     return g_strdup (file->path);
 
-  words = g_string_new (NULL);
+  names = some_names (models);
   if (name == NULL)
-    g_string_append (words, "There is no model yet. “atelier-cli fetch-starter” brings one; "
-                            "--model names a file.");
+    g_set_error (
+        error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+        _ ("There is no model yet. “atelier-cli fetch-starter” brings one; --model names a file."));
+  else if (*names == '\0')
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                 _ ("No file and no model of the library is called “%s”."), name);
   else
-    {
-      g_string_append_printf (words, "No file and no model of the library is called “%s”.", name);
-      append_names (words, models);
-    }
-  g_set_error_literal (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, words->str);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+                 _ ("No file and no model of the library is called “%s”. In the library: %s."),
+                 name, names);
   return NULL;
 }
 

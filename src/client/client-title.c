@@ -2,6 +2,7 @@
  */
 #define G_LOG_DOMAIN "atl-client"
 
+#include <glib/gi18n.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ add_question (const char *messages, GError **error)
     return NULL;
   if (!JSON_NODE_HOLDS_ARRAY (root))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "messages: a JSON array was expected");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("messages: a JSON array was expected"));
       return NULL;
     }
   builder = json_builder_new ();
@@ -76,7 +77,7 @@ title_finished_cb (AtlChatJob *job, AtlChatStats *stats, GTask *task)
   if (g_task_return_error_if_cancelled (task))
     return;
   if (*title == '\0')
-    g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_NOT_FOUND, "The model gave no title");
+    g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("The model gave no title"));
   else
     g_task_return_pointer (task, g_steal_pointer (&title), g_free);
 }

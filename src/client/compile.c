@@ -3,6 +3,7 @@
 
 #include "client/compile.h"
 
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ patience_cb (gpointer user_data)
   Compile *self = g_task_get_task_data (user_data);
 
   g_free (self->words);
-  self->words = g_strdup_printf ("its driver did not finish within %u seconds", PATIENCE_S);
+  self->words = g_strdup_printf (_ ("its driver did not finish within %u seconds"), PATIENCE_S);
   g_subprocess_force_exit (self->process);
   return G_SOURCE_REMOVE;
 }
@@ -100,7 +101,7 @@ exited_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   else
     g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_DEVICE, "%s",
                              self->words != NULL ? self->words
-                                                 : "its driver's compiler ended unexpectedly");
+                                                 : _ ("its driver's compiler ended unexpectedly"));
 }
 
 static void

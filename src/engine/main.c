@@ -9,9 +9,9 @@
  */
 #define G_LOG_DOMAIN "atl-engine"
 
+#include <glib/gi18n.h>
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "atelier-config.h"
+#include "base/language.h"
 #include "engine/service/pulse.h"
 #include "engine/service/sandbox.h"
 #include "engine/service/service.h"
@@ -179,7 +180,7 @@ compile (const char *matrices)
     return EXIT_FAILURE;
   cache = open_cache ();
   if (cache == NULL)
-    g_set_error (&error, ATL_ERROR, ATL_ERROR_FULL, "nothing can be kept in %s",
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_FULL, _ ("nothing can be kept in %s"),
                  g_get_user_cache_dir ());
   else
     atl_devices_compile (cache, &needs, compiled_cb, NULL, &error);
@@ -212,7 +213,7 @@ main (int argc, char **argv)
   gint64 fd = -1;
   gboolean cpu_only = FALSE;
 
-  setlocale (LC_ALL, "");
+  atl_language_open ();
   if (argc < 2)
     {
       g_printerr ("atelier-engine %s is started by Atelier or atelier-cli.\n", ATL_VERSION);

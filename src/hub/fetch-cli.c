@@ -4,12 +4,15 @@
 
 #include "hub/fetch-cli.h"
 
+#include <glib/gi18n.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "atelier-config.h"
+#include "base/language.h"
 #include "hub/library.h"
 #include "hub/starter.h"
 
@@ -50,10 +53,13 @@ name_model (Fetch *fetch, const char *title, guint64 size_bytes)
   for (guint i = 0; i < n; i++)
     if (g_strcmp0 (list[i].title, title) == 0)
       {
-        g_autofree char *size = g_format_size (size_bytes != 0 ? size_bytes : list[i].size_bytes);
+        g_autofree char *size =
+            atl_language_size (size_bytes != 0 ? size_bytes : list[i].size_bytes);
 
-        fprintf (stderr, "Starter model: %s%s, %s, %s\n  %s\n", title,
-                 list[i].toy ? " (a toy)" : "", size, list[i].licence, list[i].about);
+        fprintf (stderr,
+                 list[i].toy ? _ ("Starter model: %s (a toy), %s, %s\n  %s\n")
+                             : _ ("Starter model: %s, %s, %s\n  %s\n"),
+                 title, size, list[i].licence, _ (list[i].about));
       }
 }
 
@@ -62,14 +68,14 @@ progress_cb (const AtlHubProgress *progress, gpointer data)
 {
   Fetch *fetch = data;
   gint64 now_us = g_get_monotonic_time ();
-  g_autofree char *done = g_format_size (progress->done_bytes);
-  g_autofree char *total = g_format_size (progress->total_bytes);
-  g_autofree char *rate = g_format_size ((guint64) progress->bytes_per_s);
+  g_autofree char *done = atl_language_size (progress->done_bytes);
+  g_autofree char *total = atl_language_size (progress->total_bytes);
+  g_autofree char *rate = atl_language_size ((guint64) progress->bytes_per_s);
 
   if (progress->stage == ATL_HUB_CONNECTING)
     {
       if (!fetch->looking)
-        fprintf (stderr, "Looking for a starter model within reach\n");
+        fprintf (stderr, "%s\n", _ ("Looking for a starter model within reach"));
       fetch->looking = TRUE;
       return;
     }
@@ -77,12 +83,17 @@ progress_cb (const AtlHubProgress *progress, gpointer data)
   if (!fetch->terminal && now_us - fetch->printed_us < 10 * G_USEC_PER_SEC)
     return;
   fetch->printed_us = now_us;
-  fprintf (stderr, "%s  %s %s of %s", fetch->terminal ? "\r\033[K" : "",
-           progress->stage == ATL_HUB_CHECKING ? "checking" : "fetching", done, total);
+  if (fetch->terminal)
+    fputs ("\r\033[K", stderr);
+  fprintf (stderr,
+           progress->stage == ATL_HUB_CHECKING ? _ ("  checking %s of %s")
+                                               : _ ("  fetching %s of %s"),
+           done, total);
   if (progress->bytes_per_s > 0)
     fprintf (stderr, ", %s/s", rate);
   if (progress->seconds_left >= 0)
-    fprintf (stderr, ", %d:%02d left", progress->seconds_left / 60, progress->seconds_left % 60);
+    fprintf (stderr, _ (", %d:%02d left"), progress->seconds_left / 60,
+             progress->seconds_left % 60);
   if (!fetch->terminal)
     fputc ('\n', stderr);
   fflush (stderr);
@@ -122,7 +133,8 @@ run (const char *dir, AtlStarterKind kind)
     printf ("%s\n", fetch.path);
   else if (g_error_matches (fetch.error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     {
-      fprintf (stderr, "Stopped. What was fetched is kept: the same command goes on from there.\n");
+      fprintf (stderr, "%s\n",
+               _ ("Stopped. What was fetched is kept: the same command goes on from there."));
       status = 130;
     }
   else
@@ -146,18 +158,18 @@ atl_hub_cli_fetch (int argc, char **argv)
   gboolean small = FALSE;
   g_autofree char *dir = NULL;
   const GOptionEntry entries[] = {
-    { "small", 0, 0, G_OPTION_ARG_NONE, &small, "Fetch the smallest model, a toy", NULL },
-    { "dir", 0, 0, G_OPTION_ARG_FILENAME, &dir, "Put it into FOLDER", "FOLDER" },
+    { "small", 0, 0, G_OPTION_ARG_NONE, &small, N_ ("Fetch the smallest model, a toy"), NULL },
+    { "dir", 0, 0, G_OPTION_ARG_FILENAME, &dir, N_ ("Put it into FOLDER"), "FOLDER" },
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_autoptr (GError) error = NULL;
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_set_summary (context, "Fetches a starter model and prints its path.");
+  g_option_context_add_main_entries (context, entries, ATL_GETTEXT_PACKAGE);
+  g_option_context_set_summary (context, _ ("Fetches a starter model and prints its path."));
   if (!g_option_context_parse (context, &argc, &argv, &error) || argc > 1)
     {
-      fprintf (stderr, "%s\n", error != NULL ? error->message : "too many arguments");
+      fprintf (stderr, "%s\n", error != NULL ? error->message : _ ("too many arguments"));
       return 1;
     }
   return run (dir, small ? ATL_STARTER_SMALL : ATL_STARTER_BEST);

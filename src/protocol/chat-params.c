@@ -159,10 +159,11 @@ atl_chat_param_set (AtlChatParams *self, const AtlChatParamSpec *spec, double va
   if (!isfinite (value) || value < spec->min || value > spec->max ||
       (spec->kind != ATL_PARAM_DOUBLE && value != floor (value)))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s is %g; it must be %s from %g to %g",
-                   spec->term, value,
-                   spec->kind == ATL_PARAM_DOUBLE ? "a number" : "a whole number", spec->min,
-                   spec->max);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   spec->kind == ATL_PARAM_DOUBLE
+                       ? _ ("%s is %g; it must be a number from %g to %g")
+                       : _ ("%s is %g; it must be a whole number from %g to %g"),
+                   spec->term, value, spec->min, spec->max);
       return FALSE;
     }
   switch (spec->kind)
@@ -236,8 +237,8 @@ set_text (AtlChatParams *self, gsize i, const char *chars, GError **error)
   if (strlen (chars) > texts[i].max_bytes)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "%s has %" G_GSIZE_FORMAT " bytes; at most %" G_GSIZE_FORMAT " are accepted",
-                   texts[i].key, strlen (chars), texts[i].max_bytes);
+                   _ ("%s has %zu bytes; at most %zu are accepted"), texts[i].key, strlen (chars),
+                   texts[i].max_bytes);
       return FALSE;
     }
   g_free (*text_field (self, i));
@@ -258,7 +259,7 @@ set_stop (AtlChatParams *self, char **stop, GError **error)
     {
       g_strfreev (stop);
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "stop: at most %u strings of 1 to %u bytes are accepted", MAX_STOP_STRINGS,
+                   _ ("stop: at most %u strings of 1 to %u bytes are accepted"), MAX_STOP_STRINGS,
                    MAX_STOP_BYTES);
       return FALSE;
     }
@@ -272,7 +273,7 @@ set_stop (AtlChatParams *self, char **stop, GError **error)
 static gboolean
 set_wrong_type (GError **error, const char *key)
 {
-  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s: the value has the wrong type", key);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: the value has the wrong type"), key);
   return FALSE;
 }
 

@@ -181,24 +181,6 @@ test_export_import (void)
   app_fixture_stop (&f);
 }
 
-/* Sentences of the engine come through whole, known or not. */
-static void
-test_words_of_engine (void)
-{
-  static const char *const sentences[] = { "CPU, 2 threads, because no GPU was found",
-                                           "CPU, 1 thread, because the settings say so",
-                                           "Loading weights",
-                                           "GPU, all 28 layers",
-                                           "",
-                                           "CPU, 3 threads and more" };
-
-  for (guint i = 0; i < G_N_ELEMENTS (sentences); i++)
-    {
-      g_autofree char *words = atl_words_of_engine (sentences[i]);
-      g_assert_cmpstr (words, ==, sentences[i]);
-    }
-}
-
 static void
 test_days (void)
 {
@@ -376,7 +358,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/chats/hit-shows-match", test_hit_shows_match);
   g_test_add_func ("/app/chats/export-import", test_export_import);
   g_test_add_func ("/app/chats/export-import-files", test_export_import_files);
-  g_test_add_func ("/app/chats/words-of-engine", test_words_of_engine);
   g_test_add_func ("/app/chats/days", test_days);
   g_test_add_func ("/app/whole-window/names", test_names);
   g_test_add_func ("/app/whole-window/minimum-width", test_minimum_width);

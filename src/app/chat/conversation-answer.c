@@ -261,7 +261,7 @@ atl_conversation_answer_fail (AtlConversation *self, const GError *error)
 static void
 loading_cb (AtlChatJob *job, double fraction, const char *phase, gpointer data)
 {
-  g_autofree char *words = atl_words_of_engine (phase);
+  g_autofree char *words = g_strdup (phase);
 
   atl_conversation_answer_phase (data, words, fraction);
 }

@@ -60,7 +60,7 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
     {
       g_autofree char *words = g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED)
                                    ? g_strdup (_ ("Does not fit: it has other word pieces"))
-                                   : atl_words_of_engine (error->message);
+                                   : g_strdup (error->message);
 
       adw_action_row_set_subtitle (ADW_ACTION_ROW (row), words);
       gtk_widget_set_tooltip_text (row, error->message);

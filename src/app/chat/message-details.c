@@ -35,7 +35,7 @@ atl_message_details_line (const AtlMessageItem *item)
         g_strdup_printf (_ ("%u %% of the context"),
                          percent (item->stats.context_used, item->stats.context_size)));
   if (item->stats.ran_on != NULL && *item->stats.ran_on != '\0')
-    g_ptr_array_add (parts, atl_words_of_engine (item->stats.ran_on));
+    g_ptr_array_add (parts, g_strdup (item->stats.ran_on));
   if (parts->len == 0)
     return NULL;
   g_ptr_array_add (parts, NULL);
@@ -114,7 +114,7 @@ atl_message_details_popover (const AtlMessageItem *item)
                               stats->context_size,
                               percent (stats->context_used, stats->context_size)));
   if (stats->ran_on != NULL && *stats->ran_on != '\0')
-    add_row (GTK_GRID (grid), &row, _ ("Ran on"), atl_words_of_engine (stats->ran_on));
+    add_row (GTK_GRID (grid), &row, _ ("Ran on"), g_strdup (stats->ran_on));
   gtk_popover_set_child (GTK_POPOVER (popover), grid);
   return popover;
 }

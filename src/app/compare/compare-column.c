@@ -205,7 +205,7 @@ text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, AtlCompareCol
 static void
 loading_cb (AtlChatJob *job, double fraction, const char *phase, AtlCompareColumn *self)
 {
-  g_autofree char *words = atl_words_of_engine (phase);
+  g_autofree char *words = g_strdup (phase);
 
   show_phase (self, words);
 }

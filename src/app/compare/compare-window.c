@@ -168,7 +168,7 @@ static void
 load_progress_cb (double fraction, const char *phase, gpointer data)
 {
   AtlCompareWindow *self = data;
-  g_autofree char *words = atl_words_of_engine (phase);
+  g_autofree char *words = g_strdup (phase);
 
   if (self->next < self->columns->len)
     atl_compare_column_wait (g_ptr_array_index (self->columns, self->next), words, fraction);

@@ -207,7 +207,7 @@ cursor_cb (AtlNotebookWindow *self)
 static void
 loading_cb (AtlChatJob *job, double fraction, const char *phase, AtlNotebookWindow *self)
 {
-  g_autofree char *words = atl_words_of_engine (phase);
+  g_autofree char *words = g_strdup (phase);
 
   status (self, words);
 }
@@ -238,7 +238,7 @@ static void
 finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlNotebookWindow *self)
 {
   g_autofree char *tokens = atl_format_tokens (stats->n_generated);
-  g_autofree char *ran_on = atl_words_of_engine (stats->ran_on ? stats->ran_on : "");
+  g_autofree char *ran_on = g_strdup (stats->ran_on ? stats->ran_on : "");
   g_autofree char *words =
       g_strdup_printf (_ ("%s · %.1f tokens/s · %s"), tokens, stats->tokens_per_s, ran_on);
 

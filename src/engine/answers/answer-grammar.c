@@ -3,6 +3,7 @@
 
 #include "engine/answers/answer-grammar.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -30,7 +31,7 @@ rule (AtlCallWriter *w, const char *wanted, GString *body)
 static gboolean
 blame_tool (const AtlTool *tool, GError **error)
 {
-  g_prefix_error (error, "The parameters of the tool “%s”: ", tool->name);
+  g_prefix_error (error, _ ("The parameters of the tool “%s”: "), tool->name);
   return FALSE;
 }
 
@@ -49,7 +50,8 @@ json_arguments (AtlCallWriter *w, guint i, GError **error)
 
   if (type != NULL && !g_str_equal (type, "object"))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "they must be an object, not “%s”", type);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("they must be an object, not “%s”"),
+                   type);
       blame_tool (tool, error);
       return NULL;
     }

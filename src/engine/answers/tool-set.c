@@ -3,6 +3,7 @@
 
 #include "engine/answers/tool-set.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -49,15 +50,17 @@ read_tool (AtlToolSet *self, AtlTool *tool, JsonNode *node, GError **error)
 
   if (name == NULL || !is_name (name))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "tools: the name of tool %u is “%.40s”; 1 to %u letters, digits, “_”, “-” and "
-                   "“.” were expected",
-                   self->n + 1, name != NULL ? name : "", ATL_TOOL_MAX_NAME);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_INVALID,
+          _ ("tools: the name of tool %u is “%.40s”; 1 to %u letters, digits, “_”, “-” and "
+             "“.” were expected"),
+          self->n + 1, name != NULL ? name : "", ATL_TOOL_MAX_NAME);
       return FALSE;
     }
   if (atl_tool_set_find (self, name, strlen (name)) >= 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "tools: two tools are called “%s”", name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("tools: two tools are called “%s”"),
+                   name);
       return FALSE;
     }
   schema = json_object_get_member (function, "parameters");
@@ -68,7 +71,7 @@ read_tool (AtlToolSet *self, AtlTool *tool, JsonNode *node, GError **error)
   if (schema != NULL && !JSON_NODE_HOLDS_OBJECT (schema))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "tools: the parameters of “%s” are no JSON schema", name);
+                   _ ("tools: the parameters of “%s” are no JSON schema"), name);
       return FALSE;
     }
   tool->name = g_strdup (name);
@@ -108,7 +111,7 @@ atl_tool_set_new (JsonArray *tools, GError **error)
   if (n > ATL_TOOL_MAX_TOOLS)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "%u tools were given; at most %u are accepted", n, ATL_TOOL_MAX_TOOLS);
+                   _ ("%u tools were given; at most %u are accepted"), n, ATL_TOOL_MAX_TOOLS);
       return NULL;
     }
   self->tools = g_new0 (AtlTool, n + 1);

@@ -8,6 +8,7 @@
 
 #include "engine/convert/hf-adapter.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ fail (const Adoption *self, AtlError code, GError **error, const char *format, .
   va_start (args, format);
   what = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, ATL_ERROR, code, "%s %s", atl_checkpoint_name (self->cp), what);
+  g_set_error_literal (error, ATL_ERROR, code, what);
   return FALSE;
 }
 
@@ -76,18 +77,22 @@ check_config (Adoption *self, GError **error)
   const char *bias = atl_checkpoint_get_string (self->cp, "adapter_config.bias");
 
   if (atl_checkpoint_meta (self->cp, "adapter_config.lora_alpha") == NULL)
-    return fail (self, ATL_ERROR_NOT_FOUND, error,
-                 "is no adapter for language models, or its adapter_config.json is missing: put it "
-                 "beside the file");
+    return fail (
+        self, ATL_ERROR_NOT_FOUND, error,
+        _ ("%s is no adapter for language models, or its adapter_config.json is missing: put it "
+           "beside the file"),
+        atl_checkpoint_name (self->cp));
   if (type != NULL && g_ascii_strcasecmp (type, "LORA") != 0)
     return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 "is an adapter of the kind “%s”; the kind “LORA” is known here", type);
+                 _ ("%s is an adapter of the kind “%s”; the kind “LORA” is known here"),
+                 atl_checkpoint_name (self->cp), type);
   if (bias != NULL && strcmp (bias, "none") != 0)
-    return fail (self, ATL_ERROR_UNSUPPORTED, error, "changes biases, which is not known here");
+    return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                 _ ("%s changes biases, which is not known here"), atl_checkpoint_name (self->cp));
   for (guint i = 0; i < G_N_ELEMENTS (unknown); i++)
     if (is_on (self, unknown[i]))
-      return fail (self, ATL_ERROR_UNSUPPORTED, error, "uses “%s”, which is not known here",
-                   unknown[i]);
+      return fail (self, ATL_ERROR_UNSUPPORTED, error, _ ("%s uses “%s”, which is not known here"),
+                   atl_checkpoint_name (self->cp), unknown[i]);
   return TRUE;
 }
 
@@ -167,7 +172,8 @@ add_matrix (Adoption *self,
   if (from->n_dims != 2 || from->dim[0] < 1 || from->dim[1] < 1 ||
       !atl_dtype_is_float_like (from->dtype) ||
       (heads > 0 && from->dim[0] % (2 * (gint64) heads) != 0))
-    return fail (self, ATL_ERROR_BAD_FILE, error, "has an odd shape or type in “%s”", from->name);
+    return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has an odd shape or type in “%s”"),
+                 atl_checkpoint_name (self->cp), from->name);
   n_rows = info.dim[0] = from->dim[0];
   n_in = info.dim[1] = from->dim[1];
   size = heads > 0 ? n_rows / heads : n_rows;
@@ -197,14 +203,14 @@ add_tensor (Adoption *self, const AtlTensorInfo *info, GError **error)
 
   if (!is_a && !g_str_has_suffix (info->name, ".lora_B.weight"))
     return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 "holds the tensor “%s”, which is no part of a LoRA for language models",
-                 info->name);
+                 _ ("%s holds the tensor “%s”, which is no part of a LoRA for language models"),
+                 atl_checkpoint_name (self->cp), info->name);
   module = g_strndup (info->name, strlen (info->name) - strlen (".lora_A.weight"));
   name = gguf_name (self, module);
   if (name == NULL)
     return fail (self, ATL_ERROR_INVALID, error,
-                 "changes “%s”, which models of the family “%s” do not have", module,
-                 self->family->arch);
+                 _ ("%s changes “%s”, which models of the family “%s” do not have"),
+                 atl_checkpoint_name (self->cp), module, self->family->arch);
   full = g_strconcat (name, is_a ? ".lora_a" : ".lora_b", NULL);
   if (is_a)
     return add_matrix (self, info, full, 1, 0, error);
@@ -229,9 +235,9 @@ atl_hf_adapter_adopt (AtlCheckpoint *cp, const AtlCheckpoint *base, GError **err
   if (self.family == NULL)
     {
       fail (&self, ATL_ERROR_UNSUPPORTED, error,
-            "is in PEFT's form, which is not known here for models of the family “%s”; the same "
-            "adapter as a .gguf file works",
-            arch != NULL ? arch : "unknown");
+            _ ("%s is in PEFT's form, which is not known here for models of the family “%s”; the "
+               "same adapter as a .gguf file works"),
+            atl_checkpoint_name (cp), arch != NULL ? arch : "unknown");
       return NULL;
     }
   self.n_head = base_uint (&self, "attention.head_count", 1);

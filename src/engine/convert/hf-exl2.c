@@ -14,6 +14,8 @@
 #define G_LOG_DOMAIN "atl-convert"
 
 #include "engine/convert/hf-source.h"
+
+#include <glib/gi18n.h>
 #include "engine/tensor/quants/half.h"
 
 typedef struct
@@ -43,7 +45,7 @@ static gboolean
 bad (const char *name, const char *what, GError **error)
 {
   g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-               "The weight “%s” in the EXL2 form: %s is missing or does not fit the rest", name,
+               _ ("The weight “%s” in the EXL2 form: %s is missing or does not fit the rest"), name,
                what);
   return FALSE;
 }

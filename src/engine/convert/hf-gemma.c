@@ -3,6 +3,7 @@
 
 #include "engine/convert/hf-writer.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -26,9 +27,10 @@ find_types (HfWriter *w, gsize *n_layers)
       *n_layers = (gsize) n;
       return types;
     }
-  hf_fail (w, ATL_ERROR_BAD_FILE,
-           "the list of windowed layers (layer_types) is missing, or has another length than there "
-           "are layers");
+  hf_fail (
+      w, ATL_ERROR_BAD_FILE,
+      _ ("the list of windowed layers (layer_types) is missing, or has another length than there "
+         "are layers"));
   return NULL;
 }
 
@@ -74,7 +76,7 @@ put_sparsity (HfWriter *w, gsize n_layers)
   if (pattern->type != ATL_META_ARRAY || pattern->v_array.n != n_layers ||
       (pattern->v_array.elem_type != ATL_META_FLOAT && pattern->v_array.elem_type != ATL_META_INT))
     {
-      hf_fail (w, ATL_ERROR_BAD_FILE, "“activation_sparsity_pattern” should have %zu numbers",
+      hf_fail (w, ATL_ERROR_BAD_FILE, _ ("“activation_sparsity_pattern” should have %zu numbers"),
                n_layers);
       return;
     }
@@ -85,7 +87,7 @@ put_sparsity (HfWriter *w, gsize n_layers)
                          : (double) ((const gint64 *) pattern->v_array.elems)[i];
 
       if (!(share >= 0 && share < 1))
-        hf_fail (w, ATL_ERROR_BAD_FILE, "%g is no share of gates to leave out", share);
+        hf_fail (w, ATL_ERROR_BAD_FILE, _ ("%g is no share of gates to leave out"), share);
       list[i] = share > 0 && share < 1 ? (double) (float) quantile (share) : -INFINITY;
     }
   value.v_array.elem_type = ATL_META_FLOAT;
@@ -128,7 +130,7 @@ put_gemma4 (HfWriter *w, const AtlMetaValue *types, gsize n_layers)
   if (!(full >= 2 && full <= 1 << 16 && windowed >= 2 && windowed <= 1 << 16))
     {
       hf_fail (w, ATL_ERROR_BAD_FILE,
-               "heads of %g and %g (head_dim, global_head_dim) make no sense", windowed, full);
+               _ ("heads of %g and %g (head_dim, global_head_dim) make no sense"), windowed, full);
       return;
     }
   hf_put_uint (w, "attention.key_length", full);
@@ -160,7 +162,7 @@ hf_put_gemma (HfWriter *w)
   hf_number (w, "num_kv_shared_layers", &shared);
   if (!(shared >= 0 && shared < (double) n_layers))
     {
-      hf_fail (w, ATL_ERROR_BAD_FILE, "%g of %zu layers cannot share keys", shared, n_layers);
+      hf_fail (w, ATL_ERROR_BAD_FILE, _ ("%g of %zu layers cannot share keys"), shared, n_layers);
       return;
     }
   hf_put_uint (w, "attention.shared_kv_layers", shared);

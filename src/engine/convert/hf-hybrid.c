@@ -3,6 +3,7 @@
 
 #include "engine/convert/hf-writer.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 static gboolean
@@ -21,7 +22,7 @@ need (HfWriter *w, const char *key)
 
   if (hf_number (w, key, &value) && value >= 1 && value <= 1 << 24)
     return value;
-  hf_fail (w, ATL_ERROR_BAD_FILE, "the setting “%s” is missing or out of range", key);
+  hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” is missing or out of range"), key);
   return 1;
 }
 
@@ -30,7 +31,7 @@ static void
 refuse (HfWriter *w, const char *key)
 {
   if (atl_hf_config_bool (w->config, key, FALSE))
-    hf_fail (w, ATL_ERROR_UNSUPPORTED, "“%s” is on, which is not known here", key);
+    hf_fail (w, ATL_ERROR_UNSUPPORTED, _ ("“%s” is on, which is not known here"), key);
 }
 
 /* --- Gated delta net --- */
@@ -57,7 +58,7 @@ put_interval (HfWriter *w)
         if ((strcmp (names[i], "full_attention") == 0) != ((i + 1) % interval == 0))
           {
             hf_fail (w, ATL_ERROR_UNSUPPORTED,
-                     "the layers that attend do not come at regular intervals (layer_types)");
+                     _ ("the layers that attend do not come at regular intervals (layer_types)"));
             return;
           }
     }
@@ -72,9 +73,10 @@ put_delta (HfWriter *w)
   const AtlMetaValue *sections = atl_hf_config_meta (w->config, "rope_parameters.mrope_section");
 
   if (size != need (w, "linear_key_head_dim"))
-    hf_fail (w, ATL_ERROR_UNSUPPORTED,
-             "the heads of keys (linear_key_head_dim) and of values (linear_value_head_dim) have "
-             "different sizes");
+    hf_fail (
+        w, ATL_ERROR_UNSUPPORTED,
+        _ ("the heads of keys (linear_key_head_dim) and of values (linear_value_head_dim) have "
+           "different sizes"));
   hf_put_uint (w, "ssm.conv_kernel", need (w, "linear_conv_kernel_dim"));
   hf_put_uint (w, "ssm.state_size", size);
   hf_put_uint (w, "ssm.group_count", keys);
@@ -157,7 +159,8 @@ put_falcon (HfWriter *w)
 {
   if (atl_hf_config_bool (w->config, "mamba_rms_norm", FALSE) &&
       atl_hf_config_bool (w->config, "mamba_norm_before_gate", TRUE))
-    hf_fail (w, ATL_ERROR_UNSUPPORTED, "“mamba_norm_before_gate” is on, which is not known here");
+    hf_fail (w, ATL_ERROR_UNSUPPORTED,
+             _ ("“mamba_norm_before_gate” is on, which is not known here"));
   refuse (w, "projectors_bias");
 }
 
@@ -188,14 +191,15 @@ put_llama4 (HfWriter *w)
   /* What the file cannot say is known by the number of experts. */
   if (atl_hf_config_bool (w->config, "use_qk_norm", TRUE) != (experts != 128))
     hf_fail (w, ATL_ERROR_UNSUPPORTED,
-             "%g experts do not go with its setting of “use_qk_norm” as it is known here", experts);
+             _ ("%g experts do not go with its setting of “use_qk_norm” as it is known here"),
+             experts);
   if (rotated == NULL || rotated->type != ATL_META_ARRAY ||
       rotated->v_array.elem_type != ATL_META_INT)
     return;
   for (gsize i = 0; i < rotated->v_array.n; i++)
     if ((((const gint64 *) rotated->v_array.elems)[i] != 0) != ((i + 1) % 4 != 0))
       {
-        hf_fail (w, ATL_ERROR_UNSUPPORTED, "not every fourth layer is without positions");
+        hf_fail (w, ATL_ERROR_UNSUPPORTED, _ ("not every fourth layer is without positions"));
         return;
       }
 }

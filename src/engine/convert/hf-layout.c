@@ -3,6 +3,7 @@
 
 #include "engine/convert/hf-layout.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define MAX_SIZE (1 << 24)
@@ -68,7 +69,7 @@ plan_half (AtlHfPlan *plan, const AtlHfConfig *config, gint64 half, gint64 n_row
   gboolean alternate = (config->family->flags & ATL_HF_ALTERNATE) != 0;
 
   if (n_rows % 2 != 0)
-    return fail (error, "is no pair of gates and ups");
+    return fail (error, _ ("it is no pair of gates and ups"));
   add (plan, alternate ? half : half * (n_rows / 2), 1, 1, n_rows / 2, 0, 0, alternate ? 2 : 1);
   return TRUE;
 }
@@ -82,11 +83,11 @@ plan_key_heads (
   gint64 wide, period;
 
   if (!read_heads (&h, config))
-    return fail (error, "needs numbers of key and value heads that divide");
+    return fail (error, _ ("it needs numbers of key and value heads that divide"));
   wide = h.per_key * h.value_dim;
   period = 2 * h.key_dim + 2 * wide;
   if (n_rows != h.n_keys * period)
-    return fail (error, "does not have the rows of its key and value heads");
+    return fail (error, _ ("it does not have the rows of its key and value heads"));
   if (only_z)
     add (plan, 2 * h.key_dim + wide, 1, h.n_keys, wide, 0, period, 1);
   else
@@ -111,7 +112,7 @@ plan_tiles (AtlHfPlan *plan,
   gint64 values, before = 0, n;
 
   if (!read_heads (&h, config))
-    return fail (error, "needs numbers of key and value heads that divide");
+    return fail (error, _ ("it needs numbers of key and value heads that divide"));
   values = h.n_values * h.value_dim;
   n = layout == ATL_HF_TILED_COLUMNS ? n_columns : n_rows;
   if (layout == ATL_HF_TILED_ONES || layout == ATL_HF_TILED_MINUS_EXP)
@@ -119,7 +120,7 @@ plan_tiles (AtlHfPlan *plan,
   else if (layout == ATL_HF_TILED_LAST)
     before = 2 * h.n_keys * h.key_dim;
   if (n != before + values)
-    return fail (error, "does not have the size of its key and value heads");
+    return fail (error, _ ("it does not have the size of its key and value heads"));
   if (layout == ATL_HF_TILED_COLUMNS)
     {
       AtlHfPlan columns = { 0 };
@@ -145,7 +146,7 @@ plan_sections (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError
   if (inner < 1)
     inner = number (config, "mamba_expand") * number (config, "hidden_size");
   if (n_rows != 2 * inner + 2 * groups + heads)
-    return fail (error, "does not have the rows of its state space");
+    return fail (error, _ ("it does not have the rows of its state space"));
   for (guint i = 0; i < 5; i++)
     {
       g_autofree char *factor = g_strdup_printf ("ssm_multipliers[%u]", i);
@@ -153,7 +154,7 @@ plan_sections (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError
 
       add_run (plan, plan->n_rows, i < 2 ? inner : i < 4 ? groups : heads);
       if (!atl_hf_config_factors (config, factor, &value))
-        return fail (error, "needs five ssm_multipliers");
+        return fail (error, _ ("it needs five ssm_multipliers"));
       plan->piece[i].factor = (float) value;
     }
   return TRUE;
@@ -166,7 +167,7 @@ plan_by_heads (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError
   gint64 dim = heads > 0 ? n_rows / (3 * heads) : 0;
 
   if (dim < 1 || n_rows != 3 * heads * dim)
-    return fail (error, "does not divide into queries, keys and values of its heads");
+    return fail (error, _ ("it does not divide into queries, keys and values of its heads"));
   add (plan, 0, 3, heads, dim, dim, 3 * dim, 1);
   return TRUE;
 }
@@ -177,7 +178,7 @@ plan_padded (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError *
   gint64 vocabulary = number (config, "vocab_size");
 
   if (vocabulary < 1 || n_rows < 1)
-    return fail (error, "needs the size of the vocabulary");
+    return fail (error, _ ("it needs the size of the vocabulary"));
   add_run (plan, 0, MIN (n_rows, vocabulary));
   if (n_rows < vocabulary)
     add (plan, 0, 1, 1, vocabulary - n_rows, 0, 0, 0);
@@ -215,7 +216,7 @@ plan_rows (AtlHfPlan *plan,
       return TRUE;
     }
   if (n_rows < 1 || half * 2 * heads != n_rows)
-    return fail (error, "has rows that do not divide into the heads");
+    return fail (error, _ ("it has rows that do not divide into the heads"));
   add (plan, 0, heads, half, 2, 2 * half, 1, half);
   return TRUE;
 }
@@ -228,7 +229,7 @@ plan_groups (AtlHfPlan *plan, const AtlHfConfig *config, gint64 n_rows, GError *
   if (groups < 1)
     groups = number (config, "n_groups");
   if (groups < 1 || n_rows % groups != 0)
-    return fail (error, "does not divide into the groups of the state space");
+    return fail (error, _ ("it does not divide into the groups of the state space"));
   plan->list_rows = groups;
   add_run (plan, 0, n_rows);
   return TRUE;
@@ -291,7 +292,7 @@ atl_hf_layout_plan (AtlHfPlan *plan,
            g_str_has_suffix (name->gguf, "_norm") && strcmp (name->gguf, "ssm_norm") != 0)
     plan->change = ATL_HF_ADD_ONE;
   if (name->factors != NULL && !atl_hf_config_factors (config, name->factors, &factor))
-    return fail (error, "needs multipliers that the settings do not have");
+    return fail (error, _ ("it needs multipliers that the settings do not have"));
   for (guint i = 0; i < plan->n_pieces; i++)
     plan->piece[i].factor *= (float) factor;
   return TRUE;

@@ -19,6 +19,7 @@
  */
 #define G_LOG_DOMAIN "atl-convert"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/convert/hf-source.h"
@@ -191,8 +192,8 @@ static gboolean
 bad (const char *name, const char *what, GError **error)
 {
   g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-               "The quantised weight “%s”: %s does not fit the settings of the checkpoint", name,
-               what);
+               _ ("The quantised weight “%s”: %s does not fit the settings of the checkpoint"),
+               name, what);
   return FALSE;
 }
 
@@ -376,7 +377,7 @@ atl_hf_packed_init (AtlHfSource *self, const char *name, GError **error)
   if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The weight “%s” is packed in %u bits; 2, 3, 4 and 8 are known here", name,
+                   _ ("The weight “%s” is packed in %u bits; 2, 3, 4 and 8 are known here"), name,
                    bits);
       return FALSE;
     }

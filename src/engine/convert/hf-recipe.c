@@ -3,6 +3,7 @@
 
 #include "engine/convert/hf-recipe.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -165,7 +166,7 @@ check (AtlHfRecipe *self, const AtlCheckpoint *out, const char *name, GError **e
   if (self->plan.n_rows > 0 &&
       atl_hf_plan_fits (&self->plan, self->unit_rows, n_columns (self->sources[0])))
     return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” is too small",
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is too small"),
                atl_checkpoint_name (out), name);
   atl_hf_recipe_free (self);
   return FALSE;

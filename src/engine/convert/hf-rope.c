@@ -3,6 +3,8 @@
 
 #include "engine/convert/hf-writer.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -108,10 +110,9 @@ put_factor_list (HfWriter *w, const char *which, gint64 n_rot)
       return;
     }
   if (w->error == NULL)
-    w->error =
-        g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                     "%s: the list of %s rotary factors should have %" G_GINT64_FORMAT " numbers",
-                     atl_checkpoint_name (w->out), which, n_rot / 2);
+    w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
+                            _ ("%s: the list of %s rotary factors should have %" PRId64 " numbers"),
+                            atl_checkpoint_name (w->out), which, n_rot / 2);
 }
 
 static void
@@ -221,7 +222,7 @@ hf_put_rope (HfWriter *w)
     {
       if (w->error == NULL)
         w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
-                                "%s: %g rotated components of a head make no sense",
+                                _ ("%s: %g rotated components of a head make no sense"),
                                 atl_checkpoint_name (w->out), head_dim * part);
       return;
     }
@@ -245,7 +246,7 @@ hf_put_rope (HfWriter *w)
            strcmp (type, "mrope") != 0 && w->error == NULL)
     /* "dynamic" changes nothing up to the length that the model was trained for. */
     w->error = g_error_new (ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                            "%s: its positions are scaled by “%s”, which is not known here",
+                            _ ("%s: its positions are scaled by “%s”, which is not known here"),
                             atl_checkpoint_name (w->out), type);
   if (strcmp (w->arch, "phi3") == 0 &&
       (rope_number (w, "original_max_position_embeddings", &original) ||

@@ -3,6 +3,7 @@
 
 #include "engine/convert/hf-writer.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -28,8 +29,8 @@ atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error)
     return TRUE;
   known = atl_hf_family_list ();
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-               "%s is a “%s” model, which cannot be read from its authors' files yet; models of "
-               "these families can: %s",
+               _ ("%s is a “%s” model, which cannot be read from its authors' files yet; models of "
+                  "these families can: %s"),
                atl_checkpoint_name (hf), type != NULL ? type : "nameless", known);
   return FALSE;
 }
@@ -291,8 +292,8 @@ put_settings (HfWriter *w)
       else if (value >= 0 && value <= G_MAXUINT32 && floor (value) == value)
         hf_put_uint (w, s->gguf, value);
       else
-        hf_fail (w, ATL_ERROR_BAD_FILE, "the setting “%s” is %g; a whole number is expected", s->hf,
-                 value);
+        hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” is %g; a whole number is expected"),
+                 s->hf, value);
     }
 }
 
@@ -329,9 +330,10 @@ put_latent (HfWriter *w)
       hf_put_uint (w, "attention.value_length", value);
     }
   else
-    hf_fail (w, ATL_ERROR_BAD_FILE,
-             "the sizes of the heads (qk_nope_head_dim, qk_rope_head_dim, v_head_dim) are missing "
-             "or out of range");
+    hf_fail (
+        w, ATL_ERROR_BAD_FILE,
+        _ ("the sizes of the heads (qk_nope_head_dim, qk_rope_head_dim, v_head_dim) are missing "
+           "or out of range"));
 }
 
 /* Heads of keys where some layers do not attend, by the names or the numbers of those that do. */
@@ -370,7 +372,8 @@ put_mixed (HfWriter *w)
     }
   else
     {
-      hf_fail (w, ATL_ERROR_BAD_FILE, "the list of layers that attend (layer_types) is missing");
+      hf_fail (w, ATL_ERROR_BAD_FILE,
+               _ ("the list of layers that attend (layer_types) is missing"));
       return;
     }
   heads.v_array.elem_type = ATL_META_INT;

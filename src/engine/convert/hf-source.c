@@ -4,6 +4,7 @@
 
 #include "engine/convert/hf-source.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -57,17 +58,19 @@ atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
     {
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-          "%s: its weights are quantised as “%s”, which is not known here; GPTQ, AWQ, EXL2, "
-          "FP8, compressed-tensors and MXFP4 are, and so is the same model without quantisation",
+          _ ("%s: its weights are quantised as “%s”, which is not known here; GPTQ, AWQ, EXL2, "
+             "FP8, compressed-tensors and MXFP4 are, and so is the same model without "
+             "quantisation"),
           atl_checkpoint_name (hf), method);
       return FALSE;
     }
   if (g_strcmp0 (method, "awq") == 0 && version != NULL &&
       g_ascii_strcasecmp (version, "gemm") != 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "%s: its weights are packed in the AWQ form “%s”; the form “gemm” is known here",
-                   atl_checkpoint_name (hf), version);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("%s: its weights are packed in the AWQ form “%s”; the form “gemm” is known here"),
+          atl_checkpoint_name (hf), version);
       return FALSE;
     }
   quant->bits = get_uint (hf, "bits", get_uint (hf, "w_bit", 4));
@@ -187,7 +190,7 @@ init_scaled (AtlHfSource *self, const char *name, GError **error)
   if (!fits)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The scales of the fp8 tensor “%s” do not fit its shape", name);
+                   _ ("The scales of the fp8 tensor “%s” do not fit its shape"), name);
       return FALSE;
     }
   /* Rows that blocks of 32 do not divide are rare, and small. */
@@ -236,7 +239,7 @@ init_mx (AtlHfSource *self, const char *name, GError **error)
       memcmp (blocks->dim, scales->dim, (n - 1) * sizeof *blocks->dim) != 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The scales of the MXFP4 tensor “%s” do not fit its blocks", name);
+                   _ ("The scales of the MXFP4 tensor “%s” do not fit its blocks"), name);
       return FALSE;
     }
   self->n_dims = n - 1;
@@ -273,7 +276,7 @@ init_plain (AtlHfSource *self, const char *name, GError **error)
       return TRUE;
     default:
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The tensor “%s” has the type %s, which is not known for weights here",
+                   _ ("The tensor “%s” has the type %s, which is not known for weights here"),
                    info->name, atl_dtype_name (info->dtype));
       return FALSE;
     }
@@ -300,7 +303,8 @@ atl_hf_source_new (const char *name,
     ok = init_plain (self, name, error);
   else
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "“%s” has scales but no weights", name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("“%s” has scales but no weights"),
+                   name);
       ok = FALSE;
     }
   if (!ok)

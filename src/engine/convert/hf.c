@@ -4,6 +4,7 @@
 
 #include "engine/convert/hf.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/convert/hf-recipe.h"
@@ -119,7 +120,7 @@ static gboolean
 unknown_tensor (const Translation *self, const char *name, GError **error)
 {
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-               "%s: the tensor “%s” has no place in a %s model as it is known here",
+               _ ("%s: the tensor “%s” has no place in a %s model as it is known here"),
                atl_checkpoint_name (self->hf), name, self->config.family->arch);
   return FALSE;
 }
@@ -297,7 +298,7 @@ place_module (Translation *self, Module *module, double n_layers, GError **error
 static gboolean
 bad_shape (const Translation *self, const char *name, const char *what, GError **error)
 {
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s” %s", atl_checkpoint_name (self->hf),
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: “%s”: %s", atl_checkpoint_name (self->hf),
                name, what);
   return FALSE;
 }
@@ -350,7 +351,7 @@ open_sources (Translation *self, const Target *target, GError **error)
 
       if (module == NULL)
         {
-          g_autofree char *what = g_strdup_printf ("has no part %u of %u", i, n);
+          g_autofree char *what = g_strdup_printf (_ ("it has no part %u of %u"), i, n);
           ok = bad_shape (self, target->gguf, what, error);
           break;
         }
@@ -362,7 +363,7 @@ open_sources (Translation *self, const Target *target, GError **error)
         shape_source (self, target, sources[i]);
       if (ok && (sources[i]->n_dims != sources[0]->n_dims ||
                  memcmp (sources[i]->dim, sources[0]->dim, sizeof sources[i]->dim) != 0))
-        ok = bad_shape (self, module->name, "has another shape than its fellows", error);
+        ok = bad_shape (self, module->name, _ ("it has another shape than its fellows"), error);
       if (!ok)
         break;
       if (widest == ATL_N_DTYPES || widest == sources[i]->dtype)
@@ -373,7 +374,7 @@ open_sources (Translation *self, const Target *target, GError **error)
                      ? ATL_DTYPE_Q5_0
                      : ATL_DTYPE_F16;
       else
-        ok = bad_shape (self, module->name, "has another type than its fellows", error);
+        ok = bad_shape (self, module->name, _ ("it has another type than its fellows"), error);
     }
   for (guint i = 0; ok && i < n; i++)
     atl_hf_source_set_dtype (sources[i], widest);
@@ -404,8 +405,8 @@ make_plan (Translation *self,
   g_autoptr (GError) local = NULL;
 
   if (target->is_bias && target->name->factors != NULL)
-    return bad_shape (self, target->gguf, "has a bias and a multiplier, which is not known here",
-                      error);
+    return bad_shape (self, target->gguf,
+                      _ ("it has a bias and a multiplier, which is not known here"), error);
   if (!atl_hf_layout_plan (plan, &self->config, target->name, n_rows, n_columns, &local))
     return bad_shape (self, target->gguf, local->message, error);
   /* The 1 belongs to the weights of a norm. */
@@ -482,7 +483,7 @@ add_tensor (Translation *self, const Target *target, GError **error)
   unit_size (sources[0], is_list, &n_rows, &n_columns);
   if (!make_plan (self, target, n_rows, n_columns, &plan, error) ||
       (!fit_columns (sources, n, &plan) &&
-       !bad_shape (self, name, "is packed in blocks that its heads cut through", error)))
+       !bad_shape (self, name, _ ("it is packed in blocks that its heads cut through"), error)))
     {
       free_sources (sources, n);
       return FALSE;
@@ -491,7 +492,7 @@ add_tensor (Translation *self, const Target *target, GError **error)
   if (n_dims > 4 || n_rows < 1 || n_columns < 1)
     {
       free_sources (sources, n);
-      return bad_shape (self, name, "has too many dimensions, or an empty one", error);
+      return bad_shape (self, name, _ ("it has too many dimensions, or an empty one"), error);
     }
   for (guint i = 0; is_list && i < n; i++)
     atl_hf_source_flatten (sources[i]);
@@ -511,7 +512,7 @@ add_words (Translation *self)
   if (g_strcmp0 (method, "gptq") == 0 || g_strcmp0 (method, "awq") == 0)
     {
       g_autofree char *upper = g_ascii_strup (method, -1);
-      words = g_strdup_printf ("%s, %u bits", upper, self->quant.bits);
+      words = g_strdup_printf (_ ("%s, %u bits"), upper, self->quant.bits);
     }
   else if (g_strcmp0 (method, "fp8") == 0 || g_strcmp0 (method, "exl2") == 0)
     words = g_ascii_strup (method, -1);

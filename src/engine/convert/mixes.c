@@ -3,29 +3,30 @@
 
 #include "engine/convert/mixes.h"
 
+#include <glib/gi18n.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const AtlMix mixes[] = {
-  { "F32", 0, ATL_DTYPE_F32, "single precision, as large as it gets" },
-  { "F16", 1, ATL_DTYPE_F16, "half precision" },
-  { "BF16", 32, ATL_DTYPE_BF16, "half precision as models are trained in" },
-  { "Q8_0", 7, ATL_DTYPE_Q8_0, "8.5 bits, hardly a difference" },
-  { "Q6_K", 18, ATL_DTYPE_Q6_K, "6.6 bits, very close" },
-  { "Q5_K_M", 17, ATL_DTYPE_Q5_K, "5.7 bits, close" },
-  { "Q5_K_S", 16, ATL_DTYPE_Q5_K, "5.5 bits" },
-  { "Q5_1", 9, ATL_DTYPE_Q5_1, "6 bits, older form" },
-  { "Q5_0", 8, ATL_DTYPE_Q5_0, "5.5 bits, older form" },
-  { "Q4_K_M", 15, ATL_DTYPE_Q4_K, "4.8 bits, the usual choice" },
-  { "Q4_K_S", 14, ATL_DTYPE_Q4_K, "4.6 bits" },
-  { "Q4_1", 3, ATL_DTYPE_Q4_1, "5 bits, older form" },
-  { "Q4_0", 2, ATL_DTYPE_Q4_0, "4.5 bits, older form, quick" },
-  { "IQ4_NL", 25, ATL_DTYPE_IQ4_NL, "4.5 bits, uneven steps" },
-  { "MXFP4", 38, ATL_DTYPE_MXFP4, "4.25 bits, for models trained in it" },
-  { "Q3_K_L", 13, ATL_DTYPE_Q3_K, "4.3 bits, a loss" },
-  { "Q3_K_M", 12, ATL_DTYPE_Q3_K, "3.9 bits, a loss" },
-  { "Q3_K_S", 11, ATL_DTYPE_Q3_K, "3.5 bits, a marked loss" },
-  { "Q2_K", 10, ATL_DTYPE_Q2_K, "3.2 bits, a large loss" },
+  { "F32", 0, ATL_DTYPE_F32, N_ ("single precision, as large as it gets") },
+  { "F16", 1, ATL_DTYPE_F16, N_ ("half precision") },
+  { "BF16", 32, ATL_DTYPE_BF16, N_ ("half precision as models are trained in") },
+  { "Q8_0", 7, ATL_DTYPE_Q8_0, N_ ("8.5 bits, hardly a difference") },
+  { "Q6_K", 18, ATL_DTYPE_Q6_K, N_ ("6.6 bits, very close") },
+  { "Q5_K_M", 17, ATL_DTYPE_Q5_K, N_ ("5.7 bits, close") },
+  { "Q5_K_S", 16, ATL_DTYPE_Q5_K, N_ ("5.5 bits") },
+  { "Q5_1", 9, ATL_DTYPE_Q5_1, N_ ("6 bits, older form") },
+  { "Q5_0", 8, ATL_DTYPE_Q5_0, N_ ("5.5 bits, older form") },
+  { "Q4_K_M", 15, ATL_DTYPE_Q4_K, N_ ("4.8 bits, the usual choice") },
+  { "Q4_K_S", 14, ATL_DTYPE_Q4_K, N_ ("4.6 bits") },
+  { "Q4_1", 3, ATL_DTYPE_Q4_1, N_ ("5 bits, older form") },
+  { "Q4_0", 2, ATL_DTYPE_Q4_0, N_ ("4.5 bits, older form, quick") },
+  { "IQ4_NL", 25, ATL_DTYPE_IQ4_NL, N_ ("4.5 bits, uneven steps") },
+  { "MXFP4", 38, ATL_DTYPE_MXFP4, N_ ("4.25 bits, for models trained in it") },
+  { "Q3_K_L", 13, ATL_DTYPE_Q3_K, N_ ("4.3 bits, a loss") },
+  { "Q3_K_M", 12, ATL_DTYPE_Q3_K, N_ ("3.9 bits, a loss") },
+  { "Q3_K_S", 11, ATL_DTYPE_Q3_K, N_ ("3.5 bits, a marked loss") },
+  { "Q2_K", 10, ATL_DTYPE_Q2_K, N_ ("3.2 bits, a large loss") },
   { NULL, 0, ATL_N_DTYPES, NULL },
 };
 

@@ -17,7 +17,7 @@ typedef struct
   const char *name;  /* "Q4_K_M" */
   guint file_type;   /* general.file_type */
   AtlDType dtype;    /* of what no rule speaks of */
-  const char *about; /* for people, English */
+  const char *about; /* for people; translate with gettext() */
 } AtlMix;
 
 /* NULL for a name that is not known; case does not matter. */

@@ -3,6 +3,7 @@
 
 #include "engine/convert/requant.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -102,7 +103,7 @@ write_tensor (
   buffer = g_try_malloc ((gsize) MIN (per_turn, rows) * out_bytes);
   if (buffer == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "There is no memory left for “%s”",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("There is no memory left for “%s”"),
                    info->name);
       return FALSE;
     }
@@ -126,7 +127,7 @@ write_tensor (
       if (turn.failed)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "%s: the tensor “%s” holds numbers that are not finite",
+                       _ ("%s: the tensor “%s” holds numbers that are not finite"),
                        atl_checkpoint_name (run->job->cp), info->name);
           return FALSE;
         }
@@ -264,7 +265,7 @@ plan_tensors (Run *run, GError **error)
       if (!can_write (info, dtype))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                       "%s: the tensor “%s” of the type %s cannot be written as %s",
+                       _ ("%s: the tensor “%s” of the type %s cannot be written as %s"),
                        atl_checkpoint_name (cp), info->name, atl_dtype_name (info->dtype),
                        atl_dtype_name (dtype));
           return FALSE;
@@ -289,7 +290,7 @@ plan_tensors (Run *run, GError **error)
   if (run->summary->n_parts > MAX_PARTS)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "%u parts are too many; choose a larger size for a part (%u parts at most)",
+                   _ ("%u parts are too many; choose a larger size for a part (%u parts at most)"),
                    run->summary->n_parts, MAX_PARTS);
       return FALSE;
     }
@@ -378,7 +379,7 @@ atl_requant_write (const AtlRequant *self,
   if (atl_checkpoint_get_string (self->cp, "general.architecture") == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "%s does not say of which family it is; language models can be written",
+                   _ ("%s does not say of which family it is; language models can be written"),
                    atl_checkpoint_name (self->cp));
       return FALSE;
     }

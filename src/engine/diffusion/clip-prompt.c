@@ -3,6 +3,7 @@
 
 #include "engine/diffusion/clip-prompt.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -463,7 +464,7 @@ atl_clip_prompt_new (
   if (start < 0 || end < 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The text encoder's vocabulary has no start and end tokens");
+                   _ ("The text encoder's vocabulary has no start and end tokens"));
       return NULL;
     }
   g_array_set_clear_func (pieces, piece_clear);

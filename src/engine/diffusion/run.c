@@ -57,8 +57,8 @@ atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, G
       g_autofree char *got = atl_shape_to_string (input->n_dims, input->dim);
       g_autofree char *wanted = atl_shape_to_string (n_dims, dim);
 
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "“%s” is %s; this picture needs %s", name,
-                   got, wanted);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("“%s” is %s; this picture needs %s"),
+                   name, got, wanted);
       return NULL;
     }
   return atl_array_copy (input, "latent");
@@ -118,7 +118,7 @@ atl_run_output_of (
   for (guint i = 0; i < outputs->len; i++)
     if (g_str_equal (((AtlArray *) outputs->pdata[i])->name, name))
       return g_ptr_array_steal_index (outputs, i);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the part “%s” gives no “%s”", role, name);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the part “%s” gives no “%s”"), role, name);
   return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* config.json and its like, flattened into metadata. */
 #define G_LOG_DOMAIN "atl-formats"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -140,7 +141,7 @@ add_object (
         {
           g_autofree char *shown = atl_format_excerpt (member, strlen (member));
           return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                  "%s: the name of the setting “%s” should have 1 to %d bytes",
+                                  _ ("%s: the name of the setting “%s” should have 1 to %d bytes"),
                                   name, shown, MAX_KEY_BYTES);
         }
       key = g_strconcat (prefix, member, NULL);
@@ -172,13 +173,13 @@ atl_config_add_json_under (AtlCheckpoint *cp,
   g_autoptr (JsonNode) root = NULL;
 
   if (size > MAX_CONFIG_BYTES)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s is larger than %u MiB", name,
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s is larger than %u MiB"), name,
                             MAX_CONFIG_BYTES >> 20);
   root = atl_json_parse (json, size, name, error);
   if (root == NULL)
     return FALSE;
   if (!JSON_NODE_HOLDS_OBJECT (root))
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s holds no JSON object", name);
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s holds no JSON object"), name);
   return add_object (cp, prefix, json_node_get_object (root), name, error);
 }
 

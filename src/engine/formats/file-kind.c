@@ -3,6 +3,7 @@
 
 #include "engine/formats/file-kind.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/formats/format-error.h"
@@ -17,17 +18,18 @@ typedef struct
   guint offset;
   guint length;
   const char *bytes;
-  const char *sentence; /* after the file's name */
+  const char *sentence; /* "%s" stands for the file's name */
 } Signature;
 
 #define PICKLE                                                                                     \
-  "is a PyTorch file of the pickle kind, which can carry programs and is never opened; the same "  \
-  "model as a .safetensors or .gguf file works"
-#define ARCHIVE "is a compressed archive; unpack it and open the model inside"
+  N_ ("%s is a PyTorch file of the pickle kind, which can carry programs and is never opened; "    \
+      "the same "                                                                                  \
+      "model as a .safetensors or .gguf file works")
+#define ARCHIVE N_ ("%s is a compressed archive; unpack it and open the model inside")
 #define OLD_GGML                                                                                   \
-  "is in the GGML format that came before GGUF; a newer .gguf file of the same model works"
-#define PICTURE "is a picture, not a model"
-
+  N_ ("%s is in the GGML format that came before GGUF; a newer .gguf file of the same model "      \
+      "works")
+#define PICTURE N_ ("%s is a picture, not a model")
 static const Signature signatures[] = {
   { 0, 2, "\x80\x02", PICKLE },
   { 0, 2, "\x80\x03", PICKLE },
@@ -48,22 +50,24 @@ static const Signature signatures[] = {
   { 0, 4, "\x28\xb5\x2f\xfd", ARCHIVE },
   { 0, 6, "7z\xbc\xaf\x27\x1c", ARCHIVE },
   { 0, 4, "Rar!", ARCHIVE },
-  { 257, 5, "ustar", "is a tar archive; unpack it and open the model inside" },
+  { 257, 5, "ustar", N_ ("%s is a tar archive; unpack it and open the model inside") },
   { 0, 8, "\x89HDF\r\n\x1a\n",
-    "is an HDF5 file (Keras); the same model as a .safetensors or .gguf file works" },
-  { 4, 4, "TFL3", "is a TensorFlow Lite file; a .safetensors or .gguf file of the model works" },
-  { 0, 6, "\x93NUMPY", "is a NumPy array, not a model" },
+    N_ ("%s is an HDF5 file (Keras); the same model as a .safetensors or .gguf file works") },
+  { 4, 4, "TFL3",
+    N_ ("%s is a TensorFlow Lite file; a .safetensors or .gguf file of the model works") },
+  { 0, 6, "\x93NUMPY", N_ ("%s is a NumPy array, not a model") },
   { 0, 4,
     "\x7f"
     "ELF",
-    "is a program, not a model; it was not run" },
-  { 0, 2, "MZ", "is a Windows program, not a model; it was not run" },
+    N_ ("%s is a program, not a model; it was not run") },
+  { 0, 2, "MZ", N_ ("%s is a Windows program, not a model; it was not run") },
   { 0, 4, "\x89PNG", PICTURE },
   { 0, 3, "\xff\xd8\xff", PICTURE },
-  { 0, 4, "%PDF", "is a PDF document, not a model" },
+  { 0, 4, "%PDF", N_ ("%s is a PDF document, not a model") },
   { 0, 23, "version https://git-lfs",
-    "is only a Git LFS pointer to the model; run “git lfs pull” in its folder, or download the "
-    "file itself" },
+    N_ ("%s is only a Git LFS pointer to the model; run “git lfs pull” in its folder, or download "
+        "the "
+        "file itself") },
 };
 
 static const guint8 *
@@ -112,6 +116,16 @@ first_line (const guint8 *data, gsize size)
   return length > 0 ? atl_format_excerpt ((const char *) text, length) : NULL;
 }
 
+/* The sentence with the file's name in it. */
+static gboolean
+refuse (const char *sentence, const char *name, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (gettext (sentence), "%s", 2);
+  g_autofree char *words = g_strjoinv (name, parts);
+
+  return atl_format_fail (error, ATL_ERROR_UNSUPPORTED, "%s", words);
+}
+
 static gboolean
 is_zero (const guint8 *data, gsize size)
 {
@@ -130,36 +144,38 @@ atl_file_refuse (const guint8 *data, gsize size, const char *name, GError **erro
 
   if (is_zero (data, size))
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s begins with nothing but zeros: its download is not finished", name);
-  if (size >= 4 && memcmp (data, "PK\3\4", 4) == 0)
-    return atl_format_fail (error, ATL_ERROR_UNSUPPORTED, "%s %s", name,
-                            contains (data, size, ".pkl")
-                                ? PICKLE
-                                : "is a ZIP archive; unpack it and open the model inside");
-  if (text_size > 0 && *text == '<')
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s is a web page, not a model: the download led to a page (often to "
-                            "sign in); download the file again",
+                            _ ("%s begins with nothing but zeros: its download is not finished"),
                             name);
+  if (size >= 4 && memcmp (data, "PK\3\4", 4) == 0)
+    return refuse (contains (data, size, ".pkl")
+                       ? PICKLE
+                       : N_ ("%s is a ZIP archive; unpack it and open the model inside"),
+                   name, error);
+  if (text_size > 0 && *text == '<')
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s is a web page, not a model: the download led to a page (often to "
+           "sign in); download the file again"),
+        name);
   for (guint i = 0; i < G_N_ELEMENTS (signatures); i++)
     {
       const Signature *s = &signatures[i];
 
       if (size >= s->offset + s->length && memcmp (data + s->offset, s->bytes, s->length) == 0)
-        return atl_format_fail (error, ATL_ERROR_UNSUPPORTED, "%s %s", name, s->sentence);
+        return refuse (s->sentence, name, error);
     }
   if (size < 16)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s has only %" G_GSIZE_FORMAT " bytes: its download was not finished",
-                            name, size);
+                            _ ("%s has only %zu bytes: its download was not finished"), name, size);
   line = first_line (data, size);
   if (line != NULL)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s is a text that begins with “%s”, not a model; model files are "
-                            ".gguf and .safetensors",
+                            _ ("%s is a text that begins with “%s”, not a model; model files are "
+                               ".gguf and .safetensors"),
                             name, line);
-  return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                          "%s is of no kind that is known here; models in .gguf and .safetensors "
-                          "files can be opened",
-                          name);
+  return atl_format_fail (
+      error, ATL_ERROR_UNSUPPORTED,
+      _ ("%s is of no kind that is known here; models in .gguf and .safetensors "
+         "files can be opened"),
+      name);
 }

@@ -4,6 +4,8 @@
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 gboolean
@@ -11,9 +13,9 @@ atl_gguf_take (AtlGgufCursor *self, gsize n, const char *what, const guint8 **ou
 {
   if (n > atl_gguf_remaining (self))
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s ends inside %s (at byte %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT
-                            "): it is damaged or its download was not finished",
-                            self->file, what, self->at, self->size);
+                            _ ("%s ends inside %s (at byte %zu of %zu): it is damaged or its "
+                               "download was not finished"),
+                            self->file, _ (what), self->at, self->size);
   *out = self->data + self->at;
   self->at += n;
   return TRUE;
@@ -66,10 +68,10 @@ atl_gguf_string (
   if (!atl_gguf_count (self, what, &n, error))
     return FALSE;
   if (n > atl_gguf_remaining (self))
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: %s claims a length of %" G_GUINT64_FORMAT
-                            " bytes, but only %" G_GSIZE_FORMAT " are left in the file",
-                            self->file, what, n, atl_gguf_remaining (self));
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s: %s claims a length of %" PRIu64 " bytes, but only %zu are left in the file"),
+        self->file, _ (what), n, atl_gguf_remaining (self));
   if (!atl_gguf_take (self, (gsize) n, what, &bytes, error))
     return FALSE;
   *chars = (const char *) bytes;

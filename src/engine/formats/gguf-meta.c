@@ -4,6 +4,8 @@
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Bytes in the file; 0 for what has no fixed size. */
@@ -35,8 +37,8 @@ charge (Reader *self, guint64 bytes, GError **error)
 {
   if (bytes > self->budget)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the metadata up to “%s” take more than %u MiB", self->cursor->file,
-                            self->key, ATL_GGUF_MAX_META_BYTES >> 20);
+                            _ ("%s: the metadata up to “%s” take more than %u MiB"),
+                            self->cursor->file, self->key, ATL_GGUF_MAX_META_BYTES >> 20);
   self->budget -= (gsize) bytes;
   return TRUE;
 }
@@ -149,7 +151,7 @@ read_strings (Reader *self, gsize n, const char ***strings, gsize **lengths, GEr
   g_autofree gsize *sizes = g_new (gsize, n);
 
   for (gsize i = 0; i < n; i++)
-    if (!atl_gguf_string (self->cursor, "a text in a list", &chars[i], &sizes[i], error) ||
+    if (!atl_gguf_string (self->cursor, N_ ("a text in a list"), &chars[i], &sizes[i], error) ||
         !charge (self, sizes[i] + 1, error))
       return FALSE;
   *strings = g_steal_pointer (&chars);
@@ -168,24 +170,24 @@ read_array (Reader *self, const char *key, AtlCheckpoint *cp, GError **error)
   guint64 n, smallest;
   guint32 type;
 
-  if (!atl_gguf_u32 (cursor, "the type of a list", &type, error) ||
-      !atl_gguf_count (cursor, "the length of a list", &n, error))
+  if (!atl_gguf_u32 (cursor, N_ ("the type of a list"), &type, error) ||
+      !atl_gguf_count (cursor, N_ ("the length of a list"), &n, error))
     return FALSE;
   if (type == ATL_GGUF_ARRAY)
     return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                            "%s: “%s” is a list of lists, which no known model uses", cursor->file,
-                            key);
+                            _ ("%s: “%s” is a list of lists, which no known model uses"),
+                            cursor->file, key);
   if (type >= ATL_GGUF_N_TYPES)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: “%s” is a list of values of the unknown type %u", cursor->file,
+                            _ ("%s: “%s” is a list of values of the unknown type %u"), cursor->file,
                             key, type);
 
   smallest = type == ATL_GGUF_STRING ? (cursor->version >= 2 ? 8 : 4) : type_bytes[type];
   if (n > atl_gguf_remaining (cursor) / smallest)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: “%s” claims %" G_GUINT64_FORMAT
-                            " entries, but only %" G_GSIZE_FORMAT " bytes are left in the file",
-                            cursor->file, key, n, atl_gguf_remaining (cursor));
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s: “%s” claims %" PRIu64 " entries, but only %zu bytes are left in the file"),
+        cursor->file, key, n, atl_gguf_remaining (cursor));
 
   value.v_array.elem_type = type_meta[type];
   value.width = (guint8) type_bytes[type];
@@ -204,7 +206,7 @@ read_array (Reader *self, const char *key, AtlCheckpoint *cp, GError **error)
       gsize decoded = type == ATL_GGUF_BOOL ? sizeof (gboolean) : sizeof (gint64);
 
       if (!charge (self, n * decoded, error) ||
-          !atl_gguf_take (cursor, (gsize) (n * smallest), "a list", &bytes, error))
+          !atl_gguf_take (cursor, (gsize) (n * smallest), N_ ("a list"), &bytes, error))
         return FALSE;
       value.v_array.elems = numbers = decode_numbers (type, bytes, (gsize) n);
     }
@@ -219,7 +221,7 @@ read_text (Reader *self, const char *key, AtlCheckpoint *cp, GError **error)
   const char *chars;
   gsize length;
 
-  if (!atl_gguf_string (self->cursor, "a text", &chars, &length, error))
+  if (!atl_gguf_string (self->cursor, N_ ("a text"), &chars, &length, error))
     return FALSE;
   /* Names and templates are shown and parsed as text, so what is no UTF-8 is replaced here, once.
    * Entries of lists stay as they are: a token may be any bytes. */
@@ -246,18 +248,18 @@ read_key (Reader *self, char **out, GError **error)
   const char *chars;
   gsize length;
 
-  if (!atl_gguf_string (cursor, "the name of a setting", &chars, &length, error))
+  if (!atl_gguf_string (cursor, N_ ("the name of a setting"), &chars, &length, error))
     return FALSE;
   if (length == 0 || length > ATL_GGUF_MAX_KEY_BYTES)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: a setting's name has %" G_GSIZE_FORMAT " bytes; expected 1 to %u",
+                            _ ("%s: a setting's name has %zu bytes; expected 1 to %u"),
                             cursor->file, length, ATL_GGUF_MAX_KEY_BYTES);
   if (!g_utf8_validate_len (chars, length, NULL) || memchr (chars, '\0', length) != NULL)
     {
       g_autofree char *shown = atl_format_excerpt (chars, length);
       return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                              "%s: the setting's name “%s” is not valid UTF-8 text", cursor->file,
-                              shown);
+                              _ ("%s: the setting's name “%s” is not valid UTF-8 text"),
+                              cursor->file, shown);
     }
   *out = g_strndup (chars, length);
   return charge (self, length + sizeof (AtlMetaValue), error);
@@ -273,22 +275,22 @@ read_pair (Reader *self, AtlGgufFile *file, AtlCheckpoint *cp, GError **error)
   guint32 type;
 
   if (!read_key (self, &key, error) ||
-      !atl_gguf_u32 (cursor, "the type of a setting", &type, error))
+      !atl_gguf_u32 (cursor, N_ ("the type of a setting"), &type, error))
     return FALSE;
   self->key = key;
   if (type >= ATL_GGUF_N_TYPES)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: “%s” has the unknown value type %u",
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s: “%s” has the unknown value type %u"),
                             cursor->file, key, type);
   if (strcmp (key, "general.alignment") == 0 && type != ATL_GGUF_U32)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: “general.alignment” should be an unsigned 32-bit number",
+                            _ ("%s: “general.alignment” should be an unsigned 32-bit number"),
                             cursor->file);
   if (type == ATL_GGUF_STRING)
     return read_text (self, key, cp, error);
   if (type == ATL_GGUF_ARRAY)
     return read_array (self, key, cp, error);
 
-  if (!atl_gguf_take (cursor, type_bytes[type], "a setting", &bytes, error))
+  if (!atl_gguf_take (cursor, type_bytes[type], N_ ("a setting"), &bytes, error))
     return FALSE;
   decode_scalar (type, bytes, &value);
   if (strcmp (key, "general.alignment") == 0)
@@ -297,10 +299,10 @@ read_pair (Reader *self, AtlGgufFile *file, AtlCheckpoint *cp, GError **error)
 
       if (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
           alignment > ATL_GGUF_MAX_ALIGNMENT)
-        return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s: “general.alignment” is %" G_GUINT64_FORMAT
-                                "; expected a power of two up to %u",
-                                cursor->file, alignment, ATL_GGUF_MAX_ALIGNMENT);
+        return atl_format_fail (
+            error, ATL_ERROR_BAD_FILE,
+            _ ("%s: “general.alignment” is %" PRIu64 "; expected a power of two up to %u"),
+            cursor->file, alignment, ATL_GGUF_MAX_ALIGNMENT);
       file->alignment = alignment;
     }
   return atl_checkpoint_add_meta (cp, key, &value, error);

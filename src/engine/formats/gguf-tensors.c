@@ -4,6 +4,8 @@
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -59,18 +61,18 @@ read_name (AtlGgufCursor *cursor, const Limits *limits, char **out, GError **err
   const char *chars;
   gsize length;
 
-  if (!atl_gguf_string (cursor, "the name of a tensor", &chars, &length, error))
+  if (!atl_gguf_string (cursor, N_ ("the name of a tensor"), &chars, &length, error))
     return FALSE;
   if (length == 0 || length > limits->max_name_bytes)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: a tensor's name has %" G_GSIZE_FORMAT " bytes; expected 1 to %u",
-                            cursor->file, length, limits->max_name_bytes);
+                            _ ("%s: a tensor's name has %zu bytes; expected 1 to %u"), cursor->file,
+                            length, limits->max_name_bytes);
   if (!g_utf8_validate_len (chars, length, NULL))
     {
       g_autofree char *shown = atl_format_excerpt (chars, length);
       return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                              "%s: the tensor's name “%s” is not valid UTF-8 text", cursor->file,
-                              shown);
+                              _ ("%s: the tensor's name “%s” is not valid UTF-8 text"),
+                              cursor->file, shown);
     }
   *out = g_strndup (chars, length);
   return TRUE;
@@ -88,24 +90,24 @@ read_shape (AtlGgufCursor *cursor,
   guint64 product = 1;
   gboolean empty = FALSE;
 
-  if (!atl_gguf_u32 (cursor, "the shape of a tensor", &n_dims, error))
+  if (!atl_gguf_u32 (cursor, N_ ("the shape of a tensor"), &n_dims, error))
     return FALSE;
   if (n_dims < 1 || n_dims > limits->max_dims)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the tensor “%s” has %u dimensions; expected 1 to %u", cursor->file,
-                            info->name, n_dims, limits->max_dims);
+                            _ ("%s: the tensor “%s” has %u dimensions; expected 1 to %u"),
+                            cursor->file, info->name, n_dims, limits->max_dims);
   info->n_dims = n_dims;
   for (guint i = 0; i < n_dims; i++)
     {
       guint64 dim;
 
-      if (!atl_gguf_count (cursor, "the shape of a tensor", &dim, error))
+      if (!atl_gguf_count (cursor, N_ ("the shape of a tensor"), &dim, error))
         return FALSE;
       /* Zeros are left out of the product, so that they cannot hide an absurd shape. */
       if (dim > G_MAXINT64 || (dim > 0 && !atl_checked_mul (product, dim, &product)) ||
           product > G_MAXINT64)
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s: the shape of the tensor “%s” is impossibly large",
+                                _ ("%s: the shape of the tensor “%s” is impossibly large"),
                                 cursor->file, info->name);
       empty |= dim == 0;
       info->dim[n_dims - 1 - i] = (gint64) dim;
@@ -119,13 +121,14 @@ read_dtype (AtlGgufCursor *cursor, AtlTensorInfo *info, GError **error)
 {
   guint32 id;
 
-  if (!atl_gguf_u32 (cursor, "the type of a tensor", &id, error))
+  if (!atl_gguf_u32 (cursor, N_ ("the type of a tensor"), &id, error))
     return FALSE;
   if (id >= G_N_ELEMENTS (dtype_by_id) || dtype_by_id[id] == 0)
-    return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                            "%s: the tensor “%s” has the element type %u, which is unknown or no "
-                            "longer in use; a newer version of the same model may work",
-                            cursor->file, info->name, id);
+    return atl_format_fail (
+        error, ATL_ERROR_UNSUPPORTED,
+        _ ("%s: the tensor “%s” has the element type %u, which is unknown or no "
+           "longer in use; a newer version of the same model may work"),
+        cursor->file, info->name, id);
   info->dtype = (AtlDType) (dtype_by_id[id] - 1);
   return TRUE;
 }
@@ -138,14 +141,16 @@ measure (
   guint block = atl_dtype_info (info->dtype)->block_elems;
 
   if (row % block != 0)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the rows of the tensor “%s” have %" G_GUINT64_FORMAT
-                            " elements, which is no multiple of the %u that a block of %s holds",
-                            cursor->file, info->name, row, block, atl_dtype_name (info->dtype));
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s: the rows of the tensor “%s” have %" PRIu64
+           " elements, which is no multiple of the %u that a block of %s holds"),
+        cursor->file, info->name, row, block, atl_dtype_name (info->dtype));
   /* Whole rows of whole blocks: the number of elements is a multiple of the block, too. */
   if (!atl_dtype_row_bytes (info->dtype, n_elems, bytes) || *bytes > G_MAXSSIZE)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: the tensor “%s” is impossibly large",
-                            cursor->file, info->name);
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
+                            _ ("%s: the tensor “%s” is impossibly large"), cursor->file,
+                            info->name);
   return TRUE;
 }
 
@@ -167,8 +172,8 @@ find_data (const AtlGgufFile *self, const Limits *limits, guint64 *out, GError *
         return FALSE;
       info.name = name;
       if (!read_shape (&cursor, limits, &info, &ignored, error) ||
-          !atl_gguf_u32 (&cursor, "the type of a tensor", &type, error) ||
-          !atl_gguf_u64 (&cursor, "the place of a tensor", &ignored, error))
+          !atl_gguf_u32 (&cursor, N_ ("the type of a tensor"), &type, error) ||
+          !atl_gguf_u64 (&cursor, N_ ("the place of a tensor"), &ignored, error))
         return FALSE;
     }
   return atl_checked_align (cursor.at, self->alignment, out);
@@ -194,14 +199,14 @@ read_entry (AtlGgufFile *self,
     return FALSE;
   info.name = name;
   if (!read_shape (cursor, limits, &info, &n_elems, error) || !read_dtype (cursor, &info, error) ||
-      !atl_gguf_u64 (cursor, "the place of a tensor", &offset, error) ||
+      !atl_gguf_u64 (cursor, N_ ("the place of a tensor"), &offset, error) ||
       !measure (cursor, &info, n_elems, &bytes, error))
     return FALSE;
   if (offset % self->alignment != 0)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the tensor “%s” lies at %" G_GUINT64_FORMAT
-                            ", which is no multiple of %" G_GUINT64_FORMAT,
-                            cursor->file, name, offset, self->alignment);
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s: the tensor “%s” lies at %" PRIu64 ", which is no multiple of %" PRIu64),
+        cursor->file, name, offset, self->alignment);
   info.size_bytes = (gsize) bytes;
   if (bytes > 0)
     {
@@ -209,9 +214,9 @@ read_entry (AtlGgufFile *self,
 
       if (!atl_checked_add (offset, bytes, &end) || end > data_size)
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s ends before the tensor “%s” does (%" G_GUINT64_FORMAT
-                                " bytes at %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-                                "): it is damaged or its download was not finished",
+                                _ ("%s ends before the tensor “%s” does (%" PRIu64
+                                   " bytes at %" PRIu64 " of %" PRIu64
+                                   "): it is damaged or its download was not finished"),
                                 cursor->file, name, bytes, offset, data_size);
       span = (Span){ offset, end, atl_checkpoint_n_tensors (cp) };
       g_array_append_val (spans, span);
@@ -239,8 +244,9 @@ check_overlap (const AtlGgufFile *self, const AtlCheckpoint *cp, GArray *spans, 
       const Span *a = &g_array_index (spans, Span, i - 1), *b = &g_array_index (spans, Span, i);
 
       if (b->offset < a->end)
-        return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: the tensors “%s” and “%s” overlap",
-                                self->cursor.file, atl_checkpoint_tensor (cp, a->index)->name,
+        return atl_format_fail (error, ATL_ERROR_BAD_FILE,
+                                _ ("%s: the tensors “%s” and “%s” overlap"), self->cursor.file,
+                                atl_checkpoint_tensor (cp, a->index)->name,
                                 atl_checkpoint_tensor (cp, b->index)->name);
     }
   return TRUE;
@@ -256,10 +262,10 @@ check_end (const AtlGgufFile *self, guint64 data_size, GArray *spans, GError **e
     return TRUE;
   end = g_array_index (spans, Span, spans->len - 1).end;
   if (atl_checked_align (end, self->alignment, &padded) && data_size > end && data_size < padded)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s ends %" G_GUINT64_FORMAT
-                            " bytes too early: its download was not finished",
-                            self->cursor.file, padded - data_size);
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s ends %" PRIu64 " bytes too early: its download was not finished"), self->cursor.file,
+        padded - data_size);
   return TRUE;
 }
 

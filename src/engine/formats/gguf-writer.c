@@ -3,6 +3,7 @@
 
 #include "engine/formats/gguf-writer.h"
 
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -12,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/language.h"
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
 
@@ -233,8 +235,8 @@ static gboolean
 fail (const AtlGgufWriter *self, int code, GError **error)
 {
   if (code == ENOSPC || code == EDQUOT)
-    return atl_format_fail (error, ATL_ERROR_FULL, "The disk of %s is full", self->path);
-  return atl_format_fail (error, ATL_ERROR_INVALID, "%s cannot be written: %s", self->path,
+    return atl_format_fail (error, ATL_ERROR_FULL, _ ("The disk of %s is full"), self->path);
+  return atl_format_fail (error, ATL_ERROR_INVALID, _ ("%s cannot be written: %s"), self->path,
                           g_strerror (code));
 }
 
@@ -250,7 +252,7 @@ atl_gguf_writer_new (const char *path, GError **error)
   if (g_lstat (path, &st) == 0)
     {
       atl_format_fail (error, ATL_ERROR_BUSY,
-                       "%s is there already; choose another name, or remove it first", path);
+                       _ ("%s is there already; choose another name, or remove it first"), path);
       return NULL;
     }
   self = g_new0 (AtlGgufWriter, 1);
@@ -321,7 +323,7 @@ atl_gguf_writer_check_room (const AtlGgufWriter *self, guint64 more, GError **er
 {
   guint64 size = atl_gguf_writer_size (self) + more;
   g_autofree char *folder = g_path_get_dirname (self->path);
-  g_autofree char *need = g_format_size (size);
+  g_autofree char *need = atl_language_size (size);
   g_autofree char *have = NULL;
   struct statvfs fs;
   guint64 room;
@@ -331,11 +333,11 @@ atl_gguf_writer_check_room (const AtlGgufWriter *self, guint64 more, GError **er
   room = (guint64) fs.f_bavail * fs.f_frsize;
   if (room >= size + SPARE_BYTES)
     return TRUE;
-  have = g_format_size (room);
+  have = atl_language_size (room);
   return atl_format_fail (
       error, ATL_ERROR_FULL,
-      "%s would have %s, but its disk has only %s left; choose a smaller type or "
-      "another place",
+      _ ("%s would have %s, but its disk has only %s left; choose a smaller type or "
+         "another place"),
       self->path, need, have);
 }
 
@@ -400,7 +402,7 @@ atl_gguf_writer_finish (AtlGgufWriter *self, GError **error)
     {
       /* File systems without that kind of renaming: the race that is left is a short one. */
       if (errno == EEXIST || g_file_test (self->path, G_FILE_TEST_EXISTS))
-        return atl_format_fail (error, ATL_ERROR_BUSY, "%s was made by somebody else meanwhile",
+        return atl_format_fail (error, ATL_ERROR_BUSY, _ ("%s was made by somebody else meanwhile"),
                                 self->path);
       if (g_rename (self->hidden, self->path) != 0)
         return fail (self, errno, error);

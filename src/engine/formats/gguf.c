@@ -3,6 +3,8 @@
 
 #include "engine/formats/gguf.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "engine/formats/format-error.h"
@@ -23,7 +25,7 @@ atl_gguf_is_gguf (const guint8 *data, gsize size)
 
 static gboolean
 check_count (const AtlGgufFile *self,
-             const char *what,
+             gboolean of_tensors,
              guint64 n,
              guint64 max,
              gsize min_bytes,
@@ -32,15 +34,19 @@ check_count (const AtlGgufFile *self,
   gsize left = atl_gguf_remaining (&self->cursor);
 
   if (n > left / min_bytes)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s claims %" G_GUINT64_FORMAT " %s, but only %" G_GSIZE_FORMAT
-                            " bytes follow: it is damaged or its download was not finished",
-                            self->cursor.file, n, what, left);
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        of_tensors ? _ ("%s claims %" PRIu64 " tensors, but only %zu bytes follow: it is damaged "
+                        "or its download was not finished")
+                   : _ ("%s claims %" PRIu64 " settings, but only %zu bytes follow: it is damaged "
+                        "or its download was not finished"),
+        self->cursor.file, n, left);
   if (n > max)
-    return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                            "%s holds %" G_GUINT64_FORMAT " %s; at most %" G_GUINT64_FORMAT
-                            " can be read",
-                            self->cursor.file, n, what, max);
+    return atl_format_fail (
+        error, ATL_ERROR_UNSUPPORTED,
+        of_tensors ? _ ("%s holds %" PRIu64 " tensors; at most %" PRIu64 " can be read")
+                   : _ ("%s holds %" PRIu64 " settings; at most %" PRIu64 " can be read"),
+        self->cursor.file, n, max);
   return TRUE;
 }
 
@@ -59,33 +65,34 @@ read_header (AtlGgufFile *self, AtlFileMap *map, GError **error)
     .alignment = DEFAULT_ALIGNMENT,
   };
   if (!atl_gguf_is_gguf (cursor->data, cursor->size))
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s is no GGUF file", cursor->file);
-  if (!atl_gguf_take (cursor, 4, "the header", &magic, error) ||
-      !atl_gguf_u32 (cursor, "the header", &version, error))
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s is no GGUF file"), cursor->file);
+  if (!atl_gguf_take (cursor, 4, N_ ("the header"), &magic, error) ||
+      !atl_gguf_u32 (cursor, N_ ("the header"), &version, error))
     return FALSE;
   if (version < 1 || version > 3)
     {
       guint32 swapped = GUINT32_SWAP_LE_BE (version);
 
       if (swapped >= 1 && swapped <= 3)
-        return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                                "%s is a GGUF file for big-endian computers; this computer needs "
-                                "the little-endian file of the same model",
-                                cursor->file);
+        return atl_format_fail (
+            error, ATL_ERROR_UNSUPPORTED,
+            _ ("%s is a GGUF file for big-endian computers; this computer needs "
+               "the little-endian file of the same model"),
+            cursor->file);
       return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                              "%s is of GGUF version %u; versions 1 to 3 can be read", cursor->file,
-                              version);
+                              _ ("%s is of GGUF version %u; versions 1 to 3 can be read"),
+                              cursor->file, version);
     }
   cursor->version = version;
-  if (!atl_gguf_count (cursor, "the header", &self->n_tensors, error) ||
-      !atl_gguf_count (cursor, "the header", &self->n_pairs, error))
+  if (!atl_gguf_count (cursor, N_ ("the header"), &self->n_tensors, error) ||
+      !atl_gguf_count (cursor, N_ ("the header"), &self->n_pairs, error))
     return FALSE;
   if (version == 1 && self->n_tensors == 0 && self->n_pairs == 0)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s is empty: it holds no model",
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s is empty: it holds no model"),
                             cursor->file);
-  return check_count (self, "tensors", self->n_tensors, ATL_GGUF_MAX_TENSORS,
-                      MIN_TENSOR_BYTES (version), error) &&
-         check_count (self, "settings", self->n_pairs, ATL_GGUF_MAX_PAIRS, MIN_PAIR_BYTES (version),
+  return check_count (self, TRUE, self->n_tensors, ATL_GGUF_MAX_TENSORS, MIN_TENSOR_BYTES (version),
+                      error) &&
+         check_count (self, FALSE, self->n_pairs, ATL_GGUF_MAX_PAIRS, MIN_PAIR_BYTES (version),
                       error);
 }
 
@@ -116,28 +123,29 @@ order_shards (AtlCheckpoint *const *cps, guint n, guint *order, GError **error)
           !get_split (cps[i], "split.count", MAX_SHARDS, &count, error))
         return FALSE;
       if (count <= 1 && n > 1)
-        return atl_format_fail (error, ATL_ERROR_INVALID,
-                                "%s is a whole model by itself and cannot be opened together with "
-                                "%s",
-                                name, atl_checkpoint_name (cps[i == 0 ? 1 : 0]));
+        return atl_format_fail (
+            error, ATL_ERROR_INVALID,
+            _ ("%s is a whole model by itself and cannot be opened together with "
+               "%s"),
+            name, atl_checkpoint_name (cps[i == 0 ? 1 : 0]));
       count = MAX (count, 1);
       if (no >= count)
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s says it is part %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT,
-                                name, no + 1, count);
+                                _ ("%s says it is part %" PRIu64 " of %" PRIu64), name, no + 1,
+                                count);
       if (count > n)
         return atl_format_fail (error, ATL_ERROR_NOT_FOUND,
-                                "%s is part %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-                                "; put all parts into one folder and open that",
+                                _ ("%s is part %" PRIu64 " of %" PRIu64
+                                   "; put all parts into one folder and open that"),
                                 name, no + 1, count);
       if (count < n)
-        return atl_format_fail (error, ATL_ERROR_INVALID,
-                                "%s belongs to a model of %" G_GUINT64_FORMAT
-                                " parts, but %u files were given",
-                                name, count, n);
+        return atl_format_fail (
+            error, ATL_ERROR_INVALID,
+            _ ("%s belongs to a model of %" PRIu64 " parts, but %u files were given"), name, count,
+            n);
       if (seen[no])
         return atl_format_fail (error, ATL_ERROR_INVALID,
-                                "%s and %s are both part %" G_GUINT64_FORMAT " of the model", name,
+                                _ ("%s and %s are both part %" PRIu64 " of the model"), name,
                                 atl_checkpoint_name (cps[order[no]]), no + 1);
       seen[no] = TRUE;
       order[no] = i;
@@ -156,7 +164,7 @@ check_total (AtlCheckpoint *cp, GError **error)
     return FALSE;
   if (total != atl_checkpoint_n_tensors (cp))
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: all parts together hold %u tensors; expected %" G_GUINT64_FORMAT,
+                            _ ("%s: all parts together hold %u tensors; expected %" PRIu64),
                             atl_checkpoint_name (cp), atl_checkpoint_n_tensors (cp), total);
   return TRUE;
 }
@@ -175,7 +183,7 @@ atl_gguf_open (AtlFileMap *const *maps, guint n_maps, GError **error)
   g_return_val_if_fail (n_maps >= 1, NULL);
   if (n_maps > MAX_SHARDS)
     {
-      atl_format_fail (error, ATL_ERROR_INVALID, "%u files are too many for one model", n_maps);
+      atl_format_fail (error, ATL_ERROR_INVALID, _ ("%u files are too many for one model"), n_maps);
       return NULL;
     }
 
@@ -196,10 +204,10 @@ atl_gguf_open (AtlFileMap *const *maps, guint n_maps, GError **error)
   whole = cps->pdata[order[0]];
   if (n_tensors > ATL_GGUF_MAX_TENSORS)
     {
-      atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                       "%s: all parts together hold %" G_GUINT64_FORMAT
-                       " tensors; at most %u can be read",
-                       atl_checkpoint_name (whole), n_tensors, ATL_GGUF_MAX_TENSORS);
+      atl_format_fail (
+          error, ATL_ERROR_UNSUPPORTED,
+          _ ("%s: all parts together hold %" PRIu64 " tensors; at most %u can be read"),
+          atl_checkpoint_name (whole), n_tensors, ATL_GGUF_MAX_TENSORS);
       return NULL;
     }
   architecture = atl_checkpoint_get_string (whole, "general.architecture");

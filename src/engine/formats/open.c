@@ -3,6 +3,7 @@
 
 #include "engine/formats/open.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/formats/file-kind.h"
@@ -108,9 +109,10 @@ open_safetensors (Files *files, GError **error)
 
         if (parts > files->safetensors->len)
           {
-            atl_format_fail (error, ATL_ERROR_NOT_FOUND,
-                             "%s is one of %u parts; put all parts into one folder and open that",
-                             name, parts);
+            atl_format_fail (
+                error, ATL_ERROR_NOT_FOUND,
+                _ ("%s is one of %u parts; put all parts into one folder and open that"), name,
+                parts);
             return NULL;
           }
       }
@@ -174,7 +176,7 @@ atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n,
   if (files.gguf->len > 0 && files.safetensors->len > 0)
     {
       atl_format_fail (error, ATL_ERROR_INVALID,
-                       "%s and %s are two different models; open one of them",
+                       _ ("%s and %s are two different models; open one of them"),
                        atl_file_map_name (files.gguf->pdata[0]),
                        atl_file_map_name (files.safetensors->pdata[0]));
       return NULL;
@@ -186,9 +188,10 @@ atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n,
   if (files.other != NULL)
     refuse (files.other, error);
   else
-    atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                     "%s holds settings or text in JSON, but no weights; open the .safetensors or "
-                     ".gguf file beside it",
-                     atl_file_map_name (files.json));
+    atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s holds settings or text in JSON, but no weights; open the .safetensors or "
+           ".gguf file beside it"),
+        atl_file_map_name (files.json));
   return NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "engine/formats/safetensors-private.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/formats/format-error.h"
@@ -43,13 +44,13 @@ check_place (AtlCheckpoint *cp,
           return TRUE;
         shown = atl_format_excerpt (name, strlen (name));
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s says that %s holds the tensor “%s”, but it does not",
+                                _ ("%s says that %s holds the tensor “%s”, but it does not"),
                                 index_name, atl_file_map_name (maps->pdata[i]), shown);
       }
   shown = atl_format_excerpt (where, strlen (where));
   return atl_format_fail (error, ATL_ERROR_NOT_FOUND,
-                          "%s needs the file “%s”, which is missing; put all parts of the model "
-                          "into one folder and open that",
+                          _ ("%s needs the file “%s”, which is missing; put all parts of the model "
+                             "into one folder and open that"),
                           index_name, shown);
 }
 
@@ -62,19 +63,19 @@ check_weight_map (AtlCheckpoint *cp,
 {
   gboolean first = TRUE, more;
 
-  if (!atl_st_expect (scanner, '{', "a weight_map", error))
+  if (!atl_st_expect (scanner, '{', N_ ("a weight_map"), error))
     return FALSE;
   while (TRUE)
     {
       g_autofree char *name = NULL, *where = NULL;
 
-      if (!atl_st_next (scanner, '}', &first, &more, "a weight_map", error))
+      if (!atl_st_next (scanner, '}', &first, &more, N_ ("a weight_map"), error))
         return FALSE;
       if (!more)
         return TRUE;
-      if (!atl_st_text (scanner, "the name of a tensor", &name, error) ||
-          !atl_st_expect (scanner, ':', "a weight_map", error) ||
-          !atl_st_text (scanner, "the name of a file", &where, error) ||
+      if (!atl_st_text (scanner, N_ ("the name of a tensor"), &name, error) ||
+          !atl_st_expect (scanner, ':', N_ ("a weight_map"), error) ||
+          !atl_st_text (scanner, N_ ("the name of a file"), &where, error) ||
           !check_place (cp, maps, index_name, name, where, error))
         return FALSE;
     }
@@ -84,23 +85,23 @@ gboolean
 atl_safetensors_check_index (
     AtlCheckpoint *cp, GPtrArray *maps, const char *json, gsize size, GError **error)
 {
-  g_autofree char *index_name = g_strdup_printf ("The index of %s", atl_checkpoint_name (cp));
+  g_autofree char *index_name = g_strdup_printf (_ ("The index of %s"), atl_checkpoint_name (cp));
   gboolean first = TRUE, more, found = FALSE;
   AtlStScanner scanner;
 
   atl_st_scanner_init (&scanner, json, size, index_name);
-  if (!atl_st_expect (&scanner, '{', "an index", error))
+  if (!atl_st_expect (&scanner, '{', N_ ("an index"), error))
     return FALSE;
   while (TRUE)
     {
       g_autofree char *member = NULL;
 
-      if (!atl_st_next (&scanner, '}', &first, &more, "an index", error))
+      if (!atl_st_next (&scanner, '}', &first, &more, N_ ("an index"), error))
         return FALSE;
       if (!more)
         break;
-      if (!atl_st_text (&scanner, "the name of a member", &member, error) ||
-          !atl_st_expect (&scanner, ':', "an index", error))
+      if (!atl_st_text (&scanner, N_ ("the name of a member"), &member, error) ||
+          !atl_st_expect (&scanner, ':', N_ ("an index"), error))
         return FALSE;
       if (strcmp (member, "weight_map") == 0)
         {
@@ -108,10 +109,10 @@ atl_safetensors_check_index (
           if (!check_weight_map (cp, maps, &scanner, index_name, error))
             return FALSE;
         }
-      else if (!atl_st_skip (&scanner, "an index", error))
+      else if (!atl_st_skip (&scanner, N_ ("an index"), error))
         return FALSE;
     }
   if (!found)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s has no “weight_map”", index_name);
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s has no “weight_map”"), index_name);
   return TRUE;
 }

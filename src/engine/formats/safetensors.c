@@ -3,6 +3,8 @@
 
 #include "engine/formats/safetensors.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -72,17 +74,17 @@ read_shape (Reader *self, Entry *entry, GError **error)
 {
   gboolean first = TRUE, more;
 
-  if (!atl_st_expect (&self->scanner, '[', "a shape", error))
+  if (!atl_st_expect (&self->scanner, '[', N_ ("a shape"), error))
     return FALSE;
   while (TRUE)
     {
       guint64 dim;
 
-      if (!atl_st_next (&self->scanner, ']', &first, &more, "a shape", error))
+      if (!atl_st_next (&self->scanner, ']', &first, &more, N_ ("a shape"), error))
         return FALSE;
       if (!more)
         break;
-      if (!atl_st_uint (&self->scanner, "a dimension", &dim, error))
+      if (!atl_st_uint (&self->scanner, N_ ("a dimension"), &dim, error))
         return FALSE;
       if (entry->n_dims < ATL_MAX_DIMS)
         entry->dim[entry->n_dims] = dim;
@@ -96,11 +98,11 @@ static gboolean
 read_offsets (Reader *self, Entry *entry, GError **error)
 {
   entry->has_offsets = TRUE;
-  return atl_st_expect (&self->scanner, '[', "data_offsets", error) &&
-         atl_st_uint (&self->scanner, "an offset", &entry->begin, error) &&
-         atl_st_expect (&self->scanner, ',', "data_offsets", error) &&
-         atl_st_uint (&self->scanner, "an offset", &entry->end, error) &&
-         atl_st_expect (&self->scanner, ']', "the end of data_offsets", error);
+  return atl_st_expect (&self->scanner, '[', N_ ("data_offsets"), error) &&
+         atl_st_uint (&self->scanner, N_ ("an offset"), &entry->begin, error) &&
+         atl_st_expect (&self->scanner, ',', N_ ("data_offsets"), error) &&
+         atl_st_uint (&self->scanner, N_ ("an offset"), &entry->end, error) &&
+         atl_st_expect (&self->scanner, ']', N_ ("the end of data_offsets"), error);
 }
 
 static gboolean
@@ -109,11 +111,11 @@ read_field (Reader *self, const char *name, Entry *entry, GError **error)
   g_autofree char *field = NULL;
   gboolean twice;
 
-  if (!atl_st_text (&self->scanner, "the name of a field", &field, error) ||
-      !atl_st_expect (&self->scanner, ':', "a tensor's description", error))
+  if (!atl_st_text (&self->scanner, N_ ("the name of a field"), &field, error) ||
+      !atl_st_expect (&self->scanner, ':', N_ ("a tensor's description"), error))
     return FALSE;
   if (strcmp (field, "dtype") == 0 && entry->dtype == NULL)
-    return atl_st_text (&self->scanner, "a dtype", &entry->dtype, error);
+    return atl_st_text (&self->scanner, N_ ("a dtype"), &entry->dtype, error);
   if (strcmp (field, "shape") == 0 && !entry->has_shape)
     return read_shape (self, entry, error);
   if (strcmp (field, "data_offsets") == 0 && !entry->has_offsets)
@@ -127,8 +129,8 @@ read_field (Reader *self, const char *name, Entry *entry, GError **error)
     g_autofree char *shown = atl_format_excerpt (name, strlen (name));
 
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            twice ? "%s: the tensor “%s” has the field “%s” twice"
-                                  : "%s: the tensor “%s” has the unknown field “%s”",
+                            twice ? _ ("%s: the tensor “%s” has the field “%s” twice")
+                                  : _ ("%s: the tensor “%s” has the unknown field “%s”"),
                             self->file, shown, shown_field);
   }
 }
@@ -146,8 +148,8 @@ find_dtype (Reader *self, const char *name, const Entry *entry, AtlDType *out, G
       }
   shown = atl_format_excerpt (entry->dtype, strlen (entry->dtype));
   return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                          "%s: the tensor “%s” has the element type “%s”, which cannot be used "
-                          "here; the same model in F16, BF16 or F8_E4M3 would work",
+                          _ ("%s: the tensor “%s” has the element type “%s”, which cannot be used "
+                             "here; the same model in F16, BF16 or F8_E4M3 would work"),
                           self->file, name, shown);
 }
 
@@ -162,7 +164,8 @@ add_tensor (Reader *self, const char *name, const Entry *entry, GError **error)
 
   if (entry->dtype == NULL || !entry->has_shape || !entry->has_offsets)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the description of the tensor “%s” lacks its %s", self->file, name,
+                            _ ("%s: the description of the tensor “%s” lacks its %s"), self->file,
+                            name,
                             entry->dtype == NULL ? "dtype"
                             : !entry->has_shape  ? "shape"
                                                  : "data_offsets");
@@ -170,7 +173,7 @@ add_tensor (Reader *self, const char *name, const Entry *entry, GError **error)
     return FALSE;
   if (entry->n_dims > ATL_MAX_DIMS)
     return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                            "%s: the tensor “%s” has %u dimensions; at most %d can be used",
+                            _ ("%s: the tensor “%s” has %u dimensions; at most %d can be used"),
                             self->file, name, entry->n_dims, ATL_MAX_DIMS);
 
   for (guint i = 0; i < entry->n_dims; i++)
@@ -179,8 +182,8 @@ add_tensor (Reader *self, const char *name, const Entry *entry, GError **error)
       if (entry->dim[i] > G_MAXINT64 ||
           (entry->dim[i] > 0 && !atl_checked_mul (elems, entry->dim[i], &elems)))
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s: the shape of the tensor “%s” is impossibly large", self->file,
-                                name);
+                                _ ("%s: the shape of the tensor “%s” is impossibly large"),
+                                self->file, name);
       empty |= entry->dim[i] == 0;
       info.dim[i] = (gint64) entry->dim[i];
     }
@@ -188,18 +191,18 @@ add_tensor (Reader *self, const char *name, const Entry *entry, GError **error)
     elems = 0;
   if (entry->begin > entry->end || entry->end > self->data_size)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the tensor “%s” should lie at bytes %" G_GUINT64_FORMAT
-                            " to %" G_GUINT64_FORMAT ", but the file has %" G_GUINT64_FORMAT
-                            " there; it is damaged or its download was not finished",
+                            _ ("%s: the tensor “%s” should lie at bytes %" PRIu64 " to %" PRIu64
+                               ", but the file has %" PRIu64
+                               " there; it is damaged or its download was not finished"),
                             self->file, name, entry->begin, entry->end, self->data_size);
   if (!atl_dtype_row_bytes (info.dtype, elems, &bytes) || bytes != entry->end - entry->begin)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: the tensor “%s” has %" G_GUINT64_FORMAT
-                            " bytes, which do not fit its shape",
-                            self->file, name, entry->end - entry->begin);
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s: the tensor “%s” has %" PRIu64 " bytes, which do not fit its shape"), self->file,
+        name, entry->end - entry->begin);
   if (span.index >= MAX_TENSORS)
-    return atl_format_fail (error, ATL_ERROR_UNSUPPORTED, "%s: more than %u tensors cannot be read",
-                            self->file, MAX_TENSORS);
+    return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
+                            _ ("%s: more than %u tensors cannot be read"), self->file, MAX_TENSORS);
 
   info.data = self->data + entry->begin;
   info.size_bytes = (gsize) bytes;
@@ -212,11 +215,11 @@ read_entry (Reader *self, const char *name, Entry *entry, GError **error)
 {
   gboolean first = TRUE, more;
 
-  if (!atl_st_expect (&self->scanner, '{', "a tensor's description", error))
+  if (!atl_st_expect (&self->scanner, '{', N_ ("a tensor's description"), error))
     return FALSE;
   while (TRUE)
     {
-      if (!atl_st_next (&self->scanner, '}', &first, &more, "a tensor's description", error))
+      if (!atl_st_next (&self->scanner, '}', &first, &more, N_ ("a tensor's description"), error))
         return FALSE;
       if (!more)
         return add_tensor (self, name, entry, error);
@@ -231,24 +234,24 @@ read_metadata (Reader *self, AtlCheckpoint *meta, GError **error)
 {
   gboolean first = TRUE, more;
 
-  if (!atl_st_expect (&self->scanner, '{', "the metadata", error))
+  if (!atl_st_expect (&self->scanner, '{', N_ ("the metadata"), error))
     return FALSE;
   while (TRUE)
     {
       g_autofree char *name = NULL, *text = NULL, *key = NULL;
       AtlMetaValue value = { .type = ATL_META_STRING };
 
-      if (!atl_st_next (&self->scanner, '}', &first, &more, "the metadata", error))
+      if (!atl_st_next (&self->scanner, '}', &first, &more, N_ ("the metadata"), error))
         return FALSE;
       if (!more)
         return TRUE;
-      if (!atl_st_text (&self->scanner, "the name of metadata", &name, error) ||
-          !atl_st_expect (&self->scanner, ':', "the metadata", error) ||
-          !atl_st_text (&self->scanner, "metadata, which are texts", &text, error))
+      if (!atl_st_text (&self->scanner, N_ ("the name of metadata"), &name, error) ||
+          !atl_st_expect (&self->scanner, ':', N_ ("the metadata"), error) ||
+          !atl_st_text (&self->scanner, N_ ("metadata, which are texts"), &text, error))
         return FALSE;
       if (atl_checkpoint_n_meta (meta) >= MAX_METADATA)
         return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                                "%s: more than %u metadata cannot be read", self->file,
+                                _ ("%s: more than %u metadata cannot be read"), self->file,
                                 MAX_METADATA);
       key = g_strconcat ("__metadata__.", name, NULL);
       value.v_string.chars = text;
@@ -281,16 +284,16 @@ check_cover (Reader *self, GError **error)
 
       if (span->begin != at)
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                                "%s: the tensor “%s” begins at byte %" G_GUINT64_FORMAT
-                                " instead of %" G_GUINT64_FORMAT ": tensors overlap or leave a gap",
+                                _ ("%s: the tensor “%s” begins at byte %" PRIu64
+                                   " instead of %" PRIu64 ": tensors overlap or leave a gap"),
                                 self->file, atl_checkpoint_tensor (self->cp, span->index)->name,
                                 span->begin, at);
       at = span->end;
     }
   if (at != self->data_size)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s: %" G_GUINT64_FORMAT " bytes at the end belong to no tensor",
-                            self->file, self->data_size - at);
+                            _ ("%s: %" PRIu64 " bytes at the end belong to no tensor"), self->file,
+                            self->data_size - at);
   return TRUE;
 }
 
@@ -300,7 +303,7 @@ read_header (Reader *self, AtlCheckpoint *meta, GError **error)
   AtlStScanner *scanner = &self->scanner;
   gboolean first = TRUE, more, has_metadata = FALSE;
 
-  if (!atl_st_expect (scanner, '{', "the header", error))
+  if (!atl_st_expect (scanner, '{', N_ ("the header"), error))
     return FALSE;
   while (TRUE)
     {
@@ -308,25 +311,26 @@ read_header (Reader *self, AtlCheckpoint *meta, GError **error)
       Entry entry = { 0 };
       gboolean ok;
 
-      if (!atl_st_next (scanner, '}', &first, &more, "the header", error))
+      if (!atl_st_next (scanner, '}', &first, &more, N_ ("the header"), error))
         return FALSE;
       if (!more)
         return atl_st_finish (scanner, error) && check_cover (self, error);
-      if (!atl_st_text (scanner, "the name of a tensor", &name, error) ||
-          !atl_st_expect (scanner, ':', "the header", error))
+      if (!atl_st_text (scanner, N_ ("the name of a tensor"), &name, error) ||
+          !atl_st_expect (scanner, ':', N_ ("the header"), error))
         return FALSE;
       if (strcmp (name, "__metadata__") == 0)
         {
           if (has_metadata)
-            return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: the metadata are there twice",
-                                    self->file);
+            return atl_format_fail (error, ATL_ERROR_BAD_FILE,
+                                    _ ("%s: the metadata are there twice"), self->file);
           has_metadata = TRUE;
           if (!read_metadata (self, meta, error))
             return FALSE;
           continue;
         }
       if (name[0] == '\0')
-        return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: a tensor has no name", self->file);
+        return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s: a tensor has no name"),
+                                self->file);
       ok = read_entry (self, name, &entry, error);
       g_free (entry.dtype);
       if (!ok)
@@ -362,24 +366,22 @@ read_file (AtlFileMap *map, AtlCheckpoint *cp, GError **error)
 
   if (size < sizeof length)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s has only %" G_GSIZE_FORMAT " bytes and is no safetensors file",
-                            file, size);
+                            _ ("%s has only %zu bytes and is no safetensors file"), file, size);
   memcpy (&length, bytes, sizeof length);
   length = GUINT64_FROM_LE (length);
   if (length > MAX_HEADER_BYTES || length < 2)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s is no safetensors file: its header would be %" G_GUINT64_FORMAT
-                            " bytes long",
-                            file, length);
+    return atl_format_fail (
+        error, ATL_ERROR_BAD_FILE,
+        _ ("%s is no safetensors file: its header would be %" PRIu64 " bytes long"), file, length);
   if (length > size - sizeof length)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s ends inside its header: it is damaged or its download was not "
-                            "finished",
+                            _ ("%s ends inside its header: it is damaged or its download was not "
+                               "finished"),
                             file);
   bytes += sizeof length;
   if (bytes[0] != '{')
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                            "%s is no safetensors file: its header is no JSON text", file);
+                            _ ("%s is no safetensors file: its header is no JSON text"), file);
 
   atl_st_scanner_init (&self.scanner, (const char *) bytes, (gsize) length, file);
   self.data = bytes + length;

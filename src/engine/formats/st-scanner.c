@@ -3,6 +3,7 @@
 
 #include "engine/formats/st-scanner.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/formats/format-error.h"
@@ -19,12 +20,12 @@ fail (const AtlStScanner *self, const char *what, GError **error)
   g_autofree char *found = NULL;
 
   if (self->at >= self->end)
-    return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: the header ends inside %s", self->file,
-                            what);
+    return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s: the header ends inside %s"),
+                            self->file, _ (what));
   found = atl_format_excerpt (self->at, MIN ((gsize) (self->end - self->at), 12));
   return atl_format_fail (error, ATL_ERROR_BAD_FILE,
-                          "%s: the header is broken: “%s” at byte %" G_GSIZE_FORMAT " cannot be %s",
-                          self->file, found, (gsize) (self->at - self->start), what);
+                          _ ("%s: the header is broken: “%s” at byte %zu cannot be %s"), self->file,
+                          found, (gsize) (self->at - self->start), _ (what));
 }
 
 char
@@ -132,7 +133,7 @@ atl_st_text (AtlStScanner *self, const char *what, char **out, GError **error)
   if (!g_utf8_validate_len (text->str, text->len, NULL))
     {
       g_autofree char *shown = atl_format_excerpt (text->str, text->len);
-      return atl_format_fail (error, ATL_ERROR_BAD_FILE, "%s: “%s” is not valid UTF-8 text",
+      return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is not valid UTF-8 text"),
                               self->file, shown);
     }
   self->at++;
@@ -229,5 +230,5 @@ atl_st_finish (AtlStScanner *self, GError **error)
 {
   while (self->at < self->end && *self->at == ' ')
     self->at++;
-  return self->at == self->end || fail (self, "padding", error);
+  return self->at == self->end || fail (self, N_ ("padding"), error);
 }

@@ -3,6 +3,8 @@
 
 #include "engine/models/component.h"
 
+#include <glib/gi18n.h>
+
 #include "engine/models/classes.h"
 
 static const AtlComponentClass *const classes[] = {
@@ -89,7 +91,7 @@ atl_request_require (
       atl_array_n_elems (array) < 1)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "“%s” needs the input “%s” as %s with %u dimensions", self->function, name,
+                   _ ("“%s” needs the input “%s” as %s with %u dimensions"), self->function, name,
                    atl_dtype_name (dtype), n_dims);
       return NULL;
     }
@@ -147,9 +149,13 @@ atl_component_class_for (const AtlCheckpoint *cp,
                         : klass->recognises != NULL && klass->recognises (cp))
           return klass;
       }
-  g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s holds no network that can do “%s”%s%s",
-               atl_checkpoint_name (cp), function, origin != NULL ? "; it is said to be " : "",
-               origin != NULL ? origin : "");
+  if (origin != NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                 _ ("%s holds no network that can do “%s”; it is said to be %s"),
+                 atl_checkpoint_name (cp), function, origin);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                 _ ("%s holds no network that can do “%s”"), atl_checkpoint_name (cp), function);
   return NULL;
 }
 
@@ -192,8 +198,8 @@ atl_component_run (AtlComponent *self,
 
   if (!g_strv_contains (self->klass->functions, request->function))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s cannot do “%s”", self->klass->name,
-                   request->function);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("%s cannot do “%s”"),
+                   self->klass->name, request->function);
       return NULL;
     }
   if (!self->klass->run (self->model, request, outputs, cancellable, error))

@@ -1,6 +1,7 @@
 /* Adapters (LoRA) of a model to chat with: their files, and how strong each is. */
 #define G_LOG_DOMAIN "atl-pipelines"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/convert/hf-adapter.h"
@@ -50,7 +51,7 @@ atl_chat_adapters_open (
       if (adapter_number (names[first]) != (gint) self->adapters->len)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "The files of adapters are not in order");
+                       _ ("The files of adapters are not in order"));
           return FALSE;
         }
       files = atl_checkpoint_open (maps + first, names + first, end - first, error);
@@ -90,7 +91,7 @@ change (AtlChatModel *self, const double *strengths, GError **error)
   if (!atl_chat_model_is_idle (self))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY,
-                   "The model is answering; adapters can be changed when it is done");
+                   _ ("The model is answering; adapters can be changed when it is done"));
       return FALSE;
     }
   memcpy (self->strengths, strengths, self->adapters->len * sizeof (double));
@@ -113,7 +114,8 @@ atl_chat_model_set_strengths (AtlChatModel *self, const double *strengths, guint
   if (n != self->adapters->len)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "%u strengths were given; the model has %u adapters", n, self->adapters->len);
+                   _ ("%u strengths were given; the model has %u adapters"), n,
+                   self->adapters->len);
       return FALSE;
     }
   if (n == 0 || memcmp (strengths, self->strengths, n * sizeof *strengths) == 0)

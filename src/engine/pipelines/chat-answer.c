@@ -3,6 +3,7 @@
 
 #include "engine/pipelines/chat-answer.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -215,9 +216,10 @@ atl_chat_answer_sample (AtlChatAnswer *self, const float *logits, gint32 *id, GE
     g_set_error_literal (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
                          atl_chat_constraint_failure (self->constraint));
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
-                 "The model's numbers became invalid (no next token is possible); its file may be "
-                 "damaged");
+    g_set_error (
+        error, ATL_ERROR, ATL_ERROR_DEVICE,
+        _ ("The model's numbers became invalid (no next token is possible); its file may be "
+           "damaged"));
   return FALSE;
 }
 

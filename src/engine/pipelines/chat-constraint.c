@@ -3,6 +3,7 @@
 
 #include "engine/pipelines/chat-constraint.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ must_call (const AtlTurnOptions *options, AtlToolSet *tools, gint *only, GError 
   *only = atl_tool_set_find (tools, choice, strlen (choice));
   if (*only < 0)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "The tool “%s” is to be called, but it is not among the tools", choice);
+                 _ ("The tool “%s” is to be called, but it is not among the tools"), choice);
   return *only >= 0;
 }
 
@@ -321,8 +322,8 @@ const char *
 atl_chat_constraint_failure (const AtlChatConstraint *self)
 {
   return self->answer != NULL && atl_grammar_matcher_failed (self->answer)
-             ? "The grammar is too ambiguous to be followed; a simpler one may work"
-             : "The grammar leaves this model no way to go on";
+             ? _ ("The grammar is too ambiguous to be followed; a simpler one may work")
+             : _ ("The grammar leaves this model no way to go on");
 }
 
 char *

@@ -1,6 +1,7 @@
 /* The draft model of a model to chat with: whether it fits, and when it is there. */
 #define G_LOG_DOMAIN "atl-pipelines"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/pipelines/chat-model-private.h"
@@ -41,10 +42,11 @@ check_rest (const AtlChatModel *self, guint first, GError **error)
   for (guint i = first; i < atl_tokenizer_n_vocab (self->tokenizer); i++)
     if (!is_padding (self->tokenizer, (gint32) i))
       {
-        g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                     "the vocabulary of %s has tokens that the other lacks, such as “%s” (number "
-                     "%u)",
-                     self->facts.name, atl_tokenizer_token_text (self->tokenizer, (gint32) i), i);
+        g_set_error (
+            error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+            _ ("the vocabulary of %s has tokens that the other lacks, such as “%s” (number "
+               "%u)"),
+            self->facts.name, atl_tokenizer_token_text (self->tokenizer, (gint32) i), i);
         return FALSE;
       }
   return TRUE;
@@ -65,15 +67,15 @@ check_vocabulary (const AtlChatModel *self, const AtlChatModel *draft, GError **
       if (g_strcmp0 (own, other) != 0)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                       "token %u is “%s” in the one vocabulary and “%s” in the other", i,
+                       _ ("token %u is “%s” in the one vocabulary and “%s” in the other"), i,
                        own != NULL ? own : "", other != NULL ? other : "");
           return FALSE;
         }
       if (is_other_kind (self->tokenizer, draft->tokenizer, (gint32) i))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                       "token %u, “%s”, is text in the one vocabulary and a mark in the other", i,
-                       own);
+                       _ ("token %u, “%s”, is text in the one vocabulary and a mark in the other"),
+                       i, own);
           return FALSE;
         }
     }
@@ -113,7 +115,7 @@ atl_chat_draft_open (
       if (!is_draft_file (names[i]))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "The files of the draft model are not the last ones");
+                       _ ("The files of the draft model are not the last ones"));
           return FALSE;
         }
       own[i] = names[i] + strlen (ATL_CHAT_DRAFT_PREFIX);
@@ -123,16 +125,17 @@ atl_chat_draft_open (
     return FALSE;
   if (!draft->facts.can_run)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "The draft model cannot be run. %s",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("The draft model cannot be run. %s"),
                    draft->facts.why_not);
       return FALSE;
     }
   /* A model that cannot run is told as that. */
   if (self->facts.can_run && !check_vocabulary (self, draft, &local))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "%s cannot guess ahead for %s: %s. Choose a smaller model of the same family",
-                   draft->facts.name, self->facts.name, local->message);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("%s cannot guess ahead for %s: %s. Choose a smaller model of the same family"),
+          draft->facts.name, self->facts.name, local->message);
       return FALSE;
     }
   self->draft = g_steal_pointer (&draft);

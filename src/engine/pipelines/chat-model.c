@@ -1,6 +1,7 @@
 /* Opening, loading and freeing a model to chat with. */
 #define G_LOG_DOMAIN "atl-pipelines"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -82,8 +83,9 @@ atl_chat_model_open (AtlFileMap *const *maps,
   n_maps = atl_chat_adapters_n_model_files (names, n_other);
   if (n_maps == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "There is %s, but no model for it",
-                   n_other > 0 ? "an adapter" : "a draft model");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   n_other > 0 ? _ ("There is an adapter, but no model for it")
+                               : _ ("There is a draft model, but no model for it"));
       return NULL;
     }
   self->checkpoint = atl_checkpoint_open (maps, names, n_maps, error);
@@ -251,7 +253,7 @@ load (AtlChatModel *self,
   if (atl_tokenizer_n_vocab (self->tokenizer) > n_vocab)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: the vocabulary lists %u tokens, but the weights know only %u",
+                   _ ("%s: the vocabulary lists %u tokens, but the weights know only %u"),
                    self->facts.name, atl_tokenizer_n_vocab (self->tokenizer), n_vocab);
       return FALSE;
     }

@@ -1,6 +1,7 @@
 /* From messages to the ids of a prompt. */
 #define G_LOG_DOMAIN "atl-pipelines"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -27,13 +28,13 @@ check_messages (JsonArray *messages, GError **error)
           *atl_json_string (json_node_get_object (node), "role", "") == '\0')
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "messages: member %u is no object with a \"role\"", i);
+                       _ ("messages: member %u is no object with a \"role\""), i);
           return FALSE;
         }
     }
   if (n == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "messages: there is none");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("messages: there is none"));
       return FALSE;
     }
   return TRUE;

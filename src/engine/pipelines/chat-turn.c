@@ -2,6 +2,8 @@
 #define G_LOG_DOMAIN "atl-pipelines"
 
 #include "engine/pipelines/chat-turn-private.h"
+
+#include <glib/gi18n.h>
 #include "engine/pipelines/scheduler.h"
 
 static double
@@ -56,15 +58,16 @@ make_prompt (
   turn->stats.n_prompt = ids->len;
   if (ids->len == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "There is nothing to answer");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("There is nothing to answer"));
       return NULL;
     }
   if (ids->len >= n_ctx)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                   "This conversation takes %u tokens; the context holds %u. Start a new chat, or "
-                   "load the model with a longer context",
-                   ids->len, n_ctx);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_FULL,
+          _ ("This conversation takes %u tokens; the context holds %u. Start a new chat, or "
+             "load the model with a longer context"),
+          ids->len, n_ctx);
       return NULL;
     }
   return g_steal_pointer (&ids);

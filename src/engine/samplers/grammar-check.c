@@ -4,6 +4,8 @@
 
 #include "engine/samplers/grammar-private.h"
 
+#include <glib/gi18n.h>
+
 static guint32 goes_into (const AtlGrammar *grammar, const AtlGbnfSymbol *symbol);
 
 /* TRUE for a repetition that may happen zero times. */
@@ -151,7 +153,7 @@ atl_gbnf_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GErr
               const char *name = names->pdata[next];
 
               g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                           "grammar: the rule “%s” begins with itself (left recursion)",
+                           _ ("grammar: the rule “%s” begins with itself (left recursion)"),
                            name != NULL ? name : "(group)");
               return FALSE;
             }

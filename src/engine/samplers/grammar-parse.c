@@ -2,6 +2,7 @@
  * the grammar's flat arrays, groups and repeated items as rules without a name. */
 #define G_LOG_DOMAIN "atl-grammar"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/samplers/grammar-private.h"
@@ -19,10 +20,8 @@
 typedef struct
 {
   AtlGrammar *grammar;
-  const char *at;
-  const char *end;
-  int line;
-  guint nesting;
+  const char *at, *end;
+  guint line, nesting;
   GHashTable *ids;  /* (owned) name -> rule + 1 */
   GPtrArray *names; /* (owned) by rule; NULL for one without a name */
   GError *error;    /* (nullable) the first one; parsing stops */
@@ -39,7 +38,8 @@ static gboolean
 fail (Parser *p, const char *message)
 {
   if (p->error == NULL)
-    p->error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID, "grammar, line %d: %s", p->line, message);
+    p->error =
+        g_error_new (ATL_ERROR, ATL_ERROR_INVALID, _ ("grammar, line %u: %s"), p->line, message);
   return FALSE;
 }
 
@@ -47,8 +47,8 @@ static gboolean
 fail_limit (Parser *p, const char *message)
 {
   if (p->error == NULL)
-    p->error =
-        g_error_new (ATL_ERROR, ATL_ERROR_TOO_COMPLEX, "grammar, line %d: %s", p->line, message);
+    p->error = g_error_new (ATL_ERROR, ATL_ERROR_TOO_COMPLEX, _ ("grammar, line %u: %s"), p->line,
+                            message);
   return FALSE;
 }
 
@@ -109,12 +109,12 @@ read_hex (Parser *p, guint n_digits, gunichar *out)
       int digit = p->at < p->end ? g_ascii_xdigit_value (*p->at) : -1;
 
       if (digit < 0)
-        return fail (p, "an escape needs more hexadecimal digits");
+        return fail (p, _ ("an escape needs more hexadecimal digits"));
       c = c << 4 | (gunichar) digit;
       p->at++;
     }
   if (c > 0x10ffff)
-    return fail (p, "an escape is no Unicode character");
+    return fail (p, _ ("an escape is no Unicode character"));
   *out = c;
   return TRUE;
 }
@@ -126,7 +126,7 @@ read_char (Parser *p, gunichar *out)
   int c = peek (p);
 
   if (c < 0)
-    return fail (p, "the grammar ends inside of a literal or class");
+    return fail (p, _ ("the grammar ends inside of a literal or class"));
   if (c != '\\')
     {
       *out = g_utf8_get_char (p->at);
@@ -137,7 +137,7 @@ read_char (Parser *p, gunichar *out)
   p->at++;
   c = peek (p);
   if (c < 0)
-    return fail (p, "the grammar ends inside of an escape");
+    return fail (p, _ ("the grammar ends inside of an escape"));
   p->at++;
   switch (c)
     {
@@ -164,7 +164,7 @@ read_char (Parser *p, gunichar *out)
       *out = (gunichar) c;
       return TRUE;
     default:
-      return fail (p, "unknown escape");
+      return fail (p, _ ("unknown escape"));
     }
 }
 
@@ -174,12 +174,12 @@ read_number (Parser *p, guint32 *out)
   guint64 value = 0;
 
   if (p->at >= p->end || !g_ascii_isdigit (*p->at))
-    return fail (p, "expected a number");
+    return fail (p, _ ("expected a number"));
   while (p->at < p->end && g_ascii_isdigit (*p->at))
     {
       value = value * 10 + (guint64) (*p->at - '0');
       if (value > G_MAXINT32)
-        return fail (p, "a number is too large");
+        return fail (p, _ ("a number is too large"));
       p->at++;
     }
   *out = (guint32) value;
@@ -315,7 +315,7 @@ parse_class (Parser *p, Sequence *sequence)
           if (!read_char (p, &range.high))
             return FALSE;
           if (range.high < range.low)
-            return fail (p, "a range of a class is the wrong way round");
+            return fail (p, _ ("a range of a class is the wrong way round"));
         }
       g_array_append_val (ranges, range);
     }
@@ -332,12 +332,12 @@ parse_token (Parser *p, Sequence *sequence)
 
   p->at += negated;
   if (p->end - p->at < 2 || p->at[0] != '<' || p->at[1] != '[')
-    return fail (p, "expected a token as <[number]>");
+    return fail (p, _ ("expected a token as <[number]>"));
   p->at += 2;
   if (!read_number (p, &id))
     return FALSE;
   if (p->end - p->at < 2 || p->at[0] != ']' || p->at[1] != '>')
-    return fail (p, "a token reference is not closed by ]>");
+    return fail (p, _ ("a token reference is not closed by ]>"));
   p->at += 2;
   add_symbol (sequence, negated ? ATL_GBNF_TOKEN_NOT : ATL_GBNF_TOKEN, id);
   return TRUE;
@@ -349,13 +349,13 @@ parse_group (Parser *p, Sequence *sequence, double *weight)
   guint32 rule = new_rule (p);
 
   if (++p->nesting > MAX_NESTING)
-    return fail_limit (p, "groups are nested too deeply");
+    return fail_limit (p, _ ("groups are nested too deeply"));
   p->at++;
   skip_space (p, TRUE);
   if (!parse_alternatives (p, rule, weight))
     return FALSE;
   if (peek (p) != ')')
-    return fail (p, "expected ')'");
+    return fail (p, _ ("expected ')'"));
   p->at++;
   p->nesting--;
   add_symbol (sequence, ATL_GBNF_RULE, rule);
@@ -396,12 +396,12 @@ parse_quantifier (Parser *p, guint32 *min, guint32 *max)
       skip_space (p, FALSE);
     }
   if (peek (p) != '}')
-    return fail (p, "expected '}' after a number of repetitions");
+    return fail (p, _ ("expected '}' after a number of repetitions"));
   p->at++;
   if (*min > *max)
-    return fail (p, "the least number of repetitions is above the most");
+    return fail (p, _ ("the least number of repetitions is above the most"));
   if (*min > MAX_MIN_REPEAT || (*max != ATL_GBNF_UNBOUNDED && *max > MAX_MAX_REPEAT))
-    return fail_limit (p, "something is repeated too often");
+    return fail_limit (p, _ ("something is repeated too often"));
   return TRUE;
 }
 
@@ -411,7 +411,7 @@ repeat (Parser *p, Sequence *sequence, guint from, guint32 min, guint32 max, dou
   AtlGbnfRepeat bounds = { 0, min, max };
 
   if (from == sequence->symbols->len)
-    return fail (p, "there is nothing to repeat");
+    return fail (p, _ ("there is nothing to repeat"));
   /* A group is a rule already. */
   if (from + 1 == sequence->symbols->len &&
       g_array_index (sequence->symbols, AtlGbnfSymbol, from).kind == ATL_GBNF_RULE)
@@ -474,9 +474,9 @@ parse_item (Parser *p, Sequence *sequence)
     }
   sequence->weight += weight;
   if (sequence->weight > MAX_WEIGHT)
-    return fail_limit (p, "nested repetitions multiply to too much");
+    return fail_limit (p, _ ("nested repetitions multiply to too much"));
   if (p->grammar->symbols->len + sequence->symbols->len > MAX_SYMBOLS)
-    return fail_limit (p, "the grammar has too many symbols");
+    return fail_limit (p, _ ("the grammar has too many symbols"));
   return p->error == NULL;
 }
 
@@ -521,17 +521,17 @@ parse_rule (Parser *p)
   guint32 rule;
 
   if (name == NULL)
-    return fail (p, "expected the name of a rule");
+    return fail (p, _ ("expected the name of a rule"));
   rule = rule_by_name (p, name);
   skip_space (p, FALSE);
   if (p->end - p->at < 3 || memcmp (p->at, "::=", 3) != 0)
-    return fail (p, "expected ::= after the name of a rule");
+    return fail (p, _ ("expected ::= after the name of a rule"));
   p->at += 3;
   skip_space (p, TRUE);
   if (!parse_alternatives (p, rule, &weight))
     return FALSE;
   if (p->at < p->end && *p->at != '\n' && *p->at != '\r')
-    return fail (p, "expected the end of the line after a rule");
+    return fail (p, _ ("expected the end of the line after a rule"));
   skip_space (p, TRUE);
   return p->error == NULL;
 }
@@ -545,13 +545,14 @@ finish (Parser *p, const char *root)
     if (atl_gbnf_rule (p->grammar, i)->first_alt == NOT_DEFINED)
       {
         p->error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID,
-                                "grammar: the rule “%s” is used and not defined",
+                                _ ("grammar: the rule “%s” is used and not defined"),
                                 (const char *) p->names->pdata[i]);
         return FALSE;
       }
   if (known == 0)
     {
-      p->error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID, "grammar: there is no rule “%s”", root);
+      p->error =
+          g_error_new (ATL_ERROR, ATL_ERROR_INVALID, _ ("grammar: there is no rule “%s”"), root);
       return FALSE;
     }
   p->grammar->root = known - 1;
@@ -569,13 +570,12 @@ atl_grammar_new_gbnf (const char *source, const char *root, GError **error)
   if (n > MAX_SOURCE_BYTES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
-                   "the grammar has %" G_GSIZE_FORMAT " bytes, at most %d are accepted", n,
-                   MAX_SOURCE_BYTES);
+                   _ ("the grammar has %zu bytes, at most %d are accepted"), n, MAX_SOURCE_BYTES);
       return NULL;
     }
   if (!g_utf8_validate_len (source, n, NULL))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the grammar is not UTF-8 text");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the grammar is not UTF-8 text"));
       return NULL;
     }
   parser.grammar = atl_gbnf_create ();

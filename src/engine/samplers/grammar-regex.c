@@ -3,6 +3,7 @@
  * JSON. */
 #define G_LOG_DOMAIN "atl-grammar"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/samplers/grammar-private.h"
@@ -203,7 +204,7 @@ static gboolean
 class_char (Regex *r, gunichar *c)
 {
   if (*r->at == '\0')
-    return wrong (r, "a class is not closed");
+    return wrong (r, _ ("a class is not closed"));
   if (*r->at == '\\')
     {
       r->at++;
@@ -244,7 +245,7 @@ parse_class (Regex *r)
           r->at++;
           ok = class_char (r, &high);
           if (ok && high < low)
-            ok = wrong (r, "a range of a class is the wrong way round");
+            ok = wrong (r, _ ("a range of a class is the wrong way round"));
         }
       if (ok)
         class_add (&class, low, high);
@@ -279,7 +280,7 @@ parse_group (Regex *r)
   if (!parse_alternatives (r))
     return FALSE;
   if (*r->at != ')')
-    return wrong (r, "a group is not closed");
+    return wrong (r, _ ("a group is not closed"));
   r->at++;
   r->nesting--;
   g_string_append_c (r->out, ')');
@@ -302,7 +303,7 @@ parse_escape (Regex *r)
     }
   g_string_free (class.others, TRUE);
   if (*r->at == '\0')
-    return wrong (r, "it ends with a backslash");
+    return wrong (r, _ ("it ends with a backslash"));
   c = escaped_char (r);
   if (c == 0)
     return give_up (r);
@@ -350,7 +351,7 @@ parse_item (Regex *r)
     case '+':
     case '?':
     case '{':
-      return wrong (r, "there is nothing to repeat");
+      return wrong (r, _ ("there is nothing to repeat"));
     default:
       append_json_char (r->out, g_utf8_get_char (r->at));
       r->at = g_utf8_next_char (r->at);
@@ -410,13 +411,14 @@ atl_gbnf_from_regex (const char *pattern, GError **error)
   g_string_append_c (r.out, '(');
   ok = parse_alternatives (&r);
   if (ok && *r.at == ')')
-    ok = wrong (&r, "a ')' has no '('");
+    ok = wrong (&r, _ ("a ')' has no '('"));
   g_string_append_c (r.out, ')');
   if (!to_end)
     g_string_append (r.out, " char*");
   g_string_append_c (r.out, ')');
   if (r.error != NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "JSON schema: the pattern “%s” is not a regular expression: %s", pattern, r.error);
+                 _ ("JSON schema: the pattern “%s” is not a regular expression: %s"), pattern,
+                 r.error);
   return g_string_free (r.out, !ok);
 }

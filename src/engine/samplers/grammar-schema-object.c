@@ -2,6 +2,7 @@
  * them, and allOf, which puts objects together. */
 #define G_LOG_DOMAIN "atl-grammar"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -58,7 +59,7 @@ append_other_names (
 
   if (at > 200 || out->len > ATL_SCHEMA_MAX_OUTPUT)
     {
-      atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, "the names of properties are too long");
+      atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, _ ("the names of properties are too long"));
       return;
     }
   g_string_append_c (out, '(');
@@ -322,7 +323,7 @@ part_of (AtlSchemaConverter *c, JsonNode *node)
         return object;
       node = ref[0] == '#' ? atl_schema_resolve (c, ref) : NULL;
     }
-  atl_schema_fail (c, ATL_ERROR_INVALID, "a part of allOf is no schema");
+  atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a part of allOf is no schema"));
   return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* What the converter from JSON schemas writes: the built-in rules, rules of its own, texts. */
 #define G_LOG_DOMAIN "atl-grammar"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -91,7 +92,7 @@ void
 atl_schema_fail (AtlSchemaConverter *c, AtlError code, const char *message)
 {
   if (c->error == NULL)
-    c->error = g_error_new (ATL_ERROR, code, "JSON schema: %s", message);
+    c->error = g_error_new (ATL_ERROR, code, _ ("JSON schema: %s"), message);
 }
 
 void
@@ -228,6 +229,6 @@ atl_schema_add_rule (AtlSchemaConverter *c, const char *wanted, const char *body
   if (body != NULL)
     g_string_append_printf (c->rules, "%s ::= %s\n", name->str, body);
   if (c->rules->len > ATL_SCHEMA_MAX_OUTPUT)
-    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, "it makes too large a grammar");
+    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, _ ("it makes too large a grammar"));
   return g_string_free (name, FALSE);
 }

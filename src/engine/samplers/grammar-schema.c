@@ -4,6 +4,7 @@
  * space. */
 #define G_LOG_DOMAIN "atl-grammar"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -78,14 +79,15 @@ convert_ref (AtlSchemaConverter *c, const char *path)
     return g_strdup (known);
   if (path[0] != '#')
     {
-      atl_schema_fail (c, ATL_ERROR_UNSUPPORTED, "a $ref to another document cannot be followed");
+      atl_schema_fail (c, ATL_ERROR_UNSUPPORTED,
+                       _ ("a $ref to another document cannot be followed"));
       return NULL;
     }
   target = atl_schema_resolve (c, path);
   if (target == NULL || g_hash_table_size (c->refs) >= MAX_REFS)
     {
       atl_schema_fail (c, ATL_ERROR_INVALID,
-                       target == NULL ? "a $ref points to nothing" : "too many $refs");
+                       target == NULL ? _ ("a $ref points to nothing") : _ ("too many $refs"));
       return NULL;
     }
   /* The name comes first: a schema may refer to itself. */
@@ -112,7 +114,7 @@ convert_alternatives (AtlSchemaConverter *c, JsonArray *schemas, const char *nam
       g_string_append_printf (out, "%s%s", i > 0 ? " | " : "", item != NULL ? item : "");
     }
   if (json_array_get_length (schemas) == 0)
-    atl_schema_fail (c, ATL_ERROR_INVALID, "a list of alternatives is empty");
+    atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a list of alternatives is empty"));
   g_string_append_c (out, ')');
   return g_string_free (out, FALSE);
 }
@@ -142,7 +144,7 @@ convert_types (AtlSchemaConverter *c, JsonObject *schema, JsonArray *types, cons
       g_string_append_printf (out, "%s%s", i > 0 ? " | " : "", item != NULL ? item : "");
     }
   if (json_array_get_length (types) == 0)
-    atl_schema_fail (c, ATL_ERROR_INVALID, "a list of types is empty");
+    atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a list of types is empty"));
   g_string_append_c (out, ')');
   return g_string_free (out, FALSE);
 }
@@ -232,7 +234,8 @@ convert_pattern (AtlSchemaConverter *c, const char *pattern)
 
   if (error != NULL)
     {
-      atl_schema_fail (c, ATL_ERROR_INVALID, error->message + strlen ("JSON schema: "));
+      if (c->error == NULL)
+        c->error = g_steal_pointer (&error);
       return NULL;
     }
   if (inside == NULL)
@@ -338,7 +341,7 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
       strcmp (type, "number") == 0 || strcmp (type, "integer") == 0 ||
       strcmp (type, "boolean") == 0 || strcmp (type, "null") == 0)
     return g_strdup (atl_schema_need (c, type));
-  atl_schema_fail (c, ATL_ERROR_INVALID, "it names a type that there is not");
+  atl_schema_fail (c, ATL_ERROR_INVALID, _ ("it names a type that there is not"));
   return NULL;
 }
 
@@ -371,7 +374,7 @@ convert_schema (AtlSchemaConverter *c, JsonObject *schema, const char *name)
   if (type != NULL &&
       (!JSON_NODE_HOLDS_VALUE (type) || json_node_get_value_type (type) != G_TYPE_STRING))
     {
-      atl_schema_fail (c, ATL_ERROR_INVALID, "a type must be a name or a list of names");
+      atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a type must be a name or a list of names"));
       return NULL;
     }
   return convert_by_type (c, schema, type != NULL ? json_node_get_string (type) : NULL, name);
@@ -386,15 +389,15 @@ atl_schema_convert (AtlSchemaConverter *c, JsonNode *schema, const char *name)
   if (c->error != NULL)
     return NULL;
   if (++c->depth > MAX_DEPTH)
-    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, "it is nested too deeply");
+    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, _ ("it is nested too deeply"));
   else if (c->rules->len > ATL_SCHEMA_MAX_OUTPUT)
-    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, "it makes too large a grammar");
+    atl_schema_fail (c, ATL_ERROR_TOO_COMPLEX, _ ("it makes too large a grammar"));
   else if (JSON_NODE_HOLDS_OBJECT (schema))
     result = convert_schema (c, json_node_get_object (schema), name);
   else if (JSON_NODE_HOLDS_VALUE (schema) && json_node_get_value_type (schema) == G_TYPE_BOOLEAN)
     result = g_strdup (json_node_get_boolean (schema) ? atl_schema_need (c, "value") : "[]");
   else
-    atl_schema_fail (c, ATL_ERROR_INVALID, "a schema must be an object or a boolean");
+    atl_schema_fail (c, ATL_ERROR_INVALID, _ ("a schema must be an object or a boolean"));
   c->depth--;
   if (c->error != NULL)
     g_clear_pointer (&result, g_free);

@@ -7,6 +7,7 @@
 
 #include "engine/samplers/sampler.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -282,9 +283,7 @@ atl_sampler_new (const AtlSamplingParams *params, gsize n_vocab, GError **error)
   if (n_vocab == 0 || n_vocab > MAX_VOCAB)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "the vocabulary has %" G_GSIZE_FORMAT
-                   " tokens, it must have 1 to %" G_GSIZE_FORMAT,
-                   n_vocab, MAX_VOCAB);
+                   _ ("the vocabulary has %zu tokens, it must have 1 to %zu"), n_vocab, MAX_VOCAB);
       return NULL;
     }
   self = create (params, n_vocab);

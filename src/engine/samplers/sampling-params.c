@@ -1,6 +1,7 @@
 /* Defaults and ranges of the sampling parameters. */
 #define G_LOG_DOMAIN "atl-samplers"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -93,8 +94,9 @@ atl_sampling_params_check (const AtlSamplingParams *params, GError **error)
       /* A float of the range's end need not be the double that is written there. */
       if (isnan (value) || value < ranges[i].min - 1e-6 || value > ranges[i].max + 1e-6)
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s is %g, it must be from %g to %g",
-                       ranges[i].name, value, ranges[i].min, ranges[i].max);
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       _ ("%s is %g, it must be from %g to %g"), ranges[i].name, value,
+                       ranges[i].min, ranges[i].max);
           return FALSE;
         }
     }
@@ -102,7 +104,7 @@ atl_sampling_params_check (const AtlSamplingParams *params, GError **error)
     {
       if ((guint) params->stages[n_stages] > ATL_STAGE_TEMPERATURE)
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "sampler stage %d is not known",
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("sampler stage %d is not known"),
                        (int) params->stages[n_stages]);
           return FALSE;
         }
@@ -110,14 +112,14 @@ atl_sampling_params_check (const AtlSamplingParams *params, GError **error)
     }
   if (n_stages == ATL_SAMPLER_MAX_STAGES)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "more than %d sampler stages",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("more than %d sampler stages"),
                    ATL_SAMPLER_MAX_STAGES - 1);
       return FALSE;
     }
   for (guint i = 0; i < params->n_logit_bias; i++)
     if (isnan (params->logit_bias[i].bias) || params->logit_bias[i].id < 0)
       {
-        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "logit bias %u is not valid", i + 1);
+        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("logit bias %u is not valid"), i + 1);
         return FALSE;
       }
   return TRUE;

@@ -1,5 +1,6 @@
 /* Reading a scheduler_config.json: defaults are set by the solver before, every number is checked.
  */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "base/json-bounded.h"
@@ -26,7 +27,7 @@ read_word (JsonObject *config, const char *key, const Word *words, int *value, G
         return TRUE;
       }
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-               "The schedule's %s is “%s”, which is not known here", key, word);
+               _ ("The schedule's %s is “%s”, which is not known here"), key, word);
   return FALSE;
 }
 
@@ -39,7 +40,7 @@ read_number (
   if (!(v >= low && v <= high))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "The schedule's %s is %g; %g to %g is possible", key, v, low, high);
+                   _ ("The schedule's %s is %g; %g to %g is possible"), key, v, low, high);
       return FALSE;
     }
   *value = v;
@@ -186,15 +187,15 @@ atl_schedule_read_config (AtlScheduleConfig *c, JsonObject *config, GError **err
   if (trained != NULL && !JSON_NODE_HOLDS_NULL (trained))
     {
       g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                           "The schedule brings noise levels of its own (trained_betas), which "
-                           "cannot be used");
+                           _ ("The schedule brings noise levels of its own (trained_betas), which "
+                              "cannot be used"));
       return FALSE;
     }
   if (atl_json_bool (config, "thresholding", FALSE))
     {
       g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                           "The schedule asks for thresholding, which is for models without "
-                           "latents only");
+                           _ ("The schedule asks for thresholding, which is for models without "
+                              "latents only"));
       return FALSE;
     }
   read_flags (c, config);

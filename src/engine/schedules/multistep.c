@@ -7,6 +7,7 @@
  * and the other algorithms have the same shape (Lu et al. 2022, DPM-Solver and DPM-Solver++;
  * diffusers 0.42.1 DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler).
  */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/schedules/multistep.h"
@@ -74,14 +75,14 @@ atl_multistep_plan (AtlSchedule *self,
   if (request->n_sigmas > 0 && (!c->flow_sigmas || respaced))
     {
       g_set_error_literal (error, ATL_ERROR, ATL_ERROR_INVALID,
-                           "This schedule takes a number of steps, not noise levels");
+                           _ ("This schedule takes a number of steps, not noise levels"));
       return FALSE;
     }
   if (c->dynamic_shift && !request->has_mu)
     {
       g_set_error_literal (
           error, ATL_ERROR, ATL_ERROR_INVALID,
-          "This schedule shifts with the size of the picture, which was not given");
+          _ ("This schedule shifts with the size of the picture, which was not given"));
       return FALSE;
     }
   if (self->abar == NULL)

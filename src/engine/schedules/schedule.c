@@ -1,4 +1,5 @@
 /* Choosing a solver, making its tables, and what the solvers share. */
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -50,8 +51,8 @@ atl_schedule_new (const char *class_name, JsonObject *config, GError **error)
 
   if (solver == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "The schedule “%s” is not known here",
-                   class_name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("The schedule “%s” is not known here"), class_name);
       return NULL;
     }
   self = g_new0 (AtlSchedule, 1);
@@ -123,7 +124,7 @@ atl_schedule_set_steps (AtlSchedule *self, const AtlScheduleRequest *request, GE
       n > MAX_STEPS)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "A picture takes between 1 and %d steps; %u were asked for", MAX_STEPS, n);
+                   _ ("A picture takes between 1 and %d steps; %u were asked for"), MAX_STEPS, n);
       return FALSE;
     }
   clear_run (self);
@@ -142,7 +143,7 @@ atl_schedule_set_steps (AtlSchedule *self, const AtlScheduleRequest *request, GE
          (self->timesteps[i] < 0 || self->timesteps[i] >= (double) self->c.n_train)))
       {
         g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                     "%u steps are not possible with this schedule", n);
+                     _ ("%u steps are not possible with this schedule"), n);
         return FALSE;
       }
   return TRUE;

@@ -1,4 +1,5 @@
 /* DPM-Solver in its multistep and single-step forms; multistep.c has the mathematics. */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/schedules/multistep.h"
@@ -15,8 +16,8 @@ check (const AtlSchedule *self, GError **error)
   if (!is_noise_form (self) || self->c.last_sigma_min)
     return TRUE;
   g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                       "DPM-Solver in its noise form cannot end at no noise; its "
-                       "final_sigmas_type must be sigma_min");
+                       _ ("DPM-Solver in its noise form cannot end at no noise; its "
+                          "final_sigmas_type must be sigma_min"));
   return FALSE;
 }
 

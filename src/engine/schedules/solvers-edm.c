@@ -4,6 +4,7 @@
  *
  * Source: diffusers 0.42.1 EDMEulerScheduler, EDMDPMSolverMultistepScheduler.
  */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/schedules/multistep.h"
@@ -27,7 +28,7 @@ plan (AtlSchedule *self, const AtlScheduleRequest *request, GError **error)
   if (n == 0 || c->sigma_min <= 0 || c->sigma_max <= c->sigma_min)
     {
       g_set_error_literal (error, ATL_ERROR, ATL_ERROR_INVALID,
-                           "This schedule takes a number of steps between two noise levels");
+                           _ ("This schedule takes a number of steps between two noise levels"));
       return FALSE;
     }
   sigmas = g_new (double, n);

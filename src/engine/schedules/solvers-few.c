@@ -5,6 +5,8 @@
  *
  * Source: diffusers 0.42.1 LCMScheduler (Luo et al. 2023), TCDScheduler (Zheng et al. 2024).
  */
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 
 #include "engine/schedules/schedule-private.h"
@@ -28,7 +30,7 @@ plan (AtlSchedule *self, const AtlScheduleRequest *request, GError **error)
       (request->n_steps > 0 && n > c->original_steps))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "This schedule takes 1 to %" G_GINT64_FORMAT " steps", c->original_steps);
+                   _ ("This schedule takes 1 to %" PRId64 " steps"), c->original_steps);
       return FALSE;
     }
   if (self->abar == NULL)

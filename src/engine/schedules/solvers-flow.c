@@ -8,6 +8,7 @@
  * is shifted again. Source: diffusers 0.42.1 FlowMatchEulerDiscreteScheduler,
  * FlowMatchLCMScheduler, FlowMatchHeunDiscreteScheduler.
  */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/schedules/schedule-private.h"
@@ -24,7 +25,7 @@ plan_sigmas (AtlSchedule *self, const AtlScheduleRequest *request, double *sigma
     {
       g_set_error_literal (
           error, ATL_ERROR, ATL_ERROR_INVALID,
-          "This schedule shifts with the size of the picture, which was not given");
+          _ ("This schedule shifts with the size of the picture, which was not given"));
       return FALSE;
     }
   if (!c->dynamic_shift)

@@ -8,6 +8,7 @@
  * The last step is a single one. Source: diffusers 0.42.1 HeunDiscreteScheduler,
  * KDPM2DiscreteScheduler, KDPM2AncestralDiscreteScheduler, DPMSolverSDEScheduler.
  */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/schedules/schedule-private.h"
@@ -84,7 +85,7 @@ needs_steps (const AtlScheduleRequest *request, GError **error)
   if (request->n_sigmas == 0)
     return TRUE;
   g_set_error_literal (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "This schedule takes a number of steps, not noise levels");
+                       _ ("This schedule takes a number of steps, not noise levels"));
   return FALSE;
 }
 

@@ -7,6 +7,7 @@
  * Source: diffusers 0.42.1 EulerDiscreteScheduler, EulerAncestralDiscreteScheduler,
  * LMSDiscreteScheduler (after Karras et al. 2022, Elucidating the Design Space, and k-diffusion).
  */
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/schedules/schedule-private.h"
@@ -31,7 +32,7 @@ plan (AtlSchedule *self, const AtlScheduleRequest *request, gboolean floor_termi
       if (n == 0)
         {
           g_set_error_literal (error, ATL_ERROR, ATL_ERROR_INVALID,
-                               "A schedule of given noise levels needs two at least");
+                               _ ("A schedule of given noise levels needs two at least"));
           return FALSE;
         }
       sigmas = g_new (double, n);

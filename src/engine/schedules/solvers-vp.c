@@ -10,6 +10,8 @@
  * Source: diffusers 0.42.1 DDIMScheduler, DDPMScheduler, PNDMScheduler, CogVideoXDDIMScheduler,
  * CogVideoXDPMScheduler.
  */
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 
 #include "engine/schedules/schedule-private.h"
@@ -20,7 +22,7 @@ check_steps (const AtlSchedule *self, const AtlScheduleRequest *request, GError 
   if (request->n_sigmas == 0 && request->n_steps + request->n_timesteps <= self->c.n_train)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               "This schedule takes 1 to %" G_GINT64_FORMAT " steps", self->c.n_train);
+               _ ("This schedule takes 1 to %" PRId64 " steps"), self->c.n_train);
   return FALSE;
 }
 
@@ -211,7 +213,7 @@ pndm_plan (AtlSchedule *self, const AtlScheduleRequest *request, GError **error)
   if (n < 1 || (!self->c.skip_prk && n < PRK_STEPS))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "This schedule takes a number of steps, %d at least",
+                   _ ("This schedule takes a number of steps, %d at least"),
                    self->c.skip_prk ? 1 : PRK_STEPS);
       return FALSE;
     }

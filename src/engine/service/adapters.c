@@ -3,6 +3,8 @@
 
 #include "engine/service/service-private.h"
 
+#include <glib/gi18n.h>
+
 void
 atl_job_take_strengths (AtlJob *self, GVariant *strengths)
 {
@@ -30,7 +32,7 @@ set_run (AtlJob *job, GError **error)
 
   g_rw_lock_writer_lock (&job->slot->lock);
   if (job->slot->model == NULL)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "The model was unloaded");
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("The model was unloaded"));
   else
     ok = atl_job_set_strengths (job, job->slot->model, error);
   g_rw_lock_writer_unlock (&job->slot->lock);

@@ -1,6 +1,7 @@
 /* Chat, Complete and CountTokens: from a call to a turn of the pipeline. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -68,7 +69,7 @@ parse_messages (AtlJob *job, GError **error)
 
   if (root != NULL && !JSON_NODE_HOLDS_ARRAY (root))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "messages: a JSON array was expected");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("messages: a JSON array was expected"));
       g_clear_pointer (&root, json_node_unref);
     }
   return root;
@@ -84,8 +85,8 @@ note_device_failure (AtlJob *job, GError **error)
   if (!job->slot->uses_gpu || !g_error_matches (*error, ATL_ERROR, ATL_ERROR_DEVICE))
     return;
   g_atomic_int_set (&devices->gpu_failed, 1);
-  message =
-      g_strdup_printf ("The GPU failed: %s. The next answers run on the CPU.", (*error)->message);
+  message = g_strdup_printf (_ ("The GPU failed: %s. The next answers run on the CPU."),
+                             (*error)->message);
   g_free ((*error)->message);
   (*error)->message = g_steal_pointer (&message);
 }
@@ -121,7 +122,7 @@ start_turn (AtlJob *job, JsonArray *messages, GError **error)
 
   if (job->slot->model == NULL || !atl_chat_model_is_loaded (job->slot->model))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, ATL_NOT_LOADED_WORDS);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
       return FALSE;
     }
   turn = atl_chat_turn_new (job->slot->model, messages, messages != NULL ? NULL : job->text,
@@ -204,11 +205,11 @@ accept_turn (AtlService *self,
   job->done = turn_done;
   atl_chat_params_init (&job->params);
   if (request == 0)
-    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "request 0 cannot be told apart");
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("request 0 cannot be told apart"));
   else if (strlen (text) > ATL_MAX_MESSAGES_BYTES)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "The conversation has %" G_GSIZE_FORMAT " bytes; at most %u are accepted",
-                 strlen (text), ATL_MAX_MESSAGES_BYTES);
+                 _ ("The conversation has %zu bytes; at most %u are accepted"), strlen (text),
+                 ATL_MAX_MESSAGES_BYTES);
   else if (atl_job_set_slot (job, model, &error))
     atl_chat_params_apply (&job->params, params, &error);
   if (error != NULL)
@@ -265,7 +266,7 @@ count_run (AtlJob *job, GError **error)
         atl_chat_model_count (job->slot->model, job->is_messages ? NULL : job->text,
                               messages != NULL ? json_node_get_array (messages) : NULL, error);
   else
-    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, ATL_NOT_LOADED_WORDS);
+    g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
   g_rw_lock_reader_unlock (&job->slot->lock);
   return *error == NULL;
 }
@@ -296,7 +297,7 @@ atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
   job->run = count_run;
   job->done = count_done;
   if (strlen (text) > ATL_MAX_MESSAGES_BYTES)
-    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "The text is longer than %u bytes",
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The text is longer than %u bytes"),
                  ATL_MAX_MESSAGES_BYTES);
   else
     atl_job_set_slot (job, model, &error);

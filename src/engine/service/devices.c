@@ -3,6 +3,8 @@
 
 #include "engine/service/devices.h"
 
+#include <glib/gi18n.h>
+
 #include "base/checked.h"
 #include "engine/service/memory.h"
 #include "engine/tensor/cpu/cpu.h"
@@ -51,12 +53,13 @@ find_gpus (AtlDevices *self, const char *cache_dir, GVariantBuilder *list)
       if (device == chosen)
         why_not = error != NULL ? error->message : NULL;
       else if (why_not == NULL)
-        why_not = "another GPU is in use";
+        why_not = _ ("another GPU is in use");
       g_variant_builder_add_value (
           list, device_row (device->is_gpu ? "gpu" : "accelerator", device->name,
                             device->memory_total, device == chosen && self->gpu != NULL, why_not));
       if (device->is_gpu && device->why_not != NULL && self->why_no_gpu == NULL)
-        self->why_no_gpu = g_strdup_printf ("%s cannot be used: %s", device->name, device->why_not);
+        self->why_no_gpu =
+            g_strdup_printf (_ ("%s cannot be used: %s"), device->name, device->why_not);
     }
   if (self->gpu != NULL)
     g_clear_pointer (&self->why_no_gpu, g_free);
@@ -64,10 +67,10 @@ find_gpus (AtlDevices *self, const char *cache_dir, GVariantBuilder *list)
     {
       g_free (self->why_no_gpu);
       self->why_no_gpu =
-          g_strdup_printf ("%s could not be opened: %s", chosen->name, error->message);
+          g_strdup_printf (_ ("%s could not be opened: %s"), chosen->name, error->message);
     }
   else if (self->why_no_gpu == NULL)
-    self->why_no_gpu = g_strdup ("no GPU was found");
+    self->why_no_gpu = g_strdup (_ ("no GPU was found"));
 }
 
 AtlDevices *
@@ -87,7 +90,7 @@ atl_devices_new (gboolean cpu_only, const char *cache_dir, GError **error)
   g_variant_builder_add_value (
       list, device_row ("cpu", self->cpu->description, memory.total_bytes, TRUE, NULL));
   if (cpu_only)
-    self->why_no_gpu = g_strdup ("GPUs are left alone after a failure");
+    self->why_no_gpu = g_strdup (_ ("GPUs are left alone after a failure"));
   else
     find_gpus (self, cache_dir, list);
   self->list = g_variant_ref_sink (g_variant_builder_end (list));
@@ -115,7 +118,7 @@ atl_devices_compile (const char *cache_dir,
 
   if (device == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "no GPU was found");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("no GPU was found"));
       return FALSE;
     }
   backend = atl_opencl_backend_new (device, cache_dir, error);
@@ -177,14 +180,14 @@ atl_devices_choose (AtlDevices *self, const char *device, AtlBackend *out[2], GE
   if (!g_str_equal (device, "gpu"))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "device is “%s”; it must be auto, cpu or gpu", device);
+                   _ ("device is “%s”; it must be auto, cpu or gpu"), device);
       return 0;
     }
   if (!has_gpu)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
-                   "The GPU cannot be used, because %s. Choose “auto” to use the CPU",
-                   self->gpu != NULL ? "it failed while running" : self->why_no_gpu);
+                   _ ("The GPU cannot be used, because %s. Choose “auto” to use the CPU"),
+                   self->gpu != NULL ? _ ("it failed while running") : self->why_no_gpu);
       return 0;
     }
   out[0] = self->gpu;
@@ -198,12 +201,12 @@ atl_devices_cpu_words (AtlDevices *self, const AtlBackend *cpu, const char *devi
   const char *why = self->why_no_gpu;
 
   if (g_atomic_int_get (&self->gpu_failed))
-    why = "the GPU failed while running";
+    why = _ ("the GPU failed while running");
   else if (g_strcmp0 (device, "cpu") == 0)
-    why = "the settings say so";
+    why = _ ("the settings say so");
   else if (self->why_unprepared != NULL)
     why = self->why_unprepared;
   else if (self->gpu != NULL)
-    why = "the GPU has no room for it";
-  return g_strdup_printf ("%s, because %s", cpu->description, why);
+    why = _ ("the GPU has no room for it");
+  return g_strdup_printf (_ ("%s, because %s"), cpu->description, why);
 }

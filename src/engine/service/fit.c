@@ -4,6 +4,10 @@
 
 #include "engine/service/fit.h"
 
+#include <glib/gi18n.h>
+
+#include "base/language.h"
+
 #define MIN_N_CTX 512u
 
 guint64
@@ -72,42 +76,44 @@ stream (const AtlFitRequest *request, AtlFit *fit)
 
   fit->fits = TRUE;
   fit->weight_budget = MAX (left - left / 8, 1);
-  missing = g_format_size (fit->needed_bytes - MIN (fit->needed_bytes, there - left / 8));
+  missing = atl_language_size (fit->needed_bytes - MIN (fit->needed_bytes, there - left / 8));
   fit->needed_bytes = MIN (fit->needed_bytes, there);
   g_free (fit->notice);
   fit->notice =
-      g_strdup_printf ("%s of the model do not fit into memory and are read from the disk "
-                       "while it answers, which is slow.",
+      g_strdup_printf (_ ("%s of the model do not fit into memory and are read from the disk "
+                          "while it answers, which is slow."),
                        missing);
 }
 
 static void
 refuse (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *fit)
 {
-  g_autofree char *needed = g_format_size (fit->needed_bytes);
-  g_autofree char *there = g_format_size (room (request));
-  g_autofree char *weights = g_format_size (fit->memory.weight_bytes);
+  g_autofree char *needed = atl_language_size (fit->needed_bytes);
+  g_autofree char *there = atl_language_size (room (request));
+  g_autofree char *weights = atl_language_size (fit->memory.weight_bytes);
   guint n_ctx = find_n_ctx (model, request, request->kv_dtype, fit->n_ctx);
   AtlFit other = { 0 };
 
   if (n_ctx != 0)
-    fit->words = g_strdup_printf ("Needs %s with a context of %u tokens; %s are free. It fits with "
-                                  "a context of %u tokens.",
-                                  needed, fit->n_ctx, there, n_ctx);
+    fit->words =
+        g_strdup_printf (_ ("Needs %s with a context of %u tokens; %s are free. It fits with "
+                            "a context of %u tokens."),
+                         needed, fit->n_ctx, there, n_ctx);
   else if (request->kv_dtype != ATL_DTYPE_Q8_0 && request->kv_dtype != ATL_DTYPE_Q4_0 &&
            try_n_ctx (model, request, ATL_DTYPE_Q8_0, fit->n_ctx, &other, NULL) && other.fits)
-    fit->words = g_strdup_printf ("Needs %s with a context of %u tokens; %s are free. It fits with "
-                                  "the chat's memory kept at 8 bits (q8_0).",
-                                  needed, fit->n_ctx, there);
+    fit->words =
+        g_strdup_printf (_ ("Needs %s with a context of %u tokens; %s are free. It fits with "
+                            "the chat's memory kept at 8 bits (q8_0)."),
+                         needed, fit->n_ctx, there);
   else
-    fit->words = g_strdup_printf ("Needs %s (%s for the model itself); %s are free. Unload other "
-                                  "models or close programs, or choose a model or quantisation of "
-                                  "at most about %s.%s",
-                                  needed, weights, there, there,
-                                  least (fit) < room (request)
-                                      ? " Or let it be read from the disk while it answers, which "
-                                        "is slow."
-                                      : "");
+    fit->words = g_strdup_printf (
+        least (fit) < room (request)
+            ? _ ("Needs %s (%s for the model itself); %s are free. Unload other models or close "
+                 "programs, or choose a model or quantisation of at most about %s. Or let it be "
+                 "read from the disk while it answers, which is slow.")
+            : _ ("Needs %s (%s for the model itself); %s are free. Unload other models or close "
+                 "programs, or choose a model or quantisation of at most about %s."),
+        needed, weights, there, there);
 }
 
 gboolean
@@ -122,7 +128,7 @@ atl_fit_judge (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *
     {
       if (request->n_ctx != 0)
         fit->notice = g_strdup_printf (
-            "The context is %u tokens, the most this model was made for.", n_train);
+            _ ("The context is %u tokens, the most this model was made for."), n_train);
       wanted = n_train;
     }
   if (!try_n_ctx (model, request, request->kv_dtype, wanted, fit, error))
@@ -134,18 +140,18 @@ atl_fit_judge (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *
         return FALSE;
       g_free (fit->notice);
       fit->notice =
-          g_strdup_printf ("The context is %u instead of %u tokens, so that the model fits "
-                           "into memory.",
+          g_strdup_printf (_ ("The context is %u instead of %u tokens, so that the model fits "
+                              "into memory."),
                            n_ctx, wanted);
     }
   if (!fit->fits && request->from_disk && least (fit) < room (request))
     stream (request, fit);
   if (fit->fits)
     {
-      g_autofree char *needed = g_format_size (fit->needed_bytes);
-      g_autofree char *there = g_format_size (room (request));
+      g_autofree char *needed = atl_language_size (fit->needed_bytes);
+      g_autofree char *there = atl_language_size (room (request));
 
-      fit->words = g_strdup_printf ("Needs %s; %s are free.", needed, there);
+      fit->words = g_strdup_printf (_ ("Needs %s; %s are free."), needed, there);
     }
   else
     refuse (model, request, fit);

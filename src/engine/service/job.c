@@ -2,6 +2,8 @@
 #define G_LOG_DOMAIN "atl-service"
 
 #include "engine/service/service-private.h"
+
+#include <glib/gi18n.h>
 #include "engine/service/turn-options.h"
 
 AtlSlot *
@@ -31,21 +33,22 @@ atl_job_new (AtlService *service, guint request, gboolean always, GDBusMethodInv
   if (!service->is_greeted)
     {
       g_dbus_method_invocation_return_error (invocation, ATL_ERROR, ATL_ERROR_INVALID,
-                                             "Hello must come first");
+                                             _ ("Hello must come first"));
       return NULL;
     }
   if (!always && service->n_jobs >= ATL_MAX_QUEUED_REQUESTS)
     {
-      g_dbus_method_invocation_return_error (invocation, ATL_ERROR, ATL_ERROR_FULL,
-                                             "%u requests are waiting already; try again when some "
-                                             "are done",
-                                             service->n_jobs);
+      g_dbus_method_invocation_return_error (
+          invocation, ATL_ERROR, ATL_ERROR_FULL,
+          _ ("%u requests are waiting already; try again when some "
+             "are done"),
+          service->n_jobs);
       return NULL;
     }
   if (request != 0 && g_hash_table_contains (service->requests, GUINT_TO_POINTER (request)))
     {
       g_dbus_method_invocation_return_error (invocation, ATL_ERROR, ATL_ERROR_INVALID,
-                                             "request %u is under way already", request);
+                                             _ ("request %u is under way already"), request);
       return NULL;
     }
   self = g_new0 (AtlJob, 1);
@@ -207,7 +210,7 @@ atl_job_set_slot (AtlJob *self, guint model, GError **error)
 
   if (slot == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, ATL_NOT_LOADED_WORDS);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
       return FALSE;
     }
   self->slot = atl_slot_ref (slot);

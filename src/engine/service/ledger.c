@@ -5,8 +5,10 @@
  * here happens inside the turnstile, so that nothing is freed under a plan that runs. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include <glib/gi18n.h>
 #include <malloc.h>
 
+#include "base/language.h"
 #include "engine/service/memory.h"
 #include "engine/service/service-private.h"
 
@@ -124,7 +126,7 @@ gone_free (gpointer data)
 
 /* Inside the turnstile, with the ledger's mutex and the slot's lock, which is given back. */
 static void
-unload_locked (AtlService *self, AtlSlot *slot, const char *why)
+unload_locked (AtlService *self, AtlSlot *slot, gboolean is_idle)
 {
   g_autoptr (GSource) source = g_idle_source_new ();
   Gone *gone = g_new0 (Gone, 1);
@@ -132,7 +134,9 @@ unload_locked (AtlService *self, AtlSlot *slot, const char *why)
   gone->service = self;
   gone->slot = atl_slot_ref (slot);
   gone->words =
-      g_strdup_printf ("%s was unloaded %s.", atl_chat_model_facts (slot->model)->name, why);
+      g_strdup_printf (is_idle ? _ ("%s was unloaded because it was not used for a while.")
+                               : _ ("%s was unloaded to make room."),
+                       atl_chat_model_facts (slot->model)->name);
   atl_chat_model_unload_idle (slot->model);
   g_clear_pointer (&slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&slot->lock);
@@ -228,7 +232,7 @@ unload_nearest (AtlService *self, const AtlSlot *keep, guint64 missing)
     }
   if (best == NULL)
     return FALSE;
-  unload_locked (self, best, "to make room");
+  unload_locked (self, best, FALSE);
   return TRUE;
 }
 
@@ -256,13 +260,13 @@ atl_ledger_make_room (AtlService *self, guint64 bytes, const AtlSlot *keep, GErr
   g_mutex_unlock (&self->ledger_mutex);
   if (!ok)
     {
-      g_autofree char *needed = g_format_size (bytes);
-      g_autofree char *there = g_format_size (available);
+      g_autofree char *needed = atl_language_size (bytes);
+      g_autofree char *there = atl_language_size (available);
 
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-                   "There is not enough memory left for this chat: %s more are needed, %s are "
-                   "free. Close programs, unload other models, or load this one with a shorter "
-                   "context or an 8-bit memory of the chat (q8_0).",
+                   _ ("There is not enough memory left for this chat: %s more are needed, %s are "
+                      "free. Close programs, unload other models, or load this one with a shorter "
+                      "context or an 8-bit memory of the chat (q8_0)."),
                    needed, there);
     }
   return ok;
@@ -294,7 +298,7 @@ sweep_run (AtlJob *job, GError **error)
 
       if (limit != 0 && now - __atomic_load_n (&slot->used_at, __ATOMIC_RELAXED) >= limit &&
           lock_idle (slot))
-        unload_locked (self, slot, "because it was not used for a while");
+        unload_locked (self, slot, TRUE);
     }
   g_mutex_unlock (&self->ledger_mutex);
   malloc_trim (0);

@@ -1,6 +1,7 @@
 /* LoadModel, Inspect and UnloadModel: from descriptors to a slot, and back to free memory. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include <glib/gi18n.h>
 #include <gio/gunixfdlist.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,8 +26,7 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
   if (n == 0 || n > ATL_MAX_FILES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "%" G_GSIZE_FORMAT " files were handed over; 1 to %u are possible", n,
-                   ATL_MAX_FILES);
+                   _ ("%zu files were handed over; 1 to %u are possible"), n, ATL_MAX_FILES);
       return FALSE;
     }
   job->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
@@ -42,7 +42,7 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
       if (handle < 0 || handle >= n_fds || *name == '\0' || strlen (name) > MAX_NAME_BYTES)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "file %" G_GSIZE_FORMAT " has no name or no descriptor", i);
+                       _ ("file %zu has no name or no descriptor"), i);
           return FALSE;
         }
       fd = g_unix_fd_list_get (fds, handle, error);
@@ -96,12 +96,12 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   else
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "kv-type is “%s”; it must be f16, q8_0, q4_0 or f32", kv_type);
+                   _ ("kv-type is “%s”; it must be f16, q8_0, q4_0 or f32"), kv_type);
       return FALSE;
     }
   if (job->n_ctx > 1u << 24)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "n-ctx is %u; at most %u is possible",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("n-ctx is %u; at most %u is possible"),
                    job->n_ctx, 1u << 24);
       return FALSE;
     }
@@ -268,7 +268,7 @@ static void
 weights_progress_cb (double fraction, const char *phase, gpointer user_data)
 {
   send_progress (user_data, OPEN_SHARE + fraction * (1 - OPEN_SHARE),
-                 phase != NULL ? phase : "Loading the model");
+                 phase != NULL ? phase : _ ("Loading the model"));
 }
 
 static char *
@@ -320,13 +320,13 @@ check_programs (AtlJob *job, GError **error)
     {
       g_free (devices->why_unprepared);
       devices->why_unprepared = g_strdup_printf (
-          "the GPU could not be prepared: %s", job->gpu_problem != NULL
-                                                   ? job->gpu_problem
-                                                   : "what its driver compiled is not found again");
+          _ ("the GPU could not be prepared: %s"),
+          job->gpu_problem != NULL ? job->gpu_problem
+                                   : _ ("what its driver compiled is not found again"));
     }
   if (insists)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "The GPU cannot be used, because %s",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, _ ("The GPU cannot be used, because %s"),
                    devices->why_unprepared);
       return FALSE;
     }
@@ -391,7 +391,7 @@ load_run (AtlJob *job, GError **error)
   guint n_backends;
   guint64 free_bytes;
 
-  send_progress (job, 0, "Reading the file");
+  send_progress (job, 0, _ ("Reading the file"));
   if (!open_model (job, error))
     return FALSE;
   if (!atl_chat_model_facts (job->model)->can_run)
@@ -408,7 +408,7 @@ load_run (AtlJob *job, GError **error)
     return FALSE;
   if (!fit.fits || !make_room (job, &fit))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "Not enough memory. %s", fit.words);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit.words);
       return FALSE;
     }
   n_backends = atl_devices_choose (devices, job->device, backends, error);
@@ -418,7 +418,7 @@ load_run (AtlJob *job, GError **error)
   slot = job->slot = new_slot (job, backends[n_backends - 1]);
   slot->options.n_ctx = fit.n_ctx;
   slot->options.weight_budget = fit.weight_budget;
-  send_progress (job, OPEN_SHARE, "Loading the model");
+  send_progress (job, OPEN_SHARE, _ ("Loading the model"));
   if (!atl_chat_model_load (job->model, backends, n_backends, &slot->options, weights_progress_cb,
                             job, job->cancellable, error))
     return FALSE;
@@ -447,7 +447,7 @@ static void
 undone_cb (AtlJob *job, const GError *error)
 {
   g_dbus_method_invocation_return_error_literal (g_steal_pointer (&job->invocation), G_IO_ERROR,
-                                                 G_IO_ERROR_CANCELLED, "Loading was cancelled");
+                                                 G_IO_ERROR_CANCELLED, _ ("Loading was cancelled"));
 }
 
 static void
@@ -499,7 +499,7 @@ atl_handle_load (AtlIpcEngine1 *skeleton,
   if (job != NULL)
     {
       if (self->n_loads++ > 0)
-        send_progress (job, 0, "Waiting for the other model");
+        send_progress (job, 0, _ ("Waiting for the other model"));
       atl_job_start (job, self->compute);
     }
   return G_DBUS_METHOD_INVOCATION_HANDLED;

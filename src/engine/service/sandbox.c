@@ -4,6 +4,7 @@
 
 #include "engine/service/sandbox.h"
 
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -309,12 +310,14 @@ char *
 atl_sandbox_sentence (const AtlSandbox *self)
 {
   if (atl_sandbox_is_full (self))
-    return g_strdup ("Locked in: no files of yours, no network, no programs.");
+    return g_strdup (_ ("Locked in: no files of yours, no network, no programs."));
   if (self->has_calls)
-    return g_strdup ("Partly locked in: no network, no programs. This system's kernel cannot keep "
-                     "the engine from files (Landlock is missing or switched off).");
+    return g_strdup (
+        _ ("Partly locked in: no network, no programs. This system's kernel cannot keep "
+           "the engine from files (Landlock is missing or switched off)."));
   if (self->has_files)
-    return g_strdup ("Partly locked in: no files of yours. This system's kernel refused to block "
-                     "network and programs (seccomp is missing).");
-  return g_strdup ("Not locked in: this system's kernel offers neither Landlock nor seccomp.");
+    return g_strdup (
+        _ ("Partly locked in: no files of yours. This system's kernel refused to block "
+           "network and programs (seccomp is missing)."));
+  return g_strdup (_ ("Not locked in: this system's kernel offers neither Landlock nor seccomp."));
 }

@@ -38,7 +38,7 @@ typedef struct
   AtlService *service;           /* borrowed */
 } AtlSlot;
 
-#define ATL_NOT_LOADED_WORDS "This model is not loaded any more"
+#define ATL_NOT_LOADED_WORDS N_ ("This model is not loaded any more")
 
 AtlSlot *atl_slot_ref (AtlSlot *self);
 void atl_slot_unref (AtlSlot *self);

@@ -3,6 +3,8 @@
 
 #include "engine/service/service-private.h"
 
+#include <glib/gi18n.h>
+
 #include "atelier-config.h"
 
 /* Long prompts take a moment to be cut into tokens: one must not hold up the others. */
@@ -112,8 +114,8 @@ handle_hello (AtlIpcEngine1 *skeleton,
   if (version != ATL_PROTOCOL_VERSION)
     {
       g_dbus_method_invocation_return_error (invocation, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                                             "The engine speaks version %u, this program %u. "
-                                             "Installing Atelier again makes both the same.",
+                                             _ ("The engine speaks version %u, this program %u. "
+                                                "Installing Atelier again makes both the same."),
                                              ATL_PROTOCOL_VERSION, version);
       return G_DBUS_METHOD_INVOCATION_HANDLED;
     }

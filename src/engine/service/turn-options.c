@@ -3,6 +3,7 @@
 
 #include "engine/service/turn-options.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -62,14 +63,15 @@ atl_turn_options_init (AtlTurnOptions *options, const AtlChatParams *params, GEr
   if (params->grammar != NULL && params->json_schema != NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "A grammar and a JSON schema were given; only one can hold");
+                   _ ("A grammar and a JSON schema were given; only one can hold"));
       return FALSE;
     }
   if (params->tools == NULL && params->tool_choice != NULL &&
       !g_str_equal (params->tool_choice, "auto") && !g_str_equal (params->tool_choice, "none"))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "A tool must be called (“%s”), but no tools were given", params->tool_choice);
+                   _ ("A tool must be called (“%s”), but no tools were given"),
+                   params->tool_choice);
       return FALSE;
     }
   options->n_probs = params->n_probs;
@@ -83,7 +85,7 @@ atl_turn_options_init (AtlTurnOptions *options, const AtlChatParams *params, GEr
         return FALSE;
       if (!JSON_NODE_HOLDS_ARRAY (tools))
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "tools: a JSON array was expected");
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("tools: a JSON array was expected"));
           return FALSE;
         }
       options->tools = json_array_ref (json_node_get_array (tools));

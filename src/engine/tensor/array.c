@@ -3,6 +3,7 @@
 
 #include "engine/tensor/array.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -75,8 +76,8 @@ atl_array_from_tensor (const AtlTensorInfo *info, GError **error)
             : !atl_dequantize (info->dtype, info->data, self->data, (gsize) n))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The tensor “%s” has the type %s, which "
-                   "cannot be read here",
+                   _ ("The tensor “%s” has the type %s, which "
+                      "cannot be read here"),
                    info->name, atl_dtype_name (info->dtype));
       return NULL;
     }

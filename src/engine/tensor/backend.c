@@ -3,6 +3,8 @@
 
 #include "engine/tensor/backend.h"
 
+#include <glib/gi18n.h>
+
 static GMutex slots_mutex;
 static AtlBackend *slots[ATL_MAX_BACKENDS]; /* (mutex slots_mutex) */
 
@@ -27,8 +29,8 @@ atl_backend_init (AtlBackend *self,
 
   if (!found)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_FULL, "Only %d devices can be used at the same time",
-                   ATL_MAX_BACKENDS);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
+                   _ ("Only %d devices can be used at the same time"), ATL_MAX_BACKENDS);
       return FALSE;
     }
   self->klass = klass;

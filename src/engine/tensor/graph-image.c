@@ -1,6 +1,7 @@
 /* Ops of pictures and clips: convolution, group norm, resizing. Channels are last. */
 #define G_LOG_DOMAIN "atl-tensor"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tensor/graph-private.h"
@@ -21,13 +22,14 @@ atl_group_norm (AtlGraph *self,
   channels = x->dim[x->n_dims - 1];
   if (groups < 1 || channels % groups != 0 || x->n_dims < 2)
     {
-      graph_fail_shape (self, "group-norm", x, "channels that split into the groups");
+      graph_fail_shape (self, "group-norm", x, _ ("channels that split into the groups"));
       return &self->dummy;
     }
   if ((weight != NULL && atl_tensor_n_elems (weight) != channels) ||
       (bias != NULL && atl_tensor_n_elems (bias) != channels))
     {
-      graph_fail_shape (self, "group-norm", weight != NULL ? weight : bias, "one value a channel");
+      graph_fail_shape (self, "group-norm", weight != NULL ? weight : bias,
+                        _ ("one value a channel"));
       return &self->dummy;
     }
   x = atl_contiguous (self, x);
@@ -68,12 +70,12 @@ atl_conv (AtlGraph *self,
   if (x->n_dims < 4 || w->n_dims < 4 || w->n_dims > 5 || w->dim[1] != x->dim[x->n_dims - 1])
     {
       graph_fail_shape (self, "conv", w,
-                        "[out, in, (frames,) height, width] with the input's channels");
+                        _ ("[out, in, (frames,) height, width] with the input's channels"));
       return &self->dummy;
     }
   if (bias != NULL && atl_tensor_n_elems (bias) != w->dim[0])
     {
-      graph_fail_shape (self, "conv", bias, "one value per output channel");
+      graph_fail_shape (self, "conv", bias, _ ("one value per output channel"));
       return &self->dummy;
     }
   x = atl_contiguous (self, as_frames (self, x));
@@ -90,7 +92,7 @@ atl_conv (AtlGraph *self,
 
       if (padded < kernel[i])
         {
-          graph_fail_shape (self, "conv", x, "a picture at least as large as the kernel");
+          graph_fail_shape (self, "conv", x, _ ("a picture at least as large as the kernel"));
           return &self->dummy;
         }
       dim[i + 1] = (padded - kernel[i]) / stride + 1;
@@ -139,7 +141,7 @@ atl_upsample (AtlGraph *self, AtlTensor *x, gint64 frames, gint64 height, gint64
   GRAPH_CHECK (self);
   if (n_dims < 4)
     {
-      graph_fail_shape (self, "upsample", x, "[batch, (frames,) height, width, channels]");
+      graph_fail_shape (self, "upsample", x, _ ("[batch, (frames,) height, width, channels]"));
       return &self->dummy;
     }
   x = atl_contiguous (self, as_frames (self, x));

@@ -1,6 +1,7 @@
 /* Products with weights: embeddings, linear layers, experts and their router. */
 #define G_LOG_DOMAIN "atl-tensor"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tensor/graph-private.h"
@@ -14,7 +15,7 @@ atl_embed (AtlGraph *self, AtlTensor *w, AtlTensor *ids, float scale)
   GRAPH_CHECK (self);
   if (w->n_dims != 2 || ids->dtype != ATL_DTYPE_I32 || ids->n_dims >= ATL_MAX_DIMS)
     {
-      graph_fail_shape (self, "embed", w, "[n, dim] and whole-number indices");
+      graph_fail_shape (self, "embed", w, _ ("[n, dim] and whole-number indices"));
       return &self->dummy;
     }
   memcpy (dim, ids->dim, sizeof dim);
@@ -53,7 +54,7 @@ linear (AtlGraph *self,
         }
       if (gated && w[i]->dim[0] != w[0]->dim[0])
         {
-          graph_fail_shape (self, "linear", w[i], "the same shape as the gate");
+          graph_fail_shape (self, "linear", w[i], _ ("the same shape as the gate"));
           return &self->dummy;
         }
       if (bias != NULL && !graph_check_vector (self, "linear bias", bias[i], w[i]->dim[0]))
@@ -215,7 +216,8 @@ atl_route (AtlGraph *self,
        (n_experts % p->n_groups != 0 || p->n_groups_used < 1 || p->n_groups_used > p->n_groups ||
         n_experts / p->n_groups * p->n_groups_used < k)))
     {
-      graph_fail_shape (self, "route", logits, "[tokens, experts] with room for the chosen ones");
+      graph_fail_shape (self, "route", logits,
+                        _ ("[tokens, experts] with room for the chosen ones"));
       return;
     }
   if (!graph_check_vector (self, "route bias", bias, n_experts))
@@ -252,7 +254,7 @@ expert_linear (AtlGraph *self,
   if (ids->n_dims != 2 || ids->dtype != ATL_DTYPE_I32 || (x->n_dims != 2 && x->n_dims != 3) ||
       x->dim[0] != ids->dim[0] || (x->n_dims == 3 && x->dim[1] != ids->dim[1]))
     {
-      graph_fail_shape (self, "expert-linear", x, "[tokens, dim] or [tokens, chosen, dim]");
+      graph_fail_shape (self, "expert-linear", x, _ ("[tokens, dim] or [tokens, chosen, dim]"));
       return &self->dummy;
     }
   for (guint i = 0; i < n; i++)
@@ -318,14 +320,14 @@ atl_expert_sum (AtlGraph *self, AtlTensor *x, AtlTensor *weights, AtlTensor *res
   GRAPH_CHECK (self);
   if (x->n_dims != 3 || !graph_same_shape (weights, 2, x->dim))
     {
-      graph_fail_shape (self, "expert-sum", x, "[tokens, chosen, dim] and [tokens, chosen]");
+      graph_fail_shape (self, "expert-sum", x, _ ("[tokens, chosen, dim] and [tokens, chosen]"));
       return &self->dummy;
     }
   dim[0] = x->dim[0];
   dim[1] = x->dim[2];
   if (residual != NULL && !graph_same_shape (residual, 2, dim))
     {
-      graph_fail_shape (self, "expert-sum", residual, "[tokens, dim]");
+      graph_fail_shape (self, "expert-sum", residual, _ ("[tokens, dim]"));
       return &self->dummy;
     }
   x = atl_contiguous (self, x);

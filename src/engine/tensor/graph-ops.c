@@ -1,6 +1,7 @@
 /* Ops of the transformer family besides products: norms, rope, attention, elementwise. */
 #define G_LOG_DOMAIN "atl-tensor"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ norm (AtlGraph *self,
     if (vectors[i] != NULL && atl_tensor_n_elems (vectors[i]) != width &&
         (x->n_dims < 2 || atl_tensor_n_elems (vectors[i]) != width * x->dim[x->n_dims - 2]))
       {
-        graph_fail_shape (self, "norm", vectors[i], "the width of its input");
+        graph_fail_shape (self, "norm", vectors[i], _ ("the width of its input"));
         return &self->dummy;
       }
   x = graph_as_rows (self, x);
@@ -106,7 +107,7 @@ norm (AtlGraph *self,
         atl_tensor_rows (modulations[i], &m, &m_stride);
         if (modulations[i]->dim[modulations[i]->n_dims - 1] != width || n_rows % m != 0)
           {
-            graph_fail_shape (self, "norm modulation", modulations[i], "[m, dim]");
+            graph_fail_shape (self, "norm modulation", modulations[i], _ ("[m, dim]"));
             return &self->dummy;
           }
       }
@@ -159,7 +160,8 @@ atl_rope (AtlGraph *self, AtlTensor *x, AtlTensor *table, AtlRopePairing pairing
   if (x->n_dims < 3 || table->n_dims != 2 || table->dim[0] != x->dim[x->n_dims - 3] ||
       n_rot % 2 != 0 || n_rot > x->dim[x->n_dims - 1])
     {
-      graph_fail_shape (self, "rope", x, "[tokens, heads, head_dim] and a table [tokens, n_rot]");
+      graph_fail_shape (self, "rope", x,
+                        _ ("[tokens, heads, head_dim] and a table [tokens, n_rot]"));
       return &self->dummy;
     }
   if (x->stride[x->n_dims - 1] != 1)
@@ -186,7 +188,7 @@ atl_store_rows (AtlGraph *self, AtlTensor *state, AtlTensor *x, AtlTensor *ids)
   if (state->kind != ATL_TENSOR_STATE || ids->dtype != ATL_DTYPE_I32 ||
       atl_tensor_n_elems (x) != n * row)
     {
-      graph_fail_shape (self, "store-rows", x, "one row of the state per index");
+      graph_fail_shape (self, "store-rows", x, _ ("one row of the state per index"));
       return &self->dummy;
     }
   x = graph_as_rows (self, atl_reshape_to (self, x, n, row));
@@ -211,7 +213,8 @@ attention_operand (AtlGraph *self, AtlTensor *t)
   GRAPH_CHECK (self);
   if (t->n_dims < 3 || t->n_dims > 4)
     {
-      graph_fail_shape (self, "attention", t, "[tokens, heads, head_dim], with a batch or without");
+      graph_fail_shape (self, "attention", t,
+                        _ ("[tokens, heads, head_dim], with a batch or without"));
       return &self->dummy;
     }
   if (t->dim[t->n_dims - 1] != 1 && t->stride[t->n_dims - 1] != 1)
@@ -251,7 +254,7 @@ atl_attention (AtlGraph *self,
   if (k->dim[0] != q->dim[0] || v->dim[0] != q->dim[0] || k->dim[3] != q->dim[3] ||
       k->dim[1] != v->dim[1] || k->dim[2] != v->dim[2] || q->dim[2] % k->dim[2] != 0)
     {
-      graph_fail_shape (self, "attention", k, "keys and values that fit the queries");
+      graph_fail_shape (self, "attention", k, _ ("keys and values that fit the queries"));
       return &self->dummy;
     }
   if (ranges != NULL)
@@ -259,7 +262,7 @@ atl_attention (AtlGraph *self,
       gint64 n = atl_tensor_n_elems (ranges);
       if (ranges->dtype != ATL_DTYPE_I32 || (n != 2 * q->dim[1] && n != 2 * q->dim[1] * q->dim[0]))
         {
-          graph_fail_shape (self, "attention", ranges, "a start and an end per query");
+          graph_fail_shape (self, "attention", ranges, _ ("a start and an end per query"));
           return &self->dummy;
         }
       ranges = atl_contiguous (self, ranges);
@@ -270,7 +273,7 @@ atl_attention (AtlGraph *self,
           (bias->dim[1] != 1 && bias->dim[1] != q->dim[2]) || bias->dim[2] != q->dim[1] ||
           bias->dim[3] != k->dim[1])
         {
-          graph_fail_shape (self, "attention", bias, "[batch or 1, heads or 1, queries, keys]");
+          graph_fail_shape (self, "attention", bias, _ ("[batch or 1, heads or 1, queries, keys]"));
           return &self->dummy;
         }
       bias = atl_contiguous (self, bias);
@@ -358,7 +361,7 @@ atl_glu (AtlGraph *self, AtlTensor *x, AtlAct act, gboolean gate_second)
   GRAPH_CHECK (self);
   if (x->dim[x->n_dims - 1] % 2 != 0)
     {
-      graph_fail_shape (self, "glu", x, "an even width");
+      graph_fail_shape (self, "glu", x, _ ("an even width"));
       return &self->dummy;
     }
   x = graph_as_rows (self, x);

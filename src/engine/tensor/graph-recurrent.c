@@ -4,6 +4,7 @@
 
 #include "engine/tensor/graph-private.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 
 /* [T, heads, dim] with only the token stride free. */
@@ -13,7 +14,7 @@ as_heads (AtlGraph *self, const char *op, AtlTensor *t)
   GRAPH_CHECK (self);
   if (t->n_dims != 3 || t->dtype != ATL_DTYPE_F32)
     {
-      graph_fail_shape (self, op, t, "[tokens, heads, dim]");
+      graph_fail_shape (self, op, t, _ ("[tokens, heads, dim]"));
       return &self->dummy;
     }
   if ((t->dim[2] > 1 && t->stride[2] != 1) || (t->dim[1] > 1 && t->stride[1] != t->dim[2]))
@@ -28,7 +29,7 @@ as_scalars (AtlGraph *self, const char *op, AtlTensor *t, gint64 n_tokens, gint6
   GRAPH_CHECK (self);
   if (!graph_same_shape (t, 2, (gint64[]){ n_tokens, n_heads }))
     {
-      graph_fail_shape (self, op, t, "one number per token and head");
+      graph_fail_shape (self, op, t, _ ("one number per token and head"));
       return &self->dummy;
     }
   return graph_as_rows (self, t);
@@ -57,7 +58,7 @@ check_state (AtlGraph *self,
     }
   if ((*slots)->dtype != ATL_DTYPE_I32 || atl_tensor_n_elems (*slots) != 2)
     {
-      graph_fail_shape (self, op, *slots, "the slot to read and the slot to write");
+      graph_fail_shape (self, op, *slots, _ ("the slot to read and the slot to write"));
       return FALSE;
     }
   *slots = atl_contiguous (self, *slots);
@@ -79,13 +80,13 @@ atl_causal_conv (AtlGraph *self,
   GRAPH_CHECK (self);
   if (x->n_dims != 2)
     {
-      graph_fail_shape (self, "causal-conv", x, "[tokens, channels]");
+      graph_fail_shape (self, "causal-conv", x, _ ("[tokens, channels]"));
       return &self->dummy;
     }
   n_channels = x->dim[1];
   if (w->n_dims != 2 || w->dim[0] != n_channels || w->dim[1] < 2)
     {
-      graph_fail_shape (self, "causal-conv", w, "[channels, at least 2]");
+      graph_fail_shape (self, "causal-conv", w, _ ("[channels, at least 2]"));
       return &self->dummy;
     }
   x = graph_as_rows (self, x);
@@ -125,7 +126,7 @@ atl_ssm_scan (AtlGraph *self,
   n_heads = x->dim[1];
   if (b->dim[0] != x->dim[0] || n_heads % b->dim[1] != 0 || !graph_same_shape (c, 3, b->dim))
     {
-      graph_fail_shape (self, op, b, "groups that fit the heads");
+      graph_fail_shape (self, op, b, _ ("groups that fit the heads"));
       return &self->dummy;
     }
   dt = as_scalars (self, op, dt, x->dim[0], n_heads);
@@ -172,7 +173,7 @@ atl_delta_rule (AtlGraph *self,
   n_heads = v->dim[1];
   if (k->dim[0] != v->dim[0] || n_heads % k->dim[1] != 0 || !graph_same_shape (q, 3, k->dim))
     {
-      graph_fail_shape (self, op, k, "queries and keys that fit the values");
+      graph_fail_shape (self, op, k, _ ("queries and keys that fit the values"));
       return &self->dummy;
     }
   alpha = as_scalars (self, op, alpha, v->dim[0], n_heads);

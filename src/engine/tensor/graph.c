@@ -2,6 +2,9 @@
 #define G_LOG_DOMAIN "atl-tensor"
 
 #include "engine/tensor/backend.h"
+
+#include <inttypes.h>
+#include <glib/gi18n.h>
 #include "engine/tensor/graph-private.h"
 
 AtlGraph *
@@ -58,7 +61,7 @@ graph_label (const AtlTensor *t)
     return b->weight->name;
   if (b->state != NULL)
     return b->state->name;
-  return b->name != NULL ? b->name : "a computed value";
+  return b->name != NULL ? b->name : _ ("a computed value");
 }
 
 void
@@ -66,7 +69,7 @@ graph_fail_shape (AtlGraph *self, const char *op, const AtlTensor *t, const char
 {
   g_autofree char *found = atl_shape_to_string (t->n_dims, t->dim);
 
-  atl_graph_fail (self, "%s: %s is %s %s; expected %s", op, graph_label (t),
+  atl_graph_fail (self, _ ("%s: %s is %s %s; expected %s"), op, graph_label (t),
                   atl_dtype_name (t->dtype), found, expected);
 }
 
@@ -134,7 +137,7 @@ atl_graph_input (AtlGraph *self, const char *name, AtlDType dtype, guint n_dims,
   for (guint i = 0; i < n_dims; i++)
     if (dim[i] < 1)
       {
-        atl_graph_fail (self, "The input %s is empty", name);
+        atl_graph_fail (self, _ ("The input %s is empty"), name);
         return &self->dummy;
       }
   t = graph_new_tensor (self, ATL_TENSOR_INPUT, dtype, n_dims, dim);
@@ -325,7 +328,7 @@ atl_slice (AtlGraph *self, AtlTensor *t, guint axis, gint64 start, gint64 n)
   if (axis >= t->n_dims || start < 0 || n < 1 || start > t->dim[axis] - n)
     {
       g_autofree char *wanted =
-          g_strdup_printf ("at least %" G_GINT64_FORMAT " in dimension %u", start + n, axis);
+          g_strdup_printf (_ ("at least %" PRId64 " in dimension %u"), start + n, axis);
       graph_fail_shape (self, "slice", t, wanted);
       return &self->dummy;
     }

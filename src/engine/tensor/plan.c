@@ -3,6 +3,7 @@
 
 #include "engine/tensor/plan-private.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tensor/weights.h"
@@ -146,7 +147,7 @@ place (AtlPlan *self, GError **error)
           if (atl_op_writes_state (node->op))
             {
               g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                           "%s cannot keep the %s values of “%s”", backend->description,
+                           _ ("%s cannot keep the %s values of “%s”"), backend->description,
                            atl_dtype_name (node->dst->dtype), atl_op_name (node->op));
               return FALSE;
             }
@@ -154,7 +155,7 @@ place (AtlPlan *self, GError **error)
           if (!backend->klass->supports (backend, node))
             {
               g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                           "The operation “%s” on %s values is not supported",
+                           _ ("The operation “%s” on %s values is not supported"),
                            atl_op_name (node->op), atl_dtype_name (node->src[0]->dtype));
               return FALSE;
             }
@@ -338,7 +339,7 @@ named_tensor (const AtlPlan *self, const char *name, gsize end, GError **error)
   if (t == NULL || end > plan_tensor_bytes (t))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "“%s” is no tensor of this computation, or has another size", name);
+                   _ ("“%s” is no tensor of this computation, or has another size"), name);
       return NULL;
     }
   return t;
@@ -437,7 +438,8 @@ atl_plan_fallbacks (const AtlPlan *self)
   if (self->n_fallbacks == 0)
     return NULL;
   s = g_string_new (NULL);
-  g_string_printf (s, "%u of %u operations run on the CPU", self->n_fallbacks, self->nodes->len);
+  g_string_printf (s, _ ("%u of %u operations run on the CPU"), self->n_fallbacks,
+                   self->nodes->len);
   for (guint op = 0; op < ATL_N_OPS; op++)
     if (self->n_fallback[op] > 0)
       {

@@ -3,7 +3,10 @@
 
 #include "engine/tensor/weights.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
+
+#include "base/language.h"
 
 struct _AtlWeights
 {
@@ -122,7 +125,7 @@ add (AtlWeights *self,
   if (info == NULL)
     {
       if (!optional)
-        atl_weights_fail (self, "%s: the tensor “%s” is missing",
+        atl_weights_fail (self, _ ("%s: the tensor “%s” is missing"),
                           atl_checkpoint_name (self->checkpoint), name);
       return NULL;
     }
@@ -130,13 +133,13 @@ add (AtlWeights *self,
     {
       g_autofree char *have = atl_shape_to_string (info->n_dims, info->dim);
       g_autofree char *need = atl_shape_to_string (n_dims, dim);
-      atl_weights_fail (self, "%s: the tensor “%s” has the shape %s; expected %s",
+      atl_weights_fail (self, _ ("%s: the tensor “%s” has the shape %s; expected %s"),
                         atl_checkpoint_name (self->checkpoint), name, have, need);
       return NULL;
     }
   if (!usable_dtype (info->dtype) || shape[n_dims - 1] % atl_dtype_info (info->dtype)->block_elems)
     {
-      atl_weights_fail (self, "%s: the tensor “%s” has the type %s, which cannot be used here",
+      atl_weights_fail (self, _ ("%s: the tensor “%s” has the type %s, which cannot be used here"),
                         atl_checkpoint_name (self->checkpoint), name, atl_dtype_name (info->dtype));
       return NULL;
     }
@@ -279,9 +282,10 @@ atl_weight_make (AtlWeight *weight, GError **error)
   bytes = g_try_malloc (MAX (weight->size_bytes, 1));
   if (bytes == NULL)
     {
+      g_autofree char *size = atl_language_size (weight->size_bytes);
+
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-                   "The computer has no %.1f MB of free memory left for “%s”.",
-                   (double) weight->size_bytes / 1e6, weight->name);
+                   _ ("The computer has no %s of free memory left for “%s”."), size, weight->name);
       return FALSE;
     }
   atl_tensor_info_read (weight->made, weight->made_row,
@@ -382,7 +386,7 @@ atl_weights_upload (AtlWeights *self,
         }
       done += w->size_bytes;
       if (progress != NULL && total > 0)
-        progress ((double) done / (double) total, "Loading weights", progress_data);
+        progress ((double) done / (double) total, _ ("Loading weights"), progress_data);
     }
   return TRUE;
 }

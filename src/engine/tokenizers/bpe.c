@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/bpe.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/codepoints.h"
@@ -219,7 +220,7 @@ find_part (const AtlBpe *self, const char *text, gsize length, GError **error)
       g_autofree char *part = atl_vocabulary_quote (text, length);
 
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "Merge %u of the vocabulary speaks of “%s”, which is no piece of it",
+                   _ ("Merge %u of the vocabulary speaks of “%s”, which is no piece of it"),
                    self->n_merges, part);
     }
   return id;
@@ -240,7 +241,7 @@ atl_bpe_add_merge (AtlBpe *self,
       self->n_merges >= 2 * ATL_VOCABULARY_MAX_TOKENS)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "Merge %u of the vocabulary is too long, or one too many", self->n_merges);
+                   _ ("Merge %u of the vocabulary is too long, or one too many"), self->n_merges);
       return FALSE;
     }
   memcpy (joined, left, left_length);
@@ -261,7 +262,7 @@ atl_bpe_add_merge (AtlBpe *self,
       !insert_merge (self, &merge))
     {
       g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                           "The merges of the vocabulary were made to be slow to look up");
+                           _ ("The merges of the vocabulary were made to be slow to look up"));
       return FALSE;
     }
   return TRUE;
@@ -276,7 +277,7 @@ atl_bpe_add_merge_line (AtlBpe *self, const char *line, gsize length, GError **e
   if (space == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "Merge %u of the vocabulary is not two parts with a space between",
+                   _ ("Merge %u of the vocabulary is not two parts with a space between"),
                    self->n_merges);
       return FALSE;
     }

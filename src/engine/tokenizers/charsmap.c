@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/charsmap.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/codepoints.h"
@@ -31,8 +32,7 @@ atl_charsmap_new (const guint8 *data, gsize size, GError **error)
     {
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-          "The tokenizer's character map says it has %u bytes of tree, but is %" G_GSIZE_FORMAT
-          " bytes long",
+          _ ("The tokenizer's character map says it has %u bytes of tree, but is %zu bytes long"),
           trie_size, size);
       return NULL;
     }

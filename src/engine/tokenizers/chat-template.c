@@ -7,13 +7,13 @@
 #include "engine/tokenizers/chat-template-known.h"
 #include "engine/tokenizers/jinja.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 struct _AtlChatTemplate
 {
-  AtlJinja *jinja; /* (owned) */
-  char *bos_token; /* (owned) */
-  char *eos_token; /* (owned) */
+  AtlJinja *jinja;             /* (owned) */
+  char *bos_token, *eos_token; /* (owned) */
   AtlChatCaps caps;
   gboolean accepts_parts;    /* content may be a list of parts */
   gboolean string_arguments; /* arguments of tool calls must be JSON text */
@@ -264,8 +264,8 @@ adapt (const AtlChatTemplate *self, JsonArray *messages, GError **error)
 
       if (!JSON_NODE_HOLDS_OBJECT (node))
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "message %u of the chat is no object",
-                       i + 1);
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       _ ("message %u of the chat is no object"), i + 1);
           return NULL;
         }
       message = copy_object (json_node_get_object (node));

@@ -1,6 +1,8 @@
 /* A tokenizer from the `tokenizer.*` metadata of a GGUF file, behaving as llama.cpp's. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -52,8 +54,8 @@ get_array (const AtlCheckpoint *cp, const char *key, const char *of_what, GError
 
   if (value != NULL && value->type != ATL_META_ARRAY)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s is not a list of %s",
-                   atl_checkpoint_name (cp), key, of_what);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: %s is not a list of %s"),
+                   atl_checkpoint_name (cp), key, _ (of_what));
       return NULL;
     }
   return value;
@@ -62,8 +64,8 @@ get_array (const AtlCheckpoint *cp, const char *key, const char *of_what, GError
 static gboolean
 set_mistyped (const AtlCheckpoint *cp, const char *key, const char *expected, GError **error)
 {
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s is not %s", atl_checkpoint_name (cp),
-               key, expected);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: %s is not %s"),
+               atl_checkpoint_name (cp), key, _ (expected));
   return FALSE;
 }
 
@@ -77,17 +79,21 @@ check_lists (const AtlCheckpoint *cp,
   const char *name = atl_checkpoint_name (cp);
 
   if (scores != NULL && scores->v_array.elem_type != ATL_META_FLOAT)
-    return set_mistyped (cp, KEY ("scores"), "a list of numbers with a fraction", error);
+    return set_mistyped (cp, KEY ("scores"), N_ ("a list of numbers with a fraction"), error);
   if (types != NULL && types->v_array.elem_type != ATL_META_INT)
-    return set_mistyped (cp, KEY ("token_type"), "a list of signed whole numbers", error);
+    return set_mistyped (cp, KEY ("token_type"), N_ ("a list of signed whole numbers"), error);
   if ((scores != NULL && scores->v_array.n != n) || (types != NULL && types->v_array.n != n))
     {
       gboolean is_scores = scores != NULL && scores->v_array.n != n;
 
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: the vocabulary has %" G_GSIZE_FORMAT " pieces but %" G_GSIZE_FORMAT " %s",
-                   name, n, is_scores ? scores->v_array.n : types->v_array.n,
-                   is_scores ? "scores" : "types");
+      if (is_scores)
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                     _ ("%s: the vocabulary has %zu pieces but %zu scores"), name, n,
+                     scores->v_array.n);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                     _ ("%s: the vocabulary has %zu pieces but %zu types"), name, n,
+                     types->v_array.n);
       return FALSE;
     }
   return TRUE;
@@ -98,11 +104,11 @@ load_vocabulary (Loader *self, GError **error)
 {
   const AtlCheckpoint *cp = self->cp;
   g_autoptr (GError) local = NULL;
-  const AtlMetaValue *tokens = get_array (cp, KEY ("tokens"), "texts", &local);
+  const AtlMetaValue *tokens = get_array (cp, KEY ("tokens"), N_ ("texts"), &local);
   const AtlMetaValue *scores =
-      local != NULL ? NULL : get_array (cp, KEY ("scores"), "numbers", &local);
+      local != NULL ? NULL : get_array (cp, KEY ("scores"), N_ ("numbers"), &local);
   const AtlMetaValue *types =
-      local != NULL ? NULL : get_array (cp, KEY ("token_type"), "numbers", &local);
+      local != NULL ? NULL : get_array (cp, KEY ("token_type"), N_ ("numbers"), &local);
   g_autoptr (AtlVocabulary) vocabulary = NULL;
   char *const *texts;
 
@@ -112,7 +118,7 @@ load_vocabulary (Loader *self, GError **error)
       return FALSE;
     }
   if (tokens == NULL || tokens->v_array.elem_type != ATL_META_STRING)
-    return set_mistyped (cp, KEY ("tokens"), "a list of texts", error);
+    return set_mistyped (cp, KEY ("tokens"), N_ ("a list of texts"), error);
   if (!check_lists (cp, tokens->v_array.n, scores, types, error))
     return FALSE;
   vocabulary = atl_vocabulary_new (tokens->v_array.n, error);
@@ -132,7 +138,8 @@ load_vocabulary (Loader *self, GError **error)
       if (isnan (score))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "%s: the score of piece %u is not a number", atl_checkpoint_name (cp), i);
+                       _ ("%s: the score of piece %u is not a number"), atl_checkpoint_name (cp),
+                       i);
           return FALSE;
         }
       if (!atl_vocabulary_set (vocabulary, i, texts[i], length, (AtlTokenType) type, score, error))
@@ -145,8 +152,8 @@ load_vocabulary (Loader *self, GError **error)
           g_autofree char *shown = atl_vocabulary_quote (texts[i], length);
 
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "%s: piece %u stands for a byte but is spelled “%s” instead of, say, "
-                       "“<0x0A>”",
+                       _ ("%s: piece %u stands for a byte but is spelled “%s” instead of, say, "
+                          "“<0x0A>”"),
                        atl_checkpoint_name (cp), i, shown);
           return FALSE;
         }
@@ -182,7 +189,7 @@ read_special (Loader *self, const char *key, gboolean strict, AtlSpecialToken wh
   else if (strict && id != G_MAXUINT32)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: %s is %" G_GUINT64_FORMAT ", but the vocabulary has %u pieces",
+                   _ ("%s: %s is %" PRIu64 ", but the vocabulary has %u pieces"),
                    atl_checkpoint_name (self->cp), key, id, n);
       return FALSE;
     }
@@ -299,7 +306,8 @@ load_bpe (Loader *self, GError **error)
       return FALSE;
     }
   if (merges == NULL || (merges->v_array.n > 0 && merges->v_array.elem_type != ATL_META_STRING))
-    return set_mistyped (self->cp, KEY ("merges"), "a list of texts, which its kind needs", error);
+    return set_mistyped (self->cp, KEY ("merges"), N_ ("a list of texts, which its kind needs"),
+                         error);
 
   t->bpe = atl_bpe_new (t->vocabulary, &config, error);
   if (t->bpe == NULL)
@@ -319,14 +327,15 @@ load_bpe (Loader *self, GError **error)
   if (t->pre_tokenizer == NULL)
     {
       t->pre_tokenizer = atl_pre_tokenizer_new_default ();
-      t->warning =
-          self->pre == NULL
-              ? g_strdup_printf ("%s does not say how it cuts text into words, so the usual way is "
-                                 "taken; answers may be a little worse.",
-                                 atl_checkpoint_name (self->cp))
-              : g_strdup_printf ("%s cuts text into words in a way not known here (“%s”), so the "
-                                 "usual way is taken; answers may be a little worse.",
-                                 atl_checkpoint_name (self->cp), pre);
+      t->warning = self->pre == NULL
+                       ? g_strdup_printf (
+                             _ ("%s does not say how it cuts text into words, so the usual way is "
+                                "taken; answers may be a little worse."),
+                             atl_checkpoint_name (self->cp))
+                       : g_strdup_printf (
+                             _ ("%s cuts text into words in a way not known here (“%s”), so the "
+                                "usual way is taken; answers may be a little worse."),
+                             atl_checkpoint_name (self->cp), pre);
     }
   if (plain)
     {
@@ -379,7 +388,7 @@ load_charsmap (Loader *self, GError **error)
   if (map == NULL || map->v_array.n == 0)
     return TRUE;
   if (map->v_array.elem_type != ATL_META_INT && map->v_array.elem_type != ATL_META_UINT)
-    return set_mistyped (self->cp, KEY ("precompiled_charsmap"), "a list of bytes", error);
+    return set_mistyped (self->cp, KEY ("precompiled_charsmap"), N_ ("a list of bytes"), error);
 
   bytes = g_malloc (map->v_array.n);
   for (gsize i = 0; i < map->v_array.n; i++)
@@ -519,14 +528,15 @@ find_defaults (const AtlCheckpoint *cp, GError **error)
 
   if (atl_checkpoint_meta (cp, KEY ("model")) == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-                   "%s holds no vocabulary (tokenizer.ggml.model is missing), so it reads no text",
-                   atl_checkpoint_name (cp));
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
+          _ ("%s holds no vocabulary (tokenizer.ggml.model is missing), so it reads no text"),
+          atl_checkpoint_name (cp));
       return NULL;
     }
   if (model == NULL)
     {
-      set_mistyped (cp, KEY ("model"), "a text", error);
+      set_mistyped (cp, KEY ("model"), N_ ("a text"), error);
       return NULL;
     }
   for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)
@@ -535,7 +545,7 @@ find_defaults (const AtlCheckpoint *cp, GError **error)
   shown = atl_vocabulary_quote (model, strlen (model));
   g_set_error (
       error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-      "%s has a tokenizer of the kind “%s”; known here are llama, gpt2, gemma4, t5 and bert",
+      _ ("%s has a tokenizer of the kind “%s”; known here are llama, gpt2, gemma4, t5 and bert"),
       atl_checkpoint_name (cp), shown);
   return NULL;
 }

@@ -1,6 +1,8 @@
 /* CLIP's tokenizer from vocab.json and merges.txt, or from the merges alone. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -67,8 +69,8 @@ vocabulary_from_json (const char *json, gsize size, GError **error)
       if (id < 0 || id >= n || v->text[id] != NULL)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "vocab.json: a piece has the id %" G_GINT64_FORMAT
-                       ", which is taken or not below the number of pieces, %u",
+                       _ ("vocab.json: a piece has the id %" PRId64
+                          ", which is taken or not below the number of pieces, %u"),
                        id, n);
           return NULL;
         }
@@ -160,8 +162,8 @@ atl_tokenizer_new_clip (const char *vocab_json,
   end = take_special (t, END);
   if (start < 0 || end < 0)
     {
-      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                           "vocab.json: it lacks " START " or " END);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("vocab.json: it lacks %s or %s"), START,
+                   END);
       return NULL;
     }
   t->special[ATL_SPECIAL_BOS] = start;
@@ -177,7 +179,7 @@ atl_tokenizer_new_clip (const char *vocab_json,
 
       if (!atl_bpe_add_merge_line (t->bpe, line->line, line->length, error))
         {
-          g_prefix_error (error, "merges.txt: ");
+          g_prefix_error (error, _ ("merges.txt: "));
           return NULL;
         }
     }

@@ -2,6 +2,8 @@
 #define G_LOG_DOMAIN "atl-tokenizers"
 
 #include "base/json-bounded.h"
+
+#include <glib/gi18n.h>
 #include "engine/tokenizers/json-parts.h"
 #include "engine/tokenizers/tokenizer-private.h"
 
@@ -181,8 +183,8 @@ from_files (AtlFileMap *const *maps, const char *where, GError **error)
     }
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-                 "%s: the vocabulary is missing: neither tokenizer.json nor spiece.model, "
-                 "tokenizer.model or vocab.json with merges.txt lie beside the weights",
+                 _ ("%s: the vocabulary is missing: neither tokenizer.json nor spiece.model, "
+                    "tokenizer.model or vocab.json with merges.txt lie beside the weights"),
                  where);
   if (self == NULL)
     return NULL;

@@ -1,6 +1,8 @@
 /* A tokenizer from a Hugging Face tokenizer.json, behaving as that library's. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -32,7 +34,7 @@ find_model (Loader *self, GError **error)
 
   self->model = atl_json_object (self->root, "model");
   if (self->model == NULL)
-    return atl_json_bad (error, "it has no model");
+    return atl_json_bad (error, _ ("it has no model"));
   type = atl_json_string (self->model, "type",
                           json_object_has_member (self->model, "merges") ? "BPE" : "");
   if (strcmp (type, "BPE") == 0)
@@ -45,10 +47,11 @@ find_model (Loader *self, GError **error)
     {
       g_autofree char *shown = atl_vocabulary_quote (type, strlen (type));
 
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "tokenizer.json: its model is of the kind “%s”; known here are BPE, Unigram and "
-                   "WordPiece",
-                   shown);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("tokenizer.json: its model is of the kind “%s”; known here are BPE, Unigram and "
+             "WordPiece"),
+          shown);
       return FALSE;
     }
   return TRUE;
@@ -61,7 +64,7 @@ check_id (gint64 id, GError **error)
 {
   if (id >= 0 && id < ATL_VOCABULARY_MAX_TOKENS)
     return TRUE;
-  return atl_json_bad (error, "a piece has the id %" G_GINT64_FORMAT "; 0 to %u are possible", id,
+  return atl_json_bad (error, _ ("a piece has the id %" PRId64 "; 0 to %u are possible"), id,
                        ATL_VOCABULARY_MAX_TOKENS - 1);
 }
 
@@ -91,7 +94,7 @@ read_vocabulary (Loader *self, AtlVocabulary *v, gint64 *largest, GError **error
   gint64 id = -1;
 
   if (!atl_json_reader_enter (&r, list ? '[' : '{'))
-    return atl_json_bad (error, "its model has no vocabulary");
+    return atl_json_bad (error, _ ("its model has no vocabulary"));
   while (atl_json_reader_more (&r, list ? ']' : '}'))
     {
       double score = 0.0;
@@ -102,24 +105,23 @@ read_vocabulary (Loader *self, AtlVocabulary *v, gint64 *largest, GError **error
           if (!atl_json_reader_enter (&r, '[') || !atl_json_reader_more (&r, ']') ||
               !atl_json_reader_string (&r, text) || !atl_json_reader_more (&r, ']') ||
               !atl_json_reader_double (&r, &score) || atl_json_reader_more (&r, ']'))
-            return atl_json_bad (error, "piece %" G_GINT64_FORMAT " is not a text and a score", id);
+            return atl_json_bad (error, _ ("piece %" PRId64 " is not a text and a score"), id);
         }
       else if (!atl_json_reader_string (&r, text) || !atl_json_reader_colon (&r) ||
                !atl_json_reader_int (&r, &id))
         return atl_json_bad (
-            error, "the piece after number %" G_GINT64_FORMAT " is not a text and a whole number",
-            id);
+            error, _ ("the piece after number %" PRId64 " is not a text and a whole number"), id);
       if (!check_id (id, error))
         return FALSE;
       *largest = MAX (*largest, id);
       if (v == NULL)
         continue;
       if (v->text[id] != NULL)
-        return atl_json_bad (error, "two pieces have the id %" G_GINT64_FORMAT, id);
+        return atl_json_bad (error, _ ("two pieces have the id %" PRId64), id);
       if (!atl_vocabulary_set (v, (guint) id, text->str, text->len, ATL_TOKEN_NORMAL, score, error))
         return FALSE;
     }
-  return atl_json_reader_done (&r) || atl_json_bad (error, "its vocabulary is damaged");
+  return atl_json_reader_done (&r) || atl_json_bad (error, _ ("its vocabulary is damaged"));
 }
 
 static gboolean
@@ -205,8 +207,7 @@ find_unknown (Loader *self, GError **error)
     }
   if (id >= t->vocabulary->n || (id >= 0 && t->vocabulary->text[id] == NULL))
     return atl_json_bad (
-        error, "its unknown piece has the id %" G_GINT64_FORMAT ", which is not in the vocabulary",
-        id);
+        error, _ ("its unknown piece has the id %" PRId64 ", which is not in the vocabulary"), id);
   t->special[ATL_SPECIAL_UNK] = (gint32) MAX (id, -1);
   if (id >= 0 && t->vocabulary->type[id] == ATL_TOKEN_NORMAL)
     t->vocabulary->type[id] = ATL_TOKEN_UNKNOWN;
@@ -223,7 +224,7 @@ add_merge (AtlBpe *bpe, AtlJsonReader *r, GString *left, GString *right, guint i
       atl_json_reader_string (r, left) && atl_json_reader_more (r, ']') &&
       atl_json_reader_string (r, right) && !atl_json_reader_more (r, ']') && r->p != NULL)
     return atl_bpe_add_merge (bpe, left->str, left->len, right->str, right->len, error);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "merge %u is not two texts", i);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("merge %u is not two texts"), i);
   return FALSE;
 }
 
@@ -235,14 +236,14 @@ add_merges (Loader *self, GError **error)
   AtlJsonReader r = self->slices.merges;
 
   if (!atl_json_reader_enter (&r, '['))
-    return atl_json_bad (error, "its BPE model has no merges");
+    return atl_json_bad (error, _ ("its BPE model has no merges"));
   for (guint i = 0; atl_json_reader_more (&r, ']'); i++)
     if (!add_merge (self->tokenizer->bpe, &r, left, right, i, error))
       {
-        g_prefix_error (error, "tokenizer.json: ");
+        g_prefix_error (error, _ ("tokenizer.json: "));
         return FALSE;
       }
-  return atl_json_reader_done (&r) || atl_json_bad (error, "its merges are damaged");
+  return atl_json_reader_done (&r) || atl_json_bad (error, _ ("its merges are damaged"));
 }
 
 static gboolean
@@ -262,9 +263,10 @@ load_bpe (Loader *self, GError **error)
 
   if (*prefix != 0)
     {
-      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                           "tokenizer.json: its BPE pieces mark the continuation of a word, which "
-                           "is not known here");
+      g_set_error_literal (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("tokenizer.json: its BPE pieces mark the continuation of a word, which "
+             "is not known here"));
       return FALSE;
     }
   t->bpe = atl_bpe_new (t->vocabulary, &config, error);
@@ -420,7 +422,7 @@ atl_tokenizer_new_from_json (const char *tokenizer_json,
 
   if (tokenizer_size > G_MAXSSIZE || !g_utf8_validate_len (tokenizer_json, tokenizer_size, NULL))
     {
-      atl_json_bad (error, "it is not valid UTF-8 text");
+      atl_json_bad (error, _ ("it is not valid UTF-8 text"));
       return NULL;
     }
   rest = atl_json_slice (tokenizer_json, tokenizer_size, &loader.slices);
@@ -435,7 +437,7 @@ atl_tokenizer_new_from_json (const char *tokenizer_json,
     }
   if (!JSON_NODE_HOLDS_OBJECT (root) || (config != NULL && !JSON_NODE_HOLDS_OBJECT (config)))
     {
-      atl_json_bad (error, "it is no object");
+      atl_json_bad (error, _ ("it is no object"));
       return NULL;
     }
   tokenizer = atl_tokenizer_alloc ();

@@ -6,6 +6,8 @@
  */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -104,7 +106,7 @@ static gboolean
 set_broken (GError **error)
 {
   g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "The SentencePiece model is damaged: its bytes do not add up");
+                       _ ("The SentencePiece model is damaged: its bytes do not add up"));
   return FALSE;
 }
 
@@ -197,7 +199,7 @@ read_piece (Cursor c, AtlVocabulary *v, guint id, GError **error)
   if (!isfinite (score))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The score of piece %u of the SentencePiece model is no number", id);
+                   _ ("The score of piece %u of the SentencePiece model is no number"), id);
       return FALSE;
     }
   if (!atl_vocabulary_set (v, id, text.p != NULL ? (const char *) text.p : "",
@@ -206,9 +208,9 @@ read_piece (Cursor c, AtlVocabulary *v, guint id, GError **error)
   if (type == ATL_TOKEN_BYTE &&
       (v->text[id] == NULL || atl_vocabulary_byte_value (v->text[id]) < 0))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "Piece %u of the SentencePiece model stands for a byte but does not name one",
-                   id);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+          _ ("Piece %u of the SentencePiece model stands for a byte but does not name one"), id);
       return FALSE;
     }
   return TRUE;
@@ -278,8 +280,8 @@ add_algorithm (AtlTokenizer *t, const Spec *spec, GError **error)
       return t->bpe != NULL;
     default:
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The SentencePiece model is of kind %" G_GUINT64_FORMAT
-                   "; known here are unigram (1) and BPE (2)",
+                   _ ("The SentencePiece model is of kind %" PRIu64
+                      "; known here are unigram (1) and BPE (2)"),
                    spec->model_type);
       return FALSE;
     }

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 /* The sandbox of the reference allows no longer ranges. */
@@ -105,22 +106,22 @@ j_builtin_call (JRun *run, const JBuiltin *builtin, JValue self, const JArgs *ar
             if (args->names[i]->n_bytes == n && memcmp (args->names[i]->bytes, word, n) == 0)
               {
                 if (arg[n_params].kind != J_UNSET)
-                  j_throw (heap, "%s got two values for '%.*s'", builtin->name, (int) n, word);
+                  j_throw (heap, _ ("%s got two values for '%.*s'"), builtin->name, (int) n, word);
                 arg[n_params] = args->kw[i];
                 n_bound++;
               }
           if (arg[n_params].kind == J_UNSET && !optional)
-            j_throw (heap, "%s needs the argument '%.*s'", builtin->name, (int) n, word);
+            j_throw (heap, _ ("%s needs the argument '%.*s'"), builtin->name, (int) n, word);
           n_params++;
         }
       word += n;
       word += strspn (word, " ");
     }
   if (args->n_pos > n_params)
-    j_throw (heap, "%s takes at most %" G_GSIZE_FORMAT " arguments, not %" G_GSIZE_FORMAT,
-             builtin->name, n_params, args->n_pos);
+    j_throw (heap, _ ("%s takes at most %zu arguments, not %zu"), builtin->name, n_params,
+             args->n_pos);
   if (n_bound < args->n_kw)
-    j_throw (heap, "%s got a keyword argument it does not know", builtin->name);
+    j_throw (heap, _ ("%s got a keyword argument it does not know"), builtin->name);
   result = builtin->func (run, self, arg, args);
   j_leave (run);
   return result;
@@ -136,7 +137,7 @@ j_arg_int (JRun *run, JValue arg, const char *what, gint64 fallback)
   if (j_is (arg, J_UNDEFINED))
     j_throw_undefined (run, arg);
   if (!j_is (arg, J_INT))
-    j_throw (&run->heap, "%s must be an integer, not %s", what, j_type_name (arg));
+    j_throw (&run->heap, _ ("%s must be an integer, not %s"), _ (what), j_type_name (arg));
   return arg.i;
 }
 
@@ -154,7 +155,7 @@ j_arg_str (JRun *run, JValue arg, const char *what)
   if (j_is (arg, J_UNDEFINED))
     j_throw_undefined (run, arg);
   if (!j_is (arg, J_STR))
-    j_throw (&run->heap, "%s must be a string, not %s", what, j_type_name (arg));
+    j_throw (&run->heap, _ ("%s must be a string, not %s"), _ (what), j_type_name (arg));
   return arg.str;
 }
 
@@ -164,7 +165,7 @@ j_need_str (JRun *run, JValue arg, const char *what)
   const JStr *str = j_arg_str (run, arg, what);
 
   if (str == NULL)
-    j_throw (&run->heap, "%s must be a string, not %s", what, j_type_name (arg));
+    j_throw (&run->heap, _ ("%s must be a string, not %s"), _ (what), j_type_name (arg));
   return str;
 }
 
@@ -178,14 +179,14 @@ global_range (JRun *run, JValue self, const JValue *arg, const JArgs *args)
   guint64 distance, step;
 
   if (args->n_kw > 0 || args->n_pos < 1 || args->n_pos > 3)
-    j_throw (&run->heap, "range takes 1 to 3 arguments");
+    j_throw (&run->heap, _ ("range takes 1 to 3 arguments"));
   if (args->n_pos == 1)
-    part[1] = j_arg_int (run, args->pos[0], "the end of a range", 0);
+    part[1] = j_arg_int (run, args->pos[0], N_ ("the end of a range"), 0);
   else
     for (gsize i = 0; i < args->n_pos; i++)
-      part[i] = j_arg_int (run, args->pos[i], "an argument of range", 0);
+      part[i] = j_arg_int (run, args->pos[i], N_ ("an argument of range"), 0);
   if (part[2] == 0)
-    j_throw (&run->heap, "the step of a range must not be zero");
+    j_throw (&run->heap, _ ("the step of a range must not be zero"));
   range->start = part[0];
   range->stop = part[1];
   range->step = part[2];
@@ -196,7 +197,7 @@ global_range (JRun *run, JValue self, const JValue *arg, const JArgs *args)
       step = part[2] > 0 ? (guint64) part[2] : 0 - (guint64) part[2];
       distance = (distance - 1) / step + 1;
       if (distance > MAX_RANGE)
-        j_throw_limit (&run->heap, "a range has more than %d elements", MAX_RANGE);
+        j_throw_limit (&run->heap, _ ("a range has more than %d elements"), MAX_RANGE);
       range->n = (gint64) distance;
     }
   return (JValue){ .kind = J_RANGE, .range = range };
@@ -208,7 +209,7 @@ fill_dict (JRun *run, JDict *dict, const JArgs *args, const char *what)
   JHeap *heap = &run->heap;
 
   if (args->n_pos > 1)
-    j_throw (heap, "%s takes at most one argument without a name", what);
+    j_throw (heap, _ ("%s takes at most one argument without a name"), what);
   if (args->n_pos == 1 && (j_is (args->pos[0], J_DICT) || j_is (args->pos[0], J_NAMESPACE)))
     for (gsize i = 0; i < args->pos[0].dict->n; i++)
       j_dict_set (heap, dict, args->pos[0].dict->entries[i].key,
@@ -224,7 +225,7 @@ fill_dict (JRun *run, JDict *dict, const JArgs *args, const char *what)
           JValue *parts = j_elements (run, items[i], &n_parts);
 
           if (n_parts != 2)
-            j_throw (heap, "%s needs pairs", what);
+            j_throw (heap, _ ("%s needs pairs"), what);
           j_dict_set (heap, dict, parts[0], parts[1]);
         }
     }
@@ -256,7 +257,7 @@ global_cycler (JRun *run, JValue self, const JValue *arg, const JArgs *args)
   JCycler *cycler = j_new (&run->heap, JCycler, 1);
 
   if (args->n_pos == 0 || args->n_kw > 0)
-    j_throw (&run->heap, "cycler needs at least one value");
+    j_throw (&run->heap, _ ("cycler needs at least one value"));
   cycler->items = args->pos;
   cycler->n = args->n_pos;
   return (JValue){ .kind = J_CYCLER, .cycler = cycler };
@@ -283,12 +284,12 @@ global_raise_exception (JRun *run, JValue self, const JValue *arg, const JArgs *
 static JValue
 global_strftime_now (JRun *run, JValue self, const JValue *arg, const JArgs *args)
 {
-  const JStr *format = j_arg_str (run, arg[0], "the format of strftime_now");
+  const JStr *format = j_arg_str (run, arg[0], N_ ("the format of strftime_now"));
 
   if (format == NULL)
-    j_throw (&run->heap, "strftime_now needs a format");
+    j_throw (&run->heap, _ ("strftime_now needs a format"));
   if (run->now == NULL)
-    j_throw (&run->heap, "strftime_now: there is no clock here");
+    j_throw (&run->heap, _ ("strftime_now: there is no clock here"));
   return j_str (j_format_time (run, format, run->now));
 }
 

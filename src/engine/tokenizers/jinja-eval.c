@@ -3,6 +3,8 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
+
 /* --- Undefined --- */
 
 JValue
@@ -34,10 +36,10 @@ j_throw_undefined (JRun *run, JValue value)
   if (undefined->hint != NULL)
     j_throw (&run->heap, "%s", undefined->hint);
   if (undefined->owner != NULL && n > 0)
-    j_throw (&run->heap, "'%s object' has no attribute '%.*s'", undefined->owner, n, name);
+    j_throw (&run->heap, _ ("'%s object' has no attribute '%.*s'"), undefined->owner, n, name);
   if (undefined->owner != NULL)
-    j_throw (&run->heap, "'%s object' has no such element", undefined->owner);
-  j_throw (&run->heap, "'%.*s' is undefined", n, name);
+    j_throw (&run->heap, _ ("'%s object' has no such element"), undefined->owner);
+  j_throw (&run->heap, _ ("'%.*s' is undefined"), n, name);
 }
 
 /* --- Attributes and elements --- */
@@ -68,9 +70,9 @@ loop_attribute (JRun *run, const JLoop *loop, const JStr *name)
   if (j_str_is (name, "depth0"))
     return j_int ((gint64) loop->depth0);
   if (j_str_is (name, "previtem"))
-    return i > 0 ? items[i - 1] : j_undefined_hint (run, "there is no previous item");
+    return i > 0 ? items[i - 1] : j_undefined_hint (run, _ ("there is no previous item"));
   if (j_str_is (name, "nextitem"))
-    return i + 1 < n ? items[i + 1] : j_undefined_hint (run, "there is no next item");
+    return i + 1 < n ? items[i + 1] : j_undefined_hint (run, _ ("there is no next item"));
   return j_undefined (run, "LoopContext", name);
 }
 
@@ -203,14 +205,14 @@ add_keywords (JRun *run, JArgs *args, JValue rest)
   gsize n;
 
   if (!j_is (rest, J_DICT))
-    j_throw (&run->heap, "argument after ** must be a mapping, not %s", j_type_name (rest));
+    j_throw (&run->heap, _ ("argument after ** must be a mapping, not %s"), j_type_name (rest));
   n = args->n_kw + rest.dict->n;
   args->names = j_grow (&run->heap, args->names, args->n_kw, n + 1, sizeof (JStr *));
   args->kw = j_grow (&run->heap, args->kw, args->n_kw, n + 1, sizeof (JValue));
   for (gsize i = 0; i < rest.dict->n; i++)
     {
       if (!j_is (rest.dict->entries[i].key, J_STR))
-        j_throw (&run->heap, "keywords must be strings");
+        j_throw (&run->heap, _ ("keywords must be strings"));
       args->names[args->n_kw] = rest.dict->entries[i].key.str;
       args->kw[args->n_kw++] = rest.dict->entries[i].value;
     }
@@ -250,7 +252,8 @@ eval_builtin (JRun *run, const JNode *node)
 
   run->heap.line = node->line;
   if (node->builtin == NULL)
-    j_throw (&run->heap, "no %s named '%.*s'", node->kind == J_FILTER ? "filter" : "test",
+    j_throw (&run->heap,
+             node->kind == J_FILTER ? _ ("no filter named '%.*s'") : _ ("no test named '%.*s'"),
              (int) MIN (node->text->n_bytes, 60), node->text->bytes);
   args = j_eval_args (run, node->args);
   run->heap.line = node->line;
@@ -394,7 +397,7 @@ eval_node (JRun *run, const JNode *node)
         return j_eval (run, node->a);
       if (node->c != NULL)
         return j_eval (run, node->c);
-      return j_undefined_hint (run, "an inline 'if' was false and has no 'else'");
+      return j_undefined_hint (run, _ ("an inline 'if' was false and has no 'else'"));
     default:
       g_assert_not_reached ();
     }

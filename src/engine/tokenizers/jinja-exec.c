@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 typedef enum
@@ -18,7 +19,7 @@ void
 j_enter (JRun *run)
 {
   if (++run->depth > run->max_depth)
-    j_throw_limit (&run->heap, "evaluation is nested more than %u levels deep", run->max_depth);
+    j_throw_limit (&run->heap, _ ("evaluation is nested more than %u levels deep"), run->max_depth);
   j_work (&run->heap, 1);
 }
 
@@ -32,8 +33,7 @@ void
 j_output (JRun *run, const char *bytes, gsize n)
 {
   if (n > run->max_output || run->out->n > run->max_output - n)
-    j_throw_limit (&run->heap, "the template prints more than %" G_GSIZE_FORMAT " bytes",
-                   run->max_output);
+    j_throw_limit (&run->heap, _ ("the template prints more than %zu bytes"), run->max_output);
   j_work (&run->heap, n / 256);
   j_buf_append (&run->heap, run->out, bytes, n);
 }
@@ -108,14 +108,13 @@ assign_target (JRun *run, const JNode *target, JValue value)
     case J_NSREF:
       owner = j_lookup (run, target->name, target->text);
       if (!j_is (owner, J_NAMESPACE))
-        j_throw (&run->heap, "cannot assign an attribute on an object that is not a namespace");
+        j_throw (&run->heap, _ ("cannot assign an attribute on an object that is not a namespace"));
       j_dict_set (&run->heap, owner.dict, j_str (target->text), value);
       return;
     default:
       items = j_elements (run, value, &n);
       if (n != target->list.n)
-        j_throw (&run->heap, "cannot unpack %" G_GSIZE_FORMAT " values into %u names", n,
-                 target->list.n);
+        j_throw (&run->heap, _ ("cannot unpack %zu values into %u names"), n, target->list.n);
       for (guint i = 0; i < target->list.n; i++)
         assign_target (run, target->list.nodes[i], items[i]);
     }
@@ -134,7 +133,7 @@ filter_items (JRun *run, const JNode *node, JScope *outer, JValue *items, gsize 
       JScope *scope = push_scope (run, outer);
 
       bind (run, scope, run->jinja->id_loop,
-            j_undefined_hint (run, "'loop' is not defined in the condition of a for loop"));
+            j_undefined_hint (run, _ ("'loop' is not defined in the condition of a for loop")));
       assign_target (run, node->a, items[i]);
       if (j_truthy (j_eval (run, node->c)))
         j_list_append (&run->heap, kept, items[i]);
@@ -200,7 +199,7 @@ j_loop_again (JRun *run, const JLoop *loop, JValue items)
   JScope *scope = run->scope;
 
   if (!loop->node->recursive)
-    j_throw (&run->heap, "only a loop marked 'recursive' can be called");
+    j_throw (&run->heap, _ ("only a loop marked 'recursive' can be called"));
   j_enter (run);
   run->out = &text;
   run->scope = loop->outer;
@@ -247,14 +246,14 @@ bind_arguments (JRun *run, const JMacroDef *def, JScope *scope, const JArgs *arg
   for (gsize i = 0; i < n_pos; i++)
     given[i] = args->pos[i];
   if (args->n_pos > def->n_params && !def->uses_varargs)
-    j_throw (heap, "macro '%.*s' takes not more than %u arguments", name_length, def->name->bytes,
-             def->n_params);
+    j_throw (heap, _ ("macro '%.*s' takes not more than %u arguments"), name_length,
+             def->name->bytes, def->n_params);
   for (gsize i = 0; i < args->n_kw; i++)
     {
       int at = find_param (def, args->names[i]);
 
       if (at >= 0 && given[at].kind != J_UNSET)
-        j_throw (heap, "macro '%.*s' got two values for '%.*s'", name_length, def->name->bytes,
+        j_throw (heap, _ ("macro '%.*s' got two values for '%.*s'"), name_length, def->name->bytes,
                  (int) args->names[i]->n_bytes, args->names[i]->bytes);
       else if (at >= 0)
         given[at] = args->kw[i];
@@ -263,13 +262,13 @@ bind_arguments (JRun *run, const JMacroDef *def, JScope *scope, const JArgs *arg
       else if (def->uses_kwargs)
         j_dict_set (heap, kwargs, j_str (args->names[i]), args->kw[i]);
       else
-        j_throw (heap, "macro '%.*s' takes no keyword argument '%.*s'", name_length,
+        j_throw (heap, _ ("macro '%.*s' takes no keyword argument '%.*s'"), name_length,
                  def->name->bytes, (int) MIN (args->names[i]->n_bytes, 60), args->names[i]->bytes);
     }
 
   if (def->uses_caller && find_param (def, j_str_literal (heap, "caller")) < 0)
     bind (run, scope, run->jinja->id_caller,
-          caller.kind != J_UNSET ? caller : j_undefined_hint (run, "no caller is defined"));
+          caller.kind != J_UNSET ? caller : j_undefined_hint (run, _ ("no caller is defined")));
   if (def->uses_kwargs)
     bind (run, scope, run->jinja->id_kwargs, (JValue){ .kind = J_DICT, .dict = kwargs });
   if (def->uses_varargs)
@@ -327,7 +326,7 @@ j_call (JRun *run, JValue callee, const JArgs *args)
       return j_builtin_call (run, callee.function->builtin, callee.function->self, args);
     case J_LOOP:
       if (args->n_pos != 1 || args->n_kw > 0)
-        j_throw (heap, "loop () takes one iterable");
+        j_throw (heap, _ ("loop () takes one iterable"));
       return j_loop_again (run, callee.loop, args->pos[0]);
     case J_JOINER:
       if (callee.joiner->used)
@@ -335,7 +334,7 @@ j_call (JRun *run, JValue callee, const JArgs *args)
       callee.joiner->used = TRUE;
       return j_str (j_str_literal (heap, ""));
     default:
-      j_throw (heap, "'%s' object is not callable", j_type_name (callee));
+      j_throw (heap, _ ("'%s' object is not callable"), j_type_name (callee));
     }
 }
 
@@ -476,8 +475,7 @@ run_body (JRun *run, const JNodes *body)
     {
       flow = run_statement (run, body->nodes[i]);
       if (run->out->n > run->max_output)
-        j_throw_limit (&run->heap, "the template prints more than %" G_GSIZE_FORMAT " bytes",
-                       run->max_output);
+        j_throw_limit (&run->heap, _ ("the template prints more than %zu bytes"), run->max_output);
     }
   j_leave (run);
   return flow;

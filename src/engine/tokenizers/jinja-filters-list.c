@@ -5,6 +5,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define FILTER(name)                                                                               \
@@ -20,7 +21,7 @@ FILTER (first)
   if (j_is (self, J_ITER) && self.iter->next < self.iter->n)
     return self.iter->items[self.iter->next++];
   items = j_elements (run, self, &n);
-  return n > 0 ? items[0] : j_undefined_hint (run, "no first item: the sequence was empty");
+  return n > 0 ? items[0] : j_undefined_hint (run, _ ("no first item: the sequence was empty"));
 }
 
 FILTER (last)
@@ -28,7 +29,7 @@ FILTER (last)
   gsize n;
   JValue *items = j_elements (run, self, &n);
 
-  return n > 0 ? items[n - 1] : j_undefined_hint (run, "no last item: the sequence was empty");
+  return n > 0 ? items[n - 1] : j_undefined_hint (run, _ ("no last item: the sequence was empty"));
 }
 
 FILTER (length)
@@ -36,7 +37,7 @@ FILTER (length)
   gsize n;
 
   if (!j_length (self, &n))
-    j_throw (&run->heap, "'%s' object has no length", j_type_name (self));
+    j_throw (&run->heap, _ ("'%s' object has no length"), j_type_name (self));
   return j_int ((gint64) n);
 }
 
@@ -80,7 +81,7 @@ FILTER (items)
   if (j_is (self, J_UNDEFINED))
     return j_iter (&run->heap, NULL, 0);
   if (!j_is (self, J_DICT))
-    j_throw (&run->heap, "items needs a mapping, not %s", j_type_name (self));
+    j_throw (&run->heap, _ ("items needs a mapping, not %s"), j_type_name (self));
   view = j_new (&run->heap, JView, 1);
   view->dict = self.dict;
   view->what = J_VIEW_ITEMS;
@@ -129,12 +130,12 @@ FILTER (batch)
 {
   gsize n;
   JValue *items = j_elements (run, self, &n);
-  gint64 size = j_arg_int (run, arg[0], "the size of a batch", 0);
+  gint64 size = j_arg_int (run, arg[0], N_ ("the size of a batch"), 0);
   gboolean fill = !j_is (arg[1], J_UNSET) && !j_is (arg[1], J_NONE);
   JList *parts = j_list_new (&run->heap, 0);
 
   if (size <= 0)
-    j_throw (&run->heap, "batch needs a positive size");
+    j_throw (&run->heap, _ ("batch needs a positive size"));
   for (gsize at = 0; at < n; at += (gsize) size)
     {
       gsize here = MIN (n - at, (gsize) size);
@@ -151,13 +152,13 @@ FILTER (slice)
 {
   gsize n;
   JValue *items = j_elements (run, self, &n);
-  gint64 count = j_arg_int (run, arg[0], "the number of slices", 0);
+  gint64 count = j_arg_int (run, arg[0], N_ ("the number of slices"), 0);
   gboolean fill = !j_is (arg[1], J_UNSET) && !j_is (arg[1], J_NONE);
   JList *parts = j_list_new (&run->heap, 0);
   gsize at = 0;
 
   if (count <= 0)
-    j_throw (&run->heap, "slice needs a positive number of slices");
+    j_throw (&run->heap, _ ("slice needs a positive number of slices"));
   for (gsize i = 0; i < (gsize) count; i++)
     {
       gsize base = n / (gsize) count;
@@ -199,7 +200,7 @@ FILTER (sum)
   JValue total = j_is (arg[1], J_UNSET) ? j_int (0) : arg[1];
 
   if (j_is (total, J_STR))
-    j_throw (&run->heap, "sum cannot add strings: use join");
+    j_throw (&run->heap, _ ("sum cannot add strings: use join"));
   for (gsize i = 0; i < n; i++)
     total = j_binary (run, J_TOKEN_ADD, total, j_path_follow (run, &path, items[i], (JValue){ 0 }));
   return total;
@@ -246,10 +247,10 @@ FILTER (map)
       JArgs rest;
 
       if (args->n_pos == 0 || !j_is (args->pos[0], J_STR))
-        j_throw (heap, "map needs the name of a filter");
+        j_throw (heap, _ ("map needs the name of a filter"));
       filter = j_filter_find (args->pos[0].str);
       if (filter == NULL)
-        j_throw (heap, "no filter named '%.*s'", (int) MIN (args->pos[0].str->n_bytes, 60),
+        j_throw (heap, _ ("no filter named '%.*s'"), (int) MIN (args->pos[0].str->n_bytes, 60),
                  args->pos[0].str->bytes);
       rest = rest_of (args, 1);
       items = j_elements (run, self, &n);
@@ -276,7 +277,7 @@ select_items (JRun *run, JValue self, const JArgs *args, gboolean by_attribute, 
   if (by_attribute)
     {
       if (args->n_pos == 0)
-        j_throw (heap, "the name of the attribute to select by is missing");
+        j_throw (heap, _ ("the name of the attribute to select by is missing"));
       path = j_path_parse (run, args->pos[0]);
     }
   if (args->n_pos > at)
@@ -285,7 +286,7 @@ select_items (JRun *run, JValue self, const JArgs *args, gboolean by_attribute, 
 
       test = j_is (name, J_STR) ? j_test_find (name.str) : NULL;
       if (test == NULL)
-        j_throw (heap, "no test named '%.*s'",
+        j_throw (heap, _ ("no test named '%.*s'"),
                  j_is (name, J_STR) ? (int) MIN (name.str->n_bytes, 60) : 0,
                  j_is (name, J_STR) ? name.str->bytes : "");
       rest = rest_of (args, at + 1);

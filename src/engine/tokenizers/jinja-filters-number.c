@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ FILTER (abs)
 
       return i < 0 ? j_negate (run, self) : j_int (i);
     }
-  j_throw (&run->heap, "abs needs a number, not %s", j_type_name (self));
+  j_throw (&run->heap, _ ("abs needs a number, not %s"), j_type_name (self));
 }
 
 /* --- Text to numbers --- */
@@ -79,7 +80,7 @@ parse_int (JRun *run, const JStr *text, gint64 base, gint64 *out)
   if (base == 0)
     base = 10;
   if (base < 2 || base > 36)
-    j_throw (&run->heap, "the base of int must be 0 or from 2 to 36");
+    j_throw (&run->heap, _ ("the base of int must be 0 or from 2 to 36"));
   if (*at == '\0')
     return FALSE;
   for (; *at != '\0'; at++)
@@ -92,7 +93,7 @@ parse_int (JRun *run, const JStr *text, gint64 base, gint64 *out)
         return FALSE;
       if (__builtin_mul_overflow (value, (guint64) base, &value) ||
           __builtin_add_overflow (value, (guint64) digit, &value) || value > G_MAXINT64)
-        j_throw (&run->heap, "an integer does not fit 64 bits");
+        j_throw (&run->heap, _ ("an integer does not fit 64 bits"));
     }
   *out = negative ? -(gint64) value : (gint64) value;
   return TRUE;
@@ -123,7 +124,7 @@ float_to_int (JRun *run, double value, gint64 *out)
   if (isnan (value) || isinf (value))
     return FALSE;
   if (fabs (value) >= 9223372036854775808.0)
-    j_throw (&run->heap, "an integer does not fit 64 bits");
+    j_throw (&run->heap, _ ("an integer does not fit 64 bits"));
   *out = (gint64) value;
   return TRUE;
 }
@@ -131,7 +132,7 @@ float_to_int (JRun *run, double value, gint64 *out)
 FILTER (int)
 {
   JValue fallback = j_is (arg[0], J_UNSET) ? j_int (0) : arg[0];
-  gint64 base = j_arg_int (run, arg[1], "the base of int", 10);
+  gint64 base = j_arg_int (run, arg[1], N_ ("the base of int"), 10);
   gint64 result;
   double number;
 
@@ -145,7 +146,7 @@ FILTER (int)
       return self;
     case J_FLOAT:
       if (isinf (self.f))
-        j_throw (&run->heap, "infinity is no integer");
+        j_throw (&run->heap, _ ("infinity is no integer"));
       return float_to_int (run, self.f, &result) ? j_int (result) : fallback;
     case J_STR:
       if (parse_int (run, self.str, base, &result))
@@ -218,13 +219,13 @@ round_int (gint64 value, gint64 precision)
 
 FILTER (round)
 {
-  gint64 precision = j_arg_int (run, arg[0], "the precision of round", 0);
-  const JStr *method = j_arg_str (run, arg[1], "the method of round");
+  gint64 precision = j_arg_int (run, arg[0], N_ ("the precision of round"), 0);
+  const JStr *method = j_arg_str (run, arg[1], N_ ("the method of round"));
   double number;
   double scale, scaled;
 
   if (!j_number (self, &number))
-    j_throw (&run->heap, "round needs a number, not %s", j_type_name (self));
+    j_throw (&run->heap, _ ("round needs a number, not %s"), j_type_name (self));
   if (method == NULL || j_str_is (method, "common"))
     {
       if (j_is (self, J_FLOAT))
@@ -232,11 +233,11 @@ FILTER (round)
       return j_int (round_int (j_is (self, J_INT) ? self.i : self.b, precision));
     }
   if (!j_str_is (method, "ceil") && !j_str_is (method, "floor"))
-    j_throw (&run->heap, "the method of round must be common, ceil or floor");
+    j_throw (&run->heap, _ ("the method of round must be common, ceil or floor"));
   scale = power_of_ten (precision);
   scaled = number * scale;
   if (isnan (scaled) || isinf (scaled))
-    j_throw (&run->heap, "round: the number is too large");
+    j_throw (&run->heap, _ ("round: the number is too large"));
   return j_float ((j_str_is (method, "ceil") ? ceil (scaled) : floor (scaled)) / scale);
 }
 
@@ -251,7 +252,7 @@ FILTER (filesizeformat)
   JBuf buf = { 0 };
 
   if (!j_number (self, &bytes) && !(j_is (self, J_STR) && parse_float (run, self.str, &bytes)))
-    j_throw (&run->heap, "filesizeformat needs a number, not %s", j_type_name (self));
+    j_throw (&run->heap, _ ("filesizeformat needs a number, not %s"), j_type_name (self));
   if (bytes == 1)
     j_buf_append_literal (&run->heap, &buf, "1 Byte");
   else if (bytes < base)

@@ -2,6 +2,7 @@
  * filters find the key in an item. */
 #define G_LOG_DOMAIN "atl-jinja"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/jinja-run.h"
@@ -150,7 +151,7 @@ FILTER (sort)
 FILTER (dictsort)
 {
   JHeap *heap = &run->heap;
-  const JStr *by = j_arg_str (run, arg[1], "the by of dictsort");
+  const JStr *by = j_arg_str (run, arg[1], N_ ("the by of dictsort"));
   gboolean by_value = by != NULL && j_str_is (by, "value");
   gboolean case_sensitive = j_arg_bool (arg[0], FALSE);
   Keyed *keyed;
@@ -158,9 +159,9 @@ FILTER (dictsort)
   if (j_is (self, J_UNDEFINED))
     j_throw_undefined (run, self);
   if (!j_is (self, J_DICT))
-    j_throw (heap, "dictsort needs a mapping, not %s", j_type_name (self));
+    j_throw (heap, _ ("dictsort needs a mapping, not %s"), j_type_name (self));
   if (by != NULL && !by_value && !j_str_is (by, "key"))
-    j_throw (heap, "dictsort sorts by \"key\" or \"value\"");
+    j_throw (heap, _ ("dictsort sorts by \"key\" or \"value\""));
   keyed = j_new (heap, Keyed, self.dict->n + 1);
   for (gsize i = 0; i < self.dict->n; i++)
     {
@@ -216,7 +217,7 @@ extreme (JRun *run, JValue self, const JValue *arg, gboolean largest)
   JValue best_key = { 0 };
 
   if (n == 0)
-    return j_undefined_hint (run, "no item to choose from: the sequence was empty");
+    return j_undefined_hint (run, _ ("no item to choose from: the sequence was empty"));
   for (gsize i = 0; i < n; i++)
     {
       JValue key =

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define FILTER(name)                                                                               \
@@ -47,14 +48,15 @@ FILTER (forceescape)
 
 FILTER (trim)
 {
-  const JStr *chars = j_arg_str (run, arg[0], "the characters to trim");
+  const JStr *chars = j_arg_str (run, arg[0], N_ ("the characters to trim"));
 
   return j_str (j_text_strip (&run->heap, j_to_str (run, self), chars, TRUE, TRUE));
 }
 
 FILTER (replace)
 {
-  gint64 count = j_is (arg[2], J_NONE) ? -1 : j_arg_int (run, arg[2], "the count of replace", -1);
+  gint64 count =
+      j_is (arg[2], J_NONE) ? -1 : j_arg_int (run, arg[2], N_ ("the count of replace"), -1);
 
   return j_str (j_text_replace (&run->heap, j_to_str (run, self), j_to_str (run, arg[0]),
                                 j_to_str (run, arg[1]), count));
@@ -85,7 +87,7 @@ FILTER (center)
 {
   JHeap *heap = &run->heap;
   const JStr *text = j_to_str (run, self);
-  gint64 width = j_arg_int (run, arg[0], "the width of center", 80);
+  gint64 width = j_arg_int (run, arg[0], N_ ("the width of center"), 80);
   gint64 room = width - (gint64) text->n_chars;
   gint64 left;
   JBuf buf = { 0 };
@@ -104,7 +106,7 @@ FILTER (format)
   JList *list;
 
   if (args->n_kw > 0 && args->n_pos > 0)
-    j_throw (&run->heap, "format takes either positional or named arguments");
+    j_throw (&run->heap, _ ("format takes either positional or named arguments"));
   if (args->n_kw > 0)
     {
       JDict *dict = j_dict_new (&run->heap);
@@ -128,7 +130,7 @@ need_text (JRun *run, JValue self, const char *filter)
   if (j_is (self, J_UNDEFINED))
     j_throw_undefined (run, self);
   if (!j_is (self, J_STR))
-    j_throw (&run->heap, "%s needs a string, not %s", filter, j_type_name (self));
+    j_throw (&run->heap, _ ("%s needs a string, not %s"), filter, j_type_name (self));
   return self.str;
 }
 
@@ -149,7 +151,7 @@ FILTER (indent)
   else
     {
       JBuf spaces = { 0 };
-      gint64 width = j_arg_int (run, arg[0], "the width of indent", 4);
+      gint64 width = j_arg_int (run, arg[0], N_ ("the width of indent"), 4);
 
       j_buf_append_n (heap, &spaces, ' ', (gsize) MAX (width, 0));
       prefix = j_buf_str (heap, &spaces);
@@ -176,16 +178,17 @@ FILTER (truncate)
   JHeap *heap = &run->heap;
   const JStr *text;
   gsize n;
-  const JStr *end = j_arg_str (run, arg[2], "the end of truncate");
-  gint64 length = j_arg_int (run, arg[0], "the length of truncate", 255);
-  gint64 leeway = j_is (arg[3], J_NONE) ? 5 : j_arg_int (run, arg[3], "the leeway of truncate", 5);
+  const JStr *end = j_arg_str (run, arg[2], N_ ("the end of truncate"));
+  gint64 length = j_arg_int (run, arg[0], N_ ("the length of truncate"), 255);
+  gint64 leeway =
+      j_is (arg[3], J_NONE) ? 5 : j_arg_int (run, arg[3], N_ ("the leeway of truncate"), 5);
   const JStr *kept;
   JBuf buf = { 0 };
 
   if (end == NULL)
     end = j_str_literal (heap, "...");
   if (length < (gint64) end->n_chars || leeway < 0)
-    j_throw (heap, "truncate: the length is shorter than the text at its end");
+    j_throw (heap, _ ("truncate: the length is shorter than the text at its end"));
   /* What is short enough passes as it is, whatever it is. */
   if (j_length (self, &n) && (leeway > G_MAXINT64 - length || (gint64) n <= length + leeway))
     return self;
@@ -325,12 +328,12 @@ FILTER (wordwrap)
 {
   JHeap *heap = &run->heap;
   JList *lines = j_text_lines (heap, need_text (run, self, "wordwrap"), FALSE);
-  gint64 width = j_arg_int (run, arg[0], "the width of wordwrap", 79);
-  const JStr *separator = j_arg_str (run, arg[2], "the wrapstring of wordwrap");
+  gint64 width = j_arg_int (run, arg[0], N_ ("the width of wordwrap"), 79);
+  const JStr *separator = j_arg_str (run, arg[2], N_ ("the wrapstring of wordwrap"));
   JBuf buf = { 0 };
 
   if (width <= 0)
-    j_throw (heap, "the width of wordwrap must be positive");
+    j_throw (heap, _ ("the width of wordwrap must be positive"));
   if (separator == NULL)
     separator = j_str_literal (heap, "\n");
   for (gsize i = 0; i < lines->n; i++)
@@ -463,7 +466,7 @@ FILTER (xmlattr)
   JBuf buf = { 0 };
 
   if (!j_is (self, J_DICT))
-    j_throw (heap, "xmlattr needs a mapping, not %s", j_type_name (self));
+    j_throw (heap, _ ("xmlattr needs a mapping, not %s"), j_type_name (self));
   for (gsize i = 0; i < self.dict->n; i++)
     {
       const JEntry *entry = &self.dict->entries[i];
@@ -473,7 +476,7 @@ FILTER (xmlattr)
         continue;
       for (gsize k = 0; k < key->n_bytes; k++)
         if (strchr (" \t\n\r\f\v/>=", key->bytes[k]) != NULL)
-          j_throw (heap, "xmlattr: the name of an attribute has a character it must not have");
+          j_throw (heap, _ ("xmlattr: the name of an attribute has a character it must not have"));
       if (buf.n > 0 || j_arg_bool (arg[0], TRUE))
         j_buf_append (heap, &buf, " ", 1);
       j_buf_append_str (heap, &buf, j_text_escape (heap, key));
@@ -528,7 +531,7 @@ FILTER (urlencode)
       JValue *parts = j_elements (run, items[i], &n_parts);
 
       if (n_parts != 2)
-        j_throw (heap, "urlencode needs pairs");
+        j_throw (heap, _ ("urlencode needs pairs"));
       if (i > 0)
         j_buf_append (heap, &buf, "&", 1);
       append_quoted (heap, &buf, j_to_str (run, parts[0]), TRUE);

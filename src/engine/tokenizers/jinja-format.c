@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ read_number (JRun *run, const char **at, const char *end)
       value = value * 10 + (**at - '0');
       (*at)++;
       if (value > MAX_WIDTH)
-        j_throw_limit (&run->heap, "a field is formatted wider than %d characters", MAX_WIDTH);
+        j_throw_limit (&run->heap, _ ("a field is formatted wider than %d characters"), MAX_WIDTH);
     }
   return value;
 }
@@ -203,7 +204,7 @@ next_argument (Percent *p)
     }
   else if (p->next++ == 0)
     return p->args;
-  j_throw (&p->run->heap, "not enough arguments for the format string");
+  j_throw (&p->run->heap, _ ("not enough arguments for the format string"));
 }
 
 static void
@@ -229,7 +230,7 @@ percent_field (Percent *p, JBuf *buf, const Spec *spec, JValue value)
       else if (j_is (value, J_STR) && value.str->n_chars == 1)
         j_buf_append_str (heap, &text, value.str);
       else
-        j_throw (heap, "%%c needs a character");
+        j_throw (heap, _ ("%%c needs a character"));
       append_text_field (heap, buf, spec, j_buf_str (heap, &text), '>');
       return;
     case 'd':
@@ -239,12 +240,12 @@ percent_field (Percent *p, JBuf *buf, const Spec *spec, JValue value)
     case 'X':
     case 'o':
       if (!j_number (value, &number))
-        j_throw (heap, "%%%c needs a number, not %s", spec->type, j_type_name (value));
+        j_throw (heap, _ ("%%%c needs a number, not %s"), spec->type, j_type_name (value));
       if (j_is (value, J_FLOAT))
         {
           if (isnan (number) || fabs (number) >= 9223372036854775808.0 ||
               strchr ("xXo", spec->type) != NULL)
-            j_throw (heap, "%%%c needs an integer", spec->type);
+            j_throw (heap, _ ("%%%c needs an integer"), spec->type);
           append_int_field (heap, buf, spec, (gint64) number, TRUE);
         }
       else
@@ -257,11 +258,11 @@ percent_field (Percent *p, JBuf *buf, const Spec *spec, JValue value)
     case 'g':
     case 'G':
       if (!j_number (value, &number))
-        j_throw (heap, "%%%c needs a number, not %s", spec->type, j_type_name (value));
+        j_throw (heap, _ ("%%%c needs a number, not %s"), spec->type, j_type_name (value));
       append_float_field (heap, buf, spec, number);
       return;
     default:
-      j_throw (heap, "unsupported format character '%c'", spec->type);
+      j_throw (heap, _ ("unsupported format character '%c'"), spec->type);
     }
 }
 
@@ -276,7 +277,7 @@ percent_number (Percent *p, const char **at, const char *end)
   (*at)++;
   value = next_argument (p);
   if (!j_is (value, J_INT) || ABS (value.i) > MAX_WIDTH)
-    j_throw (&p->run->heap, "* needs a small integer");
+    j_throw (&p->run->heap, _ ("* needs a small integer"));
   return value.i;
 }
 
@@ -306,10 +307,10 @@ j_format_percent (JRun *run, const JStr *format, JValue args)
           JValue *member;
 
           if (close == NULL || !j_is (args, J_DICT))
-            j_throw (heap, "a format with names needs a mapping");
+            j_throw (heap, _ ("a format with names needs a mapping"));
           member = j_dict_get_str (args.dict, j_str_wrap (heap, at + 1, (gsize) (close - at - 1)));
           if (member == NULL)
-            j_throw (heap, "the format names a key that is not there");
+            j_throw (heap, _ ("the format names a key that is not there"));
           value = *member;
           p.named = TRUE;
           at = close + 1;
@@ -342,7 +343,7 @@ j_format_percent (JRun *run, const JStr *format, JValue args)
       while (at < end && (*at == 'l' || *at == 'h' || *at == 'L'))
         at++;
       if (at == end)
-        j_throw (heap, "incomplete format");
+        j_throw (heap, _ ("incomplete format"));
       spec.type = *at++;
       if (spec.type == '%')
         {
@@ -361,7 +362,7 @@ j_format_percent (JRun *run, const JStr *format, JValue args)
   if (j_is (args, J_TUPLE)
           ? p.next < args.list->n
           : !p.named && p.next == 0 && !j_is (args, J_DICT) && !j_is (args, J_LIST))
-    j_throw (heap, "not all arguments were converted by the format string");
+    j_throw (heap, _ ("not all arguments were converted by the format string"));
   return j_buf_str (heap, &buf);
 }
 
@@ -412,7 +413,7 @@ parse_spec (JRun *run, const char *at, const char *end)
   if (at < end)
     spec.type = *at++;
   if (at != end)
-    j_throw (&run->heap, "invalid format specification");
+    j_throw (&run->heap, _ ("invalid format specification"));
   return spec;
 }
 
@@ -431,7 +432,8 @@ brace_field (JRun *run, JBuf *buf, const Spec *spec, JValue value)
   else if (spec->type == 0 || spec->type == 's')
     append_text_field (heap, buf, spec, j_to_str (run, value), '<');
   else
-    j_throw (heap, "format '%c' does not suit a value of type %s", spec->type, j_type_name (value));
+    j_throw (heap, _ ("format '%c' does not suit a value of type %s"), spec->type,
+             j_type_name (value));
 }
 
 /* The value that "0.name[key]" picks. */
@@ -450,7 +452,7 @@ brace_value (JRun *run, const char *at, const char *end, const JArgs *args, gint
       gint64 index = stop > at ? read_number (run, &at, stop) : (*automatic)++;
 
       if ((guint64) index >= args->n_pos)
-        j_throw (heap, "the format needs more arguments");
+        j_throw (heap, _ ("the format needs more arguments"));
       value = args->pos[index];
     }
   else
@@ -461,7 +463,7 @@ brace_value (JRun *run, const char *at, const char *end, const JArgs *args, gint
         if (j_str_equal (args->names[i], name))
           value = args->kw[i];
       if (value.kind == J_UNSET)
-        j_throw (heap, "the format names an argument that is not given");
+        j_throw (heap, _ ("the format names an argument that is not given"));
     }
   for (at = stop; at < end;)
     {
@@ -471,7 +473,7 @@ brace_value (JRun *run, const char *at, const char *end, const JArgs *args, gint
       while (at < end && (element ? *at != ']' : *at != '.' && *at != '['))
         at++;
       if (element && at == end)
-        j_throw (heap, "a '[' in the format is not closed");
+        j_throw (heap, _ ("a '[' in the format is not closed"));
       if (element)
         {
           const char *number = start;
@@ -519,7 +521,7 @@ j_format_braces (JRun *run, const JStr *format, const JArgs *args)
         }
       close = *at == '{' ? memchr (at, '}', (gsize) (end - at)) : NULL;
       if (close == NULL)
-        j_throw (heap, "a single '%c' in the format string", *at);
+        j_throw (heap, _ ("a single '%c' in the format string"), *at);
       at++;
       colon = memchr (at, ':', (gsize) (close - at));
       bang = memchr (at, '!', (gsize) ((colon != NULL ? colon : close) - at));
@@ -537,7 +539,7 @@ j_format_braces (JRun *run, const JStr *format, const JArgs *args)
           else if (bang + 1 < close && (bang[1] == 'r' || bang[1] == 'a'))
             j_print_repr (run, &text, value);
           else
-            j_throw (heap, "unknown conversion in the format string");
+            j_throw (heap, _ ("unknown conversion in the format string"));
           value = j_str (j_buf_str (heap, &text));
         }
       if (colon != NULL)

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-heap.h"
 
+#include <glib/gi18n.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -50,11 +51,11 @@ add_chunk (JHeap *heap, gsize n_bytes)
   gsize size = MAX (n_bytes, CHUNK_BYTES);
 
   if (size > heap->limit_bytes || heap->used_bytes > heap->limit_bytes - size)
-    j_throw_limit (heap, "the template needs more than %" G_GSIZE_FORMAT " MiB of memory",
+    j_throw_limit (heap, _ ("the template needs more than %zu MiB of memory"),
                    heap->limit_bytes >> 20);
   chunk = g_try_malloc (sizeof (JChunk) + size);
   if (chunk == NULL)
-    j_throw_limit (heap, "out of memory while working on a template");
+    j_throw_limit (heap, _ ("out of memory while working on a template"));
   chunk->size_bytes = size;
   chunk->used_bytes = 0;
   heap->used_bytes += size;
@@ -80,7 +81,7 @@ j_alloc (JHeap *heap, gsize n, gsize size)
   guint8 *result;
 
   if (__builtin_mul_overflow (n, size, &n_bytes) || n_bytes > heap->limit_bytes)
-    j_throw_limit (heap, "the template needs more than %" G_GSIZE_FORMAT " MiB of memory",
+    j_throw_limit (heap, _ ("the template needs more than %zu MiB of memory"),
                    heap->limit_bytes >> 20);
   n_bytes = (n_bytes + ALIGN - 1) & ~(gsize) (ALIGN - 1);
   chunk = heap->chunks;
@@ -151,9 +152,9 @@ throw_valist (JHeap *heap, AtlError code, const char *format, va_list args)
       text = valid;
     }
   if (heap->line > 0)
-    heap->error = g_error_new (ATL_ERROR, code, "chat template, line %d: %s", heap->line, text);
+    heap->error = g_error_new (ATL_ERROR, code, _ ("chat template, line %d: %s"), heap->line, text);
   else
-    heap->error = g_error_new (ATL_ERROR, code, "chat template: %s", text);
+    heap->error = g_error_new (ATL_ERROR, code, _ ("chat template: %s"), text);
   /* longjmp runs no cleanup handlers. */
   g_clear_pointer (&text, g_free);
   longjmp (heap->escape, 1);

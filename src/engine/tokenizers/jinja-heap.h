@@ -22,6 +22,8 @@
 
 #include "base/error.h"
 
+#include <glib/gi18n.h>
+
 G_BEGIN_DECLS
 
 typedef struct _JChunk JChunk;
@@ -62,7 +64,7 @@ j_work (JHeap *heap, guint64 n)
   if (G_UNLIKELY (n >= heap->steps_left))
     {
       heap->steps_left = 0;
-      j_throw_limit (heap, "the template runs for too long");
+      j_throw_limit (heap, _ ("the template runs for too long"));
     }
   heap->steps_left -= n;
 }

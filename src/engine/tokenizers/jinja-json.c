@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ from_json (JHeap *heap, JsonNode *node, guint depth)
   GType type;
 
   if (depth > MAX_NESTING)
-    j_throw_limit (heap, "the data for the template is nested more than %d levels deep",
+    j_throw_limit (heap, _ ("the data for the template is nested more than %d levels deep"),
                    MAX_NESTING);
   if (JSON_NODE_HOLDS_OBJECT (node))
     return from_object (heap, json_node_get_object (node), depth);
@@ -61,7 +62,7 @@ from_json (JHeap *heap, JsonNode *node, guint depth)
   if (text == NULL)
     return j_none ();
   if (!g_utf8_validate (text, -1, NULL))
-    j_throw (heap, "a string in the data for the template is not UTF-8");
+    j_throw (heap, _ ("a string in the data for the template is not UTF-8"));
   return j_str (j_str_literal (heap, text));
 }
 
@@ -161,7 +162,7 @@ write_key (Writer *w, JValue key)
       j_print_repr (w->run, &buf, key);
       break;
     default:
-      j_throw (heap, "tojson: keys must be strings, numbers, booleans or None, not %s",
+      j_throw (heap, _ ("tojson: keys must be strings, numbers, booleans or None, not %s"),
                j_type_name (key));
     }
   write_string (w, j_buf_str (heap, &buf));
@@ -235,7 +236,7 @@ write_value (Writer *w, JValue value, guint depth)
 
   j_work (heap, 1);
   if (depth > MAX_NESTING)
-    j_throw_limit (heap, "tojson: the value is nested more than %d levels deep", MAX_NESTING);
+    j_throw_limit (heap, _ ("tojson: the value is nested more than %d levels deep"), MAX_NESTING);
   switch (value.kind)
     {
     case J_NONE:
@@ -274,7 +275,7 @@ write_value (Writer *w, JValue value, guint depth)
     case J_UNDEFINED:
       j_throw_undefined (w->run, value);
     default:
-      j_throw (heap, "tojson: a value of type %s is not JSON", j_type_name (value));
+      j_throw (heap, _ ("tojson: a value of type %s is not JSON"), j_type_name (value));
     }
 }
 
@@ -291,7 +292,7 @@ j_filter_tojson (JRun *run, JValue self, const JValue *arg, const JArgs *args)
   else if (!j_is (arg[1], J_UNSET) && !j_is (arg[1], J_NONE))
     {
       JBuf spaces = { 0 };
-      gint64 width = j_arg_int (run, arg[1], "the indent of tojson", 0);
+      gint64 width = j_arg_int (run, arg[1], N_ ("the indent of tojson"), 0);
 
       j_buf_append_n (heap, &spaces, ' ', (gsize) MAX (width, 0));
       w.indent = j_buf_str (heap, &spaces);
@@ -304,7 +305,7 @@ j_filter_tojson (JRun *run, JValue self, const JValue *arg, const JArgs *args)
       JValue *parts = j_elements (run, arg[2], &n);
 
       if (n != 2 || !j_is (parts[0], J_STR) || !j_is (parts[1], J_STR))
-        j_throw (heap, "the separators of tojson must be two strings");
+        j_throw (heap, _ ("the separators of tojson must be two strings"));
       w.item_separator = parts[0].str;
       w.key_separator = parts[1].str;
     }

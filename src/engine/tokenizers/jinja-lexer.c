@@ -4,6 +4,7 @@
 
 #include "engine/tokenizers/jinja-lexer.h"
 
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <string.h>
 
@@ -177,7 +178,7 @@ lex_raw (JLexer *lexer)
           return result;
         }
     }
-  fail_at (lexer, line, "missing end of raw directive");
+  fail_at (lexer, line, _ ("missing end of raw directive"));
 }
 
 static void
@@ -199,7 +200,7 @@ lex_comment (JLexer *lexer)
           return;
         }
     }
-  fail_at (lexer, line, "missing end of comment tag");
+  fail_at (lexer, line, _ ("missing end of comment tag"));
 }
 
 /* Text up to the next tag. Comments and raw sections are worked off on the way: the result may be
@@ -267,7 +268,7 @@ lex_string (JLexer *lexer)
   while (at < lexer->n && lexer->source[at] != quote)
     at += lexer->source[at] == '\\' ? 2 : 1;
   if (at >= lexer->n)
-    fail_at (lexer, lexer->line, "a string is not closed");
+    fail_at (lexer, lexer->line, _ ("a string is not closed"));
   lexer->heap->line = result.line;
   result.text = j_str_unescape (lexer->heap, lexer->source + start, lexer->source + at);
   move_to (lexer, at + 1);
@@ -359,7 +360,7 @@ lex_number (JLexer *lexer)
       errno = 0;
       result.integer = g_ascii_strtoll (text, &stop, base);
       if (errno == ERANGE)
-        fail_at (lexer, lexer->line, "an integer of the template does not fit 64 bits");
+        fail_at (lexer, lexer->line, _ ("an integer of the template does not fit 64 bits"));
     }
   move_to (lexer, end);
   return result;
@@ -384,11 +385,11 @@ lex_name (JLexer *lexer)
   if (at == lexer->at)
     {
       lexer->heap->line = lexer->line;
-      j_throw (lexer->heap, "unexpected character '%.*s'",
+      j_throw (lexer->heap, _ ("unexpected character '%.*s'"),
                (int) g_utf8_skip[(guint8) lexer->source[at]], lexer->source + at);
     }
   if (at - lexer->at > MAX_NAME_BYTES)
-    fail_at (lexer, lexer->line, "a name is too long");
+    fail_at (lexer, lexer->line, _ ("a name is too long"));
   result.text = j_str_wrap (lexer->heap, lexer->source + lexer->at, at - lexer->at);
   move_to (lexer, at);
   return result;
@@ -418,7 +419,7 @@ balance (JLexer *lexer, char c)
       if (lexer->n_braces == J_MAX_BRACES)
         {
           lexer->heap->line = lexer->line;
-          j_throw_limit (lexer->heap, "brackets are nested more than %d deep", J_MAX_BRACES);
+          j_throw_limit (lexer->heap, _ ("brackets are nested more than %d deep"), J_MAX_BRACES);
         }
       lexer->braces[lexer->n_braces++] = c == '(' ? ')' : c == '[' ? ']' : '}';
     }
@@ -427,7 +428,7 @@ balance (JLexer *lexer, char c)
       if (lexer->n_braces == 0 || lexer->braces[--lexer->n_braces] != c)
         {
           lexer->heap->line = lexer->line;
-          j_throw (lexer->heap, "unexpected '%c'", c);
+          j_throw (lexer->heap, _ ("unexpected '%c'"), c);
         }
     }
 }
@@ -504,9 +505,9 @@ j_token_name (JTokenType type)
   switch (type)
     {
     case J_TOKEN_END:
-      return "end of template";
+      return _ ("end of template");
     case J_TOKEN_DATA:
-      return "text";
+      return _ ("text");
     case J_TOKEN_BLOCK_BEGIN:
       return "{%";
     case J_TOKEN_BLOCK_END:
@@ -516,17 +517,17 @@ j_token_name (JTokenType type)
     case J_TOKEN_VARIABLE_END:
       return "}}";
     case J_TOKEN_NAME:
-      return "name";
+      return _ ("name");
     case J_TOKEN_STRING:
-      return "string";
+      return _ ("string");
     case J_TOKEN_INTEGER:
-      return "integer";
+      return _ ("integer");
     case J_TOKEN_FLOAT:
-      return "float";
+      return _ ("float");
     default:
       for (gsize i = 0; i < G_N_ELEMENTS (operators); i++)
         if (operators[i].type == type)
           return operators[i].text;
-      return "token";
+      return _ ("token");
     }
 }

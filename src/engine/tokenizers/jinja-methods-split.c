@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define METHOD(name)                                                                               \
@@ -83,14 +84,14 @@ reverse_list (JList *list)
 static JValue
 split (JRun *run, JValue self, const JValue *arg, gboolean from_right)
 {
-  const JStr *separator = j_arg_str (run, arg[0], "the separator");
-  gint64 limit = j_arg_int (run, arg[1], "maxsplit", -1);
+  const JStr *separator = j_arg_str (run, arg[0], N_ ("the separator"));
+  gint64 limit = j_arg_int (run, arg[1], N_ ("maxsplit"), -1);
   JList *list = j_list_new (HEAP, 0);
   const JStr *rest = self.str;
 
   j_work (HEAP, self.str->n_bytes / 8);
   if (separator != NULL && separator->n_bytes == 0)
-    j_throw (HEAP, "empty separator");
+    j_throw (HEAP, _ ("empty separator"));
   if (separator == NULL && from_right)
     rsplit_blanks (run, list, self.str, limit);
   else if (separator == NULL)
@@ -144,13 +145,13 @@ METHOD (splitlines)
 static JValue
 partition (JRun *run, JValue self, JValue arg, gboolean last)
 {
-  const JStr *separator = j_need_str (run, arg, "the separator");
+  const JStr *separator = j_need_str (run, arg, N_ ("the separator"));
   const JStr *str = self.str;
   JList *list = j_list_new (HEAP, 3);
   gssize at;
 
   if (separator->n_bytes == 0)
-    j_throw (HEAP, "empty separator");
+    j_throw (HEAP, _ ("empty separator"));
   j_work (HEAP, str->n_bytes / 4);
   at = last ? j_str_rfind (str, separator) : j_str_find (str, separator, 0);
   if (at < 0)
@@ -190,7 +191,7 @@ METHOD (join)
     {
       if (i > 0)
         j_buf_append_str (HEAP, &buf, self.str);
-      j_buf_append_str (HEAP, &buf, j_need_str (run, items[i], "an item joined"));
+      j_buf_append_str (HEAP, &buf, j_need_str (run, items[i], N_ ("an item joined")));
     }
   return j_str (j_buf_str (HEAP, &buf));
 }

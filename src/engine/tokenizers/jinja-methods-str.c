@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define METHOD(name)                                                                               \
@@ -166,24 +167,24 @@ METHOD (istitle)
 
 METHOD (strip)
 {
-  return j_str (j_text_strip (HEAP, self.str, j_arg_str (run, arg[0], "chars"), TRUE, TRUE));
+  return j_str (j_text_strip (HEAP, self.str, j_arg_str (run, arg[0], N_ ("chars")), TRUE, TRUE));
 }
 
 METHOD (lstrip)
 {
-  return j_str (j_text_strip (HEAP, self.str, j_arg_str (run, arg[0], "chars"), TRUE, FALSE));
+  return j_str (j_text_strip (HEAP, self.str, j_arg_str (run, arg[0], N_ ("chars")), TRUE, FALSE));
 }
 
 METHOD (rstrip)
 {
-  return j_str (j_text_strip (HEAP, self.str, j_arg_str (run, arg[0], "chars"), FALSE, TRUE));
+  return j_str (j_text_strip (HEAP, self.str, j_arg_str (run, arg[0], N_ ("chars")), FALSE, TRUE));
 }
 
 static JValue
 pad (JRun *run, const JStr *str, const JValue *arg, int side)
 {
-  gint64 width = j_arg_int (run, arg[0], "width", 0);
-  const JStr *fill = j_arg_str (run, arg[1], "fillchar");
+  gint64 width = j_arg_int (run, arg[0], N_ ("width"), 0);
+  const JStr *fill = j_arg_str (run, arg[1], N_ ("fillchar"));
   gint64 room = width - (gint64) str->n_chars;
   gint64 left;
   JBuf buf = { 0 };
@@ -191,7 +192,7 @@ pad (JRun *run, const JStr *str, const JValue *arg, int side)
   if (fill == NULL)
     fill = j_str_literal (HEAP, " ");
   if (fill->n_chars != 1)
-    j_throw (HEAP, "the fill character must be exactly one character");
+    j_throw (HEAP, _ ("the fill character must be exactly one character"));
   if (room <= 0)
     return j_str (str);
   left = side < 0 ? 0 : side > 0 ? room : room / 2 + (room & width & 1);
@@ -221,7 +222,7 @@ METHOD (rjust)
 
 METHOD (zfill)
 {
-  gint64 width = j_arg_int (run, arg[0], "width", 0);
+  gint64 width = j_arg_int (run, arg[0], N_ ("width"), 0);
   gint64 room = width - (gint64) self.str->n_chars;
   gsize sign = self.str->n_bytes > 0 && strchr ("+-", self.str->bytes[0]) != NULL &&
                self.str->bytes[0] != '\0';
@@ -243,8 +244,8 @@ static gboolean
 window (JRun *run, const JStr *str, const JValue *arg, const JStr **part, gint64 *start)
 {
   gint64 n = (gint64) str->n_chars;
-  gint64 from = j_is (arg[0], J_NONE) ? 0 : j_arg_int (run, arg[0], "start", 0);
-  gint64 to = j_is (arg[1], J_NONE) ? n : j_arg_int (run, arg[1], "end", n);
+  gint64 from = j_is (arg[0], J_NONE) ? 0 : j_arg_int (run, arg[0], N_ ("start"), 0);
+  gint64 to = j_is (arg[1], J_NONE) ? n : j_arg_int (run, arg[1], N_ ("end"), n);
 
   from = from < 0 ? MAX (0, from < -n ? 0 : from + n) : from;
   to = to < 0 ? (to < -n ? 0 : to + n) : MIN (to, n);
@@ -258,7 +259,7 @@ window (JRun *run, const JStr *str, const JValue *arg, const JStr **part, gint64
 static gint64
 search (JRun *run, JValue self, const JValue *arg, gboolean last)
 {
-  const JStr *needle = j_need_str (run, arg[0], "the text searched for");
+  const JStr *needle = j_need_str (run, arg[0], N_ ("the text searched for"));
   const JStr *part;
   gint64 start;
   gssize at;
@@ -285,7 +286,7 @@ METHOD (index)
   gint64 at = search (run, self, arg, FALSE);
 
   if (at < 0)
-    j_throw (HEAP, "substring not found");
+    j_throw (HEAP, _ ("substring not found"));
   return j_int (at);
 }
 
@@ -294,13 +295,13 @@ METHOD (rindex)
   gint64 at = search (run, self, arg, TRUE);
 
   if (at < 0)
-    j_throw (HEAP, "substring not found");
+    j_throw (HEAP, _ ("substring not found"));
   return j_int (at);
 }
 
 METHOD (count)
 {
-  const JStr *needle = j_need_str (run, arg[0], "the text counted");
+  const JStr *needle = j_need_str (run, arg[0], N_ ("the text counted"));
   const JStr *part;
   gint64 start;
   gint64 n = 0;
@@ -339,11 +340,12 @@ any_affix (JRun *run, JValue self, const JValue *arg, gboolean at_end)
   if (j_is (arg[0], J_TUPLE))
     {
       for (gsize i = 0; i < arg[0].list->n; i++)
-        if (has_affix (part, j_need_str (run, arg[0].list->items[i], "a prefix or suffix"), at_end))
+        if (has_affix (part, j_need_str (run, arg[0].list->items[i], N_ ("a prefix or suffix")),
+                       at_end))
           return j_bool (TRUE);
       return j_bool (FALSE);
     }
-  return j_bool (has_affix (part, j_need_str (run, arg[0], "the prefix or suffix"), at_end));
+  return j_bool (has_affix (part, j_need_str (run, arg[0], N_ ("the prefix or suffix")), at_end));
 }
 
 METHOD (startswith)
@@ -358,7 +360,7 @@ METHOD (endswith)
 
 METHOD (removeprefix)
 {
-  const JStr *affix = j_need_str (run, arg[0], "the prefix");
+  const JStr *affix = j_need_str (run, arg[0], N_ ("the prefix"));
 
   if (!has_affix (self.str, affix, FALSE))
     return self;
@@ -368,7 +370,7 @@ METHOD (removeprefix)
 
 METHOD (removesuffix)
 {
-  const JStr *affix = j_need_str (run, arg[0], "the suffix");
+  const JStr *affix = j_need_str (run, arg[0], N_ ("the suffix"));
 
   if (!has_affix (self.str, affix, TRUE))
     return self;
@@ -377,15 +379,15 @@ METHOD (removesuffix)
 
 METHOD (replace)
 {
-  gint64 count = j_arg_int (run, arg[2], "count", -1);
+  gint64 count = j_arg_int (run, arg[2], N_ ("count"), -1);
 
-  return j_str (j_text_replace (HEAP, self.str, j_need_str (run, arg[0], "the text replaced"),
-                                j_need_str (run, arg[1], "the replacement"), count));
+  return j_str (j_text_replace (HEAP, self.str, j_need_str (run, arg[0], N_ ("the text replaced")),
+                                j_need_str (run, arg[1], N_ ("the replacement")), count));
 }
 
 METHOD (expandtabs)
 {
-  gint64 size = CLAMP (j_arg_int (run, arg[0], "tabsize", 8), 0, 1000);
+  gint64 size = CLAMP (j_arg_int (run, arg[0], N_ ("tabsize"), 8), 0, 1000);
   gint64 column = 0;
   JBuf buf = { 0 };
 

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ METHOD (list_extend)
 METHOD (list_insert)
 {
   gint64 n = (gint64) self.list->n;
-  gint64 at = j_arg_int (run, arg[0], "the index of insert", 0);
+  gint64 at = j_arg_int (run, arg[0], N_ ("the index of insert"), 0);
 
   if (at < 0)
     at = at < -n ? 0 : at + n;
@@ -43,13 +44,13 @@ METHOD (list_insert)
 METHOD (list_pop)
 {
   gint64 n = (gint64) self.list->n;
-  gint64 at = j_arg_int (run, arg[0], "the index of pop", -1);
+  gint64 at = j_arg_int (run, arg[0], N_ ("the index of pop"), -1);
 
   if (n == 0)
-    j_throw (HEAP, "pop from an empty list");
+    j_throw (HEAP, _ ("pop from an empty list"));
   at = at < 0 ? at + n : at;
   if (at < 0 || at >= n)
-    j_throw (HEAP, "pop index out of range");
+    j_throw (HEAP, _ ("pop index out of range"));
   j_work (HEAP, (guint64) (n - at) / 16);
   return j_list_remove (self.list, (gsize) at);
 }
@@ -69,7 +70,7 @@ METHOD (list_remove)
   gint64 at = position (run, self.list, arg[0]);
 
   if (at < 0)
-    j_throw (HEAP, "the value to remove is not in the list");
+    j_throw (HEAP, _ ("the value to remove is not in the list"));
   j_list_remove (self.list, (gsize) at);
   return j_none ();
 }
@@ -79,7 +80,7 @@ METHOD (list_index)
   gint64 at = position (run, self.list, arg[0]);
 
   if (at < 0)
-    j_throw (HEAP, "the value is not in the list");
+    j_throw (HEAP, _ ("the value is not in the list"));
   return j_int (at);
 }
 
@@ -199,7 +200,7 @@ METHOD (dict_pop)
   if (j_dict_remove (HEAP, self.dict, arg[0], &old))
     return old;
   if (j_is (arg[1], J_UNSET))
-    j_throw (HEAP, "pop: the key is not in the dict");
+    j_throw (HEAP, _ ("pop: the key is not in the dict"));
   return arg[1];
 }
 
@@ -208,7 +209,7 @@ METHOD (dict_popitem)
   JEntry last;
 
   if (self.dict->n == 0)
-    j_throw (HEAP, "popitem: the dict is empty");
+    j_throw (HEAP, _ ("popitem: the dict is empty"));
   last = self.dict->entries[self.dict->n - 1];
   j_dict_remove (HEAP, self.dict, last.key, NULL);
   return j_tuple2 (HEAP, last.key, last.value);
@@ -267,7 +268,7 @@ const JBuiltin j_methods_dict[] = {
 METHOD (loop_cycle)
 {
   if (args->n_pos == 0)
-    j_throw (HEAP, "cycle needs at least one value");
+    j_throw (HEAP, _ ("cycle needs at least one value"));
   return args->pos[self.loop->index0 % args->n_pos];
 }
 

@@ -4,13 +4,14 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
 static void G_GNUC_NORETURN
 overflow (JRun *run)
 {
-  j_throw (&run->heap, "the result of an integer calculation does not fit 64 bits");
+  j_throw (&run->heap, _ ("the result of an integer calculation does not fit 64 bits"));
 }
 
 /* TRUE for int and bool. */
@@ -72,7 +73,7 @@ j_elements (JRun *run, JValue value, gsize *n)
   JValue *items;
 
   if (!j_iterable (value))
-    j_throw (heap, "'%s' object is not iterable", j_type_name (value));
+    j_throw (heap, _ ("'%s' object is not iterable"), j_type_name (value));
   j_length (value, n);
   j_work (heap, *n / 2);
   switch (value.kind)
@@ -124,7 +125,7 @@ repeat (JRun *run, JValue value, gint64 times)
 
   times = MAX (times, 0);
   if (__builtin_mul_overflow (n, (guint64) times, &total) || total > heap->limit_bytes)
-    j_throw_limit (heap, "the template repeats a value too often");
+    j_throw_limit (heap, _ ("the template repeats a value too often"));
   j_work (heap, total / 64);
   if (j_is (value, J_STR))
     {
@@ -202,7 +203,7 @@ int_binary (JRun *run, int op, gint64 a, gint64 b)
   gint64 r;
 
   if (b == 0 && (op == J_TOKEN_DIV || op == J_TOKEN_FLOORDIV || op == J_TOKEN_MOD))
-    j_throw (&run->heap, "division by zero");
+    j_throw (&run->heap, _ ("division by zero"));
   switch (op)
     {
     case J_TOKEN_ADD:
@@ -233,7 +234,7 @@ int_binary (JRun *run, int op, gint64 a, gint64 b)
       if (b >= 0)
         return int_power (run, a, b);
       if (a == 0)
-        j_throw (&run->heap, "0 cannot be raised to a negative power");
+        j_throw (&run->heap, _ ("0 cannot be raised to a negative power"));
       return j_float (pow ((double) a, (double) b));
     }
 }
@@ -244,7 +245,7 @@ float_binary (JRun *run, int op, double a, double b)
   double r;
 
   if (b == 0 && (op == J_TOKEN_DIV || op == J_TOKEN_FLOORDIV || op == J_TOKEN_MOD))
-    j_throw (&run->heap, "float division by zero");
+    j_throw (&run->heap, _ ("float division by zero"));
   switch (op)
     {
     case J_TOKEN_ADD:
@@ -269,9 +270,9 @@ float_binary (JRun *run, int op, double a, double b)
     default:
       r = pow (a, b);
       if ((a == 0 && b < 0) || (isnan (r) && !isnan (a) && !isnan (b)))
-        j_throw (&run->heap, "this power has no real value");
+        j_throw (&run->heap, _ ("this power has no real value"));
       if (isinf (r) && !isinf (a) && !isinf (b))
-        j_throw (&run->heap, "the result of a power is too large");
+        j_throw (&run->heap, _ ("the result of a power is too large"));
       return j_float (r);
     }
 }
@@ -308,7 +309,7 @@ j_binary (JRun *run, int op, JValue a, JValue b)
       if ((j_is (b, J_STR) || j_is (b, J_LIST) || j_is (b, J_TUPLE)) && as_int (a, &ia))
         return repeat (run, b, ia);
     }
-  j_throw (&run->heap, "unsupported operand types for %s: '%s' and '%s'", op_text (op),
+  j_throw (&run->heap, _ ("unsupported operand types for %s: '%s' and '%s'"), op_text (op),
            j_type_name (a), j_type_name (b));
 }
 
@@ -327,7 +328,7 @@ j_negate (JRun *run, JValue value)
     }
   if (j_is (value, J_FLOAT))
     return j_float (-value.f);
-  j_throw (&run->heap, "bad operand type for unary -: '%s'", j_type_name (value));
+  j_throw (&run->heap, _ ("bad operand type for unary -: '%s'"), j_type_name (value));
 }
 
 JValue
@@ -341,7 +342,7 @@ j_plus (JRun *run, JValue value)
     return j_int (i);
   if (j_is (value, J_FLOAT))
     return value;
-  j_throw (&run->heap, "bad operand type for unary +: '%s'", j_type_name (value));
+  j_throw (&run->heap, _ ("bad operand type for unary +: '%s'"), j_type_name (value));
 }
 
 /* --- Comparison --- */
@@ -359,7 +360,7 @@ j_contains (JRun *run, JValue container, JValue item)
       return FALSE;
     case J_STR:
       if (!j_is (item, J_STR))
-        j_throw (heap, "'in <string>' requires a string as left operand, not %s",
+        j_throw (heap, _ ("'in <string>' requires a string as left operand, not %s"),
                  j_type_name (item));
       j_work (heap, container.str->n_bytes / 16);
       return j_str_find (container.str, item.str, 0) >= 0;
@@ -430,7 +431,7 @@ slice_bound (JRun *run, JValue bound, gint64 n, gint64 missing, gboolean backwar
   if (j_is (bound, J_NONE))
     return missing;
   if (!as_int (bound, &at))
-    j_throw (&run->heap, "slice indices must be integers or None, not %s", j_type_name (bound));
+    j_throw (&run->heap, _ ("slice indices must be integers or None, not %s"), j_type_name (bound));
   if (at < 0)
     at = at < -n ? -1 - n : at;
   if (at < 0)
@@ -453,11 +454,11 @@ j_slice (JRun *run, JValue value, JValue start, JValue stop, JValue step)
     j_throw_undefined (run, value);
   if (!text && !j_is (value, J_LIST) && !j_is (value, J_TUPLE) && !j_is (value, J_RANGE) &&
       !j_is (value, J_ITER))
-    j_throw (heap, "'%s' object cannot be sliced", j_type_name (value));
+    j_throw (heap, _ ("'%s' object cannot be sliced"), j_type_name (value));
   if (!j_is (step, J_NONE) && !as_int (step, &by))
-    j_throw (heap, "slice indices must be integers or None, not %s", j_type_name (step));
+    j_throw (heap, _ ("slice indices must be integers or None, not %s"), j_type_name (step));
   if (by == 0)
-    j_throw (heap, "slice step cannot be zero");
+    j_throw (heap, _ ("slice step cannot be zero"));
   j_length (value, &length);
   n = (gint64) length;
   from = slice_bound (run, start, n, by > 0 ? 0 : n - 1, by < 0);

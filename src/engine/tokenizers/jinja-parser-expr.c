@@ -3,6 +3,8 @@
 
 #include "engine/tokenizers/jinja-parser.h"
 
+#include <glib/gi18n.h>
+
 static JNode *parse_or (JParser *p);
 static JNode *parse_unary (JParser *p, gboolean with_filter);
 static JNode *parse_concat (JParser *p);
@@ -309,7 +311,7 @@ j_parse_primary (JParser *p, gboolean with_namespace)
     case J_TOKEN_LBRACE:
       return parse_dict (p);
     default:
-      j_parser_fail (p, "expected an expression, found %s", j_token_name (p->current.type));
+      j_parser_fail (p, _ ("expected an expression, found %s"), j_token_name (p->current.type));
     }
 }
 
@@ -387,7 +389,7 @@ j_parse_tuple (JParser *p, gboolean with_cond, const char *stop, gboolean parent
   if (first != NULL)
     return first;
   if (!parenthesised)
-    j_parser_fail (p, "expected an expression, found %s", j_token_name (p->current.type));
+    j_parser_fail (p, _ ("expected an expression, found %s"), j_token_name (p->current.type));
   return j_parser_node (p, J_TUPLE_OF, line);
 }
 
@@ -398,7 +400,7 @@ check_target (JParser *p, const JNode *target)
     for (guint i = 0; i < target->list.n; i++)
       check_target (p, target->list.nodes[i]);
   else if (target->kind != J_NAME && target->kind != J_NSREF)
-    j_parser_fail (p, "cannot assign to this expression");
+    j_parser_fail (p, _ ("cannot assign to this expression"));
 }
 
 JNode *
@@ -427,6 +429,6 @@ j_parse_target (JParser *p, const char *stop, gboolean with_namespace)
         }
     }
   if (first == NULL)
-    j_parser_fail (p, "expected a name to assign to, found %s", j_token_name (p->current.type));
+    j_parser_fail (p, _ ("expected a name to assign to, found %s"), j_token_name (p->current.type));
   return tuple != NULL ? tuple : first;
 }

@@ -2,6 +2,8 @@
 #define G_LOG_DOMAIN "atl-jinja"
 
 #include "engine/tokenizers/jinja-builtins.h"
+
+#include <glib/gi18n.h>
 #include "engine/tokenizers/jinja-parser.h"
 
 static JCallArgs *
@@ -51,7 +53,7 @@ parse_call_args (JParser *p, JNode *owner)
       else
         {
           if (args->rest != NULL || args->kw_rest != NULL || args->kw.n > 0)
-            j_parser_fail (p, "invalid syntax in the arguments of a call");
+            j_parser_fail (p, _ ("invalid syntax in the arguments of a call"));
           value = j_parse_expression (p);
           j_parser_add (p, &args->pos, value);
         }
@@ -134,7 +136,7 @@ j_parse_test (JParser *p, JNode *subject)
           JNode *value;
 
           if (j_parser_at_name (p, "is"))
-            j_parser_fail (p, "tests cannot be chained with 'is'");
+            j_parser_fail (p, _ ("tests cannot be chained with 'is'"));
           value = j_parse_primary (p, FALSE);
           value = j_parse_postfix (p, value);
           j_parser_add (p, &node->args->pos, value);
@@ -171,7 +173,7 @@ parse_subscript (JParser *p, JNode *subject)
           return node;
         }
       if (name.type != J_TOKEN_INTEGER)
-        j_parser_fail (p, "expected a name or a number after '.'");
+        j_parser_fail (p, _ ("expected a name or a number after '.'"));
       node->b = j_parser_node (p, J_CONST, name.line);
       node->b->value = j_int (name.integer);
       return node;
@@ -196,7 +198,7 @@ parse_subscript (JParser *p, JNode *subject)
           return node;
         }
       if (first == NULL)
-        j_parser_fail (p, "expected an expression in a subscript");
+        j_parser_fail (p, _ ("expected an expression in a subscript"));
     }
   if (first == NULL || p->current.type == J_TOKEN_COMMA)
     {

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-parser.h"
 
+#include <glib/gi18n.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ j_parser_enter (JParser *p)
   if (++p->depth > J_MAX_SYNTAX_DEPTH)
     {
       p->heap->line = p->current.line;
-      j_throw_limit (p->heap, "the syntax is nested more than %d levels deep", J_MAX_SYNTAX_DEPTH);
+      j_throw_limit (p->heap, _ ("the syntax is nested more than %d levels deep"),
+                     J_MAX_SYNTAX_DEPTH);
     }
 }
 
@@ -106,9 +108,9 @@ j_parser_expect (JParser *p, JTokenType type)
   if (p->current.type != type)
     {
       if (p->current.type == J_TOKEN_NAME)
-        j_parser_fail (p, "expected %s, found '%.*s'", j_token_name (type),
+        j_parser_fail (p, _ ("expected %s, found '%.*s'"), j_token_name (type),
                        (int) MIN (p->current.text->n_bytes, 60), p->current.text->bytes);
-      j_parser_fail (p, "expected %s, found %s", j_token_name (type),
+      j_parser_fail (p, _ ("expected %s, found %s"), j_token_name (type),
                      j_token_name (p->current.type));
     }
   return j_parser_next (p);
@@ -125,7 +127,7 @@ j_parser_name_id (JParser *p, const JStr *name)
   if (jinja->names->n == MAX_NAMES)
     {
       p->heap->line = p->current.line;
-      j_throw_limit (p->heap, "the template has more than %d variables", MAX_NAMES);
+      j_throw_limit (p->heap, _ ("the template has more than %d variables"), MAX_NAMES);
     }
   j_dict_set (p->heap, jinja->names, j_str (name), j_int ((gint64) jinja->names->n));
   return (guint) jinja->names->n - 1;
@@ -150,7 +152,7 @@ j_parser_adopt (JParser *p, JNode *node, const JNode *child)
   if (node->depth > J_MAX_SYNTAX_DEPTH)
     {
       p->heap->line = node->line;
-      j_throw_limit (p->heap, "an expression has more than %d levels", J_MAX_SYNTAX_DEPTH);
+      j_throw_limit (p->heap, _ ("an expression has more than %d levels"), J_MAX_SYNTAX_DEPTH);
     }
 }
 
@@ -244,7 +246,7 @@ parse_body (JParser *p, const char *const *ends)
       j_parser_add (p, &body, node);
     }
   if (ends != NULL)
-    j_parser_fail (p, "the template ends before {%% %s %%}", ends[0]);
+    j_parser_fail (p, _ ("the template ends before {%% %s %%}"), ends[0]);
   j_parser_leave (p);
   return body;
 }
@@ -269,7 +271,7 @@ parse_for (JParser *p, JNode *node)
 {
   node->a = j_parse_target (p, "in", FALSE);
   if (!j_parser_skip_name (p, "in"))
-    j_parser_fail (p, "expected 'in' in a for loop");
+    j_parser_fail (p, _ ("expected 'in' in a for loop"));
   node->b = j_parse_tuple (p, FALSE, "recursive", FALSE);
   if (j_parser_skip_name (p, "if"))
     node->c = j_parse_expression (p);
@@ -338,7 +340,7 @@ parse_plain_name (JParser *p)
   static const char *const constants[] = { "true", "false", "none", "True", "False", "None", NULL };
 
   if (at_one_of (p, constants))
-    j_parser_fail (p, "cannot assign to a constant");
+    j_parser_fail (p, _ ("cannot assign to a constant"));
   return j_parser_expect (p, J_TOKEN_NAME).text;
 }
 
@@ -359,7 +361,7 @@ parse_signature (JParser *p, JNode *node, JMacroDef *macro)
       if (j_parser_skip (p, J_TOKEN_ASSIGN))
         value = j_parse_expression (p);
       else if (macro->n_params > 0 && macro->defaults[macro->n_params - 1] != NULL)
-        j_parser_fail (p, "a parameter without a default follows one with a default");
+        j_parser_fail (p, _ ("a parameter without a default follows one with a default"));
       j_parser_adopt (p, node, value);
       if (macro->n_params == cap)
         {
@@ -419,7 +421,7 @@ parse_call_block (JParser *p, JNode *node)
     parse_signature (p, node, node->macro);
   node->a = j_parse_expression (p);
   if (node->a->kind != J_CALL)
-    j_parser_fail (p, "expected a call in a call block");
+    j_parser_fail (p, _ ("expected a call in a call block"));
   j_parser_adopt (p, node, node->a);
   parse_macro_body (p, node, "endcall");
   return node;
@@ -503,7 +505,7 @@ static JNode *
 parse_loop_control (JParser *p, JNode *node)
 {
   if (p->loops == 0)
-    j_parser_fail (p, "break or continue outside of a loop");
+    j_parser_fail (p, _ ("break or continue outside of a loop"));
   return node;
 }
 
@@ -535,7 +537,7 @@ parse_statement (JParser *p)
   };
 
   if (p->current.type != J_TOKEN_NAME)
-    j_parser_fail (p, "expected the name of a tag, found %s", j_token_name (p->current.type));
+    j_parser_fail (p, _ ("expected the name of a tag, found %s"), j_token_name (p->current.type));
   for (gsize i = 0; i < G_N_ELEMENTS (statements); i++)
     if (j_parser_at_name (p, statements[i].name))
       {
@@ -545,9 +547,9 @@ parse_statement (JParser *p)
         return statements[i].parse (p, node);
       }
   if (at_one_of (p, refused))
-    j_parser_fail (p, "the tag '%.*s' is not supported: a chat template stands alone",
+    j_parser_fail (p, _ ("the tag '%.*s' is not supported: a chat template stands alone"),
                    (int) p->current.text->n_bytes, p->current.text->bytes);
-  j_parser_fail (p, "unknown or misplaced tag '%.*s'", (int) MIN (p->current.text->n_bytes, 60),
+  j_parser_fail (p, _ ("unknown or misplaced tag '%.*s'"), (int) MIN (p->current.text->n_bytes, 60),
                  p->current.text->bytes);
 }
 

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-value.h"
 
+#include <glib/gi18n.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -140,7 +141,7 @@ reserve (JHeap *heap, JBuf *buf, gsize n)
   gsize need;
 
   if (__builtin_add_overflow (buf->n, n, &need))
-    j_throw_limit (heap, "the template builds a text that is too long");
+    j_throw_limit (heap, _ ("the template builds a text that is too long"));
   if (need > buf->cap)
     {
       gsize cap = MAX (need, MAX (buf->cap * 2, 64));

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 /* English names in every locale: a prompt does not change with the user's language. */
@@ -118,7 +119,7 @@ append_time_field (JRun *run, JBuf *buf, GDateTime *time, char c, char flag)
       j_buf_append (heap, buf, c == 'n' ? "\n" : c == 't' ? "\t" : "%", 1);
       return;
     default:
-      j_throw (heap, "strftime: '%%%c' is not supported", c);
+      j_throw (heap, _ ("strftime: '%%%c' is not supported"), c);
     }
 }
 

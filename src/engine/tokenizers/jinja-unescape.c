@@ -1,6 +1,7 @@
 /* The escapes in string literals of templates, which are Python's. */
 #define G_LOG_DOMAIN "atl-jinja"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/jinja-value.h"
@@ -11,17 +12,17 @@ hex_escape (JHeap *heap, const char *at, const char *end, guint n_digits)
   gunichar c = 0;
 
   if ((gsize) (end - at) < n_digits)
-    j_throw (heap, "truncated escape in a string");
+    j_throw (heap, _ ("truncated escape in a string"));
   for (guint i = 0; i < n_digits; i++)
     {
       int digit = g_ascii_xdigit_value (at[i]);
 
       if (digit < 0)
-        j_throw (heap, "an escape in a string is not hexadecimal");
+        j_throw (heap, _ ("an escape in a string is not hexadecimal"));
       c = c << 4 | (gunichar) digit;
     }
   if (c > 0x10ffff)
-    j_throw (heap, "an escape in a string is not a character");
+    j_throw (heap, _ ("an escape in a string is not a character"));
   return c;
 }
 
@@ -84,7 +85,7 @@ j_str_unescape (JHeap *heap, const char *at, const char *end)
           j_buf_append_char (heap, &buf, c);
         }
       else if (*at == 'N')
-        j_throw (heap, "escapes by character name are not supported");
+        j_throw (heap, _ ("escapes by character name are not supported"));
       else
         j_buf_append (heap, &buf, "\\", 1);
     }

@@ -4,6 +4,7 @@
 
 #include "engine/tokenizers/jinja-value.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
@@ -118,7 +119,7 @@ hash_value (JHeap *heap, JValue value, guint depth)
 
   j_work (heap, 1);
   if (depth > MAX_NESTING)
-    j_throw_limit (heap, "a tuple is nested too deeply to be a key");
+    j_throw_limit (heap, _ ("a tuple is nested too deeply to be a key"));
   switch (value.kind)
     {
     case J_STR:
@@ -142,7 +143,7 @@ hash_value (JHeap *heap, JValue value, guint depth)
     case J_LIST:
     case J_DICT:
     case J_VIEW:
-      j_throw (heap, "unhashable type: '%s'", j_type_name (value));
+      j_throw (heap, _ ("unhashable type: '%s'"), j_type_name (value));
     default:
       return g_direct_hash (value.pointer);
     }
@@ -254,7 +255,7 @@ j_dict_set (JHeap *heap, JDict *dict, JValue key, JValue value)
       gsize cap = MAX (4, dict->cap * 2);
 
       if (cap > G_MAXUINT32 / 4)
-        j_throw_limit (heap, "a dict of the template is too large");
+        j_throw_limit (heap, _ ("a dict of the template is too large"));
       dict->entries = j_grow (heap, dict->entries, dict->cap, cap, sizeof (JEntry));
       dict->cap = cap;
     }
@@ -366,7 +367,7 @@ equal_at (JHeap *heap, JValue a, JValue b, guint depth)
 
   j_work (heap, 1);
   if (depth > MAX_NESTING)
-    j_throw_limit (heap, "values are nested too deeply to be compared");
+    j_throw_limit (heap, _ ("values are nested too deeply to be compared"));
   if (is_number (a) && is_number (b))
     return compare_numbers (a, b, &unordered) == 0 && !unordered;
   if (a.kind != b.kind)
@@ -425,7 +426,7 @@ less_at (JHeap *heap, JValue a, JValue b, guint depth)
 
   j_work (heap, 1);
   if (depth > MAX_NESTING)
-    j_throw_limit (heap, "values are nested too deeply to be compared");
+    j_throw_limit (heap, _ ("values are nested too deeply to be compared"));
   if (is_number (a) && is_number (b))
     return compare_numbers (a, b, &unordered) < 0 && !unordered;
   if (a.kind == J_STR && b.kind == J_STR)
@@ -440,7 +441,7 @@ less_at (JHeap *heap, JValue a, JValue b, guint depth)
           return less_at (heap, a.list->items[i], b.list->items[i], depth + 1);
       return a.list->n < b.list->n;
     }
-  j_throw (heap, "'<' not supported between '%s' and '%s'", j_type_name (a), j_type_name (b));
+  j_throw (heap, _ ("'<' not supported between '%s' and '%s'"), j_type_name (a), j_type_name (b));
 }
 
 gboolean

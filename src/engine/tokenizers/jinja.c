@@ -5,6 +5,7 @@
 
 #include "engine/tokenizers/jinja-run.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define MAX_SOURCE_BYTES ((gsize) 1 << 20)
@@ -25,19 +26,18 @@ atl_jinja_parse (const char *source, gssize len, const AtlJinjaOptions *options,
   if (n > MAX_SOURCE_BYTES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
-                   "the chat template has %" G_GSIZE_FORMAT " bytes, at most %" G_GSIZE_FORMAT
-                   " are accepted",
-                   n, MAX_SOURCE_BYTES);
+                   _ ("the chat template has %zu bytes, at most %zu are accepted"), n,
+                   MAX_SOURCE_BYTES);
       return NULL;
     }
   if (!g_utf8_validate_len (source, n, NULL) && memchr (source, '\0', n) == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the chat template is not UTF-8 text");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the chat template is not UTF-8 text"));
       return NULL;
     }
   if (memchr (source, '\0', n) != NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "the chat template has a NUL byte");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the chat template has a NUL byte"));
       return NULL;
     }
 

@@ -3,6 +3,8 @@
 
 #include "engine/tokenizers/json-parts.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/json-bounded.h"
@@ -19,7 +21,7 @@ atl_json_bad (GError **error, const char *format, ...)
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "tokenizer.json: %s", message);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("tokenizer.json: %s"), message);
   return FALSE;
 }
 
@@ -35,7 +37,8 @@ unknown (const char *what, const char *type, GError **error)
   g_autofree char *shown = atl_vocabulary_quote (type, strlen (type));
 
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-               "tokenizer.json: its %s is of the kind “%s”, which is not known here", what, shown);
+               _ ("tokenizer.json: its %s is of the kind “%s”, which is not known here"), _ (what),
+               shown);
   return FALSE;
 }
 
@@ -49,13 +52,13 @@ read_list (JsonObject *part, const char *member, ReadPart read, gpointer data, G
   guint n = list != NULL ? json_array_get_length (list) : 0;
 
   if (list == NULL)
-    return atl_json_bad (error, "a sequence has no list “%s”", member);
+    return atl_json_bad (error, _ ("a sequence has no list “%s”"), member);
   for (guint i = 0; i < n; i++)
     {
       JsonNode *node = json_array_get_element (list, i);
 
       if (!JSON_NODE_HOLDS_OBJECT (node))
-        return atl_json_bad (error, "an entry of “%s” is no object", member);
+        return atl_json_bad (error, _ ("an entry of “%s” is no object"), member);
       if (!read (json_node_get_object (node), data, error))
         return FALSE;
     }
@@ -71,7 +74,7 @@ read_pattern (JsonObject *part, const char **literal, const char **regex, GError
   *literal = atl_json_string (pattern, "String", NULL);
   *regex = atl_json_string (pattern, "Regex", NULL);
   if ((*literal == NULL || **literal == 0) && *regex == NULL)
-    return atl_json_bad (error, "a pattern is neither a text nor an expression");
+    return atl_json_bad (error, _ ("a pattern is neither a text nor an expression"));
   return TRUE;
 }
 
@@ -91,7 +94,7 @@ read_replace (JsonObject *part, AtlNormalizer *normalizer, GError **error)
   if (!read_pattern (part, &literal, &regex, error))
     return FALSE;
   if (strlen (content) > MAX_LITERAL)
-    return atl_json_bad (error, "a replacement is longer than %d bytes", MAX_LITERAL);
+    return atl_json_bad (error, _ ("a replacement is longer than %d bytes"), MAX_LITERAL);
   if (regex != NULL)
     return atl_normalizer_add_replace_regex (normalizer, regex, content, error);
   atl_normalizer_add_replace (normalizer, literal, content);
@@ -148,7 +151,8 @@ read_normalizer (JsonObject *part, gpointer data, GError **error)
       const char *text = atl_json_string (part, "prepend", "");
 
       if (strlen (text) > MAX_LITERAL)
-        return atl_json_bad (error, "the text put in front is longer than %d bytes", MAX_LITERAL);
+        return atl_json_bad (error, _ ("the text put in front is longer than %d bytes"),
+                             MAX_LITERAL);
       atl_normalizer_add_prepend (n, text);
       state->traits->space_prefix = strcmp (text, MARK) == 0 || strcmp (text, " ") == 0;
     }
@@ -161,7 +165,7 @@ read_normalizer (JsonObject *part, gpointer data, GError **error)
                                atl_json_bool (part, "strip_accents", lowercase), FALSE, lowercase);
     }
   else
-    return unknown ("normalizer", type, error);
+    return unknown (N_ ("normalizer"), type, error);
   return TRUE;
 }
 
@@ -209,10 +213,10 @@ read_behavior (JsonObject *part, AtlSplitBehavior *behavior, GError **error)
         if (invert && *behavior == ATL_SPLIT_REMOVED)
           *behavior = ATL_SPLIT_KEEP_ONLY;
         else if (invert && *behavior != ATL_SPLIT_ISOLATED)
-          return unknown ("way of splitting", "inverted", error);
+          return unknown (N_ ("way of splitting"), "inverted", error);
         return TRUE;
       }
-  return unknown ("way of splitting", name, error);
+  return unknown (N_ ("way of splitting"), name, error);
 }
 
 static gboolean
@@ -240,7 +244,7 @@ read_metaspace (JsonObject *part, PreState *state, GError **error)
   AtlPrependScheme scheme;
 
   if (g_utf8_strlen (mark, -1) != 1)
-    return atl_json_bad (error, "the mark for spaces is not one character");
+    return atl_json_bad (error, _ ("the mark for spaces is not one character"));
   if (strcmp (name, "always") == 0)
     scheme = ATL_PREPEND_ALWAYS;
   else if (strcmp (name, "first") == 0)
@@ -248,7 +252,7 @@ read_metaspace (JsonObject *part, PreState *state, GError **error)
   else if (strcmp (name, "never") == 0)
     scheme = ATL_PREPEND_NEVER;
   else
-    return unknown ("way of putting a space in front", name, error);
+    return unknown (N_ ("way of putting a space in front"), name, error);
   atl_pre_tokenizer_add_metaspace (state->pre, mark, scheme, atl_json_bool (part, "split", TRUE));
   state->traits->space_prefix = scheme != ATL_PREPEND_NEVER;
   return TRUE;
@@ -318,7 +322,7 @@ read_pre_tokenizer (JsonObject *part, gpointer data, GError **error)
       atl_pre_tokenizer_add_scan (state->pre, &delimiter, ATL_SPLIT_REMOVED);
     }
   else
-    return unknown ("pre_tokenizer", type, error);
+    return unknown (N_ ("pre_tokenizer"), type, error);
   return TRUE;
 }
 
@@ -360,7 +364,7 @@ read_decoder (JsonObject *part, gpointer data, GError **error)
     g_strlcpy (spelling->end_of_word, atl_json_string (part, "suffix", "</w>"),
                sizeof spelling->end_of_word);
   else
-    return unknown ("decoder", type, error);
+    return unknown (N_ ("decoder"), type, error);
   return TRUE;
 }
 
@@ -383,10 +387,10 @@ add_affix (AtlTokenizer *tokenizer, gboolean after, JsonNode *node, GError **err
 
   if (id < 0 || id >= tokenizer->vocabulary->n || tokenizer->vocabulary->text[id] == NULL)
     return atl_json_bad (
-        error,
-        "its post_processor adds the id %" G_GINT64_FORMAT ", which is not in the vocabulary", id);
+        error, _ ("its post_processor adds the id %" PRId64 ", which is not in the vocabulary"),
+        id);
   if (list->len >= 64)
-    return atl_json_bad (error, "its post_processor adds more than 64 tokens");
+    return atl_json_bad (error, _ ("its post_processor adds more than 64 tokens"));
   g_array_append_val (list, value);
   return TRUE;
 }
@@ -410,7 +414,7 @@ read_template (JsonObject *part, AtlTokenizer *tokenizer, GError **error)
       if (atl_json_object (item, "Sequence") != NULL)
         after = TRUE;
       else if (ids == NULL)
-        return atl_json_bad (error, "its post_processor names a token that it does not define");
+        return atl_json_bad (error, _ ("its post_processor names a token that it does not define"));
       for (guint k = 0; ids != NULL && k < json_array_get_length (ids); k++)
         if (!add_affix (tokenizer, after, json_array_get_element (ids, k), error))
           return FALSE;
@@ -426,7 +430,7 @@ read_pair (
   JsonArray *pair = atl_json_array (part, member);
 
   if (pair == NULL || json_array_get_length (pair) != 2)
-    return atl_json_bad (error, "its post_processor has no “%s”", member);
+    return atl_json_bad (error, _ ("its post_processor has no “%s”"), member);
   return add_affix (tokenizer, after, json_array_get_element (pair, 1), error);
 }
 
@@ -444,7 +448,7 @@ read_post_processor (JsonObject *part, gpointer data, GError **error)
   if (strcmp (type, "BertProcessing") == 0 || strcmp (type, "RobertaProcessing") == 0)
     return read_pair (part, "cls", data, FALSE, error) &&
            read_pair (part, "sep", data, TRUE, error);
-  return unknown ("post_processor", type, error);
+  return unknown (N_ ("post_processor"), type, error);
 }
 
 gboolean

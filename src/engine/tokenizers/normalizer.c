@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/normalizer.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/pre-tokenizer.h"
@@ -378,8 +379,8 @@ replace_regex (const Step *step, const char *text, gsize len, GString *out, GErr
   if (result == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
-                   "The tokenizer's own expression gave up on this text: %s",
-                   local != NULL ? local->message : "no reason given");
+                   _ ("The tokenizer's own expression gave up on this text: %s"),
+                   local != NULL ? local->message : _ ("no reason given"));
       return FALSE;
     }
   g_string_append (out, result);
@@ -445,7 +446,7 @@ atl_normalizer_run (
       if (after->len > MAX_OUTPUT)
         {
           g_set_error_literal (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
-                               "The tokenizer's rules make this text grow without bound");
+                               _ ("The tokenizer's rules make this text grow without bound"));
           return FALSE;
         }
       swap = before;

@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/pre-tokenizer.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/bpe.h"
@@ -111,9 +112,11 @@ atl_bounded_regex_new (const char *pattern, GError **error)
       regex = g_regex_new (bounded, G_REGEX_OPTIMIZE | G_REGEX_NEWLINE_LF, 0, &local);
     }
   if (regex == NULL)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                 "The tokenizer cuts text by an expression that is not known here: %s%s%s", shown,
-                 local != NULL ? ": " : "", local != NULL ? local->message : "");
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("The tokenizer cuts text by an expression that is not known here: %s"),
+                   local != NULL ? local->message : shown);
+    }
   return regex;
 }
 
@@ -319,7 +322,7 @@ run_regex (
   if (local != NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_TOO_COMPLEX,
-                   "The tokenizer's own expression gave up on this text: %s", local->message);
+                   _ ("The tokenizer's own expression gave up on this text: %s"), local->message);
       return FALSE;
     }
   cut_rest (&cutter, piece.end);

@@ -1,6 +1,7 @@
 /* A vocabulary as the `tokenizer.*` metadata of a GGUF file. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/tokenizer-private.h"
@@ -185,15 +186,16 @@ atl_tokenizer_add_metadata (const AtlTokenizer *self,
 
   if (bpe == NULL || bpe->end_of_word != NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "The vocabulary is of the kind “%s”; byte pairs can be written to a GGUF file",
-                   self->kind);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("The vocabulary is of the kind “%s”; byte pairs can be written to a GGUF file"),
+          self->kind);
       return FALSE;
     }
   if (self->vocabulary->n > n_rows)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The vocabulary lists %u pieces, but the weights know only %u",
+                   _ ("The vocabulary lists %u pieces, but the weights know only %u"),
                    self->vocabulary->n, n_rows);
       return FALSE;
     }
@@ -205,8 +207,8 @@ atl_tokenizer_add_metadata (const AtlTokenizer *self,
       if (pre == NULL)
         pre = atl_pre_tokenizer_name (self->pre_tokenizer, !bpe->ignore_merges);
       if (pre == NULL && warning != NULL)
-        *warning = g_strdup ("GGUF has no name for the way this vocabulary cuts words; readers of "
-                             "the file will cut some of them differently");
+        *warning = g_strdup (_ ("GGUF has no name for the way this vocabulary cuts words; readers "
+                                "of the file will cut some of them differently"));
       put_text (&w, KEY ("model"), "gpt2");
       put_text (&w, KEY ("pre"), pre != NULL ? pre : "default");
       put_pieces (&w, n_rows);

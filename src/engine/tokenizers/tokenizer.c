@@ -1,6 +1,7 @@
 /* Encoding, and what a tokenizer says about itself. */
 #define G_LOG_DOMAIN "atl-tokenizers"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tokenizers/tokenizer-private.h"
@@ -190,7 +191,7 @@ atl_tokenizer_encode (const AtlTokenizer *self,
   if (size > ATL_TOKENIZER_MAX_TEXT)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "The text is %" G_GSIZE_FORMAT " MB long; at most %d MB can be read at once",
+                   _ ("The text is %zu MB long; at most %d MB can be read at once"),
                    size / (1024 * 1024), ATL_TOKENIZER_MAX_TEXT / (1024 * 1024));
       return FALSE;
     }

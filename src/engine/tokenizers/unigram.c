@@ -3,6 +3,7 @@
 
 #include "engine/tokenizers/unigram.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/tokenizers/codepoints.h"
@@ -46,7 +47,7 @@ atl_unigram_new (const AtlVocabulary *vocabulary,
       if (!isfinite (vocabulary->score[id]))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                       "The score of piece %u of the vocabulary is no number", id);
+                       _ ("The score of piece %u of the vocabulary is no number"), id);
           return NULL;
         }
       if (vocabulary->text[id] == NULL || (gint32) id == unknown_id)

@@ -3,6 +3,8 @@
 
 #include "engine/tokenizers/vocabulary.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 AtlVocabulary *
@@ -13,7 +15,7 @@ atl_vocabulary_new (guint64 n, GError **error)
   if (n == 0 || n > ATL_VOCABULARY_MAX_TOKENS)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The vocabulary has %" G_GUINT64_FORMAT " pieces; 1 to %u are possible", n,
+                   _ ("The vocabulary has %" PRIu64 " pieces; 1 to %u are possible"), n,
                    ATL_VOCABULARY_MAX_TOKENS);
       return NULL;
     }
@@ -57,8 +59,8 @@ atl_vocabulary_set (AtlVocabulary *self,
   if (length > ATL_VOCABULARY_MAX_PIECE)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "Piece %u of the vocabulary is %" G_GSIZE_FORMAT " bytes long; at most %d are "
-                   "possible",
+                   _ ("Piece %u of the vocabulary is %zu bytes long; at most %d are "
+                      "possible"),
                    id, length, ATL_VOCABULARY_MAX_PIECE);
       return FALSE;
     }
@@ -68,14 +70,14 @@ atl_vocabulary_set (AtlVocabulary *self,
   if (!g_utf8_validate_len (text, length, NULL))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "Piece %u of the vocabulary is not valid UTF-8 text", id);
+                   _ ("Piece %u of the vocabulary is not valid UTF-8 text"), id);
       return FALSE;
     }
   self->total_bytes += length;
   if (self->total_bytes > ATL_VOCABULARY_MAX_BYTES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "The pieces of the vocabulary are more than %d MB of text",
+                   _ ("The pieces of the vocabulary are more than %d MB of text"),
                    ATL_VOCABULARY_MAX_BYTES / (1024 * 1024));
       return FALSE;
     }
@@ -131,8 +133,9 @@ atl_vocabulary_index (AtlVocabulary *self, GError **error)
           at = (at + 1) & self->slot_mask;
           if (++probes > ATL_VOCABULARY_MAX_PROBES)
             {
-              g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                                   "The pieces of the vocabulary were made to be slow to look up");
+              g_set_error_literal (
+                  error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                  _ ("The pieces of the vocabulary were made to be slow to look up"));
               return FALSE;
             }
         }

@@ -3,6 +3,7 @@
 
 #include "engine/tools/devices.h"
 
+#include <glib/gi18n.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,24 +104,25 @@ print_words (const char *cpu, GPtrArray *devices, const AtlOpenclDevice *chosen,
 {
   g_autofree char *memory = g_format_size_full (processor_memory (), G_FORMAT_SIZE_IEC_UNITS);
 
-  printf ("Processor: %s\n  %u threads, %s of memory; always used\n", cpu, g_get_num_processors (),
-          memory);
+  printf (_ ("Processor: %s\n  %u threads, %s of memory; always used\n"), cpu,
+          g_get_num_processors (), memory);
   for (guint i = 0; i < devices->len; i++)
     {
       const AtlOpenclDevice *d = devices->pdata[i];
       g_autofree char *size = g_format_size_full (d->memory_total, G_FORMAT_SIZE_IEC_UNITS);
 
-      printf ("OpenCL: %s\n  %s%s, driver %s\n", d->name, size,
-              d->unified_memory ? " shared with the processor" : " of its own", d->driver);
+      printf (d->unified_memory ? _ ("OpenCL: %s\n  %s shared with the processor, driver %s\n")
+                                : _ ("OpenCL: %s\n  %s of its own, driver %s\n"),
+              d->name, size, d->driver);
       if (d == chosen)
-        printf ("  used\n");
+        printf (_ ("  used\n"));
       else if (d->why_not != NULL)
-        printf ("  not used by itself: %s\n", d->why_not);
+        printf (_ ("  not used by itself: %s\n"), d->why_not);
       else
-        printf ("  not used: %s comes first\n", chosen->name);
+        printf (_ ("  not used: %s comes first\n"), chosen->name);
     }
   if (devices->len == 0)
-    printf ("OpenCL: no device\n");
+    printf (_ ("OpenCL: no device\n"));
   if (why != NULL)
     printf ("%s\n", why);
 }

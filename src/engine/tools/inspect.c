@@ -4,6 +4,7 @@
 
 #include "engine/tools/inspect.h"
 
+#include <glib/gi18n.h>
 #include <json-glib/json-glib.h>
 #include <math.h>
 #include <stdio.h>
@@ -445,7 +446,7 @@ expand_folder (GPtrArray *paths, GError **error)
   g_ptr_array_sort (paths, compare_paths);
   if (paths->len == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s holds no files", folder);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s holds no files"), folder);
       return FALSE;
     }
   return TRUE;

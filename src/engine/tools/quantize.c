@@ -3,6 +3,7 @@
 
 #include "engine/tools/quantize.h"
 
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/language.h"
 #include "engine/convert/hf.h"
 #include "engine/convert/requant.h"
 #include "engine/formats/open.h"
@@ -50,7 +52,7 @@ add_file (Files *self, const char *folder, const char *name, GError **error)
 
   if (fd < 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s cannot be opened: %s", path,
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s cannot be opened: %s"), path,
                    g_strerror (errno));
       return FALSE;
     }
@@ -109,7 +111,7 @@ files_open (Files *self, const char *path, GError **error)
   if (self->maps->len > 0)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-               is_folder ? "%s holds no .safetensors files" : "%s is not there", path);
+               is_folder ? _ ("%s holds no .safetensors files") : _ ("%s is not there"), path);
   return FALSE;
 }
 
@@ -132,7 +134,7 @@ read_vocabulary (const Files *files, const AtlCheckpoint *cp, GError **error)
                                    &warning, error))
     return NULL;
   if (warning != NULL)
-    fprintf (stderr, "Note: %s.\n", warning);
+    fprintf (stderr, _ ("Note: %s.\n"), warning);
   return g_steal_pointer (&extra);
 }
 
@@ -162,19 +164,22 @@ progress_cb (double fraction, const char *tensor, gpointer data)
 static void
 print_summary (const char *path, const AtlRequantSummary *s)
 {
-  g_autofree char *before = g_format_size (s->bytes_before);
-  g_autofree char *after = g_format_size (s->bytes_after);
+  g_autofree char *before = atl_language_size (s->bytes_before);
+  g_autofree char *after = atl_language_size (s->bytes_after);
 
   if (s->n_parts > 1)
-    printf ("%u parts. ", s->n_parts);
-  printf ("%s: %s (weights took %s), %.2f bits a weight\n", path, after, before,
+    printf (ngettext ("%u part. ", "%u parts. ", s->n_parts), s->n_parts);
+  printf (_ ("%s: %s (weights took %s), %.2f bits a weight\n"), path, after, before,
           s->n_weights > 0 ? 8.0 * (double) s->bytes_after / (double) s->n_weights : 0.0);
   if (s->n_requantised > 0)
-    printf ("%u of %u tensors were quantised before: they lost precision twice. Begin with the "
-            "original where you can.\n",
+    printf (_ ("%u of %u tensors were quantised before: they lost precision twice. Begin with the "
+               "original where you can.\n"),
             s->n_requantised, s->n_tensors);
   if (s->n_other_type > 0)
-    printf ("%u tensors have rows that no block divides and became F16.\n", s->n_other_type);
+    printf (ngettext ("%u tensor has rows that no block divides and became F16.\n",
+                      "%u tensors have rows that no block divides and became F16.\n",
+                      s->n_other_type),
+            s->n_other_type);
 }
 
 static gboolean
@@ -215,15 +220,16 @@ static int
 usage (const char *name, gboolean needs_type)
 {
   fprintf (stderr,
-           needs_type ? "Usage: %s [--split-size SIZE] MODEL OUT.gguf TYPE\n\n"
-                      : "Usage: %s [--split-size SIZE] FOLDER OUT.gguf [TYPE]\n\n"
-                        "Without a type every weight keeps its own.\n\n",
+           needs_type ? _ ("Usage: %s [--split-size SIZE] MODEL OUT.gguf TYPE\n\n")
+                      : _ ("Usage: %s [--split-size SIZE] FOLDER OUT.gguf [TYPE]\n\n"
+                           "Without a type every weight keeps its own.\n\n"),
            name);
-  fputs ("With a size (500M, 4G) the file is written in parts of at most that many bytes, named\n"
-         "OUT-00001-of-0000N.gguf and so on.\n\n",
-         stderr);
+  fputs (
+      _ ("With a size (500M, 4G) the file is written in parts of at most that many bytes, named\n"
+         "OUT-00001-of-0000N.gguf and so on.\n\n"),
+      stderr);
   for (const AtlMix *mix = atl_mix_list (); mix->name != NULL; mix++)
-    fprintf (stderr, "  %-8s %s\n", mix->name, mix->about);
+    fprintf (stderr, "  %-8s %s\n", mix->name, _ (mix->about));
   return 2;
 }
 
@@ -253,7 +259,7 @@ main_of (int argc, char **argv, gboolean needs_type)
       split_bytes = parse_size (argv[2]);
       if (split_bytes == 0)
         {
-          fprintf (stderr, "%s: “%s” is no size such as 500M or 4G.\n\n", name, argv[2]);
+          fprintf (stderr, _ ("%s: “%s” is no size such as 500M or 4G.\n\n"), name, argv[2]);
           return usage (name, needs_type);
         }
       argc -= 2;
@@ -266,14 +272,14 @@ main_of (int argc, char **argv, gboolean needs_type)
       mix = atl_mix_find (argv[3]);
       if (mix == NULL)
         {
-          fprintf (stderr, "%s: there is no type “%s”.\n\n", name, argv[3]);
+          fprintf (stderr, _ ("%s: there is no type “%s”.\n\n"), name, argv[3]);
           return usage (name, needs_type);
         }
     }
   if (run (argv[1], argv[2], mix, split_bytes, &error))
     return 0;
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    fprintf (stderr, "\nStopped; nothing was written.\n");
+    fprintf (stderr, "\n%s\n", _ ("Stopped; nothing was written."));
   else
     fprintf (stderr, "%s: %s\n", name, error->message);
   return 1;

@@ -3,6 +3,7 @@
 
 #include "engine/tools/tokenize.h"
 
+#include <glib/gi18n.h>
 #include <errno.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
@@ -112,7 +113,7 @@ read_input (GError **error)
         continue;
       if (n < 0)
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "The text cannot be read: %s",
+          g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("The text cannot be read: %s"),
                        g_strerror (errno));
           return NULL;
         }

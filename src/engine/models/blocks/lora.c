@@ -3,6 +3,7 @@
 
 #include "engine/models/blocks/lora.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -362,7 +363,7 @@ atl_lora_merge_rows (
       if (bad || delta.rows != total || delta.cols != cols)
         {
           atl_weights_fail (source->weights,
-                            "%s does not fit this model: its change of “%s” has another shape",
+                            _ ("%s does not fit this model: its change of “%s” has another shape"),
                             atl_checkpoint_name (cp), module);
           g_free (merged);
           return;
@@ -430,13 +431,13 @@ atl_lora_check (AtlSource *source)
         }
       if (n_changes == 0)
         atl_weights_fail (source->weights,
-                          "%s holds no LoRA: no tensor in it is a change of weights",
+                          _ ("%s holds no LoRA: no tensor in it is a change of weights"),
                           atl_checkpoint_name (cp));
       /* A file may have changes of one of two text encoders only. */
       else if (first != NULL && !is_text && !(source->merged_loras & 1u << MIN (i, 31)))
         atl_weights_fail (
             source->weights,
-            "%s does not fit this model: it changes “%s”, which the model does not have",
+            _ ("%s does not fit this model: it changes “%s”, which the model does not have"),
             atl_checkpoint_name (cp), first);
     }
 }
@@ -463,7 +464,7 @@ atl_source_apply_fp8_scale (AtlSource *source, AtlWeight *weight, const char *na
       if (info->size_bytes != atl_dtype_info (info->dtype)->block_bytes ||
           !atl_dequantize (info->dtype, info->data, &scale, 1))
         {
-          atl_weights_fail (source->weights, "%s: “%s” should be one number",
+          atl_weights_fail (source->weights, _ ("%s: “%s” should be one number"),
                             atl_checkpoint_name (cp), key);
           return;
         }

@@ -3,6 +3,7 @@
 
 #include "engine/models/blocks/runner.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define MAX_PLANS 3
@@ -159,7 +160,7 @@ atl_runner_input (AtlGraph *g, GPtrArray *inputs, const char *name)
   a = atl_arrays_find (inputs, name);
   if (a == NULL)
     {
-      atl_graph_fail (g, "The input “%s” is missing", name);
+      atl_graph_fail (g, _ ("The input “%s” is missing"), name);
       return atl_graph_input (g, name, ATL_DTYPE_F32, 1, (gint64[]){ 1 });
     }
   return atl_graph_input (g, name, a->dtype, MAX (a->n_dims, 1),

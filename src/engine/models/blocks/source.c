@@ -3,6 +3,7 @@
 
 #include "engine/models/blocks/source.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/models/blocks/lora.h"
@@ -81,7 +82,7 @@ add (AtlSource *self,
   if (name == NULL)
     {
       if (!optional)
-        atl_weights_fail (self->weights, "%s: there is no tensor for “%s”",
+        atl_weights_fail (self->weights, _ ("%s: there is no tensor for “%s”"),
                           atl_checkpoint_name (atl_weights_checkpoint (self->weights)), canonical);
       return NULL;
     }
@@ -188,7 +189,7 @@ atl_source_split (AtlSource *self,
           total += size[i];
           if (size[i] < 1 || total > all)
             {
-              atl_weights_fail (self->weights, "%s: “%s” does not have the rows it should",
+              atl_weights_fail (self->weights, _ ("%s: “%s” does not have the rows it should"),
                                 atl_checkpoint_name (atl_weights_checkpoint (self->weights)),
                                 fused);
               return;

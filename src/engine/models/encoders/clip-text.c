@@ -15,6 +15,8 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -88,7 +90,7 @@ read_qkv (AtlSource *s, Layer *l, gint64 D, const char *p)
   fused = atl_source_linear (s, 3 * D, D, "%s.self_attn.in_proj", p);
   if (fused.w == NULL || fused.b == NULL)
     {
-      atl_weights_fail (s->weights, "%s: the layer “%s” is not whole",
+      atl_weights_fail (s->weights, _ ("%s: the layer “%s” is not whole"),
                         atl_checkpoint_name (atl_weights_checkpoint (s->weights)), p);
       return;
     }
@@ -130,7 +132,7 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
   gint64 mlp = 0;
 
   if (!atl_source_shape (s, "embeddings.position_embedding", &n_dims, dim) || n_dims != 2)
-    atl_weights_fail (m->weights, "%s holds no CLIP text encoder", atl_checkpoint_name (cp));
+    atl_weights_fail (m->weights, _ ("%s holds no CLIP text encoder"), atl_checkpoint_name (cp));
   else
     {
       m->n_positions = dim[0];
@@ -150,7 +152,7 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
     act = "gelu";
   m->act = g_strcmp0 (act, "gelu") == 0 ? ATL_ACT_GELU_ERF : ATL_ACT_GELU_QUICK;
   if (m->n_layers == 0 || m->width % m->n_heads != 0)
-    atl_weights_fail (m->weights, "%s: %u layers and %u heads make no text encoder",
+    atl_weights_fail (m->weights, _ ("%s: %u layers and %u heads make no text encoder"),
                       atl_checkpoint_name (cp), m->n_layers, m->n_heads);
 
   if (!atl_weights_check (m->weights, error))
@@ -215,7 +217,7 @@ read_projection (ClipText *m, AtlCheckpoint *cp, const AtlClipPlace *place, GErr
     return FALSE;
   if (plain->dtype != ATL_DTYPE_F32 || plain->n_dims != 2 || plain->dim[0] != m->width)
     {
-      atl_weights_fail (m->weights, "%s: “%s” has another width than the encoder",
+      atl_weights_fail (m->weights, _ ("%s: “%s” has another width than the encoder"),
                         atl_checkpoint_name (cp), name);
       return TRUE;
     }
@@ -250,7 +252,7 @@ clip_load (AtlCheckpoint *cp,
   m->runner = atl_runner_new (backends, n_backends);
   if (!is_there)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s holds no CLIP text encoder",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s holds no CLIP text encoder"),
                    atl_checkpoint_name (cp));
       clip_free (m);
       return NULL;
@@ -359,8 +361,8 @@ clip_run (gpointer model,
       call.drop < 0 || call.drop >= T)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "A text of %" G_GINT64_FORMAT " tokens or the layer %d does not fit this text "
-                   "encoder of %" G_GINT64_FORMAT " tokens and %u layers",
+                   _ ("A text of %" PRId64 " tokens or the layer %d does not fit this text "
+                      "encoder of %" PRId64 " tokens and %u layers"),
                    T, which, m->n_positions, m->n_layers);
       return FALSE;
     }
@@ -371,7 +373,7 @@ clip_run (gpointer model,
       if (id < 0 || id >= m->vocab)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "The token %d is outside the vocabulary", id);
+                       _ ("The token %d is outside the vocabulary"), id);
           return FALSE;
         }
       if (id > atl_array_i32 (ids)[call.pool_row])

@@ -13,6 +13,8 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -147,7 +149,7 @@ read_weights (ClipVision *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (!atl_source_shape (s, "embeddings.patch_embedding", &n_dims, dim) || n_dims != 4)
     {
-      atl_weights_fail (m->weights, "%s holds no vision tower", atl_checkpoint_name (cp));
+      atl_weights_fail (m->weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
       return;
     }
   m->width = dim[0];
@@ -174,8 +176,7 @@ read_weights (ClipVision *m, AtlSource *s, const AtlCheckpoint *cp)
          atl_source_has (s, "encoder.layers.%u.layer_norm1", m->n_layers))
     m->n_layers++;
   if (m->n_layers == 0 || m->width % m->n_heads != 0)
-    atl_weights_fail (m->weights,
-                      "%s: %u layers and %" G_GINT64_FORMAT " heads make no vision tower",
+    atl_weights_fail (m->weights, _ ("%s: %u layers and %" PRId64 " heads make no vision tower"),
                       atl_checkpoint_name (cp), m->n_layers, m->n_heads);
   for (guint i = 0; i < m->n_layers; i++)
     read_layer (m, s, i);
@@ -274,8 +275,8 @@ vision_run (gpointer model,
       (image->dim[2] / m->patch) * (image->dim[3] / m->patch) + 1 != m->n_positions)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "A picture of %" G_GINT64_FORMAT " × %" G_GINT64_FORMAT
-                   " does not fit this vision tower of %" G_GINT64_FORMAT " patches",
+                   _ ("A picture of %" PRId64 " × %" PRId64
+                      " does not fit this vision tower of %" PRId64 " patches"),
                    image->dim[3], image->dim[2], m->n_positions - 1);
       return FALSE;
     }

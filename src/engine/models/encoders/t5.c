@@ -13,6 +13,8 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,8 +133,8 @@ read_layer (T5 *m, AtlSource *s, guint i)
   l->positions = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ m->n_buckets, m->n_heads },
                                     i > 0, "%s.SelfAttention.relative_attention_bias.weight", a);
   if (inner > 0 && inner % m->n_heads != 0)
-    atl_weights_fail (m->weights, "%s: %" G_GINT64_FORMAT " heads do not divide %" G_GINT64_FORMAT,
-                      a, m->n_heads, inner);
+    atl_weights_fail (m->weights, _ ("%s: %" PRId64 " heads do not divide %" PRId64), a, m->n_heads,
+                      inner);
   l->norm2 = atl_source_norm (s, D, FALSE, "%s.layer_norm", f);
   l->wi_0 = atl_source_linear (s, -1, D, "%s.DenseReluDense.wi_0", f);
   inner = l->wi_0.w != NULL ? l->wi_0.w->dim[0] : -1;
@@ -156,13 +158,13 @@ read_weights (T5 *m, AtlSource *s)
                          &n_dims, dim) ||
       n_dims != 2)
     {
-      atl_weights_fail (m->weights, "%s: the table of relative positions is missing", name);
+      atl_weights_fail (m->weights, _ ("%s: the table of relative positions is missing"), name);
       return;
     }
   m->n_buckets = dim[0];
   m->n_heads = dim[1];
   if (m->n_buckets < 4 || m->n_buckets % 4 != 0)
-    atl_weights_fail (m->weights, "%s: %" G_GINT64_FORMAT " position buckets make no encoder", name,
+    atl_weights_fail (m->weights, _ ("%s: %" PRId64 " position buckets make no encoder"), name,
                       m->n_buckets);
   while (m->n_layers < MAX_LAYERS &&
          atl_source_has (s, "encoder.block.%u.layer.0.SelfAttention.q", m->n_layers))
@@ -273,15 +275,15 @@ count_valid (const T5 *m, const AtlArray *ids, const AtlArray *mask, gint64 *out
       if (!prefix || n == 0)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "The attention mask must be ones, then zeros, one per token");
+                       _ ("The attention mask must be ones, then zeros, one per token"));
           return FALSE;
         }
     }
   for (gint64 i = 0; i < ids->dim[1]; i++)
     if (atl_array_i32 (ids)[i] < 0 || atl_array_i32 (ids)[i] >= m->vocab)
       {
-        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The token %d is outside the vocabulary",
-                     atl_array_i32 (ids)[i]);
+        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                     _ ("The token %d is outside the vocabulary"), atl_array_i32 (ids)[i]);
         return FALSE;
       }
   *out = n;
@@ -311,7 +313,7 @@ t5_run (gpointer model,
   if (ids->dim[0] != 1 || T > 4096)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "One text of at most 4096 tokens is encoded at a time");
+                   _ ("One text of at most 4096 tokens is encoded at a time"));
       return FALSE;
     }
   if (!count_valid (m, ids, atl_request_find (request, "attention_mask"), &n, error))

@@ -15,6 +15,7 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/models/blocks/lora.h"
@@ -266,7 +267,7 @@ run_one (Chroma *m,
 
   if (text->dim[1] < 1)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The mask hides the whole text");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The mask hides the whole text"));
       return FALSE;
     }
   ids = first_rows (context_ids, text->dim[1], "context_ids");
@@ -319,7 +320,7 @@ chroma_run (gpointer model,
                         mask->dim[1] < in[1]->dim[1])))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "The latent, the text, its mask and their positions do not belong together");
+                   _ ("The latent, the text, its mask and their positions do not belong together"));
       return FALSE;
     }
   for (gint64 b = 0; b < B; b++)

@@ -3,6 +3,7 @@
 
 #include "engine/models/image/flux-blocks.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/models/blocks/resnet.h"
@@ -107,7 +108,7 @@ atl_flux_blocks_config (AtlFluxBlocks *self, const AtlCheckpoint *cp, GError **e
   if (sum != self->head_dim)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   "%s: the axes of its rotation do not fill a head of %d",
+                   _ ("%s: the axes of its rotation do not fill a head of %d"),
                    atl_checkpoint_name (cp), (int) self->head_dim);
       return FALSE;
     }
@@ -122,8 +123,8 @@ atl_flux_blocks_read (AtlFluxBlocks *self, AtlSource *s, gboolean has_modulation
 
   if (D < 1 || D % self->head_dim != 0)
     {
-      atl_weights_fail (s->weights, "%s: heads of %d do not fit into this Flux transformer", file,
-                        (int) self->head_dim);
+      atl_weights_fail (s->weights, _ ("%s: heads of %d do not fit into this Flux transformer"),
+                        file, (int) self->head_dim);
       return;
     }
   self->n_heads = D / self->head_dim;
@@ -134,7 +135,7 @@ atl_flux_blocks_read (AtlFluxBlocks *self, AtlSource *s, gboolean has_modulation
          atl_source_has (s, "single_transformer_blocks.%u.proj_out", self->n_single))
     read_single (self, s, self->n_single++, has_modulation);
   if (self->n_double == 0)
-    atl_weights_fail (s->weights, "%s holds no transformer blocks", file);
+    atl_weights_fail (s->weights, _ ("%s holds no transformer blocks"), file);
   self->x_embedder = atl_source_linear (s, D, -1, "x_embedder");
   self->context_embedder = atl_source_linear (s, D, -1, "context_embedder");
   self->proj_out = atl_source_linear (s, -1, D, "proj_out");

@@ -21,6 +21,8 @@
 #define G_LOG_DOMAIN "atl-models"
 
 #include "engine/models/blocks/lora.h"
+
+#include <glib/gi18n.h>
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
@@ -229,7 +231,7 @@ check_shapes (const Flux *m,
       context_ids->dim[1] == m->blocks.n_axes)
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               "The latent, the text and their positions do not belong together");
+               _ ("The latent, the text and their positions do not belong together"));
   return FALSE;
 }
 

@@ -21,6 +21,8 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "engine/models/blocks/lora.h"
@@ -127,8 +129,8 @@ read_transformer (Transformer *t, AtlSource *s, gint64 c, guint n_heads, const c
   atl_source_shape (s, proj_in, &n_dims, dim);
   t->n_heads = n_heads > 0 ? n_heads : n_dims == 4 ? 8 : (guint) MAX (c / 64, 1);
   if (c % t->n_heads != 0)
-    atl_weights_fail (s->weights, "%s: %u heads do not divide %" G_GINT64_FORMAT " channels",
-                      prefix, t->n_heads, c);
+    atl_weights_fail (s->weights, _ ("%s: %u heads do not divide %" PRId64 " channels"), prefix,
+                      t->n_heads, c);
   t->norm = atl_source_norm (s, c, FALSE, "%s.norm", prefix);
   t->proj_in = atl_source_linear (s, c, c, "%s.proj_in", prefix);
   t->proj_out = atl_source_linear (s, c, c, "%s.proj_out", prefix);
@@ -187,7 +189,7 @@ static void
 push_skip (AtlSource *s, gint64 *skips, guint *n, gint64 c)
 {
   if (*n == MAX_SKIPS)
-    atl_weights_fail (s->weights, "This UNet has more blocks than any known one");
+    atl_weights_fail (s->weights, _ ("This UNet has more blocks than any known one"));
   else
     skips[(*n)++] = c;
 }
@@ -203,7 +205,7 @@ read_weights (Unet *m, AtlSource *s)
 
   if (width < 1 || width % 2 != 0 || temb < 1)
     {
-      atl_weights_fail (m->weights, "%s holds no Stable Diffusion UNet",
+      atl_weights_fail (m->weights, _ ("%s holds no Stable Diffusion UNet"),
                         atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
       return;
     }
@@ -233,7 +235,7 @@ read_weights (Unet *m, AtlSource *s)
     }
   if (m->n_down == 0)
     {
-      atl_weights_fail (m->weights, "%s holds no Stable Diffusion UNet",
+      atl_weights_fail (m->weights, _ ("%s holds no Stable Diffusion UNet"),
                         atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
       return;
     }
@@ -248,7 +250,7 @@ read_weights (Unet *m, AtlSource *s)
         level->resample = atl_source_conv (s, c, c, 0, 3, "%s.upsamplers.0.conv", p);
     }
   if (n_skips != 0 || m->n_up != m->n_down || m->mid.n != 2)
-    atl_weights_fail (m->weights, "%s: the UNet's two halves do not fit each other",
+    atl_weights_fail (m->weights, _ ("%s: the UNet's two halves do not fit each other"),
                       atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
   m->norm_out = atl_source_norm (s, c, FALSE, "conv_norm_out");
   m->conv_out = atl_source_conv (s, -1, c, 0, 3, "conv_out");
@@ -453,7 +455,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
     }
   x = block (g, m, &m->mid, 0, x, temb, context);
   if (m->mid.transformers[0].n_blocks == 0)
-    atl_graph_fail (g, "This UNet's middle has no attention");
+    atl_graph_fail (g, _ ("This UNet's middle has no attention"));
   x = atl_resnet (g, &m->mid.resnets[1], x, temb, m->groups, RES_EPS);
   for (guint i = 0; i < m->n_up; i++)
     {
@@ -522,7 +524,7 @@ unet_run (gpointer model,
   if (context->dim[0] != B || (timestep->dim[0] != B && timestep->dim[0] != 1))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "The latent, the context and the timestep have different batch sizes");
+                   _ ("The latent, the context and the timestep have different batch sizes"));
       return FALSE;
     }
   features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ B, width });
@@ -541,7 +543,7 @@ unet_run (gpointer model,
       if (pooled->dim[0] != B || ids->dim[0] != B)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "The pooled text and the size numbers have another batch size");
+                       _ ("The pooled text and the size numbers have another batch size"));
           return FALSE;
         }
       added = added_features (pooled, ids);

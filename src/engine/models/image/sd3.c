@@ -22,6 +22,7 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/models/blocks/lora.h"
@@ -166,7 +167,7 @@ read_block (Sd3 *m, AtlSource *s, guint i, gboolean is_last)
     read_mlp (m, s, &b->text, p, "ff_context");
   if (b->image.attn.out.w == NULL || (is_dual && b->second.out.w == NULL) ||
       (!is_last && b->text.attn.out.w == NULL))
-    atl_weights_fail (m->weights, "%s: block %u of its transformer is not complete",
+    atl_weights_fail (m->weights, _ ("%s: block %u of its transformer is not complete"),
                       atl_checkpoint_name (atl_weights_checkpoint (m->weights)), i);
 }
 
@@ -188,7 +189,7 @@ read_table (Sd3 *m, AtlSource *s)
       !atl_dtype_is_float_like (info->dtype) ||
       m->dim % atl_dtype_info (info->dtype)->block_elems != 0)
     {
-      atl_weights_fail (m->weights, "%s: “%s” is no square table of positions",
+      atl_weights_fail (m->weights, _ ("%s: “%s” is no square table of positions"),
                         atl_checkpoint_name (cp), name);
       return;
     }
@@ -205,7 +206,7 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (!atl_source_shape (s, "pos_embed.proj", &n_dims, dim) || n_dims != 4 || dim[2] != dim[3])
     {
-      atl_weights_fail (m->weights, "%s: the patches of this transformer are not those of SD3",
+      atl_weights_fail (m->weights, _ ("%s: the patches of this transformer are not those of SD3"),
                         atl_checkpoint_name (cp));
       return;
     }
@@ -215,8 +216,8 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
   m->head_dim = (gint64) head_dim;
   if (D % m->head_dim != 0)
     {
-      atl_weights_fail (m->weights, "%s: heads of %d do not fit into %d", atl_checkpoint_name (cp),
-                        (int) m->head_dim, (int) D);
+      atl_weights_fail (m->weights, _ ("%s: heads of %d do not fit into %d"),
+                        atl_checkpoint_name (cp), (int) m->head_dim, (int) D);
       return;
     }
   m->n_heads = D / m->head_dim;
@@ -233,11 +234,11 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
   for (guint i = 0; i < m->n_blocks; i++)
     read_block (m, s, i, i + 1 == m->n_blocks);
   if (m->n_blocks == 0)
-    atl_weights_fail (m->weights, "%s holds no transformer blocks", atl_checkpoint_name (cp));
+    atl_weights_fail (m->weights, _ ("%s holds no transformer blocks"), atl_checkpoint_name (cp));
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
   m->proj_out = atl_source_linear (s, -1, D, "proj_out");
   if (m->proj_out.w != NULL && m->proj_out.w->dim[0] % (m->patch * m->patch) != 0)
-    atl_weights_fail (m->weights, "%s: the output does not divide into patches",
+    atl_weights_fail (m->weights, _ ("%s: the output does not divide into patches"),
                       atl_checkpoint_name (cp));
 }
 
@@ -459,13 +460,14 @@ check_shapes (const Sd3 *m,
 
   if (latent->dim[2] % m->patch != 0 || latent->dim[3] % m->patch != 0 || context->dim[0] != B ||
       pooled->dim[0] != B || (t->dim[0] != B && t->dim[0] != 1))
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "The latent's size must be a multiple of %d, and the text and the timestep must "
-                 "belong to it",
-                 (int) m->patch);
+    g_set_error (
+        error, ATL_ERROR, ATL_ERROR_INVALID,
+        _ ("The latent's size must be a multiple of %d, and the text and the timestep must "
+           "belong to it"),
+        (int) m->patch);
   else if (latent->dim[2] > limit || latent->dim[3] > limit)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                 "This model has positions for latents of up to %d × %d, not for %d × %d",
+                 _ ("This model has positions for latents of up to %d × %d, not for %d × %d"),
                  (int) limit, (int) limit, (int) latent->dim[3], (int) latent->dim[2]);
   else
     return TRUE;

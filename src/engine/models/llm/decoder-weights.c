@@ -4,6 +4,8 @@
 
 #include "engine/models/llm/decoder-weights.h"
 
+#include <glib/gi18n.h>
+
 /* The next layer of the same kind as `il`, as far as the tensor `name` goes; `il` if it is alone.
  */
 static guint
@@ -240,7 +242,7 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
   l->router_b = decoder_vector (h, ws, il, E, FALSE, "ffn_gate_inp.bias");
   l->choice_b = add_row (ws, ATL_USE_VECTOR, il, E, "exp_probs_b.bias");
   if (l->choice_b == NULL && h->experts.has_choice_bias)
-    atl_weights_fail (ws, "%s: the tensor “blk.%u.exp_probs_b.bias” is missing",
+    atl_weights_fail (ws, _ ("%s: the tensor “blk.%u.exp_probs_b.bias” is missing"),
                       atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
   if (h->experts.n_latent > 0)
     {
@@ -269,7 +271,7 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
     return;
   l->shared_router = add_row (ws, ATL_USE_LINEAR, il, D, "ffn_gate_inp_shexp.weight");
   if (l->shared_router == NULL && h->traits->shared_gate)
-    atl_weights_fail (ws, "%s: the tensor “blk.%u.ffn_gate_inp_shexp.weight” is missing",
+    atl_weights_fail (ws, _ ("%s: the tensor “blk.%u.ffn_gate_inp_shexp.weight” is missing"),
                       atl_checkpoint_name (atl_weights_checkpoint (ws)), il);
   if (l->shared_router != NULL)
     {

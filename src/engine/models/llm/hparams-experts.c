@@ -3,6 +3,8 @@
 
 #include "engine/models/llm/hparams-private.h"
 
+#include <glib/gi18n.h>
+
 /* The router's formula is in the file, or follows from the family. */
 static void
 read_router (AtlLlmHparams *h, AtlLlmKeys *k)
@@ -38,11 +40,11 @@ read_router (AtlLlmHparams *h, AtlLlmKeys *k)
       return;
     }
   if (e->n_groups_used < 1 || e->n_groups_used > e->n_groups)
-    atl_llm_key_fail (k, "%u groups of %u are to be used", e->n_groups_used, e->n_groups);
+    atl_llm_key_fail (k, _ ("%u groups of %u are to be used"), e->n_groups_used, e->n_groups);
   else if (e->n % e->n_groups != 0)
-    atl_llm_key_fail (k, "%u experts cannot form %u groups", e->n, e->n_groups);
+    atl_llm_key_fail (k, _ ("%u experts cannot form %u groups"), e->n, e->n_groups);
   else if (e->n / e->n_groups * e->n_groups_used < e->n_used)
-    atl_llm_key_fail (k, "%u groups of %u experts do not have the %u that a token is sent to",
+    atl_llm_key_fail (k, _ ("%u groups of %u experts do not have the %u that a token is sent to"),
                       e->n_groups_used, e->n / e->n_groups, e->n_used);
   /* DeepSeek V2, before there was a bias: group_limited_greedy of its authors' code. */
   e->group_by_best = e->kind == ATL_ROUTE_SOFTMAX && !e->has_choice_bias;
@@ -66,7 +68,7 @@ hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k)
       k->error == NULL)
     {
       if ((guint64) n_shared * e->n_ff > (1 << 20))
-        atl_llm_key_fail (k, "%u shared experts of width %u are too many", n_shared, e->n_ff);
+        atl_llm_key_fail (k, _ ("%u shared experts of width %u are too many"), n_shared, e->n_ff);
       else
         e->n_ff_shared = n_shared * e->n_ff;
     }
@@ -75,7 +77,7 @@ hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k)
   if (h->traits->lone_sublayers)
     atl_llm_key_uint (k, "moe_latent_size", 0, 1 << 20, FALSE, &e->n_latent);
   if (k->error == NULL && e->n_ff == 0)
-    atl_llm_key_fail (k, "the size of the experts is missing");
+    atl_llm_key_fail (k, _ ("the size of the experts is missing"));
   if (k->error != NULL)
     return;
   for (guint il = n_dense; il < h->n_layer; il++)

@@ -3,6 +3,7 @@
 
 #include "engine/models/llm/hparams-private.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 
 /* Where the file does not say: ten layers in which one gate of twenty passes. */
@@ -21,9 +22,9 @@ read_sparsity (AtlLlmHparams *h, AtlLlmKeys *k)
   if (scale->type != ATL_META_ARRAY || scale->v_array.elem_type != ATL_META_FLOAT ||
       scale->v_array.n < h->n_layer)
     {
-      atl_llm_key_fail (k,
-                        "“%s.activation_sparsity_scale” should hold a number for each of %u layers",
-                        k->prefix, h->n_layer);
+      atl_llm_key_fail (
+          k, _ ("“%s.activation_sparsity_scale” should hold a number for each of %u layers"),
+          k->prefix, h->n_layer);
       return;
     }
   for (guint il = 0; il < h->n_layer; il++)
@@ -32,7 +33,7 @@ read_sparsity (AtlLlmHparams *h, AtlLlmKeys *k)
 
       /* Minus infinity lets every gate pass. */
       if (!(fabs (value) <= 100.0) && !(value < 0.0))
-        atl_llm_key_fail (k, "number %u of “%s.activation_sparsity_scale” is %g", il, k->prefix,
+        atl_llm_key_fail (k, _ ("number %u of “%s.activation_sparsity_scale” is %g"), il, k->prefix,
                           value);
       h->layers[il].sparsity = value >= -100.0 ? value : -INFINITY;
     }
@@ -71,6 +72,6 @@ hparams_read_gemma (AtlLlmHparams *h, AtlLlmKeys *k)
   atl_llm_key_uint (k, "altup.num_inputs", 2, ATL_LLM_MAX_STREAMS, FALSE, &h->n_streams);
   atl_llm_key_uint (k, "altup.active_idx", 0, h->n_streams - 1, FALSE, &h->active_stream);
   if (h->n_embd_per_layer == 0)
-    atl_llm_key_fail (k, "the key “%s.embedding_length_per_layer_input” is missing or 0",
+    atl_llm_key_fail (k, _ ("the key “%s.embedding_length_per_layer_input” is missing or 0"),
                       k->prefix);
 }

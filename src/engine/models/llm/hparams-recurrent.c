@@ -4,6 +4,8 @@
 
 #include "engine/models/llm/hparams-private.h"
 
+#include <glib/gi18n.h>
+
 /* Numbers of one layer's state. */
 #define MAX_STATE (1u << 24)
 /* What the checkpoints of a sequence may take, as long as there is one, and their number. */
@@ -24,7 +26,8 @@ read_mamba (AtlLlmHparams *h, AtlLlmKeys *k)
     return;
   if (n_inner % m->n_heads != 0)
     {
-      atl_llm_key_fail (k, "%u state space heads cannot share a width of %u", m->n_heads, n_inner);
+      atl_llm_key_fail (k, _ ("%u state space heads cannot share a width of %u"), m->n_heads,
+                        n_inner);
       return;
     }
   m->n = n_inner / m->n_heads;
@@ -46,7 +49,7 @@ read_delta (AtlLlmHparams *h, AtlLlmKeys *k)
   m->n = m->n_keys;
   if ((guint64) m->n_heads * m->n != n_inner)
     {
-      atl_llm_key_fail (k, "%u value heads of %u do not make a width of %u", m->n_heads, m->n,
+      atl_llm_key_fail (k, _ ("%u value heads of %u do not make a width of %u"), m->n_heads, m->n,
                         n_inner);
       return;
     }
@@ -105,14 +108,14 @@ hparams_read_recurrent (AtlLlmHparams *h, AtlLlmKeys *k)
     return;
   if (m->n_heads > 0 && m->n_heads % m->n_groups != 0)
     {
-      atl_llm_key_fail (k, "%u heads of states cannot share %u heads of keys", m->n_heads,
+      atl_llm_key_fail (k, _ ("%u heads of states cannot share %u heads of keys"), m->n_heads,
                         m->n_groups);
       return;
     }
   if ((guint64) m->n_heads * m->n_keys * m->n > MAX_STATE ||
       (guint64) m->n_taps * m->n_channels > MAX_STATE)
     {
-      atl_llm_key_fail (k, "a state of %u heads of %u × %u numbers is too large", m->n_heads,
+      atl_llm_key_fail (k, _ ("a state of %u heads of %u × %u numbers is too large"), m->n_heads,
                         m->n_keys, m->n);
       return;
     }

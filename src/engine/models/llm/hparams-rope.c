@@ -4,6 +4,7 @@
 
 #include "engine/models/llm/hparams-private.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 
 static gboolean
@@ -11,7 +12,7 @@ check_divisors (AtlLlmKeys *k, const AtlTensorInfo *info, guint n)
 {
   if (info->dtype == ATL_DTYPE_F32 && info->size_bytes == n * sizeof (float))
     return TRUE;
-  atl_llm_key_fail (k, "the tensor “%s” should hold %u float32 numbers", info->name, n);
+  atl_llm_key_fail (k, _ ("the tensor “%s” should hold %u float32 numbers"), info->name, n);
   return FALSE;
 }
 
@@ -31,7 +32,7 @@ read_longrope (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
   for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
     {
       if (lists[i] == NULL)
-        atl_llm_key_fail (k, "the tensor “%s” is missing", names[i]);
+        atl_llm_key_fail (k, _ ("the tensor “%s” is missing"), names[i]);
       if (lists[i] == NULL || !check_divisors (k, lists[i], h->rope.n_rot / 2))
         return;
     }
@@ -54,13 +55,14 @@ read_n_rot (AtlLlmHparams *h, AtlLlmKeys *k, gboolean windowed, guint same)
     n_rot = h->head_dim;
   atl_llm_key_uint (k, name, 2, 1 << 16, FALSE, &n_rot);
   if (n_rot % 2 != 0)
-    atl_llm_key_fail (k, "an odd number (%u) of rotated components", n_rot);
+    atl_llm_key_fail (k, _ ("an odd number (%u) of rotated components"), n_rot);
   for (guint il = 0; il < h->n_layer; il++)
     {
       const AtlLlmLayer *l = &h->layers[il];
 
       if (l->windowed == windowed && l->attends && n_rot > l->head_dim)
-        atl_llm_key_fail (k, "%u components of heads of %u cannot be rotated", n_rot, l->head_dim);
+        atl_llm_key_fail (k, _ ("%u components of heads of %u cannot be rotated"), n_rot,
+                          l->head_dim);
     }
   return n_rot;
 }
@@ -134,9 +136,9 @@ read_divisors (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
   if (h->traits->full_divisors_only)
     return;
   if (h->rope_local.n_rot != h->rope.n_rot)
-    atl_llm_key_fail (k,
-                      "the divisors of %u rotated components do not fit the %u of windowed layers",
-                      h->rope.n_rot, h->rope_local.n_rot);
+    atl_llm_key_fail (
+        k, _ ("the divisors of %u rotated components do not fit the %u of windowed layers"),
+        h->rope.n_rot, h->rope_local.n_rot);
   h->rope_local.scaling = ATL_ROPE_DIVISORS;
   h->rope_local.attn_factor = h->rope.attn_factor;
 }

@@ -4,6 +4,7 @@
 
 #include "engine/models/llm/hparams-private.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 
 #define LAYERS(h, field) (h)->n_layer, &(h)->layers->field, sizeof *(h)->layers
@@ -30,7 +31,7 @@ read_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
   for (guint il = 0; il < h->n_layer; il++)
     h->layers[il].kv_layer = il;
   if (embd == NULL || embd->n_dims != 2 || embd->dim[0] < 1 || embd->dim[0] > (1 << 24))
-    atl_llm_key_fail (k, "the tensor “token_embd.weight” is missing or has no rows");
+    atl_llm_key_fail (k, _ ("the tensor “token_embd.weight” is missing or has no rows"));
   else
     h->n_vocab = (guint) embd->dim[0];
 }
@@ -123,8 +124,8 @@ read_latent (AtlLlmHparams *h, AtlLlmKeys *k)
     return;
   if (key <= m->n_rope)
     {
-      atl_llm_key_fail (k, "keys of %u numbers leave nothing beside the %u that are rotated", key,
-                        m->n_rope);
+      atl_llm_key_fail (k, _ ("keys of %u numbers leave nothing beside the %u that are rotated"),
+                        key, m->n_rope);
       return;
     }
   m->n_nope = key - m->n_rope;
@@ -132,7 +133,7 @@ read_latent (AtlLlmHparams *h, AtlLlmKeys *k)
   for (guint il = 0; il < h->n_layer; il++)
     {
       if (h->layers[il].n_head_kv != 1 && h->layers[il].n_head_kv != h->layers[il].n_head)
-        atl_llm_key_fail (k, "%u query heads cannot share %u key heads", h->layers[il].n_head,
+        atl_llm_key_fail (k, _ ("%u query heads cannot share %u key heads"), h->layers[il].n_head,
                           h->layers[il].n_head_kv);
       h->layers[il].n_head_kv = 1; /* absorbed */
       h->layers[il].head_dim = m->n_kv_lora + m->n_rope;
@@ -162,12 +163,14 @@ read_head_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
       if (l->windowed && local_v > 0)
         l->head_dim_v = local_v;
       if (l->n_head % l->n_head_kv != 0)
-        atl_llm_key_fail (k, "%u query heads cannot share %u key heads", l->n_head, l->n_head_kv);
+        atl_llm_key_fail (k, _ ("%u query heads cannot share %u key heads"), l->n_head,
+                          l->n_head_kv);
       if (h->traits->gated_attention && l->head_dim_v != l->head_dim)
-        atl_llm_key_fail (k, "gates of %u numbers do not fit values of %u", l->head_dim,
+        atl_llm_key_fail (k, _ ("gates of %u numbers do not fit values of %u"), l->head_dim,
                           l->head_dim_v);
       if (l->head_dim == 0)
-        atl_llm_key_fail (k, "%u heads do not fit into an embedding of %u", l->n_head, h->n_embd);
+        atl_llm_key_fail (k, _ ("%u heads do not fit into an embedding of %u"), l->n_head,
+                          h->n_embd);
     }
 }
 
@@ -189,14 +192,15 @@ read_shared_kv (AtlLlmHparams *h, AtlLlmKeys *k)
         from--;
       if (from == 0)
         {
-          atl_llm_key_fail (k, "layer %u shares the keys of earlier ones, but none is of its kind",
-                            il);
+          atl_llm_key_fail (
+              k, _ ("layer %u shares the keys of earlier ones, but none is of its kind"), il);
           return;
         }
       l->kv_layer = from - 1;
       l->n_head_kv = h->layers[from - 1].n_head_kv;
       if (l->n_head % l->n_head_kv != 0)
-        atl_llm_key_fail (k, "%u query heads cannot share %u key heads", l->n_head, l->n_head_kv);
+        atl_llm_key_fail (k, _ ("%u query heads cannot share %u key heads"), l->n_head,
+                          l->n_head_kv);
     }
 }
 
@@ -287,12 +291,12 @@ read_feed_forward (AtlLlmHparams *h, AtlLlmKeys *k)
       AtlLlmLayer *l = &h->layers[il];
 
       if (h->traits->lone_sublayers && l->attends && l->n_ff > 0)
-        atl_llm_key_fail (k, "layer %u should be one thing, and is an attention and a feed-forward",
-                          il);
+        atl_llm_key_fail (
+            k, _ ("layer %u should be one thing, and is an attention and a feed-forward"), il);
       if (l->has_experts && !h->traits->dense_beside_experts)
         l->n_ff = 0;
       else if (l->n_ff == 0 && !h->traits->lone_sublayers)
-        atl_llm_key_fail (k, "the key “%s.feed_forward_length” is missing or 0", k->prefix);
+        atl_llm_key_fail (k, _ ("the key “%s.feed_forward_length” is missing or 0"), k->prefix);
     }
 }
 
@@ -347,10 +351,10 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
   if (self->traits == NULL)
     {
       g_autofree char *known = atl_llm_traits_list ();
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "%s is a “%s” model, which cannot be run yet; models of these families can: %s",
-                   atl_checkpoint_name (cp), architecture != NULL ? architecture : "nameless",
-                   known);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+          _ ("%s is a “%s” model, which cannot be run yet; models of these families can: %s"),
+          atl_checkpoint_name (cp), architecture != NULL ? architecture : "nameless", known);
       return FALSE;
     }
 

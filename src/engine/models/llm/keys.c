@@ -3,6 +3,7 @@
 
 #include "engine/models/llm/keys.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 gboolean
@@ -106,7 +107,7 @@ atl_llm_key_layers (AtlLlmKeys *k,
     }
   if (meta->v_array.n < n)
     {
-      atl_llm_key_fail (k, "“%s.%s” has %" G_GSIZE_FORMAT " numbers for %u layers", k->prefix, name,
+      atl_llm_key_fail (k, _ ("“%s.%s” has %zu numbers for %u layers"), k->prefix, name,
                         meta->v_array.n, n);
       return FALSE;
     }
@@ -114,7 +115,7 @@ atl_llm_key_layers (AtlLlmKeys *k,
     {
       if (!array_uint (meta, i, min, max, &value))
         {
-          atl_llm_key_fail (k, "number %u of “%s.%s” should be a whole number from %u to %u", i,
+          atl_llm_key_fail (k, _ ("number %u of “%s.%s” should be a whole number from %u to %u"), i,
                             k->prefix, name, min, max);
           return FALSE;
         }

@@ -9,6 +9,8 @@
 
 #include "engine/models/llm/llm-private.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -55,7 +57,7 @@ fail (const LlmAdapter *self, AtlError code, GError **error, const char *format,
   va_start (args, format);
   what = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, ATL_ERROR, code, "%s %s", atl_checkpoint_name (self->cp), what);
+  g_set_error_literal (error, ATL_ERROR, code, what);
   return FALSE;
 }
 
@@ -68,16 +70,17 @@ check_kind (const LlmAdapter *self, const AtlLlm *llm, GError **error)
 
   if (g_strcmp0 (type, "adapter") != 0)
     return fail (self, ATL_ERROR_INVALID, error,
-                 "is no adapter (LoRA) for language models but a file of the kind “%s”",
-                 type != NULL ? type : "unknown");
+                 _ ("%s is no adapter (LoRA) for language models but a file of the kind “%s”"),
+                 atl_checkpoint_name (self->cp), type != NULL ? type : "unknown");
   if (g_strcmp0 (kind, "lora") != 0)
     return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 "is an adapter of the kind “%s”; the kind “lora” is known here",
-                 kind != NULL ? kind : "unknown");
+                 _ ("%s is an adapter of the kind “%s”; the kind “lora” is known here"),
+                 atl_checkpoint_name (self->cp), kind != NULL ? kind : "unknown");
   if (g_strcmp0 (architecture, llm->info.architecture) != 0)
     return fail (self, ATL_ERROR_INVALID, error,
-                 "was made for “%s” models; this model is of the family “%s”",
-                 architecture != NULL ? architecture : "unknown", llm->info.architecture);
+                 _ ("%s was made for “%s” models; this model is of the family “%s”"),
+                 atl_checkpoint_name (self->cp), architecture != NULL ? architecture : "unknown",
+                 llm->info.architecture);
   return TRUE;
 }
 
@@ -126,7 +129,8 @@ add_pair (LlmAdapter *self,
 
   if (!is_matrix (a) || !is_matrix (b) || b->dim[1] != rank || rank > MAX_RANK)
     return fail (self, ATL_ERROR_BAD_FILE, error,
-                 "changes “%s” by two matrices that do not fit each other", name);
+                 _ ("%s changes “%s” by two matrices that do not fit each other"),
+                 atl_checkpoint_name (self->cp), name);
   atl_checkpoint_get_float (self->cp, "adapter.lora.alpha", 0, 1e9, &alpha, NULL);
   for (guint i = 0; i < atl_weights_n (weights); i++)
     {
@@ -137,16 +141,17 @@ add_pair (LlmAdapter *self,
       if (w->use == 0 || strcmp (whole->name, name) != 0)
         continue;
       if (w->use != ATL_USE_LINEAR || whole->n_dims != 2)
-        return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                     "changes “%s”; embeddings, norms and experts cannot be changed by an adapter "
-                     "here",
-                     name);
-      if (a->dim[1] != whole->dim[1] || b->dim[0] != whole->dim[0])
         return fail (
-            self, ATL_ERROR_INVALID, error,
-            "was made for a model of another size: its change of “%s” is [%" G_GINT64_FORMAT
-            ", %" G_GINT64_FORMAT "], the weight is [%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT "]",
-            name, b->dim[0], a->dim[1], whole->dim[0], whole->dim[1]);
+            self, ATL_ERROR_UNSUPPORTED, error,
+            _ ("%s changes “%s”; embeddings, norms and experts cannot be changed by an adapter "
+               "here"),
+            atl_checkpoint_name (self->cp), name);
+      if (a->dim[1] != whole->dim[1] || b->dim[0] != whole->dim[0])
+        return fail (self, ATL_ERROR_INVALID, error,
+                     _ ("%s was made for a model of another size: its change of “%s” is [%" PRId64
+                        ", %" PRId64 "], the weight is [%" PRId64 ", %" PRId64 "]"),
+                     atl_checkpoint_name (self->cp), name, b->dim[0], a->dim[1], whole->dim[0],
+                     whole->dim[1]);
       addition.delta.a = add_rows (self, a, 0, rank, w->home, w->layer);
       addition.delta.b =
           add_rows (self, b, w->part_of != NULL ? w->part_first : 0, w->dim[0], w->home, w->layer);
@@ -156,7 +161,8 @@ add_pair (LlmAdapter *self,
     }
   if (!found)
     return fail (self, ATL_ERROR_INVALID, error,
-                 "changes “%s”, which this model does not have: it was made for another one", name);
+                 _ ("%s changes “%s”, which this model does not have: it was made for another one"),
+                 atl_checkpoint_name (self->cp), name);
   return TRUE;
 }
 
@@ -177,17 +183,20 @@ read_pairs (LlmAdapter *self, AtlLlm *llm, GError **error)
 
       if (!is_a && !g_str_has_suffix (info->name, ".lora_b"))
         return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                     "holds the tensor “%s”, which is no part of a LoRA", info->name);
+                     _ ("%s holds the tensor “%s”, which is no part of a LoRA"),
+                     atl_checkpoint_name (self->cp), info->name);
       name = g_strndup (info->name, strlen (info->name) - strlen (".lora_a"));
       fellow = g_strconcat (name, is_a ? ".lora_b" : ".lora_a", NULL);
       other = atl_checkpoint_find (self->cp, fellow);
       if (other == NULL)
-        return fail (self, ATL_ERROR_BAD_FILE, error, "has “%s” but not “%s”", info->name, fellow);
+        return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has “%s” but not “%s”"),
+                     atl_checkpoint_name (self->cp), info->name, fellow);
       if (is_a && !add_pair (self, llm, name, info, other, error))
         return FALSE;
     }
   if (self->additions->len == 0)
-    return fail (self, ATL_ERROR_BAD_FILE, error, "holds no changes of weights at all");
+    return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s holds no changes of weights at all"),
+                 atl_checkpoint_name (self->cp));
   return atl_weights_upload (self->weights, place_at_home, NULL, NULL, NULL, NULL, error);
 }
 
@@ -242,7 +251,7 @@ atl_llm_set_adapters (AtlLlm *self, const AtlLlmAdapter *adapters, guint n, GErr
 
       if (!(fabs (adapters[i].strength) <= MAX_STRENGTH))
         g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                     "The strength of an adapter is %g; -%g to %g are possible",
+                     _ ("The strength of an adapter is %g; -%g to %g are possible"),
                      adapters[i].strength, MAX_STRENGTH, MAX_STRENGTH);
       else if (adapter != NULL || (adapter = adapter_new (self, adapters[i].cp, error)) != NULL)
         {

@@ -1,6 +1,8 @@
 /* Caches: what every layer keeps of a sequence, on the backend where the layer is. */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "engine/models/llm/llm-private.h"
@@ -36,8 +38,7 @@ check_shapes (const AtlLlmCache *self, GError **error)
           shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                       "This model's %s of %" G_GINT64_FORMAT
-                       " numbers cannot be kept as %s; f16 works",
+                       _ ("This model's %s of %" PRId64 " numbers cannot be kept as %s; f16 works"),
                        shape.name, shape.dim[shape.n_dims - 1], atl_dtype_name (shape.dtype));
           return FALSE;
         }
@@ -191,14 +192,14 @@ atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error)
   if (kv_dtype != ATL_DTYPE_F32 && kv_dtype != ATL_DTYPE_F16 && kv_dtype != ATL_DTYPE_Q8_0 &&
       kv_dtype != ATL_DTYPE_Q4_0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "A context cannot be kept as %s",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("A context cannot be kept as %s"),
                    atl_dtype_name (kv_dtype));
       return NULL;
     }
   if (n_ctx < 1 || n_ctx > (1u << 24))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "A context of %u tokens is outside 1 to %u",
-                   n_ctx, 1u << 24);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("A context of %u tokens is outside 1 to %u"), n_ctx, 1u << 24);
       return NULL;
     }
 

@@ -7,6 +7,10 @@
 
 #include "engine/models/llm/llm-private.h"
 
+#include <glib/gi18n.h>
+
+#include "base/language.h"
+
 static gboolean
 is_expert (const AtlDecoder *decoder, const AtlWeight *w)
 {
@@ -138,27 +142,46 @@ llm_keep_in_file (AtlLlm *self, guint64 budget)
       }
 }
 
+/* Sentences of their own: in other languages their parts stand in another order. */
 static char *
 where (const AtlLlm *self)
 {
   const AtlLlmInfo *info = &self->info;
   const char *gpu = self->backends[0]->description;
-  const char *why = info->is_chosen ? "because the settings say so" : "because its memory is full";
-  guint n = info->n_layers_on_device;
-  g_autofree char *layers = NULL;
-  g_autofree char *apart = NULL;
+  guint n = info->n_layers_on_device, n_all = info->n_layer, n_apart = info->n_layers_apart;
 
   if (n == 0)
     return g_strdup (self->backends[self->n_backends - 1]->description);
-  if (n == info->n_layer && info->n_layers_apart == 0)
+  if (n == n_all && n_apart == 0)
     return g_strdup (gpu);
-  layers = n == info->n_layer
-               ? g_strdup (gpu)
-               : g_strdup_printf ("%u of %u layers on %s, the rest", n, info->n_layer, gpu);
-  if (info->n_layers_apart > 0)
-    apart = g_strdup_printf ("%s the experts of %u %s", n == info->n_layer ? "," : " and",
-                             info->n_layers_apart, info->n_layers_apart == 1 ? "layer" : "layers");
-  return g_strdup_printf ("%s%s on the CPU, %s", layers, apart != NULL ? apart : "", why);
+  if (n_apart == 0)
+    return g_strdup_printf (
+        info->is_chosen
+            ? _ ("%u of %u layers on %s, the rest on the CPU, because the settings say so")
+            : _ ("%u of %u layers on %s, the rest on the CPU, because its memory is full"),
+        n, n_all, gpu);
+  if (n == n_all)
+    return g_strdup_printf (
+        info->is_chosen
+            ? ngettext ("%s, the experts of %u layer on the CPU, because the settings say so",
+                        "%s, the experts of %u layers on the CPU, because the settings say so",
+                        n_apart)
+            : ngettext ("%s, the experts of %u layer on the CPU, because its memory is full",
+                        "%s, the experts of %u layers on the CPU, because its memory is full",
+                        n_apart),
+        gpu, n_apart);
+  return g_strdup_printf (info->is_chosen
+                              ? ngettext ("%u of %u layers on %s, the rest and the experts of %u "
+                                          "layer on the CPU, because the settings say so",
+                                          "%u of %u layers on %s, the rest and the experts of %u "
+                                          "layers on the CPU, because the settings say so",
+                                          n_apart)
+                              : ngettext ("%u of %u layers on %s, the rest and the experts of %u "
+                                          "layer on the CPU, because its memory is full",
+                                          "%u of %u layers on %s, the rest and the experts of %u "
+                                          "layers on the CPU, because its memory is full",
+                                          n_apart),
+                          n, n_all, gpu, n_apart);
 }
 
 char *
@@ -168,9 +191,9 @@ atl_llm_placement (const AtlLlm *self)
 
   if (self->info.file_bytes > 0)
     {
-      g_autofree char *size = g_format_size (self->info.file_bytes);
-      char *more = g_strdup_printf ("%s; %s of the model are read from the disk while it answers",
-                                    words, size);
+      g_autofree char *size = atl_language_size (self->info.file_bytes);
+      char *more = g_strdup_printf (
+          _ ("%s; %s of the model are read from the disk while it answers"), words, size);
 
       g_free (words);
       words = more;

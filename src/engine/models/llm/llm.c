@@ -3,8 +3,11 @@
 
 #include "engine/models/llm/llm-private.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
+
+#include "base/language.h"
 
 #define DEFAULT_BATCH 512
 #define DEFAULT_CONTEXT 4096
@@ -20,9 +23,8 @@ atl_llm_supports (AtlCheckpoint *cp, char **why)
     {
       g_autofree char *known = atl_llm_traits_list ();
       *why = g_strdup_printf (
-          "%s is a “%s” model, which cannot be run yet; models of these families "
-          "can: %s",
-          atl_checkpoint_name (cp), architecture != NULL ? architecture : "nameless", known);
+          _ ("%s is a “%s” model, which cannot be run yet; models of these families can: %s"),
+          atl_checkpoint_name (cp), architecture != NULL ? architecture : _ ("nameless"), known);
     }
   return FALSE;
 }
@@ -65,11 +67,13 @@ fill_info (AtlLlmInfo *info, const AtlDecoder *d, AtlCheckpoint *cp)
         info->matrix_dtypes |= 1ull << w->dtype;
     }
   if (info->n_params >= 1000000000)
-    info->description = g_strdup_printf ("%s, %u layers, %.1f B parameters, %s", info->architecture,
-                                         h->n_layer, info->n_params / 1e9, atl_dtype_name (most));
+    info->description =
+        atl_language_printf (_ ("%s, %u layers, %.1f B parameters, %s"), info->architecture,
+                             h->n_layer, info->n_params / 1e9, atl_dtype_name (most));
   else
-    info->description = g_strdup_printf ("%s, %u layers, %.3g M parameters, %s", info->architecture,
-                                         h->n_layer, info->n_params / 1e6, atl_dtype_name (most));
+    info->description =
+        atl_language_printf (_ ("%s, %u layers, %.3g M parameters, %s"), info->architecture,
+                             h->n_layer, info->n_params / 1e6, atl_dtype_name (most));
 }
 
 void
@@ -371,16 +375,17 @@ check_batch (const AtlLlm *self, const AtlLlmBatch *batch, guint n_batch, GError
         g_assert (batch[k].cache != b->cache);
       if (b->n_tokens > b->cache->n_ctx - b->cache->length)
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                       "The context of %u tokens is full: %u are used and %u more were to be added",
-                       b->cache->n_ctx, b->cache->length, b->n_tokens);
+          g_set_error (
+              error, ATL_ERROR, ATL_ERROR_FULL,
+              _ ("The context of %u tokens is full: %u are used and %u more were to be added"),
+              b->cache->n_ctx, b->cache->length, b->n_tokens);
           return FALSE;
         }
       for (guint k = 0; k < b->n_tokens; k++)
         if (b->tokens[k] < 0 || (guint) b->tokens[k] >= self->decoder.h.n_vocab)
           {
             g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                         "The token %d is outside the model's vocabulary of %u", b->tokens[k],
+                         _ ("The token %d is outside the model's vocabulary of %u"), b->tokens[k],
                          self->decoder.h.n_vocab);
             return FALSE;
           }

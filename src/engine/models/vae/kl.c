@@ -14,6 +14,7 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
 #include <math.h>
 
 #include "engine/models/blocks/resnet.h"
@@ -159,7 +160,7 @@ read_weights (Vae *m, AtlSource *s)
       m->decoder.conv_out = atl_source_conv (s, -1, c, 0, 3, "decoder.conv_out");
     }
   if (m->encoder.n_levels == 0 && m->decoder.n_levels == 0)
-    atl_weights_fail (m->weights, "%s holds no autoencoder",
+    atl_weights_fail (m->weights, _ ("%s holds no autoencoder"),
                       atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
 }
 
@@ -332,7 +333,7 @@ vae_run (gpointer model,
     return FALSE;
   if ((encode ? m->encoder.n_levels : m->decoder.n_levels) == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "This autoencoder has no %s half",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("This autoencoder has no %s half"),
                    encode ? "encoding" : "decoding");
       return FALSE;
     }

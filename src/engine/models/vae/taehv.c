@@ -12,6 +12,7 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/models/blocks/resnet.h"
@@ -76,7 +77,7 @@ read_weights (Taehv *m, AtlSource *s)
                                                    "decoder.%u.conv.%u", base + k, 2 * n);
       stage->grow = atl_source_linear (s, -1, c, "decoder.%u.conv", base + 4);
       if (stage->grow.w != NULL && c > 0 && stage->grow.w->dim[0] % c != 0)
-        atl_weights_fail (m->weights, "decoder.%u.conv does not grow whole frames", base + 4);
+        atl_weights_fail (m->weights, _ ("decoder.%u.conv does not grow whole frames"), base + 4);
       stage->conv = atl_source_conv (s, -1, c, 0, 3, "decoder.%u", base + 5);
       c = stage->conv.w != NULL ? stage->conv.w->dim[0] : -1;
     }
@@ -178,7 +179,7 @@ taehv_run (gpointer model,
     return FALSE;
   if (x->dim[0] != 1)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "One clip is decoded at a time");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("One clip is decoded at a time"));
       return FALSE;
     }
   g_ptr_array_add (inputs, x);

@@ -18,6 +18,8 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -169,7 +171,7 @@ read_residual (Residual *r, AtlSource *s, gint64 in, const char *p)
   if (atl_source_has (s, "%s.shortcut", p))
     r->shortcut = atl_source_linear (s, out, in, "%s.shortcut", p);
   else if (in != out)
-    atl_weights_fail (s->weights, "%s.shortcut is missing", p);
+    atl_weights_fail (s->weights, _ ("%s.shortcut is missing"), p);
   return out;
 }
 
@@ -259,7 +261,7 @@ read_weights (WanVae *m, AtlSource *s)
       m->decoder.conv_out = atl_source_conv (s, -1, c, 3, 3, "decoder.head.2");
     }
   if (m->encoder.n_stages == 0 && m->decoder.n_stages == 0)
-    atl_weights_fail (m->weights, "%s holds no Wan autoencoder",
+    atl_weights_fail (m->weights, _ ("%s holds no Wan autoencoder"),
                       atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
 }
 
@@ -449,16 +451,15 @@ vae_run (gpointer model,
     return FALSE;
   if ((encode ? m->encoder.n_stages : m->decoder.n_stages) == 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "This autoencoder has no %s half",
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("This autoencoder has no %s half"),
                    encode ? "encoding" : "decoding");
       return FALSE;
     }
   if (x->dim[0] != 1 || (encode && (x->dim[2] - 1) % 4 != 0))
     {
-      g_set_error (
-          error, ATL_ERROR, ATL_ERROR_INVALID,
-          "One clip of 1, 5, 9, 13… frames is taken at a time; this one has %" G_GINT64_FORMAT,
-          x->dim[2]);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("One clip of 1, 5, 9, 13… frames is taken at a time; this one has %" PRId64),
+                   x->dim[2]);
       return FALSE;
     }
   g_ptr_array_add (inputs, x);

@@ -26,6 +26,8 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -183,7 +185,7 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (!atl_source_shape (s, "patch_embedding", &n_dims, dim) || n_dims != 5 || dim[2] != 1)
     {
-      atl_weights_fail (m->weights, "%s: the patches of this transformer are not those of Wan",
+      atl_weights_fail (m->weights, _ ("%s: the patches of this transformer are not those of Wan"),
                         atl_checkpoint_name (cp));
       return;
     }
@@ -193,8 +195,7 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
   atl_checkpoint_get_uint (cp, "num_attention_heads", 1, 1024, &heads, NULL);
   m->n_heads = heads > 0 ? (gint64) heads : MAX (D / 128, 1);
   if (D % m->n_heads != 0 || D / m->n_heads % 2 != 0 || D / m->n_heads < 6)
-    atl_weights_fail (m->weights,
-                      "%s: %" G_GINT64_FORMAT " heads do not fit into %" G_GINT64_FORMAT,
+    atl_weights_fail (m->weights, _ ("%s: %" PRId64 " heads do not fit into %" PRId64),
                       atl_checkpoint_name (cp), m->n_heads, D);
 
   m->patch.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embedding.weight");
@@ -216,7 +217,7 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
   m->blocks = read_blocks (s, D, "blocks", &m->n_blocks);
   m->vace = read_blocks (s, D, "vace_blocks", &m->n_vace);
   if (m->n_blocks == 0)
-    atl_weights_fail (m->weights, "%s holds no transformer blocks", atl_checkpoint_name (cp));
+    atl_weights_fail (m->weights, _ ("%s holds no transformer blocks"), atl_checkpoint_name (cp));
   if (m->n_vace > 0 && atl_source_shape (s, "vace_patch_embedding", &n_dims, dim) && n_dims == 5)
     {
       m->vace_patch.w =
@@ -229,7 +230,7 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
   m->head_modulation =
       atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, 2, D }, FALSE, "head.modulation");
   if (m->head.w != NULL && m->head.w->dim[0] % (m->patch_h * m->patch_w) != 0)
-    atl_weights_fail (m->weights, "%s: the output does not divide into patches",
+    atl_weights_fail (m->weights, _ ("%s: the output does not divide into patches"),
                       atl_checkpoint_name (cp));
 }
 
@@ -522,8 +523,8 @@ check_shapes (const Wan *m,
       t->dim[0] != latent->dim[0] || (t->n_dims == 2 && t->dim[1] != tokens))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   "The latent's size must be a multiple of %" G_GINT64_FORMAT
-                   ", and the text and the timestep must belong to it",
+                   _ ("The latent's size must be a multiple of %" PRId64
+                      ", and the text and the timestep must belong to it"),
                    m->patch_h);
       return FALSE;
     }
@@ -552,7 +553,7 @@ wan_run (gpointer model,
     return FALSE;
   if (timestep == NULL || timestep->dtype != ATL_DTYPE_F32)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The timestep is missing");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The timestep is missing"));
       return FALSE;
     }
   if (!check_shapes (m, latent, timestep, context, error))

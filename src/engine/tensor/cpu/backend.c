@@ -1,11 +1,14 @@
 /* The CPU backend object: memory, uploads, and the loop that runs nodes. */
 #include "engine/tensor/cpu/product.h"
 
+#include <glib/gi18n.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "base/language.h"
 
 typedef gsize (*ScratchFunc) (const AtlCpu *cpu, const AtlNode *node);
 
@@ -78,9 +81,10 @@ cpu_alloc (AtlBackend *self, gsize size_bytes, GError **error)
 
   if (host == NULL)
     {
+      g_autofree char *size = atl_language_size (size_bytes);
+
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-                   "The computer has no %.1f MB of free memory left for this.",
-                   (double) size_bytes / 1e6);
+                   _ ("The computer has no %s of free memory left for this."), size);
       return NULL;
     }
   buffer = g_new0 (AtlBuffer, 1);
@@ -248,8 +252,8 @@ atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
   cpu->pool = atl_pool_new (n_threads != 0 ? n_threads : usable_processors ());
   cpu->n_threads = atl_pool_n_threads (cpu->pool);
 
-  description =
-      g_strdup_printf ("CPU, %u thread%s", cpu->n_threads, cpu->n_threads == 1 ? "" : "s");
+  description = g_strdup_printf (ngettext ("CPU, %u thread", "CPU, %u threads", cpu->n_threads),
+                                 cpu->n_threads);
   if (!atl_backend_init (&cpu->base, &cpu_class, "cpu", description, error))
     {
       atl_pool_free (cpu->pool);
@@ -278,6 +282,6 @@ atl_cpu_backend_level_name (AtlBackend *self)
       return "NEON";
     case ATL_CPU_REFERENCE:
     default:
-      return "plain C";
+      return _ ("plain C");
     }
 }

@@ -1,5 +1,7 @@
 /* Reference of the products: embed, linear, expert-linear. A weight row becomes float32 once and is
  * dotted with every activation row. */
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "engine/tensor/cpu/act.h"
@@ -44,7 +46,7 @@ atl_ref_embed (AtlCpuRun *run, const AtlNode *node)
       if (id[i] < 0 || id[i] >= table->dim[0])
         {
           g_set_error (&run->error, ATL_ERROR, ATL_ERROR_INVALID,
-                       "The index %d is outside a table of %" G_GINT64_FORMAT " rows.", id[i],
+                       _ ("The index %d is outside a table of %" PRId64 " rows."), id[i],
                        table->dim[0]);
           return;
         }
@@ -234,8 +236,7 @@ atl_cpu_check_experts (AtlCpuRun *run, const gint32 *ids, gint64 n, gint64 n_exp
     if (ids[s] < 0 || ids[s] >= n_experts)
       {
         g_set_error (&run->error, ATL_ERROR, ATL_ERROR_INVALID,
-                     "Expert %d was chosen, but there are %" G_GINT64_FORMAT ".", ids[s],
-                     n_experts);
+                     _ ("Expert %d was chosen, but there are %" PRId64 "."), ids[s], n_experts);
         return FALSE;
       }
   return TRUE;

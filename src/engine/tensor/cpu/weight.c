@@ -8,8 +8,11 @@
  */
 #include "engine/tensor/cpu/cpu-private.h"
 
+#include <glib/gi18n.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/language.h"
 
 static gint64
 n_elems (const AtlWeight *w)
@@ -81,12 +84,13 @@ static gpointer
 alloc_bytes (gsize bytes, const AtlWeight *w, GError **error)
 {
   gpointer p = atl_cpu_alloc (bytes);
+  g_autofree char *size = NULL;
 
   if (p != NULL)
     return p;
+  size = atl_language_size (bytes);
   g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-               "The computer has no %.1f MB of free memory left for “%s”.", (double) bytes / 1e6,
-               w->name);
+               _ ("The computer has no %s of free memory left for “%s”."), size, w->name);
   return NULL;
 }
 
@@ -98,7 +102,7 @@ to_f32 (const AtlWeight *w, gint64 first, gint64 n, float *dst, GError **error)
   if (!atl_dequantize (w->dtype, w->data + first / info->block_elems * info->block_bytes, dst, n))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "“%s” has the type %s, which holds no weights that can be used.", w->name,
+                   _ ("“%s” has the type %s, which holds no weights that can be used."), w->name,
                    info->name);
       return FALSE;
     }
@@ -214,7 +218,7 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
   if (!atl_dtype_is_float_like (w->dtype))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "“%s” has the type %s, which holds no weights that can be used.", w->name,
+                   _ ("“%s” has the type %s, which holds no weights that can be used."), w->name,
                    atl_dtype_name (w->dtype));
       return FALSE;
     }

@@ -3,6 +3,8 @@
 
 #include "engine/tensor/opencl/op.h"
 
+#include <glib/gi18n.h>
+
 #include "engine/tensor/opencl/tuning/measure.h"
 
 static const AtlClOp *const ops[ATL_N_OPS] = {
@@ -46,7 +48,8 @@ backend_scratch_bytes (AtlBackend *backend, const AtlNode *node)
 static AtlBuffer *
 backend_alloc (AtlBackend *backend, gsize size_bytes, GError **error)
 {
-  cl_mem memory = atl_cl_memory_new (atl_opencl (backend), size_bytes, "working memory", error);
+  cl_mem memory =
+      atl_cl_memory_new (atl_opencl (backend), size_bytes, N_ ("working memory"), error);
   AtlBuffer *buffer;
 
   if (memory == NULL)
@@ -79,7 +82,7 @@ backend_write (
   g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
   if (!atl_cl_alive (self, error))
     return FALSE;
-  return n == 0 || atl_cl_write (self, buffer->impl, offset, src, n, "sending values", error);
+  return n == 0 || atl_cl_write (self, buffer->impl, offset, src, n, N_ ("sending values"), error);
 }
 
 static gboolean
@@ -91,7 +94,7 @@ backend_read (
   g_assert (offset <= buffer->size_bytes && n <= buffer->size_bytes - offset);
   if (!atl_cl_alive (self, error))
     return FALSE;
-  return n == 0 || atl_cl_read (self, buffer->impl, offset, dst, n, "fetching results", error);
+  return n == 0 || atl_cl_read (self, buffer->impl, offset, dst, n, N_ ("fetching results"), error);
 }
 
 static gboolean
@@ -110,8 +113,8 @@ backend_fill_zero (AtlBackend *backend, AtlBuffer *buffer, gsize offset, gsize n
   status = clEnqueueFillBuffer (self->queue, buffer->impl, &zero, 1, offset, n, 0, NULL, NULL);
   atl_cl_leave (self);
   if (status != CL_SUCCESS)
-    return atl_cl_lose (self, status, "clearing memory", error);
-  return atl_cl_finish (self, "clearing memory", error);
+    return atl_cl_lose (self, status, N_ ("clearing memory"), error);
+  return atl_cl_finish (self, N_ ("clearing memory"), error);
 }
 
 static gboolean

@@ -3,6 +3,7 @@
 
 #include "engine/tensor/opencl/context.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 /* A batch ends after so many launches or so much arithmetic: at most a few hundred milliseconds
@@ -44,7 +45,8 @@ atl_cl_context_init (AtlOpencl *self,
   self->device = atl_cl_device_find (device, &self->platform);
   if (self->device == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, "%s is not there any more", device->name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, _ ("%s is not there any more"),
+                   device->name);
       return FALSE;
     }
   self->is_cpu = (atl_cl_device_number (self->device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
@@ -54,13 +56,13 @@ atl_cl_context_init (AtlOpencl *self,
 
   self->context = clCreateContext (NULL, 1, &self->device, NULL, NULL, &status);
   if (status != CL_SUCCESS)
-    return atl_cl_set_error (error, status, device->name, "opening the device");
+    return atl_cl_set_error (error, status, device->name, N_ ("opening the device"));
   self->queue = clCreateCommandQueue (self->context, self->device, 0, &status);
   if (status != CL_SUCCESS)
-    return atl_cl_set_error (error, status, device->name, "opening a command queue");
+    return atl_cl_set_error (error, status, device->name, N_ ("opening a command queue"));
   self->nothing = clCreateBuffer (self->context, CL_MEM_READ_WRITE, 4096, NULL, &status);
   if (status != CL_SUCCESS)
-    return atl_cl_set_error (error, status, device->name, "allocating a first buffer");
+    return atl_cl_set_error (error, status, device->name, N_ ("allocating a first buffer"));
   return TRUE;
 }
 
@@ -113,11 +115,11 @@ set_no_memory (AtlOpencl *self, gsize size_bytes, const char *what, GError **err
 
   if (size_bytes > self->parent.max_alloc)
     g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-                 "%s needs %s in one piece; %s gives at most %s", what, size,
+                 _ ("%s needs %s in one piece; %s gives at most %s"), what, size,
                  self->parent.description, largest);
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-                 "%s has no room for %s (%s); %s are in use here, other programs may use more",
+                 _ ("%s has no room for %s (%s); %s are in use here, other programs may use more"),
                  self->parent.description, what, size, used);
 }
 
@@ -154,7 +156,7 @@ atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError *
       if (atl_cl_status_is_memory (status))
         set_no_memory (self, size_bytes, what, error);
       else
-        atl_cl_lose (self, status, "allocating memory", error);
+        atl_cl_lose (self, status, N_ ("allocating memory"), error);
       return NULL;
     }
   self->used_bytes += size_bytes;
@@ -266,7 +268,7 @@ end_batch (AtlOpencl *self, GError **error)
     {
       status = wait_for_batch (self);
       if (status != CL_SUCCESS)
-        return atl_cl_lose (self, status, "computing", error);
+        return atl_cl_lose (self, status, N_ ("computing"), error);
     }
   atl_cl_enter (self);
   status = clEnqueueMarkerWithWaitList (self->queue, 0, NULL, &self->in_flight[self->n_in_flight]);
@@ -278,7 +280,7 @@ end_batch (AtlOpencl *self, GError **error)
       status = clFlush (self->queue);
     }
   atl_cl_leave (self);
-  return status == CL_SUCCESS || atl_cl_lose (self, status, "starting work", error);
+  return status == CL_SUCCESS || atl_cl_lose (self, status, N_ ("starting work"), error);
 }
 
 gboolean

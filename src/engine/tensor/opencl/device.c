@@ -3,6 +3,7 @@
 
 #include "engine/tensor/opencl/device.h"
 
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,16 +86,17 @@ unusable (cl_device_id device)
   guint version = device_version (device);
 
   if (!atl_cl_device_number (device, CL_DEVICE_AVAILABLE))
-    return g_strdup ("its driver says that it is not available");
+    return g_strdup (_ ("its driver says that it is not available"));
   if (version < 102)
-    return g_strdup_printf ("it offers OpenCL %u.%u; 1.2 is needed", version / 100, version % 100);
+    return g_strdup_printf (_ ("it offers OpenCL %u.%u; 1.2 is needed"), version / 100,
+                            version % 100);
   if (!atl_cl_device_number (device, CL_DEVICE_COMPILER_AVAILABLE))
-    return g_strdup ("its driver has no compiler");
+    return g_strdup (_ ("its driver has no compiler"));
   if (!atl_cl_device_number (device, CL_DEVICE_ENDIAN_LITTLE))
     return g_strdup ("it is big-endian");
   if (atl_cl_device_number (device, CL_DEVICE_MAX_WORK_GROUP_SIZE) < 256 ||
       atl_cl_device_number (device, CL_DEVICE_LOCAL_MEM_SIZE) < 32 * 1024)
-    return g_strdup ("it is too small: groups of 256 and 32 KiB of local memory are needed");
+    return g_strdup (_ ("it is too small: groups of 256 and 32 KiB of local memory are needed"));
   return NULL;
 }
 
@@ -103,9 +105,9 @@ static char *
 unsuitable (cl_device_type type)
 {
   if (type & CL_DEVICE_TYPE_CPU)
-    return g_strdup ("it is the processor, which the native CPU engine uses much better");
+    return g_strdup (_ ("it is the processor, which the native CPU engine uses much better"));
   if (!(type & CL_DEVICE_TYPE_GPU))
-    return g_strdup ("it is an accelerator, not a GPU; it can be chosen by hand");
+    return g_strdup (_ ("it is an accelerator, not a GPU; it can be chosen by hand"));
   return NULL;
 }
 
@@ -124,7 +126,7 @@ describe (cl_device_id device, guint platform_index, guint device_index)
   if (self->name[0] == '\0')
     {
       g_free (self->name);
-      self->name = g_strdup_printf ("OpenCL device %u.%u", platform_index, device_index);
+      self->name = g_strdup_printf (_ ("OpenCL device %u.%u"), platform_index, device_index);
     }
   self->vendor = atl_cl_device_string (device, CL_DEVICE_VENDOR);
   self->driver = atl_cl_device_string (device, CL_DRIVER_VERSION);
@@ -166,15 +168,15 @@ static char *
 explain_nothing (guint n_platforms, gboolean rusticl_off)
 {
   if (n_platforms == 0)
-    return g_strdup ("No OpenCL driver is installed. For an AMD or Intel GPU install Mesa's "
-                     "“rusticl” or the maker's OpenCL package, for NVIDIA its driver.");
+    return g_strdup (_ ("No OpenCL driver is installed. For an AMD or Intel GPU install Mesa's "
+                        "“rusticl” or the maker's OpenCL package, for NVIDIA its driver."));
   if (rusticl_off)
     return g_strdup (
         "The OpenCL driver “rusticl” of Mesa is installed but shows no GPU: it must be "
         "told which ones to use. Set the environment variable RUSTICL_ENABLE "
         "(“radeonsi” for AMD, “iris” for Intel) and log in again.");
-  return g_strdup ("The installed OpenCL drivers show no device. The user may lack the right to "
-                   "use the GPU (groups “render” and “video”).");
+  return g_strdup (_ ("The installed OpenCL drivers show no device. The user may lack the right to "
+                      "use the GPU (groups “render” and “video”)."));
 }
 
 GPtrArray *

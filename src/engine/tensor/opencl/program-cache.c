@@ -3,6 +3,7 @@
 
 #include "engine/tensor/opencl/program-cache.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tensor/opencl/device.h"
@@ -138,11 +139,11 @@ set_build_error (const AtlClBuild *build, cl_program program, cl_int status, GEr
   if (log != NULL && log[0] != '\0')
     {
       g_debug ("%s on %s: %s", build->name, build->device_name, log);
-      doing =
-          g_strdup_printf ("compiling “%s” (%.*s)", build->name, (int) strcspn (log, "\n"), log);
+      doing = g_strdup_printf (_ ("compiling “%s” (%.*s)"), build->name, (int) strcspn (log, "\n"),
+                               log);
     }
   else
-    doing = g_strdup_printf ("compiling “%s”", build->name);
+    doing = g_strdup_printf (_ ("compiling “%s”"), build->name);
   atl_cl_set_error (error, status, build->device_name, doing);
 }
 
@@ -169,7 +170,7 @@ atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **er
       (path == NULL || !build->driver_keeps || !g_file_test (path, G_FILE_TEST_EXISTS)))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
-                   "%s: “%s” is not compiled for this device, and no compiler may run here",
+                   _ ("%s: “%s” is not compiled for this device, and no compiler may run here"),
                    build->device_name, build->name);
       return NULL;
     }
@@ -184,7 +185,8 @@ atl_cl_program_build (const AtlClBuild *build, gboolean *from_cache, GError **er
       if (program != NULL)
         set_build_error (build, program, status, error);
       else
-        atl_cl_set_error (error, status, build->device_name, "handing a kernel to its compiler");
+        atl_cl_set_error (error, status, build->device_name,
+                          N_ ("handing a kernel to its compiler"));
       return NULL;
     }
   if (path != NULL && !build->driver_keeps)

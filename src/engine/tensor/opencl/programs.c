@@ -3,6 +3,7 @@
 
 #include "engine/tensor/opencl/programs.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "atl-opencl-kernels.h"
@@ -165,7 +166,7 @@ collect_kernels (AtlOpencl *self, AtlClProgram *program, const char *name, GErro
     }
   if (status != CL_SUCCESS || n == 0)
     {
-      g_autofree char *doing = g_strdup_printf ("opening the kernels of “%s”", name);
+      g_autofree char *doing = g_strdup_printf (_ ("opening the kernels of “%s”"), name);
       return atl_cl_lose (self, status, doing, error);
     }
   program->kernels = g_new0 (AtlClKernel, n);
@@ -184,7 +185,7 @@ collect_kernels (AtlOpencl *self, AtlClProgram *program, const char *name, GErro
     }
   if (status != CL_SUCCESS)
     {
-      g_autofree char *doing = g_strdup_printf ("asking about the kernels of “%s”", name);
+      g_autofree char *doing = g_strdup_printf (_ ("asking about the kernels of “%s”"), name);
       return atl_cl_lose (self, status, doing, error);
     }
   return TRUE;
@@ -296,7 +297,7 @@ launch_empty (AtlOpencl *self, const AtlClKernel *k, GError **error)
   atl_cl_leave (self);
   if (status != CL_SUCCESS)
     {
-      g_autofree char *doing = g_strdup_printf ("trying “%s”", k->name);
+      g_autofree char *doing = g_strdup_printf (_ ("trying “%s”"), k->name);
       return atl_cl_lose (self, status, doing, error);
     }
   return TRUE;
@@ -316,7 +317,7 @@ atl_cl_program_prepare (
   for (guint i = 0; i < program->n_kernels; i++)
     if (!launch_empty (self, &program->kernels[i], error))
       return FALSE;
-  return atl_cl_finish (self, "trying its kernels", error);
+  return atl_cl_finish (self, N_ ("trying its kernels"), error);
 }
 
 gboolean
@@ -477,7 +478,7 @@ launch (AtlClCall *call, const gsize global[3], GError **error)
   atl_cl_leave (call->cl);
   if (call->status != CL_SUCCESS)
     {
-      g_autofree char *doing = g_strdup_printf ("starting “%s”", call->kernel->name);
+      g_autofree char *doing = g_strdup_printf (_ ("starting “%s”"), call->kernel->name);
       return atl_cl_lose (call->cl, call->status, doing, error);
     }
   call->cl->n_launches++;

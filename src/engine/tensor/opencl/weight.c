@@ -3,6 +3,7 @@
 
 #include "engine/tensor/opencl/weight.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tensor/opencl/programs.h"
@@ -237,7 +238,7 @@ send_matrix (AtlOpencl *self,
              const char *name,
              GError **error)
 {
-  g_autofree char *doing = g_strdup_printf ("sending “%s”", name);
+  g_autofree char *doing = g_strdup_printf (_ ("sending “%s”"), name);
   g_autofree guint8 *piece = NULL;
   gsize row_total = 0;
   gint64 rows_per_piece;
@@ -296,7 +297,8 @@ upload_vector (AtlOpencl *self, const AtlWeight *w, AtlClWeight *to, GError **er
   if (!atl_dequantize (w->dtype, w->data, values, n))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "“%s” has the type %s, which is no number", w->name, atl_dtype_name (w->dtype));
+                   _ ("“%s” has the type %s, which is no number"), w->name,
+                   atl_dtype_name (w->dtype));
       return FALSE;
     }
   if (w->scale != 1.0f)
@@ -306,7 +308,8 @@ upload_vector (AtlOpencl *self, const AtlWeight *w, AtlClWeight *to, GError **er
   to->vector = atl_cl_memory_new (self, to->vector_bytes, w->name, error);
   if (to->vector == NULL)
     return FALSE;
-  return atl_cl_write (self, to->vector, 0, values, to->vector_bytes, "sending a vector", error);
+  return atl_cl_write (self, to->vector, 0, values, to->vector_bytes, N_ ("sending a vector"),
+                       error);
 }
 
 gboolean
@@ -320,7 +323,7 @@ atl_cl_upload (AtlBackend *backend, AtlWeight *weight, GError **error)
   if (!atl_dtype_is_float_like (weight->dtype))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   "“%s” has the type %s, which cannot be used here", weight->name,
+                   _ ("“%s” has the type %s, which cannot be used here"), weight->name,
                    atl_dtype_name (weight->dtype));
       return FALSE;
     }

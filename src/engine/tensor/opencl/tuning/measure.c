@@ -4,6 +4,7 @@
 
 #include "engine/tensor/opencl/tuning/measure.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "engine/tensor/opencl/programs.h"
@@ -79,7 +80,7 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
       /* The first one compiles and warms up. */
       if (run == 1)
         {
-          if (!atl_cl_finish (self, "measuring", error))
+          if (!atl_cl_finish (self, N_ ("measuring"), error))
             return FALSE;
           start = g_get_monotonic_time ();
         }
@@ -117,7 +118,7 @@ time_dtype (AtlOpencl *self, AtlDType dtype, cl_mem memory, double *seconds, GEr
                                1, error))
         return FALSE;
     }
-  if (!atl_cl_finish (self, "measuring", error))
+  if (!atl_cl_finish (self, N_ ("measuring"), error))
     return FALSE;
   *seconds += (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   return TRUE;
@@ -143,7 +144,7 @@ atl_cl_tuning_measure (AtlOpencl *self, GCancellable *cancellable, GError **erro
 
   if (self->cache_dir == NULL || self->is_cpu || atl_cl_tuning_load (&best, self->cache_dir, key))
     return TRUE;
-  memory = atl_cl_memory_new (self, size, "a measurement", NULL);
+  memory = atl_cl_memory_new (self, size, N_ ("a measurement"), NULL);
   if (memory == NULL)
     return TRUE; /* too little room to measure: the defaults serve */
 
