@@ -60,6 +60,9 @@ static const struct
   { "adwaita.h", "app" },
   { "gtksourceview/", "app" },
   { "md4c", "app" },
+  { "png.h", "media" },
+  { "jpeglib.h", "media" },
+  { "webp/", "media" },
   { "sqlite3.h", "store" },
   { "libsoup/", "hub server" },
 };

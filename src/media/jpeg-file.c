@@ -1,0 +1,174 @@
+/* JPEG, by libjpeg. */
+#define G_LOG_DOMAIN "atl-media"
+
+#include <glib/gi18n.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+
+#include "media/picture-private.h"
+
+/* A progressive file may hold scans without end. */
+#define MAX_SCANS 200
+#define XMP_HEADER "http://ns.adobe.com/xap/1.0/"
+/* What a marker holds at most. */
+#define MAX_MARKER 65533u
+
+typedef struct
+{
+  struct jpeg_error_mgr base;
+  jmp_buf out;
+  char message[JMSG_LENGTH_MAX];
+} Errors;
+
+typedef struct
+{
+  struct jpeg_progress_mgr base;
+  struct jpeg_decompress_struct *cinfo;
+} Progress;
+
+static void
+error_exit_cb (j_common_ptr cinfo)
+{
+  Errors *errors = (Errors *) cinfo->err;
+
+  errors->base.format_message (cinfo, errors->message);
+  longjmp (errors->out, 1);
+}
+
+static void
+silent_cb (j_common_ptr cinfo)
+{
+}
+
+static void
+progress_cb (j_common_ptr cinfo)
+{
+  Progress *progress = (Progress *) cinfo->progress;
+  Errors *errors = (Errors *) cinfo->err;
+
+  if (progress->cinfo->input_scan_number <= MAX_SCANS)
+    return;
+  g_strlcpy (errors->message, "too many scans", sizeof errors->message);
+  longjmp (errors->out, 1);
+}
+
+static void
+use_errors (Errors *errors, struct jpeg_error_mgr **slot)
+{
+  *slot = jpeg_std_error (&errors->base);
+  errors->base.error_exit = error_exit_cb;
+  errors->base.output_message = silent_cb;
+}
+
+static void
+read_markers (AtlPicture *self, const struct jpeg_decompress_struct *cinfo)
+{
+  for (jpeg_saved_marker_ptr m = cinfo->marker_list; m != NULL; m = m->next)
+    if (m->marker == JPEG_COM)
+      {
+        g_autofree char *text = g_strndup ((const char *) m->data, m->data_length);
+        atl_picture_set_text (self, "comment", text);
+      }
+    else if (m->data_length > sizeof XMP_HEADER &&
+             memcmp (m->data, XMP_HEADER, sizeof XMP_HEADER) == 0)
+      atl_xmp_read (self, (const char *) m->data + sizeof XMP_HEADER,
+                    m->data_length - sizeof XMP_HEADER);
+}
+
+AtlPicture *
+atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error)
+{
+  struct jpeg_decompress_struct cinfo = { 0 };
+  Errors errors = { 0 };
+  Progress progress = { .base = { .progress_monitor = progress_cb }, .cinfo = &cinfo };
+  AtlPicture *volatile self = NULL;
+
+  use_errors (&errors, &cinfo.err);
+  if (setjmp (errors.out))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("This JPEG file is damaged: %s"),
+                   errors.message);
+      jpeg_destroy_decompress (&cinfo);
+      atl_picture_free (self);
+      return NULL;
+    }
+  jpeg_create_decompress (&cinfo);
+  cinfo.progress = &progress.base;
+  jpeg_mem_src (&cinfo, data, size);
+  jpeg_save_markers (&cinfo, JPEG_COM, MAX_MARKER);
+  jpeg_save_markers (&cinfo, JPEG_APP0 + 1, MAX_MARKER);
+  jpeg_read_header (&cinfo, TRUE);
+  if (!atl_picture_check_size (cinfo.image_width, cinfo.image_height, max_pixels, error))
+    {
+      jpeg_destroy_decompress (&cinfo);
+      return NULL;
+    }
+  cinfo.out_color_space = JCS_RGB;
+  jpeg_start_decompress (&cinfo);
+  self = atl_picture_new (cinfo.output_width, cinfo.output_height);
+  while (cinfo.output_scanline < cinfo.output_height)
+    {
+      JSAMPROW row = self->rgb + (gsize) cinfo.output_scanline * self->width * 3;
+      jpeg_read_scanlines (&cinfo, &row, 1);
+    }
+  read_markers (self, &cinfo);
+  jpeg_finish_decompress (&cinfo);
+  jpeg_destroy_decompress (&cinfo);
+  return self;
+}
+
+GBytes *
+atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error)
+{
+  struct jpeg_compress_struct cinfo = { 0 };
+  Errors errors = { 0 };
+  unsigned char *volatile data = NULL;
+  unsigned long size = 0;
+  g_autofree char *xmp = atl_xmp_write (self);
+  gsize n_xmp = xmp != NULL ? strlen (xmp) : 0;
+  GBytes *bytes;
+
+  use_errors (&errors, &cinfo.err);
+  if (setjmp (errors.out))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("This picture cannot be a JPEG file: %s"), errors.message);
+      jpeg_destroy_compress (&cinfo);
+      free (data);
+      return NULL;
+    }
+  jpeg_create_compress (&cinfo);
+  jpeg_mem_dest (&cinfo, (unsigned char **) &data, &size);
+  cinfo.image_width = self->width;
+  cinfo.image_height = self->height;
+  cinfo.input_components = 3;
+  cinfo.in_color_space = JCS_RGB;
+  jpeg_set_defaults (&cinfo);
+  jpeg_set_quality (&cinfo, (int) quality, TRUE);
+  /* From 90 on, colours keep their full resolution. */
+  if (quality >= 90)
+    cinfo.comp_info[0].h_samp_factor = cinfo.comp_info[0].v_samp_factor = 1;
+  jpeg_start_compress (&cinfo, TRUE);
+  if (n_xmp > 0 && n_xmp + sizeof XMP_HEADER <= MAX_MARKER)
+    {
+      g_autofree char *marker = g_malloc (n_xmp + sizeof XMP_HEADER);
+
+      memcpy (marker, XMP_HEADER, sizeof XMP_HEADER);
+      memcpy (marker + sizeof XMP_HEADER, xmp, n_xmp);
+      jpeg_write_marker (&cinfo, JPEG_APP0 + 1, (const JOCTET *) marker,
+                         (unsigned) (n_xmp + sizeof XMP_HEADER));
+    }
+  while (cinfo.next_scanline < cinfo.image_height)
+    {
+      JSAMPROW row = self->rgb + (gsize) cinfo.next_scanline * self->width * 3;
+      jpeg_write_scanlines (&cinfo, &row, 1);
+    }
+  jpeg_finish_compress (&cinfo);
+  jpeg_destroy_compress (&cinfo);
+  bytes = g_bytes_new (data, size);
+  free (data);
+  return bytes;
+}

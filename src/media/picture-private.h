@@ -1,0 +1,28 @@
+/* The formats behind picture.h; each encodes and decodes one. */
+#pragma once
+
+#include "media/picture.h"
+
+G_BEGIN_DECLS
+
+/* Texts of a file are bounded: so much of each, and so many. */
+#define ATL_PICTURE_MAX_TEXT (4u << 20)
+#define ATL_PICTURE_MAX_TEXTS 64u
+
+/* ATL_ERROR_FULL in words when there are too many pixels, ATL_ERROR_BAD_FILE when there are none.
+ */
+gboolean atl_picture_check_size (guint64 width, guint64 height, guint64 max_pixels, GError **error);
+
+AtlPicture *atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
+GBytes *atl_png_encode (const AtlPicture *self, GError **error);
+AtlPicture *atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
+GBytes *atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error);
+AtlPicture *atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
+GBytes *atl_webp_encode (const AtlPicture *self, guint quality, GError **error);
+
+/* The texts as an XMP packet (nullable: there are none; the caller's), and back. Reading ignores
+ * what it does not understand. */
+char *atl_xmp_write (const AtlPicture *self);
+void atl_xmp_read (AtlPicture *self, const char *data, gsize size);
+
+G_END_DECLS

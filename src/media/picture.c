@@ -1,0 +1,195 @@
+/* Pictures, their texts and their files' names. */
+#define G_LOG_DOMAIN "atl-media"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "media/picture-private.h"
+
+#define MAX_SIDE 65535u
+#define MAX_NAMES 100000u
+
+AtlPicture *
+atl_picture_new (guint width, guint height)
+{
+  AtlPicture *self = g_new0 (AtlPicture, 1);
+
+  g_assert (width >= 1 && width <= MAX_SIDE && height >= 1 && height <= MAX_SIDE);
+  self->width = width;
+  self->height = height;
+  self->rgb = g_malloc0 ((gsize) width * height * 3);
+  self->texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  return self;
+}
+
+void
+atl_picture_free (AtlPicture *self)
+{
+  if (self == NULL)
+    return;
+  g_free (self->rgb);
+  g_hash_table_unref (self->texts);
+  g_free (self);
+}
+
+const char *
+atl_picture_text (const AtlPicture *self, const char *key)
+{
+  return g_hash_table_lookup (self->texts, key);
+}
+
+void
+atl_picture_set_text (AtlPicture *self, const char *key, const char *text)
+{
+  gsize n = strlen (key);
+
+  if (n < 1 || n > 79 || !g_str_is_ascii (key))
+    return;
+  if (text == NULL)
+    g_hash_table_remove (self->texts, key);
+  else if (g_hash_table_size (self->texts) < ATL_PICTURE_MAX_TEXTS ||
+           g_hash_table_contains (self->texts, key))
+    g_hash_table_replace (self->texts, g_strdup (key), g_utf8_make_valid (text, -1));
+}
+
+gboolean
+atl_picture_check_size (guint64 width, guint64 height, guint64 max_pixels, GError **error)
+{
+  if (width < 1 || height < 1)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s", _ ("The picture has no pixels"));
+      return FALSE;
+    }
+  if (width > MAX_SIDE || height > MAX_SIDE || width * height > max_pixels)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
+                   _ ("The picture has %u × %u pixels, which is too large"),
+                   (guint) MIN (width, G_MAXUINT), (guint) MIN (height, G_MAXUINT));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+AtlPicture *
+atl_picture_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error)
+{
+  if (size >= 8 && memcmp (data, "\x89PNG\r\n\x1a\n", 8) == 0)
+    return atl_png_decode (data, size, max_pixels, error);
+  if (size >= 3 && memcmp (data, "\xff\xd8\xff", 3) == 0)
+    return atl_jpeg_decode (data, size, max_pixels, error);
+  if (size >= 12 && memcmp (data, "RIFF", 4) == 0 && memcmp (data + 8, "WEBP", 4) == 0)
+    return atl_webp_decode (data, size, max_pixels, error);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
+               _ ("This is no picture that can be read here. PNG, JPEG and WebP can"));
+  return NULL;
+}
+
+GBytes *
+atl_picture_encode (const AtlPicture *self, AtlPictureFormat format, guint quality, GError **error)
+{
+  quality = quality == 0 ? 92 : MIN (quality, 100);
+  switch (format)
+    {
+    case ATL_PICTURE_JPEG:
+      return atl_jpeg_encode (self, quality, error);
+    case ATL_PICTURE_WEBP:
+      return atl_webp_encode (self, quality, error);
+    case ATL_PICTURE_PNG:
+    default:
+      return atl_png_encode (self, error);
+    }
+}
+
+/* --- Files --- */
+
+static gboolean
+write_all (int fd, GBytes *bytes)
+{
+  gsize size, done = 0;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+
+  while (done < size)
+    {
+      gssize n = write (fd, data + done, size - done);
+
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n <= 0)
+        return FALSE;
+      done += (gsize) n;
+    }
+  return fsync (fd) == 0;
+}
+
+static void
+set_write_error (GError **error, int number, const char *folder)
+{
+  if (number == ENOSPC || number == EDQUOT)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
+                 _ ("The disk with “%s” is full. Free some space and save again"), folder);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("“%s” cannot be written to: %s"), folder,
+                 g_strerror (number));
+}
+
+char *
+atl_picture_save (
+    GBytes *bytes, const char *folder, const char *stem, const char *ending, GError **error)
+{
+  g_autofree char *hidden = g_strdup_printf ("%s/.%s.XXXXXX", folder, stem);
+  int fd, number = 0;
+
+  if (g_mkdir_with_parents (folder, 0755) != 0)
+    {
+      set_write_error (error, errno, folder);
+      return NULL;
+    }
+  fd = g_mkstemp_full (hidden, O_RDWR | O_CLOEXEC, 0644);
+  if (fd < 0)
+    {
+      set_write_error (error, errno, folder);
+      return NULL;
+    }
+  if (!write_all (fd, bytes))
+    number = errno != 0 ? errno : EIO;
+  if (close (fd) != 0 && number == 0)
+    number = errno;
+  for (guint i = 1; number == 0 && i < MAX_NAMES; i++)
+    {
+      g_autofree char *name = i == 1 ? g_strdup_printf ("%s.%s", stem, ending)
+                                     : g_strdup_printf ("%s-%u.%s", stem, i, ending);
+      g_autofree char *path = g_build_filename (folder, name, NULL);
+
+      /* A link fails when the name is taken, which a rename would not. */
+      if (link (hidden, path) == 0)
+        {
+          g_unlink (hidden);
+          return g_steal_pointer (&path);
+        }
+      if (errno == EPERM || errno == ENOTSUP)
+        {
+          /* A file system without links: the name is made first, then filled by renaming. */
+          int own = g_open (path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+
+          if (own >= 0)
+            {
+              close (own);
+              if (g_rename (hidden, path) == 0)
+                return g_steal_pointer (&path);
+              number = errno;
+              g_unlink (path);
+            }
+          else if (errno != EEXIST)
+            number = errno;
+        }
+      else if (errno != EEXIST)
+        number = errno;
+    }
+  g_unlink (hidden);
+  set_write_error (error, number != 0 ? number : EEXIST, folder);
+  return NULL;
+}

@@ -1,0 +1,117 @@
+/* WebP, by libwebp; XMP by its container library. */
+#define G_LOG_DOMAIN "atl-media"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include <webp/decode.h>
+#include <webp/demux.h>
+#include <webp/encode.h>
+#include <webp/mux.h>
+
+#include "media/picture-private.h"
+
+static void
+read_xmp (AtlPicture *self, const guint8 *data, gsize size)
+{
+  WebPData file = { data, size };
+  WebPDemuxer *demuxer = WebPDemux (&file);
+  WebPChunkIterator chunk;
+
+  if (demuxer == NULL)
+    return;
+  if (WebPDemuxGetChunk (demuxer, "XMP ", 1, &chunk))
+    {
+      atl_xmp_read (self, (const char *) chunk.chunk.bytes, chunk.chunk.size);
+      WebPDemuxReleaseChunkIterator (&chunk);
+    }
+  WebPDemuxDelete (demuxer);
+}
+
+AtlPicture *
+atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error)
+{
+  WebPBitstreamFeatures features;
+  g_autofree guint8 *rgba = NULL;
+  AtlPicture *self;
+  gsize stride;
+
+  if (WebPGetFeatures (data, size, &features) != VP8_STATUS_OK)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s", _ ("This WebP file is damaged"));
+      return NULL;
+    }
+  if (features.has_animation)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
+                   _ ("This WebP file is an animation; a still picture is needed"));
+      return NULL;
+    }
+  if (!atl_picture_check_size ((guint64) MAX (features.width, 0),
+                               (guint64) MAX (features.height, 0), max_pixels, error))
+    return NULL;
+  stride = (gsize) features.width * 4;
+  rgba = g_try_malloc (stride * (gsize) features.height);
+  if (rgba == NULL ||
+      WebPDecodeRGBAInto (data, size, rgba, stride * (gsize) features.height, (int) stride) == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s", _ ("This WebP file is damaged"));
+      return NULL;
+    }
+  self = atl_picture_new ((guint) features.width, (guint) features.height);
+  for (gsize i = 0; i < (gsize) self->width * self->height; i++)
+    for (guint c = 0; c < 3; c++)
+      {
+        guint alpha = rgba[4 * i + 3];
+
+        self->rgb[3 * i + c] =
+            (guint8) ((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
+      }
+  read_xmp (self, data, size);
+  return self;
+}
+
+GBytes *
+atl_webp_encode (const AtlPicture *self, guint quality, GError **error)
+{
+  uint8_t *encoded = NULL;
+  gsize size;
+  g_autofree char *xmp = atl_xmp_write (self);
+  GBytes *bytes;
+  WebPData image, packet, whole = { 0 };
+  WebPMux *mux;
+
+  if (self->width > WEBP_MAX_DIMENSION || self->height > WEBP_MAX_DIMENSION)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("A WebP file has at most %u pixels to a side; save it as PNG"),
+                   WEBP_MAX_DIMENSION);
+      return NULL;
+    }
+  size = WebPEncodeRGB (self->rgb, (int) self->width, (int) self->height, (int) self->width * 3,
+                        (float) quality, &encoded);
+  if (size == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s",
+                   _ ("There is not enough memory to save this picture"));
+      return NULL;
+    }
+  if (xmp == NULL)
+    {
+      bytes = g_bytes_new (encoded, size);
+      WebPFree (encoded);
+      return bytes;
+    }
+  image = (WebPData){ encoded, size };
+  packet = (WebPData){ (const uint8_t *) xmp, strlen (xmp) };
+  mux = WebPMuxCreate (&image, 0);
+  if (mux == NULL || WebPMuxSetChunk (mux, "XMP ", &packet, 0) != WEBP_MUX_OK ||
+      WebPMuxAssemble (mux, &whole) != WEBP_MUX_OK)
+    bytes = g_bytes_new (encoded, size);
+  else
+    bytes = g_bytes_new (whole.bytes, whole.size);
+  WebPMuxDelete (mux);
+  WebPDataClear (&whole);
+  WebPFree (encoded);
+  return bytes;
+}

@@ -1,0 +1,157 @@
+/* Pictures in and out of files: what goes in comes out, and damage is refused. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "media/picture.h"
+
+#define MAX_PIXELS (1u << 20)
+
+static const char recipe[] = "a fox, (red:1.2) <b>\nNegative prompt: blurry\nSteps: 20, Seed: 7";
+static const char unicode[] = "ein Füchslein “im” Schnee 🦊 & mehr";
+
+static AtlPicture *
+sample (guint width, guint height)
+{
+  AtlPicture *p = atl_picture_new (width, height);
+
+  for (gsize i = 0; i < (gsize) width * height; i++)
+    {
+      p->rgb[3 * i] = (guint8) (255 * (i % width) / width);
+      p->rgb[3 * i + 1] = (guint8) (255 * (i / width) / height);
+      p->rgb[3 * i + 2] = 90;
+    }
+  atl_picture_set_text (p, "parameters", recipe);
+  atl_picture_set_text (p, "atelier", unicode);
+  return p;
+}
+
+static void
+test_round_trip (gconstpointer user_data)
+{
+  AtlPictureFormat format = GPOINTER_TO_INT (user_data);
+  static const guint sizes[][2] = { { 1, 1 }, { 7, 5 }, { 64, 48 }, { 129, 33 } };
+
+  for (gsize s = 0; s < G_N_ELEMENTS (sizes); s++)
+    {
+      g_autoptr (AtlPicture) p = sample (sizes[s][0], sizes[s][1]);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GBytes) bytes = atl_picture_encode (p, format, 95, &error);
+      g_autoptr (AtlPicture) back = NULL;
+      guint64 sum = 0;
+
+      g_assert_no_error (error);
+      back = atl_picture_decode (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes),
+                                 MAX_PIXELS, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (back->width, ==, p->width);
+      g_assert_cmpuint (back->height, ==, p->height);
+      g_assert_cmpstr (atl_picture_text (back, "parameters"), ==, recipe);
+      g_assert_cmpstr (atl_picture_text (back, "atelier"), ==, unicode);
+      for (gsize i = 0; i < (gsize) p->width * p->height * 3; i++)
+        sum += (guint64) ABS ((int) p->rgb[i] - (int) back->rgb[i]);
+      if (format == ATL_PICTURE_PNG)
+        g_assert_cmpuint (sum, ==, 0);
+      else
+        g_assert_cmpuint (sum, <=, (guint64) p->width * p->height * 3 * 10);
+    }
+}
+
+/* Cut short, with bytes changed: a picture or an error in words, never more than asked for. */
+static void
+test_damage (gconstpointer user_data)
+{
+  AtlPictureFormat format = GPOINTER_TO_INT (user_data);
+  g_autoptr (AtlPicture) p = sample (61, 43);
+  g_autoptr (GBytes) bytes = atl_picture_encode (p, format, 90, NULL);
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+  guint n_refused = 0;
+
+  for (guint i = 0; i < 1500; i++)
+    {
+      g_autofree guint8 *copy = g_memdup2 (data, size);
+      gsize n = i % 3 == 0 ? (gsize) g_test_rand_int_range (0, (gint32) size) : size;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlPicture) got = NULL;
+
+      for (guint k = 0; k < 1 + i % 4 && n == size; k++)
+        copy[g_test_rand_int_range (0, (gint32) size)] = (guint8) g_test_rand_int ();
+      got = atl_picture_decode (copy, n, MAX_PIXELS, &error);
+      g_assert_true ((got == NULL) == (error != NULL));
+      if (got == NULL)
+        {
+          n_refused++;
+          g_assert_true (error->domain == ATL_ERROR && g_utf8_validate (error->message, -1, NULL));
+        }
+      else
+        g_assert_cmpuint ((guint64) got->width * got->height, <=, MAX_PIXELS);
+    }
+  g_assert_cmpuint (n_refused, >, 0);
+}
+
+static void
+test_limits (void)
+{
+  g_autoptr (AtlPicture) p = sample (200, 100);
+  g_autoptr (GBytes) bytes = atl_picture_encode (p, ATL_PICTURE_PNG, 0, NULL);
+  g_autoptr (GError) error = NULL;
+  static const guint8 gif[] = "GIF89a............";
+
+  g_assert_null (
+      atl_picture_decode (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), 19999, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_FULL);
+  g_clear_error (&error);
+  g_assert_null (atl_picture_decode (gif, sizeof gif, MAX_PIXELS, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  g_clear_error (&error);
+  g_assert_null (atl_picture_decode (gif, 0, MAX_PIXELS, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+}
+
+/* A name that is taken is never written over. */
+static void
+test_save (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("atl-picture-XXXXXX", NULL);
+  g_autoptr (GBytes) first = g_bytes_new_static ("one", 3);
+  g_autoptr (GBytes) second = g_bytes_new_static ("two", 3);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *a = atl_picture_save (first, folder, "fox", "png", &error);
+  g_autofree char *b = atl_picture_save (second, folder, "fox", "png", &error);
+  g_autofree char *text = NULL;
+  g_autoptr (GDir) dir = NULL;
+  guint n = 0;
+
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_suffix (a, "/fox.png") && g_str_has_suffix (b, "/fox-2.png"));
+  g_assert_true (g_file_get_contents (a, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "one");
+  dir = g_dir_open (folder, 0, NULL);
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  g_assert_cmpuint (n, ==, 2);
+  g_assert_null (atl_picture_save (first, "/proc/none", "fox", "png", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_unlink (a);
+  g_unlink (b);
+  g_rmdir (folder);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const names[] = { "png", "jpeg", "webp" };
+
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *trip = g_strconcat ("/media/round-trip/", names[i], NULL);
+      g_autofree char *damage = g_strconcat ("/media/damage/", names[i], NULL);
+
+      g_test_add_data_func (trip, GINT_TO_POINTER (i), test_round_trip);
+      g_test_add_data_func (damage, GINT_TO_POINTER (i), test_damage);
+    }
+  g_test_add_func ("/media/limits", test_limits);
+  g_test_add_func ("/media/save", test_save);
+  return g_test_run ();
+}
