@@ -57,18 +57,17 @@ cpu_supports (AtlBackend *self, const AtlNode *node)
   return (guint) node->op < ATL_N_OPS && ops[node->op].ref != NULL;
 }
 
-/* Large memory in large pages where the system has them: fewer faults while it is filled, fewer
- * misses of the address cache while it streams by. */
-#define HUGE_BYTES (2u * 1024 * 1024)
-
+/* Large pages: fewer faults while memory is filled, fewer misses of the address cache while it
+ * streams by. */
 gpointer
 atl_cpu_alloc (gsize size_bytes)
 {
   void *p = NULL;
 
-  if (posix_memalign (&p, size_bytes >= HUGE_BYTES ? HUGE_BYTES : 64, MAX (size_bytes, 64)) != 0)
+  if (posix_memalign (&p, size_bytes >= ATL_CPU_HUGE_BYTES ? ATL_CPU_HUGE_BYTES : 64,
+                      MAX (size_bytes, 64)) != 0)
     return NULL;
-  if (size_bytes >= HUGE_BYTES)
+  if (size_bytes >= ATL_CPU_HUGE_BYTES)
     madvise (p, size_bytes, MADV_HUGEPAGE);
   return p;
 }

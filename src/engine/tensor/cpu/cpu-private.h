@@ -48,8 +48,10 @@ typedef struct
   float *f32;     /* (owned) (nullable) VECTOR use: the values, row-major */
   guint8 *packed; /* (owned) (nullable) LINEAR use: groups of 16 rows, pack.h; experts one after the
                      other */
-  float *conv;    /* (owned) (nullable) CONV use: [Cout / 16][taps][Cin][16], zero padded; where the
-                     kernels say so Cin is rounded up and the panel prepared for tiles */
+  guint8
+      *rows;   /* (owned) (nullable) LINEAR use of f32, f16, bf16: the file's rows in large pages */
+  float *conv; /* (owned) (nullable) CONV use: [Cout / 16][taps][Cin][16], zero padded; where the
+                  kernels say so Cin is rounded up and the panel prepared for tiles */
 } AtlCpuWeight;
 
 #define ATL_CPU_CONV_PANEL 16
@@ -125,6 +127,9 @@ void atl_cpu_slots (
 float atl_ref_dot (const float *a, const float *b, gint64 n);
 /* TRUE if all experts exist; otherwise sets run->error. */
 gboolean atl_cpu_check_experts (AtlCpuRun *run, const gint32 *ids, gint64 n, gint64 n_experts);
+
+/* Memory of at least this size is in large pages where the system has them. */
+#define ATL_CPU_HUGE_BYTES (2u * 1024 * 1024)
 
 /* 64-byte aligned memory, to be freed with free; NULL when there is none. */
 gpointer atl_cpu_alloc (gsize size_bytes);

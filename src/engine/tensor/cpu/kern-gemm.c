@@ -59,7 +59,8 @@ load_element (AtlDType t, const guint8 *row, gint64 k)
 }
 
 /* `n_w` weight rows with `n_x` activation rows; two sums each hide the latency of the products.
- * `ahead`: ask for the rows that follow, as the processor's own prefetching ends at each page. */
+ * `ahead`: ask for the rows that follow, as the processor's own prefetching ends at each page; into
+ * the second-level cache, for four long rows fill the first. */
 INLINE void
 plain_block (AtlDType t,
              guint n_w,
@@ -86,7 +87,7 @@ plain_block (AtlDType t,
 #pragma GCC unroll 4
         for (guint r = 0; r < n_w; r++)
           for (gsize line = 0; line < 2 * VW * element; line += 64)
-            __builtin_prefetch (rows + (n_w + r) * row_bytes + (gsize) k * element + line);
+            __builtin_prefetch (rows + (n_w + r) * row_bytes + (gsize) k * element + line, 0, 2);
 #pragma GCC unroll 2
       for (guint h = 0; h < 2; h++)
         {

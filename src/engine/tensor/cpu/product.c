@@ -31,6 +31,8 @@ atl_product_source (
   rows = atl_cpu_rows (t);
   s.dtype = rows.dtype;
   s.stride = rows.row_bytes;
+  if (w != NULL && w->rows != NULL && t->base == NULL)
+    rows.data = w->rows;
   s.data = rows.data + (gsize) (expert * s.n_out) * rows.row_bytes;
   s.scale = rows.scale;
   if (s.dtype == ATL_DTYPE_F32 || s.dtype == ATL_DTYPE_F16 || s.dtype == ATL_DTYPE_BF16 ||
