@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 #include <gtksourceview/gtksource.h>
 
+#include "app/chat/conversation.h"
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
@@ -17,12 +18,18 @@
 #include "store/library.h"
 #include "store/trash.h"
 
+/* After the last window closed the engine has so long to write what it remembers of chats; if it
+ * says nothing, a moment more. */
+#define KEEP_MS 8000u
+#define KEEP_PATIENCE_MS 2000u
+
 struct _AtlApplication
 {
   AdwApplication parent_instance;
 
   AtlSession *session; /* (nullable) until startup */
   char *store_dir;     /* (nullable) */
+  guint keep_source;   /* runs while the engine writes, without a window */
 };
 
 G_DEFINE_FINAL_TYPE (AtlApplication, atl_application, ADW_TYPE_APPLICATION)
@@ -188,6 +195,7 @@ started_cb (gpointer data)
       atl_session_load_model (self->session, paths, FALSE);
     }
   atl_store_trash_purge (atl_session_get_store (self->session), 0, NULL);
+  atl_session_forget_destroyed_chats (self->session);
   atl_store_backup_async (self->store_dir, NULL, NULL, NULL);
   return G_SOURCE_REMOVE;
 }
@@ -249,11 +257,67 @@ startup (GApplication *app)
   set_accels (self);
 }
 
+/* --- Ending --- */
+
+/* Unless a window was opened again, this was all that kept the program. */
+static void
+end_keeping (AtlApplication *self)
+{
+  if (self->keep_source == 0)
+    return;
+  g_clear_handle_id (&self->keep_source, g_source_remove);
+  g_application_release (G_APPLICATION (self));
+}
+
+static void
+kept_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlApplication) self = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!atl_client_keep_all_finish (ATL_CLIENT (source), result, &error))
+    g_debug ("chats were not kept: %s", error->message);
+  end_keeping (self);
+}
+
+static gboolean
+keep_late_cb (gpointer data)
+{
+  AtlApplication *self = data;
+
+  self->keep_source = 0;
+  g_application_release (G_APPLICATION (self));
+  return G_SOURCE_REMOVE;
+}
+
+/* The last window is gone from the screen at once; the program stays for a moment. */
+static void
+window_removed (GtkApplication *app, GtkWindow *window)
+{
+  AtlApplication *self = ATL_APPLICATION (app);
+  AtlConversation *running;
+
+  g_application_hold (G_APPLICATION (app));
+  GTK_APPLICATION_CLASS (atl_application_parent_class)->window_removed (app, window);
+  if (gtk_application_get_windows (app) == NULL && self->session != NULL && self->keep_source == 0)
+    {
+      running = atl_session_get_running (self->session);
+      if (running != NULL)
+        atl_conversation_stop (running);
+      self->keep_source = g_timeout_add (KEEP_MS + KEEP_PATIENCE_MS, keep_late_cb, self);
+      g_application_hold (G_APPLICATION (app));
+      atl_client_keep_all_async (atl_session_get_client (self->session), KEEP_MS, kept_cb,
+                                 g_object_ref (self));
+    }
+  g_application_release (G_APPLICATION (app));
+}
+
 static void
 shutdown (GApplication *app)
 {
   AtlApplication *self = ATL_APPLICATION (app);
 
+  g_clear_handle_id (&self->keep_source, g_source_remove);
   if (self->session != NULL)
     g_object_run_dispose (G_OBJECT (self->session));
   g_clear_object (&self->session);
@@ -277,6 +341,7 @@ atl_application_class_init (AtlApplicationClass *klass)
   app_class->shutdown = shutdown;
   app_class->activate = activate;
   app_class->open = open_files;
+  GTK_APPLICATION_CLASS (klass)->window_removed = window_removed;
 }
 
 static void

@@ -1,5 +1,5 @@
 /* The fields that the files of the session share: session.c has model, store and client,
- * session-conversations.c the conversations. */
+ * session-conversations.c the conversations, session-keep.c what is kept of them on disk. */
 #pragma once
 
 #include "app/session.h"
@@ -38,5 +38,7 @@ struct _AtlSession
 
 /* A model that was in use: its idle time begins anew. */
 void atl_session_restart_idle_timer (AtlSession *self);
+/* Keeps chats as the settings say, now and when they change: session-keep.c. */
+void atl_session_init_keeping (AtlSession *self);
 /* A value of `conversations`. */
 void atl_session_free_weak (gpointer data);

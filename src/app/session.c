@@ -483,6 +483,7 @@ atl_session_new (const char *store_dir)
   self->models = atl_model_list_new (self->store, self->client);
   self->watch_source = g_timeout_add_seconds (WATCH_S, watch_cb, self);
   restore_crash_counts (self);
+  atl_session_init_keeping (self);
   return self;
 }
 

@@ -89,6 +89,12 @@ void atl_session_conversation_changed (AtlSession *self, AtlConversation *conver
 /* The running conversation, or NULL; borrowed. */
 AtlConversation *atl_session_get_running (AtlSession *self);
 
+/* By this name the engine remembers what it computed for a chat; the caller's. */
+char *atl_session_chat_key (gint64 chat_id);
+/* After the trash was emptied: what is kept on disk of chats that are gone for good goes as well.
+ */
+void atl_session_forget_destroyed_chats (AtlSession *self);
+
 void atl_session_emit_chats_changed (AtlSession *self);
 void atl_session_emit_models_changed (AtlSession *self);
 void atl_session_emit_answered (AtlSession *self, AtlConversation *conversation);

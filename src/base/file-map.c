@@ -15,6 +15,7 @@ struct _AtlFileMap
   gatomicrefcount refs;
   guint8 *data;
   gsize size;
+  gint64 mtime;
   char *name; /* (owned) */
 };
 
@@ -53,6 +54,7 @@ atl_file_map_new_from_fd (int fd, const char *name, GError **error)
   g_atomic_ref_count_init (&self->refs);
   self->data = data;
   self->size = (gsize) st.st_size;
+  self->mtime = (gint64) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
   self->name = g_strdup (name);
   return self;
 }
@@ -102,6 +104,12 @@ gsize
 atl_file_map_size (const AtlFileMap *self)
 {
   return self->size;
+}
+
+gint64
+atl_file_map_mtime (const AtlFileMap *self)
+{
+  return self->mtime;
 }
 
 const char *

@@ -25,6 +25,8 @@ void atl_file_map_unref (AtlFileMap *self);
 
 const guint8 *atl_file_map_data (const AtlFileMap *self);
 gsize atl_file_map_size (const AtlFileMap *self);
+/* When its bytes were last changed, nanoseconds since 1970; as it was when it was mapped. */
+gint64 atl_file_map_mtime (const AtlFileMap *self);
 const char *atl_file_map_name (const AtlFileMap *self);
 
 /* Tells the kernel that `size` bytes at `data` (inside the mapping) were copied elsewhere and need

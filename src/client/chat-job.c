@@ -20,6 +20,7 @@ struct _AtlChatJob
   char *method;
   char *text_in;
   GVariant *params;
+  char *conversation;        /* (nullable) */
   GCancellable *cancellable; /* of the load before it */
   GString *text;
   GString *thinking;
@@ -85,6 +86,7 @@ atl_chat_job_finalize (GObject *object)
   g_ptr_array_unref (self->calls);
   g_ptr_array_unref (self->tokens);
   g_free (self->method);
+  g_free (self->conversation);
   g_free (self->text_in);
   G_OBJECT_CLASS (atl_chat_job_parent_class)->finalize (object);
 }
@@ -366,6 +368,8 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   atl_client_add_request (self->client, &self->request);
   self->asked_id = self->model->id;
+  if (self->conversation != NULL)
+    atl_client_hand_over (self->client, self->model, self->conversation);
   atl_engine_process_call (
       self->client->process, self->method,
       g_variant_new ("(uus@a{sv})", self->request.id, self->model->id, self->text_in, self->params),
@@ -394,6 +398,7 @@ atl_chat_job_new (AtlClient *client,
   self->model = g_object_ref (model);
   self->method = g_strdup (method);
   self->text_in = g_utf8_make_valid (text, -1);
+  self->conversation = g_strdup (own.conversation);
   self->params = g_variant_ref_sink (atl_chat_params_to_variant (&own));
   g_object_ref (self);
   atl_client_ensure_model_async (client, model, FALSE, loading_cb, self, self->cancellable,

@@ -50,6 +50,9 @@ struct _AtlClient
   GHashTable *requests; /* id -> AtlRequest, borrowed */
   guint next_request;
   GHashTable *crashes; /* key -> count */
+
+  AtlKeptChats *kept; /* (owned) (nullable) */
+  GPtrArray *handed;  /* files of conversations that the engine has: client-keep.c */
 };
 
 struct _AtlModel
@@ -85,6 +88,15 @@ void atl_client_remove_timer (AtlClient *self, guint *id);
 void atl_client_take_status (AtlClient *self, GVariant *dict);
 /* Notes that `model` is number `id` in the running engine, or (id 0) that it no longer is. */
 void atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info);
+
+/* client-keep.c */
+void atl_client_init_keeping (AtlClient *self);
+/* Gives the engine files for a conversation of a loaded model, before it is asked. */
+void atl_client_hand_over (AtlClient *self, AtlModel *model, const char *conversation);
+/* The engine is done with a file, in which n_tokens are kept; 0: none. */
+void atl_client_take_kept (AtlClient *self, guint64 number, guint n_tokens);
+/* The engine ended: with all of them. */
+void atl_client_drop_kept (AtlClient *self);
 
 /* model.c */
 AtlModel *atl_model_new (const char *const *paths, const AtlLoadOptions *options);

@@ -132,6 +132,7 @@ drop_process (AtlClient *self, AtlEngineState state, const char *sentence)
   while (g_hash_table_iter_next (&iter, &model, NULL))
     atl_model_set_loaded (model, 0, NULL);
 
+  atl_client_drop_kept (self);
   atl_client_end_requests (self, sentence);
   atl_client_take_status (self, NULL);
   set_state (self, state, sentence);
@@ -229,6 +230,18 @@ signal_cb (AtlEngineProcess *process, const char *name, GVariant *params, AtlCli
   if (g_str_equal (name, "ModelUnloaded"))
     {
       take_unloaded (self, params);
+      return;
+    }
+  if (g_str_equal (name, "Kept"))
+    {
+      guint64 which;
+      guint n_tokens;
+
+      if (g_variant_is_of_type (params, G_VARIANT_TYPE ("(tu)")))
+        {
+          g_variant_get (params, "(tu)", &which, &n_tokens);
+          atl_client_take_kept (self, which, n_tokens);
+        }
       return;
     }
   if (g_str_equal (name, "StatusChanged"))
@@ -408,6 +421,8 @@ atl_client_finalize (GObject *object)
   g_hash_table_unref (self->loaded);
   g_hash_table_unref (self->requests);
   g_hash_table_unref (self->crashes);
+  g_ptr_array_unref (self->handed);
+  atl_kept_chats_free (self->kept);
   g_main_context_unref (self->context);
   G_OBJECT_CLASS (atl_client_parent_class)->finalize (object);
 }
@@ -470,6 +485,7 @@ atl_client_init (AtlClient *self)
   self->requests = g_hash_table_new (NULL, NULL);
   self->crashes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_queue_init (&self->waiting);
+  atl_client_init_keeping (self);
 }
 
 AtlClient *

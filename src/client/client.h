@@ -33,6 +33,7 @@
 #pragma once
 
 #include "client/chat-job.h"
+#include "client/kept-chats.h"
 
 G_BEGIN_DECLS
 
@@ -167,6 +168,19 @@ void atl_client_title_async (AtlClient *self,
                              gpointer user_data);
 /* Owned. */
 char *atl_client_title_finish (AtlClient *self, GAsyncResult *result, GError **error);
+
+/* Where what the engine remembers of conversations (AtlChatParams.conversation) is kept while it is
+ * not in its memory, across restarts; NULL, as at first: nowhere. Taken over. */
+void atl_client_set_kept_chats (AtlClient *self, AtlKeptChats *kept);
+AtlKeptChats *atl_client_get_kept_chats (AtlClient *self); /* (nullable) borrowed */
+/* Before the engine is stopped: has all of it written, which takes at most `timeout_ms`. What is
+ * not done then is lost, and computed again one day. The callback comes soon after that, unless the
+ * engine hangs. */
+void atl_client_keep_all_async (AtlClient *self,
+                                guint timeout_ms,
+                                GAsyncReadyCallback callback,
+                                gpointer user_data);
+gboolean atl_client_keep_all_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Crashes counted for a model's key (atl_model_get_key()): set from the store at the start. */
 guint atl_client_get_crash_count (AtlClient *self, const char *key);

@@ -29,7 +29,8 @@ G_BEGIN_DECLS
 #define ATL_MAX_GRAMMAR_BYTES (1u << 20)
 #define ATL_MAX_CONVERSATION_BYTES 256u
 #define ATL_MAX_QUEUED_REQUESTS 64u
-#define ATL_MAX_PROBS 100u /* alternatives told with a token */
+#define ATL_MAX_KEPT_CONVERSATIONS 64u /* of a model, with files for them */
+#define ATL_MAX_PROBS 100u             /* alternatives told with a token */
 
 /* Parameters of Chat and Complete that no person sets; the others are chat-params.h's. */
 #define ATL_PARAM_N_PROBS "n-probs" /* u: Tokens signals come, each with so many alternatives */
@@ -42,6 +43,10 @@ G_BEGIN_DECLS
 /* A device that is silent for so long is told about (DeviceSilent), and is given up. */
 #define ATL_DEVICE_SILENT_S 15u
 #define ATL_DEVICE_DEAD_S 45u
+
+/* Logical names of KeepConversation's files. */
+#define ATL_KEEP_KEPT "kept"
+#define ATL_KEEP_ROOM "room"
 
 /* Options of Inspect and LoadModel. The files of a draft model, which guesses ahead, have logical
  * names "draft/…" and come last; one whose vocabulary does not fit is refused (Unsupported). */

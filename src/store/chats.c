@@ -64,6 +64,14 @@ atl_store_chat_add (AtlStore *self, gint64 folder_id, GError **error)
   return sqlite3_last_insert_rowid (self->db);
 }
 
+gboolean
+atl_store_chat_is_destroyed (AtlStore *self, gint64 id)
+{
+  gint64 n = 0;
+
+  return atl_db_int (self, "SELECT count (*) FROM chats WHERE id = ?1", id, 0, &n, NULL) && n == 0;
+}
+
 AtlChat *
 atl_store_chat_get (AtlStore *self, gint64 id, GError **error)
 {

@@ -57,6 +57,9 @@ gint64 atl_store_chat_add (AtlStore *self, gint64 folder_id, GError **error);
 /* The caller's. ATL_ERROR_NOT_FOUND also for a chat in the trash. */
 AtlChat *atl_store_chat_get (AtlStore *self, gint64 id, GError **error);
 
+/* Neither among the chats nor in the trash. FALSE also when that cannot be told. */
+gboolean atl_store_chat_is_destroyed (AtlStore *self, gint64 id);
+
 /* All chats outside the trash, pinned first, then newest `updated_us` first. For speed the long
  * fields (settings_json, draft, system_prompt) are NULL. (transfer full) (element-type AtlChat) */
 GPtrArray *atl_store_chat_list (AtlStore *self, GError **error);

@@ -300,6 +300,61 @@ test_actions (void)
   app_fixture_stop (&f);
 }
 
+static char *
+write_kept (gint64 chat_id)
+{
+  g_autofree char *key = atl_session_chat_key (chat_id);
+  g_autofree char *name = g_strconcat (key, ".chat", NULL);
+  g_autofree char *dir = g_build_filename (g_get_user_cache_dir (), "atelier", "chats", NULL);
+  char *path = g_build_filename (dir, name, NULL);
+
+  g_mkdir_with_parents (dir, 0700);
+  g_assert_true (g_file_set_contents (path, "kept", 4, NULL));
+  return path;
+}
+
+/* What is kept of chats goes with them, with Clear, and when nothing is to be kept. */
+static void
+test_kept (void)
+{
+  AppFixture f;
+  g_autofree char *gone = NULL, *trashed = NULL, *there = NULL;
+  g_autoptr (GtkWidget) preferences = NULL;
+  AtlStore *store;
+  gint64 in_trash;
+
+  app_fixture_start (&f);
+  store = atl_session_get_store (f.session);
+  in_trash = atl_store_chat_add (store, 0, NULL);
+  there = write_kept (atl_store_chat_add (store, 0, NULL));
+  trashed = write_kept (in_trash);
+  gone = write_kept (in_trash + 1000);
+  g_assert_true (atl_store_trash (store, ATL_TRASH_CHAT, in_trash, NULL));
+  atl_session_forget_destroyed_chats (f.session);
+  g_assert_false (g_file_test (gone, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (trashed, G_FILE_TEST_EXISTS));
+  g_assert_cmpint (atl_store_trash_purge (store, G_MAXINT64, NULL), ==, 1);
+  atl_session_forget_destroyed_chats (f.session);
+  g_assert_false (g_file_test (trashed, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (there, G_FILE_TEST_EXISTS));
+
+  preferences = g_object_ref_sink (atl_preferences_window_new (f.session));
+  gtk_window_present (GTK_WINDOW (preferences));
+  app_fixture_spin (100);
+  g_signal_emit_by_name (app_fixture_find_id (preferences, "keep_clear_button"), "clicked");
+  g_assert_false (g_file_test (there, G_FILE_TEST_EXISTS));
+
+  g_assert_true (g_file_set_contents (there, "kept", 4, NULL));
+  gtk_switch_set_active (GTK_SWITCH (app_fixture_find_id (preferences, "keep_switch")), FALSE);
+  g_assert_false (g_file_test (there, G_FILE_TEST_EXISTS));
+  g_assert_null (atl_client_get_kept_chats (atl_session_get_client (f.session)));
+  g_assert_false (gtk_widget_get_sensitive (app_fixture_find_id (preferences, "keep_spin")));
+  gtk_switch_set_active (GTK_SWITCH (app_fixture_find_id (preferences, "keep_switch")), TRUE);
+  g_assert_nonnull (atl_client_get_kept_chats (atl_session_get_client (f.session)));
+  gtk_window_destroy (GTK_WINDOW (preferences));
+  app_fixture_stop (&f);
+}
+
 static void
 test_rtl (void)
 {
@@ -353,6 +408,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/chats/delete", test_delete_chat);
+  g_test_add_func ("/app/chats/kept", test_kept);
   g_test_add_func ("/app/chats/pin-and-search", test_pin_and_search);
   g_test_add_func ("/app/chats/rename-by-enter", test_rename_by_enter);
   g_test_add_func ("/app/chats/hit-shows-match", test_hit_shows_match);

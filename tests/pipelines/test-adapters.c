@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "conformance.h"
+#include "engine/pipelines/chat-file.h"
+#include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/chat-turn.h"
 #include "engine/tensor/cpu/cpu.h"
 
@@ -108,6 +110,41 @@ answer (AtlChatModel *model)
   return g_string_free (text, FALSE);
 }
 
+/* What is kept of a chat names the adapters and how strong they are. */
+static void
+check_identity (AtlChatModel *plain, AtlChatModel *changed)
+{
+  guint8 one[ATL_CHAT_IDENTITY_BYTES], other[ATL_CHAT_IDENTITY_BYTES];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlLlmCache) a = atl_llm_cache_new (plain->llm, 256, ATL_DTYPE_F16, &error);
+  g_autoptr (AtlLlmCache) b = atl_llm_cache_new (changed->llm, 128, ATL_DTYPE_F16, &error);
+
+  g_assert_no_error (error);
+  atl_chat_identity (plain, a, one);
+  atl_chat_identity (changed, b, other);
+  g_assert_cmpint (memcmp (one, other, sizeof one), !=, 0);
+  g_assert_true (atl_chat_model_set_strengths (changed, (double[]){ 0.5 }, 1, &error));
+  atl_chat_identity (changed, b, one);
+  g_assert_cmpint (memcmp (one, other, sizeof one), !=, 0);
+  g_assert_true (atl_chat_model_set_strengths (changed, (double[]){ 1 }, 1, &error));
+  atl_chat_identity (changed, b, one);
+  g_assert_cmpint (memcmp (one, other, sizeof one), ==, 0);
+}
+
+/* What the ledger is told. */
+static void
+check_memory (AtlChatModel *plain, AtlChatModel *changed)
+{
+  const guint64 bytes = 2 * WIDTH * RANK * sizeof (float);
+  AtlChatMemory without, with;
+
+  g_assert_true (atl_chat_model_estimate (plain, 256, ATL_DTYPE_F16, &without, NULL));
+  g_assert_true (atl_chat_model_estimate (changed, 256, ATL_DTYPE_F16, &with, NULL));
+  g_assert_cmpuint (with.weight_bytes, ==, without.weight_bytes + bytes);
+  g_assert_cmpuint (atl_chat_model_host_bytes (changed), ==,
+                    atl_chat_model_host_bytes (plain) + bytes);
+}
+
 static void
 test_strength (void)
 {
@@ -126,6 +163,8 @@ test_strength (void)
       atl_chat_model_load (plain, &cpu, 1, &options, NULL, NULL, NULL, &error);
       atl_chat_model_load (changed, &cpu, 1, &options, NULL, NULL, NULL, &error);
       g_assert_no_error (error);
+      check_memory (plain, changed);
+      check_identity (plain, changed);
       without = answer (plain);
       with = answer (changed);
       g_assert_cmpstr (with, !=, without);

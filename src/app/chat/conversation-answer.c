@@ -205,7 +205,7 @@ conversation_key (AtlConversation *self)
 {
   gint64 id = atl_conversation_get_chat_id (self);
 
-  return id != 0 ? g_strdup_printf ("chat-%" G_GINT64_FORMAT, id) : NULL;
+  return id != 0 ? atl_session_chat_key (id) : NULL;
 }
 
 /* After the first exchange the model names the chat, when nothing else waits for it. */
@@ -236,6 +236,10 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
   json = stats ? atl_answer_stats_to_json (stats, &self->before) : NULL;
   stopped = stats == NULL || g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) == 0;
   end_answer (self, stopped ? ATL_MESSAGE_INTERRUPTED : ATL_MESSAGE_COMPLETE, NULL, json);
+  if (stats != NULL && stats->n_shifted > 0)
+    atl_session_emit_notice (self->session,
+                             _ ("This chat is longer than what the model can see at once: its "
+                                "oldest part was left out of the answer."));
   if (model != NULL && !stopped)
     ask_for_title (self, model);
 }
@@ -266,11 +270,20 @@ loading_cb (AtlChatJob *job, double fraction, const char *phase, gpointer data)
   atl_conversation_answer_phase (data, words, fraction);
 }
 
+/* In the middle of an answer that is because there was no room left. */
 static void
 progress_cb (AtlChatJob *job, guint n_done, guint n_total, gpointer data)
 {
-  atl_conversation_answer_phase (data, _ ("Reading…"),
-                                 n_total > 0 ? (double) n_done / n_total : -1);
+  AtlConversation *self = data;
+  gboolean is_again =
+      *atl_chat_job_get_text (job) != '\0' || *atl_chat_job_get_thinking (job) != '\0';
+
+  atl_conversation_answer_phase (
+      self,
+      is_again ? _ ("The chat has become too long for the model: its oldest part is left out, and "
+                    "the rest is read again…")
+               : _ ("Reading…"),
+      n_total > 0 ? (double) n_done / n_total : -1);
 }
 
 static void

@@ -20,6 +20,9 @@ struct _AtlPreferencesWindow
   GtkWidget *device_row;
   GtkWidget *threads_spin;
   GtkWidget *idle_spin;
+  GtkWidget *keep_switch;
+  GtkWidget *keep_row;
+  GtkWidget *keep_spin;
   GtkWidget *chats_row;
   GtkWidget *models_row;
   GtkWidget *sandbox_row;
@@ -105,6 +108,28 @@ backup_cb (AtlPreferencesWindow *self)
                           g_object_ref (self));
 }
 
+/* How much of the space for chats is used. */
+static void
+refresh_kept (AtlPreferencesWindow *self)
+{
+  AtlKeptChats *kept = atl_client_get_kept_chats (atl_session_get_client (self->session));
+  g_autofree char *size = g_format_size (kept != NULL ? atl_kept_chats_bytes (kept) : 0);
+  g_autofree char *words = g_strdup_printf (_ ("At most so many gigabytes; %s now"), size);
+
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->keep_row), words);
+}
+
+static void
+clear_kept_cb (AtlPreferencesWindow *self)
+{
+  AtlKeptChats *kept = atl_client_get_kept_chats (atl_session_get_client (self->session));
+
+  if (kept != NULL)
+    atl_kept_chats_clear (kept);
+  refresh_kept (self);
+  say (self, _ ("Your chats are all there; their next answers begin a little later."));
+}
+
 static void
 status_cb (AtlPreferencesWindow *self)
 {
@@ -138,6 +163,9 @@ atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
   BIND (device_row);
   BIND (threads_spin);
   BIND (idle_spin);
+  BIND (keep_switch);
+  BIND (keep_row);
+  BIND (keep_spin);
   BIND (chats_row);
   BIND (models_row);
   BIND (sandbox_row);
@@ -149,6 +177,7 @@ atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, open_chats_cb);
   gtk_widget_class_bind_template_callback (widget_class, open_models_cb);
   gtk_widget_class_bind_template_callback (widget_class, backup_cb);
+  gtk_widget_class_bind_template_callback (widget_class, clear_kept_cb);
 }
 
 static void
@@ -181,6 +210,12 @@ atl_preferences_window_new (AtlSession *session)
                                atl_store_dir (atl_session_get_store (session)));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->models_row), atl_library_dir ());
   self->session = g_object_ref (session);
+  g_settings_bind (settings, "keep-chats", self->keep_switch, "active", G_SETTINGS_BIND_DEFAULT);
+  g_settings_bind (settings, "keep-chats", self->keep_row, "sensitive", G_SETTINGS_BIND_GET);
+  g_settings_bind (settings, "keep-chats-gb", self->keep_spin, "value", G_SETTINGS_BIND_DEFAULT);
+  g_signal_connect_object (settings, "changed", G_CALLBACK (refresh_kept), self,
+                           G_CONNECT_SWAPPED | G_CONNECT_AFTER);
+  refresh_kept (self);
   g_signal_connect_object (atl_session_get_client (session), "notify::status",
                            G_CALLBACK (status_cb), self, G_CONNECT_SWAPPED);
   status_cb (self);

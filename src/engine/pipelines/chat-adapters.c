@@ -66,6 +66,16 @@ atl_chat_adapters_open (
   return TRUE;
 }
 
+guint64
+atl_chat_adapters_bytes (const AtlChatModel *self)
+{
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < self->adapters->len; i++)
+    bytes += atl_checkpoint_weight_bytes (self->adapters->pdata[i]);
+  return bytes;
+}
+
 gboolean
 atl_chat_adapters_apply (AtlChatModel *self, GError **error)
 {
@@ -101,8 +111,7 @@ change (AtlChatModel *self, const double *strengths, GError **error)
       return FALSE;
     }
   /* Keys and values of other strengths would go into the next answer. */
-  while (atl_chat_model_drop_conversation (self) > 0)
-    ;
+  atl_conversations_clear (self->conversations);
   return TRUE;
 }
 

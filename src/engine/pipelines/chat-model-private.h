@@ -20,6 +20,7 @@ typedef struct _AtlScheduler AtlScheduler;
 struct _AtlChatModel
 {
   AtlCheckpoint *checkpoint;
+  GPtrArray *maps;                  /* (owned) AtlFileMap: all files, the adapters' as well */
   AtlTokenizer *tokenizer;          /* (nullable) when it cannot run */
   AtlChatTemplate *chat;            /* (nullable) when it cannot run */
   AtlChatTemplate *tool_chat;       /* (nullable) of its own for conversations with tools */
@@ -40,6 +41,8 @@ struct _AtlChatModel
   AtlConversations *conversations;
   AtlScheduler *scheduler;
 
+  char *files_sum; /* (owned) (nullable) inside the turnstile: chat-identity.c */
+
   GMutex mutex;
   AtlGrammarVocab *grammar_vocab; /* (mutex mutex) (nullable) made for the first grammar */
 };
@@ -59,6 +62,8 @@ guint atl_chat_adapters_n_model_files (const char *const *names, guint n);
 /* Opens the adapters among the files, for the model whose checkpoint is open. */
 gboolean atl_chat_adapters_open (
     AtlChatModel *self, AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
+/* What they take in memory, wherever the weights are that they change. */
+guint64 atl_chat_adapters_bytes (const AtlChatModel *self);
 /* Inside the turnstile, with no conversation kept: as the strengths say. */
 gboolean atl_chat_adapters_apply (AtlChatModel *self, GError **error);
 
@@ -78,6 +83,13 @@ gboolean atl_chat_draft_load (AtlChatModel *self,
                               gpointer progress_data,
                               GCancellable *cancellable,
                               GError **error);
+
+/* --- chat-identity.c --- */
+
+/* Names, in ATL_CHAT_IDENTITY_BYTES (chat-file.h), whatever decides which numbers a cache like
+ * `cache` holds for some tokens: the files, adapters and strengths, how it computes. Inside the
+ * turnstile, loaded. */
+void atl_chat_identity (AtlChatModel *self, const AtlLlmCache *cache, guint8 *identity);
 
 typedef struct
 {

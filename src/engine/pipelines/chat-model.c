@@ -77,9 +77,15 @@ atl_chat_model_open (AtlFileMap *const *maps,
   guint n_all = n_maps, n_other;
 
   g_mutex_init (&self->mutex);
+  self->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
   for (guint i = 0; i < n_maps; i++)
-    size += atl_file_map_size (maps[i]);
+    {
+      size += atl_file_map_size (maps[i]);
+      g_ptr_array_add (self->maps, atl_file_map_ref (maps[i]));
+    }
   n_other = atl_chat_draft_n_other_files (names, n_all);
+  /* What guesses ahead changes no number. */
+  g_ptr_array_set_size (self->maps, (gint) n_other);
   n_maps = atl_chat_adapters_n_model_files (names, n_other);
   if (n_maps == 0)
     {
@@ -118,12 +124,18 @@ atl_chat_model_unload_idle (AtlChatModel *self)
 }
 
 void
+atl_chat_model_end_turns (AtlChatModel *self)
+{
+  g_clear_pointer (&self->scheduler, atl_scheduler_free);
+}
+
+void
 atl_chat_model_unload (AtlChatModel *self)
 {
   AtlTurnstile *turnstile = self->turnstile;
 
-  /* Its turns need the turnstile to end. */
-  g_clear_pointer (&self->scheduler, atl_scheduler_free);
+  /* They need the turnstile to end. */
+  atl_chat_model_end_turns (self);
   if (turnstile == NULL)
     return;
   atl_turnstile_enter (turnstile);
@@ -147,6 +159,8 @@ atl_chat_model_free (AtlChatModel *self)
   g_clear_pointer (&self->adapters, g_ptr_array_unref);
   g_clear_pointer (&self->strengths, g_free);
   g_clear_pointer (&self->checkpoint, atl_checkpoint_unref);
+  g_clear_pointer (&self->maps, g_ptr_array_unref);
+  g_free (self->files_sum);
   atl_chat_facts_clear (&self->facts);
   g_free (self);
 }
@@ -168,7 +182,8 @@ atl_chat_model_estimate (
                          &memory->scratch_bytes, NULL, error))
     return FALSE;
   /* Copies replace mapped pages, which are given back: the larger of the two counts. */
-  memory->weight_bytes = MAX (copied, atl_checkpoint_weight_bytes (self->checkpoint));
+  memory->weight_bytes =
+      MAX (copied, atl_checkpoint_weight_bytes (self->checkpoint)) + atl_chat_adapters_bytes (self);
   if (self->draft != NULL)
     {
       AtlChatMemory more;
@@ -295,6 +310,7 @@ atl_chat_model_load (AtlChatModel *self,
   self->n_ctx = options->n_ctx;
   self->conversations =
       atl_conversations_new (self->llm, options->n_ctx, options->kv_dtype, &options->room);
+  atl_conversations_set_keep (self->conversations, self, &options->keep);
   self->scheduler = atl_scheduler_new (self);
   return TRUE;
 }
@@ -320,7 +336,7 @@ atl_chat_model_host_bytes (const AtlChatModel *self)
   if (info == NULL)
     return more;
   return MAX (info->host_bytes + info->device_bytes, info->weight_bytes) - info->device_bytes +
-         more;
+         atl_chat_adapters_bytes (self) + more;
 }
 
 guint64
@@ -368,6 +384,22 @@ atl_chat_model_drop_conversation (AtlChatModel *self)
   if (bytes == 0 && self->conversations != NULL)
     bytes = atl_conversations_drop_oldest (self->conversations);
   return bytes;
+}
+
+void
+atl_chat_model_keep_conversations (AtlChatModel *self,
+                                   gint64 deadline,
+                                   gboolean (*should_stop) (gpointer user_data),
+                                   gpointer user_data)
+{
+  if (self->conversations != NULL)
+    atl_conversations_keep (self->conversations, deadline, should_stop, user_data);
+}
+
+guint
+atl_chat_model_n_unkept (const AtlChatModel *self)
+{
+  return self->conversations != NULL ? atl_conversations_n_unkept (self->conversations) : 0;
 }
 
 guint64

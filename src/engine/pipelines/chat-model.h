@@ -54,6 +54,21 @@ typedef struct
   gpointer user_data;
 } AtlChatRoom;
 
+/* Files in which conversations are kept while they are not in memory (chat-file.h). All are called
+ * inside the turnstile, with the key of a conversation. */
+typedef struct
+{
+  /* The file as it was kept; -1: there is none. The model closes it. */
+  int (*open_kept) (const char *key, gpointer user_data);
+  /* (nullable: nothing is kept) A file to write to and how long it may become; -1: there is none.
+   * It stays the callee's until end_keep() was called. */
+  int (*begin_keep) (const char *key, guint64 *max_bytes, gpointer user_data);
+  /* `n_tokens` are in the file; 0: nothing is. `is_again`: there was no time, it will be tried
+   * again. */
+  void (*end_keep) (const char *key, guint n_tokens, gboolean is_again, gpointer user_data);
+  gpointer user_data;
+} AtlChatKeep;
+
 typedef struct
 {
   guint n_ctx;
@@ -64,6 +79,7 @@ typedef struct
                               the file while it answers. 0: all */
   AtlTurnstile *turnstile; /* (nullable) borrowed: shared by all that compute on these backends */
   AtlChatRoom room;
+  AtlChatKeep keep;
 } AtlChatModelOptions;
 
 typedef void (*AtlChatProgressFunc) (double fraction, const char *phase, gpointer user_data);
@@ -117,6 +133,9 @@ gboolean atl_chat_model_load (AtlChatModel *self,
                               gpointer progress_data,
                               GCancellable *cancellable,
                               GError **error);
+/* Ends its turns as stopped and waits for them; nothing may be asked of it until it is unloaded.
+ * Not from inside the turnstile. */
+void atl_chat_model_end_turns (AtlChatModel *self);
 /* Ends its turns and frees decoder and caches; facts stay and it may be loaded again. Not from
  * inside the turnstile. */
 void atl_chat_model_unload (AtlChatModel *self);
@@ -136,6 +155,15 @@ gboolean atl_chat_model_is_idle (const AtlChatModel *self);
  * G_MAXINT64 when there is none), and freeing it; the bytes. */
 gint64 atl_chat_model_oldest_conversation (const AtlChatModel *self);
 guint64 atl_chat_model_drop_conversation (AtlChatModel *self);
+/* From inside the turnstile: writes idle conversations that changed since they were last kept into
+ * their files, the one used last first. Stops at `deadline` (monotonic; 0: none), or when
+ * should_stop (nullable) says so between two pieces of some MiB. */
+void atl_chat_model_keep_conversations (AtlChatModel *self,
+                                        gint64 deadline,
+                                        gboolean (*should_stop) (gpointer user_data),
+                                        gpointer user_data);
+/* How many there are; any thread. */
+guint atl_chat_model_n_unkept (const AtlChatModel *self);
 guint64 atl_chat_model_device_bytes (const AtlChatModel *self);
 /* (nullable) What runs where when a device takes part; NULL when all runs on the CPU. Owned. */
 char *atl_chat_model_placement (const AtlChatModel *self);

@@ -229,6 +229,21 @@ shift (AtlChatTurn *self)
   self->phase = ATL_TURN_PREFILL;
 }
 
+/* Numbers that are none, when the first ones came out of a file: whoever wrote that, the model is
+ * not to blame. All of the prompt is computed. */
+static gboolean
+begin_anew (AtlChatTurn *self, const GError *error)
+{
+  if (!self->conversation->is_restored || self->stats.n_generated > 0 ||
+      !g_error_matches (error, ATL_ERROR, ATL_ERROR_DEVICE))
+    return FALSE;
+  self->conversation->is_restored = FALSE;
+  atl_conversations_rewind (self->conversation, 0);
+  self->stats.n_cached = 0;
+  self->phase = ATL_TURN_PREFILL;
+  return TRUE;
+}
+
 static gboolean
 is_long_enough (const AtlChatTurn *self)
 {
@@ -248,6 +263,11 @@ atl_chat_turn_take_logits (AtlChatTurn *self, const float *logits)
     }
   if (!atl_chat_answer_sample (self->answer, logits, &self->next, &error))
     {
+      if (begin_anew (self, error))
+        {
+          g_error_free (error);
+          return;
+        }
       atl_chat_turn_end (self, error);
       return;
     }

@@ -3,12 +3,17 @@
 
 #include "engine/pipelines/conversations.h"
 
+#include <unistd.h>
+
+#include "engine/pipelines/chat-file.h"
 #include "engine/pipelines/chat-model-private.h"
 
 /* More are not kept: to find one takes a look at each. */
 #define MAX_CONVERSATIONS 64u
 /* A shared beginning that is worth copying. */
 #define MIN_COPY 32u
+/* Memory is wanted: so long it may take to write a conversation before it is dropped. */
+#define DROP_PATIENCE_US (5 * G_USEC_PER_SEC)
 
 struct _AtlConversations
 {
@@ -16,8 +21,11 @@ struct _AtlConversations
   guint n_ctx;
   AtlDType kv_dtype;
   AtlChatRoom room;
+  AtlChatModel *model; /* borrowed (nullable) when nothing is kept */
+  AtlChatKeep keep;
   GPtrArray *list; /* AtlConversation */
   guint64 bytes;   /* (atomic) */
+  guint n_unkept;  /* (atomic) */
 };
 
 static void
@@ -47,6 +55,13 @@ atl_conversations_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, const AtlCha
 }
 
 void
+atl_conversations_set_keep (AtlConversations *self, AtlChatModel *model, const AtlChatKeep *keep)
+{
+  self->model = model;
+  self->keep = *keep;
+}
+
+void
 atl_conversations_free (AtlConversations *self)
 {
   if (self == NULL)
@@ -56,13 +71,20 @@ atl_conversations_free (AtlConversations *self)
 }
 
 static void
-count_bytes (AtlConversations *self)
+count (AtlConversations *self)
 {
   guint64 bytes = 0;
+  guint n_unkept = 0;
 
   for (guint i = 0; i < self->list->len; i++)
-    bytes += atl_llm_cache_bytes (((AtlConversation *) self->list->pdata[i])->cache);
+    {
+      const AtlConversation *c = self->list->pdata[i];
+
+      bytes += atl_llm_cache_bytes (c->cache);
+      n_unkept += c->is_unkept;
+    }
   __atomic_store_n (&self->bytes, bytes, __ATOMIC_RELAXED);
+  __atomic_store_n (&self->n_unkept, n_unkept, __ATOMIC_RELAXED);
 }
 
 guint64
@@ -70,6 +92,114 @@ atl_conversations_bytes (const AtlConversations *self)
 {
   return __atomic_load_n (&self->bytes, __ATOMIC_RELAXED);
 }
+
+guint
+atl_conversations_n_unkept (const AtlConversations *self)
+{
+  return __atomic_load_n (&self->n_unkept, __ATOMIC_RELAXED);
+}
+
+void
+atl_conversations_clear (AtlConversations *self)
+{
+  g_ptr_array_set_size (self->list, 0);
+  count (self);
+}
+
+/* --- Files --- */
+
+/* FALSE when there was no time for it. */
+static gboolean
+keep (AtlConversations *self, AtlConversation *c, AtlChatFileLimits *limits)
+{
+  guint8 identity[ATL_CHAT_IDENTITY_BYTES];
+  g_autoptr (GError) error = NULL;
+  gboolean is_stopped;
+  int fd;
+
+  c->is_unkept = FALSE;
+  if (c->ids->len < MIN_COPY || c->ids->len != atl_llm_cache_length (c->cache))
+    return TRUE;
+  fd = self->keep.begin_keep (c->key, &limits->max_bytes, self->keep.user_data);
+  if (fd < 0)
+    return TRUE;
+  atl_chat_identity (self->model, c->cache, identity);
+  if (!atl_chat_file_write (fd, c->cache, c->ids, identity, limits, &error))
+    g_debug ("%s: %s", c->key, error->message);
+  is_stopped = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  c->is_unkept = is_stopped;
+  self->keep.end_keep (c->key, error == NULL ? c->ids->len : 0, is_stopped, self->keep.user_data);
+  return !is_stopped;
+}
+
+static gint
+compare_used (gconstpointer a, gconstpointer b)
+{
+  const AtlConversation *x = *(AtlConversation *const *) a, *y = *(AtlConversation *const *) b;
+
+  return x->used_at > y->used_at ? -1 : x->used_at < y->used_at;
+}
+
+void
+atl_conversations_keep (AtlConversations *self,
+                        gint64 deadline,
+                        gboolean (*should_stop) (gpointer user_data),
+                        gpointer user_data)
+{
+  AtlChatFileLimits limits = { .deadline = deadline,
+                               .should_stop = should_stop,
+                               .user_data = user_data };
+
+  /* The order of the list matters to nobody. */
+  g_ptr_array_sort (self->list, compare_used);
+  for (guint i = 0; i < self->list->len; i++)
+    {
+      AtlConversation *c = self->list->pdata[i];
+
+      if (c->is_unkept && !c->is_taken && !keep (self, c, &limits))
+        break;
+    }
+  count (self);
+}
+
+/* Fills the conversation, of which nothing is in memory, from its file. Whatever is wrong with it:
+ * what is not read is computed. */
+static void
+restore (AtlConversations *self, AtlConversation *c, const GArray *ids, guint limit)
+{
+  guint n_vocab = atl_llm_info (self->llm)->n_vocab;
+  guint8 identity[ATL_CHAT_IDENTITY_BYTES];
+  g_autoptr (AtlChatFile) file = NULL;
+  g_autoptr (GError) error = NULL;
+  int fd = self->keep.open_kept (c->key, self->keep.user_data);
+  guint common;
+
+  if (fd < 0)
+    return;
+  atl_conversations_rewind (c, 0);
+  atl_chat_identity (self->model, c->cache, identity);
+  file = atl_chat_file_open (fd, identity, n_vocab, c->cache, &error);
+  if (file != NULL)
+    {
+      const AtlLlmCacheImage *image = atl_chat_file_image (file);
+      guint64 bytes = atl_llm_cache_image_growth (c->cache, image);
+
+      common = MIN (atl_chat_common_prefix (atl_chat_file_ids (file), ids), limit);
+      if (atl_llm_cache_image_reach (c->cache, image, common) >= MIN_COPY &&
+          (self->room.make_room == NULL ||
+           self->room.make_room (bytes, self->room.user_data, &error)) &&
+          atl_chat_file_restore (file, c->cache, &error))
+        {
+          g_array_append_vals (c->ids, atl_chat_file_ids (file)->data, image->length);
+          c->is_restored = TRUE;
+        }
+    }
+  if (error != NULL)
+    g_debug ("%s: %s", c->key, error->message);
+  close (fd);
+}
+
+/* --- Dropping --- */
 
 static AtlConversation *
 oldest_idle (const AtlConversations *self)
@@ -98,13 +228,16 @@ guint64
 atl_conversations_drop_oldest (AtlConversations *self)
 {
   AtlConversation *oldest = oldest_idle (self);
+  AtlChatFileLimits limits = { .deadline = g_get_monotonic_time () + DROP_PATIENCE_US };
   guint64 bytes;
 
   if (oldest == NULL)
     return 0;
+  if (oldest->is_unkept)
+    keep (self, oldest, &limits);
   bytes = MAX (atl_llm_cache_bytes (oldest->cache), 1);
   g_ptr_array_remove (self->list, oldest);
-  count_bytes (self);
+  count (self);
   return bytes;
 }
 
@@ -129,7 +262,7 @@ atl_conversations_grow (AtlConversations *self,
     return FALSE;
   if (!atl_llm_cache_reserve (conversation->cache, n, error))
     return FALSE;
-  count_bytes (self);
+  count (self);
   return TRUE;
 }
 
@@ -178,7 +311,7 @@ add (AtlConversations *self, const char *key, GError **error)
   c->cache = cache;
   c->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_ptr_array_add (self->list, c);
-  count_bytes (self);
+  count (self);
   return c;
 }
 
@@ -232,6 +365,9 @@ atl_conversations_take (AtlConversations *self, const char *key, const GArray *i
   if (c == NULL)
     return NULL;
   c->is_taken = TRUE;
+  c->is_unkept = key != NULL && self->keep.begin_keep != NULL;
+  if (key != NULL && self->keep.open_kept != NULL && usable (c, ids, limit) < MIN_COPY)
+    restore (self, c, ids, limit);
   borrow (self, c, usable (c, ids, limit), ids, limit);
   atl_conversations_rewind (c, usable (c, ids, limit));
   /* Here the last answer ended: another question begins here, too. */
@@ -243,5 +379,7 @@ void
 atl_conversations_give_back (AtlConversations *self, AtlConversation *conversation)
 {
   conversation->is_taken = FALSE;
+  conversation->is_restored = FALSE;
   conversation->used_at = g_get_monotonic_time ();
+  count (self);
 }

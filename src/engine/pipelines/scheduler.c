@@ -33,7 +33,7 @@ struct _AtlScheduler
 static void
 report_prefill (AtlChatTurn *turn)
 {
-  if (turn->sink.prefill != NULL && !turn->has_begun)
+  if (turn->sink.prefill != NULL)
     turn->sink.prefill (turn->conversation->ids->len, turn->ids->len, turn->sink.user_data);
 }
 

@@ -19,6 +19,7 @@ atl_slot_unref (AtlSlot *self)
   if (self == NULL || !g_atomic_int_dec_and_test (&self->ref_count))
     return;
   atl_chat_model_free (self->model);
+  atl_keep_table_free (self->keeping);
   g_rw_lock_clear (&self->lock);
   g_free (self->device);
   g_free (self->runs_on);
@@ -96,6 +97,7 @@ atl_job_unref (AtlJob *self)
   g_clear_pointer (&self->info, g_variant_unref);
   g_free (self->text);
   g_clear_pointer (&self->strengths, g_array_unref);
+  g_clear_pointer (&self->slots, g_ptr_array_unref);
   atl_turn_options_clear (&self->options);
   atl_chat_params_clear (&self->params);
   g_clear_pointer (&self->sender, atl_text_sender_unref);

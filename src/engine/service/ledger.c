@@ -137,6 +137,10 @@ unload_locked (AtlService *self, AtlSlot *slot, gboolean is_idle)
       g_strdup_printf (is_idle ? _ ("%s was unloaded because it was not used for a while.")
                                : _ ("%s was unloaded to make room."),
                        atl_chat_model_facts (slot->model)->name);
+  /* Writing takes a while, and the ledger is read on the main thread. */
+  g_mutex_unlock (&self->ledger_mutex);
+  atl_keep_before_unload (slot);
+  g_mutex_lock (&self->ledger_mutex);
   atl_chat_model_unload_idle (slot->model);
   g_clear_pointer (&slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&slot->lock);
@@ -175,7 +179,10 @@ drop_oldest_conversation (AtlService *self)
     }
   if (oldest == NULL)
     return FALSE;
+  /* Keeping it takes a while, and the ledger is read on the main thread. */
+  g_mutex_unlock (&self->ledger_mutex);
   atl_chat_model_drop_conversation (oldest->model);
+  g_mutex_lock (&self->ledger_mutex);
   g_rw_lock_reader_unlock (&oldest->lock);
   return TRUE;
 }
@@ -282,24 +289,35 @@ atl_ledger_room_cb (guint64 bytes, gpointer user_data, GError **error)
 
 /* --- Idle models --- */
 
-/* On a worker: the turnstile may be busy for a while. */
-static gboolean
-sweep_run (AtlJob *job, GError **error)
+/* With the ledger's mutex. The slot is locked. */
+static AtlSlot *
+lock_unused (AtlService *self)
 {
-  AtlService *self = job->service;
   gint64 now = g_get_monotonic_time ();
 
-  atl_turnstile_enter (self->turnstile);
-  g_mutex_lock (&self->ledger_mutex);
-  for (guint i = self->ledger->len; i-- > 0;)
+  for (guint i = 0; i < self->ledger->len; i++)
     {
       AtlSlot *slot = self->ledger->pdata[i];
       gint64 limit = (gint64) slot->idle_minutes * 60 * G_USEC_PER_SEC;
 
       if (limit != 0 && now - __atomic_load_n (&slot->used_at, __ATOMIC_RELAXED) >= limit &&
           lock_idle (slot))
-        unload_locked (self, slot, TRUE);
+        return slot;
     }
+  return NULL;
+}
+
+/* On a worker: the turnstile may be busy for a while. */
+static gboolean
+sweep_run (AtlJob *job, GError **error)
+{
+  AtlService *self = job->service;
+  AtlSlot *slot;
+
+  atl_turnstile_enter (self->turnstile);
+  g_mutex_lock (&self->ledger_mutex);
+  while ((slot = lock_unused (self)) != NULL)
+    unload_locked (self, slot, TRUE);
   g_mutex_unlock (&self->ledger_mutex);
   malloc_trim (0);
   atl_turnstile_leave (self->turnstile);
@@ -329,6 +347,7 @@ idle_cb (gpointer user_data)
                 now - __atomic_load_n (&slot->used_at, __ATOMIC_RELAXED) >=
                     (gint64) slot->idle_minutes * 60 * G_USEC_PER_SEC;
     }
+  atl_keep_due (self);
   if (is_due)
     atl_job_start (atl_job_new_own (self, sweep_run, sweep_done), self->compute);
   return G_SOURCE_CONTINUE;

@@ -366,6 +366,8 @@ new_slot (AtlJob *job, AtlBackend *cpu)
   slot->options.n_cpu_experts = job->n_cpu_experts;
   slot->options.turnstile = job->service->turnstile;
   slot->options.room = (AtlChatRoom){ atl_ledger_room_cb, slot };
+  slot->keeping = atl_keep_table_new (job->service);
+  slot->options.keep = atl_keep_table_files (slot->keeping);
   return slot;
 }
 
@@ -438,6 +440,13 @@ unload_run (AtlJob *job, GError **error)
 {
   atl_ledger_remove (job->service, job->slot);
   g_rw_lock_writer_lock (&job->slot->lock);
+  if (job->slot->model != NULL)
+    {
+      atl_chat_model_end_turns (job->slot->model);
+      atl_turnstile_enter (job->service->turnstile);
+      atl_keep_before_unload (job->slot);
+      atl_turnstile_leave (job->service->turnstile);
+    }
   g_clear_pointer (&job->slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&job->slot->lock);
   return TRUE;

@@ -19,6 +19,9 @@
 
 G_BEGIN_DECLS
 
+/* Files of a model's conversations: keep.c. */
+typedef struct _AtlKeepTable AtlKeepTable;
+
 typedef struct
 {
   gint ref_count; /* (atomic) */
@@ -36,6 +39,7 @@ typedef struct
   guint idle_minutes;            /* unloaded when unused for so long; 0: stays */
   gint64 used_at;                /* (atomic) monotonic: the last turn's end */
   AtlService *service;           /* borrowed */
+  AtlKeepTable *keeping;         /* (owned) */
 } AtlSlot;
 
 #define ATL_NOT_LOADED_WORDS N_ ("This model is not loaded any more")
@@ -94,6 +98,10 @@ struct _AtlJob
   gint64 prefill_sent_at;
   GVariant *stats; /* the result */
   gint64 n_tokens; /* the result */
+
+  /* Keeping */
+  gint64 deadline;  /* monotonic */
+  GPtrArray *slots; /* AtlSlot (owned) */
 };
 
 struct _AtlService
@@ -209,6 +217,32 @@ gboolean atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
                                   const char *text,
                                   gboolean is_messages,
                                   AtlService *self);
+
+/* --- keep.c: KeepConversation, KeepAll --- */
+
+AtlKeepTable *atl_keep_table_new (AtlService *service);
+/* Accepts NULL. */
+void atl_keep_table_free (AtlKeepTable *self);
+/* What the pipeline asks for files. */
+AtlChatKeep atl_keep_table_files (AtlKeepTable *self);
+/* Inside the turnstile, with the slot's lock: writes what changed before the model goes. */
+void atl_keep_before_unload (AtlSlot *slot);
+gboolean atl_handle_keep_conversation (AtlIpcEngine1 *skeleton,
+                                       GDBusMethodInvocation *invocation,
+                                       GUnixFDList *fds,
+                                       guint model,
+                                       const char *conversation,
+                                       GVariant *files,
+                                       guint64 number,
+                                       guint64 max_bytes,
+                                       AtlService *self);
+gboolean atl_handle_keep_all (AtlIpcEngine1 *skeleton,
+                              GDBusMethodInvocation *invocation,
+                              guint timeout_ms,
+                              AtlService *self);
+/* Now and then, on the main thread: has conversations kept whose model nobody asked for a while, on
+ * a worker and as long as nobody asks. */
+void atl_keep_due (AtlService *self);
 
 /* --- ledger.c: what takes memory, and what goes when others need it --- */
 

@@ -174,7 +174,9 @@ atl_service_new (GDBusConnection *connection,
                     "signal::handle-set-adapters", atl_handle_set_adapters, self,
                     "signal::handle-chat", atl_handle_chat, self, "signal::handle-complete",
                     atl_handle_complete, self, "signal::handle-count-tokens",
-                    atl_handle_count_tokens, self, "signal::handle-cancel", handle_cancel, self,
+                    atl_handle_count_tokens, self, "signal::handle-keep-conversation",
+                    atl_handle_keep_conversation, self, "signal::handle-keep-all",
+                    atl_handle_keep_all, self, "signal::handle-cancel", handle_cancel, self,
                     "signal::handle-get-status", handle_get_status, self, NULL);
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), connection,
                                          ATL_ENGINE_PATH, error))

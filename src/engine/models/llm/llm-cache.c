@@ -97,10 +97,10 @@ grow_state (AtlLlmCache *self,
   return TRUE;
 }
 
-/* The room to take for `n` more tokens: a quarter more than needed, so that copying what is there
- * costs little over the life of a chat. */
-static guint
-next_capacity (const AtlLlmCache *self, guint n)
+/* A quarter more than needed, so that copying what is there costs little over the life of a chat.
+ */
+guint
+llm_cache_next_capacity (const AtlLlmCache *self, guint n)
 {
   guint64 needed = MIN ((guint64) self->length + n, self->n_ctx);
 
@@ -111,9 +111,8 @@ next_capacity (const AtlLlmCache *self, guint n)
 }
 
 guint64
-atl_llm_cache_growth (const AtlLlmCache *self, guint n)
+llm_cache_growth_to (const AtlLlmCache *self, guint capacity, guint n_slots)
 {
-  guint capacity = next_capacity (self, n), n_slots = llm_slots_wanted (&self->slots);
   guint64 bytes = 0;
 
   if (capacity == self->capacity && n_slots == self->slots.n)
@@ -130,10 +129,8 @@ atl_llm_cache_growth (const AtlLlmCache *self, guint n)
 }
 
 gboolean
-atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error)
+llm_cache_grow_to (AtlLlmCache *self, guint capacity, guint n_slots, GError **error)
 {
-  guint capacity = next_capacity (self, n), n_slots = llm_slots_wanted (&self->slots);
-
   if (capacity == self->capacity && n_slots == self->slots.n)
     return TRUE;
   for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
@@ -143,6 +140,20 @@ atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error)
   self->capacity = capacity;
   self->slots.n = n_slots;
   return TRUE;
+}
+
+guint64
+atl_llm_cache_growth (const AtlLlmCache *self, guint n)
+{
+  return llm_cache_growth_to (self, llm_cache_next_capacity (self, n),
+                              llm_slots_wanted (&self->slots));
+}
+
+gboolean
+atl_llm_cache_reserve (AtlLlmCache *self, guint n, GError **error)
+{
+  return llm_cache_grow_to (self, llm_cache_next_capacity (self, n),
+                            llm_slots_wanted (&self->slots), error);
 }
 
 gboolean

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/models/llm/decoder.h"
+#include "engine/models/llm/llm-image.h"
 #include "engine/tensor/plan.h"
 
 /* Which slot of a recurrent model's states holds what: llm-slots.c. */
@@ -81,6 +82,14 @@ void llm_keep_in_file (AtlLlm *self, guint64 budget);
 AtlBackend *llm_layer_backend (const AtlLlm *self, gint layer);
 AtlBackend *llm_weight_backend (const AtlLlm *self, const AtlWeight *weight);
 
+/* --- llm-cache.c --- */
+
+/* The room to take for `n` more tokens. */
+guint llm_cache_next_capacity (const AtlLlmCache *self, guint n);
+/* Bytes that room for so many tokens and slots would take beyond what there is, and taking it. */
+guint64 llm_cache_growth_to (const AtlLlmCache *self, guint capacity, guint n_slots);
+gboolean llm_cache_grow_to (AtlLlmCache *self, guint capacity, guint n_slots, GError **error);
+
 /* --- llm-slots.c --- */
 
 /* States of this role have slots in place of rows. */
@@ -100,6 +109,9 @@ guint llm_slots_truncate (LlmSlots *self, guint length);
 gint32 llm_slots_find (const LlmSlots *self, guint length);
 /* Slot 0 was filled from elsewhere and is all there is: `length` tokens. */
 void llm_slots_take (LlmSlots *self, guint length);
+
+/* The slots are those of the image, in its order. */
+void llm_slots_set (LlmSlots *self, const AtlLlmCacheImage *image);
 
 /* --- llm-window.c --- */
 

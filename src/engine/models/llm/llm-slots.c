@@ -126,6 +126,20 @@ llm_slots_take (LlmSlots *self, guint length)
 }
 
 void
+llm_slots_set (LlmSlots *self, const AtlLlmCacheImage *image)
+{
+  clear (self);
+  if (self->max == 0)
+    return;
+  self->now = 0;
+  for (guint i = 0; i < image->n_slots; i++)
+    {
+      self->length[i] = image->slots[i].length;
+      self->is_checkpoint[i] = image->slots[i].is_checkpoint != 0;
+    }
+}
+
+void
 llm_slots_checkpoint (LlmSlots *self)
 {
   if (self->now >= 0)
