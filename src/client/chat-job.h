@@ -7,14 +7,15 @@
  *
  * Signals, emitted on the client's main context and never from inside the creating call:
  *   "loading"  (double fraction, const char *phase)  the model is being loaded (again) first
- *   "progress" (guint n_done, guint n_total)         prompt tokens; once text came: the context was
- *                                                    full, its oldest part is left out, and the
- * rest is read again "text"     (const char *delta, gboolean is_thinking) "tool-call" (AtlToolCall
- * *)                      the model wants a tool; nothing is run here "tokens"   (GPtrArray of
- * AtlChatToken)           with n_probs: new tokens, before their text "finished" (AtlChatStats *)
- * the last one; also after a stop "failed"   (GError *)                            the last one;
- * text so far stays valid Exactly one of "finished" and "failed" comes. The client holds a
- * reference until then; dropping yours does not stop the job.
+ *   "progress" (guint n_done, guint n_total)         prompt tokens
+ *   "text"     (const char *delta, gboolean is_thinking)
+ *   "tool-call" (AtlToolCall *)                      the model wants a tool; nothing is run here
+ *   "tokens"   (GPtrArray of AtlChatToken)           with n_probs: new tokens, before their text
+ *   "finished" (AtlChatStats *)                      the last one; also after a stop
+ *   "failed"   (GError *)                            the last one; text so far stays valid
+ * Exactly one of "finished" and "failed" comes. The client holds a reference until then; dropping
+ * yours does not stop the job. Progress that comes after text: the context was full, its oldest
+ * part is left out, and the rest is read again.
  *
  * Threading: the thread that owns the client's main context.
  */

@@ -8,6 +8,7 @@
 #include "app/words.h"
 #include "store/chats.h"
 #include "store/transfer.h"
+#include "store/trash.h"
 
 /* --- Chats --- */
 
@@ -348,7 +349,7 @@ test_kept (void)
   gtk_switch_set_active (GTK_SWITCH (app_fixture_find_id (preferences, "keep_switch")), FALSE);
   g_assert_false (g_file_test (there, G_FILE_TEST_EXISTS));
   g_assert_null (atl_client_get_kept_chats (atl_session_get_client (f.session)));
-  g_assert_false (gtk_widget_get_sensitive (app_fixture_find_id (preferences, "keep_spin")));
+  g_assert_false (gtk_widget_is_sensitive (app_fixture_find_id (preferences, "keep_spin")));
   gtk_switch_set_active (GTK_SWITCH (app_fixture_find_id (preferences, "keep_switch")), TRUE);
   g_assert_nonnull (atl_client_get_kept_chats (atl_session_get_client (f.session)));
   gtk_window_destroy (GTK_WINDOW (preferences));

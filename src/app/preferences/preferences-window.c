@@ -211,7 +211,8 @@ atl_preferences_window_new (AtlSession *session)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->models_row), atl_library_dir ());
   self->session = g_object_ref (session);
   g_settings_bind (settings, "keep-chats", self->keep_switch, "active", G_SETTINGS_BIND_DEFAULT);
-  g_settings_bind (settings, "keep-chats", self->keep_row, "sensitive", G_SETTINGS_BIND_GET);
+  g_settings_bind (settings, "keep-chats", self->keep_row, "sensitive",
+                   G_SETTINGS_BIND_GET | G_SETTINGS_BIND_NO_SENSITIVITY);
   g_settings_bind (settings, "keep-chats-gb", self->keep_spin, "value", G_SETTINGS_BIND_DEFAULT);
   g_signal_connect_object (settings, "changed", G_CALLBACK (refresh_kept), self,
                            G_CONNECT_SWAPPED | G_CONNECT_AFTER);
