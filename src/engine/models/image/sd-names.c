@@ -42,13 +42,19 @@ resnet_name (const char *rest)
   return out != NULL ? out : g_strdup (rest);
 }
 
+/* Whether the file's network, under either names, attends in the last block of an up level: its
+ * upsampler is then the block's third part. */
 static gboolean
-has_up_attention (const AtlSource *s, guint block)
+has_up_attention (const AtlSource *s, guint level, guint L)
 {
-  g_autofree char *name = g_strdup_printf ("%soutput_blocks.%u.1.norm.weight",
-                                           s->prefix != NULL ? s->prefix : "", block);
+  const char *prefix = s->prefix != NULL ? s->prefix : "";
+  g_autofree char *ldm =
+      g_strdup_printf ("%soutput_blocks.%u.1.norm.weight", prefix, level * (L + 1) + L);
+  g_autofree char *diffusers =
+      g_strdup_printf ("%sup_blocks.%u.attentions.%u.norm.weight", prefix, level, L);
+  AtlCheckpoint *cp = atl_weights_checkpoint (s->weights);
 
-  return atl_checkpoint_find (atl_weights_checkpoint (s->weights), name) != NULL;
+  return atl_checkpoint_find (cp, ldm) != NULL || atl_checkpoint_find (cp, diffusers) != NULL;
 }
 
 char *
@@ -91,11 +97,8 @@ atl_ldm_unet_name (const AtlSource *s, const char *canonical)
   if (sscanf (canonical, "up_blocks.%u.attentions.%u.%n", &level, &index, &n) == 2 && n > 0)
     return g_strdup_printf ("output_blocks.%u.1.%s", level * (L + 1) + index, canonical + n);
   if (sscanf (canonical, "up_blocks.%u.upsamplers.0.conv%n", &level, &n) == 1 && n > 0)
-    {
-      guint block = level * (L + 1) + L;
-      return g_strdup_printf ("output_blocks.%u.%u.conv%s", block,
-                              has_up_attention (s, block) ? 2 : 1, canonical + n);
-    }
+    return g_strdup_printf ("output_blocks.%u.%u.conv%s", level * (L + 1) + L,
+                            has_up_attention (s, level, L) ? 2 : 1, canonical + n);
   return NULL;
 }
 
