@@ -31,7 +31,8 @@ static const struct
   { "engine/pipelines", "base engine/models/ engine/samplers engine/answers engine/tokenizers"
                         " engine/formats engine/convert engine/tensor/" },
   { "engine/diffusion",
-    "base engine/models engine/schedules engine/tokenizers engine/formats engine/tensor" },
+    "base engine/models engine/schedules engine/tokenizers engine/formats engine/convert"
+    " engine/tensor" },
   { "engine/service", "base protocol engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",

@@ -342,6 +342,7 @@ static const AtlHfFamily families[] = {
   { " llama mistral ministral ", "llama", ATL_HF_PERMUTE, NULL, llama_defaults, NULL },
   { " mixtral ", "llama", ATL_HF_PERMUTE, NULL, mixtral_defaults, NULL },
   { " qwen2 ", "qwen2", 0, NULL, llama_defaults, NULL },
+  { " qwen2_5_vl qwen2_5_vl_text ", "qwen2vl", 0, NULL, llama_defaults, NULL },
   { " qwen2_moe ", "qwen2moe", 0, NULL, qwen2_moe_defaults, NULL },
   { " qwen3 ", "qwen3", 0, NULL, qwen3_defaults, NULL },
   { " qwen3_moe ", "qwen3moe", 0, NULL, qwen3_defaults, NULL },

@@ -70,7 +70,6 @@ put_delta (HfWriter *w)
 {
   double values = need (w, "linear_num_value_heads"), keys = need (w, "linear_num_key_heads");
   double size = need (w, "linear_value_head_dim");
-  const AtlMetaValue *sections = atl_hf_config_meta (w->config, "rope_parameters.mrope_section");
 
   if (size != need (w, "linear_key_head_dim"))
     hf_fail (
@@ -83,20 +82,6 @@ put_delta (HfWriter *w)
   hf_put_uint (w, "ssm.time_step_rank", values);
   hf_put_uint (w, "ssm.inner_size", values * size);
   put_interval (w);
-  if (sections == NULL)
-    sections = atl_hf_config_meta (w->config, "rope_scaling.mrope_section");
-  if (sections != NULL && sections->type == ATL_META_ARRAY &&
-      sections->v_array.elem_type == ATL_META_INT && sections->v_array.n == 3)
-    {
-      gint64 four[4] = { 0 };
-      AtlMetaValue list = { .type = ATL_META_ARRAY };
-
-      memcpy (four, sections->v_array.elems, 3 * sizeof *four);
-      list.v_array.elem_type = ATL_META_INT;
-      list.v_array.n = G_N_ELEMENTS (four);
-      list.v_array.elems = four;
-      hf_put (w, "rope.dimension_sections", &list);
-    }
 }
 
 /* --- Mamba 2 --- */

@@ -169,6 +169,31 @@ put_yarn (HfWriter *w)
     hf_put_float (w, "rope.scaling.yarn_log_multiplier", value);
 }
 
+/* Pairs of a head that each axis of a picture's positions turns, as GGUF's four numbers. */
+static void
+put_sections (HfWriter *w)
+{
+  static const char *const keys[] = { "rope_parameters.mrope_section",
+                                      "rope_scaling.mrope_section" };
+  gint64 sections[4] = { 0 };
+  AtlMetaValue value = { .type = ATL_META_ARRAY };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      const AtlMetaValue *list = atl_hf_config_meta (w->config, keys[i]);
+
+      if (list == NULL || list->type != ATL_META_ARRAY || list->v_array.elem_type != ATL_META_INT ||
+          list->v_array.n != 3)
+        continue;
+      memcpy (sections, list->v_array.elems, list->v_array.n * sizeof *sections);
+      value.v_array.elem_type = ATL_META_INT;
+      value.v_array.n = G_N_ELEMENTS (sections);
+      value.v_array.elems = sections;
+      hf_put (w, "rope.dimension_sections", &value);
+      return;
+    }
+}
+
 /* The size of a head, or of what is rotated where that is a part by itself; or 0. */
 static double
 find_head_dim (const HfWriter *w)
@@ -227,6 +252,7 @@ hf_put_rope (HfWriter *w)
       return;
     }
   hf_put_uint (w, "rope.dimension_count", (double) n_rot);
+  put_sections (w);
 
   if (strcmp (type, "linear") == 0)
     {

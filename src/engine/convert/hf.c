@@ -23,6 +23,7 @@ static const struct
   { ".bias", ATL_HF_BIAS },
   { ".weight_scale_inv", ATL_HF_SCALE_INV },
   { ".weight_scale", ATL_HF_SCALE },
+  { ".scale_weight", ATL_HF_SCALE },
   { ".qweight", ATL_HF_QWEIGHT },
   { ".qzeros", ATL_HF_QZEROS },
   { ".scales", ATL_HF_SCALES },
@@ -43,14 +44,15 @@ static const struct
 };
 
 /* Tensors that a quantiser leaves behind and nothing here needs. */
-static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",  ".v_scale",
-                                               ".output_scale", ".inv_freq", ".kv_cache_scale",
-                                               ".q_group_map" };
+static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",     ".v_scale",
+                                               ".output_scale", ".inv_freq",    ".kv_cache_scale",
+                                               ".q_group_map",  ".scale_input", ".comfy_quant" };
 
 /* Parts of a model that see or hear, and layers that predict ahead. */
 static const char *const ignored_roots[] = {
   "vision_tower.", "vision_model.", "multi_modal_projector.", "visual.", "audio_tower.",
-  "mtp.",          "embed_vision.", "embed_audio.",           "mtp_"
+  "mtp.",          "embed_vision.", "embed_audio.",           "mtp_",    "scaled_fp8",
+  "tekken_model"
 };
 
 static const char *const roots[] = { "model.language_model.",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/convert/hf.h"
 #include "engine/formats/open.h"
 
 typedef struct
@@ -219,6 +220,16 @@ choose_variant (const Folder *folder)
   return chosen;
 }
 
+/* One part's files; a language model among them gets GGUF's names. */
+static AtlCheckpoint *
+open_part (GPtrArray *maps, GPtrArray *names, GError **error)
+{
+  g_autoptr (AtlCheckpoint) files = atl_checkpoint_open (
+      (AtlFileMap *const *) maps->pdata, (const char *const *) names->pdata, maps->len, error);
+
+  return files != NULL ? atl_hf_adopt_part (files, error) : NULL;
+}
+
 static AtlCheckpoint *
 open_folder (Folder *folder, GError **error)
 {
@@ -239,8 +250,7 @@ open_folder (Folder *folder, GError **error)
           g_ptr_array_add (names, (gpointer) name);
         }
     }
-  folder->checkpoint = atl_checkpoint_open ((AtlFileMap *const *) maps->pdata,
-                                            (const char *const *) names->pdata, maps->len, error);
+  folder->checkpoint = open_part (maps, names, error);
   return folder->checkpoint;
 }
 
@@ -289,8 +299,7 @@ open_loose (AtlBundle *self, GError **error)
             g_ptr_array_add (maps, top->maps->pdata[k]);
             g_ptr_array_add (names, top->names->pdata[k]);
           }
-      cp = atl_checkpoint_open ((AtlFileMap *const *) maps->pdata,
-                                (const char *const *) names->pdata, maps->len, error);
+      cp = open_part (maps, names, error);
       if (cp == NULL)
         {
           g_clear_pointer (&self->loose, g_ptr_array_unref);

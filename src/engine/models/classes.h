@@ -8,6 +8,7 @@ extern const AtlComponentClass atl_chroma_class;
 extern const AtlComponentClass atl_flux_class;
 extern const AtlComponentClass atl_clip_vision_class;
 extern const AtlComponentClass atl_sd3_class;
+extern const AtlComponentClass atl_llm_encoder_class;
 extern const AtlComponentClass atl_sd_unet_class;
 extern const AtlComponentClass atl_t5_class;
 extern const AtlComponentClass atl_taehv_class;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/convert/hf.h"
 #include "engine/models/component.h"
 #include "engine/tools/golden-case.h"
 
@@ -14,6 +15,7 @@
 static void
 add_params (AtlRequest *request, JsonObject *params)
 {
+  static const char *const lists[] = { "token_ids", "attention_mask", "layer", NULL };
   g_autoptr (GList) members = params != NULL ? json_object_get_members (params) : NULL;
 
   for (GList *l = members; l != NULL; l = l->next)
@@ -28,9 +30,11 @@ add_params (AtlRequest *request, JsonObject *params)
             atl_request_set_number (request, name,
                                     type == G_TYPE_BOOLEAN ? json_node_get_boolean (node)
                                                            : json_node_get_double (node));
+          else if (g_str_equal (name, "layer") &&
+                   g_strcmp0 (json_node_get_string (node), "all") == 0)
+            atl_request_set_number (request, "all_layers", 1);
         }
-      else if (JSON_NODE_HOLDS_ARRAY (node) &&
-               (g_str_equal (name, "token_ids") || g_str_equal (name, "attention_mask")))
+      else if (JSON_NODE_HOLDS_ARRAY (node) && g_strv_contains (lists, name))
         {
           JsonArray *list = json_node_get_array (node);
           guint n = json_array_get_length (list);
@@ -84,6 +88,7 @@ run (GoldenReport *report,
      AtlCheckpoint **lora_checkpoints,
      GError **error)
 {
+  g_autoptr (AtlCheckpoint) files = NULL;
   g_autoptr (AtlCheckpoint) cp = NULL;
   g_autoptr (AtlComponent) component = NULL;
   g_autoptr (AtlRequest) request = atl_request_new (c->kind);
@@ -92,7 +97,8 @@ run (GoldenReport *report,
   AtlLoadOptions options = { .loras = loras };
   const AtlComponentClass *klass;
 
-  cp = golden_open (c, c->model, c->component, error);
+  files = golden_open (c, c->model, c->component, error);
+  cp = files != NULL ? atl_hf_adopt_part (files, error) : NULL;
   if (cp == NULL ||
       !golden_open_loras (c, loras, lora_checkpoints, MAX_LORAS, &options.n_loras, error))
     return FALSE;

@@ -51,10 +51,17 @@ decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor 
   for (guint s = 0; s < p->n_segments; s++)
     {
       gint64 n = p->segments[s].n_tokens;
-      AtlTensor *cells = atl_slice (g, l->windowed ? p->cells_local : p->cells, 0, start, n);
-      AtlTensor *keys = decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_K);
-      AtlTensor *values =
-          h->mla.n_kv_lora > 0 ? NULL : decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_V);
+      AtlTensor *cells, *keys, *values;
+
+      if (p->segments[s].states == NULL)
+        {
+          parts[s] =
+              atl_attention (g, q, k, v, ranges, NULL, sinks, h->attn_scale, h->attn_softcap);
+          continue;
+        }
+      cells = atl_slice (g, l->windowed ? p->cells_local : p->cells, 0, start, n);
+      keys = decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_K);
+      values = h->mla.n_kv_lora > 0 ? NULL : decoder_state (p, s, l->kv_layer, ATL_LLM_STATE_V);
 
       if (k != NULL)
         keys = atl_store_rows (g, keys, atl_slice (g, k, 0, start, n), cells);

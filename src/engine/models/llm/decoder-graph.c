@@ -100,7 +100,8 @@ add_inputs (DecoderPass *p)
     p->slots = atl_graph_input (g, "slots", ATL_DTYPE_I32, 2, (gint64[]){ p->n_segments, 2 });
   if (!attends)
     return ids;
-  p->cells = atl_graph_input (g, "cells", ATL_DTYPE_I32, 1, &p->T);
+  if (p->segments[0].states != NULL)
+    p->cells = atl_graph_input (g, "cells", ATL_DTYPE_I32, 1, &p->T);
   p->ranges = atl_graph_input (g, "ranges", ATL_DTYPE_I32, 2, (gint64[]){ p->T, 2 });
   if (rotated)
     p->rope = atl_graph_input (g, "rope", ATL_DTYPE_F32, 2, (gint64[]){ p->T, h->rope.n_rot });
@@ -176,4 +177,51 @@ atl_decoder_graph (const AtlDecoder *self,
                     h->logit_softcap, 0.0f);
   atl_graph_output (g, x, "logits");
   return g;
+}
+
+gboolean
+atl_decoder_can_encode (const AtlDecoder *self)
+{
+  const AtlLlmHparams *h = &self->h;
+
+  if (h->mla.n_kv_lora > 0 || h->n_streams > 1 || self->per_layer_embd != NULL)
+    return FALSE;
+  for (guint il = 0; il < h->n_layer; il++)
+    {
+      const AtlLlmLayer *l = &h->layers[il];
+
+      if (!l->attends || l->windowed || l->warm || l->recurrent != ATL_RECURRENT_NONE ||
+          l->kv_layer != il || self->layers[il].wv == NULL)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+void
+atl_decoder_describe_hidden (const AtlDecoder *self,
+                             AtlGraph *g,
+                             guint n_tokens,
+                             const gboolean *wanted)
+{
+  const AtlLlmHparams *h = &self->h;
+  AtlDecoderSegment segment = { .n_tokens = n_tokens };
+  DecoderPass p = {
+    .m = self, .h = h, .g = g, .segments = &segment, .n_segments = 1, .T = n_tokens
+  };
+  AtlTensor *x = atl_embed (g, atl_weight (g, self->token_embd), add_inputs (&p), h->embed_scale);
+  guint last = h->n_layer;
+
+  while (last > 0 && !wanted[last])
+    last--;
+  for (guint i = 0; i <= last; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("hidden_%u", i);
+
+      if (i > 0)
+        x = layer (&p, i - 1, x);
+      if (i == h->n_layer)
+        x = decoder_norm (&p, x, self->output_norm, self->output_norm_b);
+      if (wanted[i])
+        atl_graph_output (g, x, name);
+    }
 }

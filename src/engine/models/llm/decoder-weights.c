@@ -326,8 +326,25 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
     }
 }
 
-gboolean
-atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error)
+static void
+add_head (AtlDecoder *self)
+{
+  AtlWeights *ws = self->weights;
+  gint64 D = self->h.n_embd, V = self->h.n_vocab;
+
+  self->output =
+      atl_weights_add_optional (ws, ATL_USE_LINEAR, G_MAXINT, DIM (V, D), "output.weight");
+  if (self->output == NULL && self->token_embd != NULL)
+    {
+      self->output = self->token_embd;
+      atl_weights_use (self->output, ATL_USE_LINEAR);
+      self->output->layer = G_MAXINT;
+    }
+  self->output_b = atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (V), "output.bias");
+}
+
+static gboolean
+init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, GError **error)
 {
   AtlWeights *ws;
   gint64 D, V;
@@ -346,15 +363,8 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
                                            : "output_norm");
   self->output_norm_b =
       atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.bias");
-  self->output =
-      atl_weights_add_optional (ws, ATL_USE_LINEAR, G_MAXINT, DIM (V, D), "output.weight");
-  if (self->output == NULL && self->token_embd != NULL)
-    {
-      self->output = self->token_embd;
-      atl_weights_use (self->output, ATL_USE_LINEAR);
-      self->output->layer = G_MAXINT;
-    }
-  self->output_b = atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (V), "output.bias");
+  if (has_head)
+    add_head (self);
 
   self->layers = g_new0 (AtlDecoderLayer, self->h.n_layer);
   for (guint il = 0; il < self->h.n_layer; il++)
@@ -380,6 +390,18 @@ atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **err
       return FALSE;
     }
   return TRUE;
+}
+
+gboolean
+atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error)
+{
+  return init (self, cp, n_ctx, TRUE, error);
+}
+
+gboolean
+atl_decoder_init_headless (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error)
+{
+  return init (self, cp, n_ctx, FALSE, error);
 }
 
 void

@@ -75,6 +75,9 @@ typedef struct
 } AtlDecoder;
 
 gboolean atl_decoder_init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error);
+/* The same without the layer that makes logits. */
+gboolean
+atl_decoder_init_headless (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, GError **error);
 /* Makes the weights that the file has in another layout than the pass needs: reads tensors. Between
  * init and the upload of the weights. */
 void atl_decoder_unfold (AtlDecoder *self);
@@ -86,7 +89,9 @@ void atl_decoder_clear (AtlDecoder *self);
 typedef struct
 {
   guint n_tokens;
-  AtlState *const *states; /* [n_layer, ATL_LLM_N_STATES]; NULL where a layer has no such state */
+  /* [n_layer, ATL_LLM_N_STATES]; NULL where a layer has no such state; (nullable) nothing is kept
+   * of the one segment that there is then */
+  AtlState *const *states;
 } AtlDecoderSegment;
 
 /* Where the state `role` of layer `il` is in `states`. */
@@ -108,5 +113,17 @@ AtlGraph *atl_decoder_graph (const AtlDecoder *self,
                              const AtlDecoderSegment *segments,
                              guint n_segments,
                              guint n_output_rows);
+
+/* Whether the residual of a text can be had without keeping anything of it: plain attention over
+ * all tokens in every layer. */
+gboolean atl_decoder_can_encode (const AtlDecoder *self);
+/* Describes into `g` hidden states of a text of T tokens. Inputs as above, without cells. Outputs
+ * "hidden_<i>" f32 [T, D] where wanted[i], 0 <= i <= n_layer: 0 the embeddings, i the residual
+ * after layer i, n_layer that after the last layer and its norm. Layers behind the last that is
+ * wanted are not computed. */
+void atl_decoder_describe_hidden (const AtlDecoder *self,
+                                  AtlGraph *g,
+                                  guint n_tokens,
+                                  const gboolean *wanted);
 
 G_END_DECLS
