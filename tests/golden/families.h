@@ -86,5 +86,8 @@ static const GoldenFamily golden_families[] = {
   { .name = "wan21",
     .not_yet = "pipeline-flf2v|pipeline-i2v|pipeline-vace",
     .why_not_yet = "clips from pictures and controls come with the clips" },
+  { .name = "zimage",
+    .not_yet = "forward-omni",
+    .why_not_yet = "the mode of Z-Image that edits pictures" },
   { .name = "schedules" },
 };

@@ -11,5 +11,6 @@ extern const AtlDiffusionFamily atl_family_sd3;
 extern const AtlDiffusionFamily atl_family_wan;
 extern const AtlDiffusionFamily atl_family_flux;
 extern const AtlDiffusionFamily atl_family_chroma;
+extern const AtlDiffusionFamily atl_family_zimage;
 
 G_END_DECLS

@@ -15,3 +15,4 @@ extern const AtlComponentClass atl_taehv_class;
 extern const AtlComponentClass atl_vae_kl_class;
 extern const AtlComponentClass atl_vae_wan_class;
 extern const AtlComponentClass atl_wan_class;
+extern const AtlComponentClass atl_zimage_class;

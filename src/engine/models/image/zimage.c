@@ -1,0 +1,508 @@
+/* The Z-Image transformer: Turbo and base (Tongyi 2025; diffusers 0.42.1 ZImageTransformer2DModel).
+ *
+ *   a = Linear(SiLU(Linear(sin256(t_scale t))))       min(dim, 256) wide, cosines first
+ *   image = x_embedder(2x2 patches), text = Linear(RMS(context)); both filled up to a multiple of
+ *   32 tokens with x_pad_token and cap_pad_token, which are attended like any other
+ *   image through noise_refiner (modulated), text through context_refiner, [image, text] through
+ *   layers (modulated)
+ *   modulated block: scale_1, gate_1, scale_2, gate_2 = Linear(a)
+ *     x += tanh(gate_1) RMS(attention(RMS(x) (1 + scale_1)))
+ *     x += tanh(gate_2) RMS(w2(silu(w1 h) * w3 h)), h = RMS(x) (1 + scale_2)
+ *   plain block: the same without scales and gates
+ *   output = linear(LN(x) (1 + Linear(SiLU(a)))), LN eps 1e-6 without weights
+ *
+ * Attention: q and k RMS-normed per head, then rotary: neighbouring pairs, axes 32/48/48, theta
+ * 256. Positions: text (1 + i, 0, 0), filling included; image (1 + text, row, column), its filling
+ * (0, 0, 0). Channel of a patch: (dy * 2 + dx) * 16 + c. No biases in attention and feed-forward.
+ *
+ * forward: latent [1, 16, 1, H, W], context [1, T, dim], timestep [1] (0 noise … 1 picture) ->
+ * output like latent; the pipeline's velocity is its negative. Names: diffusers', or the authors'
+ * (fused qkv; also below "model.diffusion_model.").
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/names.h"
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/rope-table.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/timestep.h"
+#include "engine/models/classes.h"
+
+#define FREQ_DIM 256
+#define MAX_LAYERS 128
+#define MAX_REFINERS 16
+#define MULTIPLE 32
+#define PATCH 2
+#define N_AXES 3
+#define MAX_SIDE 2048 /* of a latent */
+#define MAX_TEXT 16384
+
+typedef struct
+{
+  AtlAffine mod; /* w nullable: a plain block */
+  AtlAffine q, k, v, out, norm_q, norm_k, norm1, norm2, ffn_norm1, ffn_norm2, w1, w2, w3;
+} Block;
+
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  gint64 dim, head_dim, n_heads, n_kv_heads, channels;
+  gint64 axis[N_AXES];
+  double theta, time_scale;
+  float eps;
+  guint n_layers, n_refiners, n_text_refiners;
+  Block layers[MAX_LAYERS], refiners[MAX_REFINERS], text_refiners[MAX_REFINERS];
+  AtlAffine x_embedder, text_norm, text_linear, time1, time2, out_mod, out;
+  AtlWeight *x_pad, *text_pad; /* [1, dim] */
+} ZImage;
+
+/* --- Names --- */
+
+static const AtlNamePair author_names[] = {
+  { "attention.to_out.0", "attention.out" },
+  { "attention.norm_q", "attention.q_norm" },
+  { "attention.norm_k", "attention.k_norm" },
+  { NULL, NULL },
+};
+
+static char *
+author_name (const AtlSource *source, const char *canonical)
+{
+  const char *inner = strstr (canonical, ".attention.");
+  char *out;
+
+  if (inner != NULL)
+    {
+      g_autofree char *block = g_strndup (canonical, (gsize) (inner + 1 - canonical));
+      g_autofree char *name = atl_name_translate (inner + 1, author_names);
+
+      return name != NULL ? g_strconcat (block, name, NULL) : g_strdup (canonical);
+    }
+  out = atl_name_replace_head (canonical, "all_x_embedder.2-1", "x_embedder");
+  if (out == NULL)
+    out = atl_name_replace_head (canonical, "all_final_layer.2-1", "final_layer");
+  return out != NULL ? out : g_strdup (canonical);
+}
+
+/* What stands before all names; NULL for another network. Lumina 2 has most of these names, but
+ * fills nothing up. */
+static const char *
+find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
+{
+  static const char *const prefixes[] = { "", "model.diffusion_model." };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    {
+      g_autofree char *mod = g_strconcat (prefixes[i], "layers.0.adaLN_modulation.0.weight", NULL);
+      g_autofree char *pad = g_strconcat (prefixes[i], "x_pad_token", NULL);
+      g_autofree char *embedder = g_strconcat (prefixes[i], "x_embedder.weight", NULL);
+
+      *is_author = atl_checkpoint_find (cp, embedder) != NULL;
+      if (atl_checkpoint_find (cp, mod) != NULL && atl_checkpoint_find (cp, pad) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  gboolean is_author;
+
+  return find_prefix (cp, &is_author) != NULL;
+}
+
+/* --- Weights --- */
+
+static void
+zimage_free (gpointer model)
+{
+  ZImage *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  g_free (m);
+}
+
+static gboolean
+read_block (const ZImage *m, AtlSource *s, Block *b, gint64 mod_dim, const char *list, guint i)
+{
+  g_autofree char *p = g_strdup_printf ("%s.%u", list, i);
+  g_autofree char *q = g_strconcat (p, ".attention.to_q", NULL);
+  g_autofree char *k = g_strconcat (p, ".attention.to_k", NULL);
+  g_autofree char *v = g_strconcat (p, ".attention.to_v", NULL);
+  g_autofree char *fused = g_strconcat (p, ".attention.qkv", NULL);
+  gint64 D = m->dim, kv = m->n_kv_heads * m->head_dim;
+  AtlAffine qkv[3] = { 0 };
+
+  if (!atl_source_has (s, "%s.feed_forward.w1", p))
+    return FALSE;
+  if (mod_dim > 0)
+    b->mod = atl_source_linear (s, 4 * D, mod_dim, "%s.adaLN_modulation.0", p);
+  atl_source_split (s, D, 3, (const char *const[]){ q, k, v }, (gint64[]){ D, kv, kv }, fused, qkv);
+  b->q = qkv[0];
+  b->k = qkv[1];
+  b->v = qkv[2];
+  b->out = atl_source_linear (s, D, D, "%s.attention.to_out.0", p);
+  b->norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.attention.norm_q", p);
+  b->norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.attention.norm_k", p);
+  b->norm1 = atl_source_norm (s, D, FALSE, "%s.attention_norm1", p);
+  b->norm2 = atl_source_norm (s, D, FALSE, "%s.attention_norm2", p);
+  b->ffn_norm1 = atl_source_norm (s, D, FALSE, "%s.ffn_norm1", p);
+  b->ffn_norm2 = atl_source_norm (s, D, FALSE, "%s.ffn_norm2", p);
+  b->w1 = atl_source_linear (s, -1, D, "%s.feed_forward.w1", p);
+  b->w3 = atl_source_linear (s, -1, D, "%s.feed_forward.w3", p);
+  b->w2 = atl_source_linear (s, D, -1, "%s.feed_forward.w2", p);
+  return TRUE;
+}
+
+static void
+read_weights (ZImage *m, AtlSource *s)
+{
+  gint64 D = m->dim, M = atl_source_rows (s, "t_embedder.mlp.2"), T;
+
+  m->time1 = atl_source_linear (s, -1, FREQ_DIM, "t_embedder.mlp.0");
+  m->time2 = atl_source_linear (s, M, -1, "t_embedder.mlp.2");
+  m->x_embedder = atl_source_linear (s, D, m->channels * PATCH * PATCH, "all_x_embedder.2-1");
+  m->text_norm =
+      atl_source_norm (s, atl_source_rows (s, "cap_embedder.0"), FALSE, "cap_embedder.0");
+  T = m->text_norm.w != NULL ? m->text_norm.w->dim[0] : -1;
+  m->text_linear = atl_source_linear (s, D, T, "cap_embedder.1");
+  m->x_pad = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 1, D }, FALSE, "x_pad_token");
+  m->text_pad = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 1, D }, FALSE, "cap_pad_token");
+  while (m->n_refiners < MAX_REFINERS &&
+         read_block (m, s, &m->refiners[m->n_refiners], M, "noise_refiner", m->n_refiners))
+    m->n_refiners++;
+  while (m->n_text_refiners < MAX_REFINERS &&
+         read_block (m, s, &m->text_refiners[m->n_text_refiners], 0, "context_refiner",
+                     m->n_text_refiners))
+    m->n_text_refiners++;
+  while (m->n_layers < MAX_LAYERS &&
+         read_block (m, s, &m->layers[m->n_layers], M, "layers", m->n_layers))
+    m->n_layers++;
+  m->out_mod = atl_source_linear (s, D, M, "all_final_layer.2-1.adaLN_modulation.1");
+  m->out = atl_source_linear (s, m->channels * PATCH * PATCH, D, "all_final_layer.2-1.linear");
+}
+
+/* Sizes that shapes tell, and the rest from the configuration or as published. */
+static gboolean
+read_config (ZImage *m, const AtlSource *s, const AtlCheckpoint *cp, GError **error)
+{
+  static const gint64 published[N_AXES] = { 32, 48, 48 };
+  const AtlMetaValue *axes = atl_checkpoint_meta (cp, "axes_dims");
+  guint64 n_kv = 0;
+  double eps = 1e-5;
+  gint64 dim[ATL_MAX_DIMS], sum = 0;
+  guint n_dims;
+  GError *local = NULL;
+
+  m->theta = 256;
+  m->time_scale = 1000;
+  memcpy (m->axis, published, sizeof published);
+  if (axes != NULL && axes->type == ATL_META_ARRAY && axes->v_array.elem_type == ATL_META_INT &&
+      axes->v_array.n == N_AXES)
+    memcpy (m->axis, axes->v_array.elems, sizeof m->axis);
+  m->dim = atl_source_rows (s, "all_x_embedder.2-1");
+  m->head_dim = atl_source_rows (s, "layers.0.attention.norm_q");
+  if (atl_source_shape (s, "all_x_embedder.2-1", &n_dims, dim) && n_dims >= 2)
+    m->channels = dim[1] / (PATCH * PATCH);
+  for (guint i = 0; i < N_AXES; i++)
+    sum += m->axis[i] >= 2 && m->axis[i] % 2 == 0 && m->axis[i] < 1 << 16 ? m->axis[i] : 1 << 20;
+  if (m->head_dim < 2 || m->dim < 1 || m->dim % m->head_dim != 0 || m->channels < 1 ||
+      sum != m->head_dim)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s: the heads, the axes of their rotation and the patches of this Z-Image "
+                      "transformer do not fit together"),
+                   atl_checkpoint_name (cp));
+      return FALSE;
+    }
+  m->n_heads = m->dim / m->head_dim;
+  atl_checkpoint_get_float (cp, "rope_theta", 1, 1e12, &m->theta, &local);
+  if (local == NULL)
+    atl_checkpoint_get_float (cp, "t_scale", 1e-3, 1e6, &m->time_scale, &local);
+  if (local == NULL)
+    atl_checkpoint_get_float (cp, "norm_eps", 0, 1, &eps, &local);
+  if (local == NULL)
+    atl_checkpoint_get_uint (cp, "n_kv_heads", 1, (guint64) m->n_heads, &n_kv, &local);
+  if (local != NULL)
+    {
+      g_propagate_error (error, local);
+      return FALSE;
+    }
+  m->eps = (float) eps;
+  m->n_kv_heads = n_kv > 0 ? (gint64) n_kv : m->n_heads;
+  return TRUE;
+}
+
+static gpointer
+zimage_load (AtlCheckpoint *cp,
+             AtlBackend *const *backends,
+             guint n_backends,
+             const AtlLoadOptions *options,
+             GError **error)
+{
+  ZImage *m = g_new0 (ZImage, 1);
+  gboolean is_author = FALSE;
+  AtlSource s = { .loras = options->loras,
+                  .n_loras = options->n_loras,
+                  .lora_prefix = "transformer",
+                  .lora_maps = { author_name } };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  s.prefix = find_prefix (cp, &is_author);
+  if (is_author)
+    s.map = author_name;
+  if (!read_config (m, &s, cp, error))
+    {
+      zimage_free (m);
+      return NULL;
+    }
+  read_weights (m, &s);
+  atl_lora_check (&s);
+  if (!atl_source_finish (&s, backends[0], options, error))
+    {
+      zimage_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+/* --- Forward --- */
+
+static AtlTensor *
+rms (AtlGraph *g, const ZImage *m, AtlTensor *x, const AtlAffine *a)
+{
+  return atl_norm (g, ATL_NORM_RMS, x, atl_weight (g, a->w), NULL, m->eps);
+}
+
+static AtlTensor *
+attend (AtlGraph *g, const ZImage *m, const Block *b, AtlTensor *x, AtlTensor *rope)
+{
+  AtlTensor *w[3] = { atl_weight (g, b->q.w), atl_weight (g, b->k.w), atl_weight (g, b->v.w) };
+  gint64 heads[3] = { m->n_heads, m->n_kv_heads, m->n_kv_heads }, T = x->dim[0];
+  AtlTensor *qkv[3];
+
+  atl_linear_multi (g, x, 3, w, NULL, qkv);
+  for (guint i = 0; i < 3; i++)
+    qkv[i] = atl_reshape_to (g, qkv[i], T, heads[i], m->head_dim);
+  qkv[0] = atl_rope (g, rms (g, m, qkv[0], &b->norm_q), rope, ATL_ROPE_NEIGHBOURS);
+  qkv[1] = atl_rope (g, rms (g, m, qkv[1], &b->norm_k), rope, ATL_ROPE_NEIGHBOURS);
+  x = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
+  return atl_apply (g, atl_reshape_to (g, x, T, m->dim), &b->out);
+}
+
+/* One of the n parts of a modulation [1, n * D]. */
+static AtlTensor *
+part (AtlGraph *g, AtlTensor *mod, gint64 D, guint i)
+{
+  return atl_contiguous (g, atl_slice (g, mod, 1, i * D, D));
+}
+
+static AtlTensor *
+block (AtlGraph *g, const ZImage *m, const Block *b, AtlTensor *x, AtlTensor *rope, AtlTensor *time)
+{
+  AtlTensor *scale[2] = { NULL, NULL }, *gate[2] = { NULL, NULL }, *y;
+
+  if (b->mod.w != NULL)
+    {
+      AtlTensor *mod = atl_apply (g, time, &b->mod);
+
+      for (guint i = 0; i < 2; i++)
+        {
+          scale[i] = atl_affine (g, part (g, mod, m->dim, 2 * i), 1.0f, 1.0f);
+          gate[i] = atl_act (g, ATL_ACT_TANH, part (g, mod, m->dim, 2 * i + 1));
+        }
+    }
+  y = rms (g, m, x, &b->norm1);
+  if (scale[0] != NULL)
+    y = atl_mul (g, y, scale[0]);
+  y = rms (g, m, attend (g, m, b, y, rope), &b->norm2);
+  x = atl_add (g, x, gate[0] != NULL ? atl_mul (g, y, gate[0]) : y);
+  y = rms (g, m, x, &b->ffn_norm1);
+  if (scale[1] != NULL)
+    y = atl_mul (g, y, scale[1]);
+  y = atl_linear_gated (g, y, atl_weight (g, b->w1.w), NULL, atl_weight (g, b->w3.w), NULL,
+                        ATL_ACT_SILU);
+  y = rms (g, m, atl_apply (g, y, &b->w2), &b->ffn_norm2);
+  return atl_add (g, x, gate[1] != NULL ? atl_mul (g, y, gate[1]) : y);
+}
+
+/* x with as many rows of `pad` behind it as the input `name` has numbers. */
+static AtlTensor *
+fill_up (AtlGraph *g, AtlTensor *x, AtlWeight *pad, GPtrArray *inputs, const char *name)
+{
+  AtlTensor *rows;
+
+  if (atl_arrays_find (inputs, name) == NULL)
+    return x;
+  rows = atl_embed (g, atl_weight (g, pad), atl_runner_input (g, inputs, name), 1.0f);
+  return atl_concat (g, 0, 2, (AtlTensor *[]){ x, rows });
+}
+
+static void
+describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const ZImage *m = model;
+  AtlTensor *tokens = atl_runner_input (g, inputs, "tokens");
+  AtlTensor *text = atl_runner_input (g, inputs, "text");
+  AtlTensor *time = atl_runner_input (g, inputs, "time_features");
+  AtlTensor *rope_image = atl_runner_input (g, inputs, "rope_image");
+  AtlTensor *rope_text = atl_runner_input (g, inputs, "rope_text");
+  AtlTensor *image, *rope, *x;
+
+  time = atl_linear_act (g, time, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b),
+                         ATL_ACT_SILU);
+  time = atl_apply (g, time, &m->time2);
+  image = fill_up (g, atl_apply (g, tokens, &m->x_embedder), m->x_pad, inputs, "image_filling");
+  text = fill_up (g, atl_apply (g, rms (g, m, text, &m->text_norm), &m->text_linear), m->text_pad,
+                  inputs, "text_filling");
+  for (guint i = 0; i < m->n_refiners; i++)
+    image = block (g, m, &m->refiners[i], image, rope_image, time);
+  for (guint i = 0; i < m->n_text_refiners; i++)
+    text = block (g, m, &m->text_refiners[i], text, rope_text, NULL);
+  x = atl_concat (g, 0, 2, (AtlTensor *[]){ image, text });
+  rope = atl_concat (g, 0, 2, (AtlTensor *[]){ rope_image, rope_text });
+  for (guint i = 0; i < m->n_layers; i++)
+    x = block (g, m, &m->layers[i], x, rope, time);
+  x = atl_contiguous (g, atl_slice (g, x, 0, 0, tokens->dim[0]));
+  x = atl_norm (g, ATL_NORM_LAYER, x, NULL, NULL, 1e-6f);
+  time = atl_apply (g, atl_act (g, ATL_ACT_SILU, time), &m->out_mod);
+  x = atl_mul (g, x, atl_affine (g, time, 1.0f, 1.0f));
+  atl_graph_output (g, atl_apply (g, x, &m->out), "tokens_out");
+}
+
+/* Latent [C, H, W] to tokens [n, 4 C] or back. */
+static void
+patch (float *latent, float *tokens, gint64 C, gint64 H, gint64 W, gboolean is_back)
+{
+  for (gint64 y = 0; y < H; y++)
+    for (gint64 x = 0; x < W; x++)
+      for (gint64 c = 0; c < C; c++)
+        {
+          gint64 token = y / PATCH * (W / PATCH) + x / PATCH;
+          gint64 channel = (y % PATCH * PATCH + x % PATCH) * C + c;
+          float *a = &latent[(c * H + y) * W + x],
+                *b = &tokens[token * PATCH * PATCH * C + channel];
+
+          if (is_back)
+            *a = *b;
+          else
+            *b = *a;
+        }
+}
+
+static gint64
+filled (gint64 n)
+{
+  return (n + MULTIPLE - 1) / MULTIPLE * MULTIPLE;
+}
+
+/* Zeros, the row of a padding token, for the rows behind n; nothing where there are none. */
+static void
+add_filling (GPtrArray *inputs, const char *name, gint64 n)
+{
+  gint64 missing = filled (n) - n;
+
+  if (missing > 0)
+    g_ptr_array_add (inputs, atl_array_new (name, ATL_DTYPE_I32, 1, &missing));
+}
+
+/* `positions` [n, 3]. */
+static void
+add_rope (const ZImage *m, GPtrArray *inputs, const char *name, const float *positions, gint64 n)
+{
+  AtlArray *rope = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ n, m->head_dim });
+
+  atl_rope_axes (m->axis, N_AXES, m->theta, positions, n, atl_array_f32 (rope));
+  g_ptr_array_add (inputs, rope);
+}
+
+static void
+add_positions (const ZImage *m, GPtrArray *inputs, gint64 n_text, gint64 rows, gint64 columns)
+{
+  gint64 T = filled (n_text), n = filled (rows * columns);
+  g_autofree float *positions = g_new0 (float, MAX (T, n) * N_AXES);
+
+  for (gint64 i = 0; i < T; i++)
+    positions[i * N_AXES] = (float) (1 + i);
+  add_rope (m, inputs, "rope_text", positions, T);
+  memset (positions, 0, (gsize) (T * N_AXES) * sizeof *positions);
+  for (gint64 i = 0; i < rows * columns; i++)
+    {
+      positions[i * N_AXES] = (float) (T + 1);
+      positions[i * N_AXES + 1] = (float) (i / columns);
+      positions[i * N_AXES + 2] = (float) (i % columns);
+    }
+  add_rope (m, inputs, "rope_image", positions, n);
+}
+
+static gboolean
+zimage_run (gpointer model,
+            const AtlRequest *request,
+            GPtrArray *outputs,
+            GCancellable *cancellable,
+            GError **error)
+{
+  ZImage *m = model;
+  AtlArray *latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 5, error), *context,
+           *timestep, *tokens, *text, *time, *output;
+  g_autoptr (GPtrArray) inputs = atl_arrays_new ();
+  g_autoptr (GPtrArray) computed = atl_arrays_new ();
+  gint64 H, W, T, n;
+  float t;
+
+  context =
+      latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
+  timestep =
+      context == NULL ? NULL : atl_request_require (request, "timestep", ATL_DTYPE_F32, 1, error);
+  if (timestep == NULL)
+    return FALSE;
+  H = latent->dim[3];
+  W = latent->dim[4];
+  T = context->dim[1];
+  if (latent->dim[0] != 1 || latent->dim[1] != m->channels || latent->dim[2] != 1 ||
+      H % PATCH != 0 || W % PATCH != 0 || H > MAX_SIDE || W > MAX_SIDE || context->dim[0] != 1 ||
+      T > MAX_TEXT || context->dim[2] != m->text_norm.w->dim[0])
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("The latent and the text do not fit this Z-Image transformer"));
+      return FALSE;
+    }
+  n = H / PATCH * (W / PATCH);
+  tokens = atl_array_new ("tokens", ATL_DTYPE_F32, 2, (gint64[]){ n, m->channels * PATCH * PATCH });
+  patch (atl_array_f32 (latent), atl_array_f32 (tokens), m->channels, H, W, FALSE);
+  text = atl_array_new ("text", ATL_DTYPE_F32, 2, (gint64[]){ T, context->dim[2] });
+  memcpy (text->data, context->data, atl_array_size (text));
+  time = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, FREQ_DIM });
+  t = (float) m->time_scale * atl_array_f32 (timestep)[0];
+  atl_timestep_features (&t, 1, FREQ_DIM, atl_array_f32 (time));
+  g_ptr_array_add (inputs, tokens);
+  g_ptr_array_add (inputs, text);
+  g_ptr_array_add (inputs, time);
+  add_filling (inputs, "image_filling", n);
+  add_filling (inputs, "text_filling", T);
+  add_positions (m, inputs, T, H / PATCH, W / PATCH);
+  if (!atl_runner_run (m->runner, "forward", describe, m, inputs, computed, cancellable, error))
+    return FALSE;
+  output = atl_array_new ("output", ATL_DTYPE_F32, 5, latent->dim);
+  patch (atl_array_f32 (output), atl_array_f32 (computed->pdata[0]), m->channels, H, W, TRUE);
+  g_ptr_array_add (outputs, output);
+  return TRUE;
+}
+
+const AtlComponentClass atl_zimage_class = {
+  .name = "zimage",
+  .origins = (const char *const[]){ "ZImageTransformer2DModel", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "forward", NULL },
+  .load = zimage_load,
+  .run = zimage_run,
+  .free = zimage_free,
+};
