@@ -7,6 +7,7 @@ extern const AtlComponentClass atl_clip_text_class;
 extern const AtlComponentClass atl_chroma_class;
 extern const AtlComponentClass atl_flux_class;
 extern const AtlComponentClass atl_clip_vision_class;
+extern const AtlComponentClass atl_hidream_class;
 extern const AtlComponentClass atl_sd3_class;
 extern const AtlComponentClass atl_llm_encoder_class;
 extern const AtlComponentClass atl_sd_unet_class;

@@ -235,6 +235,28 @@ atl_weights_add_bytes (AtlWeights *self,
 }
 
 AtlWeight *
+atl_weights_add_made (AtlWeights *self, AtlWeightUse use, gint layer, const AtlTensorInfo *info)
+{
+  AtlWeight *w;
+
+  g_assert (info->rows != NULL);
+  if (self->error != NULL)
+    return NULL;
+  w = g_new0 (AtlWeight, 1);
+  w->name = g_strdup (info->name);
+  w->dtype = info->dtype;
+  w->n_dims = info->n_dims;
+  memcpy (w->dim, info->dim, info->n_dims * sizeof *info->dim);
+  w->use = use;
+  w->size_bytes = info->size_bytes;
+  w->made = info;
+  w->scale = 1.0f;
+  w->layer = layer;
+  g_ptr_array_add (self->weights, w);
+  return w;
+}
+
+AtlWeight *
 atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 first, gint64 n)
 {
   AtlWeight *w;

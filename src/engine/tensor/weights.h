@@ -48,6 +48,9 @@ AtlWeight *atl_weights_add_bytes (AtlWeights *self,
                                   const gint64 *dim,
                                   GBytes *bytes,
                                   const char *name);
+/* A weight whose bytes `info->rows` makes; `info` is borrowed as long as the table is there. */
+AtlWeight *
+atl_weights_add_made (AtlWeights *self, AtlWeightUse use, gint layer, const AtlTensorInfo *info);
 /* A weight that is rows [first, first + n) of another one's outermost dimension (fused qkv). */
 AtlWeight *
 atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 first, gint64 n);

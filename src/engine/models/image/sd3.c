@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/patches.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
@@ -393,17 +394,6 @@ embed (AtlGraph *g, AtlTensor *x, const AtlAffine *first, const AtlAffine *secon
   return atl_apply (g, x, second);
 }
 
-static AtlTensor *
-unpatch (AtlGraph *g, const Sd3 *m, AtlTensor *x, gint64 h, gint64 w)
-{
-  gint64 P = m->patch, B = x->dim[0], C = x->dim[2] / (P * P);
-
-  x = atl_reshape_to (g, x, B * h, w, P, P * C);
-  x = atl_permute_to (g, x, 0, 2, 1, 3);
-  x = atl_reshape_to (g, x, B, h * P, w * P, C);
-  return atl_permute_to (g, x, 0, 3, 1, 2);
-}
-
 static void
 describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 {
@@ -426,7 +416,8 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
     if (!m->skipped[i])
       block (&p, &m->blocks[i], &x, &text);
   x = modulated_by_two (&p, x, atl_apply (g, p.temb, &m->norm_out));
-  atl_graph_output (g, unpatch (g, m, atl_apply (g, x, &m->proj_out), h, w), "output");
+  atl_graph_output (g, atl_patches_join (g, atl_apply (g, x, &m->proj_out), h, w, m->patch),
+                    "output");
 }
 
 /* The middle of the table, for h x w patches. */
