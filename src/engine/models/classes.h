@@ -6,6 +6,7 @@
 extern const AtlComponentClass atl_clip_text_class;
 extern const AtlComponentClass atl_chroma_class;
 extern const AtlComponentClass atl_flux_class;
+extern const AtlComponentClass atl_flux2_class;
 extern const AtlComponentClass atl_clip_vision_class;
 extern const AtlComponentClass atl_hidream_class;
 extern const AtlComponentClass atl_sd3_class;

@@ -1,5 +1,5 @@
-/* The autoencoder of Stable Diffusion 1/2/XL/3 and Flux (Rombach et al. 2022; diffusers 0.42.1
- * AutoencoderKL).
+/* The autoencoder of Stable Diffusion 1/2/XL/3, Flux and Flux.2 (Rombach et al. 2022; diffusers
+ * 0.42.1 AutoencoderKL).
  *
  * Encoder: conv_in 3x3; levels of residual blocks (no time), between levels a 3x3 convolution of
  * stride 2 after padding one row below and one column to the right; middle: residual, attention
@@ -130,11 +130,19 @@ read_levels (
   return c;
 }
 
+/* Flux.2's authors have the 1x1 convolutions inside the halves. */
+static const char *
+find_quant (const AtlSource *s, const char *name, const char *inside)
+{
+  return atl_source_has (s, "%s", name) ? name : atl_source_has (s, "%s", inside) ? inside : NULL;
+}
+
 static void
 read_weights (Vae *m, AtlSource *s)
 {
   gint64 c = atl_source_rows (s, "encoder.conv_in");
   gint64 latent2, latent;
+  const char *quant;
 
   if (c > 0)
     {
@@ -144,16 +152,18 @@ read_weights (Vae *m, AtlSource *s)
       m->encoder.norm_out = atl_source_norm (s, c, FALSE, "encoder.conv_norm_out");
       m->encoder.conv_out = atl_source_conv (s, -1, c, 0, 3, "encoder.conv_out");
       latent2 = m->encoder.conv_out.w != NULL ? m->encoder.conv_out.w->dim[0] : 0;
-      if (atl_source_has (s, "quant_conv"))
-        m->quant = atl_source_linear (s, latent2, latent2, "quant_conv");
+      quant = find_quant (s, "quant_conv", "encoder.quant_conv");
+      if (quant != NULL)
+        m->quant = atl_source_linear (s, latent2, latent2, "%s", quant);
     }
   c = atl_source_rows (s, "decoder.conv_in");
   if (c > 0)
     {
       m->decoder.conv_in = atl_source_conv (s, c, -1, 0, 3, "decoder.conv_in");
       latent = m->decoder.conv_in.w != NULL ? m->decoder.conv_in.w->dim[1] : 0;
-      if (atl_source_has (s, "post_quant_conv"))
-        m->post_quant = atl_source_linear (s, latent, latent, "post_quant_conv");
+      quant = find_quant (s, "post_quant_conv", "decoder.post_quant_conv");
+      if (quant != NULL)
+        m->post_quant = atl_source_linear (s, latent, latent, "%s", quant);
       read_middle (&m->decoder, s, c, "decoder");
       c = read_levels (&m->decoder, s, c, "decoder", "up_blocks", "upsamplers");
       m->decoder.norm_out = atl_source_norm (s, c, FALSE, "decoder.conv_norm_out");
@@ -345,7 +355,7 @@ vae_run (gpointer model,
 
 const AtlComponentClass atl_vae_kl_class = {
   .name = "vae-kl",
-  .origins = (const char *const[]){ "AutoencoderKL", NULL },
+  .origins = (const char *const[]){ "AutoencoderKL", "AutoencoderKLFlux2", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
   .load = vae_load,
