@@ -115,7 +115,9 @@ atl_sandbox_prepare_process (int keep_fd)
   return TRUE;
 }
 
-/* Rules on a plain file may not name rights of folders. */
+/* Rules on a plain file may not name rights of folders. A rule holds for an inode, and /proc makes
+ * a new one when the system, short of memory, forgot the name: there the descriptor stays open,
+ * which keeps the name. */
 static void
 add_rule (int ruleset, const char *path, guint64 access, guint64 handled)
 {
@@ -133,7 +135,8 @@ add_rule (int ruleset, const char *path, guint64 access, guint64 handled)
     rule.allowed_access &= file_rights;
   if (syscall (SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
     g_debug ("Landlock rule for %s: %s", path, g_strerror (errno));
-  close (fd);
+  if (!g_str_has_prefix (path, "/proc/"))
+    close (fd);
 }
 
 void
