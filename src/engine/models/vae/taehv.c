@@ -1,14 +1,15 @@
-/* TAEHV, the tiny video decoder for previews (madebyollin/taehv: taew2_1).
+/* TAEHV, the tiny video decoder for previews (madebyollin/taehv: taew2_1, taew2_2).
  *
  *   x = 3 tanh(x / 3); conv; ReLU;
  *   three times: three MemBlocks, nearest x2, TGrow, conv without bias;   then ReLU, conv
  *   MemBlock: ReLU(conv(ReLU(conv(ReLU(conv([x, x of the previous frame]))))) + x)     3x3, zeros
  * before the first frame TGrow: 1x1 convolution C -> C * s; channel groups are s successive frames
- * (s = 1, 2, 2) The first 3 frames of all are dropped. Module numbers in "decoder.N" are those of
- * the authors' nn.Sequential.
+ * (s = 1, 2, 2) The first 3 frames of all are dropped. Where the last convolution gives more than 3
+ * channels, they are patches of pixels (colour, row, column). Module numbers in "decoder.N" are
+ * those of the authors' nn.Sequential.
  *
- * vae_decode: latent [1, C, F, h, w], normalised -> image [1, 3, 4F - 3, 8h, 8w] in 0…1 before any
- * clamp.
+ * vae_decode: latent [1, C, F, h, w], normalised -> image [1, 3, 4F - 3, fh, fw] in 0…1 before any
+ * clamp; f is 8 times the side of the patches.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -21,6 +22,7 @@
 
 #define N_STAGES 3
 #define N_MEM 3
+#define COLOURS 3
 #define DROPPED_FRAMES 3
 
 typedef struct
@@ -40,6 +42,7 @@ typedef struct
   AtlRunner *runner;   /* (owned) */
   AtlAffine conv_in, conv_out;
   Stage stages[N_STAGES];
+  gint64 patch; /* side of the pixels' patches */
 } Taehv;
 
 static gboolean
@@ -82,6 +85,12 @@ read_weights (Taehv *m, AtlSource *s)
       c = stage->conv.w != NULL ? stage->conv.w->dim[0] : -1;
     }
   m->conv_out = atl_source_conv (s, -1, c, 0, 3, "decoder.22");
+  m->patch = 1;
+  c = m->conv_out.w != NULL ? m->conv_out.w->dim[0] : COLOURS;
+  while (COLOURS * m->patch * m->patch < c && m->patch < 16)
+    m->patch++;
+  if (COLOURS * m->patch * m->patch != c)
+    atl_weights_fail (m->weights, _ ("%d channels are no patches of colours"), (int) c);
 }
 
 static gpointer
@@ -142,6 +151,16 @@ grow (AtlGraph *g, const Stage *stage, AtlTensor *x)
   return atl_reshape_to (g, x, 1, F * s, H, W, C);
 }
 
+/* Channels (colour, row, column) as pixels: [1, 3, F, H, W]. */
+static AtlTensor *
+shuffle_pixels (AtlGraph *g, AtlTensor *x, gint64 p)
+{
+  gint64 F = x->dim[1], H = x->dim[2], W = x->dim[3];
+
+  x = atl_permute_to (g, atl_reshape_to (g, x, F * H, W, COLOURS, p, p), 2, 0, 3, 1, 4);
+  return atl_reshape_to (g, x, 1, COLOURS, F, H * p, W * p);
+}
+
 static void
 describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 {
@@ -161,7 +180,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
     }
   x = conv (g, atl_act (g, ATL_ACT_RELU, x), &m->conv_out, NULL, ATL_ACT_NONE);
   x = atl_slice (g, x, 1, DROPPED_FRAMES, x->dim[1] - DROPPED_FRAMES);
-  atl_graph_output (g, atl_permute_to (g, x, 0, 4, 1, 2, 3), "image");
+  atl_graph_output (g, shuffle_pixels (g, x, m->patch), "image");
 }
 
 static gboolean

@@ -1,5 +1,5 @@
-/* The Wan 2.1 video autoencoder (Wan-Video/Wan2.1 wan/modules/vae.py; diffusers 0.42.1
- * AutoencoderKLWan).
+/* The Wan 2.1 and 2.2 video autoencoders (Wan-Video/Wan2.1 wan/modules/vae.py, Wan2.2
+ * vae2_2.py; diffusers 0.42.1 AutoencoderKLWan).
  *
  * All 3-D convolutions are causal: two zero frames before, spatial zeros 1. Norm: x / max(|x|_2
  * over channels, 1e-12) * sqrt(C) * gamma. Residual: norm, SiLU, conv, norm, SiLU, conv, + (1x1x1
@@ -11,25 +11,31 @@
  * time_conv (causal, C -> 2C: even, odd new frames) on the frames after the first, which sees no
  *   history and is not history itself; the first frame passes by; then nearest x2 and Conv2d 3x3.
  * The authors process chunks with caches; in one pass over all frames the same numbers come out.
+ * 2.2: patches of pixels as channels; stages lie in levels (residual blocks, resampling), and each
+ * level's input comes to its output by a shortcut (wan-shortcuts.h), in the decoder only where the
+ * level resamples.
  *
- * vae_encode: image [1, 3, F, H, W] in -1…1, F = 1 + 4n -> mean, logvar [1, C, 1 + n, H/8, W/8].
- * vae_decode: latent [1, C, F, h, w] -> image [1, 3, 1 + 4 (F - 1), 8h, 8w], not clamped.
- * Names: the authors' (flat lists of stages), or diffusers'.
+ * vae_encode: image [1, 3, F, H, W] in -1…1, F = 1 + 4n -> mean, logvar [1, C, 1 + n, H/f, W/f].
+ * vae_decode: latent [1, C, F, h, w] -> image [1, 3, 1 + 4 (F - 1), fh, fw], not clamped.
+ * f: 8, in 2.2 16. Names: the authors' (lists of stages), or diffusers'.
  */
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
+#include "engine/models/vae/wan-shortcuts.h"
+#include "engine/models/vae/wan-vae-names.h"
 
 #define MAX_STAGES 40
+#define MAX_LEVELS 8
+#define MAX_GROUP 64
+#define COLOURS 3
 #define EPS 1e-12f
 
 typedef struct
@@ -45,6 +51,14 @@ typedef struct
   AtlAffine resample, time_conv; /* time_conv w nullable */
 } Stage;
 
+/* Stages with one shortcut beside them. */
+typedef struct
+{
+  guint n_stages;
+  gboolean has_shortcut;
+  gint64 channels, time, space; /* of the output; factors of the shortcut */
+} Level;
+
 typedef struct
 {
   AtlAffine conv_in, conv_out;
@@ -52,7 +66,9 @@ typedef struct
   Residual mid[2];
   AtlAffine qkv[3], proj;
   Stage stages[MAX_STAGES];
-  guint n_stages;
+  Level levels[MAX_LEVELS];
+  guint n_stages, n_levels;
+  gint64 patch; /* side of the pixels' patches */
 } Half;
 
 typedef struct
@@ -63,68 +79,14 @@ typedef struct
   AtlAffine quant, post_quant;
 } WanVae;
 
-/* --- Names --- */
+/* --- Files --- */
 
-static const AtlNamePair residual_names[] = {
-  { "residual.0", "norm1" }, { "residual.2", "conv1" },       { "residual.3", "norm2" },
-  { "residual.6", "conv2" }, { "shortcut", "conv_shortcut" }, { NULL, NULL },
-};
-
-static const AtlNamePair top_names[] = {
-  { "encoder.conv1", "encoder.conv_in" },
-  { "decoder.conv1", "decoder.conv_in" },
-  { "encoder.head.0", "encoder.norm_out" },
-  { "encoder.head.2", "encoder.conv_out" },
-  { "decoder.head.0", "decoder.norm_out" },
-  { "decoder.head.2", "decoder.conv_out" },
-  { "encoder.middle.1", "encoder.mid_block.attentions.0" },
-  { "decoder.middle.1", "decoder.mid_block.attentions.0" },
-  { "conv1", "quant_conv" },
-  { "conv2", "post_quant_conv" },
-  { NULL, NULL },
-};
-
-static char *
-residual_name (const char *rest)
+/* Stages in levels with shortcuts: Wan 2.2. */
+static gboolean
+has_levels (const AtlCheckpoint *cp)
 {
-  char *out = atl_name_translate (rest, residual_names);
-
-  return out != NULL ? out : g_strdup (rest);
-}
-
-/* Diffusers' name; source->map_number: stages per level of the decoder (residual blocks and the
- * resampler). */
-static char *
-diffusers_name (const AtlSource *s, const char *canonical)
-{
-  g_autofree char *inner = NULL;
-  guint index;
-  int n = 0;
-  char *out = atl_name_translate (canonical, top_names);
-
-  if (out != NULL)
-    return out;
-  if (sscanf (canonical, "encoder.downsamples.%u.%n", &index, &n) == 1 && n > 0)
-    {
-      inner = residual_name (canonical + n);
-      return g_strdup_printf ("encoder.down_blocks.%u.%s", index, inner);
-    }
-  if (sscanf (canonical, "decoder.upsamples.%u.%n", &index, &n) == 1 && n > 0)
-    {
-      guint level = index / s->map_number, k = index % s->map_number;
-
-      inner = residual_name (canonical + n);
-      return k + 1 == s->map_number
-                 ? g_strdup_printf ("decoder.up_blocks.%u.upsamplers.0.%s", level, inner)
-                 : g_strdup_printf ("decoder.up_blocks.%u.resnets.%u.%s", level, k, inner);
-    }
-  n = 0;
-  if (sscanf (canonical, "%*[a-z].middle.%u.%n", &index, &n) == 1 && n > 0)
-    {
-      inner = residual_name (canonical + n);
-      return g_strdup_printf ("%.7s.mid_block.resnets.%u.%s", canonical, index / 2, inner);
-    }
-  return g_strdup (canonical);
+  return atl_checkpoint_find (cp, "decoder.up_blocks.0.upsampler.resample.1.weight") != NULL ||
+         atl_checkpoint_find (cp, "decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL;
 }
 
 static gboolean
@@ -137,7 +99,8 @@ static gboolean
 recognises (const AtlCheckpoint *cp)
 {
   return (is_diffusers (cp) && atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL) ||
-         atl_checkpoint_find (cp, "decoder.upsamples.0.residual.0.gamma") != NULL;
+         atl_checkpoint_find (cp, "decoder.upsamples.0.residual.0.gamma") != NULL ||
+         atl_checkpoint_find (cp, "decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL;
 }
 
 static void
@@ -202,7 +165,9 @@ read_middle (Half *h, AtlSource *s, gint64 c, const char *half)
 static gint64
 read_stages (Half *h, AtlSource *s, gint64 c, const char *kind, gboolean up)
 {
-  for (guint i = 0; i < MAX_STAGES; i++)
+  guint before = h->n_stages;
+
+  for (guint i = 0; h->n_stages < MAX_STAGES; i++)
     {
       g_autofree char *p = g_strdup_printf ("%s.%u", kind, i);
       Stage *stage = &h->stages[h->n_stages];
@@ -231,7 +196,65 @@ read_stages (Half *h, AtlSource *s, gint64 c, const char *kind, gboolean up)
         break;
       h->n_stages++;
     }
+  h->levels[h->n_levels++].n_stages = h->n_stages - before;
   return c;
+}
+
+/* The shortcut beside the level that was read last. */
+static void
+add_shortcut (Half *h, AtlSource *s, gint64 in, gint64 out, gboolean up)
+{
+  Level *level = &h->levels[h->n_levels - 1];
+  const Stage *last = &h->stages[h->n_stages - 1];
+  gint64 more, less;
+
+  level->channels = out;
+  level->space = last->is_resample ? 2 : 1;
+  level->time = last->is_resample && last->time_conv.w != NULL ? 2 : 1;
+  level->has_shortcut = !up || last->is_resample;
+  more = (up ? out : in) * level->time * level->space * level->space;
+  less = up ? in : out;
+  if (level->has_shortcut && (less < 1 || more % less != 0 || more / less > MAX_GROUP))
+    atl_weights_fail (s->weights,
+                      _ ("a level of the autoencoder leads from %d to %d channels, which has no "
+                         "shortcut"),
+                      (int) in, (int) out);
+}
+
+static gint64
+read_levels (Half *h, AtlSource *s, gint64 c, const char *kind, gboolean up)
+{
+  if (!has_levels (atl_weights_checkpoint (s->weights)))
+    return read_stages (h, s, c, kind, up);
+  while (h->n_levels < MAX_LEVELS)
+    {
+      g_autofree char *inner =
+          g_strdup_printf ("%s.%u.%s", kind, h->n_levels, strchr (kind, '.') + 1);
+      guint before = h->n_stages;
+      gint64 in = c;
+
+      c = read_stages (h, s, c, inner, up);
+      if (h->n_stages == before)
+        {
+          h->n_levels--;
+          break;
+        }
+      add_shortcut (h, s, in, c, up);
+    }
+  return c;
+}
+
+/* The side of patches that give that many channels. */
+static gint64
+patch_side (AtlSource *s, gint64 channels)
+{
+  gint64 side = 1;
+
+  while (COLOURS * side * side < channels && side < 16)
+    side++;
+  if (channels > 0 && COLOURS * side * side != channels)
+    atl_weights_fail (s->weights, _ ("%d channels are no patches of colours"), (int) channels);
+  return side;
 }
 
 static void
@@ -242,7 +265,9 @@ read_weights (WanVae *m, AtlSource *s)
   if (c > 0)
     {
       m->encoder.conv_in = atl_source_conv (s, c, -1, 3, 3, "encoder.conv1");
-      c = read_stages (&m->encoder, s, c, "encoder.downsamples", FALSE);
+      m->encoder.patch =
+          patch_side (s, m->encoder.conv_in.w != NULL ? m->encoder.conv_in.w->dim[1] : -1);
+      c = read_levels (&m->encoder, s, c, "encoder.downsamples", FALSE);
       read_middle (&m->encoder, s, c, "encoder");
       m->encoder.norm_out = gamma_weight (s, c, "encoder", "head.0");
       z = atl_source_rows (s, "encoder.head.2");
@@ -256,9 +281,10 @@ read_weights (WanVae *m, AtlSource *s)
       z = m->decoder.conv_in.w != NULL ? m->decoder.conv_in.w->dim[1] : -1;
       m->post_quant = atl_source_linear (s, z, z, "conv2");
       read_middle (&m->decoder, s, c, "decoder");
-      c = read_stages (&m->decoder, s, c, "decoder.upsamples", TRUE);
+      c = read_levels (&m->decoder, s, c, "decoder.upsamples", TRUE);
       m->decoder.norm_out = gamma_weight (s, c, "decoder", "head.0");
       m->decoder.conv_out = atl_source_conv (s, -1, c, 3, 3, "decoder.head.2");
+      m->decoder.patch = patch_side (s, atl_source_rows (s, "decoder.head.2"));
     }
   if (m->encoder.n_stages == 0 && m->decoder.n_stages == 0)
     atl_weights_fail (m->weights, _ ("%s holds no Wan autoencoder"),
@@ -279,7 +305,7 @@ vae_load (AtlCheckpoint *cp,
   m->runner = atl_runner_new (backends, n_backends);
   if (is_diffusers (cp))
     {
-      s.map = diffusers_name;
+      s.map = atl_wan_vae_diffusers_name;
       /* Residual blocks of the first level, and its resampler. */
       for (s.map_number = 1; s.map_number < 16; s.map_number++)
         {
@@ -296,6 +322,17 @@ vae_load (AtlCheckpoint *cp,
       return NULL;
     }
   return m;
+}
+
+/* Pixels to a cell of the latent. */
+static gint64
+space_factor (const Half *h)
+{
+  gint64 factor = h->patch;
+
+  for (guint i = 0; i < h->n_stages; i++)
+    factor *= h->stages[i].is_resample ? 2 : 1;
+  return factor;
 }
 
 /* --- Forward; x is [1, F, H, W, C] --- */
@@ -393,15 +430,25 @@ resample_up (AtlGraph *g, const Stage *s, AtlTensor *x)
 }
 
 static AtlTensor *
-run_stages (AtlGraph *g, const Half *h, AtlTensor *x, gboolean up)
+run_levels (AtlGraph *g, const Half *h, AtlTensor *x, gboolean up)
 {
-  for (guint i = 0; i < h->n_stages; i++)
-    {
-      const Stage *s = &h->stages[i];
+  const Stage *s = h->stages;
 
-      x = !s->is_resample ? residual (g, &s->residual, x)
-          : up            ? resample_up (g, s, x)
-                          : resample_down (g, s, x);
+  for (guint i = 0; i < h->n_levels; i++)
+    {
+      const Level *level = &h->levels[i];
+      AtlTensor *skip = x;
+
+      for (const Stage *end = s + level->n_stages; s < end; s++)
+        x = !s->is_resample ? residual (g, &s->residual, x)
+            : up            ? resample_up (g, s, x)
+                            : resample_down (g, s, x);
+      if (level->has_shortcut)
+        {
+          skip = up ? atl_wan_repeat_up (g, skip, level->channels, level->time, level->space)
+                    : atl_wan_average_down (g, skip, level->channels, level->time, level->space);
+          x = atl_add (g, x, skip);
+        }
     }
   return x;
 }
@@ -411,10 +458,10 @@ describe_encode (AtlGraph *g, gpointer model, GPtrArray *inputs)
 {
   const WanVae *m = model;
   const Half *h = &m->encoder;
-  AtlTensor *x = atl_permute_to (g, atl_runner_input (g, inputs, "image"), 0, 2, 3, 4, 1);
+  AtlTensor *x = atl_wan_patch_pixels (g, atl_runner_input (g, inputs, "image"), h->patch);
   gint64 C;
 
-  x = run_stages (g, h, causal (g, x, &h->conv_in, NULL), FALSE);
+  x = run_levels (g, h, causal (g, x, &h->conv_in, NULL), FALSE);
   x = causal (g, norm_silu (g, middle (g, h, x), h->norm_out), &h->conv_out, NULL);
   x = atl_permute_to (g, atl_apply (g, x, &m->quant), 0, 4, 1, 2, 3);
   C = x->dim[1] / 2;
@@ -430,9 +477,9 @@ describe_decode (AtlGraph *g, gpointer model, GPtrArray *inputs)
   AtlTensor *x = atl_permute_to (g, atl_runner_input (g, inputs, "latent"), 0, 2, 3, 4, 1);
 
   x = causal (g, atl_apply (g, x, &m->post_quant), &h->conv_in, NULL);
-  x = run_stages (g, h, middle (g, h, x), TRUE);
+  x = run_levels (g, h, middle (g, h, x), TRUE);
   x = causal (g, norm_silu (g, x, h->norm_out), &h->conv_out, NULL);
-  atl_graph_output (g, atl_permute_to (g, x, 0, 4, 1, 2, 3), "image");
+  atl_graph_output (g, atl_wan_unpatch_pixels (g, x, h->patch), "image");
 }
 
 static gboolean
@@ -460,6 +507,15 @@ vae_run (gpointer model,
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                    _ ("One clip of 1, 5, 9, 13… frames is taken at a time; this one has %" PRId64),
                    x->dim[2]);
+      return FALSE;
+    }
+  if (encode && (x->dim[1] != COLOURS || x->dim[3] % space_factor (&m->encoder) != 0 ||
+                 x->dim[4] % space_factor (&m->encoder) != 0))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("Width and height of a clip must be multiples of %d here; this one has "
+                      "%" PRId64 " × %" PRId64),
+                   (int) space_factor (&m->encoder), x->dim[4], x->dim[3]);
       return FALSE;
     }
   g_ptr_array_add (inputs, x);
