@@ -81,7 +81,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "sd15" },
   { .name = "sdxl" },
   { .name = "sd3" },
-  { .name = "hidream", .not_yet = "pipeline*", .why_not_yet = "the pipelines are still missing" },
+  { .name = "hidream", .not_yet = "pipeline-edit", .why_not_yet = "editing is still missing" },
   { .name = "chroma" },
   { .name = "flux1" },
   { .name = "wan21",

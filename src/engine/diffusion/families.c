@@ -6,8 +6,9 @@
 #include "engine/diffusion/family-list.h"
 
 static const AtlDiffusionFamily *const families[] = {
-  &atl_family_sd,   &atl_family_sdxl,   &atl_family_sd3,    &atl_family_wan,
-  &atl_family_flux, &atl_family_chroma, &atl_family_zimage, NULL,
+  &atl_family_sd,     &atl_family_sdxl,    &atl_family_sd3,
+  &atl_family_wan,    &atl_family_flux,    &atl_family_chroma,
+  &atl_family_zimage, &atl_family_hidream, NULL,
 };
 
 const AtlDiffusionFamily *const *

@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 extern const AtlDiffusionFamily atl_family_sd;
 extern const AtlDiffusionFamily atl_family_sdxl;
 extern const AtlDiffusionFamily atl_family_sd3;
+extern const AtlDiffusionFamily atl_family_hidream;
 extern const AtlDiffusionFamily atl_family_wan;
 extern const AtlDiffusionFamily atl_family_flux;
 extern const AtlDiffusionFamily atl_family_chroma;

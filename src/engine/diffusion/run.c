@@ -64,6 +64,15 @@ atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, G
   return atl_array_copy (input, "latent");
 }
 
+const char *
+atl_run_text_for (const AtlRun *run, const char *name, guint encoder)
+{
+  g_autofree char *own = g_strdup_printf ("%s_%u", name, encoder + 1);
+  const char *text = atl_settings_string (run->settings, name, "");
+
+  return encoder == 0 ? text : atl_settings_string (run->settings, own, text);
+}
+
 static gint64
 rounded (double size, gint64 multiple)
 {

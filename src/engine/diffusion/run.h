@@ -55,6 +55,9 @@ atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 widt
  * ATL_ERROR_INVALID when the input has another shape. */
 AtlArray *
 atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, GError **error);
+/* The text for encoder `encoder` (from 0): the setting "NAME_2" for the second, "NAME_3" for the
+ * third, or NAME itself. Borrowed. */
+const char *atl_run_text_for (const AtlRun *run, const char *name, guint encoder);
 /* Width and height as asked for, rounded to multiples of `multiple`, from it to 16384; `side` when
  * not asked for. */
 void atl_run_size (const AtlRun *run, gint64 multiple, gint64 side, gint64 *width, gint64 *height);

@@ -50,16 +50,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Sd3, sd3_clear)
 
 /* --- Text --- */
 
-/* The setting "prompt_3" or "negative_prompt_3" for encoder 2, or what comes before it. */
-static const char *
-text_for (const AtlRun *run, const char *name, guint encoder)
-{
-  g_autofree char *own = g_strdup_printf ("%s_%u", name, encoder + 1);
-  const char *text = atl_settings_string (run->settings, name, "");
-
-  return encoder == 0 ? text : atl_settings_string (run->settings, own, text);
-}
-
 /* The width of the text that the denoiser takes; 0 when there is no telling. */
 static gint64
 text_width (AtlRun *run)
@@ -108,8 +98,9 @@ encode_clip (AtlRun *run, Sd3 *self, AtlArray **hidden, GError **error)
       g_auto (AtlClipText) positive = { 0 };
 
       if (!atl_clip_encode_pair (run, &encoders[i],
-                                 self->is_guided ? text_for (run, "negative_prompt", i) : NULL,
-                                 text_for (run, "prompt", i), &negative, &positive, error))
+                                 self->is_guided ? atl_run_text_for (run, "negative_prompt", i)
+                                                 : NULL,
+                                 atl_run_text_for (run, "prompt", i), &negative, &positive, error))
         return FALSE;
       atl_parts_release (run->parts, encoders[i].encoder);
       if (positive.pooled == NULL)
@@ -145,11 +136,12 @@ encode_t5 (AtlRun *run, const Sd3 *self, gint64 width, GError **error)
     }
   if (self->is_guided)
     {
-      negative = atl_t5_encode (run, &t5, text_for (run, "negative_prompt", 2), NULL, error);
+      negative =
+          atl_t5_encode (run, &t5, atl_run_text_for (run, "negative_prompt", 2), NULL, error);
       if (negative == NULL)
         return NULL;
     }
-  positive = atl_t5_encode (run, &t5, text_for (run, "prompt", 2), NULL, error);
+  positive = atl_t5_encode (run, &t5, atl_run_text_for (run, "prompt", 2), NULL, error);
   if (positive == NULL)
     return NULL;
   atl_parts_release (run->parts, PART_T5);
