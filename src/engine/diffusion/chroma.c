@@ -119,7 +119,7 @@ run_chroma (AtlRun *run, GError **error)
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
-  AtlFlowStart how;
+  g_autoptr (AtlArray) clean = NULL;
   AtlArray *x;
   guint first;
 
@@ -148,14 +148,17 @@ run_chroma (AtlRun *run, GError **error)
       !atl_run_set_flow_steps (run, schedule, 35,
                                atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
     return FALSE;
-  how = (AtlFlowStart){ .channels = CHANNELS,
-                        .height = self.height,
-                        .width = self.width,
-                        .factor = FACTOR,
-                        .scaling = self.scaling,
-                        .shift = self.shift,
-                        .from_picture = TRUE };
-  x = atl_flow_start (run, schedule, &how, &first, error);
+  if (atl_run_input (run, "image") != NULL)
+    {
+      g_autoptr (AtlArray) picture =
+          atl_run_picture (run, "image", self.height * FACTOR, self.width * FACTOR, error);
+
+      clean =
+          picture != NULL ? atl_vae_encode (run, picture, self.scaling, self.shift, error) : NULL;
+      if (clean == NULL)
+        return FALSE;
+    }
+  x = atl_flow_start (run, schedule, CHANNELS, self.height, self.width, clean, &first, NULL, error);
   if (x == NULL)
     return FALSE;
   atl_parts_release (run->parts, "vae");

@@ -5,11 +5,21 @@
 
 #include "engine/diffusion/family-list.h"
 
+/* One a line, so that two additions do not meet. */
+/* clang-format off */
 static const AtlDiffusionFamily *const families[] = {
-  &atl_family_sd,     &atl_family_sdxl,    &atl_family_sd3,
-  &atl_family_wan,    &atl_family_flux,    &atl_family_chroma,
-  &atl_family_zimage, &atl_family_hidream, NULL,
+  &atl_family_sd,
+  &atl_family_sdxl,
+  &atl_family_sd3,
+  &atl_family_wan,
+  &atl_family_flux,
+  &atl_family_chroma,
+  &atl_family_zimage,
+  &atl_family_hidream,
+  &atl_family_qwen_image,
+  NULL,
 };
+/* clang-format on */
 
 const AtlDiffusionFamily *const *
 atl_diffusion_families (void)

@@ -12,6 +12,7 @@ extern const AtlDiffusionFamily atl_family_hidream;
 extern const AtlDiffusionFamily atl_family_wan;
 extern const AtlDiffusionFamily atl_family_flux;
 extern const AtlDiffusionFamily atl_family_chroma;
+extern const AtlDiffusionFamily atl_family_qwen_image;
 extern const AtlDiffusionFamily atl_family_zimage;
 
 G_END_DECLS

@@ -158,6 +158,7 @@ read_fill (AtlRun *run, Flux *self, GError **error)
   g_autoptr (AtlArray) picture = atl_run_picture (run, "image", H, W, error);
   g_autoptr (AtlArray) mask = picture != NULL ? read_mask (run, H, W, error) : NULL;
   g_autoptr (AtlArray) latent = NULL;
+  g_autoptr (AtlArray) clean = NULL;
   g_autoptr (AtlArray) tokens = NULL;
   g_autoptr (AtlArray) cells = NULL;
 
@@ -182,6 +183,7 @@ read_reference (AtlRun *run, Flux *self, GError **error)
   gint64 H = input->n_dims == 4 ? input->dim[2] : 0, W = input->n_dims == 4 ? input->dim[3] : 0;
   g_autoptr (AtlArray) picture = NULL;
   g_autoptr (AtlArray) latent = NULL;
+  g_autoptr (AtlArray) clean = NULL;
   g_autoptr (AtlArray) ids = NULL;
   g_autoptr (AtlArray) own = g_steal_pointer (&self->image_ids);
 
@@ -271,6 +273,7 @@ run_flux (AtlRun *run, GError **error)
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
+  g_autoptr (AtlArray) clean = NULL;
   AtlArray *x;
   guint first;
 
@@ -298,16 +301,17 @@ run_flux (AtlRun *run, GError **error)
       atl_run_input (run, "image_1") != NULL)
     if (!read_reference (run, &self, error))
       return FALSE;
-  x = atl_flow_start (
-      run, schedule,
-      &(AtlFlowStart){ .channels = CHANNELS,
-                       .height = self.height,
-                       .width = self.width,
-                       .factor = FACTOR,
-                       .scaling = self.scaling,
-                       .shift = self.shift,
-                       .from_picture = self.extra == NULL && self.reference == NULL },
-      &first, error);
+  if (self.extra == NULL && self.reference == NULL && atl_run_input (run, "image") != NULL)
+    {
+      g_autoptr (AtlArray) picture =
+          atl_run_picture (run, "image", self.height * FACTOR, self.width * FACTOR, error);
+
+      clean =
+          picture != NULL ? atl_vae_encode (run, picture, self.scaling, self.shift, error) : NULL;
+      if (clean == NULL)
+        return FALSE;
+    }
+  x = atl_flow_start (run, schedule, CHANNELS, self.height, self.width, clean, &first, NULL, error);
   if (x == NULL)
     return FALSE;
   atl_parts_release (run->parts, "vae");

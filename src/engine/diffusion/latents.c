@@ -159,37 +159,68 @@ atl_grid_ids (const char *name, double first, gint64 rows, gint64 columns)
   return ids;
 }
 
-AtlArray *
-atl_flow_start (
-    AtlRun *run, AtlSchedule *schedule, const AtlFlowStart *how, guint *first, GError **error)
+/* In the latent's shape; an input of as many numbers is taken whatever its dimensions. */
+static AtlArray *
+latent_noise (AtlRun *run, const gint64 *dim, GError **error)
 {
-  gint64 dim[] = { 1, how->channels, how->height, how->width };
-  gint64 packed[] = { 1, how->height / 2 * (how->width / 2), 4 * how->channels };
+  const AtlArray *given = atl_run_input (run, "noise");
+  gint64 n = dim[0] * dim[1] * dim[2] * dim[3];
+  AtlArray *noise;
+
+  if (given == NULL || given->dtype != ATL_DTYPE_F32 || atl_array_n_elems (given) != n)
+    return atl_run_noise (run, "noise", 4, dim, error);
+  noise = atl_array_new ("noise", ATL_DTYPE_F32, 4, dim);
+  memcpy (noise->data, given->data, atl_array_size (noise));
+  return noise;
+}
+
+AtlArray *
+atl_flow_start (AtlRun *run,
+                AtlSchedule *schedule,
+                gint64 channels,
+                gint64 height,
+                gint64 width,
+                const AtlArray *clean,
+                guint *first,
+                AtlArray **out_noise,
+                GError **error)
+{
+  gint64 dim[] = { 1, channels, height, width };
+  gint64 packed[] = { 1, height / 2 * (width / 2), 4 * channels };
   g_autoptr (AtlArray) noise = NULL;
-  g_autoptr (AtlArray) picture = NULL;
-  g_autoptr (AtlArray) clean = NULL;
+  g_autoptr (AtlArray) x = NULL;
 
   *first = 0;
-  if (atl_run_input (run, "initial_latent") != NULL)
+  if (atl_run_input (run, "initial_latent") != NULL && clean == NULL)
     return atl_run_noise (run, "initial_latent", 3, packed, error);
-  noise = atl_run_noise (run, "noise", 4, dim, error);
+  noise = latent_noise (run, dim, error);
   if (noise == NULL)
     return NULL;
-  if (how->from_picture && atl_run_input (run, "image") != NULL)
+  x = atl_array_copy (noise, "latent");
+  if (clean != NULL)
     {
-      picture = atl_run_picture (run, "image", how->height * how->factor, how->width * how->factor,
-                                 error);
-      clean =
-          picture != NULL ? atl_vae_encode (run, picture, how->scaling, how->shift, error) : NULL;
-      if (clean == NULL)
-        return NULL;
       *first =
           atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
       if (*first < atl_schedule_n_calls (schedule))
         atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (noise),
-                                atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
+                                atl_array_f32 (x), (gsize) atl_array_n_elems (x));
       else
-        memcpy (noise->data, clean->data, atl_array_size (noise));
+        memcpy (x->data, clean->data, atl_array_size (x));
     }
-  return atl_latent_pack (noise, "latent");
+  if (out_noise != NULL)
+    *out_noise = g_steal_pointer (&noise);
+  return atl_latent_pack (x, "latent");
+}
+
+AtlArray *
+atl_mask_shrink (const AtlArray *mask, gint64 height, gint64 width)
+{
+  AtlArray *small = atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, 1, height, width });
+  gint64 H = mask->dim[2], W = mask->dim[3];
+
+  for (gint64 y = 0; y < height; y++)
+    for (gint64 x = 0; x < width; x++)
+      atl_array_f32 (small)[y * width + x] =
+          atl_array_f32 (mask)[(y * H / height) * W + x * W / width] >= 0.5f ? 1.0f : 0.0f;
+  return small;
 }

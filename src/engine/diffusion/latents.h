@@ -31,19 +31,24 @@ atl_vae_decode (AtlRun *run, const AtlArray *latent, double scaling, double shif
  */
 AtlArray *atl_latent_pack (const AtlArray *x, const char *name);
 AtlArray *atl_latent_unpack (const AtlArray *x, gint64 height, gint64 width);
-/* What flow matching on packed latents begins with. */
-typedef struct
-{
-  gint64 channels, height, width; /* of the latent */
-  gint64 factor;                  /* pixels to one of its cells */
-  double scaling, shift;          /* of the autoencoder */
-  gboolean from_picture;          /* the input "image", where it is, is what to begin with */
-} AtlFlowStart;
-
-/* The tokens to begin with: the input "initial_latent", or noise ("noise" or of the seed); or the
- * picture with the noise of call `*first`, n - n "strength" (0.6). The caller's. */
-AtlArray *atl_flow_start (
-    AtlRun *run, AtlSchedule *schedule, const AtlFlowStart *how, guint *first, GError **error);
+/* Tokens [1, height/2 * width/2, 4 channels] for flow matching to begin with: the input
+ * "initial_latent", or noise (the input "noise" or of the seed); with a `clean` latent [1,
+ * channels, height, width] (nullable) that one, as noisy as call `*first`, n - n "strength" (0.6),
+ * expects it.
+ * `*noise` (nullable) is set to the noise in the latent's shape, the caller's. The caller's. */
+AtlArray *atl_flow_start (AtlRun *run,
+                          AtlSchedule *schedule,
+                          gint64 channels,
+                          gint64 height,
+                          gint64 width,
+                          const AtlArray *clean,
+                          guint *first,
+                          AtlArray **noise,
+                          GError **error);
+/* A mask [1, 1, H, W] at a latent's size, by nearest: 1 where it is at least one half. The
+ * caller's.
+ */
+AtlArray *atl_mask_shrink (const AtlArray *mask, gint64 height, gint64 width);
 /* Positions [rows * columns, 3] of a grid of tokens: (first, row, column). The caller's. */
 AtlArray *atl_grid_ids (const char *name, double first, gint64 rows, gint64 columns);
 

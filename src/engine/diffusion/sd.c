@@ -35,20 +35,6 @@ static const char corrections[] = "{\"clip_sample\": false, \"steps_offset\": 1}
 
 /* --- Pictures to start from --- */
 
-/* The mask at the latent's size, by nearest; painted where it is at least one half. */
-static AtlArray *
-shrink_mask (const AtlArray *mask, gint64 height, gint64 width)
-{
-  AtlArray *small = atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, 1, height, width });
-  gint64 H = mask->dim[2], W = mask->dim[3];
-
-  for (gint64 y = 0; y < height; y++)
-    for (gint64 x = 0; x < width; x++)
-      atl_array_f32 (small)[y * width + x] =
-          atl_array_f32 (mask)[(y * H / height) * W + x * W / width] >= 0.5f ? 1.0f : 0.0f;
-  return small;
-}
-
 /* Grey, which is 0, wherever the mask says paint. */
 static void
 blank (AtlArray *picture, const AtlArray *mask)
@@ -128,7 +114,7 @@ read_pictures (AtlRun *run, AtlSd *self, GError **error)
       mask = full_mask (run, H, W, error);
       if (mask == NULL)
         return FALSE;
-      self->mask = shrink_mask (mask, self->height, self->width);
+      self->mask = atl_mask_shrink (mask, self->height, self->width);
     }
   if (is_nine)
     {

@@ -7,12 +7,28 @@
 
 #include "engine/models/classes.h"
 
+/* One a line, so that two additions do not meet. */
+/* clang-format off */
 static const AtlComponentClass *const classes[] = {
-  &atl_clip_text_class, &atl_clip_vision_class, &atl_hidream_class,     &atl_sd3_class,
-  &atl_sd_unet_class,   &atl_t5_class,          &atl_taehv_class,       &atl_chroma_class,
-  &atl_flux_class,      &atl_flux2_class,       &atl_llm_encoder_class, &atl_vae_kl_class,
-  &atl_vae_wan_class,   &atl_wan_class,         &atl_zimage_class,      NULL,
+  &atl_chroma_class,
+  &atl_clip_text_class,
+  &atl_clip_vision_class,
+  &atl_flux2_class,
+  &atl_flux_class,
+  &atl_hidream_class,
+  &atl_llm_encoder_class,
+  &atl_qwen_image_class,
+  &atl_sd3_class,
+  &atl_sd_unet_class,
+  &atl_t5_class,
+  &atl_taehv_class,
+  &atl_vae_kl_class,
+  &atl_vae_wan_class,
+  &atl_wan_class,
+  &atl_zimage_class,
+  NULL,
 };
+/* clang-format on */
 
 struct _AtlRequest
 {

@@ -10,6 +10,29 @@
 
 #define MAX_LORAS 8
 
+/* "img_shapes": frames, rows and columns of each picture, also as a list for each prompt. */
+static void
+add_shapes (AtlRequest *request, JsonArray *list)
+{
+  AtlArray *a;
+
+  if (json_array_get_length (list) == 1 &&
+      JSON_NODE_HOLDS_ARRAY (json_array_get_element (list, 0)) &&
+      json_array_get_length (json_array_get_array_element (list, 0)) > 0 &&
+      JSON_NODE_HOLDS_ARRAY (json_array_get_element (json_array_get_array_element (list, 0), 0)))
+    list = json_array_get_array_element (list, 0);
+  a = atl_array_new ("img_shapes", ATL_DTYPE_I32, 2, (gint64[]){ json_array_get_length (list), 3 });
+  for (guint i = 0; i < json_array_get_length (list); i++)
+    {
+      JsonNode *node = json_array_get_element (list, i);
+      JsonArray *shape = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+
+      for (guint k = 0; shape != NULL && json_array_get_length (shape) == 3 && k < 3; k++)
+        atl_array_i32 (a)[3 * i + k] = (gint32) json_array_get_int_element (shape, k);
+    }
+  atl_request_add (request, a);
+}
+
 /* Numbers and lists of numbers among the case's parameters become numbers and arrays of the
  * request. */
 static void
@@ -34,6 +57,8 @@ add_params (AtlRequest *request, JsonObject *params)
                    g_strcmp0 (json_node_get_string (node), "all") == 0)
             atl_request_set_number (request, "all_layers", 1);
         }
+      else if (JSON_NODE_HOLDS_ARRAY (node) && g_str_equal (name, "img_shapes"))
+        add_shapes (request, json_node_get_array (node));
       else if (JSON_NODE_HOLDS_ARRAY (node) && g_strv_contains (lists, name))
         {
           JsonArray *list = json_node_get_array (node);

@@ -526,7 +526,7 @@ vae_run (gpointer model,
 
 const AtlComponentClass atl_vae_wan_class = {
   .name = "vae-wan",
-  .origins = (const char *const[]){ "AutoencoderKLWan", NULL },
+  .origins = (const char *const[]){ "AutoencoderKLWan", "AutoencoderKLQwenImage", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
   .load = vae_load,

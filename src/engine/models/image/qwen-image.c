@@ -1,0 +1,397 @@
+/* The Qwen-Image transformer (Qwen team 2025; diffusers 0.42.1 QwenImageTransformer2DModel):
+ * Flux.1's double blocks without the single ones.
+ *
+ *   h = img_in(latent); c = txt_in(RMS(context))         RMS eps 1e-6 with weights
+ *   temb = mlp(sin(1000 t)) (+ addition_t_embedding[0], Layered)      256 sinusoids, cosines first
+ *   blocks: img_mod.1, txt_mod.1 (SiLU(temb)) -> shift, scale, gate of attention and MLP each
+ *   out = proj_out(LN(h) (1 + scale) + shift), scale, shift = norm_out.linear(SiLU(temb))
+ *
+ * Rotary: neighbouring pairs, axes frame, row, column (axes_dims_rope), theta 10000. A picture of h
+ * x w tokens is centred: (index, y - (h - h/2), x - (w - w/2)); text token j stands at p + j on all
+ * axes, p the largest of the pictures' h/2 and w/2. Layered (use_layer3d_rope): the last picture's
+ * index is -1 and p at least the number of the others. zero_cond_t (Edit-2511): tokens of pictures
+ * but the first are modulated as at t = 0.
+ *
+ * forward: latent [1, tokens, in], context [1, T, dim], timestep [1] in 0…1, img_shapes [n, 3]
+ * (frames, rows, columns of each picture), context_mask [1, T] (nullable; 0: not attended to,
+ * though its position counts) -> output [1, tokens, out]. Names: diffusers', also below
+ * "model.diffusion_model.".
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/names.h"
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/timestep.h"
+#include "engine/models/classes.h"
+#include "engine/models/image/flux-blocks.h"
+
+#define FREQ_DIM 256
+#define MAX_PICTURES 64
+
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  AtlFluxBlocks blocks;
+  AtlAffine txt_norm, time1, time2, out_scale, out_shift;
+  AtlWeight *addition; /* (nullable) [2, dim] */
+  gboolean zero_cond, is_layered;
+} Qwen;
+
+/* Flux's names, canonical here, to this network's. */
+static const AtlNamePair top[] = { { "x_embedder", "img_in" },
+                                   { "context_embedder", "txt_in" },
+                                   { NULL, NULL } };
+
+static const AtlNamePair block[] = {
+  { "norm1.linear", "img_mod.1" },
+  { "norm1_context.linear", "txt_mod.1" },
+  { "ff.net", "img_mlp.net" },
+  { "ff_context.net", "txt_mlp.net" },
+  { NULL, NULL },
+};
+
+static char *
+own_name (const AtlSource *source, const char *canonical)
+{
+  char *out = atl_name_translate (canonical, top);
+  unsigned index;
+  int n = 0;
+
+  if (out != NULL)
+    return out;
+  if (sscanf (canonical, "transformer_blocks.%u.%n", &index, &n) == 1 && n > 0)
+    {
+      g_autofree char *inner = atl_name_translate (canonical + n, block);
+      if (inner != NULL)
+        return g_strdup_printf ("%.*s%s", n, canonical, inner);
+    }
+  return g_strdup (canonical);
+}
+
+static const char *
+find_prefix (const AtlCheckpoint *cp)
+{
+  static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
+
+  for (guint i = 0; prefixes[i] != NULL; i++)
+    {
+      g_autofree char *mod =
+          g_strconcat (prefixes[i], "transformer_blocks.0.txt_mod.1.weight", NULL);
+      g_autofree char *norm = g_strconcat (prefixes[i], "txt_norm.weight", NULL);
+
+      if (atl_checkpoint_find (cp, mod) != NULL && atl_checkpoint_find (cp, norm) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  return find_prefix (cp) != NULL;
+}
+
+static void
+qwen_free (gpointer model)
+{
+  Qwen *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  g_free (m);
+}
+
+static void
+read_weights (Qwen *m, AtlSource *s)
+{
+  AtlAffine ends[2] = { 0 };
+  gint64 D;
+
+  atl_flux_blocks_read (&m->blocks, s, TRUE);
+  D = m->blocks.dim;
+  m->txt_norm = atl_source_norm (s, -1, FALSE, "txt_norm");
+  m->time1 = atl_source_linear (s, D, FREQ_DIM, "time_text_embed.timestep_embedder.linear_1");
+  m->time2 = atl_source_linear (s, D, D, "time_text_embed.timestep_embedder.linear_2");
+  if (atl_source_has (s, "time_text_embed.addition_t_embedding"))
+    m->addition = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 2, D }, FALSE,
+                                     "time_text_embed.addition_t_embedding.weight");
+  atl_source_split (s, D, 2, (const char *const[]){ "norm_out.a", "norm_out.b" },
+                    (gint64[]){ D, D }, "norm_out.linear", ends);
+  m->out_scale = ends[0];
+  m->out_shift = ends[1];
+}
+
+static gpointer
+qwen_load (AtlCheckpoint *cp,
+           AtlBackend *const *backends,
+           guint n_backends,
+           const AtlLoadOptions *options,
+           GError **error)
+{
+  Qwen *m = g_new0 (Qwen, 1);
+  AtlSource s = { .map = own_name,
+                  .loras = options->loras,
+                  .n_loras = options->n_loras,
+                  .lora_prefix = "transformer",
+                  .lora_maps = { own_name } };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  s.prefix = find_prefix (cp);
+  if (!atl_flux_blocks_config (&m->blocks, cp, error) ||
+      (!atl_checkpoint_get_bool (cp, "zero_cond_t", &m->zero_cond, error) && *error != NULL) ||
+      (!atl_checkpoint_get_bool (cp, "use_layer3d_rope", &m->is_layered, error) && *error != NULL))
+    {
+      qwen_free (m);
+      return NULL;
+    }
+  read_weights (m, &s);
+  atl_lora_check (&s);
+  if (!atl_source_finish (&s, backends[0], options, error))
+    {
+      qwen_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+/* --- Forward --- */
+
+/* The n parts of a modulation, [1, 1, D] each. */
+static void
+modulation (AtlGraph *g, AtlTensor *temb, const AtlAffine *a, guint n, AtlTensor **parts)
+{
+  AtlTensor *all = atl_apply (g, temb, a);
+  gint64 D = all->dim[1] / n;
+
+  for (guint i = 0; i < n; i++)
+    parts[i] = atl_reshape_to (g, atl_slice (g, all, 1, i * D, D), 1, 1, D);
+}
+
+/* The first n tokens' of `own`, the others' of `other`: [1, tokens, D] each. */
+static void
+mix (AtlGraph *g,
+     AtlTensor *const *own,
+     AtlTensor *const *other,
+     AtlTensor *like,
+     gint64 n,
+     AtlTensor **parts)
+{
+  AtlTensor *zero = atl_affine (g, like, 0.0f, 0.0f);
+
+  for (guint i = 0; i < 6; i++)
+    parts[i] =
+        atl_concat (g, 1, 2,
+                    (AtlTensor *[]){
+                        atl_add (g, atl_contiguous (g, atl_slice (g, zero, 1, 0, n)), own[i]),
+                        atl_add (g, atl_contiguous (g, atl_slice (g, zero, 1, n, like->dim[1] - n)),
+                                 other[i]) });
+}
+
+static AtlTensor *
+embed_time (AtlGraph *g, const Qwen *m, GPtrArray *inputs, const char *name)
+{
+  AtlTensor *t = atl_runner_input (g, inputs, name);
+
+  t = atl_linear_act (g, t, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b), ATL_ACT_SILU);
+  t = atl_apply (g, t, &m->time2);
+  if (m->addition != NULL)
+    t = atl_add (g, t,
+                 atl_embed (g, atl_weight (g, m->addition),
+                            atl_runner_input (g, inputs, "addition_row"), 1.0f));
+  return atl_act (g, ATL_ACT_SILU, t);
+}
+
+typedef struct
+{
+  const Qwen *m;
+  gint64 n_first; /* tokens of the first picture */
+} Call;
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const Qwen *m = call->m;
+  const AtlFluxBlocks *b = &m->blocks;
+  AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
+  AtlTensor *text = atl_norm (g, ATL_NORM_RMS, atl_runner_input (g, inputs, "context"),
+                              atl_weight (g, m->txt_norm.w), NULL, ATL_FLUX_EPS);
+  AtlFluxPass p = { .blocks = b, .g = g, .B = 1, .T = text->dim[1] };
+  gboolean is_mixed = m->zero_cond && call->n_first < image->dim[1];
+  AtlTensor *temb, *temb0 = NULL, *mod[6], *mod0[6], *mixed[6], *mod_text[6];
+
+  text = atl_apply (g, text, &b->context_embedder);
+  p.rope = atl_runner_input (g, inputs, "rope");
+  temb = embed_time (g, m, inputs, "time_features");
+  if (is_mixed)
+    temb0 = embed_time (g, m, inputs, "zero_features");
+  for (guint i = 0; i < b->n_double; i++)
+    {
+      modulation (g, temb, &b->image[i].mod, 6, mod);
+      modulation (g, temb, &b->text[i].mod, 6, mod_text);
+      if (is_mixed)
+        {
+          modulation (g, temb0, &b->image[i].mod, 6, mod0);
+          mix (g, mod, mod0, image, call->n_first, mixed);
+        }
+      atl_flux_double (&p, i, is_mixed ? mixed : mod, mod_text, &image, &text);
+    }
+  modulation (g, temb, &m->out_scale, 1, &mod[0]);
+  modulation (g, temb, &m->out_shift, 1, &mod[1]);
+  image = atl_norm_modulated (g, ATL_NORM_LAYER, image, NULL, NULL, ATL_FLUX_EPS, mod[0], mod[1]);
+  atl_graph_output (g, atl_apply (g, image, &b->proj_out), "output");
+}
+
+/* Positions [tokens, 3] of all pictures, and where text begins. */
+static AtlArray *
+picture_ids (const Qwen *m, const AtlArray *shapes, gint64 tokens, gint64 *text_start)
+{
+  AtlArray *ids = atl_array_new ("image_ids", ATL_DTYPE_F32, 2, (gint64[]){ tokens, 3 });
+  gint64 n = shapes->dim[0], at = 0;
+
+  *text_start = m->is_layered ? n - 1 : 0;
+  for (gint64 k = 0; k < n; k++)
+    {
+      const gint32 *shape = atl_array_i32 (shapes) + 3 * k;
+      gint64 first = m->is_layered && k == n - 1 ? -1 : k, h = shape[1], w = shape[2];
+
+      *text_start = MAX (*text_start, MAX (h / 2, w / 2));
+      for (gint64 f = 0; f < shape[0]; f++)
+        for (gint64 i = 0; i < h * w; i++, at++)
+          {
+            float *id = atl_array_f32 (ids) + 3 * at;
+
+            id[0] = (float) (first + f);
+            id[1] = (float) (i / w - (h - h / 2));
+            id[2] = (float) (i % w - (w - w / 2));
+          }
+    }
+  return ids;
+}
+
+/* Text that the mask shows, and its positions. */
+static void
+keep_shown (
+    const AtlArray *context, const AtlArray *mask, gint64 start, AtlArray **text, AtlArray **ids)
+{
+  gint64 T = context->dim[1], D = context->dim[2], n = 0;
+
+  *text = atl_array_new ("context", ATL_DTYPE_F32, 3, (gint64[]){ 1, T, D });
+  *ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2, (gint64[]){ T, 3 });
+  for (gint64 j = 0; j < T; j++)
+    {
+      if (mask != NULL && atl_array_i32 (mask)[j] == 0)
+        continue;
+      memcpy (atl_array_f32 (*text) + n * D, atl_array_f32 (context) + j * D,
+              (gsize) D * sizeof (float));
+      for (guint a = 0; a < 3; a++)
+        atl_array_f32 (*ids)[3 * n + a] = (float) (start + j);
+      n++;
+    }
+  (*text)->dim[1] = (*ids)->dim[0] = n;
+}
+
+static gboolean
+check_shapes (const Qwen *m,
+              const AtlArray *latent,
+              const AtlArray *context,
+              const AtlArray *shapes,
+              const AtlArray *mask,
+              GError **error)
+{
+  gint64 tokens = 0;
+  gboolean ok = latent->dim[0] == 1 && context->dim[0] == 1 && shapes->dim[1] == 3 &&
+                shapes->dim[0] <= MAX_PICTURES && m->blocks.n_axes == 3 &&
+                (mask == NULL ||
+                 (mask->dtype == ATL_DTYPE_I32 && atl_array_n_elems (mask) == context->dim[1]));
+
+  for (gint64 k = 0; ok && k < shapes->dim[0]; k++)
+    {
+      const gint32 *shape = atl_array_i32 (shapes) + 3 * k;
+
+      ok = shape[0] >= 1 && shape[1] >= 1 && shape[2] >= 1 && shape[0] <= 4096 &&
+           shape[1] <= 65536 && shape[2] <= 65536;
+      tokens += ok ? (gint64) shape[0] * shape[1] * shape[2] : 0;
+    }
+  if (ok && tokens == latent->dim[1])
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               "The latent, the text and the sizes of the pictures do not belong together");
+  return FALSE;
+}
+
+static gboolean
+qwen_run (gpointer model,
+          const AtlRequest *request,
+          GPtrArray *outputs,
+          GCancellable *cancellable,
+          GError **error)
+{
+  Qwen *m = model;
+  AtlArray *latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 3, error);
+  AtlArray *context =
+      latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
+  AtlArray *timestep =
+      context == NULL ? NULL : atl_request_require (request, "timestep", ATL_DTYPE_F32, 1, error);
+  AtlArray *shapes = timestep == NULL
+                         ? NULL
+                         : atl_request_require (request, "img_shapes", ATL_DTYPE_I32, 2, error);
+  AtlArray *mask = atl_request_find (request, "context_mask");
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+  g_autoptr (AtlArray) features = NULL;
+  g_autoptr (AtlArray) zero = NULL;
+  g_autoptr (AtlArray) row = NULL;
+  g_autoptr (AtlArray) image_ids = NULL;
+  g_autoptr (AtlArray) text = NULL;
+  g_autoptr (AtlArray) text_ids = NULL;
+  g_autoptr (AtlArray) rope = NULL;
+  Call call = { .m = m };
+  g_autofree char *key = NULL;
+  float t, none = 0.0f;
+  gint64 start;
+
+  if (shapes == NULL || !check_shapes (m, latent, context, shapes, mask, error))
+    return FALSE;
+  image_ids = picture_ids (m, shapes, latent->dim[1], &start);
+  keep_shown (context, mask, start, &text, &text_ids);
+  if (text->dim[1] < 1)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The mask hides the whole text");
+      return FALSE;
+    }
+  rope = atl_flux_blocks_rope (&m->blocks, text_ids, image_ids);
+  call.n_first =
+      (gint64) atl_array_i32 (shapes)[0] * atl_array_i32 (shapes)[1] * atl_array_i32 (shapes)[2];
+  t = 1000.0f * atl_array_f32 (timestep)[0];
+  features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, FREQ_DIM });
+  zero = atl_array_new ("zero_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, FREQ_DIM });
+  row = atl_array_new ("addition_row", ATL_DTYPE_I32, 1, (gint64[]){ 1 });
+  atl_timestep_features (&t, 1, FREQ_DIM, atl_array_f32 (features));
+  atl_timestep_features (&none, 1, FREQ_DIM, atl_array_f32 (zero));
+  atl_array_i32 (row)[0] = atl_request_number (request, "additional_t_cond", 0) != 0;
+  g_ptr_array_add (inputs, latent);
+  g_ptr_array_add (inputs, text);
+  g_ptr_array_add (inputs, features);
+  g_ptr_array_add (inputs, rope);
+  g_ptr_array_add (inputs, zero);
+  g_ptr_array_add (inputs, row);
+  key = g_strdup_printf ("forward %" G_GINT64_FORMAT, call.n_first);
+  return atl_runner_run (m->runner, key, describe, &call, inputs, outputs, cancellable, error);
+}
+
+const AtlComponentClass atl_qwen_image_class = {
+  .name = "qwen-image",
+  .origins = (const char *const[]){ "QwenImageTransformer2DModel", "qwen_image", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "forward", NULL },
+  .load = qwen_load,
+  .run = qwen_run,
+  .free = qwen_free,
+};
