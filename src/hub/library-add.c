@@ -56,6 +56,30 @@ free_stem (const AtlModelName *name)
     }
 }
 
+char *
+atl_library_find (const char *path)
+{
+  g_autofree char *folder = g_strconcat (atl_library_dir (), G_DIR_SEPARATOR_S, NULL);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  GStatBuf wanted, found;
+  const char *name;
+
+  g_return_val_if_fail (path != NULL, NULL);
+  if (dir == NULL || g_stat (path, &wanted) != 0 || S_ISDIR (wanted.st_mode))
+    return NULL;
+  if (g_str_has_prefix (path, folder))
+    return g_strdup (path);
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *inside = g_build_filename (folder, name, NULL);
+
+      if (name[0] != '.' && g_stat (inside, &found) == 0 && found.st_dev == wanted.st_dev &&
+          found.st_ino == wanted.st_ino)
+        return g_steal_pointer (&inside);
+    }
+  return NULL;
+}
+
 static gboolean
 place_reference (const char *file, const char *target, GError **error)
 {

@@ -74,6 +74,10 @@ void atl_library_add_async (const char *path,
  * when it was copied, else NULL. */
 char *atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error);
 
+/* The path in the library of the file at `path`: `path` itself, or that of a link to it; NULL
+ * when it is not there, and for folders. The caller's. Blocks shortly. */
+char *atl_library_find (const char *path);
+
 /* Moves a model (all its shards) to the desktop's trash; a reference is only unlinked, its file
  * stays. Files outside atl_library_dir() are refused with ATL_ERROR_INVALID: they belong to others.
  */

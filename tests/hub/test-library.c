@@ -245,13 +245,19 @@ static void
 test_reference (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *source = NULL, *path = NULL, *text = NULL;
+  g_autofree char *source = NULL, *path = NULL, *text = NULL, *found = NULL, *again = NULL;
 
   set_up ();
   source = put ("some/a.gguf", "the model");
+  g_assert_null (atl_library_find (source));
   path = add (source, ATL_ADD_REFERENCE, NULL, NULL, &error);
   g_assert_no_error (error);
   expect_scan (atl_library_dir (), "a 9 1/1 ref");
+  /* Known by its own path and by that of the reference. */
+  found = atl_library_find (source);
+  again = atl_library_find (path);
+  g_assert_cmpstr (found, ==, path);
+  g_assert_cmpstr (again, ==, path);
   /* Removing a reference leaves the file; undo brings the reference back. */
   g_assert_true (atl_library_remove (path, &error));
   g_assert_no_error (error);

@@ -43,13 +43,6 @@ atl_add_model_is_model_name (const char *name)
   return g_str_has_suffix (lower, ".gguf") || g_str_has_suffix (lower, ".safetensors");
 }
 
-static gboolean
-is_in_library (const char *path)
-{
-  g_autofree char *folder = g_strconcat (atl_library_dir (), G_DIR_SEPARATOR_S, NULL);
-  return g_str_has_prefix (path, folder);
-}
-
 static void
 load (AtlSession *session, const char *path)
 {
@@ -248,6 +241,7 @@ atl_add_model (GtkWindow *parent, AtlSession *session, GFile *file)
 {
   g_autofree char *path = g_file_get_path (file);
   g_autofree char *name = g_file_get_basename (file);
+  g_autofree char *inside = NULL;
   Adding *adding;
 
   if (path == NULL)
@@ -269,9 +263,10 @@ atl_add_model (GtkWindow *parent, AtlSession *session, GFile *file)
       atl_session_emit_notice (session, words);
       return;
     }
-  if (is_in_library (path) && !g_file_test (path, G_FILE_TEST_IS_DIR))
+  inside = atl_library_find (path);
+  if (inside != NULL)
     {
-      load (session, path);
+      load (session, inside);
       return;
     }
   adding = g_new0 (Adding, 1);
