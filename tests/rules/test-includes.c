@@ -32,7 +32,7 @@ static const struct
                         " engine/formats engine/convert engine/tensor/" },
   { "engine/diffusion",
     "base engine/models engine/schedules engine/tokenizers engine/formats engine/convert"
-    " engine/tensor" },
+    " engine/tensor engine/tensor/quants" },
   { "engine/service", "base protocol engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",

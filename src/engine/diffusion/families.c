@@ -13,6 +13,7 @@ static const AtlDiffusionFamily *const families[] = {
   &atl_family_sd3,
   &atl_family_wan,
   &atl_family_flux,
+  &atl_family_flux2,
   &atl_family_chroma,
   &atl_family_zimage,
   &atl_family_hidream,

@@ -14,5 +14,6 @@ extern const AtlDiffusionFamily atl_family_flux;
 extern const AtlDiffusionFamily atl_family_chroma;
 extern const AtlDiffusionFamily atl_family_qwen_image;
 extern const AtlDiffusionFamily atl_family_zimage;
+extern const AtlDiffusionFamily atl_family_flux2;
 
 G_END_DECLS

@@ -1,0 +1,478 @@
+/* Flux.2: dev and klein (diffusers 0.42.1, pipelines/flux2).
+ *
+ * Text: hidden states of three layers side by side, all of 512 rows: dev through Mistral Small with
+ * a fixed system message, padded in front (10, 20, 30); klein through Qwen3, padded behind (9, 18,
+ * 27). Latent: 32 channels in 2x2 patches, normalised by the statistics that the autoencoder keeps.
+ * Positions (0, row, column, 0), text's (0, 0, 0, i), those of reference n (10 + 10 n, row, column,
+ * 0): its tokens lie behind, the output's are cut off. Steps from 1 down to 1/n, shifted by a mu of
+ * the number of tokens and of steps.
+ *
+ * dev: the guidance (4) is an input. klein: none where it is distilled (model_index.json), else
+ * twice with the negative prompt, which may be empty.
+ *
+ * Settings: prompt, negative_prompt, guidance, is_distilled, width, height, steps,
+ * max_sequence_length, text_encoder_out_layers, scheduler, sigmas. Inputs: initial_latent [1, 128,
+ * H/16, W/16], image or image_1, image_2, … (references, cut in their middle to multiples of 16).
+ */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include <glib/gi18n.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/diffusion/family-list.h"
+#include "engine/diffusion/latents.h"
+#include "engine/tensor/quants/dequant.h"
+
+#define PIXELS 16 /* a token's side */
+#define CHANNELS 128
+#define MAX_TEXT 512
+#define MAX_REFERENCES 10
+#define N_LAYERS 3
+
+static const char default_schedule[] =
+    "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 1.15, "
+    "\"base_image_seq_len\": 256, \"max_image_seq_len\": 4096}";
+
+static const char system_message[] =
+    "You are an AI that reasons about image descriptions. You give structured responses focusing "
+    "on object relationships, object\nattribution and actions without speculation.";
+
+typedef struct
+{
+  gboolean is_klein;
+  gint64 rows, columns; /* of tokens */
+  double guidance;
+  float mean[CHANNELS], std[CHANNELS];
+  AtlArray *positive, *negative;     /* (owned) [1, T, 3 dim]; negative nullable */
+  AtlArray *references;              /* (owned, nullable) tokens behind the latent's */
+  AtlArray *image_ids, *context_ids; /* (owned) */
+} Flux2;
+
+static void
+flux2_clear (Flux2 *self)
+{
+  AtlArray **owned[] = { &self->positive, &self->negative, &self->references, &self->image_ids,
+                         &self->context_ids };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
+    g_clear_pointer (owned[i], atl_array_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Flux2, flux2_clear)
+
+static gboolean
+is_klein (AtlBundle *bundle)
+{
+  AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, "text_encoder", NULL);
+
+  return cp != NULL &&
+         g_strcmp0 (atl_checkpoint_get_string (cp, "general.architecture"), "qwen3") == 0;
+}
+
+static gboolean
+is_distilled (AtlBundle *bundle)
+{
+  return atl_json_bool (atl_bundle_json (bundle, NULL, "model_index.json"), "is_distilled", FALSE);
+}
+
+/* --- Text --- */
+
+static char *
+in_template (const Flux2 *self, const char *prompt)
+{
+  g_auto (GStrv) parts = NULL;
+  g_autofree char *clean = NULL;
+
+  if (self->is_klein)
+    return g_strconcat ("<|im_start|>user\n", prompt,
+                        "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", NULL);
+  parts = g_strsplit (prompt, "[IMG]", -1);
+  clean = g_strjoinv ("", parts);
+  return g_strconcat ("<s>[SYSTEM_PROMPT]", system_message, "[/SYSTEM_PROMPT][INST]", clean,
+                      "[/INST]", NULL);
+}
+
+/* Which hidden states. */
+static AtlArray *
+layers (AtlRun *run, const Flux2 *self)
+{
+  static const gint32 published[2][N_LAYERS] = { { 10, 20, 30 }, { 9, 18, 27 } };
+  guint n = 0;
+  g_autofree double *asked = atl_settings_numbers (run->settings, "text_encoder_out_layers", &n);
+  AtlArray *list = atl_array_new ("layer", ATL_DTYPE_I32, 2, (gint64[]){ 1, N_LAYERS });
+
+  for (guint i = 0; i < N_LAYERS; i++)
+    atl_array_i32 (list)[i] = asked != NULL && n == N_LAYERS
+                                  ? (gint32) CLAMP (asked[i], -1000, 1000)
+                                  : published[self->is_klein][i];
+  return list;
+}
+
+static AtlArray *
+encode (AtlRun *run, const Flux2 *self, const char *prompt, GError **error)
+{
+  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, "tokenizer", error);
+  g_autofree char *text = in_template (self, prompt);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
+  gint64 n = (gint64) CLAMP (atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT),
+                             1, MAX_TEXT);
+  AtlArray *padded, *mask;
+  gint64 n_text, first;
+  gint32 pad;
+
+  if (tokenizer == NULL ||
+      !atl_tokenizer_encode (tokenizer, text, -1, ATL_TOKENIZE_PARSE_SPECIAL, ids, error))
+    return NULL;
+  pad = MAX (atl_tokenizer_special (tokenizer, ATL_SPECIAL_PAD), 0);
+  n_text = MIN ((gint64) ids->len, n);
+  first = self->is_klein ? 0 : n - n_text;
+  padded = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
+  mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
+  for (gint64 i = 0; i < n; i++)
+    {
+      gboolean is_text = i >= first && i < first + n_text;
+
+      atl_array_i32 (padded)[i] = is_text ? g_array_index (ids, gint32, i - first) : pad;
+      atl_array_i32 (mask)[i] = is_text;
+    }
+  atl_request_add (request, padded);
+  atl_request_add (request, mask);
+  atl_request_add (request, layers (run, self));
+  return atl_run_output_of (run, "text_encoder", request, "hidden", error);
+}
+
+static gboolean
+encode_text (AtlRun *run, Flux2 *self, gboolean twice, GError **error)
+{
+  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
+  self->positive = encode (run, self, atl_settings_string (run->settings, "prompt", ""), error);
+  if (self->positive == NULL)
+    return FALSE;
+  if (twice)
+    {
+      self->negative =
+          encode (run, self, atl_settings_string (run->settings, "negative_prompt", ""), error);
+      if (self->negative == NULL)
+        return FALSE;
+    }
+  atl_run_trace (run, "context", self->positive);
+  atl_parts_release (run->parts, "text_encoder");
+  self->context_ids =
+      atl_array_new ("context_ids", ATL_DTYPE_F32, 2, (gint64[]){ self->positive->dim[1], 4 });
+  for (gint64 i = 0; i < self->positive->dim[1]; i++)
+    atl_array_f32 (self->context_ids)[4 * i + 3] = (float) i;
+  return TRUE;
+}
+
+/* --- Pictures --- */
+
+static gboolean
+read_list (const AtlCheckpoint *vae, const char *name, float *out, GError **error)
+{
+  const AtlTensorInfo *info = atl_checkpoint_find (vae, name);
+
+  if (info != NULL && info->n_dims == 1 && info->dim[0] == CHANNELS &&
+      atl_dtype_is_float_like (info->dtype))
+    {
+      g_autofree guint8 *bytes = g_malloc (info->size_bytes);
+
+      atl_tensor_info_read (info, 0, 1, bytes);
+      if (atl_dequantize (info->dtype, bytes, out, CHANNELS))
+        return TRUE;
+    }
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+               _ ("%s: “%s” does not have a number for each of the %d channels of a latent"),
+               atl_checkpoint_name (vae), name, CHANNELS);
+  return FALSE;
+}
+
+static gboolean
+read_statistics (AtlRun *run, Flux2 *self, GError **error)
+{
+  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+  double eps = 1e-4;
+
+  if (vae == NULL || !read_list (vae, "bn.running_mean", self->mean, error) ||
+      !read_list (vae, "bn.running_var", self->std, error))
+    return FALSE;
+  atl_checkpoint_get_float (vae, "batch_norm_eps", 0, 1, &eps, NULL);
+  for (guint i = 0; i < CHANNELS; i++)
+    self->std[i] = sqrtf (MAX (self->std[i], 0.0f) + (float) eps);
+  return TRUE;
+}
+
+/* Tokens [1, n, 128] between the network's and the autoencoder's scale. */
+static void
+normalise (const Flux2 *self, AtlArray *tokens, gboolean is_back)
+{
+  float *p = atl_array_f32 (tokens);
+
+  for (gint64 i = 0; i < atl_array_n_elems (tokens); i++, p++)
+    {
+      gint64 c = i % CHANNELS;
+
+      *p = is_back ? *p * self->std[c] + self->mean[c] : (*p - self->mean[c]) / self->std[c];
+    }
+}
+
+/* Positions (first, row, column, 0). */
+static AtlArray *
+grid (double first, gint64 rows, gint64 columns)
+{
+  AtlArray *ids = atl_array_new ("image_ids", ATL_DTYPE_F32, 2, (gint64[]){ rows * columns, 4 });
+
+  for (gint64 i = 0; i < rows * columns; i++)
+    {
+      float *id = atl_array_f32 (ids) + 4 * i;
+
+      id[0] = (float) first;
+      id[1] = (float) (i / columns);
+      id[2] = (float) (i % columns);
+    }
+  return ids;
+}
+
+/* The n-th reference; NULL where there is none. */
+static const AtlArray *
+reference (const AtlRun *run, guint n)
+{
+  g_autofree char *name = g_strdup_printf ("image_%u", n + 1);
+  const AtlArray *a = atl_run_input (run, name);
+
+  if (a == NULL && n == 0)
+    a = atl_run_input (run, "image");
+  return a != NULL && a->dtype == ATL_DTYPE_F32 && a->n_dims == 4 && a->dim[0] == 1 &&
+                 a->dim[1] == 3
+             ? a
+             : NULL;
+}
+
+/* The middle of a picture in 0…1, in -1…1, with whole tokens; NULL if it is smaller than 64 px. */
+static AtlArray *
+crop (const AtlArray *a, GError **error)
+{
+  gint64 H = a->dim[2] / PIXELS * PIXELS, W = a->dim[3] / PIXELS * PIXELS;
+  gint64 top = (a->dim[2] - H) / 2, left = (a->dim[3] - W) / 2;
+  AtlArray *out;
+
+  if (H < 64 || W < 64)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("A reference picture must be at least %d pixels wide and high"), 64);
+      return NULL;
+    }
+  out = atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W });
+  for (gint64 r = 0; r < 3 * H; r++)
+    for (gint64 x = 0; x < W; x++)
+      atl_array_f32 (out)[r * W + x] =
+          2.0f * atl_array_f32 (a)[(r / H * a->dim[2] + top + r % H) * a->dim[3] + left + x] - 1.0f;
+  return out;
+}
+
+static gboolean
+read_references (AtlRun *run, Flux2 *self, GError **error)
+{
+  const AtlArray *given;
+
+  for (guint n = 0; n < MAX_REFERENCES && (given = reference (run, n)) != NULL; n++)
+    {
+      g_autoptr (AtlArray) picture = crop (given, error);
+      g_autoptr (AtlArray) latent =
+          picture != NULL ? atl_vae_encode (run, picture, 1, 0, error) : NULL;
+      g_autoptr (AtlArray) tokens = NULL;
+      g_autoptr (AtlArray) ids = NULL;
+      g_autoptr (AtlArray) old = g_steal_pointer (&self->references);
+      g_autoptr (AtlArray) old_ids = g_steal_pointer (&self->image_ids);
+
+      if (latent == NULL)
+        return FALSE;
+      tokens = atl_latent_pack (latent, "references");
+      normalise (self, tokens, FALSE);
+      ids = grid (10 + 10 * n, latent->dim[2] / 2, latent->dim[3] / 2);
+      self->references = old == NULL ? g_steal_pointer (&tokens)
+                                     : atl_array_join ("references", 1, 2,
+                                                       (const AtlArray *const[]){ old, tokens });
+      self->image_ids =
+          atl_array_join ("image_ids", 0, 2, (const AtlArray *const[]){ old_ids, ids });
+    }
+  return TRUE;
+}
+
+/* [1, 128, rows, columns] as tokens. */
+static AtlArray *
+begin (AtlRun *run, const Flux2 *self, GError **error)
+{
+  gint64 n = self->rows * self->columns;
+  g_autoptr (AtlArray) noise = atl_run_noise (
+      run, "initial_latent", 4, (gint64[]){ 1, CHANNELS, self->rows, self->columns }, error);
+  AtlArray *x;
+
+  if (noise == NULL)
+    return NULL;
+  x = atl_array_new ("latent", ATL_DTYPE_F32, 3, (gint64[]){ 1, n, CHANNELS });
+  for (gint64 i = 0; i < n; i++)
+    for (gint64 c = 0; c < CHANNELS; c++)
+      atl_array_f32 (x)[i * CHANNELS + c] = atl_array_f32 (noise)[c * n + i];
+  return x;
+}
+
+/* --- Sampling --- */
+
+static AtlArray *
+forward (AtlRun *run,
+         const Flux2 *self,
+         const AtlArray *latent,
+         double timestep,
+         const AtlArray *text,
+         GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+
+  atl_request_add (request, atl_array_copy (latent, "latent"));
+  atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
+  atl_request_add (request, atl_array_number ("guidance", self->guidance));
+  atl_request_add (request, atl_array_copy (text, "context"));
+  atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
+  atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
+  return atl_run_output_of (run, "transformer", request, "output", error);
+}
+
+static gboolean
+predict (AtlRun *run,
+         const AtlArray *scaled,
+         double timestep,
+         guint call,
+         AtlArray *out,
+         gpointer user_data,
+         GError **error)
+{
+  const Flux2 *self = user_data;
+  g_autoptr (AtlArray) joined = NULL;
+  g_autoptr (AtlArray) positive = NULL;
+  g_autoptr (AtlArray) negative = NULL;
+  const AtlArray *latent = scaled;
+
+  if (self->references != NULL)
+    latent = joined =
+        atl_array_join ("latent", 1, 2, (const AtlArray *const[]){ scaled, self->references });
+  positive = forward (run, self, latent, timestep, self->positive, error);
+  if (positive == NULL)
+    return FALSE;
+  if (call == 0)
+    atl_run_trace (run, "first_output", positive);
+  /* The references' tokens come last. */
+  memcpy (out->data, positive->data, atl_array_size (out));
+  if (self->negative == NULL)
+    return TRUE;
+  negative = forward (run, self, latent, timestep, self->negative, error);
+  if (negative == NULL)
+    return FALSE;
+  negative->dim[1] = out->dim[1];
+  atl_guide (out, negative, out, self->guidance);
+  return TRUE;
+}
+
+/* The authors' fit of mu to tokens and steps. */
+static double
+shift_of (double tokens, double steps)
+{
+  double many = 0.00016927 * tokens + 0.45666666, few = 8.73809524e-5 * tokens + 1.89833333;
+  double slope = (many - few) / 190;
+
+  return tokens > 4300 ? many : slope * steps + many - 200 * slope;
+}
+
+static gboolean
+run_flux2 (AtlRun *run, GError **error)
+{
+  g_auto (Flux2) self = { .guidance = atl_settings_number (run->settings, "guidance", 4),
+                          .is_klein = is_klein (run->bundle) };
+  gboolean fast = self.is_klein && atl_settings_number (run->settings, "is_distilled",
+                                                        is_distilled (run->bundle)) != 0;
+  guint fallback = fast ? 4 : 50;
+  double steps = atl_settings_number (run->settings, "steps", fallback);
+  const AtlArray *first = reference (run, 0);
+  g_autoptr (AtlSchedule) schedule = NULL;
+  g_autoptr (AtlArray) tokens = NULL;
+  g_autoptr (AtlArray) latent = NULL;
+  gint64 width, height;
+  AtlArray *x;
+
+  atl_run_size (run, PIXELS, 1024, &width, &height);
+  if (first != NULL && !atl_settings_has (run->settings, "width") &&
+      !atl_settings_has (run->settings, "height"))
+    {
+      width = MAX (first->dim[3] / PIXELS * PIXELS, PIXELS);
+      height = MAX (first->dim[2] / PIXELS * PIXELS, PIXELS);
+    }
+  self.rows = height / PIXELS;
+  self.columns = width / PIXELS;
+  if (!read_statistics (run, &self, error) ||
+      !encode_text (run, &self, self.is_klein && !fast && self.guidance > 1, error))
+    return FALSE;
+  schedule =
+      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
+  if (schedule == NULL ||
+      !atl_run_set_flow_steps (run, schedule, fallback,
+                               shift_of ((double) (self.rows * self.columns), steps), error))
+    return FALSE;
+  self.image_ids = grid (0, self.rows, self.columns);
+  if (!read_references (run, &self, error))
+    return FALSE;
+  atl_parts_release (run->parts, "vae");
+  x = begin (run, &self, error);
+  if (x == NULL)
+    return FALSE;
+  if (!atl_run_sample (run, schedule, 0, x, predict, NULL, &self, error))
+    {
+      atl_array_free (x);
+      return FALSE;
+    }
+  atl_parts_release (run->parts, "transformer");
+  tokens = atl_array_copy (x, "tokens");
+  atl_run_take_output (run, "final_latent", x);
+  normalise (&self, tokens, TRUE);
+  latent = atl_latent_unpack (tokens, 2 * self.rows, 2 * self.columns);
+  return atl_vae_decode (run, latent, 1, 0, error);
+}
+
+/* --- The family --- */
+
+static gboolean
+recognises (AtlBundle *bundle, GError **error)
+{
+  return atl_bundle_loose (bundle, "flux2", error) != NULL;
+}
+
+static void
+flux2_traits (AtlBundle *bundle, AtlTraits *traits)
+{
+  gboolean klein = is_klein (bundle), fast = klein && is_distilled (bundle);
+
+  traits->abilities |= ATL_CAN_REFERENCE | (klein && !fast ? ATL_CAN_NEGATIVE : 0);
+  traits->max_references = MAX_REFERENCES;
+  traits->multiple = PIXELS;
+  traits->side = 1024;
+  traits->steps = fast ? 4 : 50;
+  traits->guidance = 4;
+}
+
+static const AtlPart flux2_parts[] = {
+  { "transformer", N_ ("the denoiser"), "forward", "Flux2Transformer2DModel", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder Mistral or Qwen3"), "encode_text",
+    "Mistral3ForConditionalGeneration", NULL, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLFlux2", NULL, FALSE },
+};
+
+const AtlDiffusionFamily atl_family_flux2 = {
+  .name = "flux2",
+  .words = "Flux.2",
+  .pipelines = (const char *const[]){ "Flux2Pipeline", "Flux2KleinPipeline", NULL },
+  .recognises = recognises,
+  .parts = flux2_parts,
+  .n_parts = G_N_ELEMENTS (flux2_parts),
+  .traits = flux2_traits,
+  .run = run_flux2,
+};
