@@ -1,4 +1,5 @@
-/* Wan 2.1 and 2.2: words to a picture or clip (diffusers 0.42.1 WanPipeline).
+/* Wan 2.1 and 2.2: words, pictures and controls to a picture or clip (diffusers 0.42.1
+ * WanPipeline, WanImageToVideoPipeline, WanVACEPipeline).
  *
  * Text: UMT5 on the cleaned prompt, padded to 512 tokens whose rows are zero. Noise [1, C, 1 +
  * (frames - 1) / 4, H / f, W / f]; guidance neg + g (pos - neg) for g > 1. Two networks (A14B): the
@@ -7,10 +8,12 @@
  * latents_std, decoded pixels clamped.
  *
  * A picture to begin with, where the bundle expands timesteps (TI2V-5B): its latent stands in the
- * first frame at every step and at the end, and its tokens have timestep 0.
+ * first frame at every step and at the end, and its tokens have timestep 0. What other networks
+ * take, wan-condition.c makes.
  *
  * Settings: prompt, negative_prompt, width, height, frames, steps, guidance, guidance_2,
- * boundary_ratio, max_sequence_length, scheduler, shift. Inputs: initial_latent, image.
+ * boundary_ratio, max_sequence_length, conditioning_scale, scheduler, shift. Inputs:
+ * initial_latent, image, last_image, control_video, mask, reference_image.
  */
 #define G_LOG_DOMAIN "atl-diffusion"
 
@@ -22,9 +25,9 @@
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/t5-encode.h"
+#include "engine/diffusion/wan-private.h"
 #include "engine/tokenizers/prompt-clean.h"
 
-#define TIME_FACTOR 4
 #define MAX_TEXT 512
 #define MAX_FRAMES 1025
 
@@ -55,26 +58,20 @@ static const float std_22[] = { 0.4765f, 1.0364f, 0.4514f, 1.1677f, 0.5313f, 0.4
                                 0.4944f, 0.5726f, 1.2042f, 0.5458f, 1.6887f, 0.3971f, 1.06f,
                                 0.3943f, 0.5537f, 0.5444f, 0.4089f, 0.7468f, 0.7744f };
 
-typedef struct
-{
-  gint64 channels, factor, frames, height, width; /* of the latent */
-  double guidance, guidance_2, boundary;          /* boundary in timesteps; 0: one network */
-  gboolean expands;
-  float *mean, *std;             /* (owned) [channels] */
-  AtlArray *positive, *negative; /* (owned) text; negative nullable */
-  AtlArray *first;               /* (owned, nullable) latent of the first frame */
-} Wan;
-
 static void
-wan_clear (Wan *self)
+wan_clear (AtlWan *self)
 {
   g_free (self->mean);
   g_free (self->std);
   g_clear_pointer (&self->positive, atl_array_free);
   g_clear_pointer (&self->negative, atl_array_free);
   g_clear_pointer (&self->first, atl_array_free);
+  g_clear_pointer (&self->condition, atl_array_free);
+  g_clear_pointer (&self->image_context, atl_array_free);
+  g_clear_pointer (&self->control, atl_array_free);
+  g_clear_pointer (&self->control_scale, atl_array_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Wan, wan_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlWan, wan_clear)
 
 /* --- Text --- */
 
@@ -91,7 +88,7 @@ encode_text (AtlRun *run, const char *text, GError **error)
 
 /* One number, or with a given first frame 0 for its tokens: every second row and column. */
 static AtlArray *
-make_timestep (const Wan *self, double t)
+make_timestep (const AtlWan *self, double t)
 {
   gint64 per_frame = (self->height / 2) * (self->width / 2);
   AtlArray *a;
@@ -110,23 +107,31 @@ make_timestep (const Wan *self, double t)
 
 static AtlArray *
 forward (AtlRun *run,
-         const Wan *self,
+         const AtlWan *self,
          const char *role,
          const AtlArray *latent,
          double t,
          const AtlArray *context,
          GError **error)
 {
+  const AtlArray *more[] = { self->image_context, self->control, self->control_scale };
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
 
-  atl_request_add (request, atl_array_copy (latent, "latent"));
+  atl_request_add (
+      request,
+      self->condition != NULL
+          ? atl_array_join ("latent", 1, 2, (const AtlArray *const[]){ latent, self->condition })
+          : atl_array_copy (latent, "latent"));
+  for (gsize i = 0; i < G_N_ELEMENTS (more); i++)
+    if (more[i] != NULL)
+      atl_request_add (request, atl_array_copy (more[i], more[i]->name));
   atl_request_add (request, make_timestep (self, t));
   atl_request_add (request, atl_array_copy (context, "context"));
   return atl_run_output_of (run, role, request, "output", error);
 }
 
 static void
-put_first_frame (const Wan *self, AtlArray *x)
+put_first_frame (const AtlWan *self, AtlArray *x)
 {
   gint64 frame = self->height * self->width, all = frame * self->frames;
 
@@ -144,7 +149,7 @@ predict (AtlRun *run,
          gpointer user_data,
          GError **error)
 {
-  const Wan *self = user_data;
+  const AtlWan *self = user_data;
   gboolean is_low = self->boundary > 0 && timestep < self->boundary;
   const char *role = is_low ? "transformer_2" : "transformer";
   double guidance = is_low ? self->guidance_2 : self->guidance;
@@ -190,7 +195,7 @@ vae_channels (const AtlCheckpoint *vae)
 }
 
 static gboolean
-read_latent (AtlRun *run, Wan *self, GError **error)
+read_latent (AtlRun *run, AtlWan *self, GError **error)
 {
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
   double frames = atl_settings_number (run->settings, "frames", 1);
@@ -218,37 +223,7 @@ read_latent (AtlRun *run, Wan *self, GError **error)
   atl_run_size (run, self->factor * 2, is_22 ? 704 : 480, &self->width, &self->height);
   self->width /= self->factor;
   self->height /= self->factor;
-  self->frames = ((gint64) CLAMP (frames, 1, MAX_FRAMES) - 1) / TIME_FACTOR + 1;
-  return TRUE;
-}
-
-static gboolean
-read_picture (AtlRun *run, Wan *self, GError **error)
-{
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
-  gint64 H = self->height * self->factor, W = self->width * self->factor;
-  AtlArray *picture;
-
-  if (atl_run_input (run, "image") == NULL)
-    return TRUE;
-  if (!self->expands)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
-                   _ ("This model makes clips from words only, not from a picture"));
-      return FALSE;
-    }
-  picture = atl_run_picture (run, "image", H, W, error);
-  if (picture == NULL)
-    return FALSE;
-  picture->n_dims = 5;
-  memcpy (picture->dim, (gint64[]){ 1, 3, 1, H, W }, 5 * sizeof *picture->dim);
-  atl_request_add (request, picture);
-  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  self->first = atl_run_output_of (run, "vae", request, "mean", error);
-  if (self->first == NULL)
-    return FALSE;
-  atl_latent_normalise (self->first, self->mean, self->std);
-  atl_parts_release (run->parts, "vae");
+  self->frames = ((gint64) CLAMP (frames, 1, MAX_FRAMES) - 1) / ATL_WAN_TIME_FACTOR + 1;
   return TRUE;
 }
 
@@ -267,15 +242,33 @@ frames_first (const AtlArray *video)
   return out;
 }
 
+/* The clip's own frames. The caller's. */
+static AtlArray *
+without_references (const AtlWan *self, const AtlArray *latent)
+{
+  gint64 cell = self->height * self->width, n = self->frames * cell;
+  AtlArray *out =
+      atl_array_new ("latent", ATL_DTYPE_F32, 5,
+                     (gint64[]){ 1, self->channels, self->frames, self->height, self->width });
+
+  for (gint64 c = 0; c < self->channels; c++)
+    memcpy (atl_array_f32 (out) + c * n,
+            atl_array_f32 (latent) + c * latent->dim[2] * cell + self->n_references * cell,
+            (gsize) n * sizeof (float));
+  return out;
+}
+
 static gboolean
-decode (AtlRun *run, const Wan *self, AtlArray *latent, GError **error)
+decode (AtlRun *run, const AtlWan *self, AtlArray *latent, GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   g_autoptr (AtlArray) pixels = NULL;
-  AtlArray *input = atl_array_copy (latent, "latent"), *video;
+  AtlArray *input = without_references (self, latent), *video;
 
   atl_run_take_output (run, "final_latent", latent);
   atl_run_progress (run, _ ("Finishing"), 0, 0);
+  if (self->first != NULL)
+    put_first_frame (self, input);
   atl_latent_restore (input, self->mean, self->std);
   atl_request_add (request, input);
   pixels = atl_run_output_of (run, "vae", request, "image", error);
@@ -294,7 +287,7 @@ static gboolean
 run_wan (AtlRun *run, GError **error)
 {
   JsonObject *index = atl_bundle_json (run->bundle, NULL, "model_index.json");
-  g_auto (Wan) self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0) };
+  g_auto (AtlWan) self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0) };
   g_autoptr (AtlSchedule) schedule = NULL;
   AtlArray *x;
 
@@ -320,10 +313,12 @@ run_wan (AtlRun *run, GError **error)
   atl_parts_release (run->parts, "text_encoder");
   schedule = atl_run_schedule (run, "UniPCMultistepScheduler", default_schedule, NULL, error);
   if (schedule == NULL || !atl_run_set_steps (run, schedule, 30, NAN, error) ||
-      !read_picture (run, &self, error))
+      !atl_wan_read_condition (run, &self, error))
     return FALSE;
-  x = atl_run_noise (run, "initial_latent", 5,
-                     (gint64[]){ 1, self.channels, self.frames, self.height, self.width }, error);
+  x = atl_run_noise (
+      run, "initial_latent", 5,
+      (gint64[]){ 1, self.channels, self.n_references + self.frames, self.height, self.width },
+      error);
   if (x == NULL)
     return FALSE;
   if (!atl_run_sample (run, schedule, 0, x, predict, NULL, &self, error))
@@ -331,8 +326,6 @@ run_wan (AtlRun *run, GError **error)
       atl_array_free (x);
       return FALSE;
     }
-  if (self.first != NULL)
-    put_first_frame (&self, x);
   atl_parts_release (run->parts, "transformer");
   atl_parts_release (run->parts, "transformer_2");
   return decode (run, &self, x, error);
@@ -365,12 +358,15 @@ static const AtlPart wan_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "WanTransformer3DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder UMT5"), "encode_text", "UMT5EncoderModel", NULL, FALSE },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLWan", NULL, FALSE },
+  { "image_encoder", N_ ("the picture encoder CLIP"), "encode_image", "CLIPVisionModel", NULL,
+    TRUE },
 };
 
 const AtlDiffusionFamily atl_family_wan = {
   .name = "wan",
   .words = "Wan",
-  .pipelines = (const char *const[]){ "WanPipeline", NULL },
+  .pipelines =
+      (const char *const[]){ "WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline", NULL },
   .recognises = recognises,
   .parts = wan_parts,
   .n_parts = G_N_ELEMENTS (wan_parts),

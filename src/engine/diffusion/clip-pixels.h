@@ -1,0 +1,21 @@
+/* A picture as CLIP's vision tower wants it: what transformers' CLIPImageProcessor does with PIL.
+ *
+ *   g_autoptr (AtlArray) pixels = atl_clip_pixels (picture, processor);
+ *
+ * Threading: pure function.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "engine/tensor/array.h"
+
+G_BEGIN_DECLS
+
+/* picture [1, 3, H, W] in 0…1, any size. Resized on 8 bits so that the shortest edge fits (PIL's
+ * bicubic, as Pillow's Resample.c rounds it), cut out of the middle, normalised. `processor`
+ * (nullable): preprocessor_config.json, for size, crop, mean and deviation; default 224 px and
+ * OpenAI's numbers. Gives "image" [1, 3, S, S], the caller's. */
+AtlArray *atl_clip_pixels (const AtlArray *picture, JsonObject *processor);
+
+G_END_DECLS
