@@ -7,7 +7,7 @@
 
 #include "base/json-bounded.h"
 
-#define MAX_SIDE 4096
+#define MAX_SIDE 512
 #define DEFAULT_SIDE 224
 #define SUPPORT 2.0 /* of the bicubic filter, in pixels */
 #define BITS 22     /* of a weight's fraction */
