@@ -1,7 +1,7 @@
 /* `atelier-cli`: Atelier's abilities from a terminal, for scripts, servers and benchmarks.
  *
- * chat and run use the engine process as the window does. Tools that look inside model files or
- * measure run the engine's program itself with this terminal's input and output.
+ * chat, run and image use the engine process as the window does. Tools that look inside model files
+ * or measure run the engine's program itself with this terminal's input and output.
  */
 #define G_LOG_DOMAIN "atl-cli"
 
@@ -26,6 +26,7 @@ static const struct
 } commands[] = {
   { "chat", atl_cli_chat, N_ ("talk with a model") },
   { "run", atl_cli_run, N_ ("answer one prompt (arguments or standard input)") },
+  { "image", atl_cli_image, N_ ("make pictures from a prompt") },
   { "fetch-starter", atl_hub_cli_fetch, N_ ("fetch a small model to begin with") },
   { "devices", NULL, N_ ("what this computer can compute on") },
   { "inspect", NULL, N_ ("what is in a model file") },

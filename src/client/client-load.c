@@ -19,6 +19,7 @@ atl_open_files_free (AtlOpenFiles *self)
     return;
   g_clear_object (&self->fds);
   g_clear_pointer (&self->names, g_ptr_array_unref);
+  g_free (self->title);
   g_free (self);
 }
 
@@ -45,6 +46,7 @@ open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   g_autoptr (AtlOpenFiles) files = g_new0 (AtlOpenFiles, 1);
   GError *error = NULL;
 
+  files->title = g_filename_display_basename (opening->paths[0]);
   files->fds = atl_open_model_files ((const char *const *) opening->paths, &files->names, &error);
   for (guint i = 0; error == NULL && opening->adapters != NULL && opening->adapters[i] != NULL; i++)
     {
@@ -115,6 +117,7 @@ atl_load_arguments (guint request,
   for (guint i = 0; i < files->names->len; i++)
     g_variant_builder_add (&list, "(sh)", g_ptr_array_index (files->names, i), (gint32) i);
   g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_LOAD_NAME, "s", files->title);
   if (options->n_ctx != 0)
     g_variant_dict_insert (&dict, ATL_LOAD_N_CTX, "u", options->n_ctx);
   if (options->kv_type != NULL)

@@ -107,6 +107,7 @@ typedef struct
 {
   GPtrArray *names;
   GUnixFDList *fds;
+  char *title; /* what a person calls them */
 } AtlOpenFiles;
 void atl_open_files_free (AtlOpenFiles *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOpenFiles, atl_open_files_free)

@@ -34,6 +34,7 @@
 
 #include "client/chat-job.h"
 #include "client/kept-chats.h"
+#include "client/picture-job.h"
 
 G_BEGIN_DECLS
 
@@ -144,6 +145,11 @@ AtlChatJob *atl_client_complete (AtlClient *self,
                                  AtlModel *model,
                                  const char *prompt,
                                  const AtlChatParams *params);
+
+/* Starts a picture; `settings` (a{sv}, floating taken) have the keys ATL_MADE_* of protocol.h.
+ * `image` and `mask` (nullable) are files to begin with. Returns at once; owned. */
+AtlPictureJob *atl_client_create (
+    AtlClient *self, AtlModel *model, GVariant *settings, const char *image, const char *mask);
 
 /* Tokens of `text`, or of the conversation when `is_messages`. */
 void atl_client_count_tokens_async (AtlClient *self,

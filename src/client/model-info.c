@@ -19,6 +19,7 @@ AtlModelInfo *
 atl_model_info_new_from_variant (GVariant *dict)
 {
   AtlModelInfo *self = g_atomic_rc_box_new0 (AtlModelInfo);
+  g_autofree char *kind = NULL;
 
   self->name = atl_dict_string (dict, ATL_INFO_NAME, "");
   if (*self->name == '\0')
@@ -49,6 +50,14 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->has_tools = atl_dict_bool (dict, ATL_INFO_HAS_TOOLS, FALSE);
   self->has_thinking = atl_dict_bool (dict, ATL_INFO_HAS_THINKING, FALSE);
   self->has_vision = atl_dict_bool (dict, ATL_INFO_HAS_VISION, FALSE);
+  kind = atl_dict_string (dict, ATL_INFO_KIND, "");
+  self->is_picture = g_str_equal (kind, ATL_KIND_PICTURE);
+  self->family = atl_dict_string (dict, ATL_INFO_FAMILY, "");
+  self->abilities = atl_dict_uint (dict, ATL_INFO_ABILITIES, 0);
+  self->steps = atl_dict_uint (dict, ATL_INFO_STEPS, 0);
+  self->guidance = atl_dict_double (dict, ATL_INFO_GUIDANCE, 0);
+  self->side = atl_dict_uint (dict, ATL_INFO_SIDE, 0);
+  self->multiple = atl_dict_uint (dict, ATL_INFO_MULTIPLE, 1);
   self->is_toy = atl_dict_bool (dict, ATL_INFO_IS_TOY, FALSE);
   self->recommended = atl_dict_lookup (dict, ATL_INFO_RECOMMENDED, "a{sv}");
   if (self->recommended == NULL)
@@ -75,6 +84,7 @@ model_info_clear (gpointer data)
   g_free (self->notice);
   g_free (self->draft);
   g_free (self->runs_on);
+  g_free (self->family);
   g_variant_unref (self->recommended);
 }
 

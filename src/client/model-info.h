@@ -38,6 +38,13 @@ typedef struct
   char *draft;   /* the model that guesses ahead for it; empty: none */
   char *runs_on; /* "CPU, 2 threads, because no GPU was found" */
   gboolean has_template, has_system, has_tools, has_thinking, has_vision;
+  /* Of a model that makes pictures and does not chat: */
+  gboolean is_picture;
+  char *family;    /* "Stable Diffusion XL" */
+  guint abilities; /* ATL_PICTURE_* */
+  guint steps;     /* recommended */
+  double guidance;
+  guint side, multiple;  /* px */
   gboolean is_toy;       /* label it as such */
   GVariant *recommended; /* a{sv} for atl_chat_params_apply(): only what the author set */
 } AtlModelInfo;

@@ -15,18 +15,12 @@ static const char *const folder_suffixes[] = { ".safetensors", ".json", ".jinja"
 
 /* Opens one regular file; a pipe or device must not hang or be read. */
 static gboolean
-open_one (const char *path, const char *name, GUnixFDList *fds, GPtrArray *names, GError **error)
+open_regular (const char *path, gboolean is_model, GUnixFDList *fds, GError **error)
 {
   struct stat st;
   gboolean ok;
   int fd;
 
-  if (names->len >= ATL_MAX_FILES)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   _ ("This model has more than %u files."), ATL_MAX_FILES);
-      return FALSE;
-    }
   fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0)
     {
@@ -50,14 +44,35 @@ open_one (const char *path, const char *name, GUnixFDList *fds, GPtrArray *names
 
       close (fd);
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s is empty or no ordinary file; a model is needed here."), shown);
+                   is_model ? _ ("%s is empty or no ordinary file; a model is needed here.")
+                            : _ ("%s is empty or no ordinary file; a picture is needed here."),
+                   shown);
       return FALSE;
     }
   ok = g_unix_fd_list_append (fds, fd, error) >= 0;
   close (fd);
-  if (ok)
-    g_ptr_array_add (names, g_utf8_make_valid (name, -1));
   return ok;
+}
+
+static gboolean
+open_one (const char *path, const char *name, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  if (names->len >= ATL_MAX_FILES)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("This model has more than %u files."), ATL_MAX_FILES);
+      return FALSE;
+    }
+  if (!open_regular (path, TRUE, fds, error))
+    return FALSE;
+  g_ptr_array_add (names, g_utf8_make_valid (name, -1));
+  return TRUE;
+}
+
+gboolean
+atl_open_picture_file (const char *path, GUnixFDList *fds, GError **error)
+{
+  return open_regular (path, FALSE, fds, error);
 }
 
 /* "model-00002-of-00003.gguf" -> stem "model", number 2, count 3. */
@@ -135,13 +150,67 @@ list_folder (const char *path, const char *suffix, GPtrArray *found)
     }
 }
 
+/* A folder of diffusers: its index, and what lies in the folders of its parts. */
+static const char *const part_suffixes[] = { ".safetensors", ".gguf", ".json",
+                                             ".model",       ".txt",  NULL };
+static const char picture_index[] = "model_index.json";
+
+static gboolean
+open_part (const char *path, const char *part, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *folder = g_build_filename (path, part, NULL);
+
+  for (const char *const *suffix = part_suffixes; *suffix != NULL; suffix++)
+    list_folder (folder, *suffix, found);
+  g_ptr_array_sort (found, compare_names);
+  for (guint i = 0; i < found->len; i++)
+    {
+      g_autofree char *full = g_build_filename (folder, found->pdata[i], NULL);
+      g_autofree char *logical = g_build_filename (part, found->pdata[i], NULL);
+
+      if (!open_one (full, logical, fds, names, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+open_picture_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autofree char *index = g_build_filename (path, picture_index, NULL);
+  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, error);
+  const char *name;
+
+  if (dir == NULL || !open_one (index, picture_index, fds, names, error))
+    return FALSE;
+  while (parts->len <= ATL_MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *full = g_build_filename (path, name, NULL);
+
+      /* No family needs it. */
+      if (*name != '.' && !g_str_equal (name, "safety_checker") &&
+          g_file_test (full, G_FILE_TEST_IS_DIR))
+        g_ptr_array_add (parts, g_strdup (name));
+    }
+  g_ptr_array_sort (parts, compare_names);
+  for (guint i = 0; i < parts->len; i++)
+    if (!open_part (path, parts->pdata[i], fds, names, error))
+      return FALSE;
+  return TRUE;
+}
+
 static gboolean
 open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *shown = g_filename_display_basename (path);
+  g_autofree char *index = g_build_filename (path, picture_index, NULL);
   gboolean has_weights = FALSE;
 
+  if (g_file_test (index, G_FILE_TEST_IS_REGULAR))
+    return open_picture_folder (path, fds, names, error);
   list_folder (path, ".gguf", found);
   if (found->len > 1)
     {

@@ -25,4 +25,7 @@ gboolean atl_open_adapter_files (
 gboolean
 atl_open_draft_files (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error);
 
+/* Appends the picture to `fds`. Errors: ATL_ERROR_NOT_FOUND, ATL_ERROR_BAD_FILE in words. */
+gboolean atl_open_picture_file (const char *path, GUnixFDList *fds, GError **error);
+
 G_END_DECLS

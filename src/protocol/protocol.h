@@ -64,7 +64,8 @@ G_BEGIN_DECLS
   "adapters" /* ad: strengths of the adapters, whose files (logical names "adapter-0/…" and so on) \
                 follow the model's */
 #define ATL_LOAD_IDLE_MINUTES                                                                      \
-  "idle-minutes" /* u: unloaded when unused for so long; 0 or absent: stays */
+  "idle-minutes"             /* u: unloaded when unused for so long; 0 or absent: stays */
+#define ATL_LOAD_NAME "name" /* s: what the person calls the files, for models without a name */
 #define ATL_LOAD_FROM_DISK                                                                         \
   "from-disk" /* b: what does not fit into memory is read from the disk whenever it is used */
 
@@ -96,6 +97,42 @@ G_BEGIN_DECLS
 #define ATL_INFO_IS_TOY "is-toy"               /* b: too small to be of use, only for trying out */
 #define ATL_INFO_COMPILE "compile"             /* t, 1 << AtlDType of matrices: see LoadModel */
 #define ATL_INFO_RECOMMENDED "recommended" /* a{sv} of chat-params.h: the author's values only */
+
+/* Of a model for pictures only; ATL_INFO_ARCHITECTURE is its family ("sdxl"). */
+#define ATL_INFO_KIND "kind"           /* s: ATL_KIND_PICTURE; absent: a chat model */
+#define ATL_INFO_FAMILY "family"       /* s: "Stable Diffusion XL" */
+#define ATL_INFO_ABILITIES "abilities" /* u, ATL_PICTURE_* */
+#define ATL_INFO_STEPS "steps"         /* u, recommended */
+#define ATL_INFO_GUIDANCE "guidance"   /* d, recommended */
+#define ATL_INFO_SIDE "side"           /* u, px of the square it was trained for */
+#define ATL_INFO_MULTIPLE "multiple"   /* u, of width and height */
+
+#define ATL_KIND_PICTURE "picture"
+
+#define ATL_PICTURE_NEGATIVE (1u << 0) /* a negative prompt has an effect */
+#define ATL_PICTURE_IMAGE (1u << 1)    /* begins with a picture */
+#define ATL_PICTURE_MASK (1u << 2)     /* paints inside a mask */
+#define ATL_PICTURE_WEIGHTS (1u << 4)  /* (word:1.3) in prompts */
+
+/* Logical names of Create's files. */
+#define ATL_CREATE_PICTURE "picture"
+#define ATL_CREATE_IMAGE "image"
+#define ATL_CREATE_MASK "mask"
+#define ATL_MAX_PICTURE_SIDE 16384u
+#define ATL_MAX_INPUT_PIXELS (64u << 20)
+
+/* What a picture was made with, of settings and facts. */
+#define ATL_MADE_PROMPT "prompt"            /* s */
+#define ATL_MADE_NEGATIVE "negative_prompt" /* s */
+#define ATL_MADE_WIDTH "width"              /* u, px */
+#define ATL_MADE_HEIGHT "height"            /* u */
+#define ATL_MADE_STEPS "steps"              /* u */
+#define ATL_MADE_GUIDANCE "guidance"        /* d */
+#define ATL_MADE_SEED "seed"                /* u; absent: any */
+#define ATL_MADE_SAMPLER "scheduler"        /* s, a class's name; absent: the model's own */
+#define ATL_MADE_STRENGTH "strength"        /* d, 0 to 1: how much of the picture may change */
+#define ATL_MADE_WEIGHTING "weighting"      /* s: "a1111", "comfyui", "plain" */
+#define ATL_MADE_SECONDS "seconds"          /* d, facts only */
 
 /* Numbers of a finished request. */
 #define ATL_STAT_N_PROMPT "n-prompt"             /* u, cached ones included */

@@ -33,7 +33,7 @@ static const struct
   { "engine/diffusion",
     "base engine/models engine/schedules engine/tokenizers engine/formats engine/convert"
     " engine/tensor engine/tensor/quants" },
-  { "engine/service", "base protocol engine/pipelines engine/tensor/" },
+  { "engine/service", "base protocol media engine/diffusion engine/pipelines engine/tensor/" },
   /* What atelier-cli does inside the engine: measuring and inspecting. */
   { "engine/tools",
     "base engine/pipelines engine/diffusion engine/models/ engine/samplers engine/schedules"

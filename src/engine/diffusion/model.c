@@ -5,6 +5,8 @@
 
 #include <glib/gi18n.h>
 
+#include "base/json-bounded.h"
+
 struct _AtlDiffusionModel
 {
   AtlBundle *bundle; /* (owned) */
@@ -89,6 +91,58 @@ atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, g
 {
   g_clear_pointer (&self->parts, atl_parts_free);
   self->parts = atl_parts_new (self->bundle, backends, n);
+}
+
+/* Of the autoencoder's outermost two levels, whose activations have the size of the picture. */
+static guint64
+outer_channels (AtlDiffusionModel *self)
+{
+  JsonArray *list =
+      atl_json_array (atl_bundle_json (self->bundle, "vae", "config.json"), "block_out_channels");
+  guint64 channels[2] = { 128, 256 };
+
+  for (guint i = 0; list != NULL && i < MIN (json_array_get_length (list), 2); i++)
+    {
+      JsonNode *node = json_array_get_element (list, i);
+
+      if (JSON_NODE_HOLDS_VALUE (node))
+        channels[i] = (guint64) CLAMP (json_node_get_int (node), 1, 8192);
+    }
+  return 2 * channels[0] + channels[1];
+}
+
+gboolean
+atl_diffusion_model_memory (AtlDiffusionModel *self,
+                            gint64 width,
+                            gint64 height,
+                            AtlDiffusionMemory *memory,
+                            GError **error)
+{
+  *memory = (AtlDiffusionMemory){ 0 };
+  for (guint i = 0; i < self->family->n_parts; i++)
+    {
+      const char *role = self->family->parts[i].role;
+      AtlCheckpoint *cp;
+      guint64 bytes;
+
+      if (!atl_bundle_has (self->bundle, role))
+        continue;
+      cp = atl_bundle_checkpoint (self->bundle, role, error);
+      if (cp == NULL)
+        return FALSE;
+      bytes = atl_checkpoint_weight_bytes (cp);
+      memory->weights += bytes;
+      memory->largest = MAX (memory->largest, bytes);
+    }
+  memory->scratch = (guint64) width * (guint64) height * outer_channels (self) * sizeof (float);
+  return TRUE;
+}
+
+void
+atl_diffusion_model_drop (AtlDiffusionModel *self)
+{
+  if (self->parts != NULL)
+    atl_parts_drop (self->parts);
 }
 
 void

@@ -31,6 +31,24 @@ const AtlTraits *atl_diffusion_model_traits (const AtlDiffusionModel *self);
 
 /* Where it computes; borrowed, the host's last, and they outlive the model. */
 void atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, guint n);
+/* What it takes, in bytes. */
+typedef struct
+{
+  guint64 weights; /* of all parts */
+  guint64 largest; /* of the largest part: what a frugal run holds at a time */
+  guint64 scratch; /* of making one picture; an estimate from the autoencoder's last layers, whose
+                      activations are the largest */
+} AtlDiffusionMemory;
+
+/* For one picture of this size. Errors: those of the parts' files. */
+gboolean atl_diffusion_model_memory (AtlDiffusionModel *self,
+                                     gint64 width,
+                                     gint64 height,
+                                     AtlDiffusionMemory *memory,
+                                     GError **error);
+/* Frees all weights; the next run loads them again. */
+void atl_diffusion_model_drop (AtlDiffusionModel *self);
+
 /* See atl_parts_set_frugal. After atl_diffusion_model_use(). */
 void atl_diffusion_model_set_frugal (AtlDiffusionModel *self, gboolean is_frugal);
 /* See atl_parts_set_loras. After atl_diffusion_model_use(). */

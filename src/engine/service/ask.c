@@ -120,6 +120,12 @@ start_turn (AtlJob *job, JsonArray *messages, GError **error)
   };
   AtlChatTurn *turn;
 
+  if (job->slot->pictures != NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s makes pictures and cannot chat"),
+                   atl_slot_name (job->slot));
+      return FALSE;
+    }
   if (job->slot->model == NULL || !atl_chat_model_is_loaded (job->slot->model))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));

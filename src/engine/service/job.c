@@ -4,6 +4,8 @@
 #include "engine/service/service-private.h"
 
 #include <glib/gi18n.h>
+#include <unistd.h>
+
 #include "engine/service/turn-options.h"
 
 AtlSlot *
@@ -19,11 +21,25 @@ atl_slot_unref (AtlSlot *self)
   if (self == NULL || !g_atomic_int_dec_and_test (&self->ref_count))
     return;
   atl_chat_model_free (self->model);
+  atl_diffusion_model_free (self->pictures);
+  g_free (self->name);
   atl_keep_table_free (self->keeping);
   g_rw_lock_clear (&self->lock);
   g_free (self->device);
   g_free (self->runs_on);
   g_free (self);
+}
+
+const char *
+atl_slot_name (const AtlSlot *self)
+{
+  return self->model != NULL ? atl_chat_model_facts (self->model)->name : self->name;
+}
+
+gboolean
+atl_slot_has_model (const AtlSlot *self)
+{
+  return self->model != NULL || self->pictures != NULL;
 }
 
 AtlJob *
@@ -92,6 +108,12 @@ atl_job_unref (AtlJob *self)
   g_clear_error (&self->error);
   g_clear_pointer (&self->maps, g_ptr_array_unref);
   g_clear_pointer (&self->names, g_ptr_array_unref);
+  g_clear_pointer (&self->pictures, atl_diffusion_model_free);
+  g_clear_pointer (&self->settings, g_variant_unref);
+  if (self->room > 0)
+    close (self->room);
+  g_free (self->phase);
+  g_free (self->name);
   g_free (self->device);
   g_free (self->gpu_problem);
   g_clear_pointer (&self->info, g_variant_unref);
@@ -155,6 +177,7 @@ atl_job_pool_cb (gpointer data, gpointer user_data)
     {
       /* Here, and not on the main thread: freeing waits for plans that run. */
       g_clear_pointer (&self->model, atl_chat_model_free);
+      g_clear_pointer (&self->pictures, atl_diffusion_model_free);
       atl_job_end (self);
     }
   atl_job_unref (self);

@@ -275,6 +275,8 @@ atl_handle_keep_conversation (AtlIpcEngine1 *skeleton,
 void
 atl_keep_before_unload (AtlSlot *slot)
 {
+  if (slot->model == NULL)
+    return;
   atl_chat_model_keep_conversations (slot->model, g_get_monotonic_time () + UNLOAD_PATIENCE_US,
                                      NULL, NULL);
 }

@@ -50,7 +50,7 @@ lock_idle (AtlSlot *slot)
 {
   if (!g_rw_lock_writer_trylock (&slot->lock))
     return FALSE;
-  if (slot->model != NULL && atl_chat_model_is_idle (slot->model))
+  if (slot->pictures != NULL || (slot->model != NULL && atl_chat_model_is_idle (slot->model)))
     return TRUE;
   g_rw_lock_writer_unlock (&slot->lock);
   return FALSE;
@@ -59,7 +59,8 @@ lock_idle (AtlSlot *slot)
 static guint64
 slot_bytes (const AtlSlot *slot)
 {
-  return slot->ram_bytes + atl_chat_model_conversation_bytes (slot->model);
+  return __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED) +
+         (slot->model != NULL ? atl_chat_model_conversation_bytes (slot->model) : 0);
 }
 
 /* What could be freed without ending anything. */
@@ -136,12 +137,14 @@ unload_locked (AtlService *self, AtlSlot *slot, gboolean is_idle)
   gone->words =
       g_strdup_printf (is_idle ? _ ("%s was unloaded because it was not used for a while.")
                                : _ ("%s was unloaded to make room."),
-                       atl_chat_model_facts (slot->model)->name);
+                       atl_slot_name (slot));
   /* Writing takes a while, and the ledger is read on the main thread. */
   g_mutex_unlock (&self->ledger_mutex);
   atl_keep_before_unload (slot);
   g_mutex_lock (&self->ledger_mutex);
-  atl_chat_model_unload_idle (slot->model);
+  if (slot->model != NULL)
+    atl_chat_model_unload_idle (slot->model);
+  g_clear_pointer (&slot->pictures, atl_diffusion_model_free);
   g_clear_pointer (&slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&slot->lock);
   g_ptr_array_remove (self->ledger, slot);

@@ -1,4 +1,4 @@
-/* LoadModel, Inspect and UnloadModel: from descriptors to a slot, and back to free memory. */
+/* LoadModel and Inspect: from descriptors to a slot. */
 #define G_LOG_DOMAIN "atl-service"
 
 #include <glib/gi18n.h>
@@ -79,6 +79,7 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   job->is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
   job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
   job->idle_minutes = atl_dict_uint (options, ATL_LOAD_IDLE_MINUTES, 0);
+  job->name = atl_dict_string (options, ATL_LOAD_NAME, NULL);
   job->from_disk = atl_dict_bool (options, ATL_LOAD_FROM_DISK, FALSE);
   strengths = atl_dict_lookup (options, ATL_LOAD_ADAPTERS, "ad");
   if (strengths != NULL)
@@ -152,12 +153,34 @@ make_info (const AtlChatModel *model, const AtlFit *fit, guint64 free_bytes, con
 }
 
 static gboolean
-open_model (AtlJob *job, GError **error)
+open_chat (AtlJob *job, GError **error)
 {
   job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
                                     (const char *const *) job->names->pdata, job->maps->len, error);
   return job->model != NULL &&
          (job->strengths == NULL || atl_job_set_strengths (job, job->model, error));
+}
+
+/* A chat model, or one for pictures. What is neither is told as the former. */
+static gboolean
+open_model (AtlJob *job, GError **error)
+{
+  g_autoptr (GError) as_picture = NULL;
+
+  if (atl_picture_is_folder (job))
+    return atl_picture_open (job, error);
+  if (open_chat (job, error) && atl_chat_model_facts (job->model)->can_run)
+    return TRUE;
+  if (atl_picture_open (job, &as_picture) ||
+      g_error_matches (as_picture, ATL_ERROR, ATL_ERROR_NOT_FOUND))
+    {
+      g_clear_error (error);
+      g_clear_pointer (&job->model, atl_chat_model_free);
+      if (as_picture != NULL)
+        g_propagate_error (error, g_steal_pointer (&as_picture));
+      return job->pictures != NULL;
+    }
+  return job->model != NULL && *error == NULL;
 }
 
 static gboolean
@@ -192,7 +215,20 @@ inspect_run (AtlJob *job, GError **error)
   g_auto (AtlFit) fit = { 0 };
   guint64 free_bytes;
 
-  if (!open_model (job, error) || !judge (job, &fit, &free_bytes, error))
+  if (!open_model (job, error))
+    {
+      g_autofree char *missing = NULL;
+
+      /* Only pictures come in parts. */
+      if (!g_error_matches (*error, ATL_ERROR, ATL_ERROR_NOT_FOUND))
+        return FALSE;
+      missing = g_strdup ((*error)->message);
+      g_clear_error (error);
+      return atl_picture_inspect (job, missing, error);
+    }
+  if (job->pictures != NULL)
+    return atl_picture_inspect (job, NULL, error);
+  if (!judge (job, &fit, &free_bytes, error))
     return FALSE;
   job->info = make_info (job->model, &fit, free_bytes, "");
   return TRUE;
@@ -381,6 +417,20 @@ atl_slot_note_memory (AtlSlot *self)
   self->mapped_bytes = atl_chat_model_mapped_bytes (self->model);
 }
 
+/* Their weights are read when they are needed. */
+static gboolean
+load_pictures (AtlJob *job, GError **error)
+{
+  AtlBackend *cpu = atl_devices_cpu (job->service->devices, job->n_threads);
+
+  job->slot = new_slot (job, cpu);
+  /* Not for want of room on a GPU. */
+  job->slot->runs_on = job->service->devices->gpu != NULL && g_strcmp0 (job->device, "cpu") != 0
+                           ? g_strdup (cpu->description)
+                           : atl_devices_cpu_words (job->service->devices, cpu, job->device);
+  return atl_picture_load (job, job->slot, cpu, error);
+}
+
 static gboolean
 load_run (AtlJob *job, GError **error)
 {
@@ -396,6 +446,8 @@ load_run (AtlJob *job, GError **error)
   send_progress (job, 0, _ ("Reading the file"));
   if (!open_model (job, error))
     return FALSE;
+  if (job->pictures != NULL)
+    return load_pictures (job, error);
   if (!atl_chat_model_facts (job->model)->can_run)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
@@ -435,23 +487,6 @@ load_run (AtlJob *job, GError **error)
   return TRUE;
 }
 
-static gboolean
-unload_run (AtlJob *job, GError **error)
-{
-  atl_ledger_remove (job->service, job->slot);
-  g_rw_lock_writer_lock (&job->slot->lock);
-  if (job->slot->model != NULL)
-    {
-      atl_chat_model_end_turns (job->slot->model);
-      atl_turnstile_enter (job->service->turnstile);
-      atl_keep_before_unload (job->slot);
-      atl_turnstile_leave (job->service->turnstile);
-    }
-  g_clear_pointer (&job->slot->model, atl_chat_model_free);
-  g_rw_lock_writer_unlock (&job->slot->lock);
-  return TRUE;
-}
-
 static void
 undone_cb (AtlJob *job, const GError *error)
 {
@@ -480,7 +515,7 @@ load_done (AtlJob *job, const GError *error)
    * compute thread's work, as it may be running another plan on the same backend. */
   if (g_cancellable_is_cancelled (job->cancellable))
     {
-      atl_job_again (job, unload_run, undone_cb, self->compute);
+      atl_job_again (job, atl_job_unload, undone_cb, self->compute);
       return;
     }
   do
@@ -511,72 +546,5 @@ atl_handle_load (AtlIpcEngine1 *skeleton,
         send_progress (job, 0, _ ("Waiting for the other model"));
       atl_job_start (job, self->compute);
     }
-  return G_DBUS_METHOD_INVOCATION_HANDLED;
-}
-
-/* --- Moving and unloading --- */
-
-gboolean
-atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error)
-{
-  gboolean ok = TRUE;
-
-  g_rw_lock_writer_lock (&self->lock);
-  if (self->uses_gpu && self->model != NULL)
-    {
-      atl_chat_model_unload (self->model);
-      ok =
-          atl_chat_model_load (self->model, &self->cpu, 1, &self->options, NULL, NULL, NULL, error);
-      self->uses_gpu = FALSE;
-      atl_slot_note_memory (self);
-      g_free (self->runs_on);
-      self->runs_on = atl_devices_cpu_words (devices, self->cpu, self->device);
-    }
-  g_rw_lock_writer_unlock (&self->lock);
-  return ok;
-}
-
-static void
-unload_done (AtlJob *job, const GError *error)
-{
-  if (error != NULL)
-    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
-  else
-    atl_ipc_engine1_complete_unload_model (job->service->skeleton,
-                                           g_steal_pointer (&job->invocation));
-  atl_service_status_changed (job->service);
-}
-
-gboolean
-atl_handle_unload (AtlIpcEngine1 *skeleton,
-                   GDBusMethodInvocation *invocation,
-                   guint model,
-                   AtlService *self)
-{
-  AtlJob *job = atl_job_new (self, 0, TRUE, invocation);
-  g_autoptr (GPtrArray) running = NULL;
-  GError *error = NULL;
-  GHashTableIter iter;
-  gpointer other;
-
-  if (job == NULL)
-    return G_DBUS_METHOD_INVOCATION_HANDLED;
-  job->run = unload_run;
-  job->done = unload_done;
-  if (!atl_job_set_slot (job, model, &error))
-    {
-      atl_job_refuse (job, error);
-      return G_DBUS_METHOD_INVOCATION_HANDLED;
-    }
-  g_hash_table_remove (self->slots, GUINT_TO_POINTER (model));
-  /* Cancelling completes queued jobs and changes the table: collect first. */
-  running = g_ptr_array_new ();
-  g_hash_table_iter_init (&iter, self->requests);
-  while (g_hash_table_iter_next (&iter, NULL, &other))
-    if (((AtlJob *) other)->slot == job->slot)
-      g_ptr_array_add (running, other);
-  for (guint i = 0; i < running->len; i++)
-    atl_job_cancel (g_ptr_array_index (running, i));
-  atl_job_start (job, self->compute);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }

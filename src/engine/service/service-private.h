@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "engine/diffusion/model.h"
 #include "engine/pipelines/chat-model.h"
 #include "engine/pipelines/chat-turn.h"
 #include "engine/service/fit.h"
@@ -14,6 +15,7 @@
 #include "engine/service/service.h"
 #include "engine/service/text-sender.h"
 #include "engine1.h"
+#include "media/picture.h"
 #include "protocol/chat-params.h"
 #include "protocol/protocol.h"
 
@@ -28,9 +30,11 @@ typedef struct
   guint id;
   guint n_jobs; /* on the main thread: queued or running */
   GRWLock lock;
-  AtlChatModel *model; /* (lock) (nullable) NULL once unloaded */
-  char *device;        /* (nullable) as asked */
-  char *runs_on;       /* changed under the lock while no turn is under way */
+  AtlChatModel *model;         /* (lock) (nullable) NULL once unloaded */
+  AtlDiffusionModel *pictures; /* (lock) (nullable) instead of it: makes pictures */
+  char *name;                  /* (nullable) of a model for pictures */
+  char *device;                /* (nullable) as asked */
+  char *runs_on;               /* changed under the lock while no turn is under way */
   AtlChatModelOptions options;
   AtlBackend *cpu; /* borrowed from the devices */
   gboolean uses_gpu;
@@ -80,10 +84,12 @@ struct _AtlJob
   gboolean from_disk;
   GArray *strengths; /* double: of adapters */
   char *device;
-  gboolean is_compiled; /* the client says so */
-  char *gpu_problem;    /* (nullable) why not */
-  AtlChatModel *model;  /* until it moves into a slot; freed on the worker */
-  GVariant *info;       /* the result */
+  gboolean is_compiled;        /* the client says so */
+  char *gpu_problem;           /* (nullable) why not */
+  AtlChatModel *model;         /* until it moves into a slot; freed on the worker */
+  AtlDiffusionModel *pictures; /* likewise */
+  char *name;                  /* what the person calls the files */
+  GVariant *info;              /* the result */
   gint64 progress_sent_at;
   guint idle_minutes;
 
@@ -98,6 +104,12 @@ struct _AtlJob
   gint64 prefill_sent_at;
   GVariant *stats; /* the result */
   gint64 n_tokens; /* the result */
+
+  /* Making pictures */
+  GVariant *settings;
+  int room; /* a descriptor for the pixels; 0: none */
+  char *phase;
+  gint64 step_began_at; /* monotonic: the first step */
 
   /* Keeping */
   gint64 deadline;  /* monotonic */
@@ -123,6 +135,7 @@ struct _AtlService
   GThreadPool *compute;    /* one thread: loading and unloading */
   GThreadPool *reading;    /* one thread: inspecting, counting */
   GThreadPool *preparing;  /* prompts; the models' own threads go on with them */
+  GThreadPool *drawing;    /* one thread: making pictures */
   AtlTurnstile *turnstile; /* every model computes inside */
   GMutex ledger_mutex;
   GPtrArray *ledger; /* (mutex ledger_mutex) AtlSlot (owned): the loaded models */
@@ -160,7 +173,7 @@ void atl_job_cancel (AtlJob *self);
 gboolean atl_job_set_slot (AtlJob *self, guint model, GError **error);
 void atl_job_pool_cb (gpointer job, gpointer user_data);
 
-/* --- load.c: LoadModel, Inspect, UnloadModel --- */
+/* --- load.c: LoadModel, Inspect --- */
 
 gboolean atl_handle_load (AtlIpcEngine1 *skeleton,
                           GDBusMethodInvocation *invocation,
@@ -176,6 +189,72 @@ gboolean atl_handle_inspect (AtlIpcEngine1 *skeleton,
                              GVariant *files,
                              GVariant *options,
                              AtlService *self);
+/* --- unload.c --- */
+
+/* On the compute thread: frees the model of the job's slot. */
+gboolean atl_job_unload (AtlJob *job, GError **error);
+gboolean atl_handle_unload (AtlIpcEngine1 *skeleton,
+                            GDBusMethodInvocation *invocation,
+                            guint model,
+                            AtlService *self);
+/* On a worker: moves a slot whose GPU failed to the CPU. */
+gboolean atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error);
+
+/* --- job.c: of a slot, with its lock --- */
+
+/* What a person calls its model; there is one. */
+const char *atl_slot_name (const AtlSlot *self);
+gboolean atl_slot_has_model (const AtlSlot *self);
+
+/* --- picture-load.c: models for pictures --- */
+
+typedef struct
+{
+  gboolean fits;
+  gboolean is_frugal; /* parts one after the other */
+  guint64 free_bytes, needed_bytes;
+  AtlDiffusionMemory memory;
+  char *words; /* never NULL once judged */
+} AtlPictureFit;
+
+void atl_picture_fit_clear (AtlPictureFit *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlPictureFit, atl_picture_fit_clear)
+/* How one picture of this size fits; `resident_bytes` of the weights are in memory already. */
+gboolean atl_picture_judge (AtlService *service,
+                            AtlDiffusionModel *model,
+                            gint64 width,
+                            gint64 height,
+                            guint64 resident_bytes,
+                            AtlPictureFit *fit,
+                            GError **error);
+/* Whether the names are those of a folder for pictures. */
+gboolean atl_picture_is_folder (const AtlJob *job);
+/* Into job->pictures. */
+gboolean atl_picture_open (AtlJob *job, GError **error);
+/* What Inspect tells; `missing` (nullable) is why it cannot be used. */
+gboolean atl_picture_inspect (AtlJob *job, const char *missing, GError **error);
+/* Moves job->pictures into `slot`. */
+gboolean atl_picture_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu, GError **error);
+
+/* --- picture-input.c --- */
+
+/* Decodes an untrusted picture. */
+AtlPicture *atl_picture_input_decode (AtlFileMap *map, GError **error);
+/* [1, n_channels, height, width] in 0…1, filtered to that size. The caller's. */
+AtlArray *atl_picture_input_array (
+    const AtlPicture *picture, const char *name, guint n_channels, gint64 width, gint64 height);
+
+/* --- picture-ask.c: Create --- */
+
+gboolean atl_handle_create (AtlIpcEngine1 *skeleton,
+                            GDBusMethodInvocation *invocation,
+                            GUnixFDList *fds,
+                            guint request,
+                            guint model,
+                            GVariant *settings,
+                            GVariant *files,
+                            AtlService *self);
+
 /* --- adapters.c --- */
 
 /* Strengths (ad, nullable) of adapters into the job. */
@@ -186,14 +265,8 @@ gboolean atl_handle_set_adapters (AtlIpcEngine1 *skeleton,
                                   guint model,
                                   GVariant *strengths,
                                   AtlService *self);
-gboolean atl_handle_unload (AtlIpcEngine1 *skeleton,
-                            GDBusMethodInvocation *invocation,
-                            guint model,
-                            AtlService *self);
 /* Inside the turnstile or while it is loaded: what it takes, as told to others. */
 void atl_slot_note_memory (AtlSlot *self);
-/* On a worker: moves a slot whose GPU failed to the CPU. */
-gboolean atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error);
 
 /* --- ask.c: Chat, Complete, CountTokens --- */
 

@@ -47,17 +47,18 @@ make_status (AtlService *self)
       /* On its way out. */
       if (!g_rw_lock_reader_trylock (&slot->lock))
         continue;
-      if (slot->model == NULL)
+      if (!atl_slot_has_model (slot))
         {
           g_rw_lock_reader_unlock (&slot->lock);
           continue;
         }
       g_variant_dict_init (&part, NULL);
       g_variant_dict_insert (&part, ATL_PART_MODEL, "u", slot->id);
-      g_variant_dict_insert (&part, ATL_PART_NAME, "s", atl_chat_model_facts (slot->model)->name);
-      g_variant_dict_insert (&part, ATL_PART_RAM, "t",
-                             __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED) +
-                                 atl_chat_model_conversation_bytes (slot->model));
+      g_variant_dict_insert (&part, ATL_PART_NAME, "s", atl_slot_name (slot));
+      g_variant_dict_insert (
+          &part, ATL_PART_RAM, "t",
+          __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED) +
+              (slot->model != NULL ? atl_chat_model_conversation_bytes (slot->model) : 0));
       g_variant_dict_insert (&part, ATL_PART_VRAM, "t",
                              __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED));
       g_variant_dict_insert (&part, ATL_PART_BUSY, "b", slot->n_jobs > 0);
@@ -165,19 +166,20 @@ atl_service_new (GDBusConnection *connection,
   self->compute = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
   self->reading = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
   self->preparing = g_thread_pool_new (atl_job_pool_cb, self, N_PREPARING, TRUE, NULL);
+  self->drawing = g_thread_pool_new (atl_job_pool_cb, self, 1, TRUE, NULL);
   self->turnstile = atl_turnstile_new ();
   atl_ledger_init (self);
   self->skeleton = atl_ipc_engine1_skeleton_new ();
-  g_object_connect (self->skeleton, "signal::handle-hello", handle_hello, self,
-                    "signal::handle-inspect", atl_handle_inspect, self, "signal::handle-load-model",
-                    atl_handle_load, self, "signal::handle-unload-model", atl_handle_unload, self,
-                    "signal::handle-set-adapters", atl_handle_set_adapters, self,
-                    "signal::handle-chat", atl_handle_chat, self, "signal::handle-complete",
-                    atl_handle_complete, self, "signal::handle-count-tokens",
-                    atl_handle_count_tokens, self, "signal::handle-keep-conversation",
-                    atl_handle_keep_conversation, self, "signal::handle-keep-all",
-                    atl_handle_keep_all, self, "signal::handle-cancel", handle_cancel, self,
-                    "signal::handle-get-status", handle_get_status, self, NULL);
+  g_object_connect (
+      self->skeleton, "signal::handle-hello", handle_hello, self, "signal::handle-inspect",
+      atl_handle_inspect, self, "signal::handle-load-model", atl_handle_load, self,
+      "signal::handle-unload-model", atl_handle_unload, self, "signal::handle-set-adapters",
+      atl_handle_set_adapters, self, "signal::handle-chat", atl_handle_chat, self,
+      "signal::handle-complete", atl_handle_complete, self, "signal::handle-create",
+      atl_handle_create, self, "signal::handle-count-tokens", atl_handle_count_tokens, self,
+      "signal::handle-keep-conversation", atl_handle_keep_conversation, self,
+      "signal::handle-keep-all", atl_handle_keep_all, self, "signal::handle-cancel", handle_cancel,
+      self, "signal::handle-get-status", handle_get_status, self, NULL);
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), connection,
                                          ATL_ENGINE_PATH, error))
     {
@@ -207,6 +209,7 @@ atl_service_free (AtlService *self)
   for (GList *link = jobs; link != NULL; link = link->next)
     atl_job_cancel (link->data);
   g_thread_pool_free (self->preparing, FALSE, TRUE);
+  g_thread_pool_free (self->drawing, FALSE, TRUE);
   g_thread_pool_free (self->compute, FALSE, TRUE);
   g_thread_pool_free (self->reading, FALSE, TRUE);
   /* Answers were asked to end; their models' threads do so within a step. */

@@ -1,0 +1,284 @@
+/* From the words of a command line to what a picture is made of. */
+#define G_LOG_DOMAIN "atl-cli"
+
+#include "cli/image-options.h"
+
+#include <glib/gi18n.h>
+#include <math.h>
+#include <string.h>
+
+#include "atelier-config.h"
+
+#define MIN_SIDE 8u
+#define MAX_COUNT 1000
+#define MAX_STEPS 1000
+
+/* Names that people know from other programs. */
+static const struct
+{
+  const char *name, *class_name;
+} samplers[] = {
+  { "euler", "EulerDiscreteScheduler" },
+  { "euler a", "EulerAncestralDiscreteScheduler" },
+  { "heun", "HeunDiscreteScheduler" },
+  { "lms", "LMSDiscreteScheduler" },
+  { "ddim", "DDIMScheduler" },
+  { "ddpm", "DDPMScheduler" },
+  { "pndm", "PNDMScheduler" },
+  { "unipc", "UniPCMultistepScheduler" },
+  { "dpm++ 2m", "DPMSolverMultistepScheduler" },
+  { "dpm++ 2s", "DPMSolverSinglestepScheduler" },
+  { "dpm++ sde", "DPMSolverSDEScheduler" },
+  { "dpm2", "KDPM2DiscreteScheduler" },
+  { "dpm2 a", "KDPM2AncestralDiscreteScheduler" },
+  { "lcm", "LCMScheduler" },
+};
+
+static const char *
+class_of (const char *sampler)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (samplers); i++)
+    if (g_ascii_strcasecmp (sampler, samplers[i].name) == 0)
+      return samplers[i].class_name;
+  return sampler;
+}
+
+static gboolean
+check_sampler (const char *sampler, GError **error)
+{
+  g_autoptr (GString) known = g_string_new (NULL);
+
+  if (sampler == NULL || class_of (sampler) != sampler || g_str_has_suffix (sampler, "Scheduler"))
+    return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (samplers); i++)
+    g_string_append_printf (known, "%s%s", i == 0 ? "" : ", ", samplers[i].name);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               _ ("--sampler: “%s” is not known. There are: %s"), sampler, known->str);
+  return FALSE;
+}
+
+static gboolean
+parse_number (
+    const char *text, const char *option, double low, double high, double *value, GError **error)
+{
+  char *end = NULL;
+
+  *value = NAN;
+  if (text == NULL)
+    return TRUE;
+  *value = g_ascii_strtod (text, &end);
+  if (end != text && *end == '\0' && isfinite (*value) && *value >= low && *value <= high)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: “%s” is no number from %g to %g"),
+               option, text, low, high);
+  return FALSE;
+}
+
+/* "768x512", "768×512" or "768". */
+static gboolean
+parse_size (AtlImageOptions *self, GError **error)
+{
+  guint64 width, height;
+  char *end;
+
+  if (self->size == NULL)
+    return TRUE;
+  width = height = g_ascii_strtoull (self->size, &end, 10);
+  if (end != self->size && (*end == 'x' || g_str_has_prefix (end, "×")))
+    {
+      const char *second = end + (*end == 'x' ? 1 : strlen ("×"));
+
+      height = g_ascii_isdigit (*second) ? g_ascii_strtoull (second, &end, 10) : 0;
+    }
+  if (!g_ascii_isdigit (*self->size) || *end != '\0' || MIN (width, height) < MIN_SIDE ||
+      MAX (width, height) > ATL_MAX_PICTURE_SIDE)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("--size: “%s” is no size such as 768x512, with %u to %u pixels a side"),
+                   self->size, MIN_SIDE, ATL_MAX_PICTURE_SIDE);
+      return FALSE;
+    }
+  self->width = (guint) width;
+  self->height = (guint) height;
+  return TRUE;
+}
+
+/* A folder that is there, or a file whose ending says its format. */
+static gboolean
+parse_out (AtlImageOptions *self, GError **error)
+{
+  static const struct
+  {
+    const char *ending;
+    AtlPictureFormat format;
+  } formats[] = { { "png", ATL_PICTURE_PNG },
+                  { "jpg", ATL_PICTURE_JPEG },
+                  { "jpeg", ATL_PICTURE_JPEG },
+                  { "webp", ATL_PICTURE_WEBP } };
+  g_autofree char *base = NULL;
+  const char *dot;
+
+  if (self->out == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                   _ ("--out is missing: a file such as fox.png, or a folder"));
+      return FALSE;
+    }
+  if (g_file_test (self->out, G_FILE_TEST_IS_DIR))
+    {
+      self->folder = g_strdup (self->out);
+      self->ending = g_strdup ("png");
+      return TRUE;
+    }
+  base = g_path_get_basename (self->out);
+  self->folder = g_path_get_dirname (self->out);
+  dot = strrchr (base, '.');
+  for (gsize i = 0; dot != NULL && dot != base && i < G_N_ELEMENTS (formats); i++)
+    if (g_ascii_strcasecmp (dot + 1, formats[i].ending) == 0)
+      {
+        self->format = formats[i].format;
+        self->ending = g_strdup (dot + 1);
+        self->stem = g_strndup (base, (gsize) (dot - base));
+      }
+  if (self->ending == NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 _ ("--out: “%s” is no folder, and ends in none of .png, .jpg and .webp"),
+                 self->out);
+  else if (!g_file_test (self->folder, G_FILE_TEST_IS_DIR))
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--out: the folder “%s” is not there"),
+                 self->folder);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+check (AtlImageOptions *self, int argc, char **argv, GError **error)
+{
+  double seed;
+
+  if (argc > 1)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 _ ("“%s” is not expected here; words of a prompt belong into --prompt \"…\""),
+                 argv[1]);
+  else if (self->model == NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                 _ ("--model is missing: a folder or file with a model that makes pictures"));
+  else if (self->prompt == NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                 _ ("--prompt is missing: what is to be seen"));
+  else if (self->steps < 0 || self->steps > MAX_STEPS)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--steps: %d is not in 1 to %d"),
+                 self->steps, MAX_STEPS);
+  else if (self->count < 0 || self->count > MAX_COUNT)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--count: %d is not in 1 to %d"),
+                 self->count, MAX_COUNT);
+  else if (self->image == NULL && (self->mask != NULL || self->strength != NULL))
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                 _ ("--mask and --strength need a picture to begin with: --image"));
+  else if (self->weighting != NULL && !g_str_equal (self->weighting, "a1111") &&
+           !g_str_equal (self->weighting, "comfyui") && !g_str_equal (self->weighting, "plain"))
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 _ ("--weighting: “%s” is none of a1111, comfyui and plain"), self->weighting);
+  else if (parse_size (self, error) && parse_out (self, error) &&
+           check_sampler (self->sampler, error) &&
+           parse_number (self->guidance, "--guidance", 0, 1000, &self->guidance_value, error) &&
+           parse_number (self->strength, "--strength", 0, 1, &self->strength_value, error) &&
+           parse_number (self->seed, "--seed", 0, (double) G_MAXUINT32, &seed, error))
+    {
+      self->first_seed = isnan (seed) ? g_random_int () : (guint32) seed;
+      self->count = MAX (self->count, 1);
+      return TRUE;
+    }
+  return FALSE;
+}
+
+gboolean
+atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError **error)
+{
+  static const AtlLoadOptions load_defaults = ATL_LOAD_OPTIONS_INIT;
+  int n_threads = 0;
+  const GOptionEntry entries[] = {
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &self->model,
+      N_ ("A folder or file with a model that makes pictures"), "PATH" },
+    { "prompt", 'p', 0, G_OPTION_ARG_STRING, &self->prompt, N_ ("What is to be seen"), "TEXT" },
+    { "negative", 'n', 0, G_OPTION_ARG_STRING, &self->negative,
+      N_ ("What is not to be seen, where the model can"), "TEXT" },
+    { "out", 'o', 0, G_OPTION_ARG_FILENAME, &self->out,
+      N_ ("File (.png, .jpg, .webp) or folder; nothing is overwritten"), "PATH" },
+    { "size", 's', 0, G_OPTION_ARG_STRING, &self->size, N_ ("Width and height in pixels"), "WxH" },
+    { "steps", 0, 0, G_OPTION_ARG_INT, &self->steps, N_ ("Steps of drawing"), "N" },
+    { "guidance", 0, 0, G_OPTION_ARG_STRING, &self->guidance,
+      N_ ("How closely to follow the prompt"), "G" },
+    { "seed", 0, 0, G_OPTION_ARG_STRING, &self->seed,
+      N_ ("The same seed makes the same picture; later ones count on from it"), "N" },
+    { "count", 0, 0, G_OPTION_ARG_INT, &self->count, N_ ("How many pictures"), "N" },
+    { "sampler", 0, 0, G_OPTION_ARG_STRING, &self->sampler,
+      N_ ("How noise is taken away, such as \"euler a\" or \"dpm++ 2m\""), "NAME" },
+    { "weighting", 0, 0, G_OPTION_ARG_STRING, &self->weighting,
+      N_ ("How (word:1.3) is read: a1111, comfyui or plain"), "RULE" },
+    { "image", 'i', 0, G_OPTION_ARG_FILENAME, &self->image, N_ ("A picture to begin with"),
+      "FILE" },
+    { "strength", 0, 0, G_OPTION_ARG_STRING, &self->strength,
+      N_ ("How much of it may change, 0 to 1"), "X" },
+    { "mask", 0, 0, G_OPTION_ARG_FILENAME, &self->mask, N_ ("White where it may change"), "FILE" },
+    { "threads", 't', 0, G_OPTION_ARG_INT, &n_threads, N_ ("Threads; all when not given"), "N" },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+
+  self->load = load_defaults;
+  g_option_context_set_translation_domain (context, ATL_GETTEXT_PACKAGE);
+  g_option_context_set_summary (
+      context, _ ("Makes pictures from a prompt. Prints the path of each on standard output."));
+  g_option_context_add_main_entries (context, entries, ATL_GETTEXT_PACKAGE);
+  if (!g_option_context_parse (context, argc, argv, error))
+    return FALSE;
+  self->load.n_threads = (guint) MAX (n_threads, 0);
+  return check (self, *argc, *argv, error);
+}
+
+void
+atl_image_options_clear (AtlImageOptions *self)
+{
+  char **const strings[] = { &self->model,    &self->prompt, &self->negative, &self->size,
+                             &self->guidance, &self->seed,   &self->sampler,  &self->weighting,
+                             &self->image,    &self->mask,   &self->strength, &self->out,
+                             &self->folder,   &self->stem,   &self->ending };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
+    g_clear_pointer (strings[i], g_free);
+}
+
+GVariant *
+atl_image_options_settings (const AtlImageOptions *self, guint index)
+{
+  g_autofree char *prompt = g_utf8_make_valid (self->prompt, -1);
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_MADE_PROMPT, "s", prompt);
+  g_variant_dict_insert (&dict, ATL_MADE_SEED, "u", self->first_seed + index);
+  if (self->negative != NULL)
+    {
+      g_autofree char *negative = g_utf8_make_valid (self->negative, -1);
+
+      g_variant_dict_insert (&dict, ATL_MADE_NEGATIVE, "s", negative);
+    }
+  if (self->width > 0)
+    {
+      g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", self->width);
+      g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", self->height);
+    }
+  if (self->steps > 0)
+    g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", (guint) self->steps);
+  if (!isnan (self->guidance_value))
+    g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d", self->guidance_value);
+  if (!isnan (self->strength_value))
+    g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength_value);
+  if (self->sampler != NULL)
+    g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", class_of (self->sampler));
+  if (self->weighting != NULL)
+    g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s", self->weighting);
+  return g_variant_dict_end (&dict);
+}

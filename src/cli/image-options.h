@@ -1,0 +1,34 @@
+/* The command line of `atelier-cli image`.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include "client/client.h"
+#include "media/picture.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  char *model, *prompt, *negative, *size, *guidance, *seed, *sampler, *weighting;
+  char *image, *mask, *strength, *out;
+  int steps, count;                      /* 0: not given */
+  guint width, height;                   /* px, 0: not given */
+  double guidance_value, strength_value; /* NAN: not given */
+  guint32 first_seed;
+  char *folder, *stem, *ending; /* where the pictures go */
+  AtlPictureFormat format;
+  AtlLoadOptions load;
+} AtlImageOptions;
+
+/* Parses and checks all that can be checked without a model. Errors: G_OPTION_ERROR,
+ * ATL_ERROR_INVALID in words. */
+gboolean atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError **error);
+void atl_image_options_clear (AtlImageOptions *self);
+/* a{sv} for picture `index`, floating. */
+GVariant *atl_image_options_settings (const AtlImageOptions *self, guint index);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlImageOptions, atl_image_options_clear)
+
+G_END_DECLS
