@@ -8,52 +8,23 @@
 #include <string.h>
 
 #include "atelier-config.h"
+#include "media/sampler-names.h"
 
 #define MIN_SIDE 8u
 #define MAX_COUNT 1000
 #define MAX_STEPS 1000
 
-/* Names that people know from other programs. */
-static const struct
-{
-  const char *name, *class_name;
-} samplers[] = {
-  { "euler", "EulerDiscreteScheduler" },
-  { "euler a", "EulerAncestralDiscreteScheduler" },
-  { "heun", "HeunDiscreteScheduler" },
-  { "lms", "LMSDiscreteScheduler" },
-  { "ddim", "DDIMScheduler" },
-  { "ddpm", "DDPMScheduler" },
-  { "pndm", "PNDMScheduler" },
-  { "unipc", "UniPCMultistepScheduler" },
-  { "dpm++ 2m", "DPMSolverMultistepScheduler" },
-  { "dpm++ 2s", "DPMSolverSinglestepScheduler" },
-  { "dpm++ sde", "DPMSolverSDEScheduler" },
-  { "dpm2", "KDPM2DiscreteScheduler" },
-  { "dpm2 a", "KDPM2AncestralDiscreteScheduler" },
-  { "lcm", "LCMScheduler" },
-};
-
-static const char *
-class_of (const char *sampler)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (samplers); i++)
-    if (g_ascii_strcasecmp (sampler, samplers[i].name) == 0)
-      return samplers[i].class_name;
-  return sampler;
-}
-
 static gboolean
 check_sampler (const char *sampler, GError **error)
 {
-  g_autoptr (GString) known = g_string_new (NULL);
+  g_autofree char *known = NULL;
 
-  if (sampler == NULL || class_of (sampler) != sampler || g_str_has_suffix (sampler, "Scheduler"))
+  if (sampler == NULL || atl_sampler_class (sampler) != NULL ||
+      g_str_has_suffix (sampler, "Scheduler"))
     return TRUE;
-  for (gsize i = 0; i < G_N_ELEMENTS (samplers); i++)
-    g_string_append_printf (known, "%s%s", i == 0 ? "" : ", ", samplers[i].name);
+  known = atl_sampler_list ();
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               _ ("--sampler: “%s” is not known. There are: %s"), sampler, known->str);
+               _ ("--sampler: “%s” is not known. There are: %s"), sampler, known);
   return FALSE;
 }
 
@@ -222,7 +193,9 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
     { "strength", 0, 0, G_OPTION_ARG_STRING, &self->strength,
       N_ ("How much of it may change, 0 to 1"), "X" },
     { "mask", 0, 0, G_OPTION_ARG_FILENAME, &self->mask, N_ ("White where it may change"), "FILE" },
-    { "threads", 't', 0, G_OPTION_ARG_INT, &n_threads, N_ ("Threads; all when not given"), "N" },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, N_ ("auto, cpu or gpu"), "DEVICE" },
+    { "threads", 't', 0, G_OPTION_ARG_INT, &n_threads, N_ ("Threads of the CPU (default: all)"),
+      "N" },
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
@@ -235,6 +208,9 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
   self->load.n_threads = (guint) MAX (n_threads, 0);
+  self->load.device = self->device;
+  /* A person who types the command insists. */
+  self->load.insist = TRUE;
   return check (self, *argc, *argv, error);
 }
 
@@ -244,7 +220,7 @@ atl_image_options_clear (AtlImageOptions *self)
   char **const strings[] = { &self->model,    &self->prompt, &self->negative, &self->size,
                              &self->guidance, &self->seed,   &self->sampler,  &self->weighting,
                              &self->image,    &self->mask,   &self->strength, &self->out,
-                             &self->folder,   &self->stem,   &self->ending };
+                             &self->folder,   &self->stem,   &self->ending,   &self->device };
 
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     g_clear_pointer (strings[i], g_free);
@@ -277,7 +253,12 @@ atl_image_options_settings (const AtlImageOptions *self, guint index)
   if (!isnan (self->strength_value))
     g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength_value);
   if (self->sampler != NULL)
-    g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", class_of (self->sampler));
+    {
+      const char *class_name = atl_sampler_class (self->sampler);
+
+      g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s",
+                             class_name != NULL ? class_name : self->sampler);
+    }
   if (self->weighting != NULL)
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s", self->weighting);
   return g_variant_dict_end (&dict);

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   char *model, *prompt, *negative, *size, *guidance, *seed, *sampler, *weighting;
-  char *image, *mask, *strength, *out;
+  char *image, *mask, *strength, *out, *device;
   int steps, count;                      /* 0: not given */
   guint width, height;                   /* px, 0: not given */
   double guidance_value, strength_value; /* NAN: not given */

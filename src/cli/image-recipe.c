@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "atelier-config.h"
+#include "media/sampler-names.h"
 #include "protocol/protocol.h"
 
 /* Raised when a member changes meaning. */
@@ -27,7 +28,7 @@ a1111_text (const AtlPicture *picture, GVariant *settings, GVariant *facts)
     g_string_append_printf (text, "\nNegative prompt: %s", negative);
   g_string_append_printf (text, "\nSteps: %u", atl_dict_uint (facts, ATL_MADE_STEPS, 0));
   if (*sampler != '\0')
-    g_string_append_printf (text, ", Sampler: %s", sampler);
+    g_string_append_printf (text, ", Sampler: %s", atl_sampler_words (sampler));
   g_string_append_printf (
       text, ", CFG scale: %s, Seed: %u, Size: %ux%u",
       g_ascii_formatd (number, sizeof number, "%g", atl_dict_double (facts, ATL_MADE_GUIDANCE, 0)),
@@ -65,12 +66,15 @@ atl_image_recipe_add (AtlPicture *picture, GVariant *settings, GVariant *facts)
   g_autofree char *parameters = a1111_text (picture, settings, facts);
   g_autoptr (JsonObject) object = json_object_new ();
   g_autoptr (JsonNode) root = json_node_init_object (json_node_alloc (), object);
+  g_autofree char *model = atl_dict_string (facts, ATL_INFO_NAME, "");
   g_autofree char *json = NULL;
 
   json_object_set_int_member (object, "recipe", RECIPE_VERSION);
   json_object_set_string_member (object, "version", ATL_VERSION);
   add_members (object, settings);
   add_members (object, facts);
+  json_object_set_string_member (object, "model", model);
+  json_object_remove_member (object, ATL_INFO_NAME);
   /* The same recipe gives the same file. */
   json_object_remove_member (object, ATL_MADE_SECONDS);
   json_object_remove_member (object, ATL_INFO_RUNS_ON);

@@ -13,6 +13,7 @@ struct _AtlDiffusionModel
   const AtlDiffusionFamily *family;
   AtlTraits traits;
   char *pipeline;  /* (owned) (nullable) */
+  char *sampler;   /* (owned) (nullable) of the last run */
   AtlParts *parts; /* (owned) NULL until it is to be used */
 };
 
@@ -71,6 +72,7 @@ atl_diffusion_model_free (AtlDiffusionModel *self)
   g_clear_pointer (&self->parts, atl_parts_free);
   atl_bundle_free (self->bundle);
   g_free (self->pipeline);
+  g_free (self->sampler);
   g_free (self);
 }
 
@@ -177,11 +179,19 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
                  .noise = noise,
                  .cancellable = cancellable,
                  .outputs = outputs };
+  gboolean ok;
 
   g_return_val_if_fail (self->parts != NULL, NULL);
   if (hooks != NULL)
     run.hooks = *hooks;
-  if (!self->family->run (&run, error))
-    return NULL;
-  return g_steal_pointer (&outputs);
+  ok = self->family->run (&run, error);
+  g_free (self->sampler);
+  self->sampler = run.sampler;
+  return ok ? g_steal_pointer (&outputs) : NULL;
+}
+
+const char *
+atl_diffusion_model_sampler (const AtlDiffusionModel *self)
+{
+  return self->sampler;
 }

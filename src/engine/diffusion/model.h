@@ -63,6 +63,9 @@ GPtrArray *atl_diffusion_model_run (AtlDiffusionModel *self,
                                     GCancellable *cancellable,
                                     GError **error);
 
+/* The class of the schedule that the last run took (see schedule.h); NULL before. Borrowed. */
+const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlDiffusionModel, atl_diffusion_model_free)
 
 G_END_DECLS

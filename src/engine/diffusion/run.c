@@ -181,6 +181,8 @@ atl_run_schedule (AtlRun *run,
     }
   overlay (config, more);
   overlay_text (config, fixed);
+  g_free (run->sampler);
+  run->sampler = g_strdup (name);
   return atl_schedule_new (name, config, error);
 }
 

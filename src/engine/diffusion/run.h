@@ -41,6 +41,7 @@ typedef struct
   AtlRunHooks hooks;
   GCancellable *cancellable; /* (nullable) */
   GPtrArray *outputs;        /* AtlArray */
+  char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
 } AtlRun;
 
 /* --- Inputs --- */

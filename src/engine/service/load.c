@@ -423,6 +423,12 @@ load_pictures (AtlJob *job, GError **error)
 {
   AtlBackend *cpu = atl_devices_cpu (job->service->devices, job->n_threads);
 
+  if (g_strcmp0 (job->device, "gpu") == 0)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
+                   _ ("Pictures are made on the CPU only so far. Choose “auto” to use it"));
+      return FALSE;
+    }
   job->slot = new_slot (job, cpu);
   /* Not for want of room on a GPU. */
   job->slot->runs_on = job->service->devices->gpu != NULL && g_strcmp0 (job->device, "cpu") != 0

@@ -171,6 +171,7 @@ write_room (int fd, const guint8 *bytes, gsize size, GError **error)
 static GVariant *
 make_facts (AtlJob *job, const AtlSettings *settings)
 {
+  const char *sampler = atl_diffusion_model_sampler (job->slot->pictures);
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -182,8 +183,10 @@ make_facts (AtlJob *job, const AtlSettings *settings)
       (guint) CLAMP (atl_settings_number (settings, ATL_MADE_STEPS, 1), 1, 1000));
   g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d",
                          atl_settings_number (settings, ATL_MADE_GUIDANCE, 0));
-  g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s",
-                         atl_settings_string (settings, ATL_MADE_SAMPLER, ""));
+  g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", sampler != NULL ? sampler : "");
+  if (atl_settings_has (settings, ATL_MADE_WEIGHTING))
+    g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s",
+                           atl_settings_string (settings, ATL_MADE_WEIGHTING, ""));
   g_variant_dict_insert (&dict, ATL_MADE_SECONDS, "d",
                          (double) (g_get_monotonic_time () - job->accepted_at) / G_USEC_PER_SEC);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", job->slot->name);
@@ -205,13 +208,12 @@ take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **err
   g_autoptr (AtlPicture) mask = NULL;
   gint64 width, height;
 
-  if ((image_file != NULL && (traits->abilities & ATL_CAN_IMAGE) == 0) ||
-      (mask_file != NULL && (traits->abilities & ATL_CAN_MASK) == 0))
+  if ((mask_file != NULL && (traits->abilities & ATL_CAN_MASK) == 0) ||
+      (mask_file == NULL && image_file != NULL && (traits->abilities & ATL_CAN_IMAGE) == 0))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   image_file != NULL && (traits->abilities & ATL_CAN_IMAGE) == 0
-                       ? _ ("%s cannot begin with a picture")
-                       : _ ("%s cannot paint inside a mask"),
+                   mask_file == NULL ? _ ("%s cannot begin with a picture")
+                                     : _ ("%s cannot paint inside a mask"),
                    family->words);
       return FALSE;
     }

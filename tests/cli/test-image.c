@@ -1,0 +1,258 @@
+/* `atelier-cli image` as a person types it, with the engine behind it, on the tiny model of the
+ * golden cases: files with recipes, the same bytes for the same seed, nothing overwritten, refusals
+ * in words. */
+#include <gio/gio.h>
+#include <json-glib/json-glib.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "media/picture.h"
+
+typedef struct
+{
+  char *out, *err;
+  int status; /* -1: killed */
+} Result;
+
+static void
+result_clear (Result *self)
+{
+  g_clear_pointer (&self->out, g_free);
+  g_clear_pointer (&self->err, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Result, result_clear)
+
+static char *folder, *model;
+
+static void
+unpack (void)
+{
+  g_autofree char *script =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
+  const char *argv[] = { script, folder, "sd15", NULL };
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_true (g_spawn_check_wait_status (status, NULL));
+  model = g_build_filename (folder, "sd15", "model", NULL);
+}
+
+/* `atelier-cli image --model MODEL ...`. */
+static void G_GNUC_NULL_TERMINATED
+image (Result *result, ...)
+{
+  g_autoptr (GPtrArray) args = g_ptr_array_new ();
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *arg;
+  va_list list;
+
+  g_ptr_array_add (args, (gpointer) g_getenv ("ATELIER_CLI"));
+  g_ptr_array_add (args, (gpointer) "image");
+  g_ptr_array_add (args, (gpointer) "--model");
+  g_ptr_array_add (args, model);
+  va_start (list, result);
+  while ((arg = va_arg (list, const char *)) != NULL)
+    g_ptr_array_add (args, (gpointer) arg);
+  va_end (list);
+  g_ptr_array_add (args, NULL);
+  process =
+      g_subprocess_newv ((const char *const *) args->pdata,
+                         G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+  g_assert_no_error (error);
+  g_subprocess_communicate_utf8 (process, NULL, NULL, &result->out, &result->err, &error);
+  g_assert_no_error (error);
+  result->status =
+      g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process) : -1;
+}
+
+/* The one path that was printed. */
+static char *
+printed_path (const Result *result)
+{
+  g_assert_cmpstr (result->err, ==, "");
+  g_assert_cmpint (result->status, ==, 0);
+  g_assert_true (g_str_has_suffix (result->out, "\n"));
+  g_assert_null (memchr (result->out, '\n', strlen (result->out) - 1));
+  return g_strndup (result->out, strlen (result->out) - 1);
+}
+
+static GBytes *
+file_bytes (const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  char *data;
+  gsize size;
+
+  g_file_get_contents (path, &data, &size, &error);
+  g_assert_no_error (error);
+  return g_bytes_new_take (data, size);
+}
+
+static AtlPicture *
+read_picture (const char *path)
+{
+  g_autoptr (GBytes) bytes = file_bytes (path);
+  g_autoptr (GError) error = NULL;
+  AtlPicture *picture = atl_picture_decode (g_bytes_get_data (bytes, NULL),
+                                            g_bytes_get_size (bytes), 1 << 20, &error);
+
+  g_assert_no_error (error);
+  return picture;
+}
+
+static void
+test_recipe (void)
+{
+  static const char *const endings[] = { "png", "jpg", "webp" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
+    {
+      g_autofree char *name = g_strconcat ("fox.", endings[i], NULL);
+      g_autofree char *asked = g_build_filename (folder, name, NULL);
+      g_auto (Result) result = { 0 };
+      g_autofree char *path = NULL;
+      g_autoptr (AtlPicture) picture = NULL;
+      g_autoptr (JsonNode) recipe = NULL;
+      JsonObject *object;
+      const char *text;
+
+      image (&result, "--prompt", "a fox", "--negative", "snow", "--size", "64x72", "--steps", "2",
+             "--seed", "7", "--guidance", "4.5", "--sampler", "dpm++ 2m", "--out", asked, NULL);
+      path = printed_path (&result);
+      g_assert_cmpstr (path, ==, asked);
+      picture = read_picture (path);
+      g_assert_cmpuint (picture->width, ==, 64);
+      g_assert_cmpuint (picture->height, ==, 72);
+      text = atl_picture_text (picture, "parameters");
+      g_assert_nonnull (text);
+      g_assert_true (g_str_has_prefix (text, "a fox\nNegative prompt: snow\nSteps: 2, Sampler: "
+                                             "DPM++ 2M, CFG scale: 4.5, Seed: 7, Size: 64x72, "));
+      recipe = json_from_string (atl_picture_text (picture, "atelier"), NULL);
+      g_assert_nonnull (recipe);
+      object = json_node_get_object (recipe);
+      g_assert_cmpstr (json_object_get_string_member (object, "prompt"), ==, "a fox");
+      g_assert_cmpstr (json_object_get_string_member (object, "scheduler"), ==,
+                       "DPMSolverMultistepScheduler");
+      g_assert_cmpint (json_object_get_int_member (object, "seed"), ==, 7);
+      g_assert_cmpint (json_object_get_int_member (object, "width"), ==, 64);
+      g_assert_cmpstr (json_object_get_string_member (object, "model"), ==, "model");
+    }
+}
+
+/* Without a sampler the recipe names the one that the model took by itself. */
+static void
+test_own_sampler (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "own.png", NULL);
+  g_auto (Result) result = { 0 };
+  g_autofree char *path = NULL;
+  g_autoptr (AtlPicture) picture = NULL;
+
+  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--out", asked, NULL);
+  path = printed_path (&result);
+  picture = read_picture (path);
+  g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Sampler: "));
+  g_assert_nonnull (strstr (atl_picture_text (picture, "atelier"), "Scheduler\""));
+}
+
+static void
+test_same_seed (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "same.png", NULL);
+  g_autofree char *counted = g_build_filename (folder, "same-2.png", NULL);
+  g_autofree char *one = NULL;
+  g_autofree char *two = NULL;
+  g_autoptr (GBytes) first = NULL;
+  g_autoptr (GBytes) kept = NULL;
+  g_autoptr (GBytes) second = NULL;
+  g_auto (Result) a = { 0 }, b = { 0 };
+
+  image (&a, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--seed", "9", "--out", asked,
+         NULL);
+  one = printed_path (&a);
+  g_assert_cmpstr (one, ==, asked);
+  first = file_bytes (one);
+  image (&b, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--seed", "9", "--out", asked,
+         NULL);
+  two = printed_path (&b);
+  g_assert_cmpstr (two, ==, counted);
+  kept = file_bytes (one);
+  second = file_bytes (two);
+  g_assert_true (g_bytes_equal (first, kept));
+  g_assert_true (g_bytes_equal (first, second));
+}
+
+/* Several pictures, as a folder's files, each with its own seed. */
+static void
+test_count (void)
+{
+  g_auto (Result) result = { 0 };
+  g_auto (GStrv) lines = NULL;
+
+  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "1", "--seed", "4294967295",
+         "--count", "2", "--out", folder, NULL);
+  g_assert_cmpint (result.status, ==, 0);
+  lines = g_strsplit (result.out, "\n", -1);
+  g_assert_cmpuint (g_strv_length (lines), ==, 3);
+  g_assert_true (g_str_has_suffix (lines[0], "/atelier-4294967295.png"));
+  g_assert_true (g_str_has_suffix (lines[1], "/atelier-0.png"));
+}
+
+static void
+test_refusals (void)
+{
+  static const struct
+  {
+    const char *option, *value, *words;
+    int status;
+  } cases[] = {
+    { "--sampler", "magic", "“magic”", 2 },
+    { "--sampler", "MagicScheduler", "MagicScheduler", 1 },
+    { "--device", "gpu", "GPU", 1 },
+    { "--device", "toaster", "toaster", 1 },
+    { "--size", "64xy", "--size", 2 },
+    { "--image", "/nonexistent/a.png", "/nonexistent/a.png", 1 },
+    { "--mask", "/nonexistent/a.png", "--image", 2 },
+    { "--out", "/nonexistent/a.png", "/nonexistent", 2 },
+    { "--out", "a.tiff", "tiff", 2 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_auto (Result) result = { 0 };
+
+      image (&result, "--prompt", "a fox", "--steps", "1", "--size", "64x64", "--out", folder,
+             cases[i].option, cases[i].value, NULL);
+      g_test_message ("%s %s: %s", cases[i].option, cases[i].value, result.err);
+      g_assert_cmpint (result.status, ==, cases[i].status);
+      g_assert_nonnull (strstr (result.err, cases[i].words));
+      g_assert_cmpstr (result.out, ==, "");
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *remove = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("atelier-image-XXXXXX", NULL);
+  g_assert_nonnull (folder);
+  unpack ();
+  g_test_add_func ("/cli-image/recipe", test_recipe);
+  g_test_add_func ("/cli-image/own-sampler", test_own_sampler);
+  g_test_add_func ("/cli-image/same-seed", test_same_seed);
+  g_test_add_func ("/cli-image/count", test_count);
+  g_test_add_func ("/cli-image/refusals", test_refusals);
+  status = g_test_run ();
+  remove = g_strdup_printf ("rm -r '%s'", folder);
+  g_spawn_command_line_sync (remove, NULL, NULL, NULL, NULL);
+  g_free (folder);
+  g_free (model);
+  return status;
+}
