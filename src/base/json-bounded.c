@@ -42,11 +42,26 @@ check_depth (const char *data, gsize size, const char *name, GError **error)
   return TRUE;
 }
 
+typedef struct
+{
+  guint line, character;
+} Place;
+
+/* The parser knows where it is only while it says that something is wrong. */
+static void
+fault_cb (JsonParser *parser, const GError *why, gpointer data)
+{
+  Place *place = data;
+
+  if (place->line == 0)
+    *place = (Place){ json_parser_get_current_line (parser), json_parser_get_current_pos (parser) };
+}
+
 JsonNode *
 atl_json_parse (const char *data, gsize size, const char *name, GError **error)
 {
   g_autoptr (JsonParser) parser = NULL;
-  g_autoptr (GError) local = NULL;
+  Place place = { 0 };
   JsonNode *root;
 
   if (size == 0)
@@ -64,12 +79,13 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
     return NULL;
 
   parser = json_parser_new_immutable ();
-  if (!json_parser_load_from_data (parser, data, (gssize) size, &local))
+  g_signal_connect (parser, "error", G_CALLBACK (fault_cb), &place);
+  if (!json_parser_load_from_data (parser, data, (gssize) size, NULL))
     {
-      /* It may quote half a surrogate pair. */
-      g_autofree char *why = g_utf8_make_valid (local->message, -1);
-
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s", name, why);
+      /* json-glib's own words are English, and about its grammar. */
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s: JSON is damaged near line %u, character %u"), name, place.line,
+                   place.character);
       return NULL;
     }
   root = json_parser_steal_root (parser);

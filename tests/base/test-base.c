@@ -97,6 +97,10 @@ test_json (void)
   g_assert_null (atl_json_parse (NULL, 0, "nothing", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_clear_error (&error);
+  g_assert_null (atl_json_parse ("{\n \"a\" 1}", 9, "colon", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_cmpstr (error->message, ==, "colon: JSON is damaged near line 2, character 4");
+  g_clear_error (&error);
   /* The sentence goes over D-Bus, which takes valid text only. */
   g_assert_null (atl_json_parse (half, strlen (half), "half", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
