@@ -116,10 +116,49 @@ static const char sql_3[] = //
     "  measured_us INTEGER NOT NULL,"
     "  PRIMARY KEY (model, device, what)) WITHOUT ROWID;";
 
+/* 4: pictures. What they were made from may be gone, so parent_id refers to nothing. */
+static const char sql_4[] = //
+    "CREATE TABLE pictures ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  path TEXT NOT NULL UNIQUE,"
+    "  origin INTEGER NOT NULL," /* AtlPictureOrigin */
+    "  created_us INTEGER NOT NULL,"
+    "  width INTEGER NOT NULL,"
+    "  height INTEGER NOT NULL,"
+    "  prompt TEXT,"
+    "  negative TEXT,"
+    "  model TEXT,"
+    "  recipe TEXT,"
+    "  seed INTEGER NOT NULL DEFAULT -1,"
+    "  parent_id INTEGER,"
+    "  starred INTEGER NOT NULL DEFAULT 0,"
+    "  size_bytes INTEGER NOT NULL DEFAULT 0,"
+    "  changed_us INTEGER NOT NULL DEFAULT 0,"
+    "  trashed_us INTEGER);"
+    /* A grid of all of them is read from this alone. */
+    "CREATE INDEX pictures_by_time ON pictures (created_us DESC, id DESC, width, height, starred)"
+    "  WHERE trashed_us IS NULL;"
+    "CREATE VIRTUAL TABLE picture_search USING fts5 (prompt, negative, model,"
+    "  content = 'pictures', content_rowid = 'id',"
+    "  tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3');"
+    "CREATE TRIGGER picture_search_insert AFTER INSERT ON pictures BEGIN"
+    "  INSERT INTO picture_search (rowid, prompt, negative, model)"
+    "    VALUES (new.id, new.prompt, new.negative, new.model); END;"
+    "CREATE TRIGGER picture_search_delete BEFORE DELETE ON pictures BEGIN"
+    "  INSERT INTO picture_search (picture_search, rowid, prompt, negative, model)"
+    "    VALUES ('delete', old.id, old.prompt, old.negative, old.model); END;"
+    "CREATE TRIGGER picture_search_leave BEFORE UPDATE OF prompt, negative, model ON pictures BEGIN"
+    "  INSERT INTO picture_search (picture_search, rowid, prompt, negative, model)"
+    "    VALUES ('delete', old.id, old.prompt, old.negative, old.model); END;"
+    "CREATE TRIGGER picture_search_enter AFTER UPDATE OF prompt, negative, model ON pictures BEGIN"
+    "  INSERT INTO picture_search (rowid, prompt, negative, model)"
+    "    VALUES (new.id, new.prompt, new.negative, new.model); END;";
+
 static const AtlMigration migrations[] = {
   { 1, sql_1 },
   { 2, sql_2 },
   { 3, sql_3 },
+  { 4, sql_4 },
 };
 
 const AtlMigration *

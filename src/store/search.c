@@ -1,26 +1,19 @@
-/* Search: what a person typed becomes a full-text expression that cannot be a syntax error, plus
- * plain substrings for what the index does not know as words. */
+/* Search over titles and messages, with what was found marked. */
 #define G_LOG_DOMAIN "atl-store"
 
 #include "store/search.h"
 
 #include <string.h>
 
+#include "store/query.h"
 #include "store/store-private.h"
 
-#define MAX_WORDS 16
 #define SNIPPET_CONTEXT_BYTES 80
 
 /* Around a match in what FTS5 returns: noncharacters, which text does not contain. */
 #define MARK_START "\xef\xb7\x90"
 #define MARK_END "\xef\xb7\x91"
 #define SNIPPET(table) "snippet (" table ", 0, '" MARK_START "', '" MARK_END "', '…', 24)"
-
-typedef struct
-{
-  char *match;           /* (owned) (nullable) FTS5 expression */
-  GPtrArray *substrings; /* (owned) of words that must occur as they are */
-} Query;
 
 void
 atl_search_hit_free (AtlSearchHit *hit)
@@ -31,80 +24,6 @@ atl_search_hit_free (AtlSearchHit *hit)
   g_free (hit->snippet);
   g_free (hit->match);
   g_free (hit);
-}
-
-static gboolean
-separates_no_words (gunichar c)
-{
-  switch (g_unichar_get_script (c))
-    {
-    case G_UNICODE_SCRIPT_HAN:
-    case G_UNICODE_SCRIPT_HIRAGANA:
-    case G_UNICODE_SCRIPT_KATAKANA:
-    case G_UNICODE_SCRIPT_THAI:
-    case G_UNICODE_SCRIPT_LAO:
-    case G_UNICODE_SCRIPT_KHMER:
-    case G_UNICODE_SCRIPT_MYANMAR:
-      return TRUE;
-    default:
-      return FALSE;
-    }
-}
-
-/* TRUE when the index knows `word` as the beginning of a word. Signs alone ("++") are no word to
- * it. */
-static gboolean
-is_indexed (const char *word)
-{
-  gboolean any = FALSE;
-
-  for (const char *p = word; *p != '\0'; p = g_utf8_next_char (p))
-    {
-      gunichar c = g_utf8_get_char (p);
-
-      if (separates_no_words (c))
-        return FALSE;
-      any = any || g_unichar_isalnum (c);
-    }
-  return any;
-}
-
-static void
-query_clear (Query *query)
-{
-  g_clear_pointer (&query->match, g_free);
-  g_clear_pointer (&query->substrings, g_ptr_array_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Query, query_clear)
-
-/* FALSE when nothing was asked for. */
-static gboolean
-query_init (Query *query, const char *text)
-{
-  g_autofree char *valid = g_utf8_make_valid (text, -1);
-  g_autofree char *normal = g_utf8_normalize (valid, -1, G_NORMALIZE_NFC);
-  g_auto (GStrv) words = g_strsplit_set (normal, " \t\r\n\v\f", -1);
-  g_autoptr (GString) match = g_string_new (NULL);
-  guint n = 0;
-
-  query->substrings = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; words[i] != NULL && n < MAX_WORDS; i++)
-    {
-      if (words[i][0] == '\0')
-        continue;
-      n++;
-      if (!is_indexed (words[i]))
-        {
-          g_ptr_array_add (query->substrings, g_strdup (words[i]));
-          continue;
-        }
-      g_string_append (match, "\"");
-      for (const char *p = words[i]; *p != '\0'; p++)
-        g_string_append_len (match, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
-      g_string_append (match, "\" * ");
-    }
-  query->match = match->len > 0 ? g_string_free (g_steal_pointer (&match), FALSE) : NULL;
-  return n > 0;
 }
 
 /* Takes the marks out of `marked` and notes where they were; line breaks become spaces. */
@@ -168,22 +87,13 @@ mark_substring (const char *text, const char *needle)
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
-static gboolean
-has_substrings (const Query *query, const char *text)
-{
-  for (guint i = 0; i < query->substrings->len; i++)
-    if (strstr (text, query->substrings->pdata[i]) == NULL)
-      return FALSE;
-  return TRUE;
-}
-
 /* Columns: chat, message, title, whole text, time, snippet (full-text statements only). Parameters:
  * ?1 the expression, ?2 the chat. */
 static gboolean
 collect (AtlStore *self,
          const char *sql_match,
          const char *sql_scan,
-         const Query *query,
+         const AtlQuery *query,
          gint64 chat_id,
          guint limit,
          GPtrArray *hits,
@@ -202,7 +112,7 @@ collect (AtlStore *self,
       g_autofree char *shown = NULL;
       AtlSearchHit *hit;
 
-      if (raw == NULL || !has_substrings (query, raw))
+      if (raw == NULL || !atl_query_admits (query, raw))
         continue;
       if (query->match != NULL)
         shown = atl_db_text (self, stmt, 5);
@@ -258,10 +168,10 @@ atl_store_search (AtlStore *self, const char *text, guint limit, GError **error)
       " WHERE m.trashed_us IS NULL AND c.trashed_us IS NULL ORDER BY m.id DESC";
   g_autoptr (GPtrArray) hits =
       g_ptr_array_new_with_free_func ((GDestroyNotify) atl_search_hit_free);
-  g_auto (Query) query = { 0 };
+  g_auto (AtlQuery) query = { 0 };
 
   g_return_val_if_fail (text != NULL, NULL);
-  if (!query_init (&query, text))
+  if (!atl_query_init (&query, text))
     return g_steal_pointer (&hits);
   if (!collect (self, titles_match, titles_scan, &query, 0, limit, hits, error) ||
       !collect (self, messages_match, messages_scan, &query, 0, limit, hits, error))
@@ -283,10 +193,10 @@ atl_store_search_chat (
                              " WHERE m.chat_id = ?2 AND m.trashed_us IS NULL ORDER BY m.id";
   g_autoptr (GPtrArray) hits =
       g_ptr_array_new_with_free_func ((GDestroyNotify) atl_search_hit_free);
-  g_auto (Query) query = { 0 };
+  g_auto (AtlQuery) query = { 0 };
 
   g_return_val_if_fail (text != NULL, NULL);
-  if (!query_init (&query, text))
+  if (!atl_query_init (&query, text))
     return g_steal_pointer (&hits);
   return collect (self, match, scan, &query, chat_id, limit, hits, error) ? g_steal_pointer (&hits)
                                                                           : NULL;

@@ -1,4 +1,5 @@
-/* Everything a person made, on disk: chats, messages, presets, the library of models, measurements.
+/* Everything a person made, on disk: chats, messages, presets, the library of models, pictures,
+ * measurements.
  *
  * One SQLite file (WAL, synchronous=FULL) in $XDG_DATA_HOME/atelier, shared safely by several
  * processes. A function that reports success has committed: the data survives kill -9 and, on a
@@ -12,7 +13,7 @@
  *   atl_store_answer_finish (store, answer, ATL_MESSAGE_COMPLETE, text, NULL, NULL, stats, &error);
  *
  * The other nouns have their own headers: store/chats.h, messages.h, search.h, transfer.h,
- * presets.h, library.h, trash.h.
+ * presets.h, pictures.h, library.h, trash.h.
  *
  * Threading: a handle belongs to the thread that uses it; open one handle a thread. Calls are
  * synchronous and quick enough for a main loop (a few milliseconds), except where said. Only a

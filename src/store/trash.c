@@ -43,6 +43,8 @@ atl_store_trash (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error)
                           " UPDATE messages SET trashed_us = ?2, trash_root = ?1"
                           " WHERE id IN below",
     [ATL_TRASH_FOLDER] = "UPDATE folders SET trashed_us = ?2 WHERE id = ?1 AND trashed_us IS NULL",
+    [ATL_TRASH_PICTURE] =
+        "UPDATE pictures SET trashed_us = ?2 WHERE id = ?1 AND trashed_us IS NULL",
   };
 
   return change (self, sql[kind], id, g_get_real_time (), _ ("moving it to the trash"), error);
@@ -85,6 +87,8 @@ atl_store_restore (AtlStore *self, AtlTrashKind kind, gint64 id, GError **error)
     [ATL_TRASH_CHAT] = "UPDATE chats SET trashed_us = NULL WHERE id = ?1 AND trashed_us NOTNULL",
     [ATL_TRASH_FOLDER] =
         "UPDATE folders SET trashed_us = NULL WHERE id = ?1 AND trashed_us NOTNULL",
+    [ATL_TRASH_PICTURE] =
+        "UPDATE pictures SET trashed_us = NULL WHERE id = ?1 AND trashed_us NOTNULL",
   };
 
   if (kind != ATL_TRASH_MESSAGE)
@@ -120,6 +124,8 @@ atl_store_trash_list (AtlStore *self, GError **error)
                    "  WHERE trashed_us NOTNULL AND trash_root = id"
                    " UNION ALL SELECT 2, id, name, trashed_us FROM folders"
                    "  WHERE trashed_us NOTNULL"
+                   " UNION ALL SELECT 3, id, path, trashed_us FROM pictures"
+                   "  WHERE trashed_us NOTNULL"
                    " ORDER BY 4 DESC, 2 DESC",
                    error);
 
@@ -144,6 +150,7 @@ atl_store_trash_purge (AtlStore *self, gint64 before_us, GError **error)
     { "DELETE FROM messages WHERE chat_id IN (SELECT id FROM chats WHERE trashed_us < ?1)", FALSE },
     { "DELETE FROM chats WHERE trashed_us < ?1", TRUE },
     { "DELETE FROM folders WHERE trashed_us < ?1", TRUE },
+    { "DELETE FROM pictures WHERE trashed_us < ?1", TRUE },
     { "WITH RECURSIVE gone (id) AS ("
       "  SELECT id FROM messages WHERE trashed_us < ?1"
       "  UNION SELECT m.id FROM gone JOIN messages m ON m.parent_id = gone.id)"

@@ -5,7 +5,8 @@
  *   ... toast "Chat deleted  [Undo]": atl_store_restore (store, ATL_TRASH_CHAT, chat_id, &error);
  *
  * A message goes with everything below it in the tree. A folder goes alone: its chats stay and are
- * shown in no folder until it is restored.
+ * shown in no folder until it is restored. Of a picture only the row is the store's: its file is
+ * the caller's to move to the desktop's trash and back.
  *
  * Threading: that of the handle.
  */
@@ -22,13 +23,14 @@ typedef enum
   ATL_TRASH_CHAT,
   ATL_TRASH_MESSAGE,
   ATL_TRASH_FOLDER,
+  ATL_TRASH_PICTURE,
 } AtlTrashKind;
 
 typedef struct
 {
   AtlTrashKind kind;
   gint64 id;
-  char *title; /* of the chat, name of the folder, beginning of the message */
+  char *title; /* of the chat, name of the folder, beginning of the message, path of the picture */
   gint64 trashed_us;
 } AtlTrashItem;
 

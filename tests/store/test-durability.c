@@ -1,12 +1,10 @@
 /* kill -9 in the middle of writing, two processes writing at once, and a disk that fills up. */
-#include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "small-disk.h"
 #include "store-fixture.h"
 
 #include "store/store-private.h"
@@ -169,27 +167,6 @@ test_two_writers (Fixture *f, gconstpointer data)
       g_assert_cmpuint (list->len, ==, N_EACH);
     }
   g_assert_cmpint (atl_db_check (f->store->db, TRUE), ==, SQLITE_OK);
-}
-
-static gboolean
-write_text (const char *path, const char *text)
-{
-  FILE *file = fopen (path, "w");
-
-  return file != NULL && fputs (text, file) >= 0 && fclose (file) == 0;
-}
-
-/* A small tmpfs over `dir`, seen by this process only. */
-static gboolean
-mount_small (const char *dir)
-{
-  g_autofree char *uid_map = g_strdup_printf ("0 %d 1", (int) getuid ());
-  g_autofree char *gid_map = g_strdup_printf ("0 %d 1", (int) getgid ());
-
-  return unshare (CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
-         write_text ("/proc/self/setgroups", "deny") &&
-         write_text ("/proc/self/uid_map", uid_map) && write_text ("/proc/self/gid_map", gid_map) &&
-         mount ("tmpfs", dir, "tmpfs", 0, "size=3m") == 0;
 }
 
 /* In a user and mount namespace of its own with a small tmpfs: fills it, expects words and no loss,
