@@ -11,7 +11,6 @@
 #define G_LOG_DOMAIN "atl-diffusion"
 
 #include <glib/gi18n.h>
-#include <string.h>
 
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
@@ -28,8 +27,8 @@ typedef struct
 
 typedef struct
 {
-  gint64 height, width; /* of the latent */
-  double guidance, scaling, shift;
+  AtlLatent latent;
+  double guidance;
   Text positive, negative;
   AtlArray *image_ids, *context_ids; /* (owned) */
 } Chroma;
@@ -64,18 +63,20 @@ encode (AtlRun *run, const Chroma *self, const char *text, Text *out, GError **e
 
 static AtlArray *
 forward (AtlRun *run,
-         const Chroma *self,
          const AtlArray *latent,
          double timestep,
-         const Text *text,
+         gconstpointer text,
+         gpointer user_data,
          GError **error)
 {
+  const Chroma *self = user_data;
+  const Text *words = text;
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
 
   atl_request_add (request, atl_array_copy (latent, "latent"));
   atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
-  atl_request_add (request, atl_array_copy (text->context, "context"));
-  atl_request_add (request, atl_array_copy (text->mask, "attention_mask"));
+  atl_request_add (request, atl_array_copy (words->context, "context"));
+  atl_request_add (request, atl_array_copy (words->mask, "attention_mask"));
   atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
   atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
   return atl_run_output_of (run, "transformer", request, "output", error);
@@ -91,46 +92,27 @@ predict (AtlRun *run,
          GError **error)
 {
   const Chroma *self = user_data;
-  g_autoptr (AtlArray) positive = forward (run, self, scaled, timestep, &self->positive, error);
-  g_autoptr (AtlArray) negative = NULL;
 
-  if (positive == NULL)
-    return FALSE;
-  if (call == 0)
-    atl_run_trace (run, "first_output", positive);
-  if (self->negative.context == NULL)
-    {
-      memcpy (out->data, positive->data, atl_array_size (out));
-      return TRUE;
-    }
-  negative = forward (run, self, scaled, timestep, &self->negative, error);
-  if (negative == NULL)
-    return FALSE;
-  atl_guide (out, negative, positive, self->guidance);
-  return TRUE;
+  return atl_run_guided (run, forward, scaled, timestep, &self->positive,
+                         self->negative.context != NULL ? &self->negative : NULL, self->guidance,
+                         out, NULL, user_data, error);
 }
 
 static gboolean
 run_chroma (AtlRun *run, GError **error)
 {
   g_auto (Chroma) self = { .guidance = atl_settings_number (run->settings, "guidance", 5),
-                           .scaling = 0.3611,
-                           .shift = 0.1159 };
-  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+                           .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
   g_autoptr (AtlArray) clean = NULL;
+  g_autoptr (AtlArray) begin = NULL;
   AtlArray *x;
   guint first;
 
-  if (vae == NULL)
+  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error))
     return FALSE;
-  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
-  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
-  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
-  self.width /= FACTOR;
-  self.height /= FACTOR;
-  self.image_ids = atl_grid_ids ("image_ids", 0, self.height / 2, self.width / 2);
+  self.image_ids = atl_grid_ids ("image_ids", 3, 0, self.latent.height / 2, self.latent.width / 2);
   atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
   if (!encode (run, &self, atl_settings_string (run->settings, "prompt", ""), &self.positive,
                error) ||
@@ -145,41 +127,23 @@ run_chroma (AtlRun *run, GError **error)
   schedule =
       atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", "{\"shift\": 1.0}", NULL, error);
   if (schedule == NULL ||
-      !atl_run_set_flow_steps (run, schedule, 35,
-                               atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
+      !atl_run_set_flow_steps (
+          run, schedule, 35, atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error) ||
+      !atl_vae_encode_input (run, &self.latent, &clean, error))
     return FALSE;
-  if (atl_run_input (run, "image") != NULL)
-    {
-      g_autoptr (AtlArray) picture =
-          atl_run_picture (run, "image", self.height * FACTOR, self.width * FACTOR, error);
-
-      clean =
-          picture != NULL ? atl_vae_encode (run, picture, self.scaling, self.shift, error) : NULL;
-      if (clean == NULL)
-        return FALSE;
-    }
-  x = atl_flow_start (run, schedule, CHANNELS, self.height, self.width, clean, &first, NULL, error);
-  if (x == NULL)
+  begin = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
+  if (begin == NULL)
     return FALSE;
   atl_parts_release (run->parts, "vae");
-  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, "transformer");
-  atl_run_take_output (run, "final_latent", x);
-  latent = atl_latent_unpack (x, self.height, self.width);
-  return atl_vae_decode (run, latent, self.scaling, self.shift, error);
+  x = atl_run_sample (run, schedule, first, atl_latent_pack (begin, "latent"), "transformer",
+                      predict, NULL, &self, error);
+  if (x == NULL)
+    return FALSE;
+  latent = atl_latent_unpack (x, self.latent.height, self.latent.width);
+  return atl_vae_decode (run, latent, &self.latent, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "chroma", error) != NULL;
-}
 
 static void
 chroma_traits (AtlBundle *bundle, AtlTraits *traits)
@@ -201,7 +165,7 @@ const AtlDiffusionFamily atl_family_chroma = {
   .name = "chroma",
   .words = "Chroma",
   .pipelines = (const char *const[]){ "ChromaPipeline", "ChromaImg2ImgPipeline", NULL },
-  .recognises = recognises,
+  .component = "chroma",
   .parts = chroma_parts,
   .n_parts = G_N_ELEMENTS (chroma_parts),
   .traits = chroma_traits,

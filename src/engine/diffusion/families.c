@@ -49,14 +49,15 @@ atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **erro
     for (guint i = 0; family == NULL && families[i] != NULL; i++)
       {
         GError *local = NULL;
+        AtlCheckpoint *cp = atl_bundle_loose (bundle, families[i]->component, &local);
 
-        if (families[i]->recognises != NULL && families[i]->recognises (bundle, &local))
-          family = families[i];
         if (local != NULL)
           {
             g_propagate_error (error, local);
             return NULL;
           }
+        if (cp != NULL && (families[i]->accepts == NULL || families[i]->accepts (cp)))
+          family = families[i];
       }
   if (family == NULL)
     {

@@ -38,8 +38,10 @@ typedef struct
   const char *words; /* "Stable Diffusion XL" */
   /* NULL-terminated class names in model_index.json and golden cases. */
   const char *const *pipelines;
-  /* Whether loose files are this family's. (nullable) */
-  gboolean (*recognises) (AtlBundle *bundle, GError **error);
+  /* The component class (component.h) that loose files are told by, and which of its networks are
+   * this family's (nullable: all). */
+  const char *component;
+  gboolean (*accepts) (const AtlCheckpoint *cp);
   const AtlPart *parts;
   guint n_parts;
   void (*traits) (AtlBundle *bundle, AtlTraits *traits);

@@ -40,8 +40,8 @@ typedef struct
 
 typedef struct
 {
-  gint64 height, width; /* of the latent */
-  double guidance, true_cfg, scaling, shift;
+  AtlLatent latent;
+  double guidance, true_cfg;
   Text positive, negative;
   AtlArray *extra;     /* (owned, nullable) Fill: channels behind the latent's, [1, tokens, 320] */
   AtlArray *reference; /* (owned, nullable) Kontext: tokens behind the latent's */
@@ -130,35 +130,13 @@ pack_mask (const AtlArray *mask, gint64 height, gint64 width)
   return atl_latent_pack (cells, "mask");
 }
 
-/* The mask, cut at one half: 1 is painted. */
-static AtlArray *
-read_mask (const AtlRun *run, gint64 H, gint64 W, GError **error)
-{
-  const AtlArray *given = atl_run_input (run, "mask");
-  AtlArray *mask;
-
-  if (given == NULL || given->dtype != ATL_DTYPE_F32 || given->n_dims != 4 || given->dim[1] != 1 ||
-      given->dim[2] != H || given->dim[3] != W)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("The mask must have the size of the picture, %d × %d pixels"), (int) W,
-                   (int) H);
-      return NULL;
-    }
-  mask = atl_array_copy (given, "mask");
-  for (gint64 i = 0; i < H * W; i++)
-    atl_array_f32 (mask)[i] = atl_array_f32 (mask)[i] >= 0.5f ? 1.0f : 0.0f;
-  return mask;
-}
-
 static gboolean
 read_fill (AtlRun *run, Flux *self, GError **error)
 {
-  gint64 H = self->height * FACTOR, W = self->width * FACTOR, n = H * W;
+  gint64 H = self->latent.height * FACTOR, W = self->latent.width * FACTOR, n = H * W;
   g_autoptr (AtlArray) picture = atl_run_picture (run, "image", H, W, error);
-  g_autoptr (AtlArray) mask = picture != NULL ? read_mask (run, H, W, error) : NULL;
+  g_autoptr (AtlArray) mask = picture != NULL ? atl_run_mask (run, H, W, error) : NULL;
   g_autoptr (AtlArray) latent = NULL;
-  g_autoptr (AtlArray) clean = NULL;
   g_autoptr (AtlArray) tokens = NULL;
   g_autoptr (AtlArray) cells = NULL;
 
@@ -166,11 +144,11 @@ read_fill (AtlRun *run, Flux *self, GError **error)
     return FALSE;
   for (gint64 i = 0; i < 3 * n; i++)
     atl_array_f32 (picture)[i] *= 1.0f - atl_array_f32 (mask)[i % n];
-  latent = atl_vae_encode (run, picture, self->scaling, self->shift, error);
+  latent = atl_vae_encode (run, picture, &self->latent, error);
   if (latent == NULL)
     return FALSE;
   tokens = atl_latent_pack (latent, "masked");
-  cells = pack_mask (mask, self->height, self->width);
+  cells = pack_mask (mask, self->latent.height, self->latent.width);
   self->extra = atl_array_join ("extra", 2, 2, (const AtlArray *const[]){ tokens, cells });
   return TRUE;
 }
@@ -183,7 +161,6 @@ read_reference (AtlRun *run, Flux *self, GError **error)
   gint64 H = input->n_dims == 4 ? input->dim[2] : 0, W = input->n_dims == 4 ? input->dim[3] : 0;
   g_autoptr (AtlArray) picture = NULL;
   g_autoptr (AtlArray) latent = NULL;
-  g_autoptr (AtlArray) clean = NULL;
   g_autoptr (AtlArray) ids = NULL;
   g_autoptr (AtlArray) own = g_steal_pointer (&self->image_ids);
 
@@ -195,12 +172,11 @@ read_reference (AtlRun *run, Flux *self, GError **error)
       return FALSE;
     }
   picture = atl_run_picture (run, name, H, W, error);
-  latent =
-      picture == NULL ? NULL : atl_vae_encode (run, picture, self->scaling, self->shift, error);
+  latent = picture != NULL ? atl_vae_encode (run, picture, &self->latent, error) : NULL;
   if (latent == NULL)
     return FALSE;
   self->reference = atl_latent_pack (latent, "reference");
-  ids = atl_grid_ids ("ids", 1, H / FACTOR / 2, W / FACTOR / 2);
+  ids = atl_grid_ids ("ids", 3, 1, H / FACTOR / 2, W / FACTOR / 2);
   self->image_ids = atl_array_join ("image_ids", 0, 2, (const AtlArray *const[]){ own, ids });
   return TRUE;
 }
@@ -209,19 +185,21 @@ read_reference (AtlRun *run, Flux *self, GError **error)
 
 static AtlArray *
 forward (AtlRun *run,
-         const Flux *self,
          const AtlArray *latent,
          double timestep,
-         const Text *text,
+         gconstpointer text,
+         gpointer user_data,
          GError **error)
 {
+  const Flux *self = user_data;
+  const Text *words = text;
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
 
   atl_request_add (request, atl_array_copy (latent, "latent"));
   atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
   atl_request_add (request, atl_array_number ("guidance", self->guidance));
-  atl_request_add (request, atl_array_copy (text->context, "context"));
-  atl_request_add (request, atl_array_copy (text->pooled, "pooled"));
+  atl_request_add (request, atl_array_copy (words->context, "context"));
+  atl_request_add (request, atl_array_copy (words->pooled, "pooled"));
   atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
   atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
   return atl_run_output_of (run, "transformer", request, "output", error);
@@ -238,29 +216,16 @@ predict (AtlRun *run,
 {
   const Flux *self = user_data;
   g_autoptr (AtlArray) joined = NULL;
-  g_autoptr (AtlArray) positive = NULL;
-  g_autoptr (AtlArray) negative = NULL;
   const AtlArray *latent = scaled;
 
   if (self->extra != NULL || self->reference != NULL)
     latent = joined = atl_array_join (
         "latent", self->extra != NULL ? 2 : 1, 2,
         (const AtlArray *const[]){ scaled, self->extra != NULL ? self->extra : self->reference });
-  positive = forward (run, self, latent, timestep, &self->positive, error);
-  if (positive == NULL)
-    return FALSE;
-  if (call == 0)
-    atl_run_trace (run, "first_output", positive);
-  /* A reference's tokens come last. */
-  memcpy (out->data, positive->data, atl_array_size (out));
-  if (self->negative.context == NULL)
-    return TRUE;
-  negative = forward (run, self, latent, timestep, &self->negative, error);
-  if (negative == NULL)
-    return FALSE;
-  negative->dim[1] = out->dim[1];
-  atl_guide (out, negative, out, self->true_cfg);
-  return TRUE;
+  /* A reference's tokens come last in what the network says. */
+  return atl_run_guided (run, forward, latent, timestep, &self->positive,
+                         self->negative.context != NULL ? &self->negative : NULL, self->true_cfg,
+                         out, NULL, user_data, error);
 }
 
 static gboolean
@@ -268,25 +233,18 @@ run_flux (AtlRun *run, GError **error)
 {
   g_auto (Flux) self = { .guidance = atl_settings_number (run->settings, "guidance", 3.5),
                          .true_cfg = atl_settings_number (run->settings, "true_cfg_scale", 1),
-                         .scaling = 0.3611,
-                         .shift = 0.1159 };
-  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+                         .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
   g_autoptr (AtlArray) clean = NULL;
+  g_autoptr (AtlArray) begin = NULL;
   AtlArray *x;
   guint first;
 
-  if (vae == NULL)
+  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
+      !encode_text (run, &self, error))
     return FALSE;
-  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
-  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
-  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
-  self.width /= FACTOR;
-  self.height /= FACTOR;
-  if (!encode_text (run, &self, error))
-    return FALSE;
-  self.image_ids = atl_grid_ids ("image_ids", 0, self.height / 2, self.width / 2);
+  self.image_ids = atl_grid_ids ("image_ids", 3, 0, self.latent.height / 2, self.latent.width / 2);
   self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
                                     (gint64[]){ self.positive.context->dim[1], 3 });
   schedule =
@@ -301,38 +259,22 @@ run_flux (AtlRun *run, GError **error)
       atl_run_input (run, "image_1") != NULL)
     if (!read_reference (run, &self, error))
       return FALSE;
-  if (self.extra == NULL && self.reference == NULL && atl_run_input (run, "image") != NULL)
-    {
-      g_autoptr (AtlArray) picture =
-          atl_run_picture (run, "image", self.height * FACTOR, self.width * FACTOR, error);
-
-      clean =
-          picture != NULL ? atl_vae_encode (run, picture, self.scaling, self.shift, error) : NULL;
-      if (clean == NULL)
-        return FALSE;
-    }
-  x = atl_flow_start (run, schedule, CHANNELS, self.height, self.width, clean, &first, NULL, error);
-  if (x == NULL)
+  if (self.extra == NULL && self.reference == NULL &&
+      !atl_vae_encode_input (run, &self.latent, &clean, error))
+    return FALSE;
+  begin = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
+  if (begin == NULL)
     return FALSE;
   atl_parts_release (run->parts, "vae");
-  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, "transformer");
-  atl_run_take_output (run, "final_latent", x);
-  latent = atl_latent_unpack (x, self.height, self.width);
-  return atl_vae_decode (run, latent, self.scaling, self.shift, error);
+  x = atl_run_sample (run, schedule, first, atl_latent_pack (begin, "latent"), "transformer",
+                      predict, NULL, &self, error);
+  if (x == NULL)
+    return FALSE;
+  latent = atl_latent_unpack (x, self.latent.height, self.latent.width);
+  return atl_vae_decode (run, latent, &self.latent, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "flux", error) != NULL;
-}
 
 static void
 flux_traits (AtlBundle *bundle, AtlTraits *traits)
@@ -362,7 +304,7 @@ const AtlDiffusionFamily atl_family_flux = {
   .words = "Flux.1",
   .pipelines = (const char *const[]){ "FluxPipeline", "FluxImg2ImgPipeline", "FluxFillPipeline",
                                       "FluxKontextPipeline", NULL },
-  .recognises = recognises,
+  .component = "flux",
   .parts = flux_parts,
   .n_parts = G_N_ELEMENTS (flux_parts),
   .traits = flux_traits,

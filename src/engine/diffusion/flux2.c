@@ -23,6 +23,7 @@
 #include "base/json-bounded.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/tokens.h"
 #include "engine/tensor/quants/dequant.h"
 
 #define PIXELS 16 /* a token's side */
@@ -34,6 +35,9 @@
 static const char default_schedule[] =
     "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 1.15, "
     "\"base_image_seq_len\": 256, \"max_image_seq_len\": 4096}";
+
+/* The autoencoder's numbers as they are: they are normalised as tokens. */
+static const AtlLatent plain = { .factor = PIXELS / 2, .scaling = 1 };
 
 static const char system_message[] =
     "You are an AI that reasons about image descriptions. You give structured responses focusing "
@@ -112,33 +116,13 @@ layers (AtlRun *run, const Flux2 *self)
 static AtlArray *
 encode (AtlRun *run, const Flux2 *self, const char *prompt, GError **error)
 {
-  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, "tokenizer", error);
+  guint flags = ATL_TEXT_SPECIAL | ATL_TEXT_PAD | (self->is_klein ? 0 : ATL_TEXT_IN_FRONT);
   g_autofree char *text = in_template (self, prompt);
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  gint64 n = (gint64) CLAMP (atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT),
-                             1, MAX_TEXT);
-  AtlArray *padded, *mask;
-  gint64 n_text, first;
-  gint32 pad;
 
-  if (tokenizer == NULL ||
-      !atl_tokenizer_encode (tokenizer, text, -1, ATL_TOKENIZE_PARSE_SPECIAL, ids, error))
+  if (!atl_request_add_text (request, run, "tokenizer", text,
+                             atl_run_text_length (run, MAX_TEXT, MAX_TEXT), flags, NULL, error))
     return NULL;
-  pad = MAX (atl_tokenizer_special (tokenizer, ATL_SPECIAL_PAD), 0);
-  n_text = MIN ((gint64) ids->len, n);
-  first = self->is_klein ? 0 : n - n_text;
-  padded = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  for (gint64 i = 0; i < n; i++)
-    {
-      gboolean is_text = i >= first && i < first + n_text;
-
-      atl_array_i32 (padded)[i] = is_text ? g_array_index (ids, gint32, i - first) : pad;
-      atl_array_i32 (mask)[i] = is_text;
-    }
-  atl_request_add (request, padded);
-  atl_request_add (request, mask);
   atl_request_add (request, layers (run, self));
   return atl_run_output_of (run, "text_encoder", request, "hidden", error);
 }
@@ -217,23 +201,6 @@ normalise (const Flux2 *self, AtlArray *tokens, gboolean is_back)
     }
 }
 
-/* Positions (first, row, column, 0). */
-static AtlArray *
-grid (double first, gint64 rows, gint64 columns)
-{
-  AtlArray *ids = atl_array_new ("image_ids", ATL_DTYPE_F32, 2, (gint64[]){ rows * columns, 4 });
-
-  for (gint64 i = 0; i < rows * columns; i++)
-    {
-      float *id = atl_array_f32 (ids) + 4 * i;
-
-      id[0] = (float) first;
-      id[1] = (float) (i / columns);
-      id[2] = (float) (i % columns);
-    }
-  return ids;
-}
-
 /* The n-th reference; NULL where there is none. */
 static const AtlArray *
 reference (const AtlRun *run, guint n)
@@ -280,7 +247,7 @@ read_references (AtlRun *run, Flux2 *self, GError **error)
     {
       g_autoptr (AtlArray) picture = crop (given, error);
       g_autoptr (AtlArray) latent =
-          picture != NULL ? atl_vae_encode (run, picture, 1, 0, error) : NULL;
+          picture != NULL ? atl_vae_encode (run, picture, &plain, error) : NULL;
       g_autoptr (AtlArray) tokens = NULL;
       g_autoptr (AtlArray) ids = NULL;
       g_autoptr (AtlArray) old = g_steal_pointer (&self->references);
@@ -290,7 +257,7 @@ read_references (AtlRun *run, Flux2 *self, GError **error)
         return FALSE;
       tokens = atl_latent_pack (latent, "references");
       normalise (self, tokens, FALSE);
-      ids = grid (10 + 10 * n, latent->dim[2] / 2, latent->dim[3] / 2);
+      ids = atl_grid_ids ("image_ids", 4, 10 + 10 * n, latent->dim[2] / 2, latent->dim[3] / 2);
       self->references = old == NULL ? g_steal_pointer (&tokens)
                                      : atl_array_join ("references", 1, 2,
                                                        (const AtlArray *const[]){ old, tokens });
@@ -322,12 +289,13 @@ begin (AtlRun *run, const Flux2 *self, GError **error)
 
 static AtlArray *
 forward (AtlRun *run,
-         const Flux2 *self,
          const AtlArray *latent,
          double timestep,
-         const AtlArray *text,
+         gconstpointer text,
+         gpointer user_data,
          GError **error)
 {
+  const Flux2 *self = user_data;
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
 
   atl_request_add (request, atl_array_copy (latent, "latent"));
@@ -350,28 +318,14 @@ predict (AtlRun *run,
 {
   const Flux2 *self = user_data;
   g_autoptr (AtlArray) joined = NULL;
-  g_autoptr (AtlArray) positive = NULL;
-  g_autoptr (AtlArray) negative = NULL;
   const AtlArray *latent = scaled;
 
   if (self->references != NULL)
     latent = joined =
         atl_array_join ("latent", 1, 2, (const AtlArray *const[]){ scaled, self->references });
-  positive = forward (run, self, latent, timestep, self->positive, error);
-  if (positive == NULL)
-    return FALSE;
-  if (call == 0)
-    atl_run_trace (run, "first_output", positive);
-  /* The references' tokens come last. */
-  memcpy (out->data, positive->data, atl_array_size (out));
-  if (self->negative == NULL)
-    return TRUE;
-  negative = forward (run, self, latent, timestep, self->negative, error);
-  if (negative == NULL)
-    return FALSE;
-  negative->dim[1] = out->dim[1];
-  atl_guide (out, negative, out, self->guidance);
-  return TRUE;
+  /* The references' tokens come last in what the network says. */
+  return atl_run_guided (run, forward, latent, timestep, self->positive, self->negative,
+                         self->guidance, out, NULL, user_data, error);
 }
 
 /* The authors' fit of mu to tokens and steps. */
@@ -418,33 +372,23 @@ run_flux2 (AtlRun *run, GError **error)
       !atl_run_set_flow_steps (run, schedule, fallback,
                                shift_of ((double) (self.rows * self.columns), steps), error))
     return FALSE;
-  self.image_ids = grid (0, self.rows, self.columns);
+  self.image_ids = atl_grid_ids ("image_ids", 4, 0, self.rows, self.columns);
   if (!read_references (run, &self, error))
     return FALSE;
   atl_parts_release (run->parts, "vae");
   x = begin (run, &self, error);
   if (x == NULL)
     return FALSE;
-  if (!atl_run_sample (run, schedule, 0, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, "transformer");
+  x = atl_run_sample (run, schedule, 0, x, "transformer", predict, NULL, &self, error);
+  if (x == NULL)
+    return FALSE;
   tokens = atl_array_copy (x, "tokens");
-  atl_run_take_output (run, "final_latent", x);
   normalise (&self, tokens, TRUE);
   latent = atl_latent_unpack (tokens, 2 * self.rows, 2 * self.columns);
-  return atl_vae_decode (run, latent, 1, 0, error);
+  return atl_vae_decode (run, latent, &plain, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "flux2", error) != NULL;
-}
 
 static void
 flux2_traits (AtlBundle *bundle, AtlTraits *traits)
@@ -470,7 +414,7 @@ const AtlDiffusionFamily atl_family_flux2 = {
   .name = "flux2",
   .words = "Flux.2",
   .pipelines = (const char *const[]){ "Flux2Pipeline", "Flux2KleinPipeline", NULL },
-  .recognises = recognises,
+  .component = "flux2",
   .parts = flux2_parts,
   .n_parts = G_N_ELEMENTS (flux2_parts),
   .traits = flux2_traits,

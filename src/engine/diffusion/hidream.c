@@ -13,12 +13,12 @@
 
 #include <glib/gi18n.h>
 #include <math.h>
-#include <string.h>
 
 #include "engine/diffusion/clip-encode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/t5-encode.h"
+#include "engine/diffusion/tokens.h"
 
 #define CHANNELS 16
 #define FACTOR 8
@@ -35,8 +35,8 @@ static const char default_schedule[] =
 typedef struct
 {
   gboolean is_guided;
-  double guidance, scaling, shift;
-  gint64 height, width;               /* of the latent */
+  double guidance;
+  AtlLatent latent;
   AtlArray *pooled, *context, *llama; /* (owned) the negative first when guided */
 } HiDream;
 
@@ -52,34 +52,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HiDream, hidream_clear)
 /* --- Text --- */
 
 static gint64
-text_length (const AtlRun *run, gint64 limit)
+text_length (const AtlRun *run)
 {
-  return (gint64) CLAMP (atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT), 2,
-                         (double) limit);
-}
-
-/* `before` (-1: none), the tokens of `text` and `after` (-1: none), cut to n. The caller's. */
-static GArray *
-read_tokens (AtlTokenizer *tokenizer,
-             const char *text,
-             gint32 before,
-             gint32 after,
-             gint64 n,
-             GError **error)
-{
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-
-  if (!atl_tokenizer_encode (tokenizer, text, -1, ATL_TOKENIZE_NONE, ids, error))
-    return NULL;
-  if (before >= 0)
-    g_array_prepend_val (ids, before);
-  if (after >= 0)
-    n--;
-  if ((gint64) ids->len > n)
-    g_array_set_size (ids, (guint) n);
-  if (after >= 0)
-    g_array_append_val (ids, after);
-  return g_steal_pointer (&ids);
+  return atl_run_text_length (run, MAX_TEXT, MAX_CLIP);
 }
 
 /* The projected vector. What stands behind the end token has no effect on it. */
@@ -88,28 +63,18 @@ encode_clip (AtlRun *run, guint encoder, const char *text, GError **error)
 {
   static const char *const roles[2] = { "text_encoder", "text_encoder_2" };
   static const char *const tokenizers[2] = { "tokenizer", "tokenizer_2" };
-  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, tokenizers[encoder], error);
   g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  g_autoptr (GArray) ids = NULL;
-  AtlArray *array;
 
-  if (tokenizer == NULL)
+  if (!atl_request_add_text (request, run, tokenizers[encoder], text, text_length (run),
+                             ATL_TEXT_BEGIN | ATL_TEXT_END, NULL, error))
     return NULL;
-  ids = read_tokens (tokenizer, text, atl_tokenizer_special (tokenizer, ATL_SPECIAL_BOS),
-                     atl_tokenizer_special (tokenizer, ATL_SPECIAL_EOS),
-                     text_length (run, MAX_CLIP), error);
-  if (ids == NULL)
-    return NULL;
-  array = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, ids->len });
-  memcpy (array->data, ids->data, atl_array_size (array));
-  atl_request_add (request, array);
   return atl_run_output_of (run, roles[encoder], request, "pooled", error);
 }
 
 static AtlArray *
 encode_t5 (AtlRun *run, guint encoder, const char *text, GError **error)
 {
-  AtlT5Encoder t5 = { "text_encoder_3", "tokenizer_3", (guint) text_length (run, MAX_CLIP), TRUE };
+  AtlT5Encoder t5 = { "text_encoder_3", "tokenizer_3", (guint) text_length (run), TRUE };
 
   return atl_t5_encode (run, &t5, text, NULL, error);
 }
@@ -118,33 +83,11 @@ encode_t5 (AtlRun *run, guint encoder, const char *text, GError **error)
 static AtlArray *
 encode_llama (AtlRun *run, guint encoder, const char *text, GError **error)
 {
-  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, "tokenizer_4", error);
   g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  g_autoptr (GArray) ids = NULL;
-  gint64 n = text_length (run, MAX_CLIP);
-  AtlArray *padded, *mask;
-  gint32 pad;
 
-  if (tokenizer == NULL)
+  if (!atl_request_add_text (request, run, "tokenizer_4", text, text_length (run),
+                             ATL_TEXT_BEGIN | ATL_TEXT_PAD, NULL, error))
     return NULL;
-  ids = read_tokens (tokenizer, text, atl_tokenizer_special (tokenizer, ATL_SPECIAL_BOS), -1, n,
-                     error);
-  if (ids == NULL)
-    return NULL;
-  pad = atl_tokenizer_special (tokenizer, ATL_SPECIAL_PAD);
-  if (pad < 0)
-    pad = MAX (atl_tokenizer_special (tokenizer, ATL_SPECIAL_EOS), 0);
-  padded = atl_array_new ("token_ids", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2, (gint64[]){ 1, n });
-  for (gint64 i = 0; i < n; i++)
-    {
-      gboolean is_text = i < (gint64) ids->len;
-
-      atl_array_i32 (padded)[i] = is_text ? g_array_index (ids, gint32, i) : pad;
-      atl_array_i32 (mask)[i] = is_text;
-    }
-  atl_request_add (request, padded);
-  atl_request_add (request, mask);
   atl_request_set_number (request, "all_layers", 1);
   return atl_run_output_of (run, "text_encoder_4", request, "hidden", error);
 }
@@ -215,8 +158,6 @@ predict (AtlRun *run,
   const HiDream *self = user_data;
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
   g_autoptr (AtlArray) output = NULL;
-  g_autoptr (AtlArray) negative = NULL;
-  g_autoptr (AtlArray) positive = NULL;
 
   atl_request_add (request, atl_array_number ("timestep", timestep));
   atl_request_add (request, atl_array_batch ("latent", self->is_guided ? scaled : NULL, scaled));
@@ -229,14 +170,7 @@ predict (AtlRun *run,
   if (call == 0)
     atl_run_trace (run, "first_output", output);
   atl_array_affine (output, -1.0f, 0.0f);
-  if (!self->is_guided)
-    {
-      memcpy (out->data, output->data, atl_array_size (out));
-      return TRUE;
-    }
-  negative = atl_array_rows (output, "negative", 0, 1);
-  positive = atl_array_rows (output, "positive", 1, 1);
-  atl_guide (out, negative, positive, self->guidance);
+  atl_guide_batch (out, output, self->guidance);
   return TRUE;
 }
 
@@ -244,47 +178,27 @@ static gboolean
 run_hidream (AtlRun *run, GError **error)
 {
   g_auto (HiDream) self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0),
-                            .scaling = 0.3611,
-                            .shift = 0.1159 };
-  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+                            .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
   g_autoptr (AtlSchedule) schedule = NULL;
   AtlArray *x;
 
-  if (vae == NULL)
-    return FALSE;
-  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
-  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
   self.is_guided = self.guidance > 1;
   /* Two rows and columns of a latent make a token. */
-  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
-  self.width /= FACTOR;
-  self.height /= FACTOR;
-  if (!encode_text (run, &self, error))
+  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
+      !encode_text (run, &self, error))
     return FALSE;
   schedule = atl_run_schedule (run, "UniPCMultistepScheduler", default_schedule, NULL, error);
   if (schedule == NULL || !atl_run_set_steps (run, schedule, 50, NAN, error))
     return FALSE;
-  x = atl_run_noise (run, "initial_latent", 4, (gint64[]){ 1, CHANNELS, self.height, self.width },
-                     error);
+  x = atl_run_noise (run, "initial_latent", 4,
+                     (gint64[]){ 1, CHANNELS, self.latent.height, self.latent.width }, error);
   if (x == NULL)
     return FALSE;
-  if (!atl_run_sample (run, schedule, 0, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, PART_DENOISER);
-  atl_run_take_output (run, "final_latent", x);
-  return atl_vae_decode (run, x, self.scaling, self.shift, error);
+  x = atl_run_sample (run, schedule, 0, x, PART_DENOISER, predict, NULL, &self, error);
+  return x != NULL && atl_vae_decode (run, x, &self.latent, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "hidream", error) != NULL;
-}
 
 static void
 hidream_traits (AtlBundle *bundle, AtlTraits *traits)
@@ -312,7 +226,7 @@ const AtlDiffusionFamily atl_family_hidream = {
   .name = "hidream",
   .words = "HiDream",
   .pipelines = (const char *const[]){ "HiDreamImagePipeline", NULL },
-  .recognises = recognises,
+  .component = "hidream",
   .parts = hidream_parts,
   .n_parts = G_N_ELEMENTS (hidream_parts),
   .traits = hidream_traits,

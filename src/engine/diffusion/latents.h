@@ -8,39 +8,47 @@
 
 G_BEGIN_DECLS
 
-/* Numbers that stand in the autoencoder's configuration under `name`, or `fallback` [n_fallback];
- * the caller's. ATL_ERROR_BAD_FILE when the configuration has another number than `n`. */
-float *atl_latent_statistics (const AtlCheckpoint *vae,
-                              const char *name,
-                              gint64 n,
-                              const float *fallback,
-                              gint64 n_fallback,
-                              GError **error);
+/* "latents_mean" and "latents_std" of an autoencoder of Wan's kind, or those of the authors' 2.1
+ * (16 channels) and 2.2 (48). Both are the caller's. */
+gboolean atl_wan_statistics (
+    const AtlCheckpoint *vae, gint64 channels, float **mean, float **std, GError **error);
 /* x [1, C, …]: (x - mean) / std channel by channel, or backwards x * std + mean. */
 void atl_latent_normalise (AtlArray *x, const float *mean, const float *std);
 void atl_latent_restore (AtlArray *x, const float *mean, const float *std);
 
+/* The latent of a picture: its size and how numbers of the autoencoder become the network's. */
+typedef struct
+{
+  gint64 factor;        /* pixels to one of its cells */
+  gint64 height, width; /* in cells */
+  double scaling, shift;
+} AtlLatent;
+
+/* The size that is asked for, in pixels a multiple of `multiple`, and "scaling_factor" and
+ * "shift_factor" of the autoencoder's configuration, else what stands in `self`. factor is the
+ * caller's. Errors: no autoencoder, numbers that make no sense. */
+gboolean
+atl_latent_init (AtlLatent *self, AtlRun *run, gint64 multiple, gint64 side, GError **error);
 /* A picture [1, 3, H, W] in -1…1 as a latent: (mean - shift) * scaling. The caller's. */
 AtlArray *
-atl_vae_encode (AtlRun *run, const AtlArray *picture, double scaling, double shift, GError **error);
-/* latent [1, C, h, w] / scaling + shift through the autoencoder, to the output "image" in 0…1. */
-gboolean
-atl_vae_decode (AtlRun *run, const AtlArray *latent, double scaling, double shift, GError **error);
+atl_vae_encode (AtlRun *run, const AtlArray *picture, const AtlLatent *how, GError **error);
+/* The input "image" so; `*clean` (the caller's) is NULL when there is none. */
+gboolean atl_vae_encode_input (AtlRun *run, const AtlLatent *how, AtlArray **clean, GError **error);
+/* x [1, C, h, w] / scaling + shift through the autoencoder, to the output "image" in 0…1. */
+gboolean atl_vae_decode (AtlRun *run, const AtlArray *x, const AtlLatent *how, GError **error);
 
 /* [1, C, H, W] to tokens [1, H/2 * W/2, 4 C] and back: channel c * 4 + dy * 2 + dx. The caller's.
  */
 AtlArray *atl_latent_pack (const AtlArray *x, const char *name);
 AtlArray *atl_latent_unpack (const AtlArray *x, gint64 height, gint64 width);
-/* Tokens [1, height/2 * width/2, 4 channels] for flow matching to begin with: the input
- * "initial_latent", or noise (the input "noise" or of the seed); with a `clean` latent [1,
- * channels, height, width] (nullable) that one, as noisy as call `*first`, n - n "strength" (0.6),
- * expects it.
- * `*noise` (nullable) is set to the noise in the latent's shape, the caller's. The caller's. */
+/* [1, channels, height, width] for flow matching to begin with: the input "initial_latent", plain
+ * or as tokens, or noise (the input "noise" or of the seed); with a `clean` latent (nullable) that
+ * one, as noisy as call `*first`, n - n "strength" (0.6), expects it. `*noise` (nullable) is set to
+ * the noise, the caller's. The caller's. */
 AtlArray *atl_flow_start (AtlRun *run,
                           AtlSchedule *schedule,
                           gint64 channels,
-                          gint64 height,
-                          gint64 width,
+                          const AtlLatent *latent,
                           const AtlArray *clean,
                           guint *first,
                           AtlArray **noise,
@@ -49,7 +57,16 @@ AtlArray *atl_flow_start (AtlRun *run,
  * caller's.
  */
 AtlArray *atl_mask_shrink (const AtlArray *mask, gint64 height, gint64 width);
-/* Positions [rows * columns, 3] of a grid of tokens: (first, row, column). The caller's. */
-AtlArray *atl_grid_ids (const char *name, double first, gint64 rows, gint64 columns);
+/* After the step of `call`: where the mask [1, 1, h, w] is 0, x [1, C, h, w] becomes the clean
+ * latent again, with the noise that the next step expects. */
+void atl_latent_keep_outside (AtlSchedule *schedule,
+                              guint call,
+                              AtlArray *x,
+                              const AtlArray *clean,
+                              const AtlArray *noise,
+                              const AtlArray *mask);
+/* Positions [rows * columns, n_axes] of a grid of tokens: (first, row, column, 0…). The caller's.
+ */
+AtlArray *atl_grid_ids (const char *name, guint n_axes, double first, gint64 rows, gint64 columns);
 
 G_END_DECLS

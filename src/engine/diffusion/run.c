@@ -40,6 +40,26 @@ atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 widt
 }
 
 AtlArray *
+atl_run_mask (const AtlRun *run, gint64 height, gint64 width, GError **error)
+{
+  const AtlArray *given = atl_run_input (run, "mask");
+  AtlArray *mask;
+
+  if (given == NULL || given->dtype != ATL_DTYPE_F32 || given->n_dims != 4 || given->dim[0] != 1 ||
+      given->dim[1] != 1 || given->dim[2] != height || given->dim[3] != width)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("The mask must have the size of the picture, %d × %d pixels"), (int) width,
+                   (int) height);
+      return NULL;
+    }
+  mask = atl_array_copy (given, "mask");
+  for (gint64 i = 0; i < height * width; i++)
+    atl_array_f32 (mask)[i] = atl_array_f32 (mask)[i] >= 0.5f ? 1.0f : 0.0f;
+  return mask;
+}
+
+AtlArray *
 atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, GError **error)
 {
   const AtlArray *input = atl_run_input (run, name);
@@ -283,15 +303,15 @@ is_finite (const AtlArray *array)
   return TRUE;
 }
 
-gboolean
-atl_run_sample (AtlRun *run,
-                AtlSchedule *schedule,
-                guint first,
-                AtlArray *x,
-                AtlPredictFunc predict,
-                AtlStepFunc after,
-                gpointer user_data,
-                GError **error)
+static gboolean
+sample (AtlRun *run,
+        AtlSchedule *schedule,
+        guint first,
+        AtlArray *x,
+        AtlPredictFunc predict,
+        AtlStepFunc after,
+        gpointer user_data,
+        GError **error)
 {
   guint n_calls = atl_schedule_n_calls (schedule), draws = 0;
   gint64 n = atl_array_n_elems (x);
@@ -334,6 +354,65 @@ atl_run_sample (AtlRun *run,
       if (run->hooks.step != NULL)
         run->hooks.step (x, call + 1 - first, n_calls - first, run->hooks.user_data);
     }
+  return TRUE;
+}
+
+AtlArray *
+atl_run_sample (AtlRun *run,
+                AtlSchedule *schedule,
+                guint first,
+                AtlArray *x,
+                const char *role,
+                AtlPredictFunc predict,
+                AtlStepFunc after,
+                gpointer user_data,
+                GError **error)
+{
+  gboolean ok = sample (run, schedule, first, x, predict, after, user_data, error);
+
+  atl_parts_release (run->parts, role);
+  if (!ok)
+    {
+      atl_array_free (x);
+      return NULL;
+    }
+  atl_run_take_output (run, "final_latent", x);
+  return x;
+}
+
+gboolean
+atl_run_guided (AtlRun *run,
+                AtlForwardFunc forward,
+                const AtlArray *latent,
+                double timestep,
+                gconstpointer positive,
+                gconstpointer negative,
+                double scale,
+                AtlArray *out,
+                AtlArray **kept,
+                gpointer user_data,
+                GError **error)
+{
+  g_autoptr (AtlArray) with = forward (run, latent, timestep, positive, user_data, error);
+  g_autoptr (AtlArray) without = NULL;
+
+  if (with == NULL)
+    return FALSE;
+  g_assert (atl_array_size (with) >= atl_array_size (out));
+  if (!run->is_under_way)
+    atl_run_trace (run, "first_output", with);
+  run->is_under_way = TRUE;
+  if (negative != NULL)
+    {
+      without = forward (run, latent, timestep, negative, user_data, error);
+      if (without == NULL)
+        return FALSE;
+      atl_guide (out, without, with, scale);
+    }
+  else
+    memcpy (out->data, with->data, atl_array_size (out));
+  if (kept != NULL)
+    *kept = g_steal_pointer (&with);
   return TRUE;
 }
 
@@ -435,9 +514,25 @@ atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, do
   float s = (float) scale, *to = atl_array_f32 (out);
   const float *a = atl_array_f32 (negative), *b = atl_array_f32 (positive);
 
-  g_assert (atl_array_n_elems (negative) == n && atl_array_n_elems (positive) == n);
+  g_assert (atl_array_n_elems (negative) >= n && atl_array_n_elems (positive) >= n);
   for (gint64 i = 0; i < n; i++)
     to[i] = a[i] + s * (b[i] - a[i]);
+}
+
+void
+atl_guide_batch (AtlArray *out, const AtlArray *batch, double scale)
+{
+  g_autoptr (AtlArray) negative = NULL;
+  g_autoptr (AtlArray) positive = NULL;
+
+  if (batch->dim[0] == 1)
+    {
+      memcpy (out->data, batch->data, atl_array_size (out));
+      return;
+    }
+  negative = atl_array_rows (batch, "negative", 0, 1);
+  positive = atl_array_rows (batch, "positive", 1, 1);
+  atl_guide (out, negative, positive, scale);
 }
 
 /* Of a sample: divided by n - 1. */

@@ -42,6 +42,7 @@ typedef struct
   GCancellable *cancellable; /* (nullable) */
   GPtrArray *outputs;        /* AtlArray */
   char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
+  gboolean is_under_way;     /* the denoiser was asked */
 } AtlRun;
 
 /* --- Inputs --- */
@@ -52,6 +53,9 @@ AtlArray *atl_run_input (const AtlRun *run, const char *name);
  * caller's. */
 AtlArray *
 atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 width, GError **error);
+/* The input "mask" [1, 1, H, W] of exactly this size, cut at one half: 1 is painted. NULL with
+ * ATL_ERROR_INVALID, also when there is none. The caller's. */
+AtlArray *atl_run_mask (const AtlRun *run, gint64 height, gint64 width, GError **error);
 /* The input of that name, or unit noise from the run's seed, in this shape. The caller's.
  * ATL_ERROR_INVALID when the input has another shape. */
 AtlArray *
@@ -106,15 +110,39 @@ typedef gboolean (*AtlPredictFunc) (AtlRun *run,
 typedef void (*AtlStepFunc) (
     AtlRun *run, AtlSchedule *schedule, guint call, AtlArray *x, gpointer user_data);
 
-/* Walks the schedule from call `first` to its end; x becomes the sample. Steps that use noise take
+/* Walks the schedule from call `first` to its end. Takes x, which becomes the sample and the output
+ * "final_latent"; borrowed, NULL on error. Releases `role`, the denoiser. Steps that use noise take
  * it from the input "noise" [draws, …] when there is one, else from the seed. An error names NaN
  * when the denoiser's output is not finite. */
-gboolean atl_run_sample (AtlRun *run,
-                         AtlSchedule *schedule,
-                         guint first,
-                         AtlArray *x,
-                         AtlPredictFunc predict,
-                         AtlStepFunc after,
+AtlArray *atl_run_sample (AtlRun *run,
+                          AtlSchedule *schedule,
+                          guint first,
+                          AtlArray *x,
+                          const char *role,
+                          AtlPredictFunc predict,
+                          AtlStepFunc after,
+                          gpointer user_data,
+                          GError **error);
+
+/* What a denoiser says of one text: `text` is whatever the family keeps for one. The caller's. */
+typedef AtlArray *(*AtlForwardFunc) (AtlRun *run,
+                                     const AtlArray *latent,
+                                     double timestep,
+                                     gconstpointer text,
+                                     gpointer user_data,
+                                     GError **error);
+/* out = negative + scale * (positive - negative) of two passes, or the positive one alone when
+ * there is no negative text (nullable). A pass may say more than `out` holds: the rest, behind, is
+ * left out. `*kept` (nullable) is the positive pass, the caller's. */
+gboolean atl_run_guided (AtlRun *run,
+                         AtlForwardFunc forward,
+                         const AtlArray *latent,
+                         double timestep,
+                         gconstpointer positive,
+                         gconstpointer negative,
+                         double scale,
+                         AtlArray *out,
+                         AtlArray **kept,
                          gpointer user_data,
                          GError **error);
 
@@ -134,8 +162,11 @@ AtlArray *atl_array_join (const char *name, guint axis, guint n, const AtlArray 
 AtlArray *atl_array_batch (const char *name, const AtlArray *negative, const AtlArray *positive);
 /* x = x * scale + shift. */
 void atl_array_affine (AtlArray *self, float scale, float shift);
-/* out = negative + scale * (positive - negative); out may be either. */
+/* out = negative + scale * (positive - negative) for as many numbers as out has; out may be either.
+ */
 void atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, double scale);
+/* The same of a batch, [2, …] with the negative first; of one row, [1, …], a copy. */
+void atl_guide_batch (AtlArray *out, const AtlArray *batch, double scale);
 /* Guidance rescale (Lin et al. 2023, section 3.4): guided * (r * std(positive) / std(guided) +
  * 1 - r), standard deviations over everything but the batch of one. */
 void atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r);

@@ -2,16 +2,15 @@
 #pragma once
 
 #include "engine/diffusion/clip-encode.h"
+#include "engine/diffusion/latents.h"
 
 G_BEGIN_DECLS
-
-#define ATL_SD_FACTOR 8
 
 typedef struct
 {
   gboolean is_xl, is_guided;
-  double guidance, rescale, scaling;
-  gint64 height, width;             /* of the latent */
+  double guidance, rescale;
+  AtlLatent latent;
   AtlArray *context, *pooled, *ids; /* (owned) negative first when guided */
   AtlArray *clean, *noise;          /* (owned, nullable) the picture's latent */
   AtlArray *mask;                   /* (owned, nullable) [1, 1, h, w], 1: paint */

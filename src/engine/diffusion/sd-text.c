@@ -59,7 +59,8 @@ static void
 make_time_ids (AtlRun *run, AtlSd *self, gboolean is_refiner)
 {
   gint64 n = is_refiner ? 5 : 6, rows = self->is_guided ? 2 : 1;
-  double H = (double) self->height * ATL_SD_FACTOR, W = (double) self->width * ATL_SD_FACTOR;
+  double H = (double) (self->latent.height * self->latent.factor);
+  double W = (double) (self->latent.width * self->latent.factor);
 
   self->ids = atl_array_new ("time_ids", ATL_DTYPE_F32, 2, (gint64[]){ rows, n });
   for (gint64 b = 0; b < rows; b++)

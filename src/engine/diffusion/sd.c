@@ -22,10 +22,10 @@
 #include <string.h>
 
 #include "engine/diffusion/family-list.h"
-#include "engine/diffusion/latents.h"
 #include "engine/diffusion/sd-private.h"
 
 #define CHANNELS 4
+#define FACTOR 8
 #define PART_UNET "unet"
 
 static const char betas[] = "{\"beta_start\": 0.00085, \"beta_end\": 0.012, \"beta_schedule\": "
@@ -47,30 +47,6 @@ blank (AtlArray *picture, const AtlArray *mask)
         atl_array_f32 (picture)[c * n + i] = 0.0f;
 }
 
-/* The mask in the picture's size; one that covers all when there is none. */
-static AtlArray *
-full_mask (const AtlRun *run, gint64 H, gint64 W, GError **error)
-{
-  const AtlArray *given = atl_run_input (run, "mask");
-  AtlArray *mask;
-
-  if (given == NULL)
-    {
-      mask = atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, 1, H, W });
-      atl_array_affine (mask, 1.0f, 1.0f);
-      return mask;
-    }
-  if (given->dtype != ATL_DTYPE_F32 || given->n_dims != 4 || given->dim[0] != 1 ||
-      given->dim[1] != 1 || given->dim[2] != H || given->dim[3] != W)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("The mask must have the size of the picture, %d × %d pixels"), (int) W,
-                   (int) H);
-      return NULL;
-    }
-  return atl_array_copy (given, "mask");
-}
-
 static gint64
 unet_channels (AtlRun *run)
 {
@@ -87,39 +63,46 @@ unet_channels (AtlRun *run)
   return CHANNELS;
 }
 
+/* The mask in the picture's size; one that covers all when there is none. */
+static AtlArray *
+full_mask (const AtlRun *run, gint64 H, gint64 W, GError **error)
+{
+  AtlArray *mask;
+
+  if (atl_run_input (run, "mask") != NULL)
+    return atl_run_mask (run, H, W, error);
+  mask = atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, 1, H, W });
+  atl_array_affine (mask, 1.0f, 1.0f);
+  return mask;
+}
+
 static gboolean
 read_pictures (AtlRun *run, AtlSd *self, GError **error)
 {
-  gint64 H = self->height * ATL_SD_FACTOR, W = self->width * ATL_SD_FACTOR;
+  const AtlLatent *latent = &self->latent;
+  gint64 H = latent->height * FACTOR, W = latent->width * FACTOR;
   gboolean has_image = atl_run_input (run, "image") != NULL;
   gboolean is_nine = unet_channels (run) > CHANNELS;
   g_autoptr (AtlArray) picture = NULL;
   g_autoptr (AtlArray) mask = NULL;
 
-  if (!has_image && !is_nine)
-    return TRUE;
-  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  picture = has_image ? atl_run_picture (run, "image", H, W, error)
-                      : atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W });
-  if (picture == NULL)
+  if (!atl_vae_encode_input (run, latent, &self->clean, error))
     return FALSE;
-  if (has_image)
-    {
-      self->clean = atl_vae_encode (run, picture, self->scaling, 0, error);
-      if (self->clean == NULL)
-        return FALSE;
-    }
-  if (is_nine || atl_run_input (run, "mask") != NULL)
+  if (is_nine || (has_image && atl_run_input (run, "mask") != NULL))
     {
       mask = full_mask (run, H, W, error);
       if (mask == NULL)
         return FALSE;
-      self->mask = atl_mask_shrink (mask, self->height, self->width);
+      self->mask = atl_mask_shrink (mask, latent->height, latent->width);
     }
   if (is_nine)
     {
+      picture = has_image ? atl_run_picture (run, "image", H, W, error)
+                          : atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W });
+      if (picture == NULL)
+        return FALSE;
       blank (picture, mask);
-      self->masked = atl_vae_encode (run, picture, self->scaling, 0, error);
+      self->masked = atl_vae_encode (run, picture, latent, error);
       if (self->masked == NULL)
         return FALSE;
     }
@@ -147,7 +130,6 @@ predict (AtlRun *run,
   AtlSd *self = user_data;
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
   g_autoptr (AtlArray) output = NULL;
-  g_autoptr (AtlArray) negative = NULL;
   g_autoptr (AtlArray) positive = NULL;
 
   atl_request_add (request, atl_array_number ("timestep", timestep));
@@ -167,42 +149,28 @@ predict (AtlRun *run,
   if (output == NULL)
     return FALSE;
   atl_run_trace (run, "denoiser", output);
-  if (!self->is_guided)
+  atl_guide_batch (out, output, self->guidance);
+  if (self->is_guided && self->rescale > 0)
     {
-      memcpy (out->data, output->data, atl_array_size (out));
-      return TRUE;
+      positive = atl_array_rows (output, "positive", 1, 1);
+      atl_guidance_rescale (out, positive, self->rescale);
     }
-  negative = atl_array_rows (output, "negative", 0, 1);
-  positive = atl_array_rows (output, "positive", 1, 1);
-  atl_guide (out, negative, positive, self->guidance);
-  if (self->rescale > 0)
-    atl_guidance_rescale (out, positive, self->rescale);
   return TRUE;
 }
 
-/* What was not to be painted becomes the picture again, as noisy as the next step expects it. */
 static void
 keep_outside (AtlRun *run, AtlSchedule *schedule, guint call, AtlArray *x, gpointer user_data)
 {
-  AtlSd *self = user_data;
-  gint64 n = self->height * self->width;
-  g_autoptr (AtlArray) outside = atl_array_copy (self->clean, "outside");
+  const AtlSd *self = user_data;
 
-  if (call + 1 < atl_schedule_n_calls (schedule))
-    atl_schedule_add_noise (schedule, call + 1, atl_array_f32 (self->clean),
-                            atl_array_f32 (self->noise), atl_array_f32 (outside),
-                            (gsize) atl_array_n_elems (outside));
-  for (gint64 c = 0; c < CHANNELS; c++)
-    for (gint64 i = 0; i < n; i++)
-      if (atl_array_f32 (self->mask)[i] == 0.0f)
-        atl_array_f32 (x)[c * n + i] = atl_array_f32 (outside)[c * n + i];
+  atl_latent_keep_outside (schedule, call, x, self->clean, self->noise, self->mask);
 }
 
 /* The latent that sampling begins with. */
 static AtlArray *
 start (AtlRun *run, AtlSd *self, AtlSchedule *schedule, guint *first, GError **error)
 {
-  gint64 dim[] = { 1, CHANNELS, self->height, self->width };
+  gint64 dim[] = { 1, CHANNELS, self->latent.height, self->latent.width };
   double strength =
       CLAMP (atl_settings_number (run->settings, "strength", self->mask != NULL ? 1.0 : 0.6), 0, 1);
   gboolean from_picture = self->clean != NULL && !(self->mask != NULL && strength >= 1);
@@ -234,21 +202,16 @@ run_sd (AtlRun *run, gboolean is_xl, GError **error)
   g_auto (AtlSd)
       self = { .is_xl = is_xl,
                .guidance = atl_settings_number (run->settings, "guidance", is_xl ? 5.0 : 7.5),
-               .rescale = atl_settings_number (run->settings, "guidance_rescale", 0) };
-  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+               .rescale = atl_settings_number (run->settings, "guidance_rescale", 0),
+               .latent = { .factor = FACTOR, .scaling = is_xl ? 0.13025 : 0.18215 } };
   g_autoptr (AtlSchedule) schedule = NULL;
+  AtlStepFunc after;
   AtlArray *x;
   guint first;
 
-  if (vae == NULL)
-    return FALSE;
-  self.scaling = is_xl ? 0.13025 : 0.18215;
-  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
   self.is_guided = self.guidance > 1;
-  atl_run_size (run, ATL_SD_FACTOR, is_xl ? 1024 : 512, &self.width, &self.height);
-  self.width /= ATL_SD_FACTOR;
-  self.height /= ATL_SD_FACTOR;
-
+  if (!atl_latent_init (&self.latent, run, FACTOR, is_xl ? 1024 : 512, error))
+    return FALSE;
   atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
   if (!atl_sd_encode_text (run, &self, error))
     return FALSE;
@@ -259,17 +222,9 @@ run_sd (AtlRun *run, gboolean is_xl, GError **error)
   x = start (run, &self, schedule, &first, error);
   if (x == NULL)
     return FALSE;
-  if (!atl_run_sample (run, schedule, first, x, predict,
-                       self.mask != NULL && self.masked == NULL && self.clean != NULL ? keep_outside
-                                                                                      : NULL,
-                       &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, PART_UNET);
-  atl_run_take_output (run, "final_latent", x);
-  return atl_vae_decode (run, x, self.scaling, 0, error);
+  after = self.mask != NULL && self.masked == NULL && self.clean != NULL ? keep_outside : NULL;
+  x = atl_run_sample (run, schedule, first, x, PART_UNET, predict, after, &self, error);
+  return x != NULL && atl_vae_decode (run, x, &self.latent, error);
 }
 
 /* --- The two families --- */
@@ -295,19 +250,9 @@ is_xl_unet (const AtlCheckpoint *cp)
 }
 
 static gboolean
-recognises_sd (AtlBundle *bundle, GError **error)
+is_small_unet (const AtlCheckpoint *cp)
 {
-  AtlCheckpoint *cp = atl_bundle_loose (bundle, "sd-unet", error);
-
-  return cp != NULL && !is_xl_unet (cp);
-}
-
-static gboolean
-recognises_sdxl (AtlBundle *bundle, GError **error)
-{
-  AtlCheckpoint *cp = atl_bundle_loose (bundle, "sd-unet", error);
-
-  return cp != NULL && is_xl_unet (cp);
+  return !is_xl_unet (cp);
 }
 
 static void
@@ -346,7 +291,8 @@ const AtlDiffusionFamily atl_family_sd = {
   .words = "Stable Diffusion 1.5",
   .pipelines = (const char *const[]){ "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
                                       "StableDiffusionInpaintPipeline", NULL },
-  .recognises = recognises_sd,
+  .component = "sd-unet",
+  .accepts = is_small_unet,
   .parts = sd_parts,
   .n_parts = G_N_ELEMENTS (sd_parts),
   .traits = sd_traits,
@@ -359,7 +305,8 @@ const AtlDiffusionFamily atl_family_sdxl = {
   .pipelines =
       (const char *const[]){ "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline",
                              "StableDiffusionXLInpaintPipeline", NULL },
-  .recognises = recognises_sdxl,
+  .component = "sd-unet",
+  .accepts = is_xl_unet,
   .parts = sdxl_parts,
   .n_parts = G_N_ELEMENTS (sdxl_parts),
   .traits = sdxl_traits,

@@ -21,6 +21,7 @@
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/t5-encode.h"
+#include "engine/diffusion/tokens.h"
 
 #define CHANNELS 16
 #define FACTOR 8
@@ -31,11 +32,11 @@
 typedef struct
 {
   gboolean is_guided;
-  double guidance, scaling, shift;
+  double guidance;
+  AtlLatent latent;
   double skip_scale, skip_start, skip_stop; /* of skip-layer guidance */
   AtlArray *skip;                           /* (owned, nullable) its blocks */
   guint n_calls;
-  gint64 height, width;       /* of the latent */
   AtlArray *context, *pooled; /* (owned) negative first when guided */
 } Sd3;
 
@@ -128,11 +129,10 @@ encode_t5 (AtlRun *run, const Sd3 *self, gint64 width, GError **error)
 
   if (!atl_bundle_has (run->bundle, PART_T5))
     {
-      double n = atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT);
+      gint64 n = atl_run_text_length (run, MAX_TEXT, MAX_TEXT);
 
-      return atl_array_new (
-          "context", ATL_DTYPE_F32, 3,
-          (gint64[]){ self->is_guided ? 2 : 1, (gint64) CLAMP (n, 1, MAX_TEXT), width });
+      return atl_array_new ("context", ATL_DTYPE_F32, 3,
+                            (gint64[]){ self->is_guided ? 2 : 1, n, width });
     }
   if (self->is_guided)
     {
@@ -190,10 +190,8 @@ forward (AtlRun *run,
          GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
-  AtlArray *t = atl_array_new ("timestep", ATL_DTYPE_F32, 1, (gint64[]){ 1 });
 
-  atl_array_f32 (t)[0] = (float) timestep;
-  atl_request_add (request, t);
+  atl_request_add (request, atl_array_number ("timestep", timestep));
   atl_request_add (request, atl_array_batch ("latent", n == 2 ? scaled : NULL, scaled));
   atl_request_add (request, atl_array_rows (self->context, "context", first, n));
   atl_request_add (request, atl_array_rows (self->pooled, "pooled", first, n));
@@ -234,56 +232,18 @@ predict (AtlRun *run,
   const Sd3 *self = user_data;
   g_autoptr (AtlArray) output =
       forward (run, self, scaled, timestep, 0, self->is_guided ? 2 : 1, NULL, error);
-  g_autoptr (AtlArray) negative = NULL;
   g_autoptr (AtlArray) positive = NULL;
 
   if (output == NULL)
     return FALSE;
   if (call == 0)
     atl_run_trace (run, "first_output", output);
-  if (!self->is_guided)
-    {
-      memcpy (out->data, output->data, atl_array_size (out));
-      return TRUE;
-    }
-  negative = atl_array_rows (output, "negative", 0, 1);
-  positive = atl_array_rows (output, "positive", 1, 1);
-  atl_guide (out, negative, positive, self->guidance);
-  if (self->skip == NULL || call <= self->n_calls * self->skip_start ||
+  atl_guide_batch (out, output, self->guidance);
+  if (!self->is_guided || self->skip == NULL || call <= self->n_calls * self->skip_start ||
       call >= self->n_calls * self->skip_stop)
     return TRUE;
+  positive = atl_array_rows (output, "positive", 1, 1);
   return guide_by_skipping (run, self, scaled, timestep, positive, out, error);
-}
-
-/* The latent that sampling begins with. */
-static AtlArray *
-start (AtlRun *run, const Sd3 *self, AtlSchedule *schedule, guint *first, GError **error)
-{
-  gint64 dim[] = { 1, CHANNELS, self->height, self->width };
-  gboolean has_image = atl_run_input (run, "image") != NULL;
-  AtlArray *x = atl_run_noise (run, has_image ? "noise" : "initial_latent", 4, dim, error);
-  g_autoptr (AtlArray) picture = NULL;
-  g_autoptr (AtlArray) clean = NULL;
-
-  *first = 0;
-  if (x == NULL || !has_image)
-    return x;
-  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  picture = atl_run_picture (run, "image", self->height * FACTOR, self->width * FACTOR, error);
-  clean = picture != NULL ? atl_vae_encode (run, picture, self->scaling, self->shift, error) : NULL;
-  if (clean == NULL)
-    {
-      atl_array_free (x);
-      return NULL;
-    }
-  atl_parts_release (run->parts, "vae");
-  *first = atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
-  if (*first < atl_schedule_n_calls (schedule))
-    atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (x),
-                            atl_array_f32 (x), (gsize) atl_array_n_elems (x));
-  else
-    memcpy (x->data, clean->data, atl_array_size (x));
-  return x;
 }
 
 static void
@@ -306,25 +266,18 @@ static gboolean
 run_sd3 (AtlRun *run, GError **error)
 {
   g_auto (Sd3) self = { .guidance = atl_settings_number (run->settings, "guidance", 7.0),
-                        .scaling = 1.5305,
-                        .shift = 0.0609 };
-  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+                        .latent = { .factor = FACTOR, .scaling = 1.5305, .shift = 0.0609 } };
   g_autoptr (AtlSchedule) schedule = NULL;
+  g_autoptr (AtlArray) clean = NULL;
   AtlArray *x;
   guint first;
   double mu;
 
-  if (vae == NULL)
-    return FALSE;
-  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
-  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
   self.is_guided = self.guidance > 1;
   read_skipping (run, &self);
   /* Two rows and columns of a latent make a token. */
-  atl_run_size (run, 2 * FACTOR, 1024, &self.width, &self.height);
-  self.width /= FACTOR;
-  self.height /= FACTOR;
-  if (!encode_text (run, &self, error))
+  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
+      !encode_text (run, &self, error))
     return FALSE;
   schedule =
       atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", "{\"shift\": 3.0}", NULL, error);
@@ -332,30 +285,20 @@ run_sd3 (AtlRun *run, GError **error)
     return FALSE;
   mu = atl_settings_number (
       run->settings, "mu",
-      atl_schedule_mu (schedule, (double) (self.height / 2 * (self.width / 2))));
-  if (!atl_run_set_steps (run, schedule, 28, mu, error))
+      atl_schedule_mu (schedule, (double) (self.latent.height / 2 * (self.latent.width / 2))));
+  if (!atl_run_set_steps (run, schedule, 28, mu, error) ||
+      !atl_vae_encode_input (run, &self.latent, &clean, error))
     return FALSE;
   self.n_calls = atl_schedule_n_calls (schedule);
-  x = start (run, &self, schedule, &first, error);
+  x = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
   if (x == NULL)
     return FALSE;
-  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, PART_DENOISER);
-  atl_run_take_output (run, "final_latent", x);
-  return atl_vae_decode (run, x, self.scaling, self.shift, error);
+  atl_parts_release (run->parts, "vae");
+  x = atl_run_sample (run, schedule, first, x, PART_DENOISER, predict, NULL, &self, error);
+  return x != NULL && atl_vae_decode (run, x, &self.latent, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "sd3", error) != NULL;
-}
 
 static void
 sd3_traits (AtlBundle *bundle, AtlTraits *traits)
@@ -382,7 +325,7 @@ const AtlDiffusionFamily atl_family_sd3 = {
   .words = "Stable Diffusion 3",
   .pipelines =
       (const char *const[]){ "StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", NULL },
-  .recognises = recognises,
+  .component = "sd3",
   .parts = sd3_parts,
   .n_parts = G_N_ELEMENTS (sd3_parts),
   .traits = sd3_traits,

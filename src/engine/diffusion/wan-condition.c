@@ -19,16 +19,15 @@
 #include "engine/diffusion/wan-private.h"
 
 #define COLOURS 3
-#define MAX_REFERENCES 8
 #define MAX_SIDE_BLOCKS 64
 
 /* --- The denoiser --- */
 
 /* Whether it has any of the names, in a file of its own or ComfyUI's. */
 static const AtlTensorInfo *
-find_weight (AtlRun *run, const char *name)
+find_weight (AtlBundle *bundle, const char *name)
 {
-  AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, "transformer", NULL);
+  AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, "transformer", NULL);
   g_autofree char *prefixed = g_strconcat ("model.diffusion_model.", name, NULL);
   const AtlTensorInfo *info = cp != NULL ? atl_checkpoint_find (cp, name) : NULL;
 
@@ -36,25 +35,24 @@ find_weight (AtlRun *run, const char *name)
 }
 
 gboolean
-atl_wan_takes_condition (AtlRun *run, const AtlWan *self)
+atl_wan_takes_condition (AtlBundle *bundle, gint64 channels)
 {
-  const AtlTensorInfo *patch = find_weight (run, "patch_embedding.weight");
+  const AtlTensorInfo *patch = find_weight (bundle, "patch_embedding.weight");
 
-  return patch != NULL && patch->n_dims == 5 &&
-         patch->dim[1] == 2 * self->channels + ATL_WAN_TIME_FACTOR;
+  return patch != NULL && patch->n_dims == 5 && patch->dim[1] == 2 * channels + ATL_WAN_TIME_FACTOR;
 }
 
 gboolean
-atl_wan_takes_control (AtlRun *run)
+atl_wan_takes_control (AtlBundle *bundle)
 {
-  return find_weight (run, "vace_patch_embedding.weight") != NULL;
+  return find_weight (bundle, "vace_patch_embedding.weight") != NULL;
 }
 
 static gboolean
 takes_picture_tokens (AtlRun *run)
 {
-  return find_weight (run, "condition_embedder.image_embedder.norm1.weight") != NULL ||
-         find_weight (run, "img_emb.proj.0.weight") != NULL;
+  return find_weight (run->bundle, "condition_embedder.image_embedder.norm1.weight") != NULL ||
+         find_weight (run->bundle, "img_emb.proj.0.weight") != NULL;
 }
 
 static gint64
@@ -67,7 +65,7 @@ count_side_blocks (AtlRun *run)
       g_autofree char *ours = g_strdup_printf ("vace_blocks.%d.proj_out.weight", (int) n);
       g_autofree char *theirs = g_strdup_printf ("vace_blocks.%d.after_proj.weight", (int) n);
 
-      if (find_weight (run, ours) == NULL && find_weight (run, theirs) == NULL)
+      if (find_weight (run->bundle, ours) == NULL && find_weight (run->bundle, theirs) == NULL)
         break;
     }
   return n;
@@ -317,25 +315,51 @@ read_scale (AtlRun *run, AtlWan *self, GError **error)
   return TRUE;
 }
 
+/* The pictures [3, h, w] to follow: the rows of "reference_image", else image_1 and so on. */
+static guint
+find_references (AtlRun *run, const float **pixels, gint64 *h, gint64 *w, GError **error)
+{
+  guint n = 0;
+
+  for (guint i = 0; i <= ATL_WAN_MAX_REFERENCES; i++)
+    {
+      g_autofree char *name =
+          i > 0 ? g_strdup_printf ("image_%u", i) : g_strdup ("reference_image");
+      const AtlArray *a = atl_run_input (run, name);
+
+      if (a == NULL)
+        continue;
+      if (a->dtype != ATL_DTYPE_F32 || a->n_dims != 4 || a->dim[1] != COLOURS ||
+          atl_array_n_elems (a) == 0 || n + a->dim[0] > ATL_WAN_MAX_REFERENCES)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       _ ("“%s” must be at most %d pictures in colours"), name,
+                       ATL_WAN_MAX_REFERENCES);
+          return G_MAXUINT;
+        }
+      for (gint64 k = 0; k < a->dim[0]; k++, n++)
+        {
+          h[n] = a->dim[2];
+          w[n] = a->dim[3];
+          pixels[n] = atl_array_f32 (a) + k * COLOURS * h[n] * w[n];
+        }
+    }
+  return n;
+}
+
 static gboolean
 read_control (AtlRun *run, AtlWan *self, GError **error)
 {
-  const AtlArray *reference = atl_run_input (run, "reference_image");
+  const float *pixels[ATL_WAN_MAX_REFERENCES];
+  gint64 h[ATL_WAN_MAX_REFERENCES], w[ATL_WAN_MAX_REFERENCES];
+  guint n = find_references (run, pixels, h, w, error);
   AtlArray *video, *mask;
 
-  if (!read_scale (run, self, error) ||
+  if (n == G_MAXUINT || !read_scale (run, self, error) ||
       !find_frames (run, self, "control_video", COLOURS, &video, error) ||
       !find_frames (run, self, "mask", 1, &mask, error))
     return FALSE;
-  if (reference != NULL && (reference->dtype != ATL_DTYPE_F32 || reference->n_dims != 4 ||
-                            reference->dim[1] != COLOURS || reference->dim[0] > MAX_REFERENCES ||
-                            atl_array_n_elems (reference) == 0))
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("“reference_image” must be at most %d pictures in colours"), MAX_REFERENCES);
-      return FALSE;
-    }
-  self->n_references = reference != NULL ? reference->dim[0] : 0;
+  self->n_references = n;
   self->control =
       atl_array_new ("control", ATL_DTYPE_F32, 5,
                      (gint64[]){ 1, 2 * self->channels + self->factor * self->factor,
@@ -349,12 +373,10 @@ read_control (AtlRun *run, AtlWan *self, GError **error)
         return FALSE;
       put_latent (self, latent, half * self->channels, self->n_references);
     }
-  for (gint64 i = 0; i < self->n_references; i++)
+  for (guint i = 0; i < n; i++)
     {
-      gint64 h = reference->dim[2], w = reference->dim[3];
-      const float *from = atl_array_f32 (reference) + i * COLOURS * h * w;
       g_autoptr (AtlArray) latent =
-          encode_clip (run, self, fit_reference (self, from, h, w), error);
+          encode_clip (run, self, fit_reference (self, pixels[i], h[i], w[i]), error);
 
       if (latent == NULL)
         return FALSE;
@@ -369,13 +391,14 @@ read_control (AtlRun *run, AtlWan *self, GError **error)
 gboolean
 atl_wan_read_condition (AtlRun *run, AtlWan *self, GError **error)
 {
-  gboolean takes_condition = atl_wan_takes_condition (run, self);
+  gboolean takes_condition = atl_wan_takes_condition (run->bundle, self->channels);
+  gboolean takes_control = atl_wan_takes_control (run->bundle);
   gboolean has_image = atl_run_input (run, "image") != NULL, ok;
 
-  if (!atl_wan_takes_control (run) && !takes_condition && !has_image)
+  if (!takes_control && !takes_condition && !has_image)
     return TRUE;
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  if (atl_wan_takes_control (run))
+  if (takes_control)
     ok = read_control (run, self, error);
   else if (takes_condition)
     ok = read_pictures (run, self, error);

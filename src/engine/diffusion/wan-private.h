@@ -6,6 +6,7 @@
 G_BEGIN_DECLS
 
 #define ATL_WAN_TIME_FACTOR 4
+#define ATL_WAN_MAX_REFERENCES 8
 
 typedef struct
 {
@@ -22,12 +23,12 @@ typedef struct
   gint64 n_references;               /* latent frames in front that are not of the clip */
 } AtlWan;
 
-/* Whether the denoiser takes a clip and its mask beside the latent, or a control. FALSE also when
- * it cannot be opened. */
-gboolean atl_wan_takes_condition (AtlRun *run, const AtlWan *self);
-gboolean atl_wan_takes_control (AtlRun *run);
-/* Reads the inputs image, last_image, control_video, mask and reference_image for what the denoiser
- * takes. ATL_ERROR_INVALID, ATL_ERROR_UNSUPPORTED in words. */
+/* Whether the denoiser takes a clip and its mask beside a latent of so many channels, or a control.
+ * FALSE also when it cannot be opened. */
+gboolean atl_wan_takes_condition (AtlBundle *bundle, gint64 channels);
+gboolean atl_wan_takes_control (AtlBundle *bundle);
+/* Reads the inputs image, last_image, control_video, mask and reference_image (or image_1, …) for
+ * what the denoiser takes. ATL_ERROR_INVALID, ATL_ERROR_UNSUPPORTED in words. */
 gboolean atl_wan_read_condition (AtlRun *run, AtlWan *self, GError **error);
 
 G_END_DECLS

@@ -30,33 +30,12 @@
 
 #define MAX_TEXT 512
 #define MAX_FRAMES 1025
+#define CHANNELS_22 48 /* of the latents of Wan 2.2's own autoencoder */
 
 static const char default_schedule[] =
     "{\"prediction_type\": \"flow_prediction\", \"use_flow_sigmas\": true, \"flow_shift\": 5.0, "
     "\"solver_order\": 2, \"solver_type\": \"bh2\", \"predict_x0\": true, "
     "\"lower_order_final\": true}";
-
-/* Of the authors' autoencoders, for files without a configuration. */
-static const float mean_21[] = { -0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.1745f, 0.9653f,
-                                 -0.1517f, 1.5508f,  0.4134f,  -0.0715f, 0.5517f,  -0.3632f,
-                                 -0.1922f, -0.9497f, 0.2503f,  -0.2921f };
-static const float std_21[] = { 2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f, 1.7708f,
-                                2.6052f, 2.0743f, 3.2687f, 2.1526f, 2.8652f, 1.5579f,
-                                1.6382f, 1.1253f, 2.8251f, 1.916f };
-static const float mean_22[] = {
-  -0.2289f, -0.0052f, -0.1323f, -0.2339f, -0.2799f, 0.0174f,  0.1838f,  0.1557f,  -0.1382f, 0.0542f,
-  0.2813f,  0.0891f,  0.157f,   -0.0098f, 0.0375f,  -0.1825f, -0.2246f, -0.1207f, -0.0698f, 0.5109f,
-  0.2665f,  -0.2108f, -0.2158f, 0.2502f,  -0.2055f, -0.0322f, 0.1109f,  0.1567f,  -0.0729f, 0.0899f,
-  -0.2799f, -0.123f,  -0.0313f, -0.1649f, 0.0117f,  0.0723f,  -0.2839f, -0.2083f, -0.052f,  0.3748f,
-  0.0152f,  0.1957f,  0.1433f,  -0.2944f, 0.3573f,  -0.0548f, -0.1681f, -0.0667f
-};
-static const float std_22[] = { 0.4765f, 1.0364f, 0.4514f, 1.1677f, 0.5313f, 0.499f,  0.4818f,
-                                0.5013f, 0.8158f, 1.0344f, 0.5894f, 1.0901f, 0.6885f, 0.6165f,
-                                0.8454f, 0.4978f, 0.5759f, 0.3523f, 0.7135f, 0.6804f, 0.5833f,
-                                1.4146f, 0.8986f, 0.5659f, 0.7069f, 0.5338f, 0.4889f, 0.4917f,
-                                0.4069f, 0.4999f, 0.6866f, 0.4093f, 0.5709f, 0.6065f, 0.6415f,
-                                0.4944f, 0.5726f, 1.2042f, 0.5458f, 1.6887f, 0.3971f, 1.06f,
-                                0.3943f, 0.5537f, 0.5444f, 0.4089f, 0.7468f, 0.7744f };
 
 static void
 wan_clear (AtlWan *self)
@@ -105,15 +84,28 @@ make_timestep (const AtlWan *self, double t)
   return a;
 }
 
+/* Which of two networks. */
+static gboolean
+is_low (const AtlWan *self, double t)
+{
+  return self->boundary > 0 && t < self->boundary;
+}
+
+static const char *
+role_of (const AtlWan *self, double t)
+{
+  return is_low (self, t) ? "transformer_2" : "transformer";
+}
+
 static AtlArray *
 forward (AtlRun *run,
-         const AtlWan *self,
-         const char *role,
          const AtlArray *latent,
          double t,
-         const AtlArray *context,
+         gconstpointer text,
+         gpointer user_data,
          GError **error)
 {
+  const AtlWan *self = user_data;
   const AtlArray *more[] = { self->image_context, self->control, self->control_scale };
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
 
@@ -126,8 +118,8 @@ forward (AtlRun *run,
     if (more[i] != NULL)
       atl_request_add (request, atl_array_copy (more[i], more[i]->name));
   atl_request_add (request, make_timestep (self, t));
-  atl_request_add (request, atl_array_copy (context, "context"));
-  return atl_run_output_of (run, role, request, "output", error);
+  atl_request_add (request, atl_array_copy (text, "context"));
+  return atl_run_output_of (run, role_of (self, t), request, "output", error);
 }
 
 static void
@@ -150,32 +142,16 @@ predict (AtlRun *run,
          GError **error)
 {
   const AtlWan *self = user_data;
-  gboolean is_low = self->boundary > 0 && timestep < self->boundary;
-  const char *role = is_low ? "transformer_2" : "transformer";
-  double guidance = is_low ? self->guidance_2 : self->guidance;
+  double guidance = is_low (self, timestep) ? self->guidance_2 : self->guidance;
   g_autoptr (AtlArray) latent = atl_array_copy (scaled, "latent");
-  g_autoptr (AtlArray) positive = NULL;
-  g_autoptr (AtlArray) negative = NULL;
 
-  if (is_low)
+  if (is_low (self, timestep))
     atl_parts_release (run->parts, "transformer");
   if (self->first != NULL)
     put_first_frame (self, latent);
-  positive = forward (run, self, role, latent, timestep, self->positive, error);
-  if (positive == NULL)
-    return FALSE;
-  if (call == 0)
-    atl_run_trace (run, "first_output", positive);
-  if (guidance <= 1 || self->negative == NULL)
-    {
-      memcpy (out->data, positive->data, atl_array_size (out));
-      return TRUE;
-    }
-  negative = forward (run, self, role, latent, timestep, self->negative, error);
-  if (negative == NULL)
-    return FALSE;
-  atl_guide (out, negative, positive, guidance);
-  return TRUE;
+  return atl_run_guided (run, forward, latent, timestep, self->positive,
+                         guidance > 1 ? self->negative : NULL, guidance, out, NULL, user_data,
+                         error);
 }
 
 /* --- The pipeline --- */
@@ -205,19 +181,11 @@ read_latent (AtlRun *run, AtlWan *self, GError **error)
   if (vae == NULL)
     return FALSE;
   self->channels = vae_channels (vae);
-  is_22 = self->channels == G_N_ELEMENTS (mean_22);
+  is_22 = self->channels == CHANNELS_22;
   factor = is_22 ? 16 : 8;
   atl_checkpoint_get_uint (vae, "scale_factor_spatial", 1, 64, &factor, NULL);
   self->factor = (gint64) factor;
-  self->mean =
-      atl_latent_statistics (vae, "latents_mean", self->channels, is_22 ? mean_22 : mean_21,
-                             is_22 ? G_N_ELEMENTS (mean_22) : G_N_ELEMENTS (mean_21), error);
-  self->std =
-      self->mean == NULL
-          ? NULL
-          : atl_latent_statistics (vae, "latents_std", self->channels, is_22 ? std_22 : std_21,
-                                   is_22 ? G_N_ELEMENTS (std_22) : G_N_ELEMENTS (std_21), error);
-  if (self->std == NULL)
+  if (!atl_wan_statistics (vae, self->channels, &self->mean, &self->std, error))
     return FALSE;
   /* Two rows and columns of a latent make a token. */
   atl_run_size (run, self->factor * 2, is_22 ? 704 : 480, &self->width, &self->height);
@@ -259,13 +227,12 @@ without_references (const AtlWan *self, const AtlArray *latent)
 }
 
 static gboolean
-decode (AtlRun *run, const AtlWan *self, AtlArray *latent, GError **error)
+decode (AtlRun *run, const AtlWan *self, const AtlArray *latent, GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   g_autoptr (AtlArray) pixels = NULL;
   AtlArray *input = without_references (self, latent), *video;
 
-  atl_run_take_output (run, "final_latent", latent);
   atl_run_progress (run, _ ("Finishing"), 0, 0);
   if (self->first != NULL)
     put_first_frame (self, input);
@@ -283,6 +250,14 @@ decode (AtlRun *run, const AtlWan *self, AtlArray *latent, GError **error)
   return TRUE;
 }
 
+/* Whether it takes a timestep for each token, so that frames may be given. */
+static gboolean
+expands (AtlBundle *bundle)
+{
+  return atl_json_bool (atl_bundle_json (bundle, NULL, "model_index.json"), "expand_timesteps",
+                        FALSE);
+}
+
 static gboolean
 run_wan (AtlRun *run, GError **error)
 {
@@ -292,8 +267,8 @@ run_wan (AtlRun *run, GError **error)
   AtlArray *x;
 
   self.guidance_2 = atl_settings_number (run->settings, "guidance_2", self.guidance);
-  self.expands = atl_settings_number (run->settings, "expand_timesteps",
-                                      atl_json_bool (index, "expand_timesteps", FALSE)) != 0;
+  self.expands =
+      atl_settings_number (run->settings, "expand_timesteps", expands (run->bundle)) != 0;
   if (atl_bundle_has (run->bundle, "transformer_2"))
     self.boundary = 1000 * atl_settings_number (run->settings, "boundary_ratio",
                                                 atl_json_double (index, "boundary_ratio", 0.875));
@@ -321,31 +296,28 @@ run_wan (AtlRun *run, GError **error)
       error);
   if (x == NULL)
     return FALSE;
-  if (!atl_run_sample (run, schedule, 0, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, "transformer");
+  x = atl_run_sample (run, schedule, 0, x, "transformer", predict, NULL, &self, error);
   atl_parts_release (run->parts, "transformer_2");
-  return decode (run, &self, x, error);
+  return x != NULL && decode (run, &self, x, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "wan", error) != NULL;
-}
 
 static void
 wan_traits (AtlBundle *bundle, AtlTraits *traits)
 {
   AtlCheckpoint *vae = atl_bundle_checkpoint (bundle, "vae", NULL);
-  gboolean is_22 = vae != NULL && vae_channels (vae) == G_N_ELEMENTS (mean_22);
+  gint64 channels = vae != NULL ? vae_channels (vae) : 0;
+  gboolean is_22 = channels == CHANNELS_22;
 
   traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_CLIP;
+  if (atl_wan_takes_control (bundle))
+    {
+      traits->abilities |= ATL_CAN_REFERENCE;
+      traits->max_references = ATL_WAN_MAX_REFERENCES;
+    }
+  else if (expands (bundle) || (vae != NULL && atl_wan_takes_condition (bundle, channels)))
+    traits->abilities |= ATL_CAN_IMAGE;
   traits->multiple = is_22 ? 32 : 16;
   traits->side = is_22 ? 704 : 480;
   traits->steps = 30;
@@ -367,7 +339,7 @@ const AtlDiffusionFamily atl_family_wan = {
   .words = "Wan",
   .pipelines =
       (const char *const[]){ "WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline", NULL },
-  .recognises = recognises,
+  .component = "wan",
   .parts = wan_parts,
   .n_parts = G_N_ELEMENTS (wan_parts),
   .traits = wan_traits,

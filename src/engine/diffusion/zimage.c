@@ -20,6 +20,7 @@
 
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/tokens.h"
 
 #define FACTOR 8
 #define CHANNELS 16
@@ -29,7 +30,8 @@ static const char default_schedule[] = "{\"shift\": 3.0, \"use_dynamic_shifting\
 
 typedef struct
 {
-  double guidance, normalization, truncation, scaling, shift;
+  double guidance, normalization, truncation;
+  AtlLatent latent;
   AtlArray *positive, *negative; /* (owned) [1, T, dim]; negative nullable */
 } ZImage;
 
@@ -46,22 +48,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (ZImage, zimage_clear)
 static AtlArray *
 encode (AtlRun *run, const char *prompt, GError **error)
 {
-  AtlTokenizer *tokenizer = atl_bundle_tokenizer (run->bundle, "tokenizer", error);
   g_autofree char *turn =
       g_strconcat ("<|im_start|>user\n", prompt, "<|im_end|>\n<|im_start|>assistant\n", NULL);
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  double most =
-      CLAMP (atl_settings_number (run->settings, "max_sequence_length", MAX_TEXT), 1, MAX_TEXT);
-  AtlArray *array;
 
-  if (tokenizer == NULL ||
-      !atl_tokenizer_encode (tokenizer, turn, -1, ATL_TOKENIZE_PARSE_SPECIAL, ids, error))
+  if (!atl_request_add_text (request, run, "tokenizer", turn,
+                             atl_run_text_length (run, MAX_TEXT, MAX_TEXT), ATL_TEXT_SPECIAL, NULL,
+                             error))
     return NULL;
-  array = atl_array_new ("token_ids", ATL_DTYPE_I32, 2,
-                         (gint64[]){ 1, MIN ((gint64) ids->len, (gint64) most) });
-  memcpy (array->data, ids->data, atl_array_size (array));
-  atl_request_add (request, array);
   atl_request_set_number (request, "layer", -2);
   return atl_run_output_of (run, "text_encoder", request, "hidden", error);
 }
@@ -89,7 +83,12 @@ encode_text (AtlRun *run, ZImage *self, GError **error)
 /* --- Sampling --- */
 
 static AtlArray *
-forward (AtlRun *run, const AtlArray *latent, double time, const AtlArray *context, GError **error)
+forward (AtlRun *run,
+         const AtlArray *latent,
+         double time,
+         gconstpointer text,
+         gpointer user_data,
+         GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
   AtlArray *x = atl_array_copy (latent, "latent");
@@ -99,7 +98,7 @@ forward (AtlRun *run, const AtlArray *latent, double time, const AtlArray *conte
           5 * sizeof *x->dim);
   atl_request_add (request, x);
   atl_request_add (request, atl_array_number ("timestep", time));
-  atl_request_add (request, atl_array_copy (context, "context"));
+  atl_request_add (request, atl_array_copy (text, "context"));
   return atl_run_output_of (run, "transformer", request, "output", error);
 }
 
@@ -125,24 +124,19 @@ predict (AtlRun *run,
   const ZImage *self = user_data;
   /* In single precision, as the origin: sinusoids of 1000 times this show the rounding. */
   double time = (1000.0f - (float) timestep) / 1000.0f;
-  g_autoptr (AtlArray) positive = forward (run, scaled, time, self->positive, error);
-  g_autoptr (AtlArray) negative = NULL;
+  gboolean is_guided = self->negative != NULL && time <= self->truncation;
+  g_autoptr (AtlArray) positive = NULL;
   double most, length;
 
-  if (positive == NULL)
+  if (!atl_run_guided (run, forward, scaled, time, self->positive,
+                       is_guided ? self->negative : NULL, 1 + self->guidance, out, &positive,
+                       user_data, error))
     return FALSE;
-  if (call == 0)
-    atl_run_trace (run, "first_output", positive);
-  memcpy (out->data, positive->data, atl_array_size (out));
-  if (self->negative != NULL && time <= self->truncation)
+  if (is_guided && self->normalization > 0)
     {
-      negative = forward (run, scaled, time, self->negative, error);
-      if (negative == NULL)
-        return FALSE;
-      atl_guide (out, negative, positive, 1 + self->guidance);
       most = self->normalization * length_of (positive);
       length = length_of (out);
-      if (self->normalization > 0 && length > most)
+      if (length > most)
         atl_array_affine (out, (float) (most / length), 0.0f);
     }
   atl_array_affine (out, -1.0f, 0.0f);
@@ -151,43 +145,6 @@ predict (AtlRun *run,
 
 /* --- The pipeline --- */
 
-/* Noise, or the picture with the noise of call `*first`. The caller's. */
-static AtlArray *
-begin (AtlRun *run,
-       const ZImage *self,
-       AtlSchedule *schedule,
-       gint64 height,
-       gint64 width,
-       guint *first,
-       GError **error)
-{
-  gint64 dim[] = { 1, CHANNELS, height, width };
-  g_autoptr (AtlArray) picture = NULL;
-  g_autoptr (AtlArray) clean = NULL;
-  AtlArray *noise;
-
-  *first = 0;
-  if (atl_run_input (run, "initial_latent") != NULL)
-    return atl_run_noise (run, "initial_latent", 4, dim, error);
-  noise = atl_run_noise (run, "noise", 4, dim, error);
-  if (noise == NULL || atl_run_input (run, "image") == NULL)
-    return noise;
-  picture = atl_run_picture (run, "image", height * FACTOR, width * FACTOR, error);
-  clean = picture != NULL ? atl_vae_encode (run, picture, self->scaling, self->shift, error) : NULL;
-  if (clean == NULL)
-    {
-      atl_array_free (noise);
-      return NULL;
-    }
-  *first = atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
-  if (*first < atl_schedule_n_calls (schedule))
-    atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (noise),
-                            atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
-  else
-    memcpy (noise->data, clean->data, atl_array_size (noise));
-  return noise;
-}
-
 static gboolean
 run_zimage (AtlRun *run, GError **error)
 {
@@ -195,49 +152,30 @@ run_zimage (AtlRun *run, GError **error)
     .guidance = atl_settings_number (run->settings, "guidance", 0),
     .normalization = atl_settings_number (run->settings, "cfg_normalization", 0),
     .truncation = atl_settings_number (run->settings, "cfg_truncation", 1),
-    .scaling = 0.3611,
-    .shift = 0.1159,
+    .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 },
   };
-  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
   g_autoptr (AtlSchedule) schedule = NULL;
-  g_autoptr (AtlArray) latent = NULL;
-  gint64 width, height;
+  g_autoptr (AtlArray) clean = NULL;
   AtlArray *x;
   guint first;
 
-  if (vae == NULL)
-    return FALSE;
-  atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self.scaling, NULL);
-  atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self.shift, NULL);
-  atl_run_size (run, 2 * FACTOR, 1024, &width, &height);
-  if (!encode_text (run, &self, error))
+  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
+      !encode_text (run, &self, error))
     return FALSE;
   schedule =
       atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
-  if (schedule == NULL || !atl_run_set_flow_steps (run, schedule, 8, NAN, error))
+  if (schedule == NULL || !atl_run_set_flow_steps (run, schedule, 8, NAN, error) ||
+      !atl_vae_encode_input (run, &self.latent, &clean, error))
     return FALSE;
-  x = begin (run, &self, schedule, height / FACTOR, width / FACTOR, &first, error);
+  x = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
   if (x == NULL)
     return FALSE;
   atl_parts_release (run->parts, "vae");
-  if (!atl_run_sample (run, schedule, first, x, predict, NULL, &self, error))
-    {
-      atl_array_free (x);
-      return FALSE;
-    }
-  atl_parts_release (run->parts, "transformer");
-  latent = atl_array_copy (x, "latent");
-  atl_run_take_output (run, "final_latent", x);
-  return atl_vae_decode (run, latent, self.scaling, self.shift, error);
+  x = atl_run_sample (run, schedule, first, x, "transformer", predict, NULL, &self, error);
+  return x != NULL && atl_vae_decode (run, x, &self.latent, error);
 }
 
 /* --- The family --- */
-
-static gboolean
-recognises (AtlBundle *bundle, GError **error)
-{
-  return atl_bundle_loose (bundle, "zimage", error) != NULL;
-}
 
 static void
 zimage_traits (AtlBundle *bundle, AtlTraits *traits)
@@ -259,7 +197,7 @@ const AtlDiffusionFamily atl_family_zimage = {
   .name = "zimage",
   .words = "Z-Image",
   .pipelines = (const char *const[]){ "ZImagePipeline", "ZImageImg2ImgPipeline", NULL },
-  .recognises = recognises,
+  .component = "zimage",
   .parts = zimage_parts,
   .n_parts = G_N_ELEMENTS (zimage_parts),
   .traits = zimage_traits,
