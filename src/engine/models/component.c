@@ -115,6 +115,23 @@ atl_request_require (
   return array;
 }
 
+gboolean
+atl_request_require_all (const AtlRequest *self,
+                         const AtlNeededInput *needed,
+                         gsize n,
+                         AtlArray **arrays,
+                         GError **error)
+{
+  for (gsize i = 0; i < n; i++)
+    {
+      arrays[i] =
+          atl_request_require (self, needed[i].name, ATL_DTYPE_F32, needed[i].n_dims, error);
+      if (arrays[i] == NULL)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 const AtlComponentClass *const *
 atl_component_classes (void)
 {

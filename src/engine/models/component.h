@@ -44,6 +44,18 @@ AtlArray *atl_request_find (const AtlRequest *self, const char *name);
 AtlArray *atl_request_require (
     const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error);
 
+typedef struct
+{
+  const char *name;
+  guint n_dims;
+} AtlNeededInput;
+/* Several arrays of float32 in their order; as atl_request_require() of each. */
+gboolean atl_request_require_all (const AtlRequest *self,
+                                  const AtlNeededInput *needed,
+                                  gsize n,
+                                  AtlArray **arrays,
+                                  GError **error);
+
 /* --- Components --- */
 
 typedef struct

@@ -410,7 +410,7 @@ is_change (const char *name, gboolean *of_text)
 void
 atl_lora_check (AtlSource *source)
 {
-  gboolean is_text = g_str_has_prefix (source->lora_prefix, "te");
+  gboolean is_text = source->n_loras > 0 && g_str_has_prefix (source->lora_prefix, "te");
 
   for (guint i = 0; i < source->n_loras; i++)
     {

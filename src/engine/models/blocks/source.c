@@ -161,6 +161,7 @@ void
 atl_source_split (AtlSource *self,
                   gint64 in,
                   guint n,
+                  const char *prefix,
                   const char *const *names,
                   const gint64 *rows,
                   const char *fused,
@@ -199,7 +200,7 @@ atl_source_split (AtlSource *self,
   else
     for (guint i = 0; i < n; i++)
       {
-        out[i] = atl_source_linear (self, rows[i], in, "%s", names[i]);
+        out[i] = atl_source_linear (self, rows[i], in, "%s.%s", prefix, names[i]);
         size[i] = out[i].w != NULL ? out[i].w->dim[0] : 0;
         total += size[i];
       }
@@ -207,9 +208,11 @@ atl_source_split (AtlSource *self,
     {
       if (is_fused)
         {
+          g_autofree char *name = g_strdup_printf ("%s.%s", prefix, names[i]);
+
           out[i].w = atl_weights_add_rows (self->weights, whole.w, ATL_USE_LINEAR, first, size[i]);
           out[i].b = atl_weights_add_rows (self->weights, whole.b, ATL_USE_VECTOR, first, size[i]);
-          merge (self, out[i].w, names[i], 0, size[i]);
+          merge (self, out[i].w, name, 0, size[i]);
         }
       if (fused != NULL)
         merge (self, out[i].w, fused, first, total);
@@ -254,6 +257,7 @@ atl_source_finish (AtlSource *self,
                    const AtlLoadOptions *options,
                    GError **error)
 {
+  atl_lora_check (self);
   return atl_weights_check (self->weights, error) &&
          atl_weights_upload (self->weights, atl_place_on, backend, options->progress,
                              options->progress_data, options->cancellable, error);

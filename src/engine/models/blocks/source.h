@@ -63,12 +63,13 @@ AtlAffine atl_source_conv (
 AtlAffine atl_source_norm (AtlSource *self, gint64 n, gboolean optional, const char *format, ...)
     G_GNUC_PRINTF (4, 5);
 /* `n` (at most 4) linear layers of one input that some files stack into one, row blocks in this
- * order: either each under its own name in `names`, out[i] of rows[i] (-1 for one: the rest), or
+ * order: either each under its own name PREFIX.NAME, out[i] of rows[i] (-1 for one: the rest), or
  * slices of `fused`. Canonical names; LoRA files of either form fit either form. `fused` NULL:
  * never stacked. */
 void atl_source_split (AtlSource *self,
                        gint64 in,
                        guint n,
+                       const char *prefix,
                        const char *const *names,
                        const gint64 *rows,
                        const char *fused,
@@ -82,7 +83,8 @@ AtlWeight *atl_source_tensor (AtlSource *self,
                               const char *format,
                               ...) G_GNUC_PRINTF (6, 7);
 
-/* The end of a table: FALSE with its first mistake; else uploads all weights to `backend`. */
+/* The end of a table: FALSE with its first mistake, or with a LoRA that does not fit; else uploads
+ * all weights to `backend`. */
 gboolean atl_source_finish (AtlSource *self,
                             AtlBackend *backend,
                             const AtlLoadOptions *options,

@@ -23,3 +23,17 @@ atl_timestep_features (const float *timesteps, guint n, guint dim, float *out)
         }
     }
 }
+
+AtlArray *
+atl_timestep_array (const char *name, const AtlArray *numbers, gint64 B, float factor, guint dim)
+{
+  AtlArray *out = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ B, dim });
+
+  for (gint64 b = 0; b < B; b++)
+    {
+      float t = factor * atl_array_f32 (numbers)[numbers->dim[0] == B ? b : 0];
+
+      atl_timestep_features (&t, 1, dim, atl_array_f32 (out) + b * dim);
+    }
+  return out;
+}

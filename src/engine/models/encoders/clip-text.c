@@ -263,7 +263,6 @@ clip_load (AtlCheckpoint *cp,
       clip_free (m);
       return NULL;
     }
-  atl_lora_check (&s);
   if (!read_projection (m, cp, &place, error))
     {
       clip_free (m);

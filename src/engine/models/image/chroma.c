@@ -18,7 +18,6 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
@@ -62,16 +61,7 @@ author_name (const AtlSource *source, const char *canonical)
 static const char *
 find_prefix (const AtlCheckpoint *cp)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
-
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *name =
-          g_strconcat (prefixes[i], "distilled_guidance_layer.in_proj.weight", NULL);
-      if (atl_checkpoint_find (cp, name) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
+  return atl_denoiser_prefix (cp, "distilled_guidance_layer.in_proj.weight", NULL);
 }
 
 static gboolean
@@ -133,7 +123,6 @@ chroma_load (AtlCheckpoint *cp,
       return NULL;
     }
   read_weights (m, &s);
-  atl_lora_check (&s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       chroma_free (m);
@@ -151,7 +140,7 @@ table (AtlGraph *g, const Chroma *m, AtlTensor *x)
   for (guint i = 0; i < m->n_layers; i++)
     {
       AtlTensor *n =
-          atl_norm (g, ATL_NORM_RMS, x, atl_weight (g, m->norm[i].w), NULL, ATL_FLUX_EPS);
+          atl_norm (g, ATL_NORM_RMS, x, atl_weight (g, m->norm[i].w), NULL, ATL_DENOISER_EPS);
 
       n = atl_linear_act (g, n, atl_weight (g, m->linear1[i].w), atl_weight (g, m->linear1[i].b),
                           ATL_ACT_SILU);
@@ -177,7 +166,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
   AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &b->context_embedder);
   AtlTensor *P = table (g, m, atl_runner_input (g, inputs, "features"));
-  AtlFluxPass p = { .blocks = b, .g = g, .B = 1, .T = text->dim[1] };
+  AtlFluxPass p = { .blocks = b, .g = g, .T = text->dim[1] };
   gint64 pictures = 3 * (gint64) b->n_single, texts = pictures + 6 * (gint64) b->n_double;
   AtlTensor *x, *mod[6], *mod_text[6];
 
@@ -195,7 +184,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
       x = atl_flux_single (&p, i, mod, x);
     }
   rows (g, P, P->dim[0] - 2, 2, mod);
-  atl_graph_output (g, atl_flux_end (&p, x, mod[1], mod[0], image->dim[1]), "output");
+  atl_graph_output (g, atl_flux_end (&p, x, mod, image->dim[1]), "output");
 }
 
 /* [rows, 64] of one timestep. */
@@ -294,11 +283,7 @@ chroma_run (gpointer model,
             GCancellable *cancellable,
             GError **error)
 {
-  static const struct
-  {
-    const char *name;
-    guint n_dims;
-  } needed[] = {
+  static const AtlNeededInput needed[] = {
     { "latent", 3 }, { "context", 3 }, { "image_ids", 2 }, { "context_ids", 2 }, { "timestep", 1 }
   };
   Chroma *m = model;
@@ -306,12 +291,8 @@ chroma_run (gpointer model,
   AtlArray *mask = atl_request_find (request, "attention_mask");
   gint64 B;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (needed); i++)
-    {
-      in[i] = atl_request_require (request, needed[i].name, ATL_DTYPE_F32, needed[i].n_dims, error);
-      if (in[i] == NULL)
-        return FALSE;
-    }
+  if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
+    return FALSE;
   B = in[0]->dim[0];
   if (in[1]->dim[0] != B || in[2]->dim[0] != in[0]->dim[1] || in[3]->dim[0] != in[1]->dim[1] ||
       in[2]->dim[1] != m->blocks.n_axes || in[3]->dim[1] != m->blocks.n_axes ||

@@ -27,22 +27,15 @@ read_double (AtlFluxBlocks *self, AtlSource *s, guint i, gboolean has_modulation
       const char *const *names = part == 0 ? image : text;
       AtlFluxStream *t = part == 0 ? &self->image[i] : &self->text[i];
       g_autofree char *p = g_strdup_printf ("transformer_blocks.%u", i);
-      g_autofree char *q = g_strdup_printf ("%s.attn.%s", p, names[1]);
-      g_autofree char *k = g_strdup_printf ("%s.attn.%s", p, names[2]);
-      g_autofree char *v = g_strdup_printf ("%s.attn.%s", p, names[3]);
+      g_autofree char *attn = g_strconcat (p, ".attn", NULL);
       g_autofree char *fused = g_strdup_printf ("double_blocks.%u.%s", i, names[8]);
-      AtlAffine qkv[3] = { 0 };
 
       if (has_modulation)
         t->mod = atl_source_linear (s, 6 * D, D, "%s.%s", p, names[0]);
-      atl_source_split (s, D, 3, (const char *const[]){ q, k, v }, (gint64[]){ D, D, D }, fused,
-                        qkv);
-      t->q = qkv[0];
-      t->k = qkv[1];
-      t->v = qkv[2];
-      t->out = atl_source_linear (s, D, D, "%s.attn.%s", p, names[4]);
-      t->norm_q = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.%s", p, names[5]);
-      t->norm_k = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.%s", p, names[6]);
+      atl_source_split (s, D, 3, attn, names + 1, (gint64[]){ D, D, D }, fused, t->qkv.proj);
+      t->out = atl_source_linear (s, D, D, "%s.%s", attn, names[4]);
+      t->qkv.norm_q = atl_source_norm (s, self->head_dim, FALSE, "%s.%s", attn, names[5]);
+      t->qkv.norm_k = atl_source_norm (s, self->head_dim, FALSE, "%s.%s", attn, names[6]);
       t->mlp1 = atl_source_linear (s, -1, D, "%s.%s.0.proj", p, names[7]);
       t->mlp2 = atl_source_linear (s, D, -1, "%s.%s.2", p, names[7]);
     }
@@ -51,26 +44,20 @@ read_double (AtlFluxBlocks *self, AtlSource *s, guint i, gboolean has_modulation
 static void
 read_single (AtlFluxBlocks *self, AtlSource *s, guint i, gboolean has_modulation)
 {
+  static const char *const names[] = { "attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp" };
   AtlFluxStream *t = &self->single[i];
   gint64 D = self->dim;
   g_autofree char *p = g_strdup_printf ("single_transformer_blocks.%u", i);
-  g_autofree char *q = g_strconcat (p, ".attn.to_q", NULL);
-  g_autofree char *k = g_strconcat (p, ".attn.to_k", NULL);
-  g_autofree char *v = g_strconcat (p, ".attn.to_v", NULL);
-  g_autofree char *mlp = g_strconcat (p, ".proj_mlp", NULL);
   g_autofree char *fused = g_strdup_printf ("single_blocks.%u.linear1", i);
   AtlAffine parts[4] = { 0 };
 
   if (has_modulation)
     t->mod = atl_source_linear (s, 3 * D, D, "%s.norm.linear", p);
-  atl_source_split (s, D, 4, (const char *const[]){ q, k, v, mlp }, (gint64[]){ D, D, D, -1 },
-                    fused, parts);
-  t->q = parts[0];
-  t->k = parts[1];
-  t->v = parts[2];
+  atl_source_split (s, D, 4, p, names, (gint64[]){ D, D, D, -1 }, fused, parts);
+  memcpy (t->qkv.proj, parts, sizeof t->qkv.proj);
   t->mlp1 = parts[3];
-  t->norm_q = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.norm_q", p);
-  t->norm_k = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.norm_k", p);
+  t->qkv.norm_q = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.norm_q", p);
+  t->qkv.norm_k = atl_source_norm (s, self->head_dim, FALSE, "%s.attn.norm_k", p);
   t->out =
       atl_source_linear (s, D, t->mlp1.w != NULL ? D + t->mlp1.w->dim[0] : -1, "%s.proj_out", p);
 }
@@ -79,9 +66,7 @@ gboolean
 atl_flux_blocks_config (AtlFluxBlocks *self, const AtlCheckpoint *cp, GError **error)
 {
   static const gint64 published[] = { 16, 56, 56 };
-  const AtlMetaValue *axes = atl_checkpoint_meta (cp, "axes_dims_rope");
   guint64 head_dim = 128;
-  gint64 sum = 0;
   GError *local = NULL;
 
   atl_checkpoint_get_uint (cp, "attention_head_dim", 2, 4096, &head_dim, &local);
@@ -93,26 +78,8 @@ atl_flux_blocks_config (AtlFluxBlocks *self, const AtlCheckpoint *cp, GError **e
   self->head_dim = (gint64) head_dim;
   self->n_axes = G_N_ELEMENTS (published);
   memcpy (self->axis, published, sizeof published);
-  if (axes != NULL && axes->type == ATL_META_ARRAY && axes->v_array.elem_type == ATL_META_INT &&
-      axes->v_array.n >= 1 && axes->v_array.n <= ATL_FLUX_MAX_AXES)
-    {
-      self->n_axes = (guint) axes->v_array.n;
-      memcpy (self->axis, axes->v_array.elems, self->n_axes * sizeof *self->axis);
-    }
-  for (guint i = 0; i < self->n_axes; i++)
-    {
-      sum += self->axis[i] >= 2 && self->axis[i] % 2 == 0 && self->axis[i] <= self->head_dim
-                 ? self->axis[i]
-                 : self->head_dim + 1;
-    }
-  if (sum != self->head_dim)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: the axes of its rotation do not fill a head of %d"),
-                   atl_checkpoint_name (cp), (int) self->head_dim);
-      return FALSE;
-    }
-  return TRUE;
+  return atl_denoiser_axes (cp, "axes_dims_rope", 1, ATL_FLUX_MAX_AXES, self->head_dim, self->axis,
+                            &self->n_axes, error);
 }
 
 void
@@ -159,44 +126,6 @@ atl_flux_blocks_rope (const AtlFluxBlocks *self,
 /* --- Forward --- */
 
 static AtlTensor *
-modulated (AtlFluxPass *p, AtlTensor *x, AtlTensor *const *mod)
-{
-  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, ATL_FLUX_EPS, mod[1], mod[0]);
-}
-
-static AtlTensor *
-gated (AtlFluxPass *p, AtlTensor *x, AtlTensor *y, AtlTensor *gate)
-{
-  return atl_add (p->g, x, atl_mul (p->g, y, gate));
-}
-
-/* q, k and v of one stream: [B, tokens, heads, head_dim], q and k normed. */
-static void
-project (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x, AtlTensor **qkv)
-{
-  AtlGraph *g = p->g;
-  AtlTensor *w[3] = { atl_weight (g, t->q.w), atl_weight (g, t->k.w), atl_weight (g, t->v.w) };
-  AtlTensor *b[3] = { atl_weight (g, t->q.b), atl_weight (g, t->k.b), atl_weight (g, t->v.b) };
-
-  atl_linear_multi (g, x, 3, w, b, qkv);
-  for (guint i = 0; i < 3; i++)
-    qkv[i] = atl_reshape_to (g, qkv[i], p->B, x->dim[1], p->blocks->n_heads, p->blocks->head_dim);
-  qkv[0] = atl_norm (g, ATL_NORM_RMS, qkv[0], atl_weight (g, t->norm_q.w), NULL, ATL_FLUX_EPS);
-  qkv[1] = atl_norm (g, ATL_NORM_RMS, qkv[1], atl_weight (g, t->norm_k.w), NULL, ATL_FLUX_EPS);
-}
-
-static AtlTensor *
-attend (AtlFluxPass *p, AtlTensor *const *qkv)
-{
-  AtlGraph *g = p->g;
-  AtlTensor *q = atl_rope (g, qkv[0], p->rope, ATL_ROPE_NEIGHBOURS);
-  AtlTensor *k = atl_rope (g, qkv[1], p->rope, ATL_ROPE_NEIGHBOURS);
-  AtlTensor *y = atl_attention (g, q, k, qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
-
-  return atl_reshape_to (g, y, p->B, y->dim[1], p->blocks->dim);
-}
-
-static AtlTensor *
 feed_forward (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x)
 {
   x = atl_linear_act (p->g, x, atl_weight (p->g, t->mlp1.w), atl_weight (p->g, t->mlp1.b),
@@ -219,17 +148,16 @@ atl_flux_double (AtlFluxPass *p,
   gint64 first[2] = { 0, p->T };
 
   for (guint s = 0; s < 2; s++)
-    project (p, stream[s], modulated (p, x[s], mod[s]), qkv[s]);
-  for (guint k = 0; k < 3; k++)
-    joint[k] = atl_concat (g, 1, 2, (AtlTensor *[]){ qkv[0][k], qkv[1][k] });
-  y = attend (p, joint);
+    atl_qkv (g, &stream[s]->qkv, atl_modulated (g, x[s], mod[s]), p->blocks->n_heads, qkv[s]);
+  atl_qkv_join (g, qkv[0], qkv[1], joint);
+  y = atl_qkv_attend (g, joint, p->rope);
   for (guint s = 0; s < 2; s++)
     {
-      AtlTensor *own = atl_contiguous (g, atl_slice (g, y, 1, first[s], x[s]->dim[1]));
+      AtlTensor *own = atl_contiguous (g, atl_slice (g, y, 1, first[s], x[s]->dim[1])), *y_of_mlp;
 
-      x[s] = gated (p, x[s], atl_apply (g, own, &stream[s]->out), mod[s][2]);
-      x[s] =
-          gated (p, x[s], feed_forward (p, stream[s], modulated (p, x[s], mod[s] + 3)), mod[s][5]);
+      x[s] = atl_gated (g, x[s], atl_apply (g, own, &stream[s]->out), mod[s][2]);
+      y_of_mlp = feed_forward (p, stream[s], atl_modulated (g, x[s], mod[s] + 3));
+      x[s] = atl_gated (g, x[s], y_of_mlp, mod[s][5]);
     }
   *text = x[0];
   *image = x[1];
@@ -240,21 +168,20 @@ atl_flux_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   const AtlFluxStream *t = &p->blocks->single[i];
-  AtlTensor *n = modulated (p, x, mod), *qkv[3], *mlp;
+  AtlTensor *n = atl_modulated (g, x, mod), *qkv[3], *mlp;
 
-  project (p, t, n, qkv);
+  atl_qkv (g, &t->qkv, n, p->blocks->n_heads, qkv);
   mlp = atl_linear_act (g, n, atl_weight (g, t->mlp1.w), atl_weight (g, t->mlp1.b),
                         ATL_ACT_GELU_TANH);
-  n = atl_concat (g, 2, 2, (AtlTensor *[]){ attend (p, qkv), mlp });
-  return gated (p, x, atl_apply (g, n, &t->out), mod[2]);
+  n = atl_concat (g, 2, 2, (AtlTensor *[]){ atl_qkv_attend (g, qkv, p->rope), mlp });
+  return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
 }
 
 AtlTensor *
-atl_flux_end (AtlFluxPass *p, AtlTensor *x, AtlTensor *scale, AtlTensor *shift, gint64 n)
+atl_flux_end (AtlFluxPass *p, AtlTensor *x, AtlTensor *const *mod, gint64 n)
 {
   AtlGraph *g = p->g;
 
   x = atl_contiguous (g, atl_slice (g, x, 1, p->T, n));
-  x = atl_norm_modulated (g, ATL_NORM_LAYER, x, NULL, NULL, ATL_FLUX_EPS, scale, shift);
-  return atl_apply (g, x, &p->blocks->proj_out);
+  return atl_apply (g, atl_modulated (g, x, mod), &p->blocks->proj_out);
 }

@@ -7,20 +7,19 @@
  */
 #pragma once
 
-#include "engine/models/blocks/source.h"
-#include "engine/tensor/graph.h"
+#include "engine/models/blocks/denoiser.h"
 
 G_BEGIN_DECLS
 
 #define ATL_FLUX_MAX_BLOCKS 128
 #define ATL_FLUX_MAX_AXES 4
-#define ATL_FLUX_EPS 1e-6f
 
 /* What picture and text have each in a double block; a single block uses some of it. */
 typedef struct
 {
   AtlAffine mod; /* of Flux */
-  AtlAffine q, k, v, out, norm_q, norm_k, mlp1, mlp2;
+  AtlQkv qkv;
+  AtlAffine out, mlp1, mlp2;
 } AtlFluxStream;
 
 typedef struct
@@ -47,7 +46,7 @@ typedef struct
 {
   const AtlFluxBlocks *blocks;
   AtlGraph *g;
-  gint64 B, T; /* T: text tokens */
+  gint64 T; /* text tokens */
   AtlTensor *rope;
 } AtlFluxPass;
 
@@ -61,8 +60,7 @@ void atl_flux_double (AtlFluxPass *pass,
                       AtlTensor **text);
 /* Of the joined streams; mod: shift, scale, gate. */
 AtlTensor *atl_flux_single (AtlFluxPass *pass, guint i, AtlTensor *const *mod, AtlTensor *x);
-/* The picture's tokens out of the joined streams, [B, n, D] -> [B, n, out]. */
-AtlTensor *
-atl_flux_end (AtlFluxPass *pass, AtlTensor *x, AtlTensor *scale, AtlTensor *shift, gint64 n);
+/* The picture's n tokens out of the joined streams -> [B, n, out]; mod: shift, scale. */
+AtlTensor *atl_flux_end (AtlFluxPass *pass, AtlTensor *x, AtlTensor *const *mod, gint64 n);
 
 G_END_DECLS

@@ -20,8 +20,6 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
-#include "engine/models/blocks/lora.h"
-
 #include <glib/gi18n.h>
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
@@ -30,40 +28,27 @@
 #include "engine/models/image/flux-blocks.h"
 #include "engine/models/image/flux-names.h"
 
-#define FREQ_DIM 256
-
 typedef struct
 {
   AtlWeights *weights; /* (owned) */
   AtlRunner *runner;   /* (owned) */
   AtlFluxBlocks blocks;
-  AtlAffine time1, time2, guidance1, guidance2, pooled1, pooled2; /* guidance: w nullable */
-  AtlAffine out_scale, out_shift;
+  AtlEmbedder time, guidance, pooled; /* guidance: nullable */
+  AtlAffine norm_out;
+  gboolean shift_first; /* of norm_out */
 } Flux;
 
 static const char *
 find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
+  const char *prefix = atl_denoiser_prefix (cp, "double_blocks.0.img_mod.lin.weight", NULL);
 
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *author =
-          g_strconcat (prefixes[i], "double_blocks.0.img_mod.lin.weight", NULL);
-      g_autofree char *other =
-          g_strconcat (prefixes[i], "transformer_blocks.0.norm1_context.linear.weight", NULL);
-      g_autofree char *pooled =
-          g_strconcat (prefixes[i], "time_text_embed.text_embedder.linear_1.weight", NULL);
-      g_autofree char *single =
-          g_strconcat (prefixes[i], "single_transformer_blocks.0.norm.linear.weight", NULL);
-
-      *is_author = atl_checkpoint_find (cp, author) != NULL;
-      if (*is_author ||
-          (atl_checkpoint_find (cp, other) != NULL && atl_checkpoint_find (cp, pooled) != NULL &&
-           atl_checkpoint_find (cp, single) != NULL))
-        return prefixes[i];
-    }
-  return NULL;
+  *is_author = prefix != NULL;
+  if (prefix == NULL)
+    prefix = atl_denoiser_prefix (cp, "transformer_blocks.0.norm1_context.linear.weight",
+                                  "time_text_embed.text_embedder.linear_1.weight",
+                                  "single_transformer_blocks.0.norm.linear.weight", NULL);
+  return prefix;
 }
 
 static gboolean
@@ -87,27 +72,17 @@ flux_free (gpointer model)
 /* --- Weights --- */
 
 static void
-read_weights (Flux *m, AtlSource *s, gboolean is_author)
+read_weights (Flux *m, AtlSource *s)
 {
-  AtlAffine ends[2] = { 0 };
-  gint64 D;
+  gint64 D, F = ATL_DENOISER_FREQS;
 
   atl_flux_blocks_read (&m->blocks, s, TRUE);
   D = m->blocks.dim;
-  m->time1 = atl_source_linear (s, D, FREQ_DIM, "time_text_embed.timestep_embedder.linear_1");
-  m->time2 = atl_source_linear (s, D, D, "time_text_embed.timestep_embedder.linear_2");
+  atl_embedder_read (&m->time, s, D, F, "time_text_embed.timestep_embedder");
   if (atl_source_has (s, "time_text_embed.guidance_embedder.linear_1"))
-    {
-      m->guidance1 =
-          atl_source_linear (s, D, FREQ_DIM, "time_text_embed.guidance_embedder.linear_1");
-      m->guidance2 = atl_source_linear (s, D, D, "time_text_embed.guidance_embedder.linear_2");
-    }
-  m->pooled1 = atl_source_linear (s, D, -1, "time_text_embed.text_embedder.linear_1");
-  m->pooled2 = atl_source_linear (s, D, D, "time_text_embed.text_embedder.linear_2");
-  atl_source_split (s, D, 2, (const char *const[]){ "norm_out.a", "norm_out.b" },
-                    (gint64[]){ D, D }, "norm_out.linear", ends);
-  m->out_scale = ends[is_author ? 1 : 0];
-  m->out_shift = ends[is_author ? 0 : 1];
+    atl_embedder_read (&m->guidance, s, D, F, "time_text_embed.guidance_embedder");
+  atl_embedder_read (&m->pooled, s, D, -1, "time_text_embed.text_embedder");
+  m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
 }
 
 static gpointer
@@ -118,7 +93,6 @@ flux_load (AtlCheckpoint *cp,
            GError **error)
 {
   Flux *m = g_new0 (Flux, 1);
-  gboolean is_author = FALSE;
   AtlSource s = { .loras = options->loras,
                   .n_loras = options->n_loras,
                   .lora_prefix = "transformer",
@@ -126,16 +100,15 @@ flux_load (AtlCheckpoint *cp,
 
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &is_author);
-  if (is_author)
+  s.prefix = find_prefix (cp, &m->shift_first);
+  if (m->shift_first)
     s.map = atl_flux_author_name;
   if (!atl_flux_blocks_config (&m->blocks, cp, error))
     {
       flux_free (m);
       return NULL;
     }
-  read_weights (m, &s, is_author);
-  atl_lora_check (&s);
+  read_weights (m, &s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       flux_free (m);
@@ -146,24 +119,6 @@ flux_load (AtlCheckpoint *cp,
 
 /* --- Forward --- */
 
-/* The n parts of a modulation, [B, 1, D] each. */
-static void
-modulation (AtlGraph *g, AtlTensor *temb, const AtlAffine *a, guint n, AtlTensor **parts)
-{
-  AtlTensor *all = atl_apply (g, temb, a);
-  gint64 B = all->dim[0], D = all->dim[1] / n;
-
-  for (guint i = 0; i < n; i++)
-    parts[i] = atl_reshape_to (g, atl_slice (g, all, 1, i * D, D), B, 1, D);
-}
-
-static AtlTensor *
-embed (AtlGraph *g, AtlTensor *x, const AtlAffine *first, const AtlAffine *second)
-{
-  x = atl_linear_act (g, x, atl_weight (g, first->w), atl_weight (g, first->b), ATL_ACT_SILU);
-  return atl_apply (g, x, second);
-}
-
 static void
 describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 {
@@ -171,48 +126,30 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   const AtlFluxBlocks *b = &m->blocks;
   AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
   AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &b->context_embedder);
-  AtlFluxPass p = { .blocks = b, .g = g, .B = image->dim[0], .T = text->dim[1] };
-  AtlTensor *temb, *x, *mod[6], *mod_text[6];
+  AtlFluxPass p = { .blocks = b, .g = g, .T = text->dim[1] };
+  AtlTensor *x, *temb, *mod[6], *mod_text[6];
 
   p.rope = atl_runner_input (g, inputs, "rope");
-  temb = embed (g, atl_runner_input (g, inputs, "time_features"), &m->time1, &m->time2);
-  if (m->guidance1.w != NULL)
+  temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
+  if (m->guidance.first.w != NULL)
     temb = atl_add (
-        g, temb,
-        embed (g, atl_runner_input (g, inputs, "guidance_features"), &m->guidance1, &m->guidance2));
-  temb = atl_add (g, temb,
-                  embed (g, atl_runner_input (g, inputs, "pooled"), &m->pooled1, &m->pooled2));
+        g, temb, atl_embedder (g, &m->guidance, atl_runner_input (g, inputs, "guidance_features")));
+  temb = atl_add (g, temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   temb = atl_act (g, ATL_ACT_SILU, temb);
   for (guint i = 0; i < b->n_double; i++)
     {
-      modulation (g, temb, &b->image[i].mod, 6, mod);
-      modulation (g, temb, &b->text[i].mod, 6, mod_text);
+      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
+      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
       atl_flux_double (&p, i, mod, mod_text, &image, &text);
     }
   x = atl_concat (g, 1, 2, (AtlTensor *[]){ text, image });
   for (guint i = 0; i < b->n_single; i++)
     {
-      modulation (g, temb, &b->single[i].mod, 3, mod);
+      atl_modulation (g, temb, &b->single[i].mod, 3, mod);
       x = atl_flux_single (&p, i, mod, x);
     }
-  modulation (g, temb, &m->out_scale, 1, &mod[0]);
-  modulation (g, temb, &m->out_shift, 1, &mod[1]);
-  atl_graph_output (g, atl_flux_end (&p, x, mod[0], mod[1], image->dim[1]), "output");
-}
-
-/* Sinusoids of 1000 times a number for each picture. */
-static AtlArray *
-features (const char *name, const AtlArray *numbers, gint64 B)
-{
-  AtlArray *f = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ B, FREQ_DIM });
-
-  for (gint64 b = 0; b < B; b++)
-    {
-      float t = 1000.0f * atl_array_f32 (numbers)[numbers->dim[0] == B ? b : 0];
-
-      atl_timestep_features (&t, 1, FREQ_DIM, atl_array_f32 (f) + b * FREQ_DIM);
-    }
-  return f;
+  atl_modulation_of_end (g, temb, &m->norm_out, m->shift_first, mod);
+  atl_graph_output (g, atl_flux_end (&p, x, mod, image->dim[1]), "output");
 }
 
 static gboolean
@@ -242,34 +179,29 @@ flux_run (gpointer model,
           GCancellable *cancellable,
           GError **error)
 {
-  static const struct
-  {
-    const char *name;
-    guint n_dims;
-  } needed[] = { { "latent", 3 },    { "context", 3 },     { "pooled", 2 },
-                 { "image_ids", 2 }, { "context_ids", 2 }, { "timestep", 1 } };
+  static const AtlNeededInput needed[] = { { "latent", 3 },      { "context", 3 },
+                                           { "pooled", 2 },      { "image_ids", 2 },
+                                           { "context_ids", 2 }, { "timestep", 1 } };
   Flux *m = model;
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (AtlArray) time = NULL;
   g_autoptr (AtlArray) guidance = NULL;
   g_autoptr (AtlArray) rope = NULL;
   AtlArray *in[G_N_ELEMENTS (needed)], *strength;
+  gint64 B;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (needed); i++)
-    {
-      in[i] = atl_request_require (request, needed[i].name, ATL_DTYPE_F32, needed[i].n_dims, error);
-      if (in[i] == NULL)
-        return FALSE;
-    }
+  if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
+    return FALSE;
   if (!check_shapes (m, in[0], in[1], in[2], in[3], in[4], error))
     return FALSE;
-  time = features ("time_features", in[5], in[0]->dim[0]);
-  if (m->guidance1.w != NULL)
+  B = in[0]->dim[0];
+  time = atl_timestep_array ("time_features", in[5], B, 1000.0f, ATL_DENOISER_FREQS);
+  if (m->guidance.first.w != NULL)
     {
       strength = atl_request_require (request, "guidance", ATL_DTYPE_F32, 1, error);
       if (strength == NULL)
         return FALSE;
-      guidance = features ("guidance_features", strength, in[0]->dim[0]);
+      guidance = atl_timestep_array ("guidance_features", strength, B, 1000.0f, ATL_DENOISER_FREQS);
       g_ptr_array_add (inputs, guidance);
     }
   rope = atl_flux_blocks_rope (&m->blocks, in[4], in[3]);

@@ -22,7 +22,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
@@ -30,19 +30,19 @@
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 
-#define FREQ_DIM 256
 #define MAX_BLOCKS 128
 #define N_AXES 4
-#define EPS 1e-6f
 
 typedef struct
 {
-  AtlAffine q, k, v, out, norm_q, norm_k, gate, up, down;
+  AtlQkv qkv;
+  AtlAffine out, gate, up, down;
 } Stream;
 
 typedef struct
 {
-  AtlAffine q, k, v, mlp, out, norm_q, norm_k; /* mlp: a and b */
+  AtlQkv qkv;
+  AtlAffine mlp, out; /* mlp: a and b */
 } Single;
 
 typedef struct
@@ -54,10 +54,9 @@ typedef struct
   guint n_double, n_single;
   Stream streams[2][MAX_BLOCKS]; /* text, picture */
   Single single[MAX_BLOCKS];
-  AtlAffine x_embedder, context_embedder, time1, time2, guidance1,
-      guidance2; /* guidance: w nullable
-                  */
-  AtlAffine mod[2], mod_single, out_scale, out_shift, proj_out;
+  AtlEmbedder time, guidance; /* guidance: nullable */
+  AtlAffine x_embedder, context_embedder, mod[2], mod_single, norm_out, proj_out;
+  gboolean shift_first; /* of norm_out */
 } Flux2;
 
 /* --- Names --- */
@@ -126,20 +125,11 @@ author_name (const AtlSource *source, const char *canonical)
 static const char *
 find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model." };
+  const char *prefix = atl_denoiser_prefix (cp, "single_stream_modulation.lin.weight", NULL);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
-    {
-      g_autofree char *author =
-          g_strconcat (prefixes[i], "single_stream_modulation.lin.weight", NULL);
-      g_autofree char *other =
-          g_strconcat (prefixes[i], "single_stream_modulation.linear.weight", NULL);
-
-      *is_author = atl_checkpoint_find (cp, author) != NULL;
-      if (*is_author || atl_checkpoint_find (cp, other) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
+  *is_author = prefix != NULL;
+  return prefix != NULL ? prefix
+                        : atl_denoiser_prefix (cp, "single_stream_modulation.linear.weight", NULL);
 }
 
 static gboolean
@@ -165,33 +155,27 @@ flux2_free (gpointer model)
 static void
 read_stream (Flux2 *m, AtlSource *s, guint i, guint which)
 {
-  static const char *const names[2][9] = {
+  static const char *const names[2][8] = {
     { "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "norm_added_q", "norm_added_k",
-      "ff_context", "txt_attn.qkv", "" },
-    { "to_q", "to_k", "to_v", "to_out.0", "norm_q", "norm_k", "ff", "img_attn.qkv", "" },
+      "ff_context", "txt_attn.qkv" },
+    { "to_q", "to_k", "to_v", "to_out.0", "norm_q", "norm_k", "ff", "img_attn.qkv" },
   };
   const char *const *n = names[which];
   Stream *t = &m->streams[which][i];
   gint64 D = m->dim, F;
   g_autofree char *p = g_strdup_printf ("transformer_blocks.%u", i);
-  g_autofree char *q = g_strdup_printf ("%s.attn.%s", p, n[0]);
-  g_autofree char *k = g_strdup_printf ("%s.attn.%s", p, n[1]);
-  g_autofree char *v = g_strdup_printf ("%s.attn.%s", p, n[2]);
+  g_autofree char *attn = g_strconcat (p, ".attn", NULL);
   g_autofree char *fused = g_strdup_printf ("double_blocks.%u.%s", i, n[7]);
   g_autofree char *in = g_strdup_printf ("%s.%s.linear_in", p, n[6]);
-  g_autofree char *gate = g_strconcat (in, ".gate", NULL);
-  g_autofree char *up = g_strconcat (in, ".up", NULL);
-  AtlAffine qkv[3] = { 0 }, halves[2] = { 0 };
+  AtlAffine halves[2] = { 0 };
 
-  atl_source_split (s, D, 3, (const char *const[]){ q, k, v }, (gint64[]){ D, D, D }, fused, qkv);
-  t->q = qkv[0];
-  t->k = qkv[1];
-  t->v = qkv[2];
-  t->out = atl_source_linear (s, D, D, "%s.attn.%s", p, n[3]);
-  t->norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.attn.%s", p, n[4]);
-  t->norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.attn.%s", p, n[5]);
+  atl_source_split (s, D, 3, attn, n, (gint64[]){ D, D, D }, fused, t->qkv.proj);
+  t->out = atl_source_linear (s, D, D, "%s.%s", attn, n[3]);
+  t->qkv.norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.%s", attn, n[4]);
+  t->qkv.norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.%s", attn, n[5]);
   F = atl_source_rows (s, in) / 2;
-  atl_source_split (s, D, 2, (const char *const[]){ gate, up }, (gint64[]){ F, F }, in, halves);
+  atl_source_split (s, D, 2, in, (const char *const[]){ "gate", "up" }, (gint64[]){ F, F }, in,
+                    halves);
   t->gate = halves[0];
   t->up = halves[1];
   t->down = atl_source_linear (s, D, F, "%s.%s.linear_out", p, n[6]);
@@ -200,44 +184,32 @@ read_stream (Flux2 *m, AtlSource *s, guint i, guint which)
 static void
 read_single (Flux2 *m, AtlSource *s, guint i)
 {
+  static const char *const names[] = { "to_q", "to_k", "to_v", "mlp" };
   Single *t = &m->single[i];
   gint64 D = m->dim;
   g_autofree char *p = g_strdup_printf ("single_transformer_blocks.%u.attn", i);
-  g_autofree char *q = g_strconcat (p, ".to_q", NULL);
-  g_autofree char *k = g_strconcat (p, ".to_k", NULL);
-  g_autofree char *v = g_strconcat (p, ".to_v", NULL);
-  g_autofree char *mlp = g_strconcat (p, ".mlp", NULL);
   g_autofree char *fused = g_strconcat (p, ".to_qkv_mlp_proj", NULL);
   AtlAffine parts[4] = { 0 };
 
-  atl_source_split (s, D, 4, (const char *const[]){ q, k, v, mlp }, (gint64[]){ D, D, D, -1 },
-                    fused, parts);
-  t->q = parts[0];
-  t->k = parts[1];
-  t->v = parts[2];
+  atl_source_split (s, D, 4, p, names, (gint64[]){ D, D, D, -1 }, fused, parts);
+  memcpy (t->qkv.proj, parts, sizeof t->qkv.proj);
   t->mlp = parts[3];
-  t->norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.norm_q", p);
-  t->norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.norm_k", p);
+  t->qkv.norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.norm_q", p);
+  t->qkv.norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.norm_k", p);
   t->out =
       atl_source_linear (s, D, t->mlp.w != NULL ? D + t->mlp.w->dim[0] / 2 : -1, "%s.to_out", p);
 }
 
 static void
-read_weights (Flux2 *m, AtlSource *s, gboolean is_author)
+read_weights (Flux2 *m, AtlSource *s)
 {
-  gint64 D = m->dim;
-  AtlAffine ends[2] = { 0 };
+  gint64 D = m->dim, F = ATL_DENOISER_FREQS;
 
   m->x_embedder = atl_source_linear (s, D, -1, "x_embedder");
   m->context_embedder = atl_source_linear (s, D, -1, "context_embedder");
-  m->time1 = atl_source_linear (s, D, FREQ_DIM, "time_guidance_embed.timestep_embedder.linear_1");
-  m->time2 = atl_source_linear (s, D, D, "time_guidance_embed.timestep_embedder.linear_2");
+  atl_embedder_read (&m->time, s, D, F, "time_guidance_embed.timestep_embedder");
   if (atl_source_has (s, "time_guidance_embed.guidance_embedder.linear_1"))
-    {
-      m->guidance1 =
-          atl_source_linear (s, D, FREQ_DIM, "time_guidance_embed.guidance_embedder.linear_1");
-      m->guidance2 = atl_source_linear (s, D, D, "time_guidance_embed.guidance_embedder.linear_2");
-    }
+    atl_embedder_read (&m->guidance, s, D, F, "time_guidance_embed.guidance_embedder");
   m->mod[0] = atl_source_linear (s, 6 * D, D, "double_stream_modulation_txt.linear");
   m->mod[1] = atl_source_linear (s, 6 * D, D, "double_stream_modulation_img.linear");
   m->mod_single = atl_source_linear (s, 3 * D, D, "single_stream_modulation.linear");
@@ -253,10 +225,7 @@ read_weights (Flux2 *m, AtlSource *s, gboolean is_author)
   if (m->n_double == 0)
     atl_weights_fail (s->weights, _ ("%s holds no transformer blocks"),
                       atl_checkpoint_name (atl_weights_checkpoint (s->weights)));
-  atl_source_split (s, D, 2, (const char *const[]){ "norm_out.a", "norm_out.b" },
-                    (gint64[]){ D, D }, "norm_out.linear", ends);
-  m->out_scale = ends[is_author ? 1 : 0];
-  m->out_shift = ends[is_author ? 0 : 1];
+  m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
   m->proj_out = atl_source_linear (s, -1, D, "proj_out");
 }
 
@@ -264,14 +233,10 @@ static gboolean
 read_config (Flux2 *m, const AtlSource *s, const AtlCheckpoint *cp, GError **error)
 {
   static const gint64 published[N_AXES] = { 32, 32, 32, 32 };
-  const AtlMetaValue *axes = atl_checkpoint_meta (cp, "axes_dims_rope");
-  gint64 sum = 0;
+  guint n_axes = N_AXES;
   GError *local = NULL;
 
   memcpy (m->axis, published, sizeof published);
-  if (axes != NULL && axes->type == ATL_META_ARRAY && axes->v_array.elem_type == ATL_META_INT &&
-      axes->v_array.n == N_AXES)
-    memcpy (m->axis, axes->v_array.elems, sizeof m->axis);
   m->theta = 2000;
   atl_checkpoint_get_float (cp, "rope_theta", 1, 1e12, &m->theta, &local);
   if (local != NULL)
@@ -288,18 +253,9 @@ read_config (Flux2 *m, const AtlSource *s, const AtlCheckpoint *cp, GError **err
                    atl_checkpoint_name (cp), (int) m->head_dim);
       return FALSE;
     }
-  for (guint i = 0; i < N_AXES; i++)
-    sum += m->axis[i] >= 2 && m->axis[i] % 2 == 0 && m->axis[i] <= m->head_dim ? m->axis[i]
-                                                                               : m->head_dim + 1;
-  if (sum != m->head_dim)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: the axes of its rotation do not fill a head of %d"),
-                   atl_checkpoint_name (cp), (int) m->head_dim);
-      return FALSE;
-    }
   m->n_heads = m->dim / m->head_dim;
-  return TRUE;
+  return atl_denoiser_axes (cp, "axes_dims_rope", N_AXES, N_AXES, m->head_dim, m->axis, &n_axes,
+                            error);
 }
 
 static gpointer
@@ -310,7 +266,6 @@ flux2_load (AtlCheckpoint *cp,
             GError **error)
 {
   Flux2 *m = g_new0 (Flux2, 1);
-  gboolean is_author = FALSE;
   AtlSource s = { .loras = options->loras,
                   .n_loras = options->n_loras,
                   .lora_prefix = "transformer",
@@ -318,16 +273,15 @@ flux2_load (AtlCheckpoint *cp,
 
   m->weights = s.weights = atl_weights_new (cp);
   m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &is_author);
-  if (is_author)
+  s.prefix = find_prefix (cp, &m->shift_first);
+  if (m->shift_first)
     s.map = author_name;
   if (!read_config (m, &s, cp, error))
     {
       flux2_free (m);
       return NULL;
     }
-  read_weights (m, &s, is_author);
-  atl_lora_check (&s);
+  read_weights (m, &s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       flux2_free (m);
@@ -342,63 +296,9 @@ typedef struct
 {
   const Flux2 *m;
   AtlGraph *g;
-  gint64 B, T; /* T: text tokens */
+  gint64 T; /* text tokens */
   AtlTensor *rope;
 } Pass;
-
-/* The n parts of a modulation, [B, 1, D] each. */
-static void
-modulation (Pass *p, AtlTensor *temb, const AtlAffine *a, guint n, AtlTensor **parts)
-{
-  AtlTensor *all = atl_apply (p->g, temb, a);
-  gint64 D = p->m->dim;
-
-  for (guint i = 0; i < n; i++)
-    parts[i] = atl_reshape_to (p->g, atl_slice (p->g, all, 1, i * D, D), p->B, 1, D);
-}
-
-static AtlTensor *
-modulated (Pass *p, AtlTensor *x, AtlTensor *const *mod)
-{
-  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, EPS, mod[1], mod[0]);
-}
-
-static AtlTensor *
-gated (Pass *p, AtlTensor *x, AtlTensor *y, AtlTensor *gate)
-{
-  return atl_add (p->g, x, atl_mul (p->g, y, gate));
-}
-
-/* q, k and v [B, tokens, heads, head_dim], q and k normed. */
-static void
-project (Pass *p,
-         AtlTensor *x,
-         const AtlAffine *const *linear,
-         const AtlAffine *norm_q,
-         const AtlAffine *norm_k,
-         AtlTensor **qkv)
-{
-  AtlGraph *g = p->g;
-  AtlTensor *w[3];
-
-  for (guint i = 0; i < 3; i++)
-    w[i] = atl_weight (g, linear[i]->w);
-  atl_linear_multi (g, x, 3, w, NULL, qkv);
-  for (guint i = 0; i < 3; i++)
-    qkv[i] = atl_reshape_to (g, qkv[i], p->B, x->dim[1], p->m->n_heads, p->m->head_dim);
-  qkv[0] = atl_norm (g, ATL_NORM_RMS, qkv[0], atl_weight (g, norm_q->w), NULL, EPS);
-  qkv[1] = atl_norm (g, ATL_NORM_RMS, qkv[1], atl_weight (g, norm_k->w), NULL, EPS);
-}
-
-static AtlTensor *
-attend (Pass *p, AtlTensor *const *qkv)
-{
-  AtlTensor *q = atl_rope (p->g, qkv[0], p->rope, ATL_ROPE_NEIGHBOURS);
-  AtlTensor *k = atl_rope (p->g, qkv[1], p->rope, ATL_ROPE_NEIGHBOURS);
-  AtlTensor *y = atl_attention (p->g, q, k, qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
-
-  return atl_reshape_to (p->g, y, p->B, y->dim[1], p->m->dim);
-}
 
 /* x: text, picture; mod: of each. */
 static void
@@ -409,24 +309,18 @@ double_block (Pass *p, guint i, AtlTensor *mod[2][6], AtlTensor **x)
   gint64 first[2] = { 0, p->T };
 
   for (guint s = 0; s < 2; s++)
-    {
-      const Stream *t = &p->m->streams[s][i];
-
-      project (p, modulated (p, x[s], mod[s]), (const AtlAffine *const[]){ &t->q, &t->k, &t->v },
-               &t->norm_q, &t->norm_k, qkv[s]);
-    }
-  for (guint k = 0; k < 3; k++)
-    joint[k] = atl_concat (g, 1, 2, (AtlTensor *[]){ qkv[0][k], qkv[1][k] });
-  y = attend (p, joint);
+    atl_qkv (g, &p->m->streams[s][i].qkv, atl_modulated (g, x[s], mod[s]), p->m->n_heads, qkv[s]);
+  atl_qkv_join (g, qkv[0], qkv[1], joint);
+  y = atl_qkv_attend (g, joint, p->rope);
   for (guint s = 0; s < 2; s++)
     {
       const Stream *t = &p->m->streams[s][i];
       AtlTensor *own = atl_contiguous (g, atl_slice (g, y, 1, first[s], x[s]->dim[1])), *n;
 
-      x[s] = gated (p, x[s], atl_apply (g, own, &t->out), mod[s][2]);
-      n = atl_linear_gated (g, modulated (p, x[s], mod[s] + 3), atl_weight (g, t->gate.w), NULL,
+      x[s] = atl_gated (g, x[s], atl_apply (g, own, &t->out), mod[s][2]);
+      n = atl_linear_gated (g, atl_modulated (g, x[s], mod[s] + 3), atl_weight (g, t->gate.w), NULL,
                             atl_weight (g, t->up.w), NULL, ATL_ACT_SILU);
-      x[s] = gated (p, x[s], atl_apply (g, n, &t->down), mod[s][5]);
+      x[s] = atl_gated (g, x[s], atl_apply (g, n, &t->down), mod[s][5]);
     }
 }
 
@@ -435,23 +329,16 @@ single_block (Pass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   const Single *t = &p->m->single[i];
-  AtlTensor *n = modulated (p, x, mod), *qkv[3], *mlp, *gate;
+  AtlTensor *n = atl_modulated (g, x, mod), *qkv[3], *mlp, *gate;
   gint64 F;
 
-  project (p, n, (const AtlAffine *const[]){ &t->q, &t->k, &t->v }, &t->norm_q, &t->norm_k, qkv);
+  atl_qkv (g, &t->qkv, n, p->m->n_heads, qkv);
   mlp = atl_apply (g, n, &t->mlp);
   F = mlp->dim[2] / 2;
   gate = atl_act (g, ATL_ACT_SILU, atl_contiguous (g, atl_slice (g, mlp, 2, 0, F)));
   mlp = atl_mul (g, gate, atl_contiguous (g, atl_slice (g, mlp, 2, F, F)));
-  n = atl_concat (g, 2, 2, (AtlTensor *[]){ attend (p, qkv), mlp });
-  return gated (p, x, atl_apply (g, n, &t->out), mod[2]);
-}
-
-static AtlTensor *
-embed (AtlGraph *g, AtlTensor *x, const AtlAffine *first, const AtlAffine *second)
-{
-  x = atl_linear_act (g, x, atl_weight (g, first->w), atl_weight (g, first->b), ATL_ACT_SILU);
-  return atl_apply (g, x, second);
+  n = atl_concat (g, 2, 2, (AtlTensor *[]){ atl_qkv_attend (g, qkv, p->rope), mlp });
+  return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
 }
 
 static void
@@ -460,43 +347,26 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   const Flux2 *m = model;
   AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &m->x_embedder);
   AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &m->context_embedder);
-  Pass p = { .m = m, .g = g, .B = image->dim[0], .T = text->dim[1] };
+  Pass p = { .m = m, .g = g, .T = text->dim[1] };
   AtlTensor *temb, *x[2] = { text, image }, *mod[2][6], *joined, *ends[2];
 
   p.rope = atl_runner_input (g, inputs, "rope");
-  temb = embed (g, atl_runner_input (g, inputs, "time_features"), &m->time1, &m->time2);
-  if (m->guidance1.w != NULL)
+  temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
+  if (m->guidance.first.w != NULL)
     temb = atl_add (
-        g, temb,
-        embed (g, atl_runner_input (g, inputs, "guidance_features"), &m->guidance1, &m->guidance2));
+        g, temb, atl_embedder (g, &m->guidance, atl_runner_input (g, inputs, "guidance_features")));
   temb = atl_act (g, ATL_ACT_SILU, temb);
   for (guint s = 0; s < 2; s++)
-    modulation (&p, temb, &m->mod[s], 6, mod[s]);
+    atl_modulation (g, temb, &m->mod[s], 6, mod[s]);
   for (guint i = 0; i < m->n_double; i++)
     double_block (&p, i, mod, x);
   joined = atl_concat (g, 1, 2, x);
-  modulation (&p, temb, &m->mod_single, 3, mod[0]);
+  atl_modulation (g, temb, &m->mod_single, 3, mod[0]);
   for (guint i = 0; i < m->n_single; i++)
     joined = single_block (&p, i, mod[0], joined);
   joined = atl_contiguous (g, atl_slice (g, joined, 1, p.T, image->dim[1]));
-  modulation (&p, temb, &m->out_shift, 1, &ends[0]);
-  modulation (&p, temb, &m->out_scale, 1, &ends[1]);
-  atl_graph_output (g, atl_apply (g, modulated (&p, joined, ends), &m->proj_out), "output");
-}
-
-/* Sinusoids of 1000 times a number for each picture. */
-static AtlArray *
-features (const char *name, const AtlArray *numbers, gint64 B)
-{
-  AtlArray *f = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ B, FREQ_DIM });
-
-  for (gint64 b = 0; b < B; b++)
-    {
-      float t = 1000.0f * atl_array_f32 (numbers)[numbers->dim[0] == B ? b : 0];
-
-      atl_timestep_features (&t, 1, FREQ_DIM, atl_array_f32 (f) + b * FREQ_DIM);
-    }
-  return f;
+  atl_modulation_of_end (g, temb, &m->norm_out, m->shift_first, ends);
+  atl_graph_output (g, atl_apply (g, atl_modulated (g, joined, ends), &m->proj_out), "output");
 }
 
 static gboolean
@@ -506,11 +376,7 @@ flux2_run (gpointer model,
            GCancellable *cancellable,
            GError **error)
 {
-  static const struct
-  {
-    const char *name;
-    guint n_dims;
-  } needed[] = {
+  static const AtlNeededInput needed[] = {
     { "latent", 3 }, { "context", 3 }, { "image_ids", 2 }, { "context_ids", 2 }, { "timestep", 1 }
   };
   Flux2 *m = model;
@@ -519,30 +385,27 @@ flux2_run (gpointer model,
   g_autoptr (AtlArray) guidance = NULL;
   g_autoptr (AtlArray) rope = NULL;
   AtlArray *in[G_N_ELEMENTS (needed)], *strength;
-  gint64 T, n;
+  gint64 B, T, n;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (needed); i++)
-    {
-      in[i] = atl_request_require (request, needed[i].name, ATL_DTYPE_F32, needed[i].n_dims, error);
-      if (in[i] == NULL)
-        return FALSE;
-    }
+  if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
+    return FALSE;
+  B = in[0]->dim[0];
   n = in[0]->dim[1];
   T = in[1]->dim[1];
-  if (in[1]->dim[0] != in[0]->dim[0] || in[2]->dim[0] != n || in[3]->dim[0] != T ||
-      in[2]->dim[1] != N_AXES || in[3]->dim[1] != N_AXES)
+  if (in[1]->dim[0] != B || in[2]->dim[0] != n || in[3]->dim[0] != T || in[2]->dim[1] != N_AXES ||
+      in[3]->dim[1] != N_AXES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                    _ ("The latent, the text and their positions do not belong together"));
       return FALSE;
     }
-  time = features ("time_features", in[4], in[0]->dim[0]);
-  if (m->guidance1.w != NULL)
+  time = atl_timestep_array ("time_features", in[4], B, 1000.0f, ATL_DENOISER_FREQS);
+  if (m->guidance.first.w != NULL)
     {
       strength = atl_request_require (request, "guidance", ATL_DTYPE_F32, 1, error);
       if (strength == NULL)
         return FALSE;
-      guidance = features ("guidance_features", strength, in[0]->dim[0]);
+      guidance = atl_timestep_array ("guidance_features", strength, B, 1000.0f, ATL_DENOISER_FREQS);
       g_ptr_array_add (inputs, guidance);
     }
   rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T + n, m->head_dim });

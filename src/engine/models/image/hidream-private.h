@@ -1,12 +1,11 @@
 /* What the files of HiDream's transformer share (hidream.c says what is computed). */
 #pragma once
 
+#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/runner.h"
-#include "engine/models/blocks/source.h"
 
 G_BEGIN_DECLS
 
-#define HIDREAM_FREQ_DIM 256
 #define HIDREAM_MAX_BLOCKS 128
 #define HIDREAM_N_AXES 3
 
@@ -47,7 +46,8 @@ typedef struct
   guint n_entries;                            /* of llama_layer: a block each, perhaps one more */
   gint64 llama_layer[HIDREAM_MAX_BLOCKS + 1]; /* -1: as many as there are */
   HiDreamBlock blocks[HIDREAM_MAX_BLOCKS];
-  AtlAffine x_embedder, time1, time2, pooled1, pooled2, caption_t5, out_mod, out;
+  AtlEmbedder time, pooled;
+  AtlAffine x_embedder, caption_t5, out_mod, out;
 } HiDream;
 
 /* Reads the configuration and asks the source for all weights. FALSE when the configuration makes

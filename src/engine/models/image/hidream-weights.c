@@ -96,7 +96,8 @@ static gboolean
 read_config (HiDream *m, const AtlCheckpoint *cp, GError **error)
 {
   guint64 head_dim = 128, n_used = 2, patch = 2;
-  gint64 resolution[2] = { 128, 128 }, sum = 0;
+  gint64 resolution[2] = { 128, 128 };
+  guint n_axes = HIDREAM_N_AXES;
   GError *local = NULL;
 
   atl_checkpoint_get_uint (cp, "attention_head_dim", 2, 4096, &head_dim, &local);
@@ -112,19 +113,10 @@ read_config (HiDream *m, const AtlCheckpoint *cp, GError **error)
   m->head_dim = (gint64) head_dim;
   m->n_used = (gint64) n_used;
   m->patch = (gint64) patch;
-  if (!read_numbers (cp, "axes_dims_rope", m->axis, HIDREAM_N_AXES))
-    memcpy (m->axis, (gint64[]){ m->head_dim / 2, m->head_dim / 4, m->head_dim / 4 },
-            sizeof m->axis);
-  for (guint i = 0; i < HIDREAM_N_AXES; i++)
-    sum += m->axis[i] >= 2 && m->axis[i] % 2 == 0 && m->axis[i] <= m->head_dim ? m->axis[i]
-                                                                               : m->head_dim + 1;
-  if (sum != m->head_dim)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: the axes of its rotation do not fill a head of %d"),
-                   atl_checkpoint_name (cp), (int) m->head_dim);
-      return FALSE;
-    }
+  memcpy (m->axis, (gint64[]){ m->head_dim / 2, m->head_dim / 4, m->head_dim / 4 }, sizeof m->axis);
+  if (!atl_denoiser_axes (cp, "axes_dims_rope", HIDREAM_N_AXES, HIDREAM_N_AXES, m->head_dim,
+                          m->axis, &n_axes, error))
+    return FALSE;
   read_numbers (cp, "max_resolution", resolution, 2);
   m->max_seq = CLAMP (resolution[0], 1, MAX_SIDE) * CLAMP (resolution[1], 1, MAX_SIDE) /
                (m->patch * m->patch);
@@ -161,10 +153,8 @@ read_weights (HiDream *m, AtlSource *s, const AtlCheckpoint *cp)
     atl_weights_fail (m->weights, _ ("%s holds no transformer blocks"), atl_checkpoint_name (cp));
   m->caption_t5 = atl_source_linear (s, D, -1, "caption_projection.%u.linear", m->n_blocks);
   m->x_embedder = atl_source_linear (s, D, -1, "x_embedder.proj");
-  m->time1 = atl_source_linear (s, -1, HIDREAM_FREQ_DIM, "t_embedder.timestep_embedder.linear_1");
-  m->time2 = atl_source_linear (s, D, -1, "t_embedder.timestep_embedder.linear_2");
-  m->pooled1 = atl_source_linear (s, -1, -1, "p_embedder.pooled_embedder.linear_1");
-  m->pooled2 = atl_source_linear (s, D, -1, "p_embedder.pooled_embedder.linear_2");
+  atl_embedder_read (&m->time, s, D, ATL_DENOISER_FREQS, "t_embedder.timestep_embedder");
+  atl_embedder_read (&m->pooled, s, D, -1, "p_embedder.pooled_embedder");
   m->out_mod = atl_source_linear (s, 2 * D, D, "final_layer.adaLN_modulation.1");
   m->out = atl_source_linear (s, -1, D, "final_layer.linear");
   if (m->out.w != NULL && m->out.w->dim[0] % (m->patch * m->patch) != 0)

@@ -27,7 +27,6 @@
 
 #include <glib/gi18n.h>
 
-#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/patches.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
@@ -37,24 +36,13 @@
 #include "engine/models/classes.h"
 #include "engine/models/image/hidream-private.h"
 
-#define EPS 1e-6f
 #define QK_EPS 1e-5f
 #define MAX_SEQ (1 << 24)
 
 static const char *
 find_prefix (const AtlCheckpoint *cp)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
-
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *name =
-          g_strconcat (prefixes[i], "double_stream_blocks.0.block.attn1.to_q_t.weight", NULL);
-
-      if (atl_checkpoint_find (cp, name) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
+  return atl_denoiser_prefix (cp, "double_stream_blocks.0.block.attn1.to_q_t.weight", NULL);
 }
 
 static gboolean
@@ -90,12 +78,8 @@ hidream_load (AtlCheckpoint *cp,
   m->weights = s.weights = atl_weights_new (cp);
   m->stacks = atl_stacks_new ();
   m->runner = atl_runner_new (backends, n_backends);
-  if (hidream_read (m, &s, cp, error))
-    {
-      atl_lora_check (&s);
-      if (atl_source_finish (&s, backends[0], options, error))
-        return m;
-    }
+  if (hidream_read (m, &s, cp, error) && atl_source_finish (&s, backends[0], options, error))
+    return m;
   hidream_free (m);
   return NULL;
 }
@@ -110,27 +94,6 @@ typedef struct
   AtlTensor *temb, *rope, *llama;
   AtlTensor *mask; /* (nullable) [tokens, 1, 1] of the keys of all tokens */
 } Pass;
-
-/* Part number i of a modulation, [B, 1, dim]. */
-static AtlTensor *
-part (Pass *p, AtlTensor *mod, gint64 i)
-{
-  return atl_reshape_to (p->g, atl_slice (p->g, mod, 1, i * p->m->dim, p->m->dim), p->B, 1,
-                         p->m->dim);
-}
-
-static AtlTensor *
-modulated (Pass *p, AtlTensor *x, AtlTensor *mod, gint64 i)
-{
-  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, EPS, part (p, mod, i + 1),
-                             part (p, mod, i));
-}
-
-static AtlTensor *
-gated (Pass *p, AtlTensor *x, AtlTensor *y, AtlTensor *mod, gint64 i)
-{
-  return atl_add (p->g, x, atl_mul (p->g, y, part (p, mod, i)));
-}
 
 static AtlTensor *
 rows (Pass *p, AtlTensor *x, gint64 first, gint64 n)
@@ -185,16 +148,12 @@ attend (Pass *p, AtlTensor **qkv)
 {
   AtlGraph *g = p->g;
   gint64 n = qkv[0]->dim[1];
-  AtlTensor *y;
 
   for (guint i = 0; i < 3; i++)
     qkv[i] = atl_reshape_to (g, qkv[i], p->B, n, p->m->n_heads, p->m->head_dim);
   if (p->mask != NULL)
     qkv[1] = atl_mul (g, qkv[1], p->mask);
-  for (guint i = 0; i < 2; i++)
-    qkv[i] = atl_rope (g, qkv[i], p->rope, ATL_ROPE_NEIGHBOURS);
-  y = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
-  return atl_reshape_to (g, y, p->B, n, p->m->dim);
+  return atl_qkv_attend (g, qkv, p->rope);
 }
 
 /* The text of entry i, [B, tokens, dim]; one entry more than blocks takes the last projection. */
@@ -216,22 +175,22 @@ double_block (Pass *p, guint i, AtlTensor **image, AtlTensor **text)
 {
   AtlGraph *g = p->g;
   const HiDreamBlock *b = &p->m->blocks[i];
-  AtlTensor *mod = atl_apply (g, p->temb, &b->mod), *x = *image, *y;
+  AtlTensor *mod[12], *x = *image, *y;
   AtlTensor *c = atl_concat (g, 1, 2, (AtlTensor *[]){ *text, own_text (p, i) });
   AtlTensor *of_image[3], *of_text[3], *joint[3];
   gint64 n = x->dim[1], n_text = (*text)->dim[1];
 
-  project (p, &b->image, modulated (p, x, mod, 0), of_image);
-  project (p, &b->text, modulated (p, c, mod, 6), of_text);
-  for (guint k = 0; k < 3; k++)
-    joint[k] = atl_concat (g, 1, 2, (AtlTensor *[]){ of_image[k], of_text[k] });
+  atl_modulation (g, p->temb, &b->mod, 12, mod);
+  project (p, &b->image, atl_modulated (g, x, mod), of_image);
+  project (p, &b->text, atl_modulated (g, c, mod + 6), of_text);
+  atl_qkv_join (g, of_image, of_text, joint);
   y = attend (p, joint);
-  x = gated (p, x, atl_apply (g, rows (p, y, 0, n), &b->image.out), mod, 2);
+  x = atl_gated (g, x, atl_apply (g, rows (p, y, 0, n), &b->image.out), mod[2]);
   /* What becomes of the block's own text nobody reads. */
-  c = gated (p, rows (p, c, 0, n_text), atl_apply (g, rows (p, y, n, n_text), &b->text.out), mod,
-             8);
-  *image = gated (p, x, feed_forward (p, &b->ff, modulated (p, x, mod, 3)), mod, 5);
-  *text = gated (p, c, swiglu (p, &b->ff_text, modulated (p, c, mod, 9)), mod, 11);
+  c = rows (p, c, 0, n_text);
+  c = atl_gated (g, c, atl_apply (g, rows (p, y, n, n_text), &b->text.out), mod[8]);
+  *image = atl_gated (g, x, feed_forward (p, &b->ff, atl_modulated (g, x, mod + 3)), mod[5]);
+  *text = atl_gated (g, c, swiglu (p, &b->ff_text, atl_modulated (g, c, mod + 9)), mod[11]);
 }
 
 static AtlTensor *
@@ -239,28 +198,22 @@ single_block (Pass *p, guint i, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   const HiDreamBlock *b = &p->m->blocks[i];
-  AtlTensor *mod = atl_apply (g, p->temb, &b->mod), *qkv[3], *y;
+  AtlTensor *mod[6], *qkv[3], *y;
   AtlTensor *all = atl_concat (g, 1, 2, (AtlTensor *[]){ x, own_text (p, i) });
   gint64 n = x->dim[1];
 
-  project (p, &b->image, modulated (p, all, mod, 0), qkv);
+  atl_modulation (g, p->temb, &b->mod, 6, mod);
+  project (p, &b->image, atl_modulated (g, all, mod), qkv);
   y = rows (p, attend (p, qkv), 0, n);
-  x = gated (p, x, atl_apply (g, y, &b->image.out), mod, 2);
-  return gated (p, x, feed_forward (p, &b->ff, modulated (p, x, mod, 3)), mod, 5);
-}
-
-static AtlTensor *
-embed (AtlGraph *g, AtlTensor *x, const AtlAffine *first, const AtlAffine *second)
-{
-  x = atl_linear_act (g, x, atl_weight (g, first->w), atl_weight (g, first->b), ATL_ACT_SILU);
-  return atl_apply (g, x, second);
+  x = atl_gated (g, x, atl_apply (g, y, &b->image.out), mod[2]);
+  return atl_gated (g, x, feed_forward (p, &b->ff, atl_modulated (g, x, mod + 3)), mod[5]);
 }
 
 static void
 describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 {
   const HiDream *m = model;
-  AtlTensor *latent = atl_runner_input (g, inputs, "latent"), *text, *x, *mod;
+  AtlTensor *latent = atl_runner_input (g, inputs, "latent"), *text, *x, *mod[2];
   gint64 h = latent->dim[2] / m->patch, w = latent->dim[3] / m->patch;
   Pass p = { .m = m, .g = g, .B = latent->dim[0] };
 
@@ -273,9 +226,9 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
       p.mask = atl_runner_input (g, inputs, "mask");
     }
   x = atl_apply (g, x, &m->x_embedder);
+  p.temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
   p.temb =
-      atl_add (g, embed (g, atl_runner_input (g, inputs, "time_features"), &m->time1, &m->time2),
-               embed (g, atl_runner_input (g, inputs, "pooled"), &m->pooled1, &m->pooled2));
+      atl_add (g, p.temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   p.temb = atl_act (g, ATL_ACT_SILU, p.temb);
   text = atl_linear (g, atl_runner_input (g, inputs, "context"), atl_weight (g, m->caption_t5.w),
                      NULL);
@@ -285,8 +238,8 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   x = atl_concat (g, 1, 2, (AtlTensor *[]){ x, text });
   for (guint i = m->n_double; i < m->n_blocks; i++)
     x = single_block (&p, i, x);
-  mod = atl_apply (g, p.temb, &m->out_mod);
-  x = modulated (&p, rows (&p, x, 0, h * w), mod, 0);
+  atl_modulation_of_end (g, p.temb, &m->out_mod, TRUE, mod);
+  x = atl_modulated (g, rows (&p, x, 0, h * w), mod);
   atl_graph_output (g, atl_patches_join (g, atl_apply (g, x, &m->out), h, w, m->patch), "output");
 }
 
@@ -353,11 +306,7 @@ hidream_run (gpointer model,
              GCancellable *cancellable,
              GError **error)
 {
-  static const struct
-  {
-    const char *name;
-    guint n_dims;
-  } needed[] = {
+  static const AtlNeededInput needed[] = {
     { "latent", 4 }, { "timestep", 1 }, { "context", 3 }, { "context_2", 4 }, { "pooled", 2 }
   };
   HiDream *m = model;
@@ -366,14 +315,11 @@ hidream_run (gpointer model,
   AtlArray *in[G_N_ELEMENTS (needed)], *features, *rope;
   gint64 B, h, w, n, n_padded, n_tokens;
 
+  if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
+    return FALSE;
   for (gsize i = 0; i < G_N_ELEMENTS (needed); i++)
-    {
-      in[i] = atl_request_require (request, needed[i].name, ATL_DTYPE_F32, needed[i].n_dims, error);
-      if (in[i] == NULL)
-        return FALSE;
-      if (i != 1)
-        g_ptr_array_add (inputs, in[i]);
-    }
+    if (i != 1)
+      g_ptr_array_add (inputs, in[i]);
   if (!check_shapes (m, in, error))
     return FALSE;
   B = in[0]->dim[0];
@@ -386,13 +332,10 @@ hidream_run (gpointer model,
   n_tokens = n_padded + in[2]->dim[1] + 2 * in[3]->dim[2];
   if (n_padded > n)
     add_padding (m, in[0], n, n_padded, n_tokens, inputs, made);
-  features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ B, HIDREAM_FREQ_DIM });
+  features = atl_timestep_array ("time_features", in[1], B, 1.0f, ATL_DENOISER_FREQS);
   rope = make_rope (m, h, w, n_tokens);
   g_ptr_array_add (made, features);
   g_ptr_array_add (made, rope);
-  for (gint64 b = 0; b < B; b++)
-    atl_timestep_features (atl_array_f32 (in[1]) + (in[1]->dim[0] == B ? b : 0), 1,
-                           HIDREAM_FREQ_DIM, atl_array_f32 (features) + b * HIDREAM_FREQ_DIM);
   g_ptr_array_add (inputs, features);
   g_ptr_array_add (inputs, rope);
   return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);

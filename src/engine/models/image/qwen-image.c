@@ -19,10 +19,10 @@
  */
 #define G_LOG_DOMAIN "atl-models"
 
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
@@ -30,7 +30,6 @@
 #include "engine/models/classes.h"
 #include "engine/models/image/flux-blocks.h"
 
-#define FREQ_DIM 256
 #define MAX_PICTURES 64
 
 typedef struct
@@ -38,7 +37,8 @@ typedef struct
   AtlWeights *weights; /* (owned) */
   AtlRunner *runner;   /* (owned) */
   AtlFluxBlocks blocks;
-  AtlAffine txt_norm, time1, time2, out_scale, out_shift;
+  AtlAffine txt_norm, norm_out;
+  AtlEmbedder time;
   AtlWeight *addition; /* (nullable) [2, dim] */
   gboolean zero_cond, is_layered;
 } Qwen;
@@ -77,18 +77,7 @@ own_name (const AtlSource *source, const char *canonical)
 static const char *
 find_prefix (const AtlCheckpoint *cp)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
-
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *mod =
-          g_strconcat (prefixes[i], "transformer_blocks.0.txt_mod.1.weight", NULL);
-      g_autofree char *norm = g_strconcat (prefixes[i], "txt_norm.weight", NULL);
-
-      if (atl_checkpoint_find (cp, mod) != NULL && atl_checkpoint_find (cp, norm) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
+  return atl_denoiser_prefix (cp, "transformer_blocks.0.txt_mod.1.weight", "txt_norm.weight", NULL);
 }
 
 static gboolean
@@ -110,21 +99,16 @@ qwen_free (gpointer model)
 static void
 read_weights (Qwen *m, AtlSource *s)
 {
-  AtlAffine ends[2] = { 0 };
   gint64 D;
 
   atl_flux_blocks_read (&m->blocks, s, TRUE);
   D = m->blocks.dim;
   m->txt_norm = atl_source_norm (s, -1, FALSE, "txt_norm");
-  m->time1 = atl_source_linear (s, D, FREQ_DIM, "time_text_embed.timestep_embedder.linear_1");
-  m->time2 = atl_source_linear (s, D, D, "time_text_embed.timestep_embedder.linear_2");
+  atl_embedder_read (&m->time, s, D, ATL_DENOISER_FREQS, "time_text_embed.timestep_embedder");
   if (atl_source_has (s, "time_text_embed.addition_t_embedding"))
     m->addition = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 2, D }, FALSE,
                                      "time_text_embed.addition_t_embedding.weight");
-  atl_source_split (s, D, 2, (const char *const[]){ "norm_out.a", "norm_out.b" },
-                    (gint64[]){ D, D }, "norm_out.linear", ends);
-  m->out_scale = ends[0];
-  m->out_shift = ends[1];
+  m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
 }
 
 static gpointer
@@ -152,7 +136,6 @@ qwen_load (AtlCheckpoint *cp,
       return NULL;
     }
   read_weights (m, &s);
-  atl_lora_check (&s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       qwen_free (m);
@@ -162,17 +145,6 @@ qwen_load (AtlCheckpoint *cp,
 }
 
 /* --- Forward --- */
-
-/* The n parts of a modulation, [1, 1, D] each. */
-static void
-modulation (AtlGraph *g, AtlTensor *temb, const AtlAffine *a, guint n, AtlTensor **parts)
-{
-  AtlTensor *all = atl_apply (g, temb, a);
-  gint64 D = all->dim[1] / n;
-
-  for (guint i = 0; i < n; i++)
-    parts[i] = atl_reshape_to (g, atl_slice (g, all, 1, i * D, D), 1, 1, D);
-}
 
 /* The first n tokens' of `own`, the others' of `other`: [1, tokens, D] each. */
 static void
@@ -199,8 +171,7 @@ embed_time (AtlGraph *g, const Qwen *m, GPtrArray *inputs, const char *name)
 {
   AtlTensor *t = atl_runner_input (g, inputs, name);
 
-  t = atl_linear_act (g, t, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b), ATL_ACT_SILU);
-  t = atl_apply (g, t, &m->time2);
+  t = atl_embedder (g, &m->time, t);
   if (m->addition != NULL)
     t = atl_add (g, t,
                  atl_embed (g, atl_weight (g, m->addition),
@@ -222,8 +193,8 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
   const AtlFluxBlocks *b = &m->blocks;
   AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
   AtlTensor *text = atl_norm (g, ATL_NORM_RMS, atl_runner_input (g, inputs, "context"),
-                              atl_weight (g, m->txt_norm.w), NULL, ATL_FLUX_EPS);
-  AtlFluxPass p = { .blocks = b, .g = g, .B = 1, .T = text->dim[1] };
+                              atl_weight (g, m->txt_norm.w), NULL, ATL_DENOISER_EPS);
+  AtlFluxPass p = { .blocks = b, .g = g, .T = text->dim[1] };
   gboolean is_mixed = m->zero_cond && call->n_first < image->dim[1];
   AtlTensor *temb, *temb0 = NULL, *mod[6], *mod0[6], *mixed[6], *mod_text[6];
 
@@ -234,19 +205,17 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
     temb0 = embed_time (g, m, inputs, "zero_features");
   for (guint i = 0; i < b->n_double; i++)
     {
-      modulation (g, temb, &b->image[i].mod, 6, mod);
-      modulation (g, temb, &b->text[i].mod, 6, mod_text);
+      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
+      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
       if (is_mixed)
         {
-          modulation (g, temb0, &b->image[i].mod, 6, mod0);
+          atl_modulation (g, temb0, &b->image[i].mod, 6, mod0);
           mix (g, mod, mod0, image, call->n_first, mixed);
         }
       atl_flux_double (&p, i, is_mixed ? mixed : mod, mod_text, &image, &text);
     }
-  modulation (g, temb, &m->out_scale, 1, &mod[0]);
-  modulation (g, temb, &m->out_shift, 1, &mod[1]);
-  image = atl_norm_modulated (g, ATL_NORM_LAYER, image, NULL, NULL, ATL_FLUX_EPS, mod[0], mod[1]);
-  atl_graph_output (g, atl_apply (g, image, &b->proj_out), "output");
+  atl_modulation_of_end (g, temb, &m->norm_out, FALSE, mod);
+  atl_graph_output (g, atl_apply (g, atl_modulated (g, image, mod), &b->proj_out), "output");
 }
 
 /* Positions [tokens, 3] of all pictures, and where text begins. */
@@ -323,7 +292,7 @@ check_shapes (const Qwen *m,
   if (ok && tokens == latent->dim[1])
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               "The latent, the text and the sizes of the pictures do not belong together");
+               _ ("The latent, the text and the sizes of the pictures do not belong together"));
   return FALSE;
 }
 
@@ -363,18 +332,18 @@ qwen_run (gpointer model,
   keep_shown (context, mask, start, &text, &text_ids);
   if (text->dim[1] < 1)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "The mask hides the whole text");
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The mask hides the whole text"));
       return FALSE;
     }
   rope = atl_flux_blocks_rope (&m->blocks, text_ids, image_ids);
   call.n_first =
       (gint64) atl_array_i32 (shapes)[0] * atl_array_i32 (shapes)[1] * atl_array_i32 (shapes)[2];
   t = 1000.0f * atl_array_f32 (timestep)[0];
-  features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, FREQ_DIM });
-  zero = atl_array_new ("zero_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, FREQ_DIM });
+  features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, ATL_DENOISER_FREQS });
+  zero = atl_array_new ("zero_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, ATL_DENOISER_FREQS });
   row = atl_array_new ("addition_row", ATL_DTYPE_I32, 1, (gint64[]){ 1 });
-  atl_timestep_features (&t, 1, FREQ_DIM, atl_array_f32 (features));
-  atl_timestep_features (&none, 1, FREQ_DIM, atl_array_f32 (zero));
+  atl_timestep_features (&t, 1, ATL_DENOISER_FREQS, atl_array_f32 (features));
+  atl_timestep_features (&none, 1, ATL_DENOISER_FREQS, atl_array_f32 (zero));
   atl_array_i32 (row)[0] = atl_request_number (request, "additional_t_cond", 0) != 0;
   g_ptr_array_add (inputs, latent);
   g_ptr_array_add (inputs, text);

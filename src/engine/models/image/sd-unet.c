@@ -25,7 +25,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
@@ -329,7 +328,6 @@ unet_load (AtlCheckpoint *cp,
       return NULL;
     }
   read_weights (m, &s);
-  atl_lora_check (&s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       unet_free (m);

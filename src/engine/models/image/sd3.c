@@ -25,7 +25,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/patches.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
@@ -34,13 +34,12 @@
 #include "engine/models/image/sd3-names.h"
 #include "engine/tensor/quants/dequant.h"
 
-#define EPS 1e-6f
-#define FREQ_DIM 256
 #define MAX_BLOCKS 128
 
 typedef struct
 {
-  AtlAffine q, k, v, out, norm_q, norm_k; /* out and norms: w nullable */
+  AtlQkv qkv;    /* nullable */
+  AtlAffine out; /* w nullable */
 } Attention;
 
 /* What picture and text have each in a block. */
@@ -53,7 +52,7 @@ typedef struct
 typedef struct
 {
   Stream image, text;
-  Attention second; /* q.w nullable */
+  Attention second; /* nullable */
 } Block;
 
 typedef struct
@@ -65,7 +64,8 @@ typedef struct
   guint n_blocks;
   Block blocks[MAX_BLOCKS];
   gboolean skipped[MAX_BLOCKS]; /* in this run */
-  AtlAffine proj, context_embedder, time1, time2, pooled1, pooled2, norm_out, proj_out;
+  AtlEmbedder time, pooled;
+  AtlAffine proj, context_embedder, norm_out, proj_out;
   const AtlTensorInfo *table; /* the checkpoint's: [1, side * side, dim] */
   AtlArray *positions;        /* (owned, nullable) its middle for the last size */
 } Sd3;
@@ -73,22 +73,13 @@ typedef struct
 static const char *
 find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
+  const char *prefix = atl_denoiser_prefix (cp, "joint_blocks.0.x_block.attn.qkv.weight", NULL);
 
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *author =
-          g_strconcat (prefixes[i], "joint_blocks.0.x_block.attn.qkv.weight", NULL);
-      g_autofree char *table = g_strconcat (prefixes[i], "pos_embed.pos_embed", NULL);
-      g_autofree char *block =
-          g_strconcat (prefixes[i], "transformer_blocks.0.norm1_context.linear.weight", NULL);
-
-      *is_author = atl_checkpoint_find (cp, author) != NULL;
-      if (*is_author ||
-          (atl_checkpoint_find (cp, table) != NULL && atl_checkpoint_find (cp, block) != NULL))
-        return prefixes[i];
-    }
-  return NULL;
+  *is_author = prefix != NULL;
+  return prefix != NULL
+             ? prefix
+             : atl_denoiser_prefix (cp, "pos_embed.pos_embed",
+                                    "transformer_blocks.0.norm1_context.linear.weight", NULL);
 }
 
 static gboolean
@@ -118,19 +109,12 @@ read_attention (
     Sd3 *m, AtlSource *s, Attention *a, const char *p, const char *const *names, const char *fused)
 {
   gint64 D = m->dim;
-  g_autofree char *q = g_strdup_printf ("%s.%s", p, names[0]);
-  g_autofree char *k = g_strdup_printf ("%s.%s", p, names[1]);
-  g_autofree char *v = g_strdup_printf ("%s.%s", p, names[2]);
-  AtlAffine qkv[3] = { 0 };
 
-  atl_source_split (s, D, 3, (const char *const[]){ q, k, v }, (gint64[]){ D, D, D }, fused, qkv);
-  a->q = qkv[0];
-  a->k = qkv[1];
-  a->v = qkv[2];
+  atl_source_split (s, D, 3, p, names, (gint64[]){ D, D, D }, fused, a->qkv.proj);
   if (atl_source_has (s, "%s.%s", p, names[3]))
     a->out = atl_source_linear (s, D, D, "%s.%s", p, names[3]);
-  a->norm_q = atl_source_norm (s, m->head_dim, TRUE, "%s.%s", p, names[4]);
-  a->norm_k = atl_source_norm (s, m->head_dim, TRUE, "%s.%s", p, names[5]);
+  a->qkv.norm_q = atl_source_norm (s, m->head_dim, TRUE, "%s.%s", p, names[4]);
+  a->qkv.norm_k = atl_source_norm (s, m->head_dim, TRUE, "%s.%s", p, names[5]);
 }
 
 static void
@@ -225,10 +209,8 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
   m->proj = atl_source_conv (s, D, dim[1], 0, m->patch, "pos_embed.proj");
   read_table (m, s);
   m->context_embedder = atl_source_linear (s, D, -1, "context_embedder");
-  m->time1 = atl_source_linear (s, -1, FREQ_DIM, "time_text_embed.timestep_embedder.linear_1");
-  m->time2 = atl_source_linear (s, D, -1, "time_text_embed.timestep_embedder.linear_2");
-  m->pooled1 = atl_source_linear (s, -1, -1, "time_text_embed.text_embedder.linear_1");
-  m->pooled2 = atl_source_linear (s, D, -1, "time_text_embed.text_embedder.linear_2");
+  atl_embedder_read (&m->time, s, D, ATL_DENOISER_FREQS, "time_text_embed.timestep_embedder");
+  atl_embedder_read (&m->pooled, s, D, -1, "time_text_embed.text_embedder");
   while (m->n_blocks < MAX_BLOCKS &&
          atl_source_has (s, "transformer_blocks.%u.norm1.linear", m->n_blocks))
     m->n_blocks++;
@@ -264,7 +246,6 @@ sd3_load (AtlCheckpoint *cp,
   if (m->shift_first)
     s.map = atl_sd3_author_name;
   read_weights (m, &s, cp);
-  atl_lora_check (&s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       sd3_free (m);
@@ -279,119 +260,54 @@ typedef struct
 {
   const Sd3 *m;
   AtlGraph *g;
-  gint64 B;
   AtlTensor *temb; /* [B, dim], through SiLU */
 } Pass;
 
-/* Part number i of a modulation, [B, 1, dim]. */
 static AtlTensor *
-part (Pass *p, AtlTensor *mod, gint64 i)
-{
-  return atl_reshape_to (p->g, atl_slice (p->g, mod, 1, i * p->m->dim, p->m->dim), p->B, 1,
-                         p->m->dim);
-}
-
-static AtlTensor *
-modulated (Pass *p, AtlTensor *x, AtlTensor *mod, gint64 shift, gint64 scale)
-{
-  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, EPS, part (p, mod, scale),
-                             part (p, mod, shift));
-}
-
-/* With a modulation of two parts. */
-static AtlTensor *
-modulated_by_two (Pass *p, AtlTensor *x, AtlTensor *mod)
-{
-  gint64 shift = p->m->shift_first ? 0 : 1;
-
-  return modulated (p, x, mod, shift, 1 - shift);
-}
-
-static AtlTensor *
-gated (Pass *p, AtlTensor *x, AtlTensor *y, AtlTensor *mod, gint64 i)
-{
-  return atl_add (p->g, x, atl_mul (p->g, y, part (p, mod, i)));
-}
-
-static AtlTensor *
-normed (Pass *p, AtlTensor *x, const AtlAffine *norm)
-{
-  return norm->w != NULL ? atl_norm (p->g, ATL_NORM_RMS, x, atl_weight (p->g, norm->w), NULL, EPS)
-                         : x;
-}
-
-/* q, k and v of a stream: [B, tokens, heads, head_dim]. */
-static void
-project (Pass *p, const Attention *a, AtlTensor *x, AtlTensor **qkv)
+feed_forward (Pass *p, const Stream *t, AtlTensor *x, AtlTensor *const *mod)
 {
   AtlGraph *g = p->g;
-  AtlTensor *w[3] = { atl_weight (g, a->q.w), atl_weight (g, a->k.w), atl_weight (g, a->v.w) };
-  AtlTensor *b[3] = { atl_weight (g, a->q.b), atl_weight (g, a->k.b), atl_weight (g, a->v.b) };
-
-  atl_linear_multi (g, x, 3, w, b, qkv);
-  for (guint i = 0; i < 3; i++)
-    qkv[i] = atl_reshape_to (g, qkv[i], p->B, x->dim[1], p->m->n_heads, p->m->head_dim);
-  qkv[0] = normed (p, qkv[0], &a->norm_q);
-  qkv[1] = normed (p, qkv[1], &a->norm_k);
-}
-
-static AtlTensor *
-attend (Pass *p, AtlTensor *const *qkv)
-{
-  AtlTensor *y = atl_attention (p->g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
-
-  return atl_reshape_to (p->g, y, p->B, y->dim[1], p->m->dim);
-}
-
-static AtlTensor *
-feed_forward (Pass *p, const Stream *t, AtlTensor *x, AtlTensor *mod)
-{
-  AtlGraph *g = p->g;
-  AtlTensor *y = modulated (p, x, mod, 3, 4);
+  AtlTensor *y = atl_modulated (g, x, mod + 3);
 
   y = atl_linear_act (g, y, atl_weight (g, t->mlp1.w), atl_weight (g, t->mlp1.b),
                       ATL_ACT_GELU_TANH);
-  return gated (p, x, atl_apply (g, y, &t->mlp2), mod, 5);
+  return atl_gated (g, x, atl_apply (g, y, &t->mlp2), mod[5]);
 }
 
 static void
 block (Pass *p, const Block *b, AtlTensor **image, AtlTensor **text)
 {
   AtlGraph *g = p->g;
-  AtlTensor *x = *image, *c = *text, *own[3], *of_text[3], *joint[3], *y, *own_y;
-  AtlTensor *mod = atl_apply (g, p->temb, &b->image.mod);
-  AtlTensor *text_mod = atl_apply (g, p->temb, &b->text.mod);
+  AtlTensor *x = *image, *c = *text, *own[3], *of_text[3], *joint[3], *y, *own_y, *y_of_second;
+  AtlTensor *mod[9], *text_mod[6];
   gboolean is_last = b->text.mlp1.w == NULL;
-  gint64 n = x->dim[1];
+  gint64 n = x->dim[1], n_heads = p->m->n_heads;
 
-  project (p, &b->image.attn, modulated (p, x, mod, 0, 1), own);
-  project (p, &b->text.attn,
-           is_last ? modulated_by_two (p, c, text_mod) : modulated (p, c, text_mod, 0, 1), of_text);
-  for (guint k = 0; k < 3; k++)
-    joint[k] = atl_concat (g, 1, 2, (AtlTensor *[]){ own[k], of_text[k] });
+  atl_modulation (g, p->temb, &b->image.mod, b->second.qkv.proj[0].w != NULL ? 9 : 6, mod);
+  if (is_last)
+    atl_modulation_of_end (g, p->temb, &b->text.mod, p->m->shift_first, text_mod);
+  else
+    atl_modulation (g, p->temb, &b->text.mod, 6, text_mod);
+  atl_qkv (g, &b->image.attn.qkv, atl_modulated (g, x, mod), n_heads, own);
+  atl_qkv (g, &b->text.attn.qkv, atl_modulated (g, c, text_mod), n_heads, of_text);
+  atl_qkv_join (g, own, of_text, joint);
   if (is_last)
     joint[0] = own[0];
-  y = attend (p, joint);
+  y = atl_qkv_attend (g, joint, NULL);
   own_y = is_last ? y : atl_contiguous (g, atl_slice (g, y, 1, 0, n));
-  x = gated (p, x, atl_apply (g, own_y, &b->image.attn.out), mod, 2);
-  if (b->second.q.w != NULL)
+  x = atl_gated (g, x, atl_apply (g, own_y, &b->image.attn.out), mod[2]);
+  if (b->second.qkv.proj[0].w != NULL)
     {
-      project (p, &b->second, modulated (p, *image, mod, 6, 7), own);
-      x = gated (p, x, atl_apply (g, attend (p, own), &b->second.out), mod, 8);
+      atl_qkv (g, &b->second.qkv, atl_modulated (g, *image, mod + 6), n_heads, own);
+      y_of_second = atl_qkv_attend (g, own, NULL);
+      x = atl_gated (g, x, atl_apply (g, y_of_second, &b->second.out), mod[8]);
     }
   *image = feed_forward (p, &b->image, x, mod);
   if (is_last)
     return;
   y = atl_contiguous (g, atl_slice (g, y, 1, n, c->dim[1]));
-  c = gated (p, c, atl_apply (g, y, &b->text.attn.out), text_mod, 2);
+  c = atl_gated (g, c, atl_apply (g, y, &b->text.attn.out), text_mod[2]);
   *text = feed_forward (p, &b->text, c, text_mod);
-}
-
-static AtlTensor *
-embed (AtlGraph *g, AtlTensor *x, const AtlAffine *first, const AtlAffine *second)
-{
-  x = atl_linear_act (g, x, atl_weight (g, first->w), atl_weight (g, first->b), ATL_ACT_SILU);
-  return atl_apply (g, x, second);
 }
 
 static void
@@ -403,19 +319,21 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
       atl_conv (g, atl_permute_to (g, atl_runner_input (g, inputs, "latent"), 0, 2, 3, 1),
                 atl_weight (g, m->proj.w), atl_weight (g, m->proj.b), NULL, &patches);
   AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &m->context_embedder);
-  Pass p = { .m = m, .g = g, .B = x->dim[0] };
-  gint64 h = x->dim[1], w = x->dim[2];
+  AtlTensor *ends[2];
+  Pass p = { .m = m, .g = g };
+  gint64 B = x->dim[0], h = x->dim[1], w = x->dim[2];
 
   x = atl_add (g, x, atl_runner_input (g, inputs, "positions"));
-  x = atl_reshape_to (g, x, p.B, h * w, m->dim);
-  p.temb = embed (g, atl_runner_input (g, inputs, "time_features"), &m->time1, &m->time2);
-  p.temb = atl_add (g, p.temb,
-                    embed (g, atl_runner_input (g, inputs, "pooled"), &m->pooled1, &m->pooled2));
+  x = atl_reshape_to (g, x, B, h * w, m->dim);
+  p.temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
+  p.temb =
+      atl_add (g, p.temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   p.temb = atl_act (g, ATL_ACT_SILU, p.temb);
   for (guint i = 0; i < m->n_blocks; i++)
     if (!m->skipped[i])
       block (&p, &m->blocks[i], &x, &text);
-  x = modulated_by_two (&p, x, atl_apply (g, p.temb, &m->norm_out));
+  atl_modulation_of_end (g, p.temb, &m->norm_out, m->shift_first, ends);
+  x = atl_modulated (g, x, ends);
   atl_graph_output (g, atl_patches_join (g, atl_apply (g, x, &m->proj_out), h, w, m->patch),
                     "output");
 }
@@ -492,35 +410,24 @@ sd3_run (gpointer model,
          GCancellable *cancellable,
          GError **error)
 {
-  static const struct
-  {
-    const char *name;
-    guint n_dims;
-  } needed[] = { { "latent", 4 }, { "timestep", 1 }, { "context", 3 }, { "pooled", 2 } };
+  static const AtlNeededInput needed[] = {
+    { "latent", 4 }, { "timestep", 1 }, { "context", 3 }, { "pooled", 2 }
+  };
   Sd3 *m = model;
   const AtlArray *skip = atl_request_find (request, "skip_layers");
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (AtlArray) features = NULL;
   g_autofree char *key = NULL;
   AtlArray *in[G_N_ELEMENTS (needed)];
-  gint64 B;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (needed); i++)
-    {
-      in[i] = atl_request_require (request, needed[i].name, ATL_DTYPE_F32, needed[i].n_dims, error);
-      if (in[i] == NULL)
-        return FALSE;
-    }
+  if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
+    return FALSE;
   if (!check_shapes (m, in[0], in[1], in[2], in[3], error))
     return FALSE;
   if (skip != NULL && skip->dtype != ATL_DTYPE_I32)
     skip = NULL;
   key = read_skipped (m, skip);
-  B = in[0]->dim[0];
-  features = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ B, FREQ_DIM });
-  for (gint64 b = 0; b < B; b++)
-    atl_timestep_features (atl_array_f32 (in[1]) + (in[1]->dim[0] == B ? b : 0), 1, FREQ_DIM,
-                           atl_array_f32 (features) + b * FREQ_DIM);
+  features = atl_timestep_array ("time_features", in[1], in[0]->dim[0], 1.0f, ATL_DENOISER_FREQS);
   g_ptr_array_add (inputs, in[0]);
   g_ptr_array_add (inputs, in[2]);
   g_ptr_array_add (inputs, in[3]);

@@ -24,7 +24,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
@@ -32,7 +32,6 @@
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 
-#define FREQ_DIM 256
 #define MAX_LAYERS 128
 #define MAX_REFINERS 16
 #define MULTIPLE 32
@@ -57,7 +56,8 @@ typedef struct
   float eps;
   guint n_layers, n_refiners, n_text_refiners;
   Block layers[MAX_LAYERS], refiners[MAX_REFINERS], text_refiners[MAX_REFINERS];
-  AtlAffine x_embedder, text_norm, text_linear, time1, time2, out_mod, out;
+  AtlEmbedder time;
+  AtlAffine x_embedder, text_norm, text_linear, out_mod, out;
   AtlWeight *x_pad, *text_pad; /* [1, dim] */
 } ZImage;
 
@@ -94,19 +94,12 @@ author_name (const AtlSource *source, const char *canonical)
 static const char *
 find_prefix (const AtlCheckpoint *cp, gboolean *is_author)
 {
-  static const char *const prefixes[] = { "", "model.diffusion_model." };
+  const char *prefix =
+      atl_denoiser_prefix (cp, "layers.0.adaLN_modulation.0.weight", "x_pad_token", NULL);
+  g_autofree char *embedder = g_strconcat (prefix != NULL ? prefix : "", "x_embedder.weight", NULL);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
-    {
-      g_autofree char *mod = g_strconcat (prefixes[i], "layers.0.adaLN_modulation.0.weight", NULL);
-      g_autofree char *pad = g_strconcat (prefixes[i], "x_pad_token", NULL);
-      g_autofree char *embedder = g_strconcat (prefixes[i], "x_embedder.weight", NULL);
-
-      *is_author = atl_checkpoint_find (cp, embedder) != NULL;
-      if (atl_checkpoint_find (cp, mod) != NULL && atl_checkpoint_find (cp, pad) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
+  *is_author = atl_checkpoint_find (cp, embedder) != NULL;
+  return prefix;
 }
 
 static gboolean
@@ -133,10 +126,8 @@ static gboolean
 read_block (const ZImage *m, AtlSource *s, Block *b, gint64 mod_dim, const char *list, guint i)
 {
   g_autofree char *p = g_strdup_printf ("%s.%u", list, i);
-  g_autofree char *q = g_strconcat (p, ".attention.to_q", NULL);
-  g_autofree char *k = g_strconcat (p, ".attention.to_k", NULL);
-  g_autofree char *v = g_strconcat (p, ".attention.to_v", NULL);
-  g_autofree char *fused = g_strconcat (p, ".attention.qkv", NULL);
+  g_autofree char *attention = g_strconcat (p, ".attention", NULL);
+  g_autofree char *fused = g_strconcat (attention, ".qkv", NULL);
   gint64 D = m->dim, kv = m->n_kv_heads * m->head_dim;
   AtlAffine qkv[3] = { 0 };
 
@@ -144,7 +135,8 @@ read_block (const ZImage *m, AtlSource *s, Block *b, gint64 mod_dim, const char 
     return FALSE;
   if (mod_dim > 0)
     b->mod = atl_source_linear (s, 4 * D, mod_dim, "%s.adaLN_modulation.0", p);
-  atl_source_split (s, D, 3, (const char *const[]){ q, k, v }, (gint64[]){ D, kv, kv }, fused, qkv);
+  atl_source_split (s, D, 3, attention, (const char *const[]){ "to_q", "to_k", "to_v" },
+                    (gint64[]){ D, kv, kv }, fused, qkv);
   b->q = qkv[0];
   b->k = qkv[1];
   b->v = qkv[2];
@@ -166,8 +158,8 @@ read_weights (ZImage *m, AtlSource *s)
 {
   gint64 D = m->dim, M = atl_source_rows (s, "t_embedder.mlp.2"), T;
 
-  m->time1 = atl_source_linear (s, -1, FREQ_DIM, "t_embedder.mlp.0");
-  m->time2 = atl_source_linear (s, M, -1, "t_embedder.mlp.2");
+  m->time.first = atl_source_linear (s, -1, ATL_DENOISER_FREQS, "t_embedder.mlp.0");
+  m->time.second = atl_source_linear (s, M, -1, "t_embedder.mlp.2");
   m->x_embedder = atl_source_linear (s, D, m->channels * PATCH * PATCH, "all_x_embedder.2-1");
   m->text_norm =
       atl_source_norm (s, atl_source_rows (s, "cap_embedder.0"), FALSE, "cap_embedder.0");
@@ -194,34 +186,29 @@ static gboolean
 read_config (ZImage *m, const AtlSource *s, const AtlCheckpoint *cp, GError **error)
 {
   static const gint64 published[N_AXES] = { 32, 48, 48 };
-  const AtlMetaValue *axes = atl_checkpoint_meta (cp, "axes_dims");
   guint64 n_kv = 0;
   double eps = 1e-5;
-  gint64 dim[ATL_MAX_DIMS], sum = 0;
-  guint n_dims;
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims, n_axes = N_AXES;
   GError *local = NULL;
 
   m->theta = 256;
   m->time_scale = 1000;
   memcpy (m->axis, published, sizeof published);
-  if (axes != NULL && axes->type == ATL_META_ARRAY && axes->v_array.elem_type == ATL_META_INT &&
-      axes->v_array.n == N_AXES)
-    memcpy (m->axis, axes->v_array.elems, sizeof m->axis);
   m->dim = atl_source_rows (s, "all_x_embedder.2-1");
   m->head_dim = atl_source_rows (s, "layers.0.attention.norm_q");
   if (atl_source_shape (s, "all_x_embedder.2-1", &n_dims, dim) && n_dims >= 2)
     m->channels = dim[1] / (PATCH * PATCH);
-  for (guint i = 0; i < N_AXES; i++)
-    sum += m->axis[i] >= 2 && m->axis[i] % 2 == 0 && m->axis[i] < 1 << 16 ? m->axis[i] : 1 << 20;
-  if (m->head_dim < 2 || m->dim < 1 || m->dim % m->head_dim != 0 || m->channels < 1 ||
-      sum != m->head_dim)
+  if (m->head_dim < 2 || m->dim < 1 || m->dim % m->head_dim != 0 || m->channels < 1)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: the heads, the axes of their rotation and the patches of this Z-Image "
-                      "transformer do not fit together"),
+                   _ ("%s: the heads and the patches of this Z-Image transformer do not fit "
+                      "together"),
                    atl_checkpoint_name (cp));
       return FALSE;
     }
+  if (!atl_denoiser_axes (cp, "axes_dims", N_AXES, N_AXES, m->head_dim, m->axis, &n_axes, error))
+    return FALSE;
   m->n_heads = m->dim / m->head_dim;
   atl_checkpoint_get_float (cp, "rope_theta", 1, 1e12, &m->theta, &local);
   if (local == NULL)
@@ -265,7 +252,6 @@ zimage_load (AtlCheckpoint *cp,
       return NULL;
     }
   read_weights (m, &s);
-  atl_lora_check (&s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       zimage_free (m);
@@ -357,9 +343,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   AtlTensor *rope_text = atl_runner_input (g, inputs, "rope_text");
   AtlTensor *image, *rope, *x;
 
-  time = atl_linear_act (g, time, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b),
-                         ATL_ACT_SILU);
-  time = atl_apply (g, time, &m->time2);
+  time = atl_embedder (g, &m->time, time);
   image = fill_up (g, atl_apply (g, tokens, &m->x_embedder), m->x_pad, inputs, "image_filling");
   text = fill_up (g, atl_apply (g, rms (g, m, text, &m->text_norm), &m->text_linear), m->text_pad,
                   inputs, "text_filling");
@@ -456,7 +440,6 @@ zimage_run (gpointer model,
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
   g_autoptr (GPtrArray) computed = atl_arrays_new ();
   gint64 H, W, T, n;
-  float t;
 
   context =
       latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
@@ -480,9 +463,8 @@ zimage_run (gpointer model,
   patch (atl_array_f32 (latent), atl_array_f32 (tokens), m->channels, H, W, FALSE);
   text = atl_array_new ("text", ATL_DTYPE_F32, 2, (gint64[]){ T, context->dim[2] });
   memcpy (text->data, context->data, atl_array_size (text));
-  time = atl_array_new ("time_features", ATL_DTYPE_F32, 2, (gint64[]){ 1, FREQ_DIM });
-  t = (float) m->time_scale * atl_array_f32 (timestep)[0];
-  atl_timestep_features (&t, 1, FREQ_DIM, atl_array_f32 (time));
+  time =
+      atl_timestep_array ("time_features", timestep, 1, (float) m->time_scale, ATL_DENOISER_FREQS);
   g_ptr_array_add (inputs, tokens);
   g_ptr_array_add (inputs, text);
   g_ptr_array_add (inputs, time);

@@ -31,7 +31,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
@@ -40,7 +40,6 @@
 #include "engine/models/video/wan-names.h"
 
 #define EPS 1e-6f
-#define FREQ_DIM 256
 #define MAX_BLOCKS 128
 
 typedef struct
@@ -65,29 +64,22 @@ typedef struct
   guint n_blocks, n_vace;
   Block *blocks, *vace; /* (owned) */
   gint vace_layer[MAX_BLOCKS];
-  AtlAffine patch, vace_patch, time1, time2, time_proj, text1, text2, head;
+  AtlEmbedder time;
+  AtlAffine patch, vace_patch, time_proj, text1, text2, head;
   AtlAffine img_norm1, img1, img2, img_norm2; /* w nullable */
   AtlWeight *img_pos, *head_modulation;       /* img_pos nullable */
 } Wan;
 
-static const char *const prefixes[] = { "", "model.diffusion_model.", NULL };
-
 static const char *
 find_prefix (const AtlCheckpoint *cp, gboolean *diffusers)
 {
-  for (guint i = 0; prefixes[i] != NULL; i++)
-    {
-      g_autofree char *own = g_strconcat (prefixes[i], "blocks.0.self_attn.norm_q.weight", NULL);
-      g_autofree char *other = g_strconcat (prefixes[i], "blocks.0.attn1.norm_q.weight", NULL);
-      g_autofree char *patch = g_strconcat (prefixes[i], "patch_embedding.weight", NULL);
+  const char *prefix =
+      atl_denoiser_prefix (cp, "patch_embedding.weight", "blocks.0.attn1.norm_q.weight", NULL);
 
-      if (atl_checkpoint_find (cp, patch) == NULL)
-        continue;
-      *diffusers = atl_checkpoint_find (cp, other) != NULL;
-      if (*diffusers || atl_checkpoint_find (cp, own) != NULL)
-        return prefixes[i];
-    }
-  return NULL;
+  *diffusers = prefix != NULL;
+  return prefix != NULL ? prefix
+                        : atl_denoiser_prefix (cp, "patch_embedding.weight",
+                                               "blocks.0.self_attn.norm_q.weight", NULL);
 }
 
 static gboolean
@@ -200,8 +192,8 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
 
   m->patch.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embedding.weight");
   m->patch.b = atl_source_tensor (s, ATL_USE_VECTOR, 1, &D, TRUE, "patch_embedding.bias");
-  m->time1 = atl_source_linear (s, D, FREQ_DIM, "time_embedding.0");
-  m->time2 = atl_source_linear (s, D, D, "time_embedding.2");
+  m->time.first = atl_source_linear (s, D, ATL_DENOISER_FREQS, "time_embedding.0");
+  m->time.second = atl_source_linear (s, D, D, "time_embedding.2");
   m->time_proj = atl_source_linear (s, 6 * D, D, "time_projection.1");
   m->text1 = atl_source_linear (s, D, -1, "text_embedding.0");
   m->text2 = atl_source_linear (s, D, D, "text_embedding.2");
@@ -253,7 +245,6 @@ wan_load (AtlCheckpoint *cp,
   if (diffusers)
     s.map = atl_wan_diffusers_name;
   read_weights (m, &s, cp);
-  atl_lora_check (&s);
   if (!atl_source_finish (&s, backends[0], options, error))
     {
       wan_free (m);
@@ -339,37 +330,29 @@ cross_attention (Pass *p, const Block *b, AtlTensor *x, AtlTensor *residual)
   return atl_linear_add (g, y, atl_weight (g, a->o.w), atl_weight (g, a->o.b), residual);
 }
 
-/* One of the modulation's parts, [B, m, D]. */
-static AtlTensor *
-part (Pass *p, AtlTensor *all, gint64 i)
+/* The n parts of a modulation [B, m, n, D], [B, m, D] each. */
+static void
+split (Pass *p, AtlTensor *all, guint n, AtlTensor **parts)
 {
-  AtlTensor *s = atl_slice (p->g, all, 2, i, 1);
-
-  return atl_reshape_to (p->g, s, s->dim[0], s->dim[1], p->m->dim);
-}
-
-static AtlTensor *
-modulated (Pass *p, AtlTensor *x, AtlTensor *shift, AtlTensor *scale)
-{
-  return atl_norm_modulated (p->g, ATL_NORM_LAYER, x, NULL, NULL, EPS, scale, shift);
+  for (guint i = 0; i < n; i++)
+    parts[i] =
+        atl_reshape_to (p->g, atl_slice (p->g, all, 2, i, 1), all->dim[0], all->dim[1], p->m->dim);
 }
 
 static AtlTensor *
 block (Pass *p, const Block *b, AtlTensor *x)
 {
   AtlGraph *g = p->g;
-  AtlTensor *mod = atl_add (g, p->e6, atl_weight (g, b->modulation));
-  AtlTensor *y;
+  AtlTensor *mod[6], *y;
 
-  y = self_attention (p, &b->self, modulated (p, x, part (p, mod, 0), part (p, mod, 1)));
-  x = atl_add (g, x, atl_mul (g, y, part (p, mod, 2)));
+  split (p, atl_add (g, p->e6, atl_weight (g, b->modulation)), 6, mod);
+  x = atl_gated (g, x, self_attention (p, &b->self, atl_modulated (g, x, mod)), mod[2]);
   y = atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, b->norm3.w), atl_weight (g, b->norm3.b), EPS);
   x = cross_attention (p, b, y, x);
-  y = modulated (p, x, part (p, mod, 3), part (p, mod, 4));
+  y = atl_modulated (g, x, mod + 3);
   y = atl_linear_act (g, y, atl_weight (g, b->ffn1.w), atl_weight (g, b->ffn1.b),
                       ATL_ACT_GELU_TANH);
-  y = atl_apply (g, y, &b->ffn2);
-  return atl_add (g, x, atl_mul (g, y, part (p, mod, 5)));
+  return atl_gated (g, x, atl_apply (g, y, &b->ffn2), mod[5]);
 }
 
 /* [B, C, F, H, W] -> [B, F, h, w, D] */
@@ -440,7 +423,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   Pass p = { .m = m, .g = g, .d = m->dim / m->n_heads };
   AtlTensor *x = embed_patches (g, m, atl_runner_input (g, inputs, "latent"), &m->patch);
   AtlTensor *e = atl_runner_input (g, inputs, "time_features");
-  AtlTensor *hints[MAX_BLOCKS];
+  AtlTensor *hints[MAX_BLOCKS], *mod[2];
   gint64 F = x->dim[1], h = x->dim[2], w = x->dim[3];
 
   p.B = x->dim[0];
@@ -448,8 +431,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   x = atl_reshape_to (g, x, p.B, p.T, m->dim);
   p.rope = atl_runner_input (g, inputs, "rope");
 
-  e = atl_linear_act (g, e, atl_weight (g, m->time1.w), atl_weight (g, m->time1.b), ATL_ACT_SILU);
-  e = atl_apply (g, e, &m->time2);
+  e = atl_embedder (g, &m->time, e);
   p.e6 = atl_apply (g, atl_act (g, ATL_ACT_SILU, e), &m->time_proj);
   p.e6 = atl_reshape_to (g, p.e6, p.B, e->dim[1], 6, m->dim);
 
@@ -471,8 +453,8 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 
   e = atl_add (g, atl_reshape_to (g, e, p.B, e->dim[1], 1, m->dim),
                atl_weight (g, m->head_modulation));
-  x = modulated (&p, x, part (&p, e, 0), part (&p, e, 1));
-  x = atl_apply (g, x, &m->head);
+  split (&p, e, 2, mod);
+  x = atl_apply (g, atl_modulated (g, x, mod), &m->head);
   atl_graph_output (g, unpatch (g, m, x, p.B, F, h, w), "output");
 }
 
@@ -564,8 +546,9 @@ wan_run (gpointer model,
 
   B = latent->dim[0];
   n_times = timestep->n_dims == 2 ? timestep->dim[1] : 1;
-  features = atl_array_new ("time_features", ATL_DTYPE_F32, 3, (gint64[]){ B, n_times, FREQ_DIM });
-  atl_timestep_features (atl_array_f32 (timestep), (guint) (B * n_times), FREQ_DIM,
+  features = atl_array_new ("time_features", ATL_DTYPE_F32, 3,
+                            (gint64[]){ B, n_times, ATL_DENOISER_FREQS });
+  atl_timestep_features (atl_array_f32 (timestep), (guint) (B * n_times), ATL_DENOISER_FREQS,
                          atl_array_f32 (features));
   rope = rope_table (m->dim / m->n_heads, latent->dim[2], latent->dim[3] / m->patch_h,
                      latent->dim[4] / m->patch_w);
