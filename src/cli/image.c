@@ -62,11 +62,16 @@ wait_for_picture (AtlCliSession *session,
                   guint index,
                   GError **error)
 {
-  g_autoptr (AtlPictureJob) job =
-      atl_client_create (session->client, session->model, settings, options->image, options->mask);
+  g_autoptr (AtlPictureRequest) request = atl_picture_request_new (settings);
+  g_autoptr (AtlPictureJob) job = NULL;
   Waiting waiting = { .index = index, .count = (guint) options->count };
   gulong handler;
 
+  if (options->image != NULL)
+    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, options->image);
+  if (options->mask != NULL)
+    atl_picture_request_add_file (request, ATL_CREATE_MASK, options->mask);
+  job = atl_client_create (session->client, session->model, request);
   g_signal_connect (job, "progress", G_CALLBACK (progress_cb), &waiting);
   g_signal_connect (job, "finished", G_CALLBACK (finished_cb), &waiting);
   g_signal_connect (job, "failed", G_CALLBACK (failed_cb), &waiting);

@@ -146,10 +146,8 @@ AtlChatJob *atl_client_complete (AtlClient *self,
                                  const char *prompt,
                                  const AtlChatParams *params);
 
-/* Starts a picture; `settings` (a{sv}, floating taken) have the keys ATL_MADE_* of protocol.h.
- * `image` and `mask` (nullable) are files to begin with. Returns at once; owned. */
-AtlPictureJob *atl_client_create (
-    AtlClient *self, AtlModel *model, GVariant *settings, const char *image, const char *mask);
+/* Starts a picture. Returns at once; owned. */
+AtlPictureJob *atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request);
 
 /* Tokens of `text`, or of the conversation when `is_messages`. */
 void atl_client_count_tokens_async (AtlClient *self,

@@ -2,13 +2,11 @@
 #define G_LOG_DOMAIN "atl-client"
 
 #include "client/client-private.h"
-#include "client/open-files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gi18n.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct _AtlPictureJob
@@ -18,24 +16,33 @@ struct _AtlPictureJob
   AtlClient *client;
   AtlModel *model;
   AtlRequest request;
-  GVariant *settings;
-  char *image, *mask;        /* (nullable) paths */
-  GUnixFDList *fds;          /* once opened; the first is the room */
+  AtlPictureRequest *asked;
+  GUnixFDList *fds;          /* once opened; the first two are for pixels: OF_PICTURE, OF_PREVIEW */
   GPtrArray *names;          /* of the descriptors */
   GCancellable *cancellable; /* of what comes before the engine is asked */
   GBytes *pixels;            /* (nullable) */
   guint width, height;
   GVariant *facts; /* (nullable) */
-  guint asked_id;  /* the model's number in the engine then */
-  gboolean is_running, is_stopping;
+  GBytes *preview; /* (nullable) */
+  guint preview_width, preview_height;
+  guint asked_id; /* the model's number in the engine then */
+  gboolean is_running, is_stopping, is_paused;
   gboolean was_refused; /* the engine had unloaded the model meanwhile */
 };
 
 G_DEFINE_FINAL_TYPE (AtlPictureJob, atl_picture_job, G_TYPE_OBJECT)
 
+/* Places in the list of descriptors. */
+enum
+{
+  OF_PICTURE,
+  OF_PREVIEW
+};
+
 enum
 {
   PROGRESS,
+  PREVIEW,
   FINISHED,
   FAILED,
   N_SIGNALS
@@ -52,11 +59,10 @@ atl_picture_job_finalize (GObject *object)
   g_clear_object (&self->cancellable);
   g_clear_object (&self->fds);
   g_clear_pointer (&self->names, g_ptr_array_unref);
-  g_clear_pointer (&self->settings, g_variant_unref);
+  g_clear_pointer (&self->asked, atl_picture_request_unref);
   g_clear_pointer (&self->facts, g_variant_unref);
   g_clear_pointer (&self->pixels, g_bytes_unref);
-  g_free (self->image);
-  g_free (self->mask);
+  g_clear_pointer (&self->preview, g_bytes_unref);
   G_OBJECT_CLASS (atl_picture_job_parent_class)->finalize (object);
 }
 
@@ -68,6 +74,9 @@ atl_picture_job_class_init (AtlPictureJobClass *klass)
   signals[PROGRESS] =
       g_signal_new ("progress", ATL_TYPE_PICTURE_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                     G_TYPE_NONE, 4, G_TYPE_STRING, G_TYPE_UINT, G_TYPE_UINT, G_TYPE_DOUBLE);
+  signals[PREVIEW] =
+      g_signal_new ("preview", ATL_TYPE_PICTURE_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 3, G_TYPE_BYTES, G_TYPE_UINT, G_TYPE_UINT);
   signals[FINISHED] = g_signal_new ("finished", ATL_TYPE_PICTURE_JOB, G_SIGNAL_RUN_LAST, 0, NULL,
                                     NULL, NULL, G_TYPE_NONE, 0);
   signals[FAILED] = g_signal_new ("failed", ATL_TYPE_PICTURE_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
@@ -109,14 +118,20 @@ job_gone (AtlRequest *request, const char *sentence)
 
 /* The engine may still write to the file: its bytes are copied, and its size is not believed. */
 static GBytes *
-read_room (AtlPictureJob *self, GError **error)
+read_room (AtlPictureJob *self,
+           int room,
+           guint width,
+           guint height,
+           guint max_side,
+           guint64 offset,
+           GError **error)
 {
-  gsize size = (gsize) self->width * self->height * 3, done = 0;
+  gsize size = (gsize) width * height * 3, done = 0;
   g_autofree guint8 *bytes = NULL;
   int fd;
 
-  if (self->width == 0 || self->height == 0 || self->width > ATL_MAX_PICTURE_SIDE ||
-      self->height > ATL_MAX_PICTURE_SIDE || self->fds == NULL)
+  if (width == 0 || height == 0 || width > max_side || height > max_side ||
+      offset > G_MAXINT64 / 2 || self->fds == NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s",
                    _ ("The engine gave an answer that makes no sense."));
@@ -129,12 +144,12 @@ read_room (AtlPictureJob *self, GError **error)
                    _ ("There is no memory left for the finished picture"));
       return NULL;
     }
-  fd = g_unix_fd_list_get (self->fds, 0, error);
+  fd = g_unix_fd_list_get (self->fds, room, error);
   if (fd < 0)
     return NULL;
   while (done < size)
     {
-      gssize n = pread (fd, bytes + done, size - done, (off_t) done);
+      gssize n = pread (fd, bytes + done, size - done, (off_t) (offset + done));
 
       if (n < 0 && errno == EINTR)
         continue;
@@ -152,6 +167,21 @@ read_room (AtlPictureJob *self, GError **error)
   return g_bytes_new_take (g_steal_pointer (&bytes), size);
 }
 
+/* A preview that cannot be had is no reason to end. */
+static void
+take_preview (AtlPictureJob *self, guint width, guint height, guint64 offset)
+{
+  GBytes *bytes = read_room (self, OF_PREVIEW, width, height, ATL_MAX_PREVIEW_SIDE, offset, NULL);
+
+  if (bytes == NULL)
+    return;
+  g_clear_pointer (&self->preview, g_bytes_unref);
+  self->preview = bytes;
+  self->preview_width = width;
+  self->preview_height = height;
+  g_signal_emit (self, signals[PREVIEW], 0, bytes, width, height);
+}
+
 static gboolean ask_again (AtlPictureJob *self, const GError *error);
 
 static void
@@ -160,7 +190,8 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
   g_autoptr (AtlPictureJob) self = g_object_ref (request->owner);
   g_autoptr (GError) error = NULL;
   const char *chars, *message;
-  guint id, step, n_steps;
+  guint id, step, n_steps, width, height;
+  guint64 offset;
   double left;
 
   if (g_str_equal (name, "PictureProgress") &&
@@ -169,12 +200,20 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
       g_variant_get (params, "(u&suud)", &id, &chars, &step, &n_steps, &left);
       g_signal_emit (self, signals[PROGRESS], 0, chars, step, n_steps, left);
     }
+  else if (g_str_equal (name, "PicturePreview") &&
+           g_variant_is_of_type (params, G_VARIANT_TYPE ("(uuut)")))
+    {
+      g_variant_get (params, "(uuut)", &id, &width, &height, &offset);
+      take_preview (self, width, height, offset);
+    }
   else if (g_str_equal (name, "PictureDone") &&
            g_variant_is_of_type (params, G_VARIANT_TYPE ("(uuua{sv})")))
     {
       g_clear_pointer (&self->facts, g_variant_unref);
       g_variant_get (params, "(uuu@a{sv})", &id, &self->width, &self->height, &self->facts);
-      self->pixels = read_room (self, &error);
+      g_clear_pointer (&self->pixels, g_bytes_unref);
+      self->pixels =
+          read_room (self, OF_PICTURE, self->width, self->height, ATL_MAX_PICTURE_SIDE, 0, &error);
       end (self, error);
     }
   else if (g_str_equal (name, "Failed") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))
@@ -228,6 +267,14 @@ accepted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
+send_pause (AtlPictureJob *self)
+{
+  if (self->request.id != 0 && self->client->process != NULL)
+    atl_engine_process_send (self->client->process, "Pause",
+                             g_variant_new ("(ub)", self->request.id, self->is_paused));
+}
+
+static void
 ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (AtlPictureJob) self = user_data;
@@ -252,16 +299,18 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
   for (guint i = 0; i < self->names->len; i++)
     g_variant_builder_add (&files, "(sh)", self->names->pdata[i], (gint32) i);
-  atl_engine_process_call (
-      self->client->process, "Create",
-      g_variant_new ("(uu@a{sv}a(sh))", self->request.id, self->model->id, self->settings, &files),
-      "()", self->fds, accepted_cb, g_object_ref (self));
+  atl_engine_process_call (self->client->process, "Create",
+                           g_variant_new ("(uu@a{sv}a(sh))", self->request.id, self->model->id,
+                                          atl_picture_request_get_settings (self->asked), &files),
+                           "()", self->fds, accepted_cb, g_object_ref (self));
+  if (self->is_paused)
+    send_pause (self);
 }
 
 /* --- Opening --- */
 
 static gboolean
-add_room (GUnixFDList *fds, GError **error)
+add_room (GUnixFDList *fds, GPtrArray *names, const char *name, GError **error)
 {
   int fd = memfd_create ("atelier-picture", MFD_CLOEXEC);
   gboolean ok;
@@ -274,21 +323,8 @@ add_room (GUnixFDList *fds, GError **error)
     }
   ok = g_unix_fd_list_append (fds, fd, error) >= 0;
   close (fd);
-  return ok;
-}
-
-static gboolean
-add_picture (AtlPictureJob *self,
-             const char *path,
-             const char *name,
-             GUnixFDList *fds,
-             GPtrArray *names,
-             GError **error)
-{
-  if (path == NULL)
-    return TRUE;
   g_ptr_array_add (names, g_strdup (name));
-  return atl_open_picture_file (path, fds, error);
+  return ok;
 }
 
 static void
@@ -299,10 +335,9 @@ open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
   GError *error = NULL;
 
-  g_ptr_array_add (names, g_strdup (ATL_CREATE_PICTURE));
-  if (!add_room (fds, &error) ||
-      !add_picture (self, self->image, ATL_CREATE_IMAGE, fds, names, &error) ||
-      !add_picture (self, self->mask, ATL_CREATE_MASK, fds, names, &error))
+  if (!add_room (fds, names, ATL_CREATE_PICTURE, &error) ||
+      !add_room (fds, names, ATL_CREATE_PREVIEW, &error) ||
+      !atl_picture_request_open (self->asked, fds, names, &error))
     {
       g_task_return_error (task, error);
       return;
@@ -326,20 +361,16 @@ opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 AtlPictureJob *
-atl_client_create (
-    AtlClient *self, AtlModel *model, GVariant *settings, const char *image, const char *mask)
+atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request)
 {
   AtlPictureJob *job;
   g_autoptr (GTask) task = NULL;
 
-  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model), NULL);
-  g_return_val_if_fail (g_variant_is_of_type (settings, G_VARIANT_TYPE_VARDICT), NULL);
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && request != NULL, NULL);
   job = g_object_new (ATL_TYPE_PICTURE_JOB, NULL);
   job->client = g_object_ref (self);
   job->model = g_object_ref (model);
-  job->settings = g_variant_ref_sink (settings);
-  job->image = g_strdup (image);
-  job->mask = g_strdup (mask);
+  job->asked = atl_picture_request_ref (request);
   task = g_task_new (job, NULL, opened_cb, NULL);
   g_task_run_in_thread (task, open_thread);
   return g_object_ref (job);
@@ -359,6 +390,16 @@ atl_picture_job_stop (AtlPictureJob *self)
     atl_client_cancel_request (self->client, &self->request);
 }
 
+void
+atl_picture_job_set_paused (AtlPictureJob *self, gboolean is_paused)
+{
+  g_return_if_fail (ATL_IS_PICTURE_JOB (self));
+  if (!self->is_running || self->is_paused == !!is_paused)
+    return;
+  self->is_paused = !!is_paused;
+  send_pause (self);
+}
+
 gboolean
 atl_picture_job_is_running (AtlPictureJob *self)
 {
@@ -371,6 +412,25 @@ atl_picture_job_get_model (AtlPictureJob *self)
 {
   g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
   return self->model;
+}
+
+AtlPictureRequest *
+atl_picture_job_get_request (AtlPictureJob *self)
+{
+  g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
+  return self->asked;
+}
+
+GBytes *
+atl_picture_job_get_preview (AtlPictureJob *self, guint *width, guint *height)
+{
+  g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
+  if (self->preview != NULL)
+    {
+      *width = self->preview_width;
+      *height = self->preview_height;
+    }
+  return self->preview;
 }
 
 GBytes *

@@ -116,9 +116,13 @@ G_BEGIN_DECLS
 
 /* Logical names of Create's files. */
 #define ATL_CREATE_PICTURE "picture"
+#define ATL_CREATE_PREVIEW "preview"
 #define ATL_CREATE_IMAGE "image"
 #define ATL_CREATE_MASK "mask"
+#define ATL_CREATE_REFERENCE "reference"
 #define ATL_MAX_PICTURE_SIDE 16384u
+#define ATL_MAX_PREVIEW_SIDE 512u
+#define ATL_MAX_REFERENCES 16u
 #define ATL_MAX_INPUT_PIXELS (64u << 20)
 
 /* What a picture was made with, of settings and facts. */

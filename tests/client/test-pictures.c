@@ -4,14 +4,18 @@
 #include <string.h>
 
 #include "client-fixture.h"
+#include "media/picture.h"
 
 typedef struct
 {
   AtlPictureJob *job;
   guint n_steps; /* told */
+  guint n_previews;
   gboolean is_over;
   GError *error;
   gboolean stops_early;
+  guint pauses_at; /* step; 0: never */
+  gboolean is_resting;
 } Drawing;
 
 static char *models; /* a folder */
@@ -46,6 +50,21 @@ progress_cb (
     self->n_steps++;
   if (self->stops_early && step > 0)
     atl_picture_job_stop (job);
+  if (self->pauses_at > 0 && step == self->pauses_at)
+    atl_picture_job_set_paused (job, TRUE);
+  self->is_resting = g_str_equal (phase, "Paused");
+}
+
+static void
+preview_cb (AtlPictureJob *job, GBytes *rgb, guint width, guint height, Drawing *self)
+{
+  guint w = 0, h = 0;
+
+  g_assert_cmpuint (width, >, 0);
+  g_assert_cmpuint (g_bytes_get_size (rgb), ==, (gsize) width * height * 3);
+  g_assert_true (atl_picture_job_get_preview (job, &w, &h) == rgb);
+  g_assert_cmpuint (w, ==, width);
+  self->n_previews++;
 }
 
 static void
@@ -70,8 +89,19 @@ drawing_clear (Drawing *self)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Drawing, drawing_clear)
 
 static void
+begin (Drawing *self, AtlClient *client, AtlModel *model, AtlPictureRequest *request)
+{
+  self->job = atl_client_create (client, model, request);
+  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
+  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
+  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+}
+
+static void
 start (Drawing *self, AtlClient *client, AtlModel *model, guint steps, const char *image)
 {
+  g_autoptr (AtlPictureRequest) request = NULL;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -83,10 +113,10 @@ start (Drawing *self, AtlClient *client, AtlModel *model, guint steps, const cha
       g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", 72);
       g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", 64);
     }
-  self->job = atl_client_create (client, model, g_variant_dict_end (&dict), image, NULL);
-  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
-  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
-  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+  request = atl_picture_request_new (g_variant_dict_end (&dict));
+  if (image != NULL)
+    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, image);
+  begin (self, client, model, request);
 }
 
 static GBytes *
@@ -150,6 +180,83 @@ test_cancel (void)
   g_assert_cmpuint (stopped.n_steps, <, 900);
   g_assert_nonnull (draw (&after, client, model, &width, &height));
   g_assert_cmpint (atl_client_get_pid (client), ==, pid);
+  atl_client_stop (client);
+}
+
+/* The same picture as without a rest. */
+static void
+test_pause (void)
+{
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = load (client);
+  g_auto (Drawing) rested = { .pauses_at = 2 }, straight = { 0 }, stopped = { .pauses_at = 1 };
+  guint width, height;
+  GBytes *pixels;
+
+  start (&rested, client, model, 3, NULL);
+  g_assert_true (fixture_wait (&rested.is_resting, WAIT_MS));
+  fixture_sleep (300);
+  g_assert_false (rested.is_over);
+  g_assert_true (rested.is_resting);
+  rested.pauses_at = 0;
+  atl_picture_job_set_paused (rested.job, FALSE);
+  g_assert_true (fixture_wait (&rested.is_over, WAIT_MS));
+  g_assert_no_error (rested.error);
+  g_assert_cmpuint (rested.n_previews, >=, 1);
+  pixels = atl_picture_job_get_pixels (rested.job, &width, &height);
+  g_assert_true (g_bytes_equal (draw (&straight, client, model, &width, &height), pixels));
+  /* One that rests can be stopped. */
+  start (&stopped, client, model, 3, NULL);
+  g_assert_true (fixture_wait (&stopped.is_resting, WAIT_MS));
+  atl_picture_job_stop (stopped.job);
+  g_assert_true (fixture_wait (&stopped.is_over, WAIT_MS));
+  g_assert_error (stopped.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  atl_client_stop (client);
+}
+
+/* A file's bytes and pixels as they are begin the same picture as the file. */
+static void
+test_inputs (void)
+{
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = load (client);
+  g_autofree guint8 *grey = g_malloc (64 * 64 * 3);
+  g_autoptr (GBytes) rgb = NULL;
+  g_autoptr (AtlPicture) picture = atl_picture_new (64, 64);
+  g_autoptr (GBytes) png = NULL;
+  g_autofree char *path = g_build_filename (models, "grey.png", NULL);
+  Drawing drawings[3] = { 0 };
+  GBytes *pixels[3];
+  guint width = 0, height = 0;
+
+  for (guint i = 0; i < 64 * 64 * 3; i++)
+    picture->rgb[i] = grey[i] = (guint8) (i * 7);
+  rgb = g_bytes_new (grey, 64 * 64 * 3);
+  png = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, NULL);
+  g_file_set_contents (path, g_bytes_get_data (png, NULL), (gssize) g_bytes_get_size (png), NULL);
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autoptr (AtlPictureRequest) request = atl_picture_request_new (
+          g_variant_new_parsed ("{'prompt': <'a fox'>, 'seed': <uint32 3>, 'steps': <uint32 4>, "
+                                "'strength': <0.5>}"));
+
+      if (i == 0)
+        atl_picture_request_add_file (request, ATL_CREATE_IMAGE, path);
+      else if (i == 1)
+        atl_picture_request_add_bytes (request, ATL_CREATE_IMAGE, png);
+      else
+        atl_picture_request_add_pixels (request, ATL_CREATE_IMAGE, rgb, 64, 64);
+      begin (&drawings[i], client, model, request);
+      g_assert_true (fixture_wait (&drawings[i].is_over, WAIT_MS));
+      g_assert_no_error (drawings[i].error);
+      pixels[i] = atl_picture_job_get_pixels (drawings[i].job, &width, &height);
+      g_assert_cmpuint (width, ==, 64);
+    }
+  g_assert_true (g_bytes_equal (pixels[0], pixels[1]));
+  g_assert_true (g_bytes_equal (pixels[0], pixels[2]));
+  for (guint i = 0; i < 3; i++)
+    drawing_clear (&drawings[i]);
+  g_unlink (path);
   atl_client_stop (client);
 }
 
@@ -251,6 +358,8 @@ main (int argc, char **argv)
   unpack ();
   g_test_add_func ("/pictures/same-seed", test_same_seed);
   g_test_add_func ("/pictures/cancel", test_cancel);
+  g_test_add_func ("/pictures/pause", test_pause);
+  g_test_add_func ("/pictures/inputs", test_inputs);
   g_test_add_func ("/pictures/unload", test_unload);
   g_test_add_func ("/pictures/chat-is-refused", test_chat_is_refused);
   g_test_add_func ("/pictures/hostile-picture", test_hostile_picture);

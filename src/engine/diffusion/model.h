@@ -63,6 +63,15 @@ GPtrArray *atl_diffusion_model_run (AtlDiffusionModel *self,
                                     GCancellable *cancellable,
                                     GError **error);
 
+/* What `latent`, as hooks.step has it, will look like: roughly, in little time. The caller's `rgb`
+ * [height, width, 3], neither side larger than max_side. FALSE where nothing can be seen in it. */
+gboolean atl_diffusion_model_preview (const AtlDiffusionModel *self,
+                                      const AtlArray *latent,
+                                      guint max_side,
+                                      guint8 **rgb,
+                                      guint *width,
+                                      guint *height);
+
 /* The class of the schedule that the last run took (see schedule.h); NULL before. Borrowed. */
 const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
 

@@ -112,6 +112,9 @@ atl_job_unref (AtlJob *self)
   g_clear_pointer (&self->settings, g_variant_unref);
   if (self->room > 0)
     close (self->room);
+  if (self->preview > 0)
+    close (self->preview);
+  g_clear_pointer (&self->sizes, g_array_unref);
   g_free (self->phase);
   g_free (self->name);
   g_free (self->device);
@@ -219,6 +222,9 @@ void
 atl_job_cancel (AtlJob *self)
 {
   g_cancellable_cancel (self->cancellable);
+  g_mutex_lock (&self->service->pause_mutex);
+  g_cond_broadcast (&self->service->pause_cond);
+  g_mutex_unlock (&self->service->pause_mutex);
   if (g_atomic_int_compare_and_exchange (&self->state, ATL_JOB_QUEUED, ATL_JOB_DONE))
     {
       /* The pool keeps its own reference until it comes to this job. */

@@ -1,15 +1,34 @@
 /* Pictures that a picture begins with: decoded behind the sandbox, and brought to a size. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include <gio/gunixfdlist.h>
+#include <glib/gi18n.h>
 #include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/service/service-private.h"
 
 AtlPicture *
-atl_picture_input_decode (AtlFileMap *map, GError **error)
+atl_picture_input_decode (AtlFileMap *map, guint width, guint height, GError **error)
 {
-  return atl_picture_decode (atl_file_map_data (map), atl_file_map_size (map), ATL_MAX_INPUT_PIXELS,
-                             error);
+  gsize size = (gsize) width * height * 3;
+  AtlPicture *picture;
+
+  if (size == 0)
+    return atl_picture_decode (atl_file_map_data (map), atl_file_map_size (map),
+                               ATL_MAX_INPUT_PIXELS, error);
+  if (atl_file_map_size (map) != size)
+    {
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_INVALID,
+          _ ("the pixels are not %u × %u"), width, height);
+      return NULL;
+    }
+  picture = atl_picture_new (width, height);
+  memcpy (picture->rgb, atl_file_map_data (map), size);
+  return picture;
 }
 
 /* One line of `n` samples, `stride` apart, to `m`: a triangle as wide as the larger of both
@@ -61,4 +80,124 @@ atl_picture_input_array (
         filter_line (narrow + x, h, width, plane + x, height, width);
     }
   return array;
+}
+
+/* --- Files of a call --- */
+
+/* "mask.512x384.rgb": "mask" and the size. */
+static gboolean
+parse_name (const char *name, char **role, guint size[2])
+{
+  const char *dot = strchr (name, '.');
+  guint64 width, height;
+  char *end;
+
+  size[0] = size[1] = 0;
+  *role = dot != NULL ? g_strndup (name, (gsize) (dot - name)) : g_strdup (name);
+  if (dot == NULL)
+    return TRUE;
+  width = g_ascii_strtoull (dot + 1, &end, 10);
+  if (!g_ascii_isdigit (dot[1]) || *end != 'x' || !g_ascii_isdigit (end[1]))
+    return FALSE;
+  height = g_ascii_strtoull (end + 1, &end, 10);
+  if (!g_str_equal (end, ".rgb") || width == 0 || height == 0 || width > ATL_MAX_PICTURE_SIDE ||
+      height > ATL_MAX_PICTURE_SIDE || width * height > ATL_MAX_INPUT_PIXELS)
+    return FALSE;
+  size[0] = (guint) width;
+  size[1] = (guint) height;
+  return TRUE;
+}
+
+AtlFileMap *
+atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height)
+{
+  for (guint i = 0; i < job->maps->len; i++)
+    if (g_str_equal (job->names->pdata[i], name) && n-- == 0)
+      {
+        if (width != NULL)
+          {
+            *width = g_array_index (job->sizes, guint, 2 * i);
+            *height = g_array_index (job->sizes, guint, 2 * i + 1);
+          }
+        return job->maps->pdata[i];
+      }
+  return NULL;
+}
+
+static gboolean
+is_expected (const AtlJob *job, const char *role)
+{
+  if (g_str_equal (role, ATL_CREATE_PICTURE))
+    return job->room == 0;
+  if (g_str_equal (role, ATL_CREATE_PREVIEW))
+    return job->preview == 0;
+  if (g_str_equal (role, ATL_CREATE_REFERENCE))
+    return atl_picture_find_file (job, role, ATL_MAX_REFERENCES - 1, NULL, NULL) == NULL;
+  return (g_str_equal (role, ATL_CREATE_IMAGE) || g_str_equal (role, ATL_CREATE_MASK)) &&
+         atl_picture_find_file (job, role, 0, NULL, NULL) == NULL;
+}
+
+static gboolean
+take_file (AtlJob *job, GUnixFDList *fds, const char *name, gint32 handle, GError **error)
+{
+  int n_fds = fds != NULL ? g_unix_fd_list_get_length (fds) : 0;
+  g_autofree char *role = NULL;
+  AtlFileMap *map;
+  struct stat st;
+  guint size[2];
+  int fd;
+
+  if (!parse_name (name, &role, size) || handle < 0 || handle >= n_fds || !is_expected (job, role))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the file “%s” is not expected"), name);
+      return FALSE;
+    }
+  fd = g_unix_fd_list_get (fds, handle, error);
+  if (fd < 0)
+    return FALSE;
+  if (g_str_equal (role, ATL_CREATE_PICTURE) || g_str_equal (role, ATL_CREATE_PREVIEW))
+    {
+      if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode))
+        {
+          close (fd);
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the file “%s” is not expected"),
+                       name);
+          return FALSE;
+        }
+      *(g_str_equal (role, ATL_CREATE_PICTURE) ? &job->room : &job->preview) = fd;
+      return TRUE;
+    }
+  map = atl_file_map_new_from_fd (fd, role, error);
+  close (fd);
+  if (map == NULL)
+    return FALSE;
+  g_ptr_array_add (job->maps, map);
+  g_ptr_array_add (job->names, g_steal_pointer (&role));
+  g_array_append_vals (job->sizes, size, 2);
+  return TRUE;
+}
+
+gboolean
+atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
+{
+  gsize n = g_variant_n_children (files);
+
+  job->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  job->names = g_ptr_array_new_with_free_func (g_free);
+  job->sizes = g_array_new (FALSE, TRUE, sizeof (guint));
+  if (n > ATL_MAX_FILES)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("too many files: %u"), (guint) n);
+      return FALSE;
+    }
+  for (gsize i = 0; i < n; i++)
+    {
+      const char *name;
+      gint32 handle;
+
+      g_variant_get_child (files, i, "(&sh)", &name, &handle);
+      if (!take_file (job, fds, name, handle, error))
+        return FALSE;
+    }
+  return TRUE;
 }

@@ -42,8 +42,11 @@ typedef struct
   guint64 mapped_bytes;          /* of these, pages of the file that the system counts as free */
   guint idle_minutes;            /* unloaded when unused for so long; 0: stays */
   gint64 used_at;                /* (atomic) monotonic: the last turn's end */
-  AtlService *service;           /* borrowed */
-  AtlKeepTable *keeping;         /* (owned) */
+  /* Of pictures, measured on the drawing thread: seconds a pixel and step, and a pixel after the
+   * steps; 0: not yet. */
+  double step_rate, tail_rate;
+  AtlService *service;   /* borrowed */
+  AtlKeepTable *keeping; /* (owned) */
 } AtlSlot;
 
 #define ATL_NOT_LOADED_WORDS N_ ("This model is not loaded any more")
@@ -107,9 +110,15 @@ struct _AtlJob
 
   /* Making pictures */
   GVariant *settings;
-  int room; /* a descriptor for the pixels; 0: none */
+  int room, preview; /* descriptors for pixels; 0: none */
+  GArray *sizes;     /* guint[2], parallel to maps: of raw pixels, else 0 */
+  gint64 n_pixels;
   char *phase;
-  gint64 step_began_at; /* monotonic: the first step */
+  gint64 step_began_at;  /* monotonic: the first step, later when it rested */
+  gint64 steps_ended_at; /* 0: not yet */
+  gint64 rested_us, preview_sent_at;
+  guint n_previews;
+  gboolean is_paused; /* (mutex pause_mutex) */
 
   /* Keeping */
   gint64 deadline;  /* monotonic */
@@ -139,6 +148,8 @@ struct _AtlService
   AtlTurnstile *turnstile; /* every model computes inside */
   GMutex ledger_mutex;
   GPtrArray *ledger; /* (mutex ledger_mutex) AtlSlot (owned): the loaded models */
+  GMutex pause_mutex;
+  GCond pause_cond; /* a job's pause or end */
   GSource *idle_source;
   void (*read_memory) (AtlMemory *memory); /* what the machine has; tests make it up */
 };
@@ -238,11 +249,43 @@ gboolean atl_picture_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu, GError *
 
 /* --- picture-input.c --- */
 
-/* Decodes an untrusted picture. */
-AtlPicture *atl_picture_input_decode (AtlFileMap *map, GError **error);
+/* Decodes an untrusted picture, or takes raw pixels of `width` and `height` (0: a file). */
+AtlPicture *atl_picture_input_decode (AtlFileMap *map, guint width, guint height, GError **error);
 /* [1, n_channels, height, width] in 0…1, filtered to that size. The caller's. */
 AtlArray *atl_picture_input_array (
     const AtlPicture *picture, const char *name, guint n_channels, gint64 width, gint64 height);
+/* Files of Create and ReadPicture into the job: rooms, pictures. */
+gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error);
+/* The n-th file of that name, and its size if it is raw; NULL. Borrowed. */
+AtlFileMap *
+atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height);
+
+/* --- picture-settings.c --- */
+
+/* As asked for; else of the shape (0: none), never larger than what the model was trained for. */
+void atl_picture_choose_size (AtlSettings *settings,
+                              const AtlTraits *traits,
+                              guint shape_width,
+                              guint shape_height,
+                              gint64 *width,
+                              gint64 *height);
+void atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits);
+/* What a picture was made with, a{sv}, floating. */
+GVariant *atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings);
+
+/* --- picture-send.c: on the worker that draws --- */
+
+/* AtlRunHooks of a job. */
+void atl_picture_progress_cb (const char *phase, guint step, guint n_steps, gpointer user_data);
+void atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpointer user_data);
+/* When the run succeeded. */
+void atl_picture_note_end (AtlJob *job);
+gboolean atl_picture_write (int fd, const guint8 *bytes, gsize size, GError **error);
+gboolean atl_handle_pause (AtlIpcEngine1 *skeleton,
+                           GDBusMethodInvocation *invocation,
+                           guint request,
+                           gboolean is_paused,
+                           AtlService *self);
 
 /* --- picture-ask.c: Create --- */
 

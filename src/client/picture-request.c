@@ -1,0 +1,259 @@
+/* Settings and inputs of a picture, and their way into descriptors. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/picture-request.h"
+
+#include <errno.h>
+#include <glib/gi18n.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "client/open-files.h"
+
+typedef struct
+{
+  char *role;          /* (owned) */
+  char *path;          /* (owned) (nullable) */
+  GBytes *bytes;       /* (owned) (nullable) */
+  guint width, height; /* of raw pixels, else 0 */
+} Input;
+
+typedef struct
+{
+  char *path; /* (owned) */
+  double strength;
+} Lora;
+
+struct _AtlPictureRequest
+{
+  GVariant *settings; /* (owned) */
+  GPtrArray *inputs;  /* (owned) Input */
+  GPtrArray *loras;   /* (owned) Lora */
+};
+
+G_DEFINE_BOXED_TYPE (AtlPictureRequest,
+                     atl_picture_request,
+                     atl_picture_request_ref,
+                     atl_picture_request_unref)
+
+static void
+input_free (gpointer data)
+{
+  Input *input = data;
+
+  g_free (input->role);
+  g_free (input->path);
+  g_clear_pointer (&input->bytes, g_bytes_unref);
+  g_free (input);
+}
+
+static void
+lora_free (gpointer data)
+{
+  Lora *lora = data;
+
+  g_free (lora->path);
+  g_free (lora);
+}
+
+AtlPictureRequest *
+atl_picture_request_new (GVariant *settings)
+{
+  AtlPictureRequest *self = g_atomic_rc_box_new0 (AtlPictureRequest);
+
+  self->settings = g_variant_ref_sink (settings);
+  g_assert (g_variant_is_of_type (self->settings, G_VARIANT_TYPE_VARDICT));
+  self->inputs = g_ptr_array_new_with_free_func (input_free);
+  self->loras = g_ptr_array_new_with_free_func (lora_free);
+  return self;
+}
+
+AtlPictureRequest *
+atl_picture_request_ref (AtlPictureRequest *self)
+{
+  return g_atomic_rc_box_acquire (self);
+}
+
+static void
+request_clear (gpointer data)
+{
+  AtlPictureRequest *self = data;
+
+  g_variant_unref (self->settings);
+  g_ptr_array_unref (self->inputs);
+  g_ptr_array_unref (self->loras);
+}
+
+void
+atl_picture_request_unref (AtlPictureRequest *self)
+{
+  if (self != NULL)
+    g_atomic_rc_box_release_full (self, request_clear);
+}
+
+/* --- Filling --- */
+
+static Input *
+add_input (AtlPictureRequest *self, const char *role)
+{
+  Input *input = g_new0 (Input, 1);
+
+  input->role = g_strdup (role);
+  g_ptr_array_add (self->inputs, input);
+  return input;
+}
+
+void
+atl_picture_request_add_file (AtlPictureRequest *self, const char *role, const char *path)
+{
+  add_input (self, role)->path = g_strdup (path);
+}
+
+void
+atl_picture_request_add_bytes (AtlPictureRequest *self, const char *role, GBytes *bytes)
+{
+  add_input (self, role)->bytes = g_bytes_ref (bytes);
+}
+
+void
+atl_picture_request_add_pixels (
+    AtlPictureRequest *self, const char *role, GBytes *rgb, guint width, guint height)
+{
+  Input *input = add_input (self, role);
+
+  g_assert (g_bytes_get_size (rgb) == (gsize) width * height * 3);
+  input->bytes = g_bytes_ref (rgb);
+  input->width = width;
+  input->height = height;
+}
+
+static void
+add_lora (AtlPictureRequest *self, const char *path, double strength)
+{
+  Lora *lora = g_new0 (Lora, 1);
+
+  lora->path = g_strdup (path);
+  lora->strength = strength;
+  g_ptr_array_add (self->loras, lora);
+}
+
+void
+atl_picture_request_add_lora (AtlPictureRequest *self, const char *path, double strength)
+{
+  add_lora (self, path, strength);
+}
+
+/* --- Reading --- */
+
+GVariant *
+atl_picture_request_get_settings (AtlPictureRequest *self)
+{
+  return self->settings;
+}
+
+gboolean
+atl_picture_request_has (AtlPictureRequest *self, const char *role)
+{
+  for (guint i = 0; i < self->inputs->len; i++)
+    if (g_str_equal (((Input *) self->inputs->pdata[i])->role, role))
+      return TRUE;
+  return FALSE;
+}
+
+const char *
+atl_picture_request_get_lora (AtlPictureRequest *self, guint index, double *strength)
+{
+  Lora *lora = index < self->loras->len ? self->loras->pdata[index] : NULL;
+
+  if (lora != NULL && strength != NULL)
+    *strength = lora->strength;
+  return lora != NULL ? lora->path : NULL;
+}
+
+AtlPictureRequest *
+atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *value)
+{
+  AtlPictureRequest *copy;
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, self->settings);
+  if (value != NULL)
+    g_variant_dict_insert_value (&dict, key, value);
+  else
+    g_variant_dict_remove (&dict, key);
+  copy = atl_picture_request_new (g_variant_dict_end (&dict));
+  for (guint i = 0; i < self->inputs->len; i++)
+    {
+      const Input *input = self->inputs->pdata[i];
+      Input *other = add_input (copy, input->role);
+
+      other->path = g_strdup (input->path);
+      other->bytes = input->bytes != NULL ? g_bytes_ref (input->bytes) : NULL;
+      other->width = input->width;
+      other->height = input->height;
+    }
+  for (guint i = 0; i < self->loras->len; i++)
+    {
+      const Lora *lora = self->loras->pdata[i];
+
+      add_lora (copy, lora->path, lora->strength);
+    }
+  return copy;
+}
+
+/* --- Descriptors --- */
+
+/* The engine gets bytes as a file of its own. */
+static gboolean
+append_bytes (GBytes *bytes, GUnixFDList *fds, GError **error)
+{
+  gsize size, done = 0;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+  int fd = memfd_create ("atelier-input", MFD_CLOEXEC);
+  gboolean ok;
+
+  while (fd >= 0 && done < size)
+    {
+      gssize n = write (fd, data + done, size - done);
+
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n <= 0)
+        break;
+      done += (gsize) n;
+    }
+  if (fd < 0 || done < size)
+    {
+      if (fd >= 0)
+        close (fd);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s",
+                   _ ("There is no memory left for the picture to begin with"));
+      return FALSE;
+    }
+  ok = g_unix_fd_list_append (fds, fd, error) >= 0;
+  close (fd);
+  return ok;
+}
+
+gboolean
+atl_picture_request_open (AtlPictureRequest *self,
+                          GUnixFDList *fds,
+                          GPtrArray *names,
+                          GError **error)
+{
+  for (guint i = 0; i < self->inputs->len; i++)
+    {
+      const Input *input = self->inputs->pdata[i];
+
+      if (input->path != NULL ? !atl_open_picture_file (input->path, fds, error)
+                              : !append_bytes (input->bytes, fds, error))
+        return FALSE;
+      g_ptr_array_add (names, input->width == 0 ? g_strdup (input->role)
+                                                : g_strdup_printf ("%s.%ux%u.rgb", input->role,
+                                                                   input->width, input->height));
+    }
+  for (guint i = 0; i < self->loras->len; i++)
+    if (!atl_open_adapter_files (((Lora *) self->loras->pdata[i])->path, i, fds, names, error))
+      return FALSE;
+  return TRUE;
+}

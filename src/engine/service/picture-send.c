@@ -1,0 +1,170 @@
+/* What is told while a picture is made: how far it is, how long it will take, what can be seen;
+ * and resting between two steps. */
+#define G_LOG_DOMAIN "atl-service"
+
+#include <errno.h>
+#include <glib/gi18n.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/service/service-private.h"
+
+#define PREVIEW_INTERVAL_US (250 * 1000)
+#define PREVIEW_BYTES ((guint64) ATL_MAX_PREVIEW_SIDE * ATL_MAX_PREVIEW_SIDE * 3)
+
+static void
+send_progress (AtlJob *job, const char *phase, guint step, guint n_steps)
+{
+  const AtlSlot *slot = job->slot;
+  double left = -1, pixels = (double) job->n_pixels;
+
+  if (n_steps > 0 && step > 0)
+    left = (double) (g_get_monotonic_time () - job->step_began_at) / G_USEC_PER_SEC / step *
+           (n_steps - step);
+  else if (n_steps > 0 && slot->step_rate > 0)
+    left = slot->step_rate * pixels * n_steps;
+  if (left >= 0)
+    left += slot->tail_rate * pixels;
+  atl_service_emit (
+      job->service, "PictureProgress",
+      g_variant_new ("(usuud)", job->request, phase != NULL ? phase : "", step, n_steps, left));
+}
+
+/* Others compute meanwhile. */
+static void
+rest (AtlJob *job, guint step, guint n_steps)
+{
+  AtlService *service = job->service;
+  gint64 began = g_get_monotonic_time (), rested_us;
+
+  atl_turnstile_leave (service->turnstile);
+  atl_service_emit (service, "PictureProgress",
+                    g_variant_new ("(usuud)", job->request, _ ("Paused"), step, n_steps, -1.0));
+  g_mutex_lock (&service->pause_mutex);
+  while (job->is_paused && !g_cancellable_is_cancelled (job->cancellable))
+    g_cond_wait (&service->pause_cond, &service->pause_mutex);
+  g_mutex_unlock (&service->pause_mutex);
+  atl_turnstile_enter (service->turnstile);
+  rested_us = g_get_monotonic_time () - began;
+  job->step_began_at += rested_us;
+  job->steps_ended_at += job->steps_ended_at > 0 ? rested_us : 0;
+  job->rested_us += rested_us;
+  if (step > 0)
+    send_progress (job, job->phase, step, n_steps);
+}
+
+static gboolean
+is_paused (AtlJob *job)
+{
+  gboolean paused;
+
+  g_mutex_lock (&job->service->pause_mutex);
+  paused = job->is_paused && !g_cancellable_is_cancelled (job->cancellable);
+  g_mutex_unlock (&job->service->pause_mutex);
+  return paused;
+}
+
+void
+atl_picture_progress_cb (const char *phase, guint step, guint n_steps, gpointer user_data)
+{
+  AtlJob *job = user_data;
+
+  atl_turnstile_yield (job->service->turnstile);
+  if (is_paused (job))
+    rest (job, step, n_steps);
+  if (n_steps > 0 && step > 0)
+    return;
+  job->step_began_at = g_get_monotonic_time ();
+  g_free (job->phase);
+  job->phase = g_strdup (phase);
+  send_progress (job, phase, 0, n_steps);
+}
+
+/* FALSE with errno. */
+static gboolean
+write_all (int fd, const guint8 *bytes, gsize size, guint64 offset)
+{
+  for (gsize done = 0; done < size;)
+    {
+      gssize n = pwrite (fd, bytes + done, size - done, (off_t) (offset + done));
+
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n <= 0)
+        return FALSE;
+      done += (gsize) n;
+    }
+  return TRUE;
+}
+
+gboolean
+atl_picture_write (int fd, const guint8 *bytes, gsize size, GError **error)
+{
+  if (write_all (fd, bytes, size, 0))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_FULL, _ ("The picture cannot be handed over: %s"),
+               g_strerror (errno));
+  return FALSE;
+}
+
+static void
+send_preview (AtlJob *job, const AtlArray *latent)
+{
+  gint64 now = g_get_monotonic_time ();
+  guint64 offset = job->n_previews % 2 * PREVIEW_BYTES;
+  g_autofree guint8 *rgb = NULL;
+  guint width, height;
+
+  if (job->preview == 0 || now < job->preview_sent_at + PREVIEW_INTERVAL_US ||
+      !atl_diffusion_model_preview (job->slot->pictures, latent, ATL_MAX_PREVIEW_SIDE, &rgb, &width,
+                                    &height))
+    return;
+  job->preview_sent_at = now;
+  job->n_previews++;
+  if (write_all (job->preview, rgb, (gsize) width * height * 3, offset))
+    atl_service_emit (job->service, "PicturePreview",
+                      g_variant_new ("(uuut)", job->request, width, height, offset));
+}
+
+void
+atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpointer user_data)
+{
+  AtlJob *job = user_data;
+
+  if (step == n_steps)
+    {
+      job->steps_ended_at = g_get_monotonic_time ();
+      job->slot->step_rate = (double) (job->steps_ended_at - job->step_began_at) / G_USEC_PER_SEC /
+                             n_steps / (double) job->n_pixels;
+    }
+  send_progress (job, job->phase, step, n_steps);
+  send_preview (job, latent);
+}
+
+void
+atl_picture_note_end (AtlJob *job)
+{
+  if (job->steps_ended_at > 0)
+    job->slot->tail_rate = (double) (g_get_monotonic_time () - job->steps_ended_at) /
+                           G_USEC_PER_SEC / (double) job->n_pixels;
+}
+
+gboolean
+atl_handle_pause (AtlIpcEngine1 *skeleton,
+                  GDBusMethodInvocation *invocation,
+                  guint request,
+                  gboolean is_paused,
+                  AtlService *self)
+{
+  AtlJob *job = g_hash_table_lookup (self->requests, GUINT_TO_POINTER (request));
+
+  if (request != 0 && job != NULL)
+    {
+      g_mutex_lock (&self->pause_mutex);
+      job->is_paused = is_paused;
+      g_cond_broadcast (&self->pause_cond);
+      g_mutex_unlock (&self->pause_mutex);
+    }
+  atl_ipc_engine1_complete_pause (skeleton, invocation);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
