@@ -27,8 +27,8 @@ compare_doubles (const void *a, const void *b)
   return x < y ? -1 : x > y;
 }
 
-static double
-median (double *values, int n)
+double
+bench_median (double *values, int n)
 {
   qsort (values, (gsize) n, sizeof *values, compare_doubles);
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2.0;
@@ -311,7 +311,7 @@ median_of (const BenchSpeeds *rounds, guint n, gsize offset)
 
   for (guint i = 0; i < n; i++)
     values[i] = *(const double *) ((const guint8 *) &rounds[i] + offset);
-  return median (values, (int) n);
+  return bench_median (values, (int) n);
 }
 
 gboolean

@@ -48,6 +48,9 @@ typedef struct
   BenchSpeeds speeds;      /* medians */
 } BenchResult;
 
+/* Sorts the values; n >= 1. */
+double bench_median (double *values, int n);
+
 /* Bytes per second that `n_threads` read from memory, the best of some rounds. */
 double bench_bandwidth (int n_threads);
 

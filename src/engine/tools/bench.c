@@ -1,5 +1,5 @@
 /* The benchmark of language models: medians of quiet repeats, beside the memory bandwidth that
- * bounds decoding. */
+ * bounds decoding; and of networks of pictures (bench-image.h). */
 #define G_LOG_DOMAIN "atl-tools"
 
 #include "engine/tools/bench.h"
@@ -11,6 +11,7 @@
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/opencl/opencl.h"
 #include "engine/tools/bench-draft.h"
+#include "engine/tools/bench-image.h"
 #include "engine/tools/bench-run.h"
 #include "engine/tools/bench-synthetic.h"
 
@@ -218,19 +219,66 @@ bench_guesses (const Bench *b, BenchDraftPlan *plan, const char *model)
   return FALSE;
 }
 
+/* "512x768" */
+static gboolean
+parse_size (const char *text, BenchImagePlan *plan)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "x", -1);
+  guint *out[] = { &plan->width, &plan->height, &plan->frames };
+  guint n = g_strv_length (parts);
+
+  if (n < 2 || n > 3)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      guint64 value;
+
+      if (!g_ascii_string_to_unsigned (parts[i], 10, i < 2 ? 16 : 1, 8192, &value, NULL) ||
+          (i < 2 && value % 16 != 0))
+        return FALSE;
+      *out[i] = (guint) value;
+    }
+  return TRUE;
+}
+
+static gboolean
+bench_images (Bench *b, BenchImagePlan *plan, char **what)
+{
+  gboolean ok = TRUE;
+
+  plan->n_repeats = b->plan.n_repeats;
+  plan->json = b->json;
+  for (guint i = 0; what[i] != NULL; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (bench_image_run (plan, what[i], b->backends, b->n_backends, &error))
+        continue;
+      g_printerr ("%s: %s\n", what[i], error->message);
+      ok = FALSE;
+    }
+  return ok;
+}
+
 int
 atl_tool_bench (int argc, char **argv)
 {
   Bench b = { .n_threads = (int) g_get_num_processors (), .plan.depths.n = 1 };
   int n_prompt = 512, n_generate = 64, n_repeats = 3;
   g_autofree char *backend = NULL, *kv = NULL, *depths = NULL, *rows = NULL, *chats = NULL,
-                  *draft = NULL;
+                  *draft = NULL, *size = NULL;
+  BenchImagePlan image_plan = { .width = 512, .height = 512, .frames = 1 };
   BenchDraftPlan guesses = { 0 };
   gboolean lookup = FALSE;
-  g_auto (GStrv) files = NULL, synthetic = NULL;
+  g_auto (GStrv) files = NULL, synthetic = NULL, images = NULL;
   GOptionEntry entries[] = {
     { "synthetic", 0, 0, G_OPTION_ARG_STRING_ARRAY, &synthetic, "Random weights of a real shape",
       "SHAPE:TYPE" },
+    { "image", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &images,
+      "Instead: a pass of a network of pictures, of random weights or from a file",
+      "SHAPE[:TYPE]|FILE" },
+    { "size", 0, 0, G_OPTION_ARG_STRING, &size, "Of the picture or clip (512x512)",
+      "WxH[xFRAMES]" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &b.n_threads, "Threads", "N" },
     { "prompt", 'p', 0, G_OPTION_ARG_INT, &n_prompt, "Tokens of the prompt (512)", "N" },
     { "generate", 'n', 0, G_OPTION_ARG_INT, &n_generate, "Tokens to decode (64)", "N" },
@@ -259,9 +307,10 @@ atl_tool_bench (int argc, char **argv)
   b.plan.kv_dtype = ATL_DTYPE_F16;
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error) ||
-      (files == NULL && synthetic == NULL) || b.n_threads < 1 || b.n_threads > 1024 ||
-      n_prompt < 1 || n_prompt > 1 << 20 || n_generate < 1 || n_generate > 1 << 20 ||
-      n_repeats < 1 || n_repeats > BENCH_MAX_REPEATS ||
+      (files == NULL && synthetic == NULL && images == NULL) || b.n_threads < 1 ||
+      b.n_threads > 1024 || n_prompt < 1 || n_prompt > 1 << 20 || n_generate < 1 ||
+      n_generate > 1 << 20 || n_repeats < 1 || n_repeats > BENCH_MAX_REPEATS ||
+      (size != NULL && !parse_size (size, &image_plan)) ||
       (depths != NULL && !parse_list (depths, 0, 1 << 20, &b.plan.depths)) ||
       (rows != NULL && !parse_list (rows, 1, 4096, &b.plan.rows)) ||
       (chats != NULL && !parse_list (chats, 1, BENCH_MAX_CHATS, &b.plan.chats)) ||
@@ -284,9 +333,11 @@ atl_tool_bench (int argc, char **argv)
   b.plan.n_generate = (guint) n_generate;
   b.plan.n_repeats = (guint) n_repeats;
   guesses.draft = draft;
-  if (!lookup && draft == NULL)
+  if (!lookup && draft == NULL && (files != NULL || synthetic != NULL))
     b.bandwidth = bench_bandwidth (b.n_threads);
 
+  if (images != NULL)
+    ok &= bench_images (&b, &image_plan, images);
   for (guint i = 0; files != NULL && files[i] != NULL; i++)
     {
       if (lookup || draft != NULL)

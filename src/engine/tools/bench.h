@@ -1,4 +1,4 @@
-/* `atelier-cli bench`: how fast language models run on this computer, and what bounds them.
+/* `atelier-cli bench`: how fast models run on this computer, and what bounds them.
  *
  * Threading: call from main.
  */
@@ -11,13 +11,15 @@ G_BEGIN_DECLS
 /* bench [MODEL.gguf…] [--synthetic SHAPE:TYPE] [--threads N] [--prompt N] [--generate N]
  * [--depth N,…] [--repeat N] [--rows N,…] [--parallel N,…] [--backend cpu|opencl:N] [--kv TYPE]
  * [--json]
+ *       [--image SHAPE[:TYPE]|FILE] [--size WxH[xFRAMES]]
  * Decoding starts at --depth tokens of context (0), as llama-bench's does. Prints prefill and
  * decode tokens per second (medians of the repeats), the measured read bandwidth and the share of
  * it that decoding uses, the time to load; with several depths decoding at each, with --rows the
  * tokens per second of passes of N tokens of one chat, as checking drafts needs them, with
  * --parallel those of N chats that are decoded together, sampling included, beside those of one.
  * SHAPE: qwen2.5-0.5b, llama-3.2-1b, smollm2-135m, llama-3-8b (random weights of the real sizes);
- * TYPE: f16, q8_0, q4_0, q4_k_m. Returns 0, 1 when a model failed, 2 for arguments it does not
+ * TYPE: f16, q8_0, q4_0, q4_k_m. --image measures a pass of a network of pictures or clips instead
+ * (bench-image.h). Returns 0, 1 when a model failed, 2 for arguments it does not
  * know. */
 int atl_tool_bench (int argc, char **argv);
 

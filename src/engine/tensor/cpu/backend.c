@@ -182,6 +182,7 @@ cpu_run (AtlBackend *self,
   for (guint i = 0; i < n_nodes; i++)
     {
       const Op *op = &ops[nodes[i]->op];
+      const gint64 start = cpu->costs != NULL ? g_get_monotonic_time () : 0;
 
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
@@ -191,6 +192,14 @@ cpu_run (AtlBackend *self,
         {
           g_propagate_error (error, run.error);
           return FALSE;
+        }
+      if (cpu->costs != NULL)
+        {
+          AtlCpuCost *cost = &cpu->costs[nodes[i]->op];
+
+          cost->n++;
+          cost->seconds += (double) (g_get_monotonic_time () - start) / 1e6;
+          cost->products += atl_cpu_node_products (nodes[i]);
         }
     }
   return TRUE;

@@ -30,6 +30,7 @@ typedef struct
   const AtlCpuKernels *kernels; /* NULL: plain C only */
   AtlPool *pool;                /* (owned) */
   guint n_threads;
+  AtlCpuCost *costs; /* (nullable) borrowed; see atl_cpu_backend_count */
 } AtlCpu;
 
 typedef struct
@@ -122,6 +123,9 @@ gsize atl_fast_recurrent_scratch (const AtlCpu *cpu, const AtlNode *node);
  * written. */
 void atl_cpu_slots (
     const AtlTensor *state, const AtlTensor *slots, const float **from, float **to, gint64 *n);
+
+/* Multiplications with an addition that a product, an attention or a convolution takes; else 0. */
+double atl_cpu_node_products (const AtlNode *node);
 
 /* The dot product of n floats, as the references take it. */
 float atl_ref_dot (const float *a, const float *b, gint64 n);

@@ -32,4 +32,20 @@ AtlBackend *atl_cpu_backend_new (const AtlCpuOptions *options, GError **error);
 /* The level in use, "AVX-512 + AMX"; static. */
 const char *atl_cpu_backend_level_name (AtlBackend *self);
 AtlCpuLevel atl_cpu_best_level (void);
+
+/* What the nodes of one kind of op have cost. */
+typedef struct
+{
+  guint64 n;
+  double seconds, products; /* multiplications with an addition, of products and convolutions */
+} AtlCpuCost;
+
+/* From now on every node is added to costs[op], ATL_N_OPS of them, which stay the caller's; NULL
+ * ends it. Not while a plan runs. */
+void atl_cpu_backend_count (AtlBackend *self, AtlCpuCost *costs);
+/* Multiplications with an addition a second that the level's tiles reach on all threads while
+ * everything stays in the first cache: the roof of products of many rows. 0 for plain C. Takes some
+ * tenths of a second; not while a plan runs. */
+double atl_cpu_backend_peak (AtlBackend *self);
+
 G_END_DECLS
