@@ -21,9 +21,8 @@ atl_picture_input_decode (AtlFileMap *map, guint width, guint height, GError **e
                                ATL_MAX_INPUT_PIXELS, error);
   if (atl_file_map_size (map) != size)
     {
-      g_set_error (
-          error, ATL_ERROR, ATL_ERROR_INVALID,
-          _ ("the pixels are not %u × %u"), width, height);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the pixels are not %u × %u"), width,
+                   height);
       return NULL;
     }
   picture = atl_picture_new (width, height);
