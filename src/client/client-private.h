@@ -145,6 +145,21 @@ void atl_client_ensure_model_async (AtlClient *self,
                                     gpointer user_data);
 gboolean atl_client_ensure_model_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
+/* picture-room.c: files for pixels that the engine writes */
+
+/* Adds an empty one, and its name. ATL_ERROR_NO_MEMORY in words. */
+gboolean atl_room_add (GUnixFDList *fds, GPtrArray *names, const char *name, GError **error);
+/* A copy of the pixels [height, width, 3] in descriptor `room` of `fds` (nullable: the engine is
+ * not to have any). The numbers are the engine's, and not believed. ATL_ERROR_ENGINE_GONE,
+ * ATL_ERROR_NO_MEMORY in words. Owned. */
+GBytes *atl_room_read (GUnixFDList *fds,
+                       int room,
+                       guint width,
+                       guint height,
+                       guint max_side,
+                       guint64 offset,
+                       GError **error);
+
 /* chat-job.c */
 AtlChatJob *atl_chat_job_new (AtlClient *client,
                               AtlModel *model,

@@ -34,6 +34,7 @@
 
 #include "client/chat-job.h"
 #include "client/kept-chats.h"
+#include "client/picture-file.h"
 #include "client/picture-job.h"
 
 G_BEGIN_DECLS
@@ -148,6 +149,20 @@ AtlChatJob *atl_client_complete (AtlClient *self,
 
 /* Starts a picture. Returns at once; owned. */
 AtlPictureJob *atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request);
+
+/* Reads a picture of others in the engine, behind its sandbox: the file `path`, or (path NULL) the
+ * bytes of one. `max_side` in px, 0: as large as it is. Errors in words: ATL_ERROR_NOT_FOUND,
+ * _BAD_FILE, _UNSUPPORTED (no PNG, JPEG or WebP), _FULL (too many pixels), _ENGINE_GONE. */
+void atl_client_read_picture_async (AtlClient *self,
+                                    const char *path,
+                                    GBytes *bytes,
+                                    guint max_side,
+                                    GCancellable *cancellable,
+                                    GAsyncReadyCallback callback,
+                                    gpointer user_data);
+/* Owned. */
+AtlPictureFile *
+atl_client_read_picture_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Tokens of `text`, or of the conversation when `is_messages`. */
 void atl_client_count_tokens_async (AtlClient *self,

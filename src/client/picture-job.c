@@ -3,11 +3,7 @@
 
 #include "client/client-private.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <glib/gi18n.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 struct _AtlPictureJob
 {
@@ -116,62 +112,12 @@ job_gone (AtlRequest *request, const char *sentence)
   end (request->owner, error);
 }
 
-/* The engine may still write to the file: its bytes are copied, and its size is not believed. */
-static GBytes *
-read_room (AtlPictureJob *self,
-           int room,
-           guint width,
-           guint height,
-           guint max_side,
-           guint64 offset,
-           GError **error)
-{
-  gsize size = (gsize) width * height * 3, done = 0;
-  g_autofree guint8 *bytes = NULL;
-  int fd;
-
-  if (width == 0 || height == 0 || width > max_side || height > max_side ||
-      offset > G_MAXINT64 / 2 || self->fds == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s",
-                   _ ("The engine gave an answer that makes no sense."));
-      return NULL;
-    }
-  bytes = g_try_malloc (size);
-  if (bytes == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s",
-                   _ ("There is no memory left for the finished picture"));
-      return NULL;
-    }
-  fd = g_unix_fd_list_get (self->fds, room, error);
-  if (fd < 0)
-    return NULL;
-  while (done < size)
-    {
-      gssize n = pread (fd, bytes + done, size - done, (off_t) (offset + done));
-
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        break;
-      done += (gsize) n;
-    }
-  close (fd);
-  if (done < size)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s",
-                   _ ("The engine gave an answer that makes no sense."));
-      return NULL;
-    }
-  return g_bytes_new_take (g_steal_pointer (&bytes), size);
-}
-
 /* A preview that cannot be had is no reason to end. */
 static void
 take_preview (AtlPictureJob *self, guint width, guint height, guint64 offset)
 {
-  GBytes *bytes = read_room (self, OF_PREVIEW, width, height, ATL_MAX_PREVIEW_SIDE, offset, NULL);
+  GBytes *bytes =
+      atl_room_read (self->fds, OF_PREVIEW, width, height, ATL_MAX_PREVIEW_SIDE, offset, NULL);
 
   if (bytes == NULL)
     return;
@@ -212,8 +158,8 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
       g_clear_pointer (&self->facts, g_variant_unref);
       g_variant_get (params, "(uuu@a{sv})", &id, &self->width, &self->height, &self->facts);
       g_clear_pointer (&self->pixels, g_bytes_unref);
-      self->pixels =
-          read_room (self, OF_PICTURE, self->width, self->height, ATL_MAX_PICTURE_SIDE, 0, &error);
+      self->pixels = atl_room_read (self->fds, OF_PICTURE, self->width, self->height,
+                                    ATL_MAX_PICTURE_SIDE, 0, &error);
       end (self, error);
     }
   else if (g_str_equal (name, "Failed") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))
@@ -309,24 +255,6 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* --- Opening --- */
 
-static gboolean
-add_room (GUnixFDList *fds, GPtrArray *names, const char *name, GError **error)
-{
-  int fd = memfd_create ("atelier-picture", MFD_CLOEXEC);
-  gboolean ok;
-
-  if (fd < 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s",
-                   _ ("There is no memory left for the finished picture"));
-      return FALSE;
-    }
-  ok = g_unix_fd_list_append (fds, fd, error) >= 0;
-  close (fd);
-  g_ptr_array_add (names, g_strdup (name));
-  return ok;
-}
-
 static void
 open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
@@ -335,8 +263,8 @@ open_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
   GError *error = NULL;
 
-  if (!add_room (fds, names, ATL_CREATE_PICTURE, &error) ||
-      !add_room (fds, names, ATL_CREATE_PREVIEW, &error) ||
+  if (!atl_room_add (fds, names, ATL_CREATE_PICTURE, &error) ||
+      !atl_room_add (fds, names, ATL_CREATE_PREVIEW, &error) ||
       !atl_picture_request_open (self->asked, fds, names, &error))
     {
       g_task_return_error (task, error);

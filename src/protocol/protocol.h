@@ -121,9 +121,17 @@ G_BEGIN_DECLS
 #define ATL_CREATE_MASK "mask"
 #define ATL_CREATE_REFERENCE "reference"
 #define ATL_MAX_PICTURE_SIDE 16384u
+#define ATL_MAX_INPUT_SIDE 65535u
 #define ATL_MAX_PREVIEW_SIDE 512u
 #define ATL_MAX_REFERENCES 16u
 #define ATL_MAX_INPUT_PIXELS (64u << 20)
+
+/* Options and facts of ReadPicture. */
+#define ATL_READ_MAX_SIDE "max-side"       /* u: made smaller; 0 or absent: as it is */
+#define ATL_READ_FULL_WIDTH "full-width"   /* u, of the file */
+#define ATL_READ_FULL_HEIGHT "full-height" /* u */
+#define ATL_READ_TEXTS "texts"             /* a{ss}: what the file says, by keyword */
+#define ATL_READ_RECIPE "recipe"           /* a{sv}, ATL_MADE_*; absent: it says nothing */
 
 /* What a picture was made with, of settings and facts. */
 #define ATL_MADE_PROMPT "prompt"            /* s */

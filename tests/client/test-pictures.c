@@ -260,6 +260,79 @@ test_inputs (void)
   atl_client_stop (client);
 }
 
+typedef struct
+{
+  AtlPictureFile *file;
+  GError *error;
+  gboolean is_over;
+} Reading;
+
+static void
+read_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Reading *self = user_data;
+
+  self->file = atl_client_read_picture_finish (ATL_CLIENT (source), result, &self->error);
+  self->is_over = TRUE;
+}
+
+static void
+reading_clear (Reading *self)
+{
+  g_clear_pointer (&self->file, atl_picture_file_unref);
+  g_clear_error (&self->error);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Reading, reading_clear)
+
+static void
+read_file (Reading *self, AtlClient *client, const char *path, GBytes *bytes, guint max_side)
+{
+  atl_client_read_picture_async (client, path, bytes, max_side, NULL, read_cb, self);
+  g_assert_true (fixture_wait (&self->is_over, WAIT_MS));
+}
+
+static void
+test_read (void)
+{
+  static const AtlPictureFormat formats[] = { ATL_PICTURE_PNG, ATL_PICTURE_JPEG, ATL_PICTURE_WEBP };
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlPicture) picture = atl_picture_new (60, 40);
+  g_autoptr (GBytes) nonsense = g_bytes_new_static ("nonsense", 8);
+  g_auto (Reading) none = { 0 }, hostile = { 0 };
+
+  atl_picture_set_text (picture, "parameters", "a fox \xe2\x9c\x93\nSteps: 3");
+  for (guint i = 0; i < 60 * 40; i++)
+    picture->rgb[i * 3] = 200;
+  for (gsize i = 0; i < G_N_ELEMENTS (formats); i++)
+    {
+      g_autoptr (GBytes) bytes = atl_picture_encode (picture, formats[i], 0, NULL);
+      g_auto (Reading) whole = { 0 }, small = { 0 };
+      const guint8 *rgb;
+      const char *text = NULL;
+
+      read_file (&whole, client, NULL, bytes, 0);
+      g_assert_no_error (whole.error);
+      g_assert_cmpuint (whole.file->width, ==, 60);
+      g_assert_cmpuint (whole.file->height, ==, 40);
+      g_assert_true (g_variant_lookup (whole.file->texts, "parameters", "&s", &text));
+      g_assert_cmpstr (text, ==, "a fox \xe2\x9c\x93\nSteps: 3");
+      read_file (&small, client, NULL, bytes, 30);
+      g_assert_no_error (small.error);
+      g_assert_cmpuint (small.file->width, ==, 30);
+      g_assert_cmpuint (small.file->height, ==, 20);
+      g_assert_cmpuint (small.file->full_width, ==, 60);
+      g_assert_cmpuint (g_bytes_get_size (small.file->rgb), ==, 30 * 20 * 3);
+      rgb = g_bytes_get_data (small.file->rgb, NULL);
+      g_assert_cmpint (ABS (rgb[0] - 200), <=, 3);
+      g_assert_cmpint (rgb[1], <=, 3);
+    }
+  read_file (&none, client, "/nonexistent/a.png", NULL, 0);
+  g_assert_error (none.error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
+  read_file (&hostile, client, NULL, nonsense, 0);
+  g_assert_error (hostile.error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  atl_client_stop (client);
+}
+
 /* Unloading ends what is drawn, and the handle can be asked again. */
 static void
 test_unload (void)
@@ -360,6 +433,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/cancel", test_cancel);
   g_test_add_func ("/pictures/pause", test_pause);
   g_test_add_func ("/pictures/inputs", test_inputs);
+  g_test_add_func ("/pictures/read", test_read);
   g_test_add_func ("/pictures/unload", test_unload);
   g_test_add_func ("/pictures/chat-is-refused", test_chat_is_refused);
   g_test_add_func ("/pictures/hostile-picture", test_hostile_picture);

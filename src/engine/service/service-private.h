@@ -113,6 +113,8 @@ struct _AtlJob
   int room, preview; /* descriptors for pixels; 0: none */
   GArray *sizes;     /* guint[2], parallel to maps: of raw pixels, else 0 */
   gint64 n_pixels;
+  guint max_side;      /* of a picture that is read */
+  guint width, height; /* the result */
   char *phase;
   gint64 step_began_at;  /* monotonic: the first step, later when it rested */
   gint64 steps_ended_at; /* 0: not yet */
@@ -259,6 +261,16 @@ gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files,
 /* The n-th file of that name, and its size if it is raw; NULL. Borrowed. */
 AtlFileMap *
 atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height);
+
+/* --- picture-read.c: ReadPicture --- */
+
+gboolean atl_handle_read_picture (AtlIpcEngine1 *skeleton,
+                                  GDBusMethodInvocation *invocation,
+                                  GUnixFDList *fds,
+                                  guint request,
+                                  GVariant *files,
+                                  GVariant *options,
+                                  AtlService *self);
 
 /* --- picture-settings.c --- */
 

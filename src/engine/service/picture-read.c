@@ -1,0 +1,113 @@
+/* ReadPicture: pictures of others, decoded behind the sandbox. */
+#define G_LOG_DOMAIN "atl-service"
+
+#include <glib/gi18n.h>
+
+#include "engine/service/service-private.h"
+
+/* Bytes of all texts that are passed on. */
+#define MAX_TEXTS_BYTES (4u << 20)
+
+/* Takes the picture, gives one without texts where it is larger. */
+static AtlPicture *
+shrink (AtlPicture *picture, guint max_side)
+{
+  guint side = MAX (picture->width, picture->height);
+  gint64 width, height;
+  AtlPicture *small;
+  AtlArray *array;
+
+  if (max_side == 0 || side <= max_side)
+    return picture;
+  width = MAX ((gint64) picture->width * max_side / side, 1);
+  height = MAX ((gint64) picture->height * max_side / side, 1);
+  array = atl_picture_input_array (picture, ATL_CREATE_IMAGE, 3, width, height);
+  small = atl_picture_new ((guint) width, (guint) height);
+  for (gint64 i = 0; i < width * height; i++)
+    for (guint c = 0; c < 3; c++)
+      small->rgb[i * 3 + c] =
+          (guint8) (atl_array_f32 (array)[c * width * height + i] * 255.0f + 0.5f);
+  atl_array_free (array);
+  atl_picture_free (picture);
+  return small;
+}
+
+static GVariant *
+make_texts (const AtlPicture *picture)
+{
+  GVariantBuilder texts;
+  GHashTableIter iter;
+  gpointer key, text;
+  gsize size = 0;
+
+  g_variant_builder_init (&texts, G_VARIANT_TYPE ("a{ss}"));
+  g_hash_table_iter_init (&iter, picture->texts);
+  while (g_hash_table_iter_next (&iter, &key, &text))
+    {
+      size += strlen (key) + strlen (text);
+      if (size <= MAX_TEXTS_BYTES)
+        g_variant_builder_add (&texts, "{ss}", key, text);
+    }
+  return g_variant_builder_end (&texts);
+}
+
+static gboolean
+read_run (AtlJob *job, GError **error)
+{
+  AtlFileMap *map = atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL);
+  g_autoptr (AtlPicture) picture = NULL;
+  GVariantDict facts;
+
+  picture = atl_picture_input_decode (map, 0, 0, error);
+  if (picture == NULL)
+    return FALSE;
+  g_variant_dict_init (&facts, NULL);
+  g_variant_dict_insert (&facts, ATL_READ_FULL_WIDTH, "u", picture->width);
+  g_variant_dict_insert (&facts, ATL_READ_FULL_HEIGHT, "u", picture->height);
+  g_variant_dict_insert_value (&facts, ATL_READ_TEXTS, make_texts (picture));
+  job->info = g_variant_ref_sink (g_variant_dict_end (&facts));
+  picture = shrink (g_steal_pointer (&picture), job->max_side);
+  job->width = picture->width;
+  job->height = picture->height;
+  return atl_picture_write (job->room, picture->rgb, (gsize) picture->width * picture->height * 3,
+                            error);
+}
+
+static void
+read_done (AtlJob *job, const GError *error)
+{
+  if (error != NULL)
+    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+  else
+    atl_ipc_engine1_complete_read_picture (job->service->skeleton,
+                                           g_steal_pointer (&job->invocation), NULL, job->width,
+                                           job->height, job->info);
+}
+
+gboolean
+atl_handle_read_picture (AtlIpcEngine1 *skeleton,
+                         GDBusMethodInvocation *invocation,
+                         GUnixFDList *fds,
+                         guint request,
+                         GVariant *files,
+                         GVariant *options,
+                         AtlService *self)
+{
+  AtlJob *job = atl_job_new (self, request, FALSE, invocation);
+  GError *error = NULL;
+
+  if (job == NULL)
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  job->run = read_run;
+  job->done = read_done;
+  job->max_side = atl_dict_uint (options, ATL_READ_MAX_SIDE, 0);
+  if (atl_picture_take_files (job, fds, files, &error) &&
+      (job->room == 0 || atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL) == NULL))
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                 _ ("there is no file for the picture"));
+  if (error != NULL)
+    atl_job_refuse (job, error);
+  else
+    atl_job_start (job, self->reading);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
