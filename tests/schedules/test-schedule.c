@@ -185,6 +185,52 @@ test_refuses (void)
   refuse ("EDMEulerScheduler", "{\"sigma_max\": 0.001}", ATL_ERROR_INVALID);
 }
 
+/* What the output of a model that knows the picture foretells is the picture, in every call that
+ * starts where noise was added. */
+static void
+test_estimate (gconstpointer data)
+{
+  static const char *const predictions[] = { "epsilon", "v_prediction", "sample" };
+  const char *name = data;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+
+  for (guint p = 0; p < (is_flow (name) ? 1 : 3); p++)
+    {
+      g_autofree char *text = g_strdup_printf ("{\"prediction_type\": \"%s\"}", predictions[p]);
+      g_autoptr (JsonNode) config = parse (is_flow (name) ? "{\"shift\": 3}" : text);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlSchedule) s = atl_schedule_new (name, json_node_get_object (config), &error);
+
+      g_assert_no_error (error);
+      g_assert_true (atl_schedule_set_steps (s, &(AtlScheduleRequest){ .n_steps = 7 }, &error));
+      for (guint call = 0; call < atl_schedule_n_calls (s); call++)
+        {
+          float one = 1, zero = 0, alpha, sigma;
+
+          atl_schedule_add_noise (s, call, &one, &zero, &alpha, 1);
+          atl_schedule_add_noise (s, call, &zero, &one, &sigma, 1);
+          for (guint i = 0; i < N; i++)
+            {
+              float clean = (float) g_rand_double_range (rand, -1, 1), got;
+              float noise = (float) normal (rand), x = alpha * clean + sigma * noise;
+              double size = sqrt (alpha * alpha + sigma * sigma);
+              float velocity = (float) ((alpha * noise - sigma * clean) / size);
+              float output = is_flow (name) ? noise - clean
+                             : p == 0       ? noise
+                             : p == 1       ? velocity
+                                            : clean;
+
+              if (!atl_schedule_estimate (s, call, &output, &x, &got, 1))
+                {
+                  g_assert_true (g_str_has_prefix (name, "EDM"));
+                  return;
+                }
+              g_assert_cmpfloat_with_epsilon (got, clean, 2e-3);
+            }
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -195,11 +241,13 @@ main (int argc, char **argv)
     {
       g_autofree char *exact = g_strdup_printf ("/schedules/exact-model/%s", names[i]);
       g_autofree char *steps = g_strdup_printf ("/schedules/any-steps/%s", names[i]);
+      g_autofree char *estimate = g_strdup_printf ("/schedules/estimate/%s", names[i]);
       g_autofree char *middle = g_strdup_printf ("/schedules/middle/%s", names[i]);
 
       g_test_add_data_func (exact, names[i], test_exact_model);
       g_test_add_data_func (steps, names[i], test_any_steps);
       g_test_add_data_func (middle, names[i], test_starts_in_the_middle);
+      g_test_add_data_func (estimate, names[i], test_estimate);
     }
   g_test_add_func ("/schedules/refuses", test_refuses);
   return g_test_run ();

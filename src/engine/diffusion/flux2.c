@@ -363,6 +363,9 @@ run_flux2 (AtlRun *run, GError **error)
     }
   self.rows = height / PIXELS;
   self.columns = width / PIXELS;
+  run->latent = plain;
+  run->latent.height = 2 * self.rows;
+  run->latent.width = 2 * self.columns;
   if (!read_statistics (run, &self, error) ||
       !encode_text (run, &self, self.is_klein && !fast && self.guidance > 1, error))
     return FALSE;

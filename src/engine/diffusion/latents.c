@@ -82,6 +82,18 @@ atl_wan_statistics (
   return *std != NULL;
 }
 
+gboolean
+atl_wan_is_published (const float *mean, gint64 channels)
+{
+  const float *published = channels == G_N_ELEMENTS (mean_22) ? mean_22 : mean_21;
+  gint64 n = channels == G_N_ELEMENTS (mean_22) ? G_N_ELEMENTS (mean_22) : G_N_ELEMENTS (mean_21);
+
+  for (gint64 i = 0; i < channels; i++)
+    if (n != channels || fabsf (mean[i] - published[i]) > 1e-3f)
+      return FALSE;
+  return TRUE;
+}
+
 static void
 apply (AtlArray *x, const float *mean, const float *std, gboolean is_back)
 {
@@ -123,10 +135,13 @@ atl_latent_init (AtlLatent *self, AtlRun *run, gint64 multiple, gint64 side, GEr
   atl_checkpoint_get_float (vae, "scaling_factor", 1e-6, 1e6, &self->scaling, &local);
   if (local == NULL)
     atl_checkpoint_get_float (vae, "shift_factor", -1e6, 1e6, &self->shift, &local);
-  if (local == NULL)
-    return TRUE;
-  g_propagate_error (error, local);
-  return FALSE;
+  if (local != NULL)
+    {
+      g_propagate_error (error, local);
+      return FALSE;
+    }
+  run->latent = *self;
+  return TRUE;
 }
 
 AtlArray *

@@ -12,21 +12,15 @@ G_BEGIN_DECLS
  * (16 channels) and 2.2 (48). Both are the caller's. */
 gboolean atl_wan_statistics (
     const AtlCheckpoint *vae, gint64 channels, float **mean, float **std, GError **error);
+/* Whether these means are those of one of the authors' two. */
+gboolean atl_wan_is_published (const float *mean, gint64 channels);
 /* x [1, C, …]: (x - mean) / std channel by channel, or backwards x * std + mean. */
 void atl_latent_normalise (AtlArray *x, const float *mean, const float *std);
 void atl_latent_restore (AtlArray *x, const float *mean, const float *std);
 
-/* The latent of a picture: its size and how numbers of the autoencoder become the network's. */
-typedef struct
-{
-  gint64 factor;        /* pixels to one of its cells */
-  gint64 height, width; /* in cells */
-  double scaling, shift;
-} AtlLatent;
-
 /* The size that is asked for, in pixels a multiple of `multiple`, and "scaling_factor" and
  * "shift_factor" of the autoencoder's configuration, else what stands in `self`. factor is the
- * caller's. Errors: no autoencoder, numbers that make no sense. */
+ * caller's. The run remembers it. Errors: no autoencoder, numbers that make no sense. */
 gboolean
 atl_latent_init (AtlLatent *self, AtlRun *run, gint64 multiple, gint64 side, GError **error);
 /* A picture [1, 3, H, W] in -1…1 as a latent: (mean - shift) * scaling. The caller's. */

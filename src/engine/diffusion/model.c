@@ -6,14 +6,17 @@
 #include <glib/gi18n.h>
 
 #include "base/json-bounded.h"
+#include "engine/diffusion/preview.h"
 
 struct _AtlDiffusionModel
 {
   AtlBundle *bundle; /* (owned) */
   const AtlDiffusionFamily *family;
   AtlTraits traits;
-  char *pipeline;  /* (owned) (nullable) */
-  char *sampler;   /* (owned) (nullable) of the last run */
+  char *pipeline; /* (owned) (nullable) */
+  char *sampler;  /* (owned) (nullable) of the last run */
+  AtlPreview preview;
+  AtlRun *run;     /* (nullable) the one under way, borrowed */
   AtlParts *parts; /* (owned) NULL until it is to be used */
 };
 
@@ -184,7 +187,11 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
   g_return_val_if_fail (self->parts != NULL, NULL);
   if (hooks != NULL)
     run.hooks = *hooks;
+  self->run = &run;
   ok = self->family->run (&run, error);
+  self->run = NULL;
+  if (ok)
+    atl_preview_learn (&self->preview, &run);
   g_free (self->sampler);
   self->sampler = run.sampler;
   return ok ? g_steal_pointer (&outputs) : NULL;
@@ -194,4 +201,17 @@ const char *
 atl_diffusion_model_sampler (const AtlDiffusionModel *self)
 {
   return self->sampler;
+}
+
+gboolean
+atl_diffusion_model_preview (AtlDiffusionModel *self,
+                             const AtlArray *latent,
+                             guint max_side,
+                             guint8 **rgb,
+                             guint *width,
+                             guint *height)
+{
+  g_return_val_if_fail (self->run != NULL && max_side > 0, FALSE);
+  *rgb = atl_preview_paint (&self->preview, self->run, latent, max_side, width, height);
+  return *rgb != NULL;
 }

@@ -63,9 +63,10 @@ GPtrArray *atl_diffusion_model_run (AtlDiffusionModel *self,
                                     GCancellable *cancellable,
                                     GError **error);
 
-/* What `latent`, as hooks.step has it, will look like: roughly, in little time. The caller's `rgb`
- * [height, width, 3], neither side larger than max_side. FALSE where nothing can be seen in it. */
-gboolean atl_diffusion_model_preview (const AtlDiffusionModel *self,
+/* Within hooks.step: what its latent will look like, roughly and in little time (preview.h). The
+ * caller's `rgb` [height, width, 3], neither side larger than max_side. FALSE where nothing can be
+ * seen in it. */
+gboolean atl_diffusion_model_preview (AtlDiffusionModel *self,
                                       const AtlArray *latent,
                                       guint max_side,
                                       guint8 **rgb,

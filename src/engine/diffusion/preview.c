@@ -1,61 +1,142 @@
-/* What a latent will look like, roughly and at once: three of its channels as colours. */
+/* What a latent will look like, while it is drawn. */
 #define G_LOG_DOMAIN "atl-diffusion"
 
-#include <math.h>
+#include "engine/diffusion/preview.h"
 
-#include "engine/diffusion/model.h"
+#include <string.h>
 
-/* Mean and spread of what is finite. */
-static void
-measure (const float *x, gint64 n, double *mean, double *spread)
+#include "engine/diffusion/latents.h"
+
+/* Pixels of the chart that colours are fitted to: with 16 x 16 cells there are more of them than
+ * channels. */
+#define CHART_CELLS 16
+
+/* [1, C, (F,) h, w] of tokens, else a copy; NULL when it is neither. */
+static AtlArray *
+spread (const AtlRun *run, const AtlArray *latent)
 {
-  double sum = 0, squares = 0;
-  gint64 count = 0;
+  const AtlLatent *how = &run->latent;
 
-  for (gint64 i = 0; i < n; i++)
-    if (isfinite (x[i]))
-      {
-        sum += x[i];
-        squares += (double) x[i] * x[i];
-        count++;
-      }
-  *mean = count > 0 ? sum / (double) count : 0;
-  *spread = count > 0 ? sqrt (MAX (squares / (double) count - *mean * *mean, 1e-12)) : 1;
+  if (latent->dtype != ATL_DTYPE_F32 || latent->dim[0] != 1)
+    return NULL;
+  if (latent->n_dims == 4 || latent->n_dims == 5)
+    return atl_array_copy (latent, "latent");
+  if (latent->n_dims == 3 && how->height > 0 && latent->dim[2] % 4 == 0 &&
+      latent->dim[1] == how->height / 2 * (how->width / 2))
+    return atl_latent_unpack (latent, how->height, how->width);
+  return NULL;
 }
 
-gboolean
-atl_diffusion_model_preview (const AtlDiffusionModel *self,
-                             const AtlArray *latent,
-                             guint max_side,
-                             guint8 **rgb,
-                             guint *width,
-                             guint *height)
+/* The chart's latent, as the network has it, by the bundle's own autoencoder. */
+static AtlArray *
+encode_chart (AtlRun *run, const AtlArray *chart)
 {
-  gint64 w, h, step, plane;
+  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
+  AtlArray *picture = atl_array_copy (chart, "image"), *mean;
+  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", NULL);
+  g_autofree float *means = NULL;
+  g_autofree float *stds = NULL;
 
-  if ((latent->n_dims != 4 && latent->n_dims != 5) || latent->dtype != ATL_DTYPE_F32 ||
-      latent->dim[1] < 3)
-    return FALSE;
-  w = latent->dim[latent->n_dims - 1];
-  h = latent->dim[latent->n_dims - 2];
-  plane = atl_array_n_elems (latent) / latent->dim[0] / latent->dim[1];
-  step = (MAX (w, h) + max_side - 1) / max_side;
-  *width = (guint) ((w + step - 1) / step);
-  *height = (guint) ((h + step - 1) / step);
-  *rgb = g_malloc ((gsize) *width * *height * 3);
-  for (guint c = 0; c < 3; c++)
+  if (run->latent.scaling != 0 || vae == NULL)
     {
-      const float *x = atl_array_f32 ((AtlArray *) latent) + c * plane;
-      double mean, spread;
-
-      measure (x, w * h, &mean, &spread);
-      for (guint y = 0; y < *height; y++)
-        for (guint i = 0; i < *width; i++)
-          {
-            double value = 0.5 + (x[y * step * w + i * step] - mean) / (5 * spread);
-
-            (*rgb)[((gsize) y * *width + i) * 3 + c] = (guint8) (CLAMP (value, 0, 1) * 255 + 0.5);
-          }
+      atl_array_free (picture);
+      return vae != NULL ? atl_vae_encode (run, chart, &run->latent, NULL) : NULL;
     }
-  return TRUE;
+  picture->n_dims = 5;
+  memcpy (picture->dim, (gint64[]){ 1, 3, 1, chart->dim[2], chart->dim[3] },
+          5 * sizeof *picture->dim);
+  atl_request_add (request, picture);
+  mean = atl_run_output_of (run, "vae", request, "mean", NULL);
+  if (mean == NULL)
+    return NULL;
+  if (atl_wan_statistics (vae, mean->dim[1], &means, &stds, NULL))
+    atl_latent_normalise (mean, means, stds);
+  mean->n_dims = 4;
+  memcpy (mean->dim, (gint64[]){ 1, mean->dim[1], mean->dim[3], mean->dim[4] },
+          4 * sizeof *mean->dim);
+  return mean;
+}
+
+/* Autoencoders that are not one of those published: what they make of a chart tells. */
+static gboolean
+fit (AtlRun *run, gint64 channels, AtlColours *out)
+{
+  g_autoptr (AtlArray) chart = atl_colours_chart (CHART_CELLS * run->latent.factor);
+  g_autoptr (AtlArray) latent = encode_chart (run, chart);
+
+  return latent != NULL && latent->dim[1] == channels && atl_colours_fit (latent, chart, out);
+}
+
+static gboolean
+is_published (AtlRun *run, gint64 channels)
+{
+  AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", NULL);
+  g_autofree float *means = NULL;
+  g_autofree float *stds = NULL;
+
+  return run->latent.scaling != 0 ||
+         (vae != NULL && atl_wan_statistics (vae, channels, &means, &stds, NULL) &&
+          atl_wan_is_published (means, channels));
+}
+
+static const AtlColours *
+colours_for (AtlPreview *self, AtlRun *run, gint64 channels)
+{
+  if (!self->is_known)
+    {
+      const AtlColours *published = atl_colours_published (channels, run->latent.scaling);
+
+      self->is_known = TRUE;
+      if (published != NULL && is_published (run, channels))
+        self->colours = *published;
+      else if (run->latent.factor > 0 && fit (run, channels, &self->colours))
+        self->is_fitted = TRUE;
+      else
+        self->colours = published != NULL ? *published : (AtlColours){ 0 };
+    }
+  return self->colours.n_channels == channels ? &self->colours : NULL;
+}
+
+guint8 *
+atl_preview_paint (AtlPreview *self,
+                   AtlRun *run,
+                   const AtlArray *latent,
+                   guint max_side,
+                   guint *width,
+                   guint *height)
+{
+  const AtlArray *seen =
+      run->estimate != NULL && atl_array_size (run->estimate) == atl_array_size (latent)
+          ? run->estimate
+          : latent;
+  g_autoptr (AtlArray) plain = spread (run, seen);
+  const AtlColours *colours = plain != NULL ? colours_for (self, run, plain->dim[1]) : NULL;
+  gint64 frames = plain != NULL && plain->n_dims == 5 ? plain->dim[2] : 1;
+
+  return colours != NULL ? atl_colours_paint (colours, plain, frames / 2, max_side, width, height)
+                         : NULL;
+}
+
+void
+atl_preview_learn (AtlPreview *self, AtlRun *run)
+{
+  const AtlArray *sample = atl_arrays_find (run->outputs, "final_latent");
+  const AtlArray *image = atl_arrays_find (run->outputs, "image");
+  g_autoptr (AtlArray) latent = sample != NULL ? spread (run, sample) : NULL;
+  g_autoptr (AtlArray) picture = NULL;
+  AtlColours better;
+
+  if (!self->is_fitted || latent == NULL || image == NULL)
+    return;
+  if (latent->n_dims == 5 && latent->dim[2] == 1)
+    {
+      latent->n_dims = 4;
+      latent->dim[2] = latent->dim[3];
+      latent->dim[3] = latent->dim[4];
+    }
+  picture = atl_array_copy (image, "picture");
+  atl_array_affine (picture, 2.0f, -1.0f);
+  if (latent->n_dims == 4 && latent->dim[1] == self->colours.n_channels &&
+      atl_colours_fit (latent, picture, &better))
+    self->colours = better;
 }

@@ -303,6 +303,21 @@ is_finite (const AtlArray *array)
   return TRUE;
 }
 
+/* Shows what x will be, and says whether that is enough: then x is it. */
+static gboolean
+show_step (AtlRun *run, AtlArray *x, guint step, guint n_steps)
+{
+  gboolean is_last = step == n_steps;
+
+  if (run->hooks.step != NULL)
+    run->hooks.step (x, step, n_steps, run->hooks.user_data);
+  if (run->hooks.is_enough == NULL || g_atomic_int_get (run->hooks.is_enough) == 0)
+    return is_last;
+  if (run->estimate != NULL && !is_last)
+    memcpy (x->data, run->estimate->data, atl_array_size (x));
+  return TRUE;
+}
+
 static gboolean
 sample (AtlRun *run,
         AtlSchedule *schedule,
@@ -347,12 +362,20 @@ sample (AtlRun *run,
             noise = g_new (float, n);
           step_noise (run, draws++, noise, n);
         }
+      g_clear_pointer (&run->estimate, atl_array_free);
+      if (run->hooks.step != NULL || run->hooks.is_enough != NULL)
+        {
+          run->estimate = atl_array_copy (x, "estimate");
+          if (!atl_schedule_estimate (schedule, call, atl_array_f32 (out), atl_array_f32 (x),
+                                      atl_array_f32 (run->estimate), (gsize) n))
+            g_clear_pointer (&run->estimate, atl_array_free);
+        }
       atl_schedule_step (schedule, call, atl_array_f32 (out), atl_array_f32 (x),
                          is_noisy ? noise : NULL, (gsize) n);
       if (after != NULL)
         after (run, schedule, call, x, user_data);
-      if (run->hooks.step != NULL)
-        run->hooks.step (x, call + 1 - first, n_calls - first, run->hooks.user_data);
+      if (show_step (run, x, call + 1 - first, n_calls - first))
+        break;
     }
   return TRUE;
 }
@@ -370,6 +393,7 @@ atl_run_sample (AtlRun *run,
 {
   gboolean ok = sample (run, schedule, first, x, predict, after, user_data, error);
 
+  g_clear_pointer (&run->estimate, atl_array_free);
   atl_parts_release (run->parts, role);
   if (!ok)
     {

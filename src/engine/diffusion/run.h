@@ -28,7 +28,18 @@ typedef struct
   /* Intermediate results under the names of the golden cases ("text_hidden", "first_output"). */
   void (*trace) (const char *name, const AtlArray *value, gpointer user_data);
   gpointer user_data;
+  /* (nullable) Once it is not 0, which any thread may make it, no further step is taken: the
+   * picture is what the denoiser foretold last. */
+  const gint *is_enough;
 } AtlRunHooks;
+
+/* The latent of a picture: its size and how numbers of the autoencoder become the network's. */
+typedef struct
+{
+  gint64 factor;        /* pixels to one of its cells */
+  gint64 height, width; /* in cells */
+  double scaling, shift;
+} AtlLatent;
 
 typedef struct
 {
@@ -43,6 +54,8 @@ typedef struct
   GPtrArray *outputs;        /* AtlArray */
   char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
   gboolean is_under_way;     /* the denoiser was asked */
+  AtlLatent latent;          /* once the family knows it; scaling 0: normalised by statistics */
+  AtlArray *estimate;        /* (owned, nullable) during hooks.step: what the denoiser foretells */
 } AtlRun;
 
 /* --- Inputs --- */

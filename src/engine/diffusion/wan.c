@@ -191,6 +191,7 @@ read_latent (AtlRun *run, AtlWan *self, GError **error)
   atl_run_size (run, self->factor * 2, is_22 ? 704 : 480, &self->width, &self->height);
   self->width /= self->factor;
   self->height /= self->factor;
+  run->latent = (AtlLatent){ .factor = self->factor, .height = self->height, .width = self->width };
   self->frames = ((gint64) CLAMP (frames, 1, MAX_FRAMES) - 1) / ATL_WAN_TIME_FACTOR + 1;
   return TRUE;
 }

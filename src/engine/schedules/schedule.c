@@ -201,6 +201,27 @@ atl_schedule_add_noise (const AtlSchedule *self,
   atl_schedule_combine (noised, n, 2, (const float *[]){ clean, noise }, coef);
 }
 
+gboolean
+atl_schedule_estimate (
+    const AtlSchedule *self, guint call, const float *output, const float *x, float *clean, gsize n)
+{
+  double alpha, sigma, coef[2];
+
+  g_return_val_if_fail (call < self->n_calls, FALSE);
+  for (guint i = 0; atl_solvers_edm[i] != NULL; i++)
+    if (atl_solvers_edm[i] == self->solver)
+      return FALSE; /* its outputs are scaled in a way of their own */
+  self->solver->mix (self, call, &alpha, &sigma);
+  if (alpha < 1e-3 && self->c.prediction == ATL_PREDICT_EPSILON)
+    return FALSE;
+  if (alpha == 1)
+    atl_schedule_clean_sigma (&self->c, sigma, &coef[0], &coef[1]);
+  else
+    atl_schedule_clean_vp (&self->c, alpha, sigma, &coef[0], &coef[1]);
+  atl_schedule_combine (clean, n, 2, (const float *[]){ x, output }, coef);
+  return TRUE;
+}
+
 void
 atl_schedule_scale_input (
     const AtlSchedule *self, guint call, const float *x, float *scaled, gsize n)

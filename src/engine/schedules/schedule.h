@@ -75,6 +75,14 @@ void atl_schedule_add_noise (const AtlSchedule *self,
                              float *noised,
                              gsize n);
 
+/* clean[n] = the finished sample as the output of this call, asked at x, foretells it; before the
+ * step. FALSE where x says nothing of it yet, or the solver cannot tell. */
+gboolean atl_schedule_estimate (const AtlSchedule *self,
+                                guint call,
+                                const float *output,
+                                const float *x,
+                                float *clean,
+                                gsize n);
 /* scaled[n] = what the denoiser sees of x. The buffers may be the same. */
 void atl_schedule_scale_input (
     const AtlSchedule *self, guint call, const float *x, float *scaled, gsize n);
