@@ -9,8 +9,8 @@
 
 #include "cli/commands.h"
 #include "cli/image-options.h"
-#include "cli/image-recipe.h"
 #include "cli/session.h"
+#include "media/recipe.h"
 
 typedef struct
 {
@@ -97,12 +97,14 @@ save (AtlPictureJob *job, const AtlImageOptions *options, GVariant *settings, GE
   guint width = 0, height = 0;
   GBytes *pixels = atl_picture_job_get_pixels (job, &width, &height);
   g_autoptr (AtlPicture) picture = atl_picture_new (width, height);
+  g_autoptr (GVariant) recipe = NULL;
   g_autoptr (GBytes) bytes = NULL;
   g_autofree char *path = NULL;
   g_autofree char *stem = NULL;
 
   memcpy (picture->rgb, g_bytes_get_data (pixels, NULL), g_bytes_get_size (pixels));
-  atl_image_recipe_add (picture, settings, facts);
+  recipe = atl_recipe_join (settings, facts, width, height);
+  atl_recipe_write (picture, recipe);
   stem = options->stem != NULL
              ? g_strdup (options->stem)
              : g_strdup_printf ("atelier-%u", atl_dict_uint (facts, ATL_MADE_SEED, 0));

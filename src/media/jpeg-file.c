@@ -76,6 +76,8 @@ read_markers (AtlPicture *self, const struct jpeg_decompress_struct *cinfo)
              memcmp (m->data, XMP_HEADER, sizeof XMP_HEADER) == 0)
       atl_xmp_read (self, (const char *) m->data + sizeof XMP_HEADER,
                     m->data_length - sizeof XMP_HEADER);
+    else
+      atl_exif_read (self, m->data, m->data_length);
 }
 
 AtlPicture *

@@ -25,4 +25,7 @@ GBytes *atl_webp_encode (const AtlPicture *self, guint quality, GError **error);
 char *atl_xmp_write (const AtlPicture *self);
 void atl_xmp_read (AtlPicture *self, const char *data, gsize size);
 
+/* The texts of an EXIF block, with or without its "Exif" in front. */
+void atl_exif_read (AtlPicture *self, const guint8 *data, gsize size);
+
 G_END_DECLS

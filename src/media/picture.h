@@ -10,7 +10,7 @@
  *
  * Texts: PNG's tEXt, zTXt and iTXt chunks by their keywords. JPEG and WebP keep them in an XMP
  * packet of Atelier's (namespace https://atelier.example/ns/1.0/, one property a text) and JPEG's
- * comment as "comment".
+ * comment as "comment". Of EXIF, "UserComment", "ImageDescription", "Make" and "Model" are read.
  *
  * Threading: plain data; functions from any thread.
  */

@@ -12,7 +12,7 @@
 #include "media/picture-private.h"
 
 static void
-read_xmp (AtlPicture *self, const guint8 *data, gsize size)
+read_texts (AtlPicture *self, const guint8 *data, gsize size)
 {
   WebPData file = { data, size };
   WebPDemuxer *demuxer = WebPDemux (&file);
@@ -23,6 +23,11 @@ read_xmp (AtlPicture *self, const guint8 *data, gsize size)
   if (WebPDemuxGetChunk (demuxer, "XMP ", 1, &chunk))
     {
       atl_xmp_read (self, (const char *) chunk.chunk.bytes, chunk.chunk.size);
+      WebPDemuxReleaseChunkIterator (&chunk);
+    }
+  if (WebPDemuxGetChunk (demuxer, "EXIF", 1, &chunk))
+    {
+      atl_exif_read (self, chunk.chunk.bytes, chunk.chunk.size);
       WebPDemuxReleaseChunkIterator (&chunk);
     }
   WebPDemuxDelete (demuxer);
@@ -67,7 +72,7 @@ atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
         self->rgb[3 * i + c] =
             (guint8) ((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
       }
-  read_xmp (self, data, size);
+  read_texts (self, data, size);
   return self;
 }
 
