@@ -45,6 +45,14 @@ add (GPtrArray *entries, AtlChatEntryKind kind, gint64 id, const char *title)
   return entry;
 }
 
+gboolean
+atl_chat_entry_equal (const AtlChatEntry *a, const AtlChatEntry *b)
+{
+  return a->kind == b->kind && a->id == b->id && a->message_id == b->message_id &&
+         a->pinned == b->pinned && a->is_running == b->is_running &&
+         g_str_equal (a->title, b->title) && g_strcmp0 (a->markup, b->markup) == 0;
+}
+
 char *
 atl_chat_entries_day (gint64 time_us, gint64 now_us)
 {

@@ -33,6 +33,7 @@ struct _AtlChatEntry
   char *title;       /* never empty */
   char *markup;      /* (nullable) the snippet of a hit, matches in bold */
   gboolean pinned;
+  gboolean is_running; /* being answered; set by whoever shows it */
 };
 
 /* "Pinned", the folders, then days, each with its chats. (transfer full) (element-type
@@ -40,6 +41,8 @@ struct _AtlChatEntry
 GPtrArray *atl_chat_entries_list (AtlStore *store, GError **error);
 /* What a search finds. */
 GPtrArray *atl_chat_entries_search (AtlStore *store, const char *query, GError **error);
+/* Whether both look the same. */
+gboolean atl_chat_entry_equal (const AtlChatEntry *a, const AtlChatEntry *b);
 /* The heading of a day, "Today", "Yesterday", "Last 7 days", "March 2026"; the caller's. */
 char *atl_chat_entries_day (gint64 time_us, gint64 now_us);
 

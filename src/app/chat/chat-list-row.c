@@ -4,7 +4,6 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
-#include "app/chat/conversation.h"
 
 struct _AtlChatListRow
 {
@@ -89,12 +88,10 @@ pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, AtlChatLi
 }
 
 void
-atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConversation *running)
+atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry)
 {
   gboolean heading = entry->kind == ATL_CHAT_ENTRY_HEADING;
   gboolean folder = entry->kind == ATL_CHAT_ENTRY_FOLDER;
-  gboolean is_running = running != NULL && entry->kind == ATL_CHAT_ENTRY_CHAT &&
-                        atl_conversation_get_chat_id (running) == entry->id;
   g_autofree char *menu_name = g_strdup_printf (_ ("Menu of “%s”"), entry->title);
 
   g_set_object (&self->entry, entry);
@@ -109,8 +106,8 @@ atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConve
   gtk_widget_set_visible (self->snippet, entry->markup != NULL);
   if (entry->markup != NULL)
     gtk_label_set_markup (GTK_LABEL (self->snippet), entry->markup);
-  gtk_widget_set_visible (self->spinner, is_running);
-  gtk_spinner_set_spinning (GTK_SPINNER (self->spinner), is_running);
+  gtk_widget_set_visible (self->spinner, entry->is_running);
+  gtk_spinner_set_spinning (GTK_SPINNER (self->spinner), entry->is_running);
   gtk_widget_set_visible (self->menu_button, !heading && entry->kind != ATL_CHAT_ENTRY_HIT);
   atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu_button), menu_name);
   if (entry->markup != NULL)

@@ -7,7 +7,6 @@
 #include <gtk/gtk.h>
 
 #include "app/chat/chat-entries.h"
-#include "app/session.h"
 
 G_BEGIN_DECLS
 
@@ -15,8 +14,6 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (AtlChatListRow, atl_chat_list_row, ATL, CHAT_LIST_ROW, GtkWidget)
 
 GtkWidget *atl_chat_list_row_new (void);
-/* `running` (nullable) is the conversation that is being answered. */
-void
-atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry, AtlConversation *running);
+void atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry);
 
 G_END_DECLS

@@ -6,7 +6,9 @@
 #include "app/accessible.h"
 #include "app/chat/chat-entries.h"
 #include "app/chat/chat-list-row.h"
+#include "app/chat/conversation.h"
 #include "app/chat/open-selection.h"
+#include "app/scrolling.h"
 
 struct _AtlChatList
 {
@@ -21,6 +23,7 @@ struct _AtlChatList
   GtkWidget *search_bar;
   GtkWidget *entry;
   GtkWidget *stack;
+  GtkWidget *scroller;
   GtkWidget *list;
 };
 
@@ -50,11 +53,38 @@ show_selected (AtlChatList *self)
   atl_open_selection_set_position (self->selection, position);
 }
 
+static gboolean
+is_same (AtlChatList *self, guint position, GPtrArray *lines, guint line)
+{
+  g_autoptr (AtlChatEntry) entry = g_list_model_get_item (G_LIST_MODEL (self->entries), position);
+
+  return atl_chat_entry_equal (entry, g_ptr_array_index (lines, line));
+}
+
+/* Only what changed, so that the other rows keep their place, the focus and an open menu. */
+static void
+show_lines (AtlChatList *self, GPtrArray *lines)
+{
+  guint n_old = g_list_model_get_n_items (G_LIST_MODEL (self->entries));
+  guint n_common = MIN (n_old, lines->len);
+  guint head = 0, tail = 0;
+
+  while (head < n_common && is_same (self, head, lines, head))
+    head++;
+  while (tail < n_common - head && is_same (self, n_old - 1 - tail, lines, lines->len - 1 - tail))
+    tail++;
+  if (head + tail == 0)
+    atl_scrolling_reset (self->scroller);
+  g_list_store_splice (self->entries, head, n_old - head - tail,
+                       lines->pdata ? lines->pdata + head : NULL, lines->len - head - tail);
+}
+
 static void
 refresh (AtlChatList *self)
 {
   AtlStore *store = atl_session_get_store (self->session);
   const char *query = get_query (self);
+  AtlConversation *running = atl_session_get_running (self->session);
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) lines = *query ? atl_chat_entries_search (store, query, &error)
                                        : atl_chat_entries_list (store, &error);
@@ -64,8 +94,13 @@ refresh (AtlChatList *self)
       atl_session_emit_notice (self->session, error->message);
       return;
     }
-  g_list_store_splice (self->entries, 0, g_list_model_get_n_items (G_LIST_MODEL (self->entries)),
-                       lines->pdata, lines->len);
+  for (guint i = 0; running != NULL && i < lines->len; i++)
+    {
+      AtlChatEntry *entry = g_ptr_array_index (lines, i);
+      entry->is_running =
+          entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == atl_conversation_get_chat_id (running);
+    }
+  show_lines (self, lines);
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack), lines->len > 0 ? "list"
                                                              : *query       ? "nothing"
                                                                             : "empty");
@@ -145,12 +180,10 @@ bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatList 
 {
   AtlChatEntry *entry = gtk_list_item_get_item (list_item);
   gboolean heading = entry->kind == ATL_CHAT_ENTRY_HEADING || entry->kind == ATL_CHAT_ENTRY_FOLDER;
-  AtlConversation *running = atl_session_get_running (self->session);
 
   gtk_list_item_set_selectable (list_item, !heading);
   gtk_list_item_set_activatable (list_item, !heading);
-  atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)), entry,
-                               running);
+  atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)), entry);
   atl_accessible_name_list_item (list_item, entry->title);
 }
 
@@ -190,6 +223,7 @@ atl_chat_list_class_init (AtlChatListClass *klass)
   BIND (search_bar);
   BIND (entry);
   BIND (stack);
+  BIND (scroller);
   BIND (list);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, activated_cb);

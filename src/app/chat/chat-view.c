@@ -5,6 +5,7 @@
 
 #include "app/accessible.h"
 #include "app/chat/message-row.h"
+#include "app/scrolling.h"
 #include "store/search.h"
 
 /* Pixels from the end that still count as the end. */
@@ -171,11 +172,18 @@ atl_chat_view_set_conversation (AtlChatView *self,
   if (self->conversation == conversation)
     return;
   gtk_search_bar_set_search_mode (GTK_SEARCH_BAR (self->find_bar), FALSE);
+  atl_scrolling_reset (self->scroller);
   /* Rows of the old conversation let go before the new ones bind. */
   gtk_no_selection_set_model (self->selection, NULL);
+  if (self->conversation != NULL)
+    g_signal_handlers_disconnect_by_func (self->conversation, atl_scrolling_reset, self->scroller);
   g_set_object (&self->conversation, conversation);
   if (conversation != NULL)
-    gtk_no_selection_set_model (self->selection, atl_conversation_get_messages (conversation));
+    {
+      g_signal_connect_object (conversation, "replacing", G_CALLBACK (atl_scrolling_reset),
+                               self->scroller, G_CONNECT_SWAPPED);
+      gtk_no_selection_set_model (self->selection, atl_conversation_get_messages (conversation));
+    }
   atl_chat_view_jump_to_end (self);
 }
 

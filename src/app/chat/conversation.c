@@ -22,6 +22,7 @@ enum
 
 static GParamSpec *props[N_PROPS];
 static guint answered_signal;
+static guint replacing_signal;
 
 static void
 notify (AtlConversation *self, guint prop)
@@ -95,6 +96,8 @@ show_tail (AtlConversation *self, guint count)
         break;
       keep++;
     }
+  if (keep == 0 && n_old > 0)
+    g_signal_emit (self, replacing_signal, 0);
   g_list_store_splice (self->shown, keep, n_old - keep,
                        self->path->pdata ? self->path->pdata + first + keep : NULL,
                        n_path - first - keep);
@@ -397,6 +400,8 @@ atl_conversation_class_init (AtlConversationClass *klass)
   g_object_class_install_properties (object_class, N_PROPS, props);
   answered_signal = g_signal_new ("answered", ATL_TYPE_CONVERSATION, G_SIGNAL_RUN_LAST, 0, NULL,
                                   NULL, NULL, G_TYPE_NONE, 1, ATL_TYPE_MESSAGE_ITEM);
+  replacing_signal = g_signal_new ("replacing", ATL_TYPE_CONVERSATION, G_SIGNAL_RUN_LAST, 0, NULL,
+                                   NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void

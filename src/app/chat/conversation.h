@@ -9,7 +9,8 @@
  *
  * Properties (notify): "title" (char *), "is-running" (gboolean), "has-earlier" (gboolean: the
  * beginning of a long chat is not in the list yet), "context" (guint used; see get_context).
- * Signals: "answered" when an answer ended by itself, with its AtlMessageItem.
+ * Signals: "answered" when an answer ended by itself, with its AtlMessageItem; "replacing" before
+ * all messages in the list give way to others.
  *
  * Threading: the main thread.
  */
