@@ -14,17 +14,37 @@
 #define MAX_COUNT 1000
 #define MAX_STEPS 1000
 
+/* "DPM++ 2M Karras" is a sampler and its schedule. */
 static gboolean
-check_sampler (const char *sampler, GError **error)
+check_sampler (AtlImageOptions *self, GError **error)
 {
+  g_autofree char *text = g_steal_pointer (&self->sampler);
+  g_autofree char *schedule = NULL;
   g_autofree char *known = NULL;
 
-  if (sampler == NULL || atl_sampler_class (sampler) != NULL ||
-      g_str_has_suffix (sampler, "Scheduler"))
+  if (text != NULL)
+    atl_sampler_split (text, &self->sampler, &schedule);
+  if (self->schedule == NULL)
+    self->schedule = g_steal_pointer (&schedule);
+  if (self->schedule != NULL && atl_schedule_find (self->schedule) == NULL)
+    {
+      guint n;
+      const AtlScheduleName *names = atl_schedule_names (&n);
+      GString *list = g_string_new (names[0].name);
+
+      for (guint i = 1; i < n; i++)
+        g_string_append_printf (list, ", %s", names[i].name);
+      known = g_string_free (list, FALSE);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("--schedule: “%s” is not known. There are: %s"), self->schedule, known);
+      return FALSE;
+    }
+  if (self->sampler == NULL || atl_sampler_class (self->sampler) != NULL ||
+      g_str_has_suffix (self->sampler, "Scheduler"))
     return TRUE;
   known = atl_sampler_list ();
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-               _ ("--sampler: “%s” is not known. There are: %s"), sampler, known);
+               _ ("--sampler: “%s” is not known. There are: %s"), self->sampler, known);
   return FALSE;
 }
 
@@ -151,8 +171,7 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
            !g_str_equal (self->weighting, "comfyui") && !g_str_equal (self->weighting, "plain"))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                  _ ("--weighting: “%s” is none of a1111, comfyui and plain"), self->weighting);
-  else if (parse_size (self, error) && parse_out (self, error) &&
-           check_sampler (self->sampler, error) &&
+  else if (parse_size (self, error) && parse_out (self, error) && check_sampler (self, error) &&
            parse_number (self->guidance, "--guidance", 0, 1000, &self->guidance_value, error) &&
            parse_number (self->strength, "--strength", 0, 1, &self->strength_value, error) &&
            parse_number (self->seed, "--seed", 0, (double) G_MAXUINT32, &seed, error))
@@ -186,6 +205,8 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
     { "count", 0, 0, G_OPTION_ARG_INT, &self->count, N_ ("How many pictures"), "N" },
     { "sampler", 0, 0, G_OPTION_ARG_STRING, &self->sampler,
       N_ ("How noise is taken away, such as \"euler a\" or \"dpm++ 2m\""), "NAME" },
+    { "schedule", 0, 0, G_OPTION_ARG_STRING, &self->schedule,
+      N_ ("How its steps are spaced, such as \"karras\""), "NAME" },
     { "weighting", 0, 0, G_OPTION_ARG_STRING, &self->weighting,
       N_ ("How (word:1.3) is read: a1111, comfyui or plain"), "RULE" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &self->image, N_ ("A picture to begin with"),
@@ -220,7 +241,8 @@ atl_image_options_clear (AtlImageOptions *self)
   char **const strings[] = { &self->model,    &self->prompt, &self->negative, &self->size,
                              &self->guidance, &self->seed,   &self->sampler,  &self->weighting,
                              &self->image,    &self->mask,   &self->strength, &self->out,
-                             &self->folder,   &self->stem,   &self->ending,   &self->device };
+                             &self->folder,   &self->stem,   &self->ending,   &self->device,
+                             &self->schedule };
 
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     g_clear_pointer (strings[i], g_free);
@@ -253,12 +275,9 @@ atl_image_options_settings (const AtlImageOptions *self, guint index)
   if (!isnan (self->strength_value))
     g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength_value);
   if (self->sampler != NULL)
-    {
-      const char *class_name = atl_sampler_class (self->sampler);
-
-      g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s",
-                             class_name != NULL ? class_name : self->sampler);
-    }
+    g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", self->sampler);
+  if (self->schedule != NULL)
+    g_variant_dict_insert (&dict, ATL_MADE_SCHEDULE, "s", self->schedule);
   if (self->weighting != NULL)
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s", self->weighting);
   return g_variant_dict_end (&dict);

@@ -15,6 +15,75 @@ G_DEFINE_BOXED_TYPE (AtlEngineStatus,
                      atl_engine_status_unref)
 G_DEFINE_BOXED_TYPE (AtlChatStats, atl_chat_stats, atl_chat_stats_ref, atl_chat_stats_unref)
 
+static guint
+count_rows (GVariant *rows)
+{
+  return rows != NULL ? (guint) MIN (g_variant_n_children (rows), MAX_ROWS) : 0;
+}
+
+/* --- Models --- */
+
+/* Never NULL; at most so many. */
+static char **
+read_strings (GVariant *dict, const char *key)
+{
+  g_autoptr (GVariant) rows = atl_dict_lookup (dict, key, "as");
+  guint n = count_rows (rows);
+  char **list = g_new0 (char *, n + 1);
+
+  for (guint i = 0; i < n; i++)
+    g_variant_get_child (rows, i, "s", &list[i]);
+  return list;
+}
+
+static void
+read_sizes (AtlModelInfo *self, GVariant *dict)
+{
+  g_autoptr (GVariant) rows = atl_dict_lookup (dict, ATL_INFO_SIZES, "a(uus)");
+
+  self->n_sizes = count_rows (rows);
+  self->sizes = g_new0 (AtlPictureSize, self->n_sizes);
+  for (guint i = 0; i < self->n_sizes; i++)
+    g_variant_get_child (rows, i, "(uus)", &self->sizes[i].width, &self->sizes[i].height,
+                         &self->sizes[i].shape);
+}
+
+static AtlPictureKnobKind
+knob_kind (GVariant *row)
+{
+  static const char *const kinds[] = { "whole", "number", "switch", "choice" };
+  g_autofree char *kind = atl_dict_string (row, ATL_KNOB_KIND, "");
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (g_str_equal (kind, kinds[i]))
+      return (AtlPictureKnobKind) i;
+  return ATL_KNOB_NUMBER;
+}
+
+static void
+read_knobs (AtlModelInfo *self, GVariant *dict)
+{
+  g_autoptr (GVariant) rows = atl_dict_lookup (dict, ATL_INFO_KNOBS, "aa{sv}");
+
+  self->n_knobs = count_rows (rows);
+  self->knobs = g_new0 (AtlPictureKnob, self->n_knobs);
+  for (guint i = 0; i < self->n_knobs; i++)
+    {
+      g_autoptr (GVariant) row = g_variant_get_child_value (rows, i);
+      AtlPictureKnob *knob = &self->knobs[i];
+
+      knob->name = atl_dict_string (row, ATL_KNOB_NAME, "");
+      knob->label = atl_dict_string (row, ATL_KNOB_LABEL, "");
+      knob->help = atl_dict_string (row, ATL_KNOB_HELP, "");
+      knob->kind = knob_kind (row);
+      knob->min = atl_dict_double (row, ATL_KNOB_MIN, 0);
+      knob->max = MAX (atl_dict_double (row, ATL_KNOB_MAX, 1), knob->min);
+      knob->step = MAX (atl_dict_double (row, ATL_KNOB_STEP, 1), 1e-6);
+      knob->fallback = CLAMP (atl_dict_double (row, ATL_KNOB_FALLBACK, 0), knob->min, knob->max);
+      knob->choices = read_strings (row, ATL_KNOB_CHOICES);
+    }
+}
+
 AtlModelInfo *
 atl_model_info_new_from_variant (GVariant *dict)
 {
@@ -58,6 +127,11 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->guidance = atl_dict_double (dict, ATL_INFO_GUIDANCE, 0);
   self->side = atl_dict_uint (dict, ATL_INFO_SIDE, 0);
   self->multiple = atl_dict_uint (dict, ATL_INFO_MULTIPLE, 1);
+  self->max_references = atl_dict_uint (dict, ATL_INFO_MAX_REFERENCES, 0);
+  self->samplers = read_strings (dict, ATL_INFO_SAMPLERS);
+  self->schedules = read_strings (dict, ATL_INFO_SCHEDULES);
+  read_sizes (self, dict);
+  read_knobs (self, dict);
   self->is_toy = atl_dict_bool (dict, ATL_INFO_IS_TOY, FALSE);
   self->recommended = atl_dict_lookup (dict, ATL_INFO_RECOMMENDED, "a{sv}");
   if (self->recommended == NULL)
@@ -85,6 +159,19 @@ model_info_clear (gpointer data)
   g_free (self->draft);
   g_free (self->runs_on);
   g_free (self->family);
+  g_strfreev (self->samplers);
+  g_strfreev (self->schedules);
+  for (guint i = 0; i < self->n_sizes; i++)
+    g_free (self->sizes[i].shape);
+  g_free (self->sizes);
+  for (guint i = 0; i < self->n_knobs; i++)
+    {
+      g_free (self->knobs[i].name);
+      g_free (self->knobs[i].label);
+      g_free (self->knobs[i].help);
+      g_strfreev (self->knobs[i].choices);
+    }
+  g_free (self->knobs);
   g_variant_unref (self->recommended);
 }
 
@@ -93,12 +180,6 @@ atl_model_info_unref (AtlModelInfo *self)
 {
   if (self != NULL)
     g_atomic_rc_box_release_full (self, model_info_clear);
-}
-
-static guint
-count_rows (GVariant *rows)
-{
-  return rows != NULL ? (guint) MIN (g_variant_n_children (rows), MAX_ROWS) : 0;
 }
 
 AtlEngineStatus *

@@ -18,6 +18,31 @@ G_BEGIN_DECLS
 
 typedef struct
 {
+  guint width, height; /* px */
+  char *shape;         /* "3:2" */
+} AtlPictureSize;
+
+typedef enum
+{
+  ATL_KNOB_WHOLE,
+  ATL_KNOB_NUMBER,
+  ATL_KNOB_SWITCH,
+  ATL_KNOB_CHOICE
+} AtlPictureKnobKind;
+
+/* A setting of one family of models for pictures. */
+typedef struct
+{
+  char *name;         /* its key in the settings: a "d", and an "s" of a choice */
+  char *label, *help; /* for the person, translated */
+  AtlPictureKnobKind kind;
+  double min, max, step;
+  double fallback; /* of a choice, its number in choices */
+  char **choices;  /* NULL-terminated, never NULL */
+} AtlPictureKnob;
+
+typedef struct
+{
   char *name;         /* "Qwen2.5 1.5B Instruct", never empty */
   char *architecture; /* "qwen2" */
   char *quant;        /* "Q4_K_M" */
@@ -44,7 +69,14 @@ typedef struct
   guint abilities; /* ATL_PICTURE_* */
   guint steps;     /* recommended */
   double guidance;
-  guint side, multiple;  /* px */
+  guint side, multiple; /* px */
+  guint max_references;
+  char **samplers;       /* usual names, its own first; NULL-terminated, never NULL */
+  char **schedules;      /* likewise */
+  AtlPictureSize *sizes; /* of its native area, the square first */
+  guint n_sizes;
+  AtlPictureKnob *knobs; /* what else can be set */
+  guint n_knobs;
   gboolean is_toy;       /* label it as such */
   GVariant *recommended; /* a{sv} for atl_chat_params_apply(): only what the author set */
 } AtlModelInfo;

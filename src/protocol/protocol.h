@@ -107,12 +107,33 @@ G_BEGIN_DECLS
 #define ATL_INFO_SIDE "side"           /* u, px of the square it was trained for */
 #define ATL_INFO_MULTIPLE "multiple"   /* u, of width and height */
 
+#define ATL_INFO_MAX_REFERENCES "max-references" /* u */
+#define ATL_INFO_SAMPLERS "samplers"             /* as: usual names, the model's own first */
+#define ATL_INFO_SCHEDULES "schedules"           /* as */
+#define ATL_INFO_SIZES "sizes"                   /* a(uus): width, height, shape ("3:2") */
+#define ATL_INFO_KNOBS "knobs"                   /* aa{sv}, ATL_KNOB_*: more that can be set */
+
+#define ATL_KNOB_NAME "name"         /* s, of the setting */
+#define ATL_KNOB_LABEL "label"       /* s, for the person */
+#define ATL_KNOB_HELP "help"         /* s */
+#define ATL_KNOB_KIND "kind"         /* s: "whole", "number", "switch", "choice" */
+#define ATL_KNOB_MIN "min"           /* d */
+#define ATL_KNOB_MAX "max"           /* d */
+#define ATL_KNOB_STEP "step"         /* d */
+#define ATL_KNOB_FALLBACK "fallback" /* d; of a choice, its number */
+#define ATL_KNOB_CHOICES "choices"   /* as */
+
 #define ATL_KIND_PICTURE "picture"
 
-#define ATL_PICTURE_NEGATIVE (1u << 0) /* a negative prompt has an effect */
-#define ATL_PICTURE_IMAGE (1u << 1)    /* begins with a picture */
-#define ATL_PICTURE_MASK (1u << 2)     /* paints inside a mask */
-#define ATL_PICTURE_WEIGHTS (1u << 4)  /* (word:1.3) in prompts */
+#define ATL_PICTURE_NEGATIVE (1u << 0)  /* a negative prompt has an effect */
+#define ATL_PICTURE_IMAGE (1u << 1)     /* begins with a picture */
+#define ATL_PICTURE_MASK (1u << 2)      /* paints inside a mask */
+#define ATL_PICTURE_REFERENCE (1u << 3) /* edits or follows pictures */
+#define ATL_PICTURE_WEIGHTS (1u << 4)   /* (word:1.3) in prompts */
+#define ATL_PICTURE_CLIP (1u << 5)      /* makes clips */
+#define ATL_PICTURE_STILL (1u << 6)     /* makes single pictures */
+#define ATL_PICTURE_GUIDANCE (1u << 7)  /* the guidance has an effect */
+#define ATL_PICTURE_LORA (1u << 8)      /* takes LoRAs */
 
 /* Logical names of Create's files. */
 #define ATL_CREATE_PICTURE "picture"
@@ -141,10 +162,12 @@ G_BEGIN_DECLS
 #define ATL_MADE_STEPS "steps"              /* u */
 #define ATL_MADE_GUIDANCE "guidance"        /* d */
 #define ATL_MADE_SEED "seed"                /* u; absent: any */
-#define ATL_MADE_SAMPLER "scheduler"        /* s, a class's name; absent: the model's own */
-#define ATL_MADE_STRENGTH "strength"        /* d, 0 to 1: how much of the picture may change */
-#define ATL_MADE_WEIGHTING "weighting"      /* s: "a1111", "comfyui", "plain" */
-#define ATL_MADE_SECONDS "seconds"          /* d, facts only */
+#define ATL_MADE_SAMPLER "sampler"     /* s, a usual name or a class; absent: the model's own */
+#define ATL_MADE_SCHEDULE "schedule"   /* s, a usual name; absent: the sampler's own */
+#define ATL_MADE_CLASS "scheduler"     /* s, the sampler's class */
+#define ATL_MADE_STRENGTH "strength"   /* d, 0 to 1: how much of the picture may change */
+#define ATL_MADE_WEIGHTING "weighting" /* s: "a1111", "comfyui", "plain" */
+#define ATL_MADE_SECONDS "seconds"     /* d, facts only */
 
 /* Numbers of a finished request. */
 #define ATL_STAT_N_PROMPT "n-prompt"             /* u, cached ones included */

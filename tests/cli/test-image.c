@@ -121,7 +121,8 @@ test_recipe (void)
       const char *text;
 
       image (&result, "--prompt", "a fox", "--negative", "snow", "--size", "64x72", "--steps", "2",
-             "--seed", "7", "--guidance", "4.5", "--sampler", "dpm++ 2m", "--out", asked, NULL);
+             "--seed", "7", "--guidance", "4.5", "--sampler", "dpm++ 2m karras", "--out", asked,
+             NULL);
       path = printed_path (&result);
       g_assert_cmpstr (path, ==, asked);
       picture = read_picture (path);
@@ -129,8 +130,9 @@ test_recipe (void)
       g_assert_cmpuint (picture->height, ==, 72);
       text = atl_picture_text (picture, "parameters");
       g_assert_nonnull (text);
-      g_assert_true (g_str_has_prefix (text, "a fox\nNegative prompt: snow\nSteps: 2, Sampler: "
-                                             "DPM++ 2M, CFG scale: 4.5, Seed: 7, Size: 64x72, "));
+      g_assert_true (g_str_has_prefix (
+          text, "a fox\nNegative prompt: snow\nSteps: 2, Sampler: "
+                "DPM++ 2M, Schedule type: Karras, CFG scale: 4.5, Seed: 7, Size: 64x72, "));
       recipe = json_from_string (atl_picture_text (picture, "atelier"), NULL);
       g_assert_nonnull (recipe);
       object = json_node_get_object (recipe);
@@ -212,6 +214,7 @@ test_refusals (void)
   } cases[] = {
     { "--sampler", "magic", "“magic”", 2 },
     { "--sampler", "MagicScheduler", "MagicScheduler", 1 },
+    { "--schedule", "magic", "“magic”", 2 },
     { "--device", "gpu", "GPU", 1 },
     { "--device", "toaster", "toaster", 1 },
     { "--size", "64xy", "--size", 2 },

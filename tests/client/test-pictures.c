@@ -31,7 +31,7 @@ unpack (void)
 {
   g_autofree char *script =
       g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, models, "sd15", NULL };
+  const char *argv[] = { script, models, "sd15", "wan21", NULL };
   g_autoptr (GError) error = NULL;
   int status;
 
@@ -316,6 +316,8 @@ test_read (void)
       g_assert_cmpuint (whole.file->height, ==, 40);
       g_assert_true (g_variant_lookup (whole.file->texts, "parameters", "&s", &text));
       g_assert_cmpstr (text, ==, "a fox \xe2\x9c\x93\nSteps: 3");
+      g_assert_nonnull (whole.file->recipe);
+      g_assert_cmpuint (atl_dict_uint (whole.file->recipe, ATL_MADE_STEPS, 0), ==, 3);
       read_file (&small, client, NULL, bytes, 30);
       g_assert_no_error (small.error);
       g_assert_cmpuint (small.file->width, ==, 30);
@@ -330,6 +332,97 @@ test_read (void)
   g_assert_error (none.error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
   read_file (&hostile, client, NULL, nonsense, 0);
   g_assert_error (hostile.error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  atl_client_stop (client);
+}
+
+/* Every sampler and schedule that is offered makes a picture, and the facts name it. */
+static void
+test_samplers (void)
+{
+  static const char *const folders[] = { "sd15/model", "wan21/model" };
+  g_autoptr (AtlClient) client = atl_client_new ();
+
+  for (gsize f = 0; f < G_N_ELEMENTS (folders); f++)
+    {
+      g_autofree char *path = g_build_filename (models, folders[f], NULL);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlModel) model = fixture_load (client, path, NULL, NULL, &error);
+      const AtlModelInfo *info;
+
+      g_assert_no_error (error);
+      info = atl_model_get_info (model);
+      g_assert_cmpuint (g_strv_length (info->samplers), >=, 5);
+      for (guint i = 0; info->samplers[i] != NULL; i++)
+        for (guint k = 0; k == 0 || (i == 1 && info->schedules[k - 1] != NULL); k++)
+          {
+            const char *schedule = k > 0 ? info->schedules[k - 1] : NULL;
+            g_autoptr (AtlPictureRequest) request = atl_picture_request_new (g_variant_new_parsed (
+                "{'prompt': <'a fox'>, 'seed': <uint32 3>, 'steps': <uint32 3>, 'sampler': <%s>, "
+                "'schedule': <%s>, 'width': <uint32 64>, 'height': <uint32 64>}",
+                info->samplers[i], schedule != NULL ? schedule : ""));
+            g_auto (Drawing) drawing = { 0 };
+            g_autofree char *said = NULL;
+            g_autofree char *spaced = NULL;
+
+            begin (&drawing, client, model, request);
+            g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+            g_test_message ("%s %s", info->samplers[i], schedule);
+            g_assert_no_error (drawing.error);
+            said = atl_dict_string (atl_picture_job_get_facts (drawing.job), ATL_MADE_SAMPLER, "");
+            g_assert_cmpstr (said, ==, info->samplers[i]);
+            spaced =
+                atl_dict_string (atl_picture_job_get_facts (drawing.job), ATL_MADE_SCHEDULE, NULL);
+            g_assert_cmpstr (spaced, ==, schedule);
+          }
+      {
+        g_autoptr (AtlPictureRequest) request = atl_picture_request_new (
+            g_variant_new_parsed ("{'prompt': <'a fox'>, 'sampler': <'magic'>}"));
+        g_auto (Drawing) drawing = { 0 };
+
+        begin (&drawing, client, model, request);
+        g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+        g_assert_error (drawing.error, ATL_ERROR, ATL_ERROR_INVALID);
+        g_assert_nonnull (strstr (drawing.error->message, info->samplers[1]));
+      }
+    }
+  atl_client_stop (client);
+}
+
+/* What the model says about itself, before it is loaded. */
+static void
+test_info (void)
+{
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autofree char *path = model_path ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModelInfo) info = fixture_inspect (client, path, NULL, &error);
+  gboolean has_choice = FALSE;
+
+  g_assert_no_error (error);
+  g_assert_true (info->is_picture);
+  g_assert_cmpuint (info->abilities & (ATL_PICTURE_STILL | ATL_PICTURE_GUIDANCE), ==,
+                    ATL_PICTURE_STILL | ATL_PICTURE_GUIDANCE);
+  g_assert_cmpuint (info->n_sizes, >=, 11);
+  g_assert_cmpuint (info->sizes[0].width, ==, info->side);
+  g_assert_cmpuint (info->sizes[0].height, ==, info->side);
+  g_assert_cmpstr (info->sizes[0].shape, ==, "1:1");
+  for (guint i = 0; i < info->n_sizes; i++)
+    {
+      double area = (double) info->sizes[i].width * info->sizes[i].height;
+
+      g_assert_cmpuint (info->sizes[i].width % info->multiple, ==, 0);
+      g_assert_cmpuint (info->sizes[i].height % info->multiple, ==, 0);
+      g_assert_cmpfloat (area / info->side / info->side, >, 0.9);
+      g_assert_cmpfloat (area / info->side / info->side, <, 1.1);
+    }
+  g_assert_cmpuint (info->n_knobs, >=, 2);
+  for (guint i = 0; i < info->n_knobs; i++)
+    {
+      g_assert_cmpstr (info->knobs[i].label, !=, "");
+      has_choice = has_choice || (info->knobs[i].kind == ATL_KNOB_CHOICE &&
+                                  g_strv_length (info->knobs[i].choices) == 3);
+    }
+  g_assert_true (has_choice);
   atl_client_stop (client);
 }
 
@@ -434,6 +527,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/pause", test_pause);
   g_test_add_func ("/pictures/inputs", test_inputs);
   g_test_add_func ("/pictures/read", test_read);
+  g_test_add_func ("/pictures/samplers", test_samplers);
+  g_test_add_func ("/pictures/info", test_info);
   g_test_add_func ("/pictures/unload", test_unload);
   g_test_add_func ("/pictures/chat-is-refused", test_chat_is_refused);
   g_test_add_func ("/pictures/hostile-picture", test_hostile_picture);

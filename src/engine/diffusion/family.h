@@ -17,7 +17,30 @@ typedef enum
   ATL_CAN_WEIGHTS = 1 << 4,   /* (word:1.3) in prompts */
   ATL_CAN_CLIP = 1 << 5,      /* makes several frames */
   ATL_CAN_PICTURE = 1 << 6,   /* makes single pictures */
+  ATL_CAN_GUIDANCE = 1 << 7,  /* the guidance has an effect */
+  ATL_CAN_LORA = 1 << 8,      /* takes LoRAs */
 } AtlAbility;
+
+typedef enum
+{
+  ATL_KNOB_WHOLE,
+  ATL_KNOB_NUMBER,
+  ATL_KNOB_SWITCH,
+  ATL_KNOB_CHOICE
+} AtlKnobKind;
+
+/* A setting of a family beside those that all have. Words are translatable. */
+typedef struct
+{
+  const char *name; /* of the setting */
+  const char *label, *help;
+  AtlKnobKind kind;
+  double min, max, step, fallback;
+  const char *const *choices; /* NULL-terminated, the first is the fallback */
+} AtlKnob;
+
+/* Its fallback is AtlTraits.shift. */
+#define ATL_KNOB_SHIFT "shift"
 
 /* What a model of the family recommends and can do; filled from the bundle. */
 typedef struct
@@ -30,6 +53,11 @@ typedef struct
   guint max_references;
   guint frames; /* 1: pictures */
   double fps;
+  /* Of knobs.c: */
+  const char *sampler; /* class of its own schedule; of the bundle */
+  gboolean is_flow;    /* matches flows */
+  double shift;
+  const AtlKnob *const *knobs; /* NULL-terminated */
 } AtlTraits;
 
 typedef struct
@@ -56,5 +84,8 @@ const AtlDiffusionFamily *const *atl_diffusion_families (void);
  * files, whose parts are then assigned. NULL with ATL_ERROR_UNSUPPORTED in words. */
 const AtlDiffusionFamily *
 atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **error);
+
+/* knobs.c: what the family's traits() leaves out. */
+void atl_family_complete (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTraits *traits);
 
 G_END_DECLS

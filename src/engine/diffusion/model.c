@@ -64,6 +64,7 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
                               .guidance = 7.0,
                               .frames = 1 };
   self->family->traits (self->bundle, &self->traits);
+  atl_family_complete (self->family, self->bundle, &self->traits);
   return g_steal_pointer (&self);
 }
 

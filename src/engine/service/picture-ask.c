@@ -159,7 +159,9 @@ create (AtlJob *job, GError **error)
     }
   atl_settings_add_dict (settings, job->settings);
   atl_picture_set_defaults (settings, atl_diffusion_model_traits (job->slot->pictures));
-  if (!take_inputs (job, settings, inputs, error))
+  if (!atl_picture_choose_sampler (settings, atl_diffusion_model_traits (job->slot->pictures),
+                                   error) ||
+      !take_inputs (job, settings, inputs, error))
     return FALSE;
   atl_turnstile_enter (job->service->turnstile);
   outputs = draw (job, settings, inputs, error);

@@ -152,6 +152,12 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
       g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", traits->guidance);
       g_variant_dict_insert (&dict, ATL_INFO_SIDE, "u", traits->side);
       g_variant_dict_insert (&dict, ATL_INFO_MULTIPLE, "u", traits->multiple);
+      g_variant_dict_insert (&dict, ATL_INFO_MAX_REFERENCES, "u",
+                             MIN (traits->max_references, ATL_MAX_REFERENCES));
+      g_variant_dict_insert_value (&dict, ATL_INFO_SAMPLERS, atl_picture_samplers (traits));
+      g_variant_dict_insert_value (&dict, ATL_INFO_SCHEDULES, atl_picture_schedules (traits));
+      g_variant_dict_insert_value (&dict, ATL_INFO_SIZES, atl_picture_sizes (traits));
+      g_variant_dict_insert_value (&dict, ATL_INFO_KNOBS, atl_picture_knobs (traits));
     }
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }

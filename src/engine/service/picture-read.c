@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "engine/service/service-private.h"
+#include "media/recipe.h"
 
 /* Bytes of all texts that are passed on. */
 #define MAX_TEXTS_BYTES (4u << 20)
@@ -56,6 +57,7 @@ read_run (AtlJob *job, GError **error)
 {
   AtlFileMap *map = atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL);
   g_autoptr (AtlPicture) picture = NULL;
+  g_autoptr (GVariant) recipe = NULL;
   GVariantDict facts;
 
   picture = atl_picture_input_decode (map, 0, 0, error);
@@ -65,6 +67,9 @@ read_run (AtlJob *job, GError **error)
   g_variant_dict_insert (&facts, ATL_READ_FULL_WIDTH, "u", picture->width);
   g_variant_dict_insert (&facts, ATL_READ_FULL_HEIGHT, "u", picture->height);
   g_variant_dict_insert_value (&facts, ATL_READ_TEXTS, make_texts (picture));
+  recipe = atl_recipe_read (picture);
+  if (recipe != NULL)
+    g_variant_dict_insert_value (&facts, ATL_READ_RECIPE, recipe);
   job->info = g_variant_ref_sink (g_variant_dict_end (&facts));
   picture = shrink (g_steal_pointer (&picture), job->max_side);
   job->width = picture->width;

@@ -1,9 +1,114 @@
 /* What a person asks of a picture, completed by what its model recommends. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include <glib/gi18n.h>
+#include <json-glib/json-glib.h>
 #include <math.h>
 
 #include "engine/service/service-private.h"
+#include "media/sampler-names.h"
+
+/* --- Samplers --- */
+
+/* The usual name of the model's own; NULL where it has none. */
+static const char *
+own_sampler (const AtlTraits *traits)
+{
+  const char *name = atl_sampler_words (traits->sampler);
+
+  return atl_sampler_find (name, traits->is_flow) != NULL ? name : NULL;
+}
+
+GVariant *
+atl_picture_samplers (const AtlTraits *traits)
+{
+  const char *own = own_sampler (traits);
+  g_autoptr (GPtrArray) list = g_ptr_array_new ();
+  guint n;
+  const AtlSamplerName *names = atl_sampler_names (&n);
+
+  if (own != NULL)
+    g_ptr_array_add (list, (gpointer) own);
+  for (guint i = 0; i < n; i++)
+    if (names[i].is_flow == traits->is_flow && g_strcmp0 (names[i].name, own) != 0)
+      g_ptr_array_add (list, (gpointer) names[i].name);
+  return g_variant_new_strv ((const char *const *) list->pdata, list->len);
+}
+
+GVariant *
+atl_picture_schedules (const AtlTraits *traits)
+{
+  GVariantBuilder list;
+  guint n;
+  const AtlScheduleName *names = atl_schedule_names (&n);
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE_STRING_ARRAY);
+  for (guint i = 0; !traits->is_flow && i < n; i++)
+    g_variant_builder_add (&list, "s", names[i].name);
+  return g_variant_builder_end (&list);
+}
+
+static void
+lay_over (JsonObject *config, const char *json)
+{
+  g_autoptr (JsonNode) node = json != NULL ? json_from_string (json, NULL) : NULL;
+  g_autoptr (GList) members =
+      node != NULL ? json_object_get_members (json_node_get_object (node)) : NULL;
+
+  for (GList *l = members; l != NULL; l = l->next)
+    json_object_set_member (config, l->data,
+                            json_object_dup_member (json_node_get_object (node), l->data));
+}
+
+gboolean
+atl_picture_choose_sampler (AtlSettings *settings, const AtlTraits *traits, GError **error)
+{
+  g_autofree char *asked = g_strdup (atl_settings_string (
+      settings, ATL_MADE_SAMPLER, atl_settings_string (settings, ATL_MADE_CLASS, "")));
+  g_autofree char *wanted = g_strdup (atl_settings_string (settings, ATL_MADE_SCHEDULE, ""));
+  const char *name = *asked != '\0' ? asked : own_sampler (traits);
+  const AtlSamplerName *sampler = name != NULL ? atl_sampler_find (name, traits->is_flow) : NULL;
+  const AtlScheduleName *schedule = NULL;
+  g_autoptr (JsonObject) config = json_object_new ();
+  g_autoptr (JsonObject) object = json_object_new ();
+
+  if (*asked != '\0' && sampler == NULL && !g_str_has_suffix (asked, "Scheduler"))
+    {
+      g_autoptr (GVariant) offered = g_variant_ref_sink (atl_picture_samplers (traits));
+      g_autofree const char **names = g_variant_get_strv (offered, NULL);
+      g_autofree char *list = g_strjoinv (", ", (char **) names);
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("The sampler “%s” is not known for this model. There are: %s"), asked, list);
+      return FALSE;
+    }
+  if (*wanted != '\0' && (schedule = atl_schedule_find (wanted)) == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The schedule “%s” is not known here"),
+                   wanted);
+      return FALSE;
+    }
+  /* One that its sampler does not have is left out, and the facts say so. */
+  if (sampler == NULL || !sampler->has_schedule)
+    schedule = NULL;
+  if (*asked != '\0' && sampler != NULL)
+    {
+      json_object_set_string_member (object, ATL_MADE_CLASS, sampler->class_name);
+      lay_over (config, sampler->config);
+    }
+  else if (*asked != '\0')
+    json_object_set_string_member (object, ATL_MADE_CLASS, asked);
+  if (schedule != NULL)
+    lay_over (config, schedule->config);
+  if (json_object_get_size (config) > 0)
+    json_object_set_object_member (object, "scheduler_config", json_object_ref (config));
+  atl_settings_add_json (settings, object);
+  atl_settings_set_string (settings, ATL_MADE_SAMPLER, sampler != NULL ? sampler->name : asked);
+  atl_settings_set_string (settings, ATL_MADE_SCHEDULE, schedule != NULL ? schedule->name : "");
+  return TRUE;
+}
+
+/* --- Sizes --- */
 
 static gint64
 rounded (double size, guint multiple)
@@ -11,6 +116,27 @@ rounded (double size, guint multiple)
   gint64 n = (gint64) floor (CLAMP (size, 1, ATL_MAX_PICTURE_SIDE) / multiple + 0.5);
 
   return CLAMP (n, 1, ATL_MAX_PICTURE_SIDE / multiple) * multiple;
+}
+
+GVariant *
+atl_picture_sizes (const AtlTraits *traits)
+{
+  static const guint shapes[][2] = { { 1, 1 }, { 5, 4 }, { 4, 3 }, { 3, 2 },  { 16, 9 }, { 21, 9 },
+                                     { 4, 5 }, { 3, 4 }, { 2, 3 }, { 9, 16 }, { 9, 21 } };
+  /* Steps in which sizes were trained: some 16 a side. */
+  guint multiple = MAX (MIN (traits->side / 16, 64u) / traits->multiple, 1u) * traits->multiple;
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("a(uus)"));
+  for (gsize i = 0; i < G_N_ELEMENTS (shapes); i++)
+    {
+      double stretch = sqrt ((double) shapes[i][0] / shapes[i][1]);
+      g_autofree char *shape = g_strdup_printf ("%u:%u", shapes[i][0], shapes[i][1]);
+
+      g_variant_builder_add (&list, "(uus)", (guint) rounded (traits->side * stretch, multiple),
+                             (guint) rounded (traits->side / stretch, multiple), shape);
+    }
+  return g_variant_builder_end (&list);
 }
 
 void
@@ -37,6 +163,39 @@ atl_picture_choose_size (AtlSettings *settings,
   atl_settings_set_number (settings, ATL_MADE_HEIGHT, (double) *height);
 }
 
+/* --- What else can be set --- */
+
+GVariant *
+atl_picture_knobs (const AtlTraits *traits)
+{
+  static const char *const kinds[] = { "whole", "number", "switch", "choice" };
+  GVariantBuilder list;
+
+  g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
+  for (const AtlKnob *const *at = traits->knobs; *at != NULL; at++)
+    {
+      const AtlKnob *knob = *at;
+      gboolean is_shift = g_str_equal (knob->name, ATL_KNOB_SHIFT);
+      GVariantDict dict;
+
+      g_variant_dict_init (&dict, NULL);
+      g_variant_dict_insert (&dict, ATL_KNOB_NAME, "s", knob->name);
+      g_variant_dict_insert (&dict, ATL_KNOB_LABEL, "s", _ (knob->label));
+      g_variant_dict_insert (&dict, ATL_KNOB_HELP, "s", _ (knob->help));
+      g_variant_dict_insert (&dict, ATL_KNOB_KIND, "s", kinds[knob->kind]);
+      g_variant_dict_insert (&dict, ATL_KNOB_MIN, "d", knob->min);
+      g_variant_dict_insert (&dict, ATL_KNOB_MAX, "d", knob->max);
+      g_variant_dict_insert (&dict, ATL_KNOB_STEP, "d", knob->step);
+      g_variant_dict_insert (&dict, ATL_KNOB_FALLBACK, "d",
+                             is_shift ? traits->shift : knob->fallback);
+      if (knob->choices != NULL)
+        g_variant_dict_insert_value (&dict, ATL_KNOB_CHOICES,
+                                     g_variant_new_strv (knob->choices, -1));
+      g_variant_builder_add_value (&list, g_variant_dict_end (&dict));
+    }
+  return g_variant_builder_end (&list);
+}
+
 void
 atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits)
 {
@@ -55,7 +214,7 @@ atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits)
 GVariant *
 atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
-  const char *sampler = atl_diffusion_model_sampler (job->slot->pictures);
+  const char *sampler = atl_diffusion_model_sampler (job->slot->pictures), *name;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -67,7 +226,14 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
       (guint) CLAMP (atl_settings_number (settings, ATL_MADE_STEPS, 1), 1, 1000));
   g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d",
                          atl_settings_number (settings, ATL_MADE_GUIDANCE, 0));
-  g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", sampler != NULL ? sampler : "");
+  g_variant_dict_insert (&dict, ATL_MADE_CLASS, "s", sampler != NULL ? sampler : "");
+  name = atl_settings_string (settings, ATL_MADE_SAMPLER, "");
+  if (*name == '\0' && sampler != NULL)
+    name = atl_sampler_words (sampler);
+  g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", name);
+  if (*atl_settings_string (settings, ATL_MADE_SCHEDULE, "") != '\0')
+    g_variant_dict_insert (&dict, ATL_MADE_SCHEDULE, "s",
+                           atl_settings_string (settings, ATL_MADE_SCHEDULE, ""));
   if (atl_settings_has (settings, ATL_MADE_WEIGHTING))
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s",
                            atl_settings_string (settings, ATL_MADE_WEIGHTING, ""));

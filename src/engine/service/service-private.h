@@ -281,6 +281,14 @@ void atl_picture_choose_size (AtlSettings *settings,
                               guint shape_height,
                               gint64 *width,
                               gint64 *height);
+/* From usual names to what the pipelines take. ATL_ERROR_INVALID, naming those that there are. */
+gboolean
+atl_picture_choose_sampler (AtlSettings *settings, const AtlTraits *traits, GError **error);
+/* What is offered, as ATL_INFO_SAMPLERS, _SCHEDULES, _SIZES and _KNOBS, floating. */
+GVariant *atl_picture_samplers (const AtlTraits *traits);
+GVariant *atl_picture_schedules (const AtlTraits *traits);
+GVariant *atl_picture_sizes (const AtlTraits *traits);
+GVariant *atl_picture_knobs (const AtlTraits *traits);
 void atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits);
 /* What a picture was made with, a{sv}, floating. */
 GVariant *atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings);
