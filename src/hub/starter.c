@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "atelier-config.h"
 #include "hub/catalogue.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-file.h"
@@ -38,6 +39,28 @@ atl_starter_for_path (const char *path)
     if (g_str_equal (list[i].file, name))
       return &list[i];
   return NULL;
+}
+
+static gboolean
+is_bundle (const char *folder)
+{
+  g_autofree char *index = g_build_filename (folder, "model_index.json", NULL);
+
+  return g_file_test (index, G_FILE_TEST_IS_REGULAR);
+}
+
+char *
+atl_starter_pictures (void)
+{
+  const char *named = g_getenv ("ATELIER_PICTURE_STARTER");
+  g_autofree char *source = g_build_filename (ATL_SOURCE_DIR, "data", "starter", "doodle", NULL);
+  g_autofree char *installed = g_build_filename (ATL_PKGDATADIR, "starter", "doodle", NULL);
+
+  if (named != NULL && *named != '\0')
+    return is_bundle (named) ? g_canonicalize_filename (named, NULL) : NULL;
+  if (is_bundle (source))
+    return g_steal_pointer (&source);
+  return is_bundle (installed) ? g_steal_pointer (&installed) : NULL;
 }
 
 /* Memory that a model could have: what the system calls available, within the limit of a container.

@@ -53,6 +53,11 @@ const AtlStarter *atl_starter_choose (AtlStarterKind kind);
  * caller's; NULL when there is none. */
 char *atl_starter_find (const char *models_dir, AtlStarterKind kind);
 
+/* The folder of the picture model that comes with the program, a toy: $ATELIER_PICTURE_STARTER when
+ * set, else the one of the tree this was built in, else the installed one. The caller's; NULL when
+ * there is none. */
+char *atl_starter_pictures (void);
+
 /* Fetches into `models_dir` (NULL: the default). Returns at once with what atl_starter_find()
  * finds, except that a toy does not count when the best is asked for. */
 void atl_starter_fetch_async (const char *models_dir,

@@ -2,6 +2,7 @@
 #include "rough-server.h"
 #include "zip-writer.h"
 
+#include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 
 #include "base/error.h"
@@ -515,6 +516,24 @@ test_hub_exchanges (Fixture *f, gconstpointer data)
   g_assert_cmpuint (n_accepted, ==, 1); /* "large file, head" */
 }
 
+/* A folder is one when its index is there. */
+static void
+test_pictures (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("atelier-starter-XXXXXX", NULL);
+  g_autofree char *index = g_build_filename (dir, "model_index.json", NULL);
+  g_autofree char *found = NULL;
+
+  g_setenv ("ATELIER_PICTURE_STARTER", dir, TRUE);
+  g_assert_null (atl_starter_pictures ());
+  g_assert_true (g_file_set_contents (index, "{}", -1, NULL));
+  found = atl_starter_pictures ();
+  g_assert_cmpstr (found, ==, dir);
+  g_unsetenv ("ATELIER_PICTURE_STARTER");
+  g_assert_cmpint (g_unlink (index), ==, 0);
+  g_assert_cmpint (g_rmdir (dir), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -526,6 +545,7 @@ main (int argc, char **argv)
 #define ADD(name, data, func)                                                                      \
   g_test_add ("/hub/starter/" name, Fixture, data, set_up, func, tear_down)
   g_test_add_func ("/hub/starter/catalogue", test_catalogue);
+  g_test_add_func ("/hub/starter/pictures", test_pictures);
   g_test_add_func ("/hub/starter/pages", test_pages);
   ADD ("wheels/html", NULL, test_wheels);
   ADD ("wheels/json", "json", test_wheels);
