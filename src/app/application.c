@@ -127,11 +127,12 @@ set_accels (AtlApplication *self)
   {
     const char *action, *accels[4];
   } keys[] = {
-    { "win.new-chat", { "<Control>n" } },
+    { "win.new", { "<Control>n" } },
     { "win.new-folder", { "<Control><Shift>n" } },
     { "win.open-model", { "<Control>o" } },
     { "win.choose-model", { "<Control>l" } },
     { "win.show-page::chats", { "<Control>1" } },
+    { "win.show-page::images", { "<Control>2" } },
     { "win.show-page::models", { "<Control>4" } },
     { "win.find", { "<Control>f" } },
     { "win.search", { "<Control>k" } },

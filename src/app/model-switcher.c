@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/images/pictures-session.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
 
@@ -13,7 +14,8 @@ struct _AtlModelSwitcher
 {
   GtkWidget parent_instance;
 
-  AtlSession *session; /* (nullable) */
+  AtlSession *session;          /* (nullable) */
+  AtlPicturesSession *pictures; /* (nullable) borrowed: models for pictures are chosen */
 
   GtkWidget *button;
   GtkWidget *dot;
@@ -28,10 +30,58 @@ struct _AtlModelSwitcher
 
 G_DEFINE_FINAL_TYPE (AtlModelSwitcher, atl_model_switcher, GTK_TYPE_WIDGET)
 
+/* --- Whose model is chosen --- */
+
+static AtlModel *
+get_model (AtlModelSwitcher *self)
+{
+  if (self->pictures != NULL)
+    return atl_pictures_session_get_model (self->pictures);
+  return self->session != NULL ? atl_session_get_model (self->session) : NULL;
+}
+
+static const char *
+get_model_name (AtlModelSwitcher *self)
+{
+  return self->pictures != NULL ? atl_pictures_session_get_model_name (self->pictures)
+                                : atl_session_get_model_name (self->session);
+}
+
+/* NULL while nothing is being loaded. */
+static const char *
+get_load_name (AtlModelSwitcher *self)
+{
+  if (self->pictures != NULL)
+    return atl_pictures_session_get_is_loading (self->pictures)
+               ? atl_pictures_session_get_load_name (self->pictures)
+               : NULL;
+  return atl_session_get_is_loading (self->session) ? atl_session_get_load_name (self->session)
+                                                    : NULL;
+}
+
+static void
+load (AtlModelSwitcher *self, const char *path)
+{
+  const char *paths[] = { path, NULL };
+
+  if (self->pictures != NULL)
+    atl_pictures_session_load_model (self->pictures, paths, TRUE);
+  else
+    atl_session_load_model (self->session, paths, TRUE);
+}
+
+/* Nobody knows yet what a file is that was not looked into: it may be a chat's. */
+static gboolean
+is_of_kind (AtlModelSwitcher *self, const AtlModelEntry *entry)
+{
+  return self->pictures != NULL ? entry->kind == ATL_MODEL_PICTURES
+                                : entry->kind == ATL_MODEL_CHAT || entry->kind == ATL_MODEL_UNKNOWN;
+}
+
 static gboolean
 is_loaded (AtlModelSwitcher *self, const char *path)
 {
-  AtlModel *model = self->session ? atl_session_get_model (self->session) : NULL;
+  AtlModel *model = get_model (self);
 
   return model != NULL && atl_model_get_is_loaded (model) &&
          g_strcmp0 (atl_model_get_key (model), path) == 0;
@@ -40,20 +90,22 @@ is_loaded (AtlModelSwitcher *self, const char *path)
 static void
 refresh_title (AtlModelSwitcher *self)
 {
-  AtlModel *model = atl_session_get_model (self->session);
+  AtlModel *model = get_model (self);
+  const char *loading = get_load_name (self);
   const char *name = _ ("Choose a model");
   const char *state = _ ("No model is loaded");
   g_autofree char *words = NULL;
 
-  if (atl_session_get_is_loading (self->session))
+  if (loading != NULL)
     {
-      name = atl_session_get_load_name (self->session);
+      name = loading;
       state = _ ("Loading");
     }
   else if (model != NULL)
     {
-      name = atl_session_get_model_name (self->session);
+      name = get_model_name (self);
       state = atl_model_get_is_loaded (model) ? _ ("In memory")
+              : self->pictures != NULL        ? _ ("Not in memory: the next picture loads it")
                                               : _ ("Not in memory: the next message loads it");
     }
   gtk_label_set_text (GTK_LABEL (self->label), name);
@@ -167,7 +219,7 @@ refresh_list (AtlModelSwitcher *self)
       focus != NULL ? gtk_widget_get_ancestor (focus, GTK_TYPE_LIST_BOX_ROW) : NULL;
   g_autofree char *path = NULL;
   GtkWidget *child;
-  guint n = 0;
+  guint n = 0, n_of_kind = 0;
 
   /* New rows take the place of the old ones: the keyboard stays where it was. */
   if (in_list != NULL && gtk_widget_is_ancestor (in_list, self->list))
@@ -177,12 +229,15 @@ refresh_list (AtlModelSwitcher *self)
   for (guint i = 0; i < g_list_model_get_n_items (models); i++)
     {
       g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+      if (!is_of_kind (self, entry))
+        continue;
+      n_of_kind++;
       if (!matches (entry, query))
         continue;
       gtk_list_box_append (GTK_LIST_BOX (self->list), new_row (self, entry));
       n++;
     }
-  gtk_widget_set_visible (self->entry, g_list_model_get_n_items (models) > 6);
+  gtk_widget_set_visible (self->entry, n_of_kind > 6);
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack), n > 0 ? "list" : "empty");
   if (path != NULL)
     focus_row (self, path);
@@ -219,6 +274,11 @@ judged_cb (AtlModelSwitcher *self, AtlModelEntry *entry)
       {
         gboolean has_focus = gtk_widget_has_focus (GTK_WIDGET (row));
 
+        if (!is_of_kind (self, entry))
+          {
+            gtk_list_box_remove (GTK_LIST_BOX (self->list), GTK_WIDGET (row));
+            return;
+          }
         gtk_list_box_remove (GTK_LIST_BOX (self->list), GTK_WIDGET (row));
         gtk_list_box_insert (GTK_LIST_BOX (self->list), new_row (self, entry), i);
         /* Nobody should begin at a model that cannot be chosen. */
@@ -232,11 +292,10 @@ static void
 activated_cb (GtkListBox *list, GtkListBoxRow *row, AtlModelSwitcher *self)
 {
   AtlModelEntry *entry = g_object_get_data (G_OBJECT (row), "entry");
-  const char *paths[] = { entry->path, NULL };
 
   gtk_popover_popdown (GTK_POPOVER (self->popover));
   if (!is_loaded (self, entry->path))
-    atl_session_load_model (self->session, paths, TRUE);
+    load (self, entry->path);
 }
 
 static void
@@ -282,7 +341,7 @@ atl_model_switcher_popup (AtlModelSwitcher *self)
 static void
 model_cb (AtlModelSwitcher *self)
 {
-  AtlModel *model = atl_session_get_model (self->session);
+  AtlModel *model = get_model (self);
 
   if (model != NULL)
     g_signal_connect_object (model, "notify::is-loaded", G_CALLBACK (refresh_title), self,
@@ -290,15 +349,28 @@ model_cb (AtlModelSwitcher *self)
   refresh_title (self);
 }
 
-void
-atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session)
+static void
+unload_cb (AtlModelSwitcher *self)
 {
+  gtk_popover_popdown (GTK_POPOVER (self->popover));
+  if (self->pictures != NULL)
+    atl_pictures_session_unload_model (self->pictures);
+  else
+    atl_session_unload_model (self->session);
+}
+
+void
+atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session, gboolean for_pictures)
+{
+  gpointer holder = session;
+
   g_return_if_fail (self->session == NULL);
 
   self->session = g_object_ref (session);
-  g_signal_connect_object (session, "notify::model", G_CALLBACK (model_cb), self,
-                           G_CONNECT_SWAPPED);
-  g_signal_connect_object (session, "notify::is-loading", G_CALLBACK (refresh_title), self,
+  if (for_pictures)
+    holder = self->pictures = atl_pictures_session_get (session);
+  g_signal_connect_object (holder, "notify::model", G_CALLBACK (model_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (holder, "notify::is-loading", G_CALLBACK (refresh_title), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_session_get_models (session), "items-changed",
                            G_CALLBACK (models_changed_cb), self, G_CONNECT_SWAPPED);
@@ -343,6 +415,7 @@ atl_model_switcher_class_init (AtlModelSwitcherClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, close_cb);
+  gtk_widget_class_bind_template_callback (widget_class, unload_cb);
 }
 
 static void

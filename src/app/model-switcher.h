@@ -15,7 +15,9 @@ G_BEGIN_DECLS
 #define ATL_TYPE_MODEL_SWITCHER (atl_model_switcher_get_type ())
 G_DECLARE_FINAL_TYPE (AtlModelSwitcher, atl_model_switcher, ATL, MODEL_SWITCHER, GtkWidget)
 
-void atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session);
+/* `for_pictures`: chooses among the models of the Images page, for its session. */
+void
+atl_model_switcher_set_session (AtlModelSwitcher *self, AtlSession *session, gboolean for_pictures);
 void atl_model_switcher_popup (AtlModelSwitcher *self);
 
 G_END_DECLS

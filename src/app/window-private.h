@@ -26,6 +26,7 @@ struct _AtlWindow
   GtkWidget *pages;
   GtkWidget *title_stack;
   GtkWidget *model_switcher;
+  GtkWidget *picture_switcher;
   GtkWidget *back_button;
   GtkWidget *sidebar_button;
   GtkWidget *new_button;
@@ -39,6 +40,7 @@ struct _AtlWindow
   GtkWidget *load_label;
   GtkWidget *load_bar;
   GtkWidget *chat_page;
+  GtkWidget *images_page;
   GtkWidget *models_page;
   GtkWidget *drop_revealer;
 };
@@ -47,6 +49,8 @@ AtlStore *atl_window_get_store (AtlWindow *self);
 void atl_window_open_chat (AtlWindow *self, gint64 chat_id, gint64 message_id);
 void atl_window_new_chat (AtlWindow *self, gint64 folder_id);
 void atl_window_show_page (AtlWindow *self, const char *name);
+/* Whether the page of that name is the one in sight. */
+gboolean atl_window_shows_page (AtlWindow *self, const char *name);
 void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
 void atl_window_import (AtlWindow *self);
 void atl_window_import_file (AtlWindow *self, GFile *file);

@@ -9,6 +9,7 @@
 #include "app/chat/conversation.h"
 #include "app/dialogs.h"
 #include "app/engine-strip.h"
+#include "app/images/images-page.h"
 #include "app/model-switcher.h"
 #include "app/models/add-model.h"
 #include "app/models/models-page.h"
@@ -42,6 +43,13 @@ show_content (AtlWindow *self)
   adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->content);
 }
 
+gboolean
+atl_window_shows_page (AtlWindow *self, const char *name)
+{
+  return g_strcmp0 (adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)), name) ==
+         0;
+}
+
 static void
 refresh_layout (AtlWindow *self)
 {
@@ -49,8 +57,7 @@ refresh_layout (AtlWindow *self)
   gboolean wanted =
       self->session == NULL ||
       g_settings_get_boolean (atl_session_get_settings (self->session), "sidebar-visible");
-  gboolean chats = g_strcmp0 (adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)),
-                              "chats") == 0;
+  gboolean chats = atl_window_shows_page (self, "chats");
 
   gtk_widget_set_visible (self->sidebar, folded || wanted);
   gtk_widget_set_visible (self->back_button, folded);
@@ -59,7 +66,9 @@ refresh_layout (AtlWindow *self)
   gtk_widget_set_visible (self->new_button, chats && !folded && !wanted);
   gtk_widget_set_visible (self->settings_button, chats);
   gtk_widget_set_visible (self->chat_menu_button, chats);
-  gtk_stack_set_visible_child_name (GTK_STACK (self->title_stack), chats ? "chats" : "models");
+  gtk_stack_set_visible_child_name (
+      GTK_STACK (self->title_stack),
+      adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)));
 }
 
 void
@@ -159,6 +168,17 @@ chosen_cb (AtlChatList *list, gint64 chat_id, gint64 message_id, AtlWindow *self
 /* --- Actions --- */
 
 static void
+new_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  if (atl_window_shows_page (self, "images"))
+    atl_images_page_new (ATL_IMAGES_PAGE (self->images_page));
+  else
+    atl_window_new_chat (self, 0);
+}
+
+static void
 new_chat_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   atl_window_new_chat (ATL_WINDOW (widget), parameter ? g_variant_get_int64 (parameter) : 0);
@@ -196,9 +216,12 @@ choose_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
 
+  gboolean pictures = atl_window_shows_page (self, "images");
+
   atl_window_hide_notice (self);
-  atl_window_show_page (self, "chats");
-  atl_model_switcher_popup (ATL_MODEL_SWITCHER (self->model_switcher));
+  atl_window_show_page (self, pictures ? "images" : "chats");
+  atl_model_switcher_popup (
+      ATL_MODEL_SWITCHER (pictures ? self->picture_switcher : self->model_switcher));
 }
 
 static void
@@ -284,7 +307,11 @@ zoom_action (GtkWidget *widget, const char *name, GVariant *parameter)
 static gboolean
 escape_cb (GtkWidget *widget, GVariant *arguments, gpointer data)
 {
-  return atl_chat_page_stop (ATL_CHAT_PAGE (ATL_WINDOW (widget)->chat_page));
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  if (atl_window_shows_page (self, "images"))
+    return atl_images_page_escape (ATL_IMAGES_PAGE (self->images_page));
+  return atl_chat_page_stop (ATL_CHAT_PAGE (self->chat_page));
 }
 
 /* --- GObject --- */
@@ -308,6 +335,7 @@ close_request (GtkWindow *window)
   AtlWindow *self = ATL_WINDOW (window);
 
   atl_chat_page_flush (ATL_CHAT_PAGE (self->chat_page));
+  atl_images_page_flush (ATL_IMAGES_PAGE (self->images_page));
   store_geometry (self);
   return GTK_WINDOW_CLASS (atl_window_parent_class)->close_request (window);
 }
@@ -326,6 +354,7 @@ atl_window_dispose (GObject *object)
 static void
 install_actions (GtkWidgetClass *c)
 {
+  gtk_widget_class_install_action (c, "win.new", NULL, new_action);
   gtk_widget_class_install_action (c, "win.new-chat", NULL, new_chat_action);
   gtk_widget_class_install_action (c, "win.new-chat-in", "x", new_chat_action);
   gtk_widget_class_install_action (c, "win.open-chat", "x", open_chat_action);
@@ -360,6 +389,7 @@ atl_window_class_init (AtlWindowClass *klass)
   g_type_ensure (ATL_TYPE_CHAT_PAGE);
   g_type_ensure (ATL_TYPE_ENGINE_STRIP);
   g_type_ensure (ATL_TYPE_MODEL_SWITCHER);
+  g_type_ensure (ATL_TYPE_IMAGES_PAGE);
   g_type_ensure (ATL_TYPE_MODELS_PAGE);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/window.ui");
@@ -373,6 +403,7 @@ atl_window_class_init (AtlWindowClass *klass)
   BIND (pages);
   BIND (title_stack);
   BIND (model_switcher);
+  BIND (picture_switcher);
   BIND (back_button);
   BIND (sidebar_button);
   BIND (new_button);
@@ -386,6 +417,7 @@ atl_window_class_init (AtlWindowClass *klass)
   BIND (load_label);
   BIND (load_bar);
   BIND (chat_page);
+  BIND (images_page);
   BIND (models_page);
   BIND (drop_revealer);
 #undef BIND
@@ -434,9 +466,11 @@ atl_window_new (GtkApplication *app, AtlSession *session)
     gtk_window_maximize (GTK_WINDOW (self));
   atl_chat_list_set_session (ATL_CHAT_LIST (self->chat_list), session);
   atl_chat_page_set_session (ATL_CHAT_PAGE (self->chat_page), session);
+  atl_images_page_set_session (ATL_IMAGES_PAGE (self->images_page), session);
   atl_models_page_set_session (ATL_MODELS_PAGE (self->models_page), session);
   atl_engine_strip_set_session (ATL_ENGINE_STRIP (self->strip), session);
-  atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->model_switcher), session);
+  atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->model_switcher), session, FALSE);
+  atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->picture_switcher), session, TRUE);
   g_settings_bind (settings, "settings-visible", self->settings_button, "active",
                    G_SETTINGS_BIND_DEFAULT);
   g_object_bind_property (self->settings_button, "active", self->chat_page, "shows-settings",

@@ -3,10 +3,11 @@
  *   AtlWindow *window = atl_window_new (ATL_APPLICATION (app), session);
  *   atl_window_open_file (window, file);
  *
- * Actions ("win."): new-chat, new-chat-in (x), open-chat (x), rename-chat (x, 0: the open one),
- * pin-chat (x), move-chat (x), delete-chat (x), export-chat (xs), import-chat, new-folder,
- * rename-folder (x), delete-folder (x), open-model, choose-model, unload-model, show-page (s),
- * search, find, undo, toggle-sidebar, show-settings, zoom-in, zoom-out, zoom-reset.
+ * Actions ("win."): new (of the page in sight), new-chat, new-chat-in (x), open-chat (x),
+ * rename-chat (x, 0: the open one), pin-chat (x), move-chat (x), delete-chat (x), export-chat (xs),
+ * import-chat, new-folder, rename-folder (x), delete-folder (x), open-model, choose-model,
+ * unload-model, show-page (s), search, find, undo, toggle-sidebar, show-settings, zoom-in,
+ * zoom-out, zoom-reset.
  *
  * Threading: the main thread.
  */

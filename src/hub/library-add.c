@@ -65,7 +65,8 @@ atl_library_find (const char *path)
   const char *name;
 
   g_return_val_if_fail (path != NULL, NULL);
-  if (dir == NULL || g_stat (path, &wanted) != 0 || S_ISDIR (wanted.st_mode))
+  if (dir == NULL || g_stat (path, &wanted) != 0 ||
+      (S_ISDIR (wanted.st_mode) && !atl_model_folder_check (path)))
     return NULL;
   if (g_str_has_prefix (path, folder))
     return g_strdup (path);
@@ -163,7 +164,26 @@ remove_folder (const char *folder, char **names)
       g_autofree char *file = g_build_filename (folder, names[i], NULL);
       g_unlink (file);
     }
+  /* The folders of parts, which are empty now. */
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (folder, names[i], NULL);
+      g_autofree char *part = g_path_get_dirname (file);
+
+      if (!g_str_equal (part, folder))
+        g_rmdir (part);
+    }
   g_rmdir (folder);
+}
+
+static gboolean
+make_folder (const char *folder, GError **error)
+{
+  if (g_mkdir_with_parents (folder, 0755) == 0)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"), folder,
+               g_strerror (errno));
+  return FALSE;
 }
 
 /* Its files grow in a hidden folder, which gets its name when all are there. */
@@ -187,17 +207,16 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
     }
   atl_reporter_stage (job->reporter, ATL_HUB_COPYING, base, 0, total);
   remove_folder (hidden, names);
-  ok = g_mkdir (hidden, 0755) == 0;
-  if (!ok)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
-                 hidden, g_strerror (errno));
+  ok = make_folder (hidden, error);
   for (guint i = 0; ok && names[i] != NULL; i++)
     {
       g_autofree char *from = g_build_filename (job->path, names[i], NULL);
       g_autofree char *to = g_build_filename (hidden, names[i], NULL);
+      g_autofree char *part = g_path_get_dirname (to);
       GStatBuf st;
 
-      ok = atl_hub_copy_file (from, to, done, NULL, job->reporter, cancellable, error);
+      ok = make_folder (part, error) &&
+           atl_hub_copy_file (from, to, done, NULL, job->reporter, cancellable, error);
       if (ok && g_stat (to, &st) == 0)
         done += (guint64) st.st_size;
     }
@@ -221,12 +240,8 @@ add_folder (Job *job, GCancellable *cancellable, GError **error)
 
   if (g_str_equal (parent, atl_library_dir ()))
     return g_strdup (job->path);
-  if (g_mkdir_with_parents (atl_library_dir (), 0755) != 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
-                   atl_library_dir (), g_strerror (errno));
-      return NULL;
-    }
+  if (!make_folder (atl_library_dir (), error))
+    return NULL;
   target = free_folder (job->path);
   if (job->mode == ATL_ADD_COPY)
     return copy_folder (job, target, cancellable, error);
@@ -259,12 +274,8 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
   folder = g_path_get_dirname (files[0]);
   if (g_str_equal (folder, atl_library_dir ()))
     return g_strdup (files[0]);
-  if (g_mkdir_with_parents (atl_library_dir (), 0755) != 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
-                   atl_library_dir (), g_strerror (errno));
-      return NULL;
-    }
+  if (!make_folder (atl_library_dir (), error))
+    return NULL;
   stem = free_stem (&name);
   atl_reporter_stage (job->reporter, ATL_HUB_COPYING, name.stem, 0, total_size (files));
   for (guint i = 0; ok && files[i] != NULL; i++)

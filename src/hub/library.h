@@ -74,8 +74,8 @@ void atl_library_add_async (const char *path,
  * when it was copied, else NULL. */
 char *atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error);
 
-/* The path in the library of the file at `path`: `path` itself, or that of a link to it; NULL
- * when it is not there, and for folders. The caller's. Blocks shortly. */
+/* The path in the library of the model at `path`, a file or its folder: `path` itself, or that of a
+ * link to it; NULL when it is not there. The caller's. Blocks shortly. */
 char *atl_library_find (const char *path);
 
 /* Moves a model (all its shards) to the desktop's trash; a reference is only unlinked, its file

@@ -8,9 +8,9 @@
 #define MAX_FILES 4096
 
 /* Everything that the engine reads (client/open-files.c), and the licence that goes with it. */
-static const char *const suffixes[] = {
-  ".safetensors", ".json", ".jinja", ".model", ".txt", ".md"
-};
+static const char *const suffixes[] = { ".safetensors", ".gguf", ".json", ".jinja",
+                                        ".model",       ".txt",  ".md" };
+static const char picture_index[] = "model_index.json";
 
 static gboolean
 has_file (const char *folder, const char *name)
@@ -39,19 +39,41 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(char *const *) a, *(char *const *) b);
 }
 
+/* `below` is "" or the part's folder. */
+static void
+list_files (const char *path, const char *below, gboolean has_parts, GPtrArray *names)
+{
+  g_autofree char *folder = g_build_filename (path, below, NULL);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && names->len < MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *full = g_build_filename (folder, name, NULL);
+
+      if (belongs (name) && has_file (folder, name))
+        g_ptr_array_add (names,
+                         *below != '\0' ? g_build_filename (below, name, NULL) : g_strdup (name));
+      else if (has_parts && *name != '.' && g_file_test (full, G_FILE_TEST_IS_DIR))
+        list_files (path, name, FALSE, names);
+    }
+}
+
 char **
 atl_model_folder_files (const char *path)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
 
-  while (dir != NULL && names->len < MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
-    if (belongs (name) && has_file (path, name))
-      g_ptr_array_add (names, g_strdup (name));
+  list_files (path, "", atl_model_folder_check_pictures (path), names);
   g_ptr_array_sort (names, compare_names);
   g_ptr_array_add (names, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&names), FALSE);
+}
+
+gboolean
+atl_model_folder_check_pictures (const char *path)
+{
+  return has_file (path, picture_index);
 }
 
 gboolean
@@ -62,6 +84,8 @@ atl_model_folder_check (const char *path)
   g_auto (GStrv) names = NULL;
   gboolean has_vocabulary = FALSE;
 
+  if (atl_model_folder_check_pictures (path))
+    return TRUE;
   if (!has_file (path, "config.json"))
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (vocabularies); i++)

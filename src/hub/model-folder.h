@@ -1,12 +1,11 @@
-/* A language model as its authors publish it: a folder of settings, vocabulary and weights, which
- * is one model under the folder's name.
+/* A model as its authors publish it: a folder that is one model under the folder's name. A language
+ * model has settings, vocabulary and weights side by side; a model for pictures has
+ * model_index.json and a folder below for each of its parts.
  *
  *   if (atl_model_folder_check (path))
  *     files = atl_model_folder_files (path);
  *
- * Folders of picture and clip models, whose parts lie in folders below, are none.
- *
- * Threading: any; looks at one folder.
+ * Threading: any; looks at one folder, and at those of a picture model's parts.
  */
 #pragma once
 
@@ -14,11 +13,15 @@
 
 G_BEGIN_DECLS
 
-/* Whether `path` (or what it links to) holds config.json, a vocabulary and .safetensors files. */
+/* Whether `path` (or what it links to) is a model: either holds config.json, a vocabulary and
+ * .safetensors files, or is for pictures. */
 gboolean atl_model_folder_check (const char *path);
 
-/* The names, without folder, of the files that belong to the model, sorted; the caller's
- * (g_strfreev). */
+/* Whether it holds model_index.json: a model for pictures or clips. */
+gboolean atl_model_folder_check_pictures (const char *path);
+
+/* The names of the files that belong to the model, below `path` ("vae/config.json"), sorted; the
+ * caller's (g_strfreev). */
 char **atl_model_folder_files (const char *path);
 
 G_END_DECLS

@@ -6,6 +6,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/models/open-model.h"
 #include "app/words.h"
 #include "hub/library.h"
 
@@ -44,13 +45,6 @@ atl_add_model_is_model_name (const char *name)
 }
 
 static void
-load (AtlSession *session, const char *path)
-{
-  const char *paths[] = { path, NULL };
-  atl_session_load_model (session, paths, TRUE);
-}
-
-static void
 close_copy_dialog (Adding *adding)
 {
   if (adding->dialog == NULL)
@@ -69,7 +63,7 @@ added_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (path != NULL)
     {
       atl_session_emit_models_changed (adding->session);
-      load (adding->session, path);
+      atl_open_model (GTK_WIDGET (adding->parent), adding->session, path);
     }
   else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     atl_session_emit_notice (adding->session, error->message);
@@ -266,7 +260,7 @@ atl_add_model (GtkWindow *parent, AtlSession *session, GFile *file)
   inside = atl_library_find (path);
   if (inside != NULL)
     {
-      load (session, inside);
+      atl_open_model (GTK_WIDGET (parent), session, inside);
       return;
     }
   adding = g_new0 (Adding, 1);

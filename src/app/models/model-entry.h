@@ -15,6 +15,15 @@
 
 G_BEGIN_DECLS
 
+typedef enum
+{
+  ATL_MODEL_UNKNOWN, /* nobody has looked into it yet */
+  ATL_MODEL_CHAT,
+  ATL_MODEL_PICTURES,
+  ATL_MODEL_UPSCALER,
+  ATL_MODEL_LORA,
+} AtlModelKind;
+
 #define ATL_TYPE_MODEL_ENTRY (atl_model_entry_get_type ())
 G_DECLARE_FINAL_TYPE (AtlModelEntry, atl_model_entry, ATL, MODEL_ENTRY, GObject)
 
@@ -24,6 +33,7 @@ struct _AtlModelEntry
 
   char *path;
   char *name;
+  AtlModelKind kind;
   char *origin; /* (nullable) "Ollama": the files belong to that app */
   guint64 size_bytes;
   gint64 changed_us;   /* when the newest of its files was written */

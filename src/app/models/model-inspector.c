@@ -36,7 +36,8 @@ typedef struct
   guint64 size_bytes;
   gboolean is_passing; /* true now, but nothing about the file: not remembered, asked again */
   char *why_not;       /* (nullable) */
-  AtlModelInfo *info;  /* (nullable) asked in this session */
+  AtlModelKind kind;
+  AtlModelInfo *info; /* (nullable) asked in this session */
 } Verdict;
 
 static void
@@ -104,6 +105,7 @@ save (AtlModelInspector *self)
       json_object_set_int_member (model, "size", (gint64) verdict->size_bytes);
       if (verdict->why_not != NULL)
         json_object_set_string_member (model, "why_not", verdict->why_not);
+      json_object_set_int_member (model, "kind", verdict->kind);
       json_object_set_object_member (models, path, model);
     }
   json_object_set_string_member (root, "judge", judge);
@@ -159,6 +161,8 @@ restore (AtlModelInspector *self)
       verdict->changed_us = atl_json_int (model, "changed", 0);
       verdict->size_bytes = (guint64) atl_json_int (model, "size", 0);
       verdict->why_not = g_strdup (atl_json_string (model, "why_not", NULL));
+      verdict->kind =
+          (AtlModelKind) CLAMP (atl_json_int (model, "kind", 0), ATL_MODEL_UNKNOWN, ATL_MODEL_LORA);
       g_hash_table_replace (self->verdicts, g_strdup (path), verdict);
     }
 }
@@ -173,6 +177,14 @@ typedef struct
   AtlModelEntry *entry;
 } Asked;
 
+static AtlModelKind
+kind_of (AtlModelEntry *entry, const AtlModelInfo *info)
+{
+  if (info == NULL)
+    return entry->kind;
+  return info->is_picture ? ATL_MODEL_PICTURES : ATL_MODEL_CHAT;
+}
+
 static void
 learn (AtlModelInspector *self, AtlModelEntry *entry, AtlModelInfo *info, const GError *error)
 {
@@ -183,6 +195,7 @@ learn (AtlModelInspector *self, AtlModelEntry *entry, AtlModelInfo *info, const 
   verdict->why_not = error != NULL    ? g_strdup (error->message)
                      : !info->can_run ? g_strdup (info->fit_words)
                                       : NULL;
+  verdict->kind = kind_of (entry, info);
   /* A disk that is not plugged in, a file that must not be read: tomorrow it may be otherwise. */
   verdict->is_passing = error != NULL && !g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE) &&
                         !g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
@@ -270,6 +283,8 @@ atl_model_inspector_fill (AtlModelInspector *self, AtlModelEntry *entry)
 
   if (verdict == NULL)
     return;
+  if (verdict->kind != ATL_MODEL_UNKNOWN)
+    entry->kind = verdict->kind;
   g_free (entry->why_not);
   entry->why_not = g_strdup (verdict->why_not);
   g_clear_pointer (&entry->too_large, g_free);

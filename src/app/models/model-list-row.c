@@ -3,8 +3,10 @@
 
 #include <glib/gi18n.h>
 
-#include "app/words.h"
 #include "app/accessible.h"
+#include "app/images/pictures-session.h"
+#include "app/models/open-model.h"
+#include "app/words.h"
 #include "app/undo.h"
 #include "hub/library.h"
 
@@ -71,21 +73,29 @@ refresh_badge (AtlModelListRow *self)
 void
 atl_model_list_row_refresh (AtlModelListRow *self)
 {
-  AtlModel *model = atl_session_get_model (self->session);
+  gboolean is_picture = self->entry->kind == ATL_MODEL_PICTURES;
+  AtlModel *model = is_picture
+                        ? atl_pictures_session_get_model (atl_pictures_session_get (self->session))
+                        : atl_session_get_model (self->session);
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
+  g_autofree char *use_name = g_strdup_printf (
+      is_picture ? _ ("Make pictures with “%s”") : _ ("Chat with “%s”"), self->entry->name);
   const char *why_not = self->entry->why_not;
   g_autofree char *words = subtitle (self->entry);
 
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 3 : 1);
   refresh_badge (self);
-  gtk_button_set_icon_name (GTK_BUTTON (self->use_button),
-                            in_use ? "object-select-symbolic" : "atl-chats-symbolic");
+  gtk_button_set_icon_name (GTK_BUTTON (self->use_button), in_use       ? "object-select-symbolic"
+                                                           : is_picture ? "atl-images-symbolic"
+                                                                        : "atl-chats-symbolic");
   gtk_widget_set_tooltip_text (self->use_button, in_use            ? _ ("This model is in use")
                                                  : why_not != NULL ? why_not
-                                                                   : _ ("Chat with this model"));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button),
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, why_not ? why_not : "", -1);
+                                                 : is_picture ? _ ("Make pictures with this model")
+                                                              : _ ("Chat with this model"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  use_name, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  why_not ? why_not : "", -1);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "model.use", !in_use && why_not == NULL);
 }
 
@@ -93,10 +103,8 @@ static void
 use_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
-  const char *paths[] = { self->entry->path, NULL };
 
-  atl_session_load_model (self->session, paths, TRUE);
-  gtk_widget_activate_action (widget, "win.show-page", "s", "chats");
+  atl_open_model (widget, self->session, self->entry->path);
 }
 
 static void
@@ -152,6 +160,9 @@ remove_action (GtkWidget *widget, const char *name, GVariant *parameter)
     }
   if (model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path))
     atl_session_unload_model (self->session);
+  model = atl_pictures_session_get_model (atl_pictures_session_get (self->session));
+  if (model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path))
+    atl_pictures_session_unload_model (atl_pictures_session_get (self->session));
   removed = g_new0 (Removed, 1);
   removed->session = g_object_ref (self->session);
   removed->path = g_strdup (self->entry->path);
@@ -221,7 +232,6 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
 {
   AtlModelListRow *self = g_object_new (ATL_TYPE_MODEL_LIST_ROW, NULL);
   g_autofree char *menu_name = g_strdup_printf (_ ("Menu of “%s”"), entry->name);
-  g_autofree char *use_name = g_strdup_printf (_ ("Chat with “%s”"), entry->name);
   g_autoptr (GMenuModel) menu = NULL;
 
   self->session = g_object_ref (session);
@@ -230,8 +240,6 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), entry->name);
   adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 1);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  use_name, -1);
   atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu_button), menu_name);
   menu = row_menu (self);
   gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);

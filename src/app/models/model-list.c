@@ -9,6 +9,7 @@
 
 #include "app/models/model-inspector.h"
 #include "hub/library.h"
+#include "hub/model-folder.h"
 #include "hub/starter.h"
 #include "store/library.h"
 
@@ -133,9 +134,19 @@ add_file (GPtrArray *entries, const AtlModelFile *file, gboolean in_library)
   entry->origin = g_strdup (file->origin);
   entry->in_library = in_library;
   entry->reference = file->reference;
+  entry->kind =
+      atl_model_folder_check_pictures (file->path) ? ATL_MODEL_PICTURES : ATL_MODEL_UNKNOWN;
   if (file->n_files < file->n_expected)
     entry->why_not = g_strdup_printf (_ ("%u of %u files are missing"),
                                       file->n_expected - file->n_files, file->n_expected);
+}
+
+static AtlModelKind
+kind_of (const AtlModelRow *row)
+{
+  return g_strcmp0 (row->kind, "image") == 0 ? ATL_MODEL_PICTURES
+         : g_strcmp0 (row->kind, "llm") == 0 ? ATL_MODEL_CHAT
+                                             : ATL_MODEL_UNKNOWN;
 }
 
 /* Of a model that is in no folder we look through. */
@@ -152,6 +163,7 @@ add_remembered (GPtrArray *entries, const AtlModelRow *row)
   entry->size_bytes = row->size_bytes;
   entry->changed_us = atl_model_file_changed (&st);
   entry->last_used_us = row->last_used_us;
+  entry->kind = kind_of (row);
 }
 
 static void
@@ -184,6 +196,7 @@ rebuild (AtlModelList *self)
           entry->name = g_strdup (row->name);
         }
       entry->last_used_us = row->last_used_us;
+      entry->kind = kind_of (row);
     }
   for (guint i = 0; i < entries->len; i++)
     atl_model_inspector_fill (self->inspector, g_ptr_array_index (entries, i));

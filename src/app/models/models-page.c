@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/images/pictures-session.h"
 #include "app/models/model-list-row.h"
 #include "app/models/starter-button.h"
 
@@ -112,6 +113,8 @@ atl_models_page_set_session (AtlModelsPage *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "notify::model", G_CALLBACK (refresh_rows), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_pictures_session_get (session), "notify::model",
+                           G_CALLBACK (refresh_rows), self, G_CONNECT_SWAPPED);
   rebuild (self);
 }
 

@@ -1,0 +1,346 @@
+/* Brings prompt, canvas and queue together. */
+#include "app/images/images-page.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
+#include "app/images/job-bar.h"
+#include "app/images/picture-canvas.h"
+#include "app/images/picture-pane.h"
+#include "app/images/split-box.h"
+#include "app/models/model-list.h"
+#include "app/words.h"
+
+struct _AtlImagesPage
+{
+  GtkWidget parent_instance;
+
+  AtlPicturesSession *pictures; /* (nullable) borrowed */
+  GSignalGroup *task;
+  GdkTexture *result; /* (nullable) the picture that is shown when nothing is drawn */
+  char *result_words;
+  AtlPictureTask *failed; /* (nullable) why nothing is shown */
+
+  GtkWidget *split;
+  GtkWidget *pane;
+  GtkWidget *side;
+  GtkWidget *canvas;
+  GtkWidget *job_bar;
+};
+
+G_DEFINE_FINAL_TYPE (AtlImagesPage, atl_images_page, GTK_TYPE_WIDGET)
+
+/* --- What is shown --- */
+
+static char *
+empty_words (AtlImagesPage *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+
+  if (info != NULL && info->is_toy)
+    return g_strdup (_ ("This model is a toy that shows how the page works: try “a red car” or “a "
+                        "panda in the snow”."));
+  return g_strdup (_ ("Write what it shows and press Create."));
+}
+
+static void
+refresh_canvas (AtlImagesPage *self)
+{
+  AtlPictureCanvas *canvas = ATL_PICTURE_CANVAS (self->canvas);
+  AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
+  GdkTexture *preview = task != NULL ? atl_picture_task_get_preview (task) : NULL;
+
+  if (preview != NULL)
+    atl_picture_canvas_show_texture (canvas, preview, _ ("The picture so far"));
+  else if (self->failed != NULL && task == NULL)
+    atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed));
+  else if (self->result != NULL)
+    atl_picture_canvas_show_texture (canvas, self->result, self->result_words);
+  else if (atl_pictures_session_get_model (self->pictures) == NULL &&
+           !atl_pictures_session_get_is_loading (self->pictures))
+    atl_picture_canvas_show_no_model (canvas);
+  else
+    {
+      g_autofree char *words = empty_words (self);
+
+      atl_picture_canvas_show_empty (canvas, words);
+    }
+}
+
+static void
+refresh_actions (AtlImagesPage *self)
+{
+  GtkWidget *widget = GTK_WIDGET (self);
+  gboolean has_model = atl_pictures_session_get_model (self->pictures) != NULL;
+
+  gtk_widget_action_set_enabled (widget, "images.create", has_model);
+  gtk_widget_action_set_enabled (widget, "images.stop",
+                                 atl_pictures_session_get_current (self->pictures) != NULL);
+  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane),
+                              has_model ? _ ("How long it takes is known after the first picture.")
+                                        : _ ("Choose a model for pictures first."));
+}
+
+static void
+refresh (AtlImagesPage *self)
+{
+  refresh_canvas (self);
+  refresh_actions (self);
+}
+
+static void
+current_cb (AtlImagesPage *self)
+{
+  g_signal_group_set_target (self->task, atl_pictures_session_get_current (self->pictures));
+  refresh (self);
+}
+
+static void
+saved_cb (AtlImagesPage *self, const char *path, GdkTexture *texture, gint64 id)
+{
+  g_autofree char *name = g_path_get_basename (path);
+
+  g_set_object (&self->result, texture);
+  g_free (self->result_words);
+  self->result_words = g_strdup_printf (_ ("Finished picture: %s"), name);
+  g_clear_object (&self->failed);
+  refresh_canvas (self);
+}
+
+static void
+failed_cb (AtlImagesPage *self, AtlPictureTask *task)
+{
+  g_set_object (&self->failed, task);
+  refresh_canvas (self);
+}
+
+static void
+load_failed_cb (AtlImagesPage *self, const GError *error, const char *name)
+{
+  g_autofree char *words = g_strdup_printf ("%s: %s", name, error->message);
+
+  atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), words);
+  refresh (self);
+}
+
+/* --- Wide and narrow --- */
+
+static void
+shows_settings_cb (AtlImagesPage *self)
+{
+  gboolean folded = atl_split_box_get_is_folded (ATL_SPLIT_BOX (self->split));
+
+  gtk_widget_set_visible (
+      self->side, !folded || !atl_picture_pane_get_shows_settings (ATL_PICTURE_PANE (self->pane)));
+}
+
+static void
+folded_cb (AtlImagesPage *self)
+{
+  atl_picture_pane_set_is_narrow (ATL_PICTURE_PANE (self->pane),
+                                  atl_split_box_get_is_folded (ATL_SPLIT_BOX (self->split)));
+  shows_settings_cb (self);
+}
+
+static void
+settings_changed_cb (AtlImagesPage *self)
+{
+}
+
+/* --- Actions --- */
+
+static void
+create_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+
+  g_clear_object (&self->failed);
+  atl_picture_pane_hide_settings (ATL_PICTURE_PANE (self->pane));
+  atl_pictures_session_create (self->pictures);
+}
+
+static void
+stop_response_cb (AdwMessageDialog *dialog, const char *response, AtlImagesPage *self)
+{
+  if (g_str_equal (response, "stop"))
+    atl_pictures_session_stop (self->pictures);
+}
+
+static void
+stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  AdwMessageDialog *dialog;
+
+  if (atl_pictures_session_get_current (self->pictures) == NULL)
+    return;
+  dialog = ADW_MESSAGE_DIALOG (adw_message_dialog_new (
+      GTK_WINDOW (gtk_widget_get_root (widget)), _ ("Stop this picture?"),
+      _ ("What is drawn of it so far goes. Pictures that wait are drawn afterwards.")));
+  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Go on drawing"), "stop", _ ("_Stop"),
+                                    NULL);
+  adw_message_dialog_set_response_appearance (dialog, "stop", ADW_RESPONSE_DESTRUCTIVE);
+  adw_message_dialog_set_default_response (dialog, "stop");
+  adw_message_dialog_set_close_response (dialog, "cancel");
+  g_signal_connect_object (dialog, "response", G_CALLBACK (stop_response_cb), self, 0);
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+retry_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  g_autoptr (AtlPictureTask) failed = g_steal_pointer (&self->failed);
+
+  if (failed != NULL && atl_picture_task_get_state (failed) == ATL_TASK_FAILED)
+    atl_pictures_session_retry (self->pictures, failed);
+  refresh (self);
+}
+
+/* Three quarters of the sides of what did not fit. */
+static void
+smaller_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  g_autoptr (AtlPictureTask) failed = g_steal_pointer (&self->failed);
+  AtlPictureSettings *settings;
+  guint width, height;
+
+  if (failed == NULL)
+    return;
+  settings = atl_picture_settings_copy (atl_picture_task_get_settings (failed));
+  atl_picture_settings_size (settings, atl_pictures_session_get_info (self->pictures), &width,
+                             &height);
+  settings->shape = -1;
+  settings->width = width * 3 / 4;
+  settings->height = height * 3 / 4;
+  atl_picture_queue_remove (atl_pictures_session_get_queue (self->pictures), failed);
+  atl_pictures_session_take_settings (self->pictures, settings);
+  atl_pictures_session_create (self->pictures);
+  refresh (self);
+}
+
+void
+atl_images_page_new (AtlImagesPage *self)
+{
+  AtlPictureSettings *settings =
+      atl_picture_settings_copy (atl_pictures_session_get_settings (self->pictures));
+
+  atl_set_string (&settings->prompt, "");
+  g_clear_pointer (&settings->start, g_free);
+  g_clear_pointer (&settings->mask, g_free);
+  atl_pictures_session_take_settings (self->pictures, settings);
+  atl_picture_pane_focus (ATL_PICTURE_PANE (self->pane));
+}
+
+gboolean
+atl_images_page_escape (AtlImagesPage *self)
+{
+  if (self->pictures == NULL || atl_pictures_session_get_current (self->pictures) == NULL)
+    return FALSE;
+  gtk_widget_activate_action (GTK_WIDGET (self), "images.stop", NULL);
+  return TRUE;
+}
+
+void
+atl_images_page_flush (AtlImagesPage *self)
+{
+  if (self->pictures != NULL)
+    atl_pictures_session_flush (self->pictures);
+}
+
+static void
+ensure_model (AtlImagesPage *self)
+{
+  if (gtk_widget_get_mapped (GTK_WIDGET (self)))
+    atl_pictures_session_ensure_model (self->pictures);
+}
+
+void
+atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
+{
+  AtlPicturesSession *pictures = atl_pictures_session_get (session);
+
+  g_return_if_fail (self->pictures == NULL);
+
+  self->pictures = pictures;
+  atl_picture_pane_set_session (ATL_PICTURE_PANE (self->pane), pictures);
+  atl_job_bar_set_session (ATL_JOB_BAR (self->job_bar), pictures);
+  g_signal_connect_object (pictures, "notify::current", G_CALLBACK (current_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "notify::model", G_CALLBACK (refresh), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "notify::is-loading", G_CALLBACK (refresh), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "saved", G_CALLBACK (saved_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "failed", G_CALLBACK (failed_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "load-failed", G_CALLBACK (load_failed_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (ensure_model),
+                           self, G_CONNECT_SWAPPED);
+  current_cb (self);
+}
+
+/* --- GObject --- */
+
+static void
+map (GtkWidget *widget)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+
+  GTK_WIDGET_CLASS (atl_images_page_parent_class)->map (widget);
+  if (self->pictures != NULL)
+    ensure_model (self);
+}
+
+static void
+atl_images_page_dispose (GObject *object)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (object);
+
+  g_clear_object (&self->task);
+  g_clear_object (&self->result);
+  g_clear_object (&self->failed);
+  g_clear_pointer (&self->result_words, g_free);
+  g_clear_pointer (&self->split, gtk_widget_unparent);
+  G_OBJECT_CLASS (atl_images_page_parent_class)->dispose (object);
+}
+
+static void
+atl_images_page_class_init (AtlImagesPageClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_images_page_dispose;
+  widget_class->map = map;
+  g_type_ensure (ATL_TYPE_JOB_BAR);
+  g_type_ensure (ATL_TYPE_PICTURE_CANVAS);
+  g_type_ensure (ATL_TYPE_PICTURE_PANE);
+  g_type_ensure (ATL_TYPE_SPLIT_BOX);
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/images-page.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlImagesPage, name)
+  BIND (split);
+  BIND (pane);
+  BIND (side);
+  BIND (canvas);
+  BIND (job_bar);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, folded_cb);
+  gtk_widget_class_bind_template_callback (widget_class, shows_settings_cb);
+  gtk_widget_class_bind_template_callback (widget_class, settings_changed_cb);
+  gtk_widget_class_install_action (widget_class, "images.create", NULL, create_action);
+  gtk_widget_class_install_action (widget_class, "images.stop", NULL, stop_action);
+  gtk_widget_class_install_action (widget_class, "images.retry", NULL, retry_action);
+  gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);
+}
+
+static void
+atl_images_page_init (AtlImagesPage *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+  atl_split_box_set_children (ATL_SPLIT_BOX (self->split), self->pane, self->side);
+  self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
+  g_signal_group_connect_swapped (self->task, "notify::preview", G_CALLBACK (refresh_canvas), self);
+}

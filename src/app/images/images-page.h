@@ -1,0 +1,26 @@
+/* The Images page: prompt and settings beside the canvas.
+ *
+ * Actions ("images."): create, stop, retry, smaller.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "app/session.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_IMAGES_PAGE (atl_images_page_get_type ())
+G_DECLARE_FINAL_TYPE (AtlImagesPage, atl_images_page, ATL, IMAGES_PAGE, GtkWidget)
+
+void atl_images_page_set_session (AtlImagesPage *self, AtlSession *session);
+/* To an empty prompt. */
+void atl_images_page_new (AtlImagesPage *self);
+/* Asks whether to stop what is being drawn; FALSE when nothing is. */
+gboolean atl_images_page_escape (AtlImagesPage *self);
+/* Writes the draft. */
+void atl_images_page_flush (AtlImagesPage *self);
+
+G_END_DECLS

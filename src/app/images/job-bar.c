@@ -1,0 +1,177 @@
+/* Follows the task that is being drawn. */
+#include "app/images/job-bar.h"
+
+#include <glib/gi18n.h>
+
+#include "app/accessible.h"
+#include "app/images/queue-view.h"
+#include "app/words.h"
+
+struct _AtlJobBar
+{
+  GtkWidget parent_instance;
+
+  AtlPicturesSession *pictures; /* (nullable) borrowed */
+  GSignalGroup *task;
+
+  GtkWidget *revealer;
+  GtkWidget *label;
+  GtkWidget *bar;
+  GtkWidget *pause_button;
+  GtkWidget *stop_button;
+  GtkWidget *queue_button;
+  GtkWidget *queue_view;
+};
+
+G_DEFINE_FINAL_TYPE (AtlJobBar, atl_job_bar, GTK_TYPE_WIDGET)
+
+/* "Drawing · step 7 of 20 · about 12 s left" */
+static char *
+describe (AtlPictureTask *task, gboolean is_paused)
+{
+  guint n_steps, step = atl_picture_task_get_step (task, &n_steps);
+  double left = atl_picture_task_get_seconds_left (task);
+  GString *words = g_string_new (is_paused ? _ ("Paused") : atl_picture_task_get_phase (task));
+
+  if (n_steps > 0)
+    {
+      g_string_append (words, " · ");
+      g_string_append_printf (words, _ ("step %u of %u"), step, n_steps);
+    }
+  if (left >= 1 && !is_paused)
+    {
+      g_autofree char *time = atl_format_seconds (left);
+
+      g_string_append (words, " · ");
+      /* Translators: a time such as "12 s". */
+      g_string_append_printf (words, _ ("about %s left"), time);
+    }
+  return g_string_free (words, FALSE);
+}
+
+static void
+refresh_queue (AtlJobBar *self)
+{
+  AtlPictureQueue *queue = atl_pictures_session_get_queue (self->pictures);
+  guint n = atl_picture_queue_n_waiting (queue);
+  guint n_all = g_list_model_get_n_items (G_LIST_MODEL (queue));
+  AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
+  guint n_failed = atl_picture_queue_n_failed (queue);
+  g_autofree char *label =
+      n > 0 || n_failed == 0
+          ? g_strdup_printf (ngettext ("%u waits", "%u wait", n), n)
+          : g_strdup_printf (ngettext ("%u failed", "%u failed", n_failed), n_failed);
+
+  gtk_menu_button_set_label (GTK_MENU_BUTTON (self->queue_button), label);
+  gtk_widget_set_visible (self->queue_button, n_all > (task != NULL));
+  gtk_revealer_set_reveal_child (GTK_REVEALER (self->revealer), n_all > 0);
+}
+
+static void
+refresh (AtlJobBar *self)
+{
+  AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
+  gboolean is_paused = atl_pictures_session_get_is_paused (self->pictures);
+  const char *pause_words = is_paused ? _ ("Go on") : _ ("Pause");
+  g_autofree char *words = NULL;
+
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->pause_button), is_paused);
+  gtk_button_set_icon_name (GTK_BUTTON (self->pause_button), is_paused
+                                                                 ? "media-playback-start-symbolic"
+                                                                 : "media-playback-pause-symbolic");
+  gtk_widget_set_tooltip_text (self->pause_button, pause_words);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->pause_button),
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL, pause_words, -1);
+  gtk_widget_set_visible (self->stop_button, task != NULL);
+  gtk_widget_set_visible (self->bar, task != NULL);
+  gtk_widget_set_visible (
+      self->pause_button,
+      task != NULL || is_paused ||
+          atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) > 0);
+  if (task == NULL)
+    {
+      gtk_label_set_text (GTK_LABEL (self->label), is_paused ? _ ("Paused") : "");
+      gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar), 0);
+      refresh_queue (self);
+      return;
+    }
+  words = describe (task, is_paused);
+  gtk_label_set_text (GTK_LABEL (self->label), words);
+  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar),
+                                 atl_picture_task_get_fraction (task));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->bar), GTK_ACCESSIBLE_PROPERTY_VALUE_TEXT,
+                                  words, -1);
+  refresh_queue (self);
+}
+
+static void
+current_cb (AtlJobBar *self)
+{
+  g_signal_group_set_target (self->task, atl_pictures_session_get_current (self->pictures));
+  refresh (self);
+}
+
+static void
+pause_cb (AtlJobBar *self)
+{
+  if (self->pictures != NULL)
+    atl_pictures_session_set_is_paused (
+        self->pictures, gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (self->pause_button)));
+}
+
+void
+atl_job_bar_set_session (AtlJobBar *self, AtlPicturesSession *pictures)
+{
+  g_return_if_fail (self->pictures == NULL);
+
+  self->pictures = pictures;
+  atl_queue_view_set_session (ATL_QUEUE_VIEW (self->queue_view), pictures);
+  g_signal_connect_object (pictures, "notify::current", G_CALLBACK (current_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "notify::is-paused", G_CALLBACK (refresh), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_pictures_session_get_queue (pictures), "items-changed",
+                           G_CALLBACK (refresh_queue), self, G_CONNECT_SWAPPED);
+  current_cb (self);
+}
+
+static void
+atl_job_bar_dispose (GObject *object)
+{
+  AtlJobBar *self = ATL_JOB_BAR (object);
+
+  g_clear_object (&self->task);
+  g_clear_pointer (&self->revealer, gtk_widget_unparent);
+  G_OBJECT_CLASS (atl_job_bar_parent_class)->dispose (object);
+}
+
+static void
+atl_job_bar_class_init (AtlJobBarClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_job_bar_dispose;
+  g_type_ensure (ATL_TYPE_QUEUE_VIEW);
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/job-bar.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlJobBar, name)
+  BIND (revealer);
+  BIND (label);
+  BIND (bar);
+  BIND (pause_button);
+  BIND (stop_button);
+  BIND (queue_button);
+  BIND (queue_view);
+#undef BIND
+}
+
+static void
+atl_job_bar_init (AtlJobBar *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
+  self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
+  g_signal_group_connect_swapped (self->task, "notify::progress", G_CALLBACK (refresh), self);
+  g_signal_connect_swapped (self->pause_button, "toggled", G_CALLBACK (pause_cb), self);
+}

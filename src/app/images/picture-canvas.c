@@ -1,0 +1,109 @@
+/* One picture as large as the room is, or words in its place. */
+#include "app/images/picture-canvas.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
+struct _AtlPictureCanvas
+{
+  GtkWidget parent_instance;
+
+  GtkWidget *stack;
+  GtkWidget *empty_page;
+  GtkWidget *picture;
+  GtkWidget *failed_page;
+  GtkWidget *better_button;
+};
+
+G_DEFINE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, GTK_TYPE_WIDGET)
+
+static void
+show (AtlPictureCanvas *self, const char *name)
+{
+  gtk_stack_set_visible_child_name (GTK_STACK (self->stack), name);
+}
+
+void
+atl_picture_canvas_show_no_model (AtlPictureCanvas *self)
+{
+  show (self, "none");
+}
+
+void
+atl_picture_canvas_show_empty (AtlPictureCanvas *self, const char *words)
+{
+  adw_status_page_set_description (ADW_STATUS_PAGE (self->empty_page), words);
+  show (self, "empty");
+}
+
+void
+atl_picture_canvas_show_texture (AtlPictureCanvas *self, GdkTexture *texture, const char *words)
+{
+  gtk_picture_set_paintable (GTK_PICTURE (self->picture), GDK_PAINTABLE (texture));
+  gtk_picture_set_alternative_text (GTK_PICTURE (self->picture), words);
+  show (self, "picture");
+}
+
+static const char *
+error_title (const GError *error)
+{
+  if (error->domain == ATL_ERROR && error->code == ATL_ERROR_NO_MEMORY)
+    return _ ("Not enough memory for this picture");
+  if (error->domain == ATL_ERROR && error->code == ATL_ERROR_FULL)
+    return _ ("The picture could not be saved");
+  if (error->domain == ATL_ERROR && error->code == ATL_ERROR_ENGINE_GONE)
+    return _ ("The engine stopped while drawing");
+  return _ ("There is no picture");
+}
+
+void
+atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error)
+{
+  gboolean smaller = g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY);
+  gboolean other = g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) ||
+                   g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED) ||
+                   g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_autofree char *words = g_markup_escape_text (error->message, -1);
+
+  adw_status_page_set_title (ADW_STATUS_PAGE (self->failed_page), error_title (error));
+  adw_status_page_set_description (ADW_STATUS_PAGE (self->failed_page), words);
+  gtk_widget_set_visible (self->better_button, smaller || other);
+  gtk_button_set_label (GTK_BUTTON (self->better_button),
+                        smaller ? _ ("Make it smaller") : _ ("Choose another model"));
+  gtk_actionable_set_action_name (GTK_ACTIONABLE (self->better_button),
+                                  smaller ? "images.smaller" : "win.choose-model");
+  show (self, "failed");
+}
+
+static void
+atl_picture_canvas_dispose (GObject *object)
+{
+  AtlPictureCanvas *self = ATL_PICTURE_CANVAS (object);
+
+  g_clear_pointer (&self->stack, gtk_widget_unparent);
+  G_OBJECT_CLASS (atl_picture_canvas_parent_class)->dispose (object);
+}
+
+static void
+atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = atl_picture_canvas_dispose;
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/picture-canvas.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlPictureCanvas, name)
+  BIND (stack);
+  BIND (empty_page);
+  BIND (picture);
+  BIND (failed_page);
+  BIND (better_button);
+#undef BIND
+}
+
+static void
+atl_picture_canvas_init (AtlPictureCanvas *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+}

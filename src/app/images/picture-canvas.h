@@ -1,0 +1,30 @@
+/* The large picture of the Images page: what is being drawn, what was drawn, or why there is none.
+ *
+ *   atl_picture_canvas_show_texture (canvas, texture, "A red fox");
+ *
+ * Actions that it asks its page for: images.retry, images.smaller, win.choose-model,
+ * win.open-model.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "app/images/picture-task.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_PICTURE_CANVAS (atl_picture_canvas_get_type ())
+G_DECLARE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, ATL, PICTURE_CANVAS, GtkWidget)
+
+/* No model: what to do about it. */
+void atl_picture_canvas_show_no_model (AtlPictureCanvas *self);
+/* A model, and nothing drawn yet. `words` say what to do. */
+void atl_picture_canvas_show_empty (AtlPictureCanvas *self, const char *words);
+/* `words` are what a screen reader tells about it. */
+void
+atl_picture_canvas_show_texture (AtlPictureCanvas *self, GdkTexture *texture, const char *words);
+void atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error);
+
+G_END_DECLS

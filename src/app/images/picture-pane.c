@@ -1,0 +1,383 @@
+/* Prompt and settings of the next picture. */
+#include "app/images/picture-pane.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
+#include "app/images/picture-advanced.h"
+#include "app/images/picture-shapes.h"
+#include "app/images/shape-picker.h"
+#include "app/wheel.h"
+#include "app/words.h"
+
+struct _AtlPicturePane
+{
+  GtkWidget parent_instance;
+
+  AtlPicturesSession *pictures; /* (nullable) borrowed */
+  AtlPictureAdvanced *advanced; /* (nullable) */
+  gboolean is_narrow, showing;
+
+  GtkWidget *box;
+  GtkWidget *scroller;
+  GtkWidget *settings_box;
+  GtkWidget *prompt_view;
+  GtkWidget *placeholder;
+  GtkWidget *shape_picker;
+  GtkWidget *fast_button;
+  GtkWidget *balanced_button;
+  GtkWidget *best_button;
+  GtkWidget *count_spin;
+  GtkWidget *advanced_row;
+  GtkWidget *settings_toggle;
+  GtkWidget *create_button;
+  GtkWidget *price_label;
+};
+
+G_DEFINE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, GTK_TYPE_WIDGET)
+
+enum
+{
+  PROP_SHOWS_SETTINGS = 1
+};
+static GParamSpec *shows_prop;
+static guint changed_signal;
+
+static AtlPictureSettings *
+settings_of (AtlPicturePane *self)
+{
+  return atl_pictures_session_get_settings (self->pictures);
+}
+
+static GtkTextBuffer *
+prompt_buffer (AtlPicturePane *self)
+{
+  return gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->prompt_view));
+}
+
+static char *
+prompt_text (AtlPicturePane *self)
+{
+  GtkTextIter start, end;
+
+  gtk_text_buffer_get_bounds (prompt_buffer (self), &start, &end);
+  return gtk_text_buffer_get_text (prompt_buffer (self), &start, &end, FALSE);
+}
+
+/* --- Showing --- */
+
+static void
+show_shapes (AtlPicturePane *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  guint side = info != NULL && info->side > 0 ? info->side : 512;
+  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : 8;
+  guint width, height;
+
+  atl_picture_settings_size (settings_of (self), info, &width, &height);
+  atl_shape_picker_set_model (ATL_SHAPE_PICKER (self->shape_picker), side, multiple, width, height);
+}
+
+static char *
+quality_words (AtlQuality quality, guint n_steps)
+{
+  if (quality == ATL_QUALITY_FAST)
+    return g_strdup_printf (ngettext ("A sketch: %u step", "A sketch: %u steps", n_steps), n_steps);
+  if (quality == ATL_QUALITY_BALANCED)
+    return g_strdup_printf (ngettext ("What the authors of the model recommend: %u step",
+                                      "What the authors of the model recommend: %u steps", n_steps),
+                            n_steps);
+  return g_strdup_printf (
+      ngettext ("More care for details: %u step", "More care for details: %u steps", n_steps),
+      n_steps);
+}
+
+static void
+show_quality (AtlPicturePane *self)
+{
+  GtkWidget *buttons[] = { self->fast_button, self->balanced_button, self->best_button };
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  const AtlPictureSettings *settings = settings_of (self);
+
+  for (guint i = 0; i < G_N_ELEMENTS (buttons); i++)
+    {
+      guint recommended = info != NULL && info->steps > 0 ? info->steps : 20;
+      g_autofree char *words =
+          quality_words ((AtlQuality) i, atl_quality_steps ((AtlQuality) i, recommended));
+
+      gtk_widget_set_tooltip_text (buttons[i], words);
+      gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (buttons[i]),
+                                    settings->steps == 0 && settings->quality == (AtlQuality) i);
+    }
+}
+
+static void
+refresh_placeholder (AtlPicturePane *self)
+{
+  gtk_widget_set_visible (self->placeholder,
+                          gtk_text_buffer_get_char_count (prompt_buffer (self)) == 0);
+}
+
+static void
+show_all (AtlPicturePane *self)
+{
+  const AtlPictureSettings *settings = settings_of (self);
+  g_autofree char *text = prompt_text (self);
+
+  self->showing = TRUE;
+  if (!g_str_equal (text, settings->prompt))
+    gtk_text_buffer_set_text (prompt_buffer (self), settings->prompt, -1);
+  atl_shape_picker_set_shape (ATL_SHAPE_PICKER (self->shape_picker), settings->shape);
+  show_shapes (self);
+  show_quality (self);
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->count_spin), settings->count);
+  atl_picture_advanced_show (self->advanced);
+  self->showing = FALSE;
+}
+
+/* --- What a person changes --- */
+
+static void
+touched (AtlPicturePane *self)
+{
+  atl_pictures_session_settings_touched (self->pictures);
+  g_signal_emit (self, changed_signal, 0);
+}
+
+static void
+prompt_cb (AtlPicturePane *self)
+{
+  refresh_placeholder (self);
+  if (self->showing || self->pictures == NULL)
+    return;
+  g_free (settings_of (self)->prompt);
+  settings_of (self)->prompt = prompt_text (self);
+  touched (self);
+}
+
+static void
+shape_cb (AtlPicturePane *self)
+{
+  AtlPictureSettings *settings = settings_of (self);
+  gint shape = atl_shape_picker_get_shape (ATL_SHAPE_PICKER (self->shape_picker));
+
+  if (self->showing)
+    return;
+  /* The size in px begins with what was chosen before. */
+  if (shape < 0 && settings->shape >= 0)
+    {
+      guint width, height;
+
+      atl_picture_settings_size (settings, atl_pictures_session_get_info (self->pictures), &width,
+                                 &height);
+      settings->width = width;
+      settings->height = height;
+      adw_expander_row_set_expanded (ADW_EXPANDER_ROW (self->advanced_row), TRUE);
+    }
+  settings->shape = shape;
+  show_all (self);
+  touched (self);
+}
+
+static void
+quality_cb (GtkToggleButton *button, AtlPicturePane *self)
+{
+  AtlPictureSettings *settings;
+
+  if (self->showing || self->pictures == NULL || !gtk_toggle_button_get_active (button))
+    return;
+  settings = settings_of (self);
+  settings->quality = button == GTK_TOGGLE_BUTTON (self->fast_button)   ? ATL_QUALITY_FAST
+                      : button == GTK_TOGGLE_BUTTON (self->best_button) ? ATL_QUALITY_BEST
+                                                                        : ATL_QUALITY_BALANCED;
+  settings->steps = 0;
+  show_all (self);
+  touched (self);
+}
+
+static void
+count_cb (AtlPicturePane *self)
+{
+  if (self->showing || self->pictures == NULL)
+    return;
+  settings_of (self)->count =
+      (guint) gtk_spin_button_get_value_as_int (GTK_SPIN_BUTTON (self->count_spin));
+  touched (self);
+}
+
+static void
+advanced_cb (gpointer data)
+{
+  AtlPicturePane *self = data;
+
+  show_all (self);
+  touched (self);
+}
+
+/* Enter breaks a line, as in every box of several lines; with Ctrl it creates. */
+static gboolean
+key_cb (GtkEventControllerKey *controller,
+        guint keyval,
+        guint keycode,
+        GdkModifierType state,
+        AtlPicturePane *self)
+{
+  if ((keyval != GDK_KEY_Return && keyval != GDK_KEY_KP_Enter) || (state & GDK_CONTROL_MASK) == 0)
+    return FALSE;
+  gtk_widget_activate_action (GTK_WIDGET (self), "images.create", NULL);
+  return TRUE;
+}
+
+/* --- Wide and narrow --- */
+
+static void
+refresh_layout (AtlPicturePane *self)
+{
+  gboolean shows = atl_picture_pane_get_shows_settings (self);
+
+  gtk_widget_set_visible (self->settings_box, shows);
+  gtk_widget_set_visible (self->settings_toggle, self->is_narrow);
+  gtk_widget_set_vexpand (self->scroller, shows);
+}
+
+static void
+toggle_cb (AtlPicturePane *self)
+{
+  refresh_layout (self);
+  g_object_notify_by_pspec (G_OBJECT (self), shows_prop);
+}
+
+void
+atl_picture_pane_set_is_narrow (AtlPicturePane *self, gboolean is_narrow)
+{
+  self->is_narrow = is_narrow;
+  toggle_cb (self);
+}
+
+gboolean
+atl_picture_pane_get_shows_settings (AtlPicturePane *self)
+{
+  return !self->is_narrow ||
+         gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (self->settings_toggle));
+}
+
+void
+atl_picture_pane_hide_settings (AtlPicturePane *self)
+{
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->settings_toggle), FALSE);
+}
+
+/* --- What others ask for --- */
+
+void
+atl_picture_pane_focus (AtlPicturePane *self)
+{
+  GtkTextIter start, end;
+
+  gtk_text_buffer_get_bounds (prompt_buffer (self), &start, &end);
+  gtk_text_buffer_select_range (prompt_buffer (self), &start, &end);
+  gtk_widget_grab_focus (self->prompt_view);
+}
+
+void
+atl_picture_pane_set_price (AtlPicturePane *self, const char *words)
+{
+  gtk_label_set_text (GTK_LABEL (self->price_label), words);
+  gtk_widget_set_visible (self->price_label, *words != '\0');
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->create_button),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+}
+
+void
+atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures)
+{
+  GSettings *settings = atl_session_get_settings (atl_pictures_session_get_session (pictures));
+
+  g_return_if_fail (self->pictures == NULL);
+
+  self->pictures = pictures;
+  self->advanced =
+      atl_picture_advanced_new (ADW_EXPANDER_ROW (self->advanced_row), pictures, advanced_cb, self);
+  g_settings_bind (settings, "images-advanced-expanded", self->advanced_row, "expanded",
+                   G_SETTINGS_BIND_DEFAULT);
+  atl_wheel_ignore (GTK_WIDGET (self));
+  g_signal_connect_object (pictures, "settings-changed", G_CALLBACK (show_all), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "notify::model", G_CALLBACK (show_all), self,
+                           G_CONNECT_SWAPPED);
+  show_all (self);
+}
+
+/* --- GObject --- */
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  if (id == PROP_SHOWS_SETTINGS)
+    g_value_set_boolean (value, atl_picture_pane_get_shows_settings (ATL_PICTURE_PANE (object)));
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+atl_picture_pane_dispose (GObject *object)
+{
+  AtlPicturePane *self = ATL_PICTURE_PANE (object);
+
+  g_clear_pointer (&self->advanced, atl_picture_advanced_free);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  G_OBJECT_CLASS (atl_picture_pane_parent_class)->dispose (object);
+}
+
+static void
+atl_picture_pane_class_init (AtlPicturePaneClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  object_class->get_property = get_property;
+  object_class->dispose = atl_picture_pane_dispose;
+  shows_prop = g_param_spec_boolean ("shows-settings", NULL, NULL, TRUE,
+                                     G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_property (object_class, PROP_SHOWS_SETTINGS, shows_prop);
+  changed_signal = g_signal_new ("settings-changed", ATL_TYPE_PICTURE_PANE, G_SIGNAL_RUN_LAST, 0,
+                                 NULL, NULL, NULL, G_TYPE_NONE, 0);
+  g_type_ensure (ATL_TYPE_SHAPE_PICKER);
+  gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/picture-pane.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlPicturePane, name)
+  BIND (box);
+  BIND (scroller);
+  BIND (settings_box);
+  BIND (prompt_view);
+  BIND (placeholder);
+  BIND (shape_picker);
+  BIND (fast_button);
+  BIND (balanced_button);
+  BIND (best_button);
+  BIND (count_spin);
+  BIND (advanced_row);
+  BIND (settings_toggle);
+  BIND (create_button);
+  BIND (price_label);
+#undef BIND
+}
+
+static void
+atl_picture_pane_init (AtlPicturePane *self)
+{
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
+  g_signal_connect_swapped (prompt_buffer (self), "changed", G_CALLBACK (prompt_cb), self);
+  g_signal_connect_swapped (self->shape_picker, "notify::shape", G_CALLBACK (shape_cb), self);
+  g_signal_connect (self->fast_button, "toggled", G_CALLBACK (quality_cb), self);
+  g_signal_connect (self->balanced_button, "toggled", G_CALLBACK (quality_cb), self);
+  g_signal_connect (self->best_button, "toggled", G_CALLBACK (quality_cb), self);
+  g_signal_connect_swapped (self->count_spin, "value-changed", G_CALLBACK (count_cb), self);
+  g_signal_connect_swapped (self->settings_toggle, "notify::active", G_CALLBACK (toggle_cb), self);
+}

@@ -1,0 +1,29 @@
+/* The left side of the Images page: what the picture shows, its shape and quality, Create.
+ *
+ * Shows and changes the draft of the AtlPicturesSession. Signal "settings-changed": a person
+ * changed something, which is in the draft already.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "app/images/pictures-session.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_PICTURE_PANE (atl_picture_pane_get_type ())
+G_DECLARE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, ATL, PICTURE_PANE, GtkWidget)
+
+void atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures);
+/* To the prompt, all of it selected. */
+void atl_picture_pane_focus (AtlPicturePane *self);
+/* Under the button: what a picture costs, or why none can be made. */
+void atl_picture_pane_set_price (AtlPicturePane *self, const char *words);
+/* Narrow: prompt and Create alone, the rest behind a button; property "shows-settings" notifies. */
+void atl_picture_pane_set_is_narrow (AtlPicturePane *self, gboolean is_narrow);
+gboolean atl_picture_pane_get_shows_settings (AtlPicturePane *self);
+void atl_picture_pane_hide_settings (AtlPicturePane *self);
+
+G_END_DECLS

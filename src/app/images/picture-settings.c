@@ -1,0 +1,382 @@
+/* Settings to engine, from recipes, and to and from the draft on disk. */
+#include "app/images/picture-settings.h"
+
+#include <math.h>
+
+#include "app/images/picture-shapes.h"
+#include "base/json-bounded.h"
+
+/* Of a model about which nothing is known. */
+#define FALLBACK_SIDE 512u
+#define FALLBACK_MULTIPLE 8u
+#define FALLBACK_STEPS 20u
+#define FALLBACK_GUIDANCE 7.0
+#define MAX_FILES 16u
+
+AtlPictureLora *
+atl_picture_lora_new (const char *path, double strength)
+{
+  AtlPictureLora *lora = g_new0 (AtlPictureLora, 1);
+
+  lora->path = g_strdup (path);
+  lora->strength = strength;
+  return lora;
+}
+
+void
+atl_picture_lora_free (AtlPictureLora *lora)
+{
+  if (lora == NULL)
+    return;
+  g_free (lora->path);
+  g_free (lora);
+}
+
+AtlPictureSettings *
+atl_picture_settings_new (void)
+{
+  AtlPictureSettings *self = g_new0 (AtlPictureSettings, 1);
+
+  self->prompt = g_strdup ("");
+  self->negative = g_strdup ("");
+  self->sampler = g_strdup ("");
+  self->schedule = g_strdup ("");
+  self->quality = ATL_QUALITY_BALANCED;
+  self->count = 1;
+  self->guidance = -1;
+  self->strength = ATL_DEFAULT_STRENGTH;
+  self->references = g_ptr_array_new_with_free_func (g_free);
+  self->loras = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_picture_lora_free);
+  return self;
+}
+
+static gpointer
+copy_string (gconstpointer string, gpointer data)
+{
+  return g_strdup (string);
+}
+
+static gpointer
+copy_lora (gconstpointer lora, gpointer data)
+{
+  const AtlPictureLora *from = lora;
+  AtlPictureLora *copy = atl_picture_lora_new (from->path, from->strength);
+
+  copy->is_off = from->is_off;
+  return copy;
+}
+
+AtlPictureSettings *
+atl_picture_settings_copy (const AtlPictureSettings *self)
+{
+  AtlPictureSettings *copy = g_memdup2 (self, sizeof *self);
+
+  copy->prompt = g_strdup (self->prompt);
+  copy->negative = g_strdup (self->negative);
+  copy->sampler = g_strdup (self->sampler);
+  copy->schedule = g_strdup (self->schedule);
+  copy->start = g_strdup (self->start);
+  copy->mask = g_strdup (self->mask);
+  copy->references = g_ptr_array_copy (self->references, (GCopyFunc) (void *) copy_string, NULL);
+  g_ptr_array_set_free_func (copy->references, g_free);
+  copy->loras = g_ptr_array_copy (self->loras, (GCopyFunc) (void *) copy_lora, NULL);
+  g_ptr_array_set_free_func (copy->loras, (GDestroyNotify) atl_picture_lora_free);
+  return copy;
+}
+
+void
+atl_picture_settings_free (AtlPictureSettings *self)
+{
+  if (self == NULL)
+    return;
+  g_free (self->prompt);
+  g_free (self->negative);
+  g_free (self->sampler);
+  g_free (self->schedule);
+  g_free (self->start);
+  g_free (self->mask);
+  g_ptr_array_unref (self->references);
+  g_ptr_array_unref (self->loras);
+  g_free (self);
+}
+
+/* --- For a model --- */
+
+guint
+atl_quality_steps (AtlQuality quality, guint recommended)
+{
+  static const double factors[] = { 0.6, 1, 1.75 };
+  double steps = recommended * factors[CLAMP (quality, ATL_QUALITY_FAST, ATL_QUALITY_BEST)];
+
+  return CLAMP ((guint) floor (steps + 0.5), 1, ATL_MAX_PICTURE_STEPS);
+}
+
+guint
+atl_picture_settings_steps (const AtlPictureSettings *self, const AtlModelInfo *info)
+{
+  guint recommended = info != NULL && info->steps > 0 ? info->steps : FALLBACK_STEPS;
+
+  return self->steps > 0 ? self->steps : atl_quality_steps (self->quality, recommended);
+}
+
+double
+atl_picture_settings_guidance (const AtlPictureSettings *self, const AtlModelInfo *info)
+{
+  if (self->guidance >= 0)
+    return self->guidance;
+  return info != NULL ? info->guidance : FALLBACK_GUIDANCE;
+}
+
+void
+atl_picture_settings_size (const AtlPictureSettings *self,
+                           const AtlModelInfo *info,
+                           guint *width,
+                           guint *height)
+{
+  guint side = info != NULL && info->side > 0 ? info->side : FALLBACK_SIDE;
+  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : FALLBACK_MULTIPLE;
+  guint n;
+  const AtlPictureShape *shapes = atl_picture_shapes (&n);
+
+  if (self->shape >= 0 && (guint) self->shape < n)
+    {
+      atl_picture_shape_size (&shapes[self->shape], side, multiple, width, height);
+      return;
+    }
+  *width = atl_picture_round_side (self->width > 0 ? self->width : side, multiple);
+  *height = atl_picture_round_side (self->height > 0 ? self->height : side, multiple);
+}
+
+GVariant *
+atl_picture_settings_to_variant (const AtlPictureSettings *self,
+                                 const AtlModelInfo *info,
+                                 guint32 seed)
+{
+  guint abilities = info != NULL ? info->abilities : ~0u;
+  guint width, height;
+  GVariantDict dict;
+
+  atl_picture_settings_size (self, info, &width, &height);
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_MADE_PROMPT, "s", self->prompt);
+  if ((abilities & ATL_PICTURE_NEGATIVE) != 0 && *self->negative != '\0')
+    g_variant_dict_insert (&dict, ATL_MADE_NEGATIVE, "s", self->negative);
+  g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", width);
+  g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", height);
+  g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", atl_picture_settings_steps (self, info));
+  g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d", atl_picture_settings_guidance (self, info));
+  g_variant_dict_insert (&dict, ATL_MADE_SEED, "u", seed);
+  if (*self->sampler != '\0')
+    g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", self->sampler);
+  if (self->start != NULL && (abilities & ATL_PICTURE_IMAGE) != 0)
+    g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength);
+  return g_variant_dict_end (&dict);
+}
+
+/* --- Recipes --- */
+
+static void
+take_string (char **field, GVariant *recipe, const char *key)
+{
+  g_autofree char *text = atl_dict_string (recipe, key, "");
+
+  g_free (*field);
+  *field = g_steal_pointer (&text);
+}
+
+void
+atl_picture_settings_apply_recipe (AtlPictureSettings *self,
+                                   GVariant *recipe,
+                                   const AtlModelInfo *info)
+{
+  guint side = info != NULL && info->side > 0 ? info->side : FALLBACK_SIDE;
+  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : FALLBACK_MULTIPLE;
+  guint width = MIN (atl_dict_uint (recipe, ATL_MADE_WIDTH, 0), ATL_MAX_PICTURE_SIDE);
+  guint height = MIN (atl_dict_uint (recipe, ATL_MADE_HEIGHT, 0), ATL_MAX_PICTURE_SIDE);
+  g_autoptr (GVariant) seed = atl_dict_lookup (recipe, ATL_MADE_SEED, "u");
+
+  take_string (&self->prompt, recipe, ATL_MADE_PROMPT);
+  take_string (&self->negative, recipe, ATL_MADE_NEGATIVE);
+  take_string (&self->sampler, recipe, ATL_MADE_SAMPLER);
+  if (width > 0 && height > 0)
+    {
+      self->shape = atl_picture_shape_find (width, height, side, multiple);
+      self->width = width;
+      self->height = height;
+    }
+  self->steps = MIN (atl_dict_uint (recipe, ATL_MADE_STEPS, 0), ATL_MAX_PICTURE_STEPS);
+  /* The authors' number of steps is what a quality means. */
+  for (gint q = ATL_QUALITY_FAST; info != NULL && q <= ATL_QUALITY_BEST; q++)
+    if (self->steps == atl_quality_steps ((AtlQuality) q, info->steps))
+      {
+        self->quality = (AtlQuality) q;
+        self->steps = 0;
+      }
+  self->guidance = MIN (atl_dict_double (recipe, ATL_MADE_GUIDANCE, -1), ATL_MAX_GUIDANCE);
+  if (info != NULL && fabs (self->guidance - info->guidance) < 1e-6)
+    self->guidance = -1;
+  self->strength = CLAMP (atl_dict_double (recipe, ATL_MADE_STRENGTH, ATL_DEFAULT_STRENGTH), 0, 1);
+  self->seed_is_locked = seed != NULL;
+  if (seed != NULL)
+    self->seed = g_variant_get_uint32 (seed);
+  g_clear_pointer (&self->start, g_free);
+  g_clear_pointer (&self->mask, g_free);
+  memset (self->extend, 0, sizeof self->extend);
+  g_ptr_array_set_size (self->references, 0);
+}
+
+/* --- JSON --- */
+
+static void
+set_path (JsonObject *object, const char *name, const char *path)
+{
+  /* A name that is no UTF-8 cannot stand in JSON: that picture has to be chosen again. */
+  if (path != NULL && g_utf8_validate (path, -1, NULL))
+    json_object_set_string_member (object, name, path);
+}
+
+static JsonArray *
+loras_to_json (const GPtrArray *loras)
+{
+  JsonArray *array = json_array_new ();
+
+  for (guint i = 0; i < loras->len; i++)
+    {
+      const AtlPictureLora *lora = loras->pdata[i];
+      JsonObject *object = json_object_new ();
+
+      set_path (object, "path", lora->path);
+      json_object_set_double_member (object, "strength", lora->strength);
+      json_object_set_boolean_member (object, "off", lora->is_off);
+      json_array_add_object_element (array, object);
+    }
+  return array;
+}
+
+char *
+atl_picture_settings_to_json (const AtlPictureSettings *self)
+{
+  g_autoptr (JsonObject) object = json_object_new ();
+  g_autoptr (JsonNode) root = json_node_init_object (json_node_alloc (), object);
+  JsonArray *extend = json_array_new (), *references = json_array_new ();
+
+  json_object_set_string_member (object, "prompt", self->prompt);
+  json_object_set_string_member (object, "negative", self->negative);
+  json_object_set_int_member (object, "shape", self->shape);
+  json_object_set_int_member (object, "width", self->width);
+  json_object_set_int_member (object, "height", self->height);
+  json_object_set_int_member (object, "quality", self->quality);
+  json_object_set_int_member (object, "count", self->count);
+  json_object_set_int_member (object, "steps", self->steps);
+  json_object_set_double_member (object, "guidance", self->guidance);
+  json_object_set_string_member (object, "sampler", self->sampler);
+  json_object_set_string_member (object, "schedule", self->schedule);
+  json_object_set_int_member (object, "seed", self->seed);
+  json_object_set_boolean_member (object, "seed_is_locked", self->seed_is_locked);
+  json_object_set_double_member (object, "strength", self->strength);
+  set_path (object, "start", self->start);
+  set_path (object, "mask", self->mask);
+  for (guint i = 0; i < G_N_ELEMENTS (self->extend); i++)
+    json_array_add_int_element (extend, self->extend[i]);
+  json_object_set_array_member (object, "extend", extend);
+  for (guint i = 0; i < self->references->len; i++)
+    if (g_utf8_validate (self->references->pdata[i], -1, NULL))
+      json_array_add_string_element (references, self->references->pdata[i]);
+  json_object_set_array_member (object, "references", references);
+  json_object_set_array_member (object, "loras", loras_to_json (self->loras));
+  return json_to_string (root, FALSE);
+}
+
+static guint
+read_uint (JsonObject *object, const char *name, guint fallback, guint most)
+{
+  gint64 value = atl_json_int (object, name, fallback);
+
+  return value >= 0 && value <= most ? (guint) value : fallback;
+}
+
+static double
+read_double (JsonObject *object, const char *name, double fallback, double least, double most)
+{
+  double value = atl_json_double (object, name, fallback);
+
+  return value >= least && value <= most ? value : fallback;
+}
+
+static void
+read_string (JsonObject *object, const char *name, char **field)
+{
+  const char *text = atl_json_string (object, name, NULL);
+
+  if (text == NULL)
+    return;
+  g_free (*field);
+  *field = g_strdup (text);
+}
+
+static void
+read_lists (JsonObject *object, AtlPictureSettings *self)
+{
+  JsonArray *extend = atl_json_array (object, "extend");
+  JsonArray *references = atl_json_array (object, "references");
+  JsonArray *loras = atl_json_array (object, "loras");
+
+  for (guint i = 0; extend != NULL && i < MIN (json_array_get_length (extend), 4); i++)
+    self->extend[i] = (guint) CLAMP (json_array_get_int_element (extend, i), 0, 100);
+  for (guint i = 0; references != NULL && i < MIN (json_array_get_length (references), MAX_FILES);
+       i++)
+    {
+      JsonNode *node = json_array_get_element (references, i);
+
+      if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_string (node) != NULL)
+        g_ptr_array_add (self->references, json_node_dup_string (node));
+    }
+  for (guint i = 0; loras != NULL && i < MIN (json_array_get_length (loras), MAX_FILES); i++)
+    {
+      JsonNode *node = json_array_get_element (loras, i);
+      JsonObject *lora = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+      const char *path = lora != NULL ? atl_json_string (lora, "path", NULL) : NULL;
+      AtlPictureLora *added;
+
+      if (path == NULL)
+        continue;
+      added = atl_picture_lora_new (path, read_double (lora, "strength", 1, -2, 2));
+      added->is_off = atl_json_bool (lora, "off", FALSE);
+      g_ptr_array_add (self->loras, added);
+    }
+}
+
+AtlPictureSettings *
+atl_picture_settings_from_json (const char *json)
+{
+  AtlPictureSettings *self = atl_picture_settings_new ();
+  g_autoptr (JsonNode) node =
+      json != NULL ? atl_json_parse (json, strlen (json), "settings", NULL) : NULL;
+  JsonObject *object =
+      node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  gint64 shape;
+  guint n;
+
+  if (object == NULL)
+    return self;
+  atl_picture_shapes (&n);
+  read_string (object, "prompt", &self->prompt);
+  read_string (object, "negative", &self->negative);
+  read_string (object, "sampler", &self->sampler);
+  read_string (object, "schedule", &self->schedule);
+  read_string (object, "start", &self->start);
+  read_string (object, "mask", &self->mask);
+  shape = atl_json_int (object, "shape", 0);
+  self->shape = shape >= -1 && shape < n ? (gint) shape : 0;
+  self->width = read_uint (object, "width", 0, ATL_MAX_PICTURE_SIDE);
+  self->height = read_uint (object, "height", 0, ATL_MAX_PICTURE_SIDE);
+  self->quality = (AtlQuality) read_uint (object, "quality", ATL_QUALITY_BALANCED, 2);
+  self->count = MAX (1, read_uint (object, "count", 1, ATL_MAX_PICTURE_COUNT));
+  self->steps = read_uint (object, "steps", 0, ATL_MAX_PICTURE_STEPS);
+  self->guidance = read_double (object, "guidance", -1, 0, ATL_MAX_GUIDANCE);
+  self->seed = read_uint (object, "seed", 0, G_MAXUINT32);
+  self->seed_is_locked = atl_json_bool (object, "seed_is_locked", FALSE);
+  self->strength = read_double (object, "strength", ATL_DEFAULT_STRENGTH, 0, 1);
+  read_lists (object, self);
+  return self;
+}

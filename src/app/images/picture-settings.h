@@ -1,0 +1,97 @@
+/* What a person set up for pictures, as plain data: the face of the page, its draft on disk, and
+ * what the engine is asked.
+ *
+ *   AtlPictureSettings *s = atl_picture_settings_new ();
+ *   atl_set_string (&s->prompt, "a red fox");
+ *   GVariant *asked = atl_picture_settings_to_variant (s, info, seed);
+ *
+ * What was not touched follows the model: 0 steps, a negative guidance, an empty sampler mean "the
+ * model's own". A recipe read from a picture gives settings again, without what it does not say.
+ *
+ * Threading: plain data, one owner.
+ */
+#pragma once
+
+#include "client/model-info.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  ATL_QUALITY_FAST,
+  ATL_QUALITY_BALANCED, /* what the model's authors recommend */
+  ATL_QUALITY_BEST,
+} AtlQuality;
+
+#define ATL_MAX_PICTURE_COUNT 64u
+#define ATL_MAX_PICTURE_STEPS 200u
+#define ATL_MAX_GUIDANCE 30.0
+#define ATL_DEFAULT_STRENGTH 0.6
+
+typedef struct
+{
+  char *path;
+  double strength; /* -2 to 2 */
+  gboolean is_off;
+} AtlPictureLora;
+
+typedef struct
+{
+  char *prompt;
+  char *negative;
+  gint shape;          /* of atl_picture_shapes(); -1: width and height */
+  guint width, height; /* px, where shape is -1 */
+  AtlQuality quality;
+  guint count; /* 1 to ATL_MAX_PICTURE_COUNT */
+
+  guint steps;     /* 0: as the quality says */
+  double guidance; /* negative: the model's own */
+  char *sampler;   /* the usual name; "": the model's own */
+  char *schedule;
+  guint32 seed;
+  gboolean seed_is_locked; /* else every picture gets another */
+
+  char *start;           /* (nullable) the picture to begin with: a file */
+  double strength;       /* how much of it may change, 0 to 1 */
+  char *mask;            /* (nullable) a picture, white where it may change */
+  guint extend[4];       /* percent of the start picture added: left, top, right, bottom */
+  GPtrArray *references; /* (element-type char*) files */
+  GPtrArray *loras;      /* (element-type AtlPictureLora) */
+} AtlPictureSettings;
+
+AtlPictureSettings *atl_picture_settings_new (void);
+AtlPictureSettings *atl_picture_settings_copy (const AtlPictureSettings *self);
+void atl_picture_settings_free (AtlPictureSettings *self);
+
+AtlPictureLora *atl_picture_lora_new (const char *path, double strength);
+void atl_picture_lora_free (AtlPictureLora *lora);
+
+/* Of `info` (nullable: of no model), as the settings are now. */
+guint atl_picture_settings_steps (const AtlPictureSettings *self, const AtlModelInfo *info);
+double atl_picture_settings_guidance (const AtlPictureSettings *self, const AtlModelInfo *info);
+void atl_picture_settings_size (const AtlPictureSettings *self,
+                                const AtlModelInfo *info,
+                                guint *width,
+                                guint *height);
+/* The steps that a quality means where the authors recommend `recommended`. */
+guint atl_quality_steps (AtlQuality quality, guint recommended);
+
+/* a{sv} with ATL_MADE_* for the engine: what the model ignores is left out. Floating. */
+GVariant *atl_picture_settings_to_variant (const AtlPictureSettings *self,
+                                           const AtlModelInfo *info,
+                                           guint32 seed);
+
+/* Takes over what a recipe (a{sv} with ATL_MADE_*) says; the seed is locked then, so that the same
+ * picture comes out. What it is silent about becomes the model's own; pictures to begin with are
+ * taken away, LoRAs and the count stay. */
+void atl_picture_settings_apply_recipe (AtlPictureSettings *self,
+                                        GVariant *recipe,
+                                        const AtlModelInfo *info);
+
+/* All of it as JSON, and back: what cannot be read has its default. The string is the caller's. */
+char *atl_picture_settings_to_json (const AtlPictureSettings *self);
+AtlPictureSettings *atl_picture_settings_from_json (const char *json);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPictureSettings, atl_picture_settings_free)
+
+G_END_DECLS

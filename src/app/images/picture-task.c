@@ -1,0 +1,204 @@
+/* One picture of the queue. */
+#include "app/images/picture-task.h"
+
+#include "app/words.h"
+
+struct _AtlPictureTask
+{
+  GObject parent_instance;
+
+  AtlModel *model;
+  AtlPictureSettings *settings;
+  guint32 seed;
+  AtlPictureTaskState state;
+  char *phase;
+  guint step, n_steps;
+  double fraction, seconds_left;
+  GdkTexture *preview; /* (nullable) */
+  GError *error;       /* (nullable) */
+};
+
+G_DEFINE_FINAL_TYPE (AtlPictureTask, atl_picture_task, G_TYPE_OBJECT)
+
+enum
+{
+  PROP_STATE = 1,
+  PROP_PROGRESS,
+  PROP_PREVIEW,
+  N_PROPS
+};
+static GParamSpec *props[N_PROPS];
+
+static void
+get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  AtlPictureTask *self = ATL_PICTURE_TASK (object);
+
+  switch (id)
+    {
+    case PROP_STATE:
+      g_value_set_uint (value, self->state);
+      break;
+    case PROP_PROGRESS:
+      g_value_set_double (value, self->fraction);
+      break;
+    case PROP_PREVIEW:
+      g_value_set_object (value, self->preview);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    }
+}
+
+static void
+atl_picture_task_finalize (GObject *object)
+{
+  AtlPictureTask *self = ATL_PICTURE_TASK (object);
+
+  g_clear_object (&self->model);
+  g_clear_object (&self->preview);
+  atl_picture_settings_free (self->settings);
+  g_clear_error (&self->error);
+  g_free (self->phase);
+  G_OBJECT_CLASS (atl_picture_task_parent_class)->finalize (object);
+}
+
+static void
+atl_picture_task_class_init (AtlPictureTaskClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  object_class->get_property = get_property;
+  object_class->finalize = atl_picture_task_finalize;
+  props[PROP_STATE] =
+      g_param_spec_uint ("state", NULL, NULL, 0, ATL_TASK_FAILED, ATL_TASK_WAITING, flags);
+  props[PROP_PROGRESS] = g_param_spec_double ("progress", NULL, NULL, 0, 1, 0, flags);
+  props[PROP_PREVIEW] = g_param_spec_object ("preview", NULL, NULL, GDK_TYPE_TEXTURE, flags);
+  g_object_class_install_properties (object_class, N_PROPS, props);
+}
+
+static void
+atl_picture_task_init (AtlPictureTask *self)
+{
+  self->phase = g_strdup ("");
+  self->seconds_left = -1;
+}
+
+AtlPictureTask *
+atl_picture_task_new (AtlModel *model, const AtlPictureSettings *settings, guint32 seed)
+{
+  AtlPictureTask *self = g_object_new (ATL_TYPE_PICTURE_TASK, NULL);
+
+  self->model = model != NULL ? g_object_ref (model) : NULL;
+  self->settings = atl_picture_settings_copy (settings);
+  self->seed = seed;
+  return self;
+}
+
+AtlModel *
+atl_picture_task_get_model (AtlPictureTask *self)
+{
+  return self->model;
+}
+
+const AtlPictureSettings *
+atl_picture_task_get_settings (AtlPictureTask *self)
+{
+  return self->settings;
+}
+
+guint32
+atl_picture_task_get_seed (AtlPictureTask *self)
+{
+  return self->seed;
+}
+
+AtlPictureTaskState
+atl_picture_task_get_state (AtlPictureTask *self)
+{
+  return self->state;
+}
+
+void
+atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state)
+{
+  if (self->state == state)
+    return;
+  self->state = state;
+  if (state == ATL_TASK_WAITING)
+    {
+      /* Tried again: from the beginning. */
+      g_clear_error (&self->error);
+      self->fraction = 0;
+      self->step = self->n_steps = 0;
+      self->seconds_left = -1;
+    }
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+}
+
+double
+atl_picture_task_get_fraction (AtlPictureTask *self)
+{
+  return self->fraction;
+}
+
+const char *
+atl_picture_task_get_phase (AtlPictureTask *self)
+{
+  return self->phase;
+}
+
+double
+atl_picture_task_get_seconds_left (AtlPictureTask *self)
+{
+  return self->seconds_left;
+}
+
+guint
+atl_picture_task_get_step (AtlPictureTask *self, guint *n_steps)
+{
+  *n_steps = self->n_steps;
+  return self->step;
+}
+
+void
+atl_picture_task_set_progress (
+    AtlPictureTask *self, const char *phase, guint step, guint n_steps, double seconds_left)
+{
+  atl_set_string (&self->phase, phase);
+  self->step = step;
+  self->n_steps = n_steps;
+  self->seconds_left = seconds_left;
+  /* The autoencoder after the last step counts as one more, and nothing takes the bar back. */
+  if (n_steps > 0)
+    self->fraction = MAX (self->fraction, CLAMP (step / (n_steps + 1.0), 0, 1));
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PROGRESS]);
+}
+
+GdkTexture *
+atl_picture_task_get_preview (AtlPictureTask *self)
+{
+  return self->preview;
+}
+
+void
+atl_picture_task_set_preview (AtlPictureTask *self, GdkTexture *preview)
+{
+  if (g_set_object (&self->preview, preview))
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PREVIEW]);
+}
+
+const GError *
+atl_picture_task_get_error (AtlPictureTask *self)
+{
+  return self->error;
+}
+
+void
+atl_picture_task_fail (AtlPictureTask *self, const GError *error)
+{
+  g_clear_error (&self->error);
+  self->error = g_error_copy (error);
+  atl_picture_task_set_state (self, ATL_TASK_FAILED);
+}

@@ -1,0 +1,56 @@
+/* A picture that was asked for: waiting in the queue, being drawn, or failed.
+ *
+ * Properties (all notify): "state" AtlPictureTaskState, "progress" (phase, step, seconds left
+ * changed together), "preview" GdkTexture (nullable).
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gdk/gdk.h>
+
+#include "app/images/picture-settings.h"
+#include "client/client.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  ATL_TASK_WAITING,
+  ATL_TASK_RUNNING,
+  ATL_TASK_SAVING,
+  ATL_TASK_FAILED,
+} AtlPictureTaskState;
+
+#define ATL_TYPE_PICTURE_TASK (atl_picture_task_get_type ())
+G_DECLARE_FINAL_TYPE (AtlPictureTask, atl_picture_task, ATL, PICTURE_TASK, GObject)
+
+/* A copy of `settings` for `model`, with the seed that this picture gets. */
+AtlPictureTask *
+atl_picture_task_new (AtlModel *model, const AtlPictureSettings *settings, guint32 seed);
+
+AtlModel *atl_picture_task_get_model (AtlPictureTask *self);                    /* borrowed */
+const AtlPictureSettings *atl_picture_task_get_settings (AtlPictureTask *self); /* borrowed */
+guint32 atl_picture_task_get_seed (AtlPictureTask *self);
+
+AtlPictureTaskState atl_picture_task_get_state (AtlPictureTask *self);
+void atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state);
+
+/* The part of the work that is done, 0 to 1, which never falls; the words for it ("Step 7 of 20");
+ * seconds left, negative while they are not known. */
+double atl_picture_task_get_fraction (AtlPictureTask *self);
+const char *atl_picture_task_get_phase (AtlPictureTask *self); /* borrowed */
+double atl_picture_task_get_seconds_left (AtlPictureTask *self);
+guint atl_picture_task_get_step (AtlPictureTask *self, guint *n_steps);
+void atl_picture_task_set_progress (
+    AtlPictureTask *self, const char *phase, guint step, guint n_steps, double seconds_left);
+
+GdkTexture *atl_picture_task_get_preview (AtlPictureTask *self); /* (nullable) borrowed */
+void atl_picture_task_set_preview (AtlPictureTask *self, GdkTexture *preview);
+
+/* Why it failed; NULL unless it did. */
+const GError *atl_picture_task_get_error (AtlPictureTask *self);
+/* Also sets the state. */
+void atl_picture_task_fail (AtlPictureTask *self, const GError *error);
+
+G_END_DECLS

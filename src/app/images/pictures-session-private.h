@@ -1,0 +1,36 @@
+/* The fields that the files of the session share: pictures-session.c has model and draft,
+ * pictures-work.c draws and saves. */
+#pragma once
+
+#include "app/images/pictures-session.h"
+
+struct _AtlPicturesSession
+{
+  GObject parent_instance;
+
+  AtlSession *session; /* borrowed: it outlives this */
+  AtlModel *model;     /* (nullable) */
+  GCancellable *load;  /* (nullable) */
+  char *load_name;     /* (nullable) */
+  gboolean is_gone;    /* the session is being disposed of */
+
+  AtlPictureSettings *settings;
+  guint draft_source;
+
+  AtlPictureQueue *queue;
+  AtlPictureTask *current; /* (nullable) */
+  AtlPictureJob *job;      /* (nullable) of current, while it is drawn */
+  gboolean is_paused;
+  GHashTable *unsaved; /* AtlPictureTask -> what was drawn and could not be saved */
+};
+
+void atl_pictures_session_notify_current (AtlPicturesSession *self);
+void atl_pictures_session_emit_saved (AtlPicturesSession *self,
+                                      const char *path,
+                                      GdkTexture *texture,
+                                      gint64 id);
+void atl_pictures_session_emit_failed (AtlPicturesSession *self, AtlPictureTask *task);
+/* Begins the next task when nothing is at work. */
+void atl_pictures_session_work (AtlPicturesSession *self);
+void atl_pictures_session_init_work (AtlPicturesSession *self);
+void atl_pictures_session_dispose_work (AtlPicturesSession *self);

@@ -1,0 +1,81 @@
+/* What the Images page works with: the picture model in use, the draft, the queue and whoever
+ * works it off. One for each AtlSession; it lives as long.
+ *
+ *   AtlPicturesSession *pictures = atl_pictures_session_get (session);
+ *   atl_set_string (&atl_pictures_session_get_settings (pictures)->prompt, "a red fox");
+ *   atl_pictures_session_create (pictures);
+ *
+ * Properties (all notify):
+ *   "model"       AtlModel (nullable): the one that the next pictures are asked from
+ *   "is-loading"  gboolean
+ *   "current"     AtlPictureTask (nullable): what is being drawn or saved
+ *   "is-paused"   gboolean: what is being drawn rests, nothing new is begun
+ * Signals:
+ *   "settings-changed"                      by somebody else than the page: show them again
+ *   "saved"        (char *path, GdkTexture *, gint64 id)  a picture is on the disk
+ *   "failed"       (AtlPictureTask *)       it is in the queue still, with its error
+ *   "load-failed"  (GError *, char *name)
+ *
+ * Results are saved at once, as PNG with their recipe, into `Pictures/Atelier`; nothing is ever
+ * overwritten. What cannot be saved is kept in memory and saved when it is tried again. The draft
+ * is in the store half a second after a change, so that it survives a crash.
+ *
+ * Threading: the main thread; saving happens on workers.
+ */
+#pragma once
+
+#include "app/images/picture-queue.h"
+#include "app/session.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_PICTURES_SESSION (atl_pictures_session_get_type ())
+G_DECLARE_FINAL_TYPE (AtlPicturesSession, atl_pictures_session, ATL, PICTURES_SESSION, GObject)
+
+/* Made when it is asked for first; borrowed. */
+AtlPicturesSession *atl_pictures_session_get (AtlSession *session);
+AtlSession *atl_pictures_session_get_session (AtlPicturesSession *self); /* borrowed */
+
+/* --- The model --- */
+
+AtlModel *atl_pictures_session_get_model (AtlPicturesSession *self); /* (nullable) borrowed */
+/* Of the model in use; NULL without one; borrowed. */
+const AtlModelInfo *atl_pictures_session_get_info (AtlPicturesSession *self);
+const char *atl_pictures_session_get_model_name (AtlPicturesSession *self); /* (nullable) */
+gboolean atl_pictures_session_get_is_loading (AtlPicturesSession *self);
+const char *atl_pictures_session_get_load_name (AtlPicturesSession *self); /* "" when none */
+/* As atl_session_load_model(). */
+void atl_pictures_session_load_model (AtlPicturesSession *self,
+                                      const char *const *paths,
+                                      gboolean insist);
+void atl_pictures_session_unload_model (AtlPicturesSession *self);
+/* The model used last, else any that is known to make pictures, unless one is in use or loading. */
+void atl_pictures_session_ensure_model (AtlPicturesSession *self);
+
+/* --- The draft --- */
+
+/* To be changed in place; then tell with the next function. Borrowed. */
+AtlPictureSettings *atl_pictures_session_get_settings (AtlPicturesSession *self);
+void atl_pictures_session_settings_touched (AtlPicturesSession *self);
+/* Takes over `settings` and emits "settings-changed". */
+void atl_pictures_session_take_settings (AtlPicturesSession *self, AtlPictureSettings *settings);
+/* Writes the draft now. */
+void atl_pictures_session_flush (AtlPicturesSession *self);
+
+/* --- Work --- */
+
+AtlPictureQueue *atl_pictures_session_get_queue (AtlPicturesSession *self);  /* borrowed */
+AtlPictureTask *atl_pictures_session_get_current (AtlPicturesSession *self); /* (nullable) */
+/* As many tasks as the settings say; FALSE without a model. */
+gboolean atl_pictures_session_create (AtlPicturesSession *self);
+/* Ends what is being drawn; the queue goes on. */
+void atl_pictures_session_stop (AtlPicturesSession *self);
+gboolean atl_pictures_session_get_is_paused (AtlPicturesSession *self);
+void atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused);
+/* A failed task once more: only its saving, if it is drawn. */
+void atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task);
+
+/* Where results go: "Atelier" in the person's folder of pictures. The caller's. */
+char *atl_pictures_dir (void);
+
+G_END_DECLS

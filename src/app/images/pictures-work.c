@@ -1,0 +1,319 @@
+/* From the queue to files: one task after the other is drawn, and saved while the next is drawn. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include <errno.h>
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "app/images/pictures-session-private.h"
+#include "app/words.h"
+#include "media/picture.h"
+
+#define STEM_CHARS 48
+#define BYTES_A_PIXEL 3u
+
+/* --- Saving --- */
+
+typedef struct
+{
+  GBytes *pixels; /* [height, width, 3] */
+  guint width, height;
+  GVariant *settings, *facts;
+  char *folder, *stem;
+} Drawn;
+
+static void
+drawn_free (gpointer data)
+{
+  Drawn *drawn = data;
+
+  g_bytes_unref (drawn->pixels);
+  g_variant_unref (drawn->settings);
+  g_variant_unref (drawn->facts);
+  g_free (drawn->folder);
+  g_free (drawn->stem);
+  g_free (drawn);
+}
+
+char *
+atl_pictures_dir (void)
+{
+  const char *pictures = g_get_user_special_dir (G_USER_DIRECTORY_PICTURES);
+
+  if (pictures != NULL && !g_str_equal (pictures, g_get_home_dir ()))
+    return g_build_filename (pictures, "Atelier", NULL);
+  return g_build_filename (g_get_home_dir (), "Pictures", "Atelier", NULL);
+}
+
+/* The first words of the prompt: what a person looks for in the folder. */
+static char *
+stem_for (const char *prompt)
+{
+  g_autofree char *valid = g_utf8_make_valid (prompt, -1);
+  g_autofree char *name = NULL;
+  gchar *cut;
+
+  if (g_utf8_strlen (valid, -1) > STEM_CHARS)
+    {
+      cut = g_utf8_offset_to_pointer (valid, STEM_CHARS);
+      *cut = '\0';
+      cut = strrchr (valid, ' ');
+      if (cut != NULL && cut - valid > STEM_CHARS / 2)
+        *cut = '\0';
+    }
+  g_strstrip (valid);
+  name = atl_file_name_from_title (*valid != '\0' ? valid : _ ("Picture"), "");
+  return g_steal_pointer (&name);
+}
+
+static void
+save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Drawn *drawn = data;
+  g_autoptr (AtlPicture) picture = atl_picture_new (drawn->width, drawn->height);
+  g_autoptr (GBytes) bytes = NULL;
+  GError *error = NULL;
+  char *path = NULL;
+
+  memcpy (picture->rgb, g_bytes_get_data (drawn->pixels, NULL), g_bytes_get_size (drawn->pixels));
+  bytes = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
+  if (bytes != NULL && g_mkdir_with_parents (drawn->folder, 0755) != 0)
+    g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
+                 drawn->folder, g_strerror (errno));
+  else if (bytes != NULL)
+    path = atl_picture_save (bytes, drawn->folder, drawn->stem, "png", &error);
+  if (path != NULL)
+    g_task_return_pointer (task, path, g_free);
+  else
+    g_task_return_error (task, error);
+}
+
+typedef struct
+{
+  AtlPicturesSession *self;
+  AtlPictureTask *task;
+} Saving;
+
+static void
+fail (AtlPicturesSession *self, AtlPictureTask *task, const GError *error)
+{
+  atl_picture_task_fail (task, error);
+  atl_pictures_session_emit_failed (self, task);
+}
+
+static GdkTexture *
+new_texture (GBytes *rgb, guint width, guint height)
+{
+  return gdk_memory_texture_new ((int) width, (int) height, GDK_MEMORY_R8G8B8, rgb,
+                                 (gsize) width * BYTES_A_PIXEL);
+}
+
+static void
+saved_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Saving *saving = data;
+  g_autoptr (AtlPicturesSession) self = saving->self;
+  g_autoptr (AtlPictureTask) task = saving->task;
+  Drawn *drawn = g_task_get_task_data (G_TASK (result));
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = g_task_propagate_pointer (G_TASK (result), &error);
+  g_autoptr (GdkTexture) texture = NULL;
+
+  g_free (saving);
+  if (self->is_gone)
+    return;
+  if (path == NULL)
+    {
+      fail (self, task, error);
+      return;
+    }
+  texture = new_texture (drawn->pixels, drawn->width, drawn->height);
+  atl_pictures_session_emit_saved (self, path, texture, 0);
+  g_hash_table_remove (self->unsaved, task);
+  atl_picture_queue_remove (self->queue, task);
+}
+
+/* Hands the drawn picture of `task` to a worker; it stays in `unsaved` until it is on the disk. */
+static void
+save (AtlPicturesSession *self, AtlPictureTask *task)
+{
+  g_autoptr (GTask) work = NULL;
+  Saving *saving = g_new0 (Saving, 1);
+
+  saving->self = g_object_ref (self);
+  saving->task = g_object_ref (task);
+  atl_picture_task_set_state (task, ATL_TASK_SAVING);
+  work = g_task_new (NULL, NULL, saved_cb, saving);
+  g_task_set_task_data (work, g_hash_table_lookup (self->unsaved, task), NULL);
+  g_task_run_in_thread (work, save_thread);
+}
+
+/* --- Drawing --- */
+
+static void
+end_job (AtlPicturesSession *self)
+{
+  g_signal_handlers_disconnect_by_data (self->job, self);
+  g_clear_object (&self->job);
+  g_clear_object (&self->current);
+}
+
+static void
+progress_cb (AtlPictureJob *job,
+             const char *phase,
+             guint step,
+             guint n_steps,
+             double seconds_left,
+             AtlPicturesSession *self)
+{
+  atl_picture_task_set_progress (self->current, phase, step, n_steps, seconds_left);
+}
+
+static void
+preview_cb (AtlPictureJob *job, GBytes *rgb, guint width, guint height, AtlPicturesSession *self)
+{
+  g_autoptr (GdkTexture) texture = new_texture (rgb, width, height);
+
+  atl_picture_task_set_preview (self->current, texture);
+}
+
+static void
+finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
+{
+  g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
+  const AtlPictureSettings *settings = atl_picture_task_get_settings (task);
+  AtlModel *model = atl_picture_task_get_model (task);
+  Drawn *drawn = g_new0 (Drawn, 1);
+
+  drawn->pixels = g_bytes_ref (atl_picture_job_get_pixels (job, &drawn->width, &drawn->height));
+  drawn->facts = g_variant_ref (atl_picture_job_get_facts (job));
+  drawn->settings = g_variant_ref_sink (atl_picture_settings_to_variant (
+      settings, atl_model_get_info (model), atl_picture_task_get_seed (task)));
+  drawn->folder = atl_pictures_dir ();
+  drawn->stem = stem_for (settings->prompt);
+  g_hash_table_insert (self->unsaved, g_object_ref (task), drawn);
+  end_job (self);
+  save (self, task);
+  atl_pictures_session_notify_current (self);
+  atl_pictures_session_work (self);
+}
+
+static void
+failed_cb (AtlPictureJob *job, const GError *error, AtlPicturesSession *self)
+{
+  g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
+
+  end_job (self);
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    atl_picture_queue_remove (self->queue, task);
+  else
+    fail (self, task, error);
+  atl_pictures_session_notify_current (self);
+  atl_pictures_session_work (self);
+}
+
+static AtlPictureRequest *
+new_request (AtlPictureTask *task)
+{
+  const AtlPictureSettings *settings = atl_picture_task_get_settings (task);
+  const AtlModelInfo *info = atl_model_get_info (atl_picture_task_get_model (task));
+  AtlPictureRequest *request = atl_picture_request_new (
+      atl_picture_settings_to_variant (settings, info, atl_picture_task_get_seed (task)));
+
+  if (settings->start != NULL && (info->abilities & ATL_PICTURE_IMAGE) != 0)
+    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
+  return request;
+}
+
+void
+atl_pictures_session_work (AtlPicturesSession *self)
+{
+  AtlPictureTask *task = atl_picture_queue_next (self->queue);
+  g_autoptr (AtlPictureRequest) request = NULL;
+
+  if (self->current != NULL || self->is_paused || self->is_gone || task == NULL)
+    return;
+  self->current = g_object_ref (task);
+  atl_picture_task_set_state (task, ATL_TASK_RUNNING);
+  atl_picture_task_set_progress (task, _ ("Starting…"), 0, 0, -1);
+  request = new_request (task);
+  self->job = atl_client_create (atl_session_get_client (self->session),
+                                 atl_picture_task_get_model (task), request);
+  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
+  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
+  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+  atl_pictures_session_notify_current (self);
+}
+
+/* --- What the page asks for --- */
+
+gboolean
+atl_pictures_session_create (AtlPicturesSession *self)
+{
+  const AtlPictureSettings *settings = self->settings;
+
+  if (self->model == NULL)
+    return FALSE;
+  for (guint i = 0; i < settings->count; i++)
+    {
+      guint32 seed = settings->seed_is_locked ? settings->seed + i : g_random_int ();
+      g_autoptr (AtlPictureTask) task = atl_picture_task_new (self->model, settings, seed);
+
+      atl_picture_queue_append (self->queue, task);
+    }
+  atl_pictures_session_work (self);
+  return TRUE;
+}
+
+void
+atl_pictures_session_stop (AtlPicturesSession *self)
+{
+  if (self->job != NULL)
+    atl_picture_job_stop (self->job);
+}
+
+void
+atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task)
+{
+  g_return_if_fail (atl_picture_task_get_state (task) == ATL_TASK_FAILED);
+
+  if (g_hash_table_contains (self->unsaved, task))
+    {
+      save (self, task);
+      return;
+    }
+  atl_picture_task_set_state (task, ATL_TASK_WAITING);
+  atl_pictures_session_work (self);
+}
+
+/* What was taken out of the queue is not going to be saved. */
+static void
+queue_cb (AtlPicturesSession *self)
+{
+  GHashTableIter iter;
+  gpointer task;
+
+  g_hash_table_iter_init (&iter, self->unsaved);
+  while (g_hash_table_iter_next (&iter, &task, NULL))
+    if (atl_picture_task_get_state (task) == ATL_TASK_FAILED &&
+        !atl_picture_queue_contains (self->queue, task))
+      g_hash_table_iter_remove (&iter);
+}
+
+void
+atl_pictures_session_init_work (AtlPicturesSession *self)
+{
+  self->unsaved = g_hash_table_new_full (NULL, NULL, g_object_unref, drawn_free);
+  g_signal_connect_object (self->queue, "items-changed", G_CALLBACK (queue_cb), self,
+                           G_CONNECT_SWAPPED);
+}
+
+void
+atl_pictures_session_dispose_work (AtlPicturesSession *self)
+{
+  if (self->job == NULL)
+    return;
+  atl_picture_job_stop (self->job);
+  end_job (self);
+}

@@ -1,0 +1,20 @@
+/* Two children beside each other where there is room, else one above the other.
+ *
+ * Property "is-folded" (notifies): one stands above the other. The first child has its natural
+ * width, the second the rest.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_SPLIT_BOX (atl_split_box_get_type ())
+G_DECLARE_FINAL_TYPE (AtlSplitBox, atl_split_box, ATL, SPLIT_BOX, GtkWidget)
+
+void atl_split_box_set_children (AtlSplitBox *self, GtkWidget *first, GtkWidget *second);
+gboolean atl_split_box_get_is_folded (AtlSplitBox *self);
+
+G_END_DECLS

@@ -1,0 +1,366 @@
+/* The Images page with a real engine and the tiny model of the golden cases: a picture is drawn,
+ * shown, saved; failures are said in words and the queue goes on. */
+#include "app-steps.h"
+
+#include <gdk-pixbuf/gdk-pixbuf.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+
+#include "app/images/images-page.h"
+#include "app/images/picture-pane.h"
+#include "app/images/pictures-session.h"
+#include "app/images/shape-picker.h"
+#include "app/images/split-box.h"
+#include "app/models/model-list.h"
+#include "app/words.h"
+#include "hub/library.h"
+
+#define WAIT_S 60
+
+static char *models; /* a folder */
+
+static char *
+model_path (void)
+{
+  return g_build_filename (models, "sd15", "model", NULL);
+}
+
+static void
+unpack (void)
+{
+  g_autofree char *script =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
+  const char *argv[] = { script, models, "sd15", NULL };
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_true (g_spawn_check_wait_status (status, NULL));
+}
+
+static AtlPicturesSession *
+pictures_of (AppFixture *f)
+{
+  return atl_pictures_session_get (f->session);
+}
+
+static gboolean
+has_model (gpointer f)
+{
+  return atl_pictures_session_get_model (pictures_of (f)) != NULL;
+}
+
+static gboolean
+is_idle (gpointer f)
+{
+  return atl_pictures_session_get_current (pictures_of (f)) == NULL &&
+         g_list_model_get_n_items (
+             G_LIST_MODEL (atl_pictures_session_get_queue (pictures_of (f)))) == 0;
+}
+
+static gboolean
+is_drawing (gpointer f)
+{
+  AtlPictureTask *task = atl_pictures_session_get_current (pictures_of (f));
+  guint n_steps;
+
+  return task != NULL && atl_picture_task_get_step (task, &n_steps) > 0;
+}
+
+static void
+start (AppFixture *f)
+{
+  g_autofree char *path = model_path ();
+
+  app_fixture_start (f);
+  gtk_widget_activate_action (GTK_WIDGET (f->window), "win.show-page", "s", "images");
+  app_fixture_spin (100);
+  atl_pictures_session_load_model (pictures_of (f), (const char *[]){ path, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (has_model, f, WAIT_S));
+}
+
+static AtlPictureSettings *
+settings_of (AppFixture *f)
+{
+  return atl_pictures_session_get_settings (pictures_of (f));
+}
+
+/* A small picture, so that the test is quick. */
+static void
+set_up (AppFixture *f, const char *prompt, guint steps, guint count)
+{
+  AtlPictureSettings *s = atl_picture_settings_copy (settings_of (f));
+
+  atl_set_string (&s->prompt, prompt);
+  s->shape = -1;
+  s->width = 72;
+  s->height = 64;
+  s->steps = steps;
+  s->count = count;
+  atl_pictures_session_take_settings (pictures_of (f), s);
+}
+
+static void
+create (AppFixture *f)
+{
+  gtk_widget_activate_action (f->window->images_page, "images.create", NULL);
+}
+
+static guint
+count_pictures (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  guint n = 0;
+
+  while (dir != NULL && g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+static void
+test_create (void)
+{
+  AppFixture f;
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = g_build_filename (folder, "a red fox.png", NULL);
+  g_autofree char *second = g_build_filename (folder, "a red fox-2.png", NULL);
+  g_autoptr (GdkPixbuf) pixbuf = NULL;
+  GtkWidget *picture;
+
+  start (&f);
+  set_up (&f, "a red fox", 3, 1);
+  create (&f);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  pixbuf = gdk_pixbuf_new_from_file (path, NULL);
+  g_assert_nonnull (pixbuf);
+  g_assert_cmpint (gdk_pixbuf_get_width (pixbuf), ==, 72);
+  g_assert_cmpint (gdk_pixbuf_get_height (pixbuf), ==, 64);
+  picture = app_fixture_find_id (GTK_WIDGET (f.window), "picture");
+  g_assert_nonnull (picture);
+  g_assert_cmpint (
+      gdk_paintable_get_intrinsic_width (gtk_picture_get_paintable (GTK_PICTURE (picture))), ==,
+      72);
+  app_fixture_shot (GTK_WIDGET (f.window), "images");
+  /* The same prompt once more: nothing is overwritten. */
+  create (&f);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_true (g_file_test (second, G_FILE_TEST_EXISTS));
+  app_fixture_stop (&f);
+}
+
+static void
+test_stop (void)
+{
+  AppFixture f;
+  guint n = count_pictures ();
+
+  start (&f);
+  set_up (&f, "one that is stopped", 200, 2);
+  create (&f);
+  g_assert_cmpuint (atl_picture_queue_n_waiting (atl_pictures_session_get_queue (pictures_of (&f))),
+                    ==, 1);
+  g_assert_true (app_fixture_wait (is_drawing, &f, WAIT_S));
+  app_fixture_shot (GTK_WIDGET (f.window), "images-drawing");
+  atl_picture_queue_clear (atl_pictures_session_get_queue (pictures_of (&f)));
+  gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
+  app_fixture_spin (100);
+  g_assert_nonnull (app_dialog ());
+  adw_message_dialog_response (app_dialog (), "stop");
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_cmpuint (count_pictures (), ==, n);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+has_failed (gpointer failed)
+{
+  return *(gboolean *) failed;
+}
+
+static void
+failed_cb (AtlPicturesSession *pictures, AtlPictureTask *task, gboolean *failed)
+{
+  g_assert_error (atl_picture_task_get_error (task), ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  *failed = TRUE;
+}
+
+/* The picture that was being drawn is reported; the next one comes from another engine. */
+static void
+test_crash (void)
+{
+  AppFixture f;
+  AtlPictureQueue *queue;
+  g_autoptr (AtlPictureTask) first = NULL;
+  guint n = count_pictures ();
+  gboolean failed = FALSE;
+
+  start (&f);
+  queue = atl_pictures_session_get_queue (pictures_of (&f));
+  g_signal_connect (pictures_of (&f), "failed", G_CALLBACK (failed_cb), &failed);
+  set_up (&f, "one that is lost", 200, 1);
+  create (&f);
+  set_up (&f, "one after it", 2, 1);
+  create (&f);
+  g_assert_true (app_fixture_wait (is_drawing, &f, WAIT_S));
+  g_assert_cmpint (kill (atl_client_get_pid (atl_session_get_client (f.session)), SIGKILL), ==, 0);
+  g_assert_true (app_fixture_wait (has_failed, &failed, WAIT_S));
+  first = g_list_model_get_item (G_LIST_MODEL (queue), 0);
+  g_assert_cmpint (atl_picture_task_get_state (first), ==, ATL_TASK_FAILED);
+  while (count_pictures () == n)
+    app_fixture_spin (20);
+  app_fixture_spin (100);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (queue)), ==, 1);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-failed");
+  atl_picture_queue_remove (queue, first);
+  app_fixture_stop (&f);
+}
+
+/* A folder that cannot be written to: the picture waits in memory until it can be saved. */
+static void
+test_unsaved (void)
+{
+  AppFixture f;
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *aside = g_strconcat (folder, "-aside", NULL);
+  AtlPictureQueue *queue;
+  g_autoptr (AtlPictureTask) task = NULL;
+  guint n;
+
+  start (&f);
+  queue = atl_pictures_session_get_queue (pictures_of (&f));
+  set_up (&f, "one that waits", 2, 1);
+  create (&f);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  n = count_pictures ();
+  g_assert_cmpint (g_rename (folder, aside), ==, 0);
+  g_assert_true (g_file_set_contents (folder, "in the way", -1, NULL));
+  create (&f);
+  task = g_list_model_get_item (G_LIST_MODEL (queue), 0);
+  while (atl_picture_task_get_state (task) != ATL_TASK_FAILED)
+    app_fixture_spin (20);
+  g_assert_cmpint (g_unlink (folder), ==, 0);
+  g_assert_cmpint (g_rename (aside, folder), ==, 0);
+  g_assert_cmpuint (count_pictures (), ==, n);
+  gtk_widget_activate_action (f.window->images_page, "images.retry", NULL);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_cmpuint (count_pictures (), ==, n + 1);
+  app_fixture_stop (&f);
+}
+
+/* Text typed into the prompt is on the disk soon, and there again in the next window. */
+static void
+test_draft (void)
+{
+  AppFixture f;
+  AtlSession *again;
+  GtkWidget *view;
+
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  app_fixture_spin (100);
+  view = app_fixture_find_id (GTK_WIDGET (f.window), "prompt_view");
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "half a sent", -1);
+  app_fixture_spin (900);
+  again = atl_session_new (f.dir);
+  g_assert_cmpstr (atl_pictures_session_get_settings (atl_pictures_session_get (again))->prompt, ==,
+                   "half a sent");
+  g_object_run_dispose (G_OBJECT (again));
+  g_object_unref (again);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+is_listed (gpointer data)
+{
+  AppFixture *f = data;
+  GListModel *list = G_LIST_MODEL (atl_session_get_models (f->session));
+
+  return g_list_model_get_n_items (list) > 0;
+}
+
+/* A folder of diffusers is one model, for pictures, and opens on this page. */
+static void
+test_library (void)
+{
+  AppFixture f;
+  g_autofree char *path = model_path ();
+  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
+  GListModel *list;
+
+  g_mkdir_with_parents (atl_library_dir (), 0755);
+  g_assert_cmpint (symlink (path, link), ==, 0);
+  app_fixture_start (&f);
+  list = G_LIST_MODEL (atl_session_get_models (f.session));
+  g_assert_true (app_fixture_wait (is_listed, &f, WAIT_S));
+  g_assert_cmpuint (g_list_model_get_n_items (list), ==, 1);
+  g_autoptr (AtlModelEntry) entry = g_list_model_get_item (list, 0);
+  g_assert_cmpstr (entry->name, ==, "tiny");
+  g_assert_cmpint (entry->kind, ==, ATL_MODEL_PICTURES);
+  g_assert_true (entry->reference);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_assert_true (app_fixture_wait (has_model, &f, WAIT_S));
+  g_assert_null (atl_session_get_model (f.session));
+  app_fixture_stop (&f);
+  g_assert_cmpint (g_unlink (link), ==, 0);
+}
+
+static void
+shot_at (AppFixture *f, int width, int height, const char *name)
+{
+  gtk_window_set_default_size (GTK_WINDOW (f->window), width, height);
+  app_fixture_spin (300);
+  app_fixture_shot (GTK_WIDGET (f->window), name);
+  g_assert_cmpint (gtk_widget_get_width (GTK_WIDGET (f->window)), <=, width);
+}
+
+static void
+test_narrow (void)
+{
+  AppFixture f;
+  GtkWidget *split;
+
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  split = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_SPLIT_BOX, NULL, NULL);
+  shot_at (&f, 1280, 800, "images-empty");
+  g_assert_false (atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
+  shot_at (&f, 720, 700, "images-720");
+  shot_at (&f, 360, 640, "images-360");
+  g_assert_true (atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
+  gtk_toggle_button_set_active (
+      GTK_TOGGLE_BUTTON (app_fixture_find_id (GTK_WIDGET (f.window), "settings_toggle")), TRUE);
+  shot_at (&f, 360, 640, "images-settings-360");
+  app_fixture_stop (&f);
+}
+
+static void
+remove_models (void)
+{
+  const char *argv[] = { "rm", "-rf", models, NULL };
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
+                NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  app_fixture_init (&argc, &argv);
+  models = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
+  unpack ();
+  g_test_add_func ("/images/library", test_library);
+  g_test_add_func ("/images/narrow", test_narrow);
+  g_test_add_func ("/images/draft", test_draft);
+  g_test_add_func ("/images/create", test_create);
+  g_test_add_func ("/images/stop", test_stop);
+  g_test_add_func ("/images/crash", test_crash);
+  g_test_add_func ("/images/unsaved", test_unsaved);
+  status = g_test_run ();
+  remove_models ();
+  return status;
+}

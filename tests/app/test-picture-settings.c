@@ -1,0 +1,320 @@
+/* What needs no window of the Images page: shapes and sizes, settings to the engine, to the draft
+ * and from recipes, the order of the queue. */
+#include "app/images/picture-queue.h"
+#include "app/images/picture-settings.h"
+#include "app/images/picture-shapes.h"
+#include "app/words.h"
+
+static void
+check_shape (guint index, guint side, guint multiple, guint width, guint height)
+{
+  guint n, w, h;
+  const AtlPictureShape *shapes = atl_picture_shapes (&n);
+
+  g_assert_cmpuint (index, <, n);
+  atl_picture_shape_size (&shapes[index], side, multiple, &w, &h);
+  g_assert_cmpuint (w, ==, width);
+  g_assert_cmpuint (h, ==, height);
+}
+
+/* The sizes that the authors of SDXL trained with. */
+static void
+test_shapes (void)
+{
+  check_shape (0, 1024, 8, 1024, 1024);
+  check_shape (1, 1024, 8, 1152, 896);
+  check_shape (2, 1024, 8, 1216, 832);
+  check_shape (3, 1024, 8, 1344, 768);
+  check_shape (4, 1024, 8, 1536, 640);
+  check_shape (5, 1024, 8, 896, 1152);
+  check_shape (8, 1024, 8, 640, 1536);
+  check_shape (0, 512, 8, 512, 512);
+  check_shape (0, 500, 16, 496, 496);
+  check_shape (0, 1, 32, 32, 32);
+}
+
+/* Whatever a model says: a multiple, never more pixels than its square, and found again. */
+static void
+test_shapes_of_any_model (void)
+{
+  static const guint sides[] = { 64, 128, 200, 480, 512, 768, 1000, 1024, 1328, 2048 };
+  static const guint multiples[] = { 1, 8, 16, 28, 32, 64 };
+  guint n;
+  const AtlPictureShape *shapes = atl_picture_shapes (&n);
+
+  for (guint s = 0; s < G_N_ELEMENTS (sides); s++)
+    for (guint m = 0; m < G_N_ELEMENTS (multiples); m++)
+      for (guint i = 1; i < n; i++)
+        {
+          guint w, h, found_w, found_h;
+          gint found;
+
+          if (multiples[m] * 3 > sides[s])
+            continue;
+          atl_picture_shape_size (&shapes[i], sides[s], multiples[m], &w, &h);
+          g_assert_cmpuint (w % multiples[m], ==, 0);
+          g_assert_cmpuint (h % multiples[m], ==, 0);
+          g_assert_cmpuint (w * h, <=, sides[s] * sides[s]);
+          found = atl_picture_shape_find (w, h, sides[s], multiples[m]);
+          g_assert_cmpint (found, >=, 0);
+          /* Another shape may have the same size where the grid is coarse. */
+          atl_picture_shape_size (&shapes[found], sides[s], multiples[m], &found_w, &found_h);
+          g_assert_cmpuint (found_w, ==, w);
+          g_assert_cmpuint (found_h, ==, h);
+        }
+}
+
+static AtlModelInfo *
+new_info (guint abilities)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_PICTURE);
+  g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", "Drawn");
+  g_variant_dict_insert (&dict, ATL_INFO_SIDE, "u", 512);
+  g_variant_dict_insert (&dict, ATL_INFO_MULTIPLE, "u", 8);
+  g_variant_dict_insert (&dict, ATL_INFO_STEPS, "u", 20);
+  g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", 7.5);
+  g_variant_dict_insert (&dict, ATL_INFO_ABILITIES, "u", abilities);
+  g_autoptr (GVariant) info = g_variant_ref_sink (g_variant_dict_end (&dict));
+  return atl_model_info_new_from_variant (info);
+}
+
+static void
+test_asked (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlModelInfo) plain = new_info (0);
+  g_autoptr (AtlModelInfo) able = new_info (ATL_PICTURE_NEGATIVE | ATL_PICTURE_IMAGE);
+  g_autoptr (GVariant) asked = NULL;
+
+  atl_set_string (&s->prompt, "a fox");
+  atl_set_string (&s->negative, "text");
+  s->start = g_strdup ("/tmp/fox.png");
+  s->quality = ATL_QUALITY_FAST;
+  asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, plain, 7));
+  g_assert_cmpuint (atl_dict_uint (asked, ATL_MADE_STEPS, 0), ==, 12);
+  g_assert_cmpuint (atl_dict_uint (asked, ATL_MADE_SEED, 0), ==, 7);
+  g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_GUIDANCE, 0), ==, 7.5);
+  /* What the model ignores is not asked for. */
+  g_assert_false (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
+  g_assert_false (g_variant_lookup (asked, ATL_MADE_STRENGTH, "d", NULL));
+  g_clear_pointer (&asked, g_variant_unref);
+  s->steps = 33;
+  s->guidance = 0;
+  asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, able, 7));
+  g_assert_cmpuint (atl_dict_uint (asked, ATL_MADE_STEPS, 0), ==, 33);
+  g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_GUIDANCE, 9), ==, 0);
+  g_assert_true (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
+  g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_STRENGTH, 0), ==, ATL_DEFAULT_STRENGTH);
+}
+
+/* What was asked of the engine, read again, asks for the same. */
+static void
+test_recipe (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureSettings) again = atl_picture_settings_new ();
+  g_autoptr (AtlModelInfo) info = new_info (ATL_PICTURE_NEGATIVE);
+  g_autoptr (GVariant) asked = NULL, asked_again = NULL;
+
+  atl_set_string (&s->prompt, "a fox");
+  atl_set_string (&s->negative, "text");
+  s->shape = 2;
+  s->quality = ATL_QUALITY_BEST;
+  s->guidance = 4;
+  asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, info, 4000000000u));
+  atl_set_string (&again->prompt, "something else");
+  again->start = g_strdup ("/tmp/fox.png");
+  atl_picture_settings_apply_recipe (again, asked, info);
+  g_assert_cmpint (again->shape, ==, 2);
+  g_assert_cmpint (again->quality, ==, ATL_QUALITY_BEST);
+  g_assert_cmpuint (again->steps, ==, 0);
+  g_assert_true (again->seed_is_locked);
+  g_assert_cmpuint (again->seed, ==, 4000000000u);
+  g_assert_null (again->start);
+  asked_again = g_variant_ref_sink (atl_picture_settings_to_variant (again, info, again->seed));
+  g_assert_true (g_variant_equal (asked, asked_again));
+}
+
+static void
+test_odd_recipe (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlModelInfo) info = new_info (0);
+  GVariantDict dict;
+  guint w, h;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", G_MAXUINT32);
+  g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", 3);
+  g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", 1000000);
+  g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d", 1e30);
+  g_variant_dict_insert (&dict, ATL_MADE_SEED, "s", "seven");
+  g_autoptr (GVariant) recipe = g_variant_ref_sink (g_variant_dict_end (&dict));
+  s->seed_is_locked = TRUE;
+  atl_picture_settings_apply_recipe (s, recipe, info);
+  g_assert_cmpstr (s->prompt, ==, "");
+  g_assert_cmpuint (s->steps, ==, ATL_MAX_PICTURE_STEPS);
+  g_assert_cmpfloat (s->guidance, ==, ATL_MAX_GUIDANCE);
+  g_assert_false (s->seed_is_locked);
+  atl_picture_settings_size (s, info, &w, &h);
+  g_assert_cmpuint (w, ==, 4096);
+  g_assert_cmpuint (h, ==, 8);
+}
+
+static void
+test_draft (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureSettings) again = NULL;
+  g_autofree char *json = NULL, *json_again = NULL;
+
+  atl_set_string (&s->prompt, "a \"fox\"\n狐 🦊");
+  atl_set_string (&s->negative, "text");
+  atl_set_string (&s->sampler, "Euler a");
+  s->shape = -1;
+  s->width = 640;
+  s->height = 333;
+  s->quality = ATL_QUALITY_BEST;
+  s->count = 4;
+  s->guidance = 3.5;
+  s->seed = G_MAXUINT32;
+  s->seed_is_locked = TRUE;
+  s->start = g_strdup ("/tmp/ä.png");
+  s->extend[2] = 25;
+  g_ptr_array_add (s->references, g_strdup ("/tmp/a.png"));
+  g_ptr_array_add (s->loras, atl_picture_lora_new ("/tmp/l.safetensors", -0.5));
+  json = atl_picture_settings_to_json (s);
+  again = atl_picture_settings_from_json (json);
+  json_again = atl_picture_settings_to_json (again);
+  g_assert_cmpstr (json, ==, json_again);
+  g_assert_cmpstr (again->prompt, ==, s->prompt);
+  g_assert_cmpuint (again->seed, ==, G_MAXUINT32);
+  g_assert_cmpfloat (((AtlPictureLora *) again->loras->pdata[0])->strength, ==, -0.5);
+}
+
+static void
+test_odd_draft (void)
+{
+  static const char *const drafts[] = {
+    "",
+    "{",
+    "[]",
+    "null",
+    "{\"prompt\": 3, \"shape\": 99, \"count\": -7, \"loras\": [1, {}, null]}",
+    "{\"extend\": [\"a\", 1e99], \"references\": [{}, 5], \"quality\": 17, \"guidance\": \"x\"}"
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (drafts); i++)
+    {
+      g_autoptr (AtlPictureSettings) s = atl_picture_settings_from_json (drafts[i]);
+
+      g_assert_cmpstr (s->prompt, ==, "");
+      g_assert_cmpint (s->shape, ==, 0);
+      g_assert_cmpuint (s->count, ==, 1);
+      g_assert_cmpint (s->quality, ==, ATL_QUALITY_BALANCED);
+      g_assert_cmpfloat (s->guidance, ==, -1);
+      g_assert_cmpuint (s->loras->len, ==, 0);
+    }
+}
+
+static AtlPictureTask *
+add (AtlPictureQueue *queue, guint32 seed)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureTask) task = atl_picture_task_new (NULL, s, seed);
+
+  atl_picture_queue_append (queue, task);
+  return task; /* the queue holds it */
+}
+
+static char *
+order (AtlPictureQueue *queue)
+{
+  GString *seeds = g_string_new (NULL);
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (queue)); i++)
+    {
+      g_autoptr (AtlPictureTask) task = g_list_model_get_item (G_LIST_MODEL (queue), i);
+
+      g_string_append_printf (seeds, "%u", atl_picture_task_get_seed (task));
+    }
+  return g_string_free (seeds, FALSE);
+}
+
+static void
+check_order (AtlPictureQueue *queue, const char *wanted)
+{
+  g_autofree char *seeds = order (queue);
+
+  g_assert_cmpstr (seeds, ==, wanted);
+}
+
+static void
+test_queue (void)
+{
+  g_autoptr (AtlPictureQueue) queue = atl_picture_queue_new ();
+  g_autoptr (GError) error = g_error_new (ATL_ERROR, ATL_ERROR_NO_MEMORY, "too large");
+  AtlPictureTask *one = add (queue, 1), *two = add (queue, 2), *three = add (queue, 3);
+  AtlPictureTask *four = add (queue, 4);
+
+  g_assert_true (atl_picture_queue_next (queue) == one);
+  atl_picture_task_set_state (one, ATL_TASK_RUNNING);
+  /* What is drawn stays in front. */
+  g_assert_false (atl_picture_queue_can_move (queue, one, 1));
+  g_assert_false (atl_picture_queue_move (queue, two, -1));
+  g_assert_true (atl_picture_queue_move (queue, four, -1));
+  check_order (queue, "1243");
+  g_assert_true (atl_picture_queue_move (queue, two, 99));
+  check_order (queue, "1432");
+  g_assert_true (atl_picture_queue_move (queue, two, -99));
+  check_order (queue, "1243");
+  /* One that failed is passed over until it is tried again. */
+  atl_picture_task_fail (two, error);
+  g_assert_true (atl_picture_queue_next (queue) == four);
+  g_assert_cmpuint (atl_picture_queue_n_waiting (queue), ==, 2);
+  atl_picture_task_set_state (two, ATL_TASK_WAITING);
+  g_assert_null (atl_picture_task_get_error (two));
+  g_assert_true (atl_picture_queue_next (queue) == two);
+  atl_picture_queue_remove (queue, three);
+  check_order (queue, "124");
+  g_assert_cmpuint (atl_picture_queue_clear (queue), ==, 2);
+  check_order (queue, "1");
+}
+
+/* The bar never runs backwards, and is not full before the picture is there. */
+static void
+test_progress (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureTask) task = atl_picture_task_new (NULL, s, 1);
+  double before = 0;
+
+  for (guint step = 0; step <= 4; step++)
+    {
+      atl_picture_task_set_progress (task, "Drawing", step, 4, 1);
+      g_assert_cmpfloat (atl_picture_task_get_fraction (task), >=, before);
+      before = atl_picture_task_get_fraction (task);
+    }
+  g_assert_cmpfloat (before, <, 0.9);
+  atl_picture_task_set_progress (task, "Decoding", 0, 0, -1);
+  g_assert_cmpfloat (atl_picture_task_get_fraction (task), ==, before);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/pictures/shapes", test_shapes);
+  g_test_add_func ("/pictures/shapes-of-any-model", test_shapes_of_any_model);
+  g_test_add_func ("/pictures/asked", test_asked);
+  g_test_add_func ("/pictures/recipe", test_recipe);
+  g_test_add_func ("/pictures/odd-recipe", test_odd_recipe);
+  g_test_add_func ("/pictures/draft", test_draft);
+  g_test_add_func ("/pictures/odd-draft", test_odd_draft);
+  g_test_add_func ("/pictures/queue", test_queue);
+  g_test_add_func ("/pictures/progress", test_progress);
+  return g_test_run ();
+}
