@@ -44,6 +44,12 @@ show_tick (GtkListItem *item, AdwComboRow *row)
 }
 
 static void
+selected_cb (GtkListItem *item, GParamSpec *pspec, AdwComboRow *row)
+{
+  show_tick (item, row);
+}
+
+static void
 setup_choice_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
 {
   GtkWidget *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
@@ -63,7 +69,7 @@ bind_choice_cb (GtkSignalListItemFactory *factory, GtkListItem *item, AdwComboRo
   GtkWidget *box = gtk_list_item_get_child (item);
 
   gtk_label_set_text (GTK_LABEL (gtk_widget_get_first_child (box)), get_words (item));
-  g_signal_connect_object (row, "notify::selected-item", G_CALLBACK (show_tick), item,
+  g_signal_connect_object (row, "notify::selected-item", G_CALLBACK (selected_cb), item,
                            G_CONNECT_SWAPPED);
   show_tick (item, row);
 }
@@ -71,7 +77,7 @@ bind_choice_cb (GtkSignalListItemFactory *factory, GtkListItem *item, AdwComboRo
 static void
 unbind_choice_cb (GtkSignalListItemFactory *factory, GtkListItem *item, AdwComboRow *row)
 {
-  g_signal_handlers_disconnect_by_func (row, show_tick, item);
+  g_signal_handlers_disconnect_by_func (row, selected_cb, item);
 }
 
 void

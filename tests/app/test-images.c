@@ -94,7 +94,7 @@ set_up (AppFixture *f, const char *prompt, guint steps, guint count)
   AtlPictureSettings *s = atl_picture_settings_copy (settings_of (f));
 
   atl_set_string (&s->prompt, prompt);
-  s->shape = -1;
+  atl_set_string (&s->shape, "");
   s->width = 72;
   s->height = 64;
   s->steps = steps;

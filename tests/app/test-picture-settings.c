@@ -6,72 +6,41 @@
 #include "app/words.h"
 
 static void
-check_shape (guint index, guint side, guint multiple, guint width, guint height)
-{
-  guint n, w, h;
-  const AtlPictureShape *shapes = atl_picture_shapes (&n);
-
-  g_assert_cmpuint (index, <, n);
-  atl_picture_shape_size (&shapes[index], side, multiple, &w, &h);
-  g_assert_cmpuint (w, ==, width);
-  g_assert_cmpuint (h, ==, height);
-}
-
-/* The sizes that the authors of SDXL trained with. */
-static void
 test_shapes (void)
 {
-  check_shape (0, 1024, 8, 1024, 1024);
-  check_shape (1, 1024, 8, 1152, 896);
-  check_shape (2, 1024, 8, 1216, 832);
-  check_shape (3, 1024, 8, 1344, 768);
-  check_shape (4, 1024, 8, 1536, 640);
-  check_shape (5, 1024, 8, 896, 1152);
-  check_shape (8, 1024, 8, 640, 1536);
-  check_shape (0, 512, 8, 512, 512);
-  check_shape (0, 500, 16, 496, 496);
-  check_shape (0, 1, 32, 32, 32);
-}
-
-/* Whatever a model says: a multiple, never more pixels than its square, and found again. */
-static void
-test_shapes_of_any_model (void)
-{
-  static const guint sides[] = { 64, 128, 200, 480, 512, 768, 1000, 1024, 1328, 2048 };
-  static const guint multiples[] = { 1, 8, 16, 28, 32, 64 };
-  guint n;
-  const AtlPictureShape *shapes = atl_picture_shapes (&n);
-
-  for (guint s = 0; s < G_N_ELEMENTS (sides); s++)
-    for (guint m = 0; m < G_N_ELEMENTS (multiples); m++)
-      for (guint i = 1; i < n; i++)
-        {
-          guint w, h, found_w, found_h;
-          gint found;
-
-          if (multiples[m] * 3 > sides[s])
-            continue;
-          atl_picture_shape_size (&shapes[i], sides[s], multiples[m], &w, &h);
-          g_assert_cmpuint (w % multiples[m], ==, 0);
-          g_assert_cmpuint (h % multiples[m], ==, 0);
-          g_assert_cmpuint (w * h, <=, sides[s] * sides[s]);
-          found = atl_picture_shape_find (w, h, sides[s], multiples[m]);
-          g_assert_cmpint (found, >=, 0);
-          /* Another shape may have the same size where the grid is coarse. */
-          atl_picture_shape_size (&shapes[found], sides[s], multiples[m], &found_w, &found_h);
-          g_assert_cmpuint (found_w, ==, w);
-          g_assert_cmpuint (found_h, ==, h);
-        }
+  g_assert_cmpstr (atl_picture_shapes ()[0], ==, "1:1");
+  g_assert_cmpfloat (atl_picture_shape_ratio ("3:2"), ==, 1.5);
+  g_assert_cmpfloat (atl_picture_shape_ratio ("9:16"), ==, 9.0 / 16);
+  g_assert_cmpfloat (atl_picture_shape_ratio (""), ==, 1);
+  g_assert_cmpfloat (atl_picture_shape_ratio ("3:0"), ==, 1);
+  g_assert_cmpfloat (atl_picture_shape_ratio ("99999999999999999999:1"), ==, 1);
+  g_assert_cmpuint (atl_picture_round_side (500, 16), ==, 496);
+  g_assert_cmpuint (atl_picture_round_side (0, 16), ==, 16);
+  g_assert_cmpuint (atl_picture_round_side (1e9, 64), ==, 4096);
+  g_assert_cmpuint (atl_picture_round_side (8, 5000), ==, 5000);
 }
 
 static AtlModelInfo *
 new_info (guint abilities)
 {
+  GVariantBuilder sizes, knobs;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_PICTURE);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", "Drawn");
+  g_variant_builder_init (&sizes, G_VARIANT_TYPE ("a(uus)"));
+  g_variant_builder_add (&sizes, "(uus)", 512, 512, "1:1");
+  g_variant_builder_add (&sizes, "(uus)", 608, 416, "3:2");
+  g_variant_builder_init (&knobs, G_VARIANT_TYPE ("aa{sv}"));
+  g_variant_builder_add_parsed (&knobs,
+                                "{'name': <'clip_skip'>, 'label': <'CLIP skip'>, 'kind': <'whole'>,"
+                                " 'min': <0.0>, 'max': <12.0>, 'step': <1.0>, 'fallback': <0.0>}");
+  g_variant_dict_insert_value (&dict, ATL_INFO_SIZES, g_variant_builder_end (&sizes));
+  g_variant_dict_insert_value (&dict, ATL_INFO_KNOBS, g_variant_builder_end (&knobs));
+  g_variant_dict_insert_value (
+      &dict, ATL_INFO_SAMPLERS,
+      g_variant_new_strv ((const char *const[]){ "Euler", "DDIM", NULL }, -1));
   g_variant_dict_insert (&dict, ATL_INFO_SIDE, "u", 512);
   g_variant_dict_insert (&dict, ATL_INFO_MULTIPLE, "u", 8);
   g_variant_dict_insert (&dict, ATL_INFO_STEPS, "u", 20);
@@ -86,20 +55,23 @@ test_asked (void)
 {
   g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
   g_autoptr (AtlModelInfo) plain = new_info (0);
-  g_autoptr (AtlModelInfo) able = new_info (ATL_PICTURE_NEGATIVE | ATL_PICTURE_IMAGE);
+  g_autoptr (AtlModelInfo) able =
+      new_info (ATL_PICTURE_NEGATIVE | ATL_PICTURE_IMAGE | ATL_PICTURE_GUIDANCE);
   g_autoptr (GVariant) asked = NULL;
 
   atl_set_string (&s->prompt, "a fox");
   atl_set_string (&s->negative, "text");
   s->start = g_strdup ("/tmp/fox.png");
   s->quality = ATL_QUALITY_FAST;
+  atl_set_string (&s->sampler, "Heun");
   asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, plain, 7));
   g_assert_cmpuint (atl_dict_uint (asked, ATL_MADE_STEPS, 0), ==, 12);
   g_assert_cmpuint (atl_dict_uint (asked, ATL_MADE_SEED, 0), ==, 7);
-  g_assert_cmpfloat (atl_dict_double (asked, ATL_MADE_GUIDANCE, 0), ==, 7.5);
   /* What the model ignores is not asked for. */
   g_assert_false (g_variant_lookup (asked, ATL_MADE_NEGATIVE, "s", NULL));
   g_assert_false (g_variant_lookup (asked, ATL_MADE_STRENGTH, "d", NULL));
+  g_assert_false (g_variant_lookup (asked, ATL_MADE_GUIDANCE, "d", NULL));
+  g_assert_false (g_variant_lookup (asked, ATL_MADE_SAMPLER, "s", NULL));
   g_clear_pointer (&asked, g_variant_unref);
   s->steps = 33;
   s->guidance = 0;
@@ -116,19 +88,24 @@ test_recipe (void)
 {
   g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
   g_autoptr (AtlPictureSettings) again = atl_picture_settings_new ();
-  g_autoptr (AtlModelInfo) info = new_info (ATL_PICTURE_NEGATIVE);
+  g_autoptr (AtlModelInfo) info = new_info (ATL_PICTURE_NEGATIVE | ATL_PICTURE_GUIDANCE);
   g_autoptr (GVariant) asked = NULL, asked_again = NULL;
 
   atl_set_string (&s->prompt, "a fox");
   atl_set_string (&s->negative, "text");
-  s->shape = 2;
+  atl_set_string (&s->shape, "3:2");
+  atl_set_string (&s->sampler, "DDIM");
+  g_hash_table_insert (s->knobs, g_strdup ("clip_skip"),
+                       g_variant_ref_sink (g_variant_new_double (2)));
   s->quality = ATL_QUALITY_BEST;
   s->guidance = 4;
   asked = g_variant_ref_sink (atl_picture_settings_to_variant (s, info, 4000000000u));
   atl_set_string (&again->prompt, "something else");
   again->start = g_strdup ("/tmp/fox.png");
   atl_picture_settings_apply_recipe (again, asked, info);
-  g_assert_cmpint (again->shape, ==, 2);
+  g_assert_cmpstr (again->shape, ==, "3:2");
+  g_assert_cmpstr (again->sampler, ==, "DDIM");
+  g_assert_cmpuint (g_hash_table_size (again->knobs), ==, 1);
   g_assert_cmpint (again->quality, ==, ATL_QUALITY_BEST);
   g_assert_cmpuint (again->steps, ==, 0);
   g_assert_true (again->seed_is_locked);
@@ -174,7 +151,11 @@ test_draft (void)
   atl_set_string (&s->prompt, "a \"fox\"\n狐 🦊");
   atl_set_string (&s->negative, "text");
   atl_set_string (&s->sampler, "Euler a");
-  s->shape = -1;
+  atl_set_string (&s->shape, "");
+  g_hash_table_insert (s->knobs, g_strdup ("clip_skip"),
+                       g_variant_ref_sink (g_variant_new_double (2)));
+  g_hash_table_insert (s->knobs, g_strdup ("weighting"),
+                       g_variant_ref_sink (g_variant_new_string ("plain")));
   s->width = 640;
   s->height = 333;
   s->quality = ATL_QUALITY_BEST;
@@ -212,7 +193,7 @@ test_odd_draft (void)
       g_autoptr (AtlPictureSettings) s = atl_picture_settings_from_json (drafts[i]);
 
       g_assert_cmpstr (s->prompt, ==, "");
-      g_assert_cmpint (s->shape, ==, 0);
+      g_assert_cmpstr (s->shape, ==, "1:1");
       g_assert_cmpuint (s->count, ==, 1);
       g_assert_cmpint (s->quality, ==, ATL_QUALITY_BALANCED);
       g_assert_cmpfloat (s->guidance, ==, -1);
@@ -308,7 +289,6 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/pictures/shapes", test_shapes);
-  g_test_add_func ("/pictures/shapes-of-any-model", test_shapes_of_any_model);
   g_test_add_func ("/pictures/asked", test_asked);
   g_test_add_func ("/pictures/recipe", test_recipe);
   g_test_add_func ("/pictures/odd-recipe", test_odd_recipe);

@@ -32,22 +32,12 @@ G_DEFINE_FINAL_TYPE (AtlImagesPage, atl_images_page, GTK_TYPE_WIDGET)
 
 /* --- What is shown --- */
 
-static char *
-empty_words (AtlImagesPage *self)
-{
-  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
-
-  if (info != NULL && info->is_toy)
-    return g_strdup (_ ("This model is a toy that shows how the page works: try “a red car” or “a "
-                        "panda in the snow”."));
-  return g_strdup (_ ("Write what it shows and press Create."));
-}
-
 static void
 refresh_canvas (AtlImagesPage *self)
 {
   AtlPictureCanvas *canvas = ATL_PICTURE_CANVAS (self->canvas);
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   GdkTexture *preview = task != NULL ? atl_picture_task_get_preview (task) : NULL;
 
   if (preview != NULL)
@@ -60,11 +50,7 @@ refresh_canvas (AtlImagesPage *self)
            !atl_pictures_session_get_is_loading (self->pictures))
     atl_picture_canvas_show_no_model (canvas);
   else
-    {
-      g_autofree char *words = empty_words (self);
-
-      atl_picture_canvas_show_empty (canvas, words);
-    }
+    atl_picture_canvas_show_empty (canvas, info != NULL && info->is_toy);
 }
 
 static void
@@ -159,6 +145,19 @@ create_action (GtkWidget *widget, const char *name, GVariant *parameter)
   atl_pictures_session_create (self->pictures);
 }
 
+/* One of the examples was clicked. */
+static void
+try_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  AtlPictureSettings *settings =
+      atl_picture_settings_copy (atl_pictures_session_get_settings (self->pictures));
+
+  atl_set_string (&settings->prompt, g_variant_get_string (parameter, NULL));
+  atl_pictures_session_take_settings (self->pictures, settings);
+  gtk_widget_activate_action (widget, "images.create", NULL);
+}
+
 static void
 stop_response_cb (AdwMessageDialog *dialog, const char *response, AtlImagesPage *self)
 {
@@ -211,7 +210,7 @@ smaller_action (GtkWidget *widget, const char *name, GVariant *parameter)
   settings = atl_picture_settings_copy (atl_picture_task_get_settings (failed));
   atl_picture_settings_size (settings, atl_pictures_session_get_info (self->pictures), &width,
                              &height);
-  settings->shape = -1;
+  atl_set_string (&settings->shape, "");
   settings->width = width * 3 / 4;
   settings->height = height * 3 / 4;
   atl_picture_queue_remove (atl_pictures_session_get_queue (self->pictures), failed);
@@ -331,6 +330,7 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, shows_settings_cb);
   gtk_widget_class_bind_template_callback (widget_class, settings_changed_cb);
   gtk_widget_class_install_action (widget_class, "images.create", NULL, create_action);
+  gtk_widget_class_install_action (widget_class, "images.try", "s", try_action);
   gtk_widget_class_install_action (widget_class, "images.stop", NULL, stop_action);
   gtk_widget_class_install_action (widget_class, "images.retry", NULL, retry_action);
   gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);

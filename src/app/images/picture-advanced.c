@@ -5,8 +5,8 @@
 
 #include "app/chat/param-row.h"
 #include "app/combo-row.h"
+#include "app/images/picture-knobs.h"
 #include "app/words.h"
-#include "media/sampler-names.h"
 
 struct _AtlPictureAdvanced
 {
@@ -16,10 +16,11 @@ struct _AtlPictureAdvanced
   gboolean showing;
 
   GtkWidget *steps_row, *guidance_row, *width_row, *height_row;
-  GtkWidget *sampler_row;
+  GtkWidget *sampler_row, *schedule_row;
+  AtlPictureKnobs *knobs;
+  const AtlModelInfo *info; /* (nullable) borrowed: the rows are for it; only compared */
   GtkWidget *seed_row, *seed_entry, *seed_lock;
   GtkWidget *negative_row, *negative_view;
-  GStrv samplers; /* the first is "": the model's own */
 };
 
 static const AtlChatParamSpec steps_spec = {
@@ -118,57 +119,74 @@ add_number (AtlPictureAdvanced *self, AdwExpanderRow *expander, const AtlChatPar
   return row;
 }
 
-/* --- Sampler --- */
+/* --- Sampler and schedule: the model's own is the first --- */
 
 static void
-sampler_cb (AtlPictureAdvanced *self)
+choose (AtlPictureAdvanced *self, GtkWidget *row, char **names, char **field)
 {
-  guint chosen = adw_combo_row_get_selected (ADW_COMBO_ROW (self->sampler_row));
+  guint chosen = adw_combo_row_get_selected (ADW_COMBO_ROW (row));
 
-  if (self->showing || chosen >= g_strv_length (self->samplers))
+  if (self->showing || names == NULL || chosen >= g_strv_length (names))
     return;
-  atl_set_string (&settings_of (self)->sampler, self->samplers[chosen]);
+  atl_set_string (field, chosen == 0 ? "" : names[chosen]);
   tell (self);
 }
 
 static void
-add_sampler (AtlPictureAdvanced *self, AdwExpanderRow *expander)
+sampler_cb (AtlPictureAdvanced *self)
 {
-  g_autofree char *list = atl_sampler_list ();
-  g_auto (GStrv) names = g_strsplit (list, ", ", -1);
-  g_autoptr (GtkStringList) words = gtk_string_list_new (NULL);
-  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
 
-  gtk_string_list_append (words, _ ("The model’s own"));
-  g_strv_builder_add (builder, "");
-  for (guint i = 0; names[i] != NULL; i++)
-    {
-      gtk_string_list_append (words, names[i]);
-      g_strv_builder_add (builder, names[i]);
-    }
-  self->samplers = g_strv_builder_end (builder);
-  self->sampler_row = adw_combo_row_new ();
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->sampler_row), _ ("Sampler"));
-  gtk_widget_set_tooltip_text (self->sampler_row,
-                               _ ("The method that gets from noise to a picture"));
-  adw_combo_row_set_model (ADW_COMBO_ROW (self->sampler_row), G_LIST_MODEL (words));
-  atl_combo_row_show_whole (ADW_COMBO_ROW (self->sampler_row));
-  g_signal_connect_swapped (self->sampler_row, "notify::selected", G_CALLBACK (sampler_cb), self);
-  adw_expander_row_add_row (expander, self->sampler_row);
+  choose (self, self->sampler_row, info != NULL ? info->samplers : NULL,
+          &settings_of (self)->sampler);
 }
 
 static void
-show_sampler (AtlPictureAdvanced *self)
+schedule_cb (AtlPictureAdvanced *self)
 {
-  const char *wanted = settings_of (self)->sampler;
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
 
-  for (guint i = 0; self->samplers[i] != NULL; i++)
-    if (g_ascii_strcasecmp (self->samplers[i], wanted) == 0)
-      {
-        adw_combo_row_set_selected (ADW_COMBO_ROW (self->sampler_row), i);
-        return;
-      }
-  adw_combo_row_set_selected (ADW_COMBO_ROW (self->sampler_row), 0);
+  choose (self, self->schedule_row, info != NULL ? info->schedules : NULL,
+          &settings_of (self)->schedule);
+}
+
+static GtkWidget *
+add_choice (AtlPictureAdvanced *self,
+            AdwExpanderRow *expander,
+            const char *title,
+            const char *tooltip,
+            void (*chosen) (AtlPictureAdvanced *self))
+{
+  GtkWidget *row = adw_combo_row_new ();
+  g_autoptr (GtkStringList) none = gtk_string_list_new (NULL);
+
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
+  gtk_widget_set_tooltip_text (row, tooltip);
+  adw_combo_row_set_model (ADW_COMBO_ROW (row), G_LIST_MODEL (none));
+  atl_combo_row_show_whole (ADW_COMBO_ROW (row));
+  g_signal_connect_swapped (row, "notify::selected", G_CALLBACK (chosen), self);
+  adw_expander_row_add_row (expander, row);
+  return row;
+}
+
+static void
+set_choices (GtkWidget *row, char **names)
+{
+  g_autoptr (GtkStringList) list = gtk_string_list_new ((const char *const *) names);
+
+  adw_combo_row_set_model (ADW_COMBO_ROW (row), G_LIST_MODEL (list));
+  gtk_widget_set_visible (row, names != NULL && g_strv_length (names) > 1);
+}
+
+static void
+show_choice (GtkWidget *row, char **names, const char *wanted)
+{
+  guint at = 0;
+
+  for (guint i = 0; names != NULL && names[i] != NULL; i++)
+    if (g_ascii_strcasecmp (names[i], wanted) == 0)
+      at = i;
+  adw_combo_row_set_selected (ADW_COMBO_ROW (row), at);
 }
 
 /* --- Seed --- */
@@ -330,6 +348,15 @@ show_negative (AtlPictureAdvanced *self, const AtlModelInfo *info)
 
 /* --- All --- */
 
+static void
+set_model (AtlPictureAdvanced *self, const AtlModelInfo *info)
+{
+  self->info = info;
+  set_choices (self->sampler_row, info != NULL ? info->samplers : NULL);
+  set_choices (self->schedule_row, info != NULL ? info->schedules : NULL);
+  atl_picture_knobs_set_model (self->knobs, info);
+}
+
 void
 atl_picture_advanced_show (AtlPictureAdvanced *self)
 {
@@ -338,6 +365,8 @@ atl_picture_advanced_show (AtlPictureAdvanced *self)
   guint width, height;
 
   self->showing = TRUE;
+  if (info != self->info)
+    set_model (self, info);
   atl_picture_settings_size (settings, info, &width, &height);
   atl_param_row_set_value (ATL_PARAM_ROW (self->steps_row),
                            atl_picture_settings_steps (settings, info), settings->steps > 0);
@@ -345,11 +374,15 @@ atl_picture_advanced_show (AtlPictureAdvanced *self)
                            atl_picture_settings_guidance (settings, info), settings->guidance >= 0);
   atl_param_row_set_value (ATL_PARAM_ROW (self->width_row), width, FALSE);
   atl_param_row_set_value (ATL_PARAM_ROW (self->height_row), height, FALSE);
-  gtk_widget_set_visible (self->width_row, settings->shape < 0);
-  gtk_widget_set_visible (self->height_row, settings->shape < 0);
-  show_sampler (self);
+  gtk_widget_set_visible (self->width_row, *settings->shape == '\0');
+  gtk_widget_set_visible (self->height_row, *settings->shape == '\0');
+  gtk_widget_set_visible (self->guidance_row,
+                          info == NULL || (info->abilities & ATL_PICTURE_GUIDANCE) != 0);
+  show_choice (self->sampler_row, info != NULL ? info->samplers : NULL, settings->sampler);
+  show_choice (self->schedule_row, info != NULL ? info->schedules : NULL, settings->schedule);
   show_seed (self);
   show_negative (self, info);
+  atl_picture_knobs_show (self->knobs);
   self->showing = FALSE;
 }
 
@@ -368,9 +401,13 @@ atl_picture_advanced_new (AdwExpanderRow *row,
   self->height_row = add_number (self, row, &height_spec);
   self->steps_row = add_number (self, row, &steps_spec);
   self->guidance_row = add_number (self, row, &guidance_spec);
-  add_sampler (self, row);
+  self->sampler_row = add_choice (self, row, _ ("Sampler"),
+                                  _ ("The method that gets from noise to a picture"), sampler_cb);
+  self->schedule_row = add_choice (self, row, _ ("Schedule"),
+                                   _ ("How much noise goes in each of the steps"), schedule_cb);
   add_seed (self, row);
   add_negative (self, row);
+  self->knobs = atl_picture_knobs_new (row, pictures, changed, data);
   return self;
 }
 
@@ -384,10 +421,11 @@ atl_picture_advanced_free (AtlPictureAdvanced *self)
   g_signal_handlers_disconnect_by_data (self->width_row, self);
   g_signal_handlers_disconnect_by_data (self->height_row, self);
   g_signal_handlers_disconnect_by_data (self->sampler_row, self);
+  g_signal_handlers_disconnect_by_data (self->schedule_row, self);
   g_signal_handlers_disconnect_by_data (self->seed_entry, self);
   g_signal_handlers_disconnect_by_data (self->seed_lock, self);
   g_signal_handlers_disconnect_by_data (
       gtk_text_view_get_buffer (GTK_TEXT_VIEW (self->negative_view)), self);
-  g_strfreev (self->samplers);
+  atl_picture_knobs_free (self->knobs);
   g_free (self);
 }

@@ -10,6 +10,8 @@ struct _AtlPictureCanvas
 
   GtkWidget *stack;
   GtkWidget *empty_page;
+  GtkWidget *examples;
+  const char *const *shown_examples; /* (nullable) */
   GtkWidget *picture;
   GtkWidget *failed_page;
   GtkWidget *better_button;
@@ -29,10 +31,46 @@ atl_picture_canvas_show_no_model (AtlPictureCanvas *self)
   show (self, "none");
 }
 
-void
-atl_picture_canvas_show_empty (AtlPictureCanvas *self, const char *words)
+static void
+set_examples (AtlPictureCanvas *self, const char *const *examples)
 {
-  adw_status_page_set_description (ADW_STATUS_PAGE (self->empty_page), words);
+  GtkWidget *child;
+
+  while ((child = gtk_widget_get_first_child (self->examples)) != NULL)
+    gtk_box_remove (GTK_BOX (self->examples), child);
+  for (; *examples != NULL; examples++)
+    {
+      GtkWidget *button = gtk_button_new (), *label = gtk_label_new (_ (*examples));
+
+      gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+      gtk_label_set_justify (GTK_LABEL (label), GTK_JUSTIFY_CENTER);
+      gtk_button_set_child (GTK_BUTTON (button), label);
+      gtk_actionable_set_action_name (GTK_ACTIONABLE (button), "images.try");
+      gtk_actionable_set_action_target (GTK_ACTIONABLE (button), "s", _ (*examples));
+      gtk_widget_add_css_class (button, "example");
+      gtk_box_append (GTK_BOX (self->examples), button);
+    }
+}
+
+void
+atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy)
+{
+  /* The toy understands these English words and hardly any others. */
+  static const char *const toy[] = { "a panda in the snow", "a red car", "a penguin",
+                                     "a dog on the grass", NULL };
+  static const char *const examples[] = { N_ ("A lighthouse at dusk, oil painting"),
+                                          N_ ("A fox asleep in autumn leaves, photograph"),
+                                          N_ ("A small house on a hill, children’s book"), NULL };
+
+  if (self->shown_examples != (is_toy ? toy : examples))
+    {
+      self->shown_examples = is_toy ? toy : examples;
+      set_examples (self, self->shown_examples);
+    }
+  adw_status_page_set_description (
+      ADW_STATUS_PAGE (self->empty_page),
+      is_toy ? _ ("This model is a toy that shows how the page works. It draws simple things:")
+             : _ ("Write what it shows and press Create, or begin with one of these:"));
   show (self, "empty");
 }
 
@@ -96,6 +134,7 @@ atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlPictureCanvas, name)
   BIND (stack);
   BIND (empty_page);
+  BIND (examples);
   BIND (picture);
   BIND (failed_page);
   BIND (better_button);

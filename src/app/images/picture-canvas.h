@@ -2,8 +2,8 @@
  *
  *   atl_picture_canvas_show_texture (canvas, texture, "A red fox");
  *
- * Actions that it asks its page for: images.retry, images.smaller, win.choose-model,
- * win.open-model.
+ * Actions that it asks its page for: images.retry, images.smaller, images.try (s),
+ * win.choose-model, win.open-model.
  *
  * Threading: the main thread.
  */
@@ -20,8 +20,8 @@ G_DECLARE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, ATL, PICTURE_CANVAS,
 
 /* No model: what to do about it. */
 void atl_picture_canvas_show_no_model (AtlPictureCanvas *self);
-/* A model, and nothing drawn yet. `words` say what to do. */
-void atl_picture_canvas_show_empty (AtlPictureCanvas *self, const char *words);
+/* A model, and nothing drawn yet: examples to click. `is_toy`: those that a toy can draw. */
+void atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy);
 /* `words` are what a screen reader tells about it. */
 void
 atl_picture_canvas_show_texture (AtlPictureCanvas *self, GdkTexture *texture, const char *words);

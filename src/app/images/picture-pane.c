@@ -5,7 +5,6 @@
 #include <glib/gi18n.h>
 
 #include "app/images/picture-advanced.h"
-#include "app/images/picture-shapes.h"
 #include "app/images/shape-picker.h"
 #include "app/wheel.h"
 #include "app/words.h"
@@ -70,12 +69,10 @@ static void
 show_shapes (AtlPicturePane *self)
 {
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
-  guint side = info != NULL && info->side > 0 ? info->side : 512;
-  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : 8;
   guint width, height;
 
   atl_picture_settings_size (settings_of (self), info, &width, &height);
-  atl_shape_picker_set_model (ATL_SHAPE_PICKER (self->shape_picker), side, multiple, width, height);
+  atl_shape_picker_set_model (ATL_SHAPE_PICKER (self->shape_picker), info, width, height);
 }
 
 static char *
@@ -127,8 +124,8 @@ show_all (AtlPicturePane *self)
   self->showing = TRUE;
   if (!g_str_equal (text, settings->prompt))
     gtk_text_buffer_set_text (prompt_buffer (self), settings->prompt, -1);
-  atl_shape_picker_set_shape (ATL_SHAPE_PICKER (self->shape_picker), settings->shape);
   show_shapes (self);
+  atl_shape_picker_set_shape (ATL_SHAPE_PICKER (self->shape_picker), settings->shape);
   show_quality (self);
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->count_spin), settings->count);
   atl_picture_advanced_show (self->advanced);
@@ -159,12 +156,12 @@ static void
 shape_cb (AtlPicturePane *self)
 {
   AtlPictureSettings *settings = settings_of (self);
-  gint shape = atl_shape_picker_get_shape (ATL_SHAPE_PICKER (self->shape_picker));
+  const char *shape = atl_shape_picker_get_shape (ATL_SHAPE_PICKER (self->shape_picker));
 
   if (self->showing)
     return;
   /* The size in px begins with what was chosen before. */
-  if (shape < 0 && settings->shape >= 0)
+  if (*shape == '\0' && *settings->shape != '\0')
     {
       guint width, height;
 
@@ -174,7 +171,7 @@ shape_cb (AtlPicturePane *self)
       settings->height = height;
       adw_expander_row_set_expanded (ADW_EXPANDER_ROW (self->advanced_row), TRUE);
     }
-  settings->shape = shape;
+  atl_set_string (&settings->shape, shape);
   show_all (self);
   touched (self);
 }

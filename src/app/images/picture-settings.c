@@ -12,6 +12,7 @@
 #define FALLBACK_STEPS 20u
 #define FALLBACK_GUIDANCE 7.0
 #define MAX_FILES 16u
+#define MAX_KNOBS 64u
 
 AtlPictureLora *
 atl_picture_lora_new (const char *path, double strength)
@@ -41,6 +42,9 @@ atl_picture_settings_new (void)
   self->negative = g_strdup ("");
   self->sampler = g_strdup ("");
   self->schedule = g_strdup ("");
+  self->shape = g_strdup ("1:1");
+  self->knobs =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_variant_unref);
   self->quality = ATL_QUALITY_BALANCED;
   self->count = 1;
   self->guidance = -1;
@@ -70,11 +74,19 @@ AtlPictureSettings *
 atl_picture_settings_copy (const AtlPictureSettings *self)
 {
   AtlPictureSettings *copy = g_memdup2 (self, sizeof *self);
+  GHashTableIter iter;
+  gpointer name, value;
 
   copy->prompt = g_strdup (self->prompt);
   copy->negative = g_strdup (self->negative);
   copy->sampler = g_strdup (self->sampler);
   copy->schedule = g_strdup (self->schedule);
+  copy->shape = g_strdup (self->shape);
+  copy->knobs =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_variant_unref);
+  g_hash_table_iter_init (&iter, self->knobs);
+  while (g_hash_table_iter_next (&iter, &name, &value))
+    g_hash_table_insert (copy->knobs, g_strdup (name), g_variant_ref (value));
   copy->start = g_strdup (self->start);
   copy->mask = g_strdup (self->mask);
   copy->references = g_ptr_array_copy (self->references, (GCopyFunc) (void *) copy_string, NULL);
@@ -93,6 +105,8 @@ atl_picture_settings_free (AtlPictureSettings *self)
   g_free (self->negative);
   g_free (self->sampler);
   g_free (self->schedule);
+  g_free (self->shape);
+  g_hash_table_unref (self->knobs);
   g_free (self->start);
   g_free (self->mask);
   g_ptr_array_unref (self->references);
@@ -135,16 +149,25 @@ atl_picture_settings_size (const AtlPictureSettings *self,
 {
   guint side = info != NULL && info->side > 0 ? info->side : FALLBACK_SIDE;
   guint multiple = info != NULL && info->multiple > 0 ? info->multiple : FALLBACK_MULTIPLE;
-  guint n;
-  const AtlPictureShape *shapes = atl_picture_shapes (&n);
 
-  if (self->shape >= 0 && (guint) self->shape < n)
-    {
-      atl_picture_shape_size (&shapes[self->shape], side, multiple, width, height);
-      return;
-    }
+  *width = *height = atl_picture_round_side (side, multiple);
+  for (guint i = 0; info != NULL && i < info->n_sizes; i++)
+    if (g_str_equal (info->sizes[i].shape, self->shape))
+      {
+        *width = info->sizes[i].width;
+        *height = info->sizes[i].height;
+      }
+  if (*self->shape != '\0')
+    return;
   *width = atl_picture_round_side (self->width > 0 ? self->width : side, multiple);
   *height = atl_picture_round_side (self->height > 0 ? self->height : side, multiple);
+}
+
+/* Another model may not have what was chosen for the last one. */
+static gboolean
+offers (char **names, const char *name)
+{
+  return *name != '\0' && names != NULL && g_strv_contains ((const char *const *) names, name);
 }
 
 GVariant *
@@ -164,10 +187,21 @@ atl_picture_settings_to_variant (const AtlPictureSettings *self,
   g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", width);
   g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", height);
   g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", atl_picture_settings_steps (self, info));
-  g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d", atl_picture_settings_guidance (self, info));
+  if ((abilities & ATL_PICTURE_GUIDANCE) != 0)
+    g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d",
+                           atl_picture_settings_guidance (self, info));
   g_variant_dict_insert (&dict, ATL_MADE_SEED, "u", seed);
-  if (*self->sampler != '\0')
+  if (offers (info != NULL ? info->samplers : NULL, self->sampler))
     g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", self->sampler);
+  if (offers (info != NULL ? info->schedules : NULL, self->schedule))
+    g_variant_dict_insert (&dict, ATL_MADE_SCHEDULE, "s", self->schedule);
+  for (guint i = 0; info != NULL && i < info->n_knobs; i++)
+    {
+      GVariant *value = g_hash_table_lookup (self->knobs, info->knobs[i].name);
+
+      if (value != NULL)
+        g_variant_dict_insert_value (&dict, info->knobs[i].name, value);
+    }
   if (self->start != NULL && (abilities & ATL_PICTURE_IMAGE) != 0)
     g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength);
   return g_variant_dict_end (&dict);
@@ -184,13 +218,47 @@ take_string (char **field, GVariant *recipe, const char *key)
   *field = g_steal_pointer (&text);
 }
 
+static void
+take_shape (AtlPictureSettings *self, const AtlModelInfo *info, guint width, guint height)
+{
+  g_free (self->shape);
+  self->shape = NULL;
+  for (guint i = 0; self->shape == NULL && info != NULL && i < info->n_sizes; i++)
+    if (info->sizes[i].width == width && info->sizes[i].height == height)
+      self->shape = g_strdup (info->sizes[i].shape);
+  if (self->shape == NULL)
+    self->shape = g_strdup ("");
+}
+
+static void
+take_knobs (AtlPictureSettings *self, GVariant *recipe, const AtlModelInfo *info)
+{
+  g_hash_table_remove_all (self->knobs);
+  for (guint i = 0; info != NULL && i < info->n_knobs; i++)
+    {
+      const AtlPictureKnob *knob = &info->knobs[i];
+      g_autoptr (GVariant) value = g_variant_lookup_value (recipe, knob->name, NULL);
+
+      if (value == NULL)
+        continue;
+      if (g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32))
+        {
+          double number = g_variant_get_uint32 (value);
+
+          g_variant_unref (value);
+          value = g_variant_ref_sink (g_variant_new_double (number));
+        }
+      if (g_variant_is_of_type (value, knob->kind == ATL_KNOB_CHOICE ? G_VARIANT_TYPE_STRING
+                                                                     : G_VARIANT_TYPE_DOUBLE))
+        g_hash_table_insert (self->knobs, g_strdup (knob->name), g_variant_ref (value));
+    }
+}
+
 void
 atl_picture_settings_apply_recipe (AtlPictureSettings *self,
                                    GVariant *recipe,
                                    const AtlModelInfo *info)
 {
-  guint side = info != NULL && info->side > 0 ? info->side : FALLBACK_SIDE;
-  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : FALLBACK_MULTIPLE;
   guint width = MIN (atl_dict_uint (recipe, ATL_MADE_WIDTH, 0), ATL_MAX_PICTURE_SIDE);
   guint height = MIN (atl_dict_uint (recipe, ATL_MADE_HEIGHT, 0), ATL_MAX_PICTURE_SIDE);
   g_autoptr (GVariant) seed = atl_dict_lookup (recipe, ATL_MADE_SEED, "u");
@@ -198,9 +266,11 @@ atl_picture_settings_apply_recipe (AtlPictureSettings *self,
   take_string (&self->prompt, recipe, ATL_MADE_PROMPT);
   take_string (&self->negative, recipe, ATL_MADE_NEGATIVE);
   take_string (&self->sampler, recipe, ATL_MADE_SAMPLER);
+  take_string (&self->schedule, recipe, ATL_MADE_SCHEDULE);
+  take_knobs (self, recipe, info);
   if (width > 0 && height > 0)
     {
-      self->shape = atl_picture_shape_find (width, height, side, multiple);
+      take_shape (self, info, width, height);
       self->width = width;
       self->height = height;
     }
@@ -253,6 +323,22 @@ loras_to_json (const GPtrArray *loras)
   return array;
 }
 
+static JsonObject *
+knobs_to_json (GHashTable *knobs)
+{
+  JsonObject *object = json_object_new ();
+  GHashTableIter iter;
+  gpointer name, value;
+
+  g_hash_table_iter_init (&iter, knobs);
+  while (g_hash_table_iter_next (&iter, &name, &value))
+    if (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING))
+      json_object_set_string_member (object, name, g_variant_get_string (value, NULL));
+    else
+      json_object_set_double_member (object, name, g_variant_get_double (value));
+  return object;
+}
+
 char *
 atl_picture_settings_to_json (const AtlPictureSettings *self)
 {
@@ -262,7 +348,7 @@ atl_picture_settings_to_json (const AtlPictureSettings *self)
 
   json_object_set_string_member (object, "prompt", self->prompt);
   json_object_set_string_member (object, "negative", self->negative);
-  json_object_set_int_member (object, "shape", self->shape);
+  json_object_set_string_member (object, "shape", self->shape);
   json_object_set_int_member (object, "width", self->width);
   json_object_set_int_member (object, "height", self->height);
   json_object_set_int_member (object, "quality", self->quality);
@@ -284,6 +370,7 @@ atl_picture_settings_to_json (const AtlPictureSettings *self)
       json_array_add_string_element (references, self->references->pdata[i]);
   json_object_set_array_member (object, "references", references);
   json_object_set_array_member (object, "loras", loras_to_json (self->loras));
+  json_object_set_object_member (object, "knobs", knobs_to_json (self->knobs));
   return json_to_string (root, FALSE);
 }
 
@@ -346,6 +433,33 @@ read_lists (JsonObject *object, AtlPictureSettings *self)
     }
 }
 
+static void
+read_knobs (JsonObject *object, AtlPictureSettings *self)
+{
+  JsonObject *knobs = atl_json_object (object, "knobs");
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *node;
+
+  if (knobs == NULL)
+    return;
+  json_object_iter_init (&iter, knobs);
+  while (json_object_iter_next (&iter, &name, &node) && g_hash_table_size (self->knobs) < MAX_KNOBS)
+    {
+      GVariant *value = NULL;
+
+      if (!JSON_NODE_HOLDS_VALUE (node))
+        continue;
+      if (json_node_get_value_type (node) == G_TYPE_STRING)
+        value = g_variant_new_string (json_node_get_string (node));
+      else if (json_node_get_value_type (node) != G_TYPE_BOOLEAN &&
+               isfinite (json_node_get_double (node)))
+        value = g_variant_new_double (json_node_get_double (node));
+      if (value != NULL)
+        g_hash_table_insert (self->knobs, g_strdup (name), g_variant_ref_sink (value));
+    }
+}
+
 AtlPictureSettings *
 atl_picture_settings_from_json (const char *json)
 {
@@ -354,20 +468,16 @@ atl_picture_settings_from_json (const char *json)
       json != NULL ? atl_json_parse (json, strlen (json), "settings", NULL) : NULL;
   JsonObject *object =
       node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  gint64 shape;
-  guint n;
 
   if (object == NULL)
     return self;
-  atl_picture_shapes (&n);
   read_string (object, "prompt", &self->prompt);
   read_string (object, "negative", &self->negative);
   read_string (object, "sampler", &self->sampler);
   read_string (object, "schedule", &self->schedule);
   read_string (object, "start", &self->start);
   read_string (object, "mask", &self->mask);
-  shape = atl_json_int (object, "shape", 0);
-  self->shape = shape >= -1 && shape < n ? (gint) shape : 0;
+  read_string (object, "shape", &self->shape);
   self->width = read_uint (object, "width", 0, ATL_MAX_PICTURE_SIDE);
   self->height = read_uint (object, "height", 0, ATL_MAX_PICTURE_SIDE);
   self->quality = (AtlQuality) read_uint (object, "quality", ATL_QUALITY_BALANCED, 2);
@@ -378,5 +488,6 @@ atl_picture_settings_from_json (const char *json)
   self->seed_is_locked = atl_json_bool (object, "seed_is_locked", FALSE);
   self->strength = read_double (object, "strength", ATL_DEFAULT_STRENGTH, 0, 1);
   read_lists (object, self);
+  read_knobs (object, self);
   return self;
 }

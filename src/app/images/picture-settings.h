@@ -39,8 +39,8 @@ typedef struct
 {
   char *prompt;
   char *negative;
-  gint shape;          /* of atl_picture_shapes(); -1: width and height */
-  guint width, height; /* px, where shape is -1 */
+  char *shape;         /* "3:2"; "": width and height */
+  guint width, height; /* px, where there is no shape */
   AtlQuality quality;
   guint count; /* 1 to ATL_MAX_PICTURE_COUNT */
 
@@ -48,6 +48,7 @@ typedef struct
   double guidance; /* negative: the model's own */
   char *sampler;   /* the usual name; "": the model's own */
   char *schedule;
+  GHashTable *knobs; /* char* -> GVariant: the family's own settings that were changed */
   guint32 seed;
   gboolean seed_is_locked; /* else every picture gets another */
 

@@ -7,6 +7,7 @@
 
 #include "app/models/model-list.h"
 #include "app/words.h"
+#include "hub/starter.h"
 #include "store/library.h"
 
 #define DRAFT_KEY "images-draft"
@@ -183,15 +184,18 @@ atl_pictures_session_ensure_model (AtlPicturesSession *self)
   if (*path == '\0' || !g_file_test (path, G_FILE_TEST_EXISTS) || crashed_often (self, path))
     {
       g_clear_pointer (&path, g_free);
+      /* The list begins with what was used last; a toy only when there is nothing better. */
       for (guint i = 0; path == NULL && i < g_list_model_get_n_items (models); i++)
         {
           g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
 
-          if (entry->kind == ATL_MODEL_PICTURES && entry->why_not == NULL &&
+          if (entry->kind == ATL_MODEL_PICTURES && !entry->is_toy && entry->why_not == NULL &&
               entry->too_large == NULL && !crashed_often (self, entry->path))
             path = g_strdup (entry->path);
         }
     }
+  if (path == NULL)
+    path = atl_starter_pictures ();
   if (path != NULL)
     atl_pictures_session_load_model (self, (const char *[]){ path, NULL }, FALSE);
 }

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <glib/gi18n.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "app/images/pictures-session-private.h"
 #include "app/words.h"
-#include "media/picture.h"
+#include "media/recipe.h"
+#include "store/pictures.h"
 
 #define STEM_CHARS 48
 #define BYTES_A_PIXEL 3u
@@ -18,7 +20,7 @@ typedef struct
 {
   GBytes *pixels; /* [height, width, 3] */
   guint width, height;
-  GVariant *settings, *facts;
+  GVariant *recipe;
   char *folder, *stem;
 } Drawn;
 
@@ -28,8 +30,7 @@ drawn_free (gpointer data)
   Drawn *drawn = data;
 
   g_bytes_unref (drawn->pixels);
-  g_variant_unref (drawn->settings);
-  g_variant_unref (drawn->facts);
+  g_variant_unref (drawn->recipe);
   g_free (drawn->folder);
   g_free (drawn->stem);
   g_free (drawn);
@@ -76,6 +77,7 @@ save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   char *path = NULL;
 
   memcpy (picture->rgb, g_bytes_get_data (drawn->pixels, NULL), g_bytes_get_size (drawn->pixels));
+  atl_recipe_write (picture, drawn->recipe);
   bytes = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
   if (bytes != NULL && g_mkdir_with_parents (drawn->folder, 0755) != 0)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
@@ -108,6 +110,40 @@ new_texture (GBytes *rgb, guint width, guint height)
                                  (gsize) width * BYTES_A_PIXEL);
 }
 
+/* The file is what counts: without a row it is found again when the gallery looks round. */
+static gint64
+add_row (AtlPicturesSession *self, const Drawn *drawn, const char *path)
+{
+  g_autofree char *prompt = atl_dict_string (drawn->recipe, ATL_MADE_PROMPT, NULL);
+  g_autofree char *negative = atl_dict_string (drawn->recipe, ATL_MADE_NEGATIVE, NULL);
+  g_autofree char *model = atl_dict_string (drawn->recipe, ATL_RECIPE_MODEL, NULL);
+  g_autofree char *recipe = atl_recipe_to_json (drawn->recipe);
+  g_autoptr (GVariant) seed = atl_dict_lookup (drawn->recipe, ATL_MADE_SEED, "u");
+  g_autoptr (GError) error = NULL;
+  GStatBuf st = { 0 };
+  AtlPictureRow row = { .path = (char *) path,
+                        .origin = ATL_ORIGIN_MADE,
+                        .created_us = g_get_real_time (),
+                        .width = drawn->width,
+                        .height = drawn->height,
+                        .prompt = prompt,
+                        .negative = negative,
+                        .model = model,
+                        .recipe = recipe,
+                        .seed = seed != NULL ? g_variant_get_uint32 (seed) : -1 };
+  gint64 id;
+
+  if (g_stat (path, &st) == 0)
+    {
+      row.size_bytes = (guint64) st.st_size;
+      row.changed_us = (gint64) st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
+    }
+  id = atl_store_picture_add (atl_session_get_store (self->session), &row, &error);
+  if (id == 0)
+    g_warning ("A picture is not in the gallery: %s", error->message);
+  return id;
+}
+
 static void
 saved_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -128,7 +164,7 @@ saved_cb (GObject *source, GAsyncResult *result, gpointer data)
       return;
     }
   texture = new_texture (drawn->pixels, drawn->width, drawn->height);
-  atl_pictures_session_emit_saved (self, path, texture, 0);
+  atl_pictures_session_emit_saved (self, path, texture, add_row (self, drawn, path));
   g_hash_table_remove (self->unsaved, task);
   atl_picture_queue_remove (self->queue, task);
 }
@@ -182,13 +218,12 @@ finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
 {
   g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
   const AtlPictureSettings *settings = atl_picture_task_get_settings (task);
-  AtlModel *model = atl_picture_task_get_model (task);
   Drawn *drawn = g_new0 (Drawn, 1);
 
   drawn->pixels = g_bytes_ref (atl_picture_job_get_pixels (job, &drawn->width, &drawn->height));
-  drawn->facts = g_variant_ref (atl_picture_job_get_facts (job));
-  drawn->settings = g_variant_ref_sink (atl_picture_settings_to_variant (
-      settings, atl_model_get_info (model), atl_picture_task_get_seed (task)));
+  drawn->recipe =
+      atl_recipe_join (atl_picture_request_get_settings (atl_picture_job_get_request (job)),
+                       atl_picture_job_get_facts (job), drawn->width, drawn->height);
   drawn->folder = atl_pictures_dir ();
   drawn->stem = stem_for (settings->prompt);
   g_hash_table_insert (self->unsaved, g_object_ref (task), drawn);

@@ -1,6 +1,6 @@
 /* Choosing the shape of a picture: a small drawn rectangle for each, and one for any size.
  *
- * Property "shape" (int, notifies when a person chose): of atl_picture_shapes(), -1 a size in px.
+ * Property "shape" (char *, notifies when a person chose): "3:2", "" a size in px.
  *
  * Threading: the main thread.
  */
@@ -8,16 +8,21 @@
 
 #include <gtk/gtk.h>
 
+#include "client/model-info.h"
+
 G_BEGIN_DECLS
 
 #define ATL_TYPE_SHAPE_PICKER (atl_shape_picker_get_type ())
 G_DECLARE_FINAL_TYPE (AtlShapePicker, atl_shape_picker, ATL, SHAPE_PICKER, GtkWidget)
 
-gint atl_shape_picker_get_shape (AtlShapePicker *self);
+const char *atl_shape_picker_get_shape (AtlShapePicker *self); /* borrowed */
 /* Emits nothing. */
-void atl_shape_picker_set_shape (AtlShapePicker *self, gint shape);
-/* The model whose sizes the tooltips tell; `width` and `height` are those of the size in px. */
-void atl_shape_picker_set_model (
-    AtlShapePicker *self, guint side, guint multiple, guint width, guint height);
+void atl_shape_picker_set_shape (AtlShapePicker *self, const char *shape);
+/* The sizes that the model draws (nullable: of no model); `width` and `height` are those of the
+ * size in px. Keeps what is chosen, if it is there. */
+void atl_shape_picker_set_model (AtlShapePicker *self,
+                                 const AtlModelInfo *info,
+                                 guint width,
+                                 guint height);
 
 G_END_DECLS

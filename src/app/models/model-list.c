@@ -141,6 +141,23 @@ add_file (GPtrArray *entries, const AtlModelFile *file, gboolean in_library)
                                       file->n_expected - file->n_files, file->n_expected);
 }
 
+static void
+measure_folder (AtlModelEntry *entry)
+{
+  g_auto (GStrv) names = atl_model_folder_files (entry->path);
+
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (entry->path, names[i], NULL);
+      GStatBuf st;
+
+      if (g_stat (file, &st) != 0)
+        continue;
+      entry->size_bytes += (guint64) st.st_size;
+      entry->changed_us = MAX (entry->changed_us, atl_model_file_changed (&st));
+    }
+}
+
 static AtlModelKind
 kind_of (const AtlModelRow *row)
 {
@@ -166,6 +183,21 @@ add_remembered (GPtrArray *entries, const AtlModelRow *row)
   entry->kind = kind_of (row);
 }
 
+/* The toy for pictures that comes with the program, which lies in none of these folders. */
+static void
+add_picture_starter (GPtrArray *entries)
+{
+  g_autofree char *path = atl_starter_pictures ();
+  AtlModelEntry *entry;
+
+  if (path == NULL || find_in (entries, path) != NULL)
+    return;
+  entry = add (entries, path, _ ("Doodle"));
+  entry->kind = ATL_MODEL_PICTURES;
+  entry->is_toy = TRUE;
+  measure_folder (entry);
+}
+
 static void
 rebuild (AtlModelList *self)
 {
@@ -181,6 +213,7 @@ rebuild (AtlModelList *self)
       for (guint k = 0; k < app->models->len; k++)
         add_file (entries, g_ptr_array_index (app->models, k), FALSE);
     }
+  add_picture_starter (entries);
   for (guint i = 0; rows != NULL && i < rows->len; i++)
     {
       const AtlModelRow *row = g_ptr_array_index (rows, i);
@@ -190,7 +223,7 @@ rebuild (AtlModelList *self)
           add_remembered (entries, row);
           continue;
         }
-      if (atl_starter_for_path (row->path) == NULL)
+      if (atl_starter_for_path (row->path) == NULL && !entry->is_toy)
         {
           g_free (entry->name);
           entry->name = g_strdup (row->name);
