@@ -98,6 +98,29 @@ atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GErr
   return self;
 }
 
+AtlBundle *
+atl_bundle_copy (const AtlBundle *self)
+{
+  g_autoptr (GPtrArray) maps = g_ptr_array_new ();
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < self->folders->len; i++)
+    {
+      const Folder *folder = self->folders->pdata[i];
+
+      for (guint k = 0; k < folder->maps->len; k++)
+        {
+          g_ptr_array_add (maps, folder->maps->pdata[k]);
+          g_ptr_array_add (names,
+                           *folder->role != '\0'
+                               ? g_strconcat (folder->role, "/", folder->names->pdata[k], NULL)
+                               : g_strdup (folder->names->pdata[k]));
+        }
+    }
+  return atl_bundle_new ((AtlFileMap *const *) maps->pdata, (const char *const *) names->pdata,
+                         maps->len, NULL);
+}
+
 void
 atl_bundle_free (AtlBundle *self)
 {

@@ -38,6 +38,8 @@ typedef struct _AtlBundle AtlBundle;
  * files are opened when they are asked for. ATL_ERROR_INVALID when there is nothing. */
 AtlBundle *
 atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
+/* The same files, read anew, for another thread. */
+AtlBundle *atl_bundle_copy (const AtlBundle *self);
 void atl_bundle_free (AtlBundle *self);
 
 /* "_class_name" of model_index.json; NULL without one. Borrowed. */

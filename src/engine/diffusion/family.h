@@ -42,7 +42,9 @@ typedef struct
 /* Its fallback is AtlTraits.shift. */
 #define ATL_KNOB_SHIFT "shift"
 
-/* What a model of the family recommends and can do; filled from the bundle. */
+/* What a model of the family recommends and can do; filled from the bundle. Member "atelier" of its
+ * model_index.json says otherwise: {"side": 128, "steps": 20, "guidance": 4, "frames": 1, "fps": 8,
+ * "toy": true}. */
 typedef struct
 {
   guint abilities; /* AtlAbility */
@@ -58,6 +60,7 @@ typedef struct
   gboolean is_flow;    /* matches flows */
   double shift;
   const AtlKnob *const *knobs; /* NULL-terminated */
+  gboolean is_toy;             /* shows how things work rather than drawing well */
 } AtlTraits;
 
 typedef struct

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/diffusion/decode.h"
+
 /* Of the authors' autoencoders, for files without a configuration. */
 static const float mean_21[] = { -0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.1745f, 0.9653f,
                                  -0.1517f, 1.5508f,  0.4134f,  -0.0715f, 0.5517f,  -0.3632f,
@@ -176,15 +178,10 @@ atl_vae_encode_input (AtlRun *run, const AtlLatent *how, AtlArray **clean, GErro
 gboolean
 atl_vae_decode (AtlRun *run, const AtlArray *x, const AtlLatent *how, GError **error)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   AtlArray *input = atl_array_copy (x, "latent"), *image;
 
-  /* Translators: shown while the last numbers become a picture. */
-  atl_run_progress (run, _ ("Finishing"), 0, 0);
   atl_array_affine (input, (float) (1.0 / how->scaling), (float) how->shift);
-  atl_request_add (request, input);
-  image = atl_run_output_of (run, "vae", request, "image", error);
-  atl_parts_release (run->parts, "vae");
+  image = atl_run_decode (run, input, error);
   if (image == NULL)
     return FALSE;
   atl_array_to_picture (image);

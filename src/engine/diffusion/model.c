@@ -5,19 +5,38 @@
 
 #include <glib/gi18n.h>
 
+#include <string.h>
+
 #include "base/json-bounded.h"
 #include "engine/diffusion/preview.h"
+
+#define MAX_PRICES 64
+/* Texts of about the same length cost about the same. */
+#define TEXT_UNIT 200
+
+typedef struct
+{
+  char *key; /* (owned) */
+  AtlDiffusionCost cost;
+} Price;
 
 struct _AtlDiffusionModel
 {
   AtlBundle *bundle; /* (owned) */
   const AtlDiffusionFamily *family;
   AtlTraits traits;
-  char *pipeline; /* (owned) (nullable) */
-  char *sampler;  /* (owned) (nullable) of the last run */
+  JsonObject *own; /* (nullable) what the bundle says of itself, borrowed from it */
+  char *pipeline;  /* (owned) (nullable) */
+  char *sampler;   /* (owned) (nullable) of the last run */
   AtlPreview preview;
-  AtlRun *run;     /* (nullable) the one under way, borrowed */
-  AtlParts *parts; /* (owned) NULL until it is to be used */
+  AtlRun *run;                            /* (nullable) the one under way, borrowed */
+  AtlParts *parts;                        /* (owned) NULL until it is to be used */
+  AtlBackend *backends[ATL_MAX_BACKENDS]; /* borrowed */
+  guint n_backends;
+
+  GMutex price_mutex;
+  AtlBundle *priced; /* (mutex price_mutex) (owned) the same files, for another thread */
+  GArray *prices;    /* (mutex price_mutex) (owned) Price, the newest last */
 };
 
 static gboolean
@@ -41,6 +60,26 @@ check_parts (AtlDiffusionModel *self, GError **error)
   return FALSE;
 }
 
+static void
+price_clear (gpointer data)
+{
+  g_free (((Price *) data)->key);
+}
+
+/* What the bundle says of itself. */
+static void
+read_own_traits (JsonObject *own, AtlTraits *traits)
+{
+  if (own == NULL)
+    return;
+  traits->side = (guint) CLAMP (atl_json_int (own, "side", traits->side), 8, 16384);
+  traits->steps = (guint) CLAMP (atl_json_int (own, "steps", traits->steps), 1, 1000);
+  traits->guidance = CLAMP (atl_json_double (own, "guidance", traits->guidance), 0, 100);
+  traits->frames = (guint) CLAMP (atl_json_int (own, "frames", traits->frames), 1, 1025);
+  traits->fps = CLAMP (atl_json_double (own, "fps", traits->fps), 0, 240);
+  traits->is_toy = atl_json_bool (own, "toy", FALSE);
+}
+
 AtlDiffusionModel *
 atl_diffusion_model_open (AtlFileMap *const *maps,
                           const char *const *names,
@@ -50,6 +89,9 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
 {
   g_autoptr (AtlDiffusionModel) self = g_new0 (AtlDiffusionModel, 1);
 
+  g_mutex_init (&self->price_mutex);
+  self->prices = g_array_new (FALSE, FALSE, sizeof (Price));
+  g_array_set_clear_func (self->prices, price_clear);
   self->bundle = atl_bundle_new (maps, names, n, error);
   if (self->bundle == NULL)
     return NULL;
@@ -65,6 +107,9 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
                               .frames = 1 };
   self->family->traits (self->bundle, &self->traits);
   atl_family_complete (self->family, self->bundle, &self->traits);
+  self->priced = atl_bundle_copy (self->bundle);
+  self->own = atl_json_object (atl_bundle_json (self->bundle, NULL, "model_index.json"), "atelier");
+  read_own_traits (self->own, &self->traits);
   return g_steal_pointer (&self);
 }
 
@@ -75,6 +120,9 @@ atl_diffusion_model_free (AtlDiffusionModel *self)
     return;
   g_clear_pointer (&self->parts, atl_parts_free);
   atl_bundle_free (self->bundle);
+  atl_bundle_free (self->priced);
+  g_array_unref (self->prices);
+  g_mutex_clear (&self->price_mutex);
   g_free (self->pipeline);
   g_free (self->sampler);
   g_free (self);
@@ -97,6 +145,29 @@ atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, g
 {
   g_clear_pointer (&self->parts, atl_parts_free);
   self->parts = atl_parts_new (self->bundle, backends, n);
+  memcpy (self->backends, backends, n * sizeof *backends);
+  self->n_backends = n;
+}
+
+/* What a bundle says of itself holds where the request says nothing. The caller's. */
+static AtlSettings *
+with_own_settings (AtlDiffusionModel *self, const AtlSettings *settings)
+{
+  const AtlTraits *traits = &self->traits;
+  const struct
+  {
+    const char *member, *name;
+    double value;
+  } own[] = { { "side", "width", traits->side },
+              { "side", "height", traits->side },
+              { "steps", "steps", traits->steps },
+              { "guidance", "guidance", traits->guidance } };
+  AtlSettings *whole = atl_settings_copy (settings);
+
+  for (gsize i = 0; self->own != NULL && i < G_N_ELEMENTS (own); i++)
+    if (json_object_has_member (self->own, own[i].member) && !atl_settings_has (whole, own[i].name))
+      atl_settings_set_number (whole, own[i].name, own[i].value);
+  return whole;
 }
 
 /* Of the autoencoder's outermost two levels, whose activations have the size of the picture. */
@@ -144,6 +215,100 @@ atl_diffusion_model_memory (AtlDiffusionModel *self,
   return TRUE;
 }
 
+/* Of the settings with what the bundle recommends, and the sizes of inputs. */
+static char *
+price_key (const AtlSettings *settings,
+           GPtrArray *inputs,
+           AtlBackend *const *backends,
+           guint n_backends)
+{
+  static const char *const texts[] = {
+    "prompt",          "prompt_2",          "prompt_3",          "prompt_4",
+    "negative_prompt", "negative_prompt_2", "negative_prompt_3", "negative_prompt_4"
+  };
+  g_autoptr (AtlSettings) rough = atl_settings_copy (settings);
+  g_autofree char *key = NULL;
+  GString *all;
+
+  atl_settings_set_number (rough, "seed", 0);
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      const char *text = atl_settings_string (settings, texts[i], NULL);
+
+      if (text != NULL)
+        atl_settings_set_number (rough, texts[i], (double) (strlen (text) / TEXT_UNIT));
+    }
+  key = atl_settings_to_key (rough);
+  all = g_string_new (key);
+  for (guint i = 0; inputs != NULL && i < inputs->len; i++)
+    {
+      const AtlArray *a = inputs->pdata[i];
+      g_autofree char *shape = atl_shape_to_string (a->n_dims, a->dim);
+
+      g_string_append_printf (all, "%s %s\n", a->name, shape);
+    }
+  for (guint i = 0; i < n_backends; i++)
+    g_string_append_printf (all, "%u ", backends[i]->index);
+  return g_string_free (all, FALSE);
+}
+
+/* With the prices' lock. */
+static gboolean
+find_price (AtlDiffusionModel *self,
+            AtlBackend *const *backends,
+            guint n_backends,
+            const AtlSettings *settings,
+            GPtrArray *inputs,
+            AtlDiffusionCost *cost,
+            GError **error)
+{
+  Price price = { .key = price_key (settings, inputs, backends, n_backends) };
+
+  for (guint i = 0; i < self->prices->len; i++)
+    if (g_str_equal (g_array_index (self->prices, Price, i).key, price.key))
+      {
+        *cost = g_array_index (self->prices, Price, i).cost;
+        price_clear (&price);
+        return TRUE;
+      }
+  if (!atl_bundle_assign (self->priced, self->family->parts, self->family->n_parts, error) ||
+      !atl_diffusion_rehearse (self->priced, self->family, self->pipeline, backends, n_backends,
+                               settings, inputs, &price.cost, error))
+    {
+      price_clear (&price);
+      return FALSE;
+    }
+  *cost = price.cost;
+  if (self->prices->len == MAX_PRICES)
+    g_array_remove_index (self->prices, 0);
+  g_array_append_val (self->prices, price);
+  return TRUE;
+}
+
+gboolean
+atl_diffusion_model_cost (AtlDiffusionModel *self,
+                          AtlBackend *const *backends,
+                          guint n_backends,
+                          const AtlSettings *settings,
+                          GPtrArray *inputs,
+                          AtlDiffusionCost *cost,
+                          GError **error)
+{
+  g_autoptr (AtlSettings) whole = with_own_settings (self, settings);
+  gboolean ok;
+
+  if (backends == NULL)
+    {
+      backends = self->backends;
+      n_backends = self->n_backends;
+    }
+  g_return_val_if_fail (n_backends > 0, FALSE);
+  g_mutex_lock (&self->price_mutex);
+  ok = find_price (self, backends, n_backends, whole, inputs, cost, error);
+  g_mutex_unlock (&self->price_mutex);
+  return ok;
+}
+
 void
 atl_diffusion_model_drop (AtlDiffusionModel *self)
 {
@@ -173,12 +338,13 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
 {
   g_autoptr (AtlNoise) noise =
       atl_noise_new ((guint64) MAX (atl_settings_number (settings, "seed", 0), 0));
+  g_autoptr (AtlSettings) whole = with_own_settings (self, settings);
   g_autoptr (GPtrArray) none = atl_arrays_new ();
   g_autoptr (GPtrArray) outputs = atl_arrays_new ();
   AtlRun run = { .pipeline = self->pipeline,
                  .bundle = self->bundle,
                  .parts = self->parts,
-                 .settings = settings,
+                 .settings = whole,
                  .inputs = inputs != NULL ? inputs : none,
                  .noise = noise,
                  .cancellable = cancellable,

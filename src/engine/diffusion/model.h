@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "engine/diffusion/family.h"
+#include "engine/diffusion/cost.h"
 
 G_BEGIN_DECLS
 
@@ -46,6 +46,16 @@ gboolean atl_diffusion_model_memory (AtlDiffusionModel *self,
                                      gint64 height,
                                      AtlDiffusionMemory *memory,
                                      GError **error);
+/* What a run with these settings and inputs (nullable) takes on those backends (NULL: those in
+ * use). Loads nothing; the answer for a request is kept, so that asking again is quick. Any thread,
+ * also while a picture is made. Errors: those of settings and files. */
+gboolean atl_diffusion_model_cost (AtlDiffusionModel *self,
+                                   AtlBackend *const *backends,
+                                   guint n_backends,
+                                   const AtlSettings *settings,
+                                   GPtrArray *inputs,
+                                   AtlDiffusionCost *cost,
+                                   GError **error);
 /* Frees all weights; the next run loads them again. */
 void atl_diffusion_model_drop (AtlDiffusionModel *self);
 

@@ -18,6 +18,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/tokens.h"
@@ -216,17 +217,13 @@ keep_outside (AtlRun *run, AtlSchedule *schedule, guint call, AtlArray *x, gpoin
 static gboolean
 decode (AtlRun *run, const Qwen *self, const AtlArray *x, GError **error)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   gint64 h = self->latent.height, w = self->latent.width;
   AtlArray *latent = atl_latent_unpack (x, h, w), *image;
 
-  atl_run_progress (run, _ ("Finishing"), 0, 0);
   atl_latent_restore (latent, self->mean, self->std);
   latent->n_dims = 5;
   memcpy (latent->dim, (gint64[]){ 1, CHANNELS, 1, h, w }, 5 * sizeof *latent->dim);
-  atl_request_add (request, latent);
-  image = atl_run_output_of (run, "vae", request, "image", error);
-  atl_parts_release (run->parts, "vae");
+  image = atl_run_decode (run, latent, error);
   if (image == NULL)
     return FALSE;
   image->n_dims = 4;

@@ -124,16 +124,36 @@ atl_run_trace (AtlRun *run, const char *name, const AtlArray *value)
     run->hooks.trace (name, value, run->hooks.user_data);
 }
 
+static guint
+kind_of (const char *function)
+{
+  return g_str_equal (function, "encode_text")  ? ATL_COUNT_TEXT
+         : g_str_equal (function, "forward")    ? ATL_COUNT_STEP
+         : g_str_equal (function, "vae_decode") ? ATL_COUNT_DECODE
+                                                : ATL_COUNT_ENCODE;
+}
+
 GPtrArray *
 atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GError **error)
 {
+  const char *function = atl_request_function (request);
+  AtlRunCount *count = run->count;
+  guint64 weights = count != NULL ? atl_count_weights (count) : 0;
+  double products = count != NULL ? atl_count_products (count) : 0;
   AtlComponent *component;
+  GPtrArray *outputs;
 
   if (g_cancellable_set_error_if_cancelled (run->cancellable, error))
     return NULL;
-  component =
-      atl_parts_get (run->parts, role, atl_request_function (request), run->cancellable, error);
-  return component != NULL ? atl_component_run (component, request, run->cancellable, error) : NULL;
+  component = atl_parts_get (run->parts, role, function, run->cancellable, error);
+  outputs =
+      component != NULL ? atl_component_run (component, request, run->cancellable, error) : NULL;
+  if (count != NULL)
+    {
+      count->largest_part = MAX (count->largest_part, atl_count_weights (count) - weights);
+      count->products[kind_of (function)] += atl_count_products (count) - products;
+    }
+  return outputs;
 }
 
 AtlArray *
@@ -318,6 +338,31 @@ show_step (AtlRun *run, AtlArray *x, guint step, guint n_steps)
   return TRUE;
 }
 
+/* All steps are alike, but the last may be another network's. */
+static gboolean
+count_steps_of (AtlRun *run,
+                AtlSchedule *schedule,
+                guint first,
+                const AtlArray *scaled,
+                AtlArray *out,
+                AtlPredictFunc predict,
+                gpointer user_data,
+                GError **error)
+{
+  guint n_calls = atl_schedule_n_calls (schedule);
+  guint calls[] = { first, n_calls - 1 };
+
+  run->count->n_steps = n_calls - MIN (first, n_calls);
+  for (guint i = 0; i < MIN (run->count->n_steps, G_N_ELEMENTS (calls)); i++)
+    {
+      if (!predict (run, scaled, atl_schedule_timestep (schedule, calls[i]), calls[i], out,
+                    user_data, error))
+        return FALSE;
+      run->count->n_asked++;
+    }
+  return TRUE;
+}
+
 static gboolean
 sample (AtlRun *run,
         AtlSchedule *schedule,
@@ -334,6 +379,8 @@ sample (AtlRun *run,
   g_autoptr (AtlArray) out = atl_array_new ("output", ATL_DTYPE_F32, x->n_dims, x->dim);
   g_autofree float *noise = NULL;
 
+  if (run->count != NULL)
+    return count_steps_of (run, schedule, first, scaled, out, predict, user_data, error);
   for (guint call = first; call < n_calls; call++)
     {
       gboolean is_noisy = atl_schedule_wants_noise (schedule, call);
@@ -446,151 +493,4 @@ atl_run_take_output (AtlRun *run, const char *name, AtlArray *array)
   g_free (array->name);
   array->name = g_strdup (name);
   g_ptr_array_add (run->outputs, array);
-}
-
-/* --- Arithmetic on arrays --- */
-
-AtlArray *
-atl_array_number (const char *name, double value)
-{
-  AtlArray *a = atl_array_new (name, ATL_DTYPE_F32, 1, (gint64[]){ 1 });
-
-  atl_array_f32 (a)[0] = (float) value;
-  return a;
-}
-
-AtlArray *
-atl_array_copy (const AtlArray *self, const char *name)
-{
-  AtlArray *copy = atl_array_new (name, self->dtype, self->n_dims, self->dim);
-
-  memcpy (copy->data, self->data, atl_array_size (self));
-  return copy;
-}
-
-AtlArray *
-atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n)
-{
-  gint64 dim[ATL_MAX_DIMS];
-  gsize row = atl_array_size (self) / (gsize) self->dim[0];
-  AtlArray *rows;
-
-  g_assert (first >= 0 && n > 0 && first + n <= self->dim[0]);
-  memcpy (dim, self->dim, sizeof dim);
-  dim[0] = n;
-  rows = atl_array_new (name, self->dtype, self->n_dims, dim);
-  memcpy (rows->data, (const guint8 *) self->data + row * (gsize) first, row * (gsize) n);
-  return rows;
-}
-
-AtlArray *
-atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *arrays)
-{
-  gint64 dim[ATL_MAX_DIMS], outer = 1;
-  AtlArray *joined;
-  guint8 *to;
-
-  memcpy (dim, arrays[0]->dim, sizeof dim);
-  for (guint i = 0; i < axis; i++)
-    outer *= dim[i];
-  for (guint i = 1; i < n; i++)
-    {
-      g_assert (arrays[i]->n_dims == arrays[0]->n_dims && arrays[i]->dtype == arrays[0]->dtype);
-      for (guint d = 0; d < arrays[0]->n_dims; d++)
-        g_assert (d == axis || arrays[i]->dim[d] == arrays[0]->dim[d]);
-      dim[axis] += arrays[i]->dim[axis];
-    }
-  joined = atl_array_new (name, arrays[0]->dtype, arrays[0]->n_dims, dim);
-  to = joined->data;
-  for (gint64 o = 0; o < outer; o++)
-    for (guint i = 0; i < n; i++)
-      {
-        gsize bytes = atl_array_size (arrays[i]) / (gsize) outer;
-
-        memcpy (to, (const guint8 *) arrays[i]->data + (gsize) o * bytes, bytes);
-        to += bytes;
-      }
-  return joined;
-}
-
-AtlArray *
-atl_array_batch (const char *name, const AtlArray *negative, const AtlArray *positive)
-{
-  return negative != NULL
-             ? atl_array_join (name, 0, 2, (const AtlArray *const[]){ negative, positive })
-             : atl_array_copy (positive, name);
-}
-
-void
-atl_array_affine (AtlArray *self, float scale, float shift)
-{
-  gint64 n = atl_array_n_elems (self);
-  float *x = atl_array_f32 (self);
-
-  for (gint64 i = 0; i < n; i++)
-    x[i] = x[i] * scale + shift;
-}
-
-void
-atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, double scale)
-{
-  gint64 n = atl_array_n_elems (out);
-  float s = (float) scale, *to = atl_array_f32 (out);
-  const float *a = atl_array_f32 (negative), *b = atl_array_f32 (positive);
-
-  g_assert (atl_array_n_elems (negative) >= n && atl_array_n_elems (positive) >= n);
-  for (gint64 i = 0; i < n; i++)
-    to[i] = a[i] + s * (b[i] - a[i]);
-}
-
-void
-atl_guide_batch (AtlArray *out, const AtlArray *batch, double scale)
-{
-  g_autoptr (AtlArray) negative = NULL;
-  g_autoptr (AtlArray) positive = NULL;
-
-  if (batch->dim[0] == 1)
-    {
-      memcpy (out->data, batch->data, atl_array_size (out));
-      return;
-    }
-  negative = atl_array_rows (batch, "negative", 0, 1);
-  positive = atl_array_rows (batch, "positive", 1, 1);
-  atl_guide (out, negative, positive, scale);
-}
-
-/* Of a sample: divided by n - 1. */
-static double
-standard_deviation (const AtlArray *array)
-{
-  gint64 n = atl_array_n_elems (array);
-  const float *x = atl_array_f32 (array);
-  double mean = 0.0, sum = 0.0;
-
-  for (gint64 i = 0; i < n; i++)
-    mean += x[i];
-  mean /= (double) n;
-  for (gint64 i = 0; i < n; i++)
-    sum += (x[i] - mean) * (x[i] - mean);
-  return sqrt (sum / (double) MAX (n - 1, 1));
-}
-
-void
-atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r)
-{
-  double of_guided = standard_deviation (guided);
-
-  if (of_guided > 0.0)
-    atl_array_affine (guided, (float) (r * standard_deviation (positive) / of_guided + 1.0 - r),
-                      0.0f);
-}
-
-void
-atl_array_to_picture (AtlArray *self)
-{
-  gint64 n = atl_array_n_elems (self);
-  float *x = atl_array_f32 (self);
-
-  for (gint64 i = 0; i < n; i++)
-    x[i] = CLAMP (x[i] * 0.5f + 0.5f, 0.0f, 1.0f);
 }

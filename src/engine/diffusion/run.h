@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "engine/diffusion/arrays.h"
 #include "engine/diffusion/noise.h"
 #include "engine/diffusion/parts.h"
 #include "engine/diffusion/settings.h"
@@ -41,6 +42,27 @@ typedef struct
   double scaling, shift;
 } AtlLatent;
 
+/* What a walk that only counts has found (cost.h). */
+enum
+{
+  ATL_COUNT_TEXT,
+  ATL_COUNT_ENCODE,
+  ATL_COUNT_STEP,
+  ATL_COUNT_DECODE,
+  ATL_N_COUNTS
+};
+
+typedef struct
+{
+  AtlBackend *const *backends; /* rehearsals */
+  guint n_backends;
+  double products[ATL_N_COUNTS];
+  guint64 largest_part;   /* bytes of its weights */
+  guint n_steps, n_asked; /* steps there are, and that were walked */
+  guint frames;
+  gboolean is_done; /* it came to its end; the pipeline gives an error then, which is none */
+} AtlRunCount;
+
 typedef struct
 {
   const char *pipeline; /* (nullable) class: asked for, or of model_index.json */
@@ -54,9 +76,13 @@ typedef struct
   GPtrArray *outputs;        /* AtlArray */
   char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
   gboolean is_under_way;     /* the denoiser was asked */
+  AtlRunCount *count;        /* (nullable) nothing is computed, this is filled */
   AtlLatent latent;          /* once the family knows it; scaling 0: normalised by statistics */
   AtlArray *estimate;        /* (owned, nullable) during hooks.step: what the denoiser foretells */
 } AtlRun;
+
+double atl_count_products (const AtlRunCount *self);
+guint64 atl_count_weights (const AtlRunCount *self);
 
 /* --- Inputs --- */
 
@@ -161,29 +187,5 @@ gboolean atl_run_guided (AtlRun *run,
 
 /* Takes the array; it is renamed. */
 void atl_run_take_output (AtlRun *run, const char *name, AtlArray *array);
-
-/* --- Arithmetic on arrays --- */
-
-/* One number, [1]. The caller's. */
-AtlArray *atl_array_number (const char *name, double value);
-AtlArray *atl_array_copy (const AtlArray *self, const char *name);
-/* The rows [first, first + n) of the outermost dimension. The caller's. */
-AtlArray *atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n);
-/* Joined along dimension `axis`; all other dimensions are equal. The caller's. */
-AtlArray *atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *arrays);
-/* `negative` (nullable) before `positive` along the batch. The caller's. */
-AtlArray *atl_array_batch (const char *name, const AtlArray *negative, const AtlArray *positive);
-/* x = x * scale + shift. */
-void atl_array_affine (AtlArray *self, float scale, float shift);
-/* out = negative + scale * (positive - negative) for as many numbers as out has; out may be either.
- */
-void atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, double scale);
-/* The same of a batch, [2, …] with the negative first; of one row, [1, …], a copy. */
-void atl_guide_batch (AtlArray *out, const AtlArray *batch, double scale);
-/* Guidance rescale (Lin et al. 2023, section 3.4): guided * (r * std(positive) / std(guided) +
- * 1 - r), standard deviations over everything but the batch of one. */
-void atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r);
-/* From -1…1 to 0…1, clamped. */
-void atl_array_to_picture (AtlArray *self);
 
 G_END_DECLS

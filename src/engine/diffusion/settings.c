@@ -209,3 +209,19 @@ atl_settings_object (const AtlSettings *self, const char *name)
   node = json_gvariant_serialize (value);
   return node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_dup_object (node) : NULL;
 }
+
+char *
+atl_settings_to_key (const AtlSettings *self)
+{
+  g_autoptr (GList) names = g_hash_table_get_keys (self->values);
+  GString *key = g_string_new (NULL);
+
+  names = g_list_sort (names, (GCompareFunc) g_strcmp0);
+  for (GList *l = names; l != NULL; l = l->next)
+    {
+      g_autofree char *value = g_variant_print (g_hash_table_lookup (self->values, l->data), FALSE);
+
+      g_string_append_printf (key, "%s=%s\n", (const char *) l->data, value);
+    }
+  return g_string_free (key, FALSE);
+}

@@ -41,6 +41,8 @@ const char *atl_settings_string (const AtlSettings *self, const char *name, cons
 double atl_settings_number (const AtlSettings *self, const char *name, double fallback);
 /* A list of numbers: the caller's, `*n` 0 and NULL when it is absent or holds anything else. */
 double *atl_settings_numbers (const AtlSettings *self, const char *name, guint *n);
+/* All of them as one text, in order, the same for the same values. The caller's. */
+char *atl_settings_to_key (const AtlSettings *self);
 /* A nested dictionary; NULL when absent or of another type. The caller's. */
 JsonObject *atl_settings_object (const AtlSettings *self, const char *name);
 

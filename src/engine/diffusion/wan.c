@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/t5-encode.h"
@@ -230,19 +231,15 @@ without_references (const AtlWan *self, const AtlArray *latent)
 static gboolean
 decode (AtlRun *run, const AtlWan *self, const AtlArray *latent, GError **error)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   g_autoptr (AtlArray) pixels = NULL;
   AtlArray *input = without_references (self, latent), *video;
 
-  atl_run_progress (run, _ ("Finishing"), 0, 0);
   if (self->first != NULL)
     put_first_frame (self, input);
   atl_latent_restore (input, self->mean, self->std);
-  atl_request_add (request, input);
-  pixels = atl_run_output_of (run, "vae", request, "image", error);
+  pixels = atl_run_decode (run, input, error);
   if (pixels == NULL)
     return FALSE;
-  atl_parts_release (run->parts, "vae");
   video = frames_first (pixels);
   atl_array_to_picture (video);
   if (video->dim[0] == 1)

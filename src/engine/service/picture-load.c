@@ -149,6 +149,7 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
       g_variant_dict_insert (&dict, ATL_INFO_FREE_BYTES, "t", fit->free_bytes);
       g_variant_dict_insert (&dict, ATL_INFO_ABILITIES, "u", traits->abilities);
       g_variant_dict_insert (&dict, ATL_INFO_STEPS, "u", traits->steps);
+      g_variant_dict_insert (&dict, ATL_INFO_IS_TOY, "b", traits->is_toy);
       g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", traits->guidance);
       g_variant_dict_insert (&dict, ATL_INFO_SIDE, "u", traits->side);
       g_variant_dict_insert (&dict, ATL_INFO_MULTIPLE, "u", traits->multiple);

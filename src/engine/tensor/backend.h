@@ -61,12 +61,13 @@ typedef struct
 struct _AtlBackend
 {
   const AtlBackendClass *klass;
-  guint index;       /* slot in AtlWeight.store; given by atl_backend_init */
-  char *name;        /* (owned) "cpu", "opencl:0" */
-  char *description; /* (owned) for people: "AMD Radeon RX 7600", "CPU, 8 threads" */
-  gboolean is_host;  /* buffers are plain host memory (atl_buffer_host works) */
-  gsize alignment;   /* of tensors inside a buffer, bytes, power of two, at least 64 */
-  gsize max_alloc;   /* largest single buffer */
+  guint index;           /* slot in AtlWeight.store; given by atl_backend_init */
+  char *name;            /* (owned) "cpu", "opencl:0" */
+  char *description;     /* (owned) for people: "AMD Radeon RX 7600", "CPU, 8 threads" */
+  gboolean is_host;      /* buffers are plain host memory (atl_buffer_host works) */
+  gboolean is_rehearsal; /* computes nothing and needs no weight's bytes (rehearsal.h) */
+  gsize alignment;       /* of tensors inside a buffer, bytes, power of two, at least 64 */
+  gsize max_alloc;       /* largest single buffer */
   guint64 memory_total, memory_free; /* of a device with its own memory; 0 for the host */
   /* A row's numbers do not depend on how many others a product has beside it: among products of 1
    * to few_rows rows, and among those of many_rows rows and more. 0: no promise is made. */

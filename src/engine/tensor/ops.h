@@ -279,6 +279,8 @@ struct _AtlNode
 
 /* "linear", for messages and profiles; static. */
 const char *atl_op_name (AtlOp op);
+/* Multiplications with an addition that a product, an attention or a convolution takes; else 0. */
+double atl_node_products (const AtlNode *node);
 /* TRUE if the op changes a state among its sources, so that it can only run where that lives. */
 gboolean atl_op_writes_state (AtlOp op);
 

@@ -58,7 +58,8 @@ ensure_weights (AtlBackend *backend, const AtlNode *node, GError **error)
       AtlWeight *w = node->src[i] != NULL ? atl_tensor_base (node->src[i])->weight : NULL;
 
       if (w != NULL && w->store[backend->index] == NULL &&
-          (!atl_weight_make (w, error) || !backend->klass->upload (backend, w, error)))
+          ((!backend->is_rehearsal && !atl_weight_make (w, error)) ||
+           !backend->klass->upload (backend, w, error)))
         return FALSE;
     }
   return TRUE;

@@ -385,7 +385,8 @@ atl_weights_upload (AtlWeights *self,
       if (w->use != 0)
         {
           if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
-              !atl_weight_make (w, error) || !backend->klass->upload (backend, w, error))
+              (!backend->is_rehearsal && !atl_weight_make (w, error)) ||
+              !backend->klass->upload (backend, w, error))
             {
               for (guint k = 0; k <= i; k++)
                 {
@@ -399,12 +400,14 @@ atl_weights_upload (AtlWeights *self,
           w->home = backend;
           /* What was copied need not stay in memory twice; rows that are looked up come back alone.
            */
-          if (w->bytes == NULL && backend->klass->upload_cost (backend, w) > 0)
+          if (w->bytes == NULL && !backend->is_rehearsal &&
+              backend->klass->upload_cost (backend, w) > 0)
             {
               AtlTensorInfo info = { .data = w->data, .size_bytes = w->size_bytes };
               atl_checkpoint_forget (self->checkpoint, &info);
             }
-          drop_made (w, backend);
+          if (!backend->is_rehearsal)
+            drop_made (w, backend);
         }
       done += w->size_bytes;
       if (progress != NULL && total > 0)

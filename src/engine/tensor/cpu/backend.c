@@ -199,7 +199,7 @@ cpu_run (AtlBackend *self,
 
           cost->n++;
           cost->seconds += (double) (g_get_monotonic_time () - start) / 1e6;
-          cost->products += atl_cpu_node_products (nodes[i]);
+          cost->products += atl_node_products (nodes[i]);
         }
     }
   return TRUE;

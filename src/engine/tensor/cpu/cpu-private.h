@@ -124,9 +124,6 @@ gsize atl_fast_recurrent_scratch (const AtlCpu *cpu, const AtlNode *node);
 void atl_cpu_slots (
     const AtlTensor *state, const AtlTensor *slots, const float **from, float **to, gint64 *n);
 
-/* Multiplications with an addition that a product, an attention or a convolution takes; else 0. */
-double atl_cpu_node_products (const AtlNode *node);
-
 /* The dot product of n floats, as the references take it. */
 float atl_ref_dot (const float *a, const float *b, gint64 n);
 /* TRUE if all experts exist; otherwise sets run->error. */

@@ -1,0 +1,40 @@
+/* What a picture will take, before anything is loaded: the family's pipeline is walked with
+ * backends that only count (tensor/rehearsal.h), so that every part, size and second pass is in it.
+ *
+ * Threading: one thread at a time; pictures may be made on another meanwhile.
+ */
+#pragma once
+
+#include "engine/diffusion/family.h"
+
+G_BEGIN_DECLS
+
+/* Work is in multiplications with an addition, memory in bytes. */
+typedef struct
+{
+  guint width, height, frames;
+  guint steps;                       /* of the schedule that are walked */
+  double text, encode, step, decode; /* `step`: one step, all its passes */
+  double total;                      /* text + encode + steps * step + decode */
+  guint64 weights;                   /* of all parts that the run uses */
+  guint64 largest;                   /* of the largest of them */
+  guint64 peak;                      /* weights and working memory, all parts kept */
+  guint64 peak_frugal;               /* the same, each part freed once it is done */
+  guint64 host;                      /* beside those of a device, what the computer needs */
+  gboolean is_possible;              /* no single buffer is larger than the device gives */
+} AtlDiffusionCost;
+
+/* Walks `family`'s pipeline for a bundle whose parts are assigned. The bundle is not shared with a
+ * run on another thread. `inputs` (nullable) as for a run; pictures that must be there and are not
+ * are grey. Errors: those of settings and files. */
+gboolean atl_diffusion_rehearse (AtlBundle *bundle,
+                                 const AtlDiffusionFamily *family,
+                                 const char *pipeline,
+                                 AtlBackend *const *backends,
+                                 guint n_backends,
+                                 const AtlSettings *settings,
+                                 GPtrArray *inputs,
+                                 AtlDiffusionCost *cost,
+                                 GError **error);
+
+G_END_DECLS

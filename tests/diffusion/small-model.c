@@ -1,0 +1,57 @@
+/* Unpacking and opening small models. */
+#include "small-model.h"
+
+char *
+small_model_folder (const char *family)
+{
+  g_autofree char *script = g_test_build_filename (G_TEST_DIST, "golden", "unpack", NULL);
+  g_autofree char *out = g_test_build_filename (G_TEST_BUILT, "golden", "small", NULL);
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  if (!g_spawn_sync (NULL, (char *[]){ script, out, (char *) family, NULL }, NULL, 0, NULL, NULL,
+                     NULL, NULL, &status, &error) ||
+      !g_spawn_check_wait_status (status, &error))
+    g_error ("%s could not be unpacked: %s", family, error->message);
+  return g_build_filename (out, family, "model", NULL);
+}
+
+static void
+add_files (const char *folder, const char *name, GPtrArray *maps, GPtrArray *names)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  g_autoptr (GError) error = NULL;
+  const char *child;
+
+  if (dir == NULL)
+    {
+      AtlFileMap *map = atl_file_map_new (path, &error);
+
+      g_assert_no_error (error);
+      g_ptr_array_add (maps, map);
+      g_ptr_array_add (names, g_strdup (name));
+      return;
+    }
+  while ((child = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *longer = g_build_filename (name, child, NULL);
+      add_files (folder, longer, maps, names);
+    }
+}
+
+AtlDiffusionModel *
+small_model_open (const char *family)
+{
+  g_autofree char *folder = small_model_folder (family);
+  g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) error = NULL;
+  AtlDiffusionModel *model;
+
+  add_files (folder, "", maps, names);
+  model = atl_diffusion_model_open ((AtlFileMap *const *) maps->pdata,
+                                    (const char *const *) names->pdata, maps->len, NULL, &error);
+  g_assert_no_error (error);
+  return model;
+}

@@ -1,0 +1,106 @@
+/* What a picture takes, told beforehand: no more and no less than the run then takes, in work and
+ * in memory; it grows as it should. */
+#include "engine/tensor/cpu/cpu.h"
+#include "small-model.h"
+
+static AtlBackend *cpu;
+
+static AtlDiffusionCost
+price (AtlDiffusionModel *model, gint64 side, guint steps, double guidance)
+{
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GError) error = NULL;
+  AtlDiffusionCost cost;
+
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", (double) side);
+  atl_settings_set_number (settings, "height", (double) side);
+  atl_settings_set_number (settings, "steps", steps);
+  atl_settings_set_number (settings, "guidance", guidance);
+  atl_diffusion_model_cost (model, &cpu, 1, settings, NULL, &cost, &error);
+  g_assert_no_error (error);
+  return cost;
+}
+
+static void
+test_grows (gconstpointer family)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open (family);
+  AtlDiffusionCost one = price (model, 64, 4, 5), more = price (model, 128, 4, 5);
+  AtlDiffusionCost long_one = price (model, 64, 8, 5), alone = price (model, 64, 4, 1);
+
+  g_assert_cmpuint (one.width, ==, 64);
+  g_assert_cmpuint (more.height, ==, 128);
+  g_assert_cmpuint (one.frames, ==, 1);
+  g_assert_cmpfloat (one.text, >, 0);
+  g_assert_cmpfloat (one.encode, ==, 0);
+  g_assert_cmpfloat (more.decode, >, 3.9 * one.decode);
+  g_assert_cmpfloat (more.step, >, 1.5 * one.step);
+  g_assert_cmpfloat (one.step, ==, long_one.step);
+  g_assert_cmpfloat (one.step, >, 1.9 * alone.step);
+  g_assert_cmpfloat (one.total, ==, one.text + one.decode + one.steps * one.step);
+  g_assert_cmpuint (long_one.steps, >=, 2 * one.steps - 2);
+  g_assert_cmpuint (one.largest, <, one.weights);
+  g_assert_cmpuint (one.weights, <, one.peak);
+  g_assert_cmpuint (one.peak_frugal, <, one.peak);
+  g_assert_cmpuint (one.peak, <, more.peak);
+  g_assert_true (one.is_possible);
+}
+
+/* The products that the backend counts while it computes are those that were foretold. */
+static void
+test_is_what_happens (gconstpointer family)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open (family);
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GPtrArray) outputs = NULL;
+  g_autoptr (GError) error = NULL;
+  AtlCpuCost costs[ATL_N_OPS] = { 0 };
+  AtlDiffusionCost cost;
+  double products = 0;
+
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", 72);
+  atl_settings_set_number (settings, "height", 48);
+  atl_settings_set_number (settings, "steps", 3);
+  atl_diffusion_model_use (model, &cpu, 1);
+  atl_diffusion_model_cost (model, NULL, 0, settings, NULL, &cost, &error);
+  g_assert_no_error (error);
+  atl_cpu_backend_count (cpu, costs);
+  outputs = atl_diffusion_model_run (model, settings, NULL, NULL, NULL, &error);
+  atl_cpu_backend_count (cpu, NULL);
+  g_assert_no_error (error);
+  for (guint i = 0; i < ATL_N_OPS; i++)
+    products += costs[i].products;
+  g_assert_cmpfloat (ABS (products - cost.total), <=, 1e-6 * products);
+  g_assert_cmpint (atl_arrays_find (outputs, "image")->dim[3], ==, cost.width);
+}
+
+/* Nothing stays behind: devices can be made again and again. */
+static void
+test_leaves_nothing (void)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open ("sd15");
+
+  for (guint i = 0; i < 20; i++)
+    price (model, 64, i + 1, 5);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  cpu = atl_cpu_backend_new (NULL, &error);
+  g_assert_no_error (error);
+  g_test_add_data_func ("/cost/grows/sd15", "sd15", test_grows);
+  g_test_add_data_func ("/cost/grows/wan21", "wan21", test_grows);
+  g_test_add_data_func ("/cost/is-what-happens/sd15", "sd15", test_is_what_happens);
+  g_test_add_data_func ("/cost/is-what-happens/wan21", "wan21", test_is_what_happens);
+  g_test_add_func ("/cost/leaves-nothing", test_leaves_nothing);
+  status = g_test_run ();
+  atl_backend_free (cpu);
+  return status;
+}
