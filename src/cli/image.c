@@ -71,6 +71,13 @@ wait_for_picture (AtlCliSession *session,
     atl_picture_request_add_file (request, ATL_CREATE_IMAGE, options->image);
   if (options->mask != NULL)
     atl_picture_request_add_file (request, ATL_CREATE_MASK, options->mask);
+  for (char **text = options->loras; text != NULL && *text != NULL; text++)
+    {
+      double strength;
+      g_autofree char *path = atl_adapter_parse (*text, &strength);
+
+      atl_picture_request_add_lora (request, path, strength);
+    }
   job = atl_client_create (session->client, session->model, request);
   g_signal_connect (job, "progress", G_CALLBACK (progress_cb), &waiting);
   g_signal_connect (job, "finished", G_CALLBACK (finished_cb), &waiting);

@@ -132,6 +132,10 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->schedules = read_strings (dict, ATL_INFO_SCHEDULES);
   read_sizes (self, dict);
   read_knobs (self, dict);
+  self->is_lora = g_str_equal (kind, ATL_KIND_LORA);
+  self->triggers = read_strings (dict, ATL_INFO_TRIGGERS);
+  self->sampler = atl_dict_string (dict, ATL_INFO_SAMPLER, "");
+  self->schedule = atl_dict_string (dict, ATL_INFO_SCHEDULE, "");
   self->is_toy = atl_dict_bool (dict, ATL_INFO_IS_TOY, FALSE);
   self->recommended = atl_dict_lookup (dict, ATL_INFO_RECOMMENDED, "a{sv}");
   if (self->recommended == NULL)
@@ -161,6 +165,9 @@ model_info_clear (gpointer data)
   g_free (self->family);
   g_strfreev (self->samplers);
   g_strfreev (self->schedules);
+  g_strfreev (self->triggers);
+  g_free (self->sampler);
+  g_free (self->schedule);
   for (guint i = 0; i < self->n_sizes; i++)
     g_free (self->sizes[i].shape);
   g_free (self->sizes);

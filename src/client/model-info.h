@@ -77,6 +77,11 @@ typedef struct
   guint n_sizes;
   AtlPictureKnob *knobs; /* what else can be set */
   guint n_knobs;
+  /* Of a LoRA for pictures, which is no model: `family` it was made for, empty where that is not
+   * known; and, of one that makes few steps enough, `steps`, `guidance` (else 0 and -1), and: */
+  gboolean is_lora;
+  char **triggers; /* words that call what it was taught; NULL-terminated, never NULL */
+  char *sampler, *schedule;
   gboolean is_toy;       /* label it as such */
   GVariant *recommended; /* a{sv} for atl_chat_params_apply(): only what the author set */
 } AtlModelInfo;

@@ -247,7 +247,7 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
     g_variant_builder_add (&files, "(sh)", self->names->pdata[i], (gint32) i);
   atl_engine_process_call (self->client->process, "Create",
                            g_variant_new ("(uu@a{sv}a(sh))", self->request.id, self->model->id,
-                                          atl_picture_request_get_settings (self->asked), &files),
+                                          atl_picture_request_make_settings (self->asked), &files),
                            "()", self->fds, accepted_cb, g_object_ref (self));
   if (self->is_paused)
     send_pause (self);
@@ -326,6 +326,15 @@ atl_picture_job_set_paused (AtlPictureJob *self, gboolean is_paused)
     return;
   self->is_paused = !!is_paused;
   send_pause (self);
+}
+
+void
+atl_picture_job_finish_early (AtlPictureJob *self)
+{
+  g_return_if_fail (ATL_IS_PICTURE_JOB (self));
+  if (self->is_running && self->request.id != 0 && self->client->process != NULL)
+    atl_engine_process_send (self->client->process, "Enough",
+                             g_variant_new ("(u)", self->request.id));
 }
 
 gboolean

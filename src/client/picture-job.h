@@ -29,6 +29,9 @@ G_DECLARE_FINAL_TYPE (AtlPictureJob, atl_picture_job, ATL, PICTURE_JOB, GObject)
 void atl_picture_job_stop (AtlPictureJob *self);
 /* It rests before its next step, or goes on; it keeps its memory. "progress" says when it rests. */
 void atl_picture_job_set_paused (AtlPictureJob *self, gboolean is_paused);
+/* No further step is taken: what can be seen then becomes the picture, and "finished" follows (or
+ * "failed"). The facts have ATL_MADE_STEPS_DONE. Nothing happens while the model is loaded. */
+void atl_picture_job_finish_early (AtlPictureJob *self);
 gboolean atl_picture_job_is_running (AtlPictureJob *self);
 AtlPictureRequest *atl_picture_job_get_request (AtlPictureJob *self); /* borrowed */
 AtlModel *atl_picture_job_get_model (AtlPictureJob *self);            /* borrowed */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <glib/gi18n.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -199,6 +200,35 @@ atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *va
       add_lora (copy, lora->path, lora->strength);
     }
   return copy;
+}
+
+GVariant *
+atl_picture_request_make_settings (AtlPictureRequest *self)
+{
+  GVariantBuilder loras;
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, self->settings);
+  g_variant_dict_remove (&dict, ATL_MADE_LORAS);
+  g_variant_builder_init (&loras, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; i < self->loras->len; i++)
+    {
+      const Lora *lora = self->loras->pdata[i];
+      g_autofree char *name = g_filename_display_basename (lora->path);
+      char *dot = strrchr (name, '.');
+
+      if (dot != NULL && dot != name)
+        *dot = '\0';
+      g_variant_builder_open (&loras, G_VARIANT_TYPE_VARDICT);
+      g_variant_builder_add (&loras, "{sv}", "name", g_variant_new_string (name));
+      g_variant_builder_add (&loras, "{sv}", "weight", g_variant_new_double (lora->strength));
+      g_variant_builder_close (&loras);
+    }
+  if (self->loras->len > 0)
+    g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, g_variant_builder_end (&loras));
+  else
+    g_variant_builder_clear (&loras);
+  return g_variant_dict_end (&dict);
 }
 
 /* --- Descriptors --- */

@@ -47,6 +47,9 @@ const char *atl_picture_request_get_lora (AtlPictureRequest *self, guint index, 
 AtlPictureRequest *
 atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *value);
 
+/* The settings as the engine takes them, with the LoRAs' names and strengths; floating. */
+GVariant *atl_picture_request_make_settings (AtlPictureRequest *self);
+
 /* Opens its files for the engine behind what `fds` and `names` have already. Waits for the disk: on
  * a worker. ATL_ERROR_NOT_FOUND, ATL_ERROR_BAD_FILE, ATL_ERROR_NO_MEMORY in words. */
 gboolean atl_picture_request_open (AtlPictureRequest *self,

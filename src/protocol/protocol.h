@@ -124,6 +124,12 @@ G_BEGIN_DECLS
 #define ATL_KNOB_CHOICES "choices"   /* as */
 
 #define ATL_KIND_PICTURE "picture"
+#define ATL_KIND_LORA                                                                              \
+  "lora" /* ATL_INFO_FAMILY it was made for, empty where that is not known; and                    \
+            of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
+#define ATL_INFO_TRIGGERS "triggers" /* as: words that call what a LoRA was taught */
+#define ATL_INFO_SAMPLER "sampler"   /* s: a usual name, recommended */
+#define ATL_INFO_SCHEDULE "schedule" /* s */
 
 #define ATL_PICTURE_NEGATIVE (1u << 0)  /* a negative prompt has an effect */
 #define ATL_PICTURE_IMAGE (1u << 1)     /* begins with a picture */
@@ -145,6 +151,7 @@ G_BEGIN_DECLS
 #define ATL_MAX_INPUT_SIDE 65535u
 #define ATL_MAX_PREVIEW_SIDE 512u
 #define ATL_MAX_REFERENCES 16u
+#define ATL_MAX_LORAS 16u
 #define ATL_MAX_INPUT_PIXELS (64u << 20)
 
 /* Options and facts of ReadPicture. */
@@ -162,12 +169,14 @@ G_BEGIN_DECLS
 #define ATL_MADE_STEPS "steps"              /* u */
 #define ATL_MADE_GUIDANCE "guidance"        /* d */
 #define ATL_MADE_SEED "seed"                /* u; absent: any */
-#define ATL_MADE_SAMPLER "sampler"     /* s, a usual name or a class; absent: the model's own */
-#define ATL_MADE_SCHEDULE "schedule"   /* s, a usual name; absent: the sampler's own */
-#define ATL_MADE_CLASS "scheduler"     /* s, the sampler's class */
-#define ATL_MADE_STRENGTH "strength"   /* d, 0 to 1: how much of the picture may change */
-#define ATL_MADE_WEIGHTING "weighting" /* s: "a1111", "comfyui", "plain" */
-#define ATL_MADE_SECONDS "seconds"     /* d, facts only */
+#define ATL_MADE_SAMPLER "sampler"       /* s, a usual name or a class; absent: the model's own */
+#define ATL_MADE_SCHEDULE "schedule"     /* s, a usual name; absent: the sampler's own */
+#define ATL_MADE_CLASS "scheduler"       /* s, the sampler's class */
+#define ATL_MADE_STRENGTH "strength"     /* d, 0 to 1: how much of the picture may change */
+#define ATL_MADE_WEIGHTING "weighting"   /* s: "a1111", "comfyui", "plain" */
+#define ATL_MADE_LORAS "loras"           /* aa{sv}: "name" s, "weight" d */
+#define ATL_MADE_STEPS_DONE "steps-done" /* u, facts only: when it was ended early */
+#define ATL_MADE_SECONDS "seconds"       /* d, facts only */
 
 /* Numbers of a finished request. */
 #define ATL_STAT_N_PROMPT "n-prompt"             /* u, cached ones included */

@@ -3,147 +3,16 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "client-fixture.h"
 #include "media/picture.h"
+#include "picture-fixture.h"
 
-typedef struct
-{
-  AtlPictureJob *job;
-  guint n_steps; /* told */
-  guint n_previews;
-  gboolean is_over;
-  GError *error;
-  gboolean stops_early;
-  guint pauses_at; /* step; 0: never */
-  gboolean is_resting;
-} Drawing;
-
-static char *models; /* a folder */
-
-static char *
-model_path (void)
-{
-  return g_build_filename (models, "sd15", "model", NULL);
-}
-
-static void
-unpack (void)
-{
-  g_autofree char *script =
-      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, models, "sd15", "wan21", NULL };
-  g_autoptr (GError) error = NULL;
-  int status;
-
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
-                &error);
-  g_assert_no_error (error);
-  g_assert_true (g_spawn_check_wait_status (status, NULL));
-}
-
-static void
-progress_cb (
-    AtlPictureJob *job, const char *phase, guint step, guint n_steps, double left, Drawing *self)
-{
-  g_assert_cmpuint (step, <=, n_steps);
-  if (n_steps > 0 && step > 0)
-    self->n_steps++;
-  if (self->stops_early && step > 0)
-    atl_picture_job_stop (job);
-  if (self->pauses_at > 0 && step == self->pauses_at)
-    atl_picture_job_set_paused (job, TRUE);
-  self->is_resting = g_str_equal (phase, "Paused");
-}
-
-static void
-preview_cb (AtlPictureJob *job, GBytes *rgb, guint width, guint height, Drawing *self)
-{
-  guint w = 0, h = 0;
-
-  g_assert_cmpuint (width, >, 0);
-  g_assert_cmpuint (g_bytes_get_size (rgb), ==, (gsize) width * height * 3);
-  g_assert_true (atl_picture_job_get_preview (job, &w, &h) == rgb);
-  g_assert_cmpuint (w, ==, width);
-  self->n_previews++;
-}
-
-static void
-finished_cb (AtlPictureJob *job, Drawing *self)
-{
-  self->is_over = TRUE;
-}
-
-static void
-failed_cb (AtlPictureJob *job, GError *error, Drawing *self)
-{
-  self->error = g_error_copy (error);
-  self->is_over = TRUE;
-}
-
-static void
-drawing_clear (Drawing *self)
-{
-  g_clear_object (&self->job);
-  g_clear_error (&self->error);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Drawing, drawing_clear)
-
-static void
-begin (Drawing *self, AtlClient *client, AtlModel *model, AtlPictureRequest *request)
-{
-  self->job = atl_client_create (client, model, request);
-  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
-  g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
-  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
-  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
-}
-
-static void
-start (Drawing *self, AtlClient *client, AtlModel *model, guint steps, const char *image)
-{
-  g_autoptr (AtlPictureRequest) request = NULL;
-  GVariantDict dict;
-
-  g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, ATL_MADE_PROMPT, "s", "a (red:1.3) fox");
-  g_variant_dict_insert (&dict, ATL_MADE_SEED, "u", 7);
-  g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", steps);
-  if (image == NULL)
-    {
-      g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", 72);
-      g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", 64);
-    }
-  request = atl_picture_request_new (g_variant_dict_end (&dict));
-  if (image != NULL)
-    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, image);
-  begin (self, client, model, request);
-}
-
-static GBytes *
-draw (Drawing *self, AtlClient *client, AtlModel *model, guint *width, guint *height)
-{
-  start (self, client, model, 3, NULL);
-  g_assert_true (fixture_wait (&self->is_over, WAIT_MS));
-  g_assert_no_error (self->error);
-  return atl_picture_job_get_pixels (self->job, width, height);
-}
-
-static AtlModel *
-load (AtlClient *client)
-{
-  g_autofree char *path = model_path ();
-  g_autoptr (GError) error = NULL;
-  AtlModel *model = fixture_load (client, path, NULL, NULL, &error);
-
-  g_assert_no_error (error);
-  return model;
-}
+#define SD15 "sd15/model"
 
 static void
 test_same_seed (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
   const AtlModelInfo *info = atl_model_get_info (model);
   g_auto (Drawing) first = { 0 }, second = { 0 };
   guint width = 0, height = 0;
@@ -153,14 +22,14 @@ test_same_seed (void)
   g_assert_cmpstr (info->family, ==, "Stable Diffusion 1.5");
   g_assert_true ((info->abilities & ATL_PICTURE_IMAGE) != 0);
   g_assert_cmpuint (info->side, ==, 512);
-  one = draw (&first, client, model, &width, &height);
+  one = drawing_draw (&first, client, model, &width, &height);
   g_assert_cmpuint (width, ==, 72);
   g_assert_cmpuint (height, ==, 64);
   g_assert_cmpuint (g_bytes_get_size (one), ==, 72 * 64 * 3);
   /* Some samplers call the network more often. */
   g_assert_cmpuint (first.n_steps, >=, 3);
   g_assert_cmpuint (atl_dict_uint (atl_picture_job_get_facts (first.job), ATL_MADE_SEED, 0), ==, 7);
-  two = draw (&second, client, model, &width, &height);
+  two = drawing_draw (&second, client, model, &width, &height);
   g_assert_true (g_bytes_equal (one, two));
   atl_client_stop (client);
 }
@@ -169,16 +38,16 @@ static void
 test_cancel (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
   g_auto (Drawing) stopped = { .stops_early = TRUE }, after = { 0 };
   GPid pid = atl_client_get_pid (client);
   guint width, height;
 
-  start (&stopped, client, model, 900, NULL);
+  drawing_start (&stopped, client, model, 900, NULL);
   g_assert_true (fixture_wait (&stopped.is_over, WAIT_MS));
   g_assert_error (stopped.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   g_assert_cmpuint (stopped.n_steps, <, 900);
-  g_assert_nonnull (draw (&after, client, model, &width, &height));
+  g_assert_nonnull (drawing_draw (&after, client, model, &width, &height));
   g_assert_cmpint (atl_client_get_pid (client), ==, pid);
   atl_client_stop (client);
 }
@@ -188,12 +57,12 @@ static void
 test_pause (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
   g_auto (Drawing) rested = { .pauses_at = 2 }, straight = { 0 }, stopped = { .pauses_at = 1 };
   guint width, height;
   GBytes *pixels;
 
-  start (&rested, client, model, 3, NULL);
+  drawing_start (&rested, client, model, 3, NULL);
   g_assert_true (fixture_wait (&rested.is_resting, WAIT_MS));
   fixture_sleep (300);
   g_assert_false (rested.is_over);
@@ -204,9 +73,9 @@ test_pause (void)
   g_assert_no_error (rested.error);
   g_assert_cmpuint (rested.n_previews, >=, 1);
   pixels = atl_picture_job_get_pixels (rested.job, &width, &height);
-  g_assert_true (g_bytes_equal (draw (&straight, client, model, &width, &height), pixels));
+  g_assert_true (g_bytes_equal (drawing_draw (&straight, client, model, &width, &height), pixels));
   /* One that rests can be stopped. */
-  start (&stopped, client, model, 3, NULL);
+  drawing_start (&stopped, client, model, 3, NULL);
   g_assert_true (fixture_wait (&stopped.is_resting, WAIT_MS));
   atl_picture_job_stop (stopped.job);
   g_assert_true (fixture_wait (&stopped.is_over, WAIT_MS));
@@ -219,12 +88,12 @@ static void
 test_inputs (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
   g_autofree guint8 *grey = g_malloc (64 * 64 * 3);
   g_autoptr (GBytes) rgb = NULL;
   g_autoptr (AtlPicture) picture = atl_picture_new (64, 64);
   g_autoptr (GBytes) png = NULL;
-  g_autofree char *path = g_build_filename (models, "grey.png", NULL);
+  g_autofree char *path = picture_fixture_path ("grey.png");
   Drawing drawings[3] = { 0 };
   GBytes *pixels[3];
   guint width = 0, height = 0;
@@ -246,7 +115,7 @@ test_inputs (void)
         atl_picture_request_add_bytes (request, ATL_CREATE_IMAGE, png);
       else
         atl_picture_request_add_pixels (request, ATL_CREATE_IMAGE, rgb, 64, 64);
-      begin (&drawings[i], client, model, request);
+      drawing_begin (&drawings[i], client, model, request);
       g_assert_true (fixture_wait (&drawings[i].is_over, WAIT_MS));
       g_assert_no_error (drawings[i].error);
       pixels[i] = atl_picture_job_get_pixels (drawings[i].job, &width, &height);
@@ -344,7 +213,7 @@ test_samplers (void)
 
   for (gsize f = 0; f < G_N_ELEMENTS (folders); f++)
     {
-      g_autofree char *path = g_build_filename (models, folders[f], NULL);
+      g_autofree char *path = picture_fixture_path (folders[f]);
       g_autoptr (GError) error = NULL;
       g_autoptr (AtlModel) model = fixture_load (client, path, NULL, NULL, &error);
       const AtlModelInfo *info;
@@ -364,7 +233,7 @@ test_samplers (void)
             g_autofree char *said = NULL;
             g_autofree char *spaced = NULL;
 
-            begin (&drawing, client, model, request);
+            drawing_begin (&drawing, client, model, request);
             g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
             g_test_message ("%s %s", info->samplers[i], schedule);
             g_assert_no_error (drawing.error);
@@ -379,7 +248,7 @@ test_samplers (void)
             g_variant_new_parsed ("{'prompt': <'a fox'>, 'sampler': <'magic'>}"));
         g_auto (Drawing) drawing = { 0 };
 
-        begin (&drawing, client, model, request);
+        drawing_begin (&drawing, client, model, request);
         g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
         g_assert_error (drawing.error, ATL_ERROR, ATL_ERROR_INVALID);
         g_assert_nonnull (strstr (drawing.error->message, info->samplers[1]));
@@ -393,7 +262,7 @@ static void
 test_info (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autofree char *path = model_path ();
+  g_autofree char *path = picture_fixture_path (SD15);
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlModelInfo) info = fixture_inspect (client, path, NULL, &error);
   gboolean has_choice = FALSE;
@@ -426,24 +295,43 @@ test_info (void)
   atl_client_stop (client);
 }
 
+/* What can be seen after some steps becomes the picture. */
+static void
+test_finish_early (void)
+{
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
+  g_auto (Drawing) drawing = { .finishes_at = 2 };
+  guint width = 0, height = 0;
+
+  drawing_start (&drawing, client, model, 900, NULL);
+  g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+  g_assert_no_error (drawing.error);
+  g_assert_nonnull (atl_picture_job_get_pixels (drawing.job, &width, &height));
+  g_assert_cmpuint (width, ==, 72);
+  g_assert_cmpuint (
+      atl_dict_uint (atl_picture_job_get_facts (drawing.job), ATL_MADE_STEPS_DONE, 900), <, 900);
+  atl_client_stop (client);
+}
+
 /* Unloading ends what is drawn, and the handle can be asked again. */
 static void
 test_unload (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
   g_auto (Drawing) drawing = { 0 }, after = { 0 };
   g_autoptr (GError) error = NULL;
   guint width, height;
 
-  start (&drawing, client, model, 900, NULL);
+  drawing_start (&drawing, client, model, 900, NULL);
   while (drawing.n_steps == 0 && !drawing.is_over)
     g_main_context_iteration (NULL, TRUE);
   g_assert_true (fixture_unload (client, model, &error));
   g_assert_no_error (error);
   g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
   g_assert_nonnull (drawing.error);
-  g_assert_nonnull (draw (&after, client, model, &width, &height));
+  g_assert_nonnull (drawing_draw (&after, client, model, &width, &height));
   atl_client_stop (client);
 }
 
@@ -451,7 +339,7 @@ static void
 test_chat_is_refused (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
   g_autoptr (Answer) answer = answer_new (
       atl_client_chat (client, model, "[{\"role\":\"user\",\"content\":\"Hi\"}]", NULL));
 
@@ -467,18 +355,18 @@ test_hostile_picture (void)
   static const guint8 png[] =
       "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff\xff\xff\xff\xff\xff\xff\x08\x02";
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autoptr (AtlModel) model = load (client);
-  g_autofree char *path = g_build_filename (models, "hostile.png", NULL);
-  g_autofree char *none = g_build_filename (models, "none.png", NULL);
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
+  g_autofree char *path = picture_fixture_path ("hostile.png");
+  g_autofree char *none = picture_fixture_path ("none.png");
   g_auto (Drawing) hostile = { 0 }, missing = { 0 };
   GPid pid = atl_client_get_pid (client);
 
   g_file_set_contents (path, (const char *) png, sizeof png, NULL);
-  start (&hostile, client, model, 3, path);
+  drawing_start (&hostile, client, model, 3, path);
   g_assert_true (fixture_wait (&hostile.is_over, WAIT_MS));
   g_assert_nonnull (hostile.error);
   g_assert_true (hostile.error->domain == ATL_ERROR);
-  start (&missing, client, model, 3, none);
+  drawing_start (&missing, client, model, 3, none);
   g_assert_true (fixture_wait (&missing.is_over, WAIT_MS));
   g_assert_error (missing.error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
   g_assert_cmpint (atl_client_get_pid (client), ==, pid);
@@ -491,9 +379,9 @@ static void
 test_missing_part (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
-  g_autofree char *path = model_path ();
+  g_autofree char *path = picture_fixture_path (SD15);
   g_autofree char *vae = g_build_filename (path, "vae", NULL);
-  g_autofree char *hidden = g_build_filename (models, "vae-hidden", NULL);
+  g_autofree char *hidden = picture_fixture_path ("vae-hidden");
   g_autoptr (AtlModelInfo) info = NULL;
   g_autoptr (AtlModel) model = NULL;
   g_autoptr (GError) error = NULL;
@@ -515,27 +403,18 @@ test_missing_part (void)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *remove = NULL;
-  int status;
-
   g_test_init (&argc, &argv, NULL);
-  models = g_dir_make_tmp ("atelier-pictures-XXXXXX", NULL);
-  g_assert_nonnull (models);
-  unpack ();
   g_test_add_func ("/pictures/same-seed", test_same_seed);
   g_test_add_func ("/pictures/cancel", test_cancel);
   g_test_add_func ("/pictures/pause", test_pause);
   g_test_add_func ("/pictures/inputs", test_inputs);
   g_test_add_func ("/pictures/read", test_read);
+  g_test_add_func ("/pictures/finish-early", test_finish_early);
   g_test_add_func ("/pictures/samplers", test_samplers);
   g_test_add_func ("/pictures/info", test_info);
   g_test_add_func ("/pictures/unload", test_unload);
   g_test_add_func ("/pictures/chat-is-refused", test_chat_is_refused);
   g_test_add_func ("/pictures/hostile-picture", test_hostile_picture);
   g_test_add_func ("/pictures/missing-part", test_missing_part);
-  status = g_test_run ();
-  remove = g_strdup_printf ("rm -r '%s'", models);
-  g_spawn_command_line_sync (remove, NULL, NULL, NULL, NULL);
-  g_free (models);
-  return status;
+  return picture_fixture_run ((const char *const[]){ "sd15", "wan21", NULL });
 }

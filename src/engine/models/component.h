@@ -64,6 +64,9 @@ typedef struct
   float scale;
 } AtlLoraFile;
 
+/* Whether a tensor's name is that of a change of weights, and (out) of the text encoders'. */
+gboolean atl_lora_is_change (const char *name, gboolean *of_text);
+
 typedef struct
 {
   const AtlLoraFile *loras; /* merged into the weights in order, while loading */

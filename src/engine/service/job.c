@@ -22,6 +22,7 @@ atl_slot_unref (AtlSlot *self)
     return;
   atl_chat_model_free (self->model);
   atl_diffusion_model_free (self->pictures);
+  g_clear_pointer (&self->loras, g_ptr_array_unref);
   g_free (self->name);
   atl_keep_table_free (self->keeping);
   g_rw_lock_clear (&self->lock);
@@ -115,6 +116,7 @@ atl_job_unref (AtlJob *self)
   if (self->preview > 0)
     close (self->preview);
   g_clear_pointer (&self->sizes, g_array_unref);
+  g_clear_pointer (&self->loras, g_ptr_array_unref);
   g_free (self->phase);
   g_free (self->name);
   g_free (self->device);

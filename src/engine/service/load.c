@@ -215,6 +215,9 @@ inspect_run (AtlJob *job, GError **error)
   g_auto (AtlFit) fit = { 0 };
   guint64 free_bytes;
 
+  job->info = atl_picture_inspect_lora (job);
+  if (job->info != NULL)
+    return TRUE;
   if (!open_model (job, error))
     {
       g_autofree char *missing = NULL;

@@ -106,7 +106,8 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
   AtlSlot *slot = job->slot;
   const AtlRunHooks hooks = { .progress = atl_picture_progress_cb,
                               .step = atl_picture_step_cb,
-                              .user_data = job };
+                              .user_data = job,
+                              .is_enough = &job->is_enough };
   g_auto (AtlPictureFit) fit = { 0 };
   GPtrArray *outputs;
 
@@ -158,6 +159,8 @@ create (AtlJob *job, GError **error)
       return FALSE;
     }
   atl_settings_add_dict (settings, job->settings);
+  if (!atl_picture_use_loras (job, settings, error))
+    return FALSE;
   atl_picture_set_defaults (settings, atl_diffusion_model_traits (job->slot->pictures));
   if (!atl_picture_choose_sampler (settings, atl_diffusion_model_traits (job->slot->pictures),
                                    error) ||

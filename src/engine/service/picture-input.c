@@ -144,8 +144,17 @@ take_file (AtlJob *job, GUnixFDList *fds, const char *name, gint32 handle, GErro
   AtlFileMap *map;
   struct stat st;
   guint size[2];
+  gboolean ok;
   int fd;
 
+  if (g_str_has_prefix (name, ATL_CHAT_ADAPTER_PREFIX) && handle >= 0 && handle < n_fds)
+    {
+      fd = g_unix_fd_list_get (fds, handle, error);
+      ok = fd >= 0 && atl_picture_take_lora (job, fd, name, error);
+      if (fd >= 0)
+        close (fd);
+      return ok;
+    }
   if (!parse_name (name, &role, size) || handle < 0 || handle >= n_fds || !is_expected (job, role))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the file “%s” is not expected"), name);

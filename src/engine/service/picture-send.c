@@ -131,11 +131,13 @@ atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpointer
 {
   AtlJob *job = user_data;
 
-  if (step == n_steps)
+  job->n_steps_done = step;
+  job->n_steps = n_steps;
+  if (step == n_steps || g_atomic_int_get (&job->is_enough) != 0)
     {
       job->steps_ended_at = g_get_monotonic_time ();
       job->slot->step_rate = (double) (job->steps_ended_at - job->step_began_at) / G_USEC_PER_SEC /
-                             n_steps / (double) job->n_pixels;
+                             step / (double) job->n_pixels;
     }
   send_progress (job, job->phase, step, n_steps);
   send_preview (job, latent);
@@ -147,6 +149,26 @@ atl_picture_note_end (AtlJob *job)
   if (job->steps_ended_at > 0)
     job->slot->tail_rate = (double) (g_get_monotonic_time () - job->steps_ended_at) /
                            G_USEC_PER_SEC / (double) job->n_pixels;
+}
+
+gboolean
+atl_handle_enough (AtlIpcEngine1 *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   guint request,
+                   AtlService *self)
+{
+  AtlJob *job = g_hash_table_lookup (self->requests, GUINT_TO_POINTER (request));
+
+  if (request != 0 && job != NULL)
+    {
+      g_mutex_lock (&self->pause_mutex);
+      g_atomic_int_set (&job->is_enough, 1);
+      job->is_paused = FALSE;
+      g_cond_broadcast (&self->pause_cond);
+      g_mutex_unlock (&self->pause_mutex);
+    }
+  atl_ipc_engine1_complete_enough (skeleton, invocation);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
 gboolean

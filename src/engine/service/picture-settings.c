@@ -215,6 +215,7 @@ GVariant *
 atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
   const char *sampler = atl_diffusion_model_sampler (job->slot->pictures), *name;
+  g_autoptr (GVariant) loras = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -237,6 +238,10 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   if (atl_settings_has (settings, ATL_MADE_WEIGHTING))
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s",
                            atl_settings_string (settings, ATL_MADE_WEIGHTING, ""));
+  if (loras != NULL)
+    g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
+  if (job->n_steps_done < job->n_steps)
+    g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->n_steps_done);
   g_variant_dict_insert (&dict, ATL_MADE_SECONDS, "d",
                          (double) (g_get_monotonic_time () - job->accepted_at - job->rested_us) /
                              G_USEC_PER_SEC);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "engine/diffusion/lora-file.h"
 #include "engine/diffusion/model.h"
 #include "engine/pipelines/chat-model.h"
 #include "engine/pipelines/chat-turn.h"
@@ -33,6 +34,7 @@ typedef struct
   AtlChatModel *model;         /* (lock) (nullable) NULL once unloaded */
   AtlDiffusionModel *pictures; /* (lock) (nullable) instead of it: makes pictures */
   char *name;                  /* (nullable) of a model for pictures */
+  GPtrArray *loras;            /* (nullable) AtlLora of its last picture; on the drawing thread */
   char *device;                /* (nullable) as asked */
   char *runs_on;               /* changed under the lock while no turn is under way */
   AtlChatModelOptions options;
@@ -121,6 +123,9 @@ struct _AtlJob
   gint64 rested_us, preview_sent_at;
   guint n_previews;
   gboolean is_paused; /* (mutex pause_mutex) */
+  gint is_enough;     /* (atomic) ends with what is there */
+  guint n_steps_done, n_steps;
+  GPtrArray *loras; /* (nullable) AtlLora */
 
   /* Keeping */
   gint64 deadline;  /* monotonic */
@@ -272,6 +277,18 @@ gboolean atl_handle_read_picture (AtlIpcEngine1 *skeleton,
                                   GVariant *options,
                                   AtlService *self);
 
+/* --- picture-lora.c --- */
+
+typedef struct _AtlLora AtlLora;
+
+/* A LoRA's file into the job; `fd` stays the caller's. */
+gboolean atl_picture_take_lora (AtlJob *job, int fd, const char *name, GError **error);
+/* The job's LoRAs into its model, and what few-step ones want into the settings where the person
+ * said nothing. */
+gboolean atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error);
+/* What Inspect tells when the job's one file is a LoRA; NULL without an error when it is none. */
+GVariant *atl_picture_inspect_lora (AtlJob *job);
+
 /* --- picture-settings.c --- */
 
 /* As asked for; else of the shape (0: none), never larger than what the model was trained for. */
@@ -301,6 +318,10 @@ void atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpo
 /* When the run succeeded. */
 void atl_picture_note_end (AtlJob *job);
 gboolean atl_picture_write (int fd, const guint8 *bytes, gsize size, GError **error);
+gboolean atl_handle_enough (AtlIpcEngine1 *skeleton,
+                            GDBusMethodInvocation *invocation,
+                            guint request,
+                            AtlService *self);
 gboolean atl_handle_pause (AtlIpcEngine1 *skeleton,
                            GDBusMethodInvocation *invocation,
                            guint request,

@@ -392,9 +392,8 @@ atl_lora_merge_rows (
   weight->scale = 1.0f;
 }
 
-/* Whether the name is one of a change of weights, and of the text encoders'. */
-static gboolean
-is_change (const char *name, gboolean *of_text)
+gboolean
+atl_lora_is_change (const char *name, gboolean *of_text)
 {
   static const char *const marks[] = { ".lora_",  ".lora.",  ".hada_w",
                                        ".lokr_w", "_lora1.", "_lora2." };
@@ -423,7 +422,7 @@ atl_lora_check (AtlSource *source)
           const char *name = atl_checkpoint_tensor (cp, k)->name;
           gboolean of_text;
 
-          if (!is_change (name, &of_text))
+          if (!atl_lora_is_change (name, &of_text))
             continue;
           n_changes++;
           if (first == NULL && of_text == is_text)

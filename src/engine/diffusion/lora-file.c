@@ -1,0 +1,281 @@
+/* What LoRA files say about themselves: kohya's and the modelspec's metadata, names, shapes. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include "engine/diffusion/lora-file.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "base/json-bounded.h"
+#include "engine/formats/open.h"
+
+#define MAX_TRIGGERS 6u
+#define MAX_TRIGGER_BYTES 200u
+#define MAX_TAGS 100000u
+
+void
+atl_lora_facts_clear (AtlLoraFacts *self)
+{
+  g_clear_pointer (&self->title, g_free);
+  g_clear_pointer (&self->triggers, g_ptr_array_unref);
+}
+
+gboolean
+atl_lora_is_one (const AtlCheckpoint *cp)
+{
+  gboolean of_text;
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    if (atl_lora_is_change (atl_checkpoint_tensor (cp, i)->name, &of_text))
+      return TRUE;
+  return FALSE;
+}
+
+AtlCheckpoint *
+atl_lora_open (AtlFileMap *map, const char *name, GError **error)
+{
+  g_autoptr (AtlCheckpoint) cp = atl_checkpoint_open (&map, &name, 1, error);
+
+  if (cp == NULL)
+    return NULL;
+  if (!atl_lora_is_one (cp))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("%s holds no LoRA: no tensor in it is a change of weights"), name);
+      return NULL;
+    }
+  return g_steal_pointer (&cp);
+}
+
+/* --- The family --- */
+
+static const char *
+meta (const AtlCheckpoint *cp, const char *key)
+{
+  g_autofree char *full = g_strconcat ("__metadata__.", key, NULL);
+
+  return atl_checkpoint_get_string (cp, full);
+}
+
+static const AtlDiffusionFamily *
+family_named (const char *name)
+{
+  const AtlDiffusionFamily *const *list = atl_diffusion_families ();
+
+  while (*list != NULL && !g_str_equal ((*list)->name, name))
+    list++;
+  return *list;
+}
+
+/* The width of the text that a UNet's layers attend to tells its generation. */
+static const char *
+family_by_shape (const AtlCheckpoint *cp)
+{
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
+
+      if ((strstr (info->name, "attn2_to_k") == NULL &&
+           strstr (info->name, "attn2.to_k") == NULL) ||
+          (strstr (info->name, "lora_down") == NULL && strstr (info->name, "lora_A") == NULL) ||
+          info->n_dims < 2)
+        continue;
+      return info->dim[1] == 768 ? "sd" : info->dim[1] == 2048 ? "sdxl" : NULL;
+    }
+  return NULL;
+}
+
+static const AtlDiffusionFamily *
+find_family (const AtlCheckpoint *cp)
+{
+  static const struct
+  {
+    const char *start, *family;
+  } said[] = {
+    { "stable-diffusion-v1", "sd" },
+    { "stable-diffusion-xl", "sdxl" },
+    { "stable-diffusion-3", "sd3" },
+    { "flux-1", "flux" },
+    { "flux.1", "flux" },
+    { "flux1", "flux" },
+    { "sdxl", "sdxl" },
+    { "sd_v1", "sd" },
+    { "sd3", "sd3" },
+    { "wan", "wan" },
+    { "qwen-image", "qwen-image" },
+    { "qwen_image", "qwen-image" },
+  };
+  const char *const words[] = { meta (cp, "modelspec.architecture"),
+                                meta (cp, "ss_base_model_version") };
+  const char *by_shape = family_by_shape (cp);
+
+  if (by_shape != NULL)
+    return family_named (by_shape);
+  for (gsize w = 0; w < G_N_ELEMENTS (words); w++)
+    for (gsize i = 0; words[w] != NULL && i < G_N_ELEMENTS (said); i++)
+      if (g_ascii_strncasecmp (words[w], said[i].start, strlen (said[i].start)) == 0)
+        return family_named (said[i].family);
+  return NULL;
+}
+
+/* --- Trigger words --- */
+
+static void
+add_trigger (AtlLoraFacts *facts, const char *text)
+{
+  g_autofree char *word = g_strstrip (g_utf8_make_valid (text, -1));
+
+  if (*word == '\0' || strlen (word) > MAX_TRIGGER_BYTES || facts->triggers->len >= MAX_TRIGGERS)
+    return;
+  for (guint i = 0; i < facts->triggers->len; i++)
+    if (g_ascii_strcasecmp (facts->triggers->pdata[i], word) == 0)
+      return;
+  g_ptr_array_add (facts->triggers, g_steal_pointer (&word));
+}
+
+typedef struct
+{
+  const char *tag;
+  gint64 count;
+} Tag;
+
+static int
+compare_tags (gconstpointer a, gconstpointer b)
+{
+  gint64 x = ((const Tag *) a)->count, y = ((const Tag *) b)->count;
+
+  return x > y ? -1 : x < y;
+}
+
+/* kohya's {"10_folder": {"tag": count}}: what nearly every picture was tagged with. */
+static void
+add_tags (AtlLoraFacts *facts, const char *json)
+{
+  g_autoptr (JsonNode) node = atl_json_parse (json, strlen (json), "ss_tag_frequency", NULL);
+  g_autoptr (GArray) tags = g_array_new (FALSE, FALSE, sizeof (Tag));
+  JsonObjectIter folders, in_folder;
+  JsonNode *folder, *count;
+  const char *name, *tag;
+
+  if (node == NULL || !JSON_NODE_HOLDS_OBJECT (node))
+    return;
+  json_object_iter_init (&folders, json_node_get_object (node));
+  while (json_object_iter_next (&folders, &name, &folder))
+    {
+      if (!JSON_NODE_HOLDS_OBJECT (folder))
+        continue;
+      json_object_iter_init (&in_folder, json_node_get_object (folder));
+      while (tags->len < MAX_TAGS && json_object_iter_next (&in_folder, &tag, &count))
+        if (JSON_NODE_HOLDS_VALUE (count))
+          {
+            Tag row = { tag, json_node_get_int (count) };
+
+            g_array_append_val (tags, row);
+          }
+    }
+  g_array_sort (tags, compare_tags);
+  for (guint i = 0; i < tags->len; i++)
+    {
+      Tag *row = &g_array_index (tags, Tag, i);
+
+      if (row->count * 10 < g_array_index (tags, Tag, 0).count * 9)
+        break;
+      add_trigger (facts, row->tag);
+    }
+}
+
+static void
+find_triggers (const AtlCheckpoint *cp, AtlLoraFacts *facts)
+{
+  const char *phrase = meta (cp, "modelspec.trigger_phrase");
+  const char *tags = meta (cp, "ss_tag_frequency");
+
+  facts->triggers = g_ptr_array_new_with_free_func (g_free);
+  if (phrase != NULL && *phrase != '\0' && g_ascii_strcasecmp (phrase, "none") != 0)
+    {
+      g_auto (GStrv) parts = g_strsplit_set (phrase, ",;\n", (int) MAX_TRIGGERS + 1);
+
+      for (char **part = parts; *part != NULL; part++)
+        add_trigger (facts, *part);
+    }
+  else if (tags != NULL)
+    add_tags (facts, tags);
+}
+
+/* --- Few steps --- */
+
+/* "4step", "8-steps", "4_steps"; 0 when it does not say. */
+static guint
+steps_in (const char *name)
+{
+  for (const char *at = strstr (name, "step"); at != NULL; at = strstr (at + 4, "step"))
+    {
+      const char *end = at;
+      guint64 n;
+
+      while (end > name && (end[-1] == '-' || end[-1] == '_' || end[-1] == ' '))
+        end--;
+      at = at > end ? at : end;
+      while (end > name && g_ascii_isdigit (end[-1]))
+        end--;
+      n = g_ascii_strtoull (end, NULL, 10);
+      if (g_ascii_isdigit (*end) && n >= 1 && n <= 50)
+        return (guint) n;
+    }
+  return 0;
+}
+
+static void
+find_steps (const char *name, AtlLoraFacts *facts)
+{
+  static const struct
+  {
+    const char *mark;
+    guint steps;
+    double guidance;
+    const char *sampler, *schedule;
+  } kinds[] = {
+    { "lightning", 4, 1, "Euler", "SGM Uniform" },
+    { "dmd2", 4, 1, "LCM", NULL },
+    { "hyper", 8, 1, "DDIM", "SGM Uniform" },
+    { "lcm", 4, 1, "LCM", NULL },
+    { "tcd", 4, 1, "TCD", NULL },
+    { "turbo", 8, 1, NULL, NULL },
+    { "lightx2v", 4, 1, NULL, NULL },
+  };
+  g_autofree char *lower = g_utf8_strdown (name, -1);
+  gboolean is_unet = facts->family == NULL || g_str_equal (facts->family->name, "sd") ||
+                     g_str_equal (facts->family->name, "sdxl");
+
+  facts->guidance = -1;
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
+    {
+      if (strstr (lower, kinds[i].mark) == NULL)
+        continue;
+      facts->steps = steps_in (lower);
+      facts->steps = facts->steps > 0 ? facts->steps : kinds[i].steps;
+      /* Flux's guidance is an input that it was taught, and not a second pass. */
+      if (facts->family == NULL || !g_str_equal (facts->family->name, "flux"))
+        facts->guidance = strstr (lower, "cfg") != NULL ? -1 : kinds[i].guidance;
+      facts->sampler = is_unet ? kinds[i].sampler : NULL;
+      facts->schedule = is_unet ? kinds[i].schedule : NULL;
+      return;
+    }
+}
+
+void
+atl_lora_read_facts (const AtlCheckpoint *cp, const char *name, AtlLoraFacts *facts)
+{
+  const char *title = meta (cp, "modelspec.title");
+  g_autofree char *all = NULL;
+
+  if (title == NULL || *title == '\0')
+    title = meta (cp, "ss_output_name");
+  facts->title = title != NULL && *title != '\0' ? g_utf8_make_valid (title, -1) : g_strdup (name);
+  if (g_str_has_suffix (facts->title, ".safetensors"))
+    facts->title[strlen (facts->title) - strlen (".safetensors")] = '\0';
+  facts->family = find_family (cp);
+  find_triggers (cp, facts);
+  all = g_strconcat (name, " ", facts->title, NULL);
+  find_steps (all, facts);
+}

@@ -1,0 +1,38 @@
+/* LoRA files: opening them, and what they say about themselves.
+ *
+ *   g_autoptr (AtlCheckpoint) cp = atl_lora_open (map, "ink.safetensors", error);
+ *   g_auto (AtlLoraFacts) facts = { 0 };
+ *   atl_lora_read_facts (cp, "ink.safetensors", &facts);
+ *
+ * How they change weights: models/blocks/lora.h.
+ *
+ * Threading: any thread.
+ */
+#pragma once
+
+#include "engine/diffusion/family.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  char *title;                      /* (owned) */
+  const AtlDiffusionFamily *family; /* (nullable) that it was made for, where it can be told */
+  GPtrArray *triggers;              /* (owned) words that call what it was taught */
+  /* Of one that makes few steps enough; 0, -1 and NULL where it is none. */
+  guint steps;
+  double guidance;
+  const char *sampler, *schedule; /* usual names (media/sampler-names.h); static */
+} AtlLoraFacts;
+
+void atl_lora_facts_clear (AtlLoraFacts *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlLoraFacts, atl_lora_facts_clear)
+
+/* Whether the checkpoint's tensors are changes of weights. */
+gboolean atl_lora_is_one (const AtlCheckpoint *cp);
+/* ATL_ERROR_BAD_FILE, and ATL_ERROR_UNSUPPORTED for what is no LoRA, in words. */
+AtlCheckpoint *atl_lora_open (AtlFileMap *map, const char *name, GError **error);
+/* `name` is the file's, which often says more than what is in it. */
+void atl_lora_read_facts (const AtlCheckpoint *cp, const char *name, AtlLoraFacts *facts);
+
+G_END_DECLS

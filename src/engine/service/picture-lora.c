@@ -1,0 +1,210 @@
+/* LoRAs of pictures: files into checkpoints that stay for the next picture, checked for the family.
+ */
+#define G_LOG_DOMAIN "atl-service"
+
+#include <glib/gi18n.h>
+#include <math.h>
+#include <sys/stat.h>
+
+#include "engine/service/service-private.h"
+
+#define MAX_STRENGTH 10.0
+
+struct _AtlLora
+{
+  char *id;          /* (owned) which file it is, and when it was written */
+  char *name;        /* (owned) for the person */
+  AtlFileMap *map;   /* (owned) */
+  AtlCheckpoint *cp; /* (owned) (nullable) once it is used */
+  float strength;
+};
+
+static void
+lora_free (gpointer data)
+{
+  AtlLora *lora = data;
+
+  g_free (lora->id);
+  g_free (lora->name);
+  g_clear_pointer (&lora->map, atl_file_map_unref);
+  g_clear_pointer (&lora->cp, atl_checkpoint_unref);
+  g_free (lora);
+}
+
+gboolean
+atl_picture_take_lora (AtlJob *job, int fd, const char *name, GError **error)
+{
+  const char *slash = strchr (name, '/');
+  const char *shown = slash != NULL ? slash + 1 : name;
+  AtlFileMap *map;
+  struct stat st;
+  AtlLora *lora;
+
+  /* PEFT's settings beside it say nothing that is used here. */
+  if (g_str_has_suffix (shown, ".json"))
+    return TRUE;
+  if (job->loras == NULL)
+    job->loras = g_ptr_array_new_with_free_func (lora_free);
+  if (job->loras->len >= ATL_MAX_LORAS)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("At most %u LoRAs at a time"),
+                   ATL_MAX_LORAS);
+      return FALSE;
+    }
+  map = atl_file_map_new_from_fd (fd, shown, error);
+  if (map == NULL)
+    return FALSE;
+  lora = g_new0 (AtlLora, 1);
+  lora->map = map;
+  lora->name = g_strdup (shown);
+  if (fstat (fd, &st) == 0)
+    lora->id = g_strdup_printf ("%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT
+                                "-%" G_GUINT64_FORMAT ".%ld",
+                                (guint64) st.st_dev, (guint64) st.st_ino, (guint64) st.st_size,
+                                (guint64) st.st_mtim.tv_sec, (long) st.st_mtim.tv_nsec);
+  g_ptr_array_add (job->loras, lora);
+  return TRUE;
+}
+
+/* The checkpoint of the same file, where the last picture had it. */
+static AtlCheckpoint *
+find_cached (const AtlSlot *slot, const AtlLora *lora)
+{
+  for (guint i = 0; slot->loras != NULL && lora->id != NULL && i < slot->loras->len; i++)
+    {
+      const AtlLora *other = slot->loras->pdata[i];
+
+      if (g_strcmp0 (other->id, lora->id) == 0)
+        return other->cp;
+    }
+  return NULL;
+}
+
+static double
+strength_of (const AtlJob *job, guint index)
+{
+  g_autoptr (GVariant) list = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
+  g_autoptr (GVariant) row = list != NULL && index < g_variant_n_children (list)
+                                 ? g_variant_get_child_value (list, index)
+                                 : NULL;
+
+  return CLAMP (atl_dict_double (row, "weight", 1), -MAX_STRENGTH, MAX_STRENGTH);
+}
+
+/* Whether the last picture of the slot had the same ones. */
+static gboolean
+are_same (const AtlSlot *slot, const AtlLoraFile *files, guint n)
+{
+  if ((slot->loras != NULL ? slot->loras->len : 0) != n)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      const AtlLora *lora = slot->loras->pdata[i];
+
+      if (lora->cp != files[i].cp || lora->strength != files[i].scale)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* Where both are known. Chroma is made from Flux, and takes its LoRAs. */
+static gboolean
+fits (const AtlLoraFacts *facts, const AtlDiffusionFamily *family)
+{
+  return facts->family == NULL || facts->family == family ||
+         (g_str_equal (facts->family->name, "flux") && g_str_equal (family->name, "chroma"));
+}
+
+/* What the few-step LoRA wants, where the person said nothing. */
+static void
+set_few_steps (AtlSettings *settings, const AtlLoraFacts *facts)
+{
+  if (facts->steps > 0 && !atl_settings_has (settings, ATL_MADE_STEPS))
+    atl_settings_set_number (settings, ATL_MADE_STEPS, facts->steps);
+  if (facts->guidance >= 0 && !atl_settings_has (settings, ATL_MADE_GUIDANCE))
+    atl_settings_set_number (settings, ATL_MADE_GUIDANCE, facts->guidance);
+  if (facts->sampler == NULL || atl_settings_has (settings, ATL_MADE_SAMPLER) ||
+      atl_settings_has (settings, ATL_MADE_CLASS))
+    return;
+  atl_settings_set_string (settings, ATL_MADE_SAMPLER, facts->sampler);
+  if (facts->schedule != NULL && !atl_settings_has (settings, ATL_MADE_SCHEDULE))
+    atl_settings_set_string (settings, ATL_MADE_SCHEDULE, facts->schedule);
+}
+
+gboolean
+atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
+{
+  const AtlDiffusionFamily *family = atl_diffusion_model_family (job->slot->pictures);
+  AtlLoraFile files[ATL_MAX_LORAS];
+  guint n = job->loras != NULL ? job->loras->len : 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      AtlLora *lora = job->loras->pdata[i];
+      AtlCheckpoint *cached = find_cached (job->slot, lora);
+      g_auto (AtlLoraFacts) facts = { 0 };
+
+      lora->cp = cached != NULL ? atl_checkpoint_ref (cached)
+                                : atl_lora_open (lora->map, lora->name, error);
+      if (lora->cp == NULL)
+        return FALSE;
+      atl_lora_read_facts (lora->cp, lora->name, &facts);
+      if (!fits (&facts, family))
+        {
+          /* Translators: %s is the name of a LoRA file, then two families of models. */
+          g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                       _ ("%s was made for %s, and does not fit %s"), lora->name,
+                       facts.family->words, family->words);
+          return FALSE;
+        }
+      set_few_steps (settings, &facts);
+      files[i].cp = lora->cp;
+      files[i].scale = lora->strength = (float) strength_of (job, i);
+    }
+  if (are_same (job->slot, files, n))
+    return TRUE;
+  /* Weights with others in them are freed: nobody computes meanwhile. */
+  atl_turnstile_enter (job->service->turnstile);
+  atl_diffusion_model_set_loras (job->slot->pictures, files, n);
+  __atomic_store_n (&job->slot->ram_bytes, 0, __ATOMIC_RELAXED);
+  atl_turnstile_leave (job->service->turnstile);
+  g_clear_pointer (&job->slot->loras, g_ptr_array_unref);
+  job->slot->loras = g_steal_pointer (&job->loras);
+  return TRUE;
+}
+
+GVariant *
+atl_picture_inspect_lora (AtlJob *job)
+{
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  g_auto (AtlLoraFacts) facts = { 0 };
+  GVariantDict dict;
+
+  if (job->maps->len != 1)
+    return NULL;
+  cp = atl_lora_open (job->maps->pdata[0], job->names->pdata[0], NULL);
+  if (cp == NULL)
+    return NULL;
+  atl_lora_read_facts (cp, job->names->pdata[0], &facts);
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_LORA);
+  g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", facts.title);
+  g_variant_dict_insert (&dict, ATL_INFO_SIZE_BYTES, "t",
+                         (guint64) atl_file_map_size (job->maps->pdata[0]));
+  g_variant_dict_insert (&dict, ATL_INFO_CAN_RUN, "b", FALSE);
+  g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s",
+                         _ ("This is a LoRA: it changes a model, and is none itself"));
+  g_variant_dict_insert (&dict, ATL_INFO_FAMILY, "s",
+                         facts.family != NULL ? facts.family->words : "");
+  g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s",
+                         facts.family != NULL ? facts.family->name : "");
+  g_variant_dict_insert_value (
+      &dict, ATL_INFO_TRIGGERS,
+      g_variant_new_strv ((const char *const *) facts.triggers->pdata, facts.triggers->len));
+  g_variant_dict_insert (&dict, ATL_INFO_STEPS, "u", facts.steps);
+  g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", facts.guidance);
+  g_variant_dict_insert (&dict, ATL_INFO_SAMPLER, "s", facts.sampler != NULL ? facts.sampler : "");
+  g_variant_dict_insert (&dict, ATL_INFO_SCHEDULE, "s",
+                         facts.schedule != NULL ? facts.schedule : "");
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
