@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/conversation.h"
 #include "cli/session.h"
+#include "hub/starter.h"
 
 #define SUMMARY                                                                                    \
   N_ ("Talks with a model in the terminal. Ctrl-C stops an answer; /help lists the commands.")
@@ -134,7 +135,7 @@ answer (Chat *self)
   g_autoptr (GError) error = NULL;
   const AtlCliSink sink = { .text = text_cb, .user_data = self };
 
-  atl_cli_options_params (&self->options, atl_model_get_info (self->session.model), &params);
+  atl_cli_options_params (&self->options, self->session.model, &params);
   params.conversation = g_strdup ("terminal");
   self->is_thinking = FALSE;
   job = atl_cli_session_answer (&self->session, messages, NULL, &params, &sink, &error);
@@ -238,7 +239,7 @@ cmd_set (Chat *self, const char *rest)
         puts (error->message);
       return TRUE;
     }
-  atl_cli_options_params (&self->options, atl_model_get_info (self->session.model), &params);
+  atl_cli_options_params (&self->options, self->session.model, &params);
   specs = atl_chat_param_specs (&n_specs);
   for (guint i = 0; i < n_specs; i++)
     printf ("%-20s %g\n", specs[i].key, atl_chat_param_get (&params, &specs[i]));
@@ -250,6 +251,9 @@ print_model (Chat *self)
 {
   const AtlModelInfo *info = atl_model_get_info (self->session.model);
   g_autofree char *size = atl_language_size (info->size_bytes);
+  gboolean from_catalogue;
+  g_autofree char *values = atl_chat_params_to_words (atl_starter_recommended (
+      atl_model_get_key (self->session.model), info->name, info->recommended, &from_catalogue));
 
   fprintf (stderr,
            info->is_toy ? _ ("%s (%s, %s), a toy: good for trying out only. %s. Context %u tokens.")
@@ -258,6 +262,15 @@ print_model (Chat *self)
   fprintf (stderr, *info->notice != '\0' ? " %s\n" : "%s\n", info->notice);
   if (*info->draft != '\0')
     fprintf (stderr, _ ("%s guesses ahead.\n"), info->draft);
+  if (*values != '\0')
+    {
+      /* Translators: followed by names and numbers, as in "temperature 0.2, top-p 0.9" */
+      fprintf (stderr,
+               from_catalogue ? _ ("The model’s authors recommend: %s")
+                              : _ ("The model’s file recommends: %s"),
+               values);
+      fputs (".\n", stderr);
+    }
 }
 
 static gboolean

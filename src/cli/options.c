@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "atelier-config.h"
+#include "hub/starter.h"
 
 static char *
 read_text (const char *value, GError **error)
@@ -233,12 +234,26 @@ atl_cli_options_clear (AtlCliOptions *self)
   atl_chat_params_clear (&self->given);
 }
 
-void
-atl_cli_options_params (const AtlCliOptions *self, const AtlModelInfo *info, AtlChatParams *params)
+static gboolean
+is_greedy (const AtlCliOptions *self)
 {
+  return g_ptr_array_find_with_equal_func (self->given_keys, "temperature", g_str_equal, NULL) &&
+         self->given.temperature == 0;
+}
+
+void
+atl_cli_options_params (const AtlCliOptions *self, AtlModel *model, AtlChatParams *params)
+{
+  const AtlModelInfo *info = atl_model_get_info (model);
+
   atl_chat_params_init (params);
-  /* A recommendation out of range is as good as none. */
-  atl_chat_params_apply (params, info->recommended, NULL);
+  /* A recommendation out of range is as good as none; and who asks for the likeliest words alone
+   * gets them, without a penalty that was made for another temperature. */
+  if (!is_greedy (self))
+    atl_chat_params_apply (
+        params,
+        atl_starter_recommended (atl_model_get_key (model), info->name, info->recommended, NULL),
+        NULL);
   for (guint i = 0; i < self->given_keys->len; i++)
     {
       const AtlChatParamSpec *spec = atl_chat_param_find (g_ptr_array_index (self->given_keys, i));

@@ -35,9 +35,8 @@ gboolean atl_cli_options_parse (AtlCliOptions *self,
                                 GError **error);
 void atl_cli_options_clear (AtlCliOptions *self);
 
-/* The defaults, the model's recommendation, then what was given. */
-void
-atl_cli_options_params (const AtlCliOptions *self, const AtlModelInfo *info, AtlChatParams *params);
+/* The defaults, what the authors of the model recommend, then what was given. */
+void atl_cli_options_params (const AtlCliOptions *self, AtlModel *model, AtlChatParams *params);
 
 /* "/set KEY VALUE": another given value. */
 gboolean

@@ -193,7 +193,7 @@ atl_cli_run (int argc, char **argv)
       !atl_cli_session_open (&session, options.model, &options.load, &error))
     return fail (error);
 
-  atl_cli_options_params (&options, atl_model_get_info (session.model), &params);
+  atl_cli_options_params (&options, session.model, &params);
   if (messages == NULL && !is_raw)
     {
       chat = atl_conversation_new (options.system);

@@ -24,6 +24,27 @@ text (JsonObject *object, const char *member)
   return value != NULL ? g_intern_string (value) : NULL;
 }
 
+/* Whole numbers are those of parameters that count something. */
+static GVariant *
+read_recommended (JsonObject *object)
+{
+  JsonObject *values = atl_json_object (object, "recommended");
+  g_autoptr (GList) keys = json_object_get_members (values);
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  for (GList *key = keys; key != NULL; key = key->next)
+    {
+      JsonNode *node = json_object_get_member (values, key->data);
+
+      if (json_node_get_value_type (node) == G_TYPE_INT64)
+        g_variant_dict_insert (&dict, key->data, "i", (gint32) json_node_get_int (node));
+      else
+        g_variant_dict_insert (&dict, key->data, "d", json_node_get_double (node));
+    }
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
 static void
 read_source (JsonObject *object, AtlStarterSource *source)
 {
@@ -89,6 +110,8 @@ read_catalogue (void)
       starter->size_bytes = (guint64) atl_json_int (object, "bytes", 0);
       starter->memory_bytes = (guint64) atl_json_int (object, "memory_mb", 0) << 20;
       starter->toy = atl_json_bool (object, "toy", FALSE);
+      starter->inside = text (object, "inside");
+      starter->recommended = read_recommended (object);
       catalogue->n_sources[i] = json_array_get_length (sources);
       catalogue->sources[i] = g_new0 (AtlStarterSource, catalogue->n_sources[i]);
       for (guint j = 0; j < catalogue->n_sources[i]; j++)

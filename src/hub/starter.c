@@ -63,6 +63,52 @@ atl_starter_pictures (void)
   return is_bundle (installed) ? g_steal_pointer (&installed) : NULL;
 }
 
+/* "Qwen2.5-1.5B_Instruct" -> "qwen2.51.5binstruct". Owned. */
+static char *
+plain_name (const char *name)
+{
+  GString *plain = g_string_new (NULL);
+
+  for (const char *p = name; *p != '\0'; p++)
+    if (strchr (" -_", *p) == NULL)
+      g_string_append_c (plain, g_ascii_tolower (*p));
+  return g_string_free (plain, FALSE);
+}
+
+static gboolean
+begins_with (const char *plain, const char *name)
+{
+  g_autofree char *wanted = name != NULL ? plain_name (name) : NULL;
+
+  return wanted != NULL && g_str_has_prefix (plain, wanted);
+}
+
+GVariant *
+atl_starter_recommended (const char *path,
+                         const char *name,
+                         GVariant *own,
+                         gboolean *from_catalogue)
+{
+  const AtlStarter *starter = path != NULL ? atl_starter_for_path (path) : NULL;
+  g_autofree char *plain = plain_name (name);
+  const AtlStarter *list;
+  guint n;
+
+  if (from_catalogue != NULL)
+    *from_catalogue = FALSE;
+  if (own != NULL && g_variant_n_children (own) > 0)
+    return own;
+  list = atl_starter_list (&n);
+  for (guint i = 0; i < n && starter == NULL; i++)
+    if (begins_with (plain, list[i].title) || begins_with (plain, list[i].inside))
+      starter = &list[i];
+  if (starter == NULL)
+    return NULL;
+  if (from_catalogue != NULL)
+    *from_catalogue = TRUE;
+  return starter->recommended;
+}
+
 /* Memory that a model could have: what the system calls available, within the limit of a container.
  */
 static guint64

@@ -30,13 +30,15 @@ typedef struct
 {
   const char *id;
   const char *title;
-  const char *licence;  /* SPDX */
-  const char *file;     /* its name in the models folder */
-  const char *about;    /* one sentence for people */
-  const char *sha256;   /* (nullable) when the catalogue knows it */
-  guint64 size_bytes;   /* of the file; approximate when sha256 is NULL */
-  guint64 memory_bytes; /* that should be free to run it well */
-  gboolean toy;         /* a toy, to be labelled as one */
+  const char *licence;   /* SPDX */
+  const char *file;      /* its name in the models folder */
+  const char *about;     /* one sentence for people */
+  const char *sha256;    /* (nullable) when the catalogue knows it */
+  guint64 size_bytes;    /* of the file; approximate when sha256 is NULL */
+  guint64 memory_bytes;  /* that should be free to run it well */
+  gboolean toy;          /* a toy, to be labelled as one */
+  const char *inside;    /* (nullable) its name in the file, where that is not the title */
+  GVariant *recommended; /* a{sv} for atl_chat_params_apply(): the authors' values */
 } AtlStarter;
 
 /* All starters, best first; static, `n` (out) how many. */
@@ -44,6 +46,15 @@ const AtlStarter *atl_starter_list (guint *n);
 
 /* The starter that a file in the models folder is, by its name; NULL when it is none. Static. */
 const AtlStarter *atl_starter_for_path (const char *path);
+
+/* What to begin with when a model is sampled: `own` (a{sv}, nullable), what its file names, else
+ * what the catalogue knows of the model at `path` (nullable) or called `name` (in any spelling,
+ * with anything behind it); NULL where neither says anything. `from_catalogue` (out, nullable)
+ * tells which. Borrowed from `own` or static. */
+GVariant *atl_starter_recommended (const char *path,
+                                   const char *name,
+                                   GVariant *own,
+                                   gboolean *from_catalogue);
 
 /* The one that would be fetched for this machine now. Static. */
 const AtlStarter *atl_starter_choose (AtlStarterKind kind);

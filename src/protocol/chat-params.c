@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "base/language.h"
 #include "protocol/protocol.h"
 
 #define MAX_STOP_STRINGS 16u
@@ -317,6 +318,26 @@ atl_chat_params_apply (AtlChatParams *self, GVariant *dict, GError **error)
   if (!g_variant_is_of_type (stop, G_VARIANT_TYPE_STRING_ARRAY))
     return set_wrong_type (error, "stop");
   return set_stop (self, g_variant_dup_strv (stop, NULL), error);
+}
+
+char *
+atl_chat_params_to_words (GVariant *dict)
+{
+  GString *words = g_string_new (NULL);
+
+  for (gsize i = 0; dict != NULL && i < G_N_ELEMENTS (specs); i++)
+    {
+      g_autoptr (GVariant) value = g_variant_lookup_value (dict, specs[i].key, NULL);
+      double number;
+
+      if (value != NULL && variant_to_double (value, &number))
+        {
+          g_autofree char *part =
+              atl_language_printf ("%s%s %g", words->len > 0 ? ", " : "", specs[i].term, number);
+          g_string_append (words, part);
+        }
+    }
+  return g_string_free (words, FALSE);
 }
 
 GVariant *

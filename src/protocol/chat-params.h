@@ -105,6 +105,9 @@ void atl_chat_params_copy (AtlChatParams *dest, const AtlChatParams *src);
 /* Sets the fields whose keys are in `dict` (a{sv}, nullable), leaving the others. ATL_ERROR_INVALID
  * names the first key with a wrong type or a value out of range; unknown keys are ignored. */
 gboolean atl_chat_params_apply (AtlChatParams *self, GVariant *dict, GError **error);
+/* "temperature 0.7, top-p 0.8": the terms and values of the numbers in `dict` (nullable), in the
+ * numbers of the person's language; the caller's, "" where there are none. */
+char *atl_chat_params_to_words (GVariant *dict);
 /* A floating a{sv} of all fields. */
 GVariant *atl_chat_params_to_variant (const AtlChatParams *self);
 

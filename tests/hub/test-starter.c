@@ -396,6 +396,43 @@ test_catalogue (void)
   g_assert_null (atl_starter_for_path ("/x/other.gguf"));
 }
 
+static void
+test_recommended (void)
+{
+  g_autoptr (GVariant) own =
+      g_variant_ref_sink (g_variant_new_parsed ("{'temperature': <1.5>, 'top-k': <3>}"));
+  g_autoptr (GVariant) none = g_variant_ref_sink (g_variant_new ("a{sv}", NULL));
+  static const char *const names[] = { "SmolLM2 135M Instruct", "smollm2-135m-instruct.Q8_0",
+                                       "SmolLM2_135M-Instruct-v0.2",
+                                       "Smollm2 135M 8k Lc100K Mix1 Ep2" };
+  gboolean from_catalogue;
+  GVariant *found;
+  double value;
+  gint32 count;
+
+  /* What the file says counts, and nothing of the catalogue is mixed in. */
+  found = atl_starter_recommended ("/x/smollm2-135m-instruct-q4_1.gguf", "SmolLM2 135M Instruct",
+                                   own, &from_catalogue);
+  g_assert_true (found == own);
+  g_assert_false (from_catalogue);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      found = atl_starter_recommended ("/x/model.gguf", names[i], none, &from_catalogue);
+      g_assert_nonnull (found);
+      g_assert_true (from_catalogue);
+      g_assert_true (g_variant_lookup (found, "temperature", "d", &value));
+      g_assert_cmpfloat (value, ==, 0.2);
+      g_assert_true (g_variant_lookup (found, "top-p", "d", &value));
+      g_assert_cmpfloat (value, ==, 0.9);
+    }
+  found = atl_starter_recommended ("/x/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "?", NULL, NULL);
+  g_assert_true (g_variant_lookup (found, "top-k", "i", &count));
+  g_assert_cmpint (count, ==, 20);
+  g_assert_null (atl_starter_recommended ("/x/qwen.gguf", "Qwen3 1.7B", none, &from_catalogue));
+  g_assert_false (from_catalogue);
+  g_assert_null (atl_starter_recommended (NULL, "", NULL, NULL));
+}
+
 typedef struct
 {
   GMainLoop *loop;
@@ -546,6 +583,7 @@ main (int argc, char **argv)
   g_test_add ("/hub/starter/" name, Fixture, data, set_up, func, tear_down)
   g_test_add_func ("/hub/starter/catalogue", test_catalogue);
   g_test_add_func ("/hub/starter/pictures", test_pictures);
+  g_test_add_func ("/hub/starter/recommended", test_recommended);
   g_test_add_func ("/hub/starter/pages", test_pages);
   ADD ("wheels/html", NULL, test_wheels);
   ADD ("wheels/json", "json", test_wheels);

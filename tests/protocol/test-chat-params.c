@@ -39,6 +39,18 @@ test_table (void)
 }
 
 static void
+test_words (void)
+{
+  g_autoptr (GVariant) dict = g_variant_ref_sink (
+      g_variant_new_parsed ("{'top-p': <0.9>, 'other': <1>, 'temperature': <0.2>, 'top-k': <20>}"));
+  g_autofree char *words = atl_chat_params_to_words (dict);
+  g_autofree char *none = atl_chat_params_to_words (NULL);
+
+  g_assert_cmpstr (words, ==, "temperature 0.2, top-p 0.9, top-k 20");
+  g_assert_cmpstr (none, ==, "");
+}
+
+static void
 fill (AtlChatParams *params)
 {
   atl_chat_params_init (params);
@@ -163,6 +175,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/protocol/chat-params/words", test_words);
   g_test_add_func ("/chat-params/table", test_table);
   g_test_add_func ("/chat-params/forms", test_forms);
   g_test_add_func ("/chat-params/hostile", test_hostile);

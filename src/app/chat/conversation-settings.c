@@ -4,6 +4,7 @@
 
 #include "app/chat/conversation-private.h"
 
+#include "app/recommended.h"
 #include "app/words.h"
 
 static void
@@ -106,8 +107,8 @@ atl_conversation_get_params (AtlConversation *self, AtlChatParams *params)
   g_autofree char *json = atl_conversation_settings_to_json (self);
   g_autoptr (GError) error = NULL;
 
-  if (model != NULL && atl_model_get_info (model)->recommended != NULL)
-    atl_chat_params_apply (params, atl_model_get_info (model)->recommended, NULL);
+  if (model != NULL)
+    atl_chat_params_apply (params, atl_recommended (model), NULL);
   /* A value out of range comes from a damaged row or a foreign preset: the rest still counts. */
   if (!atl_chat_params_apply_json (params, json, &error))
     g_debug ("settings of the chat: %s", error->message);

@@ -10,6 +10,7 @@
 #include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
+#include "app/recommended.h"
 #include "app/wheel.h"
 #include "base/json-bounded.h"
 #include "store/presets.h"
@@ -211,6 +212,7 @@ show_settings (AtlSettingsPane *self)
   AtlModel *model = atl_session_get_model (self->session);
   g_auto (AtlChatParams) params;
   gboolean thinks = model != NULL && atl_model_get_info (model)->has_thinking;
+  g_autofree char *recommended = model != NULL ? atl_recommended_words (model) : g_strdup ("");
 
   if (self->conversation == NULL)
     return;
@@ -236,7 +238,7 @@ show_settings (AtlSettingsPane *self)
   adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->advanced_row),
                                  params.json_schema != NULL ? _ ("Answers as JSON")
                                  : params.tools != NULL     ? _ ("With tools")
-                                                            : "");
+                                                            : recommended);
   gtk_widget_set_sensitive (self->reset_button, json_object_get_size (get_settings (self)) > 0);
   self->showing = FALSE;
 }

@@ -9,6 +9,7 @@
 #include "app/chat/markdown-view.h"
 #include "app/chat/param-row.h"
 #include "app/models/model-drop-down.h"
+#include "app/recommended.h"
 #include "app/words.h"
 #include "client/chat-job.h"
 
@@ -83,8 +84,8 @@ get_params (AtlCompareColumn *self, AtlModel *model, AtlChatParams *params)
   g_autoptr (JsonNode) node = json_node_alloc ();
   g_autofree char *json = NULL;
 
-  if (model != NULL && atl_model_get_info (model)->recommended != NULL)
-    atl_chat_params_apply (params, atl_model_get_info (model)->recommended, NULL);
+  if (model != NULL)
+    atl_chat_params_apply (params, atl_recommended (model), NULL);
   json_node_init_object (node, self->settings);
   json = json_to_string (node, FALSE);
   atl_chat_params_apply_json (params, json, NULL);

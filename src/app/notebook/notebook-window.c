@@ -7,6 +7,7 @@
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
 #include "app/notebook/token-tags.h"
+#include "app/recommended.h"
 #include "app/words.h"
 #include "client/chat-job.h"
 
@@ -443,8 +444,8 @@ atl_notebook_window_new (GtkApplication *app, AtlSession *session)
   AtlModel *model = atl_session_get_model (session);
   g_autofree char *text = atl_store_setting_get (atl_session_get_store (session), TEXT_KEY, NULL);
 
-  if (model != NULL && atl_model_get_info (model)->recommended != NULL)
-    atl_chat_params_apply (&self->params, atl_model_get_info (model)->recommended, NULL);
+  if (model != NULL)
+    atl_chat_params_apply (&self->params, atl_recommended (model), NULL);
   add_rows (self);
   if (text != NULL)
     {
