@@ -8,7 +8,9 @@
 
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf.h"
+#include "engine/formats/ncnn.h"
 #include "engine/formats/safetensors.h"
+#include "engine/formats/torch.h"
 
 /* How far into a file a look goes. */
 #define LOOK_BYTES 4096
@@ -22,9 +24,9 @@ typedef struct
 } Signature;
 
 #define PICKLE                                                                                     \
-  N_ ("%s is a PyTorch file of the pickle kind, which can carry programs and is never opened; "    \
-      "the same "                                                                                  \
-      "model as a .safetensors or .gguf file works")
+  N_ ("%s is a PyTorch file of the old kind, a bare pickle, which can carry programs and is "      \
+      "never "                                                                                     \
+      "opened; the same model as a .safetensors or .gguf file works")
 #define ARCHIVE N_ ("%s is a compressed archive; unpack it and open the model inside")
 #define OLD_GGML                                                                                   \
   N_ ("%s is in the GGML format that came before GGUF; a newer .gguf file of the same model "      \
@@ -41,6 +43,8 @@ static const Signature signatures[] = {
   { 0, 4, "algg", OLD_GGML },
   { 0, 4, "GGML", OLD_GGML },
   { 0, 4, "ggml", OLD_GGML },
+  { 0, 4, "Gk0\1",
+    N_ ("%s has the weights of an ncnn network; open it together with the .param file") },
   { 0, 2, "\x1f\x8b", ARCHIVE },
   { 0, 3, "BZh", ARCHIVE },
   { 0, 6,
@@ -90,14 +94,12 @@ atl_file_kind (const guint8 *data, gsize size)
     return ATL_FILE_GGUF;
   if (atl_safetensors_is_safetensors (data, size))
     return ATL_FILE_SAFETENSORS;
+  if (atl_torch_is_torch (data, size))
+    return ATL_FILE_TORCH;
+  if (atl_ncnn_is_param (data, size))
+    return ATL_FILE_NCNN;
   text = skip_space (data, end);
   return text < end && *text == '{' ? ATL_FILE_JSON : ATL_FILE_OTHER;
-}
-
-static gboolean
-contains (const guint8 *data, gsize size, const char *word)
-{
-  return size > 0 && memmem (data, MIN (size, LOOK_BYTES), word, strlen (word)) != NULL;
 }
 
 /* The first line of a file that reads like text; NULL when it does not. */
@@ -147,10 +149,7 @@ atl_file_refuse (const guint8 *data, gsize size, const char *name, GError **erro
                             _ ("%s begins with nothing but zeros: its download is not finished"),
                             name);
   if (size >= 4 && memcmp (data, "PK\3\4", 4) == 0)
-    return refuse (contains (data, size, ".pkl")
-                       ? PICKLE
-                       : N_ ("%s is a ZIP archive; unpack it and open the model inside"),
-                   name, error);
+    return refuse (N_ ("%s is a ZIP archive; unpack it and open the model inside"), name, error);
   if (text_size > 0 && *text == '<')
     return atl_format_fail (
         error, ATL_ERROR_BAD_FILE,

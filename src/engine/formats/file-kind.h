@@ -15,7 +15,9 @@ typedef enum
 {
   ATL_FILE_GGUF,
   ATL_FILE_SAFETENSORS,
-  ATL_FILE_JSON, /* text that begins with a brace */
+  ATL_FILE_JSON,  /* text that begins with a brace */
+  ATL_FILE_TORCH, /* an archive of torch.save() */
+  ATL_FILE_NCNN,  /* the description of a network; its weights are an ATL_FILE_OTHER beside it */
   ATL_FILE_OTHER,
 } AtlFileKind;
 

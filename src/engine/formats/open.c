@@ -9,7 +9,9 @@
 #include "engine/formats/file-kind.h"
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf.h"
+#include "engine/formats/ncnn.h"
 #include "engine/formats/safetensors.h"
+#include "engine/formats/torch.h"
 
 /* Settings files, and what their keys begin with. */
 static const struct
@@ -28,10 +30,12 @@ typedef struct
 {
   GPtrArray *gguf;        /* (owned) AtlFileMap, borrowed */
   GPtrArray *safetensors; /* (owned) AtlFileMap, borrowed */
+  GPtrArray *torch;       /* (owned) AtlFileMap, borrowed */
+  GPtrArray *others;      /* (owned) AtlFileMap of no known kind, borrowed */
+  AtlFileMap *ncnn;       /* (nullable) the description */
   AtlFileMap *index;      /* (nullable) */
   AtlFileMap *config[G_N_ELEMENTS (configs)];
-  AtlFileMap *other; /* (nullable) the first of no known kind */
-  AtlFileMap *json;  /* (nullable) any JSON, for messages */
+  AtlFileMap *json; /* (nullable) any JSON, for messages */
 } Files;
 
 static void
@@ -39,6 +43,8 @@ files_clear (Files *self)
 {
   g_clear_pointer (&self->gguf, g_ptr_array_unref);
   g_clear_pointer (&self->safetensors, g_ptr_array_unref);
+  g_clear_pointer (&self->torch, g_ptr_array_unref);
+  g_clear_pointer (&self->others, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
 
@@ -133,6 +139,38 @@ open_safetensors (Files *files, GError **error)
   return g_steal_pointer (&cp);
 }
 
+/* What training leaves beside the weights. */
+static gboolean
+is_of_training (const char *name)
+{
+  static const char *const heads[] = { "training_args", "optimizer", "scheduler", "rng_state" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (heads); i++)
+    if (g_str_has_prefix (base_name (name), heads[i]))
+      return TRUE;
+  return FALSE;
+}
+
+/* With the weights of the same name, or the only file there is. */
+static AtlCheckpoint *
+open_ncnn (Files *files, GError **error)
+{
+  const char *name = base_name (atl_file_map_name (files->ncnn)), *dot = strrchr (name, '.');
+  g_autofree char *wanted =
+      g_strdup_printf ("%.*s.bin", (int) (dot != NULL ? dot - name : (gssize) strlen (name)), name);
+  AtlFileMap *bin = files->others->len == 1 ? files->others->pdata[0] : NULL;
+
+  for (guint i = 0; i < files->others->len; i++)
+    if (strcmp (base_name (atl_file_map_name (files->others->pdata[i])), wanted) == 0)
+      bin = files->others->pdata[i];
+  if (bin != NULL)
+    return atl_ncnn_open (files->ncnn, bin, error);
+  atl_format_fail (error, ATL_ERROR_NOT_FOUND,
+                   _ ("%s describes a network whose weights are in %s; put it beside it"), name,
+                   wanted);
+  return NULL;
+}
+
 static gboolean
 refuse (AtlFileMap *map, GError **error)
 {
@@ -143,7 +181,10 @@ refuse (AtlFileMap *map, GError **error)
 AtlCheckpoint *
 atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
 {
-  g_auto (Files) files = { .gguf = g_ptr_array_new (), .safetensors = g_ptr_array_new () };
+  g_auto (Files) files = { .gguf = g_ptr_array_new (),
+                           .safetensors = g_ptr_array_new (),
+                           .torch = g_ptr_array_new (),
+                           .others = g_ptr_array_new () };
 
   g_return_val_if_fail (n >= 1, NULL);
   for (guint i = 0; i < n; i++)
@@ -167,8 +208,14 @@ atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n,
               refuse (maps[i], error);
               return NULL;
             }
-          if (files.other == NULL)
-            files.other = maps[i];
+          g_ptr_array_add (files.others, maps[i]);
+          break;
+        case ATL_FILE_TORCH:
+          if (n == 1 || !is_of_training (name))
+            g_ptr_array_add (files.torch, maps[i]);
+          break;
+        case ATL_FILE_NCNN:
+          files.ncnn = maps[i];
           break;
         }
     }
@@ -185,13 +232,17 @@ atl_checkpoint_open (AtlFileMap *const *maps, const char *const *names, guint n,
     return atl_gguf_open ((AtlFileMap *const *) files.gguf->pdata, files.gguf->len, error);
   if (files.safetensors->len > 0)
     return open_safetensors (&files, error);
-  if (files.other != NULL)
-    refuse (files.other, error);
+  if (files.torch->len > 0)
+    return atl_torch_open ((AtlFileMap *const *) files.torch->pdata, files.torch->len, error);
+  if (files.ncnn != NULL)
+    return open_ncnn (&files, error);
+  if (files.others->len > 0)
+    refuse (files.others->pdata[0], error);
   else
     atl_format_fail (
         error, ATL_ERROR_BAD_FILE,
         _ ("%s holds settings or text in JSON, but no weights; open the .safetensors or "
            ".gguf file beside it"),
-        atl_file_map_name (files.json));
+        atl_file_map_name (files.json != NULL ? files.json : maps[0]));
   return NULL;
 }

@@ -3,8 +3,10 @@
  *   g_autoptr (AtlCheckpoint) cp = atl_checkpoint_open (maps, names, n_files, &error);
  *
  * One GGUF or all its shards; one safetensors file or all its shards, with the config.json and
- * index files that lie beside them. Anything else is refused in a sentence that says what it is and
- * what would work instead: pickles, archives, web pages, Git LFS pointers, unfinished downloads.
+ * index files that lie beside them; an archive of PyTorch's or all its parts, where there is
+ * neither of these; an ncnn .param with its .bin. Anything else is refused in a sentence that says
+ * what it is and what would work instead: pickles, archives, web pages, Git LFS pointers,
+ * unfinished downloads.
  *
  * Threading: any thread; the result is immutable.
  */

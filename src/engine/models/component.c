@@ -13,6 +13,8 @@ static const AtlComponentClass *const classes[] = {
   &atl_chroma_class,
   &atl_clip_text_class,
   &atl_clip_vision_class,
+  &atl_compact_class,
+  &atl_esrgan_class,
   &atl_flux2_class,
   &atl_flux_class,
   &atl_hidream_class,

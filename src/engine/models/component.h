@@ -30,7 +30,7 @@ typedef struct _AtlComponentClass AtlComponentClass;
 
 /* --- Requests --- */
 
-/* `function`: "forward", "vae_encode", "vae_decode", "encode_text", "encode_image". */
+/* `function`: "forward", "vae_encode", "vae_decode", "encode_text", "encode_image", "upscale". */
 AtlRequest *atl_request_new (const char *function);
 void atl_request_free (AtlRequest *self);
 const char *atl_request_function (const AtlRequest *self);

@@ -156,6 +156,7 @@ typedef enum
    * CLAMPED_PLUS_ONE of itself: clamp(x, -7, 7) + 1. */
   ATL_ACT_CLAMPED_QUICK,
   ATL_ACT_CLAMPED_PLUS_ONE,
+  ATL_ACT_LEAKY_RELU, /* max(x, 0.2 x) */
   ATL_N_ACTS
 } AtlAct;
 

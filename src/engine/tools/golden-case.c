@@ -368,6 +368,7 @@ function_for (const char *kind)
     { "encode_image", golden_run_component },
     { "vae_encode", golden_run_component },
     { "vae_decode", golden_run_component },
+    { "upscale", golden_run_component },
     { "schedule", golden_run_schedule },
     { "pipeline", golden_run_pipeline },
   };

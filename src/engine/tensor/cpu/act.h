@@ -43,6 +43,8 @@ atl_act_apply (AtlAct act, float x)
       return x / (1.0f + expf (-1.702f * x));
     case ATL_ACT_CLAMPED_PLUS_ONE:
       return (x < -7.0f ? -7.0f : x > 7.0f ? 7.0f : x) + 1.0f;
+    case ATL_ACT_LEAKY_RELU:
+      return x > 0.0f ? x : 0.2f * x;
     case ATL_ACT_NONE:
     default:
       return x;

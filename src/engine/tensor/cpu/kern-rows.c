@@ -328,6 +328,9 @@ ATL_SIMD_NAME (atl_binary_row) (
     case ATL_ACT_CLAMPED_PLUS_ONE:                                                                 \
       loop (ATL_ACT_CLAMPED_PLUS_ONE, __VA_ARGS__);                                                \
       return TRUE;                                                                                 \
+    case ATL_ACT_LEAKY_RELU:                                                                       \
+      loop (ATL_ACT_LEAKY_RELU, __VA_ARGS__);                                                      \
+      return TRUE;                                                                                 \
     default:                                                                                       \
       return FALSE;                                                                                \
     }

@@ -513,6 +513,8 @@ vf_act (AtlAct act, vf x)
       return x / (1.0f + vf_exp (-1.702f * x));
     case ATL_ACT_CLAMPED_PLUS_ONE:
       return vf_min (vf_max (x, vf_set1 (-7.0f)), vf_set1 (7.0f)) + 1.0f;
+    case ATL_ACT_LEAKY_RELU:
+      return vf_max (x, 0.2f * x);
     case ATL_ACT_NONE:
     default:
       return x;

@@ -73,6 +73,8 @@ activate (int act, float x)
       return x / (1.0f + exp (-1.702f * x));
     case ACT_CLAMPED_PLUS_ONE:
       return clamp (x, -7.0f, 7.0f) + 1.0f;
+    case ACT_LEAKY_RELU:
+      return fmax (x, 0.2f * x);
     default:
       return x;
     }
