@@ -287,6 +287,27 @@ test_tools (void)
   g_assert_nonnull (strstr (inspect.out, "llama"));
 }
 
+/* Random weights of a real shape can be written for other engines. */
+static void
+test_saved_shape (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("atelier-bench-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "shape.gguf", NULL);
+  g_auto (Result) save = { 0 };
+  g_auto (Result) inspect = { 0 };
+  g_auto (Result) again = { 0 };
+
+  run (&save, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
+  g_assert_cmpint (save.status, ==, 0);
+  run (&inspect, NULL, "inspect", path, NULL);
+  g_assert_cmpint (inspect.status, ==, 0);
+  g_assert_nonnull (strstr (inspect.out, "blk.29.ffn_down.weight"));
+  run (&again, NULL, "bench", "--synthetic", "smollm2-135m:q4_0", "--save", path, NULL);
+  g_assert_cmpint (again.status, ==, 1); /* nothing is written over */
+  g_unlink (path);
+  g_rmdir (folder);
+}
+
 /* The one object that --json prints. */
 static JsonNode *
 parse_output (const Result *result)
@@ -365,5 +386,6 @@ main (int argc, char **argv)
   g_test_add_func ("/cli/interrupt", test_interrupt);
   g_test_add_func ("/cli/calls", test_calls);
   g_test_add_func ("/cli/tools", test_tools);
+  g_test_add_func ("/cli/saved-shape", test_saved_shape);
   return g_test_run ();
 }

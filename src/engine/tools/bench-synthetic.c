@@ -62,9 +62,47 @@ static void
 meta_uint (AtlCheckpoint *cp, const char *architecture, const char *key, guint64 value)
 {
   g_autofree char *full = g_strconcat (architecture, ".", key, NULL);
-  AtlMetaValue v = { .type = ATL_META_UINT, .v_uint = value };
+  AtlMetaValue v = { .type = ATL_META_UINT, .width = 4, .v_uint = value };
 
   atl_checkpoint_add_meta (cp, full, &v, NULL);
+}
+
+static void
+meta_float (AtlCheckpoint *cp, const char *architecture, const char *key, double value)
+{
+  g_autofree char *full = g_strconcat (architecture, ".", key, NULL);
+  AtlMetaValue v = { .type = ATL_META_FLOAT, .width = 4, .v_float = value };
+
+  atl_checkpoint_add_meta (cp, full, &v, NULL);
+}
+
+static void
+meta_string (AtlCheckpoint *cp, const char *key, const char *text)
+{
+  AtlMetaValue v = { .type = ATL_META_STRING };
+
+  v.v_string.chars = text;
+  v.v_string.length = strlen (text);
+  atl_checkpoint_add_meta (cp, key, &v, NULL);
+}
+
+/* Also what other engines want to know before they run a file. */
+static void
+add_metadata (AtlCheckpoint *cp, const Shape *s)
+{
+  const char *a = s->architecture;
+
+  meta_string (cp, "general.architecture", a);
+  meta_string (cp, "tokenizer.ggml.model", "no_vocab");
+  meta_uint (cp, a, "vocab_size", s->n_vocab);
+  meta_uint (cp, a, "block_count", s->n_layer);
+  meta_uint (cp, a, "embedding_length", s->n_embd);
+  meta_uint (cp, a, "feed_forward_length", s->n_ff);
+  meta_uint (cp, a, "attention.head_count", s->n_head);
+  meta_uint (cp, a, "attention.head_count_kv", s->n_head_kv);
+  meta_uint (cp, a, "rope.dimension_count", s->n_embd / s->n_head);
+  meta_uint (cp, a, "context_length", 131072);
+  meta_float (cp, a, "attention.layer_norm_rms_epsilon", 1e-5);
 }
 
 static void
@@ -116,8 +154,6 @@ bench_synthetic_new (const char *spec, GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (spec, ":", 2);
   Model model = { 0 };
-  AtlMetaValue arch = { .type = ATL_META_STRING };
-  const Shape *s;
   AtlCheckpoint *cp;
 
   for (gsize i = 0; i < G_N_ELEMENTS (shapes); i++)
@@ -135,18 +171,8 @@ bench_synthetic_new (const char *spec, GError **error)
       return NULL;
     }
 
-  s = model.shape;
   cp = bench_noise_build (spec, describe, &model, error);
-  if (cp == NULL)
-    return NULL;
-  arch.v_string.chars = s->architecture;
-  arch.v_string.length = strlen (s->architecture);
-  atl_checkpoint_add_meta (cp, "general.architecture", &arch, NULL);
-  meta_uint (cp, s->architecture, "block_count", s->n_layer);
-  meta_uint (cp, s->architecture, "embedding_length", s->n_embd);
-  meta_uint (cp, s->architecture, "feed_forward_length", s->n_ff);
-  meta_uint (cp, s->architecture, "attention.head_count", s->n_head);
-  meta_uint (cp, s->architecture, "attention.head_count_kv", s->n_head_kv);
-  meta_uint (cp, s->architecture, "context_length", 131072);
+  if (cp != NULL)
+    add_metadata (cp, model.shape);
   return cp;
 }

@@ -7,6 +7,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "engine/convert/requant.h"
 #include "engine/formats/open.h"
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/opencl/opencl.h"
@@ -204,6 +205,17 @@ bench_checkpoint (const Bench *b, AtlCheckpoint *cp, const char *name)
   return TRUE;
 }
 
+/* The same model as a file, for other engines and other runs. */
+static gboolean
+save_synthetic (const char *spec, const char *path, GError **error)
+{
+  g_autoptr (AtlCheckpoint) cp = bench_synthetic_new (spec, error);
+  AtlRequant job = { .cp = cp };
+  AtlRequantSummary summary;
+
+  return cp != NULL && atl_requant_write (&job, path, &summary, error);
+}
+
 static gboolean
 bench_guesses (const Bench *b, BenchDraftPlan *plan, const char *model)
 {
@@ -266,7 +278,7 @@ atl_tool_bench (int argc, char **argv)
   Bench b = { .n_threads = (int) g_get_num_processors (), .plan.depths.n = 1 };
   int n_prompt = 512, n_generate = 64, n_repeats = 3;
   g_autofree char *backend = NULL, *kv = NULL, *depths = NULL, *rows = NULL, *chats = NULL,
-                  *draft = NULL, *size = NULL;
+                  *draft = NULL, *save = NULL, *size = NULL;
   BenchImagePlan image_plan = { .width = 512, .height = 512, .frames = 1 };
   BenchDraftPlan guesses = { 0 };
   gboolean lookup = FALSE;
@@ -274,6 +286,8 @@ atl_tool_bench (int argc, char **argv)
   GOptionEntry entries[] = {
     { "synthetic", 0, 0, G_OPTION_ARG_STRING_ARRAY, &synthetic, "Random weights of a real shape",
       "SHAPE:TYPE" },
+    { "save", 0, 0, G_OPTION_ARG_FILENAME, &save,
+      "Instead: write these random weights as a file that any engine runs", "OUT.gguf" },
     { "image", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &images,
       "Instead: a pass of a network of pictures, of random weights or from a file",
       "SHAPE[:TYPE]|FILE" },
@@ -307,7 +321,8 @@ atl_tool_bench (int argc, char **argv)
   b.plan.kv_dtype = ATL_DTYPE_F16;
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error) ||
-      (files == NULL && synthetic == NULL && images == NULL) || b.n_threads < 1 ||
+      (files == NULL && synthetic == NULL && images == NULL) ||
+      (save != NULL && (synthetic == NULL || synthetic[1] != NULL)) || b.n_threads < 1 ||
       b.n_threads > 1024 || n_prompt < 1 || n_prompt > 1 << 20 || n_generate < 1 ||
       n_generate > 1 << 20 || n_repeats < 1 || n_repeats > BENCH_MAX_REPEATS ||
       (size != NULL && !parse_size (size, &image_plan)) ||
@@ -321,6 +336,13 @@ atl_tool_bench (int argc, char **argv)
                       ? error->message
                       : "Name a model file or --synthetic SHAPE:TYPE, and numbers in range.");
       return 2;
+    }
+  if (save != NULL)
+    {
+      ok = save_synthetic (synthetic[0], save, &error);
+      if (!ok)
+        g_printerr ("%s\n", error->message);
+      return ok ? 0 : 1;
     }
   if (!open_backends (&b, backend, &error))
     {

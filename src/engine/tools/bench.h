@@ -18,9 +18,10 @@ G_BEGIN_DECLS
  * tokens per second of passes of N tokens of one chat, as checking drafts needs them, with
  * --parallel those of N chats that are decoded together, sampling included, beside those of one.
  * SHAPE: qwen2.5-0.5b, llama-3.2-1b, smollm2-135m, llama-3-8b (random weights of the real sizes);
- * TYPE: f16, q8_0, q4_0, q4_k_m. --image measures a pass of a network of pictures or clips instead
- * (bench-image.h). Returns 0, 1 when a model failed, 2 for arguments it does not
- * know. */
+ * TYPE: f16, q8_0, q4_0, q4_k_m. With --save OUT.gguf they are only written, as a file without a
+ * vocabulary (“no_vocab”), which llama.cpp's benchmark runs, too. --image measures a pass of a
+ * network of pictures or clips instead (bench-image.h). Returns 0, 1 when a model failed, 2 for
+ * arguments it does not know. */
 int atl_tool_bench (int argc, char **argv);
 
 G_END_DECLS
