@@ -3,7 +3,8 @@
  * partial results are joined at the end.
  *
  * A chunk takes ATL_CACHE_ROWS keys at a time: their scores, the steps of the softmax, and then
- * their values, which are asked for while the scores are computed, as the next keys are meanwhile.
+ * their values. Scores and values of floats take a few rows of all heads at a time, as they lie in
+ * memory; tiles of bytes (AtlCpuCacheTiles) all rows of a head.
  */
 #include <math.h>
 #include <string.h>
@@ -16,8 +17,11 @@
 #define SPLIT_KEYS 128
 #define N_SHORT_SPLITS 16
 #define LONG_SPLIT_KEYS 512
+/* So many scores fit a worker's scratch. */
+#define MAX_ROWS (ATL_POOL_SCRATCH_BYTES / (ATL_CACHE_ROWS * sizeof (float)))
 /* How far ahead a cache is asked for; what lies further comes too early for the processor. */
 #define AHEAD_BYTES 4096
+#define AHEAD_KEYS 16 /* of all heads */
 
 /* Floats of a row of n; vectors that cross cache lines would take twice as long. */
 static gint64
@@ -26,11 +30,29 @@ padded (gint64 n)
   return attention_round_up (n, 16);
 }
 
+/* What multiplies queries with keys of `dtype` in integers; NULL: floats do. */
+static const AtlCpuCacheTiles *
+tiles_of (const AtlCpuKernels *k, AtlDType dtype)
+{
+  return dtype == ATL_DTYPE_Q8_0 ? k->q8_tiles : NULL;
+}
+
+/* Floats of one head's queries, as they meet keys of `dtype`. */
+static gint64
+query_room (const AtlCpuKernels *k, AtlDType dtype, gint64 rows, gint64 dim)
+{
+  const AtlCpuCacheTiles *tiles = tiles_of (k, dtype);
+
+  return padded (tiles != NULL ? (gint64) (tiles->queries_bytes (rows, dim) / sizeof (float))
+                               : rows * dim);
+}
+
 /* Floats that a chunk needs for one key/value head: results, queries, scores. */
 static gint64
-head_room (gint64 rows, gint64 dim, gint64 v_dim)
+head_room (const AtlCpuKernels *k, AtlDType dtype, gint64 rows, gint64 dim, gint64 v_dim)
 {
-  return padded (rows * v_dim) + padded (2 * rows) + padded (rows * dim) + rows * ATL_CACHE_ROWS;
+  return padded (rows * v_dim) + padded (2 * rows) + query_room (k, dtype, rows, dim) +
+         rows * ATL_CACHE_ROWS;
 }
 
 /* What a chunk works on, and where. */
@@ -39,7 +61,7 @@ typedef struct
   gint64 rows, batch, first_kv, n_kv;
   gint64 n_results, n_q; /* floats of one kv */
   float *results;        /* [kv]: [rows][v_dim] sums, then [rows] largest score, sum of weights */
-  float *q;              /* [kv]: [rows][dim] */
+  float *q;              /* [kv]: [rows][dim], or what AtlCpuCacheTiles make of it */
   float *scores;         /* [kv][rows][ATL_CACHE_ROWS] */
 } FewChunk;
 
@@ -53,7 +75,7 @@ few_chunk (const Attention *a, guint chunk, float *scratch)
   c.first_kv = group % n_groups * a->heads_per_chunk;
   c.n_kv = MIN (a->heads_per_chunk, a->n_kv - c.first_kv);
   c.n_results = padded (c.rows * a->v_dim) + padded (2 * c.rows);
-  c.n_q = padded (c.rows * a->dim);
+  c.n_q = query_room (a->kernels, a->k.dtype, c.rows, a->dim);
   c.results = scratch;
   c.q = c.results + a->heads_per_chunk * c.n_results;
   c.scores = c.q + a->heads_per_chunk * c.n_q;
@@ -63,8 +85,11 @@ few_chunk (const Attention *a, guint chunk, float *scratch)
 static void
 few_begin (const Attention *a, const FewChunk *c)
 {
+  const AtlCpuCacheTiles *tiles = tiles_of (a->kernels, a->k.dtype);
+
   for (gint64 h = 0; h < c->n_kv; h++)
     {
+      const float *q[MAX_ROWS];
       float *sums = c->results + h * c->n_results;
       float *state = sums + c->rows * a->v_dim;
 
@@ -73,12 +98,14 @@ few_begin (const Attention *a, const FewChunk *c)
         {
           gint64 head = (c->first_kv + h) * a->per_kv + r % a->per_kv;
 
-          memcpy (c->q + h * c->n_q + r * a->dim,
-                  attention_at (&a->q, c->batch, r / a->per_kv, head),
-                  (gsize) a->dim * sizeof *sums);
+          q[r] = (const float *) attention_at (&a->q, c->batch, r / a->per_kv, head);
           state[2 * r] = -INFINITY;
           state[2 * r + 1] = 0.0f;
+          if (tiles == NULL)
+            memcpy (c->q + h * c->n_q + r * a->dim, q[r], (gsize) a->dim * sizeof *sums);
         }
+      if (tiles != NULL)
+        tiles->prepare_queries (q, c->rows, a->dim, (guint8 *) (c->q + h * c->n_q));
     }
 }
 
@@ -152,11 +179,81 @@ split_of (gint64 key)
              : N_SHORT_SPLITS + (key - N_SHORT_SPLITS * SPLIT_KEYS) / LONG_SPLIT_KEYS;
 }
 
+/* Rows [at, at + n) of all heads of the chunk, which ask for those `ahead` on. */
+static AtlCacheRows
+few_heads (
+    const Attention *a, const FewChunk *c, const Operand *o, gint64 at, gint64 n, gint64 ahead)
+{
+  const guint8 *data = attention_at (o, c->batch, at, c->first_kv);
+
+  return (AtlCacheRows){
+    .data = data,
+    .row_bytes = (gsize) o->stride[1],
+    .n = n,
+    .n_heads = c->n_kv,
+    .head_bytes = (gsize) o->stride[2],
+    .ahead = data + ahead * o->stride[1],
+    .ahead_bytes = (gsize) (c->n_kv * o->stride[2]),
+    .ahead_stride = (gsize) o->stride[1],
+  };
+}
+
+/* Scores of keys [at, at + n) for all heads of the chunk. */
+static void
+few_scores (const Attention *a, const FewChunk *c, gint64 at, gint64 n)
+{
+  const AtlCpuCacheTiles *tiles = tiles_of (a->kernels, a->k.dtype);
+
+  if (tiles != NULL)
+    {
+      AtlCacheRows keys = few_heads (a, c, &a->k, at, n, AHEAD_KEYS);
+
+      keys.width = a->dim;
+      keys.in_stride = (gsize) c->n_q * sizeof (float);
+      keys.out_stride = c->rows * ATL_CACHE_ROWS;
+      tiles->scores (&keys, (const guint8 *) c->q, c->rows, c->scores);
+      return;
+    }
+  for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
+    for (gint64 h = 0; h < c->n_kv; h++)
+      {
+        AtlCacheRows keys = few_rows (a, c, &a->k, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->dim);
+
+        a->kernels->scores (a->k.dtype, &keys, c->q + h * c->n_q, c->rows,
+                            c->scores + h * c->rows * ATL_CACHE_ROWS + i);
+      }
+}
+
+static void
+few_values (const Attention *a, const FewChunk *c, gint64 at, gint64 n)
+{
+  const AtlCpuCacheTiles *tiles = tiles_of (a->kernels, a->v.dtype);
+
+  if (tiles != NULL)
+    {
+      AtlCacheRows values = few_heads (a, c, &a->v, at, n, n);
+
+      values.width = a->v_dim;
+      values.in_stride = (gsize) (c->rows * ATL_CACHE_ROWS) * sizeof (float);
+      values.out_stride = c->n_results;
+      tiles->weigh_values (&values, c->scores, c->rows, c->results);
+      return;
+    }
+  for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
+    for (gint64 h = 0; h < c->n_kv; h++)
+      {
+        AtlCacheRows values =
+            few_rows (a, c, &a->v, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->v_dim);
+
+        a->kernels->weigh_values (a->v.dtype, &values, c->scores + h * c->rows * ATL_CACHE_ROWS + i,
+                                  c->rows, c->results + h * c->n_results);
+      }
+}
+
 static void
 few_compute (gconstpointer args, guint chunk, gpointer scratch)
 {
   const Attention *a = args;
-  const AtlCpuKernels *k = a->kernels;
   const gint64 split = a->first_split + chunk % a->n_splits;
   const gint64 first = MAX (split_start (split), a->first_key);
   const gint64 end = MIN (split_start (split + 1), a->end_key);
@@ -167,26 +264,10 @@ few_compute (gconstpointer args, guint chunk, gpointer scratch)
     {
       const gint64 n = MIN (ATL_CACHE_ROWS, end - at);
 
-      for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
-        for (gint64 h = 0; h < c.n_kv; h++)
-          {
-            AtlCacheRows keys =
-                few_rows (a, &c, &a->k, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->dim);
-
-            k->scores (a->k.dtype, &keys, c.q + h * c.n_q, c.rows,
-                       c.scores + h * c.rows * ATL_CACHE_ROWS + i);
-          }
+      few_scores (a, &c, at, n);
       for (gint64 h = 0; h < c.n_kv; h++)
         few_weights (a, &c, h, at, n);
-      for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
-        for (gint64 h = 0; h < c.n_kv; h++)
-          {
-            AtlCacheRows values =
-                few_rows (a, &c, &a->v, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->v_dim);
-
-            k->weigh_values (a->v.dtype, &values, c.scores + h * c.rows * ATL_CACHE_ROWS + i,
-                             c.rows, c.results + h * c.n_results);
-          }
+      few_values (a, &c, at, n);
     }
 }
 
@@ -240,13 +321,15 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
 }
 
 gboolean
-attention_is_few (const AtlNode *node)
+attention_is_few (const AtlCpu *cpu, const AtlNode *node)
 {
   const AtlTensor *q = node->src[0];
-  const gint64 rows = q->dim[1] * (q->dim[2] / node->src[1]->dim[2]);
+  const AtlTensor *k = node->src[1];
+  const gint64 rows = q->dim[1] * (q->dim[2] / k->dim[2]);
 
   return q->dim[1] <= FEW_QUERIES &&
-         head_room (rows, q->dim[3], node->src[2]->dim[3]) * (gint64) sizeof (float) <=
+         head_room (cpu->kernels, k->dtype, rows, q->dim[3], node->src[2]->dim[3]) *
+                 (gint64) sizeof (float) <=
              ATL_POOL_SCRATCH_BYTES;
 }
 
@@ -255,7 +338,8 @@ static gint64
 heads_per_chunk (const AtlCpu *cpu, const Attention *a)
 {
   const gint64 fit = ATL_POOL_SCRATCH_BYTES /
-                     (head_room (a->n_q * a->per_kv, a->dim, a->v_dim) * (gint64) sizeof (float));
+                     (head_room (a->kernels, a->k.dtype, a->n_q * a->per_kv, a->dim, a->v_dim) *
+                      (gint64) sizeof (float));
   const gint64 wanted = 2 * (gint64) cpu->n_threads;
   const gint64 spread = a->n_batch * a->n_kv * a->n_splits / wanted;
 

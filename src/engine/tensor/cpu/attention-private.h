@@ -62,7 +62,7 @@ float attention_step_row (const Attention *a,
                           float *state);
 
 /* Whether the node's queries count as few. */
-gboolean attention_is_few (const AtlNode *node);
+gboolean attention_is_few (const AtlCpu *cpu, const AtlNode *node);
 gsize attention_few_scratch (const AtlCpu *cpu, const AtlNode *node);
 void attention_run_few (AtlCpuRun *run, Attention *a);
 gsize attention_many_scratch (const AtlCpu *cpu, const AtlNode *node);

@@ -98,8 +98,8 @@ find_keys (Attention *a)
 gsize
 atl_fast_attention_scratch (const AtlCpu *cpu, const AtlNode *node)
 {
-  return attention_is_few (node) ? attention_few_scratch (cpu, node)
-                                 : attention_many_scratch (cpu, node);
+  return attention_is_few (cpu, node) ? attention_few_scratch (cpu, node)
+                                      : attention_many_scratch (cpu, node);
 }
 
 static gboolean
@@ -152,7 +152,7 @@ atl_fast_attention (AtlCpuRun *run, const AtlNode *node)
         return FALSE;
     }
   find_keys (&a);
-  if (attention_is_few (node))
+  if (attention_is_few (run->cpu, node))
     attention_run_few (run, &a);
   else
     attention_run_many (run, &a);

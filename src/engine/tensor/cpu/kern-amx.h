@@ -33,6 +33,12 @@ void atl_amx_packed_dot (AtlDType dtype,
                          gint64 n_rows,
                          float *out);
 
+/* AtlCpuCacheTiles. */
+gsize atl_amx_queries_bytes (gint64 n_q, gint64 width);
+void atl_amx_prepare_queries (const float *const *q, gint64 n_q, gint64 width, guint8 *out);
+void atl_amx_scores (const AtlCacheRows *keys, const guint8 *q, gint64 n_q, float *out);
+void atl_amx_weigh_values (const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
+
 /* Elements that share a scale, and what they take of 32 rows. */
 #define ATL_AMX_INT_SLAB 256
 #define ATL_AMX_INT_SLAB_BYTES (32 * 4 + 32 * ATL_AMX_INT_SLAB * 2)

@@ -18,6 +18,12 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
     .tile = atl_amx_int_tile,
     .slab_bytes = ATL_AMX_INT_SLAB_BYTES,
   };
+  static const AtlCpuCacheTiles amx_cache = {
+    .queries_bytes = atl_amx_queries_bytes,
+    .prepare_queries = atl_amx_prepare_queries,
+    .scores = atl_amx_scores,
+    .weigh_values = atl_amx_weigh_values,
+  };
   static gsize once;
 
   if (g_once_init_enter (&once))
@@ -42,6 +48,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
         {
           amx.packed_dot = atl_amx_packed_dot;
           amx.quant_tiles = &amx_int;
+          amx.q8_tiles = &amx_cache;
         }
       amx.begin = atl_amx_begin;
       amx.end = atl_amx_end;

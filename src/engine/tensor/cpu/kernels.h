@@ -55,8 +55,10 @@ typedef struct
 
 #define ATL_RECUR_SCRATCH(n) (3 * ATL_RECUR_TOKENS * (n))
 
-/* Some cached keys or values of one head; and memory that will be wanted soon, asked for while they
- * are worked on: for each of them ahead_bytes (0: nothing), ahead_stride apart. */
+/* Some cached keys or values; and memory that will be wanted soon, asked for while they are worked
+ * on: for each of them ahead_bytes (0: nothing), ahead_stride apart. Functions for one head take
+ * the first; those for all find each head_bytes further, what is multiplied with it in_stride bytes
+ * and its results out_stride floats. */
 #define ATL_CACHE_ROWS 64
 #define ATL_CACHE_STEP 8 /* multiples of it are best */
 typedef struct
@@ -66,6 +68,8 @@ typedef struct
   gint64 n, width; /* rows, at most ATL_CACHE_ROWS; elements of a row */
   const guint8 *ahead;
   gsize ahead_bytes, ahead_stride;
+  gint64 n_heads, out_stride;
+  gsize head_bytes, in_stride;
 } AtlCacheRows;
 
 /* Rows of the largest matrix tile of a level. */
@@ -86,6 +90,16 @@ typedef struct
                 gboolean add);
   gsize slab_bytes; /* tile_k elements of tile_rows prepared rows; at most 4 bytes each */
 } AtlCpuTiles;
+
+/* The scores and sums of values of AtlCpuKernels for a cache of q8_0 in integers, of all heads and
+ * up to ATL_CACHE_ROWS rows at a time. Queries of a head are prepared once, in queries_bytes. */
+typedef struct
+{
+  gsize (*queries_bytes) (gint64 n_q, gint64 width);
+  void (*prepare_queries) (const float *const *q, gint64 n_q, gint64 width, guint8 *out);
+  void (*scores) (const AtlCacheRows *keys, const guint8 *q, gint64 n_q, float *out);
+  void (*weigh_values) (const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
+} AtlCpuCacheTiles;
 
 typedef struct
 {
@@ -162,6 +176,8 @@ typedef struct
   /* sums[j, width] += sum over k of p[j * ATL_CACHE_ROWS + k] * value k. */
   void (*weigh_values) (
       AtlDType dtype, const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
+  /* (nullable) */
+  const AtlCpuCacheTiles *q8_tiles;
   /* Scores s[n] become weights exp (score - largest): scaled, capped, bias added; `largest` and
    * `sum` (of all weights so far) are brought up to date. Returns what earlier sums must be
    * multiplied with. */
