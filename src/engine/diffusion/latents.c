@@ -149,11 +149,8 @@ atl_latent_init (AtlLatent *self, AtlRun *run, gint64 multiple, gint64 side, GEr
 AtlArray *
 atl_vae_encode (AtlRun *run, const AtlArray *picture, const AtlLatent *how, GError **error)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
-  AtlArray *mean;
+  AtlArray *mean = atl_run_encode (run, atl_array_copy (picture, "image"), error);
 
-  atl_request_add (request, atl_array_copy (picture, "image"));
-  mean = atl_run_output_of (run, "vae", request, "mean", error);
   if (mean != NULL)
     atl_array_affine (mean, (float) how->scaling, (float) (-how->shift * how->scaling));
   return mean;

@@ -64,8 +64,9 @@ void atl_diffusion_model_set_frugal (AtlDiffusionModel *self, gboolean is_frugal
 /* See atl_parts_set_loras. After atl_diffusion_model_use(). */
 void atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n);
 
-/* One picture or clip. `inputs` (nullable) are borrowed. hooks nullable. The results are the
- * caller's: "image" or "video", "final_latent". */
+/* One picture or clip. The setting "vae_tile" (px, 0: whole) makes the autoencoder work in tiles.
+ * `inputs` (nullable) are borrowed. hooks nullable. The results are the caller's: "image" or
+ * "video", "final_latent". */
 GPtrArray *atl_diffusion_model_run (AtlDiffusionModel *self,
                                     const AtlSettings *settings,
                                     GPtrArray *inputs,

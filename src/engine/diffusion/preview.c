@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engine/diffusion/decode.h"
 #include "engine/diffusion/latents.h"
 
 /* Pixels of the chart that colours are fitted to: with 16 x 16 cells there are more of them than
@@ -31,7 +32,6 @@ spread (const AtlRun *run, const AtlArray *latent)
 static AtlArray *
 encode_chart (AtlRun *run, const AtlArray *chart)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
   AtlArray *picture = atl_array_copy (chart, "image"), *mean;
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", NULL);
   g_autofree float *means = NULL;
@@ -45,8 +45,7 @@ encode_chart (AtlRun *run, const AtlArray *chart)
   picture->n_dims = 5;
   memcpy (picture->dim, (gint64[]){ 1, 3, 1, chart->dim[2], chart->dim[3] },
           5 * sizeof *picture->dim);
-  atl_request_add (request, picture);
-  mean = atl_run_output_of (run, "vae", request, "mean", NULL);
+  mean = atl_run_encode (run, picture, NULL);
   if (mean == NULL)
     return NULL;
   if (atl_wan_statistics (vae, mean->dim[1], &means, &stds, NULL))

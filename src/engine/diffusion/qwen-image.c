@@ -105,7 +105,6 @@ read_picture (AtlRun *run, Qwen *self, GError **error)
 {
   const AtlLatent *latent = &self->latent;
   gint64 H = latent->height * FACTOR, W = latent->width * FACTOR;
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
   g_autoptr (AtlArray) mask = NULL;
   AtlArray *picture;
 
@@ -124,8 +123,7 @@ read_picture (AtlRun *run, Qwen *self, GError **error)
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
   picture->n_dims = 5;
   memcpy (picture->dim, (gint64[]){ 1, 3, 1, H, W }, 5 * sizeof *picture->dim);
-  atl_request_add (request, picture);
-  self->clean = atl_run_output_of (run, "vae", request, "mean", error);
+  self->clean = atl_run_encode (run, picture, error);
   if (self->clean == NULL)
     return FALSE;
   atl_latent_normalise (self->clean, self->mean, self->std);

@@ -76,6 +76,7 @@ typedef struct
   GPtrArray *outputs;        /* AtlArray */
   char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
   gboolean is_under_way;     /* the denoiser was asked */
+  guint tile;                /* side of the autoencoder's tiles, px; 0: whole */
   AtlRunCount *count;        /* (nullable) nothing is computed, this is filled */
   AtlLatent latent;          /* once the family knows it; scaling 0: normalised by statistics */
   AtlArray *estimate;        /* (owned, nullable) during hooks.step: what the denoiser foretells */

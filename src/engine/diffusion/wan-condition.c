@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine/diffusion/clip-pixels.h"
+#include "engine/diffusion/decode.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/wan-private.h"
 
@@ -92,11 +93,8 @@ new_clip (const AtlWan *self, gint64 frames)
 static AtlArray *
 encode_clip (AtlRun *run, const AtlWan *self, AtlArray *clip, GError **error)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
-  AtlArray *mean;
+  AtlArray *mean = atl_run_encode (run, clip, error);
 
-  atl_request_add (request, clip);
-  mean = atl_run_output_of (run, "vae", request, "mean", error);
   if (mean != NULL)
     atl_latent_normalise (mean, self->mean, self->std);
   return mean;

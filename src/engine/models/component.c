@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 
 #include "engine/models/classes.h"
+#include "engine/models/tiles.h"
 
 /* One a line, so that two additions do not meet. */
 /* clang-format off */
@@ -238,7 +239,9 @@ atl_component_run (AtlComponent *self,
                    self->klass->name, request->function);
       return NULL;
     }
-  if (!self->klass->run (self->model, request, outputs, cancellable, error))
+  if (!(atl_tiles_wanted (request)
+            ? atl_tiles_run (self->klass, self->model, request, outputs, cancellable, error)
+            : self->klass->run (self->model, request, outputs, cancellable, error)))
     return NULL;
   return g_steal_pointer (&outputs);
 }
