@@ -11,6 +11,7 @@
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "app/resources.h"
+#include "app/shortcuts-window.h"
 #include "app/style.h"
 #include "app/window.h"
 #include "atelier-config.h"
@@ -51,6 +52,15 @@ preferences_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 
   gtk_window_set_transient_for (preferences, window);
   gtk_window_present (preferences);
+}
+
+static void
+shortcuts_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  GtkWindow *window = GTK_WINDOW (atl_shortcuts_window_new ());
+
+  gtk_window_set_transient_for (window, gtk_application_get_active_window (data));
+  gtk_window_present (window);
 }
 
 static void
@@ -145,6 +155,7 @@ set_accels (AtlApplication *self)
     { "app.compare", { "<Control><Shift>c" } },
     { "app.notebook", { "<Control><Shift>t" } },
     { "app.preferences", { "<Control>comma" } },
+    { "app.shortcuts", { "<Control>question" } },
     { "app.quit", { "<Control>q" } },
     { "window.close", { "<Control>w" } },
   };
@@ -242,6 +253,7 @@ startup (GApplication *app)
 {
   static const GActionEntry entries[] = {
     { "preferences", preferences_cb, NULL, NULL, NULL, { 0 } },
+    { "shortcuts", shortcuts_cb, NULL, NULL, NULL, { 0 } },
     { "open-chat", open_chat_cb, "x", NULL, NULL, { 0 } },
     { "compare", compare_cb, NULL, NULL, NULL, { 0 } },
     { "notebook", notebook_cb, NULL, NULL, NULL, { 0 } },

@@ -293,7 +293,6 @@ test_actions (void)
   g_assert_true (
       gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "models"));
   app_fixture_spin (100);
-  g_assert_nonnull (gtk_application_window_get_help_overlay (GTK_APPLICATION_WINDOW (f.window)));
   preferences = g_object_ref_sink (atl_preferences_window_new (f.session));
   gtk_window_present (GTK_WINDOW (preferences));
   app_fixture_spin (100);

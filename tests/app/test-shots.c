@@ -9,6 +9,7 @@
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
+#include "app/shortcuts-window.h"
 #include "hub/library.h"
 #include "store/chats.h"
 
@@ -228,6 +229,7 @@ show_scaled (int width, int percent)
       shot_scaled (&f, "sidebar", width, percent);
     }
   shot_window_scaled (atl_preferences_window_new (f.session), "preferences", width, percent);
+  shot_window_scaled (atl_shortcuts_window_new (), "shortcuts", width, percent);
   shot_window_scaled (atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare", width,
                       percent);
   shot_window_scaled (atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook",
