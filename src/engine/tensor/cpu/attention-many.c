@@ -8,7 +8,7 @@
 
 /* Keys of a step with many queries. */
 #define TILE_KEYS 128
-#define MAX_TILE_ROWS 512
+#define MAX_TILE_ROWS 1024
 /* Room for the rows of a chunk and their sums. */
 #define TILE_BYTES (1024 * 1024)
 
@@ -133,6 +133,7 @@ tile_step (const Attention *a,
   const gint64 width = attention_round_up (a->dim, 32);
   const gint64 v_width = attention_round_up (a->v_dim, 32);
   const float *rows[ATL_TILE_MAX_ROWS];
+  float corrections[ATL_TILE_MAX_ROWS];
   gboolean any = FALSE;
 
   /* Causal blocks: nothing to do where no row of the tile sees a key. */
@@ -151,22 +152,31 @@ tile_step (const Attention *a,
              (const guint8 *) (own->k_panels + j / 16 * width * 16),
              (const guint8 *) (own->k_panels + (j / 16 + 1) * width * 16), own->scores + j,
              TILE_KEYS, FALSE);
-  for (gint64 r = 0; r < n_rows; r++)
+  if (a->is_plain && k->softmax_tile != NULL)
+    k->softmax_tile (own->scores, TILE_KEYS, n, n_rows, a->scale, own->state + 2 * in_chunk,
+                     corrections, (guint8 *) own->weights);
+  else
     {
-      gint64 query = (first_row + r) / a->per_kv;
-      gint64 head = kv * a->per_kv + (first_row + r) % a->per_kv;
-      float *s = own->scores + r * TILE_KEYS;
-      float *sums = own->sums + (in_chunk + r) * v_width;
-      float correction;
+      for (gint64 r = 0; r < n_rows; r++)
+        {
+          gint64 query = (first_row + r) / a->per_kv;
+          gint64 head = kv * a->per_kv + (first_row + r) % a->per_kv;
 
-      correction =
-          attention_step_row (a, batch, query, head, at, n, s, own->state + 2 * (in_chunk + r));
-      if (correction != 1.0f)
-        for (gint64 d = 0; d < v_width; d++)
-          sums[d] *= correction;
-      rows[r] = s;
+          rows[r] = own->scores + r * TILE_KEYS;
+          corrections[r] =
+              attention_step_row (a, batch, query, head, at, n, own->scores + r * TILE_KEYS,
+                                  own->state + 2 * (in_chunk + r));
+        }
+      k->prepare_rows (rows, n_rows, n, (guint8 *) own->weights);
     }
-  k->prepare_rows (rows, n_rows, n, (guint8 *) own->weights);
+  for (gint64 r = 0; r < n_rows; r++)
+    if (corrections[r] != 1.0f)
+      {
+        float *sums = own->sums + (in_chunk + r) * v_width;
+
+        for (gint64 d = 0; d < v_width; d++)
+          sums[d] *= corrections[r];
+      }
   for (gint64 d = 0; d < v_width; d += 32)
     k->tile (n, (const guint8 *) own->weights, (const guint8 *) (own->v_panels + d * TILE_KEYS),
              (const guint8 *) (own->v_panels + (d + 16) * TILE_KEYS),
@@ -213,6 +223,8 @@ many_chunk (gconstpointer args, guint chunk, guint worker)
         }
       k->prepare_rows (rows, n, a->dim, (guint8 *) (own.rows + r * width));
     }
+  /* Rows of a last tile that are missing. */
+  memset (own.weights, 0, (gsize) (k->tile_rows * TILE_KEYS) * sizeof (float));
   memset (own.sums, 0,
           (gsize) (attention_round_up (n_rows, k->tile_rows) * v_width) * sizeof (float));
   for (gint64 r = 0; r < n_rows; r++)

@@ -25,6 +25,7 @@ typedef struct
   gint64 bias_stride[4];
   const float *sinks;
   float scale, softcap;
+  gboolean is_plain; /* every query sees every key; no bias, no cap */
   float *dst;
   gint64 first_key, end_key; /* union of all ranges */
   /* few */

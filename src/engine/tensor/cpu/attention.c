@@ -151,6 +151,7 @@ atl_fast_attention (AtlCpuRun *run, const AtlNode *node)
       if (a.bias_stride[3] != 1 && a.n_k > 1)
         return FALSE;
     }
+  a.is_plain = a.ranges == NULL && a.bias == NULL && a.softcap == 0.0f && a.scale > 0.0f;
   find_keys (&a);
   if (attention_is_few (run->cpu, node))
     attention_run_few (run, &a);

@@ -50,9 +50,11 @@ typedef struct
   guint8 *packed; /* (owned) (nullable) LINEAR use: groups of 16 rows, pack.h; experts one after the
                      other */
   guint8
-      *rows;   /* (owned) (nullable) LINEAR use of f32, f16, bf16: the file's rows in large pages */
-  float *conv; /* (owned) (nullable) CONV use: [Cout / 16][taps][Cin][16], zero padded; where the
-                  kernels say so Cin is rounded up and the panel prepared for tiles */
+      *rows; /* (owned) (nullable) LINEAR use of f32, f16, bf16: the file's rows in large pages */
+  guint8 *conv; /* (owned) (nullable) CONV use: [Cout / 16][taps][Cin][16] of conv_dtype, zero
+                   padded; where the kernels' channel_unit is more than one, [Cout / 16][Cin /
+                   unit][taps][unit][16] */
+  AtlDType conv_dtype; /* f32, f16 or bf16 */
 } AtlCpuWeight;
 
 #define ATL_CPU_CONV_PANEL 16
@@ -112,6 +114,18 @@ gsize atl_fast_group_norm_scratch (const AtlCpu *cpu, const AtlNode *node);
 
 gboolean atl_fast_conv (AtlCpuRun *run, const AtlNode *node);
 gsize atl_fast_conv_scratch (const AtlCpu *cpu, const AtlNode *node);
+
+/* The same where tiles take split numbers (conv-planes.c). */
+gboolean atl_conv_planes (AtlCpuRun *run, const AtlNode *node);
+gsize atl_conv_planes_scratch (const AtlCpu *cpu, const AtlNode *node);
+/* out[n] = act (sums + bias) + residual; bias and residual nullable. */
+void atl_conv_finish (const AtlCpuKernels *kernels,
+                      AtlAct act,
+                      const float *sums,
+                      const float *bias,
+                      const float *residual,
+                      gint64 n,
+                      float *out);
 
 gboolean atl_fast_causal_conv (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_ssm_scan (AtlCpuRun *run, const AtlNode *node);

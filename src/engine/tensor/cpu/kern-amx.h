@@ -15,7 +15,15 @@ typedef struct
 void atl_amx_begin (void);
 void atl_amx_end (void);
 void atl_amx_prepare_panel (const float *panel, gint64 n, guint8 *out);
+void atl_amx_load_panel (AtlDType dtype, const guint8 *panel, gint64 n, guint8 *out);
 void atl_amx_prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
+void atl_amx_tile_bf16 (gint64 n_k,
+                        const guint8 *a,
+                        const guint8 *b0,
+                        const guint8 *b1,
+                        float *c,
+                        gint64 ldc,
+                        gboolean add);
 void atl_amx_tile (gint64 n_k,
                    const guint8 *a,
                    const guint8 *b0,
@@ -23,8 +31,27 @@ void atl_amx_tile (gint64 n_k,
                    float *c,
                    gint64 ldc,
                    gboolean add);
-void atl_amx_split_pixel (const float *x, gint64 n, guint8 *out);
-void atl_amx_gather_rows (const guint8 *const *rows, gint64 n, guint8 *out);
+void atl_amx_split_pixel (const float *x, gint64 n, gsize stride, guint8 *out);
+void atl_amx_tile_pixels (guint n_units,
+                          const guint8 *const *a,
+                          const guint8 *b0,
+                          const guint8 *b1,
+                          float *c,
+                          gboolean add);
+void atl_amx_tile_pixels_bf16 (guint n_units,
+                               const guint8 *const *a,
+                               const guint8 *b0,
+                               const guint8 *b1,
+                               float *c,
+                               gboolean add);
+void atl_amx_softmax_tile (const float *scores,
+                           gint64 ld,
+                           gint64 n,
+                           gint64 n_rows,
+                           float scale,
+                           float *state,
+                           float *correction,
+                           guint8 *out);
 /* AtlCpuKernels.packed_dot, the same numbers as atl_packed_dot_avx512. */
 void atl_amx_packed_dot (AtlDType dtype,
                          const guint8 *group,

@@ -275,6 +275,24 @@ ATL_SIMD_NAME (atl_plain_panel) (AtlDType dtype,
     }
 }
 
+INLINE void
+load_panel (AtlDType t, const guint8 *panel, gint64 n, float *out)
+{
+  for (gint64 i = 0; i < n * 16; i += VW)
+    vf_store (out + i, load_elements (t, panel, i));
+}
+
+void
+ATL_SIMD_NAME (atl_load_panel) (AtlDType dtype, const guint8 *panel, gint64 n, guint8 *out)
+{
+  if (dtype == ATL_DTYPE_F16)
+    load_panel (ATL_DTYPE_F16, panel, n, (float *) out);
+  else if (dtype == ATL_DTYPE_BF16)
+    load_panel (ATL_DTYPE_BF16, panel, n, (float *) out);
+  else
+    memcpy (out, panel, (gsize) n * 16 * sizeof (float));
+}
+
 /* --- Tiles --- */
 
 /* out[k][TILE_ROWS] */

@@ -38,6 +38,7 @@ void ATL_SIMD_NAME (atl_plain_panel) (AtlDType dtype,
                                       gint64 k,
                                       gint64 n,
                                       float *out);
+void ATL_SIMD_NAME (atl_load_panel) (AtlDType dtype, const guint8 *panel, gint64 n, guint8 *out);
 void ATL_SIMD_NAME (atl_prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
 void ATL_SIMD_NAME (atl_tile) (gint64 n_k,
                                const guint8 *a,

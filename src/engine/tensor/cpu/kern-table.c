@@ -7,6 +7,7 @@ const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .plain_dot = ATL_SIMD_NAME (atl_plain_dot),
   .unpack_panel = ATL_SIMD_NAME (atl_unpack_panel),
   .plain_panel = ATL_SIMD_NAME (atl_plain_panel),
+  .load_panel = ATL_SIMD_NAME (atl_load_panel),
   .prepare_rows = ATL_SIMD_NAME (atl_prepare_rows),
   .tile = ATL_SIMD_NAME (atl_tile),
   .channel_unit = 1,

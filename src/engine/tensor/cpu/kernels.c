@@ -36,10 +36,14 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 
       amx = atl_cpu_kernels_avx512;
       amx.prepare_panel = atl_amx_prepare_panel;
+      amx.load_panel = atl_amx_load_panel;
       amx.prepare_rows = atl_amx_prepare_rows;
       amx.tile = atl_amx_tile;
+      amx.tile_bf16 = atl_amx_tile_bf16;
       amx.split_pixel = atl_amx_split_pixel;
-      amx.gather_rows = atl_amx_gather_rows;
+      amx.tile_pixels = atl_amx_tile_pixels;
+      amx.tile_pixels_bf16 = atl_amx_tile_pixels_bf16;
+      amx.softmax_tile = atl_amx_softmax_tile;
       amx.channel_unit = 32;
       amx.tile_rows = 32;
       amx.tile_k = ATL_AMX_INT_SLAB;

@@ -138,6 +138,9 @@ typedef struct
                        gint64 k,
                        gint64 n,
                        float *out);
+  /* A panel [n][16] of f32, f16 or bf16 as `tile` takes it, in the room of prepare_panel; n is a
+   * multiple of channel_unit. */
+  void (*load_panel) (AtlDType dtype, const guint8 *panel, gint64 n, guint8 *out);
   /* Turns an f32 panel [n][16] into what `tile` takes; NULL: the f32 panel itself. The result takes
    * n * 16 * 4 bytes rounded up to 32 in n. */
   void (*prepare_panel) (const float *panel, gint64 n, guint8 *out);
@@ -152,13 +155,34 @@ typedef struct
                 float *c,
                 gint64 ldc,
                 gboolean add);
+  /* (nullable) The same sums, sooner, for panels of weights that are exact in bf16: low
+   * parts are not looked at. */
+  void (*tile_bf16) (gint64 n_k,
+                     const guint8 *a,
+                     const guint8 *b0,
+                     const guint8 *b1,
+                     float *c,
+                     gint64 ldc,
+                     gboolean add);
   /* (nullable) For weights whose type is quantised: faster, and as exact as packed_dot. */
   const AtlCpuTiles *quant_tiles;
-  /* Where tiles take split numbers, for pictures (both nullable): a pixel of n channels split, in
-   * channel_unit * 4 bytes a unit; and tile_rows pixels, from a unit on, put where prepare_rows
-   * would. */
-  void (*split_pixel) (const float *x, gint64 n, guint8 *out);
-  void (*gather_rows) (const guint8 *const *rows, gint64 n, guint8 *out);
+  /* Where tiles take split numbers, for pictures (all nullable): a pixel of n channels split, each
+   * channel_unit of them in channel_unit * 4 bytes, `stride` bytes apart; and tiles of sums as
+   * above, c[tile_rows][32] in one piece, whose rows are pixels that lie one after the other: for
+   * each of n_units units of inner elements a[i] is where the first of them is. */
+  void (*split_pixel) (const float *x, gint64 n, gsize stride, guint8 *out);
+  void (*tile_pixels) (guint n_units,
+                       const guint8 *const *a,
+                       const guint8 *b0,
+                       const guint8 *b1,
+                       float *c,
+                       gboolean add);
+  void (*tile_pixels_bf16) (guint n_units,
+                            const guint8 *const *a,
+                            const guint8 *b0,
+                            const guint8 *b1,
+                            float *c,
+                            gboolean add);
   guint channel_unit; /* 1 where nothing is split */
   guint tile_rows;
   gint64 tile_k;        /* elements of the inner dimension that are best taken at a time */
@@ -188,6 +212,18 @@ typedef struct
                          const float *bias,
                          float *largest,
                          float *sum);
+
+  /* (nullable) The same for all rows of a tile at once: n_rows of n scores (at most 128), ld floats
+   * apart, become weights where prepare_rows would put them, missing rows not written;
+   * state[r][2] holds `largest` and `sum` of a row, correction[r] is what it returns. */
+  void (*softmax_tile) (const float *scores,
+                        gint64 ld,
+                        gint64 n,
+                        gint64 n_rows,
+                        float scale,
+                        float *state,
+                        float *correction,
+                        guint8 *out);
 
   /* --- rows of floats --- */
 

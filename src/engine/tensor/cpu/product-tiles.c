@@ -232,15 +232,23 @@ tile_kernels (const AtlProduct *p)
 {
   const AtlCpuKernels *k = p->kernels;
   gboolean quantised = k->quant_tiles != NULL;
+  gboolean is_bf16 = k->tile_bf16 != NULL;
 
   for (guint i = 0; i < p->n_sources; i++)
-    quantised = quantised && atl_source_is_quantised (&p->source[i]);
+    {
+      const AtlDType dtype = p->source[i].dtype;
+
+      quantised = quantised && atl_source_is_quantised (&p->source[i]);
+      is_bf16 =
+          is_bf16 && p->source[i].kind == ATL_SOURCE_PLAIN &&
+          (dtype == ATL_DTYPE_BF16 || dtype == ATL_DTYPE_F8_E4M3 || dtype == ATL_DTYPE_F8_E5M2);
+    }
   if (quantised)
     return *k->quant_tiles;
   return (AtlCpuTiles){
     .prepare_panel = k->prepare_panel,
     .prepare_rows = k->prepare_rows,
-    .tile = k->tile,
+    .tile = is_bf16 ? k->tile_bf16 : k->tile,
     .slab_bytes = (gsize) (k->tile_k * k->tile_rows) * sizeof (float),
   };
 }

@@ -89,7 +89,7 @@ atl_ref_conv (AtlCpuRun *run, const AtlNode *node)
   };
 
   g_assert (store != NULL && store->conv != NULL);
-  c.w = store->conv;
+  c.w = (const float *) store->conv; /* without kernels they are f32 */
   for (guint i = 0; i < 3; i++)
     {
       c.in[i] = x->dim[i + 1];

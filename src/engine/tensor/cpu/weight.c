@@ -3,8 +3,9 @@
  * Rows that are looked up are used where the file is mapped. Those of products are copied, unless
  * the weight is to stay in its file (in_file): quantised ones are packed for the level's vectors
  * (pack.h), floats are copied as they are, since files are mapped in small pages, from which they
- * stream at two thirds of the speed. Vectors become float32; convolutions become float32 panels of
- * 16 output channels, so that the innermost loop over outputs is one vector.
+ * stream at two thirds of the speed. Vectors become float32; convolutions become panels of 16
+ * output channels, so that the innermost loop over outputs is one vector; of two bytes an element
+ * where the file has no more.
  */
 #include "engine/tensor/cpu/cpu-private.h"
 
@@ -24,7 +25,7 @@ n_elems (const AtlWeight *w)
   return n;
 }
 
-/* Input channels in a panel, and floats of a panel of 16 output channels. */
+/* Input channels in a panel, and elements of a panel of 16 output channels. */
 static gint64
 conv_channels (const AtlCpu *cpu, const AtlWeight *w)
 {
@@ -39,11 +40,30 @@ conv_panel (const AtlCpu *cpu, const AtlWeight *w)
   return taps * conv_channels (cpu, w) * ATL_CPU_CONV_PANEL;
 }
 
+/* What holds the weight as it is: an f8 is exact in bf16. */
+static AtlDType
+conv_dtype (const AtlCpu *cpu, const AtlWeight *w)
+{
+  if (cpu->kernels == NULL || w->scale != 1.0f)
+    return ATL_DTYPE_F32;
+  switch (w->dtype)
+    {
+    case ATL_DTYPE_F16:
+      return ATL_DTYPE_F16;
+    case ATL_DTYPE_BF16:
+    case ATL_DTYPE_F8_E4M3:
+    case ATL_DTYPE_F8_E5M2:
+      return ATL_DTYPE_BF16;
+    default:
+      return ATL_DTYPE_F32;
+    }
+}
+
 static gsize
 conv_bytes (const AtlCpu *cpu, const AtlWeight *w)
 {
   gint64 panels = (w->dim[0] + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL;
-  return (gsize) (panels * conv_panel (cpu, w)) * sizeof (float);
+  return (gsize) (panels * conv_panel (cpu, w)) * atl_dtype_info (conv_dtype (cpu, w))->block_bytes;
 }
 
 /* Exact products of stacked experts are the reference's, which reads the rows as they are. */
@@ -125,57 +145,80 @@ to_f32 (const AtlWeight *w, gint64 first, gint64 n, float *dst, GError **error)
 
 typedef struct
 {
-  const AtlCpu *cpu;
   const AtlWeight *w;
-  const float *plain;
-  float *out;
+  AtlDType dtype;      /* of the panels */
+  const guint8 *plain; /* [Cout, Cin, taps] of plain_dtype */
+  AtlDType plain_dtype;
+  gint64 taps, channels, block;
+  guint8 *out;
 } ConvPacking;
 
-/* [Cout, Cin, taps] -> [Cout / 16][taps][Cin][16], one panel a chunk. */
+/* [Cout, Cin, taps] -> [Cout / 16][blocks of Cin][taps][block][16], one panel a chunk. */
 static void
 pack_conv_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const ConvPacking *p = args;
-  const AtlCpuKernels *kernels = p->cpu->kernels;
   const gint64 n_in = p->w->dim[1];
-  const gint64 channels = conv_channels (p->cpu, p->w);
-  const gint64 n_floats = conv_panel (p->cpu, p->w);
-  const gint64 taps = n_floats / channels / ATL_CPU_CONV_PANEL;
   const gint64 first = (gint64) chunk * ATL_CPU_CONV_PANEL;
-  const gint64 end = MIN (first + ATL_CPU_CONV_PANEL, p->w->dim[0]);
-  const gboolean prepare = kernels != NULL && kernels->prepare_panel != NULL;
-  float *out = p->out + chunk * n_floats;
-  float *panel = prepare ? g_new (float, n_floats) : out;
+  const gint64 n = MIN (ATL_CPU_CONV_PANEL, p->w->dim[0] - first);
+  const gint64 per_out = n_in * p->taps;
+  const gint64 n_elems = p->taps * p->channels * ATL_CPU_CONV_PANEL;
+  const gsize size = atl_dtype_info (p->dtype)->block_bytes;
+  guint8 *out = p->out + (gsize) (chunk * n_elems) * size;
 
-  memset (panel, 0, (gsize) n_floats * sizeof (float));
-  for (gint64 o = first; o < end; o++)
+  memset (out, 0, (gsize) n_elems * size);
+  for (gint64 t = 0; t < p->taps; t++)
     for (gint64 i = 0; i < n_in; i++)
-      for (gint64 t = 0; t < taps; t++)
-        panel[(t * channels + i) * ATL_CPU_CONV_PANEL + o - first] =
-            p->plain[(o * n_in + i) * taps + t];
-  if (prepare)
-    {
-      kernels->prepare_panel (panel, taps * channels, (guint8 *) out);
-      g_free (panel);
-    }
+      {
+        const gint64 to =
+            (((i / p->block) * p->taps + t) * p->block + i % p->block) * ATL_CPU_CONV_PANEL;
+        const gint64 from = first * per_out + i * p->taps + t;
+
+        if (p->dtype == ATL_DTYPE_F32)
+          for (gint64 o = 0; o < n; o++)
+            memcpy (out + (to + o) * 4, p->plain + (from + o * per_out) * 4, 4);
+        else if (p->plain_dtype == p->dtype)
+          for (gint64 o = 0; o < n; o++)
+            memcpy (out + (to + o) * 2, p->plain + (from + o * per_out) * 2, 2);
+        else /* the upper half of a float32 that is a bf16 */
+          for (gint64 o = 0; o < n; o++)
+            memcpy (out + (to + o) * 2, p->plain + (from + o * per_out) * 4 + 2, 2);
+      }
 }
 
-static float *
-pack_conv (AtlCpu *cpu, const AtlWeight *w, GError **error)
+static guint8 *
+pack_conv (AtlCpu *cpu, const AtlWeight *w, AtlDType dtype, GError **error)
 {
-  /* One output channel at a time would cut blocks when they do not divide it, so all at once;
-   * convolutions are small beside the products. */
-  float *plain = alloc_bytes ((gsize) n_elems (w) * sizeof (float), w, error);
-  ConvPacking p = { .cpu = cpu, .w = w, .plain = plain };
+  float *floats = NULL;
+  ConvPacking p = {
+    .w = w,
+    .dtype = dtype,
+    .plain = w->data,
+    .plain_dtype = w->dtype,
+    .taps = n_elems (w) / w->dim[0] / w->dim[1],
+    .channels = conv_channels (cpu, w),
+  };
 
-  if (plain == NULL)
-    return NULL;
-  if (to_f32 (w, 0, n_elems (w), plain, error))
-    p.out = alloc_bytes (conv_bytes (cpu, w), w, error);
+  p.block = cpu->kernels != NULL && cpu->kernels->channel_unit > 1 ? cpu->kernels->channel_unit
+                                                                   : p.channels;
+
+  /* One output channel at a time would cut blocks when they do not divide it, so all at once. */
+  if (w->dtype != dtype || w->scale != 1.0f)
+    {
+      floats = alloc_bytes ((gsize) n_elems (w) * sizeof (float), w, error);
+      if (floats == NULL || !to_f32 (w, 0, n_elems (w), floats, error))
+        {
+          free (floats);
+          return NULL;
+        }
+      p.plain = (const guint8 *) floats;
+      p.plain_dtype = ATL_DTYPE_F32;
+    }
+  p.out = alloc_bytes (conv_bytes (cpu, w), w, error);
   if (p.out != NULL)
     atl_pool_run (cpu->pool, (w->dim[0] + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL,
                   pack_conv_chunk, &p);
-  free (plain);
+  free (floats);
   return p.out;
 }
 
@@ -270,7 +313,8 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
     }
   if (w->use & ATL_USE_CONV)
     {
-      store->conv = pack_conv (cpu, w, error);
+      store->conv_dtype = conv_dtype (cpu, w);
+      store->conv = pack_conv (cpu, w, store->conv_dtype, error);
       if (store->conv == NULL)
         goto fail;
     }
