@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/chat/adapter-list.h"
+#include "app/images/images-page.h"
 #include "app/models/add-model.h"
 #include "app/window-private.h"
 
@@ -91,6 +92,13 @@ is_folder (GFile *file)
   return g_file_query_file_type (file, G_FILE_QUERY_INFO_NONE, NULL) == G_FILE_TYPE_DIRECTORY;
 }
 
+/* On the Images page a picture is one to begin with; in chats it is attached. */
+static gboolean
+takes_picture (AtlWindow *self, const char *name)
+{
+  return atl_window_shows_page (self, "images") && atl_images_page_is_picture_name (name);
+}
+
 void
 atl_window_open_file (AtlWindow *self, GFile *file)
 {
@@ -99,6 +107,11 @@ atl_window_open_file (AtlWindow *self, GFile *file)
   if (is_folder (file) || atl_add_model_is_model_name (name))
     {
       atl_add_model (GTK_WINDOW (self), self->session, file);
+      return;
+    }
+  if (takes_picture (self, name))
+    {
+      atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), NULL, file);
       return;
     }
   GSList list = { file, NULL };
@@ -127,6 +140,11 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
     {
       g_autofree char *name = g_file_get_basename (l->data);
       gboolean model = is_folder (l->data) || atl_add_model_is_model_name (name);
+      if (takes_picture (self, name))
+        {
+          atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), at, l->data);
+          continue;
+        }
       /* One question at a time: the shards of a model come together anyway. */
       if (model && model_taken)
         continue;
@@ -139,6 +157,12 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
 static GdkDragAction
 enter_cb (GtkDropTarget *target, double x, double y, AtlWindow *self)
 {
+  adw_status_page_set_description (
+      ADW_STATUS_PAGE (gtk_revealer_get_child (GTK_REVEALER (self->drop_revealer))),
+      atl_window_shows_page (self, "images")
+          ? _ ("A model is added. A picture becomes what the next one begins with; on the prompt, "
+               "its settings come back.")
+          : _ ("A model is loaded, a text file is attached to your message."));
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), TRUE);
   return GDK_ACTION_COPY;
 }

@@ -6,7 +6,10 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 
+#include "app/images/extend-editor.h"
 #include "app/images/images-page.h"
+#include "app/images/mask-area.h"
+#include "app/images/mask-editor.h"
 #include "app/images/picture-pane.h"
 #include "app/images/pictures-session.h"
 #include "app/images/shape-picker.h"
@@ -336,6 +339,153 @@ test_narrow (void)
   app_fixture_stop (&f);
 }
 
+/* --- Pictures that go in --- */
+
+/* A file that an earlier test made. */
+static char *
+some_picture (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+
+  return g_build_filename (folder, "a red fox.png", NULL);
+}
+
+static gboolean
+has_start (gpointer f)
+{
+  return atl_pictures_session_get_start (pictures_of (f)) != NULL;
+}
+
+static void
+begin_with (AppFixture *f)
+{
+  g_autofree char *path = some_picture ();
+
+  g_assert_true (
+      gtk_widget_activate_action (f->window->images_page, "images.use-as-start", "s", path));
+  g_assert_true (app_fixture_wait (has_start, f, WAIT_S));
+  g_assert_cmpstr (settings_of (f)->start, ==, path);
+}
+
+static void
+test_paint (void)
+{
+  AppFixture f;
+  GtkWidget *area, *editor;
+  AtlMask *mask;
+
+  start (&f);
+  set_up (&f, "a painted one", 2, 1);
+  begin_with (&f);
+  g_assert_cmpstr (settings_of (&f)->shape, ==, "");
+  settings_of (&f)->width = 72;
+  settings_of (&f)->height = 64;
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-start");
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  app_fixture_spin (200);
+  area = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_MASK_AREA, NULL, NULL);
+  editor = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_MASK_EDITOR, NULL, NULL);
+  mask = atl_mask_area_get_mask (ATL_MASK_AREA (area));
+  g_assert_cmpuint (atl_mask_get_width (mask), ==, 72);
+  atl_mask_begin (mask);
+  atl_mask_line (mask, 10, 10, 40, 30, 8, FALSE);
+  atl_mask_area_changed (ATL_MASK_AREA (area));
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-mask");
+  shot_at (&f, 360, 640, "images-mask-360");
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 1280, 800);
+  g_signal_emit_by_name (app_fixture_find_id (editor, "done_button"), "clicked");
+  g_assert_nonnull (settings_of (&f)->mask);
+  create (&f);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  /* Painted again: what was painted is there, in its place. */
+  gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
+  app_fixture_spin (500);
+  mask = atl_mask_area_get_mask (ATL_MASK_AREA (area));
+  g_assert_false (atl_mask_is_empty (mask));
+  g_assert_cmpuint (atl_mask_get_bytes (mask)[10 * 72 + 12], ==, 255);
+  g_assert_cmpuint (atl_mask_get_bytes (mask)[60 * 72 + 60], ==, 0);
+  app_fixture_stop (&f);
+}
+
+static void
+test_extend (void)
+{
+  AppFixture f;
+  GtkWidget *editor;
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = g_build_filename (folder, "an extended one.png", NULL);
+  g_autoptr (GdkPixbuf) pixbuf = NULL;
+
+  start (&f);
+  set_up (&f, "an extended one", 2, 1);
+  begin_with (&f);
+  gtk_widget_activate_action (f.window->images_page, "images.extend-canvas", NULL);
+  app_fixture_spin (200);
+  editor = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_EXTEND_EDITOR, NULL, NULL);
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (app_fixture_find_id (editor, "left_spin")), 50);
+  gtk_spin_button_set_value (GTK_SPIN_BUTTON (app_fixture_find_id (editor, "right_spin")), 50);
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-extend");
+  shot_at (&f, 360, 640, "images-extend-360");
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 1280, 800);
+  g_signal_emit_by_name (app_fixture_find_id (editor, "done_button"), "clicked");
+  g_assert_cmpuint (settings_of (&f)->extend[0], ==, 50);
+  /* Twice as wide, in the model's area. */
+  g_assert_cmpuint (settings_of (&f)->width, >, 2 * settings_of (&f)->height);
+  settings_of (&f)->width = 144;
+  settings_of (&f)->height = 64;
+  create (&f);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  pixbuf = gdk_pixbuf_new_from_file (path, NULL);
+  g_assert_nonnull (pixbuf);
+  g_assert_cmpint (gdk_pixbuf_get_width (pixbuf), ==, 144);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+has_seed (gpointer f)
+{
+  return settings_of (f)->seed_is_locked;
+}
+
+/* A picture dropped on the prompt brings its settings back. */
+static void
+test_restore (void)
+{
+  AppFixture f;
+  g_autofree char *path = some_picture ();
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+
+  start (&f);
+  set_up (&f, "something else", 9, 1);
+  atl_images_page_drop (ATL_IMAGES_PAGE (f.window->images_page),
+                        app_fixture_find_id (GTK_WIDGET (f.window), "prompt_view"), file);
+  g_assert_true (app_fixture_wait (has_seed, &f, WAIT_S));
+  g_assert_cmpstr (settings_of (&f)->prompt, ==, "a red fox");
+  g_assert_cmpuint (settings_of (&f)->steps, ==, 3);
+  g_assert_cmpuint (settings_of (&f)->width, ==, 72);
+  g_assert_null (settings_of (&f)->start);
+  app_fixture_stop (&f);
+}
+
+/* A file that is no picture is refused in words, and nothing begins with it. */
+static void
+test_no_picture (void)
+{
+  AppFixture f;
+  g_autofree char *path = g_build_filename (models, "no.png", NULL);
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+
+  g_assert_true (g_file_set_contents (path, "\x89PNG\r\n\x1a\nnothing", -1, NULL));
+  start (&f);
+  atl_images_page_drop (ATL_IMAGES_PAGE (f.window->images_page), NULL, file);
+  app_fixture_spin (700);
+  g_assert_null (settings_of (&f)->start);
+  app_fixture_stop (&f);
+}
+
 static void
 remove_models (void)
 {
@@ -360,6 +510,10 @@ main (int argc, char **argv)
   g_test_add_func ("/images/stop", test_stop);
   g_test_add_func ("/images/crash", test_crash);
   g_test_add_func ("/images/unsaved", test_unsaved);
+  g_test_add_func ("/images/paint", test_paint);
+  g_test_add_func ("/images/extend", test_extend);
+  g_test_add_func ("/images/restore", test_restore);
+  g_test_add_func ("/images/no-picture", test_no_picture);
   status = g_test_run ();
   remove_models ();
   return status;

@@ -1,9 +1,12 @@
 /* What needs no window of the Images page: shapes and sizes, settings to the engine, to the draft
  * and from recipes, the order of the queue. */
+#include "app/images/mask-raster.h"
+#include "app/images/picture-extend.h"
 #include "app/images/picture-queue.h"
 #include "app/images/picture-settings.h"
 #include "app/images/picture-shapes.h"
 #include "app/words.h"
+#include "media/picture.h"
 
 static void
 test_shapes (void)
@@ -284,6 +287,144 @@ test_progress (void)
   g_assert_cmpfloat (atl_picture_task_get_fraction (task), ==, before);
 }
 
+/* --- The painted mask --- */
+
+static guint
+at (AtlMask *mask, guint x, guint y)
+{
+  return atl_mask_get_bytes (mask)[y * atl_mask_get_width (mask) + x];
+}
+
+static void
+test_mask (void)
+{
+  g_autoptr (AtlMask) mask = atl_mask_new (40, 30);
+
+  g_assert_true (atl_mask_is_empty (mask));
+  g_assert_false (atl_mask_can_undo (mask));
+  atl_mask_begin (mask);
+  atl_mask_line (mask, 5, 10, 25, 10, 3, FALSE);
+  g_assert_cmpuint (at (mask, 5, 10), ==, 255);
+  g_assert_cmpuint (at (mask, 24, 10), ==, 255);
+  g_assert_cmpuint (at (mask, 15, 15), ==, 0);
+  g_assert_cmpuint (at (mask, 35, 10), ==, 0);
+  /* A smooth rim. */
+  g_assert_cmpuint (at (mask, 15, 12), >, 0);
+  atl_mask_begin (mask);
+  atl_mask_line (mask, 15, 10, 15, 10, 2, TRUE);
+  g_assert_cmpuint (at (mask, 15, 10), ==, 0);
+  g_assert_cmpuint (at (mask, 6, 10), ==, 255);
+  atl_mask_begin (mask);
+  atl_mask_invert (mask);
+  g_assert_cmpuint (at (mask, 15, 10), ==, 255);
+  g_assert_cmpuint (at (mask, 6, 10), ==, 0);
+  atl_mask_undo (mask);
+  atl_mask_undo (mask);
+  g_assert_cmpuint (at (mask, 15, 10), ==, 255);
+  g_assert_true (atl_mask_can_redo (mask));
+  atl_mask_redo (mask);
+  g_assert_cmpuint (at (mask, 15, 10), ==, 0);
+  atl_mask_undo (mask);
+  atl_mask_undo (mask);
+  g_assert_true (atl_mask_is_empty (mask));
+  g_assert_false (atl_mask_can_undo (mask));
+  /* Something new: what was undone is gone. */
+  atl_mask_begin (mask);
+  atl_mask_fill (mask, 255);
+  g_assert_false (atl_mask_can_redo (mask));
+  /* Outside of the picture nothing happens. */
+  atl_mask_line (mask, -1e9, -1e9, 1e9, -1e9, 5, TRUE);
+  atl_mask_line (mask, 1e6, 1e6, 2e6, 1e6, 1e5, TRUE);
+  g_assert_cmpuint (at (mask, 39, 29), ==, 255);
+}
+
+static void
+test_mask_undo_is_bounded (void)
+{
+  g_autoptr (AtlMask) mask = atl_mask_new (4096, 4096);
+  guint n = 0;
+
+  for (guint i = 0; i < 10; i++)
+    atl_mask_begin (mask);
+  for (; atl_mask_can_undo (mask); n++)
+    atl_mask_undo (mask);
+  g_assert_cmpuint (n, ==, 3);
+}
+
+static void
+test_mask_png (void)
+{
+  g_autoptr (AtlMask) mask = atl_mask_new (40, 30), again = atl_mask_new (40, 30);
+  g_autoptr (GBytes) png = NULL;
+  g_autoptr (AtlPicture) picture = NULL;
+  g_autoptr (GError) error = NULL;
+
+  atl_mask_line (mask, 5, 10, 25, 20, 4, FALSE);
+  png = atl_mask_to_png (mask, &error);
+  g_assert_no_error (error);
+  picture =
+      atl_picture_decode (g_bytes_get_data (png, NULL), g_bytes_get_size (png), 1 << 20, &error);
+  g_assert_no_error (error);
+  atl_mask_load (again, picture->rgb, picture->width, picture->height);
+  g_assert_cmpmem (atl_mask_get_bytes (mask), 40 * 30, atl_mask_get_bytes (again), 40 * 30);
+}
+
+static void
+test_extend (void)
+{
+  static const guint extend[4] = { 50, 0, 25, 100 };
+  guint8 pixels[64 * 32 * 3];
+  g_autoptr (GBytes) rgb = NULL;
+  g_auto (AtlExtended) extended = { 0 };
+  g_autoptr (GError) error = NULL;
+  const guint8 *out, *mask;
+
+  for (guint i = 0; i < sizeof pixels; i++)
+    pixels[i] = (guint8) (i * 7);
+  rgb = g_bytes_new (pixels, sizeof pixels);
+  g_assert_true (atl_picture_extend (rgb, 64, 32, extend, NULL, 0, 0, &extended, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (extended.width, ==, 64 + 32 + 16);
+  g_assert_cmpuint (extended.height, ==, 64);
+  out = g_bytes_get_data (extended.rgb, NULL);
+  mask = g_bytes_get_data (extended.mask, NULL);
+  for (guint y = 0; y < 32; y++)
+    g_assert_cmpmem (out + 3 * (y * extended.width + 32), 64 * 3, pixels + y * 64 * 3, 64 * 3);
+  /* Mirrored at the left edge, new there, old in the middle, soft at the seam; the top stays. */
+  g_assert_cmpmem (out + 3 * 31, 3, pixels, 3);
+  g_assert_cmpuint (mask[0], ==, 255);
+  g_assert_cmpuint (mask[3 * (5 * extended.width + 64)], ==, 0);
+  g_assert_cmpuint (mask[3 * (40 * extended.width + 64)], ==, 255);
+  g_assert_cmpuint (mask[3 * 32], >, 0);
+  g_assert_cmpuint (mask[3 * 32], <, 255);
+  g_assert_cmpuint (mask[3 * 64], ==, 0);
+}
+
+static void
+test_fit (void)
+{
+  g_autoptr (AtlModelInfo) info = new_info (0);
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  guint w, h;
+
+  atl_picture_settings_fit (info, 4000, 3000, &w, &h);
+  g_assert_cmpuint (w, ==, 592);
+  g_assert_cmpuint (h, ==, 440);
+  atl_picture_settings_fit (info, 1, 1000000, &w, &h);
+  g_assert_cmpuint (w, ==, 8);
+  g_assert_cmpuint (h, ==, 4096);
+  s->extend[0] = 50;
+  s->extend[3] = 100;
+  g_assert_false (atl_picture_settings_is_extended (s));
+  s->start = g_strdup ("/tmp/a.png");
+  g_assert_true (atl_picture_settings_is_extended (s));
+  atl_picture_settings_extended (s, 200, 100, &w, &h);
+  g_assert_cmpuint (w, ==, 300);
+  g_assert_cmpuint (h, ==, 200);
+  atl_picture_settings_clear_start (s);
+  g_assert_false (atl_picture_settings_is_extended (s));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -296,5 +437,10 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/odd-draft", test_odd_draft);
   g_test_add_func ("/pictures/queue", test_queue);
   g_test_add_func ("/pictures/progress", test_progress);
+  g_test_add_func ("/pictures/mask", test_mask);
+  g_test_add_func ("/pictures/mask-undo-is-bounded", test_mask_undo_is_bounded);
+  g_test_add_func ("/pictures/mask-png", test_mask_png);
+  g_test_add_func ("/pictures/extend", test_extend);
+  g_test_add_func ("/pictures/fit", test_fit);
   return g_test_run ();
 }

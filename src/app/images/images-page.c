@@ -1,32 +1,17 @@
 /* Brings prompt, canvas and queue together. */
-#include "app/images/images-page.h"
+#include "app/images/images-page-private.h"
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/images/extend-editor.h"
 #include "app/images/job-bar.h"
+#include "app/images/mask-editor.h"
 #include "app/images/picture-canvas.h"
 #include "app/images/picture-pane.h"
 #include "app/images/split-box.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
-
-struct _AtlImagesPage
-{
-  GtkWidget parent_instance;
-
-  AtlPicturesSession *pictures; /* (nullable) borrowed */
-  GSignalGroup *task;
-  GdkTexture *result; /* (nullable) the picture that is shown when nothing is drawn */
-  char *result_words;
-  AtlPictureTask *failed; /* (nullable) why nothing is shown */
-
-  GtkWidget *split;
-  GtkWidget *pane;
-  GtkWidget *side;
-  GtkWidget *canvas;
-  GtkWidget *job_bar;
-};
 
 G_DEFINE_FINAL_TYPE (AtlImagesPage, atl_images_page, GTK_TYPE_WIDGET)
 
@@ -38,6 +23,7 @@ refresh_canvas (AtlImagesPage *self)
   AtlPictureCanvas *canvas = ATL_PICTURE_CANVAS (self->canvas);
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  AtlPictureFile *start = atl_pictures_session_get_start (self->pictures);
   GdkTexture *preview = task != NULL ? atl_picture_task_get_preview (task) : NULL;
 
   if (preview != NULL)
@@ -46,6 +32,14 @@ refresh_canvas (AtlImagesPage *self)
     atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed));
   else if (self->result != NULL)
     atl_picture_canvas_show_texture (canvas, self->result, self->result_words);
+  else if (start != NULL)
+    {
+      g_autoptr (GdkTexture) texture =
+          gdk_memory_texture_new ((int) start->width, (int) start->height, GDK_MEMORY_R8G8B8,
+                                  start->rgb, (gsize) start->width * 3);
+
+      atl_picture_canvas_show_texture (canvas, texture, _ ("The picture to begin with"));
+    }
   else if (atl_pictures_session_get_model (self->pictures) == NULL &&
            !atl_pictures_session_get_is_loading (self->pictures))
     atl_picture_canvas_show_no_model (canvas);
@@ -89,6 +83,7 @@ saved_cb (AtlImagesPage *self, const char *path, GdkTexture *texture, gint64 id)
   g_set_object (&self->result, texture);
   g_free (self->result_words);
   self->result_words = g_strdup_printf (_ ("Finished picture: %s"), name);
+  atl_set_string (&self->result_path, path);
   g_clear_object (&self->failed);
   refresh_canvas (self);
 }
@@ -111,13 +106,17 @@ load_failed_cb (AtlImagesPage *self, const GError *error, const char *name)
 
 /* --- Wide and narrow --- */
 
+/* Where only one has room: the pane with all its settings, or what is painted on, has all of it. */
 static void
 shows_settings_cb (AtlImagesPage *self)
 {
   gboolean folded = atl_split_box_get_is_folded (ATL_SPLIT_BOX (self->split));
+  gboolean edits =
+      g_strcmp0 (gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack)), "canvas") != 0;
+  gboolean settings = atl_picture_pane_get_shows_settings (ATL_PICTURE_PANE (self->pane));
 
-  gtk_widget_set_visible (
-      self->side, !folded || !atl_picture_pane_get_shows_settings (ATL_PICTURE_PANE (self->pane)));
+  gtk_widget_set_visible (self->pane, !folded || !edits);
+  gtk_widget_set_visible (self->side, !folded || edits || !settings);
 }
 
 static void
@@ -126,6 +125,12 @@ folded_cb (AtlImagesPage *self)
   atl_picture_pane_set_is_narrow (ATL_PICTURE_PANE (self->pane),
                                   atl_split_box_get_is_folded (ATL_SPLIT_BOX (self->split)));
   shows_settings_cb (self);
+}
+
+void
+atl_images_page_show_side (AtlImagesPage *self)
+{
+  atl_picture_pane_hide_settings (ATL_PICTURE_PANE (self->pane));
 }
 
 static void
@@ -141,7 +146,8 @@ create_action (GtkWidget *widget, const char *name, GVariant *parameter)
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
 
   g_clear_object (&self->failed);
-  atl_picture_pane_hide_settings (ATL_PICTURE_PANE (self->pane));
+  gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), "canvas");
+  atl_images_page_show_side (self);
   atl_pictures_session_create (self->pictures);
 }
 
@@ -161,25 +167,30 @@ try_action (GtkWidget *widget, const char *name, GVariant *parameter)
 static void
 stop_response_cb (AdwMessageDialog *dialog, const char *response, AtlImagesPage *self)
 {
-  if (g_str_equal (response, "stop"))
-    atl_pictures_session_stop (self->pictures);
+  if (!g_str_equal (response, "cancel"))
+    atl_pictures_session_stop (self->pictures, g_str_equal (response, "keep"));
 }
 
 static void
 stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   AdwMessageDialog *dialog;
+  guint n_steps;
 
-  if (atl_pictures_session_get_current (self->pictures) == NULL)
+  if (task == NULL)
     return;
   dialog = ADW_MESSAGE_DIALOG (adw_message_dialog_new (
       GTK_WINDOW (gtk_widget_get_root (widget)), _ ("Stop this picture?"),
-      _ ("What is drawn of it so far goes. Pictures that wait are drawn afterwards.")));
-  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Go on drawing"), "stop", _ ("_Stop"),
-                                    NULL);
+      _ ("What can be seen of it can be kept. Pictures that wait are drawn afterwards.")));
+  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Go on drawing"), "stop", _ ("_Discard"),
+                                    "keep", _ ("_Keep"), NULL);
   adw_message_dialog_set_response_appearance (dialog, "stop", ADW_RESPONSE_DESTRUCTIVE);
-  adw_message_dialog_set_default_response (dialog, "stop");
+  adw_message_dialog_set_response_appearance (dialog, "keep", ADW_RESPONSE_SUGGESTED);
+  adw_message_dialog_set_response_enabled (dialog, "keep",
+                                           atl_picture_task_get_step (task, &n_steps) > 0);
+  adw_message_dialog_set_default_response (dialog, "cancel");
   adw_message_dialog_set_close_response (dialog, "cancel");
   g_signal_connect_object (dialog, "response", G_CALLBACK (stop_response_cb), self, 0);
   gtk_window_present (GTK_WINDOW (dialog));
@@ -226,8 +237,7 @@ atl_images_page_new (AtlImagesPage *self)
       atl_picture_settings_copy (atl_pictures_session_get_settings (self->pictures));
 
   atl_set_string (&settings->prompt, "");
-  g_clear_pointer (&settings->start, g_free);
-  g_clear_pointer (&settings->mask, g_free);
+  atl_picture_settings_clear_start (settings);
   atl_pictures_session_take_settings (self->pictures, settings);
   atl_picture_pane_focus (ATL_PICTURE_PANE (self->pane));
 }
@@ -269,6 +279,8 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "notify::model", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "notify::start", G_CALLBACK (refresh), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "notify::is-loading", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "saved", G_CALLBACK (saved_cb), self, G_CONNECT_SWAPPED);
@@ -277,6 +289,7 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (ensure_model),
                            self, G_CONNECT_SWAPPED);
+  atl_images_page_connect_inputs (self);
   current_cb (self);
 }
 
@@ -301,6 +314,10 @@ atl_images_page_dispose (GObject *object)
   g_clear_object (&self->result);
   g_clear_object (&self->failed);
   g_clear_pointer (&self->result_words, g_free);
+  g_clear_pointer (&self->result_path, g_free);
+  if (self->reading != NULL)
+    g_cancellable_cancel (self->reading);
+  g_clear_object (&self->reading);
   g_clear_pointer (&self->split, gtk_widget_unparent);
   G_OBJECT_CLASS (atl_images_page_parent_class)->dispose (object);
 }
@@ -312,7 +329,9 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
 
   G_OBJECT_CLASS (klass)->dispose = atl_images_page_dispose;
   widget_class->map = map;
+  g_type_ensure (ATL_TYPE_EXTEND_EDITOR);
   g_type_ensure (ATL_TYPE_JOB_BAR);
+  g_type_ensure (ATL_TYPE_MASK_EDITOR);
   g_type_ensure (ATL_TYPE_PICTURE_CANVAS);
   g_type_ensure (ATL_TYPE_PICTURE_PANE);
   g_type_ensure (ATL_TYPE_SPLIT_BOX);
@@ -323,7 +342,10 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   BIND (split);
   BIND (pane);
   BIND (side);
+  BIND (work_stack);
   BIND (canvas);
+  BIND (mask_editor);
+  BIND (extend_editor);
   BIND (job_bar);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, folded_cb);
@@ -334,6 +356,7 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   gtk_widget_class_install_action (widget_class, "images.stop", NULL, stop_action);
   gtk_widget_class_install_action (widget_class, "images.retry", NULL, retry_action);
   gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);
+  atl_images_page_install_inputs (widget_class);
 }
 
 static void
@@ -341,6 +364,7 @@ atl_images_page_init (AtlImagesPage *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
   atl_split_box_set_children (ATL_SPLIT_BOX (self->split), self->pane, self->side);
+  atl_images_page_init_inputs (self);
   self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
   g_signal_group_connect_swapped (self->task, "notify::preview", G_CALLBACK (refresh_canvas), self);
 }

@@ -20,6 +20,11 @@ void atl_images_page_set_session (AtlImagesPage *self, AtlSession *session);
 void atl_images_page_new (AtlImagesPage *self);
 /* Asks whether to stop what is being drawn; FALSE when nothing is. */
 gboolean atl_images_page_escape (AtlImagesPage *self);
+/* A picture file was dropped on `at` (nullable), a widget of the page: on the prompt its recipe
+ * comes back, elsewhere it is what the next picture begins with. */
+void atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file);
+/* Whether a file of that name is a picture that can go in. */
+gboolean atl_images_page_is_picture_name (const char *name);
 /* Writes the draft. */
 void atl_images_page_flush (AtlImagesPage *self);
 

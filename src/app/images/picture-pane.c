@@ -6,6 +6,7 @@
 
 #include "app/images/picture-advanced.h"
 #include "app/images/shape-picker.h"
+#include "app/images/start-group.h"
 #include "app/wheel.h"
 #include "app/words.h"
 
@@ -20,8 +21,10 @@ struct _AtlPicturePane
   GtkWidget *box;
   GtkWidget *scroller;
   GtkWidget *settings_box;
+  GtkWidget *prompt_overlay;
   GtkWidget *prompt_view;
   GtkWidget *placeholder;
+  GtkWidget *start_group;
   GtkWidget *shape_picker;
   GtkWidget *fast_button;
   GtkWidget *balanced_button;
@@ -128,6 +131,7 @@ show_all (AtlPicturePane *self)
   atl_shape_picker_set_shape (ATL_SHAPE_PICKER (self->shape_picker), settings->shape);
   show_quality (self);
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->count_spin), settings->count);
+  atl_start_group_refresh (ATL_START_GROUP (self->start_group));
   atl_picture_advanced_show (self->advanced);
   self->showing = FALSE;
 }
@@ -276,6 +280,12 @@ atl_picture_pane_focus (AtlPicturePane *self)
   gtk_widget_grab_focus (self->prompt_view);
 }
 
+gboolean
+atl_picture_pane_is_prompt (AtlPicturePane *self, GtkWidget *widget)
+{
+  return widget == self->prompt_overlay || gtk_widget_is_ancestor (widget, self->prompt_overlay);
+}
+
 void
 atl_picture_pane_set_price (AtlPicturePane *self, const char *words)
 {
@@ -295,6 +305,7 @@ atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures
   self->pictures = pictures;
   self->advanced =
       atl_picture_advanced_new (ADW_EXPANDER_ROW (self->advanced_row), pictures, advanced_cb, self);
+  atl_start_group_set_session (ATL_START_GROUP (self->start_group), pictures);
   g_settings_bind (settings, "images-advanced-expanded", self->advanced_row, "expanded",
                    G_SETTINGS_BIND_DEFAULT);
   atl_wheel_ignore (GTK_WIDGET (self));
@@ -340,6 +351,7 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   changed_signal = g_signal_new ("settings-changed", ATL_TYPE_PICTURE_PANE, G_SIGNAL_RUN_LAST, 0,
                                  NULL, NULL, NULL, G_TYPE_NONE, 0);
   g_type_ensure (ATL_TYPE_SHAPE_PICKER);
+  g_type_ensure (ATL_TYPE_START_GROUP);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/picture-pane.ui");
@@ -347,8 +359,10 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   BIND (box);
   BIND (scroller);
   BIND (settings_box);
+  BIND (prompt_overlay);
   BIND (prompt_view);
   BIND (placeholder);
+  BIND (start_group);
   BIND (shape_picker);
   BIND (fast_button);
   BIND (balanced_button);
@@ -359,6 +373,7 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   BIND (create_button);
   BIND (price_label);
 #undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, touched);
 }
 
 static void

@@ -19,6 +19,8 @@ G_DECLARE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, ATL, PICTURE_PANE, GtkWi
 void atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures);
 /* To the prompt, all of it selected. */
 void atl_picture_pane_focus (AtlPicturePane *self);
+/* Whether `widget` is the prompt or in it. */
+gboolean atl_picture_pane_is_prompt (AtlPicturePane *self, GtkWidget *widget);
 /* Under the button: what a picture costs, or why none can be made. */
 void atl_picture_pane_set_price (AtlPicturePane *self, const char *words);
 /* Narrow: prompt and Create alone, the rest behind a button; property "shows-settings" notifies. */

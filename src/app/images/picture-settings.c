@@ -88,7 +88,7 @@ atl_picture_settings_copy (const AtlPictureSettings *self)
   while (g_hash_table_iter_next (&iter, &name, &value))
     g_hash_table_insert (copy->knobs, g_strdup (name), g_variant_ref (value));
   copy->start = g_strdup (self->start);
-  copy->mask = g_strdup (self->mask);
+  copy->mask = self->mask != NULL ? g_bytes_ref (self->mask) : NULL;
   copy->references = g_ptr_array_copy (self->references, (GCopyFunc) (void *) copy_string, NULL);
   g_ptr_array_set_free_func (copy->references, g_free);
   copy->loras = g_ptr_array_copy (self->loras, (GCopyFunc) (void *) copy_lora, NULL);
@@ -108,7 +108,7 @@ atl_picture_settings_free (AtlPictureSettings *self)
   g_free (self->shape);
   g_hash_table_unref (self->knobs);
   g_free (self->start);
-  g_free (self->mask);
+  g_clear_pointer (&self->mask, g_bytes_unref);
   g_ptr_array_unref (self->references);
   g_ptr_array_unref (self->loras);
   g_free (self);
@@ -161,6 +161,42 @@ atl_picture_settings_size (const AtlPictureSettings *self,
     return;
   *width = atl_picture_round_side (self->width > 0 ? self->width : side, multiple);
   *height = atl_picture_round_side (self->height > 0 ? self->height : side, multiple);
+}
+
+void
+atl_picture_settings_fit (
+    const AtlModelInfo *info, guint given_width, guint given_height, guint *width, guint *height)
+{
+  guint side = info != NULL && info->side > 0 ? info->side : FALLBACK_SIDE;
+  guint multiple = info != NULL && info->multiple > 0 ? info->multiple : FALLBACK_MULTIPLE;
+  double w = MAX (given_width, 1), h = MAX (given_height, 1);
+  double scale = side / sqrt (w * h);
+
+  *width = atl_picture_round_side (w * scale, multiple);
+  *height = atl_picture_round_side (h * scale, multiple);
+}
+
+void
+atl_picture_settings_extended (
+    const AtlPictureSettings *self, guint given_width, guint given_height, guint *w, guint *h)
+{
+  *w = given_width + given_width * self->extend[0] / 100 + given_width * self->extend[2] / 100;
+  *h = given_height + given_height * self->extend[1] / 100 + given_height * self->extend[3] / 100;
+}
+
+gboolean
+atl_picture_settings_is_extended (const AtlPictureSettings *self)
+{
+  return self->start != NULL &&
+         (self->extend[0] | self->extend[1] | self->extend[2] | self->extend[3]) != 0;
+}
+
+void
+atl_picture_settings_clear_start (AtlPictureSettings *self)
+{
+  g_clear_pointer (&self->start, g_free);
+  g_clear_pointer (&self->mask, g_bytes_unref);
+  memset (self->extend, 0, sizeof self->extend);
 }
 
 /* Another model may not have what was chosen for the last one. */
@@ -289,9 +325,7 @@ atl_picture_settings_apply_recipe (AtlPictureSettings *self,
   self->seed_is_locked = seed != NULL;
   if (seed != NULL)
     self->seed = g_variant_get_uint32 (seed);
-  g_clear_pointer (&self->start, g_free);
-  g_clear_pointer (&self->mask, g_free);
-  memset (self->extend, 0, sizeof self->extend);
+  atl_picture_settings_clear_start (self);
   g_ptr_array_set_size (self->references, 0);
 }
 
@@ -303,6 +337,17 @@ set_path (JsonObject *object, const char *name, const char *path)
   /* A name that is no UTF-8 cannot stand in JSON: that picture has to be chosen again. */
   if (path != NULL && g_utf8_validate (path, -1, NULL))
     json_object_set_string_member (object, name, path);
+}
+
+static void
+set_mask (JsonObject *object, GBytes *mask)
+{
+  g_autofree char *text = NULL;
+
+  if (mask == NULL)
+    return;
+  text = g_base64_encode (g_bytes_get_data (mask, NULL), g_bytes_get_size (mask));
+  json_object_set_string_member (object, "mask", text);
 }
 
 static JsonArray *
@@ -361,7 +406,7 @@ atl_picture_settings_to_json (const AtlPictureSettings *self)
   json_object_set_boolean_member (object, "seed_is_locked", self->seed_is_locked);
   json_object_set_double_member (object, "strength", self->strength);
   set_path (object, "start", self->start);
-  set_path (object, "mask", self->mask);
+  set_mask (object, self->mask);
   for (guint i = 0; i < G_N_ELEMENTS (self->extend); i++)
     json_array_add_int_element (extend, self->extend[i]);
   json_object_set_array_member (object, "extend", extend);
@@ -402,6 +447,22 @@ read_string (JsonObject *object, const char *name, char **field)
 }
 
 static void
+read_mask (JsonObject *object, AtlPictureSettings *self)
+{
+  const char *text = atl_json_string (object, "mask", NULL);
+  guchar *bytes;
+  gsize size;
+
+  if (text == NULL || self->start == NULL)
+    return;
+  bytes = g_base64_decode (text, &size);
+  if (size > 0)
+    self->mask = g_bytes_new_take (bytes, size);
+  else
+    g_free (bytes);
+}
+
+static void
 read_lists (JsonObject *object, AtlPictureSettings *self)
 {
   JsonArray *extend = atl_json_array (object, "extend");
@@ -409,7 +470,7 @@ read_lists (JsonObject *object, AtlPictureSettings *self)
   JsonArray *loras = atl_json_array (object, "loras");
 
   for (guint i = 0; extend != NULL && i < MIN (json_array_get_length (extend), 4); i++)
-    self->extend[i] = (guint) CLAMP (json_array_get_int_element (extend, i), 0, 100);
+    self->extend[i] = (guint) CLAMP (json_array_get_int_element (extend, i), 0, ATL_MAX_EXTEND);
   for (guint i = 0; references != NULL && i < MIN (json_array_get_length (references), MAX_FILES);
        i++)
     {
@@ -476,7 +537,7 @@ atl_picture_settings_from_json (const char *json)
   read_string (object, "sampler", &self->sampler);
   read_string (object, "schedule", &self->schedule);
   read_string (object, "start", &self->start);
-  read_string (object, "mask", &self->mask);
+  read_mask (object, self);
   read_string (object, "shape", &self->shape);
   self->width = read_uint (object, "width", 0, ATL_MAX_PICTURE_SIDE);
   self->height = read_uint (object, "height", 0, ATL_MAX_PICTURE_SIDE);

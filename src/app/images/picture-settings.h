@@ -27,6 +27,7 @@ typedef enum
 #define ATL_MAX_PICTURE_STEPS 200u
 #define ATL_MAX_GUIDANCE 30.0
 #define ATL_DEFAULT_STRENGTH 0.6
+#define ATL_MAX_EXTEND 100u /* percent a side */
 
 typedef struct
 {
@@ -54,7 +55,7 @@ typedef struct
 
   char *start;           /* (nullable) the picture to begin with: a file */
   double strength;       /* how much of it may change, 0 to 1 */
-  char *mask;            /* (nullable) a picture, white where it may change */
+  GBytes *mask;          /* (nullable) a PNG, white where it may change */
   guint extend[4];       /* percent of the start picture added: left, top, right, bottom */
   GPtrArray *references; /* (element-type char*) files */
   GPtrArray *loras;      /* (element-type AtlPictureLora) */
@@ -74,6 +75,16 @@ void atl_picture_settings_size (const AtlPictureSettings *self,
                                 const AtlModelInfo *info,
                                 guint *width,
                                 guint *height);
+/* The size in px for a picture that is given: its shape with about as many pixels as the square
+ * that the model was trained for. */
+void atl_picture_settings_fit (
+    const AtlModelInfo *info, guint given_width, guint given_height, guint *width, guint *height);
+/* The start picture's size with what is added at its sides. */
+void atl_picture_settings_extended (
+    const AtlPictureSettings *self, guint given_width, guint given_height, guint *w, guint *h);
+gboolean atl_picture_settings_is_extended (const AtlPictureSettings *self);
+/* Takes the start picture away, with mask and what is added. */
+void atl_picture_settings_clear_start (AtlPictureSettings *self);
 /* The steps that a quality means where the authors recommend `recommended`. */
 guint atl_quality_steps (AtlQuality quality, guint recommended);
 

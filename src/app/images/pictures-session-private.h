@@ -1,5 +1,5 @@
 /* The fields that the files of the session share: pictures-session.c has model and draft,
- * pictures-work.c draws and saves. */
+ * pictures-inputs.c reads the pictures that go in, pictures-work.c draws and saves. */
 #pragma once
 
 #include "app/images/pictures-session.h"
@@ -17,13 +17,22 @@ struct _AtlPicturesSession
   AtlPictureSettings *settings;
   guint draft_source;
 
+  AtlPictureFile *start;      /* (nullable) */
+  char *start_path;           /* (nullable) of `start`, or of what is being read */
+  GCancellable *start_cancel; /* (nullable) while it is read */
+
   AtlPictureQueue *queue;
   AtlPictureTask *current; /* (nullable) */
+  GCancellable *preparing; /* (nullable) before current is drawn */
   AtlPictureJob *job;      /* (nullable) of current, while it is drawn */
   gboolean is_paused;
   GHashTable *unsaved; /* AtlPictureTask -> what was drawn and could not be saved */
 };
 
+void atl_pictures_session_notify_start (AtlPicturesSession *self);
+/* Reads the draft's start picture, if it is another one than before. */
+void atl_pictures_session_follow_start (AtlPicturesSession *self);
+void atl_pictures_session_dispose_inputs (AtlPicturesSession *self);
 void atl_pictures_session_notify_current (AtlPicturesSession *self);
 void atl_pictures_session_emit_saved (AtlPicturesSession *self,
                                       const char *path,

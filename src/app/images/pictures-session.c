@@ -20,6 +20,7 @@ enum
   PROP_MODEL = 1,
   PROP_IS_LOADING,
   PROP_CURRENT,
+  PROP_START,
   PROP_IS_PAUSED,
   N_PROPS
 };
@@ -278,6 +279,7 @@ atl_pictures_session_take_settings (AtlPicturesSession *self, AtlPictureSettings
   atl_picture_settings_free (self->settings);
   self->settings = settings;
   atl_pictures_session_settings_touched (self);
+  atl_pictures_session_follow_start (self);
   g_signal_emit (self, signals[SETTINGS_CHANGED], 0);
 }
 
@@ -320,6 +322,12 @@ atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused
 }
 
 void
+atl_pictures_session_notify_start (AtlPicturesSession *self)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_START]);
+}
+
+void
 atl_pictures_session_notify_current (AtlPicturesSession *self)
 {
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CURRENT]);
@@ -358,6 +366,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_CURRENT:
       g_value_set_object (value, self->current);
       break;
+    case PROP_START:
+      g_value_set_boxed (value, self->start);
+      break;
     case PROP_IS_PAUSED:
       g_value_set_boolean (value, self->is_paused);
       break;
@@ -372,6 +383,7 @@ atl_pictures_session_dispose (GObject *object)
   AtlPicturesSession *self = ATL_PICTURES_SESSION (object);
 
   atl_pictures_session_dispose_work (self);
+  atl_pictures_session_dispose_inputs (self);
   g_clear_object (&self->model);
   G_OBJECT_CLASS (atl_pictures_session_parent_class)->dispose (object);
 }
@@ -403,6 +415,7 @@ atl_pictures_session_class_init (AtlPicturesSessionClass *klass)
   props[PROP_MODEL] = g_param_spec_object ("model", NULL, NULL, ATL_TYPE_MODEL, flags);
   props[PROP_IS_LOADING] = g_param_spec_boolean ("is-loading", NULL, NULL, FALSE, flags);
   props[PROP_CURRENT] = g_param_spec_object ("current", NULL, NULL, ATL_TYPE_PICTURE_TASK, flags);
+  props[PROP_START] = g_param_spec_boxed ("start", NULL, NULL, ATL_TYPE_PICTURE_FILE, flags);
   props[PROP_IS_PAUSED] = g_param_spec_boolean ("is-paused", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 
@@ -451,6 +464,7 @@ atl_pictures_session_get (AtlSession *session)
   json = atl_store_setting_get (atl_session_get_store (session), DRAFT_KEY, NULL);
   self->settings = atl_picture_settings_from_json (json);
   atl_pictures_session_init_work (self);
+  atl_pictures_session_follow_start (self);
   g_object_set_data (G_OBJECT (session), "pictures-session", self);
   g_object_weak_ref (G_OBJECT (session), session_gone_cb, self);
   return self;

@@ -9,6 +9,7 @@
  *   "model"       AtlModel (nullable): the one that the next pictures are asked from
  *   "is-loading"  gboolean
  *   "current"     AtlPictureTask (nullable): what is being drawn or saved
+ *   "start"       the picture to begin with was read
  *   "is-paused"   gboolean: what is being drawn rests, nothing new is begun
  * Signals:
  *   "settings-changed"                      by somebody else than the page: show them again
@@ -62,14 +63,29 @@ void atl_pictures_session_take_settings (AtlPicturesSession *self, AtlPictureSet
 /* Writes the draft now. */
 void atl_pictures_session_flush (AtlPicturesSession *self);
 
+/* --- Pictures that go in --- */
+
+/* The picture to begin with, at most 1024 px a side; NULL without one, or until it is read; then
+ * "notify::start". Borrowed. */
+AtlPictureFile *atl_pictures_session_get_start (AtlPicturesSession *self);
+/* Reads the file and begins with it (NULL: with none). Of a model that begins with no picture and
+ * follows some, it becomes one to follow. What is wrong with it becomes a notice of the session. */
+void atl_pictures_session_set_start (AtlPicturesSession *self, const char *path);
+/* The same with the bytes of a picture file, which are kept in the program's folder. */
+void atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes);
+/* How the picture was made becomes the draft. */
+void atl_pictures_session_restore_recipe (AtlPicturesSession *self, const char *path);
+/* Sets what is added at the sides, in percent, and the size of the result after it. */
+void atl_pictures_session_set_extend (AtlPicturesSession *self, const guint extend[4]);
+
 /* --- Work --- */
 
 AtlPictureQueue *atl_pictures_session_get_queue (AtlPicturesSession *self);  /* borrowed */
 AtlPictureTask *atl_pictures_session_get_current (AtlPicturesSession *self); /* (nullable) */
 /* As many tasks as the settings say; FALSE without a model. */
 gboolean atl_pictures_session_create (AtlPicturesSession *self);
-/* Ends what is being drawn; the queue goes on. */
-void atl_pictures_session_stop (AtlPicturesSession *self);
+/* Ends what is being drawn; the queue goes on. `keep`: what can be seen of it is saved. */
+void atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep);
 gboolean atl_pictures_session_get_is_paused (AtlPicturesSession *self);
 void atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused);
 /* A failed task once more: only its saving, if it is drawn. */

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "app/images/picture-prepare.h"
 #include "app/images/pictures-session-private.h"
 #include "app/words.h"
 #include "media/recipe.h"
@@ -189,7 +190,8 @@ save (AtlPicturesSession *self, AtlPictureTask *task)
 static void
 end_job (AtlPicturesSession *self)
 {
-  g_signal_handlers_disconnect_by_data (self->job, self);
+  if (self->job != NULL)
+    g_signal_handlers_disconnect_by_data (self->job, self);
   g_clear_object (&self->job);
   g_clear_object (&self->current);
 }
@@ -233,8 +235,9 @@ finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
   atl_pictures_session_work (self);
 }
 
+/* The current task ended without a picture. */
 static void
-failed_cb (AtlPictureJob *job, const GError *error, AtlPicturesSession *self)
+over (AtlPicturesSession *self, const GError *error)
 {
   g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
 
@@ -247,6 +250,12 @@ failed_cb (AtlPictureJob *job, const GError *error, AtlPicturesSession *self)
   atl_pictures_session_work (self);
 }
 
+static void
+failed_cb (AtlPictureJob *job, const GError *error, AtlPicturesSession *self)
+{
+  over (self, error);
+}
+
 static AtlPictureRequest *
 new_request (AtlPictureTask *task)
 {
@@ -255,9 +264,44 @@ new_request (AtlPictureTask *task)
   AtlPictureRequest *request = atl_picture_request_new (
       atl_picture_settings_to_variant (settings, info, atl_picture_task_get_seed (task)));
 
-  if (settings->start != NULL && (info->abilities & ATL_PICTURE_IMAGE) != 0)
-    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
+  for (guint i = 0; i < settings->loras->len; i++)
+    {
+      const AtlPictureLora *lora = settings->loras->pdata[i];
+
+      if (!lora->is_off && (info->abilities & ATL_PICTURE_LORA) != 0)
+        atl_picture_request_add_lora (request, lora->path, lora->strength);
+    }
+  for (guint i = 0; i < MIN (settings->references->len, info->max_references); i++)
+    atl_picture_request_add_file (request, ATL_CREATE_REFERENCE, settings->references->pdata[i]);
   return request;
+}
+
+static void
+ask (AtlPicturesSession *self, AtlPictureRequest *request)
+{
+  self->job = atl_client_create (atl_session_get_client (self->session),
+                                 atl_picture_task_get_model (self->current), request);
+  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
+  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
+  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+}
+
+static void
+prepared_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlPicturesSession) self = data;
+  g_autoptr (AtlPictureRequest) request = NULL;
+  g_autoptr (GError) error = NULL;
+
+  request = atl_picture_prepare_finish (result, &error);
+  if (self->is_gone)
+    return;
+  g_clear_object (&self->preparing);
+  if (request != NULL)
+    ask (self, request);
+  else
+    over (self, error);
 }
 
 void
@@ -272,12 +316,11 @@ atl_pictures_session_work (AtlPicturesSession *self)
   atl_picture_task_set_state (task, ATL_TASK_RUNNING);
   atl_picture_task_set_progress (task, _ ("Starting…"), 0, 0, -1);
   request = new_request (task);
-  self->job = atl_client_create (atl_session_get_client (self->session),
-                                 atl_picture_task_get_model (task), request);
-  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
-  g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
-  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
-  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+  self->preparing = g_cancellable_new ();
+  atl_picture_prepare_async (atl_session_get_client (self->session), request,
+                             atl_picture_task_get_settings (task),
+                             atl_model_get_info (atl_picture_task_get_model (task))->abilities,
+                             self->preparing, prepared_cb, g_object_ref (self));
   atl_pictures_session_notify_current (self);
 }
 
@@ -302,9 +345,15 @@ atl_pictures_session_create (AtlPicturesSession *self)
 }
 
 void
-atl_pictures_session_stop (AtlPicturesSession *self)
+atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep)
 {
-  if (self->job != NULL)
+  if (self->preparing != NULL)
+    g_cancellable_cancel (self->preparing);
+  if (self->job == NULL)
+    return;
+  if (keep)
+    atl_picture_job_finish_early (self->job);
+  else
     atl_picture_job_stop (self->job);
 }
 
@@ -347,8 +396,10 @@ atl_pictures_session_init_work (AtlPicturesSession *self)
 void
 atl_pictures_session_dispose_work (AtlPicturesSession *self)
 {
-  if (self->job == NULL)
-    return;
-  atl_picture_job_stop (self->job);
+  if (self->preparing != NULL)
+    g_cancellable_cancel (self->preparing);
+  g_clear_object (&self->preparing);
+  if (self->job != NULL)
+    atl_picture_job_stop (self->job);
   end_job (self);
 }

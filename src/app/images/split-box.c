@@ -119,6 +119,12 @@ size_allocate (GtkWidget *widget, int width, int height, int baseline)
       place (self->second, is_rtl ? 0 : first + line, 0, width - first - line, height);
       return;
     }
+  if (!gtk_widget_get_visible (self->first))
+    {
+      place (self->line, 0, 0, width, line);
+      place (self->second, 0, line, width, height - line);
+      return;
+    }
   if (!gtk_widget_get_visible (self->second))
     {
       place (self->first, 0, 0, width, height);

@@ -1,0 +1,337 @@
+/* Pictures that go in: dropped, pasted, results used again; painting and extending them. */
+#include <glib/gi18n.h>
+
+#include "app/images/extend-editor.h"
+#include "app/images/images-page-private.h"
+#include "app/images/mask-editor.h"
+#include "app/images/picture-pane.h"
+#include "app/words.h"
+
+/* A copied picture larger than this is not pasted. */
+#define MAX_PASTED (64u << 20)
+#define VARIATIONS 4u
+
+static void
+show_work (AtlImagesPage *self, const char *name)
+{
+  gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), name);
+  atl_images_page_show_side (self);
+}
+
+static AtlPictureSettings *
+settings_of (AtlImagesPage *self)
+{
+  return atl_pictures_session_get_settings (self->pictures);
+}
+
+/* --- Painting and extending --- */
+
+static void
+editing_over_cb (AtlImagesPage *self)
+{
+  show_work (self, "canvas");
+  atl_picture_pane_focus (ATL_PICTURE_PANE (self->pane));
+}
+
+static void
+mask_done_cb (AtlImagesPage *self, GBytes *png)
+{
+  AtlPictureSettings *settings = atl_picture_settings_copy (settings_of (self));
+
+  g_clear_pointer (&settings->mask, g_bytes_unref);
+  settings->mask = png != NULL ? g_bytes_ref (png) : NULL;
+  atl_pictures_session_take_settings (self->pictures, settings);
+  editing_over_cb (self);
+}
+
+static void
+extend_done_cb (AtlImagesPage *self, guint left, guint top, guint right, guint bottom)
+{
+  const guint extend[4] = { left, top, right, bottom };
+
+  atl_pictures_session_set_extend (self->pictures, extend);
+  editing_over_cb (self);
+}
+
+static GdkTexture *
+start_texture (AtlImagesPage *self)
+{
+  AtlPictureFile *start = atl_pictures_session_get_start (self->pictures);
+
+  if (start == NULL)
+    return NULL;
+  return gdk_memory_texture_new ((int) start->width, (int) start->height, GDK_MEMORY_R8G8B8,
+                                 start->rgb, (gsize) start->width * 3);
+}
+
+static void
+begin_painting (AtlImagesPage *self, const AtlPictureFile *mask)
+{
+  g_autoptr (GdkTexture) texture = start_texture (self);
+
+  if (texture == NULL)
+    return;
+  show_work (self, "mask");
+  atl_mask_editor_begin (ATL_MASK_EDITOR (self->mask_editor), texture,
+                         mask != NULL ? mask->rgb : NULL, mask != NULL ? mask->width : 0,
+                         mask != NULL ? mask->height : 0);
+}
+
+static void
+mask_read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlImagesPage) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPictureFile) mask =
+      atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  g_clear_object (&self->reading);
+  begin_painting (self, mask);
+}
+
+static void
+paint_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  GBytes *mask = settings_of (self)->mask;
+
+  if (mask == NULL)
+    {
+      begin_painting (self, NULL);
+      return;
+    }
+  if (self->reading != NULL)
+    return;
+  self->reading = g_cancellable_new ();
+  atl_client_read_picture_async (
+      atl_session_get_client (atl_pictures_session_get_session (self->pictures)), NULL, mask, 0,
+      self->reading, mask_read_cb, g_object_ref (self));
+}
+
+static void
+extend_canvas_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  g_autoptr (GdkTexture) texture = start_texture (self);
+
+  if (texture == NULL)
+    return;
+  show_work (self, "extend");
+  atl_extend_editor_begin (ATL_EXTEND_EDITOR (self->extend_editor), texture,
+                           settings_of (self)->extend);
+}
+
+/* --- Results that are used again; the parameter is the path --- */
+
+static void
+use_settings_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  atl_pictures_session_restore_recipe (ATL_IMAGES_PAGE (widget)->pictures,
+                                       g_variant_get_string (parameter, NULL));
+}
+
+/* What is to be done once the picture is there. */
+static void
+start_read_cb (AtlImagesPage *self)
+{
+  const char *then = self->then;
+
+  if (then == NULL || atl_pictures_session_get_start (self->pictures) == NULL)
+    return;
+  self->then = NULL;
+  gtk_widget_activate_action (GTK_WIDGET (self), then, NULL);
+}
+
+static void
+use_start_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+
+  self->then = g_str_equal (name, "images.edit-part") ? "images.paint"
+               : g_str_equal (name, "images.extend")  ? "images.extend-canvas"
+                                                      : NULL;
+  atl_pictures_session_set_start (self->pictures, g_variant_get_string (parameter, NULL));
+  show_work (self, "canvas");
+}
+
+/* The same recipe with other seeds. */
+static void
+recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlImagesPage) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPictureFile) file =
+      atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+  AtlPictureSettings *settings;
+
+  if (self->pictures == NULL)
+    return;
+  if (file == NULL || file->recipe == NULL)
+    {
+      atl_session_emit_notice (atl_pictures_session_get_session (self->pictures),
+                               file == NULL ? error->message
+                                            : _ ("This picture does not say how it was made."));
+      return;
+    }
+  settings = atl_picture_settings_copy (settings_of (self));
+  atl_picture_settings_apply_recipe (settings, file->recipe,
+                                     atl_pictures_session_get_info (self->pictures));
+  settings->seed_is_locked = FALSE;
+  settings->count = VARIATIONS;
+  atl_pictures_session_take_settings (self->pictures, settings);
+  gtk_widget_activate_action (GTK_WIDGET (self), "images.create", NULL);
+}
+
+static void
+variations_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+
+  atl_client_read_picture_async (
+      atl_session_get_client (atl_pictures_session_get_session (self->pictures)),
+      g_variant_get_string (parameter, NULL), NULL, 16, NULL, recipe_read_cb, g_object_ref (self));
+}
+
+/* --- Dropping and pasting --- */
+
+gboolean
+atl_images_page_is_picture_name (const char *name)
+{
+  static const char *const endings[] = { ".png", ".jpg", ".jpeg", ".webp" };
+  g_autofree char *lower = g_ascii_strdown (name, -1);
+
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (lower, endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+void
+atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file)
+{
+  g_autofree char *path = g_file_get_path (file);
+
+  if (path == NULL)
+    atl_session_emit_notice (
+        atl_pictures_session_get_session (self->pictures),
+        _ ("Only files on this computer can be used. Download the file first."));
+  else if (at != NULL && atl_picture_pane_is_prompt (ATL_PICTURE_PANE (self->pane), at))
+    atl_pictures_session_restore_recipe (self->pictures, path);
+  else
+    atl_pictures_session_set_start (self->pictures, path);
+}
+
+static void
+pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlImagesPage) self = data;
+  GOutputStream *out = G_OUTPUT_STREAM (source);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+
+  if (g_output_stream_splice_finish (out, result, &error) >= 0 && self->pictures != NULL)
+    {
+      bytes = g_memory_output_stream_steal_as_bytes (G_MEMORY_OUTPUT_STREAM (out));
+      if (g_bytes_get_size (bytes) > MAX_PASTED)
+        atl_session_emit_notice (atl_pictures_session_get_session (self->pictures),
+                                 _ ("The copied picture is too large."));
+      else
+        atl_pictures_session_set_start_bytes (self->pictures, bytes);
+    }
+  else if (error != NULL)
+    g_debug ("paste: %s", error->message);
+}
+
+/* The bytes as they are: the engine decodes them. */
+static void
+clipboard_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlImagesPage) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GInputStream) in =
+      gdk_clipboard_read_finish (GDK_CLIPBOARD (source), result, NULL, &error);
+  g_autoptr (GOutputStream) out = g_memory_output_stream_new_resizable ();
+
+  if (in == NULL)
+    {
+      g_debug ("paste: %s", error->message);
+      return;
+    }
+  g_output_stream_splice_async (
+      out, in, G_OUTPUT_STREAM_SPLICE_CLOSE_SOURCE | G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET,
+      G_PRIORITY_DEFAULT, NULL, pasted_cb, g_object_ref (self));
+}
+
+static void
+pasted_files_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlImagesPage) self = data;
+  const GValue *value = gdk_clipboard_read_value_finish (GDK_CLIPBOARD (source), result, NULL);
+  GSList *files = value != NULL ? g_value_get_boxed (value) : NULL;
+
+  if (files != NULL && self->pictures != NULL)
+    atl_images_page_drop (self, NULL, files->data);
+}
+
+/* A copied picture is pasted as one to begin with; text goes where it always goes. */
+static gboolean
+key_cb (GtkEventControllerKey *controller,
+        guint keyval,
+        guint keycode,
+        GdkModifierType state,
+        AtlImagesPage *self)
+{
+  static const char *mimes[] = { "image/png", "image/jpeg", "image/webp", NULL };
+  GdkClipboard *clipboard = gtk_widget_get_clipboard (GTK_WIDGET (self));
+  GdkContentFormats *formats = gdk_clipboard_get_formats (clipboard);
+  gboolean has_picture = FALSE;
+
+  if (keyval != GDK_KEY_v || (state & GDK_CONTROL_MASK) == 0 || self->pictures == NULL)
+    return FALSE;
+  for (guint i = 0; mimes[i] != NULL; i++)
+    has_picture |= gdk_content_formats_contain_mime_type (formats, mimes[i]);
+  if (gdk_content_formats_contain_gtype (formats, GDK_TYPE_FILE_LIST))
+    gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, NULL,
+                                    pasted_files_cb, g_object_ref (self));
+  else if (has_picture)
+    gdk_clipboard_read_async (clipboard, mimes, G_PRIORITY_DEFAULT, NULL, clipboard_cb,
+                              g_object_ref (self));
+  else
+    return FALSE;
+  return TRUE;
+}
+
+void
+atl_images_page_install_inputs (GtkWidgetClass *widget_class)
+{
+  gtk_widget_class_bind_template_callback (widget_class, mask_done_cb);
+  gtk_widget_class_bind_template_callback (widget_class, extend_done_cb);
+  gtk_widget_class_bind_template_callback (widget_class, editing_over_cb);
+  gtk_widget_class_install_action (widget_class, "images.paint", NULL, paint_action);
+  gtk_widget_class_install_action (widget_class, "images.extend-canvas", NULL,
+                                   extend_canvas_action);
+  gtk_widget_class_install_action (widget_class, "images.use-settings", "s", use_settings_action);
+  gtk_widget_class_install_action (widget_class, "images.use-as-start", "s", use_start_action);
+  gtk_widget_class_install_action (widget_class, "images.edit-part", "s", use_start_action);
+  gtk_widget_class_install_action (widget_class, "images.extend", "s", use_start_action);
+  gtk_widget_class_install_action (widget_class, "images.variations", "s", variations_action);
+}
+
+void
+atl_images_page_init_inputs (AtlImagesPage *self)
+{
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
+}
+
+void
+atl_images_page_connect_inputs (AtlImagesPage *self)
+{
+  g_signal_connect_object (self->pictures, "notify::start", G_CALLBACK (start_read_cb), self,
+                           G_CONNECT_SWAPPED);
+}

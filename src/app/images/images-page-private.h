@@ -1,0 +1,36 @@
+/* The fields that the files of the page share: images-page.c shows and draws, images-page-inputs.c
+ * takes pictures that go in. */
+#pragma once
+
+#include "app/images/images-page.h"
+#include "app/images/pictures-session.h"
+
+struct _AtlImagesPage
+{
+  GtkWidget parent_instance;
+
+  AtlPicturesSession *pictures; /* (nullable) borrowed */
+  GSignalGroup *task;
+  GdkTexture *result; /* (nullable) the picture that is shown when nothing is drawn */
+  char *result_words;
+  char *result_path;      /* (nullable) */
+  AtlPictureTask *failed; /* (nullable) why nothing is shown */
+  const char *then;       /* (nullable) an action, once the picture to begin with is read */
+  GCancellable *reading;  /* (nullable) of a mask that is to be painted on */
+
+  GtkWidget *split;
+  GtkWidget *pane;
+  GtkWidget *side;
+  GtkWidget *work_stack;
+  GtkWidget *canvas;
+  GtkWidget *mask_editor;
+  GtkWidget *extend_editor;
+  GtkWidget *job_bar;
+};
+
+/* Of images-page-inputs.c: */
+void atl_images_page_install_inputs (GtkWidgetClass *widget_class);
+void atl_images_page_init_inputs (AtlImagesPage *self);
+void atl_images_page_connect_inputs (AtlImagesPage *self);
+/* The pane in front, or what is drawn, where only one has room. */
+void atl_images_page_show_side (AtlImagesPage *self);

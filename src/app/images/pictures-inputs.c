@@ -1,0 +1,257 @@
+/* Pictures of others that go in: to begin with, to follow, to do again. They are read in the
+ * engine; here are only their pixels. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include <errno.h>
+#include <glib/gi18n.h>
+#include <glib/gstdio.h>
+
+#include "app/images/pictures-session-private.h"
+#include "app/words.h"
+
+/* Enough to paint on, and for a thumbnail. */
+#define SHOWN_SIDE 1024u
+
+/* --- To begin with --- */
+
+AtlPictureFile *
+atl_pictures_session_get_start (AtlPicturesSession *self)
+{
+  return self->start;
+}
+
+static void
+forget_start (AtlPicturesSession *self)
+{
+  if (self->start_cancel != NULL)
+    g_cancellable_cancel (self->start_cancel);
+  g_clear_object (&self->start_cancel);
+  g_clear_pointer (&self->start, atl_picture_file_unref);
+  g_clear_pointer (&self->start_path, g_free);
+}
+
+void
+atl_pictures_session_dispose_inputs (AtlPicturesSession *self)
+{
+  forget_start (self);
+}
+
+static void
+start_read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlPicturesSession) self = data;
+  g_autoptr (GError) error = NULL;
+  AtlPictureFile *file = atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+
+  if (self->is_gone || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      g_clear_pointer (&file, atl_picture_file_unref);
+      return;
+    }
+  g_clear_object (&self->start_cancel);
+  if (file != NULL)
+    {
+      self->start = file;
+      atl_pictures_session_notify_start (self);
+      return;
+    }
+  /* What cannot be read is nothing to begin with. */
+  atl_session_emit_notice (self->session, error->message);
+  atl_pictures_session_set_start (self, NULL);
+}
+
+void
+atl_pictures_session_follow_start (AtlPicturesSession *self)
+{
+  if (g_strcmp0 (self->settings->start, self->start_path) == 0)
+    return;
+  forget_start (self);
+  self->start_path = g_strdup (self->settings->start);
+  if (self->start_path != NULL)
+    {
+      self->start_cancel = g_cancellable_new ();
+      atl_client_read_picture_async (atl_session_get_client (self->session), self->start_path, NULL,
+                                     SHOWN_SIDE, self->start_cancel, start_read_cb,
+                                     g_object_ref (self));
+    }
+  atl_pictures_session_notify_start (self);
+}
+
+static guint
+abilities (AtlPicturesSession *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self);
+
+  return info != NULL ? info->abilities : ATL_PICTURE_IMAGE;
+}
+
+typedef struct
+{
+  AtlPicturesSession *self;
+  char *path;
+} Read;
+
+static Read *
+read_new (AtlPicturesSession *self, const char *path)
+{
+  Read *read = g_new0 (Read, 1);
+
+  read->self = g_object_ref (self);
+  read->path = g_strdup (path);
+  return read;
+}
+
+static void
+read_free (Read *read)
+{
+  g_object_unref (read->self);
+  g_free (read->path);
+  g_free (read);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Read, read_free)
+
+static void
+begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *file)
+{
+  AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
+  const AtlModelInfo *info = atl_pictures_session_get_info (self);
+
+  if ((abilities (self) & ATL_PICTURE_IMAGE) == 0)
+    {
+      if (info != NULL && settings->references->len >= info->max_references &&
+          settings->references->len > 0)
+        g_ptr_array_remove_index (settings->references, 0);
+      g_ptr_array_add (settings->references, g_strdup (path));
+    }
+  else
+    {
+      atl_picture_settings_clear_start (settings);
+      settings->start = g_strdup (path);
+    }
+  atl_set_string (&settings->shape, "");
+  atl_picture_settings_fit (info, file->full_width, file->full_height, &settings->width,
+                            &settings->height);
+  atl_pictures_session_take_settings (self, settings);
+}
+
+static void
+looked_at_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Read) read = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPictureFile) file =
+      atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+
+  if (read->self->is_gone)
+    return;
+  if (file == NULL)
+    atl_session_emit_notice (read->self->session, error->message);
+  else
+    begin_with (read->self, read->path, file);
+}
+
+void
+atl_pictures_session_set_start (AtlPicturesSession *self, const char *path)
+{
+  if (path == NULL)
+    {
+      AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
+
+      atl_picture_settings_clear_start (settings);
+      atl_pictures_session_take_settings (self, settings);
+      return;
+    }
+  if ((abilities (self) & (ATL_PICTURE_IMAGE | ATL_PICTURE_REFERENCE)) == 0)
+    {
+      g_autofree char *words =
+          g_strdup_printf (_ ("%s draws from words alone and cannot begin with a picture."),
+                           atl_pictures_session_get_model_name (self));
+
+      atl_session_emit_notice (self->session, words);
+      return;
+    }
+  /* Its size first: pixels follow once the draft has it. */
+  atl_client_read_picture_async (atl_session_get_client (self->session), path, NULL, 16, NULL,
+                                 looked_at_cb, read_new (self, path));
+}
+
+static const char *
+ending_of (GBytes *bytes)
+{
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+
+  if (size > 3 && data[0] == 0xff && data[1] == 0xd8)
+    return "jpg";
+  return size > 12 && memcmp (data, "RIFF", 4) == 0 ? "webp" : "png";
+}
+
+void
+atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes)
+{
+  g_autofree char *folder = g_build_filename (g_get_user_data_dir (), "atelier", "pasted", NULL);
+  g_autofree char *name =
+      g_strdup_printf ("%" G_GINT64_FORMAT ".%s", g_get_real_time (), ending_of (bytes));
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_mkdir_with_parents (folder, 0700);
+  if (g_file_set_contents_full (path, g_bytes_get_data (bytes, NULL),
+                                (gssize) g_bytes_get_size (bytes), G_FILE_SET_CONTENTS_NONE, 0600,
+                                &error))
+    atl_pictures_session_set_start (self, path);
+  else
+    atl_session_emit_notice (self->session, error->message);
+}
+
+void
+atl_pictures_session_set_extend (AtlPicturesSession *self, const guint extend[4])
+{
+  AtlPictureSettings *settings = atl_picture_settings_copy (self->settings);
+  guint width, height;
+
+  memcpy (settings->extend, extend, sizeof settings->extend);
+  if (self->start != NULL)
+    {
+      atl_picture_settings_extended (settings, self->start->full_width, self->start->full_height,
+                                     &width, &height);
+      atl_set_string (&settings->shape, "");
+      atl_picture_settings_fit (atl_pictures_session_get_info (self), width, height,
+                                &settings->width, &settings->height);
+    }
+  atl_pictures_session_take_settings (self, settings);
+}
+
+/* --- To do again --- */
+
+static void
+recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Read) read = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPictureFile) file =
+      atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+  AtlPicturesSession *self = read->self;
+  AtlPictureSettings *settings;
+
+  if (self->is_gone)
+    return;
+  if (file == NULL || file->recipe == NULL)
+    {
+      atl_session_emit_notice (self->session,
+                               file == NULL ? error->message
+                                            : _ ("This picture does not say how it was made."));
+      return;
+    }
+  settings = atl_picture_settings_copy (self->settings);
+  atl_picture_settings_apply_recipe (settings, file->recipe, atl_pictures_session_get_info (self));
+  atl_pictures_session_take_settings (self, settings);
+  atl_session_emit_notice (self->session, _ ("The settings of this picture are back."));
+}
+
+void
+atl_pictures_session_restore_recipe (AtlPicturesSession *self, const char *path)
+{
+  atl_client_read_picture_async (atl_session_get_client (self->session), path, NULL, 16, NULL,
+                                 recipe_read_cb, read_new (self, path));
+}
