@@ -469,7 +469,10 @@ AtlSession *
 atl_session_new (const char *store_dir)
 {
   AtlSession *self = g_object_new (ATL_TYPE_SESSION, NULL);
+  g_autofree char *rates = store_dir != NULL ? g_build_filename (store_dir, "picture-rates", NULL)
+                                             : atl_client_rates_path ();
 
+  atl_client_set_rates_file (self->client, rates);
   self->store = atl_store_open (store_dir, &self->store_error);
   if (self->store == NULL)
     {

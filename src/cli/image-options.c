@@ -214,6 +214,8 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
     { "strength", 0, 0, G_OPTION_ARG_STRING, &self->strength,
       N_ ("How much of it may change, 0 to 1"), "X" },
     { "mask", 0, 0, G_OPTION_ARG_FILENAME, &self->mask, N_ ("White where it may change"), "FILE" },
+    { "reference", 'r', 0, G_OPTION_ARG_FILENAME_ARRAY, &self->references,
+      N_ ("A picture to follow, for models that edit; may be given several times"), "FILE" },
     { "lora", 'l', 0, G_OPTION_ARG_FILENAME_ARRAY, &self->loras,
       N_ ("A LoRA to add, with its strength; may be given several times"), "FILE[:STRENGTH]" },
     { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, N_ ("auto, cpu or gpu"), "DEVICE" },
@@ -249,6 +251,7 @@ atl_image_options_clear (AtlImageOptions *self)
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     g_clear_pointer (strings[i], g_free);
   g_clear_pointer (&self->loras, g_strfreev);
+  g_clear_pointer (&self->references, g_strfreev);
 }
 
 GVariant *

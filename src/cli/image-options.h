@@ -12,7 +12,8 @@ G_BEGIN_DECLS
 typedef struct
 {
   char *model, *prompt, *negative, *size, *guidance, *seed, *sampler, *schedule, *weighting;
-  char **loras; /* "FILE[:STRENGTH]" */
+  char **references; /* (nullable) */
+  char **loras;      /* (nullable) "FILE[:STRENGTH]" */
   char *image, *mask, *strength, *out, *device;
   int steps, count;                      /* 0: not given */
   guint width, height;                   /* px, 0: not given */

@@ -71,6 +71,8 @@ wait_for_picture (AtlCliSession *session,
     atl_picture_request_add_file (request, ATL_CREATE_IMAGE, options->image);
   if (options->mask != NULL)
     atl_picture_request_add_file (request, ATL_CREATE_MASK, options->mask);
+  for (char **path = options->references; path != NULL && *path != NULL; path++)
+    atl_picture_request_add_file (request, ATL_CREATE_REFERENCE, *path);
   for (char **text = options->loras; text != NULL && *text != NULL; text++)
     {
       double strength;

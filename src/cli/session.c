@@ -152,7 +152,10 @@ atl_cli_session_open (AtlCliSession *self,
     }
   if (self->client == NULL)
     {
+      g_autofree char *rates = atl_client_rates_path ();
+
       self->client = atl_client_new ();
+      atl_client_set_rates_file (self->client, rates);
       self->cancellable = g_cancellable_new ();
       self->sigint = g_unix_signal_add (SIGINT, sigint_cb, self);
     }

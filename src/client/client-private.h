@@ -8,6 +8,7 @@
 
 #include "client/client.h"
 #include "client/engine-process.h"
+#include "client/picture-rates.h"
 
 G_BEGIN_DECLS
 
@@ -51,8 +52,9 @@ struct _AtlClient
   guint next_request;
   GHashTable *crashes; /* key -> count */
 
-  AtlKeptChats *kept; /* (owned) (nullable) */
-  GPtrArray *handed;  /* files of conversations that the engine has: client-keep.c */
+  AtlPictureRates *rates; /* (owned) */
+  AtlKeptChats *kept;     /* (owned) (nullable) */
+  GPtrArray *handed;      /* files of conversations that the engine has: client-keep.c */
 };
 
 struct _AtlModel

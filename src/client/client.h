@@ -36,6 +36,7 @@
 #include "client/kept-chats.h"
 #include "client/picture-file.h"
 #include "client/picture-job.h"
+#include "client/picture-price.h"
 
 G_BEGIN_DECLS
 
@@ -149,6 +150,23 @@ AtlChatJob *atl_client_complete (AtlClient *self,
 
 /* Starts a picture. Returns at once; owned. */
 AtlPictureJob *atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request);
+
+/* What that picture would take; nothing but the model's description is loaded, and it takes a
+ * moment the first time for a size, then none. Errors: those of loading, ATL_ERROR_INVALID. */
+void atl_client_price_picture_async (AtlClient *self,
+                                     AtlModel *model,
+                                     AtlPictureRequest *request,
+                                     GCancellable *cancellable,
+                                     GAsyncReadyCallback callback,
+                                     gpointer user_data);
+/* Owned. */
+AtlPicturePrice *
+atl_client_price_picture_finish (AtlClient *self, GAsyncResult *result, GError **error);
+/* Where measurements for prices are kept; NULL, as at first: only while the client lives.
+ * atl_client_rates_path() is where both programs do. */
+void atl_client_set_rates_file (AtlClient *self, const char *path);
+/* In the person's folder of state; owned. */
+char *atl_client_rates_path (void);
 
 /* Reads a picture of others in the engine, behind its sandbox: the file `path`, or (path NULL) the
  * bytes of one. `max_side` in px, 0: as large as it is. Errors in words: ATL_ERROR_NOT_FOUND,

@@ -88,6 +88,18 @@ atl_picture_job_init (AtlPictureJob *self)
 
 /* --- The end --- */
 
+/* What this one took is the price of the next. */
+static void
+note_rates (AtlPictureJob *self)
+{
+  g_autoptr (GVariant) work = atl_dict_lookup (self->facts, ATL_MADE_WORK, "a{sv}");
+  g_autofree char *place = atl_dict_string (self->facts, ATL_INFO_RUNS_ON, "");
+
+  if (work != NULL)
+    atl_picture_rates_note (self->client->rates, atl_model_get_key (self->model), place, work,
+                            atl_dict_double (self->facts, ATL_MADE_SECONDS, 0));
+}
+
 /* Gives back the reference that a running job has to itself. */
 static void
 end (AtlPictureJob *self, const GError *error)
@@ -160,6 +172,8 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
       g_clear_pointer (&self->pixels, g_bytes_unref);
       self->pixels = atl_room_read (self->fds, OF_PICTURE, self->width, self->height,
                                     ATL_MAX_PICTURE_SIDE, 0, &error);
+      if (self->pixels != NULL)
+        note_rates (self);
       end (self, error);
     }
   else if (g_str_equal (name, "Failed") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))

@@ -205,7 +205,7 @@ atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *va
 GVariant *
 atl_picture_request_make_settings (AtlPictureRequest *self)
 {
-  GVariantBuilder loras;
+  GVariantBuilder loras, inputs;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, self->settings);
@@ -224,6 +224,10 @@ atl_picture_request_make_settings (AtlPictureRequest *self)
       g_variant_builder_add (&loras, "{sv}", "weight", g_variant_new_double (lora->strength));
       g_variant_builder_close (&loras);
     }
+  g_variant_builder_init (&inputs, G_VARIANT_TYPE_STRING_ARRAY);
+  for (guint i = 0; i < self->inputs->len; i++)
+    g_variant_builder_add (&inputs, "s", ((Input *) self->inputs->pdata[i])->role);
+  g_variant_dict_insert_value (&dict, ATL_PRICE_INPUTS, g_variant_builder_end (&inputs));
   if (self->loras->len > 0)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, g_variant_builder_end (&loras));
   else

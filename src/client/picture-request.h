@@ -47,7 +47,8 @@ const char *atl_picture_request_get_lora (AtlPictureRequest *self, guint index, 
 AtlPictureRequest *
 atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *value);
 
-/* The settings as the engine takes them, with the LoRAs' names and strengths; floating. */
+/* The settings as the engine takes them, with the LoRAs' names and strengths and the roles
+ * of its inputs; floating. */
 GVariant *atl_picture_request_make_settings (AtlPictureRequest *self);
 
 /* Opens its files for the engine behind what `fds` and `names` have already. Waits for the disk: on

@@ -42,6 +42,7 @@ atl_recipe_join (GVariant *settings, GVariant *facts, guint width, guint height)
   /* The same recipe gives the same file. */
   g_variant_dict_remove (&dict, "seconds");
   g_variant_dict_remove (&dict, "runs-on");
+  g_variant_dict_remove (&dict, "work");
   g_variant_dict_insert (&dict, "width", "u", width);
   g_variant_dict_insert (&dict, "height", "u", height);
   return g_variant_ref_sink (g_variant_dict_end (&dict));

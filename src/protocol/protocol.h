@@ -177,6 +177,22 @@ G_BEGIN_DECLS
 #define ATL_MADE_LORAS "loras"           /* aa{sv}: "name" s, "weight" d */
 #define ATL_MADE_STEPS_DONE "steps-done" /* u, facts only: when it was ended early */
 #define ATL_MADE_SECONDS "seconds"       /* d, facts only */
+#define ATL_MADE_WORK "work"             /* a{sv}, facts only: ATL_WORK_* */
+
+/* Work that a picture takes, in multiplications with an addition (price, facts), and how long it
+ * took (facts). */
+#define ATL_WORK_STEP "step"                     /* d: one step */
+#define ATL_WORK_STEPS "steps"                   /* u: how many, in passes of the schedule */
+#define ATL_WORK_DECODE "decode"                 /* d: all behind the steps */
+#define ATL_WORK_STEP_SECONDS "step-seconds"     /* d, 0: not measured */
+#define ATL_WORK_DECODE_SECONDS "decode-seconds" /* d */
+
+/* PricePicture: an option, and results beside ATL_MADE_WIDTH, _HEIGHT, _STEPS, _WORK and
+ * ATL_INFO_NEEDED_BYTES, _FREE_BYTES, _FITS, _FIT_WORDS, _RUNS_ON. */
+#define ATL_PRICE_INPUTS "inputs"         /* as: ATL_CREATE_IMAGE, _MASK, _REFERENCE */
+#define ATL_PRICE_IS_FRUGAL "is-frugal"   /* b: its parts are loaded one after the other */
+#define ATL_PRICE_FIT_WIDTH "fit-width"   /* u: the largest that would fit; 0: none, or it fits */
+#define ATL_PRICE_FIT_HEIGHT "fit-height" /* u */
 
 /* Numbers of a finished request. */
 #define ATL_STAT_N_PROMPT "n-prompt"             /* u, cached ones included */

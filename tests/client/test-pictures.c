@@ -295,6 +295,30 @@ test_info (void)
   atl_client_stop (client);
 }
 
+static void
+test_references (void)
+{
+  static const char *const roles[] = { ATL_CREATE_REFERENCE, ATL_CREATE_MASK };
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
+  g_autofree guint8 *grey = g_malloc0 (64 * 64 * 3);
+  g_autoptr (GBytes) rgb = g_bytes_new (grey, 64 * 64 * 3);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (roles); i++)
+    {
+      g_autoptr (AtlPictureRequest) request =
+          atl_picture_request_new (g_variant_new_parsed ("{'prompt': <'a fox'>}"));
+      g_auto (Drawing) drawing = { 0 };
+
+      atl_picture_request_add_pixels (request, roles[i], rgb, 64, 64);
+      drawing_begin (&drawing, client, model, request);
+      g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+      g_assert_error (drawing.error, ATL_ERROR, ATL_ERROR_INVALID);
+      g_test_message ("%s", drawing.error->message);
+    }
+  atl_client_stop (client);
+}
+
 /* What can be seen after some steps becomes the picture. */
 static void
 test_finish_early (void)
@@ -312,6 +336,79 @@ test_finish_early (void)
   g_assert_cmpuint (
       atl_dict_uint (atl_picture_job_get_facts (drawing.job), ATL_MADE_STEPS_DONE, 900), <, 900);
   atl_client_stop (client);
+}
+
+typedef struct
+{
+  AtlPicturePrice *price;
+  GError *error;
+  gboolean is_over;
+} Pricing;
+
+static void
+priced_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Pricing *self = user_data;
+
+  self->price = atl_client_price_picture_finish (ATL_CLIENT (source), result, &self->error);
+  self->is_over = TRUE;
+}
+
+static AtlPicturePrice *
+ask_price (AtlClient *client, AtlModel *model, guint side, guint steps)
+{
+  g_autoptr (AtlPictureRequest) request = atl_picture_request_new (g_variant_new_parsed (
+      "{'prompt': <'a fox'>, 'width': <%u>, 'height': <%u>, 'steps': <%u>}", side, side, steps));
+  Pricing pricing = { 0 };
+
+  atl_client_price_picture_async (client, model, request, NULL, priced_cb, &pricing);
+  g_assert_true (fixture_wait (&pricing.is_over, WAIT_MS));
+  g_assert_no_error (pricing.error);
+  return pricing.price;
+}
+
+/* Nothing is known before the first picture; then every size has a price, here and in the next
+ * life of the client. */
+static void
+test_price (void)
+{
+  g_autofree char *file = picture_fixture_path ("rates/picture-rates");
+
+  for (guint life = 0; life < 2; life++)
+    {
+      g_autoptr (AtlClient) client = atl_client_new ();
+      g_autoptr (AtlModel) model = NULL;
+      g_autoptr (AtlPicturePrice) before = NULL;
+      g_autoptr (AtlPicturePrice) small = NULL;
+      g_autoptr (AtlPicturePrice) large = NULL;
+      g_autoptr (AtlPicturePrice) huge = NULL;
+      g_auto (Drawing) drawing = { 0 };
+      guint width, height;
+
+      atl_client_set_rates_file (client, file);
+      model = picture_fixture_load (client, SD15);
+      before = ask_price (client, model, 64, 5);
+      g_assert_cmpint (before->seconds < 0, ==, life == 0);
+      g_assert_true (before->fits);
+      g_assert_cmpuint (before->bytes, >, 0);
+      g_assert_cmpuint (before->steps, >=, 5);
+      drawing_draw (&drawing, client, model, &width, &height);
+      small = ask_price (client, model, 64, 5);
+      large = ask_price (client, model, 256, 50);
+      g_assert_cmpfloat (small->seconds, >, 0);
+      g_assert_true (small->is_own);
+      g_assert_cmpfloat (large->seconds, >, small->seconds);
+      g_assert_cmpuint (large->bytes, >, small->bytes);
+      huge = ask_price (client, model, 4096, 5);
+      g_test_message ("%s", huge->words);
+      if (!huge->fits)
+        {
+          g_assert_cmpuint (huge->fit_width, >=, 64);
+          g_assert_cmpuint (huge->fit_width, <, 4096);
+        }
+      atl_client_stop (client);
+      fixture_sleep (200);
+    }
 }
 
 /* Unloading ends what is drawn, and the handle can be asked again. */
@@ -411,6 +508,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/read", test_read);
   g_test_add_func ("/pictures/finish-early", test_finish_early);
   g_test_add_func ("/pictures/samplers", test_samplers);
+  g_test_add_func ("/pictures/references", test_references);
+  g_test_add_func ("/pictures/price", test_price);
   g_test_add_func ("/pictures/info", test_info);
   g_test_add_func ("/pictures/unload", test_unload);
   g_test_add_func ("/pictures/chat-is-refused", test_chat_is_refused);

@@ -51,54 +51,6 @@ to_bytes (const AtlArray *array, gint64 *width, gint64 *height, GError **error)
   return g_steal_pointer (&rgb);
 }
 
-/* Pictures to begin with, into `inputs`, and the size of the result into the settings. */
-static gboolean
-take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
-{
-  const AtlDiffusionFamily *family = atl_diffusion_model_family (job->slot->pictures);
-  const AtlTraits *traits = atl_diffusion_model_traits (job->slot->pictures);
-  guint image_size[2] = { 0, 0 }, mask_size[2] = { 0, 0 };
-  AtlFileMap *image_file =
-      atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, &image_size[0], &image_size[1]);
-  AtlFileMap *mask_file =
-      atl_picture_find_file (job, ATL_CREATE_MASK, 0, &mask_size[0], &mask_size[1]);
-  g_autoptr (AtlPicture) image = NULL;
-  g_autoptr (AtlPicture) mask = NULL;
-  gint64 width, height;
-
-  if ((mask_file != NULL && (traits->abilities & ATL_CAN_MASK) == 0) ||
-      (mask_file == NULL && image_file != NULL && (traits->abilities & ATL_CAN_IMAGE) == 0))
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   mask_file == NULL ? _ ("%s cannot begin with a picture")
-                                     : _ ("%s cannot paint inside a mask"),
-                   family->words);
-      return FALSE;
-    }
-  if (mask_file != NULL && image_file == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
-                   _ ("A mask needs a picture that it belongs to"));
-      return FALSE;
-    }
-  if (image_file != NULL)
-    image = atl_picture_input_decode (image_file, image_size[0], image_size[1], error);
-  if (image_file != NULL && image == NULL)
-    return FALSE;
-  if (mask_file != NULL)
-    mask = atl_picture_input_decode (mask_file, mask_size[0], mask_size[1], error);
-  if (mask_file != NULL && mask == NULL)
-    return FALSE;
-  atl_picture_choose_size (settings, traits, image != NULL ? image->width : 0,
-                           image != NULL ? image->height : 0, &width, &height);
-  job->n_pixels = width * height;
-  if (image != NULL)
-    g_ptr_array_add (inputs, atl_picture_input_array (image, ATL_CREATE_IMAGE, 3, width, height));
-  if (mask != NULL)
-    g_ptr_array_add (inputs, atl_picture_input_array (mask, ATL_CREATE_MASK, 1, width, height));
-  return TRUE;
-}
-
 /* Inside the turnstile. */
 static GPtrArray *
 draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
@@ -111,11 +63,10 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
   g_auto (AtlPictureFit) fit = { 0 };
   GPtrArray *outputs;
 
-  if (!atl_picture_judge (job->service, slot->pictures,
-                          (gint64) atl_settings_number (settings, ATL_MADE_WIDTH, 0),
-                          (gint64) atl_settings_number (settings, ATL_MADE_HEIGHT, 0),
+  if (!atl_picture_judge (job->service, slot->pictures, slot->cpu, settings, inputs,
                           slot->ram_bytes, &fit, error))
     return NULL;
+  job->cost = fit.cost;
   if (fit.fits && fit.is_frugal)
     {
       atl_diffusion_model_drop (slot->pictures);
@@ -133,7 +84,7 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
     atl_picture_note_end (job);
   if (fit.is_frugal)
     atl_diffusion_model_drop (slot->pictures);
-  __atomic_store_n (&slot->ram_bytes, fit.is_frugal ? 0 : fit.memory.weights, __ATOMIC_RELAXED);
+  __atomic_store_n (&slot->ram_bytes, fit.is_frugal ? 0 : fit.cost.weights, __ATOMIC_RELAXED);
   malloc_trim (0);
   return outputs;
 }
@@ -164,7 +115,7 @@ create (AtlJob *job, GError **error)
   atl_picture_set_defaults (settings, atl_diffusion_model_traits (job->slot->pictures));
   if (!atl_picture_choose_sampler (settings, atl_diffusion_model_traits (job->slot->pictures),
                                    error) ||
-      !take_inputs (job, settings, inputs, error))
+      !atl_picture_take_inputs (job, settings, inputs, error))
     return FALSE;
   atl_turnstile_enter (job->service->turnstile);
   outputs = draw (job, settings, inputs, error);

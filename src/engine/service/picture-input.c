@@ -209,3 +209,103 @@ atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError *
     }
   return TRUE;
 }
+
+/* --- What a picture begins with --- */
+
+/* The n-th file of a role; NULL without an error when there is none. */
+static gboolean
+decode (AtlJob *job, const char *role, guint n, AtlPicture **picture, GError **error)
+{
+  guint width = 0, height = 0;
+  AtlFileMap *map = atl_picture_find_file (job, role, n, &width, &height);
+
+  *picture = map != NULL ? atl_picture_input_decode (map, width, height, error) : NULL;
+  return map == NULL || *picture != NULL;
+}
+
+static gboolean
+check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GError **error)
+{
+  gboolean has_image = atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL) != NULL;
+  gboolean has_mask = atl_picture_find_file (job, ATL_CREATE_MASK, 0, NULL, NULL) != NULL;
+  gboolean has_reference = atl_picture_find_file (job, ATL_CREATE_REFERENCE, 0, NULL, NULL) != NULL;
+  guint n = MIN (traits->max_references, ATL_MAX_REFERENCES);
+
+  if (has_mask && !has_image)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                 _ ("A mask needs a picture that it belongs to"));
+  else if (has_mask && (traits->abilities & ATL_CAN_MASK) == 0)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s cannot paint inside a mask"), family);
+  /* A model that edits takes the picture as what it follows. */
+  else if (has_image && !has_mask && (traits->abilities & (ATL_CAN_IMAGE | ATL_CAN_REFERENCE)) == 0)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s cannot begin with a picture"), family);
+  else if (has_reference && (traits->abilities & ATL_CAN_REFERENCE) == 0)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s follows no other pictures"), family);
+  else if (has_reference &&
+           atl_picture_find_file (job, ATL_CREATE_REFERENCE, n, NULL, NULL) != NULL)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 /* Translators: a family of models, and a number. */
+                 _ ("%s follows other pictures, but no more than %u at a time"), family, n);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+/* At its own shape, no larger than what the model was trained for. */
+static void
+add_reference (GPtrArray *inputs, const AtlPicture *picture, guint number, const AtlTraits *traits)
+{
+  g_autoptr (AtlSettings) none = atl_settings_new ();
+  g_autofree char *name = g_strdup_printf ("image_%u", number);
+  gint64 width, height;
+
+  atl_picture_choose_size (none, traits, picture->width, picture->height, &width, &height);
+  g_ptr_array_add (inputs, atl_picture_input_array (picture, name, 3, width, height));
+}
+
+gboolean
+atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
+{
+  const AtlTraits *traits = atl_diffusion_model_traits (job->slot->pictures);
+  const char *family = atl_diffusion_model_family (job->slot->pictures)->words;
+  g_autoptr (AtlPicture) image = NULL;
+  g_autoptr (AtlPicture) mask = NULL;
+  gint64 width, height;
+  guint shape[2] = { 0, 0 }, n_references = 0;
+
+  if (!check_roles (job, traits, family, error) ||
+      !decode (job, ATL_CREATE_IMAGE, 0, &image, error) ||
+      !decode (job, ATL_CREATE_MASK, 0, &mask, error))
+    return FALSE;
+  if (image != NULL)
+    {
+      shape[0] = image->width;
+      shape[1] = image->height;
+    }
+  if (image != NULL && mask == NULL && (traits->abilities & ATL_CAN_IMAGE) == 0)
+    {
+      add_reference (inputs, image, ++n_references, traits);
+      g_clear_pointer (&image, atl_picture_free);
+    }
+  for (guint i = 0; i < ATL_MAX_REFERENCES; i++)
+    {
+      g_autoptr (AtlPicture) picture = NULL;
+
+      if (!decode (job, ATL_CREATE_REFERENCE, i, &picture, error))
+        return FALSE;
+      if (picture == NULL)
+        break;
+      if (shape[0] == 0)
+        {
+          shape[0] = picture->width;
+          shape[1] = picture->height;
+        }
+      add_reference (inputs, picture, ++n_references, traits);
+    }
+  atl_picture_choose_size (settings, traits, shape[0], shape[1], &width, &height);
+  if (image != NULL)
+    g_ptr_array_add (inputs, atl_picture_input_array (image, ATL_CREATE_IMAGE, 3, width, height));
+  if (mask != NULL)
+    g_ptr_array_add (inputs, atl_picture_input_array (mask, ATL_CREATE_MASK, 1, width, height));
+  return TRUE;
+}

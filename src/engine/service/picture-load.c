@@ -7,9 +7,6 @@
 #include "base/language.h"
 #include "engine/service/service-private.h"
 
-/* Sizes that are offered instead of one that does not fit, px. */
-#define SIZE_STEP 64
-
 /* --- Opening --- */
 
 gboolean
@@ -31,79 +28,6 @@ atl_picture_open (AtlJob *job, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
                    _ ("LoRAs are not read for models that make pictures yet"));
       return FALSE;
-    }
-  return TRUE;
-}
-
-/* --- Does it fit? --- */
-
-void
-atl_picture_fit_clear (AtlPictureFit *self)
-{
-  g_clear_pointer (&self->words, g_free);
-}
-
-/* The largest square that would fit, 0 for none. */
-static gint64
-largest_side (AtlDiffusionModel *model, gint64 side, guint64 available)
-{
-  for (side -= side % SIZE_STEP; side >= SIZE_STEP; side -= SIZE_STEP)
-    {
-      AtlDiffusionMemory memory;
-
-      if (atl_diffusion_model_memory (model, side, side, &memory, NULL) &&
-          memory.largest + memory.scratch <= available)
-        return side;
-    }
-  return 0;
-}
-
-gboolean
-atl_picture_judge (AtlService *service,
-                   AtlDiffusionModel *model,
-                   gint64 width,
-                   gint64 height,
-                   guint64 resident_bytes,
-                   AtlPictureFit *fit,
-                   GError **error)
-{
-  g_autofree char *needed = NULL;
-  g_autofree char *there = NULL;
-  AtlMemory memory;
-  guint64 idle, available, all;
-
-  if (!atl_diffusion_model_memory (model, width, height, &fit->memory, error))
-    return FALSE;
-  atl_ledger_read (service, &memory, &idle);
-  available = fit->free_bytes = memory.free_bytes + idle;
-  available -= MIN (available, atl_fit_reserve (memory.total_bytes));
-  all = fit->memory.weights - MIN (resident_bytes, fit->memory.weights) + fit->memory.scratch;
-  fit->is_frugal = all > available;
-  fit->needed_bytes = fit->is_frugal ? fit->memory.largest + fit->memory.scratch : all;
-  /* What is resident goes before a frugal run. */
-  if (fit->is_frugal)
-    available += resident_bytes;
-  fit->fits = fit->needed_bytes <= available;
-  needed = atl_language_size (fit->needed_bytes);
-  there = atl_language_size (available);
-  if (fit->fits && fit->is_frugal)
-    fit->words = g_strdup_printf (
-        _ ("Needs %s, %s are free: its parts are loaded one after the other, which is slower."),
-        needed, there);
-  else if (fit->fits)
-    fit->words = g_strdup_printf (_ ("Needs %s, %s are free."), needed, there);
-  else
-    {
-      gint64 side = largest_side (model, MIN (width, height) - 1, available);
-
-      fit->words =
-          side > 0
-              ? g_strdup_printf (_ ("A picture of %d × %d pixels needs %s, %s are free; %d × %d "
-                                    "pixels would fit. Closing programs makes room too."),
-                                 (int) width, (int) height, needed, there, (int) side, (int) side)
-              : g_strdup_printf (_ ("A picture of %d × %d pixels needs %s, %s are free. Close "
-                                    "programs, or choose a smaller model."),
-                                 (int) width, (int) height, needed, there);
     }
   return TRUE;
 }
@@ -134,7 +58,10 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
   g_variant_dict_insert (&dict, ATL_INFO_SIZE_BYTES, "t", size);
   g_variant_dict_insert (&dict, ATL_INFO_CAN_RUN, "b", missing == NULL);
   g_variant_dict_insert (&dict, ATL_INFO_FITS, "b", fit->fits);
-  g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s", missing != NULL ? missing : fit->words);
+  g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s",
+                         missing != NULL      ? missing
+                         : fit->words != NULL ? fit->words
+                                              : "");
   g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", runs_on);
   if (job->pictures != NULL)
     {
@@ -143,8 +70,9 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
 
       g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", family->name);
       g_variant_dict_insert (&dict, ATL_INFO_FAMILY, "s", family->words);
-      g_variant_dict_insert (&dict, ATL_INFO_WEIGHT_BYTES, "t", fit->memory.weights);
-      g_variant_dict_insert (&dict, ATL_INFO_SCRATCH_BYTES, "t", fit->memory.scratch);
+      g_variant_dict_insert (&dict, ATL_INFO_WEIGHT_BYTES, "t", fit->cost.weights);
+      g_variant_dict_insert (&dict, ATL_INFO_SCRATCH_BYTES, "t",
+                             fit->cost.peak - MIN (fit->cost.weights, fit->cost.peak));
       g_variant_dict_insert (&dict, ATL_INFO_NEEDED_BYTES, "t", fit->needed_bytes);
       g_variant_dict_insert (&dict, ATL_INFO_FREE_BYTES, "t", fit->free_bytes);
       g_variant_dict_insert (&dict, ATL_INFO_ABILITIES, "u", traits->abilities);
@@ -163,12 +91,20 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
-static gboolean
-judge_native (AtlJob *job, AtlPictureFit *fit, GError **error)
+/* A picture of the native size. What cannot be told is told in words: a smaller picture may fit
+ * where one of the native size does not, which is judged then. */
+static void
+judge_native (AtlJob *job, AtlBackend *cpu, AtlPictureFit *fit)
 {
-  gint64 side = atl_diffusion_model_traits (job->pictures)->side;
+  const AtlTraits *traits = atl_diffusion_model_traits (job->pictures);
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GError) error = NULL;
+  gint64 width, height;
 
-  return atl_picture_judge (job->service, job->pictures, side, side, 0, fit, error);
+  atl_picture_set_defaults (settings, traits);
+  atl_picture_choose_size (settings, traits, 0, 0, &width, &height);
+  if (!atl_picture_judge (job->service, job->pictures, cpu, settings, NULL, 0, fit, &error))
+    fit->words = g_strdup (error->message);
 }
 
 gboolean
@@ -176,8 +112,8 @@ atl_picture_inspect (AtlJob *job, const char *missing, GError **error)
 {
   g_auto (AtlPictureFit) fit = { 0 };
 
-  if (job->pictures != NULL && !judge_native (job, &fit, error))
-    return FALSE;
+  if (job->pictures != NULL)
+    judge_native (job, job->service->devices->cpu, &fit);
   job->info = make_info (job, &fit, missing, "");
   return TRUE;
 }
@@ -187,9 +123,7 @@ atl_picture_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu, GError **error)
 {
   g_auto (AtlPictureFit) fit = { 0 };
 
-  /* A smaller picture may fit where one of the native size does not: that is judged then. */
-  if (!judge_native (job, &fit, error))
-    return FALSE;
+  judge_native (job, cpu, &fit);
   job->info = make_info (job, &fit, NULL, slot->runs_on);
   slot->name = name_of (job);
   slot->pictures = g_steal_pointer (&job->pictures);

@@ -12,19 +12,25 @@
 #define PREVIEW_INTERVAL_US (250 * 1000)
 #define PREVIEW_BYTES ((guint64) ATL_MAX_PREVIEW_SIDE * ATL_MAX_PREVIEW_SIDE * 3)
 
+/* The first step also loads weights: it counts for nothing, except where there is but one. */
 static void
 send_progress (AtlJob *job, const char *phase, guint step, guint n_steps)
 {
   const AtlSlot *slot = job->slot;
-  double left = -1, pixels = (double) job->n_pixels;
+  double left = -1;
 
-  if (n_steps > 0 && step > 0)
-    left = (double) (g_get_monotonic_time () - job->step_began_at) / G_USEC_PER_SEC / step *
-           (n_steps - step);
+  if (step > 1)
+    job->step_seconds =
+        (double) (g_get_monotonic_time () - job->step_ended_at) / G_USEC_PER_SEC / (step - 1);
+  if (n_steps > 0 && job->step_seconds > 0)
+    left = job->step_seconds * (n_steps - step);
   else if (n_steps > 0 && slot->step_rate > 0)
-    left = slot->step_rate * pixels * n_steps;
-  if (left >= 0)
-    left += slot->tail_rate * pixels;
+    left = slot->step_rate * job->cost.step * (n_steps - step);
+  /* What follows the steps, at the pace of the steps where it was not measured yet. */
+  if (left >= 0 && slot->decode_rate > 0)
+    left += slot->decode_rate * job->cost.decode;
+  else if (left >= 0 && n_steps > step && job->cost.step > 0)
+    left += left / (n_steps - step) * job->cost.decode / job->cost.step;
   atl_service_emit (
       job->service, "PictureProgress",
       g_variant_new ("(usuud)", job->request, phase != NULL ? phase : "", step, n_steps, left));
@@ -46,7 +52,7 @@ rest (AtlJob *job, guint step, guint n_steps)
   g_mutex_unlock (&service->pause_mutex);
   atl_turnstile_enter (service->turnstile);
   rested_us = g_get_monotonic_time () - began;
-  job->step_began_at += rested_us;
+  job->step_ended_at += rested_us;
   job->steps_ended_at += job->steps_ended_at > 0 ? rested_us : 0;
   job->rested_us += rested_us;
   if (step > 0)
@@ -74,7 +80,6 @@ atl_picture_progress_cb (const char *phase, guint step, guint n_steps, gpointer 
     rest (job, step, n_steps);
   if (n_steps > 0 && step > 0)
     return;
-  job->step_began_at = g_get_monotonic_time ();
   g_free (job->phase);
   job->phase = g_strdup (phase);
   send_progress (job, phase, 0, n_steps);
@@ -133,22 +138,26 @@ atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpointer
 
   job->n_steps_done = step;
   job->n_steps = n_steps;
-  if (step == n_steps || g_atomic_int_get (&job->is_enough) != 0)
-    {
-      job->steps_ended_at = g_get_monotonic_time ();
-      job->slot->step_rate = (double) (job->steps_ended_at - job->step_began_at) / G_USEC_PER_SEC /
-                             step / (double) job->n_pixels;
-    }
+  if (step == 1)
+    job->step_ended_at = g_get_monotonic_time ();
   send_progress (job, job->phase, step, n_steps);
-  send_preview (job, latent);
+  if (step == n_steps || g_atomic_int_get (&job->is_enough) != 0)
+    job->steps_ended_at = g_get_monotonic_time ();
+  else
+    send_preview (job, latent);
 }
 
 void
 atl_picture_note_end (AtlJob *job)
 {
+  AtlSlot *slot = job->slot;
+
   if (job->steps_ended_at > 0)
-    job->slot->tail_rate = (double) (g_get_monotonic_time () - job->steps_ended_at) /
-                           G_USEC_PER_SEC / (double) job->n_pixels;
+    job->decode_seconds = (double) (g_get_monotonic_time () - job->steps_ended_at) / G_USEC_PER_SEC;
+  if (job->step_seconds > 0 && job->cost.step > 0)
+    slot->step_rate = job->step_seconds / job->cost.step;
+  if (job->decode_seconds > 0 && job->cost.decode > 0)
+    slot->decode_rate = job->decode_seconds / job->cost.decode;
 }
 
 gboolean

@@ -211,6 +211,20 @@ atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits)
   atl_settings_set_number (settings, "frames", 1);
 }
 
+static GVariant *
+make_work (const AtlJob *job)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_WORK_STEP, "d", job->cost.step);
+  g_variant_dict_insert (&dict, ATL_WORK_STEPS, "u", job->n_steps_done);
+  g_variant_dict_insert (&dict, ATL_WORK_DECODE, "d", job->cost.decode);
+  g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d", job->step_seconds);
+  g_variant_dict_insert (&dict, ATL_WORK_DECODE_SECONDS, "d", job->decode_seconds);
+  return g_variant_dict_end (&dict);
+}
+
 GVariant *
 atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
@@ -242,6 +256,7 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
   if (job->n_steps_done < job->n_steps)
     g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->n_steps_done);
+  g_variant_dict_insert_value (&dict, ATL_MADE_WORK, make_work (job));
   g_variant_dict_insert (&dict, ATL_MADE_SECONDS, "d",
                          (double) (g_get_monotonic_time () - job->accepted_at - job->rested_us) /
                              G_USEC_PER_SEC);

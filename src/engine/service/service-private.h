@@ -44,9 +44,9 @@ typedef struct
   guint64 mapped_bytes;          /* of these, pages of the file that the system counts as free */
   guint idle_minutes;            /* unloaded when unused for so long; 0: stays */
   gint64 used_at;                /* (atomic) monotonic: the last turn's end */
-  /* Of pictures, measured on the drawing thread: seconds a pixel and step, and a pixel after the
-   * steps; 0: not yet. */
-  double step_rate, tail_rate;
+  /* Of pictures, measured on the drawing thread: seconds for a unit of work (AtlDiffusionCost) in
+   * steps, and after them; 0: not yet. */
+  double step_rate, decode_rate;
   AtlService *service;   /* borrowed */
   AtlKeepTable *keeping; /* (owned) */
 } AtlSlot;
@@ -114,12 +114,13 @@ struct _AtlJob
   GVariant *settings;
   int room, preview; /* descriptors for pixels; 0: none */
   GArray *sizes;     /* guint[2], parallel to maps: of raw pixels, else 0 */
-  gint64 n_pixels;
+  AtlDiffusionCost cost;
   guint max_side;      /* of a picture that is read */
   guint width, height; /* the result */
   char *phase;
-  gint64 step_began_at;  /* monotonic: the first step, later when it rested */
-  gint64 steps_ended_at; /* 0: not yet */
+  gint64 step_ended_at;                /* monotonic: the first step, later when it rested */
+  gint64 steps_ended_at;               /* 0: not yet */
+  double step_seconds, decode_seconds; /* measured: one step, all behind the last one; 0: not */
   gint64 rested_us, preview_sent_at;
   guint n_previews;
   gboolean is_paused; /* (mutex pause_mutex) */
@@ -224,27 +225,38 @@ gboolean atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **erro
 const char *atl_slot_name (const AtlSlot *self);
 gboolean atl_slot_has_model (const AtlSlot *self);
 
-/* --- picture-load.c: models for pictures --- */
+/* --- picture-judge.c --- */
 
 typedef struct
 {
   gboolean fits;
   gboolean is_frugal; /* parts one after the other */
   guint64 free_bytes, needed_bytes;
-  AtlDiffusionMemory memory;
+  guint fit_width, fit_height; /* the largest that would fit, where it does not; 0: none */
+  AtlDiffusionCost cost;
   char *words; /* never NULL once judged */
 } AtlPictureFit;
 
 void atl_picture_fit_clear (AtlPictureFit *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlPictureFit, atl_picture_fit_clear)
-/* How one picture of this size fits; `resident_bytes` of the weights are in memory already. */
+/* How one picture with these settings fits; `resident_bytes` of the weights are in memory already.
+ */
 gboolean atl_picture_judge (AtlService *service,
                             AtlDiffusionModel *model,
-                            gint64 width,
-                            gint64 height,
+                            AtlBackend *cpu,
+                            const AtlSettings *settings,
+                            GPtrArray *inputs,
                             guint64 resident_bytes,
                             AtlPictureFit *fit,
                             GError **error);
+gboolean atl_handle_price_picture (AtlIpcEngine1 *skeleton,
+                                   GDBusMethodInvocation *invocation,
+                                   guint model,
+                                   GVariant *settings,
+                                   AtlService *self);
+
+/* --- picture-load.c: models for pictures --- */
+
 /* Whether the names are those of a folder for pictures. */
 gboolean atl_picture_is_folder (const AtlJob *job);
 /* Into job->pictures. */
@@ -263,6 +275,10 @@ AtlArray *atl_picture_input_array (
     const AtlPicture *picture, const char *name, guint n_channels, gint64 width, gint64 height);
 /* Files of Create and ReadPicture into the job: rooms, pictures. */
 gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error);
+/* The job's pictures into `inputs`, under the names and in the sizes that the family takes, and the
+ * size of the result into the settings. Errors in words. */
+gboolean
+atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error);
 /* The n-th file of that name, and its size if it is raw; NULL. Borrowed. */
 AtlFileMap *
 atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height);

@@ -1,0 +1,157 @@
+/* Seconds for a unit of work, by model and place. */
+#define G_LOG_DOMAIN "atl-client"
+
+#include "client/picture-rates.h"
+
+#include <math.h>
+
+#include "protocol/protocol.h"
+
+/* More are forgotten, at random. */
+#define MAX_GROUPS 200u
+#define MAX_FILE_BYTES (1u << 20)
+#define ANY_MODEL "*"
+
+static const char key_step[] = "step", key_decode[] = "decode", key_rest[] = "rest";
+
+struct _AtlPictureRates
+{
+  char *path;     /* (owned) (nullable) */
+  GKeyFile *file; /* (owned) */
+};
+
+AtlPictureRates *
+atl_picture_rates_new (void)
+{
+  AtlPictureRates *self = g_new0 (AtlPictureRates, 1);
+
+  self->file = g_key_file_new ();
+  return self;
+}
+
+void
+atl_picture_rates_free (AtlPictureRates *self)
+{
+  if (self == NULL)
+    return;
+  g_key_file_unref (self->file);
+  g_free (self->path);
+  g_free (self);
+}
+
+void
+atl_picture_rates_set_file (AtlPictureRates *self, const char *path)
+{
+  g_autofree char *text = NULL;
+  gsize size;
+
+  g_free (self->path);
+  self->path = g_strdup (path);
+  /* A file that is not there or broken is begun anew. */
+  if (path != NULL && g_file_get_contents (path, &text, &size, NULL) && size <= MAX_FILE_BYTES)
+    {
+      g_autoptr (GKeyFile) file = g_key_file_new ();
+
+      if (g_key_file_load_from_data (file, text, size, G_KEY_FILE_NONE, NULL))
+        {
+          g_key_file_unref (self->file);
+          self->file = g_steal_pointer (&file);
+        }
+    }
+}
+
+/* Names of groups must not hold brackets. */
+static char *
+group_of (const char *model, const char *place)
+{
+  g_autofree char *both = g_strconcat (model, "\n", place, NULL);
+
+  return g_compute_checksum_for_string (G_CHECKSUM_SHA256, both, -1);
+}
+
+static void
+save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  char **parts = data;
+  g_autofree char *folder = g_path_get_dirname (parts[0]);
+
+  /* What cannot be kept is measured again. */
+  if (g_mkdir_with_parents (folder, 0700) == 0)
+    g_file_set_contents (parts[0], parts[1], -1, NULL);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+save (AtlPictureRates *self)
+{
+  g_autoptr (GTask) task = NULL;
+  char **parts;
+
+  if (self->path == NULL)
+    return;
+  task = g_task_new (NULL, NULL, NULL, NULL);
+  parts = g_new0 (char *, 3);
+  parts[0] = g_strdup (self->path);
+  parts[1] = g_key_file_to_data (self->file, NULL, NULL);
+  g_task_set_task_data (task, parts, (GDestroyNotify) g_strfreev);
+  g_task_run_in_thread (task, save_thread);
+}
+
+static void
+set_rate (AtlPictureRates *self, const char *group, const char *key, double value)
+{
+  if (isfinite (value) && value > 0)
+    g_key_file_set_double (self->file, group, key, value);
+}
+
+void
+atl_picture_rates_note (
+    AtlPictureRates *self, const char *model, const char *place, GVariant *work, double seconds)
+{
+  const char *const models[] = { model, ANY_MODEL };
+  double step = atl_dict_double (work, ATL_WORK_STEP, 0);
+  double decode = atl_dict_double (work, ATL_WORK_DECODE, 0);
+  double step_seconds = atl_dict_double (work, ATL_WORK_STEP_SECONDS, 0);
+  double decode_seconds = atl_dict_double (work, ATL_WORK_DECODE_SECONDS, 0);
+  guint steps = atl_dict_uint (work, ATL_WORK_STEPS, 0);
+  g_auto (GStrv) groups = g_key_file_get_groups (self->file, NULL);
+
+  if (step <= 0 || step_seconds <= 0)
+    return;
+  for (guint i = MAX_GROUPS; i < g_strv_length (groups); i++)
+    g_key_file_remove_group (self->file, groups[i], NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (models); i++)
+    {
+      g_autofree char *group = group_of (models[i], place);
+
+      set_rate (self, group, key_step, step_seconds / step);
+      if (decode > 0)
+        set_rate (self, group, key_decode, decode_seconds / decode);
+      /* Reading the prompt, and loading what was not in memory. */
+      set_rate (self, group, key_rest, MAX (seconds - steps * step_seconds - decode_seconds, 1e-3));
+    }
+  save (self);
+}
+
+double
+atl_picture_rates_seconds (
+    AtlPictureRates *self, const char *model, const char *place, GVariant *work, gboolean *is_own)
+{
+  g_autofree char *own = group_of (model, place);
+  g_autofree char *any = group_of (ANY_MODEL, place);
+  const char *group = own;
+  double step, decode, rest, seconds;
+
+  *is_own = g_key_file_has_group (self->file, own);
+  if (!*is_own)
+    group = any;
+  step = g_key_file_get_double (self->file, group, key_step, NULL);
+  decode = g_key_file_get_double (self->file, group, key_decode, NULL);
+  rest = g_key_file_get_double (self->file, group, key_rest, NULL);
+  if (!(step > 0))
+    return -1;
+  seconds =
+      atl_dict_uint (work, ATL_WORK_STEPS, 0) * step * atl_dict_double (work, ATL_WORK_STEP, 0) +
+      (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) + rest;
+  return isfinite (seconds) && seconds > 0 ? seconds : -1;
+}

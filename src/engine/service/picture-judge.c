@@ -1,0 +1,243 @@
+/* Whether a picture fits into memory, and how; and what it costs, before it is asked for. */
+#define G_LOG_DOMAIN "atl-service"
+
+#include <glib/gi18n.h>
+#include <math.h>
+
+#include "base/language.h"
+#include "engine/service/service-private.h"
+
+/* Shrinking by less than this is not looked for. */
+#define FINEST_SHRINK 0.04
+
+void
+atl_picture_fit_clear (AtlPictureFit *self)
+{
+  g_clear_pointer (&self->words, g_free);
+}
+
+/* --- The largest that would fit --- */
+
+static gboolean
+fits_at (AtlDiffusionModel *model,
+         AtlBackend *cpu,
+         const AtlSettings *settings,
+         double shrink,
+         guint64 available,
+         AtlDiffusionCost *cost)
+{
+  g_autoptr (AtlSettings) smaller = atl_settings_copy (settings);
+  guint multiple = atl_diffusion_model_traits (model)->multiple;
+  double width = atl_settings_number (settings, ATL_MADE_WIDTH, 0) * shrink;
+  double height = atl_settings_number (settings, ATL_MADE_HEIGHT, 0) * shrink;
+
+  atl_settings_set_number (smaller, ATL_MADE_WIDTH, MAX (floor (width / multiple), 1) * multiple);
+  atl_settings_set_number (smaller, ATL_MADE_HEIGHT, MAX (floor (height / multiple), 1) * multiple);
+  return atl_diffusion_model_cost (model, &cpu, 1, smaller, NULL, cost, NULL) &&
+         cost->peak_frugal <= available;
+}
+
+/* Of the same shape; FALSE when nothing would. */
+static gboolean
+find_fitting (AtlDiffusionModel *model,
+              AtlBackend *cpu,
+              const AtlSettings *settings,
+              guint64 available,
+              guint *width,
+              guint *height)
+{
+  double low = 0.05, high = 1;
+  AtlDiffusionCost cost;
+
+  if (!fits_at (model, cpu, settings, low, available, &cost))
+    return FALSE;
+  *width = cost.width;
+  *height = cost.height;
+  while (high - low > FINEST_SHRINK)
+    {
+      double middle = (low + high) / 2;
+
+      if (fits_at (model, cpu, settings, middle, available, &cost))
+        {
+          low = middle;
+          *width = cost.width;
+          *height = cost.height;
+        }
+      else
+        high = middle;
+    }
+  return TRUE;
+}
+
+/* --- Judging --- */
+
+gboolean
+atl_picture_judge (AtlService *service,
+                   AtlDiffusionModel *model,
+                   AtlBackend *cpu,
+                   const AtlSettings *settings,
+                   GPtrArray *inputs,
+                   guint64 resident_bytes,
+                   AtlPictureFit *fit,
+                   GError **error)
+{
+  g_autofree char *needed = NULL;
+  g_autofree char *there = NULL;
+  AtlMemory memory;
+  guint64 idle, available, all;
+
+  if (!atl_diffusion_model_cost (model, &cpu, 1, settings, inputs, &fit->cost, error))
+    return FALSE;
+  atl_ledger_read (service, &memory, &idle);
+  available = fit->free_bytes = memory.free_bytes + idle;
+  available -= MIN (available, atl_fit_reserve (memory.total_bytes));
+  all = fit->cost.peak - MIN (resident_bytes, MIN (fit->cost.weights, fit->cost.peak));
+  fit->is_frugal = all > available;
+  fit->needed_bytes = fit->is_frugal ? fit->cost.peak_frugal : all;
+  /* What is resident goes before a frugal run. */
+  if (fit->is_frugal)
+    available += resident_bytes;
+  fit->fits = fit->needed_bytes <= available;
+  needed = atl_language_size (fit->needed_bytes);
+  there = atl_language_size (available);
+  if (fit->fits && fit->is_frugal)
+    fit->words = g_strdup_printf (
+        _ ("Needs %s, %s are free: its parts are loaded one after the other, which is slower."),
+        needed, there);
+  else if (fit->fits)
+    fit->words = g_strdup_printf (_ ("Needs %s, %s are free."), needed, there);
+  else if (find_fitting (model, cpu, settings, available, &fit->fit_width, &fit->fit_height))
+    fit->words = g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
+                                     "pixels would fit. Closing programs makes room too."),
+                                  fit->cost.width, fit->cost.height, needed, there, fit->fit_width,
+                                  fit->fit_height);
+  else
+    fit->words = g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free. Close "
+                                     "programs, or choose a smaller model."),
+                                  fit->cost.width, fit->cost.height, needed, there);
+  return TRUE;
+}
+
+/* --- PricePicture --- */
+
+/* Pictures to begin with count by their size, and are not read. */
+static void
+add_blank_inputs (
+    GPtrArray *inputs, GVariant *roles, const AtlTraits *traits, gint64 width, gint64 height)
+{
+  gsize n = g_variant_n_children (roles);
+  guint n_references = 0;
+
+  for (gsize i = 0; i < MIN (n, ATL_MAX_REFERENCES + 2); i++)
+    {
+      const char *role;
+
+      g_variant_get_child (roles, i, "&s", &role);
+      if (g_str_equal (role, ATL_CREATE_REFERENCE))
+        {
+          g_autofree char *name = g_strdup_printf ("image_%u", ++n_references);
+          gint64 side = MAX (traits->side / traits->multiple, 1u) * traits->multiple;
+
+          g_ptr_array_add (inputs,
+                           atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, side, side }));
+        }
+      else if (atl_arrays_find (inputs, role) == NULL &&
+               (g_str_equal (role, ATL_CREATE_IMAGE) || g_str_equal (role, ATL_CREATE_MASK)))
+        g_ptr_array_add (inputs,
+                         atl_array_new (role, ATL_DTYPE_F32, 4,
+                                        (gint64[]){ 1, g_str_equal (role, ATL_CREATE_MASK) ? 1 : 3,
+                                                    height, width }));
+    }
+}
+
+static gboolean
+price (AtlJob *job, GError **error)
+{
+  AtlSlot *slot = job->slot;
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GPtrArray) inputs = atl_arrays_new ();
+  g_autoptr (GVariant) roles = atl_dict_lookup (job->settings, ATL_PRICE_INPUTS, "as");
+  g_auto (AtlPictureFit) fit = { 0 };
+  const AtlTraits *traits;
+  gint64 width, height;
+  GVariantDict dict, work;
+
+  if (slot->pictures == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
+      return FALSE;
+    }
+  traits = atl_diffusion_model_traits (slot->pictures);
+  atl_settings_add_dict (settings, job->settings);
+  atl_picture_set_defaults (settings, traits);
+  if (!atl_picture_choose_sampler (settings, traits, error))
+    return FALSE;
+  atl_picture_choose_size (settings, traits, 0, 0, &width, &height);
+  if (roles != NULL)
+    add_blank_inputs (inputs, roles, traits, width, height);
+  if (!atl_picture_judge (job->service, slot->pictures, slot->cpu, settings, inputs,
+                          __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED), &fit, error))
+    return FALSE;
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", fit.cost.width);
+  g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", fit.cost.height);
+  g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", fit.cost.steps);
+  g_variant_dict_init (&work, NULL);
+  g_variant_dict_insert (&work, ATL_WORK_STEP, "d", fit.cost.step);
+  g_variant_dict_insert (&work, ATL_WORK_STEPS, "u", fit.cost.steps);
+  g_variant_dict_insert (&work, ATL_WORK_DECODE, "d", fit.cost.decode);
+  g_variant_dict_insert_value (&dict, ATL_MADE_WORK, g_variant_dict_end (&work));
+  g_variant_dict_insert (&dict, ATL_INFO_NEEDED_BYTES, "t", fit.needed_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_FREE_BYTES, "t", fit.free_bytes);
+  g_variant_dict_insert (&dict, ATL_INFO_FITS, "b", fit.fits);
+  g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s", fit.words);
+  g_variant_dict_insert (&dict, ATL_PRICE_IS_FRUGAL, "b", fit.is_frugal);
+  g_variant_dict_insert (&dict, ATL_PRICE_FIT_WIDTH, "u", fit.fit_width);
+  g_variant_dict_insert (&dict, ATL_PRICE_FIT_HEIGHT, "u", fit.fit_height);
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", slot->runs_on);
+  job->info = g_variant_ref_sink (g_variant_dict_end (&dict));
+  return TRUE;
+}
+
+static gboolean
+price_run (AtlJob *job, GError **error)
+{
+  gboolean ok;
+
+  g_rw_lock_reader_lock (&job->slot->lock);
+  ok = price (job, error);
+  g_rw_lock_reader_unlock (&job->slot->lock);
+  return ok;
+}
+
+static void
+price_done (AtlJob *job, const GError *error)
+{
+  if (error != NULL)
+    g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
+  else
+    atl_ipc_engine1_complete_price_picture (job->service->skeleton,
+                                            g_steal_pointer (&job->invocation), job->info);
+}
+
+gboolean
+atl_handle_price_picture (AtlIpcEngine1 *skeleton,
+                          GDBusMethodInvocation *invocation,
+                          guint model,
+                          GVariant *settings,
+                          AtlService *self)
+{
+  AtlJob *job = atl_job_new (self, 0, FALSE, invocation);
+  GError *error = NULL;
+
+  if (job == NULL)
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  job->run = price_run;
+  job->done = price_done;
+  job->settings = g_variant_ref (settings);
+  if (atl_job_set_slot (job, model, &error))
+    atl_job_start (job, self->reading);
+  else
+    atl_job_refuse (job, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
