@@ -154,6 +154,8 @@ list_folder (const char *path, const char *suffix, GPtrArray *found)
 static const char *const part_suffixes[] = { ".safetensors", ".gguf", ".json",
                                              ".model",       ".txt",  NULL };
 static const char picture_index[] = "model_index.json";
+/* The description of a network of the ncnn library. */
+static const char pair_suffix[] = ".param";
 
 static gboolean
 open_part (const char *path, const char *part, GUnixFDList *fds, GPtrArray *names, GError **error)
@@ -201,6 +203,19 @@ open_picture_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GErro
   return TRUE;
 }
 
+/* NAME.bin beside NAME.param. */
+static gboolean
+open_pair (const char *param, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autofree char *bin =
+      g_strdup_printf ("%.*s.bin", (int) (strlen (param) - strlen (pair_suffix)), param);
+  g_autofree char *param_name = g_path_get_basename (param);
+  g_autofree char *bin_name = g_path_get_basename (bin);
+
+  return open_one (param, param_name, fds, names, error) &&
+         open_one (bin, bin_name, fds, names, error);
+}
+
 static gboolean
 open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
@@ -227,6 +242,15 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
 
       return open_file_or_shards (full, fds, names, error);
     }
+
+  list_folder (path, pair_suffix, found);
+  if (found->len == 1)
+    {
+      g_autofree char *full = g_build_filename (path, g_ptr_array_index (found, 0), NULL);
+
+      return open_pair (full, fds, names, error);
+    }
+  g_ptr_array_set_size (found, 0);
 
   for (const char *const *suffix = folder_suffixes; *suffix != NULL; suffix++)
     {
@@ -259,8 +283,10 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
 static gboolean
 open_path (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
-  return g_file_test (path, G_FILE_TEST_IS_DIR) ? open_folder (path, fds, names, error)
-                                                : open_file_or_shards (path, fds, names, error);
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return open_folder (path, fds, names, error);
+  return g_str_has_suffix (path, pair_suffix) ? open_pair (path, fds, names, error)
+                                              : open_file_or_shards (path, fds, names, error);
 }
 
 GUnixFDList *

@@ -36,11 +36,11 @@ AtlModelFile *atl_model_file_copy (const AtlModelFile *file);
 /* $XDG_DATA_HOME/atelier/models; static. Made when something is put there. */
 const char *atl_library_dir (void);
 
-/* Model files (.gguf, .safetensors) below `folder`, by name; shards of one model as one, and so is
- * a folder as authors publish it (model-folder.h). A path of a file gives that model alone. Looks
- * six folders deep and at 50,000 entries at most; a folder that is not there is an empty list;
- * unfinished downloads and hidden files are passed over, as are links that lead nowhere. (transfer
- * full) (element-type AtlModelFile) */
+/* Model files (.gguf, .safetensors, .pth) below `folder`, by name; shards of one model as one, and
+ * so is a folder as authors publish it (model-folder.h). A path of a file gives that model alone.
+ * Looks six folders deep and at 50,000 entries at most; a folder that is not there is an empty
+ * list; unfinished downloads and hidden files are passed over, as are links that lead nowhere.
+ * (transfer full) (element-type AtlModelFile) */
 GPtrArray *atl_library_scan (const char *folder, GCancellable *cancellable, GError **error);
 void atl_library_scan_async (const char *folder,
                              GCancellable *cancellable,

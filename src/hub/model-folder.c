@@ -39,6 +39,26 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(char *const *) a, *(char *const *) b);
 }
 
+/* NAME of the only .param file in a folder that also has NAME.bin; the caller's, NULL for none. */
+static char *
+pair_name (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  g_autofree char *stem = NULL;
+  g_autofree char *weights = NULL;
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (*name != '.' && g_str_has_suffix (name, ".param"))
+      {
+        if (stem != NULL)
+          return NULL;
+        stem = g_strndup (name, strlen (name) - strlen (".param"));
+      }
+  weights = stem != NULL ? g_strconcat (stem, ".bin", NULL) : NULL;
+  return weights != NULL && has_file (path, weights) ? g_steal_pointer (&stem) : NULL;
+}
+
 /* `below` is "" or the part's folder. */
 static void
 list_files (const char *path, const char *below, gboolean has_parts, GPtrArray *names)
@@ -63,8 +83,14 @@ char **
 atl_model_folder_files (const char *path)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  g_autofree char *pair = pair_name (path);
 
   list_files (path, "", atl_model_folder_check_pictures (path), names);
+  if (pair != NULL)
+    {
+      g_ptr_array_add (names, g_strconcat (pair, ".param", NULL));
+      g_ptr_array_add (names, g_strconcat (pair, ".bin", NULL));
+    }
   g_ptr_array_sort (names, compare_names);
   g_ptr_array_add (names, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&names), FALSE);
@@ -83,8 +109,9 @@ atl_model_folder_check (const char *path)
                                               "tokenizer_config.json" };
   g_auto (GStrv) names = NULL;
   gboolean has_vocabulary = FALSE;
+  g_autofree char *pair = pair_name (path);
 
-  if (atl_model_folder_check_pictures (path))
+  if (atl_model_folder_check_pictures (path) || pair != NULL)
     return TRUE;
   if (!has_file (path, "config.json"))
     return FALSE;

@@ -1,6 +1,7 @@
 /* A model as its authors publish it: a folder that is one model under the folder's name. A language
  * model has settings, vocabulary and weights side by side; a model for pictures has
- * model_index.json and a folder below for each of its parts.
+ * model_index.json and a folder below for each of its parts; an enlarger of the ncnn library is one
+ * pair of NAME.param and NAME.bin.
  *
  *   if (atl_model_folder_check (path))
  *     files = atl_model_folder_files (path);
@@ -14,7 +15,7 @@
 G_BEGIN_DECLS
 
 /* Whether `path` (or what it links to) is a model: either holds config.json, a vocabulary and
- * .safetensors files, or is for pictures. */
+ * .safetensors files, or is for pictures, or holds exactly one pair of ncnn's. */
 gboolean atl_model_folder_check (const char *path);
 
 /* Whether it holds model_index.json: a model for pictures or clips. */

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   char *stem;         /* (owned) without shard number and ending: "llama-70b" */
-  const char *ending; /* ".gguf" or ".safetensors"; static */
+  const char *ending; /* ".gguf", ".safetensors" or ".pth"; static */
   guint shard;        /* from 1; 0: a single file */
   guint n_shards;     /* 0: a single file */
 } AtlModelName;

