@@ -3,6 +3,7 @@
 #define G_LOG_DOMAIN "atl-models"
 
 #include "engine/models/llm/hparams-private.h"
+#include "engine/models/llm/llm.h"
 
 #include <glib/gi18n.h>
 #include <math.h>
@@ -350,11 +351,10 @@ atl_llm_hparams_read (AtlLlmHparams *self, const AtlCheckpoint *cp, guint n_ctx,
   self->traits = architecture != NULL ? atl_llm_traits_find (architecture) : NULL;
   if (self->traits == NULL)
     {
-      g_autofree char *known = atl_llm_traits_list ();
-      g_set_error (
-          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-          _ ("%s is a “%s” model, which cannot be run yet; models of these families can: %s"),
-          atl_checkpoint_name (cp), architecture != NULL ? architecture : "nameless", known);
+      g_autofree char *why = NULL;
+
+      atl_llm_supports (cp, &why);
+      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, why);
       return FALSE;
     }
 

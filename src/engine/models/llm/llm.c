@@ -13,19 +13,17 @@
 #define DEFAULT_CONTEXT 4096
 
 gboolean
-atl_llm_supports (AtlCheckpoint *cp, char **why)
+atl_llm_supports (const AtlCheckpoint *cp, char **why)
 {
   const char *architecture = atl_checkpoint_get_string (cp, "general.architecture");
 
   if (architecture != NULL && atl_llm_traits_find (architecture) != NULL)
     return TRUE;
   if (why != NULL)
-    {
-      g_autofree char *known = atl_llm_traits_list ();
-      *why = g_strdup_printf (
-          _ ("%s is a “%s” model, which cannot be run yet; models of these families can: %s"),
-          atl_checkpoint_name (cp), architecture != NULL ? architecture : _ ("nameless"), known);
-    }
+    *why = g_strdup_printf (
+        _ ("%s is a “%s” model, which cannot be run yet. Llama, Mistral, Qwen, Gemma, "
+           "Phi, DeepSeek, GLM, gpt-oss, Granite and some other families can."),
+        atl_checkpoint_name (cp), architecture != NULL ? architecture : _ ("nameless"));
   return FALSE;
 }
 

@@ -49,7 +49,7 @@ typedef struct
 
 /* TRUE if general.architecture is one that atl_llm_new knows; otherwise *why (nullable, caller
  * frees) says in words what it is and what would work. Reads metadata only. */
-gboolean atl_llm_supports (AtlCheckpoint *cp, char **why);
+gboolean atl_llm_supports (const AtlCheckpoint *cp, char **why);
 
 /* Memory it would take with this context, before anything is allocated: bytes of weights beyond the
  * file and of one cache. */

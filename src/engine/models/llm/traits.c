@@ -324,13 +324,3 @@ atl_llm_traits_find (const char *architecture)
       return &table[i];
   return NULL;
 }
-
-char *
-atl_llm_traits_list (void)
-{
-  GString *s = g_string_new (NULL);
-
-  for (gsize i = 0; i < G_N_ELEMENTS (table); i++)
-    g_string_append_printf (s, "%s%s", i > 0 ? ", " : "", table[i].architecture);
-  return g_string_free (s, FALSE);
-}

@@ -153,7 +153,5 @@ typedef struct
 
 /* NULL if no row has that name. */
 const AtlLlmTraits *atl_llm_traits_find (const char *architecture);
-/* "llama, qwen2, …", for messages; the caller frees. */
-char *atl_llm_traits_list (void);
 
 G_END_DECLS
