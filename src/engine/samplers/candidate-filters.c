@@ -25,20 +25,55 @@ atl_candidates_top_k (AtlCandidates *self, gint64 k)
   keep_first (self, (gsize) k);
 }
 
+/* Moves those that may be among the likeliest with the sum `p` to the front, the order kept, and
+ * returns how many: what is less likely than an even share of the rest is not, since all such
+ * together do not reach that rest. */
+static gsize
+sift (AtlCandidates *self, float p)
+{
+  const float least = (1.0f - p) / (float) self->n * 0.999f;
+  gsize n = 0, n_rest = 0;
+
+  for (gsize i = 0; i < self->n; i++)
+    if (self->items[i].p >= least)
+      self->items[n++] = self->items[i];
+    else
+      self->spare[n_rest++] = self->items[i];
+  memcpy (self->items + n, self->spare, n_rest * sizeof *self->items);
+  return n;
+}
+
 void
 atl_candidates_top_p (AtlCandidates *self, float p, gsize min_keep)
 {
+  const gsize n_all = self->n;
+  const AtlCandidate *items;
   double sum = 0;
 
   if (p >= 1.0f)
     return;
   atl_candidates_softmax (self);
-  atl_candidates_sort (self);
-  for (gsize i = 0; i < self->n; i++)
+  items = self->items;
+  if (!self->sorted)
     {
+      self->n = sift (self, p);
+      atl_candidates_sort (self);
+    }
+  for (gsize i = 0; i < n_all; i++)
+    {
+      if (i == self->n)
+        {
+          /* Rounding, or more must be kept. Sorting may have exchanged the arrays. */
+          if (self->items != items)
+            memcpy (self->items + i, items + i, (n_all - i) * sizeof *items);
+          self->n = n_all;
+          self->sorted = FALSE;
+          atl_candidates_sort (self);
+        }
       sum += self->items[i].p;
       if (sum >= p && i + 1 >= min_keep)
         {
+          self->n = n_all;
           keep_first (self, i + 1);
           return;
         }
