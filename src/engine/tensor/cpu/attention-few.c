@@ -13,10 +13,13 @@
 
 /* Queries that count as few. */
 #define FEW_QUERIES 8
-/* Keys that are worth a chunk of their own, and more of them where there are many. */
+/* Keys that are worth a chunk of their own; twice as many, and many more, where there are many. */
 #define SPLIT_KEYS 128
-#define N_SHORT_SPLITS 16
+#define N_SHORT_SPLITS 4
+#define N_MIDDLE_SPLITS 6
 #define LONG_SPLIT_KEYS 512
+/* From so many splits on their results are joined by all threads. */
+#define MANY_SPLITS 8
 /* So many scores fit a worker's scratch. */
 #define MAX_ROWS (ATL_POOL_SCRATCH_BYTES / (ATL_CACHE_ROWS * sizeof (float)))
 /* How far ahead a cache is asked for; what lies further comes too early for the processor. */
@@ -166,17 +169,26 @@ few_weights (const Attention *a, const FewChunk *c, gint64 h, gint64 at, gint64 
 static gint64
 split_start (gint64 split)
 {
-  return split <= N_SHORT_SPLITS
-             ? split * SPLIT_KEYS
-             : N_SHORT_SPLITS * SPLIT_KEYS + (split - N_SHORT_SPLITS) * LONG_SPLIT_KEYS;
+  const gint64 middle = N_SHORT_SPLITS * SPLIT_KEYS;
+
+  if (split <= N_SHORT_SPLITS)
+    return split * SPLIT_KEYS;
+  split -= N_SHORT_SPLITS;
+  return split <= N_MIDDLE_SPLITS ? middle + split * 2 * SPLIT_KEYS
+                                  : middle + N_MIDDLE_SPLITS * 2 * SPLIT_KEYS +
+                                        (split - N_MIDDLE_SPLITS) * LONG_SPLIT_KEYS;
 }
 
 static gint64
 split_of (gint64 key)
 {
-  return key < N_SHORT_SPLITS * SPLIT_KEYS
-             ? key / SPLIT_KEYS
-             : N_SHORT_SPLITS + (key - N_SHORT_SPLITS * SPLIT_KEYS) / LONG_SPLIT_KEYS;
+  if (key < N_SHORT_SPLITS * SPLIT_KEYS)
+    return key / SPLIT_KEYS;
+  key -= N_SHORT_SPLITS * SPLIT_KEYS;
+  if (key < N_MIDDLE_SPLITS * 2 * SPLIT_KEYS)
+    return N_SHORT_SPLITS + key / (2 * SPLIT_KEYS);
+  return N_SHORT_SPLITS + N_MIDDLE_SPLITS +
+         (key - N_MIDDLE_SPLITS * 2 * SPLIT_KEYS) / LONG_SPLIT_KEYS;
 }
 
 /* Rows [at, at + n) of all heads of the chunk, which ask for those `ahead` on. */
@@ -320,6 +332,15 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
       out[d] /= total;
 }
 
+static void
+join_head (gconstpointer args, guint chunk, guint worker)
+{
+  const Attention *a = args;
+
+  for (gint64 r = 0; r < a->n_q * a->per_kv; r++)
+    join_row (a, chunk / a->n_kv, chunk % a->n_kv, r);
+}
+
 gboolean
 attention_is_few (const AtlCpu *cpu, const AtlNode *node)
 {
@@ -371,10 +392,11 @@ attention_run_few (AtlCpuRun *run, Attention *a)
           few_commit (a, (guint) i, memory);
         }
     }
-  for (gint64 b = 0; b < a->n_batch; b++)
-    for (gint64 kv = 0; kv < a->n_kv; kv++)
-      for (gint64 r = 0; r < a->n_q * a->per_kv; r++)
-        join_row (a, b, kv, r);
+  if (a->n_splits >= MANY_SPLITS)
+    atl_pool_run (run->pool, (guint) (a->n_batch * a->n_kv), join_head, a);
+  else
+    for (gint64 i = 0; i < a->n_batch * a->n_kv; i++)
+      join_head (a, (guint) i, 0);
 }
 
 gsize

@@ -17,6 +17,33 @@ typedef struct
   float *out;
 } ValueTiles;
 
+/* Bytes are packed lane by lane: of each 16 keys the first four come first, then the second. */
+INLINE guint
+place_of_quad (guint quad)
+{
+  return quad % 4 * 4 + quad / 4;
+}
+
+/* 64 numbers as high and low bytes. */
+INLINE void
+store_bytes (const vf w[4], float inverse, gint8 *high, gint8 *low)
+{
+  const __m512i half = _mm512_set1_epi16 (64);
+  __m512i hi[2], lo[2];
+
+#pragma GCC unroll 2
+  for (guint i = 0; i < 2; i++)
+    {
+      __m512i v = _mm512_packs_epi32 ((__m512i) vi_round (w[2 * i] * inverse),
+                                      (__m512i) vi_round (w[2 * i + 1] * inverse));
+
+      hi[i] = _mm512_srai_epi16 (_mm512_add_epi16 (v, half), 7);
+      lo[i] = _mm512_sub_epi16 (v, _mm512_slli_epi16 (hi[i], 7));
+    }
+  _mm512_store_si512 (high, _mm512_packs_epi16 (hi[0], hi[1]));
+  _mm512_store_si512 (low, _mm512_packs_epi16 (lo[0], lo[1]));
+}
+
 /* Weights times the scales of a block's values, as bytes. */
 INLINE void
 prepare_weights (
@@ -53,17 +80,7 @@ prepare_weights (
       size.bits = _mm512_reduce_max_epu32 ((__m512i) largest);
       inverse = inverse_of (size.value);
       t->scale[at][j] = !isfinite (size.value) ? NAN : inverse > 0.0f ? size.value / LARGEST : 0.0f;
-#pragma GCC unroll 4
-      for (guint i = 0; i < 4; i++)
-        {
-          vi v = vi_round (w[i] * inverse);
-          vi hi = (v + 64) >> 7;
-
-          _mm_store_si128 ((__m128i *) (t->weights[at][j] + 16 * i),
-                           _mm512_cvtepi32_epi8 ((__m512i) hi));
-          _mm_store_si128 ((__m128i *) (t->weights[at][n_q + j] + 16 * i),
-                           _mm512_cvtepi32_epi8 ((__m512i) (v - (hi << 7))));
-        }
+      store_bytes (w, inverse, t->weights[at][j], t->weights[at][n_q + j]);
     }
 }
 
@@ -106,10 +123,13 @@ prepare_codes (ValueTiles *t, guint at, const guint8 *block, gsize stride, gint6
 #pragma GCC unroll 4
       for (guint i = 0; i < 4; i++)
         {
-          guint8 *to = t->codes[at][i / 2][k / 4] + i % 2 * 32;
+          guint8 (*to)[64] = t->codes[at][i / 2];
+          const guint quad = (guint) k / 4;
 
-          _mm256_store_si256 ((__m256i *) to, _mm512_castsi512_si256 (out[i]));
-          _mm256_store_si256 ((__m256i *) (to + 64), _mm512_extracti64x4_epi64 (out[i], 1));
+          _mm256_store_si256 ((__m256i *) (to[place_of_quad (quad)] + i % 2 * 32),
+                              _mm512_castsi512_si256 (out[i]));
+          _mm256_store_si256 ((__m256i *) (to[place_of_quad (quad + 1)] + i % 2 * 32),
+                              _mm512_extracti64x4_epi64 (out[i], 1));
         }
     }
 }

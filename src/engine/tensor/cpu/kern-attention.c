@@ -331,7 +331,7 @@ ATL_SIMD_NAME (atl_softmax_step) (
     }
   for (i = 0; i + VW <= n; i += VW)
     {
-      vf e = vf_exp (vf_load (s + i) - now);
+      vf e = vf_exp_negative (vf_load (s + i) - now);
 
       total += e;
       vf_store (s + i, e);
