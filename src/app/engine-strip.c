@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/images/pictures-session.h"
 #include "app/words.h"
 
 struct _AtlEngineStrip
@@ -10,6 +11,7 @@ struct _AtlEngineStrip
   GtkWidget parent_instance;
 
   AtlSession *session; /* (nullable) */
+  GSignalGroup *task;  /* of the picture that is being drawn */
 
   GtkWidget *button;
   GtkWidget *title_label;
@@ -47,6 +49,13 @@ is_busy (const AtlEngineStatus *status)
   return FALSE;
 }
 
+/* The picture that is being drawn, or NULL. */
+static AtlPictureTask *
+drawing (AtlEngineStrip *self)
+{
+  return atl_pictures_session_get_current (atl_pictures_session_get (self->session));
+}
+
 static char *
 detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
 {
@@ -57,6 +66,9 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
 
   if (atl_session_get_is_loading (self->session))
     return g_strdup (atl_session_get_load_phase (self->session));
+  if (drawing (self) != NULL)
+    return g_strdup_printf (_ ("Drawing · %d %%"),
+                            (int) (100 * atl_picture_task_get_fraction (drawing (self))));
   if (status == NULL || status->n_parts == 0)
     return g_strdup (_ ("Memory is free"));
   if (is_busy (status) || atl_session_get_running (self->session) != NULL)
@@ -75,8 +87,14 @@ refresh (AtlEngineStrip *self)
   const char *title =
       status && status->n_parts > 0 ? status->parts[0].name : _ ("No model in memory");
 
+  const char *pictures =
+      atl_pictures_session_get_model_name (atl_pictures_session_get (self->session));
+
+  /* By the name that it has in the lists. */
   if (status != NULL && status->n_parts == 1 && atl_session_get_model (self->session) != NULL)
     title = atl_session_get_model_name (self->session);
+  else if (pictures != NULL && (drawing (self) != NULL || (status != NULL && status->n_parts == 1)))
+    title = pictures;
   if (loading)
     title = atl_session_get_load_name (self->session);
   else if (state == ATL_ENGINE_NOT_RESPONDING)
@@ -85,11 +103,14 @@ refresh (AtlEngineStrip *self)
   gtk_label_set_text (GTK_LABEL (self->detail_label), detail);
   gtk_level_bar_set_value (GTK_LEVEL_BAR (self->memory_bar),
                            total ? MIN ((double) parts_bytes (status) / (double) total, 1) : 0);
-  gtk_widget_set_visible (self->job_bar, loading);
-  gtk_widget_set_visible (self->memory_bar, !loading);
+  gtk_widget_set_visible (self->job_bar, loading || drawing (self) != NULL);
+  gtk_widget_set_visible (self->memory_bar, !loading && drawing (self) == NULL);
   if (loading)
     gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->job_bar),
                                    atl_session_get_load_fraction (self->session));
+  else if (drawing (self) != NULL)
+    gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->job_bar),
+                                   atl_picture_task_get_fraction (drawing (self)));
 }
 
 /* --- The ledger --- */
@@ -189,6 +210,13 @@ model_cb (AtlEngineStrip *self)
   refresh (self);
 }
 
+static void
+drawing_cb (AtlEngineStrip *self)
+{
+  g_signal_group_set_target (self->task, drawing (self));
+  refresh (self);
+}
+
 void
 atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session)
 {
@@ -204,6 +232,10 @@ atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (client, "notify::state", G_CALLBACK (status_cb), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_pictures_session_get (session), "notify::current",
+                           G_CALLBACK (drawing_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_pictures_session_get (session), "notify::model",
+                           G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
   refresh (self);
 }
 
@@ -212,6 +244,7 @@ atl_engine_strip_dispose (GObject *object)
 {
   AtlEngineStrip *self = ATL_ENGINE_STRIP (object);
 
+  g_clear_object (&self->task);
   g_clear_pointer (&self->button, gtk_widget_unparent);
   g_clear_object (&self->session);
   G_OBJECT_CLASS (atl_engine_strip_parent_class)->dispose (object);
@@ -242,6 +275,8 @@ static void
 atl_engine_strip_init (AtlEngineStrip *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
+  g_signal_group_connect_swapped (self->task, "notify::progress", G_CALLBACK (refresh), self);
   /* A menu button centres its child; the strip fills the sidebar. */
   for (GtkWidget *child = gtk_widget_get_parent (self->memory_bar);
        child != NULL && child != self->button; child = gtk_widget_get_parent (child))

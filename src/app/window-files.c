@@ -104,6 +104,12 @@ atl_window_open_file (AtlWindow *self, GFile *file)
 {
   g_autofree char *name = g_file_get_basename (file);
 
+  if (atl_window_shows_page (self, "images") && g_str_has_suffix (name, ".safetensors") &&
+      !is_folder (file))
+    {
+      atl_images_page_drop_weights (ATL_IMAGES_PAGE (self->images_page), file);
+      return;
+    }
   if (is_folder (file) || atl_add_model_is_model_name (name))
     {
       atl_add_model (GTK_WINDOW (self), self->session, file);

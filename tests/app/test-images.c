@@ -445,6 +445,37 @@ test_extend (void)
 }
 
 static gboolean
+has_lora (gpointer f)
+{
+  return settings_of (f)->loras->len > 0;
+}
+
+/* A LoRA that is dropped is looked into, used and named in the recipe. */
+static void
+test_lora (void)
+{
+  AppFixture f;
+  g_autofree char *path = g_build_filename (models, "sd15", "loras", "kohya.safetensors", NULL);
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *drawn = g_build_filename (folder, "a styled one.png", NULL);
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+  g_autofree char *bytes = NULL;
+  gsize size;
+
+  start (&f);
+  set_up (&f, "a styled one", 2, 1);
+  atl_window_open_file (f.window, file);
+  g_assert_true (app_fixture_wait (has_lora, &f, WAIT_S));
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-lora");
+  create (&f);
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_true (g_file_get_contents (drawn, &bytes, &size, NULL));
+  g_assert_nonnull (memmem (bytes, size, "kohya", strlen ("kohya")));
+  app_fixture_stop (&f);
+}
+
+static gboolean
 has_seed (gpointer f)
 {
   return settings_of (f)->seed_is_locked;
@@ -513,6 +544,7 @@ main (int argc, char **argv)
   g_test_add_func ("/images/paint", test_paint);
   g_test_add_func ("/images/extend", test_extend);
   g_test_add_func ("/images/restore", test_restore);
+  g_test_add_func ("/images/lora", test_lora);
   g_test_add_func ("/images/no-picture", test_no_picture);
   status = g_test_run ();
   remove_models ();

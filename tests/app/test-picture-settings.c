@@ -5,6 +5,7 @@
 #include "app/images/picture-queue.h"
 #include "app/images/picture-settings.h"
 #include "app/images/picture-shapes.h"
+#include "app/images/price-words.h"
 #include "app/words.h"
 #include "media/picture.h"
 
@@ -425,6 +426,36 @@ test_fit (void)
   g_assert_false (atl_picture_settings_is_extended (s));
 }
 
+/* --- The price --- */
+
+static void
+check_price (const AtlPicturePrice *price, guint count, const char *runs_on, const char *wanted)
+{
+  g_autofree char *words = atl_price_words (price, count, runs_on);
+
+  g_assert_cmpstr (words, ==, wanted);
+}
+
+static void
+test_price (void)
+{
+  AtlPicturePrice price = { .seconds = 40.2,
+                            .steps = 20,
+                            .bytes = G_GUINT64_CONSTANT (3100000000),
+                            .fits = TRUE,
+                            .words = (char *) "Needs much." };
+
+  check_price (&price, 1, "CPU, 2 threads", "≈ 40 s · 3.1 GB · on your CPU");
+  check_price (&price, 3, "Some card", "≈ 2 min 1 s · 3.1 GB · on your graphics card");
+  g_assert_cmpfloat_with_epsilon (atl_price_seconds (&price, 2, 10), 40.2, 1e-9);
+  price.seconds = -1;
+  check_price (&price, 1, "CPU",
+               "3.1 GB · on your CPU · how long it takes is known after the first picture");
+  g_assert_cmpfloat (atl_price_seconds (&price, 1, 10), <, 0);
+  price.fits = FALSE;
+  check_price (&price, 1, "CPU", "Needs much.");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -442,5 +473,6 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/mask-png", test_mask_png);
   g_test_add_func ("/pictures/extend", test_extend);
   g_test_add_func ("/pictures/fit", test_fit);
+  g_test_add_func ("/pictures/price", test_price);
   return g_test_run ();
 }

@@ -5,6 +5,7 @@
 #include "app/images/images-page-private.h"
 #include "app/images/mask-editor.h"
 #include "app/images/picture-pane.h"
+#include "app/models/add-model.h"
 #include "app/words.h"
 
 /* A copied picture larger than this is not pasted. */
@@ -221,6 +222,51 @@ atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file)
     atl_pictures_session_restore_recipe (self->pictures, path);
   else
     atl_pictures_session_set_start (self->pictures, path);
+}
+
+typedef struct
+{
+  AtlImagesPage *self;
+  GFile *file;
+} Weights;
+
+static void
+weights_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Weights *weights = data;
+  g_autoptr (AtlImagesPage) self = weights->self;
+  g_autoptr (GFile) file = weights->file;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+
+  g_free (weights);
+  if (self->pictures == NULL || root == NULL)
+    return;
+  if (info != NULL && info->is_lora)
+    atl_picture_pane_take_lora (ATL_PICTURE_PANE (self->pane), g_file_peek_path (file), info);
+  else
+    atl_add_model (GTK_WINDOW (root), atl_pictures_session_get_session (self->pictures), file);
+}
+
+void
+atl_images_page_drop_weights (AtlImagesPage *self, GFile *file)
+{
+  const char *path = g_file_peek_path (file);
+  Weights *weights;
+
+  if (path == NULL)
+    {
+      atl_add_model (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                     atl_pictures_session_get_session (self->pictures), file);
+      return;
+    }
+  weights = g_new0 (Weights, 1);
+  weights->self = g_object_ref (self);
+  weights->file = g_object_ref (file);
+  atl_client_inspect_async (
+      atl_session_get_client (atl_pictures_session_get_session (self->pictures)),
+      (const char *[]){ path, NULL }, NULL, NULL, weights_cb, weights);
 }
 
 static void

@@ -1,5 +1,5 @@
 /* The fields that the files of the page share: images-page.c shows and draws, images-page-inputs.c
- * takes pictures that go in. */
+ * takes pictures that go in, images-page-price.c tells what it costs. */
 #pragma once
 
 #include "app/images/images-page.h"
@@ -13,10 +13,13 @@ struct _AtlImagesPage
   GSignalGroup *task;
   GdkTexture *result; /* (nullable) the picture that is shown when nothing is drawn */
   char *result_words;
-  char *result_path;      /* (nullable) */
-  AtlPictureTask *failed; /* (nullable) why nothing is shown */
-  const char *then;       /* (nullable) an action, once the picture to begin with is read */
-  GCancellable *reading;  /* (nullable) of a mask that is to be painted on */
+  char *result_path;           /* (nullable) */
+  AtlPictureTask *failed;      /* (nullable) why nothing is shown */
+  const char *then;            /* (nullable) an action, once the picture to begin with is read */
+  guint price_source;          /* something changed a moment ago */
+  GCancellable *pricing;       /* (nullable) while the price is asked for */
+  guint fit_width, fit_height; /* offered instead of what does not fit; 0: nothing is */
+  GCancellable *reading;       /* (nullable) of a mask that is to be painted on */
 
   GtkWidget *split;
   GtkWidget *pane;
@@ -32,5 +35,10 @@ struct _AtlImagesPage
 void atl_images_page_install_inputs (GtkWidgetClass *widget_class);
 void atl_images_page_init_inputs (AtlImagesPage *self);
 void atl_images_page_connect_inputs (AtlImagesPage *self);
+/* Of images-page-price.c: */
+void atl_images_page_install_price (GtkWidgetClass *widget_class);
+/* Something changed: the price is asked for soon. */
+void atl_images_page_reprice (AtlImagesPage *self);
+void atl_images_page_stop_pricing (AtlImagesPage *self);
 /* The pane in front, or what is drawn, where only one has room. */
 void atl_images_page_show_side (AtlImagesPage *self);

@@ -56,9 +56,7 @@ refresh_actions (AtlImagesPage *self)
   gtk_widget_action_set_enabled (widget, "images.create", has_model);
   gtk_widget_action_set_enabled (widget, "images.stop",
                                  atl_pictures_session_get_current (self->pictures) != NULL);
-  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane),
-                              has_model ? _ ("How long it takes is known after the first picture.")
-                                        : _ ("Choose a model for pictures first."));
+  atl_images_page_reprice (self);
 }
 
 static void
@@ -136,6 +134,7 @@ atl_images_page_show_side (AtlImagesPage *self)
 static void
 settings_changed_cb (AtlImagesPage *self)
 {
+  atl_images_page_reprice (self);
 }
 
 /* --- Actions --- */
@@ -283,6 +282,8 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "notify::is-loading", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (pictures, "settings-changed", G_CALLBACK (atl_images_page_reprice), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "saved", G_CALLBACK (saved_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "failed", G_CALLBACK (failed_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "load-failed", G_CALLBACK (load_failed_cb), self,
@@ -301,8 +302,10 @@ map (GtkWidget *widget)
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
 
   GTK_WIDGET_CLASS (atl_images_page_parent_class)->map (widget);
-  if (self->pictures != NULL)
-    ensure_model (self);
+  if (self->pictures == NULL)
+    return;
+  ensure_model (self);
+  atl_images_page_reprice (self);
 }
 
 static void
@@ -315,6 +318,7 @@ atl_images_page_dispose (GObject *object)
   g_clear_object (&self->failed);
   g_clear_pointer (&self->result_words, g_free);
   g_clear_pointer (&self->result_path, g_free);
+  atl_images_page_stop_pricing (self);
   if (self->reading != NULL)
     g_cancellable_cancel (self->reading);
   g_clear_object (&self->reading);
@@ -357,6 +361,7 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   gtk_widget_class_install_action (widget_class, "images.retry", NULL, retry_action);
   gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);
   atl_images_page_install_inputs (widget_class);
+  atl_images_page_install_price (widget_class);
 }
 
 static void

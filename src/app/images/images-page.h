@@ -23,6 +23,9 @@ gboolean atl_images_page_escape (AtlImagesPage *self);
 /* A picture file was dropped on `at` (nullable), a widget of the page: on the prompt its recipe
  * comes back, elsewhere it is what the next picture begins with. */
 void atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file);
+/* A .safetensors file was dropped on the page: a LoRA is used at once, a model added to the
+ * library. */
+void atl_images_page_drop_weights (AtlImagesPage *self, GFile *file);
 /* Whether a file of that name is a picture that can go in. */
 gboolean atl_images_page_is_picture_name (const char *name);
 /* Writes the draft. */

@@ -4,7 +4,9 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/images/lora-group.h"
 #include "app/images/picture-advanced.h"
+#include "app/images/reference-group.h"
 #include "app/images/shape-picker.h"
 #include "app/images/start-group.h"
 #include "app/wheel.h"
@@ -25,6 +27,8 @@ struct _AtlPicturePane
   GtkWidget *prompt_view;
   GtkWidget *placeholder;
   GtkWidget *start_group;
+  GtkWidget *reference_group;
+  GtkWidget *lora_group;
   GtkWidget *shape_picker;
   GtkWidget *fast_button;
   GtkWidget *balanced_button;
@@ -34,6 +38,7 @@ struct _AtlPicturePane
   GtkWidget *settings_toggle;
   GtkWidget *create_button;
   GtkWidget *price_label;
+  GtkWidget *cheaper_button;
 };
 
 G_DEFINE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, GTK_TYPE_WIDGET)
@@ -132,6 +137,8 @@ show_all (AtlPicturePane *self)
   show_quality (self);
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->count_spin), settings->count);
   atl_start_group_refresh (ATL_START_GROUP (self->start_group));
+  atl_reference_group_refresh (ATL_REFERENCE_GROUP (self->reference_group));
+  atl_lora_group_refresh (ATL_LORA_GROUP (self->lora_group));
   atl_picture_advanced_show (self->advanced);
   self->showing = FALSE;
 }
@@ -143,6 +150,15 @@ touched (AtlPicturePane *self)
 {
   atl_pictures_session_settings_touched (self->pictures);
   g_signal_emit (self, changed_signal, 0);
+}
+
+/* It may have set steps and prompt strength. */
+static void
+lora_cb (AtlPicturePane *self)
+{
+  show_quality (self);
+  atl_picture_advanced_show (self->advanced);
+  touched (self);
 }
 
 static void
@@ -287,8 +303,17 @@ atl_picture_pane_is_prompt (AtlPicturePane *self, GtkWidget *widget)
 }
 
 void
-atl_picture_pane_set_price (AtlPicturePane *self, const char *words)
+atl_picture_pane_take_lora (AtlPicturePane *self, const char *path, const AtlModelInfo *info)
 {
+  atl_lora_group_take (ATL_LORA_GROUP (self->lora_group), path, info);
+}
+
+void
+atl_picture_pane_set_price (AtlPicturePane *self, const char *words, const char *cheaper)
+{
+  gtk_widget_set_visible (self->cheaper_button, cheaper != NULL);
+  if (cheaper != NULL)
+    gtk_button_set_label (GTK_BUTTON (self->cheaper_button), cheaper);
   gtk_label_set_text (GTK_LABEL (self->price_label), words);
   gtk_widget_set_visible (self->price_label, *words != '\0');
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->create_button),
@@ -306,6 +331,8 @@ atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures
   self->advanced =
       atl_picture_advanced_new (ADW_EXPANDER_ROW (self->advanced_row), pictures, advanced_cb, self);
   atl_start_group_set_session (ATL_START_GROUP (self->start_group), pictures);
+  atl_reference_group_set_session (ATL_REFERENCE_GROUP (self->reference_group), pictures);
+  atl_lora_group_set_session (ATL_LORA_GROUP (self->lora_group), pictures);
   g_settings_bind (settings, "images-advanced-expanded", self->advanced_row, "expanded",
                    G_SETTINGS_BIND_DEFAULT);
   atl_wheel_ignore (GTK_WIDGET (self));
@@ -350,6 +377,8 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   g_object_class_install_property (object_class, PROP_SHOWS_SETTINGS, shows_prop);
   changed_signal = g_signal_new ("settings-changed", ATL_TYPE_PICTURE_PANE, G_SIGNAL_RUN_LAST, 0,
                                  NULL, NULL, NULL, G_TYPE_NONE, 0);
+  g_type_ensure (ATL_TYPE_LORA_GROUP);
+  g_type_ensure (ATL_TYPE_REFERENCE_GROUP);
   g_type_ensure (ATL_TYPE_SHAPE_PICKER);
   g_type_ensure (ATL_TYPE_START_GROUP);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
@@ -363,6 +392,8 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   BIND (prompt_view);
   BIND (placeholder);
   BIND (start_group);
+  BIND (reference_group);
+  BIND (lora_group);
   BIND (shape_picker);
   BIND (fast_button);
   BIND (balanced_button);
@@ -372,8 +403,10 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   BIND (settings_toggle);
   BIND (create_button);
   BIND (price_label);
+  BIND (cheaper_button);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, touched);
+  gtk_widget_class_bind_template_callback (widget_class, lora_cb);
 }
 
 static void

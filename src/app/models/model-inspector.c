@@ -182,7 +182,7 @@ kind_of (AtlModelEntry *entry, const AtlModelInfo *info)
 {
   if (info == NULL)
     return entry->kind;
-  return info->is_picture ? ATL_MODEL_PICTURES : ATL_MODEL_CHAT;
+  return info->is_picture ? ATL_MODEL_PICTURES : info->is_lora ? ATL_MODEL_LORA : ATL_MODEL_CHAT;
 }
 
 static void

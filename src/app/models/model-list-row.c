@@ -80,7 +80,9 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
   g_autofree char *use_name = g_strdup_printf (
       is_picture ? _ ("Make pictures with “%s”") : _ ("Chat with “%s”"), self->entry->name);
-  const char *why_not = self->entry->why_not;
+  const char *why_not = self->entry->kind == ATL_MODEL_LORA
+                            ? _ ("A LoRA: add it on the Images page, under Styles")
+                            : self->entry->why_not;
   g_autofree char *words = subtitle (self->entry);
 
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);

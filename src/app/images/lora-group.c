@@ -1,0 +1,313 @@
+/* A row a LoRA, with its strength. */
+#include "app/images/lora-group.h"
+
+#include <glib/gi18n.h>
+
+#include "app/wheel.h"
+#include "app/words.h"
+
+#define MAX_LORAS 8u
+
+struct _AtlLoraGroup
+{
+  AdwPreferencesGroup parent_instance;
+
+  AtlPicturesSession *pictures;  /* (nullable) borrowed */
+  GtkFileChooserNative *chooser; /* (nullable) */
+  GHashTable *infos;             /* path -> AtlModelInfo */
+  GPtrArray *rows;               /* (element-type GtkWidget) borrowed */
+};
+
+G_DEFINE_FINAL_TYPE (AtlLoraGroup, atl_lora_group, ADW_TYPE_PREFERENCES_GROUP)
+
+static guint changed_signal;
+
+static AtlPictureSettings *
+settings_of (AtlLoraGroup *self)
+{
+  return atl_pictures_session_get_settings (self->pictures);
+}
+
+static void
+tell (AtlLoraGroup *self)
+{
+  atl_lora_group_refresh (self);
+  g_signal_emit (self, changed_signal, 0);
+}
+
+static AtlPictureLora *
+lora_of (GtkWidget *widget)
+{
+  return g_object_get_data (G_OBJECT (gtk_widget_get_ancestor (widget, ADW_TYPE_PREFERENCES_ROW)),
+                            "lora");
+}
+
+/* --- Rows --- */
+
+static void
+strength_cb (GtkRange *range, AtlLoraGroup *self)
+{
+  GtkWidget *label = g_object_get_data (G_OBJECT (range), "label");
+  g_autofree char *words = g_strdup_printf ("%.2f", gtk_range_get_value (range));
+
+  lora_of (GTK_WIDGET (range))->strength = gtk_range_get_value (range);
+  gtk_label_set_text (GTK_LABEL (label), words);
+  g_signal_emit (self, changed_signal, 0);
+}
+
+static void
+remove_cb (GtkButton *button, AtlLoraGroup *self)
+{
+  g_ptr_array_remove (settings_of (self)->loras, lora_of (GTK_WIDGET (button)));
+  tell (self);
+}
+
+/* "Say: ink drawing" */
+static char *
+trigger_words (AtlLoraGroup *self, const char *path)
+{
+  const AtlModelInfo *info = g_hash_table_lookup (self->infos, path);
+  g_autofree char *words = NULL;
+
+  if (info == NULL || info->triggers == NULL || info->triggers[0] == NULL)
+    return NULL;
+  words = g_strjoinv (", ", info->triggers);
+  /* Translators: words that a LoRA listens to in the prompt. */
+  return g_strdup_printf (_ ("Listens to: %s"), words);
+}
+
+static GtkWidget *
+new_row (AtlLoraGroup *self, AtlPictureLora *lora)
+{
+  GtkWidget *row = adw_preferences_row_new (), *grid = gtk_grid_new ();
+  g_autofree char *name = g_filename_display_basename (lora->path);
+  g_autofree char *triggers = trigger_words (self, lora->path);
+  g_autofree char *remove = g_strdup_printf (_ ("Remove “%s”"), name);
+  g_autofree char *strength = g_strdup_printf (_ ("Strength of “%s”"), name);
+  g_autofree char *value = g_strdup_printf ("%.2f", lora->strength);
+  GtkWidget *title = gtk_label_new (name), *number = gtk_label_new (value);
+  GtkWidget *scale = gtk_scale_new_with_range (GTK_ORIENTATION_HORIZONTAL, -1, 2, 0.05);
+  GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
+
+  g_object_set_data (G_OBJECT (row), "lora", lora);
+  g_object_set_data (G_OBJECT (scale), "label", number);
+  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), name);
+  gtk_label_set_xalign (GTK_LABEL (title), 0);
+  gtk_label_set_ellipsize (GTK_LABEL (title), PANGO_ELLIPSIZE_MIDDLE);
+  gtk_widget_set_hexpand (title, TRUE);
+  gtk_widget_add_css_class (number, "numeric");
+  gtk_widget_add_css_class (number, "dim-label");
+  gtk_range_set_value (GTK_RANGE (scale), lora->strength);
+  gtk_scale_add_mark (GTK_SCALE (scale), 1, GTK_POS_BOTTOM, NULL);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (scale), GTK_ACCESSIBLE_PROPERTY_LABEL, strength,
+                                  -1);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  gtk_widget_set_tooltip_text (button, remove);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, remove,
+                                  -1);
+  gtk_grid_attach (GTK_GRID (grid), title, 0, 0, 1, 1);
+  gtk_grid_attach (GTK_GRID (grid), number, 1, 0, 1, 1);
+  gtk_grid_attach (GTK_GRID (grid), button, 2, 0, 1, 2);
+  gtk_grid_attach (GTK_GRID (grid), scale, 0, 1, 2, 1);
+  if (triggers != NULL)
+    {
+      GtkWidget *label = gtk_label_new (triggers);
+
+      gtk_label_set_xalign (GTK_LABEL (label), 0);
+      gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+      gtk_label_set_selectable (GTK_LABEL (label), TRUE);
+      gtk_widget_add_css_class (label, "caption");
+      gtk_widget_add_css_class (label, "dim-label");
+      gtk_grid_attach (GTK_GRID (grid), label, 0, 2, 3, 1);
+    }
+  gtk_grid_set_column_spacing (GTK_GRID (grid), 6);
+  gtk_widget_set_margin_start (grid, 12);
+  gtk_widget_set_margin_end (grid, 6);
+  gtk_widget_set_margin_top (grid, 9);
+  gtk_widget_set_margin_bottom (grid, 9);
+  gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (row), FALSE);
+  gtk_widget_set_focusable (row, FALSE);
+  gtk_list_box_row_set_child (GTK_LIST_BOX_ROW (row), grid);
+  gtk_widget_set_tooltip_text (row, lora->path);
+  g_signal_connect (scale, "value-changed", G_CALLBACK (strength_cb), self);
+  g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
+  atl_wheel_ignore (row);
+  return row;
+}
+
+void
+atl_lora_group_refresh (AtlLoraGroup *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  const AtlPictureSettings *settings = settings_of (self);
+
+  gtk_widget_set_visible (GTK_WIDGET (self),
+                          info != NULL && (info->abilities & ATL_PICTURE_LORA) != 0);
+  for (guint i = 0; i < self->rows->len; i++)
+    adw_preferences_group_remove (ADW_PREFERENCES_GROUP (self), self->rows->pdata[i]);
+  g_ptr_array_set_size (self->rows, 0);
+  for (guint i = 0; i < settings->loras->len; i++)
+    {
+      GtkWidget *row = new_row (self, settings->loras->pdata[i]);
+
+      adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), row);
+      g_ptr_array_add (self->rows, row);
+    }
+}
+
+/* --- Adding --- */
+
+static AtlSession *
+session_of (AtlLoraGroup *self)
+{
+  return atl_pictures_session_get_session (self->pictures);
+}
+
+void
+atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *info)
+{
+  AtlPictureSettings *settings = settings_of (self);
+  const AtlModelInfo *model = atl_pictures_session_get_info (self->pictures);
+  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *words = NULL;
+
+  if (model != NULL && *info->family != '\0' && !g_str_equal (info->family, model->family))
+    words = g_strdup_printf (_ ("“%s” is for %s; the model in use is %s."), name, info->family,
+                             model->family);
+  else if (settings->loras->len >= MAX_LORAS)
+    words = g_strdup_printf (_ ("More than %u LoRAs at a time are not used."), MAX_LORAS);
+  if (words != NULL)
+    {
+      atl_session_emit_notice (session_of (self), words);
+      return;
+    }
+  g_hash_table_replace (self->infos, g_strdup (path), atl_model_info_ref ((AtlModelInfo *) info));
+  g_ptr_array_add (settings->loras, atl_picture_lora_new (path, 1));
+  if (info->steps > 0)
+    {
+      /* It was trained for few steps: with the model's own it would burn. */
+      settings->steps = info->steps;
+      if (info->guidance >= 0)
+        settings->guidance = info->guidance;
+      words = g_strdup_printf (ngettext ("Made for few steps: %u is set.",
+                                         "Made for few steps: %u are set.", info->steps),
+                               info->steps);
+      atl_session_emit_notice (session_of (self), words);
+    }
+  tell (self);
+}
+
+typedef struct
+{
+  AtlLoraGroup *self;
+  char *path;
+} Looking;
+
+static void
+looked_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Looking *looking = data;
+  g_autoptr (AtlLoraGroup) self = looking->self;
+  g_autofree char *path = looking->path;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
+  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *words = NULL;
+
+  g_free (looking);
+  if (self->rows == NULL)
+    return;
+  if (info != NULL && info->is_lora)
+    {
+      atl_lora_group_take (self, path, info);
+      return;
+    }
+  words = info == NULL ? g_strdup (error->message)
+                       : g_strdup_printf (_ ("“%s” is no LoRA for pictures."), name);
+  atl_session_emit_notice (session_of (self), words);
+}
+
+static void
+chosen_cb (GtkNativeDialog *chooser, int response, AtlLoraGroup *self)
+{
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
+      char *path = file != NULL ? g_file_get_path (file) : NULL;
+
+      if (path != NULL)
+        {
+          Looking *looking = g_new0 (Looking, 1);
+
+          looking->self = g_object_ref (self);
+          looking->path = path;
+          atl_client_inspect_async (atl_session_get_client (session_of (self)),
+                                    (const char *[]){ path, NULL }, NULL, NULL, looked_cb, looking);
+        }
+    }
+  g_clear_object (&self->chooser);
+}
+
+static void
+add_cb (AtlLoraGroup *self)
+{
+  g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
+
+  gtk_file_filter_set_name (filter, _ ("LoRA (.safetensors)"));
+  gtk_file_filter_add_pattern (filter, "*.safetensors");
+  g_clear_object (&self->chooser);
+  self->chooser = gtk_file_chooser_native_new (_ ("Add a LoRA"),
+                                               GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                                               GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
+  g_signal_connect (self->chooser, "response", G_CALLBACK (chosen_cb), self);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
+}
+
+void
+atl_lora_group_set_session (AtlLoraGroup *self, AtlPicturesSession *pictures)
+{
+  g_return_if_fail (self->pictures == NULL);
+
+  self->pictures = pictures;
+  atl_lora_group_refresh (self);
+}
+
+static void
+atl_lora_group_dispose (GObject *object)
+{
+  AtlLoraGroup *self = ATL_LORA_GROUP (object);
+
+  g_clear_object (&self->chooser);
+  g_clear_pointer (&self->rows, g_ptr_array_unref);
+  g_clear_pointer (&self->infos, g_hash_table_unref);
+  G_OBJECT_CLASS (atl_lora_group_parent_class)->dispose (object);
+}
+
+static void
+atl_lora_group_class_init (AtlLoraGroupClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = atl_lora_group_dispose;
+  changed_signal = g_signal_new ("changed", ATL_TYPE_LORA_GROUP, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                 NULL, G_TYPE_NONE, 0);
+}
+
+static void
+atl_lora_group_init (AtlLoraGroup *self)
+{
+  GtkWidget *button = gtk_button_new_from_icon_name ("list-add-symbolic");
+
+  self->rows = g_ptr_array_new ();
+  self->infos = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+                                       (GDestroyNotify) atl_model_info_unref);
+  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Styles (LoRA)"));
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_tooltip_text (button, _ ("Add a LoRA"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Add a LoRA"), -1);
+  g_signal_connect_swapped (button, "clicked", G_CALLBACK (add_cb), self);
+  adw_preferences_group_set_header_suffix (ADW_PREFERENCES_GROUP (self), button);
+}

@@ -1,0 +1,218 @@
+/* A row a picture, in the order in which the prompt may speak of them. */
+#include "app/images/reference-group.h"
+
+#include <glib/gi18n.h>
+
+#define THUMBNAIL_PX 44
+#define THUMBNAIL_SIDE 128u
+
+struct _AtlReferenceGroup
+{
+  AdwPreferencesGroup parent_instance;
+
+  AtlPicturesSession *pictures;  /* (nullable) borrowed */
+  GtkFileChooserNative *chooser; /* (nullable) */
+  GCancellable *reading;         /* of the thumbnails that are shown */
+  GPtrArray *rows;               /* (element-type GtkWidget) borrowed */
+  GtkWidget *add_button;
+};
+
+G_DEFINE_FINAL_TYPE (AtlReferenceGroup, atl_reference_group, ADW_TYPE_PREFERENCES_GROUP)
+
+static guint changed_signal;
+
+static GPtrArray *
+references_of (AtlReferenceGroup *self)
+{
+  return atl_pictures_session_get_settings (self->pictures)->references;
+}
+
+static void
+tell (AtlReferenceGroup *self)
+{
+  atl_reference_group_refresh (self);
+  g_signal_emit (self, changed_signal, 0);
+}
+
+static void
+remove_cb (GtkButton *button, AtlReferenceGroup *self)
+{
+  GtkWidget *row = gtk_widget_get_ancestor (GTK_WIDGET (button), ADW_TYPE_ACTION_ROW);
+  guint at;
+
+  if (!g_ptr_array_find (self->rows, row, &at) || at >= references_of (self)->len)
+    return;
+  g_ptr_array_remove_index (references_of (self), at);
+  tell (self);
+}
+
+static void
+read_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GtkPicture) picture = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPictureFile) file =
+      atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+  g_autoptr (GdkTexture) texture = NULL;
+
+  if (file == NULL)
+    return;
+  texture = gdk_memory_texture_new ((int) file->width, (int) file->height, GDK_MEMORY_R8G8B8,
+                                    file->rgb, (gsize) file->width * 3);
+  gtk_picture_set_paintable (picture, GDK_PAINTABLE (texture));
+}
+
+static void
+add_row (AtlReferenceGroup *self, const char *path, guint number)
+{
+  GtkWidget *row = adw_action_row_new (), *picture = gtk_picture_new ();
+  GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
+  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *remove = g_strdup_printf (_ ("Remove “%s”"), name);
+  g_autofree char *words = g_strdup_printf (_ ("Picture %u"), number);
+
+  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), words);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), name);
+  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (row), 1);
+  gtk_picture_set_content_fit (GTK_PICTURE (picture), GTK_CONTENT_FIT_COVER);
+  gtk_widget_set_size_request (picture, THUMBNAIL_PX, THUMBNAIL_PX);
+  gtk_widget_set_valign (picture, GTK_ALIGN_CENTER);
+  gtk_widget_set_overflow (picture, GTK_OVERFLOW_HIDDEN);
+  gtk_widget_add_css_class (picture, "thumbnail");
+  adw_action_row_add_prefix (ADW_ACTION_ROW (row), picture);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  gtk_widget_set_tooltip_text (button, remove);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, remove,
+                                  -1);
+  g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), button);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), row);
+  g_ptr_array_add (self->rows, row);
+  atl_client_read_picture_async (
+      atl_session_get_client (atl_pictures_session_get_session (self->pictures)), path, NULL,
+      THUMBNAIL_SIDE, self->reading, read_cb, g_object_ref (picture));
+}
+
+static guint
+max_references (AtlReferenceGroup *self)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+
+  return info != NULL && (info->abilities & ATL_PICTURE_REFERENCE) != 0 ? info->max_references : 0;
+}
+
+void
+atl_reference_group_refresh (AtlReferenceGroup *self)
+{
+  guint most = max_references (self);
+
+  gtk_widget_set_visible (GTK_WIDGET (self), most > 0);
+  gtk_widget_set_sensitive (self->add_button, references_of (self)->len < most);
+  g_cancellable_cancel (self->reading);
+  g_object_unref (self->reading);
+  self->reading = g_cancellable_new ();
+  for (guint i = 0; i < self->rows->len; i++)
+    adw_preferences_group_remove (ADW_PREFERENCES_GROUP (self), self->rows->pdata[i]);
+  g_ptr_array_set_size (self->rows, 0);
+  for (guint i = 0; i < MIN (references_of (self)->len, most); i++)
+    add_row (self, references_of (self)->pdata[i], i + 1);
+}
+
+static void
+chosen_cb (GtkNativeDialog *chooser, int response, AtlReferenceGroup *self)
+{
+  if (response == GTK_RESPONSE_ACCEPT)
+    {
+      g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (chooser));
+
+      for (guint i = 0; i < g_list_model_get_n_items (files); i++)
+        {
+          g_autoptr (GFile) file = g_list_model_get_item (files, i);
+          char *path = g_file_get_path (file);
+
+          if (path != NULL && references_of (self)->len < max_references (self))
+            g_ptr_array_add (references_of (self), path);
+          else
+            g_free (path);
+        }
+      tell (self);
+    }
+  g_clear_object (&self->chooser);
+}
+
+static void
+add_cb (AtlReferenceGroup *self)
+{
+  g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
+
+  gtk_file_filter_set_name (filter, _ ("Pictures (PNG, JPEG, WebP)"));
+  gtk_file_filter_add_mime_type (filter, "image/png");
+  gtk_file_filter_add_mime_type (filter, "image/jpeg");
+  gtk_file_filter_add_mime_type (filter, "image/webp");
+  g_clear_object (&self->chooser);
+  self->chooser = gtk_file_chooser_native_new (_ ("Choose pictures to follow"),
+                                               GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                                               GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  gtk_file_chooser_set_select_multiple (GTK_FILE_CHOOSER (self->chooser), TRUE);
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
+  g_signal_connect (self->chooser, "response", G_CALLBACK (chosen_cb), self);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
+}
+
+void
+atl_reference_group_set_session (AtlReferenceGroup *self, AtlPicturesSession *pictures)
+{
+  g_return_if_fail (self->pictures == NULL);
+
+  self->pictures = pictures;
+  atl_reference_group_refresh (self);
+}
+
+static void
+atl_reference_group_dispose (GObject *object)
+{
+  AtlReferenceGroup *self = ATL_REFERENCE_GROUP (object);
+
+  g_cancellable_cancel (self->reading);
+  g_clear_object (&self->chooser);
+  G_OBJECT_CLASS (atl_reference_group_parent_class)->dispose (object);
+}
+
+static void
+atl_reference_group_finalize (GObject *object)
+{
+  AtlReferenceGroup *self = ATL_REFERENCE_GROUP (object);
+
+  g_object_unref (self->reading);
+  g_ptr_array_unref (self->rows);
+  G_OBJECT_CLASS (atl_reference_group_parent_class)->finalize (object);
+}
+
+static void
+atl_reference_group_class_init (AtlReferenceGroupClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = atl_reference_group_dispose;
+  G_OBJECT_CLASS (klass)->finalize = atl_reference_group_finalize;
+  changed_signal = g_signal_new ("changed", ATL_TYPE_REFERENCE_GROUP, G_SIGNAL_RUN_LAST, 0, NULL,
+                                 NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+atl_reference_group_init (AtlReferenceGroup *self)
+{
+  self->rows = g_ptr_array_new ();
+  self->reading = g_cancellable_new ();
+  self->add_button = gtk_button_new_from_icon_name ("list-add-symbolic");
+  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Pictures to follow"));
+  adw_preferences_group_set_description (
+      ADW_PREFERENCES_GROUP (self), _ ("Say in the prompt what becomes of them: “make it night”."));
+  gtk_widget_add_css_class (self->add_button, "flat");
+  gtk_widget_set_tooltip_text (self->add_button, _ ("Add a picture to follow"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->add_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Add a picture to follow"), -1);
+  g_signal_connect_swapped (self->add_button, "clicked", G_CALLBACK (add_cb), self);
+  adw_preferences_group_set_header_suffix (ADW_PREFERENCES_GROUP (self), self->add_button);
+}
