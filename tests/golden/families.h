@@ -107,8 +107,6 @@ static const GoldenFamily golden_families[] = {
   { .name = "zimage",
     .not_yet = "forward-omni",
     .why_not_yet = "the mode of Z-Image that edits pictures" },
-  { .name = "upscale",
-    .not_yet = "ta*",
-    .why_not_yet = "tiny autoencoders come with the previews" },
+  { .name = "upscale" },
   { .name = "schedules" },
 };

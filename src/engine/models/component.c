@@ -24,6 +24,7 @@ static const AtlComponentClass *const classes[] = {
   &atl_sd3_class,
   &atl_sd_unet_class,
   &atl_t5_class,
+  &atl_tae_class,
   &atl_taehv_class,
   &atl_vae_kl_class,
   &atl_vae_wan_class,

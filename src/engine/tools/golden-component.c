@@ -134,6 +134,10 @@ run (GoldenReport *report,
   if (component == NULL)
     return FALSE;
 
+  /* The cases of Wan have what TAEHV's own code gives, those of its family what a pipeline has. */
+  if (g_strcmp0 (c->architecture, "TAEHV") == 0 &&
+      (c->params == NULL || !json_object_has_member (c->params, "patch")))
+    atl_request_set_number (request, "unit_range", 1);
   for (guint i = 0; i < c->inputs->len; i++)
     atl_request_add (request, copy_array (c->inputs->pdata[i]));
   add_params (request, c->params);
