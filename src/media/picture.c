@@ -56,6 +56,33 @@ atl_picture_set_text (AtlPicture *self, const char *key, const char *text)
     g_hash_table_replace (self->texts, g_strdup (key), g_utf8_make_valid (text, -1));
 }
 
+AtlPicture *
+atl_picture_shrink (const AtlPicture *self, guint max_side)
+{
+  guint side = MAX (self->width, self->height);
+  guint width = side > max_side ? MAX ((guint64) self->width * max_side / side, 1) : self->width;
+  guint height = side > max_side ? MAX ((guint64) self->height * max_side / side, 1) : self->height;
+  AtlPicture *small = atl_picture_new (width, height);
+
+  for (guint y = 0; y < height; y++)
+    for (guint x = 0; x < width; x++)
+      {
+        guint x0 = (guint) ((guint64) x * self->width / width);
+        guint x1 = (guint) (((guint64) x + 1) * self->width / width);
+        guint y0 = (guint) ((guint64) y * self->height / height);
+        guint y1 = (guint) (((guint64) y + 1) * self->height / height);
+        guint64 sum[3] = { 0 }, n = (guint64) (x1 - x0) * (y1 - y0);
+
+        for (guint v = y0; v < y1; v++)
+          for (guint u = x0; u < x1; u++)
+            for (guint c = 0; c < 3; c++)
+              sum[c] += self->rgb[((gsize) v * self->width + u) * 3 + c];
+        for (guint c = 0; c < 3; c++)
+          small->rgb[((gsize) y * width + x) * 3 + c] = (guint8) ((sum[c] + n / 2) / n);
+      }
+  return small;
+}
+
 gboolean
 atl_picture_check_size (guint64 width, guint64 height, guint64 max_pixels, GError **error)
 {

@@ -43,6 +43,10 @@ const char *atl_picture_text (const AtlPicture *self, const char *key);
 /* `text` is made valid UTF-8; NULL takes it away. Keys are 1 to 79 letters of ASCII. */
 void atl_picture_set_text (AtlPicture *self, const char *key, const char *text);
 
+/* A copy whose longer side is at most `max_side` px, without texts; each of its pixels is the mean
+ * of those it stands for. */
+AtlPicture *atl_picture_shrink (const AtlPicture *self, guint max_side);
+
 /* Decides by content. What is transparent is laid on white, more than 8 bits are cut. At most
  * `max_pixels`. ATL_ERROR_BAD_FILE, _UNSUPPORTED (another format), _FULL (more pixels). */
 AtlPicture *atl_picture_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);

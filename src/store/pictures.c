@@ -201,8 +201,8 @@ atl_store_picture_list (AtlStore *self, const char *words, gboolean only_starred
 GHashTable *
 atl_store_picture_paths (AtlStore *self, GError **error)
 {
-  g_autoptr (GHashTable) paths = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "SELECT path FROM pictures", error);
+  g_autoptr (GHashTable) paths = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (AtlStmt) stmt = atl_db_stmt (self, "SELECT path, id FROM pictures", error);
   g_autoptr (GError) local = NULL;
 
   if (stmt == NULL)
@@ -211,8 +211,10 @@ atl_store_picture_paths (AtlStore *self, GError **error)
     {
       char *path = atl_db_text (self, stmt, 0);
 
+      gint64 id = sqlite3_column_int64 (stmt, 1);
+
       if (path != NULL)
-        g_hash_table_add (paths, path);
+        g_hash_table_insert (paths, path, g_memdup2 (&id, sizeof id));
     }
   if (local == NULL)
     return g_steal_pointer (&paths);

@@ -67,7 +67,7 @@ AtlPictureRow *atl_store_picture_find (AtlStore *self, const char *path, GError 
 GArray *
 atl_store_picture_list (AtlStore *self, const char *words, gboolean only_starred, GError **error);
 
-/* All paths that have a row, the trash included: char * -> NULL. (transfer full) */
+/* All paths that have a row, the trash included: char * -> gint64 *, its id. (transfer full) */
 GHashTable *atl_store_picture_paths (AtlStore *self, GError **error);
 
 gboolean atl_store_picture_star (AtlStore *self, gint64 id, gboolean starred, GError **error);

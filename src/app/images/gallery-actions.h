@@ -1,0 +1,27 @@
+/* What can be done with a picture wherever it is shown.
+ *
+ *   atl_gallery_install_actions (widget, widget, gallery);  // "gallery.…" for it and what is in it
+ *   atl_gallery_popup_menu (widget, gallery, item, x, y);
+ *
+ * Actions ("gallery.", parameter x: the picture's id): show-in-files, copy, share-recipe, star,
+ * trash, locate, forget. Those of the page that draws ("images.", parameter s: the path) come
+ * first in the menu.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include "app/images/gallery.h"
+
+G_BEGIN_DECLS
+
+/* `owner` is in the main window, where undo is offered; it must outlive `widget`'s use of them. */
+void atl_gallery_install_actions (GtkWidget *widget, GtkWidget *owner, AtlGallery *gallery);
+
+/* The menu of one picture. Owned by the caller; NULL when the picture is gone. */
+GMenuModel *atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item);
+/* Shows it at a place of `widget`, which need not care for it any more. */
+void atl_gallery_popup_menu (
+    GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *item, double x, double y);
+
+G_END_DECLS

@@ -1,0 +1,57 @@
+/* The fields that the files of the view share: gallery-view.c has what is shown,
+ * gallery-view-keys.c what is chosen and the keys. */
+#pragma once
+
+#include "app/images/gallery-tile.h"
+#include "app/images/gallery-view.h"
+
+G_BEGIN_DECLS
+
+struct _AtlGalleryView
+{
+  GtkWidget parent_instance;
+
+  AtlGallery *gallery; /* (nullable) borrowed */
+  GPtrArray *items;    /* of AtlGalleryItem: what is shown, newest first */
+  GListStore *found;   /* the same, for the viewer */
+  GListStore *rows;    /* of AtlGalleryRow */
+  int width;           /* that the rows are made for */
+  guint relayout_id;
+  guint near_id; /* a tick callback that looks which rows are near */
+  guint near_tries;
+  GPtrArray *lines;   /* of AtlGalleryLine (borrowed): those that exist */
+  GHashTable *chosen; /* AtlGalleryItem (owned) */
+  guint cursor;       /* index of the picture that has the keyboard's attention */
+  guint anchor;       /* where choosing with Shift began */
+  guint focus_id;     /* a tick callback that waits for its tile */
+  guint focus_tries;
+
+  GtkWidget *box;
+  GtkWidget *entry;
+  GtkWidget *stars;
+  GtkWidget *stack;
+  GtkWidget *scroller;
+  GtkWidget *list;
+  GtkWidget *choice_bar;
+  GtkWidget *choice_label;
+  GtkWidget *compare_button;
+};
+
+/* gallery-view.c */
+/* The index of what `tile` shows; G_MAXUINT when it shows nothing. */
+guint atl_gallery_view_index_of (AtlGalleryView *self, AtlGalleryTile *tile);
+/* Scrolls to picture `index` and gives it the focus. */
+void atl_gallery_view_focus (AtlGalleryView *self, guint index);
+/* The row that picture `index` is in. */
+guint atl_gallery_view_row_of (AtlGalleryView *self, guint index);
+void atl_gallery_view_look (AtlGalleryView *self, guint index, gboolean full_size);
+
+/* gallery-view-keys.c */
+void atl_gallery_view_install_keys (AtlGalleryView *self);
+void atl_gallery_view_bind_choice_callbacks (GtkWidgetClass *widget_class);
+void atl_gallery_view_choose (AtlGalleryView *self, guint index, GdkModifierType modifiers);
+void atl_gallery_view_clear_choice (AtlGalleryView *self);
+/* After what is shown has changed. */
+void atl_gallery_view_trim_choice (AtlGalleryView *self);
+
+G_END_DECLS

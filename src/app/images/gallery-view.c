@@ -1,0 +1,489 @@
+/* Pictures in rows of a list view, which keeps widgets only for those that are seen. */
+#include "app/images/gallery-view.h"
+
+#include <glib/gi18n.h>
+
+#include "app/images/gallery-actions.h"
+#include "app/images/gallery-line.h"
+#include "app/images/gallery-view-private.h"
+#include "app/images/viewer-window.h"
+
+#define GAP 6
+#define MARGIN 12
+#define TARGET_HEIGHT 168
+#define TARGET_NARROW 112
+#define NARROW 500
+#define FOCUS_TRIES 12
+#define NEAR_TRIES 12
+
+G_DEFINE_FINAL_TYPE (AtlGalleryView, atl_gallery_view, GTK_TYPE_WIDGET)
+
+/* --- Rows --- */
+
+guint
+atl_gallery_view_row_of (AtlGalleryView *self, guint index)
+{
+  guint low = 0, high = g_list_model_get_n_items (G_LIST_MODEL (self->rows));
+
+  /* The last row that begins at or before it; a heading begins nowhere. */
+  while (low + 1 < high)
+    {
+      guint middle = (low + high) / 2, probe = middle;
+      g_autoptr (AtlGalleryRow) row = g_list_model_get_item (G_LIST_MODEL (self->rows), middle);
+
+      if (row->n == 0)
+        {
+          g_object_unref (row);
+          row = g_list_model_get_item (G_LIST_MODEL (self->rows), ++probe);
+        }
+      if (row != NULL && row->first <= index)
+        low = probe;
+      else
+        high = middle;
+      if (low >= high)
+        break;
+    }
+  return low;
+}
+
+/* The first picture that is seen; 0 when none is. */
+static guint
+first_seen (AtlGalleryView *self)
+{
+  guint first = G_MAXUINT;
+
+  for (guint i = 0; i < self->lines->len; i++)
+    {
+      AtlGalleryLine *line = self->lines->pdata[i];
+      AtlGalleryRow *row = atl_gallery_line_get_row (line);
+      graphene_point_t at;
+
+      if (row == NULL || row->n == 0 || !gtk_widget_get_mapped (GTK_WIDGET (line)) ||
+          !gtk_widget_compute_point (GTK_WIDGET (line), self->scroller, &GRAPHENE_POINT_INIT (0, 0),
+                                     &at))
+        continue;
+      if (at.y > -row->height / 2.0)
+        first = MIN (first, row->first);
+    }
+  return first != G_MAXUINT ? first : 0;
+}
+
+/* A list view has some 200 rows at any time; thumbnails are for those within a page of what is
+ * seen. */
+static gboolean
+near_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
+  double page = gtk_widget_get_height (self->scroller);
+  gboolean again = FALSE;
+
+  for (guint i = 0; i < self->lines->len; i++)
+    {
+      AtlGalleryLine *line = self->lines->pdata[i];
+      AtlGalleryRow *row = atl_gallery_line_get_row (line);
+      graphene_point_t at;
+      gboolean is_near = FALSE;
+
+      if (row != NULL && gtk_widget_get_mapped (GTK_WIDGET (line)))
+        {
+          /* What has no size yet has no place either. */
+          if (gtk_widget_get_height (GTK_WIDGET (line)) == 0)
+            again = TRUE;
+          else if (gtk_widget_compute_point (GTK_WIDGET (line), self->scroller,
+                                             &GRAPHENE_POINT_INIT (0, 0), &at))
+            is_near = at.y + row->height > -page && at.y < 2 * page;
+        }
+      atl_gallery_line_set_is_near (line, is_near);
+    }
+  if (again && self->near_tries++ < NEAR_TRIES)
+    return G_SOURCE_CONTINUE;
+  self->near_id = 0;
+  return G_SOURCE_REMOVE;
+}
+
+static void
+queue_near (AtlGalleryView *self)
+{
+  self->near_tries = 0;
+  if (self->near_id == 0)
+    self->near_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), near_cb, NULL, NULL);
+}
+
+static void
+relayout (AtlGalleryView *self)
+{
+  int target = self->width < NARROW ? TARGET_NARROW : TARGET_HEIGHT;
+  g_autoptr (GPtrArray) rows =
+      atl_gallery_rows (self->items, MAX (self->width - 2 * MARGIN, 40), target, GAP);
+  guint seen = first_seen (self);
+
+  g_list_store_splice (self->rows, 0, g_list_model_get_n_items (G_LIST_MODEL (self->rows)),
+                       rows->pdata, rows->len);
+  if (seen > 0 && seen < self->items->len)
+    gtk_widget_activate_action (self->list, "list.scroll-to-item", "u",
+                                atl_gallery_view_row_of (self, seen));
+  queue_near (self);
+}
+
+static gboolean
+relayout_cb (gpointer data)
+{
+  AtlGalleryView *self = data;
+
+  self->relayout_id = 0;
+  relayout (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+queue_relayout (AtlGalleryView *self)
+{
+  if (self->relayout_id == 0 && self->width > 0)
+    self->relayout_id = g_idle_add_full (G_PRIORITY_HIGH_IDLE, relayout_cb, self, NULL);
+}
+
+static void
+refresh (AtlGalleryView *self)
+{
+  const char *words = gtk_editable_get_text (GTK_EDITABLE (self->entry));
+  gboolean only_starred = gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (self->stars));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) items = NULL;
+
+  if (self->gallery == NULL)
+    return;
+  items = atl_gallery_search (self->gallery, words, only_starred, &error);
+  if (items == NULL)
+    {
+      atl_session_emit_notice (atl_gallery_get_session (self->gallery), error->message);
+      return;
+    }
+  g_clear_pointer (&self->items, g_ptr_array_unref);
+  self->items = g_steal_pointer (&items);
+  g_list_store_splice (self->found, 0, g_list_model_get_n_items (G_LIST_MODEL (self->found)),
+                       self->items->pdata, self->items->len);
+  self->cursor = MIN (self->cursor, MAX (self->items->len, 1) - 1);
+  atl_gallery_view_trim_choice (self);
+  gtk_stack_set_visible_child_name (GTK_STACK (self->stack), self->items->len > 0 ? "list"
+                                                             : *words != '\0'     ? "nothing"
+                                                             : only_starred       ? "no-stars"
+                                                                                  : "empty");
+  if (self->width > 0)
+    relayout (self);
+}
+
+/* --- Lines and tiles --- */
+
+guint
+atl_gallery_view_index_of (AtlGalleryView *self, AtlGalleryTile *tile)
+{
+  GtkWidget *line = gtk_widget_get_ancestor (GTK_WIDGET (tile), ATL_TYPE_GALLERY_LINE);
+  AtlGalleryRow *row = line != NULL ? atl_gallery_line_get_row (ATL_GALLERY_LINE (line)) : NULL;
+
+  for (guint i = 0; row != NULL && i < row->n; i++)
+    if (atl_gallery_line_get_tile (ATL_GALLERY_LINE (line), row->first + i) == tile)
+      return row->first + i;
+  return G_MAXUINT;
+}
+
+void
+atl_gallery_view_look (AtlGalleryView *self, guint index, gboolean full_size)
+{
+  if (index < self->items->len)
+    atl_viewer_window_show (GTK_WIDGET (self), self->gallery, G_LIST_MODEL (self->found), index,
+                            full_size);
+}
+
+static void
+tile_activated_cb (AtlGalleryTile *tile, AtlGalleryView *self)
+{
+  guint index = atl_gallery_view_index_of (self, tile);
+
+  if (index == G_MAXUINT)
+    return;
+  self->cursor = self->anchor = index;
+  /* Once some are chosen, a click goes on choosing. */
+  if (g_hash_table_size (self->chosen) > 0)
+    atl_gallery_view_choose (self, index, GDK_CONTROL_MASK);
+  else
+    atl_gallery_view_look (self, index, FALSE);
+}
+
+static void
+tile_chosen_cb (AtlGalleryTile *tile, guint modifiers, AtlGalleryView *self)
+{
+  atl_gallery_view_choose (self, atl_gallery_view_index_of (self, tile), modifiers);
+}
+
+static void
+tile_menu_cb (AtlGalleryTile *tile, double x, double y, AtlGalleryView *self)
+{
+  AtlGalleryItem *item = atl_gallery_tile_get_item (tile);
+
+  if (item == NULL)
+    return;
+  gtk_widget_translate_coordinates (GTK_WIDGET (tile), GTK_WIDGET (self), x, y, &x, &y);
+  atl_gallery_popup_menu (GTK_WIDGET (self), self->gallery, item, x, y);
+}
+
+static void
+tile_added_cb (AtlGalleryLine *line, AtlGalleryTile *tile, AtlGalleryView *self)
+{
+  g_signal_connect (tile, "activated", G_CALLBACK (tile_activated_cb), self);
+  g_signal_connect (tile, "chosen", G_CALLBACK (tile_chosen_cb), self);
+  g_signal_connect (tile, "menu", G_CALLBACK (tile_menu_cb), self);
+}
+
+static void
+line_gone_cb (gpointer data, GObject *line)
+{
+  GPtrArray *lines = data;
+
+  g_ptr_array_remove_fast (lines, line);
+  g_ptr_array_unref (lines);
+}
+
+static void
+setup_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryView *self)
+{
+  GtkWidget *line = atl_gallery_line_new ();
+
+  g_signal_connect (line, "tile-added", G_CALLBACK (tile_added_cb), self);
+  g_ptr_array_add (self->lines, line);
+  /* They may outlive this view. */
+  g_object_weak_ref (G_OBJECT (line), line_gone_cb, g_ptr_array_ref (self->lines));
+  gtk_list_item_set_child (list_item, line);
+  gtk_list_item_set_activatable (list_item, FALSE);
+  gtk_list_item_set_selectable (list_item, FALSE);
+}
+
+static void
+bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryView *self)
+{
+  AtlGalleryLine *line = ATL_GALLERY_LINE (gtk_list_item_get_child (list_item));
+  AtlGalleryRow *row = gtk_list_item_get_item (list_item);
+
+  atl_gallery_line_set (line, self->gallery, self->items, row, GAP);
+  for (guint i = 0; i < row->n; i++)
+    {
+      AtlGalleryTile *tile = atl_gallery_line_get_tile (line, row->first + i);
+
+      atl_gallery_tile_set_is_chosen (
+          tile, g_hash_table_contains (self->chosen, atl_gallery_tile_get_item (tile)));
+    }
+}
+
+static void
+unbind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryView *self)
+{
+  atl_gallery_line_set (ATL_GALLERY_LINE (gtk_list_item_get_child (list_item)), self->gallery,
+                        self->items, NULL, GAP);
+}
+
+/* --- Focus --- */
+
+static gboolean
+focus_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
+
+  for (guint i = 0; i < self->lines->len; i++)
+    {
+      AtlGalleryTile *tile = atl_gallery_line_get_tile (self->lines->pdata[i], self->cursor);
+
+      if (tile == NULL || !gtk_widget_get_mapped (GTK_WIDGET (tile)))
+        continue;
+      gtk_widget_grab_focus (GTK_WIDGET (tile));
+      self->focus_id = 0;
+      return G_SOURCE_REMOVE;
+    }
+  if (++self->focus_tries < FOCUS_TRIES)
+    return G_SOURCE_CONTINUE;
+  self->focus_id = 0;
+  return G_SOURCE_REMOVE;
+}
+
+void
+atl_gallery_view_focus (AtlGalleryView *self, guint index)
+{
+  if (index >= self->items->len)
+    return;
+  self->cursor = index;
+  gtk_widget_activate_action (self->list, "list.scroll-to-item", "u",
+                              atl_gallery_view_row_of (self, index));
+  /* Its tile may come into being only when it is scrolled to. */
+  self->focus_tries = 0;
+  if (self->focus_id == 0)
+    self->focus_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), focus_cb, NULL, NULL);
+}
+
+/* --- Search --- */
+
+void
+atl_gallery_view_search (AtlGalleryView *self, const char *words)
+{
+  if (words != NULL)
+    gtk_editable_set_text (GTK_EDITABLE (self->entry), words);
+  gtk_widget_grab_focus (self->entry);
+}
+
+static void
+search_ended_cb (AtlGalleryView *self)
+{
+  gtk_editable_set_text (GTK_EDITABLE (self->entry), "");
+  atl_gallery_view_focus (self, self->cursor);
+}
+
+static void
+search_activated_cb (AtlGalleryView *self)
+{
+  atl_gallery_view_focus (self, 0);
+}
+
+/* --- Files --- */
+
+void
+atl_gallery_view_import (AtlGalleryView *self, GSList *files)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func (g_object_unref);
+
+  for (GSList *l = files; l != NULL; l = l->next)
+    g_ptr_array_add (list, g_object_ref (l->data));
+  atl_gallery_import (self->gallery, list);
+}
+
+/* --- GObject --- */
+
+static void
+map (GtkWidget *widget)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
+
+  GTK_WIDGET_CLASS (atl_gallery_view_parent_class)->map (widget);
+  if (self->gallery != NULL)
+    atl_gallery_look (self->gallery);
+}
+
+static void
+size_allocate (GtkWidget *widget, int width, int height, int baseline)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
+
+  gtk_widget_size_allocate (self->box, &(GtkAllocation){ 0, 0, width, height }, baseline);
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    if (GTK_IS_POPOVER (child))
+      gtk_popover_present (GTK_POPOVER (child));
+  if (width == self->width)
+    return;
+  self->width = width;
+  queue_relayout (self);
+}
+
+static void
+measure (GtkWidget *widget,
+         GtkOrientation orientation,
+         int for_size,
+         int *minimum,
+         int *natural,
+         int *minimum_baseline,
+         int *natural_baseline)
+{
+  gtk_widget_measure (ATL_GALLERY_VIEW (widget)->box, orientation, for_size, minimum, natural, NULL,
+                      NULL);
+}
+
+void
+atl_gallery_view_set_session (AtlGalleryView *self, AtlSession *session)
+{
+  g_return_if_fail (self->gallery == NULL);
+
+  self->gallery = atl_gallery_get (session);
+  atl_gallery_install_actions (GTK_WIDGET (self), GTK_WIDGET (self), self->gallery);
+  g_signal_connect_object (self->gallery, "changed", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
+  refresh (self);
+}
+
+static void
+dispose (GObject *object)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (object);
+
+  g_clear_handle_id (&self->relayout_id, g_source_remove);
+  if (self->focus_id != 0)
+    gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->focus_id);
+  if (self->near_id != 0)
+    gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->near_id);
+  self->focus_id = self->near_id = 0;
+  g_clear_pointer (&self->box, gtk_widget_unparent);
+  g_clear_pointer (&self->lines, g_ptr_array_unref);
+  g_clear_pointer (&self->items, g_ptr_array_unref);
+  g_clear_pointer (&self->chosen, g_hash_table_unref);
+  g_clear_object (&self->rows);
+  g_clear_object (&self->found);
+  G_OBJECT_CLASS (atl_gallery_view_parent_class)->dispose (object);
+}
+
+static void
+atl_gallery_view_class_init (AtlGalleryViewClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = dispose;
+  widget_class->map = map;
+  widget_class->measure = measure;
+  widget_class->size_allocate = size_allocate;
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/atelier/Atelier/ui/gallery-view.ui");
+#define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlGalleryView, name)
+  BIND (box);
+  BIND (entry);
+  BIND (stars);
+  BIND (stack);
+  BIND (scroller);
+  BIND (list);
+  BIND (choice_bar);
+  BIND (choice_label);
+  BIND (compare_button);
+#undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, refresh);
+  gtk_widget_class_bind_template_callback (widget_class, search_ended_cb);
+  gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
+  atl_gallery_view_bind_choice_callbacks (widget_class);
+}
+
+static void
+atl_gallery_view_init (AtlGalleryView *self)
+{
+  GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
+  GtkAdjustment *adjustment;
+
+  self->items = g_ptr_array_new_with_free_func (g_object_unref);
+  self->found = g_list_store_new (ATL_TYPE_GALLERY_ITEM);
+  self->rows = g_list_store_new (ATL_TYPE_GALLERY_ROW);
+  self->lines = g_ptr_array_new ();
+  self->chosen = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+  gtk_widget_init_template (GTK_WIDGET (self));
+  g_signal_connect (factory, "setup", G_CALLBACK (setup_cb), self);
+  g_signal_connect (factory, "bind", G_CALLBACK (bind_cb), self);
+  g_signal_connect (factory, "unbind", G_CALLBACK (unbind_cb), self);
+  gtk_list_view_set_factory (GTK_LIST_VIEW (self->list), factory);
+  g_object_unref (factory);
+  {
+    g_autoptr (GtkNoSelection) model =
+        gtk_no_selection_new (G_LIST_MODEL (g_object_ref (self->rows)));
+
+    gtk_list_view_set_model (GTK_LIST_VIEW (self->list), GTK_SELECTION_MODEL (model));
+  }
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (self->scroller));
+  g_signal_connect_object (adjustment, "value-changed", G_CALLBACK (queue_near), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (adjustment, "changed", G_CALLBACK (queue_near), self, G_CONNECT_SWAPPED);
+  atl_gallery_view_install_keys (self);
+}
+
+GtkWidget *
+atl_gallery_view_new (void)
+{
+  return g_object_new (ATL_TYPE_GALLERY_VIEW, NULL);
+}

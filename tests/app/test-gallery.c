@@ -1,0 +1,572 @@
+/* The gallery with a real engine: pictures that lie in the folder are found and shown, searched,
+ * starred, deleted and brought back, found again when they were moved; ten thousand of them are no
+ * more work than those that are seen. */
+#include "app-steps.h"
+
+#include <glib/gstdio.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/images/gallery-line.h"
+#include "app/images/gallery-private.h"
+#include "app/images/gallery-strip.h"
+#include "app/images/gallery-view.h"
+#include "app/images/pictures-session.h"
+#include "app/images/viewer-window.h"
+#include "media/recipe.h"
+#include "store/trash.h"
+
+#define WAIT_S 30
+
+static const struct
+{
+  const char *prompt;
+  guint width, height;
+} samples[] = {
+  { "a red fox in the snow", 96, 64 },
+  { "a lighthouse at dusk, oil on canvas", 64, 96 },
+  { "ein Füchslein im hohen Gras", 64, 64 },
+  { "a panda", 160, 64 },
+  { "夜の桟橋", 64, 80 },
+};
+
+/* A picture with its recipe, as another computer's Atelier would have left it. The caller's. */
+static char *
+write_picture (guint i, const char *folder)
+{
+  const guint n = i % G_N_ELEMENTS (samples);
+  g_autoptr (AtlPicture) picture = atl_picture_new (samples[n].width, samples[n].height);
+  g_autoptr (GVariant) settings =
+      g_variant_ref_sink (g_variant_new_parsed ("{'prompt': <%s>}", samples[n].prompt));
+  g_autoptr (GVariant) facts = g_variant_ref_sink (
+      g_variant_new_parsed ("{'seed': <%u>, 'steps': <uint32 4>, 'name': <'Doodle'>}", 100 + i));
+  g_autoptr (GVariant) recipe =
+      atl_recipe_join (settings, facts, samples[n].width, samples[n].height);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+  g_autofree char *stem = g_strdup_printf ("picture %u", i);
+  char *path;
+
+  for (gsize p = 0; p < (gsize) picture->width * picture->height; p++)
+    {
+      picture->rgb[3 * p] = (guint8) (40 * i + 200 * (p % picture->width) / picture->width);
+      picture->rgb[3 * p + 1] = (guint8) (90 + 25 * i);
+      picture->rgb[3 * p + 2] = (guint8) (255 * (p / picture->width) / picture->height);
+    }
+  atl_recipe_write (picture, recipe);
+  bytes = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
+  g_assert_no_error (error);
+  path = atl_picture_save (bytes, folder, stem, "png", &error);
+  g_assert_no_error (error);
+  return path;
+}
+
+/* As if it were written a while ago: `days` before today. */
+static void
+make_old (const char *path, int days)
+{
+  struct timespec times[2];
+
+  clock_gettime (CLOCK_REALTIME, &times[0]);
+  times[0].tv_sec -= 60 + days * 24 * 3600;
+  times[1] = times[0];
+  g_assert_cmpint (utimensat (AT_FDCWD, path, times, 0), ==, 0);
+}
+
+static guint
+n_pictures (AppFixture *f)
+{
+  return g_list_model_get_n_items (atl_gallery_get_pictures (atl_gallery_get (f->session)));
+}
+
+typedef struct
+{
+  AppFixture *f;
+  guint n;
+} Expected;
+
+static gboolean
+has_pictures (gpointer data)
+{
+  Expected *expected = data;
+
+  return n_pictures (expected->f) == expected->n;
+}
+
+static void
+wait_for (AppFixture *f, guint n)
+{
+  Expected expected = { f, n };
+
+  g_assert_true (app_fixture_wait (has_pictures, &expected, WAIT_S));
+}
+
+static AtlGalleryItem *
+item_at (AppFixture *f, guint i)
+{
+  g_autoptr (AtlGalleryItem) item =
+      g_list_model_get_item (atl_gallery_get_pictures (atl_gallery_get (f->session)), i);
+
+  g_assert_nonnull (item);
+  return item;
+}
+
+/* As a page of the window, which has a title for each. */
+static void
+add_page (AppFixture *f, GtkWidget *page, const char *name)
+{
+  gtk_stack_add_named (GTK_STACK (f->window->title_stack), gtk_label_new (name), name);
+  adw_view_stack_add_named (ADW_VIEW_STACK (f->window->pages), page, name);
+  adw_view_stack_set_visible_child (ADW_VIEW_STACK (f->window->pages), page);
+}
+
+/* The whole gallery. */
+static AtlGalleryView *
+add_view (AppFixture *f)
+{
+  GtkWidget *view = atl_gallery_view_new ();
+
+  atl_gallery_view_set_session (ATL_GALLERY_VIEW (view), f->session);
+  add_page (f, view, "gallery-test");
+  app_fixture_spin (300);
+  return ATL_GALLERY_VIEW (view);
+}
+
+static void
+clear_pictures (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *command = NULL;
+  g_autofree char *quoted = g_shell_quote (folder);
+
+  command = g_strconcat ("rm -rf ", quoted, NULL);
+  g_assert_true (g_spawn_command_line_sync (command, NULL, NULL, NULL, NULL));
+}
+
+static gboolean
+is_ready (gpointer item)
+{
+  return atl_gallery_item_get_state (item) == ATL_GALLERY_READY;
+}
+
+static gboolean
+is_gone (gpointer item)
+{
+  return atl_gallery_item_get_state (item) == ATL_GALLERY_GONE;
+}
+
+/* Files without rows are taken in, with their recipes, in the order of their times. */
+static void
+test_found (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *junk = g_build_filename (folder, "junk.png", NULL);
+  AppFixture f;
+  AtlGallery *gallery;
+
+  g_mkdir_with_parents (folder, 0700);
+  for (guint i = 0; i < 12; i++)
+    {
+      g_autofree char *path = write_picture (i, folder);
+
+      make_old (path, (int) i / 4);
+    }
+  g_assert_true (g_file_set_contents (junk, "no picture at all", -1, NULL));
+  make_old (junk, 0);
+  app_fixture_start (&f);
+  gallery = atl_gallery_get (f.session);
+  g_assert_cmpuint (n_pictures (&f), ==, 0);
+  add_view (&f);
+  wait_for (&f, 12);
+  {
+    AtlGalleryItem *item = item_at (&f, 11);
+    g_autoptr (AtlPictureRow) row = atl_gallery_get_row (gallery, item, NULL);
+    g_autoptr (GVariant) recipe = atl_recipe_from_json (row->recipe);
+    const char *prompt = NULL;
+
+    /* The oldest by their times are 8 to 11. */
+    g_assert_cmpint (row->seed, >=, 108);
+    g_assert_cmpint (row->origin, ==, ATL_ORIGIN_MADE);
+    g_assert_cmpstr (row->model, ==, "Doodle");
+    g_assert_true (g_variant_lookup (recipe, "prompt", "&s", &prompt));
+    g_assert_cmpstr (prompt, ==, row->prompt);
+    g_assert_true (app_fixture_wait (is_ready, item, WAIT_S));
+    g_assert_nonnull (atl_gallery_item_get_texture (item));
+  }
+  /* Once more: nothing comes twice, and what is no picture is passed over again. */
+  app_fixture_spin (200);
+  g_assert_cmpuint (n_pictures (&f), ==, 12);
+  app_fixture_shot (GTK_WIDGET (f.window), "gallery");
+  app_fixture_stop (&f);
+  clear_pictures ();
+}
+
+static void
+test_search_and_stars (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  AppFixture f;
+  AtlGallery *gallery;
+  AtlGalleryView *view;
+  GtkWidget *entry, *stack, *stars;
+
+  g_mkdir_with_parents (folder, 0700);
+  for (guint i = 0; i < 5; i++)
+    {
+      g_autofree char *path = write_picture (i, folder);
+
+      make_old (path, 0);
+    }
+  app_fixture_start (&f);
+  gallery = atl_gallery_get (f.session);
+  view = add_view (&f);
+  wait_for (&f, 5);
+  entry = app_fixture_find_id (GTK_WIDGET (view), "entry");
+  stack = app_fixture_find_id (GTK_WIDGET (view), "stack");
+  stars = app_fixture_find_id (GTK_WIDGET (view), "stars");
+  atl_gallery_view_search (view, "fuchs");
+  app_fixture_spin (400);
+  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "list");
+  app_fixture_shot (GTK_WIDGET (f.window), "gallery-search");
+  atl_gallery_view_search (view, "no such words");
+  app_fixture_spin (400);
+  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "nothing");
+  gtk_editable_set_text (GTK_EDITABLE (entry), "");
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (stars), TRUE);
+  app_fixture_spin (400);
+  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "no-stars");
+  atl_gallery_star (gallery, item_at (&f, 2), TRUE);
+  app_fixture_spin (100);
+  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "list");
+  g_assert_true (atl_gallery_item_get_starred (item_at (&f, 2)));
+  app_fixture_stop (&f);
+  clear_pictures ();
+}
+
+/* To the desktop's trash and back by the window's undo; a picture of another folder keeps its
+ * file. */
+static void
+test_trash (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *elsewhere = g_build_filename (g_get_home_dir (), "elsewhere", NULL);
+  g_autofree char *path = NULL, *other = NULL;
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
+  AppFixture f;
+  AtlGallery *gallery;
+  AtlGalleryView *view;
+
+  g_mkdir_with_parents (elsewhere, 0700);
+  path = write_picture (0, folder);
+  other = write_picture (1, elsewhere);
+  make_old (path, 0);
+  make_old (other, 1);
+  app_fixture_start (&f);
+  gallery = atl_gallery_get (f.session);
+  view = add_view (&f);
+  wait_for (&f, 1);
+  {
+    g_autoptr (GPtrArray) copies = g_ptr_array_new_with_free_func (g_object_unref);
+
+    g_ptr_array_add (copies, g_file_new_for_path (other));
+    atl_gallery_import (gallery, copies);
+  }
+  wait_for (&f, 2);
+  for (guint i = 0; i < 2; i++)
+    g_ptr_array_add (items, g_object_ref (item_at (&f, i)));
+  atl_gallery_trash (gallery, GTK_WIDGET (view), items);
+  g_assert_cmpuint (n_pictures (&f), ==, 0);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  /* The tests' home is in the folder for temporary files, so what was dropped was copied. */
+  g_assert_true (g_file_test (other, G_FILE_TEST_EXISTS));
+  app_fixture_shot (GTK_WIDGET (f.window), "gallery-deleted");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
+  g_assert_cmpuint (n_pictures (&f), ==, 2);
+  g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  app_fixture_stop (&f);
+  clear_pictures ();
+}
+
+static void
+test_moved (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *below = g_build_filename (folder, "best ones", NULL);
+  g_autofree char *moved = g_build_filename (below, "picture 0.png", NULL);
+  g_autofree char *path = NULL, *lost = NULL;
+  AppFixture f;
+  AtlGallery *gallery;
+  AtlGalleryItem *item;
+  gint64 id;
+
+  path = write_picture (0, folder);
+  lost = write_picture (1, folder);
+  make_old (path, 0);
+  make_old (lost, 1);
+  app_fixture_start (&f);
+  add_view (&f);
+  wait_for (&f, 2);
+  id = atl_gallery_item_get_id (item_at (&f, 0));
+  atl_gallery_star (atl_gallery_get (f.session), item_at (&f, 0), TRUE);
+
+  g_mkdir_with_parents (below, 0700);
+  g_assert_cmpint (g_rename (path, moved), ==, 0);
+  g_unlink (lost);
+  gallery = atl_gallery_get (f.session);
+  gallery->looked_us = 0;
+  atl_gallery_look (gallery);
+  item = item_at (&f, 1);
+  g_assert_true (app_fixture_wait (is_gone, item, WAIT_S));
+  app_fixture_spin (300);
+  g_assert_cmpuint (n_pictures (&f), ==, 2);
+  {
+    g_autofree char *now = atl_gallery_dup_path (gallery, item_at (&f, 0));
+
+    g_assert_cmpstr (now, ==, moved);
+    g_assert_cmpint (atl_gallery_item_get_id (item_at (&f, 0)), ==, id);
+    g_assert_true (atl_gallery_item_get_starred (item_at (&f, 0)));
+  }
+  app_fixture_shot (GTK_WIDGET (f.window), "gallery-gone");
+  app_fixture_stop (&f);
+  clear_pictures ();
+}
+
+/* Each picture is in one row, in order, and no row is wider than it may be. */
+static void
+test_rows (void)
+{
+  static const int widths[] = { 1, 40, 336, 801, 2500 };
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
+  gint64 now = g_get_real_time (), start;
+
+  for (guint i = 0; i < 10000; i++)
+    {
+      AtlPictureBrief brief = { .id = i + 1,
+                                .created_us = now - (gint64) i * 40 * 60 * G_USEC_PER_SEC,
+                                .width = i % 97 == 0 ? 0 : 100 + i % 700,
+                                .height = 100 + (i * 7) % 900 };
+
+      g_ptr_array_add (items, atl_gallery_item_new (&brief));
+    }
+  for (gsize w = 0; w < G_N_ELEMENTS (widths); w++)
+    {
+      g_autoptr (GPtrArray) rows = NULL;
+      guint next = 0, n_days = 0;
+
+      start = g_get_monotonic_time ();
+      rows = atl_gallery_rows (items, widths[w], 168, 6);
+      g_test_message ("%d px: %u rows in %.1f ms", widths[w], rows->len,
+                      (g_get_monotonic_time () - start) / 1000.0);
+      for (guint i = 0; i < rows->len; i++)
+        {
+          const AtlGalleryRow *row = rows->pdata[i];
+          int sum = 6 * (int) row->n - 6;
+
+          n_days += row->title != NULL;
+          g_assert_true ((row->title != NULL) == (row->n == 0));
+          if (row->n == 0)
+            continue;
+          g_assert_cmpuint (row->first, ==, next);
+          next += row->n;
+          for (guint j = 0; j < row->n; j++)
+            sum += row->widths[j];
+          g_assert_cmpint (sum, <=, MAX (widths[w], (int) row->n * 7));
+          g_assert_cmpint (row->height, <=, 168 * 3 / 2);
+        }
+      g_assert_cmpuint (next, ==, 10000);
+      g_assert_cmpuint (n_days, >=, 277);
+    }
+}
+
+/* Widgets and thumbnails for those that are seen. */
+static void
+count_tiles (GtkWidget *widget, guint *n, guint *n_held)
+{
+  if (ATL_IS_GALLERY_TILE (widget))
+    {
+      AtlGalleryItem *item = atl_gallery_tile_get_item (ATL_GALLERY_TILE (widget));
+
+      (*n)++;
+      *n_held += item != NULL && atl_gallery_item_is_held (item);
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    count_tiles (child, n, n_held);
+}
+
+static gboolean
+has_thumbnails (gpointer view)
+{
+  guint n = 0, n_held = 0;
+
+  count_tiles (view, &n, &n_held);
+  return n_held > 5;
+}
+
+static void
+test_many (void)
+{
+  AppFixture f;
+  AtlGalleryView *view;
+  GtkAdjustment *adjustment;
+  GtkWidget *scroller;
+  guint n = 0, n_held = 0;
+  gint64 start;
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < 4000; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/nowhere/%u.png", i);
+      AtlPictureRow row = { .path = path,
+                            .width = 100 + i % 300,
+                            .height = 150,
+                            .seed = -1,
+                            .created_us = g_get_real_time () - i * 600 * G_USEC_PER_SEC };
+
+      g_assert_cmpint (atl_store_picture_add (atl_session_get_store (f.session), &row, NULL), >, 0);
+    }
+  start = g_get_monotonic_time ();
+  view = add_view (&f);
+  g_assert_true (app_fixture_wait (has_thumbnails, view, WAIT_S));
+  g_test_message ("shown after %.0f ms, 300 of them waited",
+                  (g_get_monotonic_time () - start) / 1000.0);
+  count_tiles (GTK_WIDGET (view), &n, &n_held);
+  g_test_message ("%u tiles for 4000 pictures, %u with thumbnails", n, n_held);
+  g_assert_cmpuint (n_held, <, 150);
+  g_assert_cmpuint (n, <, 1500);
+  scroller = app_fixture_find_id (GTK_WIDGET (view), "scroller");
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
+  for (guint i = 1; i <= 20; i++)
+    {
+      gtk_adjustment_set_value (adjustment, gtk_adjustment_get_upper (adjustment) * i / 20);
+      app_fixture_spin (30);
+    }
+  g_assert_true (app_fixture_wait (has_thumbnails, view, WAIT_S));
+  n = n_held = 0;
+  count_tiles (GTK_WIDGET (view), &n, &n_held);
+  g_assert_cmpuint (n_held, <, 150);
+  g_assert_cmpuint (n, <, 1500);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+has_selected (gpointer strip)
+{
+  return atl_gallery_strip_get_selected (strip) != NULL;
+}
+
+/* The strip tells which picture is chosen, and a new one is there at once. */
+static void
+test_strip (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = write_picture (3, folder);
+  AtlPictureRow row = { .path = path, .width = 160, .height = 64, .seed = 1 };
+  g_autofree guint8 *pixels = g_malloc0 (160 * 64 * 3);
+  g_autoptr (GBytes) rgb = g_bytes_new (pixels, 160 * 64 * 3);
+  g_autoptr (GError) error = NULL;
+  GtkWidget *strips[2];
+  AppFixture f;
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < 2; i++)
+    {
+      strips[i] =
+          atl_gallery_strip_new (i == 0 ? GTK_ORIENTATION_HORIZONTAL : GTK_ORIENTATION_VERTICAL);
+      atl_gallery_strip_set_session (ATL_GALLERY_STRIP (strips[i]), f.session);
+      add_page (&f, strips[i], i == 0 ? "row" : "grid");
+      app_fixture_spin (100);
+    }
+  g_assert_cmpint (atl_gallery_add (f.session, &row, rgb, &error), >, 0);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 2; i++)
+    {
+      adw_view_stack_set_visible_child (ADW_VIEW_STACK (f.window->pages), strips[i]);
+      g_assert_null (atl_gallery_strip_get_selected (ATL_GALLERY_STRIP (strips[i])));
+      atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (strips[i]), path);
+      g_assert_true (app_fixture_wait (has_selected, strips[i], WAIT_S));
+      g_assert_cmpstr (atl_gallery_strip_get_selected (ATL_GALLERY_STRIP (strips[i])), ==, path);
+      g_assert_true (app_fixture_wait (is_ready, item_at (&f, 0), WAIT_S));
+      app_fixture_spin (100);
+      app_fixture_shot (strips[i], i == 0 ? "strip" : "strip-grid");
+    }
+  app_fixture_stop (&f);
+  clear_pictures ();
+}
+
+static GtkWidget *
+viewer_of (AppFixture *f)
+{
+  g_autoptr (GListModel) windows = gtk_window_get_toplevels ();
+
+  g_object_ref (windows);
+  for (guint i = 0; i < g_list_model_get_n_items (windows); i++)
+    {
+      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, i);
+
+      if (ATL_IS_VIEWER_WINDOW (window))
+        return window;
+    }
+  return NULL;
+}
+
+static void
+test_viewer (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  AppFixture f;
+  AtlGalleryView *view;
+  AtlGallery *gallery;
+  GtkWidget *viewer;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *path = write_picture (i, folder);
+
+      make_old (path, (int) i);
+    }
+  app_fixture_start (&f);
+  view = add_view (&f);
+  gallery = atl_gallery_get (f.session);
+  wait_for (&f, 3);
+  atl_viewer_window_show (GTK_WIDGET (view), gallery, atl_gallery_get_pictures (gallery), 1, FALSE);
+  app_fixture_spin (800);
+  viewer = viewer_of (&f);
+  g_assert_nonnull (viewer);
+  g_assert_cmpstr (gtk_window_get_title (GTK_WINDOW (viewer)), ==, "picture 1.png");
+  app_fixture_shot (viewer, "viewer");
+  /* What is deleted gives way to its neighbour. */
+  {
+    g_autoptr (GPtrArray) items = g_ptr_array_new ();
+
+    g_ptr_array_add (items, item_at (&f, 1));
+    atl_gallery_trash (gallery, GTK_WIDGET (view), items);
+  }
+  app_fixture_spin (300);
+  g_assert_cmpstr (gtk_window_get_title (GTK_WINDOW (viewer)), ==, "picture 2.png");
+  gtk_window_destroy (GTK_WINDOW (viewer));
+  atl_viewer_compare (GTK_WIDGET (view), gallery, item_at (&f, 0), item_at (&f, 1));
+  app_fixture_spin (800);
+  viewer = viewer_of (&f);
+  g_assert_nonnull (viewer);
+  app_fixture_shot (viewer, "compare");
+  gtk_window_destroy (GTK_WINDOW (viewer));
+  app_fixture_stop (&f);
+  clear_pictures ();
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/gallery/rows", test_rows);
+  g_test_add_func ("/app/gallery/found", test_found);
+  g_test_add_func ("/app/gallery/search-and-stars", test_search_and_stars);
+  g_test_add_func ("/app/gallery/trash", test_trash);
+  g_test_add_func ("/app/gallery/moved", test_moved);
+  g_test_add_func ("/app/gallery/many", test_many);
+  g_test_add_func ("/app/gallery/strip", test_strip);
+  g_test_add_func ("/app/gallery/viewer", test_viewer);
+  return g_test_run ();
+}
