@@ -164,6 +164,9 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
   else if (self->count < 0 || self->count > MAX_COUNT)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--count: %d is not in 1 to %d"),
                  self->count, MAX_COUNT);
+  else if (self->faster < 0 || self->faster > 3)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--faster: %d is not in 0 to 3"),
+                 self->faster);
   else if (self->image == NULL && (self->mask != NULL || self->strength != NULL))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--mask and --strength need a picture to begin with: --image"));
@@ -207,6 +210,8 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
       N_ ("How noise is taken away, such as \"euler a\" or \"dpm++ 2m\""), "NAME" },
     { "schedule", 0, 0, G_OPTION_ARG_STRING, &self->schedule,
       N_ ("How its steps are spaced, such as \"karras\""), "NAME" },
+    { "faster", 0, 0, G_OPTION_ARG_INT, &self->faster,
+      N_ ("Leave out steps whose result can be foretold: 0 (none) to 3"), "N" },
     { "weighting", 0, 0, G_OPTION_ARG_STRING, &self->weighting,
       N_ ("How (word:1.3) is read: a1111, comfyui or plain"), "RULE" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &self->image, N_ ("A picture to begin with"),
@@ -280,6 +285,8 @@ atl_image_options_settings (const AtlImageOptions *self, guint index)
     g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d", self->guidance_value);
   if (!isnan (self->strength_value))
     g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength_value);
+  if (self->faster > 0)
+    g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", (guint) self->faster);
   if (self->sampler != NULL)
     g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", self->sampler);
   if (self->schedule != NULL)

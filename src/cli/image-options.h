@@ -15,7 +15,7 @@ typedef struct
   char **references; /* (nullable) */
   char **loras;      /* (nullable) "FILE[:STRENGTH]" */
   char *image, *mask, *strength, *out, *device;
-  int steps, count;                      /* 0: not given */
+  int steps, count, faster;              /* 0: not given */
   guint width, height;                   /* px, 0: not given */
   double guidance_value, strength_value; /* NAN: not given */
   guint32 first_seed;

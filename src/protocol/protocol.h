@@ -174,10 +174,12 @@ G_BEGIN_DECLS
 #define ATL_MADE_CLASS "scheduler"       /* s, the sampler's class */
 #define ATL_MADE_STRENGTH "strength"     /* d, 0 to 1: how much of the picture may change */
 #define ATL_MADE_WEIGHTING "weighting"   /* s: "a1111", "comfyui", "plain" */
+#define ATL_MADE_FASTER "faster"         /* u, 1 to 3: steps may be left out; 0, absent: none */
 #define ATL_MADE_LORAS "loras"           /* aa{sv}: "name" s, "weight" d */
 #define ATL_MADE_STEPS_DONE "steps-done" /* u, facts only: when it was ended early */
-#define ATL_MADE_SECONDS "seconds"       /* d, facts only */
-#define ATL_MADE_WORK "work"             /* a{sv}, facts only: ATL_WORK_* */
+#define ATL_MADE_STEPS_COMPUTED "steps-computed" /* u, facts only: when some were left out */
+#define ATL_MADE_SECONDS "seconds"               /* d, facts only */
+#define ATL_MADE_WORK "work"                     /* a{sv}, facts only: ATL_WORK_* */
 
 /* Work that a picture takes, in multiplications with an addition (price, facts), and how long it
  * took (facts). */

@@ -59,11 +59,20 @@ static const AtlKnob guidance_2 = {
   .fallback = 5,
 };
 
-static const AtlKnob *const of_sd[] = { &weighting, &clip_skip, &rescale, &eta, NULL };
-static const AtlKnob *const of_sd3[] = { &weighting, &shift, NULL };
-static const AtlKnob *const of_flow[] = { &shift, NULL };
+static const AtlKnob faster = {
+  .name = "faster",
+  .label = N_ ("Faster, slightly different"),
+  .help = N_ ("Leaves out steps whose result can be foretold. Needs ten steps or more"),
+  .kind = ATL_KNOB_WHOLE,
+  .max = 3,
+  .step = 1,
+};
+
+static const AtlKnob *const of_sd[] = { &faster, &weighting, &clip_skip, &rescale, &eta, NULL };
+static const AtlKnob *const of_sd3[] = { &faster, &weighting, &shift, NULL };
+static const AtlKnob *const of_flow[] = { &faster, &shift, NULL };
 static const AtlKnob *const of_two_networks[] = { &shift, &guidance_2, NULL };
-static const AtlKnob *const none[] = { NULL };
+static const AtlKnob *const of_any[] = { &faster, NULL };
 
 static const struct
 {
@@ -100,7 +109,7 @@ atl_family_complete (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTra
   traits->sampler = "FlowMatchEulerDiscreteScheduler";
   traits->is_flow = TRUE;
   traits->shift = 1;
-  traits->knobs = none;
+  traits->knobs = of_any;
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     if (g_str_equal (rows[i].family, family->name))
       {

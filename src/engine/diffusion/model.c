@@ -25,9 +25,10 @@ struct _AtlDiffusionModel
   AtlBundle *bundle; /* (owned) */
   const AtlDiffusionFamily *family;
   AtlTraits traits;
-  JsonObject *own; /* (nullable) what the bundle says of itself, borrowed from it */
-  char *pipeline;  /* (owned) (nullable) */
-  char *sampler;   /* (owned) (nullable) of the last run */
+  JsonObject *own;  /* (nullable) what the bundle says of itself, borrowed from it */
+  char *pipeline;   /* (owned) (nullable) */
+  char *sampler;    /* (owned) (nullable) of the last run */
+  guint n_computed; /* steps of the last run */
   AtlPreview preview;
   AtlRun *run;                            /* (nullable) the one under way, borrowed */
   AtlParts *parts;                        /* (owned) NULL until it is to be used */
@@ -362,6 +363,7 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
     atl_preview_learn (&self->preview, &run);
   g_free (self->sampler);
   self->sampler = run.sampler;
+  self->n_computed = run.n_computed;
   return ok ? g_steal_pointer (&outputs) : NULL;
 }
 
@@ -369,6 +371,12 @@ const char *
 atl_diffusion_model_sampler (const AtlDiffusionModel *self)
 {
   return self->sampler;
+}
+
+guint
+atl_diffusion_model_n_computed (const AtlDiffusionModel *self)
+{
+  return self->n_computed;
 }
 
 gboolean

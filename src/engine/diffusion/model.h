@@ -86,6 +86,8 @@ gboolean atl_diffusion_model_preview (AtlDiffusionModel *self,
 
 /* The class of the schedule that the last run took (see schedule.h); NULL before. Borrowed. */
 const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
+/* Steps that the last run computed; it may have left out others (the setting "faster"). */
+guint atl_diffusion_model_n_computed (const AtlDiffusionModel *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlDiffusionModel, atl_diffusion_model_free)
 

@@ -76,6 +76,7 @@ typedef struct
   GPtrArray *outputs;        /* AtlArray */
   char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
   gboolean is_under_way;     /* the denoiser was asked */
+  guint n_computed;          /* steps that were; others may be foretold (step-cache.h) */
   guint tile;                /* side of the autoencoder's tiles, px; 0: whole */
   AtlRunCount *count;        /* (nullable) nothing is computed, this is filled */
   AtlLatent latent;          /* once the family knows it; scaling 0: normalised by statistics */
@@ -152,8 +153,9 @@ typedef void (*AtlStepFunc) (
 
 /* Walks the schedule from call `first` to its end. Takes x, which becomes the sample and the output
  * "final_latent"; borrowed, NULL on error. Releases `role`, the denoiser. Steps that use noise take
- * it from the input "noise" [draws, …] when there is one, else from the seed. An error names NaN
- * when the denoiser's output is not finite. */
+ * it from the input "noise" [draws, …] when there is one, else from the seed. With the setting
+ * "faster" (1, 2 or 3) steps are left out whose result can be foretold (step-cache.h). An error
+ * names NaN when the denoiser's output is not finite. */
 AtlArray *atl_run_sample (AtlRun *run,
                           AtlSchedule *schedule,
                           guint first,

@@ -155,6 +155,12 @@ atl_schedule_n_calls (const AtlSchedule *self)
   return self->n_calls;
 }
 
+guint
+atl_schedule_calls_per_step (const AtlSchedule *self)
+{
+  return self->solver->calls_per_step;
+}
+
 double
 atl_schedule_timestep (const AtlSchedule *self, guint call)
 {

@@ -57,6 +57,8 @@ atl_schedule_set_steps (AtlSchedule *self, const AtlScheduleRequest *request, GE
 
 /* After set_steps. */
 guint atl_schedule_n_calls (const AtlSchedule *self);
+/* 1, or 2 for solvers of second order. */
+guint atl_schedule_calls_per_step (const AtlSchedule *self);
 /* What the denoiser is told in call i. */
 double atl_schedule_timestep (const AtlSchedule *self, guint call);
 /* The table with its terminal entry; NULL for solvers that have none. Borrowed until set_steps. */

@@ -154,7 +154,7 @@ atl_picture_note_end (AtlJob *job)
 
   if (job->steps_ended_at > 0)
     job->decode_seconds = (double) (g_get_monotonic_time () - job->steps_ended_at) / G_USEC_PER_SEC;
-  if (job->step_seconds > 0 && job->cost.step > 0)
+  if (job->step_seconds > 0 && job->cost.step > 0 && !atl_picture_left_out_steps (job))
     slot->step_rate = job->step_seconds / job->cost.step;
   if (job->decode_seconds > 0 && job->cost.decode > 0)
     slot->decode_rate = job->decode_seconds / job->cost.decode;

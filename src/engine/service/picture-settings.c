@@ -211,6 +211,12 @@ atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits)
   atl_settings_set_number (settings, "frames", 1);
 }
 
+gboolean
+atl_picture_left_out_steps (const AtlJob *job)
+{
+  return atl_diffusion_model_n_computed (job->slot->pictures) < job->n_steps_done;
+}
+
 static GVariant *
 make_work (const AtlJob *job)
 {
@@ -220,7 +226,8 @@ make_work (const AtlJob *job)
   g_variant_dict_insert (&dict, ATL_WORK_STEP, "d", job->cost.step);
   g_variant_dict_insert (&dict, ATL_WORK_STEPS, "u", job->n_steps_done);
   g_variant_dict_insert (&dict, ATL_WORK_DECODE, "d", job->cost.decode);
-  g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d", job->step_seconds);
+  g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d",
+                         atl_picture_left_out_steps (job) ? 0 : job->step_seconds);
   g_variant_dict_insert (&dict, ATL_WORK_DECODE_SECONDS, "d", job->decode_seconds);
   return g_variant_dict_end (&dict);
 }
@@ -230,6 +237,7 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
   const char *sampler = atl_diffusion_model_sampler (job->slot->pictures), *name;
   g_autoptr (GVariant) loras = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
+  guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -252,6 +260,11 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   if (atl_settings_has (settings, ATL_MADE_WEIGHTING))
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s",
                            atl_settings_string (settings, ATL_MADE_WEIGHTING, ""));
+  if (faster > 0)
+    g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", faster);
+  if (atl_picture_left_out_steps (job))
+    g_variant_dict_insert (&dict, ATL_MADE_STEPS_COMPUTED, "u",
+                           atl_diffusion_model_n_computed (job->slot->pictures));
   if (loras != NULL)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
   if (job->n_steps_done < job->n_steps)

@@ -323,6 +323,8 @@ GVariant *atl_picture_schedules (const AtlTraits *traits);
 GVariant *atl_picture_sizes (const AtlTraits *traits);
 GVariant *atl_picture_knobs (const AtlTraits *traits);
 void atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits);
+/* Whether steps were left out ("faster"), whose time says nothing of others'; after the run. */
+gboolean atl_picture_left_out_steps (const AtlJob *job);
 /* What a picture was made with, a{sv}, floating. */
 GVariant *atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings);
 
