@@ -104,9 +104,7 @@ static const GoldenFamily golden_families[] = {
     .not_yet = "pipeline-flf2v-a14b",
     .why_not_yet = "its decoder magnifies last digits: 1.2e-4 on OpenCL, within 1e-4 elsewhere" },
   { .name = "flux2" },
-  { .name = "zimage",
-    .not_yet = "forward-omni",
-    .why_not_yet = "the mode of Z-Image that edits pictures" },
+  { .name = "zimage" },
   { .name = "upscale" },
   { .name = "schedules" },
 };

@@ -38,7 +38,7 @@ add_shapes (AtlRequest *request, JsonArray *list)
 static void
 add_params (AtlRequest *request, JsonObject *params)
 {
-  static const char *const lists[] = { "token_ids", "attention_mask", "layer", NULL };
+  static const char *const lists[] = { "token_ids", "attention_mask", "layer", "noisy", NULL };
   g_autoptr (GList) members = params != NULL ? json_object_get_members (params) : NULL;
 
   for (GList *l = members; l != NULL; l = l->next)
@@ -73,12 +73,36 @@ add_params (AtlRequest *request, JsonObject *params)
 }
 
 static AtlArray *
-copy_array (const AtlArray *a)
+copy_array (const AtlArray *a, const char *name)
 {
-  AtlArray *copy = atl_array_new (a->name, a->dtype, a->n_dims, a->dim);
+  AtlArray *copy = atl_array_new (name, a->dtype, a->n_dims, a->dim);
 
   memcpy (copy->data, a->data, atl_array_size (a));
   return copy;
+}
+
+/* Lists of names of inputs, such as "images": ["a", null, "b"], become images_0 and images_2. */
+static void
+add_named (AtlRequest *request, const GoldenCase *c)
+{
+  static const char *const lists[] = { "images", "captions", "image_features" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (lists); i++)
+    {
+      JsonArray *list = c->params != NULL ? atl_json_array (c->params, lists[i]) : NULL;
+
+      for (guint k = 0; list != NULL && k < json_array_get_length (list); k++)
+        {
+          JsonNode *node = json_array_get_element (list, k);
+          g_autofree char *name = g_strdup_printf ("%s_%u", lists[i], k);
+          AtlArray *a = JSON_NODE_HOLDS_VALUE (node) && json_node_get_string (node) != NULL
+                            ? atl_arrays_find (c->inputs, json_node_get_string (node))
+                            : NULL;
+
+          if (a != NULL)
+            atl_request_add (request, copy_array (a, name));
+        }
+    }
 }
 
 gboolean
@@ -139,7 +163,12 @@ run (GoldenReport *report,
       (c->params == NULL || !json_object_has_member (c->params, "patch")))
     atl_request_set_number (request, "unit_range", 1);
   for (guint i = 0; i < c->inputs->len; i++)
-    atl_request_add (request, copy_array (c->inputs->pdata[i]));
+    {
+      const AtlArray *a = c->inputs->pdata[i];
+
+      atl_request_add (request, copy_array (a, a->name));
+    }
+  add_named (request, c);
   add_params (request, c->params);
   outputs = atl_component_run (component, request, NULL, error);
   if (outputs == NULL)

@@ -15,6 +15,8 @@
  * 256. Positions: text (1 + i, 0, 0), filling included; image (1 + text, row, column), its filling
  * (0, 0, 0). Channel of a patch: (dy * 2 + dx) * 16 + c. No biases in attention and feed-forward.
  *
+ * With several pictures (editing): zimage-omni.c.
+ *
  * forward: latent [1, 16, 1, H, W], context [1, T, dim], timestep [1] (0 noise … 1 picture) ->
  * output like latent; the pipeline's velocity is its negative. Names: diffusers', or the authors'
  * (fused qkv; also below "model.diffusion_model.").
@@ -24,42 +26,12 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
-#include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
-
-#define MAX_LAYERS 128
-#define MAX_REFINERS 16
-#define MULTIPLE 32
-#define PATCH 2
-#define N_AXES 3
-#define MAX_SIDE 2048 /* of a latent */
-#define MAX_TEXT 16384
-
-typedef struct
-{
-  AtlAffine mod; /* w nullable: a plain block */
-  AtlAffine q, k, v, out, norm_q, norm_k, norm1, norm2, ffn_norm1, ffn_norm2, w1, w2, w3;
-} Block;
-
-typedef struct
-{
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
-  gint64 dim, head_dim, n_heads, n_kv_heads, channels;
-  gint64 axis[N_AXES];
-  double theta, time_scale;
-  float eps;
-  guint n_layers, n_refiners, n_text_refiners;
-  Block layers[MAX_LAYERS], refiners[MAX_REFINERS], text_refiners[MAX_REFINERS];
-  AtlEmbedder time;
-  AtlAffine x_embedder, text_norm, text_linear, out_mod, out;
-  AtlWeight *x_pad, *text_pad; /* [1, dim] */
-} ZImage;
+#include "engine/models/image/zimage-private.h"
 
 /* --- Names --- */
 
@@ -123,7 +95,8 @@ zimage_free (gpointer model)
 }
 
 static gboolean
-read_block (const ZImage *m, AtlSource *s, Block *b, gint64 mod_dim, const char *list, guint i)
+read_block (
+    const ZImage *m, AtlSource *s, ZImageBlock *b, gint64 mod_dim, const char *list, guint i)
 {
   g_autofree char *p = g_strdup_printf ("%s.%u", list, i);
   g_autofree char *attention = g_strconcat (p, ".attention", NULL);
@@ -160,36 +133,49 @@ read_weights (ZImage *m, AtlSource *s)
 
   m->time.first = atl_source_linear (s, -1, ATL_DENOISER_FREQS, "t_embedder.mlp.0");
   m->time.second = atl_source_linear (s, M, -1, "t_embedder.mlp.2");
-  m->x_embedder = atl_source_linear (s, D, m->channels * PATCH * PATCH, "all_x_embedder.2-1");
+  m->x_embedder =
+      atl_source_linear (s, D, m->channels * ZIMAGE_PATCH * ZIMAGE_PATCH, "all_x_embedder.2-1");
   m->text_norm =
       atl_source_norm (s, atl_source_rows (s, "cap_embedder.0"), FALSE, "cap_embedder.0");
   T = m->text_norm.w != NULL ? m->text_norm.w->dim[0] : -1;
   m->text_linear = atl_source_linear (s, D, T, "cap_embedder.1");
   m->x_pad = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 1, D }, FALSE, "x_pad_token");
   m->text_pad = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 1, D }, FALSE, "cap_pad_token");
-  while (m->n_refiners < MAX_REFINERS &&
+  while (m->n_refiners < ZIMAGE_MAX_REFINERS &&
          read_block (m, s, &m->refiners[m->n_refiners], M, "noise_refiner", m->n_refiners))
     m->n_refiners++;
-  while (m->n_text_refiners < MAX_REFINERS &&
+  while (m->n_text_refiners < ZIMAGE_MAX_REFINERS &&
          read_block (m, s, &m->text_refiners[m->n_text_refiners], 0, "context_refiner",
                      m->n_text_refiners))
     m->n_text_refiners++;
-  while (m->n_layers < MAX_LAYERS &&
+  if (atl_source_has (s, "siglip_embedder.1"))
+    {
+      m->siglip_norm = atl_source_norm (s, -1, FALSE, "siglip_embedder.0");
+      m->siglip_linear = atl_source_linear (s, D, -1, "siglip_embedder.1");
+      m->siglip_pad =
+          atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ 1, D }, FALSE, "siglip_pad_token");
+      while (m->n_siglip_refiners < ZIMAGE_MAX_REFINERS &&
+             read_block (m, s, &m->siglip_refiners[m->n_siglip_refiners], 0, "siglip_refiner",
+                         m->n_siglip_refiners))
+        m->n_siglip_refiners++;
+    }
+  while (m->n_layers < ZIMAGE_MAX_LAYERS &&
          read_block (m, s, &m->layers[m->n_layers], M, "layers", m->n_layers))
     m->n_layers++;
   m->out_mod = atl_source_linear (s, D, M, "all_final_layer.2-1.adaLN_modulation.1");
-  m->out = atl_source_linear (s, m->channels * PATCH * PATCH, D, "all_final_layer.2-1.linear");
+  m->out = atl_source_linear (s, m->channels * ZIMAGE_PATCH * ZIMAGE_PATCH, D,
+                              "all_final_layer.2-1.linear");
 }
 
 /* Sizes that shapes tell, and the rest from the configuration or as published. */
 static gboolean
 read_config (ZImage *m, const AtlSource *s, const AtlCheckpoint *cp, GError **error)
 {
-  static const gint64 published[N_AXES] = { 32, 48, 48 };
+  static const gint64 published[ZIMAGE_N_AXES] = { 32, 48, 48 };
   guint64 n_kv = 0;
   double eps = 1e-5;
   gint64 dim[ATL_MAX_DIMS];
-  guint n_dims, n_axes = N_AXES;
+  guint n_dims, n_axes = ZIMAGE_N_AXES;
   GError *local = NULL;
 
   m->theta = 256;
@@ -198,7 +184,7 @@ read_config (ZImage *m, const AtlSource *s, const AtlCheckpoint *cp, GError **er
   m->dim = atl_source_rows (s, "all_x_embedder.2-1");
   m->head_dim = atl_source_rows (s, "layers.0.attention.norm_q");
   if (atl_source_shape (s, "all_x_embedder.2-1", &n_dims, dim) && n_dims >= 2)
-    m->channels = dim[1] / (PATCH * PATCH);
+    m->channels = dim[1] / (ZIMAGE_PATCH * ZIMAGE_PATCH);
   if (m->head_dim < 2 || m->dim < 1 || m->dim % m->head_dim != 0 || m->channels < 1)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
@@ -207,7 +193,8 @@ read_config (ZImage *m, const AtlSource *s, const AtlCheckpoint *cp, GError **er
                    atl_checkpoint_name (cp));
       return FALSE;
     }
-  if (!atl_denoiser_axes (cp, "axes_dims", N_AXES, N_AXES, m->head_dim, m->axis, &n_axes, error))
+  if (!atl_denoiser_axes (cp, "axes_dims", ZIMAGE_N_AXES, ZIMAGE_N_AXES, m->head_dim, m->axis,
+                          &n_axes, error))
     return FALSE;
   m->n_heads = m->dim / m->head_dim;
   atl_checkpoint_get_float (cp, "rope_theta", 1, 1e12, &m->theta, &local);
@@ -262,14 +249,14 @@ zimage_load (AtlCheckpoint *cp,
 
 /* --- Forward --- */
 
-static AtlTensor *
-rms (AtlGraph *g, const ZImage *m, AtlTensor *x, const AtlAffine *a)
+AtlTensor *
+zimage_rms (AtlGraph *g, const ZImage *m, AtlTensor *x, const AtlAffine *a)
 {
   return atl_norm (g, ATL_NORM_RMS, x, atl_weight (g, a->w), NULL, m->eps);
 }
 
 static AtlTensor *
-attend (AtlGraph *g, const ZImage *m, const Block *b, AtlTensor *x, AtlTensor *rope)
+attend (AtlGraph *g, const ZImage *m, const ZImageBlock *b, AtlTensor *x, AtlTensor *rope)
 {
   AtlTensor *w[3] = { atl_weight (g, b->q.w), atl_weight (g, b->k.w), atl_weight (g, b->v.w) };
   gint64 heads[3] = { m->n_heads, m->n_kv_heads, m->n_kv_heads }, T = x->dim[0];
@@ -278,8 +265,8 @@ attend (AtlGraph *g, const ZImage *m, const Block *b, AtlTensor *x, AtlTensor *r
   atl_linear_multi (g, x, 3, w, NULL, qkv);
   for (guint i = 0; i < 3; i++)
     qkv[i] = atl_reshape_to (g, qkv[i], T, heads[i], m->head_dim);
-  qkv[0] = atl_rope (g, rms (g, m, qkv[0], &b->norm_q), rope, ATL_ROPE_NEIGHBOURS);
-  qkv[1] = atl_rope (g, rms (g, m, qkv[1], &b->norm_k), rope, ATL_ROPE_NEIGHBOURS);
+  qkv[0] = atl_rope (g, zimage_rms (g, m, qkv[0], &b->norm_q), rope, ATL_ROPE_NEIGHBOURS);
+  qkv[1] = atl_rope (g, zimage_rms (g, m, qkv[1], &b->norm_k), rope, ATL_ROPE_NEIGHBOURS);
   x = atl_attention (g, qkv[0], qkv[1], qkv[2], NULL, NULL, NULL, 0.0f, 0.0f);
   return atl_apply (g, atl_reshape_to (g, x, T, m->dim), &b->out);
 }
@@ -291,8 +278,13 @@ part (AtlGraph *g, AtlTensor *mod, gint64 D, guint i)
   return atl_contiguous (g, atl_slice (g, mod, 1, i * D, D));
 }
 
-static AtlTensor *
-block (AtlGraph *g, const ZImage *m, const Block *b, AtlTensor *x, AtlTensor *rope, AtlTensor *time)
+AtlTensor *
+zimage_block (AtlGraph *g,
+              const ZImage *m,
+              const ZImageBlock *b,
+              AtlTensor *x,
+              AtlTensor *rope,
+              AtlTensor *time)
 {
   AtlTensor *scale[2] = { NULL, NULL }, *gate[2] = { NULL, NULL }, *y;
 
@@ -306,18 +298,26 @@ block (AtlGraph *g, const ZImage *m, const Block *b, AtlTensor *x, AtlTensor *ro
           gate[i] = atl_act (g, ATL_ACT_TANH, part (g, mod, m->dim, 2 * i + 1));
         }
     }
-  y = rms (g, m, x, &b->norm1);
+  y = zimage_rms (g, m, x, &b->norm1);
   if (scale[0] != NULL)
     y = atl_mul (g, y, scale[0]);
-  y = rms (g, m, attend (g, m, b, y, rope), &b->norm2);
+  y = zimage_rms (g, m, attend (g, m, b, y, rope), &b->norm2);
   x = atl_add (g, x, gate[0] != NULL ? atl_mul (g, y, gate[0]) : y);
-  y = rms (g, m, x, &b->ffn_norm1);
+  y = zimage_rms (g, m, x, &b->ffn_norm1);
   if (scale[1] != NULL)
     y = atl_mul (g, y, scale[1]);
   y = atl_linear_gated (g, y, atl_weight (g, b->w1.w), NULL, atl_weight (g, b->w3.w), NULL,
                         ATL_ACT_SILU);
-  y = rms (g, m, atl_apply (g, y, &b->w2), &b->ffn_norm2);
+  y = zimage_rms (g, m, atl_apply (g, y, &b->w2), &b->ffn_norm2);
   return atl_add (g, x, gate[1] != NULL ? atl_mul (g, y, gate[1]) : y);
+}
+
+AtlTensor *
+zimage_end (AtlGraph *g, const ZImage *m, AtlTensor *x, AtlTensor *time)
+{
+  x = atl_norm (g, ATL_NORM_LAYER, x, NULL, NULL, ATL_DENOISER_EPS);
+  time = atl_apply (g, atl_act (g, ATL_ACT_SILU, time), &m->out_mod);
+  return atl_apply (g, atl_mul (g, x, atl_affine (g, time, 1.0f, 1.0f)), &m->out);
 }
 
 /* x with as many rows of `pad` behind it as the input `name` has numbers. */
@@ -345,35 +345,32 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 
   time = atl_embedder (g, &m->time, time);
   image = fill_up (g, atl_apply (g, tokens, &m->x_embedder), m->x_pad, inputs, "image_filling");
-  text = fill_up (g, atl_apply (g, rms (g, m, text, &m->text_norm), &m->text_linear), m->text_pad,
-                  inputs, "text_filling");
+  text = fill_up (g, atl_apply (g, zimage_rms (g, m, text, &m->text_norm), &m->text_linear),
+                  m->text_pad, inputs, "text_filling");
   for (guint i = 0; i < m->n_refiners; i++)
-    image = block (g, m, &m->refiners[i], image, rope_image, time);
+    image = zimage_block (g, m, &m->refiners[i], image, rope_image, time);
   for (guint i = 0; i < m->n_text_refiners; i++)
-    text = block (g, m, &m->text_refiners[i], text, rope_text, NULL);
+    text = zimage_block (g, m, &m->text_refiners[i], text, rope_text, NULL);
   x = atl_concat (g, 0, 2, (AtlTensor *[]){ image, text });
   rope = atl_concat (g, 0, 2, (AtlTensor *[]){ rope_image, rope_text });
   for (guint i = 0; i < m->n_layers; i++)
-    x = block (g, m, &m->layers[i], x, rope, time);
+    x = zimage_block (g, m, &m->layers[i], x, rope, time);
   x = atl_contiguous (g, atl_slice (g, x, 0, 0, tokens->dim[0]));
-  x = atl_norm (g, ATL_NORM_LAYER, x, NULL, NULL, 1e-6f);
-  time = atl_apply (g, atl_act (g, ATL_ACT_SILU, time), &m->out_mod);
-  x = atl_mul (g, x, atl_affine (g, time, 1.0f, 1.0f));
-  atl_graph_output (g, atl_apply (g, x, &m->out), "tokens_out");
+  atl_graph_output (g, zimage_end (g, m, x, time), "tokens_out");
 }
 
 /* Latent [C, H, W] to tokens [n, 4 C] or back. */
-static void
-patch (float *latent, float *tokens, gint64 C, gint64 H, gint64 W, gboolean is_back)
+void
+zimage_patch (float *latent, float *tokens, gint64 C, gint64 H, gint64 W, gboolean is_back)
 {
   for (gint64 y = 0; y < H; y++)
     for (gint64 x = 0; x < W; x++)
       for (gint64 c = 0; c < C; c++)
         {
-          gint64 token = y / PATCH * (W / PATCH) + x / PATCH;
-          gint64 channel = (y % PATCH * PATCH + x % PATCH) * C + c;
+          gint64 token = y / ZIMAGE_PATCH * (W / ZIMAGE_PATCH) + x / ZIMAGE_PATCH;
+          gint64 channel = (y % ZIMAGE_PATCH * ZIMAGE_PATCH + x % ZIMAGE_PATCH) * C + c;
           float *a = &latent[(c * H + y) * W + x],
-                *b = &tokens[token * PATCH * PATCH * C + channel];
+                *b = &tokens[token * ZIMAGE_PATCH * ZIMAGE_PATCH * C + channel];
 
           if (is_back)
             *a = *b;
@@ -382,17 +379,17 @@ patch (float *latent, float *tokens, gint64 C, gint64 H, gint64 W, gboolean is_b
         }
 }
 
-static gint64
-filled (gint64 n)
+gint64
+zimage_filled (gint64 n)
 {
-  return (n + MULTIPLE - 1) / MULTIPLE * MULTIPLE;
+  return (n + ZIMAGE_MULTIPLE - 1) / ZIMAGE_MULTIPLE * ZIMAGE_MULTIPLE;
 }
 
 /* Zeros, the row of a padding token, for the rows behind n; nothing where there are none. */
 static void
 add_filling (GPtrArray *inputs, const char *name, gint64 n)
 {
-  gint64 missing = filled (n) - n;
+  gint64 missing = zimage_filled (n) - n;
 
   if (missing > 0)
     g_ptr_array_add (inputs, atl_array_new (name, ATL_DTYPE_I32, 1, &missing));
@@ -404,25 +401,25 @@ add_rope (const ZImage *m, GPtrArray *inputs, const char *name, const float *pos
 {
   AtlArray *rope = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ n, m->head_dim });
 
-  atl_rope_axes (m->axis, N_AXES, m->theta, positions, n, atl_array_f32 (rope));
+  atl_rope_axes (m->axis, ZIMAGE_N_AXES, m->theta, positions, n, atl_array_f32 (rope));
   g_ptr_array_add (inputs, rope);
 }
 
 static void
 add_positions (const ZImage *m, GPtrArray *inputs, gint64 n_text, gint64 rows, gint64 columns)
 {
-  gint64 T = filled (n_text), n = filled (rows * columns);
-  g_autofree float *positions = g_new0 (float, MAX (T, n) * N_AXES);
+  gint64 T = zimage_filled (n_text), n = zimage_filled (rows * columns);
+  g_autofree float *positions = g_new0 (float, MAX (T, n) * ZIMAGE_N_AXES);
 
   for (gint64 i = 0; i < T; i++)
-    positions[i * N_AXES] = (float) (1 + i);
+    positions[i * ZIMAGE_N_AXES] = (float) (1 + i);
   add_rope (m, inputs, "rope_text", positions, T);
-  memset (positions, 0, (gsize) (T * N_AXES) * sizeof *positions);
+  memset (positions, 0, (gsize) (T * ZIMAGE_N_AXES) * sizeof *positions);
   for (gint64 i = 0; i < rows * columns; i++)
     {
-      positions[i * N_AXES] = (float) (T + 1);
-      positions[i * N_AXES + 1] = (float) (i / columns);
-      positions[i * N_AXES + 2] = (float) (i % columns);
+      positions[i * ZIMAGE_N_AXES] = (float) (T + 1);
+      positions[i * ZIMAGE_N_AXES + 1] = (float) (i / columns);
+      positions[i * ZIMAGE_N_AXES + 2] = (float) (i % columns);
     }
   add_rope (m, inputs, "rope_image", positions, n);
 }
@@ -435,12 +432,14 @@ zimage_run (gpointer model,
             GError **error)
 {
   ZImage *m = model;
-  AtlArray *latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 5, error), *context,
-           *timestep, *tokens, *text, *time, *output;
+  AtlArray *latent, *context, *timestep, *tokens, *text, *time, *output;
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
   g_autoptr (GPtrArray) computed = atl_arrays_new ();
   gint64 H, W, T, n;
 
+  if (atl_request_find (request, "noisy") != NULL)
+    return zimage_run_omni (m, request, outputs, cancellable, error);
+  latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 5, error);
   context =
       latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
   timestep =
@@ -451,16 +450,18 @@ zimage_run (gpointer model,
   W = latent->dim[4];
   T = context->dim[1];
   if (latent->dim[0] != 1 || latent->dim[1] != m->channels || latent->dim[2] != 1 ||
-      H % PATCH != 0 || W % PATCH != 0 || H > MAX_SIDE || W > MAX_SIDE || context->dim[0] != 1 ||
-      T > MAX_TEXT || context->dim[2] != m->text_norm.w->dim[0])
+      H % ZIMAGE_PATCH != 0 || W % ZIMAGE_PATCH != 0 || H > ZIMAGE_MAX_SIDE ||
+      W > ZIMAGE_MAX_SIDE || context->dim[0] != 1 || T > ZIMAGE_MAX_TEXT ||
+      context->dim[2] != m->text_norm.w->dim[0])
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                    _ ("The latent and the text do not fit this Z-Image transformer"));
       return FALSE;
     }
-  n = H / PATCH * (W / PATCH);
-  tokens = atl_array_new ("tokens", ATL_DTYPE_F32, 2, (gint64[]){ n, m->channels * PATCH * PATCH });
-  patch (atl_array_f32 (latent), atl_array_f32 (tokens), m->channels, H, W, FALSE);
+  n = H / ZIMAGE_PATCH * (W / ZIMAGE_PATCH);
+  tokens = atl_array_new ("tokens", ATL_DTYPE_F32, 2,
+                          (gint64[]){ n, m->channels * ZIMAGE_PATCH * ZIMAGE_PATCH });
+  zimage_patch (atl_array_f32 (latent), atl_array_f32 (tokens), m->channels, H, W, FALSE);
   text = atl_array_new ("text", ATL_DTYPE_F32, 2, (gint64[]){ T, context->dim[2] });
   memcpy (text->data, context->data, atl_array_size (text));
   time =
@@ -470,11 +471,12 @@ zimage_run (gpointer model,
   g_ptr_array_add (inputs, time);
   add_filling (inputs, "image_filling", n);
   add_filling (inputs, "text_filling", T);
-  add_positions (m, inputs, T, H / PATCH, W / PATCH);
+  add_positions (m, inputs, T, H / ZIMAGE_PATCH, W / ZIMAGE_PATCH);
   if (!atl_runner_run (m->runner, "forward", describe, m, inputs, computed, cancellable, error))
     return FALSE;
   output = atl_array_new ("output", ATL_DTYPE_F32, 5, latent->dim);
-  patch (atl_array_f32 (output), atl_array_f32 (computed->pdata[0]), m->channels, H, W, TRUE);
+  zimage_patch (atl_array_f32 (output), atl_array_f32 (computed->pdata[0]), m->channels, H, W,
+                TRUE);
   g_ptr_array_add (outputs, output);
   return TRUE;
 }
