@@ -29,7 +29,7 @@ atl_recommended_words (AtlModel *model)
   if (*values == '\0')
     return g_steal_pointer (&values);
   /* Translators: followed by names and numbers, as in "temperature 0.2, top-p 0.9" */
-  return g_strdup_printf (from_catalogue ? _ ("The model’s authors recommend: %s")
+  return g_strdup_printf (from_catalogue ? _ ("Recommended for this model: %s")
                                          : _ ("The model’s file recommends: %s"),
                           values);
 }

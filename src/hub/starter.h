@@ -38,7 +38,7 @@ typedef struct
   guint64 memory_bytes;  /* that should be free to run it well */
   gboolean toy;          /* a toy, to be labelled as one */
   const char *inside;    /* (nullable) its name in the file, where that is not the title */
-  GVariant *recommended; /* a{sv} for atl_chat_params_apply(): the authors' values */
+  GVariant *recommended; /* a{sv} for atl_chat_params_apply(): what suits it */
 } AtlStarter;
 
 /* All starters, best first; static, `n` (out) how many. */

@@ -421,7 +421,7 @@ test_recommended (void)
       g_assert_nonnull (found);
       g_assert_true (from_catalogue);
       g_assert_true (g_variant_lookup (found, "temperature", "d", &value));
-      g_assert_cmpfloat (value, ==, 0.2);
+      g_assert_cmpfloat (value, ==, 0.1);
       g_assert_true (g_variant_lookup (found, "top-p", "d", &value));
       g_assert_cmpfloat (value, ==, 0.9);
     }
