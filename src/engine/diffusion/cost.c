@@ -55,17 +55,12 @@ add_pictures (const AtlRun *run, GPtrArray *inputs)
 }
 
 static void
-read_counts (const AtlRunCount *count, gboolean is_frugal, AtlDiffusionCost *cost)
+read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
 {
   const AtlRehearsalCounts *first = atl_rehearsal_counts (count->backends[0]);
 
-  if (is_frugal)
-    {
-      cost->peak_frugal = first->peak_bytes;
-      return;
-    }
   cost->weights = first->weight_bytes;
-  cost->peak = first->peak_bytes;
+  cost->peak = cost->peak_frugal = first->peak_bytes;
   cost->largest = count->largest_part;
   cost->is_possible = TRUE;
   for (guint i = 0; i < count->n_backends; i++)
@@ -91,7 +86,7 @@ rehearse_once (AtlRun *run,
                const AtlDiffusionFamily *family,
                AtlBackend *const *backends,
                guint n_backends,
-               gboolean is_frugal,
+               const AtlDiffusionHow *how,
                AtlDiffusionCost *cost,
                GError **error)
 {
@@ -111,12 +106,13 @@ rehearse_once (AtlRun *run,
   run->parts = ok ? atl_parts_new (run->bundle, pretended, n_backends) : NULL;
   if (ok)
     {
-      atl_parts_set_frugal (run->parts, is_frugal);
+      atl_parts_set_frugal (run->parts, how->is_frugal);
+      atl_parts_set_streams (run->parts, how->streams);
       ok = walk (run, family, error);
     }
   if (ok)
     {
-      read_counts (&count, is_frugal, cost);
+      read_counts (&count, cost);
       cost->width = (guint) (run->latent.width * run->latent.factor);
       cost->height = (guint) (run->latent.height * run->latent.factor);
       cost->frames = count.frames;
@@ -138,19 +134,24 @@ atl_diffusion_rehearse (AtlBundle *bundle,
                         guint n_backends,
                         const AtlSettings *settings,
                         GPtrArray *inputs,
+                        const AtlDiffusionHow *how,
                         AtlDiffusionCost *cost,
                         GError **error)
 {
   g_autoptr (GPtrArray) pictures = g_ptr_array_new ();
   g_autoptr (GPtrArray) made = atl_arrays_new ();
   g_autoptr (GError) local = NULL;
-  AtlRun run = { .pipeline = pipeline, .bundle = bundle, .settings = settings, .inputs = pictures };
+  AtlRun run = { .pipeline = pipeline,
+                 .bundle = bundle,
+                 .settings = settings,
+                 .inputs = pictures,
+                 .tile = how->tile };
   gboolean ok;
 
   *cost = (AtlDiffusionCost){ 0 };
   for (guint i = 0; inputs != NULL && i < inputs->len; i++)
     g_ptr_array_add (pictures, inputs->pdata[i]);
-  ok = rehearse_once (&run, family, backends, n_backends, FALSE, cost, &local);
+  ok = rehearse_once (&run, family, backends, n_backends, how, cost, &local);
   if (!ok && g_error_matches (local, ATL_ERROR, ATL_ERROR_INVALID) && run.latent.height > 0)
     {
       g_clear_error (&local);
@@ -159,10 +160,8 @@ atl_diffusion_rehearse (AtlBundle *bundle,
             made, atl_array_copy (pictures->pdata[i], ((AtlArray *) pictures->pdata[i])->name));
       add_pictures (&run, made);
       run.inputs = made;
-      ok = rehearse_once (&run, family, backends, n_backends, FALSE, cost, &local);
+      ok = rehearse_once (&run, family, backends, n_backends, how, cost, &local);
     }
-  if (ok)
-    ok = rehearse_once (&run, family, backends, n_backends, TRUE, cost, &local);
   if (!ok)
     g_propagate_error (error, g_steal_pointer (&local));
   return ok;

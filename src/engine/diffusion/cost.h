@@ -9,6 +9,15 @@
 
 G_BEGIN_DECLS
 
+/* How a run keeps within memory. */
+typedef struct
+{
+  gboolean is_frugal; /* each part is freed once it is done */
+  guint tile;         /* side of the autoencoder's tiles, px; 0: whole */
+  gboolean streams;   /* products read weights from their files: slower, but the files' pages are
+                         memory that the system takes back when it needs it */
+} AtlDiffusionHow;
+
 /* Work is in multiplications with an addition, memory in bytes. */
 typedef struct
 {
@@ -18,15 +27,16 @@ typedef struct
   double total;                      /* text + encode + steps * step + decode */
   guint64 weights;                   /* of all parts that the run uses */
   guint64 largest;                   /* of the largest of them */
-  guint64 peak;                      /* weights and working memory, all parts kept */
-  guint64 peak_frugal;               /* the same, each part freed once it is done */
+  guint64 peak;                      /* weights and working memory */
+  guint64 peak_frugal;               /* the same with each part freed once it is done */
   guint64 host;                      /* beside those of a device, what the computer needs */
   gboolean is_possible;              /* no single buffer is larger than the device gives */
 } AtlDiffusionCost;
 
 /* Walks `family`'s pipeline for a bundle whose parts are assigned. The bundle is not shared with a
  * run on another thread. `inputs` (nullable) as for a run; pictures that must be there and are not
- * are grey. Errors: those of settings and files. */
+ * are grey. `cost`'s peak and peak_frugal are those of this way of running. Errors: those of
+ * settings and files. */
 gboolean atl_diffusion_rehearse (AtlBundle *bundle,
                                  const AtlDiffusionFamily *family,
                                  const char *pipeline,
@@ -34,6 +44,7 @@ gboolean atl_diffusion_rehearse (AtlBundle *bundle,
                                  guint n_backends,
                                  const AtlSettings *settings,
                                  GPtrArray *inputs,
+                                 const AtlDiffusionHow *how,
                                  AtlDiffusionCost *cost,
                                  GError **error);
 

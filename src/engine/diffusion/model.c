@@ -30,8 +30,9 @@ struct _AtlDiffusionModel
   char *sampler;    /* (owned) (nullable) of the last run */
   guint n_computed; /* steps of the last run */
   AtlPreview preview;
-  AtlRun *run;                            /* (nullable) the one under way, borrowed */
-  AtlParts *parts;                        /* (owned) NULL until it is to be used */
+  AtlRun *run;     /* (nullable) the one under way, borrowed */
+  AtlParts *parts; /* (owned) NULL until it is to be used */
+  AtlDiffusionHow how;
   AtlBackend *backends[ATL_MAX_BACKENDS]; /* borrowed */
   guint n_backends;
 
@@ -171,57 +172,13 @@ with_own_settings (AtlDiffusionModel *self, const AtlSettings *settings)
   return whole;
 }
 
-/* Of the autoencoder's outermost two levels, whose activations have the size of the picture. */
-static guint64
-outer_channels (AtlDiffusionModel *self)
-{
-  JsonArray *list =
-      atl_json_array (atl_bundle_json (self->bundle, "vae", "config.json"), "block_out_channels");
-  guint64 channels[2] = { 128, 256 };
-
-  for (guint i = 0; list != NULL && i < MIN (json_array_get_length (list), 2); i++)
-    {
-      JsonNode *node = json_array_get_element (list, i);
-
-      if (JSON_NODE_HOLDS_VALUE (node))
-        channels[i] = (guint64) CLAMP (json_node_get_int (node), 1, 8192);
-    }
-  return 2 * channels[0] + channels[1];
-}
-
-gboolean
-atl_diffusion_model_memory (AtlDiffusionModel *self,
-                            gint64 width,
-                            gint64 height,
-                            AtlDiffusionMemory *memory,
-                            GError **error)
-{
-  *memory = (AtlDiffusionMemory){ 0 };
-  for (guint i = 0; i < self->family->n_parts; i++)
-    {
-      const char *role = self->family->parts[i].role;
-      AtlCheckpoint *cp;
-      guint64 bytes;
-
-      if (!atl_bundle_has (self->bundle, role))
-        continue;
-      cp = atl_bundle_checkpoint (self->bundle, role, error);
-      if (cp == NULL)
-        return FALSE;
-      bytes = atl_checkpoint_weight_bytes (cp);
-      memory->weights += bytes;
-      memory->largest = MAX (memory->largest, bytes);
-    }
-  memory->scratch = (guint64) width * (guint64) height * outer_channels (self) * sizeof (float);
-  return TRUE;
-}
-
 /* Of the settings with what the bundle recommends, and the sizes of inputs. */
 static char *
 price_key (const AtlSettings *settings,
            GPtrArray *inputs,
            AtlBackend *const *backends,
-           guint n_backends)
+           guint n_backends,
+           const AtlDiffusionHow *how)
 {
   static const char *const texts[] = {
     "prompt",          "prompt_2",          "prompt_3",          "prompt_4",
@@ -250,6 +207,7 @@ price_key (const AtlSettings *settings,
     }
   for (guint i = 0; i < n_backends; i++)
     g_string_append_printf (all, "%u ", backends[i]->index);
+  g_string_append_printf (all, "%d %u %d", how->is_frugal, how->tile, how->streams);
   return g_string_free (all, FALSE);
 }
 
@@ -260,10 +218,11 @@ find_price (AtlDiffusionModel *self,
             guint n_backends,
             const AtlSettings *settings,
             GPtrArray *inputs,
+            const AtlDiffusionHow *how,
             AtlDiffusionCost *cost,
             GError **error)
 {
-  Price price = { .key = price_key (settings, inputs, backends, n_backends) };
+  Price price = { .key = price_key (settings, inputs, backends, n_backends, how) };
 
   for (guint i = 0; i < self->prices->len; i++)
     if (g_str_equal (g_array_index (self->prices, Price, i).key, price.key))
@@ -274,7 +233,7 @@ find_price (AtlDiffusionModel *self,
       }
   if (!atl_bundle_assign (self->priced, self->family->parts, self->family->n_parts, error) ||
       !atl_diffusion_rehearse (self->priced, self->family, self->pipeline, backends, n_backends,
-                               settings, inputs, &price.cost, error))
+                               settings, inputs, how, &price.cost, error))
     {
       price_clear (&price);
       return FALSE;
@@ -286,6 +245,40 @@ find_price (AtlDiffusionModel *self,
   return TRUE;
 }
 
+/* The side of tiles that the request asks for, else `otherwise`. */
+static guint
+tile_for (const AtlSettings *settings, guint otherwise)
+{
+  return (guint) CLAMP (atl_settings_number (settings, "vae_tile", otherwise), 0, 16384);
+}
+
+gboolean
+atl_diffusion_model_rehearse (AtlDiffusionModel *self,
+                              AtlBackend *const *backends,
+                              guint n_backends,
+                              const AtlSettings *settings,
+                              GPtrArray *inputs,
+                              const AtlDiffusionHow *how,
+                              AtlDiffusionCost *cost,
+                              GError **error)
+{
+  g_autoptr (AtlSettings) whole = with_own_settings (self, settings);
+  AtlDiffusionHow way = *how;
+  gboolean ok;
+
+  if (backends == NULL)
+    {
+      backends = self->backends;
+      n_backends = self->n_backends;
+    }
+  g_return_val_if_fail (n_backends > 0, FALSE);
+  way.tile = tile_for (settings, how->tile);
+  g_mutex_lock (&self->price_mutex);
+  ok = find_price (self, backends, n_backends, whole, inputs, &way, cost, error);
+  g_mutex_unlock (&self->price_mutex);
+  return ok;
+}
+
 gboolean
 atl_diffusion_model_cost (AtlDiffusionModel *self,
                           AtlBackend *const *backends,
@@ -295,19 +288,16 @@ atl_diffusion_model_cost (AtlDiffusionModel *self,
                           AtlDiffusionCost *cost,
                           GError **error)
 {
-  g_autoptr (AtlSettings) whole = with_own_settings (self, settings);
-  gboolean ok;
+  const AtlDiffusionHow kept = { 0 }, frugal = { .is_frugal = TRUE };
+  AtlDiffusionCost other;
 
-  if (backends == NULL)
-    {
-      backends = self->backends;
-      n_backends = self->n_backends;
-    }
-  g_return_val_if_fail (n_backends > 0, FALSE);
-  g_mutex_lock (&self->price_mutex);
-  ok = find_price (self, backends, n_backends, whole, inputs, cost, error);
-  g_mutex_unlock (&self->price_mutex);
-  return ok;
+  if (!atl_diffusion_model_rehearse (self, backends, n_backends, settings, inputs, &kept, cost,
+                                     error) ||
+      !atl_diffusion_model_rehearse (self, backends, n_backends, settings, inputs, &frugal, &other,
+                                     error))
+    return FALSE;
+  cost->peak_frugal = other.peak;
+  return TRUE;
 }
 
 void
@@ -318,9 +308,11 @@ atl_diffusion_model_drop (AtlDiffusionModel *self)
 }
 
 void
-atl_diffusion_model_set_frugal (AtlDiffusionModel *self, gboolean is_frugal)
+atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how)
 {
-  atl_parts_set_frugal (self->parts, is_frugal);
+  self->how = *how;
+  atl_parts_set_frugal (self->parts, how->is_frugal);
+  atl_parts_set_streams (self->parts, how->streams);
 }
 
 void
@@ -346,7 +338,7 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
                  .bundle = self->bundle,
                  .parts = self->parts,
                  .settings = whole,
-                 .tile = (guint) CLAMP (atl_settings_number (settings, "vae_tile", 0), 0, 16384),
+                 .tile = tile_for (settings, self->how.tile),
                  .inputs = inputs != NULL ? inputs : none,
                  .noise = noise,
                  .cancellable = cancellable,

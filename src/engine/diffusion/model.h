@@ -31,21 +31,15 @@ const AtlTraits *atl_diffusion_model_traits (const AtlDiffusionModel *self);
 
 /* Where it computes; borrowed, the host's last, and they outlive the model. */
 void atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, guint n);
-/* What it takes, in bytes. */
-typedef struct
-{
-  guint64 weights; /* of all parts */
-  guint64 largest; /* of the largest part: what a frugal run holds at a time */
-  guint64 scratch; /* of making one picture; an estimate from the autoencoder's last layers, whose
-                      activations are the largest */
-} AtlDiffusionMemory;
-
-/* For one picture of this size. Errors: those of the parts' files. */
-gboolean atl_diffusion_model_memory (AtlDiffusionModel *self,
-                                     gint64 width,
-                                     gint64 height,
-                                     AtlDiffusionMemory *memory,
-                                     GError **error);
+/* What such a run takes when it is made in that way, in cost->peak; otherwise like the next. */
+gboolean atl_diffusion_model_rehearse (AtlDiffusionModel *self,
+                                       AtlBackend *const *backends,
+                                       guint n_backends,
+                                       const AtlSettings *settings,
+                                       GPtrArray *inputs,
+                                       const AtlDiffusionHow *how,
+                                       AtlDiffusionCost *cost,
+                                       GError **error);
 /* What a run with these settings and inputs (nullable) takes on those backends (NULL: those in
  * use). Loads nothing; the answer for a request is kept, so that asking again is quick. Any thread,
  * also while a picture is made. Errors: those of settings and files. */
@@ -59,8 +53,9 @@ gboolean atl_diffusion_model_cost (AtlDiffusionModel *self,
 /* Frees all weights; the next run loads them again. */
 void atl_diffusion_model_drop (AtlDiffusionModel *self);
 
-/* See atl_parts_set_frugal. After atl_diffusion_model_use(). */
-void atl_diffusion_model_set_frugal (AtlDiffusionModel *self, gboolean is_frugal);
+/* How the next runs keep within memory; what is loaded is kept when it can be. After
+ * atl_diffusion_model_use(). */
+void atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how);
 /* See atl_parts_set_loras. After atl_diffusion_model_use(). */
 void atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n);
 

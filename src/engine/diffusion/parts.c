@@ -16,7 +16,7 @@ struct _AtlParts
   AtlBundle *bundle;
   AtlBackend *backends[ATL_MAX_BACKENDS];
   guint n_backends;
-  gboolean is_frugal;
+  gboolean is_frugal, streams;
   GArray *loras;    /* (owned) AtlLoraFile, with references */
   GPtrArray *parts; /* (owned) Part */
 };
@@ -70,6 +70,14 @@ atl_parts_set_frugal (AtlParts *self, gboolean is_frugal)
 }
 
 void
+atl_parts_set_streams (AtlParts *self, gboolean streams)
+{
+  if (self->streams != streams)
+    atl_parts_drop (self);
+  self->streams = streams;
+}
+
+void
 atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
 {
   gboolean is_same = n == self->loras->len;
@@ -98,6 +106,7 @@ atl_parts_get (AtlParts *self,
   AtlLoadOptions options = { .loras = (const AtlLoraFile *) self->loras->data,
                              .n_loras = self->loras->len,
                              .role = role,
+                             .in_file = self->streams,
                              .cancellable = cancellable };
   const AtlComponentClass *klass;
   AtlCheckpoint *cp;

@@ -74,6 +74,7 @@ typedef struct
   /* (nullable) The part it is to play, where a file holds several networks of one class:
    * "text_encoder", "text_encoder_2". */
   const char *role;
+  gboolean in_file; /* products read weights from the file where the host computes: less memory */
   AtlProgressFunc progress; /* (nullable) */
   gpointer progress_data;
   GCancellable *cancellable; /* (nullable) */

@@ -67,7 +67,7 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
                           slot->ram_bytes, &fit, error))
     return NULL;
   job->cost = fit.cost;
-  if (fit.fits && fit.is_frugal)
+  if (fit.fits && fit.how.is_frugal)
     {
       atl_diffusion_model_drop (slot->pictures);
       malloc_trim (0);
@@ -77,14 +77,14 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit.words);
       return NULL;
     }
-  atl_diffusion_model_set_frugal (slot->pictures, fit.is_frugal);
+  atl_diffusion_model_set_how (slot->pictures, &fit.how);
   outputs =
       atl_diffusion_model_run (slot->pictures, settings, inputs, &hooks, job->cancellable, error);
   if (outputs != NULL)
     atl_picture_note_end (job);
-  if (fit.is_frugal)
+  if (fit.how.is_frugal)
     atl_diffusion_model_drop (slot->pictures);
-  __atomic_store_n (&slot->ram_bytes, fit.is_frugal ? 0 : fit.cost.weights, __ATOMIC_RELAXED);
+  __atomic_store_n (&slot->ram_bytes, fit.how.is_frugal ? 0 : fit.cost.weights, __ATOMIC_RELAXED);
   malloc_trim (0);
   return outputs;
 }

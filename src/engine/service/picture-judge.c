@@ -7,69 +7,32 @@
 #include "base/language.h"
 #include "engine/service/service-private.h"
 
-/* Shrinking by less than this is not looked for. */
-#define FINEST_SHRINK 0.04
-
 void
 atl_picture_fit_clear (AtlPictureFit *self)
 {
   g_clear_pointer (&self->words, g_free);
 }
 
-/* --- The largest that would fit --- */
-
-static gboolean
-fits_at (AtlDiffusionModel *model,
-         AtlBackend *cpu,
-         const AtlSettings *settings,
-         double shrink,
-         guint64 available,
-         AtlDiffusionCost *cost)
-{
-  g_autoptr (AtlSettings) smaller = atl_settings_copy (settings);
-  guint multiple = atl_diffusion_model_traits (model)->multiple;
-  double width = atl_settings_number (settings, ATL_MADE_WIDTH, 0) * shrink;
-  double height = atl_settings_number (settings, ATL_MADE_HEIGHT, 0) * shrink;
-
-  atl_settings_set_number (smaller, ATL_MADE_WIDTH, MAX (floor (width / multiple), 1) * multiple);
-  atl_settings_set_number (smaller, ATL_MADE_HEIGHT, MAX (floor (height / multiple), 1) * multiple);
-  return atl_diffusion_model_cost (model, &cpu, 1, smaller, NULL, cost, NULL) &&
-         cost->peak_frugal <= available;
-}
-
-/* Of the same shape; FALSE when nothing would. */
-static gboolean
-find_fitting (AtlDiffusionModel *model,
-              AtlBackend *cpu,
-              const AtlSettings *settings,
-              guint64 available,
-              guint *width,
-              guint *height)
-{
-  double low = 0.05, high = 1;
-  AtlDiffusionCost cost;
-
-  if (!fits_at (model, cpu, settings, low, available, &cost))
-    return FALSE;
-  *width = cost.width;
-  *height = cost.height;
-  while (high - low > FINEST_SHRINK)
-    {
-      double middle = (low + high) / 2;
-
-      if (fits_at (model, cpu, settings, middle, available, &cost))
-        {
-          low = middle;
-          *width = cost.width;
-          *height = cost.height;
-        }
-      else
-        high = middle;
-    }
-  return TRUE;
-}
-
 /* --- Judging --- */
+
+/* That it fits, and why it takes longer than it might. */
+static char *
+describe_way (const AtlDiffusionHow *how, const char *needed, const char *there)
+{
+  if (how->streams)
+    return g_strdup_printf (_ ("Needs %s, %s are free: its weights are read from the disk while it "
+                               "draws, which is slow."),
+                            needed, there);
+  if (how->tile > 0)
+    return g_strdup_printf (_ ("Needs %s, %s are free: its parts are loaded one after the other "
+                               "and the picture is finished in tiles, which is slower."),
+                            needed, there);
+  if (how->is_frugal)
+    return g_strdup_printf (
+        _ ("Needs %s, %s are free: its parts are loaded one after the other, which is slower."),
+        needed, there);
+  return g_strdup_printf (_ ("Needs %s, %s are free."), needed, there);
+}
 
 gboolean
 atl_picture_judge (AtlService *service,
@@ -83,30 +46,32 @@ atl_picture_judge (AtlService *service,
 {
   g_autofree char *needed = NULL;
   g_autofree char *there = NULL;
+  AtlDiffusionFit found;
   AtlMemory memory;
-  guint64 idle, available, all;
+  guint64 idle, available;
 
-  if (!atl_diffusion_model_cost (model, &cpu, 1, settings, inputs, &fit->cost, error))
-    return FALSE;
   atl_ledger_read (service, &memory, &idle);
   available = fit->free_bytes = memory.free_bytes + idle;
   available -= MIN (available, atl_fit_reserve (memory.total_bytes));
-  all = fit->cost.peak - MIN (resident_bytes, MIN (fit->cost.weights, fit->cost.peak));
-  fit->is_frugal = all > available;
-  fit->needed_bytes = fit->is_frugal ? fit->cost.peak_frugal : all;
-  /* What is resident goes before a frugal run. */
-  if (fit->is_frugal)
+  /* What is resident is part of what it needs, or goes before it begins. */
+  if (!atl_diffusion_model_fit (model, &cpu, 1, settings, inputs, available + resident_bytes,
+                                G_MAXUINT64, &found, error))
+    return FALSE;
+  fit->fits = found.fits;
+  fit->how = found.how;
+  fit->cost = found.cost;
+  fit->fit_width = found.width;
+  fit->fit_height = found.height;
+  fit->needed_bytes = found.cost.peak;
+  if (fit->how.is_frugal)
     available += resident_bytes;
-  fit->fits = fit->needed_bytes <= available;
+  else
+    fit->needed_bytes -= MIN (resident_bytes, MIN (fit->cost.weights, fit->cost.peak));
   needed = atl_language_size (fit->needed_bytes);
   there = atl_language_size (available);
-  if (fit->fits && fit->is_frugal)
-    fit->words = g_strdup_printf (
-        _ ("Needs %s, %s are free: its parts are loaded one after the other, which is slower."),
-        needed, there);
-  else if (fit->fits)
-    fit->words = g_strdup_printf (_ ("Needs %s, %s are free."), needed, there);
-  else if (find_fitting (model, cpu, settings, available, &fit->fit_width, &fit->fit_height))
+  if (fit->fits)
+    fit->words = describe_way (&fit->how, needed, there);
+  else if (fit->fit_width > 0)
     fit->words = g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
                                      "pixels would fit. Closing programs makes room too."),
                                   fit->cost.width, fit->cost.height, needed, there, fit->fit_width,
@@ -191,7 +156,7 @@ price (AtlJob *job, GError **error)
   g_variant_dict_insert (&dict, ATL_INFO_FREE_BYTES, "t", fit.free_bytes);
   g_variant_dict_insert (&dict, ATL_INFO_FITS, "b", fit.fits);
   g_variant_dict_insert (&dict, ATL_INFO_FIT_WORDS, "s", fit.words);
-  g_variant_dict_insert (&dict, ATL_PRICE_IS_FRUGAL, "b", fit.is_frugal);
+  g_variant_dict_insert (&dict, ATL_PRICE_IS_FRUGAL, "b", fit.how.is_frugal);
   g_variant_dict_insert (&dict, ATL_PRICE_FIT_WIDTH, "u", fit.fit_width);
   g_variant_dict_insert (&dict, ATL_PRICE_FIT_HEIGHT, "u", fit.fit_height);
   g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", slot->runs_on);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "engine/diffusion/fit.h"
 #include "engine/diffusion/lora-file.h"
 #include "engine/diffusion/model.h"
 #include "engine/pipelines/chat-model.h"
@@ -230,7 +231,7 @@ gboolean atl_slot_has_model (const AtlSlot *self);
 typedef struct
 {
   gboolean fits;
-  gboolean is_frugal; /* parts one after the other */
+  AtlDiffusionHow how; /* of running, so that it fits */
   guint64 free_bytes, needed_bytes;
   guint fit_width, fit_height; /* the largest that would fit, where it does not; 0: none */
   AtlDiffusionCost cost;

@@ -92,7 +92,8 @@ rehearsal_upload (AtlBackend *backend, AtlWeight *weight, GError **error)
     return TRUE;
   bytes = g_new (guint64, 1);
   *bytes = rehearsal_upload_cost (backend, weight);
-  if (*bytes == 0)
+  /* Pages of the file are the system's to take back. */
+  if (*bytes == 0 && !weight->in_file)
     *bytes = weight->size_bytes;
   weight->store[backend->index] = bytes;
   self->counts.weight_bytes += *bytes;

@@ -334,6 +334,17 @@ drop_made (AtlWeight *weight, AtlBackend *backend)
   weight->data = NULL;
 }
 
+void
+atl_weights_keep_in_file (AtlWeights *self)
+{
+  for (guint i = 0; i < self->weights->len; i++)
+    {
+      AtlWeight *w = self->weights->pdata[i];
+
+      w->in_file = w->bytes == NULL && w->made == NULL;
+    }
+}
+
 gboolean
 atl_weights_check (AtlWeights *self, GError **error)
 {

@@ -63,6 +63,8 @@ void atl_weights_fail (AtlWeights *self, const char *format, ...) G_GNUC_PRINTF 
  * with ATL_ERROR_NO_MEMORY. */
 gboolean atl_weight_make (AtlWeight *weight, GError **error);
 
+/* Products with weights that lie in the file as they are read them there (AtlWeight.in_file). */
+void atl_weights_keep_in_file (AtlWeights *self);
 /* FALSE with the first mistake. */
 gboolean atl_weights_check (AtlWeights *self, GError **error);
 AtlCheckpoint *atl_weights_checkpoint (AtlWeights *self);

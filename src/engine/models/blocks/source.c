@@ -258,6 +258,8 @@ atl_source_finish (AtlSource *self,
                    GError **error)
 {
   atl_lora_check (self);
+  if (options->in_file)
+    atl_weights_keep_in_file (self->weights);
   return atl_weights_check (self->weights, error) &&
          atl_weights_upload (self->weights, atl_place_on, backend, options->progress,
                              options->progress_data, options->cancellable, error);

@@ -93,6 +93,8 @@ encoder_load (AtlCheckpoint *cp,
     divisors = g_memdup2 (h->rope_divisors->data, h->rope_divisors->size_bytes);
   m->freqs = g_new (double, MAX (h->rope.n_rot / 2, 1));
   m->multiplier = atl_rope_frequencies (&h->rope, divisors, m->freqs);
+  if (options->in_file)
+    atl_weights_keep_in_file (m->decoder.weights);
   if (!atl_weights_upload (m->decoder.weights, atl_place_on, backends[0], options->progress,
                            options->progress_data, options->cancellable, error))
     {

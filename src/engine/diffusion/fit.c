@@ -1,0 +1,122 @@
+/* Finding a way of running that fits. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include "engine/diffusion/fit.h"
+
+#include <math.h>
+
+/* From the quickest to the smallest. */
+static const AtlDiffusionHow ways[] = {
+  { .is_frugal = FALSE },
+  { .is_frugal = TRUE },
+  { .is_frugal = TRUE, .tile = 1024 },
+  { .is_frugal = TRUE, .tile = 768 },
+  { .is_frugal = TRUE, .tile = 512 },
+  { .is_frugal = TRUE, .tile = 256 },
+  { .is_frugal = TRUE, .tile = 256, .streams = TRUE },
+};
+
+/* Shrinking by less than this is not looked for. */
+#define FINEST_SHRINK 0.04
+
+typedef struct
+{
+  AtlDiffusionModel *model;
+  AtlBackend *const *backends;
+  guint n_backends;
+  guint64 room, host_room;
+} Place;
+
+static gboolean
+is_in (const Place *place, const AtlDiffusionCost *cost)
+{
+  return cost->is_possible && cost->peak <= place->room && cost->host <= place->host_room;
+}
+
+/* FALSE with an error; else the first way that fits, or the last one, is in `fit`. */
+static gboolean
+try_ways (const Place *place,
+          const AtlSettings *settings,
+          GPtrArray *inputs,
+          guint first,
+          AtlDiffusionFit *fit,
+          GError **error)
+{
+  for (guint i = first; i < G_N_ELEMENTS (ways) && !fit->fits; i++)
+    {
+      guint side = MAX (fit->cost.width, fit->cost.height);
+
+      /* Tiles that hold the whole picture change nothing. */
+      if (i > first && ways[i].tile >= side && !ways[i].streams)
+        continue;
+      fit->how = ways[i];
+      if (!atl_diffusion_model_rehearse (place->model, place->backends, place->n_backends, settings,
+                                         inputs, &fit->how, &fit->cost, error))
+        return FALSE;
+      fit->fits = is_in (place, &fit->cost);
+    }
+  return TRUE;
+}
+
+/* Whether a picture shrunk by that factor fits in the smallest way; its size into `fit`. */
+static gboolean
+fits_at (const Place *place,
+         const AtlSettings *settings,
+         const AtlDiffusionCost *asked,
+         double shrink,
+         AtlDiffusionFit *fit)
+{
+  guint multiple = MAX (atl_diffusion_model_traits (place->model)->multiple, 8);
+  g_autoptr (AtlSettings) smaller = atl_settings_copy (settings);
+  AtlDiffusionFit other = { 0 };
+
+  atl_settings_set_number (smaller, "width",
+                           MAX (floor (asked->width * shrink / multiple), 1) * multiple);
+  atl_settings_set_number (smaller, "height",
+                           MAX (floor (asked->height * shrink / multiple), 1) * multiple);
+  if (!try_ways (place, smaller, NULL, G_N_ELEMENTS (ways) - 1, &other, NULL) || !other.fits)
+    return FALSE;
+  fit->width = other.cost.width;
+  fit->height = other.cost.height;
+  return TRUE;
+}
+
+static void
+find_size (const Place *place, const AtlSettings *settings, AtlDiffusionFit *fit)
+{
+  const AtlDiffusionCost asked = fit->cost;
+  double low = 0.05, high = 1;
+
+  if (!fits_at (place, settings, &asked, low, fit))
+    return;
+  while (high - low > FINEST_SHRINK)
+    {
+      double middle = (low + high) / 2;
+
+      if (fits_at (place, settings, &asked, middle, fit))
+        low = middle;
+      else
+        high = middle;
+    }
+}
+
+gboolean
+atl_diffusion_model_fit (AtlDiffusionModel *self,
+                         AtlBackend *const *backends,
+                         guint n_backends,
+                         const AtlSettings *settings,
+                         GPtrArray *inputs,
+                         guint64 room,
+                         guint64 host_room,
+                         AtlDiffusionFit *fit,
+                         GError **error)
+{
+  const Place place = { self, backends, n_backends, room, host_room };
+
+  *fit = (AtlDiffusionFit){ 0 };
+  if (!try_ways (&place, settings, inputs, 0, fit, error))
+    return FALSE;
+  if (!fit->fits)
+    find_size (&place, settings, fit);
+  return TRUE;
+}
