@@ -381,6 +381,12 @@ atl_bundle_has (AtlBundle *self, const char *role)
   return has_weights (find_folder (self, role)) || g_hash_table_contains (self->given, role);
 }
 
+gboolean
+atl_bundle_has_folder (const AtlBundle *self, const char *role)
+{
+  return find_folder (self, role) != NULL;
+}
+
 AtlCheckpoint *
 atl_bundle_checkpoint (AtlBundle *self, const char *role, GError **error)
 {

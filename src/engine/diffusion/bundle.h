@@ -59,6 +59,8 @@ gboolean atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts
  * recognise itself by; NULL without an error when there is none. Borrowed. */
 AtlCheckpoint *atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error);
 gboolean atl_bundle_has (AtlBundle *self, const char *role);
+/* Whether files of the role's own are there, weights or not. */
+gboolean atl_bundle_has_folder (const AtlBundle *self, const char *role);
 /* Borrowed. ATL_ERROR_NOT_FOUND when the bundle has no such part, ATL_ERROR_BAD_FILE when its files
  * are broken. */
 AtlCheckpoint *atl_bundle_checkpoint (AtlBundle *self, const char *role, GError **error);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/diffusion/missing.h"
 #include "engine/diffusion/preview.h"
 
 #define MAX_PRICES 64
@@ -44,21 +45,14 @@ struct _AtlDiffusionModel
 static gboolean
 check_parts (AtlDiffusionModel *self, GError **error)
 {
-  g_autoptr (GString) missing = g_string_new (NULL);
+  g_autoptr (GArray) missing = atl_missing_parts (self->bundle, self->family);
+  g_autofree char *words = atl_missing_to_words (missing);
 
-  for (guint i = 0; i < self->family->n_parts; i++)
-    {
-      const AtlPart *part = &self->family->parts[i];
-
-      if (part->is_optional || atl_bundle_has (self->bundle, part->role))
-        continue;
-      g_string_append_printf (missing, "%s%s", missing->len > 0 ? ", " : "", _ (part->words));
-    }
-  if (missing->len == 0)
+  if (words == NULL)
     return TRUE;
   /* Translators: the first %s is a model family, the second a list of its parts. */
   g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s also needs: %s"), self->family->words,
-               missing->str);
+               words);
   return FALSE;
 }
 

@@ -1,0 +1,33 @@
+/* What a model's files lack, and which published files would do: a single file from the web has no
+ * vocabulary, often no text encoder and no autoencoder.
+ *
+ *   g_autoptr (GArray) missing = atl_missing_parts (bundle, family);
+ *   for each AtlMissingPart: fetch repository/file and add it to the model's files as `name`
+ *
+ * Threading: as the bundle's.
+ */
+#pragma once
+
+#include "engine/diffusion/family.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  const char *role;  /* "text_encoder_2", "tokenizer" */
+  const char *words; /* for people, translated: "the text encoder T5" */
+  /* Published at Hugging Face; several files of one role come one after another. NULL where none is
+   * known that fits. */
+  const char *repository, *file;
+  char *name;         /* (owned) (nullable) what it is called among the model's files */
+  guint64 size_bytes; /* 0: not known */
+} AtlMissingPart;
+
+/* AtlMissingPart, the caller's; empty when nothing is missing. Looks at names, and at text encoders
+ * that may hold their vocabularies. */
+GArray *atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family);
+/* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal; NULL when the list is empty. The
+ * caller's. */
+char *atl_missing_to_words (const GArray *missing);
+
+G_END_DECLS
