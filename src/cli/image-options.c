@@ -13,6 +13,7 @@
 #define MIN_SIDE 8u
 #define MAX_COUNT 1000
 #define MAX_STEPS 1000
+#define MAX_UPSCALE 8.0
 
 /* "DPM++ 2M Karras" is a sampler and its schedule. */
 static gboolean
@@ -143,6 +144,28 @@ parse_out (AtlImageOptions *self, GError **error)
   return FALSE;
 }
 
+/* "MODEL:FACTOR"; without a number behind the last colon all of it is the model. */
+static gboolean
+parse_upscaler (AtlImageOptions *self, GError **error)
+{
+  g_autofree char *path = NULL;
+
+  if (self->upscaler == NULL)
+    return TRUE;
+  path = atl_adapter_parse (self->upscaler, &self->upscale_factor);
+  if (g_str_equal (path, self->upscaler))
+    self->upscale_factor = 0;
+  else if (!(self->upscale_factor >= 1 && self->upscale_factor <= MAX_UPSCALE))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: “%s” is no number from %g to %g"),
+                   "--upscale", self->upscaler, 1.0, MAX_UPSCALE);
+      return FALSE;
+    }
+  g_free (self->upscaler);
+  self->upscaler = g_steal_pointer (&path);
+  return TRUE;
+}
+
 static gboolean
 check (AtlImageOptions *self, int argc, char **argv, GError **error)
 {
@@ -152,10 +175,10 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                  _ ("“%s” is not expected here; words of a prompt belong into --prompt \"…\""),
                  argv[1]);
-  else if (self->model == NULL)
+  else if (self->model == NULL && (self->upscaler == NULL || self->image == NULL))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--model is missing: a folder or file with a model that makes pictures"));
-  else if (self->prompt == NULL)
+  else if (self->prompt == NULL && self->model != NULL && self->like == NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--prompt is missing: what is to be seen"));
   else if (self->steps < 0 || self->steps > MAX_STEPS)
@@ -177,8 +200,10 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
   else if (parse_size (self, error) && parse_out (self, error) && check_sampler (self, error) &&
            parse_number (self->guidance, "--guidance", 0, 1000, &self->guidance_value, error) &&
            parse_number (self->strength, "--strength", 0, 1, &self->strength_value, error) &&
-           parse_number (self->seed, "--seed", 0, (double) G_MAXUINT32, &seed, error))
+           parse_number (self->seed, "--seed", 0, (double) G_MAXUINT32, &seed, error) &&
+           parse_upscaler (self, error))
     {
+      self->has_seed = !isnan (seed);
       self->first_seed = isnan (seed) ? g_random_int () : (guint32) seed;
       self->count = MAX (self->count, 1);
       return TRUE;
@@ -221,6 +246,13 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
     { "mask", 0, 0, G_OPTION_ARG_FILENAME, &self->mask, N_ ("White where it may change"), "FILE" },
     { "reference", 'r', 0, G_OPTION_ARG_FILENAME_ARRAY, &self->references,
       N_ ("A picture to follow, for models that edit; may be given several times"), "FILE" },
+    { "like", 0, 0, G_OPTION_ARG_FILENAME, &self->like,
+      N_ ("A picture whose recipe says what is not said here"), "FILE" },
+    { "preview", 0, 0, G_OPTION_ARG_NONE, &self->shows_preview,
+      N_ ("Draw on the terminal what can be seen so far"), NULL },
+    { "upscale", 'u', 0, G_OPTION_ARG_FILENAME, &self->upscaler,
+      N_ ("A model that enlarges the result, or without --model the --image, so many times"),
+      "MODEL[:FACTOR]" },
     { "lora", 'l', 0, G_OPTION_ARG_FILENAME_ARRAY, &self->loras,
       N_ ("A LoRA to add, with its strength; may be given several times"), "FILE[:STRENGTH]" },
     { "device", 0, 0, G_OPTION_ARG_STRING, &self->device, N_ ("auto, cpu or gpu"), "DEVICE" },
@@ -247,11 +279,11 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
 void
 atl_image_options_clear (AtlImageOptions *self)
 {
-  char **const strings[] = { &self->model,    &self->prompt, &self->negative, &self->size,
-                             &self->guidance, &self->seed,   &self->sampler,  &self->weighting,
-                             &self->image,    &self->mask,   &self->strength, &self->out,
-                             &self->folder,   &self->stem,   &self->ending,   &self->device,
-                             &self->schedule };
+  char **const strings[] = { &self->model,    &self->prompt,   &self->negative, &self->size,
+                             &self->guidance, &self->seed,     &self->sampler,  &self->weighting,
+                             &self->image,    &self->mask,     &self->strength, &self->out,
+                             &self->folder,   &self->stem,     &self->ending,   &self->device,
+                             &self->schedule, &self->upscaler, &self->like };
 
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     g_clear_pointer (strings[i], g_free);
@@ -259,21 +291,58 @@ atl_image_options_clear (AtlImageOptions *self)
   g_clear_pointer (&self->references, g_strfreev);
 }
 
-GVariant *
-atl_image_options_settings (const AtlImageOptions *self, guint index)
+/* Invalid UTF-8 of a terminal is shown as such. */
+static void
+insert_text (GVariantDict *dict, const char *key, const char *text)
 {
-  g_autofree char *prompt = g_utf8_make_valid (self->prompt, -1);
+  g_autofree char *valid = text != NULL ? g_utf8_make_valid (text, -1) : NULL;
+
+  if (valid != NULL)
+    g_variant_dict_insert (dict, key, "s", valid);
+}
+
+/* Of a recipe what the engine takes; where it came from, and its size on the disk, is no setting.
+ */
+static void
+insert_recipe (GVariantDict *dict, GVariant *recipe)
+{
+  static const char *const keys[] = { ATL_MADE_PROMPT, ATL_MADE_NEGATIVE,  ATL_MADE_WIDTH,
+                                      ATL_MADE_HEIGHT, ATL_MADE_STEPS,     ATL_MADE_GUIDANCE,
+                                      ATL_MADE_SEED,   ATL_MADE_STRENGTH,  ATL_MADE_SAMPLER,
+                                      ATL_MADE_CLASS,  ATL_MADE_WEIGHTING, ATL_MADE_SCHEDULE,
+                                      "clip_skip",     "guidance_rescale", "shift",
+                                      "eta",           "guidance_2" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      g_autoptr (GVariant) value = g_variant_lookup_value (recipe, keys[i], NULL);
+
+      if (value != NULL)
+        g_variant_dict_insert_value (dict, keys[i], value);
+    }
+}
+
+GVariant *
+atl_image_options_settings (const AtlImageOptions *self, GVariant *recipe, guint index)
+{
+  guint32 first = self->first_seed;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, ATL_MADE_PROMPT, "s", prompt);
-  g_variant_dict_insert (&dict, ATL_MADE_SEED, "u", self->first_seed + index);
-  if (self->negative != NULL)
+  if (recipe != NULL)
     {
-      g_autofree char *negative = g_utf8_make_valid (self->negative, -1);
-
-      g_variant_dict_insert (&dict, ATL_MADE_NEGATIVE, "s", negative);
+      insert_recipe (&dict, recipe);
+      if (!self->has_seed)
+        first = atl_dict_uint (recipe, ATL_MADE_SEED, first);
+      if (self->sampler != NULL)
+        {
+          g_variant_dict_remove (&dict, ATL_MADE_CLASS);
+          g_variant_dict_remove (&dict, ATL_MADE_SCHEDULE);
+        }
     }
+  insert_text (&dict, ATL_MADE_PROMPT, self->prompt);
+  insert_text (&dict, ATL_MADE_NEGATIVE, self->negative);
+  g_variant_dict_insert (&dict, ATL_MADE_SEED, "u", first + index);
   if (self->width > 0)
     {
       g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", self->width);
@@ -287,11 +356,8 @@ atl_image_options_settings (const AtlImageOptions *self, guint index)
     g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength_value);
   if (self->faster > 0)
     g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", (guint) self->faster);
-  if (self->sampler != NULL)
-    g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", self->sampler);
-  if (self->schedule != NULL)
-    g_variant_dict_insert (&dict, ATL_MADE_SCHEDULE, "s", self->schedule);
-  if (self->weighting != NULL)
-    g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s", self->weighting);
+  insert_text (&dict, ATL_MADE_SAMPLER, self->sampler);
+  insert_text (&dict, ATL_MADE_SCHEDULE, self->schedule);
+  insert_text (&dict, ATL_MADE_WEIGHTING, self->weighting);
   return g_variant_dict_end (&dict);
 }

@@ -12,8 +12,12 @@ G_BEGIN_DECLS
 typedef struct
 {
   char *model, *prompt, *negative, *size, *guidance, *seed, *sampler, *schedule, *weighting;
-  char **references; /* (nullable) */
-  char **loras;      /* (nullable) "FILE[:STRENGTH]" */
+  char *like; /* (nullable) a picture with a recipe */
+  gboolean shows_preview, has_seed;
+  char *upscaler;        /* (nullable) "MODEL[:FACTOR]" */
+  double upscale_factor; /* 0: its own */
+  char **references;     /* (nullable) */
+  char **loras;          /* (nullable) "FILE[:STRENGTH]" */
   char *image, *mask, *strength, *out, *device;
   int steps, count, faster;              /* 0: not given */
   guint width, height;                   /* px, 0: not given */
@@ -28,8 +32,8 @@ typedef struct
  * ATL_ERROR_INVALID in words. */
 gboolean atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError **error);
 void atl_image_options_clear (AtlImageOptions *self);
-/* a{sv} for picture `index`, floating. */
-GVariant *atl_image_options_settings (const AtlImageOptions *self, guint index);
+/* a{sv} for picture `index`, floating: what was said, over what `recipe` (nullable) says. */
+GVariant *atl_image_options_settings (const AtlImageOptions *self, GVariant *recipe, guint index);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlImageOptions, atl_image_options_clear)
 

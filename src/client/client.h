@@ -151,6 +151,10 @@ AtlChatJob *atl_client_complete (AtlClient *self,
 /* Starts a picture. Returns at once; owned. */
 AtlPictureJob *atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request);
 
+/* Enlarges the one ATL_CREATE_IMAGE of the request by its setting ATL_MADE_FACTOR ("d", else the
+ * model's own) with an upscaler (AtlModelInfo.is_upscaler). Signals as of a picture, tiles as
+ * steps, no previews. Returns at once; owned. */
+AtlPictureJob *atl_client_upscale (AtlClient *self, AtlModel *model, AtlPictureRequest *request);
 /* What that picture would take; nothing but the model's description is loaded, and it takes a
  * moment the first time for a size, then none. Errors: those of loading, ATL_ERROR_INVALID. */
 void atl_client_price_picture_async (AtlClient *self,

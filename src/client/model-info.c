@@ -132,6 +132,8 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->schedules = read_strings (dict, ATL_INFO_SCHEDULES);
   read_sizes (self, dict);
   read_knobs (self, dict);
+  self->is_upscaler = g_str_equal (kind, ATL_KIND_UPSCALER);
+  self->scale = atl_dict_uint (dict, ATL_INFO_SCALE, 1);
   self->is_lora = g_str_equal (kind, ATL_KIND_LORA);
   self->triggers = read_strings (dict, ATL_INFO_TRIGGERS);
   self->sampler = atl_dict_string (dict, ATL_INFO_SAMPLER, "");

@@ -82,6 +82,9 @@ typedef struct
   gboolean is_lora;
   char **triggers; /* words that call what it was taught; NULL-terminated, never NULL */
   char *sampler, *schedule;
+  /* Of a model that enlarges pictures: */
+  gboolean is_upscaler;
+  guint scale;           /* its own factor */
   gboolean is_toy;       /* label it as such */
   GVariant *recommended; /* a{sv} for atl_chat_params_apply(): only what the author set */
 } AtlModelInfo;

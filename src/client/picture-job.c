@@ -12,6 +12,7 @@ struct _AtlPictureJob
   AtlClient *client;
   AtlModel *model;
   AtlRequest request;
+  const char *method; /* "Create", "Upscale" */
   AtlPictureRequest *asked;
   GUnixFDList *fds;          /* once opened; the first two are for pixels: OF_PICTURE, OF_PREVIEW */
   GPtrArray *names;          /* of the descriptors */
@@ -171,7 +172,7 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
       g_variant_get (params, "(uuu@a{sv})", &id, &self->width, &self->height, &self->facts);
       g_clear_pointer (&self->pixels, g_bytes_unref);
       self->pixels = atl_room_read (self->fds, OF_PICTURE, self->width, self->height,
-                                    ATL_MAX_PICTURE_SIDE, 0, &error);
+                                    ATL_MAX_UPSCALED_SIDE, 0, &error);
       if (self->pixels != NULL)
         note_rates (self);
       end (self, error);
@@ -259,7 +260,7 @@ ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
   for (guint i = 0; i < self->names->len; i++)
     g_variant_builder_add (&files, "(sh)", self->names->pdata[i], (gint32) i);
-  atl_engine_process_call (self->client->process, "Create",
+  atl_engine_process_call (self->client->process, self->method,
                            g_variant_new ("(uu@a{sv}a(sh))", self->request.id, self->model->id,
                                           atl_picture_request_make_settings (self->asked), &files),
                            "()", self->fds, accepted_cb, g_object_ref (self));
@@ -302,20 +303,34 @@ opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
                                    self->cancellable, ensured_cb, g_object_ref (self));
 }
 
-AtlPictureJob *
-atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request)
+static AtlPictureJob *
+job_new (AtlClient *self, AtlModel *model, AtlPictureRequest *request, const char *method)
 {
   AtlPictureJob *job;
   g_autoptr (GTask) task = NULL;
 
-  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && request != NULL, NULL);
   job = g_object_new (ATL_TYPE_PICTURE_JOB, NULL);
   job->client = g_object_ref (self);
   job->model = g_object_ref (model);
+  job->method = method;
   job->asked = atl_picture_request_ref (request);
   task = g_task_new (job, NULL, opened_cb, NULL);
   g_task_run_in_thread (task, open_thread);
   return g_object_ref (job);
+}
+
+AtlPictureJob *
+atl_client_create (AtlClient *self, AtlModel *model, AtlPictureRequest *request)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && request != NULL, NULL);
+  return job_new (self, model, request, "Create");
+}
+
+AtlPictureJob *
+atl_client_upscale (AtlClient *self, AtlModel *model, AtlPictureRequest *request)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && ATL_IS_MODEL (model) && request != NULL, NULL);
+  return job_new (self, model, request, "Upscale");
 }
 
 /* --- What others see --- */

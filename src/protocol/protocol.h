@@ -127,6 +127,8 @@ G_BEGIN_DECLS
 #define ATL_KIND_LORA                                                                              \
   "lora" /* ATL_INFO_FAMILY it was made for, empty where that is not known; and                    \
             of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
+#define ATL_KIND_UPSCALER "upscaler"
+#define ATL_INFO_SCALE "scale"       /* u: an upscaler's own factor */
 #define ATL_INFO_TRIGGERS "triggers" /* as: words that call what a LoRA was taught */
 #define ATL_INFO_SAMPLER "sampler"   /* s: a usual name, recommended */
 #define ATL_INFO_SCHEDULE "schedule" /* s */
@@ -149,6 +151,7 @@ G_BEGIN_DECLS
 #define ATL_CREATE_REFERENCE "reference"
 #define ATL_MAX_PICTURE_SIDE 16384u
 #define ATL_MAX_INPUT_SIDE 65535u
+#define ATL_MAX_UPSCALED_SIDE 32768u
 #define ATL_MAX_PREVIEW_SIDE 512u
 #define ATL_MAX_REFERENCES 16u
 #define ATL_MAX_LORAS 16u
@@ -169,14 +172,16 @@ G_BEGIN_DECLS
 #define ATL_MADE_STEPS "steps"              /* u */
 #define ATL_MADE_GUIDANCE "guidance"        /* d */
 #define ATL_MADE_SEED "seed"                /* u; absent: any */
-#define ATL_MADE_SAMPLER "sampler"       /* s, a usual name or a class; absent: the model's own */
-#define ATL_MADE_SCHEDULE "schedule"     /* s, a usual name; absent: the sampler's own */
-#define ATL_MADE_CLASS "scheduler"       /* s, the sampler's class */
-#define ATL_MADE_STRENGTH "strength"     /* d, 0 to 1: how much of the picture may change */
-#define ATL_MADE_WEIGHTING "weighting"   /* s: "a1111", "comfyui", "plain" */
-#define ATL_MADE_FASTER "faster"         /* u, 1 to 3: steps may be left out; 0, absent: none */
-#define ATL_MADE_LORAS "loras"           /* aa{sv}: "name" s, "weight" d */
-#define ATL_MADE_STEPS_DONE "steps-done" /* u, facts only: when it was ended early */
+#define ATL_MADE_SAMPLER "sampler"     /* s, a usual name or a class; absent: the model's own */
+#define ATL_MADE_SCHEDULE "schedule"   /* s, a usual name; absent: the sampler's own */
+#define ATL_MADE_CLASS "scheduler"     /* s, the sampler's class */
+#define ATL_MADE_STRENGTH "strength"   /* d, 0 to 1: how much of the picture may change */
+#define ATL_MADE_WEIGHTING "weighting" /* s: "a1111", "comfyui", "plain" */
+#define ATL_MADE_FASTER "faster"       /* u, 1 to 3: steps may be left out; 0, absent: none */
+#define ATL_MADE_LORAS "loras"         /* aa{sv}: "name" s, "weight" d */
+#define ATL_MADE_FACTOR "factor"       /* d, of Upscale; absent or 0: the model\'s own */
+#define ATL_MADE_UPSCALER "upscaler"   /* s: what enlarged the picture afterwards, by its factor */
+#define ATL_MADE_STEPS_DONE "steps-done"         /* u, facts only: when it was ended early */
 #define ATL_MADE_STEPS_COMPUTED "steps-computed" /* u, facts only: when some were left out */
 #define ATL_MADE_SECONDS "seconds"               /* d, facts only */
 #define ATL_MADE_WORK "work"                     /* a{sv}, facts only: ATL_WORK_* */

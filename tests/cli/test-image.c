@@ -29,7 +29,7 @@ unpack (void)
 {
   g_autofree char *script =
       g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, folder, "sd15", NULL };
+  const char *argv[] = { script, folder, "sd15", "upscale", NULL };
   g_autoptr (GError) error = NULL;
   int status;
 
@@ -40,24 +40,23 @@ unpack (void)
   model = g_build_filename (folder, "sd15", "model", NULL);
 }
 
-/* `atelier-cli image --model MODEL ...`. */
-static void G_GNUC_NULL_TERMINATED
-image (Result *result, ...)
+static void
+run (Result *result, const char *with_model, va_list list)
 {
   g_autoptr (GPtrArray) args = g_ptr_array_new ();
   g_autoptr (GSubprocess) process = NULL;
   g_autoptr (GError) error = NULL;
   const char *arg;
-  va_list list;
 
   g_ptr_array_add (args, (gpointer) g_getenv ("ATELIER_CLI"));
   g_ptr_array_add (args, (gpointer) "image");
-  g_ptr_array_add (args, (gpointer) "--model");
-  g_ptr_array_add (args, model);
-  va_start (list, result);
+  if (with_model != NULL)
+    {
+      g_ptr_array_add (args, (gpointer) "--model");
+      g_ptr_array_add (args, (gpointer) with_model);
+    }
   while ((arg = va_arg (list, const char *)) != NULL)
     g_ptr_array_add (args, (gpointer) arg);
-  va_end (list);
   g_ptr_array_add (args, NULL);
   process =
       g_subprocess_newv ((const char *const *) args->pdata,
@@ -67,6 +66,27 @@ image (Result *result, ...)
   g_assert_no_error (error);
   result->status =
       g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process) : -1;
+}
+
+/* `atelier-cli image --model MODEL ...`. */
+static void G_GNUC_NULL_TERMINATED
+image (Result *result, ...)
+{
+  va_list list;
+
+  va_start (list, result);
+  run (result, model, list);
+  va_end (list);
+}
+
+static void G_GNUC_NULL_TERMINATED
+image_without_model (Result *result, ...)
+{
+  va_list list;
+
+  va_start (list, result);
+  run (result, NULL, list);
+  va_end (list);
 }
 
 /* The one path that was printed. */
@@ -204,6 +224,60 @@ test_count (void)
   g_assert_true (g_str_has_suffix (lines[1], "/atelier-0.png"));
 }
 
+/* A picture's recipe is the next one's, except for what is said; enlarged at the end. */
+static void
+test_like (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "first.png", NULL);
+  g_autofree char *like = g_build_filename (folder, "like.png", NULL);
+  g_autofree char *upscaler =
+      g_build_filename (folder, "upscale", "model", "esrgan-x2.safetensors:3", NULL);
+  g_autofree char *larger = g_build_filename (folder, "larger.png", NULL);
+  g_autofree char *only = g_build_filename (folder, "only.png", NULL);
+  g_auto (Result) first = { 0 }, second = { 0 }, third = { 0 }, fourth = { 0 }, fifth = { 0 };
+  g_autoptr (GBytes) one = NULL;
+  g_autoptr (GBytes) two = NULL;
+  g_autoptr (AtlPicture) picture = NULL;
+  g_autoptr (AtlPicture) enlarged = NULL;
+
+  image (&first, "--prompt", "a fox", "--size", "64x72", "--steps", "2", "--seed", "11",
+         "--sampler", "heun", "--out", asked, NULL);
+  g_assert_cmpint (first.status, ==, 0);
+  image (&second, "--like", asked, "--out", like, NULL);
+  g_assert_cmpstr (second.err, ==, "");
+  one = file_bytes (asked);
+  two = file_bytes (like);
+  g_assert_true (g_bytes_equal (one, two));
+  image (&third, "--like", asked, "--seed", "12", "--upscale", upscaler, "--out", larger, NULL);
+  g_assert_cmpstr (third.err, ==, "");
+  picture = read_picture (larger);
+  g_assert_cmpuint (picture->width, ==, 192);
+  g_assert_cmpuint (picture->height, ==, 216);
+  g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Seed: 12"));
+  g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Size: 64x72"));
+  g_assert_nonnull (strstr (atl_picture_text (picture, "atelier"), "esrgan-x2"));
+  image_without_model (&fourth, "--image", asked, "--upscale", upscaler, "--out", only, NULL);
+  g_assert_cmpstr (fourth.err, ==, "");
+  enlarged = read_picture (only);
+  g_assert_cmpuint (enlarged->width, ==, 192);
+  /* What it does not say. */
+  image (&fifth, "--like", only, "--out", like, NULL);
+  g_assert_cmpint (fifth.status, ==, 1);
+  g_assert_nonnull (strstr (fifth.err, "only.png"));
+}
+
+static void
+test_preview (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "preview.png", NULL);
+  g_auto (Result) result = { 0 };
+
+  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "4", "--preview", "--out",
+         asked, NULL);
+  g_assert_cmpint (result.status, ==, 0);
+  g_assert_nonnull (strstr (result.err, "▀"));
+}
+
 static void
 test_refusals (void)
 {
@@ -215,6 +289,7 @@ test_refusals (void)
     { "--sampler", "magic", "“magic”", 2 },
     { "--sampler", "MagicScheduler", "MagicScheduler", 1 },
     { "--schedule", "magic", "“magic”", 2 },
+    { "--upscale", "x.pth:99", "--upscale", 2 },
     { "--device", "gpu", "GPU", 1 },
     { "--device", "toaster", "toaster", 1 },
     { "--size", "64xy", "--size", 2 },
@@ -251,6 +326,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/own-sampler", test_own_sampler);
   g_test_add_func ("/cli-image/same-seed", test_same_seed);
   g_test_add_func ("/cli-image/count", test_count);
+  g_test_add_func ("/cli-image/like", test_like);
+  g_test_add_func ("/cli-image/preview", test_preview);
   g_test_add_func ("/cli-image/refusals", test_refusals);
   status = g_test_run ();
   remove = g_strdup_printf ("rm -r '%s'", folder);

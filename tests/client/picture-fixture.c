@@ -106,13 +106,19 @@ drawing_clear (Drawing *self)
   g_clear_error (&self->error);
 }
 void
+drawing_watch (Drawing *self, AtlPictureJob *job)
+{
+  self->job = job;
+  g_signal_connect (job, "progress", G_CALLBACK (progress_cb), self);
+  g_signal_connect (job, "preview", G_CALLBACK (preview_cb), self);
+  g_signal_connect (job, "finished", G_CALLBACK (finished_cb), self);
+  g_signal_connect (job, "failed", G_CALLBACK (failed_cb), self);
+}
+
+void
 drawing_begin (Drawing *self, AtlClient *client, AtlModel *model, AtlPictureRequest *request)
 {
-  self->job = atl_client_create (client, model, request);
-  g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
-  g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
-  g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
-  g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+  drawing_watch (self, atl_client_create (client, model, request));
 }
 
 void

@@ -26,6 +26,8 @@ int picture_fixture_run (const char *const *families);
 char *picture_fixture_path (const char *name);
 AtlModel *picture_fixture_load (AtlClient *client, const char *name);
 
+/* Takes the job. */
+void drawing_watch (Drawing *self, AtlPictureJob *job);
 void drawing_begin (Drawing *self, AtlClient *client, AtlModel *model, AtlPictureRequest *request);
 /* A (red:1.3) fox of 72 × 64, seed 7; or of the size of `image` (nullable: a path). */
 void

@@ -120,7 +120,7 @@ start_turn (AtlJob *job, JsonArray *messages, GError **error)
   };
   AtlChatTurn *turn;
 
-  if (job->slot->pictures != NULL)
+  if (job->slot->pictures != NULL || job->slot->upscaler != NULL)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s makes pictures and cannot chat"),
                    atl_slot_name (job->slot));

@@ -22,6 +22,7 @@ atl_slot_unref (AtlSlot *self)
     return;
   atl_chat_model_free (self->model);
   atl_diffusion_model_free (self->pictures);
+  atl_upscaler_free (self->upscaler);
   g_clear_pointer (&self->loras, g_ptr_array_unref);
   g_free (self->name);
   atl_keep_table_free (self->keeping);
@@ -40,7 +41,7 @@ atl_slot_name (const AtlSlot *self)
 gboolean
 atl_slot_has_model (const AtlSlot *self)
 {
-  return self->model != NULL || self->pictures != NULL;
+  return self->model != NULL || self->pictures != NULL || self->upscaler != NULL;
 }
 
 AtlJob *
@@ -110,6 +111,7 @@ atl_job_unref (AtlJob *self)
   g_clear_pointer (&self->maps, g_ptr_array_unref);
   g_clear_pointer (&self->names, g_ptr_array_unref);
   g_clear_pointer (&self->pictures, atl_diffusion_model_free);
+  g_clear_pointer (&self->upscaler, atl_upscaler_free);
   g_clear_pointer (&self->settings, g_variant_unref);
   if (self->room > 0)
     close (self->room);
@@ -183,6 +185,7 @@ atl_job_pool_cb (gpointer data, gpointer user_data)
       /* Here, and not on the main thread: freeing waits for plans that run. */
       g_clear_pointer (&self->model, atl_chat_model_free);
       g_clear_pointer (&self->pictures, atl_diffusion_model_free);
+      g_clear_pointer (&self->upscaler, atl_upscaler_free);
       atl_job_end (self);
     }
   atl_job_unref (self);

@@ -50,7 +50,8 @@ lock_idle (AtlSlot *slot)
 {
   if (!g_rw_lock_writer_trylock (&slot->lock))
     return FALSE;
-  if (slot->pictures != NULL || (slot->model != NULL && atl_chat_model_is_idle (slot->model)))
+  if (slot->pictures != NULL || slot->upscaler != NULL ||
+      (slot->model != NULL && atl_chat_model_is_idle (slot->model)))
     return TRUE;
   g_rw_lock_writer_unlock (&slot->lock);
   return FALSE;
@@ -145,6 +146,7 @@ unload_locked (AtlService *self, AtlSlot *slot, gboolean is_idle)
   if (slot->model != NULL)
     atl_chat_model_unload_idle (slot->model);
   g_clear_pointer (&slot->pictures, atl_diffusion_model_free);
+  g_clear_pointer (&slot->upscaler, atl_upscaler_free);
   g_clear_pointer (&slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&slot->lock);
   g_ptr_array_remove (self->ledger, slot);

@@ -169,6 +169,8 @@ open_model (AtlJob *job, GError **error)
 
   if (atl_picture_is_folder (job))
     return atl_picture_open (job, error);
+  if (atl_upscale_is_meant (job))
+    return atl_upscale_open (job, error);
   if (open_chat (job, error) && atl_chat_model_facts (job->model)->can_run)
     return TRUE;
   if (atl_picture_open (job, &as_picture) ||
@@ -179,6 +181,12 @@ open_model (AtlJob *job, GError **error)
       if (as_picture != NULL)
         g_propagate_error (error, g_steal_pointer (&as_picture));
       return job->pictures != NULL;
+    }
+  if (atl_upscale_open (job, NULL))
+    {
+      g_clear_error (error);
+      g_clear_pointer (&job->model, atl_chat_model_free);
+      return TRUE;
     }
   return job->model != NULL && *error == NULL;
 }
@@ -231,6 +239,11 @@ inspect_run (AtlJob *job, GError **error)
     }
   if (job->pictures != NULL)
     return atl_picture_inspect (job, NULL, error);
+  if (job->upscaler != NULL)
+    {
+      atl_upscale_inspect (job, "");
+      return TRUE;
+    }
   if (!judge (job, &fit, &free_bytes, error))
     return FALSE;
   job->info = make_info (job->model, &fit, free_bytes, "");
@@ -437,7 +450,10 @@ load_pictures (AtlJob *job, GError **error)
   job->slot->runs_on = job->service->devices->gpu != NULL && g_strcmp0 (job->device, "cpu") != 0
                            ? g_strdup (cpu->description)
                            : atl_devices_cpu_words (job->service->devices, cpu, job->device);
-  return atl_picture_load (job, job->slot, cpu, error);
+  if (job->pictures != NULL)
+    return atl_picture_load (job, job->slot, cpu, error);
+  atl_upscale_load (job, job->slot, cpu);
+  return TRUE;
 }
 
 static gboolean
@@ -455,7 +471,7 @@ load_run (AtlJob *job, GError **error)
   send_progress (job, 0, _ ("Reading the file"));
   if (!open_model (job, error))
     return FALSE;
-  if (job->pictures != NULL)
+  if (job->pictures != NULL || job->upscaler != NULL)
     return load_pictures (job, error);
   if (!atl_chat_model_facts (job->model)->can_run)
     {

@@ -102,8 +102,10 @@ create (AtlJob *job, GError **error)
 
   if (job->slot->pictures == NULL)
     {
-      if (job->slot->model != NULL)
-        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s chats and makes no pictures"),
+      if (atl_slot_has_model (job->slot))
+        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                     job->slot->model != NULL ? _ ("%s chats and makes no pictures")
+                                              : _ ("%s enlarges pictures and makes none"),
                      atl_slot_name (job->slot));
       else
         g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
@@ -166,27 +168,27 @@ create_done (AtlJob *job, const GError *error)
 }
 
 gboolean
-atl_handle_create (AtlIpcEngine1 *skeleton,
+atl_picture_begin (AtlService *self,
                    GDBusMethodInvocation *invocation,
                    GUnixFDList *fds,
                    guint request,
                    guint model,
                    GVariant *settings,
                    GVariant *files,
-                   AtlService *self)
+                   gboolean (*run) (AtlJob *, GError **))
 {
   AtlJob *job = atl_job_new (self, request, FALSE, invocation);
   GError *error = NULL;
 
   if (job == NULL)
     return G_DBUS_METHOD_INVOCATION_HANDLED;
-  job->run = create_run;
+  job->run = run;
   job->done = create_done;
   job->settings = g_variant_ref (settings);
   atl_picture_take_files (job, fds, files, &error);
   if (error == NULL && request == 0)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("request 0 cannot be told apart"));
-  else if (error == NULL && job->room == 0)
+  else if (error == NULL && (job->room == 0 || (run != create_run && job->maps->len == 0)))
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("there is no file for the picture"));
   else if (error == NULL)
@@ -199,4 +201,17 @@ atl_handle_create (AtlIpcEngine1 *skeleton,
   g_dbus_method_invocation_return_value (g_steal_pointer (&job->invocation), NULL);
   atl_job_start (job, self->drawing);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+gboolean
+atl_handle_create (AtlIpcEngine1 *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   GUnixFDList *fds,
+                   guint request,
+                   guint model,
+                   GVariant *settings,
+                   GVariant *files,
+                   AtlService *self)
+{
+  return atl_picture_begin (self, invocation, fds, request, model, settings, files, create_run);
 }

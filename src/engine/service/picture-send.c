@@ -85,6 +85,24 @@ atl_picture_progress_cb (const char *phase, guint step, guint n_steps, gpointer 
   send_progress (job, phase, 0, n_steps);
 }
 
+void
+atl_picture_tile_done (AtlJob *job, const char *phase, guint done, guint total)
+{
+  double left = -1;
+
+  if (done == 1)
+    job->step_ended_at = g_get_monotonic_time ();
+  /* The first also loaded weights. */
+  else if (done > 1)
+    left = (double) (g_get_monotonic_time () - job->step_ended_at) / G_USEC_PER_SEC / (done - 1) *
+           (total - done);
+  atl_service_emit (job->service, "PictureProgress",
+                    g_variant_new ("(usuud)", job->request, phase, done, total, left));
+  atl_turnstile_yield (job->service->turnstile);
+  if (is_paused (job))
+    rest (job, done, total);
+}
+
 /* FALSE with errno. */
 static gboolean
 write_all (int fd, const guint8 *bytes, gsize size, guint64 offset)

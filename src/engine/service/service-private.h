@@ -10,6 +10,7 @@
 #include "engine/diffusion/fit.h"
 #include "engine/diffusion/lora-file.h"
 #include "engine/diffusion/model.h"
+#include "engine/diffusion/upscale.h"
 #include "engine/pipelines/chat-model.h"
 #include "engine/pipelines/chat-turn.h"
 #include "engine/service/fit.h"
@@ -34,6 +35,7 @@ typedef struct
   GRWLock lock;
   AtlChatModel *model;         /* (lock) (nullable) NULL once unloaded */
   AtlDiffusionModel *pictures; /* (lock) (nullable) instead of it: makes pictures */
+  AtlUpscaler *upscaler;       /* (lock) (nullable) likewise: enlarges them */
   char *name;                  /* (nullable) of a model for pictures */
   GPtrArray *loras;            /* (nullable) AtlLora of its last picture; on the drawing thread */
   char *device;                /* (nullable) as asked */
@@ -94,6 +96,7 @@ struct _AtlJob
   char *gpu_problem;           /* (nullable) why not */
   AtlChatModel *model;         /* until it moves into a slot; freed on the worker */
   AtlDiffusionModel *pictures; /* likewise */
+  AtlUpscaler *upscaler;       /* likewise */
   char *name;                  /* what the person calls the files */
   GVariant *info;              /* the result */
   gint64 progress_sent_at;
@@ -347,7 +350,40 @@ gboolean atl_handle_pause (AtlIpcEngine1 *skeleton,
                            gboolean is_paused,
                            AtlService *self);
 
+/* After `done` of `total` tiles of another phase than steps: tells, lets others compute, rests. */
+void atl_picture_tile_done (AtlJob *job, const char *phase, guint done, guint total);
+
+/* --- picture-upscale.c: Upscale, and models for it --- */
+
+/* Into job->upscaler. */
+gboolean atl_upscale_open (AtlJob *job, GError **error);
+/* Whether the files' names leave nothing else. */
+gboolean atl_upscale_is_meant (const AtlJob *job);
+/* What is told about it, into job->info. */
+void atl_upscale_inspect (AtlJob *job, const char *runs_on);
+/* Moves job->upscaler into `slot`. */
+void atl_upscale_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu);
+gboolean atl_handle_upscale (AtlIpcEngine1 *skeleton,
+                             GDBusMethodInvocation *invocation,
+                             GUnixFDList *fds,
+                             guint request,
+                             guint model,
+                             GVariant *settings,
+                             GVariant *files,
+                             AtlService *self);
+
 /* --- picture-ask.c: Create --- */
+
+/* The beginning of both: answers the call, and has `run` called on the worker that draws, which
+ * leaves PictureDone's arguments in job->stats. */
+gboolean atl_picture_begin (AtlService *self,
+                            GDBusMethodInvocation *invocation,
+                            GUnixFDList *fds,
+                            guint request,
+                            guint model,
+                            GVariant *settings,
+                            GVariant *files,
+                            gboolean (*run) (AtlJob *, GError **));
 
 gboolean atl_handle_create (AtlIpcEngine1 *skeleton,
                             GDBusMethodInvocation *invocation,

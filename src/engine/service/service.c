@@ -178,13 +178,14 @@ atl_service_new (GDBusConnection *connection,
       "signal::handle-unload-model", atl_handle_unload, self, "signal::handle-set-adapters",
       atl_handle_set_adapters, self, "signal::handle-chat", atl_handle_chat, self,
       "signal::handle-complete", atl_handle_complete, self, "signal::handle-create",
-      atl_handle_create, self, "signal::handle-price-picture", atl_handle_price_picture, self,
-      "signal::handle-enough", atl_handle_enough, self, "signal::handle-read-picture",
-      atl_handle_read_picture, self, "signal::handle-pause", atl_handle_pause, self,
-      "signal::handle-count-tokens", atl_handle_count_tokens, self,
-      "signal::handle-keep-conversation", atl_handle_keep_conversation, self,
-      "signal::handle-keep-all", atl_handle_keep_all, self, "signal::handle-cancel", handle_cancel,
-      self, "signal::handle-get-status", handle_get_status, self, NULL);
+      atl_handle_create, self, "signal::handle-upscale", atl_handle_upscale, self,
+      "signal::handle-price-picture", atl_handle_price_picture, self, "signal::handle-enough",
+      atl_handle_enough, self, "signal::handle-read-picture", atl_handle_read_picture, self,
+      "signal::handle-pause", atl_handle_pause, self, "signal::handle-count-tokens",
+      atl_handle_count_tokens, self, "signal::handle-keep-conversation",
+      atl_handle_keep_conversation, self, "signal::handle-keep-all", atl_handle_keep_all, self,
+      "signal::handle-cancel", handle_cancel, self, "signal::handle-get-status", handle_get_status,
+      self, NULL);
   if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->skeleton), connection,
                                          ATL_ENGINE_PATH, error))
     {

@@ -15,10 +15,11 @@ atl_job_unload (AtlJob *job, GError **error)
       atl_keep_before_unload (job->slot);
       atl_turnstile_leave (job->service->turnstile);
     }
-  if (job->slot->pictures != NULL)
+  if (job->slot->pictures != NULL || job->slot->upscaler != NULL)
     {
       atl_turnstile_enter (job->service->turnstile);
       g_clear_pointer (&job->slot->pictures, atl_diffusion_model_free);
+      g_clear_pointer (&job->slot->upscaler, atl_upscaler_free);
       atl_turnstile_leave (job->service->turnstile);
     }
   g_clear_pointer (&job->slot->model, atl_chat_model_free);
