@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/chat/adapter-list.h"
+#include "app/images/gallery-view.h"
 #include "app/images/images-page.h"
 #include "app/models/add-model.h"
 #include "app/window-private.h"
@@ -129,7 +130,7 @@ static gboolean
 drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWindow *self)
 {
   gboolean model_taken = FALSE;
-  GtkWidget *at, *adapters;
+  GtkWidget *at, *adapters, *gallery;
 
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), FALSE);
   if (!G_VALUE_HOLDS (value, GDK_TYPE_FILE_LIST))
@@ -140,6 +141,12 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
     {
       atl_adapter_list_add (ATL_ADAPTER_LIST (adapters),
                             ((GSList *) g_value_get_boxed (value))->data);
+      return TRUE;
+    }
+  gallery = at != NULL ? gtk_widget_get_ancestor (at, ATL_TYPE_GALLERY_VIEW) : NULL;
+  if (gallery != NULL)
+    {
+      atl_gallery_view_import (ATL_GALLERY_VIEW (gallery), g_value_get_boxed (value));
       return TRUE;
     }
   for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)

@@ -21,7 +21,9 @@ struct _AtlWindow
   GtkWidget *leaflet;
   GtkWidget *sidebar;
   GtkWidget *content;
+  GtkWidget *lists;
   GtkWidget *chat_list;
+  GtkWidget *picture_list;
   GtkWidget *strip;
   GtkWidget *pages;
   GtkWidget *title_stack;

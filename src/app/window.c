@@ -9,6 +9,7 @@
 #include "app/chat/conversation.h"
 #include "app/dialogs.h"
 #include "app/engine-strip.h"
+#include "app/images/gallery-strip.h"
 #include "app/images/images-page.h"
 #include "app/model-switcher.h"
 #include "app/models/add-model.h"
@@ -66,6 +67,9 @@ refresh_layout (AtlWindow *self)
   gtk_widget_set_visible (self->new_button, chats && !folded && !wanted);
   gtk_widget_set_visible (self->settings_button, chats);
   gtk_widget_set_visible (self->chat_menu_button, chats);
+  gtk_stack_set_visible_child (GTK_STACK (self->lists), atl_window_shows_page (self, "images")
+                                                            ? self->picture_list
+                                                            : self->chat_list);
   gtk_stack_set_visible_child_name (
       GTK_STACK (self->title_stack),
       adw_view_stack_get_visible_child_name (ADW_VIEW_STACK (self->pages)));
@@ -75,6 +79,13 @@ void
 atl_window_show_page (AtlWindow *self, const char *name)
 {
   adw_view_stack_set_visible_child_name (ADW_VIEW_STACK (self->pages), name);
+  show_content (self);
+}
+
+static void
+picture_chosen_cb (AtlWindow *self, const char *path)
+{
+  gtk_widget_activate_action (self->images_page, "images.show", "s", path);
   show_content (self);
 }
 
@@ -245,6 +256,7 @@ search_action (GtkWidget *widget, const char *name, GVariant *parameter)
     adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->sidebar);
   else
     g_settings_set_boolean (atl_session_get_settings (self->session), "sidebar-visible", TRUE);
+  gtk_stack_set_visible_child (GTK_STACK (self->lists), self->chat_list);
   atl_chat_list_search (ATL_CHAT_LIST (self->chat_list), NULL);
 }
 
@@ -253,6 +265,11 @@ find_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
 
+  if (atl_window_shows_page (self, "images"))
+    {
+      atl_images_page_find (ATL_IMAGES_PAGE (self->images_page));
+      return;
+    }
   atl_window_show_page (self, "chats");
   atl_chat_page_find (ATL_CHAT_PAGE (self->chat_page));
 }
@@ -389,6 +406,7 @@ atl_window_class_init (AtlWindowClass *klass)
   g_type_ensure (ATL_TYPE_CHAT_PAGE);
   g_type_ensure (ATL_TYPE_ENGINE_STRIP);
   g_type_ensure (ATL_TYPE_MODEL_SWITCHER);
+  g_type_ensure (ATL_TYPE_GALLERY_STRIP);
   g_type_ensure (ATL_TYPE_IMAGES_PAGE);
   g_type_ensure (ATL_TYPE_MODELS_PAGE);
   gtk_widget_class_set_template_from_resource (widget_class,
@@ -418,11 +436,14 @@ atl_window_class_init (AtlWindowClass *klass)
   BIND (load_bar);
   BIND (chat_page);
   BIND (images_page);
+  BIND (lists);
+  BIND (picture_list);
   BIND (models_page);
   BIND (drop_revealer);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, refresh_layout);
   gtk_widget_class_bind_template_callback (widget_class, page_cb);
+  gtk_widget_class_bind_template_callback (widget_class, picture_chosen_cb);
   gtk_widget_class_bind_template_callback (widget_class, chosen_cb);
   atl_window_bind_notice_callbacks (widget_class);
   install_actions (widget_class);
@@ -467,6 +488,7 @@ atl_window_new (GtkApplication *app, AtlSession *session)
   atl_chat_list_set_session (ATL_CHAT_LIST (self->chat_list), session);
   atl_chat_page_set_session (ATL_CHAT_PAGE (self->chat_page), session);
   atl_images_page_set_session (ATL_IMAGES_PAGE (self->images_page), session);
+  atl_gallery_strip_set_session (ATL_GALLERY_STRIP (self->picture_list), session);
   atl_models_page_set_session (ATL_MODELS_PAGE (self->models_page), session);
   atl_engine_strip_set_session (ATL_ENGINE_STRIP (self->strip), session);
   atl_model_switcher_set_session (ATL_MODEL_SWITCHER (self->model_switcher), session, FALSE);

@@ -12,6 +12,7 @@
 #define ROW_HEIGHT 84
 #define GRID_SIDE 76
 #define GRID_COLUMNS 3
+#define MARGIN 6
 
 struct _AtlGalleryStrip
 {
@@ -24,6 +25,7 @@ struct _AtlGalleryStrip
 
   GtkWidget *scroller;
   GtkWidget *list;
+  GtkWidget *hint; /* shown while there are none */
 };
 
 G_DEFINE_FINAL_TYPE (AtlGalleryStrip, atl_gallery_strip, GTK_TYPE_WIDGET)
@@ -200,6 +202,13 @@ key_cb (
 
 /* --- GObject --- */
 
+static void
+refresh_hint (AtlGalleryStrip *self)
+{
+  gtk_widget_set_visible (self->hint,
+                          g_list_model_get_n_items (G_LIST_MODEL (self->selection)) == 0);
+}
+
 void
 atl_gallery_strip_set_session (AtlGalleryStrip *self, AtlSession *session)
 {
@@ -208,6 +217,9 @@ atl_gallery_strip_set_session (AtlGalleryStrip *self, AtlSession *session)
   self->gallery = atl_gallery_get (session);
   atl_gallery_install_actions (GTK_WIDGET (self), GTK_WIDGET (self), self->gallery);
   gtk_single_selection_set_model (self->selection, atl_gallery_get_pictures (self->gallery));
+  g_signal_connect_object (atl_gallery_get_pictures (self->gallery), "items-changed",
+                           G_CALLBACK (refresh_hint), self, G_CONNECT_SWAPPED);
+  refresh_hint (self);
 }
 
 static void
@@ -250,7 +262,16 @@ constructed (GObject *object)
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (self->scroller), self->list);
   if (!is_row)
     gtk_widget_set_vexpand (self->scroller, TRUE);
+  gtk_widget_set_margin_top (self->scroller, MARGIN);
+  gtk_widget_set_margin_bottom (self->scroller, MARGIN);
+  gtk_widget_set_margin_start (self->scroller, MARGIN);
   gtk_widget_set_parent (self->scroller, GTK_WIDGET (self));
+  self->hint = gtk_label_new (_ ("Your pictures will be listed here"));
+  gtk_label_set_wrap (GTK_LABEL (self->hint), TRUE);
+  gtk_label_set_justify (GTK_LABEL (self->hint), GTK_JUSTIFY_CENTER);
+  gtk_widget_add_css_class (self->hint, "dim-label");
+  gtk_widget_set_visible (self->hint, FALSE);
+  gtk_widget_set_parent (self->hint, GTK_WIDGET (self));
 }
 
 static void
@@ -295,6 +316,7 @@ dispose (GObject *object)
   AtlGalleryStrip *self = ATL_GALLERY_STRIP (object);
 
   g_clear_pointer (&self->scroller, gtk_widget_unparent);
+  g_clear_pointer (&self->hint, gtk_widget_unparent);
   g_clear_object (&self->selection);
   g_clear_pointer (&self->selected, g_free);
   G_OBJECT_CLASS (atl_gallery_strip_parent_class)->dispose (object);

@@ -1,5 +1,6 @@
 /* The fields that the files of the page share: images-page.c shows and draws, images-page-inputs.c
- * takes pictures that go in, images-page-price.c tells what it costs. */
+ * takes pictures that go in, images-page-gallery.c shows those that are there,
+ * images-page-price.c tells what it costs. */
 #pragma once
 
 #include "app/images/images-page.h"
@@ -20,6 +21,7 @@ struct _AtlImagesPage
   GCancellable *pricing;       /* (nullable) while the price is asked for */
   guint fit_width, fit_height; /* offered instead of what does not fit; 0: nothing is */
   GCancellable *reading;       /* (nullable) of a mask that is to be painted on */
+  GCancellable *showing;       /* (nullable) of a picture that is to be shown */
 
   GtkWidget *split;
   GtkWidget *pane;
@@ -29,8 +31,22 @@ struct _AtlImagesPage
   GtkWidget *mask_editor;
   GtkWidget *extend_editor;
   GtkWidget *job_bar;
+  GtkWidget *strip_row;
+  GtkWidget *strip;
+  GtkWidget *all_button;
+  GtkWidget *gallery;
 };
 
+/* A picture that is there, on the canvas until the next is drawn. */
+void atl_images_page_show_result (AtlImagesPage *self,
+                                  const char *path,
+                                  GdkTexture *texture,
+                                  const char *words);
+
+/* Of images-page-gallery.c: */
+void atl_images_page_install_gallery (GtkWidgetClass *widget_class);
+void atl_images_page_connect_gallery (AtlImagesPage *self);
+void atl_images_page_stop_showing (AtlImagesPage *self);
 /* Of images-page-inputs.c: */
 void atl_images_page_install_inputs (GtkWidgetClass *widget_class);
 void atl_images_page_init_inputs (AtlImagesPage *self);

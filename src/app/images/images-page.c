@@ -5,6 +5,8 @@
 #include <glib/gi18n.h>
 
 #include "app/images/extend-editor.h"
+#include "app/images/gallery-strip.h"
+#include "app/images/gallery-view.h"
 #include "app/images/job-bar.h"
 #include "app/images/mask-editor.h"
 #include "app/images/picture-canvas.h"
@@ -73,17 +75,28 @@ current_cb (AtlImagesPage *self)
   refresh (self);
 }
 
+void
+atl_images_page_show_result (AtlImagesPage *self,
+                             const char *path,
+                             GdkTexture *texture,
+                             const char *words)
+{
+  g_set_object (&self->result, texture);
+  atl_set_string (&self->result_words, words);
+  atl_set_string (&self->result_path, path);
+  g_clear_object (&self->failed);
+  refresh_canvas (self);
+}
+
 static void
 saved_cb (AtlImagesPage *self, const char *path, GdkTexture *texture, gint64 id)
 {
   g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *words = g_strdup_printf (_ ("Finished picture: %s"), name);
 
-  g_set_object (&self->result, texture);
-  g_free (self->result_words);
-  self->result_words = g_strdup_printf (_ ("Finished picture: %s"), name);
-  atl_set_string (&self->result_path, path);
-  g_clear_object (&self->failed);
-  refresh_canvas (self);
+  atl_images_page_stop_showing (self);
+  atl_images_page_show_result (self, path, texture, words);
+  atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (self->strip), path);
 }
 
 static void
@@ -291,6 +304,7 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
   g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (ensure_model),
                            self, G_CONNECT_SWAPPED);
   atl_images_page_connect_inputs (self);
+  atl_images_page_connect_gallery (self);
   current_cb (self);
 }
 
@@ -322,6 +336,7 @@ atl_images_page_dispose (GObject *object)
   if (self->reading != NULL)
     g_cancellable_cancel (self->reading);
   g_clear_object (&self->reading);
+  atl_images_page_stop_showing (self);
   g_clear_pointer (&self->split, gtk_widget_unparent);
   G_OBJECT_CLASS (atl_images_page_parent_class)->dispose (object);
 }
@@ -334,6 +349,8 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   G_OBJECT_CLASS (klass)->dispose = atl_images_page_dispose;
   widget_class->map = map;
   g_type_ensure (ATL_TYPE_EXTEND_EDITOR);
+  g_type_ensure (ATL_TYPE_GALLERY_STRIP);
+  g_type_ensure (ATL_TYPE_GALLERY_VIEW);
   g_type_ensure (ATL_TYPE_JOB_BAR);
   g_type_ensure (ATL_TYPE_MASK_EDITOR);
   g_type_ensure (ATL_TYPE_PICTURE_CANVAS);
@@ -351,10 +368,15 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   BIND (mask_editor);
   BIND (extend_editor);
   BIND (job_bar);
+  BIND (strip_row);
+  BIND (strip);
+  BIND (all_button);
+  BIND (gallery);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, folded_cb);
   gtk_widget_class_bind_template_callback (widget_class, shows_settings_cb);
   gtk_widget_class_bind_template_callback (widget_class, settings_changed_cb);
+  atl_images_page_install_gallery (widget_class);
   gtk_widget_class_install_action (widget_class, "images.create", NULL, create_action);
   gtk_widget_class_install_action (widget_class, "images.try", "s", try_action);
   gtk_widget_class_install_action (widget_class, "images.stop", NULL, stop_action);

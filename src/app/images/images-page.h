@@ -1,6 +1,6 @@
 /* The Images page: prompt and settings beside the canvas.
  *
- * Actions ("images."): create, stop, retry, smaller.
+ * Actions ("images."): create, stop, retry, smaller, show (s: the path of a picture).
  *
  * Threading: the main thread.
  */
@@ -28,6 +28,8 @@ void atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file);
 void atl_images_page_drop_weights (AtlImagesPage *self, GFile *file);
 /* Whether a file of that name is a picture that can go in. */
 gboolean atl_images_page_is_picture_name (const char *name);
+/* Searches the pictures that are there. */
+void atl_images_page_find (AtlImagesPage *self);
 /* Writes the draft. */
 void atl_images_page_flush (AtlImagesPage *self);
 

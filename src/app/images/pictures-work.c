@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/images/picture-prepare.h"
+#include "app/images/gallery.h"
 #include "app/images/pictures-session-private.h"
 #include "app/words.h"
 #include "media/recipe.h"
@@ -121,7 +122,6 @@ add_row (AtlPicturesSession *self, const Drawn *drawn, const char *path)
   g_autofree char *recipe = atl_recipe_to_json (drawn->recipe);
   g_autoptr (GVariant) seed = atl_dict_lookup (drawn->recipe, ATL_MADE_SEED, "u");
   g_autoptr (GError) error = NULL;
-  GStatBuf st = { 0 };
   AtlPictureRow row = { .path = (char *) path,
                         .origin = ATL_ORIGIN_MADE,
                         .created_us = g_get_real_time (),
@@ -134,12 +134,7 @@ add_row (AtlPicturesSession *self, const Drawn *drawn, const char *path)
                         .seed = seed != NULL ? g_variant_get_uint32 (seed) : -1 };
   gint64 id;
 
-  if (g_stat (path, &st) == 0)
-    {
-      row.size_bytes = (guint64) st.st_size;
-      row.changed_us = (gint64) st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000;
-    }
-  id = atl_store_picture_add (atl_session_get_store (self->session), &row, &error);
+  id = atl_gallery_add (self->session, &row, drawn->pixels, &error);
   if (id == 0)
     g_warning ("A picture is not in the gallery: %s", error->message);
   return id;
