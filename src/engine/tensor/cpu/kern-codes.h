@@ -6,10 +6,6 @@
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-private.h"
 
-/* How far ahead of the products codes are asked for. */
-#define PREFETCH_NEAR 2048
-#define PREFETCH_FAR 4096
-
 /* --- What a dtype is --- */
 
 /* The dtypes that are packed; others are packed alike. */

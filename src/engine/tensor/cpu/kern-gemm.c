@@ -58,9 +58,27 @@ load_element (AtlDType t, const guint8 *row, gint64 k)
   return v;
 }
 
-/* `n_w` weight rows with `n_x` activation rows; two sums each hide the latency of the products.
- * `ahead`: ask for the rows that follow, as the processor's own prefetching ends at each page; into
+/* Weights further on of one row that is read alone; of four, the rows that follow, which go into
  * the second-level cache, for four long rows fill the first. */
+INLINE void
+ask_for_rows (guint n_w, const guint8 *at, gsize row_bytes, gsize n)
+{
+  for (gsize line = 0; line < n; line += 64)
+    if (n_w == 1)
+      {
+        __builtin_prefetch (at + PREFETCH_FAR + line, 0, 2);
+        __builtin_prefetch (at + PREFETCH_NEAR + line);
+      }
+    else
+      {
+#pragma GCC unroll 4
+        for (guint r = 0; r < n_w; r++)
+          __builtin_prefetch (at + (n_w + r) * row_bytes + line, 0, 2);
+      }
+}
+
+/* `n_w` weight rows with `n_x` activation rows; two sums each hide the latency of the products.
+ * `ahead`: ask for what follows, as the processor's own prefetching ends at each page. */
 INLINE void
 plain_block (AtlDType t,
              guint n_w,
@@ -84,10 +102,7 @@ plain_block (AtlDType t,
       const gsize element = element_bytes (t);
 
       if (ahead)
-#pragma GCC unroll 4
-        for (guint r = 0; r < n_w; r++)
-          for (gsize line = 0; line < 2 * VW * element; line += 64)
-            __builtin_prefetch (rows + (n_w + r) * row_bytes + (gsize) k * element + line, 0, 2);
+        ask_for_rows (n_w, rows + (gsize) k * element, row_bytes, 2 * VW * element);
 #pragma GCC unroll 2
       for (guint h = 0; h < 2; h++)
         {
@@ -117,6 +132,7 @@ plain_block (AtlDType t,
       }
 }
 
+/* One activation row meets weight rows one after the other, as they lie in memory. */
 INLINE void
 plain_rows (AtlDType t,
             const guint8 *rows,
@@ -137,13 +153,11 @@ plain_rows (AtlDType t,
 
         if (n_weight_rows - r >= 4 && n_rows - i >= 2)
           plain_block (t, 4, 2, i == 0, w, row_bytes, n_in, xi, x_stride, o);
-        else if (n_weight_rows - r >= 4)
-          plain_block (t, 4, 1, i == 0, w, row_bytes, n_in, xi, x_stride, o);
         else
-          for (guint j = 0; j < n_weight_rows - r; j++)
+          for (guint j = 0; j < MIN (4, n_weight_rows - r); j++)
             for (gint64 l = 0; l < MIN (2, n_rows - i); l++)
-              plain_block (t, 1, 1, FALSE, w + j * row_bytes, row_bytes, n_in, xi + l * x_stride,
-                           x_stride, o + l * 16 + j);
+              plain_block (t, 1, 1, i + l == 0, w + j * row_bytes, row_bytes, n_in,
+                           xi + l * x_stride, x_stride, o + l * 16 + j);
       }
 }
 

@@ -13,6 +13,10 @@
 #define FAST_ROWS 16
 #endif
 
+/* How far ahead of the products weights are asked for. */
+#define PREFETCH_NEAR 2048
+#define PREFETCH_FAR 4096
+
 void ATL_SIMD_NAME (atl_quantise_row) (const float *x, gint64 n_in, gint64 row, AtlQuantRows *out);
 void ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
                                      const guint8 *group,
