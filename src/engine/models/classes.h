@@ -13,6 +13,7 @@ extern const AtlComponentClass atl_flux_class;
 extern const AtlComponentClass atl_hidream_class;
 extern const AtlComponentClass atl_llm_encoder_class;
 extern const AtlComponentClass atl_qwen_image_class;
+extern const AtlComponentClass atl_qwen_vision_class;
 extern const AtlComponentClass atl_sd3_class;
 extern const AtlComponentClass atl_sd_unet_class;
 extern const AtlComponentClass atl_t5_class;

@@ -21,6 +21,7 @@ static const AtlComponentClass *const classes[] = {
   &atl_hidream_class,
   &atl_llm_encoder_class,
   &atl_qwen_image_class,
+  &atl_qwen_vision_class,
   &atl_sd3_class,
   &atl_sd_unet_class,
   &atl_t5_class,

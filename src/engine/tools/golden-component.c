@@ -147,7 +147,10 @@ run (GoldenReport *report,
   const AtlComponentClass *klass;
 
   files = golden_open (c, c->model, c->component, error);
-  cp = files != NULL ? atl_hf_adopt_part (files, error) : NULL;
+  /* A vision tower beside a language model keeps its names. */
+  if (files != NULL)
+    cp = g_str_equal (c->kind, "encode_image") ? atl_checkpoint_ref (files)
+                                               : atl_hf_adopt_part (files, error);
   if (cp == NULL ||
       !golden_open_loras (c, loras, lora_checkpoints, MAX_LORAS, &options.n_loras, error))
     return FALSE;

@@ -1,0 +1,355 @@
+/* The vision tower of Qwen2.5-VL (Qwen team 2025; transformers 5.23 qwen2_5_vl), which shows
+ * pictures to Qwen-Image's text encoder.
+ *
+ *   x = patch_embed.proj(patch)              (channel, frame, row, column), no bias; a still
+ * picture fills both frames block: x += attn(RMS(x)); x += down(SiLU(gate(RMS(x))) * up(RMS(x)))
+ *   hidden = mlp.2(GELU(mlp.0([ln_q(x) of the patches of a cell])))          GELU exact
+ *
+ * RMS eps 1e-6. Rotary: halves, axes (row, column) of the patches' grid, theta 10000. Cells of 2 x
+ * 2 patches; attention inside windows of 4 x 4 cells (window_size), in the blocks of
+ * fullatt_block_indexes among all. Tokens are computed window by window, so that each sees one run
+ * of them; the result is row by row again.
+ *
+ * encode_image: image [1, 3, H, W], normalised as CLIP's, its sides multiples of a cell's -> hidden
+ * [1, cells, n]. Names: transformers', below "visual." or "model.visual.". Without a configuration
+ * as released: heads of 80, full attention in each eighth block.
+ */
+#define G_LOG_DOMAIN "atl-models"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "engine/models/blocks/resnet.h"
+#include "engine/models/blocks/rope-table.h"
+#include "engine/models/blocks/runner.h"
+#include "engine/models/classes.h"
+
+#define EPS 1e-6f
+#define MAX_BLOCKS 128
+#define FRAMES 2
+#define COLOURS 3
+#define MAX_GRID 1024
+#define HEAD_DIM 80
+#define FULL_EACH 8
+
+typedef struct
+{
+  AtlAffine norm1, norm2, qkv[3], proj, gate, up, down;
+} Block;
+
+typedef struct
+{
+  AtlWeights *weights;                       /* (owned) */
+  AtlRunner *runner;                         /* (owned) */
+  gint64 dim, n_heads, patch, merge, window; /* window: cells of a side */
+  guint n_blocks;
+  Block blocks[MAX_BLOCKS];
+  gboolean is_full[MAX_BLOCKS];
+  AtlAffine patches, ln_q, mlp1, mlp2;
+} QwenVision;
+
+static const char *
+find_prefix (const AtlCheckpoint *cp)
+{
+  static const char *const prefixes[] = { "visual.", "model.visual." };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    {
+      g_autofree char *gate = g_strconcat (prefixes[i], "blocks.0.mlp.gate_proj.weight", NULL);
+      g_autofree char *norm = g_strconcat (prefixes[i], "merger.ln_q.weight", NULL);
+
+      if (atl_checkpoint_find (cp, gate) != NULL && atl_checkpoint_find (cp, norm) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
+static gboolean
+recognises (const AtlCheckpoint *cp)
+{
+  return find_prefix (cp) != NULL;
+}
+
+static void
+qwen_vision_free (gpointer model)
+{
+  QwenVision *m = model;
+
+  atl_runner_free (m->runner);
+  atl_weights_free (m->weights);
+  g_free (m);
+}
+
+static void
+read_block (QwenVision *m, AtlSource *s, guint i)
+{
+  static const char *const names[] = { "q", "k", "v" };
+  Block *b = &m->blocks[i];
+  gint64 D = m->dim;
+  g_autofree char *p = g_strdup_printf ("blocks.%u", i);
+  g_autofree char *attn = g_strconcat (p, ".attn", NULL);
+  g_autofree char *fused = g_strconcat (attn, ".qkv", NULL);
+
+  b->norm1 = atl_source_norm (s, D, FALSE, "%s.norm1", p);
+  b->norm2 = atl_source_norm (s, D, FALSE, "%s.norm2", p);
+  atl_source_split (s, D, 3, attn, names, (gint64[]){ D, D, D }, fused, b->qkv);
+  b->proj = atl_source_linear (s, D, D, "%s.proj", attn);
+  b->gate = atl_source_linear (s, -1, D, "%s.mlp.gate_proj", p);
+  b->up = atl_source_linear (s, b->gate.w != NULL ? b->gate.w->dim[0] : -1, D, "%s.mlp.up_proj", p);
+  b->down =
+      atl_source_linear (s, D, b->gate.w != NULL ? b->gate.w->dim[0] : -1, "%s.mlp.down_proj", p);
+}
+
+static void
+read_full (QwenVision *m, const AtlCheckpoint *cp)
+{
+  const AtlMetaValue *list = atl_checkpoint_meta (cp, "vision_config.fullatt_block_indexes");
+  gboolean is_list =
+      list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_INT;
+
+  for (guint i = 0; i < m->n_blocks && !is_list; i++)
+    m->is_full[i] = i % FULL_EACH == FULL_EACH - 1;
+  for (gsize i = 0; is_list && i < list->v_array.n; i++)
+    {
+      gint64 block = ((gint64 *) list->v_array.elems)[i];
+
+      if (block >= 0 && block < (gint64) m->n_blocks)
+        m->is_full[block] = TRUE;
+    }
+}
+
+static void
+read_weights (QwenVision *m, AtlSource *s, const AtlCheckpoint *cp)
+{
+  gint64 dim[ATL_MAX_DIMS], wide;
+  guint64 heads = 0, window = 112;
+  guint n_dims;
+
+  if (!atl_source_shape (s, "patch_embed.proj", &n_dims, dim) || n_dims != 5 || dim[1] != COLOURS ||
+      dim[2] != FRAMES || dim[3] != dim[4] || dim[3] < 1)
+    {
+      atl_weights_fail (m->weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
+      return;
+    }
+  m->dim = dim[0];
+  m->patch = dim[3];
+  m->patches.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embed.proj.weight");
+  atl_checkpoint_get_uint (cp, "vision_config.num_heads", 1, 1024, &heads, NULL);
+  atl_checkpoint_get_uint (cp, "vision_config.window_size", 1, 1 << 16, &window, NULL);
+  m->n_heads = heads > 0 ? (gint64) heads : MAX (m->dim / HEAD_DIM, 1);
+  while (m->n_blocks < MAX_BLOCKS && atl_source_has (s, "blocks.%u.norm1", m->n_blocks))
+    m->n_blocks++;
+  for (guint i = 0; i < m->n_blocks; i++)
+    read_block (m, s, i);
+  read_full (m, cp);
+  m->ln_q = atl_source_norm (s, m->dim, FALSE, "merger.ln_q");
+  m->mlp1 = atl_source_linear (s, -1, -1, "merger.mlp.0");
+  m->mlp2 = atl_source_linear (s, -1, m->mlp1.w != NULL ? m->mlp1.w->dim[0] : -1, "merger.mlp.2");
+  wide = m->mlp1.w != NULL ? m->mlp1.w->dim[1] : m->dim;
+  while ((m->merge + 1) * (m->merge + 1) * m->dim <= wide && m->merge < 16)
+    m->merge++;
+  if (m->merge < 1 || m->merge * m->merge * m->dim != wide || m->dim % m->n_heads != 0 ||
+      m->dim / m->n_heads % 4 != 0 || m->n_blocks == 0)
+    {
+      atl_weights_fail (m->weights, _ ("%s: the parts of its vision tower do not fit together"),
+                        atl_checkpoint_name (cp));
+      return;
+    }
+  m->window = MAX ((gint64) window / (m->patch * m->merge), 1);
+}
+
+static gpointer
+qwen_vision_load (AtlCheckpoint *cp,
+                  AtlBackend *const *backends,
+                  guint n_backends,
+                  const AtlLoadOptions *options,
+                  GError **error)
+{
+  QwenVision *m = g_new0 (QwenVision, 1);
+  AtlSource s = { 0 };
+
+  m->weights = s.weights = atl_weights_new (cp);
+  m->runner = atl_runner_new (backends, n_backends);
+  s.prefix = find_prefix (cp);
+  read_weights (m, &s, cp);
+  if (!atl_source_finish (&s, backends[0], options, error))
+    {
+      qwen_vision_free (m);
+      return NULL;
+    }
+  return m;
+}
+
+/* --- Forward --- */
+
+static AtlTensor *
+rms (AtlGraph *g, AtlTensor *x, const AtlAffine *a)
+{
+  return atl_norm (g, ATL_NORM_RMS, x, atl_weight (g, a->w), NULL, EPS);
+}
+
+static AtlTensor *
+block (AtlGraph *g,
+       const QwenVision *m,
+       const Block *b,
+       AtlTensor *x,
+       AtlTensor *rope,
+       AtlTensor *ranges)
+{
+  AtlTensor *w[3], *bias[3], *qkv[3], *y;
+  gint64 T = x->dim[0];
+
+  for (guint i = 0; i < 3; i++)
+    {
+      w[i] = atl_weight (g, b->qkv[i].w);
+      bias[i] = atl_weight (g, b->qkv[i].b);
+    }
+  atl_linear_multi (g, rms (g, x, &b->norm1), 3, w, bias, qkv);
+  for (guint i = 0; i < 3; i++)
+    qkv[i] = atl_reshape_to (g, qkv[i], T, m->n_heads, m->dim / m->n_heads);
+  for (guint i = 0; i < 2; i++)
+    qkv[i] = atl_rope (g, qkv[i], rope, ATL_ROPE_HALVES);
+  y = atl_attention (g, qkv[0], qkv[1], qkv[2], ranges, NULL, NULL, 0.0f, 0.0f);
+  x = atl_linear_add (g, atl_reshape_to (g, y, T, m->dim), atl_weight (g, b->proj.w),
+                      atl_weight (g, b->proj.b), x);
+  y = atl_linear_gated (g, rms (g, x, &b->norm2), atl_weight (g, b->gate.w),
+                        atl_weight (g, b->gate.b), atl_weight (g, b->up.w), atl_weight (g, b->up.b),
+                        ATL_ACT_SILU);
+  return atl_linear_add (g, y, atl_weight (g, b->down.w), atl_weight (g, b->down.b), x);
+}
+
+static void
+describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+{
+  const QwenVision *m = model;
+  AtlOpParams p = { .stride = { FRAMES, m->patch, m->patch } };
+  AtlTensor *x = atl_runner_input (g, inputs, "pixels");
+  AtlTensor *rope = atl_runner_input (g, inputs, "rope");
+  AtlTensor *ranges = atl_runner_input (g, inputs, "ranges");
+  gint64 n = rope->dim[0], cell = m->merge * m->merge;
+
+  x = atl_conv (g, x, atl_weight (g, m->patches.w), NULL, NULL, &p);
+  x = atl_reshape_to (g, x, n, m->dim);
+  for (guint i = 0; i < m->n_blocks; i++)
+    x = block (g, m, &m->blocks[i], x, rope, m->is_full[i] ? NULL : ranges);
+  x = atl_reshape_to (g, rms (g, x, &m->ln_q), n / cell, cell * m->dim);
+  x = atl_linear_act (g, x, atl_weight (g, m->mlp1.w), atl_weight (g, m->mlp1.b), ATL_ACT_GELU_ERF);
+  atl_graph_output (g, atl_apply (g, x, &m->mlp2), "cells");
+}
+
+/* The cells of a grid of h x w, window by window: order[i] is the place in the grid, row by row, of
+ * the i-th one, window[i] the first cell of its window. The caller's. */
+static gint64 *
+order_cells (gint64 h, gint64 w, gint64 side, gint64 **window)
+{
+  gint64 *order = g_new (gint64, h * w), at = 0;
+
+  *window = g_new (gint64, h * w);
+  for (gint64 top = 0; top < h; top += side)
+    for (gint64 left = 0; left < w; left += side)
+      {
+        gint64 first = at;
+
+        for (gint64 y = top; y < MIN (top + side, h); y++)
+          for (gint64 x = left; x < MIN (left + side, w); x++, at++)
+            {
+              order[at] = y * w + x;
+              (*window)[at] = first;
+            }
+      }
+  return order;
+}
+
+/* The patch at (row, column) of the grid, [patch, patch, 3]. */
+static void
+copy_patch (const QwenVision *m, const AtlArray *image, gint64 row, gint64 column, float *out)
+{
+  gint64 H = image->dim[2], W = image->dim[3];
+
+  for (gint64 y = 0; y < m->patch; y++)
+    for (gint64 x = 0; x < m->patch; x++)
+      for (gint64 c = 0; c < COLOURS; c++)
+        {
+          gint64 at = (c * H + row * m->patch + y) * W + column * m->patch + x;
+
+          *out++ = atl_array_f32 (image)[at];
+        }
+}
+
+static gboolean
+qwen_vision_run (gpointer model,
+                 const AtlRequest *request,
+                 GPtrArray *outputs,
+                 GCancellable *cancellable,
+                 GError **error)
+{
+  QwenVision *m = model;
+  AtlArray *image = atl_request_require (request, "image", ATL_DTYPE_F32, 4, error);
+  g_autoptr (GPtrArray) inputs = atl_arrays_new ();
+  g_autoptr (GPtrArray) computed = atl_arrays_new ();
+  g_autofree gint64 *order = NULL, *window = NULL;
+  g_autofree float *positions = NULL;
+  gint64 side = m->patch * m->merge, cell = m->merge * m->merge, h, w, n, size, head, wide;
+  AtlArray *pixels, *rope, *ranges, *hidden;
+
+  if (image == NULL)
+    return FALSE;
+  h = image->dim[2] / side;
+  w = image->dim[3] / side;
+  if (image->dim[0] != 1 || image->dim[1] != COLOURS || h * side != image->dim[2] ||
+      w * side != image->dim[3] || h > MAX_GRID || w > MAX_GRID)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("This vision tower takes pictures whose sides are multiples of %d"),
+                   (int) side);
+      return FALSE;
+    }
+  n = h * w * cell;
+  size = m->patch * m->patch * COLOURS;
+  head = m->dim / m->n_heads;
+  order = order_cells (h, w, m->window, &window);
+  /* The patches stand one below the other, in their order, in both frames. */
+  pixels = atl_array_new ("pixels", ATL_DTYPE_F32, 5,
+                          (gint64[]){ 1, FRAMES, n * m->patch, m->patch, COLOURS });
+  rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ n, head });
+  ranges = atl_array_new ("ranges", ATL_DTYPE_I32, 2, (gint64[]){ n, 2 });
+  g_ptr_array_add (inputs, pixels);
+  g_ptr_array_add (inputs, rope);
+  g_ptr_array_add (inputs, ranges);
+  positions = g_new (float, n * 2);
+  for (gint64 i = 0, end = h * w; i < n; i++)
+    {
+      gint64 k = i / cell, inner = i % cell;
+      gint64 row = order[k] / w * m->merge + inner / m->merge;
+      gint64 column = order[k] % w * m->merge + inner % m->merge, stop = k + 1;
+
+      copy_patch (m, image, row, column, atl_array_f32 (pixels) + i * size);
+      positions[2 * i] = (float) row;
+      positions[2 * i + 1] = (float) column;
+      while (stop < end && window[stop] == window[k])
+        stop++;
+      atl_array_i32 (ranges)[2 * i] = (gint32) (window[k] * cell);
+      atl_array_i32 (ranges)[2 * i + 1] = (gint32) (stop * cell);
+    }
+  memcpy (atl_array_f32 (pixels) + n * size, pixels->data, (gsize) (n * size) * sizeof (float));
+  atl_rope_axes ((gint64[]){ head / 2, head / 2 }, 2, 10000.0, positions, n, atl_array_f32 (rope));
+  if (!atl_runner_run (m->runner, "encode", describe, m, inputs, computed, cancellable, error))
+    return FALSE;
+  wide = ((AtlArray *) computed->pdata[0])->dim[1];
+  hidden = atl_array_new ("hidden", ATL_DTYPE_F32, 3, (gint64[]){ 1, h * w, wide });
+  for (gint64 k = 0; k < h * w; k++)
+    memcpy (atl_array_f32 (hidden) + order[k] * wide, atl_array_f32 (computed->pdata[0]) + k * wide,
+            (gsize) wide * sizeof (float));
+  g_ptr_array_add (outputs, hidden);
+  return TRUE;
+}
+
+const AtlComponentClass atl_qwen_vision_class = {
+  .name = "qwen-vision",
+  .origins = (const char *const[]){ "Qwen2_5_VisionTransformerPretrainedModel", NULL },
+  .recognises = recognises,
+  .functions = (const char *const[]){ "encode_image", NULL },
+  .load = qwen_vision_load,
+  .run = qwen_vision_run,
+  .free = qwen_vision_free,
+};
