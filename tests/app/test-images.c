@@ -17,6 +17,7 @@
 #include "app/models/model-list.h"
 #include "app/words.h"
 #include "hub/library.h"
+#include "hub/starter.h"
 
 #define WAIT_S 60
 
@@ -279,9 +280,9 @@ static gboolean
 is_listed (gpointer data)
 {
   AppFixture *f = data;
-  GListModel *list = G_LIST_MODEL (atl_session_get_models (f->session));
+  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
 
-  return g_list_model_get_n_items (list) > 0;
+  return atl_model_list_find (atl_session_get_models (f->session), link) != NULL;
 }
 
 /* A folder of diffusers is one model, for pictures, and opens on this page. */
@@ -291,20 +292,19 @@ test_library (void)
   AppFixture f;
   g_autofree char *path = model_path ();
   g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
-  GListModel *list;
+  AtlModelEntry *entry;
 
   g_mkdir_with_parents (atl_library_dir (), 0755);
   g_assert_cmpint (symlink (path, link), ==, 0);
   app_fixture_start (&f);
-  list = G_LIST_MODEL (atl_session_get_models (f.session));
   g_assert_true (app_fixture_wait (is_listed, &f, WAIT_S));
-  g_assert_cmpuint (g_list_model_get_n_items (list), ==, 1);
-  g_autoptr (AtlModelEntry) entry = g_list_model_get_item (list, 0);
+  entry = atl_model_list_find (atl_session_get_models (f.session), link);
   g_assert_cmpstr (entry->name, ==, "tiny");
   g_assert_cmpint (entry->kind, ==, ATL_MODEL_PICTURES);
   g_assert_true (entry->reference);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
   g_assert_true (app_fixture_wait (has_model, &f, WAIT_S));
+  g_assert_cmpstr (atl_pictures_session_get_model_name (pictures_of (&f)), ==, "tiny");
   g_assert_null (atl_session_get_model (f.session));
   app_fixture_stop (&f);
   g_assert_cmpint (g_unlink (link), ==, 0);
@@ -517,6 +517,33 @@ test_no_picture (void)
   app_fixture_stop (&f);
 }
 
+/* The toy that comes with the program is ready at the first click. */
+static void
+test_starter (void)
+{
+  AppFixture f;
+  g_autofree char *toy = atl_starter_pictures ();
+  GtkWidget *example;
+
+  if (toy == NULL)
+    {
+      g_test_skip ("no model for pictures comes with this program (data/starter)");
+      return;
+    }
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_assert_true (app_fixture_wait (has_model, &f, WAIT_S));
+  g_assert_true (atl_pictures_session_get_info (pictures_of (&f))->is_toy);
+  app_fixture_spin (500);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-first-start");
+  example = gtk_widget_get_first_child (app_fixture_find_id (GTK_WIDGET (f.window), "examples"));
+  g_signal_emit_by_name (example, "clicked");
+  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  app_fixture_spin (700);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-starter");
+  app_fixture_stop (&f);
+}
+
 static void
 remove_models (void)
 {
@@ -534,6 +561,7 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   models = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
   unpack ();
+  g_test_add_func ("/images/starter", test_starter);
   g_test_add_func ("/images/library", test_library);
   g_test_add_func ("/images/narrow", test_narrow);
   g_test_add_func ("/images/draft", test_draft);

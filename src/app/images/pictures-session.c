@@ -195,7 +195,7 @@ atl_pictures_session_ensure_model (AtlPicturesSession *self)
             path = g_strdup (entry->path);
         }
     }
-  if (path == NULL)
+  if (path == NULL && atl_model_list_get_is_ready (atl_session_get_models (self->session)))
     path = atl_starter_pictures ();
   if (path != NULL)
     atl_pictures_session_load_model (self, (const char *[]){ path, NULL }, FALSE);

@@ -36,8 +36,9 @@ natural (GtkWidget *widget, GtkOrientation orientation, int for_size, int *minim
 static int
 first_width (AtlSplitBox *self, int width)
 {
-  int least, first = natural (self->first, GTK_ORIENTATION_HORIZONTAL, -1, NULL);
+  int least, first;
 
+  natural (self->first, GTK_ORIENTATION_HORIZONTAL, -1, &first);
   natural (self->second, GTK_ORIENTATION_HORIZONTAL, -1, &least);
   return width >= first + MAX (least, LEAST_SECOND_PX) ? first : 0;
 }

@@ -1,7 +1,7 @@
 /* Two children beside each other where there is room, else one above the other.
  *
- * Property "is-folded" (notifies): one stands above the other. The first child has its natural
- * width, the second the rest.
+ * Property "is-folded" (notifies): one stands above the other. The first child has the width
+ * that it needs, the second the rest.
  *
  * Threading: the main thread.
  */
