@@ -297,6 +297,8 @@ test_library (void)
   g_mkdir_with_parents (atl_library_dir (), 0755);
   g_assert_cmpint (symlink (path, link), ==, 0);
   app_fixture_start (&f);
+  /* Nothing was used before. */
+  g_settings_reset (atl_session_get_settings (f.session), "last-picture-model");
   g_assert_true (app_fixture_wait (is_listed, &f, WAIT_S));
   entry = atl_model_list_find (atl_session_get_models (f.session), link);
   g_assert_cmpstr (entry->name, ==, "tiny");
