@@ -1,0 +1,198 @@
+/* Odd prompts and odd sizes over the client with a real engine on the tiny models: nothing hangs or
+ * ends the engine, every one gives a picture or a refusal in words. And what goes wrong meanwhile:
+ * an engine that is killed, and parts that do not belong together. */
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+
+#include "picture-fixture.h"
+
+#define N_PROMPTS 64u
+
+/* Number `i`: lengths from nothing to 10,000 characters, of several scripts and of none. */
+static char *
+make_prompt (guint i)
+{
+  static const char *const pieces[] = {
+    "a fox ",
+    "🦊🏳️‍🌈👩‍👩‍👧 ",
+    "ثعلب في الثلج ",
+    "שועל בשלג ",
+    "雪の中の狐",
+    "\001\002\037\177",
+    "((((",
+    "(x:1.5)",
+    "[[a|b]",
+    "<lora:x:1>",
+    "\\(\\)",
+    "\xe2\x80\xae\xe2\x80\x8f",
+    "e\xcc\x81\xcc\x81\xcc\x81",
+    "BREAK AND ",
+    "\t\n\r ",
+    "%s%n%d",
+    "\xf0\x90\x8d\x88",
+    "𝔣𝔬𝔵",
+    "{{prompt}}",
+    "(a:99999999999)",
+  };
+  static const guint counts[] = { 1, 2, 7, 25 };
+  GString *text = g_string_new (NULL);
+  guint n = counts[i / G_N_ELEMENTS (pieces) % G_N_ELEMENTS (counts)];
+
+  if (i % 31 == 0)
+    n = i % 2 == 0 ? 0 : 1500;
+
+  for (guint k = 0; k < n && g_utf8_strlen (text->str, -1) < 10000; k++)
+    g_string_append (text, pieces[(i + (i % 3) * k) % G_N_ELEMENTS (pieces)]);
+  return g_string_free (text, FALSE);
+}
+
+static void
+draw_all (const char *model_name, guint n, guint first)
+{
+  static const guint sides[] = { 8, 64, 65, 72, 24, 100 };
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = picture_fixture_load (client, model_name);
+  GPid pid = atl_client_get_pid (client);
+  guint n_made = 0;
+
+  for (guint i = first; i < first + n; i++)
+    {
+      g_autofree char *prompt = make_prompt (i);
+      g_autoptr (AtlPictureRequest) request = atl_picture_request_new (g_variant_new_parsed (
+          "{'prompt': <%s>, 'negative_prompt': <%s>, 'seed': <%u>, 'steps': <uint32 1>, "
+          "'width': <%u>, 'height': <%u>}",
+          prompt, i % 4 == 0 ? prompt : "", i, sides[i % G_N_ELEMENTS (sides)],
+          sides[i / 7 % G_N_ELEMENTS (sides)]));
+      g_auto (Drawing) drawing = { 0 };
+
+      drawing_begin (&drawing, client, model, request);
+      g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+      if (drawing.error != NULL)
+        {
+          g_test_message ("%u: %s", i, drawing.error->message);
+          g_assert_true (drawing.error->domain == ATL_ERROR);
+          g_assert_cmpint (drawing.error->code, !=, ATL_ERROR_ENGINE_GONE);
+        }
+      else
+        n_made++;
+    }
+  g_assert_cmpuint (n_made * 10, >=, n * 9);
+  g_assert_cmpint (atl_client_get_pid (client), ==, pid);
+  atl_client_stop (client);
+}
+
+static void
+test_prompts (void)
+{
+  draw_all ("sd15/model", N_PROMPTS * 3 / 4, 0);
+  draw_all ("wan21/model", N_PROMPTS / 4, N_PROMPTS * 3 / 4);
+}
+
+/* Values that make no sense: a picture all the same, or words. */
+static void
+test_settings (void)
+{
+  static const char *const odd[] = {
+    "{'prompt': <uint32 7>, 'steps': <'many'>, 'width': <-5.0>, 'height': <uint32 0>}",
+    "{'prompt': <'x'>, 'steps': <uint32 1>, 'guidance': <1e300>, 'width': <uint32 64>, 'height': "
+    "<uint32 64>}",
+    "{'prompt': <'x'>, 'steps': <-1>, 'seed': <-1>, 'width': <uint32 64>, 'height': <uint32 64>}",
+    "{'prompt': <'x'>, 'steps': <uint32 1>, 'loras': <[{'weight': <'heavy'>}]>, 'width': <uint32 "
+    "64>, 'height': <uint32 64>}",
+    "{'prompt': <'x'>, 'steps': <uint32 2>, 'scheduler_config': <{'beta_start': <'x'>}>, 'width': "
+    "<uint32 64>, 'height': <uint32 64>}",
+    "{'prompt': <'x'>, 'steps': <uint32 2>, 'sigmas': <[1.0, -3.0]>, 'width': <uint32 64>, "
+    "'height': <uint32 64>}",
+    "{'prompt': <'x'>, 'steps': <uint32 1>, 'clip_skip': <1e9>, 'width': <uint32 64>, 'height': "
+    "<uint32 64>}",
+  };
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = picture_fixture_load (client, "sd15/model");
+  GPid pid = atl_client_get_pid (client);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (odd); i++)
+    {
+      GVariant *settings = g_variant_new_parsed (odd[i]);
+      g_autoptr (AtlPictureRequest) request = atl_picture_request_new (settings);
+      g_auto (Drawing) drawing = { 0 };
+
+      drawing_begin (&drawing, client, model, request);
+      /* 512 px of the tiny model at most. */
+      g_assert_true (fixture_wait (&drawing.is_over, 3 * WAIT_MS));
+      if (drawing.error != NULL)
+        g_test_message ("%zu: %s", i, drawing.error->message);
+      g_assert_true (drawing.error == NULL || drawing.error->domain == ATL_ERROR);
+    }
+  g_assert_cmpint (atl_client_get_pid (client), ==, pid);
+  atl_client_stop (client);
+}
+
+/* The engine is killed in a step: that picture is told about, and the next is made. */
+static void
+test_killed (void)
+{
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = picture_fixture_load (client, "sd15/model");
+  g_auto (Drawing) drawing = { 0 }, after = { 0 };
+  guint width = 0, height = 0;
+
+  drawing_start (&drawing, client, model, 900, NULL);
+  while (drawing.n_steps == 0 && !drawing.is_over)
+    g_main_context_iteration (NULL, TRUE);
+  kill (atl_client_get_pid (client), SIGKILL);
+  g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+  g_assert_error (drawing.error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  g_assert_nonnull (drawing_draw (&after, client, model, &width, &height));
+  g_assert_cmpuint (width, ==, 72);
+  atl_client_stop (client);
+}
+
+/* Another family's autoencoder in the folder. */
+static void
+test_wrong_part (void)
+{
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autofree char *own =
+      picture_fixture_path ("sd15/model/vae/diffusion_pytorch_model.safetensors");
+  g_autofree char *hidden = picture_fixture_path ("hidden.safetensors");
+  g_autofree char *other =
+      picture_fixture_path ("wan21/model/vae/diffusion_pytorch_model.safetensors");
+  g_autofree char *bytes = NULL;
+  g_autoptr (AtlModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (Drawing) drawing = { 0 };
+  gsize size;
+
+  g_assert_cmpint (g_rename (own, hidden), ==, 0);
+  g_assert_true (g_file_get_contents (other, &bytes, &size, NULL));
+  g_assert_true (g_file_set_contents (own, bytes, (gssize) size, NULL));
+  {
+    g_autofree char *path = picture_fixture_path ("sd15/model");
+
+    model = fixture_load (client, path, NULL, NULL, &error);
+  }
+  if (model != NULL)
+    {
+      drawing_start (&drawing, client, model, 1, NULL);
+      g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+      g_assert_nonnull (drawing.error);
+      error = g_steal_pointer (&drawing.error);
+    }
+  g_test_message ("%s", error->message);
+  g_assert_true (error->domain == ATL_ERROR);
+  g_assert_cmpint (error->code, !=, ATL_ERROR_ENGINE_GONE);
+  g_assert_cmpint (g_rename (hidden, own), ==, 0);
+  atl_client_stop (client);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/odd/prompts", test_prompts);
+  g_test_add_func ("/odd/settings", test_settings);
+  g_test_add_func ("/odd/killed", test_killed);
+  g_test_add_func ("/odd/wrong-part", test_wrong_part);
+  return picture_fixture_run ((const char *const[]){ "sd15", "wan21", NULL });
+}
