@@ -5,6 +5,7 @@
 
 #include <glib/gi18n.h>
 #include <math.h>
+#include <string.h>
 
 /* Below this, in -1…1, a byte is 0. */
 #define BLACK (-1.0f + 1.0f / 255.0f)
@@ -25,11 +26,66 @@ ask_for_tiles (const AtlRun *run, AtlRequest *request)
   atl_request_set_number (request, "tile_sample_stride_width", stride);
 }
 
+/* Where nothing is computed one tile stands for all: takes the array and gives its first window of
+ * at most `size` cells; `*n` is how many there are. */
+static AtlArray *
+cut_one_tile (AtlArray *whole, gint64 size, gint64 *n)
+{
+  g_autoptr (AtlArray) owned = whole;
+  gint64 dim[ATL_MAX_DIMS], stride = MAX (size * 3 / 4, 1);
+
+  *n = 1;
+  memcpy (dim, whole->dim, sizeof dim);
+  for (guint i = whole->n_dims - 2; i < whole->n_dims; i++)
+    if (dim[i] > size)
+      {
+        *n *= (dim[i] + stride - 1) / stride;
+        dim[i] = size;
+      }
+  return atl_array_new (whole->name, ATL_DTYPE_F32, whole->n_dims, dim);
+}
+
+/* An array of zeros with other rows and columns. */
+static AtlArray *
+stretched (const AtlArray *like, gint64 height, gint64 width)
+{
+  gint64 dim[ATL_MAX_DIMS];
+
+  memcpy (dim, like->dim, sizeof dim);
+  dim[like->n_dims - 2] = height;
+  dim[like->n_dims - 1] = width;
+  return atl_array_new (like->name, ATL_DTYPE_F32, like->n_dims, dim);
+}
+
+/* Like encoding, counted only. */
+static AtlArray *
+count_encode (AtlRun *run, AtlArray *pixels, GError **error)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
+  double before = run->count->products[ATL_COUNT_ENCODE];
+  gint64 H = pixels->dim[pixels->n_dims - 2], W = pixels->dim[pixels->n_dims - 1], n, h;
+  g_autoptr (AtlArray) mean = NULL;
+  AtlArray *tile = cut_one_tile (pixels, run->tile, &n);
+
+  h = tile->dim[tile->n_dims - 2];
+  atl_request_add (request, tile);
+  mean = atl_run_output_of (run, "vae", request, "mean", error);
+  if (mean == NULL)
+    return NULL;
+  run->count->products[ATL_COUNT_ENCODE] +=
+      (run->count->products[ATL_COUNT_ENCODE] - before) * (double) (n - 1);
+  h = MAX (h / MAX (mean->dim[mean->n_dims - 2], 1), 1);
+  return stretched (mean, H / h, W / h);
+}
+
 AtlArray *
 atl_run_encode (AtlRun *run, AtlArray *pixels, GError **error)
 {
-  g_autoptr (AtlRequest) request = atl_request_new ("vae_encode");
+  g_autoptr (AtlRequest) request = NULL;
 
+  if (run->count != NULL && run->tile > 0)
+    return count_encode (run, pixels, error);
+  request = atl_request_new ("vae_encode");
   atl_request_add (request, pixels);
   ask_for_tiles (run, request);
   return atl_run_output_of (run, "vae", request, "mean", error);
@@ -66,11 +122,15 @@ atl_run_decode (AtlRun *run, AtlArray *latent, GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   g_autoptr (AtlArray) pixels = NULL;
+  gint64 n_tiles = 1;
 
   /* Translators: shown while the last numbers become a picture. */
   atl_run_progress (run, _ ("Finishing"), 0, 0);
+  if (run->count != NULL && run->tile > 0)
+    latent = cut_one_tile (latent, MAX (run->tile / MAX (run->latent.factor, 1), 1), &n_tiles);
   atl_request_add (request, latent);
-  ask_for_tiles (run, request);
+  if (run->count == NULL)
+    ask_for_tiles (run, request);
   pixels = atl_run_output_of (run, "vae", request, "image", error);
   atl_parts_release (run->parts, "vae");
   if (pixels == NULL)
@@ -79,6 +139,7 @@ atl_run_decode (AtlRun *run, AtlArray *latent, GError **error)
     {
       /* Nobody looks at the pixels. */
       run->count->frames = pixels->n_dims == 5 ? (guint) pixels->dim[2] : 1;
+      run->count->products[ATL_COUNT_DECODE] *= (double) n_tiles;
       run->count->is_done = TRUE;
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "");
       return NULL;

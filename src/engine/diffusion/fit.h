@@ -18,7 +18,7 @@ typedef struct
   gboolean fits;
   AtlDiffusionHow how;   /* the quickest way that fits, else the smallest */
   AtlDiffusionCost cost; /* of that way */
-  guint width, height;   /* where it does not fit: the largest of this shape that does; 0 none */
+  guint width, height;   /* where it does not fit: one of this shape that does; 0 none */
 } AtlDiffusionFit;
 
 /* `room`: bytes for weights and working memory on the first backend, what the model holds there

@@ -69,7 +69,8 @@ atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, G
   if (input == NULL)
     {
       noise = atl_array_new ("latent", ATL_DTYPE_F32, n_dims, dim);
-      atl_noise_fill (run->noise, atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
+      if (run->count == NULL)
+        atl_noise_fill (run->noise, atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
       return noise;
     }
   if (input->dtype != ATL_DTYPE_F32 || input->n_dims != n_dims ||
