@@ -274,34 +274,46 @@ atl_message_row_get_item (AtlMessageRow *self)
 
 /* --- Actions --- */
 
-static void
-say (AtlMessageRow *self, GError *error)
+/* What stays when the row is replaced by what it asked for; a reference, NULL outside a list. */
+static GtkWidget *
+ref_list (AtlMessageRow *self)
 {
-  gtk_widget_activate_action (GTK_WIDGET (self), "chat.say", "s", error->message);
+  GtkWidget *list = gtk_widget_get_ancestor (GTK_WIDGET (self), GTK_TYPE_LIST_VIEW);
+
+  return list != NULL ? g_object_ref (list) : NULL;
+}
+
+static void
+say (GtkWidget *list, GError *error)
+{
+  if (list != NULL)
+    gtk_widget_activate_action (list, "chat.say", "s", error->message);
 }
 
 /* The button that was pressed goes away; the next thing to do is to write. */
 static void
-focus_composer (AtlMessageRow *self)
+focus_composer (GtkWidget *list)
 {
-  gtk_widget_activate_action (GTK_WIDGET (self), "chat.focus-composer", NULL);
+  if (list != NULL)
+    gtk_widget_activate_action (list, "chat.focus-composer", NULL);
 }
 
 static void
 edited_cb (const char *text, gpointer data)
 {
-  AtlMessageRow *self = data;
+  g_autoptr (AtlMessageRow) self = g_object_ref (data);
+  g_autoptr (GtkWidget) list = ref_list (self);
   g_autoptr (AtlMessageItem) item = g_object_ref (self->item);
   g_autoptr (AtlConversation) conversation = g_object_ref (self->conversation);
   g_autoptr (GError) error = NULL;
 
   if (text != NULL && g_strcmp0 (text, item->content->str) != 0 &&
       !atl_conversation_edit (conversation, item, text, &error))
-    say (self, error);
+    say (list, error);
   else
     {
       end_edit (self);
-      focus_composer (self);
+      focus_composer (list);
     }
 }
 
@@ -335,24 +347,26 @@ static void
 regenerate_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlMessageRow *self = ATL_MESSAGE_ROW (widget);
+  g_autoptr (GtkWidget) list = ref_list (self);
   g_autoptr (GError) error = NULL;
 
   if (self->item != NULL && !atl_conversation_regenerate (self->conversation, self->item, &error))
-    say (self, error);
+    say (list, error);
   else
-    focus_composer (self);
+    focus_composer (list);
 }
 
 static void
 continue_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlMessageRow *self = ATL_MESSAGE_ROW (widget);
+  g_autoptr (GtkWidget) list = ref_list (self);
   g_autoptr (GError) error = NULL;
 
   if (self->item != NULL && !atl_conversation_continue (self->conversation, self->item, &error))
-    say (self, error);
+    say (list, error);
   else
-    focus_composer (self);
+    focus_composer (list);
 }
 
 static void
@@ -375,11 +389,12 @@ branch_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlMessageRow *self = ATL_MESSAGE_ROW (widget);
   int step = g_str_equal (name, "message.next-branch") ? 1 : -1;
+  g_autoptr (GtkWidget) list = ref_list (self);
   g_autoptr (GError) error = NULL;
 
   if (self->item != NULL &&
       !atl_conversation_step_branch (self->conversation, self->item, step, &error))
-    say (self, error);
+    say (list, error);
 }
 
 static void
