@@ -16,7 +16,10 @@ struct _AtlGalleryView
   GListStore *found;   /* the same, for the viewer */
   GListStore *rows;    /* of AtlGalleryRow */
   int width;           /* that the rows are made for */
+  GPtrArray *laid;     /* (nullable) the items that the rows are made of */
   guint relayout_id;
+  guint changed_id;
+  gint64 changed_us;
   guint near_id; /* a tick callback that looks which rows are near */
   guint near_tries;
   GPtrArray *lines;   /* of AtlGalleryLine (borrowed): those that exist */

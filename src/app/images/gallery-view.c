@@ -2,6 +2,7 @@
 #include "app/images/gallery-view.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-line.h"
@@ -15,6 +16,7 @@
 #define NARROW 500
 #define FOCUS_TRIES 12
 #define NEAR_TRIES 12
+#define CHANGES_MS 400
 
 G_DEFINE_FINAL_TYPE (AtlGalleryView, atl_gallery_view, GTK_TYPE_WIDGET)
 
@@ -109,17 +111,45 @@ queue_near (AtlGalleryView *self)
     self->near_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), near_cb, NULL, NULL);
 }
 
+/* How many rows at the top stay as they are, so that nothing under the pointer is built anew while
+ * pictures come in. */
+static guint
+same_rows (AtlGalleryView *self, GPtrArray *rows)
+{
+  guint n = MIN (rows->len, g_list_model_get_n_items (G_LIST_MODEL (self->rows)));
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (AtlGalleryRow) old = g_list_model_get_item (G_LIST_MODEL (self->rows), i);
+      const AtlGalleryRow *row = rows->pdata[i];
+
+      if (old->n != row->n || old->first != row->first || old->height != row->height ||
+          g_strcmp0 (old->title, row->title) != 0 ||
+          (row->n > 0 && memcmp (old->widths, row->widths, row->n * sizeof *row->widths) != 0))
+        return i;
+      for (guint j = row->first; j < row->first + row->n; j++)
+        if (self->laid == NULL || j >= self->laid->len ||
+            self->laid->pdata[j] != self->items->pdata[j])
+          return i;
+    }
+  return n;
+}
+
 static void
 relayout (AtlGalleryView *self)
 {
   int target = self->width < NARROW ? TARGET_NARROW : TARGET_HEIGHT;
   g_autoptr (GPtrArray) rows =
       atl_gallery_rows (self->items, MAX (self->width - 2 * MARGIN, 40), target, GAP);
-  guint seen = first_seen (self);
+  guint seen = first_seen (self), n_same = same_rows (self, rows);
+  guint n_old = g_list_model_get_n_items (G_LIST_MODEL (self->rows));
 
-  g_list_store_splice (self->rows, 0, g_list_model_get_n_items (G_LIST_MODEL (self->rows)),
-                       rows->pdata, rows->len);
-  if (seen > 0 && seen < self->items->len)
+  if (n_same < n_old || n_same < rows->len)
+    g_list_store_splice (self->rows, n_same, n_old - n_same, rows->pdata + n_same,
+                         rows->len - n_same);
+  g_clear_pointer (&self->laid, g_ptr_array_unref);
+  self->laid = g_ptr_array_ref (self->items);
+  if (n_same == 0 && seen > 0 && seen < self->items->len)
     gtk_widget_activate_action (self->list, "list.scroll-to-item", "u",
                                 atl_gallery_view_row_of (self, seen));
   queue_near (self);
@@ -170,6 +200,34 @@ refresh (AtlGalleryView *self)
                                                                                   : "empty");
   if (self->width > 0)
     relayout (self);
+}
+
+static gboolean
+changed_later_cb (gpointer data)
+{
+  AtlGalleryView *self = data;
+
+  self->changed_id = 0;
+  refresh (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* A change is shown at once; what follows it closely, a little later together. */
+static void
+changed_cb (AtlGalleryView *self)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (self->changed_id != 0)
+    return;
+  if (now - self->changed_us > CHANGES_MS * 1000)
+    {
+      self->changed_us = now;
+      refresh (self);
+      return;
+    }
+  self->changed_us = now;
+  self->changed_id = g_timeout_add (CHANGES_MS, changed_later_cb, self);
 }
 
 /* --- Lines and tiles --- */
@@ -400,7 +458,8 @@ atl_gallery_view_set_session (AtlGalleryView *self, AtlSession *session)
 
   self->gallery = atl_gallery_get (session);
   atl_gallery_install_actions (GTK_WIDGET (self), GTK_WIDGET (self), self->gallery);
-  g_signal_connect_object (self->gallery, "changed", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->gallery, "changed", G_CALLBACK (changed_cb), self,
+                           G_CONNECT_SWAPPED);
   refresh (self);
 }
 
@@ -410,6 +469,7 @@ dispose (GObject *object)
   AtlGalleryView *self = ATL_GALLERY_VIEW (object);
 
   g_clear_handle_id (&self->relayout_id, g_source_remove);
+  g_clear_handle_id (&self->changed_id, g_source_remove);
   if (self->focus_id != 0)
     gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->focus_id);
   if (self->near_id != 0)
@@ -418,6 +478,7 @@ dispose (GObject *object)
   g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_pointer (&self->lines, g_ptr_array_unref);
   g_clear_pointer (&self->items, g_ptr_array_unref);
+  g_clear_pointer (&self->laid, g_ptr_array_unref);
   g_clear_pointer (&self->chosen, g_hash_table_unref);
   g_clear_object (&self->rows);
   g_clear_object (&self->found);

@@ -123,10 +123,12 @@ static void
 pictures_cb (AtlImagesPage *self)
 {
   GListModel *pictures = atl_gallery_get_pictures (gallery_of (self));
-  gboolean any = g_list_model_get_n_items (pictures) > 0;
+  gboolean shown = g_list_model_get_n_items (pictures) > 0 &&
+                   !atl_split_box_get_is_folded (ATL_SPLIT_BOX (self->split));
 
-  gtk_widget_set_visible (self->strip,
-                          any && !atl_split_box_get_is_folded (ATL_SPLIT_BOX (self->split)));
+  gtk_widget_set_visible (self->strip, shown);
+  /* Alone in its row, the button stays at the end of it. */
+  gtk_widget_set_hexpand (self->all_button, !shown);
 }
 
 void
