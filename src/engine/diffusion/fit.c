@@ -21,6 +21,7 @@ static const AtlDiffusionHow ways[] = {
 
 /* Up to this side, px, a picture is walked through at once. */
 #define PLAIN_SIDE 1024
+#define HUGE_SIDE 4096
 #define MAX_SIDE 16384
 
 typedef struct
@@ -164,7 +165,13 @@ atl_diffusion_model_fit (AtlDiffusionModel *self,
   *fit = (AtlDiffusionFit){ 0 };
   if (is_hopeless (&place, settings, fit))
     return TRUE;
-  if (!try_ways (&place, settings, inputs, 0, fit, error))
+  /* Each walk through a huge one takes seconds: it is made in the smallest way. */
+  if (!try_ways (&place, settings, inputs,
+                 MAX (atl_settings_number (settings, "width", 0),
+                      atl_settings_number (settings, "height", 0)) > HUGE_SIDE
+                     ? G_N_ELEMENTS (ways) - 1
+                     : 0,
+                 fit, error))
     return FALSE;
   if (!fit->fits)
     find_size (&place, settings, fit);
