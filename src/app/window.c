@@ -252,6 +252,11 @@ search_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
 
+  if (atl_window_shows_page (self, "images"))
+    {
+      atl_images_page_find (ATL_IMAGES_PAGE (self->images_page));
+      return;
+    }
   if (is_folded (self))
     adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->sidebar);
   else

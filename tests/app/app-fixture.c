@@ -94,6 +94,9 @@ app_fixture_start (AppFixture *f)
 void
 app_fixture_stop (AppFixture *f)
 {
+  /* What waits for the window, such as a tooltip that just changed, finds none any more after it:
+   * GTK 4.8 complains. */
+  app_fixture_spin (50);
   gtk_window_destroy (GTK_WINDOW (f->window));
   app_fixture_spin (50);
   g_object_run_dispose (G_OBJECT (f->session));
