@@ -20,6 +20,7 @@ show (AtlImagesPage *self, const AtlPicturePrice *price)
   guint n_fast = atl_quality_steps (ATL_QUALITY_FAST, info->steps);
   g_autofree char *cheaper = NULL;
 
+  self->has_price = TRUE;
   self->fit_width = self->fit_height = 0;
   if (!price->fits && price->fit_width > 0)
     {
@@ -94,8 +95,12 @@ atl_images_page_reprice (AtlImagesPage *self)
     {
       atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane),
                                   _ ("Choose a model for pictures first."), NULL);
+      self->has_price = FALSE;
       return;
     }
+  /* No longer that one; the line keeps its height until the price is there. */
+  if (!self->has_price)
+    atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), " ", NULL);
   if (gtk_widget_get_mapped (GTK_WIDGET (self)))
     self->price_source = g_timeout_add (WAIT_MS, ask_cb, self);
 }

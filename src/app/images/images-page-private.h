@@ -17,6 +17,7 @@ struct _AtlImagesPage
   char *result_path;           /* (nullable) */
   AtlPictureTask *failed;      /* (nullable) why nothing is shown */
   const char *then;            /* (nullable) an action, once the picture to begin with is read */
+  gboolean has_price;          /* the line tells one, of now or a moment ago */
   guint price_source;          /* something changed a moment ago */
   GCancellable *pricing;       /* (nullable) while the price is asked for */
   guint fit_width, fit_height; /* offered instead of what does not fit; 0: nothing is */
