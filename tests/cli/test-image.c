@@ -278,6 +278,38 @@ test_preview (void)
   g_assert_nonnull (strstr (result.err, "▀"));
 }
 
+/* The model that comes with the program draws at its own size, and what it is asked for. */
+static void
+test_starter (void)
+{
+  static const char *const prompts[] = { "a penguin", "a red car" };
+  g_autofree char *starter =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "data", "starter", "doodle", NULL);
+  AtlPicture *pictures[G_N_ELEMENTS (prompts)]; /* (owned) */
+  char *tiny = model;
+  guint n_differ = 0;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prompts); i++)
+    {
+      g_autofree char *asked = g_strdup_printf ("%s/starter-%u.png", folder, (guint) i);
+      g_auto (Result) result = { 0 };
+      g_autofree char *path = NULL;
+
+      model = starter;
+      image (&result, "--prompt", prompts[i], "--seed", "1", "--out", asked, NULL);
+      model = tiny;
+      path = printed_path (&result);
+      pictures[i] = read_picture (path);
+      g_assert_cmpuint (pictures[i]->width, ==, 128);
+      g_assert_cmpuint (pictures[i]->height, ==, 128);
+    }
+  for (guint i = 0; i < 128 * 128 * 3; i++)
+    n_differ += ABS ((int) pictures[0]->rgb[i] - (int) pictures[1]->rgb[i]) > 64;
+  g_assert_cmpuint (n_differ, >, 128 * 128 / 4);
+  for (gsize i = 0; i < G_N_ELEMENTS (prompts); i++)
+    atl_picture_free (pictures[i]);
+}
+
 static void
 test_refusals (void)
 {
@@ -328,6 +360,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/count", test_count);
   g_test_add_func ("/cli-image/like", test_like);
   g_test_add_func ("/cli-image/preview", test_preview);
+  g_test_add_func ("/cli-image/starter", test_starter);
   g_test_add_func ("/cli-image/refusals", test_refusals);
   status = g_test_run ();
   remove = g_strdup_printf ("rm -r '%s'", folder);
