@@ -9,6 +9,7 @@
 #include "app/chat/conversation.h"
 #include "app/dialogs.h"
 #include "app/engine-strip.h"
+#include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/images-page.h"
 #include "app/model-switcher.h"
@@ -177,6 +178,16 @@ chosen_cb (AtlChatList *list, gint64 chat_id, gint64 message_id, AtlWindow *self
 }
 
 /* --- Actions --- */
+
+/* What is done with a picture, chosen in the sidebar or in the viewer. */
+static void
+picture_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  atl_window_show_page (self, "images");
+  gtk_widget_activate_action_variant (self->images_page, name, parameter);
+}
 
 static void
 new_action (GtkWidget *widget, const char *name, GVariant *parameter)
@@ -395,6 +406,8 @@ install_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.zoom-out", NULL, zoom_action);
   gtk_widget_class_install_action (c, "win.zoom-reset", NULL, zoom_action);
   atl_window_install_chat_actions (c);
+  for (gsize i = 0; i < ATL_GALLERY_N_PAGE_ACTIONS; i++)
+    gtk_widget_class_install_action (c, atl_gallery_page_actions[i], "s", picture_action);
   /* No accelerator of the application: a text that is being edited undoes its own changes first. */
   gtk_widget_class_add_binding_action (c, GDK_KEY_z, GDK_CONTROL_MASK, "win.undo", NULL);
   gtk_widget_class_add_binding (c, GDK_KEY_Escape, 0, escape_cb, NULL);

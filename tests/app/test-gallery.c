@@ -1,12 +1,10 @@
 /* The gallery with a real engine: pictures that lie in the folder are found and shown, searched,
  * starred, deleted and brought back, found again when they were moved; ten thousand of them are no
  * more work than those that are seen. */
-#include "app-steps.h"
+#include "gallery-steps.h"
 
 #include <glib/gstdio.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "app/images/gallery-line.h"
 #include "app/images/gallery-private.h"
@@ -18,99 +16,6 @@
 #include "store/trash.h"
 
 #define WAIT_S 30
-
-static const struct
-{
-  const char *prompt;
-  guint width, height;
-} samples[] = {
-  { "a red fox in the snow", 96, 64 },
-  { "a lighthouse at dusk, oil on canvas", 64, 96 },
-  { "ein Füchslein im hohen Gras", 64, 64 },
-  { "a panda", 160, 64 },
-  { "夜の桟橋", 64, 80 },
-};
-
-/* A picture with its recipe, as another computer's Atelier would have left it. The caller's. */
-static char *
-write_picture (guint i, const char *folder)
-{
-  const guint n = i % G_N_ELEMENTS (samples);
-  g_autoptr (AtlPicture) picture = atl_picture_new (samples[n].width, samples[n].height);
-  g_autoptr (GVariant) settings =
-      g_variant_ref_sink (g_variant_new_parsed ("{'prompt': <%s>}", samples[n].prompt));
-  g_autoptr (GVariant) facts = g_variant_ref_sink (
-      g_variant_new_parsed ("{'seed': <%u>, 'steps': <uint32 4>, 'name': <'Doodle'>}", 100 + i));
-  g_autoptr (GVariant) recipe =
-      atl_recipe_join (settings, facts, samples[n].width, samples[n].height);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) bytes = NULL;
-  g_autofree char *stem = g_strdup_printf ("picture %u", i);
-  char *path;
-
-  for (gsize p = 0; p < (gsize) picture->width * picture->height; p++)
-    {
-      picture->rgb[3 * p] = (guint8) (40 * i + 200 * (p % picture->width) / picture->width);
-      picture->rgb[3 * p + 1] = (guint8) (90 + 25 * i);
-      picture->rgb[3 * p + 2] = (guint8) (255 * (p / picture->width) / picture->height);
-    }
-  atl_recipe_write (picture, recipe);
-  bytes = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
-  g_assert_no_error (error);
-  path = atl_picture_save (bytes, folder, stem, "png", &error);
-  g_assert_no_error (error);
-  return path;
-}
-
-/* As if it were written a while ago: `days` before today. */
-static void
-make_old (const char *path, int days)
-{
-  struct timespec times[2];
-
-  clock_gettime (CLOCK_REALTIME, &times[0]);
-  times[0].tv_sec -= 60 + days * 24 * 3600;
-  times[1] = times[0];
-  g_assert_cmpint (utimensat (AT_FDCWD, path, times, 0), ==, 0);
-}
-
-static guint
-n_pictures (AppFixture *f)
-{
-  return g_list_model_get_n_items (atl_gallery_get_pictures (atl_gallery_get (f->session)));
-}
-
-typedef struct
-{
-  AppFixture *f;
-  guint n;
-} Expected;
-
-static gboolean
-has_pictures (gpointer data)
-{
-  Expected *expected = data;
-
-  return n_pictures (expected->f) == expected->n;
-}
-
-static void
-wait_for (AppFixture *f, guint n)
-{
-  Expected expected = { f, n };
-
-  g_assert_true (app_fixture_wait (has_pictures, &expected, WAIT_S));
-}
-
-static AtlGalleryItem *
-item_at (AppFixture *f, guint i)
-{
-  g_autoptr (AtlGalleryItem) item =
-      g_list_model_get_item (atl_gallery_get_pictures (atl_gallery_get (f->session)), i);
-
-  g_assert_nonnull (item);
-  return item;
-}
 
 /* As a page of the window, which has a title for each. */
 static void
@@ -131,17 +36,6 @@ add_view (AppFixture *f)
   add_page (f, view, "gallery-test");
   app_fixture_spin (300);
   return ATL_GALLERY_VIEW (view);
-}
-
-static void
-clear_pictures (void)
-{
-  g_autofree char *folder = atl_pictures_dir ();
-  g_autofree char *command = NULL;
-  g_autofree char *quoted = g_shell_quote (folder);
-
-  command = g_strconcat ("rm -rf ", quoted, NULL);
-  g_assert_true (g_spawn_command_line_sync (command, NULL, NULL, NULL, NULL));
 }
 
 static gboolean
@@ -168,19 +62,19 @@ test_found (void)
   g_mkdir_with_parents (folder, 0700);
   for (guint i = 0; i < 12; i++)
     {
-      g_autofree char *path = write_picture (i, folder);
+      g_autofree char *path = app_write_picture (i, folder);
 
-      make_old (path, (int) i / 4);
+      app_make_old (path, (int) i / 4);
     }
   g_assert_true (g_file_set_contents (junk, "no picture at all", -1, NULL));
-  make_old (junk, 0);
+  app_make_old (junk, 0);
   app_fixture_start (&f);
   gallery = atl_gallery_get (f.session);
-  g_assert_cmpuint (n_pictures (&f), ==, 0);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 0);
   add_view (&f);
-  wait_for (&f, 12);
+  app_wait_for_pictures (&f, 12);
   {
-    AtlGalleryItem *item = item_at (&f, 11);
+    AtlGalleryItem *item = app_picture_at (&f, 11);
     g_autoptr (AtlPictureRow) row = atl_gallery_get_row (gallery, item, NULL);
     g_autoptr (GVariant) recipe = atl_recipe_from_json (row->recipe);
     const char *prompt = NULL;
@@ -196,10 +90,10 @@ test_found (void)
   }
   /* Once more: nothing comes twice, and what is no picture is passed over again. */
   app_fixture_spin (200);
-  g_assert_cmpuint (n_pictures (&f), ==, 12);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 12);
   app_fixture_shot (GTK_WIDGET (f.window), "gallery");
   app_fixture_stop (&f);
-  clear_pictures ();
+  app_clear_pictures ();
 }
 
 static void
@@ -214,14 +108,14 @@ test_search_and_stars (void)
   g_mkdir_with_parents (folder, 0700);
   for (guint i = 0; i < 5; i++)
     {
-      g_autofree char *path = write_picture (i, folder);
+      g_autofree char *path = app_write_picture (i, folder);
 
-      make_old (path, 0);
+      app_make_old (path, 0);
     }
   app_fixture_start (&f);
   gallery = atl_gallery_get (f.session);
   view = add_view (&f);
-  wait_for (&f, 5);
+  app_wait_for_pictures (&f, 5);
   entry = app_fixture_find_id (GTK_WIDGET (view), "entry");
   stack = app_fixture_find_id (GTK_WIDGET (view), "stack");
   stars = app_fixture_find_id (GTK_WIDGET (view), "stars");
@@ -236,12 +130,12 @@ test_search_and_stars (void)
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (stars), TRUE);
   app_fixture_spin (400);
   g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "no-stars");
-  atl_gallery_star (gallery, item_at (&f, 2), TRUE);
+  atl_gallery_star (gallery, app_picture_at (&f, 2), TRUE);
   app_fixture_spin (100);
   g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "list");
-  g_assert_true (atl_gallery_item_get_starred (item_at (&f, 2)));
+  g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 2)));
   app_fixture_stop (&f);
-  clear_pictures ();
+  app_clear_pictures ();
 }
 
 /* To the desktop's trash and back by the window's undo; a picture of another folder keeps its
@@ -258,34 +152,34 @@ test_trash (void)
   AtlGalleryView *view;
 
   g_mkdir_with_parents (elsewhere, 0700);
-  path = write_picture (0, folder);
-  other = write_picture (1, elsewhere);
-  make_old (path, 0);
-  make_old (other, 1);
+  path = app_write_picture (0, folder);
+  other = app_write_picture (1, elsewhere);
+  app_make_old (path, 0);
+  app_make_old (other, 1);
   app_fixture_start (&f);
   gallery = atl_gallery_get (f.session);
   view = add_view (&f);
-  wait_for (&f, 1);
+  app_wait_for_pictures (&f, 1);
   {
     g_autoptr (GPtrArray) copies = g_ptr_array_new_with_free_func (g_object_unref);
 
     g_ptr_array_add (copies, g_file_new_for_path (other));
     atl_gallery_import (gallery, copies);
   }
-  wait_for (&f, 2);
+  app_wait_for_pictures (&f, 2);
   for (guint i = 0; i < 2; i++)
-    g_ptr_array_add (items, g_object_ref (item_at (&f, i)));
+    g_ptr_array_add (items, g_object_ref (app_picture_at (&f, i)));
   atl_gallery_trash (gallery, GTK_WIDGET (view), items);
-  g_assert_cmpuint (n_pictures (&f), ==, 0);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 0);
   g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
   /* The tests' home is in the folder for temporary files, so what was dropped was copied. */
   g_assert_true (g_file_test (other, G_FILE_TEST_EXISTS));
   app_fixture_shot (GTK_WIDGET (f.window), "gallery-deleted");
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.undo", NULL);
-  g_assert_cmpuint (n_pictures (&f), ==, 2);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 2);
   g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
   app_fixture_stop (&f);
-  clear_pictures ();
+  app_clear_pictures ();
 }
 
 static void
@@ -300,15 +194,15 @@ test_moved (void)
   AtlGalleryItem *item;
   gint64 id;
 
-  path = write_picture (0, folder);
-  lost = write_picture (1, folder);
-  make_old (path, 0);
-  make_old (lost, 1);
+  path = app_write_picture (0, folder);
+  lost = app_write_picture (1, folder);
+  app_make_old (path, 0);
+  app_make_old (lost, 1);
   app_fixture_start (&f);
   add_view (&f);
-  wait_for (&f, 2);
-  id = atl_gallery_item_get_id (item_at (&f, 0));
-  atl_gallery_star (atl_gallery_get (f.session), item_at (&f, 0), TRUE);
+  app_wait_for_pictures (&f, 2);
+  id = atl_gallery_item_get_id (app_picture_at (&f, 0));
+  atl_gallery_star (atl_gallery_get (f.session), app_picture_at (&f, 0), TRUE);
 
   g_mkdir_with_parents (below, 0700);
   g_assert_cmpint (g_rename (path, moved), ==, 0);
@@ -316,20 +210,20 @@ test_moved (void)
   gallery = atl_gallery_get (f.session);
   gallery->looked_us = 0;
   atl_gallery_look (gallery);
-  item = item_at (&f, 1);
+  item = app_picture_at (&f, 1);
   g_assert_true (app_fixture_wait (is_gone, item, WAIT_S));
   app_fixture_spin (300);
-  g_assert_cmpuint (n_pictures (&f), ==, 2);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 2);
   {
-    g_autofree char *now = atl_gallery_dup_path (gallery, item_at (&f, 0));
+    g_autofree char *now = atl_gallery_dup_path (gallery, app_picture_at (&f, 0));
 
     g_assert_cmpstr (now, ==, moved);
-    g_assert_cmpint (atl_gallery_item_get_id (item_at (&f, 0)), ==, id);
-    g_assert_true (atl_gallery_item_get_starred (item_at (&f, 0)));
+    g_assert_cmpint (atl_gallery_item_get_id (app_picture_at (&f, 0)), ==, id);
+    g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 0)));
   }
   app_fixture_shot (GTK_WIDGET (f.window), "gallery-gone");
   app_fixture_stop (&f);
-  clear_pictures ();
+  app_clear_pictures ();
 }
 
 /* Each picture is in one row, in order, and no row is wider than it may be. */
@@ -461,7 +355,7 @@ static void
 test_strip (void)
 {
   g_autofree char *folder = atl_pictures_dir ();
-  g_autofree char *path = write_picture (3, folder);
+  g_autofree char *path = app_write_picture (3, folder);
   AtlPictureRow row = { .path = path, .width = 160, .height = 64, .seed = 1 };
   g_autofree guint8 *pixels = g_malloc0 (160 * 64 * 3);
   g_autoptr (GBytes) rgb = g_bytes_new (pixels, 160 * 64 * 3);
@@ -487,28 +381,12 @@ test_strip (void)
       atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (strips[i]), path);
       g_assert_true (app_fixture_wait (has_selected, strips[i], WAIT_S));
       g_assert_cmpstr (atl_gallery_strip_get_selected (ATL_GALLERY_STRIP (strips[i])), ==, path);
-      g_assert_true (app_fixture_wait (is_ready, item_at (&f, 0), WAIT_S));
+      g_assert_true (app_fixture_wait (is_ready, app_picture_at (&f, 0), WAIT_S));
       app_fixture_spin (100);
       app_fixture_shot (strips[i], i == 0 ? "strip" : "strip-grid");
     }
   app_fixture_stop (&f);
-  clear_pictures ();
-}
-
-static GtkWidget *
-viewer_of (AppFixture *f)
-{
-  g_autoptr (GListModel) windows = gtk_window_get_toplevels ();
-
-  g_object_ref (windows);
-  for (guint i = 0; i < g_list_model_get_n_items (windows); i++)
-    {
-      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, i);
-
-      if (ATL_IS_VIEWER_WINDOW (window))
-        return window;
-    }
-  return NULL;
+  app_clear_pictures ();
 }
 
 static void
@@ -522,17 +400,17 @@ test_viewer (void)
 
   for (guint i = 0; i < 3; i++)
     {
-      g_autofree char *path = write_picture (i, folder);
+      g_autofree char *path = app_write_picture (i, folder);
 
-      make_old (path, (int) i);
+      app_make_old (path, (int) i);
     }
   app_fixture_start (&f);
   view = add_view (&f);
   gallery = atl_gallery_get (f.session);
-  wait_for (&f, 3);
+  app_wait_for_pictures (&f, 3);
   atl_viewer_window_show (GTK_WIDGET (view), gallery, atl_gallery_get_pictures (gallery), 1, FALSE);
   app_fixture_spin (800);
-  viewer = viewer_of (&f);
+  viewer = app_viewer ();
   g_assert_nonnull (viewer);
   g_assert_cmpstr (gtk_window_get_title (GTK_WINDOW (viewer)), ==, "picture 1.png");
   app_fixture_shot (viewer, "viewer");
@@ -540,20 +418,20 @@ test_viewer (void)
   {
     g_autoptr (GPtrArray) items = g_ptr_array_new ();
 
-    g_ptr_array_add (items, item_at (&f, 1));
+    g_ptr_array_add (items, app_picture_at (&f, 1));
     atl_gallery_trash (gallery, GTK_WIDGET (view), items);
   }
   app_fixture_spin (300);
   g_assert_cmpstr (gtk_window_get_title (GTK_WINDOW (viewer)), ==, "picture 2.png");
   gtk_window_destroy (GTK_WINDOW (viewer));
-  atl_viewer_compare (GTK_WIDGET (view), gallery, item_at (&f, 0), item_at (&f, 1));
+  atl_viewer_compare (GTK_WIDGET (view), gallery, app_picture_at (&f, 0), app_picture_at (&f, 1));
   app_fixture_spin (800);
-  viewer = viewer_of (&f);
+  viewer = app_viewer ();
   g_assert_nonnull (viewer);
   app_fixture_shot (viewer, "compare");
   gtk_window_destroy (GTK_WINDOW (viewer));
   app_fixture_stop (&f);
-  clear_pictures ();
+  app_clear_pictures ();
 }
 
 int

@@ -12,6 +12,13 @@
 /* Of what is put on the clipboard. */
 #define MAX_COPY_SIDE 8192u
 
+const char *const atl_gallery_page_actions[ATL_GALLERY_N_PAGE_ACTIONS] = {
+  "images.use-settings",
+  "images.use-as-start",
+  "images.edit-part",
+  "images.variations",
+};
+
 typedef struct
 {
   GtkWidget *widget; /* borrowed: the owner */
@@ -331,7 +338,6 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
     append (make, _ ("_Variations"), "images.variations", g_variant_new_string (row->path));
   if (!is_gone)
     {
-      append (make, _ ("_Upscale"), "images.upscale", g_variant_new_string (row->path));
       append (file, _ ("Show in _Files"), "gallery.show-in-files", g_variant_new_int64 (id));
       append (file, _ ("_Copy"), "gallery.copy", g_variant_new_int64 (id));
     }

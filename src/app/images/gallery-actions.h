@@ -5,7 +5,7 @@
  *
  * Actions ("gallery.", parameter x: the picture's id): show-in-files, copy, share-recipe, star,
  * trash, locate, forget. Those of the page that draws ("images.", parameter s: the path) come
- * first in the menu.
+ * first in the menu; the main window passes them on to that page from wherever they are chosen.
  *
  * Threading: the main thread.
  */
@@ -14,6 +14,10 @@
 #include "app/images/gallery.h"
 
 G_BEGIN_DECLS
+
+/* What the page that draws does with a picture: names of its actions, which all take the path. */
+#define ATL_GALLERY_N_PAGE_ACTIONS 4
+extern const char *const atl_gallery_page_actions[ATL_GALLERY_N_PAGE_ACTIONS];
 
 /* `owner` is in the main window, where undo is offered; it must outlive `widget`'s use of them. */
 void atl_gallery_install_actions (GtkWidget *widget, GtkWidget *owner, AtlGallery *gallery);

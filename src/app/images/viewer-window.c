@@ -1,54 +1,22 @@
 /* The window that looks closer. */
-#include "app/images/viewer-window.h"
+#include "app/images/viewer-window-private.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "app/accessible.h"
 #include "app/images/gallery-actions.h"
-#include "app/images/picture-frame.h"
 #include "app/words.h"
 #include "media/recipe.h"
 
-#define ZOOM_STEP 1.25
-#define MOVE_STEP 0.15
 #define NARROW 600
-
-struct _AtlViewerWindow
-{
-  AdwWindow parent_instance;
-
-  GtkWidget *owner; /* (nullable) weak */
-  AtlGallery *gallery;
-  GListModel *pictures; /* (nullable) when two are compared */
-  guint position;
-  AtlZoom *zoom;
-  GtkWidget *frames[2]; /* the second: (nullable) */
-
-  GtkWidget *toasts;
-  GtkWidget *header;
-  GtkWidget *title;
-  GtkWidget *previous;
-  GtkWidget *next;
-  GtkWidget *star;
-  GtkWidget *menu;
-  GtkWidget *recipe_button;
-  GtkWidget *recipe_revealer;
-  GtkWidget *recipe_label;
-  GtkWidget *pair; /* (nullable) box of two frames */
-};
 
 G_DEFINE_FINAL_TYPE (AtlViewerWindow, atl_viewer_window, ADW_TYPE_WINDOW)
 
-static AtlGalleryItem *
-current (AtlViewerWindow *self)
+AtlGalleryItem *
+atl_viewer_window_item (AtlViewerWindow *self)
 {
   return atl_picture_frame_get_item (ATL_PICTURE_FRAME (self->frames[0]));
-}
-
-static AtlZoomView *
-view (AtlViewerWindow *self)
-{
-  return atl_picture_frame_get_view (ATL_PICTURE_FRAME (self->frames[0]));
 }
 
 /* --- What is told about the picture --- */
@@ -56,7 +24,8 @@ view (AtlViewerWindow *self)
 static void
 refresh_recipe (AtlViewerWindow *self)
 {
-  g_autoptr (AtlPictureRow) row = atl_gallery_get_row (self->gallery, current (self), NULL);
+  g_autoptr (AtlPictureRow) row =
+      atl_gallery_get_row (self->gallery, atl_viewer_window_item (self), NULL);
   g_autoptr (GVariant) recipe =
       row != NULL && row->recipe != NULL ? atl_recipe_from_json (row->recipe) : NULL;
   g_autofree char *text = recipe != NULL ? atl_recipe_to_text (recipe) : NULL;
@@ -68,7 +37,7 @@ refresh_recipe (AtlViewerWindow *self)
 static void
 refresh_star (AtlViewerWindow *self)
 {
-  gboolean starred = atl_gallery_item_get_starred (current (self));
+  gboolean starred = atl_gallery_item_get_starred (atl_viewer_window_item (self));
 
   gtk_button_set_icon_name (GTK_BUTTON (self->star),
                             starred ? "starred-symbolic" : "non-starred-symbolic");
@@ -81,7 +50,7 @@ refresh_star (AtlViewerWindow *self)
 static void
 refresh (AtlViewerWindow *self)
 {
-  AtlGalleryItem *item = current (self);
+  AtlGalleryItem *item = atl_viewer_window_item (self);
   g_autoptr (AtlPictureRow) row = atl_gallery_get_row (self->gallery, item, NULL);
   g_autoptr (GMenuModel) menu = atl_gallery_menu (self->gallery, item);
   g_autofree char *name = row != NULL ? g_path_get_basename (row->path) : g_strdup ("");
@@ -101,33 +70,33 @@ refresh (AtlViewerWindow *self)
   refresh_recipe (self);
 }
 
-static void
-show_at (AtlViewerWindow *self, guint position)
+void
+atl_viewer_window_show_at (AtlViewerWindow *self, guint position)
 {
   g_autoptr (AtlGalleryItem) item = g_list_model_get_item (self->pictures, position);
 
   if (item == NULL)
     return;
   self->position = position;
-  if (item != current (self))
+  if (item != atl_viewer_window_item (self))
     {
       atl_zoom_reset (self->zoom);
-      if (current (self) != NULL)
-        g_signal_handlers_disconnect_by_func (current (self), refresh, self);
+      if (atl_viewer_window_item (self) != NULL)
+        g_signal_handlers_disconnect_by_func (atl_viewer_window_item (self), refresh, self);
       atl_picture_frame_show (ATL_PICTURE_FRAME (self->frames[0]), item);
       g_signal_connect_object (item, "notify", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
     }
   refresh (self);
 }
 
-static void
-step (AtlViewerWindow *self, int by)
+void
+atl_viewer_window_step (AtlViewerWindow *self, int by)
 {
   gint64 position = (gint64) self->position + by;
 
   if (self->pictures != NULL && position >= 0 &&
       position < g_list_model_get_n_items (self->pictures))
-    show_at (self, (guint) position);
+    atl_viewer_window_show_at (self, (guint) position);
 }
 
 /* The picture that is shown may have moved, or gone to the trash: then its neighbour is shown. */
@@ -140,7 +109,7 @@ items_changed_cb (AtlViewerWindow *self)
     {
       g_autoptr (AtlGalleryItem) item = g_list_model_get_item (self->pictures, i);
 
-      if (item == current (self))
+      if (item == atl_viewer_window_item (self))
         {
           self->position = i;
           refresh (self);
@@ -150,213 +119,43 @@ items_changed_cb (AtlViewerWindow *self)
   if (n == 0)
     gtk_window_close (GTK_WINDOW (self));
   else
-    show_at (self, MIN (self->position, n - 1));
-}
-
-/* --- Actions and keys --- */
-
-static void
-undo_cb (AdwToast *toast, AtlViewerWindow *self)
-{
-  if (self->owner != NULL)
-    gtk_widget_activate_action (self->owner, "win.undo", NULL);
-}
-
-static void delete (AtlViewerWindow *self)
-{
-  gint64 id = atl_gallery_item_get_id (current (self));
-  AdwToast *toast;
-
-  gtk_widget_activate_action (GTK_WIDGET (self), "gallery.trash", "x", id);
-  if (atl_gallery_find (self->gallery, id) != NULL)
-    return;
-  toast =
-      adw_toast_new (g_dngettext (GETTEXT_PACKAGE, "Picture deleted", "%u pictures deleted", 1));
-  adw_toast_set_button_label (toast, _ ("_Undo"));
-  g_signal_connect_object (toast, "button-clicked", G_CALLBACK (undo_cb), self, 0);
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), toast);
-}
-
-static void
-star_cb (AtlViewerWindow *self)
-{
-  gtk_widget_activate_action (GTK_WIDGET (self), "gallery.star", "x",
-                              atl_gallery_item_get_id (current (self)));
+    atl_viewer_window_show_at (self, MIN (self->position, n - 1));
 }
 
 static void
 previous_cb (AtlViewerWindow *self)
 {
-  step (self, -1);
+  atl_viewer_window_step (self, -1);
 }
 
 static void
 next_cb (AtlViewerWindow *self)
 {
-  step (self, 1);
+  atl_viewer_window_step (self, 1);
 }
 
-static void
-toggle_recipe (AtlViewerWindow *self)
-{
-  GtkToggleButton *button = GTK_TOGGLE_BUTTON (self->recipe_button);
-
-  gtk_toggle_button_set_active (button, !gtk_toggle_button_get_active (button));
-}
-
-/* Keys of a single picture. */
-static gboolean
-single_key (AtlViewerWindow *self, guint key)
-{
-  gboolean rtl = gtk_widget_get_direction (GTK_WIDGET (self)) == GTK_TEXT_DIR_RTL;
-
-  switch (key)
-    {
-    case GDK_KEY_Left:
-      step (self, rtl ? 1 : -1);
-      return TRUE;
-    case GDK_KEY_Right:
-      step (self, rtl ? -1 : 1);
-      return TRUE;
-    case GDK_KEY_Up:
-    case GDK_KEY_Page_Up:
-      step (self, -1);
-      return TRUE;
-    case GDK_KEY_Down:
-    case GDK_KEY_Page_Down:
-      step (self, 1);
-      return TRUE;
-    case GDK_KEY_Home:
-      show_at (self, 0);
-      return TRUE;
-    case GDK_KEY_End:
-      show_at (self, g_list_model_get_n_items (self->pictures) - 1);
-      return TRUE;
-    case GDK_KEY_s:
-    case GDK_KEY_S:
-      star_cb (self);
-      return TRUE;
-    case GDK_KEY_i:
-    case GDK_KEY_I:
-      toggle_recipe (self);
-      return TRUE;
-    case GDK_KEY_Delete:
-    case GDK_KEY_KP_Delete:
-      delete (self);
-      return TRUE;
-    default:
-      return FALSE;
-    }
-}
-
-static gboolean
-zoom_key (AtlViewerWindow *self, guint key)
-{
-  switch (key)
-    {
-    case GDK_KEY_plus:
-    case GDK_KEY_equal:
-    case GDK_KEY_KP_Add:
-      atl_zoom_view_zoom_by (view (self), ZOOM_STEP);
-      return TRUE;
-    case GDK_KEY_minus:
-    case GDK_KEY_KP_Subtract:
-      atl_zoom_view_zoom_by (view (self), 1 / ZOOM_STEP);
-      return TRUE;
-    case GDK_KEY_0:
-    case GDK_KEY_KP_0:
-      atl_zoom_reset (self->zoom);
-      return TRUE;
-    case GDK_KEY_f:
-    case GDK_KEY_F:
-      atl_zoom_view_toggle_full_size (view (self));
-      return TRUE;
-    case GDK_KEY_F11:
-      if (gtk_window_is_fullscreen (GTK_WINDOW (self)))
-        gtk_window_unfullscreen (GTK_WINDOW (self));
-      else
-        gtk_window_fullscreen (GTK_WINDOW (self));
-      return TRUE;
-    case GDK_KEY_space:
-    case GDK_KEY_Escape:
-      gtk_window_close (GTK_WINDOW (self));
-      return TRUE;
-    default:
-      return FALSE;
-    }
-}
-
-static gboolean
-move_key (AtlViewerWindow *self, guint key)
-{
-  switch (key)
-    {
-    case GDK_KEY_Left:
-      atl_zoom_view_move_by (view (self), -MOVE_STEP, 0);
-      return TRUE;
-    case GDK_KEY_Right:
-      atl_zoom_view_move_by (view (self), MOVE_STEP, 0);
-      return TRUE;
-    case GDK_KEY_Up:
-      atl_zoom_view_move_by (view (self), 0, -MOVE_STEP);
-      return TRUE;
-    case GDK_KEY_Down:
-      atl_zoom_view_move_by (view (self), 0, MOVE_STEP);
-      return TRUE;
-    case GDK_KEY_z:
-      undo_cb (NULL, self);
-      return TRUE;
-    case GDK_KEY_w:
-      gtk_window_close (GTK_WINDOW (self));
-      return TRUE;
-    default:
-      return zoom_key (self, key);
-    }
-}
-
-static gboolean
-key_cb (
-    GtkEventControllerKey *keys, guint key, guint code, GdkModifierType mods, AtlViewerWindow *self)
-{
-  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (self));
-
-  mods &= gtk_accelerator_get_default_mod_mask () & ~GDK_SHIFT_MASK;
-  /* The open menu, and the text of the recipe, have keys of their own. */
-  if (focus != NULL && (gtk_widget_get_ancestor (focus, GTK_TYPE_POPOVER) != NULL ||
-                        (GTK_IS_LABEL (focus) && key != GDK_KEY_Escape)))
-    return GDK_EVENT_PROPAGATE;
-  /* Space presses the button that has the focus. */
-  if (key == GDK_KEY_space && GTK_IS_BUTTON (focus))
-    return GDK_EVENT_PROPAGATE;
-  if (mods == GDK_CONTROL_MASK)
-    return move_key (self, key);
-  if (mods != 0)
-    return GDK_EVENT_PROPAGATE;
-  return zoom_key (self, key) || (self->pictures != NULL && single_key (self, key));
-}
-
-/* What the page that draws does is asked from there, and this window is out of the way. */
+/* What the page that draws does is asked from the main window, and this one is out of the way. */
 static void
 forward_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   AtlViewerWindow *self = data;
+  GtkWindow *parent = gtk_window_get_transient_for (GTK_WINDOW (self));
   g_autofree char *name = g_strconcat ("images.", g_action_get_name (G_ACTION (action)), NULL);
 
-  if (self->owner != NULL)
-    gtk_widget_activate_action_variant (self->owner, name, parameter);
+  if (parent != NULL)
+    gtk_widget_activate_action_variant (GTK_WIDGET (parent), name, parameter);
   gtk_window_close (GTK_WINDOW (self));
 }
 
 static void
 install_forwards (AtlViewerWindow *self)
 {
-  static const char *const names[] = { "use-settings", "use-as-start", "edit-part", "variations",
-                                       "upscale" };
   g_autoptr (GSimpleActionGroup) group = g_simple_action_group_new ();
 
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+  for (gsize i = 0; i < ATL_GALLERY_N_PAGE_ACTIONS; i++)
     {
-      g_autoptr (GSimpleAction) action = g_simple_action_new (names[i], G_VARIANT_TYPE_STRING);
+      g_autoptr (GSimpleAction) action = g_simple_action_new (
+          atl_gallery_page_actions[i] + strlen ("images."), G_VARIANT_TYPE_STRING);
 
       g_signal_connect (action, "activate", G_CALLBACK (forward_cb), self);
       g_action_map_add_action (G_ACTION_MAP (group), G_ACTION (action));
@@ -378,6 +177,16 @@ new_button (AtlViewerWindow *self,
   gtk_widget_set_tooltip_text (button, tooltip);
   gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   g_signal_connect_swapped (button, "clicked", callback, self);
+  return button;
+}
+
+static GtkWidget *
+new_menu (const char *name)
+{
+  GtkWidget *button = gtk_menu_button_new ();
+
+  gtk_menu_button_set_icon_name (GTK_MENU_BUTTON (button), "view-more-symbolic");
+  atl_accessible_set_menu_button (GTK_MENU_BUTTON (button), name);
   return button;
 }
 
@@ -415,15 +224,14 @@ fill_header (AtlViewerWindow *self)
                                _ ("Newer picture"), G_CALLBACK (previous_cb));
   self->next = new_button (self, "go-next-symbolic", _ ("Older picture (Right)"),
                            _ ("Older picture"), G_CALLBACK (next_cb));
-  self->star = new_button (self, "non-starred-symbolic", NULL, "", G_CALLBACK (star_cb));
+  self->star =
+      new_button (self, "non-starred-symbolic", NULL, "", G_CALLBACK (atl_viewer_window_star));
   self->recipe_button = gtk_toggle_button_new ();
   gtk_button_set_icon_name (GTK_BUTTON (self->recipe_button), "dialog-information-symbolic");
   gtk_widget_set_tooltip_text (self->recipe_button, _ ("How it was made (I)"));
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->recipe_button),
                                   GTK_ACCESSIBLE_PROPERTY_LABEL, _ ("How it was made"), -1);
-  self->menu = gtk_menu_button_new ();
-  gtk_menu_button_set_icon_name (GTK_MENU_BUTTON (self->menu), "view-more-symbolic");
-  atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu), _ ("What to do with this picture"));
+  self->menu = new_menu (_ ("What to do with this picture"));
   adw_header_bar_pack_start (header, self->previous);
   adw_header_bar_pack_start (header, self->next);
   adw_header_bar_pack_end (header, self->menu);
@@ -477,9 +285,10 @@ atl_viewer_window_show (
                            G_CONNECT_SWAPPED);
   fill_header (self);
   set_content (self, self->frames[0], new_recipe (self));
-  show_at (self, position);
+  atl_viewer_window_show_at (self, position);
   gtk_window_present (GTK_WINDOW (self));
-  gtk_widget_grab_focus (GTK_WIDGET (view (self)));
+  gtk_widget_grab_focus (
+      GTK_WIDGET (atl_picture_frame_get_view (ATL_PICTURE_FRAME (self->frames[0]))));
   if (full_size)
     gtk_window_maximize (GTK_WINDOW (self));
 }
@@ -511,6 +320,31 @@ size_allocate (GtkWidget *widget, int width, int height, int baseline)
     g_idle_add_full (G_PRIORITY_HIGH_IDLE, pair_idle_cb, g_object_ref (widget), g_object_unref);
 }
 
+/* Above each of the two the menu of it, renewed while either changes. */
+static void
+refresh_menus (AtlViewerWindow *self)
+{
+  for (guint i = 0; i < 2; i++)
+    {
+      AtlGalleryItem *item = atl_picture_frame_get_item (ATL_PICTURE_FRAME (self->frames[i]));
+      g_autoptr (GMenuModel) menu = atl_gallery_menu (self->gallery, item);
+
+      gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menus[i]), menu);
+    }
+}
+
+static void
+add_menus (AtlViewerWindow *self)
+{
+  self->menus[0] = new_menu (_ ("What to do with the first picture"));
+  self->menus[1] = new_menu (_ ("What to do with the second picture"));
+  adw_header_bar_pack_start (ADW_HEADER_BAR (self->header), self->menus[0]);
+  adw_header_bar_pack_end (ADW_HEADER_BAR (self->header), self->menus[1]);
+  g_signal_connect_object (self->gallery, "changed", G_CALLBACK (refresh_menus), self,
+                           G_CONNECT_SWAPPED);
+  refresh_menus (self);
+}
+
 void
 atl_viewer_compare (GtkWidget *owner,
                     AtlGallery *gallery,
@@ -530,8 +364,10 @@ atl_viewer_compare (GtkWidget *owner,
   set_content (self, self->pair, NULL);
   atl_picture_frame_show (ATL_PICTURE_FRAME (self->frames[0]), first);
   atl_picture_frame_show (ATL_PICTURE_FRAME (self->frames[1]), second);
+  add_menus (self);
   gtk_window_present (GTK_WINDOW (self));
-  gtk_widget_grab_focus (GTK_WIDGET (view (self)));
+  gtk_widget_grab_focus (
+      GTK_WIDGET (atl_picture_frame_get_view (ATL_PICTURE_FRAME (self->frames[0]))));
 }
 
 static void
@@ -556,15 +392,11 @@ atl_viewer_window_class_init (AtlViewerWindowClass *klass)
 static void
 atl_viewer_window_init (AtlViewerWindow *self)
 {
-  GtkEventController *keys = gtk_event_controller_key_new ();
-
   self->zoom = atl_zoom_new ();
   self->title = adw_window_title_new ("", NULL);
   self->header = adw_header_bar_new ();
   adw_header_bar_set_title_widget (ADW_HEADER_BAR (self->header), self->title);
   self->toasts = adw_toast_overlay_new ();
   gtk_widget_add_css_class (GTK_WIDGET (self), "viewer");
-  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
-  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
-  gtk_widget_add_controller (GTK_WIDGET (self), keys);
+  atl_viewer_window_install_keys (self);
 }

@@ -1,0 +1,22 @@
+/* Pictures for tests of the gallery and of what is done with them. */
+#pragma once
+
+#include "app-steps.h"
+
+#include "app/images/gallery-item.h"
+
+/* The prompt of the picture that app_write_picture (0) makes. */
+#define APP_FIRST_PROMPT "a red fox in the snow"
+
+/* A picture with its recipe, as another computer's Atelier would have left it. The caller's. */
+char *app_write_picture (guint i, const char *folder);
+/* As if it were written a while ago: `days` before today. */
+void app_make_old (const char *path, int days);
+guint app_n_pictures (AppFixture *f);
+void app_wait_for_pictures (AppFixture *f, guint n);
+/* Borrowed. */
+AtlGalleryItem *app_picture_at (AppFixture *f, guint i);
+/* Takes the folder of pictures away. */
+void app_clear_pictures (void);
+/* The window that looks closer, NULL; borrowed. */
+GtkWidget *app_viewer (void);
