@@ -15,6 +15,15 @@ source_dir (void)
   return dir;
 }
 
+/* Whatever it is called. */
+static inline gboolean
+is_build_folder (const char *path)
+{
+  g_autofree char *mark = g_build_filename (path, "meson-private", NULL);
+
+  return g_file_test (mark, G_FILE_TEST_IS_DIR);
+}
+
 static inline void
 collect_files (GPtrArray *list, const char *root, const char *relative, const char *const *endings)
 {
@@ -30,8 +39,7 @@ collect_files (GPtrArray *list, const char *root, const char *relative, const ch
 
       /* Hidden folders are git's and tools'; build folders hold what the compiler made. */
       if (g_lstat (path, &st) != 0 || S_ISLNK (st.st_mode) ||
-          (S_ISDIR (st.st_mode) && (name[0] == '.' || g_str_has_prefix (name, "build") ||
-                                    g_str_has_prefix (name, "_build"))))
+          (S_ISDIR (st.st_mode) && (name[0] == '.' || is_build_folder (path))))
         continue;
       if (S_ISDIR (st.st_mode))
         collect_files (list, root, child, endings);

@@ -5,6 +5,8 @@
 
 #include <glib/gi18n.h>
 
+#include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/source.h"
 #include "engine/models/classes.h"
 #include "engine/models/tiles.h"
 
@@ -198,6 +200,44 @@ atl_component_class_for (const AtlCheckpoint *cp,
   return NULL;
 }
 
+static void
+free_network (const AtlComponentClass *klass, gpointer model)
+{
+  AtlNetwork *net = model;
+
+  atl_runner_free (net->runner);
+  atl_weights_free (net->weights);
+  if (klass->clear != NULL)
+    klass->clear (model);
+  g_free (model);
+}
+
+static gpointer
+load_network (const AtlComponentClass *klass,
+              AtlCheckpoint *cp,
+              AtlBackend *const *backends,
+              guint n_backends,
+              const AtlLoadOptions *options,
+              GError **error)
+{
+  gpointer model = g_malloc0 (klass->size);
+  AtlNetwork *net = model;
+  AtlSource s = { .lora_prefix = klass->lora_prefix };
+
+  net->weights = s.weights = atl_weights_new (cp);
+  net->runner = atl_runner_new (backends, n_backends);
+  if (klass->lora_prefix != NULL)
+    {
+      s.loras = options->loras;
+      s.n_loras = options->n_loras;
+    }
+  if (klass->read (model, &s, cp, options, error) &&
+      atl_source_finish (&s, backends[0], options, error))
+    return model;
+  free_network (klass, model);
+  return NULL;
+}
+
 AtlComponent *
 atl_component_load (const AtlComponentClass *klass,
                     AtlCheckpoint *cp,
@@ -207,9 +247,13 @@ atl_component_load (const AtlComponentClass *klass,
                     GError **error)
 {
   AtlLoadOptions none = { 0 };
-  gpointer model = klass->load (cp, backends, n_backends, options != NULL ? options : &none, error);
   AtlComponent *self;
+  gpointer model;
 
+  if (options == NULL)
+    options = &none;
+  model = klass->load != NULL ? klass->load (cp, backends, n_backends, options, error)
+                              : load_network (klass, cp, backends, n_backends, options, error);
   if (model == NULL)
     return NULL;
   self = g_new0 (AtlComponent, 1);
@@ -223,7 +267,10 @@ atl_component_free (AtlComponent *self)
 {
   if (self == NULL)
     return;
-  self->klass->free (self->model);
+  if (self->klass->free != NULL)
+    self->klass->free (self->model);
+  else
+    free_network (self->klass, self->model);
   g_free (self);
 }
 

@@ -27,6 +27,8 @@ G_BEGIN_DECLS
 typedef struct _AtlComponent AtlComponent;
 typedef struct _AtlRequest AtlRequest;
 typedef struct _AtlComponentClass AtlComponentClass;
+typedef struct _AtlSource AtlSource; /* blocks/source.h */
+typedef struct _AtlRunner AtlRunner; /* blocks/runner.h */
 
 /* --- Requests --- */
 
@@ -80,6 +82,14 @@ typedef struct
   GCancellable *cancellable; /* (nullable) */
 } AtlLoadOptions;
 
+/* What each network has; the first member of its struct. Made and freed by atl_component_load() and
+ * atl_component_free(). */
+typedef struct
+{
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+} AtlNetwork;
+
 struct _AtlComponentClass
 {
   const char *name; /* "sd-unet" */
@@ -92,16 +102,34 @@ struct _AtlComponentClass
   gboolean (*recognises) (const AtlCheckpoint *cp);
   /* NULL-terminated functions it answers. */
   const char *const *functions;
-  gpointer (*load) (AtlCheckpoint *cp,
-                    AtlBackend *const *backends,
-                    guint n_backends,
+  /* Of the struct that begins with an AtlNetwork; it comes to `read` zeroed. */
+  gsize size;
+  /* (nullable) What LoRA files call this network, see source.h; NULL: it takes none. `read` may
+   * put a narrower name into the source. */
+  const char *lora_prefix;
+  /* Sets the source's names, reads the configuration and asks the source for all weights. FALSE
+   * with an error when the configuration makes no sense; the weights' mistakes are their table's,
+   * looked at afterwards. */
+  gboolean (*read) (gpointer model,
+                    AtlSource *source,
+                    AtlCheckpoint *cp,
                     const AtlLoadOptions *options,
                     GError **error);
+  /* (nullable) Frees what the struct owns besides its network, which is gone by then; also after a
+   * `read` that failed. */
+  void (*clear) (gpointer model);
   gboolean (*run) (gpointer model,
                    const AtlRequest *request,
                    GPtrArray *outputs,
                    GCancellable *cancellable,
                    GError **error);
+  /* (nullable, both or none) Instead of `read` and `clear`, for a model that is more than one table
+   * of weights: makes and frees it whole. */
+  gpointer (*load) (AtlCheckpoint *cp,
+                    AtlBackend *const *backends,
+                    guint n_backends,
+                    const AtlLoadOptions *options,
+                    GError **error);
   void (*free) (gpointer model);
 };
 

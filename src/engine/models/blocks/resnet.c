@@ -46,3 +46,14 @@ atl_resnet (
   h = norm (g, h, &self->norm2, groups, eps);
   return atl_conv (g, h, atl_weight (g, self->conv2.w), atl_weight (g, self->conv2.b), skip, &same);
 }
+
+AtlTensor *
+atl_conv3 (
+    AtlGraph *g, AtlTensor *x, const AtlAffine *a, gint64 stride, AtlTensor *residual, AtlAct act)
+{
+  AtlOpParams p = {
+    .pad_before = { 0, 1, 1 }, .pad_after = { 0, 1, 1 }, .stride = { 1, stride, stride }, .act = act
+  };
+
+  return atl_conv (g, x, atl_weight (g, a->w), atl_weight (g, a->b), residual, &p);
+}

@@ -26,4 +26,9 @@ AtlTensor *atl_resnet (
 /* x W^T + b over the last dimension, of an affine pair. */
 AtlTensor *atl_apply (AtlGraph *g, AtlTensor *x, const AtlAffine *a);
 
+/* A 3x3 convolution of each picture or frame with a rim of zeros: x [B, (F,) H, W, in] ->
+ * [B, (F,) H / stride, W / stride, out], plus `residual` (nullable), through `act`. */
+AtlTensor *atl_conv3 (
+    AtlGraph *g, AtlTensor *x, const AtlAffine *a, gint64 stride, AtlTensor *residual, AtlAct act);
+
 G_END_DECLS

@@ -16,8 +16,6 @@
 
 G_BEGIN_DECLS
 
-typedef struct _AtlSource AtlSource;
-
 /* The file's name for a canonical one; NULL if this file cannot have it. The caller frees. */
 typedef char *(*AtlNameMap) (const AtlSource *source, const char *canonical);
 

@@ -35,8 +35,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   guint n_layers, n_heads;
   gint64 width, n_positions, vocab;
   AtlAct act;
@@ -61,16 +60,6 @@ recognises (const AtlCheckpoint *cp)
   AtlClipPlace place;
 
   return atl_clip_find (cp, NULL, &place);
-}
-
-static void
-clip_free (gpointer model)
-{
-  ClipText *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
 }
 
 /* Three products, or the thirds of a stacked one. */
@@ -132,7 +121,8 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
   gint64 mlp = 0;
 
   if (!atl_source_shape (s, "embeddings.position_embedding", &n_dims, dim) || n_dims != 2)
-    atl_weights_fail (m->weights, _ ("%s holds no CLIP text encoder"), atl_checkpoint_name (cp));
+    atl_weights_fail (m->net.weights, _ ("%s holds no CLIP text encoder"),
+                      atl_checkpoint_name (cp));
   else
     {
       m->n_positions = dim[0];
@@ -152,10 +142,10 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
     act = "gelu";
   m->act = g_strcmp0 (act, "gelu") == 0 ? ATL_ACT_GELU_ERF : ATL_ACT_GELU_QUICK;
   if (m->n_layers == 0 || m->width % m->n_heads != 0)
-    atl_weights_fail (m->weights, _ ("%s: %u layers and %u heads make no text encoder"),
+    atl_weights_fail (m->net.weights, _ ("%s: %u layers and %u heads make no text encoder"),
                       atl_checkpoint_name (cp), m->n_layers, m->n_heads);
 
-  if (!atl_weights_check (m->weights, error))
+  if (!atl_weights_check (m->net.weights, error))
     return FALSE;
   m->tokens = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ -1, m->width }, FALSE,
                                  "embeddings.token_embedding.weight");
@@ -166,7 +156,7 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
   m->final_norm = atl_source_norm (s, m->width, FALSE, "final_layer_norm");
   if (m->tokens != NULL)
     m->vocab = m->tokens->dim[0];
-  return atl_weights_check (m->weights, error);
+  return atl_weights_check (m->net.weights, error);
 }
 
 /* Files for models with two text encoders number them: the one with a projection is the second. */
@@ -208,7 +198,7 @@ read_projection (ClipText *m, AtlCheckpoint *cp, const AtlClipPlace *place, GErr
     return TRUE;
   if (!place->is_open)
     {
-      AtlSource top = { .weights = m->weights, .prefix = stem };
+      AtlSource top = { .weights = m->net.weights, .prefix = stem };
       m->projection = atl_source_linear (&top, -1, m->width, "text_projection");
       return TRUE;
     }
@@ -217,7 +207,7 @@ read_projection (ClipText *m, AtlCheckpoint *cp, const AtlClipPlace *place, GErr
     return FALSE;
   if (plain->dtype != ATL_DTYPE_F32 || plain->n_dims != 2 || plain->dim[0] != m->width)
     {
-      atl_weights_fail (m->weights, _ ("%s: “%s” has another width than the encoder"),
+      atl_weights_fail (m->net.weights, _ ("%s: “%s” has another width than the encoder"),
                         atl_checkpoint_name (cp), name);
       return TRUE;
     }
@@ -227,53 +217,34 @@ read_projection (ClipText *m, AtlCheckpoint *cp, const AtlClipPlace *place, GErr
     for (gint64 k = 0; k < m->width; k++)
       rows[i * m->width + k] = atl_array_f32 (plain)[k * n + i];
   m->projection.w = atl_weights_add_bytes (
-      m->weights, ATL_USE_LINEAR, 0, ATL_DTYPE_F32, 2, (gint64[]){ n, m->width },
+      m->net.weights, ATL_USE_LINEAR, 0, ATL_DTYPE_F32, 2, (gint64[]){ n, m->width },
       g_bytes_new_take (rows, (gsize) (n * m->width) * sizeof *rows), name);
   return TRUE;
 }
 
-static gpointer
-clip_load (AtlCheckpoint *cp,
-           AtlBackend *const *backends,
-           guint n_backends,
-           const AtlLoadOptions *options,
-           GError **error)
+static gboolean
+clip_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
   AtlClipPlace place = { "", FALSE };
   gboolean is_there = atl_clip_find (cp, options->role, &place);
-  ClipText *m = g_new0 (ClipText, 1);
-  AtlSource s = { .prefix = place.prefix,
-                  .map = place.is_open ? atl_open_clip_name : NULL,
-                  .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_root = "text_model." };
+  ClipText *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
+  s->prefix = place.prefix;
+  s->map = place.is_open ? atl_open_clip_name : NULL;
+  s->lora_root = "text_model.";
   if (!is_there)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s holds no CLIP text encoder"),
                    atl_checkpoint_name (cp));
-      clip_free (m);
-      return NULL;
+      return FALSE;
     }
-  s.lora_prefix = lora_part (cp, options);
-  if (!read_weights (m, &s, cp, error))
-    {
-      clip_free (m);
-      return NULL;
-    }
+  s->lora_prefix = lora_part (cp, options);
+  if (!read_weights (m, s, cp, error))
+    return FALSE;
   if (!read_projection (m, cp, &place, error))
-    {
-      clip_free (m);
-      return NULL;
-    }
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      clip_free (m);
-      return NULL;
-    }
-  return m;
+    return FALSE;
+  return TRUE;
 }
 
 static AtlTensor *
@@ -391,7 +362,7 @@ clip_run (gpointer model,
   g_ptr_array_add (inputs, positions);
   g_ptr_array_add (inputs, ranges);
   key = g_strdup_printf ("%d %d %d %d", which, call.normed, (int) call.pool_row, (int) call.drop);
-  ok = atl_runner_run (m->runner, key, describe, &call, inputs, outputs, cancellable, error);
+  ok = atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
   atl_array_free (positions);
   atl_array_free (ranges);
   return ok;
@@ -402,7 +373,8 @@ const AtlComponentClass atl_clip_text_class = {
   .origins = (const char *const[]){ "CLIPTextModel", "CLIPTextModelWithProjection", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "encode_text", NULL },
-  .load = clip_load,
+  .lora_prefix = "te",
+  .size = sizeof (ClipText),
+  .read = clip_read,
   .run = clip_run,
-  .free = clip_free,
 };

@@ -34,8 +34,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 width, n_heads, n_positions, patch;
   guint n_layers;
   AtlAct act;
@@ -96,16 +95,6 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-vision_free (gpointer model)
-{
-  ClipVision *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
-static void
 read_layer (ClipVision *m, AtlSource *s, guint i)
 {
   static const char *const names[] = { "q_proj", "k_proj", "v_proj" };
@@ -120,8 +109,8 @@ read_layer (ClipVision *m, AtlSource *s, guint i)
 
       for (guint k = 0; k < 3; k++)
         {
-          l->qkv[k].w = atl_weights_add_rows (m->weights, fused.w, ATL_USE_LINEAR, k * D, D);
-          l->qkv[k].b = atl_weights_add_rows (m->weights, fused.b, ATL_USE_VECTOR, k * D, D);
+          l->qkv[k].w = atl_weights_add_rows (m->net.weights, fused.w, ATL_USE_LINEAR, k * D, D);
+          l->qkv[k].b = atl_weights_add_rows (m->net.weights, fused.b, ATL_USE_VECTOR, k * D, D);
         }
       /* Only its thirds are used. */
       if (fused.w != NULL)
@@ -149,7 +138,7 @@ read_weights (ClipVision *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (!atl_source_shape (s, "embeddings.patch_embedding", &n_dims, dim) || n_dims != 4)
     {
-      atl_weights_fail (m->weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
+      atl_weights_fail (m->net.weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
       return;
     }
   m->width = dim[0];
@@ -176,33 +165,23 @@ read_weights (ClipVision *m, AtlSource *s, const AtlCheckpoint *cp)
          atl_source_has (s, "encoder.layers.%u.layer_norm1", m->n_layers))
     m->n_layers++;
   if (m->n_layers == 0 || m->width % m->n_heads != 0)
-    atl_weights_fail (m->weights, _ ("%s: %u layers and %" PRId64 " heads make no vision tower"),
+    atl_weights_fail (m->net.weights,
+                      _ ("%s: %u layers and %" PRId64 " heads make no vision tower"),
                       atl_checkpoint_name (cp), m->n_layers, m->n_heads);
   for (guint i = 0; i < m->n_layers; i++)
     read_layer (m, s, i);
 }
 
-static gpointer
-vision_load (AtlCheckpoint *cp,
-             AtlBackend *const *backends,
-             guint n_backends,
-             const AtlLoadOptions *options,
-             GError **error)
+static gboolean
+vision_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  ClipVision *m = g_new0 (ClipVision, 1);
-  AtlSource s = { 0 };
+  ClipVision *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = is_author (cp) ? "visual." : "vision_model.";
-  s.map = is_author (cp) ? author_name : NULL;
-  read_weights (m, &s, cp);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      vision_free (m);
-      return NULL;
-    }
-  return m;
+  s->prefix = is_author (cp) ? "visual." : "vision_model.";
+  s->map = is_author (cp) ? author_name : NULL;
+  read_weights (m, s, cp);
+  return TRUE;
 }
 
 static AtlTensor *
@@ -282,7 +261,7 @@ vision_run (gpointer model,
     }
   call.n_run = (guint) ((int) m->n_layers + 1 + which);
   g_ptr_array_add (inputs, image);
-  return atl_runner_run (m->runner, key, describe, &call, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_clip_vision_class = {
@@ -290,7 +269,7 @@ const AtlComponentClass atl_clip_vision_class = {
   .origins = (const char *const[]){ "CLIPVisionModel", "CLIPVisionModelWithProjection", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "encode_image", NULL },
-  .load = vision_load,
+  .size = sizeof (ClipVision),
+  .read = vision_read,
   .run = vision_run,
-  .free = vision_free,
 };

@@ -39,8 +39,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights;                       /* (owned) */
-  AtlRunner *runner;                         /* (owned) */
+  AtlNetwork net;
   gint64 dim, n_heads, patch, merge, window; /* window: cells of a side */
   guint n_blocks;
   Block blocks[MAX_BLOCKS];
@@ -68,16 +67,6 @@ static gboolean
 recognises (const AtlCheckpoint *cp)
 {
   return find_prefix (cp) != NULL;
-}
-
-static void
-qwen_vision_free (gpointer model)
-{
-  QwenVision *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
 }
 
 static void
@@ -128,7 +117,7 @@ read_weights (QwenVision *m, AtlSource *s, const AtlCheckpoint *cp)
   if (!atl_source_shape (s, "patch_embed.proj", &n_dims, dim) || n_dims != 5 || dim[1] != COLOURS ||
       dim[2] != FRAMES || dim[3] != dim[4] || dim[3] < 1)
     {
-      atl_weights_fail (m->weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
+      atl_weights_fail (m->net.weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
       return;
     }
   m->dim = dim[0];
@@ -151,33 +140,22 @@ read_weights (QwenVision *m, AtlSource *s, const AtlCheckpoint *cp)
   if (m->merge < 1 || m->merge * m->merge * m->dim != wide || m->dim % m->n_heads != 0 ||
       m->dim / m->n_heads % 4 != 0 || m->n_blocks == 0)
     {
-      atl_weights_fail (m->weights, _ ("%s: the parts of its vision tower do not fit together"),
+      atl_weights_fail (m->net.weights, _ ("%s: the parts of its vision tower do not fit together"),
                         atl_checkpoint_name (cp));
       return;
     }
   m->window = MAX ((gint64) window / (m->patch * m->merge), 1);
 }
 
-static gpointer
-qwen_vision_load (AtlCheckpoint *cp,
-                  AtlBackend *const *backends,
-                  guint n_backends,
-                  const AtlLoadOptions *options,
-                  GError **error)
+static gboolean
+qwen_vision_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  QwenVision *m = g_new0 (QwenVision, 1);
-  AtlSource s = { 0 };
+  QwenVision *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp);
-  read_weights (m, &s, cp);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      qwen_vision_free (m);
-      return NULL;
-    }
-  return m;
+  s->prefix = find_prefix (cp);
+  read_weights (m, s, cp);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -333,7 +311,7 @@ qwen_vision_run (gpointer model,
     }
   memcpy (atl_array_f32 (pixels) + n * size, pixels->data, (gsize) (n * size) * sizeof (float));
   atl_rope_axes ((gint64[]){ head / 2, head / 2 }, 2, 10000.0, positions, n, atl_array_f32 (rope));
-  if (!atl_runner_run (m->runner, "encode", describe, m, inputs, computed, cancellable, error))
+  if (!atl_runner_run (m->net.runner, "encode", describe, m, inputs, computed, cancellable, error))
     return FALSE;
   wide = ((AtlArray *) computed->pdata[0])->dim[1];
   hidden = atl_array_new ("hidden", ATL_DTYPE_F32, 3, (gint64[]){ 1, h * w, wide });
@@ -349,7 +327,7 @@ const AtlComponentClass atl_qwen_vision_class = {
   .origins = (const char *const[]){ "Qwen2_5_VisionTransformerPretrainedModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "encode_image", NULL },
-  .load = qwen_vision_load,
+  .size = sizeof (QwenVision),
+  .read = qwen_vision_read,
   .run = qwen_vision_run,
-  .free = qwen_vision_free,
 };

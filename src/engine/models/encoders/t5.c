@@ -36,8 +36,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 width, n_heads, n_buckets, vocab;
   guint n_layers;
   gboolean is_umt5;
@@ -107,16 +106,6 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-t5_free (gpointer model)
-{
-  T5 *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
-static void
 read_layer (T5 *m, AtlSource *s, guint i)
 {
   Layer *l = &m->layers[i];
@@ -133,8 +122,8 @@ read_layer (T5 *m, AtlSource *s, guint i)
   l->positions = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ m->n_buckets, m->n_heads },
                                     i > 0, "%s.SelfAttention.relative_attention_bias.weight", a);
   if (inner > 0 && inner % m->n_heads != 0)
-    atl_weights_fail (m->weights, _ ("%s: %" PRId64 " heads do not divide %" PRId64), a, m->n_heads,
-                      inner);
+    atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " heads do not divide %" PRId64), a,
+                      m->n_heads, inner);
   l->norm2 = atl_source_norm (s, D, FALSE, "%s.layer_norm", f);
   l->wi_0 = atl_source_linear (s, -1, D, "%s.DenseReluDense.wi_0", f);
   inner = l->wi_0.w != NULL ? l->wi_0.w->dim[0] : -1;
@@ -145,7 +134,7 @@ read_layer (T5 *m, AtlSource *s, guint i)
 static void
 read_weights (T5 *m, AtlSource *s)
 {
-  const char *name = atl_checkpoint_name (atl_weights_checkpoint (m->weights));
+  const char *name = atl_checkpoint_name (atl_weights_checkpoint (m->net.weights));
   gint64 dim[ATL_MAX_DIMS];
   guint n_dims;
 
@@ -158,13 +147,13 @@ read_weights (T5 *m, AtlSource *s)
                          &n_dims, dim) ||
       n_dims != 2)
     {
-      atl_weights_fail (m->weights, _ ("%s: the table of relative positions is missing"), name);
+      atl_weights_fail (m->net.weights, _ ("%s: the table of relative positions is missing"), name);
       return;
     }
   m->n_buckets = dim[0];
   m->n_heads = dim[1];
   if (m->n_buckets < 4 || m->n_buckets % 4 != 0)
-    atl_weights_fail (m->weights, _ ("%s: %" PRId64 " position buckets make no encoder"), name,
+    atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " position buckets make no encoder"), name,
                       m->n_buckets);
   while (m->n_layers < MAX_LAYERS &&
          atl_source_has (s, "encoder.block.%u.layer.0.SelfAttention.q", m->n_layers))
@@ -174,28 +163,19 @@ read_weights (T5 *m, AtlSource *s)
   m->final_norm = atl_source_norm (s, m->width, FALSE, "encoder.final_layer_norm");
 }
 
-static gpointer
-t5_load (AtlCheckpoint *cp,
-         AtlBackend *const *backends,
-         guint n_backends,
-         const AtlLoadOptions *options,
-         GError **error)
+static gboolean
+t5_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  T5 *m = g_new0 (T5, 1);
-  AtlSource s = { .map = is_author (cp) ? author_name : NULL, .prefix = find_prefix (cp) };
+  T5 *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  read_weights (m, &s);
+  s->map = is_author (cp) ? author_name : NULL;
+  s->prefix = find_prefix (cp);
+  read_weights (m, s);
   /* It has a bias in each layer; with a single layer only the configuration tells. */
   m->is_umt5 = (m->n_layers > 1 && m->layers[1].positions != NULL) ||
                g_strcmp0 (atl_checkpoint_get_string (cp, "model_type"), "umt5") == 0;
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      t5_free (m);
-      return NULL;
-    }
-  return m;
+  return TRUE;
 }
 
 static AtlTensor *
@@ -336,7 +316,7 @@ t5_run (gpointer model,
     }
   g_ptr_array_add (inputs, valid);
   g_ptr_array_add (inputs, buckets);
-  if (!atl_runner_run (m->runner, "encode", describe, m, inputs, computed, cancellable, error))
+  if (!atl_runner_run (m->net.runner, "encode", describe, m, inputs, computed, cancellable, error))
     return FALSE;
 
   hidden = atl_array_new ("hidden", ATL_DTYPE_F32, 3, (gint64[]){ 1, T, m->width });
@@ -351,7 +331,7 @@ const AtlComponentClass atl_t5_class = {
   .origins = (const char *const[]){ "UMT5EncoderModel", "T5EncoderModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "encode_text", NULL },
-  .load = t5_load,
+  .size = sizeof (T5),
+  .read = t5_read,
   .run = t5_run,
-  .free = t5_free,
 };

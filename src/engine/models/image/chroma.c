@@ -31,8 +31,7 @@
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   AtlFluxBlocks blocks;
   AtlAffine in, out, norm[MAX_LAYERS], linear1[MAX_LAYERS], linear2[MAX_LAYERS];
   guint n_layers;
@@ -71,16 +70,6 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-chroma_free (gpointer model)
-{
-  Chroma *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
-static void
 read_weights (Chroma *m, AtlSource *s)
 {
   static const char p[] = "distilled_guidance_layer";
@@ -99,36 +88,20 @@ read_weights (Chroma *m, AtlSource *s)
   m->out = atl_source_linear (s, m->blocks.dim, n, "%s.out_proj", p);
 }
 
-static gpointer
-chroma_load (AtlCheckpoint *cp,
-             AtlBackend *const *backends,
-             guint n_backends,
-             const AtlLoadOptions *options,
-             GError **error)
+static gboolean
+chroma_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Chroma *m = g_new0 (Chroma, 1);
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .lora_maps = { author_name } };
+  Chroma *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp);
-  if (!atl_source_has (&s, "transformer_blocks.0.ff.net.2"))
-    s.map = author_name;
+  s->lora_maps[0] = author_name;
+  s->prefix = find_prefix (cp);
+  if (!atl_source_has (s, "transformer_blocks.0.ff.net.2"))
+    s->map = author_name;
   if (!atl_flux_blocks_config (&m->blocks, cp, error))
-    {
-      chroma_free (m);
-      return NULL;
-    }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      chroma_free (m);
-      return NULL;
-    }
-  return m;
+    return FALSE;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -265,7 +238,7 @@ run_one (Chroma *m,
   g_ptr_array_add (inputs, text);
   g_ptr_array_add (inputs, f);
   g_ptr_array_add (inputs, rope);
-  if (!atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error))
+  if (!atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable, error))
     return FALSE;
   out = outputs->pdata[0];
   if (*all == NULL)
@@ -320,7 +293,8 @@ const AtlComponentClass atl_chroma_class = {
   .origins = (const char *const[]){ "ChromaTransformer2DModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = chroma_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (Chroma),
+  .read = chroma_read,
   .run = chroma_run,
-  .free = chroma_free,
 };

@@ -30,8 +30,7 @@
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   AtlFluxBlocks blocks;
   AtlEmbedder time, guidance, pooled; /* guidance: nullable */
   AtlAffine norm_out;
@@ -59,16 +58,6 @@ recognises (const AtlCheckpoint *cp)
   return find_prefix (cp, &is_author) != NULL;
 }
 
-static void
-flux_free (gpointer model)
-{
-  Flux *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
 /* --- Weights --- */
 
 static void
@@ -85,36 +74,21 @@ read_weights (Flux *m, AtlSource *s)
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
 }
 
-static gpointer
-flux_load (AtlCheckpoint *cp,
-           AtlBackend *const *backends,
-           guint n_backends,
-           const AtlLoadOptions *options,
-           GError **error)
+static gboolean
+flux_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Flux *m = g_new0 (Flux, 1);
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .lora_maps = { atl_flux_author_name, atl_flux_xlabs_name } };
+  Flux *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &m->shift_first);
+  s->lora_maps[0] = atl_flux_author_name;
+  s->lora_maps[1] = atl_flux_xlabs_name;
+  s->prefix = find_prefix (cp, &m->shift_first);
   if (m->shift_first)
-    s.map = atl_flux_author_name;
+    s->map = atl_flux_author_name;
   if (!atl_flux_blocks_config (&m->blocks, cp, error))
-    {
-      flux_free (m);
-      return NULL;
-    }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      flux_free (m);
-      return NULL;
-    }
-  return m;
+    return FALSE;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -210,7 +184,8 @@ flux_run (gpointer model,
   g_ptr_array_add (inputs, in[2]);
   g_ptr_array_add (inputs, time);
   g_ptr_array_add (inputs, rope);
-  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
+                         error);
 }
 
 const AtlComponentClass atl_flux_class = {
@@ -218,7 +193,8 @@ const AtlComponentClass atl_flux_class = {
   .origins = (const char *const[]){ "FluxTransformer2DModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = flux_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (Flux),
+  .read = flux_read,
   .run = flux_run,
-  .free = flux_free,
 };

@@ -47,8 +47,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 dim, head_dim, n_heads, axis[N_AXES];
   double theta;
   guint n_double, n_single;
@@ -141,16 +140,6 @@ recognises (const AtlCheckpoint *cp)
 }
 
 /* --- Weights --- */
-
-static void
-flux2_free (gpointer model)
-{
-  Flux2 *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
 
 static void
 read_stream (Flux2 *m, AtlSource *s, guint i, guint which)
@@ -258,36 +247,20 @@ read_config (Flux2 *m, const AtlSource *s, const AtlCheckpoint *cp, GError **err
                             error);
 }
 
-static gpointer
-flux2_load (AtlCheckpoint *cp,
-            AtlBackend *const *backends,
-            guint n_backends,
-            const AtlLoadOptions *options,
-            GError **error)
+static gboolean
+flux2_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Flux2 *m = g_new0 (Flux2, 1);
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .lora_maps = { author_name } };
+  Flux2 *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &m->shift_first);
+  s->lora_maps[0] = author_name;
+  s->prefix = find_prefix (cp, &m->shift_first);
   if (m->shift_first)
-    s.map = author_name;
-  if (!read_config (m, &s, cp, error))
-    {
-      flux2_free (m);
-      return NULL;
-    }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      flux2_free (m);
-      return NULL;
-    }
-  return m;
+    s->map = author_name;
+  if (!read_config (m, s, cp, error))
+    return FALSE;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -416,7 +389,8 @@ flux2_run (gpointer model,
   g_ptr_array_add (inputs, in[1]);
   g_ptr_array_add (inputs, time);
   g_ptr_array_add (inputs, rope);
-  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
+                         error);
 }
 
 const AtlComponentClass atl_flux2_class = {
@@ -424,7 +398,8 @@ const AtlComponentClass atl_flux2_class = {
   .origins = (const char *const[]){ "Flux2Transformer2DModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = flux2_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (Flux2),
+  .read = flux2_read,
   .run = flux2_run,
-  .free = flux2_free,
 };

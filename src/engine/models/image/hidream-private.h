@@ -37,9 +37,8 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  GPtrArray *stacks;   /* (owned) behind the weights */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
+  GPtrArray *stacks; /* (owned) behind the weights */
   gint64 dim, head_dim, n_heads, patch, n_used, max_seq;
   gint64 axis[HIDREAM_N_AXES];
   guint n_double, n_blocks;                   /* n_blocks: double and single ones */
@@ -51,7 +50,8 @@ typedef struct
 } HiDream;
 
 /* Reads the configuration and asks the source for all weights. FALSE when the configuration makes
- * no sense; the weights' mistakes are their table's. weights and stacks are there. */
-gboolean hidream_read (HiDream *self, AtlSource *source, const AtlCheckpoint *cp, GError **error);
+ * no sense; the weights' mistakes are their table's. net and stacks are there. */
+gboolean
+hidream_read_weights (HiDream *self, AtlSource *source, const AtlCheckpoint *cp, GError **error);
 
 G_END_DECLS

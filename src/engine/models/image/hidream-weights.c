@@ -48,9 +48,9 @@ read_experts (HiDream *m, AtlSource *s, HiDreamExperts *e, const char *p)
     }
   if (n < m->n_used || n > MAX_EXPERTS)
     {
-      atl_weights_fail (m->weights, _ ("%s: “%s” chooses among %d experts; %d are used"),
-                        atl_checkpoint_name (atl_weights_checkpoint (m->weights)), gate, (int) n,
-                        (int) m->n_used);
+      atl_weights_fail (m->net.weights, _ ("%s: “%s” chooses among %d experts; %d are used"),
+                        atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)), gate,
+                        (int) n, (int) m->n_used);
       return;
     }
   e->gate = atl_source_linear (s, n, m->dim, "%s", gate);
@@ -130,7 +130,7 @@ read_weights (HiDream *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (D < 1 || D % m->head_dim != 0)
     {
-      atl_weights_fail (m->weights, _ ("%s: heads of %d do not fit into %d"),
+      atl_weights_fail (m->net.weights, _ ("%s: heads of %d do not fit into %d"),
                         atl_checkpoint_name (cp), (int) m->head_dim, (int) D);
       return;
     }
@@ -150,7 +150,8 @@ read_weights (HiDream *m, AtlSource *s, const AtlCheckpoint *cp)
     for (guint i = 0; i < m->n_entries; i++)
       m->llama_layer[i] = -1;
   if (m->n_blocks == 0)
-    atl_weights_fail (m->weights, _ ("%s holds no transformer blocks"), atl_checkpoint_name (cp));
+    atl_weights_fail (m->net.weights, _ ("%s holds no transformer blocks"),
+                      atl_checkpoint_name (cp));
   m->caption_t5 = atl_source_linear (s, D, -1, "caption_projection.%u.linear", m->n_blocks);
   m->x_embedder = atl_source_linear (s, D, -1, "x_embedder.proj");
   atl_embedder_read (&m->time, s, D, ATL_DENOISER_FREQS, "t_embedder.timestep_embedder");
@@ -158,12 +159,12 @@ read_weights (HiDream *m, AtlSource *s, const AtlCheckpoint *cp)
   m->out_mod = atl_source_linear (s, 2 * D, D, "final_layer.adaLN_modulation.1");
   m->out = atl_source_linear (s, -1, D, "final_layer.linear");
   if (m->out.w != NULL && m->out.w->dim[0] % (m->patch * m->patch) != 0)
-    atl_weights_fail (m->weights, _ ("%s: the output does not divide into patches"),
+    atl_weights_fail (m->net.weights, _ ("%s: the output does not divide into patches"),
                       atl_checkpoint_name (cp));
 }
 
 gboolean
-hidream_read (HiDream *self, AtlSource *source, const AtlCheckpoint *cp, GError **error)
+hidream_read_weights (HiDream *self, AtlSource *source, const AtlCheckpoint *cp, GError **error)
 {
   if (!read_config (self, cp, error))
     return FALSE;

@@ -52,36 +52,22 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-hidream_free (gpointer model)
+hidream_clear (gpointer model)
 {
   HiDream *m = model;
 
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
   g_ptr_array_unref (m->stacks);
-  g_free (m);
 }
 
-static gpointer
-hidream_load (AtlCheckpoint *cp,
-              AtlBackend *const *backends,
-              guint n_backends,
-              const AtlLoadOptions *options,
-              GError **error)
+static gboolean
+hidream_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  HiDream *m = g_new0 (HiDream, 1);
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .prefix = find_prefix (cp) };
+  HiDream *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
+  s->prefix = find_prefix (cp);
   m->stacks = atl_stacks_new ();
-  m->runner = atl_runner_new (backends, n_backends);
-  if (hidream_read (m, &s, cp, error) && atl_source_finish (&s, backends[0], options, error))
-    return m;
-  hidream_free (m);
-  return NULL;
+  return hidream_read_weights (m, s, cp, error);
 }
 
 /* --- Forward --- */
@@ -338,7 +324,8 @@ hidream_run (gpointer model,
   g_ptr_array_add (made, rope);
   g_ptr_array_add (inputs, features);
   g_ptr_array_add (inputs, rope);
-  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
+                         error);
 }
 
 const AtlComponentClass atl_hidream_class = {
@@ -346,7 +333,9 @@ const AtlComponentClass atl_hidream_class = {
   .origins = (const char *const[]){ "HiDreamImageTransformer2DModel", "hidream", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = hidream_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (HiDream),
+  .read = hidream_read,
   .run = hidream_run,
-  .free = hidream_free,
+  .clear = hidream_clear,
 };

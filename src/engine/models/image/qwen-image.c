@@ -34,8 +34,7 @@
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   AtlFluxBlocks blocks;
   AtlAffine txt_norm, norm_out;
   AtlEmbedder time;
@@ -87,16 +86,6 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-qwen_free (gpointer model)
-{
-  Qwen *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
-static void
 read_weights (Qwen *m, AtlSource *s)
 {
   gint64 D;
@@ -111,37 +100,21 @@ read_weights (Qwen *m, AtlSource *s)
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
 }
 
-static gpointer
-qwen_load (AtlCheckpoint *cp,
-           AtlBackend *const *backends,
-           guint n_backends,
-           const AtlLoadOptions *options,
-           GError **error)
+static gboolean
+qwen_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Qwen *m = g_new0 (Qwen, 1);
-  AtlSource s = { .map = own_name,
-                  .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .lora_maps = { own_name } };
+  Qwen *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp);
+  s->map = own_name;
+  s->lora_maps[0] = own_name;
+  s->prefix = find_prefix (cp);
   if (!atl_flux_blocks_config (&m->blocks, cp, error) ||
       (!atl_checkpoint_get_bool (cp, "zero_cond_t", &m->zero_cond, error) && *error != NULL) ||
       (!atl_checkpoint_get_bool (cp, "use_layer3d_rope", &m->is_layered, error) && *error != NULL))
-    {
-      qwen_free (m);
-      return NULL;
-    }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      qwen_free (m);
-      return NULL;
-    }
-  return m;
+    return FALSE;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -352,7 +325,7 @@ qwen_run (gpointer model,
   g_ptr_array_add (inputs, zero);
   g_ptr_array_add (inputs, row);
   key = g_strdup_printf ("forward %" G_GINT64_FORMAT, call.n_first);
-  return atl_runner_run (m->runner, key, describe, &call, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_qwen_image_class = {
@@ -360,7 +333,8 @@ const AtlComponentClass atl_qwen_image_class = {
   .origins = (const char *const[]){ "QwenImageTransformer2DModel", "qwen_image", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = qwen_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (Qwen),
+  .read = qwen_read,
   .run = qwen_run,
-  .free = qwen_free,
 };

@@ -66,8 +66,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 groups;
   AtlAffine conv_in, time1, time2, add1, add2, norm_out, conv_out; /* add: w nullable */
   Level down[MAX_LEVELS], up[MAX_LEVELS], mid;
@@ -91,19 +90,16 @@ level_clear (Level *level)
 }
 
 static void
-unet_free (gpointer model)
+unet_clear (gpointer model)
 {
   Unet *m = model;
 
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
   for (guint i = 0; i < MAX_LEVELS; i++)
     {
       level_clear (&m->down[i]);
       level_clear (&m->up[i]);
     }
   level_clear (&m->mid);
-  g_free (m);
 }
 
 /* --- Weights --- */
@@ -204,8 +200,8 @@ read_weights (Unet *m, AtlSource *s)
 
   if (width < 1 || width % 2 != 0 || temb < 1)
     {
-      atl_weights_fail (m->weights, _ ("%s holds no Stable Diffusion UNet"),
-                        atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+      atl_weights_fail (m->net.weights, _ ("%s holds no Stable Diffusion UNet"),
+                        atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
       return;
     }
   m->conv_in = atl_source_conv (s, width, -1, 0, 3, "conv_in");
@@ -234,8 +230,8 @@ read_weights (Unet *m, AtlSource *s)
     }
   if (m->n_down == 0)
     {
-      atl_weights_fail (m->weights, _ ("%s holds no Stable Diffusion UNet"),
-                        atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+      atl_weights_fail (m->net.weights, _ ("%s holds no Stable Diffusion UNet"),
+                        atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
       return;
     }
   c = read_level (&m->mid, s, c, temb, m->heads[m->n_down - 1], NULL, NULL, "mid_block");
@@ -249,8 +245,8 @@ read_weights (Unet *m, AtlSource *s)
         level->resample = atl_source_conv (s, c, c, 0, 3, "%s.upsamplers.0.conv", p);
     }
   if (n_skips != 0 || m->n_up != m->n_down || m->mid.n != 2)
-    atl_weights_fail (m->weights, _ ("%s: the UNet's two halves do not fit each other"),
-                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+    atl_weights_fail (m->net.weights, _ ("%s: the UNet's two halves do not fit each other"),
+                      atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
   m->norm_out = atl_source_norm (s, c, FALSE, "conv_norm_out");
   m->conv_out = atl_source_conv (s, -1, c, 0, 3, "conv_out");
 }
@@ -299,41 +295,27 @@ ldm_layers (const AtlCheckpoint *cp)
   return 2;
 }
 
-static gpointer
-unet_load (AtlCheckpoint *cp,
-           AtlBackend *const *backends,
-           guint n_backends,
-           const AtlLoadOptions *options,
-           GError **error)
+static gboolean
+unet_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Unet *m = g_new0 (Unet, 1);
-  AtlSource s = { .loras = options->loras, .n_loras = options->n_loras, .lora_prefix = "unet" };
+  Unet *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
   if (atl_checkpoint_find (cp, "model.diffusion_model.input_blocks.0.0.weight") != NULL)
     {
-      s.prefix = "model.diffusion_model.";
-      s.map = atl_ldm_unet_name;
-      s.map_number = ldm_layers (cp);
+      s->prefix = "model.diffusion_model.";
+      s->map = atl_ldm_unet_name;
+      s->map_number = ldm_layers (cp);
     }
   else
-    while (s.map_number < MAX_LEVELS &&
-           atl_source_has (&s, "down_blocks.0.resnets.%u.conv1", s.map_number))
-      s.map_number++;
-  s.lora_maps[0] = atl_ldm_unet_name;
+    while (s->map_number < MAX_LEVELS &&
+           atl_source_has (s, "down_blocks.0.resnets.%u.conv1", s->map_number))
+      s->map_number++;
+  s->lora_maps[0] = atl_ldm_unet_name;
   if (!read_config (m, cp, error))
-    {
-      unet_free (m);
-      return NULL;
-    }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      unet_free (m);
-      return NULL;
-    }
-  return m;
+    return FALSE;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -562,7 +544,8 @@ unet_run (gpointer model,
   g_ptr_array_add (inputs, latent);
   g_ptr_array_add (inputs, context);
   g_ptr_array_add (inputs, features);
-  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
+                         error);
 }
 
 const AtlComponentClass atl_sd_unet_class = {
@@ -570,7 +553,9 @@ const AtlComponentClass atl_sd_unet_class = {
   .origins = (const char *const[]){ "UNet2DConditionModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = unet_load,
+  .lora_prefix = "unet",
+  .size = sizeof (Unet),
+  .read = unet_read,
   .run = unet_run,
-  .free = unet_free,
+  .clear = unet_clear,
 };

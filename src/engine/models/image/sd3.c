@@ -57,8 +57,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 dim, head_dim, n_heads, patch, table_side;
   gboolean shift_first; /* of the two-part modulations */
   guint n_blocks;
@@ -91,14 +90,11 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-sd3_free (gpointer model)
+sd3_clear (gpointer model)
 {
   Sd3 *m = model;
 
   atl_array_free (m->positions);
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
 }
 
 /* --- Weights --- */
@@ -152,15 +148,15 @@ read_block (Sd3 *m, AtlSource *s, guint i, gboolean is_last)
     read_mlp (m, s, &b->text, p, "ff_context");
   if (b->image.attn.out.w == NULL || (is_dual && b->second.out.w == NULL) ||
       (!is_last && b->text.attn.out.w == NULL))
-    atl_weights_fail (m->weights, _ ("%s: block %u of its transformer is not complete"),
-                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)), i);
+    atl_weights_fail (m->net.weights, _ ("%s: block %u of its transformer is not complete"),
+                      atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)), i);
 }
 
 /* The table of positions stays in the file: only the part for a picture's size is ever used. */
 static void
 read_table (Sd3 *m, AtlSource *s)
 {
-  AtlCheckpoint *cp = atl_weights_checkpoint (m->weights);
+  AtlCheckpoint *cp = atl_weights_checkpoint (m->net.weights);
   g_autofree char *mapped =
       s->map != NULL ? s->map (s, "pos_embed.pos_embed") : g_strdup ("pos_embed.pos_embed");
   g_autofree char *name = g_strconcat (s->prefix, mapped, NULL);
@@ -174,7 +170,7 @@ read_table (Sd3 *m, AtlSource *s)
       !atl_dtype_is_float_like (info->dtype) ||
       m->dim % atl_dtype_info (info->dtype)->block_elems != 0)
     {
-      atl_weights_fail (m->weights, _ ("%s: “%s” is no square table of positions"),
+      atl_weights_fail (m->net.weights, _ ("%s: “%s” is no square table of positions"),
                         atl_checkpoint_name (cp), name);
       return;
     }
@@ -191,7 +187,8 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (!atl_source_shape (s, "pos_embed.proj", &n_dims, dim) || n_dims != 4 || dim[2] != dim[3])
     {
-      atl_weights_fail (m->weights, _ ("%s: the patches of this transformer are not those of SD3"),
+      atl_weights_fail (m->net.weights,
+                        _ ("%s: the patches of this transformer are not those of SD3"),
                         atl_checkpoint_name (cp));
       return;
     }
@@ -201,7 +198,7 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
   m->head_dim = (gint64) head_dim;
   if (D % m->head_dim != 0)
     {
-      atl_weights_fail (m->weights, _ ("%s: heads of %d do not fit into %d"),
+      atl_weights_fail (m->net.weights, _ ("%s: heads of %d do not fit into %d"),
                         atl_checkpoint_name (cp), (int) m->head_dim, (int) D);
       return;
     }
@@ -217,41 +214,29 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
   for (guint i = 0; i < m->n_blocks; i++)
     read_block (m, s, i, i + 1 == m->n_blocks);
   if (m->n_blocks == 0)
-    atl_weights_fail (m->weights, _ ("%s holds no transformer blocks"), atl_checkpoint_name (cp));
+    atl_weights_fail (m->net.weights, _ ("%s holds no transformer blocks"),
+                      atl_checkpoint_name (cp));
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
   m->proj_out = atl_source_linear (s, -1, D, "proj_out");
   if (m->proj_out.w != NULL && m->proj_out.w->dim[0] % (m->patch * m->patch) != 0)
-    atl_weights_fail (m->weights, _ ("%s: the output does not divide into patches"),
+    atl_weights_fail (m->net.weights, _ ("%s: the output does not divide into patches"),
                       atl_checkpoint_name (cp));
 }
 
-static gpointer
-sd3_load (AtlCheckpoint *cp,
-          AtlBackend *const *backends,
-          guint n_backends,
-          const AtlLoadOptions *options,
-          GError **error)
+static gboolean
+sd3_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Sd3 *m = g_new0 (Sd3, 1);
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .lora_maps = { atl_sd3_author_name } };
+  Sd3 *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &m->shift_first);
-  if (s.prefix == NULL)
-    s.prefix = "";
+  s->lora_maps[0] = atl_sd3_author_name;
+  s->prefix = find_prefix (cp, &m->shift_first);
+  if (s->prefix == NULL)
+    s->prefix = "";
   if (m->shift_first)
-    s.map = atl_sd3_author_name;
-  read_weights (m, &s, cp);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      sd3_free (m);
-      return NULL;
-    }
-  return m;
+    s->map = atl_sd3_author_name;
+  read_weights (m, s, cp);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -433,7 +418,7 @@ sd3_run (gpointer model,
   g_ptr_array_add (inputs, in[3]);
   g_ptr_array_add (inputs, features);
   g_ptr_array_add (inputs, cut_positions (m, in[0]->dim[2] / m->patch, in[0]->dim[3] / m->patch));
-  return atl_runner_run (m->runner, key, describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, key, describe, m, inputs, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_sd3_class = {
@@ -441,7 +426,9 @@ const AtlComponentClass atl_sd3_class = {
   .origins = (const char *const[]){ "SD3Transformer2DModel", "sd3", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = sd3_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (Sd3),
+  .read = sd3_read,
   .run = sd3_run,
-  .free = sd3_free,
+  .clear = sd3_clear,
 };

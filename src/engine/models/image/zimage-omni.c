@@ -378,7 +378,7 @@ zimage_run_omni (ZImage *m,
   if (has_features)
     add_inputs (m, &siglip, inputs);
   key = g_strdup_printf ("omni %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, call.first, call.n);
-  if (!atl_runner_run (m->runner, key, describe, &call, inputs, computed, cancellable, error))
+  if (!atl_runner_run (m->net.runner, key, describe, &call, inputs, computed, cancellable, error))
     return FALSE;
   output = atl_array_new ("output", ATL_DTYPE_F32, target->n_dims, target->dim);
   read_size (m, target, &H, &W);

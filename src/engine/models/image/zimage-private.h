@@ -22,8 +22,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 dim, head_dim, n_heads, n_kv_heads, channels;
   gint64 axis[ZIMAGE_N_AXES];
   double theta, time_scale;

@@ -84,16 +84,6 @@ recognises (const AtlCheckpoint *cp)
 
 /* --- Weights --- */
 
-static void
-zimage_free (gpointer model)
-{
-  ZImage *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
 static gboolean
 read_block (
     const ZImage *m, AtlSource *s, ZImageBlock *b, gint64 mod_dim, const char *list, guint i)
@@ -214,37 +204,21 @@ read_config (ZImage *m, const AtlSource *s, const AtlCheckpoint *cp, GError **er
   return TRUE;
 }
 
-static gpointer
-zimage_load (AtlCheckpoint *cp,
-             AtlBackend *const *backends,
-             guint n_backends,
-             const AtlLoadOptions *options,
-             GError **error)
+static gboolean
+zimage_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  ZImage *m = g_new0 (ZImage, 1);
+  ZImage *m = model;
   gboolean is_author = FALSE;
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer",
-                  .lora_maps = { author_name } };
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &is_author);
+  s->lora_maps[0] = author_name;
+  s->prefix = find_prefix (cp, &is_author);
   if (is_author)
-    s.map = author_name;
-  if (!read_config (m, &s, cp, error))
-    {
-      zimage_free (m);
-      return NULL;
-    }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      zimage_free (m);
-      return NULL;
-    }
-  return m;
+    s->map = author_name;
+  if (!read_config (m, s, cp, error))
+    return FALSE;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -472,7 +446,7 @@ zimage_run (gpointer model,
   add_filling (inputs, "image_filling", n);
   add_filling (inputs, "text_filling", T);
   add_positions (m, inputs, T, H / ZIMAGE_PATCH, W / ZIMAGE_PATCH);
-  if (!atl_runner_run (m->runner, "forward", describe, m, inputs, computed, cancellable, error))
+  if (!atl_runner_run (m->net.runner, "forward", describe, m, inputs, computed, cancellable, error))
     return FALSE;
   output = atl_array_new ("output", ATL_DTYPE_F32, 5, latent->dim);
   zimage_patch (atl_array_f32 (output), atl_array_f32 (computed->pdata[0]), m->channels, H, W,
@@ -486,7 +460,8 @@ const AtlComponentClass atl_zimage_class = {
   .origins = (const char *const[]){ "ZImageTransformer2DModel", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = zimage_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (ZImage),
+  .read = zimage_read,
   .run = zimage_run,
-  .free = zimage_free,
 };

@@ -21,8 +21,7 @@
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   guint n_convs;
   AtlAffine conv[MAX_LAYERS];
   AtlWeight *slope[MAX_LAYERS]; /* behind all convolutions but the last */
@@ -38,19 +37,9 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-compact_free (gpointer model)
-{
-  Compact *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
-static void
 read_weights (Compact *m, AtlSource *s)
 {
-  const char *file = atl_checkpoint_name (atl_weights_checkpoint (m->weights));
+  const char *file = atl_checkpoint_name (atl_weights_checkpoint (m->net.weights));
   gint64 n = -1;
 
   while (m->n_convs < MAX_LAYERS && atl_source_has (s, "body.%u", 2 * m->n_convs))
@@ -65,7 +54,7 @@ read_weights (Compact *m, AtlSource *s)
     }
   if (m->n_convs < 2 || m->conv[0].w == NULL || n < 1)
     {
-      atl_weights_fail (m->weights, _ ("%s holds no compact enlarger"), file);
+      atl_weights_fail (m->net.weights, _ ("%s holds no compact enlarger"), file);
       return;
     }
   m->colours = m->conv[0].w->dim[1];
@@ -73,33 +62,22 @@ read_weights (Compact *m, AtlSource *s)
   while (m->colours * m->scale * m->scale < n && m->scale < MAX_SCALE)
     m->scale++;
   if (m->colours * m->scale * m->scale != n || m->slope[m->n_convs - 1] != NULL)
-    atl_weights_fail (m->weights, _ ("%s: %d channels are no squares of %d colours"), file, (int) n,
-                      (int) m->colours);
+    atl_weights_fail (m->net.weights, _ ("%s: %d channels are no squares of %d colours"), file,
+                      (int) n, (int) m->colours);
   for (guint i = 0; i + 1 < m->n_convs; i++)
     if (m->slope[i] == NULL)
-      atl_weights_fail (m->weights, _ ("%s: the slopes behind layer %u are missing"), file, i);
+      atl_weights_fail (m->net.weights, _ ("%s: the slopes behind layer %u are missing"), file, i);
 }
 
-static gpointer
-compact_load (AtlCheckpoint *cp,
-              AtlBackend *const *backends,
-              guint n_backends,
-              const AtlLoadOptions *options,
-              GError **error)
+static gboolean
+compact_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Compact *m = g_new0 (Compact, 1);
-  AtlSource s = { 0 };
+  Compact *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = atl_compact_prefix (cp, &s.map);
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      compact_free (m);
-      return NULL;
-    }
-  return m;
+  s->prefix = atl_compact_prefix (cp, &s->map);
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* x where it is positive, else slope * x. */
@@ -147,7 +125,8 @@ compact_run (gpointer model,
   if (pixels == NULL)
     return FALSE;
   g_ptr_array_add (inputs, pixels);
-  return atl_runner_run (m->runner, "upscale", describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, "upscale", describe, m, inputs, outputs, cancellable,
+                         error);
 }
 
 const AtlComponentClass atl_compact_class = {
@@ -155,7 +134,7 @@ const AtlComponentClass atl_compact_class = {
   .origins = (const char *const[]){ "SRVGGNetCompact", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "upscale", NULL },
-  .load = compact_load,
+  .size = sizeof (Compact),
+  .read = compact_read,
   .run = compact_run,
-  .free = compact_free,
 };

@@ -35,8 +35,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   AtlEsrganLayout layout;
   gint64 colours, fold;
   AtlAffine first, body, up[MAX_UPS], hr, last;
@@ -52,14 +51,11 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-esrgan_free (gpointer model)
+esrgan_clear (gpointer model)
 {
   Esrgan *m = model;
 
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
   g_free (m->blocks);
-  g_free (m);
 }
 
 static void
@@ -88,37 +84,26 @@ read_weights (Esrgan *m, AtlSource *s)
   while (m->colours * m->fold * m->fold < channels && m->fold < 8)
     m->fold++;
   if (m->colours * m->fold * m->fold != channels)
-    atl_weights_fail (m->weights, _ ("%s: %d channels are no squares of %d colours"),
-                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)), (int) channels,
+    atl_weights_fail (m->net.weights, _ ("%s: %d channels are no squares of %d colours"),
+                      atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)), (int) channels,
                       (int) m->colours);
 }
 
-static gpointer
-esrgan_load (AtlCheckpoint *cp,
-             AtlBackend *const *backends,
-             guint n_backends,
-             const AtlLoadOptions *options,
-             GError **error)
+static gboolean
+esrgan_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Esrgan *m = g_new0 (Esrgan, 1);
-  AtlSource s = { 0 };
+  Esrgan *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
   if (atl_esrgan_layout (cp, &m->layout) && m->layout.n_ups <= MAX_UPS)
     {
-      atl_esrgan_layout_apply (&m->layout, &s);
+      atl_esrgan_layout_apply (&m->layout, s);
       m->blocks = g_malloc0 (m->layout.n_blocks * sizeof *m->blocks);
-      read_weights (m, &s);
+      read_weights (m, s);
     }
   else
-    atl_weights_fail (m->weights, _ ("%s holds no ESRGAN network"), atl_checkpoint_name (cp));
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      esrgan_free (m);
-      return NULL;
-    }
-  return m;
+    atl_weights_fail (m->net.weights, _ ("%s holds no ESRGAN network"), atl_checkpoint_name (cp));
+  return TRUE;
 }
 
 /* --- Forward; x is [1, H, W, C] --- */
@@ -211,7 +196,7 @@ esrgan_run (gpointer model,
     return FALSE;
   key = g_strdup_printf ("%d x %d", (int) call.width, (int) call.height);
   g_ptr_array_add (inputs, pixels);
-  return atl_runner_run (m->runner, key, describe, &call, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_esrgan_class = {
@@ -219,7 +204,8 @@ const AtlComponentClass atl_esrgan_class = {
   .origins = (const char *const[]){ "RRDBNet", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "upscale", NULL },
-  .load = esrgan_load,
+  .size = sizeof (Esrgan),
+  .read = esrgan_read,
   .run = esrgan_run,
-  .free = esrgan_free,
+  .clear = esrgan_clear,
 };

@@ -20,6 +20,7 @@
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
+#include "engine/models/vae/halves.h"
 #include "engine/models/image/sd-names.h"
 
 #define MAX_LEVELS 8
@@ -51,8 +52,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   Half encoder, decoder;
   AtlAffine quant, post_quant; /* w nullable */
 } Vae;
@@ -65,16 +65,6 @@ recognises (const AtlCheckpoint *cp)
           atl_checkpoint_find (cp, "decoder.mid_block.resnets.0.conv1.weight") != NULL) ||
          (atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL &&
           atl_checkpoint_find (cp, "decoder.mid.block_1.conv1.weight") != NULL);
-}
-
-static void
-vae_free (gpointer model)
-{
-  Vae *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
 }
 
 static AtlAffine
@@ -170,8 +160,8 @@ read_weights (Vae *m, AtlSource *s)
       m->decoder.conv_out = atl_source_conv (s, -1, c, 0, 3, "decoder.conv_out");
     }
   if (m->encoder.n_levels == 0 && m->decoder.n_levels == 0)
-    atl_weights_fail (m->weights, _ ("%s holds no autoencoder"),
-                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+    atl_weights_fail (m->net.weights, _ ("%s holds no autoencoder"),
+                      atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
 }
 
 static guint
@@ -201,37 +191,23 @@ get_groups (const AtlCheckpoint *cp, guint64 *groups, GError **error)
   return FALSE;
 }
 
-static gpointer
-vae_load (AtlCheckpoint *cp,
-          AtlBackend *const *backends,
-          guint n_backends,
-          const AtlLoadOptions *options,
-          GError **error)
+static gboolean
+vae_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Vae *m = g_new0 (Vae, 1);
-  AtlSource s = { 0 };
+  Vae *m = model;
   guint64 groups = 32;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
   if (atl_checkpoint_find (cp, "first_stage_model.decoder.conv_in.weight") != NULL)
-    s.prefix = "first_stage_model.";
-  s.map_number = ldm_levels (cp, s.prefix != NULL ? s.prefix : "");
-  if (s.map_number > 0)
-    s.map = atl_ldm_vae_name;
+    s->prefix = "first_stage_model.";
+  s->map_number = ldm_levels (cp, s->prefix != NULL ? s->prefix : "");
+  if (s->map_number > 0)
+    s->map = atl_ldm_vae_name;
   if (!get_groups (cp, &groups, error))
-    {
-      vae_free (m);
-      return NULL;
-    }
+    return FALSE;
   m->encoder.groups = m->decoder.groups = (gint64) groups;
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      vae_free (m);
-      return NULL;
-    }
-  return m;
+  read_weights (m, s);
+  return TRUE;
 }
 
 static AtlTensor *
@@ -335,20 +311,15 @@ vae_run (gpointer model,
          GError **error)
 {
   Vae *m = model;
-  gboolean encode = g_str_equal (atl_request_function (request), "vae_encode");
-  AtlArray *x = atl_request_require (request, encode ? "image" : "latent", ATL_DTYPE_F32, 4, error);
+  gboolean encode = atl_vae_encodes (request);
+  const Half *h = encode ? &m->encoder : &m->decoder;
+  AtlArray *x = atl_vae_input (request, 4, h->n_levels > 0, error);
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
 
   if (x == NULL)
     return FALSE;
-  if ((encode ? m->encoder.n_levels : m->decoder.n_levels) == 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("This autoencoder has no %s half"),
-                   encode ? "encoding" : "decoding");
-      return FALSE;
-    }
   g_ptr_array_add (inputs, x);
-  return atl_runner_run (m->runner, encode ? "encode" : "decode",
+  return atl_runner_run (m->net.runner, encode ? "encode" : "decode",
                          encode ? describe_encode : describe_decode, m, inputs, outputs,
                          cancellable, error);
 }
@@ -358,7 +329,7 @@ const AtlComponentClass atl_vae_kl_class = {
   .origins = (const char *const[]){ "AutoencoderKL", "AutoencoderKLFlux2", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
-  .load = vae_load,
+  .size = sizeof (Vae),
+  .read = vae_read,
   .run = vae_run,
-  .free = vae_free,
 };

@@ -21,6 +21,7 @@
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
+#include "engine/models/vae/halves.h"
 
 #define N_LEVELS 3
 #define N_BLOCKS 3 /* of a level */
@@ -42,8 +43,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   Half encoder, decoder;
 } Tae;
 
@@ -102,16 +102,6 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-tae_free (gpointer model)
-{
-  Tae *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
-static void
 read_block (Block *b, AtlSource *s, gint64 n, const char *half, guint layer)
 {
   for (guint i = 0; i < G_N_ELEMENTS (b->conv); i++)
@@ -147,44 +137,23 @@ read_half (Half *h, AtlSource *s, const char *half)
   h->last = atl_source_conv (s, is_decoder ? 3 : -1, n, 0, 3, "%s.%u", half, is_decoder ? 19 : 14);
 }
 
-static gpointer
-tae_load (AtlCheckpoint *cp,
-          AtlBackend *const *backends,
-          guint n_backends,
-          const AtlLoadOptions *options,
-          GError **error)
+static gboolean
+tae_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Tae *m = g_new0 (Tae, 1);
-  AtlSource s = { 0 };
+  Tae *m = model;
   gboolean encoder, decoder;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  if (!find_halves (cp, &encoder, &decoder, &s.map))
-    atl_weights_fail (m->weights, _ ("%s holds no tiny autoencoder"), atl_checkpoint_name (cp));
+  if (!find_halves (cp, &encoder, &decoder, &s->map))
+    atl_weights_fail (m->net.weights, _ ("%s holds no tiny autoencoder"), atl_checkpoint_name (cp));
   if (encoder)
-    read_half (&m->encoder, &s, "encoder");
+    read_half (&m->encoder, s, "encoder");
   if (decoder)
-    read_half (&m->decoder, &s, "decoder");
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      tae_free (m);
-      return NULL;
-    }
-  return m;
+    read_half (&m->decoder, s, "decoder");
+  return TRUE;
 }
 
 /* --- Forward; x is [B, H, W, C] --- */
-
-static AtlTensor *
-conv (AtlGraph *g, AtlTensor *x, const AtlAffine *a, gint64 stride, AtlTensor *residual, AtlAct act)
-{
-  AtlOpParams p = {
-    .pad_before = { 0, 1, 1 }, .pad_after = { 0, 1, 1 }, .stride = { 1, stride, stride }, .act = act
-  };
-
-  return atl_conv (g, x, atl_weight (g, a->w), atl_weight (g, a->b), residual, &p);
-}
 
 static AtlTensor *
 block (AtlGraph *g, const Block *b, AtlTensor *x)
@@ -197,9 +166,9 @@ block (AtlGraph *g, const Block *b, AtlTensor *x)
                           atl_weight (g, b->pool_norm.b), 4, 1e-5f, ATL_ACT_RELU);
       x = atl_add (g, x, atl_apply (g, y, &b->pool_out));
     }
-  y = conv (g, x, &b->conv[0], 1, NULL, ATL_ACT_RELU);
-  y = conv (g, y, &b->conv[1], 1, NULL, ATL_ACT_RELU);
-  return atl_act (g, ATL_ACT_RELU, conv (g, y, &b->conv[2], 1, x, ATL_ACT_NONE));
+  y = atl_conv3 (g, x, &b->conv[0], 1, NULL, ATL_ACT_RELU);
+  y = atl_conv3 (g, y, &b->conv[1], 1, NULL, ATL_ACT_RELU);
+  return atl_act (g, ATL_ACT_RELU, atl_conv3 (g, y, &b->conv[2], 1, x, ATL_ACT_NONE));
 }
 
 static void
@@ -208,15 +177,15 @@ describe_encode (AtlGraph *g, gpointer model, GPtrArray *inputs)
   const Half *h = &((const Tae *) model)->encoder;
   AtlTensor *x = atl_permute_to (g, atl_runner_input (g, inputs, "image"), 0, 2, 3, 1);
 
-  x = conv (g, atl_affine (g, x, 0.5f, 0.5f), &h->first, 1, NULL, ATL_ACT_NONE);
+  x = atl_conv3 (g, atl_affine (g, x, 0.5f, 0.5f), &h->first, 1, NULL, ATL_ACT_NONE);
   x = block (g, &h->single, x);
   for (guint i = 0; i < N_LEVELS; i++)
     {
-      x = conv (g, x, &h->resize[i], 2, NULL, ATL_ACT_NONE);
+      x = atl_conv3 (g, x, &h->resize[i], 2, NULL, ATL_ACT_NONE);
       for (guint k = 0; k < N_BLOCKS; k++)
         x = block (g, &h->levels[i][k], x);
     }
-  x = conv (g, x, &h->last, 1, NULL, ATL_ACT_NONE);
+  x = atl_conv3 (g, x, &h->last, 1, NULL, ATL_ACT_NONE);
   atl_graph_output (g, atl_permute_to (g, x, 0, 3, 1, 2), "mean");
 }
 
@@ -227,15 +196,15 @@ describe_decode (AtlGraph *g, gpointer model, GPtrArray *inputs)
   AtlTensor *x = atl_permute_to (g, atl_runner_input (g, inputs, "latent"), 0, 2, 3, 1);
 
   x = atl_affine (g, atl_act (g, ATL_ACT_TANH, atl_affine (g, x, 1.0f / 3.0f, 0.0f)), 3.0f, 0.0f);
-  x = conv (g, x, &h->first, 1, NULL, ATL_ACT_RELU);
+  x = atl_conv3 (g, x, &h->first, 1, NULL, ATL_ACT_RELU);
   for (guint i = 0; i < N_LEVELS; i++)
     {
       for (guint k = 0; k < N_BLOCKS; k++)
         x = block (g, &h->levels[i][k], x);
       x = atl_upsample (g, x, 1, 2 * x->dim[1], 2 * x->dim[2]);
-      x = conv (g, x, &h->resize[i], 1, NULL, ATL_ACT_NONE);
+      x = atl_conv3 (g, x, &h->resize[i], 1, NULL, ATL_ACT_NONE);
     }
-  x = conv (g, block (g, &h->single, x), &h->last, 1, NULL, ATL_ACT_NONE);
+  x = atl_conv3 (g, block (g, &h->single, x), &h->last, 1, NULL, ATL_ACT_NONE);
   atl_graph_output (g, atl_permute_to (g, atl_affine (g, x, 2.0f, -1.0f), 0, 3, 1, 2), "image");
 }
 
@@ -247,20 +216,13 @@ tae_run (gpointer model,
          GError **error)
 {
   Tae *m = model;
-  gboolean encode = g_str_equal (atl_request_function (request), "vae_encode");
+  gboolean encode = atl_vae_encodes (request);
   const Half *h = encode ? &m->encoder : &m->decoder;
-  AtlArray *x = atl_request_require (request, encode ? "image" : "latent", ATL_DTYPE_F32, 4, error);
+  AtlArray *x = atl_vae_input (request, 4, h->is_there, error);
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
 
   if (x == NULL)
     return FALSE;
-  if (!h->is_there)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   encode ? _ ("This tiny autoencoder's file has no encoder")
-                          : _ ("This tiny autoencoder's file has no decoder"));
-      return FALSE;
-    }
   if (x->dim[1] != h->first.w->dim[1] ||
       (encode && (x->dim[2] % FACTOR != 0 || x->dim[3] % FACTOR != 0)))
     {
@@ -272,7 +234,7 @@ tae_run (gpointer model,
       return FALSE;
     }
   g_ptr_array_add (inputs, x);
-  return atl_runner_run (m->runner, encode ? "encode" : "decode",
+  return atl_runner_run (m->net.runner, encode ? "encode" : "decode",
                          encode ? describe_encode : describe_decode, m, inputs, outputs,
                          cancellable, error);
 }
@@ -282,7 +244,7 @@ const AtlComponentClass atl_tae_class = {
   .origins = (const char *const[]){ "AutoencoderTiny", "TAEF2", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "vae_decode", "vae_encode", NULL },
-  .load = tae_load,
+  .size = sizeof (Tae),
+  .read = tae_read,
   .run = tae_run,
-  .free = tae_free,
 };

@@ -26,6 +26,7 @@
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
+#include "engine/models/vae/halves.h"
 
 #define N_STAGES 3
 #define N_MEM 3
@@ -59,8 +60,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   Half encoder, decoder;
 } Taehv;
 
@@ -88,16 +88,6 @@ recognises (const AtlCheckpoint *cp)
   return has_encoder (cp) || has_decoder (cp);
 }
 
-static void
-taehv_free (gpointer model)
-{
-  Taehv *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
-}
-
 /* The side of the squares that `c` channels are. */
 static gint64
 patch_of (Taehv *m, gint64 c)
@@ -107,7 +97,7 @@ patch_of (Taehv *m, gint64 c)
   while (COLOURS * patch * patch < c && patch < 16)
     patch++;
   if (COLOURS * patch * patch != c)
-    atl_weights_fail (m->weights, _ ("%d channels are no patches of colours"), (int) c);
+    atl_weights_fail (m->net.weights, _ ("%d channels are no patches of colours"), (int) c);
   return patch;
 }
 
@@ -142,7 +132,7 @@ read_half (Taehv *m, Half *h, AtlSource *s, const char *half)
       wide = stage->time.w != NULL ? stage->time.w->dim[is_decoder ? 0 : 1] : c;
       stage->frames = c > 0 ? wide / c : 1;
       if (c > 0 && (wide % c != 0 || stage->frames < 1 || stage->frames > MAX_FRAMES))
-        atl_weights_fail (m->weights, _ ("%s.%u.conv does not pool or grow whole frames"), half,
+        atl_weights_fail (m->net.weights, _ ("%s.%u.conv does not pool or grow whole frames"), half,
                           time);
       h->frames *= CLAMP (stage->frames, 1, MAX_FRAMES);
       stage->conv = atl_source_conv (s, is_decoder ? -1 : c, c, 0, 3, "%s.%u", half, time + 1);
@@ -153,43 +143,22 @@ read_half (Taehv *m, Half *h, AtlSource *s, const char *half)
     h->patch = patch_of (m, is_decoder ? h->conv_out.w->dim[0] : h->conv_in.w->dim[1]);
 }
 
-static gpointer
-taehv_load (AtlCheckpoint *cp,
-            AtlBackend *const *backends,
-            guint n_backends,
-            const AtlLoadOptions *options,
-            GError **error)
+static gboolean
+taehv_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Taehv *m = g_new0 (Taehv, 1);
-  AtlSource s = { 0 };
+  Taehv *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
   if (has_encoder (cp))
-    read_half (m, &m->encoder, &s, "encoder");
+    read_half (m, &m->encoder, s, "encoder");
   if (has_decoder (cp))
-    read_half (m, &m->decoder, &s, "decoder");
+    read_half (m, &m->decoder, s, "decoder");
   if (!recognises (cp))
-    atl_weights_fail (m->weights, _ ("%s holds no tiny autoencoder"), atl_checkpoint_name (cp));
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      taehv_free (m);
-      return NULL;
-    }
-  return m;
+    atl_weights_fail (m->net.weights, _ ("%s holds no tiny autoencoder"), atl_checkpoint_name (cp));
+  return TRUE;
 }
 
 /* --- Forward; x is [1, F, H, W, C] --- */
-
-static AtlTensor *
-conv (AtlGraph *g, AtlTensor *x, const AtlAffine *a, gint64 stride, AtlTensor *residual, AtlAct act)
-{
-  AtlOpParams p = {
-    .pad_before = { 0, 1, 1 }, .pad_after = { 0, 1, 1 }, .stride = { 1, stride, stride }, .act = act
-  };
-
-  return atl_conv (g, x, atl_weight (g, a->w), atl_weight (g, a->b), residual, &p);
-}
 
 static AtlTensor *
 mem_block (AtlGraph *g, const MemBlock *b, AtlTensor *x)
@@ -201,9 +170,9 @@ mem_block (AtlGraph *g, const MemBlock *b, AtlTensor *x)
   if (F > 1)
     previous = atl_concat (g, 1, 2, (AtlTensor *[]){ previous, atl_slice (g, x, 1, 0, F - 1) });
   h = atl_concat (g, 4, 2, (AtlTensor *[]){ x, previous });
-  h = conv (g, h, &b->conv[0], 1, NULL, ATL_ACT_RELU);
-  h = conv (g, h, &b->conv[1], 1, NULL, ATL_ACT_RELU);
-  h = conv (g, h, &b->conv[2], 1, x, ATL_ACT_NONE);
+  h = atl_conv3 (g, h, &b->conv[0], 1, NULL, ATL_ACT_RELU);
+  h = atl_conv3 (g, h, &b->conv[1], 1, NULL, ATL_ACT_RELU);
+  h = atl_conv3 (g, h, &b->conv[2], 1, x, ATL_ACT_NONE);
   return atl_act (g, ATL_ACT_RELU, h);
 }
 
@@ -244,7 +213,7 @@ describe_decode (AtlGraph *g, gpointer model, GPtrArray *inputs)
   gboolean is_unit = atl_arrays_find (inputs, unit_range) != NULL;
 
   x = atl_affine (g, atl_act (g, ATL_ACT_TANH, atl_affine (g, x, 1.0f / 3.0f, 0.0f)), 3.0f, 0.0f);
-  x = conv (g, x, &h->conv_in, 1, NULL, ATL_ACT_RELU);
+  x = atl_conv3 (g, x, &h->conv_in, 1, NULL, ATL_ACT_RELU);
   for (guint i = 0; i < N_STAGES; i++)
     {
       const Stage *stage = &h->stages[i];
@@ -252,9 +221,9 @@ describe_decode (AtlGraph *g, gpointer model, GPtrArray *inputs)
       for (guint k = 0; k < N_MEM; k++)
         x = mem_block (g, &stage->mem[k], x);
       x = atl_upsample (g, x, x->dim[1], 2 * x->dim[2], 2 * x->dim[3]);
-      x = conv (g, grow (g, stage, x), &stage->conv, 1, NULL, ATL_ACT_NONE);
+      x = atl_conv3 (g, grow (g, stage, x), &stage->conv, 1, NULL, ATL_ACT_NONE);
     }
-  x = conv (g, atl_act (g, ATL_ACT_RELU, x), &h->conv_out, 1, NULL, ATL_ACT_NONE);
+  x = atl_conv3 (g, atl_act (g, ATL_ACT_RELU, x), &h->conv_out, 1, NULL, ATL_ACT_NONE);
   x = atl_slice (g, x, 1, h->frames - 1, x->dim[1] - h->frames + 1);
   x = shuffle_pixels (g, x, h->patch);
   atl_graph_output (g, is_unit ? x : atl_affine (g, x, 2.0f, -1.0f), "image");
@@ -266,16 +235,16 @@ describe_encode (AtlGraph *g, gpointer model, GPtrArray *inputs)
   const Half *h = &((const Taehv *) model)->encoder;
   AtlTensor *x = atl_runner_input (g, inputs, "pixels");
 
-  x = conv (g, x, &h->conv_in, 1, NULL, ATL_ACT_RELU);
+  x = atl_conv3 (g, x, &h->conv_in, 1, NULL, ATL_ACT_RELU);
   for (guint i = 0; i < N_STAGES; i++)
     {
       const Stage *stage = &h->stages[i];
 
-      x = conv (g, pool (g, stage, x), &stage->conv, 2, NULL, ATL_ACT_NONE);
+      x = atl_conv3 (g, pool (g, stage, x), &stage->conv, 2, NULL, ATL_ACT_NONE);
       for (guint k = 0; k < N_MEM; k++)
         x = mem_block (g, &stage->mem[k], x);
     }
-  x = conv (g, x, &h->conv_out, 1, NULL, ATL_ACT_NONE);
+  x = atl_conv3 (g, x, &h->conv_out, 1, NULL, ATL_ACT_NONE);
   atl_graph_output (g, atl_permute_to (g, x, 0, 4, 1, 2, 3), "mean");
 }
 
@@ -310,22 +279,15 @@ taehv_run (gpointer model,
            GError **error)
 {
   Taehv *m = model;
-  gboolean encode = g_str_equal (atl_request_function (request), "vae_encode");
+  gboolean encode = atl_vae_encodes (request);
   const Half *h = encode ? &m->encoder : &m->decoder;
-  AtlArray *x = atl_request_require (request, encode ? "image" : "latent", ATL_DTYPE_F32, 5, error);
+  AtlArray *x = atl_vae_input (request, 5, h->is_there, error);
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (AtlArray) made = NULL;
   gint64 step;
 
   if (x == NULL)
     return FALSE;
-  if (!h->is_there)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   encode ? _ ("This tiny autoencoder's file has no encoder")
-                          : _ ("This tiny autoencoder's file has no decoder"));
-      return FALSE;
-    }
   step = FACTOR * h->patch;
   if (x->dim[0] != 1 || x->dim[1] != (encode ? COLOURS : h->conv_in.w->dim[1]) ||
       (encode && (x->dim[3] % step != 0 || x->dim[4] % step != 0)))
@@ -345,7 +307,7 @@ taehv_run (gpointer model,
     g_ptr_array_add (inputs, x);
   if (made != NULL)
     g_ptr_array_add (inputs, made);
-  return atl_runner_run (m->runner, encode ? "encode" : "decode",
+  return atl_runner_run (m->net.runner, encode ? "encode" : "decode",
                          encode ? describe_encode : describe_decode, m, inputs, outputs,
                          cancellable, error);
 }
@@ -355,7 +317,7 @@ const AtlComponentClass atl_taehv_class = {
   .origins = (const char *const[]){ "TAEHV", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "vae_decode", "vae_encode", NULL },
-  .load = taehv_load,
+  .size = sizeof (Taehv),
+  .read = taehv_read,
   .run = taehv_run,
-  .free = taehv_free,
 };

@@ -29,6 +29,7 @@
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/classes.h"
+#include "engine/models/vae/halves.h"
 #include "engine/models/vae/wan-shortcuts.h"
 #include "engine/models/vae/wan-vae-names.h"
 
@@ -73,8 +74,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   Half encoder, decoder;
   AtlAffine quant, post_quant;
 } WanVae;
@@ -101,16 +101,6 @@ recognises (const AtlCheckpoint *cp)
   return (is_diffusers (cp) && atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL) ||
          atl_checkpoint_find (cp, "decoder.upsamples.0.residual.0.gamma") != NULL ||
          atl_checkpoint_find (cp, "decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL;
-}
-
-static void
-vae_free (gpointer model)
-{
-  WanVae *m = model;
-
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
-  g_free (m);
 }
 
 /* --- Weights --- */
@@ -287,41 +277,30 @@ read_weights (WanVae *m, AtlSource *s)
       m->decoder.patch = patch_side (s, atl_source_rows (s, "decoder.head.2"));
     }
   if (m->encoder.n_stages == 0 && m->decoder.n_stages == 0)
-    atl_weights_fail (m->weights, _ ("%s holds no Wan autoencoder"),
-                      atl_checkpoint_name (atl_weights_checkpoint (m->weights)));
+    atl_weights_fail (m->net.weights, _ ("%s holds no Wan autoencoder"),
+                      atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
 }
 
-static gpointer
-vae_load (AtlCheckpoint *cp,
-          AtlBackend *const *backends,
-          guint n_backends,
-          const AtlLoadOptions *options,
-          GError **error)
+static gboolean
+vae_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  WanVae *m = g_new0 (WanVae, 1);
-  AtlSource s = { 0 };
+  WanVae *m = model;
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
   if (is_diffusers (cp))
     {
-      s.map = atl_wan_vae_diffusers_name;
+      s->map = atl_wan_vae_diffusers_name;
       /* Residual blocks of the first level, and its resampler. */
-      for (s.map_number = 1; s.map_number < 16; s.map_number++)
+      for (s->map_number = 1; s->map_number < 16; s->map_number++)
         {
           g_autofree char *name =
-              g_strdup_printf ("decoder.up_blocks.0.resnets.%u.norm1.gamma", s.map_number - 1);
+              g_strdup_printf ("decoder.up_blocks.0.resnets.%u.norm1.gamma", s->map_number - 1);
           if (atl_checkpoint_find (cp, name) == NULL)
             break;
         }
     }
-  read_weights (m, &s);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      vae_free (m);
-      return NULL;
-    }
-  return m;
+  read_weights (m, s);
+  return TRUE;
 }
 
 /* Pixels to a cell of the latent. */
@@ -490,18 +469,13 @@ vae_run (gpointer model,
          GError **error)
 {
   WanVae *m = model;
-  gboolean encode = g_str_equal (atl_request_function (request), "vae_encode");
-  AtlArray *x = atl_request_require (request, encode ? "image" : "latent", ATL_DTYPE_F32, 5, error);
+  gboolean encode = atl_vae_encodes (request);
+  const Half *h = encode ? &m->encoder : &m->decoder;
+  AtlArray *x = atl_vae_input (request, 5, h->n_stages > 0, error);
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
 
   if (x == NULL)
     return FALSE;
-  if ((encode ? m->encoder.n_stages : m->decoder.n_stages) == 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("This autoencoder has no %s half"),
-                   encode ? "encoding" : "decoding");
-      return FALSE;
-    }
   if (x->dim[0] != 1 || (encode && (x->dim[2] - 1) % 4 != 0))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
@@ -519,7 +493,7 @@ vae_run (gpointer model,
       return FALSE;
     }
   g_ptr_array_add (inputs, x);
-  return atl_runner_run (m->runner, encode ? "encode" : "decode",
+  return atl_runner_run (m->net.runner, encode ? "encode" : "decode",
                          encode ? describe_encode : describe_decode, m, inputs, outputs,
                          cancellable, error);
 }
@@ -529,7 +503,7 @@ const AtlComponentClass atl_vae_wan_class = {
   .origins = (const char *const[]){ "AutoencoderKLWan", "AutoencoderKLQwenImage", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "vae_encode", "vae_decode", NULL },
-  .load = vae_load,
+  .size = sizeof (WanVae),
+  .read = vae_read,
   .run = vae_run,
-  .free = vae_free,
 };

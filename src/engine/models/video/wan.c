@@ -58,8 +58,7 @@ typedef struct
 
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlNetwork net;
   gint64 dim, n_heads, patch_h, patch_w;
   guint n_blocks, n_vace;
   Block *blocks, *vace; /* (owned) */
@@ -91,15 +90,12 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-wan_free (gpointer model)
+wan_clear (gpointer model)
 {
   Wan *m = model;
 
-  atl_runner_free (m->runner);
-  atl_weights_free (m->weights);
   g_free (m->blocks);
   g_free (m->vace);
-  g_free (m);
 }
 
 /* --- Weights --- */
@@ -177,7 +173,8 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
 
   if (!atl_source_shape (s, "patch_embedding", &n_dims, dim) || n_dims != 5 || dim[2] != 1)
     {
-      atl_weights_fail (m->weights, _ ("%s: the patches of this transformer are not those of Wan"),
+      atl_weights_fail (m->net.weights,
+                        _ ("%s: the patches of this transformer are not those of Wan"),
                         atl_checkpoint_name (cp));
       return;
     }
@@ -187,7 +184,7 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
   atl_checkpoint_get_uint (cp, "num_attention_heads", 1, 1024, &heads, NULL);
   m->n_heads = heads > 0 ? (gint64) heads : MAX (D / 128, 1);
   if (D % m->n_heads != 0 || D / m->n_heads % 2 != 0 || D / m->n_heads < 6)
-    atl_weights_fail (m->weights, _ ("%s: %" PRId64 " heads do not fit into %" PRId64),
+    atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " heads do not fit into %" PRId64),
                       atl_checkpoint_name (cp), m->n_heads, D);
 
   m->patch.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embedding.weight");
@@ -209,7 +206,8 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
   m->blocks = read_blocks (s, D, "blocks", &m->n_blocks);
   m->vace = read_blocks (s, D, "vace_blocks", &m->n_vace);
   if (m->n_blocks == 0)
-    atl_weights_fail (m->weights, _ ("%s holds no transformer blocks"), atl_checkpoint_name (cp));
+    atl_weights_fail (m->net.weights, _ ("%s holds no transformer blocks"),
+                      atl_checkpoint_name (cp));
   if (m->n_vace > 0 && atl_source_shape (s, "vace_patch_embedding", &n_dims, dim) && n_dims == 5)
     {
       m->vace_patch.w =
@@ -222,35 +220,22 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
   m->head_modulation =
       atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, 2, D }, FALSE, "head.modulation");
   if (m->head.w != NULL && m->head.w->dim[0] % (m->patch_h * m->patch_w) != 0)
-    atl_weights_fail (m->weights, _ ("%s: the output does not divide into patches"),
+    atl_weights_fail (m->net.weights, _ ("%s: the output does not divide into patches"),
                       atl_checkpoint_name (cp));
 }
 
-static gpointer
-wan_load (AtlCheckpoint *cp,
-          AtlBackend *const *backends,
-          guint n_backends,
-          const AtlLoadOptions *options,
-          GError **error)
+static gboolean
+wan_read (
+    gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
-  Wan *m = g_new0 (Wan, 1);
+  Wan *m = model;
   gboolean diffusers = FALSE;
-  AtlSource s = { .loras = options->loras,
-                  .n_loras = options->n_loras,
-                  .lora_prefix = "transformer" };
 
-  m->weights = s.weights = atl_weights_new (cp);
-  m->runner = atl_runner_new (backends, n_backends);
-  s.prefix = find_prefix (cp, &diffusers);
+  s->prefix = find_prefix (cp, &diffusers);
   if (diffusers)
-    s.map = atl_wan_diffusers_name;
-  read_weights (m, &s, cp);
-  if (!atl_source_finish (&s, backends[0], options, error))
-    {
-      wan_free (m);
-      return NULL;
-    }
-  return m;
+    s->map = atl_wan_diffusers_name;
+  read_weights (m, s, cp);
+  return TRUE;
 }
 
 /* --- Forward --- */
@@ -562,7 +547,8 @@ wan_run (gpointer model,
       if (a != NULL)
         g_ptr_array_add (inputs, a);
     }
-  return atl_runner_run (m->runner, "forward", describe, m, inputs, outputs, cancellable, error);
+  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
+                         error);
 }
 
 const AtlComponentClass atl_wan_class = {
@@ -571,7 +557,9 @@ const AtlComponentClass atl_wan_class = {
       (const char *const[]){ "WanTransformer3DModel", "WanVACETransformer3DModel", "wan", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "forward", NULL },
-  .load = wan_load,
+  .lora_prefix = "transformer",
+  .size = sizeof (Wan),
+  .read = wan_read,
   .run = wan_run,
-  .free = wan_free,
+  .clear = wan_clear,
 };
