@@ -15,6 +15,7 @@ typedef struct
   char *role;                /* (owned) "" for files of the top */
   GPtrArray *maps, *names;   /* (owned) */
   AtlCheckpoint *checkpoint; /* (owned) once opened */
+  AtlCheckpoint *plain;      /* (owned) the same under the names that stand in the files */
   AtlTokenizer *tokenizer;   /* (owned) once opened */
 } Folder;
 
@@ -22,6 +23,7 @@ struct _AtlBundle
 {
   GPtrArray *folders;  /* (owned) Folder */
   GPtrArray *loose;    /* (owned) AtlCheckpoint of the top's weight files; NULL until asked for */
+  GPtrArray *plain;    /* (owned) of the same files, those with other names there; as loose */
   GHashTable *given;   /* (owned) role -> AtlCheckpoint of a loose file, borrowed from loose */
   GHashTable *origins; /* (owned) role -> class name of the part, static */
   GHashTable *json;    /* (owned) "role/file" -> JsonNode, or NULL when it is none */
@@ -37,6 +39,7 @@ folder_free (gpointer data)
   g_ptr_array_unref (self->maps);
   g_ptr_array_unref (self->names);
   atl_checkpoint_unref (self->checkpoint);
+  atl_checkpoint_unref (self->plain);
   atl_tokenizer_unref (self->tokenizer);
   g_free (self);
 }
@@ -129,6 +132,7 @@ atl_bundle_free (AtlBundle *self)
   g_hash_table_unref (self->given);
   g_hash_table_unref (self->origins);
   g_clear_pointer (&self->loose, g_ptr_array_unref);
+  g_clear_pointer (&self->plain, g_ptr_array_unref);
   g_hash_table_unref (self->json);
   g_ptr_array_unref (self->folders);
   g_free (self);
@@ -243,14 +247,14 @@ choose_variant (const Folder *folder)
   return chosen;
 }
 
-/* One part's files; a language model among them gets GGUF's names. */
+/* One part's files; a language model among them gets GGUF's names, and `*plain` (the caller's) has
+ * its own. */
 static AtlCheckpoint *
-open_part (GPtrArray *maps, GPtrArray *names, GError **error)
+open_part (GPtrArray *maps, GPtrArray *names, AtlCheckpoint **plain, GError **error)
 {
-  g_autoptr (AtlCheckpoint) files = atl_checkpoint_open (
-      (AtlFileMap *const *) maps->pdata, (const char *const *) names->pdata, maps->len, error);
-
-  return files != NULL ? atl_hf_adopt_part (files, error) : NULL;
+  *plain = atl_checkpoint_open ((AtlFileMap *const *) maps->pdata,
+                                (const char *const *) names->pdata, maps->len, error);
+  return *plain != NULL ? atl_hf_adopt_part (*plain, error) : NULL;
 }
 
 static AtlCheckpoint *
@@ -273,7 +277,8 @@ open_folder (Folder *folder, GError **error)
           g_ptr_array_add (names, (gpointer) name);
         }
     }
-  folder->checkpoint = open_part (maps, names, error);
+  g_clear_pointer (&folder->plain, atl_checkpoint_unref);
+  folder->checkpoint = open_part (maps, names, &folder->plain, error);
   return folder->checkpoint;
 }
 
@@ -306,11 +311,13 @@ open_loose (AtlBundle *self, GError **error)
   if (self->loose != NULL)
     return TRUE;
   self->loose = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_checkpoint_unref);
+  self->plain = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_checkpoint_unref);
   taken = top != NULL ? g_new0 (gboolean, top->maps->len) : NULL;
   for (guint i = 0; top != NULL && i < top->maps->len; i++)
     {
       g_autoptr (GPtrArray) maps = g_ptr_array_new ();
       g_autoptr (GPtrArray) names = g_ptr_array_new ();
+      g_autoptr (AtlCheckpoint) plain = NULL;
       AtlCheckpoint *cp;
 
       if (taken[i] || !is_weights (top->names->pdata[i]))
@@ -322,13 +329,16 @@ open_loose (AtlBundle *self, GError **error)
             g_ptr_array_add (maps, top->maps->pdata[k]);
             g_ptr_array_add (names, top->names->pdata[k]);
           }
-      cp = open_part (maps, names, error);
+      cp = open_part (maps, names, &plain, error);
       if (cp == NULL)
         {
           g_clear_pointer (&self->loose, g_ptr_array_unref);
+          g_clear_pointer (&self->plain, g_ptr_array_unref);
           return FALSE;
         }
       g_ptr_array_add (self->loose, cp);
+      if (plain != cp)
+        g_ptr_array_add (self->plain, g_steal_pointer (&plain));
     }
   return TRUE;
 }
@@ -346,6 +356,29 @@ atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error)
   return NULL;
 }
 
+static gboolean
+can_play (AtlCheckpoint *cp, const AtlPart *part)
+{
+  const AtlComponentClass *klass = atl_component_class_for (cp, part->origin, part->function, NULL);
+
+  return klass != NULL && atl_component_class_claims (klass, cp) &&
+         (part->accepts == NULL || part->accepts (cp));
+}
+
+/* The part in the files of another, or in loose ones, under the names that stand there. */
+static AtlCheckpoint *
+find_beside (AtlBundle *self, const AtlPart *part)
+{
+  Folder *folder = find_folder (self, part->beside);
+
+  if (has_weights (folder) && open_folder (folder, NULL) != NULL && can_play (folder->plain, part))
+    return folder->plain;
+  for (guint i = 0; i < self->plain->len; i++)
+    if (can_play (self->plain->pdata[i], part))
+      return self->plain->pdata[i];
+  return NULL;
+}
+
 gboolean
 atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError **error)
 {
@@ -354,23 +387,18 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
   for (guint p = 0; p < n_parts; p++)
     {
       const AtlPart *part = &parts[p];
-      const AtlComponentClass *klass;
+      AtlCheckpoint *found = NULL;
 
       g_hash_table_insert (self->origins, g_strdup (part->role), (gpointer) part->origin);
       if (atl_bundle_has (self, part->role))
         continue;
-      for (guint i = 0; i < self->loose->len; i++)
-        {
-          AtlCheckpoint *cp = self->loose->pdata[i];
-
-          klass = atl_component_class_for (cp, part->origin, part->function, NULL);
-          if (klass != NULL && atl_component_class_claims (klass, cp) &&
-              (part->accepts == NULL || part->accepts (cp)))
-            {
-              g_hash_table_insert (self->given, g_strdup (part->role), cp);
-              break;
-            }
-        }
+      for (guint i = 0; found == NULL && i < self->loose->len; i++)
+        if (can_play (self->loose->pdata[i], part))
+          found = self->loose->pdata[i];
+      if (found == NULL && part->beside != NULL)
+        found = find_beside (self, part);
+      if (found != NULL)
+        g_hash_table_insert (self->given, g_strdup (part->role), found);
     }
   return TRUE;
 }

@@ -30,6 +30,9 @@ typedef struct
   /* Of several networks that can: which is meant. (nullable) any */
   gboolean (*accepts) (const AtlCheckpoint *cp);
   gboolean is_optional;
+  /* (nullable) The role whose files may hold this network as well, under its own names: a vision
+   * tower in those of its language model. */
+  const char *beside;
 } AtlPart;
 
 typedef struct _AtlBundle AtlBundle;

@@ -78,11 +78,55 @@ list_number (JsonObject *object, const char *member, guint i, double fallback)
   return node != NULL && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_double (node) : fallback;
 }
 
+/* A plane [H, W] of 0…1 in another size, on 8 bits; `h` x `w` bytes, the caller's. */
+static guint8 *
+resize_plane (const float *from, gint64 H, gint64 W, gint64 h, gint64 w)
+{
+  g_autofree guint8 *bytes = g_malloc ((gsize) (H * W));
+  g_autofree guint8 *wide = g_malloc ((gsize) (H * w));
+  guint8 *small = g_malloc ((gsize) (h * w));
+
+  for (gint64 i = 0; i < H * W; i++)
+    bytes[i] = (guint8) (CLAMP (from[i], 0.0f, 1.0f) * 255.0f + 0.5f);
+  resize_lines (bytes, W, 1, W, wide, w, 1, w, H);
+  resize_lines (wide, H, w, 1, small, h, w, 1, w);
+  return small;
+}
+
+AtlArray *
+atl_bicubic_picture (const AtlArray *picture, const char *name, gint64 height, gint64 width)
+{
+  gint64 H = picture->dim[2], W = picture->dim[3], n = height * width;
+  AtlArray *out =
+      atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, picture->dim[1], height, width });
+
+  for (gint64 c = 0; c < picture->dim[1]; c++)
+    {
+      g_autofree guint8 *plane =
+          resize_plane (atl_array_f32 (picture) + c * H * W, H, W, height, width);
+
+      for (gint64 i = 0; i < n; i++)
+        atl_array_f32 (out)[c * n + i] = plane[i] / 255.0f;
+    }
+  return out;
+}
+
+static const double means[] = { 0.48145466, 0.4578275, 0.40821073 };
+static const double stds[] = { 0.26862954, 0.26130258, 0.27577711 };
+
+void
+atl_clip_normalise (AtlArray *picture)
+{
+  gint64 n = picture->dim[2] * picture->dim[3];
+
+  for (gint64 i = 0; i < 3 * n; i++)
+    atl_array_f32 (picture)[i] =
+        (float) ((atl_array_f32 (picture)[i] - means[i / n]) / stds[i / n]);
+}
+
 AtlArray *
 atl_clip_pixels (const AtlArray *picture, JsonObject *processor)
 {
-  static const double means[] = { 0.48145466, 0.4578275, 0.40821073 };
-  static const double stds[] = { 0.26862954, 0.26130258, 0.27577711 };
   JsonObject *size = atl_json_object (processor, "size");
   JsonObject *crop = atl_json_object (processor, "crop_size");
   gint64 edge = CLAMP (atl_json_int (size, "shortest_edge", DEFAULT_SIDE), 1, MAX_SIDE);
@@ -92,22 +136,15 @@ atl_clip_pixels (const AtlArray *picture, JsonObject *processor)
   gint64 w = W <= H ? edge : (gint64) ((double) (edge * W) / (double) H);
   /* Floor, also of negative ones. */
   gint64 top = (h - side) >> 1, left = (w - side) >> 1;
-  g_autofree guint8 *bytes = g_malloc ((gsize) (H * W));
-  g_autofree guint8 *wide = g_malloc ((gsize) (H * w));
-  g_autofree guint8 *small = g_malloc ((gsize) (h * w));
   AtlArray *out = atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, side, side });
 
   for (guint c = 0; c < 3; c++)
     {
-      const float *from = atl_array_f32 (picture) + c * H * W;
+      g_autofree guint8 *small = resize_plane (atl_array_f32 (picture) + c * H * W, H, W, h, w);
       float *to = atl_array_f32 (out) + c * side * side;
       double mean = list_number (processor, "image_mean", c, means[c]);
       double std = list_number (processor, "image_std", c, stds[c]);
 
-      for (gint64 i = 0; i < H * W; i++)
-        bytes[i] = (guint8) (CLAMP (from[i], 0.0f, 1.0f) * 255.0f + 0.5f);
-      resize_lines (bytes, W, 1, W, wide, w, 1, w, H);
-      resize_lines (wide, H, w, 1, small, h, w, 1, w);
       for (gint64 y = 0; y < side; y++)
         for (gint64 x = 0; x < side; x++)
           {

@@ -76,6 +76,10 @@ typedef struct
   const AtlPart *parts;
   guint n_parts;
   void (*traits) (AtlBundle *bundle, AtlTraits *traits);
+  /* (nullable: as it is, no larger than the square of side) The size in which a reference picture
+   * is given to run(). */
+  void (*reference_size) (
+      const AtlTraits *traits, double width, double height, gint64 *to_width, gint64 *to_height);
   /* The pipeline: leaves "image" [1, 3, H, W] or "video" [F, 3, H, W] in 0…1, and "final_latent".
    */
   gboolean (*run) (AtlRun *run, GError **error);

@@ -28,6 +28,7 @@
 #define FACTOR 8
 #define CHANNELS 16
 #define MAX_TEXT 512
+#define FILL_WIDTH 384 /* numbers of Fill's tokens */
 
 static const char default_schedule[] =
     "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 1.15, "
@@ -60,10 +61,39 @@ flux_clear (Flux *self)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Flux, flux_clear)
 
-static gboolean
-is_pipeline (const AtlRun *run, const char *name)
+typedef enum
 {
-  return g_strcmp0 (run->pipeline, name) == 0;
+  DRAWS,
+  FILLS,
+  FOLLOWS
+} Kind;
+
+/* By the pipeline's class, else by what the denoiser's file holds or is called: Kontext's network
+ * is that of dev. */
+static Kind
+kind_of (AtlBundle *bundle, const char *pipeline)
+{
+  static const char *const names[] = { "x_embedder.weight", "img_in.weight",
+                                       "model.diffusion_model.img_in.weight" };
+  AtlCheckpoint *cp;
+  g_autofree char *name = NULL;
+
+  if (pipeline != NULL)
+    return g_str_equal (pipeline, "FluxFillPipeline")      ? FILLS
+           : g_str_equal (pipeline, "FluxKontextPipeline") ? FOLLOWS
+                                                           : DRAWS;
+  cp = atl_bundle_checkpoint (bundle, "transformer", NULL);
+  if (cp == NULL)
+    return DRAWS;
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_find (cp, names[i]);
+
+      if (info != NULL && info->n_dims == 2 && info->dim[1] == FILL_WIDTH)
+        return FILLS;
+    }
+  name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
+  return strstr (name, "kontext") != NULL ? FOLLOWS : DRAWS;
 }
 
 /* --- Text --- */
@@ -234,6 +264,7 @@ run_flux (AtlRun *run, GError **error)
   g_auto (Flux) self = { .guidance = atl_settings_number (run->settings, "guidance", 3.5),
                          .true_cfg = atl_settings_number (run->settings, "true_cfg_scale", 1),
                          .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
+  Kind kind = kind_of (run->bundle, run->pipeline);
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
   g_autoptr (AtlArray) clean = NULL;
@@ -253,9 +284,9 @@ run_flux (AtlRun *run, GError **error)
       !atl_run_set_flow_steps (run, schedule, 28,
                                atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
     return FALSE;
-  if (is_pipeline (run, "FluxFillPipeline") && !read_fill (run, &self, error))
+  if (kind == FILLS && !read_fill (run, &self, error))
     return FALSE;
-  if ((is_pipeline (run, "FluxKontextPipeline") && atl_run_input (run, "image") != NULL) ||
+  if ((kind == FOLLOWS && atl_run_input (run, "image") != NULL) ||
       atl_run_input (run, "image_1") != NULL)
     if (!read_reference (run, &self, error))
       return FALSE;
@@ -279,16 +310,39 @@ run_flux (AtlRun *run, GError **error)
 static void
 flux_traits (AtlBundle *bundle, AtlTraits *traits)
 {
-  const char *pipeline = atl_bundle_pipeline (bundle);
+  Kind kind = kind_of (bundle, atl_bundle_pipeline (bundle));
 
-  traits->abilities |= g_strcmp0 (pipeline, "FluxKontextPipeline") == 0 ? ATL_CAN_REFERENCE
-                       : g_strcmp0 (pipeline, "FluxFillPipeline") == 0  ? ATL_CAN_MASK
-                                                                        : ATL_CAN_IMAGE;
+  traits->abilities |= kind == FOLLOWS ? ATL_CAN_REFERENCE
+                       : kind == FILLS ? ATL_CAN_MASK
+                                       : ATL_CAN_IMAGE;
   traits->max_references = 1;
   traits->multiple = 2 * FACTOR;
   traits->side = 1024;
   traits->steps = 28;
   traits->guidance = 3.5;
+}
+
+/* The closest in shape of the sizes that Kontext was trained with, at 1024 x 1024 a square. */
+static void
+reference_size (
+    const AtlTraits *traits, double width, double height, gint64 *to_width, gint64 *to_height)
+{
+  static const gint16 sizes[][2] = { { 672, 1568 }, { 688, 1504 }, { 720, 1456 },
+                                     { 752, 1392 }, { 800, 1328 }, { 832, 1248 },
+                                     { 880, 1184 }, { 944, 1104 }, { 1024, 1024 } };
+  double scale = traits->side / 1024.0, closest = INFINITY;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)
+    for (guint turned = 0; turned < 2; turned++)
+      {
+        double w = sizes[i][turned], h = sizes[i][1 - turned], off = fabs (width / height - w / h);
+
+        if (off >= closest)
+          continue;
+        closest = off;
+        *to_width = MAX ((gint64) (w * scale) / (2 * FACTOR), 1) * (2 * FACTOR);
+        *to_height = MAX ((gint64) (h * scale) / (2 * FACTOR), 1) * (2 * FACTOR);
+      }
 }
 
 static const AtlPart flux_parts[] = {
@@ -308,5 +362,6 @@ const AtlDiffusionFamily atl_family_flux = {
   .parts = flux_parts,
   .n_parts = G_N_ELEMENTS (flux_parts),
   .traits = flux_traits,
+  .reference_size = reference_size,
   .run = run_flux,
 };

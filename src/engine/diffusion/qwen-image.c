@@ -1,4 +1,5 @@
-/* Qwen-Image: from words, from a picture, inside a mask (diffusers 0.42.1, pipelines/qwenimage).
+/* Qwen-Image: from words, from a picture, inside a mask; Qwen-Image-Edit and Edit-Plus: from other
+ * pictures (diffusers 0.42.1, pipelines/qwenimage).
  *
  * Text: the prompt in its template through Qwen2.5-VL, the last hidden state behind the final norm,
  * without the template's first 34 tokens. Tokens are 2x2 patches of the latent. Steps from 1 down
@@ -7,10 +8,14 @@
  * picture: begins at n - n strength; with a mask, what lies outside becomes the picture again after
  * every step, as noisy as the next expects it. Latents: (mean - latents_mean) / latents_std.
  *
+ * Editing: the pictures stand in the prompt (qwen-edit.h), and their tokens behind the latent's;
+ * the output's are cut off.
+ *
  * Settings: prompt, negative_prompt, true_cfg_scale, width, height, steps, strength,
  * max_sequence_length, scheduler, sigmas; "guidance" is true_cfg_scale with a space for a negative
  * prompt where there is none, as the authors advise. Inputs: initial_latent [1, tokens, 64], image,
- * mask, noise.
+ * mask, noise; for editing image_1, image_2, … and condition_1, … (what the vision tower sees; else
+ * made of the pictures).
  */
 #define G_LOG_DOMAIN "atl-diffusion"
 
@@ -21,6 +26,7 @@
 #include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/qwen-edit.h"
 #include "engine/diffusion/tokens.h"
 
 #define FACTOR 8
@@ -45,6 +51,7 @@ typedef struct
   float *mean, *std;              /* (owned) */
   AtlArray *positive, *negative;  /* (owned) negative nullable */
   AtlArray *clean, *noise, *mask; /* (owned, nullable) [1, C, h, w]; mask [1, 1, h, w] */
+  AtlQwenReferences references;   /* (owned) */
 } Qwen;
 
 static void
@@ -55,6 +62,7 @@ qwen_clear (Qwen *self)
 
   for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
     g_clear_pointer (owned[i], atl_array_free);
+  atl_qwen_references_clear (&self->references);
   g_free (self->mean);
   g_free (self->std);
 }
@@ -63,14 +71,16 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Qwen, qwen_clear)
 /* --- Text --- */
 
 static AtlArray *
-encode (AtlRun *run, const char *prompt, GError **error)
+encode (AtlRun *run, const Qwen *self, const char *prompt, GError **error)
 {
   g_autofree char *text = g_strconcat (template_start, prompt, template_end, NULL);
   g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-  gint64 length = atl_run_text_length (run, MAX_TEXT, MAX_TEXT) + TEMPLATE_TOKENS;
+  gint64 length = atl_run_text_length (run, MAX_TEXT, MAX_TEXT);
 
-  if (!atl_request_add_text (request, run, "tokenizer", text, length, ATL_TEXT_SPECIAL, NULL,
-                             error))
+  if (self->references.n > 0)
+    return atl_qwen_references_encode (run, &self->references, prompt, length, error);
+  if (!atl_request_add_text (request, run, "tokenizer", text, length + TEMPLATE_TOKENS,
+                             ATL_TEXT_SPECIAL, NULL, error))
     return NULL;
   atl_request_set_number (request, "layer", -1);
   atl_request_set_number (request, "drop", TEMPLATE_TOKENS);
@@ -83,14 +93,16 @@ encode_text (AtlRun *run, Qwen *self, GError **error)
   const char *negative = atl_settings_string (
       run->settings, "negative_prompt", atl_settings_has (run->settings, "guidance") ? " " : NULL);
 
+  if (!atl_qwen_references_look (run, &self->references, error))
+    return FALSE;
   atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
-  self->positive = encode (run, atl_settings_string (run->settings, "prompt", ""), error);
+  self->positive = encode (run, self, atl_settings_string (run->settings, "prompt", ""), error);
   if (self->positive == NULL)
     return FALSE;
   atl_run_trace (run, "text", self->positive);
   if (self->true_cfg > 1 && negative != NULL)
     {
-      self->negative = encode (run, negative, error);
+      self->negative = encode (run, self, negative, error);
       if (self->negative == NULL)
         return FALSE;
     }
@@ -108,6 +120,8 @@ read_picture (AtlRun *run, Qwen *self, GError **error)
   g_autoptr (AtlArray) mask = NULL;
   AtlArray *picture;
 
+  if (self->references.n > 0)
+    return atl_qwen_references_measure (run, &self->references, self->mean, self->std, error);
   if (atl_run_input (run, "image") == NULL)
     return TRUE;
   if (atl_run_input (run, "mask") != NULL)
@@ -121,15 +135,10 @@ read_picture (AtlRun *run, Qwen *self, GError **error)
   if (picture == NULL)
     return FALSE;
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  picture->n_dims = 5;
-  memcpy (picture->dim, (gint64[]){ 1, 3, 1, H, W }, 5 * sizeof *picture->dim);
-  self->clean = atl_run_encode (run, picture, error);
+  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
+  self->clean = atl_qwen_latent_of (run, picture, self->mean, self->std, error);
   if (self->clean == NULL)
     return FALSE;
-  atl_latent_normalise (self->clean, self->mean, self->std);
-  self->clean->n_dims = 4;
-  memcpy (self->clean->dim, (gint64[]){ 1, CHANNELS, latent->height, latent->width },
-          4 * sizeof *self->clean->dim);
   atl_parts_release (run->parts, "vae");
   return TRUE;
 }
@@ -145,12 +154,19 @@ forward (AtlRun *run,
          GError **error)
 {
   const Qwen *self = user_data;
+  const AtlQwenReferences *references = &self->references;
   g_autoptr (AtlRequest) request = atl_request_new ("forward");
-  AtlArray *shapes = atl_array_new ("img_shapes", ATL_DTYPE_I32, 2, (gint64[]){ 1, 3 });
+  gint64 n = 1 + references->n;
+  AtlArray *shapes = atl_array_new ("img_shapes", ATL_DTYPE_I32, 2, (gint64[]){ n, 3 });
 
-  atl_array_i32 (shapes)[0] = 1;
-  atl_array_i32 (shapes)[1] = (gint32) self->latent.height / 2;
-  atl_array_i32 (shapes)[2] = (gint32) self->latent.width / 2;
+  for (gint64 i = 0; i < n; i++)
+    {
+      gint32 *shape = atl_array_i32 (shapes) + 3 * i;
+
+      shape[0] = 1;
+      shape[1] = (gint32) (i == 0 ? self->latent.height / 2 : references->size[i - 1][0]);
+      shape[2] = (gint32) (i == 0 ? self->latent.width / 2 : references->size[i - 1][1]);
+    }
   atl_request_add (request, shapes);
   atl_request_add (request, atl_array_copy (latent, "latent"));
   atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
@@ -191,9 +207,13 @@ predict (AtlRun *run,
 {
   const Qwen *self = user_data;
   g_autoptr (AtlArray) positive = NULL;
+  g_autoptr (AtlArray) joined = NULL;
 
-  if (!atl_run_guided (run, forward, scaled, timestep, self->positive, self->negative,
-                       self->true_cfg, out, &positive, user_data, error))
+  if (self->references.tokens != NULL)
+    joined = atl_array_join ("latent", 1, 2,
+                             (const AtlArray *const[]){ scaled, self->references.tokens });
+  if (!atl_run_guided (run, forward, joined != NULL ? joined : scaled, timestep, self->positive,
+                       self->negative, self->true_cfg, out, &positive, user_data, error))
     return FALSE;
   if (self->negative != NULL)
     keep_lengths (out, positive);
@@ -231,6 +251,43 @@ decode (AtlRun *run, const Qwen *self, const AtlArray *x, GError **error)
   return TRUE;
 }
 
+/* --- Kinds --- */
+
+enum
+{
+  DRAWS,
+  EDITS,
+  EDITS_PLUS
+};
+
+/* By the pipeline's class, else by what the denoiser's file says or is called: all have the same
+ * network. */
+static guint
+kind_of (AtlBundle *bundle, const char *pipeline)
+{
+  AtlCheckpoint *cp;
+  g_autofree char *name = NULL;
+
+  if (pipeline != NULL)
+    return g_str_equal (pipeline, "QwenImageEditPlusPipeline") ? EDITS_PLUS
+           : g_str_equal (pipeline, "QwenImageEditPipeline")   ? EDITS
+                                                               : DRAWS;
+  cp = atl_bundle_checkpoint (bundle, "transformer", NULL);
+  if (cp == NULL)
+    return DRAWS;
+  /* ComfyUI's mark of 2511. */
+  if (atl_checkpoint_find (cp, "__index_timestep_zero__") != NULL ||
+      atl_checkpoint_find (cp, "model.diffusion_model.__index_timestep_zero__") != NULL)
+    return EDITS_PLUS;
+  name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
+  if (strstr (name, "edit") == NULL)
+    return DRAWS;
+  return strstr (name, "2509") != NULL || strstr (name, "2511") != NULL ||
+                 strstr (name, "plus") != NULL
+             ? EDITS_PLUS
+             : EDITS;
+}
+
 static gboolean
 run_qwen (AtlRun *run, GError **error)
 {
@@ -239,14 +296,24 @@ run_qwen (AtlRun *run, GError **error)
                                                 atl_settings_number (run->settings, "guidance", 4)),
                .latent = { .factor = FACTOR } };
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
+  guint kind = kind_of (run->bundle, run->pipeline);
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) begin = NULL;
   AtlArray *x;
   guint first;
 
   if (vae == NULL || !atl_wan_statistics (vae, CHANNELS, &self.mean, &self.std, error) ||
-      !atl_latent_init (&self.latent, run, 2 * FACTOR, 1328, error))
+      !atl_latent_init (&self.latent, run, 2 * FACTOR, kind == DRAWS ? 1328 : 1024, error))
     return FALSE;
+  self.references.is_plus = kind == EDITS_PLUS;
+  self.references.n = atl_qwen_references_count (run, kind != DRAWS);
+  if (self.references.n > 0 && !atl_bundle_has (run->bundle, "vision_tower"))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s",
+                   _ ("The file of the text encoder Qwen2.5-VL holds no vision tower, which must "
+                      "look at the pictures. Complete files are larger"));
+      return FALSE;
+    }
   if (!encode_text (run, &self, error))
     return FALSE;
   schedule =
@@ -272,17 +339,30 @@ run_qwen (AtlRun *run, GError **error)
 static void
 qwen_traits (AtlBundle *bundle, AtlTraits *traits)
 {
-  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_MASK;
+  guint kind = kind_of (bundle, atl_bundle_pipeline (bundle));
+
+  traits->abilities |=
+      ATL_CAN_NEGATIVE | (kind == DRAWS ? ATL_CAN_IMAGE | ATL_CAN_MASK : ATL_CAN_REFERENCE);
+  traits->max_references = kind == EDITS_PLUS ? ATL_QWEN_MAX_PICTURES : kind == EDITS;
   traits->multiple = 2 * FACTOR;
-  traits->side = 1328;
+  traits->side = kind == DRAWS ? 1328 : 1024;
   traits->steps = 50;
   traits->guidance = 4;
+}
+
+static void
+reference_size (
+    const AtlTraits *traits, double width, double height, gint64 *to_width, gint64 *to_height)
+{
+  atl_qwen_fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
 static const AtlPart qwen_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "QwenImageTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Qwen2.5-VL"), "encode_text",
     "Qwen2_5_VLForConditionalGeneration", NULL, FALSE },
+  { "vision_tower", N_ ("the vision tower of Qwen2.5-VL"), "encode_image",
+    "Qwen2_5_VisionTransformerPretrainedModel", NULL, TRUE, "text_encoder" },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLQwenImage", NULL, FALSE },
 };
 
@@ -290,10 +370,12 @@ const AtlDiffusionFamily atl_family_qwen_image = {
   .name = "qwen-image",
   .words = "Qwen-Image",
   .pipelines = (const char *const[]){ "QwenImagePipeline", "QwenImageImg2ImgPipeline",
-                                      "QwenImageInpaintPipeline", NULL },
+                                      "QwenImageInpaintPipeline", "QwenImageEditPipeline",
+                                      "QwenImageEditPlusPipeline", NULL },
   .component = "qwen-image",
   .parts = qwen_parts,
   .n_parts = G_N_ELEMENTS (qwen_parts),
   .traits = qwen_traits,
+  .reference_size = reference_size,
   .run = run_qwen,
 };

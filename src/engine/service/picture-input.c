@@ -251,15 +251,21 @@ check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GEr
   return FALSE;
 }
 
-/* At its own shape, no larger than what the model was trained for. */
+/* In the size that its family wants, else at its own shape, no larger than what the model was
+ * trained for. */
 static void
-add_reference (GPtrArray *inputs, const AtlPicture *picture, guint number, const AtlTraits *traits)
+add_reference (GPtrArray *inputs, const AtlPicture *picture, guint number, AtlDiffusionModel *model)
 {
+  const AtlTraits *traits = atl_diffusion_model_traits (model);
+  const AtlDiffusionFamily *family = atl_diffusion_model_family (model);
   g_autoptr (AtlSettings) none = atl_settings_new ();
   g_autofree char *name = g_strdup_printf ("image_%u", number);
   gint64 width, height;
 
-  atl_picture_choose_size (none, traits, picture->width, picture->height, &width, &height);
+  if (family->reference_size != NULL)
+    family->reference_size (traits, picture->width, picture->height, &width, &height);
+  else
+    atl_picture_choose_size (none, traits, picture->width, picture->height, &width, &height);
   g_ptr_array_add (inputs, atl_picture_input_array (picture, name, 3, width, height));
 }
 
@@ -284,7 +290,7 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
     }
   if (image != NULL && mask == NULL && (traits->abilities & ATL_CAN_IMAGE) == 0)
     {
-      add_reference (inputs, image, ++n_references, traits);
+      add_reference (inputs, image, ++n_references, job->slot->pictures);
       g_clear_pointer (&image, atl_picture_free);
     }
   for (guint i = 0; i < ATL_MAX_REFERENCES; i++)
@@ -300,7 +306,7 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
           shape[0] = picture->width;
           shape[1] = picture->height;
         }
-      add_reference (inputs, picture, ++n_references, traits);
+      add_reference (inputs, picture, ++n_references, job->slot->pictures);
     }
   atl_picture_choose_size (settings, traits, shape[0], shape[1], &width, &height);
   if (image != NULL)

@@ -1,5 +1,6 @@
 /* Golden cases of whole prompts: read, cut into chunks and weighted here, then encoded by one or
- * two text encoders. The ids and weights that a case gives are compared too. */
+ * two text encoders; or with pictures in them. The ids, weights and positions that a case gives are
+ * compared too. */
 #define G_LOG_DOMAIN "atl-tools"
 
 #include <math.h>
@@ -7,6 +8,7 @@
 
 #include "base/json-bounded.h"
 #include "engine/diffusion/clip-encode.h"
+#include "engine/diffusion/qwen-prompt.h"
 #include "engine/tools/golden-case.h"
 
 #define MAX_DEPTH 3
@@ -66,11 +68,19 @@ golden_files_add (GoldenFiles *self, const char *path, const char *name, GError 
 
 /* --- Prompts --- */
 
+/* Pictures to stand in the text, not what was made of them. */
+static gboolean
+has_pictures (const GoldenCase *c)
+{
+  return atl_json_string (c->params, "template", NULL) != NULL &&
+         atl_json_array (c->params, "image_grid_thw") != NULL;
+}
+
 gboolean
 golden_is_prompt (const GoldenCase *c)
 {
   return g_str_equal (c->kind, "encode_text") &&
-         (atl_json_string (c->params, "rule", NULL) != NULL ||
+         (has_pictures (c) || atl_json_string (c->params, "rule", NULL) != NULL ||
           (c->architecture != NULL && strchr (c->architecture, '+') != NULL));
 }
 
@@ -183,11 +193,118 @@ run_prompt (GoldenReport *report, const GoldenCase *c, const GoldenBackend *back
   return TRUE;
 }
 
+/* --- Prompts with pictures --- */
+
+/* The case's template with its text and places for the pictures in it. The caller's. */
+static char *
+fill_template (const GoldenCase *c)
+{
+  const char *prefix = atl_json_string (c->params, "picture_prefix", "");
+  guint n = json_array_get_length (atl_json_array (c->params, "image_grid_thw"));
+  g_auto (GStrv) around = g_strsplit (atl_json_string (c->params, "template", ""), "{}", 2);
+  GString *text = g_string_new (around[0]);
+
+  for (guint i = 0; i < n && *prefix != '\0'; i++)
+    {
+      g_autofree char *number = g_strdup_printf ("%u", i + 1);
+      g_auto (GStrv) pieces = g_strsplit (prefix, "{n}", -1);
+      g_autofree char *place = g_strjoinv (number, pieces);
+
+      g_string_append (text, place);
+    }
+  g_string_append (text, atl_json_string (c->params, "text", ""));
+  if (around[0] != NULL && around[1] != NULL)
+    g_string_append (text, around[1]);
+  return g_string_free (text, FALSE);
+}
+
+static gboolean
+is_list (JsonArray *list, const gint32 *numbers, gint64 n)
+{
+  if (list == NULL)
+    return TRUE;
+  if ((gint64) json_array_get_length (list) != n)
+    return FALSE;
+  for (gint64 i = 0; i < n; i++)
+    if (json_array_get_int_element (list, (guint) i) != numbers[i])
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+is_read_alike (const GoldenCase *c, const AtlQwenPrompt *prompt)
+{
+  JsonArray *axes = atl_json_array (c->params, "position_ids");
+  gint64 T = prompt->token_ids->dim[1];
+  guint n = axes != NULL ? json_array_get_length (axes) : 0;
+
+  for (guint i = 0; i < MIN (n, prompt->positions->dim[0]); i++)
+    if (!is_list (json_array_get_array_element (axes, i), atl_array_i32 (prompt->positions) + i * T,
+                  T))
+      return FALSE;
+  return is_list (atl_json_array (c->params, "token_ids"), atl_array_i32 (prompt->token_ids), T);
+}
+
+static gboolean
+run_pictures (GoldenReport *report,
+              const GoldenCase *c,
+              const GoldenBackend *backend,
+              GError **error)
+{
+  static const AtlPart parts[] = {
+    { "text_encoder", "", "encode_text", "Qwen2_5_VLForConditionalGeneration", NULL, FALSE },
+    { "vision_tower", "", "encode_image", "Qwen2_5_VisionTransformerPretrainedModel", NULL, FALSE,
+      "text_encoder" },
+  };
+  g_auto (GoldenFiles) files = { NULL, NULL };
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (AtlBundle) bundle = NULL;
+  g_autoptr (AtlParts) loaded = NULL;
+  g_autoptr (GPtrArray) outputs = atl_arrays_new ();
+  g_autofree char *text = fill_template (c);
+  g_auto (AtlQwenPictures) seen = { 0 };
+  g_auto (AtlQwenPrompt) prompt = { 0 };
+  AtlRun run = { .settings = settings, .inputs = c->inputs };
+  AtlArray *hidden;
+
+  if (!add_files (&files, c, error))
+    return FALSE;
+  run.bundle = bundle =
+      atl_bundle_new ((AtlFileMap *const *) files.maps->pdata,
+                      (const char *const *) files.names->pdata, files.maps->len, error);
+  if (bundle == NULL || !atl_bundle_assign (bundle, parts, G_N_ELEMENTS (parts), error))
+    return FALSE;
+  run.parts = loaded = atl_parts_new (bundle, backend->list, backend->n);
+  for (guint i = 0; i < ATL_QWEN_MAX_PICTURES; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("image_%u", i + 1);
+      const AtlArray *picture = atl_arrays_find (c->inputs, name);
+
+      if (picture != NULL && !atl_qwen_look (&run, picture, &seen, error))
+        return FALSE;
+    }
+  if (!atl_qwen_read (&run, text, G_MAXINT32, &seen, &prompt, error))
+    return FALSE;
+  if (!is_read_alike (c, &prompt))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s: the prompt was read differently",
+                   c->name);
+      return FALSE;
+    }
+  hidden =
+      atl_qwen_encode (&run, text, G_MAXINT32, atl_json_int (c->params, "drop", 0), &seen, error);
+  if (hidden == NULL)
+    return FALSE;
+  g_ptr_array_add (outputs, hidden);
+  golden_report_outputs (report, c, backend, outputs);
+  return TRUE;
+}
+
 void
 golden_run_prompt (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend)
 {
   g_autoptr (GError) error = NULL;
 
-  if (!run_prompt (report, c, backend, &error))
+  if (!(has_pictures (c) ? run_pictures : run_prompt) (report, c, backend, &error))
     golden_report_error (report, c, backend, error);
 }

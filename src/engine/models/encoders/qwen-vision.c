@@ -11,8 +11,9 @@
  * of them; the result is row by row again.
  *
  * encode_image: image [1, 3, H, W], normalised as CLIP's, its sides multiples of a cell's -> hidden
- * [1, cells, n]. Names: transformers', below "visual." or "model.visual.". Without a configuration
- * as released: heads of 80, full attention in each eighth block.
+ * [1, cells, n], grid i32 [1, 2] (rows and columns of cells). Names: transformers', below "visual."
+ * or "model.visual.". Without a configuration as released: heads of 80, full attention in each
+ * eighth block.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -268,7 +269,7 @@ qwen_vision_run (gpointer model,
   g_autofree gint64 *order = NULL, *window = NULL;
   g_autofree float *positions = NULL;
   gint64 side = m->patch * m->merge, cell = m->merge * m->merge, h, w, n, size, head, wide;
-  AtlArray *pixels, *rope, *ranges, *hidden;
+  AtlArray *pixels, *rope, *ranges, *hidden, *grid;
 
   if (image == NULL)
     return FALSE;
@@ -319,6 +320,10 @@ qwen_vision_run (gpointer model,
     memcpy (atl_array_f32 (hidden) + order[k] * wide, atl_array_f32 (computed->pdata[0]) + k * wide,
             (gsize) wide * sizeof (float));
   g_ptr_array_add (outputs, hidden);
+  grid = atl_array_new ("grid", ATL_DTYPE_I32, 2, (gint64[]){ 1, 2 });
+  atl_array_i32 (grid)[0] = (gint32) h;
+  atl_array_i32 (grid)[1] = (gint32) w;
+  g_ptr_array_add (outputs, grid);
   return TRUE;
 }
 

@@ -113,6 +113,8 @@ qwen_read (
       (!atl_checkpoint_get_bool (cp, "zero_cond_t", &m->zero_cond, error) && *error != NULL) ||
       (!atl_checkpoint_get_bool (cp, "use_layer3d_rope", &m->is_layered, error) && *error != NULL))
     return FALSE;
+  /* What ComfyUI's files say, which have no configuration. */
+  m->zero_cond |= atl_source_has (s, "__index_timestep_zero__");
   read_weights (m, s);
   return TRUE;
 }

@@ -198,10 +198,8 @@ atl_decoder_can_encode (const AtlDecoder *self)
 }
 
 void
-atl_decoder_describe_hidden (const AtlDecoder *self,
-                             AtlGraph *g,
-                             guint n_tokens,
-                             const gboolean *wanted)
+atl_decoder_describe_hidden (
+    const AtlDecoder *self, AtlGraph *g, guint n_tokens, const gboolean *wanted, gboolean has_rows)
 {
   const AtlLlmHparams *h = &self->h;
   AtlDecoderSegment segment = { .n_tokens = n_tokens };
@@ -211,6 +209,14 @@ atl_decoder_describe_hidden (const AtlDecoder *self,
   AtlTensor *x = atl_embed (g, atl_weight (g, self->token_embd), add_inputs (&p), h->embed_scale);
   guint last = h->n_layer;
 
+  if (has_rows)
+    {
+      AtlTensor *keep = atl_graph_input (g, "keep", ATL_DTYPE_F32, 2, (gint64[]){ n_tokens, 1 });
+      AtlTensor *rows =
+          atl_graph_input (g, "rows", ATL_DTYPE_F32, 2, (gint64[]){ n_tokens, h->n_embd });
+
+      x = atl_add (g, atl_mul (g, x, keep), rows);
+    }
   while (last > 0 && !wanted[last])
     last--;
   for (guint i = 0; i <= last; i++)

@@ -120,10 +120,9 @@ gboolean atl_decoder_can_encode (const AtlDecoder *self);
 /* Describes into `g` hidden states of a text of T tokens. Inputs as above, without cells. Outputs
  * "hidden_<i>" f32 [T, D] where wanted[i], 0 <= i <= n_layer: 0 the embeddings, i the residual
  * after layer i, n_layer that after the last layer and its norm. Layers behind the last that is
- * wanted are not computed. */
-void atl_decoder_describe_hidden (const AtlDecoder *self,
-                                  AtlGraph *g,
-                                  guint n_tokens,
-                                  const gboolean *wanted);
+ * wanted are not computed. has_rows: two inputs more, "rows" f32 [T, D], which stand in place of
+ * the embeddings where "keep" f32 [T, 1] is 0, and are 0 where it is 1. */
+void atl_decoder_describe_hidden (
+    const AtlDecoder *self, AtlGraph *g, guint n_tokens, const gboolean *wanted, gboolean has_rows);
 
 G_END_DECLS

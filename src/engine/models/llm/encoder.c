@@ -3,11 +3,16 @@
  *
  * encode_text: token_ids [1, T], attention_mask [1, T] (ones in one run: padding stands before or
  * behind the text, never inside) -> hidden. Numbers and lists of the request:
- *   layer         which of [embeddings, after layer 1 … after the last layer and its norm], from
- *                 the end where negative (-1); a list "layer" i32 [1, n] gives several, one after
- * the other in each row: [1, T, n * D] all_layers    not 0: all but the embeddings, [n_layer, 1, T,
- * D] drop_padding  not 0: rows of the padding are left out drop          rows that are left out at
- * the beginning
+ *   layer: which of [embeddings, after layer 1 … after the last layer and its norm], from the end
+ *     where negative (-1); a list "layer" i32 [1, n] gives several, one after the other in each
+ *     row: [1, T, n * D]
+ *   all_layers: not 0: all but the embeddings, [n_layer, 1, T, D]
+ *   drop_padding: not 0: rows of the padding are left out
+ *   drop: rows that are left out at the beginning
+ *   rows f32 [1, n, D]: what takes the place of the embeddings of tokens `row_tokens` i32 [1, n],
+ *     as pictures in a prompt do
+ *   positions i32 [3, T]: where each token stands, by axis (time, row, column), for models whose
+ *     frequencies are shared out among them (rope.dimension_sections)
  *
  * Padding is never seen by the text. Behind it, padding sees the text and nothing else. In front of
  * it, it sees nothing, so that attention adds zero to it (torch's SDPA with a mask without any
@@ -16,6 +21,7 @@
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
+#include <math.h>
 #include <string.h>
 
 #include "engine/models/blocks/runner.h"
@@ -24,6 +30,7 @@
 
 #define MAX_TOKENS 16384
 #define CONTEXT 4096 /* what rotary scalings that depend on it are chosen for */
+#define N_AXES 3
 
 typedef struct
 {
@@ -31,7 +38,9 @@ typedef struct
   AtlRunner *runner; /* (owned) */
   double *freqs;     /* (owned) [n_rot / 2] */
   double multiplier;
-  gboolean *wanted; /* (owned) [n_layer + 1] of the run under way */
+  guint8 *axes;      /* (owned) [n_rot / 2] which position turns a frequency */
+  gboolean *wanted;  /* (owned) [n_layer + 1] of the run under way */
+  gboolean has_rows; /* of the run under way */
 } Encoder;
 
 /* What a request asks for. */
@@ -42,6 +51,7 @@ typedef struct
   gboolean drop_padding, all_layers;
   guint *layers; /* (owned) [n_layers] */
   guint n_layers;
+  const AtlArray *rows, *row_tokens, *positions; /* (nullable) */
 } Wish;
 
 static void
@@ -57,10 +67,31 @@ encoder_free (gpointer model)
   Encoder *m = model;
 
   g_free (m->wanted);
+  g_free (m->axes);
   g_free (m->freqs);
   atl_runner_free (m->runner);
   atl_decoder_clear (&m->decoder);
   g_free (m);
+}
+
+/* The first sections[0] frequencies turn with time, and so on; all with it where nothing is said.
+ */
+static guint8 *
+read_axes (const AtlCheckpoint *cp, guint n)
+{
+  const char *arch = atl_checkpoint_get_string (cp, "general.architecture");
+  g_autofree char *key = g_strconcat (arch != NULL ? arch : "", ".rope.dimension_sections", NULL);
+  const AtlMetaValue *list = atl_checkpoint_meta (cp, key);
+  guint8 *axes = g_new0 (guint8, MAX (n, 1));
+  gint64 end = 0;
+  guint at = 0;
+
+  if (list == NULL || list->type != ATL_META_ARRAY || list->v_array.elem_type != ATL_META_INT)
+    return axes;
+  for (guint8 axis = 0; axis < MIN (list->v_array.n, N_AXES); axis++)
+    for (end += CLAMP (((gint64 *) list->v_array.elems)[axis], 0, (gint64) n); at < MIN (end, n);)
+      axes[at++] = axis;
+  return axes;
 }
 
 static gpointer
@@ -93,6 +124,7 @@ encoder_load (AtlCheckpoint *cp,
     divisors = g_memdup2 (h->rope_divisors->data, h->rope_divisors->size_bytes);
   m->freqs = g_new (double, MAX (h->rope.n_rot / 2, 1));
   m->multiplier = atl_rope_frequencies (&h->rope, divisors, m->freqs);
+  m->axes = read_axes (cp, h->rope.n_rot / 2);
   if (options->in_file)
     atl_weights_keep_in_file (m->decoder.weights);
   if (!atl_weights_upload (m->decoder.weights, atl_place_on, backends[0], options->progress,
@@ -181,6 +213,31 @@ read_layers (const Encoder *m, const AtlRequest *request, Wish *wish, GError **e
 }
 
 static gboolean
+read_rows (const Encoder *m, const AtlRequest *request, Wish *wish, GError **error)
+{
+  const AtlArray *tokens, *rows = wish->rows = atl_request_find (request, "rows");
+  gboolean fits = TRUE;
+
+  wish->positions = atl_request_find (request, "positions");
+  if (wish->positions != NULL)
+    fits = wish->positions->dtype == ATL_DTYPE_I32 && wish->positions->n_dims == 2 &&
+           wish->positions->dim[0] == N_AXES && wish->positions->dim[1] == wish->T;
+  if (rows != NULL)
+    {
+      tokens = wish->row_tokens = atl_request_find (request, "row_tokens");
+      fits = fits && rows->dtype == ATL_DTYPE_F32 && rows->n_dims == 3 && rows->dim[0] == 1 &&
+             rows->dim[2] == (gint64) m->decoder.h.n_embd && tokens != NULL &&
+             tokens->dtype == ATL_DTYPE_I32 && atl_array_n_elems (tokens) == rows->dim[1];
+      for (gint64 i = 0; fits && i < rows->dim[1]; i++)
+        fits = atl_array_i32 (tokens)[i] >= 0 && atl_array_i32 (tokens)[i] < wish->T;
+    }
+  if (!fits)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
+                 _ ("The pictures in the prompt do not fit the text encoder"));
+  return fits;
+}
+
+static gboolean
 read_wish (const Encoder *m, const AtlRequest *request, Wish *wish, GError **error)
 {
   const AtlArray *ids = atl_request_require (request, "token_ids", ATL_DTYPE_I32, 2, error);
@@ -201,7 +258,8 @@ read_wish (const Encoder *m, const AtlRequest *request, Wish *wish, GError **err
                      _ ("The token %d is outside the vocabulary"), atl_array_i32 (ids)[i]);
         return FALSE;
       }
-  if (!read_mask (request, ids, wish, error) || !read_layers (m, request, wish, error))
+  if (!read_mask (request, ids, wish, error) || !read_layers (m, request, wish, error) ||
+      !read_rows (m, request, wish, error))
     return FALSE;
   wish->drop_padding = atl_request_number (request, "drop_padding", 0) != 0;
   wish->drop = (gint64) CLAMP (atl_request_number (request, "drop", 0), 0, MAX_TOKENS);
@@ -222,7 +280,47 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   const Encoder *m = model;
 
   atl_decoder_describe_hidden (&m->decoder, g, (guint) ((AtlArray *) inputs->pdata[0])->dim[0],
-                               m->wanted);
+                               m->wanted, m->has_rows);
+}
+
+/* Cosines and sines of the rows [first, first + n), each frequency by the axis that turns it. */
+static void
+fill_rope (const Encoder *m, const AtlArray *positions, gint64 first, gint64 n, float *table)
+{
+  gint64 n_rot = m->decoder.h.rope.n_rot, T = positions->dim[1];
+
+  for (gint64 t = 0; t < n; t++)
+    for (gint64 i = 0; i < n_rot / 2; i++)
+      {
+        double angle = atl_array_i32 (positions)[m->axes[i] * T + first + t] * m->freqs[i];
+
+        table[t * n_rot + i] = (float) (cos (angle) * m->multiplier);
+        table[t * n_rot + n_rot / 2 + i] = (float) (sin (angle) * m->multiplier);
+      }
+}
+
+/* What takes the place of embeddings, and 0 where it does. */
+static void
+add_rows (const Encoder *m, const Wish *wish, gint64 first, gint64 n, GPtrArray *inputs)
+{
+  gint64 D = m->decoder.h.n_embd;
+  AtlArray *rows = atl_array_new ("rows", ATL_DTYPE_F32, 2, (gint64[]){ n, D });
+  AtlArray *keep = atl_array_new ("keep", ATL_DTYPE_F32, 2, (gint64[]){ n, 1 });
+
+  for (gint64 i = 0; i < n; i++)
+    atl_array_f32 (keep)[i] = 1.0f;
+  for (gint64 i = 0; i < wish->rows->dim[1]; i++)
+    {
+      gint64 at = atl_array_i32 (wish->row_tokens)[i] - first;
+
+      if (at < 0 || at >= n)
+        continue;
+      atl_array_f32 (keep)[at] = 0.0f;
+      memcpy (atl_array_f32 (rows) + at * D, atl_array_f32 (wish->rows) + i * D,
+              (gsize) D * sizeof (float));
+    }
+  g_ptr_array_add (inputs, rows);
+  g_ptr_array_add (inputs, keep);
 }
 
 /* Inputs for the rows [first, first + n) of the text and its padding. */
@@ -248,10 +346,15 @@ make_inputs (const Encoder *m, const AtlRequest *request, const Wish *wish, gint
       atl_array_i32 (ranges)[2 * i] = (gint32) (wish->begin - first);
       atl_array_i32 (ranges)[2 * i + 1] = (gint32) (MIN (row + 1, wish->end) - first);
     }
-  atl_rope_table (m->freqs, n_rot, m->multiplier, positions, (guint) n, atl_array_f32 (rope));
+  if (wish->positions != NULL)
+    fill_rope (m, wish->positions, first, n, atl_array_f32 (rope));
+  else
+    atl_rope_table (m->freqs, n_rot, m->multiplier, positions, (guint) n, atl_array_f32 (rope));
   g_ptr_array_add (inputs, ids);
   g_ptr_array_add (inputs, ranges);
   g_ptr_array_add (inputs, rope);
+  if (wish->rows != NULL)
+    add_rows (m, wish, first, n, inputs);
   return inputs;
 }
 
@@ -300,6 +403,9 @@ encoder_run (gpointer model,
       m->wanted[wish.layers[i]] = TRUE;
       g_string_append_printf (key, " %u", wish.layers[i]);
     }
+  m->has_rows = wish.rows != NULL;
+  if (m->has_rows)
+    g_string_append (key, " rows");
   inputs = make_inputs (m, request, &wish, first, n);
   if (!atl_runner_run (m->runner, key->str, describe, m, inputs, computed, cancellable, error))
     return FALSE;
