@@ -7,6 +7,17 @@
 
 #define MAX_LORAS 8
 
+/* The denoiser of another folder, where the case names one for its last steps. */
+static gboolean
+add_refiner (GoldenFiles *self, const GoldenCase *c, GError **error)
+{
+  const char *folder = atl_json_string (c->params, "refine_model", NULL);
+  g_autofree char *path =
+      folder != NULL ? g_build_filename (c->family_folder, folder, "transformer", NULL) : NULL;
+
+  return path == NULL || golden_files_add (self, path, "refiner", error);
+}
+
 /* The case's model: a folder, a file, or a folder whose "components" say each part's file. */
 static gboolean
 add_model (GoldenFiles *self, const GoldenCase *c, GError **error)
@@ -20,7 +31,8 @@ add_model (GoldenFiles *self, const GoldenCase *c, GError **error)
       g_autofree char *base = g_path_get_basename (path);
 
       return golden_files_add (self, path, g_file_test (path, G_FILE_TEST_IS_DIR) ? "" : base,
-                               error);
+                               error) &&
+             add_refiner (self, c, error);
     }
   for (GList *l = roles; l != NULL; l = l->next)
     {

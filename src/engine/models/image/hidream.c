@@ -19,9 +19,10 @@
  * are zero: they take part in the softmax with score 0.
  *
  * forward: latent [B, C, H, W], timestep [B] or [1] in 0…1000, context [B, T, n] (T5), context_2
- * [layers, B, T, n] (Llama), pooled [B, n]; number max_seq (optional) -> output [B, C, H, W], not
- * negated. Names: diffusers' (or below "model.diffusion_model."); heads 128 wide, two experts and
- * block i with layer i without a configuration.
+ * [layers, B, T, n] (Llama), pooled [B, n]; numbers max_seq (optional) and n_pictures (as many
+ * times max_seq, 1) -> output [B, C, H, W], not negated. Names: diffusers' (or below
+ * "model.diffusion_model."); heads 128 wide, two experts and block i with layer i without a
+ * configuration.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -313,8 +314,10 @@ hidream_run (gpointer model,
   w = in[0]->dim[3] / m->patch;
   n = n_padded = h * w;
   if (h != w)
-    n_padded = MAX (n, (gint64) CLAMP (atl_request_number (request, "max_seq", (double) m->max_seq),
-                                       0, MAX_SEQ));
+    n_padded =
+        MAX (n, (gint64) CLAMP (atl_request_number (request, "max_seq", (double) m->max_seq) *
+                                    atl_request_number (request, "n_pictures", 1),
+                                0, MAX_SEQ));
   n_tokens = n_padded + in[2]->dim[1] + 2 * in[3]->dim[2];
   if (n_padded > n)
     add_padding (m, in[0], n, n_padded, n_tokens, inputs, made);
