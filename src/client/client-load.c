@@ -286,10 +286,10 @@ compiled_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-compile (GTask *task, guint64 matrices)
+compile (GTask *task, guint64 matrices, guint64 convs)
 {
   end_request (task);
-  atl_compile_async (matrices, compile_progress_cb, task, g_task_get_cancellable (task),
+  atl_compile_async (matrices, convs, compile_progress_cb, task, g_task_get_cancellable (task),
                      compiled_cb, g_object_ref (task));
 }
 
@@ -318,7 +318,8 @@ load_reply_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_variant_get (reply, "(u@a{sv})", &id, &dict);
   if (id == 0 && !load->compiled.is_tried && atl_dict_uint64 (dict, ATL_INFO_COMPILE, 0) != 0)
     {
-      compile (task, atl_dict_uint64 (dict, ATL_INFO_COMPILE, 0));
+      compile (task, atl_dict_uint64 (dict, ATL_INFO_COMPILE, 0),
+               atl_dict_uint64 (dict, ATL_INFO_COMPILE_CONVS, 0));
       return;
     }
   if (id == 0)

@@ -145,6 +145,7 @@ line_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 
 void
 atl_compile_async (guint64 matrices,
+                   guint64 convs,
                    AtlCompileFunc progress,
                    gpointer progress_data,
                    GCancellable *cancellable,
@@ -153,7 +154,8 @@ atl_compile_async (guint64 matrices,
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   Compile *self = g_new0 (Compile, 1);
-  g_autofree char *number = g_strdup_printf ("%" G_GUINT64_FORMAT, matrices);
+  g_autofree char *number =
+      g_strdup_printf ("%" G_GUINT64_FORMAT ",%" G_GUINT64_FORMAT, matrices, convs);
   GError *error = NULL;
 
   g_task_set_source_tag (task, atl_compile_async);

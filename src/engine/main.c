@@ -2,8 +2,9 @@
  *
  *   atelier-engine --fd N             serves the client behind descriptor N, which started it
  *   atelier-engine --fd N --cpu-only  without looking for GPUs, whose drivers may crash
- *   atelier-engine --compile N        compiles for the GPU what models with matrices of the types
- *                                     1 << AtlDType in N need; not locked in, reads no model
+ *   atelier-engine --compile N,M      compiles for the GPU what models with matrices of the types
+ *                                     1 << AtlDType in N and convolutions of those in M need; not
+ *                                     locked in, reads no model
  *   atelier-engine --probe-sandbox    tries what the sandbox must deny
  *   atelier-engine TOOL ARGUMENTS…    runs one of atelier-cli's tools in this process
  */
@@ -165,15 +166,19 @@ compiled_cb (guint n_done, guint n_total, gpointer user_data)
 
 /* The client reads what is printed: client/compile.c. */
 static int
-compile (const char *matrices)
+compile (const char *types)
 {
   AtlOpenclNeeds needs = { 0 };
   g_autofree char *cache = NULL;
   g_autoptr (GError) error = NULL;
+  g_auto (GStrv) numbers = g_strsplit (types, ",", 2);
 
-  if (!g_ascii_string_to_unsigned (matrices, 10, 0, G_MAXUINT64, &needs.matrices, &error))
+  if (numbers[0] == NULL ||
+      !g_ascii_string_to_unsigned (numbers[0], 10, 0, G_MAXUINT64, &needs.matrices, &error) ||
+      (numbers[1] != NULL &&
+       !g_ascii_string_to_unsigned (numbers[1], 10, 0, G_MAXUINT64, &needs.convs, &error)))
     {
-      g_printerr ("atelier-engine: --compile: %s\n", error->message);
+      g_printerr ("atelier-engine: --compile: %s\n", error != NULL ? error->message : "");
       return 2;
     }
   if (!atl_sandbox_prepare_process (-1))

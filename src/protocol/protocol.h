@@ -96,6 +96,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_HAS_VISION "has-vision"       /* b */
 #define ATL_INFO_IS_TOY "is-toy"               /* b: too small to be of use, only for trying out */
 #define ATL_INFO_COMPILE "compile"             /* t, 1 << AtlDType of matrices: see LoadModel */
+#define ATL_INFO_COMPILE_CONVS "compile-convs" /* t, the same of convolutions */
 #define ATL_INFO_RECOMMENDED "recommended" /* a{sv} of chat-params.h: the author's values only */
 
 /* Of a model for pictures only; ATL_INFO_ARCHITECTURE is its family ("sdxl"). */

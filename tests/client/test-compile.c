@@ -3,8 +3,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "client-fixture.h"
 #include "opencl-fixture.h"
+#include "picture-fixture.h"
 
 #define STORY "Once upon a time"
 #define TINY "stories260K.gguf"
@@ -239,6 +239,52 @@ test_cancel (Fixture *fixture, gconstpointer data)
   loading_clear (&loading);
 }
 
+/* Pictures need programs of their own: for convolutions. */
+static void
+test_picture (Fixture *fixture, gconstpointer data)
+{
+  AtlOpenclDevice *device = opencl_fixture_device ();
+  g_autofree char *path = picture_fixture_path ("sd15/model");
+  g_autofree char *ran_on = NULL;
+  g_auto (Drawing) drawn = { 0 }, stopped = { .stops_early = TRUE }, rested = { .pauses_at = 1 };
+  g_auto (Drawing) on_cpu = { 0 };
+  Loading loading = { 0 }, cpu = { 0 };
+  const guint8 *a, *b;
+  guint width, height;
+  GBytes *pixels;
+
+  if (device == NULL)
+    return;
+  forget ();
+  fixture->model_path = g_steal_pointer (&path);
+  load (fixture, "gpu", &loading);
+  g_assert_no_error (loading.error);
+  g_assert_cmpuint (loading.n_prepared, >, 5);
+  g_assert_nonnull (strstr (atl_model_get_info (loading.model)->runs_on, device->name));
+  pixels = drawing_draw (&drawn, fixture->client, loading.model, &width, &height);
+  g_assert_cmpuint (drawn.n_previews, >=, 1);
+  ran_on = atl_dict_string (atl_picture_job_get_facts (drawn.job), ATL_INFO_RUNS_ON, "");
+  g_assert_nonnull (strstr (ran_on, device->name));
+
+  drawing_start (&stopped, fixture->client, loading.model, 900, NULL);
+  g_assert_true (fixture_wait (&stopped.is_over, WAIT_MS));
+  g_assert_error (stopped.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  drawing_start (&rested, fixture->client, loading.model, 3, NULL);
+  g_assert_true (fixture_wait (&rested.is_resting, WAIT_MS));
+  rested.pauses_at = 0;
+  atl_picture_job_set_paused (rested.job, FALSE);
+  g_assert_true (g_bytes_equal (drawing_finish (&rested, &width, &height), pixels));
+
+  load (fixture, "cpu", &cpu);
+  g_assert_no_error (cpu.error);
+  a = g_bytes_get_data (pixels, NULL);
+  b = g_bytes_get_data (drawing_draw (&on_cpu, fixture->client, cpu.model, &width, &height), NULL);
+  for (gsize i = 0; i < g_bytes_get_size (pixels); i++)
+    g_assert_cmpint (ABS (a[i] - b[i]), <=, 3);
+  loading_clear (&loading);
+  loading_clear (&cpu);
+}
+
 /* The data is the test's, no model's name. */
 static void
 set_up (Fixture *fixture, gconstpointer data)
@@ -264,5 +310,6 @@ main (int argc, char **argv)
               fixture_tear_down);
   g_test_add ("/compile/lies", Fixture, NULL, set_up, test_lie, fixture_tear_down);
   g_test_add ("/compile/cancel", Fixture, NULL, set_up, test_cancel, fixture_tear_down);
-  return g_test_run ();
+  g_test_add ("/compile/picture", Fixture, NULL, set_up, test_picture, fixture_tear_down);
+  return picture_fixture_run ((const char *const[]){ "sd15", NULL });
 }

@@ -25,9 +25,12 @@ fit_into (AtlDiffusionModel *model, double side, guint64 room)
 {
   g_autoptr (AtlSettings) settings = ask (side);
   g_autoptr (GError) error = NULL;
+  const AtlDiffusionPlace at = {
+    .backends = &cpu, .n_backends = 1, .room = room, .wants_size = TRUE
+  };
   AtlDiffusionFit fit;
 
-  atl_diffusion_model_fit (model, &cpu, 1, settings, NULL, room, G_MAXUINT64, &fit, &error);
+  atl_diffusion_model_fit (model, &at, settings, NULL, &fit, &error);
   g_assert_no_error (error);
   return fit;
 }

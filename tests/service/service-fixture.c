@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gio/gunixfdlist.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,13 @@ signal_cb (GDBusConnection *connection,
     g_variant_get_child (params, 2, "s", &world->failure);
   else if (g_str_equal (name, "Finished"))
     world->stats = g_variant_get_child_value (params, 1);
+  else if (g_str_equal (name, "PictureDone"))
+    world->stats = g_variant_get_child_value (params, 3);
+  else if (g_str_equal (name, "PictureProgress"))
+    {
+      g_variant_get_child (params, 1, "&s", &text);
+      g_string_append_printf (world->text, "%s\n", text);
+    }
 }
 
 static GIOStream *
@@ -138,23 +146,46 @@ replied_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   reply->is_over = TRUE;
 }
 
+/* The file under its name below the model's folder; a folder: all that is in it. */
+static void
+add_files (const char *path, const char *name, GUnixFDList *fds, GVariantBuilder *files)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *child;
+  int fd;
+
+  if (dir == NULL)
+    {
+      fd = open (path, O_RDONLY | O_CLOEXEC);
+      g_variant_builder_add (files, "(sh)", name != NULL ? name : "m.gguf",
+                             g_unix_fd_list_append (fds, fd, NULL));
+      close (fd);
+      return;
+    }
+  while ((child = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *inside = g_build_filename (path, child, NULL);
+      g_autofree char *longer = name != NULL ? g_build_filename (name, child, NULL) : NULL;
+
+      add_files (inside, longer != NULL ? longer : child, fds, files);
+    }
+}
+
 guint
 world_load (World *world, const char *path, const char *options, GError **error)
 {
   static guint request = 1000;
   g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
-  g_autofree char *arguments =
-      g_strdup_printf ("(uint32 %u, [('m.gguf', handle 0)], @a{sv} %s)", ++request, options);
+  GVariantBuilder files;
   Reply reply = { 0 };
   guint model = 0;
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
 
-  g_unix_fd_list_append (fds, fd, NULL);
-  close (fd);
+  g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
+  add_files (path, NULL, fds, &files);
   g_dbus_connection_call_with_unix_fd_list (
       world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "LoadModel",
-      g_variant_new_parsed (arguments), NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, fds, NULL,
-      replied_cb, &reply);
+      g_variant_new ("(ua(sh)@a{sv})", ++request, &files, g_variant_new_parsed (options)), NULL,
+      G_DBUS_CALL_FLAGS_NONE, G_MAXINT, fds, NULL, replied_cb, &reply);
   while (!reply.is_over)
     g_main_context_iteration (NULL, TRUE);
   if (reply.error != NULL)
@@ -184,4 +215,113 @@ world_ask (World *world, guint model)
   while (world->failure == NULL && world->stats == NULL)
     g_main_context_iteration (NULL, TRUE);
   return world->stats != NULL ? atl_dict_string (world->stats, ATL_STAT_RAN_ON, "") : NULL;
+}
+
+/* A call with the room for `n_bytes`, and what came into it; NULL with world->failure. */
+static GBytes *
+fill (World *world,
+      const char *method,
+      guint model,
+      GVariant *settings,
+      GVariantBuilder *files,
+      GUnixFDList *fds,
+      gsize n_bytes)
+{
+  static guint request = 5000;
+  g_autoptr (GVariant) sunk = g_variant_ref_sink (settings);
+  int fd = memfd_create ("picture", MFD_CLOEXEC);
+  Reply reply = { 0 };
+  GBytes *bytes = NULL;
+
+  g_string_truncate (world->text, 0);
+  g_clear_pointer (&world->failure, g_free);
+  g_clear_pointer (&world->stats, g_variant_unref);
+  g_variant_builder_add (files, "(sh)", ATL_CREATE_PICTURE, g_unix_fd_list_append (fds, fd, NULL));
+  g_dbus_connection_call_with_unix_fd_list (
+      world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, method,
+      g_variant_new ("(uu@a{sv}a(sh))", ++request, model, sunk, files), NULL,
+      G_DBUS_CALL_FLAGS_NONE, -1, fds, NULL, replied_cb, &reply);
+  while (!reply.is_over || (reply.error == NULL && world->failure == NULL && world->stats == NULL))
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_no_error (reply.error);
+  g_variant_unref (reply.reply);
+  if (world->stats != NULL)
+    {
+      guint8 *data = g_malloc (n_bytes);
+
+      g_assert_cmpint (pread (fd, data, n_bytes, 0), ==, (gssize) n_bytes);
+      bytes = g_bytes_new_take (data, n_bytes);
+    }
+  close (fd);
+  return bytes;
+}
+
+GBytes *
+world_draw (World *world, guint model, guint side, guint steps)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GVariantBuilder files;
+
+  g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
+  return fill (world, "Create", model,
+               g_variant_new_parsed ("{'prompt': <'a red fox'>, 'seed': <uint32 3>, 'width': <%u>, "
+                                     "'height': <%u>, 'steps': <%u>}",
+                                     side, side, steps),
+               &files, fds, (gsize) side * side * 3);
+}
+
+GBytes *
+world_enlarge (World *world, guint model, guint side, guint factor)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autofree guint8 *rgb = g_malloc ((gsize) side * side * 3);
+  g_autofree char *name = g_strdup_printf ("image.%ux%u.rgb", side, side);
+  gsize size = (gsize) side * side * 3;
+  int fd = memfd_create ("image", MFD_CLOEXEC);
+  GVariantBuilder files;
+
+  for (gsize i = 0; i < size; i++)
+    rgb[i] = (guint8) (i * 5 % 251);
+  g_assert_cmpint (pwrite (fd, rgb, size, 0), ==, (gssize) size);
+  g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
+  g_variant_builder_add (&files, "(sh)", name, g_unix_fd_list_append (fds, fd, NULL));
+  close (fd);
+  return fill (world, "Upscale", model, g_variant_new_parsed ("{'factor': <%d>}", (double) factor),
+               &files, fds, size * factor * factor);
+}
+
+GVariant *
+world_price (World *world, guint model, guint side)
+{
+  Reply reply = { 0 };
+  GVariant *price;
+
+  g_dbus_connection_call_with_unix_fd_list (
+      world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "PricePicture",
+      g_variant_new ("(u@a{sv})", model,
+                     g_variant_new_parsed ("{'prompt': <'a red fox'>, 'width': <%u>, 'height': "
+                                           "<%u>, 'steps': <uint32 2>}",
+                                           side, side)),
+      NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, replied_cb, &reply);
+  while (!reply.is_over)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_no_error (reply.error);
+  price = g_variant_get_child_value (reply.reply, 0);
+  g_variant_unref (reply.reply);
+  return price;
+}
+
+void
+world_unload (World *world, guint model)
+{
+  Reply reply = { 0 };
+
+  g_dbus_connection_call_with_unix_fd_list (
+      world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "UnloadModel",
+      g_variant_new ("(u)", model), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, replied_cb,
+      &reply);
+  while (!reply.is_over)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_no_error (reply.error);
+  g_variant_unref (reply.reply);
 }

@@ -33,7 +33,18 @@ char *world_model_path (void);
 void world_open (World *world, AtlDevices *devices);
 void world_close (World *world);
 
-/* The model's number; 0 with an error. `options` is a GVariant in text form. */
+/* The model's number; 0 with an error. `path` is a file or a folder; `options` is a GVariant in
+ * text form. */
 guint world_load (World *world, const char *path, const char *options, GError **error);
+void world_unload (World *world, guint model);
 /* Asks and waits; what it ran on, or NULL when it failed. */
 char *world_ask (World *world, guint model);
+
+/* A red fox of side × side pixels, [side, side, 3]; NULL with world->failure. What it says of
+ * itself is in world->stats, the phases it went through in world->text, a line each. The caller's.
+ */
+GBytes *world_draw (World *world, guint model, guint side, guint steps);
+/* The same for a pattern that is enlarged: [side * factor, side * factor, 3]. */
+GBytes *world_enlarge (World *world, guint model, guint side, guint factor);
+/* What such a fox in two steps would take (ATL_INFO_*, ATL_PRICE_*). The caller's. */
+GVariant *world_price (World *world, guint model, guint side);

@@ -61,6 +61,7 @@ read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
 
   cost->weights = first->weight_bytes;
   cost->peak = cost->peak_frugal = first->peak_bytes;
+  cost->resident = first->held_bytes;
   cost->largest = count->largest_part;
   cost->is_possible = TRUE;
   for (guint i = 0; i < count->n_backends; i++)
@@ -70,7 +71,10 @@ read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
       cost->is_possible =
           cost->is_possible && counts->largest_alloc <= count->backends[i]->max_alloc;
       if (i > 0)
-        cost->host += counts->peak_bytes;
+        {
+          cost->host += counts->peak_bytes;
+          cost->host_resident += counts->held_bytes;
+        }
     }
   cost->text = count->products[ATL_COUNT_TEXT];
   cost->encode = count->products[ATL_COUNT_ENCODE];
@@ -108,6 +112,7 @@ rehearse_once (AtlRun *run,
     {
       atl_parts_set_frugal (run->parts, how->is_frugal);
       atl_parts_set_streams (run->parts, how->streams);
+      atl_parts_set_on_host (run->parts, how->on_host);
       ok = walk (run, family, error);
     }
   if (ok)

@@ -12,10 +12,11 @@ G_BEGIN_DECLS
 /* How a run keeps within memory. */
 typedef struct
 {
-  gboolean is_frugal; /* each part is freed once it is done */
-  guint tile;         /* side of the autoencoder's tiles, px; 0: whole */
-  gboolean streams;   /* products read weights from their files: slower, but the files' pages are
-                         memory that the system takes back when it needs it */
+  gboolean is_frugal;   /* each part is freed once it is done */
+  guint tile;           /* side of the autoencoder's tiles, px; 0: whole */
+  gboolean streams;     /* products read weights from their files: slower, but the files' pages are
+                           memory that the system takes back when it needs it */
+  AtlPartKinds on_host; /* beside a device: what the host computes */
 } AtlDiffusionHow;
 
 /* Work is in multiplications with an addition, memory in bytes. */
@@ -29,7 +30,9 @@ typedef struct
   guint64 largest;                   /* of the largest of them */
   guint64 peak;                      /* weights and working memory */
   guint64 peak_frugal;               /* the same with each part freed once it is done */
+  guint64 resident;                  /* of the peak: what stays behind the run */
   guint64 host;                      /* beside those of a device, what the computer needs */
+  guint64 host_resident;             /* of these: what stays behind the run */
   gboolean is_possible;              /* no single buffer is larger than the device gives */
 } AtlDiffusionCost;
 

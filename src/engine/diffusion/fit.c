@@ -6,7 +6,7 @@
 #include <math.h>
 
 /* From the quickest to the smallest. */
-static const AtlDiffusionHow ways[] = {
+static const AtlDiffusionHow host_ways[] = {
   { .is_frugal = FALSE },
   { .is_frugal = TRUE },
   { .is_frugal = TRUE, .tile = 1024 },
@@ -14,6 +14,18 @@ static const AtlDiffusionHow ways[] = {
   { .is_frugal = TRUE, .tile = 512 },
   { .is_frugal = TRUE, .tile = 256 },
   { .is_frugal = TRUE, .tile = 256, .streams = TRUE },
+};
+
+/* On a device. Encoders of text may be larger than what draws, and run once. */
+static const AtlDiffusionHow device_ways[] = {
+  { .is_frugal = FALSE },
+  { .is_frugal = TRUE },
+  { .is_frugal = TRUE, .tile = 1024 },
+  { .is_frugal = TRUE, .tile = 512 },
+  { .is_frugal = TRUE, .tile = 256 },
+  { .is_frugal = TRUE, .tile = 1024, .on_host = ATL_PARTS_TEXT },
+  { .is_frugal = TRUE, .tile = 512, .on_host = ATL_PARTS_TEXT },
+  { .is_frugal = TRUE, .tile = 256, .on_host = ATL_PARTS_TEXT },
 };
 
 /* Shrinking by less than this is not looked for. */
@@ -27,15 +39,15 @@ static const AtlDiffusionHow ways[] = {
 typedef struct
 {
   AtlDiffusionModel *model;
-  AtlBackend *const *backends;
-  guint n_backends;
-  guint64 room, host_room;
+  const AtlDiffusionPlace *at;
+  const AtlDiffusionHow *ways;
+  guint n_ways;
 } Place;
 
 static gboolean
 is_in (const Place *place, const AtlDiffusionCost *cost)
 {
-  return cost->is_possible && cost->peak <= place->room && cost->host <= place->host_room;
+  return cost->is_possible && cost->peak <= place->at->room && cost->host <= place->at->host_room;
 }
 
 /* FALSE with an error; else the first way that fits, or the last one, is in `fit`. */
@@ -47,16 +59,17 @@ try_ways (const Place *place,
           AtlDiffusionFit *fit,
           GError **error)
 {
-  for (guint i = first; i < G_N_ELEMENTS (ways) && !fit->fits; i++)
+  for (guint i = first; i < place->n_ways && !fit->fits; i++)
     {
+      const AtlDiffusionHow *way = &place->ways[i];
       guint side = MAX (fit->cost.width, fit->cost.height);
 
       /* Tiles that hold the whole picture change nothing. */
-      if (i > first && ways[i].tile >= side && !ways[i].streams)
+      if (i > first && i + 1 < place->n_ways && way->tile >= side && way->on_host == 0)
         continue;
-      fit->how = ways[i];
-      if (!atl_diffusion_model_rehearse (place->model, place->backends, place->n_backends, settings,
-                                         inputs, &fit->how, &fit->cost, error))
+      fit->how = *way;
+      if (!atl_diffusion_model_rehearse (place->model, place->at->backends, place->at->n_backends,
+                                         settings, inputs, &fit->how, &fit->cost, error))
         return FALSE;
       fit->fits = is_in (place, &fit->cost);
     }
@@ -79,7 +92,7 @@ fits_at (const Place *place,
                            MAX (floor (asked->width * shrink / multiple), 1) * multiple);
   atl_settings_set_number (smaller, "height",
                            MAX (floor (asked->height * shrink / multiple), 1) * multiple);
-  if (!try_ways (place, smaller, NULL, G_N_ELEMENTS (ways) - 1, &other, NULL) || !other.fits)
+  if (!try_ways (place, smaller, NULL, place->n_ways - 1, &other, NULL) || !other.fits)
     return FALSE;
   fit->width = other.cost.width;
   fit->height = other.cost.height;
@@ -123,7 +136,7 @@ is_hopeless (const Place *place, const AtlSettings *settings, AtlDiffusionFit *f
 
       atl_settings_set_number (smaller, "width", width * shrink);
       atl_settings_set_number (smaller, "height", height * shrink);
-      if (!try_ways (place, smaller, NULL, G_N_ELEMENTS (ways) - 1, &other, NULL))
+      if (!try_ways (place, smaller, NULL, place->n_ways - 1, &other, NULL))
         return FALSE;
       if (other.fits)
         {
@@ -134,11 +147,11 @@ is_hopeless (const Place *place, const AtlSettings *settings, AtlDiffusionFit *f
       area = side * side;
       peak = (double) other.cost.peak;
       told = peak + slope * (largest * largest - area);
-      if (other.fits && told <= (double) place->room)
+      if (other.fits && told <= (double) place->at->room)
         continue;
       fit->how = other.how;
       fit->cost = other.cost;
-      if (fit->width == 0)
+      if (fit->width == 0 && place->at->wants_size)
         find_size (place, settings, fit);
       fit->cost.width = (guint) width;
       fit->cost.height = (guint) height;
@@ -151,16 +164,15 @@ is_hopeless (const Place *place, const AtlSettings *settings, AtlDiffusionFit *f
 
 gboolean
 atl_diffusion_model_fit (AtlDiffusionModel *self,
-                         AtlBackend *const *backends,
-                         guint n_backends,
+                         const AtlDiffusionPlace *at,
                          const AtlSettings *settings,
                          GPtrArray *inputs,
-                         guint64 room,
-                         guint64 host_room,
                          AtlDiffusionFit *fit,
                          GError **error)
 {
-  const Place place = { self, backends, n_backends, room, host_room };
+  gboolean is_device = !at->backends[0]->is_host;
+  const Place place = { self, at, is_device ? device_ways : host_ways,
+                        is_device ? G_N_ELEMENTS (device_ways) : G_N_ELEMENTS (host_ways) };
 
   *fit = (AtlDiffusionFit){ 0 };
   if (is_hopeless (&place, settings, fit))
@@ -169,11 +181,11 @@ atl_diffusion_model_fit (AtlDiffusionModel *self,
   if (!try_ways (&place, settings, inputs,
                  MAX (atl_settings_number (settings, "width", 0),
                       atl_settings_number (settings, "height", 0)) > HUGE_SIDE
-                     ? G_N_ELEMENTS (ways) - 1
+                     ? place.n_ways - 1
                      : 0,
                  fit, error))
     return FALSE;
-  if (!fit->fits)
+  if (!fit->fits && at->wants_size)
     find_size (&place, settings, fit);
   return TRUE;
 }

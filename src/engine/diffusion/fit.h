@@ -1,9 +1,10 @@
 /* Whether a picture fits into memory, and which way of running makes it fit: all parts kept, one
  * part after another, the autoencoder in tiles, weights read from their files.
  *
+ *   AtlDiffusionPlace at = { .backends = &cpu, .n_backends = 1, .room = free_bytes };
  *   AtlDiffusionFit fit;
- *   if (atl_diffusion_model_fit (model, NULL, 0, settings, inputs, room, G_MAXUINT64, &fit, error)
- * && fit.fits) atl_diffusion_model_set_how (model, &fit.how);
+ *   if (atl_diffusion_model_fit (model, &at, settings, inputs, &fit, error) && fit.fits)
+ *     atl_diffusion_model_set_how (model, &fit.how);
  *
  * Threading: as atl_diffusion_model_cost().
  */
@@ -21,15 +22,22 @@ typedef struct
   guint width, height;   /* where it does not fit: one of this shape that does; 0 none */
 } AtlDiffusionFit;
 
-/* `room`: bytes for weights and working memory on the first backend, what the model holds there
- * already included; `host_room` beside a device. Errors: those of settings and files. */
+/* Where it would run, and what is free there. */
+typedef struct
+{
+  AtlBackend *const *backends; /* the host's last */
+  guint n_backends;
+  guint64 room;        /* bytes for weights and working memory on the first backend, what the model
+                          holds there already included */
+  guint64 host_room;   /* beside a device; not looked at where there is none */
+  gboolean wants_size; /* where it does not fit a smaller picture that does is looked for */
+} AtlDiffusionPlace;
+
+/* On a device text encoders may be left to the host. Errors: those of settings and files. */
 gboolean atl_diffusion_model_fit (AtlDiffusionModel *self,
-                                  AtlBackend *const *backends,
-                                  guint n_backends,
+                                  const AtlDiffusionPlace *at,
                                   const AtlSettings *settings,
                                   GPtrArray *inputs,
-                                  guint64 room,
-                                  guint64 host_room,
                                   AtlDiffusionFit *fit,
                                   GError **error);
 

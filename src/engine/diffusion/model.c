@@ -139,8 +139,9 @@ atl_diffusion_model_traits (const AtlDiffusionModel *self)
 void
 atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, guint n)
 {
-  g_clear_pointer (&self->parts, atl_parts_free);
-  self->parts = atl_parts_new (self->bundle, backends, n);
+  if (self->parts == NULL)
+    self->parts = atl_parts_new (self->bundle, backends, n);
+  atl_parts_use (self->parts, backends, n);
   memcpy (self->backends, backends, n * sizeof *backends);
   self->n_backends = n;
 }
@@ -201,7 +202,8 @@ price_key (const AtlSettings *settings,
     }
   for (guint i = 0; i < n_backends; i++)
     g_string_append_printf (all, "%u ", backends[i]->index);
-  g_string_append_printf (all, "%d %u %d", how->is_frugal, how->tile, how->streams);
+  g_string_append_printf (all, "%d %u %d %d", how->is_frugal, how->tile, how->streams,
+                          how->on_host);
   return g_string_free (all, FALSE);
 }
 
@@ -295,6 +297,23 @@ atl_diffusion_model_cost (AtlDiffusionModel *self,
 }
 
 void
+atl_diffusion_model_dtypes (AtlDiffusionModel *self, guint64 *matrices, guint64 *convs)
+{
+  /* Merged weights are floats. */
+  *matrices = *convs = 1ull << ATL_DTYPE_F32;
+  g_mutex_lock (&self->price_mutex);
+  atl_bundle_assign (self->priced, self->family->parts, self->family->n_parts, NULL);
+  for (guint i = 0; i < self->family->n_parts; i++)
+    {
+      AtlCheckpoint *cp = atl_bundle_checkpoint (self->priced, self->family->parts[i].role, NULL);
+
+      if (cp != NULL)
+        atl_component_dtypes (cp, matrices, convs);
+    }
+  g_mutex_unlock (&self->price_mutex);
+}
+
+void
 atl_diffusion_model_drop (AtlDiffusionModel *self)
 {
   if (self->parts != NULL)
@@ -307,6 +326,7 @@ atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how
   self->how = *how;
   atl_parts_set_frugal (self->parts, how->is_frugal);
   atl_parts_set_streams (self->parts, how->streams);
+  atl_parts_set_on_host (self->parts, how->on_host);
 }
 
 void

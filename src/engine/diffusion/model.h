@@ -29,7 +29,8 @@ void atl_diffusion_model_free (AtlDiffusionModel *self);
 const AtlDiffusionFamily *atl_diffusion_model_family (const AtlDiffusionModel *self);
 const AtlTraits *atl_diffusion_model_traits (const AtlDiffusionModel *self);
 
-/* Where it computes; borrowed, the host's last, and they outlive the model. */
+/* Where it computes; borrowed, the host's last, and they outlive the model. What is loaded on
+ * others is freed; LoRAs stay. */
 void atl_diffusion_model_use (AtlDiffusionModel *self, AtlBackend *const *backends, guint n);
 /* What such a run takes when it is made in that way, in cost->peak; otherwise like the next. */
 gboolean atl_diffusion_model_rehearse (AtlDiffusionModel *self,
@@ -50,6 +51,9 @@ gboolean atl_diffusion_model_cost (AtlDiffusionModel *self,
                                    GPtrArray *inputs,
                                    AtlDiffusionCost *cost,
                                    GError **error);
+/* Types of the weights that products and convolutions of its parts may read, 1 << AtlDType, also
+ * those of LoRAs: what a device's programs are compiled for. Any thread. */
+void atl_diffusion_model_dtypes (AtlDiffusionModel *self, guint64 *matrices, guint64 *convs);
 /* Frees all weights; the next run loads them again. */
 void atl_diffusion_model_drop (AtlDiffusionModel *self);
 

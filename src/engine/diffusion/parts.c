@@ -17,6 +17,7 @@ struct _AtlParts
   AtlBackend *backends[ATL_MAX_BACKENDS];
   guint n_backends;
   gboolean is_frugal, streams;
+  AtlPartKinds on_host;
   GArray *loras;    /* (owned) AtlLoraFile, with references */
   GPtrArray *parts; /* (owned) Part */
 };
@@ -64,6 +65,33 @@ atl_parts_free (AtlParts *self)
 }
 
 void
+atl_parts_use (AtlParts *self, AtlBackend *const *backends, guint n_backends)
+{
+  if (n_backends == self->n_backends &&
+      memcmp (backends, self->backends, n_backends * sizeof *backends) == 0)
+    return;
+  atl_parts_drop (self);
+  self->n_backends = n_backends;
+  memcpy (self->backends, backends, n_backends * sizeof *backends);
+}
+
+void
+atl_parts_set_on_host (AtlParts *self, AtlPartKinds kinds)
+{
+  if (self->on_host != kinds)
+    atl_parts_drop (self);
+  self->on_host = kinds;
+}
+
+static AtlPartKinds
+kind_of (const char *function)
+{
+  return g_str_equal (function, "forward")     ? ATL_PARTS_DENOISER
+         : g_str_has_prefix (function, "vae_") ? ATL_PARTS_VAE
+                                               : ATL_PARTS_TEXT;
+}
+
+void
 atl_parts_set_frugal (AtlParts *self, gboolean is_frugal)
 {
   self->is_frugal = is_frugal;
@@ -108,6 +136,7 @@ atl_parts_get (AtlParts *self,
                              .role = role,
                              .in_file = self->streams,
                              .cancellable = cancellable };
+  guint first = (self->on_host & kind_of (function)) != 0 ? self->n_backends - 1 : 0;
   const AtlComponentClass *klass;
   AtlCheckpoint *cp;
   AtlComponent *component;
@@ -125,7 +154,8 @@ atl_parts_get (AtlParts *self,
   klass = atl_component_class_for (cp, atl_bundle_class (self->bundle, role), function, error);
   if (klass == NULL)
     return NULL;
-  component = atl_component_load (klass, cp, self->backends, self->n_backends, &options, error);
+  component = atl_component_load (klass, cp, self->backends + first, self->n_backends - first,
+                                  &options, error);
   if (component == NULL)
     return NULL;
   part = g_new0 (Part, 1);

@@ -15,9 +15,22 @@ G_BEGIN_DECLS
 
 typedef struct _AtlParts AtlParts;
 
+/* What parts are for, as bits: told by the function that they are asked for first. */
+typedef enum
+{
+  ATL_PARTS_TEXT = 1 << 0,     /* what reads prompts and pictures for the denoiser */
+  ATL_PARTS_DENOISER = 1 << 1, /* what draws */
+  ATL_PARTS_VAE = 1 << 2,
+} AtlPartKinds;
+
 /* Borrows the bundle and the backends (the host's last). */
 AtlParts *atl_parts_new (AtlBundle *bundle, AtlBackend *const *backends, guint n_backends);
 void atl_parts_free (AtlParts *self);
+
+/* Other backends: parts that were loaded on others are freed. */
+void atl_parts_use (AtlParts *self, AtlBackend *const *backends, guint n_backends);
+/* The host computes parts of these kinds; freed if they are loaded elsewhere. */
+void atl_parts_set_on_host (AtlParts *self, AtlPartKinds kinds);
 
 /* Whether a released part is freed at once (memory is short) or kept for the next run. */
 void atl_parts_set_frugal (AtlParts *self, gboolean is_frugal);

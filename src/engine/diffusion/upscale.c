@@ -88,9 +88,18 @@ atl_upscaler_cost (const AtlUpscaler *self, guint width, guint height)
 }
 
 void
+atl_upscaler_dtypes (const AtlUpscaler *self, guint64 *matrices, guint64 *convs)
+{
+  *matrices = *convs = 1ull << ATL_DTYPE_F32;
+  atl_component_dtypes (self->cp, matrices, convs);
+}
+
+void
 atl_upscaler_use (AtlUpscaler *self, AtlBackend *const *backends, guint n)
 {
   g_return_if_fail (n >= 1 && n <= ATL_MAX_BACKENDS);
+  if (n == self->n_backends && memcmp (self->backends, backends, n * sizeof *backends) == 0)
+    return;
   atl_upscaler_drop (self);
   memcpy (self->backends, backends, n * sizeof *backends);
   self->n_backends = n;

@@ -40,6 +40,9 @@ guint64 atl_upscaler_memory (const AtlUpscaler *self, guint tile);
 /* Multiply-adds for a picture of this size; of the network, whatever the factor. */
 double atl_upscaler_cost (const AtlUpscaler *self, guint width, guint height);
 
+/* As atl_diffusion_model_dtypes(). */
+void atl_upscaler_dtypes (const AtlUpscaler *self, guint64 *matrices, guint64 *convs);
+
 /* Where it computes; borrowed, the host's last, and they outlive the upscaler. Weights are loaded
  * by the first run. */
 void atl_upscaler_use (AtlUpscaler *self, AtlBackend *const *backends, guint n);

@@ -238,6 +238,20 @@ load_network (const AtlComponentClass *klass,
   return NULL;
 }
 
+void
+atl_component_dtypes (const AtlCheckpoint *cp, guint64 *matrices, guint64 *convs)
+{
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
+
+      if (info->n_dims >= 2)
+        *matrices |= 1ull << info->dtype;
+      if (info->n_dims >= 4)
+        *convs |= 1ull << info->dtype;
+    }
+}
+
 AtlComponent *
 atl_component_load (const AtlComponentClass *klass,
                     AtlCheckpoint *cp,

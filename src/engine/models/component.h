@@ -145,6 +145,10 @@ const AtlComponentClass *atl_component_class_for (const AtlCheckpoint *cp,
                                                   const char *function,
                                                   GError **error);
 
+/* Adds the types of the weights that products and convolutions of a file's networks may read, as
+ * 1 << AtlDType. */
+void atl_component_dtypes (const AtlCheckpoint *cp, guint64 *matrices, guint64 *convs);
+
 /* `backends` are borrowed, host last. options nullable. */
 AtlComponent *atl_component_load (const AtlComponentClass *klass,
                                   AtlCheckpoint *cp,

@@ -82,9 +82,8 @@ note_device_failure (AtlJob *job, GError **error)
   AtlDevices *devices = job->service->devices;
   g_autofree char *message = NULL;
 
-  if (!job->slot->uses_gpu || !g_error_matches (*error, ATL_ERROR, ATL_ERROR_DEVICE))
+  if (!job->slot->uses_gpu || !atl_devices_gave_up (devices, *error))
     return;
-  g_atomic_int_set (&devices->gpu_failed, 1);
   message = g_strdup_printf (_ ("The GPU failed: %s. The next answers run on the CPU."),
                              (*error)->message);
   g_free ((*error)->message);

@@ -195,6 +195,15 @@ atl_devices_choose (AtlDevices *self, const char *device, AtlBackend *out[2], GE
   return 2;
 }
 
+gboolean
+atl_devices_gave_up (AtlDevices *self, const GError *error)
+{
+  if (!g_error_matches (error, ATL_ERROR, ATL_ERROR_DEVICE))
+    return FALSE;
+  g_atomic_int_set (&self->gpu_failed, 1);
+  return TRUE;
+}
+
 char *
 atl_devices_cpu_words (AtlDevices *self, const AtlBackend *cpu, const char *device)
 {

@@ -48,6 +48,8 @@ AtlBackend *atl_devices_cpu (AtlDevices *self, guint n_threads);
  * the host's is the one with all threads; their number. 0 with ATL_ERROR_DEVICE when a GPU was
  * asked for and there is none, ATL_ERROR_INVALID for another word. */
 guint atl_devices_choose (AtlDevices *self, const char *device, AtlBackend *out[2], GError **error);
+/* Whether the error means that the GPU is lost; it is not used again then. Any thread. */
+gboolean atl_devices_gave_up (AtlDevices *self, const GError *error);
 /* "CPU, 2 threads, because no GPU was found" for one of the CPU backends; `device` as asked. Owned.
  */
 char *atl_devices_cpu_words (AtlDevices *self, const AtlBackend *cpu, const char *device);

@@ -120,6 +120,7 @@ atl_job_unref (AtlJob *self)
   g_clear_pointer (&self->sizes, g_array_unref);
   g_clear_pointer (&self->loras, g_ptr_array_unref);
   g_free (self->phase);
+  g_free (self->runs_on);
   g_free (self->name);
   g_free (self->device);
   g_free (self->gpu_problem);

@@ -64,9 +64,9 @@ slot_bytes (const AtlSlot *slot)
          (slot->model != NULL ? atl_chat_model_conversation_bytes (slot->model) : 0);
 }
 
-/* What could be freed without ending anything. */
+/* What could be freed without ending anything, in the computer's memory or the GPU's. */
 static guint64
-count_idle (AtlService *self, const AtlSlot *keep)
+count_idle (AtlService *self, const AtlSlot *keep, gboolean on_gpu)
 {
   guint64 bytes = 0;
 
@@ -76,7 +76,7 @@ count_idle (AtlService *self, const AtlSlot *keep)
 
       if (slot == keep || !lock_idle (slot))
         continue;
-      bytes += slot_bytes (slot);
+      bytes += on_gpu ? __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED) : slot_bytes (slot);
       g_rw_lock_writer_unlock (&slot->lock);
     }
   return bytes;
@@ -91,7 +91,7 @@ atl_ledger_read (AtlService *self, AtlMemory *memory, guint64 *idle_bytes)
   free_bytes = read_free (self, memory);
   memory->free_bytes = free_bytes;
   if (idle_bytes != NULL)
-    *idle_bytes = count_idle (self, NULL);
+    *idle_bytes = count_idle (self, NULL, FALSE);
   g_mutex_unlock (&self->ledger_mutex);
 }
 
@@ -258,7 +258,7 @@ atl_ledger_make_room (AtlService *self, guint64 bytes, const AtlSlot *keep, GErr
   g_mutex_lock (&self->ledger_mutex);
   available = read_free (self, &memory);
   available -= MIN (available, atl_fit_reserve (memory.total_bytes));
-  idle = available < bytes ? count_idle (self, keep) : 0;
+  idle = available < bytes ? count_idle (self, keep, FALSE) : 0;
   /* Conversations of models that work, and draft models, which are not counted, go one by one. */
   while (available < bytes &&
          (drop_oldest_conversation (self) || drop_draft (self) ||
@@ -282,6 +282,70 @@ atl_ledger_make_room (AtlService *self, guint64 bytes, const AtlSlot *keep, GErr
                    needed, there);
     }
   return ok;
+}
+
+/* --- The GPU's memory --- */
+
+guint64
+atl_ledger_idle_vram (AtlService *self, const AtlSlot *keep)
+{
+  guint64 bytes;
+
+  g_mutex_lock (&self->ledger_mutex);
+  bytes = count_idle (self, keep, TRUE);
+  g_mutex_unlock (&self->ledger_mutex);
+  return bytes;
+}
+
+/* With the ledger's mutex. The least recently used idle slot that has some, locked; NULL. */
+static AtlSlot *
+lock_holder (AtlService *self, const AtlSlot *keep, gboolean for_pictures)
+{
+  AtlSlot *oldest = NULL;
+
+  for (guint i = 0; i < self->ledger->len; i++)
+    {
+      AtlSlot *slot = self->ledger->pdata[i];
+
+      if (slot == keep || __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED) == 0 ||
+          (oldest != NULL && slot->used_at >= oldest->used_at) || !lock_idle (slot))
+        continue;
+      if (slot->model != NULL && !for_pictures)
+        {
+          g_rw_lock_writer_unlock (&slot->lock);
+          continue;
+        }
+      if (oldest != NULL)
+        g_rw_lock_writer_unlock (&oldest->lock);
+      oldest = slot;
+    }
+  return oldest;
+}
+
+void
+atl_ledger_make_vram (AtlService *self, guint64 bytes, const AtlSlot *keep, gboolean for_pictures)
+{
+  const AtlBackend *gpu = self->devices->gpu;
+  AtlSlot *slot;
+
+  g_mutex_lock (&self->ledger_mutex);
+  while (gpu != NULL && gpu->memory_free < bytes + bytes / 10 &&
+         (slot = lock_holder (self, keep, for_pictures)) != NULL)
+    {
+      if (slot->model != NULL)
+        {
+          unload_locked (self, slot, FALSE);
+          continue;
+        }
+      if (slot->pictures != NULL)
+        atl_diffusion_model_drop (slot->pictures);
+      if (slot->upscaler != NULL)
+        atl_upscaler_drop (slot->upscaler);
+      __atomic_store_n (&slot->ram_bytes, 0, __ATOMIC_RELAXED);
+      __atomic_store_n (&slot->vram_bytes, 0, __ATOMIC_RELAXED);
+      g_rw_lock_writer_unlock (&slot->lock);
+    }
+  g_mutex_unlock (&self->ledger_mutex);
 }
 
 gboolean

@@ -334,59 +334,6 @@ describe_place (AtlDevices *devices,
   return words != NULL ? words : atl_devices_cpu_words (devices, cpu, device);
 }
 
-/* Asks the client to have programs compiled. */
-static void
-ask_to_compile (AtlJob *job, guint64 matrices)
-{
-  GVariantDict dict;
-
-  g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, ATL_INFO_COMPILE, "t", matrices);
-  job->info = g_variant_ref_sink (g_variant_dict_end (&dict));
-}
-
-/* Whether the GPU has the programs that the opened model needs. If not, either the client is asked
- * (job->info is set), or the CPU takes over, or the load fails. */
-static gboolean
-check_programs (AtlJob *job, GError **error)
-{
-  AtlDevices *devices = job->service->devices;
-  AtlOpenclNeeds needs = { .matrices = atl_chat_model_matrix_dtypes (job->model) };
-  gboolean is_told = job->is_compiled || job->gpu_problem != NULL;
-  gboolean insists = g_strcmp0 (job->device, "gpu") == 0;
-  AtlBackend *backends[2];
-
-  if (atl_devices_choose (devices, job->device, backends, NULL) != 2)
-    return TRUE;
-  if (atl_opencl_backend_is_prepared (backends[0], &needs))
-    {
-      g_clear_pointer (&devices->why_unprepared, g_free);
-      return TRUE;
-    }
-  if (!is_told && (devices->why_unprepared == NULL || insists))
-    {
-      ask_to_compile (job, needs.matrices);
-      return TRUE;
-    }
-  if (is_told)
-    {
-      g_free (devices->why_unprepared);
-      devices->why_unprepared = g_strdup_printf (
-          _ ("the GPU could not be prepared: %s"),
-          job->gpu_problem != NULL ? job->gpu_problem
-                                   : _ ("what its driver compiled is not found again"));
-    }
-  if (insists)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, _ ("The GPU cannot be used, because %s"),
-                   devices->why_unprepared);
-      return FALSE;
-    }
-  g_free (job->device);
-  job->device = g_strdup ("cpu");
-  return TRUE;
-}
-
 /* Frees what is idle if it must. */
 static gboolean
 make_room (AtlJob *job, const AtlFit *fit)
@@ -437,23 +384,49 @@ atl_slot_note_memory (AtlSlot *self)
 static gboolean
 load_pictures (AtlJob *job, GError **error)
 {
-  AtlBackend *cpu = atl_devices_cpu (job->service->devices, job->n_threads);
+  AtlDevices *devices = job->service->devices;
+  g_autofree char *asked = g_strdup (job->device);
+  AtlOpenclNeeds needs = { 0 };
+  AtlBackend *backends[2];
+  guint n_backends;
+  AtlSlot *slot;
 
-  if (g_strcmp0 (job->device, "gpu") == 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
-                   _ ("Pictures are made on the CPU only so far. Choose “auto” to use it"));
-      return FALSE;
-    }
-  job->slot = new_slot (job, cpu);
-  /* Not for want of room on a GPU. */
-  job->slot->runs_on = job->service->devices->gpu != NULL && g_strcmp0 (job->device, "cpu") != 0
-                           ? g_strdup (cpu->description)
-                           : atl_devices_cpu_words (job->service->devices, cpu, job->device);
   if (job->pictures != NULL)
-    return atl_picture_load (job, job->slot, cpu, error);
-  atl_upscale_load (job, job->slot, cpu);
+    atl_diffusion_model_dtypes (job->pictures, &needs.matrices, &needs.convs);
+  else
+    atl_upscaler_dtypes (job->upscaler, &needs.matrices, &needs.convs);
+  if (!atl_job_check_programs (job, &needs, error))
+    return FALSE;
+  if (job->info != NULL)
+    return TRUE;
+  n_backends = atl_devices_choose (devices, job->device, backends, error);
+  if (n_backends == 0)
+    return FALSE;
+  slot = job->slot = new_slot (job, atl_devices_cpu (devices, job->n_threads));
+  slot->gpu = n_backends == 2 ? backends[0] : NULL;
+  slot->runs_on = slot->gpu != NULL ? g_strdup (slot->gpu->description)
+                                    : atl_devices_cpu_words (devices, slot->cpu, asked);
+  g_free (slot->device);
+  slot->device = g_steal_pointer (&asked);
+  if (job->pictures != NULL)
+    atl_picture_load (job, slot);
+  else
+    atl_upscale_load (job, slot);
   return TRUE;
+}
+
+/* Pictures give back what this model may use of the GPU. */
+static void
+make_vram (AtlJob *job, const AtlFit *fit)
+{
+  AtlService *self = job->service;
+  AtlBackend *backends[2];
+
+  if (atl_devices_choose (self->devices, job->device, backends, NULL) != 2)
+    return;
+  atl_turnstile_enter (self->turnstile);
+  atl_ledger_make_vram (self, fit->needed_bytes / 10 * 11, NULL, FALSE);
+  atl_turnstile_leave (self->turnstile);
 }
 
 static gboolean
@@ -462,7 +435,7 @@ load_run (AtlJob *job, GError **error)
   AtlDevices *devices = job->service->devices;
   g_autofree char *asked = g_strdup (job->device);
   g_auto (AtlFit) fit = { 0 };
-  g_autofree char *runs_on = NULL;
+  AtlOpenclNeeds needs = { 0 };
   AtlSlot *slot;
   AtlBackend *backends[2];
   guint n_backends;
@@ -479,7 +452,8 @@ load_run (AtlJob *job, GError **error)
                    atl_chat_model_facts (job->model)->why_not);
       return FALSE;
     }
-  if (!check_programs (job, error))
+  needs.matrices = atl_chat_model_matrix_dtypes (job->model);
+  if (!atl_job_check_programs (job, &needs, error))
     return FALSE;
   if (job->info != NULL)
     return TRUE;
@@ -494,6 +468,7 @@ load_run (AtlJob *job, GError **error)
   if (n_backends == 0 || g_cancellable_set_error_if_cancelled (job->cancellable, error))
     return FALSE;
   backends[n_backends - 1] = atl_devices_cpu (devices, job->n_threads);
+  make_vram (job, &fit);
   slot = job->slot = new_slot (job, backends[n_backends - 1]);
   slot->options.n_ctx = fit.n_ctx;
   slot->options.weight_budget = fit.weight_budget;

@@ -51,41 +51,111 @@ to_bytes (const AtlArray *array, gint64 *width, gint64 *height, GError **error)
   return g_steal_pointer (&rgb);
 }
 
-/* Inside the turnstile. */
-static GPtrArray *
-draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
+/* Frees what would be in the way of the way of running that was chosen. */
+static gboolean
+make_room (AtlJob *job, const AtlPictureFit *fit)
+{
+  AtlSlot *slot = job->slot;
+  AtlBackend *gpu = fit->uses_gpu ? fit->backends[0] : NULL;
+
+  atl_diffusion_model_use (slot->pictures, fit->backends, fit->n_backends);
+  if (fit->how.is_frugal)
+    atl_diffusion_model_drop (slot->pictures);
+  if (gpu != NULL)
+    {
+      guint64 held = MIN (slot->vram_bytes, fit->cost.weights);
+
+      /* Plans of other sizes go too where they are in the way. */
+      if (!fit->how.is_frugal && gpu->memory_free + held < fit->needed_bytes)
+        atl_diffusion_model_drop (slot->pictures);
+      atl_ledger_make_vram (job->service, fit->needed_bytes, slot, TRUE);
+    }
+  malloc_trim (0);
+  return atl_ledger_make_room (job->service, fit->host_bytes, slot, NULL);
+}
+
+/* What it holds after a run that ended well or not. */
+static void
+note_memory (AtlSlot *slot, const AtlPictureFit *fit, gboolean is_there)
+{
+  guint64 ram = fit->uses_gpu ? fit->cost.host_resident : fit->cost.weights;
+  guint64 vram = fit->uses_gpu ? fit->cost.resident : 0;
+
+  __atomic_store_n (&slot->ram_bytes, is_there && !fit->how.is_frugal ? ram : 0, __ATOMIC_RELAXED);
+  __atomic_store_n (&slot->vram_bytes, is_there && !fit->how.is_frugal ? vram : 0,
+                    __ATOMIC_RELAXED);
+  slot->uses_gpu = fit->uses_gpu;
+  malloc_trim (0);
+}
+
+/* Inside the turnstile. TRUE when it is worth trying again in another way or place. */
+static gboolean
+draw_once (
+    AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GPtrArray **outputs, GError **error)
 {
   AtlSlot *slot = job->slot;
   const AtlRunHooks hooks = { .progress = atl_picture_progress_cb,
                               .step = atl_picture_step_cb,
                               .user_data = job,
                               .is_enough = &job->is_enough };
+  const AtlPicturePlace place = atl_picture_place (slot);
   g_auto (AtlPictureFit) fit = { 0 };
-  GPtrArray *outputs;
+  g_autoptr (GError) local = NULL;
+  gboolean is_lost;
 
-  if (!atl_picture_judge (job->service, slot->pictures, slot->cpu, settings, inputs,
-                          slot->ram_bytes, &fit, error))
-    return NULL;
+  if (!atl_picture_judge (job->service, &place, settings, inputs, &fit, error))
+    return FALSE;
   job->cost = fit.cost;
-  if (fit.fits && fit.how.is_frugal)
-    {
-      atl_diffusion_model_drop (slot->pictures);
-      malloc_trim (0);
-    }
-  if (!fit.fits || !atl_ledger_make_room (job->service, fit.needed_bytes, slot, NULL))
+  g_free (job->runs_on);
+  job->runs_on = g_strdup (fit.runs_on);
+  if (fit.uses_gpu != slot->uses_gpu)
+    slot->step_rate = slot->decode_rate = 0;
+  if (!fit.fits || !make_room (job, &fit))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit.words);
-      return NULL;
+      return FALSE;
     }
   atl_diffusion_model_set_how (slot->pictures, &fit.how);
-  outputs =
-      atl_diffusion_model_run (slot->pictures, settings, inputs, &hooks, job->cancellable, error);
-  if (outputs != NULL)
+  *outputs =
+      atl_diffusion_model_run (slot->pictures, settings, inputs, &hooks, job->cancellable, &local);
+  if (*outputs != NULL)
     atl_picture_note_end (job);
-  if (fit.how.is_frugal)
+  is_lost = fit.uses_gpu && *outputs == NULL && !g_cancellable_is_cancelled (job->cancellable);
+  if (fit.how.is_frugal || is_lost)
     atl_diffusion_model_drop (slot->pictures);
-  __atomic_store_n (&slot->ram_bytes, fit.how.is_frugal ? 0 : fit.cost.weights, __ATOMIC_RELAXED);
-  malloc_trim (0);
+  note_memory (slot, &fit, !is_lost);
+  if (*outputs != NULL)
+    return FALSE;
+  if (fit.uses_gpu && atl_devices_gave_up (job->service->devices, local))
+    return TRUE;
+  if (fit.uses_gpu && g_error_matches (local, ATL_ERROR, ATL_ERROR_NO_MEMORY))
+    {
+      /* Others have what seemed to be free. */
+      __atomic_store_n (&slot->gpu_room, MAX (fit.needed_bytes / 4 * 3, 1), __ATOMIC_RELAXED);
+      return TRUE;
+    }
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+/* Inside the turnstile. A GPU that fails, or has less room than it seemed, is no reason to give up.
+ */
+static GPtrArray *
+draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
+{
+  GPtrArray *outputs = NULL;
+
+  /* Each time either the GPU is out or what is asked of it is less by a quarter. */
+  while (draw_once (job, settings, inputs, &outputs, error))
+    {
+      atl_picture_progress_cb (g_atomic_int_get (&job->service->devices->gpu_failed)
+                                   ? _ ("The GPU failed: drawing on the CPU")
+                                   : _ ("The GPU has less room than it said: beginning anew"),
+                               0, 0, job);
+      job->n_steps_done = 0;
+      job->step_seconds = job->decode_seconds = 0;
+      job->steps_ended_at = 0;
+    }
   return outputs;
 }
 

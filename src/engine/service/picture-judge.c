@@ -2,7 +2,7 @@
 #define G_LOG_DOMAIN "atl-service"
 
 #include <glib/gi18n.h>
-#include <math.h>
+#include <string.h>
 
 #include "base/language.h"
 #include "engine/service/service-private.h"
@@ -11,14 +11,74 @@ void
 atl_picture_fit_clear (AtlPictureFit *self)
 {
   g_clear_pointer (&self->words, g_free);
+  g_clear_pointer (&self->runs_on, g_free);
+}
+
+/* --- Where --- */
+
+AtlPicturePlace
+atl_picture_place (AtlSlot *slot)
+{
+  return (AtlPicturePlace){ .model = slot->pictures,
+                            .devices = slot->service->devices,
+                            .gpu = slot->gpu,
+                            .cpu = slot->cpu,
+                            .device = slot->device,
+                            .cpu_words = slot->runs_on,
+                            .ram_bytes = __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED),
+                            .vram_bytes = __atomic_load_n (&slot->vram_bytes, __ATOMIC_RELAXED),
+                            .gpu_room = __atomic_load_n (&slot->gpu_room, __ATOMIC_RELAXED) };
+}
+
+static gboolean
+has_gpu (const AtlPicturePlace *place)
+{
+  return place->gpu != NULL && !g_atomic_int_get (&place->devices->gpu_failed);
+}
+
+/* "CPU, 2 threads, because …" */
+static char *
+cpu_words (const AtlPicturePlace *place)
+{
+  const char *why =
+      has_gpu (place) ? _ ("the GPU has no room for it") : _ ("the GPU failed while running");
+
+  return place->gpu == NULL && place->cpu_words != NULL
+             ? g_strdup (place->cpu_words)
+             : g_strdup_printf (_ ("%s, because %s"), place->cpu->description, why);
+}
+
+static char *
+gpu_words (const AtlPicturePlace *place, const AtlDiffusionHow *how)
+{
+  if ((how->on_host & ATL_PARTS_TEXT) != 0)
+    /* Translators: %s is the name of a graphics card. */
+    return g_strdup_printf (_ ("%s; the CPU reads the prompt"), place->gpu->description);
+  return g_strdup (place->gpu->description);
 }
 
 /* --- Judging --- */
 
 /* That it fits, and why it takes longer than it might. */
 static char *
-describe_way (const AtlDiffusionHow *how, const char *needed, const char *there)
+describe_way (const AtlPictureFit *fit, const char *needed, const char *there)
 {
+  const AtlDiffusionHow *how = &fit->how;
+
+  if (fit->uses_gpu && (how->on_host & ATL_PARTS_TEXT) != 0)
+    return g_strdup_printf (
+        _ ("Needs %s on the graphics card, %s are free there: the CPU reads the "
+           "prompt, which is slower."),
+        needed, there);
+  if (fit->uses_gpu)
+    return g_strdup_printf (
+        how->tile > 0    ? _ ("Needs %s on the graphics card, %s are free there: its parts are "
+                                 "loaded one after the other and the picture is finished in tiles, "
+                                 "which is slower.")
+        : how->is_frugal ? _ ("Needs %s on the graphics card, %s are free there: its parts are "
+                              "loaded one after the other, which is slower.")
+                         : _ ("Needs %s on the graphics card, %s are free there."),
+        needed, there);
   if (how->streams)
     return g_strdup_printf (_ ("Needs %s, %s are free: its weights are read from the disk while it "
                                "draws, which is slow."),
@@ -34,53 +94,144 @@ describe_way (const AtlDiffusionHow *how, const char *needed, const char *there)
   return g_strdup_printf (_ ("Needs %s, %s are free."), needed, there);
 }
 
+static char *
+describe_want (const AtlPictureFit *fit, const char *needed, const char *there)
+{
+  if (fit->fit_width > 0)
+    return g_strdup_printf (
+        fit->uses_gpu
+            ? _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there; "
+                 "%u × %u pixels would fit. The CPU may have room for it.")
+            : _ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
+                 "pixels would fit. Closing programs makes room too."),
+        fit->cost.width, fit->cost.height, needed, there, fit->fit_width, fit->fit_height);
+  return g_strdup_printf (
+      fit->uses_gpu
+          ? _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there. The "
+               "CPU may have room for it.")
+          : _ ("A picture of %u × %u pixels needs %s, %s are free. Close "
+               "programs, or choose a smaller model."),
+      fit->cost.width, fit->cost.height, needed, there);
+}
+
+static void
+take (AtlPictureFit *fit, const AtlDiffusionFit *found)
+{
+  fit->fits = found->fits;
+  fit->how = found->how;
+  fit->cost = found->cost;
+  fit->fit_width = found->width;
+  fit->fit_height = found->height;
+  fit->needed_bytes = found->cost.peak;
+}
+
+static guint64
+less (guint64 a, guint64 b)
+{
+  return a - MIN (a, b);
+}
+
+/* `available`: of the computer's memory. */
+static gboolean
+judge_gpu (AtlService *service,
+           const AtlPicturePlace *place,
+           const AtlSettings *settings,
+           GPtrArray *inputs,
+           guint64 available,
+           AtlPictureFit *fit,
+           GError **error)
+{
+  AtlBackend *backends[] = { place->gpu, place->cpu };
+  guint64 there =
+      place->gpu->memory_free + place->vram_bytes + atl_ledger_idle_vram (service, NULL);
+  AtlDiffusionPlace at = { .backends = backends,
+                           .n_backends = 2,
+                           .host_room = available + place->ram_bytes,
+                           .wants_size = g_strcmp0 (place->device, "gpu") == 0 };
+  AtlDiffusionFit found;
+  g_autofree char *needed = NULL;
+  g_autofree char *is_free = NULL;
+
+  there = MIN (there, place->gpu->memory_total);
+  fit->free_bytes = there;
+  /* The driver needs some, and other programs' share is not known. */
+  there -= there / 10;
+  if (place->gpu_room > 0)
+    there = MIN (there, place->gpu_room);
+  at.room = there;
+  if (!atl_diffusion_model_fit (place->model, &at, settings, inputs, &found, error))
+    return FALSE;
+  fit->uses_gpu = TRUE;
+  fit->n_backends = 2;
+  memcpy (fit->backends, backends, sizeof backends);
+  take (fit, &found);
+  fit->host_bytes = less (found.cost.host, fit->how.is_frugal ? 0 : place->ram_bytes);
+  needed = atl_language_size (fit->needed_bytes);
+  is_free = atl_language_size (there);
+  fit->words =
+      fit->fits ? describe_way (fit, needed, is_free) : describe_want (fit, needed, is_free);
+  fit->runs_on = gpu_words (place, &fit->how);
+  return TRUE;
+}
+
+static gboolean
+judge_cpu (const AtlPicturePlace *place,
+           const AtlSettings *settings,
+           GPtrArray *inputs,
+           guint64 available,
+           AtlPictureFit *fit,
+           GError **error)
+{
+  const AtlDiffusionPlace at = { .backends = &place->cpu,
+                                 .n_backends = 1,
+                                 .room = available + place->ram_bytes,
+                                 .wants_size = TRUE };
+  AtlDiffusionFit found;
+  g_autofree char *needed = NULL;
+  g_autofree char *there = NULL;
+
+  /* What is resident is part of what it needs, or goes before it begins. */
+  if (!atl_diffusion_model_fit (place->model, &at, settings, inputs, &found, error))
+    return FALSE;
+  fit->uses_gpu = FALSE;
+  fit->n_backends = 1;
+  fit->backends[0] = place->cpu;
+  take (fit, &found);
+  if (fit->how.is_frugal)
+    available += place->ram_bytes;
+  else
+    fit->needed_bytes -= MIN (place->ram_bytes, MIN (fit->cost.weights, fit->cost.peak));
+  fit->host_bytes = fit->needed_bytes;
+  needed = atl_language_size (fit->needed_bytes);
+  there = atl_language_size (available);
+  fit->words = fit->fits ? describe_way (fit, needed, there) : describe_want (fit, needed, there);
+  fit->runs_on = cpu_words (place);
+  return TRUE;
+}
+
 gboolean
 atl_picture_judge (AtlService *service,
-                   AtlDiffusionModel *model,
-                   AtlBackend *cpu,
+                   const AtlPicturePlace *place,
                    const AtlSettings *settings,
                    GPtrArray *inputs,
-                   guint64 resident_bytes,
                    AtlPictureFit *fit,
                    GError **error)
 {
-  g_autofree char *needed = NULL;
-  g_autofree char *there = NULL;
-  AtlDiffusionFit found;
   AtlMemory memory;
   guint64 idle, available;
 
   atl_ledger_read (service, &memory, &idle);
-  available = fit->free_bytes = memory.free_bytes + idle;
-  available -= MIN (available, atl_fit_reserve (memory.total_bytes));
-  /* What is resident is part of what it needs, or goes before it begins. */
-  if (!atl_diffusion_model_fit (model, &cpu, 1, settings, inputs, available + resident_bytes,
-                                G_MAXUINT64, &found, error))
-    return FALSE;
-  fit->fits = found.fits;
-  fit->how = found.how;
-  fit->cost = found.cost;
-  fit->fit_width = found.width;
-  fit->fit_height = found.height;
-  fit->needed_bytes = found.cost.peak;
-  if (fit->how.is_frugal)
-    available += resident_bytes;
-  else
-    fit->needed_bytes -= MIN (resident_bytes, MIN (fit->cost.weights, fit->cost.peak));
-  needed = atl_language_size (fit->needed_bytes);
-  there = atl_language_size (available);
-  if (fit->fits)
-    fit->words = describe_way (&fit->how, needed, there);
-  else if (fit->fit_width > 0)
-    fit->words = g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
-                                     "pixels would fit. Closing programs makes room too."),
-                                  fit->cost.width, fit->cost.height, needed, there, fit->fit_width,
-                                  fit->fit_height);
-  else
-    fit->words = g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free. Close "
-                                     "programs, or choose a smaller model."),
-                                  fit->cost.width, fit->cost.height, needed, there);
-  return TRUE;
+  available = less (memory.free_bytes + idle, atl_fit_reserve (memory.total_bytes));
+  if (has_gpu (place))
+    {
+      if (!judge_gpu (service, place, settings, inputs, available, fit, error))
+        return FALSE;
+      if (fit->fits || g_strcmp0 (place->device, "gpu") == 0)
+        return TRUE;
+      atl_picture_fit_clear (fit);
+    }
+  fit->free_bytes = memory.free_bytes + idle;
+  return judge_cpu (place, settings, inputs, available, fit, error);
 }
 
 /* --- PricePicture --- */
@@ -123,6 +274,7 @@ price (AtlJob *job, GError **error)
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
   g_autoptr (GVariant) roles = atl_dict_lookup (job->settings, ATL_PRICE_INPUTS, "as");
   g_auto (AtlPictureFit) fit = { 0 };
+  AtlPicturePlace place = atl_picture_place (slot);
   const AtlTraits *traits;
   gint64 width, height;
   GVariantDict dict, work;
@@ -140,8 +292,7 @@ price (AtlJob *job, GError **error)
   atl_picture_choose_size (settings, traits, 0, 0, &width, &height);
   if (roles != NULL)
     add_blank_inputs (inputs, roles, traits, width, height);
-  if (!atl_picture_judge (job->service, slot->pictures, slot->cpu, settings, inputs,
-                          __atomic_load_n (&slot->ram_bytes, __ATOMIC_RELAXED), &fit, error))
+  if (!atl_picture_judge (job->service, &place, settings, inputs, &fit, error))
     return FALSE;
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_MADE_WIDTH, "u", fit.cost.width);
@@ -159,7 +310,7 @@ price (AtlJob *job, GError **error)
   g_variant_dict_insert (&dict, ATL_PRICE_IS_FRUGAL, "b", fit.how.is_frugal);
   g_variant_dict_insert (&dict, ATL_PRICE_FIT_WIDTH, "u", fit.fit_width);
   g_variant_dict_insert (&dict, ATL_PRICE_FIT_HEIGHT, "u", fit.fit_height);
-  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", slot->runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", fit.runs_on);
   job->info = g_variant_ref_sink (g_variant_dict_end (&dict));
   return TRUE;
 }

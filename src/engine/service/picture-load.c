@@ -94,7 +94,7 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
 /* A picture of the native size. What cannot be told is told in words: a smaller picture may fit
  * where one of the native size does not, which is judged then. */
 static void
-judge_native (AtlJob *job, AtlBackend *cpu, AtlPictureFit *fit)
+judge_native (AtlJob *job, const AtlPicturePlace *place, AtlPictureFit *fit)
 {
   const AtlTraits *traits = atl_diffusion_model_traits (job->pictures);
   g_autoptr (AtlSettings) settings = atl_settings_new ();
@@ -103,7 +103,7 @@ judge_native (AtlJob *job, AtlBackend *cpu, AtlPictureFit *fit)
 
   atl_picture_set_defaults (settings, traits);
   atl_picture_choose_size (settings, traits, 0, 0, &width, &height);
-  if (!atl_picture_judge (job->service, job->pictures, cpu, settings, NULL, 0, fit, &error))
+  if (!atl_picture_judge (job->service, place, settings, NULL, fit, &error))
     fit->words = g_strdup (error->message);
 }
 
@@ -113,20 +113,38 @@ atl_picture_inspect (AtlJob *job, const char *missing, GError **error)
   g_auto (AtlPictureFit) fit = { 0 };
 
   if (job->pictures != NULL)
-    judge_native (job, job->service->devices->cpu, &fit);
+    {
+      AtlBackend *backends[2] = { NULL };
+      guint n = atl_devices_choose (job->service->devices, job->device, backends, NULL);
+      const AtlPicturePlace place = { .model = job->pictures,
+                                      .devices = job->service->devices,
+                                      .gpu = n == 2 ? backends[0] : NULL,
+                                      .cpu = job->service->devices->cpu,
+                                      .device = job->device,
+                                      .cpu_words = "" };
+
+      judge_native (job, &place, &fit);
+    }
   job->info = make_info (job, &fit, missing, "");
   return TRUE;
 }
 
-gboolean
-atl_picture_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu, GError **error)
+void
+atl_picture_load (AtlJob *job, AtlSlot *slot)
 {
   g_auto (AtlPictureFit) fit = { 0 };
+  AtlPicturePlace place;
 
-  judge_native (job, cpu, &fit);
-  job->info = make_info (job, &fit, NULL, slot->runs_on);
   slot->name = name_of (job);
-  slot->pictures = g_steal_pointer (&job->pictures);
-  atl_diffusion_model_use (slot->pictures, &cpu, 1);
-  return TRUE;
+  slot->pictures = job->pictures;
+  place = atl_picture_place (slot);
+  judge_native (job, &place, &fit);
+  if (fit.runs_on != NULL)
+    {
+      g_free (slot->runs_on);
+      slot->runs_on = g_strdup (fit.runs_on);
+    }
+  job->info = make_info (job, &fit, NULL, slot->runs_on);
+  job->pictures = NULL;
+  atl_diffusion_model_use (slot->pictures, &slot->cpu, 1);
 }

@@ -276,6 +276,6 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", job->slot->name);
   g_variant_dict_insert (&dict, ATL_INFO_FAMILY, "s",
                          atl_diffusion_model_family (job->slot->pictures)->words);
-  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->slot->runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->runs_on);
   return g_variant_dict_end (&dict);
 }

@@ -76,12 +76,12 @@ atl_upscale_inspect (AtlJob *job, const char *runs_on)
 }
 
 void
-atl_upscale_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu)
+atl_upscale_load (AtlJob *job, AtlSlot *slot)
 {
   atl_upscale_inspect (job, slot->runs_on);
   slot->name = name_of (job);
   slot->upscaler = g_steal_pointer (&job->upscaler);
-  atl_upscaler_use (slot->upscaler, &cpu, 1);
+  atl_upscaler_use (slot->upscaler, &slot->cpu, 1);
 }
 
 /* --- Upscale --- */
@@ -104,27 +104,91 @@ make_facts (const AtlJob *job, double factor)
                          (double) (g_get_monotonic_time () - job->accepted_at - job->rested_us) /
                              G_USEC_PER_SEC);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", job->slot->name);
-  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->slot->runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->runs_on);
   return g_variant_dict_end (&dict);
+}
+
+/* Where: the GPU, if it is there and has room for a tile. */
+static gboolean
+choose_gpu (AtlJob *job, guint64 needed)
+{
+  AtlSlot *slot = job->slot;
+  guint64 there;
+
+  if (slot->gpu == NULL || g_atomic_int_get (&job->service->devices->gpu_failed))
+    return FALSE;
+  atl_ledger_make_vram (job->service, needed, slot, TRUE);
+  there = slot->gpu->memory_free + slot->vram_bytes;
+  return needed <= there - there / 10 && (slot->gpu_room == 0 || needed <= slot->gpu_room);
+}
+
+static char *
+cpu_words (const AtlJob *job)
+{
+  const AtlSlot *slot = job->slot;
+
+  if (slot->gpu == NULL)
+    return g_strdup (slot->runs_on);
+  return g_strdup_printf (_ ("%s, because %s"), slot->cpu->description,
+                          g_atomic_int_get (&job->service->devices->gpu_failed)
+                              ? _ ("the GPU failed while running")
+                              : _ ("the GPU has no room for it"));
 }
 
 /* Inside the turnstile. */
 static guint8 *
-enlarge (AtlJob *job, AtlUpscaleRequest *request, guint *width, guint *height, GError **error)
+enlarge_on (AtlJob *job,
+            AtlUpscaleRequest *request,
+            gboolean on_gpu,
+            guint *width,
+            guint *height,
+            GError **error)
 {
   AtlSlot *slot = job->slot;
-  guint64 needed = atl_upscaler_memory (slot->upscaler, 0);
+  AtlBackend *backends[] = { slot->gpu, slot->cpu };
+  guint64 needed = atl_upscaler_memory (slot->upscaler, 0), taken;
   double pixels = (double) request->width * request->height * request->factor * request->factor;
   guint8 *larger;
 
-  needed -= MIN (needed, slot->ram_bytes);
-  needed += (guint64) MIN (pixels * 3, (double) G_MAXINT64);
-  if (!atl_ledger_make_room (job->service, needed, slot, error))
+  atl_upscaler_use (slot->upscaler, on_gpu ? backends : &slot->cpu, on_gpu ? 2 : 1);
+  taken = on_gpu ? 0 : needed - MIN (needed, slot->ram_bytes);
+  if (!atl_ledger_make_room (job->service, taken + (guint64) MIN (pixels * 3, (double) G_MAXINT64),
+                             slot, error))
     return NULL;
   larger = atl_upscaler_run (slot->upscaler, request, width, height, job->cancellable, error);
-  __atomic_store_n (&slot->ram_bytes, atl_upscaler_memory (slot->upscaler, 0), __ATOMIC_RELAXED);
+  __atomic_store_n (&slot->ram_bytes, on_gpu ? 0 : needed, __ATOMIC_RELAXED);
+  __atomic_store_n (&slot->vram_bytes, on_gpu ? needed : 0, __ATOMIC_RELAXED);
+  slot->uses_gpu = on_gpu;
   malloc_trim (0);
   return larger;
+}
+
+/* Inside the turnstile. A GPU that fails or has too little room is no reason to give up. */
+static guint8 *
+enlarge (AtlJob *job, AtlUpscaleRequest *request, guint *width, guint *height, GError **error)
+{
+  AtlSlot *slot = job->slot;
+  g_autoptr (GError) local = NULL;
+
+  if (choose_gpu (job, atl_upscaler_memory (slot->upscaler, 0)))
+    {
+      guint8 *larger;
+
+      job->runs_on = g_strdup (slot->gpu->description);
+      larger = enlarge_on (job, request, TRUE, width, height, &local);
+      if (larger != NULL)
+        return larger;
+      if (!atl_devices_gave_up (job->service->devices, local) &&
+          !g_error_matches (local, ATL_ERROR, ATL_ERROR_NO_MEMORY))
+        {
+          g_propagate_error (error, g_steal_pointer (&local));
+          return NULL;
+        }
+      slot->gpu_room = 1;
+    }
+  g_free (job->runs_on);
+  job->runs_on = cpu_words (job);
+  return enlarge_on (job, request, FALSE, width, height, error);
 }
 
 static gboolean

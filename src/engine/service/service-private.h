@@ -41,7 +41,9 @@ typedef struct
   char *device;                /* (nullable) as asked */
   char *runs_on;               /* changed under the lock while no turn is under way */
   AtlChatModelOptions options;
-  AtlBackend *cpu; /* borrowed from the devices */
+  AtlBackend *cpu;  /* borrowed from the devices */
+  AtlBackend *gpu;  /* (nullable) of pictures: likewise, where they may be made */
+  guint64 gpu_room; /* (atomic) of pictures: more than this the GPU did not give; 0: not known */
   gboolean uses_gpu;
   guint64 ram_bytes, vram_bytes; /* (atomic) without conversations */
   guint64 mapped_bytes;          /* of these, pages of the file that the system counts as free */
@@ -119,6 +121,7 @@ struct _AtlJob
   int room, preview; /* descriptors for pixels; 0: none */
   GArray *sizes;     /* guint[2], parallel to maps: of raw pixels, else 0 */
   AtlDiffusionCost cost;
+  char *runs_on;       /* (nullable) where it was made */
   guint max_side;      /* of a picture that is read */
   guint width, height; /* the result */
   char *phase;
@@ -212,6 +215,12 @@ gboolean atl_handle_inspect (AtlIpcEngine1 *skeleton,
                              GVariant *files,
                              GVariant *options,
                              AtlService *self);
+/* --- programs.c --- */
+
+/* On the compute thread: whether the GPU has the programs that a model needs. If not, either the
+ * client is asked (job->info is set), or the CPU takes over, or the load fails. */
+gboolean atl_job_check_programs (AtlJob *job, const AtlOpenclNeeds *needs, GError **error);
+
 /* --- unload.c --- */
 
 /* On the compute thread: frees the model of the job's slot. */
@@ -231,26 +240,45 @@ gboolean atl_slot_has_model (const AtlSlot *self);
 
 /* --- picture-judge.c --- */
 
+/* Where a model for pictures may run, and what it holds there. */
+typedef struct
+{
+  AtlDiffusionModel *model;
+  const AtlDevices *devices;
+  AtlBackend *gpu; /* (nullable) */
+  AtlBackend *cpu;
+  const char *device;    /* (nullable) as asked */
+  const char *cpu_words; /* (nullable) what it runs on where `gpu` is NULL */
+  guint64 ram_bytes, vram_bytes;
+  guint64 gpu_room; /* 0: not known */
+} AtlPicturePlace;
+
+/* Of a slot, with its lock. Borrows. */
+AtlPicturePlace atl_picture_place (AtlSlot *slot);
+
 typedef struct
 {
   gboolean fits;
-  AtlDiffusionHow how; /* of running, so that it fits */
-  guint64 free_bytes, needed_bytes;
-  guint fit_width, fit_height; /* the largest that would fit, where it does not; 0: none */
+  gboolean uses_gpu;
+  AtlBackend *backends[2]; /* where it is made, the host last */
+  guint n_backends;
+  AtlDiffusionHow how;              /* of running, so that it fits */
+  guint64 free_bytes, needed_bytes; /* on the first of them */
+  guint64 host_bytes;               /* that must be free in the computer's memory */
+  guint fit_width, fit_height;      /* the largest that would fit, where it does not; 0: none */
   AtlDiffusionCost cost;
-  char *words; /* never NULL once judged */
+  char *words;   /* never NULL once judged */
+  char *runs_on; /* likewise */
 } AtlPictureFit;
 
 void atl_picture_fit_clear (AtlPictureFit *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlPictureFit, atl_picture_fit_clear)
-/* How one picture with these settings fits; `resident_bytes` of the weights are in memory already.
- */
+/* How one picture with these settings fits: on the GPU in one of its ways, else on the CPU unless
+ * the GPU was insisted on. Any thread. */
 gboolean atl_picture_judge (AtlService *service,
-                            AtlDiffusionModel *model,
-                            AtlBackend *cpu,
+                            const AtlPicturePlace *place,
                             const AtlSettings *settings,
                             GPtrArray *inputs,
-                            guint64 resident_bytes,
                             AtlPictureFit *fit,
                             GError **error);
 gboolean atl_handle_price_picture (AtlIpcEngine1 *skeleton,
@@ -268,7 +296,7 @@ gboolean atl_picture_open (AtlJob *job, GError **error);
 /* What Inspect tells; `missing` (nullable) is why it cannot be used. */
 gboolean atl_picture_inspect (AtlJob *job, const char *missing, GError **error);
 /* Moves job->pictures into `slot`. */
-gboolean atl_picture_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu, GError **error);
+void atl_picture_load (AtlJob *job, AtlSlot *slot);
 
 /* --- picture-input.c --- */
 
@@ -362,7 +390,7 @@ gboolean atl_upscale_is_meant (const AtlJob *job);
 /* What is told about it, into job->info. */
 void atl_upscale_inspect (AtlJob *job, const char *runs_on);
 /* Moves job->upscaler into `slot`. */
-void atl_upscale_load (AtlJob *job, AtlSlot *slot, AtlBackend *cpu);
+void atl_upscale_load (AtlJob *job, AtlSlot *slot);
 gboolean atl_handle_upscale (AtlIpcEngine1 *skeleton,
                              GDBusMethodInvocation *invocation,
                              GUnixFDList *fds,
@@ -469,6 +497,13 @@ void atl_ledger_read (AtlService *self, AtlMemory *memory, guint64 *idle_bytes);
  * are free. FALSE with ATL_ERROR_NO_MEMORY in words. */
 gboolean
 atl_ledger_make_room (AtlService *self, guint64 bytes, const AtlSlot *keep, GError **error);
+/* What idle models hold of the GPU's memory. Any thread. */
+guint64 atl_ledger_idle_vram (AtlService *self, const AtlSlot *keep);
+/* Inside the turnstile: frees what idle models hold there, never `keep` (nullable), until `bytes`
+ * are free or nothing is left. Models for pictures stay loaded and read their weights again;
+ * `for_pictures`: chats are unloaded too. */
+void
+atl_ledger_make_vram (AtlService *self, guint64 bytes, const AtlSlot *keep, gboolean for_pictures);
 /* AtlChatRoom of a slot. */
 gboolean atl_ledger_room_cb (guint64 bytes, gpointer slot, GError **error);
 

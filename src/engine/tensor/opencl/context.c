@@ -132,7 +132,7 @@ atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError *
 
   if (!atl_cl_alive (self, error))
     return NULL;
-  size_bytes = MAX (size_bytes, 64);
+  size_bytes = atl_cl_memory_size (size_bytes);
   if (size_bytes > self->parent.max_alloc)
     {
       set_no_memory (self, size_bytes, what, error);
@@ -171,7 +171,7 @@ atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes)
     return;
   clReleaseMemObject (*memory);
   *memory = NULL;
-  self->used_bytes -= MIN (self->used_bytes, MAX (size_bytes, 64));
+  self->used_bytes -= MIN (self->used_bytes, atl_cl_memory_size (size_bytes));
   update_free_memory (self);
 }
 

@@ -112,6 +112,13 @@ void atl_cl_context_clear (AtlOpencl *self);
 /* Accepts NULL and a half made one. */
 void atl_cl_program_free (AtlClProgram *program);
 
+/* What so many bytes take. */
+static inline gsize
+atl_cl_memory_size (gsize size_bytes)
+{
+  return MAX (size_bytes, 64);
+}
+
 /* Device memory; ATL_ERROR_NO_MEMORY names `what` when there is too little. Release with
  * atl_cl_memory_free, which accepts NULL and clears the pointer. */
 cl_mem atl_cl_memory_new (AtlOpencl *self, gsize size_bytes, const char *what, GError **error);

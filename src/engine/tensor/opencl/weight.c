@@ -100,11 +100,11 @@ atl_cl_upload_cost (AtlBackend *backend, const AtlWeight *weight)
   gsize cost = 0;
 
   if (weight->use & (ATL_USE_LINEAR | ATL_USE_ROWS))
-    cost += matrix_bytes (weight, FALSE);
+    cost += atl_cl_memory_size (matrix_bytes (weight, FALSE));
   if (weight->use & ATL_USE_CONV)
-    cost += matrix_bytes (weight, TRUE);
+    cost += atl_cl_memory_size (matrix_bytes (weight, TRUE));
   if (weight->use & ATL_USE_VECTOR)
-    cost += (gsize) vector_elems (weight) * sizeof (float);
+    cost += atl_cl_memory_size ((gsize) vector_elems (weight) * sizeof (float));
   return cost;
 }
 
