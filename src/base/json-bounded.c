@@ -7,10 +7,40 @@
 #include <math.h>
 #include <string.h>
 
-static gboolean
-check_depth (const char *data, gsize size, const char *name, GError **error)
+/* json-glib's own words are English, and about its grammar. */
+static void
+set_damaged (GError **error, const char *name, guint line, guint character)
 {
-  guint depth = 0;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+               _ ("%s: JSON is damaged near line %u, character %u"), name, line, character);
+}
+
+#define ESCAPE_BYTES 6 /* \ud800 */
+
+/* The UTF-16 unit that is escaped at `at`; -1 when none is. */
+static int
+escaped_unit (const char *at, const char *end)
+{
+  int unit = 0;
+
+  if (end - at < ESCAPE_BYTES || at[0] != '\\' || at[1] != 'u')
+    return -1;
+  for (guint i = 2; i < ESCAPE_BYTES; i++)
+    {
+      if (!g_ascii_isxdigit (at[i]))
+        return -1;
+      unit = unit << 4 | g_ascii_xdigit_value (at[i]);
+    }
+  return unit;
+}
+
+/* The parser also reads comments and words in single quotes, in which brackets would count wrongly,
+ * and escapes without digits: none of them is JSON. */
+static gboolean
+check_shape (const char *data, gsize size, const char *name, GError **error)
+{
+  guint depth = 0, line = 1;
+  gsize line_start = 0;
   gboolean in_string = FALSE;
 
   for (gsize i = 0; i < size; i++)
@@ -19,6 +49,12 @@ check_depth (const char *data, gsize size, const char *name, GError **error)
 
       if (in_string)
         {
+          if (c == '\\' && i + 1 < size && data[i + 1] == 'u' &&
+              escaped_unit (data + i, data + size) < 0)
+            {
+              set_damaged (error, name, line, (guint) MIN (i - line_start + 1, G_MAXUINT));
+              return FALSE;
+            }
           if (c == '\\')
             i++;
           else if (c == '"')
@@ -26,6 +62,16 @@ check_depth (const char *data, gsize size, const char *name, GError **error)
         }
       else if (c == '"')
         in_string = TRUE;
+      else if (c == '\n')
+        {
+          line++;
+          line_start = i + 1;
+        }
+      else if (c == '/' || c == '\'')
+        {
+          set_damaged (error, name, line, (guint) MIN (i - line_start + 1, G_MAXUINT));
+          return FALSE;
+        }
       else if (c == '{' || c == '[')
         {
           if (++depth > ATL_JSON_MAX_DEPTH)
@@ -40,6 +86,40 @@ check_depth (const char *data, gsize size, const char *name, GError **error)
         depth--;
     }
   return TRUE;
+}
+
+static gboolean
+is_between (int unit, int first, int last)
+{
+  return unit >= first && unit <= last;
+}
+
+/* Halves of surrogate pairs without their others would make strings that are no UTF-8: a copy with
+ * U+FFFD in their place, the caller's; NULL when there are none. */
+static char *
+replace_halves (const char *data, gsize size)
+{
+  const char *end = data + size;
+  char *copy = NULL;
+
+  for (const char *p = data; (p = memchr (p, '\\', (gsize) (end - p))) != NULL; p++)
+    {
+      int unit = escaped_unit (p, end);
+
+      if (is_between (unit, 0xd800, 0xdbff) &&
+          is_between (escaped_unit (p + ESCAPE_BYTES, end), 0xdc00, 0xdfff))
+        p += 2 * ESCAPE_BYTES - 1;
+      else if (is_between (unit, 0xd800, 0xdfff))
+        {
+          if (copy == NULL)
+            copy = g_memdup2 (data, size);
+          memcpy (copy + (p - data), "\\ufffd", ESCAPE_BYTES);
+          p += ESCAPE_BYTES - 1;
+        }
+      else
+        p = MIN (p + 1, end - 1);
+    }
+  return copy;
 }
 
 typedef struct
@@ -61,6 +141,7 @@ JsonNode *
 atl_json_parse (const char *data, gsize size, const char *name, GError **error)
 {
   g_autoptr (JsonParser) parser = NULL;
+  g_autofree char *whole = NULL;
   Place place = { 0 };
   JsonNode *root;
 
@@ -75,17 +156,15 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
                    name);
       return NULL;
     }
-  if (!check_depth (data, size, name, error))
+  if (!check_shape (data, size, name, error))
     return NULL;
 
+  whole = replace_halves (data, size);
   parser = json_parser_new_immutable ();
   g_signal_connect (parser, "error", G_CALLBACK (fault_cb), &place);
-  if (!json_parser_load_from_data (parser, data, (gssize) size, NULL))
+  if (!json_parser_load_from_data (parser, whole != NULL ? whole : data, (gssize) size, NULL))
     {
-      /* json-glib's own words are English, and about its grammar. */
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: JSON is damaged near line %u, character %u"), name, place.line,
-                   place.character);
+      set_damaged (error, name, place.line, place.character);
       return NULL;
     }
   root = json_parser_steal_root (parser);

@@ -43,7 +43,7 @@ fixture_tear_down (Fixture *fixture, gconstpointer data)
   /* Calls under way hold the client until the process has ended. */
   g_object_add_weak_pointer (G_OBJECT (fixture->client), &weak);
   g_object_unref (fixture->client);
-  for (guint i = 0; i < 100 && weak != NULL; i++)
+  for (guint i = 0; i < 1000 && weak != NULL; i++)
     fixture_sleep (10);
   g_assert_null (weak);
   g_clear_pointer (&fixture->model_path, g_free);

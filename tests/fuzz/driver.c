@@ -198,6 +198,8 @@ load_seeds (const AtlFuzzTarget *target)
 
   for (guint i = 0; target->seeds[i].bytes != NULL; i++)
     g_ptr_array_add (seeds, g_bytes_new_static (target->seeds[i].bytes, target->seeds[i].size));
+  if (target->add_seeds != NULL)
+    target->add_seeds (seeds);
   if (folder != NULL)
     {
       g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);

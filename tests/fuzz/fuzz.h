@@ -29,6 +29,8 @@ typedef struct
   const char *suffix;        /* of the seed files there: ".gguf" */
   const AtlFuzzBytes *seeds; /* seeds of the target's own, ends with { NULL, 0 } */
   const AtlFuzzBytes *words; /* what mutations insert, ends with { NULL, 0 } */
+  /* (nullable) Adds seeds (GBytes) that are made when the program starts. */
+  void (*add_seeds) (GPtrArray *seeds);
 } AtlFuzzTarget;
 
 extern const AtlFuzzTarget atl_fuzz_target;
