@@ -97,6 +97,27 @@ in_template (const Flux2 *self, const char *prompt)
                       "[/INST]", NULL);
 }
 
+/* Whether the text encoder has the layers that this model reads; they are published ones unless the
+ * request says otherwise. */
+static gboolean
+check_depth (AtlRun *run, const AtlArray *wanted, GError **error)
+{
+  const AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, "text_encoder", NULL);
+  const char *arch = cp != NULL ? atl_checkpoint_get_string (cp, "general.architecture") : NULL;
+  g_autofree char *key = g_strconcat (arch != NULL ? arch : "", ".block_count", NULL);
+  const gint32 *list = atl_array_i32 (wanted);
+  guint64 n = 0;
+
+  if (cp == NULL || !atl_checkpoint_get_uint (cp, key, 1, 1024, &n, NULL) ||
+      ((gint64) n >= list[0] && (gint64) n >= list[1] && (gint64) n >= list[2]))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               _ ("The text encoder %s has %d layers; Flux.2 reads what comes out of layers %d, %d "
+                  "and %d. Another one belongs to this model"),
+               atl_checkpoint_name (cp), (int) n, list[0], list[1], list[2]);
+  return FALSE;
+}
+
 /* Which hidden states. */
 static AtlArray *
 layers (AtlRun *run, const Flux2 *self)
@@ -119,11 +140,13 @@ encode (AtlRun *run, const Flux2 *self, const char *prompt, GError **error)
   guint flags = ATL_TEXT_SPECIAL | ATL_TEXT_PAD | (self->is_klein ? 0 : ATL_TEXT_IN_FRONT);
   g_autofree char *text = in_template (self, prompt);
   g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
+  AtlArray *wanted = layers (run, self);
 
-  if (!atl_request_add_text (request, run, "tokenizer", text,
+  atl_request_add (request, wanted);
+  if (!check_depth (run, wanted, error) ||
+      !atl_request_add_text (request, run, "tokenizer", text,
                              atl_run_text_length (run, MAX_TEXT, MAX_TEXT), flags, NULL, error))
     return NULL;
-  atl_request_add (request, layers (run, self));
   return atl_run_output_of (run, "text_encoder", request, "hidden", error);
 }
 

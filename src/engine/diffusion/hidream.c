@@ -16,8 +16,8 @@
  * Settings: prompt, prompt_2 (CLIP-G), prompt_3 (T5), prompt_4 (Llama), the same with negative_ and
  * target_; width, height, steps, guidance, max_sequence_length, scheduler; of editing
  * image_guidance_scale, refine_strength, clip_cfg_norm, max_seq (of editor and refiner). Inputs:
- * initial_latent [1, 16, H/8, W/8], noise of the steps; image (in -1…1) or image_1 (in 0…1), whose
- * size the result has.
+ * initial_latent [1, 16, H/8, W/8], noise of the steps; image (in -1…1), whose size the result has,
+ * or image_1 (in 0…1), whose shape it has.
  */
 #define G_LOG_DOMAIN "atl-diffusion"
 
@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "engine/diffusion/clip-encode.h"
+#include "engine/diffusion/clip-pixels.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/t5-encode.h"
@@ -372,24 +373,47 @@ find_editor (AtlBundle *bundle, const char *pipeline, const char **editor, const
     }
 }
 
-static const AtlArray *
+/* In the shape of a picture, sides multiples of 16. */
+static void
+fit_area (double width, double height, double area, gint64 *to_width, gint64 *to_height)
+{
+  double scale = sqrt (area / (width * height));
+
+  /* A picture of just that area stays as it is. */
+  *to_width = MAX ((gint64) (width * scale + 0.5) / (2 * FACTOR), 1) * (2 * FACTOR);
+  *to_height = MAX ((gint64) (height * scale + 0.5) / (2 * FACTOR), 1) * (2 * FACTOR);
+}
+
+/* The picture in -1…1, in its own shape and, where a size is asked for, of that area. NULL where
+ * there is none; the caller's. */
+static AtlArray *
 find_picture (const AtlRun *run)
 {
-  const AtlArray *a = atl_run_input (run, "image_1");
+  gboolean is_unit = atl_run_input (run, "image_1") != NULL;
+  const AtlArray *a = atl_run_input (run, is_unit ? "image_1" : "image");
+  gint64 width, height;
+  AtlArray *picture;
 
-  if (a == NULL)
-    a = atl_run_input (run, "image");
-  return a != NULL && a->dtype == ATL_DTYPE_F32 && a->n_dims == 4 && a->dim[0] == 1 &&
-                 a->dim[1] == 3
-             ? a
-             : NULL;
+  if (a == NULL || a->dtype != ATL_DTYPE_F32 || a->n_dims != 4 || a->dim[0] != 1 ||
+      a->dim[1] != 3 || a->dim[2] < 1 || a->dim[3] < 1)
+    return NULL;
+  if (!is_unit)
+    return atl_array_copy (a, "image");
+  atl_run_size (run, 2 * FACTOR, 1024, &width, &height);
+  fit_area ((double) a->dim[3], (double) a->dim[2], (double) width * (double) height, &width,
+            &height);
+  picture = width == a->dim[3] && height == a->dim[2]
+                ? atl_array_copy (a, "image")
+                : atl_bicubic_picture (a, "image", height, width);
+  atl_array_affine (picture, 2.0f, -1.0f);
+  return picture;
 }
 
 /* Finds out whether and how this run edits; the latent gets the picture's size. */
 static gboolean
 prepare_edit (AtlRun *run, HiDream *self, GError **error)
 {
-  const AtlArray *given = find_picture (run);
+  g_autoptr (AtlArray) given = find_picture (run);
   double refine = CLAMP (atl_settings_number (run->settings, "refine_strength", 0.3), 0, 1);
   guint n_max = 0;
   g_autofree double *max_seq = atl_settings_numbers (run->settings, "max_seq", &n_max);
@@ -408,8 +432,9 @@ prepare_edit (AtlRun *run, HiDream *self, GError **error)
                    2 * FACTOR);
       return FALSE;
     }
-  self->latent.height = given->dim[2] / FACTOR;
-  self->latent.width = given->dim[3] / FACTOR;
+  self->picture = g_steal_pointer (&given);
+  self->latent.height = self->picture->dim[2] / FACTOR;
+  self->latent.width = self->picture->dim[3] / FACTOR;
   run->latent = self->latent;
   self->edits = self->is_guided = TRUE;
   self->keeps_norm = atl_settings_number (run->settings, "clip_cfg_norm", 1) != 0;
@@ -426,13 +451,10 @@ prepare_edit (AtlRun *run, HiDream *self, GError **error)
 static gboolean
 read_picture (AtlRun *run, HiDream *self, guint n_steps, GError **error)
 {
-  const AtlArray *given = find_picture (run);
   double refine = CLAMP (atl_settings_number (run->settings, "refine_strength", 0.3), 0, 1);
-  g_autoptr (AtlArray) picture = atl_array_copy (given, "image");
+  g_autoptr (AtlArray) picture = g_steal_pointer (&self->picture);
 
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  if (g_str_equal (given->name, "image_1"))
-    atl_array_affine (picture, 2.0f, -1.0f);
   self->picture = atl_vae_encode (run, picture, &self->latent, error);
   if (self->picture == NULL)
     return FALSE;
@@ -501,15 +523,11 @@ hidream_traits (AtlBundle *bundle, AtlTraits *traits)
   traits->guidance = editor != NULL ? 3.0 : 5.0;
 }
 
-/* As the authors: the area of a square, sides cut to multiples of 16. */
 static void
 reference_size (
     const AtlTraits *traits, double width, double height, gint64 *to_width, gint64 *to_height)
 {
-  double scale = sqrt ((double) traits->side * traits->side / (width * height));
-
-  *to_width = MAX ((gint64) (width * scale) / (2 * FACTOR), 1) * (2 * FACTOR);
-  *to_height = MAX ((gint64) (height * scale) / (2 * FACTOR), 1) * (2 * FACTOR);
+  fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
 static const AtlPart hidream_parts[] = {

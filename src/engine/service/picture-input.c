@@ -252,9 +252,14 @@ check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GEr
 }
 
 /* In the size that its family wants, else at its own shape, no larger than what the model was
- * trained for. */
+ * trained for. The first one's size becomes that of `settings` (nullable), where none is asked for.
+ */
 static void
-add_reference (GPtrArray *inputs, const AtlPicture *picture, guint number, AtlDiffusionModel *model)
+add_reference (GPtrArray *inputs,
+               const AtlPicture *picture,
+               guint number,
+               AtlDiffusionModel *model,
+               AtlSettings *settings)
 {
   const AtlTraits *traits = atl_diffusion_model_traits (model);
   const AtlDiffusionFamily *family = atl_diffusion_model_family (model);
@@ -266,6 +271,12 @@ add_reference (GPtrArray *inputs, const AtlPicture *picture, guint number, AtlDi
     family->reference_size (traits, picture->width, picture->height, &width, &height);
   else
     atl_picture_choose_size (none, traits, picture->width, picture->height, &width, &height);
+  if (number == 1 && settings != NULL && !atl_settings_has (settings, ATL_MADE_WIDTH) &&
+      !atl_settings_has (settings, ATL_MADE_HEIGHT))
+    {
+      atl_settings_set_number (settings, ATL_MADE_WIDTH, (double) width);
+      atl_settings_set_number (settings, ATL_MADE_HEIGHT, (double) height);
+    }
   g_ptr_array_add (inputs, atl_picture_input_array (picture, name, 3, width, height));
 }
 
@@ -277,20 +288,15 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
   g_autoptr (AtlPicture) image = NULL;
   g_autoptr (AtlPicture) mask = NULL;
   gint64 width, height;
-  guint shape[2] = { 0, 0 }, n_references = 0;
+  guint n_references = 0;
 
   if (!check_roles (job, traits, family, error) ||
       !decode (job, ATL_CREATE_IMAGE, 0, &image, error) ||
       !decode (job, ATL_CREATE_MASK, 0, &mask, error))
     return FALSE;
-  if (image != NULL)
-    {
-      shape[0] = image->width;
-      shape[1] = image->height;
-    }
   if (image != NULL && mask == NULL && (traits->abilities & ATL_CAN_IMAGE) == 0)
     {
-      add_reference (inputs, image, ++n_references, job->slot->pictures);
+      add_reference (inputs, image, ++n_references, job->slot->pictures, settings);
       g_clear_pointer (&image, atl_picture_free);
     }
   for (guint i = 0; i < ATL_MAX_REFERENCES; i++)
@@ -301,14 +307,11 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
         return FALSE;
       if (picture == NULL)
         break;
-      if (shape[0] == 0)
-        {
-          shape[0] = picture->width;
-          shape[1] = picture->height;
-        }
-      add_reference (inputs, picture, ++n_references, job->slot->pictures);
+      add_reference (inputs, picture, ++n_references, job->slot->pictures,
+                     image == NULL ? settings : NULL);
     }
-  atl_picture_choose_size (settings, traits, shape[0], shape[1], &width, &height);
+  atl_picture_choose_size (settings, traits, image != NULL ? image->width : 0,
+                           image != NULL ? image->height : 0, &width, &height);
   if (image != NULL)
     g_ptr_array_add (inputs, atl_picture_input_array (image, ATL_CREATE_IMAGE, 3, width, height));
   if (mask != NULL)
