@@ -25,6 +25,8 @@ struct _AtlCheckpoint
   GArray *taken;        /* (owned) Taken */
   AtlCheckpoint *base;  /* (owned) (nullable) */
   guint64 weight_bytes;
+  AtlOriginFunc origin; /* (nullable) */
+  gconstpointer origin_data;
 };
 
 typedef struct
@@ -206,6 +208,44 @@ atl_checkpoint_set_base (AtlCheckpoint *self, AtlCheckpoint *base)
 {
   g_assert (self->base == NULL);
   self->base = atl_checkpoint_ref (base);
+}
+
+void
+atl_checkpoint_set_origin (AtlCheckpoint *self, AtlOriginFunc func, gconstpointer data)
+{
+  self->origin = func;
+  self->origin_data = data;
+}
+
+/* Names are found by their letters, as every language has its own quotation marks. */
+void
+atl_checkpoint_say_origins (const AtlCheckpoint *self, GError *error)
+{
+  static const char letters[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_.-";
+  g_autoptr (GString) text = NULL;
+
+  if (error == NULL || self->origin == NULL)
+    return;
+  text = g_string_new (NULL);
+  for (const char *p = error->message; *p != '\0';)
+    {
+      gsize n = strspn (p, letters), rest;
+      g_autofree char *name = NULL;
+      g_autofree char *said = NULL;
+
+      for (rest = n; rest > 0 && p[rest - 1] == '.'; rest--)
+        ;
+      name = g_strndup (p, rest);
+      said = rest > 0 ? self->origin (self->origin_data, name) : NULL;
+      g_string_append (text, said != NULL ? said : name);
+      g_string_append_len (text, p + rest, (gssize) (n - rest));
+      p += n;
+      n = strcspn (p, letters);
+      g_string_append_len (text, p, (gssize) n);
+      p += n;
+    }
+  g_free (error->message);
+  error->message = g_string_free (g_steal_pointer (&text), FALSE);
 }
 
 gboolean

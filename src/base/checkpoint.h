@@ -98,6 +98,13 @@ void atl_checkpoint_take (AtlCheckpoint *self, gpointer data, GDestroyNotify des
 /* Keeps `base`, whose bytes this checkpoint's tensors show, alive as long as this one. */
 void atl_checkpoint_set_base (AtlCheckpoint *self, AtlCheckpoint *base);
 
+/* What the person's own files call a tensor or key that the checkpoint has, or should have, under
+ * `name`; NULL when nothing else. The caller frees. */
+typedef char *(*AtlOriginFunc) (gconstpointer data, const char *name);
+/* For a checkpoint that was made from one in another vocabulary; `data` lives as long as it does.
+ */
+void atl_checkpoint_set_origin (AtlCheckpoint *self, AtlOriginFunc func, gconstpointer data);
+
 /* --- Reading --- */
 
 AtlCheckpoint *atl_checkpoint_ref (AtlCheckpoint *self);
@@ -111,6 +118,9 @@ const AtlTensorInfo *atl_checkpoint_find (const AtlCheckpoint *self,
 gint64 atl_tensor_info_n_rows (const AtlTensorInfo *info);
 /* Copies rows, or makes them on all processors. */
 void atl_tensor_info_read (const AtlTensorInfo *info, gint64 first_row, gint64 n_rows, guint8 *out);
+/* Puts the names of the person's own files into a message that is about this checkpoint; nothing
+ * where there is no error. */
+void atl_checkpoint_say_origins (const AtlCheckpoint *self, GError *error);
 guint64 atl_checkpoint_weight_bytes (const AtlCheckpoint *self);
 /* Returns pages of a tensor that was copied elsewhere to the system. */
 void atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info);

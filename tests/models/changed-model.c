@@ -1,7 +1,10 @@
 /* Models with one thing changed, and how they end. */
 #include "changed-model.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "engine/convert/hf.h"
 
 #define MAX_GROWTH (128 * 1024 * 1024)
 
@@ -17,14 +20,17 @@ changed_model_check_words (const GError *error)
 }
 
 gboolean
-changed_model_try (AtlCheckpoint *cp, GError **error)
+changed_model_try (AtlCheckpoint *files, GError **error)
 {
   static const gint32 ids[] = { 1, 2, 3, 4 };
   AtlBackend *cpu = model_fixture_cpu (TRUE);
+  g_autoptr (AtlCheckpoint) cp = atl_hf_adopt (files, error);
   g_autoptr (AtlLlm) llm = NULL;
   g_autoptr (AtlLlmCache) cache = NULL;
   guint64 weights, kv, scratch, before = model_fixture_peak ();
 
+  if (cp == NULL)
+    return FALSE;
   /* What is asked before loading must be as safe. */
   atl_llm_supports (cp, NULL);
   atl_llm_estimate (cp, 4096, ATL_DTYPE_F16, &weights, &kv, &scratch, NULL, NULL);
@@ -104,4 +110,95 @@ changed_model_survive (AtlCheckpoint *from, const Change *c)
 
   if (!changed_model_try (cp, &error))
     changed_model_check_words (error);
+}
+
+void
+changed_model_expect (AtlCheckpoint *from, const Change *c, gboolean refused)
+{
+  if (refused)
+    changed_model_refuse (from, c);
+  else
+    changed_model_survive (from, c);
+}
+
+/* --- Absurd values --- */
+
+static const guint64 wholes[] = { 0,          1,          3,          7,           255,
+                                  65536,      1u << 30,   1u << 31,   G_MAXUINT32, 1ull << 32,
+                                  1ull << 62, 1ull << 63, G_MAXUINT64 };
+static const double reals[] = { NAN, INFINITY, -INFINITY, -1.0, 0.0, 1e-300, 1e300, 3.5 };
+
+static void
+try_numbers (AtlCheckpoint *cp, const char *key)
+{
+  AtlMetaValue value = { 0 };
+  Change c = { .key = key, .value = &value };
+
+  for (gsize k = 0; k < G_N_ELEMENTS (wholes); k++)
+    {
+      value = (AtlMetaValue){ .type = ATL_META_UINT, .v_uint = wholes[k] };
+      changed_model_survive (cp, &c);
+      value = (AtlMetaValue){ .type = ATL_META_INT, .v_int = -(gint64) (wholes[k] / 2) };
+      changed_model_survive (cp, &c);
+    }
+  for (gsize k = 0; k < G_N_ELEMENTS (reals); k++)
+    {
+      value = (AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = reals[k] };
+      changed_model_survive (cp, &c);
+    }
+  value = (AtlMetaValue){ .type = ATL_META_BOOL, .v_bool = TRUE };
+  changed_model_survive (cp, &c);
+  value = (AtlMetaValue){ .type = ATL_META_STRING, .v_string = { "%s%n", 4 } };
+  changed_model_survive (cp, &c);
+  c.value = NULL;
+  changed_model_survive (cp, &c);
+}
+
+/* Lists of n equal numbers, of every type; n is none, one, one less than it was, as it was, more.
+ */
+static void
+try_lists (AtlCheckpoint *cp, const char *key, gsize n_have)
+{
+  const gsize lengths[] = { 0, 1, MAX (n_have, 1) - 1, n_have, n_have + 1 };
+  gsize room = n_have + 1;
+  g_autofree guint64 *whole = g_new (guint64, room);
+  g_autofree double *real = g_new (double, room);
+  g_autofree gboolean *flag = g_new0 (gboolean, room);
+  AtlMetaValue value = { .type = ATL_META_ARRAY };
+  Change c = { .key = key, .value = &value };
+
+  for (gsize l = 0; l < G_N_ELEMENTS (lengths); l++)
+    {
+      value.v_array.n = lengths[l];
+      value.v_array.elem_type = ATL_META_BOOL;
+      value.v_array.elems = flag;
+      changed_model_survive (cp, &c);
+      value.v_array.elems = whole;
+      for (gsize k = 0; k < G_N_ELEMENTS (wholes); k++)
+        {
+          for (gsize i = 0; i < room; i++)
+            whole[i] = wholes[k];
+          value.v_array.elem_type = ATL_META_UINT;
+          changed_model_survive (cp, &c);
+          value.v_array.elem_type = ATL_META_INT;
+          changed_model_survive (cp, &c);
+        }
+      value.v_array.elem_type = ATL_META_FLOAT;
+      value.v_array.elems = real;
+      for (gsize k = 0; k < G_N_ELEMENTS (reals); k++)
+        {
+          for (gsize i = 0; i < room; i++)
+            real[i] = reals[k];
+          changed_model_survive (cp, &c);
+        }
+    }
+}
+
+void
+changed_model_try_values (AtlCheckpoint *from, const char *key)
+{
+  const AtlMetaValue *have = atl_checkpoint_meta (from, key);
+
+  try_numbers (from, key);
+  try_lists (from, key, have->type == ATL_META_ARRAY ? have->v_array.n : 1);
 }

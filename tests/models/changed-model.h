@@ -21,9 +21,12 @@ AtlCheckpoint *changed_model (AtlCheckpoint *from, const Change *c);
 void changed_model_check_words (const GError *error);
 /* Loads and runs a few tokens; FALSE in words. Whatever loads must run, if only to numbers that are
  * none, and without memory that the file does not account for. */
-gboolean changed_model_try (AtlCheckpoint *cp, GError **error);
+gboolean changed_model_try (AtlCheckpoint *files, GError **error);
 
 /* Fails the test unless the changed model is refused in words, which name a changed tensor. */
 void changed_model_refuse (AtlCheckpoint *from, const Change *c);
 /* Either way is right, as long as it is orderly. */
 void changed_model_survive (AtlCheckpoint *from, const Change *c);
+void changed_model_expect (AtlCheckpoint *from, const Change *c, gboolean refused);
+/* Every absurd number, word and list in place of what the key has. */
+void changed_model_try_values (AtlCheckpoint *from, const char *key);

@@ -192,8 +192,9 @@ static gboolean
 bad (const char *name, const char *what, GError **error)
 {
   g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-               _ ("The quantised weight “%s”: %s does not fit the settings of the checkpoint"),
-               name, what);
+               _ ("The quantised weight “%s”: “%s.%s” is missing or does not fit the settings of "
+                  "the checkpoint"),
+               name, name, what);
   return FALSE;
 }
 
@@ -211,6 +212,13 @@ is_table (const AtlTensorInfo *info, gint64 rows, gint64 columns)
          (info->dtype == ATL_DTYPE_F16 || info->dtype == ATL_DTYPE_BF16 ||
           info->dtype == ATL_DTYPE_F32) &&
          info->n_dims == 2 && info->dim[0] == rows && info->dim[1] == columns;
+}
+
+/* A symmetric form may leave them out. */
+static gboolean
+zeros_fit (const AtlHfSource *self, const AtlTensorInfo *zeros, gint64 rows, gint64 columns)
+{
+  return zeros == NULL ? self->quant.symmetric : is_words (zeros, rows, columns);
 }
 
 /* Scales that half precision holds exactly; those of GPTQ and AWQ are half precision. */
@@ -296,16 +304,17 @@ check_gptq (AtlHfSource *self, const char *name, GError **error)
   const AtlTensorInfo *words = self->part[ATL_HF_QWEIGHT], *scales = self->part[ATL_HF_SCALES];
   gint64 bits = self->quant.bits;
 
-  if (scales == NULL || scales->n_dims != 2 || words->n_dims != 2 ||
-      words->dtype != ATL_DTYPE_I32 || words->dim[0] < 1 || words->dim[1] < 1 ||
-      words->dim[0] * 32 % bits != 0)
+  if (scales == NULL || scales->n_dims != 2)
+    return bad (name, "scales", error);
+  if (words->n_dims != 2 || words->dtype != ATL_DTYPE_I32 || words->dim[0] < 1 ||
+      words->dim[1] < 1 || words->dim[0] * 32 % bits != 0)
     return bad (name, "qweight", error);
   self->dim[0] = words->dim[1];
   self->dim[1] = words->dim[0] * 32 / bits;
   if (!is_table (scales, n_groups (self), self->dim[0]))
     return bad (name, "scales", error);
-  if (self->part[ATL_HF_QZEROS] != NULL &&
-      !is_words (self->part[ATL_HF_QZEROS], n_groups (self), (self->dim[0] * bits + 31) / 32))
+  if (!zeros_fit (self, self->part[ATL_HF_QZEROS], n_groups (self),
+                  (self->dim[0] * bits + 31) / 32))
     return bad (name, "qzeros", error);
   return TRUE;
 }
@@ -323,8 +332,7 @@ check_awq (AtlHfSource *self, const char *name, GError **error)
   self->dim[1] = words->dim[0];
   if (!is_table (self->part[ATL_HF_SCALES], n_groups (self), self->dim[0]))
     return bad (name, "scales", error);
-  if (self->part[ATL_HF_QZEROS] != NULL &&
-      !is_words (self->part[ATL_HF_QZEROS], n_groups (self), words->dim[1]))
+  if (!zeros_fit (self, self->part[ATL_HF_QZEROS], n_groups (self), words->dim[1]))
     return bad (name, "qzeros", error);
   return TRUE;
 }
@@ -339,11 +347,13 @@ check_compressed (AtlHfSource *self, const char *name, GError **error)
   guint64 number[2] = { 0 };
   gsize width = shape != NULL && shape->dtype == ATL_DTYPE_I64 ? 8 : 4;
 
-  if (words->n_dims != 2 || words->dtype != ATL_DTYPE_I32 || scales == NULL ||
-      scales->n_dims != 2 || scales->dim[1] < 1 || shape == NULL ||
-      shape->size_bytes != 2 * width ||
-      (shape->dtype != ATL_DTYPE_I64 && shape->dtype != ATL_DTYPE_I32))
+  if (words->n_dims != 2 || words->dtype != ATL_DTYPE_I32)
     return bad (name, "weight_packed", error);
+  if (scales == NULL || scales->n_dims != 2 || scales->dim[1] < 1)
+    return bad (name, "weight_scale", error);
+  if (shape == NULL || shape->size_bytes != 2 * width ||
+      (shape->dtype != ATL_DTYPE_I64 && shape->dtype != ATL_DTYPE_I32))
+    return bad (name, "weight_shape", error);
   for (guint i = 0; i < 2; i++)
     {
       number[i] = atl_load_u32 (shape->data + i * width);
@@ -362,8 +372,7 @@ check_compressed (AtlHfSource *self, const char *name, GError **error)
       scales->dim[1] == 1 ? 0 : (guint) ((self->dim[1] + scales->dim[1] - 1) / scales->dim[1]);
   if (!is_table (scales, self->dim[0], n_groups (self)))
     return bad (name, "weight_scale", error);
-  if (zeros != NULL &&
-      !is_words (zeros, (self->dim[0] * self->quant.bits + 31) / 32, n_groups (self)))
+  if (!zeros_fit (self, zeros, (self->dim[0] * self->quant.bits + 31) / 32, n_groups (self)))
     return bad (name, "weight_zero_point", error);
   return TRUE;
 }

@@ -273,27 +273,69 @@ is_put (const HfWriter *w, const char *key)
   return atl_checkpoint_meta (w->out, full) != NULL;
 }
 
+static gboolean
+is_for (const Setting *s, const char *arch)
+{
+  g_autofree char *framed = g_strconcat (" ", arch, " ", NULL);
+
+  return s->only == NULL || (strstr (s->only, framed) == NULL) == (*s->only == '!');
+}
+
+/* The name that the setting has in the file, else the first that it may have. */
+static const char *
+name_in_file (const AtlHfConfig *config, const char *words)
+{
+  g_auto (GStrv) names = g_strsplit (words, " ", -1);
+
+  for (guint i = 0; names[i] != NULL; i++)
+    if (atl_hf_config_meta (config, names[i]) != NULL)
+      return g_intern_string (names[i]);
+  return g_intern_string (names[0]);
+}
+
+const char *
+atl_hf_setting_for (const AtlHfConfig *self, const char *key)
+{
+  static const Setting derived[] = {
+    { "attention.sliding_window", "sliding_window", NULL, FALSE },
+    { "rope.freq_base", "rope_theta rope_parameters.rope_theta", NULL, TRUE },
+    { "rope.scaling.factor", "rope_scaling.factor rope_parameters.factor", NULL, TRUE },
+    { "full_attention_interval", "full_attention_interval", NULL, FALSE },
+    { "nextn_predict_layers", "num_nextn_predict_layers", NULL, FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
+    if (strcmp (settings[i].gguf, key) == 0 && is_for (&settings[i], self->family->arch))
+      return name_in_file (self, settings[i].hf);
+  for (guint i = 0; i < G_N_ELEMENTS (derived); i++)
+    if (strcmp (derived[i].gguf, key) == 0)
+      return name_in_file (self, derived[i].hf);
+  return NULL;
+}
+
 /* What the key has already been put for stays. */
 static void
 put_settings (HfWriter *w)
 {
-  g_autofree char *framed = g_strconcat (" ", w->arch, " ", NULL);
-
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
     {
       const Setting *s = &settings[i];
+      const char *name = name_in_file (w->config, s->hf);
       double value;
 
-      if ((s->only != NULL && (strstr (s->only, framed) == NULL) != (*s->only == '!')) ||
-          is_put (w, s->gguf) || !hf_first_number (w, s->hf, &value))
+      if (!is_for (s, w->arch) || is_put (w, s->gguf))
         continue;
-      if (s->is_float)
+      if (!hf_number (w, name, &value) && atl_hf_config_meta (w->config, name) != NULL)
+        hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” should be a number"), name);
+      else if (!hf_first_number (w, s->hf, &value))
+        continue;
+      else if (s->is_float)
         hf_put_float (w, s->gguf, value);
       else if (value >= 0 && value <= G_MAXUINT32 && floor (value) == value)
         hf_put_uint (w, s->gguf, value);
       else
         hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” is %g; a whole number is expected"),
-                 s->hf, value);
+                 name, value);
     }
 }
 
@@ -413,8 +455,16 @@ put_window (HfWriter *w)
   if (hf_number (w, "query_pre_attn_scalar", &qpas) && hf_number (w, "head_dim", &head_dim) &&
       qpas != head_dim && qpas > 0)
     hf_put_float (w, "attention.scale", 1.0 / sqrt (qpas));
-  if ((w->config->family->flags & ATL_HF_WINDOW) == 0 ||
-      !hf_number (w, "sliding_window", &window) || window < 1)
+  if ((w->config->family->flags & ATL_HF_WINDOW) == 0)
+    return;
+  if (!hf_number (w, "sliding_window", &window))
+    {
+      if (atl_hf_config_meta (w->config, "sliding_window") != NULL)
+        hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” should be a number"),
+                 "sliding_window");
+      return;
+    }
+  if (window < 1)
     return;
   hf_put_uint (w, "attention.sliding_window", window);
   if ((w->config->family->flags & ATL_HF_PATTERN) == 0 || types == NULL ||

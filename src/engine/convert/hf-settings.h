@@ -31,6 +31,10 @@ const AtlMetaValue *atl_hf_config_meta (const AtlHfConfig *self, const char *key
  * not there counts as 1. FALSE when one is no number, or a list is too short. */
 gboolean atl_hf_config_factors (const AtlHfConfig *self, const char *words, double *product);
 
+/* The setting that `key` (without the name of the architecture) is or would be made from: the one
+ * that is there, else the first that may be; NULL when it is made of none or of several. */
+const char *atl_hf_setting_for (const AtlHfConfig *self, const char *key);
+
 /* Adds everything to `out`, whose tensors are made later. */
 gboolean atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error);
 

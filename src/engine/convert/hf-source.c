@@ -39,6 +39,30 @@ get_string (const AtlCheckpoint *hf, const char *name)
   return text != NULL ? text : atl_checkpoint_get_string (hf, inner);
 }
 
+/* GPTQ says "sym", AWQ "zero_point", compressed-tensors of each group of modules whether. */
+static gboolean
+is_symmetric (const AtlCheckpoint *hf)
+{
+  static const struct
+  {
+    const char *key;
+    gboolean value; /* that means no */
+  } keys[] = {
+    { "quantization_config.sym", FALSE },
+    { "quantization_config.zero_point", TRUE },
+    { "quantization_config.config_groups.group_0.weights.symmetric", FALSE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      const AtlMetaValue *value = atl_checkpoint_meta (hf, keys[i].key);
+
+      if (value != NULL && value->type == ATL_META_BOOL && value->v_bool == keys[i].value)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
 {
@@ -81,7 +105,23 @@ atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
       block->v_array.elem_type == ATL_META_INT)
     for (guint i = 0; i < 2; i++)
       quant->block[i] = (guint) CLAMP (((const gint64 *) block->v_array.elems)[i], 1, 1 << 20);
+  quant->symmetric = is_symmetric (hf);
   return TRUE;
+}
+
+char *
+atl_hf_quant_words (const AtlHfQuant *quant)
+{
+  const char *method = quant->method;
+
+  if (g_strcmp0 (method, "gptq") == 0 || g_strcmp0 (method, "awq") == 0)
+    {
+      g_autofree char *upper = g_ascii_strup (method, -1);
+      return g_strdup_printf (_ ("%s, %u bits"), upper, quant->bits);
+    }
+  if (g_strcmp0 (method, "fp8") == 0 || g_strcmp0 (method, "exl2") == 0)
+    return g_ascii_strup (method, -1);
+  return g_strcmp0 (method, "mxfp4") != 0 ? g_strdup (method) : NULL;
 }
 
 /* --- Scaled fp8 --- */
@@ -270,16 +310,35 @@ init_plain (AtlHfSource *self, const char *name, GError **error)
     case ATL_DTYPE_F8_E4M3:
     case ATL_DTYPE_F8_E5M2:
       self->n_rows = atl_tensor_info_n_rows (info);
-      if (self->n_dims >= 1 &&
+      if (info->size_bytes > 0 && self->n_dims >= 1 &&
           (self->part[ATL_HF_SCALE_INV] != NULL || self->part[ATL_HF_SCALE] != NULL))
         return init_scaled (self, name, error);
-      return TRUE;
+      if (self->quant.method == NULL)
+        return TRUE;
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+          _ ("The scales of the fp8 tensor “%s” (“%s_scale_inv” or “%s_scale”) are missing"),
+          info->name, info->name, info->name);
+      return FALSE;
     default:
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                    _ ("The tensor “%s” has the type %s, which is not known for weights here"),
                    info->name, atl_dtype_name (info->dtype));
       return FALSE;
     }
+}
+
+/* What the scales that are there belong to. */
+static const char *
+missing_weight (const AtlTensorInfo *const *parts)
+{
+  if (parts[ATL_HF_SCALES] != NULL || parts[ATL_HF_QZEROS] != NULL || parts[ATL_HF_G_IDX] != NULL)
+    return ".qweight";
+  if (parts[ATL_HF_PACKED_ZERO] != NULL || parts[ATL_HF_PACKED_SHAPE] != NULL)
+    return ".weight_packed";
+  if (parts[ATL_HF_EXL_SCALE] != NULL || parts[ATL_HF_EXL_GROUPS] != NULL)
+    return ".q_weight";
+  return parts[ATL_HF_MX_SCALES] != NULL ? "_blocks" : ".weight";
 }
 
 AtlHfSource *
@@ -303,8 +362,9 @@ atl_hf_source_new (const char *name,
     ok = init_plain (self, name, error);
   else
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("“%s” has scales but no weights"),
-                   name);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("The tensor “%s%s” is missing, and its scales are there"), name,
+                   missing_weight (parts));
       ok = FALSE;
     }
   if (!ok)

@@ -51,6 +51,7 @@ typedef struct
   guint group_size;   /* inputs that share a scale; 0: all */
   guint zero_offset;  /* what GPTQ's packed zeros are too small by: 1, or 0 in its second format */
   guint block[2];     /* rows and columns that share a scale of scaled fp8 */
+  gboolean symmetric; /* the middle of the range is 0, so that there need be no zeros */
 } AtlHfQuant;
 
 typedef struct _AtlHfSource AtlHfSource;
@@ -76,6 +77,8 @@ struct _AtlHfSource
 
 /* Reads quantization_config. ATL_ERROR_UNSUPPORTED for methods that are not known. */
 gboolean atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error);
+/* "GPTQ, 4 bits", or NULL; the caller frees. */
+char *atl_hf_quant_words (const AtlHfQuant *quant);
 
 /* `parts` and `name` (of the module) are borrowed. ATL_ERROR_UNSUPPORTED names the tensor and its
  * form; ATL_ERROR_BAD_FILE the shape that does not fit. */

@@ -9,11 +9,10 @@
  */
 #pragma once
 
+#include "engine/convert/hf-module-name.h"
 #include "engine/convert/hf-settings.h"
 
 G_BEGIN_DECLS
-
-#define HF_MAX_LAYERS 1024
 
 typedef struct
 {

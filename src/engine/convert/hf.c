@@ -7,61 +7,10 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "engine/convert/hf-module-name.h"
+#include "engine/convert/hf-origin.h"
 #include "engine/convert/hf-recipe.h"
 #include "engine/convert/hf-settings.h"
-
-#define MAX_LAYERS 1024
-#define MAX_STACK 4096 /* experts of a layer, heads of a stacked norm */
-
-/* Endings that tell the parts of a module from each other; the first that fits counts. */
-static const struct
-{
-  const char *ending;
-  AtlHfPart part;
-} endings[] = {
-  { ".weight", ATL_HF_WEIGHT },
-  { ".bias", ATL_HF_BIAS },
-  { ".weight_scale_inv", ATL_HF_SCALE_INV },
-  { ".weight_scale", ATL_HF_SCALE },
-  { ".scale_weight", ATL_HF_SCALE },
-  { ".qweight", ATL_HF_QWEIGHT },
-  { ".qzeros", ATL_HF_QZEROS },
-  { ".scales", ATL_HF_SCALES },
-  { ".g_idx", ATL_HF_G_IDX },
-  { ".weight_g_idx", ATL_HF_G_IDX },
-  { ".weight_packed", ATL_HF_PACKED },
-  { ".weight_zero_point", ATL_HF_PACKED_ZERO },
-  { ".weight_shape", ATL_HF_PACKED_SHAPE },
-  { ".q_weight", ATL_HF_EXL_WEIGHT },
-  { ".q_scale", ATL_HF_EXL_SCALE },
-  { ".q_scale_max", ATL_HF_EXL_SCALE_MAX },
-  { ".q_groups", ATL_HF_EXL_GROUPS },
-  { ".q_invperm", ATL_HF_EXL_INVPERM },
-  { ".q_perm", ATL_HF_EXL_PERM },
-  { "_blocks", ATL_HF_MX_BLOCKS },
-  { "_scales", ATL_HF_MX_SCALES },
-  { "_bias", ATL_HF_BIAS },
-};
-
-/* Tensors that a quantiser leaves behind and nothing here needs. */
-static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",     ".v_scale",
-                                               ".output_scale", ".inv_freq",    ".kv_cache_scale",
-                                               ".q_group_map",  ".scale_input", ".comfy_quant" };
-
-/* Parts of a model that see or hear, and layers that predict ahead. */
-static const char *const ignored_roots[] = {
-  "vision_tower.", "vision_model.", "multi_modal_projector.", "visual.", "audio_tower.",
-  "mtp.",          "embed_vision.", "embed_audio.",           "mtp_",    "scaled_fp8",
-  "tekken_model"
-};
-
-static const char *const roots[] = { "model.language_model.",
-                                     "language_model.model.",
-                                     "language_model.",
-                                     "model.",
-                                     "transformer.",
-                                     "backbone.",
-                                     "gpt_neox." };
 
 typedef struct
 {
@@ -88,6 +37,7 @@ typedef struct
   GHashTable *by_name;
   GPtrArray *targets; /* (owned) Target */
   GHashTable *by_gguf;
+  HfOrigins *origins; /* of `out` */
   gboolean tied;
 } Translation;
 
@@ -129,45 +79,12 @@ unknown_tensor (const Translation *self, const char *name, GError **error)
 
 /* --- Tensors to modules --- */
 
-/* The name without the root that wraps the decoder. */
-static const char *
-without_root (const char *name)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (roots); i++)
-    if (g_str_has_prefix (name, roots[i]))
-      return name + strlen (roots[i]);
-  return name;
-}
-
-static gboolean
-is_ignored (const char *name)
-{
-  const char *inner = without_root (name);
-
-  for (guint i = 0; i < G_N_ELEMENTS (ignored_roots); i++)
-    if (g_str_has_prefix (name, ignored_roots[i]) || g_str_has_prefix (inner, ignored_roots[i]))
-      return TRUE;
-  for (guint i = 0; i < G_N_ELEMENTS (ignored_endings); i++)
-    if (g_str_has_suffix (name, ignored_endings[i]))
-      return TRUE;
-  return FALSE;
-}
-
 static void
 gather (Translation *self, const AtlTensorInfo *info)
 {
   g_autofree char *name = g_strdup (info->name);
-  AtlHfPart part = ATL_HF_WEIGHT;
-  Module *module;
-
-  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
-    if (g_str_has_suffix (name, endings[i].ending))
-      {
-        part = endings[i].part;
-        name[strlen (name) - strlen (endings[i].ending)] = '\0';
-        break;
-      }
-  module = g_hash_table_lookup (self->by_name, name);
+  AtlHfPart part = hf_take_part (name);
+  Module *module = g_hash_table_lookup (self->by_name, name);
   if (module == NULL)
     {
       module = g_new0 (Module, 1);
@@ -179,41 +96,6 @@ gather (Translation *self, const AtlTensorInfo *info)
 }
 
 /* --- Modules to GGUF's names --- */
-
-/* "experts.12.up_proj" -> "experts.*.up_proj" and 12; -1 when there is no number. */
-static gint64
-take_number (char *name)
-{
-  for (char *dot = strchr (name, '.'); dot != NULL; dot = strchr (dot + 1, '.'))
-    if (g_ascii_isdigit (dot[1]))
-      {
-        char *end;
-        guint64 number = g_ascii_strtoull (dot + 1, &end, 10);
-
-        if ((*end != '.' && *end != '\0') || number >= MAX_STACK)
-          continue;
-        dot[1] = '*';
-        memmove (dot + 2, end, strlen (end) + 1);
-        return (gint64) number;
-      }
-  return -1;
-}
-
-/* "layers.3.mlp.up_proj" -> 3 and "mlp.up_proj"; -1 outside of layers. */
-static gint64
-take_layer (const char **name)
-{
-  char *end;
-  guint64 layer;
-
-  if (!g_str_has_prefix (*name, "layers.") || !g_ascii_isdigit ((*name)[7]))
-    return -1;
-  layer = g_ascii_strtoull (*name + 7, &end, 10);
-  if (*end != '.' || layer >= MAX_LAYERS)
-    return -1;
-  *name = end + 1;
-  return (gint64) layer;
-}
 
 static void
 add_target (Translation *self,
@@ -250,7 +132,7 @@ full_name (const Translation *self, const AtlHfName *name, gint64 layer)
   g_autofree char *inner = NULL;
   double n_experts = 0;
 
-  atl_hf_config_number (&self->config, "num_local_experts", 0, MAX_STACK, &n_experts);
+  atl_hf_config_number (&self->config, "num_local_experts", 0, HF_MAX_STACK, &n_experts);
   if ((self->config.family->flags & ATL_HF_SHARED_IS_DENSE) != 0 && n_experts < 1 &&
       g_str_has_suffix (name->gguf, "_shexp"))
     length -= strlen ("_shexp");
@@ -262,9 +144,9 @@ full_name (const Translation *self, const AtlHfName *name, gint64 layer)
 static gboolean
 place_module (Translation *self, Module *module, double n_layers, GError **error)
 {
-  const char *inner = without_root (module->name);
+  const char *inner = hf_without_root (module->name);
   g_autofree char *pattern = NULL;
-  gint64 layer = take_layer (&inner), number;
+  gint64 layer = hf_take_layer (&inner), number;
   gboolean has_weight = FALSE;
   const AtlHfName *name;
 
@@ -272,7 +154,7 @@ place_module (Translation *self, Module *module, double n_layers, GError **error
   if (layer >= 0 && (double) layer >= n_layers)
     return TRUE;
   pattern = g_strdup (inner);
-  number = take_number (pattern);
+  number = hf_take_number (pattern);
   name = atl_hf_family_name (self->config.family, pattern, layer >= 0);
   if (name == NULL)
     return unknown_tensor (self, module->name, error);
@@ -287,6 +169,7 @@ place_module (Translation *self, Module *module, double n_layers, GError **error
           (self->tied && !for_tied && strcmp (name->gguf, "output") == 0))
         continue;
       gguf = full_name (self, name, layer);
+      hf_origins_add (self->origins, gguf, (name->layout & ATL_HF_BARE) != 0, module->part);
       if (has_weight)
         add_target (self, gguf, name, FALSE, number, module);
       if (module->part[ATL_HF_BIAS] != NULL)
@@ -313,6 +196,14 @@ free_sources (AtlHfSource **sources, guint n)
   g_free (sources);
 }
 
+static char *
+target_name (const Target *target)
+{
+  gboolean bare = (target->name->layout & ATL_HF_BARE) != 0;
+
+  return g_strconcat (target->gguf, bare ? NULL : target->is_bias ? ".bias" : ".weight", NULL);
+}
+
 static void
 shape_source (const Translation *self, const Target *target, AtlHfSource *source)
 {
@@ -337,13 +228,46 @@ shape_source (const Translation *self, const Target *target, AtlHfSource *source
     }
 }
 
+/* "….experts.3.up_proj.weight" when that of another expert is there. */
+static gboolean
+missing_part (const Translation *self, const Target *target, guint i, GError **error)
+{
+  for (guint k = 0; k < target->modules->len; k++)
+    {
+      const Module *like = target->modules->pdata[k];
+      g_autofree char *number = g_strdup_printf (".%u", k);
+      const char *at = like != NULL ? g_strrstr (like->name, number) : NULL;
+
+      if (at == NULL)
+        continue;
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s: the tensor “%.*s.%u%s.%s” is missing"), atl_checkpoint_name (self->hf),
+                   (int) (at - like->name), like->name, i, at + strlen (number),
+                   target->is_bias ? "bias" : "weight");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* Experts that the settings speak of. */
+static guint
+n_needed (const Translation *self, const Target *target)
+{
+  g_autofree char *key = g_strconcat (self->config.family->arch, ".expert_count", NULL);
+  guint64 n = 0;
+
+  if (target->is_stack && g_str_has_suffix (target->gguf, "_exps"))
+    atl_checkpoint_get_uint (self->out, key, 0, HF_MAX_STACK, &n, NULL);
+  return (guint) n;
+}
+
 /* The sources of a target; all of one shape and, where they were packed, of the widest type. */
 static AtlHfSource **
 open_sources (Translation *self, const Target *target, GError **error)
 {
   guint n = target->modules->len;
   AtlHfSource **sources = g_new0 (AtlHfSource *, n + 1);
-  gboolean ok = TRUE;
+  gboolean ok = n >= n_needed (self, target) || missing_part (self, target, n, error);
   AtlDType widest = ATL_N_DTYPES;
 
   for (guint i = 0; ok && i < n; i++)
@@ -353,8 +277,7 @@ open_sources (Translation *self, const Target *target, GError **error)
 
       if (module == NULL)
         {
-          g_autofree char *what = g_strdup_printf (_ ("it has no part %u of %u"), i, n);
-          ok = bad_shape (self, target->gguf, what, error);
+          ok = missing_part (self, target, i, error);
           break;
         }
       bias[ATL_HF_WEIGHT] = module->part[ATL_HF_BIAS];
@@ -405,12 +328,13 @@ make_plan (Translation *self,
            GError **error)
 {
   g_autoptr (GError) local = NULL;
+  g_autofree char *name = target_name (target);
 
   if (target->is_bias && target->name->factors != NULL)
-    return bad_shape (self, target->gguf,
-                      _ ("it has a bias and a multiplier, which is not known here"), error);
+    return bad_shape (self, name, _ ("it has a bias and a multiplier, which is not known here"),
+                      error);
   if (!atl_hf_layout_plan (plan, &self->config, target->name, n_rows, n_columns, &local))
-    return bad_shape (self, target->gguf, local->message, error);
+    return bad_shape (self, name, local->message, error);
   /* The 1 belongs to the weights of a norm. */
   if (target->is_bias)
     plan->change = ATL_HF_UNCHANGED;
@@ -467,12 +391,8 @@ fit_columns (AtlHfSource **sources, guint n, const AtlHfPlan *plan)
 static gboolean
 add_tensor (Translation *self, const Target *target, GError **error)
 {
-  gboolean bare = (target->name->layout & ATL_HF_BARE) != 0, is_list;
-  g_autofree char *name = g_strconcat (target->gguf,
-                                       bare              ? NULL
-                                       : target->is_bias ? ".bias"
-                                                         : ".weight",
-                                       NULL);
+  g_autofree char *name = target_name (target);
+  gboolean is_list;
   guint n = target->modules->len, n_dims;
   AtlHfSource **sources = open_sources (self, target, error);
   AtlHfRecipe *recipe;
@@ -504,51 +424,53 @@ add_tensor (Translation *self, const Target *target, GError **error)
              : atl_hf_recipe_add (recipe, self->out, name, n_dims, dim, error);
 }
 
+/* Only what it is said of is wrong without an output layer: parts of pictures' models have none. */
 static void
-add_words (Translation *self)
+add_untied (Translation *self)
 {
-  const char *method = self->quant.method;
-  g_autofree char *words = NULL;
-  AtlMetaValue value = { .type = ATL_META_STRING };
+  const AtlMetaValue *tied = atl_hf_config_meta (&self->config, "tie_word_embeddings");
+  g_autofree char *key = g_strconcat (self->config.family->arch, ".tie_word_embeddings", NULL);
 
-  if (g_strcmp0 (method, "gptq") == 0 || g_strcmp0 (method, "awq") == 0)
-    {
-      g_autofree char *upper = g_ascii_strup (method, -1);
-      words = g_strdup_printf (_ ("%s, %u bits"), upper, self->quant.bits);
-    }
-  else if (g_strcmp0 (method, "fp8") == 0 || g_strcmp0 (method, "exl2") == 0)
-    words = g_ascii_strup (method, -1);
-  else if (method != NULL && g_strcmp0 (method, "mxfp4") != 0)
-    words = g_strdup (method);
-  if (words == NULL)
-    return;
-  value.v_string.chars = words;
-  value.v_string.length = strlen (words);
-  atl_checkpoint_add_meta (self->out, "general.quantisation", &value, NULL);
+  if (tied != NULL && tied->type == ATL_META_BOOL && !tied->v_bool &&
+      !g_hash_table_contains (self->by_gguf, "output.weight"))
+    atl_checkpoint_add_meta (self->out, key, tied, NULL);
 }
 
 static gboolean
 translate (Translation *self, GError **error)
 {
+  g_autofree char *words = NULL;
   double n_layers = 0;
 
   if (!atl_hf_config_init (&self->config, self->hf, error) ||
       !atl_hf_quant_read (&self->quant, self->hf, error) ||
       !atl_hf_settings_add (&self->config, self->out, error))
     return FALSE;
-  add_words (self);
+  self->origins = hf_origins_new (&self->config);
+  atl_checkpoint_take (self->out, self->origins, (GDestroyNotify) hf_origins_free);
+  atl_checkpoint_set_origin (self->out, hf_origins_find, self->origins);
+  words = atl_hf_quant_words (&self->quant);
+  if (words != NULL)
+    {
+      AtlMetaValue value = { .type = ATL_META_STRING };
+
+      value.v_string.chars = words;
+      value.v_string.length = strlen (words);
+      atl_checkpoint_add_meta (self->out, "general.quantisation", &value, NULL);
+    }
   self->tied = atl_hf_config_bool (&self->config, "tie_word_embeddings", FALSE);
-  atl_hf_config_number (&self->config, "num_hidden_layers", 1, MAX_LAYERS, &n_layers);
+  atl_hf_config_number (&self->config, "num_hidden_layers", 1, HF_MAX_LAYERS, &n_layers);
   for (guint i = 0; i < atl_checkpoint_n_tensors (self->hf); i++)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (self->hf, i);
 
-      if (!is_ignored (info->name))
+      if (!hf_is_ignored (info->name))
         gather (self, info);
     }
   for (guint i = 0; i < self->modules->len; i++)
     if (!place_module (self, self->modules->pdata[i], n_layers, error))
       return FALSE;
+  add_untied (self);
   for (guint i = 0; i < self->targets->len; i++)
     if (!add_tensor (self, self->targets->pdata[i], error))
       return FALSE;
@@ -572,10 +494,16 @@ atl_hf_translate (AtlCheckpoint *hf, GError **error)
     .targets = g_ptr_array_new_with_free_func (target_free),
     .by_gguf = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
   };
+  GError *mistake = NULL;
   gboolean ok;
 
   atl_checkpoint_set_base (self.out, hf);
-  ok = translate (&self, error);
+  ok = translate (&self, &mistake);
+  if (!ok)
+    {
+      atl_checkpoint_say_origins (self.out, mistake);
+      g_propagate_error (error, mistake);
+    }
   g_ptr_array_unref (self.targets);
   g_ptr_array_unref (self.modules);
   g_hash_table_unref (self.by_name);

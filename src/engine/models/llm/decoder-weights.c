@@ -333,7 +333,9 @@ add_head (AtlDecoder *self)
   gint64 D = self->h.n_embd, V = self->h.n_vocab;
 
   self->output =
-      atl_weights_add_optional (ws, ATL_USE_LINEAR, G_MAXINT, DIM (V, D), "output.weight");
+      self->h.has_own_head
+          ? atl_weights_add (ws, ATL_USE_LINEAR, G_MAXINT, DIM (V, D), "output.weight")
+          : atl_weights_add_optional (ws, ATL_USE_LINEAR, G_MAXINT, DIM (V, D), "output.weight");
   if (self->output == NULL && self->token_embd != NULL)
     {
       self->output = self->token_embd;
@@ -344,7 +346,7 @@ add_head (AtlDecoder *self)
 }
 
 static gboolean
-init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, GError **error)
+describe (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, GError **error)
 {
   AtlWeights *ws;
   gint64 D, V;
@@ -390,6 +392,19 @@ init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, GErro
       return FALSE;
     }
   return TRUE;
+}
+
+/* Mistakes are told in the words of the files. */
+static gboolean
+init (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, GError **error)
+{
+  GError *mistake = NULL;
+
+  if (describe (self, cp, n_ctx, has_head, &mistake))
+    return TRUE;
+  atl_checkpoint_say_origins (cp, mistake);
+  g_propagate_error (error, mistake);
+  return FALSE;
 }
 
 gboolean

@@ -33,21 +33,35 @@ read_router (AtlLlmHparams *h, AtlLlmKeys *k)
 
   atl_llm_key_uint (k, "expert_group_count", 0, e->n, FALSE, &e->n_groups);
   e->n_groups_used = e->n_groups;
-  atl_llm_key_uint (k, "expert_group_used_count", 0, e->n, FALSE, &e->n_groups_used);
   if (e->n_groups <= 1)
     {
+      atl_llm_key_uint (k, "expert_group_used_count", 0, e->n, FALSE, &e->n_groups_used);
       e->n_groups = 0;
       return;
     }
-  if (e->n_groups_used < 1 || e->n_groups_used > e->n_groups)
-    atl_llm_key_fail (k, _ ("%u groups of %u are to be used"), e->n_groups_used, e->n_groups);
-  else if (e->n % e->n_groups != 0)
-    atl_llm_key_fail (k, _ ("%u experts cannot form %u groups"), e->n, e->n_groups);
+  atl_llm_key_uint (k, "expert_group_used_count", 1, e->n_groups, FALSE, &e->n_groups_used);
+  if (e->n % e->n_groups != 0)
+    atl_llm_key_unfit (k, ATL_LLM_DIVISOR, "expert_group_count", e->n_groups, "expert_count", e->n);
   else if (e->n / e->n_groups * e->n_groups_used < e->n_used)
-    atl_llm_key_fail (k, _ ("%u groups of %u experts do not have the %u that a token is sent to"),
-                      e->n_groups_used, e->n / e->n_groups, e->n_used);
+    atl_llm_key_unfit (k, ATL_LLM_AT_MOST, "expert_used_count", e->n_used,
+                       "expert_group_used_count", e->n / e->n_groups * e->n_groups_used);
   /* DeepSeek V2, before there was a bias: group_limited_greedy of its authors' code. */
   e->group_by_best = e->kind == ATL_ROUTE_SOFTMAX && !e->has_choice_bias;
+}
+
+/* Without other experts the shared one is the feed-forward (Granite 4's dense models). */
+static void
+read_lone_shared (AtlLlmHparams *h, AtlLlmKeys *k)
+{
+  guint n_ff = 0;
+
+  if (!atl_llm_key_uint (k, "expert_shared_feed_forward_length", 0, 1 << 20, FALSE, &n_ff) ||
+      n_ff == 0)
+    return;
+  h->n_ff = n_ff;
+  for (guint il = 0; il < h->n_layer; il++)
+    if (h->layers[il].n_ff > 0)
+      h->layers[il].n_ff = n_ff;
 }
 
 void
@@ -57,6 +71,8 @@ hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k)
   guint n_dense = 0, step = 1, n_shared = h->traits->n_shared_experts;
 
   atl_llm_key_uint (k, "expert_count", 0, 4096, FALSE, &e->n);
+  if (k->error == NULL && e->n == 0)
+    read_lone_shared (h, k);
   if (k->error != NULL || e->n == 0)
     return;
   atl_llm_key_uint (k, "expert_used_count", 1, e->n, TRUE, &e->n_used);
@@ -68,7 +84,8 @@ hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k)
       k->error == NULL)
     {
       if ((guint64) n_shared * e->n_ff > (1 << 20))
-        atl_llm_key_fail (k, _ ("%u shared experts of width %u are too many"), n_shared, e->n_ff);
+        atl_llm_key_unfit (k, ATL_LLM_AT_MOST, "expert_shared_count", n_shared,
+                           "expert_feed_forward_length", (1 << 20) / e->n_ff);
       else
         e->n_ff_shared = n_shared * e->n_ff;
     }
@@ -77,7 +94,7 @@ hparams_read_experts (AtlLlmHparams *h, AtlLlmKeys *k)
   if (h->traits->lone_sublayers)
     atl_llm_key_uint (k, "moe_latent_size", 0, 1 << 20, FALSE, &e->n_latent);
   if (k->error == NULL && e->n_ff == 0)
-    atl_llm_key_fail (k, _ ("the size of the experts is missing"));
+    atl_llm_key_fail (k, _ ("the key “%s.expert_feed_forward_length” is missing"), k->prefix);
   if (k->error != NULL)
     return;
   for (guint il = n_dense; il < h->n_layer; il++)

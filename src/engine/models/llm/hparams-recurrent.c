@@ -26,8 +26,8 @@ read_mamba (AtlLlmHparams *h, AtlLlmKeys *k)
     return;
   if (n_inner % m->n_heads != 0)
     {
-      atl_llm_key_fail (k, _ ("%u state space heads cannot share a width of %u"), m->n_heads,
-                        n_inner);
+      atl_llm_key_unfit (k, ATL_LLM_DIVISOR, "ssm.time_step_rank", m->n_heads, "ssm.inner_size",
+                         n_inner);
       return;
     }
   m->n = n_inner / m->n_heads;
@@ -49,8 +49,8 @@ read_delta (AtlLlmHparams *h, AtlLlmKeys *k)
   m->n = m->n_keys;
   if ((guint64) m->n_heads * m->n != n_inner)
     {
-      atl_llm_key_fail (k, _ ("%u value heads of %u do not make a width of %u"), m->n_heads, m->n,
-                        n_inner);
+      atl_llm_key_unfit (k, ATL_LLM_EXACTLY, "ssm.inner_size", n_inner, "ssm.time_step_rank",
+                         m->n_heads * m->n);
       return;
     }
   m->n_channels = n_inner + 2 * m->n_groups * m->n_keys;
@@ -108,15 +108,16 @@ hparams_read_recurrent (AtlLlmHparams *h, AtlLlmKeys *k)
     return;
   if (m->n_heads > 0 && m->n_heads % m->n_groups != 0)
     {
-      atl_llm_key_fail (k, _ ("%u heads of states cannot share %u heads of keys"), m->n_heads,
-                        m->n_groups);
+      atl_llm_key_unfit (k, ATL_LLM_DIVISOR, "ssm.group_count", m->n_groups, "ssm.time_step_rank",
+                         m->n_heads);
       return;
     }
   if ((guint64) m->n_heads * m->n_keys * m->n > MAX_STATE ||
       (guint64) m->n_taps * m->n_channels > MAX_STATE)
     {
-      atl_llm_key_fail (k, _ ("a state of %u heads of %u × %u numbers is too large"), m->n_heads,
-                        m->n_keys, m->n);
+      atl_llm_key_fail (
+          k, _ ("“%s.ssm.state_size” is %u: a state of %u heads of %u × %u numbers is too large"),
+          k->prefix, m->n_keys, m->n_heads, m->n_keys, m->n);
       return;
     }
   for (guint il = 0; il < h->n_layer && !m->has_norm; il++)

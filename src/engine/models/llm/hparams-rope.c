@@ -55,16 +55,34 @@ read_n_rot (AtlLlmHparams *h, AtlLlmKeys *k, gboolean windowed, guint same)
     n_rot = h->head_dim;
   atl_llm_key_uint (k, name, 2, 1 << 16, FALSE, &n_rot);
   if (n_rot % 2 != 0)
-    atl_llm_key_fail (k, _ ("an odd number (%u) of rotated components"), n_rot);
+    atl_llm_key_fail (k, _ ("“%s.%s” is %u; an even number is expected"), k->prefix, name, n_rot);
   for (guint il = 0; il < h->n_layer; il++)
     {
       const AtlLlmLayer *l = &h->layers[il];
 
       if (l->windowed == windowed && l->attends && n_rot > l->head_dim)
-        atl_llm_key_fail (k, _ ("%u components of heads of %u cannot be rotated"), n_rot,
-                          l->head_dim);
+        atl_llm_key_unfit (k, ATL_LLM_AT_MOST, name, n_rot, "attention.key_length", l->head_dim);
     }
   return n_rot;
+}
+
+/* Other kinds than those that are computed, or say that there are tensors of divisors. */
+static void
+check_plain (AtlLlmKeys *k)
+{
+  const AtlMetaValue *type = atl_llm_key_meta (k, "rope.scaling.type");
+  g_autofree char *shown = NULL;
+
+  if (type == NULL || atl_llm_key_is (k, "rope.scaling.type", "none") ||
+      atl_llm_key_is (k, "rope.scaling.type", "longrope") ||
+      atl_llm_key_is (k, "rope.scaling.type", ""))
+    return;
+  if (type->type == ATL_META_STRING)
+    shown = g_utf8_substring (type->v_string.chars, 0,
+                              MIN (40, g_utf8_strlen (type->v_string.chars, -1)));
+  atl_llm_key_fail (
+      k, _ ("“%s.rope.scaling.type” is “%s”; none, linear, yarn and longrope are known here"),
+      k->prefix, shown != NULL ? shown : "?");
 }
 
 static void
@@ -87,7 +105,10 @@ read_scaling (AtlLlmHparams *h, AtlLlmKeys *k)
       return;
     }
   if (r->scaling == ATL_ROPE_PLAIN)
-    return;
+    {
+      check_plain (k);
+      return;
+    }
 
   atl_llm_key_float (k, "rope.scaling.factor", 1e-6, 1e6, &r->factor);
   atl_llm_key_uint (k, "rope.scaling.original_context_length", 1, 1 << 30, FALSE, &original);
@@ -136,9 +157,8 @@ read_divisors (AtlLlmHparams *h, AtlLlmKeys *k, guint n_ctx)
   if (h->traits->full_divisors_only)
     return;
   if (h->rope_local.n_rot != h->rope.n_rot)
-    atl_llm_key_fail (
-        k, _ ("the divisors of %u rotated components do not fit the %u of windowed layers"),
-        h->rope.n_rot, h->rope_local.n_rot);
+    atl_llm_key_unfit (k, ATL_LLM_EXACTLY, "rope.dimension_count_swa", h->rope_local.n_rot,
+                       "rope.dimension_count", h->rope.n_rot);
   h->rope_local.scaling = ATL_ROPE_DIVISORS;
   h->rope_local.attn_factor = h->rope.attn_factor;
 }

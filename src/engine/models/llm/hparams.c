@@ -31,6 +31,7 @@ read_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
   h->layers = g_new0 (AtlLlmLayer, h->n_layer);
   for (guint il = 0; il < h->n_layer; il++)
     h->layers[il].kv_layer = il;
+  atl_llm_key_tied (k, &h->has_own_head);
   if (embd == NULL || embd->n_dims != 2 || embd->dim[0] < 1 || embd->dim[0] > (1 << 24))
     atl_llm_key_fail (k, _ ("the tensor “token_embd.weight” is missing or has no rows"));
   else
@@ -125,8 +126,8 @@ read_latent (AtlLlmHparams *h, AtlLlmKeys *k)
     return;
   if (key <= m->n_rope)
     {
-      atl_llm_key_fail (k, _ ("keys of %u numbers leave nothing beside the %u that are rotated"),
-                        key, m->n_rope);
+      atl_llm_key_unfit (k, ATL_LLM_MORE_THAN, "attention.key_length", key, "rope.dimension_count",
+                         m->n_rope);
       return;
     }
   m->n_nope = key - m->n_rope;
@@ -134,8 +135,8 @@ read_latent (AtlLlmHparams *h, AtlLlmKeys *k)
   for (guint il = 0; il < h->n_layer; il++)
     {
       if (h->layers[il].n_head_kv != 1 && h->layers[il].n_head_kv != h->layers[il].n_head)
-        atl_llm_key_fail (k, _ ("%u query heads cannot share %u key heads"), h->layers[il].n_head,
-                          h->layers[il].n_head_kv);
+        atl_llm_key_unfit (k, ATL_LLM_EXACTLY, "attention.head_count_kv", h->layers[il].n_head_kv,
+                           "attention.head_count", h->layers[il].n_head);
       h->layers[il].n_head_kv = 1; /* absorbed */
       h->layers[il].head_dim = m->n_kv_lora + m->n_rope;
       h->layers[il].head_dim_v = m->n_kv_lora;
@@ -164,14 +165,14 @@ read_head_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
       if (l->windowed && local_v > 0)
         l->head_dim_v = local_v;
       if (l->n_head % l->n_head_kv != 0)
-        atl_llm_key_fail (k, _ ("%u query heads cannot share %u key heads"), l->n_head,
-                          l->n_head_kv);
+        atl_llm_key_unfit (k, ATL_LLM_DIVISOR, "attention.head_count_kv", l->n_head_kv,
+                           "attention.head_count", l->n_head);
       if (h->traits->gated_attention && l->head_dim_v != l->head_dim)
-        atl_llm_key_fail (k, _ ("gates of %u numbers do not fit values of %u"), l->head_dim,
-                          l->head_dim_v);
+        atl_llm_key_unfit (k, ATL_LLM_EXACTLY, "attention.value_length", l->head_dim_v,
+                           "attention.key_length", l->head_dim);
       if (l->head_dim == 0)
-        atl_llm_key_fail (k, _ ("%u heads do not fit into an embedding of %u"), l->n_head,
-                          h->n_embd);
+        atl_llm_key_unfit (k, ATL_LLM_AT_MOST, "attention.head_count", l->n_head,
+                           "embedding_length", h->n_embd);
     }
 }
 
@@ -193,15 +194,17 @@ read_shared_kv (AtlLlmHparams *h, AtlLlmKeys *k)
         from--;
       if (from == 0)
         {
-          atl_llm_key_fail (
-              k, _ ("layer %u shares the keys of earlier ones, but none is of its kind"), il);
+          atl_llm_key_fail (k,
+                            _ ("“%s.attention.shared_kv_layers” is %u, and layer %u has no earlier "
+                               "one of its kind"),
+                            k->prefix, n_shared, il);
           return;
         }
       l->kv_layer = from - 1;
       l->n_head_kv = h->layers[from - 1].n_head_kv;
       if (l->n_head % l->n_head_kv != 0)
-        atl_llm_key_fail (k, _ ("%u query heads cannot share %u key heads"), l->n_head,
-                          l->n_head_kv);
+        atl_llm_key_unfit (k, ATL_LLM_DIVISOR, "attention.head_count_kv", l->n_head_kv,
+                           "attention.head_count", l->n_head);
     }
 }
 

@@ -78,6 +78,7 @@ typedef struct
   const AtlLlmTraits *traits;
   guint n_layer, n_vocab, n_embd, n_ctx_train;
   guint n_head, n_head_kv, head_dim, head_dim_v, n_ff; /* the largest of any layer */
+  gboolean has_own_head;                               /* output.weight has to be there */
   AtlLlmLayer *layers;                                 /* (owned) [n_layer] */
   float norm_eps;
   float embed_scale;                  /* 1 when unused */

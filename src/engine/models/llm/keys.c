@@ -138,3 +138,40 @@ atl_llm_key_fail (AtlLlmKeys *k, const char *format, ...)
   k->error =
       g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, "%s: %s", atl_checkpoint_name (k->cp), what);
 }
+
+void
+atl_llm_key_unfit (
+    AtlLlmKeys *k, AtlLlmFit fit, const char *name, guint value, const char *because, guint limit)
+{
+  const char *p = k->prefix;
+
+  switch (fit)
+    {
+    case ATL_LLM_AT_MOST:
+      atl_llm_key_fail (k, _ ("“%s.%s” is %u; expected at most %u, because of “%s.%s”"), p, name,
+                        value, limit, p, because);
+      break;
+    case ATL_LLM_MORE_THAN:
+      atl_llm_key_fail (k, _ ("“%s.%s” is %u; expected more than %u, because of “%s.%s”"), p, name,
+                        value, limit, p, because);
+      break;
+    case ATL_LLM_EXACTLY:
+      atl_llm_key_fail (k, _ ("“%s.%s” is %u; expected %u, because of “%s.%s”"), p, name, value,
+                        limit, p, because);
+      break;
+    case ATL_LLM_DIVISOR:
+    default:
+      atl_llm_key_fail (k, _ ("“%s.%s” is %u; expected a number that divides %u (“%s.%s”)"), p,
+                        name, value, limit, p, because);
+      break;
+    }
+}
+
+void
+atl_llm_key_tied (AtlLlmKeys *k, gboolean *has_own_head)
+{
+  gboolean tied = TRUE;
+
+  atl_llm_key_bool (k, "tie_word_embeddings", &tied);
+  *has_own_head = !tied;
+}

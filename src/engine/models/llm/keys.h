@@ -44,4 +44,21 @@ gboolean atl_llm_key_layers (AtlLlmKeys *k,
 /* Records ATL_ERROR_BAD_FILE, with the file's name in front. */
 void atl_llm_key_fail (AtlLlmKeys *k, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
+/* How one number ought to stand to another. */
+typedef enum
+{
+  ATL_LLM_AT_MOST,
+  ATL_LLM_MORE_THAN,
+  ATL_LLM_EXACTLY,
+  ATL_LLM_DIVISOR, /* of it */
+} AtlLlmFit;
+
+/* The error that the number of `name` does not stand to `limit`, which is or follows from that of
+ * `because`, as it ought to. */
+void atl_llm_key_unfit (
+    AtlLlmKeys *k, AtlLlmFit fit, const char *name, guint value, const char *because, guint limit);
+
+/* Whether the file says that the output layer is not the table of tokens. */
+void atl_llm_key_tied (AtlLlmKeys *k, gboolean *has_own_head);
+
 G_END_DECLS

@@ -1,0 +1,306 @@
+/* Every Hugging Face folder that tests/golden ships, made wrong in every simple way: each tensor
+ * left out, misshapen, mistyped; each setting absurd or missing. Refused in words, or loaded and
+ * run; never a crash, never memory that the files do not account for. */
+#include <string.h>
+
+#include "changed-model.h"
+#include "engine/formats/open.h"
+
+/* --- Folders --- */
+
+static AtlCheckpoint *
+open_folder (const char *path)
+{
+  g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
+  AtlCheckpoint *cp;
+  const char *name;
+
+  g_assert_no_error (error);
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *file = g_build_filename (path, name, NULL);
+
+      if (!g_str_has_suffix (name, ".json") && !g_str_has_suffix (name, ".safetensors"))
+        continue;
+      g_ptr_array_add (maps, atl_file_map_new (file, &error));
+      g_assert_no_error (error);
+    }
+  cp = atl_checkpoint_open ((AtlFileMap **) maps->pdata, NULL, maps->len, &error);
+  g_assert_no_error (error);
+  return cp;
+}
+
+static void
+add_if_folder (GPtrArray *paths, char *path)
+{
+  g_autofree char *config = g_build_filename (path, "config.json", NULL);
+
+  if (g_file_test (config, G_FILE_TEST_EXISTS))
+    g_ptr_array_add (paths, path);
+  else
+    g_free (path);
+}
+
+static GPtrArray *
+folders (void)
+{
+  static const char *const archives[] = { "llm-hf-families", "llm-hf-folder" };
+  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (archives); i++)
+    {
+      g_autofree char *variants = model_fixture_path (archives[i], "variants");
+      g_autoptr (GDir) dir = g_dir_open (variants, 0, NULL);
+      const char *name;
+
+      add_if_folder (paths, model_fixture_path (archives[i], "model"));
+      while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+        add_if_folder (paths, g_build_filename (variants, name, NULL));
+    }
+  return paths;
+}
+
+/* --- Tensors --- */
+
+static gboolean
+is_optional (const char *name)
+{
+  /* GPTQ's zeros are the middle where it is symmetric. */
+  static const char *const endings[] = { ".bias", "proj_bias", ".g_idx", ".qzeros",
+                                         ".layer_scalar" };
+
+  /* Of a stack without its last the first is named, with its shape. */
+  if (g_str_has_prefix (name, "model.altup_") && g_str_has_suffix (name, "s.2.weight"))
+    return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (name, endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static void
+test_missing_tensors (gconstpointer path)
+{
+  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const char *name = atl_checkpoint_tensor (cp, i)->name;
+      Change c = { .tensor = name };
+
+      changed_model_expect (cp, &c, !is_optional (name));
+    }
+}
+
+static void
+test_misshapen_tensors (gconstpointer path)
+{
+  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *have = atl_checkpoint_tensor (cp, i);
+      AtlTensorInfo info = *have;
+      Change c = { .tensor = have->name, .info = &info };
+
+      if (have->n_dims == 0)
+        continue;
+      info.dim[0]--;
+      info.size_bytes = have->size_bytes / (gsize) have->dim[0] * (gsize) info.dim[0];
+      changed_model_survive (cp, &c);
+
+      info = *have;
+      info.dim[0] = 0;
+      info.size_bytes = 0;
+      changed_model_survive (cp, &c);
+
+      info = *have;
+      if (have->n_dims == 2)
+        {
+          info.dim[0] = have->dim[1];
+          info.dim[1] = have->dim[0];
+          changed_model_survive (cp, &c);
+        }
+      info = *have;
+      info.n_dims = 0;
+      info.size_bytes = atl_dtype_info (info.dtype)->block_bytes;
+      changed_model_survive (cp, &c);
+
+      info = *have;
+      if (have->n_dims < ATL_MAX_DIMS)
+        {
+          info.n_dims = have->n_dims + 1;
+          memmove (info.dim + 1, have->dim, have->n_dims * sizeof *info.dim);
+          info.dim[0] = 1;
+          changed_model_survive (cp, &c);
+        }
+    }
+}
+
+static void
+test_mistyped_tensors (gconstpointer path)
+{
+  static const AtlDType types[] = { ATL_DTYPE_I8,      ATL_DTYPE_U8,   ATL_DTYPE_I32,
+                                    ATL_DTYPE_I64,     ATL_DTYPE_BOOL, ATL_DTYPE_F8_E4M3,
+                                    ATL_DTYPE_F8_E5M2, ATL_DTYPE_F16,  ATL_DTYPE_F32,
+                                    ATL_DTYPE_F64 };
+  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+  g_autofree guint8 *zeros = g_malloc0 (1 << 23);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    for (gsize t = 0; t < G_N_ELEMENTS (types); t++)
+      {
+        AtlTensorInfo info = *atl_checkpoint_tensor (cp, i);
+        Change c = { .tensor = info.name, .info = &info };
+        guint64 size = atl_dtype_info (types[t])->block_bytes;
+
+        for (guint k = 0; k < info.n_dims; k++)
+          size *= (guint64) info.dim[k];
+        g_assert_cmpuint (size, <=, 1 << 23);
+        info.dtype = types[t];
+        info.data = zeros;
+        info.size_bytes = size;
+        changed_model_survive (cp, &c);
+      }
+}
+
+/* --- Settings --- */
+
+static void
+try_texts (AtlCheckpoint *cp, const char *key)
+{
+  static const char *const texts[] = { "",        "%s%n",     "llama",   "qwen3_next",
+                                       "gpt_oss", "mamba2",   "gemma3n", "yarn",
+                                       "llama3",  "longrope", "linear",  "dynamic",
+                                       "gptq",    "awq",      "fp8",     "compressed-tensors",
+                                       "mxfp4" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      AtlMetaValue value = { .type = ATL_META_STRING };
+      Change c = { .key = key, .value = &value };
+
+      value.v_string.chars = texts[i];
+      value.v_string.length = strlen (texts[i]);
+      changed_model_survive (cp, &c);
+    }
+}
+
+static void
+test_absurd_values (gconstpointer path)
+{
+  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+
+  g_assert_cmpuint (atl_checkpoint_n_meta (cp), >, 8);
+  for (guint i = 0; i < atl_checkpoint_n_meta (cp); i++)
+    {
+      const char *key = atl_checkpoint_meta_key (cp, i);
+
+      if (!g_str_has_prefix (key, "generation_config.") && !g_str_has_prefix (key, "__metadata__."))
+        {
+          changed_model_try_values (cp, key);
+          try_texts (cp, key);
+        }
+    }
+}
+
+/* Settings that a family carries along. */
+static gboolean
+is_unread (const AtlCheckpoint *cp, const char *key)
+{
+  const char *type = atl_checkpoint_get_string (cp, "model_type");
+
+  if (g_strcmp0 (type, "mamba2") == 0)
+    return g_str_equal (key, "head_dim");
+  if (g_strcmp0 (type, "granitemoehybrid") == 0)
+    return g_str_equal (key, "intermediate_size") || g_str_equal (key, "num_experts_per_tok");
+  return FALSE;
+}
+
+/* Those whose absence or value cannot be lived with, of the keys that a model has. */
+static void
+test_impossible_values (gconstpointer path)
+{
+  static const struct
+  {
+    const char *key;
+    double value;
+  } cases[] = {
+    { "num_hidden_layers", 0 },
+    { "num_hidden_layers", -1 },
+    { "num_hidden_layers", 2147483648.0 },
+    { "hidden_size", 0 },
+    { "hidden_size", 1e30 },
+    { "num_attention_heads", 0 },
+    { "num_attention_heads", 4095 },
+    { "num_key_value_heads", 4095 },
+    { "num_key_value_heads", -1 },
+    { "head_dim", 7 },
+    { "head_dim", -1 },
+    { "rms_norm_eps", -1.5 },
+    { "rope_theta", 0 },
+    { "num_experts_per_tok", 4096 },
+    { "num_local_experts", 4095 },
+    { "num_experts", 4095 },
+    { "n_routed_experts", 4095 },
+    { "kv_lora_rank", 0 },
+    { "qk_rope_head_dim", 3 },
+    { "moe_intermediate_size", 2147483648.0 },
+    { "intermediate_size", 2147483648.0 },
+    { "conv_kernel", 0 },
+    { "state_size", 0 },
+    { "mamba_d_state", 0 },
+    { "linear_num_key_heads", 0 },
+    { "full_attention_interval", 0 },
+    { "quantization_config.bits", 5 },
+  };
+  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      AtlMetaValue value = { .type = ATL_META_INT, .v_int = (gint64) cases[i].value };
+      Change c = { .key = cases[i].key, .value = &value };
+
+      if (cases[i].value != (double) (gint64) cases[i].value || cases[i].value > 1e18)
+        value = (AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = cases[i].value };
+      if (atl_checkpoint_meta (cp, c.key) == NULL || is_unread (cp, c.key))
+        continue;
+      g_test_message ("%s = %g", c.key, cases[i].value);
+      changed_model_refuse (cp, &c);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  static const struct
+  {
+    const char *name;
+    GTestDataFunc func;
+  } tests[] = {
+    { "missing-tensors", test_missing_tensors },
+    { "misshapen-tensors", test_misshapen_tensors },
+    { "mistyped-tensors", test_mistyped_tensors },
+    { "absurd-values", test_absurd_values },
+    { "impossible-values", test_impossible_values },
+  };
+  g_autoptr (GPtrArray) paths = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  paths = folders ();
+  g_assert_cmpuint (paths->len, >, 10);
+  for (guint i = 0; i < paths->len; i++)
+    for (gsize t = 0; t < G_N_ELEMENTS (tests); t++)
+      {
+        g_autofree char *name = g_path_get_basename (paths->pdata[i]);
+        g_autofree char *path = g_strdup_printf ("/models/bad-folders/%s/%s", name, tests[t].name);
+
+        g_test_add_data_func (path, paths->pdata[i], tests[t].func);
+      }
+  status = g_test_run ();
+  model_fixture_end ();
+  return status;
+}
