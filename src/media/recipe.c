@@ -48,6 +48,25 @@ atl_recipe_join (GVariant *settings, GVariant *facts, guint width, guint height)
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
+GVariant *
+atl_recipe_enlarged (GVariant *recipe, GVariant *facts, guint width, guint height)
+{
+  GVariantDict dict;
+  double before = 1, factor = 1;
+  const char *name;
+
+  g_variant_dict_init (&dict, recipe);
+  if (g_variant_lookup (recipe, "upscaler", "&s", &name))
+    g_variant_lookup (recipe, "factor", "d", &before);
+  g_variant_lookup (facts, "factor", "d", &factor);
+  g_variant_dict_insert (&dict, "upscaler", "s",
+                         g_variant_lookup (facts, "name", "&s", &name) ? name : "");
+  g_variant_dict_insert (&dict, "factor", "d", before * factor);
+  g_variant_dict_insert (&dict, "width", "u", width);
+  g_variant_dict_insert (&dict, "height", "u", height);
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
 /* --- A1111's text --- */
 
 static void
@@ -87,6 +106,30 @@ append_number (GString *text, const char *key, GVariant *recipe, const char *mem
     }
   else if (g_variant_lookup (recipe, member, "d", &number) && isfinite (number))
     append_pair (text, key, g_ascii_formatd (buffer, sizeof buffer, "%.6g", number));
+}
+
+/* Its programs name the size that was drawn, and by how much it was enlarged afterwards. */
+static void
+append_size (GString *text, GVariant *recipe)
+{
+  const char *upscaler;
+  guint32 width, height;
+  double factor = 1;
+  char size[32];
+
+  if (!g_variant_lookup (recipe, "width", "u", &width) ||
+      !g_variant_lookup (recipe, "height", "u", &height))
+    return;
+  if (!g_variant_lookup (recipe, "upscaler", "&s", &upscaler) || *upscaler == '\0' ||
+      !g_variant_lookup (recipe, "factor", "d", &factor) || !(factor > 1))
+    factor = 1;
+  g_snprintf (size, sizeof size, "%ux%u", (guint) round (width / factor),
+              (guint) round (height / factor));
+  append_pair (text, "Size", size);
+  if (factor == 1)
+    return;
+  append_number (text, "Hires upscale", recipe, "factor");
+  append_pair (text, "Hires upscaler", upscaler);
 }
 
 static void
@@ -131,7 +174,6 @@ atl_recipe_to_text (GVariant *recipe)
 {
   GString *text = g_string_new (NULL);
   const char *words;
-  guint32 width, height;
 
   g_return_val_if_fail (g_variant_is_of_type (recipe, G_VARIANT_TYPE_VARDICT), NULL);
   if (g_variant_lookup (recipe, "prompt", "&s", &words))
@@ -149,14 +191,7 @@ atl_recipe_to_text (GVariant *recipe)
     append_pair (text, "Schedule type", words);
   append_number (text, "CFG scale", recipe, "guidance");
   append_number (text, "Seed", recipe, "seed");
-  if (g_variant_lookup (recipe, "width", "u", &width) &&
-      g_variant_lookup (recipe, "height", "u", &height))
-    {
-      char size[32];
-
-      g_snprintf (size, sizeof size, "%ux%u", width, height);
-      append_pair (text, "Size", size);
-    }
+  append_size (text, recipe);
   if (g_variant_lookup (recipe, ATL_RECIPE_MODEL_HASH, "&s", &words))
     append_pair (text, "Model hash", words);
   if (g_variant_lookup (recipe, ATL_RECIPE_MODEL, "&s", &words))

@@ -38,6 +38,10 @@ G_BEGIN_DECLS
  * what it ran on). `settings` is nullable. Owned by the caller. */
 GVariant *atl_recipe_join (GVariant *settings, GVariant *facts, guint width, guint height);
 
+/* The recipe of that picture after it was enlarged to `width` × `height` px: `facts` are those of
+ * Upscale. Owned by the caller. */
+GVariant *atl_recipe_enlarged (GVariant *recipe, GVariant *facts, guint width, guint height);
+
 /* Sets the texts of `picture`. */
 void atl_recipe_write (AtlPicture *picture, GVariant *recipe);
 /* NULL when its texts say nothing about how it was made. Owned by the caller. */

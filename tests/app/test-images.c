@@ -1,6 +1,6 @@
 /* The Images page with a real engine and the tiny model of the golden cases: a picture is drawn,
  * shown, saved; failures are said in words and the queue goes on. */
-#include "app-steps.h"
+#include "images-steps.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <glib/gstdio.h>
@@ -19,97 +19,6 @@
 #include "hub/library.h"
 
 #define WAIT_S 60
-
-static char *models; /* a folder */
-
-static char *
-model_path (void)
-{
-  return g_build_filename (models, "sd15", "model", NULL);
-}
-
-static void
-unpack (void)
-{
-  g_autofree char *script =
-      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, models, "sd15", NULL };
-  g_autoptr (GError) error = NULL;
-  int status;
-
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
-                &error);
-  g_assert_no_error (error);
-  g_assert_true (g_spawn_check_wait_status (status, NULL));
-}
-
-static AtlPicturesSession *
-pictures_of (AppFixture *f)
-{
-  return atl_pictures_session_get (f->session);
-}
-
-static gboolean
-has_model (gpointer f)
-{
-  return atl_pictures_session_get_model (pictures_of (f)) != NULL;
-}
-
-static gboolean
-is_idle (gpointer f)
-{
-  return atl_pictures_session_get_current (pictures_of (f)) == NULL &&
-         g_list_model_get_n_items (
-             G_LIST_MODEL (atl_pictures_session_get_queue (pictures_of (f)))) == 0;
-}
-
-static gboolean
-is_drawing (gpointer f)
-{
-  AtlPictureTask *task = atl_pictures_session_get_current (pictures_of (f));
-  guint n_steps;
-
-  return task != NULL && atl_picture_task_get_step (task, &n_steps) > 0;
-}
-
-static void
-start (AppFixture *f)
-{
-  g_autofree char *path = model_path ();
-
-  app_fixture_start (f);
-  gtk_widget_activate_action (GTK_WIDGET (f->window), "win.show-page", "s", "images");
-  app_fixture_spin (100);
-  atl_pictures_session_load_model (pictures_of (f), (const char *[]){ path, NULL }, TRUE);
-  g_assert_true (app_fixture_wait (has_model, f, WAIT_S));
-}
-
-static AtlPictureSettings *
-settings_of (AppFixture *f)
-{
-  return atl_pictures_session_get_settings (pictures_of (f));
-}
-
-/* A small picture, so that the test is quick. */
-static void
-set_up (AppFixture *f, const char *prompt, guint steps, guint count)
-{
-  AtlPictureSettings *s = atl_picture_settings_copy (settings_of (f));
-
-  atl_set_string (&s->prompt, prompt);
-  atl_set_string (&s->shape, "");
-  s->width = 72;
-  s->height = 64;
-  s->steps = steps;
-  s->count = count;
-  atl_pictures_session_take_settings (pictures_of (f), s);
-}
-
-static void
-create (AppFixture *f)
-{
-  gtk_widget_activate_action (f->window->images_page, "images.create", NULL);
-}
 
 static guint
 count_pictures (void)
@@ -133,10 +42,10 @@ test_create (void)
   g_autoptr (GdkPixbuf) pixbuf = NULL;
   GtkWidget *picture;
 
-  start (&f);
-  set_up (&f, "a red fox", 3, 1);
-  create (&f);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "a red fox", 3, 1);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   pixbuf = gdk_pixbuf_new_from_file (path, NULL);
   g_assert_nonnull (pixbuf);
   g_assert_cmpint (gdk_pixbuf_get_width (pixbuf), ==, 72);
@@ -148,8 +57,8 @@ test_create (void)
       72);
   app_fixture_shot (GTK_WIDGET (f.window), "images");
   /* The same prompt once more: nothing is overwritten. */
-  create (&f);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_true (g_file_test (second, G_FILE_TEST_EXISTS));
   app_fixture_stop (&f);
 }
@@ -160,19 +69,19 @@ test_stop (void)
   AppFixture f;
   guint n = count_pictures ();
 
-  start (&f);
-  set_up (&f, "one that is stopped", 200, 2);
-  create (&f);
-  g_assert_cmpuint (atl_picture_queue_n_waiting (atl_pictures_session_get_queue (pictures_of (&f))),
-                    ==, 1);
-  g_assert_true (app_fixture_wait (is_drawing, &f, WAIT_S));
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "one that is stopped", 200, 2);
+  app_create (&f);
+  g_assert_cmpuint (
+      atl_picture_queue_n_waiting (atl_pictures_session_get_queue (app_pictures (&f))), ==, 1);
+  g_assert_true (app_fixture_wait (app_is_drawing, &f, WAIT_S));
   app_fixture_shot (GTK_WIDGET (f.window), "images-drawing");
-  atl_picture_queue_clear (atl_pictures_session_get_queue (pictures_of (&f)));
+  atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
   gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
   app_fixture_spin (100);
   g_assert_nonnull (app_dialog ());
   adw_message_dialog_response (app_dialog (), "stop");
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_cmpuint (count_pictures (), ==, n);
   app_fixture_stop (&f);
 }
@@ -200,14 +109,14 @@ test_crash (void)
   guint n = count_pictures ();
   gboolean failed = FALSE;
 
-  start (&f);
-  queue = atl_pictures_session_get_queue (pictures_of (&f));
-  g_signal_connect (pictures_of (&f), "failed", G_CALLBACK (failed_cb), &failed);
-  set_up (&f, "one that is lost", 200, 1);
-  create (&f);
-  set_up (&f, "one after it", 2, 1);
-  create (&f);
-  g_assert_true (app_fixture_wait (is_drawing, &f, WAIT_S));
+  app_start_drawing (&f);
+  queue = atl_pictures_session_get_queue (app_pictures (&f));
+  g_signal_connect (app_pictures (&f), "failed", G_CALLBACK (failed_cb), &failed);
+  app_set_up_picture (&f, "one that is lost", 200, 1);
+  app_create (&f);
+  app_set_up_picture (&f, "one after it", 2, 1);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_is_drawing, &f, WAIT_S));
   g_assert_cmpint (kill (atl_client_get_pid (atl_session_get_client (f.session)), SIGKILL), ==, 0);
   g_assert_true (app_fixture_wait (has_failed, &failed, WAIT_S));
   first = g_list_model_get_item (G_LIST_MODEL (queue), 0);
@@ -232,15 +141,15 @@ test_unsaved (void)
   g_autoptr (AtlPictureTask) task = NULL;
   guint n;
 
-  start (&f);
-  queue = atl_pictures_session_get_queue (pictures_of (&f));
-  set_up (&f, "one that waits", 2, 1);
-  create (&f);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  app_start_drawing (&f);
+  queue = atl_pictures_session_get_queue (app_pictures (&f));
+  app_set_up_picture (&f, "one that waits", 2, 1);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   n = count_pictures ();
   g_assert_cmpint (g_rename (folder, aside), ==, 0);
   g_assert_true (g_file_set_contents (folder, "in the way", -1, NULL));
-  create (&f);
+  app_create (&f);
   task = g_list_model_get_item (G_LIST_MODEL (queue), 0);
   while (atl_picture_task_get_state (task) != ATL_TASK_FAILED)
     app_fixture_spin (20);
@@ -248,7 +157,7 @@ test_unsaved (void)
   g_assert_cmpint (g_rename (aside, folder), ==, 0);
   g_assert_cmpuint (count_pictures (), ==, n);
   gtk_widget_activate_action (f.window->images_page, "images.retry", NULL);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_cmpuint (count_pictures (), ==, n + 1);
   app_fixture_stop (&f);
 }
@@ -289,7 +198,7 @@ static void
 test_library (void)
 {
   AppFixture f;
-  g_autofree char *path = model_path ();
+  g_autofree char *path = app_draw_model ();
   g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
   AtlModelEntry *entry;
 
@@ -304,8 +213,8 @@ test_library (void)
   g_assert_cmpint (entry->kind, ==, ATL_MODEL_PICTURES);
   g_assert_true (entry->reference);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
-  g_assert_true (app_fixture_wait (has_model, &f, WAIT_S));
-  g_assert_cmpstr (atl_pictures_session_get_model_name (pictures_of (&f)), ==, "tiny");
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_cmpstr (atl_pictures_session_get_model_name (app_pictures (&f)), ==, "tiny");
   g_assert_null (atl_session_get_model (f.session));
   app_fixture_stop (&f);
   g_assert_cmpint (g_unlink (link), ==, 0);
@@ -354,7 +263,7 @@ some_picture (void)
 static gboolean
 has_start (gpointer f)
 {
-  return atl_pictures_session_get_start (pictures_of (f)) != NULL;
+  return atl_pictures_session_get_start (app_pictures (f)) != NULL;
 }
 
 static void
@@ -365,7 +274,7 @@ begin_with (AppFixture *f)
   g_assert_true (
       gtk_widget_activate_action (f->window->images_page, "images.use-as-start", "s", path));
   g_assert_true (app_fixture_wait (has_start, f, WAIT_S));
-  g_assert_cmpstr (settings_of (f)->start, ==, path);
+  g_assert_cmpstr (app_draft (f)->start, ==, path);
 }
 
 static void
@@ -375,12 +284,12 @@ test_paint (void)
   GtkWidget *area, *editor;
   AtlMask *mask;
 
-  start (&f);
-  set_up (&f, "a painted one", 2, 1);
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "a painted one", 2, 1);
   begin_with (&f);
-  g_assert_cmpstr (settings_of (&f)->shape, ==, "");
-  settings_of (&f)->width = 72;
-  settings_of (&f)->height = 64;
+  g_assert_cmpstr (app_draft (&f)->shape, ==, "");
+  app_draft (&f)->width = 72;
+  app_draft (&f)->height = 64;
   app_fixture_spin (200);
   app_fixture_shot (GTK_WIDGET (f.window), "images-start");
   gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
@@ -397,9 +306,9 @@ test_paint (void)
   shot_at (&f, 360, 640, "images-mask-360");
   gtk_window_set_default_size (GTK_WINDOW (f.window), 1280, 800);
   g_signal_emit_by_name (app_fixture_find_id (editor, "done_button"), "clicked");
-  g_assert_nonnull (settings_of (&f)->mask);
-  create (&f);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_nonnull (app_draft (&f)->mask);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   /* Painted again: what was painted is there, in its place. */
   gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
   app_fixture_spin (500);
@@ -419,8 +328,8 @@ test_extend (void)
   g_autofree char *path = g_build_filename (folder, "an extended one.png", NULL);
   g_autoptr (GdkPixbuf) pixbuf = NULL;
 
-  start (&f);
-  set_up (&f, "an extended one", 2, 1);
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "an extended one", 2, 1);
   begin_with (&f);
   gtk_widget_activate_action (f.window->images_page, "images.extend-canvas", NULL);
   app_fixture_spin (200);
@@ -432,13 +341,13 @@ test_extend (void)
   shot_at (&f, 360, 640, "images-extend-360");
   gtk_window_set_default_size (GTK_WINDOW (f.window), 1280, 800);
   g_signal_emit_by_name (app_fixture_find_id (editor, "done_button"), "clicked");
-  g_assert_cmpuint (settings_of (&f)->extend[0], ==, 50);
+  g_assert_cmpuint (app_draft (&f)->extend[0], ==, 50);
   /* Twice as wide, in the model's area. */
-  g_assert_cmpuint (settings_of (&f)->width, >, 2 * settings_of (&f)->height);
-  settings_of (&f)->width = 144;
-  settings_of (&f)->height = 64;
-  create (&f);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_cmpuint (app_draft (&f)->width, >, 2 * app_draft (&f)->height);
+  app_draft (&f)->width = 144;
+  app_draft (&f)->height = 64;
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   pixbuf = gdk_pixbuf_new_from_file (path, NULL);
   g_assert_nonnull (pixbuf);
   g_assert_cmpint (gdk_pixbuf_get_width (pixbuf), ==, 144);
@@ -448,7 +357,7 @@ test_extend (void)
 static gboolean
 has_lora (gpointer f)
 {
-  return settings_of (f)->loras->len > 0;
+  return app_draft (f)->loras->len > 0;
 }
 
 /* A LoRA that is dropped is looked into, used and named in the recipe. */
@@ -456,21 +365,22 @@ static void
 test_lora (void)
 {
   AppFixture f;
-  g_autofree char *path = g_build_filename (models, "sd15", "loras", "kohya.safetensors", NULL);
+  g_autofree char *path =
+      g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
   g_autofree char *folder = atl_pictures_dir ();
   g_autofree char *drawn = g_build_filename (folder, "a styled one.png", NULL);
   g_autoptr (GFile) file = g_file_new_for_path (path);
   g_autofree char *bytes = NULL;
   gsize size;
 
-  start (&f);
-  set_up (&f, "a styled one", 2, 1);
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "a styled one", 2, 1);
   atl_window_open_file (f.window, file);
   g_assert_true (app_fixture_wait (has_lora, &f, WAIT_S));
   app_fixture_spin (200);
   app_fixture_shot (GTK_WIDGET (f.window), "images-lora");
-  create (&f);
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_true (g_file_get_contents (drawn, &bytes, &size, NULL));
   g_assert_nonnull (memmem (bytes, size, "kohya", strlen ("kohya")));
   app_fixture_stop (&f);
@@ -479,7 +389,7 @@ test_lora (void)
 static gboolean
 has_seed (gpointer f)
 {
-  return settings_of (f)->seed_is_locked;
+  return app_draft (f)->seed_is_locked;
 }
 
 /* A picture dropped on the prompt brings its settings back. */
@@ -490,15 +400,15 @@ test_restore (void)
   g_autofree char *path = some_picture ();
   g_autoptr (GFile) file = g_file_new_for_path (path);
 
-  start (&f);
-  set_up (&f, "something else", 9, 1);
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "something else", 9, 1);
   atl_images_page_drop (ATL_IMAGES_PAGE (f.window->images_page),
                         app_fixture_find_id (GTK_WIDGET (f.window), "prompt_view"), file);
   g_assert_true (app_fixture_wait (has_seed, &f, WAIT_S));
-  g_assert_cmpstr (settings_of (&f)->prompt, ==, "a red fox");
-  g_assert_cmpuint (settings_of (&f)->steps, ==, 3);
-  g_assert_cmpuint (settings_of (&f)->width, ==, 72);
-  g_assert_null (settings_of (&f)->start);
+  g_assert_cmpstr (app_draft (&f)->prompt, ==, "a red fox");
+  g_assert_cmpuint (app_draft (&f)->steps, ==, 3);
+  g_assert_cmpuint (app_draft (&f)->width, ==, 72);
+  g_assert_null (app_draft (&f)->start);
   app_fixture_stop (&f);
 }
 
@@ -507,14 +417,14 @@ static void
 test_no_picture (void)
 {
   AppFixture f;
-  g_autofree char *path = g_build_filename (models, "no.png", NULL);
+  g_autofree char *path = g_build_filename (app_models_dir, "no.png", NULL);
   g_autoptr (GFile) file = g_file_new_for_path (path);
 
   g_assert_true (g_file_set_contents (path, "\x89PNG\r\n\x1a\nnothing", -1, NULL));
-  start (&f);
+  app_start_drawing (&f);
   atl_images_page_drop (ATL_IMAGES_PAGE (f.window->images_page), NULL, file);
   app_fixture_spin (700);
-  g_assert_null (settings_of (&f)->start);
+  g_assert_null (app_draft (&f)->start);
   app_fixture_stop (&f);
 }
 
@@ -530,13 +440,13 @@ test_starter (void)
   g_setenv ("ATELIER_PICTURE_STARTER", toy, TRUE);
   app_fixture_start (&f);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
-  g_assert_true (app_fixture_wait (has_model, &f, WAIT_S));
-  g_assert_true (atl_pictures_session_get_info (pictures_of (&f))->is_toy);
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_true (atl_pictures_session_get_info (app_pictures (&f))->is_toy);
   app_fixture_spin (500);
   app_fixture_shot (GTK_WIDGET (f.window), "images-first-start");
   example = gtk_widget_get_first_child (app_fixture_find_id (GTK_WIDGET (f.window), "examples"));
   g_signal_emit_by_name (example, "clicked");
-  g_assert_true (app_fixture_wait (is_idle, &f, WAIT_S));
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   app_fixture_spin (700);
   app_fixture_shot (GTK_WIDGET (f.window), "images-starter");
   /* The other tests begin with their own. */
@@ -545,23 +455,13 @@ test_starter (void)
   g_setenv ("ATELIER_PICTURE_STARTER", "/nonexistent", TRUE);
 }
 
-static void
-remove_models (void)
-{
-  const char *argv[] = { "rm", "-rf", models, NULL };
-
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
-                NULL);
-}
-
 int
 main (int argc, char **argv)
 {
   int status;
 
   app_fixture_init (&argc, &argv);
-  models = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
-  unpack ();
+  app_unpack_models ();
   g_test_add_func ("/images/starter", test_starter);
   g_test_add_func ("/images/library", test_library);
   g_test_add_func ("/images/narrow", test_narrow);
@@ -576,6 +476,6 @@ main (int argc, char **argv)
   g_test_add_func ("/images/lora", test_lora);
   g_test_add_func ("/images/no-picture", test_no_picture);
   status = g_test_run ();
-  remove_models ();
+  app_remove_models ();
   return status;
 }

@@ -1,11 +1,18 @@
 /* What the Images page does with a picture, asked from wherever pictures are shown. */
 #include "gallery-steps.h"
+#include "images-steps.h"
+
+#include <gdk-pixbuf/gdk-pixbuf.h>
 
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/pictures-session.h"
+#include "app/images/upscale-dialog.h"
 #include "app/images/viewer-window.h"
+#include "app/models/model-list.h"
 #include "app/words.h"
+#include "media/recipe.h"
+#include "protocol/protocol.h"
 
 #define WAIT_S 30
 
@@ -65,10 +72,163 @@ test_page_actions (void)
   app_clear_pictures ();
 }
 
+/* --- Enlarging --- */
+
+/* The small one of the golden cases. The caller's. */
+static char *
+network (void)
+{
+  return g_build_filename (app_models_dir, "upscale", "model", "esrgan-x2.safetensors", NULL);
+}
+
+static GtkWidget *
+upscale_dialog (void)
+{
+  GListModel *windows = gtk_window_get_toplevels ();
+
+  for (guint i = 0; i < g_list_model_get_n_items (windows); i++)
+    {
+      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, i);
+
+      if (ATL_IS_UPSCALE_DIALOG (window))
+        return window;
+    }
+  return NULL;
+}
+
+static gboolean
+is_ready (gpointer data)
+{
+  GtkWidget *dialog = data;
+
+  return gtk_widget_get_sensitive (app_fixture_find_id (dialog, "go_button"));
+}
+
+static void
+saved_cb (
+    AtlPicturesSession *pictures, const char *path, GdkTexture *texture, gint64 id, char **saved)
+{
+  g_assert_cmpint (id, >, 0);
+  *saved = g_strdup (path);
+}
+
+static gboolean
+has_saved (gpointer saved)
+{
+  return *(char **) saved != NULL;
+}
+
+/* A picture of 96 × 64 three times as large, with its recipe, beside the one it was made from. */
+static void
+test_upscale (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = app_write_picture (0, folder);
+  g_autofree char *saved = NULL;
+  g_autofree char *expected = g_build_filename (folder, "picture 0 3x.png", NULL);
+  g_autoptr (AtlPictureRow) row = NULL;
+  g_autoptr (GVariant) recipe = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *by = NULL;
+  g_autofree char *larger = network ();
+  AtlPicturesSession *pictures;
+  GtkWidget *dialog, *go;
+  AppFixture f;
+
+  app_make_old (path, 0);
+  app_fixture_start (&f);
+  atl_gallery_look (atl_gallery_get (f.session));
+  app_wait_for_pictures (&f, 1);
+  pictures = atl_pictures_session_get (f.session);
+  g_signal_connect (pictures, "saved", G_CALLBACK (saved_cb), &saved);
+  atl_pictures_session_set_upscaler (pictures, larger);
+  atl_model_list_refresh (atl_session_get_models (f.session));
+  gtk_widget_activate_action (f.window->picture_list, "images.upscale", "s", path);
+  app_fixture_spin (300);
+  dialog = upscale_dialog ();
+  g_assert_nonnull (dialog);
+  g_assert_true (app_fixture_wait (is_ready, dialog, WAIT_S));
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (app_fixture_find_id (dialog, "factor_3")), TRUE);
+  app_fixture_spin (100);
+  app_fixture_shot (dialog, "upscale-dialog");
+  go = app_fixture_find_id (dialog, "go_button");
+  g_assert_cmpstr (gtk_button_get_label (GTK_BUTTON (go)), ==, "_Enlarge");
+  g_signal_emit_by_name (go, "clicked");
+  g_assert_true (app_fixture_wait (has_saved, &saved, WAIT_S));
+  g_assert_cmpstr (saved, ==, expected);
+  g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  row = atl_store_picture_find (atl_session_get_store (f.session), saved, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (row->origin, ==, ATL_ORIGIN_UPSCALED);
+  g_assert_cmpint (row->parent_id, !=, 0);
+  g_assert_cmpuint (row->width, ==, 288);
+  g_assert_cmpuint (row->height, ==, 192);
+  recipe = atl_recipe_from_json (row->recipe);
+  by = atl_dict_string (recipe, ATL_MADE_UPSCALER, NULL);
+  g_assert_cmpstr (by, ==, "esrgan-x2");
+  g_assert_cmpfloat (atl_dict_double (recipe, ATL_MADE_FACTOR, 0), ==, 3);
+  {
+    g_autoptr (AtlPictureSettings) settings = atl_picture_settings_new ();
+
+    atl_picture_settings_apply_recipe (settings, recipe, NULL);
+    g_assert_cmpuint (settings->width, ==, 96);
+    g_assert_cmpuint (settings->enlarge, ==, 3);
+    g_assert_cmpstr (settings->prompt, ==, APP_FIRST_PROMPT);
+  }
+  app_fixture_spin (300);
+  app_fixture_shot (GTK_WIDGET (f.window), "upscaled");
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
+static void
+check_size (const char *name, int width, int height)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autoptr (GdkPixbuf) pixbuf = gdk_pixbuf_new_from_file (path, NULL);
+
+  g_assert_nonnull (pixbuf);
+  g_assert_cmpint (gdk_pixbuf_get_width (pixbuf), ==, width);
+  g_assert_cmpint (gdk_pixbuf_get_height (pixbuf), ==, height);
+}
+
+/* Larger as the last stage; where that fails, what was drawn is kept as it is. */
+static void
+test_enlarge (void)
+{
+  g_autofree char *larger = network ();
+  g_autofree char *no_network = app_draw_model ();
+  AtlPictureSettings *s;
+  AppFixture f;
+
+  app_start_drawing (&f);
+  atl_pictures_session_set_upscaler (app_pictures (&f), larger);
+  app_set_up_picture (&f, "a large fox", 2, 1);
+  s = atl_picture_settings_copy (app_draft (&f));
+  s->enlarge = 2;
+  atl_pictures_session_take_settings (app_pictures (&f), s);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  check_size ("a large fox.png", 144, 128);
+  atl_pictures_session_set_upscaler (app_pictures (&f), no_network);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  check_size ("a large fox-2.png", 72, 64);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
+  int status;
+
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/page-actions/from-everywhere", test_page_actions);
-  return g_test_run ();
+  app_unpack_models ();
+  g_test_add_func ("/app/page-actions/upscale", test_upscale);
+  g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
+  status = g_test_run ();
+  app_remove_models ();
+  return status;
 }

@@ -13,10 +13,8 @@
 #define MAX_COPY_SIDE 8192u
 
 const char *const atl_gallery_page_actions[ATL_GALLERY_N_PAGE_ACTIONS] = {
-  "images.use-settings",
-  "images.use-as-start",
-  "images.edit-part",
-  "images.variations",
+  "images.use-settings", "images.use-as-start", "images.edit-part",
+  "images.variations",   "images.upscale",
 };
 
 typedef struct
@@ -244,12 +242,27 @@ located_cb (GtkNativeDialog *chooser, int response, Locate *locate)
   g_object_unref (chooser);
 }
 
+GtkFileChooserNative *
+atl_gallery_choose_picture (GtkWidget *widget, const char *title)
+{
+  g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
+  GtkFileChooserNative *chooser = gtk_file_chooser_native_new (
+      title, GTK_WINDOW (gtk_widget_get_root (widget)), GTK_FILE_CHOOSER_ACTION_OPEN, NULL, NULL);
+
+  gtk_file_filter_add_mime_type (filter, "image/png");
+  gtk_file_filter_add_mime_type (filter, "image/jpeg");
+  gtk_file_filter_add_mime_type (filter, "image/webp");
+  gtk_file_filter_set_name (filter, _ ("Pictures (PNG, JPEG, WebP)"));
+  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), filter);
+  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
+  return chooser;
+}
+
 static void
 locate_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   Context *context = data;
   AtlGalleryItem *item = item_of (context, parameter);
-  GtkFileFilter *filter;
   GtkFileChooserNative *chooser;
   Locate *locate;
 
@@ -258,17 +271,7 @@ locate_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   locate = g_new0 (Locate, 1);
   locate->gallery = g_object_ref (context->gallery);
   locate->item = g_object_ref (item);
-  chooser = gtk_file_chooser_native_new (_ ("Where is the picture?"),
-                                         GTK_WINDOW (gtk_widget_get_root (context->widget)),
-                                         GTK_FILE_CHOOSER_ACTION_OPEN, NULL, NULL);
-  filter = gtk_file_filter_new ();
-  gtk_file_filter_add_mime_type (filter, "image/png");
-  gtk_file_filter_add_mime_type (filter, "image/jpeg");
-  gtk_file_filter_add_mime_type (filter, "image/webp");
-  gtk_file_filter_set_name (filter, _ ("Pictures"));
-  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), filter);
-  g_object_unref (filter);
-  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (chooser), TRUE);
+  chooser = atl_gallery_choose_picture (context->widget, _ ("Where is the picture?"));
   g_signal_connect (chooser, "response", G_CALLBACK (located_cb), locate);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));
 }
@@ -338,6 +341,7 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
     append (make, _ ("_Variations"), "images.variations", g_variant_new_string (row->path));
   if (!is_gone)
     {
+      append (make, _ ("_Enlarge…"), "images.upscale", g_variant_new_string (row->path));
       append (file, _ ("Show in _Files"), "gallery.show-in-files", g_variant_new_int64 (id));
       append (file, _ ("_Copy"), "gallery.copy", g_variant_new_int64 (id));
     }

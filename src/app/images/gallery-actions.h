@@ -16,11 +16,14 @@
 G_BEGIN_DECLS
 
 /* What the page that draws does with a picture: names of its actions, which all take the path. */
-#define ATL_GALLERY_N_PAGE_ACTIONS 4
+#define ATL_GALLERY_N_PAGE_ACTIONS 5
 extern const char *const atl_gallery_page_actions[ATL_GALLERY_N_PAGE_ACTIONS];
 
 /* `owner` is in the main window, where undo is offered; it must outlive `widget`'s use of them. */
 void atl_gallery_install_actions (GtkWidget *widget, GtkWidget *owner, AtlGallery *gallery);
+
+/* A chooser of one picture file, to be shown; owned by the caller. */
+GtkFileChooserNative *atl_gallery_choose_picture (GtkWidget *widget, const char *title);
 
 /* The menu of one picture. Owned by the caller; NULL when the picture is gone. */
 GMenuModel *atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item);

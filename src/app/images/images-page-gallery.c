@@ -1,7 +1,9 @@
 /* The pictures that are there already: the strip below the canvas, all of them in its place. */
+#include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/gallery-view.h"
 #include "app/images/images-page-private.h"
+#include "app/images/picture-canvas.h"
 #include "app/images/split-box.h"
 
 /* Of a picture on the canvas. */
@@ -87,6 +89,27 @@ strip_selected_cb (AtlImagesPage *self)
     show_path (self, path);
 }
 
+void
+atl_images_page_offer_menu (AtlImagesPage *self, gboolean shows_result)
+{
+  AtlGalleryItem *item = shows_result && self->result_path != NULL
+                             ? atl_gallery_find_path (gallery_of (self), self->result_path)
+                             : NULL;
+  g_autoptr (GMenuModel) menu = item != NULL ? atl_gallery_menu (gallery_of (self), item) : NULL;
+
+  atl_picture_canvas_set_menu (ATL_PICTURE_CANVAS (self->canvas), menu);
+}
+
+/* Stars come and go; what was deleted is not shown any longer. */
+static void
+gallery_changed_cb (AtlImagesPage *self)
+{
+  if (self->result_path != NULL && !g_file_test (self->result_path, G_FILE_TEST_EXISTS))
+    atl_images_page_forget_result (self);
+  else if (self->result_path != NULL)
+    atl_images_page_refresh_canvas (self);
+}
+
 /* --- All of them --- */
 
 static void
@@ -143,6 +166,9 @@ atl_images_page_connect_gallery (AtlImagesPage *self)
 {
   AtlSession *session = atl_pictures_session_get_session (self->pictures);
 
+  atl_gallery_install_actions (GTK_WIDGET (self), GTK_WIDGET (self), gallery_of (self));
+  g_signal_connect_object (gallery_of (self), "changed", G_CALLBACK (gallery_changed_cb), self,
+                           G_CONNECT_SWAPPED);
   atl_gallery_strip_set_session (ATL_GALLERY_STRIP (self->strip), session);
   atl_gallery_view_set_session (ATL_GALLERY_VIEW (self->gallery), session);
   g_signal_connect_object (self->strip, "notify::selected", G_CALLBACK (strip_selected_cb), self,

@@ -4,7 +4,9 @@
 #include "app/images/extend-editor.h"
 #include "app/images/images-page-private.h"
 #include "app/images/mask-editor.h"
+#include "app/images/gallery-actions.h"
 #include "app/images/picture-pane.h"
+#include "app/images/upscale-dialog.h"
 #include "app/models/add-model.h"
 #include "app/words.h"
 
@@ -155,6 +157,75 @@ use_start_action (GtkWidget *widget, const char *name, GVariant *parameter)
                                                       : NULL;
   atl_pictures_session_set_start (self->pictures, g_variant_get_string (parameter, NULL));
   show_work (self, "canvas");
+}
+
+typedef struct
+{
+  AtlImagesPage *self;
+  char *path;
+} Upscale;
+
+static void
+upscale_free (gpointer data, GClosure *closure)
+{
+  Upscale *upscale = data;
+
+  g_object_unref (upscale->self);
+  g_free (upscale->path);
+  g_free (upscale);
+}
+
+static void
+upscale_chosen_cb (AtlUpscaleDialog *dialog, guint factor, Upscale *upscale)
+{
+  if (upscale->self->pictures == NULL)
+    return;
+  show_work (upscale->self, "canvas");
+  atl_pictures_session_enlarge (upscale->self->pictures, upscale->path, factor);
+}
+
+static void
+upscale (AtlImagesPage *self, const char *path)
+{
+  GtkWindow *window = GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self)));
+  AtlUpscaleDialog *dialog = atl_upscale_dialog_new (window, self->pictures, path);
+  Upscale *data = g_new0 (Upscale, 1);
+
+  data->self = g_object_ref (self);
+  data->path = g_strdup (path);
+  g_signal_connect_data (dialog, "chosen", G_CALLBACK (upscale_chosen_cb), data, upscale_free, 0);
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+upscale_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  upscale (ATL_IMAGES_PAGE (widget), g_variant_get_string (parameter, NULL));
+}
+
+static void
+file_chosen_cb (GtkNativeDialog *chooser, int response, AtlImagesPage *self)
+{
+  if (response == GTK_RESPONSE_ACCEPT && self->pictures != NULL)
+    {
+      g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
+      const char *path = file != NULL ? g_file_peek_path (file) : NULL;
+
+      if (path != NULL)
+        upscale (self, path);
+    }
+  g_object_unref (chooser);
+}
+
+/* A picture of one's own: it needs no model that draws. */
+static void
+upscale_file_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  GtkFileChooserNative *chooser =
+      atl_gallery_choose_picture (widget, _ ("Which picture is to be enlarged?"));
+
+  g_signal_connect_object (chooser, "response", G_CALLBACK (file_chosen_cb), widget, 0);
+  gtk_native_dialog_show (GTK_NATIVE_DIALOG (chooser));
 }
 
 /* The same recipe with other seeds. */
@@ -363,6 +434,8 @@ atl_images_page_install_inputs (GtkWidgetClass *widget_class)
   gtk_widget_class_install_action (widget_class, "images.edit-part", "s", use_start_action);
   gtk_widget_class_install_action (widget_class, "images.extend", "s", use_start_action);
   gtk_widget_class_install_action (widget_class, "images.variations", "s", variations_action);
+  gtk_widget_class_install_action (widget_class, "images.upscale", "s", upscale_action);
+  gtk_widget_class_install_action (widget_class, "images.upscale-file", NULL, upscale_file_action);
 }
 
 void

@@ -38,6 +38,7 @@ struct _AtlImagesPage
   GtkWidget *gallery;
 };
 
+void atl_images_page_refresh_canvas (AtlImagesPage *self);
 /* A picture that is there, on the canvas until the next is drawn. */
 void atl_images_page_show_result (AtlImagesPage *self,
                                   const char *path,
@@ -48,6 +49,10 @@ void atl_images_page_show_result (AtlImagesPage *self,
 void atl_images_page_install_gallery (GtkWidgetClass *widget_class);
 void atl_images_page_connect_gallery (AtlImagesPage *self);
 void atl_images_page_stop_showing (AtlImagesPage *self);
+/* What can be done with the result, on it, while it is what the canvas shows. */
+void atl_images_page_offer_menu (AtlImagesPage *self, gboolean shows_result);
+/* No result any more: it was deleted. */
+void atl_images_page_forget_result (AtlImagesPage *self);
 /* Of images-page-inputs.c: */
 void atl_images_page_install_inputs (GtkWidgetClass *widget_class);
 void atl_images_page_init_inputs (AtlImagesPage *self);

@@ -12,6 +12,7 @@
 #include "app/images/picture-canvas.h"
 #include "app/images/picture-pane.h"
 #include "app/images/split-box.h"
+#include "app/images/upscale-dialog.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
 
@@ -19,21 +20,26 @@ G_DEFINE_FINAL_TYPE (AtlImagesPage, atl_images_page, GTK_TYPE_WIDGET)
 
 /* --- What is shown --- */
 
-static void
-refresh_canvas (AtlImagesPage *self)
+void
+atl_images_page_refresh_canvas (AtlImagesPage *self)
 {
   AtlPictureCanvas *canvas = ATL_PICTURE_CANVAS (self->canvas);
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   AtlPictureFile *start = atl_pictures_session_get_start (self->pictures);
   GdkTexture *preview = task != NULL ? atl_picture_task_get_preview (task) : NULL;
+  gboolean shows_result = FALSE;
 
   if (preview != NULL)
     atl_picture_canvas_show_texture (canvas, preview, _ ("The picture so far"));
   else if (self->failed != NULL && task == NULL)
-    atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed));
+    atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed),
+                                   atl_picture_task_get_source (self->failed) == NULL);
   else if (self->result != NULL)
-    atl_picture_canvas_show_texture (canvas, self->result, self->result_words);
+    {
+      atl_picture_canvas_show_texture (canvas, self->result, self->result_words);
+      shows_result = TRUE;
+    }
   else if (start != NULL)
     {
       g_autoptr (GdkTexture) texture =
@@ -47,6 +53,7 @@ refresh_canvas (AtlImagesPage *self)
     atl_picture_canvas_show_no_model (canvas);
   else
     atl_picture_canvas_show_empty (canvas, info != NULL && info->is_toy);
+  atl_images_page_offer_menu (self, shows_result);
 }
 
 static void
@@ -64,7 +71,7 @@ refresh_actions (AtlImagesPage *self)
 static void
 refresh (AtlImagesPage *self)
 {
-  refresh_canvas (self);
+  atl_images_page_refresh_canvas (self);
   refresh_actions (self);
 }
 
@@ -85,7 +92,15 @@ atl_images_page_show_result (AtlImagesPage *self,
   atl_set_string (&self->result_words, words);
   atl_set_string (&self->result_path, path);
   g_clear_object (&self->failed);
-  refresh_canvas (self);
+  atl_images_page_refresh_canvas (self);
+}
+
+void
+atl_images_page_forget_result (AtlImagesPage *self)
+{
+  g_clear_object (&self->result);
+  g_clear_pointer (&self->result_path, g_free);
+  atl_images_page_refresh_canvas (self);
 }
 
 static void
@@ -103,7 +118,7 @@ static void
 failed_cb (AtlImagesPage *self, AtlPictureTask *task)
 {
   g_set_object (&self->failed, task);
-  refresh_canvas (self);
+  atl_images_page_refresh_canvas (self);
 }
 
 static void
@@ -153,10 +168,38 @@ settings_changed_cb (AtlImagesPage *self)
 /* --- Actions --- */
 
 static void
+upscaler_chosen_cb (AtlImagesPage *self)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self), "images.create", NULL);
+}
+
+/* What enlarges the picture afterwards has to be there before it is drawn. */
+static gboolean
+lacks_upscaler (AtlImagesPage *self)
+{
+  g_autofree char *upscaler = NULL;
+  AtlUpscaleDialog *dialog;
+
+  if (atl_pictures_session_get_settings (self->pictures)->enlarge < 2)
+    return FALSE;
+  upscaler = atl_pictures_session_dup_upscaler (self->pictures);
+  if (upscaler != NULL)
+    return FALSE;
+  dialog = atl_upscale_dialog_new (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
+                                   self->pictures, NULL);
+  g_signal_connect_object (dialog, "chosen", G_CALLBACK (upscaler_chosen_cb), self,
+                           G_CONNECT_SWAPPED);
+  gtk_window_present (GTK_WINDOW (dialog));
+  return TRUE;
+}
+
+static void
 create_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
 
+  if (lacks_upscaler (self))
+    return;
   g_clear_object (&self->failed);
   gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), "canvas");
   atl_images_page_show_side (self);
@@ -189,19 +232,28 @@ stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   AdwMessageDialog *dialog;
+  gboolean enlarges;
   guint n_steps;
 
   if (task == NULL)
     return;
+  enlarges = atl_picture_task_get_source (task) != NULL;
   dialog = ADW_MESSAGE_DIALOG (adw_message_dialog_new (
       GTK_WINDOW (gtk_widget_get_root (widget)), _ ("Stop this picture?"),
-      _ ("What can be seen of it can be kept. Pictures that wait are drawn afterwards.")));
-  adw_message_dialog_add_responses (dialog, "cancel", _ ("_Go on drawing"), "stop", _ ("_Discard"),
-                                    "keep", _ ("_Keep"), NULL);
+      enlarges
+          ? _ ("The picture that is enlarged stays as it is. Pictures that wait come afterwards.")
+          : _ ("What can be seen of it can be kept. Pictures that wait are drawn afterwards.")));
+  adw_message_dialog_add_responses (dialog, "cancel",
+                                    enlarges ? _ ("_Go on") : _ ("_Go on drawing"), "stop",
+                                    enlarges ? _ ("_Stop") : _ ("_Discard"), NULL);
   adw_message_dialog_set_response_appearance (dialog, "stop", ADW_RESPONSE_DESTRUCTIVE);
-  adw_message_dialog_set_response_appearance (dialog, "keep", ADW_RESPONSE_SUGGESTED);
-  adw_message_dialog_set_response_enabled (dialog, "keep",
-                                           atl_picture_task_get_step (task, &n_steps) > 0);
+  if (!enlarges)
+    {
+      adw_message_dialog_add_response (dialog, "keep", _ ("_Keep"));
+      adw_message_dialog_set_response_appearance (dialog, "keep", ADW_RESPONSE_SUGGESTED);
+      adw_message_dialog_set_response_enabled (dialog, "keep",
+                                               atl_picture_task_get_step (task, &n_steps) > 0);
+    }
   adw_message_dialog_set_default_response (dialog, "cancel");
   adw_message_dialog_set_close_response (dialog, "cancel");
   g_signal_connect_object (dialog, "response", G_CALLBACK (stop_response_cb), self, 0);
@@ -393,5 +445,6 @@ atl_images_page_init (AtlImagesPage *self)
   atl_split_box_set_children (ATL_SPLIT_BOX (self->split), self->pane, self->side);
   atl_images_page_init_inputs (self);
   self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
-  g_signal_group_connect_swapped (self->task, "notify::preview", G_CALLBACK (refresh_canvas), self);
+  g_signal_group_connect_swapped (self->task, "notify::preview",
+                                  G_CALLBACK (atl_images_page_refresh_canvas), self);
 }

@@ -16,7 +16,7 @@ struct _AtlPictureAdvanced
   gboolean showing;
 
   GtkWidget *steps_row, *guidance_row, *width_row, *height_row;
-  GtkWidget *sampler_row, *schedule_row;
+  GtkWidget *sampler_row, *schedule_row, *enlarge_row;
   AtlPictureKnobs *knobs;
   const AtlModelInfo *info; /* (nullable) borrowed: the rows are for it; only compared */
   GtkWidget *seed_row, *seed_entry, *seed_lock;
@@ -148,6 +148,19 @@ schedule_cb (AtlPictureAdvanced *self)
 
   choose (self, self->schedule_row, info != NULL ? info->schedules : NULL,
           &settings_of (self)->schedule);
+}
+
+/* --- Afterwards --- */
+
+static void
+enlarge_cb (AtlPictureAdvanced *self)
+{
+  guint chosen = adw_combo_row_get_selected (ADW_COMBO_ROW (self->enlarge_row));
+
+  if (self->showing || chosen > ATL_MAX_ENLARGE - 1)
+    return;
+  settings_of (self)->enlarge = chosen == 0 ? 0 : chosen + 1;
+  tell (self);
 }
 
 static GtkWidget *
@@ -381,6 +394,8 @@ atl_picture_advanced_show (AtlPictureAdvanced *self)
   show_choice (self->sampler_row, info != NULL ? info->samplers : NULL, settings->sampler);
   show_choice (self->schedule_row, info != NULL ? info->schedules : NULL, settings->schedule);
   show_seed (self);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (self->enlarge_row),
+                              settings->enlarge > 1 ? settings->enlarge - 1 : 0);
   show_negative (self, info);
   atl_picture_knobs_show (self->knobs);
   self->showing = FALSE;
@@ -406,6 +421,13 @@ atl_picture_advanced_new (AdwExpanderRow *row,
   self->schedule_row = add_choice (self, row, _ ("Schedule"),
                                    _ ("How much noise goes in each of the steps"), schedule_cb);
   add_seed (self, row);
+  self->enlarge_row = add_choice (
+      self, row, _ ("Enlarge afterwards"),
+      _ ("Another network makes the finished picture larger; what is drawn stays the same"),
+      enlarge_cb);
+  self->showing = TRUE;
+  set_choices (self->enlarge_row, (char *[]){ _ ("No"), "2×", "3×", "4×", NULL });
+  self->showing = FALSE;
   add_negative (self, row);
   self->knobs = atl_picture_knobs_new (row, pictures, changed, data);
   return self;
@@ -422,6 +444,7 @@ atl_picture_advanced_free (AtlPictureAdvanced *self)
   g_signal_handlers_disconnect_by_data (self->height_row, self);
   g_signal_handlers_disconnect_by_data (self->sampler_row, self);
   g_signal_handlers_disconnect_by_data (self->schedule_row, self);
+  g_signal_handlers_disconnect_by_data (self->enlarge_row, self);
   g_signal_handlers_disconnect_by_data (self->seed_entry, self);
   g_signal_handlers_disconnect_by_data (self->seed_lock, self);
   g_signal_handlers_disconnect_by_data (

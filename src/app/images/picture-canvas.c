@@ -4,6 +4,8 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
+
 struct _AtlPictureCanvas
 {
   GtkWidget parent_instance;
@@ -15,6 +17,7 @@ struct _AtlPictureCanvas
   GtkWidget *picture;
   GtkWidget *failed_page;
   GtkWidget *better_button;
+  GtkWidget *menu_button;
 };
 
 G_DEFINE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, GTK_TYPE_WIDGET)
@@ -95,7 +98,14 @@ error_title (const GError *error)
 }
 
 void
-atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error)
+atl_picture_canvas_set_menu (AtlPictureCanvas *self, GMenuModel *menu)
+{
+  gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);
+  gtk_widget_set_visible (self->menu_button, menu != NULL);
+}
+
+void
+atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error, gboolean is_drawn)
 {
   gboolean smaller = g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY);
   gboolean other = g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) ||
@@ -105,7 +115,7 @@ atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error)
 
   adw_status_page_set_title (ADW_STATUS_PAGE (self->failed_page), error_title (error));
   adw_status_page_set_description (ADW_STATUS_PAGE (self->failed_page), words);
-  gtk_widget_set_visible (self->better_button, smaller || other);
+  gtk_widget_set_visible (self->better_button, is_drawn && (smaller || other));
   gtk_button_set_label (GTK_BUTTON (self->better_button),
                         smaller ? _ ("Make it smaller") : _ ("Choose another model"));
   gtk_actionable_set_action_name (GTK_ACTIONABLE (self->better_button),
@@ -138,6 +148,7 @@ atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
   BIND (picture);
   BIND (failed_page);
   BIND (better_button);
+  BIND (menu_button);
 #undef BIND
 }
 
@@ -145,4 +156,5 @@ static void
 atl_picture_canvas_init (AtlPictureCanvas *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
 }

@@ -25,6 +25,9 @@ void atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy);
 /* `words` are what a screen reader tells about it. */
 void
 atl_picture_canvas_show_texture (AtlPictureCanvas *self, GdkTexture *texture, const char *words);
-void atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error);
+/* `is_drawn`: with other settings it might become a picture. */
+void atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error, gboolean is_drawn);
+/* What can be done with the picture that is shown; NULL: nothing. */
+void atl_picture_canvas_set_menu (AtlPictureCanvas *self, GMenuModel *menu);
 
 G_END_DECLS

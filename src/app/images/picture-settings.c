@@ -290,13 +290,30 @@ take_knobs (AtlPictureSettings *self, GVariant *recipe, const AtlModelInfo *info
     }
 }
 
+/* 1 where it was not enlarged. */
+static double
+enlarged (GVariant *recipe)
+{
+  g_autofree char *by = atl_dict_string (recipe, ATL_MADE_UPSCALER, "");
+
+  return *by != '\0' ? MAX (atl_dict_double (recipe, ATL_MADE_FACTOR, 1), 1) : 1;
+}
+
+static guint
+drawn_side (GVariant *recipe, const char *key)
+{
+  double side = atl_dict_uint (recipe, key, 0) / enlarged (recipe);
+
+  return (guint) MIN (round (side), ATL_MAX_PICTURE_SIDE);
+}
+
 void
 atl_picture_settings_apply_recipe (AtlPictureSettings *self,
                                    GVariant *recipe,
                                    const AtlModelInfo *info)
 {
-  guint width = MIN (atl_dict_uint (recipe, ATL_MADE_WIDTH, 0), ATL_MAX_PICTURE_SIDE);
-  guint height = MIN (atl_dict_uint (recipe, ATL_MADE_HEIGHT, 0), ATL_MAX_PICTURE_SIDE);
+  /* What was enlarged was drawn smaller. */
+  guint width = drawn_side (recipe, ATL_MADE_WIDTH), height = drawn_side (recipe, ATL_MADE_HEIGHT);
   g_autoptr (GVariant) seed = atl_dict_lookup (recipe, ATL_MADE_SEED, "u");
 
   take_string (&self->prompt, recipe, ATL_MADE_PROMPT);
@@ -325,6 +342,9 @@ atl_picture_settings_apply_recipe (AtlPictureSettings *self,
   self->seed_is_locked = seed != NULL;
   if (seed != NULL)
     self->seed = g_variant_get_uint32 (seed);
+  self->enlarge = (guint) MIN (round (enlarged (recipe)), ATL_MAX_ENLARGE);
+  if (self->enlarge < 2)
+    self->enlarge = 0;
   atl_picture_settings_clear_start (self);
   g_ptr_array_set_size (self->references, 0);
 }
@@ -404,6 +424,7 @@ atl_picture_settings_to_json (const AtlPictureSettings *self)
   json_object_set_string_member (object, "schedule", self->schedule);
   json_object_set_int_member (object, "seed", self->seed);
   json_object_set_boolean_member (object, "seed_is_locked", self->seed_is_locked);
+  json_object_set_int_member (object, "enlarge", self->enlarge);
   json_object_set_double_member (object, "strength", self->strength);
   set_path (object, "start", self->start);
   set_mask (object, self->mask);
@@ -547,6 +568,7 @@ atl_picture_settings_from_json (const char *json)
   self->guidance = read_double (object, "guidance", -1, 0, ATL_MAX_GUIDANCE);
   self->seed = read_uint (object, "seed", 0, G_MAXUINT32);
   self->seed_is_locked = atl_json_bool (object, "seed_is_locked", FALSE);
+  self->enlarge = read_uint (object, "enlarge", 0, ATL_MAX_ENLARGE);
   self->strength = read_double (object, "strength", ATL_DEFAULT_STRENGTH, 0, 1);
   read_lists (object, self);
   read_knobs (object, self);

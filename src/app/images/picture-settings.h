@@ -28,6 +28,7 @@ typedef enum
 #define ATL_MAX_GUIDANCE 30.0
 #define ATL_DEFAULT_STRENGTH 0.6
 #define ATL_MAX_EXTEND 100u /* percent a side */
+#define ATL_MAX_ENLARGE 4u
 
 typedef struct
 {
@@ -52,6 +53,7 @@ typedef struct
   GHashTable *knobs; /* char* -> GVariant: the family's own settings that were changed */
   guint32 seed;
   gboolean seed_is_locked; /* else every picture gets another */
+  guint enlarge;           /* times, once it is drawn: 2 to ATL_MAX_ENLARGE; 0: it is not */
 
   char *start;           /* (nullable) the picture to begin with: a file */
   double strength;       /* how much of it may change, 0 to 1 */

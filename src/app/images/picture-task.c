@@ -10,6 +10,9 @@ struct _AtlPictureTask
   AtlModel *model;
   AtlPictureSettings *settings;
   guint32 seed;
+  char *source;     /* (nullable) */
+  GVariant *recipe; /* (nullable) of the source */
+  double from, to;  /* of the fraction: this stage */
   AtlPictureTaskState state;
   char *phase;
   guint step, n_steps;
@@ -59,6 +62,8 @@ atl_picture_task_finalize (GObject *object)
   g_clear_object (&self->preview);
   atl_picture_settings_free (self->settings);
   g_clear_error (&self->error);
+  g_clear_pointer (&self->recipe, g_variant_unref);
+  g_free (self->source);
   g_free (self->phase);
   G_OBJECT_CLASS (atl_picture_task_parent_class)->finalize (object);
 }
@@ -82,6 +87,7 @@ static void
 atl_picture_task_init (AtlPictureTask *self)
 {
   self->phase = g_strdup ("");
+  self->to = 1;
   self->seconds_left = -1;
 }
 
@@ -94,6 +100,33 @@ atl_picture_task_new (AtlModel *model, const AtlPictureSettings *settings, guint
   self->settings = atl_picture_settings_copy (settings);
   self->seed = seed;
   return self;
+}
+
+AtlPictureTask *
+atl_picture_task_new_enlarging (const char *source, guint factor, GVariant *recipe)
+{
+  AtlPictureTask *self = g_object_new (ATL_TYPE_PICTURE_TASK, NULL);
+
+  self->settings = atl_picture_settings_new ();
+  self->settings->enlarge = factor;
+  /* What a person knows it by. */
+  g_free (self->settings->prompt);
+  self->settings->prompt = g_path_get_basename (source);
+  self->source = g_strdup (source);
+  self->recipe = recipe != NULL ? g_variant_ref (recipe) : NULL;
+  return self;
+}
+
+const char *
+atl_picture_task_get_source (AtlPictureTask *self)
+{
+  return self->source;
+}
+
+GVariant *
+atl_picture_task_get_recipe (AtlPictureTask *self)
+{
+  return self->recipe;
 }
 
 AtlModel *
@@ -130,11 +163,19 @@ atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state)
     {
       /* Tried again: from the beginning. */
       g_clear_error (&self->error);
-      self->fraction = 0;
+      self->fraction = self->from = 0;
+      self->to = 1;
       self->step = self->n_steps = 0;
       self->seconds_left = -1;
     }
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+}
+
+void
+atl_picture_task_begin_stage (AtlPictureTask *self, double from, double to)
+{
+  self->from = from;
+  self->to = to;
 }
 
 double
@@ -172,7 +213,8 @@ atl_picture_task_set_progress (
   self->seconds_left = seconds_left;
   /* The autoencoder after the last step counts as one more, and nothing takes the bar back. */
   if (n_steps > 0)
-    self->fraction = MAX (self->fraction, CLAMP (step / (n_steps + 1.0), 0, 1));
+    self->fraction = MAX (self->fraction, self->from + (self->to - self->from) *
+                                                           CLAMP (step / (n_steps + 1.0), 0, 1));
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PROGRESS]);
 }
 

@@ -1,4 +1,5 @@
-/* A picture that was asked for: waiting in the queue, being drawn, or failed.
+/* A picture that was asked for, to be drawn or to be made from one that is there by enlarging it:
+ * waiting in the queue, at work, or failed.
  *
  * Properties (all notify): "state" AtlPictureTaskState, "progress" (phase, step, seconds left
  * changed together), "preview" GdkTexture (nullable).
@@ -29,6 +30,14 @@ G_DECLARE_FINAL_TYPE (AtlPictureTask, atl_picture_task, ATL, PICTURE_TASK, GObje
 AtlPictureTask *
 atl_picture_task_new (AtlModel *model, const AtlPictureSettings *settings, guint32 seed);
 
+/* The picture in the file `source`, enlarged `factor` times; `recipe` (nullable) is how it was
+ * made. Its model is not known before it is at work. */
+AtlPictureTask *atl_picture_task_new_enlarging (const char *source, guint factor, GVariant *recipe);
+
+/* Of a picture that is only enlarged, else NULL: its file; how it was made (nullable). Borrowed. */
+const char *atl_picture_task_get_source (AtlPictureTask *self);
+GVariant *atl_picture_task_get_recipe (AtlPictureTask *self);
+
 AtlModel *atl_picture_task_get_model (AtlPictureTask *self);                    /* borrowed */
 const AtlPictureSettings *atl_picture_task_get_settings (AtlPictureTask *self); /* borrowed */
 guint32 atl_picture_task_get_seed (AtlPictureTask *self);
@@ -36,6 +45,8 @@ guint32 atl_picture_task_get_seed (AtlPictureTask *self);
 AtlPictureTaskState atl_picture_task_get_state (AtlPictureTask *self);
 void atl_picture_task_set_state (AtlPictureTask *self, AtlPictureTaskState state);
 
+/* The progress that is told from now on is the part between `from` and `to` (0 to 1) of all. */
+void atl_picture_task_begin_stage (AtlPictureTask *self, double from, double to);
 /* The part of the work that is done, 0 to 1, which never falls; the words for it ("Step 7 of 20");
  * seconds left, negative while they are not known. */
 double atl_picture_task_get_fraction (AtlPictureTask *self);

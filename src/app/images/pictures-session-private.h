@@ -1,5 +1,6 @@
 /* The fields that the files of the session share: pictures-session.c has model and draft,
- * pictures-inputs.c reads the pictures that go in, pictures-work.c draws and saves. */
+ * pictures-inputs.c reads the pictures that go in, pictures-work.c draws and saves,
+ * pictures-enlarge.c makes larger. */
 #pragma once
 
 #include "app/images/pictures-session.h"
@@ -24,11 +25,16 @@ struct _AtlPicturesSession
   AtlPictureQueue *queue;
   AtlPictureTask *current; /* (nullable) */
   GCancellable *preparing; /* (nullable) before current is drawn */
-  AtlPictureJob *job;      /* (nullable) of current, while it is drawn */
+  AtlPictureJob *job;      /* (nullable) of current, while it is drawn or enlarged */
+  gboolean is_enlarging;   /* current is drawn, or was a picture before */
+  gboolean keeps_small;    /* it is not to be enlarged to the end, and saved as it was drawn */
+  AtlModel *upscaler;      /* (nullable) used last */
   gboolean is_paused;
   GHashTable *unsaved; /* AtlPictureTask -> what was drawn and could not be saved */
 };
 
+/* As the preferences say. */
+void atl_pictures_session_load_options (AtlPicturesSession *self, AtlLoadOptions *options);
 void atl_pictures_session_notify_start (AtlPicturesSession *self);
 /* Reads the draft's start picture, if it is another one than before. */
 void atl_pictures_session_follow_start (AtlPicturesSession *self);
@@ -43,3 +49,10 @@ void atl_pictures_session_emit_failed (AtlPicturesSession *self, AtlPictureTask 
 void atl_pictures_session_work (AtlPicturesSession *self);
 void atl_pictures_session_init_work (AtlPicturesSession *self);
 void atl_pictures_session_dispose_work (AtlPicturesSession *self);
+/* The job of current has begun: its signals are followed. Takes it over. */
+void atl_pictures_session_watch (AtlPicturesSession *self, AtlPictureJob *job);
+/* The current task ended without a picture. */
+void atl_pictures_session_over (AtlPicturesSession *self, const GError *error);
+/* Of pictures-enlarge.c: enlarges the picture of the request; what comes of it goes to the two
+ * functions above. */
+void atl_pictures_session_ask_larger (AtlPicturesSession *self, AtlPictureRequest *request);

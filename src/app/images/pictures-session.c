@@ -127,11 +127,20 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
+atl_pictures_session_load_options (AtlPicturesSession *self, AtlLoadOptions *options)
+{
+  GSettings *settings = atl_session_get_settings (self->session);
+
+  options->device = g_settings_get_enum (settings, "device") == 1 ? "cpu" : "auto";
+  options->n_threads = (guint) g_settings_get_int (settings, "n-threads");
+  options->idle_minutes = (guint) g_settings_get_int (settings, "idle-unload-minutes");
+}
+
+void
 atl_pictures_session_load_model (AtlPicturesSession *self,
                                  const char *const *paths,
                                  gboolean insist)
 {
-  GSettings *settings = atl_session_get_settings (self->session);
   AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
 
   g_return_if_fail (ATL_IS_PICTURES_SESSION (self) && paths != NULL && paths[0] != NULL);
@@ -145,9 +154,7 @@ atl_pictures_session_load_model (AtlPicturesSession *self,
   g_free (self->load_name);
   self->load_name = atl_model_list_get_name (atl_session_get_models (self->session), paths[0]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
-  options.device = g_settings_get_enum (settings, "device") == 1 ? "cpu" : "auto";
-  options.n_threads = (guint) g_settings_get_int (settings, "n-threads");
-  options.idle_minutes = (guint) g_settings_get_int (settings, "idle-unload-minutes");
+  atl_pictures_session_load_options (self, &options);
   options.insist = insist;
   atl_client_load_model_async (atl_session_get_client (self->session), paths, &options, NULL, NULL,
                                self->load, loaded_cb, g_object_ref (self));
@@ -385,6 +392,7 @@ atl_pictures_session_dispose (GObject *object)
   atl_pictures_session_dispose_work (self);
   atl_pictures_session_dispose_inputs (self);
   g_clear_object (&self->model);
+  g_clear_object (&self->upscaler);
   G_OBJECT_CLASS (atl_pictures_session_parent_class)->dispose (object);
 }
 

@@ -78,13 +78,24 @@ void atl_pictures_session_restore_recipe (AtlPicturesSession *self, const char *
 /* Sets what is added at the sides, in percent, and the size of the result after it. */
 void atl_pictures_session_set_extend (AtlPicturesSession *self, const guint extend[4]);
 
+/* --- Enlarging --- */
+
+/* The file or folder of the network that pictures are enlarged with: the one that was chosen last,
+ * else any that is there. NULL: there is none; the caller's. */
+char *atl_pictures_session_dup_upscaler (AtlPicturesSession *self);
+void atl_pictures_session_set_upscaler (AtlPicturesSession *self, const char *path);
+/* Puts the picture in the file `path` into the queue, to be enlarged `factor` times; the result is
+ * another file, saved as what is drawn is. */
+void atl_pictures_session_enlarge (AtlPicturesSession *self, const char *path, guint factor);
+
 /* --- Work --- */
 
 AtlPictureQueue *atl_pictures_session_get_queue (AtlPicturesSession *self);  /* borrowed */
 AtlPictureTask *atl_pictures_session_get_current (AtlPicturesSession *self); /* (nullable) */
 /* As many tasks as the settings say; FALSE without a model. */
 gboolean atl_pictures_session_create (AtlPicturesSession *self);
-/* Ends what is being drawn; the queue goes on. `keep`: what can be seen of it is saved. */
+/* Ends what is being drawn; the queue goes on. `keep`: what can be seen of it is saved; of one that
+ * is enlarged after it was drawn, that is the small one. */
 void atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep);
 gboolean atl_pictures_session_get_is_paused (AtlPicturesSession *self);
 void atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused);

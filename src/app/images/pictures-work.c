@@ -1,4 +1,5 @@
-/* From the queue to files: one task after the other is drawn, and saved while the next is drawn. */
+/* From the queue to files: one task after the other is drawn, enlarged where that was asked for,
+ * and saved while the next is drawn. */
 #define G_LOG_DOMAIN "atl-app"
 
 #include <errno.h>
@@ -15,6 +16,8 @@
 
 #define STEM_CHARS 48
 #define BYTES_A_PIXEL 3u
+/* Of the progress of one that is enlarged afterwards. */
+#define DRAWING_PART 0.6
 
 /* --- Saving --- */
 
@@ -22,8 +25,10 @@ typedef struct
 {
   GBytes *pixels; /* [height, width, 3] */
   guint width, height;
-  GVariant *recipe;
+  GVariant *recipe; /* (nullable) of a picture that was only enlarged and says nothing */
   char *folder, *stem;
+  AtlPictureOrigin origin;
+  char *parent; /* (nullable) the file it was made from */
 } Drawn;
 
 static void
@@ -32,9 +37,10 @@ drawn_free (gpointer data)
   Drawn *drawn = data;
 
   g_bytes_unref (drawn->pixels);
-  g_variant_unref (drawn->recipe);
+  g_clear_pointer (&drawn->recipe, g_variant_unref);
   g_free (drawn->folder);
   g_free (drawn->stem);
+  g_free (drawn->parent);
   g_free (drawn);
 }
 
@@ -79,7 +85,8 @@ save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   char *path = NULL;
 
   memcpy (picture->rgb, g_bytes_get_data (drawn->pixels, NULL), g_bytes_get_size (drawn->pixels));
-  atl_recipe_write (picture, drawn->recipe);
+  if (drawn->recipe != NULL)
+    atl_recipe_write (picture, drawn->recipe);
   bytes = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
   if (bytes != NULL && g_mkdir_with_parents (drawn->folder, 0755) != 0)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
@@ -116,14 +123,21 @@ new_texture (GBytes *rgb, guint width, guint height)
 static gint64
 add_row (AtlPicturesSession *self, const Drawn *drawn, const char *path)
 {
-  g_autofree char *prompt = atl_dict_string (drawn->recipe, ATL_MADE_PROMPT, NULL);
-  g_autofree char *negative = atl_dict_string (drawn->recipe, ATL_MADE_NEGATIVE, NULL);
-  g_autofree char *model = atl_dict_string (drawn->recipe, ATL_RECIPE_MODEL, NULL);
-  g_autofree char *recipe = atl_recipe_to_json (drawn->recipe);
-  g_autoptr (GVariant) seed = atl_dict_lookup (drawn->recipe, ATL_MADE_SEED, "u");
+  g_autoptr (GVariant) said = drawn->recipe != NULL
+                                  ? g_variant_ref (drawn->recipe)
+                                  : g_variant_ref_sink (g_variant_new ("a{sv}", NULL));
+  g_autofree char *prompt = atl_dict_string (said, ATL_MADE_PROMPT, NULL);
+  g_autofree char *negative = atl_dict_string (said, ATL_MADE_NEGATIVE, NULL);
+  g_autofree char *model = atl_dict_string (said, ATL_RECIPE_MODEL, NULL);
+  g_autofree char *recipe = drawn->recipe != NULL ? atl_recipe_to_json (drawn->recipe) : NULL;
+  g_autoptr (GVariant) seed = atl_dict_lookup (said, ATL_MADE_SEED, "u");
   g_autoptr (GError) error = NULL;
+  AtlGalleryItem *parent =
+      drawn->parent != NULL ? atl_gallery_find_path (atl_gallery_get (self->session), drawn->parent)
+                            : NULL;
   AtlPictureRow row = { .path = (char *) path,
-                        .origin = ATL_ORIGIN_MADE,
+                        .origin = drawn->origin,
+                        .parent_id = parent != NULL ? atl_gallery_item_get_id (parent) : 0,
                         .created_us = g_get_real_time (),
                         .width = drawn->width,
                         .height = drawn->height,
@@ -183,11 +197,18 @@ save (AtlPicturesSession *self, AtlPictureTask *task)
 /* --- Drawing --- */
 
 static void
-end_job (AtlPicturesSession *self)
+let_go (AtlPicturesSession *self)
 {
   if (self->job != NULL)
     g_signal_handlers_disconnect_by_data (self->job, self);
   g_clear_object (&self->job);
+}
+
+static void
+end_job (AtlPicturesSession *self)
+{
+  let_go (self);
+  self->is_enlarging = self->keeps_small = FALSE;
   g_clear_object (&self->current);
 }
 
@@ -211,34 +232,138 @@ preview_cb (AtlPictureJob *job, GBytes *rgb, guint width, guint height, AtlPictu
 }
 
 static void
-finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
+take_pixels (Drawn *drawn, AtlPictureJob *job)
 {
-  g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
+  g_clear_pointer (&drawn->pixels, g_bytes_unref);
+  drawn->pixels = g_bytes_ref (atl_picture_job_get_pixels (job, &drawn->width, &drawn->height));
+}
+
+static Drawn *
+drawn_new (AtlPictureTask *task, AtlPictureJob *job)
+{
   const AtlPictureSettings *settings = atl_picture_task_get_settings (task);
   Drawn *drawn = g_new0 (Drawn, 1);
 
-  drawn->pixels = g_bytes_ref (atl_picture_job_get_pixels (job, &drawn->width, &drawn->height));
+  take_pixels (drawn, job);
   drawn->recipe =
       atl_recipe_join (atl_picture_request_get_settings (atl_picture_job_get_request (job)),
                        atl_picture_job_get_facts (job), drawn->width, drawn->height);
   drawn->folder = atl_pictures_dir ();
   drawn->stem = stem_for (settings->prompt);
-  g_hash_table_insert (self->unsaved, g_object_ref (task), drawn);
+  drawn->origin = settings->start != NULL ? ATL_ORIGIN_EDITED : ATL_ORIGIN_MADE;
+  drawn->parent = g_strdup (settings->start);
+  return drawn;
+}
+
+/* Of a picture that was there before. */
+static Drawn *
+drawn_new_larger (AtlPictureTask *task)
+{
+  const char *source = atl_picture_task_get_source (task);
+  GVariant *recipe = atl_picture_task_get_recipe (task);
+  g_autofree char *name = g_path_get_basename (source);
+  char *dot = strrchr (name, '.');
+  Drawn *drawn = g_new0 (Drawn, 1);
+  g_autofree char *stem = NULL;
+
+  if (dot != NULL && dot != name)
+    *dot = '\0';
+  stem = g_strdup_printf ("%s %ux", name, atl_picture_task_get_settings (task)->enlarge);
+  drawn->recipe = recipe != NULL ? g_variant_ref (recipe) : NULL;
+  drawn->folder = atl_pictures_dir ();
+  drawn->stem = stem_for (stem);
+  drawn->origin = ATL_ORIGIN_UPSCALED;
+  drawn->parent = g_strdup (source);
+  return drawn;
+}
+
+static void
+enlarged (Drawn *drawn, AtlPictureJob *job)
+{
+  g_autoptr (GVariant) before = g_steal_pointer (&drawn->recipe);
+
+  take_pixels (drawn, job);
+  if (before != NULL)
+    drawn->recipe =
+        atl_recipe_enlarged (before, atl_picture_job_get_facts (job), drawn->width, drawn->height);
+}
+
+static void
+ask_larger (AtlPicturesSession *self, AtlPictureTask *task, const Drawn *drawn)
+{
+  g_autoptr (AtlPictureRequest) request = atl_picture_request_new (g_variant_new_parsed (
+      "{%s: <%d>}", ATL_MADE_FACTOR, (double) atl_picture_task_get_settings (task)->enlarge));
+
+  self->is_enlarging = TRUE;
+  if (drawn != NULL)
+    atl_picture_request_add_pixels (request, ATL_CREATE_IMAGE, drawn->pixels, drawn->width,
+                                    drawn->height);
+  else
+    atl_picture_request_add_file (request, ATL_CREATE_IMAGE, atl_picture_task_get_source (task));
+  atl_pictures_session_ask_larger (self, request);
+}
+
+/* The picture that is saved is the one in `unsaved`. */
+static void
+save_current (AtlPicturesSession *self)
+{
+  g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
+
   end_job (self);
   save (self, task);
   atl_pictures_session_notify_current (self);
   atl_pictures_session_work (self);
 }
 
-/* The current task ended without a picture. */
 static void
-over (AtlPicturesSession *self, const GError *error)
+finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
+{
+  AtlPictureTask *task = self->current;
+  Drawn *drawn = g_hash_table_lookup (self->unsaved, task);
+
+  if (drawn == NULL)
+    {
+      drawn = self->is_enlarging ? drawn_new_larger (task) : drawn_new (task, job);
+      g_hash_table_insert (self->unsaved, g_object_ref (task), drawn);
+    }
+  if (self->is_enlarging)
+    enlarged (drawn, job);
+  else if (atl_picture_task_get_settings (task)->enlarge > 1)
+    {
+      let_go (self);
+      atl_picture_task_begin_stage (task, DRAWING_PART, 1);
+      ask_larger (self, task, drawn);
+      return;
+    }
+  save_current (self);
+}
+
+void
+atl_pictures_session_over (AtlPicturesSession *self, const GError *error)
 {
   g_autoptr (AtlPictureTask) task = g_object_ref (self->current);
+  gboolean is_cancelled = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 
+  /* What is drawn is not lost because it stayed small. */
+  if (g_hash_table_contains (self->unsaved, task) && (self->keeps_small || !is_cancelled))
+    {
+      if (!is_cancelled)
+        {
+          g_autofree char *words = g_strdup_printf (
+              _ ("The picture is saved as it was drawn; it could not be enlarged: %s"),
+              error->message);
+
+          atl_session_emit_notice (self->session, words);
+        }
+      save_current (self);
+      return;
+    }
   end_job (self);
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    atl_picture_queue_remove (self->queue, task);
+  if (is_cancelled)
+    {
+      g_hash_table_remove (self->unsaved, task);
+      atl_picture_queue_remove (self->queue, task);
+    }
   else
     fail (self, task, error);
   atl_pictures_session_notify_current (self);
@@ -248,7 +373,7 @@ over (AtlPicturesSession *self, const GError *error)
 static void
 failed_cb (AtlPictureJob *job, const GError *error, AtlPicturesSession *self)
 {
-  over (self, error);
+  atl_pictures_session_over (self, error);
 }
 
 static AtlPictureRequest *
@@ -271,15 +396,17 @@ new_request (AtlPictureTask *task)
   return request;
 }
 
-static void
-ask (AtlPicturesSession *self, AtlPictureRequest *request)
+void
+atl_pictures_session_watch (AtlPicturesSession *self, AtlPictureJob *job)
 {
-  self->job = atl_client_create (atl_session_get_client (self->session),
-                                 atl_picture_task_get_model (self->current), request);
+  self->job = job;
   g_signal_connect (self->job, "progress", G_CALLBACK (progress_cb), self);
   g_signal_connect (self->job, "preview", G_CALLBACK (preview_cb), self);
   g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
   g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+  /* Paused while it was prepared. */
+  if (self->is_paused)
+    atl_picture_job_set_paused (job, TRUE);
 }
 
 static void
@@ -294,9 +421,11 @@ prepared_cb (GObject *source, GAsyncResult *result, gpointer data)
     return;
   g_clear_object (&self->preparing);
   if (request != NULL)
-    ask (self, request);
+    atl_pictures_session_watch (self, atl_client_create (atl_session_get_client (self->session),
+                                                         atl_picture_task_get_model (self->current),
+                                                         request));
   else
-    over (self, error);
+    atl_pictures_session_over (self, error);
 }
 
 void
@@ -310,6 +439,14 @@ atl_pictures_session_work (AtlPicturesSession *self)
   self->current = g_object_ref (task);
   atl_picture_task_set_state (task, ATL_TASK_RUNNING);
   atl_picture_task_set_progress (task, _ ("Starting…"), 0, 0, -1);
+  if (atl_picture_task_get_source (task) != NULL)
+    {
+      ask_larger (self, task, NULL);
+      atl_pictures_session_notify_current (self);
+      return;
+    }
+  if (atl_picture_task_get_settings (task)->enlarge > 1)
+    atl_picture_task_begin_stage (task, 0, DRAWING_PART);
   request = new_request (task);
   self->preparing = g_cancellable_new ();
   atl_picture_prepare_async (atl_session_get_client (self->session), request,
@@ -342,11 +479,12 @@ atl_pictures_session_create (AtlPicturesSession *self)
 void
 atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep)
 {
+  self->keeps_small = keep && self->is_enlarging;
   if (self->preparing != NULL)
     g_cancellable_cancel (self->preparing);
   if (self->job == NULL)
     return;
-  if (keep)
+  if (keep && !self->is_enlarging)
     atl_picture_job_finish_early (self->job);
   else
     atl_picture_job_stop (self->job);

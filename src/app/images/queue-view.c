@@ -103,7 +103,8 @@ state_words (AtlPictureTask *task)
   switch (atl_picture_task_get_state (task))
     {
     case ATL_TASK_RUNNING:
-      return _ ("Is being drawn");
+      return atl_picture_task_get_source (task) != NULL ? _ ("Is being enlarged")
+                                                        : _ ("Is being drawn");
     case ATL_TASK_SAVING:
       return _ ("Is being saved");
     case ATL_TASK_FAILED:

@@ -1,4 +1,5 @@
 /* The picture that the next one begins with. */
+#include "app/images/gallery-actions.h"
 #include "app/images/start-group.h"
 
 #include <glib/gi18n.h>
@@ -133,18 +134,8 @@ chosen_cb (GtkNativeDialog *chooser, int response, AtlStartGroup *self)
 static void
 choose_cb (AtlStartGroup *self)
 {
-  g_autoptr (GtkFileFilter) filter = gtk_file_filter_new ();
-
-  gtk_file_filter_set_name (filter, _ ("Pictures (PNG, JPEG, WebP)"));
-  gtk_file_filter_add_mime_type (filter, "image/png");
-  gtk_file_filter_add_mime_type (filter, "image/jpeg");
-  gtk_file_filter_add_mime_type (filter, "image/webp");
   g_clear_object (&self->chooser);
-  self->chooser = gtk_file_chooser_native_new (_ ("Choose a picture"),
-                                               GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
-                                               GTK_FILE_CHOOSER_ACTION_OPEN, _ ("_Open"), NULL);
-  gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
-  gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (self->chooser), filter);
+  self->chooser = atl_gallery_choose_picture (GTK_WIDGET (self), _ ("Choose a picture"));
   g_signal_connect (self->chooser, "response", G_CALLBACK (chosen_cb), self);
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
 }

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/fetch-progress.h"
 #include "app/words.h"
 #include "hub/starter.h"
 
@@ -10,16 +11,13 @@ struct _AtlStarterButton
 {
   GtkWidget parent_instance;
 
-  AtlSession *session;  /* (nullable) */
-  GCancellable *cancel; /* (nullable) of the download */
+  AtlSession *session; /* (nullable) */
 
   GtkWidget *box;
   GtkWidget *button;
   GtkWidget *button_label;
   GtkWidget *detail;
-  GtkWidget *progress_box;
-  GtkWidget *bar;
-  GtkWidget *progress_label;
+  GtkWidget *progress;
   GtkWidget *error_label;
 };
 
@@ -32,7 +30,7 @@ refresh (AtlStarterButton *self)
   g_autofree char *size = atl_format_bytes (starter->size_bytes);
   g_autofree char *label = g_strdup_printf (_ ("Get %s (%s)"), starter->title, size);
   g_autofree char *detail = g_strdup_printf (_ ("Licence: %s"), starter->licence);
-  gboolean fetching = self->cancel != NULL;
+  gboolean fetching = atl_fetch_progress_get_is_running (ATL_FETCH_PROGRESS (self->progress));
 
   gtk_label_set_text (GTK_LABEL (self->button_label), label);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL,
@@ -40,32 +38,15 @@ refresh (AtlStarterButton *self)
   gtk_label_set_text (GTK_LABEL (self->detail), detail);
   gtk_widget_set_visible (self->button, !fetching);
   gtk_widget_set_visible (self->detail, !fetching);
-  gtk_widget_set_visible (self->progress_box, fetching);
 }
 
 static void
-progress_cb (const AtlHubProgress *p, gpointer data)
+progress_cb (const AtlHubProgress *progress, gpointer data)
 {
   AtlStarterButton *self = data;
-  g_autofree char *done = atl_format_bytes (p->done_bytes);
-  g_autofree char *total = atl_format_bytes (p->total_bytes);
-  g_autofree char *words = NULL;
 
-  if (p->stage == ATL_HUB_CHECKING)
-    words = g_strdup (_ ("Checking that every byte is right…"));
-  else if (p->total_bytes == 0)
-    words = g_strdup (_ ("Looking where it can be had…"));
-  else if (p->seconds_left >= 0)
-    {
-      g_autofree char *left = atl_format_seconds (p->seconds_left);
-      words = g_strdup_printf (_ ("%s: %s of %s, %s left"), p->what, done, total, left);
-    }
-  else
-    words = g_strdup_printf (_ ("%s: %s of %s"), p->what, done, total);
-  gtk_label_set_text (GTK_LABEL (self->progress_label), words);
-  if (p->total_bytes > 0)
-    gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar),
-                                   (double) p->done_bytes / (double) p->total_bytes);
+  if (self->session != NULL)
+    atl_fetch_progress_show (ATL_FETCH_PROGRESS (self->progress), progress);
 }
 
 static void
@@ -75,9 +56,9 @@ done_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GError) error = NULL;
   g_autofree char *path = atl_starter_fetch_finish (result, NULL, &error);
 
-  g_clear_object (&self->cancel);
   if (self->session == NULL)
     return;
+  atl_fetch_progress_end (ATL_FETCH_PROGRESS (self->progress));
   refresh (self);
   if (path != NULL)
     {
@@ -95,20 +76,12 @@ done_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 fetch_cb (AtlStarterButton *self)
 {
-  self->cancel = g_cancellable_new ();
-  gtk_widget_set_visible (self->error_label, FALSE);
-  gtk_label_set_text (GTK_LABEL (self->progress_label), _ ("Looking where it can be had…"));
-  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar), 0);
-  refresh (self);
-  atl_starter_fetch_async (NULL, ATL_STARTER_BEST, progress_cb, self, self->cancel, done_cb,
-                           g_object_ref (self));
-}
+  GCancellable *cancel = atl_fetch_progress_begin (ATL_FETCH_PROGRESS (self->progress));
 
-static void
-cancel_cb (AtlStarterButton *self)
-{
-  if (self->cancel != NULL)
-    g_cancellable_cancel (self->cancel);
+  gtk_widget_set_visible (self->error_label, FALSE);
+  refresh (self);
+  atl_starter_fetch_async (NULL, ATL_STARTER_BEST, progress_cb, self, cancel, done_cb,
+                           g_object_ref (self));
 }
 
 void
@@ -123,7 +96,6 @@ atl_starter_button_dispose (GObject *object)
 {
   AtlStarterButton *self = ATL_STARTER_BUTTON (object);
 
-  cancel_cb (self);
   g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_object (&self->session);
   G_OBJECT_CLASS (atl_starter_button_parent_class)->dispose (object);
@@ -135,6 +107,7 @@ atl_starter_button_class_init (AtlStarterButtonClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_starter_button_dispose;
+  g_type_ensure (ATL_TYPE_FETCH_PROGRESS);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/starter-button.ui");
@@ -143,13 +116,10 @@ atl_starter_button_class_init (AtlStarterButtonClass *klass)
   BIND (button);
   BIND (button_label);
   BIND (detail);
-  BIND (progress_box);
-  BIND (bar);
-  BIND (progress_label);
+  BIND (progress);
   BIND (error_label);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, fetch_cb);
-  gtk_widget_class_bind_template_callback (widget_class, cancel_cb);
 }
 
 static void

@@ -1,0 +1,37 @@
+/* A download under way: a bar, words, and a button that ends it.
+ *
+ *   GtkWidget *progress = atl_fetch_progress_new ();
+ *   cancellable = atl_fetch_progress_begin (ATL_FETCH_PROGRESS (progress));
+ *   atl_starter_upscaler_fetch_async (NULL, 0, progress_cb, self, cancellable, …);
+ *   ... in progress_cb, while the widget lives:
+ *   atl_fetch_progress_show (ATL_FETCH_PROGRESS (progress), how_far);
+ *   ... when it is over:
+ *   atl_fetch_progress_end (ATL_FETCH_PROGRESS (progress));
+ *
+ * Shown only while something is fetched. When it goes away the download is cancelled; what has
+ * arrived is kept, and the next one goes on from there.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "hub/progress.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_FETCH_PROGRESS (atl_fetch_progress_get_type ())
+G_DECLARE_FINAL_TYPE (AtlFetchProgress, atl_fetch_progress, ATL, FETCH_PROGRESS, GtkWidget)
+
+GtkWidget *atl_fetch_progress_new (void);
+/* Shows it at its beginning. What its button cancels: borrowed. */
+GCancellable *atl_fetch_progress_begin (AtlFetchProgress *self);
+void atl_fetch_progress_end (AtlFetchProgress *self);
+gboolean atl_fetch_progress_get_is_running (AtlFetchProgress *self);
+void atl_fetch_progress_show (AtlFetchProgress *self, const AtlHubProgress *progress);
+
+/* "flux1-schnell: 1.2 GB of 4.0 GB, 2 min left". The caller's. */
+char *atl_fetch_words (const AtlHubProgress *progress);
+
+G_END_DECLS

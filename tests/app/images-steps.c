@@ -1,0 +1,108 @@
+/* A model that draws, and pictures asked from it. */
+#include "images-steps.h"
+
+#include "app/words.h"
+
+#define WAIT_S 60
+
+char *app_models_dir;
+
+char *
+app_draw_model (void)
+{
+  return g_build_filename (app_models_dir, "sd15", "model", NULL);
+}
+
+void
+app_unpack_models (void)
+{
+  g_autofree char *script =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
+  const char *argv[] = { script, app_models_dir, "sd15", "upscale", NULL };
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  app_models_dir = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
+  argv[1] = app_models_dir;
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_true (g_spawn_check_wait_status (status, NULL));
+}
+
+AtlPicturesSession *
+app_pictures (AppFixture *f)
+{
+  return atl_pictures_session_get (f->session);
+}
+
+gboolean
+app_has_draw_model (gpointer f)
+{
+  return atl_pictures_session_get_model (app_pictures (f)) != NULL;
+}
+
+gboolean
+app_draws_nothing (gpointer f)
+{
+  return atl_pictures_session_get_current (app_pictures (f)) == NULL &&
+         g_list_model_get_n_items (
+             G_LIST_MODEL (atl_pictures_session_get_queue (app_pictures (f)))) == 0;
+}
+
+gboolean
+app_is_drawing (gpointer f)
+{
+  AtlPictureTask *task = atl_pictures_session_get_current (app_pictures (f));
+  guint n_steps;
+
+  return task != NULL && atl_picture_task_get_step (task, &n_steps) > 0;
+}
+
+void
+app_start_drawing (AppFixture *f)
+{
+  g_autofree char *path = app_draw_model ();
+
+  app_fixture_start (f);
+  gtk_widget_activate_action (GTK_WIDGET (f->window), "win.show-page", "s", "images");
+  app_fixture_spin (100);
+  atl_pictures_session_load_model (app_pictures (f), (const char *[]){ path, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (app_has_draw_model, f, WAIT_S));
+}
+
+AtlPictureSettings *
+app_draft (AppFixture *f)
+{
+  return atl_pictures_session_get_settings (app_pictures (f));
+}
+
+/* A small picture, so that the test is quick. */
+void
+app_set_up_picture (AppFixture *f, const char *prompt, guint steps, guint count)
+{
+  AtlPictureSettings *s = atl_picture_settings_copy (app_draft (f));
+
+  atl_set_string (&s->prompt, prompt);
+  atl_set_string (&s->shape, "");
+  s->width = 72;
+  s->height = 64;
+  s->steps = steps;
+  s->count = count;
+  atl_pictures_session_take_settings (app_pictures (f), s);
+}
+
+void
+app_create (AppFixture *f)
+{
+  gtk_widget_activate_action (f->window->images_page, "images.create", NULL);
+}
+
+void
+app_remove_models (void)
+{
+  const char *argv[] = { "rm", "-rf", app_models_dir, NULL };
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
+                NULL);
+}

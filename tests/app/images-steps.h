@@ -1,0 +1,27 @@
+/* What tests of the Images page do again and again: unpack the tiny models of the golden cases,
+ * load the one that draws, ask for pictures. */
+#pragma once
+
+#include "app-steps.h"
+
+#include "app/images/pictures-session.h"
+
+extern char *app_models_dir; /* where they are: sd15/, upscale/ */
+
+void app_unpack_models (void);
+void app_remove_models (void);
+/* The one that draws; the caller's. */
+char *app_draw_model (void);
+
+/* app_fixture_start(), the Images page and the model in use. */
+void app_start_drawing (AppFixture *f);
+AtlPicturesSession *app_pictures (AppFixture *f); /* borrowed */
+AtlPictureSettings *app_draft (AppFixture *f);    /* borrowed */
+/* The draft becomes a small picture, so that the test is quick. */
+void app_set_up_picture (AppFixture *f, const char *prompt, guint steps, guint count);
+/* Presses the button. */
+void app_create (AppFixture *f);
+/* For app_fixture_wait(); `f` is the AppFixture. */
+gboolean app_has_draw_model (gpointer f);
+gboolean app_draws_nothing (gpointer f);
+gboolean app_is_drawing (gpointer f);
