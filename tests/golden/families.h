@@ -97,6 +97,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "flux1" },
   { .name = "qwen-image" },
   { .name = "qwen-image-edit" },
+  { .name = "vision-towers" },
   { .name = "wan21" },
   { .name = "wan22",
     .not_yet = "pipeline-flf2v-a14b",

@@ -16,6 +16,7 @@ extern const AtlComponentClass atl_qwen_image_class;
 extern const AtlComponentClass atl_qwen_vision_class;
 extern const AtlComponentClass atl_sd3_class;
 extern const AtlComponentClass atl_sd_unet_class;
+extern const AtlComponentClass atl_siglip_class;
 extern const AtlComponentClass atl_t5_class;
 extern const AtlComponentClass atl_tae_class;
 extern const AtlComponentClass atl_taehv_class;

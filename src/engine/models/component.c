@@ -26,6 +26,7 @@ static const AtlComponentClass *const classes[] = {
   &atl_qwen_vision_class,
   &atl_sd3_class,
   &atl_sd_unet_class,
+  &atl_siglip_class,
   &atl_t5_class,
   &atl_tae_class,
   &atl_taehv_class,
