@@ -92,8 +92,9 @@ apart (GBytes *a, GBytes *b)
   return most;
 }
 
-/* A byte less than the last way took, until the CPU has to do it: each time what was told is what
- * is used, and the picture is the same. */
+/* A byte less than the last way took, or a tenth where that only makes more weights come and go,
+ * until the CPU has to do it: each time what was told is what is used, and the picture is the same.
+ */
 static void
 test_ways (gconstpointer family)
 {
@@ -157,13 +158,15 @@ test_ways (gconstpointer family)
                           most_used - there, needed);
           g_hash_table_add (ways, g_strdup (strchr (fit, ':') != NULL ? strchr (fit, ':') : ""));
           /* What is free is that without a tenth. */
+          if (strstr (runs_on, "sent") != NULL)
+            needed -= needed / 10;
           gpu->memory_total = (needed - 1) / 9 * 10 + there;
           gpu->memory_free = gpu->memory_total - there;
         }
       world_unload (&world, model);
     }
-  /* Kept, and one part after the other at least. */
-  g_assert_cmpuint (g_hash_table_size (ways), >=, 2);
+  /* Kept, one part after the other, and weights that come and go at least. */
+  g_assert_cmpuint (g_hash_table_size (ways), >=, 3);
   world_close (&world);
 }
 

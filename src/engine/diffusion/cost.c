@@ -111,7 +111,7 @@ rehearse_once (AtlRun *run,
   if (ok)
     {
       atl_parts_set_frugal (run->parts, how->is_frugal);
-      atl_parts_set_streams (run->parts, how->streams);
+      atl_parts_set_streams (run->parts, how->streams, how->keep);
       atl_parts_set_on_host (run->parts, how->on_host);
       ok = walk (run, family, error);
     }

@@ -12,10 +12,12 @@ G_BEGIN_DECLS
 /* How a run keeps within memory. */
 typedef struct
 {
-  gboolean is_frugal;   /* each part is freed once it is done */
-  guint tile;           /* side of the autoencoder's tiles, px; 0: whole */
-  gboolean streams;     /* products read weights from their files: slower, but the files' pages are
-                           memory that the system takes back when it needs it */
+  gboolean is_frugal; /* each part is freed once it is done */
+  guint tile;         /* side of the autoencoder's tiles, px; 0: whole */
+  /* The host's products read weights from their files, whose pages are memory that the system takes
+   * back when it needs it, and a device is sent weights when it needs them: slower. */
+  gboolean streams;
+  guint64 keep;         /* then: bytes of a part's weights that stay on the device */
   AtlPartKinds on_host; /* beside a device: what the host computes */
 } AtlDiffusionHow;
 

@@ -26,7 +26,13 @@ static const AtlDiffusionHow device_ways[] = {
   { .is_frugal = TRUE, .tile = 1024, .on_host = ATL_PARTS_TEXT },
   { .is_frugal = TRUE, .tile = 512, .on_host = ATL_PARTS_TEXT },
   { .is_frugal = TRUE, .tile = 256, .on_host = ATL_PARTS_TEXT },
+  { .is_frugal = TRUE, .tile = 512, .on_host = ATL_PARTS_TEXT, .streams = TRUE },
+  { .is_frugal = TRUE, .tile = 256, .on_host = ATL_PARTS_TEXT, .streams = TRUE },
 };
+
+/* Of what is left on a device that is sent weights, so much is for those that stay. */
+#define KEEP_SHARE 0.95
+#define KEEP_TRIES 4
 
 /* Shrinking by less than this is not looked for. */
 #define FINEST_SHRINK 0.04
@@ -72,6 +78,34 @@ try_ways (const Place *place,
                                          settings, inputs, &fit->how, &fit->cost, error))
         return FALSE;
       fit->fits = is_in (place, &fit->cost);
+    }
+  return TRUE;
+}
+
+/* What is left beside weights that come and go is for some that stay. */
+static gboolean
+keep_some (const Place *place,
+           const AtlSettings *settings,
+           GPtrArray *inputs,
+           AtlDiffusionFit *fit,
+           GError **error)
+{
+  double left = (double) (place->at->room - fit->cost.peak) * KEEP_SHARE;
+
+  for (guint i = 0; i < KEEP_TRIES; i++, left /= 2)
+    {
+      AtlDiffusionHow how = fit->how;
+      AtlDiffusionCost cost;
+
+      how.keep = (guint64) left;
+      if (!atl_diffusion_model_rehearse (place->model, place->at->backends, place->at->n_backends,
+                                         settings, inputs, &how, &cost, error))
+        return FALSE;
+      if (!is_in (place, &cost))
+        continue;
+      fit->how = how;
+      fit->cost = cost;
+      break;
     }
   return TRUE;
 }
@@ -185,6 +219,8 @@ atl_diffusion_model_fit (AtlDiffusionModel *self,
                      : 0,
                  fit, error))
     return FALSE;
+  if (fit->fits && is_device && fit->how.streams)
+    return keep_some (&place, settings, inputs, fit, error);
   if (!fit->fits && at->wants_size)
     find_size (&place, settings, fit);
   return TRUE;

@@ -202,8 +202,8 @@ price_key (const AtlSettings *settings,
     }
   for (guint i = 0; i < n_backends; i++)
     g_string_append_printf (all, "%u ", backends[i]->index);
-  g_string_append_printf (all, "%d %u %d %d", how->is_frugal, how->tile, how->streams,
-                          how->on_host);
+  g_string_append_printf (all, "%d %u %d %" G_GUINT64_FORMAT " %d", how->is_frugal, how->tile,
+                          how->streams, how->keep, how->on_host);
   return g_string_free (all, FALSE);
 }
 
@@ -325,7 +325,7 @@ atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how
 {
   self->how = *how;
   atl_parts_set_frugal (self->parts, how->is_frugal);
-  atl_parts_set_streams (self->parts, how->streams);
+  atl_parts_set_streams (self->parts, how->streams, how->keep);
   atl_parts_set_on_host (self->parts, how->on_host);
 }
 

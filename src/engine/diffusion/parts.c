@@ -17,6 +17,7 @@ struct _AtlParts
   AtlBackend *backends[ATL_MAX_BACKENDS];
   guint n_backends;
   gboolean is_frugal, streams;
+  guint64 keep_bytes; /* of a part that streams */
   AtlPartKinds on_host;
   GArray *loras;    /* (owned) AtlLoraFile, with references */
   GPtrArray *parts; /* (owned) Part */
@@ -98,11 +99,12 @@ atl_parts_set_frugal (AtlParts *self, gboolean is_frugal)
 }
 
 void
-atl_parts_set_streams (AtlParts *self, gboolean streams)
+atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes)
 {
-  if (self->streams != streams)
+  if (self->streams != streams || (streams && self->keep_bytes != keep_bytes))
     atl_parts_drop (self);
   self->streams = streams;
+  self->keep_bytes = keep_bytes;
 }
 
 void
@@ -135,6 +137,7 @@ atl_parts_get (AtlParts *self,
                              .n_loras = self->loras->len,
                              .role = role,
                              .in_file = self->streams,
+                             .keep_bytes = self->keep_bytes,
                              .cancellable = cancellable };
   guint first = (self->on_host & kind_of (function)) != 0 ? self->n_backends - 1 : 0;
   const AtlComponentClass *klass;

@@ -34,9 +34,9 @@ void atl_parts_set_on_host (AtlParts *self, AtlPartKinds kinds);
 
 /* Whether a released part is freed at once (memory is short) or kept for the next run. */
 void atl_parts_set_frugal (AtlParts *self, gboolean is_frugal);
-/* Whether products of parts that are loaded from now on read weights from their files; parts loaded
- * otherwise are freed. */
-void atl_parts_set_streams (AtlParts *self, gboolean streams);
+/* Whether parts that are loaded from now on save memory (AtlLoadOptions.in_file), but for
+ * `keep_bytes` of their weights on a device; parts loaded otherwise are freed. */
+void atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes);
 /* Copies the list and takes references; parts loaded with other LoRAs are freed. */
 void atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
 

@@ -76,7 +76,10 @@ typedef struct
   /* (nullable) The part it is to play, where a file holds several networks of one class:
    * "text_encoder", "text_encoder_2". */
   const char *role;
-  gboolean in_file; /* products read weights from the file where the host computes: less memory */
+  /* Less memory: the host's products read weights from the file, and a device is sent what is
+   * beyond keep_bytes when it is needed. */
+  gboolean in_file;
+  guint64 keep_bytes;
   AtlProgressFunc progress; /* (nullable) */
   gpointer progress_data;
   GCancellable *cancellable; /* (nullable) */

@@ -51,6 +51,9 @@ cpu_words (const AtlPicturePlace *place)
 static char *
 gpu_words (const AtlPicturePlace *place, const AtlDiffusionHow *how)
 {
+  if (how->streams)
+    /* Translators: %s is the name of a graphics card. */
+    return g_strdup_printf (_ ("%s; its weights are sent while it draws"), place->gpu->description);
   if ((how->on_host & ATL_PARTS_TEXT) != 0)
     /* Translators: %s is the name of a graphics card. */
     return g_strdup_printf (_ ("%s; the CPU reads the prompt"), place->gpu->description);
@@ -65,6 +68,10 @@ describe_way (const AtlPictureFit *fit, const char *needed, const char *there)
 {
   const AtlDiffusionHow *how = &fit->how;
 
+  if (fit->uses_gpu && how->streams)
+    return g_strdup_printf (_ ("Needs %s on the graphics card, %s are free there: its weights are "
+                               "sent there while it draws, which is slow."),
+                            needed, there);
   if (fit->uses_gpu && (how->on_host & ATL_PARTS_TEXT) != 0)
     return g_strdup_printf (
         _ ("Needs %s on the graphics card, %s are free there: the CPU reads the "

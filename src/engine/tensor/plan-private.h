@@ -15,6 +15,7 @@ typedef struct
   StepKind kind;
   AtlBackend *backend;  /* RUN */
   guint first, n;       /* RUN: in plan->nodes */
+  gboolean streams;     /* RUN: of one node with weights that are sent for it */
   AtlTensor *from, *to; /* TRANSFER: whole base tensors */
 } PlanStep;
 
@@ -59,3 +60,9 @@ guint plan_backend_index (const AtlPlan *self, const AtlBackend *backend);
 gsize plan_tensor_bytes (const AtlTensor *t);
 /* Fills values and arenas from nodes and steps. */
 void plan_memory_layout (AtlPlan *self);
+
+/* plan-stream.c: whether the node has weights that are only sent when they are needed; sending
+ * those of a step, FALSE with none of them sent; and dropping them. */
+gboolean plan_node_streams (const AtlNode *node);
+gboolean plan_stream_fetch (AtlPlan *self, const PlanStep *step, GError **error);
+void plan_stream_drop (AtlPlan *self, const PlanStep *step);

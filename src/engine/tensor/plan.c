@@ -57,7 +57,7 @@ ensure_weights (AtlBackend *backend, const AtlNode *node, GError **error)
     {
       AtlWeight *w = node->src[i] != NULL ? atl_tensor_base (node->src[i])->weight : NULL;
 
-      if (w != NULL && w->store[backend->index] == NULL &&
+      if (w != NULL && !w->streams && w->store[backend->index] == NULL &&
           ((!backend->is_rehearsal && !atl_weight_make (w, error)) ||
            !backend->klass->upload (backend, w, error)))
         return FALSE;
@@ -170,6 +170,7 @@ place (AtlPlan *self, GError **error)
         node->dst2->backend = backend;
       bring_sources (self, mirrors, node);
       step.backend = backend;
+      step.streams = plan_node_streams (node);
       step.first = self->nodes->len;
       g_ptr_array_add (self->nodes, node);
       g_array_append_val (self->steps, step);
@@ -198,7 +199,7 @@ merge_steps (AtlPlan *self)
                            : NULL;
 
       if (last != NULL && last->kind == STEP_RUN && step->kind == STEP_RUN &&
-          last->backend == step->backend)
+          last->backend == step->backend && !last->streams && !step->streams)
         last->n += step->n;
       else
         g_array_append_val (self->steps, *step);
@@ -416,9 +417,16 @@ atl_plan_run (AtlPlan *self, GCancellable *cancellable, GError **error)
           continue;
         }
       AtlBuffer *scratch = self->arena[plan_backend_index (self, step->backend)].scratch;
-      if (!step->backend->klass->run (step->backend,
+      gboolean ok;
+
+      if (step->streams && !plan_stream_fetch (self, step, error))
+        return FALSE;
+      ok = step->backend->klass->run (step->backend,
                                       (AtlNode *const *) self->nodes->pdata + step->first, step->n,
-                                      scratch, cancellable, error))
+                                      scratch, cancellable, error);
+      if (step->streams)
+        plan_stream_drop (self, step);
+      if (!ok)
         return FALSE;
     }
   return TRUE;

@@ -96,7 +96,7 @@ rehearsal_upload (AtlBackend *backend, AtlWeight *weight, GError **error)
   if (*bytes == 0 && !weight->in_file)
     *bytes = weight->size_bytes;
   weight->store[backend->index] = bytes;
-  self->counts.weight_bytes += *bytes;
+  self->counts.weight_bytes += weight->streams ? 0 : *bytes;
   hold (self, *bytes);
   return TRUE;
 }

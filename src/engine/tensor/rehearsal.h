@@ -20,7 +20,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   guint64 held_bytes, peak_bytes; /* weights, also those used in place, and working memory */
-  guint64 weight_bytes;           /* of all weights so far */
+  guint64 weight_bytes;           /* of all weights so far but those that come and go */
   guint64 largest_alloc;          /* of one buffer */
   double products;                /* multiplications with an addition, see atl_node_products */
 } AtlRehearsalCounts;

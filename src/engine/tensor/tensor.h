@@ -61,7 +61,9 @@ struct _AtlWeight
   GBytes *bytes; /* (owned) (nullable) set when the data is not inside a file map */
   gboolean
       in_file; /* products read the file's bytes, no packed copy is made: less memory, slower */
-  gint layer;  /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
+  gboolean streams; /* sent to its backend when a step needs it and dropped behind it, which is slow
+                     */
+  gint layer;       /* placement hint: index of the layer, -1 input side, G_MAXINT output side */
   const AtlWeight *part_of; /* (nullable) the weight whose rows from part_first on these are */
   gint64 part_first;
   AtlWeightDelta

@@ -334,15 +334,62 @@ drop_made (AtlWeight *weight, AtlBackend *backend)
   weight->data = NULL;
 }
 
-void
-atl_weights_keep_in_file (AtlWeights *self)
+static gboolean
+is_large (const AtlWeight *weight)
 {
+  return (weight->use & (ATL_USE_LINEAR | ATL_USE_CONV)) != 0;
+}
+
+/* The host reads from files what lies in them; what is made of them is made when it is needed. */
+static void
+save_on_host (AtlWeight *weight)
+{
+  weight->in_file = weight->bytes == NULL && weight->made == NULL;
+  weight->streams = weight->made != NULL && is_large (weight);
+}
+
+void
+atl_weights_save_memory (AtlWeights *self, AtlBackend *backend, guint64 keep_bytes)
+{
+  guint64 kept = 0;
+
   for (guint i = 0; i < self->weights->len; i++)
     {
       AtlWeight *w = self->weights->pdata[i];
+      guint64 cost;
 
-      w->in_file = w->bytes == NULL && w->made == NULL;
+      if (backend->is_host)
+        {
+          save_on_host (w);
+          continue;
+        }
+      if (!is_large (w))
+        continue;
+      cost = backend->klass->upload_cost (backend, w);
+      w->streams = kept + cost > keep_bytes;
+      kept += w->streams ? 0 : cost;
     }
+}
+
+gboolean
+atl_weight_send (AtlWeight *weight, AtlBackend *backend, GError **error)
+{
+  if ((!backend->is_rehearsal && !atl_weight_make (weight, error)) ||
+      !backend->klass->upload (backend, weight, error))
+    return FALSE;
+  if (!backend->is_rehearsal)
+    drop_made (weight, backend);
+  return TRUE;
+}
+
+void
+atl_weight_withdraw (AtlWeight *weight, AtlBackend *backend)
+{
+  backend->klass->drop (backend, weight);
+  if (weight->made == NULL || backend->is_rehearsal)
+    return;
+  g_clear_pointer (&weight->bytes, g_bytes_unref);
+  weight->data = NULL;
 }
 
 gboolean
@@ -392,12 +439,12 @@ atl_weights_upload (AtlWeights *self,
       AtlWeight *w = atl_weights_get (self, i);
       AtlBackend *backend = place (w, place_data);
 
+      w->home = w->streams ? backend : NULL;
       /* Weights that are only there to be split (a fused qkv) have no use of their own. */
-      if (w->use != 0)
+      if (w->use != 0 && !w->streams)
         {
           if (g_cancellable_set_error_if_cancelled (cancellable, error) ||
-              (!backend->is_rehearsal && !atl_weight_make (w, error)) ||
-              !backend->klass->upload (backend, w, error))
+              !atl_weight_send (w, backend, error))
             {
               for (guint k = 0; k <= i; k++)
                 {
@@ -411,14 +458,12 @@ atl_weights_upload (AtlWeights *self,
           w->home = backend;
           /* What was copied need not stay in memory twice; rows that are looked up come back alone.
            */
-          if (w->bytes == NULL && !backend->is_rehearsal &&
+          if (w->bytes == NULL && w->made == NULL && !backend->is_rehearsal &&
               backend->klass->upload_cost (backend, w) > 0)
             {
               AtlTensorInfo info = { .data = w->data, .size_bytes = w->size_bytes };
               atl_checkpoint_forget (self->checkpoint, &info);
             }
-          if (!backend->is_rehearsal)
-            drop_made (w, backend);
         }
       done += w->size_bytes;
       if (progress != NULL && total > 0)

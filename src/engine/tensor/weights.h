@@ -63,8 +63,15 @@ void atl_weights_fail (AtlWeights *self, const char *format, ...) G_GNUC_PRINTF 
  * with ATL_ERROR_NO_MEMORY. */
 gboolean atl_weight_make (AtlWeight *weight, GError **error);
 
-/* Products with weights that lie in the file as they are read them there (AtlWeight.in_file). */
-void atl_weights_keep_in_file (AtlWeights *self);
+/* Before they are uploaded to `backend`: with less memory, and slower. The host's products read
+ * weights that lie in files there (AtlWeight.in_file), and those that are made of them are made for
+ * each use (AtlWeight.streams). A device keeps the first `keep_bytes` of what makes up most of a
+ * model and is sent the rest for each use. */
+void atl_weights_save_memory (AtlWeights *self, AtlBackend *backend, guint64 keep_bytes);
+/* Makes a weight's bytes if need be, uploads it, and lets go of what the host need not keep. */
+gboolean atl_weight_send (AtlWeight *weight, AtlBackend *backend, GError **error);
+/* Undoes sending. */
+void atl_weight_withdraw (AtlWeight *weight, AtlBackend *backend);
 /* FALSE with the first mistake. */
 gboolean atl_weights_check (AtlWeights *self, GError **error);
 AtlCheckpoint *atl_weights_checkpoint (AtlWeights *self);

@@ -259,7 +259,7 @@ atl_source_finish (AtlSource *self,
 {
   atl_lora_check (self);
   if (options->in_file)
-    atl_weights_keep_in_file (self->weights);
+    atl_weights_save_memory (self->weights, backend, options->keep_bytes);
   return atl_weights_check (self->weights, error) &&
          atl_weights_upload (self->weights, atl_place_on, backend, options->progress,
                              options->progress_data, options->cancellable, error);

@@ -126,7 +126,7 @@ encoder_load (AtlCheckpoint *cp,
   m->multiplier = atl_rope_frequencies (&h->rope, divisors, m->freqs);
   m->axes = read_axes (cp, h->rope.n_rot / 2);
   if (options->in_file)
-    atl_weights_keep_in_file (m->decoder.weights);
+    atl_weights_save_memory (m->decoder.weights, backends[0], options->keep_bytes);
   if (!atl_weights_upload (m->decoder.weights, atl_place_on, backends[0], options->progress,
                            options->progress_data, options->cancellable, error))
     {
