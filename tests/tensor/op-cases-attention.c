@@ -33,6 +33,7 @@ enum
   USE_STATE = 16,
   HEADS_FIRST = 32,
   SHARED_BIAS = 64,
+  RISING = 128,
 };
 
 /* Keys and values as a decoder keeps them: stored row by row into a state that is longer. */
@@ -43,6 +44,15 @@ through_state (OpBuild *b, const OpCaseParams *p, gint64 n, gint64 kv_heads, gin
   AtlTensor *state = op_state (b, p->dtype, 3, (gint64[]){ n + 9, kv_heads, dim });
   AtlTensor *x = op_input_of (b, n, kv_heads, dim);
 
+  /* What has the largest scores comes last, so that earlier sums count for less again and again. */
+  if (p->flags & RISING)
+    for (gint64 at = n - n / 4; at > 0; at -= n / 4)
+      {
+        AtlTensor *parts[] = { atl_affine (b->graph, atl_slice (b->graph, x, 0, 0, at), 3.0f, 0.0f),
+                               atl_slice (b->graph, x, 0, at, n - at) };
+
+        x = atl_concat (b->graph, 0, G_N_ELEMENTS (parts), parts);
+      }
   /* Backwards, so that a wrong index shows. */
   for (gint64 i = 0; i < n; i++)
     ids[i] = (gint32) (n - 1 - i);
@@ -66,8 +76,11 @@ build_attention (OpBuild *b, const OpCaseParams *p)
   if (p->flags & USE_STATE)
     {
       q = op_input_of (b, p->b, heads, p->e);
+      OpCaseParams values = *p;
+
+      values.flags &= ~RISING;
       k = through_state (b, p, p->c, kv_heads, p->e);
-      v = through_state (b, p, p->c, kv_heads, p->f);
+      v = through_state (b, &values, p->c, kv_heads, p->f);
     }
   else if (p->flags & HEADS_FIRST)
     {
@@ -172,6 +185,8 @@ op_cases_attention (void)
     { .b = 1, .c = 70, .d = 1002, .e = 64, .f = 64 },
     { .b = 3, .c = 150, .d = 6408, .e = 128, .f = 128, .flags = USE_RANGES },
     { .b = 8, .c = 170, .d = 1202, .e = 32, .f = 32, .flags = USE_RANGES },
+    { .b = 1, .c = 411, .d = 903, .e = 32, .f = 64, .flags = RISING },
+    { .b = 3, .c = 301, .d = 802, .e = 32, .f = 32, .flags = RISING | USE_RANGES },
   };
 
   add_rope ();

@@ -3,8 +3,7 @@
  * partial results are joined at the end.
  *
  * A chunk takes ATL_CACHE_ROWS keys at a time: their scores, the steps of the softmax, and then
- * their values. Scores and values of floats take a few rows of all heads at a time, as they lie in
- * memory; tiles of bytes (AtlCpuCacheTiles) all rows of a head.
+ * their values.
  */
 #include <math.h>
 #include <string.h>
@@ -22,9 +21,8 @@
 #define MANY_SPLITS 8
 /* So many scores fit a worker's scratch. */
 #define MAX_ROWS (ATL_POOL_SCRATCH_BYTES / (ATL_CACHE_ROWS * sizeof (float)))
-/* How far ahead a cache is asked for; what lies further comes too early for the processor. */
-#define AHEAD_BYTES 4096
-#define AHEAD_KEYS 16 /* of all heads */
+/* How far ahead keys are asked for: what is worked on next. */
+#define AHEAD_KEYS 16
 
 /* Floats of a row of n; vectors that cross cache lines would take twice as long. */
 static gint64
@@ -50,12 +48,19 @@ query_room (const AtlCpuKernels *k, AtlDType dtype, gint64 rows, gint64 dim)
                                : rows * dim);
 }
 
-/* Floats that a chunk needs for one key/value head: results, queries, scores. */
+/* Floats of one head's results: sums, then what weights are relative to and their sum. */
+static gint64
+results_room (gint64 rows, gint64 v_dim)
+{
+  return padded (rows * v_dim) + padded (2 * rows);
+}
+
+/* Floats that a chunk needs for one key/value head: results, queries, scores, sums in lanes. */
 static gint64
 head_room (const AtlCpuKernels *k, AtlDType dtype, gint64 rows, gint64 dim, gint64 v_dim)
 {
-  return padded (rows * v_dim) + padded (2 * rows) + query_room (k, dtype, rows, dim) +
-         rows * ATL_CACHE_ROWS;
+  return results_room (rows, v_dim) + query_room (k, dtype, rows, dim) +
+         rows * (ATL_CACHE_ROWS + ATL_SOFTMAX_LANES);
 }
 
 /* What a chunk works on, and where. */
@@ -63,9 +68,11 @@ typedef struct
 {
   gint64 rows, batch, first_kv, n_kv;
   gint64 n_results, n_q; /* floats of one kv */
-  float *results;        /* [kv]: [rows][v_dim] sums, then [rows] largest score, sum of weights */
-  float *q;              /* [kv]: [rows][dim], or what AtlCpuCacheTiles make of it */
-  float *scores;         /* [kv][rows][ATL_CACHE_ROWS] */
+  float *results; /* [kv]: [rows][v_dim] sums, then [rows] what weights are relative to, [rows]
+                     their sum */
+  float *q;       /* [kv]: [rows][dim], or what AtlCpuCacheTiles make of it */
+  float *scores;  /* [kv][rows][ATL_CACHE_ROWS] */
+  float *lanes;   /* [kv][rows][ATL_SOFTMAX_LANES]: sums of weights until the end */
 } FewChunk;
 
 static FewChunk
@@ -77,11 +84,12 @@ few_chunk (const Attention *a, guint chunk, float *scratch)
 
   c.first_kv = group % n_groups * a->heads_per_chunk;
   c.n_kv = MIN (a->heads_per_chunk, a->n_kv - c.first_kv);
-  c.n_results = padded (c.rows * a->v_dim) + padded (2 * c.rows);
+  c.n_results = results_room (c.rows, a->v_dim);
   c.n_q = query_room (a->kernels, a->k.dtype, c.rows, a->dim);
   c.results = scratch;
   c.q = c.results + a->heads_per_chunk * c.n_results;
   c.scores = c.q + a->heads_per_chunk * c.n_q;
+  c.lanes = c.scores + a->heads_per_chunk * c.rows * ATL_CACHE_ROWS;
   return c;
 }
 
@@ -102,66 +110,60 @@ few_begin (const Attention *a, const FewChunk *c)
           gint64 head = (c->first_kv + h) * a->per_kv + r % a->per_kv;
 
           q[r] = (const float *) attention_at (&a->q, c->batch, r / a->per_kv, head);
-          state[2 * r] = -INFINITY;
-          state[2 * r + 1] = 0.0f;
+          state[r] = -INFINITY;
           if (tiles == NULL)
             memcpy (c->q + h * c->n_q + r * a->dim, q[r], (gsize) a->dim * sizeof *sums);
         }
       if (tiles != NULL)
         tiles->prepare_queries (q, c->rows, a->dim, (guint8 *) (c->q + h * c->n_q));
     }
+  memset (c->lanes, 0, (gsize) (c->n_kv * c->rows * ATL_SOFTMAX_LANES) * sizeof (float));
 }
 
-/* Rows [at, at + n) of head `h` of the chunk. Where all heads of the cache lie together and are in
- * the chunk, they ask for what lies AHEAD_BYTES on, each for its share; otherwise for their own
- * next rows. */
-static AtlCacheRows
-few_rows (const Attention *a,
-          const FewChunk *c,
-          const Operand *o,
-          gint64 h,
-          gint64 at,
-          gint64 n,
-          gint64 width)
-{
-  AtlCacheRows rows = {
-    .data = attention_at (o, c->batch, at, c->first_kv + h),
-    .row_bytes = (gsize) o->stride[1],
-    .n = n,
-    .width = width,
-    .ahead_bytes = (gsize) o->row_bytes,
-    .ahead_stride = (gsize) o->stride[1],
-  };
-
-  if (o->stride[1] == c->n_kv * o->row_bytes)
-    {
-      rows.ahead = attention_at (o, c->batch, at, 0) + AHEAD_BYTES + h * n * o->row_bytes;
-      rows.ahead_stride = rows.ahead_bytes;
-    }
-  else
-    {
-      rows.ahead = rows.data + n * o->stride[1];
-    }
-  return rows;
-}
-
+/* Turns the scores of keys [at, at + n) of a head into weights. A row's numbers do not depend on
+ * what is beside it, see split_start(). */
 static void
 few_weights (const Attention *a, const FewChunk *c, gint64 h, gint64 at, gint64 n)
 {
   float *sums = c->results + h * c->n_results;
-  float *state = sums + c->rows * a->v_dim;
+  float *states = sums + c->rows * a->v_dim;
+  float *lanes = c->lanes + h * c->rows * ATL_SOFTMAX_LANES;
+  float *scores = c->scores + h * c->rows * ATL_CACHE_ROWS;
+  float correction[MAX_ROWS];
+  gint64 counts[MAX_ROWS];
 
   for (gint64 r = 0; r < c->rows; r++)
     {
-      gint64 head = (c->first_kv + h) * a->per_kv + r % a->per_kv;
-      float *s = c->scores + (h * c->rows + r) * ATL_CACHE_ROWS;
-      float correction =
-          attention_step_row (a, c->batch, r / a->per_kv, head, at, n, s, &state[2 * r]);
+      gint64 first, end;
 
-      if (correction != 1.0f)
-        for (gint64 d = 0; d < a->v_dim; d++)
-          sums[r * a->v_dim + d] *= correction;
+      attention_range (a, c->batch, r / a->per_kv, &first, &end);
+      counts[r] = a->is_simple && first <= at ? CLAMP (end - at, 0, n) : -1;
     }
+  for (gint64 r = 0, same; r < c->rows; r += same)
+    {
+      for (same = 0; r + same < c->rows && counts[r + same] >= 0;)
+        same++;
+      if (same > 0)
+        {
+          a->kernels->softmax_rows (scores + r * ATL_CACHE_ROWS, counts + r, same, a->scale,
+                                    states + r, lanes + r * ATL_SOFTMAX_LANES, correction + r);
+          continue;
+        }
+      same = 1;
+      float state[2] = { states[r], 0.0f };
+
+      correction[r] = attention_step_row (a, c->batch, r / a->per_kv,
+                                          (c->first_kv + h) * a->per_kv + r % a->per_kv, at, n,
+                                          scores + r * ATL_CACHE_ROWS, state);
+      states[r] = state[0];
+      for (gint64 i = 0; i < ATL_SOFTMAX_LANES; i++)
+        lanes[r * ATL_SOFTMAX_LANES + i] *= correction[r];
+      lanes[r * ATL_SOFTMAX_LANES] += state[1];
+    }
+  for (gint64 r = 0; r < c->rows; r++)
+    if (correction[r] != 1.0f)
+      for (gint64 d = 0; d < a->v_dim; d++)
+        sums[r * a->v_dim + d] *= correction[r];
 }
 
 /* Where splits begin does not depend on the queries: the sums of a query are formed in the same
@@ -215,50 +217,45 @@ static void
 few_scores (const Attention *a, const FewChunk *c, gint64 at, gint64 n)
 {
   const AtlCpuCacheTiles *tiles = tiles_of (a->kernels, a->k.dtype);
+  AtlCacheRows keys = few_heads (a, c, &a->k, at, n, AHEAD_KEYS);
 
+  keys.width = a->dim;
+  keys.in_stride = (gsize) c->n_q * sizeof (float);
+  keys.out_stride = c->rows * ATL_CACHE_ROWS;
   if (tiles != NULL)
-    {
-      AtlCacheRows keys = few_heads (a, c, &a->k, at, n, AHEAD_KEYS);
-
-      keys.width = a->dim;
-      keys.in_stride = (gsize) c->n_q * sizeof (float);
-      keys.out_stride = c->rows * ATL_CACHE_ROWS;
-      tiles->scores (&keys, (const guint8 *) c->q, c->rows, c->scores);
-      return;
-    }
-  for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
-    for (gint64 h = 0; h < c->n_kv; h++)
-      {
-        AtlCacheRows keys = few_rows (a, c, &a->k, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->dim);
-
-        a->kernels->scores (a->k.dtype, &keys, c->q + h * c->n_q, c->rows,
-                            c->scores + h * c->rows * ATL_CACHE_ROWS + i);
-      }
+    tiles->scores (&keys, (const guint8 *) c->q, c->rows, c->scores);
+  else
+    a->kernels->scores (a->k.dtype, &keys, c->q, c->rows, c->scores);
 }
 
 static void
 few_values (const Attention *a, const FewChunk *c, gint64 at, gint64 n)
 {
   const AtlCpuCacheTiles *tiles = tiles_of (a->kernels, a->v.dtype);
+  AtlCacheRows values = few_heads (a, c, &a->v, at, n, tiles != NULL ? n : AHEAD_KEYS);
 
+  values.width = a->v_dim;
+  values.in_stride = (gsize) (c->rows * ATL_CACHE_ROWS) * sizeof (float);
+  values.out_stride = c->n_results;
   if (tiles != NULL)
-    {
-      AtlCacheRows values = few_heads (a, c, &a->v, at, n, n);
+    tiles->weigh_values (&values, c->scores, c->rows, c->results);
+  else
+    a->kernels->weigh_values (a->v.dtype, &values, c->scores, c->rows, c->results);
+}
 
-      values.width = a->v_dim;
-      values.in_stride = (gsize) (c->rows * ATL_CACHE_ROWS) * sizeof (float);
-      values.out_stride = c->n_results;
-      tiles->weigh_values (&values, c->scores, c->rows, c->results);
-      return;
-    }
-  for (gint64 i = 0; i < n; i += ATL_CACHE_STEP)
-    for (gint64 h = 0; h < c->n_kv; h++)
+/* Sums of weights over lanes. */
+static void
+few_end (const Attention *a, const FewChunk *c)
+{
+  for (gint64 h = 0; h < c->n_kv; h++)
+    for (gint64 r = 0; r < c->rows; r++)
       {
-        AtlCacheRows values =
-            few_rows (a, c, &a->v, h, at + i, MIN (ATL_CACHE_STEP, n - i), a->v_dim);
+        const float *lanes = c->lanes + (h * c->rows + r) * ATL_SOFTMAX_LANES;
+        float sum = 0.0f;
 
-        a->kernels->weigh_values (a->v.dtype, &values, c->scores + h * c->rows * ATL_CACHE_ROWS + i,
-                                  c->rows, c->results + h * c->n_results);
+        for (guint i = 0; i < ATL_SOFTMAX_LANES; i++)
+          sum += lanes[i];
+        c->results[h * c->n_results + c->rows * a->v_dim + c->rows + r] = sum;
       }
 }
 
@@ -281,6 +278,7 @@ few_compute (gconstpointer args, guint chunk, gpointer scratch)
         few_weights (a, &c, h, at, n);
       few_values (a, &c, at, n);
     }
+  few_end (a, &c);
 }
 
 static void
@@ -302,14 +300,14 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
 {
   const gint64 rows = a->n_q * a->per_kv;
   const gint64 head = kv * a->per_kv + r % a->per_kv;
-  const gint64 n = padded (rows * a->v_dim) + padded (2 * rows);
+  const gint64 n = results_room (rows, a->v_dim);
   const float *partial = a->partial + (batch * a->n_kv + kv) * a->n_splits * n;
   float *out = a->dst + ((batch * a->n_q + r / a->per_kv) * a->n_heads + head) * a->v_dim;
   float largest = a->sinks != NULL ? a->sinks[head] : -INFINITY;
   float total = 0.0f;
 
   for (gint64 s = 0; s < a->n_splits; s++)
-    largest = MAX (largest, partial[s * n + rows * a->v_dim + 2 * r]);
+    largest = MAX (largest, partial[s * n + rows * a->v_dim + r]);
   memset (out, 0, (gsize) a->v_dim * sizeof *out);
   if (largest == -INFINITY)
     return;
@@ -318,12 +316,12 @@ join_row (const Attention *a, gint64 batch, gint64 kv, gint64 r)
   for (gint64 s = 0; s < a->n_splits; s++)
     {
       const float *sums = partial + s * n + r * a->v_dim;
-      const float *state = partial + s * n + rows * a->v_dim + 2 * r;
+      const float *state = partial + s * n + rows * a->v_dim + r;
       float factor = expf (state[0] - largest);
 
       if (factor == 0.0f)
         continue;
-      total += state[1] * factor;
+      total += state[rows] * factor;
       for (gint64 d = 0; d < a->v_dim; d++)
         out[d] += sums[d] * factor;
     }
@@ -408,7 +406,5 @@ attention_few_scratch (const AtlCpu *cpu, const AtlNode *node)
   gint64 heads = q->dim[0] * k->dim[2];
   gint64 rows = q->dim[1] * (q->dim[2] / k->dim[2]);
 
-  return (gsize) (heads * (split_of (k->dim[1]) + 1) *
-                  (padded (rows * v_dim) + padded (2 * rows))) *
-         sizeof (float);
+  return (gsize) (heads * (split_of (k->dim[1]) + 1) * results_room (rows, v_dim)) * sizeof (float);
 }

@@ -25,7 +25,8 @@ typedef struct
   gint64 bias_stride[4];
   const float *sinks;
   float scale, softcap;
-  gboolean is_plain; /* every query sees every key; no bias, no cap */
+  gboolean is_simple; /* no bias, no cap */
+  gboolean is_plain;  /* simple, and every query sees every key */
   float *dst;
   gint64 first_key, end_key; /* union of all ranges */
   /* few */

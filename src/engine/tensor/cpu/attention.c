@@ -151,7 +151,8 @@ atl_fast_attention (AtlCpuRun *run, const AtlNode *node)
       if (a.bias_stride[3] != 1 && a.n_k > 1)
         return FALSE;
     }
-  a.is_plain = a.ranges == NULL && a.bias == NULL && a.softcap == 0.0f && a.scale > 0.0f;
+  a.is_simple = a.bias == NULL && a.softcap == 0.0f && a.scale > 0.0f;
+  a.is_plain = a.is_simple && a.ranges == NULL;
   find_keys (&a);
   if (attention_is_few (run->cpu, node))
     attention_run_few (run, &a);

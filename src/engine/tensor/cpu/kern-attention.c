@@ -81,38 +81,81 @@ cached_one (AtlDType t, const guint8 *row, gint64 i)
   return t == ATL_DTYPE_F16 ? atl_load_f16 (row + 2 * i) : ((const float *) row)[i];
 }
 
-INLINE void
-ask_for (const AtlCacheRows *rows, gint64 row)
-{
-  const guint8 *ahead = rows->ahead + row * (gint64) rows->ahead_stride;
-
-  for (gsize i = 0; i < rows->ahead_bytes; i += 64)
-    __builtin_prefetch (ahead + i);
-}
-
 /* Queries that meet a key while it is in registers. */
 #define MAX_QUERIES (VW >= 8 ? 8 : 4)
 
-/* Scores of n_q queries with all keys, n_k of them at a time: n_q * n_k sums across lanes at once.
- */
-INLINE void
-scores_body (AtlDType t, guint n_k, guint n_q, const AtlCacheRows *keys, const float *q, float *out)
+/* Some rows of one head, of `width` elements (a constant where that is worth it), and how much
+ * further on lies what is asked for. */
+typedef struct
 {
-  const gint64 n = keys->width;
+  const guint8 *data;
+  gint64 n, row_bytes, width, ahead;
+} Step;
 
-  for (gint64 first = 0; first < keys->n; first += n_k)
+INLINE Step
+step_of (const AtlCacheRows *rows, gint64 width, gint64 head, gint64 first)
+{
+  return (Step){ .data = rows->data + head * (gint64) rows->head_bytes +
+                         first * (gint64) rows->row_bytes,
+                 .n = MIN (ATL_CACHE_STEP, rows->n - first),
+                 .row_bytes = (gint64) rows->row_bytes,
+                 .width = width > 0 ? width : rows->width,
+                 .ahead = rows->ahead_bytes > 0 ? rows->ahead - rows->data : 0 };
+}
+
+INLINE gint64
+bytes_of (AtlDType t, gint64 n)
+{
+  switch (t)
     {
+    case ATL_DTYPE_F16:
+      return 2 * n;
+    case ATL_DTYPE_Q8_0:
+      return n / 32 * 34;
+    case ATL_DTYPE_Q4_0:
+      return n / 32 * 18;
+    default:
+      return 4 * n;
+    }
+}
+
+INLINE void
+ask_for (AtlDType t, const Step *step, const guint8 *row)
+{
+  const gint64 n = bytes_of (t, step->width);
+
+#pragma GCC unroll 4
+  for (gint64 i = 0; i < n; i += 64)
+    __builtin_prefetch (row + step->ahead + i);
+}
+
+/* Scores of n_q queries with the keys of a step, n_k of them at a time: n_q * n_k sums across lanes
+ * at once. */
+INLINE void
+scores_step (AtlDType t, guint n_k, guint n_q, const Step *step, const float *q, float *out)
+{
+  const gint64 n = step->width;
+
+  for (gint64 first = 0; first < step->n; first += n_k)
+    {
+      const gint64 last = step->n - 1 - first;
       const guint8 *row[VW];
-      vf sum[VW] = { { 0 } };
+      vf sum[VW];
       float sums[VW];
       gint64 i = 0;
 
+      row[0] = step->data + first * step->row_bytes;
       /* The last ones are taken again for those that are missing. */
 #pragma GCC unroll 16
+      for (guint k = 1; k < n_k; k++)
+        row[k] = row[0] + MIN (k, last) * step->row_bytes;
+#pragma GCC unroll 16
       for (guint k = 0; k < n_k; k++)
-        row[k] = keys->data + (gsize) MIN (first + k, keys->n - 1) * keys->row_bytes;
-      for (guint k = 0; k < n_k; k++)
-        ask_for (keys, first + k);
+        ask_for (t, step, row[k]);
+#pragma GCC unroll 16
+      for (guint k = 0; k < VW; k++)
+        sum[k] = vf_set1 (0.0f);
+#pragma GCC unroll 4
       for (; i + VW <= n; i += VW)
         {
           vf key[VW];
@@ -126,7 +169,7 @@ scores_body (AtlDType t, guint n_k, guint n_q, const AtlCacheRows *keys, const f
               vf v = vf_load (q + j * n + i);
 #pragma GCC unroll 16
               for (guint k = 0; k < n_k; k++)
-                sum[j * n_k + k] += key[k] * v;
+                sum[j * n_k + k] = i == 0 ? key[k] * v : sum[j * n_k + k] + key[k] * v;
             }
         }
       vf_store (sums, vf_sums (sum));
@@ -140,17 +183,34 @@ scores_body (AtlDType t, guint n_k, guint n_q, const AtlCacheRows *keys, const f
     }
 }
 
+/* Scores of all keys, a step of every head at a time, as they lie in memory. */
+INLINE void
+all_scores (AtlDType t,
+            guint n_k,
+            guint n_q,
+            gint64 width,
+            const AtlCacheRows *keys,
+            const float *q,
+            float *out)
+{
+  for (gint64 first = 0; first < keys->n; first += ATL_CACHE_STEP)
+    for (gint64 h = 0; h < keys->n_heads; h++)
+      {
+        const Step step = step_of (keys, width, h, first);
+
+        scores_step (t, n_k, n_q, &step,
+                     (const float *) ((const guint8 *) q + h * (gint64) keys->in_stride),
+                     out + h * keys->out_stride + first);
+      }
+}
+
 /* n_v vectors of n_q sums, from element `i` on, in registers. */
 INLINE void
-values_body (AtlDType t,
-             guint n_v,
-             guint n_q,
-             const AtlCacheRows *values,
-             gint64 i,
-             const float *p,
-             float *sums)
+values_part (
+    AtlDType t, guint n_v, guint n_q, const Step *step, gint64 i, const float *p, float *sums)
 {
-  const gint64 n = values->width;
+  const gint64 n = step->width;
+  const guint8 *row = step->data;
   vf sum[16];
 
 #pragma GCC unroll 16
@@ -158,13 +218,12 @@ values_body (AtlDType t,
 #pragma GCC unroll 16
     for (guint v = 0; v < n_v; v++)
       sum[j * n_v + v] = vf_load (sums + j * n + i + v * VW);
-  for (gint64 k = 0; k < values->n; k++)
+  for (gint64 k = 0; k < step->n; k++, row += step->row_bytes)
     {
-      const guint8 *row = values->data + (gsize) k * values->row_bytes;
       vf value[4];
 
       if (i == 0)
-        ask_for (values, k);
+        ask_for (t, step, row);
 #pragma GCC unroll 16
       for (guint v = 0; v < n_v; v++)
         value[v] = cached (t, row, i + v * VW);
@@ -185,21 +244,40 @@ values_body (AtlDType t,
 }
 
 INLINE void
-all_values (
-    AtlDType t, guint n_v, guint n_q, const AtlCacheRows *values, const float *p, float *sums)
+values_step (AtlDType t, guint n_v, guint n_q, const Step *step, const float *p, float *sums)
 {
-  const gint64 n = values->width;
+  const gint64 n = step->width;
   gint64 i = 0;
 
   for (; i + n_v * VW <= n; i += n_v * VW)
-    values_body (t, n_v, n_q, values, i, p, sums);
+    values_part (t, n_v, n_q, step, i, p, sums);
   for (; n_v > 1 && i + VW <= n; i += VW)
-    values_body (t, 1, n_q, values, i, p, sums);
+    values_part (t, 1, n_q, step, i, p, sums);
   for (; i < n; i++)
     for (guint j = 0; j < n_q; j++)
-      for (gint64 k = 0; k < values->n; k++)
-        sums[j * n + i] += p[j * ATL_CACHE_ROWS + k] *
-                           cached_one (t, values->data + (gsize) k * values->row_bytes, i);
+      for (gint64 k = 0; k < step->n; k++)
+        sums[j * n + i] +=
+            p[j * ATL_CACHE_ROWS + k] * cached_one (t, step->data + k * step->row_bytes, i);
+}
+
+INLINE void
+all_values (AtlDType t,
+            guint n_v,
+            guint n_q,
+            gint64 width,
+            const AtlCacheRows *values,
+            const float *p,
+            float *sums)
+{
+  for (gint64 first = 0; first < values->n; first += ATL_CACHE_STEP)
+    for (gint64 h = 0; h < values->n_heads; h++)
+      {
+        const Step step = step_of (values, width, h, first);
+
+        values_step (t, n_v, n_q, &step,
+                     (const float *) ((const guint8 *) p + h * (gint64) values->in_stride) + first,
+                     sums + h * values->out_stride);
+      }
 }
 
 typedef void (*ScoresFunc) (const AtlCacheRows *keys, const float *q, float *out);
@@ -208,18 +286,30 @@ typedef void (*ValuesFunc) (const AtlCacheRows *values, const float *p, float *s
 /* Keys at a time, so that sums fill a vector but keys go up in ATL_CACHE_STEP. */
 #define KEYS_OF(N) (N > 4 ? VW / 8 : N > 2 ? VW / 4 : MIN (VW / N, ATL_CACHE_STEP))
 
+/* Vectors of values at a time: their sums fill the registers. */
+#define VECTORS_OF(N) (N <= 2 ? 4 : VW / 4 / ((N + 3) / 4))
+
+/* With the usual sizes of a head in f16 as constants. */
+#define CALL_OF(FUNC, T, N_AT_ONCE, N, ROWS, ...)                                                  \
+  if (T == ATL_DTYPE_F16 && ROWS->width == 64)                                                     \
+    FUNC (T, N_AT_ONCE, N, 64, ROWS, __VA_ARGS__);                                                 \
+  else if (T == ATL_DTYPE_F16 && ROWS->width == 128)                                               \
+    FUNC (T, N_AT_ONCE, N, 128, ROWS, __VA_ARGS__);                                                \
+  else                                                                                             \
+    FUNC (T, N_AT_ONCE, N, 0, ROWS, __VA_ARGS__);
+
 /* One function a dtype and number of queries: scores fill a vector, sums of values the registers.
  */
 #define DEFINE_OF(T, N)                                                                            \
   static __attribute__ ((noinline)) void scores_##T##_##N (const AtlCacheRows *keys,               \
                                                            const float *q, float *out)             \
   {                                                                                                \
-    scores_body (ATL_DTYPE_##T, KEYS_OF (N), N, keys, q, out);                                     \
+    CALL_OF (all_scores, ATL_DTYPE_##T, KEYS_OF (N), N, keys, q, out)                              \
   }                                                                                                \
   static __attribute__ ((noinline)) void values_##T##_##N (const AtlCacheRows *values,             \
                                                            const float *p, float *sums)            \
   {                                                                                                \
-    all_values (ATL_DTYPE_##T, N <= 2 ? 4 : VW / 4 / ((N + 3) / 4), N, values, p, sums);           \
+    CALL_OF (all_values, ATL_DTYPE_##T, VECTORS_OF (N), N, values, p, sums)                        \
   }
 
 #if VW >= 8
@@ -293,6 +383,73 @@ one_score (vf s, float scale, float softcap)
   return s;
 }
 
+/* How far a score may lie above what its row's weights are relative to. */
+#define SLACK 8.0f
+
+void
+ATL_SIMD_NAME (atl_softmax_rows) (float *s,
+                                  const gint64 *n,
+                                  gint64 n_rows,
+                                  float scale,
+                                  float *states,
+                                  float *sums,
+                                  float *corrections)
+{
+  vi lane;
+
+  for (guint i = 0; i < VW; i++)
+    lane[i] = (gint32) i;
+  for (gint64 r = 0; r < n_rows; r++, s += ATL_CACHE_ROWS, sums += ATL_SOFTMAX_LANES)
+    {
+      const gint64 whole = n[r] / VW * VW;
+      const vi is_there = lane < (gint32) (n[r] - whole);
+      vf tail = vf_set1 (-INFINITY);
+      vf most = tail;
+      vf total = vf_load (sums);
+      vf base;
+      float now;
+
+      for (gint64 i = 0; i < whole; i += VW)
+        most = vf_max (most, vf_load (s + i));
+      if (whole < n[r])
+        tail = vf_select (is_there, vf_load (s + whole), tail);
+      now = vf_largest (vf_max (most, tail)) * scale;
+      corrections[r] = 1.0f;
+      /* Weights are relative to the largest score so far, or a little less, so that earlier sums
+       * are rarely corrected. */
+      if (now > states[r] + SLACK || states[r] == -INFINITY)
+        {
+          if (now == -INFINITY)
+            {
+              memset (s, 0, ATL_CACHE_ROWS * sizeof *s);
+              continue;
+            }
+          if (states[r] != -INFINITY)
+            corrections[r] = expf (states[r] - now);
+          total *= corrections[r];
+          states[r] = now;
+        }
+      base = vf_set1 (states[r]);
+      for (gint64 i = 0; i < whole; i += VW)
+        {
+          vf e = vf_exp_bounded (vf_load (s + i) * scale - base);
+
+          total += e;
+          vf_store (s + i, e);
+        }
+      if (whole < n[r])
+        {
+          vf e = vf_exp_bounded (tail * scale - base);
+
+          total += e;
+          vf_store (s + whole, e);
+        }
+      for (gint64 i = (n[r] + VW - 1) / VW * VW; i < ATL_CACHE_ROWS; i += VW)
+        vf_store (s + i, vf_set1 (0.0f));
+      vf_store (sums, total);
+    }
+}
+
 float
 ATL_SIMD_NAME (atl_softmax_step) (
     float *s, gint64 n, float scale, float softcap, const float *bias, float *largest, float *sum)
@@ -331,7 +488,7 @@ ATL_SIMD_NAME (atl_softmax_step) (
     }
   for (i = 0; i + VW <= n; i += VW)
     {
-      vf e = vf_exp_negative (vf_load (s + i) - now);
+      vf e = vf_exp_bounded (vf_load (s + i) - now);
 
       total += e;
       vf_store (s + i, e);

@@ -59,6 +59,13 @@ void ATL_SIMD_NAME (atl_weigh_values) (
     AtlDType dtype, const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
 float ATL_SIMD_NAME (atl_softmax_step) (
     float *s, gint64 n, float scale, float softcap, const float *bias, float *largest, float *sum);
+void ATL_SIMD_NAME (atl_softmax_rows) (float *s,
+                                       const gint64 *n,
+                                       gint64 n_rows,
+                                       float scale,
+                                       float *states,
+                                       float *sums,
+                                       float *corrections);
 gboolean ATL_SIMD_NAME (atl_unary_row) (
     AtlAct act, const float *x, float a, float b, gint64 n, float *out);
 gboolean ATL_SIMD_NAME (atl_glu_row) (

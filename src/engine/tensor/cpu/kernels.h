@@ -56,11 +56,13 @@ typedef struct
 #define ATL_RECUR_SCRATCH(n) (3 * ATL_RECUR_TOKENS * (n))
 
 /* Some cached keys or values; and memory that will be wanted soon, asked for while they are worked
- * on: for each of them ahead_bytes (0: nothing), ahead_stride apart. Functions for one head take
- * the first; those for all find each head_bytes further, what is multiplied with it in_stride bytes
- * and its results out_stride floats. */
+ * on: for each of them ahead_bytes (0: nothing), ahead_stride apart. Each head lies head_bytes
+ * further than the one before, what is multiplied with it in_stride bytes and its results
+ * out_stride floats. */
 #define ATL_CACHE_ROWS 64
-#define ATL_CACHE_STEP 8 /* multiples of it are best */
+#define ATL_CACHE_STEP 16 /* multiples of it are best */
+/* Sums of weights are kept in as many lanes as a vector has, at most these. */
+#define ATL_SOFTMAX_LANES 16
 typedef struct
 {
   const guint8 *data;
@@ -194,7 +196,7 @@ typedef struct
 
   /* n elements of a cached row (whole blocks) as floats. */
   void (*cache_row) (AtlDType dtype, const guint8 *row, gint64 n, float *out);
-  /* out[j * ATL_CACHE_ROWS + k] = q row j . key k; q [n_q, width]. Keys are
+  /* out[j * ATL_CACHE_ROWS + k] = q row j . key k of a head; q [n_q, width]. Keys are
    * computed ATL_CACHE_STEP at a time, so places up to the next multiple may be written. */
   void (*scores) (AtlDType dtype, const AtlCacheRows *keys, const float *q, gint64 n_q, float *out);
   /* sums[j, width] += sum over k of p[j * ATL_CACHE_ROWS + k] * value k. */
@@ -212,6 +214,17 @@ typedef struct
                          const float *bias,
                          float *largest,
                          float *sum);
+  /* The same for the first n[r] <= ATL_CACHE_ROWS scores of each row, ATL_CACHE_ROWS apart; the
+   * others become zeros. scale > 0. states[r] is -INFINITY at first, then what weights are relative
+   * to, exp (score - state): the largest score, or a little less. The lanes of a row's sums,
+   * ATL_SOFTMAX_LANES apart, are zeros at first; corrections[r] is what softmax_step returns. */
+  void (*softmax_rows) (float *s,
+                        const gint64 *n,
+                        gint64 n_rows,
+                        float scale,
+                        float *states,
+                        float *sums,
+                        float *corrections);
 
   /* (nullable) The same for all rows of a tile at once: n_rows of n scores (at most 128), ld floats
    * apart, become weights where prepare_rows would put them, missing rows not written;

@@ -63,8 +63,19 @@ nibbles_32 (const guint8 *qs, guint8 *q)
 static void
 fifth_bits_32 (const guint8 *qh, guint8 *q)
 {
-  for (guint i = 0; i < 32; i++)
-    q[i] |= (guint8) ((qh[i / 8] >> i % 8 & 1) << 4);
+  /* Eight bits at a time: each keeps its own byte of eight copies, and so sets that byte's fifth.
+   */
+  for (guint i = 0; i < 4; i++)
+    {
+      guint64 bits = qh[i] * G_GUINT64_CONSTANT (0x0101010101010101);
+      guint64 codes;
+
+      bits &= G_GUINT64_CONSTANT (0x8040201008040201);
+      bits += G_GUINT64_CONSTANT (0x7f7f7f7f7f7f7f7f);
+      memcpy (&codes, q + 8 * i, sizeof codes);
+      codes |= GUINT64_TO_LE (bits >> 3 & G_GUINT64_CONSTANT (0x1010101010101010));
+      memcpy (q + 8 * i, &codes, sizeof codes);
+    }
 }
 
 /* Eight scales and mins of six bits in twelve bytes (Q4_K, Q5_K). */
@@ -96,8 +107,9 @@ scales_k3 (const guint8 *p, guint row, AtlPackUnit *u)
 static void
 take_q2_k (const guint8 *b, guint row, AtlPackUnit *u)
 {
-  for (guint i = 0; i < 256; i++)
-    u->q[row][i] = b[16 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+  for (guint part = 0; part < 8; part++)
+    for (guint i = 0; i < 32; i++)
+      u->q[row][32 * part + i] = b[16 + part / 4 * 32 + i] >> part % 4 * 2 & 3;
   for (guint j = 0; j < 16; j++)
     u->scale[j][row] = b[j];
   u->d[row] = atl_load_u16 (b + 80);
@@ -107,9 +119,10 @@ take_q2_k (const guint8 *b, guint row, AtlPackUnit *u)
 static void
 take_q3_k (const guint8 *b, guint row, AtlPackUnit *u)
 {
-  for (guint i = 0; i < 256; i++)
-    u->q[row][i] = (guint8) ((b[32 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) |
-                             (b[i % 32] >> i / 32 & 1) << 2);
+  for (guint part = 0; part < 8; part++)
+    for (guint i = 0; i < 32; i++)
+      u->q[row][32 * part + i] =
+          (guint8) ((b[32 + part / 4 * 32 + i] >> part % 4 * 2 & 3) | (b[i] >> part & 1) << 2);
   scales_k3 (b + 96, row, u);
   u->d[row] = atl_load_u16 (b + 108);
 }
@@ -235,17 +248,30 @@ take_block (AtlDType dtype, const guint8 *b, guint row, AtlPackUnit *u)
 
 /* --- Codes into planes --- */
 
-static guint32
-load_quad (const AtlPackUnit *u, guint row, guint first, guint quad)
-{
-  guint32 v;
+/* Four bytes of each of four rows, or of a line. */
+typedef guint32 Quads __attribute__ ((vector_size (16)));
 
-  memcpy (&v, &u->q[row][first + 4 * quad], sizeof v);
-  return v;
+/* Quads first / 4 + [0, 4) of rows [row, row + 4): out[i] is quad i of all of them. */
+static inline void
+take_quads (const AtlPackUnit *u, guint row, guint first, Quads out[4])
+{
+  Quads q[4], ab[2], cd[2];
+
+  for (guint i = 0; i < 4; i++)
+    memcpy (&q[i], &u->q[row + i][first], sizeof q[i]);
+  ab[0] = __builtin_shuffle (q[0], q[1], (Quads){ 0, 4, 1, 5 });
+  ab[1] = __builtin_shuffle (q[0], q[1], (Quads){ 2, 6, 3, 7 });
+  cd[0] = __builtin_shuffle (q[2], q[3], (Quads){ 0, 4, 1, 5 });
+  cd[1] = __builtin_shuffle (q[2], q[3], (Quads){ 2, 6, 3, 7 });
+  for (guint i = 0; i < 2; i++)
+    {
+      out[2 * i] = __builtin_shuffle (ab[i], cd[i], (Quads){ 0, 1, 4, 5 });
+      out[2 * i + 1] = __builtin_shuffle (ab[i], cd[i], (Quads){ 2, 3, 6, 7 });
+    }
 }
 
-static void
-store_quad (guint8 *line, guint row, guint32 v)
+static inline void
+store_quads (guint8 *line, guint row, Quads v)
 {
   memcpy (line + 4 * row, &v, sizeof v);
 }
@@ -253,47 +279,61 @@ store_quad (guint8 *line, guint row, guint32 v)
 static void
 put_nibbles (const AtlPackUnit *u, guint first, guint8 *out)
 {
-  for (guint j = 0; j < 4; j++)
-    for (guint r = 0; r < 16; r++)
-      store_quad (out + 64 * j, r,
-                  (load_quad (u, r, first, 2 * j) & 0x0f0f0f0f) |
-                      (load_quad (u, r, first, 2 * j + 1) & 0x0f0f0f0f) << 4);
+  for (guint r = 0; r < 16; r += 4)
+    for (guint half = 0; half < 2; half++)
+      {
+        Quads q[4];
+
+        take_quads (u, r, first + 16 * half, q);
+        for (guint j = 0; j < 2; j++)
+          store_quads (out + 64 * (2 * half + j), r,
+                       (q[2 * j] & 0x0f0f0f0f) | (q[2 * j + 1] & 0x0f0f0f0f) << 4);
+      }
 }
 
 /* Two bits of each code, from bit `shift` on. */
 static void
 put_pairs (const AtlPackUnit *u, guint first, guint shift, guint8 *out)
 {
-  for (guint j = 0; j < 2; j++)
-    for (guint r = 0; r < 16; r++)
+  for (guint r = 0; r < 16; r += 4)
+    for (guint half = 0; half < 2; half++)
       {
-        guint32 v = 0;
+        Quads q[4], v = { 0 };
 
+        take_quads (u, r, first + 16 * half, q);
         for (guint i = 0; i < 4; i++)
-          v |= (load_quad (u, r, first, 4 * j + i) >> shift & 0x03030303) << 2 * i;
-        store_quad (out + 64 * j, r, v);
+          v |= (q[i] >> shift & 0x03030303) << 2 * i;
+        store_quads (out + 64 * half, r, v);
       }
 }
 
 static void
 put_bits (const AtlPackUnit *u, guint first, guint shift, guint8 *out)
 {
-  for (guint r = 0; r < 16; r++)
+  for (guint r = 0; r < 16; r += 4)
     {
-      guint32 v = 0;
+      Quads q[8], v = { 0 };
 
+      take_quads (u, r, first, q);
+      take_quads (u, r, first + 16, q + 4);
       for (guint i = 0; i < 8; i++)
-        v |= (load_quad (u, r, first, i) >> shift & 0x01010101) << i;
-      store_quad (out, r, v);
+        v |= (q[i] >> shift & 0x01010101) << i;
+      store_quads (out, r, v);
     }
 }
 
 static void
 put_bytes (const AtlPackUnit *u, guint first, guint8 *out)
 {
-  for (guint j = 0; j < 8; j++)
-    for (guint r = 0; r < 16; r++)
-      store_quad (out + 64 * j, r, load_quad (u, r, first, j));
+  for (guint r = 0; r < 16; r += 4)
+    for (guint half = 0; half < 2; half++)
+      {
+        Quads q[4];
+
+        take_quads (u, r, first + 16 * half, q);
+        for (guint i = 0; i < 4; i++)
+          store_quads (out + 64 * (4 * half + i), r, q[i]);
+      }
 }
 
 static void

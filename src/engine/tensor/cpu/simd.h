@@ -461,14 +461,12 @@ vf_exp (vf x)
   return vf_select (x > 88.72283f, vf_set1 (INFINITY), e);
 }
 
-/* e^x of x <= 0 (or no number), as vf_exp. */
+/* e^x of x < 80 (or no number), as vf_exp. */
 INLINE vf
-vf_exp_negative (vf x)
+vf_exp_bounded (vf x)
 {
-#if defined(ATL_SIMD_AVX512)
   const vf n = vf_round (x * 1.44269504f);
   const vf r = x - n * 0.693359375f + n * 2.12194440e-4f;
-  const __mmask16 mask = _mm512_cmp_ps_mask ((__m512) x, _mm512_set1_ps (-87.33654f), _CMP_NLT_UQ);
   vf p = vf_set1 (1.98412698e-4f);
 
   p = p * r + 1.38888889e-3f;
@@ -478,9 +476,13 @@ vf_exp_negative (vf x)
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  return (vf) _mm512_maskz_scalef_ps (mask, (__m512) p, (__m512) n);
+#if defined(ATL_SIMD_AVX512)
+  return (vf) _mm512_maskz_scalef_ps (
+      _mm512_cmp_ps_mask ((__m512) x, _mm512_set1_ps (-87.33654f), _CMP_NLT_UQ), (__m512) p,
+      (__m512) n);
 #else
-  return vf_exp (x);
+  p *= (vf) ((vi_round (vf_max (n, vf_set1 (-126.0f))) + 127) << 23);
+  return vf_select (x < -87.33654f, vf_set1 (0.0f), p);
 #endif
 }
 
