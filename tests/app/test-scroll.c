@@ -12,7 +12,7 @@
   "window may be.\n\n- a\n- list\n- of\n- lines\n\n"
 
 static gint64
-add_long_chat (AppFixture *f, const char *title, guint n)
+add_chat (AppFixture *f, const char *title, guint n, const char *text)
 {
   AtlStore *store = atl_session_get_store (f->session);
   gint64 chat = atl_store_chat_add (store, 0, NULL);
@@ -22,14 +22,19 @@ add_long_chat (AppFixture *f, const char *title, guint n)
     {
       g_assert_true (atl_store_turn_begin (store, chat, parent, "A question", NULL, "Model", &asked,
                                            &answer, NULL));
-      g_assert_true (atl_store_answer_finish (store, answer, ATL_MESSAGE_COMPLETE,
-                                              LONG_ANSWER LONG_ANSWER LONG_ANSWER, NULL, NULL, NULL,
-                                              NULL));
+      g_assert_true (atl_store_answer_finish (store, answer, ATL_MESSAGE_COMPLETE, text, NULL, NULL,
+                                              NULL, NULL));
       parent = answer;
     }
   g_assert_true (atl_store_chat_suggest_title (store, chat, title, NULL));
   atl_session_emit_chats_changed (f->session);
   return chat;
+}
+
+static gint64
+add_long_chat (AppFixture *f, const char *title, guint n)
+{
+  return add_chat (f, title, n, LONG_ANSWER LONG_ANSWER LONG_ANSWER);
 }
 
 static GtkAdjustment *
@@ -84,6 +89,29 @@ test_other_chat (void)
       g_assert_cmpfloat (gtk_adjustment_get_upper (get_adjustment (view)), >, 1000);
       g_assert_cmpfloat (gtk_adjustment_get_value (get_adjustment (view)), >, 100);
     }
+  app_fixture_stop (&f);
+}
+
+static gboolean
+is_filled (gpointer adjustment)
+{
+  return gtk_adjustment_get_upper (adjustment) >= 2 * gtk_adjustment_get_page_size (adjustment);
+}
+
+/* What is shown first of a chat is little, but never less than the view has room for. */
+static void
+test_short_messages (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  atl_window_open_chat (f.window, add_chat (&f, "Short", 60, "Yes."), 0);
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 1280, 860);
+  g_assert_true (app_fixture_wait (is_filled, get_adjustment (chat_view (&f)), 5));
+  app_fixture_spin (200);
+  g_assert_true (is_at_end (chat_view (&f)));
+  g_assert_cmpuint (
+      g_list_model_get_n_items (atl_conversation_get_messages (app_conversation (&f))), <, 120);
   app_fixture_stop (&f);
 }
 
@@ -178,6 +206,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/scroll/other-chat", test_other_chat);
+  g_test_add_func ("/app/scroll/short-messages", test_short_messages);
   g_test_add_func ("/app/scroll/other-path", test_other_path);
   g_test_add_func ("/app/scroll/sidebar", test_sidebar);
   return g_test_run ();

@@ -129,8 +129,9 @@ tick_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
 }
 
 /* Prints what 100 tokens a second cost; fails only when nothing is drawn. */
+/* `so_far` is what the answer has already. */
 static void
-test_streaming_cost (void)
+stream_and_measure (const char *so_far, guint times)
 {
   static const char *const words[] = { "The ",       "answer ", "has **bold** ", "and `code` ",
                                        "and $x^2$ ", "words.",  "\n\n",          "- a list\n" };
@@ -145,7 +146,9 @@ test_streaming_cost (void)
   for (guint i = 0; i < 10; i++)
     app_exchange (conversation, "question", "a\n\nb **c**\n\n```c\nint a;\n```\n\n- d\n- e");
   app_begin_turn (conversation, "more");
-  app_fixture_spin (300);
+  for (guint i = 0; i < times; i++)
+    atl_conversation_answer_text (conversation, so_far, FALSE);
+  app_fixture_spin (500);
   tick = gtk_widget_add_tick_callback (GTK_WIDGET (f.window), tick_cb, frames, NULL);
   start = g_get_monotonic_time ();
   cpu = clock ();
@@ -163,6 +166,22 @@ test_streaming_cost (void)
   gtk_widget_remove_tick_callback (GTK_WIDGET (f.window), tick);
   atl_conversation_answer_finish (conversation, NULL);
   app_fixture_stop (&f);
+}
+
+static void
+test_streaming_cost (void)
+{
+  stream_and_measure ("", 0);
+}
+
+/* The twentieth page of one answer costs what the first does. */
+static void
+test_streaming_cost_long (void)
+{
+  stream_and_measure ("## A heading\n\nWords with **bold** and `code`, and $x^2$ among them, a "
+                      "line or two long, as answers are.\n\n- a\n- list\n\n| a | table |\n|--|--|"
+                      "\n| c | d |\n\n```c\nint a;\nint b;\n```\n\n",
+                      50);
 }
 
 /* --- Messages --- */
@@ -398,6 +417,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/stream", test_stream);
   g_test_add_func ("/app/window/stream-survives-switch", test_stream_survives_switch);
   g_test_add_func ("/app/window/streaming-cost", test_streaming_cost);
+  g_test_add_func ("/app/window/streaming-cost-long", test_streaming_cost_long);
   g_test_add_func ("/app/window/checkpoint", test_checkpoint);
   g_test_add_func ("/app/window/engine-lost", test_engine_lost);
   g_test_add_func ("/app/window/markup-is-text", test_markup_is_text);

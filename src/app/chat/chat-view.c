@@ -55,6 +55,32 @@ atl_chat_view_get_is_at_end (AtlChatView *self)
          gtk_adjustment_get_upper (adjustment) - END_SLACK;
 }
 
+static gboolean
+earlier_cb (gpointer data)
+{
+  AtlChatView *self = data;
+
+  self->earlier_source = 0;
+  if (self->conversation != NULL)
+    atl_conversation_show_earlier (self->conversation);
+  return G_SOURCE_REMOVE;
+}
+
+/* Earlier messages come before a person reaches the first one, and when a few short ones leave the
+ * view half empty. */
+static void
+want_earlier (AtlChatView *self)
+{
+  GtkAdjustment *adjustment = get_adjustment (self);
+  double page = gtk_adjustment_get_page_size (adjustment);
+  gboolean near = self->stick ? gtk_adjustment_get_upper (adjustment) < 2 * page
+                              : gtk_adjustment_get_value (adjustment) < page;
+
+  if (near && self->earlier_source == 0 && self->conversation != NULL &&
+      atl_conversation_get_has_earlier (self->conversation))
+    self->earlier_source = g_idle_add (earlier_cb, self);
+}
+
 /* Setting the value inside notify::upper does not stay (GTK 4.8): a tick after the layout does. */
 static gboolean
 tick_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
@@ -68,6 +94,7 @@ tick_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
   if (--self->n_frames > 0)
     return G_SOURCE_CONTINUE;
   self->tick = 0;
+  want_earlier (self);
   return G_SOURCE_REMOVE;
 }
 
@@ -77,17 +104,6 @@ settle (AtlChatView *self)
   self->n_frames = SETTLE_FRAMES;
   if (self->tick == 0)
     self->tick = gtk_widget_add_tick_callback (self->scroller, tick_cb, self, NULL);
-}
-
-static gboolean
-earlier_cb (gpointer data)
-{
-  AtlChatView *self = data;
-
-  self->earlier_source = 0;
-  if (self->conversation != NULL)
-    atl_conversation_show_earlier (self->conversation);
-  return G_SOURCE_REMOVE;
 }
 
 static void
@@ -115,9 +131,8 @@ value_changed_cb (GtkAdjustment *adjustment, AtlChatView *self)
   self->last_upper = upper;
   self->last_page = page;
   refresh_jump (self);
-  if (!self->stick && value < page && self->earlier_source == 0 && self->conversation != NULL &&
-      atl_conversation_get_has_earlier (self->conversation))
-    self->earlier_source = g_idle_add (earlier_cb, self);
+  if (!self->stick)
+    want_earlier (self);
 }
 
 static void

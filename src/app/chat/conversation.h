@@ -24,8 +24,9 @@
 
 G_BEGIN_DECLS
 
-/* Messages in the list when a chat is opened; more come when they are scrolled to. */
-#define ATL_CONVERSATION_PAGE 24
+/* Messages in the list when a chat is opened; more come when they are scrolled to. A row costs
+ * milliseconds to build, and nobody waits for what is out of sight. */
+#define ATL_CONVERSATION_PAGE 10
 
 #define ATL_TYPE_CONVERSATION (atl_conversation_get_type ())
 G_DECLARE_FINAL_TYPE (AtlConversation, atl_conversation, ATL, CONVERSATION, GObject)
