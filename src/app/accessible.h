@@ -8,10 +8,12 @@
 
 G_BEGIN_DECLS
 
-/* A menu button or drop-down is announced by the toggle inside it, which does not take over the
- * name. Gives the inner toggles of all of them below `root` the text of their tooltips as a name.
+/* Everything below `root` that GTK leaves without a name, or that is a stop of the Tab key without
+ * being anything: menu buttons and drop-downs are named by their tooltips, lists by the title of
+ * their group; scrolled windows leave the focus to what is in them. Windows of the application get
+ * this when they are shown; call it for what is made later.
  */
-void atl_accessible_name_menu_buttons (GtkWidget *root);
+void atl_accessible_complete (GtkWidget *root);
 
 /* Gives the lists below a combo row, in its pop-up, the name of the row. */
 void atl_accessible_name_combo_row (GtkWidget *row);

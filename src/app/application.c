@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 #include <gtksourceview/gtksource.h>
 
+#include "app/accessible.h"
 #include "app/chat/conversation.h"
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
@@ -248,6 +249,17 @@ open_files (GApplication *app, GFile **files, int n_files, const char *hint)
     atl_window_open_file (window, files[i]);
 }
 
+/* Every window and dialog, whoever made it, is complete for a screen reader when it is shown. */
+static void
+toplevels_cb (GListModel *windows, guint position, guint n_removed, guint n_added)
+{
+  for (guint i = 0; i < n_added; i++)
+    {
+      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, position + i);
+      g_signal_connect (window, "map", G_CALLBACK (atl_accessible_complete), NULL);
+    }
+}
+
 static void
 startup (GApplication *app)
 {
@@ -264,6 +276,7 @@ startup (GApplication *app)
 
   G_APPLICATION_CLASS (atl_application_parent_class)->startup (app);
   gtk_source_init ();
+  g_signal_connect (gtk_window_get_toplevels (), "items-changed", G_CALLBACK (toplevels_cb), NULL);
   self->session = atl_session_new (self->store_dir);
   atl_style_follow (atl_session_get_settings (self->session));
   g_action_map_add_action_entries (G_ACTION_MAP (app), entries, G_N_ELEMENTS (entries), self);

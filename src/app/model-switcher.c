@@ -70,12 +70,11 @@ load (AtlModelSwitcher *self, const char *path)
     atl_session_load_model (self->session, paths, TRUE);
 }
 
-/* Nobody knows yet what a file is that was not looked into: it may be a chat's. */
 static gboolean
 is_of_kind (AtlModelSwitcher *self, const AtlModelEntry *entry)
 {
   return self->pictures != NULL ? entry->kind == ATL_MODEL_PICTURES
-                                : entry->kind == ATL_MODEL_CHAT || entry->kind == ATL_MODEL_UNKNOWN;
+                                : atl_model_entry_may_answer (entry);
 }
 
 static gboolean

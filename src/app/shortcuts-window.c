@@ -26,6 +26,9 @@ static const Line lines[] = {
   { N_ ("Search all chats"), "<Control>k" },
   { N_ ("New folder"), "<Control><Shift>n" },
   { N_ ("Undo the last delete"), "<Control>z" },
+  { N_ ("Notebook"), NULL },
+  { N_ ("Go on at the cursor"), "<Control>Return" },
+  { N_ ("Stop writing"), "Escape" },
   { N_ ("Images"), NULL },
   { N_ ("New picture"), "<Control>n" },
   { N_ ("Create"), "<Control>Return" },
@@ -34,9 +37,14 @@ static const Line lines[] = {
   { N_ ("Search pictures"), "<Control>f" },
   { N_ ("Look closer at a picture"), "space" },
   { N_ ("Full size"), "f" },
+  { N_ ("Whole screen"), "F11" },
+  { N_ ("How it was made"), "i" },
   { N_ ("Give it a star"), "s" },
+  { N_ ("Choose all"), "<Control>a" },
   { N_ ("Compare two chosen pictures"), "c" },
   { N_ ("Delete"), "Delete" },
+  { N_ ("Earlier in the queue"), "<Alt>Up" },
+  { N_ ("Later in the queue"), "<Alt>Down" },
   { N_ ("Smaller brush"), "bracketleft" },
   { N_ ("Larger brush"), "bracketright" },
   { N_ ("Models"), NULL },
@@ -53,6 +61,8 @@ static const Line lines[] = {
   { N_ ("Normal text"), "<Control>0" },
   { N_ ("Preferences"), "<Control>comma" },
   { N_ ("Keyboard shortcuts"), "<Control>question" },
+  { N_ ("Main menu"), "F10" },
+  { N_ ("Close this window"), "<Control>w" },
   { N_ ("Quit"), "<Control>q" },
 };
 
@@ -199,5 +209,6 @@ atl_shortcuts_window_new (void)
   adw_preferences_window_add (ADW_PREFERENCES_WINDOW (window), ADW_PREFERENCES_PAGE (page));
   gtk_window_set_title (GTK_WINDOW (window), _ ("Keyboard shortcuts"));
   gtk_window_set_default_size (GTK_WINDOW (window), 520, 640);
+  adw_preferences_page_set_title (ADW_PREFERENCES_PAGE (page), _ ("Keyboard shortcuts"));
   return window;
 }

@@ -186,6 +186,14 @@ leave_cb (GtkDropTarget *target, AtlWindow *self)
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), FALSE);
 }
 
+/* What is not shown is not there for a screen reader either. */
+static void
+drop_revealed_cb (GtkRevealer *revealer)
+{
+  gtk_widget_set_visible (GTK_WIDGET (revealer), gtk_revealer_get_reveal_child (revealer) ||
+                                                     gtk_revealer_get_child_revealed (revealer));
+}
+
 /* In the capture phase, because the text view of the composer takes drops as text. */
 void
 atl_window_install_drop (AtlWindow *self)
@@ -197,4 +205,8 @@ atl_window_install_drop (AtlWindow *self)
   g_signal_connect (target, "enter", G_CALLBACK (enter_cb), self);
   g_signal_connect (target, "leave", G_CALLBACK (leave_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (target));
+  g_signal_connect (self->drop_revealer, "notify::reveal-child", G_CALLBACK (drop_revealed_cb),
+                    NULL);
+  g_signal_connect (self->drop_revealer, "notify::child-revealed", G_CALLBACK (drop_revealed_cb),
+                    NULL);
 }

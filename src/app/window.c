@@ -472,7 +472,6 @@ atl_window_init (AtlWindow *self)
 {
   g_queue_init (&self->undo);
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
   atl_accessible_name_close_button (self->notice_bar);
   atl_window_install_drop (self);
 }

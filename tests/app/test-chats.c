@@ -1,4 +1,4 @@
-/* The list of chats, and the window as a whole: names, widths, directions, actions. */
+/* The list of chats, and the window as a whole: widths, directions, actions. */
 #include "app-steps.h"
 
 #include <string.h>
@@ -204,55 +204,6 @@ test_days (void)
 /* --- The whole window --- */
 
 static void
-check_names (GtkWidget *widget, guint *n)
-{
-  if (GTK_IS_BUTTON (widget) || GTK_IS_MENU_BUTTON (widget))
-    {
-      const char *label =
-          GTK_IS_BUTTON (widget) ? gtk_button_get_label (GTK_BUTTON (widget)) : NULL;
-      gboolean icon_only =
-          label == NULL && app_fixture_find (widget, GTK_TYPE_LABEL, NULL, NULL) == NULL;
-      /* The buttons that GTK makes itself have names of its own. */
-      gboolean ours = gtk_widget_get_ancestor (widget, GTK_TYPE_WINDOW_CONTROLS) == NULL &&
-                      gtk_widget_get_ancestor (widget, GTK_TYPE_SPIN_BUTTON) == NULL &&
-                      gtk_widget_get_ancestor (widget, GTK_TYPE_SEARCH_BAR) == NULL &&
-                      gtk_widget_get_ancestor (widget, ADW_TYPE_COMBO_ROW) == NULL &&
-                      gtk_widget_get_ancestor (widget, ADW_TYPE_TOAST_OVERLAY) != NULL;
-      if (icon_only && ours)
-        {
-          if (!gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
-                                                 GTK_ACCESSIBLE_PROPERTY_LABEL))
-            g_test_message ("no name: %s (%s)", G_OBJECT_TYPE_NAME (widget),
-                            gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)));
-          g_assert_true (gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
-                                                           GTK_ACCESSIBLE_PROPERTY_LABEL));
-          (*n)++;
-        }
-    }
-  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    check_names (child, n);
-}
-
-static void
-test_names (void)
-{
-  AppFixture f;
-  guint n = 0;
-
-  app_fixture_start (&f);
-  app_fixture_add_chat (&f, "First", "q", "a", NULL, NULL);
-  app_exchange (app_conversation (&f), "one", "```c\nint a;\n```");
-  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
-  app_fixture_spin (300);
-  check_names (GTK_WIDGET (f.window), &n);
-  g_test_message ("%u icon-only buttons have names", n);
-  g_assert_cmpuint (n, >, 15);
-  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
-  app_fixture_stop (&f);
-}
-
-static void
 test_minimum_width (void)
 {
   AppFixture f;
@@ -415,7 +366,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/chats/export-import", test_export_import);
   g_test_add_func ("/app/chats/export-import-files", test_export_import_files);
   g_test_add_func ("/app/chats/days", test_days);
-  g_test_add_func ("/app/whole-window/names", test_names);
   g_test_add_func ("/app/whole-window/minimum-width", test_minimum_width);
   g_test_add_func ("/app/whole-window/actions", test_actions);
   g_test_add_func ("/app/whole-window/rtl", test_rtl);

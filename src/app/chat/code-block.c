@@ -171,6 +171,7 @@ atl_code_block_init (AtlCodeBlock *self)
   GtkWidget *bar = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   GtkWidget *scroller = gtk_scrolled_window_new ();
 
+  gtk_widget_set_focusable (scroller, FALSE);
   self->frame = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   gtk_widget_set_parent (self->frame, GTK_WIDGET (self));
   gtk_widget_set_overflow (self->frame, GTK_OVERFLOW_HIDDEN);

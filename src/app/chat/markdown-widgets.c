@@ -109,6 +109,7 @@ new_table (const AtlMdBlock *block)
                                   GTK_POLICY_NEVER);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), grid);
+  gtk_widget_set_focusable (scroller, FALSE);
   return scroller;
 }
 

@@ -88,6 +88,8 @@ refresh_thinking (AtlMessageRow *self)
   else
     label = g_strdup (_ ("Thoughts"));
   gtk_label_set_text (GTK_LABEL (self->thinking_label), label);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->thinking_toggle),
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
   gtk_image_set_from_icon_name (GTK_IMAGE (self->thinking_arrow),
                                 open ? "pan-down-symbolic" : "pan-end-symbolic");
   if (open)
@@ -479,7 +481,7 @@ static void
 atl_message_row_init (AtlMessageRow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
+  atl_accessible_complete (GTK_WIDGET (self));
   atl_label_never_hyphenate (GTK_LABEL (self->bubble));
   atl_label_never_hyphenate (GTK_LABEL (self->thinking_text));
   gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->details_button), details_cb, self,

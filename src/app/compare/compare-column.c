@@ -391,7 +391,7 @@ atl_compare_column_init (AtlCompareColumn *self)
   self->settings = json_object_new ();
   self->answer = g_string_new (NULL);
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
+  atl_accessible_complete (GTK_WIDGET (self));
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     {
       GtkWidget *row = atl_param_row_new (atl_chat_param_find (keys[i]));

@@ -48,6 +48,8 @@ set_examples (AtlPictureCanvas *self, const char *const *examples)
       gtk_label_set_wrap (GTK_LABEL (label), TRUE);
       gtk_label_set_justify (GTK_LABEL (label), GTK_JUSTIFY_CENTER);
       gtk_button_set_child (GTK_BUTTON (button), label);
+      gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      _ (*examples), -1);
       gtk_actionable_set_action_name (GTK_ACTIONABLE (button), "images.try");
       gtk_actionable_set_action_target (GTK_ACTIONABLE (button), "s", _ (*examples));
       gtk_widget_add_css_class (button, "example");

@@ -1,6 +1,7 @@
 /* Entries of the list of models in a drop-down, with the reasons of those that cannot be chosen. */
 #include "app/models/model-drop-down.h"
 
+#include "app/accessible.h"
 #include "app/words.h"
 
 static GListStore *
@@ -72,6 +73,7 @@ bind_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
   gtk_list_item_set_selectable (item, usable);
   gtk_accessible_update_property (GTK_ACCESSIBLE (box), GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name,
                                   GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, why_not ? why_not : "", -1);
+  atl_accessible_name_list_item (item, entry->name);
   gtk_accessible_update_state (GTK_ACCESSIBLE (box), GTK_ACCESSIBLE_STATE_DISABLED, !usable, -1);
 }
 
@@ -92,6 +94,7 @@ bind_name_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
   AtlModelEntry *entry = gtk_list_item_get_item (item);
 
   gtk_label_set_text (GTK_LABEL (gtk_list_item_get_child (item)), entry->name);
+  atl_accessible_name_list_item (item, entry->name);
 }
 
 static GtkListItemFactory *
@@ -136,7 +139,13 @@ changed_cb (AtlModelList *models, guint position, guint removed, guint added, Gt
   GListStore *store = get_store (self);
 
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (models)); i++)
-    g_ptr_array_add (entries, g_list_model_get_item (G_LIST_MODEL (models), i));
+    {
+      AtlModelEntry *entry = g_list_model_get_item (G_LIST_MODEL (models), i);
+      if (atl_model_entry_may_answer (entry))
+        g_ptr_array_add (entries, entry);
+      else
+        g_object_unref (entry);
+    }
   g_list_store_splice (store, 0, g_list_model_get_n_items (G_LIST_MODEL (store)), entries->pdata,
                        entries->len);
   atl_model_drop_down_set_path (self, before);
@@ -151,6 +160,11 @@ judged_cb (AtlModelList *models, AtlModelEntry *entry, GtkDropDown *self)
 
   if (!g_list_store_find (get_store (self), entry, &position))
     return;
+  if (!atl_model_entry_may_answer (entry))
+    {
+      g_list_store_remove (get_store (self), position);
+      return;
+    }
   /* The same again: its row is drawn anew. */
   g_list_store_splice (get_store (self), position, 1, (gpointer *) &entry, 1);
   gtk_drop_down_set_selected (self, selected);

@@ -1,4 +1,4 @@
-/* Choosing one of the models of this computer in a GtkDropDown.
+/* Choosing one of the models of this computer that answer, in a GtkDropDown.
  *
  *   atl_model_drop_down_set_models (drop, atl_session_get_models (session));
  *   atl_model_drop_down_set_path (drop, path);

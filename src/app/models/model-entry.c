@@ -62,6 +62,12 @@ atl_model_entry_new (const char *path, const char *name)
   return self;
 }
 
+gboolean
+atl_model_entry_may_answer (const AtlModelEntry *self)
+{
+  return self->kind == ATL_MODEL_CHAT || self->kind == ATL_MODEL_UNKNOWN;
+}
+
 char *
 atl_model_entry_describe (AtlModelEntry *self)
 {

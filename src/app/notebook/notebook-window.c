@@ -3,7 +3,6 @@
 
 #include <glib/gi18n.h>
 
-#include "app/accessible.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
 #include "app/notebook/token-tags.h"
@@ -423,7 +422,6 @@ atl_notebook_window_init (AtlNotebookWindow *self)
   self->params.max_tokens = DEFAULT_TOKENS;
   self->params.n_probs = N_ALTERNATIVES;
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
   self->generated =
       gtk_text_buffer_create_tag (get_buffer (self), NULL, "foreground", "#2a7de1", NULL);
   gtk_event_controller_set_propagation_phase (key_controller, GTK_PHASE_CAPTURE);

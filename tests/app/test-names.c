@@ -1,0 +1,171 @@
+/* What a screen reader meets: on every page and in every window and dialog each thing that takes
+ * the focus has a name, once. */
+#include "app-steps.h"
+
+#include "app/compare/compare-window.h"
+#include "app/models/models-page.h"
+#include "app/notebook/notebook-window.h"
+#include "app/preferences/preferences-window.h"
+#include "app/shortcuts-window.h"
+
+/* GTK's own parts of an entry or of a list's row are read as the whole. */
+static gboolean
+is_part (GtkWidget *widget)
+{
+  return GTK_IS_TEXT (widget) || GTK_IS_WINDOW (widget) ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_WINDOW_CONTROLS) != NULL ||
+         (GTK_IS_BUTTON (widget) &&
+          gtk_widget_get_ancestor (widget, GTK_TYPE_SPIN_BUTTON) != NULL) ||
+         GTK_IS_POPOVER (widget) || gtk_widget_get_ancestor (widget, GTK_TYPE_POPOVER) != NULL;
+}
+
+static gboolean
+has_name (GtkWidget *widget)
+{
+  GtkAccessible *accessible = GTK_ACCESSIBLE (widget);
+
+  if (gtk_test_accessible_has_property (accessible, GTK_ACCESSIBLE_PROPERTY_LABEL) ||
+      gtk_test_accessible_has_relation (accessible, GTK_ACCESSIBLE_RELATION_LABELLED_BY))
+    return TRUE;
+  if (GTK_IS_LABEL (widget))
+    return TRUE;
+  if (GTK_IS_CHECK_BUTTON (widget))
+    return gtk_check_button_get_label (GTK_CHECK_BUTTON (widget)) != NULL;
+  return GTK_IS_BUTTON (widget) && gtk_button_get_label (GTK_BUTTON (widget)) != NULL;
+}
+
+/* What screen readers say twice: a name of its own beside that of the row that it is in. (A button
+ * is labelled by its picture, which has no name.) */
+static gboolean
+is_named_twice (GtkWidget *widget)
+{
+  return (GTK_IS_SPIN_BUTTON (widget) || GTK_IS_SWITCH (widget) || GTK_IS_RANGE (widget)) &&
+         gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
+                                           GTK_ACCESSIBLE_PROPERTY_LABEL) &&
+         gtk_test_accessible_has_relation (GTK_ACCESSIBLE (widget),
+                                           GTK_ACCESSIBLE_RELATION_LABELLED_BY);
+}
+
+static char *
+where (GtkWidget *widget)
+{
+  GString *path = g_string_new (NULL);
+
+  for (; widget != NULL; widget = gtk_widget_get_parent (widget))
+    {
+      const char *id = gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget));
+      g_string_append_printf (path, "%s%s%s < ", G_OBJECT_TYPE_NAME (widget), id ? "#" : "",
+                              id ? id : "");
+    }
+  return g_string_free (path, FALSE);
+}
+
+static void
+check_names (GtkWidget *widget, guint *n)
+{
+  if (!gtk_widget_get_mapped (widget))
+    return;
+  if (gtk_widget_get_focusable (widget) && gtk_widget_get_can_focus (widget) && !is_part (widget))
+    {
+      g_autofree char *place = where (widget);
+      if (!has_name (widget) || is_named_twice (widget))
+        {
+          g_test_message ("%s: %s", has_name (widget) ? "two names" : "no name", place);
+          g_test_fail ();
+        }
+      (*n)++;
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    check_names (child, n);
+}
+
+static void
+check (GtkWidget *root, const char *what, guint least)
+{
+  guint n = 0;
+
+  app_fixture_spin (300);
+  check_names (root, &n);
+  g_test_message ("%s: %u named", what, n);
+  g_assert_cmpuint (n, >=, least);
+}
+
+static void
+check_window (GtkWidget *window, const char *what, guint least)
+{
+  gtk_window_present (GTK_WINDOW (window));
+  check (window, what, least);
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_spin (50);
+}
+
+static void
+act (AppFixture *f, const char *action, const char *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (f->window), action, parameter ? "s" : NULL, parameter);
+  app_fixture_spin (200);
+}
+
+static void
+test_pages (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  check (GTK_WIDGET (f.window), "first start", 10);
+  app_fixture_add_chat (&f, "First", "q", "a", "A thought.", NULL);
+  app_exchange (app_conversation (&f), "one", "| a | b |\n|--|--|\n| c | d |\n\n```c\nint a;\n```");
+  g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", TRUE);
+  act (&f, "win.toggle-settings", NULL);
+  check (GTK_WIDGET (f.window), "chat", 40);
+  act (&f, "win.toggle-settings", NULL);
+  act (&f, "win.find", NULL);
+  check (GTK_WIDGET (f.window), "find", 18);
+  act (&f, "win.search", NULL);
+  check (GTK_WIDGET (f.window), "search", 18);
+  act (&f, "win.show-page", "images");
+  check (GTK_WIDGET (f.window), "images", 18);
+  act (&f, "win.show-page", "models");
+  check (GTK_WIDGET (f.window), "models", 8);
+  g_settings_reset (atl_session_get_settings (f.session), "advanced-expanded");
+  app_fixture_stop (&f);
+}
+
+static void
+test_windows (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  check_window (atl_preferences_window_new (f.session), "preferences", 10);
+  check_window (atl_shortcuts_window_new (), "shortcuts", 30);
+  check_window (atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare", 6);
+  check_window (atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook", 3);
+  app_fixture_stop (&f);
+}
+
+static void
+test_dialogs (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "one", "answer");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.rename-chat", "x", (gint64) 0);
+  app_fixture_spin (200);
+  check_window (GTK_WIDGET (app_dialog ()), "rename", 2);
+  act (&f, "win.new-folder", NULL);
+  check_window (GTK_WIDGET (app_dialog ()), "new folder", 2);
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/names/pages", test_pages);
+  g_test_add_func ("/app/names/windows", test_windows);
+  g_test_add_func ("/app/names/dialogs", test_dialogs);
+  return g_test_run ();
+}
