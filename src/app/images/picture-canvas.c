@@ -158,5 +158,5 @@ static void
 atl_picture_canvas_init (AtlPictureCanvas *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_name_menu_buttons (GTK_WIDGET (self));
+  atl_accessible_complete (GTK_WIDGET (self));
 }
