@@ -92,6 +92,56 @@ place_reference (const char *file, const char *target, GError **error)
   return FALSE;
 }
 
+#define COPYING ".copying"
+
+/* The process in ".name.gguf.1234.copying", which copies it; 0 for any other name. */
+static guint64
+copying_process (const char *name)
+{
+  g_autofree char *stem = NULL;
+  guint64 pid = 0;
+
+  if (name[0] != '.' || !g_str_has_suffix (name, COPYING))
+    return 0;
+  stem = g_strndup (name, strlen (name) - strlen (COPYING));
+  if (strrchr (stem, '.') != NULL)
+    g_ascii_string_to_unsigned (strrchr (stem, '.') + 1, 10, 1, G_MAXINT32, &pid, NULL);
+  return pid;
+}
+
+static void
+remove_leftover (const char *path, guint depth)
+{
+  g_autoptr (GDir) dir = NULL;
+  const char *name;
+
+  if (g_unlink (path) == 0 || depth == 0 || (dir = g_dir_open (path, 0, NULL)) == NULL)
+    return;
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *inside = g_build_filename (path, name, NULL);
+      remove_leftover (inside, depth - 1);
+    }
+  g_rmdir (path);
+}
+
+void
+atl_library_sweep (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (atl_library_dir (), 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      guint64 pid = copying_process (name);
+      g_autofree char *process = g_strdup_printf ("/proc/%" G_GUINT64_FORMAT, pid);
+      g_autofree char *path = g_build_filename (atl_library_dir (), name, NULL);
+
+      if (pid != 0 && !g_file_test (process, G_FILE_TEST_EXISTS))
+        remove_leftover (path, 3);
+    }
+}
+
 /* The copy grows under a hidden name and gets its own when it is complete. */
 static gboolean
 place_copy (Job *job,
@@ -104,7 +154,7 @@ place_copy (Job *job,
 {
   g_autofree char *base = g_path_get_basename (target);
   g_autofree char *hidden =
-      g_strdup_printf ("%s/.%s.%d.copying", atl_library_dir (), base, (int) getpid ());
+      g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
   g_autofree char *placed = NULL;
 
   g_unlink (hidden);
@@ -193,7 +243,7 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
   g_auto (GStrv) names = atl_model_folder_files (job->path);
   g_autofree char *base = g_path_get_basename (target);
   g_autofree char *hidden =
-      g_strdup_printf ("%s/.%s.%d.copying", atl_library_dir (), base, (int) getpid ());
+      g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
   guint64 done = 0, total = 0;
   gboolean ok;
 

@@ -74,6 +74,9 @@ void atl_library_add_async (const char *path,
  * when it was copied, else NULL. */
 char *atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error);
 
+/* Removes what copies left that were killed with their process. Blocks shortly. */
+void atl_library_sweep (void);
+
 /* The path in the library of the model at `path`, a file or its folder: `path` itself, or that of a
  * link to it; NULL when it is not there. The caller's. Blocks shortly. */
 char *atl_library_find (const char *path);

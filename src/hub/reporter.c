@@ -82,14 +82,20 @@ static void
 schedule (AtlReporter *self, gboolean at_once)
 {
   gint64 now_us = g_get_monotonic_time ();
+  g_autoptr (GSource) source = NULL;
 
   if (self->progress == NULL || self->scheduled ||
       (!at_once && now_us - self->last_us < INTERVAL_US))
     return;
   self->scheduled = TRUE;
   self->last_us = now_us;
-  g_main_context_invoke_full (self->context, G_PRIORITY_DEFAULT, report_cb, atl_reporter_ref (self),
-                              (GDestroyNotify) atl_reporter_unref);
+  /* Not g_main_context_invoke(): between two iterations nobody owns the context, and it would call
+   * back on this thread, with the mutex held. */
+  source = g_idle_source_new ();
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, report_cb, atl_reporter_ref (self),
+                         (GDestroyNotify) atl_reporter_unref);
+  g_source_attach (source, self->context);
 }
 
 void

@@ -241,6 +241,30 @@ test_cancelled_copy (void)
   g_assert_cmpstr (names, ==, "");
 }
 
+/* What a killed copy left goes; what a living process copies, and all else, stays. */
+static void
+test_sweep (void)
+{
+  g_autofree char *left = g_build_filename (atl_library_dir (), ".a.gguf.2147483646.copying", NULL);
+  g_autofree char *folder = g_build_filename (atl_library_dir (), ".b.2147483646.copying", NULL);
+  g_autofree char *inside = g_build_filename (folder, "config.json", NULL);
+  g_autofree char *ours = g_strdup_printf ("%s/.c.gguf.%d.copying", atl_library_dir (), getpid ());
+  g_autofree char *hidden = g_build_filename (atl_library_dir (), ".copying", NULL);
+
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (left, "x", 1, NULL));
+  g_assert_true (g_file_set_contents (inside, "x", 1, NULL));
+  g_assert_true (g_file_set_contents (ours, "x", 1, NULL));
+  g_assert_true (g_file_set_contents (hidden, "x", 1, NULL));
+  atl_library_sweep ();
+  g_assert_false (g_file_test (left, G_FILE_TEST_EXISTS));
+  g_assert_false (g_file_test (folder, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (ours, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (hidden, G_FILE_TEST_EXISTS));
+  g_unlink (ours);
+  g_unlink (hidden);
+}
+
 static void
 test_reference (void)
 {
@@ -517,6 +541,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hub/library/copy", test_copy);
   g_test_add_func ("/hub/library/copy-shards", test_copy_shards);
   g_test_add_func ("/hub/library/cancelled-copy", test_cancelled_copy);
+  g_test_add_func ("/hub/library/sweep", test_sweep);
   g_test_add_func ("/hub/library/reference", test_reference);
   g_test_add_func ("/hub/library/folder", test_folder);
   g_test_add_func ("/hub/library/refused", test_refused);
