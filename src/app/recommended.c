@@ -10,8 +10,8 @@ look_up (AtlModel *model, gboolean *from_catalogue)
 {
   const AtlModelInfo *info = atl_model_get_info (model);
 
-  return atl_starter_recommended (atl_model_get_key (model), info->name, info->recommended,
-                                  from_catalogue);
+  return atl_starter_recommended (atl_model_get_key (model), info->name, info->inside,
+                                  info->recommended, from_catalogue);
 }
 
 GVariant *

@@ -252,8 +252,9 @@ print_model (Chat *self)
   const AtlModelInfo *info = atl_model_get_info (self->session.model);
   g_autofree char *size = atl_language_size (info->size_bytes);
   gboolean from_catalogue;
-  g_autofree char *values = atl_chat_params_to_words (atl_starter_recommended (
-      atl_model_get_key (self->session.model), info->name, info->recommended, &from_catalogue));
+  g_autofree char *values = atl_chat_params_to_words (
+      atl_starter_recommended (atl_model_get_key (self->session.model), info->name, info->inside,
+                               info->recommended, &from_catalogue));
 
   fprintf (stderr,
            info->is_toy ? _ ("%s (%s, %s), a toy: good for trying out only. %s. Context %u tokens.")

@@ -250,10 +250,10 @@ atl_cli_options_params (const AtlCliOptions *self, AtlModel *model, AtlChatParam
   /* A recommendation out of range is as good as none; and who asks for the likeliest words alone
    * gets them, without a penalty that was made for another temperature. */
   if (!is_greedy (self))
-    atl_chat_params_apply (
-        params,
-        atl_starter_recommended (atl_model_get_key (model), info->name, info->recommended, NULL),
-        NULL);
+    atl_chat_params_apply (params,
+                           atl_starter_recommended (atl_model_get_key (model), info->name,
+                                                    info->inside, info->recommended, NULL),
+                           NULL);
   for (guint i = 0; i < self->given_keys->len; i++)
     {
       const AtlChatParamSpec *spec = atl_chat_param_find (g_ptr_array_index (self->given_keys, i));

@@ -94,8 +94,10 @@ atl_model_info_new_from_variant (GVariant *dict)
   if (*self->name == '\0')
     {
       g_free (self->name);
+      g_free (self->inside);
       self->name = g_strdup ("model");
     }
+  self->inside = atl_dict_string (dict, ATL_INFO_INSIDE, "");
   self->architecture = atl_dict_string (dict, ATL_INFO_ARCHITECTURE, "");
   self->quant = atl_dict_string (dict, ATL_INFO_QUANT, "");
   self->licence = atl_dict_string (dict, ATL_INFO_LICENCE, "");

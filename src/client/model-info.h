@@ -44,6 +44,7 @@ typedef struct
 typedef struct
 {
   char *name;         /* "Qwen2.5 1.5B Instruct", never empty */
+  char *inside;       /* what the file calls itself, may be empty */
   char *architecture; /* "qwen2" */
   char *quant;        /* "Q4_K_M" */
   char *licence;      /* may be empty */

@@ -84,13 +84,12 @@ begins_with (const char *plain, const char *name)
 }
 
 GVariant *
-atl_starter_recommended (const char *path,
-                         const char *name,
-                         GVariant *own,
-                         gboolean *from_catalogue)
+atl_starter_recommended (
+    const char *path, const char *name, const char *inside, GVariant *own, gboolean *from_catalogue)
 {
   const AtlStarter *starter = path != NULL ? atl_starter_for_path (path) : NULL;
   g_autofree char *plain = plain_name (name);
+  g_autofree char *plain_inside = plain_name (inside != NULL ? inside : "");
   const AtlStarter *list;
   guint n;
 
@@ -100,7 +99,8 @@ atl_starter_recommended (const char *path,
     return own;
   list = atl_starter_list (&n);
   for (guint i = 0; i < n && starter == NULL; i++)
-    if (begins_with (plain, list[i].title) || begins_with (plain, list[i].inside))
+    if (begins_with (plain, list[i].title) || begins_with (plain, list[i].inside) ||
+        begins_with (plain_inside, list[i].title) || begins_with (plain_inside, list[i].inside))
       starter = &list[i];
   if (starter == NULL)
     return NULL;

@@ -48,11 +48,12 @@ const AtlStarter *atl_starter_list (guint *n);
 const AtlStarter *atl_starter_for_path (const char *path);
 
 /* What to begin with when a model is sampled: `own` (a{sv}, nullable), what its file names, else
- * what the catalogue knows of the model at `path` (nullable) or called `name` (in any spelling,
- * with anything behind it); NULL where neither says anything. `from_catalogue` (out, nullable)
- * tells which. Borrowed from `own` or static. */
+ * what the catalogue knows of the model at `path` (nullable) or called `name`, or by its file
+ * `inside` (nullable; in any spelling, with anything behind it); NULL where neither says anything.
+ * `from_catalogue` (out, nullable) tells which. Borrowed from `own` or static. */
 GVariant *atl_starter_recommended (const char *path,
                                    const char *name,
+                                   const char *inside,
                                    GVariant *own,
                                    gboolean *from_catalogue);
 

@@ -71,6 +71,7 @@ G_BEGIN_DECLS
 
 /* What is known about a model (Inspect, LoadModel). */
 #define ATL_INFO_NAME "name"                   /* s */
+#define ATL_INFO_INSIDE "name-inside"          /* s: what the file calls itself, may be empty */
 #define ATL_INFO_ARCHITECTURE "architecture"   /* s: "llama" */
 #define ATL_INFO_QUANT "quant"                 /* s: "Q4_K_M" */
 #define ATL_INFO_LICENCE "licence"             /* s */

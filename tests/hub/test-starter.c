@@ -412,12 +412,12 @@ test_recommended (void)
 
   /* What the file says counts, and nothing of the catalogue is mixed in. */
   found = atl_starter_recommended ("/x/smollm2-135m-instruct-q4_1.gguf", "SmolLM2 135M Instruct",
-                                   own, &from_catalogue);
+                                   NULL, own, &from_catalogue);
   g_assert_true (found == own);
   g_assert_false (from_catalogue);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      found = atl_starter_recommended ("/x/model.gguf", names[i], none, &from_catalogue);
+      found = atl_starter_recommended ("/x/model.gguf", names[i], NULL, none, &from_catalogue);
       g_assert_nonnull (found);
       g_assert_true (from_catalogue);
       g_assert_true (g_variant_lookup (found, "temperature", "d", &value));
@@ -425,12 +425,13 @@ test_recommended (void)
       g_assert_true (g_variant_lookup (found, "top-p", "d", &value));
       g_assert_cmpfloat (value, ==, 0.9);
     }
-  found = atl_starter_recommended ("/x/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "?", NULL, NULL);
+  found = atl_starter_recommended ("/x/qwen2.5.gguf", "?", "Qwen2.5 Coder 1.5B Instruct GGUF", NULL,
+                                   NULL);
   g_assert_true (g_variant_lookup (found, "top-k", "i", &count));
   g_assert_cmpint (count, ==, 20);
-  g_assert_null (atl_starter_recommended ("/x/qwen.gguf", "Qwen3 1.7B", none, &from_catalogue));
+  g_assert_null (atl_starter_recommended ("/x/q.gguf", "Qwen3 1.7B", NULL, none, &from_catalogue));
   g_assert_false (from_catalogue);
-  g_assert_null (atl_starter_recommended (NULL, "", NULL, NULL));
+  g_assert_null (atl_starter_recommended (NULL, "", NULL, NULL, NULL));
 }
 
 typedef struct

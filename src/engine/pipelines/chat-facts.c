@@ -224,15 +224,11 @@ atl_chat_facts_init (AtlChatFacts *facts,
   *facts = (AtlChatFacts){ 0 };
   /* People know the file by its name; what converters wrote inside is often odd. */
   facts->name = name_from_file (checkpoint);
-  if (!is_telling (facts->name))
+  facts->inside = g_strstrip (dup_meta (checkpoint, "general.name"));
+  if (!is_telling (facts->name) && *facts->inside != '\0')
     {
-      g_autofree char *inside = dup_meta (checkpoint, "general.name");
-
-      if (*g_strstrip (inside) != '\0')
-        {
-          g_free (facts->name);
-          facts->name = g_steal_pointer (&inside);
-        }
+      g_free (facts->name);
+      facts->name = g_strdup (facts->inside);
     }
   /* What converters add to the name is no part of it. */
   if (g_str_has_suffix (facts->name, " GGUF") || g_str_has_suffix (facts->name, "-GGUF"))
@@ -267,6 +263,7 @@ void
 atl_chat_facts_clear (AtlChatFacts *facts)
 {
   g_free (facts->name);
+  g_free (facts->inside);
   g_free (facts->architecture);
   g_free (facts->quant);
   g_free (facts->licence);

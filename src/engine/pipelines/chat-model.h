@@ -25,6 +25,7 @@ typedef struct _AtlChatModel AtlChatModel;
 typedef struct
 {
   char *name;
+  char *inside; /* what the file calls itself, may be empty */
   char *architecture;
   char *quant;
   char *licence;

@@ -121,6 +121,7 @@ make_info (const AtlChatModel *model, const AtlFit *fit, guint64 free_bytes, con
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", facts->name);
+  g_variant_dict_insert (&dict, ATL_INFO_INSIDE, "s", facts->inside);
   g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", facts->architecture);
   g_variant_dict_insert (&dict, ATL_INFO_QUANT, "s", facts->quant);
   g_variant_dict_insert (&dict, ATL_INFO_LICENCE, "s", facts->licence);
