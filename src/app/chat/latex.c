@@ -123,10 +123,39 @@ visible_length (const char *markup)
   return n;
 }
 
-static void
-append_grouped (GString *out, const char *markup)
+/* Characters on the line: a power or an index belongs to the one before it. */
+static gsize
+n_factors (const char *markup)
 {
-  gboolean brackets = strchr (markup, ' ') != NULL;
+  g_autoptr (GString) line = g_string_new (NULL);
+  const char *open;
+
+  while ((open = strstr (markup, "<su")) != NULL)
+    {
+      const char *close = strstr (open, "</su");
+      g_string_append_len (line, markup, open - markup);
+      if (close == NULL)
+        break;
+      markup = strchr (close, '>') + 1;
+    }
+  if (open == NULL)
+    g_string_append (line, markup);
+  return visible_length (line->str);
+}
+
+static gboolean
+is_number (const char *markup)
+{
+  return markup[strspn (markup, "0123456789.,")] == '\0';
+}
+
+/* A sum gets brackets; below a slash so does a product, of which only the first factor would seem
+ * to stand there. */
+static void
+append_grouped (GString *out, const char *markup, gboolean below)
+{
+  gboolean brackets =
+      strchr (markup, ' ') != NULL || (below && n_factors (markup) > 1 && !is_number (markup));
   g_string_append_printf (out, brackets ? "(%s)" : "%s", markup);
 }
 
@@ -142,9 +171,9 @@ append_fraction (Reader *r)
       g_string_append_printf (r->out, "<sup>%s</sup>⁄<sub>%s</sub>", top, bottom);
       return;
     }
-  append_grouped (r->out, top);
+  append_grouped (r->out, top, FALSE);
   g_string_append (r->out, "\u2009/\u2009");
-  append_grouped (r->out, bottom);
+  append_grouped (r->out, bottom, TRUE);
 }
 
 static void

@@ -114,6 +114,44 @@ widen_table_rule (GString *out, const char *p, const char *end)
   return TRUE;
 }
 
+/* Cells of a line of a table: its bars, but for those at its ends and those that are escaped. */
+static guint
+count_cells (const char *p, const char *end)
+{
+  guint n = 1;
+
+  while (p < end && strchr (" \t>", *p) != NULL)
+    p++;
+  while (end > p && strchr (" \t\r", end[-1]) != NULL)
+    end--;
+  if (p < end && *p == '|')
+    p++;
+  if (end > p && end[-1] == '|')
+    end--;
+  for (; p < end; p++)
+    n += *p == '|' && p[-1] != '\\';
+  return n;
+}
+
+/* A table begins a block of its own even where its heads follow a line of text, which md4c takes
+ * for one paragraph: they get an empty line before them. `out` ends with the line of the heads,
+ * which begins at `heads`; the line before it at `before`. */
+static void
+part_table (GString *out, gsize before, gsize heads, const char *rule, const char *rule_end)
+{
+  const char *line = out->str + heads;
+  gsize n_prefix = strspn (line, " \t>");
+  gsize n_above = strspn (out->str + before, " \t>\r");
+  g_autofree char *empty = NULL;
+
+  if (heads == before || out->str[before + n_above] == '\n' ||
+      memchr (line, '|', out->len - heads) == NULL ||
+      count_cells (line, out->str + out->len - 1) != count_cells (rule, rule_end))
+    return;
+  empty = g_strdup_printf ("%.*s\n", (int) n_prefix, line);
+  g_string_insert (out, (gssize) heads, empty);
+}
+
 /* A paragraph "$$ … $$" or "\[ … \]" that starts on the line at `p` and is alone on its lines:
  * writes a fence and returns where to go on; NULL when it is none. An unfinished one, while it is
  * streamed, runs to the end of the text. */
@@ -161,6 +199,8 @@ atl_markdown_protect_math (const char *text)
   const char *text_end = text + strlen (text);
   char fence_char = 0;
   gsize fence = 0;
+  gsize last = 0, before = 0; /* where in `out` the last line begins, and the one before it */
+  gboolean in_table = FALSE;
 
   for (const char *p = text; *p != '\0';)
     {
@@ -182,16 +222,37 @@ atl_markdown_protect_math (const char *text)
           const char *after = protect_display (out, p, text_end);
           if (after != NULL)
             {
+              before = last = out->len;
               p = after;
               continue;
             }
-          if (!widen_table_rule (out, p, line_end))
-            protect_line (out, p, line_end);
+          gsize begin = out->len;
+          if (widen_table_rule (out, p, line_end))
+            {
+              if (!in_table)
+                {
+                  g_autofree char *rule = g_strdup (out->str + begin);
+                  g_string_truncate (out, begin);
+                  part_table (out, before, last, p, line_end);
+                  begin = out->len;
+                  g_string_append (out, rule);
+                }
+              in_table = TRUE;
+            }
+          else
+            {
+              protect_line (out, p, line_end);
+              in_table = in_table && memchr (p, '|', line_end - p) != NULL;
+            }
           g_string_append_len (out, line_end, next - line_end);
+          before = last;
+          last = begin;
           p = next;
           continue;
         }
+      /* A fence or what is in it: no heads of a table. */
       g_string_append_len (out, p, next - p);
+      before = last = out->len;
       p = next;
     }
   return g_string_free (out, FALSE);
