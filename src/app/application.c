@@ -16,6 +16,7 @@
 #include "app/style.h"
 #include "app/window.h"
 #include "atelier-config.h"
+#include "hub/library.h"
 #include "hub/starter.h"
 #include "store/library.h"
 #include "store/trash.h"
@@ -199,6 +200,7 @@ started_cb (gpointer data)
 
   if (self->session == NULL)
     return G_SOURCE_REMOVE;
+  atl_library_sweep ();
   atl_session_emit_models_changed (self->session);
   path = first_model (self);
   if (path != NULL && !atl_session_get_is_loading (self->session) &&
@@ -243,10 +245,7 @@ activate (GApplication *app)
 static void
 open_files (GApplication *app, GFile **files, int n_files, const char *hint)
 {
-  AtlWindow *window = ensure_window (ATL_APPLICATION (app));
-
-  for (int i = 0; i < n_files; i++)
-    atl_window_open_file (window, files[i]);
+  atl_window_open_files (ensure_window (ATL_APPLICATION (app)), NULL, files, (guint) n_files);
 }
 
 /* Every window and dialog, whoever made it, is complete for a screen reader when it is shown. */

@@ -295,6 +295,8 @@ activated_cb (GtkListBox *list, GtkListBoxRow *row, AtlModelSwitcher *self)
   gtk_popover_popdown (GTK_POPOVER (self->popover));
   if (!is_loaded (self, entry->path))
     load (self, entry->path);
+  /* Who chose a model goes on writing. */
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.focus-prompt", NULL);
 }
 
 static void

@@ -148,7 +148,9 @@ move_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   AtlWindow *self = ATL_WINDOW (widget);
   gint64 id = target_chat (self, parameter);
   g_autoptr (GPtrArray) folders = atl_store_folder_list (atl_window_get_store (self), NULL);
+  g_autoptr (AtlChat) chat = atl_store_chat_get (atl_window_get_store (self), id, NULL);
   g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
+  guint choice = 0;
   GArray *ids = g_array_new (FALSE, TRUE, sizeof (gint64));
   GtkWidget *dialog, *row, *list;
   gint64 none = 0;
@@ -167,12 +169,15 @@ move_chat (GtkWidget *widget, const char *name, GVariant *parameter)
       const AtlFolder *folder = g_ptr_array_index (folders, i);
       gtk_string_list_append (names, folder->name);
       g_array_append_val (ids, folder->id);
+      /* The first it is not in yet; out of the only one. */
+      if (choice == 0 && chat != NULL && chat->folder_id != folder->id)
+        choice = i + 1;
     }
   dialog = adw_message_dialog_new (GTK_WINDOW (self), _ ("Move to folder"), NULL);
   row = adw_combo_row_new ();
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), _ ("Folder"));
   adw_combo_row_set_model (ADW_COMBO_ROW (row), G_LIST_MODEL (names));
-  adw_combo_row_set_selected (ADW_COMBO_ROW (row), 1);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (row), choice);
   list = gtk_list_box_new ();
   gtk_list_box_set_selection_mode (GTK_LIST_BOX (list), GTK_SELECTION_NONE);
   gtk_widget_add_css_class (list, "boxed-list");
@@ -189,6 +194,15 @@ move_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   g_object_set_data_full (G_OBJECT (dialog), "ids", ids, (GDestroyNotify) g_array_unref);
   g_signal_connect (dialog, "response", G_CALLBACK (move_response_cb), NULL);
   gtk_window_present (GTK_WINDOW (dialog));
+}
+
+static void
+move_chat_to (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  gint64 chat, folder;
+
+  g_variant_get (parameter, "(xx)", &chat, &folder);
+  update_chat (ATL_WINDOW (widget), chat, ATL_CHAT_FOLDER, folder);
 }
 
 static void
@@ -395,12 +409,42 @@ export_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_native_dialog_show (GTK_NATIVE_DIALOG (self->chooser));
 }
 
+/* --- The menu of the open chat --- */
+
+/* Where "Pin" stands in the menu of window.ui. */
+#define PIN_SECTION 1
+#define PIN_ITEM 1
+
+static void
+menu_opens_cb (GtkMenuButton *button, gpointer data)
+{
+  AtlWindow *self = data;
+  g_autoptr (AtlChat) chat =
+      atl_store_chat_get (atl_window_get_store (self), target_chat (self, NULL), NULL);
+  g_autoptr (GMenuModel) section = g_menu_model_get_item_link (
+      gtk_menu_button_get_menu_model (button), PIN_SECTION, G_MENU_LINK_SECTION);
+  g_autoptr (GMenuItem) item =
+      g_menu_item_new (chat != NULL && chat->pinned ? _ ("Un_pin") : _ ("_Pin"), NULL);
+
+  g_menu_item_set_action_and_target (item, "win.pin-chat", "x", (gint64) 0);
+  g_menu_remove (G_MENU (section), PIN_ITEM);
+  g_menu_insert_item (G_MENU (section), PIN_ITEM, item);
+}
+
+void
+atl_window_connect_chat_menu (AtlWindow *self)
+{
+  gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->chat_menu_button), menu_opens_cb,
+                                         self, NULL);
+}
+
 void
 atl_window_install_chat_actions (GtkWidgetClass *c)
 {
   gtk_widget_class_install_action (c, "win.rename-chat", "x", rename_chat);
   gtk_widget_class_install_action (c, "win.pin-chat", "x", pin_chat);
   gtk_widget_class_install_action (c, "win.move-chat", "x", move_chat);
+  gtk_widget_class_install_action (c, "win.move-chat-to", "(xx)", move_chat_to);
   gtk_widget_class_install_action (c, "win.new-folder", NULL, new_folder);
   gtk_widget_class_install_action (c, "win.rename-folder", "x", rename_folder);
   gtk_widget_class_install_action (c, "win.delete-chat", "x", delete_chat);

@@ -6,6 +6,7 @@
 #include "app/images/gallery-view.h"
 #include "app/images/images-page.h"
 #include "app/models/add-model.h"
+#include "app/models/model-adder.h"
 #include "app/window-private.h"
 
 #define MAX_IMPORT_BYTES (256 * 1024 * 1024)
@@ -100,36 +101,56 @@ takes_picture (AtlWindow *self, const char *name)
   return atl_window_shows_page (self, "images") && atl_images_page_is_picture_name (name);
 }
 
-void
-atl_window_open_file (AtlWindow *self, GFile *file)
+static gboolean
+is_model (GFile *file)
 {
   g_autofree char *name = g_file_get_basename (file);
+  return is_folder (file) || atl_add_model_is_model_name (name);
+}
 
-  if (atl_window_shows_page (self, "images") && g_str_has_suffix (name, ".safetensors") &&
-      !is_folder (file))
+/* On the Images page these may be a LoRA or another part, which the page sorts out. */
+static gboolean
+is_weights (AtlWindow *self, GFile *file)
+{
+  g_autofree char *name = g_file_get_basename (file);
+  return atl_window_shows_page (self, "images") && g_str_has_suffix (name, ".safetensors") &&
+         !is_folder (file);
+}
+
+void
+atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guint n_files)
+{
+  g_autoptr (GPtrArray) models = g_ptr_array_new ();
+  g_autoptr (GSList) texts = NULL;
+
+  for (guint i = 0; i < n_files; i++)
     {
-      atl_images_page_drop_weights (ATL_IMAGES_PAGE (self->images_page), file);
-      return;
+      g_autofree char *name = g_file_get_basename (files[i]);
+
+      if (is_weights (self, files[i]))
+        atl_images_page_drop_weights (ATL_IMAGES_PAGE (self->images_page), files[i]);
+      else if (is_model (files[i]))
+        g_ptr_array_add (models, files[i]);
+      else if (takes_picture (self, name))
+        atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), at, files[i]);
+      else
+        texts = g_slist_append (texts, files[i]);
     }
-  if (is_folder (file) || atl_add_model_is_model_name (name))
+  /* Together, so that one question is asked. */
+  if (models->len > 0)
+    atl_model_adder_bring (atl_model_adder_get (self->session), GTK_WINDOW (self),
+                           (GFile *const *) models->pdata, models->len);
+  if (texts != NULL)
     {
-      atl_add_model (GTK_WINDOW (self), self->session, file);
-      return;
+      atl_window_show_page (self, "chats");
+      atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), texts);
     }
-  if (takes_picture (self, name))
-    {
-      atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), NULL, file);
-      return;
-    }
-  GSList list = { file, NULL };
-  atl_window_show_page (self, "chats");
-  atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), &list);
 }
 
 static gboolean
 drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWindow *self)
 {
-  gboolean model_taken = FALSE;
+  g_autoptr (GPtrArray) files = g_ptr_array_new ();
   GtkWidget *at, *adapters, *gallery;
 
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), FALSE);
@@ -150,20 +171,8 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
       return TRUE;
     }
   for (GSList *l = g_value_get_boxed (value); l != NULL; l = l->next)
-    {
-      g_autofree char *name = g_file_get_basename (l->data);
-      gboolean model = is_folder (l->data) || atl_add_model_is_model_name (name);
-      if (takes_picture (self, name))
-        {
-          atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), at, l->data);
-          continue;
-        }
-      /* One question at a time: the shards of a model come together anyway. */
-      if (model && model_taken)
-        continue;
-      model_taken = model_taken || model;
-      atl_window_open_file (self, l->data);
-    }
+    g_ptr_array_add (files, l->data);
+  atl_window_open_files (self, at, (GFile *const *) files->pdata, files->len);
   return TRUE;
 }
 

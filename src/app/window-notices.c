@@ -4,6 +4,8 @@
 
 #include <glib/gi18n.h>
 
+#include "app/models/model-adder.h"
+
 void
 atl_window_show_notice (AtlWindow *self,
                         GtkMessageType type,
@@ -103,11 +105,18 @@ load_error_title (const GError *error)
 static void
 load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlWindow *self)
 {
-  if (atl_session_get_can_load_from_disk (session))
-    atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), error->message,
+  gboolean damaged = g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_autofree char *words =
+      damaged ? g_strdup_printf ("%s\n%s", error->message,
+                                 _ ("Download it again, or get it from somewhere else."))
+              : g_strdup (error->message);
+
+  if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) &&
+      atl_session_get_can_load_from_disk (session))
+    atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), words,
                             _ ("Read it from the disk (slow)"), "win.load-from-disk");
   else
-    atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), error->message,
+    atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), words,
                             _ ("Choose another"), "win.choose-model");
 }
 
@@ -140,11 +149,35 @@ cancel_load_cb (AtlWindow *self)
   atl_session_cancel_load (self->session);
 }
 
+static void
+refresh_copy (AtlWindow *self)
+{
+  AtlModelAdder *adder = atl_model_adder_get (self->session);
+  const char *name = atl_model_adder_get_name (adder);
+  g_autofree char *words = NULL;
+
+  gtk_revealer_set_reveal_child (GTK_REVEALER (self->copy_revealer), name != NULL);
+  if (name == NULL)
+    return;
+  /* Translators: the name of a file, and "390 MB of 1.1 GB" */
+  words = g_strdup_printf (_ ("Copying %s · %s"), name, atl_model_adder_get_words (adder));
+  gtk_label_set_text (GTK_LABEL (self->copy_label), words);
+  gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->copy_bar),
+                                 atl_model_adder_get_fraction (adder));
+}
+
+static void
+cancel_copy_cb (AtlWindow *self)
+{
+  atl_model_adder_cancel (atl_model_adder_get (self->session));
+}
+
 void
 atl_window_bind_notice_callbacks (GtkWidgetClass *widget_class)
 {
   gtk_widget_class_bind_template_callback (widget_class, notice_response_cb);
   gtk_widget_class_bind_template_callback (widget_class, cancel_load_cb);
+  gtk_widget_class_bind_template_callback (widget_class, cancel_copy_cb);
 }
 
 void
@@ -161,6 +194,8 @@ atl_window_connect_notices (AtlWindow *self)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "notify::load-phase", G_CALLBACK (refresh_load), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_model_adder_get (session), "changed", G_CALLBACK (refresh_copy),
+                           self, G_CONNECT_SWAPPED);
   g_signal_connect_object (client, "engine-lost", G_CALLBACK (engine_lost_cb), self, 0);
   g_signal_connect_object (client, "notify::state", G_CALLBACK (engine_state_cb), self,
                            G_CONNECT_SWAPPED);

@@ -31,6 +31,8 @@ struct _AtlWindow
   GtkWidget *picture_switcher;
   GtkWidget *back_button;
   GtkWidget *sidebar_button;
+  GtkWidget *list_new_button;
+  GtkWidget *search_button;
   GtkWidget *new_button;
   GtkWidget *settings_button;
   GtkWidget *chat_menu_button;
@@ -41,6 +43,9 @@ struct _AtlWindow
   GtkWidget *load_revealer;
   GtkWidget *load_label;
   GtkWidget *load_bar;
+  GtkWidget *copy_revealer;
+  GtkWidget *copy_label;
+  GtkWidget *copy_bar;
   GtkWidget *chat_page;
   GtkWidget *images_page;
   GtkWidget *models_page;
@@ -54,6 +59,8 @@ void atl_window_show_page (AtlWindow *self, const char *name);
 /* Whether the page of that name is the one in sight. */
 gboolean atl_window_shows_page (AtlWindow *self, const char *name);
 void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
+/* Its words follow the chat that is open. */
+void atl_window_connect_chat_menu (AtlWindow *self);
 void atl_window_import (AtlWindow *self);
 void atl_window_import_file (AtlWindow *self, GFile *file);
 void atl_window_export_to (AtlWindow *self, gint64 chat_id, AtlExportFormat format, GFile *file);

@@ -53,6 +53,29 @@ atl_window_shows_page (AtlWindow *self, const char *name)
 }
 
 static void
+name_button (GtkWidget *button, const char *icon, const char *name, const char *key)
+{
+  g_autofree char *tip = g_strdup_printf ("%s (%s)", name, key);
+
+  gtk_button_set_icon_name (GTK_BUTTON (button), icon);
+  gtk_widget_set_tooltip_text (button, tip);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+}
+
+/* The buttons above the list do what the page in sight does by these keys. */
+static void
+name_list_buttons (AtlWindow *self)
+{
+  gboolean pictures = atl_window_shows_page (self, "images");
+
+  name_button (self->list_new_button,
+               pictures ? "document-new-symbolic" : "chat-message-new-symbolic",
+               pictures ? _ ("New picture") : _ ("New chat"), _ ("Ctrl+N"));
+  name_button (self->search_button, "edit-find-symbolic",
+               pictures ? _ ("Search pictures") : _ ("Search all chats"), _ ("Ctrl+K"));
+}
+
+static void
 refresh_layout (AtlWindow *self)
 {
   gboolean folded = is_folded (self);
@@ -66,6 +89,7 @@ refresh_layout (AtlWindow *self)
   gtk_widget_set_visible (self->sidebar_button, !folded);
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->sidebar_button), wanted);
   gtk_widget_set_visible (self->new_button, chats && !folded && !wanted);
+  name_list_buttons (self);
   gtk_widget_set_visible (self->settings_button, chats);
   gtk_widget_set_visible (self->chat_menu_button, chats);
   gtk_stack_set_visible_child (GTK_STACK (self->lists), atl_window_shows_page (self, "images")
@@ -291,6 +315,15 @@ find_action (GtkWidget *widget, const char *name, GVariant *parameter)
 }
 
 static void
+focus_prompt_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  if (atl_window_shows_page (self, "chats"))
+    atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
+}
+
+static void
 undo_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   atl_window_undo_last (ATL_WINDOW (widget));
@@ -399,6 +432,7 @@ install_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.show-page", "s", show_page_action);
   gtk_widget_class_install_action (c, "win.search", NULL, search_action);
   gtk_widget_class_install_action (c, "win.find", NULL, find_action);
+  gtk_widget_class_install_action (c, "win.focus-prompt", NULL, focus_prompt_action);
   gtk_widget_class_install_action (c, "win.undo", NULL, undo_action);
   gtk_widget_class_install_action (c, "win.toggle-sidebar", NULL, toggle_sidebar_action);
   gtk_widget_class_install_action (c, "win.toggle-settings", NULL, toggle_settings_action);
@@ -442,6 +476,8 @@ atl_window_class_init (AtlWindowClass *klass)
   BIND (picture_switcher);
   BIND (back_button);
   BIND (sidebar_button);
+  BIND (list_new_button);
+  BIND (search_button);
   BIND (new_button);
   BIND (settings_button);
   BIND (chat_menu_button);
@@ -452,6 +488,9 @@ atl_window_class_init (AtlWindowClass *klass)
   BIND (load_revealer);
   BIND (load_label);
   BIND (load_bar);
+  BIND (copy_revealer);
+  BIND (copy_label);
+  BIND (copy_bar);
   BIND (chat_page);
   BIND (images_page);
   BIND (lists);
@@ -472,6 +511,7 @@ atl_window_init (AtlWindow *self)
 {
   g_queue_init (&self->undo);
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_window_connect_chat_menu (self);
   atl_accessible_name_close_button (self->notice_bar);
   atl_window_install_drop (self);
 }

@@ -13,7 +13,9 @@ atl_format_bytes (guint64 n_bytes)
     return g_strdup_printf (_ ("%.1f GB"), (double) n_bytes / 1e9);
   if (n_bytes >= 1000 * 1000)
     return g_strdup_printf (_ ("%.0f MB"), (double) n_bytes / 1e6);
-  return g_strdup_printf (_ ("%.0f kB"), (double) n_bytes / 1e3);
+  if (n_bytes >= 1000 || n_bytes == 0)
+    return g_strdup_printf (_ ("%.0f kB"), (double) n_bytes / 1e3);
+  return g_strdup_printf (ngettext ("%u byte", "%u bytes", (gulong) n_bytes), (guint) n_bytes);
 }
 
 char *

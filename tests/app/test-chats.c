@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/chat/chat-entries.h"
+#include "app/chat/chat-list-row.h"
 #include "app/preferences/preferences-window.h"
 #include "app/words.h"
 #include "store/chats.h"
@@ -86,6 +87,88 @@ test_pin_and_search (void)
   atl_window_open_chat (f.window, hit->id, hit->message_id);
   app_fixture_spin (200);
   g_assert_true (app_message (app_conversation (&f), 1)->is_found);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+has_title (GtkWidget *row, gconstpointer title)
+{
+  GtkWidget *label = app_fixture_find (row, GTK_TYPE_LABEL, NULL, NULL);
+  return g_strcmp0 (gtk_label_get_text (GTK_LABEL (label)), title) == 0;
+}
+
+/* Lets the chat fall onto the row of that title. */
+static gboolean
+drop_chat (AppFixture *f, gint64 id, const char *title)
+{
+  GtkWidget *row =
+      app_fixture_find (f->window->chat_list, ATL_TYPE_CHAT_LIST_ROW, has_title, title);
+  g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (row);
+  g_auto (GValue) value = G_VALUE_INIT;
+  gboolean taken = FALSE;
+
+  g_value_init (&value, G_TYPE_INT64);
+  g_value_set_int64 (&value, id);
+  for (guint i = 0; i < g_list_model_get_n_items (controllers); i++)
+    {
+      g_autoptr (GtkEventController) c = g_list_model_get_item (controllers, i);
+      if (GTK_IS_DROP_TARGET (c))
+        g_signal_emit_by_name (c, "drop", &value, 5., 5., &taken);
+    }
+  app_fixture_spin (100);
+  return taken;
+}
+
+static gint64
+folder_of (AppFixture *f, gint64 id)
+{
+  g_autoptr (AtlChat) chat = atl_store_chat_get (atl_session_get_store (f->session), id, NULL);
+  return chat->folder_id;
+}
+
+/* Into a folder by its name or by a chat in it, out of it by a day; the pinned ones say nothing. */
+static void
+test_drag_to_folder (void)
+{
+  AppFixture f;
+  gint64 a, b, c, folder;
+
+  app_fixture_start (&f);
+  a = app_fixture_add_chat (&f, "First", "q", "a", NULL, NULL);
+  b = app_fixture_add_chat (&f, "Second", "q", "a", NULL, NULL);
+  c = app_fixture_add_chat (&f, "Third", "q", "a", NULL, NULL);
+  folder = atl_store_folder_add (atl_session_get_store (f.session), "School", NULL);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.pin-chat", "x", c);
+  app_fixture_spin (200);
+  g_assert_true (drop_chat (&f, a, "School"));
+  g_assert_cmpint (folder_of (&f, a), ==, folder);
+  g_assert_true (drop_chat (&f, b, "First"));
+  g_assert_cmpint (folder_of (&f, b), ==, folder);
+  g_assert_false (drop_chat (&f, b, "Third"));
+  g_assert_cmpint (folder_of (&f, b), ==, folder);
+  app_fixture_add_chat (&f, "Fourth", "q", "a", NULL, NULL);
+  atl_session_emit_chats_changed (f.session);
+  app_fixture_spin (100);
+  g_assert_true (drop_chat (&f, a, "Today"));
+  g_assert_cmpint (folder_of (&f, a), ==, 0);
+  app_fixture_stop (&f);
+}
+
+/* The buttons above the list name what they do on the page in sight. */
+static void
+test_list_buttons (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (f.window->search_button),
+                                       GTK_ACCESSIBLE_PROPERTY_LABEL, "Search all chats");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  app_fixture_spin (50);
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (f.window->search_button),
+                                       GTK_ACCESSIBLE_PROPERTY_LABEL, "Search pictures");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (f.window->list_new_button),
+                                       GTK_ACCESSIBLE_PROPERTY_LABEL, "New picture");
   app_fixture_stop (&f);
 }
 
@@ -358,6 +441,8 @@ int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/chats/drag-to-folder", test_drag_to_folder);
+  g_test_add_func ("/app/chats/list-buttons", test_list_buttons);
   g_test_add_func ("/app/chats/delete", test_delete_chat);
   g_test_add_func ("/app/chats/kept", test_kept);
   g_test_add_func ("/app/chats/pin-and-search", test_pin_and_search);

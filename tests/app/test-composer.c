@@ -136,6 +136,34 @@ test_draft (void)
 }
 
 static gboolean
+is_at_top (gpointer adjustment)
+{
+  return gtk_adjustment_get_value (adjustment) == 0 &&
+         gtk_adjustment_get_page_size (adjustment) == gtk_adjustment_get_upper (adjustment);
+}
+
+/* An animated scroll that hides from the text view that it has grown: what fits is in sight all the
+ * same. */
+static void
+test_grows (void)
+{
+  AppFixture f;
+  GtkWidget *view, *scroller;
+  GtkAdjustment *adjustment;
+
+  app_fixture_start (&f);
+  view = app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  scroller = gtk_widget_get_ancestor (view, GTK_TYPE_SCROLLED_WINDOW);
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
+  g_signal_emit_by_name (view, "insert-at-cursor", "one\ntwo");
+  g_assert_true (app_fixture_wait (is_at_top, adjustment, 5));
+  gtk_adjustment_configure (adjustment, 12, 0, gtk_adjustment_get_upper (adjustment), 1, 1,
+                            gtk_adjustment_get_upper (adjustment) - 12);
+  g_assert_true (app_fixture_wait (is_at_top, adjustment, 5));
+  app_fixture_stop (&f);
+}
+
+static gboolean
 has_attachment (gpointer composer)
 {
   return atl_composer_get_n_attachments (composer) == 1;
@@ -228,9 +256,9 @@ test_drop_model (void)
   app_fixture_start (&f);
   g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &notice);
   path = g_build_filename (f.dir, "model.gguf", NULL);
-  g_file_set_contents (path, "GGUF", -1, NULL);
+  g_file_set_contents (path, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24, NULL);
   drop (&f, path);
-  g_assert_true (app_fixture_wait (has_dialog, f.app, 5));
+  g_assert_true (app_fixture_wait (has_dialog, f.app, 20));
   app_fixture_shot (GTK_WIDGET (app_dialog ()), "dialog-add-model");
   adw_message_dialog_response (app_dialog (), "cancel");
   gtk_window_destroy (GTK_WINDOW (app_dialog ()));
@@ -254,6 +282,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/composer/escape-stops", test_escape_stops);
   g_test_add_func ("/app/composer/up-edits-last", test_up_edits_last);
   g_test_add_func ("/app/composer/draft", test_draft);
+  g_test_add_func ("/app/composer/grows", test_grows);
   g_test_add_func ("/app/composer/drop-text", test_drop_text);
   g_test_add_func ("/app/composer/drop-model", test_drop_model);
   return g_test_run ();

@@ -375,7 +375,7 @@ test_lora (void)
 
   app_start_drawing (&f);
   app_set_up_picture (&f, "a styled one", 2, 1);
-  atl_window_open_file (f.window, file);
+  atl_window_open_files (f.window, NULL, &file, 1);
   g_assert_true (app_fixture_wait (has_lora, &f, WAIT_S));
   app_fixture_spin (200);
   app_fixture_shot (GTK_WIDGET (f.window), "images-lora");

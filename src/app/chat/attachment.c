@@ -25,7 +25,8 @@ to_text (const char *bytes, gsize n_bytes)
       bytes += 3;
       n_bytes -= 3;
     }
-  if (memchr (bytes, '\0', n_bytes) != NULL)
+  /* A PDF may hold no other byte than those of text, and is none all the same. */
+  if (memchr (bytes, '\0', n_bytes) != NULL || (n_bytes >= 5 && memcmp (bytes, "%PDF-", 5) == 0))
     return NULL;
   if (g_utf8_validate (bytes, n_bytes, NULL))
     return g_strndup (bytes, n_bytes);
@@ -49,6 +50,11 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (!g_file_load_contents_finish (G_FILE (source), result, &bytes, &n_bytes, NULL, &error))
     {
       g_task_return_error (task, error);
+      return;
+    }
+  if (n_bytes == 0)
+    {
+      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("“%s” is empty."), name);
       return;
     }
   text = n_bytes <= ATL_ATTACHMENT_MAX_BYTES ? to_text (bytes, n_bytes) : NULL;

@@ -87,6 +87,7 @@ static void
 add_chat (GPtrArray *entries, const AtlChat *chat)
 {
   AtlChatEntry *entry = add (entries, ATL_CHAT_ENTRY_CHAT, chat->id, chat->title);
+  entry->folder_id = chat->folder_id;
   entry->pinned = chat->pinned;
 }
 
@@ -101,7 +102,7 @@ add_pinned (GPtrArray *entries, GPtrArray *chats)
       if (!chat->pinned)
         continue;
       if (!any)
-        add (entries, ATL_CHAT_ENTRY_HEADING, 0, _ ("Pinned"));
+        add (entries, ATL_CHAT_ENTRY_HEADING, 0, _ ("Pinned"))->pinned = TRUE;
       any = TRUE;
       add_chat (entries, chat);
     }

@@ -28,11 +28,12 @@ struct _AtlChatEntry
   GObject parent_instance;
 
   AtlChatEntryKind kind;
-  gint64 id;         /* of the chat or folder */
-  gint64 message_id; /* of a hit */
-  char *title;       /* never empty */
-  char *markup;      /* (nullable) the snippet of a hit, matches in bold */
-  gboolean pinned;
+  gint64 id;           /* of the chat or folder */
+  gint64 folder_id;    /* of a chat that is in one, else 0 */
+  gint64 message_id;   /* of a hit */
+  char *title;         /* never empty */
+  char *markup;        /* (nullable) the snippet of a hit, matches in bold */
+  gboolean pinned;     /* a chat, or the heading above such */
   gboolean is_running; /* being answered; set by whoever shows it */
 };
 

@@ -87,6 +87,64 @@ pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, AtlChatLi
   gtk_menu_button_popup (GTK_MENU_BUTTON (self->menu_button));
 }
 
+/* --- Dragging a chat into a folder, or out of it --- */
+
+static GdkContentProvider *
+prepare_cb (GtkDragSource *source, double x, double y, AtlChatListRow *self)
+{
+  if (self->entry == NULL || self->entry->kind != ATL_CHAT_ENTRY_CHAT)
+    return NULL;
+  return gdk_content_provider_new_typed (G_TYPE_INT64, self->entry->id);
+}
+
+static void
+drag_begin_cb (GtkDragSource *source, GdkDrag *drag, AtlChatListRow *self)
+{
+  g_autoptr (GdkPaintable) picture = gtk_widget_paintable_new (GTK_WIDGET (self));
+  gtk_drag_source_set_icon (source, picture, 12, 12);
+}
+
+/* Onto a folder or a chat in it: into the folder; onto a day or a chat of a day: out of any. What
+ * is pinned stands above both and says neither. */
+static gboolean
+takes_chats (AtlChatListRow *self)
+{
+  return self->entry != NULL && self->entry->kind != ATL_CHAT_ENTRY_HIT && !self->entry->pinned;
+}
+
+static GdkDragAction
+drag_enter_cb (GtkDropTarget *target, double x, double y, AtlChatListRow *self)
+{
+  return takes_chats (self) ? GDK_ACTION_MOVE : 0;
+}
+
+static gboolean
+drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlChatListRow *self)
+{
+  gint64 folder;
+
+  if (!takes_chats (self))
+    return FALSE;
+  folder = self->entry->kind == ATL_CHAT_ENTRY_FOLDER ? self->entry->id : self->entry->folder_id;
+  return gtk_widget_activate_action (GTK_WIDGET (self), "win.move-chat-to", "(xx)",
+                                     g_value_get_int64 (value), folder);
+}
+
+static void
+install_drag (AtlChatListRow *self)
+{
+  GtkDragSource *source = gtk_drag_source_new ();
+  GtkDropTarget *target = gtk_drop_target_new (G_TYPE_INT64, GDK_ACTION_MOVE);
+
+  gtk_drag_source_set_actions (source, GDK_ACTION_MOVE);
+  g_signal_connect (source, "prepare", G_CALLBACK (prepare_cb), self);
+  g_signal_connect (source, "drag-begin", G_CALLBACK (drag_begin_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (source));
+  g_signal_connect (target, "enter", G_CALLBACK (drag_enter_cb), self);
+  g_signal_connect (target, "drop", G_CALLBACK (drop_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (target));
+}
+
 void
 atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry)
 {
@@ -176,6 +234,7 @@ atl_chat_list_row_init (AtlChatListRow *self)
   gtk_gesture_single_set_button (GTK_GESTURE_SINGLE (click), 0);
   g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (click));
+  install_drag (self);
 }
 
 GtkWidget *

@@ -7,6 +7,7 @@
 #include "app/words.h"
 
 #define DRAFT_MS 400
+#define GROW_FRAMES 20
 
 struct _AtlComposer
 {
@@ -26,6 +27,8 @@ struct _AtlComposer
   GtkFileChooserNative *chooser; /* (nullable) */
   GCancellable *reading;
   guint draft_source;
+  guint grow_tick;
+  guint n_grown; /* frames since it began to */
   guint n_context;
   gboolean running;
   gboolean has_preedit;
@@ -110,6 +113,49 @@ atl_composer_set_text (AtlComposer *self, const char *text)
   self->loading_text = TRUE;
   gtk_text_buffer_set_text (get_buffer (self), text ? text : "", -1);
   self->loading_text = FALSE;
+}
+
+/* The height of the text, or of ten lines, is not in sight yet. */
+static gboolean
+is_cramped (AtlComposer *self)
+{
+  GtkScrolledWindow *scroller = GTK_SCROLLED_WINDOW (self->scroller);
+  GtkAdjustment *adjustment = gtk_scrolled_window_get_vadjustment (scroller);
+  double in_sight = gtk_adjustment_get_page_size (adjustment);
+
+  return gtk_adjustment_get_upper (adjustment) > in_sight &&
+         in_sight < gtk_scrolled_window_get_max_content_height (scroller);
+}
+
+static gboolean
+grow_cb (GtkWidget *view, GdkFrameClock *clock, gpointer data)
+{
+  AtlComposer *self = data;
+  GtkAdjustment *adjustment =
+      gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (self->scroller));
+
+  if (is_cramped (self) && self->n_grown++ < GROW_FRAMES)
+    {
+      gtk_adjustment_set_value (adjustment, gtk_adjustment_get_value (adjustment));
+      gtk_widget_queue_resize (view);
+      return G_SOURCE_CONTINUE;
+    }
+  self->grow_tick = 0;
+  gtk_text_view_scroll_mark_onscreen (GTK_TEXT_VIEW (view),
+                                      gtk_text_buffer_get_insert (get_buffer (self)));
+  return G_SOURCE_REMOVE;
+}
+
+/* Where a new line begins, the text view scrolls to it before it is given the room it asks for, and
+ * while that scroll is animated it does not look at its new height. So the scroll is ended, and
+ * begun anew where it is still needed: when the composer has its full height. */
+static void
+fit_cb (AtlComposer *self)
+{
+  if (!is_cramped (self) || self->grow_tick != 0)
+    return;
+  self->n_grown = 0;
+  self->grow_tick = gtk_widget_add_tick_callback (self->text_view, grow_cb, self, NULL);
 }
 
 void
@@ -453,6 +499,7 @@ static void
 atl_composer_init (AtlComposer *self)
 {
   GtkEventController *keys = gtk_event_controller_key_new ();
+  GtkAdjustment *adjustment;
 
   self->attachments = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_attachment_free);
   self->reading = g_cancellable_new ();
@@ -461,6 +508,8 @@ atl_composer_init (AtlComposer *self)
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (self->text_view, keys);
   g_signal_connect_swapped (get_buffer (self), "changed", G_CALLBACK (text_changed_cb), self);
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (self->scroller));
+  g_signal_connect_swapped (adjustment, "changed", G_CALLBACK (fit_cb), self);
   g_signal_connect (self->text_view, "preedit-changed", G_CALLBACK (preedit_cb), self);
   g_signal_connect (self->text_view, "paste-clipboard", G_CALLBACK (paste_cb), self);
   g_signal_connect_swapped (self->attach_button, "clicked", G_CALLBACK (attach_cb), self);
