@@ -1,6 +1,7 @@
 /* Opening a model's files for the engine, which has no file system of its own. */
 #define G_LOG_DOMAIN "atl-client"
 
+#include "client/nearby-files.h"
 #include "client/open-files.h"
 
 #include <errno.h>
@@ -216,6 +217,48 @@ open_pair (const char *param, GUnixFDList *fds, GPtrArray *names, GError **error
          open_one (bin, bin_name, fds, names, error);
 }
 
+/* Files that may hold other parts of the model at `path`; what cannot be opened of them is not
+ * missed here. */
+static void
+open_nearby (const char *path, GUnixFDList *fds, GPtrArray *names)
+{
+  g_autoptr (GPtrArray) files = atl_nearby_files (path);
+
+  for (guint i = 0; i < files->len; i++)
+    {
+      g_autofree char *name = g_path_get_basename (files->pdata[i]);
+      g_autofree char *logical = g_build_filename ("nearby", name, NULL);
+
+      open_one (files->pdata[i], logical, fds, names, NULL);
+    }
+}
+
+/* One of others' folders, with the parts of models sorted into it. FALSE without an error when it
+ * is none. */
+static gboolean
+open_sorted_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autoptr (GPtrArray) found = atl_nearby_denoisers (path);
+  g_autofree char *shown = g_filename_display_basename (path);
+
+  if (found->len == 0)
+    return FALSE;
+  if (found->len > 1)
+    {
+      g_autofree char *first = g_path_get_basename (found->pdata[0]);
+      g_autofree char *second = g_path_get_basename (found->pdata[1]);
+
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                   _ ("The folder %s holds %u models (%s, %s…). Choose one of its files."), shown,
+                   found->len, first, second);
+      return FALSE;
+    }
+  if (!open_file_or_shards (found->pdata[0], fds, names, error))
+    return FALSE;
+  open_nearby (found->pdata[0], fds, names);
+  return TRUE;
+}
+
 static gboolean
 open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
@@ -260,6 +303,15 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
     }
   if (!has_weights)
     {
+      GError *local = NULL;
+
+      if (open_sorted_folder (path, fds, names, &local))
+        return TRUE;
+      if (local != NULL)
+        {
+          g_propagate_error (error, local);
+          return FALSE;
+        }
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                    _ ("The folder %s holds no model: a .gguf file or .safetensors files are "
                       "needed."),
@@ -285,8 +337,12 @@ open_path (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
     return open_folder (path, fds, names, error);
-  return g_str_has_suffix (path, pair_suffix) ? open_pair (path, fds, names, error)
-                                              : open_file_or_shards (path, fds, names, error);
+  if (g_str_has_suffix (path, pair_suffix))
+    return open_pair (path, fds, names, error);
+  if (!open_file_or_shards (path, fds, names, error))
+    return FALSE;
+  open_nearby (path, fds, names);
+  return TRUE;
 }
 
 GUnixFDList *

@@ -10,6 +10,8 @@
 #include "engine/convert/hf.h"
 #include "engine/formats/open.h"
 
+#define NEARBY "nearby"
+
 typedef struct
 {
   char *role;                /* (owned) "" for files of the top */
@@ -21,9 +23,10 @@ typedef struct
 
 struct _AtlBundle
 {
-  GPtrArray *folders;  /* (owned) Folder */
-  GPtrArray *loose;    /* (owned) AtlCheckpoint of the top's weight files; NULL until asked for */
-  GPtrArray *plain;    /* (owned) of the same files, those with other names there; as loose */
+  GPtrArray *folders; /* (owned) Folder */
+  GPtrArray *loose;   /* (owned) AtlCheckpoint of the top's weight files; NULL until asked for */
+  GPtrArray *plain;   /* (owned) of the same files, those with other names there; as loose */
+  GPtrArray *nearby, *nearby_plain; /* (owned) the same of files that lie nearby */
   GHashTable *given;   /* (owned) role -> AtlCheckpoint of a loose file, borrowed from loose */
   GHashTable *origins; /* (owned) role -> class name of the part, static */
   GHashTable *json;    /* (owned) "role/file" -> JsonNode, or NULL when it is none */
@@ -63,10 +66,32 @@ find_folder (const AtlBundle *self, const char *role)
   return NULL;
 }
 
+/* Where a file belongs. Without an index only the names of parts count: what else a folder is
+ * called says nothing of its files. */
+static char *
+role_of (const char *name, gboolean has_index)
+{
+  static const char *const known[] = { "transformer",     "unet",      "text_encoder",
+                                       "tokenizer",       "vae",       "scheduler",
+                                       "image_encoder",   "processor", "feature_extractor",
+                                       "image_processor", "siglip",    "editor",
+                                       "refiner",         NEARBY };
+  const char *slash = strrchr (name, '/');
+  g_autofree char *role = slash != NULL ? g_strndup (name, (gsize) (slash - name)) : g_strdup ("");
+
+  if (has_index)
+    return g_steal_pointer (&role);
+  for (gsize i = 0; i < G_N_ELEMENTS (known); i++)
+    if (g_str_has_prefix (role, known[i]))
+      return g_steal_pointer (&role);
+  return g_strdup ("");
+}
+
 AtlBundle *
 atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
 {
   AtlBundle *self;
+  gboolean has_index = FALSE;
 
   if (n == 0)
     {
@@ -79,11 +104,12 @@ atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GErr
   self->origins = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->json = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, json_free);
   for (guint i = 0; i < n; i++)
+    has_index |= names != NULL && g_strcmp0 (names[i], "model_index.json") == 0;
+  for (guint i = 0; i < n; i++)
     {
       const char *name = names != NULL && names[i] != NULL ? names[i] : atl_file_map_name (maps[i]);
       const char *slash = strrchr (name, '/');
-      g_autofree char *role =
-          slash != NULL ? g_strndup (name, (gsize) (slash - name)) : g_strdup ("");
+      g_autofree char *role = role_of (name, has_index);
       Folder *folder = find_folder (self, role);
 
       if (folder == NULL)
@@ -133,6 +159,8 @@ atl_bundle_free (AtlBundle *self)
   g_hash_table_unref (self->origins);
   g_clear_pointer (&self->loose, g_ptr_array_unref);
   g_clear_pointer (&self->plain, g_ptr_array_unref);
+  g_clear_pointer (&self->nearby, g_ptr_array_unref);
+  g_clear_pointer (&self->nearby_plain, g_ptr_array_unref);
   g_hash_table_unref (self->json);
   g_ptr_array_unref (self->folders);
   g_free (self);
@@ -302,45 +330,69 @@ are_shards (const char *a, const char *b)
   return strncmp (a, b, (gsize) (of - a - 5)) == 0 && g_str_equal (of, b + (of - a));
 }
 
+/* Every model among a folder's weight files, and in `plain` those whose names became others. With
+ * `tolerant` broken ones are passed over; else FALSE with the first error. */
 static gboolean
-open_loose (AtlBundle *self, GError **error)
+open_all (Folder *folder, gboolean tolerant, GPtrArray *all, GPtrArray *plains, GError **error)
 {
-  Folder *top = find_folder (self, "");
-  g_autofree gboolean *taken = NULL;
+  g_autofree gboolean *taken = folder != NULL ? g_new0 (gboolean, folder->maps->len) : NULL;
 
-  if (self->loose != NULL)
-    return TRUE;
-  self->loose = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_checkpoint_unref);
-  self->plain = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_checkpoint_unref);
-  taken = top != NULL ? g_new0 (gboolean, top->maps->len) : NULL;
-  for (guint i = 0; top != NULL && i < top->maps->len; i++)
+  for (guint i = 0; folder != NULL && i < folder->maps->len; i++)
     {
       g_autoptr (GPtrArray) maps = g_ptr_array_new ();
       g_autoptr (GPtrArray) names = g_ptr_array_new ();
       g_autoptr (AtlCheckpoint) plain = NULL;
       AtlCheckpoint *cp;
 
-      if (taken[i] || !is_weights (top->names->pdata[i]))
+      if (taken[i] || !is_weights (folder->names->pdata[i]))
         continue;
-      for (guint k = i; k < top->maps->len; k++)
-        if (k == i || (!taken[k] && are_shards (top->names->pdata[i], top->names->pdata[k])))
+      for (guint k = i; k < folder->maps->len; k++)
+        if (k == i || (!taken[k] && are_shards (folder->names->pdata[i], folder->names->pdata[k])))
           {
             taken[k] = TRUE;
-            g_ptr_array_add (maps, top->maps->pdata[k]);
-            g_ptr_array_add (names, top->names->pdata[k]);
+            g_ptr_array_add (maps, folder->maps->pdata[k]);
+            g_ptr_array_add (names, folder->names->pdata[k]);
           }
-      cp = open_part (maps, names, &plain, error);
+      cp = open_part (maps, names, &plain, tolerant ? NULL : error);
+      if (cp == NULL && !tolerant)
+        return FALSE;
       if (cp == NULL)
-        {
-          g_clear_pointer (&self->loose, g_ptr_array_unref);
-          g_clear_pointer (&self->plain, g_ptr_array_unref);
-          return FALSE;
-        }
-      g_ptr_array_add (self->loose, cp);
+        continue;
+      g_ptr_array_add (all, cp);
       if (plain != cp)
-        g_ptr_array_add (self->plain, g_steal_pointer (&plain));
+        g_ptr_array_add (plains, g_steal_pointer (&plain));
     }
   return TRUE;
+}
+
+static GPtrArray *
+new_checkpoints (void)
+{
+  return g_ptr_array_new_with_free_func ((GDestroyNotify) atl_checkpoint_unref);
+}
+
+static gboolean
+open_loose (AtlBundle *self, GError **error)
+{
+  if (self->loose != NULL)
+    return TRUE;
+  self->loose = new_checkpoints ();
+  self->plain = new_checkpoints ();
+  if (open_all (find_folder (self, ""), FALSE, self->loose, self->plain, error))
+    return TRUE;
+  g_clear_pointer (&self->loose, g_ptr_array_unref);
+  g_clear_pointer (&self->plain, g_ptr_array_unref);
+  return FALSE;
+}
+
+static void
+open_nearby (AtlBundle *self)
+{
+  if (self->nearby != NULL)
+    return;
+  self->nearby = new_checkpoints ();
+  self->nearby_plain = new_checkpoints ();
+  open_all (find_folder (self, NEARBY), TRUE, self->nearby, self->nearby_plain, NULL);
 }
 
 AtlCheckpoint *
@@ -357,12 +409,22 @@ atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error)
 }
 
 static gboolean
-can_play (AtlCheckpoint *cp, const AtlPart *part)
+can_play (AtlBundle *self, AtlCheckpoint *cp, const AtlPart *part)
 {
   const AtlComponentClass *klass = atl_component_class_for (cp, part->origin, part->function, NULL);
 
   return klass != NULL && atl_component_class_claims (klass, cp) &&
-         (part->accepts == NULL || part->accepts (cp));
+         (part->accepts == NULL || part->accepts (cp)) &&
+         (part->fits == NULL || part->fits (self, cp));
+}
+
+static AtlCheckpoint *
+find_player (AtlBundle *self, GPtrArray *candidates, const AtlPart *part)
+{
+  for (guint i = 0; i < candidates->len; i++)
+    if (can_play (self, candidates->pdata[i], part))
+      return candidates->pdata[i];
+  return NULL;
 }
 
 /* The part in the files of another, or in loose ones, under the names that stand there. */
@@ -370,13 +432,13 @@ static AtlCheckpoint *
 find_beside (AtlBundle *self, const AtlPart *part)
 {
   Folder *folder = find_folder (self, part->beside);
+  AtlCheckpoint *found;
 
-  if (has_weights (folder) && open_folder (folder, NULL) != NULL && can_play (folder->plain, part))
+  if (has_weights (folder) && open_folder (folder, NULL) != NULL &&
+      can_play (self, folder->plain, part))
     return folder->plain;
-  for (guint i = 0; i < self->plain->len; i++)
-    if (can_play (self->plain->pdata[i], part))
-      return self->plain->pdata[i];
-  return NULL;
+  found = find_player (self, self->plain, part);
+  return found != NULL ? found : find_player (self, self->nearby_plain, part);
 }
 
 gboolean
@@ -384,6 +446,7 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
 {
   if (!open_loose (self, error))
     return FALSE;
+  open_nearby (self);
   for (guint p = 0; p < n_parts; p++)
     {
       const AtlPart *part = &parts[p];
@@ -392,11 +455,11 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
       g_hash_table_insert (self->origins, g_strdup (part->role), (gpointer) part->origin);
       if (atl_bundle_has (self, part->role))
         continue;
-      for (guint i = 0; found == NULL && i < self->loose->len; i++)
-        if (can_play (self->loose->pdata[i], part))
-          found = self->loose->pdata[i];
+      found = find_player (self, self->loose, part);
       if (found == NULL && part->beside != NULL)
         found = find_beside (self, part);
+      if (found == NULL)
+        found = find_player (self, self->nearby, part);
       if (found != NULL)
         g_hash_table_insert (self->given, g_strdup (part->role), found);
     }

@@ -7,7 +7,8 @@
  *
  * Roles have the names of diffusers' folders: "transformer", "unet", "text_encoder_2", "vae"… A
  * file whose logical name begins with such a folder has that role; other files are asked what
- * networks they hold, by the parts that a family needs (family.h).
+ * networks they hold, by the parts that a family needs (family.h). Files "nearby/…" just lie where
+ * others of its parts may be: they are asked last, what is broken among them is passed over.
  *
  * Threading: one thread at a time.
  */
@@ -19,6 +20,8 @@
 #include "engine/tokenizers/tokenizer.h"
 
 G_BEGIN_DECLS
+
+typedef struct _AtlBundle AtlBundle;
 
 /* A network that a family needs. */
 typedef struct
@@ -33,9 +36,10 @@ typedef struct
   /* (nullable) The role whose files may hold this network as well, under its own names: a vision
    * tower in those of its language model. */
   const char *beside;
+  /* (nullable) Whether a loose file's network belongs to the denoiser, which stands before this
+   * part in its family's list. */
+  gboolean (*fits) (AtlBundle *bundle, const AtlCheckpoint *cp);
 } AtlPart;
-
-typedef struct _AtlBundle AtlBundle;
 
 /* `names` (nullable members) are logical names; takes references on the maps. Only looks at names;
  * files are opened when they are asked for. ATL_ERROR_INVALID when there is nothing. */

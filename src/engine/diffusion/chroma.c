@@ -14,6 +14,7 @@
 
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/t5-encode.h"
 
 #define FACTOR 8
@@ -155,10 +156,19 @@ chroma_traits (AtlBundle *bundle, AtlTraits *traits)
   traits->guidance = 5;
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
 static const AtlPart chroma_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "ChromaTransformer2DModel", NULL, FALSE },
-  { "text_encoder", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, FALSE,
+    NULL, fits_text },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_chroma = {

@@ -23,6 +23,7 @@
 #include "engine/diffusion/clip-encode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/t5-encode.h"
 
 #define FACTOR 8
@@ -345,12 +346,21 @@ reference_size (
       }
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
 static const AtlPart flux_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "FluxTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
     FALSE },
-  { "text_encoder_2", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { "text_encoder_2", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, FALSE,
+    NULL, fits_text },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_flux = {

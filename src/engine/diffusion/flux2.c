@@ -23,6 +23,7 @@
 #include "base/json-bounded.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/tokens.h"
 #include "engine/tensor/quants/dequant.h"
 
@@ -429,11 +430,20 @@ flux2_traits (AtlBundle *bundle, AtlTraits *traits)
   traits->guidance = 4;
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, N_LAYERS);
+}
+
 static const AtlPart flux2_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "Flux2Transformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Mistral or Qwen3"), "encode_text",
-    "Mistral3ForConditionalGeneration", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLFlux2", NULL, FALSE },
+    "Mistral3ForConditionalGeneration", NULL, FALSE, NULL, fits_text },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLFlux2", atl_is_vae_of_32,
+    FALSE },
 };
 
 const AtlDiffusionFamily atl_family_flux2 = {

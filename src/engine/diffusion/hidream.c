@@ -29,6 +29,7 @@
 #include "engine/diffusion/clip-pixels.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/t5-encode.h"
 #include "engine/diffusion/tokens.h"
 
@@ -530,6 +531,14 @@ reference_size (
   fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
+static gboolean
+fits_llama (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "caption_projection.0.linear.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
 static const AtlPart hidream_parts[] = {
   { PART_DENOISER, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", NULL, FALSE },
   { PART_EDITOR, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", is_editor,
@@ -538,10 +547,11 @@ static const AtlPart hidream_parts[] = {
     atl_is_clip_l, FALSE },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
     atl_is_clip_g, FALSE },
-  { "text_encoder_3", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, FALSE },
-  { "text_encoder_4", N_ ("the text encoder Llama"), "encode_text", "LlamaForCausalLM", NULL,
+  { "text_encoder_3", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5,
     FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { "text_encoder_4", N_ ("the text encoder Llama"), "encode_text", "LlamaForCausalLM",
+    atl_is_llama, FALSE, NULL, fits_llama },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_hidream = {

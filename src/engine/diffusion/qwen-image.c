@@ -26,6 +26,7 @@
 #include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/qwen-edit.h"
 #include "engine/diffusion/tokens.h"
 
@@ -357,13 +358,22 @@ reference_size (
   atl_qwen_fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "txt_norm.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
 static const AtlPart qwen_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "QwenImageTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Qwen2.5-VL"), "encode_text",
-    "Qwen2_5_VLForConditionalGeneration", NULL, FALSE },
+    "Qwen2_5_VLForConditionalGeneration", atl_is_qwen25_vl, FALSE, NULL, fits_text },
   { "vision_tower", N_ ("the vision tower of Qwen2.5-VL"), "encode_image",
     "Qwen2_5_VisionTransformerPretrainedModel", NULL, TRUE, "text_encoder" },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLQwenImage", NULL, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLQwenImage", atl_is_qwen_vae,
+    FALSE },
 };
 
 const AtlDiffusionFamily atl_family_qwen_image = {

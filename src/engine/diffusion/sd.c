@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/sd-private.h"
 
 #define CHANNELS 4
@@ -273,7 +274,7 @@ static const AtlPart sd_parts[] = {
   { PART_UNET, N_ ("the UNet"), "forward", "UNet2DConditionModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
     FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_4, FALSE },
 };
 
 /* The refiner has bigG alone. */
@@ -283,7 +284,7 @@ static const AtlPart sdxl_parts[] = {
     TRUE },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
     atl_is_clip_g, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_4, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_sd = {

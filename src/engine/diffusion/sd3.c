@@ -20,6 +20,7 @@
 #include "engine/diffusion/clip-encode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/t5-encode.h"
 #include "engine/diffusion/tokens.h"
 
@@ -310,14 +311,23 @@ sd3_traits (AtlBundle *bundle, AtlTraits *traits)
   traits->guidance = 5.0;
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "context_embedder.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
 static const AtlPart sd3_parts[] = {
   { PART_DENOISER, N_ ("the denoiser"), "forward", "SD3Transformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
     atl_is_clip_l, FALSE },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
     atl_is_clip_g, FALSE },
-  { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", NULL, TRUE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, TRUE, NULL,
+    fits_text },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_sd3 = {

@@ -25,6 +25,7 @@
 #include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/t5-encode.h"
 #include "engine/diffusion/wan-private.h"
 #include "engine/tokenizers/prompt-clean.h"
@@ -324,10 +325,42 @@ wan_traits (AtlBundle *bundle, AtlTraits *traits)
   traits->fps = is_22 ? 24 : 16;
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "text_embedding.0.weight",
+                                       "condition_embedder.text_embedder.linear_1.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
+/* Wan 2.2's 5B works on 48 channels, everything else on 16. */
+static gboolean
+fits_latent (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const patches[] = { "patch_embedding.weight",
+                                         "model.diffusion_model.patch_embedding.weight" };
+  static const char *const outs[] = { "conv2.bias", "post_quant_conv.bias" };
+  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, "transformer", NULL);
+
+  for (gsize i = 0; denoiser != NULL && i < G_N_ELEMENTS (patches); i++)
+    for (gsize k = 0; k < G_N_ELEMENTS (outs); k++)
+      {
+        const AtlTensorInfo *in = atl_checkpoint_find (denoiser, patches[i]);
+        const AtlTensorInfo *out = atl_checkpoint_find (cp, outs[k]);
+
+        if (in != NULL && out != NULL && in->n_dims == 5 && out->n_dims == 1)
+          return (in->dim[1] == CHANNELS_22) == (out->dim[0] == CHANNELS_22);
+      }
+  return TRUE;
+}
+
 static const AtlPart wan_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "WanTransformer3DModel", NULL, FALSE },
-  { "text_encoder", N_ ("the text encoder UMT5"), "encode_text", "UMT5EncoderModel", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLWan", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder UMT5"), "encode_text", "UMT5EncoderModel", atl_is_umt5,
+    FALSE, NULL, fits_text },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLWan", atl_is_wan_vae, FALSE,
+    NULL, fits_latent },
   { "image_encoder", N_ ("the picture encoder CLIP"), "encode_image", "CLIPVisionModel", NULL,
     TRUE },
 };

@@ -20,6 +20,7 @@
 
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/tokens.h"
 
 #define FACTOR 8
@@ -187,10 +188,19 @@ zimage_traits (AtlBundle *bundle, AtlTraits *traits)
   traits->guidance = 0;
 }
 
+static gboolean
+fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "cap_embedder.1.weight", NULL };
+
+  return atl_encoder_fits (bundle, cp, reads, 1);
+}
+
 static const AtlPart zimage_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "ZImageTransformer2DModel", NULL, FALSE },
-  { "text_encoder", N_ ("the text encoder Qwen3"), "encode_text", "Qwen3ForCausalLM", NULL, FALSE },
-  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", NULL, FALSE },
+  { "text_encoder", N_ ("the text encoder Qwen3"), "encode_text", "Qwen3ForCausalLM", atl_is_qwen3,
+    FALSE, NULL, fits_text },
+  { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
 };
 
 const AtlDiffusionFamily atl_family_zimage = {

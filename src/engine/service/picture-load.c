@@ -50,8 +50,10 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
   guint64 size = 0;
   GVariantDict dict;
 
+  /* What lies nearby is not the model's own. */
   for (guint i = 0; i < job->maps->len; i++)
-    size += atl_file_map_size (job->maps->pdata[i]);
+    if (!g_str_has_prefix (job->names->pdata[i], "nearby/"))
+      size += atl_file_map_size (job->maps->pdata[i]);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_PICTURE);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", name);

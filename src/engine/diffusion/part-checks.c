@@ -1,0 +1,170 @@
+/* Telling parts apart. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
+#include "engine/diffusion/part-checks.h"
+
+#include <string.h>
+
+/* The tensor of one of these names, below any of the prefixes that files have. */
+static const AtlTensorInfo *
+find (const AtlCheckpoint *cp, const char *const *names)
+{
+  static const char *const prefixes[] = { "",
+                                          "model.diffusion_model.",
+                                          "text_encoders.t5xxl.transformer.",
+                                          "text_encoders.umt5xxl.transformer.",
+                                          "first_stage_model.",
+                                          "vae." };
+
+  for (gsize p = 0; p < G_N_ELEMENTS (prefixes); p++)
+    for (gsize i = 0; names[i] != NULL; i++)
+      {
+        g_autofree char *name = g_strconcat (prefixes[p], names[i], NULL);
+        const AtlTensorInfo *info = atl_checkpoint_find (cp, name);
+
+        if (info != NULL)
+          return info;
+      }
+  return NULL;
+}
+
+/* --- Text encoders --- */
+
+static gboolean
+has_layer (const AtlCheckpoint *cp)
+{
+  static const char *const second[] = { "encoder.block.1.layer.0.SelfAttention.q.weight",
+                                        "enc.blk.1.attn_q.weight", "blocks.1.attn.q.weight", NULL };
+
+  return find (cp, second) != NULL;
+}
+
+static gboolean
+has_positions (const AtlCheckpoint *cp)
+{
+  static const char *const positions[] = {
+    "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight",
+    "enc.blk.1.attn_rel_b.weight", "blocks.1.pos_embedding.embedding.weight", NULL
+  };
+
+  return find (cp, positions) != NULL;
+}
+
+gboolean
+atl_is_t5 (const AtlCheckpoint *cp)
+{
+  return !has_layer (cp) || !has_positions (cp);
+}
+
+gboolean
+atl_is_umt5 (const AtlCheckpoint *cp)
+{
+  return !has_layer (cp) || has_positions (cp);
+}
+
+static gboolean
+is_architecture (const AtlCheckpoint *cp, const char *name)
+{
+  const char *own = atl_checkpoint_get_string (cp, "general.architecture");
+
+  return own == NULL || g_str_equal (own, name);
+}
+
+gboolean
+atl_is_qwen3 (const AtlCheckpoint *cp)
+{
+  return is_architecture (cp, "qwen3");
+}
+
+gboolean
+atl_is_qwen25_vl (const AtlCheckpoint *cp)
+{
+  return is_architecture (cp, "qwen2vl");
+}
+
+gboolean
+atl_is_llama (const AtlCheckpoint *cp)
+{
+  return is_architecture (cp, "llama");
+}
+
+/* Numbers of a hidden state; 0: not known. */
+static gint64
+width_of (const AtlCheckpoint *cp)
+{
+  static const char *const queries[] = { "encoder.block.0.layer.0.SelfAttention.q.weight",
+                                         "enc.blk.0.attn_q.weight", "blocks.0.attn.q.weight",
+                                         NULL };
+  const char *architecture = atl_checkpoint_get_string (cp, "general.architecture");
+  g_autofree char *key =
+      g_strconcat (architecture != NULL ? architecture : "", ".embedding_length", NULL);
+  const AtlTensorInfo *query = find (cp, queries);
+  guint64 width = 0;
+
+  if (atl_checkpoint_get_uint (cp, key, 1, 1 << 20, &width, NULL))
+    return (gint64) width;
+  return query != NULL && query->n_dims == 2 ? query->dim[1] : 0;
+}
+
+gboolean
+atl_encoder_fits (AtlBundle *bundle,
+                  const AtlCheckpoint *encoder,
+                  const char *const *names,
+                  guint n)
+{
+  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, "transformer", NULL);
+  const AtlTensorInfo *reads = denoiser != NULL ? find (denoiser, names) : NULL;
+  gint64 width = width_of (encoder);
+
+  return reads == NULL || reads->n_dims == 0 || width == 0 ||
+         reads->dim[reads->n_dims - 1] == width * n;
+}
+
+/* --- Autoencoders --- */
+
+static gboolean
+has_channels (const AtlCheckpoint *cp, gint64 n)
+{
+  static const char *const first[] = { "decoder.conv_in.weight", NULL };
+  const AtlTensorInfo *info = find (cp, first);
+
+  return info == NULL || info->n_dims != 4 || info->dim[1] == n;
+}
+
+gboolean
+atl_is_vae_of_4 (const AtlCheckpoint *cp)
+{
+  return has_channels (cp, 4);
+}
+
+gboolean
+atl_is_vae_of_16 (const AtlCheckpoint *cp)
+{
+  return has_channels (cp, 16);
+}
+
+gboolean
+atl_is_vae_of_32 (const AtlCheckpoint *cp)
+{
+  return has_channels (cp, 32);
+}
+
+static gboolean
+is_called (const AtlCheckpoint *cp, const char *word)
+{
+  g_autofree char *name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
+
+  return strstr (name, word) != NULL;
+}
+
+gboolean
+atl_is_qwen_vae (const AtlCheckpoint *cp)
+{
+  return !is_called (cp, "wan");
+}
+
+gboolean
+atl_is_wan_vae (const AtlCheckpoint *cp)
+{
+  return !is_called (cp, "qwen");
+}

@@ -1,0 +1,189 @@
+/* Which file plays which part, where several lie nearby: kinds, widths and broken ones. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "engine/diffusion/family-list.h"
+#include "engine/diffusion/part-checks.h"
+
+typedef struct
+{
+  char *folder;            /* (owned) */
+  GPtrArray *maps, *names; /* (owned) */
+} Files;
+
+static void
+files_init (Files *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  self->folder = g_dir_make_tmp ("atelier-parts-XXXXXX", &error);
+  g_assert_no_error (error);
+  self->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  self->names = g_ptr_array_new_with_free_func (g_free);
+}
+
+static void
+files_clear (Files *self)
+{
+  g_autoptr (GDir) dir = g_dir_open (self->folder, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (self->folder, name, NULL);
+
+      g_unlink (path);
+    }
+  g_rmdir (self->folder);
+  g_free (self->folder);
+  g_ptr_array_unref (self->maps);
+  g_ptr_array_unref (self->names);
+}
+
+static void
+add_bytes (Files *self, const char *logical, const char *bytes, gsize n)
+{
+  g_autofree char *base = g_path_get_basename (logical);
+  g_autofree char *path = g_build_filename (self->folder, base, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_file_set_contents (path, bytes, (gssize) n, &error);
+  g_assert_no_error (error);
+  g_ptr_array_add (self->maps, atl_file_map_new (path, &error));
+  g_assert_no_error (error);
+  g_ptr_array_add (self->names, g_strdup (logical));
+}
+
+/* A safetensors file of zeros: names and [rows, columns] of F32; rows 0: a vector. */
+static void
+add (Files *self,
+     const char *logical,
+     guint n,
+     const char *const *tensors,
+     guint rows,
+     guint columns)
+{
+  g_autoptr (GString) header = g_string_new ("{");
+  gsize size = (gsize) MAX (rows, 1) * columns * 4;
+  g_autofree char *bytes = NULL;
+  guint64 length;
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autofree char *shape =
+          rows > 0 ? g_strdup_printf ("%u,%u", rows, columns) : g_strdup_printf ("%u", columns);
+
+      g_string_append_printf (
+          header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%u,%u]}",
+          i > 0 ? "," : "", tensors[i], shape, (guint) (i * size), (guint) ((i + 1) * size));
+    }
+  g_string_append_c (header, '}');
+  length = GUINT64_TO_LE (header->len);
+  bytes = g_malloc0 (8 + header->len + n * size);
+  memcpy (bytes, &length, 8);
+  memcpy (bytes + 8, header->str, header->len);
+  add_bytes (self, logical, bytes, 8 + header->len + n * size);
+}
+
+/* Enough of the names that a T5 is known by. */
+static void
+add_t5 (Files *self, const char *logical, guint width, gboolean is_umt5)
+{
+  const char *const tensors[] = {
+    "shared.weight",
+    "encoder.block.0.layer.0.SelfAttention.q.weight",
+    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+    "encoder.block.0.layer.1.DenseReluDense.wi_0.weight",
+    "encoder.block.1.layer.0.SelfAttention.q.weight",
+    "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight",
+  };
+
+  add (self, logical, G_N_ELEMENTS (tensors) - !is_umt5, tensors, 2, width);
+}
+
+static void
+add_chroma (Files *self, const char *logical, guint width)
+{
+  static const char *const tensors[] = { "txt_in.weight", "distilled_guidance_layer.in_proj.weight",
+                                         "double_blocks.0.img_attn.qkv.weight",
+                                         "double_blocks.0.img_attn.norm.query_norm.scale" };
+
+  add (self, logical, G_N_ELEMENTS (tensors), tensors, 4, width);
+}
+
+static AtlBundle *
+assign (Files *files, const AtlDiffusionFamily *family)
+{
+  g_autoptr (GError) error = NULL;
+  AtlBundle *bundle =
+      atl_bundle_new ((AtlFileMap *const *) files->maps->pdata,
+                      (const char *const *) files->names->pdata, files->maps->len, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (atl_bundle_assign (bundle, family->parts, family->n_parts, &error));
+  g_assert_no_error (error);
+  return bundle;
+}
+
+static const char *
+player (AtlBundle *bundle, const char *role)
+{
+  AtlCheckpoint *cp =
+      atl_bundle_has (bundle, role) ? atl_bundle_checkpoint (bundle, role, NULL) : NULL;
+
+  return cp != NULL ? atl_checkpoint_name (cp) : "";
+}
+
+static void
+test_nearby (void)
+{
+  Files files;
+  g_autoptr (AtlBundle) bundle = NULL;
+
+  files_init (&files);
+  add_chroma (&files, "chroma.safetensors", 16);
+  add_bytes (&files, "nearby/a-broken.safetensors", "broken", 6);
+  add_t5 (&files, "nearby/b-umt5.safetensors", 16, TRUE);
+  add_t5 (&files, "nearby/c-narrow.safetensors", 8, FALSE);
+  add_t5 (&files, "nearby/d-right.safetensors", 16, FALSE);
+  bundle = assign (&files, &atl_family_chroma);
+  g_assert_nonnull (strstr (player (bundle, "transformer"), "chroma"));
+  g_assert_nonnull (strstr (player (bundle, "text_encoder"), "d-right"));
+  g_assert_false (atl_bundle_has (bundle, "vae"));
+  files_clear (&files);
+}
+
+/* A broken file that was chosen is an error, and what was chosen wins over what lies nearby. */
+static void
+test_chosen (void)
+{
+  Files files;
+  g_autoptr (AtlBundle) bundle = NULL;
+  g_autoptr (AtlBundle) broken = NULL;
+  g_autoptr (GError) error = NULL;
+
+  files_init (&files);
+  add_chroma (&files, "folder/chroma.safetensors", 16);
+  add_t5 (&files, "nearby/a-t5.safetensors", 16, FALSE);
+  add_t5 (&files, "folder/z-t5.safetensors", 16, FALSE);
+  bundle = assign (&files, &atl_family_chroma);
+  g_assert_nonnull (strstr (player (bundle, "text_encoder"), "z-t5"));
+
+  add_bytes (&files, "folder/broken.safetensors", "broken", 6);
+  broken = atl_bundle_new ((AtlFileMap *const *) files.maps->pdata,
+                           (const char *const *) files.names->pdata, files.maps->len, &error);
+  g_assert_no_error (error);
+  g_assert_false (
+      atl_bundle_assign (broken, atl_family_chroma.parts, atl_family_chroma.n_parts, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  files_clear (&files);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/diffusion/parts/nearby", test_nearby);
+  g_test_add_func ("/diffusion/parts/chosen", test_chosen);
+  return g_test_run ();
+}
