@@ -1,5 +1,7 @@
 /* What a picture takes, told beforehand: no more and no less than the run then takes, in work and
  * in memory; it grows as it should. */
+#include <sys/resource.h>
+
 #include "engine/tensor/cpu/cpu.h"
 #include "small-model.h"
 
@@ -86,6 +88,31 @@ test_leaves_nothing (void)
     price (model, 64, i + 1, 5);
 }
 
+/* Arrays of a huge picture are not touched: the walk takes milliseconds and no memory. */
+static void
+test_huge (gconstpointer family)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open (family);
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GError) error = NULL;
+  struct rusage before, after;
+  AtlDiffusionCost cost;
+
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  /* What is the same for every size is touched by the first. */
+  for (guint i = 0; i < 2; i++)
+    {
+      atl_settings_set_number (settings, "width", i == 0 ? 64 : 8192);
+      atl_settings_set_number (settings, "height", i == 0 ? 64 : 8192);
+      getrusage (RUSAGE_SELF, &before);
+      atl_diffusion_model_cost (model, &cpu, 1, settings, NULL, &cost, &error);
+      getrusage (RUSAGE_SELF, &after);
+      g_assert_no_error (error);
+    }
+  /* The latent alone has 16 MB. */
+  g_assert_cmpint ((after.ru_minflt - before.ru_minflt) * 4096, <, 8 << 20);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -99,6 +126,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cost/grows/wan21", "wan21", test_grows);
   g_test_add_data_func ("/cost/is-what-happens/sd15", "sd15", test_is_what_happens);
   g_test_add_data_func ("/cost/is-what-happens/wan21", "wan21", test_is_what_happens);
+  g_test_add_data_func ("/cost/huge/sd15", "sd15", test_huge);
+  g_test_add_data_func ("/cost/huge/wan21", "wan21", test_huge);
   g_test_add_func ("/cost/leaves-nothing", test_leaves_nothing);
   status = g_test_run ();
   atl_backend_free (cpu);

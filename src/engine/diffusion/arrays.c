@@ -20,7 +20,8 @@ atl_array_copy (const AtlArray *self, const char *name)
 {
   AtlArray *copy = atl_array_new (name, self->dtype, self->n_dims, self->dim);
 
-  memcpy (copy->data, self->data, atl_array_size (self));
+  if (!atl_array_is_hollow (self))
+    memcpy (copy->data, self->data, atl_array_size (self));
   return copy;
 }
 
@@ -35,7 +36,8 @@ atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n)
   memcpy (dim, self->dim, sizeof dim);
   dim[0] = n;
   rows = atl_array_new (name, self->dtype, self->n_dims, dim);
-  memcpy (rows->data, (const guint8 *) self->data + row * (gsize) first, row * (gsize) n);
+  if (!atl_array_is_hollow (rows))
+    memcpy (rows->data, (const guint8 *) self->data + row * (gsize) first, row * (gsize) n);
   return rows;
 }
 
@@ -57,6 +59,8 @@ atl_array_join (const char *name, guint axis, guint n, const AtlArray *const *ar
       dim[axis] += arrays[i]->dim[axis];
     }
   joined = atl_array_new (name, arrays[0]->dtype, arrays[0]->n_dims, dim);
+  if (atl_array_is_hollow (joined))
+    return joined;
   to = joined->data;
   for (gint64 o = 0; o < outer; o++)
     for (guint i = 0; i < n; i++)
@@ -83,6 +87,8 @@ atl_array_affine (AtlArray *self, float scale, float shift)
   gint64 n = atl_array_n_elems (self);
   float *x = atl_array_f32 (self);
 
+  if (atl_array_is_hollow (self))
+    return;
   for (gint64 i = 0; i < n; i++)
     x[i] = x[i] * scale + shift;
 }
@@ -95,6 +101,8 @@ atl_guide (AtlArray *out, const AtlArray *negative, const AtlArray *positive, do
   const float *a = atl_array_f32 (negative), *b = atl_array_f32 (positive);
 
   g_assert (atl_array_n_elems (negative) >= n && atl_array_n_elems (positive) >= n);
+  if (atl_array_is_hollow (out))
+    return;
   for (gint64 i = 0; i < n; i++)
     to[i] = a[i] + s * (b[i] - a[i]);
 }
@@ -105,6 +113,8 @@ atl_guide_batch (AtlArray *out, const AtlArray *batch, double scale)
   g_autoptr (AtlArray) negative = NULL;
   g_autoptr (AtlArray) positive = NULL;
 
+  if (atl_array_is_hollow (out))
+    return;
   if (batch->dim[0] == 1)
     {
       memcpy (out->data, batch->data, atl_array_size (out));
@@ -134,7 +144,7 @@ standard_deviation (const AtlArray *array)
 void
 atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r)
 {
-  double of_guided = standard_deviation (guided);
+  double of_guided = atl_array_is_hollow (guided) ? 0.0 : standard_deviation (guided);
 
   if (of_guided > 0.0)
     atl_array_affine (guided, (float) (r * standard_deviation (positive) / of_guided + 1.0 - r),

@@ -154,6 +154,7 @@ atl_diffusion_rehearse (AtlBundle *bundle,
   gboolean ok;
 
   *cost = (AtlDiffusionCost){ 0 };
+  atl_arrays_set_hollow (TRUE);
   for (guint i = 0; inputs != NULL && i < inputs->len; i++)
     g_ptr_array_add (pictures, inputs->pdata[i]);
   ok = rehearse_once (&run, family, backends, n_backends, how, cost, &local);
@@ -167,6 +168,7 @@ atl_diffusion_rehearse (AtlBundle *bundle,
       run.inputs = made;
       ok = rehearse_once (&run, family, backends, n_backends, how, cost, &local);
     }
+  atl_arrays_set_hollow (FALSE);
   if (!ok)
     g_propagate_error (error, g_steal_pointer (&local));
   return ok;

@@ -37,11 +37,6 @@ static const AtlDiffusionHow device_ways[] = {
 /* Shrinking by less than this is not looked for. */
 #define FINEST_SHRINK 0.04
 
-/* Up to this side, px, a picture is walked through at once. */
-#define PLAIN_SIDE 1024
-#define HUGE_SIDE 4096
-#define MAX_SIDE 16384
-
 typedef struct
 {
   AtlDiffusionModel *model;
@@ -152,50 +147,6 @@ find_size (const Place *place, const AtlSettings *settings, AtlDiffusionFit *fit
     }
 }
 
-/* Walking through huge pictures takes seconds. Memory is the largest of needs that grow with the
- * area at least, so that a line through two smaller pictures lies below it: TRUE when it tells that
- * the one that is asked for does not fit. `fit` has what was told, and the last size that fits. */
-static gboolean
-is_hopeless (const Place *place, const AtlSettings *settings, AtlDiffusionFit *fit)
-{
-  double width = CLAMP (atl_settings_number (settings, "width", 0), 0, MAX_SIDE);
-  double height = CLAMP (atl_settings_number (settings, "height", 0), 0, MAX_SIDE);
-  double largest = MAX (width, height), area = 0, peak = 0;
-
-  for (double side = PLAIN_SIDE; side < largest && MIN (width, height) > 0; side *= 2)
-    {
-      double shrink = side / largest, slope, told;
-      g_autoptr (AtlSettings) smaller = atl_settings_copy (settings);
-      AtlDiffusionFit other = { 0 };
-
-      atl_settings_set_number (smaller, "width", width * shrink);
-      atl_settings_set_number (smaller, "height", height * shrink);
-      if (!try_ways (place, smaller, NULL, place->n_ways - 1, &other, NULL))
-        return FALSE;
-      if (other.fits)
-        {
-          fit->width = other.cost.width;
-          fit->height = other.cost.height;
-        }
-      slope = area > 0 ? ((double) other.cost.peak - peak) / (side * side - area) : 0;
-      area = side * side;
-      peak = (double) other.cost.peak;
-      told = peak + slope * (largest * largest - area);
-      if (other.fits && told <= (double) place->at->room)
-        continue;
-      fit->how = other.how;
-      fit->cost = other.cost;
-      if (fit->width == 0 && place->at->wants_size)
-        find_size (place, settings, fit);
-      fit->cost.width = (guint) width;
-      fit->cost.height = (guint) height;
-      fit->cost.peak = (guint64) MIN (told, 1e18);
-      return TRUE;
-    }
-  fit->width = fit->height = 0;
-  return FALSE;
-}
-
 gboolean
 atl_diffusion_model_fit (AtlDiffusionModel *self,
                          const AtlDiffusionPlace *at,
@@ -209,15 +160,7 @@ atl_diffusion_model_fit (AtlDiffusionModel *self,
                         is_device ? G_N_ELEMENTS (device_ways) : G_N_ELEMENTS (host_ways) };
 
   *fit = (AtlDiffusionFit){ 0 };
-  if (is_hopeless (&place, settings, fit))
-    return TRUE;
-  /* Each walk through a huge one takes seconds: it is made in the smallest way. */
-  if (!try_ways (&place, settings, inputs,
-                 MAX (atl_settings_number (settings, "width", 0),
-                      atl_settings_number (settings, "height", 0)) > HUGE_SIDE
-                     ? place.n_ways - 1
-                     : 0,
-                 fit, error))
+  if (!try_ways (&place, settings, inputs, 0, fit, error))
     return FALSE;
   if (fit->fits && is_device && fit->how.streams)
     return keep_some (&place, settings, inputs, fit, error);

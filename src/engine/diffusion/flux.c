@@ -150,6 +150,8 @@ pack_mask (const AtlArray *mask, gint64 height, gint64 width)
       atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, FACTOR * FACTOR, height, width });
   gint64 W = width * FACTOR;
 
+  if (atl_array_is_hollow (cells))
+    return atl_latent_pack (cells, "mask");
   for (gint64 y = 0; y < height * FACTOR; y++)
     for (gint64 x = 0; x < W; x++)
       {
@@ -173,7 +175,7 @@ read_fill (AtlRun *run, Flux *self, GError **error)
 
   if (mask == NULL)
     return FALSE;
-  for (gint64 i = 0; i < 3 * n; i++)
+  for (gint64 i = 0; i < 3 * n && !atl_array_is_hollow (picture); i++)
     atl_array_f32 (picture)[i] *= 1.0f - atl_array_f32 (mask)[i % n];
   latent = atl_vae_encode (run, picture, &self->latent, error);
   if (latent == NULL)

@@ -103,6 +103,8 @@ apply (AtlArray *x, const float *mean, const float *std, gboolean is_back)
   float *p = atl_array_f32 (x);
 
   g_assert (x->dim[0] == 1);
+  if (atl_array_is_hollow (x))
+    return;
   for (gint64 c = 0; c < C; c++)
     for (gint64 i = 0; i < n; i++, p++)
       *p = is_back ? *p * std[c] + mean[c] : (*p - mean[c]) / std[c];
@@ -197,6 +199,8 @@ repack (const AtlArray *from, const char *name, gint64 C, gint64 H, gint64 W, gb
   const float *a = atl_array_f32 (from);
   float *b = atl_array_f32 (to);
 
+  if (atl_array_is_hollow (to))
+    return to;
   for (gint64 y = 0; y < H; y++)
     for (gint64 x = 0; x < W; x++)
       for (gint64 c = 0; c < C; c++)
@@ -232,6 +236,8 @@ atl_grid_ids (const char *name, guint n_axes, double first, gint64 rows, gint64 
   AtlArray *ids = atl_array_new (name, ATL_DTYPE_F32, 2, (gint64[]){ rows * columns, n_axes });
 
   g_assert (n_axes >= 3);
+  if (atl_array_is_hollow (ids))
+    return ids;
   for (gint64 i = 0; i < rows * columns; i++)
     {
       float *id = atl_array_f32 (ids) + i * n_axes;
@@ -257,7 +263,8 @@ given_or_noise (AtlRun *run, const char *name, const gint64 *dim, GError **error
   if (given->n_dims == 3 && given->dim[0] == 1 && given->dim[1] == dim[2] / 2 * (dim[3] / 2))
     return atl_latent_unpack (given, dim[2], dim[3]);
   x = atl_array_new ("latent", ATL_DTYPE_F32, 4, dim);
-  memcpy (x->data, given->data, atl_array_size (x));
+  if (!atl_array_is_hollow (x))
+    memcpy (x->data, given->data, atl_array_size (x));
   return x;
 }
 
@@ -283,6 +290,8 @@ atl_flow_start (AtlRun *run,
   if (noise != NULL)
     *noise = atl_array_copy (x, "noise");
   *first = atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
+  if (atl_array_is_hollow (x))
+    return x;
   if (*first < atl_schedule_n_calls (schedule))
     atl_schedule_add_noise (schedule, *first, atl_array_f32 (clean), atl_array_f32 (x),
                             atl_array_f32 (x), (gsize) atl_array_n_elems (x));
@@ -297,6 +306,8 @@ atl_mask_shrink (const AtlArray *mask, gint64 height, gint64 width)
   AtlArray *small = atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, 1, height, width });
   gint64 H = mask->dim[2], W = mask->dim[3];
 
+  if (atl_array_is_hollow (small))
+    return small;
   for (gint64 y = 0; y < height; y++)
     for (gint64 x = 0; x < width; x++)
       atl_array_f32 (small)[y * width + x] =

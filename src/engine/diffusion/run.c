@@ -55,7 +55,7 @@ atl_run_mask (const AtlRun *run, gint64 height, gint64 width, GError **error)
       return NULL;
     }
   mask = atl_array_copy (given, "mask");
-  for (gint64 i = 0; i < height * width; i++)
+  for (gint64 i = 0; i < height * width && !atl_array_is_hollow (mask); i++)
     atl_array_f32 (mask)[i] = atl_array_f32 (mask)[i] >= 0.5f ? 1.0f : 0.0f;
   return mask;
 }
@@ -503,7 +503,7 @@ atl_run_guided (AtlRun *run,
         return FALSE;
       atl_guide (out, without, with, scale);
     }
-  else
+  else if (!atl_array_is_hollow (out))
     memcpy (out->data, with->data, atl_array_size (out));
   if (kept != NULL)
     *kept = g_steal_pointer (&with);

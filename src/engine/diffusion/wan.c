@@ -222,6 +222,8 @@ without_references (const AtlWan *self, const AtlArray *latent)
       atl_array_new ("latent", ATL_DTYPE_F32, 5,
                      (gint64[]){ 1, self->channels, self->frames, self->height, self->width });
 
+  if (atl_array_is_hollow (out))
+    return out;
   for (gint64 c = 0; c < self->channels; c++)
     memcpy (atl_array_f32 (out) + c * n,
             atl_array_f32 (latent) + c * latent->dim[2] * cell + self->n_references * cell,

@@ -6,8 +6,14 @@
 #include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/tensor/quants/dequant.h"
+
+/* Smaller ones may decide what is computed. */
+#define LARGE_BYTES (64 * 1024)
+
+static __thread gboolean are_hollow;
 
 AtlArray *
 atl_array_new (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim)
@@ -19,7 +25,15 @@ atl_array_new (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim
   self->dtype = dtype;
   self->n_dims = n_dims;
   memcpy (self->dim, dim, n_dims * sizeof *dim);
-  self->data = g_malloc0 (MAX (atl_array_size (self), 1));
+  /* Clearing what nobody reads takes longer than the walk: these are pages that nobody touches. */
+  if (atl_array_is_hollow (self))
+    {
+      self->data = mmap (NULL, atl_array_size (self), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      self->mapped_bytes = self->data != MAP_FAILED ? atl_array_size (self) : 0;
+    }
+  if (self->mapped_bytes == 0)
+    self->data = g_malloc0 (MAX (atl_array_size (self), 1));
   return self;
 }
 
@@ -90,7 +104,10 @@ atl_array_free (AtlArray *self)
   if (self == NULL)
     return;
   g_free (self->name);
-  g_free (self->data);
+  if (self->mapped_bytes > 0)
+    munmap (self->data, self->mapped_bytes);
+  else
+    g_free (self->data);
   g_free (self);
 }
 
@@ -108,6 +125,24 @@ gsize
 atl_array_size (const AtlArray *self)
 {
   return (gsize) atl_array_n_elems (self) * 4;
+}
+
+void
+atl_arrays_set_hollow (gboolean is_hollow)
+{
+  are_hollow = is_hollow;
+}
+
+gboolean
+atl_array_is_hollow (const AtlArray *self)
+{
+  return self->dtype == ATL_DTYPE_F32 && atl_bytes_are_hollow (atl_array_size (self));
+}
+
+gboolean
+atl_bytes_are_hollow (gsize size_bytes)
+{
+  return are_hollow && size_bytes > LARGE_BYTES;
 }
 
 GPtrArray *

@@ -15,7 +15,8 @@ typedef struct
   AtlDType dtype;
   guint n_dims;
   gint64 dim[ATL_MAX_DIMS];
-  gpointer data; /* (owned) float or gint32 */
+  gpointer data;      /* (owned) float or gint32 */
+  gsize mapped_bytes; /* not 0: of its own pages (see atl_arrays_set_hollow) */
 } AtlArray;
 
 /* Zeroed. dtype is F32 or I32. */
@@ -38,6 +39,13 @@ atl_array_i32 (const AtlArray *self)
   g_assert (self->dtype == ATL_DTYPE_I32);
   return self->data;
 }
+
+/* For walks that only count (rehearsal.h): on this thread nobody reads the floats of large arrays
+ * until it is unset, and what works on them may leave that out. */
+void atl_arrays_set_hollow (gboolean is_hollow);
+/* Whether that holds for this one, or for one of so many bytes. */
+gboolean atl_array_is_hollow (const AtlArray *self);
+gboolean atl_bytes_are_hollow (gsize size_bytes);
 
 /* A set of arrays with unique names: (element-type AtlArray*), frees its elements. */
 GPtrArray *atl_arrays_new (void);

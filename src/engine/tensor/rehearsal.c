@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Reads up to this size are answered with zeros. */
-#define SMALL_READ (16 * 1024 * 1024)
+#define SMALL_READ (64 * 1024)
 
 typedef struct
 {

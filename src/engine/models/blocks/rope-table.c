@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "engine/tensor/array.h"
+
 /* The component at which a full turn takes original_context / beta positions. */
 static double
 yarn_dim (const AtlRopeParams *p, double beta)
@@ -80,6 +82,8 @@ atl_rope_axes (const gint64 *axis,
 
   for (guint a = 0; a < n_axes; a++)
     d += axis[a];
+  if (atl_bytes_are_hollow ((gsize) (n_tokens * d) * sizeof *table))
+    return;
   for (guint a = 0; a < n_axes; at += axis[a] / 2, a++)
     for (gint64 i = 0; i < axis[a] / 2; i++)
       {

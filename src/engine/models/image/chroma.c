@@ -186,11 +186,16 @@ one_of (const AtlArray *from, gint64 b, const AtlArray *mask, const char *name)
 {
   gint64 n = from->dim[1], C = from->dim[2], kept = 0;
   AtlArray *one = atl_array_new (name, ATL_DTYPE_F32, 3, (gint64[]){ 1, n, C });
+  gboolean is_hollow = atl_array_is_hollow (one);
 
   for (gint64 i = 0; i < n; i++)
     if (mask == NULL || atl_array_i32 (mask)[b * mask->dim[1] + i] != 0)
-      memcpy (atl_array_f32 (one) + kept++ * C, atl_array_f32 (from) + (b * n + i) * C,
-              (gsize) C * sizeof (float));
+      {
+        if (!is_hollow)
+          memcpy (atl_array_f32 (one) + kept * C, atl_array_f32 (from) + (b * n + i) * C,
+                  (gsize) C * sizeof (float));
+        kept++;
+      }
   one->dim[1] = kept;
   return one;
 }
@@ -244,8 +249,9 @@ run_one (Chroma *m,
   if (*all == NULL)
     *all = atl_array_new ("output", ATL_DTYPE_F32, 3,
                           (gint64[]){ latent->dim[0], out->dim[1], out->dim[2] });
-  memcpy ((guint8 *) (*all)->data + (gsize) b * atl_array_size (out), out->data,
-          atl_array_size (out));
+  if (!atl_array_is_hollow (out))
+    memcpy ((guint8 *) (*all)->data + (gsize) b * atl_array_size (out), out->data,
+            atl_array_size (out));
   return TRUE;
 }
 

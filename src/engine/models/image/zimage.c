@@ -337,6 +337,8 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 void
 zimage_patch (float *latent, float *tokens, gint64 C, gint64 H, gint64 W, gboolean is_back)
 {
+  if (atl_bytes_are_hollow ((gsize) (C * H * W) * sizeof *latent))
+    return;
   for (gint64 y = 0; y < H; y++)
     for (gint64 x = 0; x < W; x++)
       for (gint64 c = 0; c < C; c++)

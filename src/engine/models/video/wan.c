@@ -451,6 +451,8 @@ rope_table (gint64 d, gint64 F, gint64 h, gint64 w)
   gint64 T = F * h * w, at = 0;
   AtlArray *table = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T, d });
 
+  if (atl_array_is_hollow (table))
+    return table;
   for (guint axis = 0; axis < 3; axis++)
     {
       guint half = (guint) axis_dim[axis] / 2;
