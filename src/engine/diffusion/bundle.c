@@ -506,6 +506,9 @@ tokenizer_in_weights (AtlBundle *self, const char *role, GError **error)
     return NULL;
   encoder = g_strconcat ("text_encoder", role + strlen ("tokenizer"), NULL);
   cp = atl_bundle_has (self, encoder) ? atl_bundle_checkpoint (self, encoder, error) : NULL;
+  /* A GGUF file brings the vocabulary of its language model. */
+  if (cp != NULL && atl_checkpoint_meta (cp, "tokenizer.ggml.model") != NULL)
+    return atl_tokenizer_new_from_checkpoint (cp, error);
   info = cp != NULL ? atl_checkpoint_find (cp, "spiece_model") : NULL;
   return info != NULL && info->data != NULL
              ? atl_tokenizer_new_sentencepiece (info->data, info->size_bytes, error)

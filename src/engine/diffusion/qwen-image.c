@@ -312,7 +312,7 @@ run_qwen (AtlRun *run, GError **error)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s",
                    _ ("The file of the text encoder Qwen2.5-VL holds no vision tower, which must "
-                      "look at the pictures. Complete files are larger"));
+                      "look at the pictures. A complete file does, or an mmproj file beside it"));
       return FALSE;
     }
   if (!encode_text (run, &self, error))

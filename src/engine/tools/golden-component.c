@@ -145,8 +145,14 @@ run (GoldenReport *report,
   AtlLoraFile loras[MAX_LORAS];
   AtlLoadOptions options = { .loras = loras };
   const AtlComponentClass *klass;
+  const char *projector;
 
-  files = golden_open (c, c->model, c->component, error);
+  projector = atl_json_string (atl_json_object (c->params, "components"), "mmproj", NULL);
+  /* A picture's own file beside a language model. */
+  if (projector != NULL && g_str_equal (c->kind, "encode_image"))
+    files = golden_open (c, c->model, projector, error);
+  else
+    files = golden_open (c, c->model, c->component, error);
   /* A vision tower beside a language model keeps its names. */
   if (files != NULL)
     cp = g_str_equal (c->kind, "encode_image") ? atl_checkpoint_ref (files)

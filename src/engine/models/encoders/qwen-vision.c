@@ -2,7 +2,8 @@
  * pictures to Qwen-Image's text encoder.
  *
  *   x = patch_embed.proj(patch)              (channel, frame, row, column), no bias; a still
- * picture fills both frames block: x += attn(RMS(x)); x += down(SiLU(gate(RMS(x))) * up(RMS(x)))
+ *   picture fills both frames
+ *   block: x += attn(RMS(x)); x += down(SiLU(gate(RMS(x))) * up(RMS(x)))
  *   hidden = mlp.2(GELU(mlp.0([ln_q(x) of the patches of a cell])))          GELU exact
  *
  * RMS eps 1e-6. Rotary: halves, axes (row, column) of the patches' grid, theta 10000. Cells of 2 x
@@ -12,14 +13,17 @@
  *
  * encode_image: image [1, 3, H, W], normalised as CLIP's, its sides multiples of a cell's -> hidden
  * [1, cells, n], grid i32 [1, 2] (rows and columns of cells). Names: transformers', below "visual."
- * or "model.visual.". Without a configuration as released: heads of 80, full attention in each
+ * or "model.visual.", or those of llama.cpp's projector files (qwen2.5vl_merger), which have a
+ * kernel for each frame. Without a configuration as released: heads of 80, full attention in each
  * eighth block.
  */
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
@@ -46,7 +50,48 @@ typedef struct
   Block blocks[MAX_BLOCKS];
   gboolean is_full[MAX_BLOCKS];
   AtlAffine patches, ln_q, mlp1, mlp2;
+  AtlWeight *frames[FRAMES]; /* (nullable) a projector file's kernels, one for each frame */
 } QwenVision;
+
+/* transformers' names, canonical here, to those of llama.cpp's projector files. */
+static const AtlNamePair gguf_top[] = { { "merger.ln_q", "v.post_ln" },
+                                        { "merger.mlp.0", "mm.0" },
+                                        { "merger.mlp.2", "mm.2" },
+                                        { NULL, NULL } };
+
+static const AtlNamePair gguf_block[] = {
+  { "norm1", "ln1" },
+  { "norm2", "ln2" },
+  { "attn.q", "attn_q" },
+  { "attn.k", "attn_k" },
+  { "attn.v", "attn_v" },
+  { "attn.proj", "attn_out" },
+  { "mlp.gate_proj", "ffn_gate" },
+  { "mlp.up_proj", "ffn_up" },
+  { "mlp.down_proj", "ffn_down" },
+  { NULL, NULL },
+};
+
+static char *
+gguf_name (const AtlSource *source, const char *canonical)
+{
+  guint index;
+  int n = 0;
+
+  if (sscanf (canonical, "blocks.%u.%n", &index, &n) == 1 && n > 0)
+    {
+      g_autofree char *inner = atl_name_translate (canonical + n, gguf_block);
+      return inner != NULL ? g_strdup_printf ("v.blk.%u.%s", index, inner) : NULL;
+    }
+  return g_str_has_prefix (canonical, "v.") ? g_strdup (canonical)
+                                            : atl_name_translate (canonical, gguf_top);
+}
+
+static gboolean
+is_projector (const AtlCheckpoint *cp)
+{
+  return g_strcmp0 (atl_checkpoint_get_string (cp, "clip.projector_type"), "qwen2.5vl_merger") == 0;
+}
 
 static const char *
 find_prefix (const AtlCheckpoint *cp)
@@ -67,7 +112,7 @@ find_prefix (const AtlCheckpoint *cp)
 static gboolean
 recognises (const AtlCheckpoint *cp)
 {
-  return find_prefix (cp) != NULL;
+  return find_prefix (cp) != NULL || is_projector (cp);
 }
 
 static void
@@ -97,8 +142,11 @@ read_full (QwenVision *m, const AtlCheckpoint *cp)
   gboolean is_list =
       list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_INT;
 
+  guint64 each = FULL_EACH;
+
+  atl_checkpoint_get_uint (cp, "clip.vision.n_wa_pattern", 1, MAX_BLOCKS, &each, NULL);
   for (guint i = 0; i < m->n_blocks && !is_list; i++)
-    m->is_full[i] = i % FULL_EACH == FULL_EACH - 1;
+    m->is_full[i] = i % each == each - 1;
   for (gsize i = 0; is_list && i < list->v_array.n; i++)
     {
       gint64 block = ((gint64 *) list->v_array.elems)[i];
@@ -108,23 +156,44 @@ read_full (QwenVision *m, const AtlCheckpoint *cp)
     }
 }
 
+/* The kernel of the patches: one of two frames, or one for each. */
+static gboolean
+read_patches (QwenVision *m, AtlSource *s)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims;
+
+  if (atl_source_shape (s, "patch_embed.proj", &n_dims, dim) && n_dims == 5 && dim[1] == COLOURS &&
+      dim[2] == FRAMES && dim[3] == dim[4])
+    {
+      m->dim = dim[0];
+      m->patch = dim[3];
+      m->patches.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embed.proj.weight");
+      return TRUE;
+    }
+  if (!atl_source_shape (s, "v.patch_embd", &n_dims, dim) || n_dims != 4 || dim[1] != COLOURS ||
+      dim[2] != dim[3])
+    return FALSE;
+  m->dim = dim[0];
+  m->patch = dim[3];
+  m->frames[0] = atl_source_tensor (s, ATL_USE_CONV, 4, dim, FALSE, "v.patch_embd.weight");
+  m->frames[1] = atl_source_tensor (s, ATL_USE_CONV, 4, dim, FALSE, "v.patch_embd.weight.1");
+  return TRUE;
+}
+
 static void
 read_weights (QwenVision *m, AtlSource *s, const AtlCheckpoint *cp)
 {
-  gint64 dim[ATL_MAX_DIMS], wide;
+  gint64 wide;
   guint64 heads = 0, window = 112;
-  guint n_dims;
 
-  if (!atl_source_shape (s, "patch_embed.proj", &n_dims, dim) || n_dims != 5 || dim[1] != COLOURS ||
-      dim[2] != FRAMES || dim[3] != dim[4] || dim[3] < 1)
+  if (!read_patches (m, s))
     {
       atl_weights_fail (m->net.weights, _ ("%s holds no vision tower"), atl_checkpoint_name (cp));
       return;
     }
-  m->dim = dim[0];
-  m->patch = dim[3];
-  m->patches.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embed.proj.weight");
   atl_checkpoint_get_uint (cp, "vision_config.num_heads", 1, 1024, &heads, NULL);
+  atl_checkpoint_get_uint (cp, "clip.vision.attention.head_count", 1, 1024, &heads, NULL);
   atl_checkpoint_get_uint (cp, "vision_config.window_size", 1, 1 << 16, &window, NULL);
   m->n_heads = heads > 0 ? (gint64) heads : MAX (m->dim / HEAD_DIM, 1);
   while (m->n_blocks < MAX_BLOCKS && atl_source_has (s, "blocks.%u.norm1", m->n_blocks))
@@ -155,6 +224,7 @@ qwen_vision_read (
   QwenVision *m = model;
 
   s->prefix = find_prefix (cp);
+  s->map = is_projector (cp) ? gguf_name : NULL;
   read_weights (m, s, cp);
   return TRUE;
 }
@@ -207,7 +277,15 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   AtlTensor *ranges = atl_runner_input (g, inputs, "ranges");
   gint64 n = rope->dim[0], cell = m->merge * m->merge;
 
-  x = atl_conv (g, x, atl_weight (g, m->patches.w), NULL, NULL, &p);
+  if (m->frames[0] != NULL)
+    {
+      /* Both frames of a still are the same. */
+      p.stride[0] = 1;
+      x = atl_add (g, atl_conv (g, x, atl_weight (g, m->frames[0]), NULL, NULL, &p),
+                   atl_conv (g, x, atl_weight (g, m->frames[1]), NULL, NULL, &p));
+    }
+  else
+    x = atl_conv (g, x, atl_weight (g, m->patches.w), NULL, NULL, &p);
   x = atl_reshape_to (g, x, n, m->dim);
   for (guint i = 0; i < m->n_blocks; i++)
     x = block (g, m, &m->blocks[i], x, rope, m->is_full[i] ? NULL : ranges);
@@ -288,8 +366,11 @@ qwen_vision_run (gpointer model,
   head = m->dim / m->n_heads;
   order = order_cells (h, w, m->window, &window);
   /* The patches stand one below the other, in their order, in both frames. */
-  pixels = atl_array_new ("pixels", ATL_DTYPE_F32, 5,
-                          (gint64[]){ 1, FRAMES, n * m->patch, m->patch, COLOURS });
+  pixels = m->frames[0] != NULL
+               ? atl_array_new ("pixels", ATL_DTYPE_F32, 4,
+                                (gint64[]){ 1, n * m->patch, m->patch, COLOURS })
+               : atl_array_new ("pixels", ATL_DTYPE_F32, 5,
+                                (gint64[]){ 1, FRAMES, n * m->patch, m->patch, COLOURS });
   rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ n, head });
   ranges = atl_array_new ("ranges", ATL_DTYPE_I32, 2, (gint64[]){ n, 2 });
   g_ptr_array_add (inputs, pixels);
@@ -310,7 +391,8 @@ qwen_vision_run (gpointer model,
       atl_array_i32 (ranges)[2 * i] = (gint32) (window[k] * cell);
       atl_array_i32 (ranges)[2 * i + 1] = (gint32) (stop * cell);
     }
-  memcpy (atl_array_f32 (pixels) + n * size, pixels->data, (gsize) (n * size) * sizeof (float));
+  if (m->frames[0] == NULL)
+    memcpy (atl_array_f32 (pixels) + n * size, pixels->data, (gsize) (n * size) * sizeof (float));
   atl_rope_axes ((gint64[]){ head / 2, head / 2 }, 2, 10000.0, positions, n, atl_array_f32 (rope));
   if (!atl_runner_run (m->net.runner, "encode", describe, m, inputs, computed, cancellable, error))
     return FALSE;
