@@ -120,7 +120,7 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
   GtkWidget *grid = gtk_grid_new ();
   GtkWidget *name = gtk_label_new (entry->name);
   g_autofree char *words = atl_model_entry_describe (entry);
-  gboolean has_reason = entry->why_not != NULL || entry->too_large != NULL;
+  gboolean has_reason = entry->why_not != NULL || entry->too_large != NULL || entry->lacks != NULL;
   g_autofree char *tooltip =
       has_reason ? g_strdup_printf ("%s\n%s", words, entry->path) : g_strdup (entry->path);
   GtkWidget *detail = gtk_label_new (words);

@@ -84,6 +84,26 @@ read_knobs (AtlModelInfo *self, GVariant *dict)
     }
 }
 
+static void
+read_missing (AtlModelInfo *self, GVariant *dict)
+{
+  g_autoptr (GVariant) rows = atl_dict_lookup (dict, ATL_INFO_MISSING, "aa{sv}");
+
+  self->n_missing = count_rows (rows);
+  self->missing = g_new0 (AtlMissingFile, self->n_missing);
+  for (guint i = 0; i < self->n_missing; i++)
+    {
+      g_autoptr (GVariant) row = g_variant_get_child_value (rows, i);
+      AtlMissingFile *file = &self->missing[i];
+
+      file->words = atl_dict_string (row, ATL_MISSING_WORDS, "");
+      file->repository = atl_dict_string (row, ATL_MISSING_REPOSITORY, "");
+      file->file = atl_dict_string (row, ATL_MISSING_FILE, "");
+      file->name = atl_dict_string (row, ATL_MISSING_NAME, "");
+      file->size_bytes = atl_dict_uint64 (row, ATL_MISSING_BYTES, 0);
+    }
+}
+
 AtlModelInfo *
 atl_model_info_new_from_variant (GVariant *dict)
 {
@@ -134,6 +154,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->schedules = read_strings (dict, ATL_INFO_SCHEDULES);
   read_sizes (self, dict);
   read_knobs (self, dict);
+  read_missing (self, dict);
   self->is_upscaler = g_str_equal (kind, ATL_KIND_UPSCALER);
   self->scale = atl_dict_uint (dict, ATL_INFO_SCALE, 1);
   self->is_lora = g_str_equal (kind, ATL_KIND_LORA);
@@ -183,6 +204,14 @@ model_info_clear (gpointer data)
       g_strfreev (self->knobs[i].choices);
     }
   g_free (self->knobs);
+  for (guint i = 0; i < self->n_missing; i++)
+    {
+      g_free (self->missing[i].words);
+      g_free (self->missing[i].repository);
+      g_free (self->missing[i].file);
+      g_free (self->missing[i].name);
+    }
+  g_free (self->missing);
   g_variant_unref (self->recommended);
 }
 
@@ -191,6 +220,15 @@ atl_model_info_unref (AtlModelInfo *self)
 {
   if (self != NULL)
     g_atomic_rc_box_release_full (self, model_info_clear);
+}
+
+gboolean
+atl_model_info_can_be_completed (const AtlModelInfo *self)
+{
+  for (guint i = 0; i < self->n_missing; i++)
+    if (*self->missing[i].repository == '\0')
+      return FALSE;
+  return self->n_missing > 0;
 }
 
 AtlEngineStatus *

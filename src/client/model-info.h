@@ -41,6 +41,15 @@ typedef struct
   char **choices;  /* NULL-terminated, never NULL */
 } AtlPictureKnob;
 
+/* A published file that a model lacks. */
+typedef struct
+{
+  char *words;             /* "the text encoder T5" */
+  char *repository, *file; /* at Hugging Face; empty: none is known that fits */
+  char *name;              /* where it belongs among the model's files */
+  guint64 size_bytes;      /* 0: not known */
+} AtlMissingFile;
+
 typedef struct
 {
   char *name;         /* "Qwen2.5 1.5B Instruct", never empty */
@@ -78,6 +87,8 @@ typedef struct
   guint n_sizes;
   AtlPictureKnob *knobs; /* what else can be set */
   guint n_knobs;
+  AtlMissingFile *missing; /* of one that is not whole; can_run is FALSE then */
+  guint n_missing;
   /* Of a LoRA for pictures, which is no model: `family` it was made for, empty where that is not
    * known; and, of one that makes few steps enough, `steps`, `guidance` (else 0 and -1), and: */
   gboolean is_lora;
@@ -137,6 +148,9 @@ GType atl_model_info_get_type (void);
 AtlModelInfo *atl_model_info_new_from_variant (GVariant *dict);
 AtlModelInfo *atl_model_info_ref (AtlModelInfo *self);
 void atl_model_info_unref (AtlModelInfo *self);
+
+/* Whether all that it lacks is published, so that it could be fetched. */
+gboolean atl_model_info_can_be_completed (const AtlModelInfo *self);
 
 GType atl_engine_status_get_type (void);
 AtlEngineStatus *atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);

@@ -1,6 +1,7 @@
 /* Opening a model's files for the engine, which has no file system of its own. */
 #define G_LOG_DOMAIN "atl-client"
 
+#include "client/client.h"
 #include "client/nearby-files.h"
 #include "client/open-files.h"
 
@@ -204,6 +205,33 @@ open_picture_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GErro
   return TRUE;
 }
 
+char *
+atl_client_parts_dir (const char *path)
+{
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *key = NULL;
+  struct stat st;
+
+  if (stat (path, &st) != 0 || !S_ISREG (st.st_mode))
+    return NULL;
+  key = g_strdup_printf ("%s-%" G_GINT64_FORMAT, name, (gint64) st.st_size);
+  return g_build_filename (g_get_user_data_dir (), "atelier", "parts", "of", key, NULL);
+}
+
+/* What was fetched for a single file that is no whole model. */
+static gboolean
+open_fetched_parts (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autofree char *folder = atl_client_parts_dir (path);
+  g_autoptr (GDir) dir = folder != NULL ? g_dir_open (folder, 0, NULL) : NULL;
+  const char *role;
+
+  while (dir != NULL && (role = g_dir_read_name (dir)) != NULL)
+    if (!open_part (folder, role, fds, names, error))
+      return FALSE;
+  return TRUE;
+}
+
 /* NAME.bin beside NAME.param. */
 static gboolean
 open_pair (const char *param, GUnixFDList *fds, GPtrArray *names, GError **error)
@@ -339,7 +367,8 @@ open_path (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
     return open_folder (path, fds, names, error);
   if (g_str_has_suffix (path, pair_suffix))
     return open_pair (path, fds, names, error);
-  if (!open_file_or_shards (path, fds, names, error))
+  if (!open_file_or_shards (path, fds, names, error) ||
+      !open_fetched_parts (path, fds, names, error))
     return FALSE;
   open_nearby (path, fds, names);
   return TRUE;

@@ -11,20 +11,30 @@ G_BEGIN_DECLS
 typedef struct
 {
   char *url;    /* (owned) pinned to a commit */
-  char *sha256; /* (owned) */
+  char *sha256; /* (owned) (nullable) of a small file, which has: */
+  char *git_id; /* (owned) (nullable) the SHA-1 of a git blob */
   guint64 size_bytes;
 } AtlHubFile;
 
 void atl_hub_file_clear (AtlHubFile *file);
 
-/* Asks the hub (HF_ENDPOINT, else the public one) about `file` on the main branch of `repo`. Small
- * files that are not stored by content hash are refused: nothing could verify them. */
+/* Asks the hub (HF_ENDPOINT, else the public one) about `file` on the main branch of `repo`. What
+ * says neither hash is refused: nothing could verify it. */
 gboolean atl_hub_file_locate (SoupSession *session,
                               const char *repo,
                               const char *file,
                               AtlHubFile *out,
                               GCancellable *cancellable,
                               GError **error);
+
+/* Fetches one with a git_id only (ATL_HUB_MAX_SMALL bytes at most) to `target`, which must not be
+ * there; its folder is. */
+#define ATL_HUB_MAX_SMALL (64u << 20)
+gboolean atl_hub_file_fetch_small (SoupSession *session,
+                                   const AtlHubFile *file,
+                                   const char *target,
+                                   GCancellable *cancellable,
+                                   GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlHubFile, atl_hub_file_clear)
 

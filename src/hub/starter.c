@@ -207,6 +207,12 @@ fetch_from_hub (Job *job,
   soup_session_set_timeout (probe, MIN (soup_session_get_timeout (probe), PROBE_TIMEOUT_S));
   if (!atl_hub_file_locate (probe, source->repo, source->file, &file, cancellable, error))
     return NULL;
+  if (file.sha256 == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("The hub offers another file than the %s that is known"), starter->title);
+      return NULL;
+    }
   if (starter->sha256 != NULL && g_ascii_strcasecmp (starter->sha256, file.sha256) != 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,

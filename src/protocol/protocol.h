@@ -115,6 +115,17 @@ G_BEGIN_DECLS
 #define ATL_INFO_SIZES "sizes"                   /* a(uus): width, height, shape ("3:2") */
 #define ATL_INFO_KNOBS "knobs"                   /* aa{sv}, ATL_KNOB_*: more that can be set */
 
+/* Of one that is not whole (ATL_INFO_CAN_RUN is FALSE): published files that would make it so. */
+#define ATL_INFO_MISSING "missing" /* aa{sv}, ATL_MISSING_* */
+
+#define ATL_MISSING_WORDS "words" /* s: "the text encoder T5" */
+#define ATL_MISSING_REPOSITORY                                                                     \
+  "repository"                    /* s, at Hugging Face; empty: none is known that fits            \
+                                   */
+#define ATL_MISSING_FILE "file"   /* s, there */
+#define ATL_MISSING_NAME "name"   /* s: "text_encoder/t5.safetensors", among its files */
+#define ATL_MISSING_BYTES "bytes" /* t; 0: not known */
+
 #define ATL_KNOB_NAME "name"         /* s, of the setting */
 #define ATL_KNOB_LABEL "label"       /* s, for the person */
 #define ATL_KNOB_HELP "help"         /* s */

@@ -29,9 +29,12 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
   AtlPictureFile *start = atl_pictures_session_get_start (self->pictures);
   GdkTexture *preview = task != NULL ? atl_picture_task_get_preview (task) : NULL;
   gboolean shows_result = FALSE;
+  const char *path;
 
   if (preview != NULL)
     atl_picture_canvas_show_texture (canvas, preview, _ ("The picture so far"));
+  else if (atl_pictures_session_get_lacking (self->pictures, &path) != NULL)
+    atl_picture_canvas_show_missing (canvas);
   else if (self->failed != NULL && task == NULL)
     atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed),
                                    atl_picture_task_get_source (self->failed) == NULL);
@@ -340,6 +343,9 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
   atl_picture_pane_set_session (ATL_PICTURE_PANE (self->pane), pictures);
   atl_job_bar_set_session (ATL_JOB_BAR (self->job_bar), pictures);
   g_signal_connect_object (pictures, "notify::current", G_CALLBACK (current_cb), self,
+                           G_CONNECT_SWAPPED);
+  atl_picture_canvas_set_session (ATL_PICTURE_CANVAS (self->canvas), pictures);
+  g_signal_connect_object (pictures, "notify::lacking", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "notify::model", G_CALLBACK (refresh), self,
                            G_CONNECT_SWAPPED);

@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/images/missing-parts.h"
 
 struct _AtlPictureCanvas
 {
@@ -18,6 +19,7 @@ struct _AtlPictureCanvas
   GtkWidget *failed_page;
   GtkWidget *better_button;
   GtkWidget *menu_button;
+  GtkWidget *missing_parts;
 };
 
 G_DEFINE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, GTK_TYPE_WIDGET)
@@ -32,6 +34,18 @@ void
 atl_picture_canvas_show_no_model (AtlPictureCanvas *self)
 {
   show (self, "none");
+}
+
+void
+atl_picture_canvas_set_session (AtlPictureCanvas *self, AtlPicturesSession *pictures)
+{
+  atl_missing_parts_set_session (ATL_MISSING_PARTS (self->missing_parts), pictures);
+}
+
+void
+atl_picture_canvas_show_missing (AtlPictureCanvas *self)
+{
+  show (self, "parts");
 }
 
 static void
@@ -140,6 +154,7 @@ atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_picture_canvas_dispose;
+  g_type_ensure (ATL_TYPE_MISSING_PARTS);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/picture-canvas.ui");
@@ -151,6 +166,7 @@ atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
   BIND (failed_page);
   BIND (better_button);
   BIND (menu_button);
+  BIND (missing_parts);
 #undef BIND
 }
 

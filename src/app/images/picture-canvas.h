@@ -11,7 +11,7 @@
 
 #include <gtk/gtk.h>
 
-#include "app/images/picture-task.h"
+#include "app/images/pictures-session.h"
 
 G_BEGIN_DECLS
 
@@ -20,6 +20,9 @@ G_DECLARE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, ATL, PICTURE_CANVAS,
 
 /* No model: what to do about it. */
 void atl_picture_canvas_show_no_model (AtlPictureCanvas *self);
+void atl_picture_canvas_set_session (AtlPictureCanvas *self, AtlPicturesSession *pictures);
+/* The model that was chosen lacks parts. */
+void atl_picture_canvas_show_missing (AtlPictureCanvas *self);
 /* A model, and nothing drawn yet: examples to click. `is_toy`: those that a toy can draw. */
 void atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy);
 /* `words` are what a screen reader tells about it. */

@@ -9,11 +9,13 @@ struct _AtlPicturesSession
 {
   GObject parent_instance;
 
-  AtlSession *session; /* borrowed: it outlives this */
-  AtlModel *model;     /* (nullable) */
-  GCancellable *load;  /* (nullable) */
-  char *load_name;     /* (nullable) */
-  gboolean is_gone;    /* the session is being disposed of */
+  AtlSession *session;   /* borrowed: it outlives this */
+  AtlModel *model;       /* (nullable) */
+  GCancellable *load;    /* (nullable) */
+  char *load_name;       /* (nullable) */
+  char *lacking_path;    /* (nullable) what was to be loaded and is not whole */
+  AtlModelInfo *lacking; /* (nullable) what it lacks */
+  gboolean is_gone;      /* the session is being disposed of */
 
   AtlPictureSettings *settings;
   guint draft_source;

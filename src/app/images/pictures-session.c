@@ -21,6 +21,7 @@ enum
   PROP_IS_LOADING,
   PROP_CURRENT,
   PROP_START,
+  PROP_LACKING,
   PROP_IS_PAUSED,
   N_PROPS
 };
@@ -91,6 +92,67 @@ unload (AtlPicturesSession *self, AtlModel *model)
 }
 
 static void
+set_lacking (AtlPicturesSession *self, AtlModelInfo *info)
+{
+  if (self->lacking == info)
+    return;
+  g_clear_pointer (&self->lacking, atl_model_info_unref);
+  self->lacking = info != NULL ? atl_model_info_ref (info) : NULL;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_LACKING]);
+}
+
+const AtlModelInfo *
+atl_pictures_session_get_lacking (AtlPicturesSession *self, const char **path)
+{
+  *path = self->lacking_path;
+  return self->lacking;
+}
+
+typedef struct
+{
+  AtlPicturesSession *self;
+  char *path, *name;
+  GError *error; /* of loading it */
+} Lacking;
+
+static void
+inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Lacking *lacking = data;
+  AtlPicturesSession *self = lacking->self;
+  g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, NULL);
+
+  /* Another one was chosen meanwhile. */
+  if (!self->is_gone && g_strcmp0 (self->lacking_path, lacking->path) == 0)
+    {
+      if (info != NULL && atl_model_info_can_be_completed (info))
+        set_lacking (self, info);
+      else
+        g_signal_emit (self, signals[LOAD_FAILED], 0, lacking->error, lacking->name);
+    }
+  g_object_unref (self);
+  g_free (lacking->path);
+  g_free (lacking->name);
+  g_error_free (lacking->error);
+  g_free (lacking);
+}
+
+/* What is not whole may become so: then that is offered instead of only saying so. */
+static void
+ask_what_it_lacks (AtlPicturesSession *self, const char *name, const GError *error)
+{
+  Lacking *lacking = g_new0 (Lacking, 1);
+
+  lacking->self = g_object_ref (self);
+  lacking->path = g_strdup (self->lacking_path);
+  lacking->name = g_strdup (name);
+  lacking->error = g_error_copy (error);
+  atl_client_inspect_async (atl_session_get_client (self->session),
+                            (const char *[]){ self->lacking_path, NULL }, NULL, NULL, inspected_cb,
+                            lacking);
+}
+
+static void
 loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlPicturesSession) self = data;
@@ -113,7 +175,10 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (model == NULL)
     {
       end_load (self);
-      g_signal_emit (self, signals[LOAD_FAILED], 0, error, name);
+      if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND))
+        ask_what_it_lacks (self, name, error);
+      else
+        g_signal_emit (self, signals[LOAD_FAILED], 0, error, name);
       return;
     }
   old = g_steal_pointer (&self->model);
@@ -151,6 +216,8 @@ atl_pictures_session_load_model (AtlPicturesSession *self,
       g_clear_object (&self->load);
     }
   self->load = g_cancellable_new ();
+  atl_set_string (&self->lacking_path, paths[0]);
+  set_lacking (self, NULL);
   g_free (self->load_name);
   self->load_name = atl_model_list_get_name (atl_session_get_models (self->session), paths[0]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
@@ -198,7 +265,8 @@ atl_pictures_session_ensure_model (AtlPicturesSession *self)
           g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
 
           if (entry->kind == ATL_MODEL_PICTURES && !entry->is_toy && entry->why_not == NULL &&
-              entry->too_large == NULL && !crashed_often (self, entry->path))
+              entry->too_large == NULL && entry->lacks == NULL &&
+              !crashed_often (self, entry->path))
             path = g_strdup (entry->path);
         }
     }
@@ -376,6 +444,9 @@ get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_START:
       g_value_set_boxed (value, self->start);
       break;
+    case PROP_LACKING:
+      g_value_set_boxed (value, self->lacking);
+      break;
     case PROP_IS_PAUSED:
       g_value_set_boolean (value, self->is_paused);
       break;
@@ -407,6 +478,8 @@ atl_pictures_session_finalize (GObject *object)
   g_clear_pointer (&self->unsaved, g_hash_table_unref);
   atl_picture_settings_free (self->settings);
   g_free (self->load_name);
+  g_free (self->lacking_path);
+  g_clear_pointer (&self->lacking, atl_model_info_unref);
   G_OBJECT_CLASS (atl_pictures_session_parent_class)->finalize (object);
 }
 
@@ -424,6 +497,8 @@ atl_pictures_session_class_init (AtlPicturesSessionClass *klass)
   props[PROP_IS_LOADING] = g_param_spec_boolean ("is-loading", NULL, NULL, FALSE, flags);
   props[PROP_CURRENT] = g_param_spec_object ("current", NULL, NULL, ATL_TYPE_PICTURE_TASK, flags);
   props[PROP_START] = g_param_spec_boxed ("start", NULL, NULL, ATL_TYPE_PICTURE_FILE, flags);
+  props[PROP_LACKING] =
+      g_param_spec_boxed ("lacking", NULL, NULL, atl_model_info_get_type (), flags);
   props[PROP_IS_PAUSED] = g_param_spec_boolean ("is-paused", NULL, NULL, FALSE, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
 

@@ -10,6 +10,7 @@
  *   "is-loading"  gboolean
  *   "current"     AtlPictureTask (nullable): what is being drawn or saved
  *   "start"       the picture to begin with was read
+ *   "lacking"     a model that was to be loaded lacks parts that can be fetched, or does no longer
  *   "is-paused"   gboolean: what is being drawn rests, nothing new is begun
  * Signals:
  *   "settings-changed"                      by somebody else than the page: show them again
@@ -49,6 +50,9 @@ const char *atl_pictures_session_get_load_name (AtlPicturesSession *self); /* ""
 void atl_pictures_session_load_model (AtlPicturesSession *self,
                                       const char *const *paths,
                                       gboolean insist);
+/* The model that was to be loaded last, when all it lacks can be fetched; `path` (out) is its file,
+ * borrowed. NULL: there is none; borrowed. */
+const AtlModelInfo *atl_pictures_session_get_lacking (AtlPicturesSession *self, const char **path);
 void atl_pictures_session_unload_model (AtlPicturesSession *self);
 /* The model used last, else any that is known to make pictures, unless one is in use or loading. */
 void atl_pictures_session_ensure_model (AtlPicturesSession *self);

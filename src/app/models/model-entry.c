@@ -31,6 +31,7 @@ atl_model_entry_finalize (GObject *object)
   g_free (self->origin);
   g_free (self->why_not);
   g_free (self->too_large);
+  g_free (self->lacks);
   g_free (self->fit_words);
   G_OBJECT_CLASS (atl_model_entry_parent_class)->finalize (object);
 }
@@ -73,8 +74,10 @@ atl_model_entry_describe (AtlModelEntry *self)
 {
   g_autofree char *size = atl_format_bytes (self->size_bytes);
 
-  if (self->why_not != NULL || self->too_large != NULL)
-    return g_strdup (self->why_not ? self->why_not : self->too_large);
+  if (self->why_not != NULL || self->too_large != NULL || self->lacks != NULL)
+    return g_strdup (self->why_not     ? self->why_not
+                     : self->too_large ? self->too_large
+                                       : self->lacks);
   if (self->is_toy)
     return g_strdup_printf (_ ("%s · toy for trying out"), size);
   if (self->origin != NULL)

@@ -44,6 +44,7 @@ struct _AtlModelEntry
 
   char *why_not;   /* (nullable) it cannot be used: damaged, incomplete, of an unknown kind */
   char *too_large; /* (nullable) it can, but the memory does not suffice now */
+  char *lacks;     /* (nullable) it can, once parts are fetched that are known: which */
   char *fit_words; /* (nullable) it can, and does: what it needs and what is free */
 };
 

@@ -182,7 +182,10 @@ kind_of (AtlModelEntry *entry, const AtlModelInfo *info)
 {
   if (info == NULL)
     return entry->kind;
-  return info->is_picture ? ATL_MODEL_PICTURES : info->is_lora ? ATL_MODEL_LORA : ATL_MODEL_CHAT;
+  return info->is_picture    ? ATL_MODEL_PICTURES
+         : info->is_lora     ? ATL_MODEL_LORA
+         : info->is_upscaler ? ATL_MODEL_UPSCALER
+                             : ATL_MODEL_CHAT;
 }
 
 static void
@@ -192,13 +195,16 @@ learn (AtlModelInspector *self, AtlModelEntry *entry, AtlModelInfo *info, const 
 
   verdict->changed_us = entry->changed_us;
   verdict->size_bytes = entry->size_bytes;
-  verdict->why_not = error != NULL    ? g_strdup (error->message)
-                     : !info->can_run ? g_strdup (info->fit_words)
-                                      : NULL;
+  if (error != NULL)
+    verdict->why_not = g_strdup (error->message);
+  else if (!info->can_run && !atl_model_info_can_be_completed (info))
+    verdict->why_not = g_strdup (info->fit_words);
   verdict->kind = kind_of (entry, info);
   /* A disk that is not plugged in, a file that must not be read: tomorrow it may be otherwise. */
-  verdict->is_passing = error != NULL && !g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE) &&
-                        !g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  verdict->is_passing = error != NULL
+                            ? !g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE) &&
+                                  !g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED)
+                            : info->n_missing > 0;
   verdict->info = info != NULL ? atl_model_info_ref (info) : NULL;
   g_hash_table_replace (self->verdicts, g_strdup (entry->path), verdict);
   if (self->save_source == 0)
@@ -265,7 +271,7 @@ atl_model_inspector_look (AtlModelInspector *self, GPtrArray *entries, gboolean 
       if (verdict == NULL)
         ask = entry->why_not == NULL;
       else if (verdict->info != NULL)
-        ask = verdict->info->can_run && !verdict->info->fits;
+        ask = verdict->is_passing || (verdict->info->can_run && !verdict->info->fits);
       else
         ask =
             verdict->is_passing || (verdict->why_not == NULL && (all || may_be_too_large (entry)));
@@ -288,9 +294,12 @@ atl_model_inspector_fill (AtlModelInspector *self, AtlModelEntry *entry)
   g_free (entry->why_not);
   entry->why_not = g_strdup (verdict->why_not);
   g_clear_pointer (&entry->too_large, g_free);
+  g_clear_pointer (&entry->lacks, g_free);
   g_clear_pointer (&entry->fit_words, g_free);
   if (info != NULL && info->can_run)
     *(info->fits ? &entry->fit_words : &entry->too_large) = g_strdup (info->fit_words);
+  else if (info != NULL && verdict->why_not == NULL)
+    entry->lacks = g_strdup (info->fit_words);
 }
 
 /* --- GObject --- */

@@ -64,6 +64,8 @@ refresh_badge (AtlModelListRow *self)
     set_badge (self, _ ("Cannot be used"), entry->why_not, "error");
   else if (entry->too_large != NULL)
     set_badge (self, _ ("Does not fit"), entry->too_large, "warning");
+  else if (entry->lacks != NULL)
+    set_badge (self, _ ("Parts missing"), entry->lacks, "warning");
   else if (entry->fit_words != NULL)
     set_badge (self, _ ("Fits"), entry->fit_words, "success");
   else

@@ -156,6 +156,16 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
   return missing;
 }
 
+GArray *
+atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
+{
+  g_autoptr (AtlBundle) bundle = atl_bundle_new (maps, names, n, error);
+  const AtlDiffusionFamily *family =
+      bundle != NULL ? atl_diffusion_family_for (bundle, NULL, error) : NULL;
+
+  return family != NULL ? atl_missing_parts (bundle, family) : NULL;
+}
+
 char *
 atl_missing_to_words (const GArray *missing)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/language.h"
+#include "engine/diffusion/missing.h"
 #include "engine/service/service-private.h"
 
 /* --- Opening --- */
@@ -43,6 +44,33 @@ name_of (const AtlJob *job)
                                          : (char *) job->names->pdata[0]);
 }
 
+/* What is missing, for a program that can fetch it. */
+static GVariant *
+make_missing (const AtlJob *job)
+{
+  g_autoptr (GArray) missing =
+      atl_missing_for ((AtlFileMap *const *) job->maps->pdata,
+                       (const char *const *) job->names->pdata, job->maps->len, NULL);
+  GVariantBuilder rows;
+
+  g_variant_builder_init (&rows, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; missing != NULL && i < missing->len; i++)
+    {
+      const AtlMissingPart *part = &g_array_index (missing, AtlMissingPart, i);
+      const char *repository = part->repository != NULL ? part->repository : "";
+      GVariantDict row;
+
+      g_variant_dict_init (&row, NULL);
+      g_variant_dict_insert (&row, ATL_MISSING_WORDS, "s", part->words);
+      g_variant_dict_insert (&row, ATL_MISSING_REPOSITORY, "s", repository);
+      g_variant_dict_insert (&row, ATL_MISSING_FILE, "s", part->file != NULL ? part->file : "");
+      g_variant_dict_insert (&row, ATL_MISSING_NAME, "s", part->name != NULL ? part->name : "");
+      g_variant_dict_insert (&row, ATL_MISSING_BYTES, "t", part->size_bytes);
+      g_variant_builder_add_value (&rows, g_variant_dict_end (&row));
+    }
+  return g_variant_builder_end (&rows);
+}
+
 static GVariant *
 make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, const char *runs_on)
 {
@@ -65,6 +93,8 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
                          : fit->words != NULL ? fit->words
                                               : "");
   g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", runs_on);
+  if (missing != NULL)
+    g_variant_dict_insert_value (&dict, ATL_INFO_MISSING, make_missing (job));
   if (job->pictures != NULL)
     {
       const AtlDiffusionFamily *family = atl_diffusion_model_family (job->pictures);

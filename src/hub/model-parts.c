@@ -1,0 +1,257 @@
+/* One file after the other into the store of parts, and links to them. */
+#define G_LOG_DOMAIN "atl-hub"
+
+#include "hub/model-parts.h"
+
+#include <errno.h>
+#include <glib/gi18n.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hub/fetch-file.h"
+#include "hub/hub-file.h"
+
+typedef struct
+{
+  GArray *parts;         /* AtlModelPart, its strings owned */
+  char *folder;          /* (owned) */
+  AtlReporter *reporter; /* (owned) */
+} Job;
+
+static void
+part_clear (gpointer data)
+{
+  AtlModelPart *part = data;
+
+  g_free ((char *) part->repository);
+  g_free ((char *) part->file);
+  g_free ((char *) part->name);
+}
+
+/* "owner/name" and "folder/file" as one folder and one file. */
+static char *
+stored_path (const AtlModelPart *part)
+{
+  g_auto (GStrv) repository = g_strsplit (part->repository, "/", -1);
+  g_auto (GStrv) file = g_strsplit (part->file, "/", -1);
+  g_autofree char *folder = g_strjoinv ("--", repository);
+  g_autofree char *name = g_strjoinv ("--", file);
+
+  return g_build_filename (g_get_user_data_dir (), "atelier", "parts", "files", folder, name, NULL);
+}
+
+/* Names come from another process: no part of them leads anywhere else. */
+static gboolean
+is_plain (const char *name)
+{
+  g_auto (GStrv) parts = g_strsplit (name, "/", -1);
+
+  for (char **p = parts; *p != NULL; p++)
+    if (**p == '\0' || **p == '.')
+      return FALSE;
+  return parts[0] != NULL;
+}
+
+static gboolean
+check_names (const AtlModelPart *part, GError **error)
+{
+  if (is_plain (part->repository) && is_plain (part->file) && is_plain (part->name))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s is no name of a file of a model"),
+               part->name);
+  return FALSE;
+}
+
+/* A complete file only gets its name when its hash was right. */
+static gboolean
+is_stored (const AtlModelPart *part)
+{
+  g_autofree char *path = stored_path (part);
+
+  return g_file_test (path, G_FILE_TEST_IS_REGULAR);
+}
+
+guint64
+atl_model_parts_bytes (const AtlModelPart *parts, guint n)
+{
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < n; i++)
+    if (!is_stored (&parts[i]))
+      bytes += parts[i].size_bytes;
+  return bytes;
+}
+
+static gboolean
+make_folder_of (const char *path, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+
+  if (g_mkdir_with_parents (folder, 0755) == 0)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_FULL, _ ("The folder %s cannot be made: %s"), folder,
+               g_strerror (errno));
+  return FALSE;
+}
+
+static gboolean
+link_part (const AtlModelPart *part, const char *folder, GError **error)
+{
+  g_autofree char *stored = stored_path (part);
+  g_autofree char *path = g_build_filename (folder, part->name, NULL);
+
+  if (!make_folder_of (path, error))
+    return FALSE;
+  if (link (stored, path) == 0 || errno == EEXIST || symlink (stored, path) == 0 || errno == EEXIST)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_FULL, _ ("%s cannot be written: %s"), path,
+               g_strerror (errno));
+  return FALSE;
+}
+
+/* `known` is what the hub says of it; `done` of `total` bytes came before. */
+static gboolean
+fetch_one (Job *job,
+           SoupSession *session,
+           const AtlModelPart *part,
+           const AtlHubFile *known,
+           guint64 done,
+           guint64 total,
+           GCancellable *cancellable,
+           GError **error)
+{
+  g_autofree char *target = stored_path (part);
+  g_autofree char *what = g_path_get_basename (part->file);
+  g_autofree char *path = NULL;
+  AtlFetch fetch = { .url = known->url,
+                     .what = what,
+                     .size_bytes = known->size_bytes,
+                     .base_bytes = done,
+                     .total_bytes = total };
+
+  if (!make_folder_of (target, error))
+    return FALSE;
+  if (known->git_id != NULL)
+    {
+      atl_reporter_stage (job->reporter, ATL_HUB_DOWNLOADING, what, done, total);
+      return atl_hub_file_fetch_small (session, known, target, cancellable, error);
+    }
+  path = atl_fetch_file (session, &fetch, target, known->sha256, job->reporter, cancellable, error);
+  return path != NULL;
+}
+
+static void
+known_clear (gpointer data)
+{
+  atl_hub_file_clear (data);
+}
+
+/* Sizes first: the bar tells of all of them, and the disk must hold them. */
+static gboolean
+fetch (Job *job, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SoupSession) session = atl_http_session_new ();
+  g_autoptr (GArray) known = g_array_new (FALSE, TRUE, sizeof (AtlHubFile));
+  guint64 total = 0, done = 0;
+
+  g_array_set_clear_func (known, known_clear);
+  g_array_set_size (known, job->parts->len);
+  for (guint i = 0; i < job->parts->len; i++)
+    {
+      const AtlModelPart *part = &g_array_index (job->parts, AtlModelPart, i);
+      AtlHubFile *file = &g_array_index (known, AtlHubFile, i);
+
+      atl_reporter_stage (job->reporter, ATL_HUB_CONNECTING, part->file, 0, 0);
+      if (!check_names (part, error))
+        return FALSE;
+      if (is_stored (part))
+        continue;
+      if (!atl_hub_file_locate (session, part->repository, part->file, file, cancellable, error))
+        return FALSE;
+      total += file->size_bytes;
+    }
+  if (!atl_hub_check_room (job->folder, total, _ ("The missing parts"), error))
+    return FALSE;
+  for (guint i = 0; i < job->parts->len; i++)
+    {
+      const AtlModelPart *part = &g_array_index (job->parts, AtlModelPart, i);
+      const AtlHubFile *file = &g_array_index (known, AtlHubFile, i);
+
+      /* The same file may be wanted twice. */
+      if (!is_stored (part) &&
+          !fetch_one (job, session, part, file, done, total, cancellable, error))
+        return FALSE;
+      done += file->size_bytes;
+    }
+  /* All or nothing: a model with some of its parts would only say so again. */
+  for (guint i = 0; i < job->parts->len; i++)
+    if (!link_part (&g_array_index (job->parts, AtlModelPart, i), job->folder, error))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+fetch_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  GError *error = NULL;
+  gboolean ok;
+
+  g_main_context_push_thread_default (context);
+  ok = fetch (data, cancellable, &error);
+  g_main_context_pop_thread_default (context);
+  if (ok)
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+static void
+job_free (gpointer data)
+{
+  Job *job = data;
+
+  g_array_unref (job->parts);
+  g_free (job->folder);
+  atl_reporter_unref (job->reporter);
+  g_free (job);
+}
+
+void
+atl_model_parts_fetch_async (const AtlModelPart *parts,
+                             guint n,
+                             const char *folder,
+                             AtlHubProgressFunc progress,
+                             gpointer progress_data,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  Job *job = g_new0 (Job, 1);
+
+  g_task_set_source_tag (task, atl_model_parts_fetch_async);
+  job->parts = g_array_new (FALSE, TRUE, sizeof (AtlModelPart));
+  g_array_set_clear_func (job->parts, part_clear);
+  for (guint i = 0; i < n; i++)
+    {
+      AtlModelPart copy = { .repository = g_strdup (parts[i].repository),
+                            .file = g_strdup (parts[i].file),
+                            .name = g_strdup (parts[i].name),
+                            .size_bytes = parts[i].size_bytes };
+
+      g_array_append_val (job->parts, copy);
+    }
+  job->folder = g_strdup (folder);
+  job->reporter = atl_reporter_new (task, progress, progress_data);
+  g_task_set_task_data (task, job, job_free);
+  g_task_set_check_cancellable (task, FALSE);
+  g_task_run_in_thread (task, fetch_thread);
+}
+
+gboolean
+atl_model_parts_fetch_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

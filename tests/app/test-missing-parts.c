@@ -1,0 +1,198 @@
+/* A file that is only the part that draws: what it lacks is named with its size, fetched from a hub
+ * (here: a server of our own) at one click, kept once, and the model is loaded and draws. */
+#include "images-steps.h"
+
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+
+#include "app/images/images-page.h"
+#include "hub/rough-server.h"
+
+#define WAIT_S 60
+
+typedef struct
+{
+  Server *server;
+  gint n_files;        /* (atomic) sent */
+  gboolean is_damaged; /* sends other bytes than it promises */
+} Hub;
+
+/* Which file of the tiny model stands for a published one. */
+static char *
+source_of (const char *path)
+{
+  static const struct
+  {
+    const char *ending, *file;
+  } files[] = {
+    { "/clip_l.safetensors", "text_encoder/model.safetensors" },
+    { "/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors" },
+    { "/vocab.json", "tokenizer/vocab.json" },
+    { "/merges.txt", "tokenizer/merges.txt" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
+    if (g_str_has_suffix (path, files[i].ending))
+      return g_build_filename (app_models_dir, "sd15", "model", files[i].file, NULL);
+  return NULL;
+}
+
+/* Large files say their SHA-256, small ones git's name for them, as the hub does. */
+static void
+handle (const Request *request, GOutputStream *out, gpointer data)
+{
+  Hub *hub = data;
+  g_autofree char *source = source_of (request->path);
+  g_autofree char *content = NULL, *hash = NULL, *head = NULL;
+  gboolean is_large = g_str_has_suffix (request->path, ".safetensors");
+  gsize size;
+
+  if (source == NULL || !g_file_get_contents (source, &content, &size, NULL))
+    {
+      say (out, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+      return;
+    }
+  if (g_str_equal (request->method, "GET"))
+    {
+      g_atomic_int_inc (&hub->n_files);
+      if (hub->is_damaged)
+        content[size / 2] ^= 1;
+      send_file (request, out, "\"e\"", (const guint8 *) content, size);
+      return;
+    }
+  if (is_large)
+    {
+      hash = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) content, size);
+      head = g_strdup_printf ("HTTP/1.1 302 Found\r\nLocation: /cdn%s\r\nX-Repo-Commit: %040d\r\n"
+                              "X-Linked-Size: %zu\r\nX-Linked-Etag: \"%s\"\r\n\r\n",
+                              request->path, 7, size, hash);
+    }
+  else
+    {
+      g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA1);
+      g_autofree char *blob = g_strdup_printf ("blob %zu", size);
+
+      g_checksum_update (sum, (const guchar *) blob, (gssize) strlen (blob) + 1);
+      g_checksum_update (sum, (const guchar *) content, (gssize) size);
+      if (g_str_has_prefix (request->path, "/cache"))
+        head = g_strdup_printf ("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nETag: \"%s\"\r\n\r\n",
+                                size, g_checksum_get_string (sum));
+      else
+        head =
+            g_strdup_printf ("HTTP/1.1 307 Elsewhere\r\nLocation: /cache%s\r\nContent-Length: 0\r\n"
+                             "X-Repo-Commit: %040d\r\nX-Linked-Etag: \"%s\"\r\n\r\n",
+                             request->path, 7, g_checksum_get_string (sum));
+    }
+  say (out, head);
+}
+
+static gboolean
+lacks (gpointer f)
+{
+  const char *path;
+
+  return atl_pictures_session_get_lacking (app_pictures (f), &path) != NULL;
+}
+
+static gboolean
+says_error (gpointer f)
+{
+  GtkWidget *label = app_fixture_find_id (((AppFixture *) f)->window->images_page, "error_label");
+
+  return label != NULL && gtk_widget_get_visible (label);
+}
+
+static void
+fetch (AppFixture *f)
+{
+  GtkWidget *button;
+
+  app_fixture_spin (200);
+  button = app_fixture_find_id (f->window->images_page, "fetch_button");
+  g_assert_nonnull (button);
+  g_test_message ("%s", gtk_button_get_label (GTK_BUTTON (button)));
+  g_assert_true (g_str_has_prefix (gtk_button_get_label (GTK_BUTTON (button)), "Download "));
+  g_signal_emit_by_name (button, "clicked");
+}
+
+/* The part that draws, under two names; the caller's. */
+static char *
+lone_file (const char *name)
+{
+  g_autofree char *source = g_build_filename (app_models_dir, "sd15", "model", "unet",
+                                              "diffusion_pytorch_model.safetensors", NULL);
+  char *path = g_build_filename (app_models_dir, name, NULL);
+  g_autofree char *content = NULL;
+  gsize size;
+
+  g_assert_true (g_file_get_contents (source, &content, &size, NULL));
+  g_assert_true (g_file_set_contents (path, content, (gssize) size, NULL));
+  return path;
+}
+
+static void
+test_fetch (void)
+{
+  Hub hub = { 0 };
+  g_autofree char *first = lone_file ("first.safetensors");
+  g_autofree char *second = lone_file ("second.safetensors");
+  g_autofree char *url = NULL, *parts = NULL, *link = NULL;
+  struct stat st;
+  AppFixture f;
+
+  hub.server = server_start (handle, &hub);
+  url = server_url (hub.server, "/hub");
+  g_setenv ("HF_ENDPOINT", url, TRUE);
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ first, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "missing-parts");
+
+  /* Other bytes than were promised are not used. */
+  hub.is_damaged = TRUE;
+  fetch (&f);
+  g_assert_true (app_fixture_wait (says_error, &f, WAIT_S));
+  g_assert_true (lacks (&f));
+  hub.is_damaged = FALSE;
+  hub.n_files = 0;
+  fetch (&f);
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_cmpint (hub.n_files, ==, 4);
+  app_set_up_picture (&f, "made of parts", 2, 1);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  {
+    g_autofree char *folder = atl_pictures_dir ();
+    g_autofree char *path = g_build_filename (folder, "made of parts.png", NULL);
+
+    g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  }
+  parts = atl_client_parts_dir (first);
+  link = g_build_filename (parts, "tokenizer", "vocab.json", NULL);
+  g_assert_cmpint (g_lstat (link, &st), ==, 0);
+
+  /* Another file that lacks the same: nothing is fetched again. */
+  atl_pictures_session_unload_model (app_pictures (&f));
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ second, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  fetch (&f);
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_cmpint (hub.n_files, ==, 4);
+  app_fixture_stop (&f);
+  server_stop (hub.server);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  app_fixture_init (&argc, &argv);
+  app_unpack_models ();
+  g_test_add_func ("/app/missing-parts/fetch", test_fetch);
+  status = g_test_run ();
+  app_remove_models ();
+  return status;
+}
