@@ -50,7 +50,8 @@ struct _AtlModelEntry
 
 AtlModelEntry *atl_model_entry_new (const char *path, const char *name);
 
-/* Whether it may be asked as far as is known: a chat's model, or one that nobody has looked into. */
+/* Whether it may be asked as far as is known: a chat's model, or one that nobody has looked into.
+ */
 gboolean atl_model_entry_may_answer (const AtlModelEntry *self);
 
 /* A sentence on what is worth knowing before choosing it: why it cannot be used, that it is too
