@@ -187,8 +187,8 @@ AtlPictureFile *
 atl_client_read_picture_finish (AtlClient *self, GAsyncResult *result, GError **error);
 
 /* Where files that the model file `path` lacks are looked for, in folders by their role
- * ("text_encoder/t5.safetensors"): known by the file's name and size, so that it may be moved. The
- * caller's; NULL when there is no such file, and for folders, which are whole or are not. */
+ * ("text_encoder/t5.safetensors"): known by the file's name and size, so that it may be moved, or
+ * by the folder's path. The caller's; NULL when it is not there. */
 char *atl_client_parts_dir (const char *path);
 
 /* Tokens of `text`, or of the conversation when `is_messages`. */

@@ -212,9 +212,16 @@ atl_client_parts_dir (const char *path)
   g_autofree char *key = NULL;
   struct stat st;
 
-  if (stat (path, &st) != 0 || !S_ISREG (st.st_mode))
+  if (stat (path, &st) != 0)
     return NULL;
-  key = g_strdup_printf ("%s-%" G_GINT64_FORMAT, name, (gint64) st.st_size);
+  if (S_ISREG (st.st_mode))
+    key = g_strdup_printf ("%s-%" G_GINT64_FORMAT, name, (gint64) st.st_size);
+  else
+    {
+      g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, path, -1);
+
+      key = g_strdup_printf ("%s-%.16s", name, hash);
+    }
   return g_build_filename (g_get_user_data_dir (), "atelier", "parts", "of", key, NULL);
 }
 
@@ -364,7 +371,7 @@ static gboolean
 open_path (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
-    return open_folder (path, fds, names, error);
+    return open_folder (path, fds, names, error) && open_fetched_parts (path, fds, names, error);
   if (g_str_has_suffix (path, pair_suffix))
     return open_pair (path, fds, names, error);
   if (!open_file_or_shards (path, fds, names, error) ||

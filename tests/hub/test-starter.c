@@ -539,10 +539,10 @@ test_hub_exchanges (Fixture *f, gconstpointer data)
           gboolean large = json_object_has_member (headers, "X-Linked-Etag");
           const char *etag =
               json_object_get_string_member (headers, large ? "X-Linked-Etag" : "ETag");
+          const char *commit = json_object_get_string_member (headers, "X-Repo-Commit");
 
           g_assert_nonnull (strstr (etag, large ? file.sha256 : file.git_id));
-          g_assert_nonnull (
-              strstr (file.url, json_object_get_string_member (headers, "X-Repo-Commit")));
+          g_assert_nonnull (strstr (file.url, commit));
           n_accepted++;
         }
       else if (g_str_equal (name, "missing file") || g_str_equal (name, "unknown revision"))
