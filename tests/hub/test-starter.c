@@ -537,10 +537,9 @@ test_hub_exchanges (Fixture *f, gconstpointer data)
           JsonObject *headers = json_object_get_object_member (
               json_object_get_object_member (exchange, "response"), "headers");
           gboolean large = json_object_has_member (headers, "X-Linked-Etag");
-          const char *etag =
-              json_object_get_string_member (headers, large ? "X-Linked-Etag" : "ETag");
+          const char *member = large ? "X-Linked-Etag" : "ETag";
+          const char *etag = json_object_get_string_member (headers, member);
           const char *commit = json_object_get_string_member (headers, "X-Repo-Commit");
-
           g_assert_nonnull (strstr (etag, large ? file.sha256 : file.git_id));
           g_assert_nonnull (strstr (file.url, commit));
           n_accepted++;
