@@ -49,7 +49,11 @@ random_schema (GRand *rand, guint depth)
 
       for (guint i = 0; i < n; i++)
         {
-          g_autofree char *key = g_strdup_printf ("key_%u", i);
+          /* Names that are no words, too. */
+          static const char *const odd[] = { "größe", "a b", "-x.y", "7" };
+          g_autofree char *key = g_rand_int_range (rand, 0, 5) == 0
+                                     ? g_strdup (odd[i % G_N_ELEMENTS (odd)])
+                                     : g_strdup_printf ("key_%u", i);
 
           json_object_set_object_member (properties, key, random_schema (rand, depth - 1));
           if (g_rand_boolean (rand))
@@ -132,8 +136,12 @@ conforms (JsonNode *value, JsonObject *schema)
       return TRUE;
     }
   if (g_str_equal (type, "string"))
-    return of == G_TYPE_STRING && g_utf8_strlen (json_node_get_string (value), -1) >=
-                                      atl_json_int (schema, "minLength", 0);
+    {
+      glong n = of == G_TYPE_STRING ? g_utf8_strlen (json_node_get_string (value), -1) : -1;
+
+      return n >= atl_json_int (schema, "minLength", 0) &&
+             n <= atl_json_int (schema, "maxLength", G_MAXINT);
+    }
   if (g_str_equal (type, "integer"))
     return of == G_TYPE_INT64 &&
            json_node_get_int (value) >= atl_json_int (schema, "minimum", G_MININT64) &&

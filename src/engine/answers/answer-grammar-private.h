@@ -16,8 +16,22 @@ typedef struct
 
 /* The rule of any text that does not have `mark` in it, and then the mark; the caller's. */
 char *atl_call_text_until (AtlCallWriter *w, const char *mark);
+/* Text of the length that a string's schema asks for, without blanks at its ends and without what
+ * `mark` begins with; NULL where any length will do. The caller's. */
+char *atl_call_bounded_text (JsonObject *schema, const char *mark);
 /* A value in Gemma's notation as the argument's schema wants it; the caller's. */
-char *
-atl_call_gemma_value (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GError **error);
+char *atl_call_gemma_value (AtlCallWriter *w, guint i, JsonNode *schema, GError **error);
+/* A key and its colon in that notation. */
+void atl_call_append_gemma_key (AtlCallWriter *w, GString *out, const char *key);
+
+/* Whether an object's schema has `key` among those that must be there. */
+gboolean atl_call_requires (JsonObject *schema, const char *key);
+/* The rule of `n` rules in order, those that are not needed optional, `separator` (nullable)
+ * between them; "" for none. The caller's. */
+char *atl_call_chain (AtlCallWriter *w,
+                      const char *const *names,
+                      const gboolean *needed,
+                      guint n,
+                      const char *separator);
 
 G_END_DECLS

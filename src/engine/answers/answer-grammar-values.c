@@ -9,6 +9,9 @@
 #define GEMMA_QUOTE "<|\"|>"
 /* Longest control token looked for in a mark. */
 #define MAX_TOKEN_BYTES 96u
+#define GEMMA_DEPTH 16u
+/* Of texts whose length a schema bounds. */
+#define MAX_LENGTH 2000
 
 /* --- Marks --- */
 
@@ -136,6 +139,40 @@ atl_call_text_until (AtlCallWriter *w, const char *mark)
   return g_strdup (names->pdata[0]);
 }
 
+char *
+atl_call_bounded_text (JsonObject *schema, const char *mark)
+{
+  gint64 least = CLAMP (atl_json_int (schema, "minLength", 0), 0, MAX_LENGTH);
+  gint64 most = CLAMP (atl_json_int (schema, "maxLength", -1), -1, MAX_LENGTH);
+  g_autoptr (GString) inner = g_string_new ("[^\\x00\\n\\r");
+  g_autoptr (GString) edge = g_string_new ("[^\\x00\\n\\r\\t ");
+  GString *out;
+
+  if (least == 0 && most < 0)
+    return NULL;
+  append_in_class (inner, g_utf8_get_char (mark));
+  append_in_class (edge, g_utf8_get_char (mark));
+  g_string_append_c (inner, ']');
+  g_string_append_c (edge, ']');
+  if (most >= 0 && most < least)
+    most = least;
+  out = g_string_new ("(");
+  if (least == 0)
+    g_string_append (out, "\"\"");
+  if (least <= 1 && most != 0)
+    g_string_append_printf (out, "%s%s", least == 0 ? " | " : "", edge->str);
+  if (most < 0 || most >= 2)
+    {
+      g_string_append_printf (out, "%s%s %s{%u,", least <= 1 ? " | " : "", edge->str, inner->str,
+                              (guint) MAX (least - 2, 0));
+      if (most >= 2)
+        g_string_append_printf (out, "%u", (guint) most - 2);
+      g_string_append_printf (out, "} %s", edge->str);
+    }
+  g_string_append_c (out, ')');
+  return g_string_free (out, FALSE);
+}
+
 /* --- Gemma --- */
 
 /* Any value in Gemma's notation; written once. */
@@ -169,55 +206,196 @@ append_gemma_string (AtlCallWriter *w, GString *out, const char *text)
   atl_answer_grammar_append_mark (w->options, out, GEMMA_QUOTE);
 }
 
-/* The values that a schema lists; NULL if it lists none. */
-static char *
-gemma_listed (AtlCallWriter *w, JsonNode *schema)
+/* A value that the schema names, in Gemma's notation. */
+static void
+append_gemma_json (AtlCallWriter *w, GString *out, JsonNode *value)
 {
-  JsonObject *object = JSON_NODE_HOLDS_OBJECT (schema) ? json_node_get_object (schema) : NULL;
-  JsonArray *values = object != NULL ? atl_json_array (object, "enum") : NULL;
+  if (JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) == G_TYPE_STRING)
+    append_gemma_string (w, out, json_node_get_string (value));
+  else if (JSON_NODE_HOLDS_ARRAY (value))
+    {
+      JsonArray *array = json_node_get_array (value);
+
+      g_string_append (out, " \"[\"");
+      for (guint i = 0; i < json_array_get_length (array); i++)
+        {
+          g_string_append (out, i > 0 ? " \",\"" : "");
+          append_gemma_json (w, out, json_array_get_element (array, i));
+        }
+      g_string_append (out, " \"]\"");
+    }
+  else if (JSON_NODE_HOLDS_OBJECT (value))
+    {
+      JsonObjectIter iter;
+      const char *key;
+      JsonNode *member;
+      gboolean is_first = TRUE;
+
+      g_string_append (out, " \"{\"");
+      json_object_iter_init_ordered (&iter, json_node_get_object (value));
+      while (json_object_iter_next_ordered (&iter, &key, &member))
+        {
+          g_string_append (out, is_first ? "" : " \",\"");
+          is_first = FALSE;
+          atl_call_append_gemma_key (w, out, key);
+          append_gemma_json (w, out, member);
+        }
+      g_string_append (out, " \"}\"");
+    }
+  else
+    {
+      g_autofree char *text = atl_json_write (value);
+
+      g_string_append_c (out, ' ');
+      atl_grammar_append_literal (out, text != NULL ? text : "null");
+    }
+}
+
+void
+atl_call_append_gemma_key (AtlCallWriter *w, GString *out, const char *key)
+{
+  if (*key != '\0' && key[strspn (key, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_")] == '\0')
+    {
+      g_string_append_c (out, ' ');
+      atl_grammar_append_literal (out, key);
+    }
+  else
+    append_gemma_string (w, out, key);
+  g_string_append (out, " \":\"");
+}
+
+/* A schema's own list of values, or its only one; NULL if it has none. */
+static char *
+gemma_listed (AtlCallWriter *w, JsonObject *schema)
+{
+  JsonArray *values = atl_json_array (schema, "enum");
   GString *out;
 
+  if (json_object_has_member (schema, "const"))
+    {
+      out = g_string_new (NULL);
+      append_gemma_json (w, out, json_object_get_member (schema, "const"));
+      return g_string_free (out, FALSE);
+    }
   if (values == NULL || json_array_get_length (values) == 0)
     return NULL;
   out = g_string_new ("(");
   for (guint i = 0; i < json_array_get_length (values); i++)
     {
-      JsonNode *value = json_array_get_element (values, i);
-
-      if (i > 0)
-        g_string_append (out, " |");
-      if (JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) == G_TYPE_STRING)
-        append_gemma_string (w, out, json_node_get_string (value));
-      else
-        {
-          g_autofree char *text = atl_json_write (value);
-
-          atl_grammar_append_literal (out, text != NULL ? text : "null");
-        }
+      g_string_append (out, i > 0 ? " |" : "");
+      append_gemma_json (w, out, json_array_get_element (values, i));
     }
   g_string_append_c (out, ')');
   return g_string_free (out, FALSE);
 }
 
+static char *
+gemma_text (AtlCallWriter *w, JsonObject *schema)
+{
+  g_autofree char *text = atl_call_bounded_text (schema, GEMMA_QUOTE);
+  GString *out = g_string_new (NULL);
+
+  atl_answer_grammar_append_mark (w->options, out, GEMMA_QUOTE);
+  if (text != NULL)
+    {
+      g_string_append_printf (out, " %s", text);
+      atl_answer_grammar_append_mark (w->options, out, GEMMA_QUOTE);
+    }
+  else
+    {
+      text = atl_call_text_until (w, GEMMA_QUOTE);
+      g_string_append_printf (out, " %s", text);
+    }
+  return g_string_free (out, FALSE);
+}
+
+static char *gemma_schema (AtlCallWriter *w, JsonNode *node, JsonNode *root, guint depth);
+
+static char *
+gemma_list (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
+{
+  gint64 least = CLAMP (atl_json_int (schema, "minItems", 0), 0, 100);
+  gint64 most = CLAMP (atl_json_int (schema, "maxItems", 100), least, 100);
+  JsonNode *items = json_object_get_member (schema, "items");
+  g_autofree char *item =
+      items != NULL ? gemma_schema (w, items, root, depth + 1) : g_strdup (gemma_value (w));
+
+  if (most == 0)
+    return g_strdup ("\"[]\"");
+  return g_strdup_printf ("\"[\" (%s (\",\" %s){%u,%u})%s \"]\"", item, item,
+                          (guint) MAX (least - 1, 0), (guint) most - 1, least > 0 ? "" : "?");
+}
+
+/* Properties in the schema's order, as in JSON (see answer-grammar.c, pairs). */
+static char *
+gemma_object (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
+{
+  JsonObject *properties = atl_json_object (schema, "properties");
+  g_autoptr (GPtrArray) rules = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) needed = g_array_new (FALSE, FALSE, sizeof (gboolean));
+  JsonObjectIter iter;
+  const char *key;
+  JsonNode *member;
+  char *first;
+
+  if (properties == NULL)
+    return g_strdup_printf ("\"{\" ([a-zA-Z0-9_]+ \":\" %s (\",\" [a-zA-Z0-9_]+ \":\" %s)*)? \"}\"",
+                            gemma_value (w), gemma_value (w));
+  json_object_iter_init_ordered (&iter, properties);
+  while (json_object_iter_next_ordered (&iter, &key, &member))
+    {
+      g_autoptr (GString) pair = g_string_new (NULL);
+      g_autofree char *value = gemma_schema (w, member, root, depth + 1);
+      gboolean is_needed = atl_call_requires (schema, key);
+
+      atl_call_append_gemma_key (w, pair, key);
+      g_string_append_printf (pair, " %s", value);
+      g_ptr_array_add (rules, atl_schema_rules_add (w->rules, "pair", pair->str));
+      g_array_append_val (needed, is_needed);
+    }
+  first = atl_call_chain (w, (const char *const *) rules->pdata,
+                          (const gboolean *) (gpointer) needed->data, rules->len, ",");
+  {
+    char *object = g_strdup_printf ("\"{\" %s \"}\"", first);
+
+    g_free (first);
+    return object;
+  }
+}
+
+/* What cannot be said in this notation may be anything. */
+static char *
+gemma_schema (AtlCallWriter *w, JsonNode *node, JsonNode *root, guint depth)
+{
+  JsonObject *schema = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  const char *type = schema != NULL ? atl_json_string (schema, "type", "") : "";
+  char *body = schema != NULL ? gemma_listed (w, schema) : NULL, *name = NULL;
+
+  if (depth > GEMMA_DEPTH)
+    ;
+  else if (body != NULL)
+    ;
+  else if (g_str_equal (type, "string"))
+    body = gemma_text (w, schema);
+  else if (g_str_equal (type, "array"))
+    body = gemma_list (w, schema, root, depth);
+  else if (g_str_equal (type, "object"))
+    body = gemma_object (w, schema, root, depth);
+  else if (g_str_equal (type, "integer") || g_str_equal (type, "number") ||
+           g_str_equal (type, "boolean") || g_str_equal (type, "null"))
+    return atl_schema_rules_add_schema (w->rules, node, root, "value", NULL);
+  name = body != NULL ? atl_schema_rules_add (w->rules, "value", body) : g_strdup (gemma_value (w));
+  g_free (body);
+  return name;
+}
+
 char *
-atl_call_gemma_value (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GError **error)
+atl_call_gemma_value (AtlCallWriter *w, guint i, JsonNode *schema, GError **error)
 {
   const AtlTool *tool = atl_tool_set_get (w->options->tools, i);
-  AtlToolType types = atl_tool_set_types (w->options->tools, i, key);
-  char *listed = gemma_listed (w, schema);
+  g_autofree char *checked = NULL;
 
-  if (listed != NULL)
-    return listed;
-  /* Numbers and words are written as in JSON. */
-  if ((types & (ATL_TOOL_STRING | ATL_TOOL_ARRAY | ATL_TOOL_OBJECT)) == 0)
-    return atl_schema_rules_add_schema (w->rules, schema, tool->schema, "value", error);
-  if (types == ATL_TOOL_STRING)
-    {
-      g_autofree char *string = atl_call_text_until (w, GEMMA_QUOTE);
-      g_autoptr (GString) quote = g_string_new (NULL);
-
-      atl_answer_grammar_append_mark (w->options, quote, GEMMA_QUOTE);
-      return g_strdup_printf ("%s %s", quote->str, string);
-    }
-  return g_strdup (gemma_value (w));
+  /* A schema that makes no sense is refused as in the other notations. */
+  checked = atl_schema_rules_add_schema (w->rules, schema, tool->schema, "value", error);
+  return checked != NULL ? gemma_schema (w, schema, tool->schema, 0) : NULL;
 }

@@ -63,10 +63,10 @@ json_arguments (AtlCallWriter *w, guint i, GError **error)
   return name;
 }
 
-static gboolean
-is_required (const AtlTool *tool, const char *key)
+gboolean
+atl_call_requires (JsonObject *schema, const char *key)
 {
-  JsonArray *required = atl_json_array (json_node_get_object (tool->schema), "required");
+  JsonArray *required = atl_json_array (schema, "required");
 
   for (guint i = 0; required != NULL && i < json_array_get_length (required); i++)
     {
@@ -89,16 +89,27 @@ json_value (AtlCallWriter *w, const AtlTool *tool, JsonNode *schema, GError **er
   return name;
 }
 
-/* The values that the schema lists, as bare text before the closing mark; NULL if it lists none. */
+/* The values that the schema lists or text of the length that it asks for, as bare text before the
+ * closing mark; NULL if it wants neither. */
 static char *
 listed_texts (AtlCallWriter *w, JsonNode *schema)
 {
+  const char *close = w->options->format->value_close;
   JsonObject *object = JSON_NODE_HOLDS_OBJECT (schema) ? json_node_get_object (schema) : NULL;
   JsonArray *values = object != NULL ? atl_json_array (object, "enum") : NULL;
+  g_autofree char *bounded = NULL;
   GString *out;
 
   if (values == NULL || json_array_get_length (values) == 0)
-    return NULL;
+    {
+      if (object != NULL && g_str_equal (atl_json_string (object, "type", ""), "string"))
+        bounded = atl_call_bounded_text (object, close + strspn (close, BLANKS));
+      if (bounded == NULL)
+        return NULL;
+      out = g_string_new (bounded);
+      mark (w, out, close);
+      return g_string_free (out, FALSE);
+    }
   out = g_string_new ("(");
   for (guint i = 0; i < json_array_get_length (values); i++)
     {
@@ -113,7 +124,7 @@ listed_texts (AtlCallWriter *w, JsonNode *schema)
       atl_grammar_append_literal (out, text != NULL ? text : "null");
     }
   g_string_append_c (out, ')');
-  mark (w, out, w->options->format->value_close);
+  mark (w, out, close);
   return g_string_free (out, FALSE);
 }
 
@@ -150,13 +161,25 @@ tagged_pair (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GErro
   return rule (w, "argument", out);
 }
 
+/* A word, or what is none in quotes. */
+static void
+append_python_key (GString *out, const char *key)
+{
+  g_autofree char *quoted = atl_json_quote (key);
+  gboolean is_word = *key != '\0' && !g_ascii_isdigit (*key) &&
+                     key[strspn (key, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_")] == '\0';
+
+  atl_grammar_append_literal (out, is_word ? key : quoted);
+  g_string_append (out, " \"=\"");
+}
+
 /* key=value of ATL_CALL_PYTHON, key:value of ATL_CALL_GEMMA. */
 static char *
 listed_pair (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GError **error)
 {
   gboolean is_gemma = w->options->format->style == ATL_CALL_GEMMA;
   g_autofree char *value =
-      is_gemma ? atl_call_gemma_value (w, i, key, schema, error)
+      is_gemma ? atl_call_gemma_value (w, i, schema, error)
                : json_value (w, atl_tool_set_get (w->options->tools, i), schema, error);
   GString *out = g_string_new (NULL);
 
@@ -165,56 +188,36 @@ listed_pair (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GErro
       g_string_free (out, TRUE);
       return NULL;
     }
-  atl_grammar_append_literal (out, key);
-  g_string_append_printf (out, " \"%s\" %s", is_gemma ? ":" : "=", value);
+  if (is_gemma)
+    atl_call_append_gemma_key (w, out, key);
+  else
+    append_python_key (out, key);
+  g_string_append_printf (out, " %s", value);
   return rule (w, "argument", out);
 }
 
-/* The pairs of a tool in the schema's order, each that is not required optional. With a separator,
- * two rules a pair: one for the first that is written, one for those behind it. */
-static char *
-pairs (AtlCallWriter *w, guint i, const char *separator, GError **error)
+/* Two rules each: one for the first that is written, one for those behind it. */
+char *
+atl_call_chain (AtlCallWriter *w,
+                const char *const *names,
+                const gboolean *needed,
+                guint n,
+                const char *separator)
 {
-  const AtlTool *tool = atl_tool_set_get (w->options->tools, i);
-  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GArray) required = g_array_new (FALSE, FALSE, sizeof (gboolean));
   char *first = g_strdup (""), *behind = g_strdup ("");
-  JsonObjectIter iter;
-  const char *key;
-  JsonNode *schema;
 
-  if (tool->members == NULL)
-    return g_strdup ("");
-  json_object_iter_init_ordered (&iter, tool->members);
-  while (json_object_iter_next_ordered (&iter, &key, &schema))
+  for (guint k = n; k > 0; k--)
     {
-      gboolean needed = is_required (tool, key);
-      char *name = separator != NULL ? listed_pair (w, i, key, schema, error)
-                                     : tagged_pair (w, i, key, schema, error);
-
-      if (name == NULL)
-        {
-          g_free (first);
-          g_free (behind);
-          return NULL;
-        }
-      g_ptr_array_add (names, name);
-      g_array_append_val (required, needed);
-    }
-  for (guint k = names->len; k > 0; k--)
-    {
-      const char *name = names->pdata[k - 1];
-      gboolean needed = g_array_index (required, gboolean, k - 1);
-      const char *next = separator != NULL ? behind : first;
+      const char *name = names[k - 1], *next = separator != NULL ? behind : first;
       GString *one = g_string_new (NULL), *other = g_string_new (NULL);
 
-      g_string_printf (one, needed ? "%s %s" : "(%s %s)?", name, next);
-      g_string_printf (other, needed ? "\"%s\" %s %s" : "(\"%s\" %s %s)?",
+      g_string_printf (one, needed[k - 1] ? "%s %s" : "(%s %s)?", name, next);
+      g_string_printf (other, needed[k - 1] ? "\"%s\" %s %s" : "(\"%s\" %s %s)?",
                        separator != NULL ? separator : "", name, behind);
       /* Left out, what comes behind it may still come. */
-      if (!needed && *first != '\0')
+      if (!needed[k - 1] && *first != '\0')
         g_string_printf (one, "%s %s | %s", name, next, first);
-      if (!needed && *behind != '\0')
+      if (!needed[k - 1] && *behind != '\0')
         g_string_printf (other, "\"%s\" %s %s | %s", separator != NULL ? separator : "", name,
                          behind, behind);
       g_free (first);
@@ -226,6 +229,35 @@ pairs (AtlCallWriter *w, guint i, const char *separator, GError **error)
     }
   g_free (behind);
   return first;
+}
+
+/* The pairs of a tool in the schema's order. */
+static char *
+pairs (AtlCallWriter *w, guint i, const char *separator, GError **error)
+{
+  const AtlTool *tool = atl_tool_set_get (w->options->tools, i);
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) required = g_array_new (FALSE, FALSE, sizeof (gboolean));
+  JsonObjectIter iter;
+  const char *key;
+  JsonNode *schema;
+
+  if (tool->members == NULL)
+    return g_strdup ("");
+  json_object_iter_init_ordered (&iter, tool->members);
+  while (json_object_iter_next_ordered (&iter, &key, &schema))
+    {
+      gboolean needed = atl_call_requires (json_node_get_object (tool->schema), key);
+      char *name = separator != NULL ? listed_pair (w, i, key, schema, error)
+                                     : tagged_pair (w, i, key, schema, error);
+
+      if (name == NULL)
+        return NULL;
+      g_ptr_array_add (names, name);
+      g_array_append_val (required, needed);
+    }
+  return atl_call_chain (w, (const char *const *) names->pdata,
+                         (const gboolean *) (gpointer) required->data, names->len, separator);
 }
 
 /* --- One call --- */

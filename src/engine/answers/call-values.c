@@ -220,7 +220,8 @@ read_pairs (Reader *r, const char *colon, const char *close, gboolean word_keys,
       {
         if (out->str[out->len - 1] != '{')
           g_string_append (out, ", ");
-        if (word_keys)
+        skip_blanks (r);
+        if (word_keys && r->p < r->end && *r->p != '"')
           {
             g_autofree char *word = take_word (r);
 

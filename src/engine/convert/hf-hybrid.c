@@ -36,33 +36,32 @@ refuse (HfWriter *w, const char *key)
 
 /* --- Gated delta net --- */
 
-/* GGUF has one number for which layers attend: all whose number divides by it. */
+/* Which layers attend: all whose number divides by the interval, or those that the list says. */
 static void
 put_interval (HfWriter *w)
 {
   const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
-  guint64 interval = (guint64) need (w, "full_attention_interval");
+  gboolean is_said = atl_hf_config_meta (w->config, "full_attention_interval") != NULL;
+  double interval = is_said ? need (w, "full_attention_interval") : 4;
+  AtlMetaValue recurrent = { .type = ATL_META_ARRAY };
+  g_autofree gboolean *flags = NULL;
 
-  if (types != NULL && types->type == ATL_META_ARRAY && types->v_array.elem_type == ATL_META_STRING)
+  hf_put_uint (w, "full_attention_interval", interval);
+  if (types == NULL)
+    return;
+  if (types->type != ATL_META_ARRAY || types->v_array.elem_type != ATL_META_STRING)
     {
-      char *const *names = types->v_array.elems;
-
-      /* The list has the last word; what it says is told by its first layer that attends. */
-      for (gsize i = 0; i < types->v_array.n; i++)
-        if (strcmp (names[i], "full_attention") == 0)
-          {
-            interval = i + 1;
-            break;
-          }
-      for (gsize i = 0; i < types->v_array.n; i++)
-        if ((strcmp (names[i], "full_attention") == 0) != ((i + 1) % interval == 0))
-          {
-            hf_fail (w, ATL_ERROR_UNSUPPORTED,
-                     _ ("the layers that attend do not come at regular intervals (layer_types)"));
-            return;
-          }
+      hf_fail (w, ATL_ERROR_BAD_FILE,
+               _ ("the list of layers that attend (layer_types) is missing"));
+      return;
     }
-  hf_put_uint (w, "full_attention_interval", (double) interval);
+  flags = g_new0 (gboolean, types->v_array.n + 1);
+  for (gsize i = 0; i < types->v_array.n; i++)
+    flags[i] = strcmp (((char *const *) types->v_array.elems)[i], "full_attention") != 0;
+  recurrent.v_array.elem_type = ATL_META_BOOL;
+  recurrent.v_array.n = types->v_array.n;
+  recurrent.v_array.elems = flags;
+  hf_put (w, "attention.recurrent_layers", &recurrent);
 }
 
 static void

@@ -256,6 +256,7 @@ static const Setting settings[] = {
   { "expert_feed_forward_length", "intermediate_size", " gpt-oss ", FALSE },
   { "expert_shared_feed_forward_length", "shared_expert_intermediate_size", NULL, FALSE },
   { "expert_shared_feed_forward_length", "shared_intermediate_size", " granitemoe ", FALSE },
+  { "expert_shared_feed_forward_length", "intermediate_size", " hunyuan-moe ", FALSE },
   { "attn_logit_softcapping", "attn_logit_softcapping", " gemma2 ", TRUE },
   { "final_logit_softcapping", "final_logit_softcapping", " gemma2 gemma3 gemma3n gemma4 ", TRUE },
   { "attention.scale", "attention_multiplier", " granite granitemoe granitehybrid ", TRUE },

@@ -162,7 +162,7 @@ atl_chat_answer_new (AtlChatModel *model,
   make_reader (self, options, is_thinking);
   self->thinking_since = g_get_monotonic_time ();
   self->constraint = atl_chat_constraint_new (
-      model, options, self->tools, self->open,
+      model, options, self->tools, self->open, self->close,
       has_marks && options->thinking != 0 && !is_thinking && !continues, is_thinking, &local);
   if (local != NULL)
     {

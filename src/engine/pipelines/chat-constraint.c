@@ -31,6 +31,7 @@ struct _AtlChatConstraint
   AtlGrammarMatcher *thinking; /* (nullable) of DECIDING: the mark that opens the section */
   Mode mode;
   gboolean answer_lives, thinking_lives; /* in DECIDING: still possible */
+  const char *think_close;               /* borrowed */
   float *spare;                          /* (nullable) [n_spare] */
   gsize n_spare;
 };
@@ -136,7 +137,9 @@ static AtlGrammarMatcher *
 thinking_matcher (AtlChatConstraint *self, const char *open)
 {
   AtlAnswerGrammar g = { .find_token = find_token_cb, .data = self->model->tokenizer };
-  g_autoptr (GString) gbnf = g_string_new ("root ::= [ \\n]{0,4}");
+  /* A channel begins at once. */
+  g_autoptr (GString) gbnf = g_string_new (
+      self->model->tool_format->style == ATL_CALL_HARMONY ? "root ::=" : "root ::= [ \\n]{0,4}");
   g_autoptr (AtlGrammar) grammar = NULL;
 
   atl_answer_grammar_append_mark (&g, gbnf, open);
@@ -159,6 +162,7 @@ atl_chat_constraint_new (AtlChatModel *model,
                          const AtlTurnOptions *options,
                          AtlToolSet *tools,
                          const char *think_open,
+                         const char *think_close,
                          gboolean may_think,
                          gboolean after_thinking,
                          GError **error)
@@ -166,6 +170,7 @@ atl_chat_constraint_new (AtlChatModel *model,
   g_autoptr (AtlChatConstraint) self = g_new0 (AtlChatConstraint, 1);
 
   self->model = model;
+  self->think_close = think_close;
   if (options->grammar != NULL)
     {
       self->root = parse (options->grammar, "root", error);
@@ -329,11 +334,22 @@ atl_chat_constraint_failure (const AtlChatConstraint *self)
 char *
 atl_chat_constraint_rest (AtlChatConstraint *self)
 {
-  char *rest = NULL;
+  g_autofree char *mark = NULL;
+  g_autofree char *answer = NULL;
 
-  if (self->root != NULL && (self->mode == NO_END || self->mode == DECIDING))
-    begin (self, self->mode == NO_END ? self->after : self->root, ANSWER);
-  if (self->mode == ANSWER)
-    rest = atl_grammar_matcher_shortest (self->answer, token_name_cb, self->model->tokenizer);
-  return rest != NULL ? rest : g_strdup ("");
+  if (self->mode == DECIDING && !self->answer_lives)
+    {
+      /* Only the mark can be what has begun: an empty section comes before the answer. */
+      mark = atl_grammar_matcher_shortest (self->thinking, token_name_cb, self->model->tokenizer);
+      if (mark == NULL)
+        return g_strdup ("");
+    }
+  if (self->root != NULL && (self->mode == NO_END || mark != NULL))
+    begin (self, self->after, ANSWER);
+  if (self->mode == ANSWER || self->mode == DECIDING)
+    answer = atl_grammar_matcher_shortest (self->answer, token_name_cb, self->model->tokenizer);
+  if (answer == NULL)
+    return g_strdup ("");
+  return g_strconcat (mark != NULL ? mark : "", mark != NULL ? self->think_close : "", answer,
+                      NULL);
 }

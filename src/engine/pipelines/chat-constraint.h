@@ -16,13 +16,15 @@ G_BEGIN_DECLS
 
 typedef struct _AtlChatConstraint AtlChatConstraint;
 
-/* NULL without an error where nothing is asked for. `tools` (nullable): those that may be called.
- * `may_think`: the model may open a thinking section by itself; `after_thinking`: the prompt ended
- * inside one. Errors: ATL_ERROR_INVALID and _TOO_COMPLEX for grammars and schemas. */
+/* NULL without an error where nothing is asked for. The marks of thinking are borrowed. `tools`
+ * (nullable): those that may be called. `may_think`: the model may open a thinking section by
+ * itself; `after_thinking`: the prompt ended inside one. Errors: ATL_ERROR_INVALID and _TOO_COMPLEX
+ * for grammars and schemas. */
 AtlChatConstraint *atl_chat_constraint_new (AtlChatModel *model,
                                             const AtlTurnOptions *options,
                                             AtlToolSet *tools,
                                             const char *think_open,
+                                            const char *think_close,
                                             gboolean may_think,
                                             gboolean after_thinking,
                                             GError **error);

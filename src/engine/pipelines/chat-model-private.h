@@ -126,6 +126,9 @@ const char *atl_chat_special (const AtlChatModel *self, AtlSpecialToken which);
 void atl_chat_tools_detect (AtlChatModel *self);
 /* The template of conversations with tools; borrowed. */
 const AtlChatTemplate *atl_chat_tools_template (const AtlChatModel *self);
+/* Tools (atl_tool_set_json) for a template that looks at no more than simple ones: every property
+ * has a simple type and a description, if only an empty one. The caller's. */
+JsonArray *atl_chat_tools_plain (JsonArray *tools);
 /* The messages as the template prints all of them: calls and results that it would leave out become
  * text, and tools (nullable) that it does not know are told in the system message. The caller's. */
 JsonArray *atl_chat_tools_adapt (const AtlChatModel *self, JsonArray *messages, AtlToolSet *tools);

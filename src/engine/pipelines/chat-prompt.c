@@ -134,6 +134,24 @@ ends_thinking (const AtlChatModel *self, const char *prompt)
   return last != NULL && strstr (last, close) == NULL;
 }
 
+/* What templates of a few models call the tools and the time. */
+static void
+add_rare_words (JsonObject *extra, JsonArray *tools, GDateTime *now)
+{
+  g_autofree char *functions = NULL;
+  g_autofree char *datetime = g_date_time_format (now, "%b %d %Y %H:%M:%S");
+
+  if (tools != NULL)
+    {
+      g_autoptr (JsonNode) node = json_node_new (JSON_NODE_ARRAY);
+
+      json_node_set_array (node, tools);
+      functions = atl_json_write (node);
+    }
+  json_object_set_string_member (extra, "functions", functions != NULL ? functions : "");
+  json_object_set_string_member (extra, "datetime", datetime);
+}
+
 /* The prompt without the beginning of an answer. */
 static char *
 render_messages (const AtlChatModel *self,
@@ -145,7 +163,11 @@ render_messages (const AtlChatModel *self,
   g_autoptr (GDateTime) now = g_date_time_new_now_local ();
   g_autoptr (AtlToolSet) tools = NULL;
   g_autoptr (JsonArray) adapted = NULL;
+  g_autoptr (JsonArray) plain = NULL;
+  const AtlChatTemplate *template;
+  GError *mistake = NULL;
   JsonArray *list = NULL;
+  char *text;
 
   if (options->tools != NULL && json_array_get_length (options->tools) > 0)
     {
@@ -153,6 +175,7 @@ render_messages (const AtlChatModel *self,
       if (tools == NULL)
         return NULL;
     }
+  template = tools != NULL ? atl_chat_tools_template (self) : self->chat;
   adapted = atl_chat_tools_adapt (self, messages, tools);
   if (tools != NULL && self->names_tools)
     {
@@ -160,8 +183,20 @@ render_messages (const AtlChatModel *self,
       /* SmolLM3's word for them. */
       json_object_set_array_member (extra, "xml_tools", json_array_ref (list));
     }
-  return atl_chat_template_render (tools != NULL ? atl_chat_tools_template (self) : self->chat,
-                                   adapted, list, extra, TRUE, now, error);
+  text = atl_chat_template_render (template, adapted, list, extra, TRUE, now, &mistake);
+  if (text != NULL)
+    return text;
+  /* Some look at what is not there, or not as simple: the constraint still knows. */
+  plain = list != NULL ? atl_chat_tools_plain (list) : NULL;
+  if (plain != NULL)
+    json_object_set_array_member (extra, "xml_tools", json_array_ref (plain));
+  add_rare_words (extra, plain, now);
+  text = atl_chat_template_render (template, adapted, plain, extra, TRUE, now, NULL);
+  if (text == NULL)
+    g_propagate_error (error, mistake);
+  else
+    g_error_free (mistake);
+  return text;
 }
 
 static char *

@@ -142,6 +142,83 @@ add_to_system (JsonArray *messages, const char *text)
   json_array_unref (rest);
 }
 
+/* What templates ask for without looking whether it is there. */
+static JsonNode *
+plain_property (JsonNode *node)
+{
+  static const char *const types[] = {
+    "string", "number", "integer", "boolean", "object", "array"
+  };
+  JsonObject *have = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+  const char *type = have != NULL ? atl_json_string (have, "type", "string") : "string";
+  JsonNode *plain = json_node_new (JSON_NODE_OBJECT);
+  JsonObject *object = json_object_new ();
+  gboolean known = FALSE;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (types); i++)
+    known |= g_str_equal (types[i], type);
+  json_object_set_string_member (object, "type", known ? type : "string");
+  /* What is in a list or an object is not looked at further. */
+  if (g_str_equal (type, "array") || g_str_equal (type, "object"))
+    {
+      JsonObject *inner = json_object_new ();
+
+      json_object_set_string_member (inner, "type", "string");
+      json_object_set_object_member (
+          object, g_str_equal (type, "array") ? "items" : "additionalProperties", inner);
+    }
+  json_object_set_string_member (object, "description",
+                                 have != NULL ? atl_json_string (have, "description", "") : "");
+  json_node_take_object (plain, object);
+  return plain;
+}
+
+static JsonNode *
+plain_tool (JsonNode *node)
+{
+  JsonNode *copy = json_node_copy (node);
+  JsonObject *tool = copy_message (json_node_get_object (node));
+  JsonObject *inner = atl_json_object (tool, "function");
+  JsonObject *function = copy_message (inner != NULL ? inner : tool);
+  JsonObject *asked = atl_json_object (function, "parameters");
+  JsonObject *parameters = asked != NULL ? copy_message (asked) : json_object_new ();
+  JsonObject *properties = asked != NULL ? atl_json_object (asked, "properties") : NULL;
+  JsonObject *plain = json_object_new ();
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *member;
+
+  if (properties != NULL)
+    {
+      json_object_iter_init_ordered (&iter, properties);
+      while (json_object_iter_next_ordered (&iter, &name, &member))
+        json_object_set_member (plain, name, plain_property (member));
+    }
+  json_object_set_string_member (parameters, "type", "object");
+  json_object_set_object_member (parameters, "properties", plain);
+  if (atl_json_array (parameters, "required") == NULL)
+    json_object_set_array_member (parameters, "required", json_array_new ());
+  json_object_set_object_member (function, "parameters", parameters);
+  json_object_set_string_member (function, "description",
+                                 atl_json_string (function, "description", ""));
+  if (inner != NULL)
+    json_object_set_object_member (tool, "function", function);
+  json_node_take_object (copy, inner != NULL ? tool : function);
+  if (inner == NULL)
+    json_object_unref (tool);
+  return copy;
+}
+
+JsonArray *
+atl_chat_tools_plain (JsonArray *tools)
+{
+  JsonArray *plain = json_array_new ();
+
+  for (guint i = 0; i < json_array_get_length (tools); i++)
+    json_array_add_element (plain, plain_tool (json_array_get_element (tools, i)));
+  return plain;
+}
+
 JsonArray *
 atl_chat_tools_adapt (const AtlChatModel *self, JsonArray *messages, AtlToolSet *tools)
 {

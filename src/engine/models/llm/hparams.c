@@ -7,6 +7,7 @@
 
 #include <glib/gi18n.h>
 #include <math.h>
+#include <string.h>
 
 #define LAYERS(h, field) (h)->n_layer, &(h)->layers->field, sizeof *(h)->layers
 
@@ -60,36 +61,58 @@ is_windowed (AtlWindowPattern pattern, guint il)
     }
 }
 
-/* One flag a layer; NULL if there is no such list. */
-static const gboolean *
-find_flags (const AtlLlmHparams *h, AtlLlmKeys *k, const char *name)
+/* A flag for each layer, from a list, or from one number n: all but every n-th layer, or all at 0.
+ * FALSE where the key is not there. */
+static gboolean
+read_flags (const AtlLlmHparams *h, AtlLlmKeys *k, const char *name, gboolean *flags)
 {
   const AtlMetaValue *list = atl_llm_key_meta (k, name);
+  guint n = 0, *numbers;
 
-  return list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_BOOL &&
-                 list->v_array.n >= h->n_layer
-             ? list->v_array.elems
-             : NULL;
+  if (list == NULL || k->error != NULL)
+    return FALSE;
+  if (list->type != ATL_META_ARRAY)
+    {
+      if (!atl_llm_key_uint (k, name, 0, 1024, FALSE, &n))
+        return FALSE;
+      for (guint il = 0; il < h->n_layer; il++)
+        flags[il] = n == 0 || il % n < n - 1;
+      return TRUE;
+    }
+  if (list->v_array.elem_type == ATL_META_BOOL && list->v_array.n >= h->n_layer)
+    {
+      memcpy (flags, list->v_array.elems, h->n_layer * sizeof *flags);
+      return TRUE;
+    }
+  numbers = g_new0 (guint, h->n_layer);
+  if (atl_llm_key_layers (k, name, 0, 1, FALSE, h->n_layer, numbers, sizeof *numbers))
+    for (guint il = 0; il < h->n_layer; il++)
+      flags[il] = numbers[il] != 0;
+  g_free (numbers);
+  return k->error == NULL;
 }
 
 static void
 read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   const AtlLlmTraits *t = h->traits;
-  const gboolean *pattern = find_flags (h, k, "attention.sliding_window_pattern");
-  gboolean finetuned = TRUE;
+  g_autofree gboolean *pattern = g_new0 (gboolean, h->n_layer);
+  gboolean finetuned = TRUE, has_pattern = FALSE;
 
   if (t->rotate == ATL_ROTATE_FINETUNED)
     atl_llm_key_bool (k, "rope.scaling.finetuned", &finetuned);
   h->window = t->window_default;
   if (t->window != ATL_WINDOW_NONE)
-    atl_llm_key_uint (k, "attention.sliding_window", 0, 1 << 30, FALSE, &h->window);
+    {
+      atl_llm_key_uint (k, "attention.sliding_window", 0, 1 << 30, FALSE, &h->window);
+      has_pattern = read_flags (h, k, "attention.sliding_window_pattern", pattern);
+    }
   for (guint il = 0; il < h->n_layer; il++)
     {
       AtlLlmLayer *l = &h->layers[il];
 
       if (h->window > 0)
-        l->windowed = pattern != NULL ? pattern[il] : is_windowed (t->window, il);
+        l->windowed = has_pattern ? pattern[il] : is_windowed (t->window, il);
       l->rotated = t->rotate == ATL_ROTATE_3_OF_4          ? (il + 1) % 4 != 0
                    : t->rotate == ATL_ROTATE_WINDOWED_ONLY ? h->window == 0 || l->windowed
                    : t->rotate == ATL_ROTATE_FINETUNED     ? finetuned
@@ -215,7 +238,8 @@ read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
   const AtlLlmTraits *t = h->traits;
   gboolean is_hybrid = t->recurrent != ATL_RECURRENT_NONE;
   gboolean by_kv = is_hybrid && t->recurrent_layers == ATL_RECURRENT_BY_KV_HEADS;
-  const gboolean *recurrent = NULL;
+  g_autofree gboolean *recurrent = g_new0 (gboolean, h->n_layer);
+  gboolean has_list = FALSE;
   guint interval = 4;
 
   if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_ALL)
@@ -231,7 +255,7 @@ read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
                       LAYERS (h, n_head_kv));
   if (is_hybrid && t->recurrent_layers == ATL_RECURRENT_BY_INTERVAL)
     {
-      recurrent = find_flags (h, k, "attention.recurrent_layers");
+      has_list = read_flags (h, k, "attention.recurrent_layers", recurrent);
       atl_llm_key_uint (k, "full_attention_interval", 1, 1024, FALSE, &interval);
     }
   else
@@ -242,8 +266,7 @@ read_attending (AtlLlmHparams *h, AtlLlmKeys *k)
     {
       AtlLlmLayer *l = &h->layers[il];
 
-      l->attends =
-          l->n_head_kv > 0 && (recurrent != NULL ? !recurrent[il] : (il + 1) % interval == 0);
+      l->attends = l->n_head_kv > 0 && (has_list ? !recurrent[il] : (il + 1) % interval == 0);
       if (!l->attends)
         l->n_head = l->n_head_kv = l->rotated = l->windowed = 0;
     }
