@@ -270,7 +270,7 @@ test_key_heads (void)
   add_counted (hf, "model.layers.0.linear_attn.in_proj_qkvz.weight", 2, bad);
   g_assert_null (atl_hf_translate (hf, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
-  g_assert_nonnull (strstr (error->message, "attn_qkv"));
+  g_assert_nonnull (strstr (error->message, "linear_attn.in_proj_qkvz"));
   atl_checkpoint_unref (hf);
 }
 
