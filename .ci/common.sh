@@ -32,19 +32,19 @@ missing_packages () {
     comm -13 - <(printf '%s\n' "$@" | sort -u)
 }
 
-# Runs apt-get with what it takes to be root.
-as_root_apt () {
-  local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@")
-
+# Runs a bash script with what it takes to be root; asks for a password at most once.
+as_root () {
   if [ "$(id -u)" = 0 ]; then
-    DEBIAN_FRONTEND=noninteractive "${apt[@]}"
-  elif command -v sudo >/dev/null; then
-    sudo DEBIAN_FRONTEND=noninteractive "${apt[@]}"
+    bash -c "$1"
+  elif command -v sudo >/dev/null &&
+       { id -nG | grep -qwE 'sudo|admin|wheel' || ! command -v su >/dev/null ||
+         sudo -n true 2>/dev/null; }; then
+    sudo bash -c "$1"
   elif command -v pkexec >/dev/null && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
-    pkexec env DEBIAN_FRONTEND=noninteractive "${apt[@]}"
+    pkexec bash -c "$1"
   elif command -v su >/dev/null; then
     say 'The password of root is needed to install packages.'
-    su -c "DEBIAN_FRONTEND=noninteractive $(printf '%q ' "${apt[@]}")"
+    su -s /bin/bash -c "$1"
   else
     die 'Packages must be installed, and neither sudo nor su is here. Run this once as root.'
   fi
@@ -53,6 +53,7 @@ as_root_apt () {
 # Installs what is missing of the given groups; nothing and at once when all is there.
 install_packages () {
   local -a wanted missing
+  local script status=0
 
   mapfile -t wanted < <(packages_of "$@")
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -64,12 +65,22 @@ install_packages () {
   [ ${#missing[@]} -gt 0 ] || return 0
   say "Installing ${#missing[@]} packages: ${missing[*]}"
   # A fresh machine has no lists, an old one stale lists: then the first try fails and is repeated.
-  if [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -print -quit 2>/dev/null)" ] ||
-     ! as_root_apt install -y --no-install-recommends "${missing[@]}" >&2; then
-    as_root_apt update >&2 || say 'Not all package lists could be read; going on with those there.'
-    as_root_apt install -y --no-install-recommends "${missing[@]}" >&2 ||
-      die 'The packages could not be installed. Is there a network? The messages above say more.'
-  fi
+  # 100: apt-get failed; anything else but 0: there was no leave to run it.
+  script="export DEBIAN_FRONTEND=noninteractive
+    apt () { apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \"\$@\" || exit 100; }
+    install () (apt install -y --no-install-recommends $(printf '%q ' "${missing[@]}"))
+    ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 && install && exit
+    (apt update) || echo 'Not all package lists could be read; going on with those there.'
+    install"
+  as_root "$script" >&2 || status=$?
+  case $status in
+    0) ;;
+    100) die 'The packages could not be installed. Is there a network? The messages above say more.' ;;
+    *)
+      die "Nothing was installed, because the password was not given. Run this again, or install them
+yourself: apt-get install ${missing[*]}"
+      ;;
+  esac
 }
 
 # configure FOLDER OPTION...: sets a build folder up unless it is. One that another version of meson,
