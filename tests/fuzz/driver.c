@@ -264,7 +264,8 @@ static void
 test_runs (void)
 {
   g_autoptr (GPtrArray) seeds = load_seeds (&atl_fuzz_target);
-  guint64 runs = number_from_env ("ATELIER_FUZZ_RUNS", DEFAULT_RUNS);
+  guint64 runs =
+      number_from_env ("ATELIER_FUZZ_RUNS", DEFAULT_RUNS / MAX (atl_fuzz_target.slowness, 1));
   guint64 seed = number_from_env ("ATELIER_FUZZ_SEED", 1);
 
   g_assert_cmpuint (seeds->len, >, 0);

@@ -31,6 +31,7 @@ typedef struct
   const AtlFuzzBytes *words; /* what mutations insert, ends with { NULL, 0 } */
   /* (nullable) Adds seeds (GBytes) that are made when the program starts. */
   void (*add_seeds) (GPtrArray *seeds);
+  guint slowness; /* so many times fewer runs where nobody says how many; 0: as many */
 } AtlFuzzTarget;
 
 extern const AtlFuzzTarget atl_fuzz_target;
