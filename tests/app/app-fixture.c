@@ -6,7 +6,7 @@
 
 #include "store/chats.h"
 
-static char *root;
+static char *root, *fixed_store;
 
 static void
 remove_tree (const char *path)
@@ -77,10 +77,25 @@ shared_application (void)
 }
 
 void
+app_fixture_use_store (const char *dir)
+{
+  g_free (fixed_store);
+  fixed_store = g_strdup (dir);
+}
+
+void
 app_fixture_start (AppFixture *f)
 {
-  f->dir = g_build_filename (root, "store-XXXXXX", NULL);
-  g_assert_nonnull (g_mkdtemp (f->dir));
+  if (fixed_store != NULL)
+    {
+      f->dir = g_strdup (fixed_store);
+      g_mkdir_with_parents (f->dir, 0700);
+    }
+  else
+    {
+      f->dir = g_build_filename (root, "store-XXXXXX", NULL);
+      g_assert_nonnull (g_mkdtemp (f->dir));
+    }
   f->app = shared_application ();
   f->session = atl_session_new (f->dir);
   f->window = atl_window_new (GTK_APPLICATION (f->app), f->session);
