@@ -118,11 +118,12 @@ ask (AppFixture *f, int n_tokens)
 
   json_object_set_int_member (settings, "max-tokens", n_tokens > 0 ? n_tokens : 1 << 20);
   json_object_set_boolean_member (settings, "shift-context", n_tokens == 0);
-  json_object_set_double_member (settings, "temperature", n_tokens > 0 ? 0 : 5);
-  json_object_set_int_member (settings, "top-k", 0);
-  json_object_set_double_member (settings, "top-p", 1);
-  json_object_set_double_member (settings, "min-p", 0);
-  json_object_set_int_member (settings, "seed", 1);
+  json_object_set_int_member (settings, "temperature", 0);
+  /* Words that have no end. */
+  if (n_tokens == 0)
+    json_object_set_string_member (settings, "grammar", "root ::= [a-z ] root");
+  else
+    json_object_remove_member (settings, "grammar");
   atl_composer_set_text (ATL_COMPOSER (composer), "Once upon a time");
   atl_composer_send (ATL_COMPOSER (composer));
   g_assert_true (atl_conversation_get_is_running (app_conversation (f)));
@@ -155,6 +156,7 @@ assert_answers (AppFixture *f)
 {
   ask (f, 12);
   g_assert_true (app_fixture_wait (is_idle, f, 60));
+  g_assert_cmpstr (last_message (f)->error_text, ==, NULL);
   g_assert_cmpint (last_message (f)->state, ==, ATL_MESSAGE_COMPLETE);
   g_assert_cmpuint (last_message (f)->content->len, >, 0);
 }
@@ -172,7 +174,6 @@ test_hostile (void)
   AppFixture f;
   JsonArray *files;
   guint n_refused = 0;
-  gsize length;
   GPid pid;
 
   if (manifest == NULL)
@@ -188,7 +189,6 @@ test_hostile (void)
       json_object_get_array_member (json_node_get_object (json_parser_get_root (parser)), "files");
   pid = atl_client_get_pid (client_of (&f));
   ask (&f, 0);
-  length = last_message (&f)->content->len;
   for (guint i = 0; i < json_array_get_length (files); i++)
     {
       JsonObject *file = json_array_get_object_element (files, i);
@@ -205,17 +205,21 @@ test_hostile (void)
         }
       else
         g_assert_cmpstr (json_object_get_string_member (file, "expect"), !=, "error");
-      if (atl_client_get_pid (client_of (&f)) != pid || is_idle (&f))
-        g_error ("%s ended the engine or the answer", name);
+      if (atl_client_get_pid (client_of (&f)) != pid)
+        g_error ("%s ended the engine", name);
+      if (is_idle (&f))
+        g_error ("%s ended the answer", name);
     }
   g_test_message ("%u files, %u refused in words", json_array_get_length (files), n_refused);
   g_assert_cmpuint (n_refused, >, 300);
   app_fixture_shot (GTK_WIDGET (f.window), "hostile");
-  g_assert_cmpuint (last_message (&f)->content->len, >, length);
+  g_assert_false (is_idle (&f));
   atl_conversation_stop (app_conversation (&f));
   g_assert_true (app_fixture_wait (is_idle, &f, 30));
   g_assert_cmpint (last_message (&f)->state, !=, ATL_MESSAGE_ERROR);
   load_path (&f, model, FALSE);
+  /* This chat is longer than the tiny model's context. */
+  atl_window_new_chat (f.window, 0);
   assert_answers (&f);
   app_fixture_stop (&f);
 }
