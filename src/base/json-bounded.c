@@ -35,7 +35,7 @@ escaped_unit (const char *at, const char *end)
 }
 
 /* The parser also reads comments and words in single quotes, in which brackets would count wrongly,
- * and escapes without digits: none of them is JSON. */
+ * escapes of bytes by number, and escapes of letters without: none of them is JSON. */
 static gboolean
 check_shape (const char *data, gsize size, const char *name, GError **error)
 {
@@ -49,8 +49,9 @@ check_shape (const char *data, gsize size, const char *name, GError **error)
 
       if (in_string)
         {
-          if (c == '\\' && i + 1 < size && data[i + 1] == 'u' &&
-              escaped_unit (data + i, data + size) < 0)
+          if (c == '\\' && i + 1 < size &&
+              (g_ascii_isdigit (data[i + 1]) ||
+               (data[i + 1] == 'u' && escaped_unit (data + i, data + size) < 0)))
             {
               set_damaged (error, name, line, (guint) MIN (i - line_start + 1, G_MAXUINT));
               return FALSE;

@@ -122,6 +122,9 @@ test_json_beside (void)
     }
   g_assert_null (atl_json_parse ("[\"\\udd:a\"]", 10, "digits", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_error (&error);
+  g_assert_null (atl_json_parse ("[\"\\200\"]", 8, "octal", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
 }
 
 /* Halves of surrogate pairs; strings go over D-Bus, which takes valid text only. */

@@ -121,7 +121,7 @@ read_layer (T5 *m, AtlSource *s, guint i)
   l->o = atl_source_linear (s, D, inner, "%s.SelfAttention.o", a);
   l->positions = atl_source_tensor (s, ATL_USE_ROWS, 2, (gint64[]){ m->n_buckets, m->n_heads },
                                     i > 0, "%s.SelfAttention.relative_attention_bias.weight", a);
-  if (inner > 0 && inner % m->n_heads != 0)
+  if (inner > 0 && (m->n_heads <= 0 || inner % m->n_heads != 0))
     atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " heads do not divide %" PRId64), a,
                       m->n_heads, inner);
   l->norm2 = atl_source_norm (s, D, FALSE, "%s.layer_norm", f);
