@@ -282,7 +282,7 @@ test_tiled_heads (void)
   static const char *const types[] = { "linear_attention", "full_attention", "full_attention" };
   static const float qkv[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15 };
   static const float out[] = { 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15 };
-  g_autoptr (GError) error = NULL;
+  const AtlMetaValue *recurrent;
   AtlCheckpoint *hf = make_delta ("qwen3_5"), *cp;
 
   add_counted (hf, "model.language_model.layers.0.linear_attn.in_proj_qkv.weight", 2, rows);
@@ -294,12 +294,16 @@ test_tiled_heads (void)
   check_numbers (cp, "blk.0.ssm_dt.bias", (const float[]){ 0, 2, 1, 3 }, 4, 1);
   atl_checkpoint_unref (cp);
 
-  /* Layers that attend here and there cannot be said. */
+  /* Layers attend where the list says so. */
   hf = make_delta ("qwen3_5");
   add_words (hf, "layer_types", types, G_N_ELEMENTS (types));
-  g_assert_null (atl_hf_translate (hf, &error));
-  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
-  atl_checkpoint_unref (hf);
+  cp = translate (hf);
+  recurrent = atl_checkpoint_meta (cp, "qwen35.attention.recurrent_layers");
+  g_assert_true (recurrent != NULL && recurrent->type == ATL_META_ARRAY &&
+                 recurrent->v_array.n == G_N_ELEMENTS (types));
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    g_assert_cmpint (((const gboolean *) recurrent->v_array.elems)[i], ==, i == 0);
+  atl_checkpoint_unref (cp);
 }
 
 /* Falcon-H1: 8 rows of z and x each, 2 of B and C each, 2 of dt. */
