@@ -232,6 +232,7 @@ atl_draft_list_init (AtlDraftList *self)
   gtk_widget_set_sensitive (self->row, FALSE);
   g_signal_connect_swapped (self->row, "notify::expanded", G_CALLBACK (expanded_cb), self);
   adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), self->row);
+  adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Faster answers"));
   adw_preferences_group_set_description (
       ADW_PREFERENCES_GROUP (self),
       _ ("A smaller model of the same family guesses the next words, and this one checks several "

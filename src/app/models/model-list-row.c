@@ -88,7 +88,8 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   g_autofree char *words = subtitle (self->entry);
 
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
-  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 3 : 1);
+  /* A narrow window leaves little beside the buttons, and the reason must be readable in whole. */
+  adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 0 : 1);
   refresh_badge (self);
   gtk_button_set_icon_name (GTK_BUTTON (self->use_button), in_use       ? "object-select-symbolic"
                                                            : is_picture ? "atl-images-symbolic"
