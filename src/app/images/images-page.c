@@ -450,6 +450,7 @@ atl_images_page_init (AtlImagesPage *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   atl_split_box_set_children (ATL_SPLIT_BOX (self->split), self->pane, self->side);
   atl_images_page_init_inputs (self);
+  folded_cb (self);
   self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
   g_signal_group_connect_swapped (self->task, "notify::preview",
                                   G_CALLBACK (atl_images_page_refresh_canvas), self);

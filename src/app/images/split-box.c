@@ -150,7 +150,7 @@ atl_split_box_set_children (AtlSplitBox *self, GtkWidget *first, GtkWidget *seco
   self->first = first;
   self->second = second;
   gtk_widget_set_parent (first, GTK_WIDGET (self));
-  self->line = gtk_separator_new (GTK_ORIENTATION_VERTICAL);
+  self->line = gtk_separator_new (GTK_ORIENTATION_HORIZONTAL);
   gtk_widget_set_parent (self->line, GTK_WIDGET (self));
   gtk_widget_set_parent (second, GTK_WIDGET (self));
 }
@@ -200,4 +200,6 @@ atl_split_box_class_init (AtlSplitBoxClass *klass)
 static void
 atl_split_box_init (AtlSplitBox *self)
 {
+  /* Until it is known how much room there is: a window that was once too wide stays so. */
+  self->is_folded = TRUE;
 }

@@ -17,6 +17,7 @@ struct _AtlModelListRow
   AtlSession *session;
   AtlModelEntry *entry;
 
+  GtkWidget *warning; /* instead of the badge: a reason needs the room */
   GtkWidget *badge;
   GtkWidget *use_button;
   GtkWidget *menu_button;
@@ -60,8 +61,10 @@ refresh_badge (AtlModelListRow *self)
 {
   const AtlModelEntry *entry = self->entry;
 
+  gtk_widget_set_visible (self->warning, entry->why_not != NULL);
+  gtk_widget_set_visible (self->use_button, entry->why_not == NULL);
   if (entry->why_not != NULL)
-    set_badge (self, _ ("Cannot be used"), entry->why_not, "error");
+    set_badge (self, "", NULL, NULL);
   else if (entry->too_large != NULL)
     set_badge (self, _ ("Does not fit"), entry->too_large, "warning");
   else if (entry->lacks != NULL)
@@ -88,7 +91,7 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   g_autofree char *words = subtitle (self->entry);
 
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
-  /* A narrow window leaves little beside the buttons, and the reason must be readable in whole. */
+  /* The reason must be readable in whole, in a narrow window, too. */
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 0 : 1);
   refresh_badge (self);
   gtk_button_set_icon_name (GTK_BUTTON (self->use_button), in_use       ? "object-select-symbolic"
@@ -213,6 +216,11 @@ atl_model_list_row_class_init (AtlModelListRowClass *klass)
 static void
 atl_model_list_row_init (AtlModelListRow *self)
 {
+  self->warning = gtk_image_new_from_icon_name ("dialog-warning-symbolic");
+  gtk_widget_add_css_class (self->warning, "error");
+  gtk_widget_set_tooltip_text (self->warning, _ ("Cannot be used"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->warning), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("Cannot be used"), -1);
   self->badge = gtk_label_new (NULL);
   gtk_widget_add_css_class (self->badge, "badge");
   gtk_widget_add_css_class (self->badge, "caption");
@@ -227,6 +235,7 @@ atl_model_list_row_init (AtlModelListRow *self)
   gtk_menu_button_set_icon_name (GTK_MENU_BUTTON (self->menu_button), "view-more-symbolic");
   gtk_widget_set_valign (self->menu_button, GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (self->menu_button, "flat");
+  adw_action_row_add_prefix (ADW_ACTION_ROW (self), self->warning);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->badge);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->use_button);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->menu_button);
@@ -243,7 +252,7 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
   self->entry = g_object_ref (entry);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (self), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), entry->name);
-  adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 1);
+  adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 2);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
   atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu_button), menu_name);
   menu = row_menu (self);
