@@ -397,11 +397,16 @@ export_chat (GtkWidget *widget, const char *name, GVariant *parameter)
       say_error (self, error);
       return;
     }
+  const char *documents = g_get_user_special_dir (G_USER_DIRECTORY_DOCUMENTS);
+  g_autoptr (GFile) folder = g_file_new_for_path (
+      documents != NULL && g_file_test (documents, G_FILE_TEST_IS_DIR) ? documents
+                                                                       : g_get_home_dir ());
   g_autofree char *file_name =
       atl_file_name_from_title (chat->title, chosen.format == ATL_EXPORT_JSON ? ".json" : ".md");
   self->chooser = gtk_file_chooser_native_new (_ ("Save chat"), GTK_WINDOW (self),
                                                GTK_FILE_CHOOSER_ACTION_SAVE, _ ("_Save"), NULL);
   gtk_native_dialog_set_modal (GTK_NATIVE_DIALOG (self->chooser), TRUE);
+  gtk_file_chooser_set_current_folder (GTK_FILE_CHOOSER (self->chooser), folder, NULL);
   gtk_file_chooser_set_current_name (GTK_FILE_CHOOSER (self->chooser), file_name);
   g_object_set_data_full (G_OBJECT (self->chooser), "chosen", g_memdup2 (&chosen, sizeof chosen),
                           g_free);

@@ -1,10 +1,12 @@
-/* A thread that writes the newest text of each streaming answer. */
+/* A thread that writes the newest text of each streaming answer, and goes on trying where the disk
+ * was full. */
 #define G_LOG_DOMAIN "atl-store"
 
 #include "store/saver.h"
 
-#include "store/messages.h"
 #include "store/store-private.h"
+
+#define RETRY_US (2 * G_USEC_PER_SEC)
 
 /* Pages the log of the window's own handle may reach before that handle tidies up itself; the
  * thread's handle does so after SQLite's usual 1000. */
@@ -14,7 +16,11 @@ typedef struct
 {
   gint64 id;
   char *text;
-  char *thinking; /* (nullable) */
+  char *thinking;   /* (nullable) */
+  gboolean is_last; /* ends the answer; then */
+  AtlMessageState state;
+  char *error_text; /* (nullable) */
+  char *stats_json; /* (nullable) */
 } Pending;
 
 struct _AtlSaver
@@ -27,6 +33,9 @@ struct _AtlSaver
   gboolean writing;  /* (mutex) */
   gboolean quitting; /* (mutex) */
   gboolean active;   /* (mutex) since the last take_activity() */
+  GQueue failed;     /* (mutex) (element-type Pending) last words that are tried again */
+  gboolean failing;  /* (mutex) the last try failed */
+  char *trouble;     /* (mutex) (nullable) why, until it is taken */
 };
 
 static void
@@ -36,23 +45,69 @@ free_pending (gpointer data)
 
   g_free (pending->text);
   g_free (pending->thinking);
+  g_free (pending->error_text);
+  g_free (pending->stats_json);
   g_free (pending);
 }
 
-static gboolean
+/* NULL when it is written, or need not be: an answer that was finished meanwhile has its last word
+ * already. Else why not. */
+static char *
 write_one (AtlStore **store, const char *dir, const Pending *pending)
 {
   g_autoptr (GError) error = NULL;
+  gboolean written = FALSE;
 
   if (*store == NULL)
     *store = atl_store_open (dir, &error);
-  if (*store != NULL &&
-      atl_store_message_checkpoint (*store, pending->id, pending->text, pending->thinking, &error))
-    return TRUE;
-  /* An answer that was finished meanwhile has its last word already. */
-  if (!g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND))
-    g_warning ("The answer could not be saved yet: %s", error->message);
-  return FALSE;
+  if (*store != NULL && pending->is_last)
+    written = atl_store_answer_finish (*store, pending->id, pending->state, pending->text,
+                                       pending->thinking, pending->error_text, pending->stats_json,
+                                       &error);
+  else if (*store != NULL)
+    written = atl_store_message_checkpoint (*store, pending->id, pending->text, pending->thinking,
+                                            &error);
+  if (written || g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND))
+    return NULL;
+  return g_strdup (error->message);
+}
+
+/* Called with the mutex held. */
+static void
+note_result (AtlSaver *self, Pending *pending, char *trouble)
+{
+  self->active |= trouble == NULL;
+  if (trouble == NULL)
+    g_clear_pointer (&self->trouble, g_free);
+  else if (!self->failing)
+    {
+      g_free (self->trouble);
+      self->trouble = g_strdup (trouble);
+    }
+  self->failing = trouble != NULL;
+  if (trouble != NULL && pending->is_last && !self->quitting)
+    g_queue_push_tail (&self->failed, pending);
+  else
+    free_pending (pending);
+}
+
+/* Called with the mutex held: what failed is tried again, now or when its time comes. */
+static void
+wait_for_work (AtlSaver *self)
+{
+  Pending *failed;
+
+  if (self->failed.length == 0)
+    {
+      g_cond_wait (&self->changed, &self->mutex);
+      return;
+    }
+  if (!self->quitting &&
+      g_cond_wait_until (&self->changed, &self->mutex, g_get_monotonic_time () + RETRY_US) &&
+      !self->quitting)
+    return;
+  while ((failed = g_queue_pop_head (&self->failed)) != NULL)
+    g_queue_push_tail (&self->pending, failed);
 }
 
 static gpointer
@@ -65,21 +120,21 @@ run (gpointer data)
   for (;;)
     {
       Pending *next = g_queue_pop_head (&self->pending);
-      gboolean written;
-      if (next == NULL && self->quitting)
+      g_autofree char *trouble = NULL;
+
+      if (next == NULL && self->quitting && self->failed.length == 0)
         break;
       if (next == NULL)
         {
-          g_cond_wait (&self->changed, &self->mutex);
+          wait_for_work (self);
           continue;
         }
       self->writing = TRUE;
       g_mutex_unlock (&self->mutex);
-      written = write_one (&store, self->dir, next);
-      free_pending (next);
+      trouble = write_one (&store, self->dir, next);
       g_mutex_lock (&self->mutex);
       self->writing = FALSE;
-      self->active |= written;
+      note_result (self, next, trouble);
       g_cond_broadcast (&self->changed);
     }
   g_mutex_unlock (&self->mutex);
@@ -96,6 +151,7 @@ atl_saver_new (AtlStore *store)
   g_mutex_init (&self->mutex);
   g_cond_init (&self->changed);
   g_queue_init (&self->pending);
+  g_queue_init (&self->failed);
   sqlite3_wal_autocheckpoint (store->db, LOG_PAGES);
   self->thread = g_thread_new ("saver", run, self);
   return self;
@@ -113,6 +169,7 @@ atl_saver_free (AtlSaver *self)
   g_thread_join (self->thread);
   g_cond_clear (&self->changed);
   g_mutex_clear (&self->mutex);
+  g_free (self->trouble);
   g_free (self->dir);
   g_free (self);
 }
@@ -125,7 +182,7 @@ atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *t
   g_return_if_fail (text != NULL);
   g_mutex_lock (&self->mutex);
   for (GList *l = self->pending.head; l != NULL && pending == NULL; l = l->next)
-    if (((Pending *) l->data)->id == answer_id)
+    if (((Pending *) l->data)->id == answer_id && !((Pending *) l->data)->is_last)
       pending = l->data;
   if (pending == NULL)
     {
@@ -139,6 +196,42 @@ atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *t
   pending->thinking = g_strdup (thinking);
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->mutex);
+}
+
+void
+atl_saver_finish (AtlSaver *self,
+                  gint64 answer_id,
+                  AtlMessageState state,
+                  const char *text,
+                  const char *thinking,
+                  const char *error_text,
+                  const char *stats_json)
+{
+  Pending *pending = g_new0 (Pending, 1);
+
+  g_return_if_fail (text != NULL && state != ATL_MESSAGE_STREAMING);
+  pending->id = answer_id;
+  pending->is_last = TRUE;
+  pending->state = state;
+  pending->text = g_strdup (text);
+  pending->thinking = g_strdup (thinking);
+  pending->error_text = g_strdup (error_text);
+  pending->stats_json = g_strdup (stats_json);
+  g_mutex_lock (&self->mutex);
+  g_queue_push_tail (&self->pending, pending);
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->mutex);
+}
+
+char *
+atl_saver_take_trouble (AtlSaver *self)
+{
+  char *trouble;
+
+  g_mutex_lock (&self->mutex);
+  trouble = g_steal_pointer (&self->trouble);
+  g_mutex_unlock (&self->mutex);
+  return trouble;
 }
 
 void

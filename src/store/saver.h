@@ -4,7 +4,8 @@
  *   AtlSaver *saver = atl_saver_new (store);
  *   atl_saver_put (saver, answer, text, thinking);    // once a second
  *   ...
- *   atl_store_answer_finish (store, answer, ...);     // the last word, by whoever began the answer
+ *   if (!atl_store_answer_finish (store, answer, ...)) // the last word
+ *     atl_saver_finish (saver, answer, ...);           // as soon as the disk takes it
  *   atl_saver_free (saver);                           // before the store is closed
  *
  * A text that was not yet written when a newer one of the same answer comes is never written.
@@ -13,7 +14,7 @@
  */
 #pragma once
 
-#include "store/store.h"
+#include "store/messages.h"
 
 G_BEGIN_DECLS
 
@@ -27,7 +28,20 @@ void atl_saver_free (AtlSaver *self);
 
 /* Takes copies; `thinking` is nullable. An answer that is not streaming any more is left alone. */
 void atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *thinking);
-/* Returns when everything that was put is written, or could not be. */
+/* The last word of an answer that could not be written where it ended: tried again every two
+ * seconds until it is on the disk, and once more when the saver goes. Takes copies; the texts but
+ * `text` are nullable. */
+void atl_saver_finish (AtlSaver *self,
+                       gint64 answer_id,
+                       AtlMessageState state,
+                       const char *text,
+                       const char *thinking,
+                       const char *error_text,
+                       const char *stats_json);
+/* Why nothing can be written, once for each time that it begins; NULL when there is nothing new to
+ * tell. The caller's. */
+char *atl_saver_take_trouble (AtlSaver *self);
+/* Returns when everything that was put was tried. */
 void atl_saver_flush (AtlSaver *self);
 /* TRUE when something was written since the last call: then atl_store_changed_elsewhere() means us.
  */

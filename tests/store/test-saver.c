@@ -1,6 +1,8 @@
 /* The thread that saves answers: the newest text arrives, finished answers are left alone. */
 #include "store-fixture.h"
 
+#include <sqlite3.h>
+
 #include "store/saver.h"
 
 static gint64
@@ -70,6 +72,47 @@ test_free_writes (Fixture *f, gconstpointer data)
   assert_text (f, answer, "to the end", NULL);
 }
 
+static void
+run_sql (Fixture *f, const char *sql)
+{
+  g_autofree char *path = g_build_filename (f->dir, "atelier.db", NULL);
+  sqlite3 *db = NULL;
+
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close (db);
+}
+
+/* A disk that takes nothing for a while: told once, and the last word arrives in the end. */
+static void
+test_trouble (Fixture *f, gconstpointer data)
+{
+  g_autoptr (AtlSaver) saver = atl_saver_new (f->store);
+  gint64 answer = begin_answer (f);
+  g_autofree char *first = NULL, *second = NULL;
+  gint64 end_us = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
+  AtlMessageState state = ATL_MESSAGE_STREAMING;
+
+  run_sql (f, "CREATE TRIGGER full BEFORE UPDATE ON messages BEGIN SELECT RAISE (FAIL, 'x'); END");
+  atl_saver_put (saver, answer, "half", NULL);
+  atl_saver_flush (saver);
+  first = atl_saver_take_trouble (saver);
+  g_assert_nonnull (first);
+  atl_saver_finish (saver, answer, ATL_MESSAGE_COMPLETE, "whole", "hm", NULL, NULL);
+  atl_saver_flush (saver);
+  second = atl_saver_take_trouble (saver);
+  g_assert_null (second);
+  run_sql (f, "DROP TRIGGER full");
+  while (state == ATL_MESSAGE_STREAMING && g_get_monotonic_time () < end_us)
+    {
+      g_autoptr (AtlMessage) message = atl_store_message_get (f->store, answer, NULL);
+      state = message->state;
+      g_usleep (50000);
+    }
+  g_assert_cmpint (state, ==, ATL_MESSAGE_COMPLETE);
+  assert_text (f, answer, "whole", "hm");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -78,6 +121,7 @@ main (int argc, char **argv)
   g_test_add ("/store/saver/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
   ADD ("newest", test_newest);
   ADD ("finished", test_finished);
+  ADD ("trouble", test_trouble);
   ADD ("free-writes", test_free_writes);
   return g_test_run ();
 }

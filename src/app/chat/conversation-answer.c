@@ -93,9 +93,13 @@ checkpoint_cb (gpointer data)
 {
   AtlConversation *self = data;
   AtlMessageItem *answer = self->answer;
+  AtlSaver *saver = atl_session_get_saver (self->session);
+  g_autofree char *trouble = atl_saver_take_trouble (saver);
 
+  if (trouble != NULL)
+    atl_session_emit_notice (self->session, trouble);
   if (answer != NULL && self->dirty)
-    atl_saver_put (atl_session_get_saver (self->session), answer->id, answer->content->str,
+    atl_saver_put (saver, answer->id, answer->content->str,
                    answer->thinking->len ? answer->thinking->str : NULL);
   self->dirty = FALSE;
   return G_SOURCE_CONTINUE;
@@ -162,7 +166,12 @@ end_answer (AtlConversation *self,
   if (!atl_store_answer_finish (get_store (self), answer->id, state, answer->content->str,
                                 answer->thinking->len ? answer->thinking->str : NULL, error_text,
                                 stats_json, &error))
-    atl_session_emit_notice (self->session, error->message);
+    {
+      atl_session_emit_notice (self->session, error->message);
+      atl_saver_finish (atl_session_get_saver (self->session), answer->id, state,
+                        answer->content->str, answer->thinking->len ? answer->thinking->str : NULL,
+                        error_text, stats_json);
+    }
   g_clear_pointer (&answer->phase, g_free);
   row = atl_store_message_get (get_store (self), answer->id, NULL);
   if (row != NULL && error == NULL)
