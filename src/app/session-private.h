@@ -42,3 +42,6 @@ void atl_session_restart_idle_timer (AtlSession *self);
 void atl_session_init_keeping (AtlSession *self);
 /* A value of `conversations`. */
 void atl_session_free_weak (gpointer data);
+/* Whether the model at `path` could fit if the one in use were not in memory; TRUE where that is not
+ * known: session-room.c. */
+gboolean atl_session_room_would_do (AtlSession *self, const char *path);

@@ -159,7 +159,8 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
           return;
         }
       if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && self->model != NULL &&
-          !self->load_made_room && !is_busy (self, self->model))
+          !self->load_made_room && !is_busy (self, self->model) &&
+          atl_session_room_would_do (self, self->load_paths[0]))
         {
           self->load_made_room = TRUE;
           unload (self, self->model);

@@ -3,11 +3,16 @@
 #include "app-steps.h"
 #include "conformance.h"
 
+#include <glib/gstdio.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "app/chat/composer.h"
 #include "app/chat/conversation.h"
 #include "app/chat/follow-up.h"
+#include "app/models/model-list.h"
+#include "app/session-private.h"
+#include "hub/library.h"
 #include "protocol/protocol.h"
 
 static AtlMessageItem *
@@ -257,6 +262,34 @@ test_bad_file (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+lists_huge (gpointer f)
+{
+  g_autofree char *path = g_build_filename (atl_library_dir (), "huge.gguf", NULL);
+  return atl_model_list_find (atl_session_get_models (((AppFixture *) f)->session), path) != NULL;
+}
+
+/* A model that would not fit into an empty computer is no reason to be without the other. */
+static void
+test_room (void)
+{
+  AppFixture f;
+  g_autofree char *huge = g_build_filename (atl_library_dir (), "huge.gguf", NULL);
+  g_autofree char *path = atl_test_conformance_find ("models/stories260K.gguf");
+
+  if (!load (&f))
+    return;
+  g_mkdir_with_parents (atl_library_dir (), 0700);
+  g_assert_true (g_file_set_contents (huge, "GGUF", 4, NULL));
+  g_assert_cmpint (truncate (huge, (off_t) 1 << 40), ==, 0);
+  atl_session_emit_models_changed (f.session);
+  g_assert_true (app_fixture_wait (lists_huge, &f, 20));
+  g_assert_false (atl_session_room_would_do (f.session, huge));
+  g_assert_true (atl_session_room_would_do (f.session, path));
+  g_unlink (huge);
+  app_fixture_stop (&f);
+}
+
 static void
 test_unload (void)
 {
@@ -282,6 +315,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/engine/stop", test_stop);
   g_test_add_func ("/app/engine/killed", test_killed_engine);
   g_test_add_func ("/app/engine/bad-file", test_bad_file);
+  g_test_add_func ("/app/engine/room", test_room);
   g_test_add_func ("/app/engine/unload", test_unload);
   return g_test_run ();
 }
