@@ -41,6 +41,7 @@ atl_session_conversation_changed (AtlSession *self, AtlConversation *conversatio
   else if (!running && g_ptr_array_find (self->running, conversation, &index))
     {
       g_ptr_array_remove_index (self->running, index);
+      atl_session_unload_retired (self);
       atl_session_restart_idle_timer (self);
     }
 }

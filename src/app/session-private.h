@@ -34,6 +34,7 @@ struct _AtlSession
 
   GHashTable *conversations; /* gint64 -> weak AtlConversation */
   GPtrArray *running;        /* (element-type AtlConversation) */
+  GPtrArray *retired;        /* (element-type AtlModel) replaced while they answered */
 };
 
 /* A model that was in use: its idle time begins anew. */
@@ -42,6 +43,12 @@ void atl_session_restart_idle_timer (AtlSession *self);
 void atl_session_init_keeping (AtlSession *self);
 /* A value of `conversations`. */
 void atl_session_free_weak (gpointer data);
-/* Whether the model at `path` could fit if the one in use were not in memory; TRUE where that is not
- * known: session-room.c. */
+/* Whether somebody waits for an answer of the model; see session-room.c for all of these. */
+gboolean atl_session_is_busy (AtlSession *self, AtlModel *model);
+/* Unloads a model that is not the one in use any more: when its answers are finished. */
+void atl_session_retire (AtlSession *self, AtlModel *model);
+/* An answer ended: what only waited for it is unloaded. */
+void atl_session_unload_retired (AtlSession *self);
+/* Whether the model at `path` could fit if the one in use were not in memory; TRUE where that is
+ * not known. */
 gboolean atl_session_room_would_do (AtlSession *self, const char *path);

@@ -79,22 +79,10 @@ unloaded_cb (GObject *source, GAsyncResult *result, gpointer data)
     begin_load (self);
 }
 
-static gboolean
-is_busy (AtlSession *self, AtlModel *model)
-{
-  for (guint i = 0; i < self->running->len; i++)
-    if (atl_conversation_get_model (g_ptr_array_index (self->running, i)) == model)
-      return TRUE;
-  return FALSE;
-}
-
-/* A model that is answering leaves the memory when its answer is finished: the engine unloads idle
- * models when it needs room. */
 static void
 unload (AtlSession *self, AtlModel *model)
 {
-  if (!is_busy (self, model))
-    atl_client_unload_async (self->client, model, NULL, unloaded_cb, g_object_ref (self));
+  atl_client_unload_async (self->client, model, NULL, unloaded_cb, g_object_ref (self));
 }
 
 static void
@@ -159,7 +147,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
           return;
         }
       if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && self->model != NULL &&
-          !self->load_made_room && !is_busy (self, self->model) &&
+          !self->load_made_room && !atl_session_is_busy (self, self->model) &&
           atl_session_room_would_do (self, self->load_paths[0]))
         {
           self->load_made_room = TRUE;
@@ -176,7 +164,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_set_object (&old, self->model);
   set_model (self, model);
   if (old != NULL && old != model)
-    unload (self, old);
+    atl_session_retire (self, old);
   remember_model (self, model);
   if (atl_model_get_info (model)->notice[0] != '\0')
     g_signal_emit (self, signals[NOTICE], 0, atl_model_get_info (model)->notice);
@@ -398,6 +386,7 @@ atl_session_dispose (GObject *object)
   g_clear_handle_id (&self->watch_source, g_source_remove);
   if (self->running != NULL)
     g_ptr_array_set_size (self->running, 0);
+  g_ptr_array_set_size (self->retired, 0);
   g_clear_object (&self->model);
   if (self->client != NULL)
     {
@@ -417,6 +406,7 @@ atl_session_finalize (GObject *object)
   g_clear_pointer (&self->saver, atl_saver_free);
   g_clear_pointer (&self->store, atl_store_free);
   g_clear_pointer (&self->running, g_ptr_array_unref);
+  g_clear_pointer (&self->retired, g_ptr_array_unref);
   g_clear_pointer (&self->conversations, g_hash_table_unref);
   g_clear_object (&self->settings);
   g_clear_error (&self->store_error);
@@ -459,6 +449,7 @@ atl_session_init (AtlSession *self)
   self->conversations =
       g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, atl_session_free_weak);
   self->running = g_ptr_array_new_with_free_func (g_object_unref);
+  self->retired = g_ptr_array_new_with_free_func (g_object_unref);
   self->settings = g_settings_new (ATL_APP_ID);
   self->client = atl_client_new ();
   self->gpu_layers = self->cpu_experts = -1;

@@ -290,6 +290,44 @@ test_room (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_replaced (gpointer f)
+{
+  AtlModel *old = g_object_get_data (G_OBJECT (((AppFixture *) f)->session), "old");
+  return atl_session_get_model (((AppFixture *) f)->session) != old;
+}
+
+static gboolean
+is_unloaded (gpointer model)
+{
+  return !atl_model_get_is_loaded (model);
+}
+
+/* A model that is replaced while it answers finishes its answer, and leaves the memory then. */
+static void
+test_retired (void)
+{
+  AppFixture f;
+  g_autoptr (AtlModel) old = NULL;
+  g_autofree char *path = atl_test_conformance_find ("models/stories260K.gguf");
+  const char *paths[] = { path, NULL };
+
+  if (!load (&f))
+    return;
+  g_set_object (&old, atl_session_get_model (f.session));
+  g_object_set_data (G_OBJECT (f.session), "old", old);
+  set_length (&f, 100000);
+  send (&f, "Once");
+  atl_session_load_model (f.session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_replaced, &f, 60));
+  if (!is_idle (&f))
+    g_assert_true (atl_model_get_is_loaded (old));
+  atl_conversation_stop (app_conversation (&f));
+  g_assert_true (app_fixture_wait (is_unloaded, old, 20));
+  g_assert_true (atl_model_get_is_loaded (atl_session_get_model (f.session)));
+  app_fixture_stop (&f);
+}
+
 static void
 test_unload (void)
 {
@@ -316,6 +354,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/engine/killed", test_killed_engine);
   g_test_add_func ("/app/engine/bad-file", test_bad_file);
   g_test_add_func ("/app/engine/room", test_room);
+  g_test_add_func ("/app/engine/retired", test_retired);
   g_test_add_func ("/app/engine/unload", test_unload);
   return g_test_run ();
 }

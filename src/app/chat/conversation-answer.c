@@ -217,12 +217,16 @@ conversation_key (AtlConversation *self)
   return id != 0 ? atl_session_chat_key (id) : NULL;
 }
 
-/* After the first exchange the model names the chat, when nothing else waits for it. */
+/* After the first exchange the model in use names the chat, when nothing else waits for it. The one
+ * that answered may have been replaced meanwhile, and is not loaded again for this. */
 static void
-ask_for_title (AtlConversation *self, AtlModel *model)
+ask_for_title (AtlConversation *self)
 {
-  if (self->path->len != 2 || !self->chat->auto_title || self->titling != NULL ||
-      atl_model_get_info (model)->is_toy || atl_session_get_running (self->session) != NULL)
+  AtlModel *model = atl_session_get_model (self->session);
+
+  if (model == NULL || !atl_model_get_is_loaded (model) || self->path->len != 2 ||
+      !self->chat->auto_title || self->titling != NULL || atl_model_get_info (model)->is_toy ||
+      atl_session_get_running (self->session) != NULL)
     return;
   g_autofree char *messages = atl_conversation_to_messages (self, NULL);
   g_autofree char *key = conversation_key (self);
@@ -235,13 +239,10 @@ void
 atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats)
 {
   g_autofree char *json = NULL;
-  g_autoptr (AtlModel) model = NULL;
   gboolean stopped;
 
   if (self->answer == NULL)
     return;
-  if (self->job != NULL)
-    g_set_object (&model, atl_chat_job_get_model (self->job));
   json = stats ? atl_answer_stats_to_json (stats, &self->before) : NULL;
   stopped = stats == NULL || g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) == 0;
   end_answer (self, stopped ? ATL_MESSAGE_INTERRUPTED : ATL_MESSAGE_COMPLETE, NULL, json);
@@ -249,8 +250,8 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
     atl_session_emit_notice (self->session,
                              _ ("This chat is longer than what the model can see at once: its "
                                 "oldest part was left out of the answer."));
-  if (model != NULL && !stopped)
-    ask_for_title (self, model);
+  if (!stopped)
+    ask_for_title (self);
 }
 
 void
