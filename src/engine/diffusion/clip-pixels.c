@@ -9,8 +9,7 @@
 
 #define MAX_SIDE 512
 #define DEFAULT_SIDE 224
-#define SUPPORT 2.0 /* of the bicubic filter, in pixels */
-#define BITS 22     /* of a weight's fraction */
+#define BITS 22 /* of a weight's fraction */
 
 /* Keys' filter with a = -0.5. */
 static double
@@ -21,6 +20,22 @@ bicubic (double x)
     return (1.5 * x - 2.5) * x * x + 1.0;
   return x < 2.0 ? -0.5 * (((x - 5.0) * x + 8.0) * x - 4.0) : 0.0;
 }
+
+static double
+bilinear (double x)
+{
+  return MAX (1.0 - fabs (x), 0.0);
+}
+
+typedef struct
+{
+  double (*weight) (double x);
+  double support; /* in pixels */
+} Filter;
+
+static const Filter filters[] = {
+  [ATL_FILTER_BICUBIC] = { bicubic, 2.0 }, [ATL_FILTER_BILINEAR] = { bilinear, 1.0 }
+};
 
 /* `n_lines` lines of `n_in` bytes, each `in_line` apart and its pixels `in_step`, to `n_out` of the
  * same layout in `to`. */
@@ -33,10 +48,11 @@ resize_lines (const guint8 *from,
               gint64 n_out,
               gint64 out_step,
               gint64 out_line,
-              gint64 n_lines)
+              gint64 n_lines,
+              const Filter *filter)
 {
   double scale = (double) n_in / (double) n_out, wide = MAX (scale, 1.0);
-  double support = SUPPORT * wide;
+  double support = filter->support * wide;
   g_autofree double *w = g_new (double, (gsize) ceil (support) * 2 + 1);
 
   for (gint64 o = 0; o < n_out; o++)
@@ -47,7 +63,7 @@ resize_lines (const guint8 *from,
 
       for (gint64 i = 0; i < n; i++)
         {
-          w[i] = bicubic (((double) (i + first) - center + 0.5) / wide);
+          w[i] = filter->weight (((double) (i + first) - center + 0.5) / wide);
           sum += w[i];
         }
       for (gint64 i = 0; i < n; i++)
@@ -80,7 +96,7 @@ list_number (JsonObject *object, const char *member, guint i, double fallback)
 
 /* A plane [H, W] of 0…1 in another size, on 8 bits; `h` x `w` bytes, the caller's. */
 static guint8 *
-resize_plane (const float *from, gint64 H, gint64 W, gint64 h, gint64 w)
+resize_plane (const float *from, gint64 H, gint64 W, gint64 h, gint64 w, const Filter *filter)
 {
   g_autofree guint8 *bytes = g_malloc ((gsize) (H * W));
   g_autofree guint8 *wide = g_malloc ((gsize) (H * w));
@@ -88,13 +104,14 @@ resize_plane (const float *from, gint64 H, gint64 W, gint64 h, gint64 w)
 
   for (gint64 i = 0; i < H * W; i++)
     bytes[i] = (guint8) (CLAMP (from[i], 0.0f, 1.0f) * 255.0f + 0.5f);
-  resize_lines (bytes, W, 1, W, wide, w, 1, w, H);
-  resize_lines (wide, H, w, 1, small, h, w, 1, w);
+  resize_lines (bytes, W, 1, W, wide, w, 1, w, H, filter);
+  resize_lines (wide, H, w, 1, small, h, w, 1, w, filter);
   return small;
 }
 
 AtlArray *
-atl_bicubic_picture (const AtlArray *picture, const char *name, gint64 height, gint64 width)
+atl_resize_picture (
+    const AtlArray *picture, const char *name, gint64 height, gint64 width, AtlFilter filter)
 {
   gint64 H = picture->dim[2], W = picture->dim[3], n = height * width;
   AtlArray *out =
@@ -103,7 +120,7 @@ atl_bicubic_picture (const AtlArray *picture, const char *name, gint64 height, g
   for (gint64 c = 0; c < picture->dim[1]; c++)
     {
       g_autofree guint8 *plane =
-          resize_plane (atl_array_f32 (picture) + c * H * W, H, W, height, width);
+          resize_plane (atl_array_f32 (picture) + c * H * W, H, W, height, width, &filters[filter]);
 
       for (gint64 i = 0; i < n; i++)
         atl_array_f32 (out)[c * n + i] = plane[i] / 255.0f;
@@ -140,7 +157,8 @@ atl_clip_pixels (const AtlArray *picture, JsonObject *processor)
 
   for (guint c = 0; c < 3; c++)
     {
-      g_autofree guint8 *small = resize_plane (atl_array_f32 (picture) + c * H * W, H, W, h, w);
+      g_autofree guint8 *small = resize_plane (atl_array_f32 (picture) + c * H * W, H, W, h, w,
+                                               &filters[ATL_FILTER_BICUBIC]);
       float *to = atl_array_f32 (out) + c * side * side;
       double mean = list_number (processor, "image_mean", c, means[c]);
       double std = list_number (processor, "image_std", c, stds[c]);

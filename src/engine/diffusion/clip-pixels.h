@@ -18,10 +18,16 @@ G_BEGIN_DECLS
  * OpenAI's numbers. Gives "image" [1, 3, S, S], the caller's. */
 AtlArray *atl_clip_pixels (const AtlArray *picture, JsonObject *processor);
 
-/* picture [1, C, H, W] in 0…1 in another size, by the same filter on 8 bits, in 0…1. The caller's.
- */
-AtlArray *
-atl_bicubic_picture (const AtlArray *picture, const char *name, gint64 height, gint64 width);
+typedef enum
+{
+  ATL_FILTER_BICUBIC,
+  ATL_FILTER_BILINEAR
+} AtlFilter;
+
+/* picture [1, C, H, W] in 0…1 in another size, by one of PIL's filters on 8 bits, in 0…1. The
+ * caller's. */
+AtlArray *atl_resize_picture (
+    const AtlArray *picture, const char *name, gint64 height, gint64 width, AtlFilter filter);
 /* picture [1, 3, H, W]: minus OpenAI's mean, over its deviation, colour by colour. */
 void atl_clip_normalise (AtlArray *picture);
 

@@ -405,7 +405,7 @@ find_picture (const AtlRun *run)
             &height);
   picture = width == a->dim[3] && height == a->dim[2]
                 ? atl_array_copy (a, "image")
-                : atl_bicubic_picture (a, "image", height, width);
+                : atl_resize_picture (a, "image", height, width, ATL_FILTER_BICUBIC);
   atl_array_affine (picture, 2.0f, -1.0f);
   return picture;
 }

@@ -103,9 +103,9 @@ show (const AtlRun *run, const AtlQwenReferences *self, guint i)
   /* Plus shows small ones; both sizes are rounded twice, as the origin does. */
   atl_qwen_fit_area ((double) picture->dim[3], (double) picture->dim[2],
                      self->is_plus ? 384.0 * 384.0 : 1024.0 * 1024.0, &width, &height);
-  middle = atl_bicubic_picture (picture, "image", height, width);
+  middle = atl_resize_picture (picture, "image", height, width, ATL_FILTER_BICUBIC);
   fit_cells (&width, &height);
-  return atl_bicubic_picture (middle, "image", height, width);
+  return atl_resize_picture (middle, "image", height, width, ATL_FILTER_BICUBIC);
 }
 
 gboolean
