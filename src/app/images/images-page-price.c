@@ -93,8 +93,13 @@ atl_images_page_reprice (AtlImagesPage *self)
   atl_images_page_stop_pricing (self);
   if (atl_pictures_session_get_info (self->pictures) == NULL)
     {
+      const char *phase = atl_pictures_session_get_load_phase (self->pictures);
+
       atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane),
-                                  _ ("Choose a model for pictures first."), NULL);
+                                  !atl_pictures_session_get_is_loading (self->pictures)
+                                      ? _ ("Choose a model for pictures first.")
+                                      : (*phase != '\0' ? phase : _ ("Loading the model")),
+                                  NULL);
       self->has_price = FALSE;
       return;
     }

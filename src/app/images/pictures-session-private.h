@@ -13,6 +13,7 @@ struct _AtlPicturesSession
   AtlModel *model;       /* (nullable) */
   GCancellable *load;    /* (nullable) */
   char *load_name;       /* (nullable) */
+  char *load_phase;      /* (nullable) */
   char *lacking_path;    /* (nullable) what was to be loaded and is not whole */
   AtlModelInfo *lacking; /* (nullable) what it lacks */
   gboolean is_gone;      /* the session is being disposed of */

@@ -44,6 +44,20 @@ end_load (AtlPicturesSession *self)
 {
   g_clear_object (&self->load);
   g_clear_pointer (&self->load_name, g_free);
+  g_clear_pointer (&self->load_phase, g_free);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
+}
+
+/* Preparing the graphics card takes a while, the first time. */
+static void
+load_progress_cb (double fraction, const char *phase, gpointer data)
+{
+  AtlPicturesSession *self = data;
+
+  if (self->load == NULL || g_strcmp0 (self->load_phase, phase) == 0)
+    return;
+  g_free (self->load_phase);
+  self->load_phase = g_strdup (phase);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
 }
 
@@ -218,13 +232,14 @@ atl_pictures_session_load_model (AtlPicturesSession *self,
   self->load = g_cancellable_new ();
   atl_set_string (&self->lacking_path, paths[0]);
   set_lacking (self, NULL);
+  g_clear_pointer (&self->load_phase, g_free);
   g_free (self->load_name);
   self->load_name = atl_model_list_get_name (atl_session_get_models (self->session), paths[0]);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_LOADING]);
   atl_pictures_session_load_options (self, &options);
   options.insist = insist;
-  atl_client_load_model_async (atl_session_get_client (self->session), paths, &options, NULL, NULL,
-                               self->load, loaded_cb, g_object_ref (self));
+  atl_client_load_model_async (atl_session_get_client (self->session), paths, &options,
+                               load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
 
 void
@@ -310,6 +325,12 @@ const char *
 atl_pictures_session_get_load_name (AtlPicturesSession *self)
 {
   return self->load_name != NULL ? self->load_name : "";
+}
+
+const char *
+atl_pictures_session_get_load_phase (AtlPicturesSession *self)
+{
+  return self->load_phase != NULL ? self->load_phase : "";
 }
 
 /* --- The draft --- */
@@ -477,6 +498,7 @@ atl_pictures_session_finalize (GObject *object)
   g_clear_object (&self->queue);
   g_clear_pointer (&self->unsaved, g_hash_table_unref);
   atl_picture_settings_free (self->settings);
+  g_free (self->load_phase);
   g_free (self->load_name);
   g_free (self->lacking_path);
   g_clear_pointer (&self->lacking, atl_model_info_unref);

@@ -46,6 +46,8 @@ const AtlModelInfo *atl_pictures_session_get_info (AtlPicturesSession *self);
 const char *atl_pictures_session_get_model_name (AtlPicturesSession *self); /* (nullable) */
 gboolean atl_pictures_session_get_is_loading (AtlPicturesSession *self);
 const char *atl_pictures_session_get_load_name (AtlPicturesSession *self); /* "" when none */
+/* What loading is at, a sentence; "" when none. With notify::is-loading. */
+const char *atl_pictures_session_get_load_phase (AtlPicturesSession *self);
 /* As atl_session_load_model(). */
 void atl_pictures_session_load_model (AtlPicturesSession *self,
                                       const char *const *paths,
