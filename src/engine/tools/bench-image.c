@@ -19,6 +19,7 @@ typedef struct
   double load_s, seconds; /* of a pass: the median */
   double peak;            /* of the tiles, products a second; 0: not known */
   double memory;          /* bytes at the peak, without mapped files */
+  double device_memory;   /* bytes; 0: no device */
   AtlCpuCost costs[ATL_N_OPS];
 } Result;
 
@@ -99,6 +100,8 @@ print_json (const BenchImagePlan *plan, const Result *r)
   if (r->peak > 0.0)
     add_number (j, "peak_products_per_s", r->peak);
   add_number (j, "memory_bytes", r->memory);
+  if (r->device_memory > 0.0)
+    add_number (j, "device_memory_bytes", r->device_memory);
   add_number (j, "load_s", r->load_s);
   json_builder_set_member_name (j, "operations");
   json_builder_begin_object (j);
@@ -130,7 +133,10 @@ print_text (const BenchImagePlan *plan, const Result *r)
   g_print ("  %.3f s  %.0f GFLOP/s", r->seconds, 2.0 * rate / 1e9);
   if (r->peak > 0.0)
     g_print (", %.0f %% of %.0f", 100.0 * rate / r->peak, 2.0 * r->peak / 1e9);
-  g_print ("  memory %.2f GB  load %.2f s\n", r->memory / 1e9, r->load_s);
+  g_print ("  memory %.2f GB", r->memory / 1e9);
+  if (r->device_memory > 0.0)
+    g_print (", %.2f GB on the device", r->device_memory / 1e9);
+  g_print ("  load %.2f s\n", r->load_s);
   for (guint i = 0; i < ATL_N_OPS; i++)
     if (r->costs[i].n > 0)
       {
@@ -142,6 +148,58 @@ print_text (const BenchImagePlan *plan, const Result *r)
                    2.0 * c->products / c->seconds / 1e9);
         g_print ("\n");
       }
+}
+
+/* --- A device's seconds by kind of operation: each is waited for --- */
+
+static AtlBackendClass timed;
+static const AtlBackendClass *plain;
+static AtlCpuCost *timed_costs;
+
+static gboolean
+timed_run (AtlBackend *backend,
+           AtlNode *const *nodes,
+           guint n_nodes,
+           AtlBuffer *scratch,
+           GCancellable *cancellable,
+           GError **error)
+{
+  for (guint i = 0; i < n_nodes; i++)
+    {
+      const AtlTensor *dst = atl_tensor_base (nodes[i]->dst);
+      AtlCpuCost *cost = &timed_costs[nodes[i]->op];
+      double start = now ();
+      guint32 word;
+
+      if (!plain->run (backend, nodes + i, 1, scratch, cancellable, error) ||
+          (dst->buffer != NULL &&
+           !plain->read (backend, dst->buffer, dst->buffer_offset, &word, sizeof word, error)))
+        return FALSE;
+      cost->n++;
+      cost->seconds += now () - start;
+      cost->products += atl_node_products (nodes[i]);
+    }
+  return TRUE;
+}
+
+/* One pass more. */
+static gboolean
+time_operations (AtlBackend *device,
+                 AtlComponent *component,
+                 const AtlRequest *request,
+                 AtlCpuCost *costs,
+                 GError **error)
+{
+  g_autoptr (GPtrArray) outputs = NULL;
+
+  plain = device->klass;
+  timed = *plain;
+  timed.run = timed_run;
+  timed_costs = costs;
+  device->klass = &timed;
+  outputs = atl_component_run (component, request, NULL, error);
+  device->klass = plain;
+  return outputs != NULL;
 }
 
 /* Loads the network and runs passes; the first is not counted. */
@@ -175,6 +233,12 @@ measure (const BenchImagePlan *plan,
       ok = outputs != NULL;
       if (i > 0)
         times[i - 1] = now () - start;
+    }
+  if (ok && n_backends > 1)
+    {
+      memset (costs, 0, sizeof costs);
+      r->device_memory = (double) (backends[0]->memory_total - backends[0]->memory_free);
+      ok = time_operations (backends[0], component, request, costs, error);
     }
   atl_cpu_backend_count (host, NULL);
   if (!ok)

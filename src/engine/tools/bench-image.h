@@ -20,8 +20,9 @@ typedef struct
 
 /* `what` is a shape of bench-shapes.h or a file; of a file that holds a denoiser and an autoencoder
  * both are measured. Prints the median of the seconds of a pass, multiplications with an addition a
- * second and their share of what the tiles reach, seconds by kind of operation (host CPU only), and
- * the memory at its peak while it was loaded and run, the mapped file not counted. */
+ * second and their share of what the tiles reach, seconds by kind of operation (of a device from a
+ * pass more, in which each is waited for; what falls back to the host is among them), and the
+ * memory at its peak while it was loaded and run, the mapped file not counted. */
 gboolean bench_image_run (const BenchImagePlan *plan,
                           const char *what,
                           AtlBackend **backends,

@@ -149,6 +149,30 @@ print_result (const Bench *b, const char *name, const BenchResult *r)
   print_list ("chats together", &b->plan.chats, s->chats);
 }
 
+/* What --device means to other commands, as --backend says it; NULL with an error. */
+static char *
+backend_of (const char *device, GError **error)
+{
+  g_autofree char *why = NULL;
+  g_autoptr (GPtrArray) devices = atl_opencl_devices (&why);
+  const char *name = g_getenv ("ATELIER_OPENCL_DEVICE");
+  AtlOpenclDevice *chosen = name != NULL && *name != '\0'
+                                ? atl_opencl_device_by_name (devices, name)
+                                : atl_opencl_device_choose (devices);
+  guint index = 0;
+
+  if (g_str_equal (device, "cpu") || (chosen == NULL && g_str_equal (device, "auto")))
+    return g_strdup ("cpu");
+  if (chosen == NULL || !(g_str_equal (device, "gpu") || g_str_equal (device, "auto")))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "There is no device “%s”%s%s", device,
+                   why != NULL ? ": " : "", why != NULL ? why : "");
+      return NULL;
+    }
+  g_ptr_array_find (devices, chosen, &index);
+  return g_strdup_printf ("opencl:%u", index);
+}
+
 static gboolean
 open_backends (Bench *b, const char *name, GError **error)
 {
@@ -278,7 +302,7 @@ atl_tool_bench (int argc, char **argv)
   Bench b = { .n_threads = (int) g_get_num_processors (), .plan.depths.n = 1 };
   int n_prompt = 512, n_generate = 64, n_repeats = 3;
   g_autofree char *backend = NULL, *kv = NULL, *depths = NULL, *rows = NULL, *chats = NULL,
-                  *draft = NULL, *save = NULL, *size = NULL;
+                  *draft = NULL, *save = NULL, *size = NULL, *device = NULL;
   BenchImagePlan image_plan = { .width = 512, .height = 512, .frames = 1 };
   BenchDraftPlan guesses = { 0 };
   gboolean lookup = FALSE;
@@ -309,6 +333,7 @@ atl_tool_bench (int argc, char **argv)
     { "repeat", 'r', 0, G_OPTION_ARG_INT, &n_repeats, "Repeats; the median counts (3)", "N" },
     { "backend", 0, 0, G_OPTION_ARG_STRING, &backend,
       "cpu, cpu-avx2, cpu-avx512, cpu-reference, opencl:N", "NAME" },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &device, "Instead of it: auto, cpu or gpu", "DEVICE" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "f16, f32, q8_0 or q4_0 context", "TYPE" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &b.json, "One JSON object a line", NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, "MODEL.gguf…" },
@@ -344,7 +369,12 @@ atl_tool_bench (int argc, char **argv)
         g_printerr ("%s\n", error->message);
       return ok ? 0 : 1;
     }
-  if (!open_backends (&b, backend, &error))
+  if (device != NULL)
+    {
+      g_free (backend);
+      backend = backend_of (device, &error);
+    }
+  if (error != NULL || !open_backends (&b, backend, &error))
     {
       g_printerr ("%s\n", error->message);
       return 1;
