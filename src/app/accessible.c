@@ -10,8 +10,8 @@ has_label (GtkWidget *widget)
   return g_object_get_data (G_OBJECT (widget), "atl-accessible-name") != NULL;
 }
 
-static void
-set_label (GtkWidget *widget, const char *name)
+void
+atl_accessible_set_name (GtkWidget *widget, const char *name)
 {
   gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   g_object_set_data (G_OBJECT (widget), "atl-accessible-name", GINT_TO_POINTER (1));
@@ -27,7 +27,7 @@ name_button (GtkWidget *button)
 
   if (name == NULL || !GTK_IS_TOGGLE_BUTTON (inner))
     return;
-  set_label (GTK_IS_MENU_BUTTON (button) ? button : inner, name);
+  atl_accessible_set_name (GTK_IS_MENU_BUTTON (button) ? button : inner, name);
 }
 
 /* The title of the row that the list is in, or that of its first row. A group names its list
@@ -67,27 +67,42 @@ is_switch_of_expander (GtkWidget *widget)
          g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), "enable_switch") == 0;
 }
 
+/* A stop of the Tab key where nothing in it takes the focus, so that arrows scroll it. (Taking it
+ * out by "focusable" would end the way of the Tab key there: GTK 4.8 says then that it took the
+ * focus.)
+ */
+static void
+name_scrolled (GtkWidget *scrolled)
+{
+  GtkWidget *child = gtk_scrolled_window_get_child (GTK_SCROLLED_WINDOW (scrolled));
+
+  if (GTK_IS_LIST_VIEW (child) || GTK_IS_GRID_VIEW (child) || GTK_IS_TEXT_VIEW (child))
+    gtk_accessible_update_relation (GTK_ACCESSIBLE (scrolled), GTK_ACCESSIBLE_RELATION_LABELLED_BY,
+                                    child, NULL, -1);
+  else
+    atl_accessible_set_name (scrolled, _ ("Scrolled part"));
+}
+
 void
 atl_accessible_complete (GtkWidget *root)
 {
   if (GTK_IS_MENU_BUTTON (root) || GTK_IS_DROP_DOWN (root))
     name_button (root);
   else if (is_search_of_rows (root))
-    set_label (root, gtk_widget_get_tooltip_text (root));
-  /* What is in it takes the focus; the frame round it would be a stop without a name. */
-  else if (GTK_IS_SCROLLED_WINDOW (root))
-    gtk_widget_set_focusable (root, FALSE);
+    atl_accessible_set_name (root, gtk_widget_get_tooltip_text (root));
+  else if (GTK_IS_SCROLLED_WINDOW (root) && !has_label (root))
+    name_scrolled (root);
   else if (GTK_IS_LIST_BOX (root) && !has_label (root))
     {
       const char *title = find_title (root);
       if (title != NULL && *title != '\0')
-        set_label (root, title);
+        atl_accessible_set_name (root, title);
     }
   else if (ADW_IS_EXPANDER_ROW (root))
-    set_label (root, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (root)));
+    atl_accessible_set_name (root, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (root)));
   else if (is_switch_of_expander (root))
-    set_label (root, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (
-                         gtk_widget_get_ancestor (root, ADW_TYPE_EXPANDER_ROW))));
+    atl_accessible_set_name (root, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (
+                                       gtk_widget_get_ancestor (root, ADW_TYPE_EXPANDER_ROW))));
   for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
        child = gtk_widget_get_next_sibling (child))
     atl_accessible_complete (child);
@@ -116,7 +131,7 @@ name_chosen (GtkWidget *root)
       while (label != NULL && !GTK_IS_LABEL (label))
         label = gtk_widget_get_first_child (label);
       if (label != NULL)
-        set_label (root, gtk_label_get_text (GTK_LABEL (label)));
+        atl_accessible_set_name (root, gtk_label_get_text (GTK_LABEL (label)));
       return;
     }
   for (GtkWidget *child = label; child != NULL; child = gtk_widget_get_next_sibling (child))

@@ -8,12 +8,14 @@
 
 G_BEGIN_DECLS
 
-/* Everything below `root` that GTK leaves without a name, or that is a stop of the Tab key without
- * being anything: menu buttons and drop-downs are named by their tooltips, lists by the title of
- * their group; scrolled windows leave the focus to what is in them. Windows of the application get
- * this when they are shown; call it for what is made later.
+/* Everything below `root` that GTK leaves without a name: menu buttons and drop-downs are named by
+ * their tooltips, lists by the title of their group, scrolled windows by what is in them. Windows
+ * of the application get this when they are shown; call it for what is made later.
  */
 void atl_accessible_complete (GtkWidget *root);
+
+/* A name that atl_accessible_complete() leaves as it is. */
+void atl_accessible_set_name (GtkWidget *widget, const char *name);
 
 /* Gives the lists below a combo row, in its pop-up, the name of the row. */
 void atl_accessible_name_combo_row (GtkWidget *row);

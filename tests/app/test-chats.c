@@ -286,6 +286,37 @@ test_days (void)
 
 /* --- The whole window --- */
 
+static GtkWidget *
+focus_in (GtkWidget *list, GtkDirectionType direction)
+{
+  GtkWidget *focus;
+
+  g_assert_true (gtk_widget_child_focus (list, direction));
+  focus = gtk_window_get_focus (GTK_WINDOW (gtk_widget_get_root (list)));
+  g_assert_nonnull (focus);
+  g_assert_true (gtk_widget_is_ancestor (focus, list));
+  return focus;
+}
+
+/* The Tab key enters the list, the arrows go past its headings. */
+static void
+test_keys_reach_chats (void)
+{
+  AppFixture f;
+  GtkWidget *list, *scroller, *first;
+
+  app_fixture_start (&f);
+  app_fixture_add_chat (&f, "First", "q", "a", NULL, NULL);
+  app_fixture_add_chat (&f, "Second", "q", "a", NULL, NULL);
+  app_fixture_spin (200);
+  scroller = app_fixture_find_id (f.window->chat_list, "scroller");
+  list = gtk_scrolled_window_get_child (GTK_SCROLLED_WINDOW (scroller));
+  focus_in (scroller, GTK_DIR_TAB_FORWARD);
+  first = focus_in (list, GTK_DIR_DOWN);
+  g_assert_true (focus_in (list, GTK_DIR_DOWN) != first);
+  app_fixture_stop (&f);
+}
+
 static void
 test_minimum_width (void)
 {
@@ -451,6 +482,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/chats/export-import", test_export_import);
   g_test_add_func ("/app/chats/export-import-files", test_export_import_files);
   g_test_add_func ("/app/chats/days", test_days);
+  g_test_add_func ("/app/chats/keys-reach-chats", test_keys_reach_chats);
   g_test_add_func ("/app/whole-window/minimum-width", test_minimum_width);
   g_test_add_func ("/app/whole-window/actions", test_actions);
   g_test_add_func ("/app/whole-window/rtl", test_rtl);

@@ -181,7 +181,9 @@ bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlChatList 
   AtlChatEntry *entry = gtk_list_item_get_item (list_item);
   gboolean heading = entry->kind == ATL_CHAT_ENTRY_HEADING || entry->kind == ATL_CHAT_ENTRY_FOLDER;
 
-  gtk_list_item_set_selectable (list_item, !heading);
+  /* A heading that could not be selected would not take the focus, and end the way of the arrows
+   * and of the Tab key; what is selected is for the selection to say. */
+  gtk_list_item_set_selectable (list_item, TRUE);
   gtk_list_item_set_activatable (list_item, !heading);
   atl_chat_list_row_set_entry (ATL_CHAT_LIST_ROW (gtk_list_item_get_child (list_item)), entry);
   atl_accessible_name_list_item (list_item, entry->title);

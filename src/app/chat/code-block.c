@@ -5,6 +5,8 @@
 #include <glib/gi18n.h>
 #include <gtksourceview/gtksource.h>
 
+#include "app/accessible.h"
+
 /* Highlighting longer code makes frames late. */
 #define MAX_HIGHLIGHT_BYTES (64 * 1024)
 #define COPIED_MS 1500
@@ -171,7 +173,7 @@ atl_code_block_init (AtlCodeBlock *self)
   GtkWidget *bar = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
   GtkWidget *scroller = gtk_scrolled_window_new ();
 
-  gtk_widget_set_focusable (scroller, FALSE);
+  atl_accessible_set_name (scroller, _ ("Code"));
   self->frame = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   gtk_widget_set_parent (self->frame, GTK_WIDGET (self));
   gtk_widget_set_overflow (self->frame, GTK_OVERFLOW_HIDDEN);

@@ -4,6 +4,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/code-block.h"
 #include "app/chat/tool-card.h"
 #include "app/words.h"
@@ -109,7 +110,7 @@ new_table (const AtlMdBlock *block)
                                   GTK_POLICY_NEVER);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), grid);
-  gtk_widget_set_focusable (scroller, FALSE);
+  atl_accessible_set_name (scroller, _ ("Table"));
   return scroller;
 }
 
