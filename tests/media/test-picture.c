@@ -1,6 +1,8 @@
 /* Pictures in and out of files: what goes in comes out, and damage is refused. */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "media/picture.h"
 
@@ -137,6 +139,60 @@ test_save (void)
   g_rmdir (folder);
 }
 
+/* Four processes that save under one name at a time: each keeps what it saved.
+ * $ATELIER_FAULT_ROUNDS files each (100). */
+static void
+test_many_savers (void)
+{
+  enum
+  {
+    N_SAVERS = 4
+  };
+  g_autofree char *folder = g_dir_make_tmp ("atl-savers-XXXXXX", NULL);
+  const char *said = g_getenv ("ATELIER_FAULT_ROUNDS");
+  guint n_each = said != NULL ? (guint) g_ascii_strtoull (said, NULL, 10) : 100, n = 0;
+  g_autoptr (GHashTable) texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GDir) dir = NULL;
+  const char *name;
+  pid_t savers[N_SAVERS];
+
+  for (guint i = 0; i < N_SAVERS; i++)
+    {
+      savers[i] = fork ();
+      if (savers[i] != 0)
+        continue;
+      for (guint k = 0; k < n_each; k++)
+        {
+          g_autofree char *text = g_strdup_printf ("%u of %u", k, i);
+          g_autoptr (GBytes) bytes = g_bytes_new (text, strlen (text));
+          g_autofree char *path = atl_picture_save (bytes, folder, "fox", "png", NULL);
+
+          if (path == NULL)
+            _exit (1);
+        }
+      _exit (0);
+    }
+  for (guint i = 0; i < N_SAVERS; i++)
+    {
+      int status;
+
+      g_assert_cmpint (waitpid (savers[i], &status, 0), ==, savers[i]);
+      g_assert_cmpint (status, ==, 0);
+    }
+  dir = g_dir_open (folder, 0, NULL);
+  for (; (name = g_dir_read_name (dir)) != NULL; n++)
+    {
+      g_autofree char *path = g_build_filename (folder, name, NULL);
+      char *text = NULL;
+
+      g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+      g_assert_true (g_hash_table_add (texts, text));
+      g_unlink (path);
+    }
+  g_assert_cmpuint (n, ==, N_SAVERS * n_each);
+  g_rmdir (folder);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -153,5 +209,6 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/media/limits", test_limits);
   g_test_add_func ("/media/save", test_save);
+  g_test_add_func ("/media/many-savers", test_many_savers);
   return g_test_run ();
 }

@@ -1,0 +1,255 @@
+/* The whole program, killed again and again while an answer streams into its window: what was sent
+ * is in the store, and all of the answer but the last second; the engine is gone soon after; and no
+ * part of it ever asked for the network.
+ *
+ * The program runs as a child of this one ("--child FOLDER"), which says what it shows. Rounds:
+ * $ATELIER_FAULT_ROUNDS (6). Needs stories260K.gguf of the conformance data. */
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "app-steps.h"
+#include "conformance.h"
+
+#include "app/chat/composer.h"
+#include "app/chat/conversation.h"
+#include "store/chats.h"
+
+#define QUESTION "Once upon a time"
+#define N_ROUNDS 6
+#define LOST_US G_USEC_PER_SEC
+#define ORPHAN_US (5 * G_USEC_PER_SEC)
+
+/* --- The child --- */
+
+static gboolean
+is_settled (gpointer f)
+{
+  return !atl_session_get_is_loading (((AppFixture *) f)->session);
+}
+
+/* Sockets of the internet that this process has open. */
+static guint
+count_internet_sockets (void)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      int domain = 0;
+      socklen_t size = sizeof domain;
+
+      if (getsockopt (atoi (name), SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0)
+        n += domain == AF_INET || domain == AF_INET6;
+    }
+  return n;
+}
+
+G_GNUC_NORETURN static void
+run_child (const char *dir, const char *model)
+{
+  const char *paths[] = { model, NULL };
+  JsonObject *settings;
+  AppFixture f;
+  guint n_internet = 0;
+
+  app_fixture_use_store (dir);
+  app_fixture_start (&f);
+  atl_session_load_model (f.session, paths, TRUE);
+  g_assert_true (app_fixture_wait (is_settled, &f, 60));
+  g_assert_true (app_is_loaded (&f));
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  json_object_set_int_member (settings, "max-tokens", 1 << 20);
+  json_object_set_int_member (settings, "temperature", 0);
+  json_object_set_boolean_member (settings, "shift-context", TRUE);
+  json_object_set_string_member (settings, "grammar", "root ::= [a-z ] root");
+  atl_composer_set_text (ATL_COMPOSER (app_composer (&f)), QUESTION);
+  atl_composer_send (ATL_COMPOSER (app_composer (&f)));
+  /* What is sent is acknowledged by its row. */
+  g_assert_true (atl_conversation_get_is_running (app_conversation (&f)));
+  printf ("engine %d\n", (int) atl_client_get_pid (atl_session_get_client (f.session)));
+  for (;;)
+    {
+      n_internet += count_internet_sockets ();
+      printf ("text %" G_GINT64_FORMAT " %" G_GSIZE_FORMAT " %u\n", g_get_monotonic_time (),
+              app_message (app_conversation (&f), -1)->content->len, n_internet);
+      fflush (stdout);
+      app_fixture_spin (30);
+    }
+}
+
+/* --- The parent --- */
+
+static void
+remove_tree (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *child = g_build_filename (path, name, NULL);
+
+      if (g_file_test (child, G_FILE_TEST_IS_DIR) && !g_file_test (child, G_FILE_TEST_IS_SYMLINK))
+        remove_tree (child);
+      else
+        g_unlink (child);
+    }
+  g_rmdir (path);
+}
+
+/* Nobody may be there to bury it. */
+static gboolean
+is_gone (int pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", pid);
+  g_autofree char *stat = NULL;
+  const char *end;
+
+  if (!g_file_get_contents (path, &stat, NULL, NULL))
+    return TRUE;
+  end = strrchr (stat, ')');
+  return end != NULL && end[1] == ' ' && end[2] == 'Z';
+}
+
+static void
+check_store (const char *dir, guint n_chats, gsize least)
+{
+  g_autoptr (GError) error = NULL;
+  AtlStore *store = atl_store_open (dir, &error);
+  g_autoptr (GPtrArray) chats = NULL;
+  const AtlChat *newest = NULL;
+
+  g_assert_no_error (error);
+  chats = atl_store_chat_list (store, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (chats->len, ==, n_chats);
+  for (guint i = 0; i < chats->len; i++)
+    {
+      const AtlChat *chat = chats->pdata[i];
+
+      if (newest == NULL || chat->id > newest->id)
+        newest = chat;
+    }
+  for (guint i = 0; i < chats->len; i++)
+    {
+      const AtlChat *chat = chats->pdata[i];
+      g_autoptr (GPtrArray) messages = atl_store_message_list (store, chat->id, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpuint (messages->len, ==, 2);
+      g_assert_cmpstr (((AtlMessage *) messages->pdata[0])->content, ==, QUESTION);
+      g_assert_cmpint (((AtlMessage *) messages->pdata[1])->state, ==, ATL_MESSAGE_INTERRUPTED);
+      if (chat == newest)
+        g_assert_cmpuint (strlen (((AtlMessage *) messages->pdata[1])->content), >=, least);
+    }
+  atl_store_free (store);
+}
+
+/* One life and death; the bytes of the answer that must have been saved. */
+static gsize
+live_and_die (const char *self, const char *dir, const char *model)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSubprocess) child =
+      g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, self, "--child", dir, model, NULL);
+  g_autoptr (GDataInputStream) lines = NULL;
+  g_autoptr (GString) all = g_string_new (NULL);
+  g_auto (GStrv) line = NULL;
+  gint64 killed_at;
+  int engine = 0;
+  gsize least = 0;
+
+  g_assert_no_error (error);
+  lines = g_data_input_stream_new (g_subprocess_get_stdout_pipe (child));
+  for (guint n_text = 0; n_text < 2;)
+    {
+      g_autofree char *text = g_data_input_stream_read_line (lines, NULL, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_nonnull (text);
+      if (sscanf (text, "engine %d", &engine) == 1)
+        g_assert_cmpint (engine, >, 0);
+      n_text += engine > 0 && g_str_has_prefix (text, "text ");
+      g_string_append_printf (all, "%s\n", text);
+    }
+  g_usleep ((gulong) g_test_rand_int_range (500, 3000) * 1000);
+  g_subprocess_send_signal (child, SIGKILL);
+  killed_at = g_get_monotonic_time ();
+  for (;;)
+    {
+      g_autofree char *text = g_data_input_stream_read_line (lines, NULL, NULL, NULL);
+
+      if (text == NULL)
+        break;
+      g_string_append_printf (all, "%s\n", text);
+    }
+  g_subprocess_wait (child, NULL, NULL);
+  while (!is_gone (engine) && g_get_monotonic_time () - killed_at < ORPHAN_US)
+    g_usleep (20000);
+  g_assert_true (is_gone (engine));
+  g_test_message ("the engine was gone after %.2f s", (g_get_monotonic_time () - killed_at) / 1e6);
+
+  line = g_strsplit (all->str, "\n", -1);
+  for (char **l = line; *l != NULL; l++)
+    {
+      gint64 time;
+      gsize length;
+      guint n_internet;
+
+      if (sscanf (*l, "text %" G_GINT64_FORMAT " %" G_GSIZE_FORMAT " %u", &time, &length,
+                  &n_internet) != 3)
+        continue;
+      g_assert_cmpuint (n_internet, ==, 0);
+      if (time < killed_at - LOST_US)
+        least = MAX (least, length);
+    }
+  return least;
+}
+
+static void
+test_kills (gconstpointer self)
+{
+  g_autofree char *model = atl_test_conformance_find ("models/stories260K.gguf");
+  g_autofree char *root = g_dir_make_tmp ("atelier-kills-XXXXXX", NULL);
+  g_autofree char *dir = g_build_filename (root, "store", NULL);
+  const char *said = g_getenv ("ATELIER_FAULT_ROUNDS");
+  guint n = said != NULL ? (guint) g_ascii_strtoull (said, NULL, 10) : N_ROUNDS;
+
+  if (model == NULL)
+    {
+      g_rmdir (root);
+      g_test_skip ("models/stories260K.gguf not found: this case did not run");
+      return;
+    }
+  /* What a killed child leaves behind lies there. */
+  g_setenv ("TMPDIR", root, TRUE);
+  for (guint i = 0; i < n; i++)
+    {
+      gsize least = live_and_die (self, dir, model);
+
+      check_store (dir, i + 1, least);
+      g_test_message ("round %u: %" G_GSIZE_FORMAT " bytes were due", i, least);
+    }
+  remove_tree (root);
+}
+
+int
+main (int argc, char **argv)
+{
+  if (argc == 4 && g_str_equal (argv[1], "--child"))
+    {
+      g_autofree char *dir = g_strdup (argv[2]), *model = g_strdup (argv[3]);
+
+      argc = 1;
+      app_fixture_init (&argc, &argv);
+      run_child (dir, model);
+    }
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_data_func ("/kills/while-answering", argv[0], test_kills);
+  return g_test_run ();
+}
