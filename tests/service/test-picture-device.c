@@ -246,6 +246,49 @@ test_no_memory (void)
   world_close (&world);
 }
 
+/* An idle chat goes when a picture needs its room there, and the picture's weights when a chat
+ * does. */
+static void
+test_shares (void)
+{
+  g_autofree char *folder = small_model_folder ("sd15");
+  g_autofree char *path = world_model_path ();
+  g_autoptr (GVariant) price = NULL;
+  g_autoptr (GBytes) drawn = NULL, again = NULL;
+  g_autofree char *runs_on = NULL;
+  guint64 needed, of_chat;
+  AtlBackend *gpu;
+  guint model;
+  World world;
+
+  if (path == NULL || !open_world (&world))
+    return;
+  gpu = world.devices->gpu;
+  model = load (&world, folder, "{'device': <'gpu'>}");
+  price = world_price (&world, model, SIDE);
+  needed = atl_dict_uint64 (price, ATL_INFO_NEEDED_BYTES, 0);
+  of_chat = gpu->memory_free;
+  load (&world, path, "{'device': <'gpu'>}");
+  of_chat -= gpu->memory_free;
+  g_assert_cmpuint (of_chat, >, needed / 8);
+  gpu->memory_total = needed / 9 * 10 + 4096;
+  gpu->memory_free = gpu->memory_total - of_chat;
+  drawn = world_draw (&world, model, SIDE, STEPS);
+  g_assert_nonnull (drawn);
+  runs_on = where (&world);
+  g_assert_cmpstr (runs_on, ==, gpu->description);
+  while (world.unloaded->len == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_test_message ("%s", world.unloaded->str);
+
+  g_assert_cmpuint (gpu->memory_free, <, of_chat);
+  load (&world, path, "{'device': <'gpu'>}");
+  g_assert_cmpuint (gpu->memory_free, >, needed / 2);
+  again = world_draw (&world, model, SIDE, STEPS);
+  g_assert_true (g_bytes_equal (again, drawn));
+  world_close (&world);
+}
+
 static void
 test_enlarge (void)
 {
@@ -303,6 +346,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/picture-device/ways/wan21", "wan21", test_ways);
   g_test_add_func ("/picture-device/lost", test_lost);
   g_test_add_func ("/picture-device/no-memory", test_no_memory);
+  g_test_add_func ("/picture-device/shares", test_shares);
   g_test_add_func ("/picture-device/enlarge", test_enlarge);
   return g_test_run ();
 }

@@ -57,19 +57,20 @@ make_room (AtlJob *job, const AtlPictureFit *fit)
 {
   AtlSlot *slot = job->slot;
   AtlBackend *gpu = fit->uses_gpu ? fit->backends[0] : NULL;
+  guint64 held = 0;
 
   atl_diffusion_model_use (slot->pictures, fit->backends, fit->n_backends);
-  if (fit->how.is_frugal)
-    atl_diffusion_model_drop (slot->pictures);
   if (gpu != NULL)
+    held = MIN (slot->vram_bytes, fit->needed_bytes);
+  /* Plans of other sizes go too where they are in the way. */
+  if (fit->how.is_frugal ||
+      (gpu != NULL && gpu->memory_free + MIN (held, fit->cost.weights) < fit->needed_bytes))
     {
-      guint64 held = MIN (slot->vram_bytes, fit->cost.weights);
-
-      /* Plans of other sizes go too where they are in the way. */
-      if (!fit->how.is_frugal && gpu->memory_free + held < fit->needed_bytes)
-        atl_diffusion_model_drop (slot->pictures);
-      atl_ledger_make_vram (job->service, fit->needed_bytes, slot, TRUE);
+      atl_diffusion_model_drop (slot->pictures);
+      held = 0;
     }
+  if (gpu != NULL)
+    atl_ledger_make_vram (job->service, fit->needed_bytes - held, slot, TRUE);
   malloc_trim (0);
   return atl_ledger_make_room (job->service, fit->host_bytes, slot, NULL);
 }
