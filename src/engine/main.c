@@ -113,6 +113,8 @@ serve (int fd, gboolean cpu_only)
 
   if (!atl_sandbox_prepare_process (fd))
     return EXIT_FAILURE;
+  /* Ctrl-C in a terminal reaches all its processes: what it ends is the client's to say. */
+  signal (SIGINT, SIG_IGN);
   cache = open_cache ();
   /* The time zone is read from a file that is out of reach soon; templates print the date. */
   g_date_time_unref (g_date_time_new_now_local ());

@@ -132,6 +132,24 @@ test_idle_kill (Fixture *fixture, gconstpointer data)
   g_free (watch.sentence);
 }
 
+/* Ctrl-C in a terminal reaches the engine too: the client decides what it ends. */
+static void
+test_interrupt (Fixture *fixture, gconstpointer data)
+{
+  Watch watch = { 0 };
+  GPid pid;
+
+  if (fixture->model == NULL)
+    return;
+  watch_client (&watch, fixture->client);
+  pid = atl_client_get_pid (fixture->client);
+  kill (pid, SIGINT);
+  g_assert_false (fixture_wait (&watch.is_lost, 500));
+  g_assert_cmpint (atl_client_get_pid (fixture->client), ==, pid);
+  g_assert_cmpint (kill (pid, 0), ==, 0);
+  g_free (watch.sentence);
+}
+
 static void
 test_stopped (Fixture *fixture, gconstpointer data)
 {
@@ -243,6 +261,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   add ("/lost/killed", test_killed);
   add ("/lost/idle-kill", test_idle_kill);
+  add ("/lost/interrupt", test_interrupt);
   add ("/lost/stopped", test_stopped);
   add ("/lost/paused", test_paused);
   add ("/lost/three-crashes", test_three_crashes);

@@ -16,6 +16,7 @@
 #define MIN_SEEN 3136.0
 #define MAX_SEEN 12845056.0
 #define TEMPLATE_TOKENS 64
+#define MAX_ASPECT 200 /* the tower's processor refuses more */
 
 static const char template_start[] =
     "<|im_start|>system\nDescribe the key features of the input image (color, shape, size, "
@@ -114,8 +115,18 @@ atl_qwen_references_look (AtlRun *run, AtlQwenReferences *self, GError **error)
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
   for (guint i = 0; i < self->n; i++)
     {
-      g_autoptr (AtlArray) picture = show (run, self, i);
+      const AtlArray *given = find (run, "image", i);
+      g_autoptr (AtlArray) picture = NULL;
 
+      if (MAX (given->dim[2], given->dim[3]) > MAX_ASPECT * MIN (given->dim[2], given->dim[3]))
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                       _ ("A reference picture must not be more than %d times as long as it is "
+                          "wide"),
+                       MAX_ASPECT);
+          return FALSE;
+        }
+      picture = show (run, self, i);
       atl_clip_normalise (picture);
       if (!atl_qwen_look (run, picture, &self->seen, error))
         return FALSE;
