@@ -6,7 +6,8 @@
 
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
-#include "app/images/pictures-session.h"
+#include "app/images/known-loras.h"
+#include "app/images/pictures-session-private.h"
 #include "app/images/upscale-dialog.h"
 #include "app/images/viewer-window.h"
 #include "app/models/model-list.h"
@@ -218,6 +219,57 @@ test_enlarge (void)
   app_fixture_stop (&f);
 }
 
+/* By its name, with its strength; one that is nowhere is named, one that was not used goes. */
+static void
+test_loras (void)
+{
+  g_autofree char *there =
+      g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
+  g_autoptr (GVariant) recipe = g_variant_ref_sink (
+      g_variant_new_parsed ("{'prompt': <'x'>, 'loras': <[{'name': <'Kohya'>, 'weight': <0.75>}, "
+                            "{'name': <'ghost'>, 'weight': <1.0>}]>}"));
+  g_autoptr (AtlPictureSettings) settings = atl_picture_settings_new ();
+  g_autofree char *missing = NULL;
+  AppFixture f;
+
+  app_fixture_start (&f);
+  atl_known_loras_note (f.session, there);
+  g_ptr_array_add (settings->loras, atl_picture_lora_new ("/nowhere/other.safetensors", 1));
+  missing = atl_pictures_session_apply_recipe (app_pictures (&f), settings, recipe);
+  g_assert_cmpstr (missing, ==, "ghost");
+  g_assert_cmpuint (settings->loras->len, ==, 1);
+  g_assert_cmpstr (((AtlPictureLora *) settings->loras->pdata[0])->path, ==, there);
+  g_assert_cmpfloat (((AtlPictureLora *) settings->loras->pdata[0])->strength, ==, 0.75);
+  app_fixture_stop (&f);
+}
+
+/* Copies of what was pasted go when nothing uses them and they are old. */
+static void
+test_pasted (void)
+{
+  g_autofree char *folder = g_build_filename (g_get_user_data_dir (), "atelier", "pasted", NULL);
+  g_autofree char *old = g_build_filename (folder, "1.png", NULL);
+  g_autofree char *used = g_build_filename (folder, "2.png", NULL);
+  g_autofree char *fresh = g_build_filename (folder, "3.png", NULL);
+  AtlPictureSettings *settings;
+  AppFixture f;
+
+  app_fixture_start (&f);
+  g_mkdir_with_parents (folder, 0700);
+  for (guint i = 0; i < 3; i++)
+    g_assert_true (g_file_set_contents (i == 0 ? old : i == 1 ? used : fresh, "x", 1, NULL));
+  app_make_old (old, 2);
+  app_make_old (used, 2);
+  settings = atl_picture_settings_copy (app_draft (&f));
+  g_ptr_array_add (settings->references, g_strdup (used));
+  atl_pictures_session_take_settings (app_pictures (&f), settings);
+  atl_pictures_session_clean_pasted (app_pictures (&f));
+  g_assert_true (g_file_test (used, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (fresh, G_FILE_TEST_EXISTS));
+  g_assert_false (g_file_test (old, G_FILE_TEST_EXISTS));
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -228,6 +280,8 @@ main (int argc, char **argv)
   app_unpack_models ();
   g_test_add_func ("/app/page-actions/upscale", test_upscale);
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
+  g_test_add_func ("/app/page-actions/loras", test_loras);
+  g_test_add_func ("/app/page-actions/pasted", test_pasted);
   status = g_test_run ();
   app_remove_models ();
   return status;

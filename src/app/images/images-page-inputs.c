@@ -236,6 +236,7 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlPictureFile) file =
       atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
+  g_autofree char *missing = NULL;
   AtlPictureSettings *settings;
 
   if (self->pictures == NULL)
@@ -248,8 +249,7 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
       return;
     }
   settings = atl_picture_settings_copy (settings_of (self));
-  atl_picture_settings_apply_recipe (settings, file->recipe,
-                                     atl_pictures_session_get_info (self->pictures));
+  missing = atl_pictures_session_apply_recipe (self->pictures, settings, file->recipe);
   settings->seed_is_locked = FALSE;
   settings->count = VARIATIONS;
   atl_pictures_session_take_settings (self->pictures, settings);

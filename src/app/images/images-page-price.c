@@ -4,6 +4,7 @@
 
 #include "app/images/images-page-private.h"
 #include "app/images/picture-pane.h"
+#include "app/images/picture-prepare.h"
 #include "app/images/price-words.h"
 #include "app/words.h"
 
@@ -68,8 +69,7 @@ ask_cb (gpointer data)
   self->price_source = 0;
   if (info == NULL)
     return G_SOURCE_REMOVE;
-  request = atl_picture_request_new (atl_picture_settings_to_variant (
-      atl_pictures_session_get_settings (self->pictures), info, 0));
+  request = atl_picture_prepare_price (atl_pictures_session_get_settings (self->pictures), info);
   self->pricing = g_cancellable_new ();
   atl_client_price_picture_async (
       atl_session_get_client (atl_pictures_session_get_session (self->pictures)),

@@ -6,6 +6,40 @@
 /* Of a picture that is extended, px. */
 #define MAX_SIDE 4096u
 
+AtlPictureRequest *
+atl_picture_prepare_request (const AtlPictureSettings *settings,
+                             const AtlModelInfo *info,
+                             guint32 seed)
+{
+  AtlPictureRequest *request =
+      atl_picture_request_new (atl_picture_settings_to_variant (settings, info, seed));
+
+  for (guint i = 0; i < settings->loras->len; i++)
+    {
+      const AtlPictureLora *lora = settings->loras->pdata[i];
+
+      if (!lora->is_off && (info->abilities & ATL_PICTURE_LORA) != 0)
+        atl_picture_request_add_lora (request, lora->path, lora->strength);
+    }
+  for (guint i = 0; i < MIN (settings->references->len, info->max_references); i++)
+    atl_picture_request_add_file (request, ATL_CREATE_REFERENCE, settings->references->pdata[i]);
+  return request;
+}
+
+AtlPictureRequest *
+atl_picture_prepare_price (const AtlPictureSettings *settings, const AtlModelInfo *info)
+{
+  AtlPictureRequest *request = atl_picture_prepare_request (settings, info, 0);
+  gboolean paints = settings->mask != NULL || atl_picture_settings_is_extended (settings);
+
+  if (settings->start == NULL || (info->abilities & ATL_PICTURE_IMAGE) == 0)
+    return request;
+  atl_picture_request_add_file (request, ATL_CREATE_IMAGE, settings->start);
+  if (paints && (info->abilities & ATL_PICTURE_MASK) != 0)
+    atl_picture_request_add_file (request, ATL_CREATE_MASK, settings->start);
+  return request;
+}
+
 typedef struct
 {
   AtlPictureRequest *request;

@@ -11,6 +11,14 @@
 
 G_BEGIN_DECLS
 
+/* What is asked of the model `info`: settings, LoRAs, pictures to follow. Owned. */
+AtlPictureRequest *atl_picture_prepare_request (const AtlPictureSettings *settings,
+                                                const AtlModelInfo *info,
+                                                guint32 seed);
+/* The same with what it begins with, for a price: nothing is read. Owned. */
+AtlPictureRequest *atl_picture_prepare_price (const AtlPictureSettings *settings,
+                                              const AtlModelInfo *info);
+
 /* Adds to `request` (kept until the end) what `settings` begin with, as far as a model with
  * `abilities` (ATL_PICTURE_*) takes it. */
 void atl_picture_prepare_async (AtlClient *client,

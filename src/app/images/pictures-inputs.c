@@ -6,11 +6,14 @@
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
 
+#include "app/images/known-loras.h"
 #include "app/images/pictures-session-private.h"
 #include "app/words.h"
 
 /* Enough to paint on, and for a thumbnail. */
 #define SHOWN_SIDE 1024u
+/* A day: so long a picture that was pasted and taken away again can be taken back. */
+#define PASTED_KEPT_S (24 * 3600)
 
 /* --- To begin with --- */
 
@@ -125,8 +128,12 @@ begin_with (AtlPicturesSession *self, const char *path, const AtlPictureFile *fi
     }
   else
     {
-      atl_picture_settings_clear_start (settings);
-      settings->start = g_strdup (path);
+      /* Chosen once more it keeps what was painted on it. */
+      if (g_strcmp0 (settings->start, path) != 0)
+        {
+          atl_picture_settings_clear_start (settings);
+          settings->start = g_strdup (path);
+        }
     }
   atl_set_string (&settings->shape, "");
   atl_picture_settings_fit (info, file->full_width, file->full_height, &settings->width,
@@ -186,10 +193,41 @@ ending_of (GBytes *bytes)
   return size > 12 && memcmp (data, "RIFF", 4) == 0 ? "webp" : "png";
 }
 
+static char *
+pasted_folder (void)
+{
+  return g_build_filename (g_get_user_data_dir (), "atelier", "pasted", NULL);
+}
+
+static gboolean
+is_in_use (const AtlPictureSettings *settings, const char *path)
+{
+  return g_strcmp0 (settings->start, path) == 0 ||
+         g_ptr_array_find_with_equal_func (settings->references, path, g_str_equal, NULL);
+}
+
+void
+atl_pictures_session_clean_pasted (AtlPicturesSession *self)
+{
+  g_autofree char *folder = pasted_folder ();
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  gint64 oldest = g_get_real_time () / G_USEC_PER_SEC - PASTED_KEPT_S;
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (folder, name, NULL);
+      GStatBuf st;
+
+      if (!is_in_use (self->settings, path) && g_stat (path, &st) == 0 && st.st_mtime < oldest)
+        g_unlink (path);
+    }
+}
+
 void
 atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes)
 {
-  g_autofree char *folder = g_build_filename (g_get_user_data_dir (), "atelier", "pasted", NULL);
+  g_autofree char *folder = pasted_folder ();
   g_autofree char *name =
       g_strdup_printf ("%" G_GINT64_FORMAT ".%s", g_get_real_time (), ending_of (bytes));
   g_autofree char *path = g_build_filename (folder, name, NULL);
@@ -224,6 +262,15 @@ atl_pictures_session_set_extend (AtlPicturesSession *self, const guint extend[4]
 
 /* --- To do again --- */
 
+char *
+atl_pictures_session_apply_recipe (AtlPicturesSession *self,
+                                   AtlPictureSettings *settings,
+                                   GVariant *recipe)
+{
+  atl_picture_settings_apply_recipe (settings, recipe, atl_pictures_session_get_info (self));
+  return atl_known_loras_restore (self->session, settings, recipe);
+}
+
 static void
 recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -232,6 +279,7 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlPictureFile) file =
       atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
   AtlPicturesSession *self = read->self;
+  g_autofree char *missing = NULL, *words = NULL;
   AtlPictureSettings *settings;
 
   if (self->is_gone)
@@ -244,9 +292,14 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
       return;
     }
   settings = atl_picture_settings_copy (self->settings);
-  atl_picture_settings_apply_recipe (settings, file->recipe, atl_pictures_session_get_info (self));
+  missing = atl_pictures_session_apply_recipe (self, settings, file->recipe);
   atl_pictures_session_take_settings (self, settings);
-  atl_session_emit_notice (self->session, _ ("The settings of this picture are back."));
+  if (missing != NULL)
+    words = g_strdup_printf (
+        _ ("The settings of this picture are back, without the LoRAs that are not here: %s"),
+        missing);
+  atl_session_emit_notice (self->session,
+                           words != NULL ? words : _ ("The settings of this picture are back."));
 }
 
 void

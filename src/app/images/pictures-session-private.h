@@ -41,6 +41,8 @@ void atl_pictures_session_load_options (AtlPicturesSession *self, AtlLoadOptions
 void atl_pictures_session_notify_start (AtlPicturesSession *self);
 /* Reads the draft's start picture, if it is another one than before. */
 void atl_pictures_session_follow_start (AtlPicturesSession *self);
+/* Removes copies of pasted pictures that the draft does not use. */
+void atl_pictures_session_clean_pasted (AtlPicturesSession *self);
 void atl_pictures_session_dispose_inputs (AtlPicturesSession *self);
 void atl_pictures_session_notify_current (AtlPicturesSession *self);
 void atl_pictures_session_emit_saved (AtlPicturesSession *self,

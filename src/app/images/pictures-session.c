@@ -570,6 +570,7 @@ atl_pictures_session_get (AtlSession *session)
   self->settings = atl_picture_settings_from_json (json);
   atl_pictures_session_init_work (self);
   atl_pictures_session_follow_start (self);
+  atl_pictures_session_clean_pasted (self);
   g_object_set_data (G_OBJECT (session), "pictures-session", self);
   g_object_weak_ref (G_OBJECT (session), session_gone_cb, self);
   return self;

@@ -79,6 +79,11 @@ AtlPictureFile *atl_pictures_session_get_start (AtlPicturesSession *self);
 void atl_pictures_session_set_start (AtlPicturesSession *self, const char *path);
 /* The same with the bytes of a picture file, which are kept in the program's folder. */
 void atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes);
+/* Fills `settings` from a recipe, with its LoRAs: the names of those that are nowhere, "a, b", or
+ * NULL; the caller's. */
+char *atl_pictures_session_apply_recipe (AtlPicturesSession *self,
+                                         AtlPictureSettings *settings,
+                                         GVariant *recipe);
 /* How the picture was made becomes the draft. */
 void atl_pictures_session_restore_recipe (AtlPicturesSession *self, const char *path);
 /* Sets what is added at the sides, in percent, and the size of the result after it. */

@@ -7,8 +7,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "app/images/picture-prepare.h"
 #include "app/images/gallery.h"
+#include "app/images/known-loras.h"
+#include "app/images/picture-prepare.h"
 #include "app/images/pictures-session-private.h"
 #include "app/words.h"
 #include "media/recipe.h"
@@ -376,26 +377,6 @@ failed_cb (AtlPictureJob *job, const GError *error, AtlPicturesSession *self)
   atl_pictures_session_over (self, error);
 }
 
-static AtlPictureRequest *
-new_request (AtlPictureTask *task)
-{
-  const AtlPictureSettings *settings = atl_picture_task_get_settings (task);
-  const AtlModelInfo *info = atl_model_get_info (atl_picture_task_get_model (task));
-  AtlPictureRequest *request = atl_picture_request_new (
-      atl_picture_settings_to_variant (settings, info, atl_picture_task_get_seed (task)));
-
-  for (guint i = 0; i < settings->loras->len; i++)
-    {
-      const AtlPictureLora *lora = settings->loras->pdata[i];
-
-      if (!lora->is_off && (info->abilities & ATL_PICTURE_LORA) != 0)
-        atl_picture_request_add_lora (request, lora->path, lora->strength);
-    }
-  for (guint i = 0; i < MIN (settings->references->len, info->max_references); i++)
-    atl_picture_request_add_file (request, ATL_CREATE_REFERENCE, settings->references->pdata[i]);
-  return request;
-}
-
 void
 atl_pictures_session_watch (AtlPicturesSession *self, AtlPictureJob *job)
 {
@@ -447,7 +428,9 @@ atl_pictures_session_work (AtlPicturesSession *self)
     }
   if (atl_picture_task_get_settings (task)->enlarge > 1)
     atl_picture_task_begin_stage (task, 0, DRAWING_PART);
-  request = new_request (task);
+  request = atl_picture_prepare_request (atl_picture_task_get_settings (task),
+                                         atl_model_get_info (atl_picture_task_get_model (task)),
+                                         atl_picture_task_get_seed (task));
   self->preparing = g_cancellable_new ();
   atl_picture_prepare_async (atl_session_get_client (self->session), request,
                              atl_picture_task_get_settings (task),
@@ -465,6 +448,8 @@ atl_pictures_session_create (AtlPicturesSession *self)
 
   if (self->model == NULL)
     return FALSE;
+  for (guint i = 0; i < settings->loras->len; i++)
+    atl_known_loras_note (self->session, ((AtlPictureLora *) settings->loras->pdata[i])->path);
   for (guint i = 0; i < settings->count; i++)
     {
       guint32 seed = settings->seed_is_locked ? settings->seed + i : g_random_int ();

@@ -17,6 +17,9 @@ undo_cb (AdwToast *toast, AtlViewerWindow *self)
 {
   if (self->owner != NULL)
     gtk_widget_activate_action (self->owner, "win.undo", NULL);
+  /* Taken back it is not to be offered any longer. */
+  if (toast == NULL && self->deleted != NULL)
+    adw_toast_dismiss (self->deleted);
 }
 
 static void delete (AtlViewerWindow *self)
@@ -31,6 +34,7 @@ static void delete (AtlViewerWindow *self)
       adw_toast_new (g_dngettext (GETTEXT_PACKAGE, "Picture deleted", "%u pictures deleted", 1));
   adw_toast_set_button_label (toast, _ ("_Undo"));
   g_signal_connect_object (toast, "button-clicked", G_CALLBACK (undo_cb), self, 0);
+  g_set_weak_pointer (&self->deleted, toast);
   adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), toast);
 }
 

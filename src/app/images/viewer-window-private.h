@@ -17,6 +17,7 @@ struct _AtlViewerWindow
   GtkWidget *frames[2]; /* the second: (nullable) */
 
   GtkWidget *toasts;
+  AdwToast *deleted; /* (nullable) weak: the offer to take back the last deletion */
   GtkWidget *header;
   GtkWidget *title;
   GtkWidget *previous;

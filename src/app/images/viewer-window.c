@@ -376,6 +376,7 @@ dispose (GObject *object)
   AtlViewerWindow *self = ATL_VIEWER_WINDOW (object);
 
   g_clear_weak_pointer (&self->owner);
+  g_clear_weak_pointer (&self->deleted);
   g_clear_object (&self->pictures);
   g_clear_object (&self->zoom);
   self->pair = NULL;
