@@ -1,9 +1,8 @@
 /* One answer: waits for its model, asks, passes on what comes, and ends exactly once. */
 #define G_LOG_DOMAIN "atl-client"
 
-#include "client/client-private.h"
+#include "client/job.h"
 
-#include <glib/gi18n.h>
 
 /* An engine gone wrong must not fill the window's memory. */
 #define MAX_TEXT_BYTES (64u << 20)
@@ -14,23 +13,16 @@ struct _AtlChatJob
 {
   GObject parent_instance;
 
-  AtlClient *client;
-  AtlModel *model;
-  AtlRequest request;
+  AtlJob job;
   char *method;
   char *text_in;
   GVariant *params;
-  char *conversation;        /* (nullable) */
-  GCancellable *cancellable; /* of the load before it */
+  char *conversation; /* (nullable) */
   GString *text;
   GString *thinking;
   GPtrArray *calls;  /* AtlToolCall */
   GPtrArray *tokens; /* AtlChatToken */
   AtlChatStats *stats;
-  gboolean is_running;
-  gboolean is_stopping;
-  guint asked_id;       /* the model's number in the engine then */
-  gboolean was_refused; /* the engine had unloaded the model meanwhile */
 };
 
 G_DEFINE_FINAL_TYPE (AtlChatJob, atl_chat_job, G_TYPE_OBJECT)
@@ -76,9 +68,7 @@ atl_chat_job_finalize (GObject *object)
 {
   AtlChatJob *self = ATL_CHAT_JOB (object);
 
-  g_clear_object (&self->client);
-  g_clear_object (&self->model);
-  g_clear_object (&self->cancellable);
+  atl_job_clear (&self->job);
   g_clear_pointer (&self->params, g_variant_unref);
   g_clear_pointer (&self->stats, atl_chat_stats_unref);
   g_string_free (self->text, TRUE);
@@ -112,26 +102,13 @@ atl_chat_job_class_init (AtlChatJobClass *klass)
                                   NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 }
 
-static void
-atl_chat_job_init (AtlChatJob *self)
-{
-  self->text = g_string_new (NULL);
-  self->thinking = g_string_new (NULL);
-  self->calls = g_ptr_array_new_with_free_func (tool_call_free);
-  self->tokens = g_ptr_array_new_with_free_func (chat_token_free);
-  self->cancellable = g_cancellable_new ();
-  self->is_running = TRUE;
-}
-
 /* --- The end: the reference the job held on itself while running goes --- */
 
 static void
 job_finished (AtlChatJob *self, GVariant *stats)
 {
-  if (!self->is_running)
+  if (!atl_job_end (&self->job))
     return;
-  self->is_running = FALSE;
-  atl_client_remove_request (self->client, &self->request);
   self->stats = atl_chat_stats_new_from_variant (stats);
   g_signal_emit (self, signals[FINISHED], 0, self->stats);
   g_object_unref (self);
@@ -140,10 +117,8 @@ job_finished (AtlChatJob *self, GVariant *stats)
 static void
 job_failed (AtlChatJob *self, const GError *error)
 {
-  if (!self->is_running)
+  if (!atl_job_end (&self->job))
     return;
-  self->is_running = FALSE;
-  atl_client_remove_request (self->client, &self->request);
   g_signal_emit (self, signals[FAILED], 0, error);
   g_object_unref (self);
 }
@@ -162,16 +137,18 @@ job_stopped (AtlChatJob *self)
 }
 
 static void
-job_gone (AtlRequest *request, const char *sentence)
+failed (gpointer owner, const GError *error)
 {
-  g_autoptr (GError) error = g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, sentence);
+  AtlChatJob *self = owner;
 
-  job_failed (request->owner, error);
+  if (self->job.is_stopping && !atl_job_is_asked (&self->job) &&
+      g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    job_stopped (self);
+  else
+    job_failed (self, error);
 }
 
 /* --- The middle --- */
-
-static gboolean ask_again (AtlChatJob *self, const GError *error);
 
 static void
 take_text (AtlChatJob *self, const char *delta, gboolean is_thinking)
@@ -244,9 +221,9 @@ take_tokens (AtlChatJob *self, GVariant *list)
 }
 
 static void
-job_signal (AtlRequest *request, const char *name, GVariant *params)
+take_signal (gpointer owner, const char *name, GVariant *params)
 {
-  g_autoptr (AtlChatJob) self = g_object_ref (request->owner);
+  AtlChatJob *self = owner;
   const char *chars, *message;
   guint id, n_done, n_total;
   gboolean is_thinking;
@@ -284,96 +261,48 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
 
       job_finished (self, stats);
     }
-  else if (g_str_equal (name, "Failed") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))
-    {
-      g_autoptr (GError) error = NULL;
-
-      g_variant_get (params, "(u&s&s)", &id, &chars, &message);
-      error = g_dbus_error_new_for_dbus_error (chars, message);
-      g_dbus_error_strip_remote_error (error);
-      if (!ask_again (self, error))
-        job_failed (self, error);
-    }
 }
 
 /* --- The beginning --- */
 
 static void
-loading_cb (double fraction, const char *phase, gpointer user_data)
+loading (gpointer owner, double fraction, const char *phase)
 {
-  AtlChatJob *self = user_data;
-
-  if (self->is_running)
-    g_signal_emit (self, signals[LOADING], 0, fraction, phase);
+  g_signal_emit (owner, signals[LOADING], 0, fraction, phase);
 }
 
-static void ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data);
-
-/* The engine may unload an idle model while the question is on its way: once it is loaded again. */
 static gboolean
-ask_again (AtlChatJob *self, const GError *error)
+is_fresh (gpointer owner)
 {
-  if (!g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) || self->was_refused ||
-      self->text->len + self->thinking->len > 0)
-    return FALSE;
-  self->was_refused = TRUE;
-  atl_client_remove_request (self->client, &self->request);
-  if (self->model->id == self->asked_id)
-    atl_client_set_model_loaded (self->client, self->model, 0, NULL);
-  atl_client_ensure_model_async (self->client, self->model, FALSE, loading_cb, self,
-                                 self->cancellable, ensured_cb, g_object_ref (self));
-  return TRUE;
-}
+  AtlChatJob *self = owner;
 
-/* The engine accepted or refused; an engine that ended is told through job_gone(). */
-static void
-accepted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (AtlChatJob) self = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply =
-      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
-
-  if (reply == NULL && !ask_again (self, error))
-    job_failed (self, error);
+  return self->text->len + self->thinking->len == 0;
 }
 
 static void
-ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+ask (gpointer owner)
 {
-  g_autoptr (AtlChatJob) self = user_data;
-  g_autoptr (GError) error = NULL;
+  AtlChatJob *self = owner;
+  AtlJob *job = &self->job;
 
-  if (!atl_client_ensure_model_finish (self->client, result, &error))
-    {
-      if (self->is_stopping && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        job_stopped (self);
-      else
-        job_failed (self, error);
-      return;
-    }
-  if (self->is_stopping)
-    {
-      job_stopped (self);
-      return;
-    }
-  self->request.owner = self;
-  self->request.model = self->model;
-  self->request.signal = job_signal;
-  self->request.gone = job_gone;
-  if (self->client->process == NULL)
-    {
-      job_gone (&self->request, self->client->sentence);
-      return;
-    }
-  atl_client_add_request (self->client, &self->request);
-  self->asked_id = self->model->id;
   if (self->conversation != NULL)
-    atl_client_hand_over (self->client, self->model, self->conversation);
-  atl_engine_process_call (
-      self->client->process, self->method,
-      g_variant_new ("(uus@a{sv})", self->request.id, self->model->id, self->text_in, self->params),
-      "()", NULL, accepted_cb, g_object_ref (self));
+    atl_client_hand_over (job->client, job->model, self->conversation);
+  atl_job_call (
+      job, self->method,
+      g_variant_new ("(uus@a{sv})", job->request.id, job->model->id, self->text_in, self->params),
+      NULL);
+}
+
+static const AtlJobClass job_class = { loading, is_fresh, ask, take_signal, failed };
+
+static void
+atl_chat_job_init (AtlChatJob *self)
+{
+  self->text = g_string_new (NULL);
+  self->thinking = g_string_new (NULL);
+  self->calls = g_ptr_array_new_with_free_func (tool_call_free);
+  self->tokens = g_ptr_array_new_with_free_func (chat_token_free);
+  atl_job_init (&self->job, self, &job_class);
 }
 
 AtlChatJob *
@@ -394,15 +323,13 @@ atl_chat_job_new (AtlClient *client,
       /* A recommendation out of range is as good as none. */
       atl_chat_params_apply (&own, atl_model_get_info (model)->recommended, NULL);
     }
-  self->client = g_object_ref (client);
-  self->model = g_object_ref (model);
+  atl_job_set (&self->job, client, model);
   self->method = g_strdup (method);
   self->text_in = g_utf8_make_valid (text, -1);
   self->conversation = g_strdup (own.conversation);
   self->params = g_variant_ref_sink (atl_chat_params_to_variant (&own));
   g_object_ref (self);
-  atl_client_ensure_model_async (client, model, FALSE, loading_cb, self, self->cancellable,
-                                 ensured_cb, g_object_ref (self));
+  atl_job_begin (&self->job);
   return self;
 }
 
@@ -430,20 +357,14 @@ void
 atl_chat_job_stop (AtlChatJob *self)
 {
   g_return_if_fail (ATL_IS_CHAT_JOB (self));
-  if (!self->is_running || self->is_stopping)
-    return;
-  self->is_stopping = TRUE;
-  if (self->request.id != 0)
-    atl_client_cancel_request (self->client, &self->request);
-  else
-    g_cancellable_cancel (self->cancellable);
+  atl_job_stop (&self->job);
 }
 
 gboolean
 atl_chat_job_is_running (AtlChatJob *self)
 {
   g_return_val_if_fail (ATL_IS_CHAT_JOB (self), FALSE);
-  return self->is_running;
+  return self->job.is_running;
 }
 
 const char *
@@ -502,7 +423,7 @@ AtlModel *
 atl_chat_job_get_model (AtlChatJob *self)
 {
   g_return_val_if_fail (ATL_IS_CHAT_JOB (self), NULL);
-  return self->model;
+  return self->job.model;
 }
 
 const AtlChatStats *

@@ -1,30 +1,23 @@
 /* One picture: waits for its model, asks, and reads the pixels that the engine wrote. */
 #define G_LOG_DOMAIN "atl-client"
 
-#include "client/client-private.h"
-
-#include <glib/gi18n.h>
+#include "client/job.h"
 
 struct _AtlPictureJob
 {
   GObject parent_instance;
 
-  AtlClient *client;
-  AtlModel *model;
-  AtlRequest request;
+  AtlJob job;
   const char *method; /* "Create", "Upscale" */
   AtlPictureRequest *asked;
-  GUnixFDList *fds;          /* once opened; the first two are for pixels: OF_PICTURE, OF_PREVIEW */
-  GPtrArray *names;          /* of the descriptors */
-  GCancellable *cancellable; /* of what comes before the engine is asked */
-  GBytes *pixels;            /* (nullable) */
+  GUnixFDList *fds; /* once opened; the first two are for pixels: OF_PICTURE, OF_PREVIEW */
+  GPtrArray *names; /* of the descriptors */
+  GBytes *pixels;   /* (nullable) */
   guint width, height;
   GVariant *facts; /* (nullable) */
   GBytes *preview; /* (nullable) */
   guint preview_width, preview_height;
-  guint asked_id; /* the model's number in the engine then */
-  gboolean is_running, is_stopping, is_paused;
-  gboolean was_refused; /* the engine had unloaded the model meanwhile */
+  gboolean is_paused;
 };
 
 G_DEFINE_FINAL_TYPE (AtlPictureJob, atl_picture_job, G_TYPE_OBJECT)
@@ -51,9 +44,7 @@ atl_picture_job_finalize (GObject *object)
 {
   AtlPictureJob *self = ATL_PICTURE_JOB (object);
 
-  g_clear_object (&self->client);
-  g_clear_object (&self->model);
-  g_clear_object (&self->cancellable);
+  atl_job_clear (&self->job);
   g_clear_object (&self->fds);
   g_clear_pointer (&self->names, g_ptr_array_unref);
   g_clear_pointer (&self->asked, atl_picture_request_unref);
@@ -80,13 +71,6 @@ atl_picture_job_class_init (AtlPictureJobClass *klass)
                                   NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 }
 
-static void
-atl_picture_job_init (AtlPictureJob *self)
-{
-  self->cancellable = g_cancellable_new ();
-  self->is_running = TRUE;
-}
-
 /* --- The end --- */
 
 /* What this one took is the price of the next. */
@@ -97,18 +81,16 @@ note_rates (AtlPictureJob *self)
   g_autofree char *place = atl_dict_string (self->facts, ATL_INFO_RUNS_ON, "");
 
   if (work != NULL)
-    atl_picture_rates_note (self->client->rates, atl_model_get_key (self->model), place, work,
-                            atl_dict_double (self->facts, ATL_MADE_SECONDS, 0));
+    atl_picture_rates_note (self->job.client->rates, atl_model_get_key (self->job.model), place,
+                            work, atl_dict_double (self->facts, ATL_MADE_SECONDS, 0));
 }
 
 /* Gives back the reference that a running job has to itself. */
 static void
 end (AtlPictureJob *self, const GError *error)
 {
-  if (!self->is_running)
+  if (!atl_job_end (&self->job))
     return;
-  self->is_running = FALSE;
-  atl_client_remove_request (self->client, &self->request);
   g_clear_object (&self->fds);
   if (error != NULL)
     g_signal_emit (self, signals[FAILED], 0, error);
@@ -118,11 +100,9 @@ end (AtlPictureJob *self, const GError *error)
 }
 
 static void
-job_gone (AtlRequest *request, const char *sentence)
+failed (gpointer owner, const GError *error)
 {
-  g_autoptr (GError) error = g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, sentence);
-
-  end (request->owner, error);
+  end (owner, error);
 }
 
 /* A preview that cannot be had is no reason to end. */
@@ -141,14 +121,12 @@ take_preview (AtlPictureJob *self, guint width, guint height, guint64 offset)
   g_signal_emit (self, signals[PREVIEW], 0, bytes, width, height);
 }
 
-static gboolean ask_again (AtlPictureJob *self, const GError *error);
-
 static void
-job_signal (AtlRequest *request, const char *name, GVariant *params)
+take_signal (gpointer owner, const char *name, GVariant *params)
 {
-  g_autoptr (AtlPictureJob) self = g_object_ref (request->owner);
+  AtlPictureJob *self = owner;
   g_autoptr (GError) error = NULL;
-  const char *chars, *message;
+  const char *chars;
   guint id, step, n_steps, width, height;
   guint64 offset;
   double left;
@@ -177,95 +155,48 @@ job_signal (AtlRequest *request, const char *name, GVariant *params)
         note_rates (self);
       end (self, error);
     }
-  else if (g_str_equal (name, "Failed") && g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))
-    {
-      g_variant_get (params, "(u&s&s)", &id, &chars, &message);
-      error = g_dbus_error_new_for_dbus_error (chars, message);
-      g_dbus_error_strip_remote_error (error);
-      if (!ask_again (self, error))
-        end (self, error);
-    }
 }
 
 /* --- The beginning --- */
 
 static void
-loading_cb (double fraction, const char *phase, gpointer user_data)
+loading (gpointer owner, double fraction, const char *phase)
 {
-  AtlPictureJob *self = user_data;
-
-  if (self->is_running)
-    g_signal_emit (self, signals[PROGRESS], 0, phase, 0u, 0u, -1.0);
-}
-
-static void ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data);
-
-/* The engine may unload an idle model while the question is on its way: once it is loaded again. */
-static gboolean
-ask_again (AtlPictureJob *self, const GError *error)
-{
-  if (!g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) || self->was_refused)
-    return FALSE;
-  self->was_refused = TRUE;
-  atl_client_remove_request (self->client, &self->request);
-  if (self->model->id == self->asked_id)
-    atl_client_set_model_loaded (self->client, self->model, 0, NULL);
-  atl_client_ensure_model_async (self->client, self->model, FALSE, loading_cb, self,
-                                 self->cancellable, ensured_cb, g_object_ref (self));
-  return TRUE;
-}
-
-static void
-accepted_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (AtlPictureJob) self = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply =
-      atl_engine_process_call_finish (ATL_ENGINE_PROCESS (source), result, &error);
-
-  if (reply == NULL && !ask_again (self, error))
-    end (self, error);
+  g_signal_emit (owner, signals[PROGRESS], 0, phase, 0u, 0u, -1.0);
 }
 
 static void
 send_pause (AtlPictureJob *self)
 {
-  if (self->request.id != 0 && self->client->process != NULL)
-    atl_engine_process_send (self->client->process, "Pause",
-                             g_variant_new ("(ub)", self->request.id, self->is_paused));
+  if (self->job.request.id != 0 && self->job.client->process != NULL)
+    atl_engine_process_send (self->job.client->process, "Pause",
+                             g_variant_new ("(ub)", self->job.request.id, self->is_paused));
 }
 
 static void
-ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data)
+ask (gpointer owner)
 {
-  g_autoptr (AtlPictureJob) self = user_data;
-  g_autoptr (GError) error = NULL;
+  AtlPictureJob *self = owner;
+  AtlJob *job = &self->job;
   GVariantBuilder files;
 
-  if (atl_client_ensure_model_finish (self->client, result, &error) &&
-      !g_cancellable_set_error_if_cancelled (self->cancellable, &error) &&
-      self->client->process == NULL)
-    error = g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE, self->client->sentence);
-  if (error != NULL)
-    {
-      end (self, error);
-      return;
-    }
-  self->request.owner = self;
-  self->request.model = self->model;
-  self->request.signal = job_signal;
-  self->request.gone = job_gone;
-  atl_client_add_request (self->client, &self->request);
-  self->asked_id = self->model->id;
   g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
   for (guint i = 0; i < self->names->len; i++)
     g_variant_builder_add (&files, "(sh)", self->names->pdata[i], (gint32) i);
-  atl_engine_process_call (self->client->process, self->method,
-                           g_variant_new ("(uu@a{sv}a(sh))", self->request.id, self->model->id,
-                                          atl_picture_request_make_settings (self->asked), &files),
-                           "()", self->fds, accepted_cb, g_object_ref (self));
+  atl_job_call (job, self->method,
+                g_variant_new ("(uu@a{sv}a(sh))", job->request.id, job->model->id,
+                               atl_picture_request_make_settings (self->asked), &files),
+                self->fds);
   if (self->is_paused)
     send_pause (self);
+}
+
+static const AtlJobClass job_class = { loading, NULL, ask, take_signal, failed };
+
+static void
+atl_picture_job_init (AtlPictureJob *self)
+{
+  atl_job_init (&self->job, self, &job_class);
 }
 
 /* --- Opening --- */
@@ -299,8 +230,7 @@ opened_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (self->fds == NULL)
     end (self, error);
   else
-    atl_client_ensure_model_async (self->client, self->model, FALSE, loading_cb, self,
-                                   self->cancellable, ensured_cb, g_object_ref (self));
+    atl_job_begin (&self->job);
 }
 
 static AtlPictureJob *
@@ -310,8 +240,7 @@ job_new (AtlClient *self, AtlModel *model, AtlPictureRequest *request, const cha
   g_autoptr (GTask) task = NULL;
 
   job = g_object_new (ATL_TYPE_PICTURE_JOB, NULL);
-  job->client = g_object_ref (self);
-  job->model = g_object_ref (model);
+  atl_job_set (&job->job, self, model);
   job->method = method;
   job->asked = atl_picture_request_ref (request);
   task = g_task_new (job, NULL, opened_cb, NULL);
@@ -339,19 +268,14 @@ void
 atl_picture_job_stop (AtlPictureJob *self)
 {
   g_return_if_fail (ATL_IS_PICTURE_JOB (self));
-  if (!self->is_running || self->is_stopping)
-    return;
-  self->is_stopping = TRUE;
-  g_cancellable_cancel (self->cancellable);
-  if (self->request.id != 0)
-    atl_client_cancel_request (self->client, &self->request);
+  atl_job_stop (&self->job);
 }
 
 void
 atl_picture_job_set_paused (AtlPictureJob *self, gboolean is_paused)
 {
   g_return_if_fail (ATL_IS_PICTURE_JOB (self));
-  if (!self->is_running || self->is_paused == !!is_paused)
+  if (!self->job.is_running || self->is_paused == !!is_paused)
     return;
   self->is_paused = !!is_paused;
   send_pause (self);
@@ -361,23 +285,23 @@ void
 atl_picture_job_finish_early (AtlPictureJob *self)
 {
   g_return_if_fail (ATL_IS_PICTURE_JOB (self));
-  if (self->is_running && self->request.id != 0 && self->client->process != NULL)
-    atl_engine_process_send (self->client->process, "Enough",
-                             g_variant_new ("(u)", self->request.id));
+  if (atl_job_is_asked (&self->job) && self->job.client->process != NULL)
+    atl_engine_process_send (self->job.client->process, "Enough",
+                             g_variant_new ("(u)", self->job.request.id));
 }
 
 gboolean
 atl_picture_job_is_running (AtlPictureJob *self)
 {
   g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), FALSE);
-  return self->is_running;
+  return self->job.is_running;
 }
 
 AtlModel *
 atl_picture_job_get_model (AtlPictureJob *self)
 {
   g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
-  return self->model;
+  return self->job.model;
 }
 
 AtlPictureRequest *
