@@ -3,7 +3,6 @@
 
 #include "client/job.h"
 
-
 /* An engine gone wrong must not fill the window's memory. */
 #define MAX_TEXT_BYTES (64u << 20)
 #define MAX_TOOL_CALLS 1024u
