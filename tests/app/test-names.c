@@ -160,6 +160,25 @@ test_dialogs (void)
   app_fixture_stop (&f);
 }
 
+/* A person who waits in the composer is told. */
+static void
+test_answer_is_told (void)
+{
+  AppFixture f;
+  GtkWidget *view;
+
+  app_fixture_start (&f);
+  view = app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  app_begin_turn (app_conversation (&f), "one");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Answering");
+  atl_conversation_answer_text (app_conversation (&f), "answer", FALSE);
+  atl_conversation_answer_finish (app_conversation (&f), NULL);
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "The answer is ready.");
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -167,5 +186,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/names/pages", test_pages);
   g_test_add_func ("/app/names/windows", test_windows);
   g_test_add_func ("/app/names/dialogs", test_dialogs);
+  g_test_add_func ("/app/names/answer-is-told", test_answer_is_told);
   return g_test_run ();
 }

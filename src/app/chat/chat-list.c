@@ -211,12 +211,28 @@ atl_chat_list_dispose (GObject *object)
   G_OBJECT_CLASS (atl_chat_list_parent_class)->dispose (object);
 }
 
+/* The arrows walk the list; the Tab key goes to the menu of the row at most and then on, for there
+ * may be hundreds of chats. */
+static gboolean
+focus (GtkWidget *widget, GtkDirectionType direction)
+{
+  AtlChatList *self = ATL_CHAT_LIST (widget);
+  GtkWidget *focused = gtk_root_get_focus (gtk_widget_get_root (widget));
+
+  if ((direction != GTK_DIR_TAB_FORWARD && direction != GTK_DIR_TAB_BACKWARD) || focused == NULL ||
+      !gtk_widget_is_ancestor (focused, self->list))
+    return GTK_WIDGET_CLASS (atl_chat_list_parent_class)->focus (widget, direction);
+  return direction == GTK_DIR_TAB_FORWARD && gtk_widget_get_parent (focused) == self->list &&
+         gtk_widget_child_focus (focused, direction);
+}
+
 static void
 atl_chat_list_class_init (AtlChatListClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_chat_list_dispose;
+  widget_class->focus = focus;
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/chat-list.ui");

@@ -78,6 +78,17 @@ refresh_running (AtlChatPage *self)
                             atl_conversation_get_is_running (self->conversation));
 }
 
+/* Began or ended while it is shown. */
+static void
+running_cb (AtlChatPage *self)
+{
+  gboolean running = atl_conversation_get_is_running (self->conversation);
+
+  refresh_running (self);
+  atl_composer_announce (ATL_COMPOSER (self->composer),
+                         running ? _ ("Answering") : _ ("The answer is ready."));
+}
+
 static void
 say_error (AtlChatPage *self, const GError *error)
 {
@@ -433,7 +444,7 @@ atl_chat_page_init (AtlChatPage *self)
   g_signal_connect (self->settings, "notice", G_CALLBACK (notice_cb), self);
   g_signal_connect_swapped (self->settings, "reload", G_CALLBACK (reload_cb), self);
   self->signals = g_signal_group_new (ATL_TYPE_CONVERSATION);
-  g_signal_group_connect_swapped (self->signals, "notify::is-running", G_CALLBACK (refresh_running),
+  g_signal_group_connect_swapped (self->signals, "notify::is-running", G_CALLBACK (running_cb),
                                   self);
   g_signal_group_connect_swapped (self->signals, "notify::context", G_CALLBACK (refresh_context),
                                   self);

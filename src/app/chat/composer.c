@@ -176,6 +176,15 @@ atl_composer_send (AtlComposer *self)
   save_draft (self);
 }
 
+/* GTK 4.8 has no announcements; screen readers say what changes about the thing that has the focus,
+ * which is where a person waits for the answer. */
+void
+atl_composer_announce (AtlComposer *self, const char *words)
+{
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->text_view),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+}
+
 void
 atl_composer_set_running (AtlComposer *self, gboolean running)
 {
