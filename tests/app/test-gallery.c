@@ -9,6 +9,7 @@
 #include "app/images/gallery-line.h"
 #include "app/images/gallery-private.h"
 #include "app/images/gallery-strip.h"
+#include "app/images/gallery-tile.h"
 #include "app/images/gallery-view.h"
 #include "app/images/pictures-session.h"
 #include "app/images/viewer-window.h"
@@ -434,6 +435,49 @@ test_viewer (void)
   app_clear_pictures ();
 }
 
+static gboolean
+shows_item (GtkWidget *widget, gconstpointer item)
+{
+  return atl_gallery_tile_get_item (ATL_GALLERY_TILE (widget)) == item;
+}
+
+/* All that are chosen go along with one of them; one that is not goes alone. */
+static void
+test_drag (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  AppFixture f;
+  GtkWidget *view, *tile;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *path = app_write_picture (i, folder);
+
+      app_make_old (path, (int) i);
+    }
+  app_fixture_start (&f);
+  view = GTK_WIDGET (add_view (&f));
+  app_wait_for_pictures (&f, 3);
+  app_fixture_spin (500);
+  tile = app_fixture_find (view, ATL_TYPE_GALLERY_TILE, shows_item, app_picture_at (&f, 0));
+  g_assert_nonnull (tile);
+  for (guint n = 1; n <= 2; n++)
+    {
+      g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
+
+      /* As the drag begins: its own file is there already. */
+      g_ptr_array_add (paths, g_strdup ("own"));
+      g_signal_emit_by_name (tile, "dragged", paths);
+      g_assert_cmpuint (paths->len, ==, n == 1 ? 1 : 2);
+      g_signal_emit_by_name (tile, "chosen", GDK_CONTROL_MASK);
+      g_signal_emit_by_name (
+          app_fixture_find (view, ATL_TYPE_GALLERY_TILE, shows_item, app_picture_at (&f, 1)),
+          "chosen", GDK_CONTROL_MASK);
+    }
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -446,5 +490,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery/many", test_many);
   g_test_add_func ("/app/gallery/strip", test_strip);
   g_test_add_func ("/app/gallery/viewer", test_viewer);
+  g_test_add_func ("/app/gallery/drag", test_drag);
   return g_test_run ();
 }

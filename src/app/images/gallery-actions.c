@@ -111,13 +111,15 @@ copy_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
     notice (copy->gallery, error->message);
   else
     {
-      GdkContentProvider *parts[] = {
+      g_autoptr (GPtrArray) paths = g_ptr_array_new ();
+      GdkContentProvider *parts[2] = {
         gdk_content_provider_new_typed (GDK_TYPE_TEXTURE, texture),
-        atl_gallery_file_content (copy->path),
       };
-      g_autoptr (GdkContentProvider) both =
-          gdk_content_provider_new_union (parts, G_N_ELEMENTS (parts));
+      g_autoptr (GdkContentProvider) both = NULL;
 
+      g_ptr_array_add (paths, copy->path);
+      parts[1] = atl_gallery_file_content (paths);
+      both = gdk_content_provider_new_union (parts, G_N_ELEMENTS (parts));
       gdk_clipboard_set_content (copy->clipboard, both);
       notice (copy->gallery, _ ("Picture copied"));
     }

@@ -24,7 +24,7 @@ struct _AtlGalleryTile
 
 G_DEFINE_FINAL_TYPE (AtlGalleryTile, atl_gallery_tile, GTK_TYPE_WIDGET)
 
-static guint activated_signal, chosen_signal, menu_signal;
+static guint activated_signal, chosen_signal, menu_signal, dragged_signal;
 
 static void
 refresh (AtlGalleryTile *self)
@@ -246,12 +246,16 @@ key_cb (
 }
 
 GdkContentProvider *
-atl_gallery_file_content (const char *path)
+atl_gallery_file_content (const GPtrArray *paths)
 {
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  GdkFileList *list = gdk_file_list_new_from_array (&file, 1);
-  GdkContentProvider *content = gdk_content_provider_new_typed (GDK_TYPE_FILE_LIST, list);
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
+  GdkFileList *list;
+  GdkContentProvider *content;
 
+  for (guint i = 0; i < paths->len; i++)
+    g_ptr_array_add (files, g_file_new_for_path (paths->pdata[i]));
+  list = gdk_file_list_new_from_array ((GFile **) files->pdata, files->len);
+  content = gdk_content_provider_new_typed (GDK_TYPE_FILE_LIST, list);
   g_boxed_free (GDK_TYPE_FILE_LIST, list);
   return content;
 }
@@ -259,12 +263,16 @@ atl_gallery_file_content (const char *path)
 static GdkContentProvider *
 drag_prepare_cb (GtkDragSource *source, double x, double y, AtlGalleryTile *self)
 {
-  g_autofree char *path =
-      self->item != NULL ? atl_gallery_dup_path (self->gallery, self->item) : NULL;
+  char *path = self->item != NULL ? atl_gallery_dup_path (self->gallery, self->item) : NULL;
+  g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
 
-  if (path == NULL || atl_gallery_item_get_state (self->item) == ATL_GALLERY_GONE)
+  if (path == NULL)
     return NULL;
-  return atl_gallery_file_content (path);
+  g_ptr_array_add (paths, path);
+  if (atl_gallery_item_get_state (self->item) == ATL_GALLERY_GONE)
+    return NULL;
+  g_signal_emit (self, dragged_signal, 0, paths);
+  return atl_gallery_file_content (paths);
 }
 
 static void
@@ -308,6 +316,8 @@ atl_gallery_tile_class_init (AtlGalleryTileClass *klass)
                                 NULL, G_TYPE_NONE, 1, G_TYPE_UINT);
   menu_signal = g_signal_new ("menu", ATL_TYPE_GALLERY_TILE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                               G_TYPE_NONE, 2, G_TYPE_DOUBLE, G_TYPE_DOUBLE);
+  dragged_signal = g_signal_new ("dragged", ATL_TYPE_GALLERY_TILE, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                 NULL, G_TYPE_NONE, 1, G_TYPE_PTR_ARRAY);
 }
 
 static GtkWidget *

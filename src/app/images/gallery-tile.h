@@ -6,6 +6,8 @@
  *   "activated" ()                    a click, or Enter
  *   "chosen"    (guint modifiers)     a click with Ctrl or Shift (GdkModifierType), a long press
  *   "menu"      (double x, double y)  the menu is asked for, at a place in the tile
+ *   "dragged"   (GPtrArray *paths)    it is about to be dragged: the files that go along may be
+ *                                     added (element-type filename, freed by the array)
  *
  * Threading: the main thread.
  */
@@ -27,7 +29,8 @@ void atl_gallery_tile_set_size (AtlGalleryTile *self, int width, int height);
 void atl_gallery_tile_set_is_near (AtlGalleryTile *self, gboolean is_near);
 void atl_gallery_tile_set_is_chosen (AtlGalleryTile *self, gboolean is_chosen);
 
-/* The file at `path`, for dragging and for the clipboard. Owned by the caller. */
-GdkContentProvider *atl_gallery_file_content (const char *path);
+/* The files at `paths` (element-type filename), for dragging and for the clipboard. Owned by the
+ * caller. */
+GdkContentProvider *atl_gallery_file_content (const GPtrArray *paths);
 
 G_END_DECLS

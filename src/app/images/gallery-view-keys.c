@@ -107,6 +107,27 @@ chosen_items (AtlGalleryView *self)
   return items;
 }
 
+void
+atl_gallery_view_drag (AtlGalleryTile *tile, GPtrArray *paths, AtlGalleryView *self)
+{
+  AtlGalleryItem *item = atl_gallery_tile_get_item (tile);
+  g_autoptr (GPtrArray) items = NULL;
+
+  if (!g_hash_table_contains (self->chosen, item))
+    return;
+  items = chosen_items (self);
+  for (guint i = 0; i < items->len; i++)
+    {
+      char *path =
+          items->pdata[i] != item ? atl_gallery_dup_path (self->gallery, items->pdata[i]) : NULL;
+
+      if (path != NULL && atl_gallery_item_get_state (items->pdata[i]) != ATL_GALLERY_GONE)
+        g_ptr_array_add (paths, path);
+      else
+        g_free (path);
+    }
+}
+
 static void
 delete_cb (AtlGalleryView *self)
 {

@@ -53,6 +53,8 @@ void atl_gallery_view_look (AtlGalleryView *self, guint index, gboolean full_siz
 void atl_gallery_view_install_keys (AtlGalleryView *self);
 void atl_gallery_view_bind_choice_callbacks (GtkWidgetClass *widget_class);
 void atl_gallery_view_choose (AtlGalleryView *self, guint index, GdkModifierType modifiers);
+/* All that are chosen go along with one of them. */
+void atl_gallery_view_drag (AtlGalleryTile *tile, GPtrArray *paths, AtlGalleryView *self);
 void atl_gallery_view_clear_choice (AtlGalleryView *self);
 /* After what is shown has changed. */
 void atl_gallery_view_trim_choice (AtlGalleryView *self);

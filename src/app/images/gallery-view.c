@@ -290,6 +290,7 @@ tile_added_cb (AtlGalleryLine *line, AtlGalleryTile *tile, AtlGalleryView *self)
   g_signal_connect (tile, "activated", G_CALLBACK (tile_activated_cb), self);
   g_signal_connect (tile, "chosen", G_CALLBACK (tile_chosen_cb), self);
   g_signal_connect (tile, "menu", G_CALLBACK (tile_menu_cb), self);
+  g_signal_connect (tile, "dragged", G_CALLBACK (atl_gallery_view_drag), self);
 }
 
 static void
