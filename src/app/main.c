@@ -49,6 +49,24 @@ started_cb (GApplication *app)
   g_unsetenv ("GDK_DEBUG");
 }
 
+#define REGISTER_TRIES 40
+#define REGISTER_WAIT_US (50 * 1000)
+
+/* A window that was just killed may still have its name on the bus, and does not answer there. */
+static void
+register_patiently (GApplication *app)
+{
+  for (guint i = 0; i < REGISTER_TRIES; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (g_application_register (app, NULL, &error) ||
+          !g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY))
+        return;
+      g_usleep (REGISTER_WAIT_US);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -65,5 +83,8 @@ main (int argc, char **argv)
   app = atl_application_new (NULL, 0);
   if (without_gl)
     g_signal_connect (app, "startup", G_CALLBACK (started_cb), NULL);
+  /* What begins with a dash may need no display. */
+  if (argc < 2 || argv[1][0] != '-')
+    register_patiently (G_APPLICATION (app));
   return g_application_run (G_APPLICATION (app), argc, argv);
 }
