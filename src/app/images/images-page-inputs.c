@@ -151,12 +151,27 @@ static void
 use_start_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  const char *path = g_variant_get_string (parameter, NULL);
 
   self->then = g_str_equal (name, "images.edit-part") ? "images.paint"
                : g_str_equal (name, "images.extend")  ? "images.extend-canvas"
                                                       : NULL;
-  atl_pictures_session_set_start (self->pictures, g_variant_get_string (parameter, NULL));
+  if (self->then != NULL && info != NULL && (info->abilities & ATL_PICTURE_MASK) == 0)
+    {
+      g_autofree char *words =
+          g_strdup_printf (_ ("%s changes pictures as a whole, not a part of them."),
+                           atl_pictures_session_get_model_name (self->pictures));
+
+      atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), words);
+      self->then = NULL;
+    }
   show_work (self, "canvas");
+  /* It is there already, so that nobody tells when it is read. */
+  if (g_strcmp0 (settings_of (self)->start, path) == 0)
+    start_read_cb (self);
+  else
+    atl_pictures_session_set_start (self->pictures, path);
 }
 
 typedef struct
