@@ -118,6 +118,9 @@ static const Case cases[] = {
   { "mistral", "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Bern\"}[TOOL_CALLS]now[ARGS]{}",
     BERN NOW },
   { "mistral", "[TOOL_CALLS]get_weather[CALL_ID]a1b2c3d4e[ARGS]{\"city\": \"Bern\"}", BERN },
+  /* Half of a pair of escapes is no character. */
+  { "mistral", "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"B\\u00e9\\ue83d\\ude00\"}",
+    "call[get_weather {\"city\":\"B\u00e9\ue83d\ufffd\"}]" },
   { "mistral-list",
     "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Bern\"}, \"id\": "
     "\"123456789\"}, {\"name\": \"now\", \"arguments\": {}}]",

@@ -150,6 +150,9 @@ step_hex (AtlJsonScan *self, guint8 c, gboolean is_key)
 {
   if (!g_ascii_isxdigit (c))
     return BAD;
+  /* Maybe half of a pair, which other readers refuse without its other half. */
+  if (self->n_hex == 4 && (c == 'd' || c == 'D'))
+    self->has_raw = TRUE;
   if (--self->n_hex > 0)
     return is_key ? HEX_KEY : HEX;
   return is_key ? IN_KEY : IN_STRING;

@@ -5,8 +5,9 @@
  *   switch (atl_json_scan_push (&scan, text, n, &used)) ...
  *
  * The scanner is strict (RFC 8259) but for one thing: line ends and tabs may stand in strings as
- * they are, as models write them; `has_raw` then says that the text is no JSON for others yet. Each
- * byte is looked at once, and nesting is bounded by ATL_JSON_MAX_DEPTH.
+ * they are, as models write them; `has_raw` then says that the text may be no JSON for others yet,
+ * as it also does of escapes that may be half of a pair. Each byte is looked at once, and nesting
+ * is bounded by ATL_JSON_MAX_DEPTH.
  *
  * Threading: plain data; the caller synchronises.
  */
