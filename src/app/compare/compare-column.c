@@ -28,6 +28,7 @@ struct _AtlCompareColumn
 
   GtkWidget *box;
   GtkWidget *model_drop;
+  GtkWidget *scroller;
   GtkWidget *settings_button;
   GtkWidget *param_list;
   GtkWidget *remove_button;
@@ -362,6 +363,7 @@ atl_compare_column_class_init (AtlCompareColumnClass *klass)
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlCompareColumn, name)
   BIND (box);
   BIND (model_drop);
+  BIND (scroller);
   BIND (settings_button);
   BIND (param_list);
   BIND (remove_button);
@@ -391,6 +393,7 @@ atl_compare_column_init (AtlCompareColumn *self)
   self->settings = json_object_new ();
   self->answer = g_string_new (NULL);
   gtk_widget_init_template (GTK_WIDGET (self));
+  atl_accessible_set_name (self->scroller, _ ("Answer"));
   atl_accessible_complete (GTK_WIDGET (self));
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     {
