@@ -331,66 +331,145 @@ test_queue (Peer *peer, gconstpointer data)
   assert_alive (peer);
 }
 
-/* Random bytes in the shape of messages. */
+/* --- Random values of the right types, so that they reach what reads them --- */
+
+static GVariant *random_of (const GVariantType *type, guint depth);
+
 static GVariant *
-random_value (guint depth)
+random_children (const GVariantType *type, guint depth)
 {
-  switch (g_test_rand_int_range (0, depth > 2 ? 6 : 8))
+  GVariantBuilder children;
+
+  g_variant_builder_init (&children, type);
+  if (g_variant_type_is_array (type))
+    for (gint i = g_test_rand_int_range (0, depth > 3 ? 1 : 4); i > 0; i--)
+      g_variant_builder_add_value (&children, random_of (g_variant_type_element (type), depth + 1));
+  else
+    for (const GVariantType *t = g_variant_type_first (type); t != NULL;
+         t = g_variant_type_next (t))
+      g_variant_builder_add_value (&children, random_of (t, depth + 1));
+  return g_variant_builder_end (&children);
+}
+
+#define ANY(list) list[g_test_rand_int_range (0, G_N_ELEMENTS (list))]
+
+static GVariant *
+random_of (const GVariantType *type, guint depth)
+{
+  static const char *const keys[] = {
+    "n-ctx",    "temperature", "top-k",   "stop",   "max-tokens", "seed",         "grammar",
+    "tools",    "json-schema", "n-probs", "device", "gpu-layers", "n-threads",    "adapters",
+    "compiled", "from-disk",   "width",   "height", "steps",      "guidance",     "prompt",
+    "sampler",  "schedule",    "loras",   "weight", "strength",   "conversation", "max-side",
+    "factor",   "tile",        "kv-type", "name",   "count",      "idle-minutes"
+  };
+  static const char *const texts[] = { "",
+                                       "m.gguf",
+                                       "image",
+                                       "\xc3\xbc[{\"role\":\"user\"}]",
+                                       "root ::= root",
+                                       "cpu",
+                                       "a/../b",
+                                       "[{\"role\":\"user\",\"content\":\"Hi\"}]" };
+  static const char *const types[] = {
+    "u", "i", "d", "s", "b", "t", "as", "ad", "a{sv}", "aa{sv}"
+  };
+  static const guint64 numbers[] = { 0,    1,          2,           3,          64,
+                                     4096, G_MAXINT32, G_MAXUINT32, G_MAXINT64, G_MAXUINT64 };
+  static const double doubles[] = { 0, -1, 0.5, 1e308, -1e308, 1e-308, G_MAXUINT32 };
+
+  switch (g_variant_type_peek_string (type)[0])
     {
-    case 0:
-      return g_variant_new_uint32 ((guint) g_test_rand_int ());
-    case 1:
-      return g_variant_new_int32 (g_test_rand_int ());
-    case 2:
-      return g_variant_new_double (g_test_rand_double_range (-1e308, 1e308));
-    case 3:
-      return g_variant_new_string ("\xc3\xbc[{\"role\":\"user\"}]");
-    case 4:
+    case 'u':
+      return g_variant_new_uint32 ((guint32) ANY (numbers));
+    case 'i':
+      return g_variant_new_int32 ((gint32) ANY (numbers));
+    case 't':
+      return g_variant_new_uint64 (ANY (numbers));
+    case 'd':
+      return g_variant_new_double (ANY (doubles));
+    case 'b':
       return g_variant_new_boolean (g_test_rand_bit ());
-    case 5:
-      return g_variant_new_uint64 (G_MAXUINT64);
-    case 6:
-      {
-        GVariantDict dict;
-
-        g_variant_dict_init (&dict, NULL);
-        g_variant_dict_insert_value (&dict, "n-ctx", random_value (depth + 1));
-        g_variant_dict_insert_value (&dict, "temperature", random_value (depth + 1));
-        g_variant_dict_insert_value (&dict, "stop", random_value (depth + 1));
-        return g_variant_dict_end (&dict);
-      }
+    case 'h':
+      return g_variant_new_handle (g_test_rand_int_range (-1, 4));
+    case 's':
+      return g_variant_new_string (ANY (texts));
+    case 'v':
+      return g_variant_new_variant (
+          random_of (G_VARIANT_TYPE (depth > 3 ? "u" : ANY (types)), depth + 1));
+    case '{':
+      return g_variant_new_dict_entry (g_variant_new_string (ANY (keys)),
+                                       random_of (g_variant_type_value (type), depth + 1));
     default:
-      {
-        GVariantBuilder list;
-
-        g_variant_builder_init (&list, G_VARIANT_TYPE ("a(sh)"));
-        for (gint i = g_test_rand_int_range (0, 4); i > 0; i--)
-          g_variant_builder_add (&list, "(sh)", "file", g_test_rand_int_range (-2, 3));
-        return g_variant_builder_end (&list);
-      }
+      return random_children (type, depth);
     }
 }
 
+static GDBusNodeInfo *
+ask_what_there_is (Peer *peer)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply =
+      call (peer, "org.freedesktop.DBus.Introspectable", "Introspect", NULL, NULL, &error);
+  GDBusNodeInfo *info;
+  const char *xml;
+
+  g_assert_no_error (error);
+  g_variant_get (reply, "(&s)", &xml);
+  info = g_dbus_node_info_new_for_xml (xml, &error);
+  g_assert_no_error (error);
+  return info;
+}
+
+static char *
+signature_of (const GDBusMethodInfo *method)
+{
+  g_autoptr (GString) signature = g_string_new ("(");
+
+  for (GDBusArgInfo **arg = method->in_args; arg != NULL && *arg != NULL; arg++)
+    g_string_append (signature, (*arg)->signature);
+  return g_strdup_printf ("%s)", signature->str);
+}
+
+/* Every method with values that its signature allows. $ATELIER_FUZZ_RUNS calls (3000). */
 static void
 test_random (Peer *peer, gconstpointer data)
 {
-  static const char *const methods[] = { "Hello", "Inspect",  "LoadModel",   "UnloadModel",
-                                         "Chat",  "Complete", "CountTokens", "Cancel" };
+  GDBusNodeInfo *node = ask_what_there_is (peer);
+  GDBusInterfaceInfo *engine = g_dbus_node_info_lookup_interface (node, ATL_ENGINE_INTERFACE);
+  const char *said = g_getenv ("ATELIER_FUZZ_RUNS");
+  guint64 n = said != NULL ? g_ascii_strtoull (said, NULL, 10) : 3000;
   g_autoptr (GUnixFDList) fds = fd_of ("/proc/self/exe", O_RDONLY);
+  guint n_methods = 0, n_done = 0;
 
-  for (guint i = 0; i < 3000; i++)
+  g_assert_nonnull (engine);
+  while (engine->methods[n_methods] != NULL)
+    n_methods++;
+  g_assert_cmpuint (n_methods, >=, 18);
+  if (peer->model_path != NULL)
     {
-      GVariant *children[5];
-      gint n = g_test_rand_int_range (0, 5);
-      g_autoptr (GVariant) reply = NULL;
+      int fd = open (peer->model_path, O_RDONLY | O_CLOEXEC);
 
-      for (gint k = 0; k < n; k++)
-        children[k] = random_value (0);
-      reply = call (
-          peer, ATL_ENGINE_INTERFACE, methods[g_test_rand_int_range (0, G_N_ELEMENTS (methods))],
-          g_variant_new_tuple (children, (gsize) n), g_test_rand_bit () ? fds : NULL, NULL);
+      g_assert_cmpint (g_unix_fd_list_append (fds, fd, NULL), ==, 1);
+      close (fd);
+    }
+  for (guint64 i = 0; i < n; i++)
+    {
+      const GDBusMethodInfo *method = engine->methods[g_test_rand_int_range (0, (gint) n_methods)];
+      g_autofree char *signature = signature_of (method);
+      g_autoptr (GVariant) reply =
+          call (peer, ATL_ENGINE_INTERFACE, method->name, random_of (G_VARIANT_TYPE (signature), 0),
+                g_test_rand_bit () ? fds : NULL, NULL);
+
+      n_done += reply != NULL;
+      if (i % 500 == 0)
+        assert_alive (peer);
     }
   assert_alive (peer);
+  g_test_message ("%" G_GUINT64_FORMAT " calls of %u methods, %u of them answered", n, n_methods,
+                  n_done);
+  g_assert_cmpuint (n_done, >, 0);
+  g_dbus_node_info_unref (node);
 }
 
 static void
