@@ -12,7 +12,7 @@
 #include "client/chat-job.h"
 #include "protocol/protocol.h"
 
-#define CHECKPOINT_MS 1000
+#define CHECKPOINT_MS 700 /* at most a second is lost, with what writing takes */
 #define MAX_TITLE_CHARS 48
 
 static AtlStore *
