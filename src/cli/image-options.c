@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "atelier-config.h"
+#include "media/recipe.h"
 #include "media/sampler-names.h"
 
 #define MIN_SIDE 8u
@@ -306,12 +307,22 @@ insert_text (GVariantDict *dict, const char *key, const char *text)
 static void
 insert_recipe (GVariantDict *dict, GVariant *recipe)
 {
-  static const char *const keys[] = { ATL_MADE_PROMPT, ATL_MADE_NEGATIVE,  ATL_MADE_WIDTH,
-                                      ATL_MADE_HEIGHT, ATL_MADE_STEPS,     ATL_MADE_GUIDANCE,
-                                      ATL_MADE_SEED,   ATL_MADE_STRENGTH,  ATL_MADE_SAMPLER,
-                                      ATL_MADE_CLASS,  ATL_MADE_WEIGHTING, ATL_MADE_SCHEDULE,
-                                      "clip_skip",     "guidance_rescale", "shift",
-                                      "eta",           "guidance_2" };
+  static const char *const keys[] = { ATL_MADE_PROMPT,
+                                      ATL_MADE_NEGATIVE,
+                                      ATL_MADE_STEPS,
+                                      ATL_MADE_GUIDANCE,
+                                      ATL_MADE_SEED,
+                                      ATL_MADE_STRENGTH,
+                                      ATL_MADE_SAMPLER,
+                                      ATL_MADE_CLASS,
+                                      ATL_MADE_WEIGHTING,
+                                      ATL_MADE_SCHEDULE,
+                                      "clip_skip",
+                                      "guidance_rescale",
+                                      "shift",
+                                      "eta",
+                                      "guidance_2" };
+  guint width, height;
 
   for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
     {
@@ -319,6 +330,12 @@ insert_recipe (GVariantDict *dict, GVariant *recipe)
 
       if (value != NULL)
         g_variant_dict_insert_value (dict, keys[i], value);
+    }
+  atl_recipe_drawn_size (recipe, &width, &height);
+  if (width > 0 && height > 0)
+    {
+      g_variant_dict_insert (dict, ATL_MADE_WIDTH, "u", width);
+      g_variant_dict_insert (dict, ATL_MADE_HEIGHT, "u", height);
     }
 }
 

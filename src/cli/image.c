@@ -165,24 +165,18 @@ static void
 add_recipe (AtlPicture *picture, AtlPictureJob *drawn, AtlPictureJob *larger)
 {
   GVariant *settings = atl_picture_request_get_settings (atl_picture_job_get_request (drawn));
-  GVariant *facts = atl_picture_job_get_facts (drawn);
   g_autoptr (GVariant) recipe = NULL;
   guint width = 0, height = 0;
-  GVariantDict dict;
 
   atl_picture_job_get_pixels (drawn, &width, &height);
-  g_variant_dict_init (&dict, facts);
+  recipe = atl_recipe_join (settings, atl_picture_job_get_facts (drawn), width, height);
   if (larger != NULL)
     {
-      GVariant *by = atl_picture_job_get_facts (larger);
-      g_autofree char *name = atl_dict_string (by, ATL_INFO_NAME, "");
+      g_autoptr (GVariant) before = g_steal_pointer (&recipe);
 
-      g_variant_dict_insert (&dict, ATL_MADE_UPSCALER, "s", name);
-      g_variant_dict_insert (&dict, ATL_MADE_FACTOR, "d", atl_dict_double (by, ATL_MADE_FACTOR, 1));
+      atl_picture_job_get_pixels (larger, &width, &height);
+      recipe = atl_recipe_enlarged (before, atl_picture_job_get_facts (larger), width, height);
     }
-  facts = g_variant_ref_sink (g_variant_dict_end (&dict));
-  recipe = atl_recipe_join (settings, facts, width, height);
-  g_variant_unref (facts);
   atl_recipe_write (picture, recipe);
 }
 

@@ -67,6 +67,37 @@ atl_recipe_enlarged (GVariant *recipe, GVariant *facts, guint width, guint heigh
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
+/* By how much it was enlarged, and (out) by what; 1 where it was not. */
+static double
+factor_of (GVariant *recipe, const char **upscaler)
+{
+  double factor = 1;
+
+  if (!g_variant_lookup (recipe, "upscaler", "&s", upscaler) || **upscaler == '\0' ||
+      !g_variant_lookup (recipe, "factor", "d", &factor) || !(factor > 1))
+    return 1;
+  return factor;
+}
+
+static guint
+drawn_side (GVariant *recipe, const char *member, double factor)
+{
+  guint32 side = 0;
+
+  g_variant_lookup (recipe, member, "u", &side);
+  return (guint) round (side / factor);
+}
+
+void
+atl_recipe_drawn_size (GVariant *recipe, guint *width, guint *height)
+{
+  const char *upscaler;
+  double factor = factor_of (recipe, &upscaler);
+
+  *width = drawn_side (recipe, "width", factor);
+  *height = drawn_side (recipe, "height", factor);
+}
+
 /* --- A1111's text --- */
 
 static void
@@ -112,21 +143,16 @@ append_number (GString *text, const char *key, GVariant *recipe, const char *mem
 static void
 append_size (GString *text, GVariant *recipe)
 {
+  guint width, height;
   const char *upscaler;
-  guint32 width, height;
-  double factor = 1;
   char size[32];
 
-  if (!g_variant_lookup (recipe, "width", "u", &width) ||
-      !g_variant_lookup (recipe, "height", "u", &height))
+  atl_recipe_drawn_size (recipe, &width, &height);
+  if (width == 0 || height == 0)
     return;
-  if (!g_variant_lookup (recipe, "upscaler", "&s", &upscaler) || *upscaler == '\0' ||
-      !g_variant_lookup (recipe, "factor", "d", &factor) || !(factor > 1))
-    factor = 1;
-  g_snprintf (size, sizeof size, "%ux%u", (guint) round (width / factor),
-              (guint) round (height / factor));
+  g_snprintf (size, sizeof size, "%ux%u", width, height);
   append_pair (text, "Size", size);
-  if (factor == 1)
+  if (factor_of (recipe, &upscaler) == 1)
     return;
   append_number (text, "Hires upscale", recipe, "factor");
   append_pair (text, "Hires upscaler", upscaler);

@@ -42,6 +42,9 @@ GVariant *atl_recipe_join (GVariant *settings, GVariant *facts, guint width, gui
  * Upscale. Owned by the caller. */
 GVariant *atl_recipe_enlarged (GVariant *recipe, GVariant *facts, guint width, guint height);
 
+/* The size that was drawn, before it was enlarged; 0 × 0 where the recipe says none. */
+void atl_recipe_drawn_size (GVariant *recipe, guint *width, guint *height);
+
 /* Sets the texts of `picture`. */
 void atl_recipe_write (AtlPicture *picture, GVariant *recipe);
 /* NULL when its texts say nothing about how it was made. Owned by the caller. */

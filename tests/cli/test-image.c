@@ -234,9 +234,12 @@ test_like (void)
       g_build_filename (folder, "upscale", "model", "esrgan-x2.safetensors:3", NULL);
   g_autofree char *larger = g_build_filename (folder, "larger.png", NULL);
   g_autofree char *only = g_build_filename (folder, "only.png", NULL);
-  g_auto (Result) first = { 0 }, second = { 0 }, third = { 0 }, fourth = { 0 }, fifth = { 0 };
+  g_autofree char *again = g_build_filename (folder, "again.png", NULL);
+  g_auto (Result) first = { 0 }, second = { 0 }, third = { 0 }, fourth = { 0 }, fifth = { 0 },
+                  sixth = { 0 };
   g_autoptr (GBytes) one = NULL;
   g_autoptr (GBytes) two = NULL;
+  g_autoptr (GBytes) three = NULL;
   g_autoptr (AtlPicture) picture = NULL;
   g_autoptr (AtlPicture) enlarged = NULL;
 
@@ -256,6 +259,11 @@ test_like (void)
   g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Seed: 12"));
   g_assert_nonnull (strstr (atl_picture_text (picture, "parameters"), "Size: 64x72"));
   g_assert_nonnull (strstr (atl_picture_text (picture, "atelier"), "esrgan-x2"));
+  /* What was enlarged was drawn smaller, and is drawn so again. */
+  image (&sixth, "--like", larger, "--seed", "11", "--out", again, NULL);
+  g_assert_cmpstr (sixth.err, ==, "");
+  three = file_bytes (again);
+  g_assert_true (g_bytes_equal (one, three));
   image_without_model (&fourth, "--image", asked, "--upscale", upscaler, "--out", only, NULL);
   g_assert_cmpstr (fourth.err, ==, "");
   enlarged = read_picture (only);

@@ -5,6 +5,7 @@
 
 #include "app/images/picture-shapes.h"
 #include "base/json-bounded.h"
+#include "media/recipe.h"
 
 /* Of a model about which nothing is known. */
 #define FALLBACK_SIDE 512u
@@ -299,23 +300,17 @@ enlarged (GVariant *recipe)
   return *by != '\0' ? MAX (atl_dict_double (recipe, ATL_MADE_FACTOR, 1), 1) : 1;
 }
 
-static guint
-drawn_side (GVariant *recipe, const char *key)
-{
-  double side = atl_dict_uint (recipe, key, 0) / enlarged (recipe);
-
-  return (guint) MIN (round (side), ATL_MAX_PICTURE_SIDE);
-}
-
 void
 atl_picture_settings_apply_recipe (AtlPictureSettings *self,
                                    GVariant *recipe,
                                    const AtlModelInfo *info)
 {
-  /* What was enlarged was drawn smaller. */
-  guint width = drawn_side (recipe, ATL_MADE_WIDTH), height = drawn_side (recipe, ATL_MADE_HEIGHT);
   g_autoptr (GVariant) seed = atl_dict_lookup (recipe, ATL_MADE_SEED, "u");
+  guint width, height;
 
+  atl_recipe_drawn_size (recipe, &width, &height);
+  width = MIN (width, ATL_MAX_PICTURE_SIDE);
+  height = MIN (height, ATL_MAX_PICTURE_SIDE);
   take_string (&self->prompt, recipe, ATL_MADE_PROMPT);
   take_string (&self->negative, recipe, ATL_MADE_NEGATIVE);
   take_string (&self->sampler, recipe, ATL_MADE_SAMPLER);
