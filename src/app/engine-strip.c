@@ -76,6 +76,21 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
   return g_strdup_printf (_ ("%s of %s"), used_words, total_words);
 }
 
+/* What the engine calls a model, by the name that it has in the lists. */
+static const char *
+part_name (AtlEngineStrip *self, const char *name)
+{
+  AtlPicturesSession *pictures = atl_pictures_session_get (self->session);
+  AtlModel *chat = atl_session_get_model (self->session);
+  AtlModel *picture = atl_pictures_session_get_model (pictures);
+
+  if (chat != NULL && g_strcmp0 (atl_model_get_info (chat)->name, name) == 0)
+    return atl_session_get_model_name (self->session);
+  if (picture != NULL && g_strcmp0 (atl_model_get_info (picture)->name, name) == 0)
+    return atl_pictures_session_get_model_name (pictures);
+  return name;
+}
+
 static void
 refresh (AtlEngineStrip *self)
 {
@@ -84,17 +99,12 @@ refresh (AtlEngineStrip *self)
   gboolean loading = atl_session_get_is_loading (self->session);
   guint64 total = status ? status->ram_total + status->vram_total : 0;
   g_autofree char *detail = detail_words (self, status);
-  const char *title =
-      status && status->n_parts > 0 ? status->parts[0].name : _ ("No model in memory");
+  const char *title = _ ("No model in memory");
 
-  const char *pictures =
-      atl_pictures_session_get_model_name (atl_pictures_session_get (self->session));
-
-  /* By the name that it has in the lists. */
-  if (status != NULL && status->n_parts == 1 && atl_session_get_model (self->session) != NULL)
-    title = atl_session_get_model_name (self->session);
-  else if (pictures != NULL && (drawing (self) != NULL || (status != NULL && status->n_parts == 1)))
-    title = pictures;
+  if (drawing (self) != NULL)
+    title = atl_pictures_session_get_model_name (atl_pictures_session_get (self->session));
+  else if (status != NULL && status->n_parts > 0)
+    title = part_name (self, status->parts[0].name);
   if (loading)
     title = atl_session_get_load_name (self->session);
   else if (state == ATL_ENGINE_NOT_RESPONDING)
@@ -174,7 +184,7 @@ fill_popover (AtlEngineStrip *self)
     {
       g_autofree char *bytes =
           atl_format_bytes (status->parts[i].ram_bytes + status->parts[i].vram_bytes);
-      add_line (self, status->parts[i].name, bytes, FALSE);
+      add_line (self, part_name (self, status->parts[i].name), bytes, FALSE);
     }
   add_total (self, _ ("Computer"), status->ram_free, status->ram_total);
   add_total (self, _ ("Graphics card"), status->vram_free, status->vram_total);

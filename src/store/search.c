@@ -26,7 +26,24 @@ atl_search_hit_free (AtlSearchHit *hit)
   g_free (hit);
 }
 
-/* Takes the marks out of `marked` and notes where they were; line breaks become spaces. */
+/* Bytes of Markdown at `text` that a line of plain text is better without: the stars around strong
+ * words (2**3 keeps them), the signs before a heading. `before`: the byte before, 0 at the start.
+ */
+static gsize
+markdown_length (const char *text, char before)
+{
+  gsize n;
+
+  if (g_str_has_prefix (text, "**") && (!g_ascii_isalnum (before) || !g_ascii_isalnum (text[2])))
+    return 2;
+  if (before != '\0' && before != '\n')
+    return 0;
+  n = strspn (text, "#");
+  return n > 0 && n <= 6 && text[n] == ' ' ? n + 1 : 0;
+}
+
+/* Takes the marks out of `marked` and notes where they were; line breaks become spaces, and
+ * Markdown's signs go. */
 static void
 set_marked (AtlSearchHit *hit, const char *marked)
 {
@@ -34,10 +51,15 @@ set_marked (AtlSearchHit *hit, const char *marked)
   g_autoptr (GArray) matches = g_array_new (FALSE, FALSE, sizeof (AtlMatch));
   AtlMatch current = { 0 };
   gboolean open = FALSE;
+  char before = '\0';
 
   while (*marked != '\0')
     {
-      if (g_str_has_prefix (marked, MARK_START))
+      gsize markdown = open ? 0 : markdown_length (marked, before);
+
+      if (markdown > 0)
+        marked += markdown;
+      else if (g_str_has_prefix (marked, MARK_START))
         {
           current.start = (guint) plain->len;
           open = TRUE;
@@ -53,6 +75,7 @@ set_marked (AtlSearchHit *hit, const char *marked)
         }
       else
         {
+          before = *marked;
           g_string_append_c (plain, g_ascii_isspace (*marked) ? ' ' : *marked);
           marked++;
         }

@@ -103,6 +103,19 @@ test_without_spaces (Fixture *f, gconstpointer data)
   expect (f->store, "operator 首都", "");
 }
 
+/* An answer is Markdown; a line in a list of hits is plain text. */
+static void
+test_markdown (Fixture *f, gconstpointer data)
+{
+  gint64 chat = add_chat (f->store);
+
+  add_message (f->store, chat, 0, ATL_ROLE_ASSISTANT,
+               "## Ten plums\n\n1. **Blue plum**: sweet\n2. **Mirabelle** # 2**3 of them");
+  expect (f->store, "plum", "m:Ten [plums]  1. Blue [plum]: sweet 2. Mirabelle # 2**3 of them");
+  expect (f->store, "**",
+          "m:Ten plums  1. [**]Blue plum[**]: sweet 2. [**]Mirabelle[**] # 2[**]3 of them");
+}
+
 static void
 test_follows_changes (Fixture *f, gconstpointer data)
 {
@@ -188,6 +201,7 @@ main (int argc, char **argv)
   ADD ("words", test_words);
   ADD ("hostile-queries", test_hostile_queries);
   ADD ("without-spaces", test_without_spaces);
+  ADD ("markdown", test_markdown);
   ADD ("follows-changes", test_follows_changes);
   ADD ("large", test_large);
   return g_test_run ();
