@@ -27,11 +27,18 @@ atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error)
     self->family = atl_hf_family_find (type);
   if (self->family != NULL)
     return TRUE;
+  if (type == NULL)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s: its config.json does not say what kind of model it is (“model_type”)"),
+                   atl_checkpoint_name (hf));
+      return FALSE;
+    }
   known = atl_hf_family_list ();
   g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                _ ("%s is a “%s” model, which cannot be read from its authors' files yet; models of "
                   "these families can: %s"),
-               atl_checkpoint_name (hf), type != NULL ? type : "nameless", known);
+               atl_checkpoint_name (hf), type, known);
   return FALSE;
 }
 

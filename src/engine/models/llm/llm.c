@@ -19,11 +19,16 @@ atl_llm_supports (const AtlCheckpoint *cp, char **why)
 
   if (architecture != NULL && atl_llm_traits_find (architecture) != NULL)
     return TRUE;
-  if (why != NULL)
+  if (why != NULL && architecture != NULL)
     *why = g_strdup_printf (
         _ ("%s is a “%s” model, which cannot be run yet. Llama, Mistral, Qwen, Gemma, "
            "Phi, DeepSeek, GLM, gpt-oss, Granite and some other families can."),
-        atl_checkpoint_name (cp), architecture != NULL ? architecture : _ ("nameless"));
+        atl_checkpoint_name (cp), architecture);
+  else if (why != NULL)
+    *why =
+        g_strdup_printf (_ ("%s does not say what kind of model it is. Open the whole folder that "
+                            "it came in, with its config.json, or a .gguf file."),
+                         atl_checkpoint_name (cp));
   return FALSE;
 }
 
