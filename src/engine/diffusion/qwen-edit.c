@@ -32,21 +32,6 @@ atl_qwen_references_clear (AtlQwenReferences *self)
   g_clear_pointer (&self->tokens, atl_array_free);
 }
 
-/* Number `i`, from 0; NULL where there is none. */
-static const AtlArray *
-find (const AtlRun *run, const char *kind, guint i)
-{
-  g_autofree char *name = g_strdup_printf ("%s_%u", kind, i + 1);
-  const AtlArray *a = atl_run_input (run, name);
-
-  if (a == NULL && i == 0)
-    a = atl_run_input (run, kind);
-  return a != NULL && a->dtype == ATL_DTYPE_F32 && a->n_dims == 4 && a->dim[0] == 1 &&
-                 a->dim[1] == 3 && a->dim[2] > 0 && a->dim[3] > 0
-             ? a
-             : NULL;
-}
-
 guint
 atl_qwen_references_count (const AtlRun *run, gboolean takes_image)
 {
@@ -54,7 +39,7 @@ atl_qwen_references_count (const AtlRun *run, gboolean takes_image)
 
   if (!takes_image && atl_run_input (run, "image_1") == NULL)
     return 0;
-  while (n < ATL_QWEN_MAX_PICTURES && find (run, "image", n) != NULL)
+  while (n < ATL_QWEN_MAX_PICTURES && atl_run_reference (run, "image", n) != NULL)
     n++;
   return n;
 }
@@ -95,7 +80,8 @@ fit_cells (gint64 *width, gint64 *height)
 static AtlArray *
 show (const AtlRun *run, const AtlQwenReferences *self, guint i)
 {
-  const AtlArray *picture = find (run, "image", i), *ready = find (run, "condition", i);
+  const AtlArray *picture = atl_run_reference (run, "image", i),
+                 *ready = atl_run_reference (run, "condition", i);
   g_autoptr (AtlArray) middle = NULL;
   gint64 width, height;
 
@@ -115,7 +101,7 @@ atl_qwen_references_look (AtlRun *run, AtlQwenReferences *self, GError **error)
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
   for (guint i = 0; i < self->n; i++)
     {
-      const AtlArray *given = find (run, "image", i);
+      const AtlArray *given = atl_run_reference (run, "image", i);
       g_autoptr (AtlArray) picture = NULL;
 
       if (MAX (given->dim[2], given->dim[3]) > MAX_ASPECT * MIN (given->dim[2], given->dim[3]))
@@ -178,7 +164,7 @@ atl_qwen_references_measure (
 {
   for (guint i = 0; i < self->n; i++)
     {
-      const AtlArray *given = find (run, "image", i);
+      const AtlArray *given = atl_run_reference (run, "image", i);
       gint64 H = given->dim[2], W = given->dim[3];
       g_autoptr (AtlArray) old = g_steal_pointer (&self->tokens);
       g_autoptr (AtlArray) latent = NULL;

@@ -21,6 +21,20 @@ atl_run_input (const AtlRun *run, const char *name)
   return atl_arrays_find (run->inputs, name);
 }
 
+const AtlArray *
+atl_run_reference (const AtlRun *run, const char *kind, guint i)
+{
+  g_autofree char *name = g_strdup_printf ("%s_%u", kind, i + 1);
+  const AtlArray *a = atl_run_input (run, name);
+
+  if (a == NULL && i == 0)
+    a = atl_run_input (run, kind);
+  return a != NULL && a->dtype == ATL_DTYPE_F32 && a->n_dims == 4 && a->dim[0] == 1 &&
+                 a->dim[1] == 3 && a->dim[2] > 0 && a->dim[3] > 0
+             ? a
+             : NULL;
+}
+
 AtlArray *
 atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 width, GError **error)
 {

@@ -90,6 +90,9 @@ guint64 atl_count_weights (const AtlRunCount *self);
 
 /* NULL if there is none of that name. */
 AtlArray *atl_run_input (const AtlRun *run, const char *name);
+/* Picture `i`, from 0, of a kind ("image", "condition") that may come several times: "KIND_1", or
+ * KIND alone for the first; float32 [1, 3, H, W]. NULL where there is none of that form. */
+const AtlArray *atl_run_reference (const AtlRun *run, const char *kind, guint i);
 /* "image" [1, 3, H, W] in 0…1 as -1…1, of exactly this size; NULL with ATL_ERROR_INVALID. The
  * caller's. */
 AtlArray *

@@ -25,27 +25,12 @@ atl_zimage_references_clear (AtlZImageReferences *self)
     }
 }
 
-/* Number `i`, from 0; NULL where there is none. */
-static const AtlArray *
-find (const AtlRun *run, const char *kind, guint i)
-{
-  g_autofree char *name = g_strdup_printf ("%s_%u", kind, i + 1);
-  const AtlArray *a = atl_run_input (run, name);
-
-  if (a == NULL && i == 0)
-    a = atl_run_input (run, kind);
-  return a != NULL && a->dtype == ATL_DTYPE_F32 && a->n_dims == 4 && a->dim[0] == 1 &&
-                 a->dim[1] == 3 && a->dim[2] > 0 && a->dim[3] > 0
-             ? a
-             : NULL;
-}
-
 guint
 atl_zimage_references_count (const AtlRun *run)
 {
   guint n = 0;
 
-  while (n < ATL_ZIMAGE_MAX_PICTURES && find (run, "image", n) != NULL)
+  while (n < ATL_ZIMAGE_MAX_PICTURES && atl_run_reference (run, "image", n) != NULL)
     n++;
   return n;
 }
@@ -118,7 +103,8 @@ fit_patches (gint64 H, gint64 W, gint64 most, gint64 *height, gint64 *width)
 static AtlArray *
 show (AtlRun *run, guint i)
 {
-  const AtlArray *picture = find (run, "image", i), *ready = find (run, "condition", i);
+  const AtlArray *picture = atl_run_reference (run, "image", i),
+                 *ready = atl_run_reference (run, "condition", i);
   JsonObject *processor =
       atl_bundle_json (run->bundle, "siglip_processor", "preprocessor_config.json");
   gint64 most = CLAMP (atl_json_int (processor, "max_num_patches", SIGLIP_PATCHES), 1, 4096);
@@ -185,7 +171,7 @@ atl_zimage_references_read (AtlRun *run,
   atl_parts_release (run->parts, ATL_ZIMAGE_SIGLIP);
   for (guint i = 0; i < self->n; i++)
     {
-      self->latents[i] = measure (run, find (run, "image", i), latent, error);
+      self->latents[i] = measure (run, atl_run_reference (run, "image", i), latent, error);
       if (self->latents[i] == NULL)
         return FALSE;
     }
