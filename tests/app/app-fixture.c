@@ -8,8 +8,8 @@
 
 static char *root, *fixed_store;
 
-static void
-remove_tree (const char *path)
+void
+app_remove_tree (const char *path)
 {
   g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   const char *name;
@@ -18,7 +18,7 @@ remove_tree (const char *path)
     {
       g_autofree char *child = g_build_filename (path, name, NULL);
       if (g_file_test (child, G_FILE_TEST_IS_DIR) && !g_file_test (child, G_FILE_TEST_IS_SYMLINK))
-        remove_tree (child);
+        app_remove_tree (child);
       else
         g_unlink (child);
     }
@@ -28,7 +28,7 @@ remove_tree (const char *path)
 static void
 remove_root (void)
 {
-  remove_tree (root);
+  app_remove_tree (root);
 }
 
 void
@@ -116,7 +116,7 @@ app_fixture_stop (AppFixture *f)
   app_fixture_spin (50);
   g_object_run_dispose (G_OBJECT (f->session));
   g_clear_object (&f->session);
-  remove_tree (f->dir);
+  app_remove_tree (f->dir);
   g_clear_pointer (&f->dir, g_free);
 }
 

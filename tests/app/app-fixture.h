@@ -20,6 +20,9 @@ typedef struct
   char *dir;
 } AppFixture;
 
+/* Deletes a folder and all in it; links are not followed. */
+void app_remove_tree (const char *path);
+
 /* Before g_test_run(): folders, locale, GTK without animations. */
 void app_fixture_init (int *argc, char ***argv);
 

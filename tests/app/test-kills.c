@@ -84,24 +84,6 @@ run_child (const char *dir, const char *model)
 
 /* --- The parent --- */
 
-static void
-remove_tree (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *child = g_build_filename (path, name, NULL);
-
-      if (g_file_test (child, G_FILE_TEST_IS_DIR) && !g_file_test (child, G_FILE_TEST_IS_SYMLINK))
-        remove_tree (child);
-      else
-        g_unlink (child);
-    }
-  g_rmdir (path);
-}
-
 /* Nobody may be there to bury it. */
 static gboolean
 is_gone (int pid)
@@ -235,7 +217,7 @@ test_kills (gconstpointer self)
       check_store (dir, i + 1, least);
       g_test_message ("round %u: %" G_GSIZE_FORMAT " bytes were due", i, least);
     }
-  remove_tree (root);
+  app_remove_tree (root);
 }
 
 int

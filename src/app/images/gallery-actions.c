@@ -97,8 +97,29 @@ typedef struct
 {
   AtlGallery *gallery;
   GdkClipboard *clipboard;
-  char *path;
+  char *path; /* (nullable) */
 } Copy;
+
+/* Of a picture to the clipboard; takes the path. */
+static Copy *
+copy_new (Context *context, char *path)
+{
+  Copy *copy = g_new0 (Copy, 1);
+
+  copy->gallery = g_object_ref (context->gallery);
+  copy->clipboard = g_object_ref (gtk_widget_get_clipboard (context->widget));
+  copy->path = path;
+  return copy;
+}
+
+static void
+copy_free (Copy *copy)
+{
+  g_object_unref (copy->gallery);
+  g_object_unref (copy->clipboard);
+  g_free (copy->path);
+  g_free (copy);
+}
 
 static void
 copy_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
@@ -123,10 +144,7 @@ copy_loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
       gdk_clipboard_set_content (copy->clipboard, both);
       notice (copy->gallery, _ ("Picture copied"));
     }
-  g_object_unref (copy->gallery);
-  g_object_unref (copy->clipboard);
-  g_free (copy->path);
-  g_free (copy);
+  copy_free (copy);
 }
 
 static void
@@ -135,15 +153,10 @@ copy_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   Context *context = data;
   AtlGalleryItem *item = item_of (context, parameter);
   char *path = item != NULL ? atl_gallery_dup_path (context->gallery, item) : NULL;
-  Copy *copy;
 
-  if (path == NULL)
-    return;
-  copy = g_new0 (Copy, 1);
-  copy->gallery = g_object_ref (context->gallery);
-  copy->clipboard = g_object_ref (gtk_widget_get_clipboard (context->widget));
-  copy->path = path;
-  atl_gallery_load_async (context->gallery, item, MAX_COPY_SIDE, NULL, copy_loaded_cb, copy);
+  if (path != NULL)
+    atl_gallery_load_async (context->gallery, item, MAX_COPY_SIDE, NULL, copy_loaded_cb,
+                            copy_new (context, path));
 }
 
 static void
@@ -162,10 +175,7 @@ recipe_cb (GObject *source, GAsyncResult *result, gpointer data)
       gdk_clipboard_set_text (copy->clipboard, text);
       notice (copy->gallery, _ ("Recipe copied: paste it where you want to share it"));
     }
-  g_object_unref (copy->gallery);
-  g_object_unref (copy->clipboard);
-  g_free (copy->path);
-  g_free (copy);
+  copy_free (copy);
 }
 
 static void
@@ -174,15 +184,10 @@ share_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   Context *context = data;
   AtlGalleryItem *item = item_of (context, parameter);
   g_autofree char *path = item != NULL ? atl_gallery_dup_path (context->gallery, item) : NULL;
-  Copy *copy;
 
-  if (path == NULL)
-    return;
-  copy = g_new0 (Copy, 1);
-  copy->gallery = g_object_ref (context->gallery);
-  copy->clipboard = g_object_ref (gtk_widget_get_clipboard (context->widget));
-  atl_gallery_recipe_async (atl_gallery_get_session (context->gallery), path, NULL, recipe_cb,
-                            copy);
+  if (path != NULL)
+    atl_gallery_recipe_async (atl_gallery_get_session (context->gallery), path, NULL, recipe_cb,
+                              copy_new (context, NULL));
 }
 
 /* --- In the gallery --- */
