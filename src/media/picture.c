@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sync.h"
 #include "media/picture-private.h"
 
 #define MAX_SIDE 65535u
@@ -195,6 +196,7 @@ atl_picture_save (
       if (link (hidden, path) == 0)
         {
           g_unlink (hidden);
+          atl_sync_path (folder);
           return g_steal_pointer (&path);
         }
       if (errno == EPERM || errno == ENOTSUP)
@@ -206,7 +208,10 @@ atl_picture_save (
             {
               close (own);
               if (g_rename (hidden, path) == 0)
-                return g_steal_pointer (&path);
+                {
+                  atl_sync_path (folder);
+                  return g_steal_pointer (&path);
+                }
               number = errno;
               g_unlink (path);
             }

@@ -2,26 +2,13 @@
 #define G_LOG_DOMAIN "atl-store"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sync.h"
 #include "store/store-private.h"
-
-gboolean
-atl_fsync_path (const char *path)
-{
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
-  gboolean ok;
-
-  if (fd < 0)
-    return FALSE;
-  ok = fsync (fd) == 0;
-  close (fd);
-  return ok;
-}
 
 gboolean
 atl_db_copy_to (sqlite3 *db, const char *dir, const char *path, GError **error)
@@ -47,7 +34,7 @@ atl_db_copy_to (sqlite3 *db, const char *dir, const char *path, GError **error)
       g_unlink (temporary);
       return FALSE;
     }
-  if (!atl_fsync_path (temporary) || g_rename (temporary, path) != 0)
+  if (!atl_sync_path (temporary) || g_rename (temporary, path) != 0)
     {
       g_set_error (error, ATL_ERROR,
                    errno == ENOSPC || errno == EDQUOT ? ATL_ERROR_FULL : ATL_ERROR_INVALID,
@@ -55,7 +42,7 @@ atl_db_copy_to (sqlite3 *db, const char *dir, const char *path, GError **error)
       g_unlink (temporary);
       return FALSE;
     }
-  atl_fsync_path (folder);
+  atl_sync_path (folder);
   return TRUE;
 }
 

@@ -7,6 +7,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "base/sync.h"
 #include "store/store-private.h"
 
 /* Moves the database and its log into damaged/; the name of the database there, or NULL. */
@@ -44,8 +45,8 @@ move_aside (const char *dir, const char *path, GError **error)
           return NULL;
         }
     }
-  atl_fsync_path (folder);
-  atl_fsync_path (dir);
+  atl_sync_path (folder);
+  atl_sync_path (dir);
   return g_steal_pointer (&target);
 }
 
@@ -101,7 +102,7 @@ atl_store_repair (const char *dir, const char *path, char **report, GError **err
                    used, g_strerror (errno));
       return FALSE;
     }
-  atl_fsync_path (dir);
+  atl_sync_path (dir);
   {
     g_autofree char *name = g_path_get_basename (used);
 

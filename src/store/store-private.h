@@ -103,7 +103,5 @@ gboolean atl_store_repair (const char *dir, const char *path, char **report, GEr
 gboolean atl_db_copy_to (sqlite3 *db, const char *dir, const char *path, GError **error);
 /* Full paths of the daily backups, newest first. */
 GPtrArray *atl_backup_list (const char *dir);
-/* fsync on a file or folder by name. */
-gboolean atl_fsync_path (const char *path);
 
 G_END_DECLS

@@ -1,8 +1,8 @@
 /* A fuzz target is one function on bytes and one description of where to begin.
  *
  * Each target file defines both names below. Linked with driver.c it is a test program that mutates
- * the seeds a fixed number of times, the same way every time; linked with libFuzzer
- * (clang -fsanitize=fuzzer,address,undefined, without driver.c) it is an endless, guided one.
+ * the seeds a fixed number of times, the same way every time; linked with guided.c and libFuzzer
+ * (tests/reliability/run fuzz) it is an endless, guided one.
  */
 #pragma once
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/language.h"
+#include "base/sync.h"
 #include "engine/formats/format-error.h"
 #include "engine/formats/gguf-private.h"
 
@@ -395,6 +396,8 @@ atl_gguf_writer_append (AtlGgufWriter *self, const guint8 *bytes, gsize n, GErro
 gboolean
 atl_gguf_writer_finish (AtlGgufWriter *self, GError **error)
 {
+  g_autofree char *folder = NULL;
+
   g_assert (self->written == self->data_size);
   if (fsync (self->fd) != 0)
     return fail (self, errno, error);
@@ -409,6 +412,8 @@ atl_gguf_writer_finish (AtlGgufWriter *self, GError **error)
     }
   close (self->fd);
   self->fd = -1;
+  folder = g_path_get_dirname (self->path);
+  atl_sync_path (folder);
   return TRUE;
 }
 

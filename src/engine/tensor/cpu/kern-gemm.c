@@ -1,6 +1,7 @@
 /* Products in float32: few rows with plain weights, and tiles of many rows. */
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-private.h"
+#include "engine/tensor/cpu/shuffle.h"
 #include "engine/tensor/quants/half.h"
 
 /* --- Plain rows --- */
@@ -215,8 +216,8 @@ turn_round (vf *r, const gint32 s)
         vf a = r[i];
         vf b = r[i + s];
 
-        r[i] = __builtin_shuffle (a, b, lane + other);
-        r[i + s] = __builtin_shuffle (a, b, lane + other + s);
+        r[i] = atl_shuffle (a, b, lane + other);
+        r[i + s] = atl_shuffle (a, b, lane + other + s);
       }
 }
 

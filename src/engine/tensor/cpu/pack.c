@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/tensor/cpu/shuffle.h"
 #include "engine/tensor/quants/half.h"
 
 static const AtlPackInfo infos[ATL_N_DTYPES] = {
@@ -259,14 +260,14 @@ take_quads (const AtlPackUnit *u, guint row, guint first, Quads out[4])
 
   for (guint i = 0; i < 4; i++)
     memcpy (&q[i], &u->q[row + i][first], sizeof q[i]);
-  ab[0] = __builtin_shuffle (q[0], q[1], (Quads){ 0, 4, 1, 5 });
-  ab[1] = __builtin_shuffle (q[0], q[1], (Quads){ 2, 6, 3, 7 });
-  cd[0] = __builtin_shuffle (q[2], q[3], (Quads){ 0, 4, 1, 5 });
-  cd[1] = __builtin_shuffle (q[2], q[3], (Quads){ 2, 6, 3, 7 });
+  ab[0] = atl_shuffle (q[0], q[1], (Quads){ 0, 4, 1, 5 });
+  ab[1] = atl_shuffle (q[0], q[1], (Quads){ 2, 6, 3, 7 });
+  cd[0] = atl_shuffle (q[2], q[3], (Quads){ 0, 4, 1, 5 });
+  cd[1] = atl_shuffle (q[2], q[3], (Quads){ 2, 6, 3, 7 });
   for (guint i = 0; i < 2; i++)
     {
-      out[2 * i] = __builtin_shuffle (ab[i], cd[i], (Quads){ 0, 1, 4, 5 });
-      out[2 * i + 1] = __builtin_shuffle (ab[i], cd[i], (Quads){ 2, 3, 6, 7 });
+      out[2 * i] = atl_shuffle (ab[i], cd[i], (Quads){ 0, 1, 4, 5 });
+      out[2 * i + 1] = atl_shuffle (ab[i], cd[i], (Quads){ 2, 3, 6, 7 });
     }
 }
 
