@@ -1,6 +1,7 @@
-/* The few texts of an EXIF block that programs put recipes into. Layout: TIFF 6.0 (a header, then
- * directories of entries of 12 bytes) and EXIF 2.3 (tag 0x8769 leads to the directory that holds
- * UserComment, which begins with eight bytes that name its encoding). */
+/* The few texts of an EXIF block that programs put recipes into, and the one that is written for
+ * them. Layout: TIFF 6.0 (a header, then directories of entries of 12 bytes) and EXIF 2.3 (tag
+ * 0x8769 leads to the directory that holds UserComment, which begins with eight bytes that name its
+ * encoding). */
 #define G_LOG_DOMAIN "atl-media"
 
 #include <string.h>
@@ -9,8 +10,11 @@
 
 #define MAX_ENTRIES 200u
 #define TAG_EXIF 0x8769u
+#define TAG_VERSION 0x9000u
 #define TAG_COMMENT 0x9286u
 #define CODE_BYTES 8u
+
+/* --- Reading --- */
 
 typedef struct
 {
@@ -126,4 +130,65 @@ atl_exif_read (AtlPicture *picture, const guint8 *data, gsize size)
   exif = read_directory (picture, &block, read32 (&block, 4));
   if (exif != 0)
     read_directory (picture, &block, exif);
+}
+
+/* --- Writing --- */
+
+static void
+put16 (GByteArray *out, guint n)
+{
+  g_byte_array_append (out, (const guint8[]){ (guint8) (n >> 8), (guint8) n }, 2);
+}
+
+static void
+put32 (GByteArray *out, guint32 n)
+{
+  put16 (out, n >> 16);
+  put16 (out, n & 0xffff);
+}
+
+static void
+put_entry (GByteArray *out, guint tag, guint type, guint32 length)
+{
+  put16 (out, tag);
+  put16 (out, type);
+  put32 (out, length);
+}
+
+/* Two directories follow each other, of one entry and of two; then comes the comment. */
+GByteArray *
+atl_exif_write (const AtlPicture *picture)
+{
+  enum
+  {
+    TYPE_LONG = 4,
+    TYPE_UNDEFINED = 7,
+    FIRST = 8,
+    SECOND = FIRST + 2 + 12 + 4,
+    COMMENT = SECOND + 2 + 24 + 4
+  };
+  const char *text = atl_picture_text (picture, "parameters");
+  gsize size = 0;
+  g_autofree char *wide =
+      text != NULL ? g_convert (text, -1, "UTF-16BE", "UTF-8", NULL, &size, NULL) : NULL;
+  GByteArray *out;
+
+  if (wide == NULL || size > ATL_PICTURE_MAX_TEXT)
+    return NULL;
+  out = g_byte_array_new ();
+  g_byte_array_append (out, (const guint8 *) "Exif\0\0MM\0*", 10);
+  put32 (out, FIRST);
+  put16 (out, 1);
+  put_entry (out, TAG_EXIF, TYPE_LONG, 1);
+  put32 (out, SECOND);
+  put32 (out, 0);
+  put16 (out, 2);
+  put_entry (out, TAG_VERSION, TYPE_UNDEFINED, 4);
+  g_byte_array_append (out, (const guint8 *) "0232", 4);
+  put_entry (out, TAG_COMMENT, TYPE_UNDEFINED, (guint32) (CODE_BYTES + size));
+  put32 (out, COMMENT);
+  put32 (out, 0);
+  g_byte_array_append (out, (const guint8 *) "UNICODE\0", CODE_BYTES);
+  g_byte_array_append (out, (const guint8 *) wide, (guint) size);
+  return out;
 }

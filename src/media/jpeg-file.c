@@ -12,9 +12,6 @@
 
 /* A progressive file may hold scans without end. */
 #define MAX_SCANS 200
-#define XMP_HEADER "http://ns.adobe.com/xap/1.0/"
-/* What a marker holds at most. */
-#define MAX_MARKER 65533u
 
 typedef struct
 {
@@ -66,18 +63,17 @@ use_errors (Errors *errors, struct jpeg_error_mgr **slot)
 static void
 read_markers (AtlPicture *self, const struct jpeg_decompress_struct *cinfo)
 {
+  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+
   for (jpeg_saved_marker_ptr m = cinfo->marker_list; m != NULL; m = m->next)
     if (m->marker == JPEG_COM)
       {
         g_autofree char *text = g_strndup ((const char *) m->data, m->data_length);
         atl_picture_set_text (self, "comment", text);
       }
-    else if (m->data_length > sizeof XMP_HEADER &&
-             memcmp (m->data, XMP_HEADER, sizeof XMP_HEADER) == 0)
-      atl_xmp_read (self, (const char *) m->data + sizeof XMP_HEADER,
-                    m->data_length - sizeof XMP_HEADER);
     else
-      atl_exif_read (self, m->data, m->data_length);
+      g_ptr_array_add (parts, g_bytes_new (m->data, m->data_length));
+  atl_jpeg_read_texts (self, parts);
 }
 
 AtlPicture *
@@ -100,8 +96,8 @@ atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
   jpeg_create_decompress (&cinfo);
   cinfo.progress = &progress.base;
   jpeg_mem_src (&cinfo, data, size);
-  jpeg_save_markers (&cinfo, JPEG_COM, MAX_MARKER);
-  jpeg_save_markers (&cinfo, JPEG_APP0 + 1, MAX_MARKER);
+  jpeg_save_markers (&cinfo, JPEG_COM, ATL_JPEG_MAX_MARKER);
+  jpeg_save_markers (&cinfo, JPEG_APP0 + 1, ATL_JPEG_MAX_MARKER);
   jpeg_read_header (&cinfo, TRUE);
   if (!atl_picture_check_size (cinfo.image_width, cinfo.image_height, max_pixels, error))
     {
@@ -129,8 +125,7 @@ atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error)
   Errors errors = { 0 };
   unsigned char *volatile data = NULL;
   unsigned long size = 0;
-  g_autofree char *xmp = atl_xmp_write (self);
-  gsize n_xmp = xmp != NULL ? strlen (xmp) : 0;
+  g_autoptr (GPtrArray) texts = atl_jpeg_texts (self);
   GBytes *bytes;
 
   use_errors (&errors, &cinfo.err);
@@ -154,14 +149,12 @@ atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error)
   if (quality >= 90)
     cinfo.comp_info[0].h_samp_factor = cinfo.comp_info[0].v_samp_factor = 1;
   jpeg_start_compress (&cinfo, TRUE);
-  if (n_xmp > 0 && n_xmp + sizeof XMP_HEADER <= MAX_MARKER)
+  for (guint i = 0; i < texts->len; i++)
     {
-      g_autofree char *marker = g_malloc (n_xmp + sizeof XMP_HEADER);
+      gsize n;
+      const JOCTET *text = g_bytes_get_data (texts->pdata[i], &n);
 
-      memcpy (marker, XMP_HEADER, sizeof XMP_HEADER);
-      memcpy (marker + sizeof XMP_HEADER, xmp, n_xmp);
-      jpeg_write_marker (&cinfo, JPEG_APP0 + 1, (const JOCTET *) marker,
-                         (unsigned) (n_xmp + sizeof XMP_HEADER));
+      jpeg_write_marker (&cinfo, JPEG_APP0 + 1, text, (unsigned) n);
     }
   while (cinfo.next_scanline < cinfo.image_height)
     {

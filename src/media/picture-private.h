@@ -20,12 +20,25 @@ GBytes *atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error);
 AtlPicture *atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
 GBytes *atl_webp_encode (const AtlPicture *self, guint quality, GError **error);
 
-/* The texts as an XMP packet (nullable: there are none; the caller's), and back. Reading ignores
- * what it does not understand. */
+/* The texts as XMP (nullable: there are none; the caller's), and back. Reading ignores what it does
+ * not understand. */
 char *atl_xmp_write (const AtlPicture *self);
 void atl_xmp_read (AtlPicture *self, const char *data, gsize size);
+/* With the wrapper by which programs find it in files that they do not know. The caller's. */
+char *atl_xmp_packet (const char *xmp);
 
 /* The texts of an EXIF block, with or without its "Exif" in front. */
 void atl_exif_read (AtlPicture *self, const guint8 *data, gsize size);
+/* An EXIF block, "Exif" in front, with "parameters" as UserComment: where A1111 and those that read
+ * its files look for it. NULL when there is none. The caller's. */
+GByteArray *atl_exif_write (const AtlPicture *self);
+
+/* What a marker of a JPEG file holds at most. */
+#define ATL_JPEG_MAX_MARKER 65533u
+
+/* The texts as contents of APP1 markers (GBytes, owned by the array, which is the caller's); and
+ * back, of all those of a file in their order. */
+GPtrArray *atl_jpeg_texts (const AtlPicture *self);
+void atl_jpeg_read_texts (AtlPicture *self, GPtrArray *parts);
 
 G_END_DECLS

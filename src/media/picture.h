@@ -8,9 +8,10 @@
  * are checked before anything is allocated, texts are bounded, and what a decoder complains about
  * is an error in words.
  *
- * Texts: PNG's tEXt, zTXt and iTXt chunks by their keywords. JPEG and WebP keep them in an XMP
- * packet of Atelier's (namespace https://atelier.example/ns/1.0/, one property a text) and JPEG's
- * comment as "comment". Of EXIF, "UserComment", "ImageDescription", "Make" and "Model" are read.
+ * Texts: PNG's tEXt, zTXt and iTXt chunks by their keywords. JPEG and WebP keep them as XMP
+ * (namespace https://atelier.example/ns/1.0/, one property a text), and "parameters" also as EXIF's
+ * UserComment, where other programs look for it. JPEG's comment is read as "comment"; of EXIF,
+ * "UserComment", "ImageDescription", "Make" and "Model" are.
  *
  * Threading: plain data; functions from any thread.
  */

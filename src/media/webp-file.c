@@ -1,4 +1,4 @@
-/* WebP, by libwebp; XMP by its container library. */
+/* WebP, by libwebp; XMP and EXIF by its container library. */
 #define G_LOG_DOMAIN "atl-media"
 
 #include <glib/gi18n.h>
@@ -76,15 +76,36 @@ atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
   return self;
 }
 
+/* `encoded` with the texts around it; NULL when it has none. */
+static GBytes *
+with_texts (const AtlPicture *self, const guint8 *encoded, gsize size)
+{
+  g_autofree char *xmp = atl_xmp_write (self);
+  g_autofree char *packet = xmp != NULL ? atl_xmp_packet (xmp) : NULL;
+  g_autoptr (GByteArray) exif = atl_exif_write (self);
+  WebPData image = { encoded, size }, whole = { 0 };
+  WebPMux *mux = xmp != NULL ? WebPMuxCreate (&image, 0) : NULL;
+  GBytes *bytes = NULL;
+
+  if (mux == NULL)
+    return NULL;
+  WebPMuxSetChunk (mux, "XMP ", &(WebPData){ (const uint8_t *) packet, strlen (packet) }, 0);
+  /* Here the block stands without its name. */
+  if (exif != NULL)
+    WebPMuxSetChunk (mux, "EXIF", &(WebPData){ exif->data + 6, exif->len - 6 }, 0);
+  if (WebPMuxAssemble (mux, &whole) == WEBP_MUX_OK)
+    bytes = g_bytes_new (whole.bytes, whole.size);
+  WebPMuxDelete (mux);
+  WebPDataClear (&whole);
+  return bytes;
+}
+
 GBytes *
 atl_webp_encode (const AtlPicture *self, guint quality, GError **error)
 {
   uint8_t *encoded = NULL;
   gsize size;
-  g_autofree char *xmp = atl_xmp_write (self);
   GBytes *bytes;
-  WebPData image, packet, whole = { 0 };
-  WebPMux *mux;
 
   if (self->width > WEBP_MAX_DIMENSION || self->height > WEBP_MAX_DIMENSION)
     {
@@ -101,22 +122,9 @@ atl_webp_encode (const AtlPicture *self, guint quality, GError **error)
                    _ ("There is not enough memory to save this picture"));
       return NULL;
     }
-  if (xmp == NULL)
-    {
-      bytes = g_bytes_new (encoded, size);
-      WebPFree (encoded);
-      return bytes;
-    }
-  image = (WebPData){ encoded, size };
-  packet = (WebPData){ (const uint8_t *) xmp, strlen (xmp) };
-  mux = WebPMuxCreate (&image, 0);
-  if (mux == NULL || WebPMuxSetChunk (mux, "XMP ", &packet, 0) != WEBP_MUX_OK ||
-      WebPMuxAssemble (mux, &whole) != WEBP_MUX_OK)
+  bytes = with_texts (self, encoded, size);
+  if (bytes == NULL)
     bytes = g_bytes_new (encoded, size);
-  else
-    bytes = g_bytes_new (whole.bytes, whole.size);
-  WebPMuxDelete (mux);
-  WebPDataClear (&whole);
   WebPFree (encoded);
   return bytes;
 }

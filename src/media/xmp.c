@@ -1,4 +1,5 @@
-/* Texts as an XMP packet: RDF with one property a text. */
+/* Texts as XMP: RDF with one property of our namespace a text. Editors that write a file anew may
+ * make attributes of the properties: both are read. */
 #define G_LOG_DOMAIN "atl-media"
 
 #include <string.h>
@@ -6,6 +7,9 @@
 #include "media/picture-private.h"
 
 #define NAMESPACE "https://atelier.example/ns/1.0/"
+#define PREFIX "atl:"
+
+/* --- Writing --- */
 
 /* XML allows no other control characters, not even escaped. */
 static char *
@@ -22,30 +26,74 @@ escape (const char *text)
   return escaped;
 }
 
+/* A key as the name of an element: what no name may have becomes its number, "_x20_". */
+static void
+append_name (GString *out, const char *key)
+{
+  g_string_append (out, PREFIX);
+  for (const char *p = key; *p != '\0'; p++)
+    if (g_ascii_isalpha (*p) || (p > key && (g_ascii_isdigit (*p) || *p == '-' || *p == '.')) ||
+        (*p == '_' && p[1] != 'x'))
+      g_string_append_c (out, *p);
+    else
+      g_string_append_printf (out, "_x%02x_", (guint) (guchar) *p);
+}
+
+/* NULL when it is no name of ours. */
+static char *
+key_of (const char *name)
+{
+  GString *key;
+
+  if (!g_str_has_prefix (name, PREFIX))
+    return NULL;
+  key = g_string_new (NULL);
+  for (const char *p = name + strlen (PREFIX); *p != '\0'; p++)
+    if (p[0] == '_' && p[1] == 'x' && g_ascii_isxdigit (p[2]) && g_ascii_isxdigit (p[3]) &&
+        p[4] == '_')
+      {
+        g_string_append_c (key,
+                           (char) (g_ascii_xdigit_value (p[2]) * 16 + g_ascii_xdigit_value (p[3])));
+        p += 4;
+      }
+    else
+      g_string_append_c (key, *p);
+  return g_string_free (key, FALSE);
+}
+
 char *
 atl_xmp_write (const AtlPicture *self)
 {
+  g_autoptr (GList) keys = g_list_sort (g_hash_table_get_keys (self->texts), (GCompareFunc) strcmp);
   GString *xmp;
-  GHashTableIter iter;
-  gpointer key, text;
 
-  if (g_hash_table_size (self->texts) == 0)
+  if (keys == NULL)
     return NULL;
-  xmp = g_string_new ("<?xpacket begin=\"\xef\xbb\xbf\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>"
-                      "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">"
+  xmp = g_string_new ("<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">"
                       "<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
                       "<rdf:Description rdf:about=\"\" xmlns:atl=\"" NAMESPACE "\">");
-  g_hash_table_iter_init (&iter, self->texts);
-  while (g_hash_table_iter_next (&iter, &key, &text))
+  for (GList *l = keys; l != NULL; l = l->next)
     {
-      g_autofree char *name = escape (key);
-      g_autofree char *value = escape (text);
+      g_autofree char *value = escape (atl_picture_text (self, l->data));
 
-      g_string_append_printf (xmp, "<atl:text atl:key=\"%s\">%s</atl:text>", name, value);
+      g_string_append_c (xmp, '<');
+      append_name (xmp, l->data);
+      g_string_append_printf (xmp, ">%s</", value);
+      append_name (xmp, l->data);
+      g_string_append_c (xmp, '>');
     }
-  g_string_append (xmp, "</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end=\"r\"?>");
+  g_string_append (xmp, "</rdf:Description></rdf:RDF></x:xmpmeta>");
   return g_string_free (xmp, FALSE);
 }
+
+char *
+atl_xmp_packet (const char *xmp)
+{
+  return g_strconcat ("<?xpacket begin=\"\xef\xbb\xbf\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>", xmp,
+                      "<?xpacket end=\"r\"?>", NULL);
+}
+
+/* --- Reading --- */
 
 typedef struct
 {
@@ -64,15 +112,16 @@ start_cb (GMarkupParseContext *context,
 {
   Reader *reader = user_data;
 
-  if (!g_str_equal (name, "atl:text"))
-    return;
+  g_free (reader->key);
+  reader->key = key_of (name);
+  g_string_truncate (reader->text, 0);
   for (guint i = 0; attributes[i] != NULL; i++)
-    if (g_str_equal (attributes[i], "atl:key"))
-      {
-        g_free (reader->key);
-        reader->key = g_strdup (values[i]);
-        g_string_truncate (reader->text, 0);
-      }
+    {
+      g_autofree char *key = key_of (attributes[i]);
+
+      if (key != NULL)
+        atl_picture_set_text (reader->picture, key, values[i]);
+    }
 }
 
 static void
@@ -80,9 +129,8 @@ end_cb (GMarkupParseContext *context, const char *name, gpointer user_data, GErr
 {
   Reader *reader = user_data;
 
-  if (reader->key == NULL || !g_str_equal (name, "atl:text"))
-    return;
-  atl_picture_set_text (reader->picture, reader->key, reader->text->str);
+  if (reader->key != NULL)
+    atl_picture_set_text (reader->picture, reader->key, reader->text->str);
   g_clear_pointer (&reader->key, g_free);
 }
 

@@ -34,6 +34,7 @@ static const AtlFuzzBytes words[] = {
   ATL_FUZZ_BYTES ("\xff\xc0"),
   ATL_FUZZ_BYTES ("\xff\xda"),
   ATL_FUZZ_BYTES ("http://ns.adobe.com/xap/1.0/\0"),
+  ATL_FUZZ_BYTES ("http://ns.adobe.com/xmp/extension/\0"),
   ATL_FUZZ_BYTES ("VP8X"),
   ATL_FUZZ_BYTES ("VP8L"),
   ATL_FUZZ_BYTES ("EXIF"),
