@@ -67,8 +67,11 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
   if (atl_session_get_is_loading (self->session))
     return g_strdup (atl_session_get_load_phase (self->session));
   if (drawing (self) != NULL)
-    return g_strdup_printf (_ ("Drawing · %d %%"),
-                            (int) (100 * atl_picture_task_get_fraction (drawing (self))));
+    return g_strdup_printf (
+        atl_pictures_session_get_is_paused (atl_pictures_session_get (self->session))
+            ? _ ("Paused · %d %%")
+            : _ ("Drawing · %d %%"),
+        (int) (100 * atl_picture_task_get_fraction (drawing (self))));
   if (status == NULL || status->n_parts == 0)
     return g_strdup (_ ("Memory is free"));
   if (is_busy (status) || atl_session_get_running (self->session) != NULL)
@@ -244,6 +247,8 @@ atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_pictures_session_get (session), "notify::current",
                            G_CALLBACK (drawing_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_pictures_session_get (session), "notify::is-paused",
+                           G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_pictures_session_get (session), "notify::model",
                            G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
   refresh (self);

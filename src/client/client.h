@@ -166,6 +166,9 @@ void atl_client_price_picture_async (AtlClient *self,
 /* Owned. */
 AtlPicturePrice *
 atl_client_price_picture_finish (AtlClient *self, GAsyncResult *result, GError **error);
+/* The seconds that the upscaler, a model's key, will take for a picture of width × height px;
+ * negative until it has made one larger on this machine. */
+double atl_client_price_larger (AtlClient *self, const char *upscaler, guint width, guint height);
 /* Where measurements for prices are kept; NULL, as at first: only while the client lives.
  * atl_client_rates_path() is where both programs do. */
 void atl_client_set_rates_file (AtlClient *self, const char *path);

@@ -79,10 +79,16 @@ note_rates (AtlPictureJob *self)
 {
   g_autoptr (GVariant) work = atl_dict_lookup (self->facts, ATL_MADE_WORK, "a{sv}");
   g_autofree char *place = atl_dict_string (self->facts, ATL_INFO_RUNS_ON, "");
+  double seconds = atl_dict_double (self->facts, ATL_MADE_SECONDS, 0);
+  double factor = atl_dict_double (self->facts, ATL_MADE_FACTOR, 0);
+  const char *model = atl_model_get_key (self->job.model);
 
   if (work != NULL)
-    atl_picture_rates_note (self->job.client->rates, atl_model_get_key (self->job.model), place,
-                            work, atl_dict_double (self->facts, ATL_MADE_SECONDS, 0));
+    atl_picture_rates_note (self->job.client->rates, model, place, work, seconds);
+  else if (factor >= 1)
+    atl_picture_rates_note_larger (
+        self->job.client->rates, model,
+        (guint64) ((double) self->width * self->height / (factor * factor)), seconds);
 }
 
 /* Gives back the reference that a running job has to itself. */

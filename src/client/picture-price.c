@@ -141,3 +141,10 @@ atl_client_rates_path (void)
 {
   return g_build_filename (g_get_user_state_dir (), "atelier", "picture-rates", NULL);
 }
+
+double
+atl_client_price_larger (AtlClient *self, const char *upscaler, guint width, guint height)
+{
+  g_return_val_if_fail (ATL_IS_CLIENT (self) && upscaler != NULL, -1);
+  return atl_picture_rates_larger_seconds (self->rates, upscaler, (guint64) width * height);
+}

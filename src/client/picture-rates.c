@@ -4,6 +4,7 @@
 #include "client/picture-rates.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "protocol/protocol.h"
 
@@ -13,6 +14,7 @@
 #define ANY_MODEL "*"
 
 static const char key_step[] = "step", key_decode[] = "decode", key_rest[] = "rest";
+static const char key_pixel[] = "pixel";
 
 struct _AtlPictureRates
 {
@@ -60,11 +62,27 @@ atl_picture_rates_set_file (AtlPictureRates *self, const char *path)
     }
 }
 
+/* What does not change with the language: "CPU, 2 threads, because …" is "CPU 2", and a graphics
+ * card has its name. */
+static char *
+key_of (const char *place)
+{
+  if (g_str_has_prefix (place, "CPU"))
+    {
+      const char *number = strpbrk (place, "0123456789");
+
+      return g_strdup_printf ("CPU %u",
+                              number != NULL ? (guint) g_ascii_strtoull (number, NULL, 10) : 0);
+    }
+  return g_strndup (place, strcspn (place, ";"));
+}
+
 /* Names of groups must not hold brackets. */
 static char *
 group_of (const char *model, const char *place)
 {
-  g_autofree char *both = g_strconcat (model, "\n", place, NULL);
+  g_autofree char *key = key_of (place);
+  g_autofree char *both = g_strconcat (model, "\n", key, NULL);
 
   return g_compute_checksum_for_string (G_CHECKSUM_SHA256, both, -1);
 }
@@ -104,6 +122,15 @@ set_rate (AtlPictureRates *self, const char *group, const char *key, double valu
     g_key_file_set_double (self->file, group, key, value);
 }
 
+static void
+make_room (AtlPictureRates *self)
+{
+  g_auto (GStrv) groups = g_key_file_get_groups (self->file, NULL);
+
+  for (guint i = MAX_GROUPS; i < g_strv_length (groups); i++)
+    g_key_file_remove_group (self->file, groups[i], NULL);
+}
+
 void
 atl_picture_rates_note (
     AtlPictureRates *self, const char *model, const char *place, GVariant *work, double seconds)
@@ -114,12 +141,10 @@ atl_picture_rates_note (
   double step_seconds = atl_dict_double (work, ATL_WORK_STEP_SECONDS, 0);
   double decode_seconds = atl_dict_double (work, ATL_WORK_DECODE_SECONDS, 0);
   guint steps = atl_dict_uint (work, ATL_WORK_STEPS, 0);
-  g_auto (GStrv) groups = g_key_file_get_groups (self->file, NULL);
 
   if (step <= 0 || step_seconds <= 0)
     return;
-  for (guint i = MAX_GROUPS; i < g_strv_length (groups); i++)
-    g_key_file_remove_group (self->file, groups[i], NULL);
+  make_room (self);
   for (gsize i = 0; i < G_N_ELEMENTS (models); i++)
     {
       g_autofree char *group = group_of (models[i], place);
@@ -154,4 +179,30 @@ atl_picture_rates_seconds (
       atl_dict_uint (work, ATL_WORK_STEPS, 0) * step * atl_dict_double (work, ATL_WORK_STEP, 0) +
       (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) + rest;
   return isfinite (seconds) && seconds > 0 ? seconds : -1;
+}
+
+/* --- Enlarging: it takes as long as there are pixels --- */
+
+void
+atl_picture_rates_note_larger (AtlPictureRates *self,
+                               const char *model,
+                               guint64 pixels,
+                               double seconds)
+{
+  g_autofree char *group = group_of (model, "");
+
+  if (pixels == 0)
+    return;
+  make_room (self);
+  set_rate (self, group, key_pixel, seconds / (double) pixels);
+  save (self);
+}
+
+double
+atl_picture_rates_larger_seconds (AtlPictureRates *self, const char *model, guint64 pixels)
+{
+  g_autofree char *group = group_of (model, "");
+  double rate = g_key_file_get_double (self->file, group, key_pixel, NULL);
+
+  return isfinite (rate) && rate > 0 ? rate * (double) pixels : -1;
 }

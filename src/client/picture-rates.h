@@ -29,4 +29,12 @@ void atl_picture_rates_note (
 double atl_picture_rates_seconds (
     AtlPictureRates *self, const char *model, const char *place, GVariant *work, gboolean *is_own);
 
+/* An enlarger took `seconds` for a picture that had so many pixels before. */
+void atl_picture_rates_note_larger (AtlPictureRates *self,
+                                    const char *model,
+                                    guint64 pixels,
+                                    double seconds);
+/* Of a picture of so many; negative when nothing was measured with it. */
+double atl_picture_rates_larger_seconds (AtlPictureRates *self, const char *model, guint64 pixels);
+
 G_END_DECLS

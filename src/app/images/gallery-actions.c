@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/images/gallery-tile.h"
+#include "app/images/pictures-session.h"
 #include "media/recipe.h"
 
 /* Of what is put on the clipboard. */
@@ -14,7 +15,7 @@
 
 const char *const atl_gallery_page_actions[ATL_GALLERY_N_PAGE_ACTIONS] = {
   "images.use-settings", "images.use-as-start", "images.edit-part",
-  "images.variations",   "images.upscale",
+  "images.extend",       "images.variations",   "images.upscale",
 };
 
 typedef struct
@@ -326,6 +327,16 @@ append (GMenu *menu, const char *label, const char *action, GVariant *target)
   g_menu_append_item (menu, item);
 }
 
+/* What the model in use can do with a picture; everything while none is chosen. */
+static guint
+abilities (AtlGallery *gallery)
+{
+  const AtlModelInfo *info =
+      atl_pictures_session_get_info (atl_pictures_session_get (atl_gallery_get_session (gallery)));
+
+  return info != NULL ? info->abilities : G_MAXUINT;
+}
+
 GMenuModel *
 atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
 {
@@ -334,15 +345,18 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
   g_autoptr (AtlPictureRow) row = atl_gallery_get_row (gallery, item, NULL);
   gint64 id = atl_gallery_item_get_id (item);
   gboolean is_gone = atl_gallery_item_get_state (item) == ATL_GALLERY_GONE;
+  guint can = abilities (gallery);
 
   if (row == NULL)
     return NULL;
   if (row->recipe != NULL)
     append (make, _ ("_Use Settings"), "images.use-settings", g_variant_new_string (row->path));
-  if (!is_gone)
+  if (!is_gone && (can & (ATL_PICTURE_IMAGE | ATL_PICTURE_REFERENCE)) != 0)
+    append (make, _ ("Use as _Start"), "images.use-as-start", g_variant_new_string (row->path));
+  if (!is_gone && (can & ATL_PICTURE_MASK) != 0)
     {
-      append (make, _ ("Use as _Start"), "images.use-as-start", g_variant_new_string (row->path));
       append (make, _ ("_Edit Part"), "images.edit-part", g_variant_new_string (row->path));
+      append (make, _ ("E_xtend"), "images.extend", g_variant_new_string (row->path));
     }
   if (row->recipe != NULL)
     append (make, _ ("_Variations"), "images.variations", g_variant_new_string (row->path));

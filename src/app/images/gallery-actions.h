@@ -16,7 +16,7 @@
 G_BEGIN_DECLS
 
 /* What the page that draws does with a picture: names of its actions, which all take the path. */
-#define ATL_GALLERY_N_PAGE_ACTIONS 5
+#define ATL_GALLERY_N_PAGE_ACTIONS 6
 extern const char *const atl_gallery_page_actions[ATL_GALLERY_N_PAGE_ACTIONS];
 
 /* `owner` is in the main window, where undo is offered; it must outlive `widget`'s use of them. */

@@ -9,17 +9,112 @@
 #include "app/words.h"
 
 #define WAIT_MS 250u
-/* From here on a quicker way is offered. */
-#define LONG_S 60.0
+/* From here on quicker ways are offered. */
+#define LONG_S 20.0
+/* Of the sides of a smaller picture. */
+#define SMALLER 0.75
+
+static AtlClient *
+client_of (AtlImagesPage *self)
+{
+  return atl_session_get_client (atl_pictures_session_get_session (self->pictures));
+}
+
+/* The seconds for enlarging one afterwards; 0 when that is not wanted, negative when nobody knows.
+ */
+static double
+larger_seconds (AtlImagesPage *self, guint width, guint height)
+{
+  g_autofree char *upscaler = NULL;
+
+  if (atl_pictures_session_get_settings (self->pictures)->enlarge < 2)
+    return 0;
+  upscaler = atl_pictures_session_dup_upscaler (self->pictures);
+  return upscaler != NULL ? atl_client_price_larger (client_of (self), upscaler, width, height)
+                          : -1;
+}
+
+/* --- What would cost less --- */
+
+typedef struct
+{
+  AtlImagesPage *self;
+  char *words, *quicker;
+  guint width, height;
+} Smaller;
+
+static void
+smaller_priced_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Smaller *smaller = data;
+  g_autoptr (AtlImagesPage) self = smaller->self;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlPicturePrice) price =
+      atl_client_price_picture_finish (ATL_CLIENT (source), result, &error);
+
+  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_clear_object (&self->pricing);
+  if (price != NULL && price->fits && price->seconds >= 0)
+    {
+      double larger = larger_seconds (self, price->width, price->height);
+      guint count = atl_pictures_session_get_settings (self->pictures)->count;
+      g_autofree char *time = atl_price_time (price, count, price->steps, MAX (larger, 0));
+      g_autofree char *words = g_strdup_printf ("%u × %u: ≈ %s", price->width, price->height, time);
+
+      self->fit_width = smaller->width;
+      self->fit_height = smaller->height;
+      atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), smaller->words, smaller->quicker,
+                                  words);
+    }
+  g_free (smaller->words);
+  g_free (smaller->quicker);
+  g_free (smaller);
+}
+
+/* Asks what a smaller one costs, to offer it beside what is offered already. */
+static void
+ask_smaller (AtlImagesPage *self,
+             const AtlPicturePrice *price,
+             const char *words,
+             const char *quicker)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  g_autoptr (AtlPictureSettings) settings =
+      atl_picture_settings_copy (atl_pictures_session_get_settings (self->pictures));
+  g_autoptr (AtlPictureRequest) request = NULL;
+  guint width = (guint) (price->width * SMALLER), height = (guint) (price->height * SMALLER);
+  Smaller *smaller;
+
+  /* Smaller than that, what it was trained for falls apart. */
+  if (info->n_sizes > 0 && MAX (width, height) < info->sizes[0].width / 2)
+    return;
+  atl_set_string (&settings->shape, "");
+  settings->width = width;
+  settings->height = height;
+  request = atl_picture_prepare_price (settings, info);
+  smaller = g_new0 (Smaller, 1);
+  smaller->self = g_object_ref (self);
+  smaller->words = g_strdup (words);
+  smaller->quicker = g_strdup (quicker);
+  smaller->width = width;
+  smaller->height = height;
+  self->pricing = g_cancellable_new ();
+  atl_client_price_picture_async (client_of (self), atl_pictures_session_get_model (self->pictures),
+                                  request, self->pricing, smaller_priced_cb, smaller);
+}
+
+/* --- The line --- */
 
 static void
 show (AtlImagesPage *self, const AtlPicturePrice *price)
 {
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   const AtlPictureSettings *settings = atl_pictures_session_get_settings (self->pictures);
-  g_autofree char *words = atl_price_words (price, settings->count, info->runs_on);
+  double larger = larger_seconds (self, price->width, price->height);
+  g_autofree char *words = atl_price_words (price, settings->count, info->runs_on, larger);
   guint n_fast = atl_quality_steps (ATL_QUALITY_FAST, info->steps);
-  g_autofree char *cheaper = NULL;
+  double seconds = (price->seconds + MAX (larger, 0)) * settings->count;
+  g_autofree char *quicker = NULL, *smaller = NULL;
 
   self->has_price = TRUE;
   self->fit_width = self->fit_height = 0;
@@ -27,17 +122,18 @@ show (AtlImagesPage *self, const AtlPicturePrice *price)
     {
       self->fit_width = price->fit_width;
       self->fit_height = price->fit_height;
-      cheaper = g_strdup_printf (_ ("Make it %u × %u pixels"), price->fit_width, price->fit_height);
+      smaller = g_strdup_printf (_ ("Make it %u × %u pixels"), price->fit_width, price->fit_height);
     }
-  else if (price->fits && price->seconds * settings->count > LONG_S && price->steps > n_fast)
+  else if (price->fits && price->seconds > 0 && seconds > LONG_S && price->steps > n_fast)
     {
-      g_autofree char *time =
-          atl_format_seconds ((double) (gint64) atl_price_seconds (price, settings->count, n_fast));
+      g_autofree char *time = atl_price_time (price, settings->count, n_fast, MAX (larger, 0));
 
-      /* Translators: a time such as "40 s". */
-      cheaper = g_strdup_printf (_ ("Fast instead: ≈ %s"), time);
+      /* Translators: a quality; a time such as "40 s". */
+      quicker = g_strdup_printf (_ ("Fast: ≈ %s"), time);
     }
-  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), words, cheaper);
+  atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), words, quicker, smaller);
+  if (price->fits && price->seconds > 0 && seconds > LONG_S && settings->start == NULL)
+    ask_smaller (self, price, words, quicker);
 }
 
 static void
@@ -56,7 +152,7 @@ priced_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (price != NULL)
     show (self, price);
   else
-    atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), error->message, NULL);
+    atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), error->message, NULL, NULL);
 }
 
 static gboolean
@@ -71,10 +167,8 @@ ask_cb (gpointer data)
     return G_SOURCE_REMOVE;
   request = atl_picture_prepare_price (atl_pictures_session_get_settings (self->pictures), info);
   self->pricing = g_cancellable_new ();
-  atl_client_price_picture_async (
-      atl_session_get_client (atl_pictures_session_get_session (self->pictures)),
-      atl_pictures_session_get_model (self->pictures), request, self->pricing, priced_cb,
-      g_object_ref (self));
+  atl_client_price_picture_async (client_of (self), atl_pictures_session_get_model (self->pictures),
+                                  request, self->pricing, priced_cb, g_object_ref (self));
   return G_SOURCE_REMOVE;
 }
 
@@ -99,41 +193,49 @@ atl_images_page_reprice (AtlImagesPage *self)
                                   !atl_pictures_session_get_is_loading (self->pictures)
                                       ? _ ("Choose a model for pictures first.")
                                       : (*phase != '\0' ? phase : _ ("Loading the model")),
-                                  NULL);
+                                  NULL, NULL);
       self->has_price = FALSE;
       return;
     }
   /* No longer that one; the line keeps its height until the price is there. */
   if (!self->has_price)
-    atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), " ", NULL);
+    atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), " ", NULL, NULL);
   if (gtk_widget_get_mapped (GTK_WIDGET (self)))
     self->price_source = g_timeout_add (WAIT_MS, ask_cb, self);
 }
 
-/* What was offered instead. */
+/* --- What was offered instead --- */
+
 static void
-cheaper_action (GtkWidget *widget, const char *name, GVariant *parameter)
+quicker_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
   AtlPictureSettings *settings =
       atl_picture_settings_copy (atl_pictures_session_get_settings (self->pictures));
 
-  if (self->fit_width > 0)
-    {
-      atl_set_string (&settings->shape, "");
-      settings->width = self->fit_width;
-      settings->height = self->fit_height;
-    }
-  else
-    {
-      settings->quality = ATL_QUALITY_FAST;
-      settings->steps = 0;
-    }
+  settings->quality = ATL_QUALITY_FAST;
+  settings->steps = 0;
+  atl_pictures_session_take_settings (self->pictures, settings);
+}
+
+static void
+smaller_size_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  AtlPictureSettings *settings;
+
+  if (self->fit_width == 0)
+    return;
+  settings = atl_picture_settings_copy (atl_pictures_session_get_settings (self->pictures));
+  atl_set_string (&settings->shape, "");
+  settings->width = self->fit_width;
+  settings->height = self->fit_height;
   atl_pictures_session_take_settings (self->pictures, settings);
 }
 
 void
 atl_images_page_install_price (GtkWidgetClass *widget_class)
 {
-  gtk_widget_class_install_action (widget_class, "images.cheaper", NULL, cheaper_action);
+  gtk_widget_class_install_action (widget_class, "images.quicker", NULL, quicker_action);
+  gtk_widget_class_install_action (widget_class, "images.smaller-size", NULL, smaller_size_action);
 }

@@ -20,7 +20,7 @@ struct _AtlImagesPage
   gboolean has_price;          /* the line tells one, of now or a moment ago */
   guint price_source;          /* something changed a moment ago */
   GCancellable *pricing;       /* (nullable) while the price is asked for */
-  guint fit_width, fit_height; /* offered instead of what does not fit; 0: nothing is */
+  guint fit_width, fit_height; /* offered instead of what is too large or takes long; or 0 */
   GCancellable *reading;       /* (nullable) of a mask that is to be painted on */
   GCancellable *showing;       /* (nullable) of a picture that is to be shown */
 

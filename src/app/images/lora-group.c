@@ -16,6 +16,8 @@ struct _AtlLoraGroup
   GtkFileChooserNative *chooser; /* (nullable) */
   GHashTable *infos;             /* path -> AtlModelInfo */
   GPtrArray *rows;               /* (element-type GtkWidget) borrowed */
+  GtkWidget *first_row;          /* adds one while there is none */
+  GtkWidget *add_button;
 };
 
 G_DEFINE_FINAL_TYPE (AtlLoraGroup, atl_lora_group, ADW_TYPE_PREFERENCES_GROUP)
@@ -148,6 +150,8 @@ atl_lora_group_refresh (AtlLoraGroup *self)
   for (guint i = 0; i < self->rows->len; i++)
     adw_preferences_group_remove (ADW_PREFERENCES_GROUP (self), self->rows->pdata[i]);
   g_ptr_array_set_size (self->rows, 0);
+  gtk_widget_set_visible (self->first_row, settings->loras->len == 0);
+  gtk_widget_set_visible (self->add_button, settings->loras->len > 0);
   for (guint i = 0; i < settings->loras->len; i++)
     {
       GtkWidget *row = new_row (self, settings->loras->pdata[i]);
@@ -298,16 +302,23 @@ atl_lora_group_class_init (AtlLoraGroupClass *klass)
 static void
 atl_lora_group_init (AtlLoraGroup *self)
 {
-  GtkWidget *button = gtk_button_new_from_icon_name ("list-add-symbolic");
-
   self->rows = g_ptr_array_new ();
   self->infos = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
                                        (GDestroyNotify) atl_model_info_unref);
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Styles (LoRA)"));
-  gtk_widget_add_css_class (button, "flat");
-  gtk_widget_set_tooltip_text (button, _ ("Add a LoRA"));
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+  self->first_row = adw_action_row_new ();
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->first_row), _ ("Add a LoRA…"));
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->first_row), _ ("Or drop its file"));
+  adw_action_row_add_prefix (ADW_ACTION_ROW (self->first_row),
+                             gtk_image_new_from_icon_name ("list-add-symbolic"));
+  gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (self->first_row), TRUE);
+  g_signal_connect_swapped (self->first_row, "activated", G_CALLBACK (add_cb), self);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), self->first_row);
+  self->add_button = gtk_button_new_from_icon_name ("list-add-symbolic");
+  gtk_widget_add_css_class (self->add_button, "flat");
+  gtk_widget_set_tooltip_text (self->add_button, _ ("Add a LoRA"));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->add_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Add a LoRA"), -1);
-  g_signal_connect_swapped (button, "clicked", G_CALLBACK (add_cb), self);
-  adw_preferences_group_set_header_suffix (ADW_PREFERENCES_GROUP (self), button);
+  g_signal_connect_swapped (self->add_button, "clicked", G_CALLBACK (add_cb), self);
+  adw_preferences_group_set_header_suffix (ADW_PREFERENCES_GROUP (self), self->add_button);
 }

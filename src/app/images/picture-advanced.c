@@ -28,7 +28,7 @@ static const AtlChatParamSpec steps_spec = {
   1,       ATL_MAX_PICTURE_STEPS,
   20,      1,
   FALSE,   N_ ("Steps"),
-  "steps", N_ ("How often the picture is worked over: more take longer and show finer details"),
+  "",      N_ ("How often the picture is worked over: more take longer and show finer details"),
   0
 };
 static const AtlChatParamSpec guidance_spec = {

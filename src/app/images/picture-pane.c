@@ -38,7 +38,9 @@ struct _AtlPicturePane
   GtkWidget *settings_toggle;
   GtkWidget *create_button;
   GtkWidget *price_label;
-  GtkWidget *cheaper_button;
+  GtkWidget *cheaper_box;
+  GtkWidget *quicker_button;
+  GtkWidget *smaller_button;
 };
 
 G_DEFINE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, GTK_TYPE_WIDGET)
@@ -308,12 +310,23 @@ atl_picture_pane_take_lora (AtlPicturePane *self, const char *path, const AtlMod
   atl_lora_group_take (ATL_LORA_GROUP (self->lora_group), path, info);
 }
 
-void
-atl_picture_pane_set_price (AtlPicturePane *self, const char *words, const char *cheaper)
+static void
+offer (GtkWidget *button, const char *words)
 {
-  gtk_widget_set_visible (self->cheaper_button, cheaper != NULL);
-  if (cheaper != NULL)
-    gtk_button_set_label (GTK_BUTTON (self->cheaper_button), cheaper);
+  gtk_widget_set_visible (button, words != NULL);
+  if (words != NULL)
+    gtk_button_set_label (GTK_BUTTON (button), words);
+}
+
+void
+atl_picture_pane_set_price (AtlPicturePane *self,
+                            const char *words,
+                            const char *quicker,
+                            const char *smaller)
+{
+  gtk_widget_set_visible (self->cheaper_box, quicker != NULL || smaller != NULL);
+  offer (self->quicker_button, quicker);
+  offer (self->smaller_button, smaller);
   gtk_label_set_text (GTK_LABEL (self->price_label), words);
   gtk_widget_set_visible (self->price_label, *words != '\0');
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->create_button),
@@ -403,7 +416,9 @@ atl_picture_pane_class_init (AtlPicturePaneClass *klass)
   BIND (settings_toggle);
   BIND (create_button);
   BIND (price_label);
-  BIND (cheaper_button);
+  BIND (cheaper_box);
+  BIND (quicker_button);
+  BIND (smaller_button);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, touched);
   gtk_widget_class_bind_template_callback (widget_class, lora_cb);

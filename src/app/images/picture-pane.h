@@ -23,9 +23,12 @@ void atl_picture_pane_focus (AtlPicturePane *self);
 gboolean atl_picture_pane_is_prompt (AtlPicturePane *self, GtkWidget *widget);
 /* `info` is of the file, which is a LoRA. */
 void atl_picture_pane_take_lora (AtlPicturePane *self, const char *path, const AtlModelInfo *info);
-/* Under the button: what a picture costs, or why none can be made; and what would cost less, on a
- * button for the action images.cheaper (nullable). */
-void atl_picture_pane_set_price (AtlPicturePane *self, const char *words, const char *cheaper);
+/* Under the button: what a picture costs, or why none can be made; and what would cost less, on
+ * buttons for the actions images.quicker and images.smaller-size (both nullable). */
+void atl_picture_pane_set_price (AtlPicturePane *self,
+                                 const char *words,
+                                 const char *quicker,
+                                 const char *smaller);
 /* Narrow: prompt and Create alone, the rest behind a button; property "shows-settings" notifies. */
 void atl_picture_pane_set_is_narrow (AtlPicturePane *self, gboolean is_narrow);
 gboolean atl_picture_pane_get_shows_settings (AtlPicturePane *self);

@@ -8,12 +8,12 @@
 
 G_BEGIN_DECLS
 
-/* "≈ 40 s · 3.1 GB · on your CPU" for `count` pictures; `runs_on` as AtlModelInfo has it. The
- * caller's. */
-char *atl_price_words (const AtlPicturePrice *price, guint count, const char *runs_on);
+/* "≈ 40 s · 3.1 GB · on your CPU" for `count` pictures; `runs_on` as AtlModelInfo has it. `larger`
+ * are the seconds for enlarging one afterwards, negative when they are not known. The caller's. */
+char *
+atl_price_words (const AtlPicturePrice *price, guint count, const char *runs_on, double larger);
 
-/* How long it would take with so many steps, in seconds; negative when that is not known. What does
- * not depend on the steps is left out, so that it is never too little by much. */
-double atl_price_seconds (const AtlPicturePrice *price, guint count, guint steps);
+/* "40 s", with so many steps; the price's seconds must be known. The caller's. */
+char *atl_price_time (const AtlPicturePrice *price, guint count, guint steps, double larger);
 
 G_END_DECLS

@@ -189,6 +189,7 @@ new_labels (AtlPictureTask *task)
   gtk_widget_add_css_class (state, "caption");
   gtk_widget_add_css_class (state, "dim-label");
   gtk_widget_set_hexpand (box, TRUE);
+  gtk_widget_set_margin_end (box, 12);
   gtk_widget_set_valign (box, GTK_ALIGN_CENTER);
   gtk_box_append (GTK_BOX (box), title);
   gtk_box_append (GTK_BOX (box), state);
@@ -200,7 +201,7 @@ new_row (AtlQueueView *self, AtlPictureTask *task)
 {
   AtlPictureTaskState state = atl_picture_task_get_state (task);
   gboolean at_work = state == ATL_TASK_RUNNING || state == ATL_TASK_SAVING;
-  GtkWidget *row = gtk_list_box_row_new (), *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 3);
+  GtkWidget *row = gtk_list_box_row_new (), *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 0);
   GtkDragSource *source = gtk_drag_source_new ();
   GtkDropTarget *target = gtk_drop_target_new (ATL_TYPE_PICTURE_TASK, GDK_ACTION_MOVE);
 
