@@ -101,6 +101,7 @@ read_missing (AtlModelInfo *self, GVariant *dict)
       file->file = atl_dict_string (row, ATL_MISSING_FILE, "");
       file->name = atl_dict_string (row, ATL_MISSING_NAME, "");
       file->size_bytes = atl_dict_uint64 (row, ATL_MISSING_BYTES, 0);
+      file->is_optional = atl_dict_bool (row, ATL_MISSING_OPTIONAL, FALSE);
     }
 }
 

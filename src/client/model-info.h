@@ -48,6 +48,7 @@ typedef struct
   char *repository, *file; /* at Hugging Face; empty: none is known that fits */
   char *name;              /* where it belongs among the model's files */
   guint64 size_bytes;      /* 0: not known */
+  gboolean is_optional;    /* it runs without it, too */
 } AtlMissingFile;
 
 typedef struct

@@ -3,6 +3,10 @@
  *   models/diffusion_models/flux1-dev.safetensors
  *   models/text_encoders/clip_l.safetensors, t5xxl_fp16.safetensors
  *   models/vae/ae.safetensors
+ *   models/vae_approx/taef1_decoder.safetensors
+ *
+ * Tiny decoders for previews, known by their names, may also lie beside a model, and those that a
+ * person gave Atelier in a folder of its own (atl_nearby_tiny_dir).
  *
  * Threading: looks at folders; call it on a worker thread.
  */
@@ -12,12 +16,16 @@
 
 G_BEGIN_DECLS
 
-/* The files in the folders of text encoders and autoencoders beside that of the denoiser `path`,
- * sorted; empty when it lies in no folder of denoisers. (element-type filename) The caller's. */
+/* The tiny decoders beside the model `path`, a file or folder; and where it is a denoiser in a
+ * folder of denoisers, the files in the folders of text encoders and autoencoders beside that.
+ * Sorted. (element-type filename) The caller's. */
 GPtrArray *atl_nearby_files (const char *path);
 
 /* The denoisers below a folder that has such folders in it, or in its "models" or "split_files",
  * sorted; empty when there are none. (element-type filename) The caller's. */
 GPtrArray *atl_nearby_denoisers (const char *folder);
+
+/* The folder for tiny decoders that serve every model. The caller's. */
+char *atl_nearby_tiny_dir (void);
 
 G_END_DECLS

@@ -262,7 +262,7 @@ open_nearby (const char *path, GUnixFDList *fds, GPtrArray *names)
   for (guint i = 0; i < files->len; i++)
     {
       g_autofree char *name = g_path_get_basename (files->pdata[i]);
-      g_autofree char *logical = g_build_filename ("nearby", name, NULL);
+      g_autofree char *logical = g_strconcat (ATL_NEARBY_PREFIX, name, NULL);
 
       open_one (files->pdata[i], logical, fds, names, NULL);
     }
@@ -370,11 +370,10 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
 static gboolean
 open_path (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
-  if (g_file_test (path, G_FILE_TEST_IS_DIR))
-    return open_folder (path, fds, names, error) && open_fetched_parts (path, fds, names, error);
-  if (g_str_has_suffix (path, pair_suffix))
+  if (g_str_has_suffix (path, pair_suffix) && !g_file_test (path, G_FILE_TEST_IS_DIR))
     return open_pair (path, fds, names, error);
-  if (!open_file_or_shards (path, fds, names, error) ||
+  if (!(g_file_test (path, G_FILE_TEST_IS_DIR) ? open_folder (path, fds, names, error)
+                                               : open_file_or_shards (path, fds, names, error)) ||
       !open_fetched_parts (path, fds, names, error))
     return FALSE;
   open_nearby (path, fds, names);

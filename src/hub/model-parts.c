@@ -147,6 +147,17 @@ known_clear (gpointer data)
   atl_hub_file_clear (data);
 }
 
+/* Whether the rest goes on without a part that failed. */
+static gboolean
+is_missable (const AtlModelPart *part, GCancellable *cancellable, GError **error)
+{
+  if (!part->is_optional || g_cancellable_is_cancelled (cancellable))
+    return FALSE;
+  if (error != NULL)
+    g_clear_error (error);
+  return TRUE;
+}
+
 /* Sizes first: the bar tells of all of them, and the disk must hold them. */
 static gboolean
 fetch (Job *job, GCancellable *cancellable, GError **error)
@@ -167,7 +178,8 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
         return FALSE;
       if (is_stored (part))
         continue;
-      if (!atl_hub_file_locate (session, part->repository, part->file, file, cancellable, error))
+      if (!atl_hub_file_locate (session, part->repository, part->file, file, cancellable, error) &&
+          !is_missable (part, cancellable, error))
         return FALSE;
       total += file->size_bytes;
     }
@@ -179,15 +191,20 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
       const AtlHubFile *file = &g_array_index (known, AtlHubFile, i);
 
       /* The same file may be wanted twice. */
-      if (!is_stored (part) &&
-          !fetch_one (job, session, part, file, done, total, cancellable, error))
+      if (!is_stored (part) && file->url != NULL &&
+          !fetch_one (job, session, part, file, done, total, cancellable, error) &&
+          !is_missable (part, cancellable, error))
         return FALSE;
       done += file->size_bytes;
     }
   /* All or nothing: a model with some of its parts would only say so again. */
   for (guint i = 0; i < job->parts->len; i++)
-    if (!link_part (&g_array_index (job->parts, AtlModelPart, i), job->folder, error))
-      return FALSE;
+    {
+      const AtlModelPart *part = &g_array_index (job->parts, AtlModelPart, i);
+
+      if ((is_stored (part) || !part->is_optional) && !link_part (part, job->folder, error))
+        return FALSE;
+    }
   return TRUE;
 }
 

@@ -25,6 +25,7 @@ typedef struct
   const char *file;       /* in it */
   const char *name;       /* relative to the folder: "tokenizer/vocab.json" */
   guint64 size_bytes;     /* 0: not known */
+  gboolean is_optional;   /* the others do without it: where it cannot be had it is left out */
 } AtlModelPart;
 
 /* Copies `parts`. */

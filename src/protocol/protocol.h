@@ -48,6 +48,9 @@ G_BEGIN_DECLS
 #define ATL_KEEP_KEPT "kept"
 #define ATL_KEEP_ROOM "room"
 
+/* Logical names of files that only lie nearby the model's, and may hold parts of it. */
+#define ATL_NEARBY_PREFIX "nearby/"
+
 /* Options of Inspect and LoadModel. The files of a draft model, which guesses ahead, have logical
  * names "draft/…" and come last; one whose vocabulary does not fit is refused (Unsupported). */
 #define ATL_LOAD_N_CTX "n-ctx"           /* u, tokens; 0 or absent: 8192 shrunk to fit */
@@ -120,11 +123,12 @@ G_BEGIN_DECLS
 
 #define ATL_MISSING_WORDS "words" /* s: "the text encoder T5" */
 #define ATL_MISSING_REPOSITORY                                                                     \
-  "repository"                    /* s, at Hugging Face; empty: none is known that fits            \
-                                   */
-#define ATL_MISSING_FILE "file"   /* s, there */
-#define ATL_MISSING_NAME "name"   /* s: "text_encoder/t5.safetensors", among its files */
-#define ATL_MISSING_BYTES "bytes" /* t; 0: not known */
+  "repository"                          /* s, at Hugging Face; empty: none is known that fits      \
+                                         */
+#define ATL_MISSING_FILE "file"         /* s, there */
+#define ATL_MISSING_NAME "name"         /* s: "text_encoder/t5.safetensors", among its files */
+#define ATL_MISSING_BYTES "bytes"       /* t; 0: not known */
+#define ATL_MISSING_OPTIONAL "optional" /* b: it runs without it, too */
 
 #define ATL_KNOB_NAME "name"         /* s, of the setting */
 #define ATL_KNOB_LABEL "label"       /* s, for the person */

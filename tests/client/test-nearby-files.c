@@ -60,10 +60,42 @@ test_sorted (void)
   remove_all (root);
 }
 
+/* Tiny decoders: beside the model, in the folders that others have for them, and in Atelier's. */
+static void
+test_tiny (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("atelier-nearby-XXXXXX", NULL);
+  g_autofree char *own = atl_nearby_tiny_dir ();
+  g_autofree char *model = put (root, "models/checkpoints/xl", "sd.safetensors");
+  g_autofree char *beside = put (root, "models/checkpoints/xl", "taesdxl_decoder.safetensors");
+  g_autofree char *comfy = put (root, "models/vae_approx", "taesd_decoder.pth");
+  g_autofree char *encoder = put (root, "models/vae_approx", "taesd_encoder.pth");
+  g_autofree char *light = put (root, "models/vae_approx", "lighttaew2_1.safetensors");
+  g_autofree char *other = put (root, "models/VAE-approx", "model.pt");
+  g_autofree char *given = put (own, "", "taef1_decoder.safetensors");
+  g_autofree char *folder = g_path_get_dirname (model);
+  const char *paths[] = { model, folder };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (paths); i++)
+    {
+      g_autoptr (GPtrArray) files = atl_nearby_files (paths[i]);
+      const char *const expected[] = { beside, light, comfy, given };
+      guint found = 0;
+
+      g_assert_cmpuint (files->len, ==, G_N_ELEMENTS (expected));
+      for (guint k = 0; k < files->len; k++)
+        for (gsize e = 0; e < G_N_ELEMENTS (expected); e++)
+          found += g_str_equal (files->pdata[k], expected[e]);
+      g_assert_cmpuint (found, ==, G_N_ELEMENTS (expected));
+    }
+  remove_all (root);
+}
+
 int
 main (int argc, char **argv)
 {
-  g_test_init (&argc, &argv, NULL);
+  g_test_init (&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
   g_test_add_func ("/client/nearby-files/sorted", test_sorted);
+  g_test_add_func ("/client/nearby-files/tiny", test_tiny);
   return g_test_run ();
 }

@@ -43,6 +43,12 @@ add_files (const char *folder, const char *name, GPtrArray *maps, GPtrArray *nam
 AtlDiffusionModel *
 small_model_open (const char *family)
 {
+  return small_model_open_with (family, NULL, NULL);
+}
+
+AtlDiffusionModel *
+small_model_open_with (const char *family, AtlFileMap *more, const char *name)
+{
   g_autofree char *folder = small_model_folder (family);
   g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
@@ -50,6 +56,11 @@ small_model_open (const char *family)
   AtlDiffusionModel *model;
 
   add_files (folder, "", maps, names);
+  if (more != NULL)
+    {
+      g_ptr_array_add (maps, atl_file_map_ref (more));
+      g_ptr_array_add (names, g_strdup (name));
+    }
   model = atl_diffusion_model_open ((AtlFileMap *const *) maps->pdata,
                                     (const char *const *) names->pdata, maps->len, NULL, &error);
   g_assert_no_error (error);

@@ -33,7 +33,8 @@ wanted (const AtlModelInfo *info)
     parts[i] = (AtlModelPart){ .repository = info->missing[i].repository,
                                .file = info->missing[i].file,
                                .name = info->missing[i].name,
-                               .size_bytes = info->missing[i].size_bytes };
+                               .size_bytes = info->missing[i].size_bytes,
+                               .is_optional = info->missing[i].is_optional };
   return parts;
 }
 
@@ -67,7 +68,7 @@ static gboolean
 sizes_are_known (const AtlModelInfo *info)
 {
   for (guint i = 0; i < info->n_missing; i++)
-    if (info->missing[i].size_bytes == 0)
+    if (info->missing[i].size_bytes == 0 && !info->missing[i].is_optional)
       return FALSE;
   return TRUE;
 }

@@ -75,7 +75,7 @@ role_of (const char *name, gboolean has_index)
                                        "tokenizer",       "vae",       "scheduler",
                                        "image_encoder",   "processor", "feature_extractor",
                                        "image_processor", "siglip",    "editor",
-                                       "refiner",         NEARBY };
+                                       "refiner",         "tae",       NEARBY };
   const char *slash = strrchr (name, '/');
   g_autofree char *role = slash != NULL ? g_strndup (name, (gsize) (slash - name)) : g_strdup ("");
 
@@ -232,7 +232,7 @@ static gboolean
 is_weights (const char *name)
 {
   return g_str_has_suffix (name, ".safetensors") || g_str_has_suffix (name, ".gguf") ||
-         g_str_has_suffix (name, ".sft");
+         g_str_has_suffix (name, ".sft") || g_str_has_suffix (name, ".pth");
 }
 
 /* What tells several sets of weights in one folder apart: "fp16" of "model.fp16.safetensors" and of

@@ -363,6 +363,7 @@ static const AtlPart flux_parts[] = {
   { "text_encoder_2", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, FALSE,
     NULL, fits_text },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
 const AtlDiffusionFamily atl_family_flux = {

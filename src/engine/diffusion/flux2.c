@@ -444,6 +444,7 @@ static const AtlPart flux2_parts[] = {
     "Mistral3ForConditionalGeneration", NULL, FALSE, NULL, fits_text },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLFlux2", atl_is_vae_of_32,
     FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taef2, NULL),
 };
 
 const AtlDiffusionFamily atl_family_flux2 = {

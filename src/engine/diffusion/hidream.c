@@ -552,6 +552,7 @@ static const AtlPart hidream_parts[] = {
   { "text_encoder_4", N_ ("the text encoder Llama"), "encode_text", "LlamaForCausalLM",
     atl_is_llama, FALSE, NULL, fits_llama },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
 const AtlDiffusionFamily atl_family_hidream = {

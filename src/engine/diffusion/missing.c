@@ -6,6 +6,8 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "engine/diffusion/part-checks.h"
+
 #define CLIP "openai/clip-vit-large-patch14"
 #define SDXL "stabilityai/stable-diffusion-xl-base-1.0"
 #define FLUX_TEXT "comfyanonymous/flux_text_encoders"
@@ -14,6 +16,8 @@
 #define WAN_21 "Comfy-Org/Wan_2.1_ComfyUI_repackaged"
 #define ZIMAGE "Comfy-Org/z_image_turbo"
 #define FLUX_2 "black-forest-labs/FLUX.2-dev"
+#define TAEF1 "madebyollin/taef1"
+#define TAEW "lightx2v/Autoencoders"
 #define T5 "google/t5-v1_1-xxl"
 
 typedef struct
@@ -89,6 +93,15 @@ static const Published published[] = {
   { "wan", "text_encoder", WAN_21,
     "split_files/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors", 0 },
   { "wan", "vae", WAN_21, "split_files/vae/wan_2.1_vae.safetensors", 0 },
+  { "sd", ATL_TINY_ROLE, "madebyollin/taesd", "diffusion_pytorch_model.safetensors", 0 },
+  { "sdxl", ATL_TINY_ROLE, "madebyollin/taesdxl", "diffusion_pytorch_model.safetensors", 0 },
+  { "sd3", ATL_TINY_ROLE, "madebyollin/taesd3", "diffusion_pytorch_model.safetensors", 0 },
+  { "flux", ATL_TINY_ROLE, TAEF1, "diffusion_pytorch_model.safetensors", 0 },
+  { "chroma", ATL_TINY_ROLE, TAEF1, "diffusion_pytorch_model.safetensors", 0 },
+  { "zimage", ATL_TINY_ROLE, TAEF1, "diffusion_pytorch_model.safetensors", 0 },
+  { "hidream", ATL_TINY_ROLE, TAEF1, "diffusion_pytorch_model.safetensors", 0 },
+  { "flux2", ATL_TINY_ROLE, "madebyollin/taef2", "taef2.safetensors", 0 },
+  { "qwen-image", ATL_TINY_ROLE, TAEW, "taew2_1.safetensors", 0 },
 };
 
 static void
@@ -156,14 +169,35 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
   return missing;
 }
 
+void
+atl_missing_add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
+{
+  for (guint i = 0; i < family->n_parts; i++)
+    {
+      const AtlPart *part = &family->parts[i];
+      guint first = missing->len;
+
+      if (g_str_equal (part->role, ATL_TINY_ROLE) && !atl_bundle_has (bundle, part->role))
+        add (missing, family, part->role, _ (part->words));
+      /* Nobody needs to hear of what cannot be had. */
+      if (missing->len > first && g_array_index (missing, AtlMissingPart, first).repository == NULL)
+        g_array_set_size (missing, first);
+      for (guint k = first; k < missing->len; k++)
+        g_array_index (missing, AtlMissingPart, k).is_optional = TRUE;
+    }
+}
+
 GArray *
 atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GError **error)
 {
   g_autoptr (AtlBundle) bundle = atl_bundle_new (maps, names, n, error);
   const AtlDiffusionFamily *family =
       bundle != NULL ? atl_diffusion_family_for (bundle, NULL, error) : NULL;
+  GArray *missing = family != NULL ? atl_missing_parts (bundle, family) : NULL;
 
-  return family != NULL ? atl_missing_parts (bundle, family) : NULL;
+  if (missing != NULL && missing->len > 0)
+    atl_missing_add_optional (missing, bundle, family);
+  return missing;
 }
 
 char *

@@ -21,15 +21,20 @@ typedef struct
   const char *repository, *file;
   char *name;         /* (owned) (nullable) what it is called among the model's files */
   guint64 size_bytes; /* 0: not known */
+  gboolean is_optional;
 } AtlMissingPart;
 
 /* AtlMissingPart, the caller's; empty when nothing is missing. Looks at names, and at text encoders
  * that may hold their vocabularies. */
 GArray *atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family);
-/* The same for files that are no bundle yet. NULL with an error when they are not even the
- * beginning of one. */
+/* The same for files that are no bundle yet, and what is optional behind it. NULL with an error
+ * when they are not even the beginning of one. */
 GArray *
 atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
+/* Adds the published parts that make a model better and are not there: a tiny decoder for previews.
+ */
+void
+atl_missing_add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family);
 /* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal; NULL when the list is empty. The
  * caller's. */
 char *atl_missing_to_words (const GArray *missing);

@@ -168,3 +168,76 @@ atl_is_wan_vae (const AtlCheckpoint *cp)
 {
   return !is_called (cp, "qwen");
 }
+
+/* --- Tiny decoders --- */
+
+/* What the authors call their files. A name that begins another comes after it. */
+static const char *const tiny_names[] = {
+  "taesdxl", "taesd3",  "taesd",  "taef1", "taef2", "taehv",
+  "taew2_1", "taew2_2", "taecvx", "taeos", "taem1", "taeltx"
+};
+
+gint64
+atl_tiny_channels (const AtlCheckpoint *cp)
+{
+  static const char *const first[] = { "decoder.layers.0.weight", "decoder.1.weight", "1.weight",
+                                       NULL };
+  const AtlTensorInfo *info = find (cp, first);
+
+  return info != NULL && info->n_dims == 4 ? info->dim[1] : 0;
+}
+
+static gboolean
+is_tiny (const AtlCheckpoint *cp, gint64 n, const char *name)
+{
+  gint64 channels = atl_tiny_channels (cp);
+
+  if (channels == 0 || (n > 0 && channels != n))
+    return FALSE;
+  for (gsize i = 0; i < G_N_ELEMENTS (tiny_names); i++)
+    if (is_called (cp, tiny_names[i]))
+      return g_str_has_prefix (tiny_names[i], name);
+  return TRUE;
+}
+
+gboolean
+atl_is_taesd (const AtlCheckpoint *cp)
+{
+  return is_tiny (cp, 4, "taesd") && !is_called (cp, "taesdxl");
+}
+
+gboolean
+atl_is_taesdxl (const AtlCheckpoint *cp)
+{
+  return is_tiny (cp, 4, "taesdxl");
+}
+
+gboolean
+atl_is_taesd3 (const AtlCheckpoint *cp)
+{
+  return is_tiny (cp, 16, "taesd3");
+}
+
+gboolean
+atl_is_taef1 (const AtlCheckpoint *cp)
+{
+  return is_tiny (cp, 16, "taef1");
+}
+
+gboolean
+atl_is_taef2 (const AtlCheckpoint *cp)
+{
+  return is_tiny (cp, 32, "taef2");
+}
+
+gboolean
+atl_is_taew (const AtlCheckpoint *cp)
+{
+  return is_tiny (cp, -1, "taew");
+}
+
+gboolean
+atl_tiny_reads_raw (const AtlCheckpoint *cp)
+{
+  return is_called (cp, "lighttae");
+}

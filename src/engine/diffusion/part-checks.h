@@ -28,6 +28,27 @@ gboolean atl_is_vae_of_32 (const AtlCheckpoint *cp);
 gboolean atl_is_qwen_vae (const AtlCheckpoint *cp);
 gboolean atl_is_wan_vae (const AtlCheckpoint *cp);
 
+/* Last of a family's parts: what shows latents while they are drawn (preview.h). */
+#define ATL_TINY_PART(origin, accepts, fits)                                                       \
+  {                                                                                                \
+    ATL_TINY_ROLE, N_ ("the tiny decoder for previews"), "vae_decode", origin, accepts, TRUE,      \
+        NULL, fits                                                                                 \
+  }
+#define ATL_TINY_ROLE "tae"
+/* Tiny decoders for previews by their channels, and by their files' names where families have as
+ * many. */
+gboolean atl_is_taesd (const AtlCheckpoint *cp);
+gboolean atl_is_taesdxl (const AtlCheckpoint *cp);
+gboolean atl_is_taesd3 (const AtlCheckpoint *cp);
+gboolean atl_is_taef1 (const AtlCheckpoint *cp);
+gboolean atl_is_taef2 (const AtlCheckpoint *cp);
+gboolean atl_is_taew (const AtlCheckpoint *cp);
+/* The channels that a tiny decoder reads; 0 when it is none. */
+gint64 atl_tiny_channels (const AtlCheckpoint *cp);
+/* Whether it reads Wan's latents as the autoencoder has them, and not as the denoiser: lightx2v's
+ * do. */
+gboolean atl_tiny_reads_raw (const AtlCheckpoint *cp);
+
 /* Whether `n` states of a text encoder side by side are as wide as what the denoiser's tensor of
  * one of these names (NULL-terminated, without prefix) reads: its last dimension. */
 gboolean atl_encoder_fits (AtlBundle *bundle,

@@ -169,16 +169,21 @@ atl_parts_get (AtlParts *self,
 }
 
 void
-atl_parts_release (AtlParts *self, const char *role)
+atl_parts_forget (AtlParts *self, const char *role)
 {
-  if (!self->is_frugal)
-    return;
   for (guint i = 0; i < self->parts->len; i++)
     if (g_str_equal (((Part *) self->parts->pdata[i])->role, role))
       {
         g_ptr_array_remove_index (self->parts, i);
         return;
       }
+}
+
+void
+atl_parts_release (AtlParts *self, const char *role)
+{
+  if (self->is_frugal)
+    atl_parts_forget (self, role);
 }
 
 void

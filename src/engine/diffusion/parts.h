@@ -48,6 +48,8 @@ AtlComponent *atl_parts_get (AtlParts *self,
                              GCancellable *cancellable,
                              GError **error);
 void atl_parts_release (AtlParts *self, const char *role);
+/* Frees it also where memory is not short. */
+void atl_parts_forget (AtlParts *self, const char *role);
 /* Frees all that is loaded. */
 void atl_parts_drop (AtlParts *self);
 

@@ -366,6 +366,13 @@ fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
   return atl_encoder_fits (bundle, cp, reads, 1);
 }
 
+/* It draws in Wan 2.1's latent. */
+static gboolean
+fits_preview (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  return atl_tiny_channels (cp) == CHANNELS;
+}
+
 static const AtlPart qwen_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "QwenImageTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Qwen2.5-VL"), "encode_text",
@@ -374,6 +381,7 @@ static const AtlPart qwen_parts[] = {
     "Qwen2_5_VisionTransformerPretrainedModel", NULL, TRUE, "text_encoder" },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLQwenImage", atl_is_qwen_vae,
     FALSE },
+  ATL_TINY_PART ("TAEHV", atl_is_taew, fits_preview),
 };
 
 const AtlDiffusionFamily atl_family_qwen_image = {

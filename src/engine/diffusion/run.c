@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/preview.h"
 #include "engine/diffusion/step-cache.h"
 
 #define MAX_SIDE 16384
@@ -141,12 +143,13 @@ atl_run_trace (AtlRun *run, const char *name, const AtlArray *value)
 }
 
 static guint
-kind_of (const char *function)
+kind_of (const char *role, const char *function)
 {
-  return g_str_equal (function, "encode_text")  ? ATL_COUNT_TEXT
-         : g_str_equal (function, "forward")    ? ATL_COUNT_STEP
-         : g_str_equal (function, "vae_decode") ? ATL_COUNT_DECODE
-                                                : ATL_COUNT_ENCODE;
+  return g_str_equal (role, ATL_TINY_ROLE)       ? ATL_COUNT_PREVIEW
+         : g_str_equal (function, "encode_text") ? ATL_COUNT_TEXT
+         : g_str_equal (function, "forward")     ? ATL_COUNT_STEP
+         : g_str_equal (function, "vae_decode")  ? ATL_COUNT_DECODE
+                                                 : ATL_COUNT_ENCODE;
 }
 
 GPtrArray *
@@ -167,7 +170,7 @@ atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GEr
   if (count != NULL)
     {
       count->largest_part = MAX (count->largest_part, atl_count_weights (count) - weights);
-      count->products[kind_of (function)] += atl_count_products (count) - products;
+      count->products[kind_of (role, function)] += atl_count_products (count) - products;
     }
   return outputs;
 }
@@ -376,6 +379,7 @@ count_steps_of (AtlRun *run,
         return FALSE;
       run->count->n_asked++;
     }
+  atl_preview_count (run, out);
   return TRUE;
 }
 
@@ -478,6 +482,8 @@ atl_run_sample (AtlRun *run,
   gboolean ok = sample (run, schedule, first, x, predict, after, user_data, error);
 
   g_clear_pointer (&run->estimate, atl_array_free);
+  /* The autoencoder's memory is not to come on top of it. */
+  atl_parts_forget (run->parts, ATL_TINY_ROLE);
   atl_parts_release (run->parts, role);
   if (!ok)
     {

@@ -49,6 +49,7 @@ enum
   ATL_COUNT_ENCODE,
   ATL_COUNT_STEP,
   ATL_COUNT_DECODE,
+  ATL_COUNT_PREVIEW, /* once, as often as there is time for it */
   ATL_N_COUNTS
 };
 

@@ -275,6 +275,7 @@ static const AtlPart sd_parts[] = {
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
     FALSE },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_4, FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taesd, NULL),
 };
 
 /* The refiner has bigG alone. */
@@ -285,6 +286,7 @@ static const AtlPart sdxl_parts[] = {
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
     atl_is_clip_g, FALSE },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_4, FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taesdxl, NULL),
 };
 
 const AtlDiffusionFamily atl_family_sd = {

@@ -328,6 +328,7 @@ static const AtlPart sd3_parts[] = {
   { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, TRUE, NULL,
     fits_text },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taesd3, NULL),
 };
 
 const AtlDiffusionFamily atl_family_sd3 = {

@@ -357,6 +357,14 @@ fits_latent (AtlBundle *bundle, const AtlCheckpoint *cp)
   return TRUE;
 }
 
+static gboolean
+fits_preview (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  const AtlCheckpoint *vae = atl_bundle_checkpoint (bundle, "vae", NULL);
+
+  return vae == NULL || vae_channels (vae) == atl_tiny_channels (cp);
+}
+
 static const AtlPart wan_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "WanTransformer3DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder UMT5"), "encode_text", "UMT5EncoderModel", atl_is_umt5,
@@ -365,6 +373,7 @@ static const AtlPart wan_parts[] = {
     NULL, fits_latent },
   { "image_encoder", N_ ("the picture encoder CLIP"), "encode_image", "CLIPVisionModel", NULL,
     TRUE },
+  ATL_TINY_PART ("TAEHV", atl_is_taew, fits_preview),
 };
 
 const AtlDiffusionFamily atl_family_wan = {

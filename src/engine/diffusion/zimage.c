@@ -277,6 +277,7 @@ static const AtlPart zimage_parts[] = {
   { ATL_ZIMAGE_SIGLIP, N_ ("the picture encoder SigLIP"), "encode_image", "Siglip2VisionModel",
     NULL, TRUE },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
+  ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
 const AtlDiffusionFamily atl_family_zimage = {

@@ -17,6 +17,28 @@
 
 /* --- Arguments --- */
 
+/* What only lies nearby comes behind the model's own files, which `n_own` counts. */
+static void
+sort_files (AtlJob *job)
+{
+  GPtrArray *lists[] = { job->maps, job->names };
+
+  for (guint i = job->n_own = 0; i < job->names->len; i++)
+    {
+      if (g_str_has_prefix (job->names->pdata[i], ATL_NEARBY_PREFIX))
+        continue;
+      for (gsize k = 0; k < G_N_ELEMENTS (lists); k++)
+        {
+          gpointer own = lists[k]->pdata[i];
+
+          memmove (lists[k]->pdata + job->n_own + 1, lists[k]->pdata + job->n_own,
+                   (i - job->n_own) * sizeof (gpointer));
+          lists[k]->pdata[job->n_own] = own;
+        }
+      job->n_own++;
+    }
+}
+
 static gboolean
 take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
 {
@@ -60,8 +82,12 @@ take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error)
       g_ptr_array_add (job->maps, map);
       g_ptr_array_add (job->names, g_strdup (name));
     }
+  sort_files (job);
   g_ptr_array_add (job->names, NULL);
-  return TRUE;
+  if (job->n_own > 0)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s", _ ("There are no files"));
+  return FALSE;
 }
 
 static gboolean
@@ -157,7 +183,7 @@ static gboolean
 open_chat (AtlJob *job, GError **error)
 {
   job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
-                                    (const char *const *) job->names->pdata, job->maps->len, error);
+                                    (const char *const *) job->names->pdata, job->n_own, error);
   return job->model != NULL &&
          (job->strengths == NULL || atl_job_set_strengths (job, job->model, error));
 }

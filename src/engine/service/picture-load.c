@@ -66,6 +66,7 @@ make_missing (const AtlJob *job)
       g_variant_dict_insert (&row, ATL_MISSING_FILE, "s", part->file != NULL ? part->file : "");
       g_variant_dict_insert (&row, ATL_MISSING_NAME, "s", part->name != NULL ? part->name : "");
       g_variant_dict_insert (&row, ATL_MISSING_BYTES, "t", part->size_bytes);
+      g_variant_dict_insert (&row, ATL_MISSING_OPTIONAL, "b", part->is_optional);
       g_variant_builder_add_value (&rows, g_variant_dict_end (&row));
     }
   return g_variant_builder_end (&rows);
@@ -78,10 +79,8 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
   guint64 size = 0;
   GVariantDict dict;
 
-  /* What lies nearby is not the model's own. */
-  for (guint i = 0; i < job->maps->len; i++)
-    if (!g_str_has_prefix (job->names->pdata[i], "nearby/"))
-      size += atl_file_map_size (job->maps->pdata[i]);
+  for (guint i = 0; i < job->n_own; i++)
+    size += atl_file_map_size (job->maps->pdata[i]);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_PICTURE);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", name);

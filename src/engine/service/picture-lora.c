@@ -181,7 +181,7 @@ atl_picture_inspect_lora (AtlJob *job)
   g_auto (AtlLoraFacts) facts = { 0 };
   GVariantDict dict;
 
-  if (job->maps->len != 1)
+  if (job->n_own != 1)
     return NULL;
   cp = atl_lora_open (job->maps->pdata[0], job->names->pdata[0], NULL);
   if (cp == NULL)

@@ -10,6 +10,8 @@
 #include "engine/service/service-private.h"
 
 #define PREVIEW_INTERVAL_US (250 * 1000)
+/* Of the time, previews take one part in so many. */
+#define PREVIEW_SHARE 20
 #define PREVIEW_BYTES ((guint64) ATL_MAX_PREVIEW_SIDE * ATL_MAX_PREVIEW_SIDE * 3)
 
 /* The first step also loads weights: it counts for nothing, except where there is but one. */
@@ -138,11 +140,12 @@ send_preview (AtlJob *job, const AtlArray *latent)
   g_autofree guint8 *rgb = NULL;
   guint width, height;
 
-  if (job->preview == 0 || now < job->preview_sent_at + PREVIEW_INTERVAL_US ||
+  if (job->preview == 0 || now < job->next_preview_at ||
       !atl_diffusion_model_preview (job->slot->pictures, latent, ATL_MAX_PREVIEW_SIDE, &rgb, &width,
                                     &height))
     return;
-  job->preview_sent_at = now;
+  job->next_preview_at =
+      now + MAX (PREVIEW_INTERVAL_US, PREVIEW_SHARE * (g_get_monotonic_time () - now));
   job->n_previews++;
   if (write_all (job->preview, rgb, (gsize) width * height * 3, offset))
     atl_service_emit (job->service, "PicturePreview",

@@ -12,9 +12,8 @@
 gboolean
 atl_upscale_open (AtlJob *job, GError **error)
 {
-  job->upscaler =
-      atl_upscaler_open ((AtlFileMap *const *) job->maps->pdata,
-                         (const char *const *) job->names->pdata, job->maps->len, error);
+  job->upscaler = atl_upscaler_open ((AtlFileMap *const *) job->maps->pdata,
+                                     (const char *const *) job->names->pdata, job->n_own, error);
   return job->upscaler != NULL;
 }
 
@@ -23,7 +22,7 @@ atl_upscale_is_meant (const AtlJob *job)
 {
   static const char *const endings[] = { ".pth", ".pt", ".param" };
 
-  for (guint i = 0; i < job->maps->len; i++)
+  for (guint i = 0; i < job->n_own; i++)
     for (gsize k = 0; k < G_N_ELEMENTS (endings); k++)
       if (g_str_has_suffix (job->names->pdata[i], endings[k]))
         return TRUE;
@@ -53,7 +52,7 @@ atl_upscale_inspect (AtlJob *job, const char *runs_on)
   AtlMemory memory;
   GVariantDict dict;
 
-  for (guint i = 0; i < job->maps->len; i++)
+  for (guint i = 0; i < job->n_own; i++)
     size += atl_file_map_size (job->maps->pdata[i]);
   atl_ledger_read (job->service, &memory, &idle);
   available = memory.free_bytes + idle;

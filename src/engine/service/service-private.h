@@ -87,6 +87,7 @@ struct _AtlJob
   /* Loading and inspecting */
   GPtrArray *maps;  /* AtlFileMap */
   GPtrArray *names; /* terminated by NULL */
+  guint n_own;      /* of them; those that only lie nearby come behind */
   guint n_ctx;
   guint n_threads;
   AtlDType kv_dtype;
@@ -128,7 +129,7 @@ struct _AtlJob
   gint64 step_ended_at;                /* monotonic: the first step, later when it rested */
   gint64 steps_ended_at;               /* 0: not yet */
   double step_seconds, decode_seconds; /* measured: one step, all behind the last one; 0: not */
-  gint64 rested_us, preview_sent_at;
+  gint64 rested_us, next_preview_at;
   guint n_previews;
   gboolean is_paused; /* (mutex pause_mutex) */
   gint is_enough;     /* (atomic) ends with what is there */
