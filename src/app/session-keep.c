@@ -73,4 +73,5 @@ atl_session_forget_destroyed_chats (AtlSession *self)
       if (atl_store_chat_is_destroyed (self->store, id))
         atl_kept_chats_remove (kept, key);
     }
+  atl_session_forget_files (self);
 }

@@ -33,6 +33,7 @@ struct _AtlSession
   guint watch_source;
 
   GHashTable *conversations; /* gint64 -> weak AtlConversation */
+  GHashTable *files;         /* gint64 of a chat -> AtlAttachedFiles */
   GPtrArray *running;        /* (element-type AtlConversation) */
   GPtrArray *retired;        /* (element-type AtlModel) replaced while they answered */
 };
@@ -41,6 +42,8 @@ struct _AtlSession
 void atl_session_restart_idle_timer (AtlSession *self);
 /* Keeps chats as the settings say, now and when they change: session-keep.c. */
 void atl_session_init_keeping (AtlSession *self);
+/* Files of chats that are gone for good: session-conversations.c. */
+void atl_session_forget_files (AtlSession *self);
 /* A value of `conversations`. */
 void atl_session_free_weak (gpointer data);
 /* Whether somebody waits for an answer of the model; see session-room.c for all of these. */

@@ -408,6 +408,7 @@ atl_session_finalize (GObject *object)
   g_clear_pointer (&self->running, g_ptr_array_unref);
   g_clear_pointer (&self->retired, g_ptr_array_unref);
   g_clear_pointer (&self->conversations, g_hash_table_unref);
+  g_clear_pointer (&self->files, g_hash_table_unref);
   g_clear_object (&self->settings);
   g_clear_error (&self->store_error);
   g_strfreev (self->refused_paths);
@@ -448,6 +449,7 @@ atl_session_init (AtlSession *self)
 {
   self->conversations =
       g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, atl_session_free_weak);
+  self->files = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_object_unref);
   self->running = g_ptr_array_new_with_free_func (g_object_unref);
   self->retired = g_ptr_array_new_with_free_func (g_object_unref);
   self->settings = g_settings_new (ATL_APP_ID);

@@ -22,6 +22,7 @@
 
 #include <gio/gio.h>
 
+#include "app/chat/attached-files.h"
 #include "client/client.h"
 #include "store/saver.h"
 
@@ -88,6 +89,12 @@ AtlConversation *atl_session_open_conversation (AtlSession *self, gint64 chat_id
 void atl_session_conversation_changed (AtlSession *self, AtlConversation *conversation);
 /* The running conversation, or NULL; borrowed. */
 AtlConversation *atl_session_get_running (AtlSession *self);
+
+/* The files attached to the message that is being written in a chat (0: the new chat), on disk a
+ * moment after each change; borrowed. */
+AtlAttachedFiles *atl_session_get_attached_files (AtlSession *self, gint64 chat_id);
+/* The new chat is saved: its files are that chat's from now on. */
+void atl_session_hand_over_files (AtlSession *self, gint64 chat_id);
 
 /* By this name the engine remembers what it computed for a chat; the caller's. */
 char *atl_session_chat_key (gint64 chat_id);

@@ -1,5 +1,5 @@
-/* A thread that writes the newest text of each streaming answer, and goes on trying where the disk
- * was full. */
+/* A thread that writes the newest text of each streaming answer and the files of drafts, and goes
+ * on trying where the disk was full. */
 #define G_LOG_DOMAIN "atl-store"
 
 #include "store/saver.h"
@@ -12,15 +12,23 @@
  * thread's handle does so after SQLite's usual 1000. */
 #define LOG_PAGES 10000
 
+typedef enum
+{
+  CHECKPOINT,  /* of an answer; the next one may take its place */
+  LAST_WORD,   /* ends the answer */
+  DRAFT_FILES, /* of a chat */
+} Kind;
+
 typedef struct
 {
-  gint64 id;
+  Kind kind;
+  gint64 id; /* of the answer, or the chat */
   char *text;
-  char *thinking;   /* (nullable) */
-  gboolean is_last; /* ends the answer; then */
+  char *thinking; /* (nullable) */
   AtlMessageState state;
   char *error_text; /* (nullable) */
   char *stats_json; /* (nullable) */
+  GPtrArray *files; /* (nullable) (element-type AtlAttachment) */
 } Pending;
 
 struct _AtlSaver
@@ -33,7 +41,7 @@ struct _AtlSaver
   gboolean writing;  /* (mutex) */
   gboolean quitting; /* (mutex) */
   gboolean active;   /* (mutex) since the last take_activity() */
-  GQueue failed;     /* (mutex) (element-type Pending) last words that are tried again */
+  GQueue failed;     /* (mutex) (element-type Pending) what is tried again: no checkpoints */
   gboolean failing;  /* (mutex) the last try failed */
   char *trouble;     /* (mutex) (nullable) why, until it is taken */
 };
@@ -47,45 +55,89 @@ free_pending (gpointer data)
   g_free (pending->thinking);
   g_free (pending->error_text);
   g_free (pending->stats_json);
+  g_clear_pointer (&pending->files, g_ptr_array_unref);
   g_free (pending);
 }
 
+static Pending *
+find (GQueue *queue, Kind kind, gint64 id)
+{
+  for (GList *l = queue->head; l != NULL; l = l->next)
+    if (((Pending *) l->data)->kind == kind && ((Pending *) l->data)->id == id)
+      return l->data;
+  return NULL;
+}
+
+static gboolean
+write_to (AtlStore *store, const Pending *pending, GError **error)
+{
+  switch (pending->kind)
+    {
+    case CHECKPOINT:
+      return atl_store_message_checkpoint (store, pending->id, pending->text, pending->thinking,
+                                           error);
+    case LAST_WORD:
+      return atl_store_answer_finish (store, pending->id, pending->state, pending->text,
+                                      pending->thinking, pending->error_text, pending->stats_json,
+                                      error);
+    case DRAFT_FILES:
+      return atl_store_draft_files_set (store, pending->id, pending->files, error);
+    }
+  g_return_val_if_reached (FALSE);
+}
+
 /* NULL when it is written, or need not be: an answer that was finished meanwhile has its last word
- * already. Else why not. */
+ * already, a chat may be gone. Else why not. */
 static char *
 write_one (AtlStore **store, const char *dir, const Pending *pending)
 {
   g_autoptr (GError) error = NULL;
-  gboolean written = FALSE;
+  gboolean written;
 
   if (*store == NULL)
     *store = atl_store_open (dir, &error);
-  if (*store != NULL && pending->is_last)
-    written = atl_store_answer_finish (*store, pending->id, pending->state, pending->text,
-                                       pending->thinking, pending->error_text, pending->stats_json,
-                                       &error);
-  else if (*store != NULL)
-    written = atl_store_message_checkpoint (*store, pending->id, pending->text, pending->thinking,
-                                            &error);
+  written = *store != NULL && write_to (*store, pending, &error);
   if (written || g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND))
     return NULL;
   return g_strdup (error->message);
 }
 
+/* Called with the mutex held. Files that were put meanwhile take the place of those that could not
+ * be written. */
+static gboolean
+is_tried_again (AtlSaver *self, const Pending *pending)
+{
+  return !self->quitting && pending->kind != CHECKPOINT &&
+         !(pending->kind == DRAFT_FILES && find (&self->pending, DRAFT_FILES, pending->id) != NULL);
+}
+
 /* Called with the mutex held. */
+static void
+try_again (AtlSaver *self)
+{
+  Pending *failed;
+
+  while ((failed = g_queue_pop_head (&self->failed)) != NULL)
+    g_queue_push_tail (&self->pending, failed);
+}
+
+/* Called with the mutex held. Where one thing could be written, others can. */
 static void
 note_result (AtlSaver *self, Pending *pending, char *trouble)
 {
   self->active |= trouble == NULL;
   if (trouble == NULL)
-    g_clear_pointer (&self->trouble, g_free);
+    {
+      g_clear_pointer (&self->trouble, g_free);
+      try_again (self);
+    }
   else if (!self->failing)
     {
       g_free (self->trouble);
       self->trouble = g_strdup (trouble);
     }
   self->failing = trouble != NULL;
-  if (trouble != NULL && pending->is_last && !self->quitting)
+  if (trouble != NULL && is_tried_again (self, pending))
     g_queue_push_tail (&self->failed, pending);
   else
     free_pending (pending);
@@ -95,8 +147,6 @@ note_result (AtlSaver *self, Pending *pending, char *trouble)
 static void
 wait_for_work (AtlSaver *self)
 {
-  Pending *failed;
-
   if (self->failed.length == 0)
     {
       g_cond_wait (&self->changed, &self->mutex);
@@ -106,8 +156,7 @@ wait_for_work (AtlSaver *self)
       g_cond_wait_until (&self->changed, &self->mutex, g_get_monotonic_time () + RETRY_US) &&
       !self->quitting)
     return;
-  while ((failed = g_queue_pop_head (&self->failed)) != NULL)
-    g_queue_push_tail (&self->pending, failed);
+  try_again (self);
 }
 
 static gpointer
@@ -174,26 +223,56 @@ atl_saver_free (AtlSaver *self)
   g_free (self);
 }
 
-void
-atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *thinking)
+/* Called with the mutex held: what is to be written next of that kind and id; what it was before is
+ * forgotten. */
+static Pending *
+renew (AtlSaver *self, Kind kind, gint64 id)
 {
-  Pending *pending = NULL;
+  Pending *pending = find (&self->pending, kind, id);
+  Pending *failed = find (&self->failed, kind, id);
 
-  g_return_if_fail (text != NULL);
-  g_mutex_lock (&self->mutex);
-  for (GList *l = self->pending.head; l != NULL && pending == NULL; l = l->next)
-    if (((Pending *) l->data)->id == answer_id && !((Pending *) l->data)->is_last)
-      pending = l->data;
+  if (failed != NULL)
+    {
+      g_queue_remove (&self->failed, failed);
+      free_pending (failed);
+    }
   if (pending == NULL)
     {
       pending = g_new0 (Pending, 1);
-      pending->id = answer_id;
+      pending->kind = kind;
+      pending->id = id;
       g_queue_push_tail (&self->pending, pending);
     }
+  return pending;
+}
+
+void
+atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *thinking)
+{
+  Pending *pending;
+
+  g_return_if_fail (text != NULL);
+  g_mutex_lock (&self->mutex);
+  pending = renew (self, CHECKPOINT, answer_id);
   g_free (pending->text);
   g_free (pending->thinking);
   pending->text = g_strdup (text);
   pending->thinking = g_strdup (thinking);
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->mutex);
+}
+
+void
+atl_saver_put_draft_files (AtlSaver *self, gint64 chat_id, GPtrArray *files)
+{
+  Pending *pending;
+
+  g_mutex_lock (&self->mutex);
+  pending = renew (self, DRAFT_FILES, chat_id);
+  g_clear_pointer (&pending->files, g_ptr_array_unref);
+  pending->files = atl_attachments_new ();
+  for (guint i = 0; i < files->len; i++)
+    g_ptr_array_add (pending->files, atl_attachment_ref (files->pdata[i]));
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->mutex);
 }
@@ -210,8 +289,8 @@ atl_saver_finish (AtlSaver *self,
   Pending *pending = g_new0 (Pending, 1);
 
   g_return_if_fail (text != NULL && state != ATL_MESSAGE_STREAMING);
+  pending->kind = LAST_WORD;
   pending->id = answer_id;
-  pending->is_last = TRUE;
   pending->state = state;
   pending->text = g_strdup (text);
   pending->thinking = g_strdup (thinking);
@@ -232,6 +311,17 @@ atl_saver_take_trouble (AtlSaver *self)
   trouble = g_steal_pointer (&self->trouble);
   g_mutex_unlock (&self->mutex);
   return trouble;
+}
+
+gboolean
+atl_saver_get_is_failing (AtlSaver *self)
+{
+  gboolean failing;
+
+  g_mutex_lock (&self->mutex);
+  failing = self->failing;
+  g_mutex_unlock (&self->mutex);
+  return failing;
 }
 
 void

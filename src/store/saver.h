@@ -1,5 +1,5 @@
-/* Saves answers that are being written, on a thread of its own, so that no frame of the window
- * waits for the disk.
+/* Saves answers that are being written and the files of drafts, on a thread of its own, so that no
+ * frame of the window waits for the disk.
  *
  *   AtlSaver *saver = atl_saver_new (store);
  *   atl_saver_put (saver, answer, text, thinking);    // once a second
@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "store/attachments.h"
 #include "store/messages.h"
 
 G_BEGIN_DECLS
@@ -28,6 +29,9 @@ void atl_saver_free (AtlSaver *self);
 
 /* Takes copies; `thinking` is nullable. An answer that is not streaming any more is left alone. */
 void atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const char *thinking);
+/* The files of the message that is being written in the chat, see atl_store_draft_files_set().
+ * Tried again like a last word. Shares the files. (element-type AtlAttachment) */
+void atl_saver_put_draft_files (AtlSaver *self, gint64 chat_id, GPtrArray *files);
 /* The last word of an answer that could not be written where it ended: tried again every two
  * seconds until it is on the disk, and once more when the saver goes. Takes copies; the texts but
  * `text` are nullable. */
@@ -41,6 +45,8 @@ void atl_saver_finish (AtlSaver *self,
 /* Why nothing can be written, once for each time that it begins; NULL when there is nothing new to
  * tell. The caller's. */
 char *atl_saver_take_trouble (AtlSaver *self);
+/* Whether the last try of all failed. */
+gboolean atl_saver_get_is_failing (AtlSaver *self);
 /* Returns when everything that was put was tried. */
 void atl_saver_flush (AtlSaver *self);
 /* TRUE when something was written since the last call: then atl_store_changed_elsewhere() means us.

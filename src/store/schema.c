@@ -154,11 +154,20 @@ static const char sql_4[] = //
     "  INSERT INTO picture_search (rowid, prompt, negative, model)"
     "    VALUES (new.id, new.prompt, new.negative, new.model); END;";
 
+/* 5: files that are attached to a message which is not sent yet. Rows of their own, because the
+ * text beside them is saved again and again while it is typed. chat_id is NULL for the new chat. */
+static const char sql_5[] = //
+    "CREATE TABLE draft_files ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  chat_id INTEGER REFERENCES chats (id) ON DELETE CASCADE,"
+    "  key TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL,"
+    "  mime TEXT NOT NULL,"
+    "  text TEXT NOT NULL);"
+    "CREATE INDEX draft_files_by_chat ON draft_files (chat_id);";
+
 static const AtlMigration migrations[] = {
-  { 1, sql_1 },
-  { 2, sql_2 },
-  { 3, sql_3 },
-  { 4, sql_4 },
+  { 1, sql_1 }, { 2, sql_2 }, { 3, sql_3 }, { 4, sql_4 }, { 5, sql_5 },
 };
 
 const AtlMigration *

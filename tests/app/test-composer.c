@@ -163,10 +163,54 @@ test_grows (void)
   app_fixture_stop (&f);
 }
 
+static guint
+count_files (gpointer composer)
+{
+  return atl_attached_files_get (atl_composer_get_files (composer))->len;
+}
+
 static gboolean
 has_attachment (gpointer composer)
 {
-  return atl_composer_get_n_attachments (composer) == 1;
+  return count_files (composer) == 1;
+}
+
+static gboolean
+has_two_files (gpointer composer)
+{
+  return count_files (composer) == 2;
+}
+
+static const char *
+file_name (gpointer composer, guint index)
+{
+  GPtrArray *files = atl_attached_files_get (atl_composer_get_files (composer));
+
+  g_assert_cmpuint (files->len, >, index);
+  return ((AtlAttachment *) files->pdata[index])->name;
+}
+
+static gboolean
+is_tooltip (GtkWidget *widget, gconstpointer words)
+{
+  return g_strcmp0 (gtk_widget_get_tooltip_text (widget), words) == 0;
+}
+
+static void
+attach_texts (AppFixture *f, const char *first, const char *second)
+{
+  const char *names[] = { first, second };
+  GSList *files = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *path = g_build_filename (f->dir, names[i], NULL);
+
+      g_assert_true (g_file_set_contents (path, names[i], -1, NULL));
+      files = g_slist_append (files, g_file_new_for_path (path));
+    }
+  atl_composer_attach_files (ATL_COMPOSER (app_composer (f)), files);
+  g_slist_free_full (files, g_object_unref);
 }
 
 static void
@@ -225,7 +269,92 @@ test_drop_text (void)
   drop (&f, binary);
   g_assert_true (app_fixture_wait (has_notice, &notice, 5));
   g_assert_nonnull (strstr (notice, "image.dat"));
-  g_assert_cmpuint (atl_composer_get_n_attachments (ATL_COMPOSER (app_composer (&f))), ==, 1);
+  g_assert_cmpuint (count_files (app_composer (&f)), ==, 1);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+is_empty (gpointer composer)
+{
+  return count_files (composer) == 0;
+}
+
+static guint
+count_stored (AppFixture *f, gint64 chat)
+{
+  g_autoptr (GPtrArray) files = NULL;
+
+  atl_saver_flush (atl_session_get_saver (f->session));
+  files = atl_store_draft_files (atl_session_get_store (f->session), chat, NULL);
+  g_assert_nonnull (files);
+  return files->len;
+}
+
+/* Each chat keeps what was attached in it, on disk, until it is sent or removed; several files that
+ * cannot be attached are told about at once. */
+static void
+test_files_stay (void)
+{
+  AppFixture f;
+  GtkWidget *composer, *button;
+  g_autofree char *notice = NULL;
+  gint64 id;
+
+  app_fixture_start (&f);
+  composer = app_composer (&f);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &notice);
+  app_exchange (app_conversation (&f), "one", "answer");
+  id = atl_conversation_get_chat_id (app_conversation (&f));
+  attach_texts (&f, "a.txt", "b.txt");
+  g_assert_true (app_fixture_wait (has_two_files, composer, 20));
+  g_assert_cmpuint (count_stored (&f, id), ==, 2);
+  atl_window_new_chat (f.window, 0);
+  g_assert_true (is_empty (composer));
+  attach_texts (&f, "c.txt", "d.txt");
+  g_assert_true (app_fixture_wait (has_two_files, composer, 20));
+  g_assert_cmpuint (count_stored (&f, 0), ==, 2);
+  atl_window_open_chat (f.window, id, 0);
+  g_assert_cmpstr (file_name (composer, 0), ==, "a.txt");
+  g_assert_cmpstr (file_name (composer, 1), ==, "b.txt");
+  button = app_fixture_find (composer, GTK_TYPE_BUTTON, is_tooltip, "Remove “a.txt”");
+  g_assert_nonnull (button);
+  g_signal_emit_by_name (button, "clicked");
+  g_assert_cmpuint (count_files (composer), ==, 1);
+  g_assert_cmpuint (count_stored (&f, id), ==, 1);
+  atl_window_new_chat (f.window, 0);
+  g_assert_cmpstr (file_name (composer, 0), ==, "c.txt");
+  /* The new chat gets a row: its files are that chat's, and the next one has none. */
+  g_assert_true (atl_conversation_rename (app_conversation (&f), "Named", NULL));
+  g_assert_cmpuint (count_stored (&f, 0), ==, 0);
+  g_assert_cmpuint (count_stored (&f, atl_conversation_get_chat_id (app_conversation (&f))), ==, 2);
+  atl_window_new_chat (f.window, 0);
+  g_assert_true (is_empty (composer));
+  g_assert_null (notice);
+  app_fixture_stop (&f);
+}
+
+static gboolean
+take_all_cb (AtlComposer *composer, const char *text, const char *attachments, gpointer data)
+{
+  g_signal_stop_emission_by_name (composer, "send");
+  return TRUE;
+}
+
+static void
+test_files_are_sent (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  g_signal_connect (app_composer (&f), "send", G_CALLBACK (take_all_cb), NULL);
+  g_signal_handlers_block_matched (app_composer (&f), G_SIGNAL_MATCH_DATA, 0, 0, NULL, NULL,
+                                   f.window->chat_page);
+  attach_texts (&f, "a.txt", "b.txt");
+  g_assert_true (app_fixture_wait (has_two_files, app_composer (&f), 20));
+  g_assert_cmpuint (count_stored (&f, 0), ==, 2);
+  atl_composer_send (ATL_COMPOSER (app_composer (&f)));
+  g_assert_true (is_empty (app_composer (&f)));
+  g_assert_cmpuint (count_stored (&f, 0), ==, 0);
   app_fixture_stop (&f);
 }
 
@@ -283,6 +412,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/composer/up-edits-last", test_up_edits_last);
   g_test_add_func ("/app/composer/draft", test_draft);
   g_test_add_func ("/app/composer/grows", test_grows);
+  g_test_add_func ("/app/composer/files-stay", test_files_stay);
+  g_test_add_func ("/app/composer/files-are-sent", test_files_are_sent);
   g_test_add_func ("/app/composer/drop-text", test_drop_text);
   g_test_add_func ("/app/composer/drop-model", test_drop_model);
   return g_test_run ();

@@ -3,7 +3,10 @@
  * part of it ever asked for the network.
  *
  * The program runs as a child of this one ("--child FOLDER"), which says what it shows. Rounds:
- * $ATELIER_FAULT_ROUNDS (6). Needs stories260K.gguf of the conformance data. */
+ * $ATELIER_FAULT_ROUNDS (6). Needs stories260K.gguf of the conformance data.
+ *
+ * And killed while a message is being written ("--draft FOLDER"): the next window ("--look FOLDER")
+ * shows the text and the files that were attached. */
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +21,9 @@
 #include "store/chats.h"
 
 #define QUESTION "Once upon a time"
+#define DRAFT "half a sentence"
 #define N_ROUNDS 6
+#define SAVED_US (60 * G_USEC_PER_SEC)   /* however busy the machine is */
 #define LOST_US (3 * G_USEC_PER_SEC / 2) /* a second, and what a busy machine takes to write */
 #define ORPHAN_US (5 * G_USEC_PER_SEC)
 
@@ -80,6 +85,69 @@ run_child (const char *dir, const char *model)
       fflush (stdout);
       app_fixture_spin (30);
     }
+}
+
+/* A message that is not sent, with two files: one in the new chat, then in one that has a row. */
+G_GNUC_NORETURN static void
+run_draft (const char *dir, gboolean in_new_chat)
+{
+  AppFixture f;
+  GtkWidget *view;
+  GSList *files = NULL;
+
+  app_fixture_use_store (dir);
+  app_fixture_start (&f);
+  if (in_new_chat)
+    atl_window_new_chat (f.window, 0);
+  else
+    app_exchange (app_conversation (&f), QUESTION, "answer");
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("file-%u.txt", i);
+      g_autofree char *path = g_build_filename (g_get_tmp_dir (), name, NULL);
+
+      g_assert_true (g_file_set_contents (path, name, -1, NULL));
+      files = g_slist_append (files, g_file_new_for_path (path));
+    }
+  atl_composer_attach_files (ATL_COMPOSER (app_composer (&f)), files);
+  view = app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), DRAFT, -1);
+  for (;;)
+    app_fixture_spin (30);
+}
+
+/* What the window that comes after shows. */
+static void
+run_look (const char *dir, gboolean in_new_chat)
+{
+  AppFixture f;
+  g_autofree char *text = NULL;
+  GPtrArray *files;
+
+  app_fixture_use_store (dir);
+  app_fixture_start (&f);
+  if (in_new_chat)
+    atl_window_new_chat (f.window, 0);
+  else
+    {
+      g_autoptr (GPtrArray) chats = atl_store_chat_list (atl_session_get_store (f.session), NULL);
+      g_assert_cmpuint (chats->len, ==, 1);
+      atl_window_open_chat (f.window, ((AtlChat *) chats->pdata[0])->id, 0);
+    }
+  text = atl_composer_get_text (ATL_COMPOSER (app_composer (&f)));
+  g_assert_cmpstr (text, ==, DRAFT);
+  files = atl_attached_files_get (atl_composer_get_files (ATL_COMPOSER (app_composer (&f))));
+  g_assert_cmpuint (files->len, ==, 2);
+  for (guint i = 0; i < 2; i++)
+    {
+      const AtlAttachment *file = files->pdata[i];
+      g_autofree char *name = g_strdup_printf ("file-%u.txt", i);
+
+      g_assert_cmpstr (file->name, ==, name);
+      g_assert_cmpstr (file->text, ==, name);
+      g_assert_cmpstr (file->mime, ==, "text/plain");
+    }
+  app_fixture_stop (&f);
 }
 
 /* --- The parent --- */
@@ -220,9 +288,87 @@ test_kills (gconstpointer self)
   app_remove_tree (root);
 }
 
+/* Whether text and files are on the disk; then the window may be killed. */
+static gboolean
+is_draft_saved (AtlStore *store, gboolean in_new_chat)
+{
+  g_autoptr (GPtrArray) chats = atl_store_chat_list (store, NULL);
+  gint64 id = 0;
+  g_autoptr (GPtrArray) files = NULL;
+  g_autofree char *text = NULL;
+
+  if (!in_new_chat && (chats == NULL || chats->len == 0))
+    return FALSE;
+  if (in_new_chat)
+    text = atl_store_setting_get (store, "draft-of-a-new-chat", NULL);
+  else
+    {
+      g_autoptr (AtlChat) chat = NULL;
+
+      id = ((AtlChat *) chats->pdata[0])->id;
+      chat = atl_store_chat_get (store, id, NULL);
+      text = chat != NULL ? g_strdup (chat->draft) : NULL;
+    }
+  files = atl_store_draft_files (store, id, NULL);
+  return files != NULL && files->len == 2 && g_strcmp0 (text, DRAFT) == 0;
+}
+
+typedef struct
+{
+  const char *self;  /* this program */
+  const char *where; /* "new" or "old": the chat */
+} DraftCase;
+
+static void
+test_draft (gconstpointer data)
+{
+  const DraftCase *c = data;
+  gboolean in_new_chat = g_str_equal (c->where, "new");
+  g_autofree char *root = g_dir_make_tmp ("atelier-kills-XXXXXX", NULL);
+  g_autofree char *dir = g_build_filename (root, "store", NULL);
+  gint64 end_us = g_get_monotonic_time () + SAVED_US;
+  g_autoptr (GSubprocess) child = NULL, next = NULL;
+  g_autoptr (GError) error = NULL;
+  AtlStore *store;
+
+  g_setenv ("TMPDIR", root, TRUE);
+  g_assert_cmpint (g_mkdir_with_parents (dir, 0700), ==, 0);
+  store = atl_store_open (dir, &error);
+  g_assert_no_error (error);
+  child =
+      g_subprocess_new (G_SUBPROCESS_FLAGS_NONE, &error, c->self, "--draft", dir, c->where, NULL);
+  g_assert_no_error (error);
+  while (!is_draft_saved (store, in_new_chat) && g_get_monotonic_time () < end_us)
+    g_usleep (20000);
+  g_assert_true (is_draft_saved (store, in_new_chat));
+  atl_store_free (store);
+  g_subprocess_send_signal (child, SIGKILL);
+  g_subprocess_wait (child, NULL, NULL);
+  next = g_subprocess_new (G_SUBPROCESS_FLAGS_NONE, &error, c->self, "--look", dir, c->where, NULL);
+  g_assert_no_error (error);
+  g_subprocess_wait (next, NULL, NULL);
+  g_assert_true (g_subprocess_get_if_exited (next));
+  g_assert_cmpint (g_subprocess_get_exit_status (next), ==, 0);
+  app_remove_tree (root);
+}
+
 int
 main (int argc, char **argv)
 {
+  const DraftCase cases[] = { { argv[0], "new" }, { argv[0], "old" } };
+
+  if (argc == 4 && (g_str_equal (argv[1], "--draft") || g_str_equal (argv[1], "--look")))
+    {
+      gboolean looks = g_str_equal (argv[1], "--look"), is_new = g_str_equal (argv[3], "new");
+      g_autofree char *dir = g_strdup (argv[2]);
+
+      argc = 1;
+      app_fixture_init (&argc, &argv);
+      if (!looks)
+        run_draft (dir, is_new);
+      run_look (dir, is_new);
+      return 0;
+    }
   if (argc == 4 && g_str_equal (argv[1], "--child"))
     {
       g_autofree char *dir = g_strdup (argv[2]), *model = g_strdup (argv[3]);
@@ -233,5 +379,7 @@ main (int argc, char **argv)
     }
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/kills/while-answering", argv[0], test_kills);
+  g_test_add_data_func ("/kills/while-writing/new-chat", &cases[0], test_draft);
+  g_test_add_data_func ("/kills/while-writing/old-chat", &cases[1], test_draft);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/content-kind.h"
 #include "app/words.h"
 
 guint
@@ -16,93 +17,122 @@ atl_attachment_estimate_tokens (gsize n_bytes)
 static char *
 to_text (const char *bytes, gsize n_bytes)
 {
-  char *text;
-
   if (n_bytes >= 2 && (memcmp (bytes, "\xff\xfe", 2) == 0 || memcmp (bytes, "\xfe\xff", 2) == 0))
-    return g_convert (bytes, n_bytes, "UTF-8", "UTF-16", NULL, NULL, NULL);
+    return g_convert (bytes, (gssize) n_bytes, "UTF-8", "UTF-16", NULL, NULL, NULL);
   if (n_bytes >= 3 && memcmp (bytes, "\xef\xbb\xbf", 3) == 0)
     {
       bytes += 3;
       n_bytes -= 3;
     }
-  /* A PDF may hold no other byte than those of text, and is none all the same. */
-  if (memchr (bytes, '\0', n_bytes) != NULL || (n_bytes >= 5 && memcmp (bytes, "%PDF-", 5) == 0))
+  if (memchr (bytes, '\0', n_bytes) != NULL)
     return NULL;
-  if (g_utf8_validate (bytes, n_bytes, NULL))
+  if (g_utf8_validate (bytes, (gssize) n_bytes, NULL))
     return g_strndup (bytes, n_bytes);
   for (gsize i = 0; i < n_bytes; i++)
     if ((guchar) bytes[i] < 0x20 && strchr ("\t\n\r\f", bytes[i]) == NULL)
       return NULL;
-  text = g_convert (bytes, n_bytes, "UTF-8", "WINDOWS-1252", NULL, NULL, NULL);
+  return g_convert (bytes, (gssize) n_bytes, "UTF-8", "WINDOWS-1252", NULL, NULL, NULL);
+}
+
+static gboolean
+refuse_kind (const char *name, const char *kind, GError **error)
+{
+  if (kind != NULL)
+    /* Translators: a file's name, and "a PDF document" */
+    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("“%s” is %s."), name, kind);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("“%s” is not a text file."), name);
+  return FALSE;
+}
+
+static gboolean
+check_info (GFileInfo *info, const char *name, GError **error)
+{
+  if (g_file_info_get_file_type (info) == G_FILE_TYPE_DIRECTORY)
+    return refuse_kind (name, _ ("a folder"), error);
+  if (g_file_info_get_file_type (info) != G_FILE_TYPE_REGULAR)
+    return refuse_kind (name, NULL, error);
+  if (g_file_info_get_size (info) > 0)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("“%s” is empty."), name);
+  return FALSE;
+}
+
+/* The text in it. Of a long file only the beginning was read. Also a PDF may hold no other bytes
+ * than those of text, and is none all the same. */
+static char *
+text_of (const char *name, const char *bytes, gsize n_bytes, guint64 size, GError **error)
+{
+  const char *kind;
+  char *text = NULL;
+
+  if (atl_content_kind (bytes, n_bytes, &kind) != ATL_CONTENT_TEXT)
+    {
+      refuse_kind (name, kind, error);
+      return NULL;
+    }
+  if (size > ATL_ATTACHMENT_MAX_BYTES)
+    {
+      g_autofree char *words = atl_format_bytes (size);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
+                   _ ("“%s” is too long: it has %s, at most 1 MB can be attached."), name, words);
+      return NULL;
+    }
+  text = to_text (bytes, n_bytes);
+  if (text == NULL)
+    refuse_kind (name, NULL, error);
   return text;
 }
 
-static void
-loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+static AtlAttachment *
+read_file (GFile *file, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (GTask) task = data;
+  g_autoptr (GFileInfo) info =
+      g_file_query_info (file,
+                         G_FILE_ATTRIBUTE_STANDARD_SIZE "," G_FILE_ATTRIBUTE_STANDARD_TYPE
+                                                        "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME,
+                         G_FILE_QUERY_INFO_NONE, cancellable, error);
+  g_autoptr (GFileInputStream) stream = NULL;
   g_autofree char *bytes = NULL;
-  g_autofree char *text = NULL;
-  g_autofree char *name = g_file_get_basename (G_FILE (source));
-  GError *error = NULL;
-  gsize n_bytes;
+  g_autofree char *mime = NULL;
+  const char *name;
+  char *text;
+  guint64 size;
+  gsize n;
 
-  if (!g_file_load_contents_finish (G_FILE (source), result, &bytes, &n_bytes, NULL, &error))
-    {
-      g_task_return_error (task, error);
-      return;
-    }
-  if (n_bytes == 0)
-    {
-      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("“%s” is empty."), name);
-      return;
-    }
-  text = n_bytes <= ATL_ATTACHMENT_MAX_BYTES ? to_text (bytes, n_bytes) : NULL;
+  if (info == NULL)
+    return NULL;
+  name = g_file_info_get_display_name (info);
+  if (!check_info (info, name, error))
+    return NULL;
+  stream = g_file_read (file, cancellable, error);
+  if (stream == NULL)
+    return NULL;
+  size = (guint64) g_file_info_get_size (info);
+  bytes = g_malloc (ATL_ATTACHMENT_MAX_BYTES + 1);
+  if (!g_input_stream_read_all (G_INPUT_STREAM (stream), bytes,
+                                size > ATL_ATTACHMENT_MAX_BYTES ? ATL_CONTENT_LOOK_BYTES
+                                                                : ATL_ATTACHMENT_MAX_BYTES + 1,
+                                &n, cancellable, error))
+    return NULL;
+  /* It may have grown. */
+  text = text_of (name, bytes, n, MAX (size, n), error);
   if (text == NULL)
-    {
-      g_task_return_new_error (
-          task, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-          _ ("“%s” is not a text file. Text, Markdown, tables (.csv), JSON and "
-             "source code can be attached."),
-          name);
-      return;
-    }
-  AtlAttachment *attachment = g_new0 (AtlAttachment, 1);
-  attachment->name = g_filename_display_name (name);
-  attachment->mime = g_content_type_guess (name, NULL, 0, NULL);
-  attachment->text = g_steal_pointer (&text);
-  g_task_return_pointer (task, attachment, (GDestroyNotify) atl_attachment_free);
+    return NULL;
+  mime = g_content_type_guess (name, NULL, 0, NULL);
+  return atl_attachment_new (name, mime, text);
 }
 
 static void
-info_cb (GObject *source, GAsyncResult *result, gpointer data)
+run (GTask *task, gpointer source, gpointer file, GCancellable *cancellable)
 {
-  g_autoptr (GTask) task = data;
   GError *error = NULL;
-  g_autoptr (GFileInfo) info = g_file_query_info_finish (G_FILE (source), result, &error);
+  AtlAttachment *attachment = read_file (file, cancellable, &error);
 
-  if (info == NULL)
-    {
-      g_task_return_error (task, error);
-      return;
-    }
-  if (g_file_info_get_file_type (info) != G_FILE_TYPE_REGULAR)
-    {
-      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                               _ ("“%s” is not a file that can be attached."),
-                               g_file_info_get_display_name (info));
-      return;
-    }
-  if (g_file_info_get_size (info) > ATL_ATTACHMENT_MAX_BYTES)
-    {
-      g_autofree char *size = atl_format_bytes ((guint64) g_file_info_get_size (info));
-      g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_FULL,
-                               _ ("“%s” is too long: it has %s, at most 1 MB can be attached."),
-                               g_file_info_get_display_name (info), size);
-      return;
-    }
-  g_file_load_contents_async (G_FILE (source), g_task_get_cancellable (task), loaded_cb,
-                              g_object_ref (task));
+  if (attachment != NULL)
+    g_task_return_pointer (task, attachment, (GDestroyNotify) atl_attachment_unref);
+  else
+    g_task_return_error (task, error);
 }
 
 void
@@ -111,13 +141,10 @@ atl_attachment_read_async (GFile *file,
                            GAsyncReadyCallback callback,
                            gpointer data)
 {
-  GTask *task = g_task_new (NULL, cancellable, callback, data);
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
 
-  g_file_query_info_async (file,
-                           G_FILE_ATTRIBUTE_STANDARD_SIZE
-                           "," G_FILE_ATTRIBUTE_STANDARD_TYPE
-                           "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME,
-                           G_FILE_QUERY_INFO_NONE, G_PRIORITY_DEFAULT, cancellable, info_cb, task);
+  g_task_set_task_data (task, g_object_ref (file), g_object_unref);
+  g_task_run_in_thread (task, run);
 }
 
 AtlAttachment *

@@ -4,7 +4,9 @@
  */
 #pragma once
 
-#include "app/chat/message-item.h"
+#include <gio/gio.h>
+
+#include "store/attachments.h"
 
 G_BEGIN_DECLS
 
@@ -16,8 +18,8 @@ void atl_attachment_read_async (GFile *file,
                                 GCancellable *cancellable,
                                 GAsyncReadyCallback callback,
                                 gpointer data);
-/* ATL_ERROR_UNSUPPORTED for a file that is no text, ATL_ERROR_FULL for one that is too long, in
- * words. (transfer full) */
+/* ATL_ERROR_UNSUPPORTED for what is no text, in a sentence that says what it is;
+ * ATL_ERROR_FULL for what is too long. (transfer full) */
 AtlAttachment *atl_attachment_read_finish (GAsyncResult *result, GError **error);
 
 /* The tokens that a text of so many bytes roughly takes. */

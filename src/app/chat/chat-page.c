@@ -268,7 +268,9 @@ set_conversation (AtlChatPage *self, AtlConversation *conversation)
 
   /* Flushes the old draft while the old conversation still takes it. */
   atl_composer_set_text (ATL_COMPOSER (self->composer), draft);
-  atl_composer_clear_attachments (ATL_COMPOSER (self->composer));
+  atl_composer_set_files (
+      ATL_COMPOSER (self->composer),
+      atl_session_get_attached_files (self->session, atl_conversation_get_chat_id (conversation)));
   g_set_object (&self->conversation, conversation);
   g_signal_group_set_target (self->signals, conversation);
   g_signal_group_set_target (self->list_signals, atl_conversation_get_messages (conversation));
@@ -440,7 +442,6 @@ atl_chat_page_init (AtlChatPage *self)
   g_signal_connect_swapped (self->composer, "stop", G_CALLBACK (stop_cb), self);
   g_signal_connect_swapped (self->composer, "edit-last", G_CALLBACK (edit_last_cb), self);
   g_signal_connect (self->composer, "draft", G_CALLBACK (draft_cb), self);
-  g_signal_connect (self->composer, "notice", G_CALLBACK (notice_cb), self);
   g_signal_connect (self->settings, "notice", G_CALLBACK (notice_cb), self);
   g_signal_connect_swapped (self->settings, "reload", G_CALLBACK (reload_cb), self);
   self->signals = g_signal_group_new (ATL_TYPE_CONVERSATION);

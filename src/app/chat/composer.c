@@ -3,7 +3,6 @@
 
 #include <glib/gi18n.h>
 
-#include "app/chat/attachment.h"
 #include "app/words.h"
 
 #define DRAFT_MS 400
@@ -23,9 +22,8 @@ struct _AtlComposer
   GtkWidget *stop_button;
   GtkWidget *context_bar;
 
-  GPtrArray *attachments;        /* (element-type AtlAttachment) */
+  AtlAttachedFiles *files;
   GtkFileChooserNative *chooser; /* (nullable) */
-  GCancellable *reading;
   guint draft_source;
   guint grow_tick;
   guint n_grown; /* frames since it began to */
@@ -43,7 +41,6 @@ enum
   STOP,
   EDIT_LAST,
   DRAFT,
-  NOTICE,
   N_SIGNALS
 };
 
@@ -69,11 +66,11 @@ refresh (AtlComposer *self)
 {
   g_autofree char *text = atl_composer_get_text (self);
   gboolean empty = *text == '\0';
+  gboolean has_files = atl_attached_files_get (self->files)->len > 0;
 
   gtk_widget_set_visible (self->placeholder, empty && !self->has_preedit);
-  gtk_widget_set_sensitive (self->send_button,
-                            *g_strstrip (text) != '\0' || self->attachments->len > 0);
-  gtk_widget_set_visible (self->attachment_box, self->attachments->len > 0);
+  gtk_widget_set_sensitive (self->send_button, *g_strstrip (text) != '\0' || has_files);
+  gtk_widget_set_visible (self->attachment_box, has_files);
 }
 
 static void
@@ -162,7 +159,7 @@ void
 atl_composer_send (AtlComposer *self)
 {
   g_autofree char *text = atl_composer_get_text (self);
-  g_autofree char *attachments = atl_attachments_to_json (self->attachments);
+  g_autofree char *attachments = atl_attachments_to_json (atl_attached_files_get (self->files));
   gboolean taken = FALSE;
 
   g_strstrip (text);
@@ -172,7 +169,7 @@ atl_composer_send (AtlComposer *self)
   if (!taken)
     return;
   gtk_text_buffer_set_text (get_buffer (self), "", 0);
-  atl_composer_clear_attachments (self);
+  atl_attached_files_clear (self->files);
   save_draft (self);
 }
 
@@ -218,15 +215,12 @@ atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total)
 
 /* --- Attachments --- */
 
-static void show_attachments (AtlComposer *self);
-
 static void
 remove_cb (GtkButton *button, AtlComposer *self)
 {
   AtlAttachment *attachment = g_object_get_data (G_OBJECT (button), "attachment");
 
-  g_ptr_array_remove (self->attachments, attachment);
-  show_attachments (self);
+  atl_attached_files_remove (self->files, attachment);
   gtk_widget_grab_focus (self->text_view);
 }
 
@@ -259,73 +253,39 @@ new_chip (AtlComposer *self, AtlAttachment *attachment)
 static void
 show_attachments (AtlComposer *self)
 {
+  GPtrArray *list = atl_attached_files_get (self->files);
   GtkWidget *child;
 
   while ((child = gtk_widget_get_first_child (self->attachment_box)) != NULL)
     gtk_flow_box_remove (GTK_FLOW_BOX (self->attachment_box), child);
-  for (guint i = 0; i < self->attachments->len; i++)
+  for (guint i = 0; i < list->len; i++)
     {
-      gtk_flow_box_append (GTK_FLOW_BOX (self->attachment_box),
-                           new_chip (self, g_ptr_array_index (self->attachments, i)));
+      gtk_flow_box_append (GTK_FLOW_BOX (self->attachment_box), new_chip (self, list->pdata[i]));
       child = gtk_widget_get_last_child (self->attachment_box);
       gtk_widget_set_focusable (child, FALSE);
     }
   refresh (self);
 }
 
+AtlAttachedFiles *
+atl_composer_get_files (AtlComposer *self)
+{
+  return self->files;
+}
+
 void
-atl_composer_clear_attachments (AtlComposer *self)
+atl_composer_set_files (AtlComposer *self, AtlAttachedFiles *files)
 {
-  g_ptr_array_set_size (self->attachments, 0);
-  show_attachments (self);
-}
-
-static void
-say (AtlComposer *self, const char *sentence)
-{
-  g_signal_emit (self, signals[NOTICE], 0, sentence);
-}
-
-static void
-read_cb (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (AtlComposer) self = data;
-  g_autoptr (GError) error = NULL;
-  AtlAttachment *attachment = atl_attachment_read_finish (result, &error);
-  guint n_tokens;
-
-  if (attachment == NULL)
-    {
-      if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        say (self, error->message);
-      return;
-    }
-  n_tokens = atl_attachment_estimate_tokens (strlen (attachment->text));
-  if (self->n_context > 0 && n_tokens > self->n_context)
-    {
-      g_autofree char *words = g_strdup_printf (
-          _ ("“%s” is too long for this chat: about %'u tokens, and %'u fit. Choose a longer "
-             "context in the settings, or a shorter file."),
-          attachment->name, n_tokens, self->n_context);
-      say (self, words);
-      atl_attachment_free (attachment);
-      return;
-    }
-  g_ptr_array_add (self->attachments, attachment);
+  g_signal_handlers_disconnect_by_func (self->files, show_attachments, self);
+  g_set_object (&self->files, files);
+  g_signal_connect_swapped (files, "changed", G_CALLBACK (show_attachments), self);
   show_attachments (self);
 }
 
 void
 atl_composer_attach_files (AtlComposer *self, GSList *files)
 {
-  for (GSList *l = files; l != NULL; l = l->next)
-    atl_attachment_read_async (l->data, self->reading, read_cb, g_object_ref (self));
-}
-
-guint
-atl_composer_get_n_attachments (AtlComposer *self)
-{
-  return self->attachments->len;
+  atl_attached_files_attach (self->files, files, self->n_context);
 }
 
 static void
@@ -334,12 +294,12 @@ chosen_cb (GtkNativeDialog *dialog, int response, AtlComposer *self)
   if (response == GTK_RESPONSE_ACCEPT)
     {
       g_autoptr (GListModel) files = gtk_file_chooser_get_files (GTK_FILE_CHOOSER (dialog));
+      GSList *list = NULL;
+
       for (guint i = 0; i < g_list_model_get_n_items (files); i++)
-        {
-          g_autoptr (GFile) file = g_list_model_get_item (files, i);
-          GSList list = { file, NULL };
-          atl_composer_attach_files (self, &list);
-        }
+        list = g_slist_append (list, g_list_model_get_item (files, i));
+      atl_composer_attach_files (self, list);
+      g_slist_free_full (list, g_object_unref);
     }
   g_clear_object (&self->chooser);
 }
@@ -389,7 +349,7 @@ paste_cb (GtkTextView *view, AtlComposer *self)
   if (!gdk_content_formats_contain_gtype (formats, GDK_TYPE_FILE_LIST))
     return;
   g_signal_stop_emission_by_name (view, "paste-clipboard");
-  gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, self->reading,
+  gdk_clipboard_read_value_async (clipboard, GDK_TYPE_FILE_LIST, G_PRIORITY_DEFAULT, NULL,
                                   pasted_cb, g_object_ref (self));
 }
 
@@ -457,13 +417,12 @@ atl_composer_dispose (GObject *object)
   GtkWidget *child;
 
   g_clear_handle_id (&self->draft_source, g_source_remove);
-  if (self->reading != NULL)
-    g_cancellable_cancel (self->reading);
-  g_clear_object (&self->reading);
   g_clear_object (&self->chooser);
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))) != NULL)
     gtk_widget_unparent (child);
-  g_clear_pointer (&self->attachments, g_ptr_array_unref);
+  if (self->files != NULL)
+    g_signal_handlers_disconnect_by_func (self->files, show_attachments, self);
+  g_clear_object (&self->files);
   G_OBJECT_CLASS (atl_composer_parent_class)->dispose (object);
 }
 
@@ -501,7 +460,6 @@ atl_composer_class_init (AtlComposerClass *klass)
   signals[STOP] = new_signal ("stop", NULL, G_TYPE_NONE, 0, 0, 0);
   signals[EDIT_LAST] = new_signal ("edit-last", NULL, G_TYPE_NONE, 0, 0, 0);
   signals[DRAFT] = new_signal ("draft", NULL, G_TYPE_NONE, 1, G_TYPE_STRING, 0);
-  signals[NOTICE] = new_signal ("notice", NULL, G_TYPE_NONE, 1, G_TYPE_STRING, 0);
 }
 
 static void
@@ -510,8 +468,8 @@ atl_composer_init (AtlComposer *self)
   GtkEventController *keys = gtk_event_controller_key_new ();
   GtkAdjustment *adjustment;
 
-  self->attachments = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_attachment_free);
-  self->reading = g_cancellable_new ();
+  self->files = atl_attached_files_new (NULL);
+  g_signal_connect_swapped (self->files, "changed", G_CALLBACK (show_attachments), self);
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);

@@ -3,13 +3,15 @@
  *
  * Signals: "send" (text, attachments JSON or NULL) returns TRUE when the message was taken, then
  * the composer empties itself; "stop"; "edit-last" (Up in an empty composer); "draft" (text), a
- * moment after typing; "notice" (sentence).
+ * moment after typing.
  *
  * Threading: the main thread.
  */
 #pragma once
 
 #include <gtk/gtk.h>
+
+#include "app/chat/attached-files.h"
 
 G_BEGIN_DECLS
 
@@ -24,10 +26,11 @@ void atl_composer_set_running (AtlComposer *self, gboolean running);
 void atl_composer_announce (AtlComposer *self, const char *words);
 /* `n_total` 0: not known, nothing is shown. */
 void atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total);
-/* Reads text files and attaches them; files that cannot be attached end in "notice". */
+/* The files that go with the message; a list of its own at first. Borrowed. */
+AtlAttachedFiles *atl_composer_get_files (AtlComposer *self);
+void atl_composer_set_files (AtlComposer *self, AtlAttachedFiles *files);
+/* Reads text files and attaches them to the message. (element-type GFile) */
 void atl_composer_attach_files (AtlComposer *self, GSList *files);
-guint atl_composer_get_n_attachments (AtlComposer *self);
-void atl_composer_clear_attachments (AtlComposer *self);
 /* A key that was pressed elsewhere: takes the focus and types it. Returns whether it was taken. */
 gboolean atl_composer_take_key (AtlComposer *self, GtkEventControllerKey *keys);
 /* As Enter does. */

@@ -207,27 +207,28 @@ atl_conversation_show_message (AtlConversation *self, gint64 message_id)
 
 /* --- Saving --- */
 
+/* Where the disk is full after the row was made, the row stays for the next try. */
 gboolean
 atl_conversation_ensure_chat (AtlConversation *self, GError **error)
 {
   AtlStore *store = atl_session_get_store (self->session);
-  g_autoptr (AtlChat) chat = NULL;
   gint64 id;
 
   if (self->chat != NULL)
     return TRUE;
   id = atl_store_chat_add (store, self->folder_id, error);
-  chat = id ? atl_store_chat_get (store, id, error) : NULL;
-  if (chat == NULL)
+  self->chat = id ? atl_store_chat_get (store, id, error) : NULL;
+  if (self->chat == NULL)
     return FALSE;
-  chat->system_prompt = g_strdup (self->system_prompt);
-  chat->settings_json = atl_conversation_settings_to_json (self);
-  if (!atl_store_chat_update (store, chat, ATL_CHAT_SYSTEM_PROMPT | ATL_CHAT_SETTINGS, error))
-    return FALSE;
-  self->chat = g_steal_pointer (&chat);
-  atl_store_setting_set (store, ATL_NEW_CHAT_DRAFT, NULL, NULL);
+  self->chat->system_prompt = g_strdup (*self->system_prompt ? self->system_prompt : NULL);
+  self->chat->settings_json = atl_conversation_settings_to_json (self);
+  self->chat->draft = atl_store_setting_get (store, ATL_NEW_CHAT_DRAFT, NULL);
+  atl_session_hand_over_files (self->session, id);
   atl_session_conversation_changed (self->session, self);
-  return TRUE;
+  return atl_store_chat_update (store, self->chat,
+                                ATL_CHAT_SYSTEM_PROMPT | ATL_CHAT_SETTINGS | ATL_CHAT_DRAFT,
+                                error) &&
+         atl_store_setting_set (store, ATL_NEW_CHAT_DRAFT, NULL, error);
 }
 
 gboolean

@@ -7,68 +7,6 @@ G_DEFINE_FINAL_TYPE (AtlMessageItem, atl_message_item, G_TYPE_OBJECT)
 
 static guint changed_signal;
 
-void
-atl_attachment_free (AtlAttachment *attachment)
-{
-  if (attachment == NULL)
-    return;
-  g_free (attachment->name);
-  g_free (attachment->mime);
-  g_free (attachment->text);
-  g_free (attachment);
-}
-
-GPtrArray *
-atl_attachments_from_json (const char *json)
-{
-  GPtrArray *list = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_attachment_free);
-  g_autoptr (JsonNode) node =
-      json ? atl_json_parse (json, strlen (json), "attachments", NULL) : NULL;
-
-  if (node == NULL || !JSON_NODE_HOLDS_ARRAY (node))
-    return list;
-  JsonArray *array = json_node_get_array (node);
-  for (guint i = 0; i < json_array_get_length (array); i++)
-    {
-      JsonNode *element = json_array_get_element (array, i);
-      if (!JSON_NODE_HOLDS_OBJECT (element))
-        continue;
-      JsonObject *object = json_node_get_object (element);
-      AtlAttachment *attachment = g_new0 (AtlAttachment, 1);
-      attachment->name = g_strdup (atl_json_string (object, "name", "?"));
-      attachment->mime = g_strdup (atl_json_string (object, "mime", "text/plain"));
-      attachment->text = g_strdup (atl_json_string (object, "text", ""));
-      g_ptr_array_add (list, attachment);
-    }
-  return list;
-}
-
-char *
-atl_attachments_to_json (GPtrArray *attachments)
-{
-  g_autoptr (JsonBuilder) builder = NULL;
-
-  if (attachments == NULL || attachments->len == 0)
-    return NULL;
-  builder = json_builder_new ();
-  json_builder_begin_array (builder);
-  for (guint i = 0; i < attachments->len; i++)
-    {
-      const AtlAttachment *attachment = g_ptr_array_index (attachments, i);
-      json_builder_begin_object (builder);
-      json_builder_set_member_name (builder, "name");
-      json_builder_add_string_value (builder, attachment->name);
-      json_builder_set_member_name (builder, "mime");
-      json_builder_add_string_value (builder, attachment->mime);
-      json_builder_set_member_name (builder, "text");
-      json_builder_add_string_value (builder, attachment->text);
-      json_builder_end_object (builder);
-    }
-  json_builder_end_array (builder);
-  g_autoptr (JsonNode) root = json_builder_get_root (builder);
-  return json_to_string (root, FALSE);
-}
-
 static void
 add_number (JsonBuilder *builder, const char *name, double value)
 {

@@ -10,23 +10,10 @@
 #include <gio/gio.h>
 
 #include "client/model-info.h"
+#include "store/attachments.h"
 #include "store/messages.h"
 
 G_BEGIN_DECLS
-
-/* What was attached to a message: the text goes to the model. */
-typedef struct
-{
-  char *name;
-  char *mime;
-  char *text;
-} AtlAttachment;
-
-void atl_attachment_free (AtlAttachment *attachment);
-/* NULL or damaged JSON gives an empty array. (transfer full) (element-type AtlAttachment) */
-GPtrArray *atl_attachments_from_json (const char *json);
-/* NULL when empty; the caller's. */
-char *atl_attachments_to_json (GPtrArray *attachments);
 
 /* The numbers of a finished answer, kept in the store as JSON. Zero: not known. */
 typedef struct

@@ -279,7 +279,7 @@ stop_cb (AtlCompareWindow *self)
 }
 
 static void
-notice_cb (AtlComposer *composer, const char *sentence, AtlCompareWindow *self)
+notice_cb (AtlAttachedFiles *files, const char *sentence, AtlCompareWindow *self)
 {
   say (self, sentence);
 }
@@ -357,7 +357,8 @@ atl_compare_window_init (AtlCompareWindow *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   g_signal_connect (self->composer, "send", G_CALLBACK (send_cb), self);
   g_signal_connect_swapped (self->composer, "stop", G_CALLBACK (stop_cb), self);
-  g_signal_connect (self->composer, "notice", G_CALLBACK (notice_cb), self);
+  g_signal_connect_object (atl_composer_get_files (ATL_COMPOSER (self->composer)), "notice",
+                           G_CALLBACK (notice_cb), self, 0);
 }
 
 GtkWidget *
