@@ -3,6 +3,7 @@
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
+#include <string.h>
 
 static gboolean
 has_label (GtkWidget *widget)
@@ -28,6 +29,68 @@ name_button (GtkWidget *button)
   if (name == NULL || !GTK_IS_TOGGLE_BUTTON (inner))
     return;
   atl_accessible_set_name (GTK_IS_MENU_BUTTON (button) ? button : inner, name);
+}
+
+/* A tooltip ends in the key that does the same, as in "Search (Ctrl+F)", and would be read after
+ * the name: of the words before it nothing but the same again. The part in brackets, the caller's.
+ */
+static char *
+key_of (const char *tooltip)
+{
+  const char *start = tooltip != NULL ? strrchr (tooltip, '(') : NULL;
+
+  if (start == NULL || start == tooltip || !g_str_has_suffix (start, ")"))
+    return NULL;
+  return g_strndup (start + 1, strlen (start) - 2);
+}
+
+/* GTK before 4.10 has no role for a toggle button: its state is told in words. */
+static void
+describe_button (GtkWidget *button)
+{
+  g_autofree char *key = key_of (gtk_widget_get_tooltip_text (button));
+  const char *state = NULL;
+  g_autofree char *words = NULL;
+
+  if (GTK_IS_TOGGLE_BUTTON (button) && gtk_get_minor_version () < 10)
+    /* Translators: the state of a button, read by a screen reader after its name */
+    state = gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (button)) ? _ ("on") : _ ("off");
+  words = state && key ? g_strdup_printf ("%s, %s", state, key) : g_strdup (state ? state : key);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  words ? words : "", -1);
+}
+
+/* A button with a picture is labelled by it, and a picture without a name is called by its type. */
+static void
+complete_button (GtkWidget *button)
+{
+  gboolean is_part = GTK_IS_MENU_BUTTON (gtk_widget_get_parent (button)) ||
+                     GTK_IS_DROP_DOWN (gtk_widget_get_parent (button));
+
+  if (is_part || !GTK_IS_IMAGE (gtk_button_get_child (GTK_BUTTON (button))) ||
+      g_object_get_data (G_OBJECT (button), "atl-accessible-button") != NULL)
+    return;
+  g_object_set_data (G_OBJECT (button), "atl-accessible-button", GINT_TO_POINTER (1));
+  gtk_accessible_reset_relation (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_RELATION_LABELLED_BY);
+  describe_button (button);
+  g_signal_connect_after (button, "notify::tooltip-markup", G_CALLBACK (describe_button), NULL);
+  if (GTK_IS_TOGGLE_BUTTON (button))
+    g_signal_connect_after (button, "notify::active", G_CALLBACK (describe_button), NULL);
+}
+
+/* Pages of a stack are panels that are called by their type where they have no title. */
+static void
+complete_stack (GtkStack *stack)
+{
+  g_autoptr (GtkSelectionModel) pages = gtk_stack_get_pages (stack);
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (pages)); i++)
+    {
+      g_autoptr (GObject) page = g_list_model_get_item (G_LIST_MODEL (pages), i);
+      if (gtk_stack_page_get_title (GTK_STACK_PAGE (page)) == NULL)
+        gtk_accessible_update_property (GTK_ACCESSIBLE (page), GTK_ACCESSIBLE_PROPERTY_LABEL, "",
+                                        -1);
+    }
 }
 
 /* The title of the row that the list is in, or that of its first row. A group names its list
@@ -83,9 +146,110 @@ name_scrolled (GtkWidget *scrolled)
     atl_accessible_set_name (scrolled, _ ("Scrolled part"));
 }
 
+/* --- Announcements --- */
+
+/* What has the focus for a screen reader: of an entry not the text in it. */
+static GtkWidget *
+get_focused (GtkRoot *root)
+{
+  GtkWidget *focus = gtk_root_get_focus (root);
+
+  return GTK_IS_TEXT (focus) ? gtk_widget_get_parent (focus) : focus;
+}
+
+static void
+restore_description (GtkWidget *widget)
+{
+  const char *tooltip = gtk_widget_get_tooltip_text (widget);
+
+  if (tooltip != NULL)
+    gtk_accessible_update_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                    tooltip, -1);
+  else
+    gtk_accessible_reset_property (GTK_ACCESSIBLE (widget), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION);
+  if (GTK_IS_BUTTON (widget) && g_object_get_data (G_OBJECT (widget), "atl-accessible-button"))
+    describe_button (widget);
+}
+
+static void
+focus_moved_cb (GtkRoot *root, GParamSpec *spec, GWeakRef *told)
+{
+  g_autoptr (GtkWidget) widget = g_weak_ref_get (told);
+
+  if (widget == NULL || widget == get_focused (root))
+    return;
+  g_weak_ref_set (told, NULL);
+  restore_description (widget);
+}
+
+static void
+free_told (gpointer told, GClosure *closure)
+{
+  g_weak_ref_clear (told);
+  g_free (told);
+}
+
+void
+atl_accessible_announce (GtkWidget *widget, const char *words)
+{
+  GtkRoot *root = gtk_widget_get_root (widget);
+  GtkWidget *focus = root != NULL ? get_focused (root) : NULL;
+  GWeakRef *told = root != NULL ? g_object_get_data (G_OBJECT (root), "atl-accessible-told") : NULL;
+
+  if (focus == NULL)
+    return;
+  if (told == NULL)
+    {
+      told = g_new0 (GWeakRef, 1);
+      g_weak_ref_init (told, NULL);
+      g_object_set_data (G_OBJECT (root), "atl-accessible-told", told);
+      g_signal_connect_data (root, "notify::focus-widget", G_CALLBACK (focus_moved_cb), told,
+                             free_told, 0);
+    }
+  g_weak_ref_set (told, focus);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (focus), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  words, -1);
+}
+
+/* --- Focus by a click only --- */
+
+static void
+pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, GtkWidget *label)
+{
+  gtk_widget_set_can_focus (label, TRUE);
+}
+
+static void
+left_cb (GtkEventControllerFocus *controller, GtkWidget *label)
+{
+  gtk_widget_set_can_focus (label, FALSE);
+}
+
+/* (Not by "focusable" alone: GTK 4.8's label then says that it took the focus, and Tab ends
+ * there.) */
+void
+atl_accessible_focus_by_click (GtkWidget *label)
+{
+  GtkGesture *click = gtk_gesture_click_new ();
+  GtkEventController *focus = gtk_event_controller_focus_new ();
+
+  gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (click), GTK_PHASE_CAPTURE);
+  g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), label);
+  g_signal_connect (focus, "leave", G_CALLBACK (left_cb), label);
+  gtk_widget_add_controller (label, GTK_EVENT_CONTROLLER (click));
+  gtk_widget_add_controller (label, focus);
+  gtk_widget_set_can_focus (label, FALSE);
+}
+
 void
 atl_accessible_complete (GtkWidget *root)
 {
+  if (GTK_IS_BUTTON (root))
+    complete_button (root);
+  else if (GTK_IS_STACK (root))
+    complete_stack (GTK_STACK (root));
+  else if (GTK_IS_POPOVER_MENU (root))
+    gtk_accessible_update_property (GTK_ACCESSIBLE (root), GTK_ACCESSIBLE_PROPERTY_LABEL, "", -1);
   if (GTK_IS_MENU_BUTTON (root) || GTK_IS_DROP_DOWN (root))
     name_button (root);
   else if (is_search_of_rows (root))

@@ -9,13 +9,22 @@
 G_BEGIN_DECLS
 
 /* Everything below `root` that GTK leaves without a name: menu buttons and drop-downs are named by
- * their tooltips, lists by the title of their group, scrolled windows by what is in them. Windows
- * of the application get this when they are shown; call it for what is made later.
+ * their tooltips, buttons with a picture no longer by the type of the picture, lists by the title
+ * of their group, scrolled windows by what is in them. Windows of the application get this when
+ * they are shown; call it for what is made later.
  */
 void atl_accessible_complete (GtkWidget *root);
 
 /* A name that atl_accessible_complete() leaves as it is. */
 void atl_accessible_set_name (GtkWidget *widget, const char *name);
+
+/* Tells the person in the window of `widget` in words what happened elsewhere. GTK 4.8 has no
+ * announcements; screen readers say what changes about the thing that has the focus. */
+void atl_accessible_announce (GtkWidget *widget, const char *words);
+
+/* A selectable label would be a stop of the Tab key, which makes a long answer a long way. This one
+ * takes the focus only from a click, so that Ctrl+C still copies what was selected. */
+void atl_accessible_focus_by_click (GtkWidget *label);
 
 /* Gives the lists below a combo row, in its pop-up, the name of the row. */
 void atl_accessible_name_combo_row (GtkWidget *row);

@@ -4,6 +4,8 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
+
 /* Characters that a toast shows in one line without cutting them off. */
 #define LONG_SENTENCE 48
 
@@ -106,4 +108,11 @@ atl_toast_new (const char *sentence)
       adw_toast_set_timeout (toast, 8);
     }
   return toast;
+}
+
+void
+atl_toast_show (GtkWidget *overlay, const char *sentence)
+{
+  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), atl_toast_new (sentence));
+  atl_accessible_announce (overlay, sentence);
 }

@@ -286,10 +286,26 @@ atl_engine_strip_class_init (AtlEngineStripClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, fill_popover);
 }
 
+/* Read when the focus comes, and not at each change. */
+static void
+focused_cb (AtlEngineStrip *self)
+{
+  g_autofree char *words =
+      g_strdup_printf ("%s, %s", gtk_label_get_text (GTK_LABEL (self->title_label)),
+                       gtk_label_get_text (GTK_LABEL (self->detail_label)));
+
+  gtk_accessible_update_property (GTK_ACCESSIBLE (gtk_widget_get_first_child (self->button)),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+}
+
 static void
 atl_engine_strip_init (AtlEngineStrip *self)
 {
+  GtkEventController *focus = gtk_event_controller_focus_new ();
+
   gtk_widget_init_template (GTK_WIDGET (self));
+  g_signal_connect_swapped (focus, "enter", G_CALLBACK (focused_cb), self);
+  gtk_widget_add_controller (self->button, focus);
   self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
   g_signal_group_connect_swapped (self->task, "notify::progress", G_CALLBACK (refresh), self);
   /* A menu button centres its child; the strip fills the sidebar. */

@@ -25,6 +25,7 @@ static const Line lines[] = {
   { N_ ("All chats"), NULL },
   { N_ ("Search all chats"), "<Control>k" },
   { N_ ("New folder"), "<Control><Shift>n" },
+  { N_ ("Delete"), "Delete" },
   { N_ ("Undo the last delete"), "<Control>z" },
   { N_ ("Notebook"), NULL },
   { N_ ("Go on at the cursor"), "<Control>Return" },

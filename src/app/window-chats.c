@@ -59,9 +59,17 @@ static void
 rename_chat (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlWindow *self = ATL_WINDOW (widget);
-  gint64 id = target_chat (self, parameter);
+  /* F2 in the list of chats concerns the line that has the focus. */
+  AtlChatEntry *entry = atl_chat_list_get_focused (ATL_CHAT_LIST (self->chat_list));
+  gboolean by_key = g_variant_get_int64 (parameter) == 0 && entry != NULL;
+  gint64 id = by_key ? entry->id : target_chat (self, parameter);
   g_autoptr (AtlChat) chat = NULL;
 
+  if (by_key && entry->kind == ATL_CHAT_ENTRY_FOLDER)
+    {
+      gtk_widget_activate_action (widget, "win.rename-folder", "x", id);
+      return;
+    }
   if (id == 0)
     return;
   chat = atl_store_chat_get (atl_window_get_store (self), id, NULL);
@@ -283,6 +291,7 @@ delete_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   gint64 id = target_chat (self, parameter);
   gint64 next = atl_chat_list_neighbour (ATL_CHAT_LIST (self->chat_list), id);
   gboolean is_open = id == target_chat (self, NULL);
+  gboolean in_list = atl_chat_list_get_focused (ATL_CHAT_LIST (self->chat_list)) != NULL;
   g_autoptr (AtlConversation) conversation = NULL;
 
   if (id == 0)
@@ -297,6 +306,9 @@ delete_chat (GtkWidget *widget, const char *name, GVariant *parameter)
   else if (is_open)
     atl_window_new_chat (self, 0);
   atl_session_emit_chats_changed (self->session);
+  /* The row that had the focus is gone. */
+  if (in_list && !atl_chat_list_focus_chat (ATL_CHAT_LIST (self->chat_list), next))
+    atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
 }
 
 static void

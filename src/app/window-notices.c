@@ -4,6 +4,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/models/model-adder.h"
 
 void
@@ -14,6 +15,8 @@ atl_window_show_notice (AtlWindow *self,
                         const char *button,
                         const char *action)
 {
+  g_autofree char *told = NULL;
+
   gtk_info_bar_set_message_type (GTK_INFO_BAR (self->notice_bar), type);
   gtk_label_set_text (GTK_LABEL (self->notice_title), title);
   gtk_label_set_text (GTK_LABEL (self->notice_label), words);
@@ -24,6 +27,8 @@ atl_window_show_notice (AtlWindow *self,
       gtk_actionable_set_action_name (GTK_ACTIONABLE (self->notice_button), action);
     }
   gtk_info_bar_set_revealed (GTK_INFO_BAR (self->notice_bar), TRUE);
+  told = g_strdup_printf ("%s. %s", title, words);
+  atl_accessible_announce (GTK_WIDGET (self), told);
 }
 
 void

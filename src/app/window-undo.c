@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/window-private.h"
 
 #define MAX_UNDO 20
@@ -86,4 +87,5 @@ atl_undo_offer (GtkWidget *widget,
   if (g_queue_get_length (&self->undo) > MAX_UNDO)
     free_undo (g_queue_pop_tail (&self->undo));
   adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), g_object_ref (undo->toast));
+  atl_accessible_announce (widget, sentence);
 }

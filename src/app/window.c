@@ -28,7 +28,7 @@ atl_window_get_store (AtlWindow *self)
 void
 atl_window_toast (AtlWindow *self, const char *sentence)
 {
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), atl_toast_new (sentence));
+  atl_toast_show (self->toasts, sentence);
 }
 
 /* --- Layout --- */

@@ -2,6 +2,7 @@
  * the focus has a name, once. */
 #include "app-steps.h"
 
+#include "app/chat/message-row.h"
 #include "app/compare/compare-window.h"
 #include "app/models/models-page.h"
 #include "app/notebook/notebook-window.h"
@@ -175,7 +176,59 @@ test_answer_is_told (void)
   atl_conversation_answer_text (app_conversation (&f), "answer", FALSE);
   atl_conversation_answer_finish (app_conversation (&f), NULL);
   gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
-                                       "The answer is ready.");
+                                       "The answer is ready.\nanswer");
+  app_fixture_stop (&f);
+}
+
+static gboolean
+is_answer (GtkWidget *widget, gconstpointer data)
+{
+  AtlMessageItem *item = atl_message_row_get_item (ATL_MESSAGE_ROW (widget));
+
+  return item != NULL && item->role == ATL_ROLE_ASSISTANT && gtk_widget_get_mapped (widget);
+}
+
+/* A message that takes the focus is read. */
+static void
+test_message_is_read (void)
+{
+  AppFixture f;
+  GtkWidget *row;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "one", "It is **two**:\n\n| a | b |\n|--|--|\n| c | d |");
+  app_fixture_spin (300);
+  row = app_fixture_find (f.window->chat_page, ATL_TYPE_MESSAGE_ROW, is_answer, NULL);
+  g_assert_nonnull (row);
+  g_assert_true (gtk_widget_get_focusable (row));
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "It is two:\na, b\nc, d");
+  app_fixture_stop (&f);
+}
+
+/* What a toast says, the thing that has the focus says too, until the focus goes on. */
+static void
+test_notice_is_told (void)
+{
+  AppFixture f;
+  GtkWidget *view, *button;
+
+  app_fixture_start (&f);
+  view = app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  button = app_fixture_find_id (GTK_WIDGET (f.window), "list_new_button");
+  gtk_widget_grab_focus (view);
+  atl_session_emit_notice (f.session, "Something happened.");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (view), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Something happened.");
+  gtk_widget_grab_focus (button);
+  g_assert_false (gtk_test_accessible_has_property (GTK_ACCESSIBLE (view),
+                                                    GTK_ACCESSIBLE_PROPERTY_DESCRIPTION));
+  atl_session_emit_notice (f.session, "Something else.");
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Something else.");
+  gtk_widget_grab_focus (view);
+  gtk_test_accessible_assert_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                       "Ctrl+N");
   app_fixture_stop (&f);
 }
 
@@ -187,5 +240,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/names/windows", test_windows);
   g_test_add_func ("/app/names/dialogs", test_dialogs);
   g_test_add_func ("/app/names/answer-is-told", test_answer_is_told);
+  g_test_add_func ("/app/names/message-is-read", test_message_is_read);
+  g_test_add_func ("/app/names/notice-is-told", test_notice_is_told);
   return g_test_run ();
 }

@@ -73,6 +73,16 @@ create_menu_cb (GtkMenuButton *button, gpointer data)
   menu = self->entry->kind == ATL_CHAT_ENTRY_FOLDER ? folder_menu (self->entry)
                                                     : chat_menu (self->entry);
   gtk_menu_button_set_menu_model (button, menu);
+  atl_accessible_complete (GTK_WIDGET (button));
+}
+
+gboolean
+atl_chat_list_row_popup (AtlChatListRow *self)
+{
+  if (!gtk_widget_get_visible (self->menu_button))
+    return FALSE;
+  gtk_menu_button_popup (GTK_MENU_BUTTON (self->menu_button));
+  return TRUE;
 }
 
 static void
@@ -80,11 +90,9 @@ pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, AtlChatLi
 {
   GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture));
 
-  if (event == NULL || !gdk_event_triggers_context_menu (event) ||
-      !gtk_widget_get_visible (self->menu_button))
+  if (event == NULL || !gdk_event_triggers_context_menu (event) || !atl_chat_list_row_popup (self))
     return;
   gtk_gesture_set_state (GTK_GESTURE (gesture), GTK_EVENT_SEQUENCE_CLAIMED);
-  gtk_menu_button_popup (GTK_MENU_BUTTON (self->menu_button));
 }
 
 /* --- Dragging a chat into a folder, or out of it --- */
@@ -143,6 +151,12 @@ install_drag (AtlChatListRow *self)
   g_signal_connect (target, "enter", G_CALLBACK (drag_enter_cb), self);
   g_signal_connect (target, "drop", G_CALLBACK (drop_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (target));
+}
+
+AtlChatEntry *
+atl_chat_list_row_get_entry (AtlChatListRow *self)
+{
+  return self->entry;
 }
 
 void

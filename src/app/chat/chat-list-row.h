@@ -14,6 +14,10 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (AtlChatListRow, atl_chat_list_row, ATL, CHAT_LIST_ROW, GtkWidget)
 
 GtkWidget *atl_chat_list_row_new (void);
+/* Opens its menu; FALSE where it has none. */
+gboolean atl_chat_list_row_popup (AtlChatListRow *self);
+/* (nullable) borrowed */
+AtlChatEntry *atl_chat_list_row_get_entry (AtlChatListRow *self);
 void atl_chat_list_row_set_entry (AtlChatListRow *self, AtlChatEntry *entry);
 
 G_END_DECLS

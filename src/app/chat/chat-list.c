@@ -211,19 +211,107 @@ atl_chat_list_dispose (GObject *object)
   G_OBJECT_CLASS (atl_chat_list_parent_class)->dispose (object);
 }
 
-/* The arrows walk the list; the Tab key goes to the menu of the row at most and then on, for there
- * may be hundreds of chats. */
+static AtlChatListRow *
+get_focused_row (AtlChatList *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focused = root != NULL ? gtk_root_get_focus (root) : NULL;
+  GtkWidget *row;
+
+  if (focused == NULL || !gtk_widget_is_ancestor (focused, self->list))
+    return NULL;
+  row = gtk_widget_get_ancestor (focused, ATL_TYPE_CHAT_LIST_ROW);
+  if (row == NULL)
+    row = gtk_widget_get_first_child (focused);
+  return ATL_IS_CHAT_LIST_ROW (row) ? ATL_CHAT_LIST_ROW (row) : NULL;
+}
+
+AtlChatEntry *
+atl_chat_list_get_focused (AtlChatList *self)
+{
+  AtlChatListRow *row = get_focused_row (self);
+
+  return row != NULL ? atl_chat_list_row_get_entry (row) : NULL;
+}
+
+/* What the menu of the row has, without the menu. (F2 is a key of the window.) */
+static gboolean
+key_cb (
+    GtkEventControllerKey *keys, guint keyval, guint code, GdkModifierType state, AtlChatList *self)
+{
+  GdkModifierType modifiers = state & gtk_accelerator_get_default_mod_mask ();
+  AtlChatListRow *row = get_focused_row (self);
+  AtlChatEntry *entry = row != NULL ? atl_chat_list_row_get_entry (row) : NULL;
+
+  if (entry == NULL)
+    return GDK_EVENT_PROPAGATE;
+  if (keyval == GDK_KEY_Menu || (keyval == GDK_KEY_F10 && modifiers == GDK_SHIFT_MASK))
+    return atl_chat_list_row_popup (row);
+  if ((keyval == GDK_KEY_Delete || keyval == GDK_KEY_KP_Delete) && modifiers == 0 &&
+      (entry->kind == ATL_CHAT_ENTRY_CHAT || entry->kind == ATL_CHAT_ENTRY_FOLDER))
+    return gtk_widget_activate_action (GTK_WIDGET (self),
+                                       entry->kind == ATL_CHAT_ENTRY_CHAT ? "win.delete-chat"
+                                                                          : "win.delete-folder",
+                                       "x", entry->id);
+  return GDK_EVENT_PROPAGATE;
+}
+
+/* The row of a chat, where it is in sight. */
+static GtkWidget *
+find_chat (AtlChatList *self, gint64 id)
+{
+  for (GtkWidget *row = gtk_widget_get_first_child (self->list); row != NULL;
+       row = gtk_widget_get_next_sibling (row))
+    {
+      GtkWidget *child = gtk_widget_get_first_child (row);
+      AtlChatEntry *entry = ATL_IS_CHAT_LIST_ROW (child)
+                                ? atl_chat_list_row_get_entry (ATL_CHAT_LIST_ROW (child))
+                                : NULL;
+      if (entry != NULL && entry->kind == ATL_CHAT_ENTRY_CHAT && entry->id == id &&
+          gtk_widget_get_mapped (row))
+        return row;
+    }
+  return NULL;
+}
+
+gboolean
+atl_chat_list_focus_chat (AtlChatList *self, gint64 chat_id)
+{
+  GtkWidget *row = find_chat (self, chat_id);
+
+  return row != NULL && gtk_widget_grab_focus (row);
+}
+
+/* In the list the Tab key comes to the chat that is open, goes to the menu of the row at most and
+ * then on: there may be hundreds of chats, and the arrows walk them. */
+static gboolean
+focus_in_list (AtlChatList *self, GtkWidget *focused, GtkDirectionType direction)
+{
+  GtkWidget *selected = find_chat (self, self->selected);
+
+  if (focused != NULL && gtk_widget_is_ancestor (focused, self->list))
+    return direction == GTK_DIR_TAB_FORWARD && gtk_widget_get_parent (focused) == self->list &&
+           gtk_widget_child_focus (focused, direction);
+  if (selected != NULL && !gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->search_bar)))
+    return gtk_widget_grab_focus (selected);
+  return gtk_widget_child_focus (self->stack, direction);
+}
+
 static gboolean
 focus (GtkWidget *widget, GtkDirectionType direction)
 {
   AtlChatList *self = ATL_CHAT_LIST (widget);
   GtkWidget *focused = gtk_root_get_focus (gtk_widget_get_root (widget));
+  gboolean in_search = focused != NULL && gtk_widget_is_ancestor (focused, self->search_bar);
+  gboolean in_list = focused != NULL && gtk_widget_is_ancestor (focused, self->stack);
 
-  if ((direction != GTK_DIR_TAB_FORWARD && direction != GTK_DIR_TAB_BACKWARD) || focused == NULL ||
-      !gtk_widget_is_ancestor (focused, self->list))
-    return GTK_WIDGET_CLASS (atl_chat_list_parent_class)->focus (widget, direction);
-  return direction == GTK_DIR_TAB_FORWARD && gtk_widget_get_parent (focused) == self->list &&
-         gtk_widget_child_focus (focused, direction);
+  if (direction == GTK_DIR_TAB_FORWARD)
+    return (!in_list && gtk_widget_child_focus (self->search_bar, direction)) ||
+           focus_in_list (self, focused, direction);
+  if (direction == GTK_DIR_TAB_BACKWARD)
+    return (!in_search && focus_in_list (self, focused, direction)) ||
+           gtk_widget_child_focus (self->search_bar, direction);
+  return GTK_WIDGET_CLASS (atl_chat_list_parent_class)->focus (widget, direction);
 }
 
 static void
@@ -256,6 +344,7 @@ static void
 atl_chat_list_init (AtlChatList *self)
 {
   GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
+  GtkEventController *keys;
 
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_search_bar_connect_entry (GTK_SEARCH_BAR (self->search_bar), GTK_EDITABLE (self->entry));
@@ -266,4 +355,7 @@ atl_chat_list_init (AtlChatList *self)
   gtk_list_view_set_model (GTK_LIST_VIEW (self->list), GTK_SELECTION_MODEL (self->selection));
   gtk_list_view_set_factory (GTK_LIST_VIEW (self->list), factory);
   g_object_unref (factory);
+  keys = gtk_event_controller_key_new ();
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (self->list, keys);
 }

@@ -10,6 +10,7 @@
 
 #include <gtk/gtk.h>
 
+#include "app/chat/chat-entries.h"
 #include "app/session.h"
 
 G_BEGIN_DECLS
@@ -22,6 +23,10 @@ void atl_chat_list_set_session (AtlChatList *self, AtlSession *session);
 void atl_chat_list_select (AtlChatList *self, gint64 chat_id);
 /* Opens the search over all chats. */
 void atl_chat_list_search (AtlChatList *self, const char *query);
+/* The line that has the focus; (nullable) borrowed. */
+AtlChatEntry *atl_chat_list_get_focused (AtlChatList *self);
+/* Moves the focus to the chat's row; FALSE where it is not in sight. */
+gboolean atl_chat_list_focus_chat (AtlChatList *self, gint64 chat_id);
 /* The chat below (or else above) `chat_id`, to show when it is deleted; 0 when there is none. */
 gint64 atl_chat_list_neighbour (AtlChatList *self, gint64 chat_id);
 

@@ -4,13 +4,18 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/chat-view.h"
 #include "app/chat/composer.h"
 #include "app/chat/context-notice.h"
+#include "app/chat/markdown.h"
 #include "app/chat/settings-pane.h"
 #include "app/chat/welcome.h"
 #include "app/undo.h"
 #include "store/chats.h"
+
+/* Of an answer, read by a screen reader without a pause. */
+#define MAX_TOLD_BYTES 4000
 
 struct _AtlChatPage
 {
@@ -78,15 +83,35 @@ refresh_running (AtlChatPage *self)
                             atl_conversation_get_is_running (self->conversation));
 }
 
+/* An answer that ended is read out by a screen reader, wherever the person waits for it. */
+static char *
+end_words (AtlChatPage *self)
+{
+  GListModel *messages = atl_conversation_get_messages (self->conversation);
+  guint n = g_list_model_get_n_items (messages);
+  g_autoptr (AtlMessageItem) last = n > 0 ? g_list_model_get_item (messages, n - 1) : NULL;
+  g_autoptr (GPtrArray) blocks = NULL;
+  g_autofree char *words = NULL;
+
+  if (last == NULL)
+    return g_strdup (_ ("The answer is ready."));
+  if (last->state == ATL_MESSAGE_ERROR && last->error_text != NULL)
+    return g_strdup (last->error_text);
+  blocks =
+      atl_markdown_parse (last->content->str, (gssize) MIN (last->content->len, MAX_TOLD_BYTES));
+  words = atl_markdown_to_words (blocks, MAX_TOLD_BYTES);
+  return g_strdup_printf ("%s\n%s", _ ("The answer is ready."), words);
+}
+
 /* Began or ended while it is shown. */
 static void
 running_cb (AtlChatPage *self)
 {
   gboolean running = atl_conversation_get_is_running (self->conversation);
+  g_autofree char *words = running ? g_strdup (_ ("Answering")) : end_words (self);
 
   refresh_running (self);
-  atl_composer_announce (ATL_COMPOSER (self->composer),
-                         running ? _ ("Answering") : _ ("The answer is ready."));
+  atl_accessible_announce (GTK_WIDGET (self), words);
 }
 
 static void

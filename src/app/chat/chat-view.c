@@ -337,6 +337,63 @@ atl_chat_view_find (AtlChatView *self)
   gtk_widget_grab_focus (self->find_entry);
 }
 
+/* --- The Tab key --- */
+
+/* Where the focus comes to: the message that was found, the last one for a person at the end, else
+ * the first in sight. (By itself a list takes its first row, and jumps there.) */
+static GtkWidget *
+find_entrance (AtlChatView *self)
+{
+  AtlMessageRow *found = self->found_id != 0 ? find_row (self->list, self->found_id) : NULL;
+  GtkWidget *last = NULL;
+
+  if (found != NULL && gtk_widget_get_mapped (GTK_WIDGET (found)))
+    return GTK_WIDGET (found);
+  for (GtkWidget *row = gtk_widget_get_first_child (self->list); row != NULL;
+       row = gtk_widget_get_next_sibling (row))
+    {
+      graphene_rect_t bounds;
+
+      if (!gtk_widget_get_mapped (row) || gtk_widget_get_first_child (row) == NULL ||
+          !gtk_widget_compute_bounds (row, self->scroller, &bounds))
+        continue;
+      last = gtk_widget_get_first_child (row);
+      if (!self->stick && bounds.origin.y + bounds.size.height > END_SLACK)
+        break;
+    }
+  return last;
+}
+
+static gboolean
+focus (GtkWidget *widget, GtkDirectionType direction)
+{
+  AtlChatView *self = ATL_CHAT_VIEW (widget);
+  GtkWidget *focused = gtk_root_get_focus (gtk_widget_get_root (widget));
+  GtkWidget *const parts[] = { self->find_bar, self->scroller, self->jump_revealer };
+  int step = direction == GTK_DIR_TAB_FORWARD ? 1 : -1;
+  int part = direction == GTK_DIR_TAB_FORWARD ? 0 : G_N_ELEMENTS (parts) - 1;
+
+  if (direction != GTK_DIR_TAB_FORWARD && direction != GTK_DIR_TAB_BACKWARD)
+    return GTK_WIDGET_CLASS (atl_chat_view_parent_class)->focus (widget, direction);
+  for (int i = 0; focused != NULL && i < (int) G_N_ELEMENTS (parts); i++)
+    if (gtk_widget_is_ancestor (focused, parts[i]))
+      part = i;
+  for (; part >= 0 && part < (int) G_N_ELEMENTS (parts); part += step)
+    {
+      GtkWidget *entrance = parts[part];
+
+      if (parts[part] == self->jump_revealer &&
+          !gtk_revealer_get_reveal_child (GTK_REVEALER (self->jump_revealer)))
+        continue;
+      if (parts[part] == self->scroller &&
+          (focused == NULL || !gtk_widget_is_ancestor (focused, self->scroller)))
+        entrance = find_entrance (self);
+      if (entrance != NULL && gtk_widget_child_focus (entrance, direction))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* --- GObject --- */
 
 static void
@@ -364,6 +421,7 @@ atl_chat_view_class_init (AtlChatViewClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_chat_view_dispose;
+  widget_class->focus = focus;
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/chat-view.ui");

@@ -173,15 +173,6 @@ atl_composer_send (AtlComposer *self)
   save_draft (self);
 }
 
-/* GTK 4.8 has no announcements; screen readers say what changes about the thing that has the focus,
- * which is where a person waits for the answer. */
-void
-atl_composer_announce (AtlComposer *self, const char *words)
-{
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->text_view),
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
-}
-
 void
 atl_composer_set_running (AtlComposer *self, gboolean running)
 {
@@ -410,6 +401,13 @@ grab_focus (GtkWidget *widget)
   return gtk_widget_grab_focus (ATL_COMPOSER (widget)->text_view);
 }
 
+/* Not by way of grab_focus(), as a widget does by itself: the Tab key stops at each button too. */
+static gboolean
+focus (GtkWidget *widget, GtkDirectionType direction)
+{
+  return gtk_widget_child_focus (gtk_widget_get_first_child (widget), direction);
+}
+
 static void
 atl_composer_dispose (GObject *object)
 {
@@ -440,6 +438,7 @@ atl_composer_class_init (AtlComposerClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = atl_composer_dispose;
+  widget_class->focus = focus;
   widget_class->grab_focus = grab_focus;
   gtk_widget_class_set_css_name (widget_class, "composer");
   gtk_widget_class_set_template_from_resource (widget_class,

@@ -22,8 +22,6 @@ void atl_composer_set_text (AtlComposer *self, const char *text);
 char *atl_composer_get_text (AtlComposer *self); /* the caller's */
 /* Shows the stop button while an answer is being made. */
 void atl_composer_set_running (AtlComposer *self, gboolean running);
-/* What a screen reader says to a person who waits in the composer. */
-void atl_composer_announce (AtlComposer *self, const char *words);
 /* `n_total` 0: not known, nothing is shown. */
 void atl_composer_set_context (AtlComposer *self, guint n_used, guint n_total);
 /* The files that go with the message; a list of its own at first. Borrowed. */

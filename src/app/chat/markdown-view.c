@@ -7,6 +7,8 @@
 
 /* Blocks shown at first and with each press of the button. */
 #define PAGE_BLOCKS 300
+/* Of one answer, read by a screen reader without a pause. */
+#define MAX_WORDS_BYTES 4000
 
 struct _AtlMarkdownView
 {
@@ -105,6 +107,12 @@ atl_markdown_view_set_text (AtlMarkdownView *self, const char *text)
 {
   g_autoptr (GPtrArray) blocks = atl_markdown_parse (text, -1);
   show_blocks (self, blocks);
+}
+
+char *
+atl_markdown_view_get_words (AtlMarkdownView *self)
+{
+  return atl_markdown_to_words (self->blocks, MAX_WORDS_BYTES);
 }
 
 guint

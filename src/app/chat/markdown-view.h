@@ -18,6 +18,8 @@ G_DECLARE_FINAL_TYPE (AtlMarkdownView, atl_markdown_view, ATL, MARKDOWN_VIEW, Gt
 
 GtkWidget *atl_markdown_view_new (void);
 void atl_markdown_view_set_text (AtlMarkdownView *self, const char *text);
+/* What it shows, for a screen reader; the caller's. */
+char *atl_markdown_view_get_words (AtlMarkdownView *self);
 /* How many block widgets the last set_text() made anew: for tests of streaming. */
 guint atl_markdown_view_get_n_rebuilt (AtlMarkdownView *self);
 

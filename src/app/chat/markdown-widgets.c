@@ -15,35 +15,6 @@
 /* Characters after which a table cell wraps. */
 #define CELL_CHARS 34
 
-/* A selectable label is a stop of the Tab key, which makes a long answer a long way. Labels without
- * links take the focus only from a click, so that Ctrl+C still copies what was selected. (Not by
- * "focusable" alone: GTK 4.8's label then says that it took the focus, and Tab ends there.) */
-static void
-pressed_cb (GtkGestureClick *gesture, int n_press, double x, double y, GtkWidget *label)
-{
-  gtk_widget_set_can_focus (label, TRUE);
-}
-
-static void
-left_cb (GtkEventControllerFocus *controller, GtkWidget *label)
-{
-  gtk_widget_set_can_focus (label, FALSE);
-}
-
-static void
-focus_by_click_only (GtkWidget *label)
-{
-  GtkGesture *click = gtk_gesture_click_new ();
-  GtkEventController *focus = gtk_event_controller_focus_new ();
-
-  gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (click), GTK_PHASE_CAPTURE);
-  g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), label);
-  g_signal_connect (focus, "leave", G_CALLBACK (left_cb), label);
-  gtk_widget_add_controller (label, GTK_EVENT_CONTROLLER (click));
-  gtk_widget_add_controller (label, focus);
-  gtk_widget_set_can_focus (label, FALSE);
-}
-
 static GtkWidget *
 new_label (const char *markup)
 {
@@ -57,7 +28,7 @@ new_label (const char *markup)
   atl_label_never_hyphenate (GTK_LABEL (label));
   gtk_label_set_markup (GTK_LABEL (label), markup ? markup : "");
   if (markup == NULL || strstr (markup, "<a href") == NULL)
-    focus_by_click_only (label);
+    atl_accessible_focus_by_click (label);
   return label;
 }
 

@@ -64,6 +64,10 @@ gboolean atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
 
 void atl_md_block_free (AtlMdBlock *block);
 
+/* What a screen reader says for `blocks`: no signs and no tags, a line a block, a table row by row.
+ * More than `max_bytes` end in "…". The caller's. */
+char *atl_markdown_to_words (GPtrArray *blocks, gsize max_bytes);
+
 /* `text` with its formulas put where md4c does not touch them: "$x$" and "\(x\)" become code spans
  * that begin with ATL_MD_MATH_MARK, "$$" and "\[" paragraphs become fences of language "math".
  * Dollars that are money stay. The caller's. */

@@ -92,6 +92,7 @@ atl_message_editor_init (AtlMessageEditor *self)
   self->view = gtk_text_view_new ();
   g_signal_connect (self->view, "map", G_CALLBACK (mapped_cb), NULL);
   gtk_text_view_set_wrap_mode (GTK_TEXT_VIEW (self->view), GTK_WRAP_WORD_CHAR);
+  gtk_text_view_set_accepts_tab (GTK_TEXT_VIEW (self->view), FALSE);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->view), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   _ ("Edit the message"), -1);
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);

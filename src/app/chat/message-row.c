@@ -186,6 +186,26 @@ set_class (AtlMessageRow *self, const char *name, gboolean on)
     gtk_widget_remove_css_class (GTK_WIDGET (self), name);
 }
 
+/* The message itself takes the focus, before its buttons, and is read then. Not while it grows:
+ * each change would be read. */
+static void
+describe (AtlMessageRow *self)
+{
+  AtlMessageItem *item = self->item;
+  g_autofree char *words = NULL;
+  g_autofree char *all = NULL;
+
+  if (item->state == ATL_MESSAGE_STREAMING)
+    return;
+  words = item->role == ATL_ROLE_ASSISTANT
+              ? atl_markdown_view_get_words (ATL_MARKDOWN_VIEW (self->markdown))
+              : g_strdup (item->content->str);
+  if (item->state == ATL_MESSAGE_ERROR)
+    all = g_strdup_printf ("%s\n%s", words, gtk_label_get_text (GTK_LABEL (self->error_label)));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  all ? all : words, -1);
+}
+
 static void
 refresh (AtlMessageRow *self)
 {
@@ -209,6 +229,7 @@ refresh (AtlMessageRow *self)
   gtk_label_set_text (GTK_LABEL (self->error_label),
                       item->error_text ? item->error_text : _ ("The answer could not be made."));
   refresh_footer (self);
+  describe (self);
   set_class (self, "last", item->is_last);
   set_class (self, "found", item->is_found);
 }
@@ -481,9 +502,12 @@ static void
 atl_message_row_init (AtlMessageRow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_widget_set_focusable (GTK_WIDGET (self), TRUE);
   atl_accessible_complete (GTK_WIDGET (self));
   atl_label_never_hyphenate (GTK_LABEL (self->bubble));
   atl_label_never_hyphenate (GTK_LABEL (self->thinking_text));
+  atl_accessible_focus_by_click (self->bubble);
+  atl_accessible_focus_by_click (self->thinking_text);
   gtk_menu_button_set_create_popup_func (GTK_MENU_BUTTON (self->details_button), details_cb, self,
                                          NULL);
   g_signal_connect_swapped (self->thinking_toggle, "toggled", G_CALLBACK (thinking_toggled_cb),

@@ -40,7 +40,7 @@ static void load_next (AtlCompareWindow *self);
 static void
 say (AtlCompareWindow *self, const char *sentence)
 {
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), atl_toast_new (sentence));
+  atl_toast_show (self->toasts, sentence);
 }
 
 guint

@@ -69,7 +69,7 @@ atl_notebook_window_get_is_running (AtlNotebookWindow *self)
 static void
 say (AtlNotebookWindow *self, const char *sentence)
 {
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (self->toasts), atl_toast_new (sentence));
+  atl_toast_show (self->toasts, sentence);
 }
 
 /* --- Keeping the text --- */

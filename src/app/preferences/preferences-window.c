@@ -86,6 +86,7 @@ static void
 say (AtlPreferencesWindow *self, const char *sentence)
 {
   adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (self), atl_toast_new (sentence));
+  atl_accessible_announce (GTK_WIDGET (self), sentence);
 }
 
 static void

@@ -1,0 +1,223 @@
+/* By keyboard alone: on every page and in every window the Tab key comes to each thing that takes
+ * the focus, goes round, and the same way back. */
+#include "app-steps.h"
+
+#include "app/chat/chat-list-row.h"
+#include "app/chat/chat-list.h"
+#include "app/compare/compare-window.h"
+#include "app/notebook/notebook-window.h"
+#include "app/preferences/preferences-window.h"
+#include "app/shortcuts-window.h"
+
+#define MAX_STEPS 400
+
+static char *
+where (GtkWidget *widget)
+{
+  GString *path = g_string_new (NULL);
+
+  for (; widget != NULL; widget = gtk_widget_get_parent (widget))
+    {
+      const char *id = gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget));
+      g_string_append_printf (path, "%s%s%s < ", G_OBJECT_TYPE_NAME (widget), id ? "#" : "",
+                              id ? id : "");
+    }
+  return g_string_free (path, FALSE);
+}
+
+/* Arrows walk a list; the Tab key comes to one of its rows. Scrolled windows take the focus only
+ * where nothing in them does. */
+static gboolean
+is_reached_otherwise (GtkWidget *widget)
+{
+  return GTK_IS_WINDOW (widget) || GTK_IS_SCROLLED_WINDOW (widget) || GTK_IS_LABEL (widget) ||
+         GTK_IS_LIST_BOX (widget) ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_WINDOW_CONTROLS) != NULL ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_POPOVER) != NULL ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_LIST_VIEW) != NULL ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_GRID_VIEW) != NULL ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_LIST_BOX) != NULL ||
+         gtk_widget_get_ancestor (widget, GTK_TYPE_FLOW_BOX) != NULL ||
+         (GTK_IS_TOGGLE_BUTTON (widget) && !gtk_widget_get_can_focus (widget));
+}
+
+/* Below something that cannot take it, nothing can. */
+static gboolean
+can_be_reached (GtkWidget *widget)
+{
+  for (; widget != NULL; widget = gtk_widget_get_parent (widget))
+    if (!gtk_widget_get_can_focus (widget))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+expect_reached (GtkWidget *widget, GPtrArray *way, const char *what)
+{
+  if (!gtk_widget_get_mapped (widget) || !gtk_widget_is_sensitive (widget))
+    return;
+  if (gtk_widget_get_focusable (widget) && can_be_reached (widget) &&
+      !is_reached_otherwise (widget) && !g_ptr_array_find (way, widget, NULL))
+    {
+      g_autofree char *place = where (widget);
+      g_test_message ("%s: the Tab key never comes to %s", what, place);
+      g_test_fail ();
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    expect_reached (child, way, what);
+}
+
+/* From the thing that has the focus round to it again. (element-type GtkWidget) borrowed */
+static GPtrArray *
+walk (GtkWidget *window, GtkDirectionType direction, const char *what)
+{
+  GPtrArray *way = g_ptr_array_new ();
+
+  for (guint i = 0; i < MAX_STEPS; i++)
+    {
+      GtkWidget *focus;
+
+      g_signal_emit_by_name (window, "move-focus", direction);
+      focus = gtk_root_get_focus (GTK_ROOT (window));
+      if (way->len > 0 && focus == g_ptr_array_index (way, 0))
+        return way;
+      if (focus == NULL || g_ptr_array_find (way, focus, NULL))
+        {
+          g_autofree char *place = focus ? where (focus) : g_strdup ("nothing");
+          g_test_message ("%s: the Tab key is caught at %s", what, place);
+          g_test_fail ();
+          return way;
+        }
+      g_ptr_array_add (way, focus);
+    }
+  g_test_message ("%s: the way has no end", what);
+  g_test_fail ();
+  return way;
+}
+
+static void
+check (GtkWidget *window, const char *what, guint least)
+{
+  g_autoptr (GPtrArray) there = NULL;
+  g_autoptr (GPtrArray) back = NULL;
+
+  app_fixture_spin (300);
+  there = walk (window, GTK_DIR_TAB_FORWARD, what);
+  g_test_message ("%s: %u stops", what, there->len);
+  g_assert_cmpuint (there->len, >=, least);
+  expect_reached (window, there, what);
+  back = walk (window, GTK_DIR_TAB_BACKWARD, what);
+  /* Backwards it comes to a chat, and not to the chat's menu first. */
+  for (guint i = 0; i < there->len; i++)
+    if (gtk_widget_get_ancestor (g_ptr_array_index (there, i), ATL_TYPE_CHAT_LIST_ROW) == NULL &&
+        !g_ptr_array_find (back, g_ptr_array_index (there, i), NULL))
+      {
+        g_autofree char *place = where (g_ptr_array_index (there, i));
+        g_test_message ("%s: not on the way back: %s", what, place);
+        g_test_fail ();
+      }
+}
+
+static void
+check_window (GtkWidget *window, const char *what, guint least)
+{
+  gtk_window_present (GTK_WINDOW (window));
+  check (window, what, least);
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_spin (50);
+}
+
+static void
+act (AppFixture *f, const char *action, const char *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (f->window), action, parameter ? "s" : NULL, parameter);
+  app_fixture_spin (200);
+}
+
+static void
+check_pages (int width)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  gtk_window_set_default_size (GTK_WINDOW (f.window), width, 720);
+  check (GTK_WIDGET (f.window), "first start", 4);
+  app_fixture_add_chat (&f, "First", "q", "a", "A thought.", NULL);
+  app_exchange (app_conversation (&f), "one", "| a | b |\n|--|--|\n| c | d |\n\n```c\nint a;\n```");
+  check (GTK_WIDGET (f.window), "chat", 10);
+  act (&f, "win.toggle-settings", NULL);
+  check (GTK_WIDGET (f.window), "settings", 10);
+  g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", TRUE);
+  check (GTK_WIDGET (f.window), "advanced settings", 20);
+  act (&f, "win.toggle-settings", NULL);
+  act (&f, "win.find", NULL);
+  check (GTK_WIDGET (f.window), "find", 12);
+  act (&f, "win.search", NULL);
+  check (GTK_WIDGET (f.window), "search", 6);
+  act (&f, "win.show-page", "images");
+  check (GTK_WIDGET (f.window), "images", 5);
+  act (&f, "win.show-page", "models");
+  check (GTK_WIDGET (f.window), "models", 3);
+  g_settings_reset (atl_session_get_settings (f.session), "advanced-expanded");
+  app_fixture_stop (&f);
+}
+
+static void
+test_wide (void)
+{
+  check_pages (1280);
+}
+
+static void
+test_narrow (void)
+{
+  check_pages (360);
+}
+
+static void
+test_windows (void)
+{
+  AppFixture f;
+
+  app_fixture_start (&f);
+  check_window (atl_preferences_window_new (f.session), "preferences", 8);
+  check_window (atl_shortcuts_window_new (), "shortcuts", 8);
+  check_window (atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare", 5);
+  check_window (atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook", 3);
+  app_fixture_stop (&f);
+}
+
+/* The row that had the focus goes; the next one has it then. */
+static void
+test_deleted_chat (void)
+{
+  AppFixture f;
+  gint64 below, chat;
+  AtlChatList *list;
+
+  app_fixture_start (&f);
+  list = ATL_CHAT_LIST (f.window->chat_list);
+  below = app_fixture_add_chat (&f, "Below", "q", "a", NULL, NULL);
+  chat = app_fixture_add_chat (&f, "Above", "q", "a", NULL, NULL);
+  app_fixture_spin (300);
+  g_assert_true (atl_chat_list_focus_chat (list, chat));
+  g_assert_cmpint (atl_chat_list_get_focused (list)->id, ==, chat);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.delete-chat", "x", chat);
+  g_assert_nonnull (atl_chat_list_get_focused (list));
+  g_assert_cmpint (atl_chat_list_get_focused (list)->id, ==, below);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.delete-chat", "x", below);
+  g_assert_nonnull (gtk_root_get_focus (GTK_ROOT (f.window)));
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/focus/wide", test_wide);
+  g_test_add_func ("/app/focus/narrow", test_narrow);
+  g_test_add_func ("/app/focus/windows", test_windows);
+  g_test_add_func ("/app/focus/deleted-chat", test_deleted_chat);
+  return g_test_run ();
+}
