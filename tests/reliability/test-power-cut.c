@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "power-cut.h"
+#include "rounds.h"
 #include "store/store-fixture.h"
 
 #include "base/sync.h"
@@ -24,14 +25,6 @@ typedef struct
   char *dir;
   int say; /* of the child */
 } World;
-
-static guint
-n_rounds (void)
-{
-  const char *said = g_getenv ("ATELIER_FAULT_ROUNDS");
-
-  return said != NULL ? (guint) g_ascii_strtoull (said, NULL, 10) : N_ROUNDS;
-}
 
 static void
 world_set_up (World *w, gconstpointer data)
@@ -248,7 +241,7 @@ test_store (World *w, gconstpointer data)
 
   g_assert_no_error (error);
   chat = add_chat (store);
-  for (guint round = 0; round < n_rounds (); round++)
+  for (guint round = 0; round < rounds (N_ROUNDS); round++)
     {
       guint at = (guint) g_test_rand_int_range (1, MOST_CALLS);
       g_autoptr (GArray) said = NULL;
@@ -263,8 +256,8 @@ test_store (World *w, gconstpointer data)
       for (guint i = 0; i < all->len; i++)
         check_message (store, g_array_index (all, gint64, i));
     }
-  g_test_message ("%u cuts, %u messages acknowledged, none lost", n_rounds (), all->len);
-  g_assert_cmpuint (all->len, >, n_rounds ());
+  g_test_message ("%u cuts, %u messages acknowledged, none lost", rounds (N_ROUNDS), all->len);
+  g_assert_cmpuint (all->len, >, rounds (N_ROUNDS));
   atl_store_free (store);
 }
 
@@ -294,7 +287,7 @@ test_begin (World *w, gconstpointer data)
 {
   guint n_backups = 0;
 
-  for (guint round = 0; round < n_rounds (); round++)
+  for (guint round = 0; round < rounds (N_ROUNDS); round++)
     {
       guint at = (guint) g_test_rand_int_range (1, 300);
       g_autoptr (GArray) said = run_until_cut (w, begin_store, 0, at, kind_of (round));
@@ -325,7 +318,7 @@ test_begin (World *w, gconstpointer data)
       remove_tree (w->dir);
       g_assert_cmpint (g_mkdir (w->dir, 0700), ==, 0);
     }
-  g_test_message ("%u cuts of a new store, %u with a backup", n_rounds (), n_backups);
+  g_test_message ("%u cuts of a new store, %u with a backup", rounds (N_ROUNDS), n_backups);
 }
 
 /* --- Pictures --- */
@@ -358,7 +351,7 @@ save_pictures (World *w, gint64 first)
 static void
 test_pictures (World *w, gconstpointer data)
 {
-  guint n_cuts = MAX (n_rounds () / 4, POWER_CUT_N_KINDS), n_saved = 0;
+  guint n_cuts = MAX (rounds (N_ROUNDS) / 4, POWER_CUT_N_KINDS), n_saved = 0;
 
   for (guint round = 0; round < n_cuts; round++)
     {

@@ -106,7 +106,7 @@ j_elements (JRun *run, JValue value, gsize *n)
         items[i] = j_int (value.range->start + (gint64) i * value.range->step);
       return items;
     case J_ITER:
-      items = value.iter->items + value.iter->next;
+      items = *n > 0 ? value.iter->items + value.iter->next : j_new (heap, JValue, 1);
       value.iter->next = value.iter->n;
       return items;
     default:

@@ -11,6 +11,11 @@
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define XFEATURE_XTILEDATA 18
 
+/* Of leaf 7's edx; compilers do not agree on their names. */
+#define HAS_AMX_BF16 (1u << 22)
+#define HAS_AMX_TILE (1u << 24)
+#define HAS_AMX_INT8 (1u << 25)
+
 #define XCR0_AVX 0x6u
 #define XCR0_AVX512 0xe6u
 #define XCR0_TILES 0x60000u
@@ -48,9 +53,9 @@ detect (AtlCpuFeatures *f)
   f->best = ATL_CPU_AVX512;
   f->vnni = (c & bit_AVX512VNNI) != 0;
 
-  if ((xcr0 & XCR0_TILES) != XCR0_TILES || !(d & bit_AMX_TILE) || !(d & bit_AMX_BF16) || !f->vnni)
+  if ((xcr0 & XCR0_TILES) != XCR0_TILES || !(d & HAS_AMX_TILE) || !(d & HAS_AMX_BF16) || !f->vnni)
     return;
-  f->amx_int8 = (d & bit_AMX_INT8) != 0;
+  f->amx_int8 = (d & HAS_AMX_INT8) != 0;
   __get_cpuid_count (7, 1, &a, &b, &c, &d);
   if (!(a & bit_AVX512BF16))
     return;
