@@ -95,6 +95,7 @@ static const GoldenFamily golden_families[] = {
   { .name = "hidream" },
   { .name = "chroma" },
   { .name = "flux1" },
+  { .name = "svdquant" },
   { .name = "qwen-image" },
   { .name = "qwen-image-edit" },
   { .name = "vision-towers" },

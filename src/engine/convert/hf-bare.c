@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/convert/hf-settings.h"
+#include "engine/convert/svdq.h"
 
 #define HEAD_DIM 128
 #define MAX_LAYERS 1024
@@ -194,6 +195,8 @@ atl_hf_adopt_part (AtlCheckpoint *cp, GError **error)
 {
   AtlHfConfig config;
 
+  if (atl_svdq_is_model (cp))
+    return atl_svdq_translate (cp, error);
   if (atl_hf_is_bare (cp))
     {
       g_autoptr (AtlCheckpoint) dressed = atl_hf_dress (cp, error);

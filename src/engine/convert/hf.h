@@ -37,7 +37,8 @@ gboolean atl_hf_is_bare (const AtlCheckpoint *cp);
 AtlCheckpoint *atl_hf_dress (AtlCheckpoint *cp, GError **error);
 
 /* For one part of a model of pictures: a language model of a known family, with its settings or
- * bare, in GGUF's vocabulary; anything else is given back, with a reference more. */
+ * bare, in GGUF's vocabulary; one of Nunchaku's files as svdq.h says; anything else is given back,
+ * with a reference more. */
 AtlCheckpoint *atl_hf_adopt_part (AtlCheckpoint *cp, GError **error);
 
 G_END_DECLS

@@ -86,9 +86,7 @@ atl_embedder_read (AtlEmbedder *self, AtlSource *s, gint64 out, gint64 in, const
 AtlTensor *
 atl_embedder (AtlGraph *g, const AtlEmbedder *self, AtlTensor *x)
 {
-  x = atl_linear_act (g, x, atl_weight (g, self->first.w), atl_weight (g, self->first.b),
-                      ATL_ACT_SILU);
-  return atl_apply (g, x, &self->second);
+  return atl_apply (g, atl_apply_act (g, x, &self->first, ATL_ACT_SILU), &self->second);
 }
 
 void
@@ -137,14 +135,7 @@ normed (AtlGraph *g, AtlTensor *x, const AtlAffine *norm)
 void
 atl_qkv (AtlGraph *g, const AtlQkv *self, AtlTensor *x, gint64 n_heads, AtlTensor **qkv)
 {
-  AtlTensor *w[3], *b[3];
-
-  for (guint i = 0; i < 3; i++)
-    {
-      w[i] = atl_weight (g, self->proj[i].w);
-      b[i] = atl_weight (g, self->proj[i].b);
-    }
-  atl_linear_multi (g, x, 3, w, b, qkv);
+  atl_apply_multi (g, x, 3, self->proj, qkv);
   for (guint i = 0; i < 3; i++)
     qkv[i] = atl_reshape_to (g, qkv[i], x->dim[0], x->dim[1], n_heads, qkv[i]->dim[2] / n_heads);
   qkv[0] = normed (g, qkv[0], &self->norm_q);

@@ -371,6 +371,14 @@ atl_lora_merge_rows (
       source->merged_loras |= 1u << MIN (i, 31);
       if (merged == NULL)
         {
+          g_autoptr (GError) error = NULL;
+
+          /* What no file holds as it is. */
+          if (!atl_weight_make (weight, &error))
+            {
+              atl_weights_fail (source->weights, "%s", error->message);
+              return;
+            }
           merged = g_new (float, n);
           atl_dequantize (weight->dtype, weight->data, merged, (gsize) n);
           for (gint64 k = 0; k < n; k++)
@@ -384,6 +392,7 @@ atl_lora_merge_rows (
     return;
 
   source->n_merged++;
+  weight->made = NULL;
   g_clear_pointer (&weight->bytes, g_bytes_unref);
   weight->bytes = g_bytes_new_take (merged, (gsize) n * sizeof (float));
   weight->data = (const guint8 *) merged;

@@ -17,9 +17,54 @@ atl_resnet_init (
 }
 
 AtlTensor *
+atl_apply_act (AtlGraph *g, AtlTensor *x, const AtlAffine *a, AtlAct act)
+{
+  AtlTensor *w = atl_weight (g, a->w), *b = atl_weight (g, a->b), *y;
+
+  if (a->smooth == NULL)
+    return atl_linear_act (g, x, w, b, act);
+  y = atl_linear (g, atl_mul (g, x, atl_weight (g, a->smooth)), w, b);
+  if (a->down != NULL)
+    y = atl_add (g, y,
+                 atl_linear (g, atl_linear (g, x, atl_weight (g, a->down), NULL),
+                             atl_weight (g, a->up), NULL));
+  return act != ATL_ACT_NONE ? atl_act (g, act, y) : y;
+}
+
+AtlTensor *
 atl_apply (AtlGraph *g, AtlTensor *x, const AtlAffine *a)
 {
-  return atl_linear (g, x, atl_weight (g, a->w), atl_weight (g, a->b));
+  return atl_apply_act (g, x, a, ATL_ACT_NONE);
+}
+
+void
+atl_apply_multi (AtlGraph *g, AtlTensor *x, guint n, const AtlAffine *a, AtlTensor **y)
+{
+  AtlTensor *w[ATL_APPLY_MAX], *b[ATL_APPLY_MAX];
+  gboolean is_whole = TRUE;
+
+  g_assert (n <= ATL_APPLY_MAX);
+  for (guint i = 0; i < n; i++)
+    is_whole = is_whole && a[i].smooth == NULL;
+  for (guint i = 0; i < n; i++)
+    if (is_whole)
+      {
+        w[i] = atl_weight (g, a[i].w);
+        b[i] = atl_weight (g, a[i].b);
+      }
+    else
+      y[i] = atl_apply (g, x, &a[i]);
+  if (is_whole)
+    atl_linear_multi (g, x, n, w, b, y);
+}
+
+AtlTensor *
+atl_apply_gated (AtlGraph *g, AtlTensor *x, const AtlAffine *gate, const AtlAffine *up, AtlAct act)
+{
+  if (gate->smooth == NULL && up->smooth == NULL)
+    return atl_linear_gated (g, x, atl_weight (g, gate->w), atl_weight (g, gate->b),
+                             atl_weight (g, up->w), atl_weight (g, up->b), act);
+  return atl_mul (g, atl_apply_act (g, x, gate, act), atl_apply (g, x, up));
 }
 
 static AtlTensor *

@@ -25,6 +25,15 @@ AtlTensor *atl_resnet (
 
 /* x W^T + b over the last dimension, of an affine pair. */
 AtlTensor *atl_apply (AtlGraph *g, AtlTensor *x, const AtlAffine *a);
+/* The same, then an activation. */
+AtlTensor *atl_apply_act (AtlGraph *g, AtlTensor *x, const AtlAffine *a, AtlAct act);
+
+#define ATL_APPLY_MAX 4
+/* n (at most ATL_APPLY_MAX) of one input. */
+void atl_apply_multi (AtlGraph *g, AtlTensor *x, guint n, const AtlAffine *a, AtlTensor **y);
+/* act (gate (x)) * up (x) */
+AtlTensor *
+atl_apply_gated (AtlGraph *g, AtlTensor *x, const AtlAffine *gate, const AtlAffine *up, AtlAct act);
 
 /* A 3x3 convolution of each picture or frame with a rim of zeros: x [B, (F,) H, W, in] ->
  * [B, (F,) H / stride, W / stride, out], plus `residual` (nullable), through `act`. */

@@ -100,6 +100,28 @@ add (AtlSource *self,
   return w;
 }
 
+/* The layer in few bits, if the file has that too and no LoRA changed it. `n_merged` is from before
+ * it was asked for. */
+static void
+choose_low_rank (AtlSource *self, AtlAffine *a, guint n_merged, const char *base)
+{
+  g_autofree char *weight = g_strconcat (base, ".svd.weight", NULL);
+  g_autofree char *smooth = g_strconcat (base, ".svd.smooth", NULL);
+  g_autofree char *down = g_strconcat (base, ".svd.down", NULL);
+  g_autofree char *up = g_strconcat (base, ".svd.up", NULL);
+  AtlWeight *whole = a->w;
+
+  if (!self->takes_low_rank || whole == NULL || self->n_merged != n_merged ||
+      find (self, weight) == NULL)
+    return;
+  a->w = add (self, ATL_USE_LINEAR, 2, whole->dim, FALSE, weight);
+  a->smooth = add (self, ATL_USE_VECTOR, 1, whole->dim + 1, FALSE, smooth);
+  a->down = add (self, ATL_USE_LINEAR, 2, (gint64[]){ -1, whole->dim[1] }, TRUE, down);
+  if (a->down != NULL)
+    a->up = add (self, ATL_USE_LINEAR, 2, (gint64[]){ whole->dim[0], a->down->dim[0] }, FALSE, up);
+  whole->use = 0;
+}
+
 static AtlAffine
 add_affine (AtlSource *self,
             AtlWeightUse use,
@@ -111,10 +133,12 @@ add_affine (AtlSource *self,
   g_autofree char *base = name;
   g_autofree char *weight = g_strconcat (base, ".weight", NULL);
   g_autofree char *bias = g_strconcat (base, ".bias", NULL);
-  AtlAffine a;
+  guint n_merged = self->n_merged;
+  AtlAffine a = { 0 };
 
   a.w = add (self, use, n_dims, dim, optional, weight);
   a.b = add (self, ATL_USE_VECTOR, 1, a.w != NULL ? a.w->dim : dim, TRUE, bias);
+  choose_low_rank (self, &a, n_merged, base);
   return a;
 }
 
@@ -169,9 +193,14 @@ atl_source_split (AtlSource *self,
 {
   gboolean is_fused = fused != NULL && atl_source_has (self, "%s", fused);
   gint64 total = 0, first = 0, size[4];
-  AtlAffine whole = { NULL, NULL };
+  gboolean takes_low_rank = self->takes_low_rank;
+  gboolean was_merged[G_N_ELEMENTS (size)] = { FALSE };
+  guint n_merged;
+  AtlAffine whole = { 0 };
 
   g_assert (n <= G_N_ELEMENTS (size));
+  /* Not before it is known what a LoRA for the fused layer changes. */
+  self->takes_low_rank = FALSE;
   if (is_fused)
     {
       gint64 all = atl_source_rows (self, fused), rest = all;
@@ -193,6 +222,7 @@ atl_source_split (AtlSource *self,
               atl_weights_fail (self->weights, _ ("%s: “%s” does not have the rows it should"),
                                 atl_checkpoint_name (atl_weights_checkpoint (self->weights)),
                                 fused);
+              self->takes_low_rank = takes_low_rank;
               return;
             }
         }
@@ -200,7 +230,9 @@ atl_source_split (AtlSource *self,
   else
     for (guint i = 0; i < n; i++)
       {
+        n_merged = self->n_merged;
         out[i] = atl_source_linear (self, rows[i], in, "%s.%s", prefix, names[i]);
+        was_merged[i] = self->n_merged != n_merged;
         size[i] = out[i].w != NULL ? out[i].w->dim[0] : 0;
         total += size[i];
       }
@@ -214,8 +246,16 @@ atl_source_split (AtlSource *self,
           out[i].b = atl_weights_add_rows (self->weights, whole.b, ATL_USE_VECTOR, first, size[i]);
           merge (self, out[i].w, name, 0, size[i]);
         }
+      n_merged = self->n_merged;
       if (fused != NULL)
         merge (self, out[i].w, fused, first, total);
+      self->takes_low_rank = takes_low_rank;
+      if (!is_fused && !was_merged[i])
+        {
+          g_autofree char *name = g_strdup_printf ("%s.%s", prefix, names[i]);
+
+          choose_low_rank (self, &out[i], n_merged, name);
+        }
     }
   /* Only its slices are used. */
   if (whole.w != NULL)

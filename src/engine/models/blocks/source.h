@@ -25,6 +25,7 @@ struct _AtlSource
   AtlNameMap map;           /* (nullable) identity */
   const char *prefix;       /* (nullable) put before mapped names */
   guint map_number;         /* a number the map needs (layers per level) */
+  gboolean takes_low_rank;  /* every linear layer goes through atl_apply() or atl_apply_act() */
   const AtlLoraFile *loras; /* (nullable) */
   guint n_loras;
   const char *lora_prefix; /* "unet", "te" or "te1", "te2" (text encoders), "transformer" */
@@ -34,11 +35,14 @@ struct _AtlSource
   guint n_merged;          /* out: weights that a LoRA changed */
 };
 
-/* A weight and its bias. */
+/* A weight and its bias. Where the file has it in few bits beside a low-rank branch (SVDQuant) and
+ * the network takes that, (x * smooth) w^T + (x down^T) up^T + b instead of x w^T + b. */
 typedef struct
 {
   AtlWeight *w;
-  AtlWeight *b; /* (nullable) */
+  AtlWeight *b;         /* (nullable) */
+  AtlWeight *smooth;    /* (nullable) [in] */
+  AtlWeight *down, *up; /* (nullable) [rank, in], [out, rank] */
 } AtlAffine;
 
 /* Whether the file has "NAME.weight" (or NAME itself). */

@@ -128,8 +128,7 @@ atl_flux_blocks_rope (const AtlFluxBlocks *self,
 static AtlTensor *
 feed_forward (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x)
 {
-  x = atl_linear_act (p->g, x, atl_weight (p->g, t->mlp1.w), atl_weight (p->g, t->mlp1.b),
-                      ATL_ACT_GELU_TANH);
+  x = atl_apply_act (p->g, x, &t->mlp1, ATL_ACT_GELU_TANH);
   return atl_apply (p->g, x, &t->mlp2);
 }
 
@@ -171,8 +170,7 @@ atl_flux_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
   AtlTensor *n = atl_modulated (g, x, mod), *qkv[3], *mlp;
 
   atl_qkv (g, &t->qkv, n, p->blocks->n_heads, qkv);
-  mlp = atl_linear_act (g, n, atl_weight (g, t->mlp1.w), atl_weight (g, t->mlp1.b),
-                        ATL_ACT_GELU_TANH);
+  mlp = atl_apply_act (g, n, &t->mlp1, ATL_ACT_GELU_TANH);
   n = atl_concat (g, 2, 2, (AtlTensor *[]){ atl_qkv_attend (g, qkv, p->rope), mlp });
   return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
 }

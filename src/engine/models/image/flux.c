@@ -80,6 +80,7 @@ flux_read (
 {
   Flux *m = model;
 
+  s->takes_low_rank = TRUE;
   s->lora_maps[0] = atl_flux_author_name;
   s->lora_maps[1] = atl_flux_xlabs_name;
   s->prefix = find_prefix (cp, &m->shift_first);

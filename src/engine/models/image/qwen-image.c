@@ -106,6 +106,7 @@ qwen_read (
 {
   Qwen *m = model;
 
+  s->takes_low_rank = TRUE;
   s->map = own_name;
   s->lora_maps[0] = own_name;
   s->prefix = find_prefix (cp);

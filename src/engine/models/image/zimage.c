@@ -211,6 +211,7 @@ zimage_read (
   ZImage *m = model;
   gboolean is_author = FALSE;
 
+  s->takes_low_rank = TRUE;
   s->lora_maps[0] = author_name;
   s->prefix = find_prefix (cp, &is_author);
   if (is_author)
@@ -232,11 +233,10 @@ zimage_rms (AtlGraph *g, const ZImage *m, AtlTensor *x, const AtlAffine *a)
 static AtlTensor *
 attend (AtlGraph *g, const ZImage *m, const ZImageBlock *b, AtlTensor *x, AtlTensor *rope)
 {
-  AtlTensor *w[3] = { atl_weight (g, b->q.w), atl_weight (g, b->k.w), atl_weight (g, b->v.w) };
   gint64 heads[3] = { m->n_heads, m->n_kv_heads, m->n_kv_heads }, T = x->dim[0];
   AtlTensor *qkv[3];
 
-  atl_linear_multi (g, x, 3, w, NULL, qkv);
+  atl_apply_multi (g, x, 3, (const AtlAffine[]){ b->q, b->k, b->v }, qkv);
   for (guint i = 0; i < 3; i++)
     qkv[i] = atl_reshape_to (g, qkv[i], T, heads[i], m->head_dim);
   qkv[0] = atl_rope (g, zimage_rms (g, m, qkv[0], &b->norm_q), rope, ATL_ROPE_NEIGHBOURS);
@@ -280,8 +280,7 @@ zimage_block (AtlGraph *g,
   y = zimage_rms (g, m, x, &b->ffn_norm1);
   if (scale[1] != NULL)
     y = atl_mul (g, y, scale[1]);
-  y = atl_linear_gated (g, y, atl_weight (g, b->w1.w), NULL, atl_weight (g, b->w3.w), NULL,
-                        ATL_ACT_SILU);
+  y = atl_apply_gated (g, y, &b->w1, &b->w3, ATL_ACT_SILU);
   y = zimage_rms (g, m, atl_apply (g, y, &b->w2), &b->ffn_norm2);
   return atl_add (g, x, gate[1] != NULL ? atl_mul (g, y, gate[1]) : y);
 }
