@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kernels.h"
 #include "op-cases.h"
 
 typedef struct
@@ -246,6 +247,58 @@ test_tiles_of_bytes (gconstpointer data)
         }
 }
 
+#if defined(__x86_64__)
+/* A level uses what the processor has: tiles of words with VNNI and without it must give the same
+ * numbers, bit for bit, or the second are never seen on a machine that has the first. */
+static void
+test_tiles_of_words (void)
+{
+  const AtlCpuTiles *tiles[] = { &atl_cpu_words_avx2, &atl_cpu_words_avx2_vnni };
+  const AtlCpuKernels *kernels = atl_cpu_kernels (ATL_CPU_AVX2, FALSE);
+  const guint n_rows = 5;
+
+  if (kernels->quant_tiles != &atl_cpu_words_avx2_vnni)
+    {
+      g_test_skip ("the processor has no VNNI of 256 bits");
+      return;
+    }
+  for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
+    {
+      const AtlDType dtype = packed_dtypes[d];
+      const AtlDTypeInfo *info = atl_dtype_info (dtype);
+      const gint64 n = 256;
+      const gsize row_bytes = (gsize) n / info->block_elems * info->block_bytes;
+      g_autofree guint8 *weights = g_malloc (16 * row_bytes);
+      g_autofree guint8 *group = g_malloc (atl_pack_group_bytes (dtype, n));
+      g_autofree float *x = g_new (float, n_rows *n);
+      float sums[2][ATL_TILE_MAX_ROWS * 32];
+      const float *rows[5];
+      OpRandom random = { d };
+
+      for (guint i = 0; i < n_rows * n; i++)
+        x[i] = op_random (&random);
+      for (guint r = 0; r < n_rows; r++)
+        rows[r] = x + r * n;
+      op_random_weights (&random, dtype, weights, (gsize) (16 * n));
+      atl_pack_group (dtype, weights, row_bytes, 16, n, group);
+      for (guint v = 0; v < 2; v++)
+        {
+          g_autofree guint8 *a = g_malloc (tiles[v]->slab_bytes);
+          g_autofree guint8 *b = g_malloc (n * 16 * sizeof (float));
+
+          tiles[v]->prepare_rows (rows, n_rows, n, a);
+          tiles[v]->pack_panel (dtype, group, n, 0, n, b);
+          tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+          tiles[v]->tile (n, a, b, b, sums[v], 32, TRUE);
+        }
+      g_test_message ("%s", atl_dtype_name (dtype));
+      g_assert_cmpmem (sums[0], kernels->tile_rows * 32 * sizeof (float), sums[1],
+                       kernels->tile_rows * 32 * sizeof (float));
+      g_assert_cmpfloat (sums[0][3], ==, sums[0][16 + 3]);
+    }
+}
+#endif
+
 int
 main (int argc, char **argv)
 {
@@ -273,6 +326,10 @@ main (int argc, char **argv)
       if (level == ATL_CPU_AMX)
         g_test_add_data_func ("/ops/tiles-of-bytes", levels, test_tiles_of_bytes);
     }
+#if defined(__x86_64__)
+  if (best >= ATL_CPU_AVX2 && best <= ATL_CPU_AMX)
+    g_test_add_func ("/ops/tiles-of-words", test_tiles_of_words);
+#endif
   if (best == ATL_CPU_NEON)
     add_backend (best, TRUE, 2, reference);
   return g_test_run ();

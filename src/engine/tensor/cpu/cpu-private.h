@@ -16,6 +16,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   AtlCpuLevel best;
+  gboolean avx_vnni; /* of 256 bits */
   gboolean vnni;     /* AVX512_VNNI */
   gboolean amx_int8; /* with ATL_CPU_AMX */
 } AtlCpuFeatures;

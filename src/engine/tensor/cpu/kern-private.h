@@ -7,7 +7,7 @@
 /* The tile of this level: TILE_ROWS x 32 sums, and how many activation rows are better dotted. */
 #if defined(ATL_SIMD_AVX512)
 #define TILE_ROWS 12
-#define FAST_ROWS 256 /* then tiles are as fast, and round nothing */
+#define FAST_ROWS 32
 #else
 #define TILE_ROWS 6
 #define FAST_ROWS 16

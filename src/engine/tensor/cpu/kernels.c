@@ -10,8 +10,7 @@ extern const AtlCpuKernels atl_cpu_kernels_avx512;
 const AtlCpuKernels *
 atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 {
-  static AtlCpuKernels plain_avx512;
-  static AtlCpuKernels amx;
+  static AtlCpuKernels avx2, avx512, plain_avx512, amx;
   static const AtlCpuTiles amx_int = {
     .prepare_panel = atl_amx_int_prepare_panel,
     .prepare_rows = atl_amx_int_prepare_rows,
@@ -28,6 +27,12 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 
   if (g_once_init_enter (&once))
     {
+      avx2 = atl_cpu_kernels_avx2;
+      avx2.quant_tiles =
+          atl_cpu_features ()->avx_vnni ? &atl_cpu_words_avx2_vnni : &atl_cpu_words_avx2;
+      avx512 = atl_cpu_kernels_avx512;
+      avx512.quant_tiles = &atl_cpu_words_avx512;
+
       /* Without VNNI the products of bytes are those of AVX2. */
       plain_avx512 = atl_cpu_kernels_avx512;
       plain_avx512.quantise_row = atl_cpu_kernels_avx2.quantise_row;
@@ -47,7 +52,6 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx.channel_unit = 32;
       amx.tile_rows = 32;
       amx.tile_k = ATL_AMX_INT_SLAB;
-      amx.fast_rows = 32;
       if (atl_cpu_features ()->amx_int8)
         {
           amx.packed_dot = atl_amx_packed_dot;
@@ -61,13 +65,13 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
   switch (level)
     {
     case ATL_CPU_AVX2:
-      return &atl_cpu_kernels_avx2;
-    case ATL_CPU_AMX:
-      if (!exact)
-        return &amx;
-      return &atl_cpu_kernels_avx512;
+      return exact ? &atl_cpu_kernels_avx2 : &avx2;
     case ATL_CPU_AVX512:
-      return atl_cpu_features ()->vnni ? &atl_cpu_kernels_avx512 : &plain_avx512;
+      if (!atl_cpu_features ()->vnni)
+        return &plain_avx512;
+      return exact ? &atl_cpu_kernels_avx512 : &avx512;
+    case ATL_CPU_AMX:
+      return exact ? &atl_cpu_kernels_avx512 : &amx;
     default:
       return NULL;
     }

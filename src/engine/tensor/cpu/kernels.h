@@ -82,6 +82,10 @@ typedef struct
 typedef struct
 {
   void (*prepare_panel) (const float *panel, gint64 n, guint8 *out); /* n <= tile_k */
+  /* (nullable) Instead, from the codes: elements [k, k + n) of a packed group, both multiples of
+   * 32. */
+  void (*pack_panel) (
+      AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
   void (*prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
   void (*tile) (gint64 n_k,
                 const guint8 *a,
@@ -285,6 +289,12 @@ typedef struct
                                  const float *shift,
                                  float *out);
 } AtlCpuKernels;
+
+#if defined(__x86_64__)
+/* Tiles in words of packed weights (kern-words.c): for AVX2, without and with its VNNI, which give
+ * the same numbers, and for AVX-512 with VNNI. */
+extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_words_avx512;
+#endif
 
 /* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */
 const AtlCpuKernels *atl_cpu_kernels (AtlCpuLevel level, gboolean exact);

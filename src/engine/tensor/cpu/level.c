@@ -16,6 +16,9 @@
 #define HAS_AMX_TILE (1u << 24)
 #define HAS_AMX_INT8 (1u << 25)
 
+/* Of the second part's eax. */
+#define HAS_AVX_VNNI (1u << 4)
+
 #define XCR0_AVX 0x6u
 #define XCR0_AVX512 0xe6u
 #define XCR0_TILES 0x60000u
@@ -35,6 +38,7 @@ detect (AtlCpuFeatures *f)
 {
   guint a, b, c, d;
   guint c1;
+  guint more, b1, c2, d1; /* of the second part of leaf 7 */
   guint64 xcr0;
 
   if (!__get_cpuid (1, &a, &b, &c1, &d) || !(c1 & bit_OSXSAVE))
@@ -42,10 +46,13 @@ detect (AtlCpuFeatures *f)
   xcr0 = read_xcr0 ();
   if (!__get_cpuid_count (7, 0, &a, &b, &c, &d))
     return;
+  if (!__get_cpuid_count (7, 1, &more, &b1, &c2, &d1))
+    more = 0;
 
   if ((xcr0 & XCR0_AVX) != XCR0_AVX || !(b & bit_AVX2) || !(c1 & bit_FMA) || !(c1 & bit_F16C))
     return;
   f->best = ATL_CPU_AVX2;
+  f->avx_vnni = (more & HAS_AVX_VNNI) != 0;
 
   if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(b & bit_AVX512F) || !(b & bit_AVX512BW) ||
       !(b & bit_AVX512VL) || !(b & bit_AVX512DQ))
@@ -56,8 +63,7 @@ detect (AtlCpuFeatures *f)
   if ((xcr0 & XCR0_TILES) != XCR0_TILES || !(d & HAS_AMX_TILE) || !(d & HAS_AMX_BF16) || !f->vnni)
     return;
   f->amx_int8 = (d & HAS_AMX_INT8) != 0;
-  __get_cpuid_count (7, 1, &a, &b, &c, &d);
-  if (!(a & bit_AVX512BF16))
+  if (!(more & bit_AVX512BF16))
     return;
   /* The kernel hands out tile registers on request, to the whole process. */
   if (syscall (SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) != 0)

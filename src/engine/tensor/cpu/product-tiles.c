@@ -94,6 +94,24 @@ make_panel (const Tiles *t,
   const guint8 *rows = s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride;
   const guint n_rows = (guint) MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS);
 
+  if (t->kernels.pack_panel != NULL)
+    {
+      const guint8 *packed = s->data + (gsize) group * s->stride;
+      gint64 n_in = p->n_in, first = k;
+
+      if (s->kind == ATL_SOURCE_FILE)
+        {
+          const AtlDTypeInfo *info = atl_dtype_info (s->dtype);
+
+          atl_pack_group (s->dtype, rows + (gsize) k / info->block_elems * info->block_bytes,
+                          s->stride, n_rows, n, (guint8 *) plain);
+          packed = (const guint8 *) plain;
+          n_in = n;
+          first = 0;
+        }
+      t->kernels.pack_panel (s->dtype, packed, n_in, first, n, out);
+      return;
+    }
   if (s->kind == ATL_SOURCE_PACKED)
     {
       kernels->unpack_panel (s->dtype, s->data + (gsize) group * s->stride, p->n_in, k, n, panel);

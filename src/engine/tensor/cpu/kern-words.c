@@ -1,0 +1,304 @@
+/* Tiles in 16-bit integers, for packed weights (pack.h) where there are no tiles of AMX: twice as
+ * many products an instruction as in floats.
+ *
+ * The codes of weights are taken as they are, so nothing of them is rounded; activations are
+ * rounded to 16 bits of the largest of a row in a slab of up to 256 inner elements. A piece, the 32
+ * (or 16) elements that share a scale of the weight, is summed exactly in 32 bits: 32 codes of
+ * eight bits times 2^15 are below 2^28. Then the sums become floats, times the scales of the piece;
+ * what a type subtracts as a minimum is multiplied with the sums of the activations of the piece.
+ *
+ * Two elements meet in one instruction: of each quad the first and third, then the second and
+ * fourth, since those of packed codes fall apart so with a mask and a shift.
+ *
+ * Layouts of a slab:
+ *   rows:   [TILE_ROWS] scales, [8 blocks of 32][elements 0-15, 16-31, all][TILE_ROWS] sums,
+ * floats; [n / 2][TILE_ROWS] pairs of words panels: 64 bytes of what is in it, [n / 2][16] pairs of
+ * words, [n / 32][4][16] floats: scales of both halves of a block, minima of both
+ */
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kernels.h"
+#include "engine/tensor/cpu/kern-codes.h"
+#include "engine/tensor/cpu/kern-private.h"
+
+/* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it. */
+#if defined(__AVXVNNI__)
+#define WORDS_NAME atl_cpu_words_avx2_vnni
+#else
+#define WORDS_NAME ATL_SIMD_NAME (atl_cpu_words)
+#endif
+
+#define SLAB 256
+#define LARGEST 32767.0f
+#define HEAD_BYTES 64
+#define FACTOR_BYTES 256 /* of a block of 32 */
+
+/* What a panel has beside one scale a block. */
+typedef struct
+{
+  guint32 sixteen, min;
+} Head;
+
+typedef struct
+{
+  float scale[TILE_ROWS];
+  float sum[SLAB / 32][3][TILE_ROWS];
+  gint32 words[SLAB / 2][TILE_ROWS];
+} Rows;
+
+G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
+
+/* --- Rows --- */
+
+static void
+prepare_row (const float *x, gint64 n, guint row, Rows *out)
+{
+  vf largest = vf_set1 (0.0f), check = vf_set1 (0.0f);
+  gint32 v[SLAB];
+  float size, inverse;
+
+  for (gint64 k = 0; k < n; k += VW)
+    {
+      largest = vf_max (largest, vf_abs (vf_load (x + k)));
+      check += vf_load (x + k) * 0.0f;
+    }
+  size = vf_largest (largest);
+  inverse = size > 0.0f ? LARGEST / size : 0.0f;
+  /* Values so small that the inverse overflows are nothing beside the others. */
+  if (!isfinite (inverse))
+    inverse = 0.0f;
+  for (gint64 k = 0; k < n; k += VW)
+    vf_store (v + k, (vf) vi_round (vf_load (x + k) * inverse));
+  /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
+  out->scale[row] = isnan (vf_sum (check)) ? NAN : inverse > 0.0f ? size / LARGEST : 0.0f;
+  for (gint64 k = 0; k < n; k += 4)
+    {
+      out->words[k / 2][row] = (gint32) ((guint32) v[k + 2] << 16 | (guint16) v[k]);
+      out->words[k / 2 + 1][row] = (gint32) ((guint32) v[k + 3] << 16 | (guint16) v[k + 1]);
+    }
+  for (gint64 b = 0; b < n / 32; b++)
+    {
+      gint32 half[2] = { 0, 0 };
+
+      for (guint i = 0; i < 32; i++)
+        half[i / 16] += v[b * 32 + i];
+      out->sum[b][0][row] = (float) half[0];
+      out->sum[b][1][row] = (float) half[1];
+      out->sum[b][2][row] = (float) (half[0] + half[1]);
+    }
+}
+
+static void
+prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
+{
+  static const float zeros[SLAB];
+
+  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
+    for (gint64 r = 0; r < TILE_ROWS; r++)
+      prepare_row (r < n ? rows[r] + k : zeros, MIN (SLAB, n_k - k), (guint) r, (Rows *) out);
+}
+
+/* --- Panels --- */
+
+INLINE void
+panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
+{
+  const AtlPackInfo *info = atl_pack_info (t);
+  const guint8 *quants = group + atl_pack_meta_bytes (info, n_in);
+  const Head head = { .sixteen = is_sixteen (t), .min = has_min (t) };
+  guint8 *words = out + HEAD_BYTES;
+  guint8 *factor = words + n * 32;
+
+  memcpy (out, &head, sizeof head);
+  for (gint64 b = k / 32; b < (k + n) / 32; b++, words += 32 * 32, factor += FACTOR_BYTES)
+    for (guint half = 0; half < 64 / VB; half++)
+      {
+        const guint8 *lines = quants + b * info->quant_bytes;
+        const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
+        const Factors f = factors (t, meta, b % unit_blocks (t), half);
+        const guint second = is_sixteen (t) ? 1 : 0;
+        const vh offset = (gint16) code_offset (t) - (vh){ 0 };
+
+#pragma GCC unroll 8
+        for (guint q = 0; q < 8; q++)
+          {
+            const vu w = (vu) codes (t, lines, meta, b % unit_blocks (t), q, half);
+            const vh odd = (vh) (w & 0x00ff00ff), even = (vh) (w >> 8 & 0x00ff00ff);
+
+            vf_store (words + (2 * q) * 64 + half * VB, (vf) (odd - offset));
+            vf_store (words + (2 * q + 1) * 64 + half * VB, (vf) (even - offset));
+          }
+        vf_store (factor + half * VB, f.scale[0]);
+        vf_store (factor + 64 + half * VB, f.scale[second]);
+        vf_store (factor + 128 + half * VB, f.min[0]);
+        vf_store (factor + 192 + half * VB, f.min[second]);
+      }
+}
+
+typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
+
+#define DEFINE_PANEL(T)                                                                            \
+  static __attribute__ ((noinline)) void panel_##T (const guint8 *group, gint64 n_in, gint64 k,    \
+                                                    gint64 n, guint8 *out)                         \
+  {                                                                                                \
+    panel_body (ATL_DTYPE_##T, group, n_in, k, n, out);                                            \
+  }
+#define PANEL_ROW(T) [ATL_DTYPE_##T] = panel_##T,
+
+EACH_DTYPE (DEFINE_PANEL)
+
+static const PanelFunc panels[ATL_N_DTYPES] = { EACH_DTYPE (PANEL_ROW) };
+
+static void
+pack_panel (AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
+{
+  dtype = atl_pack_alike (dtype);
+  g_assert (panels[dtype] != NULL && n <= SLAB);
+  panels[dtype](group, n_in, k, n, out);
+}
+
+/* --- Tiles --- */
+
+/* a + the products of both words of each lane. */
+INLINE vi
+dot_words (vi a, vi w, vi x)
+{
+#if defined(ATL_SIMD_AVX512)
+  return (vi) _mm512_dpwssd_epi32 ((__m512i) a, (__m512i) w, (__m512i) x);
+#elif defined(__AVXVNNI__)
+  return (vi) _mm256_dpwssd_avx_epi32 ((__m256i) a, (__m256i) w, (__m256i) x);
+#else
+  return a + (vi) _mm256_madd_epi16 ((__m256i) w, (__m256i) x);
+#endif
+}
+
+/* TILE_ROWS x two vectors of outputs, which are at `panel`. */
+INLINE void
+tile_body (gboolean sixteen,
+           gboolean min,
+           gint64 n_k,
+           const Rows *a,
+           const guint8 *const panel[2],
+           float *c,
+           gint64 ldc,
+           gboolean add)
+{
+  const guint n_pieces = sixteen ? 2 : 1;
+  const guint n_pairs = 16 / n_pieces;
+  const gsize factors_at = HEAD_BYTES + (gsize) n_k * 32;
+  vf sum[TILE_ROWS][2];
+
+#pragma GCC unroll 12
+  for (guint r = 0; r < TILE_ROWS; r++)
+    sum[r][0] = sum[r][1] = vf_set1 (0.0f);
+  for (gint64 b = 0; b < n_k / 32; b++)
+    for (guint s = 0; s < n_pieces; s++)
+      {
+        const gsize at = (gsize) (b * 16 + s * n_pairs);
+        const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + s * 64;
+        vi dot[TILE_ROWS][2];
+
+#pragma GCC unroll 12
+        for (guint r = 0; r < TILE_ROWS; r++)
+          dot[r][0] = dot[r][1] = vi_set1 (0);
+        for (guint i = 0; i < n_pairs; i++)
+          {
+            const vi w0 = (vi) vf_load (panel[0] + HEAD_BYTES + (at + i) * 64);
+            const vi w1 = (vi) vf_load (panel[1] + HEAD_BYTES + (at + i) * 64);
+
+#pragma GCC unroll 12
+            for (guint r = 0; r < TILE_ROWS; r++)
+              {
+                const vi x = vi_set1 (a->words[at + i][r]);
+
+                dot[r][0] = dot_words (dot[r][0], w0, x);
+                dot[r][1] = dot_words (dot[r][1], w1, x);
+              }
+          }
+#pragma GCC unroll 12
+        for (guint r = 0; r < TILE_ROWS; r++)
+#pragma GCC unroll 2
+          for (guint j = 0; j < 2; j++)
+            sum[r][j] += vf_from_vi (dot[r][j]) * vf_load (panel[j] + factor);
+      }
+  if (min)
+    for (gint64 b = 0; b < n_k / 32; b++)
+      for (guint s = 0; s < n_pieces; s++)
+        {
+          const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + 128 + s * 64;
+
+#pragma GCC unroll 12
+          for (guint r = 0; r < TILE_ROWS; r++)
+#pragma GCC unroll 2
+            for (guint j = 0; j < 2; j++)
+              sum[r][j] -= vf_load (panel[j] + factor) * a->sum[b][sixteen ? s : 2][r];
+        }
+#pragma GCC unroll 12
+  for (guint r = 0; r < TILE_ROWS; r++)
+#pragma GCC unroll 2
+    for (guint j = 0; j < 2; j++)
+      {
+        vf v = sum[r][j] * a->scale[r];
+
+        if (add)
+          v += vf_load (c + r * ldc + j * VW);
+        vf_store (c + r * ldc + j * VW, v);
+      }
+}
+
+#define DEFINE_TILE(NAME, SIXTEEN, MIN)                                                            \
+  static __attribute__ ((noinline)) void NAME (                                                    \
+      gint64 n_k, const Rows *a, const guint8 *const panel[2], float *c, gint64 ldc, gboolean add) \
+  {                                                                                                \
+    tile_body (SIXTEEN, MIN, n_k, a, panel, c, ldc, add);                                          \
+  }
+
+DEFINE_TILE (tile_plain, FALSE, FALSE)
+DEFINE_TILE (tile_min, FALSE, TRUE)
+DEFINE_TILE (tile_sixteen, TRUE, FALSE)
+DEFINE_TILE (tile_both, TRUE, TRUE)
+
+/* `x` and `y` are the panels of the two vectors; where they differ, each has what the other needs.
+ */
+INLINE void
+tile (gint64 n_k,
+      const guint8 *a,
+      const guint8 *x,
+      const guint8 *y,
+      gsize y_lane,
+      float *c,
+      gint64 ldc,
+      gboolean add)
+{
+  const guint8 *const panel[2] = { x, y + y_lane };
+  Head hx, hy;
+
+  memcpy (&hx, x, sizeof hx);
+  memcpy (&hy, y, sizeof hy);
+  ((hx.sixteen | hy.sixteen) != 0 ? (hx.min | hy.min) != 0 ? tile_both : tile_sixteen
+   : (hx.min | hy.min) != 0       ? tile_min
+                                  : tile_plain) (n_k, (const Rows *) a, panel, c, ldc, add);
+}
+
+static void
+tile_of_panels (gint64 n_k,
+                const guint8 *a,
+                const guint8 *b0,
+                const guint8 *b1,
+                float *c,
+                gint64 ldc,
+                gboolean add)
+{
+#if VW == 16
+  tile (n_k, a, b0, b1, 0, c, ldc, add);
+#else
+  tile (n_k, a, b0, b0, 32, c, ldc, add);
+  tile (n_k, a, b1, b1, 32, c + 16, ldc, add);
+#endif
+}
+
+const AtlCpuTiles WORDS_NAME = {
+  .pack_panel = pack_panel,
+  .prepare_rows = prepare_rows,
+  .tile = tile_of_panels,
+  .slab_bytes = sizeof (Rows),
+};
