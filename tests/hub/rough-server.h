@@ -21,6 +21,7 @@ typedef struct
   char *if_range;      /* (nullable) */
   char *accept;        /* (nullable) */
   gint64 range_start;  /* -1: no range */
+  GInputStream *in;    /* for wait_until_left() */
 } Request;
 
 typedef void (*Handler) (const Request *request, GOutputStream *out, gpointer data);
@@ -34,6 +35,7 @@ typedef struct
   Handler handler;
   gpointer data;
   gint n_requests; /* (atomic) */
+  gint n_active;   /* (atomic) connections that were taken and not yet answered */
 } Server;
 
 static inline void
@@ -67,7 +69,8 @@ serve_cb (GThreadedSocketService *service,
   Server *server = data;
   g_autoptr (GDataInputStream) in =
       g_data_input_stream_new (g_io_stream_get_input_stream (G_IO_STREAM (connection)));
-  Request request = { .range_start = -1 };
+  Request request = { .range_start = -1,
+                      .in = g_io_stream_get_input_stream (G_IO_STREAM (connection)) };
   g_autofree char *range = NULL;
   char *line;
 
@@ -99,7 +102,16 @@ serve_cb (GThreadedSocketService *service,
                      server->data);
   g_io_stream_close (G_IO_STREAM (connection), NULL, NULL);
   request_clear (&request);
+  g_atomic_int_add (&server->n_active, -1);
   return TRUE;
+}
+
+/* Before the connection goes to a thread of its own. */
+static inline gboolean
+incoming_cb (GSocketService *service, GSocketConnection *connection, GObject *source, gpointer data)
+{
+  g_atomic_int_inc (&((Server *) data)->n_active);
+  return FALSE;
 }
 
 static inline gpointer
@@ -115,6 +127,7 @@ server_thread (gpointer data)
   service = g_threaded_socket_service_new (8);
   g_socket_listener_add_address (G_SOCKET_LISTENER (service), address, G_SOCKET_TYPE_STREAM,
                                  G_SOCKET_PROTOCOL_TCP, NULL, &bound, NULL);
+  g_signal_connect (service, "incoming", G_CALLBACK (incoming_cb), server);
   g_signal_connect (service, "run", G_CALLBACK (serve_cb), server);
   g_socket_service_start (service);
   server->port = g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound));
@@ -160,6 +173,9 @@ server_stop (Server *server)
 {
   g_main_loop_quit (server->loop);
   g_thread_join (server->thread);
+  /* Answers that nobody waits for any more still look at what is the caller's. */
+  while (g_atomic_int_get (&server->n_active) > 0)
+    g_usleep (1000);
   g_main_loop_unref (server->loop);
   g_main_context_unref (server->context);
   g_free (server);
@@ -175,6 +191,16 @@ static inline void
 say (GOutputStream *out, const char *text)
 {
   g_output_stream_write_all (out, text, strlen (text), NULL, NULL, NULL);
+}
+
+/* Says nothing more until whoever asks has given up. */
+static inline void
+wait_until_left (const Request *request)
+{
+  char rest[256];
+
+  while (g_input_stream_read (request->in, rest, sizeof rest, NULL, NULL) > 0)
+    ;
 }
 
 static inline void
