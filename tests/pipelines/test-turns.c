@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "conformance.h"
+#include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/chat-turn.h"
+#include "engine/pipelines/scheduler.h"
 #include "engine/tensor/cpu/cpu.h"
 
 #define N_CTX 512u
@@ -280,6 +282,7 @@ test_speculate (Fixture *f, gconstpointer data)
 
   if (f->model == NULL)
     return;
+  atl_scheduler_guess_always (f->model->scheduler);
   for (gsize t = 0; t < G_N_ELEMENTS (temperatures); t++)
     {
       g_autoptr (Run) plain = run_alone (f->model, "plain", prompt, 150, temperatures[t]);
@@ -330,7 +333,7 @@ test_each_its_end (Fixture *f, gconstpointer data)
   if (f->model == NULL)
     return;
   endless->options.shift_context = TRUE;
-  endless->options.sampling.top_k = 0;
+  endless->options.grammar = "root ::= [a-z ] root";
   /* No token of the vocabulary is this character. */
   impossible->options.grammar = "root ::= [\\U0010FFFF]";
   g_cancellable_cancel (early->cancellable);
@@ -362,6 +365,7 @@ test_unload (Fixture *f, gconstpointer data)
     {
       runs[i] = run_new ("Once", -1, 5.0f);
       runs[i]->options.shift_context = TRUE;
+      runs[i]->options.grammar = "root ::= [a-z ] root";
       run_start (runs[i], f->model);
     }
   while (runs[0]->text->len == 0)

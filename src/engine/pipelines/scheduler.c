@@ -17,6 +17,7 @@ struct _AtlScheduler
 {
   AtlLlm *llm;                     /* borrowed */
   AtlPace pace;                    /* the thread's */
+  gboolean is_pace_unknown;        /* and stays so */
   AtlConversations *conversations; /* borrowed */
   AtlTurnstile *turnstile;         /* borrowed */
   GThread *thread;
@@ -230,7 +231,7 @@ decode (AtlScheduler *self, AtlChatTurn *const *turns, guint n, guint n_rows, gu
   start = g_get_monotonic_time ();
   if (n_batch > 0)
     ok = atl_llm_decode (self->llm, batch, n_batch, NULL, &error);
-  if (n_batch > 0 && ok)
+  if (n_batch > 0 && ok && !self->is_pace_unknown)
     atl_pace_note (&self->pace, atl_llm_n_logits (self->llm),
                    (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC);
   atl_turnstile_leave (self->turnstile);
@@ -366,6 +367,12 @@ atl_scheduler_new (AtlChatModel *model)
   g_queue_init (&self->waiting);
   self->thread = g_thread_new ("model", thread_main, self);
   return self;
+}
+
+void
+atl_scheduler_guess_always (AtlScheduler *self)
+{
+  self->is_pace_unknown = TRUE;
 }
 
 void

@@ -26,6 +26,10 @@ AtlScheduler *atl_scheduler_new (AtlChatModel *model);
  * it is idle. Accepts NULL. */
 void atl_scheduler_free (AtlScheduler *self);
 
+/* Whatever can be guessed is, where it pays as well as where it does not: steps are not measured.
+ * Before the first turn. */
+void atl_scheduler_guess_always (AtlScheduler *self);
+
 /* Runs the turn; its done() will be called. */
 void atl_scheduler_submit (AtlScheduler *self, AtlChatTurn *turn);
 /* No turn is under way. */
