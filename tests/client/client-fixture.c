@@ -43,9 +43,7 @@ fixture_tear_down (Fixture *fixture, gconstpointer data)
   /* Calls under way hold the client until the process has ended. */
   g_object_add_weak_pointer (G_OBJECT (fixture->client), &weak);
   g_object_unref (fixture->client);
-  for (guint i = 0; i < 1000 && weak != NULL; i++)
-    fixture_sleep (10);
-  g_assert_null (weak);
+  assert_soon (weak == NULL);
   g_clear_pointer (&fixture->model_path, g_free);
   while (g_main_context_iteration (NULL, FALSE))
     ;
@@ -232,6 +230,31 @@ params_greedy (AtlChatParams *params, gint max_tokens)
   atl_chat_params_init (params);
   params->temperature = 0;
   params->max_tokens = max_tokens;
+}
+
+Answer *
+answer_endless (Fixture *fixture, const char *prompt)
+{
+  g_auto (AtlChatParams) params = { 0 };
+  Answer *self;
+
+  params_greedy (&params, 1 << 20);
+  params.shift_context = TRUE;
+  /* Whatever the model would like: letters for ever. */
+  params.grammar = g_strdup ("root ::= [a-z ] root");
+  self = answer_new (atl_client_complete (fixture->client, fixture->model, prompt, &params));
+  while (self->n_text == 0 && !self->is_over)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_no_error (self->error);
+  g_assert_false (self->is_over);
+  return self;
+}
+
+void
+fixture_wait_for_other_engine (AtlClient *client, GPid before)
+{
+  assert_soon (atl_client_get_state (client) == ATL_ENGINE_READY &&
+               atl_client_get_pid (client) != before);
 }
 
 guint

@@ -3,7 +3,8 @@
 
 #include "client/client.h"
 
-#define WAIT_MS 20000
+/* What a test waits for what must come, beside everything else that a machine may do. */
+#define WAIT_MS 120000
 
 typedef struct
 {
@@ -33,6 +34,18 @@ void fixture_tear_down (Fixture *fixture, gconstpointer data);
 gboolean fixture_wait (const gboolean *flag, guint limit_ms);
 void fixture_sleep (guint ms);
 
+/* Fails unless the condition comes true while the default context runs. */
+#define assert_soon(condition)                                                                     \
+  G_STMT_START                                                                                     \
+  {                                                                                                \
+    gint64 soon_end_ = g_get_monotonic_time () + WAIT_MS * (gint64) 1000;                          \
+                                                                                                   \
+    while (!(condition) && g_get_monotonic_time () < soon_end_)                                    \
+      fixture_sleep (10);                                                                          \
+    g_assert_true (condition);                                                                     \
+  }                                                                                                \
+  G_STMT_END
+
 /* Loads and waits. */
 AtlModel *fixture_load (AtlClient *client,
                         const char *path,
@@ -54,6 +67,11 @@ gboolean answer_wait (Answer *self);
 
 /* Greedy parameters with a length. */
 void params_greedy (AtlChatParams *params, gint max_tokens);
+/* An answer that never ends by itself, once its first words are there; needs the fixture's model.
+ */
+Answer *answer_endless (Fixture *fixture, const char *prompt);
+/* Until an engine other than `before` is at work. */
+void fixture_wait_for_other_engine (AtlClient *client, GPid before);
 guint count_descriptors (void);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Answer, answer_free)

@@ -338,19 +338,14 @@ test_stop (Fixture *fixture, gconstpointer data)
 static void
 test_stop_one (Fixture *fixture, gconstpointer data)
 {
-  g_auto (AtlChatParams) params = { 0 };
   g_autoptr (Answer) first = NULL;
   g_autoptr (Answer) second = NULL;
   guint n_text;
 
   if (fixture->model == NULL)
     return;
-  params_greedy (&params, 4000);
-  params.shift_context = TRUE;
-  first = answer_new (atl_client_complete (fixture->client, fixture->model, STORY, &params));
-  second = answer_new (atl_client_complete (fixture->client, fixture->model, STORY, &params));
-  while (first->n_text == 0 || second->n_text == 0)
-    g_main_context_iteration (NULL, TRUE);
+  first = answer_endless (fixture, STORY);
+  second = answer_endless (fixture, STORY);
   atl_chat_job_stop (second->job);
   g_assert_true (answer_wait (second));
   g_assert_cmpstr (second->stats->stop_reason, ==, "stopped");
@@ -360,6 +355,21 @@ test_stop_one (Fixture *fixture, gconstpointer data)
   g_assert_false (first->is_over);
   atl_chat_job_stop (first->job);
   g_assert_true (answer_wait (first));
+}
+
+static gboolean
+cancel_cb (gpointer cancellable)
+{
+  g_cancellable_cancel (cancellable);
+  return G_SOURCE_REMOVE;
+}
+
+static guint
+count_parts (AtlClient *client)
+{
+  atl_client_refresh_status_async (client, NULL, NULL, NULL);
+  fixture_sleep (50);
+  return atl_client_get_status (client)->n_parts;
 }
 
 static void
@@ -378,8 +388,8 @@ test_cancel_load (Fixture *fixture, gconstpointer data)
       if (i == 0)
         g_cancellable_cancel (cancellable);
       else
-        g_timeout_add_once (i * 3, (GSourceOnceFunc) (void (*) (void)) g_cancellable_cancel,
-                            cancellable);
+        g_timeout_add_full (G_PRIORITY_DEFAULT, i * 3, cancel_cb, g_object_ref (cancellable),
+                            g_object_unref);
       model = fixture_load (fixture->client, path, NULL, cancellable, &error);
       if (model != NULL)
         g_assert_true (fixture_unload (fixture->client, model, NULL));
@@ -388,9 +398,7 @@ test_cancel_load (Fixture *fixture, gconstpointer data)
       fixture_sleep (40);
     }
   /* Nothing stayed in the ledger. */
-  atl_client_refresh_status_async (fixture->client, NULL, NULL, NULL);
-  fixture_sleep (100);
-  g_assert_cmpuint (atl_client_get_status (fixture->client)->n_parts, ==, 0);
+  assert_soon (count_parts (fixture->client) == 0);
 }
 
 static void
@@ -510,9 +518,7 @@ test_descriptors (void)
         }
     }
   /* GLib's threads close what they hold a little later, on a busy machine much later. */
-  for (guint i = 0; i < 500 && count_descriptors () > before; i++)
-    fixture_sleep (20);
-  g_assert_cmpuint (count_descriptors (), <=, before);
+  assert_soon (count_descriptors () <= before);
 }
 
 static void

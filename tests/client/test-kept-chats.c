@@ -12,7 +12,7 @@
 
 #define TINY "stories260K.gguf"
 #define LIMIT ((guint64) 1 << 30)
-#define KEEP_MS 10000
+#define KEEP_MS WAIT_MS
 
 /* --- The folder --- */
 

@@ -111,7 +111,7 @@ world_open (World *world, AtlDevices *devices)
   g_dbus_connection_call (
       world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "Hello",
       g_variant_new ("(u@a{sv})", ATL_PROTOCOL_VERSION, g_variant_dict_end (&empty)), NULL,
-      G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+      G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, NULL, NULL);
 }
 
 void
@@ -211,7 +211,7 @@ world_ask (World *world, guint model)
                           g_variant_new_parsed ("(%u, %u, 'Once upon a time', "
                                                 "{'temperature': <0.0>, 'max-tokens': <12>})",
                                                 ++request, model),
-                          NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+                          NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, NULL, NULL);
   while (world->failure == NULL && world->stats == NULL)
     g_main_context_iteration (NULL, TRUE);
   return world->stats != NULL ? atl_dict_string (world->stats, ATL_STAT_RAN_ON, "") : NULL;
@@ -240,7 +240,7 @@ fill (World *world,
   g_dbus_connection_call_with_unix_fd_list (
       world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, method,
       g_variant_new ("(uu@a{sv}a(sh))", ++request, model, sunk, files), NULL,
-      G_DBUS_CALL_FLAGS_NONE, -1, fds, NULL, replied_cb, &reply);
+      G_DBUS_CALL_FLAGS_NONE, G_MAXINT, fds, NULL, replied_cb, &reply);
   while (!reply.is_over || (reply.error == NULL && world->failure == NULL && world->stats == NULL))
     g_main_context_iteration (NULL, TRUE);
   g_assert_no_error (reply.error);
@@ -302,7 +302,7 @@ world_price (World *world, guint model, guint side)
                      g_variant_new_parsed ("{'prompt': <'a red fox'>, 'width': <%u>, 'height': "
                                            "<%u>, 'steps': <uint32 2>}",
                                            side, side)),
-      NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, replied_cb, &reply);
+      NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, NULL, replied_cb, &reply);
   while (!reply.is_over)
     g_main_context_iteration (NULL, TRUE);
   g_assert_no_error (reply.error);
@@ -318,7 +318,7 @@ world_unload (World *world, guint model)
 
   g_dbus_connection_call_with_unix_fd_list (
       world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "UnloadModel",
-      g_variant_new ("(u)", model), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, replied_cb,
+      g_variant_new ("(u)", model), NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, NULL, replied_cb,
       &reply);
   while (!reply.is_over)
     g_main_context_iteration (NULL, TRUE);

@@ -121,10 +121,10 @@ test_busy (void)
   total_bytes = 1024 * MIB;
   first = load (&world, path);
   g_dbus_connection_call (world.near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "Complete",
-                          g_variant_new_parsed ("(uint32 7, %u, 'Once', {'temperature': <5.0>, "
-                                                "'shift-context': <true>})",
+                          g_variant_new_parsed ("(uint32 7, %u, 'Once', {'shift-context': <true>, "
+                                                "'grammar': <'root ::= [a-z ] root'>})",
                                                 first),
-                          NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+                          NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, NULL, NULL);
   while (world.text->len == 0)
     g_main_context_iteration (NULL, TRUE);
   make_short (first);
