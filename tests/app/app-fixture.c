@@ -127,28 +127,83 @@ timeout_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-gboolean
-app_fixture_wait (gboolean (*done) (gpointer), gpointer data, guint seconds)
-{
-  gint64 end = g_get_monotonic_time () + (gint64) seconds * G_USEC_PER_SEC;
-
-  while (!done (data))
-    {
-      if (g_get_monotonic_time () > end)
-        return FALSE;
-      app_fixture_spin (10);
-    }
-  return TRUE;
-}
-
 void
-app_fixture_spin (guint ms)
+app_fixture_run (guint ms)
 {
   gboolean over = FALSE;
 
   g_timeout_add (ms, timeout_cb, &over);
   while (!over)
     g_main_context_iteration (NULL, TRUE);
+}
+
+gboolean
+app_fixture_wait (gboolean (*done) (gpointer), gpointer data, guint seconds)
+{
+  gint64 end = g_get_monotonic_time () + MAX (seconds, APP_PATIENCE_S) * G_USEC_PER_SEC;
+
+  while (!done (data))
+    {
+      if (g_get_monotonic_time () > end)
+        return FALSE;
+      app_fixture_run (10);
+    }
+  return TRUE;
+}
+
+static void
+after_paint_cb (GdkFrameClock *clock, gboolean *is_drawn)
+{
+  *is_drawn = TRUE;
+}
+
+/* Lets every window that is in sight draw a frame; one whose clock stands still holds nobody up for
+ * long. */
+static void
+draw_frame (void)
+{
+  g_autoptr (GPtrArray) clocks = g_ptr_array_new_with_free_func (g_object_unref);
+  GListModel *toplevels = gtk_window_get_toplevels ();
+
+  for (guint i = 0; i < g_list_model_get_n_items (toplevels); i++)
+    {
+      g_autoptr (GtkWidget) window = g_list_model_get_item (toplevels, i);
+      GdkFrameClock *clock =
+          gtk_widget_get_mapped (window) ? gtk_widget_get_frame_clock (window) : NULL;
+
+      if (clock != NULL)
+        g_ptr_array_add (clocks, g_object_ref (clock));
+    }
+  for (guint i = 0; i < clocks->len; i++)
+    {
+      gboolean is_drawn = FALSE, is_late = FALSE;
+      gulong handler = g_signal_connect (clocks->pdata[i], "after-paint",
+                                         G_CALLBACK (after_paint_cb), &is_drawn);
+      guint timer = g_timeout_add_seconds (5, timeout_cb, &is_late);
+
+      gdk_frame_clock_request_phase (clocks->pdata[i], GDK_FRAME_CLOCK_PHASE_AFTER_PAINT);
+      while (!is_drawn && !is_late)
+        g_main_context_iteration (NULL, TRUE);
+      g_signal_handler_disconnect (clocks->pdata[i], handler);
+      if (!is_late)
+        g_source_remove (timer);
+    }
+}
+
+void
+app_fixture_spin (guint ms)
+{
+  GdkDisplay *display = gdk_display_get_default ();
+
+  app_fixture_run (ms);
+  /* However slow the machine: what was asked of the X server has come back, what it says has been
+   * taken in, and what that made necessary is laid out. */
+  for (guint i = 0; i < 2; i++)
+    {
+      gdk_display_sync (display);
+      app_fixture_run (0);
+      draw_frame ();
+    }
 }
 
 gint64

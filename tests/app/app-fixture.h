@@ -12,6 +12,9 @@
 #include "app/application.h"
 #include "app/window-private.h"
 
+/* Seconds that a test waits for what must come, beside everything else that a machine may do. */
+#define APP_PATIENCE_S 120
+
 typedef struct
 {
   AtlApplication *app;
@@ -32,10 +35,27 @@ void app_fixture_use_store (const char *dir);
 void app_fixture_start (AppFixture *f);
 void app_fixture_stop (AppFixture *f);
 
-/* Runs the main loop until `done` returns TRUE; FALSE after `seconds`. */
+/* Runs the main loop until `done` returns TRUE; FALSE after `seconds` of a machine that has nothing
+ * else to do, which is never before APP_PATIENCE_S. */
 gboolean app_fixture_wait (gboolean (*done) (gpointer), gpointer data, guint seconds);
-/* Runs the main loop for so long: layout, timers. */
+/* Runs the main loop for so long and until the windows in sight have drawn what changed: timers of
+ * this process and layout. What another process or a thread does is waited for. */
 void app_fixture_spin (guint ms);
+/* The same for its time only, whatever is drawn. */
+void app_fixture_run (guint ms);
+
+/* Fails unless the condition comes true while the main loop runs; generous, because it ends at
+ * once when all is well. */
+#define app_assert_soon(condition)                                                                 \
+  G_STMT_START                                                                                     \
+  {                                                                                                \
+    gint64 app_end_ = g_get_monotonic_time () + APP_PATIENCE_S * G_USEC_PER_SEC;                   \
+                                                                                                   \
+    while (!(condition) && g_get_monotonic_time () < app_end_)                                     \
+      app_fixture_run (10);                                                                        \
+    g_assert_true (condition);                                                                     \
+  }                                                                                                \
+  G_STMT_END
 
 /* A chat with one exchange; `stats_json` may be NULL. */
 gint64 app_fixture_add_chat (AppFixture *f,

@@ -1,6 +1,9 @@
 /* Steps that several test programs share. */
 #include "app-steps.h"
 
+#include <errno.h>
+#include <signal.h>
+
 #include "app/chat/composer.h"
 #include "app/chat/message-row.h"
 #include "protocol/protocol.h"
@@ -86,4 +89,70 @@ gboolean
 app_is_loaded (gpointer f)
 {
   return atl_session_get_model (((AppFixture *) f)->session) != NULL;
+}
+
+/* --- With a real engine --- */
+
+AtlMessageItem *
+app_last_message (AppFixture *f)
+{
+  return app_message (app_conversation (f), -1);
+}
+
+gboolean
+app_is_idle (gpointer f)
+{
+  return !atl_conversation_get_is_running (app_conversation (f));
+}
+
+gboolean
+app_has_words (gpointer f)
+{
+  return app_last_message (f)->content->len > 20;
+}
+
+void
+app_ask (AppFixture *f, int n_tokens)
+{
+  JsonObject *settings = atl_conversation_get_settings (app_conversation (f));
+  GtkWidget *composer = app_composer (f);
+
+  json_object_set_int_member (settings, "max-tokens", n_tokens > 0 ? n_tokens : 1 << 20);
+  json_object_set_boolean_member (settings, "shift-context", n_tokens == 0);
+  json_object_set_int_member (settings, "temperature", 0);
+  /* Words that have no end. */
+  if (n_tokens == 0)
+    json_object_set_string_member (settings, "grammar", "root ::= [a-z ] root");
+  else
+    json_object_remove_member (settings, "grammar");
+  atl_composer_set_text (ATL_COMPOSER (composer), APP_QUESTION);
+  atl_composer_send (ATL_COMPOSER (composer));
+  g_assert_true (atl_conversation_get_is_running (app_conversation (f)));
+}
+
+void
+app_ask_endlessly (AppFixture *f)
+{
+  app_ask (f, 0);
+  app_assert_soon (app_has_words (f));
+}
+
+GPid
+app_kill_engine (AppFixture *f, int number)
+{
+  GPid pid = atl_client_get_pid (atl_session_get_client (f->session));
+
+  /* It may have ended by itself, which the main loop has not heard of yet. */
+  if (pid > 0)
+    g_assert_true (kill (pid, number) == 0 || errno == ESRCH);
+  return pid;
+}
+
+void
+app_wait_for_other_engine (AppFixture *f, GPid before)
+{
+  AtlClient *client = atl_session_get_client (f->session);
+
+  app_assert_soon (atl_client_get_state (client) == ATL_ENGINE_READY &&
+                   atl_client_get_pid (client) != before);
 }

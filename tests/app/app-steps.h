@@ -21,3 +21,22 @@ gboolean app_is_loaded (gpointer f);
 void app_begin_turn (AtlConversation *conversation, const char *text);
 /* The same, answered and finished. */
 void app_exchange (AtlConversation *conversation, const char *question, const char *answer);
+
+/* --- With a real engine and a model that is loaded --- */
+
+#define APP_QUESTION "Once upon a time"
+
+/* Of the window's chat; borrowed. */
+AtlMessageItem *app_last_message (AppFixture *f);
+/* Whether nothing is being answered; whether the last answer has a few words. `f` is the
+ * AppFixture. For app_fixture_wait(). */
+gboolean app_is_idle (gpointer f);
+gboolean app_has_words (gpointer f);
+/* Sends APP_QUESTION, whose answer ends after so many tokens at most; 0: never. */
+void app_ask (AppFixture *f, int n_tokens);
+/* An answer that never ends, once its first words are there. */
+void app_ask_endlessly (AppFixture *f);
+/* Sends the engine a signal; the process that got it. */
+GPid app_kill_engine (AppFixture *f, int number);
+/* Until another engine than this one is at work. */
+void app_wait_for_other_engine (AppFixture *f, GPid before);

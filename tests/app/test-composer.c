@@ -106,13 +106,20 @@ test_up_edits_last (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+has_draft (AppFixture *f, gint64 id, const char *draft)
+{
+  g_autoptr (AtlChat) chat = atl_store_chat_get (atl_session_get_store (f->session), id, NULL);
+
+  return g_strcmp0 (chat->draft, draft) == 0;
+}
+
 static void
 test_draft (void)
 {
   AppFixture f;
   gint64 id;
   GtkWidget *view;
-  g_autoptr (AtlChat) chat = NULL;
   g_autofree char *text = NULL;
 
   app_fixture_start (&f);
@@ -120,10 +127,8 @@ test_draft (void)
   id = atl_conversation_get_chat_id (app_conversation (&f));
   view = app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL);
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "half", -1);
-  app_fixture_spin (700);
   /* On disk without anything having been closed: a crash keeps it. */
-  chat = atl_store_chat_get (atl_session_get_store (f.session), id, NULL);
-  g_assert_cmpstr (chat->draft, ==, "half");
+  app_assert_soon (has_draft (&f, id, "half"));
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "half a word", -1);
   atl_window_new_chat (f.window, 0);
   text = atl_composer_get_text (ATL_COMPOSER (app_composer (&f)));

@@ -15,24 +15,6 @@
 #include "hub/library.h"
 #include "protocol/protocol.h"
 
-static AtlMessageItem *
-last_message (AppFixture *f)
-{
-  return app_message (app_conversation (f), -1);
-}
-
-static gboolean
-is_idle (gpointer f)
-{
-  return !atl_conversation_get_is_running (app_conversation (f));
-}
-
-static gboolean
-has_words (gpointer f)
-{
-  return last_message (f)->content->len > 20;
-}
-
 static void
 failed_cb (AtlSession *session, GError *error, const char *name, char **words)
 {
@@ -61,25 +43,6 @@ load (AppFixture *f)
   atl_session_load_model (f->session, paths, TRUE);
   g_assert_true (app_fixture_wait (app_is_loaded, f, 60));
   return TRUE;
-}
-
-static void
-send (AppFixture *f, const char *text)
-{
-  GtkWidget *composer = app_composer (f);
-
-  atl_composer_set_text (ATL_COMPOSER (composer), text);
-  atl_composer_send (ATL_COMPOSER (composer));
-  g_assert_true (atl_conversation_get_is_running (app_conversation (f)));
-}
-
-static void
-set_length (AppFixture *f, int n_tokens)
-{
-  json_object_set_int_member (atl_conversation_get_settings (app_conversation (f)), "max-tokens",
-                              n_tokens);
-  json_object_set_int_member (atl_conversation_get_settings (app_conversation (f)), "temperature",
-                              0);
 }
 
 static gboolean
@@ -118,10 +81,9 @@ test_answer (void)
   app_fixture_shot (GTK_WIDGET (f.window), "ready");
   shot_popover (&f, "strip", "popover-memory");
   shot_popover (&f, "model_switcher", "popover-models");
-  set_length (&f, 40);
-  send (&f, "Once upon a time");
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
-  answer = last_message (&f);
+  app_ask (&f, 40);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  answer = app_last_message (&f);
   g_assert_cmpint (answer->state, ==, ATL_MESSAGE_COMPLETE);
   g_assert_cmpuint (answer->content->len, >, 20);
   g_assert_cmpstr (answer->stats.stop_reason, ==, ATL_STOP_LENGTH);
@@ -136,15 +98,15 @@ test_answer (void)
   n_first = answer->stats.n_tokens;
   first_ms = answer->stats.first_token_ms;
   g_assert_true (atl_conversation_continue (app_conversation (&f), answer, NULL));
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
   g_assert_true (g_str_has_prefix (answer->content->str, first));
   g_assert_cmpuint (answer->content->len, >, strlen (first));
   g_assert_cmpuint (answer->stats.n_tokens, >, n_first);
   g_assert_cmpfloat (answer->stats.first_token_ms, ==, first_ms);
   g_assert_true (atl_conversation_regenerate (app_conversation (&f), answer, NULL));
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
-  g_assert_cmpuint (last_message (&f)->n_branches, ==, 2);
-  g_assert_cmpstr (last_message (&f)->content->str, ==, first);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpuint (app_last_message (&f)->n_branches, ==, 2);
+  g_assert_cmpstr (app_last_message (&f)->content->str, ==, first);
   app_fixture_stop (&f);
 }
 
@@ -193,11 +155,10 @@ test_stop (void)
 
   if (!load (&f))
     return;
-  send (&f, "Once upon a time");
-  g_assert_true (app_fixture_wait (has_words, &f, 60));
+  app_ask_endlessly (&f);
   atl_conversation_stop (app_conversation (&f));
-  g_assert_true (app_fixture_wait (is_idle, &f, 20));
-  g_assert_cmpuint (last_message (&f)->content->len, >, 20);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 20));
+  g_assert_cmpuint (app_last_message (&f)->content->len, >, 20);
   app_fixture_stop (&f);
 }
 
@@ -205,34 +166,27 @@ static void
 test_killed_engine (void)
 {
   AppFixture f;
-  AtlClient *client;
   AtlMessageItem *answer;
-  gsize length;
+  JsonObject *settings;
 
   if (!load (&f))
     return;
-  client = atl_session_get_client (f.session);
-  send (&f, "Once upon a time");
-  g_assert_true (app_fixture_wait (has_words, &f, 60));
-  kill (atl_client_get_pid (client), SIGKILL);
-  g_assert_true (app_fixture_wait (is_idle, &f, 20));
-  answer = last_message (&f);
-  length = answer->content->len;
-  if (answer->state == ATL_MESSAGE_ERROR)
-    {
-      g_assert_cmpuint (length, >, 20);
-      g_assert_nonnull (answer->error_text);
-      g_assert_true (answer->engine_lost);
-      app_fixture_spin (200);
-      app_fixture_shot (GTK_WIDGET (f.window), "engine-killed");
-    }
-  else
-    g_test_message ("the answer was finished before the engine was");
+  app_ask_endlessly (&f);
+  app_kill_engine (&f, SIGKILL);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 20));
+  answer = app_last_message (&f);
+  g_assert_cmpint (answer->state, ==, ATL_MESSAGE_ERROR);
+  g_assert_cmpuint (answer->content->len, >, 20);
+  g_assert_nonnull (answer->error_text);
+  g_assert_true (answer->engine_lost);
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "engine-killed");
   /* Try again: the engine starts, loads the model and answers. */
-  set_length (&f, 20);
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  json_object_set_int_member (settings, "max-tokens", 20);
   g_assert_true (atl_conversation_regenerate (app_conversation (&f), answer, NULL));
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
-  g_assert_cmpint (last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
   app_fixture_stop (&f);
 }
 
@@ -255,10 +209,9 @@ test_bad_file (void)
   g_test_message ("%s", words);
   /* The model in use stays, and answers. */
   g_assert_nonnull (atl_session_get_model (f.session));
-  set_length (&f, 10);
-  send (&f, "Once");
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
-  g_assert_cmpint (last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  app_ask (&f, 10);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
   app_fixture_stop (&f);
 }
 
@@ -316,12 +269,11 @@ test_retired (void)
     return;
   g_set_object (&old, atl_session_get_model (f.session));
   g_object_set_data (G_OBJECT (f.session), "old", old);
-  set_length (&f, 100000);
-  send (&f, "Once");
+  app_ask_endlessly (&f);
   atl_session_load_model (f.session, paths, TRUE);
   g_assert_true (app_fixture_wait (is_replaced, &f, 60));
-  if (!is_idle (&f))
-    g_assert_true (atl_model_get_is_loaded (old));
+  g_assert_false (app_is_idle (&f));
+  g_assert_true (atl_model_get_is_loaded (old));
   atl_conversation_stop (app_conversation (&f));
   g_assert_true (app_fixture_wait (is_unloaded, old, 20));
   g_assert_true (atl_model_get_is_loaded (atl_session_get_model (f.session)));

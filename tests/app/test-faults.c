@@ -14,9 +14,6 @@
 #include "client/client.h"
 #include "store/chats.h"
 
-#define SHOWN_US (5 * G_USEC_PER_SEC)
-#define RECOVERED_US (10 * G_USEC_PER_SEC)
-
 static char *small_disk; /* NULL: none could be mounted */
 
 /* --- Steps --- */
@@ -27,34 +24,10 @@ client_of (AppFixture *f)
   return atl_session_get_client (f->session);
 }
 
-static AtlMessageItem *
-last_message (AppFixture *f)
-{
-  return app_message (app_conversation (f), -1);
-}
-
-static gboolean
-is_idle (gpointer f)
-{
-  return !atl_conversation_get_is_running (app_conversation (f));
-}
-
-static gboolean
-has_words (gpointer f)
-{
-  return last_message (f)->content->len > 20;
-}
-
 static gboolean
 is_settled (gpointer f)
 {
   return !atl_session_get_is_loading (((AppFixture *) f)->session);
-}
-
-static gboolean
-is_ready (gpointer f)
-{
-  return atl_client_get_state (client_of (f)) == ATL_ENGINE_READY;
 }
 
 static gboolean
@@ -109,41 +82,13 @@ start (AppFixture *f)
   return copy;
 }
 
-/* An answer that ends by itself after so many tokens; 0: never. */
-static void
-ask (AppFixture *f, int n_tokens)
-{
-  JsonObject *settings = atl_conversation_get_settings (app_conversation (f));
-  GtkWidget *composer = app_composer (f);
-
-  json_object_set_int_member (settings, "max-tokens", n_tokens > 0 ? n_tokens : 1 << 20);
-  json_object_set_boolean_member (settings, "shift-context", n_tokens == 0);
-  json_object_set_int_member (settings, "temperature", 0);
-  /* Words that have no end. */
-  if (n_tokens == 0)
-    json_object_set_string_member (settings, "grammar", "root ::= [a-z ] root");
-  else
-    json_object_remove_member (settings, "grammar");
-  atl_composer_set_text (ATL_COMPOSER (composer), "Once upon a time");
-  atl_composer_send (ATL_COMPOSER (composer));
-  g_assert_true (atl_conversation_get_is_running (app_conversation (f)));
-  if (n_tokens == 0)
-    g_assert_true (app_fixture_wait (has_words, f, 60));
-}
-
-static void
-kill_engine (AppFixture *f, int number)
-{
-  g_assert_cmpint (kill (atl_client_get_pid (client_of (f)), number), ==, 0);
-}
-
 /* The answer that was cut short: its text is there, with a reason. */
 static void
 assert_cut_short (AppFixture *f, gsize length)
 {
-  AtlMessageItem *answer = last_message (f);
+  AtlMessageItem *answer = app_last_message (f);
 
-  g_assert_true (is_idle (f));
+  g_assert_true (app_is_idle (f));
   g_assert_cmpint (answer->state, ==, ATL_MESSAGE_ERROR);
   g_assert_cmpuint (answer->content->len, >=, length);
   g_assert_nonnull (answer->error_text);
@@ -154,11 +99,11 @@ assert_cut_short (AppFixture *f, gsize length)
 static void
 assert_answers (AppFixture *f)
 {
-  ask (f, 12);
-  g_assert_true (app_fixture_wait (is_idle, f, 60));
-  g_assert_cmpstr (last_message (f)->error_text, ==, NULL);
-  g_assert_cmpint (last_message (f)->state, ==, ATL_MESSAGE_COMPLETE);
-  g_assert_cmpuint (last_message (f)->content->len, >, 0);
+  app_ask (f, 12);
+  g_assert_true (app_fixture_wait (app_is_idle, f, 60));
+  g_assert_cmpstr (app_last_message (f)->error_text, ==, NULL);
+  g_assert_cmpint (app_last_message (f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_cmpuint (app_last_message (f)->content->len, >, 0);
 }
 
 /* --- Cases --- */
@@ -188,7 +133,7 @@ test_hostile (void)
   files =
       json_object_get_array_member (json_node_get_object (json_parser_get_root (parser)), "files");
   pid = atl_client_get_pid (client_of (&f));
-  ask (&f, 0);
+  app_ask_endlessly (&f);
   for (guint i = 0; i < json_array_get_length (files); i++)
     {
       JsonObject *file = json_array_get_object_element (files, i);
@@ -207,16 +152,16 @@ test_hostile (void)
         g_assert_cmpstr (json_object_get_string_member (file, "expect"), !=, "error");
       if (atl_client_get_pid (client_of (&f)) != pid)
         g_error ("%s ended the engine", name);
-      if (is_idle (&f))
+      if (app_is_idle (&f))
         g_error ("%s ended the answer", name);
     }
   g_test_message ("%u files, %u refused in words", json_array_get_length (files), n_refused);
   g_assert_cmpuint (n_refused, >, 300);
   app_fixture_shot (GTK_WIDGET (f.window), "hostile");
-  g_assert_false (is_idle (&f));
+  g_assert_false (app_is_idle (&f));
   atl_conversation_stop (app_conversation (&f));
-  g_assert_true (app_fixture_wait (is_idle, &f, 30));
-  g_assert_cmpint (last_message (&f)->state, !=, ATL_MESSAGE_ERROR);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 30));
+  g_assert_cmpint (app_last_message (&f)->state, !=, ATL_MESSAGE_ERROR);
   load_path (&f, model, FALSE);
   /* This chat is longer than the tiny model's context. */
   atl_window_new_chat (f.window, 0);
@@ -230,26 +175,26 @@ test_deleted (void)
 {
   AppFixture f;
   g_autofree char *model = start (&f), *aside = NULL;
+  GPid pid;
 
   if (model == NULL)
     return;
   aside = g_strconcat (model, ".aside", NULL);
-  ask (&f, 0);
+  app_ask_endlessly (&f);
   g_assert_cmpint (g_rename (model, aside), ==, 0);
   atl_conversation_stop (app_conversation (&f));
-  g_assert_true (app_fixture_wait (is_idle, &f, 30));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 30));
   assert_answers (&f);
-  kill_engine (&f, SIGKILL);
-  app_fixture_spin (300);
-  g_assert_true (app_fixture_wait (is_ready, &f, 20));
-  ask (&f, 12);
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  pid = app_kill_engine (&f, SIGKILL);
+  app_wait_for_other_engine (&f, pid);
+  app_ask (&f, 12);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
   assert_cut_short (&f, 0);
-  g_assert_nonnull (strstr (last_message (&f)->error_text, "tiny.gguf"));
+  g_assert_nonnull (strstr (app_last_message (&f)->error_text, "tiny.gguf"));
   g_assert_cmpint (g_rename (aside, model), ==, 0);
-  g_assert_true (atl_conversation_regenerate (app_conversation (&f), last_message (&f), NULL));
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
-  g_assert_cmpint (last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_true (atl_conversation_regenerate (app_conversation (&f), app_last_message (&f), NULL));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
   app_fixture_stop (&f);
 }
 
@@ -261,21 +206,23 @@ test_cut (void)
   AppFixture f;
   g_autofree char *model = start (&f);
   gsize length;
+  GPid pid;
 
   if (model == NULL)
     return;
-  ask (&f, 0);
-  length = last_message (&f)->content->len;
+  pid = atl_client_get_pid (client_of (&f));
+  app_ask_endlessly (&f);
+  length = app_last_message (&f)->content->len;
   g_assert_cmpint (truncate (model, 5000), ==, 0);
   app_fixture_spin (300);
-  if (!is_idle (&f))
+  if (!app_is_idle (&f))
     {
       /* It had copied its weights. */
-      kill_engine (&f, SIGKILL);
-      g_assert_true (app_fixture_wait (is_idle, &f, 20));
+      app_kill_engine (&f, SIGKILL);
+      g_assert_true (app_fixture_wait (app_is_idle, &f, 20));
     }
   assert_cut_short (&f, length);
-  g_assert_true (app_fixture_wait (is_ready, &f, 20));
+  app_wait_for_other_engine (&f, pid);
   load_path (&f, model, TRUE);
   g_test_message ("%s", notice (&f));
   g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (f.window->notice_title)), ==,
@@ -283,10 +230,19 @@ test_cut (void)
   app_fixture_stop (&f);
 }
 
+/* However late the window is, it is told one thing after the other. */
+static void
+titled_cb (GtkLabel *title, GParamSpec *pspec, gboolean *is_told)
+{
+  if (g_str_equal (gtk_label_get_text (title), "The engine does not respond"))
+    *is_told = TRUE;
+}
+
 static void
 test_stopped (void)
 {
   AppFixture f;
+  gboolean is_told = FALSE;
   g_autofree char *model = start (&f);
   gint64 stopped_at;
   gsize length;
@@ -294,24 +250,21 @@ test_stopped (void)
 
   if (model == NULL)
     return;
-  ask (&f, 0);
-  length = last_message (&f)->content->len;
+  app_ask_endlessly (&f);
+  length = app_last_message (&f)->content->len;
   pid = atl_client_get_pid (client_of (&f));
   atl_window_hide_notice (f.window);
-  kill_engine (&f, SIGSTOP);
+  g_signal_connect (f.window->notice_title, "notify::label", G_CALLBACK (titled_cb), &is_told);
+  app_kill_engine (&f, SIGSTOP);
   stopped_at = g_get_monotonic_time ();
-  g_assert_true (app_fixture_wait (is_noticed, &f, 20));
-  g_assert_cmpint (g_get_monotonic_time () - stopped_at, <, SHOWN_US);
-  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (f.window->notice_title)), ==,
-                   "The engine does not respond");
-  g_test_message ("shown after %.1f s: %s", (g_get_monotonic_time () - stopped_at) / 1e6,
-                  notice (&f));
+  app_assert_soon (is_told);
+  g_test_message ("shown after %.1f s", (g_get_monotonic_time () - stopped_at) / 1e6);
+  notice (&f);
   app_fixture_shot (GTK_WIDGET (f.window), "engine-stopped");
-  g_assert_true (app_fixture_wait (is_idle, &f, 20));
-  g_assert_true (app_fixture_wait (is_ready, &f, 20));
-  g_assert_cmpint (g_get_monotonic_time () - stopped_at, <, RECOVERED_US);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 20));
+  app_wait_for_other_engine (&f, pid);
   g_test_message ("recovered after %.1f s", (g_get_monotonic_time () - stopped_at) / 1e6);
-  g_assert_cmpint (atl_client_get_pid (client_of (&f)), !=, pid);
+  g_signal_handlers_disconnect_by_data (f.window->notice_title, &is_told);
   assert_cut_short (&f, length);
   assert_answers (&f);
   app_fixture_stop (&f);
@@ -324,20 +277,21 @@ test_ended_loading (void)
   AppFixture f;
   g_autofree char *model = start (&f);
   const char *paths[] = { model, NULL };
+  GPid pid;
 
   if (model == NULL)
     return;
   atl_session_unload_model (f.session);
   app_fixture_spin (200);
-  kill_engine (&f, SIGSTOP);
+  pid = app_kill_engine (&f, SIGSTOP);
   atl_session_load_model (f.session, paths, FALSE);
-  app_fixture_spin (200);
+  app_fixture_run (200);
   g_assert_true (atl_session_get_is_loading (f.session));
-  kill_engine (&f, SIGKILL);
+  app_kill_engine (&f, SIGKILL);
   g_assert_true (app_fixture_wait (is_settled, &f, 20));
   g_assert_null (atl_session_get_model (f.session));
   g_test_message ("%s: %s", gtk_label_get_text (GTK_LABEL (f.window->notice_title)), notice (&f));
-  g_assert_true (app_fixture_wait (is_ready, &f, 20));
+  app_wait_for_other_engine (&f, pid);
   load_path (&f, model, FALSE);
   g_assert_true (app_is_loaded (&f));
   assert_answers (&f);
@@ -358,18 +312,19 @@ test_three_times (void)
   for (guint i = 0; i < ATL_MODEL_MAX_CRASHES; i++)
     {
       gsize length;
+      GPid pid;
 
-      ask (&f, 0);
-      length = last_message (&f)->content->len;
-      kill_engine (&f, SIGSEGV);
-      g_assert_true (app_fixture_wait (is_idle, &f, 20));
+      app_ask_endlessly (&f);
+      length = app_last_message (&f)->content->len;
+      pid = app_kill_engine (&f, SIGSEGV);
+      g_assert_true (app_fixture_wait (app_is_idle, &f, 20));
       assert_cut_short (&f, length);
-      g_assert_true (app_fixture_wait (is_ready, &f, 20));
+      app_wait_for_other_engine (&f, pid);
     }
-  ask (&f, 12);
-  g_assert_true (app_fixture_wait (is_idle, &f, 60));
+  app_ask (&f, 12);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
   assert_cut_short (&f, 0);
-  g_assert_nonnull (strstr (last_message (&f)->error_text, "3 times"));
+  g_assert_nonnull (strstr (app_last_message (&f)->error_text, "3 times"));
   load_path (&f, model, FALSE);
   g_test_message ("%s", notice (&f));
   g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (f.window->notice_title)), ==,
@@ -454,7 +409,7 @@ test_full_disk (void)
 
         atl_composer_set_text (ATL_COMPOSER (composer), "a question that must not be lost");
         atl_composer_send (ATL_COMPOSER (composer));
-        app_fixture_wait (is_idle, &f, 30);
+        app_fixture_wait (app_is_idle, &f, 30);
         app_fixture_spin (300);
         if (i == 0)
           app_fixture_shot (GTK_WIDGET (f.window), "full-disk");
@@ -467,7 +422,7 @@ test_full_disk (void)
           }
       }
       g_assert_cmpint (g_unlink (filler), ==, 0);
-      app_fixture_wait (is_idle, &f, 30);
+      app_fixture_wait (app_is_idle, &f, 30);
       assert_answers (&f);
       g_assert_cmpuint (count_chats (f.dir), ==, 1);
       app_fixture_stop (&f);

@@ -97,6 +97,12 @@ test_found (void)
   app_clear_pictures ();
 }
 
+static gboolean
+shows_page (GtkWidget *stack, const char *name)
+{
+  return g_strcmp0 (gtk_stack_get_visible_child_name (GTK_STACK (stack)), name) == 0;
+}
+
 static void
 test_search_and_stars (void)
 {
@@ -122,18 +128,15 @@ test_search_and_stars (void)
   stars = app_fixture_find_id (GTK_WIDGET (view), "stars");
   atl_gallery_view_search (view, "fuchs");
   app_fixture_spin (400);
-  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "list");
+  app_assert_soon (shows_page (stack, "list"));
   app_fixture_shot (GTK_WIDGET (f.window), "gallery-search");
   atl_gallery_view_search (view, "no such words");
-  app_fixture_spin (400);
-  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "nothing");
+  app_assert_soon (shows_page (stack, "nothing"));
   gtk_editable_set_text (GTK_EDITABLE (entry), "");
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (stars), TRUE);
-  app_fixture_spin (400);
-  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "no-stars");
+  app_assert_soon (shows_page (stack, "no-stars"));
   atl_gallery_star (gallery, app_picture_at (&f, 2), TRUE);
-  app_fixture_spin (100);
-  g_assert_cmpstr (gtk_stack_get_visible_child_name (GTK_STACK (stack)), ==, "list");
+  app_assert_soon (shows_page (stack, "list"));
   g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 2)));
   app_fixture_stop (&f);
   app_clear_pictures ();
@@ -183,6 +186,14 @@ test_trash (void)
   app_clear_pictures ();
 }
 
+static gboolean
+lies_at (AtlGallery *gallery, AtlGalleryItem *item, const char *path)
+{
+  g_autofree char *now = atl_gallery_dup_path (gallery, item);
+
+  return g_strcmp0 (now, path) == 0;
+}
+
 static void
 test_moved (void)
 {
@@ -213,12 +224,9 @@ test_moved (void)
   atl_gallery_look (gallery);
   item = app_picture_at (&f, 1);
   g_assert_true (app_fixture_wait (is_gone, item, WAIT_S));
-  app_fixture_spin (300);
+  app_assert_soon (lies_at (gallery, app_picture_at (&f, 0), moved));
   g_assert_cmpuint (app_n_pictures (&f), ==, 2);
   {
-    g_autofree char *now = atl_gallery_dup_path (gallery, app_picture_at (&f, 0));
-
-    g_assert_cmpstr (now, ==, moved);
     g_assert_cmpint (atl_gallery_item_get_id (app_picture_at (&f, 0)), ==, id);
     g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 0)));
   }
@@ -390,6 +398,12 @@ test_strip (void)
   app_clear_pictures ();
 }
 
+static gboolean
+is_titled (GtkWidget *window, const char *title)
+{
+  return g_strcmp0 (gtk_window_get_title (GTK_WINDOW (window)), title) == 0;
+}
+
 static void
 test_viewer (void)
 {
@@ -413,7 +427,7 @@ test_viewer (void)
   app_fixture_spin (800);
   viewer = app_viewer ();
   g_assert_nonnull (viewer);
-  g_assert_cmpstr (gtk_window_get_title (GTK_WINDOW (viewer)), ==, "picture 1.png");
+  app_assert_soon (is_titled (viewer, "picture 1.png"));
   app_fixture_shot (viewer, "viewer");
   /* What is deleted gives way to its neighbour. */
   {
@@ -422,8 +436,7 @@ test_viewer (void)
     g_ptr_array_add (items, app_picture_at (&f, 1));
     atl_gallery_trash (gallery, GTK_WIDGET (view), items);
   }
-  app_fixture_spin (300);
-  g_assert_cmpstr (gtk_window_get_title (GTK_WINDOW (viewer)), ==, "picture 2.png");
+  app_assert_soon (is_titled (viewer, "picture 2.png"));
   gtk_window_destroy (GTK_WINDOW (viewer));
   atl_viewer_compare (GTK_WIDGET (view), gallery, app_picture_at (&f, 0), app_picture_at (&f, 1));
   app_fixture_spin (800);
@@ -458,9 +471,10 @@ test_drag (void)
   app_fixture_start (&f);
   view = GTK_WIDGET (add_view (&f));
   app_wait_for_pictures (&f, 3);
-  app_fixture_spin (500);
+  for (guint i = 0; i < 2; i++)
+    app_assert_soon (
+        app_fixture_find (view, ATL_TYPE_GALLERY_TILE, shows_item, app_picture_at (&f, i)) != NULL);
   tile = app_fixture_find (view, ATL_TYPE_GALLERY_TILE, shows_item, app_picture_at (&f, 0));
-  g_assert_nonnull (tile);
   for (guint n = 1; n <= 2; n++)
     {
       g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);

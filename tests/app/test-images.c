@@ -78,8 +78,7 @@ test_stop (void)
   app_fixture_shot (GTK_WIDGET (f.window), "images-drawing");
   atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
   gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
-  app_fixture_spin (100);
-  g_assert_nonnull (app_dialog ());
+  app_assert_soon (app_dialog () != NULL);
   adw_message_dialog_response (app_dialog (), "stop");
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_cmpuint (count_pictures (), ==, n);
@@ -121,10 +120,8 @@ test_crash (void)
   g_assert_true (app_fixture_wait (has_failed, &failed, WAIT_S));
   first = g_list_model_get_item (G_LIST_MODEL (queue), 0);
   g_assert_cmpint (atl_picture_task_get_state (first), ==, ATL_TASK_FAILED);
-  while (count_pictures () == n)
-    app_fixture_spin (20);
-  app_fixture_spin (100);
-  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (queue)), ==, 1);
+  app_assert_soon (count_pictures () == n + 1);
+  app_assert_soon (g_list_model_get_n_items (G_LIST_MODEL (queue)) == 1);
   app_fixture_shot (GTK_WIDGET (f.window), "images-failed");
   atl_picture_queue_remove (queue, first);
   app_fixture_stop (&f);
@@ -151,8 +148,7 @@ test_unsaved (void)
   g_assert_true (g_file_set_contents (folder, "in the way", -1, NULL));
   app_create (&f);
   task = g_list_model_get_item (G_LIST_MODEL (queue), 0);
-  while (atl_picture_task_get_state (task) != ATL_TASK_FAILED)
-    app_fixture_spin (20);
+  app_assert_soon (atl_picture_task_get_state (task) == ATL_TASK_FAILED);
   g_assert_cmpint (g_unlink (folder), ==, 0);
   g_assert_cmpint (g_rename (aside, folder), ==, 0);
   g_assert_cmpuint (count_pictures (), ==, n);
@@ -311,9 +307,8 @@ test_paint (void)
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   /* Painted again: what was painted is there, in its place. */
   gtk_widget_activate_action (f.window->images_page, "images.paint", NULL);
-  app_fixture_spin (500);
+  app_assert_soon (!atl_mask_is_empty (atl_mask_area_get_mask (ATL_MASK_AREA (area))));
   mask = atl_mask_area_get_mask (ATL_MASK_AREA (area));
-  g_assert_false (atl_mask_is_empty (mask));
   g_assert_cmpuint (atl_mask_get_bytes (mask)[10 * 72 + 12], ==, 255);
   g_assert_cmpuint (atl_mask_get_bytes (mask)[60 * 72 + 60], ==, 0);
   app_fixture_stop (&f);

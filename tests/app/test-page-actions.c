@@ -62,8 +62,7 @@ test_page_actions (void)
       g_assert_true (gtk_widget_activate_action (from, "images.use-settings", "s", path));
       g_assert_true (app_fixture_wait (has_prompt, &f, WAIT_S));
       g_assert_true (atl_window_shows_page (f.window, "images"));
-      app_fixture_spin (100);
-      g_assert_null (app_viewer ());
+      app_assert_soon (app_viewer () == NULL);
     }
   for (gsize i = 0; i < ATL_GALLERY_N_PAGE_ACTIONS; i++)
     g_assert_true (
@@ -145,9 +144,8 @@ test_upscale (void)
   atl_pictures_session_set_upscaler (pictures, larger);
   atl_model_list_refresh (atl_session_get_models (f.session));
   gtk_widget_activate_action (f.window->picture_list, "images.upscale", "s", path);
-  app_fixture_spin (300);
+  app_assert_soon (upscale_dialog () != NULL);
   dialog = upscale_dialog ();
-  g_assert_nonnull (dialog);
   g_assert_true (app_fixture_wait (is_ready, dialog, WAIT_S));
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (app_fixture_find_id (dialog, "factor_3")), TRUE);
   app_fixture_spin (100);

@@ -92,7 +92,8 @@ test_json (void)
   g_assert_cmpstr (atl_json_string (settings, "json-schema", ""), ==, "{\"type\": \"object\"}");
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)),
                             "{\"type\": \"array\"}", -1);
-  app_fixture_spin (700);
+  app_assert_soon (
+      g_str_equal (atl_json_string (settings, "json-schema", ""), "{\"type\": \"array\"}"));
   atl_chat_params_init (&params);
   atl_conversation_get_params (app_conversation (&f), &params);
   g_assert_cmpstr (params.json_schema, ==, "{\"type\": \"array\"}");
@@ -204,9 +205,8 @@ test_instructions (void)
   view = pane (&f, "system_view");
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "Answer in rhymes.",
                             -1);
-  app_fixture_spin (800);
-  g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==,
-                   "Answer in rhymes.");
+  app_assert_soon (g_strcmp0 (atl_conversation_get_system_prompt (app_conversation (&f)),
+                              "Answer in rhymes.") == 0);
   messages = atl_conversation_to_messages (app_conversation (&f), NULL);
   g_assert_true (g_str_has_prefix (
       messages, "[{\"role\":\"system\",\"content\":\"Answer in rhymes.\"},{\"role\":\"user\""));

@@ -98,6 +98,15 @@ has_written (gpointer window)
   return !atl_notebook_window_get_is_running (window);
 }
 
+static gboolean
+is_kept (AppFixture *f, const char *text)
+{
+  g_autofree char *kept =
+      atl_store_setting_get (atl_session_get_store (f->session), "notebook", NULL);
+
+  return g_strcmp0 (kept, text) == 0;
+}
+
 static void
 test_notebook (void)
 {
@@ -108,7 +117,6 @@ test_notebook (void)
   GtkTextIter iter;
   g_autofree char *text = NULL;
   g_autofree char *undone = NULL;
-  g_autofree char *kept = NULL;
   g_autofree char *choices = NULL;
   g_autoptr (AtlTokenTags) tags = NULL;
 
@@ -145,9 +153,7 @@ test_notebook (void)
   gtk_text_buffer_undo (buffer);
   undone = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
   g_assert_cmpstr (undone, ==, "Once upon a time THE END");
-  app_fixture_spin (1000);
-  kept = atl_store_setting_get (atl_session_get_store (f.session), "notebook", NULL);
-  g_assert_cmpstr (kept, ==, "Once upon a time THE END");
+  app_assert_soon (is_kept (&f, "Once upon a time THE END"));
   gtk_window_destroy (GTK_WINDOW (window));
   app_fixture_stop (&f);
 }
