@@ -30,7 +30,8 @@ struct _AtlApplication
 {
   AdwApplication parent_instance;
 
-  AtlSession *session; /* (nullable) until startup */
+  AtlSession *session; /* (nullable) until startup, and where no disk has room for it */
+  GError *no_session;  /* (nullable) why not */
   char *store_dir;     /* (nullable) */
   guint keep_source;   /* runs while the engine writes, without a window */
 };
@@ -124,11 +125,14 @@ static void
 quit_cb (GSimpleAction *action, GVariant *parameter, gpointer data)
 {
   /* Closing saves what is half written; the application ends with its last window. */
-  for (GList *l = gtk_application_get_windows (data); l != NULL;)
+  g_autoptr (GList) windows = g_list_copy (gtk_application_get_windows (data));
+
+  /* A window may take others along. */
+  g_list_foreach (windows, (GFunc) (void (*) (void)) g_object_ref, NULL);
+  for (GList *l = windows; l != NULL; l = l->next)
     {
-      GtkWindow *window = l->data;
-      l = l->next;
-      gtk_window_close (window);
+      gtk_window_close (l->data);
+      g_object_unref (l->data);
     }
 }
 
@@ -229,23 +233,76 @@ ensure_window (AtlApplication *self)
       AtlWindow *created = atl_window_new (GTK_APPLICATION (self), self->session);
       last = g_settings_get_int64 (atl_session_get_settings (self->session), "last-chat");
       gtk_widget_activate_action (GTK_WIDGET (created), "win.open-chat", "x", last);
-      g_timeout_add (50, started_cb, self);
+      g_timeout_add_full (G_PRIORITY_DEFAULT, 50, started_cb, g_object_ref (self), g_object_unref);
       window = GTK_WINDOW (created);
     }
   gtk_window_present (window);
   return ATL_WINDOW (window);
 }
 
+static gboolean begin (AtlApplication *self);
+
+static gboolean
+again_cb (gpointer app)
+{
+  g_application_activate (app);
+  g_application_release (app);
+  return G_SOURCE_REMOVE;
+}
+
+/* The program stays until the dialog is gone and the next window there. */
+static void
+no_session_cb (GtkWidget *dialog, const char *response, AtlApplication *self)
+{
+  if (!g_str_equal (response, "again"))
+    return;
+  g_application_hold (G_APPLICATION (self));
+  g_idle_add_full (G_PRIORITY_DEFAULT_IDLE, again_cb, g_object_ref (self), g_object_unref);
+}
+
+/* Not one folder could be written: there is nothing to chat in, and only a person can change that.
+ */
+static void
+tell_no_session (AtlApplication *self)
+{
+  GtkWindow *window = gtk_application_get_active_window (GTK_APPLICATION (self));
+
+  if (window == NULL)
+    {
+      AdwMessageDialog *dialog = ADW_MESSAGE_DIALOG (
+          adw_message_dialog_new (NULL, _ ("Atelier cannot start"), self->no_session->message));
+
+      adw_message_dialog_add_responses (dialog, "quit", _ ("_Quit"), "again", _ ("_Try again"),
+                                        NULL);
+      adw_message_dialog_set_default_response (dialog, "again");
+      adw_message_dialog_set_close_response (dialog, "quit");
+      g_signal_connect_object (dialog, "response", G_CALLBACK (no_session_cb), self, 0);
+      window = GTK_WINDOW (dialog);
+      gtk_window_set_application (window, GTK_APPLICATION (self));
+    }
+  gtk_window_present (window);
+}
+
 static void
 activate (GApplication *app)
 {
-  ensure_window (ATL_APPLICATION (app));
+  AtlApplication *self = ATL_APPLICATION (app);
+
+  if (begin (self))
+    ensure_window (self);
+  else
+    tell_no_session (self);
 }
 
 static void
 open_files (GApplication *app, GFile **files, int n_files, const char *hint)
 {
-  atl_window_open_files (ensure_window (ATL_APPLICATION (app)), NULL, files, (guint) n_files);
+  AtlApplication *self = ATL_APPLICATION (app);
+
+  if (begin (self))
+    atl_window_open_files (ensure_window (self), NULL, files, (guint) n_files);
+  else
+    tell_no_session (self);
 }
 
 /* Every window and dialog, whoever made it, is complete for a screen reader when it is shown. */
@@ -259,8 +316,9 @@ toplevels_cb (GListModel *windows, guint position, guint n_removed, guint n_adde
     }
 }
 
-static void
-startup (GApplication *app)
+/* What needs the session; FALSE where there cannot be one. */
+static gboolean
+begin (AtlApplication *self)
 {
   static const GActionEntry entries[] = {
     { "preferences", preferences_cb, NULL, NULL, NULL, { 0 } },
@@ -271,15 +329,26 @@ startup (GApplication *app)
     { "about", about_cb, NULL, NULL, NULL, { 0 } },
     { "quit", quit_cb, NULL, NULL, NULL, { 0 } },
   };
-  AtlApplication *self = ATL_APPLICATION (app);
 
+  if (self->session != NULL)
+    return TRUE;
+  g_clear_error (&self->no_session);
+  self->session = atl_session_new (self->store_dir, &self->no_session);
+  if (self->session == NULL)
+    return FALSE;
+  atl_style_follow (atl_session_get_settings (self->session));
+  g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
+  set_accels (self);
+  return TRUE;
+}
+
+static void
+startup (GApplication *app)
+{
   G_APPLICATION_CLASS (atl_application_parent_class)->startup (app);
   gtk_source_init ();
   g_signal_connect (gtk_window_get_toplevels (), "items-changed", G_CALLBACK (toplevels_cb), NULL);
-  self->session = atl_session_new (self->store_dir);
-  atl_style_follow (atl_session_get_settings (self->session));
-  g_action_map_add_action_entries (G_ACTION_MAP (app), entries, G_N_ELEMENTS (entries), self);
-  set_accels (self);
+  begin (ATL_APPLICATION (app));
 }
 
 /* --- Ending --- */
@@ -352,7 +421,10 @@ shutdown (GApplication *app)
 static void
 atl_application_finalize (GObject *object)
 {
-  g_free (ATL_APPLICATION (object)->store_dir);
+  AtlApplication *self = ATL_APPLICATION (object);
+
+  g_free (self->store_dir);
+  g_clear_error (&self->no_session);
   G_OBJECT_CLASS (atl_application_parent_class)->finalize (object);
 }
 

@@ -40,6 +40,10 @@ struct _AtlSession
 
 /* A model that was in use: its idle time begins anew. */
 void atl_session_restart_idle_timer (AtlSession *self);
+/* The store in `dir`, else a temporary one, with store_error set; FALSE where no folder takes one.
+ * And closing it: session-store.c. */
+gboolean atl_session_open_store (AtlSession *self, const char *dir, GError **error);
+void atl_session_close_store (AtlSession *self);
 /* Keeps chats as the settings say, now and when they change: session-keep.c. */
 void atl_session_init_keeping (AtlSession *self);
 /* Files of chats that are gone for good: session-conversations.c. */

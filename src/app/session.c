@@ -404,7 +404,7 @@ atl_session_finalize (GObject *object)
 
   g_clear_object (&self->models);
   g_clear_pointer (&self->saver, atl_saver_free);
-  g_clear_pointer (&self->store, atl_store_free);
+  atl_session_close_store (self);
   g_clear_pointer (&self->running, g_ptr_array_unref);
   g_clear_pointer (&self->retired, g_ptr_array_unref);
   g_clear_pointer (&self->conversations, g_hash_table_unref);
@@ -412,7 +412,6 @@ atl_session_finalize (GObject *object)
   g_clear_object (&self->settings);
   g_clear_error (&self->store_error);
   g_strfreev (self->refused_paths);
-  g_free (self->temporary_dir);
   G_OBJECT_CLASS (atl_session_parent_class)->finalize (object);
 }
 
@@ -460,28 +459,21 @@ atl_session_init (AtlSession *self)
 }
 
 AtlSession *
-atl_session_new (const char *store_dir)
+atl_session_new (const char *store_dir, GError **error)
 {
-  AtlSession *self = g_object_new (ATL_TYPE_SESSION, NULL);
+  g_autoptr (AtlSession) self = g_object_new (ATL_TYPE_SESSION, NULL);
   g_autofree char *rates = store_dir != NULL ? g_build_filename (store_dir, "picture-rates", NULL)
                                              : atl_client_rates_path ();
 
   atl_client_set_rates_file (self->client, rates);
-  self->store = atl_store_open (store_dir, &self->store_error);
-  if (self->store == NULL)
-    {
-      self->temporary_dir = g_dir_make_tmp ("atelier-XXXXXX", NULL);
-      self->store = atl_store_open (self->temporary_dir, NULL);
-      /* Without any writable folder there is nothing to chat in. */
-      if (self->store == NULL)
-        g_error ("%s", self->store_error->message);
-    }
+  if (!atl_session_open_store (self, store_dir, error))
+    return NULL;
   self->saver = atl_saver_new (self->store);
   self->models = atl_model_list_new (self->store, self->client);
   self->watch_source = g_timeout_add_seconds (WATCH_S, watch_cb, self);
   restore_crash_counts (self);
   atl_session_init_keeping (self);
-  return self;
+  return g_steal_pointer (&self);
 }
 
 AtlStore *

@@ -1,6 +1,6 @@
 /* What all windows and pages share: the store, the engine's client, the settings, the model in use.
  *
- *   AtlSession *session = atl_session_new (NULL);
+ *   AtlSession *session = atl_session_new (NULL, &error);
  *   g_signal_connect (session, "notify::model", G_CALLBACK (model_cb), self);
  *   atl_session_load_model (session, paths, FALSE);
  *
@@ -34,9 +34,10 @@ typedef struct _AtlModelList AtlModelList;
 #define ATL_TYPE_SESSION (atl_session_get_type ())
 G_DECLARE_FINAL_TYPE (AtlSession, atl_session, ATL, SESSION, GObject)
 
-/* `store_dir` is NULL outside tests. Never fails: when the store cannot be opened a temporary one
- * takes its place and atl_session_get_store_error() says why. */
-AtlSession *atl_session_new (const char *store_dir);
+/* `store_dir` is NULL outside tests. When the store cannot be opened a temporary one takes its place
+ * and atl_session_get_store_error() says why. NULL, with the same error, when no folder of this
+ * computer takes even that: every disk is full. */
+AtlSession *atl_session_new (const char *store_dir, GError **error);
 
 AtlStore *atl_session_get_store (AtlSession *self);           /* borrowed */
 AtlSaver *atl_session_get_saver (AtlSession *self);           /* borrowed */

@@ -86,6 +86,8 @@ app_fixture_use_store (const char *dir)
 void
 app_fixture_start (AppFixture *f)
 {
+  g_autoptr (GError) error = NULL;
+
   if (fixed_store != NULL)
     {
       f->dir = g_strdup (fixed_store);
@@ -97,7 +99,8 @@ app_fixture_start (AppFixture *f)
       g_assert_nonnull (g_mkdtemp (f->dir));
     }
   f->app = shared_application ();
-  f->session = atl_session_new (f->dir);
+  f->session = atl_session_new (f->dir, &error);
+  g_assert_no_error (error);
   f->window = atl_window_new (GTK_APPLICATION (f->app), f->session);
   atl_window_new_chat (f->window, 0);
   atl_session_emit_models_changed (f->session);

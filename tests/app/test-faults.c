@@ -330,7 +330,7 @@ test_three_times (void)
   g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (f.window->notice_title)), ==,
                    "This model ended the engine several times");
 
-  again = atl_session_new (f.dir);
+  again = atl_session_new (f.dir, NULL);
   g_assert_cmpuint (atl_client_get_crash_count (atl_session_get_client (again), model), ==,
                     ATL_MODEL_MAX_CRASHES);
   g_object_run_dispose (G_OBJECT (again));
@@ -429,11 +429,71 @@ test_full_disk (void)
     }
 }
 
+/* --- No room from the start --- */
+
+/* In a process of its own: its store is on a full disk, and so are its temporary files; memory too
+ * when `memory_too`. 0: as it should be, 77: no such disk here. */
+static int
+run_without_room (const char *dir, gboolean memory_too)
+{
+  g_autofree char *store_dir = g_build_filename (dir, "store", NULL);
+  g_autofree char *filler = g_build_filename (dir, "filler", NULL);
+  g_autofree char *temporary = NULL;
+  g_autoptr (GError) error = NULL;
+  AtlSession *session;
+
+  g_setenv ("TMPDIR", dir, TRUE);
+  g_setenv ("XDG_RUNTIME_DIR", dir, TRUE);
+  g_setenv ("GSETTINGS_BACKEND", "memory", TRUE);
+  if (!mount_small (dir) ||
+      mount ("tmpfs", "/dev/shm", "tmpfs", 0, memory_too ? "size=4k" : "size=16m") != 0)
+    return 77;
+  fill (filler, 0);
+  session = atl_session_new (store_dir, &error);
+  if (memory_too)
+    return session == NULL && g_error_matches (error, ATL_ERROR, ATL_ERROR_FULL) ? 0 : 1;
+  if (session == NULL || atl_session_get_store_error (session) == NULL)
+    return 2;
+  temporary = g_strdup (atl_store_dir (atl_session_get_store (session)));
+  if (!g_str_has_prefix (temporary, "/dev/shm/") ||
+      atl_store_chat_add (atl_session_get_store (session), 0, NULL) == 0)
+    return 3;
+  g_object_run_dispose (G_OBJECT (session));
+  g_object_unref (session);
+  return g_file_test (temporary, G_FILE_TEST_EXISTS) ? 4 : 0;
+}
+
+static void
+test_without_room (gconstpointer self)
+{
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *dir = g_dir_make_tmp ("atelier-small-XXXXXX", NULL);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GSubprocess) child =
+          g_subprocess_new (G_SUBPROCESS_FLAGS_NONE, &error, self,
+                            i == 0 ? "--full-disk" : "--full-everywhere", dir, NULL);
+
+      g_assert_no_error (error);
+      g_assert_true (g_subprocess_wait (child, NULL, NULL));
+      g_assert_true (g_subprocess_get_if_exited (child));
+      g_rmdir (dir);
+      if (g_subprocess_get_exit_status (child) == 77)
+        {
+          g_test_skip ("no small disk could be mounted: the full disk did not run");
+          return;
+        }
+      g_assert_cmpint (g_subprocess_get_exit_status (child), ==, 0);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   int status;
 
+  if (argc == 3 && g_str_has_prefix (argv[1], "--full-"))
+    return run_without_room (argv[2], g_str_equal (argv[1], "--full-everywhere"));
   /* Before there are other threads. */
   small_disk = g_dir_make_tmp ("atelier-small-XXXXXX", NULL);
   if (!mount_small (small_disk))
@@ -449,6 +509,7 @@ main (int argc, char **argv)
   g_test_add_func ("/faults/ended-loading", test_ended_loading);
   g_test_add_func ("/faults/three-times", test_three_times);
   g_test_add_func ("/faults/full-disk", test_full_disk);
+  g_test_add_data_func ("/faults/without-room", argv[0], test_without_room);
   status = g_test_run ();
   if (small_disk != NULL)
     {
