@@ -34,9 +34,9 @@ typedef struct _AtlModelList AtlModelList;
 #define ATL_TYPE_SESSION (atl_session_get_type ())
 G_DECLARE_FINAL_TYPE (AtlSession, atl_session, ATL, SESSION, GObject)
 
-/* `store_dir` is NULL outside tests. When the store cannot be opened a temporary one takes its place
- * and atl_session_get_store_error() says why. NULL, with the same error, when no folder of this
- * computer takes even that: every disk is full. */
+/* `store_dir` is NULL outside tests. When the store cannot be opened a temporary one takes its
+ * place and atl_session_get_store_error() says why. NULL, with the same error, when no folder of
+ * this computer takes even that: every disk is full. */
 AtlSession *atl_session_new (const char *store_dir, GError **error);
 
 AtlStore *atl_session_get_store (AtlSession *self);           /* borrowed */
