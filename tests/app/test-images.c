@@ -172,7 +172,7 @@ test_draft (void)
   view = app_fixture_find_id (GTK_WIDGET (f.window), "prompt_view");
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "half a sent", -1);
   app_fixture_spin (900);
-  again = atl_session_new (f.dir);
+  again = atl_session_new (f.dir, NULL);
   g_assert_cmpstr (atl_pictures_session_get_settings (atl_pictures_session_get (again))->prompt, ==,
                    "half a sent");
   g_object_run_dispose (G_OBJECT (again));
