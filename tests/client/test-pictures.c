@@ -129,6 +129,51 @@ test_inputs (void)
   atl_client_stop (client);
 }
 
+/* What was not painted is what it was, and not what the autoencoder makes of it. */
+static void
+test_mask (void)
+{
+  enum
+  {
+    SIDE = 64,
+    PAINTED = 24,
+    EDGE = 4
+  };
+  g_autoptr (AtlClient) client = atl_client_new ();
+  g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
+  g_autofree guint8 *before = g_malloc (SIDE * SIDE * 3);
+  g_autofree guint8 *mask = g_malloc0 (SIDE * SIDE * 3);
+  g_autoptr (GBytes) before_bytes = NULL, mask_bytes = NULL;
+  g_autoptr (AtlPictureRequest) request = atl_picture_request_new (g_variant_new_parsed (
+      "{'prompt': <'a fox'>, 'seed': <uint32 3>, 'steps': <uint32 3>, 'strength': <1.0>}"));
+  g_auto (Drawing) drawing = { 0 };
+  const guint8 *after;
+  guint width = 0, height = 0, changed = 0;
+
+  for (guint i = 0; i < SIDE * SIDE; i++)
+    {
+      memset (before + 3 * i, (int) (i * 7 % 251), 3);
+      memset (mask + 3 * i, i % SIDE < PAINTED ? 255 : 0, 3);
+    }
+  before_bytes = g_bytes_new (before, SIDE * SIDE * 3);
+  mask_bytes = g_bytes_new (mask, SIDE * SIDE * 3);
+  atl_picture_request_add_pixels (request, ATL_CREATE_IMAGE, before_bytes, SIDE, SIDE);
+  atl_picture_request_add_pixels (request, ATL_CREATE_MASK, mask_bytes, SIDE, SIDE);
+  drawing_begin (&drawing, client, model, request);
+  g_assert_true (fixture_wait (&drawing.is_over, WAIT_MS));
+  g_assert_no_error (drawing.error);
+  after = g_bytes_get_data (atl_picture_job_get_pixels (drawing.job, &width, &height), NULL);
+  g_assert_cmpuint (width, ==, SIDE);
+  g_assert_cmpuint (height, ==, SIDE);
+  for (guint i = 0; i < SIDE * SIDE * 3; i++)
+    if (i / 3 % SIDE >= PAINTED + EDGE)
+      g_assert_cmpint (ABS (after[i] - before[i]), <=, 1);
+    else if (i / 3 % SIDE < PAINTED)
+      changed += ABS (after[i] - before[i]) > 20;
+  g_assert_cmpuint (changed, >, SIDE * PAINTED * 3 / 4);
+  atl_client_stop (client);
+}
+
 typedef struct
 {
   AtlPictureFile *file;
@@ -505,6 +550,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/cancel", test_cancel);
   g_test_add_func ("/pictures/pause", test_pause);
   g_test_add_func ("/pictures/inputs", test_inputs);
+  g_test_add_func ("/pictures/mask", test_mask);
   g_test_add_func ("/pictures/read", test_read);
   g_test_add_func ("/pictures/finish-early", test_finish_early);
   g_test_add_func ("/pictures/samplers", test_samplers);

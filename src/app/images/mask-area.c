@@ -148,16 +148,28 @@ paint (AtlMaskArea *self, double x0, double y0, gboolean erase, double pressure)
   gtk_widget_queue_draw (GTK_WIDGET (self));
 }
 
-/* 1 of what has no pressure, such as a mouse. */
+/* 1 of what is no pen: a mouse may claim to have a pressure, which is always 0. */
 static double
 get_pressure (GtkGesture *gesture)
 {
   GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture));
+  GdkDevice *device = event != NULL ? gdk_event_get_device (event) : NULL;
   double pressure;
 
-  if (event != NULL && gdk_event_get_axis (event, GDK_AXIS_PRESSURE, &pressure))
+  if (device != NULL && gdk_device_get_source (device) == GDK_SOURCE_PEN &&
+      gdk_event_get_axis (event, GDK_AXIS_PRESSURE, &pressure))
     return 0.25 + 0.75 * CLAMP (pressure, 0, 1);
   return 1;
+}
+
+/* The other end of a pen. */
+static gboolean
+is_eraser (GtkGesture *gesture)
+{
+  GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture));
+  GdkDeviceTool *tool = event != NULL ? gdk_event_get_device_tool (event) : NULL;
+
+  return tool != NULL && gdk_device_tool_get_tool_type (tool) == GDK_DEVICE_TOOL_TYPE_ERASER;
 }
 
 static void
@@ -170,8 +182,9 @@ drag_begin_cb (GtkGestureDrag *gesture, double x, double y, AtlMaskArea *self)
   self->stroke_x = x;
   self->stroke_y = y;
   self->is_drawing = self->has_brush = TRUE;
-  self->stroke_erases = self->erases || gtk_gesture_single_get_current_button (
-                                            GTK_GESTURE_SINGLE (gesture)) == GDK_BUTTON_SECONDARY;
+  self->stroke_erases =
+      self->erases || is_eraser (GTK_GESTURE (gesture)) ||
+      gtk_gesture_single_get_current_button (GTK_GESTURE_SINGLE (gesture)) == GDK_BUTTON_SECONDARY;
   atl_mask_begin (self->mask);
   move_to (self, x, y);
   paint (self, self->x, self->y, self->stroke_erases, get_pressure (GTK_GESTURE (gesture)));

@@ -7,6 +7,7 @@
 #include "app/combo-row.h"
 #include "app/images/picture-knobs.h"
 #include "app/words.h"
+#include "media/sampler-names.h"
 
 struct _AtlPictureAdvanced
 {
@@ -119,7 +120,19 @@ add_number (AtlPictureAdvanced *self, AdwExpanderRow *expander, const AtlChatPar
   return row;
 }
 
-/* --- Sampler and schedule: the model's own is the first --- */
+/* --- Sampler and schedule: the first is the model's own, whose schedule has no name --- */
+
+static char **
+schedules_of (const AtlModelInfo *info)
+{
+  g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
+
+  if (info == NULL || info->schedules == NULL || info->schedules[0] == NULL)
+    return NULL;
+  g_strv_builder_add (names, _ ("The model’s own"));
+  g_strv_builder_addv (names, (const char **) info->schedules);
+  return g_strv_builder_end (names);
+}
 
 static void
 choose (AtlPictureAdvanced *self, GtkWidget *row, char **names, char **field)
@@ -144,10 +157,9 @@ sampler_cb (AtlPictureAdvanced *self)
 static void
 schedule_cb (AtlPictureAdvanced *self)
 {
-  const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
+  g_auto (GStrv) names = schedules_of (atl_pictures_session_get_info (self->pictures));
 
-  choose (self, self->schedule_row, info != NULL ? info->schedules : NULL,
-          &settings_of (self)->schedule);
+  choose (self, self->schedule_row, names, &settings_of (self)->schedule);
 }
 
 /* --- Afterwards --- */
@@ -364,10 +376,28 @@ show_negative (AtlPictureAdvanced *self, const AtlModelInfo *info)
 static void
 set_model (AtlPictureAdvanced *self, const AtlModelInfo *info)
 {
+  g_auto (GStrv) schedules = schedules_of (info);
+
   self->info = info;
   set_choices (self->sampler_row, info != NULL ? info->samplers : NULL);
-  set_choices (self->schedule_row, info != NULL ? info->schedules : NULL);
+  set_choices (self->schedule_row, schedules);
   atl_picture_knobs_set_model (self->knobs, info);
+}
+
+/* Some samplers have steps of their own. */
+static gboolean
+takes_schedule (const AtlPictureSettings *settings, const AtlModelInfo *info)
+{
+  const AtlSamplerName *sampler;
+  const char *name = *settings->sampler != '\0' ? settings->sampler : NULL;
+
+  if (info == NULL || info->schedules == NULL || info->schedules[0] == NULL)
+    return FALSE;
+  if (name == NULL && info->samplers != NULL)
+    name = info->samplers[0];
+  /* Models that match flows are offered none. */
+  sampler = name != NULL ? atl_sampler_find (name, FALSE) : NULL;
+  return sampler == NULL || sampler->has_schedule;
 }
 
 void
@@ -375,6 +405,7 @@ atl_picture_advanced_show (AtlPictureAdvanced *self)
 {
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   const AtlPictureSettings *settings = settings_of (self);
+  g_auto (GStrv) schedules = schedules_of (info);
   guint width, height;
 
   self->showing = TRUE;
@@ -392,7 +423,8 @@ atl_picture_advanced_show (AtlPictureAdvanced *self)
   gtk_widget_set_visible (self->guidance_row,
                           info == NULL || (info->abilities & ATL_PICTURE_GUIDANCE) != 0);
   show_choice (self->sampler_row, info != NULL ? info->samplers : NULL, settings->sampler);
-  show_choice (self->schedule_row, info != NULL ? info->schedules : NULL, settings->schedule);
+  show_choice (self->schedule_row, schedules, settings->schedule);
+  gtk_widget_set_visible (self->schedule_row, takes_schedule (settings, info));
   show_seed (self);
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->enlarge_row),
                               settings->enlarge > 1 ? settings->enlarge - 1 : 0);

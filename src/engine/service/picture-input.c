@@ -318,3 +318,65 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
     g_ptr_array_add (inputs, atl_picture_input_array (mask, ATL_CREATE_MASK, 1, width, height));
   return TRUE;
 }
+
+/* --- What a mask leaves as it is --- */
+
+/* Of a side: how far the edge of what was painted reaches outwards. */
+#define SOFT_PART 96
+
+/* Each sample becomes the mean of those up to `radius` away, of `n` that are `stride` apart. */
+static void
+blur_line (float *x, gint64 n, gint64 stride, gint64 radius, float *line)
+{
+  double sum = 0;
+  gint64 n_in = 0;
+
+  for (gint64 i = 0; i < n; i++)
+    line[i] = x[i * stride];
+  for (gint64 i = 0; i < MIN (radius, n); i++, n_in++)
+    sum += line[i];
+  for (gint64 i = 0; i < n; i++)
+    {
+      if (i + radius < n)
+        {
+          sum += line[i + radius];
+          n_in++;
+        }
+      if (i > radius)
+        {
+          sum -= line[i - radius - 1];
+          n_in--;
+        }
+      x[i * stride] = (float) (sum / (double) n_in);
+    }
+}
+
+void
+atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height)
+{
+  const AtlArray *image = atl_arrays_find (inputs, ATL_CREATE_IMAGE);
+  const AtlArray *mask = atl_arrays_find (inputs, ATL_CREATE_MASK);
+  gint64 n = width * height, radius = MAX (MIN (width, height) / SOFT_PART, 1);
+  g_autofree float *soft = NULL, *line = NULL;
+
+  if (image == NULL || mask == NULL || image->dim[1] != 3 || image->dim[2] != height ||
+      image->dim[3] != width || mask->dim[2] != height || mask->dim[3] != width)
+    return;
+  soft = g_memdup2 (atl_array_f32 (mask), (gsize) n * sizeof *soft);
+  line = g_new (float, MAX (width, height));
+  for (gint64 y = 0; y < height; y++)
+    blur_line (soft + y * width, width, 1, radius, line);
+  for (gint64 x = 0; x < width; x++)
+    blur_line (soft + x, height, width, radius, line);
+  for (gint64 i = 0; i < n; i++)
+    {
+      float painted = atl_array_f32 (mask)[i] >= 0.5f ? 1.0f : CLAMP (2 * soft[i], 0.0f, 1.0f);
+
+      for (guint c = 0; c < 3; c++)
+        {
+          float before = CLAMP (atl_array_f32 (image)[c * n + i], 0.0f, 1.0f) * 255.0f;
+
+          rgb[i * 3 + c] = (guint8) (before + painted * ((float) rgb[i * 3 + c] - before) + 0.5f);
+        }
+    }
+}

@@ -312,6 +312,9 @@ gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files,
  * size of the result into the settings. Errors in words. */
 gboolean
 atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error);
+/* Outside the mask, where there is one, `rgb` [height, width, 3] becomes the picture of `inputs`
+ * again, with a soft edge: what went through the autoencoder and back is not quite what it was. */
+void atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height);
 /* The n-th file of that name, and its size if it is raw; NULL. Borrowed. */
 AtlFileMap *
 atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height);
