@@ -44,9 +44,12 @@ write_words (const char *path)
 int
 LLVMFuzzerInitialize (int *argc, char ***argv)
 {
+  char *test_argv[] = { (*argv)[0], NULL }, **test_args = test_argv;
+  int test_argc = 1;
   g_autofree char *words = NULL;
   char **longer;
 
+  g_test_init (&test_argc, &test_args, NULL);
   if (*argc < 2 || (*argv)[1][0] == '-')
     return 0;
   write_seeds ((*argv)[1]);
