@@ -6,7 +6,7 @@
 #include "fuzz.h"
 #include "media/recipe.h"
 
-#define MAX_PIXELS (64u * 1024)
+#define MAX_PIXELS (4u * 1024)
 
 static const guint8 png_start[8] = "\x89PNG\r\n\x1a\n";
 
