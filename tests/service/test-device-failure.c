@@ -9,6 +9,10 @@
 #include "opencl-fixture.h"
 
 static void (*arm) (long at, cl_int status);
+static long (*n_calls) (void);
+
+/* Calls that fail, one a round; $ATELIER_FAULT_ROUNDS says otherwise. */
+#define N_POINTS 8
 
 static void
 open_world (World *world, AtlOpenclDevice *device)
@@ -72,6 +76,70 @@ test_lost (void)
   world_close (&world);
 }
 
+/* Whichever call of an answer fails, the answer is right or ends in words, and the next is right.
+ */
+static void
+test_anywhere (void)
+{
+  AtlOpenclDevice *device = opencl_fixture_device ();
+  const char *said = g_getenv ("ATELIER_FAULT_ROUNDS");
+  guint n = said != NULL ? (guint) g_ascii_strtoull (said, NULL, 10) : N_POINTS;
+  g_autofree char *path = NULL, *right = NULL;
+  guint n_failed = 0;
+  long n_all = 0;
+
+  if (device == NULL)
+    return;
+  if (arm == NULL)
+    {
+      g_test_skip ("the OpenCL loader took no layer: this case did not run");
+      return;
+    }
+  path = world_model_path ();
+  if (path == NULL)
+    return;
+  for (guint i = 0; i <= n; i++)
+    {
+      cl_int status = i % 2 == 0 ? CL_OUT_OF_RESOURCES : CL_MEM_OBJECT_ALLOCATION_FAILURE;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *ran_on = NULL, *again = NULL;
+      World world;
+      guint model;
+
+      arm (-1, CL_SUCCESS);
+      open_world (&world, device);
+      model = world_load (&world, path, "{'device': <'gpu'>}", &error);
+      g_assert_no_error (error);
+      /* The first round counts the calls and says what is right. */
+      arm (i == 0 ? -1 : (long) (i - 1) * MAX (n_all / (long) n, 1) % n_all, status);
+      ran_on = world_ask (&world, model);
+      if (i == 0)
+        {
+          n_all = n_calls ();
+          right = g_strdup (world.text->str);
+          g_assert_cmpint (n_all, >, 0);
+        }
+      if (ran_on != NULL)
+        g_assert_cmpstr (world.text->str, ==, right);
+      else
+        {
+          g_assert_nonnull (world.failure);
+          g_assert_true (g_utf8_validate (world.failure, -1, NULL));
+          n_failed++;
+        }
+      /* A device that is lost stays lost; one that was short of memory is tried again. */
+      if (status != CL_OUT_OF_RESOURCES)
+        arm (-1, CL_SUCCESS);
+      again = world_ask (&world, model);
+      g_assert_nonnull (again);
+      g_assert_cmpstr (world.text->str, ==, right);
+      world_close (&world);
+    }
+  arm (-1, CL_SUCCESS);
+  g_test_message ("%u of %ld calls failed once: %u answers ended in words, all others were right",
+                  n, n_all, n_failed);
+}
+
 static guint waiting_ms;
 
 static guint
@@ -116,8 +184,12 @@ main (int argc, char **argv)
   g_setenv ("OPENCL_LAYERS", path, TRUE);
   opencl_fixture_cache_dir ();
   if (opencl_fixture_device () != NULL && (module = dlopen (path, RTLD_NOW | RTLD_NOLOAD)) != NULL)
-    arm = dlsym (module, "opencl_fault_layer_arm");
+    {
+      arm = dlsym (module, "opencl_fault_layer_arm");
+      n_calls = dlsym (module, "opencl_fault_layer_n_calls");
+    }
   g_test_add_func ("/device-failure/lost", test_lost);
+  g_test_add_func ("/device-failure/anywhere", test_anywhere);
   g_test_add_func ("/device-failure/silent", test_silent);
   return g_test_run ();
 }
