@@ -1,128 +1,311 @@
-/* Leaving out steps whose output can be foretold. */
+/* Leaving out steps, or the blocks of some: which are computed, and what stands for the others. */
 #include <math.h>
+#include <string.h>
 
-#include "engine/diffusion/step-cache.h"
+#include "engine/diffusion/passes.h"
+#include "engine/models/component.h"
 
 #define N 5
 #define STEPS 20
 
-/* A latent that moves evenly and a denoiser whose output follows it: v = x / 2 + c, until
- * `turn`, from which on it jumps. */
-static void
-walk_at (guint step, guint turn, float *x, float *v)
+/* A network of blocks: `before` is x / 2, the first block adds what `first` says, the others add
+ * what `others` says, and the end doubles. */
+typedef struct
 {
+  float first, others; /* of this step */
+  guint n_rest, n_end, n_whole;
+} Network;
+
+static AtlArray *
+row (const char *name, const AtlArray *from, float scale, float shift)
+{
+  AtlArray *a = atl_array_new (name, ATL_DTYPE_F32, 3, (gint64[]){ 1, 1, N });
+
   for (guint i = 0; i < N; i++)
+    atl_array_f32 (a)[i] = scale * atl_array_f32 (from)[i] + shift;
+  return a;
+}
+
+static GPtrArray *
+run (const AtlRequest *request, gpointer user_data, GError **error)
+{
+  Network *net = user_data;
+  const char *function = atl_request_function (request);
+  const AtlArray *x = atl_request_find (request, "latent");
+  const AtlArray *hidden = atl_request_find (request, "hidden");
+  const AtlArray *last = atl_request_find (request, "last");
+  GPtrArray *outputs = atl_arrays_new ();
+
+  if (g_str_equal (function, "forward_probe"))
     {
-      x[i] = 1.0f + (float) i - 0.01f * (float) step;
-      v[i] = 0.5f * x[i] + (float) i + (step >= turn ? 10.0f : 0.0f);
+      g_ptr_array_add (outputs, row ("before", x, 0.5f, 0));
+      g_ptr_array_add (outputs, row ("probe", x, 0, net->first));
+    }
+  else if (g_str_equal (function, "forward_first"))
+    {
+      g_ptr_array_add (outputs, row ("before", x, 0.5f, 0));
+      g_ptr_array_add (outputs, row ("hidden", x, 0.5f, net->first));
+    }
+  else if (g_str_equal (function, "forward_rest"))
+    {
+      net->n_rest++;
+      g_ptr_array_add (outputs, row ("last", hidden, 1, net->others));
+      g_ptr_array_add (outputs, row ("output", hidden, 2, 2 * net->others));
+    }
+  else if (g_str_equal (function, "forward_end"))
+    {
+      net->n_end++;
+      g_ptr_array_add (outputs, row ("output", last, 2, 0));
+    }
+  else
+    {
+      net->n_whole++;
+      g_ptr_array_add (outputs, row ("output", x, 1, 2 * (net->first + net->others)));
+    }
+  return outputs;
+}
+
+/* One step at x = `at` (the same in all places but for the place); its first output. */
+static float
+step (AtlStepCache *cache, Network *net, float at, gboolean *computed)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+  g_autoptr (AtlArray) output = NULL;
+  g_autoptr (GError) error = NULL;
+  AtlArray *x = atl_array_new ("latent", ATL_DTYPE_F32, 3, (gint64[]){ 1, 1, N });
+
+  for (guint i = 0; i < N; i++)
+    atl_array_f32 (x)[i] = at + (float) i;
+  atl_request_add (request, x);
+  output = atl_step_cache_run (cache, request, run, net, &error);
+  g_assert_no_error (error);
+  *computed = atl_step_cache_computed (cache);
+  return atl_array_f32 (output)[0];
+}
+
+static void
+test_first_block (void)
+{
+  const AtlStepRule rule = {
+    .method = ATL_SKIP_FIRST_BLOCK, .threshold = 0.1, .n_steps = STEPS, .n_last = 1
+  };
+  /* What the first block adds; against that of the last computed step, not of the one before. */
+  static const float adds[] = { 1, 1.05f, 1.09f, 1.12f, 1.2f, 1.3f };
+  static const gboolean expected[] = { TRUE, FALSE, FALSE, TRUE, FALSE, TRUE };
+  g_autoptr (AtlStepCache) cache = atl_step_cache_new (&rule, NULL);
+  Network net = { .others = 3 };
+  gboolean computed;
+
+  for (guint i = 0; i < G_N_ELEMENTS (adds); i++)
+    {
+      float tail = net.others, out;
+
+      net.first = adds[i];
+      out = step (cache, &net, (float) i, &computed);
+      g_assert_cmpint (computed, ==, expected[i]);
+      /* What the other blocks added last time; it is another number when they run again. */
+      g_assert_cmpfloat_with_epsilon (out, 2 * (0.5f * (float) i + adds[i] + tail), 1e-5);
+    }
+  g_assert_cmpuint (net.n_rest, ==, 3);
+  g_assert_cmpuint (net.n_end, ==, 3);
+  g_assert_cmpuint (net.n_whole, ==, 0);
+}
+
+static void
+test_tea (void)
+{
+  /* Twice the change. */
+  const AtlStepRule rule = { .method = ATL_SKIP_TEA,
+                             .threshold = 0.5,
+                             .n_steps = 7,
+                             .n_first = 1,
+                             .n_last = 1,
+                             .polynomial = { 0, 0, 0, 2, 0 },
+                             .probe = "probe" };
+  /* Against the step before, skipped or not: 0.2, 0.2, 0.2 of it make 0.4, 0.8: computed. */
+  static const float probes[] = { 1, 1.2f, 1.44f, 1.728f, 1.728f, 1.9f, 1.9f };
+  static const gboolean expected[] = { TRUE, FALSE, TRUE, FALSE, FALSE, TRUE, TRUE };
+  g_autoptr (AtlStepCache) cache = atl_step_cache_new (&rule, NULL);
+  Network net = { .others = 3 };
+  float added = 0;
+  gboolean computed;
+
+  for (guint i = 0; i < G_N_ELEMENTS (probes); i++)
+    {
+      float out;
+
+      net.first = probes[i];
+      out = step (cache, &net, (float) i, &computed);
+      if (computed)
+        added = net.first + net.others;
+      g_assert_cmpfloat_with_epsilon (out, 2 * (0.5f * (float) i + added), 1e-5);
+      g_assert_cmpint (computed, ==, expected[i]);
     }
 }
 
-/* Marks the computed steps; checks what is foretold. */
-static guint
-run (double threshold, guint n_steps, guint turn, gboolean *computed)
+static void
+test_mag (void)
 {
-  g_autoptr (AtlStepCache) cache =
-      atl_step_cache_new (threshold, n_steps, atl_step_cache_first (n_steps), N);
-  float last_x[N] = { 0 }, last_v[N] = { 0 };
-  guint n = 0;
+  static const double ratios[] = { 1, 1.1, 0.9, 1.0, 1.05, 1.0 };
+  const AtlStepRule rule = { .method = ATL_SKIP_MAG,
+                             .threshold = 0.15,
+                             .n_steps = G_N_ELEMENTS (ratios),
+                             .n_first = 1,
+                             .ratios = ratios,
+                             .max_skips = 2 };
+  /* 0.1; + |1 - 0.99|; the limit of two; anew: 0.05; 0.1; */
+  static const gboolean expected[] = { TRUE, FALSE, FALSE, TRUE, FALSE, FALSE };
+  g_autoptr (AtlStepCache) cache = atl_step_cache_new (&rule, NULL);
+  Network net = { .first = 1, .others = 3 };
+  gboolean computed;
 
-  for (guint step = 0; step < n_steps; step++)
+  for (guint i = 0; i < G_N_ELEMENTS (ratios); i++)
     {
-      float x[N], v[N], guess[N];
+      step (cache, &net, (float) i, &computed);
+      g_assert_cmpint (computed, ==, expected[i]);
+    }
+}
 
-      walk_at (step, turn, x, v);
-      computed[step] = cache == NULL || !atl_step_cache_guess (cache, x, guess);
-      if (!computed[step])
+/* A latent that moves evenly, and an output that follows it. */
+static void
+test_easy (void)
+{
+  const AtlStepRule rule = {
+    .method = ATL_SKIP_EASY, .threshold = 0.01, .n_steps = STEPS, .n_first = 4, .n_last = 1
+  };
+  g_autoptr (AtlStepCache) cache = atl_step_cache_new (&rule, NULL);
+  g_autoptr (AtlStepCache) follower = atl_step_cache_new (&rule, cache);
+  Network net = { .first = 0, .others = 0 };
+  gboolean computed, followed;
+
+  /* k = 1; a step changes x by 0.005, v is 3 on average: 0.00167 a step, so that five are foretold
+   * in a row. */
+  for (guint i = 0; i < STEPS; i++)
+    {
+      float out = step (cache, &net, 1 - 0.005f * (float) i, &computed);
+
+      step (follower, &net, 2 - 0.1f * (float) i, &followed);
+      g_assert_cmpint (computed, ==, i < 4 || i == 9 || i == 15 || i == 19);
+      g_assert_cmpint (followed, ==, computed);
+      g_assert_cmpfloat_with_epsilon (out, 1 - 0.005f * (float) i, 1e-5);
+    }
+}
+
+/* A parabola is foretold exactly by second differences. */
+static void
+test_taylor (void)
+{
+  const AtlStepRule rule = {
+    .method = ATL_SKIP_TAYLOR, .n_steps = 12, .n_first = 3, .n_last = 1, .interval = 3, .order = 1
+  };
+  static const gboolean expected[] = { TRUE,  TRUE, TRUE,  FALSE, TRUE, FALSE,
+                                       FALSE, TRUE, FALSE, FALSE, TRUE, TRUE };
+  g_autoptr (AtlStepCache) cache = atl_step_cache_new (&rule, NULL);
+  Network net = { .first = 0 };
+  gboolean computed;
+
+  for (guint i = 0; i < rule.n_steps; i++)
+    {
+      float out;
+
+      net.others = (float) i;
+      out = step (cache, &net, 1, &computed);
+      g_assert_cmpint (computed, ==, expected[i]);
+      g_assert_cmpfloat_with_epsilon (out, 1 + 2 * (float) i, 1e-4);
+    }
+}
+
+/* Numbers that are none, and a latent that stands still, say nothing: all is computed. */
+static void
+test_nan (void)
+{
+  static const AtlSkipMethod methods[] = { ATL_SKIP_EASY, ATL_SKIP_TEA, ATL_SKIP_FIRST_BLOCK };
+
+  for (gsize m = 0; m < G_N_ELEMENTS (methods); m++)
+    {
+      const AtlStepRule rule = { .method = methods[m],
+                                 .threshold = 1,
+                                 .n_steps = STEPS,
+                                 .polynomial = { 1 },
+                                 .probe = "probe" };
+      g_autoptr (AtlStepCache) cache = atl_step_cache_new (&rule, NULL);
+      Network net = { .first = 0, .others = 1 };
+      gboolean computed;
+
+      for (guint i = 0; i < 5; i++)
         {
-          for (guint i = 0; i < N; i++)
-            g_assert_cmpfloat_with_epsilon (guess[i], x[i] + last_v[i] - last_x[i], 1e-6);
-          continue;
+          step (cache, &net, 1, &computed);
+          g_assert_true (computed);
         }
-      n++;
-      if (cache != NULL)
-        atl_step_cache_learn (cache, x, v);
-      for (guint i = 0; i < N; i++)
+    }
+}
+
+static const AtlComponentClass *
+class_named (const char *name)
+{
+  const AtlComponentClass *const *c = atl_component_classes ();
+
+  while (*c != NULL && !g_str_equal ((*c)->name, name))
+    c++;
+  g_assert_nonnull (*c);
+  return *c;
+}
+
+static void
+test_rules (void)
+{
+  static const struct
+  {
+    const char *klass, *method;
+    AtlSkipMethod expected;
+  } rules[] = {
+    { "flux", NULL, ATL_SKIP_TEA },
+    { "flux", "first-block", ATL_SKIP_FIRST_BLOCK },
+    { "flux", "taylor", ATL_SKIP_TAYLOR },
+    { "flux", "easycache", ATL_SKIP_EASY },
+    { "qwen-image", NULL, ATL_SKIP_FIRST_BLOCK },
+    { "qwen-image", "teacache", ATL_SKIP_FIRST_BLOCK },
+    { "sd-unet", NULL, ATL_SKIP_EASY },
+    { "sd-unet", "first-block", ATL_SKIP_EASY },
+    /* No width that TeaCache knows. */
+    { "wan", NULL, ATL_SKIP_FIRST_BLOCK },
+  };
+  AtlCheckpoint *cp = atl_checkpoint_new ("model");
+  AtlStepRule rule;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)
+    {
+      double before = 0;
+
+      for (guint strength = 1; strength <= 3; strength++)
         {
-          last_x[i] = x[i];
-          last_v[i] = v[i];
+          double value;
+
+          g_assert_true (atl_passes_rule (class_named (rules[i].klass), cp, rules[i].method,
+                                          strength, STEPS, &rule));
+          g_assert_cmpint (rule.method, ==, rules[i].expected);
+          value = rule.method == ATL_SKIP_TAYLOR ? rule.interval : rule.threshold;
+          g_assert_cmpfloat (value, >, before);
+          before = value;
         }
     }
-  return n;
-}
-
-static void
-test_even (void)
-{
-  gboolean computed[STEPS];
-  guint n = run (0.01, STEPS, STEPS, computed);
-
-  /* k = 1/2; a step changes x by 0.01, v is 3.5 on average: 0.00143 a step, so that six are
-   * foretold in a row. */
-  for (guint i = 0; i < STEPS; i++)
-    g_assert_cmpint (computed[i], ==, i < 4 || i == 10 || i == 17 || i == 19);
-  g_assert_cmpuint (n, ==, 7);
-}
-
-static void
-test_strength (void)
-{
-  gboolean computed[STEPS];
-  guint before = STEPS;
-
-  g_assert_cmpfloat (atl_step_cache_threshold (0), ==, 0);
-  g_assert_cmpfloat (atl_step_cache_threshold (1.5), ==, 0);
-  g_assert_cmpfloat (atl_step_cache_threshold (-1), ==, 0);
-  g_assert_cmpfloat (atl_step_cache_threshold (NAN), ==, 0);
-  for (guint strength = 1; strength <= 3; strength++)
-    {
-      double threshold = atl_step_cache_threshold (strength);
-      guint n = run (threshold / 10, STEPS, STEPS, computed);
-
-      g_assert_cmpfloat (threshold, >, 0);
-      g_assert_cmpuint (n, <, before);
-      before = n;
-    }
-}
-
-/* Few steps, no threshold: everything is computed. */
-static void
-test_off (void)
-{
-  gboolean computed[STEPS];
-
-  g_assert_cmpuint (run (0, STEPS, STEPS, computed), ==, STEPS);
-  g_assert_cmpuint (run (NAN, STEPS, STEPS, computed), ==, STEPS);
-  g_assert_cmpuint (run (1, ATL_STEP_CACHE_LEAST - 1, STEPS, computed), ==,
-                    ATL_STEP_CACHE_LEAST - 1);
-}
-
-/* A large threshold leaves the head and the last step; a latent that stands still says nothing of
- * the output, which is computed then. */
-static void
-test_ends (void)
-{
-  g_autoptr (AtlStepCache) cache = atl_step_cache_new (1, STEPS, 3, N);
-  gboolean computed[STEPS];
-  float x[N] = { 1, 2, 3, 4, 5 }, v[N] = { 1, 1, 1, 1, 1 }, out[N];
-
-  run (100, STEPS, STEPS, computed);
-  for (guint i = 0; i < STEPS; i++)
-    g_assert_cmpint (computed[i], ==, i < 4 || i == STEPS - 1);
-  for (guint i = 0; i < STEPS; i++)
-    {
-      g_assert_false (atl_step_cache_guess (cache, x, out));
-      atl_step_cache_learn (cache, x, v);
-    }
+  g_assert_false (atl_passes_rule (class_named ("flux"), cp, NULL, 0, STEPS, &rule));
+  g_assert_false (atl_passes_rule (class_named ("flux"), cp, NULL, 1.5, STEPS, &rule));
+  g_assert_false (atl_passes_rule (class_named ("flux"), cp, NULL, -1, STEPS, &rule));
+  g_assert_false (atl_passes_rule (class_named ("flux"), cp, NULL, NAN, STEPS, &rule));
+  atl_checkpoint_unref (cp);
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/step-cache/even", test_even);
-  g_test_add_func ("/step-cache/strength", test_strength);
-  g_test_add_func ("/step-cache/off", test_off);
-  g_test_add_func ("/step-cache/ends", test_ends);
+  g_test_add_func ("/step-cache/first-block", test_first_block);
+  g_test_add_func ("/step-cache/tea", test_tea);
+  g_test_add_func ("/step-cache/mag", test_mag);
+  g_test_add_func ("/step-cache/easy", test_easy);
+  g_test_add_func ("/step-cache/taylor", test_taylor);
+  g_test_add_func ("/step-cache/nan", test_nan);
+  g_test_add_func ("/step-cache/rules", test_rules);
   return g_test_run ();
 }

@@ -76,6 +76,14 @@ read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
           cost->host_resident += counts->held_bytes;
         }
     }
+  /* On the host alone its memory is the one there is. */
+  if (count->n_backends > 1)
+    cost->host += count->cache_bytes;
+  else
+    {
+      cost->peak += count->cache_bytes;
+      cost->peak_frugal = cost->peak;
+    }
   cost->text = count->products[ATL_COUNT_TEXT];
   cost->encode = count->products[ATL_COUNT_ENCODE];
   cost->decode = count->products[ATL_COUNT_DECODE];

@@ -87,9 +87,9 @@ atl_parts_set_on_host (AtlParts *self, AtlPartKinds kinds)
 static AtlPartKinds
 kind_of (const char *function)
 {
-  return g_str_equal (function, "forward")     ? ATL_PARTS_DENOISER
-         : g_str_has_prefix (function, "vae_") ? ATL_PARTS_VAE
-                                               : ATL_PARTS_TEXT;
+  return g_str_has_prefix (function, "forward") ? ATL_PARTS_DENOISER
+         : g_str_has_prefix (function, "vae_")  ? ATL_PARTS_VAE
+                                                : ATL_PARTS_TEXT;
 }
 
 void

@@ -9,8 +9,8 @@
 
 #include "base/json-bounded.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/passes.h"
 #include "engine/diffusion/preview.h"
-#include "engine/diffusion/step-cache.h"
 
 #define MAX_SIDE 16384
 #define MAX_STEPS 1000
@@ -145,11 +145,11 @@ atl_run_trace (AtlRun *run, const char *name, const AtlArray *value)
 static guint
 kind_of (const char *role, const char *function)
 {
-  return g_str_equal (role, ATL_TINY_ROLE)       ? ATL_COUNT_PREVIEW
-         : g_str_equal (function, "encode_text") ? ATL_COUNT_TEXT
-         : g_str_equal (function, "forward")     ? ATL_COUNT_STEP
-         : g_str_equal (function, "vae_decode")  ? ATL_COUNT_DECODE
-                                                 : ATL_COUNT_ENCODE;
+  return g_str_equal (role, ATL_TINY_ROLE)        ? ATL_COUNT_PREVIEW
+         : g_str_equal (function, "encode_text")  ? ATL_COUNT_TEXT
+         : g_str_has_prefix (function, "forward") ? ATL_COUNT_STEP
+         : g_str_equal (function, "vae_decode")   ? ATL_COUNT_DECODE
+                                                  : ATL_COUNT_ENCODE;
 }
 
 GPtrArray *
@@ -177,10 +177,13 @@ atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GEr
 
 AtlArray *
 atl_run_output_of (
-    AtlRun *run, const char *role, const AtlRequest *request, const char *name, GError **error)
+    AtlRun *run, const char *role, AtlRequest *request, const char *name, GError **error)
 {
-  g_autoptr (GPtrArray) outputs = atl_run_component (run, role, request, error);
+  g_autoptr (GPtrArray) outputs = NULL;
 
+  if (atl_passes_concerns (run->passes, role, atl_request_function (request)))
+    return atl_passes_forward (run->passes, role, request, error);
+  outputs = atl_run_component (run, role, request, error);
   if (outputs == NULL)
     return NULL;
   for (guint i = 0; i < outputs->len; i++)
@@ -357,6 +360,24 @@ show_step (AtlRun *run, AtlArray *x, guint step, guint n_steps)
   return TRUE;
 }
 
+/* A step's prediction as atl_passes_predict() asks for it. */
+typedef struct
+{
+  AtlRun *run;
+  AtlPredictFunc predict;
+  double timestep;
+  guint call;
+  gpointer user_data;
+} Asked;
+
+static gboolean
+ask (const AtlArray *x, AtlArray *out, gpointer user_data, GError **error)
+{
+  const Asked *asked = user_data;
+
+  return asked->predict (asked->run, x, asked->timestep, asked->call, out, asked->user_data, error);
+}
+
 /* All steps are alike, but the last may be another network's. */
 static gboolean
 count_steps_of (AtlRun *run,
@@ -374,25 +395,16 @@ count_steps_of (AtlRun *run,
   run->count->n_steps = n_calls - MIN (first, n_calls);
   for (guint i = 0; i < MIN (run->count->n_steps, G_N_ELEMENTS (calls)); i++)
     {
-      if (!predict (run, scaled, atl_schedule_timestep (schedule, calls[i]), calls[i], out,
-                    user_data, error))
+      Asked asked = { run, predict, atl_schedule_timestep (schedule, calls[i]), calls[i],
+                      user_data };
+      gboolean is_computed;
+
+      if (!atl_passes_predict (run->passes, scaled, ask, &asked, out, &is_computed, error))
         return FALSE;
       run->count->n_asked++;
     }
   atl_preview_count (run, out);
   return TRUE;
-}
-
-/* What may leave out steps: where asked for, one network draws and a step is one call. */
-static AtlStepCache *
-step_cache (const AtlRun *run, const AtlSchedule *schedule, guint n_steps, gsize n)
-{
-  double strength = atl_settings_number (run->settings, "faster", 0);
-
-  if (atl_schedule_calls_per_step (schedule) > 1 || atl_bundle_has (run->bundle, "transformer_2"))
-    return NULL;
-  return atl_step_cache_new (atl_step_cache_threshold (strength), n_steps,
-                             atl_step_cache_first (n_steps), n);
 }
 
 static gboolean
@@ -409,15 +421,14 @@ sample (AtlRun *run,
   gint64 n = atl_array_n_elems (x);
   g_autoptr (AtlArray) scaled = atl_array_copy (x, "latent");
   g_autoptr (AtlArray) out = atl_array_new ("output", ATL_DTYPE_F32, x->n_dims, x->dim);
-  g_autoptr (AtlStepCache) cache =
-      step_cache (run, schedule, n_calls - MIN (first, n_calls), (gsize) n);
   g_autofree float *noise = NULL;
 
   if (run->count != NULL)
     return count_steps_of (run, schedule, first, scaled, out, predict, user_data, error);
   for (guint call = first; call < n_calls; call++)
     {
-      gboolean is_noisy = atl_schedule_wants_noise (schedule, call);
+      gboolean is_noisy = atl_schedule_wants_noise (schedule, call), is_computed;
+      Asked asked;
 
       /* Translators: shown while a picture is made. */
       atl_run_progress (run, _ ("Drawing"), call - first, n_calls - first);
@@ -425,16 +436,10 @@ sample (AtlRun *run,
         return FALSE;
       atl_schedule_scale_input (schedule, call, atl_array_f32 (x), atl_array_f32 (scaled),
                                 (gsize) n);
-      if (cache == NULL ||
-          !atl_step_cache_guess (cache, atl_array_f32 (scaled), atl_array_f32 (out)))
-        {
-          if (!predict (run, scaled, atl_schedule_timestep (schedule, call), call, out, user_data,
-                        error))
-            return FALSE;
-          if (cache != NULL)
-            atl_step_cache_learn (cache, atl_array_f32 (scaled), atl_array_f32 (out));
-          run->n_computed++;
-        }
+      asked = (Asked){ run, predict, atl_schedule_timestep (schedule, call), call, user_data };
+      if (!atl_passes_predict (run->passes, scaled, ask, &asked, out, &is_computed, error))
+        return FALSE;
+      run->n_computed += is_computed;
       if (!is_finite (out))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
@@ -479,8 +484,14 @@ atl_run_sample (AtlRun *run,
                 gpointer user_data,
                 GError **error)
 {
-  gboolean ok = sample (run, schedule, first, x, predict, after, user_data, error);
+  guint n_calls = atl_schedule_n_calls (schedule);
+  gboolean ok;
 
+  /* Rules are made for one call a step. */
+  if (atl_schedule_calls_per_step (schedule) <= 1)
+    run->passes = atl_passes_new (run, role, n_calls - MIN (first, n_calls));
+  ok = sample (run, schedule, first, x, predict, after, user_data, error);
+  g_clear_pointer (&run->passes, atl_passes_free);
   g_clear_pointer (&run->estimate, atl_array_free);
   /* The autoencoder's memory is not to come on top of it. */
   atl_parts_forget (run->parts, ATL_TINY_ROLE);

@@ -15,6 +15,7 @@
 #include "engine/diffusion/noise.h"
 #include "engine/diffusion/parts.h"
 #include "engine/diffusion/settings.h"
+#include "engine/diffusion/step-cache.h"
 #include "engine/schedules/schedule.h"
 
 G_BEGIN_DECLS
@@ -59,10 +60,13 @@ typedef struct
   guint n_backends;
   double products[ATL_N_COUNTS];
   guint64 largest_part;   /* bytes of its weights */
+  guint64 cache_bytes;    /* in the host's memory, of what leaves out steps */
   guint n_steps, n_asked; /* steps there are, and that were walked */
   guint frames;
   gboolean is_done; /* it came to its end; the pipeline gives an error then, which is none */
 } AtlRunCount;
+
+typedef struct _AtlPasses AtlPasses; /* passes.h */
 
 typedef struct
 {
@@ -81,6 +85,7 @@ typedef struct
   guint tile;                /* side of the autoencoder's tiles, px; 0: whole */
   AtlRunCount *count;        /* (nullable) nothing is computed, this is filled */
   AtlLatent latent;          /* once the family knows it; scaling 0: normalised by statistics */
+  AtlPasses *passes;         /* (owned, nullable) while it samples: what leaves out steps */
   AtlArray *estimate;        /* (owned, nullable) during hooks.step: what the denoiser foretells */
 } AtlRun;
 
@@ -121,7 +126,7 @@ GPtrArray *
 atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GError **error);
 /* The same for its one output of that name; the caller's. */
 AtlArray *atl_run_output_of (
-    AtlRun *run, const char *role, const AtlRequest *request, const char *name, GError **error);
+    AtlRun *run, const char *role, AtlRequest *request, const char *name, GError **error);
 
 /* The schedule that is asked for ("scheduler": a class, or a configuration with "_class_name";
  * "scheduler_config", and "shift" of flow matching), the bundle's own, or `fallback` with
@@ -158,7 +163,7 @@ typedef void (*AtlStepFunc) (
 /* Walks the schedule from call `first` to its end. Takes x, which becomes the sample and the output
  * "final_latent"; borrowed, NULL on error. Releases `role`, the denoiser. Steps that use noise take
  * it from the input "noise" [draws, …] when there is one, else from the seed. With the setting
- * "faster" (1, 2 or 3) steps are left out whose result can be foretold (step-cache.h). An error
+ * "faster" (1, 2 or 3) steps are left out whose result can be foretold (passes.h). An error
  * names NaN when the denoiser's output is not finite. */
 AtlArray *atl_run_sample (AtlRun *run,
                           AtlSchedule *schedule,

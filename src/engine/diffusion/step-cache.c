@@ -1,50 +1,43 @@
-/* Foretelling the denoiser's output from its input. */
+/* Deciding which passes are computed, and what stands for those that are not. */
+#define G_LOG_DOMAIN "atl-diffusion"
+
 #include "engine/diffusion/step-cache.h"
 
+#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
+#include "engine/diffusion/arrays.h"
+
+#define MAX_FACTORS (ATL_STEP_CACHE_MAX_ORDER + 1)
+
 struct _AtlStepCache
 {
-  double threshold;
-  guint n_steps, n_first;
-  guint step; /* the one that is asked for next */
-  gsize n;
-  float *before;             /* x of the step before */
-  float *x, *v;              /* of the last computed step */
-  guint n_learnt;            /* computed steps */
-  double rate, size, change; /* k; mean |v|; what has been foretold since */
+  AtlStepRule rule;
+  const AtlStepCache *lead;
+  guint step;                     /* the one that is asked for next */
+  gboolean is_computed;           /* of the last one, as the next two */
+  double indicator, sum;          /* below 0: none */
+  double total;                   /* that is summed up to the threshold */
+  double rate, ratio;             /* EASY: k; MAG: the product */
+  guint n_skipped, n_computed;    /* since the last computed one; in all */
+  AtlArray *probe;                /* (owned) TEA: of the step before; FIRST_BLOCK: r_c */
+  AtlArray *residual;             /* (owned) what blocks added */
+  AtlArray *before;               /* (owned) EASY: x of the step before */
+  AtlArray *x, *v;                /* (owned) EASY: of the last computed step */
+  AtlArray *factors[MAX_FACTORS]; /* (owned) TAYLOR */
+  guint n_factors, factors_step;
 };
 
-double
-atl_step_cache_threshold (double strength)
-{
-  static const double thresholds[] = { 0.0, 0.025, 0.05, 0.1 };
-
-  return strength == 1.0 || strength == 2.0 || strength == 3.0 ? thresholds[(guint) strength] : 0.0;
-}
-
-guint
-atl_step_cache_first (guint n_steps)
-{
-  return MAX (3, n_steps / 5);
-}
-
 AtlStepCache *
-atl_step_cache_new (double threshold, guint n_steps, guint n_first, gsize n)
+atl_step_cache_new (const AtlStepRule *rule, const AtlStepCache *lead)
 {
-  AtlStepCache *self;
+  AtlStepCache *self = g_new0 (AtlStepCache, 1);
 
-  if (!(threshold > 0.0) || n_steps < ATL_STEP_CACHE_LEAST || n == 0)
-    return NULL;
-  self = g_new0 (AtlStepCache, 1);
-  self->threshold = threshold;
-  self->n_steps = n_steps;
-  self->n_first = MAX (n_first, 2);
-  self->n = n;
-  self->before = g_new (float, n);
-  self->x = g_new (float, n);
-  self->v = g_new (float, n);
+  self->rule = *rule;
+  self->rule.order = MIN (rule->order, ATL_STEP_CACHE_MAX_ORDER);
+  self->lead = lead;
+  self->ratio = 1;
   return self;
 }
 
@@ -53,58 +46,447 @@ atl_step_cache_free (AtlStepCache *self)
 {
   if (self == NULL)
     return;
-  g_free (self->before);
-  g_free (self->x);
-  g_free (self->v);
+  atl_array_free (self->probe);
+  atl_array_free (self->residual);
+  atl_array_free (self->before);
+  atl_array_free (self->x);
+  atl_array_free (self->v);
+  for (guint i = 0; i < MAX_FACTORS; i++)
+    atl_array_free (self->factors[i]);
   g_free (self);
 }
 
-static double
-mean_difference (const float *a, const float *b, gsize n)
+gboolean
+atl_step_cache_computed (const AtlStepCache *self)
 {
+  return self->is_computed;
+}
+
+double
+atl_step_cache_indicator (const AtlStepCache *self)
+{
+  return self->indicator;
+}
+
+double
+atl_step_cache_sum (const AtlStepCache *self)
+{
+  return self->sum;
+}
+
+/* --- Arrays --- */
+
+static double
+mean_difference (const AtlArray *a, const AtlArray *b)
+{
+  gint64 n = atl_array_n_elems (a);
   double sum = 0.0;
 
-  for (gsize i = 0; i < n; i++)
-    sum += fabs ((double) a[i] - (double) b[i]);
+  for (gint64 i = 0; i < n; i++)
+    sum += fabs ((double) atl_array_f32 (a)[i] - (double) atl_array_f32 (b)[i]);
   return sum / (double) n;
 }
 
 static double
-mean_size (const float *a, gsize n)
+mean_size (const AtlArray *a)
 {
+  gint64 n = atl_array_n_elems (a);
   double sum = 0.0;
 
-  for (gsize i = 0; i < n; i++)
-    sum += fabs ((double) a[i]);
+  for (gint64 i = 0; i < n; i++)
+    sum += fabs ((double) atl_array_f32 (a)[i]);
   return sum / (double) n;
+}
+
+/* a + sign * b into a. */
+static void
+add_to (AtlArray *a, const AtlArray *b, float sign)
+{
+  gint64 n = atl_array_n_elems (a);
+
+  for (gint64 i = 0; i < n; i++)
+    atl_array_f32 (a)[i] += sign * atl_array_f32 (b)[i];
+}
+
+static void
+replace (AtlArray **place, AtlArray *array)
+{
+  atl_array_free (*place);
+  *place = array;
+}
+
+/* --- Functions of the network --- */
+
+typedef struct
+{
+  AtlRequest *request;
+  AtlPassFunc run;
+  gpointer user_data;
+} Pass;
+
+/* Runs a function and takes what it gives of the named ones, in `arrays`, the caller's. */
+static gboolean
+call (const Pass *pass,
+      const char *function,
+      const char *const *names,
+      guint n,
+      AtlArray **arrays,
+      GError **error)
+{
+  g_autoptr (GPtrArray) outputs = NULL;
+
+  atl_request_set_function (pass->request, function);
+  outputs = pass->run (pass->request, pass->user_data, error);
+  for (guint i = 0; i < n; i++)
+    arrays[i] = NULL;
+  if (outputs == NULL)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    for (guint k = 0; k < outputs->len; k++)
+      if (g_str_equal (((AtlArray *) outputs->pdata[k])->name, names[i]))
+        {
+          arrays[i] = g_ptr_array_steal_index (outputs, k);
+          break;
+        }
+  if (arrays[0] != NULL)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the part “%s” gives no “%s”"), function,
+               names[0]);
+  return FALSE;
+}
+
+static AtlArray *
+whole (const Pass *pass, GError **error)
+{
+  static const char *const names[] = { "output" };
+  AtlArray *output;
+
+  return call (pass, "forward", names, 1, &output, error) ? output : NULL;
+}
+
+/* The first block; what the rest needs is in the request then. */
+static gboolean
+first (const Pass *pass, AtlArray **before, AtlArray **hidden, GError **error)
+{
+  static const char *const names[] = { "hidden", "hidden_text", "before" };
+  AtlArray *arrays[3];
+
+  *before = *hidden = NULL;
+  if (!call (pass, "forward_first", names, 3, arrays, error))
+    return FALSE;
+  *hidden = atl_array_copy (arrays[0], "last");
+  *before = arrays[2];
+  atl_request_add (pass->request, arrays[0]);
+  if (arrays[1] != NULL)
+    atl_request_add (pass->request, arrays[1]);
+  return *before != NULL;
+}
+
+/* All other blocks: *last is the picture's tokens behind them. */
+static AtlArray *
+rest (const Pass *pass, AtlArray **last, GError **error)
+{
+  static const char *const names[] = { "output", "last" };
+  AtlArray *arrays[2] = { NULL };
+
+  call (pass, "forward_rest", names, 2, arrays, error);
+  *last = arrays[1];
+  return arrays[0];
+}
+
+/* Takes what stands for the tokens behind the last block. */
+static AtlArray *
+end (const Pass *pass, AtlArray *last, GError **error)
+{
+  static const char *const names[] = { "output" };
+  AtlArray *output;
+
+  g_free (last->name);
+  last->name = g_strdup ("last");
+  atl_request_add (pass->request, last);
+  return call (pass, "forward_end", names, 1, &output, error) ? output : NULL;
+}
+
+/* --- Methods --- */
+
+static gboolean
+must_compute (const AtlStepCache *self, guint step)
+{
+  return step < self->rule.n_first || step + self->rule.n_last >= self->rule.n_steps;
+}
+
+/* Computes all; what the blocks added to `base`, the tokens before them, is kept. */
+static AtlArray *
+compute_blocks (AtlStepCache *self, const Pass *pass, GError **error)
+{
+  g_autoptr (AtlArray) before = NULL;
+  g_autoptr (AtlArray) hidden = NULL;
+  AtlArray *last = NULL, *output;
+
+  if (!first (pass, &before, &hidden, error))
+    return NULL;
+  output = rest (pass, &last, error);
+  if (output != NULL && last != NULL)
+    {
+      add_to (last, before, -1.0f);
+      replace (&self->residual, g_steal_pointer (&last));
+    }
+  atl_array_free (last);
+  return output;
+}
+
+static AtlArray *
+run_tea (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  const char *const names[] = { self->rule.probe, "before" };
+  AtlArray *arrays[2], *output;
+  gboolean compute = self->residual == NULL || must_compute (self, step);
+
+  if (!call (pass, "forward_probe", names, 2, arrays, error))
+    return NULL;
+  if (!compute)
+    {
+      double value = 0;
+
+      self->indicator = mean_difference (arrays[0], self->probe) / mean_size (self->probe);
+      for (guint i = 0; i < G_N_ELEMENTS (self->rule.polynomial); i++)
+        value = value * self->indicator + self->rule.polynomial[i];
+      self->sum = self->total += value;
+      compute = !(self->total < self->rule.threshold); /* what is no number is computed */
+    }
+  if (compute)
+    self->total = 0;
+  replace (&self->probe, arrays[0]);
+  self->is_computed = compute;
+  if (compute)
+    {
+      atl_array_free (arrays[1]);
+      return compute_blocks (self, pass, error);
+    }
+  add_to (arrays[1], self->residual, 1.0f);
+  output = end (pass, arrays[1], error);
+  return output;
+}
+
+static AtlArray *
+run_first_block (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  g_autoptr (AtlArray) added = NULL;
+  g_autoptr (AtlArray) hidden = NULL;
+  AtlArray *before, *last, *output;
+
+  if (!first (pass, &before, &hidden, error))
+    {
+      atl_array_free (before);
+      return NULL;
+    }
+  added = atl_array_copy (hidden, "added");
+  add_to (added, before, -1.0f);
+  atl_array_free (before);
+  if (self->residual != NULL)
+    self->indicator = mean_difference (added, self->probe) / mean_size (self->probe);
+  self->is_computed = self->residual == NULL || must_compute (self, step) ||
+                      !(self->indicator <= self->rule.threshold);
+  if (!self->is_computed)
+    {
+      add_to (hidden, self->residual, 1.0f);
+      return end (pass, g_steal_pointer (&hidden), error);
+    }
+  output = rest (pass, &last, error);
+  if (output != NULL && last != NULL)
+    {
+      add_to (last, hidden, -1.0f);
+      replace (&self->residual, g_steal_pointer (&last));
+      replace (&self->probe, g_steal_pointer (&added));
+    }
+  atl_array_free (last);
+  return output;
+}
+
+static AtlArray *
+run_mag (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  static const char *const names[] = { "before" };
+  AtlArray *before;
+
+  self->is_computed = TRUE;
+  self->indicator = self->rule.ratios[MIN (step, self->rule.n_steps - 1)];
+  if (!must_compute (self, step) && self->residual != NULL)
+    {
+      self->ratio *= self->indicator;
+      self->n_skipped++;
+      self->sum = self->total += fabs (1 - self->ratio);
+      self->is_computed =
+          !(self->total < self->rule.threshold && self->n_skipped <= self->rule.max_skips);
+    }
+  if (self->is_computed)
+    {
+      self->ratio = 1;
+      self->total = 0;
+      self->n_skipped = 0;
+      return compute_blocks (self, pass, error);
+    }
+  if (!call (pass, "forward_probe", names, 1, &before, error))
+    return NULL;
+  add_to (before, self->residual, 1.0f);
+  return end (pass, before, error);
+}
+
+static void
+learn_easy (AtlStepCache *self, const AtlArray *x, const AtlArray *v)
+{
+  if (self->v != NULL)
+    self->rate = mean_difference (v, self->v) / mean_difference (x, self->x);
+  self->n_computed++;
+  self->total = 0;
+  replace (&self->x, atl_array_copy (x, "x"));
+  replace (&self->v, atl_array_copy (v, "v"));
+}
+
+static AtlArray *
+run_easy (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  const AtlArray *x = atl_request_find (pass->request, "latent");
+  gboolean compute = must_compute (self, step) || self->n_computed < 2;
+  AtlArray *v;
+
+  if (self->lead != NULL)
+    compute = self->lead->is_computed || self->n_computed == 0;
+  else if (!compute)
+    {
+      self->indicator = self->rate * mean_difference (x, self->before) / mean_size (self->v);
+      self->sum = self->total += self->indicator;
+      compute = !(self->total < self->rule.threshold); /* what is no number is computed */
+    }
+  if (self->lead != NULL)
+    {
+      self->indicator = self->lead->indicator;
+      self->sum = self->lead->sum;
+    }
+  replace (&self->before, atl_array_copy (x, "before"));
+  self->is_computed = compute;
+  if (compute)
+    {
+      v = whole (pass, error);
+      if (v != NULL && atl_array_size (v) <= atl_array_size (x))
+        learn_easy (self, x, v);
+      return v;
+    }
+  /* The network may say less than it reads: the picture comes first in both. */
+  v = atl_array_copy (self->v, "output");
+  for (gint64 i = 0; i < atl_array_n_elems (v); i++)
+    atl_array_f32 (v)[i] =
+        atl_array_f32 (x)[i] + (atl_array_f32 (self->v)[i] - atl_array_f32 (self->x)[i]);
+  return v;
+}
+
+/* Differences of the computed outputs, divided by the steps between them. */
+static void
+learn_taylor (AtlStepCache *self, const AtlArray *v, guint step)
+{
+  AtlArray *now[MAX_FACTORS] = { atl_array_copy (v, "factor") };
+  guint n = 1;
+
+  for (; n <= self->rule.order && n <= self->n_factors; n++)
+    {
+      now[n] = atl_array_copy (now[n - 1], "factor");
+      add_to (now[n], self->factors[n - 1], -1.0f);
+      atl_array_affine (now[n], 1.0f / (float) (step - self->factors_step), 0.0f);
+    }
+  for (guint i = 0; i < MAX_FACTORS; i++)
+    replace (&self->factors[i], i < n ? now[i] : NULL);
+  self->n_factors = n;
+  self->factors_step = step;
+}
+
+static AtlArray *
+run_taylor (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  double ahead = (double) step - self->factors_step, weight = 1;
+  AtlArray *v;
+
+  self->is_computed = must_compute (self, step) || self->n_factors == 0 ||
+                      (step > self->rule.n_first &&
+                       (step - self->rule.n_first - 1) % MAX (self->rule.interval, 1) == 0);
+  if (self->is_computed)
+    {
+      v = whole (pass, error);
+      if (v != NULL)
+        learn_taylor (self, v, step);
+      return v;
+    }
+  v = atl_array_copy (self->factors[0], "output");
+  for (guint j = 1; j < self->n_factors; j++)
+    {
+      weight *= ahead / j;
+      for (gint64 i = 0; i < atl_array_n_elems (v); i++)
+        atl_array_f32 (v)[i] += (float) weight * atl_array_f32 (self->factors[j])[i];
+    }
+  return v;
+}
+
+AtlArray *
+atl_step_cache_run (
+    AtlStepCache *self, AtlRequest *request, AtlPassFunc run, gpointer user_data, GError **error)
+{
+  const Pass pass = { request, run, user_data };
+  guint step = self->step++;
+
+  self->indicator = self->sum = -1;
+  switch (self->rule.method)
+    {
+    case ATL_SKIP_EASY:
+      return run_easy (self, &pass, step, error);
+    case ATL_SKIP_TEA:
+      return run_tea (self, &pass, step, error);
+    case ATL_SKIP_FIRST_BLOCK:
+      return run_first_block (self, &pass, step, error);
+    case ATL_SKIP_MAG:
+      return run_mag (self, &pass, step, error);
+    case ATL_SKIP_TAYLOR:
+      return run_taylor (self, &pass, step, error);
+    }
+  g_return_val_if_reached (NULL);
 }
 
 gboolean
-atl_step_cache_guess (AtlStepCache *self, const float *x, float *v)
+atl_step_cache_count (const AtlStepRule *rule,
+                      AtlRequest *request,
+                      AtlPassFunc run,
+                      gpointer user_data,
+                      AtlArray **output,
+                      guint64 *bytes,
+                      GError **error)
 {
-  const guint step = self->step++;
-  gboolean is_foretold = FALSE;
+  const Pass pass = { request, run, user_data };
+  const char *const probe[] = { rule->probe != NULL ? rule->probe : "before" };
+  g_autoptr (AtlArray) before = NULL;
+  g_autoptr (AtlArray) hidden = NULL;
+  g_autoptr (AtlArray) probed = NULL;
+  g_autoptr (AtlArray) ended = NULL;
+  AtlArray *last = NULL;
 
-  if (step >= self->n_first && step + 1 < self->n_steps && self->n_learnt >= 2)
+  if (rule->method == ATL_SKIP_EASY || rule->method == ATL_SKIP_TAYLOR)
     {
-      self->change += self->rate * mean_difference (x, self->before, self->n) / self->size;
-      is_foretold = self->change < self->threshold; /* what is no number is computed */
+      *output = whole (&pass, error);
+      *bytes = *output != NULL ? MAX_FACTORS * atl_array_size (*output) : 0;
+      return *output != NULL;
     }
-  if (is_foretold)
-    for (gsize i = 0; i < self->n; i++)
-      v[i] = x[i] + (self->v[i] - self->x[i]);
-  memcpy (self->before, x, self->n * sizeof *x);
-  return is_foretold;
-}
-
-void
-atl_step_cache_learn (AtlStepCache *self, const float *x, const float *v)
-{
-  if (self->n_learnt > 0)
-    self->rate = mean_difference (v, self->v, self->n) / mean_difference (x, self->x, self->n);
-  self->size = mean_size (v, self->n);
-  self->change = 0.0;
-  memcpy (self->x, x, self->n * sizeof *x);
-  memcpy (self->v, v, self->n * sizeof *v);
-  self->n_learnt++;
+  if (rule->method != ATL_SKIP_FIRST_BLOCK &&
+      !call (&pass, "forward_probe", probe, 1, &probed, error))
+    return FALSE;
+  if (!first (&pass, &before, &hidden, error))
+    return FALSE;
+  *output = rest (&pass, &last, error);
+  if (*output == NULL)
+    {
+      atl_array_free (last);
+      return FALSE;
+    }
+  /* The residual and what is compared stay; two more come and go with each pass. */
+  *bytes = 4 * (guint64) atl_array_size (last);
+  ended = end (&pass, last, error);
+  if (ended == NULL)
+    g_clear_pointer (output, atl_array_free);
+  return ended != NULL;
 }

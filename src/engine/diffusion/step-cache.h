@@ -1,40 +1,87 @@
-/* Steps of a walk that need not be computed: "faster, slightly different" (EasyCache; Zhou et al.
- * 2025, "Less is Enough: Training-Free Video Diffusion Acceleration via Runtime-Adaptive Caching").
+/* Steps of a walk whose denoiser need not be computed whole: "faster, slightly different". One
+ * memory for each of a step's passes (positive and negative conditioning).
  *
- * The denoiser's output v follows its input x: of the last two steps that were computed k = mean|v
- * - v'| / mean|x - x'|. While the sum of what the output is foretold to have changed, k mean|x_i -
- * x_(i-1)| / mean|v|, stays below a threshold, the output is x + (v_c - x_c) of the last computed
- * step c. The first steps and the last are always computed.
+ *   AtlStepCache *cache = atl_step_cache_new (&rule, lead);
+ *   AtlArray *out = atl_step_cache_run (cache, request, run, user_data, error);
  *
- *   if (!atl_step_cache_guess (cache, x, v))
- *     { compute v; atl_step_cache_learn (cache, x, v); }
+ * Methods, with mean|…| over all numbers and p the pass before:
+ * - EASY (EasyCache, Zhou et al. 2025): k = mean|v_a - v_b| / mean|x_a - x_b| of the last two
+ * computed passes, x the latent and v the output. While the sum of k mean|x - x_p| / mean|v| stays
+ * below the threshold the output is x + (v_c - x_c) of the last computed one.
+ * - TEA (TeaCache, Liu et al. 2024): the sum of polynomial (mean|g - g_p| / mean|g_p|) of what the
+ *   network makes of its input first ("probe") stays below the threshold; the blocks are left out,
+ *   and what they added last time is added.
+ * - FIRST_BLOCK (ParaAttention; diffusers 0.42.1 FirstBlockCache): what the first block adds, r, is
+ *   like that of the last computed pass, mean|r - r_c| / mean|r_c| not above the threshold; the
+ *   other blocks are left out, and what they added then is added.
+ * - MAG (MagCache, Ma et al. 2025): of ratios known beforehand, sum of |1 - their product|.
+ * - TAYLOR (TaylorSeer, Liu et al. 2025, lite): every `interval`-th output is computed, the others
+ *   follow from differences up to `order`.
  *
- * Whatever passes a step takes (guidance) count as one output. Threading: one thread.
+ * Threading: one thread.
  */
 #pragma once
 
-#include <glib.h>
+#include "engine/models/component.h"
 
 G_BEGIN_DECLS
 
 /* Below so many steps, as few-step models have, every one of them is computed. */
 #define ATL_STEP_CACHE_LEAST 10
+#define ATL_STEP_CACHE_MAX_ORDER 3u
+
+typedef enum
+{
+  ATL_SKIP_EASY,
+  ATL_SKIP_TEA,
+  ATL_SKIP_FIRST_BLOCK,
+  ATL_SKIP_MAG,
+  ATL_SKIP_TAYLOR
+} AtlSkipMethod;
+
+typedef struct
+{
+  AtlSkipMethod method;
+  double threshold;
+  guint n_steps;
+  guint n_first, n_last; /* of the steps; always computed */
+  double polynomial[5];  /* TEA: the highest power first */
+  const char *probe;     /* TEA: the output that is compared */
+  const double *ratios;  /* MAG: one a step; outlives the cache */
+  guint max_skips;       /* MAG: in a row */
+  guint interval, order; /* TAYLOR */
+} AtlStepRule;
 
 typedef struct _AtlStepCache AtlStepCache;
 
-/* The threshold of a strength 1, 2 or 3; 0 for any other. */
-double atl_step_cache_threshold (double strength);
-/* For n_steps steps with n numbers each; the first n_first are computed. NULL where nothing would
- * be left out: threshold 0, or fewer steps than ATL_STEP_CACHE_LEAST. */
-AtlStepCache *atl_step_cache_new (double threshold, guint n_steps, guint n_first, gsize n);
+/* Runs the request's function; the caller's. NULL with an error. */
+typedef GPtrArray *(*AtlPassFunc) (const AtlRequest *request, gpointer user_data, GError **error);
+
+/* `lead` (nullable, outlives it) decides for both with EASY: the positive pass, which runs before.
+ */
+AtlStepCache *atl_step_cache_new (const AtlStepRule *rule, const AtlStepCache *lead);
 /* Accepts NULL. */
 void atl_step_cache_free (AtlStepCache *self);
-/* Of the steps in a walk: what is always computed at its head. */
-guint atl_step_cache_first (guint n_steps);
 
-/* Called once for each step. TRUE: v[n] is foretold; FALSE: it must be computed and learnt. */
-gboolean atl_step_cache_guess (AtlStepCache *self, const float *x, float *v);
-void atl_step_cache_learn (AtlStepCache *self, const float *x, const float *v);
+/* The next step's "output" for a request for "forward", which becomes one for other functions
+ * (blocks/stages.h) and gets their arrays. The caller's. */
+AtlArray *atl_step_cache_run (
+    AtlStepCache *self, AtlRequest *request, AtlPassFunc run, gpointer user_data, GError **error);
+/* Where nothing is computed: runs every function once that a walk runs, and tells how many bytes a
+ * cache holds then. FALSE with an error. */
+gboolean atl_step_cache_count (const AtlStepRule *rule,
+                               AtlRequest *request,
+                               AtlPassFunc run,
+                               gpointer user_data,
+                               AtlArray **output,
+                               guint64 *bytes,
+                               GError **error);
+
+/* Of the last step: whether all of it was computed; what was compared (below 0: nothing), and what
+ * the threshold was compared with. */
+gboolean atl_step_cache_computed (const AtlStepCache *self);
+double atl_step_cache_indicator (const AtlStepCache *self);
+double atl_step_cache_sum (const AtlStepCache *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlStepCache, atl_step_cache_free)
 

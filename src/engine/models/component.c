@@ -80,6 +80,13 @@ atl_request_function (const AtlRequest *self)
 }
 
 void
+atl_request_set_function (AtlRequest *self, const char *function)
+{
+  g_free (self->function);
+  self->function = g_strdup (function);
+}
+
+void
 atl_request_add (AtlRequest *self, AtlArray *array)
 {
   g_assert (atl_arrays_find (self->arrays, array->name) == NULL);

@@ -36,6 +36,8 @@ typedef struct _AtlRunner AtlRunner; /* blocks/runner.h */
 AtlRequest *atl_request_new (const char *function);
 void atl_request_free (AtlRequest *self);
 const char *atl_request_function (const AtlRequest *self);
+/* Asks for another function with the same arrays and numbers. */
+void atl_request_set_function (AtlRequest *self, const char *function);
 /* Takes the array. */
 void atl_request_add (AtlRequest *self, AtlArray *array);
 void atl_request_set_number (AtlRequest *self, const char *name, double value);

@@ -364,6 +364,7 @@ function_for (const char *kind)
   } kinds[] = {
     { "llm", golden_run_llm },
     { "forward", golden_run_component },
+    { "forward_sequence", golden_run_sequence },
     { "encode_text", golden_run_component },
     { "encode_image", golden_run_component },
     { "vae_encode", golden_run_component },

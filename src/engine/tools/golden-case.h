@@ -103,6 +103,7 @@ void golden_run_case (GoldenReport *report,
 void golden_run_llm (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_schedule (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_component (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
+void golden_run_sequence (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 void golden_run_pipeline (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend);
 
 /* encode_text of a whole prompt: weights, chunks or two encoders. */

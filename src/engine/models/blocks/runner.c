@@ -6,11 +6,14 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#define MAX_PLANS 3
+/* Of all functions, and of one: of shapes that do not come again. */
+#define MAX_PLANS 12
+#define MAX_PLANS_OF_ONE 3
 
 typedef struct
 {
-  char *key;          /* (owned) */
+  char *key;          /* (owned) with the shapes */
+  gsize n_function;   /* of it the beginning: the function */
   AtlPlan *plan;      /* (owned) */
   GPtrArray *outputs; /* (owned) names, interned */
   guint64 last_used;
@@ -75,7 +78,9 @@ find_plan (AtlRunner *self,
            GError **error)
 {
   g_autofree char *full = shape_key (key, inputs);
-  RunnerPlan *oldest = &self->plans[0];
+  RunnerPlan *oldest = &self->plans[0], *oldest_of_one = NULL;
+  gsize n_function = strcspn (key, " -");
+  guint n_of_one = 0;
   AtlGraph *g;
   g_autoptr (AtlPlan) plan = NULL;
 
@@ -89,7 +94,14 @@ find_plan (AtlRunner *self,
         }
       if (p->last_used < oldest->last_used)
         oldest = p;
+      if (p->key == NULL || p->n_function != n_function || strncmp (p->key, key, n_function) != 0)
+        continue;
+      n_of_one++;
+      if (oldest_of_one == NULL || p->last_used < oldest_of_one->last_used)
+        oldest_of_one = p;
     }
+  if (n_of_one >= MAX_PLANS_OF_ONE)
+    oldest = oldest_of_one;
 
   plan_clear (oldest);
   g = atl_graph_new ();
@@ -109,6 +121,7 @@ find_plan (AtlRunner *self,
     }
   oldest->plan = g_steal_pointer (&plan);
   oldest->key = g_steal_pointer (&full);
+  oldest->n_function = n_function;
   oldest->last_used = ++self->clock;
   return oldest;
 }

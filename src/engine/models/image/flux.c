@@ -16,13 +16,14 @@
  * forward: latent [B, tokens, in], context [B, T, dim], pooled [B, n], timestep [B] in 0…1,
  * guidance [B] (where the model has it), image_ids [tokens, axes], context_ids [T, axes] -> output
  * [B, tokens, out]. Names: diffusers', or the authors' (also GGUF and below
- * "model.diffusion_model."). Heads: configuration, else 128 wide.
+ * "model.diffusion_model."). Heads: configuration, else 128 wide. In parts: stages.h.
  */
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/image/flux-blocks.h"
@@ -94,34 +95,95 @@ flux_read (
 
 /* --- Forward --- */
 
-static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+typedef struct
 {
-  const Flux *m = model;
-  const AtlFluxBlocks *b = &m->blocks;
-  AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
-  AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &b->context_embedder);
-  AtlFluxPass p = { .blocks = b, .g = g, .T = text->dim[1] };
-  AtlTensor *x, *temb, *mod[6], *mod_text[6];
+  const Flux *m;
+  AtlStage stage;
+} Call;
 
-  p.rope = atl_runner_input (g, inputs, "rope");
+/* The streams of picture and text before the blocks that this part runs. */
+static void
+enter (const Call *call, AtlGraph *g, GPtrArray *inputs, AtlTensor **image, AtlTensor **text)
+{
+  const AtlFluxBlocks *b = &call->m->blocks;
+
+  if (call->stage == ATL_STAGE_REST)
+    {
+      *image = atl_runner_input (g, inputs, "hidden");
+      *text = atl_runner_input (g, inputs, "hidden_text");
+      return;
+    }
+  *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
+  *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &b->context_embedder);
+  if (call->stage != ATL_STAGE_WHOLE)
+    atl_graph_output (g, *image, "before");
+}
+
+/* The blocks of this part; both streams behind one another after the last one, else NULL. */
+static AtlTensor *
+run_blocks (const Call *call, AtlFluxPass *p, AtlTensor *temb, AtlTensor **image, AtlTensor **text)
+{
+  const AtlFluxBlocks *b = p->blocks;
+  AtlGraph *g = p->g;
+  AtlTensor *x, *mod[6], *mod_text[6];
+
+  for (guint i = call->stage == ATL_STAGE_REST ? 1 : 0; i < b->n_double; i++)
+    {
+      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
+      if (call->stage == ATL_STAGE_PROBE)
+        {
+          atl_graph_output (g, atl_modulated (g, *image, mod), "probe");
+          return NULL;
+        }
+      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
+      atl_flux_double (p, i, mod, mod_text, image, text);
+      if (call->stage == ATL_STAGE_FIRST)
+        {
+          atl_graph_output (g, *image, "hidden");
+          atl_graph_output (g, *text, "hidden_text");
+          return NULL;
+        }
+    }
+  x = atl_concat (g, 1, 2, (AtlTensor *[]){ *text, *image });
+  for (guint i = 0; i < b->n_single; i++)
+    {
+      atl_modulation (g, temb, &b->single[i].mod, 3, mod);
+      x = atl_flux_single (p, i, mod, x);
+    }
+  return x;
+}
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const Flux *m = call->m;
+  AtlFluxPass p = { .blocks = &m->blocks, .g = g };
+  AtlTensor *image = NULL, *text = NULL, *x, *temb, *mod[2];
+
   temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
   if (m->guidance.first.w != NULL)
     temb = atl_add (
         g, temb, atl_embedder (g, &m->guidance, atl_runner_input (g, inputs, "guidance_features")));
   temb = atl_add (g, temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   temb = atl_act (g, ATL_ACT_SILU, temb);
-  for (guint i = 0; i < b->n_double; i++)
+  if (call->stage == ATL_STAGE_END)
+    image = x = atl_runner_input (g, inputs, "last");
+  else
     {
-      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
-      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
-      atl_flux_double (&p, i, mod, mod_text, &image, &text);
+      enter (call, g, inputs, &image, &text);
+      p.T = text->dim[1];
+      if (call->stage != ATL_STAGE_PROBE)
+        p.rope = atl_runner_input (g, inputs, "rope");
+      x = run_blocks (call, &p, temb, &image, &text);
     }
-  x = atl_concat (g, 1, 2, (AtlTensor *[]){ text, image });
-  for (guint i = 0; i < b->n_single; i++)
+  if (x == NULL)
+    return;
+  if (call->stage == ATL_STAGE_REST)
     {
-      atl_modulation (g, temb, &b->single[i].mod, 3, mod);
-      x = atl_flux_single (&p, i, mod, x);
+      x = atl_contiguous (g, atl_slice (g, x, 1, p.T, image->dim[1]));
+      atl_graph_output (g, x, "last");
+      p.T = 0;
     }
   atl_modulation_of_end (g, temb, &m->norm_out, m->shift_first, mod);
   atl_graph_output (g, atl_flux_end (&p, x, mod, image->dim[1]), "output");
@@ -158,6 +220,7 @@ flux_run (gpointer model,
                                            { "pooled", 2 },      { "image_ids", 2 },
                                            { "context_ids", 2 }, { "timestep", 1 } };
   Flux *m = model;
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (AtlArray) time = NULL;
   g_autoptr (AtlArray) guidance = NULL;
@@ -185,15 +248,16 @@ flux_run (gpointer model,
   g_ptr_array_add (inputs, in[2]);
   g_ptr_array_add (inputs, time);
   g_ptr_array_add (inputs, rope);
-  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
-                         error);
+  return atl_stage_add_inputs (call.stage, request, TRUE, inputs, error) &&
+         atl_runner_run (m->net.runner, atl_request_function (request), describe, &call, inputs,
+                         outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_flux_class = {
   .name = "flux",
   .origins = (const char *const[]){ "FluxTransformer2DModel", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Flux),
   .read = flux_read,

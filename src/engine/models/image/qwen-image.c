@@ -26,6 +26,7 @@
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/image/flux-blocks.h"
@@ -159,7 +160,74 @@ typedef struct
 {
   const Qwen *m;
   gint64 n_first; /* tokens of the first picture */
+  AtlStage stage;
 } Call;
+
+/* The streams of picture and text before the blocks that this part runs. */
+static void
+enter (const Call *call, AtlGraph *g, GPtrArray *inputs, AtlTensor **image, AtlTensor **text)
+{
+  const AtlFluxBlocks *b = &call->m->blocks;
+
+  if (call->stage == ATL_STAGE_REST)
+    {
+      *image = atl_runner_input (g, inputs, "hidden");
+      *text = atl_runner_input (g, inputs, "hidden_text");
+      return;
+    }
+  *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
+  *text = atl_norm (g, ATL_NORM_RMS, atl_runner_input (g, inputs, "context"),
+                    atl_weight (g, call->m->txt_norm.w), NULL, ATL_DENOISER_EPS);
+  *text = atl_apply (g, *text, &b->context_embedder);
+  if (call->stage != ATL_STAGE_WHOLE)
+    atl_graph_output (g, *image, "before");
+}
+
+/* FALSE where this part ends before the last block. */
+static gboolean
+run_blocks (const Call *call,
+            AtlGraph *g,
+            GPtrArray *inputs,
+            AtlTensor *temb,
+            AtlTensor **image,
+            AtlTensor **text)
+{
+  const Qwen *m = call->m;
+  const AtlFluxBlocks *b = &m->blocks;
+  AtlFluxPass p = { .blocks = b, .g = g, .T = (*text)->dim[1] };
+  gboolean is_mixed = m->zero_cond && call->n_first < (*image)->dim[1];
+  AtlTensor *temb0 = NULL, *mod[6], *mod0[6], *mixed[6], *mod_text[6];
+
+  if (call->stage != ATL_STAGE_PROBE)
+    p.rope = atl_runner_input (g, inputs, "rope");
+  if (is_mixed)
+    temb0 = embed_time (g, m, inputs, "zero_features");
+  for (guint i = call->stage == ATL_STAGE_REST ? 1 : 0; i < b->n_double; i++)
+    {
+      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
+      if (is_mixed)
+        {
+          atl_modulation (g, temb0, &b->image[i].mod, 6, mod0);
+          mix (g, mod, mod0, *image, call->n_first, mixed);
+        }
+      if (call->stage == ATL_STAGE_PROBE)
+        {
+          atl_graph_output (g, atl_modulated (g, *image, is_mixed ? mixed : mod), "probe");
+          return FALSE;
+        }
+      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
+      atl_flux_double (&p, i, is_mixed ? mixed : mod, mod_text, image, text);
+      if (call->stage == ATL_STAGE_FIRST)
+        {
+          atl_graph_output (g, *image, "hidden");
+          atl_graph_output (g, *text, "hidden_text");
+          return FALSE;
+        }
+    }
+  if (call->stage == ATL_STAGE_REST)
+    atl_graph_output (g, *image, "last");
+  return TRUE;
+}
 
 static void
 describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
@@ -167,28 +235,15 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
   const Call *call = data;
   const Qwen *m = call->m;
   const AtlFluxBlocks *b = &m->blocks;
-  AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
-  AtlTensor *text = atl_norm (g, ATL_NORM_RMS, atl_runner_input (g, inputs, "context"),
-                              atl_weight (g, m->txt_norm.w), NULL, ATL_DENOISER_EPS);
-  AtlFluxPass p = { .blocks = b, .g = g, .T = text->dim[1] };
-  gboolean is_mixed = m->zero_cond && call->n_first < image->dim[1];
-  AtlTensor *temb, *temb0 = NULL, *mod[6], *mod0[6], *mixed[6], *mod_text[6];
+  AtlTensor *image, *text, *temb = embed_time (g, m, inputs, "time_features"), *mod[6];
 
-  text = atl_apply (g, text, &b->context_embedder);
-  p.rope = atl_runner_input (g, inputs, "rope");
-  temb = embed_time (g, m, inputs, "time_features");
-  if (is_mixed)
-    temb0 = embed_time (g, m, inputs, "zero_features");
-  for (guint i = 0; i < b->n_double; i++)
+  if (call->stage == ATL_STAGE_END)
+    image = atl_runner_input (g, inputs, "last");
+  else
     {
-      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
-      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
-      if (is_mixed)
-        {
-          atl_modulation (g, temb0, &b->image[i].mod, 6, mod0);
-          mix (g, mod, mod0, image, call->n_first, mixed);
-        }
-      atl_flux_double (&p, i, is_mixed ? mixed : mod, mod_text, &image, &text);
+      enter (call, g, inputs, &image, &text);
+      if (!run_blocks (call, g, inputs, temb, &image, &text))
+        return;
     }
   atl_modulation_of_end (g, temb, &m->norm_out, FALSE, mod);
   atl_graph_output (g, atl_apply (g, atl_modulated (g, image, mod), &b->proj_out), "output");
@@ -297,7 +352,7 @@ qwen_run (gpointer model,
   g_autoptr (AtlArray) text = NULL;
   g_autoptr (AtlArray) text_ids = NULL;
   g_autoptr (AtlArray) rope = NULL;
-  Call call = { .m = m };
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   g_autofree char *key = NULL;
   float t, none = 0.0f;
   gint64 start;
@@ -327,15 +382,16 @@ qwen_run (gpointer model,
   g_ptr_array_add (inputs, rope);
   g_ptr_array_add (inputs, zero);
   g_ptr_array_add (inputs, row);
-  key = g_strdup_printf ("forward %" G_GINT64_FORMAT, call.n_first);
-  return atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
+  key = g_strdup_printf ("%s %" G_GINT64_FORMAT, atl_request_function (request), call.n_first);
+  return atl_stage_add_inputs (call.stage, request, TRUE, inputs, error) &&
+         atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_qwen_image_class = {
   .name = "qwen-image",
   .origins = (const char *const[]){ "QwenImageTransformer2DModel", "qwen_image", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Qwen),
   .read = qwen_read,

@@ -28,16 +28,17 @@
 
 #include <glib/gi18n.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/video/wan-names.h"
+#include "engine/models/video/wan-rope.h"
 
 #define EPS 1e-6f
 #define MAX_BLOCKS 128
@@ -59,7 +60,7 @@ typedef struct
 typedef struct
 {
   AtlNetwork net;
-  gint64 dim, n_heads, patch_h, patch_w;
+  gint64 dim, n_heads, patch_h, patch_w, n_freqs;
   guint n_blocks, n_vace;
   Block *blocks, *vace; /* (owned) */
   gint vace_layer[MAX_BLOCKS];
@@ -189,7 +190,11 @@ read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
 
   m->patch.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embedding.weight");
   m->patch.b = atl_source_tensor (s, ATL_USE_VECTOR, 1, &D, TRUE, "patch_embedding.bias");
-  m->time.first = atl_source_linear (s, D, ATL_DENOISER_FREQS, "time_embedding.0");
+  m->time.first = atl_source_linear (s, D, -1, "time_embedding.0");
+  m->n_freqs = m->time.first.w != NULL ? m->time.first.w->dim[1] : 0;
+  if (m->n_freqs % 2 != 0)
+    atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " sinusoids of the timestep are no pairs"),
+                      atl_checkpoint_name (cp), m->n_freqs);
   m->time.second = atl_source_linear (s, D, D, "time_embedding.2");
   m->time_proj = atl_source_linear (s, 6 * D, D, "time_projection.1");
   m->text1 = atl_source_linear (s, D, -1, "text_embedding.0");
@@ -401,81 +406,94 @@ unpatch (AtlGraph *g, const Wan *m, AtlTensor *x, gint64 B, gint64 F, gint64 h, 
   return atl_permute_to (g, x, 0, 4, 1, 2, 3);
 }
 
-static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+typedef struct
 {
-  const Wan *m = model;
-  Pass p = { .m = m, .g = g, .d = m->dim / m->n_heads };
-  AtlTensor *x = embed_patches (g, m, atl_runner_input (g, inputs, "latent"), &m->patch);
-  AtlTensor *e = atl_runner_input (g, inputs, "time_features");
-  AtlTensor *hints[MAX_BLOCKS], *mod[2];
-  gint64 F = x->dim[1], h = x->dim[2], w = x->dim[3];
+  const Wan *m;
+  AtlStage stage;
+} Call;
 
-  p.B = x->dim[0];
-  p.T = F * h * w;
-  x = atl_reshape_to (g, x, p.B, p.T, m->dim);
-  p.rope = atl_runner_input (g, inputs, "rope");
+/* The tokens before the blocks that this part runs. */
+static AtlTensor *
+enter (const Call *call, Pass *p, GPtrArray *inputs)
+{
+  AtlGraph *g = p->g;
+  AtlTensor *x;
 
-  e = atl_embedder (g, &m->time, e);
-  p.e6 = atl_apply (g, atl_act (g, ATL_ACT_SILU, e), &m->time_proj);
-  p.e6 = atl_reshape_to (g, p.e6, p.B, e->dim[1], 6, m->dim);
+  if (call->stage == ATL_STAGE_REST)
+    return atl_runner_input (g, inputs, "hidden");
+  if (call->stage == ATL_STAGE_END)
+    return atl_runner_input (g, inputs, "last");
+  x = embed_patches (g, p->m, atl_runner_input (g, inputs, "latent"), &p->m->patch);
+  x = atl_reshape_to (g, x, p->B, p->T, p->m->dim);
+  if (call->stage != ATL_STAGE_WHOLE)
+    atl_graph_output (g, x, "before");
+  return x;
+}
 
-  p.text = atl_linear_act (g, atl_runner_input (g, inputs, "context"), atl_weight (g, m->text1.w),
-                           atl_weight (g, m->text1.b), ATL_ACT_GELU_TANH);
-  p.text = atl_apply (g, p.text, &m->text2);
+static AtlTensor *
+run_blocks (const Call *call, Pass *p, GPtrArray *inputs, AtlTensor *x)
+{
+  AtlGraph *g = p->g;
+  const Wan *m = p->m;
+  guint first = call->stage == ATL_STAGE_REST ? 1 : 0;
+  guint end = call->stage == ATL_STAGE_FIRST ? 1 : m->n_blocks;
+  AtlTensor *hints[MAX_BLOCKS];
+
+  p->rope = atl_runner_input (g, inputs, "rope");
+  p->text = atl_linear_act (g, atl_runner_input (g, inputs, "context"), atl_weight (g, m->text1.w),
+                            atl_weight (g, m->text1.b), ATL_ACT_GELU_TANH);
+  p->text = atl_apply (g, p->text, &m->text2);
   if (atl_arrays_find (inputs, "image_context") != NULL)
-    p.image = image_tokens (g, m, inputs);
+    p->image = image_tokens (g, m, inputs);
 
   if (m->n_vace > 0)
-    run_vace (&p, inputs, x, hints);
-  for (guint i = 0; i < m->n_blocks; i++)
+    run_vace (p, inputs, x, hints);
+  for (guint i = first; i < end; i++)
     {
-      x = block (&p, &m->blocks[i], x);
+      x = block (p, &m->blocks[i], x);
       for (guint k = 0; k < m->n_vace; k++)
         if (m->vace_layer[k] == (gint) i)
           x = atl_add (g, x, hints[k]);
     }
+  return x;
+}
 
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const Wan *m = call->m;
+  const AtlArray *latent = atl_arrays_find (inputs, "latent");
+  gint64 F = latent->dim[2], h = latent->dim[3] / m->patch_h, w = latent->dim[4] / m->patch_w;
+  Pass p = { .m = m, .g = g, .B = latent->dim[0], .T = F * h * w, .d = m->dim / m->n_heads };
+  AtlTensor *x = enter (call, &p, inputs), *e, *mod[2];
+
+  e = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
+  if (call->stage != ATL_STAGE_END)
+    {
+      p.e6 = atl_apply (g, atl_act (g, ATL_ACT_SILU, e), &m->time_proj);
+      p.e6 = atl_reshape_to (g, p.e6, p.B, e->dim[1], 6, m->dim);
+    }
+  if (call->stage == ATL_STAGE_PROBE)
+    {
+      atl_graph_output (g, e, "probe");
+      atl_graph_output (g, p.e6, "probe_projected");
+      return;
+    }
+  if (call->stage != ATL_STAGE_END)
+    x = run_blocks (call, &p, inputs, x);
+  if (call->stage == ATL_STAGE_FIRST)
+    {
+      atl_graph_output (g, x, "hidden");
+      return;
+    }
+  if (call->stage == ATL_STAGE_REST)
+    atl_graph_output (g, x, "last");
   e = atl_add (g, atl_reshape_to (g, e, p.B, e->dim[1], 1, m->dim),
                atl_weight (g, m->head_modulation));
   split (&p, e, 2, mod);
   x = atl_apply (g, atl_modulated (g, x, mod), &m->head);
   atl_graph_output (g, unpatch (g, m, x, p.B, F, h, w), "output");
-}
-
-/* [tokens, d] of a grid of F x h x w tokens. */
-static AtlArray *
-rope_table (gint64 d, gint64 F, gint64 h, gint64 w)
-{
-  gint64 side = 2 * (d / 6), axis_dim[3] = { d - 2 * side, side, side };
-  gint64 T = F * h * w, at = 0;
-  AtlArray *table = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T, d });
-
-  if (atl_array_is_hollow (table))
-    return table;
-  for (guint axis = 0; axis < 3; axis++)
-    {
-      guint half = (guint) axis_dim[axis] / 2;
-      g_autofree double *freqs = g_new (double, half);
-      AtlRopeParams params = { .n_rot = (guint) axis_dim[axis],
-                               .base = 10000.0,
-                               .attn_factor = 1.0 };
-
-      atl_rope_frequencies (&params, NULL, freqs);
-      for (gint64 t = 0; t < T; t++)
-        {
-          gint64 position = axis == 0 ? t / (h * w) : axis == 1 ? t / w % h : t % w;
-          float *row = atl_array_f32 (table) + t * d;
-
-          for (guint i = 0; i < half; i++)
-            {
-              row[at + i] = (float) cos (position * freqs[i]);
-              row[d / 2 + at + i] = (float) sin (position * freqs[i]);
-            }
-        }
-      at += half;
-    }
-  return table;
 }
 
 static gboolean
@@ -509,6 +527,7 @@ wan_run (gpointer model,
 {
   static const char *const optional[] = { "image_context", "control", "control_scale" };
   Wan *m = model;
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   AtlArray *latent = atl_request_require (request, "latent", ATL_DTYPE_F32, 5, error);
   AtlArray *context =
       latent == NULL ? NULL : atl_request_require (request, "context", ATL_DTYPE_F32, 3, error);
@@ -527,18 +546,24 @@ wan_run (gpointer model,
     }
   if (!check_shapes (m, latent, timestep, context, error))
     return FALSE;
+  if (m->n_vace > 0 && call.stage != ATL_STAGE_WHOLE)
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("%s cannot do “%s”"), "wan-vace",
+                   atl_request_function (request));
+      return FALSE;
+    }
   if (m->n_vace > 0 && (!atl_request_require (request, "control", ATL_DTYPE_F32, 5, error) ||
                         !atl_request_require (request, "control_scale", ATL_DTYPE_F32, 1, error)))
     return FALSE;
 
   B = latent->dim[0];
   n_times = timestep->n_dims == 2 ? timestep->dim[1] : 1;
-  features = atl_array_new ("time_features", ATL_DTYPE_F32, 3,
-                            (gint64[]){ B, n_times, ATL_DENOISER_FREQS });
-  atl_timestep_features (atl_array_f32 (timestep), (guint) (B * n_times), ATL_DENOISER_FREQS,
+  features =
+      atl_array_new ("time_features", ATL_DTYPE_F32, 3, (gint64[]){ B, n_times, m->n_freqs });
+  atl_timestep_features (atl_array_f32 (timestep), (guint) (B * n_times), (guint) m->n_freqs,
                          atl_array_f32 (features));
-  rope = rope_table (m->dim / m->n_heads, latent->dim[2], latent->dim[3] / m->patch_h,
-                     latent->dim[4] / m->patch_w);
+  rope = atl_wan_rope (m->dim / m->n_heads, latent->dim[2], latent->dim[3] / m->patch_h,
+                       latent->dim[4] / m->patch_w);
   g_ptr_array_add (inputs, latent);
   g_ptr_array_add (inputs, context);
   g_ptr_array_add (inputs, features);
@@ -549,8 +574,9 @@ wan_run (gpointer model,
       if (a != NULL)
         g_ptr_array_add (inputs, a);
     }
-  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
-                         error);
+  return atl_stage_add_inputs (call.stage, request, FALSE, inputs, error) &&
+         atl_runner_run (m->net.runner, atl_request_function (request), describe, &call, inputs,
+                         outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_wan_class = {
@@ -558,7 +584,7 @@ const AtlComponentClass atl_wan_class = {
   .origins =
       (const char *const[]){ "WanTransformer3DModel", "WanVACETransformer3DModel", "wan", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Wan),
   .read = wan_read,

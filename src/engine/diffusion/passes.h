@@ -1,0 +1,56 @@
+/* Leaving out steps of a run, or parts of them (step-cache.h): which rule holds for its denoiser,
+ * and the memories of a step's passes.
+ *
+ *   AtlPasses *passes = atl_passes_new (run, "transformer", n_steps);
+ *   for each step:
+ *     atl_passes_predict (passes, scaled, predict_step, data, out, error)
+ *
+ * Rules, by strength 1, 2, 3 of the setting "faster": TeaCache where its authors fitted a
+ * polynomial (Flux.1, Wan 2.1), else the first block's where the network answers in parts, else
+ * EasyCache. The setting "faster_method" asks for another: "teacache", "first-block", "easycache",
+ * "taylor".
+ *
+ * Threading: as the run's.
+ */
+#pragma once
+
+#include "engine/diffusion/run.h"
+
+G_BEGIN_DECLS
+
+/* NULL where every step is computed: no such setting, few steps, several networks that draw. */
+AtlPasses *atl_passes_new (AtlRun *run, const char *role, guint n_steps);
+/* Accepts NULL. */
+void atl_passes_free (AtlPasses *self);
+
+/* One step's prediction for the latent x into `out`; borrowed. */
+typedef gboolean (*AtlPassesFunc) (const AtlArray *x,
+                                   AtlArray *out,
+                                   gpointer user_data,
+                                   GError **error);
+
+/* One step: `predict` itself, whose passes come to atl_passes_forward() one after another, or what
+ * is foretold. `*computed`: whether its first pass was computed whole. */
+gboolean atl_passes_predict (AtlPasses *self,
+                             const AtlArray *x,
+                             AtlPassesFunc predict,
+                             gpointer user_data,
+                             AtlArray *out,
+                             gboolean *computed,
+                             GError **error);
+/* The "output" of one pass of the part `role`; the caller's. */
+AtlArray *
+atl_passes_forward (AtlPasses *self, const char *role, AtlRequest *request, GError **error);
+/* Whether passes of that part come here. */
+gboolean atl_passes_concerns (const AtlPasses *self, const char *role, const char *function);
+
+/* The rule for a denoiser whose class and weights these are; `method` nullable. FALSE where
+ * `strength` is not 1, 2 or 3. */
+gboolean atl_passes_rule (const AtlComponentClass *klass,
+                          const AtlCheckpoint *cp,
+                          const char *method,
+                          double strength,
+                          guint n_steps,
+                          AtlStepRule *rule);
+
+G_END_DECLS
