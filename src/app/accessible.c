@@ -29,6 +29,8 @@ name_button (GtkWidget *button)
   if (name == NULL || !GTK_IS_TOGGLE_BUTTON (inner))
     return;
   atl_accessible_set_name (GTK_IS_MENU_BUTTON (button) ? button : inner, name);
+  /* By the tooltip of the menu button: the name again. */
+  gtk_accessible_reset_relation (GTK_ACCESSIBLE (inner), GTK_ACCESSIBLE_RELATION_DESCRIBED_BY);
 }
 
 /* A tooltip ends in the key that does the same, as in "Search (Ctrl+F)", and would be read after
@@ -44,11 +46,14 @@ key_of (const char *tooltip)
   return g_strndup (start + 1, strlen (start) - 2);
 }
 
-/* GTK before 4.10 has no role for a toggle button: its state is told in words. */
+/* GTK before 4.10 has no role for a toggle button: its state is told in words. The tooltip of a
+ * button with words says more than these, that of a picture is its name. */
 static void
 describe_button (GtkWidget *button)
 {
-  g_autofree char *key = key_of (gtk_widget_get_tooltip_text (button));
+  const char *tooltip = gtk_widget_get_tooltip_text (button);
+  gboolean has_words = gtk_button_get_label (GTK_BUTTON (button)) != NULL;
+  g_autofree char *key = has_words ? g_strdup (tooltip) : key_of (tooltip);
   const char *state = NULL;
   g_autofree char *words = NULL;
 
@@ -62,16 +67,29 @@ describe_button (GtkWidget *button)
 
 /* A button with a picture is labelled by it, and a picture without a name is called by its type. */
 static void
+unlabel (GtkWidget *button)
+{
+  gtk_accessible_reset_relation (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_RELATION_LABELLED_BY);
+}
+
+static void
 complete_button (GtkWidget *button)
 {
   gboolean is_part = GTK_IS_MENU_BUTTON (gtk_widget_get_parent (button)) ||
                      GTK_IS_DROP_DOWN (gtk_widget_get_parent (button));
+  gboolean is_picture = GTK_IS_IMAGE (gtk_button_get_child (GTK_BUTTON (button)));
 
-  if (is_part || !GTK_IS_IMAGE (gtk_button_get_child (GTK_BUTTON (button))) ||
-      g_object_get_data (G_OBJECT (button), "atl-accessible-button") != NULL)
+  /* A switcher's buttons are tabs, which have a state of their own. */
+  if (is_part || (!is_picture && !GTK_IS_TOGGLE_BUTTON (button)) ||
+      gtk_widget_get_ancestor (button, ADW_TYPE_VIEW_SWITCHER) != NULL)
+    return;
+  if (is_picture)
+    unlabel (button);
+  if (g_object_get_data (G_OBJECT (button), "atl-accessible-button") != NULL)
     return;
   g_object_set_data (G_OBJECT (button), "atl-accessible-button", GINT_TO_POINTER (1));
-  gtk_accessible_reset_relation (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_RELATION_LABELLED_BY);
+  if (is_picture)
+    g_signal_connect_after (button, "notify::icon-name", G_CALLBACK (unlabel), NULL);
   describe_button (button);
   g_signal_connect_after (button, "notify::tooltip-markup", G_CALLBACK (describe_button), NULL);
   if (GTK_IS_TOGGLE_BUTTON (button))
@@ -91,6 +109,61 @@ complete_stack (GtkStack *stack)
         gtk_accessible_update_property (GTK_ACCESSIBLE (page), GTK_ACCESSIBLE_PROPERTY_LABEL, "",
                                         -1);
     }
+}
+
+static GtkWidget *
+find_label (GtkWidget *widget)
+{
+  GtkWidget *label = GTK_IS_LABEL (widget) && gtk_widget_get_mapped (widget) ? widget : NULL;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL && label == NULL;
+       child = gtk_widget_get_next_sibling (child))
+    label = find_label (child);
+  return label;
+}
+
+/* What is chosen, which the button of a drop-down shows, and GTK does not tell. */
+static void
+tell_chosen (GtkWidget *drop_down)
+{
+  GtkWidget *inner = gtk_widget_get_first_child (drop_down);
+  GtkWidget *label = inner != NULL ? find_label (inner) : NULL;
+
+  if (label != NULL)
+    gtk_accessible_update_property (GTK_ACCESSIBLE (inner), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                    gtk_label_get_text (GTK_LABEL (label)), -1);
+}
+
+static void
+complete_drop_down (GtkWidget *drop_down)
+{
+  name_button (drop_down);
+  tell_chosen (drop_down);
+  if (g_object_get_data (G_OBJECT (drop_down), "atl-accessible-choice") != NULL)
+    return;
+  g_object_set_data (G_OBJECT (drop_down), "atl-accessible-choice", GINT_TO_POINTER (1));
+  g_signal_connect_after (drop_down, "notify::selected-item", G_CALLBACK (tell_chosen), NULL);
+}
+
+/* The list of a drop-down and the entry above it, in its pop-up. */
+static gboolean
+in_drop_down (GtkWidget *widget)
+{
+  return (GTK_IS_LIST_VIEW (widget) || GTK_IS_SEARCH_ENTRY (widget)) &&
+         gtk_widget_get_ancestor (widget, GTK_TYPE_POPOVER) != NULL &&
+         gtk_widget_get_ancestor (widget, GTK_TYPE_DROP_DOWN) != NULL;
+}
+
+static void
+complete_part (GtkWidget *widget)
+{
+  GtkWidget *drop_down = gtk_widget_get_ancestor (widget, GTK_TYPE_DROP_DOWN);
+  const char *name = gtk_widget_get_tooltip_text (drop_down);
+
+  if (GTK_IS_SEARCH_ENTRY (widget))
+    name = _ ("Search");
+  if (name != NULL)
+    atl_accessible_set_name (widget, name);
 }
 
 /* The title of the row that the list is in, or that of its first row. A group names its list
@@ -117,6 +190,39 @@ is_search_of_rows (GtkWidget *widget)
   return GTK_IS_TOGGLE_BUTTON (widget) && gtk_widget_get_tooltip_text (widget) != NULL &&
          ADW_IS_PREFERENCES_WINDOW (gtk_widget_get_root (widget)) &&
          gtk_widget_get_ancestor (widget, ADW_TYPE_HEADER_BAR) != NULL;
+}
+
+static GtkWidget *
+find_head (GtkWidget *widget)
+{
+  GtkWidget *head = NULL;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL && head == NULL;
+       child = gtk_widget_get_next_sibling (child))
+    head = ADW_IS_ACTION_ROW (child) ? child : find_head (child);
+  return head;
+}
+
+/* Of a row that opens: its head takes the focus, and does not say whether it is open. */
+static void
+tell_expanded (GtkWidget *row)
+{
+  GtkWidget *head = find_head (row);
+
+  if (head != NULL)
+    gtk_accessible_update_state (GTK_ACCESSIBLE (head), GTK_ACCESSIBLE_STATE_EXPANDED,
+                                 adw_expander_row_get_expanded (ADW_EXPANDER_ROW (row)), -1);
+}
+
+static void
+complete_expander (GtkWidget *row)
+{
+  atl_accessible_set_name (row, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (row)));
+  tell_expanded (row);
+  if (g_object_get_data (G_OBJECT (row), "atl-accessible-expander") != NULL)
+    return;
+  g_object_set_data (G_OBJECT (row), "atl-accessible-expander", GINT_TO_POINTER (1));
+  g_signal_connect_after (row, "notify::expanded", G_CALLBACK (tell_expanded), NULL);
 }
 
 /* The one in the head of the row, which the row names nowhere; those in its rows are named by them.
@@ -241,8 +347,9 @@ atl_accessible_focus_by_click (GtkWidget *label)
   gtk_widget_set_can_focus (label, FALSE);
 }
 
-void
-atl_accessible_complete (GtkWidget *root)
+/* What `root` itself lacks. */
+static void
+complete (GtkWidget *root)
 {
   if (GTK_IS_BUTTON (root))
     complete_button (root);
@@ -250,10 +357,18 @@ atl_accessible_complete (GtkWidget *root)
     complete_stack (GTK_STACK (root));
   else if (GTK_IS_POPOVER_MENU (root))
     gtk_accessible_update_property (GTK_ACCESSIBLE (root), GTK_ACCESSIBLE_PROPERTY_LABEL, "", -1);
-  if (GTK_IS_MENU_BUTTON (root) || GTK_IS_DROP_DOWN (root))
+  if (GTK_IS_MENU_BUTTON (root))
     name_button (root);
+  else if (GTK_IS_DROP_DOWN (root))
+    complete_drop_down (root);
+  else if (in_drop_down (root))
+    complete_part (root);
   else if (is_search_of_rows (root))
     atl_accessible_set_name (root, gtk_widget_get_tooltip_text (root));
+  else if (GTK_IS_SCROLLED_WINDOW (root) &&
+           gtk_widget_get_ancestor (root, GTK_TYPE_POPOVER_MENU) != NULL)
+    /* In a menu of one item the arrows would come to it. */
+    gtk_widget_set_focusable (root, FALSE);
   else if (GTK_IS_SCROLLED_WINDOW (root) && !has_label (root))
     name_scrolled (root);
   else if (GTK_IS_LIST_BOX (root) && !has_label (root))
@@ -263,13 +378,30 @@ atl_accessible_complete (GtkWidget *root)
         atl_accessible_set_name (root, title);
     }
   else if (ADW_IS_EXPANDER_ROW (root))
-    atl_accessible_set_name (root, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (root)));
+    complete_expander (root);
   else if (is_switch_of_expander (root))
     atl_accessible_set_name (root, adw_preferences_row_get_title (ADW_PREFERENCES_ROW (
                                        gtk_widget_get_ancestor (root, ADW_TYPE_EXPANDER_ROW))));
-  for (GtkWidget *child = gtk_widget_get_first_child (root); child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    atl_accessible_complete (child);
+}
+
+static gboolean
+mapped_hook (GSignalInvocationHint *hint, guint n, const GValue *values, gpointer data)
+{
+  complete (g_value_get_object (&values[0]));
+  return G_SOURCE_CONTINUE;
+}
+
+void
+atl_accessible_watch (void)
+{
+  static gboolean watches;
+
+  if (watches)
+    return;
+  watches = TRUE;
+  /* Signals come with the class, which nobody may have needed yet. */
+  g_type_class_unref (g_type_class_ref (GTK_TYPE_WIDGET));
+  g_signal_add_emission_hook (g_signal_lookup ("map", GTK_TYPE_WIDGET), 0, mapped_hook, NULL, NULL);
 }
 
 static void

@@ -8,14 +8,14 @@
 
 G_BEGIN_DECLS
 
-/* Everything below `root` that GTK leaves without a name: menu buttons and drop-downs are named by
- * their tooltips, buttons with a picture no longer by the type of the picture, lists by the title
- * of their group, scrolled windows by what is in them. Windows of the application get this when
- * they are shown; call it for what is made later.
+/* From now on each widget is completed when it is shown: menu buttons and drop-downs are named by
+ * their tooltips, lists by the title of their group, scrolled windows by what is in them; buttons
+ * with a picture are no longer called by its type, toggles tell their state. Once a process, after
+ * the display is open.
  */
-void atl_accessible_complete (GtkWidget *root);
+void atl_accessible_watch (void);
 
-/* A name that atl_accessible_complete() leaves as it is. */
+/* A name that atl_accessible_watch() leaves as it is. */
 void atl_accessible_set_name (GtkWidget *widget, const char *name);
 
 /* Tells the person in the window of `widget` in words what happened elsewhere. GTK 4.8 has no

@@ -305,17 +305,6 @@ open_files (GApplication *app, GFile **files, int n_files, const char *hint)
     tell_no_session (self);
 }
 
-/* Every window and dialog, whoever made it, is complete for a screen reader when it is shown. */
-static void
-toplevels_cb (GListModel *windows, guint position, guint n_removed, guint n_added)
-{
-  for (guint i = 0; i < n_added; i++)
-    {
-      g_autoptr (GtkWidget) window = g_list_model_get_item (windows, position + i);
-      g_signal_connect (window, "map", G_CALLBACK (atl_accessible_complete), NULL);
-    }
-}
-
 /* What needs the session; FALSE where there cannot be one. */
 static gboolean
 begin (AtlApplication *self)
@@ -347,7 +336,7 @@ startup (GApplication *app)
 {
   G_APPLICATION_CLASS (atl_application_parent_class)->startup (app);
   gtk_source_init ();
-  g_signal_connect (gtk_window_get_toplevels (), "items-changed", G_CALLBACK (toplevels_cb), NULL);
+  atl_accessible_watch ();
   begin (ATL_APPLICATION (app));
 }
 

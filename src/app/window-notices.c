@@ -129,6 +129,7 @@ static void
 refresh_load (AtlWindow *self)
 {
   gboolean loading = atl_session_get_is_loading (self->session);
+  gboolean was_loading = gtk_revealer_get_reveal_child (GTK_REVEALER (self->load_revealer));
   g_autofree char *words = NULL;
 
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->load_revealer), loading);
@@ -137,9 +138,24 @@ refresh_load (AtlWindow *self)
   atl_window_hide_notice (self);
   words = g_strdup_printf ("%s · %s", atl_session_get_load_name (self->session),
                            atl_session_get_load_phase (self->session));
+  if (!was_loading)
+    atl_accessible_announce (GTK_WIDGET (self), words);
   gtk_label_set_text (GTK_LABEL (self->load_label), words);
   gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->load_bar),
                                  atl_session_get_load_fraction (self->session));
+}
+
+static void
+model_cb (AtlWindow *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  g_autofree char *words = NULL;
+
+  if (model == NULL || !atl_model_get_is_loaded (model))
+    return;
+  /* Translators: the name of a model that was loaded, said by a screen reader */
+  words = g_strdup_printf (_ ("Ready: %s"), atl_session_get_model_name (self->session));
+  atl_accessible_announce (GTK_WIDGET (self), words);
 }
 
 static void
@@ -193,6 +209,8 @@ atl_window_connect_notices (AtlWindow *self)
 
   g_signal_connect_object (session, "notice", G_CALLBACK (notice_cb), self, 0);
   g_signal_connect_object (session, "load-failed", G_CALLBACK (load_failed_cb), self, 0);
+  g_signal_connect_object (session, "notify::model", G_CALLBACK (model_cb), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "notify::is-loading", G_CALLBACK (refresh_load), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (session, "notify::load-fraction", G_CALLBACK (refresh_load), self,

@@ -73,7 +73,6 @@ create_menu_cb (GtkMenuButton *button, gpointer data)
   menu = self->entry->kind == ATL_CHAT_ENTRY_FOLDER ? folder_menu (self->entry)
                                                     : chat_menu (self->entry);
   gtk_menu_button_set_menu_model (button, menu);
-  atl_accessible_complete (GTK_WIDGET (button));
 }
 
 gboolean

@@ -90,6 +90,8 @@ refresh_thinking (AtlMessageRow *self)
   gtk_label_set_text (GTK_LABEL (self->thinking_label), label);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->thinking_toggle),
                                   GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+  gtk_accessible_update_state (GTK_ACCESSIBLE (self->thinking_toggle),
+                               GTK_ACCESSIBLE_STATE_EXPANDED, open, -1);
   gtk_image_set_from_icon_name (GTK_IMAGE (self->thinking_arrow),
                                 open ? "pan-down-symbolic" : "pan-end-symbolic");
   if (open)
@@ -503,7 +505,6 @@ atl_message_row_init (AtlMessageRow *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_widget_set_focusable (GTK_WIDGET (self), TRUE);
-  atl_accessible_complete (GTK_WIDGET (self));
   atl_label_never_hyphenate (GTK_LABEL (self->bubble));
   atl_label_never_hyphenate (GTK_LABEL (self->thinking_text));
   atl_accessible_focus_by_click (self->bubble);

@@ -230,6 +230,19 @@ end (AtlCompareColumn *self)
   g_signal_emit (self, signals[ENDED], 0);
 }
 
+/* The answer is read when it ends, and when the focus comes to it. */
+static void
+tell (AtlCompareColumn *self)
+{
+  AtlModelEntry *entry = atl_model_drop_down_get_entry (GTK_DROP_DOWN (self->model_drop));
+  g_autofree char *words = atl_markdown_view_get_words (ATL_MARKDOWN_VIEW (self->markdown));
+  g_autofree char *told = g_strdup_printf ("%s: %s", entry != NULL ? entry->name : "", words);
+
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->scroller),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+  atl_accessible_announce (GTK_WIDGET (self), told);
+}
+
 static void
 finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlCompareColumn *self)
 {
@@ -240,6 +253,7 @@ finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlCompareColumn *self)
 
   gtk_label_set_text (GTK_LABEL (self->stats_label), words);
   end (self);
+  tell (self);
 }
 
 void
@@ -248,6 +262,7 @@ atl_compare_column_fail (AtlCompareColumn *self, const GError *error)
   if (error != NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     {
       gtk_label_set_text (GTK_LABEL (self->error_label), error->message);
+      atl_accessible_announce (GTK_WIDGET (self), error->message);
       gtk_widget_set_visible (self->error_label, TRUE);
     }
   end (self);
@@ -394,7 +409,6 @@ atl_compare_column_init (AtlCompareColumn *self)
   self->answer = g_string_new (NULL);
   gtk_widget_init_template (GTK_WIDGET (self));
   atl_accessible_set_name (self->scroller, _ ("Answer"));
-  atl_accessible_complete (GTK_WIDGET (self));
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     {
       GtkWidget *row = atl_param_row_new (atl_chat_param_find (keys[i]));

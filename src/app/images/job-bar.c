@@ -3,7 +3,6 @@
 
 #include <glib/gi18n.h>
 
-#include "app/accessible.h"
 #include "app/images/queue-view.h"
 #include "app/words.h"
 
@@ -170,7 +169,6 @@ static void
 atl_job_bar_init (AtlJobBar *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_complete (GTK_WIDGET (self));
   self->task = g_signal_group_new (ATL_TYPE_PICTURE_TASK);
   g_signal_group_connect_swapped (self->task, "notify::progress", G_CALLBACK (refresh), self);
   g_signal_connect_swapped (self->pause_button, "toggled", G_CALLBACK (pause_cb), self);

@@ -4,7 +4,6 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
-#include "app/accessible.h"
 #include "app/images/missing-parts.h"
 
 struct _AtlPictureCanvas
@@ -174,5 +173,4 @@ static void
 atl_picture_canvas_init (AtlPictureCanvas *self)
 {
   gtk_widget_init_template (GTK_WIDGET (self));
-  atl_accessible_complete (GTK_WIDGET (self));
 }

@@ -75,6 +75,20 @@ refresh_badge (AtlModelListRow *self)
     set_badge (self, "", NULL, NULL);
 }
 
+/* What the row shows, and not the path, which is its tooltip. */
+static void
+describe (AtlModelListRow *self, const char *words)
+{
+  const char *badge = gtk_label_get_text (GTK_LABEL (self->badge));
+  const char *more = gtk_widget_get_tooltip_text (self->badge);
+  g_autofree char *all = *badge != '\0'
+                             ? g_strdup_printf ("%s. %s. %s", words, badge, more ? more : "")
+                             : g_strdup (words);
+
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, all,
+                                  -1);
+}
+
 void
 atl_model_list_row_refresh (AtlModelListRow *self)
 {
@@ -105,6 +119,7 @@ atl_model_list_row_refresh (AtlModelListRow *self)
                                   use_name, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
                                   why_not ? why_not : "", -1);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "model.use", !in_use && why_not == NULL);
+  describe (self, words);
 }
 
 static void
@@ -192,6 +207,26 @@ row_menu (AtlModelListRow *self)
   return G_MENU_MODEL (menu);
 }
 
+/* What its menu has. */
+static gboolean
+key_cb (GtkEventControllerKey *keys,
+        guint keyval,
+        guint code,
+        GdkModifierType state,
+        AtlModelListRow *self)
+{
+  GdkModifierType modifiers = state & gtk_accelerator_get_default_mod_mask ();
+
+  if (keyval == GDK_KEY_Menu || (keyval == GDK_KEY_F10 && modifiers == GDK_SHIFT_MASK))
+    gtk_menu_button_popup (GTK_MENU_BUTTON (self->menu_button));
+  else if ((keyval == GDK_KEY_Delete || keyval == GDK_KEY_KP_Delete) && modifiers == 0 &&
+           self->entry->in_library)
+    gtk_widget_activate_action (GTK_WIDGET (self), "model.remove", NULL);
+  else
+    return GDK_EVENT_PROPAGATE;
+  return GDK_EVENT_STOP;
+}
+
 static void
 atl_model_list_row_dispose (GObject *object)
 {
@@ -216,6 +251,10 @@ atl_model_list_row_class_init (AtlModelListRowClass *klass)
 static void
 atl_model_list_row_init (AtlModelListRow *self)
 {
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
   self->warning = gtk_image_new_from_icon_name ("dialog-warning-symbolic");
   gtk_widget_add_css_class (self->warning, "error");
   gtk_widget_set_tooltip_text (self->warning, _ ("Cannot be used"));

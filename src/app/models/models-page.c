@@ -58,11 +58,44 @@ refresh_rows (AtlModelsPage *self)
     atl_model_list_row_refresh (g_ptr_array_index (self->rows, i));
 }
 
+/* The place of the row that has the focus; -1: none has. */
+static int
+find_focused (AtlModelsPage *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  for (guint i = 0; focus != NULL && i < self->rows->len; i++)
+    if (focus == g_ptr_array_index (self->rows, i) ||
+        gtk_widget_is_ancestor (focus, g_ptr_array_index (self->rows, i)))
+      return (int) i;
+  return -1;
+}
+
+/* The row of the same model, or where it stood when it was removed. */
+static void
+focus_again (AtlModelsPage *self, int place, const char *path)
+{
+  AtlModelListRow *row = find_row (self, path);
+
+  if (row == NULL && self->rows->len > 0)
+    row = g_ptr_array_index (self->rows, MIN ((guint) place, self->rows->len - 1));
+  if (row != NULL)
+    gtk_widget_grab_focus (GTK_WIDGET (row));
+  else
+    gtk_widget_child_focus (self->stack, GTK_DIR_TAB_FORWARD);
+}
+
 static void
 rebuild (AtlModelsPage *self)
 {
   GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
   guint n_own = 0, n_other = 0;
+  int focused = find_focused (self);
+  g_autofree char *path =
+      focused >= 0
+          ? g_strdup (atl_model_list_row_get_entry (g_ptr_array_index (self->rows, focused))->path)
+          : NULL;
 
   for (guint i = 0; i < self->rows->len; i++)
     {
@@ -85,6 +118,8 @@ rebuild (AtlModelsPage *self)
   gtk_widget_set_visible (self->other_group, n_other > 0);
   gtk_stack_set_visible_child_name (GTK_STACK (self->stack),
                                     n_own + n_other > 0 ? "list" : "empty");
+  if (focused >= 0)
+    focus_again (self, focused, path);
   inspect (self);
 }
 

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
 #include "app/notebook/token-tags.h"
@@ -244,6 +245,7 @@ finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlNotebookWindow *self)
 
   status (self, words);
   end (self);
+  atl_accessible_announce (GTK_WIDGET (self), words);
 }
 
 static void
@@ -426,7 +428,7 @@ atl_notebook_window_init (AtlNotebookWindow *self)
       gtk_text_buffer_create_tag (get_buffer (self), NULL, "foreground", "#2a7de1", NULL);
   gtk_event_controller_set_propagation_phase (key_controller, GTK_PHASE_CAPTURE);
   g_signal_connect (key_controller, "key-pressed", G_CALLBACK (key_cb), self);
-  gtk_widget_add_controller (self->text_view, key_controller);
+  gtk_widget_add_controller (GTK_WIDGET (self), key_controller);
   g_signal_connect_swapped (get_buffer (self), "changed", G_CALLBACK (changed_cb), self);
   self->tokens = atl_token_tags_new (get_buffer (self));
   gtk_widget_set_has_tooltip (self->text_view, TRUE);
