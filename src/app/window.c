@@ -15,6 +15,7 @@
 #include "app/model-switcher.h"
 #include "app/models/add-model.h"
 #include "app/models/models-page.h"
+#include "app/notify.h"
 #include "app/window-private.h"
 
 G_DEFINE_FINAL_TYPE (AtlWindow, atl_window, ADW_TYPE_APPLICATION_WINDOW)
@@ -192,7 +193,7 @@ answered_cb (AtlSession *session, const char *title, gint64 chat_id, AtlWindow *
   notification = g_notification_new (*title ? title : _ ("New chat"));
   g_notification_set_body (notification, _ ("The answer is ready."));
   g_notification_set_default_action_and_target (notification, "app.open-chat", "x", chat_id);
-  g_application_send_notification (app, "answer", notification);
+  atl_notify (app, "answer", notification);
 }
 
 static void

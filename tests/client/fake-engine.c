@@ -46,6 +46,175 @@ emit_nonsense (GDBusConnection *connection)
         emit (connection, signals[s], bodies[b]);
 }
 
+/* --- Signals of the right signature that hold anything --- */
+
+static GRand *dice;
+
+static guint32
+any_number (void)
+{
+  static const guint32 numbers[] = { 0, 1, 2, 3, 7, 255, 65536, G_MAXINT32, G_MAXUINT32 };
+
+  return g_rand_boolean (dice) ? numbers[g_rand_int_range (dice, 0, G_N_ELEMENTS (numbers))]
+                               : g_rand_int (dice);
+}
+
+static double
+any_double (void)
+{
+  static const double numbers[] = { 0, 1, -1, 0.5, 1e308, -1e308, 1e-320 };
+  int which = g_rand_int_range (dice, 0, G_N_ELEMENTS (numbers) + 2);
+
+  return which == G_N_ELEMENTS (numbers)       ? g_strtod ("nan", NULL)
+         : which == G_N_ELEMENTS (numbers) + 1 ? g_strtod ("inf", NULL)
+                                               : numbers[which];
+}
+
+static char *
+any_text (void)
+{
+  static const char *const texts[] = {
+    "", "a", "<b>&amp;", "%s%n", "\xf0\x9f\xa6\x8a", "\n\r\x1b[", "../../x", "[{\"a\":1}]"
+  };
+
+  return g_rand_int_range (dice, 0, 40) == 0
+             ? g_strnfill (1 << 16, 'x')
+             : g_strdup (texts[g_rand_int_range (dice, 0, G_N_ELEMENTS (texts))]);
+}
+
+static GVariant *any_dict (guint depth);
+
+static GVariant *
+any_value (guint depth)
+{
+  g_autofree char *text = any_text ();
+
+  switch (g_rand_int_range (dice, 0, depth > 2 ? 6 : 9))
+    {
+    case 0:
+      return g_variant_new_uint32 (any_number ());
+    case 1:
+      return g_variant_new_int32 ((gint32) any_number ());
+    case 2:
+      return g_variant_new_uint64 ((guint64) any_number () << 32 | any_number ());
+    case 3:
+      return g_variant_new_double (any_double ());
+    case 4:
+      return g_variant_new_boolean (g_rand_boolean (dice));
+    case 5:
+      return g_variant_new_string (text);
+    case 6:
+      return any_dict (depth + 1);
+    case 7:
+      {
+        GVariantBuilder list;
+
+        g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
+        for (gint i = g_rand_int_range (dice, 0, 4); i > 0; i--)
+          g_variant_builder_add_value (&list, any_dict (depth + 1));
+        return g_variant_builder_end (&list);
+      }
+    default:
+      return g_variant_new_strv ((const char *const[]){ text, "b" }, 2);
+    }
+}
+
+/* With the names that the client looks for. */
+static GVariant *
+any_dict (guint depth)
+{
+  static const char *const names[] = {
+    "parts",       "devices",        "ram",
+    "ram-total",   "ram-free",       "name",
+    "stop-reason", "n-prompt",       "n-answer",
+    "n-cached",    "tokens-per-s",   "prefill-tokens-per-s",
+    "first-ms",    "ran-on",         "context-used",
+    "n-ctx",       "recommended",    "size-bytes",
+    "kind",        "models",         "sandbox",
+    "params",      "memory-by-kind", "width",
+    "height",      "seed",           "steps",
+    "why-not",     "runs-on",        "model",
+  };
+  GVariantBuilder dict;
+
+  g_variant_builder_init (&dict, G_VARIANT_TYPE_VARDICT);
+  for (gint i = g_rand_int_range (dice, 0, 8); i > 0; i--)
+    g_variant_builder_add (&dict, "{sv}", names[g_rand_int_range (dice, 0, G_N_ELEMENTS (names))],
+                           any_value (depth));
+  return g_variant_builder_end (&dict);
+}
+
+/* A value of any type that signals have. */
+static GVariant *
+any_of (const GVariantType *type)
+{
+  g_autofree char *text = any_text ();
+
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_UINT32))
+    return g_variant_new_uint32 (any_number ());
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_DOUBLE))
+    return g_variant_new_double (any_double ());
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_BOOLEAN))
+    return g_variant_new_boolean (g_rand_boolean (dice));
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_STRING))
+    return g_variant_new_string (text);
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_INT32))
+    return g_variant_new_int32 ((gint32) any_number ());
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_UINT64))
+    return g_variant_new_uint64 ((guint64) any_number () << 32 | any_number ());
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_HANDLE))
+    return g_variant_new_handle ((gint32) any_number ());
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_VARDICT))
+    return any_dict (0);
+  {
+    gboolean is_tuple = g_variant_type_is_tuple (type);
+    const GVariantType *element =
+        is_tuple ? g_variant_type_first (type) : g_variant_type_element (type);
+    gint n = is_tuple ? (gint) g_variant_type_n_items (type) : g_rand_int_range (dice, 0, 5);
+    GVariantBuilder list;
+
+    g_variant_builder_init (&list, type);
+    for (; n > 0; n--)
+      {
+        g_variant_builder_add_value (&list, any_of (element));
+        if (is_tuple)
+          element = g_variant_type_next (element);
+      }
+    return g_variant_builder_end (&list);
+  }
+}
+
+/* $ATELIER_FAKE_SIGNALS of them, beginning with the random number $ATELIER_FAKE_SEED; those that
+ * are of a request are mostly of the one under way. */
+static void
+emit_anything (GDBusConnection *connection, guint request)
+{
+  const GDBusInterfaceInfo *interface = atl_ipc_engine1_interface_info ();
+  guint n_signals = 0;
+
+  while (interface->signals[n_signals] != NULL)
+    n_signals++;
+  for (guint64 n = g_ascii_strtoull (g_getenv ("ATELIER_FAKE_SIGNALS"), NULL, 10); n > 0; n--)
+    {
+      const GDBusSignalInfo *signal =
+          interface->signals[g_rand_int_range (dice, 0, (gint) n_signals)];
+      GVariantBuilder body;
+
+      /* That would be the end of this engine, which has a case of its own. */
+      if (g_str_equal (signal->name, "DeviceSilent"))
+        continue;
+      g_variant_builder_init (&body, G_VARIANT_TYPE_TUPLE);
+      for (guint i = 0; signal->args != NULL && signal->args[i] != NULL; i++)
+        if (i == 0 && g_str_equal (signal->args[i]->signature, "u") &&
+            g_rand_int_range (dice, 0, 4) > 0)
+          g_variant_builder_add_value (&body, g_variant_new_uint32 (request));
+        else
+          g_variant_builder_add_value (&body, any_of (G_VARIANT_TYPE (signal->args[i]->signature)));
+      g_dbus_connection_emit_signal (connection, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE,
+                                     signal->name, g_variant_builder_end (&body), NULL);
+    }
+}
+
 static gboolean
 hello_cb (AtlIpcEngine1 *skeleton,
           GDBusMethodInvocation *invocation,
@@ -80,6 +249,11 @@ hello_cb (AtlIpcEngine1 *skeleton,
 static gboolean
 status_cb (AtlIpcEngine1 *skeleton, GDBusMethodInvocation *invocation)
 {
+  if (dice != NULL)
+    {
+      atl_ipc_engine1_complete_get_status (skeleton, invocation, any_dict (0));
+      return TRUE;
+    }
   atl_ipc_engine1_complete_get_status (
       skeleton, invocation,
       g_variant_new_parsed ("{'parts': <[@a{sv} {}, {'name': <3>}]>, 'devices': <'none'>, "
@@ -97,6 +271,13 @@ load_cb (AtlIpcEngine1 *skeleton,
 {
   GDBusConnection *connection = g_dbus_method_invocation_get_connection (invocation);
 
+  if (dice != NULL)
+    {
+      emit_anything (connection, request);
+      atl_ipc_engine1_complete_load_model (skeleton, invocation, NULL, 1 + any_number () % 9,
+                                           any_dict (0));
+      return TRUE;
+    }
   for (gint i = 3; i >= -3; i--)
     g_dbus_connection_emit_signal (connection, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE,
                                    "LoadProgress",
@@ -123,6 +304,14 @@ chat_cb (AtlIpcEngine1 *skeleton,
   if (g_str_equal (mode, "silent-device") && !is_cpu_only)
     {
       emit (connection, "DeviceSilent", "(uint32 60,)");
+      return TRUE;
+    }
+  if (dice != NULL)
+    {
+      emit_anything (connection, request);
+      g_dbus_connection_emit_signal (connection, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE,
+                                     "Finished", g_variant_new ("(u@a{sv})", request, any_dict (0)),
+                                     NULL);
       return TRUE;
     }
   emit_nonsense (connection);
@@ -162,6 +351,9 @@ main (int argc, char **argv)
 
   mode = g_getenv ("ATELIER_FAKE");
   is_cpu_only = argc > 3 && g_str_equal (argv[3], "--cpu-only");
+  if (g_str_equal (mode, "anything"))
+    dice = g_rand_new_with_seed (
+        (guint32) g_ascii_strtoull (g_getenv ("ATELIER_FAKE_SEED"), NULL, 10));
   if (g_str_equal (mode, "exit"))
     return 0;
   if (g_str_equal (mode, "abort"))

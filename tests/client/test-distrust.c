@@ -186,6 +186,54 @@ test_silent_device (void)
   g_object_unref (client);
 }
 
+#define N_EACH 2000
+
+/* Signals and replies of the right signature with anything in them, $ATELIER_FUZZ_RUNS (20000) in
+ * all; each process of the engine has its number. */
+static void
+test_anything (void)
+{
+  const char *paths[] = { "/proc/self/exe", NULL };
+  const char *said = g_getenv ("ATELIER_FUZZ_RUNS");
+  guint n =
+      MAX ((guint) (said != NULL ? g_ascii_strtoull (said, NULL, 10) : 20000) / N_EACH / 4, 1);
+  guint n_models = 0, n_answers = 0;
+
+  g_setenv ("ATELIER_FAKE", "anything", TRUE);
+  g_setenv ("ATELIER_FAKE_SIGNALS", G_STRINGIFY (N_EACH), TRUE);
+  for (guint round = 0; round < n; round++)
+    {
+      g_autofree char *seed = g_strdup_printf ("%u", round);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlModel) model = NULL;
+      AtlClient *client;
+
+      g_setenv ("ATELIER_FAKE_SEED", seed, TRUE);
+      client = atl_client_new ();
+      model = fixture_load (client, paths[0], NULL, NULL, &error);
+      n_models += model != NULL;
+      if (model == NULL)
+        g_test_message ("%s", error->message);
+      for (guint i = 0; model != NULL && i < 3; i++)
+        {
+          g_autoptr (Answer) answer = answer_new (atl_client_complete (client, model, "x", NULL));
+
+          g_assert_true (answer_wait (answer));
+          n_answers++;
+          if (answer->error != NULL)
+            g_assert_true (g_utf8_validate (answer->error->message, -1, NULL));
+        }
+      if (atl_client_get_status (client) != NULL)
+        g_assert_nonnull (atl_client_get_sentence (client));
+      atl_client_stop (client);
+      g_object_unref (client);
+      fixture_sleep (10);
+    }
+  g_test_message ("%u engines, %u models, %u answers, %u signals each", n, n_models, n_answers,
+                  N_EACH);
+  g_assert_cmpuint (n_answers, >, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -198,6 +246,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/distrust/nonsense", test_nonsense);
   g_test_add_func ("/distrust/model-zero", test_model_zero);
+  g_test_add_func ("/distrust/anything", test_anything);
   g_test_add_func ("/distrust/silent-device", test_silent_device);
   return g_test_run ();
 }

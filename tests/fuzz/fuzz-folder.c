@@ -85,6 +85,8 @@ static const struct
   { "model.layers.0.mlp.down_proj.weight", { 32, 64 } },
 };
 
+static gboolean says_null; /* what was read, itself */
+
 /* What refuses says why. */
 static gboolean
 is_refused (gboolean ok, GError **error)
@@ -94,7 +96,7 @@ is_refused (gboolean ok, GError **error)
   g_assert_nonnull (*error);
   g_assert_true ((*error)->domain == ATL_ERROR);
   g_assert_true (g_utf8_validate ((*error)->message, -1, NULL));
-  g_assert_null (strstr ((*error)->message, "(null)"));
+  g_assert_true (says_null || strstr ((*error)->message, "(null)") == NULL);
   g_clear_error (error);
   return TRUE;
 }
@@ -122,6 +124,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_autoptr (GError) error = NULL;
   guint64 weights, kv, scratch;
 
+  says_null = g_strstr_len ((const char *) data, (gssize) size, "(null)") != NULL;
   /* Every other folder has one tensor less. */
   for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
     {
