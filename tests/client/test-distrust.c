@@ -186,6 +186,36 @@ test_silent_device (void)
   g_object_unref (client);
 }
 
+static void
+any_progress_cb (AtlChatJob *job, guint n_done, guint n_total, gboolean *is_over)
+{
+  g_assert_false (*is_over);
+  g_assert_cmpuint (n_done, <=, n_total);
+}
+
+static void
+any_text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, gboolean *is_over)
+{
+  g_assert_false (*is_over);
+  g_assert_true (g_utf8_validate (delta, -1, NULL));
+}
+
+static void
+any_finished_cb (AtlChatJob *job, AtlChatStats *stats, gboolean *is_over)
+{
+  g_assert_false (*is_over);
+  *is_over = TRUE;
+}
+
+static void
+any_failed_cb (AtlChatJob *job, GError *error, gboolean *is_over)
+{
+  g_assert_false (*is_over);
+  g_assert_cmpstr (error->message, !=, "");
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
+  *is_over = TRUE;
+}
+
 #define N_EACH 2000
 
 /* Signals and replies of the right signature with anything in them, $ATELIER_FUZZ_RUNS (20000) in
@@ -216,12 +246,16 @@ test_anything (void)
         g_test_message ("%s", error->message);
       for (guint i = 0; model != NULL && i < 3; i++)
         {
-          g_autoptr (Answer) answer = answer_new (atl_client_complete (client, model, "x", NULL));
+          g_autoptr (AtlChatJob) job = atl_client_complete (client, model, "x", NULL);
+          gboolean is_over = FALSE;
 
-          g_assert_true (answer_wait (answer));
+          g_signal_connect (job, "progress", G_CALLBACK (any_progress_cb), &is_over);
+          g_signal_connect (job, "text", G_CALLBACK (any_text_cb), &is_over);
+          g_signal_connect (job, "finished", G_CALLBACK (any_finished_cb), &is_over);
+          g_signal_connect (job, "failed", G_CALLBACK (any_failed_cb), &is_over);
+          g_assert_true (fixture_wait (&is_over, 60000));
+          g_signal_handlers_disconnect_by_data (job, &is_over);
           n_answers++;
-          if (answer->error != NULL)
-            g_assert_true (g_utf8_validate (answer->error->message, -1, NULL));
         }
       if (atl_client_get_status (client) != NULL)
         g_assert_nonnull (atl_client_get_sentence (client));
