@@ -256,7 +256,8 @@ atl_model_parts_fetch_async (const AtlModelPart *parts,
       AtlModelPart copy = { .repository = g_strdup (parts[i].repository),
                             .file = g_strdup (parts[i].file),
                             .name = g_strdup (parts[i].name),
-                            .size_bytes = parts[i].size_bytes };
+                            .size_bytes = parts[i].size_bytes,
+                            .is_optional = parts[i].is_optional };
 
       g_array_append_val (job->parts, copy);
     }

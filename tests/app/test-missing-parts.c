@@ -31,6 +31,9 @@ source_of (const char *path)
     { "/merges.txt", "tokenizer/merges.txt" },
   };
 
+  /* The tiny decoder for previews is not there, and need not be. */
+  if (strstr (path, "/taesd") != NULL)
+    return NULL;
   for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
     if (g_str_has_suffix (path, files[i].ending))
       return g_build_filename (app_models_dir, "sd15", "model", files[i].file, NULL);
