@@ -70,11 +70,13 @@ test_stop (void)
   guint n = count_pictures ();
 
   app_start_drawing (&f);
-  app_set_up_picture (&f, "one that is stopped", 200, 2);
+  app_set_up_picture (&f, "one that is stopped", 900, 2);
   app_create (&f);
   g_assert_cmpuint (
       atl_picture_queue_n_waiting (atl_pictures_session_get_queue (app_pictures (&f))), ==, 1);
   g_assert_true (app_fixture_wait (app_is_drawing, &f, WAIT_S));
+  /* It must not be finished before it is stopped. */
+  atl_pictures_session_set_is_paused (app_pictures (&f), TRUE);
   app_fixture_shot (GTK_WIDGET (f.window), "images-drawing");
   atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
   gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
@@ -111,7 +113,7 @@ test_crash (void)
   app_start_drawing (&f);
   queue = atl_pictures_session_get_queue (app_pictures (&f));
   g_signal_connect (app_pictures (&f), "failed", G_CALLBACK (failed_cb), &failed);
-  app_set_up_picture (&f, "one that is lost", 200, 1);
+  app_set_up_picture (&f, "one that is lost", 900, 1);
   app_create (&f);
   app_set_up_picture (&f, "one after it", 2, 1);
   app_create (&f);
