@@ -194,11 +194,11 @@ test_grammar (void)
 
   if (path == NULL)
     return;
-  run (&gbnf, NULL, "run", "-m", path, "--raw", "--grammar", "root ::= \"yes\" | \"no\"",
-       "Once upon a time", NULL);
+  run (&gbnf, NULL, "run", "-m", path, "--raw", "--seed", "1", "--grammar",
+       "root ::= \"yes\" | \"no\"", "Once upon a time", NULL);
   g_assert_cmpint (gbnf.status, ==, 0);
   g_assert_true (g_str_equal (gbnf.out, "yes\n") || g_str_equal (gbnf.out, "no\n"));
-  run (&schema, NULL, "run", "-m", path, "--raw", "--max-tokens", "200", "--schema",
+  run (&schema, NULL, "run", "-m", path, "--raw", "--seed", "1", "--max-tokens", "200", "--schema",
        "{\"type\":\"object\",\"properties\":{\"age\":{\"type\":\"integer\",\"minimum\":1,"
        "\"maximum\":99}},\"required\":[\"age\"],\"additionalProperties\":false}",
        "Once upon a time", NULL);
@@ -226,7 +226,8 @@ test_chat (void)
 
   if (path != NULL)
     {
-      run (&result, input, "chat", "-m", path, "--max-tokens", "12", "--system", "Be kind.", NULL);
+      run (&result, input, "chat", "-m", path, "--seed", "1", "--max-tokens", "12", "--system",
+           "Be kind.", NULL);
       g_assert_cmpint (result.status, ==, 0);
       g_assert_nonnull (strstr (result.out, "/again"));
       g_assert_nonnull (strstr (result.out, "user: Hello"));
@@ -340,8 +341,8 @@ test_calls (void)
 
   if (path == NULL)
     return;
-  run (&call, NULL, "run", "-m", path, "--json", "--max-tokens", "30", "--tools", tools,
-       "--tool-choice", "now", "What time is it?", NULL);
+  run (&call, NULL, "run", "-m", path, "--json", "--seed", "1", "--max-tokens", "30", "--tools",
+       tools, "--tool-choice", "now", "What time is it?", NULL);
   called = parse_output (&call);
   list = json_object_get_array_member (json_node_get_object (called), "tool_calls");
   g_assert_cmpuint (json_array_get_length (list), ==, 1);
@@ -353,8 +354,8 @@ test_calls (void)
   g_close (fd, NULL);
   g_file_set_contents (schema, "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}}", -1,
                        NULL);
-  run (&answer, NULL, "run", "-m", path, "--json", "--max-tokens", "30", "--json-schema", schema,
-       "--top-logprobs", "2", "Count", NULL);
+  run (&answer, NULL, "run", "-m", path, "--json", "--seed", "1", "--max-tokens", "30",
+       "--json-schema", schema, "--top-logprobs", "2", "Count", NULL);
   g_unlink (schema);
   answered = parse_output (&answer);
   text = json_from_string (json_object_get_string_member (json_node_get_object (answered), "text"),

@@ -94,8 +94,9 @@ test_soak (Fixture *fixture, gconstpointer data)
   g_test_message ("%u cycles: descriptors %u and %u, the engine's memory %.1f MB after a quarter, "
                   "%.1f MB at the end, %.1f MB at most",
                   n, ours, its, settled / 1e6, engine_bytes (pid) / 1e6, most / 1e6);
-  g_assert_cmpuint (count_engine_descriptors (pid), ==, its);
-  g_assert_cmpuint (count_descriptors (), ==, ours);
+  /* Threads close what they hold a little later. */
+  assert_soon (count_engine_descriptors (pid) <= its);
+  assert_soon (count_descriptors () <= ours);
   if (n >= LONG_RUN)
     g_assert_cmpfloat ((double) engine_bytes (pid), <, settled * (1 + MOST_DRIFT));
 }

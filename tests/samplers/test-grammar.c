@@ -2,6 +2,7 @@
  * limits, and damaged grammars and schemas. */
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/samplers/grammar.h"
 #include "engine/samplers/sampler.h"
@@ -216,7 +217,7 @@ test_hostile (void)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (AtlGrammar) grammar = atl_grammar_new_gbnf (grammars[i], "root", &error);
-      gint64 start = g_get_monotonic_time ();
+      clock_t start = clock ();
       float logits[N_TOKENS];
       guint n = 0;
 
@@ -231,11 +232,11 @@ test_hostile (void)
             }
           g_test_message ("%s: %u characters%s, %" G_GINT64_FORMAT " ms", grammars[i], n,
                           atl_grammar_matcher_failed (matcher) ? ", then too ambiguous" : "",
-                          (g_get_monotonic_time () - start) / 1000);
+                          (gint64) (clock () - start) * 1000 / CLOCKS_PER_SEC);
         }
       else
         g_test_message ("%s: %s", grammars[i], error->message);
-      g_assert_cmpint (g_get_monotonic_time () - start, <, 20 * G_TIME_SPAN_SECOND);
+      g_assert_cmpint ((clock () - start) / CLOCKS_PER_SEC, <, 60);
     }
 }
 
@@ -359,11 +360,10 @@ test_mutations (void)
   };
   g_autoptr (GRand) random = g_rand_new_with_seed (77);
   g_autoptr (AtlGrammarVocab) vocab = vocab_new ();
-  gint64 end = g_get_monotonic_time () + 10 * G_TIME_SPAN_SECOND;
   guint n = 0;
   guint n_valid = 0;
 
-  for (; g_get_monotonic_time () < end && n < 20000; n++)
+  for (; n < 20000; n++)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (AtlGrammar) grammar = NULL;

@@ -9,6 +9,9 @@
 
 #include "protocol/protocol.h"
 
+/* Of an engine on a machine that has much else to do. */
+#define PATIENCE_MS 120000
+
 typedef struct
 {
   GSubprocess *process;
@@ -26,7 +29,7 @@ call (Peer *peer,
 {
   return g_dbus_connection_call_with_unix_fd_list_sync (
       peer->connection, NULL, ATL_ENGINE_PATH, interface, method, params, NULL,
-      G_DBUS_CALL_FLAGS_NONE, 20000, fds, NULL, NULL, error);
+      G_DBUS_CALL_FLAGS_NONE, PATIENCE_MS, fds, NULL, NULL, error);
 }
 
 static void

@@ -262,7 +262,6 @@ test_measure (void)
   AtlOpencl *cl = atl_opencl (backend);
   gboolean is_cpu = cl->is_cpu;
   guint64 before = backend->memory_free;
-  gint64 start;
 
   cl->is_cpu = FALSE;
   g_assert_true (atl_cl_tuning_measure (cl, NULL, &error));
@@ -270,9 +269,9 @@ test_measure (void)
   g_assert_true (atl_cl_tuning_is_valid (&cl->tuning));
   g_assert_cmpuint (backend->memory_free, ==, before);
   AtlClTuning found = cl->tuning;
-  start = g_get_monotonic_time ();
+  /* Once is enough. */
   g_assert_true (atl_cl_tuning_measure (cl, NULL, &error));
-  g_assert_cmpint (g_get_monotonic_time () - start, <, G_USEC_PER_SEC / 2);
+  g_assert_cmpmem (&found, sizeof found, &cl->tuning, sizeof cl->tuning);
   cl->tuning = atl_cl_tuning_default;
   atl_cl_tuning_restore (cl);
   g_assert_cmpmem (&found, sizeof found, &cl->tuning, sizeof cl->tuning);
