@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define MAX_TASKS_LOOKED_AT 256
+/* The thread wakes every ATL_PULSE_INTERVAL_MS; if it did not for so long, it could not. */
+#define STOOD_MS (2 * (gint64) ATL_PULSE_INTERVAL_MS)
 
 struct _AtlPulseMonitor
 {
@@ -27,6 +29,9 @@ struct _AtlPulseMonitor
   guint serial;
   gint64 asked_at;    /* monotonic µs of the ping under way; 0: none */
   guint main_late_ms; /* how late the engine's main loop was at the last answer */
+  gint64 awake_at;    /* monotonic µs of the last time that this thread did something; 0: never */
+  gint64 ping_stood_ms; /* of the ping under way this program stood still so long */
+  gint64 late_stood_ms; /* the same of the time that the engine's main loop is late */
   AtlPulse reported;
 };
 
@@ -112,15 +117,30 @@ is_waiting_for_disk (GPid pid)
   return FALSE;
 }
 
+/* First of all whenever the thread wakes. What stopped this program, the engine was stopped by as
+ * well, or it has had no chance to answer. */
+static void
+note_awake (AtlPulseMonitor *self)
+{
+  gint64 now = g_get_monotonic_time ();
+  gint64 gap_ms = self->awake_at != 0 ? (now - self->awake_at) / 1000 : 0;
+
+  self->awake_at = now;
+  if (gap_ms < STOOD_MS)
+    return;
+  self->ping_stood_ms += gap_ms;
+  self->late_stood_ms += gap_ms;
+}
+
 /* Tells the owner what the last answers say: at each tick, and at each answer, so that an engine
  * that goes on is shown as such at once. */
 static void
 evaluate (AtlPulseMonitor *self)
 {
   gint64 now = g_get_monotonic_time ();
-  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 : 0;
+  gint64 silent_ms = self->asked_at != 0 ? (now - self->asked_at) / 1000 - self->ping_stood_ms : 0;
 
-  silent_ms = MAX (silent_ms, (gint64) self->main_late_ms);
+  silent_ms = MAX (silent_ms, (gint64) self->main_late_ms - self->late_stood_ms);
   if (silent_ms < ATL_PULSE_SILENT_MS)
     report_pulse (self, ATL_PULSE_ALIVE);
   else if (silent_ms < ATL_PULSE_DEAD_MS)
@@ -136,10 +156,13 @@ ping_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GVariant) reply = NULL;
   guint serial = 0;
 
+  note_awake (self);
   reply = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, NULL);
   if (reply != NULL)
     {
       g_variant_get (reply, "(uu)", &serial, &self->main_late_ms);
+      if (self->main_late_ms < ATL_PULSE_SILENT_MS)
+        self->late_stood_ms = 0;
       if (serial == self->serial)
         {
           self->asked_at = 0;
@@ -154,10 +177,12 @@ tick_cb (gpointer user_data)
 {
   AtlPulseMonitor *self = user_data;
 
+  note_awake (self);
   evaluate (self);
   if (self->asked_at == 0)
     {
       self->asked_at = g_get_monotonic_time ();
+      self->ping_stood_ms = 0;
       g_atomic_int_inc (&self->ref_count);
       g_dbus_connection_call (self->connection, NULL, ATL_ENGINE_PATH, ATL_PULSE_INTERFACE, "Ping",
                               g_variant_new ("(u)", ++self->serial), G_VARIANT_TYPE ("(uu)"),

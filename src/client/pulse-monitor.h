@@ -2,6 +2,8 @@
  *
  * Pings once a second. Without an answer for ATL_PULSE_SILENT_MS the engine is reported silent; for
  * ATL_PULSE_DEAD_MS, dead. An engine that waits for the disk (swapping) is given a minute instead.
+ * Time in which this program itself stood still does not count: a terminal that stopped both with
+ * Ctrl-Z, a computer that was asleep.
  *
  * Threading: create and free on one thread; `callback` runs on that thread's default main context,
  * never after atl_pulse_monitor_free() returned.

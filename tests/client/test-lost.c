@@ -1,6 +1,9 @@
 /* The engine ends, hangs, or keeps ending: the client says so in time, in words, and goes on. */
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "client-fixture.h"
 
@@ -183,6 +186,37 @@ test_paused (Fixture *fixture, gconstpointer data)
   g_test_skip ("this machine stood still again and again: a short pause was not tried");
 }
 
+/* Both stood still, as after Ctrl-Z in a terminal: nobody was silent. */
+static void
+test_both_stood (Fixture *fixture, gconstpointer data)
+{
+  Watch watch = { 0 };
+  GPid engine, waker;
+
+  if (fixture->model == NULL)
+    return;
+  watch_client (&watch, fixture->client);
+  engine = atl_client_get_pid (fixture->client);
+  waker = fork ();
+  if (waker == 0)
+    {
+      const struct timespec long_time = { .tv_sec = 12 };
+
+      nanosleep (&long_time, NULL);
+      kill (engine, SIGCONT);
+      kill (getppid (), SIGCONT);
+      _exit (0);
+    }
+  kill (engine, SIGSTOP);
+  kill (getpid (), SIGSTOP);
+  fixture_sleep (3000);
+  assert_soon (atl_client_get_state (fixture->client) == ATL_ENGINE_READY);
+  g_assert_cmpint (atl_client_get_pid (fixture->client), ==, engine);
+  g_assert_false (watch.is_lost);
+  waitpid (waker, NULL, 0);
+  g_free (watch.sentence);
+}
+
 static void
 test_three_crashes (Fixture *fixture, gconstpointer data)
 {
@@ -251,6 +285,7 @@ main (int argc, char **argv)
   add ("/lost/interrupt", test_interrupt);
   add ("/lost/stopped", test_stopped);
   add ("/lost/paused", test_paused);
+  add ("/lost/both-stood", test_both_stood);
   add ("/lost/three-crashes", test_three_crashes);
   g_test_add_func ("/lost/orphan", test_orphan);
   return g_test_run ();
