@@ -195,6 +195,37 @@ operand_row (const Operand *o, gint64 at, gint64 n, float *converted)
   return converted;
 }
 
+/* out[d] = sum over j in [start, end) of weight[j] v[j][d], for one head. */
+static void
+weigh_values (const Attention *a,
+              gint64 b,
+              gint64 kh,
+              const float *weight,
+              gint64 start,
+              gint64 end,
+              float *v_row,
+              float *out)
+{
+  double sum[64];
+
+  for (gint64 first = 0; first < a->Dv; first += (gint64) G_N_ELEMENTS (sum))
+    {
+      gint64 n = MIN ((gint64) G_N_ELEMENTS (sum), a->Dv - first);
+
+      memset (sum, 0, sizeof sum);
+      for (gint64 j = start; j < end; j++)
+        {
+          gint64 at = b * a->v.stride[0] + j * a->v.stride[1] + kh * a->v.stride[2];
+          const float *v = operand_row (&a->v, at, a->Dv, v_row) + first;
+
+          for (gint64 d = 0; d < n; d++)
+            sum[d] += (double) weight[j] * v[d];
+        }
+      for (gint64 d = 0; d < n; d++)
+        out[first + d] = (float) sum[d];
+    }
+}
+
 /* One chunk is one head of one query. */
 static void
 attention_chunk (gconstpointer args, guint chunk, guint worker)
@@ -247,14 +278,8 @@ attention_chunk (gconstpointer args, guint chunk, guint worker)
       sum += score[j];
     }
   for (gint64 j = start; j < end; j++)
-    {
-      gint64 at = b * a->v.stride[0] + j * a->v.stride[1] + kh * a->v.stride[2];
-      float w = (float) (score[j] / sum);
-      const float *v = operand_row (&a->v, at, a->Dv, v_row);
-
-      for (gint64 d = 0; d < a->Dv; d++)
-        out[d] += w * v[d];
-    }
+    score[j] = (float) (score[j] / sum);
+  weigh_values (a, b, kh, score, start, end, v_row, out);
 }
 
 static Operand

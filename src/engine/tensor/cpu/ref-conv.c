@@ -18,7 +18,7 @@ typedef struct
 } Conv;
 
 static void
-conv_panel (const Conv *c, const float *x, const gint64 *at, const float *w, float *sum)
+conv_panel (const Conv *c, const float *x, const gint64 *at, const float *w, double *sum)
 {
   const AtlOpParams *p = &c->node->p;
 
@@ -38,7 +38,7 @@ conv_panel (const Conv *c, const float *x, const gint64 *at, const float *w, flo
           pixel = x + ((f * c->in[1] + y) * c->in[2] + col) * c->n_in;
           for (gint64 i = 0; i < c->n_in; i++)
             for (guint o = 0; o < ATL_CPU_CONV_PANEL; o++)
-              sum[o] += pixel[i] * wt[i * ATL_CPU_CONV_PANEL + o];
+              sum[o] += (double) pixel[i] * wt[i * ATL_CPU_CONV_PANEL + o];
         }
 }
 
@@ -55,13 +55,13 @@ conv_chunk (gconstpointer args, guint chunk, guint worker)
   for (gint64 first = 0; first < c->n_out; first += ATL_CPU_CONV_PANEL)
     for (at[2] = 0; at[2] < c->out[2]; at[2]++)
       {
-        float sum[ATL_CPU_CONV_PANEL] = { 0 };
+        double sum[ATL_CPU_CONV_PANEL] = { 0 };
         gint64 pos = ((gint64) chunk * c->out[2] + at[2]) * c->n_out + first;
 
         conv_panel (c, x, at, c->w + first / ATL_CPU_CONV_PANEL * panel_floats, sum);
         for (gint64 o = 0; o < MIN (ATL_CPU_CONV_PANEL, c->n_out - first); o++)
           {
-            float v = sum[o] + (c->bias != NULL ? c->bias[first + o] : 0.0f);
+            float v = (float) (sum[o] + (c->bias != NULL ? c->bias[first + o] : 0.0f));
 
             v = atl_act_apply (c->node->p.act, v);
             if (c->residual != NULL)

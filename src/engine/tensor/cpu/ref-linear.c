@@ -8,22 +8,22 @@
 #include "engine/tensor/cpu/cpu-private.h"
 
 /* Sixteen sums side by side: the compiler may keep them in vectors without reordering what the
- * language says, and rounding errors grow with n / 16. */
+ * language says. In double, in which a product of two floats is exact. */
 float
 atl_ref_dot (const float *a, const float *b, gint64 n)
 {
-  float s[16] = { 0 };
-  float sum = 0.0f;
+  double s[16] = { 0 };
+  double sum = 0.0;
   gint64 i = 0;
 
   for (; i + 16 <= n; i += 16)
     for (guint j = 0; j < 16; j++)
-      s[j] += a[i + j] * b[i + j];
+      s[j] += (double) a[i + j] * b[i + j];
   for (; i < n; i++)
-    s[i % 16] += a[i] * b[i];
+    s[i % 16] += (double) a[i] * b[i];
   for (guint j = 0; j < 16; j++)
     sum += s[j];
-  return sum;
+  return (float) sum;
 }
 
 /* --- embed --- */
