@@ -5,10 +5,8 @@
 
 #include <string.h>
 
-#define MAX_FILES 100
+#include "base/sorted-folder.h"
 
-static const char *const of_denoisers[] = { "diffusion_models", "unet", NULL };
-static const char *const of_parts[] = { "text_encoders", "clip", "vae", "clip_vision", NULL };
 static const char *const suffixes[] = { ".safetensors", ".sft", ".gguf", NULL };
 
 static const char *const of_tiny[] = { "vae_approx", "VAE-approx" };
@@ -17,12 +15,6 @@ static const char *const tiny_marks[] = { "tae", "lighttae" };
 static const char *const tiny_suffixes[] = { ".safetensors", ".sft", ".pth", NULL };
 /* The folders above a model that may have one of tiny decoders. */
 #define TINY_LEVELS 3
-
-static int
-compare_names (gconstpointer a, gconstpointer b)
-{
-  return strcmp (*(const char *const *) a, *(const char *const *) b);
-}
 
 static gboolean
 is_tiny (const char *name)
@@ -35,23 +27,18 @@ is_tiny (const char *name)
 }
 
 static void
-add_files (const char *folder, const char *below, gboolean of_tiny_ones, GPtrArray *files)
+add_tiny_of (const char *folder, const char *below, GPtrArray *files)
 {
-  g_autofree char *path = g_build_filename (folder, below, NULL);
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *const *endings = of_tiny_ones ? tiny_suffixes : suffixes;
-  const char *name;
+  guint first = files->len;
 
-  while (dir != NULL && files->len < MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
-    for (const char *const *suffix = endings; *suffix != NULL; suffix++)
-      if (*name != '.' && g_str_has_suffix (name, *suffix) && (!of_tiny_ones || is_tiny (name)))
-        {
-          g_autofree char *full = g_build_filename (path, name, NULL);
+  atl_sorted_add_files (folder, below, tiny_suffixes, files);
+  for (guint i = files->len; i-- > first;)
+    {
+      g_autofree char *name = g_path_get_basename (files->pdata[i]);
 
-          /* A link that leads nowhere is none. */
-          if (g_file_test (full, G_FILE_TEST_IS_REGULAR))
-            g_ptr_array_add (files, g_steal_pointer (&full));
-        }
+      if (!is_tiny (name))
+        g_ptr_array_remove_index (files, i);
+    }
 }
 
 char *
@@ -67,32 +54,27 @@ add_tiny (const char *path, GPtrArray *files)
   g_autofree char *folder =
       g_file_test (path, G_FILE_TEST_IS_DIR) ? g_strdup (path) : g_path_get_dirname (path);
 
-  add_files (folder, "", TRUE, files);
+  add_tiny_of (folder, "", files);
   for (guint level = 0; level < TINY_LEVELS; level++)
     {
       char *above;
 
       for (gsize i = 0; i < G_N_ELEMENTS (of_tiny); i++)
-        add_files (folder, of_tiny[i], TRUE, files);
+        add_tiny_of (folder, of_tiny[i], files);
       above = g_path_get_dirname (folder);
       g_free (folder);
       folder = above;
     }
-  add_files (given, "", TRUE, files);
+  add_tiny_of (given, "", files);
 }
 
 GPtrArray *
 atl_nearby_files (const char *path)
 {
-  GPtrArray *files = g_ptr_array_new_with_free_func (g_free);
-  g_autofree char *own = g_path_get_dirname (path);
-  g_autofree char *kind = g_path_get_basename (own);
-  g_autofree char *above = g_path_get_dirname (own);
+  GPtrArray *files = atl_sorted_parts (path);
 
-  for (guint i = 0; g_strv_contains (of_denoisers, kind) && of_parts[i] != NULL; i++)
-    add_files (above, of_parts[i], FALSE, files);
   add_tiny (path, files);
-  g_ptr_array_sort (files, compare_names);
+  g_ptr_array_sort (files, atl_sorted_compare);
   return files;
 }
 
@@ -100,6 +82,7 @@ GPtrArray *
 atl_nearby_denoisers (const char *folder)
 {
   static const char *const below[] = { "", "models", "split_files" };
+  const char *const *of_denoisers = atl_sorted_denoiser_folders ();
   GPtrArray *files = g_ptr_array_new_with_free_func (g_free);
 
   for (gsize i = 0; files->len == 0 && i < G_N_ELEMENTS (below); i++)
@@ -107,8 +90,8 @@ atl_nearby_denoisers (const char *folder)
       {
         g_autofree char *path = g_build_filename (folder, below[i], NULL);
 
-        add_files (path, of_denoisers[k], FALSE, files);
+        atl_sorted_add_files (path, of_denoisers[k], suffixes, files);
       }
-  g_ptr_array_sort (files, compare_names);
+  g_ptr_array_sort (files, atl_sorted_compare);
   return files;
 }

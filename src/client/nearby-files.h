@@ -5,6 +5,8 @@
  *   models/vae/ae.safetensors
  *   models/vae_approx/taef1_decoder.safetensors
  *
+ * Where a library only has a link to a denoiser, the folders beside what it leads to count.
+ *
  * Tiny decoders for previews, known by their names, may also lie beside a model, and those that a
  * person gave Atelier in a folder of its own (atl_nearby_tiny_dir).
  *

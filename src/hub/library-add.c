@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sorted-folder.h"
 #include "base/sync.h"
 #include "hub/file-copy.h"
+#include "hub/library-parts.h"
 #include "hub/library.h"
 #include "hub/model-folder.h"
 #include "hub/model-name.h"
@@ -34,9 +36,9 @@ job_free (gpointer data)
   g_free (job);
 }
 
-/* A stem under which none of the files is there yet. */
+/* A stem under which none of the files is in `folder` yet. */
 static char *
-free_stem (const AtlModelName *name)
+free_stem (const char *folder, const AtlModelName *name)
 {
   for (guint i = 1;; i++)
     {
@@ -47,7 +49,7 @@ free_stem (const AtlModelName *name)
       for (guint shard = 1; shard <= MAX (name->n_shards, 1) && !taken; shard++)
         {
           g_autofree char *base = atl_model_name_format (name, stem, shard);
-          g_autofree char *path = g_build_filename (atl_library_dir (), base, NULL);
+          g_autofree char *path = g_build_filename (folder, base, NULL);
           GStatBuf st;
 
           taken = g_lstat (path, &st) == 0;
@@ -302,11 +304,23 @@ add_folder (Job *job, GCancellable *cancellable, GError **error)
   return place_reference (job->path, target, error) ? g_steal_pointer (&target) : NULL;
 }
 
+/* The folder of the library that a model goes into: a copy that has parts beside it needs one
+ * beside those of its parts. */
+static char *
+place_of (const Job *job)
+{
+  g_autoptr (GPtrArray) parts = job->mode == ATL_ADD_COPY ? atl_sorted_parts (job->path) : NULL;
+
+  return parts != NULL && parts->len > 0
+             ? g_build_filename (atl_library_dir (), atl_sorted_denoiser_folders ()[0], NULL)
+             : g_strdup (atl_library_dir ());
+}
+
 static char *
 add_model (Job *job, GCancellable *cancellable, GError **error)
 {
   g_autofree char *base = g_path_get_basename (job->path);
-  g_autofree char *folder = NULL, *stem = NULL, *first = NULL;
+  g_autofree char *folder = NULL, *stem = NULL, *place = NULL;
   g_auto (AtlModelName) name = { 0 };
   g_auto (GStrv) files = NULL;
   g_autoptr (GPtrArray) placed = g_ptr_array_new_with_free_func (g_free);
@@ -326,16 +340,17 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
   if (files == NULL)
     return NULL;
   folder = g_path_get_dirname (files[0]);
-  if (g_str_equal (folder, atl_library_dir ()))
+  if (atl_library_is_place (folder))
     return g_strdup (files[0]);
-  if (!make_folder (atl_library_dir (), error))
+  place = place_of (job);
+  if (!make_folder (place, error))
     return NULL;
-  stem = free_stem (&name);
+  stem = free_stem (place, &name);
   atl_reporter_stage (job->reporter, ATL_HUB_COPYING, name.stem, 0, total_size (files));
   for (guint i = 0; ok && files[i] != NULL; i++)
     {
       g_autofree char *target_base = atl_model_name_format (&name, stem, i + 1);
-      char *target = g_build_filename (atl_library_dir (), target_base, NULL);
+      char *target = g_build_filename (place, target_base, NULL);
       GStatBuf st;
 
       ok = job->mode == ATL_ADD_REFERENCE
@@ -349,6 +364,8 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
       else
         g_free (target);
     }
+  if (ok && !g_str_equal (place, atl_library_dir ()))
+    atl_library_share_parts (files[0]);
   if (ok)
     return g_strdup (placed->pdata[0]);
   for (guint i = 0; i < placed->len; i++)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/sorted-folder.h"
 #include "hub/library.h"
 #include "hub/model-folder.h"
 #include "hub/model-name.h"
@@ -156,6 +157,9 @@ scan_folder (Scan *scan, const char *folder, guint depth, GError **error)
       add_folder (scan, folder);
       return TRUE;
     }
+  /* The model is the denoiser that they belong to. */
+  if (atl_sorted_is_of_parts (folder))
+    return TRUE;
   /* A folder that is gone or closed to us holds nothing for us. */
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     {

@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 
 #include "hub/desktop-trash.h"
+#include "hub/library-parts.h"
 #include "hub/library.h"
 #include "hub/model-name.h"
 
@@ -13,7 +14,7 @@ is_ours (const char *path, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (path);
 
-  if (g_str_equal (folder, atl_library_dir ()))
+  if (atl_library_is_place (folder))
     return TRUE;
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                _ ("%s is not in Atelier's own folder, so it is left alone. Remove it with the "
@@ -59,6 +60,7 @@ atl_library_restore (const char *path, GError **error)
 {
   g_autofree char *absolute = g_canonicalize_filename (path, NULL);
   g_autofree char *base = g_path_get_basename (absolute);
+  g_autofree char *folder = g_path_get_dirname (absolute);
   g_auto (AtlModelName) name = { 0 };
 
   if (!is_ours (absolute, error) || !atl_desktop_untrash (absolute, error))
@@ -68,7 +70,7 @@ atl_library_restore (const char *path, GError **error)
   for (guint i = 1; i <= name.n_shards; i++)
     {
       g_autofree char *shard = atl_model_name_format (&name, name.stem, i);
-      g_autofree char *file = g_build_filename (atl_library_dir (), shard, NULL);
+      g_autofree char *file = g_build_filename (folder, shard, NULL);
 
       if (!g_file_test (file, G_FILE_TEST_EXISTS) && !atl_desktop_untrash (file, error))
         return FALSE;

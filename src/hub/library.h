@@ -37,7 +37,8 @@ AtlModelFile *atl_model_file_copy (const AtlModelFile *file);
 const char *atl_library_dir (void);
 
 /* Model files (.gguf, .safetensors, .pth) below `folder`, by name; shards of one model as one, and
- * so is a folder as authors publish it (model-folder.h). A path of a file gives that model alone.
+ * so is a folder as authors publish it (model-folder.h); of models whose parts are sorted into
+ * folders (base/sorted-folder.h) only the denoisers. A path of a file gives that model alone.
  * Looks six folders deep and at 50,000 entries at most; a folder that is not there is an empty
  * list; unfinished downloads and hidden files are passed over, as are links that lead nowhere.
  * (transfer full) (element-type AtlModelFile) */
@@ -58,7 +59,10 @@ typedef enum
   ATL_ADD_REFERENCE, /* "Use it where it is" */
 } AtlAddMode;
 
-/* Brings the model at `path` (a file, any shard of it, or its folder) into the library. Never
+/* Brings the model at `path` (a file, any shard of it, or its folder) into the library. A copy of a
+ * denoiser whose parts lie in folders beside its own goes into such a folder of the library, and
+ * the parts into others beside that: as links of the file system, hard where it can, each once
+ * however many models share it. Never
  * overwrites: a name that is taken gets a number. A copy shares its blocks with the original where
  * the file system can, is hashed, and appears only when complete; cancelled or failed, nothing of
  * it remains. */
@@ -82,7 +86,8 @@ void atl_library_sweep (void);
 char *atl_library_find (const char *path);
 
 /* Moves a model (all its shards) to the desktop's trash; a reference is only unlinked, its file
- * stays. Files outside atl_library_dir() are refused with ATL_ERROR_INVALID: they belong to others.
+ * stays, and so do parts that other models may share. Files outside atl_library_dir() are refused
+ * with ATL_ERROR_INVALID: they belong to others.
  */
 gboolean atl_library_remove (const char *path, GError **error);
 

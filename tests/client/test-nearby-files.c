@@ -40,7 +40,9 @@ test_sorted (void)
   g_autofree char *note = put (root, "models/vae", "readme.txt");
   g_autofree char *other = put (root, "models/checkpoints", "sd.safetensors");
   g_autofree char *gone = g_build_filename (root, "models/vae", "gone.safetensors", NULL);
+  g_autofree char *linked = g_build_filename (root, "linked.safetensors", NULL);
   g_autoptr (GPtrArray) files = NULL;
+  g_autoptr (GPtrArray) through = NULL;
   g_autoptr (GPtrArray) none = NULL;
   g_autoptr (GPtrArray) denoisers = NULL;
   g_autoptr (GPtrArray) no_denoisers = NULL;
@@ -50,6 +52,11 @@ test_sorted (void)
   g_assert_cmpuint (files->len, ==, 2);
   g_assert_cmpstr (files->pdata[0], ==, text);
   g_assert_cmpstr (files->pdata[1], ==, vae);
+  /* A library's link to it. */
+  g_assert_cmpint (symlink (denoiser, linked), ==, 0);
+  through = atl_nearby_files (linked);
+  g_assert_cmpuint (through->len, ==, 2);
+  g_assert_cmpstr (through->pdata[1], ==, vae);
   none = atl_nearby_files (other);
   g_assert_cmpuint (none->len, ==, 0);
   denoisers = atl_nearby_denoisers (root);

@@ -295,6 +295,45 @@ test_reference (void)
   g_assert_true (atl_library_remove (path, &error));
 }
 
+/* A denoiser and its parts in folders beside it are one model; parts are shared, never overwritten,
+ * and stay when one of the models goes. */
+static void
+test_parts (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *flux = NULL, *dev = NULL, *a = NULL, *b = NULL, *ae = NULL, *other = NULL;
+  g_autofree char *text = NULL, *vaes = NULL;
+
+  set_up ();
+  flux = put ("comfy/models/diffusion_models/flux.safetensors", "denoiser");
+  g_free (put ("comfy/models/text_encoders/t5.safetensors", "t5"));
+  g_free (put ("comfy/models/vae/ae.safetensors", "ae"));
+  expect_scan (home, "flux 8 1/1");
+  a = add (flux, ATL_ADD_COPY, NULL, NULL, &error);
+  g_assert_no_error (error);
+  expect_scan (atl_library_dir (), "flux 8 1/1");
+  /* Another one of the same parts, and one whose part only has the same name. */
+  dev = put ("comfy/models/diffusion_models/dev.safetensors", "other");
+  b = add (dev, ATL_ADD_COPY, NULL, NULL, &error);
+  g_assert_no_error (error);
+  other = put ("more/unet/third.gguf", "third");
+  g_free (put ("more/vae/ae.safetensors", "AE"));
+  g_free (add (other, ATL_ADD_COPY, NULL, NULL, &error));
+  g_assert_no_error (error);
+  expect_scan (atl_library_dir (), "dev 5 1/1\nflux 8 1/1\nthird 5 1/1");
+  ae = g_build_filename (atl_library_dir (), "vae", NULL);
+  vaes = list_folder (ae);
+  g_assert_cmpstr (vaes, ==, "ae (2).safetensors ae.safetensors");
+  g_assert_true (atl_library_remove (a, &error));
+  expect_scan (atl_library_dir (), "dev 5 1/1\nthird 5 1/1");
+  g_free (vaes);
+  vaes = list_folder (ae);
+  g_assert_cmpstr (vaes, ==, "ae (2).safetensors ae.safetensors");
+  g_assert_true (g_file_get_contents (flux, &text, NULL, NULL));
+  g_assert_true (atl_library_restore (a, &error));
+  expect_scan (atl_library_dir (), "dev 5 1/1\nflux 8 1/1\nthird 5 1/1");
+}
+
 /* A folder as authors publish it is one model: found, added and removed as a whole. */
 static void
 test_folder (void)
@@ -543,6 +582,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hub/library/cancelled-copy", test_cancelled_copy);
   g_test_add_func ("/hub/library/sweep", test_sweep);
   g_test_add_func ("/hub/library/reference", test_reference);
+  g_test_add_func ("/hub/library/parts", test_parts);
   g_test_add_func ("/hub/library/folder", test_folder);
   g_test_add_func ("/hub/library/refused", test_refused);
   g_test_add_func ("/hub/library/trash", test_trash);
