@@ -209,6 +209,31 @@ refresh_hint (AtlGalleryStrip *self)
                           g_list_model_get_n_items (G_LIST_MODEL (self->selection)) == 0);
 }
 
+static gboolean
+is_at_beginning (AtlGalleryStrip *self)
+{
+  GtkScrolledWindow *scroller = GTK_SCROLLED_WINDOW (self->scroller);
+  gboolean is_row = self->orientation == GTK_ORIENTATION_HORIZONTAL;
+  GtkAdjustment *adjustment = is_row ? gtk_scrolled_window_get_hadjustment (scroller)
+                                     : gtk_scrolled_window_get_vadjustment (scroller);
+  double value = gtk_adjustment_get_value (adjustment);
+
+  if (is_row && gtk_widget_get_direction (self->list) == GTK_TEXT_DIR_RTL)
+    return value >=
+           gtk_adjustment_get_upper (adjustment) - gtk_adjustment_get_page_size (adjustment);
+  return value <= gtk_adjustment_get_lower (adjustment);
+}
+
+/* New pictures come to the beginning: who is there sees them, and the list does not hold on to what
+ * was the first before. */
+static void
+items_cb (GListModel *pictures, guint position, guint removed, guint added, AtlGalleryStrip *self)
+{
+  if (position == 0 && added > 0 && is_at_beginning (self))
+    gtk_widget_activate_action (self->list, "list.scroll-to-item", "u", 0u);
+  refresh_hint (self);
+}
+
 void
 atl_gallery_strip_set_session (AtlGalleryStrip *self, AtlSession *session)
 {
@@ -218,7 +243,7 @@ atl_gallery_strip_set_session (AtlGalleryStrip *self, AtlSession *session)
   atl_gallery_install_actions (GTK_WIDGET (self), GTK_WIDGET (self), self->gallery);
   gtk_single_selection_set_model (self->selection, atl_gallery_get_pictures (self->gallery));
   g_signal_connect_object (atl_gallery_get_pictures (self->gallery), "items-changed",
-                           G_CALLBACK (refresh_hint), self, G_CONNECT_SWAPPED);
+                           G_CALLBACK (items_cb), self, G_CONNECT_AFTER);
   refresh_hint (self);
 }
 

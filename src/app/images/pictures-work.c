@@ -30,6 +30,7 @@ typedef struct
   char *folder, *stem;
   AtlPictureOrigin origin;
   char *parent; /* (nullable) the file it was made from */
+  AtlPictureFormat format;
 } Drawn;
 
 static void
@@ -79,6 +80,7 @@ stem_for (const char *prompt)
 static void
 save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
+  static const char *const endings[] = { "png", "jpg", "webp" };
   Drawn *drawn = data;
   g_autoptr (AtlPicture) picture = atl_picture_new (drawn->width, drawn->height);
   g_autoptr (GBytes) bytes = NULL;
@@ -88,12 +90,19 @@ save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
   memcpy (picture->rgb, g_bytes_get_data (drawn->pixels, NULL), g_bytes_get_size (drawn->pixels));
   if (drawn->recipe != NULL)
     atl_recipe_write (picture, drawn->recipe);
-  bytes = atl_picture_encode (picture, ATL_PICTURE_PNG, 0, &error);
+  bytes = atl_picture_encode (picture, drawn->format, 0, &error);
+  /* What is too large for it is not lost. */
+  if (bytes == NULL && g_error_matches (error, ATL_ERROR, ATL_ERROR_INVALID))
+    {
+      g_clear_error (&error);
+      drawn->format = ATL_PICTURE_PNG;
+      bytes = atl_picture_encode (picture, drawn->format, 0, &error);
+    }
   if (bytes != NULL && g_mkdir_with_parents (drawn->folder, 0755) != 0)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The folder %s cannot be made: %s"),
                  drawn->folder, g_strerror (errno));
   else if (bytes != NULL)
-    path = atl_picture_save (bytes, drawn->folder, drawn->stem, "png", &error);
+    path = atl_picture_save (bytes, drawn->folder, drawn->stem, endings[drawn->format], &error);
   if (path != NULL)
     g_task_return_pointer (task, path, g_free);
   else
@@ -321,10 +330,12 @@ finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
 {
   AtlPictureTask *task = self->current;
   Drawn *drawn = g_hash_table_lookup (self->unsaved, task);
+  GSettings *settings = atl_session_get_settings (self->session);
 
   if (drawn == NULL)
     {
       drawn = self->is_enlarging ? drawn_new_larger (task) : drawn_new (task, job);
+      drawn->format = (AtlPictureFormat) g_settings_get_enum (settings, "picture-format");
       g_hash_table_insert (self->unsaved, g_object_ref (task), drawn);
     }
   if (self->is_enlarging)

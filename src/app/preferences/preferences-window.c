@@ -18,6 +18,7 @@ struct _AtlPreferencesWindow
   GtkWidget *scheme_row;
   GtkWidget *zoom_spin;
   GtkWidget *device_row;
+  GtkWidget *format_row;
   GtkWidget *threads_spin;
   GtkWidget *idle_spin;
   GtkWidget *keep_switch;
@@ -51,6 +52,14 @@ device_cb (AtlPreferencesWindow *self)
   if (self->session != NULL)
     g_settings_set_enum (get_settings (self), "device",
                          (int) adw_combo_row_get_selected (ADW_COMBO_ROW (self->device_row)));
+}
+
+static void
+format_cb (AtlPreferencesWindow *self)
+{
+  if (self->session != NULL)
+    g_settings_set_enum (get_settings (self), "picture-format",
+                         (int) adw_combo_row_get_selected (ADW_COMBO_ROW (self->format_row)));
 }
 
 static void
@@ -162,6 +171,7 @@ atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
   BIND (scheme_row);
   BIND (zoom_spin);
   BIND (device_row);
+  BIND (format_row);
   BIND (threads_spin);
   BIND (idle_spin);
   BIND (keep_switch);
@@ -174,6 +184,7 @@ atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, scheme_cb);
   gtk_widget_class_bind_template_callback (widget_class, device_cb);
+  gtk_widget_class_bind_template_callback (widget_class, format_cb);
   gtk_widget_class_bind_template_callback (widget_class, zoom_cb);
   gtk_widget_class_bind_template_callback (widget_class, open_chats_cb);
   gtk_widget_class_bind_template_callback (widget_class, open_models_cb);
@@ -196,6 +207,10 @@ atl_preferences_window_new (AtlSession *session)
 
   atl_combo_row_show_whole (ADW_COMBO_ROW (self->scheme_row));
   atl_combo_row_show_whole (ADW_COMBO_ROW (self->device_row));
+  atl_combo_row_show_whole (ADW_COMBO_ROW (self->format_row));
+  atl_accessible_name_combo_row (self->format_row);
+  adw_combo_row_set_selected (ADW_COMBO_ROW (self->format_row),
+                              (guint) g_settings_get_enum (settings, "picture-format"));
   atl_accessible_name_combo_row (self->scheme_row);
   atl_accessible_name_combo_row (self->device_row);
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->scheme_row),
