@@ -92,6 +92,19 @@ app_set_up_picture (AppFixture *f, const char *prompt, guint steps, guint count)
   atl_pictures_session_take_settings (app_pictures (f), s);
 }
 
+/* Large and of many steps: no machine has it finished before it is stopped, however long the test
+ * itself is kept waiting. */
+void
+app_set_up_long_picture (AppFixture *f, const char *prompt, guint count)
+{
+  AtlPictureSettings *s;
+
+  app_set_up_picture (f, prompt, ATL_MAX_PICTURE_STEPS, count);
+  s = atl_picture_settings_copy (app_draft (f));
+  s->width = s->height = 512;
+  atl_pictures_session_take_settings (app_pictures (f), s);
+}
+
 void
 app_create (AppFixture *f)
 {

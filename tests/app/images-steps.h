@@ -19,6 +19,8 @@ AtlPicturesSession *app_pictures (AppFixture *f); /* borrowed */
 AtlPictureSettings *app_draft (AppFixture *f);    /* borrowed */
 /* The draft becomes a small picture, so that the test is quick. */
 void app_set_up_picture (AppFixture *f, const char *prompt, guint steps, guint count);
+/* One that is to be stopped before it is finished. */
+void app_set_up_long_picture (AppFixture *f, const char *prompt, guint count);
 /* Presses the button. */
 void app_create (AppFixture *f);
 /* For app_fixture_wait(); `f` is the AppFixture. */

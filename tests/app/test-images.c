@@ -70,7 +70,7 @@ test_stop (void)
   guint n = count_pictures ();
 
   app_start_drawing (&f);
-  app_set_up_picture (&f, "one that is stopped", 900, 2);
+  app_set_up_long_picture (&f, "one that is stopped", 2);
   app_create (&f);
   g_assert_cmpuint (
       atl_picture_queue_n_waiting (atl_pictures_session_get_queue (app_pictures (&f))), ==, 1);
@@ -113,7 +113,7 @@ test_crash (void)
   app_start_drawing (&f);
   queue = atl_pictures_session_get_queue (app_pictures (&f));
   g_signal_connect (app_pictures (&f), "failed", G_CALLBACK (failed_cb), &failed);
-  app_set_up_picture (&f, "one that is lost", 900, 1);
+  app_set_up_long_picture (&f, "one that is lost", 1);
   app_create (&f);
   app_set_up_picture (&f, "one after it", 2, 1);
   app_create (&f);
