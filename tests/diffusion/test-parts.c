@@ -179,11 +179,47 @@ test_chosen (void)
   files_clear (&files);
 }
 
+/* The same network as Qwen-Image but for one tensor; what it is for is not there. */
+static void
+test_layered (void)
+{
+  static const char *const tensors[] = { "transformer_blocks.0.txt_mod.1.weight", "txt_norm.weight",
+                                         "time_text_embed.addition_t_embedding.weight" };
+
+  for (guint n = 2; n <= G_N_ELEMENTS (tensors); n++)
+    {
+      Files files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      g_autoptr (GError) error = NULL;
+      const AtlDiffusionFamily *family;
+
+      files_init (&files);
+      add (&files, "qwen.safetensors", n, tensors, 2, 16);
+      bundle = atl_bundle_new ((AtlFileMap *const *) files.maps->pdata,
+                               (const char *const *) files.names->pdata, files.maps->len, &error);
+      g_assert_no_error (error);
+      family = atl_diffusion_family_for (bundle, NULL, &error);
+      if (n == 2)
+        {
+          g_assert_no_error (error);
+          g_assert_true (family == &atl_family_qwen_image);
+        }
+      else
+        {
+          g_assert_null (family);
+          g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+          g_assert_nonnull (strstr (error->message, "Layered"));
+        }
+      files_clear (&files);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/diffusion/parts/nearby", test_nearby);
   g_test_add_func ("/diffusion/parts/chosen", test_chosen);
+  g_test_add_func ("/diffusion/parts/layered", test_layered);
   return g_test_run ();
 }

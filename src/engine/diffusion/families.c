@@ -70,5 +70,8 @@ atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **erro
                      _ ("These files hold no model for pictures or clips that is known here"));
       return NULL;
     }
-  return atl_bundle_assign (bundle, family->parts, family->n_parts, error) ? family : NULL;
+  return atl_bundle_assign (bundle, family->parts, family->n_parts, error) &&
+                 (family->check == NULL || family->check (bundle, error))
+             ? family
+             : NULL;
 }

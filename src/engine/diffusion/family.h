@@ -73,6 +73,8 @@ typedef struct
    * this family's (nullable: all). */
   const char *component;
   gboolean (*accepts) (const AtlCheckpoint *cp);
+  /* (nullable) Whether this one can run, asked when its parts are known; FALSE in words. */
+  gboolean (*check) (AtlBundle *bundle, GError **error);
   const AtlPart *parts;
   guint n_parts;
   void (*traits) (AtlBundle *bundle, AtlTraits *traits);

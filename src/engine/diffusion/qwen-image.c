@@ -358,6 +358,30 @@ reference_size (
   atl_qwen_fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
+/* Qwen-Image-Layered is the same network, told with one more number that it splits a picture. */
+static gboolean
+check_kind (AtlBundle *bundle, GError **error)
+{
+  static const char *const marks[] = {
+    "time_text_embed.addition_t_embedding.weight",
+    "model.diffusion_model.time_text_embed.addition_t_embedding.weight"
+  };
+  AtlCheckpoint *cp = atl_bundle_has (bundle, "transformer")
+                          ? atl_bundle_checkpoint (bundle, "transformer", NULL)
+                          : NULL;
+
+  for (gsize i = 0; cp != NULL && i < G_N_ELEMENTS (marks); i++)
+    if (atl_checkpoint_find (cp, marks[i]) != NULL)
+      {
+        g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                     _ ("%s is Qwen-Image-Layered, which splits a picture into transparent layers. "
+                        "Atelier cannot do that; Qwen-Image and Qwen-Image-Edit work"),
+                     atl_checkpoint_name (cp));
+        return FALSE;
+      }
+  return TRUE;
+}
+
 static gboolean
 fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
 {
@@ -387,10 +411,12 @@ static const AtlPart qwen_parts[] = {
 const AtlDiffusionFamily atl_family_qwen_image = {
   .name = "qwen-image",
   .words = "Qwen-Image",
-  .pipelines = (const char *const[]){ "QwenImagePipeline", "QwenImageImg2ImgPipeline",
-                                      "QwenImageInpaintPipeline", "QwenImageEditPipeline",
-                                      "QwenImageEditPlusPipeline", NULL },
+  .pipelines =
+      (const char *const[]){ "QwenImagePipeline", "QwenImageImg2ImgPipeline",
+                             "QwenImageInpaintPipeline", "QwenImageEditPipeline",
+                             "QwenImageEditPlusPipeline", "QwenImageLayeredPipeline", NULL },
   .component = "qwen-image",
+  .check = check_kind,
   .parts = qwen_parts,
   .n_parts = G_N_ELEMENTS (qwen_parts),
   .traits = qwen_traits,
