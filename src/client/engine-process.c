@@ -11,7 +11,8 @@
 
 #include "atelier-config.h"
 
-/* A machine that is busy, or reads the drivers of a graphics card from a cold disk, takes a while. */
+/* A machine that is busy, or reads the drivers of a graphics card from a cold disk, takes a while.
+ */
 #define HELLO_TIMEOUT_MS 30000
 /* What the engine has no business with. */
 static const char *const hidden_variables[] = {
