@@ -224,6 +224,21 @@ atl_pictures_session_clean_pasted (AtlPicturesSession *self)
     }
 }
 
+static void
+kept_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlPicturesSession) self = data;
+  g_autoptr (GError) error = NULL;
+  gboolean is_kept = g_file_replace_contents_finish (G_FILE (source), result, NULL, &error);
+
+  if (self->is_gone)
+    return;
+  if (is_kept)
+    atl_pictures_session_set_start (self, g_file_peek_path (G_FILE (source)));
+  else
+    atl_session_emit_notice (self->session, error->message);
+}
+
 void
 atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes)
 {
@@ -231,15 +246,11 @@ atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes)
   g_autofree char *name =
       g_strdup_printf ("%" G_GINT64_FORMAT ".%s", g_get_real_time (), ending_of (bytes));
   g_autofree char *path = g_build_filename (folder, name, NULL);
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GFile) file = g_file_new_for_path (path);
 
   g_mkdir_with_parents (folder, 0700);
-  if (g_file_set_contents_full (path, g_bytes_get_data (bytes, NULL),
-                                (gssize) g_bytes_get_size (bytes), G_FILE_SET_CONTENTS_NONE, 0600,
-                                &error))
-    atl_pictures_session_set_start (self, path);
-  else
-    atl_session_emit_notice (self->session, error->message);
+  g_file_replace_contents_bytes_async (file, bytes, NULL, FALSE, G_FILE_CREATE_PRIVATE, NULL,
+                                       kept_cb, g_object_ref (self));
 }
 
 void

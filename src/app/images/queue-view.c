@@ -12,7 +12,9 @@ struct _AtlQueueView
   GtkWidget parent_instance;
 
   AtlPicturesSession *pictures; /* (nullable) borrowed */
+  GtkWidget *box;
   GtkWidget *scroller;
+  GtkWidget *clear_button;
   GtkWidget *list;
 };
 
@@ -242,17 +244,26 @@ new_row (AtlQueueView *self, AtlPictureTask *task)
   return row;
 }
 
+static void
+clear_cb (AtlQueueView *self)
+{
+  atl_picture_queue_clear (queue_of (self));
+}
+
 /* All rows: where one can go depends on the others. */
 static void
 rebuild (AtlQueueView *self)
 {
   GListModel *queue = G_LIST_MODEL (queue_of (self));
+  guint n_idle =
+      atl_picture_queue_n_waiting (queue_of (self)) + atl_picture_queue_n_failed (queue_of (self));
   GtkWidget *child;
 
   if (!gtk_widget_get_mapped (GTK_WIDGET (self)))
     return;
   while ((child = gtk_widget_get_first_child (self->list)) != NULL)
     gtk_list_box_remove (GTK_LIST_BOX (self->list), child);
+  gtk_widget_set_visible (self->clear_button, n_idle > 1);
   for (guint i = 0; i < g_list_model_get_n_items (queue); i++)
     {
       g_autoptr (AtlPictureTask) task = g_list_model_get_item (queue, i);
@@ -286,7 +297,7 @@ atl_queue_view_dispose (GObject *object)
 {
   AtlQueueView *self = ATL_QUEUE_VIEW (object);
 
-  g_clear_pointer (&self->scroller, gtk_widget_unparent);
+  g_clear_pointer (&self->box, gtk_widget_unparent);
   G_OBJECT_CLASS (atl_queue_view_parent_class)->dispose (object);
 }
 
@@ -315,7 +326,14 @@ atl_queue_view_init (AtlQueueView *self)
   gtk_scrolled_window_set_propagate_natural_width (GTK_SCROLLED_WINDOW (self->scroller), TRUE);
   gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (self->scroller), 320);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (self->scroller), self->list);
-  gtk_widget_set_parent (self->scroller, GTK_WIDGET (self));
+  self->clear_button = gtk_button_new_with_mnemonic (_ ("_Take all out"));
+  gtk_widget_set_tooltip_text (self->clear_button, _ ("Those that wait and those that failed"));
+  gtk_widget_set_margin_top (self->clear_button, 6);
+  g_signal_connect_swapped (self->clear_button, "clicked", G_CALLBACK (clear_cb), self);
+  self->box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  gtk_box_append (GTK_BOX (self->box), self->scroller);
+  gtk_box_append (GTK_BOX (self->box), self->clear_button);
+  gtk_widget_set_parent (self->box, GTK_WIDGET (self));
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), keys);
