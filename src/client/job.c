@@ -3,6 +3,8 @@
 
 #include "client/job.h"
 
+#include <glib/gi18n.h>
+
 static void ensured_cb (GObject *source, GAsyncResult *result, gpointer user_data);
 
 /* For a callback, which lets go of the owner. */
@@ -68,7 +70,8 @@ signal_cb (AtlRequest *request, const char *name, GVariant *params)
   if (!g_variant_is_of_type (params, G_VARIANT_TYPE ("(uss)")))
     return;
   g_variant_get (params, "(u&s&s)", &id, &code, &message);
-  error = g_dbus_error_new_for_dbus_error (code, message);
+  error = g_dbus_error_new_for_dbus_error (
+      code, *message != '\0' ? message : _ ("The engine gave no reason."));
   g_dbus_error_strip_remote_error (error);
   if (!ask_again (self, error))
     failed (self, error);

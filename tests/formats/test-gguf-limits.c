@@ -128,6 +128,9 @@ test_metadata (void)
   build_key_u32 (&b, long_key, 1);
   refuse_bytes (&b, ATL_ERROR_BAD_FILE, "name has 65536 bytes");
 
+  build_header (&b, 3, 0, ATL_GGUF_MAX_PAIRS + 1);
+  refuse_sparse (&b, (ATL_GGUF_MAX_PAIRS + 10) * 32, ATL_ERROR_UNSUPPORTED, "settings; at most");
+
   build_header (&b, 3, 0, 1);
   build_u64 (&b, 3);
   g_byte_array_append (b.bytes, (const guint8 *) "a\0b", 3);

@@ -254,7 +254,8 @@ read_key (Reader *self, char **out, GError **error)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                             _ ("%s: a setting's name has %zu bytes; expected 1 to %u"),
                             cursor->file, length, ATL_GGUF_MAX_KEY_BYTES);
-  if (!g_utf8_validate_len (chars, length, NULL) || memchr (chars, '\0', length) != NULL)
+  /* That refuses zeros, too. */
+  if (!g_utf8_validate_len (chars, length, NULL))
     {
       g_autofree char *shown = atl_format_excerpt (chars, length);
       return atl_format_fail (error, ATL_ERROR_BAD_FILE,
