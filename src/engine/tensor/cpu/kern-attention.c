@@ -84,23 +84,33 @@ cached_one (AtlDType t, const guint8 *row, gint64 i)
 /* Queries that meet a key while it is in registers. */
 #define MAX_QUERIES (VW >= 8 ? 8 : 4)
 
-/* Some rows of one head, of `width` elements (a constant where that is worth it), and how much
- * further on lies what is asked for. */
+/* Some rows of one head, of `width` elements (a constant where that is worth it), and what is asked
+ * for with the first of them; with the others what lies ahead_stride further each time. */
 typedef struct
 {
-  const guint8 *data;
-  gint64 n, row_bytes, width, ahead;
+  const guint8 *data, *ahead;
+  gint64 n, row_bytes, width, ahead_stride;
 } Step;
 
+/* Memory is asked for as it lies, whatever the order of the work, where rows follow each other:
+ * that is what the processor's own prefetching goes along with. Into the second-level cache, as
+ * what has room there at a time is more. */
 INLINE Step
 step_of (const AtlCacheRows *rows, gint64 width, gint64 head, gint64 first)
 {
-  return (Step){ .data = rows->data + head * (gint64) rows->head_bytes +
-                         first * (gint64) rows->row_bytes,
-                 .n = MIN (ATL_CACHE_STEP, rows->n - first),
-                 .row_bytes = (gint64) rows->row_bytes,
-                 .width = width > 0 ? width : rows->width,
-                 .ahead = rows->ahead_bytes > 0 ? rows->ahead - rows->data : 0 };
+  const gboolean is_one = rows->ahead_bytes == rows->ahead_stride;
+
+  return (Step){
+    .data = rows->data + head * (gint64) rows->head_bytes + first * (gint64) rows->row_bytes,
+    .ahead = rows->ahead_bytes == 0
+                 ? NULL
+                 : rows->ahead + first * (gint64) rows->ahead_stride +
+                       head * (gint64) rows->head_bytes * (is_one ? ATL_CACHE_STEP : 1),
+    .n = MIN (ATL_CACHE_STEP, rows->n - first),
+    .row_bytes = (gint64) rows->row_bytes,
+    .width = width > 0 ? width : rows->width,
+    .ahead_stride = (gint64) (is_one ? rows->head_bytes : rows->ahead_stride)
+  };
 }
 
 INLINE gint64
@@ -120,13 +130,15 @@ bytes_of (AtlDType t, gint64 n)
 }
 
 INLINE void
-ask_for (AtlDType t, const Step *step, const guint8 *row)
+ask_for (AtlDType t, const Step *step, gint64 row)
 {
   const gint64 n = bytes_of (t, step->width);
 
+  if (step->ahead == NULL)
+    return;
 #pragma GCC unroll 4
   for (gint64 i = 0; i < n; i += 64)
-    __builtin_prefetch (row + step->ahead + i);
+    __builtin_prefetch (step->ahead + row * step->ahead_stride + i, 0, 2);
 }
 
 /* Scores of n_q queries with the keys of a step, n_k of them at a time: n_q * n_k sums across lanes
@@ -151,7 +163,7 @@ scores_step (AtlDType t, guint n_k, guint n_q, const Step *step, const float *q,
         row[k] = row[0] + MIN (k, last) * step->row_bytes;
 #pragma GCC unroll 16
       for (guint k = 0; k < n_k; k++)
-        ask_for (t, step, row[k]);
+        ask_for (t, step, first + k);
 #pragma GCC unroll 16
       for (guint k = 0; k < VW; k++)
         sum[k] = vf_set1 (0.0f);
@@ -223,7 +235,7 @@ values_part (
       vf value[4];
 
       if (i == 0)
-        ask_for (t, step, row);
+        ask_for (t, step, k);
 #pragma GCC unroll 16
       for (guint v = 0; v < n_v; v++)
         value[v] = cached (t, row, i + v * VW);
