@@ -22,6 +22,19 @@ random_schema (GRand *rand, guint depth)
     }
   if (kind == 0 && g_rand_boolean (rand))
     {
+      static const char *const patterns[] = { "^[A-Z]{2}-\\d{3}$", "b.*[^a-z<]{2}",
+                                              "^(a|bc)+\\.\"?$",   "^[^\"\\n]{1,4} \\\\x?$",
+                                              "\\w\\S?$",          "^(?:<b>|é[ä-ü]*)z{0,2}$",
+                                              "^$|^no \\W{2}" };
+      guint which = (guint) g_rand_int_range (rand, 0, G_N_ELEMENTS (patterns) + 1);
+
+      if (which < G_N_ELEMENTS (patterns))
+        json_object_set_string_member (schema, "pattern", patterns[which]);
+      else
+        json_object_set_string_member (schema, "format", "date");
+    }
+  else if (kind == 0 && g_rand_boolean (rand))
+    {
       json_object_set_int_member (schema, "minLength", 2);
       json_object_set_int_member (schema, "maxLength", g_rand_int_range (rand, 2, 9));
     }
@@ -138,7 +151,16 @@ conforms (JsonNode *value, JsonObject *schema)
   if (g_str_equal (type, "string"))
     {
       glong n = of == G_TYPE_STRING ? g_utf8_strlen (json_node_get_string (value), -1) : -1;
+      const char *pattern = atl_json_string (schema, "pattern", NULL);
 
+      if (json_object_has_member (schema, "format"))
+        pattern = "^[0-9]{4}-[01][0-9]-[0-3][0-9]$";
+      /* What no grammar expresses, here anchors inside and a value with the first character of a
+       * closing mark, is not kept to. */
+      if (pattern != NULL && n >= 0 && strstr (pattern, "|^") == NULL &&
+          strstr (pattern, "<b>") == NULL &&
+          !g_regex_match_simple (pattern, json_node_get_string (value), G_REGEX_DOLLAR_ENDONLY, 0))
+        return FALSE;
       return n >= atl_json_int (schema, "minLength", 0) &&
              n <= atl_json_int (schema, "maxLength", G_MAXINT);
     }

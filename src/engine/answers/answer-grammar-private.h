@@ -16,9 +16,9 @@ typedef struct
 
 /* The rule of any text that does not have `mark` in it, and then the mark; the caller's. */
 char *atl_call_text_until (AtlCallWriter *w, const char *mark);
-/* Text of the length that a string's schema asks for, without blanks at its ends and without what
- * `mark` begins with; NULL where any length will do. The caller's. */
-char *atl_call_bounded_text (JsonObject *schema, const char *mark);
+/* Text of the pattern, format or length that a string's schema asks for, without what `mark` begins
+ * with, of a length also without blanks at its ends; NULL where any text will do. The caller's. */
+char *atl_call_bounded_text (AtlCallWriter *w, JsonObject *schema, const char *mark);
 /* A value in Gemma's notation as the argument's schema wants it; the caller's. */
 char *atl_call_gemma_value (AtlCallWriter *w, guint i, JsonNode *schema, GError **error);
 /* A key and its colon in that notation. */

@@ -140,16 +140,17 @@ atl_call_text_until (AtlCallWriter *w, const char *mark)
 }
 
 char *
-atl_call_bounded_text (JsonObject *schema, const char *mark)
+atl_call_bounded_text (AtlCallWriter *w, JsonObject *schema, const char *mark)
 {
   gint64 least = CLAMP (atl_json_int (schema, "minLength", 0), 0, MAX_LENGTH);
   gint64 most = CLAMP (atl_json_int (schema, "maxLength", -1), -1, MAX_LENGTH);
   g_autoptr (GString) inner = g_string_new ("[^\\x00\\n\\r");
   g_autoptr (GString) edge = g_string_new ("[^\\x00\\n\\r\\t ");
+  char *shaped = atl_schema_rules_text (w->rules, schema, *mark);
   GString *out;
 
-  if (least == 0 && most < 0)
-    return NULL;
+  if (shaped != NULL || (least == 0 && most < 0))
+    return shaped;
   append_in_class (inner, g_utf8_get_char (mark));
   append_in_class (edge, g_utf8_get_char (mark));
   g_string_append_c (inner, ']');
@@ -292,7 +293,7 @@ gemma_listed (AtlCallWriter *w, JsonObject *schema)
 static char *
 gemma_text (AtlCallWriter *w, JsonObject *schema)
 {
-  g_autofree char *text = atl_call_bounded_text (schema, GEMMA_QUOTE);
+  g_autofree char *text = atl_call_bounded_text (w, schema, GEMMA_QUOTE);
   GString *out = g_string_new (NULL);
 
   atl_answer_grammar_append_mark (w->options, out, GEMMA_QUOTE);

@@ -89,7 +89,7 @@ json_value (AtlCallWriter *w, const AtlTool *tool, JsonNode *schema, GError **er
   return name;
 }
 
-/* The values that the schema lists or text of the length that it asks for, as bare text before the
+/* The values that the schema lists or text of the shape that it asks for, as bare text before the
  * closing mark; NULL if it wants neither. */
 static char *
 listed_texts (AtlCallWriter *w, JsonNode *schema)
@@ -103,7 +103,7 @@ listed_texts (AtlCallWriter *w, JsonNode *schema)
   if (values == NULL || json_array_get_length (values) == 0)
     {
       if (object != NULL && g_str_equal (atl_json_string (object, "type", ""), "string"))
-        bounded = atl_call_bounded_text (object, close + strspn (close, BLANKS));
+        bounded = atl_call_bounded_text (w, object, close + strspn (close, BLANKS));
       if (bounded == NULL)
         return NULL;
       out = g_string_new (bounded);
@@ -135,11 +135,14 @@ tagged_pair (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GErro
   const AtlToolFormat *f = w->options->format;
   const AtlTool *tool = atl_tool_set_get (w->options->tools, i);
   gboolean is_text = (atl_tool_set_types (w->options->tools, i, key) & ATL_TOOL_STRING) != 0;
-  g_autofree char *value = is_text ? listed_texts (w, schema) : json_value (w, tool, schema, error);
+  /* A schema that makes no sense is refused as in the other notations. */
+  g_autofree char *checked = json_value (w, tool, schema, error);
+  g_autofree char *value = NULL;
   GString *out;
 
-  if (!is_text && value == NULL)
+  if (checked == NULL)
     return NULL;
+  value = is_text ? listed_texts (w, schema) : g_steal_pointer (&checked);
   out = g_string_new (NULL);
   mark (w, out, f->key_open);
   mark (w, out, key);

@@ -1,6 +1,6 @@
 /* Regular expressions (of JSON schemas' "pattern") as grammars for the inside of a JSON string:
  * what the expression matches is the string's value, what the grammar reads is its spelling in
- * JSON. */
+ * JSON. Or for bare text, on one line and without the character that ends it. */
 #define G_LOG_DOMAIN "atl-grammar"
 
 #include <glib/gi18n.h>
@@ -16,6 +16,7 @@ typedef struct
   const char *at;
   GString *out;
   guint nesting;
+  char without;         /* bare text that does not have this; 0: in JSON */
   gboolean unsupported; /* valid, but no grammar expresses it */
   const char *error;    /* (nullable) what is wrong with it; static */
 } Regex;
@@ -58,14 +59,27 @@ append_class_char (GString *out, gunichar c)
     g_string_append_unichar (out, c);
 }
 
-/* One character of the value as JSON spells it, as a GBNF literal. */
-static void
-append_json_char (GString *out, gunichar c)
+/* Whether bare text may have it. */
+static gboolean
+is_bare (const Regex *r, gunichar c)
 {
+  return c >= 0x20 && c != 0x7f && c != (guchar) r->without;
+}
+
+/* One character of the value as JSON spells it, or as it is, as a GBNF literal. */
+static void
+append_char (Regex *r, gunichar c)
+{
+  GString *out = r->out;
   char text[8] = { 0 };
   g_autofree char *escaped = NULL;
 
-  if (c == '"' || c == '\\')
+  if (r->without != 0)
+    {
+      r->unsupported |= !is_bare (r, c);
+      g_unichar_to_utf8 (c, text);
+    }
+  else if (c == '"' || c == '\\')
     escaped = g_strdup_printf ("\\%c", (char) c);
   else if (c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == '\b')
     escaped = g_strdup_printf ("\\%c", c == '\n'   ? 'n'
@@ -127,7 +141,7 @@ append_class (Regex *r, const Class *class, gboolean negated)
   g_autoptr (GString) plain = g_string_new (NULL);
 
   for (gunichar c = 0x20; c < 0x7f; c++)
-    if (class->ascii[c] != negated && c != '"' && c != '\\')
+    if (class->ascii[c] != negated && (r->without != 0 ? is_bare (r, c) : c != '"' && c != '\\'))
       append_class_char (plain, c);
   g_string_append (out, " (");
   if (negated)
@@ -140,11 +154,11 @@ append_class (Regex *r, const Class *class, gboolean negated)
     }
   else
     g_string_append_printf (out, "[%s%s]", plain->str, class->others->str);
-  for (gunichar c = 0; c < 128; c++)
+  for (gunichar c = 0; c < 128 && r->without == 0; c++)
     if (class->ascii[c] != negated && (c < 0x20 || c == 0x7f || c == '"' || c == '\\'))
       {
         g_string_append (out, " |");
-        append_json_char (out, c);
+        append_char (r, c);
       }
   g_string_append_c (out, ')');
 }
@@ -307,7 +321,7 @@ parse_escape (Regex *r)
   c = escaped_char (r);
   if (c == 0)
     return give_up (r);
-  append_json_char (r->out, c);
+  append_char (r, c);
   return TRUE;
 }
 
@@ -328,6 +342,20 @@ parse_bounds (Regex *r)
   return TRUE;
 }
 
+/* Any character but a line's end; the rule for it where that is JSON's. */
+static void
+append_any (Regex *r, const char *repeat)
+{
+  if (r->without == 0)
+    {
+      g_string_append_printf (r->out, " char%s", repeat);
+      return;
+    }
+  g_string_append (r->out, " [^\\x00-\\x1F\\x7F");
+  append_class_char (r->out, (guchar) r->without);
+  g_string_append_printf (r->out, "]%s", repeat);
+}
+
 static gboolean
 parse_item (Regex *r)
 {
@@ -340,9 +368,8 @@ parse_item (Regex *r)
     case '\\':
       return parse_escape (r);
     case '.':
-      /* Any character but a line's end, as JSON spells it. */
       r->at++;
-      g_string_append (r->out, " char");
+      append_any (r, "");
       return TRUE;
     case '^':
     case '$':
@@ -353,7 +380,7 @@ parse_item (Regex *r)
     case '{':
       return wrong (r, _ ("there is nothing to repeat"));
     default:
-      append_json_char (r->out, g_utf8_get_char (r->at));
+      append_char (r, g_utf8_get_char (r->at));
       r->at = g_utf8_next_char (r->at);
       return TRUE;
     }
@@ -389,14 +416,14 @@ parse_alternatives (Regex *r)
 }
 
 char *
-atl_gbnf_from_regex (const char *pattern, GError **error)
+atl_gbnf_from_regex (const char *pattern, char without, GError **error)
 {
   gboolean from_start = *pattern == '^';
   gsize n = strlen (pattern);
   gsize n_backslashes = 0;
   gboolean to_end;
   g_autofree char *body = NULL;
-  Regex r = { 0 };
+  Regex r = { .without = without };
   gboolean ok;
 
   while (n > 1 + n_backslashes && pattern[n - 2 - n_backslashes] == '\\')
@@ -407,15 +434,16 @@ atl_gbnf_from_regex (const char *pattern, GError **error)
   r.out = g_string_new ("(");
   /* Where it is not anchored anything may stand before or behind. */
   if (!from_start)
-    g_string_append (r.out, "char* ");
-  g_string_append_c (r.out, '(');
+    append_any (&r, "*");
+  g_string_append (r.out, " (");
   ok = parse_alternatives (&r);
   if (ok && *r.at == ')')
     ok = wrong (&r, _ ("a ')' has no '('"));
   g_string_append_c (r.out, ')');
   if (!to_end)
-    g_string_append (r.out, " char*");
+    append_any (&r, "*");
   g_string_append_c (r.out, ')');
+  ok = ok && !r.unsupported;
   if (r.error != NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                  _ ("JSON schema: the pattern “%s” is not a regular expression: %s"), pattern,

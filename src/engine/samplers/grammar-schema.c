@@ -230,7 +230,7 @@ static char *
 convert_pattern (AtlSchemaConverter *c, const char *pattern)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *inside = atl_gbnf_from_regex (pattern, &error);
+  g_autofree char *inside = atl_gbnf_from_regex (pattern, 0, &error);
 
   if (error != NULL)
     {
@@ -459,6 +459,19 @@ atl_schema_rules_add_schema (
       g_propagate_error (error, g_steal_pointer (&self->error));
     }
   return name;
+}
+
+char *
+atl_schema_rules_text (AtlSchemaRules *self, JsonObject *schema, char without)
+{
+  const char *pattern = atl_json_string (schema, "pattern", NULL);
+  const char *format = atl_json_string (schema, "format", NULL);
+
+  if (pattern != NULL)
+    return atl_gbnf_from_regex (pattern, without, NULL);
+  if (format != NULL && format_rule (format) != NULL)
+    return g_strdup (atl_schema_need (self, format_rule (format)));
+  return NULL;
 }
 
 char *

@@ -60,6 +60,9 @@ char *atl_schema_rules_free_to_gbnf (AtlSchemaRules *self);
  * is the rule's name, like `wanted`, the caller's. Errors as atl_grammar_new_json_schema(). */
 char *atl_schema_rules_add_schema (
     AtlSchemaRules *self, JsonNode *schema, JsonNode *root, const char *wanted, GError **error);
+/* The expression for the bare text, without the character `without`, of a string whose schema has a
+ * pattern or a format; NULL if it has none, or one that no grammar expresses. The caller's. */
+char *atl_schema_rules_text (AtlSchemaRules *self, JsonObject *schema, char without);
 /* Adds a rule with a body in GBNF under a name like `wanted` that is free; its name, the caller's.
  * `body` NULL reserves the name: atl_schema_rules_define() follows. */
 char *atl_schema_rules_add (AtlSchemaRules *self, const char *wanted, const char *body);
