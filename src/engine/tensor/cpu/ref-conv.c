@@ -36,9 +36,17 @@ conv_panel (const Conv *c, const float *x, const gint64 *at, const float *w, dou
           if (f < 0 || f >= c->in[0] || y < 0 || y >= c->in[1] || col < 0 || col >= c->in[2])
             continue;
           pixel = x + ((f * c->in[1] + y) * c->in[2] + col) * c->n_in;
-          for (gint64 i = 0; i < c->n_in; i++)
-            for (guint o = 0; o < ATL_CPU_CONV_PANEL; o++)
-              sum[o] += (double) pixel[i] * wt[i * ATL_CPU_CONV_PANEL + o];
+          /* In double, but for a few channels at a time. */
+          for (gint64 first = 0; first < c->n_in; first += 16)
+            {
+              float part[ATL_CPU_CONV_PANEL] = { 0 };
+
+              for (gint64 i = first; i < MIN (c->n_in, first + 16); i++)
+                for (guint o = 0; o < ATL_CPU_CONV_PANEL; o++)
+                  part[o] += pixel[i] * wt[i * ATL_CPU_CONV_PANEL + o];
+              for (guint o = 0; o < ATL_CPU_CONV_PANEL; o++)
+                sum[o] += part[o];
+            }
         }
 }
 

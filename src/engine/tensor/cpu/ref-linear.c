@@ -8,21 +8,26 @@
 #include "engine/tensor/cpu/cpu-private.h"
 
 /* Sixteen sums side by side: the compiler may keep them in vectors without reordering what the
- * language says. In double, in which a product of two floats is exact. */
+ * language says. Of 256 products at a time, whose sums are added in double: rounding errors hardly
+ * grow with n, and it is nearly as quick as all in float. */
 float
 atl_ref_dot (const float *a, const float *b, gint64 n)
 {
-  double s[16] = { 0 };
   double sum = 0.0;
-  gint64 i = 0;
 
-  for (; i + 16 <= n; i += 16)
-    for (guint j = 0; j < 16; j++)
-      s[j] += (double) a[i + j] * b[i + j];
-  for (; i < n; i++)
-    s[i % 16] += (double) a[i] * b[i];
-  for (guint j = 0; j < 16; j++)
-    sum += s[j];
+  for (gint64 first = 0; first < n; first += 256)
+    {
+      gint64 end = MIN (n, first + 256), i = first;
+      float s[16] = { 0 };
+
+      for (; i + 16 <= end; i += 16)
+        for (guint j = 0; j < 16; j++)
+          s[j] += a[i + j] * b[i + j];
+      for (; i < end; i++)
+        s[i % 16] += a[i] * b[i];
+      for (guint j = 0; j < 16; j++)
+        sum += s[j];
+    }
   return (float) sum;
 }
 
