@@ -15,6 +15,7 @@ struct _AtlReferenceGroup
   GtkFileChooserNative *chooser; /* (nullable) */
   GCancellable *reading;         /* of the thumbnails that are shown */
   GPtrArray *rows;               /* (element-type GtkWidget) borrowed */
+  GtkWidget *first_row;          /* adds one while there is none */
   GtkWidget *add_button;
 };
 
@@ -110,6 +111,8 @@ atl_reference_group_refresh (AtlReferenceGroup *self)
   guint most = max_references (self);
 
   gtk_widget_set_visible (GTK_WIDGET (self), most > 0);
+  gtk_widget_set_visible (self->first_row, references_of (self)->len == 0);
+  gtk_widget_set_visible (self->add_button, references_of (self)->len > 0);
   gtk_widget_set_sensitive (self->add_button, references_of (self)->len < most);
   g_cancellable_cancel (self->reading);
   g_object_unref (self->reading);
@@ -200,6 +203,14 @@ atl_reference_group_init (AtlReferenceGroup *self)
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Pictures to follow"));
   adw_preferences_group_set_description (
       ADW_PREFERENCES_GROUP (self), _ ("Say in the prompt what becomes of them: “make it night”."));
+  self->first_row = adw_action_row_new ();
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->first_row), _ ("Choose a picture…"));
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->first_row), _ ("Or drop or paste one"));
+  adw_action_row_add_prefix (ADW_ACTION_ROW (self->first_row),
+                             gtk_image_new_from_icon_name ("document-open-symbolic"));
+  gtk_list_box_row_set_activatable (GTK_LIST_BOX_ROW (self->first_row), TRUE);
+  g_signal_connect_swapped (self->first_row, "activated", G_CALLBACK (add_cb), self);
+  adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), self->first_row);
   gtk_widget_add_css_class (self->add_button, "flat");
   gtk_widget_set_tooltip_text (self->add_button, _ ("Add a picture to follow"));
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->add_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
