@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <glib/gi18n.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -206,6 +207,7 @@ GVariant *
 atl_picture_request_make_settings (AtlPictureRequest *self)
 {
   GVariantBuilder loras, inputs;
+  guint64 lora_bytes = 0;
   GVariantDict dict;
 
   g_variant_dict_init (&dict, self->settings);
@@ -216,18 +218,22 @@ atl_picture_request_make_settings (AtlPictureRequest *self)
       const Lora *lora = self->loras->pdata[i];
       g_autofree char *name = g_filename_display_basename (lora->path);
       char *dot = strrchr (name, '.');
+      GStatBuf st;
 
       if (dot != NULL && dot != name)
         *dot = '\0';
       g_variant_builder_open (&loras, G_VARIANT_TYPE_VARDICT);
       g_variant_builder_add (&loras, "{sv}", "name", g_variant_new_string (name));
       g_variant_builder_add (&loras, "{sv}", "weight", g_variant_new_double (lora->strength));
+      if (g_stat (lora->path, &st) == 0 && S_ISREG (st.st_mode))
+        lora_bytes += (guint64) st.st_size;
       g_variant_builder_close (&loras);
     }
   g_variant_builder_init (&inputs, G_VARIANT_TYPE_STRING_ARRAY);
   for (guint i = 0; i < self->inputs->len; i++)
     g_variant_builder_add (&inputs, "s", ((Input *) self->inputs->pdata[i])->role);
   g_variant_dict_insert_value (&dict, ATL_PRICE_INPUTS, g_variant_builder_end (&inputs));
+  g_variant_dict_insert (&dict, ATL_PRICE_LORA_BYTES, "t", lora_bytes);
   if (self->loras->len > 0)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, g_variant_builder_end (&loras));
   else

@@ -152,6 +152,116 @@ test_odd_alpha (void)
     }
 }
 
+/* --- Strength --- */
+
+/* One pass of the UNet; the caller's. */
+static AtlArray *
+forward (AtlComponent *unet, gint64 n_context)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+  const struct
+  {
+    const char *name;
+    guint n_dims;
+    gint64 dim[4];
+  } inputs[] = { { "latent", 4, { 1, 4, 8, 8 } },
+                 { "timestep", 1, { 1 } },
+                 { "context", 3, { 1, 7, n_context } } };
+  g_autoptr (GPtrArray) outputs = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (inputs); i++)
+    {
+      AtlArray *a = atl_array_new (inputs[i].name, ATL_DTYPE_F32, inputs[i].n_dims, inputs[i].dim);
+
+      for (gint64 k = 0; k < atl_array_n_elems (a); k++)
+        atl_array_f32 (a)[k] = (float) (k % 13) / 7 - 0.5f + (float) (i == 1) * 500;
+      atl_request_add (request, a);
+    }
+  outputs = atl_component_run (unet, request, NULL, &error);
+  g_assert_no_error (error);
+  return g_ptr_array_steal_index (outputs, 0);
+}
+
+static AtlComponent *
+load_with (const AtlLoraFile *file, guint n)
+{
+  g_autoptr (AtlCheckpoint) cp = open_unet ();
+  AtlBackend *cpu = model_fixture_cpu (TRUE);
+  AtlLoadOptions options = { .loras = file, .n_loras = n };
+  g_autoptr (GError) error = NULL;
+  AtlComponent *unet = atl_component_load (atl_component_class_for (cp, NULL, "forward", NULL), cp,
+                                           &cpu, 1, &options, &error);
+
+  g_assert_no_error (error);
+  return unet;
+}
+
+/* A change beside a linear layer and one beside a convolution: another strength needs no loading,
+ * and no strength is no change. */
+static void
+test_strength (void)
+{
+  static const char *const modules[] = {
+    "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "down_blocks.0.resnets.0.conv1"
+  };
+  g_autoptr (AtlCheckpoint) cp = open_unet ();
+  g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
+  g_autofree float *numbers = g_new (float, 1 << 16);
+  AtlLoraFile strong = { lora, 1.0f }, weak = { lora, 0.25f }, none = { lora, 0 };
+  gint64 n_context =
+      atl_checkpoint_find (cp, "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight")
+          ->dim[1];
+  g_autoptr (AtlComponent) plain = load_with (NULL, 0);
+  g_autoptr (AtlComponent) unet = NULL;
+  g_autoptr (AtlComponent) fresh = NULL;
+  g_autoptr (AtlArray) without = forward (plain, n_context);
+  g_autoptr (AtlArray) at_one = NULL;
+  g_autoptr (AtlArray) at_quarter = NULL;
+  g_autoptr (AtlArray) anew = NULL;
+  g_autoptr (AtlArray) at_none = NULL;
+
+  for (guint i = 0; i < 1 << 16; i++)
+    numbers[i] = (float) (i % 17) / 17 - 0.5f;
+  for (gsize i = 0; i < G_N_ELEMENTS (modules); i++)
+    {
+      g_autofree char *weight = g_strconcat (modules[i], ".weight", NULL);
+      g_autofree char *down = g_strconcat ("unet.", modules[i], ".lora_A.weight", NULL);
+      g_autofree char *up = g_strconcat ("unet.", modules[i], ".lora_B.weight", NULL);
+      const AtlTensorInfo *info = atl_checkpoint_find (cp, weight);
+      AtlTensorInfo a = { .name = down, .dtype = ATL_DTYPE_F32, .data = (const guint8 *) numbers };
+      AtlTensorInfo b = { .name = up, .dtype = ATL_DTYPE_F32, .data = (const guint8 *) numbers };
+      g_autoptr (GError) error = NULL;
+
+      g_assert_nonnull (info);
+      a.n_dims = b.n_dims = info->n_dims;
+      a.size_bytes = 3 * sizeof (float);
+      for (guint k = 0; k < info->n_dims; k++)
+        {
+          a.dim[k] = k == 0 ? 3 : info->dim[k];
+          b.dim[k] = k == 0 ? info->dim[0] : k == 1 ? 3 : 1;
+          a.size_bytes *= k == 0 ? 1 : (gsize) info->dim[k];
+        }
+      b.size_bytes = 3 * sizeof (float) * (gsize) info->dim[0];
+      g_assert_cmpuint (MAX (a.size_bytes, b.size_bytes), <=, (1 << 16) * sizeof (float));
+      atl_checkpoint_add_tensor (lora, &a, &error);
+      atl_checkpoint_add_tensor (lora, &b, &error);
+      g_assert_no_error (error);
+    }
+  unet = load_with (&strong, 1);
+  at_one = forward (unet, n_context);
+  g_assert_cmpfloat (atl_array_rel_l2 (at_one, without), >, 1e-2);
+  g_assert_true (atl_component_set_lora_scales (unet, &weak, 1));
+  at_quarter = forward (unet, n_context);
+  fresh = load_with (&weak, 1);
+  anew = forward (fresh, n_context);
+  g_assert_cmpfloat (atl_array_rel_l2 (at_quarter, anew), ==, 0);
+  g_assert_cmpfloat (atl_array_rel_l2 (at_quarter, at_one), >, 1e-2);
+  g_assert_true (atl_component_set_lora_scales (unet, &none, 1));
+  at_none = forward (unet, n_context);
+  g_assert_cmpfloat (atl_array_rel_l2 (at_none, without), <, 1e-6);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -171,6 +281,7 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/models/lora/contradictions", test_contradictions);
   g_test_add_func ("/models/lora/odd-alpha", test_odd_alpha);
+  g_test_add_func ("/models/lora/strength", test_strength);
   status = g_test_run ();
   model_fixture_end ();
   return status;

@@ -98,6 +98,8 @@ rehearse_once (AtlRun *run,
                const AtlDiffusionFamily *family,
                AtlBackend *const *backends,
                guint n_backends,
+               const AtlLoraFile *loras,
+               guint n_loras,
                const AtlDiffusionHow *how,
                AtlDiffusionCost *cost,
                GError **error)
@@ -121,6 +123,7 @@ rehearse_once (AtlRun *run,
       atl_parts_set_frugal (run->parts, how->is_frugal);
       atl_parts_set_streams (run->parts, how->streams, how->keep);
       atl_parts_set_on_host (run->parts, how->on_host);
+      atl_parts_set_loras (run->parts, loras, n_loras);
       ok = walk (run, family, error);
     }
   if (ok)
@@ -147,6 +150,8 @@ atl_diffusion_rehearse (AtlBundle *bundle,
                         guint n_backends,
                         const AtlSettings *settings,
                         GPtrArray *inputs,
+                        const AtlLoraFile *loras,
+                        guint n_loras,
                         const AtlDiffusionHow *how,
                         AtlDiffusionCost *cost,
                         GError **error)
@@ -165,7 +170,7 @@ atl_diffusion_rehearse (AtlBundle *bundle,
   atl_arrays_set_hollow (TRUE);
   for (guint i = 0; inputs != NULL && i < inputs->len; i++)
     g_ptr_array_add (pictures, inputs->pdata[i]);
-  ok = rehearse_once (&run, family, backends, n_backends, how, cost, &local);
+  ok = rehearse_once (&run, family, backends, n_backends, loras, n_loras, how, cost, &local);
   if (!ok && g_error_matches (local, ATL_ERROR, ATL_ERROR_INVALID) && run.latent.height > 0)
     {
       g_clear_error (&local);
@@ -174,7 +179,7 @@ atl_diffusion_rehearse (AtlBundle *bundle,
             made, atl_array_copy (pictures->pdata[i], ((AtlArray *) pictures->pdata[i])->name));
       add_pictures (&run, made);
       run.inputs = made;
-      ok = rehearse_once (&run, family, backends, n_backends, how, cost, &local);
+      ok = rehearse_once (&run, family, backends, n_backends, loras, n_loras, how, cost, &local);
     }
   atl_arrays_set_hollow (FALSE);
   if (!ok)

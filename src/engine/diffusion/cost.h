@@ -39,9 +39,9 @@ typedef struct
 } AtlDiffusionCost;
 
 /* Walks `family`'s pipeline for a bundle whose parts are assigned. The bundle is not shared with a
- * run on another thread. `inputs` (nullable) as for a run; pictures that must be there and are not
- * are grey. `cost`'s peak and peak_frugal are those of this way of running. Errors: those of
- * settings and files. */
+ * run on another thread. `inputs` (nullable) and `loras` as for a run; pictures that must be there
+ * and are not are grey. `cost`'s peak and peak_frugal are those of this way of running. Errors:
+ * those of settings and files. */
 gboolean atl_diffusion_rehearse (AtlBundle *bundle,
                                  const AtlDiffusionFamily *family,
                                  const char *pipeline,
@@ -49,6 +49,8 @@ gboolean atl_diffusion_rehearse (AtlBundle *bundle,
                                  guint n_backends,
                                  const AtlSettings *settings,
                                  GPtrArray *inputs,
+                                 const AtlLoraFile *loras,
+                                 guint n_loras,
                                  const AtlDiffusionHow *how,
                                  AtlDiffusionCost *cost,
                                  GError **error);

@@ -40,6 +40,7 @@ struct _AtlDiffusionModel
   GMutex price_mutex;
   AtlBundle *priced; /* (mutex price_mutex) (owned) the same files, for another thread */
   GArray *prices;    /* (mutex price_mutex) (owned) Price, the newest last */
+  GArray *loras;     /* (mutex price_mutex) (owned) AtlLoraFile, with references: those in use */
 };
 
 static gboolean
@@ -54,6 +55,12 @@ check_parts (AtlDiffusionModel *self, GError **error)
   g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("%s also needs: %s"), self->family->words,
                words);
   return FALSE;
+}
+
+static void
+lora_clear (gpointer data)
+{
+  atl_checkpoint_unref (((AtlLoraFile *) data)->cp);
 }
 
 static void
@@ -88,6 +95,8 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
   g_mutex_init (&self->price_mutex);
   self->prices = g_array_new (FALSE, FALSE, sizeof (Price));
   g_array_set_clear_func (self->prices, price_clear);
+  self->loras = g_array_new (FALSE, FALSE, sizeof (AtlLoraFile));
+  g_array_set_clear_func (self->loras, lora_clear);
   self->bundle = atl_bundle_new (maps, names, n, error);
   if (self->bundle == NULL)
     return NULL;
@@ -118,6 +127,7 @@ atl_diffusion_model_free (AtlDiffusionModel *self)
   atl_bundle_free (self->bundle);
   atl_bundle_free (self->priced);
   g_array_unref (self->prices);
+  g_array_unref (self->loras);
   g_mutex_clear (&self->price_mutex);
   g_free (self->pipeline);
   g_free (self->sampler);
@@ -229,7 +239,8 @@ find_price (AtlDiffusionModel *self,
       }
   if (!atl_bundle_assign (self->priced, self->family->parts, self->family->n_parts, error) ||
       !atl_diffusion_rehearse (self->priced, self->family, self->pipeline, backends, n_backends,
-                               settings, inputs, how, &price.cost, error))
+                               settings, inputs, (const AtlLoraFile *) self->loras->data,
+                               self->loras->len, how, &price.cost, error))
     {
       price_clear (&price);
       return FALSE;
@@ -299,8 +310,8 @@ atl_diffusion_model_cost (AtlDiffusionModel *self,
 void
 atl_diffusion_model_dtypes (AtlDiffusionModel *self, guint64 *matrices, guint64 *convs)
 {
-  /* Merged weights are floats. */
-  *matrices = *convs = 1ull << ATL_DTYPE_F32;
+  /* LoRAs are floats, or make floats of weights. */
+  *matrices = *convs = 1ull << ATL_DTYPE_F32 | 1ull << ATL_DTYPE_F16 | 1ull << ATL_DTYPE_BF16;
   g_mutex_lock (&self->price_mutex);
   atl_bundle_assign (self->priced, self->family->parts, self->family->n_parts, NULL);
   for (guint i = 0; i < self->family->n_parts; i++)
@@ -332,7 +343,38 @@ atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how
 void
 atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n)
 {
+  gboolean is_same;
+
   atl_parts_set_loras (self->parts, loras, n);
+  g_mutex_lock (&self->price_mutex);
+  is_same = n == self->loras->len;
+  for (guint i = 0; is_same && i < n; i++)
+    is_same = g_array_index (self->loras, AtlLoraFile, i).cp == loras[i].cp;
+  for (guint i = 0; i < n; i++)
+    atl_checkpoint_ref (loras[i].cp);
+  g_array_set_size (self->loras, 0);
+  g_array_append_vals (self->loras, loras, n);
+  /* How strong they are costs nothing. */
+  if (!is_same)
+    g_array_set_size (self->prices, 0);
+  g_mutex_unlock (&self->price_mutex);
+}
+
+guint64
+atl_diffusion_model_lora_bytes (AtlDiffusionModel *self)
+{
+  guint64 sum = 0;
+
+  g_mutex_lock (&self->price_mutex);
+  for (guint i = 0; i < self->loras->len; i++)
+    {
+      AtlCheckpoint *cp = g_array_index (self->loras, AtlLoraFile, i).cp;
+
+      for (guint k = 0; k < atl_checkpoint_n_tensors (cp); k++)
+        sum += atl_checkpoint_tensor (cp, k)->size_bytes;
+    }
+  g_mutex_unlock (&self->price_mutex);
+  return sum;
 }
 
 GPtrArray *

@@ -110,16 +110,21 @@ atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes)
 void
 atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
 {
-  gboolean is_same = n == self->loras->len;
+  gboolean is_same = n == self->loras->len, is_as_strong = TRUE;
 
   for (guint i = 0; is_same && i < n; i++)
     {
       const AtlLoraFile *old = &g_array_index (self->loras, AtlLoraFile, i);
-      is_same = old->cp == loras[i].cp && old->scale == loras[i].scale;
+
+      is_same = old->cp == loras[i].cp;
+      is_as_strong = is_as_strong && old->scale == loras[i].scale;
     }
-  if (is_same)
+  if (is_same && is_as_strong)
     return;
-  atl_parts_drop (self);
+  for (guint i = self->parts->len; i-- > 0;)
+    if (!is_same ||
+        !atl_component_set_lora_scales (((Part *) self->parts->pdata[i])->component, loras, n))
+      g_ptr_array_remove_index (self->parts, i);
   for (guint i = 0; i < n; i++)
     atl_checkpoint_ref (loras[i].cp);
   g_array_set_size (self->loras, 0);

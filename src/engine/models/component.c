@@ -215,6 +215,7 @@ free_network (const AtlComponentClass *klass, gpointer model)
 
   atl_runner_free (net->runner);
   atl_weights_free (net->weights);
+  g_clear_pointer (&net->lora_changes, g_array_unref);
   if (klass->clear != NULL)
     klass->clear (model);
   g_free (model);
@@ -234,6 +235,7 @@ load_network (const AtlComponentClass *klass,
 
   net->weights = s.weights = atl_weights_new (cp);
   net->runner = atl_runner_new (backends, n_backends);
+  net->lora_changes = s.lora_changes = g_array_new (FALSE, FALSE, sizeof (AtlLoraChange));
   if (klass->lora_prefix != NULL)
     {
       s.loras = options->loras;
@@ -241,7 +243,10 @@ load_network (const AtlComponentClass *klass,
     }
   if (klass->read (model, &s, cp, options, error) &&
       atl_source_finish (&s, backends[0], options, error))
-    return model;
+    {
+      net->is_merged = s.n_replaced > 0;
+      return model;
+    }
   free_network (klass, model);
   return NULL;
 }
@@ -294,6 +299,28 @@ atl_component_free (AtlComponent *self)
   else
     free_network (self->klass, self->model);
   g_free (self);
+}
+
+gboolean
+atl_component_set_lora_scales (AtlComponent *self, const AtlLoraFile *loras, guint n)
+{
+  AtlNetwork *net = self->model;
+
+  /* Those that load themselves take no LoRAs. */
+  if (self->klass->load != NULL)
+    return TRUE;
+  if (net->is_merged)
+    return FALSE;
+  for (guint i = 0; i < net->lora_changes->len; i++)
+    {
+      const AtlLoraChange *change = &g_array_index (net->lora_changes, AtlLoraChange, i);
+
+      g_return_val_if_fail (change->lora < n, FALSE);
+      change->weight->deltas[change->delta].scale = change->factor * loras[change->lora].scale;
+    }
+  if (net->lora_changes->len > 0)
+    atl_runner_forget (net->runner);
+  return TRUE;
 }
 
 GPtrArray *

@@ -91,8 +91,10 @@ typedef struct
  * atl_component_free(). */
 typedef struct
 {
-  AtlWeights *weights; /* (owned) */
-  AtlRunner *runner;   /* (owned) */
+  AtlWeights *weights;  /* (owned) */
+  AtlRunner *runner;    /* (owned) */
+  GArray *lora_changes; /* (owned) of blocks/source.h */
+  gboolean is_merged;   /* LoRAs also made other numbers of weights */
 } AtlNetwork;
 
 struct _AtlComponentClass
@@ -162,6 +164,9 @@ AtlComponent *atl_component_load (const AtlComponentClass *klass,
                                   const AtlLoadOptions *options,
                                   GError **error);
 void atl_component_free (AtlComponent *self);
+/* The same LoRA files as it was loaded with, with other strengths. FALSE where it must be loaded
+ * anew for that. */
+gboolean atl_component_set_lora_scales (AtlComponent *self, const AtlLoraFile *loras, guint n);
 /* A new set of arrays, the caller's. */
 GPtrArray *atl_component_run (AtlComponent *self,
                               const AtlRequest *request,

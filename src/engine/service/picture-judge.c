@@ -132,6 +132,13 @@ take (AtlPictureFit *fit, const AtlDiffusionFit *found)
   fit->needed_bytes = found->cost.peak;
 }
 
+/* a + b, at least 0. */
+static guint64
+with_more (guint64 a, gint64 b)
+{
+  return b < 0 ? a - MIN (a, (guint64) -b) : a + (guint64) b;
+}
+
 static guint64
 less (guint64 a, guint64 b)
 {
@@ -165,13 +172,14 @@ judge_gpu (AtlService *service,
   there -= there / 10;
   if (place->gpu_room > 0)
     there = MIN (there, place->gpu_room);
-  at.room = there;
+  at.room = with_more (there, -place->more_bytes);
   if (!atl_diffusion_model_fit (place->model, &at, settings, inputs, &found, error))
     return FALSE;
   fit->uses_gpu = TRUE;
   fit->n_backends = 2;
   memcpy (fit->backends, backends, sizeof backends);
   take (fit, &found);
+  fit->needed_bytes = with_more (fit->needed_bytes, place->more_bytes);
   fit->host_bytes = less (found.cost.host, fit->how.is_frugal ? 0 : place->ram_bytes);
   needed = atl_language_size (fit->needed_bytes);
   is_free = atl_language_size (there);
@@ -191,7 +199,8 @@ judge_cpu (const AtlPicturePlace *place,
 {
   const AtlDiffusionPlace at = { .backends = &place->cpu,
                                  .n_backends = 1,
-                                 .room = available + place->ram_bytes,
+                                 .room =
+                                     with_more (available + place->ram_bytes, -place->more_bytes),
                                  .wants_size = TRUE };
   AtlDiffusionFit found;
   g_autofree char *needed = NULL;
@@ -204,6 +213,7 @@ judge_cpu (const AtlPicturePlace *place,
   fit->n_backends = 1;
   fit->backends[0] = place->cpu;
   take (fit, &found);
+  fit->needed_bytes = with_more (fit->needed_bytes, place->more_bytes);
   if (fit->how.is_frugal)
     available += place->ram_bytes;
   else
@@ -291,6 +301,10 @@ price (AtlJob *job, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
       return FALSE;
     }
+  /* LoRAs stay as they are in their files, which the engine has not seen yet. */
+  place.more_bytes = (gint64) MIN (atl_dict_uint64 (job->settings, ATL_PRICE_LORA_BYTES, 0),
+                                   (guint64) G_MAXINT64 / 2) -
+                     (gint64) atl_diffusion_model_lora_bytes (slot->pictures);
   traits = atl_diffusion_model_traits (slot->pictures);
   atl_settings_add_dict (settings, job->settings);
   atl_picture_set_defaults (settings, traits);

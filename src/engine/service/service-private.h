@@ -251,7 +251,8 @@ typedef struct
   const char *device;    /* (nullable) as asked */
   const char *cpu_words; /* (nullable) what it runs on where `gpu` is NULL */
   guint64 ram_bytes, vram_bytes;
-  guint64 gpu_room; /* 0: not known */
+  guint64 gpu_room;  /* 0: not known */
+  gint64 more_bytes; /* of LoRAs, beside those that the model has now */
 } AtlPicturePlace;
 
 /* Of a slot, with its lock. Borrows. */

@@ -54,13 +54,13 @@ as_frames (AtlGraph *self, AtlTensor *x)
   return atl_reshape_to (self, x, x->dim[0], 1, x->dim[1], x->dim[2], x->dim[3]);
 }
 
-AtlTensor *
-atl_conv (AtlGraph *self,
-          AtlTensor *x,
-          AtlTensor *w,
-          AtlTensor *bias,
-          AtlTensor *residual,
-          const AtlOpParams *p)
+static AtlTensor *
+conv (AtlGraph *self,
+      AtlTensor *x,
+      AtlTensor *w,
+      AtlTensor *bias,
+      AtlTensor *residual,
+      const AtlOpParams *p)
 {
   gint64 dim[5], kernel[3];
   guint n_dims = x->n_dims;
@@ -120,6 +120,31 @@ atl_conv (AtlGraph *self,
   if (n_dims == 5)
     return node->dst;
   return atl_reshape_to (self, node->dst, dim[0], dim[2], dim[3], dim[4]);
+}
+
+AtlTensor *
+atl_conv (AtlGraph *self,
+          AtlTensor *x,
+          AtlTensor *w,
+          AtlTensor *bias,
+          AtlTensor *residual,
+          const AtlOpParams *p)
+{
+  AtlOpParams plain = *p;
+  AtlTensor *y;
+
+  if (w->weight == NULL || w->weight->n_deltas == 0)
+    return conv (self, x, w, bias, residual, p);
+  plain.act = ATL_ACT_NONE;
+  y = conv (self, x, w, bias, residual, &plain);
+  for (guint i = 0; i < w->weight->n_deltas; i++)
+    {
+      const AtlWeightDelta *delta = &w->weight->deltas[i];
+      AtlTensor *low = conv (self, x, atl_weight (self, delta->a), NULL, NULL, &plain);
+
+      y = atl_linear_scaled_add (self, low, atl_weight (self, delta->b), NULL, delta->scale, y);
+    }
+  return p->act != ATL_ACT_NONE ? atl_act (self, p->act, y) : y;
 }
 
 AtlTensor *

@@ -41,7 +41,7 @@ typedef enum
 /* A low-rank addition to a weight: W x becomes W x + scale * b (a x). Both lie where W lies. */
 typedef struct
 {
-  AtlWeight *a; /* [rank, in] */
+  AtlWeight *a; /* [rank, in]; of a convolution [rank, in, (kf,) kh, kw] */
   AtlWeight *b; /* [out, rank] */
   float scale;
 } AtlWeightDelta;

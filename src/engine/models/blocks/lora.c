@@ -1,4 +1,4 @@
-/* LoRA, LoHa and LoKr deltas, merged in float32. */
+/* LoRA as thin products beside weights; LoHa, LoKr and odd ones merged in float32. */
 #define G_LOG_DOMAIN "atl-models"
 
 #include "engine/models/blocks/lora.h"
@@ -198,6 +198,14 @@ alpha_factor (const AtlSource *s, AtlCheckpoint *cp, const char *module, gint64 
   return alpha / (float) MAX (rank, 1);
 }
 
+static const char *const pairs[][2] = {
+  { ".lora_down.weight", ".lora_up.weight" },
+  { ".lora_A.weight", ".lora_B.weight" },
+  { ".lora.down.weight", ".lora.up.weight" },
+  { ".lora_A.default.weight", ".lora_B.default.weight" },
+  { ".down.weight", ".up.weight" },
+};
+
 /* up . down in one of its spellings. */
 static gboolean
 low_rank (const AtlSource *s,
@@ -208,14 +216,6 @@ low_rank (const AtlSource *s,
           Matrix *delta,
           float *factor)
 {
-  static const char *const pairs[][2] = {
-    { ".lora_down.weight", ".lora_up.weight" },
-    { ".lora_A.weight", ".lora_B.weight" },
-    { ".lora.down.weight", ".lora.up.weight" },
-    { ".lora_A.default.weight", ".lora_B.default.weight" },
-    { ".down.weight", ".up.weight" },
-  };
-
   for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
     {
       g_auto (Matrix) down = { 0 }, up = { 0 };
@@ -330,6 +330,128 @@ kronecker (const AtlSource *s,
   return TRUE;
 }
 
+/* --- Thin products --- */
+
+static gboolean
+is_float (const AtlTensorInfo *info)
+{
+  return info->data != NULL && (info->dtype == ATL_DTYPE_F32 || info->dtype == ATL_DTYPE_F16 ||
+                                info->dtype == ATL_DTYPE_BF16);
+}
+
+/* Whether the second of two shapes is the first's but for how many rows it has, and ones behind. */
+static gboolean
+has_rows_of (const AtlWeight *weight, const AtlTensorInfo *info)
+{
+  for (guint i = 1; i < MAX (weight->n_dims, info->n_dims); i++)
+    if ((i < weight->n_dims ? weight->dim[i] : 1) != (i < info->n_dims ? info->dim[i] : 1))
+      return FALSE;
+  return TRUE;
+}
+
+/* [total, rank], with ones behind. */
+static gboolean
+is_matrix (const AtlTensorInfo *info, gint64 total, gint64 rank)
+{
+  for (guint i = 2; i < info->n_dims; i++)
+    if (info->dim[i] != 1)
+      return FALSE;
+  return info->n_dims >= 2 && info->dim[0] == total && info->dim[1] == rank;
+}
+
+/* `n` rows of a LoRA's tensor from `first` on. */
+static AtlWeight *
+add_thin (AtlSource *source,
+          AtlCheckpoint *cp,
+          const AtlTensorInfo *info,
+          const AtlWeight *of,
+          AtlWeightUse use,
+          gint64 first,
+          gint64 n)
+{
+  gsize row = info->size_bytes / (gsize) info->dim[0];
+  GBytes *bytes =
+      g_bytes_new_with_free_func (info->data + (gsize) first * row, (gsize) n * row,
+                                  (GDestroyNotify) atl_checkpoint_unref, atl_checkpoint_ref (cp));
+  gint64 dim[ATL_MAX_DIMS];
+  guint n_dims = use == ATL_USE_CONV ? of->n_dims : 2;
+
+  memcpy (dim, info->dim, sizeof dim);
+  for (guint i = info->n_dims; i < n_dims; i++)
+    dim[i] = 1;
+  dim[0] = n;
+  return atl_weights_add_bytes (source->weights, use, of->layer, info->dtype, n_dims, dim, bytes,
+                                info->name);
+}
+
+/* The change of file `lora` as two products beside the weight; FALSE where it is none of that kind,
+ * and the weight is what it was. */
+static gboolean
+add_beside (AtlSource *source,
+            guint lora,
+            AtlWeight *weight,
+            const char *module,
+            gint64 first,
+            gint64 total)
+{
+  AtlCheckpoint *cp = source->loras[lora].cp;
+  AtlLoraChange change = { .weight = weight, .delta = weight->n_deltas, .lora = lora };
+  const AtlTensorInfo *down = NULL, *up = NULL;
+  AtlWeightDelta delta;
+
+  if (source->lora_changes == NULL ||
+      (weight->use != ATL_USE_LINEAR && weight->use != ATL_USE_CONV))
+    return FALSE;
+  for (gsize i = 0; down == NULL && i < G_N_ELEMENTS (pairs); i++)
+    {
+      down = find (source, cp, module, pairs[i][0]);
+      up = down != NULL ? find (source, cp, module, pairs[i][1]) : NULL;
+    }
+  if (up == NULL || !is_float (down) || !is_float (up) || down->n_dims < 2 || down->dim[0] < 1 ||
+      !has_rows_of (weight, down) || !is_matrix (up, total, down->dim[0]))
+    return FALSE;
+  change.factor = alpha_factor (source, cp, module, down->dim[0]);
+  delta.a = add_thin (source, cp, down, weight, weight->use, 0, down->dim[0]);
+  delta.b = add_thin (source, cp, up, weight, ATL_USE_LINEAR, first, weight->dim[0]);
+  delta.scale = change.factor * source->loras[lora].scale;
+  weight->deltas = g_renew (AtlWeightDelta, weight->deltas, weight->n_deltas + 1);
+  weight->deltas[weight->n_deltas++] = delta;
+  g_array_append_val (source->lora_changes, change);
+  source->merged_loras |= 1u << MIN (lora, 31);
+  return TRUE;
+}
+
+/* --- Merging --- */
+
+static gboolean
+has_change (const AtlSource *source, AtlCheckpoint *cp, const char *module)
+{
+  static const char *const others[] = { ".hada_w1_a", ".lokr_w1", ".lokr_w1_a" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
+    if (find (source, cp, module, pairs[i][0]) != NULL)
+      return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    if (find (source, cp, module, others[i]) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+/* Where nobody reads the numbers: as large as if it were merged. */
+static void
+pretend_merged (AtlSource *source, AtlCheckpoint *cp, guint lora, AtlWeight *weight, gint64 n)
+{
+  source->merged_loras |= 1u << MIN (lora, 31);
+  source->n_merged++;
+  source->n_replaced++;
+  if (weight->data == NULL)
+    weight->data = atl_checkpoint_tensor (cp, 0)->data;
+  weight->made = NULL;
+  weight->dtype = ATL_DTYPE_F32;
+  weight->size_bytes = (gsize) n * sizeof (float);
+  weight->scale = 1.0f;
+}
+
 void
 atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
 {
@@ -341,6 +463,7 @@ atl_lora_merge_rows (
     AtlSource *source, AtlWeight *weight, const char *module, gint64 first, gint64 total)
 {
   gint64 n = 1, limit, cols;
+  gboolean is_changed = FALSE;
   float *merged = NULL;
 
   for (guint i = 0; i < weight->n_dims; i++)
@@ -355,6 +478,17 @@ atl_lora_merge_rows (
       gboolean bad = FALSE;
       float factor = 1.0f;
 
+      if (add_beside (source, i, weight, module, first, total))
+        {
+          is_changed = TRUE;
+          continue;
+        }
+      if (atl_bytes_are_hollow ((gsize) n * sizeof (float)))
+        {
+          if (has_change (source, cp, module))
+            pretend_merged (source, cp, i, weight, n);
+          continue;
+        }
       if (!low_rank (source, cp, module, limit, &bad, &delta, &factor) && !bad &&
           !hadamard (source, cp, module, limit, &bad, &delta, &factor) && !bad)
         kronecker (source, cp, module, limit, &bad, &delta, &factor);
@@ -388,10 +522,11 @@ atl_lora_merge_rows (
       for (gint64 k = 0; k < n; k++)
         merged[k] += factor * delta.data[first * cols + k];
     }
+  source->n_merged += is_changed || merged != NULL;
   if (merged == NULL)
     return;
 
-  source->n_merged++;
+  source->n_replaced++;
   weight->made = NULL;
   g_clear_pointer (&weight->bytes, g_bytes_unref);
   weight->bytes = g_bytes_new_take (merged, (gsize) n * sizeof (float));
@@ -447,35 +582,5 @@ atl_lora_check (AtlSource *source)
             source->weights,
             _ ("%s does not fit this model: it changes “%s”, which the model does not have"),
             atl_checkpoint_name (cp), first);
-    }
-}
-
-void
-atl_source_apply_fp8_scale (AtlSource *source, AtlWeight *weight, const char *name)
-{
-  static const char *const suffixes[] = { ".scale_weight", ".weight_scale" };
-  AtlCheckpoint *cp = atl_weights_checkpoint (source->weights);
-  g_autofree char *layer = NULL;
-
-  if ((weight->dtype != ATL_DTYPE_F8_E4M3 && weight->dtype != ATL_DTYPE_F8_E5M2) ||
-      !g_str_has_suffix (name, ".weight"))
-    return;
-  layer = g_strndup (name, strlen (name) - strlen (".weight"));
-  for (gsize i = 0; i < G_N_ELEMENTS (suffixes); i++)
-    {
-      g_autofree char *key = g_strconcat (layer, suffixes[i], NULL);
-      const AtlTensorInfo *info = atl_checkpoint_find (cp, key);
-      float scale;
-
-      if (info == NULL)
-        continue;
-      if (info->size_bytes != atl_dtype_info (info->dtype)->block_bytes ||
-          !atl_dequantize (info->dtype, info->data, &scale, 1))
-        {
-          atl_weights_fail (source->weights, _ ("%s: “%s” should be one number"),
-                            atl_checkpoint_name (cp), key);
-          return;
-        }
-      weight->scale = scale;
     }
 }

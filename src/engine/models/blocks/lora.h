@@ -1,4 +1,6 @@
-/* Merging LoRA files into weights.
+/* LoRA files' changes of weights. What is a product of two thin matrices stays one, in the type
+ * that the file has it in: exact, little memory, and its strength can be changed at any time.
+ * Others are merged in float32.
  *
  * delta = scale * alpha / rank * up . down (Hu et al. 2021); without alpha the factor is 1. Forms:
  *
@@ -26,9 +28,9 @@
 
 G_BEGIN_DECLS
 
-/* Replaces the bytes of `weight` by a float32 copy with every file's delta for `module` added;
- * without one the weight stays as it is. Shapes that do not fit are the weight table's mistake, in
- * words. */
+/* Adds every file's change of `module` to `weight`: as thin products beside it (AtlWeight.deltas),
+ * else into a float32 copy of its bytes; without one the weight stays as it is. Shapes that do not
+ * fit are the weight table's mistake, in words. */
 void atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module);
 /* The same where the weight is the rows from `first` on of a module with `total` rows. */
 void atl_lora_merge_rows (
@@ -37,9 +39,5 @@ void atl_lora_merge_rows (
 /* After all weights were asked for: a file without any LoRA, and one for the denoiser of which
  * nothing fitted, are the weight table's mistake. */
 void atl_lora_check (AtlSource *source);
-
-/* Scaled fp8 files: sets weight->scale from "<layer>.scale_weight" or "<layer>.weight_scale".
- * `name` is the file's. */
-void atl_source_apply_fp8_scale (AtlSource *source, AtlWeight *weight, const char *name);
 
 G_END_DECLS

@@ -46,12 +46,18 @@ plan_clear (RunnerPlan *p)
 }
 
 void
+atl_runner_forget (AtlRunner *self)
+{
+  for (guint i = 0; i < MAX_PLANS; i++)
+    plan_clear (&self->plans[i]);
+}
+
+void
 atl_runner_free (AtlRunner *self)
 {
   if (self == NULL)
     return;
-  for (guint i = 0; i < MAX_PLANS; i++)
-    plan_clear (&self->plans[i]);
+  atl_runner_forget (self);
   g_free (self);
 }
 

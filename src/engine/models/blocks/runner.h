@@ -24,6 +24,8 @@ typedef void (*AtlDescribeFunc) (AtlGraph *g, gpointer model, GPtrArray *inputs)
 
 AtlRunner *atl_runner_new (AtlBackend *const *backends, guint n_backends);
 void atl_runner_free (AtlRunner *self);
+/* Graphs are described anew: something that stands in them has changed. */
+void atl_runner_forget (AtlRunner *self);
 
 /* `key` distinguishes graphs of one model whose inputs have the same shapes. Sets every input,
  * runs, and appends the graph's outputs to `outputs` as arrays named as in the graph. */

@@ -8,6 +8,7 @@
 
 #include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/tensor/quants/dequant.h"
 
 static char *
 file_name (const AtlSource *self, const char *canonical)
@@ -57,6 +58,37 @@ atl_source_shape (const AtlSource *self, const char *name, guint *n_dims, gint64
   return TRUE;
 }
 
+/* Scaled fp8 files: "<layer>.scale_weight" or "<layer>.weight_scale"; `name` is the file's. */
+static void
+apply_fp8_scale (AtlSource *source, AtlWeight *weight, const char *name)
+{
+  static const char *const suffixes[] = { ".scale_weight", ".weight_scale" };
+  AtlCheckpoint *cp = atl_weights_checkpoint (source->weights);
+  g_autofree char *layer = NULL;
+
+  if ((weight->dtype != ATL_DTYPE_F8_E4M3 && weight->dtype != ATL_DTYPE_F8_E5M2) ||
+      !g_str_has_suffix (name, ".weight"))
+    return;
+  layer = g_strndup (name, strlen (name) - strlen (".weight"));
+  for (gsize i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    {
+      g_autofree char *key = g_strconcat (layer, suffixes[i], NULL);
+      const AtlTensorInfo *info = atl_checkpoint_find (cp, key);
+      float scale;
+
+      if (info == NULL)
+        continue;
+      if (info->size_bytes != atl_dtype_info (info->dtype)->block_bytes ||
+          !atl_dequantize (info->dtype, info->data, &scale, 1))
+        {
+          atl_weights_fail (source->weights, _ ("%s: “%s” should be one number"),
+                            atl_checkpoint_name (cp), key);
+          return;
+        }
+      weight->scale = scale;
+    }
+}
+
 /* What LoRA files say of `module`: of its `total` rows the weight is those from `first` on. */
 static void
 merge (AtlSource *self, AtlWeight *weight, const char *module, gint64 first, gint64 total)
@@ -90,7 +122,7 @@ add (AtlSource *self,
                : atl_weights_add (self->weights, use, 0, n_dims, dim, "%s", name);
   if (w == NULL)
     return NULL;
-  atl_source_apply_fp8_scale (self, w, name);
+  apply_fp8_scale (self, w, name);
   if (self->n_loras > 0 && g_str_has_suffix (canonical, ".weight"))
     {
       g_autofree char *module = g_strndup (canonical, strlen (canonical) - strlen (".weight"));

@@ -2,7 +2,7 @@
  *
  * A network asks for its weights by one canonical name each (diffusers' or transformers'); files of
  * other origins use other names, which `map` translates. LoRA deltas are found by the canonical
- * module name and merged in float32.
+ * module name (lora.h).
  *
  *   AtlSource s = { .weights = ws, .map = ldm_name, .loras = loras, .lora_prefix = "unet" };
  *   w = atl_source_linear (&s, out, in, "%s.to_q", prefix);
@@ -33,7 +33,19 @@ struct _AtlSource
   AtlNameMap lora_maps[3]; /* canonical names to others that LoRA files use; ends at NULL */
   guint merged_loras;      /* out: bit i: something of file i (of the first 32) fitted */
   guint n_merged;          /* out: weights that a LoRA changed */
+  guint n_replaced;        /* out: of them those that are other numbers now (LoHa, LoKr) */
+  GArray *lora_changes;    /* (nullable) (element-type AtlLoraChange) out: the others' */
 };
+
+/* What a LoRA file adds to a weight as two thin products, and the scale it does so with, for a
+ * strength of 1. */
+typedef struct
+{
+  AtlWeight *weight;
+  guint delta; /* of its deltas */
+  guint lora;
+  float factor;
+} AtlLoraChange;
 
 /* A weight and its bias. Where the file has it in few bits beside a low-rank branch (SVDQuant) and
  * the network takes that, (x * smooth) w^T + (x down^T) up^T + b instead of x w^T + b. */
