@@ -72,7 +72,7 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
             ? _ ("Paused · %d %%")
             : _ ("Drawing · %d %%"),
         (int) (100 * atl_picture_task_get_fraction (drawing (self))));
-  if (status == NULL || status->n_parts == 0)
+  if (used == 0)
     return g_strdup (_ ("Memory is free"));
   if (is_busy (status) || atl_session_get_running (self->session) != NULL)
     return g_strdup_printf (_ ("Writing · %s of %s"), used_words, total_words);
@@ -128,6 +128,10 @@ refresh (AtlEngineStrip *self)
 
 /* --- The ledger --- */
 
+/* It is as wide as the narrowest window allows. */
+#define NAME_CHARS 20
+#define LINE_CHARS 32
+
 /* A line with a value on the right, a heading, or, without a value, words that wrap. */
 static void
 add_line (AtlEngineStrip *self, const char *name, const char *value, gboolean heading)
@@ -141,6 +145,8 @@ add_line (AtlEngineStrip *self, const char *name, const char *value, gboolean he
       GtkWidget *line = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 12);
       GtkWidget *right = gtk_label_new (value);
       gtk_label_set_ellipsize (GTK_LABEL (left), PANGO_ELLIPSIZE_MIDDLE);
+      gtk_label_set_max_width_chars (GTK_LABEL (left), NAME_CHARS);
+      gtk_widget_set_tooltip_text (left, name);
       gtk_widget_add_css_class (right, "numeric");
       gtk_widget_add_css_class (right, "dim-label");
       gtk_box_append (GTK_BOX (line), left);
@@ -149,8 +155,10 @@ add_line (AtlEngineStrip *self, const char *name, const char *value, gboolean he
       return;
     }
   gtk_label_set_wrap (GTK_LABEL (left), TRUE);
-  gtk_label_set_width_chars (GTK_LABEL (left), 36);
-  gtk_label_set_max_width_chars (GTK_LABEL (left), 36);
+  gtk_label_set_width_chars (GTK_LABEL (left), LINE_CHARS);
+  gtk_label_set_max_width_chars (GTK_LABEL (left), LINE_CHARS);
+  if (heading && gtk_widget_get_first_child (self->popover_box) != NULL)
+    gtk_widget_set_margin_top (left, 6);
   gtk_widget_add_css_class (left, heading ? "heading" : "caption");
   if (!heading)
     gtk_widget_add_css_class (left, "dim-label");
@@ -166,6 +174,15 @@ add_total (AtlEngineStrip *self, const char *name, guint64 n_free, guint64 n_tot
 
   if (n_total > 0)
     add_line (self, name, value, FALSE);
+}
+
+/* A reason that is also used inside of sentences. The caller's. */
+static char *
+as_sentence (const char *words)
+{
+  g_autofree char *first = g_utf8_strup (words, (gssize) (g_utf8_next_char (words) - words));
+
+  return g_strconcat (first, g_utf8_next_char (words), NULL);
 }
 
 static void
@@ -185,9 +202,12 @@ fill_popover (AtlEngineStrip *self)
     }
   for (guint i = 0; i < status->n_parts; i++)
     {
-      g_autofree char *bytes =
-          atl_format_bytes (status->parts[i].ram_bytes + status->parts[i].vram_bytes);
-      add_line (self, part_name (self, status->parts[i].name), bytes, FALSE);
+      guint64 n_bytes = status->parts[i].ram_bytes + status->parts[i].vram_bytes;
+      g_autofree char *bytes = atl_format_bytes (n_bytes);
+
+      /* A model for pictures, between two of them. */
+      if (n_bytes > 0)
+        add_line (self, part_name (self, status->parts[i].name), bytes, FALSE);
     }
   add_total (self, _ ("Computer"), status->ram_free, status->ram_total);
   add_total (self, _ ("Graphics card"), status->vram_free, status->vram_total);
@@ -198,7 +218,7 @@ fill_popover (AtlEngineStrip *self)
       add_line (self, device->name, device->is_used ? _ ("in use") : _ ("not used"), FALSE);
       if (!device->is_used && device->why_not[0] != '\0')
         {
-          g_autofree char *why = g_strdup (device->why_not);
+          g_autofree char *why = as_sentence (device->why_not);
           add_line (self, why, NULL, FALSE);
         }
     }

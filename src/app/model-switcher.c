@@ -8,7 +8,9 @@
 #include "app/models/model-list.h"
 #include "app/words.h"
 
-#define REASON_CHARS 44
+/* Its width fits the narrowest window. */
+#define NAME_CHARS 26
+#define REASON_CHARS 38
 
 struct _AtlModelSwitcher
 {
@@ -130,6 +132,8 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
   gtk_label_set_xalign (GTK_LABEL (detail), 0);
   gtk_label_set_ellipsize (GTK_LABEL (name), PANGO_ELLIPSIZE_MIDDLE);
   gtk_label_set_ellipsize (GTK_LABEL (detail), PANGO_ELLIPSIZE_END);
+  gtk_label_set_max_width_chars (GTK_LABEL (name), NAME_CHARS);
+  gtk_label_set_max_width_chars (GTK_LABEL (detail), REASON_CHARS);
   gtk_widget_set_hexpand (name, TRUE);
   gtk_widget_add_css_class (detail, "caption");
   gtk_widget_add_css_class (detail, "dim-label");
@@ -138,8 +142,6 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
       gtk_label_set_wrap (GTK_LABEL (detail), TRUE);
       gtk_label_set_wrap_mode (GTK_LABEL (detail), PANGO_WRAP_WORD_CHAR);
       gtk_label_set_lines (GTK_LABEL (detail), 3);
-      /* Also the width that the height of the list is reckoned with. */
-      gtk_label_set_max_width_chars (GTK_LABEL (detail), REASON_CHARS);
       atl_label_never_hyphenate (GTK_LABEL (detail));
     }
   gtk_widget_set_tooltip_text (row, tooltip);

@@ -32,14 +32,39 @@ scheme_cb (GSettings *settings, const char *key, gpointer data)
   apply_scheme (settings);
 }
 
+/* Desktops that ask for high contrast want lines that can be seen and no pale letters, which
+ * libadwaita's own widgets then have. */
+static void
+contrast_cb (AdwStyleManager *manager, GParamSpec *spec, GtkCssProvider *provider)
+{
+  static const char css[] =
+      ".composer, .code-frame, .table, .table .cell { border-color: alpha(currentColor, 0.5); }"
+      ".md-quote, .thinking-text { border-color: alpha(currentColor, 0.6); opacity: 1; }"
+      "chatrow.heading-row .title, chatrow.heading-row image, chatrow .caption { opacity: 0.9; }"
+      ".thinking-toggle, .md-block .marker, .message-footer button { opacity: 1; }"
+      "message .message-footer > label.dim-label { filter: none; }"
+      ".bubble { box-shadow: inset 0 0 0 1px alpha(currentColor, 0.5); }"
+      ".badge, .chip { box-shadow: inset 0 0 0 1px alpha(currentColor, 0.5); }";
+
+  gtk_css_provider_load_from_data (provider,
+                                   adw_style_manager_get_high_contrast (manager) ? css : "", -1);
+}
+
 void
 atl_style_follow (GSettings *settings)
 {
   GtkCssProvider *provider = gtk_css_provider_new ();
+  GtkCssProvider *contrast = gtk_css_provider_new ();
+  AdwStyleManager *manager = adw_style_manager_get_default ();
 
   gtk_style_context_add_provider_for_display (gdk_display_get_default (),
                                               GTK_STYLE_PROVIDER (provider),
                                               GTK_STYLE_PROVIDER_PRIORITY_APPLICATION + 1);
+  gtk_style_context_add_provider_for_display (gdk_display_get_default (),
+                                              GTK_STYLE_PROVIDER (contrast),
+                                              GTK_STYLE_PROVIDER_PRIORITY_APPLICATION + 1);
+  g_signal_connect_object (manager, "notify::high-contrast", G_CALLBACK (contrast_cb), contrast, 0);
+  contrast_cb (manager, NULL, contrast);
   g_signal_connect (settings, "changed::color-scheme", G_CALLBACK (scheme_cb), NULL);
   g_signal_connect_object (settings, "changed::zoom", G_CALLBACK (apply_zoom), provider, 0);
   /* Walking through a chat by keyboard must not mark whole messages. */

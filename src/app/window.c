@@ -280,7 +280,17 @@ unload_model_action (GtkWidget *widget, const char *name, GVariant *parameter)
 static void
 show_page_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  atl_window_show_page (ATL_WINDOW (widget), g_variant_get_string (parameter, NULL));
+  AtlWindow *self = ATL_WINDOW (widget);
+  GtkWidget *page, *focus;
+
+  atl_window_show_page (self, g_variant_get_string (parameter, NULL));
+  /* What a person types next belongs to the page. */
+  page = adw_view_stack_get_visible_child (ADW_VIEW_STACK (self->pages));
+  focus = gtk_window_get_focus (GTK_WINDOW (self));
+  if (page == self->chat_page)
+    atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
+  else if (focus == NULL || !gtk_widget_is_ancestor (focus, page))
+    gtk_widget_child_focus (page, GTK_DIR_TAB_FORWARD);
 }
 
 static void

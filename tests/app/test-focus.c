@@ -211,6 +211,27 @@ test_deleted_chat (void)
   app_fixture_stop (&f);
 }
 
+/* Each page by its key takes the focus, from wherever it was. */
+static void
+test_pages_take_it (void)
+{
+  static const char *const names[] = { "images", "chats", "models", "chats" };
+  AppFixture f;
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      GtkWidget *focus;
+
+      gtk_widget_grab_focus (app_fixture_find_id (GTK_WIDGET (f.window), "list_new_button"));
+      act (&f, "win.show-page", names[i]);
+      focus = gtk_root_get_focus (GTK_ROOT (f.window));
+      g_assert_nonnull (focus);
+      g_assert_true (gtk_widget_is_ancestor (focus, f.window->pages));
+    }
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -219,5 +240,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/focus/narrow", test_narrow);
   g_test_add_func ("/app/focus/windows", test_windows);
   g_test_add_func ("/app/focus/deleted-chat", test_deleted_chat);
+  g_test_add_func ("/app/focus/pages-take-it", test_pages_take_it);
   return g_test_run ();
 }

@@ -243,6 +243,12 @@ key_cb (
   AtlChatListRow *row = get_focused_row (self);
   AtlChatEntry *entry = row != NULL ? atl_chat_list_row_get_entry (row) : NULL;
 
+  if (keyval == GDK_KEY_Escape && modifiers == 0 &&
+      gtk_search_bar_get_search_mode (GTK_SEARCH_BAR (self->search_bar)))
+    {
+      gtk_search_bar_set_search_mode (GTK_SEARCH_BAR (self->search_bar), FALSE);
+      return GDK_EVENT_STOP;
+    }
   if (entry == NULL)
     return GDK_EVENT_PROPAGATE;
   if (keyval == GDK_KEY_Menu || (keyval == GDK_KEY_F10 && modifiers == GDK_SHIFT_MASK))
@@ -254,6 +260,17 @@ key_cb (
                                                                           : "win.delete-folder",
                                        "x", entry->id);
   return GDK_EVENT_PROPAGATE;
+}
+
+/* From the words to the first place that was found, and not to the nearest button. */
+static gboolean
+entry_key_cb (
+    GtkEventControllerKey *keys, guint keyval, guint code, GdkModifierType state, AtlChatList *self)
+{
+  GtkWidget *row = gtk_widget_get_first_child (self->list);
+
+  return keyval == GDK_KEY_Down && row != NULL && gtk_widget_get_mapped (row) &&
+         gtk_widget_grab_focus (row);
 }
 
 /* The row of a chat, where it is in sight. */
@@ -358,4 +375,8 @@ atl_chat_list_init (AtlChatList *self)
   keys = gtk_event_controller_key_new ();
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (self->list, keys);
+  keys = gtk_event_controller_key_new ();
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (entry_key_cb), self);
+  gtk_widget_add_controller (self->entry, keys);
 }

@@ -337,8 +337,9 @@ edited_cb (const char *text, gpointer data)
     say (list, error);
   else
     {
-      end_edit (self);
+      /* First: GTK 4.8 shows the focus where it passed by when the editor goes with it. */
       focus_composer (list);
+      end_edit (self);
     }
 }
 
