@@ -5,6 +5,8 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/menu-tooltip.h"
+
 static gboolean
 has_label (GtkWidget *widget)
 {
@@ -26,6 +28,8 @@ name_button (GtkWidget *button)
   const char *name = gtk_widget_get_tooltip_text (button);
   GtkWidget *inner = gtk_widget_get_first_child (button);
 
+  if (GTK_IS_MENU_BUTTON (button))
+    atl_menu_tooltip_rests (GTK_MENU_BUTTON (button), button);
   if (name == NULL || !GTK_IS_TOGGLE_BUTTON (inner))
     return;
   atl_accessible_set_name (GTK_IS_MENU_BUTTON (button) ? button : inner, name);

@@ -115,7 +115,7 @@ atl_content_kind (const char *bytes, gsize n_bytes, const char **words)
   *words = NULL;
   if (is_safetensors (bytes, n_bytes) || is_torch (bytes, n_bytes))
     {
-      *words = _ ("a model");
+      *words = is_torch (bytes, n_bytes) ? _ ("a PyTorch model") : _ ("a model");
       return ATL_CONTENT_MODEL;
     }
   for (guint i = 0; i < G_N_ELEMENTS (beginnings); i++)

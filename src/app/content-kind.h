@@ -17,8 +17,8 @@ G_BEGIN_DECLS
 
 typedef enum
 {
-  ATL_CONTENT_TEXT, /* or nothing that is known: whether it is text its bytes must tell */
-  ATL_CONTENT_MODEL,
+  ATL_CONTENT_TEXT,  /* or nothing that is known: whether it is text its bytes must tell */
+  ATL_CONTENT_MODEL, /* that can be opened, by itself or in its folder */
   ATL_CONTENT_PICTURE,
   ATL_CONTENT_OTHER, /* known, and of no use here */
 } AtlContentKind;

@@ -110,9 +110,31 @@ atl_toast_new (const char *sentence)
   return toast;
 }
 
-void
+static void
+free_last (gpointer data)
+{
+  AdwToast **last = data;
+
+  g_clear_weak_pointer (last);
+  g_free (last);
+}
+
+AdwToast *
 atl_toast_show (GtkWidget *overlay, const char *sentence)
 {
-  adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), atl_toast_new (sentence));
+  AdwToast **last = g_object_get_data (G_OBJECT (overlay), "atl-toast");
+
+  if (last == NULL)
+    {
+      last = g_new0 (AdwToast *, 1);
+      g_object_set_data_full (G_OBJECT (overlay), "atl-toast", last, free_last);
+    }
+  if (*last == NULL || g_strcmp0 (g_object_get_data (G_OBJECT (*last), "sentence"), sentence) != 0)
+    {
+      g_set_weak_pointer (last, atl_toast_new (sentence));
+      g_object_set_data_full (G_OBJECT (*last), "sentence", g_strdup (sentence), g_free);
+      adw_toast_overlay_add_toast (ADW_TOAST_OVERLAY (overlay), *last);
+    }
   atl_accessible_announce (overlay, sentence);
+  return *last;
 }

@@ -31,6 +31,8 @@ struct _AtlSession
   gint gpu_layers, cpu_experts;
   guint idle_source;
   guint watch_source;
+  gboolean in_trouble;       /* a person was told, and not yet that it is over */
+  gboolean saver_in_trouble; /* when it was asked last */
 
   GHashTable *conversations; /* gint64 -> weak AtlConversation */
   GHashTable *files;         /* gint64 of a chat -> AtlAttachedFiles */
@@ -44,6 +46,8 @@ void atl_session_restart_idle_timer (AtlSession *self);
  * And closing it: session-store.c. */
 gboolean atl_session_open_store (AtlSession *self, const char *dir, GError **error);
 void atl_session_close_store (AtlSession *self);
+/* Whether the saver can save: session-trouble.c. */
+void atl_session_watch_saver (AtlSession *self);
 /* Keeps chats as the settings say, now and when they change: session-keep.c. */
 void atl_session_init_keeping (AtlSession *self);
 /* Files of chats that are gone for good: session-conversations.c. */

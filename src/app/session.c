@@ -330,6 +330,8 @@ watch_cb (gpointer data)
 
   gboolean ours = atl_saver_take_activity (self->saver);
 
+  atl_session_watch_saver (self);
+
   /* While an answer is written the change is most likely that; its end refreshes the list anyway.
    */
   if (atl_store_changed_elsewhere (self->store) && !ours)
@@ -441,6 +443,8 @@ atl_session_class_init (AtlSessionClass *klass)
                                     NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_INT64);
   signals[NOTICE] = g_signal_new ("notice", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                   NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+  g_signal_new ("trouble", ATL_TYPE_SESSION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+                G_TYPE_STRING);
 }
 
 static void

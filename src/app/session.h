@@ -15,6 +15,7 @@
  *   "load-failed"  (GError *, char *name)  loading ended with an error (never for a cancelled one)
  *   "answered"     (char *title, gint64 chat)  an answer ended, in whatever chat
  *   "notice"       (char *sentence)        something a person should read once (a toast)
+ *   "trouble"      (char *sentence)        why something could not be saved; NULL: it can again
  *
  * Threading: the main thread.
  */
@@ -107,5 +108,10 @@ void atl_session_emit_chats_changed (AtlSession *self);
 void atl_session_emit_models_changed (AtlSession *self);
 void atl_session_emit_answered (AtlSession *self, AtlConversation *conversation);
 void atl_session_emit_notice (AtlSession *self, const char *sentence);
+/* An error as a notice, or as a trouble where the disk is full. */
+void atl_session_emit_error (AtlSession *self, const GError *error);
+void atl_session_emit_trouble (AtlSession *self, const char *sentence);
+/* Something was saved: what was told as a trouble is over. */
+void atl_session_saved (AtlSession *self);
 
 G_END_DECLS

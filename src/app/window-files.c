@@ -140,11 +140,9 @@ atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guin
   if (models->len > 0)
     atl_model_adder_bring (atl_model_adder_get (self->session), GTK_WINDOW (self),
                            (GFile *const *) models->pdata, models->len);
+  /* What is among them that is no text, attaching it tells. */
   if (texts != NULL)
-    {
-      atl_window_show_page (self, "chats");
-      atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), texts);
-    }
+    atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), texts);
 }
 
 static gboolean

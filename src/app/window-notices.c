@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/dialogs.h"
 #include "app/models/model-adder.h"
 
 void
@@ -164,6 +165,20 @@ notice_cb (AtlSession *session, const char *sentence, AtlWindow *self)
   atl_window_toast (self, sentence);
 }
 
+/* The newest sentence is enough for all that a full disk stops; when it is over, so is the
+ * sentence. */
+static void
+trouble_cb (AtlSession *session, const char *sentence, AtlWindow *self)
+{
+  AdwToast *before = self->trouble, *now = NULL;
+
+  if (sentence != NULL)
+    now = atl_toast_show (self->toasts, sentence);
+  if (before != NULL && before != now)
+    adw_toast_dismiss (before);
+  g_set_weak_pointer (&self->trouble, now);
+}
+
 static void
 cancel_load_cb (AtlWindow *self)
 {
@@ -208,6 +223,7 @@ atl_window_connect_notices (AtlWindow *self)
   AtlClient *client = atl_session_get_client (session);
 
   g_signal_connect_object (session, "notice", G_CALLBACK (notice_cb), self, 0);
+  g_signal_connect_object (session, "trouble", G_CALLBACK (trouble_cb), self, 0);
   g_signal_connect_object (session, "load-failed", G_CALLBACK (load_failed_cb), self, 0);
   g_signal_connect_object (session, "notify::model", G_CALLBACK (model_cb), self,
                            G_CONNECT_SWAPPED);

@@ -16,6 +16,7 @@ struct _AtlWindow
   gboolean engine_was_lost;      /* and a person was told so */
   GQueue undo;                   /* of Undo, newest first */
   GtkFileChooserNative *chooser; /* (nullable) */
+  AdwToast *trouble;             /* (nullable) weak: why nothing can be saved */
 
   GtkWidget *toasts;
   GtkWidget *leaflet;

@@ -425,6 +425,7 @@ atl_window_dispose (GObject *object)
   atl_window_clear_undo (self);
   g_clear_object (&self->chooser);
   g_clear_object (&self->session);
+  g_clear_weak_pointer (&self->trouble);
   G_OBJECT_CLASS (atl_window_parent_class)->dispose (object);
 }
 

@@ -219,16 +219,17 @@ attach_texts (AppFixture *f, const char *first, const char *second)
 }
 
 static void
-drop (AppFixture *f, const char *path)
+drop_all (AppFixture *f, const char *const *paths, guint n)
 {
   g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (GTK_WIDGET (f->window));
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  GSList list = { file, NULL };
+  GSList *list = NULL;
   GValue value = G_VALUE_INIT;
   gboolean taken = FALSE;
 
+  for (guint i = 0; i < n; i++)
+    list = g_slist_append (list, g_file_new_for_path (paths[i]));
   g_value_init (&value, GDK_TYPE_FILE_LIST);
-  g_value_set_boxed (&value, &list);
+  g_value_set_boxed (&value, list);
   for (guint i = 0; i < g_list_model_get_n_items (controllers); i++)
     {
       g_autoptr (GtkEventController) c = g_list_model_get_item (controllers, i);
@@ -239,6 +240,13 @@ drop (AppFixture *f, const char *path)
     }
   g_assert_true (taken);
   g_value_unset (&value);
+  g_slist_free_full (list, g_object_unref);
+}
+
+static void
+drop (AppFixture *f, const char *path)
+{
+  drop_all (f, &path, 1);
 }
 
 static void
@@ -275,6 +283,96 @@ test_drop_text (void)
   g_assert_true (app_fixture_wait (has_notice, &notice, 5));
   g_assert_nonnull (strstr (notice, "image.dat"));
   g_assert_cmpuint (count_files (app_composer (&f)), ==, 1);
+  app_fixture_stop (&f);
+}
+
+static void
+count_cb (AtlSession *session, const char *sentence, guint *n)
+{
+  (*n)++;
+}
+
+static gboolean
+has_notice_and_file (gpointer data)
+{
+  gpointer *both = data;
+
+  return has_notice (both[0]) && has_attachment (both[1]);
+}
+
+/* What is of no use here is told at once, by what it is and not by its name, all in one sentence;
+ * what can be attached among it is. */
+static void
+test_drop_many (void)
+{
+  static const struct
+  {
+    const char *name, *words, *bytes;
+    gsize n_bytes;
+  } files[] = {
+    { "paper.txt", "a PDF document", "%PDF-1.7 \n", 10 },
+    { "photo", "a picture", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16 },
+    { "notes.md", NULL, "# Notes", 7 },
+    { "song.mp3", "a sound recording", "ID3\3\0\0\0\0\0\0", 10 },
+    { "blob", NULL, "GGUF\3\0\0\0\0\0\0\0", 12 },
+  };
+  AppFixture f;
+  char *paths[G_N_ELEMENTS (files)];
+  g_autofree char *notice = NULL;
+  gpointer both[2] = { &notice, NULL };
+  guint n_notices = 0;
+
+  app_fixture_start (&f);
+  both[1] = app_composer (&f);
+  atl_window_show_page (f.window, "models");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &notice);
+  g_signal_connect (f.session, "notice", G_CALLBACK (count_cb), &n_notices);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      paths[i] = g_build_filename (f.dir, files[i].name, NULL);
+      g_assert_true (
+          g_file_set_contents (paths[i], files[i].bytes, (gssize) files[i].n_bytes, NULL));
+    }
+  drop_all (&f, (const char *const *) paths, G_N_ELEMENTS (files));
+  g_assert_true (app_fixture_wait (has_notice_and_file, both, 20));
+  g_test_message ("%s", notice);
+  g_assert_cmpuint (n_notices, ==, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      if (files[i].words != NULL)
+        g_assert_nonnull (strstr (notice, files[i].words));
+      g_free (paths[i]);
+    }
+  g_assert_nonnull (strstr (notice, "1 other"));
+  g_assert_nonnull (strstr (notice, ".gguf"));
+  g_assert_nonnull (strstr (notice, "Images"));
+  g_assert_cmpstr (file_name (both[1], 0), ==, "notes.md");
+  g_assert_true (atl_window_shows_page (f.window, "chats"));
+  app_fixture_stop (&f);
+}
+
+/* A model's name over something else: the engine says what it is, before anything is asked. */
+static void
+failed_cb (AtlSession *session, const GError *error, const char *name, char **words)
+{
+  *words = g_strdup_printf ("%s: %s", name, error->message);
+}
+
+static void
+test_drop_no_model (void)
+{
+  AppFixture f;
+  g_autofree char *words = NULL;
+  g_autofree char *path = NULL;
+
+  app_fixture_start (&f);
+  g_signal_connect (f.session, "load-failed", G_CALLBACK (failed_cb), &words);
+  path = g_build_filename (f.dir, "paper.gguf", NULL);
+  g_assert_true (g_file_set_contents (path, "%PDF-1.7 and so on and so on", -1, NULL));
+  drop (&f, path);
+  g_assert_true (app_fixture_wait (has_notice, &words, 60));
+  g_assert_nonnull (strstr (words, "PDF document"));
+  g_assert_null (app_dialog ());
   app_fixture_stop (&f);
 }
 
@@ -420,6 +518,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/composer/files-stay", test_files_stay);
   g_test_add_func ("/app/composer/files-are-sent", test_files_are_sent);
   g_test_add_func ("/app/composer/drop-text", test_drop_text);
+  g_test_add_func ("/app/composer/drop-many", test_drop_many);
+  g_test_add_func ("/app/composer/drop-no-model", test_drop_no_model);
   g_test_add_func ("/app/composer/drop-model", test_drop_model);
   return g_test_run ();
 }

@@ -21,6 +21,7 @@ G_DEFINE_FINAL_TYPE (AtlAttachedFiles, atl_attached_files, G_TYPE_OBJECT)
 enum
 {
   CHANGED,
+  ATTACHED,
   NOTICE,
   N_SIGNALS
 };
@@ -33,6 +34,7 @@ typedef struct
   AtlAttachedFiles *self; /* (owned) */
   GPtrArray *read;        /* (element-type AtlAttachment) NULL: not yet, or refused */
   GPtrArray *errors;      /* (element-type GError) NULL likewise */
+  guint kinds;            /* bits by AtlContentKind of those that are no text */
   guint n_waiting;
   guint n_context;
 } Batch;
@@ -77,39 +79,46 @@ check_room (AtlAttachedFiles *self, const AtlAttachment *file, guint n_context)
   return NULL;
 }
 
+static void
+add_sentence (GString *words, const char *sentence)
+{
+  if (words->len > 0)
+    g_string_append_c (words, ' ');
+  g_string_append (words, sentence);
+}
+
 /* What is wrong with the first ones, how many more there are, and what would work. */
 static void
-tell (AtlAttachedFiles *self, GPtrArray *errors)
+tell (const Batch *batch)
 {
   g_autoptr (GString) words = g_string_new (NULL);
-  gboolean of_kind = FALSE;
   guint n = 0;
 
-  for (guint i = 0; i < errors->len; i++)
+  for (guint i = 0; i < batch->errors->len; i++)
     {
-      const GError *error = errors->pdata[i];
+      const GError *error = batch->errors->pdata[i];
 
-      if (error == NULL || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        continue;
-      if (n++ < MAX_TOLD)
-        g_string_append_printf (words, "%s%s", words->len > 0 ? " " : "", error->message);
-      of_kind |= g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+      if (error != NULL && n++ < MAX_TOLD)
+        add_sentence (words, error->message);
     }
   if (n == 0)
     return;
   if (n > MAX_TOLD)
     {
-      g_string_append_c (words, ' ');
-      g_string_append_printf (words,
-                              ngettext ("%u other file cannot be attached either.",
-                                        "%u other files cannot be attached either.", n - MAX_TOLD),
-                              n - MAX_TOLD);
+      g_autofree char *others =
+          g_strdup_printf (ngettext ("%u other file cannot be attached either.",
+                                     "%u other files cannot be attached either.", n - MAX_TOLD),
+                           n - MAX_TOLD);
+      add_sentence (words, others);
     }
-  if (of_kind)
-    g_string_append_printf (words, " %s",
-                            _ ("Text, Markdown, tables (.csv), JSON and source code can be "
-                               "attached."));
-  g_signal_emit (self, signals[NOTICE], 0, words->str);
+  if (batch->kinds & (1u << ATL_CONTENT_MODEL))
+    add_sentence (words, _ ("Model files that can be opened end in .gguf or .safetensors."));
+  if (batch->kinds & (1u << ATL_CONTENT_PICTURE))
+    add_sentence (words, _ ("On the Images page a picture can be what the next one begins with."));
+  if (batch->kinds & (1u << ATL_CONTENT_OTHER | 1u << ATL_CONTENT_TEXT))
+    add_sentence (words,
+                  _ ("Text, Markdown, tables (.csv), JSON and source code can be attached."));
+  g_signal_emit (batch->self, signals[NOTICE], 0, words->str);
 }
 
 static void
@@ -142,8 +151,11 @@ finish (Batch *batch)
         g_ptr_array_add (self->list, atl_attachment_ref (file));
     }
   if (self->list->len > n_before)
-    g_signal_emit (self, signals[CHANGED], 0);
-  tell (self, batch->errors);
+    {
+      g_signal_emit (self, signals[CHANGED], 0);
+      g_signal_emit (self, signals[ATTACHED], 0);
+    }
+  tell (batch);
   g_object_unref (batch->self);
   g_ptr_array_unref (batch->read);
   g_ptr_array_unref (batch->errors);
@@ -155,10 +167,13 @@ read_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autofree Reading *reading = data;
   Batch *batch = reading->batch;
+  AtlContentKind kind;
   GError *error = NULL;
 
-  batch->read->pdata[reading->index] = atl_attachment_read_finish (result, &error);
+  batch->read->pdata[reading->index] = atl_attachment_read_finish (result, &kind, &error);
   batch->errors->pdata[reading->index] = error;
+  if (g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
+    batch->kinds |= 1u << kind;
   if (--batch->n_waiting == 0)
     finish (batch);
 }
@@ -228,6 +243,8 @@ atl_attached_files_class_init (AtlAttachedFilesClass *klass)
   G_OBJECT_CLASS (klass)->finalize = atl_attached_files_finalize;
   signals[CHANGED] = g_signal_new ("changed", ATL_TYPE_ATTACHED_FILES, G_SIGNAL_RUN_LAST, 0, NULL,
                                    NULL, NULL, G_TYPE_NONE, 0);
+  signals[ATTACHED] = g_signal_new ("attached", ATL_TYPE_ATTACHED_FILES, G_SIGNAL_RUN_LAST, 0, NULL,
+                                    NULL, NULL, G_TYPE_NONE, 0);
   signals[NOTICE] = g_signal_new ("notice", ATL_TYPE_ATTACHED_FILES, G_SIGNAL_RUN_LAST, 0, NULL,
                                   NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }

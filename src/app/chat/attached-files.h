@@ -4,7 +4,8 @@
  *   g_signal_connect (files, "changed", G_CALLBACK (changed_cb), self);
  *   atl_attached_files_attach (files, dropped, n_context);
  *
- * Signals: "changed"; "notice" (sentence), once for all files of a call that cannot be attached.
+ * Signals: "changed"; "attached", after it, when files were read and added; "notice" (sentence),
+ * once for all files of a call that cannot be attached.
  *
  * Threading: the main thread; files are read on others.
  */

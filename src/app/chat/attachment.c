@@ -4,8 +4,13 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "app/content-kind.h"
 #include "app/words.h"
+
+typedef struct
+{
+  GFile *file;
+  AtlContentKind kind;
+} Reading;
 
 guint
 atl_attachment_estimate_tokens (gsize n_bytes)
@@ -61,21 +66,27 @@ check_info (GFileInfo *info, const char *name, GError **error)
 /* The text in it. Of a long file only the beginning was read. Also a PDF may hold no other bytes
  * than those of text, and is none all the same. */
 static char *
-text_of (const char *name, const char *bytes, gsize n_bytes, guint64 size, GError **error)
+text_of (Reading *reading,
+         const char *name,
+         const char *bytes,
+         gsize n_bytes,
+         guint64 size,
+         GError **error)
 {
-  const char *kind;
+  const char *words;
   char *text = NULL;
 
-  if (atl_content_kind (bytes, n_bytes, &kind) != ATL_CONTENT_TEXT)
+  reading->kind = atl_content_kind (bytes, n_bytes, &words);
+  if (reading->kind != ATL_CONTENT_TEXT)
     {
-      refuse_kind (name, kind, error);
+      refuse_kind (name, words, error);
       return NULL;
     }
   if (size > ATL_ATTACHMENT_MAX_BYTES)
     {
-      g_autofree char *words = atl_format_bytes (size);
+      g_autofree char *length = atl_format_bytes (size);
       g_set_error (error, ATL_ERROR, ATL_ERROR_FULL,
-                   _ ("“%s” is too long: it has %s, at most 1 MB can be attached."), name, words);
+                   _ ("“%s” is too long: it has %s, at most 1 MB can be attached."), name, length);
       return NULL;
     }
   text = to_text (bytes, n_bytes);
@@ -85,10 +96,10 @@ text_of (const char *name, const char *bytes, gsize n_bytes, guint64 size, GErro
 }
 
 static AtlAttachment *
-read_file (GFile *file, GCancellable *cancellable, GError **error)
+read_file (Reading *reading, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GFileInfo) info =
-      g_file_query_info (file,
+      g_file_query_info (reading->file,
                          G_FILE_ATTRIBUTE_STANDARD_SIZE "," G_FILE_ATTRIBUTE_STANDARD_TYPE
                                                         "," G_FILE_ATTRIBUTE_STANDARD_DISPLAY_NAME,
                          G_FILE_QUERY_INFO_NONE, cancellable, error);
@@ -105,7 +116,7 @@ read_file (GFile *file, GCancellable *cancellable, GError **error)
   name = g_file_info_get_display_name (info);
   if (!check_info (info, name, error))
     return NULL;
-  stream = g_file_read (file, cancellable, error);
+  stream = g_file_read (reading->file, cancellable, error);
   if (stream == NULL)
     return NULL;
   size = (guint64) g_file_info_get_size (info);
@@ -116,7 +127,7 @@ read_file (GFile *file, GCancellable *cancellable, GError **error)
                                 &n, cancellable, error))
     return NULL;
   /* It may have grown. */
-  text = text_of (name, bytes, n, MAX (size, n), error);
+  text = text_of (reading, name, bytes, n, MAX (size, n), error);
   if (text == NULL)
     return NULL;
   mime = g_content_type_guess (name, NULL, 0, NULL);
@@ -124,15 +135,22 @@ read_file (GFile *file, GCancellable *cancellable, GError **error)
 }
 
 static void
-run (GTask *task, gpointer source, gpointer file, GCancellable *cancellable)
+run (GTask *task, gpointer source, gpointer reading, GCancellable *cancellable)
 {
   GError *error = NULL;
-  AtlAttachment *attachment = read_file (file, cancellable, &error);
+  AtlAttachment *attachment = read_file (reading, cancellable, &error);
 
   if (attachment != NULL)
     g_task_return_pointer (task, attachment, (GDestroyNotify) atl_attachment_unref);
   else
     g_task_return_error (task, error);
+}
+
+static void
+free_reading (gpointer data)
+{
+  g_object_unref (((Reading *) data)->file);
+  g_free (data);
 }
 
 void
@@ -142,13 +160,16 @@ atl_attachment_read_async (GFile *file,
                            gpointer data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  Reading *reading = g_new0 (Reading, 1);
 
-  g_task_set_task_data (task, g_object_ref (file), g_object_unref);
+  reading->file = g_object_ref (file);
+  g_task_set_task_data (task, reading, free_reading);
   g_task_run_in_thread (task, run);
 }
 
 AtlAttachment *
-atl_attachment_read_finish (GAsyncResult *result, GError **error)
+atl_attachment_read_finish (GAsyncResult *result, AtlContentKind *kind, GError **error)
 {
+  *kind = ((Reading *) g_task_get_task_data (G_TASK (result)))->kind;
   return g_task_propagate_pointer (G_TASK (result), error);
 }

@@ -6,6 +6,7 @@
 
 #include <gio/gio.h>
 
+#include "app/content-kind.h"
 #include "store/attachments.h"
 
 G_BEGIN_DECLS
@@ -18,9 +19,10 @@ void atl_attachment_read_async (GFile *file,
                                 GCancellable *cancellable,
                                 GAsyncReadyCallback callback,
                                 gpointer data);
-/* ATL_ERROR_UNSUPPORTED for what is no text, in a sentence that says what it is;
- * ATL_ERROR_FULL for what is too long. (transfer full) */
-AtlAttachment *atl_attachment_read_finish (GAsyncResult *result, GError **error);
+/* ATL_ERROR_UNSUPPORTED for what is no text, in a sentence that says what it is, with its `kind`
+ * (out); ATL_ERROR_FULL for what is too long. (transfer full) */
+AtlAttachment *
+atl_attachment_read_finish (GAsyncResult *result, AtlContentKind *kind, GError **error);
 
 /* The tokens that a text of so many bytes roughly takes. */
 guint atl_attachment_estimate_tokens (gsize n_bytes);

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/accessible.h"
+#include "app/menu-tooltip.h"
 
 struct _AtlChatListRow
 {
@@ -240,6 +241,7 @@ atl_chat_list_row_init (AtlChatListRow *self)
   gtk_widget_set_valign (self->menu_button, GTK_ALIGN_CENTER);
   gtk_widget_add_css_class (self->menu_button, "flat");
   gtk_widget_add_css_class (self->menu_button, "row-menu");
+  atl_menu_tooltip_rests (GTK_MENU_BUTTON (self->menu_button), self->title);
   gtk_box_append (GTK_BOX (self->box), self->icon);
   gtk_box_append (GTK_BOX (self->box), texts);
   gtk_box_append (GTK_BOX (self->box), self->spinner);

@@ -117,7 +117,7 @@ running_cb (AtlChatPage *self)
 static void
 say_error (AtlChatPage *self, const GError *error)
 {
-  atl_session_emit_notice (self->session, error->message);
+  atl_session_emit_error (self->session, error);
 }
 
 /* --- Composer --- */
@@ -346,7 +346,6 @@ void
 atl_chat_page_attach (AtlChatPage *self, GSList *files)
 {
   atl_composer_attach_files (ATL_COMPOSER (self->composer), files);
-  gtk_widget_grab_focus (self->composer);
 }
 
 void

@@ -258,18 +258,43 @@ show_attachments (AtlComposer *self)
   refresh (self);
 }
 
+/* Whatever page they were dropped on: here is where they are sent from. */
+static void
+attached_cb (AtlComposer *self)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.show-page", "s", "chats");
+  gtk_widget_grab_focus (self->text_view);
+}
+
 AtlAttachedFiles *
 atl_composer_get_files (AtlComposer *self)
 {
   return self->files;
 }
 
+static void
+drop_files (AtlComposer *self)
+{
+  if (self->files == NULL)
+    return;
+  g_signal_handlers_disconnect_by_func (self->files, show_attachments, self);
+  g_signal_handlers_disconnect_by_func (self->files, attached_cb, self);
+  g_clear_object (&self->files);
+}
+
+static void
+take_files (AtlComposer *self, AtlAttachedFiles *files)
+{
+  self->files = g_object_ref (files);
+  g_signal_connect_swapped (files, "changed", G_CALLBACK (show_attachments), self);
+  g_signal_connect_swapped (files, "attached", G_CALLBACK (attached_cb), self);
+}
+
 void
 atl_composer_set_files (AtlComposer *self, AtlAttachedFiles *files)
 {
-  g_signal_handlers_disconnect_by_func (self->files, show_attachments, self);
-  g_set_object (&self->files, files);
-  g_signal_connect_swapped (files, "changed", G_CALLBACK (show_attachments), self);
+  drop_files (self);
+  take_files (self, files);
   show_attachments (self);
 }
 
@@ -418,9 +443,7 @@ atl_composer_dispose (GObject *object)
   g_clear_object (&self->chooser);
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (self))) != NULL)
     gtk_widget_unparent (child);
-  if (self->files != NULL)
-    g_signal_handlers_disconnect_by_func (self->files, show_attachments, self);
-  g_clear_object (&self->files);
+  drop_files (self);
   G_OBJECT_CLASS (atl_composer_parent_class)->dispose (object);
 }
 
@@ -464,11 +487,11 @@ atl_composer_class_init (AtlComposerClass *klass)
 static void
 atl_composer_init (AtlComposer *self)
 {
+  g_autoptr (AtlAttachedFiles) files = atl_attached_files_new (NULL);
   GtkEventController *keys = gtk_event_controller_key_new ();
   GtkAdjustment *adjustment;
 
-  self->files = atl_attached_files_new (NULL);
-  g_signal_connect_swapped (self->files, "changed", G_CALLBACK (show_attachments), self);
+  take_files (self, files);
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);

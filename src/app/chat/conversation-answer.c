@@ -94,10 +94,7 @@ checkpoint_cb (gpointer data)
   AtlConversation *self = data;
   AtlMessageItem *answer = self->answer;
   AtlSaver *saver = atl_session_get_saver (self->session);
-  g_autofree char *trouble = atl_saver_take_trouble (saver);
 
-  if (trouble != NULL)
-    atl_session_emit_notice (self->session, trouble);
   if (answer != NULL && self->dirty)
     atl_saver_put (saver, answer->id, answer->content->str,
                    answer->thinking->len ? answer->thinking->str : NULL);
@@ -167,22 +164,19 @@ end_answer (AtlConversation *self,
                                 answer->thinking->len ? answer->thinking->str : NULL, error_text,
                                 stats_json, &error))
     {
-      atl_session_emit_notice (self->session, error->message);
+      atl_session_emit_trouble (self->session, error->message);
       atl_saver_finish (atl_session_get_saver (self->session), answer->id, state,
                         answer->content->str, answer->thinking->len ? answer->thinking->str : NULL,
                         error_text, stats_json);
     }
+  else
+    atl_session_saved (self->session);
   g_clear_pointer (&answer->phase, g_free);
   row = atl_store_message_get (get_store (self), answer->id, NULL);
   if (row != NULL && error == NULL)
     atl_message_item_update (answer, row);
   else
-    {
-      answer->state = state;
-      g_free (answer->error_text);
-      answer->error_text = g_strdup (error_text);
-      atl_message_item_changed (answer);
-    }
+    atl_message_item_end (answer, state, error_text, stats_json);
   atl_conversation_notify_context (self);
   atl_conversation_notify_running (self);
   atl_conversation_emit_answered (self, answer);
@@ -217,7 +211,8 @@ conversation_key (AtlConversation *self)
   return id != 0 ? atl_session_chat_key (id) : NULL;
 }
 
-/* After the first exchange the model in use names the chat, when nothing else waits for it. The one
+/* After the first exchange, and not after each other answer to it, the model in use names the chat,
+ * when nothing else waits for it. The one
  * that answered may have been replaced meanwhile, and is not loaded again for this. */
 static void
 ask_for_title (AtlConversation *self)
@@ -225,7 +220,8 @@ ask_for_title (AtlConversation *self)
   AtlModel *model = atl_session_get_model (self->session);
 
   if (model == NULL || !atl_model_get_is_loaded (model) || self->path->len != 2 ||
-      !self->chat->auto_title || self->titling != NULL || atl_model_get_info (model)->is_toy ||
+      ((AtlMessageItem *) self->path->pdata[1])->n_branches > 1 || !self->chat->auto_title ||
+      self->titling != NULL || atl_model_get_info (model)->is_toy ||
       atl_session_get_running (self->session) != NULL)
     return;
   g_autofree char *messages = atl_conversation_to_messages (self, NULL);

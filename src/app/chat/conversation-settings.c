@@ -11,9 +11,13 @@ static void
 save_or_say (AtlConversation *self, AtlChatFields fields)
 {
   g_autoptr (GError) error = NULL;
-  if (self->chat != NULL &&
-      !atl_store_chat_update (atl_session_get_store (self->session), self->chat, fields, &error))
-    atl_session_emit_notice (self->session, error->message);
+
+  if (self->chat == NULL)
+    return;
+  if (atl_store_chat_update (atl_session_get_store (self->session), self->chat, fields, &error))
+    atl_session_saved (self->session);
+  else
+    atl_session_emit_error (self->session, error);
 }
 
 char *
@@ -43,8 +47,11 @@ atl_conversation_set_draft (AtlConversation *self, const char *text)
 
   if (self->chat == NULL)
     {
-      atl_store_setting_set (atl_session_get_store (self->session), ATL_NEW_CHAT_DRAFT, value,
-                             NULL);
+      g_autoptr (GError) error = NULL;
+
+      if (!atl_store_setting_set (atl_session_get_store (self->session), ATL_NEW_CHAT_DRAFT, value,
+                                  &error))
+        atl_session_emit_error (self->session, error);
       return;
     }
   if (g_strcmp0 (self->chat->draft, value) == 0)

@@ -131,7 +131,7 @@ atl_conversation_reload (AtlConversation *self)
   rows = atl_store_message_list (atl_session_get_store (self->session), self->chat->id, &error);
   if (rows == NULL)
     {
-      atl_session_emit_notice (self->session, error->message);
+      atl_session_emit_error (self->session, error);
       return;
     }
   GPtrArray *path = g_ptr_array_new_with_free_func (g_object_unref);
@@ -253,6 +253,7 @@ atl_conversation_begin_turn (AtlConversation *self,
       !atl_store_turn_begin (store, self->chat->id, parent_id, text, attachments_json, model_name,
                              &asked, &answer, error))
     return FALSE;
+  atl_session_saved (self->session);
   at_end = self->path->len == 0
                ? parent_id == 0
                : ((AtlMessageItem *) g_ptr_array_index (self->path, self->path->len - 1))->id ==

@@ -116,6 +116,20 @@ atl_message_item_update (AtlMessageItem *self, const AtlMessage *message)
 }
 
 void
+atl_message_item_end (AtlMessageItem *self,
+                      AtlMessageState state,
+                      const char *error_text,
+                      const char *stats_json)
+{
+  self->state = state;
+  g_free (self->error_text);
+  self->error_text = g_strdup (error_text);
+  if (stats_json != NULL)
+    read_stats (&self->stats, stats_json);
+  atl_message_item_changed (self);
+}
+
+void
 atl_message_item_set_is_last (AtlMessageItem *self, gboolean is_last)
 {
   if (self->is_last == is_last)

@@ -61,6 +61,12 @@ struct _AtlMessageItem
 AtlMessageItem *atl_message_item_new (const AtlMessage *message);
 /* Takes over what the store says; emits "changed" when something differs. */
 void atl_message_item_update (AtlMessageItem *self, const AtlMessage *message);
+/* How it ended, where the store could not be told yet; `error_text` and `stats_json` as in
+ * AtlMessage. */
+void atl_message_item_end (AtlMessageItem *self,
+                           AtlMessageState state,
+                           const char *error_text,
+                           const char *stats_json);
 void atl_message_item_set_is_last (AtlMessageItem *self, gboolean is_last);
 void atl_message_item_set_is_found (AtlMessageItem *self, gboolean is_found);
 void atl_message_item_set_phase (AtlMessageItem *self, const char *phase, double fraction);

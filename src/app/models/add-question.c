@@ -62,7 +62,7 @@ static void
 toggled_cb (AdwMessageDialog *dialog)
 {
   Question *question = get_question (GTK_WIDGET (dialog));
-  gboolean any = FALSE;
+  gboolean any = question->checks->len == 0;
 
   for (guint i = 0; i < question->checks->len; i++)
     any |= gtk_check_button_get_active (g_ptr_array_index (question->checks, i));
@@ -71,34 +71,41 @@ toggled_cb (AdwMessageDialog *dialog)
 }
 
 static GtkWidget *
-new_row (const AtlModelFile *file, GtkWidget *check)
+new_row (const AtlModelFile *file, const char *reason, gboolean chosen, GtkWidget *check)
 {
   g_autofree char *size = atl_format_bytes (file->size_bytes);
+  g_autofree char *subtitle =
+      reason != NULL ? g_strdup_printf ("%s · %s", size, reason) : g_strdup (size);
   GtkWidget *row = adw_action_row_new ();
 
-  gtk_check_button_set_active (GTK_CHECK_BUTTON (check), TRUE);
+  gtk_check_button_set_active (GTK_CHECK_BUTTON (check), chosen);
   gtk_accessible_update_property (GTK_ACCESSIBLE (check), GTK_ACCESSIBLE_PROPERTY_LABEL, file->name,
                                   -1);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), file->name);
   adw_action_row_set_title_lines (ADW_ACTION_ROW (row), 1);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), size);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (row), subtitle);
   adw_action_row_add_prefix (ADW_ACTION_ROW (row), check);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), check);
   return row;
 }
 
 static GtkWidget *
-new_list (GtkWidget *dialog, GPtrArray *models, GPtrArray *checks)
+new_list (GtkWidget *dialog, GPtrArray *models, GHashTable *reasons, GPtrArray *checks)
 {
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *list = gtk_list_box_new ();
+  gboolean none_can_run = g_hash_table_size (reasons) == models->len;
 
   for (guint i = 0; i < models->len; i++)
     {
       GtkWidget *check = gtk_check_button_new ();
 
-      gtk_list_box_append (GTK_LIST_BOX (list), new_row (g_ptr_array_index (models, i), check));
+      const AtlModelFile *file = g_ptr_array_index (models, i);
+      const char *reason = g_hash_table_lookup (reasons, file->path);
+
+      gtk_list_box_append (GTK_LIST_BOX (list),
+                           new_row (file, reason, reason == NULL || none_can_run, check));
       g_ptr_array_add (checks, check);
       g_signal_connect_swapped (check, "toggled", G_CALLBACK (toggled_cb), dialog);
     }
@@ -126,14 +133,21 @@ heading_for (GPtrArray *models)
 }
 
 static char *
-body_for (GPtrArray *models)
+body_for (GPtrArray *models, GHashTable *reasons)
 {
+  const AtlModelFile *first = g_ptr_array_index (models, 0);
+  const char *reason = g_hash_table_lookup (reasons, first->path);
   guint64 bytes = 0;
   g_autofree char *size = NULL;
 
   for (guint i = 0; i < models->len; i++)
     bytes += ((AtlModelFile *) g_ptr_array_index (models, i))->size_bytes;
   size = atl_format_bytes (bytes);
+  if (models->len == 1 && reason != NULL)
+    return g_strdup_printf (
+        _ ("It cannot be used by itself: %s\nYou can add its %s all the same, as "
+           "a part of another model."),
+        reason, size);
   if (models->len == 1)
     return g_strdup_printf (_ ("Use the file where it is, or copy its %s into your models folder, "
                                "so that it stays when the original goes."),
@@ -147,11 +161,12 @@ body_for (GPtrArray *models)
 GtkWidget *
 atl_add_question_new (GtkWindow *parent,
                       GPtrArray *models,
+                      GHashTable *reasons,
                       AtlAddAnswerFunc answered,
                       gpointer data)
 {
   g_autofree char *heading = heading_for (models);
-  g_autofree char *body = body_for (models);
+  g_autofree char *body = body_for (models, reasons);
   GtkWidget *dialog = adw_message_dialog_new (parent, heading, body);
   AdwMessageDialog *message = ADW_MESSAGE_DIALOG (dialog);
   Question *question = g_new0 (Question, 1);
@@ -161,7 +176,8 @@ atl_add_question_new (GtkWindow *parent,
   question->checks = g_ptr_array_new ();
   g_object_set_data_full (G_OBJECT (dialog), "question", question, free_question);
   if (models->len > 1)
-    adw_message_dialog_set_extra_child (message, new_list (dialog, models, question->checks));
+    adw_message_dialog_set_extra_child (message,
+                                        new_list (dialog, models, reasons, question->checks));
   adw_message_dialog_add_responses (message, "cancel", _ ("_Cancel"), "copy", _ ("_Copy it in"),
                                     "reference", _ ("_Use it where it is"), NULL);
   if (models->len > 1)
@@ -170,8 +186,10 @@ atl_add_question_new (GtkWindow *parent,
       adw_message_dialog_set_response_label (message, "reference", _ ("_Use them where they are"));
     }
   adw_message_dialog_set_response_appearance (message, "reference", ADW_RESPONSE_SUGGESTED);
-  adw_message_dialog_set_default_response (message, "reference");
+  adw_message_dialog_set_default_response (
+      message, g_hash_table_size (reasons) < models->len ? "reference" : "cancel");
   adw_message_dialog_set_close_response (message, "cancel");
+  toggled_cb (message);
   g_signal_connect (dialog, "response", G_CALLBACK (response_cb), question);
   return dialog;
 }

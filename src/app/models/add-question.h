@@ -21,10 +21,12 @@ typedef enum
 /* Called once, while the question still exists. */
 typedef void (*AtlAddAnswerFunc) (GtkWidget *question, AtlAddAnswer answer, gpointer data);
 
-/* `models`: (element-type AtlModelFile), at least one; of several each can be left out. `data` is
- * referenced (a GObject) as long as the question is open. */
+/* `models`: (element-type AtlModelFile), at least one; of several each can be left out. `reasons`:
+ * paths of those that cannot be used by themselves, and why. `data` is referenced (a GObject) as
+ * long as the question is open. */
 GtkWidget *atl_add_question_new (GtkWindow *parent,
                                  GPtrArray *models,
+                                 GHashTable *reasons,
                                  AtlAddAnswerFunc answered,
                                  gpointer data);
 

@@ -14,6 +14,8 @@
 
 /* A folder with more models is not read file by file before the question. */
 #define MAX_LOOKS 16
+/* Refusals that are told one by one. */
+#define MAX_TOLD 3
 
 typedef struct
 {
@@ -30,6 +32,8 @@ struct _AtlModelAdder
   GQueue to_scan;      /* of char: paths that were brought */
   GQueue to_look;      /* of AtlModelFile */
   GPtrArray *models;   /* (element-type AtlModelFile) the question is about */
+  GHashTable *reasons; /* paths of those that cannot run here -> why */
+  GPtrArray *refusals; /* of char: what cannot be brought at all, not yet told */
   GtkWidget *question; /* (nullable) weak */
   GQueue to_add;       /* of Chosen */
   gboolean is_looking; /* a scan or a look is on its way */
@@ -150,7 +154,8 @@ answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
   g_clear_weak_pointer (&self->question);
   if (answer != ATL_ADD_ANSWER_CANCEL && self->session != NULL)
     {
-      self->opens = TRUE;
+      gboolean is_first = TRUE;
+
       for (guint i = 0; i < self->models->len; i++)
         {
           const AtlModelFile *file = g_ptr_array_index (self->models, i);
@@ -158,6 +163,10 @@ answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
 
           if (!atl_add_question_is_chosen (question, i))
             continue;
+          /* To open what cannot run would only say so again. */
+          if (is_first)
+            self->opens = !g_hash_table_contains (self->reasons, file->path);
+          is_first = FALSE;
           chosen = g_new0 (Chosen, 1);
           chosen->path = g_strdup (file->path);
           chosen->mode = answer == ATL_ADD_ANSWER_COPY ? ATL_ADD_COPY : ATL_ADD_REFERENCE;
@@ -165,6 +174,7 @@ answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
         }
     }
   g_ptr_array_set_size (self->models, 0);
+  g_hash_table_remove_all (self->reasons);
   add_on (self);
 }
 
@@ -183,8 +193,8 @@ ask (AtlModelAdder *self)
       g_clear_weak_pointer (&self->question);
       atl_add_question_withdraw (before);
     }
-  g_set_weak_pointer (&self->question,
-                      atl_add_question_new (self->parent, self->models, answered_cb, self));
+  g_set_weak_pointer (&self->question, atl_add_question_new (self->parent, self->models,
+                                                             self->reasons, answered_cb, self));
   gtk_window_present (GTK_WINDOW (self->question));
 }
 
@@ -206,16 +216,46 @@ tell_damage (AtlModelAdder *self)
     return;
   if (self->n_damaged > 1)
     {
-      g_autofree char *others =
-          g_strdup_printf (ngettext ("%u other file is damaged as well.",
-                                     "%u other files are damaged as well.", self->n_damaged - 1),
-                           self->n_damaged - 1);
+      g_autofree char *others = g_strdup_printf (
+          ngettext ("%u other file cannot be opened either.",
+                    "%u other files cannot be opened either.", self->n_damaged - 1),
+          self->n_damaged - 1);
       g_autofree char *both = g_strdup_printf ("%s\n%s", self->damage->message, others);
       atl_set_string (&self->damage->message, both);
     }
   g_signal_emit_by_name (self->session, "load-failed", self->damage, self->damaged);
   self->n_damaged = 0;
   g_clear_error (&self->damage);
+}
+
+static void
+tell_refusals (AtlModelAdder *self)
+{
+  g_autoptr (GString) words = g_string_new (NULL);
+  guint n = self->refusals->len;
+
+  if (n == 0)
+    return;
+  for (guint i = 0; i < MIN (n, MAX_TOLD); i++)
+    g_string_append_printf (words, "%s%s", i > 0 ? " " : "", (char *) self->refusals->pdata[i]);
+  if (n > MAX_TOLD)
+    {
+      g_autofree char *others =
+          g_strdup_printf (ngettext ("%u other cannot be opened either.",
+                                     "%u others cannot be opened either.", n - MAX_TOLD),
+                           n - MAX_TOLD);
+      g_string_append_printf (words, " %s", others);
+    }
+  g_ptr_array_set_size (self->refusals, 0);
+  atl_session_emit_notice (self->session, words->str);
+}
+
+/* A whole model of a kind that nobody runs here; it may be a part of another one. */
+static gboolean
+is_of_no_use_alone (const AtlModelInfo *info)
+{
+  return info != NULL && !info->can_run && !info->is_picture && !info->is_lora &&
+         !info->is_upscaler && info->fit_words[0] != '\0';
 }
 
 static void
@@ -229,8 +269,8 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
   self->is_looking = FALSE;
   if (self->session == NULL)
     return;
-  /* A kind that nobody knows yet may be a part of a picture model: only damage is certain. */
-  if (g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE))
+  if (g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE) ||
+      g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
     {
       if (self->n_damaged++ == 0)
         {
@@ -239,7 +279,11 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
         }
     }
   else
-    g_ptr_array_add (self->models, g_steal_pointer (&file));
+    {
+      if (is_of_no_use_alone (info))
+        g_hash_table_insert (self->reasons, g_strdup (file->path), g_strdup (info->fit_words));
+      g_ptr_array_add (self->models, g_steal_pointer (&file));
+    }
   look_on (self);
 }
 
@@ -267,15 +311,13 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (self->session == NULL)
     return;
   if (found == NULL)
-    atl_session_emit_notice (self->session, error->message);
+    g_ptr_array_add (self->refusals, g_strdup (error->message));
   else if (found->len == 0)
-    {
-      g_autofree char *words =
-          g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use are .gguf "
-                              "files."),
-                           name);
-      atl_session_emit_notice (self->session, words);
-    }
+    g_ptr_array_add (
+        self->refusals,
+        g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use are "
+                            ".gguf files."),
+                         name));
   for (guint i = 0; found != NULL && i < found->len; i++)
     {
       const AtlModelFile *file = g_ptr_array_index (found, i);
@@ -307,6 +349,7 @@ look_on (AtlModelAdder *self)
   else
     {
       tell_damage (self);
+      tell_refusals (self);
       if (self->models->len > 0)
         ask (self);
     }
@@ -339,11 +382,11 @@ atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *fil
   for (guint i = 0; i < n; i++)
     {
       g_autofree char *path = g_file_get_path (files[i]);
-      g_autofree char *words = refusal (files[i], path);
+      char *words = refusal (files[i], path);
       g_autofree char *inside = words == NULL ? atl_library_find (path) : NULL;
 
       if (words != NULL)
-        atl_session_emit_notice (self->session, words);
+        g_ptr_array_add (self->refusals, words);
       else if (inside == NULL)
         g_queue_push_tail (&self->to_scan, g_steal_pointer (&path));
       else if (open == NULL)
@@ -420,6 +463,8 @@ atl_model_adder_finalize (GObject *object)
   g_queue_clear_full (&self->to_look, (GDestroyNotify) atl_model_file_free);
   g_queue_clear_full (&self->to_add, free_chosen);
   g_ptr_array_unref (self->models);
+  g_hash_table_unref (self->reasons);
+  g_ptr_array_unref (self->refusals);
   g_clear_error (&self->damage);
   g_free (self->damaged);
   g_clear_object (&self->adding);
@@ -440,4 +485,6 @@ static void
 atl_model_adder_init (AtlModelAdder *self)
 {
   self->models = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_model_file_free);
+  self->reasons = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self->refusals = g_ptr_array_new_with_free_func (g_free);
 }

@@ -23,9 +23,10 @@ G_DECLARE_FINAL_TYPE (AtlModelAdder, atl_model_adder, ATL, MODEL_ADDER, GObject)
 /* The one of this session; borrowed. */
 AtlModelAdder *atl_model_adder_get (AtlSession *session);
 
-/* Files and folders with models. What is in the library already is opened; what is no model, or
- * damaged, is told through the session's "notice" and "load-failed"; about all the others there is
- * one question, which grows when more is brought while it is open. */
+/* Files and folders with models. What is in the library already is opened; what cannot be brought
+ * is told through the session's "notice", what is no model or damaged through its "load-failed",
+ * once for all; about the others there is one question, which grows when more is brought while it
+ * is open, and says which of them cannot be used by themselves. */
 void atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *files, guint n);
 
 /* What is being copied into the library, for people; NULL when nothing is; borrowed. */
