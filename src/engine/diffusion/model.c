@@ -340,12 +340,11 @@ atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how
   atl_parts_set_on_host (self->parts, how->on_host);
 }
 
-void
+gboolean
 atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n)
 {
-  gboolean is_same;
+  gboolean is_same, is_freed = atl_parts_set_loras (self->parts, loras, n);
 
-  atl_parts_set_loras (self->parts, loras, n);
   g_mutex_lock (&self->price_mutex);
   is_same = n == self->loras->len;
   for (guint i = 0; is_same && i < n; i++)
@@ -358,6 +357,7 @@ atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras
   if (!is_same)
     g_array_set_size (self->prices, 0);
   g_mutex_unlock (&self->price_mutex);
+  return is_freed;
 }
 
 guint64

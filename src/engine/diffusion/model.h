@@ -61,7 +61,7 @@ void atl_diffusion_model_drop (AtlDiffusionModel *self);
  * atl_diffusion_model_use(). */
 void atl_diffusion_model_set_how (AtlDiffusionModel *self, const AtlDiffusionHow *how);
 /* See atl_parts_set_loras. After atl_diffusion_model_use(). */
-void atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n);
+gboolean atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n);
 /* Bytes of those that are set, which prices hold. Any thread. */
 guint64 atl_diffusion_model_lora_bytes (AtlDiffusionModel *self);
 

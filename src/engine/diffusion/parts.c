@@ -107,10 +107,11 @@ atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes)
   self->keep_bytes = keep_bytes;
 }
 
-void
+gboolean
 atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
 {
   gboolean is_same = n == self->loras->len, is_as_strong = TRUE;
+  guint n_parts = self->parts->len;
 
   for (guint i = 0; is_same && i < n; i++)
     {
@@ -120,7 +121,7 @@ atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
       is_as_strong = is_as_strong && old->scale == loras[i].scale;
     }
   if (is_same && is_as_strong)
-    return;
+    return FALSE;
   for (guint i = self->parts->len; i-- > 0;)
     if (!is_same ||
         !atl_component_set_lora_scales (((Part *) self->parts->pdata[i])->component, loras, n))
@@ -129,6 +130,7 @@ atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
     atl_checkpoint_ref (loras[i].cp);
   g_array_set_size (self->loras, 0);
   g_array_append_vals (self->loras, loras, n);
+  return self->parts->len < n_parts;
 }
 
 AtlComponent *

@@ -38,8 +38,8 @@ void atl_parts_set_frugal (AtlParts *self, gboolean is_frugal);
  * `keep_bytes` of their weights on a device; parts loaded otherwise are freed. */
 void atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes);
 /* Copies the list and takes references; parts loaded with other LoRAs are freed, those with the
- * same in other strengths only where they must be. */
-void atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
+ * same in other strengths only where they must be. Whether any were. */
+gboolean atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
 
 /* The part, loaded now if it was not. Borrowed until it is released. Errors: those of the bundle
  * and of loading. */

@@ -163,11 +163,13 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
     }
   if (are_same (job->slot, files, n))
     return TRUE;
-  /* Weights with others in them are freed: nobody computes meanwhile. */
+  /* What holds others is freed: nobody computes meanwhile. */
   atl_turnstile_enter (job->service->turnstile);
-  atl_diffusion_model_set_loras (job->slot->pictures, files, n);
-  __atomic_store_n (&job->slot->ram_bytes, 0, __ATOMIC_RELAXED);
-  __atomic_store_n (&job->slot->vram_bytes, 0, __ATOMIC_RELAXED);
+  if (atl_diffusion_model_set_loras (job->slot->pictures, files, n))
+    {
+      __atomic_store_n (&job->slot->ram_bytes, 0, __ATOMIC_RELAXED);
+      __atomic_store_n (&job->slot->vram_bytes, 0, __ATOMIC_RELAXED);
+    }
   atl_turnstile_leave (job->service->turnstile);
   g_clear_pointer (&job->slot->loras, g_ptr_array_unref);
   job->slot->loras = g_steal_pointer (&job->loras);
