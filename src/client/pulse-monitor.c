@@ -27,9 +27,9 @@ struct _AtlPulseMonitor
   /* On the monitor's thread */
   GCancellable *cancellable;
   guint serial;
-  gint64 asked_at;    /* monotonic µs of the ping under way; 0: none */
-  guint main_late_ms; /* how late the engine's main loop was at the last answer */
-  gint64 awake_at;    /* monotonic µs of the last time that this thread did something; 0: never */
+  gint64 asked_at;      /* monotonic µs of the ping under way; 0: none */
+  guint main_late_ms;   /* how late the engine's main loop was at the last answer */
+  gint64 awake_at;      /* monotonic µs of the last time that this thread did something */
   gint64 ping_stood_ms; /* of the ping under way this program stood still so long */
   gint64 late_stood_ms; /* the same of the time that the engine's main loop is late */
   AtlPulse reported;
@@ -123,7 +123,7 @@ static void
 note_awake (AtlPulseMonitor *self)
 {
   gint64 now = g_get_monotonic_time ();
-  gint64 gap_ms = self->awake_at != 0 ? (now - self->awake_at) / 1000 : 0;
+  gint64 gap_ms = (now - self->awake_at) / 1000;
 
   self->awake_at = now;
   if (gap_ms < STOOD_MS)
@@ -161,7 +161,8 @@ ping_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   if (reply != NULL)
     {
       g_variant_get (reply, "(uu)", &serial, &self->main_late_ms);
-      if (self->main_late_ms < ATL_PULSE_SILENT_MS)
+      /* Asked and answered since. */
+      if (self->main_late_ms < ATL_PULSE_SILENT_MS && self->ping_stood_ms == 0)
         self->late_stood_ms = 0;
       if (serial == self->serial)
         {
@@ -229,6 +230,7 @@ atl_pulse_monitor_new (GDBusConnection *connection,
   AtlPulseMonitor *self = g_new0 (AtlPulseMonitor, 1);
 
   self->ref_count = 2;
+  self->awake_at = g_get_monotonic_time ();
   self->connection = g_object_ref (connection);
   self->pid = pid;
   self->callback = callback;

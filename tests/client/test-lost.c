@@ -211,6 +211,8 @@ test_both_stood (Fixture *fixture, gconstpointer data)
   kill (getpid (), SIGSTOP);
   fixture_sleep (3000);
   assert_soon (atl_client_get_state (fixture->client) == ATL_ENGINE_READY);
+  if (watch.is_lost)
+    g_test_message ("%s", watch.sentence);
   g_assert_cmpint (atl_client_get_pid (fixture->client), ==, engine);
   g_assert_false (watch.is_lost);
   waitpid (waker, NULL, 0);
