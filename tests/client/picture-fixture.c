@@ -142,6 +142,21 @@ drawing_start (Drawing *self, AtlClient *client, AtlModel *model, guint steps, c
   drawing_begin (self, client, model, request);
 }
 
+void
+drawing_rest (Drawing *self, AtlClient *client, AtlModel *model, guint pauses_at, guint steps)
+{
+  for (guint i = 0; i < 100; i++)
+    {
+      drawing_clear (self);
+      *self = (Drawing){ .pauses_at = pauses_at };
+      drawing_start (self, client, model, steps, NULL);
+      assert_soon (self->is_resting || self->is_over);
+      if (self->is_resting)
+        return;
+    }
+  g_assert_not_reached ();
+}
+
 GBytes *
 drawing_finish (Drawing *self, guint *width, guint *height)
 {

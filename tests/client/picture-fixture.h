@@ -35,5 +35,8 @@ drawing_start (Drawing *self, AtlClient *client, AtlModel *model, guint steps, c
 /* In three steps, without an error. Borrowed. */
 GBytes *
 drawing_draw (Drawing *self, AtlClient *client, AtlModel *model, guint *width, guint *height);
+/* Draws until it rests at a step. A picture that was finished before the pause came, because this
+ * program was late, is begun again. */
+void drawing_rest (Drawing *self, AtlClient *client, AtlModel *model, guint pauses_at, guint steps);
 /* Waits for a request to succeed. Borrowed. */
 GBytes *drawing_finish (Drawing *self, guint *width, guint *height);

@@ -246,7 +246,7 @@ test_picture (Fixture *fixture, gconstpointer data)
   AtlOpenclDevice *device = opencl_fixture_device ();
   g_autofree char *path = picture_fixture_path ("sd15/model");
   g_autofree char *ran_on = NULL;
-  g_auto (Drawing) drawn = { 0 }, stopped = { .stops_early = TRUE }, rested = { .pauses_at = 1 };
+  g_auto (Drawing) drawn = { 0 }, stopped = { .stops_early = TRUE }, rested = { 0 };
   g_auto (Drawing) on_cpu = { 0 };
   Loading loading = { 0 }, cpu = { 0 };
   const guint8 *a, *b;
@@ -269,8 +269,7 @@ test_picture (Fixture *fixture, gconstpointer data)
   drawing_start (&stopped, fixture->client, loading.model, 900, NULL);
   g_assert_true (fixture_wait (&stopped.is_over, WAIT_MS));
   g_assert_error (stopped.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  drawing_start (&rested, fixture->client, loading.model, 3, NULL);
-  g_assert_true (fixture_wait (&rested.is_resting, WAIT_MS));
+  drawing_rest (&rested, fixture->client, loading.model, 1, 3);
   rested.pauses_at = 0;
   atl_picture_job_set_paused (rested.job, FALSE);
   g_assert_true (g_bytes_equal (drawing_finish (&rested, &width, &height), pixels));

@@ -58,12 +58,11 @@ test_pause (void)
 {
   g_autoptr (AtlClient) client = atl_client_new ();
   g_autoptr (AtlModel) model = picture_fixture_load (client, SD15);
-  g_auto (Drawing) rested = { .pauses_at = 2 }, straight = { 0 }, stopped = { .pauses_at = 1 };
+  g_auto (Drawing) rested = { 0 }, straight = { 0 }, stopped = { 0 };
   guint width, height;
   GBytes *pixels;
 
-  drawing_start (&rested, client, model, 3, NULL);
-  g_assert_true (fixture_wait (&rested.is_resting, WAIT_MS));
+  drawing_rest (&rested, client, model, 2, 3);
   fixture_sleep (300);
   g_assert_false (rested.is_over);
   g_assert_true (rested.is_resting);
@@ -75,8 +74,7 @@ test_pause (void)
   pixels = atl_picture_job_get_pixels (rested.job, &width, &height);
   g_assert_true (g_bytes_equal (drawing_draw (&straight, client, model, &width, &height), pixels));
   /* One that rests can be stopped. */
-  drawing_start (&stopped, client, model, 3, NULL);
-  g_assert_true (fixture_wait (&stopped.is_resting, WAIT_MS));
+  drawing_rest (&stopped, client, model, 1, 3);
   atl_picture_job_stop (stopped.job);
   g_assert_true (fixture_wait (&stopped.is_over, WAIT_MS));
   g_assert_error (stopped.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);

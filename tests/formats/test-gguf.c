@@ -308,7 +308,7 @@ test_many (void)
 {
   const guint n = 1u << 18;
   const guint64 dims[] = { 0 };
-  g_autoptr (GTimer) timer = NULL;
+  clock_t start;
   g_autoptr (AtlFileMap) map = NULL, more = NULL;
   g_autoptr (AtlCheckpoint) cp = NULL;
   g_autoptr (GError) error = NULL;
@@ -332,11 +332,12 @@ test_many (void)
       else
         more = build_finish (&b, "more");
     }
-  timer = g_timer_new ();
+  start = clock ();
   cp = open_one (map, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (atl_checkpoint_n_tensors (cp), ==, n);
-  g_assert_cmpfloat (g_timer_elapsed (timer, NULL), <, 10);
+  /* Of the processor: names that collide would take minutes. */
+  g_assert_cmpfloat ((double) (clock () - start) / CLOCKS_PER_SEC, <, 60);
   assert_refused (more, ATL_ERROR_UNSUPPORTED, "at most 262144");
 }
 

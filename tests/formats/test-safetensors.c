@@ -244,7 +244,7 @@ static void
 test_many (void)
 {
   g_autoptr (GString) header = g_string_new ("{");
-  g_autoptr (GTimer) timer = NULL;
+  clock_t start;
   g_autoptr (AtlFileMap) map = NULL;
   g_autoptr (AtlCheckpoint) cp = NULL;
   g_autoptr (GError) error = NULL;
@@ -255,12 +255,13 @@ test_many (void)
                             i > 0 ? "," : "", i);
   g_string_append_c (header, '}');
   map = build_safetensors ("many", header->str, 0);
-  timer = g_timer_new ();
+  start = clock ();
   cp = open_one (map, &error);
   g_assert_null (cp);
   g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
   g_assert_nonnull (strstr (error->message, "262144"));
-  g_assert_cmpfloat (g_timer_elapsed (timer, NULL), <, 10);
+  /* Of the processor: names that collide would take minutes. */
+  g_assert_cmpfloat ((double) (clock () - start) / CLOCKS_PER_SEC, <, 60);
 }
 
 int
