@@ -236,6 +236,7 @@ wan_read (
   Wan *m = model;
   gboolean diffusers = FALSE;
 
+  s->lora_maps[0] = atl_wan_diffusers_name;
   s->prefix = find_prefix (cp, &diffusers);
   if (diffusers)
     s->map = atl_wan_diffusers_name;
