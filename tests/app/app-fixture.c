@@ -59,7 +59,6 @@ log_cb (const char *domain, GLogLevelFlags level, const char *message, gpointer 
 void
 app_fixture_init (int *argc, char ***argv)
 {
-  static const char *const domains[] = { "Gdk", "Gtk" };
   static const char *const variables[] = { "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME",
                                            "HOME" };
   static const char *const domains[] = { "Gdk", "Gtk" };

@@ -234,7 +234,7 @@ run_on_small_disk (const char *dir)
   if (again != NULL)
     return 4;
   g_remove (path);
-  for (guint i = 0; i < 2000 && atl_saver_get_is_failing (saver); i++)
+  for (guint i = 0; i < 8000 && atl_saver_get_is_failing (saver); i++)
     g_usleep (10000);
   back = atl_store_draft_files (store, 0, NULL);
   if (back == NULL || back->len != 2 ||
