@@ -38,7 +38,8 @@ static void
 contrast_cb (AdwStyleManager *manager, GParamSpec *spec, GtkCssProvider *provider)
 {
   static const char css[] =
-      ".composer, .code-frame, .table, .table .cell { border-color: alpha(currentColor, 0.5); }"
+      ".composer:not(:focus-within), .code-frame, .table, .table .cell { border-color: "
+      "alpha(currentColor, 0.5); }"
       ".md-quote, .thinking-text { border-color: alpha(currentColor, 0.6); opacity: 1; }"
       "chatrow.heading-row .title, chatrow.heading-row image, chatrow .caption { opacity: 0.9; }"
       ".thinking-toggle, .md-block .marker, .message-footer button { opacity: 1; }"
