@@ -126,6 +126,27 @@ test_contradictions (void)
     }
 }
 
+/* Good pairs, and beside them what is not applied: without it the change would be another one. */
+static void
+test_beyond (void)
+{
+  static const char *const names[] = { Q ".diff", Q ".diff_b", Q ".dora_scale",
+                                       Q ".lora_magnitude_vector" };
+  g_autoptr (AtlCheckpoint) cp = open_unet ();
+  const AtlTensorInfo *q = atl_checkpoint_find (cp, strchr (Q ".weight", '.') + 1);
+  g_autofree float *zeros = g_new0 (float, 4 * MAX (q->dim[0], q->dim[1]));
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
+
+      add_tensor (lora, Q ".lora_A.weight", ATL_DTYPE_F32, 4, q->dim[1], zeros);
+      add_tensor (lora, Q ".lora_B.weight", ATL_DTYPE_F32, q->dim[0], 4, zeros);
+      add_tensor (lora, names[i], ATL_DTYPE_F32, q->dim[0], 1, zeros);
+      refuse (lora);
+    }
+}
+
 /* An alpha that is no number counts as none. */
 static void
 test_odd_alpha (void)
@@ -280,6 +301,7 @@ main (int argc, char **argv)
         g_test_add_data_func_full (test_path, path, test_file, g_free);
     }
   g_test_add_func ("/models/lora/contradictions", test_contradictions);
+  g_test_add_func ("/models/lora/beyond", test_beyond);
   g_test_add_func ("/models/lora/odd-alpha", test_odd_alpha);
   g_test_add_func ("/models/lora/strength", test_strength);
   status = g_test_run ();

@@ -550,6 +550,21 @@ atl_lora_is_change (const char *name, gboolean *of_text)
   return FALSE;
 }
 
+/* What a file says beside its pairs and is not applied: whole changes of weights and biases, and
+ * the magnitudes of DoRA. The rest of the file without them would be another change. */
+static gboolean
+is_beyond (const char *name)
+{
+  static const char *const ends[] = {
+    ".diff", ".diff_b", ".set_weight", ".dora_scale", ".lora_magnitude_vector", ".lora_B.bias"
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ends); i++)
+    if (g_str_has_suffix (name, ends[i]))
+      return TRUE;
+  return FALSE;
+}
+
 void
 atl_lora_check (AtlSource *source)
 {
@@ -566,6 +581,14 @@ atl_lora_check (AtlSource *source)
           const char *name = atl_checkpoint_tensor (cp, k)->name;
           gboolean of_text;
 
+          if (is_beyond (name))
+            {
+              atl_weights_fail (source->weights,
+                                _ ("%s changes more than LoRA pairs do (“%s”), which cannot be "
+                                   "applied yet. Choose a LoRA without such parts"),
+                                atl_checkpoint_name (cp), name);
+              return;
+            }
           if (!atl_lora_is_change (name, &of_text))
             continue;
           n_changes++;
