@@ -141,7 +141,7 @@ new_row (AtlModelSwitcher *self, AtlModelEntry *entry)
     {
       gtk_label_set_wrap (GTK_LABEL (detail), TRUE);
       gtk_label_set_wrap_mode (GTK_LABEL (detail), PANGO_WRAP_WORD_CHAR);
-      gtk_label_set_lines (GTK_LABEL (detail), 3);
+      gtk_label_set_lines (GTK_LABEL (detail), 5);
       atl_label_never_hyphenate (GTK_LABEL (detail));
     }
   gtk_widget_set_tooltip_text (row, tooltip);
