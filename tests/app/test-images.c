@@ -88,6 +88,32 @@ test_stop (void)
 }
 
 static gboolean
+has_no_dialog (gpointer data)
+{
+  return app_dialog () == NULL;
+}
+
+/* The picture ends before the question is answered: the answer must not meet the next one. */
+static void
+test_stop_late (void)
+{
+  AppFixture f;
+
+  app_start_drawing (&f);
+  app_set_up_long_picture (&f, "one that ends by itself", 2);
+  app_create (&f);
+  g_assert_true (app_fixture_wait (app_is_drawing, &f, WAIT_S));
+  gtk_widget_activate_action (f.window->images_page, "images.stop", NULL);
+  app_assert_soon (app_dialog () != NULL);
+  atl_pictures_session_stop (app_pictures (&f), FALSE);
+  g_assert_true (app_fixture_wait (has_no_dialog, NULL, WAIT_S));
+  atl_picture_queue_clear (atl_pictures_session_get_queue (app_pictures (&f)));
+  atl_pictures_session_stop (app_pictures (&f), FALSE);
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  app_fixture_stop (&f);
+}
+
+static gboolean
 has_failed (gpointer failed)
 {
   return *(gboolean *) failed;
@@ -465,6 +491,7 @@ main (int argc, char **argv)
   g_test_add_func ("/images/draft", test_draft);
   g_test_add_func ("/images/create", test_create);
   g_test_add_func ("/images/stop", test_stop);
+  g_test_add_func ("/images/stop-late", test_stop_late);
   g_test_add_func ("/images/crash", test_crash);
   g_test_add_func ("/images/unsaved", test_unsaved);
   g_test_add_func ("/images/paint", test_paint);

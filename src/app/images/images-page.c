@@ -260,6 +260,9 @@ stop_action (GtkWidget *widget, const char *name, GVariant *parameter)
   adw_message_dialog_set_default_response (dialog, "cancel");
   adw_message_dialog_set_close_response (dialog, "cancel");
   g_signal_connect_object (dialog, "response", G_CALLBACK (stop_response_cb), self, 0);
+  /* The question is about this picture, never about the next one. */
+  g_signal_connect_object (self->pictures, "notify::current", G_CALLBACK (gtk_window_destroy),
+                           dialog, G_CONNECT_SWAPPED);
   gtk_window_present (GTK_WINDOW (dialog));
 }
 
