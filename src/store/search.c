@@ -26,9 +26,19 @@ atl_search_hit_free (AtlSearchHit *hit)
   g_free (hit);
 }
 
-/* Bytes of Markdown at `text` that a line of plain text is better without: the stars around strong
- * words (2**3 keeps them), the signs before a heading. `before`: the byte before, 0 at the start.
- */
+/* Whether words end or begin on one side of stars only: those of a list, of a product and of 2**3
+ * stand. */
+static gboolean
+is_emphasis (char before, char after)
+{
+  gboolean opens = before == '\0' || g_ascii_isspace (before) || g_ascii_ispunct (before);
+  gboolean closes = after == '\0' || g_ascii_isspace (after) || g_ascii_ispunct (after);
+
+  return opens != closes;
+}
+
+/* Bytes of Markdown at `text` that a line of plain text is better without: the stars around words,
+ * the signs before a heading. `before`: the byte before, 0 at the start. */
 static gsize
 markdown_length (const char *text, char before)
 {
@@ -36,6 +46,8 @@ markdown_length (const char *text, char before)
 
   if (g_str_has_prefix (text, "**") && (!g_ascii_isalnum (before) || !g_ascii_isalnum (text[2])))
     return 2;
+  if (text[0] == '*' && text[1] != '*' && before != '*' && is_emphasis (before, text[1]))
+    return 1;
   if (before != '\0' && before != '\n')
     return 0;
   n = strspn (text, "#");

@@ -109,11 +109,13 @@ test_markdown (Fixture *f, gconstpointer data)
 {
   gint64 chat = add_chat (f->store);
 
-  add_message (f->store, chat, 0, ATL_ROLE_ASSISTANT,
-               "## Ten plums\n\n1. **Blue plum**: sweet\n2. **Mirabelle** # 2**3 of them");
-  expect (f->store, "plum", "m:Ten [plums]  1. Blue [plum]: sweet 2. Mirabelle # 2**3 of them");
+  add_message (
+      f->store, chat, 0, ATL_ROLE_ASSISTANT,
+      "## Ten plums\n\n1. **Blue plum**: sweet\n2. **Mirabelle** # 2**3 of *these*, 2 * 3");
+  expect (f->store, "plum",
+          "m:Ten [plums]  1. Blue [plum]: sweet 2. Mirabelle # 2**3 of these, 2 * 3");
   expect (f->store, "**",
-          "m:Ten plums  1. [**]Blue plum[**]: sweet 2. [**]Mirabelle[**] # 2[**]3 of them");
+          "m:Ten plums  1. [**]Blue plum[**]: sweet 2. [**]Mirabelle[**] # 2[**]3 of these, 2 * 3");
 }
 
 static void
