@@ -399,6 +399,20 @@ search_activated_cb (AtlGalleryView *self)
   atl_gallery_view_focus (self, 0);
 }
 
+/* From the words to the first picture, and not to the nearest button. */
+static gboolean
+entry_key_cb (GtkEventControllerKey *keys,
+              guint keyval,
+              guint code,
+              GdkModifierType state,
+              AtlGalleryView *self)
+{
+  if (keyval != GDK_KEY_Down || self->items->len == 0)
+    return GDK_EVENT_PROPAGATE;
+  atl_gallery_view_focus (self, 0);
+  return GDK_EVENT_STOP;
+}
+
 /* --- Files --- */
 
 void
@@ -511,6 +525,7 @@ atl_gallery_view_class_init (AtlGalleryViewClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, refresh);
   gtk_widget_class_bind_template_callback (widget_class, search_ended_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
+  gtk_widget_class_bind_template_callback (widget_class, entry_key_cb);
   atl_gallery_view_bind_choice_callbacks (widget_class);
 }
 
