@@ -154,6 +154,7 @@ set_accels (AtlApplication *self)
     { "win.search", { "<Control>k" } },
     { "win.rename-chat(int64 0)", { "F2" } },
     { "win.toggle-sidebar", { "F9" } },
+    { "win.main-menu", { "F10" } },
     { "win.toggle-settings", { "<Control><Alt>p" } },
     { "win.zoom-in", { "<Control>plus", "<Control>equal", "<Control>KP_Add" } },
     { "win.zoom-out", { "<Control>minus", "<Control>KP_Subtract" } },

@@ -20,6 +20,7 @@ struct _AtlWindow
 
   GtkWidget *toasts;
   GtkWidget *leaflet;
+  GtkWidget *main_menu_button;
   GtkWidget *sidebar;
   GtkWidget *content;
   GtkWidget *lists;
@@ -60,6 +61,9 @@ void atl_window_show_page (AtlWindow *self, const char *name);
 /* Whether the page of that name is the one in sight. */
 gboolean atl_window_shows_page (AtlWindow *self, const char *name);
 void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
+/* However narrow the window is. */
+void atl_window_show_sidebar (AtlWindow *self);
+void atl_window_install_sidebar_actions (GtkWidgetClass *widget_class);
 /* Its words follow the chat that is open. */
 void atl_window_connect_chat_menu (AtlWindow *self);
 void atl_window_import (AtlWindow *self);

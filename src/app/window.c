@@ -303,10 +303,7 @@ search_action (GtkWidget *widget, const char *name, GVariant *parameter)
       atl_images_page_find (ATL_IMAGES_PAGE (self->images_page));
       return;
     }
-  if (is_folded (self))
-    adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet), self->sidebar);
-  else
-    g_settings_set_boolean (atl_session_get_settings (self->session), "sidebar-visible", TRUE);
+  atl_window_show_sidebar (self);
   gtk_stack_set_visible_child (GTK_STACK (self->lists), self->chat_list);
   atl_chat_list_search (ATL_CHAT_LIST (self->chat_list), NULL);
 }
@@ -338,24 +335,6 @@ static void
 undo_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   atl_window_undo_last (ATL_WINDOW (widget));
-}
-
-static void
-toggle_sidebar_action (GtkWidget *widget, const char *name, GVariant *parameter)
-{
-  AtlWindow *self = ATL_WINDOW (widget);
-  GSettings *settings = atl_session_get_settings (self->session);
-
-  if (is_folded (self))
-    {
-      gboolean content =
-          adw_leaflet_get_visible_child (ADW_LEAFLET (self->leaflet)) == self->content;
-      adw_leaflet_set_visible_child (ADW_LEAFLET (self->leaflet),
-                                     content ? self->sidebar : self->content);
-      return;
-    }
-  g_settings_set_boolean (settings, "sidebar-visible",
-                          !g_settings_get_boolean (settings, "sidebar-visible"));
 }
 
 static void
@@ -446,7 +425,7 @@ install_actions (GtkWidgetClass *c)
   gtk_widget_class_install_action (c, "win.find", NULL, find_action);
   gtk_widget_class_install_action (c, "win.focus-prompt", NULL, focus_prompt_action);
   gtk_widget_class_install_action (c, "win.undo", NULL, undo_action);
-  gtk_widget_class_install_action (c, "win.toggle-sidebar", NULL, toggle_sidebar_action);
+  atl_window_install_sidebar_actions (c);
   gtk_widget_class_install_action (c, "win.toggle-settings", NULL, toggle_settings_action);
   gtk_widget_class_install_action (c, "win.zoom-in", NULL, zoom_action);
   gtk_widget_class_install_action (c, "win.zoom-out", NULL, zoom_action);
@@ -478,6 +457,7 @@ atl_window_class_init (AtlWindowClass *klass)
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlWindow, name)
   BIND (toasts);
   BIND (leaflet);
+  BIND (main_menu_button);
   BIND (sidebar);
   BIND (content);
   BIND (chat_list);

@@ -211,6 +211,34 @@ test_deleted_chat (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_menu_open (gpointer f)
+{
+  GtkMenuButton *button = GTK_MENU_BUTTON (((AppFixture *) f)->window->main_menu_button);
+  GtkPopover *popover = gtk_menu_button_get_popover (button);
+
+  return popover != NULL && gtk_widget_get_mapped (GTK_WIDGET (popover));
+}
+
+/* The main menu's key, where the sidebar that has the menu is not shown. */
+static void
+test_main_menu (void)
+{
+  AppFixture f;
+  GtkWidget *leaflet;
+
+  app_fixture_start (&f);
+  leaflet = f.window->leaflet;
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
+  app_fixture_spin (300);
+  g_assert_true (adw_leaflet_get_folded (ADW_LEAFLET (leaflet)));
+  adw_leaflet_set_visible_child (ADW_LEAFLET (leaflet), f.window->content);
+  act (&f, "win.main-menu", NULL);
+  g_assert_true (app_fixture_wait (is_menu_open, &f, 60));
+  g_assert_true (adw_leaflet_get_visible_child (ADW_LEAFLET (leaflet)) == f.window->sidebar);
+  app_fixture_stop (&f);
+}
+
 /* Each page by its key takes the focus, from wherever it was. */
 static void
 test_pages_take_it (void)
@@ -240,6 +268,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/focus/narrow", test_narrow);
   g_test_add_func ("/app/focus/windows", test_windows);
   g_test_add_func ("/app/focus/deleted-chat", test_deleted_chat);
+  g_test_add_func ("/app/focus/main-menu", test_main_menu);
   g_test_add_func ("/app/focus/pages-take-it", test_pages_take_it);
   return g_test_run ();
 }
