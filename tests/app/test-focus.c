@@ -211,6 +211,34 @@ test_deleted_chat (void)
   app_fixture_stop (&f);
 }
 
+/* In a narrow window the settings lie over the chat: Tab does not come to what is below them, and
+ * who wants to write gets the chat back. */
+static void
+test_covered (void)
+{
+  AppFixture f;
+  GtkWidget *composer, *focus;
+
+  app_fixture_start (&f);
+  gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
+  app_fixture_spin (300);
+  composer = app_fixture_find_id (f.window->chat_page, "composer");
+  act (&f, "win.show-page", "chats");
+  act (&f, "win.toggle-settings", NULL);
+  g_assert_true (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (f.window->settings_button)));
+  for (guint i = 0; i < 30; i++)
+    {
+      focus = gtk_root_get_focus (GTK_ROOT (f.window));
+      g_assert_true (focus == NULL || !gtk_widget_is_ancestor (focus, composer));
+      gtk_widget_child_focus (GTK_WIDGET (f.window), GTK_DIR_TAB_FORWARD);
+    }
+  act (&f, "win.show-page", "chats");
+  g_assert_false (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (f.window->settings_button)));
+  focus = gtk_root_get_focus (GTK_ROOT (f.window));
+  g_assert_true (focus != NULL && gtk_widget_is_ancestor (focus, composer));
+  app_fixture_stop (&f);
+}
+
 static gboolean
 is_menu_open (gpointer f)
 {
@@ -268,6 +296,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/focus/narrow", test_narrow);
   g_test_add_func ("/app/focus/windows", test_windows);
   g_test_add_func ("/app/focus/deleted-chat", test_deleted_chat);
+  g_test_add_func ("/app/focus/covered", test_covered);
   g_test_add_func ("/app/focus/main-menu", test_main_menu);
   g_test_add_func ("/app/focus/pages-take-it", test_pages_take_it);
   return g_test_run ();

@@ -271,6 +271,14 @@ use_prompt_action (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_widget_grab_focus (self->composer);
 }
 
+/* In a narrow window the settings lie over the chat: what is below them is not reached then. */
+static gboolean
+is_covered (AtlChatPage *self)
+{
+  return adw_flap_get_folded (ADW_FLAP (self->flap)) &&
+         adw_flap_get_reveal_flap (ADW_FLAP (self->flap));
+}
+
 /* Letters that nobody on the page wanted are the beginning of a message. */
 static gboolean
 key_cb (
@@ -279,7 +287,7 @@ key_cb (
   gunichar letter = gdk_keyval_to_unicode (keyval);
 
   if ((state & (GDK_CONTROL_MASK | GDK_ALT_MASK | GDK_SUPER_MASK)) != 0 || letter == 0 ||
-      letter == ' ' || g_unichar_iscntrl (letter))
+      letter == ' ' || g_unichar_iscntrl (letter) || is_covered (self))
     return GDK_EVENT_PROPAGATE;
   return atl_composer_take_key (ATL_COMPOSER (self->composer), keys);
 }
@@ -332,6 +340,8 @@ atl_chat_page_get_conversation (AtlChatPage *self)
 void
 atl_chat_page_focus (AtlChatPage *self)
 {
+  if (is_covered (self))
+    adw_flap_set_reveal_flap (ADW_FLAP (self->flap), FALSE);
   gtk_widget_grab_focus (self->composer);
 }
 
@@ -377,9 +387,34 @@ atl_chat_page_set_session (AtlChatPage *self, AtlSession *session)
 /* --- GObject --- */
 
 static void
+refresh_cover (AtlChatPage *self)
+{
+  GtkWidget *content = adw_flap_get_content (ADW_FLAP (self->flap));
+  GtkRoot *root = gtk_widget_get_root (content);
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+  gboolean had_focus = focus != NULL && gtk_widget_is_ancestor (focus, content);
+
+  gtk_widget_set_can_focus (content, !is_covered (self));
+  if (had_focus && is_covered (self))
+    gtk_widget_child_focus (self->settings, GTK_DIR_TAB_FORWARD);
+}
+
+static void
 reveal_cb (AtlChatPage *self)
 {
+  refresh_cover (self);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SHOWS_SETTINGS]);
+}
+
+/* What lies over the chat goes by Escape. */
+static gboolean
+settings_key_cb (
+    GtkEventControllerKey *keys, guint keyval, guint code, GdkModifierType state, AtlChatPage *self)
+{
+  if (keyval != GDK_KEY_Escape || !is_covered (self))
+    return GDK_EVENT_PROPAGATE;
+  atl_chat_page_focus (self);
+  return GDK_EVENT_STOP;
 }
 
 static void
@@ -446,7 +481,9 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
   BIND (composer);
   BIND (settings);
 #undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, refresh_cover);
   gtk_widget_class_bind_template_callback (widget_class, reveal_cb);
+  gtk_widget_class_bind_template_callback (widget_class, settings_key_cb);
   gtk_widget_class_install_action (widget_class, "chat.say", "s", say_action);
   gtk_widget_class_install_action (widget_class, "chat.focus-composer", NULL,
                                    focus_composer_action);
