@@ -85,6 +85,22 @@ app_dialog (void)
   return NULL;
 }
 
+void
+app_act (AppFixture *f, const char *action, const char *parameter)
+{
+  gtk_widget_activate_action (GTK_WIDGET (f->window), action, parameter ? "s" : NULL, parameter);
+  app_fixture_spin (200);
+}
+
+void
+app_check_window (AppCheck check, GtkWidget *window, const char *what, guint least)
+{
+  gtk_window_present (GTK_WINDOW (window));
+  check (window, what, least);
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_spin (50);
+}
+
 gboolean
 app_is_loaded (gpointer f)
 {

@@ -15,6 +15,12 @@ AtlMessageItem *app_message (AtlConversation *conversation, int index);
 GtkWidget *app_message_row (AppFixture *f, AtlMessageItem *item);
 /* The dialog that asks something, or NULL; borrowed. */
 AdwMessageDialog *app_dialog (void);
+/* An action of the window, with a word or NULL, and what follows from it. */
+void app_act (AppFixture *f, const char *action, const char *parameter);
+/* Looks through a window called `what`, in which at least so many things are to be found. */
+typedef void (*AppCheck) (GtkWidget *window, const char *what, guint least);
+/* Shows the window, checks it and closes it. */
+void app_check_window (AppCheck check, GtkWidget *window, const char *what, guint least);
 /* Whether a model is in use; `f` is the AppFixture. For app_fixture_wait(). */
 gboolean app_is_loaded (gpointer f);
 /* A question below the last message, and the empty answer that streams. */

@@ -120,22 +120,6 @@ check (GtkWidget *window, const char *what, guint least)
 }
 
 static void
-check_window (GtkWidget *window, const char *what, guint least)
-{
-  gtk_window_present (GTK_WINDOW (window));
-  check (window, what, least);
-  gtk_window_destroy (GTK_WINDOW (window));
-  app_fixture_spin (50);
-}
-
-static void
-act (AppFixture *f, const char *action, const char *parameter)
-{
-  gtk_widget_activate_action (GTK_WIDGET (f->window), action, parameter ? "s" : NULL, parameter);
-  app_fixture_spin (200);
-}
-
-static void
 check_pages (int width)
 {
   AppFixture f;
@@ -146,18 +130,18 @@ check_pages (int width)
   app_fixture_add_chat (&f, "First", "q", "a", "A thought.", NULL);
   app_exchange (app_conversation (&f), "one", "| a | b |\n|--|--|\n| c | d |\n\n```c\nint a;\n```");
   check (GTK_WIDGET (f.window), "chat", 10);
-  act (&f, "win.toggle-settings", NULL);
+  app_act (&f, "win.toggle-settings", NULL);
   check (GTK_WIDGET (f.window), "settings", 10);
   g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", TRUE);
   check (GTK_WIDGET (f.window), "advanced settings", 20);
-  act (&f, "win.toggle-settings", NULL);
-  act (&f, "win.find", NULL);
+  app_act (&f, "win.toggle-settings", NULL);
+  app_act (&f, "win.find", NULL);
   check (GTK_WIDGET (f.window), "find", 12);
-  act (&f, "win.search", NULL);
+  app_act (&f, "win.search", NULL);
   check (GTK_WIDGET (f.window), "search", 6);
-  act (&f, "win.show-page", "images");
+  app_act (&f, "win.show-page", "images");
   check (GTK_WIDGET (f.window), "images", 5);
-  act (&f, "win.show-page", "models");
+  app_act (&f, "win.show-page", "models");
   check (GTK_WIDGET (f.window), "models", 3);
   g_settings_reset (atl_session_get_settings (f.session), "advanced-expanded");
   app_fixture_stop (&f);
@@ -181,10 +165,12 @@ test_windows (void)
   AppFixture f;
 
   app_fixture_start (&f);
-  check_window (atl_preferences_window_new (f.session), "preferences", 8);
-  check_window (atl_shortcuts_window_new (), "shortcuts", 8);
-  check_window (atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare", 5);
-  check_window (atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook", 3);
+  app_check_window (check, atl_preferences_window_new (f.session), "preferences", 8);
+  app_check_window (check, atl_shortcuts_window_new (), "shortcuts", 8);
+  app_check_window (check, atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare",
+                    5);
+  app_check_window (check, atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook",
+                    3);
   app_fixture_stop (&f);
 }
 
@@ -222,9 +208,9 @@ test_covered (void)
   app_fixture_start (&f);
   gtk_window_set_default_size (GTK_WINDOW (f.window), 360, 640);
   app_fixture_spin (300);
-  composer = app_fixture_find_id (f.window->chat_page, "composer");
-  act (&f, "win.show-page", "chats");
-  act (&f, "win.toggle-settings", NULL);
+  composer = app_composer (&f);
+  app_act (&f, "win.show-page", "chats");
+  app_act (&f, "win.toggle-settings", NULL);
   g_assert_true (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (f.window->settings_button)));
   for (guint i = 0; i < 30; i++)
     {
@@ -232,7 +218,7 @@ test_covered (void)
       g_assert_true (focus == NULL || !gtk_widget_is_ancestor (focus, composer));
       gtk_widget_child_focus (GTK_WIDGET (f.window), GTK_DIR_TAB_FORWARD);
     }
-  act (&f, "win.show-page", "chats");
+  app_act (&f, "win.show-page", "chats");
   g_assert_false (gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (f.window->settings_button)));
   focus = gtk_root_get_focus (GTK_ROOT (f.window));
   g_assert_true (focus != NULL && gtk_widget_is_ancestor (focus, composer));
@@ -261,7 +247,7 @@ test_main_menu (void)
   app_fixture_spin (300);
   g_assert_true (adw_leaflet_get_folded (ADW_LEAFLET (leaflet)));
   adw_leaflet_set_visible_child (ADW_LEAFLET (leaflet), f.window->content);
-  act (&f, "win.main-menu", NULL);
+  app_act (&f, "win.main-menu", NULL);
   g_assert_true (app_fixture_wait (is_menu_open, &f, 60));
   g_assert_true (adw_leaflet_get_visible_child (ADW_LEAFLET (leaflet)) == f.window->sidebar);
   app_fixture_stop (&f);
@@ -280,7 +266,7 @@ test_pages_take_it (void)
       GtkWidget *focus;
 
       gtk_widget_grab_focus (app_fixture_find_id (GTK_WIDGET (f.window), "list_new_button"));
-      act (&f, "win.show-page", names[i]);
+      app_act (&f, "win.show-page", names[i]);
       focus = gtk_root_get_focus (GTK_ROOT (f.window));
       g_assert_nonnull (focus);
       g_assert_true (gtk_widget_is_ancestor (focus, f.window->pages));

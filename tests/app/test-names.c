@@ -93,22 +93,6 @@ check (GtkWidget *root, const char *what, guint least)
 }
 
 static void
-check_window (GtkWidget *window, const char *what, guint least)
-{
-  gtk_window_present (GTK_WINDOW (window));
-  check (window, what, least);
-  gtk_window_destroy (GTK_WINDOW (window));
-  app_fixture_spin (50);
-}
-
-static void
-act (AppFixture *f, const char *action, const char *parameter)
-{
-  gtk_widget_activate_action (GTK_WIDGET (f->window), action, parameter ? "s" : NULL, parameter);
-  app_fixture_spin (200);
-}
-
-static void
 test_pages (void)
 {
   AppFixture f;
@@ -118,16 +102,16 @@ test_pages (void)
   app_fixture_add_chat (&f, "First", "q", "a", "A thought.", NULL);
   app_exchange (app_conversation (&f), "one", "| a | b |\n|--|--|\n| c | d |\n\n```c\nint a;\n```");
   g_settings_set_boolean (atl_session_get_settings (f.session), "advanced-expanded", TRUE);
-  act (&f, "win.toggle-settings", NULL);
+  app_act (&f, "win.toggle-settings", NULL);
   check (GTK_WIDGET (f.window), "chat", 40);
-  act (&f, "win.toggle-settings", NULL);
-  act (&f, "win.find", NULL);
+  app_act (&f, "win.toggle-settings", NULL);
+  app_act (&f, "win.find", NULL);
   check (GTK_WIDGET (f.window), "find", 18);
-  act (&f, "win.search", NULL);
+  app_act (&f, "win.search", NULL);
   check (GTK_WIDGET (f.window), "search", 18);
-  act (&f, "win.show-page", "images");
+  app_act (&f, "win.show-page", "images");
   check (GTK_WIDGET (f.window), "images", 18);
-  act (&f, "win.show-page", "models");
+  app_act (&f, "win.show-page", "models");
   check (GTK_WIDGET (f.window), "models", 8);
   g_settings_reset (atl_session_get_settings (f.session), "advanced-expanded");
   app_fixture_stop (&f);
@@ -139,10 +123,12 @@ test_windows (void)
   AppFixture f;
 
   app_fixture_start (&f);
-  check_window (atl_preferences_window_new (f.session), "preferences", 10);
-  check_window (atl_shortcuts_window_new (), "shortcuts", 30);
-  check_window (atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare", 6);
-  check_window (atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook", 3);
+  app_check_window (check, atl_preferences_window_new (f.session), "preferences", 10);
+  app_check_window (check, atl_shortcuts_window_new (), "shortcuts", 30);
+  app_check_window (check, atl_compare_window_new (GTK_APPLICATION (f.app), f.session), "compare",
+                    6);
+  app_check_window (check, atl_notebook_window_new (GTK_APPLICATION (f.app), f.session), "notebook",
+                    3);
   app_fixture_stop (&f);
 }
 
@@ -155,9 +141,9 @@ test_dialogs (void)
   app_exchange (app_conversation (&f), "one", "answer");
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.rename-chat", "x", (gint64) 0);
   app_fixture_spin (200);
-  check_window (GTK_WIDGET (app_dialog ()), "rename", 2);
-  act (&f, "win.new-folder", NULL);
-  check_window (GTK_WIDGET (app_dialog ()), "new folder", 2);
+  app_check_window (check, GTK_WIDGET (app_dialog ()), "rename", 2);
+  app_act (&f, "win.new-folder", NULL);
+  app_check_window (check, GTK_WIDGET (app_dialog ()), "new folder", 2);
   app_fixture_stop (&f);
 }
 
