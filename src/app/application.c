@@ -38,12 +38,6 @@ struct _AtlApplication
 
 G_DEFINE_FINAL_TYPE (AtlApplication, atl_application, ADW_TYPE_APPLICATION)
 
-AtlSession *
-atl_application_get_session (AtlApplication *self)
-{
-  return self->session;
-}
-
 /* --- Actions --- */
 
 static void

@@ -15,6 +15,5 @@ G_DECLARE_FINAL_TYPE (AtlApplication, atl_application, ATL, APPLICATION, AdwAppl
 
 /* `store_dir` is NULL outside tests. */
 AtlApplication *atl_application_new (const char *store_dir, GApplicationFlags flags);
-AtlSession *atl_application_get_session (AtlApplication *self); /* borrowed, after startup */
 
 G_END_DECLS

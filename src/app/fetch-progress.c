@@ -120,9 +120,3 @@ atl_fetch_progress_init (AtlFetchProgress *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_widget_set_visible (GTK_WIDGET (self), FALSE);
 }
-
-GtkWidget *
-atl_fetch_progress_new (void)
-{
-  return g_object_new (ATL_TYPE_FETCH_PROGRESS, NULL);
-}

@@ -1,6 +1,6 @@
 /* A download under way: a bar, words, and a button that ends it.
  *
- *   GtkWidget *progress = atl_fetch_progress_new ();
+ *   AtlFetchProgress *progress: a child of a template, where it is named
  *   cancellable = atl_fetch_progress_begin (ATL_FETCH_PROGRESS (progress));
  *   atl_starter_upscaler_fetch_async (NULL, 0, progress_cb, self, cancellable, …);
  *   ... in progress_cb, while the widget lives:
@@ -24,7 +24,6 @@ G_BEGIN_DECLS
 #define ATL_TYPE_FETCH_PROGRESS (atl_fetch_progress_get_type ())
 G_DECLARE_FINAL_TYPE (AtlFetchProgress, atl_fetch_progress, ATL, FETCH_PROGRESS, GtkWidget)
 
-GtkWidget *atl_fetch_progress_new (void);
 /* Shows it at its beginning. What its button cancels: borrowed. */
 GCancellable *atl_fetch_progress_begin (AtlFetchProgress *self);
 void atl_fetch_progress_end (AtlFetchProgress *self);

@@ -359,13 +359,6 @@ atl_chat_job_stop (AtlChatJob *self)
   atl_job_stop (&self->job);
 }
 
-gboolean
-atl_chat_job_is_running (AtlChatJob *self)
-{
-  g_return_val_if_fail (ATL_IS_CHAT_JOB (self), FALSE);
-  return self->job.is_running;
-}
-
 const char *
 atl_chat_job_get_text (AtlChatJob *self)
 {

@@ -59,7 +59,6 @@ G_DECLARE_FINAL_TYPE (AtlChatJob, atl_chat_job, ATL, CHAT_JOB, GObject)
  * does not obey within ten seconds is ended and "failed" comes instead. */
 void atl_chat_job_stop (AtlChatJob *self);
 /* TRUE until "finished" or "failed". */
-gboolean atl_chat_job_is_running (AtlChatJob *self);
 /* Everything "text" delivered so far; borrowed. */
 const char *atl_chat_job_get_text (AtlChatJob *self);
 const char *atl_chat_job_get_thinking (AtlChatJob *self);

@@ -11,59 +11,24 @@ static void
 refreshed_cb (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   AtlEngineProcess *process = ATL_ENGINE_PROCESS (source);
-  g_autoptr (GTask) task = user_data;
-  AtlClient *self = g_task_get_source_object (task);
+  g_autoptr (AtlClient) self = user_data;
+  g_autoptr (GVariant) reply = atl_engine_process_call_finish (process, result, NULL);
   g_autoptr (GVariant) dict = NULL;
-  GError *error = NULL;
-  g_autoptr (GVariant) reply = atl_engine_process_call_finish (process, result, &error);
 
-  if (reply == NULL)
-    {
-      g_task_return_error (task, error);
-      return;
-    }
+  /* An engine that is gone says so by itself. */
+  if (reply == NULL || process != self->process)
+    return;
   dict = g_variant_get_child_value (reply, 0);
-  if (process == self->process)
-    atl_client_take_status (self, dict);
-  g_task_return_pointer (
-      task, atl_engine_status_new_from_variant (dict, atl_engine_process_get_facts (process)),
-      (GDestroyNotify) atl_engine_status_unref);
-}
-
-static void
-refresh_started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  AtlClient *self = ATL_CLIENT (source);
-  g_autoptr (GTask) task = user_data;
-  GError *error = NULL;
-
-  if (!atl_client_start_finish (self, result, &error))
-    g_task_return_error (task, error);
-  else if (self->process == NULL)
-    g_task_return_new_error (task, ATL_ERROR, ATL_ERROR_ENGINE_GONE, "%s", self->sentence);
-  else
-    atl_engine_process_call (self->process, "GetStatus", NULL, "(a{sv})", NULL, refreshed_cb,
-                             g_object_ref (task));
+  atl_client_take_status (self, dict);
 }
 
 void
-atl_client_refresh_status_async (AtlClient *self,
-                                 GCancellable *cancellable,
-                                 GAsyncReadyCallback callback,
-                                 gpointer user_data)
+atl_client_refresh_status (AtlClient *self)
 {
-  GTask *task;
-
-  g_return_if_fail (ATL_IS_CLIENT (self));
-  task = g_task_new (self, cancellable, callback, user_data);
-  g_task_set_source_tag (task, atl_client_refresh_status_async);
-  atl_client_start_async (self, cancellable, refresh_started_cb, task);
-}
-
-AtlEngineStatus *
-atl_client_refresh_status_finish (AtlClient *self, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
+  if (self->process == NULL)
+    return;
+  atl_engine_process_call (self->process, "GetStatus", NULL, "(a{sv})", NULL, refreshed_cb,
+                           g_object_ref (self));
 }
 
 /* --- Inspecting --- */

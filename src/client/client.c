@@ -94,7 +94,7 @@ status_timer_cb (gpointer user_data)
   guint notify = g_signal_lookup ("notify", G_TYPE_OBJECT);
 
   if (g_signal_has_handler_pending (self, notify, g_quark_from_static_string ("status"), FALSE))
-    atl_client_refresh_status_async (self, NULL, NULL, NULL);
+    atl_client_refresh_status (self);
   return G_SOURCE_CONTINUE;
 }
 
@@ -330,7 +330,7 @@ started_cb (GObject *source, GAsyncResult *result, gpointer user_data)
   g_signal_connect (self->process, "signal", G_CALLBACK (signal_cb), self);
   self->status_timer = atl_client_add_timer (self, STATUS_INTERVAL_S * 1000, status_timer_cb, self);
   set_state (self, ATL_ENGINE_READY, _ ("Ready"));
-  atl_client_refresh_status_async (self, NULL, NULL, NULL);
+  atl_client_refresh_status (self);
   finish_waiting (self, NULL);
 }
 

@@ -79,14 +79,8 @@ gboolean atl_client_start_finish (AtlClient *self, GAsyncResult *result, GError 
 /* Ends the engine and every request; models stay as handles. Also done on dispose. */
 void atl_client_stop (AtlClient *self);
 
-/* Asks for the ledger now; "status" notifies as well. */
-void atl_client_refresh_status_async (AtlClient *self,
-                                      GCancellable *cancellable,
-                                      GAsyncReadyCallback callback,
-                                      gpointer user_data);
-/* Owned. */
-AtlEngineStatus *
-atl_client_refresh_status_finish (AtlClient *self, GAsyncResult *result, GError **error);
+/* Asks the running engine for the ledger now; "status" notifies. Nothing happens without one. */
+void atl_client_refresh_status (AtlClient *self);
 
 /* Reads metadata only: what the file is, memory needed, whether it fits now. `paths` as for
  * loading. Errors: ATL_ERROR_BAD_FILE, ATL_ERROR_NOT_FOUND, ATL_ERROR_ENGINE_GONE. */

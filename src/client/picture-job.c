@@ -296,20 +296,6 @@ atl_picture_job_finish_early (AtlPictureJob *self)
                              g_variant_new ("(u)", self->job.request.id));
 }
 
-gboolean
-atl_picture_job_is_running (AtlPictureJob *self)
-{
-  g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), FALSE);
-  return self->job.is_running;
-}
-
-AtlModel *
-atl_picture_job_get_model (AtlPictureJob *self)
-{
-  g_return_val_if_fail (ATL_IS_PICTURE_JOB (self), NULL);
-  return self->job.model;
-}
-
 AtlPictureRequest *
 atl_picture_job_get_request (AtlPictureJob *self)
 {

@@ -32,9 +32,7 @@ void atl_picture_job_set_paused (AtlPictureJob *self, gboolean is_paused);
 /* No further step is taken: what can be seen then becomes the picture, and "finished" follows (or
  * "failed"). The facts have ATL_MADE_STEPS_DONE. Nothing happens while the model is loaded. */
 void atl_picture_job_finish_early (AtlPictureJob *self);
-gboolean atl_picture_job_is_running (AtlPictureJob *self);
 AtlPictureRequest *atl_picture_job_get_request (AtlPictureJob *self); /* borrowed */
-AtlModel *atl_picture_job_get_model (AtlPictureJob *self);            /* borrowed */
 /* The last preview, NULL before the first; borrowed. */
 GBytes *atl_picture_job_get_preview (AtlPictureJob *self, guint *width, guint *height);
 /* After "finished", else NULL: [height, width, 3], 8 bits a colour; borrowed. */

@@ -153,56 +153,6 @@ atl_picture_request_get_settings (AtlPictureRequest *self)
   return self->settings;
 }
 
-gboolean
-atl_picture_request_has (AtlPictureRequest *self, const char *role)
-{
-  for (guint i = 0; i < self->inputs->len; i++)
-    if (g_str_equal (((Input *) self->inputs->pdata[i])->role, role))
-      return TRUE;
-  return FALSE;
-}
-
-const char *
-atl_picture_request_get_lora (AtlPictureRequest *self, guint index, double *strength)
-{
-  Lora *lora = index < self->loras->len ? self->loras->pdata[index] : NULL;
-
-  if (lora != NULL && strength != NULL)
-    *strength = lora->strength;
-  return lora != NULL ? lora->path : NULL;
-}
-
-AtlPictureRequest *
-atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *value)
-{
-  AtlPictureRequest *copy;
-  GVariantDict dict;
-
-  g_variant_dict_init (&dict, self->settings);
-  if (value != NULL)
-    g_variant_dict_insert_value (&dict, key, value);
-  else
-    g_variant_dict_remove (&dict, key);
-  copy = atl_picture_request_new (g_variant_dict_end (&dict));
-  for (guint i = 0; i < self->inputs->len; i++)
-    {
-      const Input *input = self->inputs->pdata[i];
-      Input *other = add_input (copy, input->role);
-
-      other->path = g_strdup (input->path);
-      other->bytes = input->bytes != NULL ? g_bytes_ref (input->bytes) : NULL;
-      other->width = input->width;
-      other->height = input->height;
-    }
-  for (guint i = 0; i < self->loras->len; i++)
-    {
-      const Lora *lora = self->loras->pdata[i];
-
-      add_lora (copy, lora->path, lora->strength);
-    }
-  return copy;
-}
-
 GVariant *
 atl_picture_request_make_settings (AtlPictureRequest *self)
 {

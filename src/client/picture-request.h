@@ -40,12 +40,6 @@ void atl_picture_request_add_lora (AtlPictureRequest *self, const char *path, do
 /* --- Reading --- */
 
 GVariant *atl_picture_request_get_settings (AtlPictureRequest *self); /* borrowed */
-gboolean atl_picture_request_has (AtlPictureRequest *self, const char *role);
-/* The path of LoRA `index`, borrowed, NULL behind the last; `strength` (out, nullable). */
-const char *atl_picture_request_get_lora (AtlPictureRequest *self, guint index, double *strength);
-/* A copy with another value (floating taken) of one setting, or without it (NULL). Owned. */
-AtlPictureRequest *
-atl_picture_request_with (AtlPictureRequest *self, const char *key, GVariant *value);
 
 /* The settings as the engine takes them, with the LoRAs' names and strengths and the roles
  * of its inputs; floating. */

@@ -367,7 +367,7 @@ cancel_cb (gpointer cancellable)
 static guint
 count_parts (AtlClient *client)
 {
-  atl_client_refresh_status_async (client, NULL, NULL, NULL);
+  atl_client_refresh_status (client);
   fixture_sleep (50);
   return atl_client_get_status (client)->n_parts;
 }

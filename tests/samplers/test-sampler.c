@@ -84,46 +84,6 @@ test_determinism (void)
     }
 }
 
-static void
-test_clone_and_reset (void)
-{
-  const gsize n = 500;
-  AtlSamplingParams params;
-  g_autofree float *logits = g_new (float, n);
-  g_autoptr (AtlSampler) a = NULL;
-  g_autoptr (AtlSampler) b = NULL;
-  gint32 first[20];
-
-  atl_sampling_params_init (&params);
-  params.repeat_penalty = 1.3f;
-  params.dry_multiplier = 1.0f;
-  params.temperature = 1.5f;
-  params.top_k = 0;
-  params.min_p = 0;
-  a = sampler_new (&params, n);
-  for (guint step = 0; step < 20; step++)
-    {
-      random_logits (logits, n, step);
-      first[step] = atl_sampler_sample (a, logits, n);
-      atl_sampler_accept (a, first[step]);
-      if (step == 9)
-        b = atl_sampler_clone (a);
-    }
-  for (guint step = 10; step < 20; step++)
-    {
-      random_logits (logits, n, step);
-      g_assert_cmpint (atl_sampler_sample (b, logits, n), ==, first[step]);
-      atl_sampler_accept (b, first[step]);
-    }
-  atl_sampler_reset (a);
-  for (guint step = 0; step < 20; step++)
-    {
-      random_logits (logits, n, step);
-      g_assert_cmpint (atl_sampler_sample (a, logits, n), ==, first[step]);
-      atl_sampler_accept (a, first[step]);
-    }
-}
-
 /* Draws follow the probabilities: 20,000 of them, each frequency within five standard deviations.
  */
 static void
@@ -416,7 +376,6 @@ main (int argc, char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/sampler/determinism", test_determinism);
-  g_test_add_func ("/sampler/clone-and-reset", test_clone_and_reset);
   g_test_add_func ("/sampler/distribution", test_distribution);
   g_test_add_func ("/sampler/mirostat", test_mirostat);
   g_test_add_func ("/sampler/greedy-and-bias", test_greedy_and_bias);

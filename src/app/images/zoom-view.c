@@ -42,12 +42,6 @@ atl_zoom_new (void)
   return g_object_new (ATL_TYPE_ZOOM, NULL);
 }
 
-double
-atl_zoom_get_factor (AtlZoom *self)
-{
-  return self->factor;
-}
-
 static void
 set (AtlZoom *self, double factor, double x, double y)
 {
@@ -77,12 +71,6 @@ struct _AtlZoomView
 };
 
 G_DEFINE_FINAL_TYPE (AtlZoomView, atl_zoom_view, GTK_TYPE_WIDGET)
-
-gboolean
-atl_zoom_view_has_texture (AtlZoomView *self)
-{
-  return self->texture != NULL;
-}
 
 /* Pixels of the view for one of the picture when all of it is shown. */
 static double

@@ -19,8 +19,6 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (AtlZoom, atl_zoom, ATL, ZOOM, GObject)
 
 AtlZoom *atl_zoom_new (void);
-/* 1: the whole picture. */
-double atl_zoom_get_factor (AtlZoom *self);
 /* The whole picture again. */
 void atl_zoom_reset (AtlZoom *self);
 
@@ -30,7 +28,6 @@ G_DECLARE_FINAL_TYPE (AtlZoomView, atl_zoom_view, ATL, ZOOM_VIEW, GtkWidget)
 GtkWidget *atl_zoom_view_new (AtlZoom *zoom);
 /* `texture` (nullable); `words` (nullable) are what a screen reader tells about it. */
 void atl_zoom_view_set_texture (AtlZoomView *self, GdkTexture *texture, const char *words);
-gboolean atl_zoom_view_has_texture (AtlZoomView *self);
 /* Nearer or farther by `step`, 1.25 being one step of the wheel. */
 void atl_zoom_view_zoom_by (AtlZoomView *self, double step);
 /* One pixel of the picture is one of the screen; or, if it is so, the whole picture. */

@@ -344,9 +344,3 @@ atl_tool_call_parser_take_opened (AtlToolCallParser *self)
   self->has_since = FALSE;
   return has_since ? self->since->str : NULL;
 }
-
-guint
-atl_tool_call_parser_n_calls (const AtlToolCallParser *self)
-{
-  return self->n_calls;
-}

@@ -54,7 +54,6 @@ void atl_tool_call_parser_finish (AtlToolCallParser *self);
 /* Once a push brought the mark of a section of calls: what followed the mark in it; NULL when asked
  * again. For constraining what comes next. Borrowed until the next push. */
 const char *atl_tool_call_parser_take_opened (AtlToolCallParser *self);
-guint atl_tool_call_parser_n_calls (const AtlToolCallParser *self);
 
 /* Tells a call whose parts are known, if it is one: the tool exists and `arguments` (JSON text of
  * `n` bytes) is an object, or a string that holds one. `id` is nullable. Shared with harmony.c. */

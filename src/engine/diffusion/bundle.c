@@ -30,7 +30,6 @@ struct _AtlBundle
   GHashTable *given;   /* (owned) role -> AtlCheckpoint of a loose file, borrowed from loose */
   GHashTable *origins; /* (owned) role -> class name of the part, static */
   GHashTable *json;    /* (owned) "role/file" -> JsonNode, or NULL when it is none */
-  guint64 size;
 };
 
 static void
@@ -122,7 +121,6 @@ atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GErr
         }
       g_ptr_array_add (folder->maps, atl_file_map_ref (maps[i]));
       g_ptr_array_add (folder->names, g_strdup (slash != NULL ? slash + 1 : name));
-      self->size += atl_file_map_size (maps[i]);
     }
   return self;
 }
@@ -164,12 +162,6 @@ atl_bundle_free (AtlBundle *self)
   g_hash_table_unref (self->json);
   g_ptr_array_unref (self->folders);
   g_free (self);
-}
-
-guint64
-atl_bundle_size (const AtlBundle *self)
-{
-  return self->size;
 }
 
 /* --- JSON --- */

@@ -56,8 +56,6 @@ const char *atl_bundle_class (AtlBundle *self, const char *role);
 /* A JSON file of a role's folder, or with role NULL of the top; NULL when it is absent or no
  * object. Borrowed. */
 JsonObject *atl_bundle_json (AtlBundle *self, const char *role, const char *file);
-/* Bytes of all files. */
-guint64 atl_bundle_size (const AtlBundle *self);
 
 /* Looks in the loose files for the parts that no folder gives. ATL_ERROR_BAD_FILE when a file is
  * broken; what is still missing is not an error here. */

@@ -422,56 +422,21 @@ atl_grammar_matcher_constraint (AtlGrammarMatcher *self)
 
 /* --- Life --- */
 
-static AtlGrammarMatcher *
-create (AtlGrammar *grammar, AtlGrammarVocab *vocab)
-{
-  AtlGrammarMatcher *self = g_new0 (AtlGrammarMatcher, 1);
-
-  self->grammar = atl_grammar_ref (grammar);
-  self->vocab = vocab != NULL ? atl_grammar_vocab_ref (vocab) : NULL;
-  return self;
-}
-
 AtlGrammarMatcher *
 atl_grammar_matcher_new (AtlGrammar *grammar, AtlGrammarVocab *vocab)
 {
   AtlGrammarMatcher *self;
-
-  g_return_val_if_fail (grammar != NULL, NULL);
-  self = create (grammar, vocab);
-  atl_gbnf_states_init (&self->s, grammar);
-  atl_grammar_matcher_reset (self);
-  return self;
-}
-
-AtlGrammarMatcher *
-atl_grammar_matcher_clone (const AtlGrammarMatcher *self)
-{
-  AtlGrammarMatcher *copy;
-  guint32 *kept[2];
-
-  g_return_val_if_fail (self != NULL, NULL);
-  copy = create (self->grammar, self->vocab);
-  memcpy (copy->places, self->places, sizeof self->places);
-  copy->n_places = self->n_places;
-  copy->ended = self->ended;
-  for (guint p = 0; p < 2; p++)
-    kept[p] = &copy->places[p].state;
-  atl_gbnf_states_copy (&copy->s, &self->s, kept, copy->n_places);
-  return copy;
-}
-
-void
-atl_grammar_matcher_reset (AtlGrammarMatcher *self)
-{
   guint32 state;
 
-  g_return_if_fail (self != NULL);
+  g_return_val_if_fail (grammar != NULL, NULL);
+  self = g_new0 (AtlGrammarMatcher, 1);
+  self->grammar = atl_grammar_ref (grammar);
+  self->vocab = vocab != NULL ? atl_grammar_vocab_ref (vocab) : NULL;
+  atl_gbnf_states_init (&self->s, grammar);
   state = atl_gbnf_states_start (&self->s);
-  memset (self->places, 0, sizeof self->places);
   self->places[0].state = state;
   self->n_places = state != ATL_GBNF_DEAD;
-  self->ended = FALSE;
+  return self;
 }
 
 void

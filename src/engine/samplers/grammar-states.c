@@ -408,27 +408,3 @@ atl_gbnf_states_start (AtlGbnfStates *m)
   atl_gbnf_states_push_rule (m, m->grammar->root, ATL_GBNF_DONE);
   return atl_gbnf_states_close (m);
 }
-
-static void
-copy_array (GArray *to, const GArray *from)
-{
-  g_array_set_size (to, 0);
-  g_array_append_vals (to, from->data, from->len);
-}
-
-void
-atl_gbnf_states_copy (AtlGbnfStates *m,
-                      const AtlGbnfStates *source,
-                      guint32 *const *kept,
-                      guint n_kept)
-{
-  atl_gbnf_states_init (m, source->grammar);
-  m->failed = source->failed;
-  copy_array (m->nodes, source->nodes);
-  copy_array (m->states, source->states);
-  copy_array (m->tops, source->tops);
-  for (guint i = 0; i < m->states->len; i++)
-    g_array_index (m->states, AtlGbnfState, i).ascii = NULL;
-  /* The copy keeps what it needs and finds the rest again. */
-  atl_gbnf_states_compact (m, kept, n_kept);
-}

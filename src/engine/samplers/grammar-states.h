@@ -72,12 +72,6 @@ void atl_gbnf_states_init (AtlGbnfStates *m, const AtlGrammar *grammar);
 void atl_gbnf_states_clear (AtlGbnfStates *m);
 /* Forgets everything; the state at the beginning of the grammar, or ATL_GBNF_DEAD. */
 guint32 atl_gbnf_states_start (AtlGbnfStates *m);
-/* A copy of `source` with only the states *kept[n_kept], whose numbers are changed to the copy's.
- */
-void atl_gbnf_states_copy (AtlGbnfStates *m,
-                           const AtlGbnfStates *source,
-                           guint32 *const *kept,
-                           guint n_kept);
 /* Forgets all but the states *kept[n_kept], whose numbers are changed. */
 void atl_gbnf_states_compact (AtlGbnfStates *m, guint32 *const *kept, guint n_kept);
 

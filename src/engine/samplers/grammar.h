@@ -89,10 +89,7 @@ void atl_grammar_vocab_unref (AtlGrammarVocab *self);
 
 /* A matcher at the beginning of `grammar`. `vocab` may be NULL if only text is matched. */
 AtlGrammarMatcher *atl_grammar_matcher_new (AtlGrammar *grammar, AtlGrammarVocab *vocab);
-/* An independent copy at the same place. */
-AtlGrammarMatcher *atl_grammar_matcher_clone (const AtlGrammarMatcher *self);
 void atl_grammar_matcher_free (AtlGrammarMatcher *self);
-void atl_grammar_matcher_reset (AtlGrammarMatcher *self);
 
 /* Goes on by a token, or by bytes that are no token. FALSE if the grammar does not allow them; the
  * matcher then stays where it was. */

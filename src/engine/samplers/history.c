@@ -20,16 +20,6 @@ atl_history_init (AtlHistory *self, gsize n_vocab, gsize cap, gsize window)
 }
 
 void
-atl_history_copy (AtlHistory *self, const AtlHistory *source)
-{
-  atl_history_init (self, source->n_vocab, source->cap, source->window);
-  self->n = source->n;
-  self->next = source->next;
-  memcpy (self->ring, source->ring, source->cap * sizeof (gint32));
-  memcpy (self->counts, source->counts, source->n_vocab * sizeof (guint32));
-}
-
-void
 atl_history_clear (AtlHistory *self)
 {
   g_free (self->ring);
@@ -37,14 +27,6 @@ atl_history_clear (AtlHistory *self)
   g_free (self->counts);
   g_free (self->lengths);
   memset (self, 0, sizeof *self);
-}
-
-void
-atl_history_forget (AtlHistory *self)
-{
-  self->n = 0;
-  self->next = 0;
-  memset (self->counts, 0, self->n_vocab * sizeof (guint32));
 }
 
 /* The i-th token back; 0 is the last. */

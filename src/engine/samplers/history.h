@@ -23,9 +23,7 @@ typedef struct
 
 /* Remembers `cap` tokens; counts the last `window` of them. */
 void atl_history_init (AtlHistory *self, gsize n_vocab, gsize cap, gsize window);
-void atl_history_copy (AtlHistory *self, const AtlHistory *source);
 void atl_history_clear (AtlHistory *self);
-void atl_history_forget (AtlHistory *self);
 /* Ids outside of the vocabulary are remembered but never penalised. */
 void atl_history_add (AtlHistory *self, gint32 id);
 

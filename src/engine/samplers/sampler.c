@@ -252,26 +252,6 @@ look_back (const AtlSamplingParams *p)
   return MAX ((gsize) p->repeat_last_n, dry);
 }
 
-/* Everything but the history. */
-static AtlSampler *
-create (const AtlSamplingParams *params, gsize n_vocab)
-{
-  AtlSampler *self = g_new0 (AtlSampler, 1);
-
-  self->params = *params;
-  self->n_vocab = n_vocab;
-  self->logit_bias = g_memdup2 (params->logit_bias, params->n_logit_bias * sizeof (AtlLogitBias));
-  self->dry_breakers = g_memdup2 (params->dry_breakers, params->n_dry_breakers * sizeof (gint32));
-  self->params.logit_bias = self->logit_bias;
-  self->params.dry_breakers = self->dry_breakers;
-  if (self->logit_bias == NULL)
-    self->params.n_logit_bias = 0;
-  if (self->dry_breakers == NULL)
-    self->params.n_dry_breakers = 0;
-  atl_candidates_init (&self->candidates, n_vocab);
-  return self;
-}
-
 AtlSampler *
 atl_sampler_new (const AtlSamplingParams *params, gsize n_vocab, GError **error)
 {
@@ -286,23 +266,22 @@ atl_sampler_new (const AtlSamplingParams *params, gsize n_vocab, GError **error)
                    _ ("the vocabulary has %zu tokens, it must have 1 to %zu"), n_vocab, MAX_VOCAB);
       return NULL;
     }
-  self = create (params, n_vocab);
+  self = g_new0 (AtlSampler, 1);
+  self->params = *params;
+  self->n_vocab = n_vocab;
+  self->logit_bias = g_memdup2 (params->logit_bias, params->n_logit_bias * sizeof (AtlLogitBias));
+  self->dry_breakers = g_memdup2 (params->dry_breakers, params->n_dry_breakers * sizeof (gint32));
+  self->params.logit_bias = self->logit_bias;
+  self->params.dry_breakers = self->dry_breakers;
+  if (self->logit_bias == NULL)
+    self->params.n_logit_bias = 0;
+  if (self->dry_breakers == NULL)
+    self->params.n_dry_breakers = 0;
+  atl_candidates_init (&self->candidates, n_vocab);
   atl_history_init (&self->history, n_vocab, look_back (params), (gsize) params->repeat_last_n);
-  atl_sampler_reset (self);
+  atl_random_init (&self->random, params->seed);
+  self->mu = 2 * params->mirostat_tau;
   return self;
-}
-
-AtlSampler *
-atl_sampler_clone (const AtlSampler *self)
-{
-  AtlSampler *copy;
-
-  g_return_val_if_fail (self != NULL, NULL);
-  copy = create (&self->params, self->n_vocab);
-  atl_history_copy (&copy->history, &self->history);
-  copy->random = self->random;
-  copy->mu = self->mu;
-  return copy;
 }
 
 void
@@ -316,15 +295,6 @@ atl_sampler_free (AtlSampler *self)
   g_free (self->dry_breakers);
   g_free (self->unmasked);
   g_free (self);
-}
-
-void
-atl_sampler_reset (AtlSampler *self)
-{
-  g_return_if_fail (self != NULL);
-  atl_history_forget (&self->history);
-  atl_random_init (&self->random, self->params.seed);
-  self->mu = 2 * self->params.mirostat_tau;
 }
 
 void

@@ -98,12 +98,7 @@ typedef struct _AtlSampler AtlSampler;
 /* A sampler for vocabularies of up to `n_vocab` tokens (1 to 2^24). Errors as
  * atl_sampling_params_check(). */
 AtlSampler *atl_sampler_new (const AtlSamplingParams *params, gsize n_vocab, GError **error);
-/* An independent copy: history, random state and mirostat's state; the constraint is not copied. */
-AtlSampler *atl_sampler_clone (const AtlSampler *self);
 void atl_sampler_free (AtlSampler *self);
-
-/* Forgets the history and starts the random numbers at the seed again. */
-void atl_sampler_reset (AtlSampler *self);
 
 /* Constrains the choice; `constraint` is copied, NULL removes it. */
 void atl_sampler_set_constraint (AtlSampler *self, const AtlSamplerConstraint *constraint);

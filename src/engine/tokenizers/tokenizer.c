@@ -246,12 +246,6 @@ atl_tokenizer_token_type (const AtlTokenizer *self, gint32 id)
   return has_id (self, id) ? (AtlTokenType) self->vocabulary->type[id] : ATL_TOKEN_UNUSED;
 }
 
-double
-atl_tokenizer_token_score (const AtlTokenizer *self, gint32 id)
-{
-  return has_id (self, id) ? self->vocabulary->score[id] : 0.0;
-}
-
 gint32
 atl_tokenizer_find (const AtlTokenizer *self, const char *text)
 {
@@ -300,12 +294,6 @@ gboolean
 atl_tokenizer_add_bos (const AtlTokenizer *self)
 {
   return adds (self->prefix, self->special[ATL_SPECIAL_BOS]);
-}
-
-gboolean
-atl_tokenizer_add_eos (const AtlTokenizer *self)
-{
-  return adds (self->suffix, self->special[ATL_SPECIAL_EOS]);
 }
 
 gboolean

@@ -148,8 +148,6 @@ guint atl_tokenizer_n_vocab (const AtlTokenizer *self);
  * outside the vocabulary or one that the file leaves out. */
 const char *atl_tokenizer_token_text (const AtlTokenizer *self, gint32 id);
 AtlTokenType atl_tokenizer_token_type (const AtlTokenizer *self, gint32 id);
-/* The log-probability or rank score of the file; 0 where it has none. */
-double atl_tokenizer_token_score (const AtlTokenizer *self, gint32 id);
 
 /* The id of a piece spelled as in the file, or −1. */
 gint32 atl_tokenizer_find (const AtlTokenizer *self, const char *text);
@@ -167,9 +165,8 @@ gint32 atl_tokenizer_special (const AtlTokenizer *self, AtlSpecialToken which);
  * with the well-known names (<|im_end|>, <|eot_id|>, <end_of_turn>, <|end|>, <|return|>…). */
 gboolean atl_tokenizer_is_eog (const AtlTokenizer *self, gint32 id);
 
-/* Whether ATL_TOKENIZE_ADD_SPECIAL puts bos in front (so a chat template need not), eos behind. */
+/* Whether ATL_TOKENIZE_ADD_SPECIAL puts bos in front, so that a chat template need not. */
 gboolean atl_tokenizer_add_bos (const AtlTokenizer *self);
-gboolean atl_tokenizer_add_eos (const AtlTokenizer *self);
 
 /* Whether the text of the first token of a sequence begins with a space that the encoder put there
  * (SentencePiece): AtlDetokenizer can remove it. */

@@ -27,15 +27,6 @@ atl_vision_prefix (const AtlCheckpoint *cp)
   return NULL;
 }
 
-const AtlMetaValue *
-atl_vision_meta (const AtlCheckpoint *cp, const char *name)
-{
-  g_autofree char *nested = g_strconcat ("vision_config.", name, NULL);
-  const AtlMetaValue *value = atl_checkpoint_meta (cp, nested);
-
-  return value != NULL ? value : atl_checkpoint_meta (cp, name);
-}
-
 guint64
 atl_vision_uint (const AtlCheckpoint *cp, const char *name, guint64 max)
 {

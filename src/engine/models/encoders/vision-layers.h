@@ -36,9 +36,8 @@ typedef struct
 /* Where the tower of transformers begins in the file: what stands before "embeddings.". NULL when
  * there is none. Static. */
 const char *atl_vision_prefix (const AtlCheckpoint *cp);
-/* A setting of the tower: of the file itself, or of its "vision_config". NULL without. */
-const AtlMetaValue *atl_vision_meta (const AtlCheckpoint *cp, const char *name);
-/* The same as a number from 1 to `max`; 0 without. */
+/* A setting of the tower, of the file itself or of its "vision_config", that is a number from 1 to
+ * `max`; 0 without. */
 guint64 atl_vision_uint (const AtlCheckpoint *cp, const char *name, guint64 max);
 /* "hidden_act"; NULL without. */
 const char *atl_vision_act (const AtlCheckpoint *cp);
