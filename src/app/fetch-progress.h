@@ -30,7 +30,4 @@ void atl_fetch_progress_end (AtlFetchProgress *self);
 gboolean atl_fetch_progress_get_is_running (AtlFetchProgress *self);
 void atl_fetch_progress_show (AtlFetchProgress *self, const AtlHubProgress *progress);
 
-/* "flux1-schnell: 1.2 GB of 4.0 GB, 2 min left". The caller's. */
-char *atl_fetch_words (const AtlHubProgress *progress);
-
 G_END_DECLS

@@ -57,8 +57,10 @@ denoiser_folder (const char *path)
   return g_strv_contains (of_denoisers, kind) ? g_steal_pointer (&folder) : NULL;
 }
 
-char *
-atl_sorted_folder_of (const char *path)
+/* The folder of denoisers that the file at `path` lies in, itself or, where it is a link, what that
+ * leads to; NULL when it does not. The caller's. */
+static char *
+folder_of (const char *path)
 {
   char *folder = denoiser_folder (path), *target;
 
@@ -74,7 +76,7 @@ GPtrArray *
 atl_sorted_parts (const char *path)
 {
   GPtrArray *files = g_ptr_array_new_with_free_func (g_free);
-  g_autofree char *folder = atl_sorted_folder_of (path);
+  g_autofree char *folder = folder_of (path);
   g_autofree char *above = folder != NULL ? g_path_get_dirname (folder) : NULL;
 
   for (guint i = 0; above != NULL && of_parts[i] != NULL; i++)

@@ -17,9 +17,6 @@ G_BEGIN_DECLS
 
 /* Names of folders of denoisers, NULL-terminated; the first is the usual one. */
 const char *const *atl_sorted_denoiser_folders (void);
-/* The folder of denoisers that the file at `path` lies in, itself or, where it is a link, what that
- * leads to; NULL when it does not. The caller's. */
-char *atl_sorted_folder_of (const char *path);
 /* The files in the folders of parts beside that folder, sorted; empty when there are none.
  * (element-type filename) The caller's. */
 GPtrArray *atl_sorted_parts (const char *path);

@@ -53,8 +53,9 @@ match_name (GPtrArray *models, const char *name)
   return n_found == 1 ? found : NULL;
 }
 
-char *
-atl_cli_find_model (const char *name, GError **error)
+/* A path for what a person calls the model; owned. ATL_ERROR_NOT_FOUND lists what there is. */
+static char *
+find_model (const char *name, GError **error)
 {
   g_autoptr (GPtrArray) models = NULL;
   g_autofree char *names = NULL;
@@ -136,7 +137,7 @@ atl_cli_session_open (AtlCliSession *self,
                       const AtlLoadOptions *options,
                       GError **error)
 {
-  g_autofree char *path = atl_cli_find_model (name, error);
+  g_autofree char *path = find_model (name, error);
   g_autofree char *draft = NULL;
   const char *paths[] = { path, NULL };
   AtlLoadOptions found = *options;
@@ -146,7 +147,7 @@ atl_cli_session_open (AtlCliSession *self,
     return FALSE;
   if (options->draft != NULL)
     {
-      found.draft = draft = atl_cli_find_model (options->draft, error);
+      found.draft = draft = find_model (options->draft, error);
       if (draft == NULL)
         return FALSE;
     }

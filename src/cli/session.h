@@ -42,9 +42,6 @@ AtlChatJob *atl_cli_session_answer (AtlCliSession *self,
                                     const AtlCliSink *sink,
                                     GError **error);
 
-/* A path for what a person calls the model; owned. ATL_ERROR_NOT_FOUND lists what there is. */
-char *atl_cli_find_model (const char *name, GError **error);
-
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlCliSession, atl_cli_session_close)
 
 G_END_DECLS

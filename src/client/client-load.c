@@ -88,8 +88,9 @@ atl_open_files_finish (GAsyncResult *result, GError **error)
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
-GVariant *
-atl_adapter_strengths (const char *const *adapters)
+/* Strengths of adapters, ad, floating. */
+static GVariant *
+adapter_strengths (const char *const *adapters)
 {
   GVariantBuilder list;
 
@@ -135,8 +136,7 @@ atl_load_arguments (guint request,
     g_variant_dict_insert (&dict, ATL_LOAD_COMPILED, "b", TRUE);
   g_variant_dict_insert (&dict, ATL_LOAD_IDLE_MINUTES, "u", options->idle_minutes);
   if (options->adapters != NULL && options->adapters[0] != NULL)
-    g_variant_dict_insert_value (&dict, ATL_LOAD_ADAPTERS,
-                                 atl_adapter_strengths (options->adapters));
+    g_variant_dict_insert_value (&dict, ATL_LOAD_ADAPTERS, adapter_strengths (options->adapters));
   return g_variant_new ("(ua(sh)@a{sv})", request, &list, g_variant_dict_end (&dict));
 }
 

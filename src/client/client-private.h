@@ -113,8 +113,6 @@ typedef struct
 } AtlOpenFiles;
 void atl_open_files_free (AtlOpenFiles *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlOpenFiles, atl_open_files_free)
-/* Strengths of adapters, ad, floating. */
-GVariant *atl_adapter_strengths (const char *const *adapters);
 /* Opens on a worker thread, with what the options (nullable) add to the model. */
 void atl_open_files_async (const char *const *paths,
                            const AtlLoadOptions *options,

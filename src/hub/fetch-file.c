@@ -230,13 +230,14 @@ try_once (SoupSession *session,
   return read_body (fetch, part, &response, size, reporter, cancellable, error);
 }
 
-gboolean
-atl_fetch_into_part (SoupSession *session,
-                     const AtlFetch *fetch,
-                     AtlPart *part,
-                     AtlReporter *reporter,
-                     GCancellable *cancellable,
-                     GError **error)
+/* Brings `part` to its full length. The hash is the caller's to check (atl_part_finish). */
+static gboolean
+fetch_into_part (SoupSession *session,
+                 const AtlFetch *fetch,
+                 AtlPart *part,
+                 AtlReporter *reporter,
+                 GCancellable *cancellable,
+                 GError **error)
 {
   guint failures = 0, restarts = 0;
 
@@ -285,7 +286,7 @@ atl_fetch_file (SoupSession *session,
 {
   g_autoptr (AtlPart) part = atl_part_open (target, sha256, error);
 
-  if (part == NULL || !atl_fetch_into_part (session, fetch, part, reporter, cancellable, error))
+  if (part == NULL || !fetch_into_part (session, fetch, part, reporter, cancellable, error))
     return NULL;
   return atl_part_finish (part, sha256, error);
 }

@@ -19,15 +19,8 @@ typedef struct
   guint64 total_bytes; /* of the progress; 0: this file's */
 } AtlFetch;
 
-/* Brings `part` to its full length. The hash is the caller's to check (atl_part_finish). */
-gboolean atl_fetch_into_part (SoupSession *session,
-                              const AtlFetch *fetch,
-                              AtlPart *part,
-                              AtlReporter *reporter,
-                              GCancellable *cancellable,
-                              GError **error);
-
-/* As above, from opening the part to the verified file; its path, the caller's. */
+/* Brings the address to `target` (part-file.h says how it is resumed) and returns the path of the
+ * file, the caller's, once its hash is `sha256` (nullable: not checked). */
 char *atl_fetch_file (SoupSession *session,
                       const AtlFetch *fetch,
                       const char *target,

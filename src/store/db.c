@@ -33,6 +33,15 @@ is_disk_full (sqlite3 *db, int rc)
   return rc == SQLITE_IOERR_SHMSIZE || system_errno == ENOSPC || system_errno == EDQUOT;
 }
 
+/* Leaves a note that makes the next open check the whole database. */
+static void
+note_damage (const char *dir)
+{
+  g_autofree char *path = g_build_filename (dir, "check-needed", NULL);
+
+  g_file_set_contents (path, "", 0, NULL);
+}
+
 void
 atl_db_set_error (sqlite3 *db, int rc, const char *dir, const char *doing, GError **error)
 {
@@ -52,7 +61,7 @@ atl_db_set_error (sqlite3 *db, int rc, const char *dir, const char *doing, GErro
         doing);
   else if (atl_db_is_damage (rc))
     {
-      atl_store_note_damage (dir);
+      note_damage (dir);
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                    _ ("The chat database in %s is damaged: %s was not possible. Close Atelier and "
                       "start it again: it restores the newest backup and keeps the damaged file"),
@@ -68,14 +77,6 @@ atl_db_set_error (sqlite3 *db, int rc, const char *dir, const char *doing, GErro
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                  _ ("The chat database in %s refused: %s was not possible (%s)"), dir, doing,
                  detail);
-}
-
-void
-atl_store_note_damage (const char *dir)
-{
-  g_autofree char *path = g_build_filename (dir, "check-needed", NULL);
-
-  g_file_set_contents (path, "", 0, NULL);
 }
 
 int

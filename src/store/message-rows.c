@@ -40,8 +40,14 @@ atl_message_free (AtlMessage *message)
   g_free (message);
 }
 
-AtlMessage *
-atl_message_from_row (AtlStore *self, AtlStmt *stmt)
+/* What message_from_row() reads, in its order. */
+#define COLUMNS                                                                                    \
+  "id, chat_id, parent_id, role, state, content, thinking, attachments, error, stats, model,"      \
+  " created_us"
+
+/* NULL, with a report, when the row makes no sense. branch and n_branches are 0 and 1. */
+static AtlMessage *
+message_from_row (AtlStore *self, AtlStmt *stmt)
 {
   gint64 id = sqlite3_column_int64 (stmt, 0);
   gint64 role = sqlite3_column_int64 (stmt, 3), state = sqlite3_column_int64 (stmt, 4);
@@ -76,15 +82,13 @@ AtlMessage *
 atl_message_read (AtlStore *self, gint64 id, GError **error)
 {
   g_autoptr (AtlStmt) stmt = atl_db_stmt (
-      self, "SELECT " ATL_MESSAGE_COLUMNS " FROM messages WHERE id = ?1 AND trashed_us IS NULL",
-      error);
+      self, "SELECT " COLUMNS " FROM messages WHERE id = ?1 AND trashed_us IS NULL", error);
 
   if (stmt == NULL)
     return NULL;
   atl_stmt_bind (stmt, "i", id);
-  return atl_db_next (self, stmt, _ ("reading a message"), error)
-             ? atl_message_from_row (self, stmt)
-             : NULL;
+  return atl_db_next (self, stmt, _ ("reading a message"), error) ? message_from_row (self, stmt)
+                                                                  : NULL;
 }
 
 gint64

@@ -9,14 +9,6 @@
 
 G_BEGIN_DECLS
 
-/* The columns that atl_message_from_row() reads, in its order. */
-#define ATL_MESSAGE_COLUMNS                                                                        \
-  "id, chat_id, parent_id, role, state, content, thinking, attachments, error, stats, model,"      \
-  " created_us"
-
-/* NULL, with a report, when the row makes no sense. branch and n_branches are 0 and 1. */
-AtlMessage *atl_message_from_row (AtlStore *self, AtlStmt *stmt);
-
 /* One message outside the trash, branches not filled in; the caller's. NULL without an error when
  * it is not there or makes no sense. */
 AtlMessage *atl_message_read (AtlStore *self, gint64 id, GError **error);

@@ -72,8 +72,6 @@ gboolean atl_db_end (AtlStore *self, gboolean ok, const char *doing, GError **er
 void atl_db_set_error (sqlite3 *db, int rc, const char *dir, const char *doing, GError **error);
 /* TRUE when `rc` says that the file itself is damaged. */
 gboolean atl_db_is_damage (int rc);
-/* Leaves a note that makes the next open check the whole database. */
-void atl_store_note_damage (const char *dir);
 
 G_GNUC_PRINTF (2, 3)
 void atl_store_report (AtlStore *self, const char *format, ...);

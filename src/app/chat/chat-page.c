@@ -359,12 +359,6 @@ atl_chat_page_attach (AtlChatPage *self, GSList *files)
 }
 
 void
-atl_chat_page_set_shows_settings (AtlChatPage *self, gboolean shows)
-{
-  adw_flap_set_reveal_flap (ADW_FLAP (self->flap), shows);
-}
-
-void
 atl_chat_page_flush (AtlChatPage *self)
 {
   g_autofree char *text = atl_composer_get_text (ATL_COMPOSER (self->composer));
@@ -432,7 +426,7 @@ static void
 set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   if (id == PROP_SHOWS_SETTINGS)
-    atl_chat_page_set_shows_settings (ATL_CHAT_PAGE (object), g_value_get_boolean (value));
+    adw_flap_set_reveal_flap (ADW_FLAP (ATL_CHAT_PAGE (object)->flap), g_value_get_boolean (value));
   else
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
 }

@@ -1,7 +1,7 @@
 /* The page of one chat: messages, composer, settings; or what to do when there are none yet.
  *
  * Actions for its children: "chat.say" (s), "chat.delete-message" (x), "chat.use-prompt" (s),
- * "chat.focus-composer".
+ * "chat.focus-composer". Property: "shows-settings" (boolean).
  *
  * Threading: the main thread.
  */
@@ -30,8 +30,6 @@ gboolean atl_chat_page_shows_lost_answer (AtlChatPage *self);
 void atl_chat_page_find (AtlChatPage *self);
 /* Attaches text files to the message being written. */
 void atl_chat_page_attach (AtlChatPage *self, GSList *files);
-/* Whether the settings are shown; a property "shows-settings" too. */
-void atl_chat_page_set_shows_settings (AtlChatPage *self, gboolean shows);
 /* Saves what is half written. */
 void atl_chat_page_flush (AtlChatPage *self);
 

@@ -42,5 +42,3 @@ char *atl_conversation_one_message (const char *content);
 #define ATL_NEW_CHAT_DRAFT "draft-of-a-new-chat"
 /* The settings as the store keeps them; the caller's. */
 char *atl_conversation_settings_to_json (AtlConversation *self);
-/* Makes sure that the chat has a row. */
-gboolean atl_conversation_ensure_chat (AtlConversation *self, GError **error);

@@ -208,8 +208,8 @@ atl_conversation_show_message (AtlConversation *self, gint64 message_id)
 /* --- Saving --- */
 
 /* Where the disk is full after the row was made, the row stays for the next try. */
-gboolean
-atl_conversation_ensure_chat (AtlConversation *self, GError **error)
+static gboolean
+ensure_chat (AtlConversation *self, GError **error)
 {
   AtlStore *store = atl_session_get_store (self->session);
   gint64 id;
@@ -249,7 +249,7 @@ atl_conversation_begin_turn (AtlConversation *self,
                            _ ("An answer is still being written. Stop it first."));
       return FALSE;
     }
-  if (!atl_conversation_ensure_chat (self, error) ||
+  if (!ensure_chat (self, error) ||
       !atl_store_turn_begin (store, self->chat->id, parent_id, text, attachments_json, model_name,
                              &asked, &answer, error))
     return FALSE;
@@ -314,7 +314,7 @@ atl_conversation_restore (AtlConversation *self, gint64 message_id, GError **err
 gboolean
 atl_conversation_rename (AtlConversation *self, const char *title, GError **error)
 {
-  if (!atl_conversation_ensure_chat (self, error))
+  if (!ensure_chat (self, error))
     return FALSE;
   atl_set_string (&self->chat->title, title);
   self->chat->auto_title = FALSE;

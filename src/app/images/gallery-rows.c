@@ -43,8 +43,9 @@ day_start (gint64 time_us)
   return start != NULL ? g_date_time_to_unix (start) * G_USEC_PER_SEC : time_us;
 }
 
-char *
-atl_gallery_day_title (gint64 time_us, gint64 now_us)
+/* "Today", "Yesterday", "Monday, 3 May", "3 May 2024". The caller's. */
+static char *
+day_title (gint64 time_us, gint64 now_us)
 {
   g_autoptr (GDateTime) when = g_date_time_new_from_unix_local (time_us / G_USEC_PER_SEC);
   g_autoptr (GDateTime) now = g_date_time_new_from_unix_local (now_us / G_USEC_PER_SEC);
@@ -104,7 +105,7 @@ atl_gallery_rows (GPtrArray *items, int width, int target, int gap)
       AtlGalleryRow *heading = g_object_new (ATL_TYPE_GALLERY_ROW, NULL);
       guint end = first;
 
-      heading->title = atl_gallery_day_title (time_us, now_us);
+      heading->title = day_title (time_us, now_us);
       g_ptr_array_add (rows, heading);
       /* Newest first: what is not older than the beginning of the day is of it. */
       while (end < items->len && atl_gallery_item_get_created_us (items->pdata[end]) >= start)

@@ -29,7 +29,4 @@ struct _AtlGalleryRow
  * (transfer full) (element-type AtlGalleryRow) */
 GPtrArray *atl_gallery_rows (GPtrArray *items, int width, int target, int gap);
 
-/* "Today", "Yesterday", "Monday, 3 May", "3 May 2024". The caller's. */
-char *atl_gallery_day_title (gint64 time_us, gint64 now_us);
-
 G_END_DECLS

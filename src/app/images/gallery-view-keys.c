@@ -57,8 +57,8 @@ atl_gallery_view_choose (AtlGalleryView *self, guint index, GdkModifierType modi
   show_choice (self);
 }
 
-void
-atl_gallery_view_clear_choice (AtlGalleryView *self)
+static void
+clear_choice (AtlGalleryView *self)
 {
   g_hash_table_remove_all (self->chosen);
   show_choice (self);
@@ -166,7 +166,7 @@ star_cb (AtlGalleryView *self)
 static void
 none_cb (AtlGalleryView *self)
 {
-  atl_gallery_view_clear_choice (self);
+  clear_choice (self);
 }
 
 void
@@ -282,7 +282,7 @@ plain_key (AtlGalleryView *self, guint key)
     case GDK_KEY_Escape:
       if (g_hash_table_size (self->chosen) == 0)
         return FALSE;
-      atl_gallery_view_clear_choice (self);
+      clear_choice (self);
       return TRUE;
     default:
       return FALSE;

@@ -55,7 +55,6 @@ void atl_gallery_view_bind_choice_callbacks (GtkWidgetClass *widget_class);
 void atl_gallery_view_choose (AtlGalleryView *self, guint index, GdkModifierType modifiers);
 /* All that are chosen go along with one of them. */
 void atl_gallery_view_drag (AtlGalleryTile *tile, GPtrArray *paths, AtlGalleryView *self);
-void atl_gallery_view_clear_choice (AtlGalleryView *self);
 /* After what is shown has changed. */
 void atl_gallery_view_trim_choice (AtlGalleryView *self);
 

@@ -48,8 +48,11 @@ find_root (Bare *self)
   return FALSE;
 }
 
-gboolean
-atl_hf_is_bare (const AtlCheckpoint *cp)
+/* A file of weights under Hugging Face's names without any settings (a text encoder of a picture
+ * model): whether it is one, and the same tensors with the settings that its shapes and the
+ * released models of that build have. ATL_ERROR_UNSUPPORTED where they fit none of them. */
+static gboolean
+is_bare (const AtlCheckpoint *cp)
 {
   Bare self = { .cp = cp };
 
@@ -152,8 +155,8 @@ put_family (const Bare *self, AtlCheckpoint *out, gint64 head_dim, GError **erro
   return is_qwen3 || is_mistral || put_llama3 (out, error);
 }
 
-AtlCheckpoint *
-atl_hf_dress (AtlCheckpoint *cp, GError **error)
+static AtlCheckpoint *
+dress (AtlCheckpoint *cp, GError **error)
 {
   Bare self = { .cp = cp };
   g_autoptr (AtlCheckpoint) out = atl_checkpoint_new (atl_checkpoint_name (cp));
@@ -197,9 +200,9 @@ atl_hf_adopt_part (AtlCheckpoint *cp, GError **error)
 
   if (atl_svdq_is_model (cp))
     return atl_svdq_translate (cp, error);
-  if (atl_hf_is_bare (cp))
+  if (is_bare (cp))
     {
-      g_autoptr (AtlCheckpoint) dressed = atl_hf_dress (cp, error);
+      g_autoptr (AtlCheckpoint) dressed = dress (cp, error);
 
       return dressed != NULL ? atl_hf_translate (dressed, error) : NULL;
     }

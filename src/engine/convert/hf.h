@@ -30,12 +30,6 @@ AtlCheckpoint *atl_hf_translate (AtlCheckpoint *hf, GError **error);
  * reference more. */
 AtlCheckpoint *atl_hf_adopt (AtlCheckpoint *cp, GError **error);
 
-/* A file of weights under Hugging Face's names without any settings (a text encoder of a picture
- * model): whether it is one, and the same tensors with the settings that its shapes and the
- * released models of that build have. ATL_ERROR_UNSUPPORTED where they fit none of them. */
-gboolean atl_hf_is_bare (const AtlCheckpoint *cp);
-AtlCheckpoint *atl_hf_dress (AtlCheckpoint *cp, GError **error);
-
 /* For one part of a model of pictures: a language model of a known family, with its settings or
  * bare, in GGUF's vocabulary; one of Nunchaku's files as svdq.h says; anything else is given back,
  * with a reference more. */

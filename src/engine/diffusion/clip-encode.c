@@ -59,8 +59,9 @@ atl_clip_text_clear (AtlClipText *self)
   g_clear_pointer (&self->pooled, atl_array_free);
 }
 
-AtlPromptRule
-atl_run_prompt_rule (const AtlRun *run)
+/* The rule that the run asks for ("weighting": "a1111", "comfyui"; anything else is plain). */
+static AtlPromptRule
+prompt_rule (const AtlRun *run)
 {
   const char *rule = atl_settings_string (run->settings, "weighting", "");
 
@@ -76,7 +77,7 @@ atl_clip_read (AtlRun *run, const AtlClipEncoder *encoder, const char *text, GEr
 
   if (tokenizer == NULL)
     return NULL;
-  return atl_clip_prompt_new (tokenizer, text, atl_run_prompt_rule (run),
+  return atl_clip_prompt_new (tokenizer, text, prompt_rule (run),
                               atl_tokenizer_special (tokenizer, ATL_SPECIAL_PAD), error);
 }
 
@@ -110,7 +111,7 @@ atl_clip_encode (AtlRun *run,
                  AtlClipText *out,
                  GError **error)
 {
-  AtlPromptRule rule = atl_run_prompt_rule (run);
+  AtlPromptRule rule = prompt_rule (run);
   g_autoptr (GPtrArray) chunks = atl_arrays_new ();
   g_auto (AtlClipText) empty = { 0 };
 

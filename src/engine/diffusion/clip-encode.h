@@ -28,8 +28,6 @@ typedef struct
   gboolean final_norm;
 } AtlClipEncoder;
 
-/* The rule that the run asks for ("weighting": "a1111", "comfyui"; anything else is plain). */
-AtlPromptRule atl_run_prompt_rule (const AtlRun *run);
 /* `text` as this encoder's chunks. The caller's. */
 AtlClipPrompt *
 atl_clip_read (AtlRun *run, const AtlClipEncoder *encoder, const char *text, GError **error);

@@ -20,8 +20,9 @@ atl_lora_facts_clear (AtlLoraFacts *self)
   g_clear_pointer (&self->triggers, g_ptr_array_unref);
 }
 
-gboolean
-atl_lora_is_one (const AtlCheckpoint *cp)
+/* Whether the checkpoint's tensors are changes of weights. */
+static gboolean
+is_lora (const AtlCheckpoint *cp)
 {
   gboolean of_text;
 
@@ -38,7 +39,7 @@ atl_lora_open (AtlFileMap *map, const char *name, GError **error)
 
   if (cp == NULL)
     return NULL;
-  if (!atl_lora_is_one (cp))
+  if (!is_lora (cp))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                    _ ("%s holds no LoRA: no tensor in it is a change of weights"), name);

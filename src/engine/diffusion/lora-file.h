@@ -28,8 +28,6 @@ typedef struct
 void atl_lora_facts_clear (AtlLoraFacts *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlLoraFacts, atl_lora_facts_clear)
 
-/* Whether the checkpoint's tensors are changes of weights. */
-gboolean atl_lora_is_one (const AtlCheckpoint *cp);
 /* ATL_ERROR_BAD_FILE, and ATL_ERROR_UNSUPPORTED for what is no LoRA, in words. */
 AtlCheckpoint *atl_lora_open (AtlFileMap *map, const char *name, GError **error);
 /* `name` is the file's, which often says more than what is in it. */

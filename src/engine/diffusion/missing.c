@@ -169,8 +169,10 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
   return missing;
 }
 
-void
-atl_missing_add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
+/* Adds the published parts that make a model better and are not there: a tiny decoder for previews.
+ */
+static void
+add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
   for (guint i = 0; i < family->n_parts; i++)
     {
@@ -196,7 +198,7 @@ atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GEr
   GArray *missing = family != NULL ? atl_missing_parts (bundle, family) : NULL;
 
   if (missing != NULL && missing->len > 0)
-    atl_missing_add_optional (missing, bundle, family);
+    add_optional (missing, bundle, family);
   return missing;
 }
 

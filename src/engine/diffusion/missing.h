@@ -31,10 +31,6 @@ GArray *atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family);
  * when they are not even the beginning of one. */
 GArray *
 atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
-/* Adds the published parts that make a model better and are not there: a tiny decoder for previews.
- */
-void
-atl_missing_add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family);
 /* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal; NULL when the list is empty. The
  * caller's. */
 char *atl_missing_to_words (const GArray *missing);

@@ -28,8 +28,9 @@ fail (const AtlStScanner *self, const char *what, GError **error)
                           found, (gsize) (self->at - self->start), _ (what));
 }
 
-char
-atl_st_peek (AtlStScanner *self)
+/* Skips white space; the next character, or '\0' at the end. */
+static char
+peek (AtlStScanner *self)
 {
   while (self->at < self->end &&
          (*self->at == ' ' || *self->at == '\n' || *self->at == '\t' || *self->at == '\r'))
@@ -40,7 +41,7 @@ atl_st_peek (AtlStScanner *self)
 gboolean
 atl_st_expect (AtlStScanner *self, char c, const char *what, GError **error)
 {
-  if (atl_st_peek (self) != c)
+  if (peek (self) != c)
     return fail (self, what, error);
   self->at++;
   return TRUE;
@@ -147,7 +148,7 @@ atl_st_uint (AtlStScanner *self, const char *what, guint64 *out, GError **error)
   const char *start;
   guint64 value = 0;
 
-  atl_st_peek (self);
+  peek (self);
   start = self->at;
   while (self->at < self->end && g_ascii_isdigit (*self->at))
     {
@@ -175,7 +176,7 @@ atl_st_next (AtlStScanner *self,
              const char *what,
              GError **error)
 {
-  char c = atl_st_peek (self);
+  char c = peek (self);
 
   *more = TRUE;
   if (c == close)
@@ -197,7 +198,7 @@ atl_st_skip (AtlStScanner *self, const char *what, GError **error)
 
   do
     {
-      char c = atl_st_peek (self);
+      char c = peek (self);
 
       if (c == '"')
         {

@@ -25,9 +25,6 @@ typedef struct
  * they are checked one by one, so that a huge header is read no further than it is good. */
 void atl_st_scanner_init (AtlStScanner *self, const char *text, gsize size, const char *file);
 
-/* Skips white space; the next character, or '\0' at the end. */
-char atl_st_peek (AtlStScanner *self);
-
 /* The next character must be `c`; `what` says in the message what was being read. */
 gboolean atl_st_expect (AtlStScanner *self, char c, const char *what, GError **error);
 

@@ -48,8 +48,10 @@ find_match (const GArray *ids, guint least)
   return at;
 }
 
-guint
-atl_draft_best (const AtlPace *pace, const AtlDraftPlace *place, double p, guint max)
+/* How many guesses, each right with probability `p` where those before it were, bring most; at most
+ * `max`, 0 when none pays. */
+static guint
+best_length (const AtlPace *pace, const AtlDraftPlace *place, double p, guint max)
 {
   double worth = atl_pace_worth (pace, place->n_turns);
   double reached = 1, expected = 0, most = 0;
@@ -92,7 +94,7 @@ atl_draft_guess (
   at = find_match (place->ids, CLAMP (place->min_match, MIN_MATCH, MAX_MATCH));
   if (at == 0)
     return 0;
-  max = atl_draft_best (pace, place, p, MIN (max, self->length));
+  max = best_length (pace, place, p, MIN (max, self->length));
   if (max == 0)
     *self = (AtlDraft){ .length = 1, .n_pause = PAUSE };
   for (; n < max && at + n < place->ids->len; n++)

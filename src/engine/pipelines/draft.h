@@ -42,8 +42,4 @@ guint atl_draft_guess (
 /* Of `n` tokens that were guessed and checked the first `n_accepted` were right. */
 void atl_draft_note (AtlDraft *self, guint n, guint n_accepted);
 
-/* How many guesses, each right with probability `p` where those before it were, bring most; at most
- * `max`, 0 when none pays. */
-guint atl_draft_best (const AtlPace *pace, const AtlDraftPlace *place, double p, guint max);
-
 G_END_DECLS

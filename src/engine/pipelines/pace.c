@@ -25,8 +25,9 @@ atl_pace_note (AtlPace *self, guint n_rows, double seconds)
     *mean += (MIN (seconds, 2 * *mean) - *mean) / 16;
 }
 
-double
-atl_pace_step (const AtlPace *self, guint n_rows)
+/* Seconds that a step of `n_rows` tokens is expected to take; 0 while nothing is known. */
+static double
+step_seconds (const AtlPace *self, guint n_rows)
 {
   guint below, above;
 
@@ -50,11 +51,11 @@ atl_pace_step (const AtlPace *self, guint n_rows)
 double
 atl_pace_extra (const AtlPace *self, guint n_rows, guint n)
 {
-  return MAX (0, atl_pace_step (self, n_rows + n) - atl_pace_step (self, n_rows));
+  return MAX (0, step_seconds (self, n_rows + n) - step_seconds (self, n_rows));
 }
 
 double
 atl_pace_worth (const AtlPace *self, guint n_rows)
 {
-  return atl_pace_step (self, n_rows) / MAX (n_rows, 1);
+  return step_seconds (self, n_rows) / MAX (n_rows, 1);
 }

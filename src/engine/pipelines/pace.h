@@ -23,8 +23,6 @@ typedef struct
 
 /* A step of `n_rows` tokens took so long; more than ATL_PACE_ROWS are passed over. */
 void atl_pace_note (AtlPace *self, guint n_rows, double seconds);
-/* Seconds that a step of `n_rows` tokens is expected to take; 0 while nothing is known. */
-double atl_pace_step (const AtlPace *self, guint n_rows);
 /* Seconds that `n` tokens more than `n_rows` take; never negative. */
 double atl_pace_extra (const AtlPace *self, guint n_rows, guint n);
 /* What a token is worth that need not be computed in a step of its own, when `n_rows` answers share

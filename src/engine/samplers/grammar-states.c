@@ -96,8 +96,8 @@ atl_gbnf_states_push (AtlGbnfStates *m, guint32 node)
   g_array_append_val (m->work, node);
 }
 
-void
-atl_gbnf_states_push_rule (AtlGbnfStates *m, guint32 rule, guint32 parent)
+static void
+push_rule (AtlGbnfStates *m, guint32 rule, guint32 parent)
 {
   const AtlGbnfRule *r = atl_gbnf_rule (m->grammar, rule);
 
@@ -137,7 +137,7 @@ push_repeat (AtlGbnfStates *m, AtlGbnfNode node)
     return;
   /* Beyond the minimum an unbounded repetition need not be counted. */
   next = repeat->max == ATL_GBNF_UNBOUNDED ? MIN (node.count + 1, repeat->min) : node.count + 1;
-  atl_gbnf_states_push_rule (m, repeat->rule, intern (m, node.symbol, node.parent, next));
+  push_rule (m, repeat->rule, intern (m, node.symbol, node.parent, next));
 }
 
 static int
@@ -207,8 +207,8 @@ atl_gbnf_states_close (AtlGbnfStates *m)
       switch (atl_gbnf_symbol (m->grammar, node.symbol)->kind)
         {
         case ATL_GBNF_RULE:
-          atl_gbnf_states_push_rule (m, atl_gbnf_symbol (m->grammar, node.symbol)->value,
-                                     atl_gbnf_states_after (m, node.symbol, node.parent));
+          push_rule (m, atl_gbnf_symbol (m->grammar, node.symbol)->value,
+                     atl_gbnf_states_after (m, node.symbol, node.parent));
           break;
         case ATL_GBNF_REPEAT:
           push_repeat (m, node);
@@ -405,6 +405,6 @@ atl_gbnf_states_start (AtlGbnfStates *m)
   forget_nodes (m);
   m->failed = FALSE;
   atl_gbnf_states_begin (m);
-  atl_gbnf_states_push_rule (m, m->grammar->root, ATL_GBNF_DONE);
+  push_rule (m, m->grammar->root, ATL_GBNF_DONE);
   return atl_gbnf_states_close (m);
 }

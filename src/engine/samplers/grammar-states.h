@@ -81,7 +81,6 @@ guint32 atl_gbnf_states_step (AtlGbnfStates *m, guint32 from, gunichar c);
 /* A state put together by hand: begin, push nodes, close. */
 void atl_gbnf_states_begin (AtlGbnfStates *m);
 void atl_gbnf_states_push (AtlGbnfStates *m, guint32 node);
-void atl_gbnf_states_push_rule (AtlGbnfStates *m, guint32 rule, guint32 parent);
 guint32 atl_gbnf_states_close (AtlGbnfStates *m);
 /* What comes after the symbol of a node: the next one of its rule, or what follows the rule. */
 guint32 atl_gbnf_states_after (AtlGbnfStates *m, guint32 symbol, guint32 parent);

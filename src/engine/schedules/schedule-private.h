@@ -168,8 +168,6 @@ double atl_schedule_sigma_to_t (double sigma, const float *logs, gint64 n);
 /* n sigmas from `high` down to `low` as the configuration says (not LU). */
 void
 atl_schedule_respace (const AtlScheduleConfig *c, double high, double low, guint n, double *sigmas);
-/* Quantile function of the Beta (0.6, 0.6) distribution. */
-double atl_schedule_beta_quantile (double p);
 /* s' of a flow sigma under the configured shift. */
 double atl_schedule_shift_sigma (const AtlScheduleConfig *c, double shift, double mu, double s);
 /* Stretches so that the last is shift_terminal. */

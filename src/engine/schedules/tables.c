@@ -216,40 +216,6 @@ atl_schedule_sigma_to_t (double sigma, const float *logs, gint64 n)
   return (1 - w) * (double) low + w * (double) (low + 1);
 }
 
-void
-atl_schedule_respace (const AtlScheduleConfig *c, double high, double low, guint n, double *sigmas)
-{
-  const double rho = 7;
-
-  if (c->sigma_min > 0)
-    low = c->sigma_min;
-  if (c->sigma_max > 0)
-    high = c->sigma_max;
-  for (guint i = 0; i < n; i++)
-    {
-      double share = n > 1 ? (double) i / (n - 1) : 0;
-
-      switch (c->respace)
-        {
-        case ATL_RESPACE_KARRAS:
-          {
-            double a = pow (high, 1 / rho), b = pow (low, 1 / rho);
-            sigmas[i] = pow (a + share * (b - a), rho);
-            break;
-          }
-        case ATL_RESPACE_EXPONENTIAL:
-          sigmas[i] =
-              exp (i + 1 == n && n > 1 ? log (low) : log (high) + share * (log (low) - log (high)));
-          break;
-        case ATL_RESPACE_BETA:
-          sigmas[i] = low + atl_schedule_beta_quantile (1 - share) * (high - low);
-          break;
-        default:
-          g_assert_not_reached ();
-        }
-    }
-}
-
 /* Regularised incomplete beta function for a = b = 0.6, by its continued fraction (Lentz). */
 static double
 beta_cumulative (double x)
@@ -286,8 +252,9 @@ beta_cumulative (double x)
   return front * f;
 }
 
-double
-atl_schedule_beta_quantile (double p)
+/* Quantile function of the Beta (0.6, 0.6) distribution. */
+static double
+beta_quantile (double p)
 {
   double low = 0, high = 1;
 
@@ -333,4 +300,38 @@ atl_schedule_stretch (const AtlScheduleConfig *c, double *sigmas, guint n)
     return;
   for (guint i = 0; i < n; i++)
     sigmas[i] = 1 - (1 - sigmas[i]) / factor;
+}
+
+void
+atl_schedule_respace (const AtlScheduleConfig *c, double high, double low, guint n, double *sigmas)
+{
+  const double rho = 7;
+
+  if (c->sigma_min > 0)
+    low = c->sigma_min;
+  if (c->sigma_max > 0)
+    high = c->sigma_max;
+  for (guint i = 0; i < n; i++)
+    {
+      double share = n > 1 ? (double) i / (n - 1) : 0;
+
+      switch (c->respace)
+        {
+        case ATL_RESPACE_KARRAS:
+          {
+            double a = pow (high, 1 / rho), b = pow (low, 1 / rho);
+            sigmas[i] = pow (a + share * (b - a), rho);
+            break;
+          }
+        case ATL_RESPACE_EXPONENTIAL:
+          sigmas[i] =
+              exp (i + 1 == n && n > 1 ? log (low) : log (high) + share * (log (low) - log (high)));
+          break;
+        case ATL_RESPACE_BETA:
+          sigmas[i] = low + beta_quantile (1 - share) * (high - low);
+          break;
+        default:
+          g_assert_not_reached ();
+        }
+    }
 }

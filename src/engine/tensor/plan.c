@@ -333,12 +333,12 @@ atl_plan_allocate (AtlPlan *self, GError **error)
 }
 
 static AtlTensor *
-named_tensor (const AtlPlan *self, const char *name, gsize end, GError **error)
+named_tensor (const AtlPlan *self, const char *name, gsize size_bytes, GError **error)
 {
   AtlTensor *t = atl_graph_find (self->graph, name);
 
   g_assert (self->allocated);
-  if (t == NULL || end > plan_tensor_bytes (t))
+  if (t == NULL || size_bytes > plan_tensor_bytes (t))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                    _ ("“%s” is no tensor of this computation, or has another size"), name);
@@ -361,21 +361,13 @@ atl_plan_set_input (
 }
 
 gboolean
-atl_plan_get_output_part (
-    AtlPlan *self, const char *name, gsize offset, void *data, gsize size_bytes, GError **error)
+atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error)
 {
-  AtlTensor *t = named_tensor (self, name, offset + size_bytes, error);
+  AtlTensor *t = named_tensor (self, name, size_bytes, error);
 
   if (t == NULL)
     return FALSE;
-  return t->backend->klass->read (t->backend, t->buffer, t->buffer_offset + offset, data,
-                                  size_bytes, error);
-}
-
-gboolean
-atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error)
-{
-  return atl_plan_get_output_part (self, name, 0, data, size_bytes, error);
+  return t->backend->klass->read (t->backend, t->buffer, t->buffer_offset, data, size_bytes, error);
 }
 
 static gboolean

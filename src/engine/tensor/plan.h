@@ -37,9 +37,6 @@ gboolean atl_plan_set_input (
 gboolean atl_plan_run (AtlPlan *self, GCancellable *cancellable, GError **error);
 gboolean
 atl_plan_get_output (AtlPlan *self, const char *name, void *data, gsize size_bytes, GError **error);
-/* Part of an output, bytes from `offset`. */
-gboolean atl_plan_get_output_part (
-    AtlPlan *self, const char *name, gsize offset, void *data, gsize size_bytes, GError **error);
 /* Shape of an output or input by name; NULL if there is none. Borrowed. */
 const AtlTensor *atl_plan_tensor (const AtlPlan *self, const char *name);
 

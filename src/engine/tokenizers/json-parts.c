@@ -25,8 +25,9 @@ atl_json_bad (GError **error, const char *format, ...)
   return FALSE;
 }
 
-JsonObject *
-atl_json_part (JsonObject *root, const char *member)
+/* The member of an object that is an object itself, or NULL. */
+static JsonObject *
+part_of (JsonObject *root, const char *member)
 {
   return atl_json_object (root, member);
 }
@@ -175,7 +176,7 @@ atl_json_read_normalizer (JsonObject *root,
                           AtlJsonTraits *traits,
                           GError **error)
 {
-  JsonObject *part = atl_json_part (root, "normalizer");
+  JsonObject *part = part_of (root, "normalizer");
   NormalizerState state = { normalizer, traits };
 
   return part == NULL || read_normalizer (part, &state, error);
@@ -332,7 +333,7 @@ atl_json_read_pre_tokenizer (JsonObject *root,
                              AtlJsonTraits *traits,
                              GError **error)
 {
-  JsonObject *part = atl_json_part (root, "pre_tokenizer");
+  JsonObject *part = part_of (root, "pre_tokenizer");
   PreState state = { pre, traits };
 
   return part == NULL || read_pre_tokenizer (part, &state, error);
@@ -371,7 +372,7 @@ read_decoder (JsonObject *part, gpointer data, GError **error)
 gboolean
 atl_json_read_decoder (JsonObject *root, AtlPieceSpelling *spelling, GError **error)
 {
-  JsonObject *part = atl_json_part (root, "decoder");
+  JsonObject *part = part_of (root, "decoder");
 
   return part == NULL || read_decoder (part, spelling, error);
 }
@@ -454,7 +455,7 @@ read_post_processor (JsonObject *part, gpointer data, GError **error)
 gboolean
 atl_json_read_post_processor (JsonObject *root, AtlTokenizer *tokenizer, GError **error)
 {
-  JsonObject *part = atl_json_part (root, "post_processor");
+  JsonObject *part = part_of (root, "post_processor");
 
   return part == NULL || read_post_processor (part, tokenizer, error);
 }

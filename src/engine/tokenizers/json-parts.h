@@ -36,7 +36,4 @@ void atl_tokenizer_read_config (AtlTokenizer *t, JsonObject *config);
 /* Sets ATL_ERROR_BAD_FILE with a formatted message that begins "tokenizer.json: "; FALSE. */
 gboolean atl_json_bad (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
-/* The member of an object that is an object itself, or NULL. */
-JsonObject *atl_json_part (JsonObject *root, const char *member);
-
 G_END_DECLS

@@ -90,8 +90,8 @@ atl_vocabulary_set (AtlVocabulary *self,
 }
 
 /* FNV-1a, finished by a multiplication so that the low bits depend on all of the text. */
-guint32
-atl_vocabulary_hash (const char *text, gsize length)
+static guint32
+hash (const char *text, gsize length)
 {
   guint64 h = 0xcbf29ce484222325u;
 
@@ -122,7 +122,7 @@ atl_vocabulary_index (AtlVocabulary *self, GError **error)
       if (self->text[id] == NULL)
         continue;
       self->max_length = MAX (self->max_length, self->length[id]);
-      at = atl_vocabulary_hash (self->text[id], self->length[id]) & self->slot_mask;
+      at = hash (self->text[id], self->length[id]) & self->slot_mask;
       while (self->slot[at] != 0)
         {
           guint32 other = self->slot[at] - 1;
@@ -151,7 +151,7 @@ atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length)
 
   if (length == 0 || length > self->max_length)
     return -1;
-  at = atl_vocabulary_hash (text, length) & self->slot_mask;
+  at = hash (text, length) & self->slot_mask;
   for (; self->slot[at] != 0; at = (at + 1) & self->slot_mask)
     {
       guint32 id = self->slot[at] - 1;

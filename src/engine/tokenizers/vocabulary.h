@@ -55,8 +55,7 @@ gboolean atl_vocabulary_set (AtlVocabulary *self,
  * chosen to collide in the hash table. */
 gboolean atl_vocabulary_index (AtlVocabulary *self, GError **error);
 
-/* The hash and the bound on probing that all tables here share. */
-guint32 atl_vocabulary_hash (const char *text, gsize length);
+/* Slots of a hash table that are looked at for one key before the file counts as hostile. */
 #define ATL_VOCABULARY_MAX_PROBES 2048
 
 /* The id of exactly these bytes, or −1. */

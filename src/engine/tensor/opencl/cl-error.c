@@ -42,8 +42,9 @@ static const struct
     N_ ("work that was started before failed on the device") },
 };
 
-const char *
-atl_cl_status_name (cl_int status)
+/* "CL_OUT_OF_RESOURCES"; static, never NULL. */
+static const char *
+status_name (cl_int status)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (codes); i++)
     if (codes[i].status == status)
@@ -68,6 +69,6 @@ atl_cl_set_error (GError **error, cl_int status, const char *device_name, const 
       meaning = codes[i].meaning;
   g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, _ ("%s: %s failed: %s (%s, %d)"), device_name,
                doing, meaning != NULL ? _ (meaning) : _ ("its driver reports a mistake"),
-               atl_cl_status_name (status), (int) status);
+               status_name (status), (int) status);
   return FALSE;
 }

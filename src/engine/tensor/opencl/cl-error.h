@@ -16,9 +16,6 @@
 
 G_BEGIN_DECLS
 
-/* "CL_OUT_OF_RESOURCES"; static, never NULL. */
-const char *atl_cl_status_name (cl_int status);
-
 /* Whether the status says that the device has too little memory. */
 gboolean atl_cl_status_is_memory (cl_int status);
 
