@@ -8,6 +8,8 @@
 
 #include <jpeglib.h>
 
+#include <jerror.h>
+
 #include "media/picture-private.h"
 
 /* A progressive file may hold scans without end. */
@@ -60,6 +62,49 @@ use_errors (Errors *errors, struct jpeg_error_mgr **slot)
   errors->base.output_message = silent_cb;
 }
 
+static gboolean
+lacked_memory (const Errors *errors)
+{
+  return errors->base.msg_code == JERR_OUT_OF_MEMORY;
+}
+
+/* A row of four inks, which most programs (Adobe's mark says so) write as what they leave of the
+ * paper's light. No profile is looked at. */
+static void
+ink_to_rgb (guint8 *rgb, const guint8 *cmyk, guint width, gboolean is_light)
+{
+  for (guint x = 0; x < width; x++)
+    {
+      guint black = is_light ? cmyk[4 * x + 3] : 255u - cmyk[4 * x + 3];
+
+      for (guint c = 0; c < 3; c++)
+        {
+          guint light = is_light ? cmyk[4 * x + c] : 255u - cmyk[4 * x + c];
+
+          rgb[3 * x + c] = (guint8) ((light * black + 127) / 255);
+        }
+    }
+}
+
+/* Rows come from a picture that was started. */
+static void
+read_rows (struct jpeg_decompress_struct *cinfo, AtlPicture *self)
+{
+  gboolean is_ink = cinfo->out_color_space == JCS_CMYK;
+  JSAMPARRAY inks =
+      is_ink ? cinfo->mem->alloc_sarray ((j_common_ptr) cinfo, JPOOL_IMAGE, self->width * 4, 1)
+             : NULL;
+
+  while (cinfo->output_scanline < cinfo->output_height)
+    {
+      JSAMPROW row = self->rgb + (gsize) cinfo->output_scanline * self->width * 3;
+
+      jpeg_read_scanlines (cinfo, is_ink ? inks : &row, 1);
+      if (is_ink)
+        ink_to_rgb (row, inks[0], self->width, cinfo->saw_Adobe_marker);
+    }
+}
+
 static void
 read_markers (AtlPicture *self, const struct jpeg_decompress_struct *cinfo)
 {
@@ -87,8 +132,11 @@ atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
   use_errors (&errors, &cinfo.err);
   if (setjmp (errors.out))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("This JPEG file is damaged: %s"),
-                   errors.message);
+      if (lacked_memory (&errors))
+        atl_picture_set_no_memory (error);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("This JPEG file is damaged: %s"),
+                     errors.message);
       jpeg_destroy_decompress (&cinfo);
       atl_picture_free (self);
       return NULL;
@@ -104,18 +152,59 @@ atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
       jpeg_destroy_decompress (&cinfo);
       return NULL;
     }
-  cinfo.out_color_space = JCS_RGB;
+  cinfo.out_color_space =
+      cinfo.jpeg_color_space == JCS_CMYK || cinfo.jpeg_color_space == JCS_YCCK ? JCS_CMYK : JCS_RGB;
   jpeg_start_decompress (&cinfo);
-  self = atl_picture_new (cinfo.output_width, cinfo.output_height);
-  while (cinfo.output_scanline < cinfo.output_height)
+  self = atl_picture_try_new (cinfo.output_width, cinfo.output_height, error);
+  if (self == NULL)
     {
-      JSAMPROW row = self->rgb + (gsize) cinfo.output_scanline * self->width * 3;
-      jpeg_read_scanlines (&cinfo, &row, 1);
+      jpeg_destroy_decompress (&cinfo);
+      return NULL;
     }
+  read_rows (&cinfo, self);
   read_markers (self, &cinfo);
   jpeg_finish_decompress (&cinfo);
   jpeg_destroy_decompress (&cinfo);
   return self;
+}
+
+/* --- Writing --- */
+
+/* libjpeg's own target in memory leaves the caller with a pointer to what it has freed when it
+ * fails while it grows. */
+typedef struct
+{
+  struct jpeg_destination_mgr base;
+  guint8 *data; /* (owned) */
+  gsize size;   /* of what data has room for */
+} Target;
+
+/* Twice the room; what is there is full. */
+static boolean
+grow_cb (j_compress_ptr cinfo)
+{
+  Target *target = (Target *) cinfo->dest;
+  gsize used = target->size, size = MAX (2 * used, 64u << 10);
+  guint8 *data = g_try_realloc (target->data, size);
+
+  if (data == NULL)
+    ERREXIT1 (cinfo, JERR_OUT_OF_MEMORY, 10);
+  target->data = data;
+  target->size = size;
+  target->base.next_output_byte = data + used;
+  target->base.free_in_buffer = size - used;
+  return TRUE;
+}
+
+static void
+begin_cb (j_compress_ptr cinfo)
+{
+  grow_cb (cinfo);
+}
+
+static void
+end_cb (j_compress_ptr cinfo)
+{
 }
 
 GBytes *
@@ -123,22 +212,25 @@ atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error)
 {
   struct jpeg_compress_struct cinfo = { 0 };
   Errors errors = { 0 };
-  unsigned char *volatile data = NULL;
-  unsigned long size = 0;
+  Target target = { .base = { .init_destination = begin_cb,
+                              .empty_output_buffer = grow_cb,
+                              .term_destination = end_cb } };
   g_autoptr (GPtrArray) texts = atl_jpeg_texts (self);
-  GBytes *bytes;
 
   use_errors (&errors, &cinfo.err);
   if (setjmp (errors.out))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("This picture cannot be a JPEG file: %s"), errors.message);
+      if (lacked_memory (&errors))
+        atl_picture_set_no_memory (error);
+      else
+        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                     _ ("This picture cannot be a JPEG file: %s"), errors.message);
       jpeg_destroy_compress (&cinfo);
-      free (data);
+      g_free (target.data);
       return NULL;
     }
   jpeg_create_compress (&cinfo);
-  jpeg_mem_dest (&cinfo, (unsigned char **) &data, &size);
+  cinfo.dest = &target.base;
   cinfo.image_width = self->width;
   cinfo.image_height = self->height;
   cinfo.input_components = 3;
@@ -163,7 +255,5 @@ atl_jpeg_encode (const AtlPicture *self, guint quality, GError **error)
     }
   jpeg_finish_compress (&cinfo);
   jpeg_destroy_compress (&cinfo);
-  bytes = g_bytes_new (data, size);
-  free (data);
-  return bytes;
+  return g_bytes_new_take (target.data, target.size - target.base.free_in_buffer);
 }

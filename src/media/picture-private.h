@@ -13,6 +13,9 @@ G_BEGIN_DECLS
  */
 gboolean atl_picture_check_size (guint64 width, guint64 height, guint64 max_pixels, GError **error);
 
+/* ATL_ERROR_NO_MEMORY in words. */
+void atl_picture_set_no_memory (GError **error);
+
 AtlPicture *atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
 GBytes *atl_png_encode (const AtlPicture *self, GError **error);
 AtlPicture *atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);

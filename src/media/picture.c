@@ -14,17 +14,43 @@
 #define MAX_SIDE 65535u
 #define MAX_NAMES 100000u
 
-AtlPicture *
-atl_picture_new (guint width, guint height)
+static AtlPicture *
+picture_take (guint width, guint height, guint8 *rgb)
 {
   AtlPicture *self = g_new0 (AtlPicture, 1);
 
-  g_assert (width >= 1 && width <= MAX_SIDE && height >= 1 && height <= MAX_SIDE);
   self->width = width;
   self->height = height;
-  self->rgb = g_malloc0 ((gsize) width * height * 3);
+  self->rgb = rgb;
   self->texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return self;
+}
+
+AtlPicture *
+atl_picture_new (guint width, guint height)
+{
+  g_assert (width >= 1 && width <= MAX_SIDE && height >= 1 && height <= MAX_SIDE);
+  return picture_take (width, height, g_malloc0 ((gsize) width * height * 3));
+}
+
+void
+atl_picture_set_no_memory (GError **error)
+{
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s",
+               _ ("There is not enough memory for this picture"));
+}
+
+AtlPicture *
+atl_picture_try_new (guint width, guint height, GError **error)
+{
+  guint8 *rgb;
+
+  g_assert (width >= 1 && width <= MAX_SIDE && height >= 1 && height <= MAX_SIDE);
+  rgb = g_try_malloc0 ((gsize) width * height * 3);
+  if (rgb != NULL)
+    return picture_take (width, height, rgb);
+  atl_picture_set_no_memory (error);
+  return NULL;
 }
 
 void

@@ -37,6 +37,8 @@ typedef struct
 
 /* Black, without texts. width and height 1 to 65535. */
 AtlPicture *atl_picture_new (guint width, guint height);
+/* The same where a file says how large: ATL_ERROR_NO_MEMORY when there is none for it. */
+AtlPicture *atl_picture_try_new (guint width, guint height, GError **error);
 void atl_picture_free (AtlPicture *self);
 
 /* NULL when there is none. Borrowed. */
@@ -49,7 +51,8 @@ void atl_picture_set_text (AtlPicture *self, const char *key, const char *text);
 AtlPicture *atl_picture_shrink (const AtlPicture *self, guint max_side);
 
 /* Decides by content. What is transparent is laid on white, more than 8 bits are cut. At most
- * `max_pixels`. ATL_ERROR_BAD_FILE, _UNSUPPORTED (another format), _FULL (more pixels). */
+ * `max_pixels`. ATL_ERROR_BAD_FILE, _UNSUPPORTED (another format), _FULL (more pixels),
+ * _NO_MEMORY. */
 AtlPicture *atl_picture_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);
 
 /* `quality` 1 to 100 of JPEG and WebP (0: 92). The file's bytes. ATL_ERROR_NO_MEMORY, _INVALID when

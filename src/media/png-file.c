@@ -129,6 +129,17 @@ read_texts (AtlPicture *self, const guint8 *data, gsize size)
 
 /* --- Pixels --- */
 
+/* libpng says what went wrong in words alone. */
+static void
+set_error (const png_image *image, GError **error)
+{
+  if (strstr (image->message, "memory") != NULL)
+    atl_picture_set_no_memory (error);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("This PNG file is damaged: %s"),
+                 image->message);
+}
+
 AtlPicture *
 atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error)
 {
@@ -138,8 +149,7 @@ atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **err
 
   if (!png_image_begin_read_from_memory (&image, data, size))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("This PNG file is damaged: %s"),
-                   image.message);
+      set_error (&image, error);
       return NULL;
     }
   if (!atl_picture_check_size (image.width, image.height, max_pixels, error))
@@ -148,11 +158,15 @@ atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **err
       return NULL;
     }
   image.format = PNG_FORMAT_RGB;
-  self = atl_picture_new (image.width, image.height);
+  self = atl_picture_try_new (image.width, image.height, error);
+  if (self == NULL)
+    {
+      png_image_free (&image);
+      return NULL;
+    }
   if (!png_image_finish_read (&image, &white, self->rgb, 0, NULL))
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("This PNG file is damaged: %s"),
-                   image.message);
+      set_error (&image, error);
       png_image_free (&image);
       atl_picture_free (self);
       return NULL;

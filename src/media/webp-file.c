@@ -36,10 +36,12 @@ read_texts (AtlPicture *self, const guint8 *data, gsize size)
 AtlPicture *
 atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error)
 {
+  WebPDecoderConfig config;
   WebPBitstreamFeatures features;
   g_autofree guint8 *rgba = NULL;
   AtlPicture *self;
   gsize stride;
+  VP8StatusCode status;
 
   if (WebPGetFeatures (data, size, &features) != VP8_STATUS_OK)
     {
@@ -57,13 +59,30 @@ atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
     return NULL;
   stride = (gsize) features.width * 4;
   rgba = g_try_malloc (stride * (gsize) features.height);
-  if (rgba == NULL ||
-      WebPDecodeRGBAInto (data, size, rgba, stride * (gsize) features.height, (int) stride) == NULL)
+  if (rgba == NULL || !WebPInitDecoderConfig (&config))
+    {
+      atl_picture_set_no_memory (error);
+      return NULL;
+    }
+  config.output.colorspace = MODE_RGBA;
+  config.output.is_external_memory = 1;
+  config.output.u.RGBA.rgba = rgba;
+  config.output.u.RGBA.stride = (int) stride;
+  config.output.u.RGBA.size = stride * (gsize) features.height;
+  status = WebPDecode (data, size, &config);
+  if (status == VP8_STATUS_OUT_OF_MEMORY)
+    {
+      atl_picture_set_no_memory (error);
+      return NULL;
+    }
+  if (status != VP8_STATUS_OK)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, "%s", _ ("This WebP file is damaged"));
       return NULL;
     }
-  self = atl_picture_new ((guint) features.width, (guint) features.height);
+  self = atl_picture_try_new ((guint) features.width, (guint) features.height, error);
+  if (self == NULL)
+    return NULL;
   for (gsize i = 0; i < (gsize) self->width * self->height; i++)
     for (guint c = 0; c < 3; c++)
       {

@@ -82,11 +82,16 @@ save_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancella
 {
   static const char *const endings[] = { "png", "jpg", "webp" };
   Drawn *drawn = data;
-  g_autoptr (AtlPicture) picture = atl_picture_new (drawn->width, drawn->height);
-  g_autoptr (GBytes) bytes = NULL;
   GError *error = NULL;
+  g_autoptr (AtlPicture) picture = atl_picture_try_new (drawn->width, drawn->height, &error);
+  g_autoptr (GBytes) bytes = NULL;
   char *path = NULL;
 
+  if (picture == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
   memcpy (picture->rgb, g_bytes_get_data (drawn->pixels, NULL), g_bytes_get_size (drawn->pixels));
   if (drawn->recipe != NULL)
     atl_recipe_write (picture, drawn->recipe);

@@ -25,7 +25,9 @@ atl_picture_input_decode (AtlFileMap *map, guint width, guint height, GError **e
                    height);
       return NULL;
     }
-  picture = atl_picture_new (width, height);
+  picture = atl_picture_try_new (width, height, error);
+  if (picture == NULL)
+    return NULL;
   memcpy (picture->rgb, atl_file_map_data (map), size);
   return picture;
 }

@@ -1,0 +1,119 @@
+/* Memory runs out where the engine works: a model file is opened, an answer and a picture are
+ * computed, pictures are read and written (refused.h). */
+#include "refused.h"
+
+#include "diffusion/small-model.h"
+#include "engine/formats/open.h"
+#include "engine/pipelines/chat-turn.h"
+#include "engine/tensor/cpu/cpu.h"
+#include "media/picture.h"
+#include "models/model-fixture.h"
+
+static AtlBackend *cpu;
+static char *gguf_path;
+
+static gboolean
+open_gguf (GError **error)
+{
+  g_autoptr (AtlFileMap) map = atl_file_map_new (gguf_path, error);
+  g_autoptr (AtlCheckpoint) cp = NULL;
+
+  cp = map != NULL ? atl_checkpoint_open (&map, NULL, 1, error) : NULL;
+  return cp != NULL;
+}
+
+static void
+text_cb (const char *text, gboolean is_thinking, gpointer user_data)
+{
+  g_string_append (user_data, text);
+}
+
+static gboolean
+answer (GError **error)
+{
+  AtlChatModelOptions options = { .n_ctx = 512, .kv_dtype = ATL_DTYPE_F16, .n_gpu_layers = 0 };
+  AtlTurnOptions turn = { .max_tokens = 4, .thinking = -1 };
+  g_autoptr (GString) text = g_string_new (NULL);
+  AtlTurnSink sink = { .text = text_cb, .user_data = text };
+  const char *names[] = { "model.gguf", NULL };
+  g_autoptr (AtlFileMap) map = atl_file_map_new (gguf_path, error);
+  AtlChatModel *model = map != NULL ? atl_chat_model_open (&map, names, 1, error) : NULL;
+  AtlTurnStats stats;
+  gboolean ok;
+
+  if (model == NULL)
+    return FALSE;
+  atl_sampling_params_init (&turn.sampling);
+  ok = atl_chat_model_load (model, &cpu, 1, &options, NULL, NULL, NULL, error) &&
+       atl_chat_turn_run (model, NULL, "One day", &turn, &sink, NULL, &stats, error);
+  atl_chat_model_free (model);
+  return ok;
+}
+
+static gboolean
+draw (GError **error)
+{
+  static AtlDiffusionModel *model;
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GPtrArray) out = NULL;
+
+  if (model == NULL)
+    model = small_model_open ("sd15");
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", 64);
+  atl_settings_set_number (settings, "height", 64);
+  atl_settings_set_number (settings, "steps", 2);
+  atl_diffusion_model_use (model, &cpu, 1);
+  atl_diffusion_model_drop (model);
+  out = atl_diffusion_model_run (model, settings, NULL, NULL, NULL, error);
+  return out != NULL;
+}
+
+static gboolean
+code_pictures (GError **error)
+{
+  g_autoptr (AtlPicture) picture = atl_picture_try_new (700, 500, error);
+
+  if (picture == NULL)
+    return FALSE;
+  atl_picture_set_text (picture, "parameters", "a red fox\nSteps: 20");
+  for (AtlPictureFormat format = ATL_PICTURE_PNG; format <= ATL_PICTURE_WEBP; format++)
+    {
+      g_autoptr (GBytes) bytes = atl_picture_encode (picture, format, 0, error);
+      g_autoptr (AtlPicture) again = NULL;
+
+      if (bytes == NULL)
+        return FALSE;
+      again = atl_picture_decode (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), 1 << 20,
+                                  error);
+      if (again == NULL)
+        return FALSE;
+      g_assert_cmpuint (again->width, ==, 700);
+    }
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  static const RefusedCase gguf = { "GGUF", open_gguf, FALSE };
+  static const RefusedCase chat = { "answer", answer, TRUE };
+  static const RefusedCase picture = { "picture", draw, TRUE };
+  static const RefusedCase files = { "picture files", code_pictures, FALSE };
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  refused_start (argv);
+  g_test_init (&argc, &argv, NULL);
+  gguf_path = model_fixture_path ("llm-llama2", "model.gguf");
+  cpu = atl_cpu_backend_new (NULL, &error);
+  g_assert_no_error (error);
+  g_test_add_data_func ("/memory/gguf", &gguf, refused_test);
+  g_test_add_data_func ("/memory/answer", &chat, refused_test);
+  g_test_add_data_func ("/memory/picture", &picture, refused_test);
+  g_test_add_data_func ("/memory/picture-files", &files, refused_test);
+  status = g_test_run ();
+  atl_backend_free (cpu);
+  g_free (gguf_path);
+  return status;
+}
