@@ -265,7 +265,7 @@ atl_checkpoint_add_tensor (AtlCheckpoint *self, const AtlTensorInfo *info, GErro
   copy.name = name;
   g_array_append_val (self->tensors, copy);
   g_hash_table_insert (self->by_name, name, GUINT_TO_POINTER (self->tensors->len));
-  self->weight_bytes += info->size_bytes;
+  self->weight_bytes += info->sorted != NULL ? info->sorted->info.size_bytes : info->size_bytes;
   return TRUE;
 }
 

@@ -31,6 +31,8 @@ typedef struct _AtlTensorInfo AtlTensorInfo;
  * the innermost dimension. Called from several threads at a time. */
 typedef void (*AtlRowsFunc) (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out);
 
+typedef struct _AtlSortedTensor AtlSortedTensor;
+
 struct _AtlTensorInfo
 {
   const char *name;
@@ -39,8 +41,18 @@ struct _AtlTensorInfo
   gint64 dim[ATL_MAX_DIMS]; /* row-major, outermost first (reversed with respect to GGUF's ne) */
   const guint8 *data;       /* may be unaligned; NULL: made on demand by `rows` */
   gsize size_bytes;
-  AtlRowsFunc rows;        /* (nullable) */
-  gconstpointer rows_data; /* (nullable) for `rows`; the checkpoint keeps it alive */
+  AtlRowsFunc rows;              /* (nullable) */
+  gconstpointer rows_data;       /* (nullable) for `rows`; the checkpoint keeps it alive */
+  const AtlSortedTensor *sorted; /* (nullable) the same in fewer bytes; kept alive likewise */
+};
+
+/* A matrix whose columns stand in another order: column i is that of input order[i]; of a stack
+ * [experts, out, in] that of input order[e * in + i]. Only products can use it, which put their
+ * inputs into that order; everybody else reads the tensor that has it. */
+struct _AtlSortedTensor
+{
+  AtlTensorInfo info;
+  const guint32 *order; /* [in] or [experts, in], each row a permutation of 0 … in - 1 */
 };
 
 typedef enum
@@ -121,6 +133,7 @@ void atl_tensor_info_read (const AtlTensorInfo *info, gint64 first_row, gint64 n
 /* Puts the names of the person's own files into a message that is about this checkpoint; nothing
  * where there is no error. */
 void atl_checkpoint_say_origins (const AtlCheckpoint *self, GError *error);
+/* Of all tensors, each in its smaller form. */
 guint64 atl_checkpoint_weight_bytes (const AtlCheckpoint *self);
 /* Returns pages of a tensor that was copied elsewhere to the system. */
 void atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info);

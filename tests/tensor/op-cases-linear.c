@@ -1,4 +1,4 @@
-/* Cases of embed, linear, expert-linear, route and expert-sum. */
+/* Cases of embed, linear, expert-linear, reorder, route and expert-sum. */
 #include "op-cases-private.h"
 
 /* float32 sums in another order differ by a few units in the last place of the largest term. */
@@ -178,6 +178,69 @@ build_experts (OpBuild *b, const OpCaseParams *p)
     }
 }
 
+/* n permutations of the numbers below `width`, as a weight. */
+static AtlTensor *
+order (OpBuild *b, guint n_dims, gint64 n, gint64 width)
+{
+  const gint64 dim[2] = { n, width };
+  float *values = g_new (float, n *width);
+  GBytes *bytes = g_bytes_new_take (values, (gsize) (n * width) * sizeof *values);
+
+  for (gint64 r = 0; r < n; r++)
+    for (gint64 i = 0; i < width; i++)
+      {
+        gint64 j = op_random_bits (&b->random) % (guint) (i + 1);
+
+        values[r * width + i] = values[r * width + j];
+        values[r * width + j] = (float) i;
+      }
+  return atl_weight (b->graph,
+                     atl_weights_add_bytes (b->weights, ATL_USE_VECTOR, 0, ATL_DTYPE_F32, n_dims,
+                                            n_dims == 1 ? dim + 1 : dim, bytes, "order"));
+}
+
+static void
+build_reorder (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *x = p->flags ? atl_slice (b->graph, op_input_of (b, p->c, p->a + 9), 1, 5, p->a)
+                          : op_input_of (b, p->c, p->a);
+
+  op_output (b, atl_reorder (b->graph, x, order (b, 1, 1, p->a), NULL));
+}
+
+/* a: in, c: tokens, d: experts, e: chosen, flags: every one has an input of its own */
+static void
+build_reorder_experts (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *x = p->flags ? op_input_of (b, p->c, p->e, p->a) : op_input_of (b, p->c, p->a);
+  g_autofree gint32 *ids = g_new (gint32, p->c * p->e);
+
+  for (gint64 i = 0; i < p->c * p->e; i++)
+    ids[i] = (gint32) (op_random_bits (&b->random) % (guint) p->d);
+  op_output (b, atl_reorder (b->graph, x, order (b, 2, p->d, p->a),
+                             op_input_i32 (b, 2, (gint64[]){ p->c, p->e }, ids)));
+}
+
+/* Products whose weights' columns are in some order: one that is shared, one that is not, and none.
+ * a: in, c: tokens, flags: which of three weights share the first order */
+static void
+build_ordered (OpBuild *b, const OpCaseParams *p)
+{
+  AtlTensor *x = op_input_of (b, p->c, p->a), *w[3], *bias[3], *out[3];
+  AtlTensor *first = order (b, 1, 1, p->a), *second = order (b, 1, 1, p->a);
+
+  for (guint i = 0; i < 3; i++)
+    {
+      w[i] = op_weight_of (b, ATL_USE_LINEAR, p->dtype, 17, p->a);
+      w[i]->weight->order = p->flags >> i & 1 ? first->weight : i == 1 ? second->weight : NULL;
+      bias[i] = op_vector (b, 17);
+    }
+  atl_linear_multi (b->graph, x, 3, w, bias, out);
+  for (guint i = 0; i < 3; i++)
+    op_output (b, out[i]);
+  op_output (b, atl_linear_gated (b->graph, x, w[0], bias[0], w[1], bias[1], ATL_ACT_SILU));
+}
+
 /* a: tokens, b: experts, c: chosen, d: groups, e: groups used, f: kind; flags: 1 bias, 2 renorm,
  * 4 groups by their best */
 static void
@@ -303,5 +366,16 @@ op_cases_linear (void)
     {
       OpCaseParams p = { .a = 5, .b = 3, .c = 67, .flags = flags };
       op_case_add (build_expert_sum, &p, 1e-6, 1e-6, "expert-sum/residual-%u", flags);
+    }
+  for (guint flags = 0; flags < 2; flags++)
+    {
+      OpCaseParams p = { .a = 173, .c = 5, .d = 7, .e = 3, .flags = flags };
+      op_case_add (build_reorder, &p, 0, 0, "reorder/in-173-strided-%u", flags);
+      op_case_add (build_reorder_experts, &p, 0, 0, "reorder/experts-own-input-%u", flags);
+    }
+  for (guint flags = 0; flags < 8; flags++)
+    {
+      OpCaseParams p = { .a = 160, .c = 3, .dtype = ATL_DTYPE_Q4_0, .flags = flags };
+      op_case_add (build_ordered, &p, EXACT, FAST, "linear/ordered/shared-%u", flags);
     }
 }

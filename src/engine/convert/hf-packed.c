@@ -14,8 +14,9 @@
  *
  * The difference q - z of a block of 32 inputs in one group, with s in half precision, is a block
  * of Q4_0 when it lies in -8 … 7 (symmetric 4 bits, and all 2 and 3 bits), of Q5_0 in -16 … 15 (all
- * other 4 bits) and of Q8_0 in -128 … 127: nothing is lost. What does not fit, such as groups in
- * any order, becomes F16, rounded as the authors' own code in half precision rounds.
+ * other 4 bits) and of Q8_0 in -128 … 127: nothing is lost. What does not fit becomes F16, rounded
+ * as the authors' own code in half precision rounds. Groups in any order become F16 too, and
+ * beside it blocks whose inputs are sorted (AtlSortedTensor), for products.
  */
 #define G_LOG_DOMAIN "atl-convert"
 
@@ -168,7 +169,8 @@ packed_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, gui
 
           for (gint64 i = b; i < MIN (b + BLOCK, n_in); i++)
             {
-              gint64 group = group_of (self, i);
+              gint64 input = self->order != NULL ? self->order[i] : i;
+              gint64 group = group_of (self, input);
 
               if (group != known)
                 {
@@ -176,7 +178,7 @@ packed_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, gui
                   zero = zero_at (self, o, group);
                   scale = scale_at (self, o, group);
                 }
-              q[i - b] = weight_at (self, o, i) - zero;
+              q[i - b] = weight_at (self, o, input) - zero;
               if (!type->quantised)
                 atl_store_f16 (out + 2 * i, (float) q[i - b] * scale);
             }
@@ -250,8 +252,8 @@ lossless_type (const AtlHfSource *self)
   gint64 n_out = self->dim[0], groups = n_groups (self);
   gint top = (1 << self->quant.bits) - 1, low = 0, high = 0;
 
-  if (self->group_of != NULL || n_in_of (self) % BLOCK != 0 || !scales_fit (scales) ||
-      (groups > 1 && self->quant.group_size % BLOCK != 0))
+  if ((self->group_of != NULL && self->order == NULL) || n_in_of (self) % BLOCK != 0 ||
+      !scales_fit (scales) || (groups > 1 && self->quant.group_size % BLOCK != 0))
     return ATL_DTYPE_F16;
   for (gint64 g = 0; g < groups; g++)
     for (gint64 o = 0; o < n_out; o++)
@@ -375,6 +377,33 @@ check_compressed (AtlHfSource *self, const char *name, GError **error)
   if (!zeros_fit (self, zeros, (self->dim[0] * self->quant.bits + 31) / 32, n_groups (self)))
     return bad (name, "weight_zero_point", error);
   return TRUE;
+}
+
+/* Every group is whole, so that it begins and ends with a block; within it inputs stay in order. */
+gboolean
+atl_hf_source_sort (AtlHfSource *self)
+{
+  const gint64 n_in = n_in_of (self), size = self->quant.group_size;
+  g_autofree gint64 *next = NULL;
+  g_autofree guint32 *order = NULL;
+
+  if (self->rows != packed_rows)
+    return FALSE;
+  next = g_new (gint64, n_groups (self));
+  order = g_new (guint32, n_in);
+  for (gint64 g = 0; g < n_groups (self); g++)
+    next[g] = g * size;
+  for (gint64 i = 0; i < n_in; i++)
+    {
+      gint64 group = group_of (self, i);
+
+      if (size > 0 && next[group] >= MIN ((group + 1) * size, n_in))
+        return FALSE;
+      order[next[group]++] = (guint32) i;
+    }
+  self->order = g_steal_pointer (&order);
+  atl_hf_source_set_dtype (self, lossless_type (self));
+  return atl_dtype_info (self->dtype)->quantised;
 }
 
 gboolean

@@ -172,30 +172,42 @@ check (AtlHfRecipe *self, const AtlCheckpoint *out, const char *name, GError **e
   return FALSE;
 }
 
+void
+atl_hf_recipe_describe (
+    AtlHfRecipe *self, AtlCheckpoint *out, guint n_dims, const gint64 *dim, AtlTensorInfo *info)
+{
+  const AtlHfSource *source = self->sources[0];
+
+  *info = (AtlTensorInfo){ .dtype = self->dtype, .n_dims = n_dims };
+  memcpy (info->dim, dim, n_dims * sizeof *dim);
+  info->size_bytes = (gsize) (self->n_units * self->plan.n_rows) * self->row_bytes;
+  atl_checkpoint_take (out, self, (GDestroyNotify) atl_hf_recipe_free);
+  if (source->plain != NULL && self->n_sources == 1 &&
+      atl_hf_plan_is_plain (&self->plan, self->unit_rows))
+    info->data = source->plain;
+  else
+    {
+      info->rows = recipe_rows;
+      info->rows_data = self;
+    }
+}
+
 gboolean
 atl_hf_recipe_add (AtlHfRecipe *self,
                    AtlCheckpoint *out,
                    const char *name,
                    guint n_dims,
                    const gint64 *dim,
+                   const AtlSortedTensor *sorted,
                    GError **error)
 {
-  const AtlHfSource *source = self->sources[0];
-  AtlTensorInfo info = { .name = name, .dtype = self->dtype, .n_dims = n_dims };
+  AtlTensorInfo info;
 
   if (!check (self, out, name, error))
     return FALSE;
-  memcpy (info.dim, dim, n_dims * sizeof *dim);
-  info.size_bytes = (gsize) (self->n_units * self->plan.n_rows) * self->row_bytes;
-  atl_checkpoint_take (out, self, (GDestroyNotify) atl_hf_recipe_free);
-  if (source->plain != NULL && self->n_sources == 1 &&
-      atl_hf_plan_is_plain (&self->plan, self->unit_rows))
-    info.data = source->plain;
-  else
-    {
-      info.rows = recipe_rows;
-      info.rows_data = self;
-    }
+  atl_hf_recipe_describe (self, out, n_dims, dim, &info);
+  info.name = name;
+  info.sorted = sorted;
   return atl_checkpoint_add_tensor (out, &info, error);
 }
 

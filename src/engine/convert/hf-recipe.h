@@ -27,13 +27,19 @@ AtlHfRecipe *atl_hf_recipe_new (AtlHfSource **sources, gint64 unit_rows, const A
 void atl_hf_recipe_free (AtlHfRecipe *self);
 
 /* Adds the tensor of that shape to `out`: a view where the bytes lie in the file as they are
- * wanted, else made on demand. Takes the recipe. */
+ * wanted, else made on demand. Takes the recipe; `sorted` is nullable. */
 gboolean atl_hf_recipe_add (AtlHfRecipe *self,
                             AtlCheckpoint *out,
                             const char *name,
                             guint n_dims,
                             const gint64 *dim,
+                            const AtlSortedTensor *sorted,
                             GError **error);
+
+/* Describes that tensor, but for its name, without adding it: for what stands beside another one.
+ * `out` takes the recipe. */
+void atl_hf_recipe_describe (
+    AtlHfRecipe *self, AtlCheckpoint *out, guint n_dims, const gint64 *dim, AtlTensorInfo *info);
 
 /* The same for a list (a bias, a norm), whose elements are rows of one: as F32, made at once. Takes
  * the recipe. */

@@ -453,6 +453,7 @@ atl_hf_source_free (AtlHfSource *self)
   if (self == NULL)
     return;
   g_free (self->group_of);
+  g_free (self->order);
   atl_hf_streams_free (self->streams);
   g_free (self);
 }

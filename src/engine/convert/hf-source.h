@@ -72,6 +72,7 @@ struct _AtlHfSource
   void (*rows) (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out);
   gboolean along_out; /* AWQ: integers hold neighbouring outputs */
   guint32 *group_of;  /* (owned) (nullable) the group of each input, where they are not in order */
+  guint32 *order;     /* (owned) (nullable) which input stands where, once sorted */
   AtlHfStreams *streams; /* (owned) (nullable) of EXL2 */
 };
 
@@ -92,6 +93,9 @@ void atl_hf_source_free (AtlHfSource *self);
 void atl_hf_source_set_dtype (AtlHfSource *self, AtlDType dtype);
 /* Takes plain floats [expert, in, out] as [expert, out, in]; FALSE for what they are not. */
 gboolean atl_hf_source_turn (AtlHfSource *self);
+/* Packed integers whose inputs belong to groups in any order: gives rows in which they stand group
+ * by group, as `order` then says. FALSE where that makes no blocks of integers of them either. */
+gboolean atl_hf_source_sort (AtlHfSource *self);
 /* Takes a list (of lists) as rows of one number. */
 void atl_hf_source_flatten (AtlHfSource *self);
 

@@ -27,6 +27,71 @@ atl_embed (AtlGraph *self, AtlTensor *w, AtlTensor *ids, float scale)
   return node->dst;
 }
 
+/* --- Inputs in another order --- */
+
+AtlTensor *
+atl_reorder (AtlGraph *self, AtlTensor *x, AtlTensor *order, AtlTensor *ids)
+{
+  gint64 dim[ATL_MAX_DIMS];
+  gint64 n_in;
+  AtlNode *node;
+
+  GRAPH_CHECK (self);
+  n_in = x->dim[x->n_dims - 1];
+  if (order->n_dims != (ids != NULL ? 2 : 1) || order->dim[order->n_dims - 1] != n_in)
+    {
+      g_autofree char *expected = g_strdup_printf ("[%" G_GINT64_FORMAT "]", n_in);
+      graph_fail_shape (self, "reorder", order, expected);
+      return &self->dummy;
+    }
+  x = ids != NULL ? atl_contiguous (self, x) : graph_as_rows (self, x);
+  GRAPH_CHECK (self);
+  /* Most often the last thing that was done: queries, keys and values, gate and up. */
+  for (guint i = self->nodes->len; i > 0; i--)
+    {
+      node = self->nodes->pdata[i - 1];
+      if (node->op == ATL_OP_REORDER && node->src[0] == x &&
+          node->src[1]->weight == order->weight && node->src[2] == ids)
+        return node->dst;
+      if (node->dst == x)
+        break;
+    }
+  memcpy (dim, x->dim, sizeof dim);
+  if (ids != NULL)
+    {
+      dim[1] = ids->dim[1];
+      dim[2] = n_in;
+    }
+  node = graph_new_node (self, ATL_OP_REORDER, ids != NULL ? 3 : x->n_dims, dim);
+  node->src[0] = x;
+  node->src[1] = order;
+  node->src[2] = ids;
+  return node->dst;
+}
+
+static AtlWeight *
+order_of (const AtlTensor *w)
+{
+  return w->weight != NULL ? w->weight->order : NULL;
+}
+
+static gboolean
+share_an_order (AtlTensor *const *w, guint n)
+{
+  for (guint i = 1; i < n; i++)
+    if (order_of (w[i]) != order_of (w[0]))
+      return FALSE;
+  return TRUE;
+}
+
+static AtlTensor *
+in_order_of (AtlGraph *self, AtlTensor *x, const AtlTensor *w, AtlTensor *ids)
+{
+  return order_of (w) != NULL ? atl_reorder (self, x, atl_weight (self, order_of (w)), ids) : x;
+}
+
+/* --- Products --- */
+
 static AtlTensor *
 linear (AtlGraph *self,
         AtlTensor *x,
@@ -71,7 +136,7 @@ linear (AtlGraph *self,
       graph_fail_shape (self, "linear residual", residual, expected);
       return &self->dummy;
     }
-  x = graph_as_rows (self, x);
+  x = graph_as_rows (self, in_order_of (self, x, w[0], NULL));
   if (residual != NULL)
     residual = graph_as_rows (self, residual);
   GRAPH_CHECK (self);
@@ -156,6 +221,12 @@ atl_linear_multi (AtlGraph *self,
   gint64 start = 0;
 
   g_assert (n >= 1 && n <= 3);
+  if (!share_an_order (w, n))
+    {
+      for (guint i = 0; i < n; i++)
+        out[i] = atl_linear (self, x, w[i], bias != NULL ? bias[i] : NULL);
+      return;
+    }
   all = linear (self, x, n, w, bias, NULL, ATL_ACT_NONE, FALSE, 1.0f);
   for (guint i = 0; i < n; i++)
     {
@@ -182,7 +253,7 @@ atl_linear_gated (AtlGraph *self,
   AtlTensor *w[2] = { w_gate, w_up };
   AtlTensor *b[2] = { b_gate, b_up };
 
-  if (has_deltas (w, 2))
+  if (has_deltas (w, 2) || !share_an_order (w, 2))
     {
       AtlTensor *gate = atl_act (self, act, atl_linear (self, x, w_gate, b_gate));
       AtlTensor *up = atl_linear (self, x, w_up, b_up);
@@ -271,8 +342,8 @@ expert_linear (AtlGraph *self,
         return &self->dummy;
     }
   k = ids->dim[1];
-  x = atl_contiguous (self, x);
   ids = atl_contiguous (self, ids);
+  x = atl_contiguous (self, in_order_of (self, x, w[0], ids));
   GRAPH_CHECK (self);
   node = graph_new_node (self, ATL_OP_EXPERT_LINEAR, 3, (gint64[]){ x->dim[0], k, w[0]->dim[1] });
   node->src[ATL_EXPERT_X] = x;
@@ -308,6 +379,15 @@ atl_expert_gated (AtlGraph *self,
   AtlTensor *w[2] = { w_gate, w_up };
   AtlTensor *b[2] = { b_gate, b_up };
 
+  if (!share_an_order (w, 2))
+    {
+      AtlTensor *gate = atl_act (self, act, atl_expert_linear (self, x, w_gate, b_gate, ids));
+      AtlTensor *up = atl_expert_linear (self, x, w_up, b_up, ids);
+
+      if (atl_act_of_factor (act) != ATL_ACT_NONE)
+        up = atl_act (self, atl_act_of_factor (act), up);
+      return atl_mul (self, gate, up);
+    }
   return expert_linear (self, x, 2, w, b, act, ids);
 }
 

@@ -11,6 +11,7 @@ static const char *const op_names[ATL_N_OPS] = {
   [ATL_OP_EMBED] = "embed",
   [ATL_OP_LINEAR] = "linear",
   [ATL_OP_EXPERT_LINEAR] = "expert-linear",
+  [ATL_OP_REORDER] = "reorder",
   [ATL_OP_ROUTE] = "route",
   [ATL_OP_EXPERT_SUM] = "expert-sum",
   [ATL_OP_NORM] = "norm",

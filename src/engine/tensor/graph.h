@@ -82,6 +82,10 @@ AtlTensor *atl_linear_gated (AtlGraph *self,
                              AtlTensor *b_up,
                              AtlAct act);
 
+/* The inputs of a product in the order of its weight's columns; ids nullable. The products below
+ * and above do it by themselves, once for all that share an input and an order. */
+AtlTensor *atl_reorder (AtlGraph *self, AtlTensor *x, AtlTensor *order, AtlTensor *ids);
+
 /* logits [n, E] -> *weights [n, k], *ids [n, k]; p from zeroed params: route, renorm, scale (0 =
  * 1), n_groups… */
 void atl_route (AtlGraph *self,

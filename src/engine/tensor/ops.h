@@ -31,6 +31,12 @@ typedef enum
    * [n_experts, out]. src: x, W0, W1 (gated), b0, b1, ids.  */
   ATL_OP_EXPERT_LINEAR,
 
+  /* dst[n, i] = x[n, order[i]]; or, with ids i32 [n, k] of experts,
+   * dst[n, k, i] = x[n, order[ids[n, k], i]], x being [n, in] or [n, k, in]. What puts inputs into
+   * the order of a weight's columns (AtlWeight.order). src: x f32 rows, order [in] or
+   * [experts, in] (a VECTOR weight: whole numbers in 0 … in - 1), ids (nullable) */
+  ATL_OP_REORDER,
+
   /* Router. p = softmax or sigmoid of logits[n, E] (f32); selection by p (+ bias when given,
    * selection only; with groups: keep the best `n_groups_used` of `n_groups` by the sum of the best
    * two, or by the best one if group_by_best); the k largest, ties to the lower index, in

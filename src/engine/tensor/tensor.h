@@ -57,8 +57,10 @@ struct _AtlWeight
   gsize size_bytes;
   const AtlTensorInfo *made; /* (nullable) its bytes are made on demand, from row made_row on */
   gint64 made_row;
-  float scale;   /* effective value = stored value * scale (scaled fp8); 1 otherwise */
-  GBytes *bytes; /* (owned) (nullable) set when the data is not inside a file map */
+  AtlWeight *order; /* (nullable) a VECTOR [in] or [experts, in] of the same table: column i is for
+                       input order[i], and products put their inputs into that order */
+  float scale;      /* effective value = stored value * scale (scaled fp8); 1 otherwise */
+  GBytes *bytes;    /* (owned) (nullable) set when the data is not inside a file map */
   gboolean
       in_file; /* products read the file's bytes, no packed copy is made: less memory, slower */
   gboolean streams; /* sent to its backend when a step needs it and dropped behind it, which is slow

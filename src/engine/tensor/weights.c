@@ -106,6 +106,41 @@ fit_shape (const AtlTensorInfo *info, guint n_dims, const gint64 *want, gint64 *
   return TRUE;
 }
 
+/* The order as a weight of its own, one for all of the layer that have the same. */
+static AtlWeight *
+order_weight (AtlWeights *self, gint layer, const AtlSortedTensor *sorted)
+{
+  const AtlTensorInfo *info = &sorted->info;
+  const gint64 n_in = info->dim[info->n_dims - 1];
+  const gint64 dim[2] = { info->dim[0], n_in };
+  const gboolean is_stack = info->n_dims > 2;
+  const gsize n = (gsize) ((is_stack ? dim[0] : 1) * n_in);
+  g_autofree char *name = NULL;
+  float *order = g_new (float, n);
+  AtlWeight *w = NULL;
+
+  for (gsize i = 0; i < n; i++)
+    order[i] = (float) sorted->order[i];
+  for (guint i = self->weights->len; w == NULL && i > 0; i--)
+    {
+      AtlWeight *other = ((AtlWeight *) self->weights->pdata[i - 1])->order;
+
+      if (other != NULL && other->layer == layer && other->n_dims == (is_stack ? 2 : 1) &&
+          other->size_bytes == n * sizeof *order &&
+          memcmp (other->data, order, other->size_bytes) == 0)
+        w = other;
+    }
+  if (w != NULL)
+    {
+      g_free (order);
+      return w;
+    }
+  name = g_strconcat (info->name, ", order", NULL);
+  return atl_weights_add_bytes (self, ATL_USE_VECTOR, layer, ATL_DTYPE_F32, is_stack ? 2 : 1,
+                                is_stack ? dim : dim + 1,
+                                g_bytes_new_take (order, n * sizeof *order), name);
+}
+
 static AtlWeight *
 add (AtlWeights *self,
      AtlWeightUse use,
@@ -145,6 +180,11 @@ add (AtlWeights *self,
     }
 
   w = g_new0 (AtlWeight, 1);
+  if (use == ATL_USE_LINEAR && info->sorted != NULL)
+    {
+      w->order = order_weight (self, layer, info->sorted);
+      info = &info->sorted->info;
+    }
   w->name = g_strdup (name);
   w->dtype = info->dtype;
   w->n_dims = n_dims;
@@ -260,13 +300,22 @@ AtlWeight *
 atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 first, gint64 n)
 {
   AtlWeight *w;
+  const AtlTensorInfo *info;
   gsize row_bytes;
 
   if (self->error != NULL || of == NULL)
     return NULL;
   g_assert (first >= 0 && n >= 1 && first + n <= of->dim[0]);
-  row_bytes = of->size_bytes / (gsize) of->dim[0];
   w = g_memdup2 (of, sizeof *of);
+  info = of->made;
+  if (use == ATL_USE_LINEAR && of->order == NULL && info != NULL && info->sorted != NULL)
+    {
+      w->order = order_weight (self, of->layer, info->sorted);
+      w->made = info = &info->sorted->info;
+      w->dtype = info->dtype;
+      w->size_bytes = info->size_bytes;
+    }
+  row_bytes = w->size_bytes / (gsize) of->dim[0];
   w->name =
       g_strdup_printf ("%s[%" G_GINT64_FORMAT ":%" G_GINT64_FORMAT "]", of->name, first, first + n);
   w->use = use;
@@ -277,8 +326,8 @@ atl_weights_add_rows (AtlWeights *self, AtlWeight *of, AtlWeightUse use, gint64 
   w->dim[0] = n;
   if (of->data != NULL)
     w->data = of->data + (gsize) first * row_bytes;
-  if (of->made != NULL)
-    w->made_row = of->made_row + first * (atl_tensor_info_n_rows (of->made) / of->made->dim[0]);
+  if (info != NULL)
+    w->made_row = of->made_row + first * (atl_tensor_info_n_rows (info) / info->dim[0]);
   w->size_bytes = (gsize) n * row_bytes;
   w->bytes = of->bytes != NULL ? g_bytes_ref (of->bytes) : NULL;
   w->home = NULL;

@@ -12,15 +12,23 @@
 #include "base/language.h"
 
 static gboolean
+is_of_experts (const AtlDecoderLayer *l, const AtlWeight *w)
+{
+  const AtlWeight *const stacks[] = { l->gate_exps, l->up_exps, l->gate_up_exps, l->down_exps };
+
+  if (w == l->gate_exps_b || w == l->up_exps_b || w == l->down_exps_b)
+    return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (stacks); i++)
+    if (stacks[i] != NULL && (w == stacks[i] || w == stacks[i]->order))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
 is_expert (const AtlDecoder *decoder, const AtlWeight *w)
 {
-  const AtlDecoderLayer *l;
-
-  if (w->layer < 0 || (guint) w->layer >= decoder->h.n_layer)
-    return FALSE;
-  l = &decoder->layers[w->layer];
-  return w == l->gate_exps || w == l->up_exps || w == l->gate_up_exps || w == l->down_exps ||
-         w == l->gate_exps_b || w == l->up_exps_b || w == l->down_exps_b;
+  return w->layer >= 0 && (guint) w->layer < decoder->h.n_layer &&
+         is_of_experts (&decoder->layers[w->layer], w);
 }
 
 AtlBackend *

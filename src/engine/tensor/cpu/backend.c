@@ -26,6 +26,7 @@ static const Op ops[ATL_N_OPS] = {
                       atl_fast_linear_scratch },
   [ATL_OP_EXPERT_LINEAR] = { atl_ref_expert_linear, atl_ref_linear_scratch, atl_fast_expert_linear,
                              atl_fast_expert_scratch },
+  [ATL_OP_REORDER] = { atl_ref_reorder, NULL, NULL, NULL },
   [ATL_OP_ROUTE] = { atl_ref_route, NULL, NULL, NULL },
   [ATL_OP_EXPERT_SUM] = { atl_ref_expert_sum, NULL, NULL, NULL },
   [ATL_OP_NORM] = { atl_ref_norm, NULL, atl_fast_norm, NULL },

@@ -66,6 +66,7 @@ typedef void (*AtlCpuOpFunc) (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_embed (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_linear (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_expert_linear (AtlCpuRun *run, const AtlNode *node);
+void atl_ref_reorder (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_route (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_expert_sum (AtlCpuRun *run, const AtlNode *node);
 void atl_ref_norm (AtlCpuRun *run, const AtlNode *node);

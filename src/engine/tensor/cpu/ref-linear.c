@@ -1,5 +1,5 @@
-/* Reference of the products: embed, linear, expert-linear. A weight row becomes float32 once and is
- * dotted with every activation row. */
+/* Reference of the products: embed, linear, expert-linear, reorder. A weight row becomes float32
+ * once and is dotted with every activation row. */
 #include <glib/gi18n.h>
 #include <inttypes.h>
 #include <string.h>
@@ -276,4 +276,61 @@ atl_ref_expert_linear (AtlCpuRun *run, const AtlNode *node)
     }
   e.per_chunk = atl_cpu_chunk_items (run, e.n_out, 4);
   atl_pool_run (run->pool, (e.n_out + e.per_chunk - 1) / e.per_chunk, experts_chunk, &e);
+}
+
+/* --- reorder --- */
+
+typedef struct
+{
+  const float *x, *order;
+  const gint32 *ids; /* (nullable) [n] */
+  gint64 n, n_in, x_stride;
+  gint64 rows_per_x; /* of the result */
+  float *dst;
+  gint64 per_chunk;
+} Reorder;
+
+static void
+reorder_chunk (gconstpointer args, guint chunk, guint worker)
+{
+  const Reorder *m = args;
+  gint64 first = chunk * m->per_chunk;
+
+  for (gint64 r = first; r < MIN (first + m->per_chunk, m->n); r++)
+    {
+      const float *x = m->x + r / m->rows_per_x * m->x_stride;
+      const float *order = m->order + (m->ids != NULL ? m->ids[r] * m->n_in : 0);
+      float *out = m->dst + r * m->n_in;
+
+      for (gint64 i = 0; i < m->n_in; i++)
+        out[i] = x[(gint64) order[i]];
+    }
+}
+
+void
+atl_ref_reorder (AtlCpuRun *run, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[0], *order = node->src[1], *ids = node->src[2];
+  Reorder m = {
+    .x = atl_cpu_f32 (run, x),
+    .order = atl_cpu_f32 (run, order),
+    .ids = ids != NULL ? atl_tensor_host (ids) : NULL,
+    .n_in = x->dim[x->n_dims - 1],
+    .dst = atl_tensor_host (node->dst),
+  };
+  gint64 n_x;
+
+  atl_cpu_f32_rows (x, &n_x, &m.x_stride);
+  m.n = atl_tensor_n_elems (node->dst) / m.n_in;
+  m.rows_per_x = m.n / n_x;
+  for (gint64 i = 0; m.ids != NULL && i < m.n; i++)
+    if (m.ids[i] < 0 || m.ids[i] >= order->dim[0])
+      {
+        g_set_error (&run->error, ATL_ERROR, ATL_ERROR_INVALID,
+                     _ ("The index %d is outside a table of %" PRId64 " rows."), m.ids[i],
+                     order->dim[0]);
+        return;
+      }
+  m.per_chunk = atl_cpu_chunk_items (run, m.n, 8192 / m.n_in + 1);
+  atl_pool_run (run->pool, (m.n + m.per_chunk - 1) / m.per_chunk, reorder_chunk, &m);
 }

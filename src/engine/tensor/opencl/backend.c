@@ -11,6 +11,7 @@ static const AtlClOp *const ops[ATL_N_OPS] = {
   [ATL_OP_EMBED] = &atl_cl_op_embed,
   [ATL_OP_LINEAR] = &atl_cl_op_linear,
   [ATL_OP_EXPERT_LINEAR] = &atl_cl_op_expert_linear,
+  [ATL_OP_REORDER] = &atl_cl_op_reorder,
   [ATL_OP_ROUTE] = &atl_cl_op_route,
   [ATL_OP_EXPERT_SUM] = &atl_cl_op_expert_sum,
   [ATL_OP_NORM] = &atl_cl_op_norm,

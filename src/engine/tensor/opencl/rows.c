@@ -1,4 +1,5 @@
-/* Rotary embedding and rows stored into states: host side of kernels/rows.cl. */
+/* Rotary embedding, rows stored into states, and rows in another order: host side of
+ * kernels/rows.cl. */
 #define G_LOG_DOMAIN "atl-opencl"
 
 #include "engine/tensor/opencl/op.h"
@@ -121,3 +122,47 @@ store_rows_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError *
 }
 
 const AtlClOp atl_cl_op_store_rows = { store_rows_supports, NULL, store_rows_run };
+
+/* --- REORDER --- */
+
+static gboolean
+reorder_supports (const AtlOpencl *cl, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[0], *order = node->src[1], *ids = node->src[2];
+  gint64 n, stride;
+
+  return atl_cl_is_rows (x, &n, &stride) && atl_cl_is_float (order) &&
+         atl_tensor_is_contiguous (order) && (ids == NULL || atl_cl_is_index (ids)) &&
+         atl_tensor_is_contiguous (node->dst) && atl_cl_fits (atl_tensor_n_elems (order)) &&
+         atl_cl_fits (atl_tensor_n_elems (node->dst) / x->dim[x->n_dims - 1]);
+}
+
+static gboolean
+reorder_run (AtlOpencl *cl, const AtlNode *node, AtlBuffer *scratch, GError **error)
+{
+  const AtlTensor *x = node->src[0], *order = node->src[1], *ids = node->src[2];
+  guint64 n_in = (guint64) x->dim[x->n_dims - 1];
+  guint64 n = (guint64) atl_tensor_n_elems (node->dst) / n_in;
+  gint64 n_x, stride;
+  AtlClCall call;
+
+  atl_tensor_rows (x, &n_x, &stride);
+  if (!atl_cl_call_begin (&call, cl, ATL_CL_ROWS, 0, ids != NULL ? "reorder_experts" : "reorder",
+                          error))
+    return FALSE;
+  atl_cl_arg_tensor (&call, x, sizeof (float));
+  atl_cl_arg_ulong (&call, (guint64) stride);
+  atl_cl_arg_tensor (&call, order, sizeof (float));
+  if (ids != NULL)
+    {
+      atl_cl_arg_tensor (&call, ids, sizeof (gint32));
+      atl_cl_arg_uint (&call, n / (guint64) n_x);
+      atl_cl_arg_uint (&call, (guint64) order->dim[0]);
+    }
+  atl_cl_arg_tensor (&call, node->dst, sizeof (float));
+  atl_cl_arg_uint (&call, n_in);
+  atl_cl_arg_uint (&call, n);
+  return atl_cl_call_items (&call, n_in, n, error);
+}
+
+const AtlClOp atl_cl_op_reorder = { reorder_supports, NULL, reorder_run };

@@ -133,3 +133,39 @@ store_q4_0 (__global const float *x, ulong x_off, ulong x_stride, __global const
         }
     }
 }
+
+// Rows of x [n, n_in] with their elements in the order of a weight's columns.
+// Global id 0 = column, 1 = row.
+__kernel ITEMS void
+reorder (__global const float *x, ulong x_off, ulong x_stride, __global const float *order,
+         ulong order_off, __global float *dst, ulong dst_off, uint n_in, uint n)
+{
+  const uint i = get_global_id (0);
+  if (i >= n_in)
+    return;
+  const uint from = (uint) order[order_off + i];
+  FOR_ROWS (r, n)
+    dst[dst_off + (ulong) r * n_in + i] = x[x_off + r * x_stride + from];
+}
+
+// The same, each row in the order of its expert's columns; `per_x` rows of the result are made of
+// one of x. An index outside gives zeros.
+__kernel ITEMS void
+reorder_experts (__global const float *x, ulong x_off, ulong x_stride,
+                 __global const float *order, ulong order_off, __global const int *ids,
+                 ulong ids_off, uint per_x, uint n_experts, __global float *dst, ulong dst_off,
+                 uint n_in, uint n)
+{
+  const uint i = get_global_id (0);
+  if (i >= n_in)
+    return;
+  FOR_ROWS (r, n)
+    {
+      const uint expert = (uint) ids[ids_off + r];
+      float value = 0.0f;
+      if (expert < n_experts)
+        value = x[x_off + r / per_x * x_stride +
+                  (uint) order[order_off + (ulong) expert * n_in + i]];
+      dst[dst_off + (ulong) r * n_in + i] = value;
+    }
+}
