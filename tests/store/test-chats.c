@@ -81,10 +81,11 @@ test_folders (Fixture *f, gconstpointer data)
 
   g_assert_no_error (error);
   g_assert_true (atl_store_folder_rename (f->store, work, "Office", &error));
+  g_assert_true (atl_store_folder_move (f->store, home, -1, &error));
   list = atl_store_folder_list (f->store, &error);
   g_assert_cmpuint (list->len, ==, 2);
-  g_assert_cmpstr (((AtlFolder *) list->pdata[0])->name, ==, "Office");
-  g_assert_cmpint (((AtlFolder *) list->pdata[1])->id, ==, home);
+  g_assert_cmpstr (((AtlFolder *) list->pdata[0])->name, ==, "Home");
+  g_assert_cmpstr (((AtlFolder *) list->pdata[1])->name, ==, "Office");
   read = atl_store_chat_get (f->store, chat, &error);
   g_assert_cmpint (read->folder_id, ==, work);
 
@@ -187,6 +188,21 @@ test_branches (Fixture *f, gconstpointer data)
   g_assert_cmpint (atl_store_message_leaf (f->store, add_chat (f->store), &error), ==, 0);
   g_assert_cmpint (atl_store_branch_step (f->store, 4711, 1, &error), ==, 0);
   g_assert_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
+}
+
+static void
+test_fork (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 chat = add_chat (f->store), copy;
+  gint64 q1 = add_message (f->store, chat, 0, ATL_ROLE_USER, "q1");
+  gint64 a1 = add_message (f->store, chat, q1, ATL_ROLE_ASSISTANT, "a1");
+
+  add_message (f->store, chat, a1, ATL_ROLE_USER, "q2");
+  copy = atl_store_chat_fork (f->store, a1, &error);
+  g_assert_no_error (error);
+  assert_path (f->store, copy, "u:q1|a:a1");
+  assert_path (f->store, chat, "u:q1|a:a1|u:q2");
 }
 
 static void
@@ -324,6 +340,7 @@ main (int argc, char **argv)
   ADD ("folders", test_folders);
   ADD ("turn", test_turn);
   ADD ("branches", test_branches);
+  ADD ("fork", test_fork);
   ADD ("trash-message", test_trash_message);
   ADD ("trash-chat", test_trash_chat);
   ADD ("interrupted", test_interrupted);
