@@ -104,8 +104,6 @@ static const GoldenFamily golden_families[] = {
   { .name = "flux2" },
   { .name = "zimage" },
   { .name = "upscale" },
-  { .name = "step-cache",
-    .not_yet = "*-taylorseer|*-pyramid-attention",
-    .why_not_yet = "each attention's output would be kept: offered is what keeps one tensor" },
+  { .name = "step-cache" },
   { .name = "schedules" },
 };

@@ -71,7 +71,7 @@ static const AtlKnob faster = {
 static const AtlKnob *const of_sd[] = { &faster, &weighting, &clip_skip, &rescale, &eta, NULL };
 static const AtlKnob *const of_sd3[] = { &faster, &weighting, &shift, NULL };
 static const AtlKnob *const of_flow[] = { &faster, &shift, NULL };
-static const AtlKnob *const of_two_networks[] = { &shift, &guidance_2, NULL };
+static const AtlKnob *const of_two_networks[] = { &faster, &shift, &guidance_2, NULL };
 static const AtlKnob *const of_any[] = { &faster, NULL };
 
 static const struct

@@ -6,9 +6,11 @@
  *     atl_passes_predict (passes, scaled, predict_step, data, out, error)
  *
  * Rules, by strength 1, 2, 3 of the setting "faster": TeaCache where its authors fitted a
- * polynomial (Flux.1, Wan 2.1), else the first block's where the network answers in parts, else
- * EasyCache. The setting "faster_method" asks for another: "teacache", "first-block", "easycache",
- * "taylor".
+ * polynomial (Flux.1, Wan 2.1, HiDream-I1 Full), else the first block's where the network answers
+ * in parts, else EasyCache. The setting "faster_method" asks for another: "teacache",
+ * "first-block", "easycache", "taylor" (of outputs), and, for networks that answer
+ * "forward_attention", "taylor-attention" and "pyramid". Of two networks that draw one after
+ * another each has its own memory.
  *
  * Threading: as the run's.
  */
@@ -18,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-/* NULL where every step is computed: no such setting, few steps, several networks that draw. */
+/* NULL where every step is computed: no such setting, few steps. */
 AtlPasses *atl_passes_new (AtlRun *run, const char *role, guint n_steps);
 /* Accepts NULL. */
 void atl_passes_free (AtlPasses *self);
@@ -44,10 +46,17 @@ atl_passes_forward (AtlPasses *self, const char *role, AtlRequest *request, GErr
 /* Whether passes of that part come here. */
 gboolean atl_passes_concerns (const AtlPasses *self, const char *role, const char *function);
 
-/* The rule for a denoiser whose class and weights these are; `method` nullable. FALSE where
- * `strength` is not 1, 2 or 3. */
-gboolean atl_passes_rule (const AtlComponentClass *klass,
-                          const AtlCheckpoint *cp,
+/* What a rule is for. */
+typedef struct
+{
+  const AtlComponentClass *klass;
+  const AtlCheckpoint *cp;
+  gboolean is_pair;   /* of networks that draw one after another, which nothing was fitted to */
+  gboolean is_guided; /* by a text that is not wanted; what was taught its guidance differs */
+} AtlStepNetwork;
+
+/* `method` nullable. FALSE where `strength` is not 1, 2 or 3. */
+gboolean atl_passes_rule (const AtlStepNetwork *network,
                           const char *method,
                           double strength,
                           guint n_steps,

@@ -9,34 +9,33 @@
 
 #include "engine/diffusion/arrays.h"
 
-#define MAX_FACTORS (ATL_STEP_CACHE_MAX_ORDER + 1)
-
 struct _AtlStepCache
 {
   AtlStepRule rule;
   const AtlStepCache *lead;
-  guint step;                     /* the one that is asked for next */
-  gboolean is_computed;           /* of the last one, as the next two */
-  double indicator, sum;          /* below 0: none */
-  double total;                   /* that is summed up to the threshold */
-  double rate, ratio;             /* EASY: k; MAG: the product */
-  guint n_skipped, n_computed;    /* since the last computed one; in all */
-  AtlArray *probe;                /* (owned) TEA: of the step before; FIRST_BLOCK: r_c */
-  AtlArray *residual;             /* (owned) what blocks added */
-  AtlArray *before;               /* (owned) EASY: x of the step before */
-  AtlArray *x, *v;                /* (owned) EASY: of the last computed step */
-  AtlArray *factors[MAX_FACTORS]; /* (owned) TAYLOR */
-  guint n_factors, factors_step;
+  guint step;                   /* the one that is asked for next */
+  gboolean is_computed;         /* of the last one, as the next two */
+  double indicator, sum;        /* below 0: none */
+  double total;                 /* that is summed up to the threshold */
+  double rate, ratio;           /* EASY: k; MAG: the product */
+  guint n_skipped, n_computed;  /* since the last computed one; in all */
+  AtlArray *probe;              /* (owned) TEA: of the step before; FIRST_BLOCK: r_c */
+  AtlArray *residual;           /* (owned) what blocks added */
+  AtlArray *before;             /* (owned) EASY: x of the step before */
+  AtlArray *x, *v;              /* (owned) EASY: of the last computed step */
+  AtlSeries series;             /* TAYLOR */
+  AtlAttentionCache *attention; /* (owned) TAYLOR_ATTENTION, PYRAMID */
 };
 
 AtlStepCache *
-atl_step_cache_new (const AtlStepRule *rule, const AtlStepCache *lead)
+atl_step_cache_new (const AtlStepRule *rule, guint first, const AtlStepCache *lead)
 {
   AtlStepCache *self = g_new0 (AtlStepCache, 1);
 
   self->rule = *rule;
-  self->rule.order = MIN (rule->order, ATL_STEP_CACHE_MAX_ORDER);
+  self->step = first;
   self->lead = lead;
+  self->attention = atl_attention_cache_new ();
   self->ratio = 1;
   return self;
 }
@@ -51,8 +50,8 @@ atl_step_cache_free (AtlStepCache *self)
   atl_array_free (self->before);
   atl_array_free (self->x);
   atl_array_free (self->v);
-  for (guint i = 0; i < MAX_FACTORS; i++)
-    atl_array_free (self->factors[i]);
+  atl_series_clear (&self->series);
+  atl_attention_cache_free (self->attention);
   g_free (self);
 }
 
@@ -209,10 +208,13 @@ end (const Pass *pass, AtlArray *last, GError **error)
 
 /* --- Methods --- */
 
+/* MAG weighs a step before it looks at how many were skipped. */
 static gboolean
 must_compute (const AtlStepCache *self, guint step)
 {
-  return step < self->rule.n_first || step + self->rule.n_last >= self->rule.n_steps;
+  return step < self->rule.n_first || step + self->rule.n_last >= self->rule.n_steps ||
+         (self->rule.max_skips > 0 && self->n_skipped >= self->rule.max_skips &&
+          self->rule.method != ATL_SKIP_MAG);
 }
 
 /* Computes all; what the blocks added to `base`, the tokens before them, is kept. */
@@ -314,16 +316,14 @@ run_mag (AtlStepCache *self, const Pass *pass, guint step, GError **error)
   if (!must_compute (self, step) && self->residual != NULL)
     {
       self->ratio *= self->indicator;
-      self->n_skipped++;
       self->sum = self->total += fabs (1 - self->ratio);
       self->is_computed =
-          !(self->total < self->rule.threshold && self->n_skipped <= self->rule.max_skips);
+          !(self->total < self->rule.threshold && self->n_skipped < self->rule.max_skips);
     }
   if (self->is_computed)
     {
       self->ratio = 1;
       self->total = 0;
-      self->n_skipped = 0;
       return compute_blocks (self, pass, error);
     }
   if (!call (pass, "forward_probe", names, 1, &before, error))
@@ -380,49 +380,75 @@ run_easy (AtlStepCache *self, const Pass *pass, guint step, GError **error)
   return v;
 }
 
-/* Differences of the computed outputs, divided by the steps between them. */
-static void
-learn_taylor (AtlStepCache *self, const AtlArray *v, guint step)
+/* Whether TaylorSeer computes a step. */
+static gboolean
+taylor_computes (const AtlStepCache *self, guint step)
 {
-  AtlArray *now[MAX_FACTORS] = { atl_array_copy (v, "factor") };
-  guint n = 1;
+  gint64 since = (gint64) step - self->rule.n_first - 1;
 
-  for (; n <= self->rule.order && n <= self->n_factors; n++)
-    {
-      now[n] = atl_array_copy (now[n - 1], "factor");
-      add_to (now[n], self->factors[n - 1], -1.0f);
-      atl_array_affine (now[n], 1.0f / (float) (step - self->factors_step), 0.0f);
-    }
-  for (guint i = 0; i < MAX_FACTORS; i++)
-    replace (&self->factors[i], i < n ? now[i] : NULL);
-  self->n_factors = n;
-  self->factors_step = step;
+  return must_compute (self, step) || since % MAX (self->rule.interval, 1) == 0;
 }
 
 static AtlArray *
 run_taylor (AtlStepCache *self, const Pass *pass, guint step, GError **error)
 {
-  double ahead = (double) step - self->factors_step, weight = 1;
   AtlArray *v;
 
-  self->is_computed = must_compute (self, step) || self->n_factors == 0 ||
-                      (step > self->rule.n_first &&
-                       (step - self->rule.n_first - 1) % MAX (self->rule.interval, 1) == 0);
-  if (self->is_computed)
-    {
-      v = whole (pass, error);
-      if (v != NULL)
-        learn_taylor (self, v, step);
-      return v;
-    }
-  v = atl_array_copy (self->factors[0], "output");
-  for (guint j = 1; j < self->n_factors; j++)
-    {
-      weight *= ahead / j;
-      for (gint64 i = 0; i < atl_array_n_elems (v); i++)
-        atl_array_f32 (v)[i] += (float) weight * atl_array_f32 (self->factors[j])[i];
-    }
+  self->is_computed = self->series.n == 0 || taylor_computes (self, step);
+  if (!self->is_computed)
+    return atl_series_foretell (&self->series, "output", step);
+  v = whole (pass, error);
+  if (v != NULL)
+    atl_series_learn (&self->series, v, self->rule.order, step);
   return v;
+}
+
+static AtlArray *
+run_taylor_attention (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  self->is_computed =
+      !atl_attention_cache_is_filled (self->attention) || taylor_computes (self, step);
+  return atl_attention_cache_run (self->attention, pass->request, step, self->is_computed,
+                                  self->is_computed, self->rule.order, pass->run, pass->user_data,
+                                  error);
+}
+
+static AtlArray *
+run_pyramid (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  const AtlArray *timestep = atl_request_find (pass->request, "timestep");
+  /* Of several, a given first frame's 0 comes first. */
+  double t = timestep != NULL ? atl_array_f32 (timestep)[atl_array_n_elems (timestep) - 1] : NAN;
+  gboolean all = !atl_attention_cache_is_filled (self->attention) ||
+                 !(self->rule.timesteps[0] < t && t < self->rule.timesteps[1]);
+
+  self->is_computed = all || step % MAX (self->rule.self_every, 1) == 0;
+  return atl_attention_cache_run (self->attention, pass->request, step, self->is_computed,
+                                  all || step % MAX (self->rule.cross_every, 1) == 0, 0, pass->run,
+                                  pass->user_data, error);
+}
+
+static AtlArray *
+run_method (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+{
+  switch (self->rule.method)
+    {
+    case ATL_SKIP_EASY:
+      return run_easy (self, pass, step, error);
+    case ATL_SKIP_TEA:
+      return run_tea (self, pass, step, error);
+    case ATL_SKIP_FIRST_BLOCK:
+      return run_first_block (self, pass, step, error);
+    case ATL_SKIP_MAG:
+      return run_mag (self, pass, step, error);
+    case ATL_SKIP_TAYLOR:
+      return run_taylor (self, pass, step, error);
+    case ATL_SKIP_TAYLOR_ATTENTION:
+      return run_taylor_attention (self, pass, step, error);
+    case ATL_SKIP_PYRAMID:
+      return run_pyramid (self, pass, step, error);
+    }
+  g_return_val_if_reached (NULL);
 }
 
 AtlArray *
@@ -430,23 +456,34 @@ atl_step_cache_run (
     AtlStepCache *self, AtlRequest *request, AtlPassFunc run, gpointer user_data, GError **error)
 {
   const Pass pass = { request, run, user_data };
-  guint step = self->step++;
+  AtlArray *output;
 
   self->indicator = self->sum = -1;
-  switch (self->rule.method)
-    {
-    case ATL_SKIP_EASY:
-      return run_easy (self, &pass, step, error);
-    case ATL_SKIP_TEA:
-      return run_tea (self, &pass, step, error);
-    case ATL_SKIP_FIRST_BLOCK:
-      return run_first_block (self, &pass, step, error);
-    case ATL_SKIP_MAG:
-      return run_mag (self, &pass, step, error);
-    case ATL_SKIP_TAYLOR:
-      return run_taylor (self, &pass, step, error);
-    }
-  g_return_val_if_reached (NULL);
+  output = run_method (self, &pass, self->step++, error);
+  self->n_skipped = self->is_computed ? 0 : self->n_skipped + 1;
+  return output;
+}
+
+/* A step that keeps all attention, and one that is given all of it. */
+static gboolean
+count_attention (
+    const AtlStepRule *rule, const Pass *pass, AtlArray **output, guint64 *bytes, GError **error)
+{
+  g_autoptr (AtlAttentionCache) cache = atl_attention_cache_new ();
+  g_autoptr (AtlArray) again = NULL;
+  guint orders = rule->method == ATL_SKIP_PYRAMID ? 0 : MIN (rule->order, ATL_SERIES_MAX_ORDER);
+
+  *output = atl_attention_cache_run (cache, pass->request, 0, TRUE, TRUE, 0, pass->run,
+                                     pass->user_data, error);
+  if (*output == NULL)
+    return FALSE;
+  again = atl_attention_cache_run (cache, pass->request, 1, FALSE, FALSE, 0, pass->run,
+                                   pass->user_data, error);
+  /* All differences, and what is foretold. */
+  *bytes = (orders + 2) * atl_attention_cache_bytes (cache);
+  if (again == NULL)
+    g_clear_pointer (output, atl_array_free);
+  return again != NULL;
 }
 
 gboolean
@@ -469,9 +506,11 @@ atl_step_cache_count (const AtlStepRule *rule,
   if (rule->method == ATL_SKIP_EASY || rule->method == ATL_SKIP_TAYLOR)
     {
       *output = whole (&pass, error);
-      *bytes = *output != NULL ? MAX_FACTORS * atl_array_size (*output) : 0;
+      *bytes = *output != NULL ? (ATL_SERIES_MAX_ORDER + 1) * atl_array_size (*output) : 0;
       return *output != NULL;
     }
+  if (rule->method == ATL_SKIP_TAYLOR_ATTENTION || rule->method == ATL_SKIP_PYRAMID)
+    return count_attention (rule, &pass, output, bytes, error);
   if (rule->method != ATL_SKIP_FIRST_BLOCK &&
       !call (&pass, "forward_probe", probe, 1, &probed, error))
     return FALSE;

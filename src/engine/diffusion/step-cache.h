@@ -1,7 +1,7 @@
 /* Steps of a walk whose denoiser need not be computed whole: "faster, slightly different". One
  * memory for each of a step's passes (positive and negative conditioning).
  *
- *   AtlStepCache *cache = atl_step_cache_new (&rule, lead);
+ *   AtlStepCache *cache = atl_step_cache_new (&rule, 0, lead);
  *   AtlArray *out = atl_step_cache_run (cache, request, run, user_data, error);
  *
  * Methods, with mean|…| over all numbers and p the pass before:
@@ -16,19 +16,22 @@
  *   other blocks are left out, and what they added then is added.
  * - MAG (MagCache, Ma et al. 2025): of ratios known beforehand, sum of |1 - their product|.
  * - TAYLOR (TaylorSeer, Liu et al. 2025, lite): every `interval`-th output is computed, the others
- *   follow from differences up to `order`.
+ *   follow from differences up to `order` (series.h).
+ * - TAYLOR_ATTENTION (the same, whole): so is what attention gives in each block; all else is
+ *   computed (attention-cache.h).
+ * - PYRAMID (pyramid attention broadcast, Zhao et al. 2024): attention is repeated.
  *
  * Threading: one thread.
  */
 #pragma once
 
+#include "engine/diffusion/attention-cache.h"
 #include "engine/models/component.h"
 
 G_BEGIN_DECLS
 
 /* Below so many steps, as few-step models have, every one of them is computed. */
 #define ATL_STEP_CACHE_LEAST 10
-#define ATL_STEP_CACHE_MAX_ORDER 3u
 
 typedef enum
 {
@@ -36,7 +39,9 @@ typedef enum
   ATL_SKIP_TEA,
   ATL_SKIP_FIRST_BLOCK,
   ATL_SKIP_MAG,
-  ATL_SKIP_TAYLOR
+  ATL_SKIP_TAYLOR,
+  ATL_SKIP_TAYLOR_ATTENTION,
+  ATL_SKIP_PYRAMID
 } AtlSkipMethod;
 
 typedef struct
@@ -48,18 +53,18 @@ typedef struct
   double polynomial[5];  /* TEA: the highest power first */
   const char *probe;     /* TEA: the output that is compared */
   const double *ratios;  /* MAG: one a step; outlives the cache */
-  guint max_skips;       /* MAG: in a row */
-  guint interval, order; /* TAYLOR */
+  guint max_skips;       /* in a row; 0: no limit, but with MAG */
+  guint interval, order; /* TAYLOR, TAYLOR_ATTENTION */
+  /* PYRAMID: every how many steps, between timesteps (neither included) as the network has them. */
+  guint self_every, cross_every;
+  double timesteps[2];
 } AtlStepRule;
 
 typedef struct _AtlStepCache AtlStepCache;
 
-/* Runs the request's function; the caller's. NULL with an error. */
-typedef GPtrArray *(*AtlPassFunc) (const AtlRequest *request, gpointer user_data, GError **error);
-
-/* `lead` (nullable, outlives it) decides for both with EASY: the positive pass, which runs before.
- */
-AtlStepCache *atl_step_cache_new (const AtlStepRule *rule, const AtlStepCache *lead);
+/* `first` is the step that it is asked for first: 0, but for a network that comes in later. `lead`
+ * (nullable, outlives it) decides for both with EASY: the positive pass, which runs before. */
+AtlStepCache *atl_step_cache_new (const AtlStepRule *rule, guint first, const AtlStepCache *lead);
 /* Accepts NULL. */
 void atl_step_cache_free (AtlStepCache *self);
 

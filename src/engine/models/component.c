@@ -114,6 +114,23 @@ atl_request_find (const AtlRequest *self, const char *name)
 }
 
 AtlArray *
+atl_request_take (AtlRequest *self, const char *name)
+{
+  AtlArray *array = atl_request_find (self, name);
+  guint i;
+
+  return array != NULL && g_ptr_array_find (self->arrays, array, &i)
+             ? g_ptr_array_steal_index (self->arrays, i)
+             : NULL;
+}
+
+const GPtrArray *
+atl_request_arrays (const AtlRequest *self)
+{
+  return self->arrays;
+}
+
+AtlArray *
 atl_request_require (
     const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error)
 {

@@ -44,6 +44,10 @@ void atl_request_set_number (AtlRequest *self, const char *name, double value);
 double atl_request_number (const AtlRequest *self, const char *name, double fallback);
 /* NULL if absent; borrowed. */
 AtlArray *atl_request_find (const AtlRequest *self, const char *name);
+/* The same, the caller's: it is no longer in the request. */
+AtlArray *atl_request_take (AtlRequest *self, const char *name);
+/* All of them (element-type AtlArray*); borrowed. */
+const GPtrArray *atl_request_arrays (const AtlRequest *self);
 /* Absence, another number of dimensions or element type is ATL_ERROR_INVALID. Borrowed. */
 AtlArray *atl_request_require (
     const AtlRequest *self, const char *name, AtlDType dtype, guint n_dims, GError **error);

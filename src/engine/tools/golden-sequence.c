@@ -65,6 +65,21 @@ read_ratios (JsonObject *params, Rules *rules)
 }
 
 static gboolean
+read_pyramid (JsonObject *params, AtlStepRule *rule)
+{
+  JsonArray *range = atl_json_array (params, "timesteps");
+
+  if (range == NULL || json_array_get_length (range) != G_N_ELEMENTS (rule->timesteps))
+    return FALSE;
+  rule->method = ATL_SKIP_PYRAMID;
+  rule->self_every = (guint) atl_json_int (params, "self_every", 1);
+  rule->cross_every = (guint) atl_json_int (params, "cross_every", 1);
+  for (guint i = 0; i < G_N_ELEMENTS (rule->timesteps); i++)
+    rule->timesteps[i] = json_array_get_double_element (range, i);
+  return TRUE;
+}
+
+static gboolean
 read_rules (const GoldenCase *c, Rules *rules, GError **error)
 {
   JsonObject *params = c->params;
@@ -100,16 +115,19 @@ read_rules (const GoldenCase *c, Rules *rules, GError **error)
       rule->n_last = 0;
       ok = read_ratios (params, rules);
     }
-  else if (g_str_equal (method, "taylorseer") && atl_json_bool (params, "use_lite_mode", FALSE))
+  else if (g_str_equal (method, "taylorseer"))
     {
       gint64 after = atl_json_int (params, "disable_cache_after_step", rule->n_steps);
 
-      rule->method = ATL_SKIP_TAYLOR;
+      rule->method = atl_json_bool (params, "use_lite_mode", FALSE) ? ATL_SKIP_TAYLOR
+                                                                    : ATL_SKIP_TAYLOR_ATTENTION;
       rule->n_first = (guint) atl_json_int (params, "disable_cache_before_step", 3);
       rule->n_last = rule->n_steps - (guint) CLAMP (after, 0, (gint64) rule->n_steps);
       rule->interval = (guint) atl_json_int (params, "cache_interval", 5);
       rule->order = (guint) atl_json_int (params, "max_order", 1);
     }
+  else if (g_str_equal (method, "pyramid_attention_broadcast"))
+    ok = read_pyramid (params, rule);
   else
     ok = FALSE;
   if (!ok)
@@ -231,7 +249,7 @@ run (GoldenReport *report, const GoldenCase *c, const GoldenBackend *backend, GE
   for (guint pass = 0; pass < rules->n_passes; pass++)
     {
       rules->rule.ratios = rules->ratios[pass];
-      caches[pass] = atl_step_cache_new (&rules->rule, pass > 0 ? caches[0] : NULL);
+      caches[pass] = atl_step_cache_new (&rules->rule, 0, pass > 0 ? caches[0] : NULL);
     }
   ok = walk (c, component, rules, caches, outputs, error);
   for (guint pass = 0; pass < rules->n_passes; pass++)

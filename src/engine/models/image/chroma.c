@@ -11,7 +11,8 @@
  *
  * forward: latent [B, tokens, in], context [B, T, dim], timestep [B] in 0…1, image_ids [tokens,
  * axes], context_ids [T, axes], attention_mask [B, T + tokens] (nullable, 0: hidden; the tokens'
- * part is all 1) -> output [B, tokens, out]. Names: diffusers', or the authors'.
+ * part is all 1) -> output [B, tokens, out]. Names: diffusers', or the authors'. In parts (B = 1):
+ * stages.h.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -131,33 +132,34 @@ rows (AtlGraph *g, AtlTensor *P, gint64 first, guint n, AtlTensor **parts)
     parts[i] = atl_reshape_to (g, atl_slice (g, P, 0, first + i, 1), 1, 1, P->dim[1]);
 }
 
+/* user_data: the table. */
 static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+modulate (AtlFluxPass *p, AtlFluxKind kind, guint i, AtlTensor **mod, gpointer user_data)
 {
-  const Chroma *m = model;
-  const AtlFluxBlocks *b = &m->blocks;
-  AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
-  AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &b->context_embedder);
-  AtlTensor *P = table (g, m, atl_runner_input (g, inputs, "features"));
-  AtlFluxPass p = { .blocks = b, .g = g, .T = text->dim[1] };
-  gint64 pictures = 3 * (gint64) b->n_single, texts = pictures + 6 * (gint64) b->n_double;
-  AtlTensor *x, *mod[6], *mod_text[6];
+  guint first[] = { 3 * p->blocks->n_single, 3 * p->blocks->n_single + 6 * p->blocks->n_double, 0 };
+  guint n = kind == ATL_FLUX_SINGLE ? 3 : 6;
 
-  p.rope = atl_runner_input (g, inputs, "rope");
-  for (guint i = 0; i < b->n_double; i++)
-    {
-      rows (g, P, pictures + 6 * (gint64) i, 6, mod);
-      rows (g, P, texts + 6 * (gint64) i, 6, mod_text);
-      atl_flux_double (&p, i, mod, mod_text, &image, &text);
-    }
-  x = atl_concat (g, 1, 2, (AtlTensor *[]){ text, image });
-  for (guint i = 0; i < b->n_single; i++)
-    {
-      rows (g, P, 3 * (gint64) i, 3, mod);
-      x = atl_flux_single (&p, i, mod, x);
-    }
+  rows (p->g, user_data, first[kind] + n * i, n, mod);
+}
+
+typedef struct
+{
+  const Chroma *m;
+  AtlStage stage;
+} Call;
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  AtlFluxPass p = { .blocks = &call->m->blocks, .g = g, .stage = call->stage, .inputs = inputs };
+  AtlTensor *P = table (g, call->m, atl_runner_input (g, inputs, "features"));
+  AtlTensor *x = atl_flux_run (&p, modulate, P), *mod[2];
+
+  if (x == NULL)
+    return;
   rows (g, P, P->dim[0] - 2, 2, mod);
-  atl_graph_output (g, atl_flux_end (&p, x, mod, image->dim[1]), "output");
+  atl_flux_end (&p, x, mod);
 }
 
 /* [rows, 64] of one timestep. */
@@ -212,46 +214,70 @@ first_rows (const AtlArray *from, gint64 n, const char *name)
 
 static gboolean
 run_one (Chroma *m,
-         const AtlArray *latent,
-         const AtlArray *context,
+         const AtlRequest *request,
+         AtlArray *const *in,
          const AtlArray *mask,
-         const AtlArray *context_ids,
-         const AtlArray *image_ids,
-         float timestep,
          gint64 b,
-         AtlArray **all,
+         GPtrArray *outputs,
          GCancellable *cancellable,
          GError **error)
 {
+  Call call = { .m = m, .stage = atl_stage_of (request) };
+  const AtlArray *times = in[4];
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
-  g_autoptr (GPtrArray) outputs = atl_arrays_new ();
-  g_autoptr (AtlArray) x = one_of (latent, b, NULL, "latent");
-  g_autoptr (AtlArray) text = one_of (context, b, mask, "context");
+  g_autoptr (AtlArray) x = one_of (in[0], b, NULL, "latent");
+  g_autoptr (AtlArray) text = one_of (in[1], b, mask, "context");
   g_autoptr (AtlArray) ids = NULL;
   g_autoptr (AtlArray) rope = NULL;
-  g_autoptr (AtlArray) f = features (m, timestep);
-  const AtlArray *out;
+  g_autoptr (AtlArray) f = features (m, atl_array_f32 (times)[MIN (b, times->dim[0] - 1)]);
 
   if (text->dim[1] < 1)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("The mask hides the whole text"));
       return FALSE;
     }
-  ids = first_rows (context_ids, text->dim[1], "context_ids");
-  rope = atl_flux_blocks_rope (&m->blocks, ids, image_ids);
+  ids = first_rows (in[3], text->dim[1], "context_ids");
+  rope = atl_flux_blocks_rope (&m->blocks, ids, in[2]);
   g_ptr_array_add (inputs, x);
   g_ptr_array_add (inputs, text);
   g_ptr_array_add (inputs, f);
   g_ptr_array_add (inputs, rope);
-  if (!atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable, error))
-    return FALSE;
-  out = outputs->pdata[0];
-  if (*all == NULL)
-    *all = atl_array_new ("output", ATL_DTYPE_F32, 3,
-                          (gint64[]){ latent->dim[0], out->dim[1], out->dim[2] });
-  if (!atl_array_is_hollow (out))
-    memcpy ((guint8 *) (*all)->data + (gsize) b * atl_array_size (out), out->data,
-            atl_array_size (out));
+  return atl_stage_add_inputs (call.stage, request, TRUE, inputs, error) &&
+         atl_runner_run (m->net.runner, atl_request_function (request), describe, &call, inputs,
+                         outputs, cancellable, error);
+}
+
+/* Pictures one after another, as their texts may be of different lengths. */
+static gboolean
+run_batch (Chroma *m,
+           const AtlRequest *request,
+           AtlArray *const *in,
+           const AtlArray *mask,
+           GPtrArray *outputs,
+           GCancellable *cancellable,
+           GError **error)
+{
+  gint64 B = in[0]->dim[0];
+  AtlArray *all = NULL;
+
+  for (gint64 b = 0; b < B; b++)
+    {
+      g_autoptr (GPtrArray) one = atl_arrays_new ();
+      const AtlArray *out;
+
+      if (!run_one (m, request, in, mask, b, one, cancellable, error))
+        return FALSE;
+      out = one->pdata[0];
+      if (all == NULL)
+        {
+          all =
+              atl_array_new ("output", ATL_DTYPE_F32, 3, (gint64[]){ B, out->dim[1], out->dim[2] });
+          g_ptr_array_add (outputs, all);
+        }
+      if (!atl_array_is_hollow (out))
+        memcpy ((guint8 *) all->data + (gsize) b * atl_array_size (out), out->data,
+                atl_array_size (out));
+    }
   return TRUE;
 }
 
@@ -266,7 +292,7 @@ chroma_run (gpointer model,
     { "latent", 3 }, { "context", 3 }, { "image_ids", 2 }, { "context_ids", 2 }, { "timestep", 1 }
   };
   Chroma *m = model;
-  AtlArray *in[G_N_ELEMENTS (needed)], *all = NULL;
+  AtlArray *in[G_N_ELEMENTS (needed)];
   AtlArray *mask = atl_request_find (request, "attention_mask");
   gint64 B;
 
@@ -283,22 +309,20 @@ chroma_run (gpointer model,
                    _ ("The latent, the text, its mask and their positions do not belong together"));
       return FALSE;
     }
-  for (gint64 b = 0; b < B; b++)
-    if (!run_one (m, in[0], in[1], mask, in[3], in[2],
-                  atl_array_f32 (in[4])[in[4]->dim[0] == B ? b : 0], b, &all, cancellable, error))
-      {
-        atl_array_free (all);
-        return FALSE;
-      }
-  g_ptr_array_add (outputs, all);
-  return TRUE;
+  if (B == 1)
+    return run_one (m, request, in, mask, 0, outputs, cancellable, error);
+  if (atl_stage_of (request) == ATL_STAGE_WHOLE)
+    return run_batch (m, request, in, mask, outputs, cancellable, error);
+  g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, _ ("%s cannot do “%s”"), "chroma",
+               atl_request_function (request));
+  return FALSE;
 }
 
 const AtlComponentClass atl_chroma_class = {
   .name = "chroma",
   .origins = (const char *const[]){ "ChromaTransformer2DModel", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Chroma),
   .read = chroma_read,

@@ -8,6 +8,7 @@
 
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
+#include "engine/models/blocks/runner.h"
 
 /* --- Weights --- */
 
@@ -132,6 +133,31 @@ feed_forward (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x)
   return atl_apply (p->g, x, &t->mlp2);
 }
 
+/* What attention adds to text and picture, before its gate. */
+static void
+attend (AtlFluxPass *p, guint i, AtlTensor *const *const *mod, AtlTensor **x, AtlTensor **out)
+{
+  static const char *const kinds[2] = { "text", "image" };
+  const AtlFluxStream *stream[2] = { &p->blocks->text[i], &p->blocks->image[i] };
+  AtlTensor *qkv[2][3], *joint[3], *y;
+  gint64 first[2] = { 0, p->T };
+
+  for (guint s = 0; s < 2; s++)
+    out[s] = atl_stage_reuse (p->stage, p->g, p->inputs, kinds[s], i);
+  if (out[0] != NULL && out[1] != NULL)
+    return;
+  for (guint s = 0; s < 2; s++)
+    atl_qkv (p->g, &stream[s]->qkv, atl_modulated (p->g, x[s], mod[s]), p->blocks->n_heads, qkv[s]);
+  atl_qkv_join (p->g, qkv[0], qkv[1], joint);
+  y = atl_qkv_attend (p->g, joint, p->rope);
+  for (guint s = 0; s < 2; s++)
+    {
+      AtlTensor *own = atl_contiguous (p->g, atl_slice (p->g, y, 1, first[s], x[s]->dim[1]));
+
+      out[s] = atl_stage_keep (p->stage, p->g, atl_apply (p->g, own, &stream[s]->out), kinds[s], i);
+    }
+}
+
 void
 atl_flux_double (AtlFluxPass *p,
                  guint i,
@@ -143,43 +169,82 @@ atl_flux_double (AtlFluxPass *p,
   AtlGraph *g = p->g;
   const AtlFluxStream *stream[2] = { &p->blocks->text[i], &p->blocks->image[i] };
   AtlTensor *const *mod[2] = { mod_text, mod_image };
-  AtlTensor *x[2] = { *text, *image }, *qkv[2][3], *joint[3], *y;
-  gint64 first[2] = { 0, p->T };
+  AtlTensor *x[2] = { *text, *image }, *out[2], *y;
 
-  for (guint s = 0; s < 2; s++)
-    atl_qkv (g, &stream[s]->qkv, atl_modulated (g, x[s], mod[s]), p->blocks->n_heads, qkv[s]);
-  atl_qkv_join (g, qkv[0], qkv[1], joint);
-  y = atl_qkv_attend (g, joint, p->rope);
+  attend (p, i, mod, x, out);
   for (guint s = 0; s < 2; s++)
     {
-      AtlTensor *own = atl_contiguous (g, atl_slice (g, y, 1, first[s], x[s]->dim[1])), *y_of_mlp;
-
-      x[s] = atl_gated (g, x[s], atl_apply (g, own, &stream[s]->out), mod[s][2]);
-      y_of_mlp = feed_forward (p, stream[s], atl_modulated (g, x[s], mod[s] + 3));
-      x[s] = atl_gated (g, x[s], y_of_mlp, mod[s][5]);
+      x[s] = atl_gated (g, x[s], out[s], mod[s][2]);
+      y = feed_forward (p, stream[s], atl_modulated (g, x[s], mod[s] + 3));
+      x[s] = atl_gated (g, x[s], y, mod[s][5]);
     }
   *text = x[0];
   *image = x[1];
 }
 
-AtlTensor *
-atl_flux_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
+/* Of the joined streams. */
+static AtlTensor *
+run_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   const AtlFluxStream *t = &p->blocks->single[i];
   AtlTensor *n = atl_modulated (g, x, mod), *qkv[3], *mlp;
+  AtlTensor *y = atl_stage_reuse (p->stage, g, p->inputs, "single", i);
 
-  atl_qkv (g, &t->qkv, n, p->blocks->n_heads, qkv);
+  if (y == NULL)
+    {
+      atl_qkv (g, &t->qkv, n, p->blocks->n_heads, qkv);
+      y = atl_stage_keep (p->stage, g, atl_qkv_attend (g, qkv, p->rope), "single", i);
+    }
   mlp = atl_apply_act (g, n, &t->mlp1, ATL_ACT_GELU_TANH);
-  n = atl_concat (g, 2, 2, (AtlTensor *[]){ atl_qkv_attend (g, qkv, p->rope), mlp });
+  n = atl_concat (g, 2, 2, (AtlTensor *[]){ y, mlp });
   return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
 }
 
 AtlTensor *
-atl_flux_end (AtlFluxPass *p, AtlTensor *x, AtlTensor *const *mod, gint64 n)
+atl_flux_run (AtlFluxPass *p, AtlFluxModulateFunc modulate, gpointer user_data)
 {
+  const AtlFluxBlocks *b = p->blocks;
   AtlGraph *g = p->g;
+  AtlTensor *image = NULL, *text = NULL, *x, *mod[6], *mod_text[6];
 
-  x = atl_contiguous (g, atl_slice (g, x, 1, p->T, n));
-  return atl_apply (g, atl_modulated (g, x, mod), &p->blocks->proj_out);
+  if (!atl_stage_resume (p->stage, g, p->inputs, &image, &text))
+    {
+      image = atl_apply (g, atl_runner_input (g, p->inputs, "latent"), &b->x_embedder);
+      if (atl_stage_begin (p->stage, g, image))
+        {
+          modulate (p, ATL_FLUX_IMAGE, 0, mod, user_data);
+          atl_graph_output (g, atl_modulated (g, image, mod), "probe");
+          return NULL;
+        }
+      text = atl_apply (g, atl_runner_input (g, p->inputs, "context"), &b->context_embedder);
+    }
+  if (p->stage == ATL_STAGE_END)
+    return image;
+  p->T = text->dim[1];
+  p->rope = atl_runner_input (g, p->inputs, "rope");
+  for (guint i = atl_stage_first_block (p->stage); i < b->n_double; i++)
+    {
+      modulate (p, ATL_FLUX_IMAGE, i, mod, user_data);
+      modulate (p, ATL_FLUX_TEXT, i, mod_text, user_data);
+      atl_flux_double (p, i, mod, mod_text, &image, &text);
+      if (atl_stage_pause (p->stage, g, image, text))
+        return NULL;
+    }
+  x = atl_concat (g, 1, 2, (AtlTensor *[]){ text, image });
+  for (guint i = 0; i < b->n_single; i++)
+    {
+      modulate (p, ATL_FLUX_SINGLE, i, mod, user_data);
+      x = run_single (p, i, mod, x);
+    }
+  x = atl_contiguous (g, atl_slice (g, x, 1, p->T, image->dim[1]));
+  atl_stage_finish (p->stage, g, x);
+  return x;
+}
+
+void
+atl_flux_end (AtlFluxPass *p, AtlTensor *x, AtlTensor *const *mod)
+{
+  x = atl_apply (p->g, atl_modulated (p->g, x, mod), &p->blocks->proj_out);
+  atl_graph_output (p->g, x, "output");
 }

@@ -3,11 +3,17 @@
  *
  * Shift, scale and gate come from outside: from the timestep in Flux, from a table in Chroma.
  *
+ *   AtlFluxPass p = { .blocks = &m->blocks, .g = g, .stage = stage, .inputs = inputs };
+ *   x = atl_flux_run (&p, modulate, m);
+ *   if (x != NULL)
+ *     atl_flux_end (&p, x, mod);
+ *
  * Threading: as the graph's.
  */
 #pragma once
 
 #include "engine/models/blocks/denoiser.h"
+#include "engine/models/blocks/stages.h"
 
 G_BEGIN_DECLS
 
@@ -42,25 +48,40 @@ AtlArray *atl_flux_blocks_rope (const AtlFluxBlocks *self,
                                 const AtlArray *context_ids,
                                 const AtlArray *image_ids);
 
-typedef struct
+typedef struct _AtlFluxPass AtlFluxPass;
+
+/* Shift, scale and gate of a block into `mod`, [B or 1, 1, D] each: six of a double block, for the
+ * attention, then for the MLP; three of a single one. */
+typedef enum
+{
+  ATL_FLUX_IMAGE,
+  ATL_FLUX_TEXT,
+  ATL_FLUX_SINGLE
+} AtlFluxKind;
+typedef void (*AtlFluxModulateFunc) (
+    AtlFluxPass *pass, AtlFluxKind kind, guint i, AtlTensor **mod, gpointer user_data);
+
+struct _AtlFluxPass
 {
   const AtlFluxBlocks *blocks;
   AtlGraph *g;
-  gint64 T; /* text tokens */
+  AtlStage stage;
+  GPtrArray *inputs; /* borrowed */
   AtlTensor *rope;
-} AtlFluxPass;
+  gint64 T; /* text tokens */
+};
 
-/* mod: shift, scale, gate of the attention, then of the MLP, [B, 1, D] each. Changes both streams.
- */
+/* The part of a pass that is asked for, of the inputs "latent", "context" and "rope": the picture's
+ * tokens [B, n, D] behind the blocks, NULL where the part ends before that. */
+AtlTensor *atl_flux_run (AtlFluxPass *pass, AtlFluxModulateFunc modulate, gpointer user_data);
+/* mod as above. Changes both streams. */
 void atl_flux_double (AtlFluxPass *pass,
                       guint i,
                       AtlTensor *const *mod_image,
                       AtlTensor *const *mod_text,
                       AtlTensor **image,
                       AtlTensor **text);
-/* Of the joined streams; mod: shift, scale, gate. */
-AtlTensor *atl_flux_single (AtlFluxPass *pass, guint i, AtlTensor *const *mod, AtlTensor *x);
-/* The picture's n tokens out of the joined streams -> [B, n, out]; mod: shift, scale. */
-AtlTensor *atl_flux_end (AtlFluxPass *pass, AtlTensor *x, AtlTensor *const *mod, gint64 n);
+/* The picture's tokens -> "output" [B, n, out]; mod: shift, scale. */
+void atl_flux_end (AtlFluxPass *pass, AtlTensor *x, AtlTensor *const *mod);
 
 G_END_DECLS

@@ -2,13 +2,16 @@
  * FluxTransformer2DModel).
  *
  *   h = x_embedder(latent); c = context_embedder(context)
- *   temb = mlp(sin(1000 t)) + mlp(sin(1000 g)) + mlp(pooled)   256 sinusoids, cosines first; no g
- * in schnell double block: shift, scale, gate (attention), shift, scale, gate (MLP) =
- * Linear(SiLU(temb)) for picture and text each; one attention over text, then picture; q and k
- * RMS-normed per head, then rotary; x += gate * out; x += gate * Linear(GELU_tanh(Linear(LN(x) (1 +
- * scale) + shift))) single block on [text, picture]: shift, scale, gate; x += gate *
- * Linear([attention, GELU_tanh(mlp)]) out = proj_out(LN(picture) (1 + scale) + shift)   scale
- * before shift in diffusers' norm_out, the other way round in the authors' files
+ *   temb = mlp(sin(1000 t)) + mlp(sin(1000 g)) + mlp(pooled)  256 sinusoids, cosines first; no g in
+ *                                                             schnell
+ *   double block: shift, scale, gate (attention), shift, scale, gate (MLP) = Linear(SiLU(temb)) for
+ *     picture and text each; one attention over text, then picture; q and k RMS-normed per head,
+ *     then rotary; x += gate * out;
+ *     x += gate * Linear(GELU_tanh(Linear(LN(x) (1 + scale) + shift)))
+ *   single block on [text, picture]: shift, scale, gate;
+ *     x += gate * Linear([attention, GELU_tanh(mlp)])
+ *   out = proj_out(LN(picture) (1 + scale) + shift)  scale before shift in diffusers' norm_out, the
+ *                                                    other way round in the authors' files
  *
  * LN and RMS eps 1e-6, LN without weights. Rotary: neighbouring pairs, one axis after the other
  * (axes_dims_rope, 16/56/56), theta 10000, positions as given in ids.
@@ -101,56 +104,14 @@ typedef struct
   AtlStage stage;
 } Call;
 
-/* The streams of picture and text before the blocks that this part runs. */
+/* user_data: the times' embedding [B, D], through SiLU. */
 static void
-enter (const Call *call, AtlGraph *g, GPtrArray *inputs, AtlTensor **image, AtlTensor **text)
+modulate (AtlFluxPass *p, AtlFluxKind kind, guint i, AtlTensor **mod, gpointer user_data)
 {
-  const AtlFluxBlocks *b = &call->m->blocks;
+  const AtlFluxStream *streams[] = { &p->blocks->image[i], &p->blocks->text[i],
+                                     &p->blocks->single[i] };
 
-  if (call->stage == ATL_STAGE_REST)
-    {
-      *image = atl_runner_input (g, inputs, "hidden");
-      *text = atl_runner_input (g, inputs, "hidden_text");
-      return;
-    }
-  *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
-  *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &b->context_embedder);
-  if (call->stage != ATL_STAGE_WHOLE)
-    atl_graph_output (g, *image, "before");
-}
-
-/* The blocks of this part; both streams behind one another after the last one, else NULL. */
-static AtlTensor *
-run_blocks (const Call *call, AtlFluxPass *p, AtlTensor *temb, AtlTensor **image, AtlTensor **text)
-{
-  const AtlFluxBlocks *b = p->blocks;
-  AtlGraph *g = p->g;
-  AtlTensor *x, *mod[6], *mod_text[6];
-
-  for (guint i = call->stage == ATL_STAGE_REST ? 1 : 0; i < b->n_double; i++)
-    {
-      atl_modulation (g, temb, &b->image[i].mod, 6, mod);
-      if (call->stage == ATL_STAGE_PROBE)
-        {
-          atl_graph_output (g, atl_modulated (g, *image, mod), "probe");
-          return NULL;
-        }
-      atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
-      atl_flux_double (p, i, mod, mod_text, image, text);
-      if (call->stage == ATL_STAGE_FIRST)
-        {
-          atl_graph_output (g, *image, "hidden");
-          atl_graph_output (g, *text, "hidden_text");
-          return NULL;
-        }
-    }
-  x = atl_concat (g, 1, 2, (AtlTensor *[]){ *text, *image });
-  for (guint i = 0; i < b->n_single; i++)
-    {
-      atl_modulation (g, temb, &b->single[i].mod, 3, mod);
-      x = atl_flux_single (p, i, mod, x);
-    }
-  return x;
+  atl_modulation (p->g, user_data, &streams[kind]->mod, kind == ATL_FLUX_SINGLE ? 3 : 6, mod);
 }
 
 static void
@@ -158,8 +119,8 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
 {
   const Call *call = data;
   const Flux *m = call->m;
-  AtlFluxPass p = { .blocks = &m->blocks, .g = g };
-  AtlTensor *image = NULL, *text = NULL, *x, *temb, *mod[2];
+  AtlFluxPass p = { .blocks = &m->blocks, .g = g, .stage = call->stage, .inputs = inputs };
+  AtlTensor *x, *temb, *mod[2];
 
   temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
   if (m->guidance.first.w != NULL)
@@ -167,26 +128,11 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
         g, temb, atl_embedder (g, &m->guidance, atl_runner_input (g, inputs, "guidance_features")));
   temb = atl_add (g, temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   temb = atl_act (g, ATL_ACT_SILU, temb);
-  if (call->stage == ATL_STAGE_END)
-    image = x = atl_runner_input (g, inputs, "last");
-  else
-    {
-      enter (call, g, inputs, &image, &text);
-      p.T = text->dim[1];
-      if (call->stage != ATL_STAGE_PROBE)
-        p.rope = atl_runner_input (g, inputs, "rope");
-      x = run_blocks (call, &p, temb, &image, &text);
-    }
+  x = atl_flux_run (&p, modulate, temb);
   if (x == NULL)
     return;
-  if (call->stage == ATL_STAGE_REST)
-    {
-      x = atl_contiguous (g, atl_slice (g, x, 1, p.T, image->dim[1]));
-      atl_graph_output (g, x, "last");
-      p.T = 0;
-    }
   atl_modulation_of_end (g, temb, &m->norm_out, m->shift_first, mod);
-  atl_graph_output (g, atl_flux_end (&p, x, mod, image->dim[1]), "output");
+  atl_flux_end (&p, x, mod);
 }
 
 static gboolean
@@ -257,7 +203,7 @@ const AtlComponentClass atl_flux_class = {
   .name = "flux",
   .origins = (const char *const[]){ "FluxTransformer2DModel", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Flux),
   .read = flux_read,

@@ -27,6 +27,7 @@
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 
@@ -314,32 +315,65 @@ single_block (Pass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
   return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
 }
 
-static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+typedef struct
 {
-  const Flux2 *m = model;
-  AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &m->x_embedder);
-  AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &m->context_embedder);
-  Pass p = { .m = m, .g = g, .T = text->dim[1] };
-  AtlTensor *temb, *x[2] = { text, image }, *mod[2][6], *joined, *ends[2];
+  const Flux2 *m;
+  AtlStage stage;
+} Call;
 
+/* The picture's tokens behind the blocks of this part; NULL where it ends before the last one. */
+static AtlTensor *
+run_blocks (const Call *call, AtlGraph *g, GPtrArray *inputs, AtlTensor *temb)
+{
+  const Flux2 *m = call->m;
+  Pass p = { .m = m, .g = g };
+  AtlTensor *x[2], *mod[2][6], *joined;
+
+  if (!atl_stage_resume (call->stage, g, inputs, &x[1], &x[0]))
+    {
+      x[1] = atl_apply (g, atl_runner_input (g, inputs, "latent"), &m->x_embedder);
+      if (atl_stage_begin (call->stage, g, x[1]))
+        return NULL;
+      x[0] = atl_apply (g, atl_runner_input (g, inputs, "context"), &m->context_embedder);
+    }
+  if (call->stage == ATL_STAGE_END)
+    return x[1];
+  p.T = x[0]->dim[1];
   p.rope = atl_runner_input (g, inputs, "rope");
+  for (guint s = 0; s < 2; s++)
+    atl_modulation (g, temb, &m->mod[s], 6, mod[s]);
+  for (guint i = atl_stage_first_block (call->stage); i < m->n_double; i++)
+    {
+      double_block (&p, i, mod, x);
+      if (atl_stage_pause (call->stage, g, x[1], x[0]))
+        return NULL;
+    }
+  joined = atl_concat (g, 1, 2, x);
+  atl_modulation (g, temb, &m->mod_single, 3, mod[0]);
+  for (guint i = 0; i < m->n_single; i++)
+    joined = single_block (&p, i, mod[0], joined);
+  joined = atl_contiguous (g, atl_slice (g, joined, 1, p.T, x[1]->dim[1]));
+  atl_stage_finish (call->stage, g, joined);
+  return joined;
+}
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const Flux2 *m = call->m;
+  AtlTensor *temb, *x, *ends[2];
+
   temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
   if (m->guidance.first.w != NULL)
     temb = atl_add (
         g, temb, atl_embedder (g, &m->guidance, atl_runner_input (g, inputs, "guidance_features")));
   temb = atl_act (g, ATL_ACT_SILU, temb);
-  for (guint s = 0; s < 2; s++)
-    atl_modulation (g, temb, &m->mod[s], 6, mod[s]);
-  for (guint i = 0; i < m->n_double; i++)
-    double_block (&p, i, mod, x);
-  joined = atl_concat (g, 1, 2, x);
-  atl_modulation (g, temb, &m->mod_single, 3, mod[0]);
-  for (guint i = 0; i < m->n_single; i++)
-    joined = single_block (&p, i, mod[0], joined);
-  joined = atl_contiguous (g, atl_slice (g, joined, 1, p.T, image->dim[1]));
+  x = run_blocks (call, g, inputs, temb);
+  if (x == NULL)
+    return;
   atl_modulation_of_end (g, temb, &m->norm_out, m->shift_first, ends);
-  atl_graph_output (g, atl_apply (g, atl_modulated (g, joined, ends), &m->proj_out), "output");
+  atl_graph_output (g, atl_apply (g, atl_modulated (g, x, ends), &m->proj_out), "output");
 }
 
 static gboolean
@@ -353,6 +387,7 @@ flux2_run (gpointer model,
     { "latent", 3 }, { "context", 3 }, { "image_ids", 2 }, { "context_ids", 2 }, { "timestep", 1 }
   };
   Flux2 *m = model;
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (AtlArray) time = NULL;
   g_autoptr (AtlArray) guidance = NULL;
@@ -389,15 +424,16 @@ flux2_run (gpointer model,
   g_ptr_array_add (inputs, in[1]);
   g_ptr_array_add (inputs, time);
   g_ptr_array_add (inputs, rope);
-  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
-                         error);
+  return atl_stage_add_inputs (call.stage, request, TRUE, inputs, error) &&
+         atl_runner_run (m->net.runner, atl_request_function (request), describe, &call, inputs,
+                         outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_flux2_class = {
   .name = "flux2",
   .origins = (const char *const[]){ "Flux2Transformer2DModel", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Flux2),
   .read = flux2_read,

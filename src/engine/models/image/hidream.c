@@ -33,6 +33,7 @@
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/stack.h"
+#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/image/hidream-private.h"
@@ -196,35 +197,83 @@ single_block (Pass *p, guint i, AtlTensor *x)
   return atl_gated (g, x, feed_forward (p, &b->ff, atl_modulated (g, x, mod + 3)), mod[5]);
 }
 
-static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+typedef struct
 {
-  const HiDream *m = model;
-  AtlTensor *latent = atl_runner_input (g, inputs, "latent"), *text, *x, *mod[2];
+  const HiDream *m;
+  AtlStage stage;
+} Call;
+
+/* The picture's tokens, padding included, before the blocks. */
+static AtlTensor *
+embed_patches (AtlGraph *g, const HiDream *m, GPtrArray *inputs)
+{
+  AtlTensor *x = atl_patches_cut (g, atl_runner_input (g, inputs, "latent"), m->patch);
+
+  if (atl_arrays_find (inputs, "padding") != NULL)
+    x = atl_concat (g, 1, 2, (AtlTensor *[]){ x, atl_runner_input (g, inputs, "padding") });
+  return atl_apply (g, x, &m->x_embedder);
+}
+
+/* The picture's tokens behind the blocks of this part; NULL where it ends before the last one. */
+static AtlTensor *
+run_blocks (const Call *call, Pass *p, GPtrArray *inputs)
+{
+  const HiDream *m = call->m;
+  AtlGraph *g = p->g;
+  AtlTensor *x, *text;
+  gint64 n;
+
+  p->llama = atl_runner_input (g, inputs, "context_2");
+  if (!atl_stage_resume (call->stage, g, inputs, &x, &text))
+    {
+      x = embed_patches (g, m, inputs);
+      atl_stage_begin (call->stage, g, x);
+      text = atl_linear (g, atl_runner_input (g, inputs, "context"),
+                         atl_weight (g, m->caption_t5.w), NULL);
+      text = atl_concat (g, 1, 2, (AtlTensor *[]){ text, own_text (p, m->n_entries - 1) });
+    }
+  n = x->dim[1];
+  p->rope = atl_runner_input (g, inputs, "rope");
+  if (atl_arrays_find (inputs, "mask") != NULL)
+    p->mask = atl_runner_input (g, inputs, "mask");
+  for (guint i = atl_stage_first_block (call->stage); i < m->n_double; i++)
+    {
+      double_block (p, i, &x, &text);
+      if (atl_stage_pause (call->stage, g, x, text))
+        return NULL;
+    }
+  x = atl_concat (g, 1, 2, (AtlTensor *[]){ x, text });
+  for (guint i = m->n_double; i < m->n_blocks; i++)
+    x = single_block (p, i, x);
+  x = rows (p, x, 0, n);
+  atl_stage_finish (call->stage, g, x);
+  return x;
+}
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const HiDream *m = call->m;
+  const AtlArray *latent = atl_arrays_find (inputs, "latent");
   gint64 h = latent->dim[2] / m->patch, w = latent->dim[3] / m->patch;
   Pass p = { .m = m, .g = g, .B = latent->dim[0] };
+  AtlTensor *x, *mod[2];
 
-  p.rope = atl_runner_input (g, inputs, "rope");
-  p.llama = atl_runner_input (g, inputs, "context_2");
-  x = atl_patches_cut (g, latent, m->patch);
-  if (atl_arrays_find (inputs, "padding") != NULL)
-    {
-      x = atl_concat (g, 1, 2, (AtlTensor *[]){ x, atl_runner_input (g, inputs, "padding") });
-      p.mask = atl_runner_input (g, inputs, "mask");
-    }
-  x = atl_apply (g, x, &m->x_embedder);
   p.temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
+  if (call->stage == ATL_STAGE_PROBE)
+    {
+      atl_stage_begin (call->stage, g, embed_patches (g, m, inputs));
+      atl_graph_output (g, p.temb, "probe");
+      return;
+    }
   p.temb =
       atl_add (g, p.temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   p.temb = atl_act (g, ATL_ACT_SILU, p.temb);
-  text = atl_linear (g, atl_runner_input (g, inputs, "context"), atl_weight (g, m->caption_t5.w),
-                     NULL);
-  text = atl_concat (g, 1, 2, (AtlTensor *[]){ text, own_text (&p, m->n_entries - 1) });
-  for (guint i = 0; i < m->n_double; i++)
-    double_block (&p, i, &x, &text);
-  x = atl_concat (g, 1, 2, (AtlTensor *[]){ x, text });
-  for (guint i = m->n_double; i < m->n_blocks; i++)
-    x = single_block (&p, i, x);
+  x = call->stage == ATL_STAGE_END ? atl_runner_input (g, inputs, "last")
+                                   : run_blocks (call, &p, inputs);
+  if (x == NULL)
+    return;
   atl_modulation_of_end (g, p.temb, &m->out_mod, TRUE, mod);
   x = atl_modulated (g, rows (&p, x, 0, h * w), mod);
   atl_graph_output (g, atl_patches_join (g, atl_apply (g, x, &m->out), h, w, m->patch), "output");
@@ -297,6 +346,7 @@ hidream_run (gpointer model,
     { "latent", 4 }, { "timestep", 1 }, { "context", 3 }, { "context_2", 4 }, { "pooled", 2 }
   };
   HiDream *m = model;
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (GPtrArray) made = atl_arrays_new ();
   AtlArray *in[G_N_ELEMENTS (needed)], *features, *rope;
@@ -327,15 +377,16 @@ hidream_run (gpointer model,
   g_ptr_array_add (made, rope);
   g_ptr_array_add (inputs, features);
   g_ptr_array_add (inputs, rope);
-  return atl_runner_run (m->net.runner, "forward", describe, m, inputs, outputs, cancellable,
-                         error);
+  return atl_stage_add_inputs (call.stage, request, TRUE, inputs, error) &&
+         atl_runner_run (m->net.runner, atl_request_function (request), describe, &call, inputs,
+                         outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_hidream_class = {
   .name = "hidream",
   .origins = (const char *const[]){ "HiDreamImageTransformer2DModel", "hidream", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (HiDream),
   .read = hidream_read,

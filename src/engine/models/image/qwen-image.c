@@ -163,46 +163,27 @@ typedef struct
   AtlStage stage;
 } Call;
 
-/* The streams of picture and text before the blocks that this part runs. */
-static void
-enter (const Call *call, AtlGraph *g, GPtrArray *inputs, AtlTensor **image, AtlTensor **text)
-{
-  const AtlFluxBlocks *b = &call->m->blocks;
-
-  if (call->stage == ATL_STAGE_REST)
-    {
-      *image = atl_runner_input (g, inputs, "hidden");
-      *text = atl_runner_input (g, inputs, "hidden_text");
-      return;
-    }
-  *image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
-  *text = atl_norm (g, ATL_NORM_RMS, atl_runner_input (g, inputs, "context"),
-                    atl_weight (g, call->m->txt_norm.w), NULL, ATL_DENOISER_EPS);
-  *text = atl_apply (g, *text, &b->context_embedder);
-  if (call->stage != ATL_STAGE_WHOLE)
-    atl_graph_output (g, *image, "before");
-}
-
-/* FALSE where this part ends before the last block. */
+/* The blocks of this part; FALSE where it ends before the last one. */
 static gboolean
 run_blocks (const Call *call,
             AtlGraph *g,
             GPtrArray *inputs,
             AtlTensor *temb,
             AtlTensor **image,
-            AtlTensor **text)
+            AtlTensor *text)
 {
   const Qwen *m = call->m;
   const AtlFluxBlocks *b = &m->blocks;
-  AtlFluxPass p = { .blocks = b, .g = g, .T = (*text)->dim[1] };
+  AtlFluxPass p = {
+    .blocks = b, .g = g, .stage = call->stage, .inputs = inputs, .T = text->dim[1]
+  };
   gboolean is_mixed = m->zero_cond && call->n_first < (*image)->dim[1];
   AtlTensor *temb0 = NULL, *mod[6], *mod0[6], *mixed[6], *mod_text[6];
 
-  if (call->stage != ATL_STAGE_PROBE)
-    p.rope = atl_runner_input (g, inputs, "rope");
+  p.rope = atl_runner_input (g, inputs, "rope");
   if (is_mixed)
     temb0 = embed_time (g, m, inputs, "zero_features");
-  for (guint i = call->stage == ATL_STAGE_REST ? 1 : 0; i < b->n_double; i++)
+  for (guint i = atl_stage_first_block (call->stage); i < b->n_double; i++)
     {
       atl_modulation (g, temb, &b->image[i].mod, 6, mod);
       if (is_mixed)
@@ -210,22 +191,12 @@ run_blocks (const Call *call,
           atl_modulation (g, temb0, &b->image[i].mod, 6, mod0);
           mix (g, mod, mod0, *image, call->n_first, mixed);
         }
-      if (call->stage == ATL_STAGE_PROBE)
-        {
-          atl_graph_output (g, atl_modulated (g, *image, is_mixed ? mixed : mod), "probe");
-          return FALSE;
-        }
       atl_modulation (g, temb, &b->text[i].mod, 6, mod_text);
-      atl_flux_double (&p, i, is_mixed ? mixed : mod, mod_text, image, text);
-      if (call->stage == ATL_STAGE_FIRST)
-        {
-          atl_graph_output (g, *image, "hidden");
-          atl_graph_output (g, *text, "hidden_text");
-          return FALSE;
-        }
+      atl_flux_double (&p, i, is_mixed ? mixed : mod, mod_text, image, &text);
+      if (atl_stage_pause (call->stage, g, *image, text))
+        return FALSE;
     }
-  if (call->stage == ATL_STAGE_REST)
-    atl_graph_output (g, *image, "last");
+  atl_stage_finish (call->stage, g, *image);
   return TRUE;
 }
 
@@ -235,16 +206,19 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
   const Call *call = data;
   const Qwen *m = call->m;
   const AtlFluxBlocks *b = &m->blocks;
-  AtlTensor *image, *text, *temb = embed_time (g, m, inputs, "time_features"), *mod[6];
+  AtlTensor *image, *text = NULL, *temb = embed_time (g, m, inputs, "time_features"), *mod[2];
 
-  if (call->stage == ATL_STAGE_END)
-    image = atl_runner_input (g, inputs, "last");
-  else
+  if (!atl_stage_resume (call->stage, g, inputs, &image, &text))
     {
-      enter (call, g, inputs, &image, &text);
-      if (!run_blocks (call, g, inputs, temb, &image, &text))
+      image = atl_apply (g, atl_runner_input (g, inputs, "latent"), &b->x_embedder);
+      if (atl_stage_begin (call->stage, g, image))
         return;
+      text = atl_norm (g, ATL_NORM_RMS, atl_runner_input (g, inputs, "context"),
+                       atl_weight (g, m->txt_norm.w), NULL, ATL_DENOISER_EPS);
+      text = atl_apply (g, text, &b->context_embedder);
     }
+  if (call->stage != ATL_STAGE_END && !run_blocks (call, g, inputs, temb, &image, text))
+    return;
   atl_modulation_of_end (g, temb, &m->norm_out, FALSE, mod);
   atl_graph_output (g, atl_apply (g, atl_modulated (g, image, mod), &b->proj_out), "output");
 }
@@ -391,7 +365,7 @@ const AtlComponentClass atl_qwen_image_class = {
   .name = "qwen-image",
   .origins = (const char *const[]){ "QwenImageTransformer2DModel", "qwen_image", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Qwen),
   .read = qwen_read,

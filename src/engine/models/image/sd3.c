@@ -29,6 +29,7 @@
 #include "engine/models/blocks/patches.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/image/sd3-names.h"
@@ -295,28 +296,69 @@ block (Pass *p, const Block *b, AtlTensor **image, AtlTensor **text)
   *text = feed_forward (p, &b->text, c, text_mod);
 }
 
-static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+typedef struct
 {
-  const Sd3 *m = model;
+  const Sd3 *m;
+  AtlStage stage;
+} Call;
+
+/* The picture's tokens, before the blocks. */
+static AtlTensor *
+embed_patches (AtlGraph *g, const Sd3 *m, GPtrArray *inputs)
+{
   AtlOpParams patches = { .stride = { 1, m->patch, m->patch } };
   AtlTensor *x =
       atl_conv (g, atl_permute_to (g, atl_runner_input (g, inputs, "latent"), 0, 2, 3, 1),
                 atl_weight (g, m->proj.w), atl_weight (g, m->proj.b), NULL, &patches);
-  AtlTensor *text = atl_apply (g, atl_runner_input (g, inputs, "context"), &m->context_embedder);
-  AtlTensor *ends[2];
-  Pass p = { .m = m, .g = g };
-  gint64 B = x->dim[0], h = x->dim[1], w = x->dim[2];
 
   x = atl_add (g, x, atl_runner_input (g, inputs, "positions"));
-  x = atl_reshape_to (g, x, B, h * w, m->dim);
+  return atl_reshape_to (g, x, x->dim[0], x->dim[1] * x->dim[2], m->dim);
+}
+
+/* The picture's tokens behind the blocks of this part; NULL where it ends before the last one. */
+static AtlTensor *
+run_blocks (const Call *call, Pass *p, GPtrArray *inputs)
+{
+  const Sd3 *m = call->m;
+  AtlTensor *x, *text;
+
+  if (!atl_stage_resume (call->stage, p->g, inputs, &x, &text))
+    {
+      x = embed_patches (p->g, m, inputs);
+      if (atl_stage_begin (call->stage, p->g, x))
+        return NULL;
+      text = atl_apply (p->g, atl_runner_input (p->g, inputs, "context"), &m->context_embedder);
+    }
+  if (call->stage == ATL_STAGE_END)
+    return x;
+  for (guint i = atl_stage_first_block (call->stage); i < m->n_blocks; i++)
+    {
+      if (!m->skipped[i])
+        block (p, &m->blocks[i], &x, &text);
+      if (atl_stage_pause (call->stage, p->g, x, text))
+        return NULL;
+    }
+  atl_stage_finish (call->stage, p->g, x);
+  return x;
+}
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const Sd3 *m = call->m;
+  const AtlArray *latent = atl_arrays_find (inputs, "latent");
+  gint64 h = latent->dim[2] / m->patch, w = latent->dim[3] / m->patch;
+  Pass p = { .m = m, .g = g };
+  AtlTensor *x, *ends[2];
+
   p.temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
   p.temb =
       atl_add (g, p.temb, atl_embedder (g, &m->pooled, atl_runner_input (g, inputs, "pooled")));
   p.temb = atl_act (g, ATL_ACT_SILU, p.temb);
-  for (guint i = 0; i < m->n_blocks; i++)
-    if (!m->skipped[i])
-      block (&p, &m->blocks[i], &x, &text);
+  x = run_blocks (call, &p, inputs);
+  if (x == NULL)
+    return;
   atl_modulation_of_end (g, p.temb, &m->norm_out, m->shift_first, ends);
   x = atl_modulated (g, x, ends);
   atl_graph_output (g, atl_patches_join (g, atl_apply (g, x, &m->proj_out), h, w, m->patch),
@@ -370,9 +412,9 @@ check_shapes (const Sd3 *m,
 
 /* Which blocks this run leaves out, and a key that tells graphs apart by them. The caller's. */
 static char *
-read_skipped (Sd3 *m, const AtlArray *list)
+read_skipped (Sd3 *m, const char *function, const AtlArray *list)
 {
-  GString *key = g_string_new ("forward");
+  GString *key = g_string_new (function);
 
   memset (m->skipped, 0, sizeof m->skipped);
   for (gint64 i = 0; list != NULL && i < atl_array_n_elems (list); i++)
@@ -399,6 +441,7 @@ sd3_run (gpointer model,
     { "latent", 4 }, { "timestep", 1 }, { "context", 3 }, { "pooled", 2 }
   };
   Sd3 *m = model;
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   const AtlArray *skip = atl_request_find (request, "skip_layers");
   g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
   g_autoptr (AtlArray) features = NULL;
@@ -411,21 +454,22 @@ sd3_run (gpointer model,
     return FALSE;
   if (skip != NULL && skip->dtype != ATL_DTYPE_I32)
     skip = NULL;
-  key = read_skipped (m, skip);
+  key = read_skipped (m, atl_request_function (request), skip);
   features = atl_timestep_array ("time_features", in[1], in[0]->dim[0], 1.0f, ATL_DENOISER_FREQS);
   g_ptr_array_add (inputs, in[0]);
   g_ptr_array_add (inputs, in[2]);
   g_ptr_array_add (inputs, in[3]);
   g_ptr_array_add (inputs, features);
   g_ptr_array_add (inputs, cut_positions (m, in[0]->dim[2] / m->patch, in[0]->dim[3] / m->patch));
-  return atl_runner_run (m->net.runner, key, describe, m, inputs, outputs, cancellable, error);
+  return atl_stage_add_inputs (call.stage, request, TRUE, inputs, error) &&
+         atl_runner_run (m->net.runner, key, describe, &call, inputs, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_sd3_class = {
   .name = "sd3",
   .origins = (const char *const[]){ "SD3Transformer2DModel", "sd3", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Sd3),
   .read = sd3_read,

@@ -128,53 +128,69 @@ choose_time (AtlGraph *g, AtlTensor *time, AtlTensor *noisy)
 typedef struct
 {
   const ZImage *m;
+  AtlStage stage;
   gint64 first, n; /* the target's among the pictures' tokens */
 } Call;
+
+/* The stream of text, pictures and their features, before the layers. */
+static AtlTensor *
+refine (AtlGraph *g,
+        const ZImage *m,
+        GPtrArray *inputs,
+        guint n,
+        AtlTensor *const *rope,
+        AtlTensor *time,
+        AtlTensor *noisy)
+{
+  AtlTensor *x[3];
+
+  x[0] = input (g, inputs, "text", "values");
+  x[0] = atl_apply (g, zimage_rms (g, m, x[0], &m->text_norm), &m->text_linear);
+  x[0] = with_padding (g, x[0], m->text_pad, inputs, "text");
+  for (guint i = 0; i < m->n_text_refiners; i++)
+    x[0] = zimage_block (g, m, &m->text_refiners[i], x[0], rope[0], NULL);
+  x[1] = atl_apply (g, input (g, inputs, "image", "values"), &m->x_embedder);
+  x[1] = with_padding (g, x[1], m->x_pad, inputs, "image");
+  for (guint i = 0; i < m->n_refiners; i++)
+    x[1] = zimage_block (g, m, &m->refiners[i], x[1], rope[1], choose_time (g, time, noisy));
+  if (n > 2)
+    {
+      x[2] = zimage_rms (g, m, input (g, inputs, "siglip", "values"), &m->siglip_norm);
+      x[2] = atl_apply (g, x[2], &m->siglip_linear);
+      x[2] = with_padding (g, x[2], m->siglip_pad, inputs, "siglip");
+      for (guint i = 0; i < m->n_siglip_refiners; i++)
+        x[2] = zimage_block (g, m, &m->siglip_refiners[i], x[2], rope[2], NULL);
+    }
+  return atl_concat (g, 0, n, x);
+}
 
 static void
 describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
 {
+  static const char *const kinds[] = { "text", "image", "siglip" };
   const Call *call = data;
   const ZImage *m = call->m;
-  gboolean has_features = atl_arrays_find (inputs, "siglip_values") != NULL;
-  AtlTensor *text = input (g, inputs, "text", "values"), *image, *x[3], *rope[3], *noisy[3], *time;
-  guint n = has_features ? 3 : 2;
+  guint n = atl_arrays_find (inputs, "siglip_values") != NULL ? 3 : 2;
+  AtlTensor *rope[3], *noisy[3], *x = zimage_resume (g, m, call->stage, inputs), *time;
   gint64 first;
 
   time = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
-  rope[0] = input (g, inputs, "text", "rope");
-  rope[1] = input (g, inputs, "image", "rope");
-  noisy[0] = input (g, inputs, "text", "noisy");
-  noisy[1] = input (g, inputs, "image", "noisy");
-  text = atl_apply (g, zimage_rms (g, m, text, &m->text_norm), &m->text_linear);
-  text = with_padding (g, text, m->text_pad, inputs, "text");
-  for (guint i = 0; i < m->n_text_refiners; i++)
-    text = zimage_block (g, m, &m->text_refiners[i], text, rope[0], NULL);
-  image = atl_apply (g, input (g, inputs, "image", "values"), &m->x_embedder);
-  image = with_padding (g, image, m->x_pad, inputs, "image");
-  for (guint i = 0; i < m->n_refiners; i++)
-    image = zimage_block (g, m, &m->refiners[i], image, rope[1], choose_time (g, time, noisy[1]));
-  x[0] = text;
-  x[1] = image;
-  if (has_features)
+  for (guint i = 0; i < n; i++)
     {
-      rope[2] = input (g, inputs, "siglip", "rope");
-      noisy[2] = input (g, inputs, "siglip", "noisy");
-      x[2] = zimage_rms (g, m, input (g, inputs, "siglip", "values"), &m->siglip_norm);
-      x[2] =
-          with_padding (g, atl_apply (g, x[2], &m->siglip_linear), m->siglip_pad, inputs, "siglip");
-      for (guint i = 0; i < m->n_siglip_refiners; i++)
-        x[2] = zimage_block (g, m, &m->siglip_refiners[i], x[2], rope[2], NULL);
+      rope[i] = input (g, inputs, kinds[i], "rope");
+      noisy[i] = input (g, inputs, kinds[i], "noisy");
     }
-  first = text->dim[0] + call->first;
-  x[0] = atl_concat (g, 0, n, x);
+  first = rope[0]->dim[0] + call->first;
+  if (x == NULL)
+    x = refine (g, m, inputs, n, rope, time, noisy[1]);
   rope[0] = atl_concat (g, 0, n, rope);
   time = choose_time (g, time, atl_concat (g, 0, n, noisy));
-  for (guint i = 0; i < m->n_layers; i++)
-    x[0] = zimage_block (g, m, &m->layers[i], x[0], rope[0], time);
-  x[0] = atl_contiguous (g, atl_slice (g, x[0], 0, first, call->n));
+  x = zimage_layers (g, m, call->stage, x, rope[0], time);
+  if (x == NULL)
+    return;
+  x = atl_contiguous (g, atl_slice (g, x, 0, first, call->n));
   time = atl_contiguous (g, atl_slice (g, time, 0, first, call->n));
-  atl_graph_output (g, zimage_end (g, m, x[0], time), "tokens_out");
+  atl_graph_output (g, zimage_end (g, m, x, time), "tokens_out");
 }
 
 /* --- The request --- */
@@ -298,16 +314,15 @@ zimage_run_omni (ZImage *m,
                  GCancellable *cancellable,
                  GError **error)
 {
-  AtlArray *noisy = atl_request_find (request, "noisy"), *target = NULL, *output;
+  AtlArray *noisy = atl_request_find (request, "noisy"), *target = NULL;
   AtlArray *timestep = atl_request_require (request, "timestep", ATL_DTYPE_F32, 1, error);
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
-  g_autoptr (GPtrArray) computed = atl_arrays_new ();
   g_auto (Tokens) text = { 0 };
   g_auto (Tokens) image = { 0 };
   g_auto (Tokens) siglip = { 0 };
   gboolean has_features = FALSE;
   gint64 start = 1, n_pictures, H = 0, W = 0;
-  Call call = { .m = m };
+  Call call = { .m = m, .stage = atl_stage_of (request) };
   g_autofree char *key = NULL;
   float times[2];
 
@@ -377,13 +392,8 @@ zimage_run_omni (ZImage *m,
   add_inputs (m, &image, inputs);
   if (has_features)
     add_inputs (m, &siglip, inputs);
-  key = g_strdup_printf ("omni %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, call.first, call.n);
-  if (!atl_runner_run (m->net.runner, key, describe, &call, inputs, computed, cancellable, error))
-    return FALSE;
-  output = atl_array_new ("output", ATL_DTYPE_F32, target->n_dims, target->dim);
-  read_size (m, target, &H, &W);
-  zimage_patch (atl_array_f32 (output), atl_array_f32 (computed->pdata[0]), m->channels, H, W,
-                TRUE);
-  g_ptr_array_add (outputs, output);
-  return TRUE;
+  key = g_strdup_printf ("%s omni %" G_GINT64_FORMAT " %" G_GINT64_FORMAT,
+                         atl_request_function (request), call.first, call.n);
+  return zimage_compute (m, request, key, describe, &call, inputs, target, outputs, cancellable,
+                         error);
 }

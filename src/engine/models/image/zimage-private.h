@@ -3,6 +3,7 @@
 
 #include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/stages.h"
 
 G_BEGIN_DECLS
 
@@ -45,12 +46,35 @@ AtlTensor *zimage_block (AtlGraph *g,
                          AtlTensor *x,
                          AtlTensor *rope,
                          AtlTensor *time);
+/* The layers of this part of a pass (blocks/stages.h) over the one stream [T, dim] of all tokens,
+ * or what it goes on from; NULL where the part ends before the last one. */
+AtlTensor *zimage_layers (AtlGraph *g,
+                          const ZImage *self,
+                          AtlStage stage,
+                          AtlTensor *x,
+                          AtlTensor *rope,
+                          AtlTensor *time);
+/* The stream that the part goes on from, [T, dim]; NULL where it begins with the first layer. */
+AtlTensor *zimage_resume (AtlGraph *g, const ZImage *self, AtlStage stage, GPtrArray *inputs);
 /* From [T, dim] and time as above to the patches' numbers [T, channels * 4]. */
 AtlTensor *zimage_end (AtlGraph *g, const ZImage *self, AtlTensor *x, AtlTensor *time);
 /* Latent [C, H, W] to tokens [n, 4 C] or back. */
 void zimage_patch (float *latent, float *tokens, gint64 C, gint64 H, gint64 W, gboolean is_back);
 /* n, filled up to whole groups of tokens. */
 gint64 zimage_filled (gint64 n);
+
+/* Runs a part's graph on arrays that were made (they stay the caller's) and those of the request
+ * that it goes on from. "tokens_out" becomes "output", a latent shaped as `like`. */
+gboolean zimage_compute (ZImage *self,
+                         const AtlRequest *request,
+                         const char *key,
+                         AtlDescribeFunc describe,
+                         gpointer call,
+                         GPtrArray *made,
+                         const AtlArray *like,
+                         GPtrArray *outputs,
+                         GCancellable *cancellable,
+                         GError **error);
 
 /* The mode that edits pictures: as atl_component_run() with requests that have the list "noisy". */
 gboolean zimage_run_omni (ZImage *self,

@@ -305,29 +305,82 @@ fill_up (AtlGraph *g, AtlTensor *x, AtlWeight *pad, GPtrArray *inputs, const cha
   return atl_concat (g, 0, 2, (AtlTensor *[]){ x, rows });
 }
 
-static void
-describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
+AtlTensor *
+zimage_resume (AtlGraph *g, const ZImage *m, AtlStage stage, GPtrArray *inputs)
 {
-  const ZImage *m = model;
-  AtlTensor *tokens = atl_runner_input (g, inputs, "tokens");
-  AtlTensor *text = atl_runner_input (g, inputs, "text");
-  AtlTensor *time = atl_runner_input (g, inputs, "time_features");
-  AtlTensor *rope_image = atl_runner_input (g, inputs, "rope_image");
-  AtlTensor *rope_text = atl_runner_input (g, inputs, "rope_text");
-  AtlTensor *image, *rope, *x;
+  AtlTensor *x;
 
-  time = atl_embedder (g, &m->time, time);
-  image = fill_up (g, atl_apply (g, tokens, &m->x_embedder), m->x_pad, inputs, "image_filling");
-  text = fill_up (g, atl_apply (g, zimage_rms (g, m, text, &m->text_norm), &m->text_linear),
-                  m->text_pad, inputs, "text_filling");
+  return atl_stage_resume (stage, g, inputs, &x, NULL) ? atl_reshape_to (g, x, x->dim[1], m->dim)
+                                                       : NULL;
+}
+
+static AtlTensor *
+as_batch (AtlGraph *g, AtlTensor *x)
+{
+  return atl_reshape_to (g, x, 1, x->dim[0], x->dim[1]);
+}
+
+AtlTensor *
+zimage_layers (
+    AtlGraph *g, const ZImage *m, AtlStage stage, AtlTensor *x, AtlTensor *rope, AtlTensor *time)
+{
+  if (stage == ATL_STAGE_END)
+    return x;
+  if (atl_stage_begin (stage, g, as_batch (g, x)))
+    return NULL;
+  for (guint i = atl_stage_first_block (stage); i < m->n_layers; i++)
+    {
+      x = zimage_block (g, m, &m->layers[i], x, rope, time);
+      if (atl_stage_pause (stage, g, as_batch (g, x), NULL))
+        return NULL;
+    }
+  atl_stage_finish (stage, g, as_batch (g, x));
+  return x;
+}
+
+typedef struct
+{
+  const ZImage *m;
+  AtlStage stage;
+} Call;
+
+/* The stream of picture, then text, before the layers. */
+static AtlTensor *
+refine (AtlGraph *g, const ZImage *m, GPtrArray *inputs, AtlTensor *const *rope, AtlTensor *time)
+{
+  AtlTensor *image = atl_apply (g, atl_runner_input (g, inputs, "tokens"), &m->x_embedder);
+  AtlTensor *text = zimage_rms (g, m, atl_runner_input (g, inputs, "text"), &m->text_norm);
+
+  image = fill_up (g, image, m->x_pad, inputs, "image_filling");
+  text = fill_up (g, atl_apply (g, text, &m->text_linear), m->text_pad, inputs, "text_filling");
   for (guint i = 0; i < m->n_refiners; i++)
-    image = zimage_block (g, m, &m->refiners[i], image, rope_image, time);
+    image = zimage_block (g, m, &m->refiners[i], image, rope[0], time);
   for (guint i = 0; i < m->n_text_refiners; i++)
-    text = zimage_block (g, m, &m->text_refiners[i], text, rope_text, NULL);
-  x = atl_concat (g, 0, 2, (AtlTensor *[]){ image, text });
-  rope = atl_concat (g, 0, 2, (AtlTensor *[]){ rope_image, rope_text });
-  for (guint i = 0; i < m->n_layers; i++)
-    x = zimage_block (g, m, &m->layers[i], x, rope, time);
+    text = zimage_block (g, m, &m->text_refiners[i], text, rope[1], NULL);
+  return atl_concat (g, 0, 2, (AtlTensor *[]){ image, text });
+}
+
+static void
+describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
+{
+  const Call *call = data;
+  const ZImage *m = call->m;
+  const AtlArray *tokens = atl_arrays_find (inputs, "tokens");
+  AtlTensor *time = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
+  AtlTensor *rope[2] = { NULL, NULL }, *x = zimage_resume (g, m, call->stage, inputs);
+
+  if (call->stage != ATL_STAGE_END)
+    {
+      rope[0] = atl_runner_input (g, inputs, "rope_image");
+      rope[1] = atl_runner_input (g, inputs, "rope_text");
+    }
+  if (x == NULL)
+    x = refine (g, m, inputs, rope, time);
+  if (call->stage != ATL_STAGE_END)
+    rope[0] = atl_concat (g, 0, 2, rope);
+  x = zimage_layers (g, m, call->stage, x, rope[0], time);
+  if (x == NULL)
+    return;
   x = atl_contiguous (g, atl_slice (g, x, 0, 0, tokens->dim[0]));
   atl_graph_output (g, zimage_end (g, m, x, time), "tokens_out");
 }
@@ -399,6 +452,36 @@ add_positions (const ZImage *m, GPtrArray *inputs, gint64 n_text, gint64 rows, g
   add_rope (m, inputs, "rope_image", positions, n);
 }
 
+gboolean
+zimage_compute (ZImage *m,
+                const AtlRequest *request,
+                const char *key,
+                AtlDescribeFunc describe,
+                gpointer call,
+                GPtrArray *made,
+                const AtlArray *like,
+                GPtrArray *outputs,
+                GCancellable *cancellable,
+                GError **error)
+{
+  g_autoptr (GPtrArray) inputs = g_ptr_array_new ();
+  AtlArray *tokens, *output;
+
+  g_ptr_array_extend (inputs, made, NULL, NULL);
+  if (!atl_stage_add_inputs (atl_stage_of (request), request, FALSE, inputs, error) ||
+      !atl_runner_run (m->net.runner, key, describe, call, inputs, outputs, cancellable, error))
+    return FALSE;
+  tokens = atl_arrays_find (outputs, "tokens_out");
+  if (tokens == NULL)
+    return TRUE;
+  output = atl_array_new ("output", ATL_DTYPE_F32, like->n_dims, like->dim);
+  zimage_patch (atl_array_f32 (output), atl_array_f32 (tokens), m->channels,
+                like->dim[like->n_dims - 2], like->dim[like->n_dims - 1], TRUE);
+  g_ptr_array_remove (outputs, tokens);
+  g_ptr_array_add (outputs, output);
+  return TRUE;
+}
+
 static gboolean
 zimage_run (gpointer model,
             const AtlRequest *request,
@@ -407,9 +490,9 @@ zimage_run (gpointer model,
             GError **error)
 {
   ZImage *m = model;
-  AtlArray *latent, *context, *timestep, *tokens, *text, *time, *output;
+  Call call = { .m = m, .stage = atl_stage_of (request) };
+  AtlArray *latent, *context, *timestep, *tokens, *text, *time;
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
-  g_autoptr (GPtrArray) computed = atl_arrays_new ();
   gint64 H, W, T, n;
 
   if (atl_request_find (request, "noisy") != NULL)
@@ -447,20 +530,15 @@ zimage_run (gpointer model,
   add_filling (inputs, "image_filling", n);
   add_filling (inputs, "text_filling", T);
   add_positions (m, inputs, T, H / ZIMAGE_PATCH, W / ZIMAGE_PATCH);
-  if (!atl_runner_run (m->net.runner, "forward", describe, m, inputs, computed, cancellable, error))
-    return FALSE;
-  output = atl_array_new ("output", ATL_DTYPE_F32, 5, latent->dim);
-  zimage_patch (atl_array_f32 (output), atl_array_f32 (computed->pdata[0]), m->channels, H, W,
-                TRUE);
-  g_ptr_array_add (outputs, output);
-  return TRUE;
+  return zimage_compute (m, request, atl_request_function (request), describe, &call, inputs,
+                         latent, outputs, cancellable, error);
 }
 
 const AtlComponentClass atl_zimage_class = {
   .name = "zimage",
   .origins = (const char *const[]){ "ZImageTransformer2DModel", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ "forward", NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (ZImage),
   .read = zimage_read,

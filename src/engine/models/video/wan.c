@@ -1,14 +1,17 @@
 /* The Wan 2.1 / 2.2 diffusion transformer (Wan-Video/Wan2.1 wan/modules/model.py; diffusers 0.42.1
  * WanTransformer3DModel, WanVACETransformer3DModel).
  *
- *   x = patch_embedding(latent)                 Conv3d, kernel = stride = (1, 2, 2); tokens in
- * (frame, row, column) order e = Linear(SiLU(Linear(sinusoids(t))))      256 sinusoids, cosines
- * first;  e6 = Linear(SiLU(e)) as 6 x dim text = Linear(GELU_tanh(Linear(context)))   no mask per
- * block: shift, scale, gate (self), shift, scale, gate (ffn) = modulation[6] + e6 x += gate *
- * self_attn(LN(x) (1 + scale) + shift)     q, k RMS-normed over the whole dim, rotary x +=
- * cross_attn(norm3(x), text)                      norm3 affine; no gate x += gate * ffn(LN(x) (1 +
- * scale) + shift)           Linear, GELU_tanh, Linear out = Linear(LN(x) (1 + scale) + shift)
- * shift, scale = head.modulation[2] + e;  unpatched, channels last per patch
+ *   x = patch_embedding(latent)             Conv3d, kernel = stride = (1, 2, 2); tokens in (frame,
+ *                                           row, column) order
+ *   e = Linear(SiLU(Linear(sinusoids(t))))  256 sinusoids, cosines first;
+ *   e6 = Linear(SiLU(e)) as 6 x dim
+ *   text = Linear(GELU_tanh(Linear(context)))  no mask
+ *   per block: shift, scale, gate (self), shift, scale, gate (ffn) = modulation[6] + e6
+ *     x += gate * self_attn(LN(x) (1 + scale) + shift)  q, k RMS-normed over the whole dim, rotary
+ *     x += cross_attn(norm3(x), text)                   norm3 affine; no gate
+ *     x += gate * ffn(LN(x) (1 + scale) + shift)        Linear, GELU_tanh, Linear
+ *   out = Linear(LN(x) (1 + scale) + shift)  shift, scale = head.modulation[2] + e; unpatched,
+ *                                            channels last per patch
  *
  * Rotary: adjacent pairs, axes (frame, row, column), row = column = 2 (d // 6) of a head's
  * components, frame the rest, theta 10000. LN eps 1e-6 without weights except norm3. Picture to
@@ -22,7 +25,8 @@
  * forward: latent [B, C, F, H, W], timestep [B] or [B, tokens], context [B, T, text_dim];
  * image_context [n, tokens, dim], control [B, 96, F, H, W] and control_scale [n]  ->  output [B,
  * C_out, F, H, W]. Names: the authors' (prefix "model.diffusion_model." or none; also GGUF), or
- * diffusers'. Heads: configuration, else 128 wide.
+ * diffusers'. Heads: configuration, else 128 wide. In parts, and with attention kept: stages.h; not
+ * with VACE.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -30,45 +34,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
-#include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/video/wan-names.h"
+#include "engine/models/video/wan-private.h"
 #include "engine/models/video/wan-rope.h"
 
 #define EPS 1e-6f
-#define MAX_BLOCKS 128
-
-typedef struct
-{
-  AtlAffine q, k, v, o, norm_q, norm_k;
-} Attention;
-
-typedef struct
-{
-  Attention self, cross;
-  AtlAffine k_img, v_img, norm_k_img; /* w nullable */
-  AtlAffine norm3, ffn1, ffn2;
-  AtlWeight *modulation;             /* [1, 6, dim] */
-  AtlAffine before_proj, after_proj; /* VACE; w nullable */
-} Block;
-
-typedef struct
-{
-  AtlNetwork net;
-  gint64 dim, n_heads, patch_h, patch_w, n_freqs;
-  guint n_blocks, n_vace;
-  Block *blocks, *vace; /* (owned) */
-  gint vace_layer[MAX_BLOCKS];
-  AtlEmbedder time;
-  AtlAffine patch, vace_patch, time_proj, text1, text2, head;
-  AtlAffine img_norm1, img1, img2, img_norm2; /* w nullable */
-  AtlWeight *img_pos, *head_modulation;       /* img_pos nullable */
-} Wan;
 
 static const char *
 find_prefix (const AtlCheckpoint *cp, gboolean *diffusers)
@@ -99,136 +74,6 @@ wan_clear (gpointer model)
   g_free (m->vace);
 }
 
-/* --- Weights --- */
-
-static void
-read_attention (Attention *a, AtlSource *s, gint64 D, const char *p, const char *name)
-{
-  a->q = atl_source_linear (s, D, D, "%s.%s.q", p, name);
-  a->k = atl_source_linear (s, D, D, "%s.%s.k", p, name);
-  a->v = atl_source_linear (s, D, D, "%s.%s.v", p, name);
-  a->o = atl_source_linear (s, D, D, "%s.%s.o", p, name);
-  a->norm_q = atl_source_norm (s, D, FALSE, "%s.%s.norm_q", p, name);
-  a->norm_k = atl_source_norm (s, D, FALSE, "%s.%s.norm_k", p, name);
-}
-
-static void
-read_block (Block *b, AtlSource *s, gint64 D, const char *p)
-{
-  read_attention (&b->self, s, D, p, "self_attn");
-  read_attention (&b->cross, s, D, p, "cross_attn");
-  if (atl_source_has (s, "%s.cross_attn.k_img", p))
-    {
-      b->k_img = atl_source_linear (s, D, D, "%s.cross_attn.k_img", p);
-      b->v_img = atl_source_linear (s, D, D, "%s.cross_attn.v_img", p);
-      b->norm_k_img = atl_source_norm (s, D, FALSE, "%s.cross_attn.norm_k_img", p);
-    }
-  b->norm3 = atl_source_norm (s, D, FALSE, "%s.norm3", p);
-  b->ffn1 = atl_source_linear (s, -1, D, "%s.ffn.0", p);
-  b->ffn2 = atl_source_linear (s, D, -1, "%s.ffn.2", p);
-  b->modulation =
-      atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, 6, D }, FALSE, "%s.modulation", p);
-  if (atl_source_has (s, "%s.before_proj", p))
-    b->before_proj = atl_source_linear (s, D, D, "%s.before_proj", p);
-  if (atl_source_has (s, "%s.after_proj", p))
-    b->after_proj = atl_source_linear (s, D, D, "%s.after_proj", p);
-}
-
-static Block *
-read_blocks (AtlSource *s, gint64 D, const char *kind, guint *n)
-{
-  Block *blocks;
-
-  *n = 0;
-  while (*n < MAX_BLOCKS && atl_source_has (s, "%s.%u.norm3", kind, *n))
-    (*n)++;
-  blocks = g_new0 (Block, MAX (*n, 1));
-  for (guint i = 0; i < *n; i++)
-    {
-      g_autofree char *p = g_strdup_printf ("%s.%u", kind, i);
-      read_block (&blocks[i], s, D, p);
-    }
-  return blocks;
-}
-
-static void
-read_vace_layers (Wan *m, const AtlCheckpoint *cp)
-{
-  const AtlMetaValue *list = atl_checkpoint_meta (cp, "vace_layers");
-
-  for (guint i = 0; i < m->n_vace; i++)
-    {
-      m->vace_layer[i] = (gint) (i * MAX (m->n_blocks / m->n_vace, 1));
-      if (list != NULL && list->type == ATL_META_ARRAY && list->v_array.elem_type == ATL_META_INT &&
-          list->v_array.n == m->n_vace)
-        m->vace_layer[i] = (gint) CLAMP (((gint64 *) list->v_array.elems)[i], 0, MAX_BLOCKS);
-    }
-}
-
-static void
-read_weights (Wan *m, AtlSource *s, const AtlCheckpoint *cp)
-{
-  gint64 dim[ATL_MAX_DIMS], D;
-  guint n_dims;
-  guint64 heads = 0;
-
-  if (!atl_source_shape (s, "patch_embedding", &n_dims, dim) || n_dims != 5 || dim[2] != 1)
-    {
-      atl_weights_fail (m->net.weights,
-                        _ ("%s: the patches of this transformer are not those of Wan"),
-                        atl_checkpoint_name (cp));
-      return;
-    }
-  D = m->dim = dim[0];
-  m->patch_h = dim[3];
-  m->patch_w = dim[4];
-  atl_checkpoint_get_uint (cp, "num_attention_heads", 1, 1024, &heads, NULL);
-  m->n_heads = heads > 0 ? (gint64) heads : MAX (D / 128, 1);
-  if (D % m->n_heads != 0 || D / m->n_heads % 2 != 0 || D / m->n_heads < 6)
-    atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " heads do not fit into %" PRId64),
-                      atl_checkpoint_name (cp), m->n_heads, D);
-
-  m->patch.w = atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "patch_embedding.weight");
-  m->patch.b = atl_source_tensor (s, ATL_USE_VECTOR, 1, &D, TRUE, "patch_embedding.bias");
-  m->time.first = atl_source_linear (s, D, -1, "time_embedding.0");
-  m->n_freqs = m->time.first.w != NULL ? m->time.first.w->dim[1] : 0;
-  if (m->n_freqs % 2 != 0)
-    atl_weights_fail (m->net.weights, _ ("%s: %" PRId64 " sinusoids of the timestep are no pairs"),
-                      atl_checkpoint_name (cp), m->n_freqs);
-  m->time.second = atl_source_linear (s, D, D, "time_embedding.2");
-  m->time_proj = atl_source_linear (s, 6 * D, D, "time_projection.1");
-  m->text1 = atl_source_linear (s, D, -1, "text_embedding.0");
-  m->text2 = atl_source_linear (s, D, D, "text_embedding.2");
-  if (atl_source_has (s, "img_emb.proj.1"))
-    {
-      m->img_norm1 = atl_source_norm (s, -1, FALSE, "img_emb.proj.0");
-      m->img1 = atl_source_linear (s, -1, -1, "img_emb.proj.1");
-      m->img2 = atl_source_linear (s, D, -1, "img_emb.proj.3");
-      m->img_norm2 = atl_source_norm (s, D, FALSE, "img_emb.proj.4");
-      m->img_pos = atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, -1, -1 }, TRUE,
-                                      "img_emb.emb_pos");
-    }
-  m->blocks = read_blocks (s, D, "blocks", &m->n_blocks);
-  m->vace = read_blocks (s, D, "vace_blocks", &m->n_vace);
-  if (m->n_blocks == 0)
-    atl_weights_fail (m->net.weights, _ ("%s holds no transformer blocks"),
-                      atl_checkpoint_name (cp));
-  if (m->n_vace > 0 && atl_source_shape (s, "vace_patch_embedding", &n_dims, dim) && n_dims == 5)
-    {
-      m->vace_patch.w =
-          atl_source_tensor (s, ATL_USE_CONV, 5, dim, FALSE, "vace_patch_embedding.weight");
-      m->vace_patch.b =
-          atl_source_tensor (s, ATL_USE_VECTOR, 1, &D, TRUE, "vace_patch_embedding.bias");
-      read_vace_layers (m, cp);
-    }
-  m->head = atl_source_linear (s, -1, D, "head.head");
-  m->head_modulation =
-      atl_source_tensor (s, ATL_USE_VECTOR, 3, (gint64[]){ 1, 2, D }, FALSE, "head.modulation");
-  if (m->head.w != NULL && m->head.w->dim[0] % (m->patch_h * m->patch_w) != 0)
-    atl_weights_fail (m->net.weights, _ ("%s: the output does not divide into patches"),
-                      atl_checkpoint_name (cp));
-}
-
 static gboolean
 wan_read (
     gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
@@ -240,7 +85,7 @@ wan_read (
   s->prefix = find_prefix (cp, &diffusers);
   if (diffusers)
     s->map = atl_wan_diffusers_name;
-  read_weights (m, s, cp);
+  wan_read_weights (m, s, cp);
   return TRUE;
 }
 
@@ -253,6 +98,8 @@ typedef struct
   gint64 B, T, d;
   AtlTensor *rope, *text, *image; /* image nullable */
   AtlTensor *e6;                  /* [B, m, 6, D], m = 1 or T */
+  AtlStage stage;
+  GPtrArray *inputs; /* borrowed */
 } Pass;
 
 static AtlTensor *
@@ -274,7 +121,7 @@ merge (Pass *p, AtlTensor *x)
 }
 
 static AtlTensor *
-self_attention (Pass *p, const Attention *a, AtlTensor *x)
+self_attention (Pass *p, const WanAttention *a, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   AtlTensor *w[3] = { atl_weight (g, a->q.w), atl_weight (g, a->k.w), atl_weight (g, a->v.w) };
@@ -308,16 +155,19 @@ attend_to (Pass *p,
                                   NULL, NULL, 0.0f, 0.0f));
 }
 
+/* Added to the residual, but where it is kept for another pass. */
 static AtlTensor *
-cross_attention (Pass *p, const Block *b, AtlTensor *x, AtlTensor *residual)
+cross_attention (Pass *p, const WanBlock *b, guint i, AtlTensor *x, AtlTensor *residual)
 {
   AtlGraph *g = p->g;
-  const Attention *a = &b->cross;
+  const WanAttention *a = &b->cross;
   AtlTensor *q = heads (p, rms (p, atl_apply (g, x, &a->q), &a->norm_q));
   AtlTensor *y = attend_to (p, q, p->text, &a->k, &a->norm_k, &a->v);
 
   if (p->image != NULL && b->k_img.w != NULL)
     y = atl_add (g, y, attend_to (p, q, p->image, &b->k_img, &b->norm_k_img, &b->v_img));
+  if (p->stage == ATL_STAGE_ATTENTION)
+    return atl_add (g, residual, atl_stage_keep (p->stage, g, atl_apply (g, y, &a->o), "cross", i));
   return atl_linear_add (g, y, atl_weight (g, a->o.w), atl_weight (g, a->o.b), residual);
 }
 
@@ -330,16 +180,28 @@ split (Pass *p, AtlTensor *all, guint n, AtlTensor **parts)
         atl_reshape_to (p->g, atl_slice (p->g, all, 2, i, 1), all->dim[0], all->dim[1], p->m->dim);
 }
 
+/* Block i of the main ones, or of the side's. */
 static AtlTensor *
-block (Pass *p, const Block *b, AtlTensor *x)
+block (Pass *p, const WanBlock *b, guint i, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   AtlTensor *mod[6], *y;
 
   split (p, atl_add (g, p->e6, atl_weight (g, b->modulation)), 6, mod);
-  x = atl_gated (g, x, self_attention (p, &b->self, atl_modulated (g, x, mod)), mod[2]);
-  y = atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, b->norm3.w), atl_weight (g, b->norm3.b), EPS);
-  x = cross_attention (p, b, y, x);
+  y = atl_stage_reuse (p->stage, g, p->inputs, "self", i);
+  if (y == NULL)
+    y = atl_stage_keep (p->stage, g, self_attention (p, &b->self, atl_modulated (g, x, mod)),
+                        "self", i);
+  x = atl_gated (g, x, y, mod[2]);
+  y = atl_stage_reuse (p->stage, g, p->inputs, "cross", i);
+  if (y != NULL)
+    x = atl_add (g, x, y);
+  else
+    {
+      y = atl_norm (g, ATL_NORM_LAYER, x, atl_weight (g, b->norm3.w), atl_weight (g, b->norm3.b),
+                    EPS);
+      x = cross_attention (p, b, i, y, x);
+    }
   y = atl_modulated (g, x, mod + 3);
   y = atl_linear_act (g, y, atl_weight (g, b->ffn1.w), atl_weight (g, b->ffn1.b),
                       ATL_ACT_GELU_TANH);
@@ -386,12 +248,12 @@ run_vace (Pass *p, GPtrArray *inputs, AtlTensor *x, AtlTensor **hints)
   c = atl_reshape_to (g, c, p->B, p->T, m->dim);
   for (guint i = 0; i < m->n_vace; i++)
     {
-      const Block *b = &m->vace[i];
+      const WanBlock *b = &m->vace[i];
 
       if (b->before_proj.w != NULL)
         c = atl_linear_add (g, c, atl_weight (g, b->before_proj.w),
                             atl_weight (g, b->before_proj.b), x);
-      c = block (p, b, c);
+      c = block (p, b, i, c);
       hints[i] = atl_mul (g, atl_apply (g, c, &b->after_proj), atl_slice (g, scales, 0, i, 1));
     }
 }
@@ -413,49 +275,34 @@ typedef struct
   AtlStage stage;
 } Call;
 
-/* The tokens before the blocks that this part runs. */
+/* The tokens behind the blocks of this part; NULL where it ends before the last one. */
 static AtlTensor *
-enter (const Call *call, Pass *p, GPtrArray *inputs)
-{
-  AtlGraph *g = p->g;
-  AtlTensor *x;
-
-  if (call->stage == ATL_STAGE_REST)
-    return atl_runner_input (g, inputs, "hidden");
-  if (call->stage == ATL_STAGE_END)
-    return atl_runner_input (g, inputs, "last");
-  x = embed_patches (g, p->m, atl_runner_input (g, inputs, "latent"), &p->m->patch);
-  x = atl_reshape_to (g, x, p->B, p->T, p->m->dim);
-  if (call->stage != ATL_STAGE_WHOLE)
-    atl_graph_output (g, x, "before");
-  return x;
-}
-
-static AtlTensor *
-run_blocks (const Call *call, Pass *p, GPtrArray *inputs, AtlTensor *x)
+run_blocks (Pass *p, AtlTensor *x)
 {
   AtlGraph *g = p->g;
   const Wan *m = p->m;
-  guint first = call->stage == ATL_STAGE_REST ? 1 : 0;
-  guint end = call->stage == ATL_STAGE_FIRST ? 1 : m->n_blocks;
-  AtlTensor *hints[MAX_BLOCKS];
+  AtlTensor *hints[WAN_MAX_BLOCKS];
 
-  p->rope = atl_runner_input (g, inputs, "rope");
-  p->text = atl_linear_act (g, atl_runner_input (g, inputs, "context"), atl_weight (g, m->text1.w),
-                            atl_weight (g, m->text1.b), ATL_ACT_GELU_TANH);
+  p->rope = atl_runner_input (g, p->inputs, "rope");
+  p->text =
+      atl_linear_act (g, atl_runner_input (g, p->inputs, "context"), atl_weight (g, m->text1.w),
+                      atl_weight (g, m->text1.b), ATL_ACT_GELU_TANH);
   p->text = atl_apply (g, p->text, &m->text2);
-  if (atl_arrays_find (inputs, "image_context") != NULL)
-    p->image = image_tokens (g, m, inputs);
+  if (atl_arrays_find (p->inputs, "image_context") != NULL)
+    p->image = image_tokens (g, m, p->inputs);
 
   if (m->n_vace > 0)
-    run_vace (p, inputs, x, hints);
-  for (guint i = first; i < end; i++)
+    run_vace (p, p->inputs, x, hints);
+  for (guint i = atl_stage_first_block (p->stage); i < m->n_blocks; i++)
     {
-      x = block (p, &m->blocks[i], x);
+      x = block (p, &m->blocks[i], i, x);
       for (guint k = 0; k < m->n_vace; k++)
         if (m->vace_layer[k] == (gint) i)
           x = atl_add (g, x, hints[k]);
+      if (atl_stage_pause (p->stage, g, x, NULL))
+        return NULL;
     }
+  atl_stage_finish (p->stage, g, x);
   return x;
 }
 
@@ -466,30 +313,38 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
   const Wan *m = call->m;
   const AtlArray *latent = atl_arrays_find (inputs, "latent");
   gint64 F = latent->dim[2], h = latent->dim[3] / m->patch_h, w = latent->dim[4] / m->patch_w;
-  Pass p = { .m = m, .g = g, .B = latent->dim[0], .T = F * h * w, .d = m->dim / m->n_heads };
-  AtlTensor *x = enter (call, &p, inputs), *e, *mod[2];
+  Pass p = { .m = m,
+             .g = g,
+             .B = latent->dim[0],
+             .T = F * h * w,
+             .d = m->dim / m->n_heads,
+             .stage = call->stage,
+             .inputs = inputs };
+  AtlTensor *x, *e, *mod[2];
+  gboolean is_probe = FALSE;
 
+  if (!atl_stage_resume (p.stage, g, inputs, &x, NULL))
+    {
+      x = embed_patches (g, m, atl_runner_input (g, inputs, "latent"), &m->patch);
+      x = atl_reshape_to (g, x, p.B, p.T, m->dim);
+      is_probe = atl_stage_begin (p.stage, g, x);
+    }
   e = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
-  if (call->stage != ATL_STAGE_END)
+  if (p.stage != ATL_STAGE_END)
     {
       p.e6 = atl_apply (g, atl_act (g, ATL_ACT_SILU, e), &m->time_proj);
       p.e6 = atl_reshape_to (g, p.e6, p.B, e->dim[1], 6, m->dim);
     }
-  if (call->stage == ATL_STAGE_PROBE)
+  if (is_probe)
     {
       atl_graph_output (g, e, "probe");
       atl_graph_output (g, p.e6, "probe_projected");
       return;
     }
-  if (call->stage != ATL_STAGE_END)
-    x = run_blocks (call, &p, inputs, x);
-  if (call->stage == ATL_STAGE_FIRST)
-    {
-      atl_graph_output (g, x, "hidden");
-      return;
-    }
-  if (call->stage == ATL_STAGE_REST)
-    atl_graph_output (g, x, "last");
+  if (p.stage != ATL_STAGE_END)
+    x = run_blocks (&p, x);
+  if (x == NULL)
+    return;
   e = atl_add (g, atl_reshape_to (g, e, p.B, e->dim[1], 1, m->dim),
                atl_weight (g, m->head_modulation));
   split (&p, e, 2, mod);
@@ -585,7 +440,7 @@ const AtlComponentClass atl_wan_class = {
   .origins =
       (const char *const[]){ "WanTransformer3DModel", "WanVACETransformer3DModel", "wan", NULL },
   .recognises = recognises,
-  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, NULL },
+  .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
   .lora_prefix = "transformer",
   .size = sizeof (Wan),
   .read = wan_read,
