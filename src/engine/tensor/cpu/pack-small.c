@@ -1,8 +1,17 @@
-/* Blocks of types of few bits for packing: vectors of codebooks become levels and signs, digits
- * become codes. The formats of the blocks are told in quants/dequant-iq.c and dequant-simple.c. */
+/* Packs the types of few bits whose blocks are no plain codes: vectors of codebooks become levels
+ * and signs, digits become codes. The formats of the blocks are told in quants/dequant-iq.c and
+ * dequant-simple.c. */
 #include "engine/tensor/cpu/pack-private.h"
 #include "engine/tensor/quants/half.h"
 #include "engine/tensor/quants/iq-grids.h"
+
+/* A unit of 16 rows, taken out of the file's blocks. */
+typedef struct
+{
+  _Alignas(64) guint8 q[16][256]; /* codes, in the order of the elements */
+  guint16 d[16];                  /* f16 bits */
+  guint8 scale[16][16];           /* [sub-block][row] */
+} Unit;
 
 /* Eight levels of two bits, and their signs above. */
 static void
@@ -28,7 +37,7 @@ levels_iq1 (guint vector, guint8 *q)
 }
 
 static void
-take_iq2_xxs (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq2_xxs (const guint8 *b, guint row, Unit *u)
 {
   for (guint sub = 0; sub < 8; sub++)
     {
@@ -44,7 +53,7 @@ take_iq2_xxs (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_iq2_xs (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq2_xs (const guint8 *b, guint row, Unit *u)
 {
   for (guint v = 0; v < 32; v++)
     {
@@ -58,7 +67,7 @@ take_iq2_xs (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_iq2_s (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq2_s (const guint8 *b, guint row, Unit *u)
 {
   for (guint v = 0; v < 32; v++)
     {
@@ -72,7 +81,7 @@ take_iq2_s (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_iq3_xxs (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq3_xxs (const guint8 *b, guint row, Unit *u)
 {
   for (guint sub = 0; sub < 8; sub++)
     {
@@ -89,7 +98,7 @@ take_iq3_xxs (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_iq3_s (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq3_s (const guint8 *b, guint row, Unit *u)
 {
   for (guint v = 0; v < 64; v++)
     {
@@ -103,7 +112,7 @@ take_iq3_s (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_iq1_s (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq1_s (const guint8 *b, guint row, Unit *u)
 {
   for (guint sub = 0; sub < 8; sub++)
     {
@@ -118,7 +127,7 @@ take_iq1_s (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_iq1_m (const guint8 *b, guint row, AtlPackUnit *u)
+take_iq1_m (const guint8 *b, guint row, Unit *u)
 {
   guint d = 0;
 
@@ -149,7 +158,7 @@ put_ternary (const guint8 *bytes, guint n, guint n_digits, guint8 *q)
 }
 
 static void
-take_tq1_0 (const guint8 *b, guint row, AtlPackUnit *u)
+take_tq1_0 (const guint8 *b, guint row, Unit *u)
 {
   guint8 *q = u->q[row];
 
@@ -160,48 +169,15 @@ take_tq1_0 (const guint8 *b, guint row, AtlPackUnit *u)
 }
 
 static void
-take_tq2_0 (const guint8 *b, guint row, AtlPackUnit *u)
-{
-  for (guint i = 0; i < 256; i++)
-    u->q[row][i] = b[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
-  u->d[row] = atl_load_u16 (b + 64);
-}
-
-static void
-take_q1_0 (const guint8 *b, guint row, AtlPackUnit *u)
-{
-  for (guint i = 0; i < 128; i++)
-    u->q[row][i] = b[2 + i / 8] >> i % 8 & 1;
-  u->d[row] = atl_load_u16 (b);
-}
-
-static void
-take_q2_0 (const guint8 *b, guint row, AtlPackUnit *u)
+take_q2_0 (const guint8 *b, guint row, Unit *u)
 {
   for (guint i = 0; i < 64; i++)
     u->q[row][i] = b[2 + i / 4] >> i % 4 * 2 & 3;
   u->d[row] = atl_load_u16 (b);
 }
 
-/* A scale that is no number counts as zero. */
 static void
-take_nvfp4 (const guint8 *b, guint row, AtlPackUnit *u)
-{
-  for (guint sub = 0; sub < 4; sub++)
-    {
-      guint8 e = b[sub] & 0x7f;
-
-      u->scale[sub][row] = e == 0x7f ? 0 : e;
-      for (guint i = 0; i < 8; i++)
-        {
-          u->q[row][sub * 16 + i] = b[4 + sub * 8 + i] & 15;
-          u->q[row][sub * 16 + 8 + i] = b[4 + sub * 8 + i] >> 4;
-        }
-    }
-}
-
-void
-atl_pack_take_small (AtlDType dtype, const guint8 *block, guint row, AtlPackUnit *u)
+take_block (AtlDType dtype, const guint8 *block, guint row, Unit *u)
 {
   switch (dtype)
     {
@@ -229,19 +205,95 @@ atl_pack_take_small (AtlDType dtype, const guint8 *block, guint row, AtlPackUnit
     case ATL_DTYPE_TQ1_0:
       take_tq1_0 (block, row, u);
       break;
-    case ATL_DTYPE_TQ2_0:
-      take_tq2_0 (block, row, u);
-      break;
-    case ATL_DTYPE_Q1_0:
-      take_q1_0 (block, row, u);
-      break;
     case ATL_DTYPE_Q2_0:
       take_q2_0 (block, row, u);
-      break;
-    case ATL_DTYPE_NVFP4:
-      take_nvfp4 (block, row, u);
       break;
     default:
       g_assert_not_reached ();
     }
+}
+
+/* --- Codes into planes --- */
+
+static void
+put_nibbles (const Unit *u, guint first, guint8 *out)
+{
+  for (guint r = 0; r < 16; r += 4)
+    for (guint half = 0; half < 2; half++)
+      {
+        AtlQuads q[4];
+
+        atl_take_quads (&u->q[r][first + 16 * half], sizeof u->q[0], q);
+        for (guint j = 0; j < 2; j++)
+          atl_put_quads (out + 64 * (2 * half + j), r,
+                         (q[2 * j] & 0x0f0f0f0f) | (q[2 * j + 1] & 0x0f0f0f0f) << 4);
+      }
+}
+
+/* The lower two bits of each code. */
+static void
+put_pairs (const Unit *u, guint first, guint8 *out)
+{
+  for (guint r = 0; r < 16; r += 4)
+    for (guint half = 0; half < 2; half++)
+      {
+        AtlQuads q[4], v = { 0 };
+
+        atl_take_quads (&u->q[r][first + 16 * half], sizeof u->q[0], q);
+        for (guint i = 0; i < 4; i++)
+          v |= (q[i] & 0x03030303) << 2 * i;
+        atl_put_quads (out + 64 * half, r, v);
+      }
+}
+
+/* The third bit of each. */
+static void
+put_bits (const Unit *u, guint first, guint8 *out)
+{
+  for (guint r = 0; r < 16; r += 4)
+    {
+      AtlQuads q[8], v = { 0 };
+
+      atl_take_quads (&u->q[r][first], sizeof u->q[0], q);
+      atl_take_quads (&u->q[r][first + 16], sizeof u->q[0], q + 4);
+      for (guint i = 0; i < 8; i++)
+        v |= (q[i] >> 2 & 0x01010101) << i;
+      atl_put_quads (out, r, v);
+    }
+}
+
+static void
+put_quants (AtlDType dtype, const Unit *u, guint first, guint8 *out)
+{
+  switch (dtype)
+    {
+    case ATL_DTYPE_IQ2_XXS:
+    case ATL_DTYPE_IQ2_XS:
+    case ATL_DTYPE_IQ2_S:
+      put_pairs (u, first, out);
+      put_bits (u, first, out + 128);
+      break;
+    case ATL_DTYPE_IQ3_XXS:
+    case ATL_DTYPE_IQ3_S:
+      put_nibbles (u, first, out);
+      break;
+    default:
+      put_pairs (u, first, out);
+      break;
+    }
+}
+
+void
+atl_pack_small_unit (
+    AtlDType dtype, const guint8 *blocks, gsize stride, guint8 *meta, guint8 *quants)
+{
+  const AtlPackInfo *info = atl_pack_info (dtype);
+  Unit u;
+
+  for (guint r = 0; r < 16; r++)
+    take_block (dtype, blocks + r * stride, r, &u);
+  memcpy (meta, u.d, 32);
+  memcpy (meta + 32, u.scale, info->meta_bytes - 32);
+  for (guint first = 0; first < info->unit; first += 32)
+    put_quants (dtype, &u, first, quants + first / 32 * info->quant_bytes);
 }
