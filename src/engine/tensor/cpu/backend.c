@@ -212,6 +212,7 @@ cpu_free (AtlBackend *self)
   AtlCpu *cpu = (AtlCpu *) self;
 
   atl_pool_free (cpu->pool);
+  atl_cpu_slabs_free_all (cpu->slabs);
   atl_backend_clear (self);
   g_free (cpu);
 }
@@ -260,12 +261,14 @@ atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
   cpu->kernels = atl_cpu_kernels (cpu->level, cpu->exact);
   cpu->pool = atl_pool_new (n_threads != 0 ? n_threads : usable_processors ());
   cpu->n_threads = atl_pool_n_threads (cpu->pool);
+  cpu->slabs = atl_cpu_slabs_new (cpu->pool);
 
   description = g_strdup_printf (ngettext ("CPU, %u thread", "CPU, %u threads", cpu->n_threads),
                                  cpu->n_threads);
   if (!atl_backend_init (&cpu->base, &cpu_class, "cpu", description, error))
     {
       atl_pool_free (cpu->pool);
+      atl_cpu_slabs_free_all (cpu->slabs);
       g_free (cpu);
       return NULL;
     }

@@ -9,6 +9,7 @@
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/pool.h"
+#include "engine/tensor/cpu/slabs.h"
 #include "engine/tensor/quants/dequant.h"
 
 G_BEGIN_DECLS
@@ -30,6 +31,7 @@ typedef struct
   gboolean exact;
   const AtlCpuKernels *kernels; /* NULL: plain C only */
   AtlPool *pool;                /* (owned) */
+  AtlCpuSlabs *slabs;           /* (owned) weights */
   guint n_threads;
   AtlCpuCost *costs; /* (nullable) borrowed; see atl_cpu_backend_count */
 } AtlCpu;

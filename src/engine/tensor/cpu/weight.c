@@ -86,12 +86,12 @@ packed_bytes (const AtlWeight *w)
   return (gsize) n_groups * atl_pack_group_bytes (w->dtype, n_in);
 }
 
-/* Of what lies in a file map; and what is smaller than a large page would not be in one. */
+/* Of what lies in a file map; and what is small would be in a page of its own (slabs.h). */
 static gboolean
 wants_large_pages (const AtlCpu *cpu, const AtlWeight *w)
 {
   return (w->use & ATL_USE_LINEAR) && !w->in_file && cpu->kernels != NULL && w->n_dims >= 2 &&
-         w->made == NULL && w->bytes == NULL && w->size_bytes >= ATL_CPU_HUGE_BYTES &&
+         w->made == NULL && w->bytes == NULL && w->size_bytes >= ATL_CPU_SLABS_MIN &&
          (w->dtype == ATL_DTYPE_F16 || w->dtype == ATL_DTYPE_BF16 || w->dtype == ATL_DTYPE_F32);
 }
 
@@ -111,10 +111,11 @@ atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
   return cost;
 }
 
+/* For as long as the weight is there, or for a moment only. */
 static gpointer
-alloc_bytes (gsize bytes, const AtlWeight *w, GError **error)
+alloc_bytes (AtlCpu *cpu, gsize bytes, gboolean lasting, const AtlWeight *w, GError **error)
 {
-  gpointer p = atl_cpu_alloc (bytes);
+  gpointer p = lasting ? atl_cpu_slabs_alloc (cpu->slabs, bytes) : atl_cpu_alloc (bytes);
   g_autofree char *size = NULL;
 
   if (p != NULL)
@@ -205,7 +206,7 @@ pack_conv (AtlCpu *cpu, const AtlWeight *w, AtlDType dtype, GError **error)
   /* One output channel at a time would cut blocks when they do not divide it, so all at once. */
   if (w->dtype != dtype || w->scale != 1.0f)
     {
-      floats = alloc_bytes ((gsize) n_elems (w) * sizeof (float), w, error);
+      floats = alloc_bytes (cpu, (gsize) n_elems (w) * sizeof (float), FALSE, w, error);
       if (floats == NULL || !to_f32 (w, 0, n_elems (w), floats, error))
         {
           free (floats);
@@ -214,7 +215,7 @@ pack_conv (AtlCpu *cpu, const AtlWeight *w, AtlDType dtype, GError **error)
       p.plain = (const guint8 *) floats;
       p.plain_dtype = ATL_DTYPE_F32;
     }
-  p.out = alloc_bytes (conv_bytes (cpu, w), w, error);
+  p.out = alloc_bytes (cpu, conv_bytes (cpu, w), TRUE, w, error);
   if (p.out != NULL)
     atl_pool_run (cpu->pool, (w->dim[0] + ATL_CPU_CONV_PANEL - 1) / ATL_CPU_CONV_PANEL,
                   pack_conv_chunk, &p);
@@ -248,7 +249,7 @@ pack_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
   const AtlDTypeInfo *info = atl_dtype_info (w->dtype);
   Packing p = {
     .w = w,
-    .out = alloc_bytes (packed_bytes (w), w, error),
+    .out = alloc_bytes (cpu, packed_bytes (w), TRUE, w, error),
     .n_in = w->dim[w->n_dims - 1],
     .n_out = w->dim[w->n_dims - 2],
   };
@@ -262,6 +263,8 @@ pack_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
   return p.out;
 }
 
+#define COPY_BYTES (256u * 1024)
+
 typedef struct
 {
   const AtlWeight *w;
@@ -272,20 +275,19 @@ static void
 copy_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Copying *c = args;
-  gsize first = (gsize) chunk * ATL_CPU_HUGE_BYTES;
+  gsize first = (gsize) chunk * COPY_BYTES;
 
-  memcpy (c->out + first, c->w->data + first, MIN (ATL_CPU_HUGE_BYTES, c->w->size_bytes - first));
+  memcpy (c->out + first, c->w->data + first, MIN (COPY_BYTES, c->w->size_bytes - first));
 }
 
 static guint8 *
 copy_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
 {
-  Copying c = { w, alloc_bytes (w->size_bytes, w, error) };
+  Copying c = { w, alloc_bytes (cpu, w->size_bytes, TRUE, w, error) };
 
   if (c.out != NULL)
-    atl_pool_run (cpu->pool,
-                  (guint) ((w->size_bytes + ATL_CPU_HUGE_BYTES - 1) / ATL_CPU_HUGE_BYTES),
-                  copy_chunk, &c);
+    atl_pool_run (cpu->pool, (guint) ((w->size_bytes + COPY_BYTES - 1) / COPY_BYTES), copy_chunk,
+                  &c);
   return c.out;
 }
 
@@ -307,7 +309,7 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
   w->store[cpu->base.index] = store;
   if (w->use & ATL_USE_VECTOR)
     {
-      store->f32 = alloc_bytes ((gsize) n_elems (w) * sizeof (float), w, error);
+      store->f32 = alloc_bytes (cpu, (gsize) n_elems (w) * sizeof (float), TRUE, w, error);
       if (store->f32 == NULL || !to_f32 (w, 0, n_elems (w), store->f32, error))
         goto fail;
     }
@@ -344,10 +346,10 @@ atl_cpu_weight_drop (AtlCpu *cpu, AtlWeight *w)
 
   if (store == NULL)
     return;
-  free (store->f32);
-  free (store->conv);
-  free (store->packed);
-  free (store->rows);
+  atl_cpu_slabs_free (cpu->slabs, store->f32);
+  atl_cpu_slabs_free (cpu->slabs, store->conv);
+  atl_cpu_slabs_free (cpu->slabs, store->packed);
+  atl_cpu_slabs_free (cpu->slabs, store->rows);
   g_free (store);
   w->store[cpu->base.index] = NULL;
 }
