@@ -8,7 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/service/keep.h"
+#include "engine/service/ledger.h"
 #include "engine/service/service-private.h"
+#include "engine/service/slot.h"
+#include "protocol/protocol.h"
 
 #define PROMPT                                                                                     \
   "Once upon a time there was a little girl named Lily, who loved to play outside with her big "   \

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "engine/service/service-private.h"
+#include "engine/service/slot.h"
+#include "protocol/protocol.h"
 
 #define MIB (1024ull * 1024)
 

@@ -1,6 +1,8 @@
 /* SetAdapters: other strengths for the adapters of a loaded model. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include "engine/service/handlers.h"
+#include "engine/service/load.h"
 #include "engine/service/service-private.h"
 
 #include <glib/gi18n.h>

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/service/handlers.h"
+#include "engine/service/job.h"
 #include "engine/service/service-private.h"
 #include "engine/service/turn-options.h"
+#include "protocol/protocol.h"
 
 #define PREFILL_INTERVAL_US (80 * 1000)
 

@@ -1,48 +1,14 @@
 /* The life of a job: registered, queued, run on a worker, completed on the main thread. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include "engine/service/job.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 #include <glib/gi18n.h>
 #include <unistd.h>
 
 #include "engine/service/turn-options.h"
-
-AtlSlot *
-atl_slot_ref (AtlSlot *self)
-{
-  g_atomic_int_inc (&self->ref_count);
-  return self;
-}
-
-void
-atl_slot_unref (AtlSlot *self)
-{
-  if (self == NULL || !g_atomic_int_dec_and_test (&self->ref_count))
-    return;
-  atl_chat_model_free (self->model);
-  atl_diffusion_model_free (self->pictures);
-  atl_upscaler_free (self->upscaler);
-  g_clear_pointer (&self->loras, g_ptr_array_unref);
-  g_free (self->name);
-  atl_keep_table_free (self->keeping);
-  g_rw_lock_clear (&self->lock);
-  g_free (self->device);
-  g_free (self->runs_on);
-  g_free (self);
-}
-
-const char *
-atl_slot_name (const AtlSlot *self)
-{
-  return self->model != NULL ? atl_chat_model_facts (self->model)->name : self->name;
-}
-
-gboolean
-atl_slot_has_model (const AtlSlot *self)
-{
-  return self->model != NULL || self->pictures != NULL || self->upscaler != NULL;
-}
 
 AtlJob *
 atl_job_new (AtlService *service, guint request, gboolean always, GDBusMethodInvocation *invocation)

@@ -11,7 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/service/handlers.h"
+#include "engine/service/job.h"
+#include "engine/service/keep.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 /* After so long nobody is likely to be in the middle of a chat. */
 #define IDLE_US (60 * G_USEC_PER_SEC)

@@ -9,6 +9,10 @@
 #include <malloc.h>
 
 #include "base/language.h"
+#include "engine/service/fit.h"
+#include "engine/service/job.h"
+#include "engine/service/keep.h"
+#include "engine/service/ledger.h"
 #include "engine/service/memory.h"
 #include "engine/service/service-private.h"
 

@@ -5,6 +5,10 @@
 #include <malloc.h>
 #include <math.h>
 
+#include "engine/service/handlers.h"
+#include "engine/service/ledger.h"
+#include "engine/service/picture-judge.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
 
 /* --- On the worker that draws --- */

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/service/service-private.h"
+#include "engine/service/picture.h"
+#include "protocol/protocol.h"
 
 AtlPicture *
 atl_picture_input_decode (AtlFileMap *map, guint width, guint height, GError **error)

@@ -5,7 +5,13 @@
 #include <string.h>
 
 #include "base/language.h"
+#include "engine/service/fit.h"
+#include "engine/service/handlers.h"
+#include "engine/service/ledger.h"
+#include "engine/service/picture-judge.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 void
 atl_picture_fit_clear (AtlPictureFit *self)

@@ -6,7 +6,10 @@
 
 #include "base/language.h"
 #include "engine/diffusion/missing.h"
+#include "engine/service/picture-judge.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 /* --- Opening --- */
 

@@ -6,18 +6,21 @@
 #include <math.h>
 #include <sys/stat.h>
 
+#include "engine/diffusion/lora-file.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 #define MAX_STRENGTH 10.0
 
-struct _AtlLora
+typedef struct
 {
   char *id;          /* (owned) which file it is, and when it was written */
   char *name;        /* (owned) for the person */
   AtlFileMap *map;   /* (owned) */
   AtlCheckpoint *cp; /* (owned) (nullable) once it is used */
   float strength;
-};
+} AtlLora;
 
 static void
 lora_free (gpointer data)

@@ -3,8 +3,11 @@
 
 #include <glib/gi18n.h>
 
+#include "engine/service/handlers.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
 #include "media/recipe.h"
+#include "protocol/protocol.h"
 
 /* Bytes of all texts that are passed on. */
 #define MAX_TEXTS_BYTES (4u << 20)

@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/service/handlers.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 #define PREVIEW_INTERVAL_US (250 * 1000)
 /* Of the time, previews take one part in so many. */

@@ -5,8 +5,9 @@
 #include <json-glib/json-glib.h>
 #include <math.h>
 
-#include "engine/service/service-private.h"
+#include "engine/service/picture.h"
 #include "media/sampler-names.h"
+#include "protocol/protocol.h"
 
 /* --- Samplers --- */
 

@@ -5,7 +5,12 @@
 #include <malloc.h>
 
 #include "base/language.h"
+#include "engine/service/fit.h"
+#include "engine/service/handlers.h"
+#include "engine/service/ledger.h"
+#include "engine/service/picture.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 /* --- Models --- */
 

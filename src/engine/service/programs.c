@@ -4,7 +4,9 @@
 
 #include <glib/gi18n.h>
 
+#include "engine/service/load.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 /* Asks the client to have programs compiled. */
 static void

@@ -1,7 +1,11 @@
 /* The exported object: greeting, status, cancelling; the rest is in load.c and ask.c. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include "engine/service/handlers.h"
+#include "engine/service/job.h"
+#include "engine/service/ledger.h"
 #include "engine/service/service-private.h"
+#include "protocol/protocol.h"
 
 #include <glib/gi18n.h>
 

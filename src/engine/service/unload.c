@@ -1,6 +1,10 @@
-/* UnloadModel, and moving to another device: from a slot back to free memory. */
+/* UnloadModel: from a slot back to free memory. */
 #define G_LOG_DOMAIN "atl-service"
 
+#include "engine/service/handlers.h"
+#include "engine/service/keep.h"
+#include "engine/service/ledger.h"
+#include "engine/service/load.h"
 #include "engine/service/service-private.h"
 
 gboolean
@@ -25,26 +29,6 @@ atl_job_unload (AtlJob *job, GError **error)
   g_clear_pointer (&job->slot->model, atl_chat_model_free);
   g_rw_lock_writer_unlock (&job->slot->lock);
   return TRUE;
-}
-
-gboolean
-atl_slot_move_to_cpu (AtlSlot *self, AtlDevices *devices, GError **error)
-{
-  gboolean ok = TRUE;
-
-  g_rw_lock_writer_lock (&self->lock);
-  if (self->uses_gpu && self->model != NULL)
-    {
-      atl_chat_model_unload (self->model);
-      ok =
-          atl_chat_model_load (self->model, &self->cpu, 1, &self->options, NULL, NULL, NULL, error);
-      self->uses_gpu = FALSE;
-      atl_slot_note_memory (self);
-      g_free (self->runs_on);
-      self->runs_on = atl_devices_cpu_words (devices, self->cpu, self->device);
-    }
-  g_rw_lock_writer_unlock (&self->lock);
-  return ok;
 }
 
 static void
