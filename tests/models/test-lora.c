@@ -1,5 +1,6 @@
 /* LoRA files that fit nothing, contradict themselves or ask for the moon: refused in words. That
  * good ones change a model rightly is what the golden cases of sd15 and sdxl say. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/formats/open.h"
@@ -126,23 +127,43 @@ test_contradictions (void)
     }
 }
 
-/* Good pairs, and beside them what is not applied: without it the change would be another one. */
+/* Good pairs, and beside them what is not known, or contradicts itself: without it the change would
+ * be another one. */
 static void
 test_beyond (void)
 {
-  static const char *const names[] = { Q ".diff", Q ".diff_b", Q ".dora_scale",
-                                       Q ".lora_magnitude_vector" };
+  static const struct
+  {
+    const char *name;
+    gint64 more; /* than the layer has rows */
+    float value;
+  } cases[] = {
+    { Q ".set_weight", 0, 0 },
+    { Q ".oft_blocks", 0, 0 },
+    { Q ".on_input", 0, 0 },
+    { "double_blocks.0.img_attn.norm.query_norm.scale", 0, 0 },
+    { Q ".dora_scale", 1, 0 },
+    { Q ".lora_magnitude_vector", -1, 0 },
+    { "unet.down_blocks.0.resnets.0.conv1.diff_b", 1, 0 },
+    { "unet.down_blocks.0.resnets.0.norm1.diff", 1, 0 },
+    { "unet.down_blocks.0.resnets.0.norm1.w_norm", -1, 0 },
+    { Q ".alpha", 0, NAN },
+    { Q ".alpha", 0, INFINITY },
+  };
   g_autoptr (AtlCheckpoint) cp = open_unet ();
   const AtlTensorInfo *q = atl_checkpoint_find (cp, strchr (Q ".weight", '.') + 1);
   g_autofree float *zeros = g_new0 (float, 4 * MAX (q->dim[0], q->dim[1]));
 
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
+      gboolean is_alpha = g_str_has_suffix (cases[i].name, ".alpha");
+      float value = cases[i].value;
 
       add_tensor (lora, Q ".lora_A.weight", ATL_DTYPE_F32, 4, q->dim[1], zeros);
       add_tensor (lora, Q ".lora_B.weight", ATL_DTYPE_F32, q->dim[0], 4, zeros);
-      add_tensor (lora, names[i], ATL_DTYPE_F32, q->dim[0], 1, zeros);
+      add_tensor (lora, cases[i].name, ATL_DTYPE_F32, is_alpha ? 1 : q->dim[0] + cases[i].more, 1,
+                  is_alpha ? &value : zeros);
       refuse (lora);
     }
 }

@@ -5,6 +5,7 @@
 
 #include <glib/gi18n.h>
 
+#include "engine/models/blocks/lora.h"
 #include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/source.h"
 #include "engine/models/classes.h"
@@ -232,7 +233,7 @@ free_network (const AtlComponentClass *klass, gpointer model)
 
   atl_runner_free (net->runner);
   atl_weights_free (net->weights);
-  g_clear_pointer (&net->lora_changes, g_array_unref);
+  atl_loras_free (net->loras);
   if (klass->clear != NULL)
     klass->clear (model);
   g_free (model);
@@ -248,22 +249,15 @@ load_network (const AtlComponentClass *klass,
 {
   gpointer model = g_malloc0 (klass->size);
   AtlNetwork *net = model;
-  AtlSource s = { .lora_prefix = klass->lora_prefix };
+  AtlSource s = { .lora_places = klass->lora_places };
 
   net->weights = s.weights = atl_weights_new (cp);
   net->runner = atl_runner_new (backends, n_backends);
-  net->lora_changes = s.lora_changes = g_array_new (FALSE, FALSE, sizeof (AtlLoraChange));
-  if (klass->lora_prefix != NULL)
-    {
-      s.loras = options->loras;
-      s.n_loras = options->n_loras;
-    }
+  if (klass->lora_places != 0 && options->n_loras > 0)
+    net->loras = s.loras = atl_loras_new (options->loras, options->n_loras);
   if (klass->read (model, &s, cp, options, error) &&
       atl_source_finish (&s, backends[0], options, error))
-    {
-      net->is_merged = s.n_replaced > 0;
-      return model;
-    }
+    return model;
   free_network (klass, model);
   return NULL;
 }
@@ -322,22 +316,17 @@ gboolean
 atl_component_set_lora_scales (AtlComponent *self, const AtlLoraFile *loras, guint n)
 {
   AtlNetwork *net = self->model;
+  gboolean is_changed = FALSE, ok;
 
   /* Those that load themselves take no LoRAs. */
   if (self->klass->load != NULL)
     return TRUE;
-  if (net->is_merged)
-    return FALSE;
-  for (guint i = 0; i < net->lora_changes->len; i++)
-    {
-      const AtlLoraChange *change = &g_array_index (net->lora_changes, AtlLoraChange, i);
-
-      g_return_val_if_fail (change->lora < n, FALSE);
-      change->weight->deltas[change->delta].scale = change->factor * loras[change->lora].scale;
-    }
-  if (net->lora_changes->len > 0)
+  if (net->loras == NULL)
+    return TRUE;
+  ok = atl_loras_set_scales (net->loras, loras, n, &is_changed);
+  if (is_changed)
     atl_runner_forget (net->runner);
-  return TRUE;
+  return ok;
 }
 
 GPtrArray *

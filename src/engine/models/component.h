@@ -29,6 +29,7 @@ typedef struct _AtlRequest AtlRequest;
 typedef struct _AtlComponentClass AtlComponentClass;
 typedef struct _AtlSource AtlSource; /* blocks/source.h */
 typedef struct _AtlRunner AtlRunner; /* blocks/runner.h */
+typedef struct _AtlLoras AtlLoras;   /* blocks/lora.h */
 
 /* --- Requests --- */
 
@@ -72,12 +73,24 @@ typedef struct
   float scale;
 } AtlLoraFile;
 
+/* Which network a LoRA file's tensor is for. Tools number text encoders or do not. */
+typedef enum
+{
+  ATL_LORA_IN_DENOISER = 1 << 0,
+  ATL_LORA_IN_TEXT = 1 << 1,
+  ATL_LORA_IN_TEXT_1 = 1 << 2,
+  ATL_LORA_IN_TEXT_2 = 1 << 3,
+  ATL_LORA_IN_TEXT_3 = 1 << 4,
+  ATL_LORA_IN_ANY_TEXT =
+      ATL_LORA_IN_TEXT | ATL_LORA_IN_TEXT_1 | ATL_LORA_IN_TEXT_2 | ATL_LORA_IN_TEXT_3,
+} AtlLoraPlace;
+
 /* Whether a tensor's name is that of a change of weights, and (out) of the text encoders'. */
 gboolean atl_lora_is_change (const char *name, gboolean *of_text);
 
 typedef struct
 {
-  const AtlLoraFile *loras; /* merged into the weights in order, while loading */
+  const AtlLoraFile *loras; /* what changes the weights, in order */
   guint n_loras;
   /* (nullable) The part it is to play, where a file holds several networks of one class:
    * "text_encoder", "text_encoder_2". */
@@ -95,10 +108,9 @@ typedef struct
  * atl_component_free(). */
 typedef struct
 {
-  AtlWeights *weights;  /* (owned) */
-  AtlRunner *runner;    /* (owned) */
-  GArray *lora_changes; /* (owned) of blocks/source.h */
-  gboolean is_merged;   /* LoRAs also made other numbers of weights */
+  AtlWeights *weights; /* (owned) */
+  AtlRunner *runner;   /* (owned) */
+  AtlLoras *loras;     /* (owned) (nullable) */
 } AtlNetwork;
 
 struct _AtlComponentClass
@@ -115,9 +127,9 @@ struct _AtlComponentClass
   const char *const *functions;
   /* Of the struct that begins with an AtlNetwork; it comes to `read` zeroed. */
   gsize size;
-  /* (nullable) What LoRA files call this network, see source.h; NULL: it takes none. `read` may
-   * put a narrower name into the source. */
-  const char *lora_prefix;
+  /* Which parts of LoRA files are this network's, of AtlLoraPlace; 0: it takes none. `read` may
+   * leave fewer in the source. */
+  guint lora_places;
   /* Sets the source's names, reads the configuration and asks the source for all weights. FALSE
    * with an error when the configuration makes no sense; the weights' mistakes are their table's,
    * looked at afterwards. */

@@ -54,13 +54,13 @@ as_frames (AtlGraph *self, AtlTensor *x)
   return atl_reshape_to (self, x, x->dim[0], 1, x->dim[1], x->dim[2], x->dim[3]);
 }
 
-static AtlTensor *
-conv (AtlGraph *self,
-      AtlTensor *x,
-      AtlTensor *w,
-      AtlTensor *bias,
-      AtlTensor *residual,
-      const AtlOpParams *p)
+AtlTensor *
+graph_plain_conv (AtlGraph *self,
+                  AtlTensor *x,
+                  AtlTensor *w,
+                  AtlTensor *bias,
+                  AtlTensor *residual,
+                  const AtlOpParams *p)
 {
   gint64 dim[5], kernel[3];
   guint n_dims = x->n_dims;
@@ -133,17 +133,10 @@ atl_conv (AtlGraph *self,
   AtlOpParams plain = *p;
   AtlTensor *y;
 
-  if (w->weight == NULL || w->weight->n_deltas == 0)
-    return conv (self, x, w, bias, residual, p);
+  if (!graph_has_deltas (w))
+    return graph_plain_conv (self, x, w, bias, residual, p);
   plain.act = ATL_ACT_NONE;
-  y = conv (self, x, w, bias, residual, &plain);
-  for (guint i = 0; i < w->weight->n_deltas; i++)
-    {
-      const AtlWeightDelta *delta = &w->weight->deltas[i];
-      AtlTensor *low = conv (self, x, atl_weight (self, delta->a), NULL, NULL, &plain);
-
-      y = atl_linear_scaled_add (self, low, atl_weight (self, delta->b), NULL, delta->scale, y);
-    }
+  y = graph_changed_product (self, x, w, bias, residual, &plain);
   return p->act != ATL_ACT_NONE ? atl_act (self, p->act, y) : y;
 }
 

@@ -156,29 +156,17 @@ linear (AtlGraph *self,
   return node->dst;
 }
 
-static gboolean
-has_deltas (AtlTensor *const *w, guint n)
+AtlTensor *
+graph_plain_product (AtlGraph *self,
+                     AtlTensor *x,
+                     AtlTensor *w,
+                     AtlTensor *bias,
+                     AtlTensor *residual,
+                     const AtlOpParams *p)
 {
-  for (guint i = 0; i < n; i++)
-    if (w[i]->weight != NULL && w[i]->weight->n_deltas > 0)
-      return TRUE;
-  return FALSE;
-}
-
-/* y + a * (low-rank additions of w) x */
-static AtlTensor *
-add_deltas (AtlGraph *self, AtlTensor *x, AtlTensor *w, float a, AtlTensor *y)
-{
-  for (guint i = 0; w->weight != NULL && i < w->weight->n_deltas; i++)
-    {
-      const AtlWeightDelta *delta = &w->weight->deltas[i];
-      AtlTensor *down = atl_weight (self, delta->a), *up = atl_weight (self, delta->b);
-      AtlTensor *none = NULL;
-      AtlTensor *low = linear (self, x, 1, &down, &none, NULL, ATL_ACT_NONE, FALSE, 1.0f);
-
-      y = linear (self, low, 1, &up, &none, y, ATL_ACT_NONE, FALSE, a * delta->scale);
-    }
-  return y;
+  if (p != NULL)
+    return graph_plain_conv (self, x, w, bias, residual, p);
+  return linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, 1.0f);
 }
 
 AtlTensor *
@@ -190,7 +178,7 @@ atl_linear (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias)
 AtlTensor *
 atl_linear_act (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, AtlAct act)
 {
-  if (has_deltas (&w, 1))
+  if (graph_has_deltas (w))
     return atl_act (self, act, atl_linear (self, x, w, bias));
   return linear (self, x, 1, &w, &bias, NULL, act, FALSE, 1.0f);
 }
@@ -205,8 +193,15 @@ AtlTensor *
 atl_linear_scaled_add (
     AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, float a, AtlTensor *residual)
 {
-  return add_deltas (self, x, w, a,
-                     linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, a));
+  AtlTensor *y;
+
+  if (!graph_has_gains (w))
+    return graph_add_deltas (self, x, w, a, NULL,
+                             linear (self, x, 1, &w, &bias, residual, ATL_ACT_NONE, FALSE, a));
+  y = graph_changed_product (self, x, w, bias, NULL, NULL);
+  if (a != 1.0f)
+    y = atl_affine (self, y, a, 0.0f);
+  return residual != NULL ? atl_add (self, y, residual) : y;
 }
 
 void
@@ -219,9 +214,12 @@ atl_linear_multi (AtlGraph *self,
 {
   AtlTensor *all;
   gint64 start = 0;
+  gboolean has_gains = FALSE;
 
   g_assert (n >= 1 && n <= 3);
-  if (!share_an_order (w, n))
+  for (guint i = 0; i < n; i++)
+    has_gains = has_gains || graph_has_gains (w[i]);
+  if (has_gains || !share_an_order (w, n))
     {
       for (guint i = 0; i < n; i++)
         out[i] = atl_linear (self, x, w[i], bias != NULL ? bias[i] : NULL);
@@ -237,7 +235,7 @@ atl_linear_multi (AtlGraph *self,
         }
       out[i] = atl_slice (self, all, all->n_dims - 1, start, w[i]->dim[0]);
       start += w[i]->dim[0];
-      out[i] = add_deltas (self, x, w[i], 1.0f, out[i]);
+      out[i] = graph_add_deltas (self, x, w[i], 1.0f, NULL, out[i]);
     }
 }
 
@@ -253,7 +251,7 @@ atl_linear_gated (AtlGraph *self,
   AtlTensor *w[2] = { w_gate, w_up };
   AtlTensor *b[2] = { b_gate, b_up };
 
-  if (has_deltas (w, 2) || !share_an_order (w, 2))
+  if (graph_has_deltas (w_gate) || graph_has_deltas (w_up) || !share_an_order (w, 2))
     {
       AtlTensor *gate = atl_act (self, act, atl_linear (self, x, w_gate, b_gate));
       AtlTensor *up = atl_linear (self, x, w_up, b_up);

@@ -38,12 +38,24 @@ typedef enum
   ATL_USE_CONV = 1 << 3,   /* [out, in, kh, kw] or [out, in, kf, kh, kw] */
 } AtlWeightUse;
 
-/* A low-rank addition to a weight: W x becomes W x + scale * b (a x). Both lie where W lies. */
+/* An addition to what a weight W does: W x becomes W x + scale * (C x - W x), where C x is
+ *
+ *   W x + factor * D x                 without a gain: only scale * factor * D x is computed
+ *   gain * (W x + factor * D x)        with a gain [out]
+ *   W (gain * x) + factor * D (gain * x)  with a gain [in] of the input
+ *
+ * and D x is b (a x), or for a Kronecker product (b (x) a) x, of which the rows from `first` on are
+ * taken. Everything lies where W lies. */
 typedef struct
 {
-  AtlWeight *a; /* [rank, in]; of a convolution [rank, in, (kf,) kh, kw] */
-  AtlWeight *b; /* [out, rank] */
+  AtlWeight *a;    /* [rank, in]; of a convolution [rank, in, (kf,) kh, kw] */
+  AtlWeight *b;    /* [out, rank] */
+  AtlWeight *gain; /* (nullable) */
+  gboolean is_kronecker;
+  gboolean is_gain_of_input;
+  gint64 first;
   float scale;
+  float factor; /* 1 without a gain */
 } AtlWeightDelta;
 
 struct _AtlWeight

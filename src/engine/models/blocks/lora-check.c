@@ -1,33 +1,32 @@
-/* Whether a file is a LoRA, and of this model, and nothing but what is applied. */
+/* Whether a file is a LoRA, and of this model, and all of it is known. */
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
-#include <string.h>
 
-#include "engine/models/blocks/lora.h"
+#include "engine/models/blocks/lora-private.h"
 
 gboolean
 atl_lora_is_change (const char *name, gboolean *of_text)
 {
-  static const char *const marks[] = { ".lora_",  ".lora.",  ".hada_w",
-                                       ".lokr_w", "_lora1.", "_lora2." };
+  g_autofree char *module = NULL;
+  AtlLoraPlace place = 0;
+  AtlLoraPart part = ATL_LORA_ALPHA;
+  gboolean is_known = atl_lora_name_split (name, &place, &module, &part);
 
-  *of_text = g_str_has_prefix (name, "lora_te") || g_str_has_prefix (name, "text_encoder") ||
-             g_str_has_prefix (name, "te.");
-  for (gsize i = 0; i < G_N_ELEMENTS (marks); i++)
-    if (strstr (name, marks[i]) != NULL)
-      return TRUE;
-  return FALSE;
+  *of_text = (place & ATL_LORA_IN_ANY_TEXT) != 0;
+  return is_known && part != ATL_LORA_ALPHA && part != ATL_LORA_MAGNITUDE &&
+         part != ATL_LORA_DORA_SCALE;
 }
 
-/* What a file says beside its pairs and is not applied: whole changes of weights and biases, and
- * the magnitudes of DoRA. The rest of the file without them would be another change. */
+/* What a file says beside its changes and is not known here: without it the rest would be another
+ * change. Replaced weights and wider inputs (of control LoRAs), OFT, BOFT, GLoRA, IA3. */
 static gboolean
 is_beyond (const char *name)
 {
-  static const char *const ends[] = {
-    ".diff", ".diff_b", ".set_weight", ".dora_scale", ".lora_magnitude_vector", ".lora_B.bias"
-  };
+  static const char *const ends[] = { ".set_weight", ".reshape_weight", ".oft_blocks",
+                                      ".oft_diag",   ".oft_R.weight",   ".a1.weight",
+                                      ".a2.weight",  ".b1.weight",      ".b2.weight",
+                                      ".on_input",   "_norm.scale" };
 
   for (gsize i = 0; i < G_N_ELEMENTS (ends); i++)
     if (g_str_has_suffix (name, ends[i]))
@@ -35,45 +34,81 @@ is_beyond (const char *name)
   return FALSE;
 }
 
-void
-atl_lora_check (AtlSource *source)
+/* The first name that is beyond; NULL without. */
+static const char *
+find_beyond (AtlCheckpoint *cp)
 {
-  gboolean is_text = source->n_loras > 0 && g_str_has_prefix (source->lora_prefix, "te");
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    if (is_beyond (atl_checkpoint_tensor (cp, i)->name))
+      return atl_checkpoint_tensor (cp, i)->name;
+  return NULL;
+}
 
-  for (guint i = 0; i < source->n_loras; i++)
+static gboolean
+changes_weights (const AtlLoraGroup *group)
+{
+  for (guint part = 0; part < ATL_LORA_N_PARTS; part++)
+    if (group->part[part] != NULL && part != ATL_LORA_ALPHA && part != ATL_LORA_MAGNITUDE &&
+        part != ATL_LORA_DORA_SCALE)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+check (AtlSource *source, const AtlLoraIndex *index)
+{
+  AtlCheckpoint *cp = atl_lora_index_checkpoint (index);
+  GPtrArray *groups = atl_lora_index_groups (index);
+  const AtlLoraGroup *first = NULL;
+  const char *beyond = find_beyond (cp), *mistake = atl_lora_index_mistake (index);
+  guint n_changes = 0, n_used = 0;
+
+  for (guint i = 0; i < groups->len; i++)
     {
-      AtlCheckpoint *cp = source->loras[i].cp;
-      guint n_changes = 0;
-      const char *first = NULL;
+      const AtlLoraGroup *group = groups->pdata[i];
 
-      for (guint k = 0; k < atl_checkpoint_n_tensors (cp); k++)
-        {
-          const char *name = atl_checkpoint_tensor (cp, k)->name;
-          gboolean of_text;
+      if (!changes_weights (group))
+        continue;
+      n_changes++;
+      if ((group->place & source->lora_places) == 0)
+        continue;
+      n_used += group->is_used || group->is_bias_used;
+      first = first != NULL ? first : group;
+    }
+  if (beyond != NULL)
+    atl_weights_fail (source->weights,
+                      _ ("%s changes the model in a way that is not known here (“%s”). Choose a "
+                         "LoRA without such parts"),
+                      atl_checkpoint_name (cp), beyond);
+  else if (mistake != NULL)
+    atl_weights_fail (source->weights, _ ("%s is damaged: “%s” is no number"),
+                      atl_checkpoint_name (cp), mistake);
+  else if (n_changes == 0)
+    atl_weights_fail (source->weights,
+                      _ ("%s holds no LoRA: no tensor in it is a change of weights"),
+                      atl_checkpoint_name (cp));
+  /* A file may have changes of one of two text encoders only. */
+  else if (first != NULL && n_used == 0 && (source->lora_places & ATL_LORA_IN_DENOISER) != 0)
+    atl_weights_fail (
+        source->weights,
+        _ ("%s does not fit this model: it changes “%s”, which the model does not have"),
+        atl_checkpoint_name (cp), first->module);
+}
 
-          if (is_beyond (name))
-            {
-              atl_weights_fail (source->weights,
-                                _ ("%s changes more than LoRA pairs do (“%s”), which cannot be "
-                                   "applied yet. Choose a LoRA without such parts"),
-                                atl_checkpoint_name (cp), name);
-              return;
-            }
-          if (!atl_lora_is_change (name, &of_text))
-            continue;
-          n_changes++;
-          if (first == NULL && of_text == is_text)
-            first = name;
-        }
-      if (n_changes == 0)
-        atl_weights_fail (source->weights,
-                          _ ("%s holds no LoRA: no tensor in it is a change of weights"),
-                          atl_checkpoint_name (cp));
-      /* A file may have changes of one of two text encoders only. */
-      else if (first != NULL && !is_text && !(source->merged_loras & 1u << MIN (i, 31)))
-        atl_weights_fail (
-            source->weights,
-            _ ("%s does not fit this model: it changes “%s”, which the model does not have"),
-            atl_checkpoint_name (cp), first);
+void
+atl_lora_finish (AtlSource *source)
+{
+  AtlLoras *loras = source->loras;
+
+  if (loras == NULL)
+    return;
+  for (guint i = 0; i < loras->n; i++)
+    check (source, loras->indices[i]);
+  for (guint i = 0; i < loras->made->len && atl_weights_check (source->weights, NULL); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (!lora_made_make (loras, loras->made->pdata[i], &error))
+        atl_weights_fail (source->weights, "%s", error->message);
     }
 }

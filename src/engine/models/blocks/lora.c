@@ -1,52 +1,65 @@
-/* LoRA as thin products beside weights; LoHa, LoKr and odd ones merged in float32. */
+/* Changes of weights by LoRA files: beside them where they are thin. */
 #define G_LOG_DOMAIN "atl-models"
-
-#include "engine/models/blocks/lora.h"
 
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "base/checked.h"
-#include "base/json-bounded.h"
-#include "engine/tensor/array.h"
-#include "engine/tensor/quants/dequant.h"
+#include "engine/models/blocks/lora-private.h"
 
-/* A tensor of a LoRA file seen as a matrix [rows, cols]. */
-typedef struct
+AtlLoras *
+atl_loras_new (const AtlLoraFile *loras, guint n)
 {
-  float *data; /* (owned) */
-  gint64 rows, cols;
-} Matrix;
+  AtlLoras *self = g_new0 (AtlLoras, 1);
 
-static void
-matrix_clear (Matrix *m)
-{
-  g_clear_pointer (&m->data, g_free);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Matrix, matrix_clear)
-
-static const AtlTensorInfo *
-find_kohya (AtlCheckpoint *cp, const char *part, const char *module, const char *suffix)
-{
-  g_autofree char *flat = g_strdelimit (g_strdup (module), ".", '_');
-  g_autofree char *name = g_strconcat ("lora_", part, "_", flat, suffix, NULL);
-
-  return atl_checkpoint_find (cp, name);
-}
-
-static const AtlTensorInfo *
-find_dotted (AtlCheckpoint *cp, const char *const *prefixes, const char *module, const char *suffix)
-{
-  const AtlTensorInfo *info = NULL;
-
-  for (guint i = 0; info == NULL && prefixes[i] != NULL; i++)
+  self->n = n;
+  self->indices = g_new0 (AtlLoraIndex *, n + 1);
+  self->scales = g_new0 (float, n + 1);
+  for (guint i = 0; i < n; i++)
     {
-      g_autofree char *name = g_strconcat (prefixes[i], module, suffix, NULL);
-      info = atl_checkpoint_find (cp, name);
+      self->indices[i] = atl_lora_index_new (loras[i].cp);
+      self->scales[i] = loras[i].scale;
     }
-  return info;
+  self->deltas = g_array_new (FALSE, FALSE, sizeof (LoraDelta));
+  self->made = g_ptr_array_new_with_free_func (lora_made_free);
+  return self;
 }
+
+void
+atl_loras_free (AtlLoras *self)
+{
+  if (self == NULL)
+    return;
+  for (guint i = 0; i < self->n; i++)
+    atl_lora_index_free (self->indices[i]);
+  g_free (self->indices);
+  g_free (self->scales);
+  g_array_unref (self->deltas);
+  g_ptr_array_unref (self->made);
+  g_free (self);
+}
+
+guint
+atl_loras_places (const AtlLoras *self)
+{
+  guint places = 0;
+
+  for (guint i = 0; i < self->n; i++)
+    {
+      GPtrArray *groups = atl_lora_index_groups (self->indices[i]);
+
+      for (guint k = 0; k < groups->len; k++)
+        places |= ((AtlLoraGroup *) groups->pdata[k])->place;
+    }
+  return places;
+}
+
+guint
+atl_loras_n_changed (const AtlLoras *self)
+{
+  return self->n_changed;
+}
+
+/* --- Finding --- */
 
 /* The module's name in another scheme; NULL if it has none. */
 static char *
@@ -55,282 +68,47 @@ map_module (const AtlSource *s, guint which, const char *module)
   g_autofree char *canonical = g_strconcat (module, ".weight", NULL);
   char *mapped = s->lora_maps[which](s, canonical);
 
-  if (mapped == NULL || !g_str_has_suffix (mapped, ".weight"))
-    {
-      g_free (mapped);
-      return NULL;
-    }
-  mapped[strlen (mapped) - strlen (".weight")] = '\0';
+  if (mapped != NULL && g_str_has_suffix (mapped, ".weight"))
+    mapped[strlen (mapped) - strlen (".weight")] = '\0';
   return mapped;
 }
 
-/* The file's spellings of a module. */
-static const AtlTensorInfo *
-find (const AtlSource *s, AtlCheckpoint *cp, const char *module, const char *suffix)
+/* What the file has under each of the module's names. */
+static guint
+find_groups (const AtlSource *s, const AtlLoraIndex *index, const char *module, AtlLoraGroup **out)
 {
-  static const char *const unet[] = { "unet.", "base_model.model.", "", NULL };
-  static const char *const te[] = { "text_encoder.", "te.", NULL };
-  static const char *const te2[] = { "text_encoder_2.", NULL };
-  static const char *const transformer[] = { "transformer.", "diffusion_model.",
-                                             "base_model.model.", "", NULL };
-  const char *const *prefixes = g_str_equal (s->lora_prefix, "unet")      ? unet
-                                : g_str_equal (s->lora_prefix, "te2")     ? te2
-                                : g_str_has_prefix (s->lora_prefix, "te") ? te
-                                                                          : transformer;
-  const char *part = g_str_equal (s->lora_prefix, "transformer") ? "unet" : s->lora_prefix;
-  const AtlTensorInfo *info = find_kohya (cp, part, module, suffix);
+  guint n = 0;
 
-  if (info == NULL && part != s->lora_prefix)
-    info = find_kohya (cp, s->lora_prefix, module, suffix);
-  if (info == NULL)
-    info = find_dotted (cp, prefixes, module, suffix);
-  for (guint i = 0; info == NULL && i < G_N_ELEMENTS (s->lora_maps) && s->lora_maps[i]; i++)
+  for (guint i = 0; i <= G_N_ELEMENTS (s->lora_maps); i++)
     {
-      g_autofree char *mapped = map_module (s, i, module);
+      g_autofree char *name = NULL;
+      AtlLoraGroup *group;
+      gboolean is_known = FALSE;
 
-      if (mapped != NULL)
-        info = find_kohya (cp, part, mapped, suffix);
-      if (mapped != NULL && info == NULL)
-        info = find_dotted (cp, prefixes, mapped, suffix);
+      if (i > 0 && s->lora_maps[i - 1] == NULL)
+        break;
+      name = i == 0 ? g_strdup (module) : map_module (s, i - 1, module);
+      group = name != NULL ? atl_lora_index_find (index, s->lora_places, name) : NULL;
+      for (guint k = 0; k < n; k++)
+        is_known = is_known || out[k] == group;
+      if (group != NULL && !is_known)
+        out[n++] = group;
     }
-  return info;
+  return n;
 }
 
-/* `limit` is the number of elements of the weight: no factor of an honest change has many more, and
- * nothing larger is allocated. FALSE when the tensor is absent, or unusable: `*bad` is then set. */
-static gboolean
-read_matrix (const AtlSource *s,
-             AtlCheckpoint *cp,
-             const char *module,
-             const char *suffix,
-             gint64 limit,
-             gboolean *bad,
-             Matrix *out)
+/* --- Beside --- */
+
+typedef struct
 {
-  const AtlTensorInfo *info = find (s, cp, module, suffix);
-  guint64 n;
-
-  if (info == NULL)
-    return FALSE;
-  if (info->n_dims < 2 || !atl_checked_product (info->dim, info->n_dims, &n) ||
-      n > 4 * (guint64) limit)
-    {
-      *bad = TRUE;
-      return FALSE;
-    }
-  out->rows = info->dim[0];
-  out->cols = (gint64) n / info->dim[0];
-  out->data = g_new (float, n);
-  if (!atl_dequantize (info->dtype, info->data, out->data, n))
-    {
-      matrix_clear (out);
-      *bad = TRUE;
-      return FALSE;
-    }
-  return TRUE;
-}
-
-/* out [a.rows, b.cols] = a . b; FALSE if they do not fit or are larger than `limit`. */
-static gboolean
-product (const Matrix *a, const Matrix *b, gint64 limit, Matrix *out)
-{
-  if (a->cols != b->rows || a->rows > limit / b->cols)
-    return FALSE;
-  out->rows = a->rows;
-  out->cols = b->cols;
-  out->data = g_new0 (float, a->rows * b->cols);
-  for (gint64 i = 0; i < a->rows; i++)
-    for (gint64 k = 0; k < a->cols; k++)
-      {
-        float x = a->data[i * a->cols + k];
-        for (gint64 j = 0; j < b->cols; j++)
-          out->data[i * b->cols + j] += x * b->data[k * b->cols + j];
-      }
-  return TRUE;
-}
-
-/* peft's patterns match a module's name or its end behind a dot. */
-static double
-pattern_value (JsonObject *patterns, const char *module, double fallback)
-{
-  g_autoptr (GList) keys = patterns != NULL ? json_object_get_members (patterns) : NULL;
-
-  for (GList *l = keys; l != NULL; l = l->next)
-    {
-      g_autofree char *end = g_strconcat (".", (char *) l->data, NULL);
-
-      if (g_str_equal (module, l->data) || g_str_has_suffix (module, end))
-        return atl_json_double (patterns, l->data, fallback);
-    }
-  return fallback;
-}
-
-/* What the header's "lora_adapter_metadata" says; 1 without it. */
-static float
-metadata_factor (AtlCheckpoint *cp, const char *module, gint64 rank)
-{
-  const char *text = atl_checkpoint_get_string (cp, "__metadata__.lora_adapter_metadata");
-  g_autoptr (JsonNode) node =
-      text != NULL ? atl_json_parse (text, strlen (text), "lora_adapter_metadata", NULL) : NULL;
-  JsonObject *all =
-      node != NULL && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  double alpha;
-
-  if (all == NULL || !json_object_has_member (all, "transformer.lora_alpha"))
-    return 1.0f;
-  alpha = pattern_value (atl_json_object (all, "transformer.alpha_pattern"), module,
-                         atl_json_double (all, "transformer.lora_alpha", (double) rank));
-  return (float) (alpha / (double) MAX (rank, 1));
-}
-
-static float
-alpha_factor (const AtlSource *s, AtlCheckpoint *cp, const char *module, gint64 rank)
-{
-  const AtlTensorInfo *info = find (s, cp, module, ".alpha");
-  float alpha;
-
-  if (info == NULL)
-    return metadata_factor (cp, module, rank);
-  if (atl_dtype_info (info->dtype)->block_elems != 1 ||
-      info->size_bytes != atl_dtype_info (info->dtype)->block_bytes ||
-      !atl_dequantize (info->dtype, info->data, &alpha, 1))
-    return 1.0f;
-  return alpha / (float) MAX (rank, 1);
-}
-
-static const char *const pairs[][2] = {
-  { ".lora_down.weight", ".lora_up.weight" },
-  { ".lora_A.weight", ".lora_B.weight" },
-  { ".lora.down.weight", ".lora.up.weight" },
-  { ".lora_A.default.weight", ".lora_B.default.weight" },
-  { ".down.weight", ".up.weight" },
-};
-
-/* up . down in one of its spellings. */
-static gboolean
-low_rank (const AtlSource *s,
-          AtlCheckpoint *cp,
-          const char *module,
-          gint64 limit,
-          gboolean *bad,
-          Matrix *delta,
-          float *factor)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
-    {
-      g_auto (Matrix) down = { 0 }, up = { 0 };
-
-      if (!read_matrix (s, cp, module, pairs[i][0], limit, bad, &down))
-        {
-          if (*bad)
-            return FALSE;
-          continue;
-        }
-      if (!read_matrix (s, cp, module, pairs[i][1], limit, bad, &up) ||
-          !product (&up, &down, limit, delta))
-        *bad = TRUE;
-      *factor = alpha_factor (s, cp, module, down.rows);
-      return !*bad;
-    }
-  return FALSE;
-}
-
-static gboolean
-hadamard (const AtlSource *s,
-          AtlCheckpoint *cp,
-          const char *module,
-          gint64 limit,
-          gboolean *bad,
-          Matrix *delta,
-          float *factor)
-{
-  g_auto (Matrix) a1 = { 0 }, b1 = { 0 }, a2 = { 0 }, b2 = { 0 }, second = { 0 };
-
-  if (!read_matrix (s, cp, module, ".hada_w1_a", limit, bad, &a1))
-    return FALSE;
-  if (!read_matrix (s, cp, module, ".hada_w1_b", limit, bad, &b1) ||
-      !read_matrix (s, cp, module, ".hada_w2_a", limit, bad, &a2) ||
-      !read_matrix (s, cp, module, ".hada_w2_b", limit, bad, &b2) ||
-      !product (&a1, &b1, limit, delta) || !product (&a2, &b2, limit, &second) ||
-      delta->rows != second.rows || delta->cols != second.cols)
-    {
-      *bad = TRUE;
-      return FALSE;
-    }
-  for (gint64 i = 0; i < delta->rows * delta->cols; i++)
-    delta->data[i] *= second.data[i];
-  *factor = alpha_factor (s, cp, module, b1.rows);
-  return TRUE;
-}
-
-static gboolean
-kronecker_part (const AtlSource *s,
-                AtlCheckpoint *cp,
-                const char *module,
-                const char *name,
-                gint64 limit,
-                gboolean *bad,
-                Matrix *out,
-                gint64 *rank)
-{
-  g_autofree char *whole = g_strconcat (".", name, NULL);
-  g_autofree char *first = g_strconcat (".", name, "_a", NULL);
-  g_autofree char *second = g_strconcat (".", name, "_b", NULL);
-  g_auto (Matrix) a = { 0 }, b = { 0 };
-
-  if (read_matrix (s, cp, module, whole, limit, bad, out))
-    return TRUE;
-  if (*bad || !read_matrix (s, cp, module, first, limit, bad, &a))
-    return FALSE;
-  if (!read_matrix (s, cp, module, second, limit, bad, &b) || !product (&a, &b, limit, out))
-    {
-      *bad = TRUE;
-      return FALSE;
-    }
-  *rank = b.rows;
-  return TRUE;
-}
-
-static gboolean
-kronecker (const AtlSource *s,
-           AtlCheckpoint *cp,
-           const char *module,
-           gint64 limit,
-           gboolean *bad,
-           Matrix *delta,
-           float *factor)
-{
-  g_auto (Matrix) w1 = { 0 }, w2 = { 0 };
-  gint64 rank = 0;
-  guint64 n1, n2, n;
-
-  if (!kronecker_part (s, cp, module, "lokr_w1", limit, bad, &w1, &rank))
-    return FALSE;
-  n1 = (guint64) w1.rows * (guint64) w1.cols;
-  if (!kronecker_part (s, cp, module, "lokr_w2", limit, bad, &w2, &rank))
-    {
-      *bad = TRUE;
-      return FALSE;
-    }
-  n2 = (guint64) w2.rows * (guint64) w2.cols;
-  if (!atl_checked_mul (n1, n2, &n) || n > (guint64) limit)
-    {
-      *bad = TRUE;
-      return FALSE;
-    }
-  delta->rows = w1.rows * w2.rows;
-  delta->cols = w1.cols * w2.cols;
-  delta->data = g_new (float, delta->rows * delta->cols);
-  for (gint64 i = 0; i < delta->rows; i++)
-    for (gint64 j = 0; j < delta->cols; j++)
-      delta->data[i * delta->cols + j] = w1.data[i / w2.rows * w1.cols + j / w2.cols] *
-                                         w2.data[i % w2.rows * w2.cols + j % w2.cols];
-  /* Both factors whole: alpha has nothing to scale. */
-  *factor = rank > 0 ? alpha_factor (s, cp, module, rank) : 1.0f;
-  return TRUE;
-}
-
-/* --- Thin products --- */
+  AtlSource *source;
+  AtlLoraGroup *group;
+  guint lora;
+  AtlWeight *weight;
+  gint64 first, total; /* the weight is these rows of it */
+  gint64 cols;
+  gboolean is_hollow; /* nobody reads numbers */
+} Place;
 
 static gboolean
 is_float (const AtlTensorInfo *info)
@@ -339,199 +117,339 @@ is_float (const AtlTensorInfo *info)
                                 info->dtype == ATL_DTYPE_BF16);
 }
 
-/* Whether the second of two shapes is the first's but for how many rows it has, and ones behind. */
-static gboolean
-has_rows_of (const AtlWeight *weight, const AtlTensorInfo *info)
-{
-  for (guint i = 1; i < MAX (weight->n_dims, info->n_dims); i++)
-    if ((i < weight->n_dims ? weight->dim[i] : 1) != (i < info->n_dims ? info->dim[i] : 1))
-      return FALSE;
-  return TRUE;
-}
-
-/* [total, rank], with ones behind. */
-static gboolean
-is_matrix (const AtlTensorInfo *info, gint64 total, gint64 rank)
-{
-  for (guint i = 2; i < info->n_dims; i++)
-    if (info->dim[i] != 1)
-      return FALSE;
-  return info->n_dims >= 2 && info->dim[0] == total && info->dim[1] == rank;
-}
-
-/* `n` rows of a LoRA's tensor from `first` on. */
 static AtlWeight *
-add_thin (AtlSource *source,
-          AtlCheckpoint *cp,
-          const AtlTensorInfo *info,
-          const AtlWeight *of,
-          AtlWeightUse use,
-          gint64 first,
-          gint64 n)
+add_bytes (const Place *p,
+           AtlWeightUse use,
+           AtlDType dtype,
+           guint n_dims,
+           const gint64 *dim,
+           GBytes *bytes,
+           const char *what)
 {
+  g_autofree char *name = g_strdup_printf ("%s.%s", p->group->module, what);
+
+  return atl_weights_add_bytes (p->source->weights, use, p->weight->layer, dtype, n_dims, dim,
+                                bytes, name);
+}
+
+/* `n` rows of the file's tensor from `first` on, as they lie there. */
+static AtlWeight *
+add_stored (const Place *p,
+            const AtlTensorInfo *info,
+            AtlWeightUse use,
+            guint n_dims,
+            const gint64 *dim,
+            gint64 first,
+            gint64 n)
+{
+  AtlCheckpoint *cp = atl_lora_index_checkpoint (p->source->loras->indices[p->lora]);
   gsize row = info->size_bytes / (gsize) info->dim[0];
   GBytes *bytes =
       g_bytes_new_with_free_func (info->data + (gsize) first * row, (gsize) n * row,
                                   (GDestroyNotify) atl_checkpoint_unref, atl_checkpoint_ref (cp));
-  gint64 dim[ATL_MAX_DIMS];
-  guint n_dims = use == ATL_USE_CONV ? of->n_dims : 2;
 
-  memcpy (dim, info->dim, sizeof dim);
-  for (guint i = info->n_dims; i < n_dims; i++)
-    dim[i] = 1;
-  dim[0] = n;
-  return atl_weights_add_bytes (source->weights, use, of->layer, info->dtype, n_dims, dim, bytes,
-                                info->name);
+  return add_bytes (p, use, info->dtype, n_dims, dim, bytes, "stored");
 }
 
-/* The change of file `lora` as two products beside the weight; FALSE where it is none of that kind,
- * and the weight is what it was. */
-static gboolean
-add_beside (AtlSource *source,
-            guint lora,
-            AtlWeight *weight,
-            const char *module,
-            gint64 first,
-            gint64 total)
+/* Takes `numbers` (nullable where nobody reads them). */
+static AtlWeight *
+add_numbers (const Place *p, AtlWeightUse use, guint n_dims, const gint64 *dim, float *numbers)
 {
-  AtlCheckpoint *cp = source->loras[lora].cp;
-  AtlLoraChange change = { .weight = weight, .delta = weight->n_deltas, .lora = lora };
-  const AtlTensorInfo *down = NULL, *up = NULL;
-  AtlWeightDelta delta;
+  gsize size = sizeof *numbers;
 
-  if (source->lora_changes == NULL ||
-      (weight->use != ATL_USE_LINEAR && weight->use != ATL_USE_CONV))
-    return FALSE;
-  for (gsize i = 0; down == NULL && i < G_N_ELEMENTS (pairs); i++)
+  for (guint i = 0; i < n_dims; i++)
+    size *= (gsize) dim[i];
+  return add_bytes (p, use, ATL_DTYPE_F32, n_dims, dim,
+                    numbers != NULL ? g_bytes_new_take (numbers, size)
+                                    : g_bytes_new_static (p->weight, size),
+                    "made");
+}
+
+/* Rows [first, first + n) of a matrix. */
+static float *
+copy_rows (const AtlLoraMatrix *m, gint64 first, gint64 n)
+{
+  return m->data != NULL
+             ? g_memdup2 (m->data + first * m->cols, (gsize) (n * m->cols) * sizeof (float))
+             : NULL;
+}
+
+/* The shape of what is multiplied first: of `rows` rows, and as wide as the weight. */
+static guint
+inner_shape (const AtlWeight *weight, gint64 rows, gint64 cols, gint64 *dim)
+{
+  if (weight->use != ATL_USE_CONV)
     {
-      down = find (source, cp, module, pairs[i][0]);
-      up = down != NULL ? find (source, cp, module, pairs[i][1]) : NULL;
+      dim[0] = rows;
+      dim[1] = cols;
+      return 2;
     }
-  if (up == NULL || !is_float (down) || !is_float (up) || down->n_dims < 2 || down->dim[0] < 1 ||
-      !has_rows_of (weight, down) || !is_matrix (up, total, down->dim[0]))
+  memcpy (dim, weight->dim, sizeof weight->dim);
+  dim[0] = rows;
+  return weight->n_dims;
+}
+
+static void
+add_pair (const Place *p, const AtlLoraChange *shape, AtlLoraChange *change, AtlWeightDelta *delta)
+{
+  const AtlTensorInfo *down = p->group->part[ATL_LORA_DOWN], *up = p->group->part[ATL_LORA_UP];
+  gint64 rank = shape->a.rows, n = p->weight->dim[0], dim[ATL_MAX_DIMS];
+  guint n_dims = inner_shape (p->weight, rank, p->cols, dim);
+
+  if (p->group->part[ATL_LORA_MID] == NULL && is_float (down))
+    delta->a = add_stored (p, down, p->weight->use, n_dims, dim, 0, rank);
+  else
+    delta->a = add_numbers (p, p->weight->use, n_dims, dim, copy_rows (&change->a, 0, rank));
+  dim[0] = n;
+  dim[1] = rank;
+  if (is_float (up))
+    delta->b = add_stored (p, up, ATL_USE_LINEAR, 2, dim, p->first, n);
+  else
+    delta->b = add_numbers (p, ATL_USE_LINEAR, 2, dim, copy_rows (&change->b, p->first, n));
+}
+
+/* (b . a) * (b2 . a2) is one product whose rank is the product of both ranks: of all pairs of rows
+ * of a and a2, and of columns of b and b2. */
+static void
+add_hadamard (const Place *p,
+              const AtlLoraChange *shape,
+              const AtlLoraChange *change,
+              AtlWeightDelta *delta)
+{
+  gint64 r1 = shape->a.rows, r2 = shape->a2.rows, n = p->weight->dim[0], dim[ATL_MAX_DIMS];
+  guint n_dims = inner_shape (p->weight, r1 * r2, p->cols, dim);
+  float *a = NULL, *b = NULL;
+
+  if (!p->is_hollow)
+    {
+      a = g_new (float, r1 *r2 * p->cols);
+      b = g_new (float, n *r1 *r2);
+      for (gint64 i = 0; i < r1 * r2; i++)
+        for (gint64 k = 0; k < p->cols; k++)
+          a[i * p->cols + k] =
+              change->a.data[i / r2 * p->cols + k] * change->a2.data[i % r2 * p->cols + k];
+      for (gint64 row = 0; row < n; row++)
+        for (gint64 i = 0; i < r1 * r2; i++)
+          b[row * r1 * r2 + i] = change->b.data[(p->first + row) * r1 + i / r2] *
+                                 change->b2.data[(p->first + row) * r2 + i % r2];
+    }
+  delta->a = add_numbers (p, p->weight->use, n_dims, dim, a);
+  dim[0] = n;
+  dim[1] = r1 * r2;
+  delta->b = add_numbers (p, ATL_USE_LINEAR, 2, dim, b);
+}
+
+static void
+add_kronecker (const Place *p,
+               const AtlLoraChange *shape,
+               const AtlLoraChange *change,
+               AtlWeightDelta *delta)
+{
+  gint64 rows_a = shape->a.rows, n = p->weight->dim[0], dim[ATL_MAX_DIMS];
+  gint64 from = p->first / rows_a, to = (p->first + n + rows_a - 1) / rows_a;
+  guint n_dims = inner_shape (p->weight, rows_a, shape->a.cols, dim);
+
+  if (n_dims == 4)
+    dim[1] = p->weight->dim[1] / shape->b.cols;
+  delta->a = add_numbers (p, p->weight->use, n_dims, dim, copy_rows (&change->a, 0, rows_a));
+  dim[0] = to - from;
+  dim[1] = shape->b.cols;
+  delta->b = add_numbers (p, ATL_USE_LINEAR, 2, dim, copy_rows (&change->b, from, to - from));
+  delta->is_kronecker = TRUE;
+  delta->first = p->first - from * rows_a;
+}
+
+/* Whether the change is less beside the weight than as large as it. */
+static gboolean
+is_thin (const Place *p, const AtlLoraChange *shape)
+{
+  const AtlWeight *w = p->weight;
+  gint64 n = w->dim[0], rank = shape->a.rows * shape->a2.rows;
+
+  if (w->use != ATL_USE_LINEAR && w->use != ATL_USE_CONV)
     return FALSE;
-  change.factor = alpha_factor (source, cp, module, down->dim[0]);
-  delta.a = add_thin (source, cp, down, weight, weight->use, 0, down->dim[0]);
-  delta.b = add_thin (source, cp, up, weight, ATL_USE_LINEAR, first, weight->dim[0]);
-  delta.scale = change.factor * source->loras[lora].scale;
+  switch (shape->form)
+    {
+    case ATL_LORA_PRODUCT:
+      return TRUE;
+    case ATL_LORA_HADAMARD:
+      return rank * (p->cols + n) <= p->cols * n;
+    case ATL_LORA_KRONECKER:
+      /* The kernel is the second factor's, and there are no frames. */
+      return w->use == ATL_USE_LINEAR || (w->n_dims == 4 && w->dim[1] % shape->b.cols == 0);
+    case ATL_LORA_NOTHING:
+    case ATL_LORA_WHOLE:
+    default:
+      return FALSE;
+    }
+}
+
+/* DoRA's gains; NULL with the table's mistake. */
+static AtlWeight *
+add_gains (const Place *p, const AtlLoraChange *change, AtlLoraAxis axis)
+{
+  const AtlWeight *of =
+      axis == ATL_LORA_OF_INPUT && p->weight->dim[0] != p->total ? p->weight->part_of : p->weight;
+  gint64 n = axis == ATL_LORA_OF_INPUT ? of->dim[1] : of->dim[0];
+  AtlWeight weight = *of;
+  float *gains = NULL;
+
+  if (p->is_hollow)
+    gains = g_new0 (float, n);
+  else
+    {
+      g_autoptr (GError) error = NULL;
+
+      weight.bytes = of->bytes != NULL ? g_bytes_ref (of->bytes) : NULL;
+      if (atl_weight_make (&weight, &error))
+        gains = atl_lora_gains (p->group, change, &weight, axis == ATL_LORA_OF_INPUT ? 0 : p->first,
+                                axis);
+      else
+        atl_weights_fail (p->source->weights, "%s", error->message);
+      g_clear_pointer (&weight.bytes, g_bytes_unref);
+    }
+  return gains != NULL ? add_numbers (p, ATL_USE_VECTOR, 1, &n, gains) : NULL;
+}
+
+static void
+add_beside (const Place *p, const AtlLoraChange *shape, AtlLoraAxis axis)
+{
+  AtlLoras *loras = p->source->loras;
+  AtlWeight *weight = p->weight;
+  float factor = p->group->factor, scale = loras->scales[p->lora];
+  gboolean has_gain = axis != ATL_LORA_NO_MAGNITUDE;
+  AtlWeightDelta delta = { .scale = has_gain ? scale : scale * factor,
+                           .factor = has_gain ? factor : 1.0f,
+                           .is_gain_of_input = axis == ATL_LORA_OF_INPUT };
+  LoraDelta record = { weight, weight->n_deltas, p->lora, has_gain ? 1.0f : factor };
+  g_auto (AtlLoraChange) change = { 0 };
+
+  /* Numbers of what the file has in another form, or that gains depend on. */
+  if (!atl_lora_change_read (p->group, p->total, p->cols, !p->is_hollow, &change))
+    return;
+  if (shape->form == ATL_LORA_PRODUCT)
+    add_pair (p, shape, &change, &delta);
+  else if (shape->form == ATL_LORA_HADAMARD)
+    add_hadamard (p, shape, &change, &delta);
+  else
+    add_kronecker (p, shape, &change, &delta);
+  if (has_gain && (delta.gain = add_gains (p, &change, axis)) == NULL)
+    return;
   weight->deltas = g_renew (AtlWeightDelta, weight->deltas, weight->n_deltas + 1);
   weight->deltas[weight->n_deltas++] = delta;
-  g_array_append_val (source->lora_changes, change);
-  source->merged_loras |= 1u << MIN (lora, 31);
-  return TRUE;
+  g_array_append_val (loras->deltas, record);
 }
 
-/* --- Merging --- */
+/* --- Applying --- */
 
-static gboolean
-has_change (const AtlSource *source, AtlCheckpoint *cp, const char *module)
-{
-  static const char *const others[] = { ".hada_w1_a", ".lokr_w1", ".lokr_w1_a" };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (pairs); i++)
-    if (find (source, cp, module, pairs[i][0]) != NULL)
-      return TRUE;
-  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
-    if (find (source, cp, module, others[i]) != NULL)
-      return TRUE;
-  return FALSE;
-}
-
-/* Where nobody reads the numbers: as large as if it were merged. */
 static void
-pretend_merged (AtlSource *source, AtlCheckpoint *cp, guint lora, AtlWeight *weight, gint64 n)
+fail_shape (const Place *p, const char *module)
 {
-  source->merged_loras |= 1u << MIN (lora, 31);
-  source->n_merged++;
-  source->n_replaced++;
-  if (weight->data == NULL)
-    weight->data = atl_checkpoint_tensor (cp, 0)->data;
-  weight->made = NULL;
-  weight->dtype = ATL_DTYPE_F32;
-  weight->size_bytes = (gsize) n * sizeof (float);
-  weight->scale = 1.0f;
+  AtlLoraIndex *index = p->source->loras->indices[p->lora];
+
+  atl_weights_fail (p->source->weights,
+                    _ ("%s does not fit this model: its change of “%s” has another shape"),
+                    atl_checkpoint_name (atl_lora_index_checkpoint (index)), module);
 }
 
-void
-atl_lora_merge (AtlSource *source, AtlWeight *weight, const char *module)
+static void
+apply_bias (const Place *p, const char *module)
 {
-  atl_lora_merge_rows (source, weight, module, 0, weight->dim[0]);
-}
+  static const AtlLoraPart parts[] = { ATL_LORA_DIFF_BIAS, ATL_LORA_UP_BIAS };
+  LoraPart part = { p->group, p->lora, TRUE, p->first, p->total };
 
-void
-atl_lora_merge_rows (
-    AtlSource *source, AtlWeight *weight, const char *module, gint64 first, gint64 total)
-{
-  gint64 n = 1, limit, cols;
-  gboolean is_changed = FALSE;
-  float *merged = NULL;
-
-  for (guint i = 0; i < weight->n_dims; i++)
-    n *= weight->dim[i];
-  cols = n / weight->dim[0];
-  limit = cols * total;
-
-  for (guint i = 0; i < source->n_loras; i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (parts); i++)
     {
-      AtlCheckpoint *cp = source->loras[i].cp;
-      g_auto (Matrix) delta = { 0 };
-      gboolean bad = FALSE;
-      float factor = 1.0f;
+      const AtlTensorInfo *info = p->group->part[parts[i]];
 
-      if (add_beside (source, i, weight, module, first, total))
-        {
-          is_changed = TRUE;
-          continue;
-        }
-      if (atl_bytes_are_hollow ((gsize) n * sizeof (float)))
-        {
-          if (has_change (source, cp, module))
-            pretend_merged (source, cp, i, weight, n);
-          continue;
-        }
-      if (!low_rank (source, cp, module, limit, &bad, &delta, &factor) && !bad &&
-          !hadamard (source, cp, module, limit, &bad, &delta, &factor) && !bad)
-        kronecker (source, cp, module, limit, &bad, &delta, &factor);
-      if (!bad && delta.data == NULL)
+      if (info == NULL)
         continue;
-      if (bad || delta.rows != total || delta.cols != cols)
+      if (!lora_is_vector (info, p->total))
         {
-          atl_weights_fail (source->weights,
-                            _ ("%s does not fit this model: its change of “%s” has another shape"),
-                            atl_checkpoint_name (cp), module);
-          g_free (merged);
+          fail_shape (p, module);
           return;
         }
-      source->merged_loras |= 1u << MIN (i, 31);
-      if (merged == NULL)
-        {
-          g_autoptr (GError) error = NULL;
-
-          /* What no file holds as it is. */
-          if (!atl_weight_make (weight, &error))
-            {
-              atl_weights_fail (source->weights, "%s", error->message);
-              return;
-            }
-          merged = g_new (float, n);
-          atl_dequantize (weight->dtype, weight->data, merged, (gsize) n);
-          for (gint64 k = 0; k < n; k++)
-            merged[k] *= weight->scale;
-        }
-      factor *= source->loras[i].scale;
-      for (gint64 k = 0; k < n; k++)
-        merged[k] += factor * delta.data[first * cols + k];
+      p->group->is_bias_used = TRUE;
     }
-  source->n_merged += is_changed || merged != NULL;
-  if (merged == NULL)
+  if (!p->group->is_bias_used)
     return;
+  lora_made_add (p->source->loras, p->weight, &part);
+  p->source->loras->n_changed++;
+}
 
-  source->n_replaced++;
-  weight->made = NULL;
-  g_clear_pointer (&weight->bytes, g_bytes_unref);
-  weight->bytes = g_bytes_new_take (merged, (gsize) n * sizeof (float));
-  weight->data = (const guint8 *) merged;
-  weight->size_bytes = (gsize) n * sizeof (float);
-  weight->dtype = ATL_DTYPE_F32;
-  weight->scale = 1.0f;
+static void
+apply_weight (const Place *p, const char *module)
+{
+  AtlLoras *loras = p->source->loras;
+  LoraPart part = { p->group, p->lora, FALSE, p->first, p->total };
+  const AtlWeight *w = p->weight;
+  gint64 in = w->n_dims > 1 ? w->dim[1] : 0;
+  AtlLoraAxis axis = ATL_LORA_NO_MAGNITUDE;
+  AtlLoraChange shape;
+
+  if (!atl_lora_change_read (p->group, p->total, p->cols, FALSE, &shape) ||
+      !atl_lora_magnitude_axis (p->group, p->total, in, &axis) ||
+      /* Every row counts for a channel's length. */
+      (axis == ATL_LORA_OF_INPUT && w->dim[0] != p->total &&
+       (w->part_of == NULL || w->part_of->dim[0] != p->total)))
+    {
+      fail_shape (p, module);
+      return;
+    }
+  if (shape.form == ATL_LORA_NOTHING)
+    return;
+  p->group->is_used = TRUE;
+  loras->n_changed++;
+  if (is_thin (p, &shape))
+    add_beside (p, &shape, axis);
+  else
+    lora_made_add (loras, p->weight, &part);
+}
+
+void
+atl_lora_apply (AtlSource *source,
+                AtlWeight *weight,
+                const char *module,
+                gboolean is_bias,
+                gint64 first,
+                gint64 total)
+{
+  AtlLoraGroup *groups[G_N_ELEMENTS (source->lora_maps) + 1];
+  Place p = { .source = source, .weight = weight, .first = first, .total = total, .cols = 1 };
+
+  for (guint i = 1; i < weight->n_dims; i++)
+    p.cols *= weight->dim[i];
+  p.is_hollow = atl_bytes_are_hollow ((gsize) (p.cols * total) * sizeof (float));
+  for (p.lora = 0; p.lora < source->loras->n; p.lora++)
+    {
+      guint n = find_groups (source, source->loras->indices[p.lora], module, groups);
+
+      for (guint i = 0; i < n; i++)
+        {
+          p.group = groups[i];
+          if (is_bias)
+            apply_bias (&p, module);
+          else
+            apply_weight (&p, module);
+        }
+    }
+}
+
+gboolean
+atl_loras_set_scales (AtlLoras *self, const AtlLoraFile *loras, guint n, gboolean *is_changed)
+{
+  g_return_val_if_fail (n == self->n, FALSE);
+  for (guint i = 0; i < n; i++)
+    self->scales[i] = loras[i].scale;
+  for (guint i = 0; i < self->deltas->len; i++)
+    {
+      const LoraDelta *d = &g_array_index (self->deltas, LoraDelta, i);
+
+      d->weight->deltas[d->delta].scale = d->factor * self->scales[d->lora];
+    }
+  *is_changed = self->deltas->len > 0 || self->made->len > 0;
+  for (guint i = 0; i < self->made->len; i++)
+    if (!lora_made_remake (self, self->made->pdata[i]))
+      return FALSE;
+  return TRUE;
 }

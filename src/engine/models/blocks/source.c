@@ -89,15 +89,21 @@ apply_fp8_scale (AtlSource *source, AtlWeight *weight, const char *name)
     }
 }
 
-/* What LoRA files say of `module`: of its `total` rows the weight is those from `first` on. */
+/* What LoRA files say of `module`, or of its bias: of its `total` rows the weight is those from
+ * `first` on. */
 static void
-merge (AtlSource *self, AtlWeight *weight, const char *module, gint64 first, gint64 total)
+change (AtlSource *self,
+        AtlWeight *weight,
+        const char *module,
+        gboolean is_bias,
+        gint64 first,
+        gint64 total)
 {
   g_autofree char *full =
       g_strconcat (self->lora_root != NULL ? self->lora_root : "", module, NULL);
 
-  if (weight != NULL && self->n_loras > 0)
-    atl_lora_merge_rows (self, weight, full, first, total);
+  if (weight != NULL && self->loras != NULL)
+    atl_lora_apply (self, weight, full, is_bias, first, total);
 }
 
 static AtlWeight *
@@ -123,19 +129,29 @@ add (AtlSource *self,
   if (w == NULL)
     return NULL;
   apply_fp8_scale (self, w, name);
-  if (self->n_loras > 0 && g_str_has_suffix (canonical, ".weight"))
+  if (self->loras != NULL)
     {
-      g_autofree char *module = g_strndup (canonical, strlen (canonical) - strlen (".weight"));
+      gboolean is_bias = g_str_has_suffix (canonical, ".bias");
+      const char *end = is_bias                                   ? ".bias"
+                        : g_str_has_suffix (canonical, ".weight") ? ".weight"
+                                                                  : "";
+      g_autofree char *module = g_strndup (canonical, strlen (canonical) - strlen (end));
 
-      merge (self, w, module, 0, w->dim[0]);
+      change (self, w, module, is_bias, 0, w->dim[0]);
     }
   return w;
 }
 
-/* The layer in few bits, if the file has that too and no LoRA changed it. `n_merged` is from before
- * it was asked for. */
+static guint
+n_changed (const AtlSource *self)
+{
+  return self->loras != NULL ? atl_loras_n_changed (self->loras) : 0;
+}
+
+/* The layer in few bits, if the file has that too and no LoRA changed it. `n_before` were changed
+ * before it was asked for. */
 static void
-choose_low_rank (AtlSource *self, AtlAffine *a, guint n_merged, const char *base)
+choose_low_rank (AtlSource *self, AtlAffine *a, guint n_before, const char *base)
 {
   g_autofree char *weight = g_strconcat (base, ".svd.weight", NULL);
   g_autofree char *smooth = g_strconcat (base, ".svd.smooth", NULL);
@@ -143,7 +159,7 @@ choose_low_rank (AtlSource *self, AtlAffine *a, guint n_merged, const char *base
   g_autofree char *up = g_strconcat (base, ".svd.up", NULL);
   AtlWeight *whole = a->w;
 
-  if (!self->takes_low_rank || whole == NULL || self->n_merged != n_merged ||
+  if (!self->takes_low_rank || whole == NULL || n_changed (self) != n_before ||
       find (self, weight) == NULL)
     return;
   a->w = add (self, ATL_USE_LINEAR, 2, whole->dim, FALSE, weight);
@@ -165,12 +181,12 @@ add_affine (AtlSource *self,
   g_autofree char *base = name;
   g_autofree char *weight = g_strconcat (base, ".weight", NULL);
   g_autofree char *bias = g_strconcat (base, ".bias", NULL);
-  guint n_merged = self->n_merged;
+  guint n_before = n_changed (self);
   AtlAffine a = { 0 };
 
   a.w = add (self, use, n_dims, dim, optional, weight);
   a.b = add (self, ATL_USE_VECTOR, 1, a.w != NULL ? a.w->dim : dim, TRUE, bias);
-  choose_low_rank (self, &a, n_merged, base);
+  choose_low_rank (self, &a, n_before, base);
   return a;
 }
 
@@ -226,8 +242,8 @@ atl_source_split (AtlSource *self,
   gboolean is_fused = fused != NULL && atl_source_has (self, "%s", fused);
   gint64 total = 0, first = 0, size[4];
   gboolean takes_low_rank = self->takes_low_rank;
-  gboolean was_merged[G_N_ELEMENTS (size)] = { FALSE };
-  guint n_merged;
+  gboolean was_changed[G_N_ELEMENTS (size)] = { FALSE };
+  guint n_before;
   AtlAffine whole = { 0 };
 
   g_assert (n <= G_N_ELEMENTS (size));
@@ -236,16 +252,16 @@ atl_source_split (AtlSource *self,
   if (is_fused)
     {
       gint64 all = atl_source_rows (self, fused), rest = all;
-      guint n_loras = self->n_loras;
+      AtlLoras *loras = self->loras;
 
       for (guint i = 0; i < n; i++)
         rest -= MAX (rows[i], 0);
       for (guint i = 0; i < n; i++)
         size[i] = rows[i] >= 0 ? rows[i] : rest;
       /* LoRAs go into the slices. */
-      self->n_loras = 0;
+      self->loras = NULL;
       whole = atl_source_linear (self, all, in, "%s", fused);
-      self->n_loras = n_loras;
+      self->loras = loras;
       for (guint i = 0; i < n; i++)
         {
           total += size[i];
@@ -262,9 +278,9 @@ atl_source_split (AtlSource *self,
   else
     for (guint i = 0; i < n; i++)
       {
-        n_merged = self->n_merged;
+        n_before = n_changed (self);
         out[i] = atl_source_linear (self, rows[i], in, "%s.%s", prefix, names[i]);
-        was_merged[i] = self->n_merged != n_merged;
+        was_changed[i] = n_changed (self) != n_before;
         size[i] = out[i].w != NULL ? out[i].w->dim[0] : 0;
         total += size[i];
       }
@@ -276,17 +292,21 @@ atl_source_split (AtlSource *self,
 
           out[i].w = atl_weights_add_rows (self->weights, whole.w, ATL_USE_LINEAR, first, size[i]);
           out[i].b = atl_weights_add_rows (self->weights, whole.b, ATL_USE_VECTOR, first, size[i]);
-          merge (self, out[i].w, name, 0, size[i]);
+          change (self, out[i].w, name, FALSE, 0, size[i]);
+          change (self, out[i].b, name, TRUE, 0, size[i]);
         }
-      n_merged = self->n_merged;
+      n_before = n_changed (self);
       if (fused != NULL)
-        merge (self, out[i].w, fused, first, total);
+        {
+          change (self, out[i].w, fused, FALSE, first, total);
+          change (self, out[i].b, fused, TRUE, first, total);
+        }
       self->takes_low_rank = takes_low_rank;
-      if (!is_fused && !was_merged[i])
+      if (!is_fused && !was_changed[i])
         {
           g_autofree char *name = g_strdup_printf ("%s.%s", prefix, names[i]);
 
-          choose_low_rank (self, &out[i], n_merged, name);
+          choose_low_rank (self, &out[i], n_before, name);
         }
     }
   /* Only its slices are used. */
@@ -329,7 +349,7 @@ atl_source_finish (AtlSource *self,
                    const AtlLoadOptions *options,
                    GError **error)
 {
-  atl_lora_check (self);
+  atl_lora_finish (self);
   if (options->in_file)
     atl_weights_save_memory (self->weights, backend, options->keep_bytes);
   return atl_weights_check (self->weights, error) &&

@@ -4,7 +4,7 @@
  * other origins use other names, which `map` translates. LoRA deltas are found by the canonical
  * module name (lora.h).
  *
- *   AtlSource s = { .weights = ws, .map = ldm_name, .loras = loras, .lora_prefix = "unet" };
+ *   AtlSource s = { .weights = ws, .map = ldm_name, .loras = loras, .lora_places = places };
  *   w = atl_source_linear (&s, out, in, "%s.to_q", prefix);
  *
  * As in weights.h the first mistake is remembered by the weight table.
@@ -22,30 +22,15 @@ typedef char *(*AtlNameMap) (const AtlSource *source, const char *canonical);
 struct _AtlSource
 {
   AtlWeights *weights;
-  AtlNameMap map;           /* (nullable) identity */
-  const char *prefix;       /* (nullable) put before mapped names */
-  guint map_number;         /* a number the map needs (layers per level) */
-  gboolean takes_low_rank;  /* every linear layer goes through atl_apply() or atl_apply_act() */
-  const AtlLoraFile *loras; /* (nullable) */
-  guint n_loras;
-  const char *lora_prefix; /* "unet", "te" or "te1", "te2" (text encoders), "transformer" */
+  AtlNameMap map;          /* (nullable) identity */
+  const char *prefix;      /* (nullable) put before mapped names */
+  guint map_number;        /* a number the map needs (layers per level) */
+  gboolean takes_low_rank; /* every linear layer goes through atl_apply() or atl_apply_act() */
+  AtlLoras *loras;         /* (nullable) changes to apply, see lora.h */
+  guint lora_places;       /* which parts of LoRA files are this network's */
   const char *lora_root;   /* (nullable) put before canonical module names in LoRA files */
   AtlNameMap lora_maps[3]; /* canonical names to others that LoRA files use; ends at NULL */
-  guint merged_loras;      /* out: bit i: something of file i (of the first 32) fitted */
-  guint n_merged;          /* out: weights that a LoRA changed */
-  guint n_replaced;        /* out: of them those that are other numbers now (LoHa, LoKr) */
-  GArray *lora_changes;    /* (nullable) (element-type AtlLoraChange) out: the others' */
 };
-
-/* What a LoRA file adds to a weight as two thin products, and the scale it does so with, for a
- * strength of 1. */
-typedef struct
-{
-  AtlWeight *weight;
-  guint delta; /* of its deltas */
-  guint lora;
-  float factor;
-} AtlLoraChange;
 
 /* A weight and its bias. Where the file has it in few bits beside a low-rank branch (SVDQuant) and
  * the network takes that, (x * smooth) w^T + (x down^T) up^T + b instead of x w^T + b. */

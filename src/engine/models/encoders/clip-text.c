@@ -62,49 +62,21 @@ recognises (const AtlCheckpoint *cp)
   return atl_clip_find (cp, NULL, &place);
 }
 
-/* Three products, or the thirds of a stacked one. */
-static void
-read_qkv (AtlSource *s, Layer *l, gint64 D, const char *p)
-{
-  static const char *const names[] = { "q_proj", "k_proj", "v_proj" };
-  AtlAffine *parts[] = { &l->q, &l->k, &l->v };
-  AtlAffine fused;
-
-  if (!atl_source_has (s, "%s.self_attn.in_proj", p))
-    {
-      for (guint k = 0; k < 3; k++)
-        *parts[k] = atl_source_linear (s, D, D, "%s.self_attn.%s", p, names[k]);
-      return;
-    }
-  fused = atl_source_linear (s, 3 * D, D, "%s.self_attn.in_proj", p);
-  if (fused.w == NULL || fused.b == NULL)
-    {
-      atl_weights_fail (s->weights, _ ("%s: the layer “%s” is not whole"),
-                        atl_checkpoint_name (atl_weights_checkpoint (s->weights)), p);
-      return;
-    }
-  for (guint k = 0; k < 3; k++)
-    {
-      g_autofree char *module = g_strdup_printf ("%s%s.self_attn.%s", s->lora_root, p, names[k]);
-
-      parts[k]->w = atl_weights_add_rows (s->weights, fused.w, ATL_USE_LINEAR, k * D, D);
-      parts[k]->b = atl_weights_add_rows (s->weights, fused.b, ATL_USE_VECTOR, k * D, D);
-      if (s->n_loras > 0 && parts[k]->w != NULL)
-        atl_lora_merge (s, parts[k]->w, module);
-    }
-  /* Only its thirds are used. */
-  fused.w->use = 0;
-  fused.b->use = 0;
-}
-
 static void
 read_layer (AtlSource *s, const ClipText *m, guint i, gint64 mlp, Layer *l)
 {
   gint64 D = m->width;
   g_autofree char *p = g_strdup_printf ("encoder.layers.%u", i);
+  g_autofree char *attention = g_strconcat (p, ".self_attn", NULL);
+  g_autofree char *fused = g_strconcat (attention, ".in_proj", NULL);
+  AtlAffine qkv[3] = { 0 };
 
   l->norm1 = atl_source_norm (s, D, FALSE, "%s.layer_norm1", p);
-  read_qkv (s, l, D, p);
+  atl_source_split (s, D, 3, attention, (const char *const[]){ "q_proj", "k_proj", "v_proj" },
+                    (gint64[]){ D, D, D }, fused, qkv);
+  l->q = qkv[0];
+  l->k = qkv[1];
+  l->v = qkv[2];
   l->out = atl_source_linear (s, D, D, "%s.self_attn.out_proj", p);
   l->norm2 = atl_source_norm (s, D, FALSE, "%s.layer_norm2", p);
   l->fc1 = atl_source_linear (s, mlp, D, "%s.mlp.fc1", p);
@@ -159,24 +131,16 @@ read_weights (ClipText *m, AtlSource *s, AtlCheckpoint *cp, GError **error)
   return atl_weights_check (m->net.weights, error);
 }
 
-/* Files for models with two text encoders number them: the one with a projection is the second. */
-static const char *
-lora_part (const AtlCheckpoint *cp, const AtlLoadOptions *options)
+/* What files call this encoder: those for models with two number them, and the one with a
+ * projection is the second. */
+static guint
+lora_places (const AtlCheckpoint *cp, const AtlLoadOptions *options)
 {
   gboolean projects = options->role != NULL
                           ? g_str_equal (options->role, "text_encoder_2")
                           : atl_checkpoint_find (cp, "text_projection.weight") != NULL;
 
-  for (guint i = 0; i < options->n_loras; i++)
-    for (guint k = 0; k < atl_checkpoint_n_tensors (options->loras[i].cp); k++)
-      {
-        const char *name = atl_checkpoint_tensor (options->loras[i].cp, k)->name;
-
-        if (g_str_has_prefix (name, "lora_te1_") || g_str_has_prefix (name, "lora_te2_") ||
-            g_str_has_prefix (name, "text_encoder_2."))
-          return projects ? "te2" : "te1";
-      }
-  return "te";
+  return projects ? ATL_LORA_IN_TEXT_2 : ATL_LORA_IN_TEXT | ATL_LORA_IN_TEXT_1;
 }
 
 /* The matrix behind the pooled vector, where there is one: beside the encoder, without a bias;
@@ -239,7 +203,7 @@ clip_read (
                    atl_checkpoint_name (cp));
       return FALSE;
     }
-  s->lora_prefix = lora_part (cp, options);
+  s->lora_places = lora_places (cp, options);
   if (!read_weights (m, s, cp, error))
     return FALSE;
   if (!read_projection (m, cp, &place, error))
@@ -373,7 +337,7 @@ const AtlComponentClass atl_clip_text_class = {
   .origins = (const char *const[]){ "CLIPTextModel", "CLIPTextModelWithProjection", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ "encode_text", NULL },
-  .lora_prefix = "te",
+  .lora_places = ATL_LORA_IN_ANY_TEXT,
   .size = sizeof (ClipText),
   .read = clip_read,
   .run = clip_run,

@@ -332,6 +332,7 @@ const AtlComponentClass atl_t5_class = {
   .recognises = recognises,
   .functions = (const char *const[]){ "encode_text", NULL },
   .size = sizeof (T5),
+  .lora_places = ATL_LORA_IN_ANY_TEXT,
   .read = t5_read,
   .run = t5_run,
 };

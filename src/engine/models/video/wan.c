@@ -441,7 +441,7 @@ const AtlComponentClass atl_wan_class = {
       (const char *const[]){ "WanTransformer3DModel", "WanVACETransformer3DModel", "wan", NULL },
   .recognises = recognises,
   .functions = (const char *const[]){ ATL_STAGE_FUNCTIONS, ATL_STAGE_OF_ATTENTION, NULL },
-  .lora_prefix = "transformer",
+  .lora_places = ATL_LORA_IN_DENOISER,
   .size = sizeof (Wan),
   .read = wan_read,
   .run = wan_run,
