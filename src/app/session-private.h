@@ -1,5 +1,6 @@
-/* The fields that the files of the session share: session.c has model, store and client,
- * session-conversations.c the conversations, session-keep.c what is kept of them on disk. */
+/* The fields that the files of the session share: session.c has store and client,
+ * session-model.c the model in use, session-conversations.c the conversations, session-keep.c what
+ * is kept of them on disk. */
 #pragma once
 
 #include "app/session.h"
@@ -40,7 +41,7 @@ struct _AtlSession
   GPtrArray *retired;        /* (element-type AtlModel) replaced while they answered */
 };
 
-/* A model that was in use: its idle time begins anew. */
+/* A model that was in use: its idle time begins anew. session-model.c. */
 void atl_session_restart_idle_timer (AtlSession *self);
 /* The store in `dir`, else a temporary one, with store_error set; FALSE where no folder takes one.
  * And closing it: session-store.c. */

@@ -1,6 +1,7 @@
-/* The fields that the files of the window share: window.c lays it out, window-chats.c does what can
- * be done with chats and folders, window-files.c takes files, window-notices.c tells, window-undo.c
- * brings back. */
+/* The fields that the files of the window share: window.c lays it out, window-actions.c has
+ * what keys and menus do, window-chats.c does what can be done with chats and folders,
+ * window-sidebar.c shows and hides the list, window-files.c takes files, window-notices.c tells,
+ * window-undo.c brings back. */
 #pragma once
 
 #include "app/chat/chat-list.h"
@@ -60,6 +61,8 @@ void atl_window_new_chat (AtlWindow *self, gint64 folder_id);
 void atl_window_show_page (AtlWindow *self, const char *name);
 /* Whether the page of that name is the one in sight. */
 gboolean atl_window_shows_page (AtlWindow *self, const char *name);
+/* All that are not in the next two. */
+void atl_window_install_actions (GtkWidgetClass *widget_class);
 void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
 /* However narrow the window is. */
 void atl_window_show_sidebar (AtlWindow *self);

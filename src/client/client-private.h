@@ -85,9 +85,10 @@ void atl_client_end_requests (AtlClient *self, const char *sentence);
 guint atl_client_add_timer (AtlClient *self, guint interval_ms, GSourceFunc func, gpointer data);
 void atl_client_remove_timer (AtlClient *self, guint *id);
 
-/* client.c */
+/* client-run.c */
 /* The ledger as the engine told it; NULL when there is none. */
 void atl_client_take_status (AtlClient *self, GVariant *dict);
+/* client.c */
 /* Notes that `model` is number `id` in the running engine, or (id 0) that it no longer is. */
 void atl_client_set_model_loaded (AtlClient *self, AtlModel *model, guint id, AtlModelInfo *info);
 
