@@ -361,30 +361,60 @@ atl_compare_window_init (AtlCompareWindow *self)
                            G_CALLBACK (notice_cb), self, 0);
 }
 
+/* Of the models but the one at `path` the one used last: of those known to answer, else of those
+ * that may. NULL: there is none. */
+static AtlModelEntry *
+another_model (AtlSession *session, const char *path)
+{
+  GListModel *models = G_LIST_MODEL (atl_session_get_models (session));
+  g_autoptr (AtlModelEntry) found = NULL;
+
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+
+      if (!atl_model_entry_may_answer (entry) || entry->why_not != NULL ||
+          entry->too_large != NULL || g_strcmp0 (entry->path, path) == 0)
+        continue;
+      if (entry->kind == ATL_MODEL_CHAT)
+        return g_steal_pointer (&entry);
+      if (found == NULL)
+        found = g_object_ref (entry);
+    }
+  return g_steal_pointer (&found);
+}
+
+/* Something to compare from the start: another model, else another temper of the same. Also when it
+ * turned out of the one that was chosen so that it cannot answer. */
+static void
+choose_second (AtlCompareWindow *self)
+{
+  AtlCompareColumn *first = g_ptr_array_index (self->columns, 0);
+  AtlCompareColumn *second = g_ptr_array_index (self->columns, 1);
+  g_autoptr (AtlModelEntry) other = NULL;
+
+  if (self->question != NULL ||
+      g_strcmp0 (atl_compare_column_get_path (first), atl_compare_column_get_path (second)) != 0)
+    return;
+  other = another_model (self->session, atl_compare_column_get_path (first));
+  if (other != NULL)
+    atl_compare_column_set_path (second, other->path);
+  else
+    atl_compare_column_set_param (second, "temperature", 0);
+}
+
 GtkWidget *
 atl_compare_window_new (GtkApplication *app, AtlSession *session)
 {
   AtlCompareWindow *self = g_object_new (ATL_TYPE_COMPARE_WINDOW, "application", app, NULL);
-  GListModel *models = G_LIST_MODEL (atl_session_get_models (session));
-  AtlCompareColumn *second;
 
   self->session = g_object_ref (session);
   add_column (self);
-  second = add_column (self);
-  /* Something to compare from the start: another model, else another temper of the same. */
-  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
-    {
-      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
-      if (entry->why_not == NULL &&
-          g_strcmp0 (entry->path, atl_compare_column_get_path (second)) != 0)
-        {
-          atl_compare_column_set_path (second, entry->path);
-          break;
-        }
-    }
-  if (g_strcmp0 (atl_compare_column_get_path (g_ptr_array_index (self->columns, 0)),
-                 atl_compare_column_get_path (second)) == 0)
-    atl_compare_column_set_param (second, "temperature", 0);
+  add_column (self);
+  choose_second (self);
+  /* After the columns, which have taken out what cannot answer. */
+  g_signal_connect_object (atl_session_get_models (session), "judged", G_CALLBACK (choose_second),
+                           self, G_CONNECT_SWAPPED | G_CONNECT_AFTER);
   gtk_widget_grab_focus (self->composer);
   return GTK_WIDGET (self);
 }
