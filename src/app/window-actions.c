@@ -132,6 +132,8 @@ focus_prompt_action (GtkWidget *widget, const char *name, GVariant *parameter)
 
   if (atl_window_shows_page (self, "chats"))
     atl_chat_page_focus (ATL_CHAT_PAGE (self->chat_page));
+  else if (atl_window_shows_page (self, "images"))
+    atl_images_page_focus (ATL_IMAGES_PAGE (self->images_page));
 }
 
 static void

@@ -67,6 +67,8 @@ void atl_window_install_chat_actions (GtkWidgetClass *widget_class);
 /* However narrow the window is. */
 void atl_window_show_sidebar (AtlWindow *self);
 void atl_window_install_sidebar_actions (GtkWidgetClass *widget_class);
+/* Before the window is laid out `width` px wide: whether the sidebar may be beside the page. */
+void atl_window_fold (AtlWindow *self, int width);
 /* Its words follow the chat that is open. */
 void atl_window_connect_chat_menu (AtlWindow *self);
 void atl_window_import (AtlWindow *self);

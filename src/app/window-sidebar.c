@@ -10,6 +10,38 @@ atl_window_show_sidebar (AtlWindow *self)
     g_settings_set_boolean (atl_session_get_settings (self->session), "sidebar-visible", TRUE);
 }
 
+/* --- When it is beside the page --- */
+
+/* Of libadwaita's usual font, 11 pt at 96 dpi. */
+#define USUAL_FONT_PX (11 * 96 / 72.0)
+#define SIDEBAR_PX 272
+#define PAGE_PX 340
+
+/* How much larger than usual the letters in `widget` are. */
+static double
+font_scale (GtkWidget *widget)
+{
+  const PangoFontDescription *font =
+      pango_context_get_font_description (gtk_widget_get_pango_context (widget));
+  double size = pango_units_to_double (pango_font_description_get_size (font));
+
+  return (pango_font_description_get_size_is_absolute (font) ? size : size * 96 / 72) /
+         USUAL_FONT_PX;
+}
+
+/* What both request is in px, so that a small window has room for either; beside each other they
+ * need room for larger letters too. */
+void
+atl_window_fold (AtlWindow *self, int width)
+{
+  double needed = SIDEBAR_PX * MAX (font_scale (self->sidebar), 1) +
+                  PAGE_PX * MAX (font_scale (self->pages), 1);
+
+  adw_leaflet_set_can_unfold (ADW_LEAFLET (self->leaflet), width >= needed);
+}
+
+/* --- Actions --- */
+
 static void
 toggle_sidebar_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {

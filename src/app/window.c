@@ -200,6 +200,25 @@ chosen_cb (AtlChatList *list, gint64 chat_id, gint64 message_id, AtlWindow *self
   atl_window_open_chat (self, chat_id, message_id);
 }
 
+/* Letters that nobody wanted belong to what the page in sight is asked. Menus keep theirs. */
+static gboolean
+letter_cb (
+    GtkEventControllerKey *keys, guint keyval, guint code, GdkModifierType state, AtlWindow *self)
+{
+  gunichar letter = gdk_keyval_to_unicode (keyval);
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (self));
+
+  if ((state & (GDK_CONTROL_MASK | GDK_ALT_MASK | GDK_SUPER_MASK)) != 0 || letter == 0 ||
+      letter == ' ' || g_unichar_iscntrl (letter) ||
+      (focus != NULL && gtk_widget_get_native (focus) != GTK_NATIVE (self)))
+    return GDK_EVENT_PROPAGATE;
+  if (atl_window_shows_page (self, "chats"))
+    return atl_chat_page_take_letter (ATL_CHAT_PAGE (self->chat_page), keys);
+  if (atl_window_shows_page (self, "images"))
+    return atl_images_page_take_letter (ATL_IMAGES_PAGE (self->images_page), keys);
+  return GDK_EVENT_PROPAGATE;
+}
+
 /* --- GObject --- */
 
 static void
@@ -213,6 +232,13 @@ store_geometry (AtlWindow *self)
   g_settings_set_int (settings, "window-height", height);
   g_settings_set_boolean (settings, "window-maximized",
                           gtk_window_is_maximized (GTK_WINDOW (self)));
+}
+
+static void
+size_allocate (GtkWidget *widget, int width, int height, int baseline)
+{
+  atl_window_fold (ATL_WINDOW (widget), width);
+  GTK_WIDGET_CLASS (atl_window_parent_class)->size_allocate (widget, width, height, baseline);
 }
 
 static gboolean
@@ -245,6 +271,7 @@ atl_window_class_init (AtlWindowClass *klass)
 
   G_OBJECT_CLASS (klass)->dispose = atl_window_dispose;
   GTK_WINDOW_CLASS (klass)->close_request = close_request;
+  widget_class->size_allocate = size_allocate;
   g_type_ensure (ATL_TYPE_CHAT_LIST);
   g_type_ensure (ATL_TYPE_CHAT_PAGE);
   g_type_ensure (ATL_TYPE_ENGINE_STRIP);
@@ -301,8 +328,12 @@ atl_window_class_init (AtlWindowClass *klass)
 static void
 atl_window_init (AtlWindow *self)
 {
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
   g_queue_init (&self->undo);
   gtk_widget_init_template (GTK_WIDGET (self));
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (letter_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
   atl_window_connect_chat_menu (self);
   atl_accessible_name_close_button (self->notice_bar);
   atl_window_install_drop (self);

@@ -273,6 +273,44 @@ test_narrow (void)
   app_fixture_stop (&f);
 }
 
+static void
+show_less_cb (GtkWidget *split, GParamSpec *spec, GtkWidget *settings)
+{
+  gtk_widget_set_visible (settings, !atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
+}
+
+static void
+count_cb (guint *n)
+{
+  ++*n;
+}
+
+/* What folded shows less, and is content with less, does not unfold for that and fold again. */
+static void
+test_fold (void)
+{
+  GtkWidget *window = gtk_window_new (), *split = g_object_new (ATL_TYPE_SPLIT_BOX, NULL);
+  GtkWidget *first = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0), *settings = gtk_label_new ("");
+  guint n_times = 0;
+
+  gtk_widget_set_size_request (first, 200, -1);
+  gtk_widget_set_size_request (settings, 500, -1);
+  gtk_widget_set_visible (settings, FALSE);
+  gtk_box_append (GTK_BOX (first), settings);
+  atl_split_box_set_children (ATL_SPLIT_BOX (split), first, gtk_label_new ("canvas"));
+  g_signal_connect (split, "notify::is-folded", G_CALLBACK (show_less_cb), settings);
+  g_signal_connect_swapped (split, "notify::is-folded", G_CALLBACK (count_cb), &n_times);
+  gtk_window_set_child (GTK_WINDOW (window), split);
+  gtk_window_set_default_size (GTK_WINDOW (window), 700, 300);
+  gtk_window_present (GTK_WINDOW (window));
+  app_fixture_spin (500);
+  g_assert_true (atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
+  g_assert_cmpuint (n_times, <=, 2);
+  gtk_window_set_default_size (GTK_WINDOW (window), 900, 300);
+  app_assert_soon (!atl_split_box_get_is_folded (ATL_SPLIT_BOX (split)));
+  gtk_window_destroy (GTK_WINDOW (window));
+}
+
 /* --- Pictures that go in --- */
 
 /* A file that an earlier test made. */
@@ -488,6 +526,7 @@ main (int argc, char **argv)
   g_test_add_func ("/images/starter", test_starter);
   g_test_add_func ("/images/library", test_library);
   g_test_add_func ("/images/narrow", test_narrow);
+  g_test_add_func ("/images/fold", test_fold);
   g_test_add_func ("/images/draft", test_draft);
   g_test_add_func ("/images/create", test_create);
   g_test_add_func ("/images/stop", test_stop);

@@ -279,17 +279,11 @@ is_covered (AtlChatPage *self)
          adw_flap_get_reveal_flap (ADW_FLAP (self->flap));
 }
 
-/* Letters that nobody on the page wanted are the beginning of a message. */
-static gboolean
-key_cb (
-    GtkEventControllerKey *keys, guint keyval, guint code, GdkModifierType state, AtlChatPage *self)
+gboolean
+atl_chat_page_take_letter (AtlChatPage *self, GtkEventControllerKey *keys)
 {
-  gunichar letter = gdk_keyval_to_unicode (keyval);
-
-  if ((state & (GDK_CONTROL_MASK | GDK_ALT_MASK | GDK_SUPER_MASK)) != 0 || letter == 0 ||
-      letter == ' ' || g_unichar_iscntrl (letter) || is_covered (self))
-    return GDK_EVENT_PROPAGATE;
-  return atl_composer_take_key (ATL_COMPOSER (self->composer), keys);
+  return is_covered (self) ? GDK_EVENT_PROPAGATE
+                           : atl_composer_take_key (ATL_COMPOSER (self->composer), keys);
 }
 
 /* --- Opening --- */
@@ -488,11 +482,7 @@ atl_chat_page_class_init (AtlChatPageClass *klass)
 static void
 atl_chat_page_init (AtlChatPage *self)
 {
-  GtkEventController *keys = gtk_event_controller_key_new ();
-
   gtk_widget_init_template (GTK_WIDGET (self));
-  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
-  gtk_widget_add_controller (GTK_WIDGET (self), keys);
   g_signal_connect (self->composer, "send", G_CALLBACK (send_cb), self);
   g_signal_connect_swapped (self->composer, "stop", G_CALLBACK (stop_cb), self);
   g_signal_connect_swapped (self->composer, "edit-last", G_CALLBACK (edit_last_cb), self);

@@ -23,6 +23,8 @@ void atl_chat_page_open (AtlChatPage *self, gint64 chat_id, gint64 folder_id);
 void atl_chat_page_show_message (AtlChatPage *self, gint64 message_id);
 AtlConversation *atl_chat_page_get_conversation (AtlChatPage *self); /* borrowed */
 void atl_chat_page_focus (AtlChatPage *self);
+/* A letter that nobody in the window wanted is the beginning of a message. TRUE: it was taken. */
+gboolean atl_chat_page_take_letter (AtlChatPage *self, GtkEventControllerKey *keys);
 /* Stops the answer being made; FALSE when there is none. */
 gboolean atl_chat_page_stop (AtlChatPage *self);
 /* Whether the last answer broke off because the engine ended. */

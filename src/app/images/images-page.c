@@ -312,11 +312,36 @@ atl_images_page_new (AtlImagesPage *self)
   atl_picture_pane_focus (ATL_PICTURE_PANE (self->pane));
 }
 
+void
+atl_images_page_focus (AtlImagesPage *self)
+{
+  atl_picture_pane_focus (ATL_PICTURE_PANE (self->pane));
+}
+
+gboolean
+atl_images_page_take_letter (AtlImagesPage *self, GtkEventControllerKey *keys)
+{
+  const char *shown = gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack));
+
+  return g_strcmp0 (shown, "canvas") == 0 &&
+         atl_picture_pane_take_letter (ATL_PICTURE_PANE (self->pane), keys);
+}
+
 gboolean
 atl_images_page_escape (AtlImagesPage *self)
 {
-  if (self->pictures == NULL || atl_pictures_session_get_current (self->pictures) == NULL)
+  const char *shown = gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack));
+
+  if (self->pictures == NULL)
     return FALSE;
+  if (atl_pictures_session_get_current (self->pictures) == NULL)
+    {
+      if (g_strcmp0 (shown, "gallery") != 0)
+        return FALSE;
+      gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), "canvas");
+      gtk_widget_grab_focus (self->all_button);
+      return TRUE;
+    }
   gtk_widget_activate_action (GTK_WIDGET (self), "images.stop", NULL);
   return TRUE;
 }
@@ -393,7 +418,7 @@ atl_images_page_dispose (GObject *object)
   g_clear_object (&self->failed);
   g_clear_pointer (&self->result_words, g_free);
   g_clear_pointer (&self->result_path, g_free);
-  atl_images_page_stop_pricing (self);
+  atl_images_page_dispose_price (self);
   if (self->reading != NULL)
     g_cancellable_cancel (self->reading);
   g_clear_object (&self->reading);

@@ -18,7 +18,13 @@ G_DECLARE_FINAL_TYPE (AtlImagesPage, atl_images_page, ATL, IMAGES_PAGE, GtkWidge
 void atl_images_page_set_session (AtlImagesPage *self, AtlSession *session);
 /* To an empty prompt. */
 void atl_images_page_new (AtlImagesPage *self);
-/* Asks whether to stop what is being drawn; FALSE when nothing is. */
+/* To the prompt as it is. */
+void atl_images_page_focus (AtlImagesPage *self);
+/* A letter that nobody in the window wanted goes on with the prompt, while what the page shows
+ * beside it is no work for the keyboard. TRUE: it was taken. */
+gboolean atl_images_page_take_letter (AtlImagesPage *self, GtkEventControllerKey *keys);
+/* Asks whether to stop what is being drawn; when nothing is, from all pictures back to the canvas.
+ * FALSE: neither. */
 gboolean atl_images_page_escape (AtlImagesPage *self);
 /* A picture file was dropped on `at` (nullable), a widget of the page: on the prompt its recipe
  * comes back, elsewhere it is what the next picture begins with. */

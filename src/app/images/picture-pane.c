@@ -291,11 +291,16 @@ atl_picture_pane_hide_settings (AtlPicturePane *self)
 void
 atl_picture_pane_focus (AtlPicturePane *self)
 {
-  GtkTextIter start, end;
-
-  gtk_text_buffer_get_bounds (prompt_buffer (self), &start, &end);
-  gtk_text_buffer_select_range (prompt_buffer (self), &start, &end);
   gtk_widget_grab_focus (self->prompt_view);
+}
+
+gboolean
+atl_picture_pane_take_letter (AtlPicturePane *self, GtkEventControllerKey *keys)
+{
+  if (!gtk_widget_get_mapped (self->prompt_view) || gtk_widget_has_focus (self->prompt_view))
+    return GDK_EVENT_PROPAGATE;
+  gtk_widget_grab_focus (self->prompt_view);
+  return gtk_event_controller_key_forward (keys, self->prompt_view);
 }
 
 gboolean

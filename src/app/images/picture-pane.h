@@ -17,8 +17,10 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, ATL, PICTURE_PANE, GtkWidget)
 
 void atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures);
-/* To the prompt, all of it selected. */
+/* To the prompt. */
 void atl_picture_pane_focus (AtlPicturePane *self);
+/* The key that `keys` tells of goes to the prompt, which has the focus then. TRUE: it was taken. */
+gboolean atl_picture_pane_take_letter (AtlPicturePane *self, GtkEventControllerKey *keys);
 /* Whether `widget` is the prompt or in it. */
 gboolean atl_picture_pane_is_prompt (AtlPicturePane *self, GtkWidget *widget);
 /* `info` is of the file, which is a LoRA. */

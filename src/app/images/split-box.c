@@ -10,7 +10,10 @@ struct _AtlSplitBox
 
   GtkWidget *first, *line, *second;
   gboolean is_folded;
+  gboolean told_folded; /* what others were told last, and the first child is like now */
   guint notify_source;
+  int least_beside;     /* what the first child needed beside the second, 0: it never was */
+  int least_beside_for; /* the size of letters then, in Pango units */
 };
 
 G_DEFINE_FINAL_TYPE (AtlSplitBox, atl_split_box, GTK_TYPE_WIDGET)
@@ -32,14 +35,30 @@ natural (GtkWidget *widget, GtkOrientation orientation, int for_size, int *minim
   return nat;
 }
 
-/* What the first child gets where `width` is enough for both; 0: it is not. */
+static int
+font_size (AtlSplitBox *self)
+{
+  PangoContext *context = gtk_widget_get_pango_context (GTK_WIDGET (self));
+
+  return MAX (1, pango_font_description_get_size (pango_context_get_font_description (context)));
+}
+
+/* What the first child gets where `width` is enough for both; 0: it is not. Folded it may show less
+ * and be content with less, which must not unfold it again: so what it needs is remembered. */
 static int
 first_width (AtlSplitBox *self, int width)
 {
-  int least, first;
+  int least, first, font = font_size (self);
 
   natural (self->first, GTK_ORIENTATION_HORIZONTAL, -1, &first);
   natural (self->second, GTK_ORIENTATION_HORIZONTAL, -1, &least);
+  if (!self->told_folded)
+    {
+      self->least_beside = first;
+      self->least_beside_for = font;
+    }
+  else if (self->least_beside > 0)
+    first = MAX (first, (int) ((gint64) self->least_beside * font / self->least_beside_for));
   return width >= first + MAX (least, LEAST_SECOND_PX) ? first : 0;
 }
 
@@ -84,6 +103,7 @@ notify_cb (gpointer data)
   AtlSplitBox *self = data;
 
   self->notify_source = 0;
+  self->told_folded = self->is_folded;
   g_object_notify_by_pspec (G_OBJECT (self), folded_prop);
   return G_SOURCE_REMOVE;
 }
@@ -201,5 +221,5 @@ static void
 atl_split_box_init (AtlSplitBox *self)
 {
   /* Until it is known how much room there is: a window that was once too wide stays so. */
-  self->is_folded = TRUE;
+  self->is_folded = self->told_folded = TRUE;
 }
