@@ -172,3 +172,19 @@ app_wait_for_other_engine (AppFixture *f, GPid before)
   app_assert_soon (atl_client_get_state (client) == ATL_ENGINE_READY &&
                    atl_client_get_pid (client) != before);
 }
+
+gboolean
+app_press (GtkWidget *widget, guint key, GdkModifierType state)
+{
+  g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (widget);
+  gboolean handled = FALSE;
+
+  for (guint i = 0; i < g_list_model_get_n_items (controllers) && !handled; i++)
+    {
+      g_autoptr (GtkEventController) c = g_list_model_get_item (controllers, i);
+      if (GTK_IS_EVENT_CONTROLLER_KEY (c) &&
+          gtk_event_controller_get_propagation_phase (c) == GTK_PHASE_CAPTURE)
+        g_signal_emit_by_name (c, "key-pressed", key, 0, state, &handled);
+    }
+  return handled;
+}

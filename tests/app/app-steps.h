@@ -21,6 +21,9 @@ void app_act (AppFixture *f, const char *action, const char *parameter);
 typedef void (*AppCheck) (GtkWidget *window, const char *what, guint least);
 /* Shows the window, checks it and closes it. */
 void app_check_window (AppCheck check, GtkWidget *window, const char *what, guint least);
+/* A key pressed in `widget`, as far as its own controllers of the capture phase take keys: whether
+ * one did. */
+gboolean app_press (GtkWidget *widget, guint key, GdkModifierType state);
 /* Whether a model is in use; `f` is the AppFixture. For app_fixture_wait(). */
 gboolean app_is_loaded (gpointer f);
 /* A question below the last message, and the empty answer that streams. */

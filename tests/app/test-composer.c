@@ -16,22 +16,6 @@ take_cb (AtlComposer *composer, const char *text, const char *attachments, gpoin
   return TRUE;
 }
 
-static gboolean
-press (GtkWidget *widget, guint key, GdkModifierType state)
-{
-  g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (widget);
-  gboolean handled = FALSE;
-
-  for (guint i = 0; i < g_list_model_get_n_items (controllers) && !handled; i++)
-    {
-      g_autoptr (GtkEventController) c = g_list_model_get_item (controllers, i);
-      if (GTK_IS_EVENT_CONTROLLER_KEY (c) &&
-          gtk_event_controller_get_propagation_phase (c) == GTK_PHASE_CAPTURE)
-        g_signal_emit_by_name (c, "key-pressed", key, 0, state, &handled);
-    }
-  return handled;
-}
-
 static void
 test_composer_keys (void)
 {
@@ -47,12 +31,12 @@ test_composer_keys (void)
   g_signal_handlers_block_matched (composer, G_SIGNAL_MATCH_DATA, 0, 0, NULL, NULL,
                                    f.window->chat_page);
   atl_composer_set_text (ATL_COMPOSER (composer), "  hello  ");
-  g_assert_false (press (view, GDK_KEY_Return, GDK_SHIFT_MASK));
-  g_assert_true (press (view, GDK_KEY_Return, 0));
+  g_assert_false (app_press (view, GDK_KEY_Return, GDK_SHIFT_MASK));
+  g_assert_true (app_press (view, GDK_KEY_Return, 0));
   g_assert_cmpstr (taken->str, ==, "[hello|]");
   text = atl_composer_get_text (ATL_COMPOSER (composer));
   g_assert_cmpstr (text, ==, "");
-  g_assert_true (press (view, GDK_KEY_Return, 0));
+  g_assert_true (app_press (view, GDK_KEY_Return, 0));
   g_assert_cmpstr (taken->str, ==, "[hello|]");
   app_fixture_stop (&f);
 }
@@ -84,7 +68,7 @@ test_escape_stops (void)
   app_begin_turn (app_conversation (&f), "Tell me");
   app_fixture_spin (50);
   view = app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL);
-  g_assert_true (press (view, GDK_KEY_Escape, 0));
+  g_assert_true (app_press (view, GDK_KEY_Escape, 0));
   g_assert_false (atl_conversation_get_is_running (app_conversation (&f)));
   app_fixture_stop (&f);
 }
@@ -98,8 +82,8 @@ test_up_edits_last (void)
   app_fixture_start (&f);
   app_exchange (app_conversation (&f), "typo", "answer");
   app_fixture_spin (200);
-  g_assert_true (
-      press (app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL), GDK_KEY_Up, 0));
+  g_assert_true (app_press (app_fixture_find (app_composer (&f), GTK_TYPE_TEXT_VIEW, NULL, NULL),
+                            GDK_KEY_Up, 0));
   app_fixture_spin (100);
   row = app_message_row (&f, app_message (app_conversation (&f), 0));
   g_assert_nonnull (app_fixture_find (row, GTK_TYPE_TEXT_VIEW, NULL, NULL));

@@ -10,7 +10,7 @@
 #include "app/images/gallery-private.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/gallery-tile.h"
-#include "app/images/gallery-view.h"
+#include "app/images/gallery-view-private.h"
 #include "app/images/pictures-session.h"
 #include "app/images/viewer-window.h"
 #include "media/recipe.h"
@@ -448,6 +448,71 @@ test_viewer (void)
   app_clear_pictures ();
 }
 
+static GtkWidget *
+focus_of (AppFixture *f)
+{
+  return gtk_root_get_focus (GTK_ROOT (f->window));
+}
+
+static AtlGalleryItem *
+focused_item (AppFixture *f)
+{
+  GtkWidget *focus = focus_of (f);
+
+  return ATL_IS_GALLERY_TILE (focus) ? atl_gallery_tile_get_item (ATL_GALLERY_TILE (focus)) : NULL;
+}
+
+/* Deleting one after the other never loses the keyboard, nor does what comes in meanwhile. */
+static void
+test_delete_by_keys (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  AppFixture f;
+  AtlGalleryView *view;
+  AtlGalleryItem *third;
+  GtkWidget *list, *entry;
+
+  for (guint i = 0; i < 4; i++)
+    {
+      g_autofree char *path = app_write_picture (i, folder);
+
+      app_make_old (path, (int) i);
+    }
+  app_fixture_start (&f);
+  view = add_view (&f);
+  app_wait_for_pictures (&f, 4);
+  list = app_fixture_find_id (GTK_WIDGET (view), "list");
+  entry = app_fixture_find_id (GTK_WIDGET (view), "entry");
+  app_assert_soon (view->items->len == 4);
+  gtk_widget_grab_focus (GTK_WIDGET (view));
+  app_assert_soon (focused_item (&f) == app_picture_at (&f, 0));
+  app_press (list, GDK_KEY_Right, 0);
+  app_press (list, GDK_KEY_Right, 0);
+  third = app_picture_at (&f, 2);
+  app_assert_soon (focused_item (&f) == third);
+  {
+    g_autoptr (GPtrArray) others = g_ptr_array_new ();
+
+    g_ptr_array_add (others, app_picture_at (&f, 0));
+    atl_gallery_trash (atl_gallery_get (f.session), GTK_WIDGET (view), others);
+  }
+  app_assert_soon (focused_item (&f) == third && app_n_pictures (&f) == 3);
+  for (guint n = 2; n > 0; n--)
+    {
+      app_press (list, GDK_KEY_Delete, 0);
+      g_assert_cmpuint (app_n_pictures (&f), ==, n);
+      app_assert_soon (focused_item (&f) == app_picture_at (&f, n - 1));
+    }
+  app_press (list, GDK_KEY_Delete, 0);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 0);
+  app_assert_soon (focus_of (&f) != NULL && gtk_widget_is_ancestor (focus_of (&f), entry));
+  app_press (entry, GDK_KEY_z, GDK_CONTROL_MASK);
+  g_assert_cmpuint (app_n_pictures (&f), ==, 1);
+  app_assert_soon (focused_item (&f) == app_picture_at (&f, 0));
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 static gboolean
 shows_item (GtkWidget *widget, gconstpointer item)
 {
@@ -505,5 +570,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery/strip", test_strip);
   g_test_add_func ("/app/gallery/viewer", test_viewer);
   g_test_add_func ("/app/gallery/drag", test_drag);
+  g_test_add_func ("/app/gallery/delete-by-keys", test_delete_by_keys);
   return g_test_run ();
 }

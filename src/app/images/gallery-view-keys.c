@@ -1,4 +1,4 @@
-/* What is chosen in the gallery, and its keys. */
+/* What is chosen in the gallery, its keys, and which picture they are for. */
 #include <glib/gi18n.h>
 
 #include "app/images/gallery-line.h"
@@ -6,6 +6,91 @@
 #include "app/images/viewer-window.h"
 
 #define PAGE_ROWS 4
+#define FOCUS_TRIES 12
+
+/* --- Focus --- */
+
+static gboolean
+focus_tile (AtlGalleryView *self)
+{
+  for (guint i = 0; i < self->lines->len; i++)
+    {
+      AtlGalleryTile *tile = atl_gallery_line_get_tile (self->lines->pdata[i], self->cursor);
+
+      if (tile == NULL || !gtk_widget_get_mapped (GTK_WIDGET (tile)))
+        continue;
+      return gtk_widget_grab_focus (GTK_WIDGET (tile));
+    }
+  return FALSE;
+}
+
+static gboolean
+focus_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
+
+  if (!focus_tile (self) && ++self->focus_tries < FOCUS_TRIES)
+    return G_SOURCE_CONTINUE;
+  self->focus_id = 0;
+  return G_SOURCE_REMOVE;
+}
+
+void
+atl_gallery_view_focus (AtlGalleryView *self, guint index)
+{
+  if (index >= self->items->len)
+    return;
+  self->cursor = index;
+  gtk_widget_activate_action (self->list, "list.scroll-to-item", "u",
+                              atl_gallery_view_row_of (self, index));
+  /* Its tile may come into being only when it is scrolled to. What has the focus at once loses it
+   * again where the list is laid out anew, but takes the next key. */
+  focus_tile (self);
+  self->focus_tries = 0;
+  if (self->focus_id == 0)
+    self->focus_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), focus_cb, NULL, NULL);
+}
+
+gboolean
+atl_gallery_view_has_focus (AtlGalleryView *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  return focus != NULL && gtk_widget_is_ancestor (focus, self->list);
+}
+
+gboolean
+atl_gallery_view_grab_focus (GtkWidget *widget)
+{
+  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
+
+  if (self->items->len == 0)
+    return gtk_widget_grab_focus (self->entry);
+  atl_gallery_view_focus (self, self->cursor);
+  return TRUE;
+}
+
+void
+atl_gallery_view_stop_focusing (AtlGalleryView *self)
+{
+  if (self->focus_id != 0)
+    gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->focus_id);
+  self->focus_id = 0;
+}
+
+void
+atl_gallery_view_keep_focus (AtlGalleryView *self)
+{
+  GtkWidget *focus = gtk_root_get_focus (gtk_widget_get_root (GTK_WIDGET (self)));
+  GtkWidget *tile = focus != NULL ? gtk_widget_get_ancestor (focus, ATL_TYPE_GALLERY_TILE) : NULL;
+
+  if (self->items->len == 0)
+    gtk_widget_grab_focus (self->entry);
+  else if (tile == NULL ||
+           atl_gallery_view_index_of (self, ATL_GALLERY_TILE (tile)) != self->cursor)
+    atl_gallery_view_focus (self, self->cursor);
+}
 
 /* --- Choosing --- */
 
@@ -137,6 +222,8 @@ delete_cb (AtlGalleryView *self)
   g_hash_table_remove_all (self->chosen);
   show_choice (self);
   atl_gallery_trash (self->gallery, GTK_WIDGET (self), items);
+  /* Not a moment later: the next key is for what is there now. */
+  atl_gallery_view_refresh (self);
   if (self->items->len > 0)
     atl_gallery_view_focus (self, MIN (cursor, self->items->len - 1));
 }

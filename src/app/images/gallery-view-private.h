@@ -1,5 +1,5 @@
 /* The fields that the files of the view share: gallery-view.c has what is shown,
- * gallery-view-keys.c what is chosen and the keys. */
+ * gallery-view-keys.c focus, keys and what is chosen. */
 #pragma once
 
 #include "app/images/gallery-tile.h"
@@ -41,16 +41,27 @@ struct _AtlGalleryView
 };
 
 /* gallery-view.c */
+/* Searches anew and shows what is found. */
+void atl_gallery_view_refresh (AtlGalleryView *self);
 /* The index of what `tile` shows; G_MAXUINT when it shows nothing. */
 guint atl_gallery_view_index_of (AtlGalleryView *self, AtlGalleryTile *tile);
-/* Scrolls to picture `index` and gives it the focus. */
-void atl_gallery_view_focus (AtlGalleryView *self, guint index);
 /* The row that picture `index` is in. */
 guint atl_gallery_view_row_of (AtlGalleryView *self, guint index);
 void atl_gallery_view_look (AtlGalleryView *self, guint index, gboolean full_size);
 
 /* gallery-view-keys.c */
 void atl_gallery_view_install_keys (AtlGalleryView *self);
+/* Scrolls to picture `index` and gives it the focus. */
+void atl_gallery_view_focus (AtlGalleryView *self, guint index);
+/* Of its class: to the picture at the cursor, without any to the words that are searched for. */
+gboolean atl_gallery_view_grab_focus (GtkWidget *widget);
+/* A picture that was to have the focus, and has not yet, does not take it any more. */
+void atl_gallery_view_stop_focusing (AtlGalleryView *self);
+/* Whether a picture has the focus, and not what is above or below the list. */
+gboolean atl_gallery_view_has_focus (AtlGalleryView *self);
+/* After what is shown has changed: the picture at the cursor has the focus again, without any the
+ * words that are searched for. */
+void atl_gallery_view_keep_focus (AtlGalleryView *self);
 void atl_gallery_view_bind_choice_callbacks (GtkWidgetClass *widget_class);
 void atl_gallery_view_choose (AtlGalleryView *self, guint index, GdkModifierType modifiers);
 /* All that are chosen go along with one of them. */

@@ -14,7 +14,6 @@
 #define TARGET_HEIGHT 168
 #define TARGET_NARROW 112
 #define NARROW 500
-#define FOCUS_TRIES 12
 #define NEAR_TRIES 12
 #define CHANGES_MS 400
 
@@ -172,13 +171,15 @@ queue_relayout (AtlGalleryView *self)
     self->relayout_id = g_idle_add_full (G_PRIORITY_HIGH_IDLE, relayout_cb, self, NULL);
 }
 
-static void
-refresh (AtlGalleryView *self)
+void
+atl_gallery_view_refresh (AtlGalleryView *self)
 {
   const char *words = gtk_editable_get_text (GTK_EDITABLE (self->entry));
   gboolean only_starred = gtk_toggle_button_get_active (GTK_TOGGLE_BUTTON (self->stars));
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) items = NULL;
+  gboolean focused = atl_gallery_view_has_focus (self);
+  guint at;
 
   if (self->gallery == NULL)
     return;
@@ -188,6 +189,9 @@ refresh (AtlGalleryView *self)
       atl_session_emit_notice (atl_gallery_get_session (self->gallery), error->message);
       return;
     }
+  if (focused && self->cursor < self->items->len &&
+      g_ptr_array_find (items, self->items->pdata[self->cursor], &at))
+    self->cursor = at;
   g_clear_pointer (&self->items, g_ptr_array_unref);
   self->items = g_steal_pointer (&items);
   g_list_store_splice (self->found, 0, g_list_model_get_n_items (G_LIST_MODEL (self->found)),
@@ -200,6 +204,8 @@ refresh (AtlGalleryView *self)
                                                                                   : "empty");
   if (self->width > 0)
     relayout (self);
+  if (focused)
+    atl_gallery_view_keep_focus (self);
 }
 
 static gboolean
@@ -208,7 +214,7 @@ changed_later_cb (gpointer data)
   AtlGalleryView *self = data;
 
   self->changed_id = 0;
-  refresh (self);
+  atl_gallery_view_refresh (self);
   return G_SOURCE_REMOVE;
 }
 
@@ -223,7 +229,7 @@ changed_cb (AtlGalleryView *self)
   if (now - self->changed_us > CHANGES_MS * 1000)
     {
       self->changed_us = now;
-      refresh (self);
+      atl_gallery_view_refresh (self);
       return;
     }
   self->changed_us = now;
@@ -339,43 +345,6 @@ unbind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGallery
                         self->items, NULL, GAP);
 }
 
-/* --- Focus --- */
-
-static gboolean
-focus_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
-{
-  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
-
-  for (guint i = 0; i < self->lines->len; i++)
-    {
-      AtlGalleryTile *tile = atl_gallery_line_get_tile (self->lines->pdata[i], self->cursor);
-
-      if (tile == NULL || !gtk_widget_get_mapped (GTK_WIDGET (tile)))
-        continue;
-      gtk_widget_grab_focus (GTK_WIDGET (tile));
-      self->focus_id = 0;
-      return G_SOURCE_REMOVE;
-    }
-  if (++self->focus_tries < FOCUS_TRIES)
-    return G_SOURCE_CONTINUE;
-  self->focus_id = 0;
-  return G_SOURCE_REMOVE;
-}
-
-void
-atl_gallery_view_focus (AtlGalleryView *self, guint index)
-{
-  if (index >= self->items->len)
-    return;
-  self->cursor = index;
-  gtk_widget_activate_action (self->list, "list.scroll-to-item", "u",
-                              atl_gallery_view_row_of (self, index));
-  /* Its tile may come into being only when it is scrolled to. */
-  self->focus_tries = 0;
-  if (self->focus_id == 0)
-    self->focus_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), focus_cb, NULL, NULL);
-}
-
 /* --- Search --- */
 
 void
@@ -383,6 +352,7 @@ atl_gallery_view_search (AtlGalleryView *self, const char *words)
 {
   if (words != NULL)
     gtk_editable_set_text (GTK_EDITABLE (self->entry), words);
+  atl_gallery_view_stop_focusing (self);
   gtk_widget_grab_focus (self->entry);
 }
 
@@ -399,6 +369,19 @@ search_activated_cb (AtlGalleryView *self)
   atl_gallery_view_focus (self, 0);
 }
 
+/* The last picture was deleted, which left the keyboard here, and is wanted again. */
+static gboolean
+undo (AtlGalleryView *self)
+{
+  if (self->items->len > 0 || *gtk_editable_get_text (GTK_EDITABLE (self->entry)) != '\0')
+    return GDK_EVENT_PROPAGATE;
+  gtk_widget_activate_action (GTK_WIDGET (self), "win.undo", NULL);
+  atl_gallery_view_refresh (self);
+  if (self->items->len > 0)
+    gtk_widget_grab_focus (GTK_WIDGET (self));
+  return GDK_EVENT_STOP;
+}
+
 /* From the words to the first picture, and not to the nearest button. */
 static gboolean
 entry_key_cb (GtkEventControllerKey *keys,
@@ -407,6 +390,8 @@ entry_key_cb (GtkEventControllerKey *keys,
               GdkModifierType state,
               AtlGalleryView *self)
 {
+  if (keyval == GDK_KEY_z && (state & GDK_CONTROL_MASK) != 0)
+    return undo (self);
   if (keyval != GDK_KEY_Down || self->items->len == 0)
     return GDK_EVENT_PROPAGATE;
   atl_gallery_view_focus (self, 0);
@@ -475,7 +460,7 @@ atl_gallery_view_set_session (AtlGalleryView *self, AtlSession *session)
   atl_gallery_install_actions (GTK_WIDGET (self), GTK_WIDGET (self), self->gallery);
   g_signal_connect_object (self->gallery, "changed", G_CALLBACK (changed_cb), self,
                            G_CONNECT_SWAPPED);
-  refresh (self);
+  atl_gallery_view_refresh (self);
 }
 
 static void
@@ -485,11 +470,10 @@ dispose (GObject *object)
 
   g_clear_handle_id (&self->relayout_id, g_source_remove);
   g_clear_handle_id (&self->changed_id, g_source_remove);
-  if (self->focus_id != 0)
-    gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->focus_id);
+  atl_gallery_view_stop_focusing (self);
   if (self->near_id != 0)
     gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->near_id);
-  self->focus_id = self->near_id = 0;
+  self->near_id = 0;
   g_clear_pointer (&self->box, gtk_widget_unparent);
   g_clear_pointer (&self->lines, g_ptr_array_unref);
   g_clear_pointer (&self->items, g_ptr_array_unref);
@@ -507,6 +491,7 @@ atl_gallery_view_class_init (AtlGalleryViewClass *klass)
 
   G_OBJECT_CLASS (klass)->dispose = dispose;
   widget_class->map = map;
+  widget_class->grab_focus = atl_gallery_view_grab_focus;
   widget_class->measure = measure;
   widget_class->size_allocate = size_allocate;
   gtk_widget_class_set_template_from_resource (widget_class,
@@ -522,7 +507,7 @@ atl_gallery_view_class_init (AtlGalleryViewClass *klass)
   BIND (choice_label);
   BIND (compare_button);
 #undef BIND
-  gtk_widget_class_bind_template_callback (widget_class, refresh);
+  gtk_widget_class_bind_template_callback (widget_class, atl_gallery_view_refresh);
   gtk_widget_class_bind_template_callback (widget_class, search_ended_cb);
   gtk_widget_class_bind_template_callback (widget_class, search_activated_cb);
   gtk_widget_class_bind_template_callback (widget_class, entry_key_cb);

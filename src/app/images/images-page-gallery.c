@@ -122,6 +122,8 @@ all_toggled_cb (AtlImagesPage *self)
     return;
   gtk_stack_set_visible_child_name (GTK_STACK (self->work_stack), all ? "gallery" : "canvas");
   atl_images_page_show_side (self);
+  if (all)
+    gtk_widget_grab_focus (self->gallery);
 }
 
 void

@@ -20,18 +20,63 @@ client_of (AtlImagesPage *self)
   return atl_session_get_client (atl_pictures_session_get_session (self->pictures));
 }
 
-/* The seconds for enlarging one afterwards; 0 when that is not wanted, negative when nobody knows.
- */
-static double
-larger_seconds (AtlImagesPage *self, guint width, guint height)
-{
-  g_autofree char *upscaler = NULL;
+/* --- Enlarging it afterwards --- */
 
-  if (atl_pictures_session_get_settings (self->pictures)->enlarge < 2)
-    return 0;
-  upscaler = atl_pictures_session_dup_upscaler (self->pictures);
-  return upscaler != NULL ? atl_client_price_larger (client_of (self), upscaler, width, height)
-                          : -1;
+static void
+upscaler_inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlImagesPage) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
+
+  /* Another one was chosen meanwhile, or it is damaged, which enlarging will say. */
+  if (info == NULL)
+    return;
+  self->upscaler_bytes = info->needed_bytes;
+  atl_images_page_reprice (self);
+}
+
+static void
+stop_inspecting (AtlImagesPage *self)
+{
+  if (self->inspecting != NULL)
+    g_cancellable_cancel (self->inspecting);
+  g_clear_object (&self->inspecting);
+}
+
+/* The network itself and what it computes a tile with; 0 until that is known. */
+static guint64
+upscaler_bytes (AtlImagesPage *self, const char *upscaler)
+{
+  if (g_strcmp0 (upscaler, self->upscaler) != 0)
+    {
+      g_free (self->upscaler);
+      self->upscaler = g_strdup (upscaler);
+      self->upscaler_bytes = 0;
+      stop_inspecting (self);
+      self->inspecting = g_cancellable_new ();
+      atl_client_inspect_async (client_of (self), (const char *[]){ upscaler, NULL }, NULL,
+                                self->inspecting, upscaler_inspected_cb, g_object_ref (self));
+    }
+  return self->upscaler_bytes;
+}
+
+/* The seconds for enlarging one afterwards; 0 when that is not wanted, negative when nobody knows.
+ * `bytes` (out, nullable): the memory for that, with the larger picture. */
+static double
+larger_seconds (AtlImagesPage *self, guint width, guint height, guint64 *bytes)
+{
+  guint64 times = atl_pictures_session_get_settings (self->pictures)->enlarge;
+  g_autofree char *upscaler =
+      times >= 2 ? atl_pictures_session_dup_upscaler (self->pictures) : NULL;
+
+  if (bytes != NULL)
+    *bytes = upscaler != NULL ? upscaler_bytes (self, upscaler) : 0;
+  if (bytes != NULL && *bytes > 0)
+    *bytes += times * times * width * height * 3;
+  if (upscaler == NULL)
+    return times < 2 ? 0 : -1;
+  return atl_client_price_larger (client_of (self), upscaler, width, height);
 }
 
 /* --- What would cost less --- */
@@ -56,7 +101,7 @@ smaller_priced_cb (GObject *source, GAsyncResult *result, gpointer data)
     g_clear_object (&self->pricing);
   if (price != NULL && price->fits && price->seconds >= 0)
     {
-      double larger = larger_seconds (self, price->width, price->height);
+      double larger = larger_seconds (self, price->width, price->height, NULL);
       guint count = atl_pictures_session_get_settings (self->pictures)->count;
       g_autofree char *time = atl_price_time (price, count, price->steps, MAX (larger, 0));
       g_autofree char *words = g_strdup_printf ("%u × %u: ≈ %s", price->width, price->height, time);
@@ -106,16 +151,19 @@ ask_smaller (AtlImagesPage *self,
 /* --- The line --- */
 
 static void
-show (AtlImagesPage *self, const AtlPicturePrice *price)
+show (AtlImagesPage *self, AtlPicturePrice *price)
 {
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   const AtlPictureSettings *settings = atl_pictures_session_get_settings (self->pictures);
-  double larger = larger_seconds (self, price->width, price->height);
-  g_autofree char *words = atl_price_words (price, settings->count, info->runs_on, larger);
+  guint64 larger_bytes;
+  double larger = larger_seconds (self, price->width, price->height, &larger_bytes);
   guint n_fast = atl_quality_steps (ATL_QUALITY_FAST, info->steps);
   double seconds = (price->seconds + MAX (larger, 0)) * settings->count;
-  g_autofree char *quicker = NULL, *smaller = NULL;
+  g_autofree char *words = NULL, *quicker = NULL, *smaller = NULL;
 
+  /* One after the other: what is idle gives way. */
+  price->bytes = MAX (price->bytes, larger_bytes);
+  words = atl_price_words (price, settings->count, info->runs_on, larger);
   self->has_price = TRUE;
   self->fit_width = self->fit_height = 0;
   if (!price->fits && price->fit_width > 0)
@@ -172,8 +220,8 @@ ask_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-void
-atl_images_page_stop_pricing (AtlImagesPage *self)
+static void
+stop_pricing (AtlImagesPage *self)
 {
   g_clear_handle_id (&self->price_source, g_source_remove);
   if (self->pricing != NULL)
@@ -182,9 +230,17 @@ atl_images_page_stop_pricing (AtlImagesPage *self)
 }
 
 void
+atl_images_page_dispose_price (AtlImagesPage *self)
+{
+  stop_pricing (self);
+  stop_inspecting (self);
+  g_clear_pointer (&self->upscaler, g_free);
+}
+
+void
 atl_images_page_reprice (AtlImagesPage *self)
 {
-  atl_images_page_stop_pricing (self);
+  stop_pricing (self);
   if (atl_pictures_session_get_info (self->pictures) == NULL)
     {
       const char *phase = atl_pictures_session_get_load_phase (self->pictures);

@@ -24,6 +24,10 @@ struct _AtlImagesPage
   GCancellable *reading;       /* (nullable) of a mask that is to be painted on */
   GCancellable *showing;       /* (nullable) of a picture that is to be shown */
 
+  GCancellable *inspecting; /* (nullable) while the upscaler is looked into */
+  char *upscaler;           /* (nullable) of which is known: */
+  guint64 upscaler_bytes;   /* what it takes beside the pictures; 0: that is being asked */
+
   GtkWidget *split;
   GtkWidget *pane;
   GtkWidget *side;
@@ -61,6 +65,6 @@ void atl_images_page_connect_inputs (AtlImagesPage *self);
 void atl_images_page_install_price (GtkWidgetClass *widget_class);
 /* Something changed: the price is asked for soon. */
 void atl_images_page_reprice (AtlImagesPage *self);
-void atl_images_page_stop_pricing (AtlImagesPage *self);
+void atl_images_page_dispose_price (AtlImagesPage *self);
 /* The pane in front, or what is drawn, where only one has room. */
 void atl_images_page_show_side (AtlImagesPage *self);

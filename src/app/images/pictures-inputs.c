@@ -199,6 +199,24 @@ pasted_folder (void)
   return g_build_filename (g_get_user_data_dir (), "atelier", "pasted", NULL);
 }
 
+char *
+atl_pictures_input_name (const char *path)
+{
+  g_autofree char *folder = pasted_folder ();
+  g_autofree char *parent = g_path_get_dirname (path);
+  g_autofree char *name = g_filename_display_basename (path);
+  g_autoptr (GDateTime) pasted = NULL;
+  g_autofree char *when = NULL;
+
+  if (g_str_equal (parent, folder))
+    pasted = g_date_time_new_from_unix_local (g_ascii_strtoll (name, NULL, 10) / G_USEC_PER_SEC);
+  if (pasted == NULL)
+    return g_steal_pointer (&name);
+  when = g_date_time_format (pasted, "%X");
+  /* Translators: a time of day. */
+  return g_strdup_printf (_ ("Pasted at %s"), when);
+}
+
 static gboolean
 is_in_use (const AtlPictureSettings *settings, const char *path)
 {

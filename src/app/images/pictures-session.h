@@ -79,6 +79,9 @@ AtlPictureFile *atl_pictures_session_get_start (AtlPicturesSession *self);
 void atl_pictures_session_set_start (AtlPicturesSession *self, const char *path);
 /* The same with the bytes of a picture file, which are kept in the program's folder. */
 void atl_pictures_session_set_start_bytes (AtlPicturesSession *self, GBytes *bytes);
+/* What people call the picture in the file `path`: its file's name, of one that was pasted when
+ * that was. The caller's. */
+char *atl_pictures_input_name (const char *path);
 /* Fills `settings` from a recipe, with its LoRAs: the names of those that are nowhere, "a, b", or
  * NULL; the caller's. */
 char *atl_pictures_session_apply_recipe (AtlPicturesSession *self,

@@ -69,7 +69,7 @@ add_row (AtlReferenceGroup *self, const char *path, guint number)
 {
   GtkWidget *row = adw_action_row_new (), *picture = gtk_picture_new ();
   GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
-  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *name = atl_pictures_input_name (path);
   g_autofree char *remove = g_strdup_printf (_ ("Remove “%s”"), name);
   g_autofree char *words = g_strdup_printf (_ ("Picture %u"), number);
 

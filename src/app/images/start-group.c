@@ -69,7 +69,7 @@ static void
 show_file (AtlStartGroup *self)
 {
   AtlPictureFile *file = atl_pictures_session_get_start (self->pictures);
-  g_autofree char *name = g_filename_display_basename (settings_of (self)->start);
+  g_autofree char *name = atl_pictures_input_name (settings_of (self)->start);
   g_autofree char *size = NULL;
   g_autoptr (GdkTexture) texture = NULL;
 
