@@ -106,8 +106,8 @@ add_sums (
     AtlDType t, guint n_rows, const Part *p, gint64 block, guint s, const Sums *sums, vf *total)
 {
   const guint which = is_sixteen (t) ? s : 2;
-  const Factors f =
-      factors (t, p->group + block / unit_blocks (t) * p->meta_bytes, block % unit_blocks (t), 0);
+  const guint8 *meta = p->group + block / unit_blocks (t) * p->meta_bytes;
+  const Factors f = factors (t, unit_factors (t, meta, 0), meta, block % unit_blocks (t), 0);
 
 #pragma GCC unroll 16
   for (guint r = 0; r < n_rows; r++)

@@ -87,6 +87,37 @@ is_bytes (AtlDType t)
          t == ATL_DTYPE_IQ3_XXS || t == ATL_DTYPE_IQ2_XXS || t == ATL_DTYPE_IQ2_XS;
 }
 
+/* Bytes for 32 elements of 16 rows: pack.h's, known when the loops are compiled. */
+INLINE guint
+quant_bytes_of (AtlDType t)
+{
+  switch (t)
+    {
+    case ATL_DTYPE_Q1_0:
+      return 64;
+    case ATL_DTYPE_Q2_K:
+    case ATL_DTYPE_Q2_0:
+    case ATL_DTYPE_TQ2_0:
+    case ATL_DTYPE_IQ1_S:
+    case ATL_DTYPE_IQ1_M:
+      return 128;
+    case ATL_DTYPE_Q3_K:
+    case ATL_DTYPE_IQ2_XXS:
+    case ATL_DTYPE_IQ2_XS:
+      return 192;
+    case ATL_DTYPE_Q5_0:
+    case ATL_DTYPE_Q5_1:
+    case ATL_DTYPE_Q5_K:
+      return 320;
+    case ATL_DTYPE_Q6_K:
+      return 384;
+    case ATL_DTYPE_Q8_0:
+      return 512;
+    default:
+      return 256;
+    }
+}
+
 /* What is subtracted from each code. */
 INLINE gint32
 code_offset (AtlDType t)
@@ -234,12 +265,30 @@ typedef struct
   vf min[2];
 } Factors;
 
-/* `meta` is that of the unit; `sub` the index of the block of 32 in it. */
+/* What all blocks of a unit share: its factor, and that of its mins. */
+typedef struct
+{
+  vf d, m;
+} UnitFactors;
+
+INLINE UnitFactors
+unit_factors (AtlDType t, const guint8 *meta, guint half)
+{
+  UnitFactors u = { 0 };
+
+  if (t != ATL_DTYPE_MXFP4 && t != ATL_DTYPE_NVFP4)
+    u.d = vf_load_f16 (meta + half * VW * 2);
+  if (has_min (t) && t != ATL_DTYPE_IQ1_S)
+    u.m = vf_load_f16 (meta + 32 + half * VW * 2);
+  return u;
+}
+
+/* `meta` is that of the unit `u`; `sub` the index of the block of 32 in it. */
 INLINE Factors
-factors (AtlDType t, const guint8 *meta, guint sub, guint half)
+factors (AtlDType t, UnitFactors u, const guint8 *meta, guint sub, guint half)
 {
   Factors f = { 0 };
-  vf d;
+  vf d = u.d;
 
   if (t == ATL_DTYPE_MXFP4)
     {
@@ -258,7 +307,6 @@ factors (AtlDType t, const guint8 *meta, guint sub, guint half)
         }
       return f;
     }
-  d = vf_load_f16 (meta + half * VW * 2);
   switch (t)
     {
     case ATL_DTYPE_IQ3_XXS:
@@ -302,15 +350,13 @@ factors (AtlDType t, const guint8 *meta, guint sub, guint half)
     {
       f.scale[0] = d;
       if (has_min (t))
-        f.min[0] = -vf_load_f16 (meta + 32 + half * VW * 2);
+        f.min[0] = -u.m;
       return f;
     }
   if (t == ATL_DTYPE_Q4_K || t == ATL_DTYPE_Q5_K)
     {
-      vf m = vf_load_f16 (meta + 32 + half * VW * 2);
-
       f.scale[0] = d * vf_from_vi (vi_load_u8 (meta + 64 + sub * 16 + half * VW));
-      f.min[0] = m * vf_from_vi (vi_load_u8 (meta + 192 + sub * 16 + half * VW));
+      f.min[0] = u.m * vf_from_vi (vi_load_u8 (meta + 192 + sub * 16 + half * VW));
     }
   else if (t == ATL_DTYPE_IQ4_XS)
     {
@@ -318,13 +364,11 @@ factors (AtlDType t, const guint8 *meta, guint sub, guint half)
     }
   else if (t == ATL_DTYPE_Q2_K)
     {
-      vf m = vf_load_f16 (meta + 32 + half * VW * 2);
-
       for (guint i = 0; i < 2; i++)
         {
           vi both = vi_load_u8 (meta + 64 + (2 * sub + i) * 16 + half * VW);
           f.scale[i] = d * vf_from_vi (both & 15);
-          f.min[i] = m * vf_from_vi (both >> 4);
+          f.min[i] = u.m * vf_from_vi (both >> 4);
         }
     }
   else

@@ -21,14 +21,19 @@
 
 typedef vi acc;
 
+/* gcc loads the four bytes by an instruction of their own; half as many leave more of the weights
+ * to come in sight of the processor. */
 INLINE acc
-dot_small (acc a, vb w, vb x)
+dot_small (acc a, vb w, const gint8 *x)
 {
-  return (vi) _mm512_dpbusd_epi32 ((__m512i) a, (__m512i) w, (__m512i) x);
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0"
+          : "+v"(a)
+          : "v"(w), "m"(*(const gint32 __attribute__ ((may_alias)) *) x));
+  return a;
 }
 
 INLINE acc
-dot_bytes (acc a, vb w, vb x)
+dot_bytes (acc a, vb w, const gint8 *x)
 {
   return dot_small (a, w, x);
 }
@@ -47,16 +52,16 @@ acc_sum (acc a)
 typedef vh acc; /* 16-bit sums of small codes */
 
 INLINE acc
-dot_small (acc a, vb w, vb x)
+dot_small (acc a, vb w, const gint8 *x)
 {
-  return a + (vh) _mm256_maddubs_epi16 ((__m256i) w, (__m256i) x);
+  return a + (vh) _mm256_maddubs_epi16 ((__m256i) w, (__m256i) vb_quad (x));
 }
 
 /* Codes of eight bits: 255 * 64 * 2 just fits 16 bits, once. */
 INLINE vi
-dot_bytes (vi a, vb w, vb x)
+dot_bytes (vi a, vb w, const gint8 *x)
 {
-  __m256i pairs = _mm256_maddubs_epi16 ((__m256i) w, (__m256i) x);
+  __m256i pairs = _mm256_maddubs_epi16 ((__m256i) w, (__m256i) vb_quad (x));
   return a + (vi) _mm256_madd_epi16 (pairs, _mm256_set1_epi16 (1));
 }
 
@@ -74,13 +79,13 @@ acc_sum (acc a)
 typedef vi acc;
 
 INLINE acc
-dot_small (acc a, vb w, vb x)
+dot_small (acc a, vb w, const gint8 *x)
 {
   /* The codes are below 256 and the bytes signed: widen both to 16 bits. */
   int16x8_t w0 = vreinterpretq_s16_u16 (vmovl_u8 (vget_low_u8 ((uint8x16_t) w)));
   int16x8_t w1 = vreinterpretq_s16_u16 (vmovl_u8 (vget_high_u8 ((uint8x16_t) w)));
-  int16x8_t x0 = vmovl_s8 (vget_low_s8 ((int8x16_t) x));
-  int16x8_t x1 = vmovl_s8 (vget_high_s8 ((int8x16_t) x));
+  int16x8_t x0 = vmovl_s8 (vget_low_s8 ((int8x16_t) vb_quad (x)));
+  int16x8_t x1 = vmovl_s8 (vget_high_s8 ((int8x16_t) vb_quad (x)));
   int32x4_t p0 =
       vpaddq_s32 (vmull_s16 (vget_low_s16 (w0), vget_low_s16 (x0)), vmull_high_s16 (w0, x0));
   int32x4_t p1 =
@@ -89,7 +94,7 @@ dot_small (acc a, vb w, vb x)
 }
 
 INLINE acc
-dot_bytes (acc a, vb w, vb x)
+dot_bytes (acc a, vb w, const gint8 *x)
 {
   return dot_small (a, w, x);
 }
@@ -194,8 +199,8 @@ quads_dot (AtlDType t, const vb *w, guint first, guint end, const gint8 *x)
 
       for (guint q = first; q < end; q++)
         {
-          hi = dot_bytes (hi, w[q], vb_quad (x + 4 * q));
-          lo = dot_bytes (lo, w[q], vb_quad (x + 32 + 4 * q));
+          hi = dot_bytes (hi, w[q], x + 4 * q);
+          lo = dot_bytes (lo, w[q], x + 32 + 4 * q);
         }
       return (hi << 7) + lo;
     }
@@ -206,10 +211,43 @@ quads_dot (AtlDType t, const vb *w, guint first, guint end, const gint8 *x)
 
       for (guint q = first; q < end; q++)
         {
-          hi = dot_small (hi, w[q], vb_quad (x + 4 * q));
-          lo = dot_small (lo, w[q], vb_quad (x + 32 + 4 * q));
+          hi = dot_small (hi, w[q], x + 4 * q);
+          lo = dot_small (lo, w[q], x + 32 + 4 * q);
         }
       return (acc_sum (hi) << 7) + acc_sum (lo);
+    }
+}
+
+/* Adds what 32 elements give to the sums of `n_tokens` rows of activations from `first` on. */
+INLINE void
+dot_block (AtlDType t,
+           guint n_tokens,
+           const vb *w,
+           const Factors *f,
+           const AtlQuantRows *x,
+           gint64 first,
+           gint64 b,
+           vf *sum)
+{
+#pragma GCC unroll 8
+  for (guint i = 0; i < n_tokens; i++)
+    {
+      const gint64 at = (first + i) * x->n_blocks + b;
+      const gint8 *xq = x->q + at * 64;
+      const AtlQuantBlock *xb = x->blocks + at;
+      const guint n_parts = is_sixteen (t) ? 2 : 1;
+
+      for (guint s = 0; s < n_parts; s++)
+        {
+          vi dot = quads_dot (t, w, 8 / n_parts * s, 8 / n_parts * (s + 1), xq);
+          const guint part = n_parts == 2 ? s : 2;
+
+          if (code_offset (t) != 0)
+            dot -= vi_set1 (code_offset (t) * xb->sum[part]);
+          sum[i] += vf_from_vi (dot) * (f->scale[s] * xb->scale);
+          if (has_min (t))
+            sum[i] -= f->min[s] * xb->real_sum[part];
+        }
     }
 }
 
@@ -222,64 +260,37 @@ dot_body (AtlDType t,
           float *out)
 {
   const AtlPackInfo *info = atl_pack_info (t);
-  const guint quant_bytes = info->quant_bytes;
-  const guint meta_bytes = info->meta_bytes;
-  const gint64 n_blocks = x->n_blocks;
-  const guint8 *quants = group + atl_pack_meta_bytes (info, n_blocks * 32);
+  const guint8 *quants = group + atl_pack_meta_bytes (info, x->n_blocks * 32);
 
   for (guint half = 0; half < N_HALVES; half++)
     {
+      const guint8 *meta = group;
+      const guint8 *lines = quants;
       vf sum[MAX_TOKENS];
 
       for (guint i = 0; i < n_tokens; i++)
         sum[i] = vf_set1 (0.0f);
-      for (gint64 b = 0; b < n_blocks; b++)
+      for (gint64 b = 0; b < x->n_blocks; meta += info->meta_bytes)
         {
-          const guint8 *lines = quants + b * quant_bytes;
-          const guint8 *meta = group + (b / unit_blocks (t)) * meta_bytes;
-          Factors f = factors (t, meta, b % unit_blocks (t), half);
-          vb w[8];
+          const UnitFactors u = unit_factors (t, meta, half);
 
-          /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the
-           * second-level cache and then the first, more is under way at a time. */
-          for (guint line = 0; line < quant_bytes; line += 64)
+          for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines += quant_bytes_of (t))
             {
-              __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
-              __builtin_prefetch (lines + PREFETCH_NEAR + line);
-            }
+              const Factors f = factors (t, u, meta, sub, half);
+              vb w[8];
 
+              /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the
+               * second-level cache and then the first, more is under way at a time. */
 #pragma GCC unroll 8
-          for (guint q = 0; q < 8; q++)
-            w[q] = codes (t, lines, meta, b % unit_blocks (t), q, half);
+              for (guint line = 0; line < quant_bytes_of (t); line += 64)
+                {
+                  __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
+                  __builtin_prefetch (lines + PREFETCH_NEAR + line);
+                }
 #pragma GCC unroll 8
-          for (guint i = 0; i < n_tokens; i++)
-            {
-              const gint8 *xq = x->q + ((first + i) * n_blocks + b) * 64;
-              const AtlQuantBlock *xb = x->blocks + (first + i) * n_blocks + b;
-
-              if (is_sixteen (t))
-                {
-                  for (guint s = 0; s < 2; s++)
-                    {
-                      vi dot = quads_dot (t, w, 4 * s, 4 * s + 4, xq);
-
-                      if (code_offset (t) != 0)
-                        dot -= vi_set1 (code_offset (t) * xb->sum[s]);
-                      sum[i] += vf_from_vi (dot) * (f.scale[s] * xb->scale);
-                      if (has_min (t))
-                        sum[i] -= f.min[s] * xb->real_sum[s];
-                    }
-                }
-              else
-                {
-                  vi dot = quads_dot (t, w, 0, 8, xq);
-
-                  if (code_offset (t) != 0)
-                    dot -= vi_set1 (code_offset (t) * xb->sum[2]);
-                  sum[i] += vf_from_vi (dot) * (f.scale[0] * xb->scale);
-                  if (has_min (t))
-                    sum[i] -= f.min[0] * xb->real_sum[2];
-                }
+              for (guint q = 0; q < 8; q++)
+                w[q] = codes (t, lines, meta, sub, q, half);
+              dot_block (t, n_tokens, w, &f, x, first, b, sum);
             }
         }
       for (guint i = 0; i < n_tokens; i++)
@@ -347,16 +358,14 @@ INLINE void
 panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
 {
   const AtlPackInfo *info = atl_pack_info (t);
-  const guint quant_bytes = info->quant_bytes;
-  const guint meta_bytes = info->meta_bytes;
   const guint8 *quants = group + atl_pack_meta_bytes (info, n_in);
 
   for (gint64 b = k / 32; b < (k + n) / 32; b++, out += 32 * 16)
     for (guint half = 0; half < N_HALVES; half++)
       {
-        const guint8 *lines = quants + b * quant_bytes;
-        const guint8 *meta = group + (b / unit_blocks (t)) * meta_bytes;
-        Factors f = factors (t, meta, b % unit_blocks (t), half);
+        const guint8 *lines = quants + b * quant_bytes_of (t);
+        const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
+        Factors f = factors (t, unit_factors (t, meta, half), meta, b % unit_blocks (t), half);
 
 #pragma GCC unroll 8
         for (guint q = 0; q < 8; q++)

@@ -114,7 +114,8 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
       {
         const guint8 *lines = quants + b * info->quant_bytes;
         const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
-        const Factors f = factors (t, meta, b % unit_blocks (t), half);
+        const Factors f =
+            factors (t, unit_factors (t, meta, half), meta, b % unit_blocks (t), half);
         const guint second = is_sixteen (t) ? 1 : 0;
         const vh offset = (gint16) code_offset (t) - (vh){ 0 };
 
