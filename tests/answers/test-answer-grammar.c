@@ -1,9 +1,30 @@
 /* Whatever a model makes of its logits, calls and answers under the grammar are read back whole:
- * random tools and schemas, random choices among what the grammar allows, ends at random places. */
+ * random tools and schemas, random choices among what the grammar allows, ends at random places,
+ * read in random pieces. ATELIER_TEST_ROUNDS says how many times as many, ATELIER_TEST_SEED which.
+ */
+#include <stdlib.h>
+
 #include "answers-fixture.h"
+#include "conformance.h"
 #include "engine/answers/answer-grammar.h"
 #include "engine/samplers/grammar.h"
 #include "schema-fixture.h"
+
+static guint
+rounds (guint n)
+{
+  const char *times = g_getenv ("ATELIER_TEST_ROUNDS");
+
+  return times != NULL ? n * (guint) atoi (times) : n;
+}
+
+static GRand *
+random_of (guint32 n)
+{
+  const char *seed = g_getenv ("ATELIER_TEST_SEED");
+
+  return g_rand_new_with_seed (n + (seed != NULL ? (guint32) atoi (seed) * 1000u : 0));
+}
 
 /* --- A vocabulary of bytes and some words, the marks of a format among them as control tokens ---
  */
@@ -140,15 +161,33 @@ call_cb (const AtlToolCall *call, gpointer data)
   read->n_calls++;
 }
 
+/* In pieces of whole characters, as a detokeniser gives them. */
 static void
-check_calls (const AtlToolFormat *format, AtlToolSet *tools, const char *text)
+push_pieces (AtlAnswerReader *reader, const char *text, GRand *rand)
+{
+  while (*text != '\0')
+    {
+      glong n = g_rand_int_range (rand, 1, 12);
+      const char *end = text;
+      g_autofree char *piece = NULL;
+
+      for (; n > 0 && *end != '\0'; n--)
+        end = g_utf8_next_char (end);
+      piece = g_strndup (text, (gsize) (end - text));
+      atl_answer_reader_push (reader, piece);
+      text = end;
+    }
+}
+
+static void
+check_calls (const AtlToolFormat *format, AtlToolSet *tools, const char *text, GRand *rand)
 {
   Read read = { .tools = tools, .text = g_string_new (NULL) };
   const AtlAnswerSink sink = { text_cb, call_cb, &read };
   AtlAnswerReaderOptions options = { .format = format, .tools = tools };
   g_autoptr (AtlAnswerReader) reader = atl_answer_reader_new (&options, &sink);
 
-  atl_answer_reader_push (reader, text);
+  push_pieces (reader, text, rand);
   atl_answer_reader_finish (reader);
   if (read.n_calls == 0 || *g_strstrip (read.text->str) != '\0')
     g_test_fail_printf ("%s: %u calls and “%s” in: %s", format->name, read.n_calls, read.text->str,
@@ -160,9 +199,9 @@ static void
 test_format (gconstpointer data)
 {
   const AtlToolFormat *format = data;
-  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  g_autoptr (GRand) rand = random_of (7);
 
-  for (guint round = 0; round < 60; round++)
+  for (guint round = 0; round < rounds (60); round++)
     {
       g_autoptr (JsonArray) list = random_tools (rand);
       g_autoptr (AtlToolSet) tools = atl_tool_set_new (list, NULL);
@@ -186,22 +225,22 @@ test_format (gconstpointer data)
       gbnf = atl_answer_grammar_write (&g, &error);
       g_assert_no_error (error);
       text = random_text (rand, gbnf, ATL_ANSWER_ROOT, n_max);
-      check_calls (format, tools, text);
+      check_calls (format, tools, text, rand);
       lazy = random_text (rand, gbnf, ATL_ANSWER_LAZY, n_max);
       whole = g_strconcat (format->style == ATL_CALL_HARMONY ? " to=functions." : format->open,
                            lazy, NULL);
-      check_calls (format, tools, whole);
+      check_calls (format, tools, whole, rand);
     }
 }
 
 static void
 test_schemas (void)
 {
-  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  g_autoptr (GRand) rand = random_of (3);
 
   g_ptr_array_set_size (control, 0);
   g_ptr_array_add (control, g_strdup ("<end>"));
-  for (guint round = 0; round < 400; round++)
+  for (guint round = 0; round < rounds (400); round++)
     {
       g_autoptr (JsonNode) schema = json_node_new (JSON_NODE_OBJECT);
       AtlAnswerGrammar g = { .only_tool = -1, .max_calls = 1, .schema = schema };
@@ -223,6 +262,49 @@ test_schemas (void)
           g_test_fail_printf ("%s is not what %s wants", text, words);
         }
     }
+}
+
+/* Other people's schemas: the answer is JSON, and what the schema allows by the grammar itself. */
+static void
+test_published (void)
+{
+  g_autoptr (GRand) rand = random_of (4);
+  g_autofree char *path = atl_test_conformance ("grammar/json-schema.json");
+  g_autofree char *text = NULL;
+  g_autoptr (JsonNode) root = NULL;
+  g_autoptr (GError) error = NULL;
+  JsonArray *cases;
+  gsize size;
+
+  if (path == NULL)
+    return;
+  g_file_get_contents (path, &text, &size, &error);
+  g_assert_no_error (error);
+  root = atl_json_parse (text, size, path, &error);
+  g_assert_no_error (error);
+  cases = atl_json_array (json_node_get_object (root), "cases");
+  g_ptr_array_set_size (control, 0);
+  g_ptr_array_add (control, g_strdup ("<end>"));
+  for (guint round = 0; round < rounds (1); round++)
+    for (guint i = 0; i < json_array_get_length (cases); i++)
+      {
+        JsonObject *one = json_array_get_object_element (cases, i);
+        AtlAnswerGrammar g = { .only_tool = -1, .max_calls = 1 };
+        g_autoptr (GError) mistake = NULL;
+        g_autoptr (JsonNode) value = NULL;
+        g_autofree char *gbnf = NULL;
+        g_autofree char *answer = NULL;
+
+        g.schema = json_object_get_member (one, "schema");
+        gbnf = atl_answer_grammar_write (&g, &mistake);
+        if (gbnf == NULL)
+          continue;
+        answer =
+            random_text (rand, gbnf, ATL_ANSWER_AFTER, (guint) g_rand_int_range (rand, 0, 300));
+        value = atl_json_parse (answer, strlen (answer), "answer", &mistake);
+        if (value == NULL)
+          g_test_fail_printf ("%s: %s", atl_json_string (one, "name", ""), answer);
+      }
 }
 
 static void
@@ -260,6 +342,7 @@ main (int argc, char **argv)
       g_test_add_data_func (path, row, test_format);
     }
   g_test_add_func ("/answer-grammar/schemas", test_schemas);
+  g_test_add_func ("/answer-grammar/published", test_published);
   g_test_add_func ("/answer-grammar/refusals", test_refusals);
   result = g_test_run ();
   g_ptr_array_unref (control);

@@ -1,13 +1,14 @@
-/* Calls and answers of a real model, over random prompts, tools, schemas and ends: whatever must be
- * a call or JSON is one. The tiny model's own words are noise, which is what this needs.
- * ATELIER_TEST_MODEL names another model, ATELIER_TEST_ROUNDS how many prompts, ATELIER_TEST_SEED
- * which. */
+/* Calls and answers of a real model, over random prompts, tools, formats, schemas, stop strings and
+ * ends: whatever must be a call or JSON is one. The tiny model's own words are noise, which is what
+ * this needs. ATELIER_TEST_MODEL names another model, ATELIER_TEST_ROUNDS how many prompts,
+ * ATELIER_TEST_SEED which. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "answers/schema-fixture.h"
 #include "conformance.h"
+#include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/chat-turn.h"
 #include "engine/tensor/cpu/cpu.h"
 
@@ -149,6 +150,9 @@ static void
 run (Fixture *f, GRand *rand, AtlTurnOptions *options, Output *output)
 {
   AtlTurnSink sink = { .text = text_cb, .call = call_cb, .token = token_cb, .user_data = output };
+  /* What calls and JSON are full of, and what they end with. */
+  static const char *const stops[] = { "\"", "}", "a", "\n", "<", ":" };
+  const char *stop[] = { stops[g_rand_int_range (rand, 0, G_N_ELEMENTS (stops))], NULL };
   g_autofree char *prompt = random_prompt (rand);
   g_autoptr (JsonArray) messages = messages_of (prompt);
   g_autoptr (GError) error = NULL;
@@ -159,6 +163,7 @@ run (Fixture *f, GRand *rand, AtlTurnOptions *options, Output *output)
   options->sampling.seed = g_rand_int (rand);
   options->max_tokens = g_rand_int_range (rand, 1, 60);
   options->thinking = -1;
+  options->stop = g_rand_boolean (rand) ? stop : NULL;
   output->text = g_string_new (NULL);
   output->tokens = g_string_new (NULL);
   atl_chat_turn_run (f->model, messages, NULL, options, &sink, NULL, &stats, &error);
@@ -186,6 +191,18 @@ random_of (guint32 n)
   return g_rand_new_with_seed (n + (seed != NULL ? (guint32) atoi (seed) * 1000u : 0));
 }
 
+/* The model writes calls as another family does. */
+static void
+take_format (Fixture *f, guint i)
+{
+  const AtlToolFormat *formats = atl_tool_formats ();
+  guint n = 0;
+
+  while (formats[n].name != NULL)
+    n++;
+  f->model->tool_format = &formats[i % n];
+}
+
 static void
 test_calls (Fixture *f, gconstpointer data)
 {
@@ -199,6 +216,7 @@ test_calls (Fixture *f, gconstpointer data)
       AtlTurnOptions options = { .tools = list, .tool_choice = choice };
       Output output = { .tools = tools };
 
+      take_format (f, i);
       run (f, rand, &options, &output);
       if (g_str_equal (choice, "auto"))
         ;
@@ -225,6 +243,7 @@ test_schemas (Fixture *f, gconstpointer data)
       json_node_take_object (schema, random_schema (rand, 3));
       text = json_to_string (schema, FALSE);
       options.json_schema = text;
+      take_format (f, i);
       run (f, rand, &options, &output);
       value = atl_json_parse (output.text->str, output.text->len, "answer", &error);
       if (value == NULL)

@@ -103,7 +103,9 @@ make_reader (AtlChatAnswer *self, const AtlTurnOptions *options, gboolean is_thi
                                     .think_close = self->close,
                                     .is_thinking = is_thinking,
                                     .continues = self->continues,
-                                    .stop = options->stop,
+                                    .stop = atl_chat_constraint_is_due (options, self->tools)
+                                                ? NULL
+                                                : options->stop,
                                     .tools = self->tools,
                                     .format = self->model->tool_format };
 

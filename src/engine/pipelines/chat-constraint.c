@@ -56,16 +56,27 @@ token_name_cb (gpointer data, gint32 id, gsize *n)
   return name != NULL ? name : "";
 }
 
-/* What the options say about calls: the tool that must be called, -1 for any; TRUE if one must. */
 static gboolean
-must_call (const AtlTurnOptions *options, AtlToolSet *tools, gint *only, GError **error)
+must_call (const AtlTurnOptions *options, const AtlToolSet *tools)
+{
+  return tools != NULL && options->tool_choice != NULL &&
+         !g_str_equal (options->tool_choice, "auto");
+}
+
+gboolean
+atl_chat_constraint_is_due (const AtlTurnOptions *options, const AtlToolSet *tools)
+{
+  return options->json_schema != NULL || must_call (options, tools);
+}
+
+/* The tool that must be called, -1 for any; FALSE if it is not there. */
+static gboolean
+find_tool (const AtlTurnOptions *options, AtlToolSet *tools, gint *only, GError **error)
 {
   const char *choice = options->tool_choice;
 
   *only = -1;
-  if (tools == NULL || choice == NULL || g_str_equal (choice, "auto"))
-    return FALSE;
-  if (g_str_equal (choice, "required"))
+  if (!must_call (options, tools) || g_str_equal (choice, "required"))
     return TRUE;
   *only = atl_tool_set_find (tools, choice, strlen (choice));
   if (*only < 0)
@@ -95,12 +106,9 @@ make_answer_grammars (AtlChatConstraint *self,
   g_autoptr (GError) local = NULL;
   g_autofree char *gbnf = NULL;
 
-  g.calls_only = must_call (options, tools, &g.only_tool, &local);
-  if (local != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
+  g.calls_only = must_call (options, tools);
+  if (!find_tool (options, tools, &g.only_tool, error))
+    return FALSE;
   if (g.only_tool >= 0)
     g.max_calls = 1;
   if (options->json_schema != NULL)

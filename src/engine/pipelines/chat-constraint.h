@@ -16,6 +16,9 @@ G_BEGIN_DECLS
 
 typedef struct _AtlChatConstraint AtlChatConstraint;
 
+/* Whether the answer must be calls or JSON, which nothing but its grammar may end. */
+gboolean atl_chat_constraint_is_due (const AtlTurnOptions *options, const AtlToolSet *tools);
+
 /* NULL without an error where nothing is asked for. The marks of thinking are borrowed. `tools`
  * (nullable): those that may be called. `may_think`: the model may open a thinking section by
  * itself; `after_thinking`: the prompt ended inside one. Errors: ATL_ERROR_INVALID and _TOO_COMPLEX
