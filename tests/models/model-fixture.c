@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "engine/formats/gguf.h"
+#include "engine/formats/open.h"
 #include "engine/tensor/cpu/cpu.h"
 
 static AtlBackend *cpus[2];
@@ -91,6 +92,60 @@ model_fixture_models (void)
         }
     }
   g_ptr_array_sort (paths, compare);
+  return paths;
+}
+
+AtlCheckpoint *
+model_fixture_open_folder (const char *path)
+{
+  g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
+  AtlCheckpoint *cp;
+  const char *name;
+
+  g_assert_no_error (error);
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *file = g_build_filename (path, name, NULL);
+
+      if (!g_str_has_suffix (name, ".json") && !g_str_has_suffix (name, ".safetensors"))
+        continue;
+      g_ptr_array_add (maps, atl_file_map_new (file, &error));
+      g_assert_no_error (error);
+    }
+  cp = atl_checkpoint_open ((AtlFileMap **) maps->pdata, NULL, maps->len, &error);
+  g_assert_no_error (error);
+  return cp;
+}
+
+static void
+add_if_folder (GPtrArray *paths, char *path)
+{
+  g_autofree char *config = g_build_filename (path, "config.json", NULL);
+
+  if (g_file_test (config, G_FILE_TEST_EXISTS))
+    g_ptr_array_add (paths, path);
+  else
+    g_free (path);
+}
+
+GPtrArray *
+model_fixture_folders (void)
+{
+  static const char *const archives[] = { "llm-hf-families", "llm-hf-folder" };
+  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (archives); i++)
+    {
+      g_autofree char *variants = model_fixture_path (archives[i], "variants");
+      g_autoptr (GDir) dir = g_dir_open (variants, 0, NULL);
+      const char *name;
+
+      add_if_folder (paths, model_fixture_path (archives[i], "model"));
+      while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+        add_if_folder (paths, g_build_filename (variants, name, NULL));
+    }
   return paths;
 }
 

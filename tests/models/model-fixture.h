@@ -16,6 +16,10 @@ AtlCheckpoint *model_fixture_open_path (const char *path);
  * the caller owns the array and its strings. */
 GPtrArray *model_fixture_models (void);
 
+/* A folder as its authors publish it; and the paths of all that tests/golden ships, as above. */
+AtlCheckpoint *model_fixture_open_folder (const char *path);
+GPtrArray *model_fixture_folders (void);
+
 /* The CPU in float32, or as people run it. Freed by model_fixture_end(). */
 AtlBackend *model_fixture_cpu (gboolean exact);
 void model_fixture_end (void);

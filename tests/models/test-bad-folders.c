@@ -4,63 +4,6 @@
 #include <string.h>
 
 #include "changed-model.h"
-#include "engine/formats/open.h"
-
-/* --- Folders --- */
-
-static AtlCheckpoint *
-open_folder (const char *path)
-{
-  g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
-  AtlCheckpoint *cp;
-  const char *name;
-
-  g_assert_no_error (error);
-  while ((name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *file = g_build_filename (path, name, NULL);
-
-      if (!g_str_has_suffix (name, ".json") && !g_str_has_suffix (name, ".safetensors"))
-        continue;
-      g_ptr_array_add (maps, atl_file_map_new (file, &error));
-      g_assert_no_error (error);
-    }
-  cp = atl_checkpoint_open ((AtlFileMap **) maps->pdata, NULL, maps->len, &error);
-  g_assert_no_error (error);
-  return cp;
-}
-
-static void
-add_if_folder (GPtrArray *paths, char *path)
-{
-  g_autofree char *config = g_build_filename (path, "config.json", NULL);
-
-  if (g_file_test (config, G_FILE_TEST_EXISTS))
-    g_ptr_array_add (paths, path);
-  else
-    g_free (path);
-}
-
-static GPtrArray *
-folders (void)
-{
-  static const char *const archives[] = { "llm-hf-families", "llm-hf-folder" };
-  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
-
-  for (gsize i = 0; i < G_N_ELEMENTS (archives); i++)
-    {
-      g_autofree char *variants = model_fixture_path (archives[i], "variants");
-      g_autoptr (GDir) dir = g_dir_open (variants, 0, NULL);
-      const char *name;
-
-      add_if_folder (paths, model_fixture_path (archives[i], "model"));
-      while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-        add_if_folder (paths, g_build_filename (variants, name, NULL));
-    }
-  return paths;
-}
 
 /* --- Tensors --- */
 
@@ -83,7 +26,7 @@ is_optional (const char *name)
 static void
 test_missing_tensors (gconstpointer path)
 {
-  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_folder (path);
 
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
     {
@@ -97,7 +40,7 @@ test_missing_tensors (gconstpointer path)
 static void
 test_misshapen_tensors (gconstpointer path)
 {
-  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_folder (path);
 
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
     {
@@ -146,7 +89,7 @@ test_mistyped_tensors (gconstpointer path)
                                     ATL_DTYPE_I64,     ATL_DTYPE_BOOL, ATL_DTYPE_F8_E4M3,
                                     ATL_DTYPE_F8_E5M2, ATL_DTYPE_F16,  ATL_DTYPE_F32,
                                     ATL_DTYPE_F64 };
-  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_folder (path);
   g_autofree guint8 *zeros = g_malloc0 (1 << 23);
 
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
@@ -191,7 +134,7 @@ try_texts (AtlCheckpoint *cp, const char *key)
 static void
 test_absurd_values (gconstpointer path)
 {
-  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_folder (path);
 
   g_assert_cmpuint (atl_checkpoint_n_meta (cp), >, 8);
   for (guint i = 0; i < atl_checkpoint_n_meta (cp); i++)
@@ -256,7 +199,7 @@ test_impossible_values (gconstpointer path)
     { "full_attention_interval", 0 },
     { "quantization_config.bits", 5 },
   };
-  g_autoptr (AtlCheckpoint) cp = open_folder (path);
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open_folder (path);
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
@@ -290,7 +233,7 @@ main (int argc, char **argv)
   int status;
 
   g_test_init (&argc, &argv, NULL);
-  paths = folders ();
+  paths = model_fixture_folders ();
   g_assert_cmpuint (paths->len, >, 10);
   for (guint i = 0; i < paths->len; i++)
     for (gsize t = 0; t < G_N_ELEMENTS (tests); t++)

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a file that is no model. */
+#define MAX_LAYERS (1u << 16)
+
 static const AtlMix mixes[] = {
   { "F32", 0, ATL_DTYPE_F32, N_ ("single precision, as large as it gets") },
   { "F16", 1, ATL_DTYPE_F16, N_ ("half precision") },
@@ -30,18 +33,22 @@ static const AtlMix mixes[] = {
   { NULL, 0, ATL_N_DTYPES, NULL },
 };
 
-/* When a rule holds, besides the mix and the tensor's name. */
+/* When a rule holds, besides the mix and the tensor's name. Layers are counted among those that
+ * have such a tensor. */
 typedef enum
 {
   ALWAYS,
-  FIRST_TWO,       /* layers 0 and 1 */
-  FIRST_FOUR,      /* layers 0 to 3 */
+  FIRST_TWO,
+  FIRST_FOUR,
   FIRST_SIXTEENTH, /* of all layers */
   FIRST_EIGHTH,
   MORE_BITS, /* the first and the last eighth, and every third between */
   GQA_4,     /* four query heads a key head or more: the keys are few and matter more */
   EXPERTS_8, /* eight experts: what they share is small beside them */
 } When;
+
+/* In place of a type: that of the mix. */
+#define OWN ATL_N_DTYPES
 
 typedef struct
 {
@@ -51,21 +58,22 @@ typedef struct
   AtlDType dtype;
 } Rule;
 
+#define VALUES " attn_v attn_qkv attn_kv_b "
 #define DOWN " ffn_down ffn_down_exps ffn_down_shexp "
 #define SMALL " Q2_K Q3_K_S Q3_K_M Q4_K_S Q4_K_M IQ4_NL "
+#define LARGE " Q3_K_L Q5_K_S Q5_K_M Q6_K Q4_0 Q4_1 Q5_0 Q5_1 "
 
 /* The first that fits counts. */
 static const Rule rules[] = {
-  { SMALL " Q3_K_L Q5_K_S Q5_K_M Q6_K Q4_0 Q4_1 Q5_0 Q5_1 ", " attn_k attn_v ", EXPERTS_8,
-    ATL_DTYPE_Q8_0 },
-  { " Q2_K ", " attn_v ", GQA_4, ATL_DTYPE_Q4_K },
-  { " Q2_K ", " attn_v attn_output ", ALWAYS, ATL_DTYPE_Q3_K },
-  { " Q3_K_M ", " attn_v ", FIRST_TWO, ATL_DTYPE_Q5_K },
-  { " Q3_K_M ", " attn_v ", ALWAYS, ATL_DTYPE_Q4_K },
-  { " Q3_K_L ", " attn_v ", ALWAYS, ATL_DTYPE_Q5_K },
-  { " IQ4_NL ", " attn_v ", GQA_4, ATL_DTYPE_Q5_K },
-  { " Q4_K_M Q5_K_M ", " attn_v ", MORE_BITS, ATL_DTYPE_Q6_K },
-  { " Q4_K_S ", " attn_v ", FIRST_FOUR, ATL_DTYPE_Q5_K },
+  { SMALL LARGE, " attn_k" VALUES, EXPERTS_8, ATL_DTYPE_Q8_0 },
+  { " Q2_K ", VALUES, GQA_4, ATL_DTYPE_Q4_K },
+  { " Q2_K ", VALUES, ALWAYS, ATL_DTYPE_Q3_K },
+  { " Q3_K_M ", VALUES, FIRST_TWO, ATL_DTYPE_Q5_K },
+  { " Q3_K_M ", VALUES, ALWAYS, ATL_DTYPE_Q4_K },
+  { " Q3_K_L ", VALUES, ALWAYS, ATL_DTYPE_Q5_K },
+  { " IQ4_NL ", VALUES, GQA_4, ATL_DTYPE_Q5_K },
+  { " Q4_K_M Q5_K_M ", VALUES, MORE_BITS, ATL_DTYPE_Q6_K },
+  { " Q4_K_S ", VALUES, FIRST_FOUR, ATL_DTYPE_Q5_K },
   { " Q2_K ", DOWN, ALWAYS, ATL_DTYPE_Q3_K },
   { " Q3_K_M ", DOWN, FIRST_SIXTEENTH, ATL_DTYPE_Q5_K },
   { " Q3_K_M ", DOWN, ALWAYS, ATL_DTYPE_Q4_K },
@@ -73,12 +81,27 @@ static const Rule rules[] = {
   { " Q4_K_M Q5_K_M ", DOWN, MORE_BITS, ATL_DTYPE_Q6_K },
   { " Q4_K_S IQ4_NL ", DOWN, FIRST_EIGHTH, ATL_DTYPE_Q5_K },
   { SMALL, " attn_output ", EXPERTS_8, ATL_DTYPE_Q5_K },
+  { LARGE, " attn_output ", EXPERTS_8, OWN },
+  { " Q2_K ", " attn_output ", ALWAYS, ATL_DTYPE_Q3_K },
   { " Q3_K_M ", " attn_output ", ALWAYS, ATL_DTYPE_Q4_K },
   { " Q3_K_L ", " attn_output ", ALWAYS, ATL_DTYPE_Q5_K },
-  { " Q3_K_M Q3_K_L ", " attn_qkv ", ALWAYS, ATL_DTYPE_Q4_K },
-  { " Q4_K_M ", " attn_qkv ", ALWAYS, ATL_DTYPE_Q5_K },
-  { " Q5_K_M ", " attn_qkv ", ALWAYS, ATL_DTYPE_Q6_K },
 };
+
+/* Falcon's, before those. */
+static const Rule falcon_rules[] = {
+  { " Q3_K_M ", DOWN, FIRST_SIXTEENTH, ATL_DTYPE_Q5_K },
+  { " Q3_K_M ", DOWN, MORE_BITS, ATL_DTYPE_Q4_K },
+  { " Q3_K_M Q4_K_S ", DOWN, ALWAYS, OWN },
+  { " Q3_K_L ", DOWN, ALWAYS, ATL_DTYPE_Q4_K },
+  { " Q4_K_M ", DOWN, FIRST_SIXTEENTH, ATL_DTYPE_Q6_K },
+  { " Q4_K_M ", DOWN, MORE_BITS, ATL_DTYPE_Q5_K },
+  { " Q4_K_M ", DOWN, ALWAYS, OWN },
+  { " Q3_K_L ", " attn_output ", ALWAYS, ATL_DTYPE_Q4_K },
+  { SMALL LARGE, " attn_output ", ALWAYS, OWN },
+};
+
+/* Matrices that are small beside what depends on them: as they are. */
+static const char *const untouched[] = { "laurel", "altup", "per_layer_model_proj" };
 
 /* Matrices whose errors spoil much, or that are used as single precision: F32 always. */
 static const char *const kept[] = { "_norm.weight",
@@ -125,25 +148,26 @@ has_word (const char *words, const char *word)
   return strstr (words, framed) != NULL;
 }
 
+/* `at` of `n` layers. */
 static gboolean
-holds (When when, const AtlMixModel *model, guint layer)
+holds (When when, const AtlMixModel *model, guint at, guint n)
 {
-  guint n = model->n_layers, eighth = n / 8;
+  const guint eighth = n / 8;
 
   switch (when)
     {
     case ALWAYS:
       return TRUE;
     case FIRST_TWO:
-      return layer < 2;
+      return at < 2;
     case FIRST_FOUR:
-      return layer < 4;
+      return at < 4;
     case FIRST_SIXTEENTH:
-      return layer < n / 16;
+      return at < n / 16;
     case FIRST_EIGHTH:
-      return layer < eighth;
+      return at < eighth;
     case MORE_BITS:
-      return layer < eighth || layer >= 7 * n / 8 || (layer - eighth) % 3 == 2;
+      return at < eighth || at >= 7 * n / 8 || (at - eighth) % 3 == 2;
     case GQA_4:
       return model->n_gqa >= 4;
     case EXPERTS_8:
@@ -178,7 +202,7 @@ fit_row (AtlDType dtype, gint64 n)
     {
     case ATL_DTYPE_Q2_K:
     case ATL_DTYPE_Q3_K:
-      dtype = ATL_DTYPE_IQ4_NL;
+      dtype = ATL_DTYPE_Q4_0;
       break;
     case ATL_DTYPE_Q4_K:
       dtype = ATL_DTYPE_Q5_0;
@@ -195,23 +219,121 @@ fit_row (AtlDType dtype, gint64 n)
   return n % atl_dtype_info (dtype)->block_elems == 0 ? dtype : ATL_DTYPE_F16;
 }
 
+/* The type by the first of the rules that fits, ATL_DTYPE_F32 if none does. */
+static AtlDType
+find_rule (const Rule *list,
+           gsize n_rules,
+           const AtlMix *mix,
+           const AtlMixModel *model,
+           const char *part,
+           guint at,
+           guint n)
+{
+  for (gsize i = 0; i < n_rules; i++)
+    if (has_word (list[i].mixes, mix->name) && has_word (list[i].tensor, part) &&
+        holds (list[i].when, model, at, n))
+      return list[i].dtype == OWN ? mix->dtype : list[i].dtype;
+  return ATL_DTYPE_F32;
+}
+
 static AtlDType
 rule_type (const AtlMix *mix, const AtlMixModel *model, const char *name)
 {
-  guint layer;
+  guint layer, at, n = model->n_layers;
   g_autofree char *part = short_name (name, &layer);
+  gboolean is_values = has_word (VALUES, part);
+  AtlDType dtype = ATL_DTYPE_F32;
 
   /* The output decides between words: more bits for it. */
   if (strcmp (part, "output") == 0 || (strcmp (part, "token_embd") == 0 && !model->has_output))
-    return mix->dtype == ATL_DTYPE_Q8_0 ? ATL_DTYPE_Q8_0 : ATL_DTYPE_Q6_K;
+    return mix->dtype == ATL_DTYPE_Q8_0 || mix->dtype == ATL_DTYPE_MXFP4 || model->is_falcon
+               ? ATL_DTYPE_Q8_0
+               : ATL_DTYPE_Q6_K;
   /* MXFP4 is made for experts; the rest of such models is Q8_0. */
   if (mix->dtype == ATL_DTYPE_MXFP4 && model->n_experts > 0 && !g_str_has_suffix (part, "_exps"))
     return ATL_DTYPE_Q8_0;
-  for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
-    if (has_word (rules[i].mixes, mix->name) && has_word (rules[i].tensor, part) &&
-        holds (rules[i].when, model, layer))
-      return rules[i].dtype;
-  return mix->dtype;
+  at = layer = MIN (layer, n);
+  if (is_values)
+    {
+      at = model->values_before[layer];
+      n = model->values_before[n];
+    }
+  else if (model->n_experts < 2)
+    at = model->downs_before[layer];
+  if (model->is_falcon)
+    dtype = find_rule (falcon_rules, G_N_ELEMENTS (falcon_rules), mix, model, part, at, n);
+  if (dtype == ATL_DTYPE_F32)
+    dtype = find_rule (rules, G_N_ELEMENTS (rules), mix, model, part, at, n);
+  if (dtype == ATL_DTYPE_F32)
+    dtype = mix->dtype;
+  /* An eighth of the queries' size, so that more bits cost next to nothing. */
+  if (is_values && model->is_70b && (dtype == ATL_DTYPE_Q3_K || dtype == ATL_DTYPE_Q4_K))
+    dtype = ATL_DTYPE_Q5_K;
+  return dtype;
+}
+
+/* --- Models --- */
+
+/* Of a list, one number a layer, the first. */
+static guint
+get_uint (const AtlCheckpoint *cp, const char *arch, const char *name, guint fallback)
+{
+  g_autofree char *key = g_strconcat (arch, ".", name, NULL);
+  const AtlMetaValue *value = atl_checkpoint_meta (cp, key);
+  guint64 number;
+
+  if (value != NULL && value->type == ATL_META_ARRAY && value->v_array.n > 0 &&
+      (value->v_array.elem_type == ATL_META_INT || value->v_array.elem_type == ATL_META_UINT))
+    number = ((const guint64 *) value->v_array.elems)[0];
+  else if (!atl_checkpoint_get_uint (cp, key, 0, G_MAXUINT32, &number, NULL))
+    return fallback;
+  return (guint) MIN (number, G_MAXUINT32);
+}
+
+/* How many layers before each, and in all, have a tensor of these names. */
+static guint *
+count_before (const AtlCheckpoint *cp, guint n_layers, const char *names)
+{
+  guint *before = g_new0 (guint, (gsize) n_layers + 1);
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
+      guint layer;
+      g_autofree char *part = short_name (info->name, &layer);
+
+      if (info->n_dims > 1 && layer < n_layers && has_word (names, part))
+        before[layer + 1] = 1;
+    }
+  for (guint il = 0; il < n_layers; il++)
+    before[il + 1] += before[il];
+  return before;
+}
+
+void
+atl_mix_model_init (AtlMixModel *self, const AtlCheckpoint *cp)
+{
+  const char *arch = atl_checkpoint_get_string (cp, "general.architecture");
+  guint heads = get_uint (cp, arch, "attention.head_count", 1);
+  guint kv = get_uint (cp, arch, "attention.head_count_kv", heads);
+
+  *self = (AtlMixModel){ 0 };
+  self->n_layers = MIN (get_uint (cp, arch, "block_count", 0), MAX_LAYERS);
+  self->n_experts = get_uint (cp, arch, "expert_count", 0);
+  self->n_gqa = kv > 0 ? MAX (heads / kv, 1) : 1;
+  self->has_output = atl_checkpoint_find (cp, "output.weight") != NULL;
+  self->is_falcon = strcmp (arch, "falcon") == 0;
+  self->is_70b = self->n_layers == 80 && self->n_gqa > 1 &&
+                 (strcmp (arch, "llama") == 0 || strcmp (arch, "qwen2") == 0);
+  self->values_before = count_before (cp, self->n_layers, VALUES);
+  self->downs_before = count_before (cp, self->n_layers, DOWN);
+}
+
+void
+atl_mix_model_clear (AtlMixModel *self)
+{
+  g_clear_pointer (&self->values_before, g_free);
+  g_clear_pointer (&self->downs_before, g_free);
 }
 
 AtlDType
@@ -226,6 +348,9 @@ atl_mix_choose (const AtlMix *mix, const AtlMixModel *model, const AtlTensorInfo
   for (guint i = 0; i < G_N_ELEMENTS (kept); i++)
     if (g_str_has_suffix (info->name, kept[i]))
       return ATL_DTYPE_F32;
+  for (guint i = 0; mix != NULL && i < G_N_ELEMENTS (untouched); i++)
+    if (strstr (info->name, untouched[i]) != NULL)
+      mix = NULL;
   if (mix == NULL)
     return info->dtype == ATL_DTYPE_F8_E4M3 || info->dtype == ATL_DTYPE_F8_E5M2 ||
                    info->dtype == ATL_DTYPE_F8_E4M3_32

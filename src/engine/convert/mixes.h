@@ -32,12 +32,20 @@ typedef struct
 {
   guint n_layers;
   guint n_experts;
-  guint n_gqa;         /* query heads a key head, at least 1 */
-  gboolean has_output; /* output.weight is there: the embedding is not the output */
+  guint n_gqa;          /* query heads a key head, at least 1 */
+  gboolean has_output;  /* output.weight is there: the embedding is not the output */
+  gboolean is_falcon;   /* which has rules of its own */
+  gboolean is_70b;      /* 80 layers of Llama or Qwen 2 with grouped heads */
+  guint *values_before; /* (owned) [n_layers + 1] layers with values before each, and in all */
+  guint *downs_before;  /* (owned) [n_layers + 1] the same of layers with one feed-forward */
 } AtlMixModel;
 
+void atl_mix_model_init (AtlMixModel *self, const AtlCheckpoint *cp);
+void atl_mix_model_clear (AtlMixModel *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlMixModel, atl_mix_model_clear)
+
 /* The type of a tensor: F32 for small ones, else the mix's, or the nearest type whose blocks divide
- * its rows. `mix` NULL: its own, where that is one of GGUF's. */
+ * its rows; a few keep their own. `mix` NULL: its own, where that is one of GGUF's. */
 AtlDType atl_mix_choose (const AtlMix *mix, const AtlMixModel *model, const AtlTensorInfo *info);
 
 G_END_DECLS

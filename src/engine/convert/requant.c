@@ -144,28 +144,6 @@ write_tensor (
 
 /* --- What comes before the tensors --- */
 
-static guint
-get_uint (const AtlCheckpoint *cp, const char *arch, const char *name, guint fallback)
-{
-  g_autofree char *key = g_strconcat (arch, ".", name, NULL);
-  guint64 value;
-
-  return atl_checkpoint_get_uint (cp, key, 0, G_MAXUINT32, &value, NULL) ? (guint) value : fallback;
-}
-
-static void
-read_model (const AtlCheckpoint *cp, AtlMixModel *model)
-{
-  const char *arch = atl_checkpoint_get_string (cp, "general.architecture");
-  guint heads = get_uint (cp, arch, "attention.head_count", 1);
-  guint kv = get_uint (cp, arch, "attention.head_count_kv", heads);
-
-  model->n_layers = get_uint (cp, arch, "block_count", 0);
-  model->n_experts = get_uint (cp, arch, "expert_count", 0);
-  model->n_gqa = kv > 0 ? MAX (heads / kv, 1) : 1;
-  model->has_output = atl_checkpoint_find (cp, "output.weight") != NULL;
-}
-
 /* Shards are joined, alignment is the writer's own, and these two say what the file then is. */
 static gboolean
 is_replaced (const char *key)
@@ -252,10 +230,10 @@ static gboolean
 plan_tensors (Run *run, GError **error)
 {
   const AtlCheckpoint *cp = run->job->cp;
-  AtlMixModel model;
+  g_auto (AtlMixModel) model = { 0 };
   guint64 in_part = 0;
 
-  read_model (cp, &model);
+  atl_mix_model_init (&model, cp);
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);

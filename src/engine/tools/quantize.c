@@ -115,16 +115,16 @@ files_open (Files *self, const char *path, GError **error)
   return FALSE;
 }
 
-/* The vocabulary of a folder as metadata; an empty set where the model has it already. */
+/* The vocabulary of a folder as metadata; an empty set for a file, which has it or needs none. */
 static AtlCheckpoint *
-read_vocabulary (const Files *files, const AtlCheckpoint *cp, GError **error)
+read_vocabulary (const Files *files, const AtlCheckpoint *cp, gboolean is_file, GError **error)
 {
   g_autoptr (AtlCheckpoint) extra = atl_checkpoint_new (atl_checkpoint_name (cp));
   const AtlTensorInfo *embd = atl_checkpoint_find (cp, "token_embd.weight");
   g_autoptr (AtlTokenizer) tokenizer = NULL;
   g_autofree char *warning = NULL;
 
-  if (atl_checkpoint_meta (cp, "tokenizer.ggml.model") != NULL)
+  if (is_file)
     return g_steal_pointer (&extra);
   tokenizer = atl_tokenizer_new_from_maps ((AtlFileMap *const *) files->maps->pdata,
                                            (const char *const *) files->names->pdata,
@@ -203,7 +203,7 @@ run (const char *in, const char *out, const AtlMix *mix, guint64 split_bytes, GE
   opened = atl_checkpoint_open ((AtlFileMap *const *) files.maps->pdata,
                                 (const char *const *) files.names->pdata, files.maps->len, error);
   cp = opened != NULL ? atl_hf_adopt (opened, error) : NULL;
-  extra = cp != NULL ? read_vocabulary (&files, cp, error) : NULL;
+  extra = cp != NULL ? read_vocabulary (&files, cp, cp == opened, error) : NULL;
   if (extra == NULL)
     return FALSE;
   job.cp = cp;
