@@ -12,5 +12,6 @@ G_BEGIN_DECLS
 int atl_cli_chat (int argc, char **argv);
 int atl_cli_image (int argc, char **argv);
 int atl_cli_run (int argc, char **argv);
+int atl_cli_verify (int argc, char **argv);
 
 G_END_DECLS

@@ -28,6 +28,7 @@ static const struct
   { "run", atl_cli_run, N_ ("answer one prompt (arguments or standard input)") },
   { "image", atl_cli_image, N_ ("make pictures from a prompt") },
   { "fetch-starter", atl_hub_cli_fetch, N_ ("fetch a small model to begin with") },
+  { "verify", atl_cli_verify, N_ ("whether models are still what they were") },
   { "devices", NULL, N_ ("what this computer can compute on") },
   { "inspect", NULL, N_ ("what is in a model file") },
   { "convert", NULL, N_ ("write a Hugging Face folder as one GGUF file") },

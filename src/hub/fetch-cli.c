@@ -105,7 +105,7 @@ done_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   Fetch *fetch = data;
 
-  fetch->path = atl_starter_fetch_finish (result, NULL, &fetch->error);
+  fetch->path = atl_starter_fetch_finish (result, &fetch->error);
   g_main_loop_quit (fetch->loop);
 }
 

@@ -1,4 +1,4 @@
-/* Brings models into the library, by copy or by reference, and hashes them. */
+/* Brings models into the library, by copy or by reference. */
 #define G_LOG_DOMAIN "atl-hub"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 
 #include "base/sorted-folder.h"
 #include "base/sync.h"
+#include "hub/checksums.h"
 #include "hub/file-copy.h"
 #include "hub/library-parts.h"
 #include "hub/library.h"
@@ -22,7 +23,6 @@ typedef struct
   char *path; /* (owned) */
   AtlAddMode mode;
   AtlReporter *reporter; /* (owned) */
-  char *sha256;          /* (owned) */
 } Job;
 
 static void
@@ -31,7 +31,6 @@ job_free (gpointer data)
   Job *job = data;
 
   g_free (job->path);
-  g_free (job->sha256);
   atl_reporter_unref (job->reporter);
   g_free (job);
 }
@@ -151,17 +150,17 @@ place_copy (Job *job,
             const char *file,
             const char *target,
             guint64 base_bytes,
-            char **sha256,
             GCancellable *cancellable,
             GError **error)
 {
   g_autofree char *base = g_path_get_basename (target);
+  g_autofree char *sha256 = NULL;
   g_autofree char *hidden =
       g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
   g_autofree char *placed = NULL;
 
   g_unlink (hidden);
-  if (!atl_hub_copy_file (file, hidden, base_bytes, sha256, job->reporter, cancellable, error))
+  if (!atl_hub_copy_file (file, hidden, base_bytes, &sha256, job->reporter, cancellable, error))
     return FALSE;
   placed = atl_hub_move_in (hidden, target, error);
   if (placed == NULL)
@@ -170,7 +169,10 @@ place_copy (Job *job,
       return FALSE;
     }
   if (g_str_equal (placed, target))
-    return TRUE;
+    {
+      atl_checksum_note (target, sha256, ATL_CHECKSUM_COPIED, NULL);
+      return TRUE;
+    }
   /* Somebody took the name meanwhile. A shard under another number would be of no use. */
   g_unlink (placed);
   g_set_error (error, ATL_ERROR, ATL_ERROR_BUSY, _ ("%s was added by another window"), target);
@@ -247,6 +249,7 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
   g_autofree char *base = g_path_get_basename (target);
   g_autofree char *hidden =
       g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
+  g_autoptr (GPtrArray) sums = g_ptr_array_new_with_free_func (g_free);
   guint64 done = 0, total = 0;
   gboolean ok;
 
@@ -266,10 +269,12 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
       g_autofree char *from = g_build_filename (job->path, names[i], NULL);
       g_autofree char *to = g_build_filename (hidden, names[i], NULL);
       g_autofree char *part = g_path_get_dirname (to);
+      char *sha256 = NULL;
       GStatBuf st;
 
       ok = make_folder (part, error) &&
-           atl_hub_copy_file (from, to, done, NULL, job->reporter, cancellable, error);
+           atl_hub_copy_file (from, to, done, &sha256, job->reporter, cancellable, error);
+      g_ptr_array_add (sums, sha256);
       if (ok && g_stat (to, &st) == 0)
         done += (guint64) st.st_size;
     }
@@ -282,6 +287,12 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
   if (ok)
     {
       atl_sync_path (atl_library_dir ());
+      for (guint i = 0; names[i] != NULL; i++)
+        {
+          g_autofree char *file = g_build_filename (target, names[i], NULL);
+
+          atl_checksum_note (file, sums->pdata[i], ATL_CHECKSUM_COPIED, NULL);
+        }
       return g_strdup (target);
     }
   remove_folder (hidden, names);
@@ -355,8 +366,7 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
 
       ok = job->mode == ATL_ADD_REFERENCE
                ? place_reference (files[i], target, error)
-               : place_copy (job, files[i], target, done, i == 0 ? &job->sha256 : NULL, cancellable,
-                             error);
+               : place_copy (job, files[i], target, done, cancellable, error);
       if (g_stat (files[i], &st) == 0)
         done += (guint64) st.st_size;
       if (ok)
@@ -407,57 +417,7 @@ atl_library_add_async (const char *path,
 }
 
 char *
-atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error)
-{
-  char *path = g_task_propagate_pointer (G_TASK (result), error);
-
-  if (path != NULL && sha256 != NULL)
-    {
-      Job *job = g_task_get_task_data (G_TASK (result));
-
-      *sha256 = g_strdup (job->sha256);
-    }
-  return path;
-}
-
-static void
-hash_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-  Job *job = data;
-  g_autofree char *base = g_path_get_basename (job->path);
-  GError *error = NULL;
-  GStatBuf st;
-  char *hash;
-
-  atl_reporter_stage (job->reporter, ATL_HUB_CHECKING, base, 0,
-                      g_stat (job->path, &st) == 0 ? (guint64) st.st_size : 0);
-  hash = atl_hub_hash_file (job->path, job->reporter, cancellable, &error);
-  if (hash != NULL)
-    g_task_return_pointer (task, hash, g_free);
-  else
-    g_task_return_error (task, error);
-}
-
-void
-atl_library_hash_async (const char *path,
-                        AtlHubProgressFunc progress,
-                        gpointer progress_data,
-                        GCancellable *cancellable,
-                        GAsyncReadyCallback callback,
-                        gpointer data)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
-  Job *job = g_new0 (Job, 1);
-
-  g_task_set_source_tag (task, atl_library_hash_async);
-  job->path = g_strdup (path);
-  job->reporter = atl_reporter_new (task, progress, progress_data);
-  g_task_set_task_data (task, job, job_free);
-  g_task_run_in_thread (task, hash_thread);
-}
-
-char *
-atl_library_hash_finish (GAsyncResult *result, GError **error)
+atl_library_add_finish (GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
 }

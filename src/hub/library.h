@@ -64,8 +64,8 @@ typedef enum
  * the parts into others beside that: as links of the file system, hard where it can, each once
  * however many models share it. Never
  * overwrites: a name that is taken gets a number. A copy shares its blocks with the original where
- * the file system can, is hashed, and appears only when complete; cancelled or failed, nothing of
- * it remains. */
+ * the file system can, is hashed (checksums.h), and appears only when complete; cancelled or
+ * failed, nothing of it remains. */
 void atl_library_add_async (const char *path,
                             AtlAddMode mode,
                             AtlHubProgressFunc progress,
@@ -74,9 +74,8 @@ void atl_library_add_async (const char *path,
                             GAsyncReadyCallback callback,
                             gpointer data);
 
-/* The path in the library, the caller's; `sha256` (out, nullable, the caller's) of the (first) file
- * when it was copied, else NULL. */
-char *atl_library_add_finish (GAsyncResult *result, char **sha256, GError **error);
+/* The path in the library, the caller's. */
+char *atl_library_add_finish (GAsyncResult *result, GError **error);
 
 /* Removes what copies left that were killed with their process. Blocks shortly. */
 void atl_library_sweep (void);
@@ -94,15 +93,6 @@ gboolean atl_library_remove (const char *path, GError **error);
 /* Undo of atl_library_remove() with the same path. ATL_ERROR_NOT_FOUND when the trash was emptied.
  */
 gboolean atl_library_restore (const char *path, GError **error);
-
-/* The SHA-256 of a file, for "Verify"; the result's text is atl_library_hash_finish(). */
-void atl_library_hash_async (const char *path,
-                             AtlHubProgressFunc progress,
-                             gpointer progress_data,
-                             GCancellable *cancellable,
-                             GAsyncReadyCallback callback,
-                             gpointer data);
-char *atl_library_hash_finish (GAsyncResult *result, GError **error);
 
 /* --- Models of other apps, used where they are --- */
 

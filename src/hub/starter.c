@@ -11,6 +11,7 @@
 
 #include "atelier-config.h"
 #include "hub/catalogue.h"
+#include "hub/checksums.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-file.h"
 #include "hub/library.h"
@@ -24,7 +25,6 @@ typedef struct
   char *models_dir; /* (owned) */
   AtlStarterKind kind;
   AtlReporter *reporter; /* (owned) */
-  char *sha256;          /* (owned) of what was fetched */
 } Job;
 
 const AtlStarter *
@@ -191,10 +191,10 @@ atl_starter_find (const char *models_dir, AtlStarterKind kind)
 }
 
 static char *
-fetch_from_hub (Job *job,
-                const AtlStarter *starter,
+fetch_from_hub (const AtlStarter *starter,
                 const AtlStarterSource *source,
                 const char *target,
+                AtlReporter *reporter,
                 GCancellable *cancellable,
                 GError **error)
 {
@@ -221,9 +221,9 @@ fetch_from_hub (Job *job,
     }
   fetch.url = file.url;
   fetch.size_bytes = file.size_bytes;
-  path = atl_fetch_file (session, &fetch, target, file.sha256, job->reporter, cancellable, error);
+  path = atl_fetch_file (session, &fetch, target, file.sha256, reporter, cancellable, error);
   if (path != NULL)
-    job->sha256 = g_steal_pointer (&file.sha256);
+    atl_checksum_note (path, file.sha256, ATL_CHECKSUM_FETCHED, file.url);
   return path;
 }
 
@@ -236,30 +236,34 @@ may_go_on (const GError *error)
          g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
 }
 
-static char *
-fetch_starter (Job *job, guint index, GCancellable *cancellable, GError **error)
+char *
+atl_starter_fetch_anew (const AtlStarter *starter,
+                        const char *folder,
+                        AtlReporter *reporter,
+                        GCancellable *cancellable,
+                        GError **error)
 {
   guint n, n_sources;
-  const AtlStarter *starter = &atl_starter_list (&n)[index];
-  const AtlStarterSource *sources = atl_catalogue_sources (index, &n_sources);
-  g_autofree char *target = g_build_filename (job->models_dir, starter->file, NULL);
+  const AtlStarterSource *sources =
+      atl_catalogue_sources ((guint) (starter - atl_starter_list (&n)), &n_sources);
+  g_autofree char *target = g_build_filename (folder, starter->file, NULL);
 
-  atl_reporter_stage (job->reporter, ATL_HUB_CONNECTING, starter->title, 0, starter->size_bytes);
+  atl_reporter_stage (reporter, ATL_HUB_CONNECTING, starter->title, 0, starter->size_bytes);
   for (guint i = 0; i < n_sources; i++)
     {
       g_autoptr (GError) local = NULL;
       char *path;
 
       if (sources[i].repo != NULL)
-        path = fetch_from_hub (job, starter, &sources[i], target, cancellable, &local);
+        path = fetch_from_hub (starter, &sources[i], target, reporter, cancellable, &local);
       else
-        path = atl_wheels_fetch (starter, &sources[i], target, job->reporter, cancellable, &local);
-      if (path != NULL)
         {
-          if (job->sha256 == NULL)
-            job->sha256 = g_strdup (starter->sha256);
-          return path;
+          path = atl_wheels_fetch (starter, &sources[i], target, reporter, cancellable, &local);
+          if (path != NULL)
+            atl_checksum_note (path, starter->sha256, ATL_CHECKSUM_FETCHED, NULL);
         }
+      if (path != NULL)
+        return path;
       if (i + 1 == n_sources || !may_go_on (local))
         {
           g_propagate_error (error, g_steal_pointer (&local));
@@ -286,7 +290,7 @@ fetch_best (Job *job, GCancellable *cancellable, GError **error)
 
       if (!suits (&list[i], job->kind, memory))
         continue;
-      path = fetch_starter (job, i, cancellable, &local);
+      path = atl_starter_fetch_anew (&list[i], job->models_dir, job->reporter, cancellable, &local);
       if (path != NULL)
         return path;
       if (!may_go_on (local))
@@ -319,9 +323,6 @@ fetch_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancell
 
   if (path != NULL)
     {
-      const AtlStarter *starter = atl_starter_for_path (path);
-
-      job->sha256 = g_strdup (starter->sha256);
       g_task_return_pointer (task, path, g_free);
       return;
     }
@@ -340,7 +341,6 @@ job_free (gpointer data)
   Job *job = data;
 
   g_free (job->models_dir);
-  g_free (job->sha256);
   atl_reporter_unref (job->reporter);
   g_free (job);
 }
@@ -367,15 +367,7 @@ atl_starter_fetch_async (const char *models_dir,
 }
 
 char *
-atl_starter_fetch_finish (GAsyncResult *result, char **sha256, GError **error)
+atl_starter_fetch_finish (GAsyncResult *result, GError **error)
 {
-  char *path = g_task_propagate_pointer (G_TASK (result), error);
-
-  if (path != NULL && sha256 != NULL)
-    {
-      Job *job = g_task_get_task_data (G_TASK (result));
-
-      *sha256 = g_strdup (job->sha256);
-    }
-  return path;
+  return g_task_propagate_pointer (G_TASK (result), error);
 }

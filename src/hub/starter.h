@@ -16,7 +16,7 @@
  */
 #pragma once
 
-#include "hub/progress.h"
+#include "hub/reporter.h"
 
 G_BEGIN_DECLS
 
@@ -80,7 +80,15 @@ void atl_starter_fetch_async (const char *models_dir,
                               GAsyncReadyCallback callback,
                               gpointer data);
 
-/* The path of the verified file, the caller's; `sha256` (out, nullable) too. */
-char *atl_starter_fetch_finish (GAsyncResult *result, char **sha256, GError **error);
+/* The path of the verified file, the caller's. */
+char *atl_starter_fetch_finish (GAsyncResult *result, GError **error);
+
+/* Fetches that one into `folder`, whatever is elsewhere. A worker thread's; blocks. The path, the
+ * caller's. */
+char *atl_starter_fetch_anew (const AtlStarter *starter,
+                              const char *folder,
+                              AtlReporter *reporter,
+                              GCancellable *cancellable,
+                              GError **error);
 
 G_END_DECLS

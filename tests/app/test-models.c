@@ -8,6 +8,7 @@
 #include "app/model-switcher.h"
 #include "app/models/model-drop-down.h"
 #include "app/models/model-list-row.h"
+#include "app/models/model-verifier.h"
 #include "conformance.h"
 #include "hub/library.h"
 
@@ -209,11 +210,55 @@ test_row (void)
   app_fixture_stop (&f);
 }
 
+static void
+notice_cb (AtlSession *session, const char *sentence, GString *all)
+{
+  g_string_append_printf (all, "%s|", sentence);
+}
+
+static AtlModelVerdict
+verify (AppFixture *f, GtkWidget *row)
+{
+  AtlModelVerifier *verifier = atl_model_verifier_get (f->session);
+  const char *path = atl_model_list_row_get_entry (ATL_MODEL_LIST_ROW (row))->path;
+
+  gtk_widget_activate_action (row, "model.verify", NULL);
+  app_assert_soon (atl_model_verifier_words (verifier, path) == NULL);
+  return atl_model_verifier_result (verifier, path, NULL);
+}
+
+/* From the row: noted, intact, then changed, and taken as it is. */
+static void
+test_verify (void)
+{
+  AppFixture f;
+  g_autoptr (GtkWidget) row = NULL;
+  g_autoptr (GString) notices = g_string_new (NULL);
+
+  start (&f);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), notices);
+  row = g_object_ref_sink (atl_model_list_row_new (f.session, find (f.session, "broken.gguf")));
+  g_assert_cmpint (verify (&f, row), ==, ATL_MODEL_NOT_VERIFIED);
+  g_assert_nonnull (strstr (notices->str, "is noted now"));
+  g_assert_cmpint (verify (&f, row), ==, ATL_MODEL_INTACT);
+  g_assert_nonnull (strstr (notices->str, "is intact"));
+  add_file ("broken.gguf", "GGUF, but another one", 21);
+  g_assert_cmpint (verify (&f, row), ==, ATL_MODEL_DAMAGED);
+  app_assert_soon (app_dialog () != NULL);
+  g_assert_nonnull (strstr (adw_message_dialog_get_body (app_dialog ()), "broken.gguf"));
+  g_assert_true (adw_message_dialog_has_response (app_dialog (), "keep"));
+  g_assert_false (adw_message_dialog_has_response (app_dialog (), "again"));
+  adw_message_dialog_response (app_dialog (), "keep");
+  g_assert_cmpint (verify (&f, row), ==, ATL_MODEL_INTACT);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/models/row", test_row);
+  g_test_add_func ("/app/models/verify", test_verify);
   g_test_add_func ("/app/models/switcher", test_switcher);
   g_test_add_func ("/app/models/remembered", test_remembered);
   g_test_add_func ("/app/models/compare", test_compare);

@@ -3,6 +3,7 @@
 #include "rough-server.h"
 
 #include "base/error.h"
+#include "hub/checksums.h"
 #include "hub/library.h"
 #include "hub/model-name.h"
 
@@ -148,7 +149,7 @@ test_scan (void)
 typedef struct
 {
   GMainLoop *loop;
-  char *path, *sha256;
+  char *path;
   GError *error;
 } Wait;
 
@@ -157,12 +158,12 @@ added_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   Wait *wait = data;
 
-  wait->path = atl_library_add_finish (result, &wait->sha256, &wait->error);
+  wait->path = atl_library_add_finish (result, &wait->error);
   g_main_loop_quit (wait->loop);
 }
 
 static char *
-add (const char *path, AtlAddMode mode, GCancellable *cancellable, char **sha256, GError **error)
+add (const char *path, AtlAddMode mode, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   Wait wait = { .loop = loop };
@@ -171,10 +172,6 @@ add (const char *path, AtlAddMode mode, GCancellable *cancellable, char **sha256
   g_main_loop_run (loop);
   if (wait.error != NULL)
     g_propagate_error (error, wait.error);
-  if (sha256 != NULL)
-    *sha256 = wait.sha256;
-  else
-    g_free (wait.sha256);
   return wait.path;
 }
 
@@ -182,23 +179,25 @@ static void
 test_copy (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *source = NULL, *first = NULL, *second = NULL, *sha256 = NULL, *expected = NULL;
+  g_autofree char *source = NULL, *first = NULL, *second = NULL, *expected = NULL;
+  g_autoptr (AtlChecksum) noted = NULL;
   g_autofree char *text = NULL, *again = NULL, *names = NULL;
 
   set_up ();
   source = put ("some/a.gguf", "the model");
-  first = add (source, ATL_ADD_COPY, NULL, &sha256, &error);
+  first = add (source, ATL_ADD_COPY, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (g_str_has_prefix (first, atl_library_dir ()));
   expected = g_compute_checksum_for_string (G_CHECKSUM_SHA256, "the model", -1);
-  g_assert_cmpstr (sha256, ==, expected);
+  noted = atl_checksum_find (first);
+  g_assert_cmpstr (noted->sha256, ==, expected);
   /* The name is taken: the second gets another. What is in the library already stays as it is. */
   g_assert_true (g_file_set_contents (source, "another", -1, NULL));
-  second = add (source, ATL_ADD_COPY, NULL, NULL, &error);
+  second = add (source, ATL_ADD_COPY, NULL, &error);
   g_assert_true (g_str_has_suffix (second, "/a (2).gguf"));
   g_assert_true (g_file_get_contents (first, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "the model");
-  again = add (first, ATL_ADD_COPY, NULL, NULL, &error);
+  again = add (first, ATL_ADD_COPY, NULL, &error);
   g_assert_cmpstr (again, ==, first);
   expect_scan (atl_library_dir (), "a 9 1/1\na (2) 7 1/1");
   names = list_folder (atl_library_dir ());
@@ -213,12 +212,12 @@ test_copy_shards (void)
 
   set_up ();
   one = put ("some/m-00001-of-00002.gguf", "1");
-  missing = add (one, ATL_ADD_COPY, NULL, NULL, &error);
+  missing = add (one, ATL_ADD_COPY, NULL, &error);
   g_assert_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
   g_clear_error (&error);
   expect_scan (atl_library_dir (), "");
   two = put ("some/m-00002-of-00002.gguf", "22");
-  path = add (two, ATL_ADD_COPY, NULL, NULL, &error);
+  path = add (two, ATL_ADD_COPY, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (g_str_has_suffix (path, "/m-00001-of-00002.gguf"));
   expect_scan (atl_library_dir (), "m 3 2/2");
@@ -234,7 +233,7 @@ test_cancelled_copy (void)
   set_up ();
   source = put ("some/a.gguf", "the model");
   g_cancellable_cancel (cancellable);
-  path = add (source, ATL_ADD_COPY, cancellable, NULL, &error);
+  path = add (source, ATL_ADD_COPY, cancellable, &error);
   g_assert_null (path);
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   names = list_folder (atl_library_dir ());
@@ -274,7 +273,7 @@ test_reference (void)
   set_up ();
   source = put ("some/a.gguf", "the model");
   g_assert_null (atl_library_find (source));
-  path = add (source, ATL_ADD_REFERENCE, NULL, NULL, &error);
+  path = add (source, ATL_ADD_REFERENCE, NULL, &error);
   g_assert_no_error (error);
   expect_scan (atl_library_dir (), "a 9 1/1 ref");
   /* Known by its own path and by that of the reference. */
@@ -309,16 +308,16 @@ test_parts (void)
   g_free (put ("comfy/models/text_encoders/t5.safetensors", "t5"));
   g_free (put ("comfy/models/vae/ae.safetensors", "ae"));
   expect_scan (home, "flux 8 1/1");
-  a = add (flux, ATL_ADD_COPY, NULL, NULL, &error);
+  a = add (flux, ATL_ADD_COPY, NULL, &error);
   g_assert_no_error (error);
   expect_scan (atl_library_dir (), "flux 8 1/1");
   /* Another one of the same parts, and one whose part only has the same name. */
   dev = put ("comfy/models/diffusion_models/dev.safetensors", "other");
-  b = add (dev, ATL_ADD_COPY, NULL, NULL, &error);
+  b = add (dev, ATL_ADD_COPY, NULL, &error);
   g_assert_no_error (error);
   other = put ("more/unet/third.gguf", "third");
   g_free (put ("more/vae/ae.safetensors", "AE"));
-  g_free (add (other, ATL_ADD_COPY, NULL, NULL, &error));
+  g_free (add (other, ATL_ADD_COPY, NULL, &error));
   g_assert_no_error (error);
   expect_scan (atl_library_dir (), "dev 5 1/1\nflux 8 1/1\nthird 5 1/1");
   ae = g_build_filename (atl_library_dir (), "vae", NULL);
@@ -352,10 +351,10 @@ test_folder (void)
   put_quietly ("some/pictures/vae/config.json", "{}");
   put_quietly ("some/pictures/vae/diffusion_pytorch_model.safetensors", "333");
   expect_scan (folder, "My Model 7 4/4");
-  copy = add (folder, ATL_ADD_COPY, NULL, NULL, &error);
+  copy = add (folder, ATL_ADD_COPY, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (g_str_has_suffix (copy, "/My Model"));
-  linked = add (folder, ATL_ADD_REFERENCE, NULL, NULL, &error);
+  linked = add (folder, ATL_ADD_REFERENCE, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (g_str_has_suffix (linked, "/My Model (2)"));
   expect_scan (atl_library_dir (), "My Model 7 4/4\nMy Model (2) 7 4/4 ref");
@@ -391,7 +390,7 @@ test_refused (void)
 
       if (!g_file_test (path, G_FILE_TEST_IS_DIR))
         put_quietly (relative, "x");
-      added = add (path, ATL_ADD_COPY, NULL, NULL, &error);
+      added = add (path, ATL_ADD_COPY, NULL, &error);
       g_assert_null (added);
       g_assert_nonnull (error);
     }
@@ -401,7 +400,7 @@ test_refused (void)
     g_autofree char *added = NULL;
 
     g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
-    added = add (pipe, ATL_ADD_COPY, NULL, NULL, &error);
+    added = add (pipe, ATL_ADD_COPY, NULL, &error);
     g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
   }
 }
@@ -459,7 +458,7 @@ test_many_names (void)
           g_autofree char *relative = g_strdup_printf ("some/x%s.gguf", name);
           g_autofree char *path = put (relative, "m");
           g_autoptr (GError) error = NULL;
-          g_autofree char *added = add (path, ATL_ADD_COPY, NULL, NULL, &error);
+          g_autofree char *added = add (path, ATL_ADD_COPY, NULL, &error);
           g_autofree char *folder = NULL;
 
           g_assert_no_error (error);
@@ -533,32 +532,6 @@ test_other_apps (void)
                    "LM Studio: lm 1 1/1");
 }
 
-static void
-hashed_cb (GObject *source, GAsyncResult *result, gpointer data)
-{
-  Wait *wait = data;
-
-  wait->sha256 = atl_library_hash_finish (result, &wait->error);
-  g_main_loop_quit (wait->loop);
-}
-
-static void
-test_hash (void)
-{
-  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  g_autofree char *path = NULL;
-  g_autofree char *expected = g_compute_checksum_for_string (G_CHECKSUM_SHA256, "abc", -1);
-  Wait wait = { .loop = loop };
-
-  set_up ();
-  path = put ("some/a.gguf", "abc");
-  atl_library_hash_async (path, NULL, NULL, NULL, hashed_cb, &wait);
-  g_main_loop_run (loop);
-  g_assert_no_error (wait.error);
-  g_assert_cmpstr (wait.sha256, ==, expected);
-  g_free (wait.sha256);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -588,7 +561,6 @@ main (int argc, char **argv)
   g_test_add_func ("/hub/library/trash", test_trash);
   g_test_add_func ("/hub/library/many-names", test_many_names);
   g_test_add_func ("/hub/library/other-apps", test_other_apps);
-  g_test_add_func ("/hub/library/hash", test_hash);
   status = g_test_run ();
   remove_tree (home);
   g_free (home);

@@ -102,7 +102,7 @@ added_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlModelAdder) self = data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *path = atl_library_add_finish (result, NULL, &error);
+  g_autofree char *path = atl_library_add_finish (result, &error);
 
   g_clear_object (&self->adding);
   if (self->name != NULL)

@@ -5,6 +5,7 @@
 
 #include "app/accessible.h"
 #include "app/images/pictures-session.h"
+#include "app/models/model-verifier.h"
 #include "app/models/open-model.h"
 #include "app/words.h"
 #include "app/undo.h"
@@ -21,6 +22,7 @@ struct _AtlModelListRow
   GtkWidget *badge;
   GtkWidget *use_button;
   GtkWidget *menu_button;
+  gboolean is_verifying; /* its menu says so */
 };
 
 G_DEFINE_FINAL_TYPE (AtlModelListRow, atl_model_list_row, ADW_TYPE_ACTION_ROW)
@@ -45,6 +47,12 @@ set_badge (AtlModelListRow *self, const char *words, const char *tooltip, const 
   gtk_widget_set_visible (self->badge, *words != '\0');
 }
 
+static AtlModelVerifier *
+get_verifier (AtlModelListRow *self)
+{
+  return atl_model_verifier_get (self->session);
+}
+
 static char *
 subtitle (AtlModelEntry *entry)
 {
@@ -60,11 +68,16 @@ static void
 refresh_badge (AtlModelListRow *self)
 {
   const AtlModelEntry *entry = self->entry;
+  const char *why;
+  AtlModelVerdict verdict = atl_model_verifier_result (get_verifier (self), entry->path, &why);
 
   gtk_widget_set_visible (self->warning, entry->why_not != NULL);
   gtk_widget_set_visible (self->use_button, entry->why_not == NULL);
   if (entry->why_not != NULL)
     set_badge (self, "", NULL, NULL);
+  else if (verdict != ATL_MODEL_NOT_VERIFIED)
+    set_badge (self, verdict == ATL_MODEL_INTACT ? _ ("Intact") : _ ("Damaged"), why,
+               verdict == ATL_MODEL_INTACT ? "success" : "error");
   else if (entry->too_large != NULL)
     set_badge (self, _ ("Does not fit"), entry->too_large, "warning");
   else if (entry->lacks != NULL)
@@ -89,6 +102,28 @@ describe (AtlModelListRow *self, const char *words)
                                   -1);
 }
 
+static void
+set_menu (AtlModelListRow *self, gboolean is_verifying)
+{
+  g_autoptr (GMenu) menu = NULL;
+
+  if (gtk_menu_button_get_menu_model (GTK_MENU_BUTTON (self->menu_button)) != NULL &&
+      self->is_verifying == is_verifying)
+    return;
+  self->is_verifying = is_verifying;
+  menu = g_menu_new ();
+  g_menu_append (menu, _ ("_Show in Files"), "model.show");
+  if (is_verifying)
+    g_menu_append (menu, _ ("_Stop verifying"), "model.stop-verifying");
+  else
+    g_menu_append (menu, _ ("_Verify"), "model.verify");
+  if (self->entry->in_library)
+    g_menu_append (menu,
+                   self->entry->reference ? _ ("_Remove (the file stays)") : _ ("_Move to trash"),
+                   "model.remove");
+  gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), G_MENU_MODEL (menu));
+}
+
 void
 atl_model_list_row_refresh (AtlModelListRow *self)
 {
@@ -102,8 +137,10 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   const char *why_not = self->entry->kind == ATL_MODEL_LORA
                             ? _ ("A LoRA: add it on the Images page, under Styles")
                             : self->entry->why_not;
-  g_autofree char *words = subtitle (self->entry);
+  char *progress = atl_model_verifier_words (get_verifier (self), self->entry->path);
+  g_autofree char *words = progress != NULL ? progress : subtitle (self->entry);
 
+  set_menu (self, progress != NULL);
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), words);
   /* The reason must be readable in whole, in a narrow window, too. */
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 0 : 1);
@@ -139,6 +176,30 @@ show_action (GtkWidget *widget, const char *name, GVariant *parameter)
   g_autofree char *uri = g_file_get_uri (folder ? folder : file);
 
   gtk_show_uri (GTK_WINDOW (gtk_widget_get_root (widget)), uri, GDK_CURRENT_TIME);
+}
+
+static void
+verify_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
+
+  atl_model_verifier_verify (get_verifier (self), GTK_WINDOW (gtk_widget_get_root (widget)),
+                             self->entry->path, self->entry->name);
+}
+
+static void
+stop_verifying_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
+
+  atl_model_verifier_stop (get_verifier (self), self->entry->path);
+}
+
+static void
+verifier_changed_cb (AtlModelListRow *self, const char *path)
+{
+  if (g_str_equal (path, self->entry->path))
+    atl_model_list_row_refresh (self);
 }
 
 typedef struct
@@ -194,19 +255,6 @@ remove_action (GtkWidget *widget, const char *name, GVariant *parameter)
   atl_session_emit_models_changed (self->session);
 }
 
-static GMenuModel *
-row_menu (AtlModelListRow *self)
-{
-  GMenu *menu = g_menu_new ();
-
-  g_menu_append (menu, _ ("_Show in Files"), "model.show");
-  if (self->entry->in_library)
-    g_menu_append (menu,
-                   self->entry->reference ? _ ("_Remove (the file stays)") : _ ("_Move to trash"),
-                   "model.remove");
-  return G_MENU_MODEL (menu);
-}
-
 /* What its menu has. */
 static gboolean
 key_cb (GtkEventControllerKey *keys,
@@ -245,6 +293,9 @@ atl_model_list_row_class_init (AtlModelListRowClass *klass)
   G_OBJECT_CLASS (klass)->dispose = atl_model_list_row_dispose;
   gtk_widget_class_install_action (widget_class, "model.use", NULL, use_action);
   gtk_widget_class_install_action (widget_class, "model.show", NULL, show_action);
+  gtk_widget_class_install_action (widget_class, "model.verify", NULL, verify_action);
+  gtk_widget_class_install_action (widget_class, "model.stop-verifying", NULL,
+                                   stop_verifying_action);
   gtk_widget_class_install_action (widget_class, "model.remove", NULL, remove_action);
 }
 
@@ -285,7 +336,6 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
 {
   AtlModelListRow *self = g_object_new (ATL_TYPE_MODEL_LIST_ROW, NULL);
   g_autofree char *menu_name = g_strdup_printf (_ ("Menu of “%s”"), entry->name);
-  g_autoptr (GMenuModel) menu = NULL;
 
   self->session = g_object_ref (session);
   self->entry = g_object_ref (entry);
@@ -294,8 +344,8 @@ atl_model_list_row_new (AtlSession *session, AtlModelEntry *entry)
   adw_action_row_set_title_lines (ADW_ACTION_ROW (self), 2);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), entry->path);
   atl_accessible_set_menu_button (GTK_MENU_BUTTON (self->menu_button), menu_name);
-  menu = row_menu (self);
-  gtk_menu_button_set_menu_model (GTK_MENU_BUTTON (self->menu_button), menu);
+  g_signal_connect_object (get_verifier (self), "changed", G_CALLBACK (verifier_changed_cb), self,
+                           G_CONNECT_SWAPPED);
   atl_model_list_row_refresh (self);
   return GTK_WIDGET (self);
 }

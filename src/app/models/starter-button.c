@@ -54,7 +54,7 @@ done_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlStarterButton) self = data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *path = atl_starter_fetch_finish (result, NULL, &error);
+  g_autofree char *path = atl_starter_fetch_finish (result, &error);
 
   if (self->session == NULL)
     return;
