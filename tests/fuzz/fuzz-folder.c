@@ -25,6 +25,7 @@ static const AtlFuzzBytes seeds[] = {
   ATL_FUZZ_BYTES ("{\"model_type\":\"phi3\"," SIZES "\"rope_scaling\":{\"type\":\"longrope\","
                   "\"short_factor\":[1,1,1,1],\"long_factor\":[2,2,2,2]},"
                   "\"original_max_position_embeddings\":64,\"partial_rotary_factor\":0.5}"),
+  ATL_FUZZ_BYTES ("{\"model_type\":\"phi3\"," SIZES "\"original_max_position_embeddings\":-1}"),
   ATL_FUZZ_BYTES ("{\"model_type\":\"deepseek_v3\"," SIZES "\"q_lora_rank\":8,\"kv_lora_rank\":8,"
                   "\"qk_nope_head_dim\":8,\"qk_rope_head_dim\":8,\"v_head_dim\":8,"
                   "\"n_routed_experts\":4,\"num_experts_per_tok\":2,\"n_group\":2,"

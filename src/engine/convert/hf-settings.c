@@ -172,6 +172,14 @@ hf_put (HfWriter *w, const char *key, const AtlMetaValue *value)
 void
 hf_put_uint (HfWriter *w, const char *key, double number)
 {
+  if (!(number >= 0 && number < 1e18))
+    {
+      if (w->error == NULL)
+        w->error =
+            g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: %s is %g, a count was expected"),
+                         atl_checkpoint_name (w->out), key, number);
+      return;
+    }
   hf_put (w, key, &(AtlMetaValue){ .type = ATL_META_UINT, .v_uint = (guint64) number });
 }
 
