@@ -136,7 +136,7 @@ atl_attention_cache_run (AtlAttentionCache *self,
         }
     }
   if (output == NULL)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the part “%s” gives no “%s”"),
-                 FUNCTION, "output");
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the part “%s” gives no “%s”"), FUNCTION,
+                 "output");
   return output;
 }

@@ -78,10 +78,10 @@ read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
     }
   /* On the host alone its memory is the one there is. */
   if (count->n_backends > 1)
-    cost->host += count->cache_bytes;
+    cost->host += count->cache_bytes + count->pixel_bytes;
   else
     {
-      cost->peak += count->cache_bytes;
+      cost->peak += count->cache_bytes + count->pixel_bytes;
       cost->peak_frugal = cost->peak;
     }
   cost->text = count->products[ATL_COUNT_TEXT];

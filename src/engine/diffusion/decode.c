@@ -7,23 +7,36 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/models/tiles.h"
+
 /* Below this, in -1…1, a byte is 0. */
 #define BLACK (-1.0f + 1.0f / 255.0f)
 
+/* A quarter of a tile goes over into the next. */
+#define STRIDE(size) ((size) *3 / 4)
+
+/* `scale`: pixels to a cell. */
 static void
-ask_for_tiles (const AtlRun *run, AtlRequest *request)
+ask_for_tiles (const AtlRun *run, gint64 scale, AtlRequest *request)
 {
-  /* A quarter of a tile goes over into the next. */
-  double side = run->tile, stride = side * 3 / 4;
+  double side = run->tile, stride = STRIDE (side);
 
   if (side <= 0)
     return;
   atl_request_set_number (request, "tiled", 1);
-  atl_request_set_number (request, "tile_smooth", 1);
+  atl_request_set_number (request, "tile_even", 1);
+  atl_request_set_number (request, "tile_scale", (double) scale);
   atl_request_set_number (request, "tile_sample_min_height", side);
   atl_request_set_number (request, "tile_sample_min_width", side);
   atl_request_set_number (request, "tile_sample_stride_height", stride);
   atl_request_set_number (request, "tile_sample_stride_width", stride);
+}
+
+/* Pixels to a cell of what the autoencoder reads. */
+static gint64
+scale_of (const AtlRun *run, const AtlArray *latent)
+{
+  return MAX (run->latent.width * run->latent.factor / latent->dim[latent->n_dims - 1], 1);
 }
 
 /* Where nothing is computed one tile stands for all: takes the array and gives its first window of
@@ -32,16 +45,15 @@ static AtlArray *
 cut_one_tile (AtlArray *whole, gint64 size, gint64 *n)
 {
   g_autoptr (AtlArray) owned = whole;
-  gint64 dim[ATL_MAX_DIMS], stride = MAX (size * 3 / 4, 1);
+  gint64 dim[ATL_MAX_DIMS];
 
   *n = 1;
   memcpy (dim, whole->dim, sizeof dim);
   for (guint i = whole->n_dims - 2; i < whole->n_dims; i++)
-    if (dim[i] > size)
-      {
-        *n *= (dim[i] + stride - 1) / stride;
-        dim[i] = size;
-      }
+    {
+      *n *= atl_tiles_count (dim[i], size, STRIDE (size));
+      dim[i] = MIN (dim[i], size);
+    }
   return atl_array_new (whole->name, ATL_DTYPE_F32, whole->n_dims, dim);
 }
 
@@ -87,7 +99,7 @@ atl_run_encode (AtlRun *run, AtlArray *pixels, GError **error)
     return count_encode (run, pixels, error);
   request = atl_request_new ("vae_encode");
   atl_request_add (request, pixels);
-  ask_for_tiles (run, request);
+  ask_for_tiles (run, MAX (run->latent.factor, 1), request);
   return atl_run_output_of (run, "vae", request, "mean", error);
 }
 
@@ -117,20 +129,34 @@ atl_pixels_check (const AtlArray *pixels, GError **error)
   return FALSE;
 }
 
+/* Of the whole picture or clip, also in bytes of its colours, and two rows of tiles that go over
+ * into each other. `tile` is what one window, or all, becomes. */
+static guint64
+pixel_bytes (const AtlRun *run, const AtlArray *tile)
+{
+  guint64 h = (guint64) tile->dim[tile->n_dims - 2], w = (guint64) tile->dim[tile->n_dims - 1];
+  guint64 height = (guint64) (run->latent.height * run->latent.factor);
+  guint64 width = (guint64) (run->latent.width * run->latent.factor);
+  guint64 of_pixel = atl_array_size (tile) / (h * w), whole = width * height * of_pixel;
+  guint64 rows = w < width || h < height ? 2 * h * width * of_pixel * 4 / 3 : 0;
+
+  return whole + whole / 4 + rows;
+}
+
 AtlArray *
 atl_run_decode (AtlRun *run, AtlArray *latent, GError **error)
 {
   g_autoptr (AtlRequest) request = atl_request_new ("vae_decode");
   g_autoptr (AtlArray) pixels = NULL;
-  gint64 n_tiles = 1;
+  gint64 n_tiles = 1, scale = scale_of (run, latent);
 
   /* Translators: shown while the last numbers become a picture. */
   atl_run_progress (run, _ ("Finishing"), 0, 0);
   if (run->count != NULL && run->tile > 0)
-    latent = cut_one_tile (latent, MAX (run->tile / MAX (run->latent.factor, 1), 1), &n_tiles);
+    latent = cut_one_tile (latent, MAX (run->tile / scale, 1), &n_tiles);
   atl_request_add (request, latent);
   if (run->count == NULL)
-    ask_for_tiles (run, request);
+    ask_for_tiles (run, scale, request);
   pixels = atl_run_output_of (run, "vae", request, "image", error);
   atl_parts_release (run->parts, "vae");
   if (pixels == NULL)
@@ -138,6 +164,7 @@ atl_run_decode (AtlRun *run, AtlArray *latent, GError **error)
   if (run->count != NULL)
     {
       /* Nobody looks at the pixels. */
+      run->count->pixel_bytes = pixel_bytes (run, pixels);
       run->count->frames = pixels->n_dims == 5 ? (guint) pixels->dim[2] : 1;
       run->count->products[ATL_COUNT_DECODE] *= (double) n_tiles;
       run->count->is_done = TRUE;

@@ -12,6 +12,8 @@
 typedef struct
 {
   gint64 size, stride, whole;
+  gint64 n;    /* tiles, all of one size; 0: one every stride, and smaller ones at the end */
+  gint64 unit; /* what they begin at multiples of */
 } Axis;
 
 typedef struct
@@ -20,7 +22,7 @@ typedef struct
   gpointer model;
   const AtlRequest *request;
   const AtlArray *input;
-  gboolean is_encode, is_smooth;
+  gboolean is_encode, is_even;
   gint64 scale;           /* pixels to a cell */
   Axis axis[2];           /* rows, columns */
   GPtrArray *above, *row; /* (owned) sets of outputs by column; members may be NULL */
@@ -32,6 +34,32 @@ atl_tiles_wanted (const AtlRequest *request)
 {
   return atl_request_number (request, "tiled", 0) != 0 &&
          g_str_has_prefix (atl_request_function (request), "vae_");
+}
+
+gint64
+atl_tiles_count (gint64 whole, gint64 size, gint64 stride)
+{
+  stride = CLAMP (stride, 1, size);
+  return whole <= size ? 1 : (whole - size + stride - 1) / stride + 1;
+}
+
+/* Where tile i begins; the whole length behind the last one. */
+static gint64
+start_of (const Axis *axis, gint64 i)
+{
+  if (axis->n == 0)
+    return MIN (i * axis->stride, axis->whole);
+  if (i >= axis->n)
+    return axis->whole;
+  return i * (axis->whole - axis->size) / MAX (axis->n - 1, 1) / axis->unit * axis->unit;
+}
+
+/* How much of tile i goes over from the one before. */
+static gint64
+overlap_of (const Axis *axis, gint64 i)
+{
+  return axis->n == 0 ? axis->size - axis->stride
+                      : start_of (axis, i - 1) + axis->size - start_of (axis, i);
 }
 
 /* From the input's cells to an output's. */
@@ -83,7 +111,7 @@ new_like (const AtlArray *like, gint64 h, gint64 w)
 
 /* The end of `before` goes over into the beginning of `tile` along an axis (0: rows). */
 static void
-blend (const AtlArray *before, AtlArray *tile, guint axis, gint64 extent, gboolean is_smooth)
+blend (const AtlArray *before, AtlArray *tile, guint axis, gint64 extent, gboolean is_even)
 {
   gint64 h = tile->dim[tile->n_dims - 2], w = tile->dim[tile->n_dims - 1];
   gint64 before_h = before->dim[before->n_dims - 2], before_w = before->dim[before->n_dims - 1];
@@ -96,7 +124,7 @@ blend (const AtlArray *before, AtlArray *tile, guint axis, gint64 extent, gboole
           gint64 by = axis == 0 ? before_h - extent + y : y;
           gint64 bx = axis == 1 ? before_w - extent + x : x;
           float share = (float) (axis == 0 ? y : x) / (float) extent;
-          share = is_smooth ? share * share * (3 - 2 * share) : share;
+          share = is_even ? share * share * (3 - 2 * share) : share;
           float *to = atl_array_f32 (tile) + (p * h + y) * w + x;
 
           *to = atl_array_f32 (before)[(p * before_h + by) * before_w + bx] * (1 - share) +
@@ -139,54 +167,62 @@ measure (Tiling *self)
       double stride = atl_request_number (self->request, names[i][1], size * 3 / 4);
 
       axis->whole = self->input->dim[self->input->n_dims - 2 + i];
+      axis->unit = self->is_encode ? self->scale : 1;
       axis->size = (gint64) CLAMP (size, self->scale, 1 << 20) / self->scale * self->scale / unit;
       axis->stride =
           (gint64) CLAMP (stride, self->scale, 1 << 20) / self->scale * self->scale / unit;
       axis->stride = MIN (axis->stride, axis->size);
+      if (self->is_even)
+        {
+          axis->size = MIN (axis->size, axis->whole);
+          axis->n = atl_tiles_count (axis->whole, axis->size, axis->stride);
+        }
     }
 }
 
-/* Blends the tile of a column and puts what it keeps into the results. */
+/* Blends the tile (i, k) and puts what it keeps into the results. */
 static void
-place (Tiling *self, GPtrArray *tile, guint column, gint64 y, gint64 x, GPtrArray *results)
+place (Tiling *self, GPtrArray *tile, gint64 i, gint64 k, GPtrArray *results)
 {
-  GPtrArray *above = self->above != NULL ? self->above->pdata[column] : NULL;
-  GPtrArray *left = column > 0 ? self->row->pdata[column - 1] : NULL;
+  const Axis *rows = &self->axis[0], *columns = &self->axis[1];
+  GPtrArray *above = self->above != NULL ? self->above->pdata[k] : NULL;
+  GPtrArray *left = k > 0 ? self->row->pdata[k - 1] : NULL;
+  gint64 y = to_output (self, start_of (rows, i)), x = to_output (self, start_of (columns, k));
+  gint64 kept_h = to_output (self, start_of (rows, i + 1)) - y;
+  gint64 kept_w = to_output (self, start_of (columns, k + 1)) - x;
 
-  for (guint k = 0; k < tile->len; k++)
+  for (guint o = 0; o < tile->len; o++)
     {
-      AtlArray *a = tile->pdata[k], *result = results->pdata[k];
-      gint64 oy = to_output (self, y), ox = to_output (self, x);
-      gint64 h = MIN (a->dim[a->n_dims - 2], to_output (self, self->axis[0].stride));
-      gint64 w = MIN (a->dim[a->n_dims - 1], to_output (self, self->axis[1].stride));
+      AtlArray *a = tile->pdata[o], *result = results->pdata[o];
+      gint64 h = MIN (kept_h, result->dim[result->n_dims - 2] - y);
+      gint64 w = MIN (kept_w, result->dim[result->n_dims - 1] - x);
 
       if (above != NULL)
-        blend (above->pdata[k], a, 0, to_output (self, self->axis[0].size - self->axis[0].stride),
-               self->is_smooth);
+        blend (above->pdata[o], a, 0, to_output (self, overlap_of (rows, i)), self->is_even);
       if (left != NULL)
-        blend (left->pdata[k], a, 1, to_output (self, self->axis[1].size - self->axis[1].stride),
-               self->is_smooth);
-      copy_window (a, 0, 0, result, oy, ox, MIN (h, result->dim[result->n_dims - 2] - oy),
-                   MIN (w, result->dim[result->n_dims - 1] - ox));
+        blend (left->pdata[o], a, 1, to_output (self, overlap_of (columns, k)), self->is_even);
+      copy_window (a, 0, 0, result, y, x, MIN (h, a->dim[a->n_dims - 2]),
+                   MIN (w, a->dim[a->n_dims - 1]));
     }
 }
 
 static gboolean
 run_tiles (Tiling *self, GPtrArray *first, GPtrArray *results, GError **error)
 {
-  for (gint64 y = 0; y < self->axis[0].whole; y += self->axis[0].stride)
-    {
-      guint column = 0;
+  const Axis *rows = &self->axis[0], *columns = &self->axis[1];
 
+  for (gint64 i = 0; start_of (rows, i) < rows->whole; i++)
+    {
       self->row = g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
-      for (gint64 x = 0; x < self->axis[1].whole; x += self->axis[1].stride, column++)
+      for (gint64 k = 0; start_of (columns, k) < columns->whole; k++)
         {
-          GPtrArray *tile =
-              y == 0 && x == 0 ? g_ptr_array_ref (first) : run_window (self, y, x, error);
+          GPtrArray *tile = i == 0 && k == 0 ? g_ptr_array_ref (first)
+                                             : run_window (self, start_of (rows, i),
+                                                           start_of (columns, k), error);
 
           if (tile == NULL)
             return FALSE;
-          place (self, tile, column, y, x, results);
+          place (self, tile, i, k, results);
           g_ptr_array_add (self->row, tile);
         }
       g_clear_pointer (&self->above, g_ptr_array_unref);
@@ -211,8 +247,9 @@ atl_tiles_run (const AtlComponentClass *klass,
                   .request = request,
                   .input = input,
                   .is_encode = is_encode,
-                  .is_smooth = atl_request_number (request, "tile_smooth", 0) != 0,
-                  .scale = USUAL_SCALE,
+                  .is_even = atl_request_number (request, "tile_even", 0) != 0,
+                  .scale = (gint64) CLAMP (atl_request_number (request, "tile_scale", USUAL_SCALE),
+                                           1, 1024),
                   .cancellable = cancellable };
   g_autoptr (GPtrArray) first = NULL;
   gint64 in, out;
