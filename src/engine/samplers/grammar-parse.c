@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/samplers/grammar-private.h"
+#include "engine/samplers/grammar-scan.h"
 
 #define MAX_SOURCE_BYTES (1 << 20)
 #define MAX_NESTING 100
@@ -20,11 +21,10 @@
 typedef struct
 {
   AtlGrammar *grammar;
-  const char *at, *end;
-  guint line, nesting;
+  GbnfScan scan;
+  guint nesting;
   GHashTable *ids;  /* (owned) name -> rule + 1 */
   GPtrArray *names; /* (owned) by rule; NULL for one without a name */
-  GError *error;    /* (nullable) the first one; parsing stops */
 } Parser;
 
 /* A sequence of symbols under construction and what it weighs written out. */
@@ -33,158 +33,6 @@ typedef struct
   GArray *symbols;
   double weight;
 } Sequence;
-
-static gboolean
-fail (Parser *p, const char *message)
-{
-  if (p->error == NULL)
-    p->error =
-        g_error_new (ATL_ERROR, ATL_ERROR_INVALID, _ ("grammar, line %u: %s"), p->line, message);
-  return FALSE;
-}
-
-static gboolean
-fail_limit (Parser *p, const char *message)
-{
-  if (p->error == NULL)
-    p->error = g_error_new (ATL_ERROR, ATL_ERROR_TOO_COMPLEX, _ ("grammar, line %u: %s"), p->line,
-                            message);
-  return FALSE;
-}
-
-/* --- Reading --- */
-
-static int
-peek (const Parser *p)
-{
-  return p->at < p->end ? (guint8) *p->at : -1;
-}
-
-static void
-skip_space (Parser *p, gboolean newlines)
-{
-  for (;;)
-    {
-      int c = peek (p);
-
-      if (c == '#')
-        while (p->at < p->end && *p->at != '\n' && *p->at != '\r')
-          p->at++;
-      else if (c == ' ' || c == '\t')
-        p->at++;
-      else if (newlines && (c == '\n' || c == '\r'))
-        {
-          p->line += c == '\n';
-          p->at++;
-        }
-      else
-        return;
-    }
-}
-
-static gboolean
-is_name_char (int c)
-{
-  return c >= 0 && (g_ascii_isalnum ((char) c) || c == '-' || c == '_');
-}
-
-/* A rule's name; NULL if there is none. */
-static char *
-read_name (Parser *p)
-{
-  const char *start = p->at;
-
-  while (is_name_char (peek (p)))
-    p->at++;
-  return p->at > start ? g_strndup (start, (gsize) (p->at - start)) : NULL;
-}
-
-static gboolean
-read_hex (Parser *p, guint n_digits, gunichar *out)
-{
-  gunichar c = 0;
-
-  for (guint i = 0; i < n_digits; i++)
-    {
-      int digit = p->at < p->end ? g_ascii_xdigit_value (*p->at) : -1;
-
-      if (digit < 0)
-        return fail (p, _ ("an escape needs more hexadecimal digits"));
-      c = c << 4 | (gunichar) digit;
-      p->at++;
-    }
-  if (c > 0x10ffff)
-    return fail (p, _ ("an escape is no Unicode character"));
-  *out = c;
-  return TRUE;
-}
-
-/* One character of a literal or class, escapes resolved. */
-static gboolean
-read_char (Parser *p, gunichar *out)
-{
-  int c = peek (p);
-
-  if (c < 0)
-    return fail (p, _ ("the grammar ends inside of a literal or class"));
-  if (c != '\\')
-    {
-      *out = g_utf8_get_char (p->at);
-      p->line += *out == '\n';
-      p->at = g_utf8_next_char (p->at);
-      return TRUE;
-    }
-  p->at++;
-  c = peek (p);
-  if (c < 0)
-    return fail (p, _ ("the grammar ends inside of an escape"));
-  p->at++;
-  switch (c)
-    {
-    case 'x':
-      return read_hex (p, 2, out);
-    case 'u':
-      return read_hex (p, 4, out);
-    case 'U':
-      return read_hex (p, 8, out);
-    case 't':
-      *out = '\t';
-      return TRUE;
-    case 'r':
-      *out = '\r';
-      return TRUE;
-    case 'n':
-      *out = '\n';
-      return TRUE;
-    case '\\':
-    case '"':
-    case '[':
-    case ']':
-    case '-':
-      *out = (gunichar) c;
-      return TRUE;
-    default:
-      return fail (p, _ ("unknown escape"));
-    }
-}
-
-static gboolean
-read_number (Parser *p, guint32 *out)
-{
-  guint64 value = 0;
-
-  if (p->at >= p->end || !g_ascii_isdigit (*p->at))
-    return fail (p, _ ("expected a number"));
-  while (p->at < p->end && g_ascii_isdigit (*p->at))
-    {
-      value = value * 10 + (guint64) (*p->at - '0');
-      if (value > G_MAXINT32)
-        return fail (p, _ ("a number is too large"));
-      p->at++;
-    }
-  *out = (guint32) value;
-  return TRUE;
-}
 
 /* --- Building --- */
 
@@ -277,16 +125,16 @@ static gboolean parse_alternatives (Parser *p, guint32 rule, double *weight);
 static gboolean
 parse_literal (Parser *p, Sequence *sequence)
 {
-  p->at++;
-  while (peek (p) != '"')
+  p->scan.at++;
+  while (gbnf_peek (&p->scan) != '"')
     {
       gunichar c;
 
-      if (!read_char (p, &c))
+      if (!gbnf_read_char (&p->scan, &c))
         return FALSE;
       add_symbol (sequence, ATL_GBNF_CHARS, add_char (p, c));
     }
-  p->at++;
+  p->scan.at++;
   return TRUE;
 }
 
@@ -296,30 +144,30 @@ parse_class (Parser *p, Sequence *sequence)
   g_autoptr (GArray) ranges = g_array_new (FALSE, FALSE, sizeof (AtlGbnfRange));
   gboolean negated = FALSE;
 
-  p->at++;
-  if (peek (p) == '^')
+  p->scan.at++;
+  if (gbnf_peek (&p->scan) == '^')
     {
       negated = TRUE;
-      p->at++;
+      p->scan.at++;
     }
-  while (peek (p) != ']')
+  while (gbnf_peek (&p->scan) != ']')
     {
       AtlGbnfRange range;
 
-      if (!read_char (p, &range.low))
+      if (!gbnf_read_char (&p->scan, &range.low))
         return FALSE;
       range.high = range.low;
-      if (peek (p) == '-' && p->at + 1 < p->end && p->at[1] != ']')
+      if (gbnf_peek (&p->scan) == '-' && p->scan.at + 1 < p->scan.end && p->scan.at[1] != ']')
         {
-          p->at++;
-          if (!read_char (p, &range.high))
+          p->scan.at++;
+          if (!gbnf_read_char (&p->scan, &range.high))
             return FALSE;
           if (range.high < range.low)
-            return fail (p, _ ("a range of a class is the wrong way round"));
+            return gbnf_fail (&p->scan, _ ("a range of a class is the wrong way round"));
         }
       g_array_append_val (ranges, range);
     }
-  p->at++;
+  p->scan.at++;
   add_symbol (sequence, ATL_GBNF_CHARS, atl_gbnf_add_set (p->grammar, ranges, negated));
   return TRUE;
 }
@@ -327,18 +175,18 @@ parse_class (Parser *p, Sequence *sequence)
 static gboolean
 parse_token (Parser *p, Sequence *sequence)
 {
-  gboolean negated = peek (p) == '!';
+  gboolean negated = gbnf_peek (&p->scan) == '!';
   guint32 id;
 
-  p->at += negated;
-  if (p->end - p->at < 2 || p->at[0] != '<' || p->at[1] != '[')
-    return fail (p, _ ("expected a token as <[number]>"));
-  p->at += 2;
-  if (!read_number (p, &id))
+  p->scan.at += negated;
+  if (p->scan.end - p->scan.at < 2 || p->scan.at[0] != '<' || p->scan.at[1] != '[')
+    return gbnf_fail (&p->scan, _ ("expected a token as <[number]>"));
+  p->scan.at += 2;
+  if (!gbnf_read_number (&p->scan, &id))
     return FALSE;
-  if (p->end - p->at < 2 || p->at[0] != ']' || p->at[1] != '>')
-    return fail (p, _ ("a token reference is not closed by ]>"));
-  p->at += 2;
+  if (p->scan.end - p->scan.at < 2 || p->scan.at[0] != ']' || p->scan.at[1] != '>')
+    return gbnf_fail (&p->scan, _ ("a token reference is not closed by ]>"));
+  p->scan.at += 2;
   add_symbol (sequence, negated ? ATL_GBNF_TOKEN_NOT : ATL_GBNF_TOKEN, id);
   return TRUE;
 }
@@ -349,14 +197,14 @@ parse_group (Parser *p, Sequence *sequence, double *weight)
   guint32 rule = new_rule (p);
 
   if (++p->nesting > MAX_NESTING)
-    return fail_limit (p, _ ("groups are nested too deeply"));
-  p->at++;
-  skip_space (p, TRUE);
+    return gbnf_fail_limit (&p->scan, _ ("groups are nested too deeply"));
+  p->scan.at++;
+  gbnf_skip_space (&p->scan, TRUE);
   if (!parse_alternatives (p, rule, weight))
     return FALSE;
-  if (peek (p) != ')')
-    return fail (p, _ ("expected ')'"));
-  p->at++;
+  if (gbnf_peek (&p->scan) != ')')
+    return gbnf_fail (&p->scan, _ ("expected ')'"));
+  p->scan.at++;
   p->nesting--;
   add_symbol (sequence, ATL_GBNF_RULE, rule);
   return TRUE;
@@ -366,13 +214,13 @@ parse_group (Parser *p, Sequence *sequence, double *weight)
 static gboolean
 parse_quantifier (Parser *p, guint32 *min, guint32 *max)
 {
-  int c = peek (p);
+  int c = gbnf_peek (&p->scan);
 
   *min = 0;
   *max = ATL_GBNF_UNBOUNDED;
   if (c == '*' || c == '+' || c == '?')
     {
-      p->at++;
+      p->scan.at++;
       *min = c == '+';
       if (c == '?')
         *max = 1;
@@ -380,28 +228,28 @@ parse_quantifier (Parser *p, guint32 *min, guint32 *max)
     }
   if (c != '{')
     return FALSE;
-  p->at++;
-  skip_space (p, FALSE);
-  if (!read_number (p, min))
+  p->scan.at++;
+  gbnf_skip_space (&p->scan, FALSE);
+  if (!gbnf_read_number (&p->scan, min))
     return FALSE;
-  skip_space (p, FALSE);
+  gbnf_skip_space (&p->scan, FALSE);
   *max = *min;
-  if (peek (p) == ',')
+  if (gbnf_peek (&p->scan) == ',')
     {
-      p->at++;
-      skip_space (p, FALSE);
+      p->scan.at++;
+      gbnf_skip_space (&p->scan, FALSE);
       *max = ATL_GBNF_UNBOUNDED;
-      if (peek (p) != '}' && !read_number (p, max))
+      if (gbnf_peek (&p->scan) != '}' && !gbnf_read_number (&p->scan, max))
         return FALSE;
-      skip_space (p, FALSE);
+      gbnf_skip_space (&p->scan, FALSE);
     }
-  if (peek (p) != '}')
-    return fail (p, _ ("expected '}' after a number of repetitions"));
-  p->at++;
+  if (gbnf_peek (&p->scan) != '}')
+    return gbnf_fail (&p->scan, _ ("expected '}' after a number of repetitions"));
+  p->scan.at++;
   if (*min > *max)
-    return fail (p, _ ("the least number of repetitions is above the most"));
+    return gbnf_fail (&p->scan, _ ("the least number of repetitions is above the most"));
   if (*min > MAX_MIN_REPEAT || (*max != ATL_GBNF_UNBOUNDED && *max > MAX_MAX_REPEAT))
-    return fail_limit (p, _ ("something is repeated too often"));
+    return gbnf_fail_limit (&p->scan, _ ("something is repeated too often"));
   return TRUE;
 }
 
@@ -411,7 +259,7 @@ repeat (Parser *p, Sequence *sequence, guint from, guint32 min, guint32 max, dou
   AtlGbnfRepeat bounds = { 0, min, max };
 
   if (from == sequence->symbols->len)
-    return fail (p, _ ("there is nothing to repeat"));
+    return gbnf_fail (&p->scan, _ ("there is nothing to repeat"));
   /* A group is a rule already. */
   if (from + 1 == sequence->symbols->len &&
       g_array_index (sequence->symbols, AtlGbnfSymbol, from).kind == ATL_GBNF_RULE)
@@ -433,7 +281,7 @@ parse_item (Parser *p, Sequence *sequence)
   guint from = sequence->symbols->len;
   double weight = 0;
   guint32 min, max;
-  int c = peek (p);
+  int c = gbnf_peek (&p->scan);
 
   if (c == '"')
     {
@@ -459,25 +307,25 @@ parse_item (Parser *p, Sequence *sequence)
     {
       g_autoptr (GArray) none = g_array_new (FALSE, FALSE, sizeof (AtlGbnfRange));
 
-      p->at++;
+      p->scan.at++;
       add_symbol (sequence, ATL_GBNF_CHARS, atl_gbnf_add_set (p->grammar, none, TRUE));
     }
   else
-    add_symbol (sequence, ATL_GBNF_RULE, rule_by_name (p, read_name (p)));
+    add_symbol (sequence, ATL_GBNF_RULE, rule_by_name (p, gbnf_read_name (&p->scan)));
   weight += sequence->symbols->len - from;
-  skip_space (p, p->nesting > 0);
+  gbnf_skip_space (&p->scan, p->nesting > 0);
   while (parse_quantifier (p, &min, &max))
     {
       if (!repeat (p, sequence, from, min, max, &weight))
         return FALSE;
-      skip_space (p, p->nesting > 0);
+      gbnf_skip_space (&p->scan, p->nesting > 0);
     }
   sequence->weight += weight;
   if (sequence->weight > MAX_WEIGHT)
-    return fail_limit (p, _ ("nested repetitions multiply to too much"));
+    return gbnf_fail_limit (&p->scan, _ ("nested repetitions multiply to too much"));
   if (p->grammar->symbols->len + sequence->symbols->len > MAX_SYMBOLS)
-    return fail_limit (p, _ ("the grammar has too many symbols"));
-  return p->error == NULL;
+    return gbnf_fail_limit (&p->scan, _ ("the grammar has too many symbols"));
+  return p->scan.error == NULL;
 }
 
 static gboolean
@@ -494,19 +342,19 @@ parse_alternatives (Parser *p, guint32 rule, double *weight)
       g_array_append_val (starts, start);
       for (;;)
         {
-          int c = peek (p);
+          int c = gbnf_peek (&p->scan);
 
           if (c != '"' && c != '[' && c != '(' && c != '<' && c != '!' && c != '.' &&
-              !is_name_char (c))
+              !gbnf_is_name_char (c))
             break;
           if (!parse_item (p, &sequence))
             return FALSE;
         }
       add_symbol (&sequence, ATL_GBNF_END, 0);
-      if (peek (p) != '|')
+      if (gbnf_peek (&p->scan) != '|')
         break;
-      p->at++;
-      skip_space (p, TRUE);
+      p->scan.at++;
+      gbnf_skip_space (&p->scan, TRUE);
     }
   define_rule (p, rule, symbols, starts);
   *weight += sequence.weight;
@@ -516,24 +364,24 @@ parse_alternatives (Parser *p, guint32 rule, double *weight)
 static gboolean
 parse_rule (Parser *p)
 {
-  char *name = read_name (p);
+  char *name = gbnf_read_name (&p->scan);
   double weight = 0;
   guint32 rule;
 
   if (name == NULL)
-    return fail (p, _ ("expected the name of a rule"));
+    return gbnf_fail (&p->scan, _ ("expected the name of a rule"));
   rule = rule_by_name (p, name);
-  skip_space (p, FALSE);
-  if (p->end - p->at < 3 || memcmp (p->at, "::=", 3) != 0)
-    return fail (p, _ ("expected ::= after the name of a rule"));
-  p->at += 3;
-  skip_space (p, TRUE);
+  gbnf_skip_space (&p->scan, FALSE);
+  if (p->scan.end - p->scan.at < 3 || memcmp (p->scan.at, "::=", 3) != 0)
+    return gbnf_fail (&p->scan, _ ("expected ::= after the name of a rule"));
+  p->scan.at += 3;
+  gbnf_skip_space (&p->scan, TRUE);
   if (!parse_alternatives (p, rule, &weight))
     return FALSE;
-  if (p->at < p->end && *p->at != '\n' && *p->at != '\r')
-    return fail (p, _ ("expected the end of the line after a rule"));
-  skip_space (p, TRUE);
-  return p->error == NULL;
+  if (p->scan.at < p->scan.end && *p->scan.at != '\n' && *p->scan.at != '\r')
+    return gbnf_fail (&p->scan, _ ("expected the end of the line after a rule"));
+  gbnf_skip_space (&p->scan, TRUE);
+  return p->scan.error == NULL;
 }
 
 static gboolean
@@ -544,19 +392,19 @@ finish (Parser *p, const char *root)
   for (guint i = 0; i < p->names->len; i++)
     if (atl_gbnf_rule (p->grammar, i)->first_alt == NOT_DEFINED)
       {
-        p->error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID,
-                                _ ("grammar: the rule “%s” is used and not defined"),
-                                (const char *) p->names->pdata[i]);
+        p->scan.error = g_error_new (ATL_ERROR, ATL_ERROR_INVALID,
+                                     _ ("grammar: the rule “%s” is used and not defined"),
+                                     (const char *) p->names->pdata[i]);
         return FALSE;
       }
   if (known == 0)
     {
-      p->error =
+      p->scan.error =
           g_error_new (ATL_ERROR, ATL_ERROR_INVALID, _ ("grammar: there is no rule “%s”"), root);
       return FALSE;
     }
   p->grammar->root = known - 1;
-  return atl_gbnf_check_left_recursion (p->grammar, p->names, &p->error);
+  return atl_gbnf_check_left_recursion (p->grammar, p->names, &p->scan.error);
 }
 
 AtlGrammar *
@@ -579,21 +427,19 @@ atl_grammar_new_gbnf (const char *source, const char *root, GError **error)
       return NULL;
     }
   parser.grammar = atl_gbnf_create ();
-  parser.at = source;
-  parser.end = source + n;
-  parser.line = 1;
+  parser.scan = (GbnfScan){ source, source + n, 1, NULL };
   parser.ids = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   parser.names = g_ptr_array_new_with_free_func (g_free);
-  skip_space (&parser, TRUE);
-  while (parser.at < parser.end && parse_rule (&parser))
+  gbnf_skip_space (&parser.scan, TRUE);
+  while (parser.scan.at < parser.scan.end && parse_rule (&parser))
     ;
-  if (parser.error == NULL)
+  if (parser.scan.error == NULL)
     finish (&parser, root);
   g_hash_table_unref (parser.ids);
   g_ptr_array_unref (parser.names);
-  if (parser.error != NULL)
+  if (parser.scan.error != NULL)
     {
-      g_propagate_error (error, parser.error);
+      g_propagate_error (error, parser.scan.error);
       g_clear_pointer (&parser.grammar, atl_grammar_unref);
     }
   return parser.grammar;

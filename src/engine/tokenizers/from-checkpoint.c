@@ -6,30 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/tokenizers/pre-kinds.h"
-#include "engine/tokenizers/tokenizer-private.h"
+#include "engine/tokenizers/from-checkpoint.h"
 
-#define KEY(name) "tokenizer.ggml." name
-#define MARK "\xe2\x96\x81" /* U+2581 */
-
-typedef enum
-{
-  FAMILY_BPE,
-  FAMILY_SENTENCEPIECE,
-  FAMILY_UNIGRAM,
-  FAMILY_WORDPIECE,
-} Family;
-
-/* What a family assumes where the file says nothing. */
-typedef struct
-{
-  const char *model;
-  Family family;
-  gboolean add_bos, add_eos, space_prefix;
-  gint32 bos, eos, unk, sep, pad, mask;
-} Defaults;
-
-static const Defaults defaults[] = {
+static const CheckpointDefaults defaults[] = {
   { "llama", FAMILY_SENTENCEPIECE, TRUE, FALSE, TRUE, 1, 2, 0, -1, -1, -1 },
   { "gpt2", FAMILY_BPE, FALSE, FALSE, FALSE, -1, -1, -1, -1, -1, -1 },
   { "gemma4", FAMILY_BPE, TRUE, FALSE, FALSE, -1, -1, -1, -1, -1, -1 },
@@ -37,18 +16,8 @@ static const Defaults defaults[] = {
   { "bert", FAMILY_WORDPIECE, TRUE, FALSE, FALSE, 101, -1, 100, 102, 0, 103 },
 };
 
-typedef struct
-{
-  const AtlCheckpoint *cp;
-  AtlTokenizer *tokenizer;
-  const Defaults *defaults;
-  const char *pre; /* (nullable) */
-  AtlPreTraits traits;
-} Loader;
-
-/* An array of metadata; `*found` FALSE and no error when it is absent. */
-static const AtlMetaValue *
-get_array (const AtlCheckpoint *cp, const char *key, const char *of_what, GError **error)
+const AtlMetaValue *
+checkpoint_get_array (const AtlCheckpoint *cp, const char *key, const char *of_what, GError **error)
 {
   const AtlMetaValue *value = atl_checkpoint_meta (cp, key);
 
@@ -61,8 +30,11 @@ get_array (const AtlCheckpoint *cp, const char *key, const char *of_what, GError
   return value;
 }
 
-static gboolean
-set_mistyped (const AtlCheckpoint *cp, const char *key, const char *expected, GError **error)
+gboolean
+checkpoint_set_mistyped (const AtlCheckpoint *cp,
+                         const char *key,
+                         const char *expected,
+                         GError **error)
 {
   g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: %s is not %s"),
                atl_checkpoint_name (cp), key, _ (expected));
@@ -79,9 +51,11 @@ check_lists (const AtlCheckpoint *cp,
   const char *name = atl_checkpoint_name (cp);
 
   if (scores != NULL && scores->v_array.elem_type != ATL_META_FLOAT)
-    return set_mistyped (cp, KEY ("scores"), N_ ("a list of numbers with a fraction"), error);
+    return checkpoint_set_mistyped (cp, KEY ("scores"), N_ ("a list of numbers with a fraction"),
+                                    error);
   if (types != NULL && types->v_array.elem_type != ATL_META_INT)
-    return set_mistyped (cp, KEY ("token_type"), N_ ("a list of signed whole numbers"), error);
+    return checkpoint_set_mistyped (cp, KEY ("token_type"), N_ ("a list of signed whole numbers"),
+                                    error);
   if ((scores != NULL && scores->v_array.n != n) || (types != NULL && types->v_array.n != n))
     {
       gboolean is_scores = scores != NULL && scores->v_array.n != n;
@@ -100,15 +74,15 @@ check_lists (const AtlCheckpoint *cp,
 }
 
 static gboolean
-load_vocabulary (Loader *self, GError **error)
+load_vocabulary (CheckpointLoader *self, GError **error)
 {
   const AtlCheckpoint *cp = self->cp;
   g_autoptr (GError) local = NULL;
-  const AtlMetaValue *tokens = get_array (cp, KEY ("tokens"), N_ ("texts"), &local);
+  const AtlMetaValue *tokens = checkpoint_get_array (cp, KEY ("tokens"), N_ ("texts"), &local);
   const AtlMetaValue *scores =
-      local != NULL ? NULL : get_array (cp, KEY ("scores"), N_ ("numbers"), &local);
+      local != NULL ? NULL : checkpoint_get_array (cp, KEY ("scores"), N_ ("numbers"), &local);
   const AtlMetaValue *types =
-      local != NULL ? NULL : get_array (cp, KEY ("token_type"), N_ ("numbers"), &local);
+      local != NULL ? NULL : checkpoint_get_array (cp, KEY ("token_type"), N_ ("numbers"), &local);
   g_autoptr (AtlVocabulary) vocabulary = NULL;
   char *const *texts;
 
@@ -118,7 +92,7 @@ load_vocabulary (Loader *self, GError **error)
       return FALSE;
     }
   if (tokens == NULL || tokens->v_array.elem_type != ATL_META_STRING)
-    return set_mistyped (cp, KEY ("tokens"), N_ ("a list of texts"), error);
+    return checkpoint_set_mistyped (cp, KEY ("tokens"), N_ ("a list of texts"), error);
   if (!check_lists (cp, tokens->v_array.n, scores, types, error))
     return FALSE;
   vocabulary = atl_vocabulary_new (tokens->v_array.n, error);
@@ -169,7 +143,8 @@ load_vocabulary (Loader *self, GError **error)
 /* An id named by the file. `strict`: one outside the vocabulary is an error, not "none". Some
  * converters write −1, as a 32-bit number, for "none". */
 static gboolean
-read_special (Loader *self, const char *key, gboolean strict, AtlSpecialToken which, GError **error)
+read_special (
+    CheckpointLoader *self, const char *key, gboolean strict, AtlSpecialToken which, GError **error)
 {
   const guint n = self->tokenizer->vocabulary->n;
   g_autoptr (GError) local = NULL;
@@ -199,7 +174,7 @@ read_special (Loader *self, const char *key, gboolean strict, AtlSpecialToken wh
 }
 
 static gboolean
-read_specials (Loader *self, GError **error)
+read_specials (CheckpointLoader *self, GError **error)
 {
   static const struct
   {
@@ -246,8 +221,9 @@ read_specials (Loader *self, GError **error)
   return TRUE;
 }
 
-static gboolean
-get_flag (Loader *self, const char *key, gboolean fallback, gboolean *out, GError **error)
+gboolean
+checkpoint_get_flag (
+    CheckpointLoader *self, const char *key, gboolean fallback, gboolean *out, GError **error)
 {
   g_autoptr (GError) local = NULL;
 
@@ -260,7 +236,7 @@ get_flag (Loader *self, const char *key, gboolean fallback, gboolean *out, GErro
 
 /* `add_sep_token` is about pairs of texts and asks for nothing here. */
 static gboolean
-read_affixes (Loader *self, GError **error)
+read_affixes (CheckpointLoader *self, GError **error)
 {
   AtlTokenizer *t = self->tokenizer;
   gboolean frame = self->defaults->family == FAMILY_WORDPIECE;
@@ -268,9 +244,9 @@ read_affixes (Loader *self, GError **error)
   gint32 begin = t->special[ATL_SPECIAL_BOS];
   gint32 end = t->special[frame ? ATL_SPECIAL_SEP : ATL_SPECIAL_EOS];
 
-  if (!get_flag (self, KEY ("add_bos_token"), self->defaults->add_bos || self->traits.add_bos,
-                 &add_bos, error) ||
-      !get_flag (self, KEY ("add_eos_token"), self->defaults->add_eos, &add_eos, error))
+  if (!checkpoint_get_flag (self, KEY ("add_bos_token"),
+                            self->defaults->add_bos || self->traits.add_bos, &add_bos, error) ||
+      !checkpoint_get_flag (self, KEY ("add_eos_token"), self->defaults->add_eos, &add_eos, error))
     return FALSE;
 
   /* BERT's frame and Gemma 4's begin token belong to the model whatever the file says. */
@@ -278,174 +254,6 @@ read_affixes (Loader *self, GError **error)
     g_array_append_val (t->prefix, begin);
   if (end >= 0 && (add_eos || frame))
     g_array_append_val (t->suffix, end);
-  return TRUE;
-}
-
-/* --- The algorithms --- */
-
-static gboolean
-load_bpe (Loader *self, GError **error)
-{
-  AtlTokenizer *t = self->tokenizer;
-  const gboolean plain = self->traits.plain_chars;
-  g_autoptr (GError) local = NULL;
-  const AtlMetaValue *merges = get_array (self->cp, KEY ("merges"), "texts", &local);
-  g_autofree char *pre = self->pre != NULL ? atl_vocabulary_quote (self->pre, strlen (self->pre))
-                                           : g_strdup ("default");
-  AtlBpeConfig config = {
-    .kind = plain ? ATL_BPE_CHARS : ATL_BPE_BYTES,
-    .ignore_merges = self->traits.ignore_merges,
-    .whole_newlines = plain,
-    .byte_fallback = plain,
-    .unknown_id = -1,
-  };
-
-  if (local != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
-  if (merges == NULL || (merges->v_array.n > 0 && merges->v_array.elem_type != ATL_META_STRING))
-    return set_mistyped (self->cp, KEY ("merges"), N_ ("a list of texts, which its kind needs"),
-                         error);
-
-  t->bpe = atl_bpe_new (t->vocabulary, &config, error);
-  if (t->bpe == NULL)
-    return FALSE;
-  for (gsize i = 0; i < merges->v_array.n; i++)
-    {
-      const char *line = ((char *const *) merges->v_array.elems)[i];
-
-      if (!atl_bpe_add_merge_line (t->bpe, line, strlen (line), error))
-        {
-          g_prefix_error (error, "%s: ", atl_checkpoint_name (self->cp));
-          return FALSE;
-        }
-    }
-
-  t->pre_tokenizer = self->pre != NULL ? atl_pre_tokenizer_new_named (self->pre) : NULL;
-  if (t->pre_tokenizer == NULL)
-    {
-      t->pre_tokenizer = atl_pre_tokenizer_new_default ();
-      t->warning = self->pre == NULL
-                       ? g_strdup_printf (
-                             _ ("%s does not say how it cuts text into words, so the usual way is "
-                                "taken; answers may be a little worse."),
-                             atl_checkpoint_name (self->cp))
-                       : g_strdup_printf (
-                             _ ("%s cuts text into words in a way not known here (“%s”), so the "
-                                "usual way is taken; answers may be a little worse."),
-                             atl_checkpoint_name (self->cp), pre);
-    }
-  if (plain)
-    {
-      t->normalizer = atl_normalizer_new ();
-      atl_normalizer_add_replace (t->normalizer, " ", MARK);
-    }
-  t->spelling.letters = !plain;
-  t->spelling.marks = plain;
-  t->kind = g_strdup_printf ("BPE (%s)", pre);
-  return TRUE;
-}
-
-static gboolean
-load_sentencepiece (Loader *self, GError **error)
-{
-  AtlTokenizer *t = self->tokenizer;
-  AtlBpeConfig config = {
-    .kind = ATL_BPE_SCORES,
-    .byte_fallback = TRUE,
-    .unknown_id = t->special[ATL_SPECIAL_UNK],
-  };
-
-  if (!get_flag (self, KEY ("add_space_prefix"), self->defaults->space_prefix, &t->space_prefix,
-                 error))
-    return FALSE;
-  t->bpe = atl_bpe_new (t->vocabulary, &config, error);
-  t->normalizer = atl_normalizer_new ();
-  if (t->space_prefix)
-    atl_normalizer_add_prepend (t->normalizer, MARK);
-  atl_normalizer_add_replace (t->normalizer, " ", MARK);
-  t->spelling.marks = TRUE;
-  t->kind = g_strdup ("SentencePiece BPE");
-  return t->bpe != NULL;
-}
-
-static gboolean
-load_charsmap (Loader *self, GError **error)
-{
-  const AtlMetaValue *map = NULL;
-  g_autofree guint8 *bytes = NULL;
-  AtlCharsmap *charsmap;
-  g_autoptr (GError) local = NULL;
-
-  map = get_array (self->cp, KEY ("precompiled_charsmap"), "bytes", &local);
-  if (local != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local));
-      return FALSE;
-    }
-  if (map == NULL || map->v_array.n == 0)
-    return TRUE;
-  if (map->v_array.elem_type != ATL_META_INT && map->v_array.elem_type != ATL_META_UINT)
-    return set_mistyped (self->cp, KEY ("precompiled_charsmap"), N_ ("a list of bytes"), error);
-
-  bytes = g_malloc (map->v_array.n);
-  for (gsize i = 0; i < map->v_array.n; i++)
-    bytes[i] = map->v_array.elem_type == ATL_META_INT
-                   ? (guint8) ((const gint64 *) map->v_array.elems)[i]
-                   : (guint8) ((const guint64 *) map->v_array.elems)[i];
-  charsmap = atl_charsmap_new (bytes, map->v_array.n, error);
-  if (charsmap == NULL)
-    return FALSE;
-  atl_normalizer_add_charsmap (self->tokenizer->normalizer, charsmap);
-  return TRUE;
-}
-
-static gboolean
-load_unigram (Loader *self, GError **error)
-{
-  AtlTokenizer *t = self->tokenizer;
-  gboolean merge_spaces, prefix;
-
-  if (!get_flag (self, KEY ("remove_extra_whitespaces"), FALSE, &merge_spaces, error) ||
-      !get_flag (self, KEY ("add_space_prefix"), self->defaults->space_prefix, &prefix, error))
-    return FALSE;
-  t->unigram = atl_unigram_new (t->vocabulary, t->special[ATL_SPECIAL_UNK], FALSE, error);
-  if (t->unigram == NULL)
-    return FALSE;
-  t->normalizer = atl_normalizer_new ();
-  if (!load_charsmap (self, error))
-    return FALSE;
-  atl_normalizer_add_sentencepiece_spaces (t->normalizer, merge_spaces, prefix, FALSE, TRUE);
-  t->space_prefix = prefix;
-  t->spelling.marks = TRUE;
-  t->kind = g_strdup ("unigram");
-  return TRUE;
-}
-
-static gboolean
-load_wordpiece (Loader *self, GError **error)
-{
-  AtlTokenizer *t = self->tokenizer;
-  const AtlScan spaces = { .kind = ATL_SCAN_SPACES };
-  const AtlScan punctuation = { .kind = ATL_SCAN_CLASS_ONE,
-                                .classes = ATL_CP_PUNCT,
-                                .extra = "$+<=>^`|~" };
-  gboolean lowercase, strip_accents;
-
-  if (!get_flag (self, KEY ("normalizer.lowercase"), TRUE, &lowercase, error) ||
-      !get_flag (self, KEY ("normalizer.strip_accents"), lowercase, &strip_accents, error))
-    return FALSE;
-  t->wordpiece = atl_wordpiece_new (t->vocabulary, MARK, "", t->special[ATL_SPECIAL_UNK], 0);
-  t->normalizer = atl_normalizer_new ();
-  atl_normalizer_add_bert (t->normalizer, TRUE, TRUE, strip_accents, TRUE, lowercase);
-  t->pre_tokenizer = atl_pre_tokenizer_new ();
-  atl_pre_tokenizer_add_scan (t->pre_tokenizer, &spaces, ATL_SPLIT_REMOVED);
-  atl_pre_tokenizer_add_scan (t->pre_tokenizer, &punctuation, ATL_SPLIT_ISOLATED);
-  t->space_prefix = TRUE;
-  t->spelling.marks = TRUE;
-  t->kind = g_strdup ("WordPiece");
   return TRUE;
 }
 
@@ -463,7 +271,7 @@ contains_any (const char *text, const char *const *parts)
 /* GGUF does not say which tokens swallow the white space beside them; for a few families it is
  * known by name. */
 static void
-add_added_tokens (Loader *self)
+add_added_tokens (CheckpointLoader *self)
 {
   AtlTokenizer *t = self->tokenizer;
   const char *general_name = atl_checkpoint_get_string (self->cp, "general.name");
@@ -501,7 +309,7 @@ add_added_tokens (Loader *self)
 }
 
 static void
-add_templates (Loader *self)
+add_templates (CheckpointLoader *self)
 {
   static const char prefix[] = "tokenizer.chat_template";
 
@@ -520,7 +328,7 @@ add_templates (Loader *self)
     }
 }
 
-static const Defaults *
+static const CheckpointDefaults *
 find_defaults (const AtlCheckpoint *cp, GError **error)
 {
   const char *model = atl_checkpoint_get_string (cp, KEY ("model"));
@@ -536,7 +344,7 @@ find_defaults (const AtlCheckpoint *cp, GError **error)
     }
   if (model == NULL)
     {
-      set_mistyped (cp, KEY ("model"), N_ ("a text"), error);
+      checkpoint_set_mistyped (cp, KEY ("model"), N_ ("a text"), error);
       return NULL;
     }
   for (guint i = 0; i < G_N_ELEMENTS (defaults); i++)
@@ -554,7 +362,7 @@ AtlTokenizer *
 atl_tokenizer_new_from_checkpoint (const AtlCheckpoint *checkpoint, GError **error)
 {
   g_autoptr (AtlTokenizer) tokenizer = atl_tokenizer_alloc ();
-  Loader loader = { .cp = checkpoint, .tokenizer = tokenizer };
+  CheckpointLoader loader = { .cp = checkpoint, .tokenizer = tokenizer };
   gboolean ok;
 
   loader.defaults = find_defaults (checkpoint, error);
@@ -574,16 +382,16 @@ atl_tokenizer_new_from_checkpoint (const AtlCheckpoint *checkpoint, GError **err
   switch (loader.defaults->family)
     {
     case FAMILY_BPE:
-      ok = load_bpe (&loader, error);
+      ok = checkpoint_load_bpe (&loader, error);
       break;
     case FAMILY_SENTENCEPIECE:
-      ok = load_sentencepiece (&loader, error);
+      ok = checkpoint_load_sentencepiece (&loader, error);
       break;
     case FAMILY_UNIGRAM:
-      ok = load_unigram (&loader, error);
+      ok = checkpoint_load_unigram (&loader, error);
       break;
     default:
-      ok = load_wordpiece (&loader, error);
+      ok = checkpoint_load_wordpiece (&loader, error);
       break;
     }
   if (!ok)
