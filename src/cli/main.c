@@ -91,8 +91,15 @@ main (int argc, char **argv)
     }
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
     if (strcmp (argv[1], commands[i].name) == 0)
-      return commands[i].run != NULL ? commands[i].run (argc - 1, argv + 1)
-                                     : run_tool (argc - 1, argv + 1);
+      {
+        g_autofree char *called = g_strdup_printf ("atelier-cli %s", argv[1]);
+
+        if (commands[i].run == NULL)
+          return run_tool (argc - 1, argv + 1);
+        /* For the help of its options. */
+        g_set_prgname (called);
+        return commands[i].run (argc - 1, argv + 1);
+      }
   fprintf (stderr, _ ("atelier-cli: there is no command “%s”.\n\n"), argv[1]);
   print_help (stderr);
   return 2;

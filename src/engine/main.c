@@ -204,7 +204,10 @@ run_tool (int argc, char **argv)
     if (strcmp (argv[0], tools[i].name) == 0)
       {
         AtlSandbox box = ATL_SANDBOX_INIT;
+        g_autofree char *called = g_strdup_printf ("atelier-cli %s", argv[0]);
 
+        /* For the help of those that have options. */
+        g_set_prgname (called);
         if (tools[i].is_locked)
           atl_sandbox_restrict_calls (&box);
         return tools[i].run (argc, argv);

@@ -66,7 +66,7 @@ test_arguments (void)
     run ("--nonsense");
   g_test_trap_subprocess (NULL, 0, 0);
   g_test_trap_assert_failed ();
-  g_test_trap_assert_stderr ("*Usage: devices*");
+  g_test_trap_assert_stderr ("*Usage: atelier-cli devices*");
 }
 
 int

@@ -166,7 +166,7 @@ test_refused (gconstpointer user_data)
   g_test_trap_assert_passed ();
   g_test_trap_assert_stderr (g_str_equal (user_data, "missing") ? "m.gguf cannot be opened*\n"
                              : g_str_equal (user_data, "page")  ? "x.gguf is a web page*\n"
-                                                                : "Usage: inspect*\n");
+                                                                : "Usage: atelier-cli inspect*\n");
 }
 
 int

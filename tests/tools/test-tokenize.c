@@ -50,7 +50,8 @@ test_refused (gconstpointer data)
     }
   g_test_trap_subprocess (NULL, 0, 0);
   g_test_trap_assert_passed ();
-  g_test_trap_assert_stderr (g_str_equal (data, "missing") ? "*m.gguf*\n" : "Usage: tokenize*\n");
+  g_test_trap_assert_stderr (g_str_equal (data, "missing") ? "*m.gguf*\n"
+                                                           : "Usage: atelier-cli tokenize*\n");
 }
 
 int

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/tensor/opencl/opencl.h"
+#include "engine/tools/usage.h"
 
 /* "model name : AMD Ryzen…" of the first processor; a plain word where /proc has none. */
 static char *
@@ -139,11 +140,11 @@ atl_tool_devices (int argc, char **argv)
     if (strcmp (argv[i], "--json") == 0)
       json = TRUE;
     else
-      {
-        gboolean help = strcmp (argv[i], "--help") == 0;
-        fprintf (help ? stdout : stderr, "Usage: %s [--json]\n", argv[0]);
-        return help ? 0 : 2;
-      }
+      return atl_tool_usage (
+          argc, argv,
+          _ ("[--json]\n\n"
+             "Says what this computer can compute on, and what of it is used.\n\n"
+             "  --json   one JSON object on one line\n"));
 
   cpu = processor_name ();
   devices = atl_opencl_devices (&why);

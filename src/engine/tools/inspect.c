@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/formats/open.h"
+#include "engine/tools/usage.h"
 
 /* What a person is shown of lists and texts. */
 #define SHOWN_ELEMS 6
@@ -486,10 +487,12 @@ atl_tool_inspect (int argc, char **argv)
   g_autoptr (GError) error = NULL;
 
   if (!parse_options (argc, argv, &options))
-    {
-      fprintf (stderr, "Usage: %s [--json] [--tensors | --metadata] FILE…\n", argv[0]);
-      return 2;
-    }
+    return atl_tool_usage (argc, argv,
+                           _ ("[--json] [--tensors | --metadata] FILE…\n\n"
+                              "Says what is in a model's files, or in a folder of them.\n\n"
+                              "  --json      one JSON object on one line\n"
+                              "  --tensors   only the tensors: names, types, shapes\n"
+                              "  --metadata  only the metadata, whole\n"));
   cp = open_paths (paths, &error);
   if (cp == NULL)
     {

@@ -16,6 +16,7 @@
 #include "engine/convert/requant.h"
 #include "engine/formats/open.h"
 #include "engine/tokenizers/tokenizer.h"
+#include "engine/tools/usage.h"
 
 #define PROGRESS_INTERVAL_US (200 * 1000)
 
@@ -217,20 +218,20 @@ run (const char *in, const char *out, const AtlMix *mix, guint64 split_bytes, GE
 }
 
 static int
-usage (const char *name, gboolean needs_type)
+usage (int argc, char **argv, gboolean needs_type)
 {
-  fprintf (stderr,
-           needs_type ? _ ("Usage: %s [--split-size SIZE] MODEL OUT.gguf TYPE\n\n")
-                      : _ ("Usage: %s [--split-size SIZE] FOLDER OUT.gguf [TYPE]\n\n"
-                           "Without a type every weight keeps its own.\n\n"),
-           name);
-  fputs (
+  g_autoptr (GString) words =
+      g_string_new (needs_type ? _ ("[--split-size SIZE] MODEL OUT.gguf TYPE\n\n")
+                               : _ ("[--split-size SIZE] FOLDER OUT.gguf [TYPE]\n\n"
+                                    "Without a type every weight keeps its own.\n\n"));
+
+  g_string_append (
+      words,
       _ ("With a size (500M, 4G) the file is written in parts of at most that many bytes, named\n"
-         "OUT-00001-of-0000N.gguf and so on.\n\n"),
-      stderr);
+         "OUT-00001-of-0000N.gguf and so on.\n\n"));
   for (const AtlMix *mix = atl_mix_list (); mix->name != NULL; mix++)
-    fprintf (stderr, "  %-8s %s\n", mix->name, _ (mix->about));
-  return 2;
+    g_string_append_printf (words, "  %-8s %s\n", mix->name, _ (mix->about));
+  return atl_tool_usage (argc, argv, words->str);
 }
 
 /* "500M" or "4G", in powers of ten as llama.cpp reads them; 0 for what is none. */
@@ -250,7 +251,7 @@ static int
 main_of (int argc, char **argv, gboolean needs_type)
 {
   const AtlMix *mix = NULL;
-  const char *name = argv[0];
+  char *name = argv[0];
   guint64 split_bytes = 0;
   g_autoptr (GError) error = NULL;
 
@@ -260,20 +261,21 @@ main_of (int argc, char **argv, gboolean needs_type)
       if (split_bytes == 0)
         {
           fprintf (stderr, _ ("%s: “%s” is no size such as 500M or 4G.\n\n"), name, argv[2]);
-          return usage (name, needs_type);
+          return usage (argc, argv, needs_type);
         }
       argc -= 2;
       argv += 2;
+      argv[0] = name;
     }
   if (argc < 3 + needs_type || argc > 4 || argv[1][0] == '-')
-    return usage (name, needs_type);
+    return usage (argc, argv, needs_type);
   if (argc == 4)
     {
       mix = atl_mix_find (argv[3]);
       if (mix == NULL)
         {
           fprintf (stderr, _ ("%s: there is no type “%s”.\n\n"), name, argv[3]);
-          return usage (name, needs_type);
+          return usage (argc, argv, needs_type);
         }
     }
   if (run (argv[1], argv[2], mix, split_bytes, &error))

@@ -12,6 +12,7 @@
 
 #include "engine/formats/gguf.h"
 #include "engine/tokenizers/detokenizer.h"
+#include "engine/tools/usage.h"
 
 typedef struct
 {
@@ -232,12 +233,15 @@ atl_tool_tokenize (int argc, char **argv)
   gssize len = -1;
 
   if (!parse_options (argc, argv, &options))
-    {
-      fprintf (stderr,
-               "Usage: %s [--ids | --json] [--no-special] [--parse-special] MODEL [TEXT|-]\n",
-               argv[0]);
-      return 2;
-    }
+    return atl_tool_usage (
+        argc, argv,
+        _ ("[--ids | --json] [--no-special] [--parse-special] MODEL [TEXT|-]\n\n"
+           "Cuts a text, or what comes in on standard input, into the tokens of a model file or a\n"
+           "tokenizer.json.\n\n"
+           "  --ids            only their numbers\n"
+           "  --json           one JSON object on one line\n"
+           "  --no-special     without what the model puts around a text\n"
+           "  --parse-special  read the names of control tokens as those tokens\n"));
   tokenizer = open_tokenizer (options.model, &error);
   if (tokenizer == NULL)
     return fail (error);
