@@ -30,6 +30,6 @@ atl_recommended_words (AtlModel *model)
     return g_steal_pointer (&values);
   /* Translators: followed by names and numbers, as in "temperature 0.2, top-p 0.9" */
   return g_strdup_printf (from_catalogue ? _ ("Recommended for this model: %s")
-                                         : _ ("The model’s file recommends: %s"),
+                                         : _ ("The model's file recommends: %s"),
                           values);
 }

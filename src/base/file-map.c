@@ -45,7 +45,7 @@ atl_file_map_new_from_fd (int fd, const char *name, GError **error)
   data = mmap (NULL, (gsize) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s cannot be mapped: %s"), name,
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s cannot be read: %s"), name,
                    g_strerror (errno));
       return NULL;
     }

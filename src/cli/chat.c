@@ -268,7 +268,7 @@ print_model (Chat *self)
       /* Translators: followed by names and numbers, as in "temperature 0.2, top-p 0.9" */
       fprintf (stderr,
                from_catalogue ? _ ("Recommended for this model: %s")
-                              : _ ("The model’s file recommends: %s"),
+                              : _ ("The model's file recommends: %s"),
                values);
       fputs (".\n", stderr);
     }

@@ -129,7 +129,7 @@ schedules_of (const AtlModelInfo *info)
 
   if (info == NULL || info->schedules == NULL || info->schedules[0] == NULL)
     return NULL;
-  g_strv_builder_add (names, _ ("The model’s own"));
+  g_strv_builder_add (names, _ ("The model's own"));
   g_strv_builder_addv (names, (const char **) info->schedules);
   return g_strv_builder_end (names);
 }

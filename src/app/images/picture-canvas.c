@@ -78,7 +78,7 @@ atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy)
                                      "A dog on the grass", NULL };
   static const char *const examples[] = { N_ ("A lighthouse at dusk, oil painting"),
                                           N_ ("A fox asleep in autumn leaves, photograph"),
-                                          N_ ("A small house on a hill, children’s book"), NULL };
+                                          N_ ("A small house on a hill, children's book"), NULL };
 
   if (self->shown_examples != (is_toy ? toy : examples))
     {

@@ -30,7 +30,7 @@ atl_picture_open (AtlJob *job, GError **error)
   if (job->strengths != NULL && job->strengths->len > 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
-                   _ ("LoRAs are not read for models that make pictures yet"));
+                   _ ("A LoRA for pictures is given with the picture, not when the model is loaded"));
       return FALSE;
     }
   return TRUE;
