@@ -122,9 +122,10 @@ test_broken_template (World *world, gconstpointer language)
   g_assert_true (answer_wait (answer));
   g_assert_nonnull (answer->error);
   g_test_message ("%s", answer->error->message);
-  g_assert_true (g_str_has_prefix (
-      answer->error->message, g_str_equal (language, "de") ? "Chat-Vorlage, Zeile 1: "
-                                                           : "modèle de discussion, ligne 1 : "));
+  g_assert_true (
+      g_str_has_prefix (answer->error->message, g_str_equal (language, "de")
+                                                    ? "Chat-Vorlage, Zeile 1: "
+                                                    : "modèle de discussion, ligne 1\u00a0: "));
 }
 
 int
