@@ -164,6 +164,16 @@ zoom_action (GtkWidget *widget, const char *name, GVariant *parameter)
   g_settings_set_double (settings, "zoom", CLAMP (zoom, 0.5, 3));
 }
 
+/* From wherever the focus is. */
+static gboolean
+create_cb (GtkWidget *widget, GVariant *arguments, gpointer data)
+{
+  AtlWindow *self = ATL_WINDOW (widget);
+
+  return atl_window_shows_page (self, "images") &&
+         gtk_widget_activate_action (self->images_page, "images.create", NULL);
+}
+
 /* Whoever did not need the key for itself leaves it here: it stops the answer that is shown. */
 static gboolean
 escape_cb (GtkWidget *widget, GVariant *arguments, gpointer data)
@@ -203,4 +213,6 @@ atl_window_install_actions (GtkWidgetClass *c)
   /* No accelerator of the application: a text that is being edited undoes its own changes first. */
   gtk_widget_class_add_binding_action (c, GDK_KEY_z, GDK_CONTROL_MASK, "win.undo", NULL);
   gtk_widget_class_add_binding (c, GDK_KEY_Escape, 0, escape_cb, NULL);
+  gtk_widget_class_add_binding (c, GDK_KEY_Return, GDK_CONTROL_MASK, create_cb, NULL);
+  gtk_widget_class_add_binding (c, GDK_KEY_KP_Enter, GDK_CONTROL_MASK, create_cb, NULL);
 }

@@ -288,6 +288,28 @@ test_progress (void)
   g_assert_cmpfloat (atl_picture_task_get_fraction (task), ==, before);
 }
 
+/* It counts down, does not waver, and owns up to what takes far longer. */
+static void
+test_time_left (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureTask) task = atl_picture_task_new (NULL, s, 1);
+
+  atl_picture_task_pass_second (task);
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), ==, -1);
+  atl_picture_task_set_progress (task, "Drawing", 1, 10, 40);
+  atl_picture_task_pass_second (task);
+  atl_picture_task_pass_second (task);
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), ==, 38);
+  atl_picture_task_set_progress (task, "Drawing", 2, 10, 42);
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), ==, 38);
+  atl_picture_task_set_progress (task, "Drawing", 3, 10, 90);
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), ==, 90);
+  atl_picture_task_set_progress (task, "Drawing", 9, 10, 0.5);
+  atl_picture_task_pass_second (task);
+  g_assert_cmpfloat (atl_picture_task_get_seconds_left (task), ==, 0.5);
+}
+
 /* --- The painted mask --- */
 
 static guint
@@ -475,6 +497,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/odd-draft", test_odd_draft);
   g_test_add_func ("/pictures/queue", test_queue);
   g_test_add_func ("/pictures/progress", test_progress);
+  g_test_add_func ("/pictures/time-left", test_time_left);
   g_test_add_func ("/pictures/mask", test_mask);
   g_test_add_func ("/pictures/mask-undo-is-bounded", test_mask_undo_is_bounded);
   g_test_add_func ("/pictures/mask-png", test_mask_png);

@@ -207,8 +207,8 @@ motion_cb (GtkEventControllerMotion *controller, double x, double y, AtlExtendEd
 
 /* --- The end --- */
 
-static void
-done_cb (AtlExtendEditor *self)
+void
+atl_extend_editor_finish (AtlExtendEditor *self)
 {
   g_signal_emit (self, signals[DONE], 0, (guint) percent (self, 0), (guint) percent (self, 1),
                  (guint) percent (self, 2), (guint) percent (self, 3));
@@ -274,7 +274,7 @@ atl_extend_editor_class_init (AtlExtendEditorClass *klass)
   BIND (bottom_spin);
 #undef BIND
   gtk_widget_class_bind_template_callback (widget_class, refresh);
-  gtk_widget_class_bind_template_callback (widget_class, done_cb);
+  gtk_widget_class_bind_template_callback (widget_class, atl_extend_editor_finish);
   gtk_widget_class_bind_template_callback (widget_class, cancel_cb);
 }
 

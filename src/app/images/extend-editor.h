@@ -14,5 +14,7 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (AtlExtendEditor, atl_extend_editor, ATL, EXTEND_EDITOR, GtkWidget)
 
 void atl_extend_editor_begin (AtlExtendEditor *self, GdkTexture *picture, const guint extend[4]);
+/* As by its button: emits "done". */
+void atl_extend_editor_finish (AtlExtendEditor *self);
 
 G_END_DECLS

@@ -196,11 +196,24 @@ lacks_upscaler (AtlImagesPage *self)
   return TRUE;
 }
 
+/* Who paints and creates means what is painted. */
+static void
+finish_editing (AtlImagesPage *self)
+{
+  const char *shown = gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack));
+
+  if (g_strcmp0 (shown, "mask") == 0)
+    atl_mask_editor_finish (ATL_MASK_EDITOR (self->mask_editor));
+  else if (g_strcmp0 (shown, "extend") == 0)
+    atl_extend_editor_finish (ATL_EXTEND_EDITOR (self->extend_editor));
+}
+
 static void
 create_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
 
+  finish_editing (self);
   if (lacks_upscaler (self))
     return;
   g_clear_object (&self->failed);

@@ -12,6 +12,7 @@ struct _AtlJobBar
 
   AtlPicturesSession *pictures; /* (nullable) borrowed */
   GSignalGroup *task;
+  guint second_source; /* while something is drawn */
 
   GtkWidget *revealer;
   GtkWidget *label;
@@ -103,9 +104,22 @@ refresh (AtlJobBar *self)
   refresh_queue (self);
 }
 
+static gboolean
+second_cb (gpointer data)
+{
+  AtlJobBar *self = data;
+
+  if (!atl_pictures_session_get_is_paused (self->pictures))
+    atl_picture_task_pass_second (atl_pictures_session_get_current (self->pictures));
+  return G_SOURCE_CONTINUE;
+}
+
 static void
 current_cb (AtlJobBar *self)
 {
+  g_clear_handle_id (&self->second_source, g_source_remove);
+  if (atl_pictures_session_get_current (self->pictures) != NULL)
+    self->second_source = g_timeout_add_seconds (1, second_cb, self);
   g_signal_group_set_target (self->task, atl_pictures_session_get_current (self->pictures));
   refresh (self);
 }
@@ -139,6 +153,7 @@ atl_job_bar_dispose (GObject *object)
 {
   AtlJobBar *self = ATL_JOB_BAR (object);
 
+  g_clear_handle_id (&self->second_source, g_source_remove);
   g_clear_object (&self->task);
   g_clear_pointer (&self->revealer, gtk_widget_unparent);
   G_OBJECT_CLASS (atl_job_bar_parent_class)->dispose (object);

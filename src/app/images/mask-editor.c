@@ -96,8 +96,8 @@ invert_cb (AtlMaskEditor *self)
   atl_mask_area_changed (ATL_MASK_AREA (self->area));
 }
 
-static void
-done_cb (AtlMaskEditor *self)
+void
+atl_mask_editor_finish (AtlMaskEditor *self)
 {
   AtlMask *mask = mask_of (self);
   g_autoptr (GBytes) png = NULL;
@@ -176,7 +176,7 @@ atl_mask_editor_class_init (AtlMaskEditorClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, redo_cb);
   gtk_widget_class_bind_template_callback (widget_class, clear_cb);
   gtk_widget_class_bind_template_callback (widget_class, invert_cb);
-  gtk_widget_class_bind_template_callback (widget_class, done_cb);
+  gtk_widget_class_bind_template_callback (widget_class, atl_mask_editor_finish);
   gtk_widget_class_bind_template_callback (widget_class, cancel_cb);
 }
 

@@ -16,5 +16,7 @@ G_DECLARE_FINAL_TYPE (AtlMaskEditor, atl_mask_editor, ATL, MASK_EDITOR, GtkWidge
 /* Begins with the mask [mask_height, mask_width, 3] (nullable). */
 void atl_mask_editor_begin (
     AtlMaskEditor *self, GdkTexture *picture, GBytes *mask, guint mask_width, guint mask_height);
+/* As by its button: emits "done" with what is painted. */
+void atl_mask_editor_finish (AtlMaskEditor *self);
 
 G_END_DECLS

@@ -315,9 +315,12 @@ atl_picture_pane_take_lora (AtlPicturePane *self, const char *path, const AtlMod
   atl_lora_group_take (ATL_LORA_GROUP (self->lora_group), path, info);
 }
 
+/* What is offered no longer leaves the keyboard to what it was offered for. */
 static void
-offer (GtkWidget *button, const char *words)
+offer (AtlPicturePane *self, GtkWidget *button, const char *words)
 {
+  if (words == NULL && gtk_widget_has_focus (button))
+    gtk_widget_grab_focus (self->create_button);
   gtk_widget_set_visible (button, words != NULL);
   if (words != NULL)
     gtk_button_set_label (GTK_BUTTON (button), words);
@@ -329,9 +332,9 @@ atl_picture_pane_set_price (AtlPicturePane *self,
                             const char *quicker,
                             const char *smaller)
 {
+  offer (self, self->quicker_button, quicker);
+  offer (self, self->smaller_button, smaller);
   gtk_widget_set_visible (self->cheaper_box, quicker != NULL || smaller != NULL);
-  offer (self->quicker_button, quicker);
-  offer (self->smaller_button, smaller);
   gtk_label_set_text (GTK_LABEL (self->price_label), words);
   gtk_widget_set_visible (self->price_label, *words != '\0');
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->create_button),

@@ -3,6 +3,10 @@
 
 #include "app/words.h"
 
+/* Time left that is told anew is longer only by more than this: a quarter and some seconds. */
+#define LONGER 1.25
+#define LONGER_S 3
+
 struct _AtlPictureTask
 {
   GObject parent_instance;
@@ -210,11 +214,23 @@ atl_picture_task_set_progress (
   atl_set_string (&self->phase, phase);
   self->step = step;
   self->n_steps = n_steps;
-  self->seconds_left = seconds_left;
+  /* What differs by little is the unevenness of the steps, and time left that grows is no use to
+   * anybody; what is truly longer is said. */
+  if (seconds_left <= self->seconds_left || seconds_left > LONGER * self->seconds_left + LONGER_S)
+    self->seconds_left = seconds_left;
   /* The autoencoder after the last step counts as one more, and nothing takes the bar back. */
   if (n_steps > 0)
     self->fraction = MAX (self->fraction, self->from + (self->to - self->from) *
                                                            CLAMP (step / (n_steps + 1.0), 0, 1));
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PROGRESS]);
+}
+
+void
+atl_picture_task_pass_second (AtlPictureTask *self)
+{
+  if (self->seconds_left < 1)
+    return;
+  self->seconds_left--;
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_PROGRESS]);
 }
 

@@ -52,6 +52,8 @@ void atl_picture_task_begin_stage (AtlPictureTask *self, double from, double to)
 double atl_picture_task_get_fraction (AtlPictureTask *self);
 const char *atl_picture_task_get_phase (AtlPictureTask *self); /* borrowed */
 double atl_picture_task_get_seconds_left (AtlPictureTask *self);
+/* Between two steps: one second less is left, as far as some were. */
+void atl_picture_task_pass_second (AtlPictureTask *self);
 guint atl_picture_task_get_step (AtlPictureTask *self, guint *n_steps);
 void atl_picture_task_set_progress (
     AtlPictureTask *self, const char *phase, guint step, guint n_steps, double seconds_left);
