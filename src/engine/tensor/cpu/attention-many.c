@@ -98,9 +98,9 @@ make_values (const Attention *a, gint64 batch, gint64 kv, gint64 at, gint64 n, c
   for (gint64 i = 0; i < n; i++)
     k->cache_row (a->v.dtype, attention_at (&a->v, batch, at + i, kv), a->v_dim,
                   own->lines + i * a->v_dim);
-  for (gint64 first = 0; first < attention_round_up (a->v_dim, 32); first += 16)
+  for (gint64 first = 0; first < a->v_dim; first += 16)
     {
-      gint64 n_columns = CLAMP (a->v_dim - first, 0, 16);
+      gint64 n_columns = MIN (a->v_dim - first, 16);
       float *to = own->v_panels + first * TILE_KEYS;
       float *floats = k->prepare_panel != NULL ? own->floats : to;
 
@@ -177,10 +177,14 @@ tile_step (const Attention *a,
         for (gint64 d = 0; d < v_width; d++)
           sums[d] *= corrections[r];
       }
-  for (gint64 d = 0; d < v_width; d += 32)
-    k->tile (n, (const guint8 *) own->weights, (const guint8 *) (own->v_panels + d * TILE_KEYS),
-             (const guint8 *) (own->v_panels + (d + 16) * TILE_KEYS),
-             own->sums + in_chunk * v_width + d, v_width, TRUE);
+  for (gint64 d = 0; d < a->v_dim; d += 32)
+    {
+      const float *panel = own->v_panels + d * TILE_KEYS;
+      const float *second = d + 16 < a->v_dim ? panel + 16 * TILE_KEYS : NULL;
+
+      k->tile (n, (const guint8 *) own->weights, (const guint8 *) panel, (const guint8 *) second,
+               own->sums + in_chunk * v_width + d, v_width, TRUE);
+    }
 }
 
 static void

@@ -217,7 +217,7 @@ conv_chunk (gconstpointer args, guint chunk, guint worker)
             {
               const guint8 *b = panels + (gsize) i * size;
 
-              k->tile (n, rows, b, i + 1 < n_panels ? b + size : b, sums + r * ld + i * 16, ld,
+              k->tile (n, rows, b, i + 1 < n_panels ? b + size : NULL, sums + r * ld + i * 16, ld,
                        at > 0);
             }
         }
@@ -225,6 +225,52 @@ conv_chunk (gconstpointer args, guint chunk, guint worker)
   if (k->end != NULL)
     k->end ();
   finish_rows (c, first, n_rows, panel * 16, MIN (n_panels * 16, c->n_out - panel * 16), sums, ld);
+}
+
+/* What a panel's element costs to load and a tap of a position to lay out, in products: a chunk of
+ * few positions converts weights for little, one of few channels lays out taps for little. */
+#define LOAD_COST 12.0
+#define LAY_OUT_COST 16.0
+
+/* What all threads are busy for with chunks of so many positions and panels, in products. */
+static double
+cost_of_chunks (const Conv *c, gint64 n_rows, gint64 n_panels, guint n_threads)
+{
+  const gint64 all_panels = (c->n_out + 15) / 16;
+  const gint64 row_blocks = (c->n_positions + n_rows - 1) / n_rows;
+  const gint64 panel_blocks = (all_panels + n_panels - 1) / n_panels;
+  const gint64 rounds = (row_blocks * panel_blocks + n_threads - 1) / n_threads;
+  const double width = (double) n_panels * 16;
+
+  /* A thread that loses its core is waited for: a part of a chunk, so chunks are rather small. */
+  return ((double) rounds + 0.1) *
+         ((double) n_rows * width + LAY_OUT_COST * (double) n_rows + LOAD_COST * width);
+}
+
+/* Sets how many positions and panels a chunk has. */
+static void
+choose_chunks (Conv *c, guint n_threads)
+{
+  const AtlCpuKernels *k = c->kernels;
+  const gint64 all_rows = round_up (c->n_positions, k->tile_rows);
+  const gint64 all_panels = round_up ((c->n_out + 15) / 16, 2);
+  double best = G_MAXDOUBLE;
+
+  for (gint64 panels = 2; panels <= MIN (MAX_PANELS, all_panels); panels += 2)
+    for (gint64 parts = 1; parts <= 4 * (gint64) n_threads; parts++)
+      {
+        gint64 rows =
+            MIN (round_up ((all_rows + parts - 1) / parts, k->tile_rows), max_rows (k, panels));
+        double cost = cost_of_chunks (c, rows, panels, n_threads);
+
+        if (cost < best)
+          {
+            best = cost;
+            c->rows_per_chunk = rows;
+            c->panels_per_chunk = panels;
+          }
+      }
+  c->n_panel_blocks = ((c->n_out + 15) / 16 + c->panels_per_chunk - 1) / c->panels_per_chunk;
 }
 
 /* Bytes of the pixel of zeros. */
@@ -249,7 +295,6 @@ atl_fast_conv (AtlCpuRun *run, const AtlNode *node)
   const AtlTensor *w = node->src[1];
   const AtlCpuWeight *store = atl_cpu_weight (run, w);
   const AtlCpuKernels *k = run->cpu->kernels;
-  gint64 n_panels;
   gint64 n_row_blocks;
   Conv c = {
     .kernels = k,
@@ -281,19 +326,8 @@ atl_fast_conv (AtlCpuRun *run, const AtlNode *node)
   c.nothing = (float *) run->scratch;
   memset (c.nothing, 0, (gsize) c.n_in * sizeof (float));
 
-  /* Chunks enough for all threads: fewer positions first, then fewer channels. */
-  n_panels = (c.n_out + 15) / 16;
-  c.n_panel_blocks = (n_panels + MAX_PANELS - 1) / MAX_PANELS;
-  c.panels_per_chunk = round_up ((n_panels + c.n_panel_blocks - 1) / c.n_panel_blocks, 2);
-  c.rows_per_chunk =
-      CLAMP (round_up (c.n_positions / (3 * (gint64) run->cpu->n_threads), k->tile_rows),
-             2 * (gint64) k->tile_rows, max_rows (k, c.panels_per_chunk));
+  choose_chunks (&c, run->cpu->n_threads);
   n_row_blocks = (c.n_positions + c.rows_per_chunk - 1) / c.rows_per_chunk;
-  while (c.panels_per_chunk > 2 &&
-         n_row_blocks * ((n_panels + c.panels_per_chunk - 1) / c.panels_per_chunk) <
-             3 * (gint64) run->cpu->n_threads)
-    c.panels_per_chunk -= 2;
-  c.n_panel_blocks = (n_panels + c.panels_per_chunk - 1) / c.panels_per_chunk;
   atl_pool_run (run->pool, n_row_blocks * c.n_panel_blocks, conv_chunk, &c);
   return TRUE;
 }

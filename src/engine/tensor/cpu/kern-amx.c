@@ -310,6 +310,7 @@ tile_rows (gint64 n_k,
            gboolean add,
            gboolean is_bf16)
 {
+  b1 = b1 != NULL ? b1 : b0;
   load_sums (c, ldc, add);
   for (gint64 k = 0; k < n_k; k += 32)
     {

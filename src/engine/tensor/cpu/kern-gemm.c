@@ -390,12 +390,17 @@ ATL_SIMD_NAME (atl_tile) (gint64 n_k,
   const float *p1 = (const float *) b1;
 
 #if VW == 16
-  tile_block (2, n_k, af, (const float *[]){ p0, p1 }, c, ldc, add);
+  if (p1 != NULL)
+    tile_block (2, n_k, af, (const float *[]){ p0, p1 }, c, ldc, add);
+  else
+    tile_block (1, n_k, af, &p0, c, ldc, add);
 #elif VW == 8
   tile_block (2, n_k, af, (const float *[]){ p0, p0 + 8 }, c, ldc, add);
-  tile_block (2, n_k, af, (const float *[]){ p1, p1 + 8 }, c + 16, ldc, add);
+  if (p1 != NULL)
+    tile_block (2, n_k, af, (const float *[]){ p1, p1 + 8 }, c + 16, ldc, add);
 #else
   tile_block (4, n_k, af, (const float *[]){ p0, p0 + 4, p0 + 8, p0 + 12 }, c, ldc, add);
-  tile_block (4, n_k, af, (const float *[]){ p1, p1 + 4, p1 + 8, p1 + 12 }, c + 16, ldc, add);
+  if (p1 != NULL)
+    tile_block (4, n_k, af, (const float *[]){ p1, p1 + 4, p1 + 8, p1 + 12 }, c + 16, ldc, add);
 #endif
 }

@@ -153,7 +153,8 @@ typedef struct
   /* Packs n <= tile_rows rows of activations, n_k elements, for `tile`: tile_rows * n_k (rounded up
    * to 32) * 4 bytes. Missing rows are zero. */
   void (*prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
-  /* c[tile_rows][32] (+)= a . (b0 | b1): n_k elements, ldc floats between rows. */
+  /* c[tile_rows][32] (+)= a . (b0 | b1): n_k elements, ldc floats between rows. Without b1
+   * (nullable) columns 16 to 31 are left as they are or hold anything. */
   void (*tile) (gint64 n_k,
                 const guint8 *a,
                 const guint8 *b0,

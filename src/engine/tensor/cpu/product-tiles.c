@@ -230,8 +230,8 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
           make_panel (t, &p->source[which], p->gated ? group : group - p->first_group[which], at,
                       n_k, floats, plain, panels + (gsize) i * size);
         }
-      for (gint64 m = 0; m < n_tiles; m++)
-        for (gint64 i = 0; i < n_panels; i += 2)
+      for (gint64 i = 0; i < n_panels; i += 2)
+        for (gint64 m = 0; m < n_tiles; m++)
           t->kernels.tile (n_k, tile_rows_at (t, m, at), panels + (gsize) i * size,
                            panels + (gsize) MIN (i + 1, n_panels - 1) * size,
                            sums + (m * n_pairs + i / 2) * k->tile_rows * 32, 32, at > 0);
