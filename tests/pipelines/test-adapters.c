@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "conformance.h"
+#include "engine/convert/requant.h"
+#include "engine/formats/gguf.h"
 #include "engine/pipelines/chat-file.h"
 #include "engine/pipelines/chat-model-private.h"
 #include "engine/pipelines/chat-turn.h"
@@ -48,9 +50,8 @@ write_adapter (void)
 }
 
 static AtlChatModel *
-open_model (gboolean with_adapter)
+open_file (const char *model, gboolean with_adapter)
 {
-  g_autofree char *model = atl_test_conformance ("models/stories260K.gguf");
   g_autofree char *weights = write_adapter ();
   g_autofree char *config = write_file ("adapter_config.json", CONFIG, strlen (CONFIG));
   const char *paths[] = { model, weights, config };
@@ -60,8 +61,6 @@ open_model (gboolean with_adapter)
   g_autoptr (GError) error = NULL;
   AtlChatModel *self;
 
-  if (model == NULL)
-    return NULL;
   for (guint i = 0; i < 3; i++)
     {
       maps[i] = atl_file_map_new (paths[i], &error);
@@ -72,6 +71,14 @@ open_model (gboolean with_adapter)
   for (guint i = 0; i < 3; i++)
     atl_file_map_unref (maps[i]);
   return self;
+}
+
+static AtlChatModel *
+open_model (gboolean with_adapter)
+{
+  g_autofree char *model = atl_test_conformance ("models/stories260K.gguf");
+
+  return model != NULL ? open_file (model, with_adapter) : NULL;
 }
 
 static void
@@ -185,15 +192,48 @@ test_strength (void)
   atl_backend_free (cpu);
 }
 
+/* The GPU needs programs for an adapter's matrices too, before it is loaded: of a model in eight
+ * bits none would be there. */
+static void
+test_programs (void)
+{
+  g_autofree char *path = atl_test_conformance ("models/stories260K.gguf");
+  g_autofree char *small = g_build_filename (folder, "small.gguf", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlFileMap) map = NULL;
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  AtlRequant job = { .mix = atl_mix_find ("Q8_0") };
+  AtlRequantSummary summary;
+
+  if (path == NULL)
+    return;
+  map = atl_file_map_new (path, &error);
+  g_assert_no_error (error);
+  job.cp = cp = atl_gguf_open (&map, 1, &error);
+  g_assert_no_error (error);
+  g_assert_true (atl_requant_write (&job, small, &summary, &error));
+  g_assert_no_error (error);
+  for (guint with_adapter = 0; with_adapter < 2; with_adapter++)
+    {
+      AtlChatModel *model = open_file (small, with_adapter);
+      guint64 dtypes = atl_chat_model_matrix_dtypes (model);
+
+      g_assert_cmpuint (dtypes >> ATL_DTYPE_F32 & 1, ==, with_adapter);
+      atl_chat_model_free (model);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
-  static const char *const names[] = { "adapter_model.safetensors", "adapter_config.json" };
+  static const char *const names[] = { "adapter_model.safetensors", "adapter_config.json",
+                                       "small.gguf" };
   int result;
 
   g_test_init (&argc, &argv, NULL);
   folder = g_dir_make_tmp ("atelier-adapters-XXXXXX", NULL);
   g_test_add_func ("/pipelines/adapters/strength", test_strength);
+  g_test_add_func ("/pipelines/adapters/programs", test_programs);
   result = g_test_run ();
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {

@@ -207,6 +207,8 @@ atl_chat_model_matrix_dtypes (const AtlChatModel *self)
       !atl_llm_estimate (self->checkpoint, 1, ATL_DTYPE_F16, &weights, &kv, &scratch, &info, NULL))
     return 0;
   dtypes = info.matrix_dtypes;
+  if (self->adapters->len > 0)
+    dtypes |= ATL_LLM_ADAPTER_DTYPES;
   atl_llm_info_clear (&info);
   return self->draft != NULL ? dtypes | atl_chat_model_matrix_dtypes (self->draft) : dtypes;
 }

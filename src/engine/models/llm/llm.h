@@ -75,6 +75,9 @@ AtlLlm *atl_llm_new (AtlCheckpoint *cp,
 void atl_llm_free (AtlLlm *self);
 const AtlLlmInfo *atl_llm_info (const AtlLlm *self);
 
+/* The types, 1 << AtlDType, of an adapter's matrices as uploaded. */
+#define ATL_LLM_ADAPTER_DTYPES (1ull << ATL_DTYPE_F32)
+
 /* A low-rank adapter (LoRA): a checkpoint in GGUF's form (convert/hf-adapter.h makes it of others),
  * which must live as long as it is set. */
 typedef struct
