@@ -27,9 +27,9 @@ gboolean atl_hub_file_locate (SoupSession *session,
                               GCancellable *cancellable,
                               GError **error);
 
+#define ATL_HUB_MAX_SMALL (64u << 20)
 /* Fetches one with a git_id only (ATL_HUB_MAX_SMALL bytes at most) to `target`, which must not be
  * there; its folder is. */
-#define ATL_HUB_MAX_SMALL (64u << 20)
 gboolean atl_hub_file_fetch_small (SoupSession *session,
                                    const AtlHubFile *file,
                                    const char *target,

@@ -3,8 +3,8 @@
  *   static void
  *   progress_cb (const AtlHubProgress *p, gpointer data)
  *   {
- *     gtk_progress_bar_set_fraction (bar, p->total_bytes ? (double) p->done_bytes / p->total_bytes
- * : 0);
+ *     if (p->total_bytes > 0)
+ *       gtk_progress_bar_set_fraction (bar, (double) p->done_bytes / p->total_bytes);
  *   }
  *
  * Threading: the callback runs in the main context that was the thread's default when the job was

@@ -2,8 +2,7 @@
  *
  *   g_autofree char *there = atl_starter_find (NULL, ATL_STARTER_BEST);
  *   if (there == NULL)
- *     atl_starter_fetch_async (NULL, ATL_STARTER_BEST, progress_cb, self, cancellable, done_cb,
- * self);
+ *     atl_starter_fetch_async (NULL, ATL_STARTER_BEST, progress_cb, self, NULL, done_cb, self);
  *
  * The catalogue (data/starters.json, compiled in) lists models in order of preference, each with
  * its sources. One that does not suit this machine's memory is passed over; when no source of a

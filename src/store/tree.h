@@ -36,6 +36,7 @@ typedef struct
   gint64 shown_root_id;
 } AtlTree;
 
+/* Of the chat's messages outside the trash; NULL on error. The caller's. */
 AtlTree *atl_tree_load (AtlStore *self, gint64 chat_id, GError **error);
 void atl_tree_free (AtlTree *tree);
 

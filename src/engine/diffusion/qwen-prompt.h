@@ -3,7 +3,7 @@
  *   g_auto (AtlQwenPictures) seen = { 0 };
  *   atl_qwen_look (run, picture, &seen, error);                     each picture, in order
  *   hidden = atl_qwen_encode (run, "…<|vision_start|><|image_pad|><|vision_end|>…", 1088, 64,
- * &seen, error);
+ *                            &seen, error);
  *
  * Each <|image_pad|> of the text becomes as many tokens as the vision tower has cells for its
  * picture; they stand at (p, p + row, p + column), p being where the picture begins, and the text

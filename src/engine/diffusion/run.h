@@ -90,6 +90,8 @@ typedef struct
   AtlArray *estimate;        /* (owned, nullable) during hooks.step: what the denoiser foretells */
 } AtlRun;
 
+/* Multiplications that were walked on all its backends; bytes of the weights that they were given.
+ */
 double atl_count_products (const AtlRunCount *self);
 guint64 atl_count_weights (const AtlRunCount *self);
 

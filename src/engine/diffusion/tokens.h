@@ -1,8 +1,7 @@
 /* Prompts as the ids that text encoders take.
  *
  *   gint64 n = atl_run_text_length (run, 128, 512);
- *   atl_request_add_text (request, run, "tokenizer", text, n, ATL_TEXT_END | ATL_TEXT_PAD, NULL,
- * e);
+ *   atl_request_add_text (request, run, "tokenizer", text, n, ATL_TEXT_PAD, NULL, error);
  *
  * Threading: as the run's.
  */

@@ -21,6 +21,7 @@ typedef enum
   ATL_FILE_OTHER,
 } AtlFileKind;
 
+/* `data` may be the whole file or its beginning; what is too short is ATL_FILE_OTHER. */
 AtlFileKind atl_file_kind (const guint8 *data, gsize size);
 
 /* Sets ATL_ERROR_UNSUPPORTED or ATL_ERROR_BAD_FILE with a sentence that says what the file of kind

@@ -16,6 +16,7 @@
 
 G_BEGIN_DECLS
 
+/* Whether the file begins as every .param does. */
 gboolean atl_ncnn_is_param (const guint8 *data, gsize size);
 
 /* ATL_ERROR_BAD_FILE when the two do not fit together, ATL_ERROR_UNSUPPORTED for layers other than

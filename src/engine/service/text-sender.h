@@ -15,11 +15,13 @@ G_BEGIN_DECLS
 
 typedef struct _AtlTextSender AtlTextSender;
 
+/* For the signals of `request`, one reference. */
 AtlTextSender *
 atl_text_sender_new (GDBusConnection *connection, GMainContext *context, guint request);
 AtlTextSender *atl_text_sender_ref (AtlTextSender *self);
 void atl_text_sender_unref (AtlTextSender *self);
 
+/* More of the answer, or of the reasoning; copied. */
 void atl_text_sender_push (AtlTextSender *self, const char *text, gboolean is_thinking);
 /* A token of the signal Tokens, (isdba(isd)), floating; sent with the text that follows it. */
 void atl_text_sender_push_token (AtlTextSender *self, GVariant *token);

@@ -34,6 +34,7 @@ AtlTensor *
 atl_graph_input (AtlGraph *self, const char *name, AtlDType dtype, guint n_dims, const gint64 *dim);
 /* A weight; NULL in gives NULL out, so that optional weights need no special case. */
 AtlTensor *atl_weight (AtlGraph *self, AtlWeight *weight);
+/* What a state (backend.h) holds when the run begins; ops that store write to it in place. */
 AtlTensor *atl_state (AtlGraph *self, AtlState *state);
 /* Marks (and if it is a view, copies) a tensor to be read after the run; returns it. */
 AtlTensor *atl_graph_output (AtlGraph *self, AtlTensor *t, const char *name);
@@ -50,6 +51,7 @@ AtlTensor *atl_reshape (AtlGraph *self,
 /* New dimension i is old dimension axes[i]. */
 AtlTensor *atl_permute (AtlGraph *self, AtlTensor *t, const guint *axes);
 #define atl_permute_to(g, t, ...) atl_permute ((g), (t), (guint[]){ __VA_ARGS__ })
+/* Indices start to start + n - 1 of `axis`. */
 AtlTensor *atl_slice (AtlGraph *self, AtlTensor *t, guint axis, gint64 start, gint64 n);
 /* Contiguous version: `t` itself or a copy. */
 AtlTensor *atl_contiguous (AtlGraph *self, AtlTensor *t);
@@ -182,11 +184,15 @@ AtlTensor *atl_binary (AtlGraph *self, AtlBinary op, AtlTensor *a, AtlTensor *b)
 #define atl_add(g, a, b) atl_binary ((g), ATL_ADD, (a), (b))
 #define atl_sub(g, a, b) atl_binary ((g), ATL_SUB, (a), (b))
 #define atl_mul(g, a, b) atl_binary ((g), ATL_MUL, (a), (b))
+/* Of every number, in x's shape. */
 AtlTensor *atl_act (AtlGraph *self, AtlAct act, AtlTensor *x);
 /* x * a + b */
 AtlTensor *atl_affine (AtlGraph *self, AtlTensor *x, float a, float b);
+/* x [..., 2 n], gate and value side by side (`gate_second`: value first), to [..., n]. */
 AtlTensor *atl_glu (AtlGraph *self, AtlTensor *x, AtlAct act, gboolean gate_second);
+/* Parts of the same shape but for `axis`. */
 AtlTensor *atl_concat (AtlGraph *self, guint axis, guint n, AtlTensor *const *parts);
+/* Over the innermost dimension. */
 AtlTensor *atl_softmax (AtlGraph *self, AtlTensor *x);
 
 /* x [B, H, W, C] with a 4-D weight, or [B, F, H, W, C] with a 5-D (or 4-D: every frame alone)

@@ -2,8 +2,8 @@
  * and uploaded.
  *
  *   AtlWeights *ws = atl_weights_new (cp);
- *   m->wq = atl_weights_add (ws, ATL_USE_LINEAR, il, error_out, 2, (gint64[]){ n_head * head_dim,
- * n_embd }, "blk.%u.attn_q.weight", il);
+ *   m->wq = atl_weights_add (ws, ATL_USE_LINEAR, il, 2, (gint64[]){ n_head * head_dim, n_embd },
+ *                            "blk.%u.attn_q.weight", il);
  *
  * Like the graph builder it remembers the first mistake: `atl_weights_check` reports it at the end
  * of the table.

@@ -31,6 +31,7 @@ typedef enum
   ATL_CP_LETTER = ATL_CP_UPPER | ATL_CP_LOWER | ATL_CP_OTHER_LETTER,
 } AtlCpClass;
 
+/* Bits of AtlCpClass; 0 for a control or unassigned character. */
 guint8 atl_cp_class (gunichar c);
 gboolean atl_cp_is_han (gunichar c); /* the Han script, as \p{Han} */
 

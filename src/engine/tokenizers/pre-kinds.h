@@ -19,6 +19,7 @@ typedef struct
   gboolean plain_chars; /* pieces are plain text with U+2581 for a space, not GPT-2 letters */
 } AtlPreTraits;
 
+/* All FALSE for a name that is not known. */
 AtlPreTraits atl_pre_kind_traits (const char *name);
 
 /* The first name of the kind that has exactly these scanners and treats whole words so; NULL when

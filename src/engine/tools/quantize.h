@@ -9,6 +9,8 @@
 
 G_BEGIN_DECLS
 
+/* Exit statuses: 0, 1 when it failed or was stopped (nothing is left then), 2 for a wrong call.
+ * argv[0] is the name of the command. */
 int atl_tool_quantize (int argc, char **argv);
 int atl_tool_convert (int argc, char **argv);
 

@@ -1,8 +1,7 @@
 /* Runs a component's graphs: one plan per set of input shapes, kept for the next step.
  *
  *   AtlRunner *runner = atl_runner_new (backends, n_backends);
- *   gboolean ok = atl_runner_run (runner, "decode", describe, model, inputs, outputs, cancellable,
- * error);
+ *   atl_runner_run (runner, "decode", describe, model, inputs, outputs, cancellable, error);
  *
  * `describe` builds the graph for arrays of these names and shapes: for every array it declares
  * atl_graph_input (g, array->name, array->dtype, array->n_dims, array->dim) and marks its outputs.

@@ -3,8 +3,8 @@
  * same inputs:
  *
  *   "forward_probe": "before", the tokens [B, T, D] before the first block, and, where TeaCache is
- *     fitted to the network, "probe" (Wan also "probe_projected"), what it compares from step to
- * step
+ *     fitted to the network, what it compares from step to step: "probe" (Wan also
+ *     "probe_projected")
  *   "forward_first": "before", and "hidden" and (where text goes along) "hidden_text" after the
  *     first block
  *   "forward_rest": from the inputs "hidden" and "hidden_text" on: "last", the tokens after the
@@ -54,6 +54,7 @@ typedef enum
 /* What names of attention's results begin with; of text's keys and values: "reuse.cross.". */
 #define ATL_STAGE_REUSE "reuse."
 
+/* What the request's function asks for; ATL_STAGE_WHOLE for any other function. */
 AtlStage atl_stage_of (const AtlRequest *request);
 /* Adds the request's arrays that the stage goes on from, or that stand for attention; `has_text`:
  * text goes along. FALSE with ATL_ERROR_INVALID when they are not there. */

@@ -121,6 +121,7 @@ typedef struct
   gint64 dim[ATL_MAX_DIMS];
 } AtlLlmStateShape;
 
+/* Bytes of one state of that shape. */
 guint64 atl_llm_state_bytes (const AtlLlmStateShape *shape);
 
 /* n_ctx: the context the model is opened with (longrope chooses by it). FALSE with
@@ -138,9 +139,9 @@ gboolean atl_llm_hparams_state (const AtlLlmHparams *self,
                                 guint n_ctx,
                                 AtlDType kv_dtype,
                                 AtlLlmStateShape *shape);
-/* Tokens that a windowed layer keeps of a context of n_ctx: its window, and room to go on for a
- * while before what it sees is moved. */
+/* Room of a windowed layer beside its window, to go on for a while before what it sees is moved. */
 #define ATL_LLM_LOCAL_SPARE 1024u
+/* Tokens that a windowed layer keeps of a context of n_ctx: its window and that room. */
 guint atl_llm_hparams_local_cells (const AtlLlmHparams *self, guint n_ctx);
 /* Bytes of all states of layer `il`. */
 guint64

@@ -1,12 +1,12 @@
-/* Names of the enlargers' layers.
+/* Names of the enlargers' layers; BLOCKS and UPS are how many of them the file has.
  *
- *   canonical            first files                    BSRGAN                    ncnn, n-th
- * weights conv_first           model.0                        conv_first                0
- *   body.N.rdbD.convC    model.1.sub.N.RDBD.convC.0     RRDB_trunk.N.RDBD.convC   15 N + 5 D + C -
- * 5 conv_body            model.1.sub.BLOCKS             trunk_conv                then conv_upU
- * model.3U                       upconvU                   one conv_hr              model.(3 UPS +
- * 2)              HRconv                    after conv_last            model.(3 UPS + 4) conv_last
- * another
+ *   canonical           first files                  BSRGAN                   ncnn, n-th weights
+ *   conv_first          model.0                      conv_first               0
+ *   body.N.rdbD.convC   model.1.sub.N.RDBD.convC.0   RRDB_trunk.N.RDBD.convC  15 N + 5 D + C - 5
+ *   conv_body           model.1.sub.BLOCKS           trunk_conv               the next one
+ *   conv_upU            model.(3 U)                  upconvU                  the next ones
+ *   conv_hr             model.(3 UPS + 2)            HRconv                   the next one
+ *   conv_last           model.(3 UPS + 4)            conv_last                the last one
  */
 #define G_LOG_DOMAIN "atl-models"
 
