@@ -1,6 +1,8 @@
 /* A family of picture or clip models: which parts it needs, what it can do, and its pipeline.
  *
- * Adding one: its file, a line in families.c and in meson.build, its golden cases.
+ * Adding one: its file, a line in families.c, family-list.h and meson.build, a row in knobs.c where
+ * its sampler or settings are not those of most, rows in missing.c for the published files of its
+ * parts, its golden cases.
  */
 #pragma once
 

@@ -29,8 +29,9 @@ atl_picture_open (AtlJob *job, GError **error)
     return FALSE;
   if (job->strengths != NULL && job->strengths->len > 0)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
-                   _ ("A LoRA for pictures is given with the picture, not when the model is loaded"));
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
+          _ ("A LoRA for pictures is given with the picture, not when the model is loaded"));
       return FALSE;
     }
   return TRUE;
