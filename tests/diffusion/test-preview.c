@@ -7,6 +7,7 @@
 #include "engine/diffusion/cost.h"
 #include "engine/formats/open.h"
 #include "engine/tensor/cpu/cpu.h"
+#include "opencl-fixture.h"
 #include "small-model.h"
 
 #define WIDTH 8 /* of the tiny decoder */
@@ -136,7 +137,7 @@ ask (void)
 }
 
 static GPtrArray *
-draw (AtlDiffusionModel *model, Seen *seen)
+draw_on (AtlBackend *const *backends, guint n, AtlDiffusionModel *model, Seen *seen)
 {
   g_autoptr (AtlSettings) settings = ask ();
   const AtlRunHooks hooks = { .step = step_cb, .user_data = seen };
@@ -144,10 +145,16 @@ draw (AtlDiffusionModel *model, Seen *seen)
   GPtrArray *outputs;
 
   seen->model = model;
-  atl_diffusion_model_use (model, &cpu, 1);
+  atl_diffusion_model_use (model, backends, n);
   outputs = atl_diffusion_model_run (model, settings, NULL, &hooks, NULL, &error);
   g_assert_no_error (error);
   return outputs;
+}
+
+static GPtrArray *
+draw (AtlDiffusionModel *model, Seen *seen)
+{
+  return draw_on (&cpu, 1, model, seen);
 }
 
 /* The last estimate is the finished latent: the decoder's own pixels of it are what was shown. */
@@ -262,6 +269,47 @@ test_price (void)
   g_assert_cmpfloat (with.decode, ==, without.decode);
 }
 
+/* On a device the same is seen, by the tiny decoder and by colours, and nothing of it stays there.
+ */
+static void
+test_device (void)
+{
+  static const char name[] = "taesd_decoder.safetensors";
+  g_autoptr (AtlFileMap) tiny = NULL;
+  AtlBackend *backends[2] = { opencl_fixture_open (opencl_fixture_cache_dir ()), cpu };
+
+  if (backends[0] == NULL)
+    return;
+  tiny = make_tiny (4, 0, name);
+  for (guint has_tiny = 0; has_tiny < 2; has_tiny++)
+    {
+      g_autoptr (AtlDiffusionModel) model =
+          has_tiny ? small_model_open_with ("sd15", tiny, "nearby/taesd.sft")
+                   : small_model_open ("sd15");
+      guint64 room = backends[0]->memory_free;
+      Seen expected = { .max_side = 512 }, seen = { .max_side = 512 };
+      double off = 0, colour = 0;
+
+      g_ptr_array_unref (draw (model, &expected));
+      g_ptr_array_unref (draw_on (backends, G_N_ELEMENTS (backends), model, &seen));
+      g_assert_cmpuint (seen.width, ==, has_tiny ? SIDE : CELLS);
+      g_assert_cmpuint (seen.width, ==, expected.width);
+      g_assert_cmpuint (seen.height, ==, expected.height);
+      for (guint i = 0; i < 3 * seen.width * seen.height; i++)
+        {
+          off += fabs ((double) seen.rgb[i] - expected.rgb[i]);
+          colour += fabs (seen.rgb[i] - 127.5);
+        }
+      g_assert_cmpfloat (off / (3.0 * seen.width * seen.height), <, 2);
+      g_assert_cmpfloat (colour / (3.0 * seen.width * seen.height), >, 4);
+      atl_diffusion_model_drop (model);
+      g_assert_cmpuint (backends[0]->memory_free, ==, room);
+      g_free (expected.rgb);
+      g_free (seen.rgb);
+    }
+  atl_backend_free (backends[0]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -273,6 +321,7 @@ main (int argc, char **argv)
   g_test_add_func ("/diffusion/preview/smaller", test_smaller);
   g_test_add_func ("/diffusion/preview/colours", test_colours);
   g_test_add_func ("/diffusion/preview/price", test_price);
+  g_test_add_func ("/diffusion/preview/device", test_device);
   status = g_test_run ();
   atl_backend_free (cpu);
   return status;
