@@ -25,54 +25,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/models/blocks/resnet.h"
-#include "engine/models/blocks/runner.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
 #include "engine/models/image/sd-names.h"
+#include "engine/models/image/sd-unet-private.h"
 
-#define MAX_LEVELS 6
-#define MAX_BLOCKS 5
-#define MAX_SKIPS 40
 #define RES_EPS 1e-5f
 #define TRANSFORMER_EPS 1e-6f
 #define TIME_IDS_WIDTH 256
-
-typedef struct
-{
-  AtlAffine q, k, v, out;
-} Attention;
-
-typedef struct
-{
-  AtlAffine norm1, norm2, norm3, ff_in, ff_out;
-  Attention self, cross;
-} Block;
-
-typedef struct
-{
-  AtlAffine norm, proj_in, proj_out;
-  Block *blocks; /* (owned) */
-  guint n_blocks, n_heads;
-} Transformer;
-
-typedef struct
-{
-  AtlResnet resnets[MAX_BLOCKS];
-  Transformer transformers[MAX_BLOCKS]; /* n_blocks 0: none */
-  guint n;
-  AtlAffine resample; /* w nullable */
-} Level;
-
-typedef struct
-{
-  AtlNetwork net;
-  gint64 groups;
-  AtlAffine conv_in, time1, time2, add1, add2, norm_out, conv_out; /* add: w nullable */
-  Level down[MAX_LEVELS], up[MAX_LEVELS], mid;
-  guint n_down, n_up;
-  guint heads[MAX_LEVELS]; /* from a configuration; 0 = by the rule */
-} Unet;
 
 static gboolean
 recognises (const AtlCheckpoint *cp)
@@ -83,9 +43,9 @@ recognises (const AtlCheckpoint *cp)
 }
 
 static void
-level_clear (Level *level)
+level_clear (UnetLevel *level)
 {
-  for (guint i = 0; i < MAX_BLOCKS; i++)
+  for (guint i = 0; i < UNET_MAX_BLOCKS; i++)
     g_free (level->transformers[i].blocks);
 }
 
@@ -94,190 +54,12 @@ unet_clear (gpointer model)
 {
   Unet *m = model;
 
-  for (guint i = 0; i < MAX_LEVELS; i++)
+  for (guint i = 0; i < UNET_MAX_LEVELS; i++)
     {
       level_clear (&m->down[i]);
       level_clear (&m->up[i]);
     }
   level_clear (&m->mid);
-}
-
-/* --- Weights --- */
-
-static void
-read_attention (
-    Attention *a, AtlSource *s, gint64 c, gint64 context, const char *p, const char *name)
-{
-  a->q = atl_source_linear (s, c, c, "%s.%s.to_q", p, name);
-  a->k = atl_source_linear (s, c, context, "%s.%s.to_k", p, name);
-  a->v = atl_source_linear (s, c, context, "%s.%s.to_v", p, name);
-  a->out = atl_source_linear (s, c, c, "%s.%s.to_out.0", p, name);
-}
-
-static void
-read_transformer (Transformer *t, AtlSource *s, gint64 c, guint n_heads, const char *prefix)
-{
-  g_autofree char *proj_in = g_strconcat (prefix, ".proj_in", NULL);
-  gint64 dim[ATL_MAX_DIMS];
-  guint n_dims = 0;
-
-  atl_source_shape (s, proj_in, &n_dims, dim);
-  t->n_heads = n_heads > 0 ? n_heads : n_dims == 4 ? 8 : (guint) MAX (c / 64, 1);
-  if (c % t->n_heads != 0)
-    atl_weights_fail (s->weights, _ ("%s: %u heads do not divide %" PRId64 " channels"), prefix,
-                      t->n_heads, c);
-  t->norm = atl_source_norm (s, c, FALSE, "%s.norm", prefix);
-  t->proj_in = atl_source_linear (s, c, c, "%s.proj_in", prefix);
-  t->proj_out = atl_source_linear (s, c, c, "%s.proj_out", prefix);
-  while (t->n_blocks < 64 &&
-         atl_source_has (s, "%s.transformer_blocks.%u.norm1", prefix, t->n_blocks))
-    t->n_blocks++;
-  t->blocks = g_new0 (Block, MAX (t->n_blocks, 1));
-  for (guint i = 0; i < t->n_blocks; i++)
-    {
-      g_autofree char *p = g_strdup_printf ("%s.transformer_blocks.%u", prefix, i);
-      g_autofree char *ff = g_strconcat (p, ".ff.net.0.proj", NULL);
-      Block *b = &t->blocks[i];
-      gint64 inner = atl_source_rows (s, ff);
-
-      b->norm1 = atl_source_norm (s, c, FALSE, "%s.norm1", p);
-      b->norm2 = atl_source_norm (s, c, FALSE, "%s.norm2", p);
-      b->norm3 = atl_source_norm (s, c, FALSE, "%s.norm3", p);
-      read_attention (&b->self, s, c, c, p, "attn1");
-      read_attention (&b->cross, s, c, -1, p, "attn2");
-      b->ff_in = atl_source_linear (s, inner, c, "%s", ff);
-      b->ff_out = atl_source_linear (s, c, inner > 0 ? inner / 2 : -1, "%s.ff.net.2", p);
-    }
-}
-
-/* One level of residual blocks and transformers; `skips` (nullable) are popped by an up level.
- * Returns its channels. */
-static gint64
-read_level (Level *level,
-            AtlSource *s,
-            gint64 c,
-            gint64 temb,
-            guint n_heads,
-            gint64 *skips,
-            guint *n_skips,
-            const char *prefix)
-{
-  while (level->n < MAX_BLOCKS && atl_source_has (s, "%s.resnets.%u.conv1", prefix, level->n))
-    {
-      g_autofree char *res = g_strdup_printf ("%s.resnets.%u", prefix, level->n);
-      g_autofree char *conv = g_strconcat (res, ".conv1", NULL);
-      g_autofree char *att = g_strdup_printf ("%s.attentions.%u", prefix, level->n);
-      gint64 in = c;
-
-      if (skips != NULL && *n_skips > 0)
-        in += skips[--*n_skips];
-      c = atl_source_rows (s, conv);
-      atl_resnet_init (&level->resnets[level->n], s, in, c, temb, res);
-      if (atl_source_has (s, "%s.norm", att))
-        read_transformer (&level->transformers[level->n], s, c, n_heads, att);
-      level->n++;
-    }
-  return c;
-}
-
-static void
-push_skip (AtlSource *s, gint64 *skips, guint *n, gint64 c)
-{
-  if (*n == MAX_SKIPS)
-    atl_weights_fail (s->weights, _ ("This UNet has more blocks than any known one"));
-  else
-    skips[(*n)++] = c;
-}
-
-static void
-read_weights (Unet *m, AtlSource *s)
-{
-  gint64 skips[MAX_SKIPS];
-  guint n_skips = 0;
-  gint64 width = atl_source_rows (s, "conv_in"),
-         temb = atl_source_rows (s, "time_embedding.linear_2");
-  gint64 c = width;
-
-  if (width < 1 || width % 2 != 0 || temb < 1)
-    {
-      atl_weights_fail (m->net.weights, _ ("%s holds no Stable Diffusion UNet"),
-                        atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
-      return;
-    }
-  m->conv_in = atl_source_conv (s, width, -1, 0, 3, "conv_in");
-  m->time1 = atl_source_linear (s, temb, width, "time_embedding.linear_1");
-  m->time2 = atl_source_linear (s, temb, temb, "time_embedding.linear_2");
-  if (atl_source_has (s, "add_embedding.linear_1"))
-    {
-      m->add1 = atl_source_linear (s, temb, -1, "add_embedding.linear_1");
-      m->add2 = atl_source_linear (s, temb, temb, "add_embedding.linear_2");
-    }
-
-  push_skip (s, skips, &n_skips, c);
-  for (guint i = 0; i < MAX_LEVELS && atl_source_has (s, "down_blocks.%u.resnets.0.conv1", i); i++)
-    {
-      g_autofree char *p = g_strdup_printf ("down_blocks.%u", i);
-      Level *level = &m->down[m->n_down++];
-
-      c = read_level (level, s, c, temb, m->heads[i], NULL, NULL, p);
-      for (guint k = 0; k < level->n; k++)
-        push_skip (s, skips, &n_skips, c);
-      if (atl_source_has (s, "%s.downsamplers.0.conv", p))
-        {
-          level->resample = atl_source_conv (s, c, c, 0, 3, "%s.downsamplers.0.conv", p);
-          push_skip (s, skips, &n_skips, c);
-        }
-    }
-  if (m->n_down == 0)
-    {
-      atl_weights_fail (m->net.weights, _ ("%s holds no Stable Diffusion UNet"),
-                        atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
-      return;
-    }
-  c = read_level (&m->mid, s, c, temb, m->heads[m->n_down - 1], NULL, NULL, "mid_block");
-  for (guint i = 0; i < m->n_down && atl_source_has (s, "up_blocks.%u.resnets.0.conv1", i); i++)
-    {
-      g_autofree char *p = g_strdup_printf ("up_blocks.%u", i);
-      Level *level = &m->up[m->n_up++];
-
-      c = read_level (level, s, c, temb, m->heads[m->n_down - 1 - i], skips, &n_skips, p);
-      if (atl_source_has (s, "%s.upsamplers.0.conv", p))
-        level->resample = atl_source_conv (s, c, c, 0, 3, "%s.upsamplers.0.conv", p);
-    }
-  if (n_skips != 0 || m->n_up != m->n_down || m->mid.n != 2)
-    atl_weights_fail (m->net.weights, _ ("%s: the UNet's two halves do not fit each other"),
-                      atl_checkpoint_name (atl_weights_checkpoint (m->net.weights)));
-  m->norm_out = atl_source_norm (s, c, FALSE, "conv_norm_out");
-  m->conv_out = atl_source_conv (s, -1, c, 0, 3, "conv_out");
-}
-
-/* Numbers of heads and groups, where a configuration says them. */
-static gboolean
-read_config (Unet *m, const AtlCheckpoint *cp, GError **error)
-{
-  const AtlMetaValue *heads = atl_checkpoint_meta (cp, "num_attention_heads");
-  guint64 groups = 32, one = 0;
-  GError *local = NULL;
-
-  if (heads == NULL)
-    heads = atl_checkpoint_meta (cp, "attention_head_dim");
-  if (heads != NULL && heads->type == ATL_META_ARRAY && heads->v_array.elem_type == ATL_META_INT)
-    for (gsize i = 0; i < heads->v_array.n && i < MAX_LEVELS; i++)
-      m->heads[i] = (guint) CLAMP (((gint64 *) heads->v_array.elems)[i], 0, 4096);
-  else if (heads != NULL && (heads->type == ATL_META_INT || heads->type == ATL_META_UINT))
-    {
-      one = (guint64) CLAMP (heads->v_int, 0, 4096);
-      for (guint i = 0; i < MAX_LEVELS; i++)
-        m->heads[i] = (guint) one;
-    }
-  atl_checkpoint_get_uint (cp, "norm_num_groups", 1, 4096, &groups, &local);
-  m->groups = (gint64) groups;
-  if (local != NULL)
-    {
-      g_propagate_error (error, local);
-      return FALSE;
-    }
-  return TRUE;
 }
 
 /* Residual blocks per level of an LDM file: input_blocks.0 is conv_in; the level ends at the first
@@ -308,21 +90,22 @@ unet_read (
       s->map_number = ldm_layers (cp);
     }
   else
-    while (s->map_number < MAX_LEVELS &&
+    while (s->map_number < UNET_MAX_LEVELS &&
            atl_source_has (s, "down_blocks.0.resnets.%u.conv1", s->map_number))
       s->map_number++;
   s->lora_maps[0] = atl_ldm_unet_name;
-  if (!read_config (m, cp, error))
-    return FALSE;
-  read_weights (m, s);
-  return TRUE;
+  return unet_read_weights (m, s, cp, error);
 }
 
 /* --- Forward --- */
 
 static AtlTensor *
-attend (
-    AtlGraph *g, const Attention *a, guint n_heads, AtlTensor *n, AtlTensor *context, AtlTensor *x)
+attend (AtlGraph *g,
+        const UnetAttention *a,
+        guint n_heads,
+        AtlTensor *n,
+        AtlTensor *context,
+        AtlTensor *x)
 {
   gint64 B = x->dim[0], T = x->dim[1], C = x->dim[2], d = C / n_heads;
   AtlTensor *qkv[3];
@@ -350,7 +133,7 @@ layer_norm (AtlGraph *g, AtlTensor *x, const AtlAffine *a)
 }
 
 static AtlTensor *
-transformer (AtlGraph *g, const Unet *m, const Transformer *t, AtlTensor *x, AtlTensor *context)
+transformer (AtlGraph *g, const Unet *m, const UnetTransformer *t, AtlTensor *x, AtlTensor *context)
 {
   gint64 B = x->dim[0], H = x->dim[1], W = x->dim[2], C = x->dim[3];
   AtlTensor *skip = atl_reshape_to (g, x, B, H * W, C);
@@ -360,7 +143,7 @@ transformer (AtlGraph *g, const Unet *m, const Transformer *t, AtlTensor *x, Atl
   h = atl_apply (g, atl_reshape_to (g, h, B, H * W, C), &t->proj_in);
   for (guint i = 0; i < t->n_blocks; i++)
     {
-      const Block *b = &t->blocks[i];
+      const UnetBlock *b = &t->blocks[i];
 
       h = attend (g, &b->self, t->n_heads, layer_norm (g, h, &b->norm1), NULL, h);
       h = attend (g, &b->cross, t->n_heads, layer_norm (g, h, &b->norm2), context, h);
@@ -375,7 +158,7 @@ transformer (AtlGraph *g, const Unet *m, const Transformer *t, AtlTensor *x, Atl
 static AtlTensor *
 block (AtlGraph *g,
        const Unet *m,
-       const Level *level,
+       const UnetLevel *level,
        guint i,
        AtlTensor *x,
        AtlTensor *temb,
@@ -409,7 +192,7 @@ static void
 describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
 {
   const Unet *m = model;
-  AtlTensor *skips[MAX_SKIPS];
+  AtlTensor *skips[UNET_MAX_SKIPS];
   guint n_skips = 0;
   AtlTensor *context = atl_runner_input (g, inputs, "context");
   AtlTensor *x = atl_runner_input (g, inputs, "latent");
@@ -425,7 +208,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   skips[n_skips++] = x;
   for (guint i = 0; i < m->n_down; i++)
     {
-      const Level *level = &m->down[i];
+      const UnetLevel *level = &m->down[i];
 
       for (guint k = 0; k < level->n; k++)
         skips[n_skips++] = x = block (g, m, level, k, x, temb, context);
@@ -439,7 +222,7 @@ describe (AtlGraph *g, gpointer model, GPtrArray *inputs)
   x = atl_resnet (g, &m->mid.resnets[1], x, temb, m->groups, RES_EPS);
   for (guint i = 0; i < m->n_up; i++)
     {
-      const Level *level = &m->up[i];
+      const UnetLevel *level = &m->up[i];
 
       for (guint k = 0; k < level->n; k++)
         {

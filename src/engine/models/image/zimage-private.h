@@ -37,6 +37,11 @@ typedef struct
   AtlWeight *x_pad, *text_pad, *siglip_pad; /* [1, dim]; siglip_pad nullable */
 } ZImage;
 
+/* Reads the configuration and asks the source for all weights. FALSE when the configuration makes
+ * no sense; the weights' mistakes are their table's. */
+gboolean
+zimage_read_weights (ZImage *self, AtlSource *source, const AtlCheckpoint *cp, GError **error);
+
 /* Root mean square norm with the model's eps. */
 AtlTensor *zimage_rms (AtlGraph *g, const ZImage *self, AtlTensor *x, const AtlAffine *a);
 /* x [T, dim]; time [1 or T, M] (nullable for a plain block). */
