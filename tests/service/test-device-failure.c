@@ -1,30 +1,13 @@
 /* A GPU that is lost in the middle of a chat: the answer ends in words, and the chat goes on on the
  * CPU. The service runs in this process, on PoCL with a layer that makes its calls fail. */
-#include "service-fixture.h"
+#include "gpu-world.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
-#include "opencl-fault-layer.h"
-#include "opencl-fixture.h"
-
-static void (*arm) (long at, cl_int status);
 static long (*n_calls) (void);
 
 /* Calls that fail, one a round; $ATELIER_FAULT_ROUNDS says otherwise. */
 #define N_POINTS 8
-
-static void
-open_world (World *world, AtlOpenclDevice *device)
-{
-  g_autoptr (GError) error = NULL;
-  AtlDevices *devices = atl_devices_new (TRUE, NULL, &error);
-
-  g_assert_no_error (error);
-  devices->gpu = atl_opencl_backend_new (device, opencl_fixture_cache_dir (), &error);
-  g_assert_no_error (error);
-  world_open (world, devices);
-}
 
 static void
 test_lost (void)
@@ -41,7 +24,7 @@ test_lost (void)
 
   if (device == NULL)
     return;
-  if (arm == NULL)
+  if (gpu_world_arm == NULL)
     {
       g_test_skip ("the OpenCL loader took no layer: this case did not run");
       return;
@@ -49,7 +32,7 @@ test_lost (void)
   path = world_model_path ();
   if (path == NULL)
     return;
-  open_world (&world, device);
+  gpu_world_open (&world);
   model = world_load (&world, path, "{'device': <'gpu'>}", &error);
   g_assert_no_error (error);
   on_gpu = world_ask (&world, model);
@@ -58,7 +41,7 @@ test_lost (void)
   g_assert_nonnull (strstr (on_gpu, device->name));
   first = g_strdup (world.text->str);
 
-  arm (3, CL_OUT_OF_RESOURCES);
+  gpu_world_arm (3, CL_OUT_OF_RESOURCES);
   lost = world_ask (&world, model);
   g_assert_null (lost);
   g_assert_nonnull (strstr (world.failure, "The GPU failed"));
@@ -72,7 +55,7 @@ test_lost (void)
   g_assert_nonnull (strstr (on_cpu, "the GPU failed while running"));
   g_assert_cmpstr (world.text->str, ==, first);
   g_test_message ("%s", on_cpu);
-  arm (-1, CL_SUCCESS);
+  gpu_world_arm (-1, CL_SUCCESS);
   world_close (&world);
 }
 
@@ -90,7 +73,7 @@ test_anywhere (void)
 
   if (device == NULL)
     return;
-  if (arm == NULL)
+  if (gpu_world_arm == NULL)
     {
       g_test_skip ("the OpenCL loader took no layer: this case did not run");
       return;
@@ -106,12 +89,12 @@ test_anywhere (void)
       World world;
       guint model;
 
-      arm (-1, CL_SUCCESS);
-      open_world (&world, device);
+      gpu_world_arm (-1, CL_SUCCESS);
+      gpu_world_open (&world);
       model = world_load (&world, path, "{'device': <'gpu'>}", &error);
       g_assert_no_error (error);
       /* The first round counts the calls and says what is right. */
-      arm (i == 0 ? -1 : (long) (i - 1) * MAX (n_all / (long) n, 1) % n_all, status);
+      gpu_world_arm (i == 0 ? -1 : (long) (i - 1) * MAX (n_all / (long) n, 1) % n_all, status);
       ran_on = world_ask (&world, model);
       if (i == 0)
         {
@@ -129,13 +112,13 @@ test_anywhere (void)
         }
       /* A device that is lost stays lost; one that was short of memory is tried again. */
       if (status != CL_OUT_OF_RESOURCES)
-        arm (-1, CL_SUCCESS);
+        gpu_world_arm (-1, CL_SUCCESS);
       again = world_ask (&world, model);
       g_assert_nonnull (again);
       g_assert_cmpstr (world.text->str, ==, right);
       world_close (&world);
     }
-  arm (-1, CL_SUCCESS);
+  gpu_world_arm (-1, CL_SUCCESS);
   g_test_message ("%u of %ld calls failed once: %u answers ended in words, all others were right",
                   n, n_all, n_failed);
 }
@@ -158,7 +141,7 @@ test_silent (void)
 
   if (device == NULL)
     return;
-  open_world (&world, device);
+  gpu_world_open (&world);
   fake = *world.devices->gpu->klass;
   fake.waiting_ms = fake_waiting_ms;
   world.devices->gpu->klass = &fake;
@@ -175,19 +158,10 @@ test_silent (void)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *path = NULL;
-  void *module;
-
   g_test_init (&argc, &argv, NULL);
-  atl_error_register_dbus ();
-  path = g_test_build_filename (G_TEST_BUILT, "tensor", "opencl-fault-layer.so", NULL);
-  g_setenv ("OPENCL_LAYERS", path, TRUE);
-  opencl_fixture_cache_dir ();
-  if (opencl_fixture_device () != NULL && (module = dlopen (path, RTLD_NOW | RTLD_NOLOAD)) != NULL)
-    {
-      arm = dlsym (module, "opencl_fault_layer_arm");
-      n_calls = dlsym (module, "opencl_fault_layer_n_calls");
-    }
+  gpu_world_init ();
+  if (gpu_world_layer != NULL)
+    n_calls = dlsym (gpu_world_layer, "opencl_fault_layer_n_calls");
   g_test_add_func ("/device-failure/lost", test_lost);
   g_test_add_func ("/device-failure/anywhere", test_anywhere);
   g_test_add_func ("/device-failure/silent", test_silent);

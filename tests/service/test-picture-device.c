@@ -1,21 +1,16 @@
 /* Pictures on a GPU: the same as the CPU's, in every way that its memory allows, and on the CPU
  * when it fails. The service runs in this process, on PoCL with a layer that makes its calls fail.
  */
-#include "service-fixture.h"
+#include "gpu-world.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
-#include "opencl-fault-layer.h"
-#include "opencl-fixture.h"
 #include "small-model.h"
 
 #define SIDE 64u
 #define STEPS 2u
 /* Of 255: floats are added in another order. */
 #define MOST_APART 3
-
-static void (*arm) (long at, cl_int status);
 
 /* A device whose memory is watched. */
 static AtlBackendClass watched;
@@ -44,24 +39,6 @@ watched_upload (AtlBackend *backend, AtlWeight *weight, GError **error)
 
   note_use (backend);
   return ok;
-}
-
-/* FALSE after marking the test as skipped. */
-static gboolean
-open_world (World *world)
-{
-  AtlOpenclDevice *device = opencl_fixture_device ();
-  g_autoptr (GError) error = NULL;
-  AtlDevices *devices;
-
-  if (device == NULL)
-    return FALSE;
-  devices = atl_devices_new (TRUE, NULL, &error);
-  g_assert_no_error (error);
-  devices->gpu = atl_opencl_backend_new (device, opencl_fixture_cache_dir (), &error);
-  g_assert_no_error (error);
-  world_open (world, devices);
-  return TRUE;
 }
 
 static guint
@@ -106,7 +83,7 @@ test_ways (gconstpointer family)
   guint cpu, model;
   World world;
 
-  if (!open_world (&world))
+  if (!gpu_world_open (&world))
     return;
   gpu = world.devices->gpu;
   plain = gpu->klass;
@@ -173,9 +150,9 @@ test_ways (gconstpointer family)
 static gboolean
 has_layer (void)
 {
-  if (arm == NULL)
+  if (gpu_world_arm == NULL)
     g_test_skip ("the OpenCL loader took no layer: this case did not run");
-  return arm != NULL;
+  return gpu_world_arm != NULL;
 }
 
 /* Wherever the device is lost: the CPU draws the picture, and the next. */
@@ -194,12 +171,12 @@ test_lost (void)
       World world;
       guint cpu, model;
 
-      if (!open_world (&world))
+      if (!gpu_world_open (&world))
         return;
       cpu = load (&world, folder, "{'device': <'cpu'>}");
       on_cpu = world_draw (&world, cpu, SIDE, STEPS);
       model = load (&world, folder, "{'device': <'auto'>}");
-      arm (calls[i], CL_OUT_OF_RESOURCES);
+      gpu_world_arm (calls[i], CL_OUT_OF_RESOURCES);
       drawn = world_draw (&world, model, SIDE, STEPS);
       g_assert_nonnull (drawn);
       runs_on = where (&world);
@@ -210,7 +187,7 @@ test_lost (void)
       next = world_draw (&world, model, SIDE, STEPS);
       g_assert_nonnull (next);
       g_assert_true (g_bytes_equal (next, drawn));
-      arm (-1, CL_SUCCESS);
+      gpu_world_arm (-1, CL_SUCCESS);
       world_close (&world);
     }
 }
@@ -224,7 +201,7 @@ test_no_memory (void)
   World world;
   guint cpu;
 
-  if (!has_layer () || !open_world (&world))
+  if (!has_layer () || !gpu_world_open (&world))
     return;
   cpu = load (&world, folder, "{'device': <'cpu'>}");
   on_cpu = world_draw (&world, cpu, SIDE, STEPS);
@@ -234,9 +211,9 @@ test_no_memory (void)
       g_autofree char *runs_on = NULL;
       guint model = load (&world, folder, "{'device': <'auto'>}");
 
-      arm (call, CL_MEM_OBJECT_ALLOCATION_FAILURE);
+      gpu_world_arm (call, CL_MEM_OBJECT_ALLOCATION_FAILURE);
       drawn = world_draw (&world, model, SIDE, STEPS);
-      arm (-1, CL_SUCCESS);
+      gpu_world_arm (-1, CL_SUCCESS);
       g_assert_nonnull (drawn);
       runs_on = where (&world);
       g_test_message ("%s: %s", runs_on, world.text->str);
@@ -261,7 +238,7 @@ test_shares (void)
   guint model;
   World world;
 
-  if (path == NULL || !open_world (&world))
+  if (path == NULL || !gpu_world_open (&world))
     return;
   gpu = world.devices->gpu;
   model = load (&world, folder, "{'device': <'gpu'>}");
@@ -296,7 +273,7 @@ test_enlarge (void)
   g_autofree char *folder = small_model_folder ("upscale");
   World world;
 
-  if (!open_world (&world))
+  if (!gpu_world_open (&world))
     return;
   for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
     {
@@ -312,14 +289,14 @@ test_enlarge (void)
       runs_on = where (&world);
       g_assert_cmpstr (runs_on, ==, world.devices->gpu->description);
       g_assert_cmpint (apart (on_cpu, on_gpu), <=, MOST_APART);
-      if (arm != NULL && i + 1 == G_N_ELEMENTS (files))
+      if (gpu_world_arm != NULL && i + 1 == G_N_ELEMENTS (files))
         {
           g_autoptr (GBytes) lost = NULL;
           g_autofree char *after = NULL;
 
-          arm (5, CL_OUT_OF_RESOURCES);
+          gpu_world_arm (5, CL_OUT_OF_RESOURCES);
           lost = world_enlarge (&world, gpu, 40, 2);
-          arm (-1, CL_SUCCESS);
+          gpu_world_arm (-1, CL_SUCCESS);
           g_assert_nonnull (lost);
           after = where (&world);
           g_assert_nonnull (strstr (after, "the GPU failed while running"));
@@ -332,16 +309,8 @@ test_enlarge (void)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *path = NULL;
-  void *module;
-
   g_test_init (&argc, &argv, NULL);
-  atl_error_register_dbus ();
-  path = g_test_build_filename (G_TEST_BUILT, "tensor", "opencl-fault-layer.so", NULL);
-  g_setenv ("OPENCL_LAYERS", path, TRUE);
-  opencl_fixture_cache_dir ();
-  if (opencl_fixture_device () != NULL && (module = dlopen (path, RTLD_NOW | RTLD_NOLOAD)) != NULL)
-    arm = dlsym (module, "opencl_fault_layer_arm");
+  gpu_world_init ();
   g_test_add_data_func ("/picture-device/ways/sd15", "sd15", test_ways);
   g_test_add_data_func ("/picture-device/ways/wan21", "wan21", test_ways);
   g_test_add_func ("/picture-device/lost", test_lost);
