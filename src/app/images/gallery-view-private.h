@@ -19,6 +19,7 @@ struct _AtlGalleryView
   GPtrArray *laid;     /* (nullable) the items that the rows are made of */
   guint relayout_id;
   guint changed_id;
+  gboolean is_stale; /* pictures changed since the last search */
   gint64 changed_us;
   guint near_id; /* a tick callback that looks which rows are near */
   guint near_tries;

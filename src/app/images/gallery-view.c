@@ -184,6 +184,7 @@ atl_gallery_view_refresh (AtlGalleryView *self)
   if (self->gallery == NULL)
     return;
   items = atl_gallery_search (self->gallery, words, only_starred, &error);
+  self->is_stale = FALSE;
   if (items == NULL)
     {
       atl_session_emit_notice (atl_gallery_get_session (self->gallery), error->message);
@@ -218,13 +219,15 @@ changed_later_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* A change is shown at once; what follows it closely, a little later together. */
+/* A change is shown at once; what follows it closely, a little later together; what nobody sees,
+ * when it is seen. */
 static void
 changed_cb (AtlGalleryView *self)
 {
   gint64 now = g_get_monotonic_time ();
 
-  if (self->changed_id != 0)
+  self->is_stale = TRUE;
+  if (self->changed_id != 0 || !gtk_widget_get_mapped (GTK_WIDGET (self)))
     return;
   if (now - self->changed_us > CHANGES_MS * 1000)
     {
@@ -418,6 +421,8 @@ map (GtkWidget *widget)
   AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
 
   GTK_WIDGET_CLASS (atl_gallery_view_parent_class)->map (widget);
+  if (self->is_stale)
+    atl_gallery_view_refresh (self);
   if (self->gallery != NULL)
     atl_gallery_look (self->gallery);
 }

@@ -1,6 +1,6 @@
-/* The fields that the files of the session share: pictures-session.c has model and draft,
- * pictures-inputs.c reads the pictures that go in, pictures-work.c draws and saves,
- * pictures-enlarge.c makes larger. */
+/* The fields that the files of the session share: pictures-session.c has the draft,
+ * pictures-model.c the model, pictures-inputs.c reads the pictures that go in, pictures-work.c
+ * draws and saves, pictures-enlarge.c makes larger. */
 #pragma once
 
 #include "app/images/pictures-session.h"
