@@ -241,6 +241,44 @@ atl_json_array (JsonObject *object, const char *member)
   return node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
 }
 
+char *
+atl_json_quote (const char *text)
+{
+  GString *out = g_string_new ("\"");
+
+  for (; *text != '\0'; text++)
+    switch (*text)
+      {
+      case '"':
+      case '\\':
+        g_string_append_c (out, '\\');
+        g_string_append_c (out, *text);
+        break;
+      case '\n':
+        g_string_append (out, "\\n");
+        break;
+      case '\r':
+        g_string_append (out, "\\r");
+        break;
+      case '\t':
+        g_string_append (out, "\\t");
+        break;
+      case '\b':
+        g_string_append (out, "\\b");
+        break;
+      case '\f':
+        g_string_append (out, "\\f");
+        break;
+      default:
+        if ((guint8) *text < 0x20)
+          g_string_append_printf (out, "\\u%04x", (guint8) *text);
+        else
+          g_string_append_c (out, *text);
+      }
+  g_string_append_c (out, '"');
+  return g_string_free (out, FALSE);
+}
+
 /* The shortest digits that mean the same number. */
 static gboolean
 write_double (GString *out, double value)
@@ -290,8 +328,7 @@ write_node (GString *out, JsonNode *node)
       json_object_iter_init_ordered (&iter, json_node_get_object (node));
       while (ok && json_object_iter_next_ordered (&iter, &name, &member))
         {
-          g_autoptr (JsonNode) key = json_node_init_string (json_node_alloc (), name);
-          g_autofree char *quoted = json_to_string (key, FALSE);
+          g_autofree char *quoted = atl_json_quote (name);
 
           g_string_append_printf (out, "%s%s: ", is_first ? "" : ", ", quoted);
           is_first = FALSE;
@@ -301,6 +338,12 @@ write_node (GString *out, JsonNode *node)
     }
   else if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_DOUBLE)
     ok = write_double (out, json_node_get_double (node));
+  else if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
+    {
+      g_autofree char *quoted = atl_json_quote (json_node_get_string (node));
+
+      g_string_append (out, quoted);
+    }
   else
     {
       g_autofree char *text = json_to_string (node, FALSE);

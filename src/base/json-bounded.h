@@ -21,6 +21,9 @@ JsonNode *atl_json_parse (const char *data, gsize size, const char *name, GError
 /* The value as JSON text on one line, ", " and ": " between its parts. Unlike json-glib's, numbers
  * such as 1e60 come out as what they were. NULL when a number is not finite. The caller's. */
 char *atl_json_write (JsonNode *node);
+/* The text as a string of JSON, with its quotes and the escapes that models write, too: json-glib
+ * leaves one of the control characters as it is. The caller's. */
+char *atl_json_quote (const char *text);
 
 /* Members by name with a default; a member of another type counts as absent. */
 const char *atl_json_string (JsonObject *object, const char *member, const char *fallback);

@@ -208,6 +208,7 @@ test_checkpoint (void)
 static void
 test_json_write (void)
 {
+  g_autofree char *quoted = NULL;
   static const char text[] =
       "{\"a\": [1, 1.0, 0.1, 1e+60, -2.5e-07, 123456789012345678], \"b\": {}, \"c\\n\": [], "
       "\"d\": [null, true, \"\\\"x\"]}";
@@ -220,6 +221,9 @@ test_json_write (void)
   out = atl_json_write (node);
   g_assert_cmpstr (out, ==, text);
   g_assert_null (atl_json_write (huge));
+  /* No control character stands in a string as it is. */
+  quoted = atl_json_quote ("\x01\x1f\"\\\n\f\u00fc");
+  g_assert_cmpstr (quoted, ==, "\"\\u0001\\u001f\\\"\\\\\\n\\f\u00fc\"");
 }
 
 static void

@@ -121,6 +121,52 @@ changed_model_expect (AtlCheckpoint *from, const Change *c, gboolean refused)
     changed_model_survive (from, c);
 }
 
+gboolean
+changed_model_retype (AtlTensorInfo *info, AtlDType dtype)
+{
+  static guint8 zeros[1 << 23];
+  guint64 size, n_rows = 1;
+
+  for (guint k = 0; k + 1 < info->n_dims; k++)
+    n_rows *= (guint64) info->dim[k];
+  if (!atl_dtype_row_bytes (dtype, info->n_dims > 0 ? (guint64) info->dim[info->n_dims - 1] : 1,
+                            &size))
+    return FALSE;
+  info->dtype = dtype;
+  info->data = zeros;
+  info->size_bytes = size * n_rows;
+  g_assert_cmpuint (info->size_bytes, <=, sizeof zeros);
+  return TRUE;
+}
+
+AtlMetaValue
+changed_model_number (double number)
+{
+  if (!isfinite (number) || number != floor (number) || fabs (number) > 1e18)
+    return (AtlMetaValue){ .type = ATL_META_FLOAT, .v_float = number };
+  return number >= 0.0 ? (AtlMetaValue){ .type = ATL_META_UINT, .v_uint = (guint64) number }
+                       : (AtlMetaValue){ .type = ATL_META_INT, .v_int = (gint64) number };
+}
+
+void
+changed_model_add_tests (const char *group,
+                         const GPtrArray *paths,
+                         char *(*name) (const char *path),
+                         const ChangedModelTest *tests)
+{
+  g_assert_cmpuint (paths->len, >, 10);
+  for (guint i = 0; i < paths->len; i++)
+    {
+      g_autofree char *model = name (paths->pdata[i]);
+
+      for (const ChangedModelTest *t = tests; t->name != NULL; t++)
+        {
+          g_autofree char *path = g_strdup_printf ("/models/%s/%s/%s", group, model, t->name);
+          g_test_add_data_func (path, paths->pdata[i], t->func);
+        }
+    }
+}
+
 /* --- Absurd values --- */
 
 static const guint64 wholes[] = { 0,          1,          3,          7,           255,

@@ -28,5 +28,21 @@ void changed_model_refuse (AtlCheckpoint *from, const Change *c);
 /* Either way is right, as long as it is orderly. */
 void changed_model_survive (AtlCheckpoint *from, const Change *c);
 void changed_model_expect (AtlCheckpoint *from, const Change *c, gboolean refused);
+/* Another type over the same shape, of zeros; FALSE where no reader would let that pass. */
+gboolean changed_model_retype (AtlTensorInfo *info, AtlDType dtype);
+/* The number as files have it: whole where it is whole. */
+AtlMetaValue changed_model_number (double number);
 /* Every absurd number, word and list in place of what the key has. */
 void changed_model_try_values (AtlCheckpoint *from, const char *key);
+
+/* Registers each test for each path, under "/models/", `group`, what `name` makes of the path (the
+ * caller frees) and the test's name; ended by one without a name. */
+typedef struct
+{
+  const char *name;
+  GTestDataFunc func;
+} ChangedModelTest;
+void changed_model_add_tests (const char *group,
+                              const GPtrArray *paths,
+                              char *(*name) (const char *path),
+                              const ChangedModelTest *tests);

@@ -302,15 +302,6 @@ atl_tool_set_types (const AtlToolSet *self, guint tool, const char *key)
 
 /* --- Values --- */
 
-char *
-atl_json_quote (const char *text)
-{
-  g_autoptr (JsonNode) node = json_node_new (JSON_NODE_VALUE);
-
-  json_node_set_string (node, text);
-  return atl_json_write (node);
-}
-
 /* `text` when it is one JSON value of an allowed type; Python's words count too. */
 static char *
 as_json (const char *text, AtlToolType types)

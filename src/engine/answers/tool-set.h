@@ -66,9 +66,6 @@ char *atl_tool_set_value (const AtlToolSet *self, guint tool, const char *key, c
  * wants them bare ("5" for a number) put right; NULL if there is nothing to do. The caller's. */
 char *atl_tool_set_arguments (const AtlToolSet *self, guint tool, JsonObject *arguments);
 
-/* `text` as a JSON string with its quotes; the caller's. */
-char *atl_json_quote (const char *text);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlToolSet, atl_tool_set_unref)
 
 G_END_DECLS

@@ -104,7 +104,7 @@ other_key (AtlSchemaConverter *c, GPtrArray *properties)
   atl_schema_need (c, "char");
   for (guint i = 0; i < properties->len; i++)
     {
-      char *quoted = atl_schema_json_string (((Property *) properties->pdata[i])->name);
+      char *quoted = atl_json_quote (((Property *) properties->pdata[i])->name);
 
       /* As it is spelled between the quotes. */
       quoted[strlen (quoted) - 1] = '\0';
@@ -198,7 +198,7 @@ add_property (AtlSchemaConverter *c,
   Property *property;
   g_autofree char *wanted = g_strdup_printf ("%s-%s", name, key);
   g_autofree char *value = NULL;
-  g_autofree char *quoted = atl_schema_json_string (key);
+  g_autofree char *quoted = atl_json_quote (key);
   g_autoptr (GString) body = g_string_new (NULL);
 
   for (guint i = 0; i < properties->len; i++)

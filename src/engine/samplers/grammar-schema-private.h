@@ -38,8 +38,6 @@ const char *atl_schema_need (AtlSchemaConverter *c, const char *name);
 char *atl_schema_add_rule (AtlSchemaConverter *c, const char *wanted, const char *body);
 /* Keeps the first error. */
 void atl_schema_fail (AtlSchemaConverter *c, AtlError code, const char *message);
-/* The text of a string in JSON, with its quotes and the escapes that models write. */
-char *atl_schema_json_string (const char *text);
 /* A value of the schema as the JSON text that stands for it. */
 char *atl_schema_json_text (JsonNode *node);
 

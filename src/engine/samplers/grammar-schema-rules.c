@@ -17,9 +17,10 @@ static const struct
 } builtins[] = {
   { "space", "| \" \" | \"\\n\"{1,2} [ \\t]{0,20}", "" },
   { "char", "[^\"\\\\\\x7F\\x00-\\x1F] | [\\\\] escape", "escape" },
-  /* Half of a surrogate pair alone is a string that many readers refuse. */
+  /* Half of a surrogate pair alone, or the character 0, is a string that many readers refuse. */
   { "escape",
-    "[\"\\\\bfnrt] | \"u\" ([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2} | "
+    "[\"\\\\bfnrt] | \"u\" ([1-9abcefABCEF] [0-9a-fA-F]{3} | \"0\" ([1-9a-fA-F] [0-9a-fA-F]{2} | "
+    "\"0\" ([1-9a-fA-F] [0-9a-fA-F] | \"0\" [1-9a-fA-F])) | [dD] [0-7] [0-9a-fA-F]{2} | "
     "[dD] [89abAB] [0-9a-fA-F]{2} \"\\\\u\" [dD] [c-fC-F] [0-9a-fA-F]{2})",
     "" },
   { "string", "\"\\\"\" char* \"\\\"\"", "char" },
@@ -123,45 +124,6 @@ atl_grammar_append_literal (GString *out, const char *text)
   g_string_append_c (out, '"');
 }
 
-/* The text of a string in JSON, with its quotes and the escapes that models write. */
-char *
-atl_schema_json_string (const char *text)
-{
-  GString *out = g_string_new ("\"");
-
-  for (; *text != '\0'; text++)
-    switch (*text)
-      {
-      case '"':
-      case '\\':
-        g_string_append_c (out, '\\');
-        g_string_append_c (out, *text);
-        break;
-      case '\n':
-        g_string_append (out, "\\n");
-        break;
-      case '\r':
-        g_string_append (out, "\\r");
-        break;
-      case '\t':
-        g_string_append (out, "\\t");
-        break;
-      case '\b':
-        g_string_append (out, "\\b");
-        break;
-      case '\f':
-        g_string_append (out, "\\f");
-        break;
-      default:
-        if ((guint8) *text < 0x20)
-          g_string_append_printf (out, "\\u%04x", (guint8) *text);
-        else
-          g_string_append_c (out, *text);
-      }
-  g_string_append_c (out, '"');
-  return g_string_free (out, FALSE);
-}
-
 /* A value of the schema as the JSON text that stands for it. */
 char *
 atl_schema_json_text (JsonNode *node)
@@ -169,7 +131,7 @@ atl_schema_json_text (JsonNode *node)
   GString *out;
 
   if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING)
-    return atl_schema_json_string (json_node_get_string (node));
+    return atl_json_quote (json_node_get_string (node));
   if (JSON_NODE_HOLDS_ARRAY (node))
     {
       JsonArray *array = json_node_get_array (node);
@@ -194,7 +156,7 @@ atl_schema_json_text (JsonNode *node)
       json_object_iter_init_ordered (&iter, json_node_get_object (node));
       while (json_object_iter_next_ordered (&iter, &name, &member))
         {
-          g_autofree char *key = atl_schema_json_string (name);
+          g_autofree char *key = atl_json_quote (name);
           g_autofree char *value = atl_schema_json_text (member);
 
           g_string_append_printf (out, "%s%s:%s", out->len > 1 ? "," : "", key, value);
