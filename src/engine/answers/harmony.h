@@ -15,9 +15,6 @@
 
 G_BEGIN_DECLS
 
-#define ATL_HARMONY_THINK_OPEN "<|channel|>analysis<|message|>"
-#define ATL_HARMONY_THINK_CLOSE "<|end|>"
-
 typedef struct _AtlHarmony AtlHarmony;
 
 typedef void (*AtlHarmonyTextFunc) (const char *text, gboolean is_thinking, gpointer user_data);

@@ -5,7 +5,6 @@
 
 #include "engine/samplers/grammar-private.h"
 
-#define MAX_DIGITS 16
 #define LARGEST G_GINT64_CONSTANT (9999999999999999)
 
 static void
