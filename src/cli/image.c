@@ -218,6 +218,16 @@ fail (const GError *error)
   return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? 130 : 1;
 }
 
+/* What is to be known of a picture besides. */
+static void
+tell_notice (AtlPictureJob *job)
+{
+  g_autofree char *notice = atl_dict_string (atl_picture_job_get_facts (job), ATL_INFO_NOTICE, "");
+
+  if (*notice != '\0')
+    fprintf (stderr, "%s\n", notice);
+}
+
 /* --- The stages --- */
 
 /* Loads the model at `path`. Owned; NULL with an error. */
@@ -273,6 +283,8 @@ make_pictures (AtlCliSession *session,
           wait_for (session, atl_client_create (session->client, model, request), &waiting, error);
       g_autoptr (AtlPictureJob) larger = NULL;
 
+      if (job != NULL)
+        tell_notice (job);
       if (job != NULL && upscaler != NULL)
         larger = enlarge (session, upscaler, options, job, &waiting, error);
       if (job == NULL || (upscaler != NULL && larger == NULL) ||

@@ -43,6 +43,7 @@ atl_recipe_join (GVariant *settings, GVariant *facts, guint width, guint height)
   g_variant_dict_remove (&dict, "seconds");
   g_variant_dict_remove (&dict, "runs-on");
   g_variant_dict_remove (&dict, "work");
+  g_variant_dict_remove (&dict, "notice");
   g_variant_dict_insert (&dict, "width", "u", width);
   g_variant_dict_insert (&dict, "height", "u", height);
   return g_variant_ref_sink (g_variant_dict_end (&dict));

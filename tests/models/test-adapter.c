@@ -6,6 +6,7 @@
 #include "conformance.h"
 #include "engine/convert/hf-adapter.h"
 #include "engine/formats/open.h"
+#include "engine/tensor/array.h"
 #include "model-fixture.h"
 
 static const gint32 tokens[] = { 5, 17, 42, 9, 88, 3, 61 };
@@ -168,6 +169,124 @@ test_files (void)
     }
 }
 
+/* --- PEFT's DoRA --- */
+
+#define PEFT_MODULE "base_model.model.model.layers.0.mlp.down_proj"
+
+static void
+add_number (AtlCheckpoint *cp, const char *key, double number)
+{
+  AtlMetaValue value = { .type = ATL_META_FLOAT, .v_float = number };
+
+  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+}
+
+static void
+add_flag (AtlCheckpoint *cp, const char *key)
+{
+  AtlMetaValue value = { .type = ATL_META_BOOL, .v_bool = TRUE };
+
+  g_assert_true (atl_checkpoint_add_meta (cp, key, &value, NULL));
+}
+
+static const float *
+floats_of (AtlCheckpoint *cp, const char *name)
+{
+  return (const float *) (gconstpointer) atl_checkpoint_find (cp, name)->data;
+}
+
+/* The model with m (W + f B A) / |W + f B A| in place of W, row by row. */
+static AtlCheckpoint *
+decompose (AtlCheckpoint *base, AtlCheckpoint *peft, gint64 rank, double f)
+{
+  AtlCheckpoint *cp = atl_checkpoint_new ("changed.gguf");
+  AtlTensorInfo info = *atl_checkpoint_find (base, "blk.0.ffn_down.weight");
+  const float *a = floats_of (peft, PEFT_MODULE ".lora_A.weight");
+  const float *b = floats_of (peft, PEFT_MODULE ".lora_B.weight");
+  const float *m = floats_of (peft, PEFT_MODULE ".lora_magnitude_vector");
+  g_autoptr (AtlArray) w = atl_array_from_tensor (&info, NULL);
+  gint64 rows = info.dim[0], cols = info.dim[1];
+  float *values = g_memdup2 (atl_array_f32 (w), (gsize) (rows * cols) * sizeof (float));
+
+  for (gint64 i = 0; i < rows; i++)
+    {
+      double squares = 0;
+
+      for (gint64 j = 0; j < cols; j++)
+        {
+          double sum = values[i * cols + j];
+
+          for (gint64 k = 0; k < rank; k++)
+            sum += f * b[i * rank + k] * a[k * cols + j];
+          values[i * cols + j] = (float) sum;
+          squares += sum * sum;
+        }
+      for (gint64 j = 0; j < cols; j++)
+        values[i * cols + j] *= (float) (m[i] / sqrt (squares));
+    }
+  atl_checkpoint_set_base (cp, base);
+  atl_checkpoint_take (cp, values, g_free);
+  info.dtype = ATL_DTYPE_F32;
+  info.data = (const guint8 *) values;
+  info.size_bytes = (gsize) (rows * cols) * sizeof (float);
+  g_assert_true (atl_checkpoint_add_tensor (cp, &info, NULL));
+  for (guint i = 0; i < atl_checkpoint_n_tensors (base); i++)
+    if (strcmp (atl_checkpoint_tensor (base, i)->name, info.name) != 0)
+      g_assert_true (atl_checkpoint_add_tensor (cp, atl_checkpoint_tensor (base, i), NULL));
+  for (guint i = 0; i < atl_checkpoint_n_meta (base); i++)
+    {
+      const char *key = atl_checkpoint_meta_key (base, i);
+
+      g_assert_true (atl_checkpoint_add_meta (cp, key, atl_checkpoint_meta (base, key), NULL));
+    }
+  return cp;
+}
+
+static void
+test_dora (void)
+{
+  g_autoptr (AtlCheckpoint) cp = model_fixture_open ("llm-llama2", "model.gguf");
+  const AtlTensorInfo *w = atl_checkpoint_find (cp, "blk.0.ffn_down.weight");
+  g_autoptr (AtlCheckpoint) peft = atl_checkpoint_new ("adapter_model.safetensors");
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlCheckpoint) adapter = NULL, changed = NULL;
+  g_autoptr (AtlLlm) llm = model_fixture_load (cp, model_fixture_cpu (TRUE));
+  g_autoptr (AtlLlm) other = NULL;
+  g_autofree float *plain = answer (llm);
+  g_autofree float *got = NULL, *want = NULL;
+  guint n = atl_llm_info (llm)->n_vocab;
+  float *m = g_new (float, w->dim[0]);
+  AtlTensorInfo vector = { .name = PEFT_MODULE ".lora_magnitude_vector",
+                           .dtype = ATL_DTYPE_F32,
+                           .n_dims = 1,
+                           .dim = { w->dim[0] },
+                           .data = (const guint8 *) m,
+                           .size_bytes = (gsize) w->dim[0] * sizeof *m };
+
+  add_matrix (peft, PEFT_MODULE ".lora_A.weight", 4, w->dim[1], rand);
+  add_matrix (peft, PEFT_MODULE ".lora_B.weight", w->dim[0], 4, rand);
+  for (gint64 i = 0; i < w->dim[0]; i++)
+    m[i] = (float) g_rand_double_range (rand, 0.5, 2);
+  atl_checkpoint_take (peft, m, g_free);
+  g_assert_true (atl_checkpoint_add_tensor (peft, &vector, NULL));
+  add_number (peft, "adapter_config.lora_alpha", 6);
+  /* Neither is this layer's. */
+  add_number (peft, "adapter_config.alpha_pattern.proj", 100);
+  add_number (peft, "adapter_config.alpha_pattern.up_proj", 50);
+  add_flag (peft, "adapter_config.use_dora");
+  adapter = atl_hf_adapter_adopt (peft, cp, &error);
+  g_assert_no_error (error);
+  g_assert_true (atl_llm_set_adapters (llm, &(AtlLlmAdapter){ adapter, 1 }, 1, &error));
+  g_assert_no_error (error);
+  got = answer (llm);
+  changed = decompose (cp, peft, 4, 6.0 / 4);
+  other = model_fixture_load (changed, model_fixture_cpu (TRUE));
+  want = answer (other);
+  g_assert_cmpfloat (model_fixture_distance (want, plain, n), >, 0.01);
+  g_assert_cmpfloat (model_fixture_distance (got, want, n), <, 1e-4);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -177,6 +296,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/adapter/strength", test_strength);
   g_test_add_func ("/models/adapter/refused", test_refused);
   g_test_add_func ("/models/adapter/files", test_files);
+  g_test_add_func ("/models/adapter/dora", test_dora);
   result = g_test_run ();
   model_fixture_end ();
   return result;

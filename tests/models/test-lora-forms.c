@@ -7,362 +7,14 @@
 #include "engine/formats/open.h"
 #include "engine/models/component.h"
 
+#include "lora-forms.h"
 #include "model-fixture.h"
 #include "opencl-fixture.h"
 
-#define ALPHA 3.0
 /* Float32 in another order; half precision; float32 on the device. */
 #define TOLERANCE_EXACT 2e-5
 #define TOLERANCE_FAST 4e-3
 #define TOLERANCE_DEVICE 1e-4
-
-/* --- A form at work --- */
-
-/* One layer of the model [out, in, k * k], and what a form makes of it. */
-typedef struct
-{
-  AtlCheckpoint *lora;
-  GRand *rand;
-  const char *module;
-  gint64 out, in, k;
-  double *d; /* (owned) the change, without alpha / rank */
-  double factor;
-  double *gains; /* (owned) (nullable) DoRA's magnitudes */
-  gboolean is_by_input;
-  float *bias; /* (nullable) what is added to the bias */
-} Layer;
-
-typedef struct
-{
-  const char *name;
-  enum
-  {
-    LINEAR,
-    CONV,
-    NORM,
-  } kind;
-  void (*make) (Layer *layer);
-} Form;
-
-/* A tensor of the LoRA with small numbers; they live as long as it does. */
-static float *
-add (Layer *layer, const char *suffix, guint n_dims, const gint64 *dim)
-{
-  g_autofree char *name = g_strdup_printf ("unet.%s.%s", layer->module, suffix);
-  AtlTensorInfo info = { .name = name, .dtype = ATL_DTYPE_F32, .n_dims = n_dims };
-  gsize n = 1;
-  float *values;
-
-  for (guint i = 0; i < n_dims; i++)
-    {
-      info.dim[i] = dim[i];
-      n *= (gsize) dim[i];
-    }
-  values = g_new (float, n);
-  for (gsize i = 0; i < n; i++)
-    values[i] = (float) g_rand_double_range (layer->rand, -0.3, 0.3);
-  atl_checkpoint_take (layer->lora, values, g_free);
-  info.data = (const guint8 *) values;
-  info.size_bytes = n * sizeof (float);
-  g_assert_true (atl_checkpoint_add_tensor (layer->lora, &info, NULL));
-  return values;
-}
-
-#define ADD(layer, suffix, ...)                                                                    \
-  add ((layer), (suffix), sizeof ((gint64[]){ __VA_ARGS__ }) / sizeof (gint64),                    \
-       (gint64[]){ __VA_ARGS__ })
-
-static void
-add_alpha (Layer *layer, gint64 rank)
-{
-  *ADD (layer, "alpha", 1) = (float) ALPHA;
-  layer->factor = ALPHA / (double) rank;
-}
-
-/* d [rows, cols] += a [rows, n] . b [n, cols] */
-static void
-multiply (double *d, const float *a, const float *b, gint64 rows, gint64 n, gint64 cols)
-{
-  for (gint64 i = 0; i < rows; i++)
-    for (gint64 j = 0; j < cols; j++)
-      for (gint64 k = 0; k < n; k++)
-        d[i * cols + j] += (double) a[i * n + k] * b[k * cols + j];
-}
-
-/* out [p, r, k] = sum core[i, j, k] * w_b[j, r] * w_a(i, p); w_a is [i, p], or [p, i] as an up. */
-static void
-rebuild (double *out,
-         const float *core,
-         const float *w_a,
-         const float *w_b,
-         gint64 rank,
-         gint64 p,
-         gint64 r,
-         gint64 k,
-         gboolean is_up)
-{
-  for (gint64 x = 0; x < p; x++)
-    for (gint64 y = 0; y < r; y++)
-      for (gint64 z = 0; z < k; z++)
-        for (gint64 i = 0; i < rank; i++)
-          for (gint64 j = 0; j < rank; j++)
-            out[(x * r + y) * k + z] += (double) core[(i * rank + j) * k + z] * w_b[j * r + y] *
-                                        w_a[is_up ? x * rank + i : i * p + x];
-}
-
-static void
-kronecker (Layer *l, const double *w1, gint64 out1, gint64 in1, const double *w2)
-{
-  gint64 out2 = l->out / out1, in2 = l->in / in1;
-
-  for (gint64 i = 0; i < l->out; i++)
-    for (gint64 j = 0; j < l->in; j++)
-      for (gint64 k = 0; k < l->k; k++)
-        l->d[(i * l->in + j) * l->k + k] =
-            w1[i / out2 * in1 + j / in2] * w2[(i % out2 * in2 + j % in2) * l->k + k];
-}
-
-static double *
-widen (const float *values, gint64 n)
-{
-  double *out = g_new (double, n);
-
-  for (gint64 i = 0; i < n; i++)
-    out[i] = values[i];
-  return out;
-}
-
-/* --- The forms --- */
-
-static void
-make_pair (Layer *l)
-{
-  float *down, *up;
-
-  if (l->k == 1)
-    down = ADD (l, "lora_A.weight", 3, l->in);
-  else
-    down = ADD (l, "lora_down.weight", 3, l->in, 3, 3);
-  up = l->k == 1 ? ADD (l, "lora_B.weight", l->out, 3) : ADD (l, "lora_up.weight", l->out, 3, 1, 1);
-  add_alpha (l, 3);
-  multiply (l->d, up, down, l->out, 3, l->in * l->k);
-}
-
-/* No alpha, of higher rank than the layer, and as one matrix where there is a kernel. */
-static void
-make_wide (Layer *l)
-{
-  float *down = ADD (l, "lora.down.weight", 40, l->in * l->k);
-  float *up = ADD (l, "lora.up.weight", l->out, 40);
-
-  multiply (l->d, up, down, l->out, 40, l->in * l->k);
-}
-
-static void
-make_tucker (Layer *l)
-{
-  float *down = ADD (l, "lora_down.weight", 3, l->in, 1, 1);
-  float *mid = ADD (l, "lora_mid.weight", 3, 3, 3, 3);
-  float *up = ADD (l, "lora_up.weight", l->out, 3, 1, 1);
-
-  add_alpha (l, 3);
-  rebuild (l->d, mid, up, down, 3, l->out, l->in, l->k, TRUE);
-}
-
-static void
-make_loha_of (Layer *l, gint64 rank, gboolean has_cores)
-{
-  gint64 rows = has_cores ? rank : l->out, cols = has_cores ? l->out : rank;
-  gint64 width = has_cores ? l->in : l->in * l->k, n = l->out * l->in * l->k;
-  float *w1_a = ADD (l, "hada_w1_a", rows, cols), *w1_b = ADD (l, "hada_w1_b", rank, width);
-  float *w2_a = ADD (l, "hada_w2_a", rows, cols), *w2_b = ADD (l, "hada_w2_b", rank, width);
-  g_autofree double *second = g_new0 (double, n);
-
-  if (has_cores)
-    {
-      float *t1 = ADD (l, "hada_t1", rank, rank, 3, 3), *t2 = ADD (l, "hada_t2", rank, rank, 3, 3);
-
-      rebuild (l->d, t1, w1_a, w1_b, rank, l->out, l->in, l->k, FALSE);
-      rebuild (second, t2, w2_a, w2_b, rank, l->out, l->in, l->k, FALSE);
-    }
-  else
-    {
-      multiply (l->d, w1_a, w1_b, l->out, rank, width);
-      multiply (second, w2_a, w2_b, l->out, rank, width);
-    }
-  for (gint64 i = 0; i < n; i++)
-    l->d[i] *= second[i];
-  add_alpha (l, rank);
-}
-
-static void
-make_loha (Layer *l)
-{
-  make_loha_of (l, 2, FALSE);
-}
-
-static void
-make_loha_high (Layer *l)
-{
-  make_loha_of (l, 8, FALSE);
-}
-
-static void
-make_loha_cores (Layer *l)
-{
-  make_loha_of (l, 3, TRUE);
-}
-
-static float *
-add_second (Layer *l, const char *suffix, gint64 out2, gint64 in2)
-{
-  return l->k == 1 ? ADD (l, suffix, out2, in2) : ADD (l, suffix, out2, in2, 3, 3);
-}
-
-/* Both factors whole: alpha scales nothing. */
-static void
-make_lokr (Layer *l)
-{
-  float *w1 = ADD (l, "lokr_w1", 4, 2), *w2 = add_second (l, "lokr_w2", l->out / 4, l->in / 2);
-  g_autofree double *first = widen (w1, 8);
-  g_autofree double *second = widen (w2, l->out / 4 * (l->in / 2) * l->k);
-
-  *ADD (l, "alpha", 1) = (float) ALPHA;
-  kronecker (l, first, 4, 2, second);
-}
-
-/* Both of them products. */
-static void
-make_lokr_products (Layer *l)
-{
-  gint64 out2 = l->out / 2, in2 = l->in / 4;
-  float *w1_a = ADD (l, "lokr_w1_a", 2, 3), *w1_b = ADD (l, "lokr_w1_b", 3, 4);
-  float *w2_a = ADD (l, "lokr_w2_a", out2, 3), *w2_b = ADD (l, "lokr_w2_b", 3, in2 * l->k);
-  g_autofree double *first = g_new0 (double, 8);
-  g_autofree double *second = g_new0 (double, out2 *in2 * l->k);
-
-  multiply (first, w1_a, w1_b, 2, 3, 4);
-  multiply (second, w2_a, w2_b, out2, 3, in2 * l->k);
-  add_alpha (l, 3);
-  kronecker (l, first, 2, 4, second);
-}
-
-static void
-make_lokr_core (Layer *l)
-{
-  gint64 out2 = l->out / 2, in2 = l->in / 4;
-  float *w1 = ADD (l, "lokr_w1", 2, 4), *core = ADD (l, "lokr_t2", 3, 3, 3, 3);
-  float *w2_a = ADD (l, "lokr_w2_a", 3, out2), *w2_b = ADD (l, "lokr_w2_b", 3, in2);
-  g_autofree double *first = widen (w1, 8);
-  g_autofree double *second = g_new0 (double, out2 *in2 * l->k);
-
-  rebuild (second, core, w2_a, w2_b, 3, out2, in2, l->k, FALSE);
-  add_alpha (l, 3);
-  kronecker (l, first, 2, 4, second);
-}
-
-static void
-make_whole (Layer *l)
-{
-  float *diff = l->k == 1 ? ADD (l, "diff", l->out, l->in) : ADD (l, "diff", l->out, l->in, 3, 3);
-
-  l->bias = ADD (l, "diff_b", l->out);
-  for (gint64 i = 0; i < l->out * l->in * l->k; i++)
-    l->d[i] = diff[i];
-}
-
-static void
-make_norm (Layer *l)
-{
-  float *diff = ADD (l, "w_norm", l->out);
-
-  l->bias = ADD (l, "b_norm", l->out);
-  for (gint64 i = 0; i < l->out; i++)
-    l->d[i] = diff[i];
-}
-
-static void
-add_magnitudes (Layer *l, const char *suffix, gboolean is_by_input)
-{
-  gint64 n = is_by_input ? l->in : l->out;
-  float *m = is_by_input ? ADD (l, suffix, 1, l->in) : ADD (l, suffix, l->out);
-
-  l->gains = g_new (double, n);
-  l->is_by_input = is_by_input;
-  for (gint64 i = 0; i < n; i++)
-    l->gains[i] = m[i] += 1.5f;
-}
-
-static void
-make_dora (Layer *l)
-{
-  make_pair (l);
-  add_magnitudes (l, "dora_scale", FALSE);
-}
-
-static void
-make_dora_peft (Layer *l)
-{
-  make_pair (l);
-  add_magnitudes (l, "lora_magnitude_vector", FALSE);
-}
-
-static void
-make_dora_input (Layer *l)
-{
-  make_pair (l);
-  add_magnitudes (l, "dora_scale", TRUE);
-}
-
-static void
-make_dora_loha (Layer *l)
-{
-  make_loha (l);
-  add_magnitudes (l, "dora_scale", FALSE);
-}
-
-static void
-make_dora_loha_high (Layer *l)
-{
-  make_loha_high (l);
-  add_magnitudes (l, "dora_scale", TRUE);
-}
-
-static void
-make_dora_lokr (Layer *l)
-{
-  make_lokr_products (l);
-  add_magnitudes (l, "dora_scale", FALSE);
-}
-
-static const Form forms[] = {
-  { "pair", LINEAR, make_pair },
-  { "pair-conv", CONV, make_pair },
-  { "wide", LINEAR, make_wide },
-  { "wide-conv", CONV, make_wide },
-  { "tucker", CONV, make_tucker },
-  { "loha", LINEAR, make_loha },
-  { "loha-conv", CONV, make_loha },
-  { "loha-high", LINEAR, make_loha_high },
-  { "loha-cores", CONV, make_loha_cores },
-  { "lokr", LINEAR, make_lokr },
-  { "lokr-conv", CONV, make_lokr },
-  { "lokr-products", LINEAR, make_lokr_products },
-  { "lokr-products-conv", CONV, make_lokr_products },
-  { "lokr-core", CONV, make_lokr_core },
-  { "whole", LINEAR, make_whole },
-  { "whole-conv", CONV, make_whole },
-  { "norm", NORM, make_norm },
-  { "dora", LINEAR, make_dora },
-  { "dora-conv", CONV, make_dora },
-  { "dora-peft", LINEAR, make_dora_peft },
-  { "dora-input", LINEAR, make_dora_input },
-  { "dora-input-conv", CONV, make_dora_input },
-  { "dora-loha", LINEAR, make_dora_loha },
-  { "dora-loha-high", LINEAR, make_dora_loha_high },
-  { "dora-lokr", LINEAR, make_dora_lokr },
-  { "dora-lokr-conv", CONV, make_dora_lokr },
-};
 
 /* --- Models --- */
 
@@ -386,15 +38,16 @@ open_unet (void)
 
 /* The name of the n-th layer of a kind that has a bias, without ".weight"; the caller frees. */
 static char *
-pick (const Form *form, guint n)
+pick (const LoraForm *form, guint n)
 {
   for (guint i = 0; i < atl_checkpoint_n_tensors (unet); i++)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (unet, i);
-      gboolean is_it = form->kind == LINEAR ? info->n_dims == 2 && strstr (info->name, ".ff.net.")
-                       : form->kind == CONV ? info->n_dims == 4 && info->dim[2] == 3 &&
-                                                  strstr (info->name, "resnets")
-                                            : info->n_dims == 1 && strstr (info->name, ".norm2.");
+      gboolean is_it =
+          form->kind == LORA_FORM_LINEAR ? info->n_dims == 2 && strstr (info->name, ".ff.net.")
+          : form->kind == LORA_FORM_CONV
+              ? info->n_dims == 4 && info->dim[2] == 3 && strstr (info->name, "resnets")
+              : info->n_dims == 1 && strstr (info->name, ".norm2.");
 
       if (is_it && g_str_has_suffix (info->name, ".weight") && n-- == 0)
         return g_strndup (info->name, strlen (info->name) - strlen (".weight"));
@@ -406,11 +59,15 @@ static double *
 numbers_of (const char *name, gint64 *n)
 {
   g_autoptr (GError) error = NULL;
+  double *out;
   g_autoptr (AtlArray) a = atl_array_from_tensor (atl_checkpoint_find (unet, name), &error);
 
   g_assert_no_error (error);
   *n = atl_array_n_elems (a);
-  return widen (atl_array_f32 (a), *n);
+  out = g_new (double, *n);
+  for (gint64 i = 0; i < *n; i++)
+    out[i] = atl_array_f32 (a)[i];
+  return out;
 }
 
 /* Puts W + s (C - W) into the model under the layer's name. */
@@ -430,7 +87,7 @@ put (AtlCheckpoint *model, const char *name, const double *values, gint64 n)
 }
 
 static void
-put_changed (AtlCheckpoint *model, const Layer *l, double strength)
+put_changed (AtlCheckpoint *model, const LoraLayer *l, double strength)
 {
   g_autofree char *weight = g_strconcat (l->module, ".weight", NULL);
   g_autofree char *bias = g_strconcat (l->module, ".bias", NULL);
@@ -460,29 +117,22 @@ put_changed (AtlCheckpoint *model, const Layer *l, double strength)
 }
 
 static void
-layer_init (Layer *l, AtlCheckpoint *lora, GRand *rand, const Form *form, const char *module)
+layer_init (
+    LoraLayer *l, AtlCheckpoint *lora, GRand *rand, const LoraForm *form, const char *module)
 {
   g_autofree char *weight = g_strconcat (module, ".weight", NULL);
   const AtlTensorInfo *info = atl_checkpoint_find (unet, weight);
 
-  *l = (Layer){ .lora = lora, .rand = rand, .module = module, .factor = 1 };
+  *l = (LoraLayer){ .lora = lora, .rand = rand, .module = module };
   l->out = info->dim[0];
   l->in = info->n_dims > 1 ? info->dim[1] : 1;
   l->k = info->n_dims == 4 ? info->dim[2] * info->dim[3] : 1;
-  l->d = g_new0 (double, l->out * l->in * l->k);
-  form->make (l);
-}
-
-static void
-layer_clear (Layer *l)
-{
-  g_free (l->d);
-  g_free (l->gains);
+  lora_layer_make (l, form);
 }
 
 /* The model with other numbers in the layers. */
 static AtlCheckpoint *
-change_model (const Layer *layers, guint n, double strength)
+change_model (const LoraLayer *layers, guint n, double strength)
 {
   AtlCheckpoint *model = atl_checkpoint_new ("changed.safetensors");
 
@@ -557,7 +207,8 @@ forward_without (AtlBackend *backend)
 
 /* The layers under the LoRA, from strength to strength, against the changed models. */
 static void
-compare (const Layer *layers, guint n, AtlCheckpoint *lora, AtlBackend *backend, double tolerance)
+compare (
+    const LoraLayer *layers, guint n, AtlCheckpoint *lora, AtlBackend *backend, double tolerance)
 {
   static const float strengths[] = { 1, -0.6f };
   g_autoptr (AtlArray) without = forward_without (backend);
@@ -592,15 +243,15 @@ compare (const Layer *layers, guint n, AtlCheckpoint *lora, AtlBackend *backend,
 static void
 test_form (gconstpointer data)
 {
-  const Form *form = data;
+  const LoraForm *form = data;
   g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
   g_autoptr (GRand) rand = g_rand_new_with_seed (7);
   g_autofree char *module = pick (form, 0);
-  Layer layer;
+  LoraLayer layer;
 
   layer_init (&layer, lora, rand, form, module);
   compare (&layer, 1, lora, model_fixture_cpu (TRUE), TOLERANCE_EXACT);
-  layer_clear (&layer);
+  lora_layer_clear (&layer);
 }
 
 /* All of them in one file, each for a layer of its own as far as there are as many. */
@@ -610,10 +261,11 @@ compare_all (AtlBackend *backend, double tolerance)
   g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
   g_autoptr (GRand) rand = g_rand_new_with_seed (11);
   g_autoptr (GPtrArray) modules = g_ptr_array_new_with_free_func (g_free);
-  Layer layers[G_N_ELEMENTS (forms)];
-  guint n = 0, n_of[NORM + 1] = { 0 };
+  guint n_forms, n = 0, n_of[LORA_FORM_NORM + 1] = { 0 };
+  const LoraForm *forms = lora_forms (&n_forms);
+  g_autofree LoraLayer *layers = g_new0 (LoraLayer, n_forms);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (forms); i++)
+  for (guint i = 0; i < n_forms; i++)
     {
       char *module = pick (&forms[i], n_of[forms[i].kind]++);
 
@@ -622,10 +274,10 @@ compare_all (AtlBackend *backend, double tolerance)
       g_ptr_array_add (modules, module);
       layer_init (&layers[n++], lora, rand, &forms[i], module);
     }
-  g_test_message ("%u of %u forms", n, (guint) G_N_ELEMENTS (forms));
+  g_test_message ("%u of %u forms", n, n_forms);
   compare (layers, n, lora, backend, tolerance);
   for (guint i = 0; i < n; i++)
-    layer_clear (&layers[i]);
+    lora_layer_clear (&layers[i]);
 }
 
 static void
@@ -648,11 +300,14 @@ test_device (void)
 int
 main (int argc, char **argv)
 {
+  const LoraForm *forms;
+  guint n_forms;
   int status;
 
   g_test_init (&argc, &argv, NULL);
   open_unet ();
-  for (gsize i = 0; i < G_N_ELEMENTS (forms); i++)
+  forms = lora_forms (&n_forms);
+  for (guint i = 0; i < n_forms; i++)
     {
       g_autofree char *path = g_strconcat ("/models/lora-forms/", forms[i].name, NULL);
 

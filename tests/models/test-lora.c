@@ -194,6 +194,42 @@ test_odd_alpha (void)
     }
 }
 
+/* What the model has no place for is left out, and told. */
+static void
+test_partly (void)
+{
+  g_autoptr (AtlCheckpoint) cp = open_unet ();
+  const AtlTensorInfo *q = atl_checkpoint_find (cp, strchr (Q ".weight", '.') + 1);
+  g_autofree float *zeros = g_new0 (float, 4 * MAX (q->dim[0], q->dim[1]));
+  g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("ink.safetensors");
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (AtlComponent) unet = NULL;
+      g_autoptr (GError) error = NULL;
+
+      if (i == 0)
+        {
+          add_tensor (lora, Q ".lora_A.weight", ATL_DTYPE_F32, 4, q->dim[1], zeros);
+          add_tensor (lora, Q ".lora_B.weight", ATL_DTYPE_F32, q->dim[0], 4, zeros);
+        }
+      else
+        {
+          add_tensor (lora, "lora_unet_elsewhere.lora_down.weight", ATL_DTYPE_F32, 4, 8, zeros);
+          add_tensor (lora, "lora_unet_elsewhere.lora_up.weight", ATL_DTYPE_F32, 8, 4, zeros);
+        }
+      unet = load (lora, &error);
+      g_assert_no_error (error);
+      if (i == 0)
+        g_assert_null (atl_component_notice (unet));
+      else
+        {
+          g_assert_nonnull (strstr (atl_component_notice (unet), "ink.safetensors"));
+          g_assert_nonnull (strstr (atl_component_notice (unet), "elsewhere"));
+        }
+    }
+}
+
 /* --- Strength --- */
 
 /* One pass of the UNet; the caller's. */
@@ -324,6 +360,7 @@ main (int argc, char **argv)
   g_test_add_func ("/models/lora/contradictions", test_contradictions);
   g_test_add_func ("/models/lora/beyond", test_beyond);
   g_test_add_func ("/models/lora/odd-alpha", test_odd_alpha);
+  g_test_add_func ("/models/lora/partly", test_partly);
   g_test_add_func ("/models/lora/strength", test_strength);
   status = g_test_run ();
   model_fixture_end ();

@@ -149,6 +149,41 @@ test_loras (void)
     }
 }
 
+/* The authors have the shift before the scale, diffusers after it: a change is where its own names
+ * say. */
+static void
+test_halves (void)
+{
+  static const char *const names[] = { "lora_unet_final_layer_adaLN_modulation_1",
+                                       "transformer.norm_out.linear" };
+  g_autoptr (AtlCheckpoint) plain = open_flux (TRUE);
+  g_autoptr (AtlArray) unchanged = forward (plain, NULL, 0);
+  g_autofree float *numbers = g_new (float, RANK * 3 * D);
+  g_autofree float *turned = g_new (float, RANK * 2 * D);
+  AtlArray *out[2];
+
+  for (gint i = 0; i < RANK * 3 * D; i++)
+    numbers[i] = (float) (i * 7 % 13 - 6) * 0.08f;
+  memcpy (turned, numbers + RANK * D, RANK * D * sizeof *turned);
+  memcpy (turned + RANK * D, numbers, RANK * D * sizeof *turned);
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (AtlCheckpoint) cp = atl_checkpoint_new ("lora.safetensors");
+      g_autofree char *down = g_strconcat (names[i], ".lora_down.weight", NULL);
+      g_autofree char *up = g_strconcat (names[i], ".lora_up.weight", NULL);
+      AtlLoraFile lora = { cp, 1.0f };
+
+      add_tensor (cp, down, RANK, D, numbers);
+      add_tensor (cp, up, 2 * D, RANK, i == 0 ? numbers : turned);
+      out[i] = forward (plain, &lora, 1);
+    }
+  g_assert_cmpfloat (atl_array_rel_l2 (out[0], unchanged), >, 1e-2);
+  /* One of them is made again in float32. */
+  g_assert_cmpfloat (atl_array_rel_l2 (out[0], out[1]), <, 1e-3);
+  atl_array_free (out[0]);
+  atl_array_free (out[1]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -157,6 +192,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/models/low-rank/same", test_same);
   g_test_add_func ("/models/low-rank/loras", test_loras);
+  g_test_add_func ("/models/low-rank/halves", test_halves);
   status = g_test_run ();
   model_fixture_end ();
   return status;

@@ -3,7 +3,9 @@
  * "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" [r, in] and ".lora_B.weight"
  * [out, r] change q_proj.weight by scale * B A; scale = lora_alpha / r, or lora_alpha / sqrt(r)
  * with use_rslora; alpha_pattern may give modules their own alpha (peft 0.21,
- * tuners/lora/layer.py). The scale goes into B, as GGUF has one alpha for all. */
+ * tuners/lora/layer.py). The scale goes into B, as GGUF has one alpha for all. With use_dora there
+ * is
+ * ".lora_magnitude_vector" [out], too. */
 #define G_LOG_DOMAIN "atl-convert"
 
 #include "engine/convert/hf-adapter.h"
@@ -14,6 +16,8 @@
 
 #include "engine/convert/hf-families.h"
 #include "engine/tensor/quants/dequant.h"
+
+#define ALPHA_PATTERN "adapter_config.alpha_pattern."
 
 typedef struct
 {
@@ -72,7 +76,8 @@ is_on (const Adoption *self, const char *name)
 static gboolean
 check_config (Adoption *self, GError **error)
 {
-  static const char *const unknown[] = { "use_dora", "lora_bias", "fan_in_fan_out" };
+  static const char *const unknown[] = { "lora_bias", "fan_in_fan_out" };
+  const char *start = atl_checkpoint_get_string (self->cp, "adapter_config.init_lora_weights");
   const char *type = atl_checkpoint_get_string (self->cp, "adapter_config.peft_type");
   const char *bias = atl_checkpoint_get_string (self->cp, "adapter_config.bias");
 
@@ -89,6 +94,20 @@ check_config (Adoption *self, GError **error)
   if (bias != NULL && strcmp (bias, "none") != 0)
     return fail (self, ATL_ERROR_UNSUPPORTED, error,
                  _ ("%s changes biases, which is not known here"), atl_checkpoint_name (self->cp));
+  if (start != NULL && (g_str_has_prefix (start, "pissa") || g_str_has_prefix (start, "olora") ||
+                        g_str_has_prefix (start, "corda")))
+    return fail (
+        self, ATL_ERROR_UNSUPPORTED, error,
+        _ ("%s was begun with “%s”, which also changes the model it belongs to. Convert it "
+           "to a plain LoRA with PEFT first"),
+        atl_checkpoint_name (self->cp), start);
+  for (guint i = 0; i < atl_checkpoint_n_meta (self->cp); i++)
+    if (g_str_has_prefix (atl_checkpoint_meta_key (self->cp, i), ALPHA_PATTERN) &&
+        strpbrk (atl_checkpoint_meta_key (self->cp, i), "*+?[](){}|^$\\") != NULL)
+      return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                   _ ("%s chooses layers by a pattern (“%s”), which is not known here"),
+                   atl_checkpoint_name (self->cp),
+                   atl_checkpoint_meta_key (self->cp, i) + strlen (ALPHA_PATTERN));
   for (guint i = 0; i < G_N_ELEMENTS (unknown); i++)
     if (is_on (self, unknown[i]))
       return fail (self, ATL_ERROR_UNSUPPORTED, error, _ ("%s uses “%s”, which is not known here"),
@@ -129,6 +148,15 @@ gguf_name (const Adoption *self, const char *module)
                                 : NULL;
 }
 
+/* peft's patterns are a module's name, or its end behind a dot. */
+static gboolean
+fits_pattern (const char *module, const char *pattern)
+{
+  gsize n = strlen (module), end = strlen (pattern);
+
+  return g_str_has_suffix (module, pattern) && (n == end || module[n - end - 1] == '.');
+}
+
 static double
 scale_of (const Adoption *self, const char *module, gint64 rank)
 {
@@ -137,10 +165,10 @@ scale_of (const Adoption *self, const char *module, gint64 rank)
   atl_checkpoint_get_float (self->cp, "adapter_config.lora_alpha", -1e9, 1e9, &alpha, NULL);
   for (guint i = 0; i < atl_checkpoint_n_meta (self->cp); i++)
     {
-      static const char prefix[] = "adapter_config.alpha_pattern.";
       const char *key = atl_checkpoint_meta_key (self->cp, i);
 
-      if (g_str_has_prefix (key, prefix) && g_str_has_suffix (module, key + sizeof prefix - 1))
+      if (g_str_has_prefix (key, ALPHA_PATTERN) &&
+          fits_pattern (module, key + strlen (ALPHA_PATTERN)))
         atl_checkpoint_get_float (self->cp, key, -1e9, 1e9, &alpha, NULL);
     }
   return alpha / (is_on (self, "use_rslora") ? sqrt ((double) rank) : (double) rank);
@@ -169,7 +197,7 @@ add_matrix (Adoption *self,
   gint64 n_rows, n_in, size;
   float *values;
 
-  if (from->n_dims != 2 || from->dim[0] < 1 || from->dim[1] < 1 ||
+  if (from->n_dims != 2 || from->data == NULL || from->dim[0] < 1 || from->dim[1] < 1 ||
       !atl_dtype_is_float_like (from->dtype) ||
       (heads > 0 && from->dim[0] % (2 * (gint64) heads) != 0))
     return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has an odd shape or type in “%s”"),
@@ -195,25 +223,78 @@ add_matrix (Adoption *self,
   return atl_checkpoint_add_tensor (self->out, &info, error);
 }
 
+/* What a tensor's name ends in, and what it is called then. */
+static const struct
+{
+  const char *end, *as;
+} ends[] = {
+  { ".lora_A.weight", ".lora_a" },
+  { ".lora_B.weight", ".lora_b" },
+  { ".lora_magnitude_vector", ".lora_magnitude" },
+  { ".lora_magnitude_vector.weight", ".lora_magnitude" },
+};
+
+static gboolean
+has_magnitude (const Adoption *self, const char *module)
+{
+  for (guint i = 2; i < G_N_ELEMENTS (ends); i++)
+    {
+      g_autofree char *name = g_strconcat (module, ends[i].end, NULL);
+
+      if (atl_checkpoint_find (self->cp, name) != NULL)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* A layer of the model itself, which PEFT saves with changes of embeddings and outputs. */
+static gboolean
+is_of_base (const Adoption *self, const AtlTensorInfo *info)
+{
+  const AtlTensorInfo *base = atl_checkpoint_find (self->base, "token_embd.weight");
+
+  return g_str_has_suffix (info->name, ".base_layer.weight") && base != NULL && info->n_dims == 2 &&
+         base->n_dims == 2 && info->dim[0] == base->dim[0] && info->dim[1] == base->dim[1];
+}
+
 static gboolean
 add_tensor (Adoption *self, const AtlTensorInfo *info, GError **error)
 {
-  gboolean is_a = g_str_has_suffix (info->name, ".lora_A.weight");
   g_autofree char *module = NULL, *name = NULL, *full = NULL;
+  guint end = 0;
 
-  if (!is_a && !g_str_has_suffix (info->name, ".lora_B.weight"))
+  if (is_of_base (self, info))
+    return TRUE;
+  while (end < G_N_ELEMENTS (ends) && !g_str_has_suffix (info->name, ends[end].end))
+    end++;
+  if (end == G_N_ELEMENTS (ends))
     return fail (self, ATL_ERROR_UNSUPPORTED, error,
                  _ ("%s holds the tensor “%s”, which is no part of a LoRA for language models"),
                  atl_checkpoint_name (self->cp), info->name);
-  module = g_strndup (info->name, strlen (info->name) - strlen (".lora_A.weight"));
+  module = g_strndup (info->name, strlen (info->name) - strlen (ends[end].end));
   name = gguf_name (self, module);
   if (name == NULL)
     return fail (self, ATL_ERROR_INVALID, error,
                  _ ("%s changes “%s”, which models of the family “%s” do not have"),
                  atl_checkpoint_name (self->cp), module, self->family->arch);
-  full = g_strconcat (name, is_a ? ".lora_a" : ".lora_b", NULL);
-  if (is_a)
+  full = g_strconcat (name, ends[end].as, NULL);
+  if (end == 0)
     return add_matrix (self, info, full, 1, 0, error);
+  if (end > 1)
+    {
+      AtlTensorInfo column = *info;
+
+      /* A vector, as rows of one number each. */
+      column.n_dims = 2;
+      column.dim[1] = 1;
+      if (info->n_dims != 1 || !is_on (self, "use_dora"))
+        return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has an odd shape or type in “%s”"),
+                     atl_checkpoint_name (self->cp), info->name);
+      return add_matrix (self, &column, full, 1, heads_of (self, name), error);
+    }
+  if (is_on (self, "use_dora") && !has_magnitude (self, module))
+    return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has “%s” but not “%s”"),
+                 atl_checkpoint_name (self->cp), info->name, ".lora_magnitude_vector");
   return add_matrix (self, info, full,
                      scale_of (self, module, info->n_dims == 2 ? info->dim[1] : 1),
                      heads_of (self, name), error);

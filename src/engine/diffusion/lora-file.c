@@ -86,6 +86,35 @@ family_by_shape (const AtlCheckpoint *cp)
   return NULL;
 }
 
+/* Names that only one family's layers have, dots as underscores. */
+static const char *
+family_by_names (const AtlCheckpoint *cp)
+{
+  static const struct
+  {
+    const char *part, *family;
+  } marks[] = {
+    { "double_stream_blocks_", "hidream" },
+    { "joint_blocks_", "sd3" },
+    { "_cross_attn_", "wan" },
+    { "_img_mlp_net_", "qwen-image" },
+    { "layers_0_attention_to_", "zimage" },
+    { "layers_0_attention_qkv", "zimage" },
+    { "layers_0_feed_forward_w", "zimage" },
+  };
+
+  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+    {
+      g_autofree char *name =
+          g_strdelimit (g_strdup (atl_checkpoint_tensor (cp, i)->name), ".", '_');
+
+      for (gsize k = 0; k < G_N_ELEMENTS (marks); k++)
+        if (strstr (name, marks[k].part) != NULL)
+          return marks[k].family;
+    }
+  return NULL;
+}
+
 static const AtlDiffusionFamily *
 find_family (const AtlCheckpoint *cp)
 {
@@ -116,7 +145,8 @@ find_family (const AtlCheckpoint *cp)
     for (gsize i = 0; words[w] != NULL && i < G_N_ELEMENTS (said); i++)
       if (g_ascii_strncasecmp (words[w], said[i].start, strlen (said[i].start)) == 0)
         return family_named (said[i].family);
-  return NULL;
+  by_shape = family_by_names (cp);
+  return by_shape != NULL ? family_named (by_shape) : NULL;
 }
 
 /* --- Trigger words --- */
@@ -226,40 +256,68 @@ steps_in (const char *name)
   return 0;
 }
 
+/* Whether the word is there, with no letter before or behind it. */
+static gboolean
+has_word (const char *name, const char *word)
+{
+  for (const char *at = strstr (name, word); at != NULL; at = strstr (at + 1, word))
+    if ((at == name || !g_ascii_isalpha (at[-1])) && !g_ascii_isalpha (at[strlen (word)]))
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_of (const AtlLoraFacts *facts, const char *family)
+{
+  return facts->family != NULL && g_str_equal (facts->family->name, family);
+}
+
 static void
 find_steps (const char *name, AtlLoraFacts *facts)
 {
+  /* Words that LoRAs for other things have, too, count where a number of steps stands beside. */
   static const struct
   {
     const char *mark;
+    gboolean needs_number;
     guint steps;
     double guidance;
-    const char *sampler, *schedule;
+    const char *sampler, *schedule; /* of UNets */
   } kinds[] = {
-    { "lightning", 4, 1, "Euler", "SGM Uniform" },
-    { "dmd2", 4, 1, "LCM", NULL },
-    { "hyper", 8, 1, "DDIM", "SGM Uniform" },
-    { "lcm", 4, 1, "LCM", NULL },
-    { "tcd", 4, 1, "TCD", NULL },
-    { "turbo", 8, 1, NULL, NULL },
-    { "lightx2v", 4, 1, NULL, NULL },
+    { "lightning", TRUE, 4, 1, "Euler", "SGM Uniform" },
+    { "dmd2", FALSE, 4, 1, "LCM", NULL },
+    { "hyper", TRUE, 8, 1, "DDIM", "SGM Uniform" },
+    { "hypersd", FALSE, 8, 1, "DDIM", "SGM Uniform" },
+    { "lcm", FALSE, 4, 1, "LCM", NULL },
+    { "tcd", FALSE, 4, 1, "TCD", NULL },
+    { "turbo", TRUE, 8, 1, NULL, NULL },
+    { "turbo-alpha", FALSE, 8, 1, NULL, NULL },
+    { "turbo_alpha", FALSE, 8, 1, NULL, NULL },
+    { "lightx2v", FALSE, 4, 1, NULL, NULL },
+    { "causvid", FALSE, 4, 1, NULL, NULL },
   };
   g_autofree char *lower = g_utf8_strdown (name, -1);
-  gboolean is_unet = facts->family == NULL || g_str_equal (facts->family->name, "sd") ||
-                     g_str_equal (facts->family->name, "sdxl");
+  gboolean is_unet = facts->family == NULL || is_of (facts, "sd") || is_of (facts, "sdxl");
+  guint number = steps_in (lower);
 
   facts->guidance = -1;
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
     {
-      if (strstr (lower, kinds[i].mark) == NULL)
+      if (!has_word (lower, kinds[i].mark) || (kinds[i].needs_number && number == 0))
         continue;
-      facts->steps = steps_in (lower);
-      facts->steps = facts->steps > 0 ? facts->steps : kinds[i].steps;
+      facts->steps = number > 0 ? number : kinds[i].steps;
       /* Flux's guidance is an input that it was taught, and not a second pass. */
-      if (facts->family == NULL || !g_str_equal (facts->family->name, "flux"))
+      if (!is_of (facts, "flux"))
         facts->guidance = strstr (lower, "cfg") != NULL ? -1 : kinds[i].guidance;
       facts->sampler = is_unet ? kinds[i].sampler : NULL;
       facts->schedule = is_unet ? kinds[i].schedule : NULL;
+      if (is_of (facts, "wan"))
+        {
+          facts->sampler = "Euler";
+          facts->shift = 5;
+        }
+      if (is_of (facts, "qwen-image"))
+        facts->shift = 3;
       return;
     }
 }

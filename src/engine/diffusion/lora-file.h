@@ -23,6 +23,7 @@ typedef struct
   guint steps;
   double guidance;
   const char *sampler, *schedule; /* usual names (media/sampler-names.h); static */
+  double shift;                   /* of a flow's steps; 0: the model's own */
 } AtlLoraFacts;
 
 void atl_lora_facts_clear (AtlLoraFacts *self);

@@ -421,6 +421,12 @@ atl_diffusion_model_sampler (const AtlDiffusionModel *self)
   return self->sampler;
 }
 
+char *
+atl_diffusion_model_notice (const AtlDiffusionModel *self)
+{
+  return self->parts != NULL ? atl_parts_notice (self->parts) : NULL;
+}
+
 guint
 atl_diffusion_model_n_computed (const AtlDiffusionModel *self)
 {

@@ -89,6 +89,9 @@ gboolean atl_diffusion_model_preview (AtlDiffusionModel *self,
 const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
 /* Steps that the last run computed; it may have left out others (the setting "faster"). */
 guint atl_diffusion_model_n_computed (const AtlDiffusionModel *self);
+/* What its LoRAs would change that the parts loaded so far do not have, in words; NULL without. The
+ * caller frees. */
+char *atl_diffusion_model_notice (const AtlDiffusionModel *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlDiffusionModel, atl_diffusion_model_free)
 

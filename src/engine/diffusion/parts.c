@@ -19,8 +19,9 @@ struct _AtlParts
   gboolean is_frugal, streams;
   guint64 keep_bytes; /* of a part that streams */
   AtlPartKinds on_host;
-  GArray *loras;    /* (owned) AtlLoraFile, with references */
-  GPtrArray *parts; /* (owned) Part */
+  GArray *loras;      /* (owned) AtlLoraFile, with references */
+  GPtrArray *parts;   /* (owned) Part */
+  GPtrArray *notices; /* (owned) char*, each once */
 };
 
 static void
@@ -52,6 +53,7 @@ atl_parts_new (AtlBundle *bundle, AtlBackend *const *backends, guint n_backends)
   self->loras = g_array_new (FALSE, FALSE, sizeof (AtlLoraFile));
   g_array_set_clear_func (self->loras, lora_clear);
   self->parts = g_ptr_array_new_with_free_func (part_free);
+  self->notices = g_ptr_array_new_with_free_func (g_free);
   return self;
 }
 
@@ -62,6 +64,7 @@ atl_parts_free (AtlParts *self)
     return;
   g_ptr_array_unref (self->parts);
   g_array_unref (self->loras);
+  g_ptr_array_unref (self->notices);
   g_free (self);
 }
 
@@ -122,6 +125,8 @@ atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
     }
   if (is_same && is_as_strong)
     return FALSE;
+  if (!is_same)
+    g_ptr_array_set_size (self->notices, 0);
   for (guint i = self->parts->len; i-- > 0;)
     if (!is_same ||
         !atl_component_set_lora_scales (((Part *) self->parts->pdata[i])->component, loras, n))
@@ -131,6 +136,24 @@ atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
   g_array_set_size (self->loras, 0);
   g_array_append_vals (self->loras, loras, n);
   return self->parts->len < n_parts;
+}
+
+static void
+note (AtlParts *self, const char *notice)
+{
+  if (notice != NULL &&
+      !g_ptr_array_find_with_equal_func (self->notices, notice, g_str_equal, NULL))
+    g_ptr_array_add (self->notices, g_strdup (notice));
+}
+
+char *
+atl_parts_notice (const AtlParts *self)
+{
+  GString *all = g_string_new (NULL);
+
+  for (guint i = 0; i < self->notices->len; i++)
+    g_string_append_printf (all, "%s%s", i > 0 ? "\n" : "", (char *) self->notices->pdata[i]);
+  return g_string_free (all, all->len == 0);
 }
 
 AtlComponent *
@@ -168,6 +191,7 @@ atl_parts_get (AtlParts *self,
                                   &options, error);
   if (component == NULL)
     return NULL;
+  note (self, atl_component_notice (component));
   part = g_new0 (Part, 1);
   part->role = g_strdup (role);
   part->component = component;

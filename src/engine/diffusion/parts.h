@@ -41,6 +41,10 @@ void atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes
  * same in other strengths only where they must be. Whether any were. */
 gboolean atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
 
+/* What the LoRAs say that the parts loaded so far have no place for, in words; NULL without. The
+ * caller frees. */
+char *atl_parts_notice (const AtlParts *self);
+
 /* The part, loaded now if it was not. Borrowed until it is released. Errors: those of the bundle
  * and of loading. */
 AtlComponent *atl_parts_get (AtlParts *self,

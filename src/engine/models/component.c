@@ -329,6 +329,14 @@ atl_component_set_lora_scales (AtlComponent *self, const AtlLoraFile *loras, gui
   return ok;
 }
 
+const char *
+atl_component_notice (const AtlComponent *self)
+{
+  const AtlNetwork *net = self->model;
+
+  return self->klass->load == NULL && net->loras != NULL ? atl_loras_notice (net->loras) : NULL;
+}
+
 GPtrArray *
 atl_component_run (AtlComponent *self,
                    const AtlRequest *request,

@@ -183,6 +183,8 @@ void atl_component_free (AtlComponent *self);
 /* The same LoRA files as it was loaded with, with other strengths. FALSE where it must be loaded
  * anew for that. */
 gboolean atl_component_set_lora_scales (AtlComponent *self, const AtlLoraFile *loras, guint n);
+/* What LoRA files say of this network that it has no place for, in words; NULL without. */
+const char *atl_component_notice (const AtlComponent *self);
 /* A new set of arrays, the caller's. */
 GPtrArray *atl_component_run (AtlComponent *self,
                               const AtlRequest *request,

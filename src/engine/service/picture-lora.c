@@ -118,10 +118,32 @@ fits (const AtlLoraFacts *facts, const AtlDiffusionFamily *family)
          (g_str_equal (facts->family->name, "flux") && g_str_equal (family->name, "chroma"));
 }
 
+/* The steps' shift, which families set in their own ways: by itself, or as the logarithm that a
+ * picture's size does not change then. */
+static void
+set_shift (AtlSettings *settings, const AtlLoraFacts *facts)
+{
+  GVariantDict config;
+
+  if (facts->shift <= 0 || atl_settings_has (settings, ATL_KNOB_SHIFT))
+    return;
+  if (!g_str_equal (facts->family->name, "qwen-image"))
+    {
+      atl_settings_set_number (settings, ATL_KNOB_SHIFT, facts->shift);
+      return;
+    }
+  g_variant_dict_init (&config, NULL);
+  g_variant_dict_insert (&config, "base_shift", "d", log (facts->shift));
+  g_variant_dict_insert (&config, "max_shift", "d", log (facts->shift));
+  g_variant_dict_insert (&config, "shift_terminal", "d", 0.0);
+  atl_settings_set (settings, "scheduler_config", g_variant_dict_end (&config));
+}
+
 /* What the few-step LoRA wants, where the person said nothing. */
 static void
 set_few_steps (AtlSettings *settings, const AtlLoraFacts *facts)
 {
+  set_shift (settings, facts);
   if (facts->steps > 0 && !atl_settings_has (settings, ATL_MADE_STEPS))
     atl_settings_set_number (settings, ATL_MADE_STEPS, facts->steps);
   if (facts->guidance >= 0 && !atl_settings_has (settings, ATL_MADE_GUIDANCE))

@@ -238,6 +238,7 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
   const char *sampler = atl_diffusion_model_sampler (job->slot->pictures), *name;
   g_autoptr (GVariant) loras = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
+  g_autofree char *notice = atl_diffusion_model_notice (job->slot->pictures);
   guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
   GVariantDict dict;
 
@@ -268,6 +269,8 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
                            atl_diffusion_model_n_computed (job->slot->pictures));
   if (loras != NULL)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
+  if (notice != NULL)
+    g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", notice);
   if (job->n_steps_done < job->n_steps)
     g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->n_steps_done);
   g_variant_dict_insert_value (&dict, ATL_MADE_WORK, make_work (job));

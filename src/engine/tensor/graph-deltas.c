@@ -98,18 +98,31 @@ add_product (AtlGraph *self,
   return y != NULL ? atl_add (self, y, d) : d;
 }
 
-AtlTensor *
-graph_add_deltas (
-    AtlGraph *self, AtlTensor *x, AtlTensor *w, float a, const AtlOpParams *p, AtlTensor *y)
+static AtlTensor *
+add_deltas (
+    AtlGraph *self, AtlTensor *x, const AtlWeight *w, float a, const AtlOpParams *p, AtlTensor *y)
 {
-  for (guint i = 0; w->weight != NULL && i < w->weight->n_deltas; i++)
+  for (guint i = 0; i < w->n_deltas; i++)
     {
-      const AtlWeightDelta *delta = &w->weight->deltas[i];
+      const AtlWeightDelta *delta = &w->deltas[i];
 
       if (delta->scale != 0 && delta->gain == NULL)
         y = add_product (self, x, delta, w->dim[0], a * delta->scale, p, y);
     }
   return y;
+}
+
+AtlTensor *
+graph_add_deltas (
+    AtlGraph *self, AtlTensor *x, AtlTensor *w, float a, const AtlOpParams *p, AtlTensor *y)
+{
+  return w->weight != NULL ? add_deltas (self, x, w->weight, a, p, y) : y;
+}
+
+AtlTensor *
+atl_linear_deltas (AtlGraph *self, AtlTensor *x, const AtlWeight *w, AtlTensor *y)
+{
+  return add_deltas (self, x, w, 1.0f, NULL, y);
 }
 
 /* C x of one delta with a gain; `wx` is W x. */

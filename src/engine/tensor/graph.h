@@ -67,6 +67,9 @@ atl_linear_add (AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, Atl
 /* (x W^T + b) * a + residual (nullable) */
 AtlTensor *atl_linear_scaled_add (
     AtlGraph *self, AtlTensor *x, AtlTensor *w, AtlTensor *bias, float a, AtlTensor *residual);
+/* y and what AtlWeight.deltas add to the product of x with a weight that is not used itself; none
+ * of them has a gain. */
+AtlTensor *atl_linear_deltas (AtlGraph *self, AtlTensor *x, const AtlWeight *w, AtlTensor *y);
 /* Two or three products of one input, returned as views of one tensor [.., out_i]. Biases nullable.
  */
 void atl_linear_multi (AtlGraph *self,

@@ -247,6 +247,7 @@ atl_lora_change_read (
 void
 atl_lora_change_row (const AtlLoraChange *self, gint64 i, float *out)
 {
+  i = (i + self->turn) % self->rows;
   switch (self->form)
     {
     case ATL_LORA_PRODUCT:
@@ -306,15 +307,25 @@ atl_lora_magnitude_axis (const AtlLoraGroup *group, gint64 rows, gint64 in, AtlL
 }
 
 float *
-atl_lora_gains (const AtlLoraGroup *group,
-                const AtlLoraChange *change,
-                const AtlWeight *weight,
-                gint64 first,
-                AtlLoraAxis axis)
+atl_lora_magnitudes (const AtlLoraGroup *group, gint64 n)
 {
   const AtlTensorInfo *info = group->part[ATL_LORA_MAGNITUDE] != NULL
                                   ? group->part[ATL_LORA_MAGNITUDE]
                                   : group->part[ATL_LORA_DORA_SCALE];
+  float *out = g_new (float, n);
+
+  atl_dequantize (info->dtype, info->data, out, (gsize) n);
+  return out;
+}
+
+float *
+atl_lora_gains (const AtlLoraChange *change,
+                double factor,
+                const float *magnitudes,
+                const AtlWeight *weight,
+                gint64 first,
+                AtlLoraAxis axis)
+{
   gint64 rows = weight->dim[0], cols = change->cols, in = weight->dim[1], kernel = cols / in;
   gint64 n = axis == ATL_LORA_OF_ROWS ? rows : in;
   gsize row_bytes = weight->size_bytes / (gsize) rows;
@@ -329,16 +340,16 @@ atl_lora_gains (const AtlLoraGroup *group,
       atl_lora_change_row (change, first + i, d);
       for (gint64 k = 0; k < cols; k++)
         {
-          double sum = (double) w[k] * weight->scale + (double) group->factor * d[k];
+          double sum = (double) w[k] * weight->scale + factor * d[k];
 
           squares[axis == ATL_LORA_OF_ROWS ? i : k / kernel] += sum * sum;
         }
     }
-  atl_dequantize (info->dtype,
-                  info->data + (axis == ATL_LORA_OF_ROWS ? (gsize) first : 0) *
-                                   atl_dtype_info (info->dtype)->block_bytes,
-                  gains, (gsize) n);
   for (gint64 i = 0; i < n; i++)
-    gains[i] = (float) (gains[i] / (sqrt (squares[i]) + FLT_EPSILON));
+    {
+      gint64 of = axis == ATL_LORA_OF_ROWS ? (first + i + change->turn) % change->rows : i;
+
+      gains[i] = (float) (magnitudes[of] / (sqrt (squares[i]) + FLT_EPSILON));
+    }
   return gains;
 }

@@ -37,6 +37,7 @@ typedef struct
   AtlLoraForm form;
   AtlLoraMatrix a, b, a2, b2;
   gint64 rows, cols;
+  gint64 turn; /* the weight's row i is the file's row i + turn, from the end on to the start */
 } AtlLoraChange;
 
 /* FALSE where the group's tensors do not fit each other or a weight [rows, …] of rows * cols
@@ -61,12 +62,16 @@ typedef enum
 gboolean
 atl_lora_magnitude_axis (const AtlLoraGroup *group, gint64 rows, gint64 in, AtlLoraAxis *axis);
 /* m / |W + factor * D| of rows [first, first + n), or of every channel of the input, over all rows.
- * `weight` is those rows or, by input, the whole weight; its bytes are there. The caller frees. */
-float *atl_lora_gains (const AtlLoraGroup *group,
-                       const AtlLoraChange *change,
+ * `weight` is those rows or, by input, the whole weight, and its bytes are there; `magnitudes` are
+ * the file's. The caller frees. */
+float *atl_lora_gains (const AtlLoraChange *change,
+                       double factor,
+                       const float *magnitudes,
                        const AtlWeight *weight,
                        gint64 first,
                        AtlLoraAxis axis);
+/* The group's magnitudes: all of them; the caller frees. */
+float *atl_lora_magnitudes (const AtlLoraGroup *group, gint64 n);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlLoraChange, atl_lora_change_clear)
 

@@ -54,14 +54,41 @@ changes_weights (const AtlLoraGroup *group)
   return FALSE;
 }
 
+/* All of a group's changes were taken. */
+static gboolean
+is_taken (const AtlLoraGroup *group)
+{
+  gboolean has_bias =
+      group->part[ATL_LORA_DIFF_BIAS] != NULL || group->part[ATL_LORA_UP_BIAS] != NULL;
+  gboolean has_weight = FALSE;
+
+  for (guint part = 0; part < ATL_LORA_N_PARTS; part++)
+    has_weight = has_weight || (group->part[part] != NULL && part != ATL_LORA_DIFF_BIAS &&
+                                part != ATL_LORA_UP_BIAS && part != ATL_LORA_ALPHA &&
+                                part != ATL_LORA_MAGNITUDE && part != ATL_LORA_DORA_SCALE);
+  return (!has_bias || group->is_bias_used) && (!has_weight || group->is_used);
+}
+
+/* Says what was left out, which is less than all. */
+static void
+tell (AtlLoras *loras, AtlCheckpoint *cp, const char *first, guint n_left, guint n)
+{
+  if (loras->notice->len > 0)
+    g_string_append_c (loras->notice, '\n');
+  /* Translators: the first %s is a LoRA file, the last one a layer's name in it. */
+  g_string_append_printf (loras->notice,
+                          _ ("%s: %u of %u changes were left out; this model has no “%s”"),
+                          atl_checkpoint_name (cp), n_left, n, first);
+}
+
 static void
 check (AtlSource *source, const AtlLoraIndex *index)
 {
   AtlCheckpoint *cp = atl_lora_index_checkpoint (index);
   GPtrArray *groups = atl_lora_index_groups (index);
-  const AtlLoraGroup *first = NULL;
+  const AtlLoraGroup *first = NULL, *first_left = NULL;
   const char *beyond = find_beyond (cp), *mistake = atl_lora_index_mistake (index);
-  guint n_changes = 0, n_used = 0;
+  guint n_changes = 0, n_used = 0, n_here = 0, n_left = 0;
 
   for (guint i = 0; i < groups->len; i++)
     {
@@ -72,8 +99,13 @@ check (AtlSource *source, const AtlLoraIndex *index)
       n_changes++;
       if ((group->place & source->lora_places) == 0)
         continue;
+      n_here++;
       n_used += group->is_used || group->is_bias_used;
       first = first != NULL ? first : group;
+      if (is_taken (group))
+        continue;
+      n_left++;
+      first_left = first_left != NULL ? first_left : group;
     }
   if (beyond != NULL)
     atl_weights_fail (source->weights,
@@ -93,6 +125,8 @@ check (AtlSource *source, const AtlLoraIndex *index)
         source->weights,
         _ ("%s does not fit this model: it changes “%s”, which the model does not have"),
         atl_checkpoint_name (cp), first->module);
+  else if (n_left > 0 && n_used > 0)
+    tell (source->loras, cp, first_left->module, n_left, n_here);
 }
 
 void

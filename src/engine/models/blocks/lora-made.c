@@ -38,6 +38,18 @@ lora_made_add (AtlLoras *self, AtlWeight *weight, const LoraPart *part)
   g_array_append_vals (made->parts, part, 1);
 }
 
+void
+atl_loras_set_stack (AtlLoras *self, const AtlWeight *part, AtlWeight *stack)
+{
+  for (guint i = 0; i < self->made->len; i++)
+    {
+      LoraMade *made = self->made->pdata[i];
+
+      if (made->weight == part)
+        made->stack = stack;
+    }
+}
+
 gboolean
 lora_is_vector (const AtlTensorInfo *info, gint64 n)
 {
@@ -72,7 +84,7 @@ add_vector (
   if (!atl_dequantize (info->dtype, info->data, diff, (gsize) part->total))
     return FALSE;
   for (gint64 i = 0; i < n; i++)
-    numbers[i] += s * factor * diff[part->first + i];
+    numbers[i] += s * factor * diff[(part->first + i + part->turn) % part->total];
   return TRUE;
 }
 
@@ -93,8 +105,15 @@ add_rows (const LoraPart *part, float s, const AtlWeight *original, float *numbe
   kernel = cols / in;
   if (original->n_dims > 1 && !atl_lora_magnitude_axis (group, part->total, in, &axis))
     return FALSE;
+  change.turn = part->turn;
   if (axis != ATL_LORA_NO_MAGNITUDE)
-    gains = atl_lora_gains (group, &change, original, part->first, axis);
+    {
+      g_autofree float *m =
+          atl_lora_magnitudes (group, axis == ATL_LORA_OF_INPUT ? in : part->total);
+
+      gains = atl_lora_gains (&change, group->factor, m, original,
+                              axis == ATL_LORA_OF_INPUT ? 0 : part->first, axis);
+    }
   d = g_new (float, cols);
   w = g_new (float, cols);
   for (gint64 i = 0; i < rows; i++)
@@ -222,14 +241,14 @@ lora_made_make (const AtlLoras *self, LoraMade *made, GError **error)
 gboolean
 lora_made_remake (const AtlLoras *self, LoraMade *made)
 {
-  AtlWeight *weight = made->weight;
-  AtlBackend *home = weight->home;
+  AtlWeight *used = made->stack != NULL ? made->stack : made->weight;
+  AtlBackend *home = used->home;
   g_autoptr (GError) error = NULL;
 
-  if (home != NULL && weight->store[home->index] != NULL)
-    home->klass->drop (home, weight);
+  if (home != NULL && used->store[home->index] != NULL)
+    atl_weight_withdraw (used, home);
   if (!lora_made_make (self, made, &error) ||
-      (home != NULL && !weight->streams && !atl_weight_send (weight, home, &error)))
+      (home != NULL && !used->streams && !atl_weight_send (used, home, &error)))
     {
       g_debug ("%s", error->message);
       return FALSE;

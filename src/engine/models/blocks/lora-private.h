@@ -19,13 +19,14 @@ typedef struct
   AtlLoraGroup *group;
   guint lora;
   gboolean is_bias;
-  gint64 first, total;
+  gint64 first, total, turn;
 } LoraPart;
 
 /* A weight that is made again, and what it was. */
 typedef struct
 {
   AtlWeight *weight;
+  AtlWeight *stack;   /* (nullable) that is put together of it and others, and used in its place */
   AtlWeight original; /* its bytes: a reference */
   GArray *parts;      /* (owned) LoraPart */
 } LoraMade;
@@ -38,6 +39,7 @@ struct _AtlLoras
   GArray *deltas;         /* (owned) LoraDelta */
   GPtrArray *made;        /* (owned) LoraMade */
   guint n_changed;
+  GString *notice; /* (owned) */
 };
 
 /* lora-made.c */

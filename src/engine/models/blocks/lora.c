@@ -21,6 +21,7 @@ atl_loras_new (const AtlLoraFile *loras, guint n)
     }
   self->deltas = g_array_new (FALSE, FALSE, sizeof (LoraDelta));
   self->made = g_ptr_array_new_with_free_func (lora_made_free);
+  self->notice = g_string_new (NULL);
   return self;
 }
 
@@ -35,28 +36,32 @@ atl_loras_free (AtlLoras *self)
   g_free (self->scales);
   g_array_unref (self->deltas);
   g_ptr_array_unref (self->made);
+  g_string_free (self->notice, TRUE);
   g_free (self);
 }
 
-guint
-atl_loras_places (const AtlLoras *self)
+const char *
+atl_loras_notice (const AtlLoras *self)
 {
-  guint places = 0;
-
-  for (guint i = 0; i < self->n; i++)
-    {
-      GPtrArray *groups = atl_lora_index_groups (self->indices[i]);
-
-      for (guint k = 0; k < groups->len; k++)
-        places |= ((AtlLoraGroup *) groups->pdata[k])->place;
-    }
-  return places;
+  return self->notice->len > 0 ? self->notice->str : NULL;
 }
 
 guint
 atl_loras_n_changed (const AtlLoras *self)
 {
   return self->n_changed;
+}
+
+gboolean
+atl_loras_only_add (const AtlLoras *self, const AtlWeight *weight)
+{
+  for (guint i = 0; i < weight->n_deltas; i++)
+    if (weight->deltas[i].gain != NULL)
+      return FALSE;
+  for (guint i = 0; i < self->made->len; i++)
+    if (((LoraMade *) self->made->pdata[i])->weight == weight)
+      return FALSE;
+  return TRUE;
 }
 
 /* --- Finding --- */
@@ -73,10 +78,16 @@ map_module (const AtlSource *s, guint which, const char *module)
   return mapped;
 }
 
-/* What the file has under each of the module's names. */
+/* What the file has under each of the module's names; and whether its rows stand as the model's do,
+ * or its halves the other way round. */
 static guint
-find_groups (const AtlSource *s, const AtlLoraIndex *index, const char *module, AtlLoraGroup **out)
+find_groups (const AtlSource *s,
+             const AtlLoraIndex *index,
+             const char *module,
+             AtlLoraGroup **out,
+             gboolean *is_turned)
 {
+  gboolean is_mapped = s->map != NULL && s->map == s->lora_maps[0];
   guint n = 0;
 
   for (guint i = 0; i <= G_N_ELEMENTS (s->lora_maps); i++)
@@ -91,8 +102,10 @@ find_groups (const AtlSource *s, const AtlLoraIndex *index, const char *module, 
       group = name != NULL ? atl_lora_index_find (index, s->lora_places, name) : NULL;
       for (guint k = 0; k < n; k++)
         is_known = is_known || out[k] == group;
-      if (group != NULL && !is_known)
-        out[n++] = group;
+      if (group == NULL || is_known)
+        continue;
+      is_turned[n] = s->turns_halves && (i == 1) != is_mapped;
+      out[n++] = group;
     }
   return n;
 }
@@ -107,6 +120,7 @@ typedef struct
   AtlWeight *weight;
   gint64 first, total; /* the weight is these rows of it */
   gint64 cols;
+  gint64 turn;        /* AtlLoraChange's */
   gboolean is_hollow; /* nobody reads numbers */
 } Place;
 
@@ -266,7 +280,7 @@ is_thin (const Place *p, const AtlLoraChange *shape)
   const AtlWeight *w = p->weight;
   gint64 n = w->dim[0], rank = shape->a.rows * shape->a2.rows;
 
-  if (w->use != ATL_USE_LINEAR && w->use != ATL_USE_CONV)
+  if ((w->use != ATL_USE_LINEAR && w->use != ATL_USE_CONV) || p->turn != 0 || p->source->only_bytes)
     return FALSE;
   switch (shape->form)
     {
@@ -302,8 +316,13 @@ add_gains (const Place *p, const AtlLoraChange *change, AtlLoraAxis axis)
 
       weight.bytes = of->bytes != NULL ? g_bytes_ref (of->bytes) : NULL;
       if (atl_weight_make (&weight, &error))
-        gains = atl_lora_gains (p->group, change, &weight, axis == ATL_LORA_OF_INPUT ? 0 : p->first,
-                                axis);
+        {
+          g_autofree float *m =
+              atl_lora_magnitudes (p->group, axis == ATL_LORA_OF_INPUT ? n : p->total);
+
+          gains = atl_lora_gains (change, p->group->factor, m, &weight,
+                                  axis == ATL_LORA_OF_INPUT ? 0 : p->first, axis);
+        }
       else
         atl_weights_fail (p->source->weights, "%s", error->message);
       g_clear_pointer (&weight.bytes, g_bytes_unref);
@@ -356,7 +375,7 @@ static void
 apply_bias (const Place *p, const char *module)
 {
   static const AtlLoraPart parts[] = { ATL_LORA_DIFF_BIAS, ATL_LORA_UP_BIAS };
-  LoraPart part = { p->group, p->lora, TRUE, p->first, p->total };
+  LoraPart part = { p->group, p->lora, TRUE, p->first, p->total, p->turn };
 
   for (gsize i = 0; i < G_N_ELEMENTS (parts); i++)
     {
@@ -381,7 +400,7 @@ static void
 apply_weight (const Place *p, const char *module)
 {
   AtlLoras *loras = p->source->loras;
-  LoraPart part = { p->group, p->lora, FALSE, p->first, p->total };
+  LoraPart part = { p->group, p->lora, FALSE, p->first, p->total, p->turn };
   const AtlWeight *w = p->weight;
   gint64 in = w->n_dims > 1 ? w->dim[1] : 0;
   AtlLoraAxis axis = ATL_LORA_NO_MAGNITUDE;
@@ -415,6 +434,7 @@ atl_lora_apply (AtlSource *source,
                 gint64 total)
 {
   AtlLoraGroup *groups[G_N_ELEMENTS (source->lora_maps) + 1];
+  gboolean is_turned[G_N_ELEMENTS (groups)];
   Place p = { .source = source, .weight = weight, .first = first, .total = total, .cols = 1 };
 
   for (guint i = 1; i < weight->n_dims; i++)
@@ -422,11 +442,12 @@ atl_lora_apply (AtlSource *source,
   p.is_hollow = atl_bytes_are_hollow ((gsize) (p.cols * total) * sizeof (float));
   for (p.lora = 0; p.lora < source->loras->n; p.lora++)
     {
-      guint n = find_groups (source, source->loras->indices[p.lora], module, groups);
+      guint n = find_groups (source, source->loras->indices[p.lora], module, groups, is_turned);
 
       for (guint i = 0; i < n; i++)
         {
           p.group = groups[i];
+          p.turn = is_turned[i] ? total / 2 : 0;
           if (is_bias)
             apply_bias (&p, module);
           else

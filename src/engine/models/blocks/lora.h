@@ -33,10 +33,17 @@ AtlLoras *atl_loras_new (const AtlLoraFile *loras, guint n);
 /* Weights that were changed must be there, or gone for good. */
 void atl_loras_free (AtlLoras *self);
 
-/* Which networks' names the files have, of AtlLoraPlace. */
-guint atl_loras_places (const AtlLoras *self);
+/* After atl_lora_finish(): what the files say of this network that it has no place for, in words;
+ * NULL where all was taken. */
+const char *atl_loras_notice (const AtlLoras *self);
 /* How many weights were changed so far. */
 guint atl_loras_n_changed (const AtlLoras *self);
+
+/* Whether all that was changed of the weight are products beside it. */
+gboolean atl_loras_only_add (const AtlLoras *self, const AtlWeight *weight);
+
+/* What was made again of `part` goes into `stack`, which is sent anew when a strength changes. */
+void atl_loras_set_stack (AtlLoras *self, const AtlWeight *part, AtlWeight *stack);
 
 /* Adds every file's change of `module` to `weight`, which is rows [first, first + its own) of
  * `total`; of the module's bias with `is_bias`. Shapes that do not fit are the weight table's

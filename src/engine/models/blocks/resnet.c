@@ -28,6 +28,8 @@ atl_apply_act (AtlGraph *g, AtlTensor *x, const AtlAffine *a, AtlAct act)
     y = atl_add (g, y,
                  atl_linear (g, atl_linear (g, x, atl_weight (g, a->down), NULL),
                              atl_weight (g, a->up), NULL));
+  if (a->whole != NULL)
+    y = atl_linear_deltas (g, x, a->whole, y);
   return act != ATL_ACT_NONE ? atl_act (g, act, y) : y;
 }
 

@@ -148,8 +148,8 @@ n_changed (const AtlSource *self)
   return self->loras != NULL ? atl_loras_n_changed (self->loras) : 0;
 }
 
-/* The layer in few bits, if the file has that too and no LoRA changed it. `n_before` were changed
- * before it was asked for. */
+/* The layer in few bits, if the file has that too and LoRAs change it by what is added beside it at
+ * most. `n_before` were changed before it was asked for. */
 static void
 choose_low_rank (AtlSource *self, AtlAffine *a, guint n_before, const char *base)
 {
@@ -159,8 +159,8 @@ choose_low_rank (AtlSource *self, AtlAffine *a, guint n_before, const char *base
   g_autofree char *up = g_strconcat (base, ".svd.up", NULL);
   AtlWeight *whole = a->w;
 
-  if (!self->takes_low_rank || whole == NULL || n_changed (self) != n_before ||
-      find (self, weight) == NULL)
+  if (!self->takes_low_rank || whole == NULL || find (self, weight) == NULL ||
+      (n_changed (self) != n_before && !atl_loras_only_add (self->loras, whole)))
     return;
   a->w = add (self, ATL_USE_LINEAR, 2, whole->dim, FALSE, weight);
   a->smooth = add (self, ATL_USE_VECTOR, 1, whole->dim + 1, FALSE, smooth);
@@ -168,6 +168,7 @@ choose_low_rank (AtlSource *self, AtlAffine *a, guint n_before, const char *base
   if (a->down != NULL)
     a->up = add (self, ATL_USE_LINEAR, 2, (gint64[]){ whole->dim[0], a->down->dim[0] }, FALSE, up);
   whole->use = 0;
+  a->whole = whole->n_deltas > 0 ? whole : NULL;
 }
 
 static AtlAffine

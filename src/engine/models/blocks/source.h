@@ -30,6 +30,11 @@ struct _AtlSource
   guint lora_places;       /* which parts of LoRA files are this network's */
   const char *lora_root;   /* (nullable) put before canonical module names in LoRA files */
   AtlNameMap lora_maps[3]; /* canonical names to others that LoRA files use; ends at NULL */
+  /* Of what is asked for: its halves of rows change places from canonical names to the first map's.
+   */
+  gboolean turns_halves;
+  /* Of what is asked for: only its bytes are used, so that changes are to be made in them. */
+  gboolean only_bytes;
 };
 
 /* A weight and its bias. Where the file has it in few bits beside a low-rank branch (SVDQuant) and
@@ -40,6 +45,7 @@ typedef struct
   AtlWeight *b;         /* (nullable) */
   AtlWeight *smooth;    /* (nullable) [in] */
   AtlWeight *down, *up; /* (nullable) [rank, in], [out, rank] */
+  AtlWeight *whole;     /* (nullable) the layer in more bits: unused but for its deltas */
 } AtlAffine;
 
 /* Whether the file has "NAME.weight" (or NAME itself). */

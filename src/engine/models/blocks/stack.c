@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engine/models/blocks/lora.h"
 #include "engine/tensor/quants/dequant.h"
 
 typedef struct
@@ -78,6 +79,8 @@ atl_source_stack (AtlSource *source,
                   const char *name)
 {
   Stack *self = g_new0 (Stack, 1);
+  guint n_changed = source->loras != NULL ? atl_loras_n_changed (source->loras) : 0;
+  AtlWeight *stack;
   gsize size = 0;
 
   g_ptr_array_add (stacks, self);
@@ -86,8 +89,11 @@ atl_source_stack (AtlSource *source,
   self->name = g_strdup_printf ("%s.%s", prefix, name);
   for (guint i = 0; i < n; i++)
     {
-      AtlWeight *w = atl_source_linear (source, out, in, "%s.%u.%s", prefix, i, name).w;
+      AtlWeight *w;
 
+      source->only_bytes = TRUE;
+      w = atl_source_linear (source, out, in, "%s.%u.%s", prefix, i, name).w;
+      source->only_bytes = FALSE;
       if (w == NULL)
         return NULL;
       self->parts[i] = w;
@@ -99,6 +105,9 @@ atl_source_stack (AtlSource *source,
       /* Only the stack is used. */
       w->use = 0;
     }
+  /* What LoRAs change is in float32. */
+  self->as_floats =
+      self->as_floats || (source->loras != NULL && atl_loras_n_changed (source->loras) > n_changed);
   /* All parts lie in files: their numbers can be counted. */
   self->info =
       (AtlTensorInfo){ .name = self->name,
@@ -109,5 +118,8 @@ atl_source_stack (AtlSource *source,
                            self->as_floats ? (gsize) n * (gsize) (out * in) * sizeof (float) : size,
                        .rows = make_rows,
                        .rows_data = self };
-  return atl_weights_add_made (source->weights, ATL_USE_LINEAR, 0, &self->info);
+  stack = atl_weights_add_made (source->weights, ATL_USE_LINEAR, 0, &self->info);
+  for (guint i = 0; source->loras != NULL && i < n; i++)
+    atl_loras_set_stack (source->loras, self->parts[i], stack);
+  return stack;
 }

@@ -75,7 +75,9 @@ read_weights (Flux *m, AtlSource *s)
   if (atl_source_has (s, "time_text_embed.guidance_embedder.linear_1"))
     atl_embedder_read (&m->guidance, s, D, F, "time_text_embed.guidance_embedder");
   atl_embedder_read (&m->pooled, s, D, -1, "time_text_embed.text_embedder");
+  s->turns_halves = TRUE;
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
+  s->turns_halves = FALSE;
 }
 
 static gboolean

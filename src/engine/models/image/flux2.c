@@ -215,7 +215,9 @@ read_weights (Flux2 *m, AtlSource *s)
   if (m->n_double == 0)
     atl_weights_fail (s->weights, _ ("%s holds no transformer blocks"),
                       atl_checkpoint_name (atl_weights_checkpoint (s->weights)));
+  s->turns_halves = TRUE;
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
+  s->turns_halves = FALSE;
   m->proj_out = atl_source_linear (s, -1, D, "proj_out");
 }
 

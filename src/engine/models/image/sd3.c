@@ -139,7 +139,9 @@ read_block (Sd3 *m, AtlSource *s, guint i, gboolean is_last)
   gboolean is_dual = atl_source_has (s, "%s.to_q", attn2) || atl_source_has (s, "%s", second);
 
   b->image.mod = atl_source_linear (s, (is_dual ? 9 : 6) * D, D, "%s.norm1.linear", p);
+  s->turns_halves = is_last;
   b->text.mod = atl_source_linear (s, (is_last ? 2 : 6) * D, D, "%s.norm1_context.linear", p);
+  s->turns_halves = FALSE;
   read_attention (m, s, &b->image.attn, attn, own, image);
   read_attention (m, s, &b->text.attn, attn, added, text);
   if (is_dual)
@@ -217,7 +219,9 @@ read_weights (Sd3 *m, AtlSource *s, const AtlCheckpoint *cp)
   if (m->n_blocks == 0)
     atl_weights_fail (m->net.weights, _ ("%s holds no transformer blocks"),
                       atl_checkpoint_name (cp));
+  s->turns_halves = TRUE;
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
+  s->turns_halves = FALSE;
   m->proj_out = atl_source_linear (s, -1, D, "proj_out");
   if (m->proj_out.w != NULL && m->proj_out.w->dim[0] % (m->patch * m->patch) != 0)
     atl_weights_fail (m->net.weights, _ ("%s: the output does not divide into patches"),

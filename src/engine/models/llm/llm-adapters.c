@@ -4,9 +4,11 @@
  *
  * Files in GGUF's form (general.type "adapter", adapter.type "lora") name each pair after the
  * weight it changes: "blk.0.attn_q.weight.lora_a" [r, in] and ".lora_b" [out, r];
- * adapter.lora.alpha is for all, 0 means that the scale is in the numbers. */
+ * adapter.lora.alpha is for all, 0 means that the scale is in the numbers. DoRA's magnitudes [out],
+ * which only PEFT's files have, are ".lora_magnitude" here (blocks/lora-change.h). */
 #define G_LOG_DOMAIN "atl-models"
 
+#include "engine/models/blocks/lora-change.h"
 #include "engine/models/llm/llm-private.h"
 
 #include <glib/gi18n.h>
@@ -106,6 +108,72 @@ add_rows (LlmAdapter *self,
   return w;
 }
 
+static float *
+read_floats (const AtlTensorInfo *info)
+{
+  gsize n = 1;
+  float *values;
+
+  for (guint i = 0; i < info->n_dims; i++)
+    n *= (gsize) info->dim[i];
+  values = g_new (float, n);
+  atl_dequantize (info->dtype, info->data, values, n);
+  return values;
+}
+
+/* DoRA's gains of a weight that is rows of the changed one. FALSE with an error. */
+static gboolean
+add_gain (LlmAdapter *self,
+          Addition *addition,
+          const AtlTensorInfo *a,
+          const AtlTensorInfo *b,
+          const AtlTensorInfo *magnitude,
+          GError **error)
+{
+  const AtlWeight *w = addition->weight;
+  gint64 first = w->part_of != NULL ? w->part_first : 0;
+  AtlWeight weight = *w;
+  AtlLoraChange change = { .form = ATL_LORA_PRODUCT, .rows = b->dim[0], .cols = a->dim[1] };
+  AtlWeightDelta *delta = &addition->delta;
+  g_autofree float *magnitudes = NULL;
+  float *gains;
+
+  if (magnitude->n_dims < 1 || magnitude->dim[0] != b->dim[0] || magnitude->data == NULL ||
+      !atl_dtype_is_float_like (magnitude->dtype) || w->order != NULL)
+    return fail (self, ATL_ERROR_UNSUPPORTED, error,
+                 _ ("%s has magnitudes for “%s” that cannot be used here"),
+                 atl_checkpoint_name (self->cp), w->name);
+  weight.bytes = w->bytes != NULL ? g_bytes_ref (w->bytes) : NULL;
+  if (!atl_weight_make (&weight, error))
+    return FALSE;
+  magnitudes = read_floats (magnitude);
+  change.a = (AtlLoraMatrix){ read_floats (a), a->dim[0], a->dim[1] };
+  change.b = (AtlLoraMatrix){ read_floats (b), b->dim[0], b->dim[1] };
+  gains = atl_lora_gains (&change, delta->scale, magnitudes, &weight, first, ATL_LORA_OF_ROWS);
+  atl_lora_change_clear (&change);
+  g_clear_pointer (&weight.bytes, g_bytes_unref);
+  delta->gain = atl_weights_add_bytes (
+      self->weights, ATL_USE_VECTOR, w->layer, ATL_DTYPE_F32, 1, (gint64[]){ w->dim[0] },
+      g_bytes_new_take (gains, (gsize) w->dim[0] * sizeof *gains), magnitude->name);
+  delta->gain->home = w->home;
+  delta->factor = delta->scale;
+  delta->scale = 1;
+  return TRUE;
+}
+
+/* A model whose output is its embedding has the changes of its output there: looking up rows is no
+ * product, and stays as it is. */
+static gboolean
+is_changed_by (const AtlLlm *llm, const AtlWeight *w, const char *name)
+{
+  const AtlWeight *whole = w->part_of != NULL ? w->part_of : w;
+
+  if (strcmp (whole->name, name) == 0)
+    return TRUE;
+  return strcmp (name, "output.weight") == 0 && strcmp (whole->name, "token_embd.weight") == 0 &&
+         (w->use & ATL_USE_LINEAR) != 0;
+}
+
 static gboolean
 is_matrix (const AtlTensorInfo *info)
 {
@@ -113,13 +181,14 @@ is_matrix (const AtlTensorInfo *info)
          atl_dtype_is_float_like (info->dtype);
 }
 
-/* Adds the pair to every weight that is `name`, or rows of it. */
+/* Adds the pair, and the magnitudes (nullable), to every weight that is `name`, or rows of it. */
 static gboolean
 add_pair (LlmAdapter *self,
           AtlLlm *llm,
           const char *name,
           const AtlTensorInfo *a,
           const AtlTensorInfo *b,
+          const AtlTensorInfo *magnitude,
           GError **error)
 {
   AtlWeights *weights = llm->decoder.weights;
@@ -138,9 +207,9 @@ add_pair (LlmAdapter *self,
       const AtlWeight *whole = w->part_of != NULL ? w->part_of : w;
       Addition addition = { .weight = w };
 
-      if (w->use == 0 || strcmp (whole->name, name) != 0)
+      if (w->use == 0 || !is_changed_by (llm, w, name))
         continue;
-      if (w->use != ATL_USE_LINEAR || whole->n_dims != 2)
+      if ((w->use != ATL_USE_LINEAR && strcmp (name, "output.weight") != 0) || whole->n_dims != 2)
         return fail (
             self, ATL_ERROR_UNSUPPORTED, error,
             _ ("%s changes “%s”; embeddings, norms and experts cannot be changed by an adapter "
@@ -156,6 +225,9 @@ add_pair (LlmAdapter *self,
       addition.delta.b =
           add_rows (self, b, w->part_of != NULL ? w->part_first : 0, w->dim[0], w->home, w->layer);
       addition.delta.scale = alpha > 0 ? (float) (alpha / (double) rank) : 1.0f;
+      addition.delta.factor = 1;
+      if (magnitude != NULL && !add_gain (self, &addition, a, b, magnitude, error))
+        return FALSE;
       g_array_append_val (self->additions, addition);
       found = TRUE;
     }
@@ -179,7 +251,10 @@ read_pairs (LlmAdapter *self, AtlLlm *llm, GError **error)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (self->cp, i), *other;
       gboolean is_a = g_str_has_suffix (info->name, ".lora_a");
-      g_autofree char *name = NULL, *fellow = NULL;
+      g_autofree char *name = NULL, *fellow = NULL, *magnitude = NULL;
+
+      if (g_str_has_suffix (info->name, ".lora_magnitude"))
+        continue;
 
       if (!is_a && !g_str_has_suffix (info->name, ".lora_b"))
         return fail (self, ATL_ERROR_UNSUPPORTED, error,
@@ -191,7 +266,9 @@ read_pairs (LlmAdapter *self, AtlLlm *llm, GError **error)
       if (other == NULL)
         return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has “%s” but not “%s”"),
                      atl_checkpoint_name (self->cp), info->name, fellow);
-      if (is_a && !add_pair (self, llm, name, info, other, error))
+      magnitude = g_strconcat (name, ".lora_magnitude", NULL);
+      if (is_a && !add_pair (self, llm, name, info, other,
+                             atl_checkpoint_find (self->cp, magnitude), error))
         return FALSE;
     }
   if (self->additions->len == 0)
