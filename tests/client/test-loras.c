@@ -100,7 +100,12 @@ test_facts (void)
                                      "pen\"}");
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlModelInfo) info = fixture_inspect (client, tagged, NULL, &error);
+  g_autofree char *word = make_lora ("hyper_realism.safetensors", CROSS, 768, "");
+  g_autofree char *video =
+      make_lora ("lightx2v_rank32.safetensors", "blocks_0_cross_attn_q", 32, "");
   g_autoptr (AtlModelInfo) other = NULL;
+  g_autoptr (AtlModelInfo) slow = NULL;
+  g_autoptr (AtlModelInfo) clip = NULL;
 
   g_assert_no_error (error);
   g_assert_true (info->is_lora);
@@ -119,6 +124,15 @@ test_facts (void)
   g_assert_cmpstr (other->schedule, ==, "SGM Uniform");
   g_assert_cmpuint (g_strv_length (other->triggers), ==, 2);
   g_assert_cmpstr (other->triggers[1], ==, "pen");
+  /* A word alone is none for few steps. */
+  slow = fixture_inspect (client, word, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (slow->steps, ==, 0);
+  /* The family by its layers' names. */
+  clip = fixture_inspect (client, video, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (clip->steps, ==, 4);
+  g_assert_cmpstr (clip->sampler, ==, "Euler");
   atl_client_stop (client);
 }
 

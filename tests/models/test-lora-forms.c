@@ -156,10 +156,10 @@ change_model (const LoraLayer *layers, guint n, double strength)
 }
 
 static AtlComponent *
-load (AtlCheckpoint *cp, const AtlLoraFile *lora, AtlBackend *backend)
+load (AtlCheckpoint *cp, const AtlLoraFile *loras, guint n, AtlBackend *backend)
 {
   AtlBackend *backends[] = { backend, model_fixture_cpu (TRUE) };
-  AtlLoadOptions options = { .loras = lora, .n_loras = lora != NULL };
+  AtlLoadOptions options = { .loras = loras, .n_loras = n };
   g_autoptr (GError) error = NULL;
   AtlComponent *component =
       atl_component_load (atl_component_class_for (cp, NULL, "forward", NULL), cp, backends,
@@ -200,9 +200,21 @@ forward (AtlComponent *component)
 static AtlArray *
 forward_without (AtlBackend *backend)
 {
-  g_autoptr (AtlComponent) plain = load (unet, NULL, backend);
+  g_autoptr (AtlComponent) plain = load (unet, NULL, 0, backend);
 
   return forward (plain);
+}
+
+/* Twice the same file, once with the strength below 0: nothing. */
+static void
+cancel (AtlCheckpoint *lora, AtlBackend *backend, double tolerance)
+{
+  const AtlLoraFile both[] = { { lora, 0.7f }, { lora, -0.7f } };
+  g_autoptr (AtlArray) without = forward_without (backend);
+  g_autoptr (AtlComponent) component = load (unet, both, 2, backend);
+  g_autoptr (AtlArray) got = forward (component);
+
+  g_assert_cmpfloat (atl_array_rel_l2 (got, without), <, tolerance);
 }
 
 /* The layers under the LoRA, from strength to strength, against the changed models. */
@@ -219,13 +231,13 @@ compare (
   for (gsize i = 0; i < G_N_ELEMENTS (strengths); i++)
     {
       g_autoptr (AtlCheckpoint) model = change_model (layers, n, strengths[i]);
-      g_autoptr (AtlComponent) changed = load (model, NULL, backend);
+      g_autoptr (AtlComponent) changed = load (model, NULL, 0, backend);
       g_autoptr (AtlArray) want = forward (changed);
       g_autoptr (AtlArray) got = NULL;
 
       file.scale = strengths[i];
       if (component == NULL)
-        component = load (unet, &file, backend);
+        component = load (unet, &file, 1, backend);
       else
         g_assert_true (atl_component_set_lora_scales (component, &file, 1));
       got = forward (component);
@@ -251,6 +263,7 @@ test_form (gconstpointer data)
 
   layer_init (&layer, lora, rand, form, module);
   compare (&layer, 1, lora, model_fixture_cpu (TRUE), TOLERANCE_EXACT);
+  cancel (lora, model_fixture_cpu (TRUE), TOLERANCE_EXACT);
   lora_layer_clear (&layer);
 }
 

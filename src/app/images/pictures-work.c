@@ -149,6 +149,16 @@ save_current (AtlPicturesSession *self)
   atl_pictures_session_work (self);
 }
 
+/* What is to be known of the picture besides: what a LoRA could not change. */
+static void
+tell_notice (AtlPicturesSession *self, AtlPictureJob *job)
+{
+  g_autofree char *notice = atl_dict_string (atl_picture_job_get_facts (job), ATL_INFO_NOTICE, "");
+
+  if (*notice != '\0')
+    atl_session_emit_notice (self->session, notice);
+}
+
 static void
 finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
 {
@@ -163,6 +173,7 @@ finished_cb (AtlPictureJob *job, AtlPicturesSession *self)
       drawn = self->is_enlarging ? atl_picture_drawn_new_larger (task, format)
                                  : atl_picture_drawn_new (task, job, format);
       g_hash_table_insert (self->unsaved, g_object_ref (task), drawn);
+      tell_notice (self, job);
     }
   if (self->is_enlarging)
     atl_picture_drawn_take_larger (drawn, job);
