@@ -11,6 +11,17 @@
 #include "engine/service/service-private.h"
 #include "protocol/protocol.h"
 
+/* Abilities are told as the pipelines count them. */
+G_STATIC_ASSERT (ATL_PICTURE_NEGATIVE == (guint) ATL_CAN_NEGATIVE);
+G_STATIC_ASSERT (ATL_PICTURE_IMAGE == (guint) ATL_CAN_IMAGE);
+G_STATIC_ASSERT (ATL_PICTURE_MASK == (guint) ATL_CAN_MASK);
+G_STATIC_ASSERT (ATL_PICTURE_REFERENCE == (guint) ATL_CAN_REFERENCE);
+G_STATIC_ASSERT (ATL_PICTURE_WEIGHTS == (guint) ATL_CAN_WEIGHTS);
+G_STATIC_ASSERT (ATL_PICTURE_CLIP == (guint) ATL_CAN_CLIP);
+G_STATIC_ASSERT (ATL_PICTURE_STILL == (guint) ATL_CAN_PICTURE);
+G_STATIC_ASSERT (ATL_PICTURE_GUIDANCE == (guint) ATL_CAN_GUIDANCE);
+G_STATIC_ASSERT (ATL_PICTURE_LORA == (guint) ATL_CAN_LORA);
+
 /* --- Opening --- */
 
 gboolean
