@@ -323,7 +323,10 @@ find_steps (const char *name, AtlLoraFacts *facts)
 }
 
 void
-atl_lora_read_facts (const AtlCheckpoint *cp, const char *name, AtlLoraFacts *facts)
+atl_lora_read_facts (const AtlCheckpoint *cp,
+                     const char *name,
+                     const AtlDiffusionFamily *family,
+                     AtlLoraFacts *facts)
 {
   const char *title = meta (cp, "modelspec.title");
   g_autofree char *all = NULL;
@@ -334,6 +337,8 @@ atl_lora_read_facts (const AtlCheckpoint *cp, const char *name, AtlLoraFacts *fa
   if (g_str_has_suffix (facts->title, ".safetensors"))
     facts->title[strlen (facts->title) - strlen (".safetensors")] = '\0';
   facts->family = find_family (cp);
+  if (facts->family == NULL)
+    facts->family = family;
   find_triggers (cp, facts);
   all = g_strconcat (name, " ", facts->title, NULL);
   find_steps (all, facts);

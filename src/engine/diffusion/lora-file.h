@@ -2,7 +2,7 @@
  *
  *   g_autoptr (AtlCheckpoint) cp = atl_lora_open (map, "ink.safetensors", error);
  *   g_auto (AtlLoraFacts) facts = { 0 };
- *   atl_lora_read_facts (cp, "ink.safetensors", &facts);
+ *   atl_lora_read_facts (cp, "ink.safetensors", NULL, &facts);
  *
  * How they change weights: models/blocks/lora.h.
  *
@@ -31,7 +31,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlLoraFacts, atl_lora_facts_clear)
 
 /* ATL_ERROR_BAD_FILE, and ATL_ERROR_UNSUPPORTED for what is no LoRA, in words. */
 AtlCheckpoint *atl_lora_open (AtlFileMap *map, const char *name, GError **error);
-/* `name` is the file's, which often says more than what is in it. */
-void atl_lora_read_facts (const AtlCheckpoint *cp, const char *name, AtlLoraFacts *facts);
+/* `name` is the file's, which often says more than what is in it. `family` (nullable) is that of
+ * the model it is to change, for a file that does not tell its own. */
+void atl_lora_read_facts (const AtlCheckpoint *cp,
+                          const char *name,
+                          const AtlDiffusionFamily *family,
+                          AtlLoraFacts *facts);
 
 G_END_DECLS

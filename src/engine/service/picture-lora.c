@@ -173,7 +173,7 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
                                 : atl_lora_open (lora->map, lora->name, error);
       if (lora->cp == NULL)
         return FALSE;
-      atl_lora_read_facts (lora->cp, lora->name, &facts);
+      atl_lora_read_facts (lora->cp, lora->name, family, &facts);
       if (!fits (&facts, family))
         {
           /* Translators: %s is the name of a LoRA file, then two families of models. */
@@ -213,7 +213,7 @@ atl_picture_inspect_lora (AtlJob *job)
   cp = atl_lora_open (job->maps->pdata[0], job->names->pdata[0], NULL);
   if (cp == NULL)
     return NULL;
-  atl_lora_read_facts (cp, job->names->pdata[0], &facts);
+  atl_lora_read_facts (cp, job->names->pdata[0], NULL, &facts);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_LORA);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", facts.title);
