@@ -86,12 +86,12 @@ packed_bytes (const AtlWeight *w)
   return (gsize) n_groups * atl_pack_group_bytes (w->dtype, n_in);
 }
 
-/* Of what lies in a file map; and what is small would be in a page of its own (slabs.h). */
+/* Of what lies in a file map. Copying what is small, too, would take longer than it gains. */
 static gboolean
 wants_large_pages (const AtlCpu *cpu, const AtlWeight *w)
 {
   return (w->use & ATL_USE_LINEAR) && !w->in_file && cpu->kernels != NULL && w->n_dims >= 2 &&
-         w->made == NULL && w->bytes == NULL && w->size_bytes >= ATL_CPU_SLABS_MIN &&
+         w->made == NULL && w->bytes == NULL && w->size_bytes >= ATL_CPU_HUGE_BYTES &&
          (w->dtype == ATL_DTYPE_F16 || w->dtype == ATL_DTYPE_BF16 || w->dtype == ATL_DTYPE_F32);
 }
 
@@ -263,8 +263,6 @@ pack_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
   return p.out;
 }
 
-#define COPY_BYTES (256u * 1024)
-
 typedef struct
 {
   const AtlWeight *w;
@@ -275,9 +273,9 @@ static void
 copy_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Copying *c = args;
-  gsize first = (gsize) chunk * COPY_BYTES;
+  gsize first = (gsize) chunk * ATL_CPU_HUGE_BYTES;
 
-  memcpy (c->out + first, c->w->data + first, MIN (COPY_BYTES, c->w->size_bytes - first));
+  memcpy (c->out + first, c->w->data + first, MIN (ATL_CPU_HUGE_BYTES, c->w->size_bytes - first));
 }
 
 static guint8 *
@@ -286,8 +284,9 @@ copy_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
   Copying c = { w, alloc_bytes (cpu, w->size_bytes, TRUE, w, error) };
 
   if (c.out != NULL)
-    atl_pool_run (cpu->pool, (guint) ((w->size_bytes + COPY_BYTES - 1) / COPY_BYTES), copy_chunk,
-                  &c);
+    atl_pool_run (cpu->pool,
+                  (guint) ((w->size_bytes + ATL_CPU_HUGE_BYTES - 1) / ATL_CPU_HUGE_BYTES),
+                  copy_chunk, &c);
   return c.out;
 }
 
