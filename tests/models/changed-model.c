@@ -200,12 +200,12 @@ try_numbers (AtlCheckpoint *cp, const char *key)
   changed_model_survive (cp, &c);
 }
 
-/* Lists of n equal numbers, of every type; n is none, one, one less than it was, as it was, more.
- */
+/* Lists of n equal numbers, of every type; n is none, one, one less than it was, more, and as it
+ * was with every number: of another length the number hardly matters. */
 static void
 try_lists (AtlCheckpoint *cp, const char *key, gsize n_have)
 {
-  const gsize lengths[] = { 0, 1, MAX (n_have, 1) - 1, n_have, n_have + 1 };
+  const gsize lengths[] = { 0, 1, MAX (n_have, 1) - 1, n_have + 1, n_have };
   gsize room = n_have + 1;
   g_autofree guint64 *whole = g_new (guint64, room);
   g_autofree double *real = g_new (double, room);
@@ -215,12 +215,14 @@ try_lists (AtlCheckpoint *cp, const char *key, gsize n_have)
 
   for (gsize l = 0; l < G_N_ELEMENTS (lengths); l++)
     {
+      const gboolean is_last = l + 1 == G_N_ELEMENTS (lengths);
+
       value.v_array.n = lengths[l];
       value.v_array.elem_type = ATL_META_BOOL;
       value.v_array.elems = flag;
       changed_model_survive (cp, &c);
       value.v_array.elems = whole;
-      for (gsize k = 0; k < G_N_ELEMENTS (wholes); k++)
+      for (gsize k = 0; k < (is_last ? G_N_ELEMENTS (wholes) : 1); k++)
         {
           for (gsize i = 0; i < room; i++)
             whole[i] = wholes[k];
@@ -231,7 +233,7 @@ try_lists (AtlCheckpoint *cp, const char *key, gsize n_have)
         }
       value.v_array.elem_type = ATL_META_FLOAT;
       value.v_array.elems = real;
-      for (gsize k = 0; k < G_N_ELEMENTS (reals); k++)
+      for (gsize k = 0; k < (is_last ? G_N_ELEMENTS (reals) : 1); k++)
         {
           for (gsize i = 0; i < room; i++)
             real[i] = reals[k];
