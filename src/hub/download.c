@@ -4,12 +4,12 @@
 #include "hub/download.h"
 
 #include "hub/fetch-file.h"
+#include "hub/hub-task.h"
 
 typedef struct
 {
   char *url, *target, *what, *sha256, *token; /* (owned) */
   guint64 size_bytes;
-  AtlReporter *reporter; /* (owned) */
 } Job;
 
 static void
@@ -22,33 +22,19 @@ job_free (gpointer data)
   g_free (job->what);
   g_free (job->sha256);
   g_free (job->token);
-  atl_reporter_unref (job->reporter);
   g_free (job);
 }
 
-static void
-download_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+static char *
+fetch (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GError **error)
 {
   Job *job = data;
-  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (SoupSession) session = atl_http_session_new ();
   AtlFetch fetch = {
     .url = job->url, .what = job->what, .token = job->token, .size_bytes = job->size_bytes
   };
-  GError *error = NULL;
-  char *path;
 
-  g_main_context_push_thread_default (context);
-  {
-    g_autoptr (SoupSession) session = atl_http_session_new ();
-
-    path = atl_fetch_file (session, &fetch, job->target, job->sha256, job->reporter, cancellable,
-                           &error);
-  }
-  g_main_context_pop_thread_default (context);
-  if (path != NULL)
-    g_task_return_pointer (task, path, g_free);
-  else
-    g_task_return_error (task, error);
+  return atl_fetch_file (session, &fetch, job->target, job->sha256, reporter, cancellable, error);
 }
 
 void
@@ -59,12 +45,12 @@ atl_download_async (const AtlDownload *request,
                     GAsyncReadyCallback callback,
                     gpointer data)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
-  Job *job = g_new0 (Job, 1);
+  const AtlHubCaller caller = { progress, progress_data, cancellable, callback, data };
+  Job *job;
 
   g_return_if_fail (request->url != NULL && request->target != NULL);
   g_return_if_fail (atl_hub_is_sha256 (request->sha256));
-  g_task_set_source_tag (task, atl_download_async);
+  job = g_new0 (Job, 1);
   job->url = g_strdup (request->url);
   job->target = g_strdup (request->target);
   job->what =
@@ -72,15 +58,11 @@ atl_download_async (const AtlDownload *request,
   job->sha256 = g_strdup (request->sha256);
   job->token = g_strdup (request->token);
   job->size_bytes = request->size_bytes;
-  job->reporter = atl_reporter_new (task, progress, progress_data);
-  g_task_set_task_data (task, job, job_free);
-  /* The thread finishes its write and keeps the part even when cancelled. */
-  g_task_set_check_cancellable (task, FALSE);
-  g_task_run_in_thread (task, download_thread);
+  atl_hub_task_run (atl_download_async, job, job_free, fetch, &caller);
 }
 
 char *
 atl_download_finish (GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_pointer (G_TASK (result), error);
+  return atl_hub_task_finish (result, error);
 }

@@ -12,6 +12,7 @@
 #include "base/sync.h"
 #include "hub/checksums.h"
 #include "hub/file-copy.h"
+#include "hub/hub-task.h"
 #include "hub/library-parts.h"
 #include "hub/library.h"
 #include "hub/model-folder.h"
@@ -22,7 +23,7 @@ typedef struct
 {
   char *path; /* (owned) */
   AtlAddMode mode;
-  AtlReporter *reporter; /* (owned) */
+  AtlReporter *reporter; /* borrowed: while it works */
 } Job;
 
 static void
@@ -31,7 +32,6 @@ job_free (gpointer data)
   Job *job = data;
 
   g_free (job->path);
-  atl_reporter_unref (job->reporter);
   g_free (job);
 }
 
@@ -63,10 +63,13 @@ atl_library_find (const char *path)
 {
   g_autofree char *folder = g_strconcat (atl_library_dir (), G_DIR_SEPARATOR_S, NULL);
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  g_autofree char *weights = NULL, *base = NULL;
   GStatBuf wanted, found;
   const char *name;
 
   g_return_val_if_fail (path != NULL, NULL);
+  weights = atl_model_pair_weights (path);
+  base = g_path_get_basename (path);
   if (dir == NULL || g_stat (path, &wanted) != 0 ||
       (S_ISDIR (wanted.st_mode) && !atl_model_folder_check (path)))
     return NULL;
@@ -76,9 +79,20 @@ atl_library_find (const char *path)
     {
       g_autofree char *inside = g_build_filename (folder, name, NULL);
 
-      if (name[0] != '.' && g_stat (inside, &found) == 0 && found.st_dev == wanted.st_dev &&
+      if (name[0] == '.')
+        continue;
+      if (g_stat (inside, &found) == 0 && found.st_dev == wanted.st_dev &&
           found.st_ino == wanted.st_ino)
         return g_steal_pointer (&inside);
+      /* Links to a pair lie in a folder of ours. */
+      if (weights != NULL)
+        {
+          g_autofree char *half = g_build_filename (inside, base, NULL);
+
+          if (g_stat (half, &found) == 0 && found.st_dev == wanted.st_dev &&
+              found.st_ino == wanted.st_ino)
+            return g_steal_pointer (&inside);
+        }
     }
   return NULL;
 }
@@ -241,11 +255,15 @@ make_folder (const char *folder, GError **error)
   return FALSE;
 }
 
-/* Its files grow in a hidden folder, which gets its name when all are there. */
+/* The files `names` in `source` grow in a hidden folder, which gets its name when all are there. */
 static char *
-copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **error)
+copy_folder (Job *job,
+             const char *source,
+             char **names,
+             const char *target,
+             GCancellable *cancellable,
+             GError **error)
 {
-  g_auto (GStrv) names = atl_model_folder_files (job->path);
   g_autofree char *base = g_path_get_basename (target);
   g_autofree char *hidden =
       g_strdup_printf ("%s/.%s.%d" COPYING, atl_library_dir (), base, (int) getpid ());
@@ -255,7 +273,7 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
 
   for (guint i = 0; names[i] != NULL; i++)
     {
-      g_autofree char *file = g_build_filename (job->path, names[i], NULL);
+      g_autofree char *file = g_build_filename (source, names[i], NULL);
       GStatBuf st;
 
       if (g_stat (file, &st) == 0)
@@ -266,7 +284,7 @@ copy_folder (Job *job, const char *target, GCancellable *cancellable, GError **e
   ok = make_folder (hidden, error);
   for (guint i = 0; ok && names[i] != NULL; i++)
     {
-      g_autofree char *from = g_build_filename (job->path, names[i], NULL);
+      g_autofree char *from = g_build_filename (source, names[i], NULL);
       g_autofree char *to = g_build_filename (hidden, names[i], NULL);
       g_autofree char *part = g_path_get_dirname (to);
       char *sha256 = NULL;
@@ -311,8 +329,43 @@ add_folder (Job *job, GCancellable *cancellable, GError **error)
     return NULL;
   target = free_folder (job->path);
   if (job->mode == ATL_ADD_COPY)
-    return copy_folder (job, target, cancellable, error);
+    {
+      g_auto (GStrv) names = atl_model_folder_files (job->path);
+
+      return copy_folder (job, job->path, names, target, cancellable, error);
+    }
   return place_reference (job->path, target, error) ? g_steal_pointer (&target) : NULL;
+}
+
+/* Two files that belong together get a folder of their own, named after them. */
+static char *
+add_pair (Job *job, const char *weights, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *parent = g_path_get_dirname (job->path);
+  g_autofree char *stem = g_strndup (job->path, strlen (job->path) - strlen (".param"));
+  g_auto (GStrv) names = g_new0 (char *, 3);
+  g_autofree char *target = NULL;
+  gboolean ok;
+
+  if (!make_folder (atl_library_dir (), error))
+    return NULL;
+  target = free_folder (stem);
+  names[0] = g_path_get_basename (job->path);
+  names[1] = g_path_get_basename (weights);
+  if (job->mode == ATL_ADD_COPY)
+    return copy_folder (job, parent, names, target, cancellable, error);
+  ok = make_folder (target, error);
+  for (guint i = 0; ok && names[i] != NULL; i++)
+    {
+      g_autofree char *file = g_build_filename (parent, names[i], NULL);
+      g_autofree char *name = g_build_filename (target, names[i], NULL);
+
+      ok = place_reference (file, name, error);
+    }
+  if (ok)
+    return g_steal_pointer (&target);
+  remove_folder (target, names);
+  return NULL;
 }
 
 /* The folder of the library that a model goes into: a copy that has parts beside it needs one
@@ -328,18 +381,23 @@ place_of (const Job *job)
 }
 
 static char *
-add_model (Job *job, GCancellable *cancellable, GError **error)
+add_model (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GError **error)
 {
+  Job *job = data;
   g_autofree char *base = g_path_get_basename (job->path);
-  g_autofree char *folder = NULL, *stem = NULL, *place = NULL;
+  g_autofree char *folder = NULL, *stem = NULL, *place = NULL, *weights = NULL;
   g_auto (AtlModelName) name = { 0 };
   g_auto (GStrv) files = NULL;
   g_autoptr (GPtrArray) placed = g_ptr_array_new_with_free_func (g_free);
   guint64 done = 0;
   gboolean ok = TRUE;
 
+  job->reporter = reporter;
   if (atl_model_folder_check (job->path))
     return add_folder (job, cancellable, error);
+  weights = atl_model_pair_weights (job->path);
+  if (weights != NULL)
+    return add_pair (job, weights, cancellable, error);
   if (!atl_model_name_parse (base, &name))
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
@@ -383,18 +441,6 @@ add_model (Job *job, GCancellable *cancellable, GError **error)
   return NULL;
 }
 
-static void
-add_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-  GError *error = NULL;
-  char *path = add_model (data, cancellable, &error);
-
-  if (path != NULL)
-    g_task_return_pointer (task, path, g_free);
-  else
-    g_task_return_error (task, error);
-}
-
 void
 atl_library_add_async (const char *path,
                        AtlAddMode mode,
@@ -404,20 +450,16 @@ atl_library_add_async (const char *path,
                        GAsyncReadyCallback callback,
                        gpointer data)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  const AtlHubCaller caller = { progress, progress_data, cancellable, callback, data };
   Job *job = g_new0 (Job, 1);
 
-  g_task_set_source_tag (task, atl_library_add_async);
   job->path = g_canonicalize_filename (path, NULL);
   job->mode = mode;
-  job->reporter = atl_reporter_new (task, progress, progress_data);
-  g_task_set_task_data (task, job, job_free);
-  g_task_set_check_cancellable (task, FALSE);
-  g_task_run_in_thread (task, add_thread);
+  atl_hub_task_run (atl_library_add_async, job, job_free, add_model, &caller);
 }
 
 char *
 atl_library_add_finish (GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_pointer (G_TASK (result), error);
+  return atl_hub_task_finish (result, error);
 }

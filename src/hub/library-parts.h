@@ -8,6 +8,11 @@
 
 G_BEGIN_DECLS
 
+/* Whether two files are the same one, or of one size and equal wherever they were compared. */
+gboolean atl_library_is_same (const char *path, const char *other);
+/* "ae.safetensors", "ae (2).safetensors" in `folder`; the caller's. */
+char *atl_library_numbered (const char *folder, const char *base, guint number);
+
 /* Whether a folder is the library's, or its folder of denoisers: a model in it is our own. */
 gboolean atl_library_is_place (const char *folder);
 /* Puts links to the parts beside the denoiser at `path` into folders of the library, hard ones

@@ -87,6 +87,29 @@ name_for_people (const char *folder, const char *stem)
   return g_steal_pointer (&shown);
 }
 
+/* A network of the ncnn library, by its description; its weights lie beside it. */
+static gboolean
+add_pair (Scan *scan, const char *path)
+{
+  g_autofree char *weights = atl_model_pair_weights (path);
+  AtlModelFile *model;
+  GStatBuf st;
+
+  if (weights == NULL)
+    return FALSE;
+  model = g_new0 (AtlModelFile, 1);
+  model->path = g_strdup (path);
+  model->name = g_filename_display_basename (path);
+  *strrchr (model->name, '.') = '\0';
+  model->n_files = model->n_expected = 2;
+  if (g_stat (path, &st) == 0)
+    add_size (model, &st);
+  if (g_stat (weights, &st) == 0)
+    add_size (model, &st);
+  g_ptr_array_add (scan->models, model);
+  return TRUE;
+}
+
 static void
 add_file (Scan *scan, const char *folder, const char *file_name)
 {
@@ -96,8 +119,8 @@ add_file (Scan *scan, const char *folder, const char *file_name)
   AtlModelFile *model = NULL;
   GStatBuf st, link;
 
-  if (!atl_model_name_parse (file_name, &name) || g_stat (path, &st) != 0 ||
-      !S_ISREG (st.st_mode) || st.st_size == 0)
+  if (add_pair (scan, path) || !atl_model_name_parse (file_name, &name) ||
+      g_stat (path, &st) != 0 || !S_ISREG (st.st_mode) || st.st_size == 0)
     return;
   if (name.n_shards > 0)
     {
@@ -202,7 +225,7 @@ scan_file (Scan *scan, const char *path)
   g_autofree char *base = g_path_get_basename (path);
   g_auto (AtlModelName) name = { 0 };
 
-  if (!atl_model_name_parse (base, &name))
+  if (add_pair (scan, path) || !atl_model_name_parse (base, &name))
     return;
   if (name.n_shards == 0)
     add_file (scan, folder, base);

@@ -36,12 +36,12 @@ AtlModelFile *atl_model_file_copy (const AtlModelFile *file);
 /* $XDG_DATA_HOME/atelier/models; static. Made when something is put there. */
 const char *atl_library_dir (void);
 
-/* Model files (.gguf, .safetensors, .pth) below `folder`, by name; shards of one model as one, and
- * so is a folder as authors publish it (model-folder.h); of models whose parts are sorted into
- * folders (base/sorted-folder.h) only the denoisers. A path of a file gives that model alone.
- * Looks six folders deep and at 50,000 entries at most; a folder that is not there is an empty
- * list; unfinished downloads and hidden files are passed over, as are links that lead nowhere.
- * (transfer full) (element-type AtlModelFile) */
+/* Model files (.gguf, .safetensors, .sft, .pth, pairs of .param and .bin) below `folder`, by name;
+ * shards of one model as one, and so is a folder as authors publish it (model-folder.h); of models
+ * whose parts are sorted into folders (base/sorted-folder.h) only the denoisers. A path of a file
+ * gives that model alone. Looks six folders deep and at 50,000 entries at most; a folder that is
+ * not there is an empty list; unfinished downloads and hidden files are passed over, as are links
+ * that lead nowhere. (transfer full) (element-type AtlModelFile) */
 GPtrArray *atl_library_scan (const char *folder, GCancellable *cancellable, GError **error);
 void atl_library_scan_async (const char *folder,
                              GCancellable *cancellable,
@@ -89,6 +89,15 @@ char *atl_library_find (const char *path);
  * with ATL_ERROR_INVALID: they belong to others.
  */
 gboolean atl_library_remove (const char *path, GError **error);
+
+/* After a model was removed: moves to the trash what was there for it alone. That are the parts in
+ * the folder `fetched` (nullable; atl_client_parts_dir() of it, asked while it was there) with
+ * their copies in the store, unless other models use these; and, when no denoiser is left in the
+ * library, the parts that were put beside them. The paths that went, for
+ * atl_library_restore_parts(). (transfer full) (element-type filename) */
+GPtrArray *atl_library_remove_parts (const char *fetched);
+/* Brings them back; what is not in the trash any more is missed when the model is loaded. */
+void atl_library_restore_parts (const GPtrArray *gone);
 
 /* Undo of atl_library_remove() with the same path. ATL_ERROR_NOT_FOUND when the trash was emptied.
  */

@@ -39,6 +39,32 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(char *const *) a, *(char *const *) b);
 }
 
+/* "dir/NAME.param" -> "dir/NAME.bin", where both are there. */
+static char *
+other_half (const char *path, const char *ending, const char *other)
+{
+  g_autofree char *stem = NULL;
+  g_autofree char *half = NULL;
+
+  if (!g_str_has_suffix (path, ending) || !g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    return NULL;
+  stem = g_strndup (path, strlen (path) - strlen (ending));
+  half = g_strconcat (stem, other, NULL);
+  return g_file_test (half, G_FILE_TEST_IS_REGULAR) ? g_steal_pointer (&half) : NULL;
+}
+
+char *
+atl_model_pair_weights (const char *path)
+{
+  return other_half (path, ".param", ".bin");
+}
+
+char *
+atl_model_pair_of_weights (const char *path)
+{
+  return other_half (path, ".bin", ".param");
+}
+
 /* NAME of the only .param file in a folder that also has NAME.bin; the caller's, NULL for none. */
 static char *
 pair_name (const char *path)

@@ -25,4 +25,10 @@ gboolean atl_model_folder_check_pictures (const char *path);
  * caller's (g_strfreev). */
 char **atl_model_folder_files (const char *path);
 
+/* The weights NAME.bin beside the description `path`, a NAME.param, of a network of the ncnn
+ * library; the caller's, NULL when it is none or they are not there. */
+char *atl_model_pair_weights (const char *path);
+/* The other way: NAME.param beside NAME.bin. */
+char *atl_model_pair_of_weights (const char *path);
+
 G_END_DECLS

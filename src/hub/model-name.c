@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const char *const endings[] = { ".gguf", ".safetensors", ".pth" };
+static const char *const endings[] = { ".gguf", ".safetensors", ".sft", ".pth" };
 
 /* Five digits at `p`, or 0. */
 static guint

@@ -12,12 +12,13 @@
 #include "hub/checksums.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-file.h"
+#include "hub/hub-task.h"
 
 typedef struct
 {
   GArray *parts;         /* AtlModelPart, its strings owned */
   char *folder;          /* (owned) */
-  AtlReporter *reporter; /* (owned) */
+  AtlReporter *reporter; /* borrowed: while it works */
 } Job;
 
 static void
@@ -165,13 +166,15 @@ is_missable (const AtlModelPart *part, GCancellable *cancellable, GError **error
 }
 
 /* Sizes first: the bar tells of all of them, and the disk must hold them. */
-static gboolean
-fetch (Job *job, GCancellable *cancellable, GError **error)
+static char *
+fetch (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GError **error)
 {
+  Job *job = data;
   g_autoptr (SoupSession) session = atl_http_session_new ();
   g_autoptr (GArray) known = g_array_new (FALSE, TRUE, sizeof (AtlHubFile));
   guint64 total = 0, done = 0;
 
+  job->reporter = reporter;
   g_array_set_clear_func (known, known_clear);
   g_array_set_size (known, job->parts->len);
   for (guint i = 0; i < job->parts->len; i++)
@@ -181,16 +184,16 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
 
       atl_reporter_stage (job->reporter, ATL_HUB_CONNECTING, part->file, 0, 0);
       if (!check_names (part, error))
-        return FALSE;
+        return NULL;
       if (is_stored (part))
         continue;
       if (!atl_hub_file_locate (session, part->repository, part->file, file, cancellable, error) &&
           !is_missable (part, cancellable, error))
-        return FALSE;
+        return NULL;
       total += file->size_bytes;
     }
   if (!atl_hub_check_room (job->folder, total, _ ("The missing parts"), error))
-    return FALSE;
+    return NULL;
   for (guint i = 0; i < job->parts->len; i++)
     {
       const AtlModelPart *part = &g_array_index (job->parts, AtlModelPart, i);
@@ -200,7 +203,7 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
       if (!is_stored (part) && file->url != NULL &&
           !fetch_one (job, session, part, file, done, total, cancellable, error) &&
           !is_missable (part, cancellable, error))
-        return FALSE;
+        return NULL;
       done += file->size_bytes;
     }
   /* All or nothing: a model with some of its parts would only say so again. */
@@ -209,25 +212,9 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
       const AtlModelPart *part = &g_array_index (job->parts, AtlModelPart, i);
 
       if ((is_stored (part) || !part->is_optional) && !link_part (part, job->folder, error))
-        return FALSE;
+        return NULL;
     }
-  return TRUE;
-}
-
-static void
-fetch_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  GError *error = NULL;
-  gboolean ok;
-
-  g_main_context_push_thread_default (context);
-  ok = fetch (data, cancellable, &error);
-  g_main_context_pop_thread_default (context);
-  if (ok)
-    g_task_return_boolean (task, TRUE);
-  else
-    g_task_return_error (task, error);
+  return g_strdup (job->folder);
 }
 
 static void
@@ -237,7 +224,6 @@ job_free (gpointer data)
 
   g_array_unref (job->parts);
   g_free (job->folder);
-  atl_reporter_unref (job->reporter);
   g_free (job);
 }
 
@@ -251,10 +237,9 @@ atl_model_parts_fetch_async (const AtlModelPart *parts,
                              GAsyncReadyCallback callback,
                              gpointer data)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  const AtlHubCaller caller = { progress, progress_data, cancellable, callback, data };
   Job *job = g_new0 (Job, 1);
 
-  g_task_set_source_tag (task, atl_model_parts_fetch_async);
   job->parts = g_array_new (FALSE, TRUE, sizeof (AtlModelPart));
   g_array_set_clear_func (job->parts, part_clear);
   for (guint i = 0; i < n; i++)
@@ -268,14 +253,13 @@ atl_model_parts_fetch_async (const AtlModelPart *parts,
       g_array_append_val (job->parts, copy);
     }
   job->folder = g_strdup (folder);
-  job->reporter = atl_reporter_new (task, progress, progress_data);
-  g_task_set_task_data (task, job, job_free);
-  g_task_set_check_cancellable (task, FALSE);
-  g_task_run_in_thread (task, fetch_thread);
+  atl_hub_task_run (atl_model_parts_fetch_async, job, job_free, fetch, &caller);
 }
 
 gboolean
 atl_model_parts_fetch_finish (GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_boolean (G_TASK (result), error);
+  g_autofree char *folder = atl_hub_task_finish (result, error);
+
+  return folder != NULL;
 }

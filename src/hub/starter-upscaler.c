@@ -11,6 +11,7 @@
 #include "base/sync.h"
 #include "hub/checksums.h"
 #include "hub/file-copy.h"
+#include "hub/hub-task.h"
 #include "hub/library.h"
 #include "hub/part-file.h"
 #include "hub/wheels.h"
@@ -75,7 +76,7 @@ typedef struct
 {
   char *models_dir; /* (owned) */
   guint index;
-  AtlReporter *reporter; /* (owned) */
+  AtlReporter *reporter; /* borrowed: while it works */
 } Job;
 
 const AtlStarterUpscaler *
@@ -272,25 +273,14 @@ fetch (Job *job, GCancellable *cancellable, GError **error)
   return ok ? atl_starter_upscaler_find (job->models_dir, job->index) : NULL;
 }
 
-static void
-fetch_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+static char *
+find_or_fetch (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GError **error)
 {
   Job *job = data;
-  g_autoptr (GMainContext) context = NULL;
-  GError *error = NULL;
   char *path = atl_starter_upscaler_find (job->models_dir, job->index);
 
-  if (path == NULL)
-    {
-      context = g_main_context_new ();
-      g_main_context_push_thread_default (context);
-      path = fetch (job, cancellable, &error);
-      g_main_context_pop_thread_default (context);
-    }
-  if (path != NULL)
-    g_task_return_pointer (task, path, g_free);
-  else
-    g_task_return_error (task, error);
+  job->reporter = reporter;
+  return path != NULL ? path : fetch (job, cancellable, error);
 }
 
 static void
@@ -299,7 +289,6 @@ job_free (gpointer data)
   Job *job = data;
 
   g_free (job->models_dir);
-  atl_reporter_unref (job->reporter);
   g_free (job);
 }
 
@@ -312,21 +301,17 @@ atl_starter_upscaler_fetch_async (const char *models_dir,
                                   GAsyncReadyCallback callback,
                                   gpointer data)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  const AtlHubCaller caller = { progress, progress_data, cancellable, callback, data };
   Job *job = g_new0 (Job, 1);
 
   g_assert (index < G_N_ELEMENTS (upscalers));
-  g_task_set_source_tag (task, atl_starter_upscaler_fetch_async);
   job->models_dir = g_strdup (models_dir != NULL ? models_dir : atl_library_dir ());
   job->index = index;
-  job->reporter = atl_reporter_new (task, progress, progress_data);
-  g_task_set_task_data (task, job, job_free);
-  g_task_set_check_cancellable (task, FALSE);
-  g_task_run_in_thread (task, fetch_thread);
+  atl_hub_task_run (atl_starter_upscaler_fetch_async, job, job_free, find_or_fetch, &caller);
 }
 
 char *
 atl_starter_upscaler_fetch_finish (GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_pointer (G_TASK (result), error);
+  return atl_hub_task_finish (result, error);
 }

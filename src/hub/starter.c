@@ -14,6 +14,7 @@
 #include "hub/checksums.h"
 #include "hub/fetch-file.h"
 #include "hub/hub-file.h"
+#include "hub/hub-task.h"
 #include "hub/library.h"
 #include "hub/wheels.h"
 
@@ -24,7 +25,7 @@ typedef struct
 {
   char *models_dir; /* (owned) */
   AtlStarterKind kind;
-  AtlReporter *reporter; /* (owned) */
+  AtlReporter *reporter; /* borrowed: while it works */
 } Job;
 
 const AtlStarter *
@@ -313,26 +314,14 @@ fetch_best (Job *job, GCancellable *cancellable, GError **error)
   return NULL;
 }
 
-static void
-fetch_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+static char *
+find_or_fetch (gpointer data, AtlReporter *reporter, GCancellable *cancellable, GError **error)
 {
   Job *job = data;
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  GError *error = NULL;
   char *path = find_any (job->models_dir, job->kind, job->kind == ATL_STARTER_SMALL);
 
-  if (path != NULL)
-    {
-      g_task_return_pointer (task, path, g_free);
-      return;
-    }
-  g_main_context_push_thread_default (context);
-  path = fetch_best (job, cancellable, &error);
-  g_main_context_pop_thread_default (context);
-  if (path != NULL)
-    g_task_return_pointer (task, path, g_free);
-  else
-    g_task_return_error (task, error);
+  job->reporter = reporter;
+  return path != NULL ? path : fetch_best (job, cancellable, error);
 }
 
 static void
@@ -341,7 +330,6 @@ job_free (gpointer data)
   Job *job = data;
 
   g_free (job->models_dir);
-  atl_reporter_unref (job->reporter);
   g_free (job);
 }
 
@@ -354,20 +342,16 @@ atl_starter_fetch_async (const char *models_dir,
                          GAsyncReadyCallback callback,
                          gpointer data)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  const AtlHubCaller caller = { progress, progress_data, cancellable, callback, data };
   Job *job = g_new0 (Job, 1);
 
-  g_task_set_source_tag (task, atl_starter_fetch_async);
   job->models_dir = g_strdup (models_dir != NULL ? models_dir : atl_library_dir ());
   job->kind = kind;
-  job->reporter = atl_reporter_new (task, progress, progress_data);
-  g_task_set_task_data (task, job, job_free);
-  g_task_set_check_cancellable (task, FALSE);
-  g_task_run_in_thread (task, fetch_thread);
+  atl_hub_task_run (atl_starter_fetch_async, job, job_free, find_or_fetch, &caller);
 }
 
 char *
 atl_starter_fetch_finish (GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_pointer (G_TASK (result), error);
+  return atl_hub_task_finish (result, error);
 }

@@ -1,69 +1,9 @@
 /* The library of model files: listing, adding, removing, and other applications' models. Runs with
  * a home folder of its own. */
-#include "rough-server.h"
+#include "library-steps.h"
 
-#include "base/error.h"
 #include "hub/checksums.h"
-#include "hub/library.h"
 #include "hub/model-name.h"
-
-static char *home; /* of the whole program: GLib reads the variables once */
-
-static char *
-put (const char *relative, const char *text)
-{
-  char *path = g_build_filename (home, relative, NULL);
-  g_autofree char *folder = g_path_get_dirname (path);
-
-  g_assert_cmpint (g_mkdir_with_parents (folder, 0755), ==, 0);
-  g_assert_true (g_file_set_contents (path, text, -1, NULL));
-  return path;
-}
-
-static void
-put_quietly (const char *relative, const char *text)
-{
-  g_free (put (relative, text));
-}
-
-static void
-set_up (void)
-{
-  g_autofree char *models = g_strdup (atl_library_dir ());
-
-  g_assert_true (g_str_has_prefix (models, home));
-  remove_tree (home);
-  g_assert_cmpint (g_mkdir_with_parents (home, 0700), ==, 0);
-}
-
-/* "name size files/expected", one a line. */
-static char *
-models_text (GPtrArray *models)
-{
-  GString *out = g_string_new (NULL);
-
-  for (guint i = 0; i < models->len; i++)
-    {
-      const AtlModelFile *m = models->pdata[i];
-
-      g_string_append_printf (out, "%s%s %d %u/%u%s", i > 0 ? "\n" : "", m->name,
-                              (int) m->size_bytes, m->n_files, m->n_expected,
-                              m->reference ? " ref" : "");
-    }
-  return g_string_free (out, FALSE);
-}
-
-static void
-expect_scan (const char *folder, const char *expected)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GPtrArray) models = atl_library_scan (folder, NULL, &error);
-  g_autofree char *text = NULL;
-
-  g_assert_no_error (error);
-  text = models_text (models);
-  g_assert_cmpstr (text, ==, expected);
-}
 
 static void
 test_names (void)
@@ -144,35 +84,6 @@ test_scan (void)
     g_assert_null (atl_library_scan (folder, cancellable, &error));
     g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   }
-}
-
-typedef struct
-{
-  GMainLoop *loop;
-  char *path;
-  GError *error;
-} Wait;
-
-static void
-added_cb (GObject *source, GAsyncResult *result, gpointer data)
-{
-  Wait *wait = data;
-
-  wait->path = atl_library_add_finish (result, &wait->error);
-  g_main_loop_quit (wait->loop);
-}
-
-static char *
-add (const char *path, AtlAddMode mode, GCancellable *cancellable, GError **error)
-{
-  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  Wait wait = { .loop = loop };
-
-  atl_library_add_async (path, mode, NULL, NULL, cancellable, added_cb, &wait);
-  g_main_loop_run (loop);
-  if (wait.error != NULL)
-    g_propagate_error (error, wait.error);
-  return wait.path;
 }
 
 static void
@@ -292,45 +203,6 @@ test_reference (void)
   g_remove (source);
   expect_scan (atl_library_dir (), "");
   g_assert_true (atl_library_remove (path, &error));
-}
-
-/* A denoiser and its parts in folders beside it are one model; parts are shared, never overwritten,
- * and stay when one of the models goes. */
-static void
-test_parts (void)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree char *flux = NULL, *dev = NULL, *a = NULL, *b = NULL, *ae = NULL, *other = NULL;
-  g_autofree char *text = NULL, *vaes = NULL;
-
-  set_up ();
-  flux = put ("comfy/models/diffusion_models/flux.safetensors", "denoiser");
-  g_free (put ("comfy/models/text_encoders/t5.safetensors", "t5"));
-  g_free (put ("comfy/models/vae/ae.safetensors", "ae"));
-  expect_scan (home, "flux 8 1/1");
-  a = add (flux, ATL_ADD_COPY, NULL, &error);
-  g_assert_no_error (error);
-  expect_scan (atl_library_dir (), "flux 8 1/1");
-  /* Another one of the same parts, and one whose part only has the same name. */
-  dev = put ("comfy/models/diffusion_models/dev.safetensors", "other");
-  b = add (dev, ATL_ADD_COPY, NULL, &error);
-  g_assert_no_error (error);
-  other = put ("more/unet/third.gguf", "third");
-  g_free (put ("more/vae/ae.safetensors", "AE"));
-  g_free (add (other, ATL_ADD_COPY, NULL, &error));
-  g_assert_no_error (error);
-  expect_scan (atl_library_dir (), "dev 5 1/1\nflux 8 1/1\nthird 5 1/1");
-  ae = g_build_filename (atl_library_dir (), "vae", NULL);
-  vaes = list_folder (ae);
-  g_assert_cmpstr (vaes, ==, "ae (2).safetensors ae.safetensors");
-  g_assert_true (atl_library_remove (a, &error));
-  expect_scan (atl_library_dir (), "dev 5 1/1\nthird 5 1/1");
-  g_free (vaes);
-  vaes = list_folder (ae);
-  g_assert_cmpstr (vaes, ==, "ae (2).safetensors ae.safetensors");
-  g_assert_true (g_file_get_contents (flux, &text, NULL, NULL));
-  g_assert_true (atl_library_restore (a, &error));
-  expect_scan (atl_library_dir (), "dev 5 1/1\nflux 8 1/1\nthird 5 1/1");
 }
 
 /* A folder as authors publish it is one model: found, added and removed as a whole. */
@@ -535,19 +407,9 @@ test_other_apps (void)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *data = NULL, *cache = NULL, *ollama = NULL;
   int status;
 
-  home = g_dir_make_tmp ("atelier-home-XXXXXX", NULL);
-  data = g_build_filename (home, "data", NULL);
-  cache = g_build_filename (home, "cache", NULL);
-  ollama = g_build_filename (home, "ollama", NULL);
-  g_setenv ("HOME", home, TRUE);
-  g_setenv ("XDG_DATA_HOME", data, TRUE);
-  g_setenv ("XDG_CACHE_HOME", cache, TRUE);
-  g_setenv ("OLLAMA_MODELS", ollama, TRUE);
-  g_unsetenv ("HF_HOME");
-  g_test_init (&argc, &argv, NULL);
+  library_home_init (&argc, &argv);
   g_test_add_func ("/hub/library/names", test_names);
   g_test_add_func ("/hub/library/scan", test_scan);
   g_test_add_func ("/hub/library/copy", test_copy);
@@ -555,14 +417,12 @@ main (int argc, char **argv)
   g_test_add_func ("/hub/library/cancelled-copy", test_cancelled_copy);
   g_test_add_func ("/hub/library/sweep", test_sweep);
   g_test_add_func ("/hub/library/reference", test_reference);
-  g_test_add_func ("/hub/library/parts", test_parts);
   g_test_add_func ("/hub/library/folder", test_folder);
   g_test_add_func ("/hub/library/refused", test_refused);
   g_test_add_func ("/hub/library/trash", test_trash);
   g_test_add_func ("/hub/library/many-names", test_many_names);
   g_test_add_func ("/hub/library/other-apps", test_other_apps);
   status = g_test_run ();
-  remove_tree (home);
-  g_free (home);
+  library_home_clear ();
   return status;
 }
