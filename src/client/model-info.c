@@ -159,6 +159,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->is_upscaler = g_str_equal (kind, ATL_KIND_UPSCALER);
   self->scale = atl_dict_uint (dict, ATL_INFO_SCALE, 1);
   self->is_lora = g_str_equal (kind, ATL_KIND_LORA);
+  self->part = atl_dict_string (dict, ATL_INFO_PART, "");
   self->triggers = read_strings (dict, ATL_INFO_TRIGGERS);
   self->sampler = atl_dict_string (dict, ATL_INFO_SAMPLER, "");
   self->schedule = atl_dict_string (dict, ATL_INFO_SCHEDULE, "");
@@ -192,6 +193,7 @@ model_info_clear (gpointer data)
   g_strfreev (self->samplers);
   g_strfreev (self->schedules);
   g_strfreev (self->triggers);
+  g_free (self->part);
   g_free (self->sampler);
   g_free (self->schedule);
   for (guint i = 0; i < self->n_sizes; i++)
@@ -221,6 +223,19 @@ atl_model_info_unref (AtlModelInfo *self)
 {
   if (self != NULL)
     g_atomic_rc_box_release_full (self, model_info_clear);
+}
+
+char *
+atl_model_info_missing_words (const AtlModelInfo *self)
+{
+  g_autoptr (GPtrArray) words = g_ptr_array_new ();
+
+  for (guint i = 0; i < self->n_missing; i++)
+    if (!self->missing[i].is_optional &&
+        !g_ptr_array_find_with_equal_func (words, self->missing[i].words, g_str_equal, NULL))
+      g_ptr_array_add (words, self->missing[i].words);
+  g_ptr_array_add (words, NULL);
+  return g_strjoinv (", ", (char **) words->pdata);
 }
 
 gboolean

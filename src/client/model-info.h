@@ -95,6 +95,7 @@ typedef struct
   gboolean is_lora;
   char **triggers; /* words that call what it was taught; NULL-terminated, never NULL */
   char *sampler, *schedule;
+  char *part; /* ATL_PART_*: no model, but a part of some; else empty */
   /* Of a model that enlarges pictures: */
   gboolean is_upscaler;
   guint scale;           /* its own factor */
@@ -152,6 +153,8 @@ void atl_model_info_unref (AtlModelInfo *self);
 
 /* Whether all that it lacks is published, so that it could be fetched. */
 gboolean atl_model_info_can_be_completed (const AtlModelInfo *self);
+/* What it cannot do without: "the text encoder T5, the autoencoder (VAE)". The caller's. */
+char *atl_model_info_missing_words (const AtlModelInfo *self);
 
 GType atl_engine_status_get_type (void);
 AtlEngineStatus *atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);

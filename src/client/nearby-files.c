@@ -16,8 +16,8 @@ static const char *const tiny_suffixes[] = { ".safetensors", ".sft", ".pth", NUL
 /* The folders above a model that may have one of tiny decoders. */
 #define TINY_LEVELS 3
 
-static gboolean
-is_tiny (const char *name)
+gboolean
+atl_nearby_is_tiny_name (const char *name)
 {
   gboolean is_marked = FALSE;
 
@@ -36,7 +36,7 @@ add_tiny_of (const char *folder, const char *below, GPtrArray *files)
     {
       g_autofree char *name = g_path_get_basename (files->pdata[i]);
 
-      if (!is_tiny (name))
+      if (!atl_nearby_is_tiny_name (name))
         g_ptr_array_remove_index (files, i);
     }
 }

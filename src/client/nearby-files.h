@@ -27,6 +27,8 @@ GPtrArray *atl_nearby_files (const char *path);
  * sorted; empty when there are none. (element-type filename) The caller's. */
 GPtrArray *atl_nearby_denoisers (const char *folder);
 
+/* Whether a file of this name may be a tiny decoder: their authors' names begin alike. */
+gboolean atl_nearby_is_tiny_name (const char *name);
 /* The folder for tiny decoders that serve every model. The caller's. */
 char *atl_nearby_tiny_dir (void);
 

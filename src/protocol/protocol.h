@@ -146,6 +146,13 @@ G_BEGIN_DECLS
   "lora" /* ATL_INFO_FAMILY it was made for, empty where that is not known; and                    \
             of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
 #define ATL_KIND_UPSCALER "upscaler"
+/* No model, but a part of some: ATL_INFO_PART says of which kind. */
+#define ATL_KIND_PART "part"
+#define ATL_INFO_PART "part" /* s: ATL_PART_* */
+#define ATL_PART_TINY_DECODER "tiny-decoder"
+#define ATL_PART_AUTOENCODER "autoencoder"
+#define ATL_PART_TEXT_ENCODER "text-encoder"
+#define ATL_PART_IMAGE_ENCODER "image-encoder"
 #define ATL_INFO_SCALE "scale"       /* u: an upscaler's own factor */
 #define ATL_INFO_TRIGGERS "triggers" /* as: words that call what a LoRA was taught */
 #define ATL_INFO_SAMPLER "sampler"   /* s: a usual name, recommended */

@@ -125,15 +125,24 @@ inspect_run (AtlJob *job, GError **error)
 {
   g_auto (AtlFit) fit = { 0 };
   guint64 free_bytes;
+  gboolean is_open;
 
   job->info = atl_picture_inspect_lora (job);
   if (job->info != NULL)
     return TRUE;
-  if (!atl_load_open (job, error))
+  is_open = atl_load_open (job, error);
+  /* Only pictures come in parts. */
+  if ((is_open ? job->model != NULL && !atl_chat_model_facts (job->model)->can_run
+               : !g_error_matches (*error, ATL_ERROR, ATL_ERROR_NOT_FOUND)) &&
+      (job->info = atl_picture_inspect_part (job)) != NULL)
+    {
+      g_clear_error (error);
+      return TRUE;
+    }
+  if (!is_open)
     {
       g_autofree char *missing = NULL;
 
-      /* Only pictures come in parts. */
       if (!g_error_matches (*error, ATL_ERROR, ATL_ERROR_NOT_FOUND))
         return FALSE;
       missing = g_strdup ((*error)->message);

@@ -50,6 +50,12 @@ gboolean atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **err
 /* What Inspect tells when the job's one file is a LoRA; NULL without an error when it is none. */
 GVariant *atl_picture_inspect_lora (AtlJob *job);
 
+/* --- picture-part.c --- */
+
+/* What Inspect tells of the job's own files when they are a part of models for pictures and none
+ * themselves; NULL without an error when they are not. */
+GVariant *atl_picture_inspect_part (AtlJob *job);
+
 /* --- picture-settings.c --- */
 
 /* As asked for; else of the shape (0: none), never larger than what the model was trained for. */
