@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 
 #include "app/images/pictures-session.h"
+#include "app/models/model-list.h"
 #include "app/words.h"
 
 struct _AtlEngineStrip
@@ -70,7 +71,8 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
     return g_strdup_printf (
         atl_pictures_session_get_is_paused (atl_pictures_session_get (self->session))
             ? _ ("Paused · %d %%")
-            : _ ("Drawing · %d %%"),
+        : atl_picture_task_get_source (drawing (self)) != NULL ? _ ("Enlarging · %d %%")
+                                                               : _ ("Drawing · %d %%"),
         (int) (100 * atl_picture_task_get_fraction (drawing (self))));
   if (used == 0)
     return g_strdup (_ ("Memory is free"));
@@ -102,9 +104,19 @@ refresh (AtlEngineStrip *self)
   gboolean loading = atl_session_get_is_loading (self->session);
   guint64 total = status ? status->ram_total + status->vram_total : 0;
   g_autofree char *detail = detail_words (self, status);
+  g_autofree char *upscaler = NULL;
   const char *title = _ ("No model in memory");
 
-  if (drawing (self) != NULL)
+  if (drawing (self) != NULL && atl_picture_task_get_source (drawing (self)) != NULL)
+    {
+      AtlPicturesSession *pictures = atl_pictures_session_get (self->session);
+      g_autofree char *path = atl_pictures_session_dup_upscaler (pictures);
+
+      title = upscaler =
+          path != NULL ? atl_model_list_get_name (atl_session_get_models (self->session), path)
+                       : NULL;
+    }
+  else if (drawing (self) != NULL)
     title = atl_pictures_session_get_model_name (atl_pictures_session_get (self->session));
   else if (status != NULL && status->n_parts > 0)
     title = part_name (self, status->parts[0].name);

@@ -287,6 +287,9 @@ judged_cb (AtlModelSwitcher *self, AtlModelEntry *entry)
           focus_row (self, entry->why_not != NULL ? NULL : entry->path);
         return;
       }
+  /* Of what kind it is was not known before. */
+  if (is_of_kind (self, entry))
+    refresh_list (self);
 }
 
 static void

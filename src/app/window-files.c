@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/chat/adapter-list.h"
+#include "app/images/brought-parts.h"
 #include "app/images/gallery-view.h"
 #include "app/images/images-page.h"
 #include "app/models/add-model.h"
@@ -104,8 +105,7 @@ takes_picture (AtlWindow *self, const char *name)
 static gboolean
 is_model (GFile *file)
 {
-  g_autofree char *name = g_file_get_basename (file);
-  return is_folder (file) || atl_add_model_is_model_name (name);
+  return is_folder (file) || atl_add_model_is_model (file);
 }
 
 /* On the Images page these may be a LoRA or another part, which the page sorts out. */
@@ -113,8 +113,10 @@ static gboolean
 is_weights (AtlWindow *self, GFile *file)
 {
   g_autofree char *name = g_file_get_basename (file);
-  return atl_window_shows_page (self, "images") && g_str_has_suffix (name, ".safetensors") &&
-         !is_folder (file);
+
+  return atl_window_shows_page (self, "images") && !is_folder (file) &&
+         (atl_add_model_is_model (file) ||
+          atl_brought_parts_wants (atl_pictures_session_get (self->session), name));
 }
 
 void
@@ -174,15 +176,26 @@ drop_cb (GtkDropTarget *target, const GValue *value, double x, double y, AtlWind
   return TRUE;
 }
 
+/* What a drop at that place would do. */
+static const char *
+words_at (AtlWindow *self, double x, double y)
+{
+  GtkWidget *at = gtk_widget_pick (GTK_WIDGET (self), x, y, GTK_PICK_DEFAULT);
+
+  if (!atl_window_shows_page (self, "images"))
+    return _ ("A model is loaded, a text file is attached to your message.");
+  if (at != NULL && gtk_widget_get_ancestor (at, ATL_TYPE_GALLERY_VIEW) != NULL)
+    return _ ("Pictures are added to the gallery.");
+  return _ ("A model is added. A picture becomes what the next one begins with; on the prompt, its "
+            "settings come back.");
+}
+
 static GdkDragAction
-enter_cb (GtkDropTarget *target, double x, double y, AtlWindow *self)
+motion_cb (GtkDropTarget *target, double x, double y, AtlWindow *self)
 {
   adw_status_page_set_description (
       ADW_STATUS_PAGE (gtk_revealer_get_child (GTK_REVEALER (self->drop_revealer))),
-      atl_window_shows_page (self, "images")
-          ? _ ("A model is added. A picture becomes what the next one begins with; on the prompt, "
-               "its settings come back.")
-          : _ ("A model is loaded, a text file is attached to your message."));
+      words_at (self, x, y));
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->drop_revealer), TRUE);
   return GDK_ACTION_COPY;
 }
@@ -209,7 +222,8 @@ atl_window_install_drop (AtlWindow *self)
 
   gtk_event_controller_set_propagation_phase (GTK_EVENT_CONTROLLER (target), GTK_PHASE_CAPTURE);
   g_signal_connect (target, "drop", G_CALLBACK (drop_cb), self);
-  g_signal_connect (target, "enter", G_CALLBACK (enter_cb), self);
+  g_signal_connect (target, "enter", G_CALLBACK (motion_cb), self);
+  g_signal_connect (target, "motion", G_CALLBACK (motion_cb), self);
   g_signal_connect (target, "leave", G_CALLBACK (leave_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (target));
   g_signal_connect (self->drop_revealer, "notify::reveal-child", G_CALLBACK (drop_revealed_cb),

@@ -13,21 +13,37 @@ app_draw_model (void)
   return g_build_filename (app_models_dir, "sd15", "model", NULL);
 }
 
-void
-app_unpack_models (void)
+static void
+unpack (const char *const *families)
 {
   g_autofree char *script =
       g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, app_models_dir, "sd15", "upscale", NULL };
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
   g_autoptr (GError) error = NULL;
   int status;
 
-  app_models_dir = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
-  argv[1] = app_models_dir;
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+  g_ptr_array_add (argv, script);
+  g_ptr_array_add (argv, app_models_dir);
+  for (guint i = 0; families[i] != NULL; i++)
+    g_ptr_array_add (argv, (char *) families[i]);
+  g_ptr_array_add (argv, NULL);
+  g_spawn_sync (NULL, (char **) argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
                 &error);
   g_assert_no_error (error);
   g_assert_true (g_spawn_check_wait_status (status, NULL));
+}
+
+void
+app_unpack_models (void)
+{
+  app_models_dir = g_dir_make_tmp ("atelier-images-XXXXXX", NULL);
+  unpack ((const char *const[]){ "sd15", "upscale", NULL });
+}
+
+void
+app_unpack_more (const char *family)
+{
+  unpack ((const char *const[]){ family, NULL });
 }
 
 AtlPicturesSession *

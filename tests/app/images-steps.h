@@ -9,6 +9,8 @@
 extern char *app_models_dir; /* where they are: sd15/, upscale/ */
 
 void app_unpack_models (void);
+/* Another family of tests/golden beside them. */
+void app_unpack_more (const char *family);
 void app_remove_models (void);
 /* The one that draws; the caller's. */
 char *app_draw_model (void);

@@ -194,6 +194,77 @@ test_fetch (void)
   server_stop (hub.server);
 }
 
+static guint n_notices;
+static char *last_notice;
+
+static void
+notice_cb (AtlSession *session, const char *words)
+{
+  n_notices++;
+  g_free (last_notice);
+  last_notice = g_strdup (words);
+}
+
+static gboolean
+has_notice (gpointer f)
+{
+  return n_notices > 0;
+}
+
+/* Files at the window, as the main window hands them on. */
+static void
+drop (AppFixture *f, const char *const *names, const char *below)
+{
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
+
+  n_notices = 0;
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      g_autofree char *path = g_build_filename (app_models_dir, below, names[i], NULL);
+
+      g_ptr_array_add (files, g_file_new_for_path (path));
+    }
+  atl_window_open_files (f->window, NULL, (GFile *const *) files->pdata, files->len);
+}
+
+/* Whoever has the parts drops them, all at once: the model is whole; a wrong one is refused. */
+static void
+test_drop (void)
+{
+  static const char *const wrong[] = { "model/vae/diffusion_pytorch_model.safetensors", NULL };
+  static const char *const tiny[] = { "variants/taehv/taew2_1.safetensors", NULL };
+  static const char *const right[] = { "vae/diffusion_pytorch_model.safetensors",
+                                       "text_encoder/model.safetensors", "tokenizer/merges.txt",
+                                       "tokenizer/vocab.json", NULL };
+  g_autofree char *file = lone_file ("third.safetensors");
+  g_autofree char *copied =
+      g_build_filename (g_get_user_data_dir (), "atelier", "vae_approx", NULL);
+  g_autofree char *copied_file = g_build_filename (copied, "taew2_1.safetensors", NULL);
+  AppFixture f;
+
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ file, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  drop (&f, wrong, "wan21");
+  g_assert_true (app_fixture_wait (has_notice, &f, WAIT_S));
+  g_test_message ("%s", last_notice);
+  g_assert_nonnull (strstr (last_notice, "is none of the parts"));
+  g_assert_true (lacks (&f));
+  drop (&f, right, "sd15/model");
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");
+  /* For every model; this one is loaded anew with it. */
+  drop (&f, tiny, "wan21");
+  g_assert_true (app_fixture_wait (has_notice, &f, WAIT_S));
+  g_test_message ("%s", last_notice);
+  g_assert_true (g_file_test (copied_file, G_FILE_TEST_EXISTS));
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  app_fixture_stop (&f);
+  g_clear_pointer (&last_notice, g_free);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -201,7 +272,9 @@ main (int argc, char **argv)
 
   app_fixture_init (&argc, &argv);
   app_unpack_models ();
+  app_unpack_more ("wan21");
   g_test_add_func ("/app/missing-parts/fetch", test_fetch);
+  g_test_add_func ("/app/missing-parts/drop", test_drop);
   status = g_test_run ();
   app_remove_models ();
   return status;

@@ -1,6 +1,7 @@
 /* Pictures that go in: dropped, pasted, results used again; painting and extending them. */
 #include <glib/gi18n.h>
 
+#include "app/images/brought-parts.h"
 #include "app/images/extend-editor.h"
 #include "app/images/images-page-private.h"
 #include "app/images/mask-editor.h"
@@ -331,7 +332,7 @@ weights_cb (GObject *source, GAsyncResult *result, gpointer data)
     return;
   if (info != NULL && info->is_lora)
     atl_picture_pane_take_lora (ATL_PICTURE_PANE (self->pane), g_file_peek_path (file), info);
-  else
+  else if (!atl_brought_parts_take (self->pictures, g_file_peek_path (file), info))
     atl_add_model (GTK_WINDOW (root), atl_pictures_session_get_session (self->pictures), file);
 }
 

@@ -38,7 +38,8 @@ wanted (const AtlModelInfo *info)
   return parts;
 }
 
-/* "The text encoder T5 (4.9 GB)", one a line; files of one part are one. */
+/* "the text encoder T5 (4.9 GB): comfyanonymous/flux_text_encoders", one a line, as markup; files
+ * of one part are one. */
 static char *
 list_parts (const AtlModelInfo *info)
 {
@@ -60,6 +61,14 @@ list_parts (const AtlModelInfo *info)
 
           g_string_append_printf (words, " (%s)", size);
         }
+      if (*info->missing[first].repository != '\0')
+        {
+          g_autofree char *link = g_markup_printf_escaped (
+              ": <a href=\"https://huggingface.co/%s\">%s</a>", info->missing[first].repository,
+              info->missing[first].repository);
+
+          g_string_append (words, link);
+        }
     }
   return g_string_free (words, FALSE);
 }
@@ -78,11 +87,11 @@ refresh (AtlMissingParts *self)
 {
   const char *path;
   const AtlModelInfo *info = atl_pictures_session_get_lacking (self->pictures, &path);
-  gboolean fetching = atl_fetch_progress_get_is_running (ATL_FETCH_PROGRESS (self->progress));
+  gboolean can_fetch,
+      fetching = atl_fetch_progress_get_is_running (ATL_FETCH_PROGRESS (self->progress));
   g_autofree AtlModelPart *parts = NULL;
   g_autofree char *name = NULL, *list = NULL, *size = NULL, *label = NULL, *description = NULL;
 
-  gtk_widget_set_visible (self->fetch_button, !fetching);
   if (info == NULL)
     return;
   parts = wanted (info);
@@ -90,8 +99,12 @@ refresh (AtlMissingParts *self)
       atl_session_get_models (atl_pictures_session_get_session (self->pictures)), path);
   list = list_parts (info);
   size = atl_format_bytes (atl_model_parts_bytes (parts, info->n_missing));
-  description = g_markup_printf_escaped (
-      "%s\n\n%s", _ ("The file has the part that draws. Published files do for the rest:"), list);
+  can_fetch = atl_model_info_can_be_completed (info);
+  description = g_strdup_printf (
+      "%s\n\n%s\n\n%s",
+      can_fetch ? _ ("The file has the part that draws. Published files do for the rest:")
+                : _ ("The file has the part that draws. It also needs:"),
+      list, _ ("What you have of it, drop it here."));
   if (sizes_are_known (info))
     label = g_strdup_printf (_ ("Download %s"), size);
   else
@@ -99,6 +112,7 @@ refresh (AtlMissingParts *self)
   adw_status_page_set_title (ADW_STATUS_PAGE (self->page), name);
   adw_status_page_set_description (ADW_STATUS_PAGE (self->page), description);
   gtk_button_set_label (GTK_BUTTON (self->fetch_button), label);
+  gtk_widget_set_visible (self->fetch_button, can_fetch && !fetching);
 }
 
 static void

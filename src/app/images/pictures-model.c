@@ -109,7 +109,7 @@ inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
   /* Another one was chosen meanwhile. */
   if (!self->is_gone && g_strcmp0 (self->lacking_path, lacking->path) == 0)
     {
-      if (info != NULL && atl_model_info_can_be_completed (info))
+      if (info != NULL && info->n_missing > 0)
         set_lacking (self, info);
       else
         g_signal_emit_by_name (self, "load-failed", lacking->error, lacking->name);

@@ -4,12 +4,28 @@
 #include <glib/gi18n.h>
 
 #include "app/models/model-adder.h"
+#include "hub/model-folder.h"
 
 gboolean
 atl_add_model_is_model_name (const char *name)
 {
+  static const char *const endings[] = { ".gguf", ".safetensors", ".sft", ".pth", ".param" };
   g_autofree char *lower = g_ascii_strdown (name, -1);
-  return g_str_has_suffix (lower, ".gguf") || g_str_has_suffix (lower, ".safetensors");
+
+  for (guint i = 0; i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (lower, endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+atl_add_model_is_model (GFile *file)
+{
+  g_autofree char *name = g_file_get_basename (file);
+  const char *path = g_file_peek_path (file);
+  g_autofree char *pair = path != NULL ? atl_model_pair_of_weights (path) : NULL;
+
+  return pair != NULL || atl_add_model_is_model_name (name);
 }
 
 void
@@ -48,6 +64,9 @@ atl_add_model_choose (GtkWindow *parent, AtlSession *session)
   gtk_file_filter_add_pattern (models, "*.gguf");
   gtk_file_filter_add_pattern (models, "*.GGUF");
   gtk_file_filter_add_pattern (models, "*.safetensors");
+  gtk_file_filter_add_pattern (models, "*.sft");
+  gtk_file_filter_add_pattern (models, "*.pth");
+  gtk_file_filter_add_pattern (models, "*.param");
   gtk_file_filter_set_name (all, _ ("All files"));
   gtk_file_filter_add_pattern (all, "*");
   gtk_file_chooser_add_filter (GTK_FILE_CHOOSER (chooser), models);

@@ -15,6 +15,8 @@ G_BEGIN_DECLS
 
 /* TRUE for a name that may be a model: .gguf, .safetensors. */
 gboolean atl_add_model_is_model_name (const char *name);
+/* The same of a file, which may be the weights beside a description. */
+gboolean atl_add_model_is_model (GFile *file);
 
 /* `file` is a model file or a folder with models; words for anything else go to the session's
  * notices. A file that is in the library already is just loaded. */

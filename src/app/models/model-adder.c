@@ -6,11 +6,13 @@
 
 #include <glib/gi18n.h>
 
+#include "app/images/brought-parts.h"
 #include "app/models/add-model.h"
 #include "app/models/add-question.h"
 #include "app/models/open-model.h"
 #include "app/words.h"
 #include "hub/library.h"
+#include "hub/model-folder.h"
 
 /* A folder with more models is not read file by file before the question. */
 #define MAX_LOOKS 16
@@ -33,6 +35,7 @@ struct _AtlModelAdder
   GQueue to_look;      /* of AtlModelFile */
   GPtrArray *models;   /* (element-type AtlModelFile) the question is about */
   GHashTable *reasons; /* paths of those that cannot run here -> why */
+  GHashTable *by_name; /* paths that were brought themselves, not in a folder */
   GPtrArray *refusals; /* of char: what cannot be brought at all, not yet told */
   GtkWidget *question; /* (nullable) weak */
   GQueue to_add;       /* of Chosen */
@@ -278,6 +281,16 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
           atl_set_string (&self->damaged, file->name);
         }
     }
+  /* What is no model by itself goes where it belongs. */
+  else if (info != NULL && info->is_lora)
+    g_ptr_array_add (self->refusals,
+                     g_strdup_printf (_ ("“%s” is a LoRA, which changes a model for pictures: drop "
+                                         "it on the Images page."),
+                                      file->name));
+  else if (info != NULL && *info->part != '\0' &&
+           g_hash_table_contains (self->by_name, file->path) &&
+           atl_brought_parts_take (atl_pictures_session_get (self->session), file->path, info))
+    ;
   else
     {
       if (is_of_no_use_alone (info))
@@ -365,9 +378,10 @@ refusal (GFile *file, const char *path)
     return g_strdup (_ ("Only files on this computer can be used. Download the file first."));
   if (!g_file_test (path, G_FILE_TEST_EXISTS))
     return g_strdup_printf (_ ("“%s” is not there any more."), name);
-  if (!g_file_test (path, G_FILE_TEST_IS_DIR) && !atl_add_model_is_model_name (name))
-    return g_strdup_printf (_ ("“%s” is no model file. Models that Atelier can use end in .gguf."),
-                            name);
+  if (!g_file_test (path, G_FILE_TEST_IS_DIR) && !atl_add_model_is_model (file))
+    return g_strdup_printf (
+        _ ("“%s” is no model file. Those that Atelier can use end in .gguf or .safetensors."),
+        name);
   return NULL;
 }
 
@@ -381,14 +395,20 @@ atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *fil
   g_set_weak_pointer (&self->parent, parent);
   for (guint i = 0; i < n; i++)
     {
-      g_autofree char *path = g_file_get_path (files[i]);
+      g_autofree char *given = g_file_get_path (files[i]);
+      char *pair = given != NULL ? atl_model_pair_of_weights (given) : NULL;
+      /* Of two files that belong together the one with the description stands for both. */
+      g_autofree char *path = pair != NULL ? pair : g_strdup (given);
       char *words = refusal (files[i], path);
       g_autofree char *inside = words == NULL ? atl_library_find (path) : NULL;
 
       if (words != NULL)
         g_ptr_array_add (self->refusals, words);
       else if (inside == NULL)
-        g_queue_push_tail (&self->to_scan, g_steal_pointer (&path));
+        {
+          g_hash_table_add (self->by_name, g_strdup (path));
+          g_queue_push_tail (&self->to_scan, g_steal_pointer (&path));
+        }
       else if (open == NULL)
         open = g_steal_pointer (&inside);
     }
@@ -464,6 +484,7 @@ atl_model_adder_finalize (GObject *object)
   g_queue_clear_full (&self->to_add, free_chosen);
   g_ptr_array_unref (self->models);
   g_hash_table_unref (self->reasons);
+  g_hash_table_unref (self->by_name);
   g_ptr_array_unref (self->refusals);
   g_clear_error (&self->damage);
   g_free (self->damaged);
@@ -486,5 +507,6 @@ atl_model_adder_init (AtlModelAdder *self)
 {
   self->models = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_model_file_free);
   self->reasons = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self->by_name = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->refusals = g_ptr_array_new_with_free_func (g_free);
 }

@@ -6,6 +6,8 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
+#include <glib/gi18n.h>
+
 #include "base/error.h"
 #include "base/json-bounded.h"
 
@@ -299,7 +301,11 @@ atl_model_inspector_fill (AtlModelInspector *self, AtlModelEntry *entry)
   if (info != NULL && info->can_run)
     *(info->fits ? &entry->fit_words : &entry->too_large) = g_strdup (info->fit_words);
   else if (info != NULL && verdict->why_not == NULL)
-    entry->lacks = g_strdup (info->fit_words);
+    {
+      g_autofree char *missing = atl_model_info_missing_words (info);
+
+      entry->lacks = g_strdup_printf (_ ("Parts are missing: %s"), missing);
+    }
 }
 
 /* --- GObject --- */

@@ -128,12 +128,15 @@ void
 atl_model_list_row_refresh (AtlModelListRow *self)
 {
   gboolean is_picture = self->entry->kind == ATL_MODEL_PICTURES;
+  gboolean is_upscaler = self->entry->kind == ATL_MODEL_UPSCALER;
   AtlModel *model = is_picture
                         ? atl_pictures_session_get_model (atl_pictures_session_get (self->session))
                         : atl_session_get_model (self->session);
   gboolean in_use = model != NULL && g_str_equal (atl_model_get_key (model), self->entry->path);
-  g_autofree char *use_name = g_strdup_printf (
-      is_picture ? _ ("Make pictures with “%s”") : _ ("Chat with “%s”"), self->entry->name);
+  g_autofree char *use_name = g_strdup_printf (is_picture    ? _ ("Make pictures with “%s”")
+                                               : is_upscaler ? _ ("Enlarge pictures with “%s”")
+                                                             : _ ("Chat with “%s”"),
+                                               self->entry->name);
   const char *why_not = self->entry->kind == ATL_MODEL_LORA
                             ? _ ("A LoRA: add it on the Images page, under Styles")
                             : self->entry->why_not;
@@ -145,13 +148,16 @@ atl_model_list_row_refresh (AtlModelListRow *self)
   /* The reason must be readable in whole, in a narrow window, too. */
   adw_action_row_set_subtitle_lines (ADW_ACTION_ROW (self), why_not != NULL ? 0 : 1);
   refresh_badge (self);
-  gtk_button_set_icon_name (GTK_BUTTON (self->use_button), in_use       ? "object-select-symbolic"
-                                                           : is_picture ? "atl-images-symbolic"
-                                                                        : "atl-chats-symbolic");
+  gtk_button_set_icon_name (GTK_BUTTON (self->use_button), in_use        ? "object-select-symbolic"
+                                                           : is_picture  ? "atl-images-symbolic"
+                                                           : is_upscaler ? "zoom-in-symbolic"
+                                                                         : "atl-chats-symbolic");
   gtk_widget_set_tooltip_text (self->use_button, in_use            ? _ ("This model is in use")
                                                  : why_not != NULL ? why_not
                                                  : is_picture ? _ ("Make pictures with this model")
-                                                              : _ ("Chat with this model"));
+                                                 : is_upscaler
+                                                     ? _ ("Enlarge pictures with this network")
+                                                     : _ ("Chat with this model"));
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->use_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   use_name, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
                                   why_not ? why_not : "", -1);
@@ -206,6 +212,7 @@ typedef struct
 {
   AtlSession *session;
   char *path;
+  GPtrArray *parts; /* that went with it */
 } Removed;
 
 static void
@@ -214,6 +221,7 @@ free_removed (gpointer data)
   Removed *removed = data;
   g_object_unref (removed->session);
   g_free (removed->path);
+  g_ptr_array_unref (removed->parts);
   g_free (removed);
 }
 
@@ -224,6 +232,7 @@ restore (gpointer data, GError **error)
 
   if (!atl_library_restore (removed->path, error))
     return FALSE;
+  atl_library_restore_parts (removed->parts);
   atl_session_emit_models_changed (removed->session);
   return TRUE;
 }
@@ -234,6 +243,7 @@ remove_action (GtkWidget *widget, const char *name, GVariant *parameter)
   AtlModelListRow *self = ATL_MODEL_LIST_ROW (widget);
   AtlModel *model = atl_session_get_model (self->session);
   g_autoptr (GError) error = NULL;
+  g_autofree char *parts = atl_client_parts_dir (self->entry->path);
   g_autofree char *words = NULL;
   Removed *removed;
 
@@ -250,6 +260,7 @@ remove_action (GtkWidget *widget, const char *name, GVariant *parameter)
   removed = g_new0 (Removed, 1);
   removed->session = g_object_ref (self->session);
   removed->path = g_strdup (self->entry->path);
+  removed->parts = atl_library_remove_parts (parts);
   words = g_strdup_printf (_ ("“%s” removed"), self->entry->name);
   atl_undo_offer (widget, words, restore, removed, free_removed);
   atl_session_emit_models_changed (self->session);

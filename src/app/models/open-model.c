@@ -1,6 +1,8 @@
 /* Which page a model is opened on. */
 #include "app/models/open-model.h"
 
+#include <glib/gi18n.h>
+
 #include "app/images/pictures-session.h"
 #include "app/models/model-list.h"
 
@@ -24,6 +26,20 @@ open_as (GtkWidget *widget, AtlSession *session, const char *path, gboolean is_p
     gtk_widget_activate_action (widget, "win.show-page", "s", is_picture ? "images" : "chats");
 }
 
+/* It is asked for when there is a picture to enlarge. */
+static void
+choose_upscaler (GtkWidget *widget, AtlSession *session, const char *path)
+{
+  g_autofree char *name = atl_model_list_get_name (atl_session_get_models (session), path);
+  g_autofree char *words = g_strdup_printf (
+      _ ("“%s” enlarges pictures from now on: choose Enlarge in the menu of one."), name);
+
+  atl_pictures_session_set_upscaler (atl_pictures_session_get (session), path);
+  atl_session_emit_notice (session, words);
+  if (widget != NULL)
+    gtk_widget_activate_action (widget, "win.show-page", "s", "images");
+}
+
 static void
 inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -32,7 +48,10 @@ inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
 
   /* What is wrong with it, loading it tells. */
-  open_as (opening->widget, opening->session, opening->path, info != NULL && info->is_picture);
+  if (info != NULL && info->is_upscaler)
+    choose_upscaler (opening->widget, opening->session, opening->path);
+  else
+    open_as (opening->widget, opening->session, opening->path, info != NULL && info->is_picture);
   g_clear_weak_pointer (&opening->widget);
   g_object_unref (opening->session);
   g_free (opening->path);
@@ -46,6 +65,11 @@ atl_open_model (GtkWidget *widget, AtlSession *session, const char *path)
   const char *paths[] = { path, NULL };
   Opening *opening;
 
+  if (entry != NULL && entry->kind == ATL_MODEL_UPSCALER)
+    {
+      choose_upscaler (widget, session, path);
+      return;
+    }
   if (entry != NULL && entry->kind != ATL_MODEL_UNKNOWN)
     {
       open_as (widget, session, path, entry->kind == ATL_MODEL_PICTURES);

@@ -1,0 +1,419 @@
+/* What is a part is found by asking the engine: of the file alone, and of the model with it. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include "app/images/brought-parts.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#include "app/models/model-list.h"
+#include "client/nearby-files.h"
+#include "hub/given-part.h"
+#include "protocol/protocol.h"
+
+#define KEY "atl-brought-parts"
+/* Of a drop of all files of a model. */
+#define MAX_WAITING 16u
+
+/* Those that are not at their places; data of the session. One is tried at a time: each that fits
+ * makes the model load anew, and only then it says what it lacks. */
+typedef struct
+{
+  GPtrArray *waiting; /* of char *: paths */
+  gboolean is_trying;
+  gboolean is_settling; /* the model is looked at again, with what it was given */
+  gboolean is_stale;    /* and must be once more: something came meanwhile */
+} Brought;
+
+static void
+brought_free (gpointer data)
+{
+  Brought *brought = data;
+
+  g_ptr_array_unref (brought->waiting);
+  g_free (brought);
+}
+
+typedef struct
+{
+  AtlPicturesSession *pictures; /* (owned) */
+  char *path;                   /* of the part */
+  char *model;                  /* (nullable) whose part it is to be */
+  GPtrArray *names;             /* (nullable) what it is called among the model's files */
+} Offer;
+
+static Offer *
+offer_new (AtlPicturesSession *pictures, const char *path, const char *model)
+{
+  Offer *offer = g_new0 (Offer, 1);
+
+  offer->pictures = g_object_ref (pictures);
+  offer->path = g_strdup (path);
+  offer->model = g_strdup (model);
+  return offer;
+}
+
+static void
+offer_free (gpointer data)
+{
+  Offer *offer = data;
+
+  g_object_unref (offer->pictures);
+  g_free (offer->path);
+  g_free (offer->model);
+  g_clear_pointer (&offer->names, g_ptr_array_unref);
+  g_free (offer);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Offer, offer_free)
+
+static void
+notice (AtlPicturesSession *pictures, const char *words)
+{
+  atl_session_emit_notice (atl_pictures_session_get_session (pictures), words);
+}
+
+static Brought *brought_of (AtlPicturesSession *pictures);
+
+/* --- Into its place --- */
+
+static void give_next (Offer *offer);
+
+static void
+given_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Offer) offer = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = atl_given_part_take_finish (result, &error);
+  Brought *brought = brought_of (offer->pictures);
+  const char *lacking;
+
+  if (path == NULL)
+    {
+      notice (offer->pictures, error->message);
+      return;
+    }
+  if (offer->names->len > 0)
+    {
+      give_next (g_steal_pointer (&offer));
+      return;
+    }
+  atl_session_emit_models_changed (atl_pictures_session_get_session (offer->pictures));
+  /* Unless another model was chosen in the meantime. */
+  if (atl_pictures_session_get_lacking (offer->pictures, &lacking) != NULL &&
+      g_strcmp0 (lacking, offer->model) == 0)
+    {
+      brought->is_settling = TRUE;
+      atl_pictures_session_load_model (offer->pictures, (const char *[]){ offer->model, NULL },
+                                       FALSE);
+    }
+  else
+    brought->is_stale = brought->is_settling;
+}
+
+/* The last of its names; takes the offer. */
+static void
+give_next (Offer *offer)
+{
+  g_autofree char *folder = atl_client_parts_dir (offer->model);
+  g_autofree char *name = g_ptr_array_steal_index (offer->names, offer->names->len - 1);
+
+  if (folder == NULL)
+    offer_free (offer);
+  else
+    atl_given_part_take_async (offer->path, folder, name, ATL_GIVEN_LINK, NULL, given_cb, offer);
+}
+
+/* --- Which part it is --- */
+
+static gboolean
+lacks (const AtlModelInfo *info, const char *words)
+{
+  for (guint i = 0; i < info->n_missing; i++)
+    if (g_str_equal (info->missing[i].words, words))
+      return TRUE;
+  return FALSE;
+}
+
+/* The folder of a part that is missing: "text_encoder_2". */
+static char *
+role_of (const AtlMissingFile *missing)
+{
+  const char *slash = strchr (missing->name, '/');
+
+  return g_strndup (missing->name, slash != NULL ? (gsize) (slash - missing->name) : 0);
+}
+
+/* What the model lacked before and does not with the part; names to put it under. */
+static GPtrArray *
+names_for (const char *path, const AtlModelInfo *before, const AtlModelInfo *after)
+{
+  g_autofree char *base = g_path_get_basename (path);
+  g_autoptr (GHashTable) roles = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < before->n_missing; i++)
+    {
+      char *role = role_of (&before->missing[i]);
+
+      if (*role != '\0' && !before->missing[i].is_optional &&
+          !lacks (after, before->missing[i].words) && !g_hash_table_contains (roles, role))
+        {
+          g_ptr_array_add (names, g_build_filename (role, base, NULL));
+          g_hash_table_add (roles, role);
+        }
+      else
+        g_free (role);
+    }
+  return names;
+}
+
+static void
+refuse (Offer *offer, const AtlModelInfo *lacking)
+{
+  AtlModelList *models =
+      atl_session_get_models (atl_pictures_session_get_session (offer->pictures));
+  g_autofree char *base = g_filename_display_basename (offer->path);
+  g_autofree char *model = atl_model_list_get_name (models, offer->model);
+  g_autofree char *missing = atl_model_info_missing_words (lacking);
+  /* Translators: a file, a model, a list such as "the text encoder T5, the autoencoder (VAE)". */
+  g_autofree char *words =
+      g_strdup_printf (_ ("“%s” is none of the parts that %s lacks: %s."), base, model, missing);
+
+  notice (offer->pictures, words);
+}
+
+/* A vocabulary is known by its name; several parts may have the same one. */
+static gboolean
+take_named (AtlPicturesSession *pictures,
+            const char *path,
+            const char *model,
+            const AtlModelInfo *lacking)
+{
+  g_autofree char *base = g_path_get_basename (path);
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  Offer *offer;
+
+  for (guint i = 0; i < lacking->n_missing; i++)
+    {
+      g_autofree char *name = g_path_get_basename (lacking->missing[i].name);
+
+      if (g_str_equal (name, base) && g_str_has_prefix (lacking->missing[i].name, "tokenizer"))
+        g_ptr_array_add (names, g_strdup (lacking->missing[i].name));
+    }
+  if (names->len == 0)
+    return FALSE;
+  offer = offer_new (pictures, path, model);
+  offer->names = g_steal_pointer (&names);
+  give_next (offer);
+  return TRUE;
+}
+
+static void try_next (AtlPicturesSession *pictures);
+
+static void
+asked_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Offer) offer = data;
+  g_autoptr (AtlPicturesSession) pictures = g_object_ref (offer->pictures);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModelInfo) after = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
+  Brought *brought = brought_of (pictures);
+  const char *path;
+  const AtlModelInfo *before = atl_pictures_session_get_lacking (pictures, &path);
+
+  brought->is_trying = FALSE;
+  if (after == NULL)
+    notice (pictures, error->message);
+  /* It is loaded again with another part, or another one was chosen. */
+  else if (before == NULL || g_strcmp0 (path, offer->model) != 0)
+    g_ptr_array_insert (brought->waiting, 0, g_strdup (offer->path));
+  else
+    {
+      offer->names = names_for (offer->path, before, after);
+      if (offer->names->len > 0)
+        give_next (g_steal_pointer (&offer));
+      else
+        refuse (offer, before);
+    }
+  /* One that fits is on its way: the model tells when it has been looked at with it. */
+  if (offer != NULL)
+    try_next (pictures);
+}
+
+/* Asks about the model that lacks something with the next part. */
+static void
+try_next (AtlPicturesSession *pictures)
+{
+  Brought *brought = brought_of (pictures);
+  g_autofree char *path = NULL;
+  const char *model;
+
+  if (atl_pictures_session_get_lacking (pictures, &model) == NULL)
+    return;
+  if (brought->is_stale)
+    {
+      g_autofree char *again = g_strdup (model);
+
+      brought->is_stale = FALSE;
+      atl_pictures_session_load_model (pictures, (const char *[]){ again, NULL }, FALSE);
+      return;
+    }
+  brought->is_settling = FALSE;
+  if (brought->is_trying || brought->waiting->len == 0)
+    return;
+  path = g_ptr_array_steal_index (brought->waiting, 0);
+  if (take_named (pictures, path, model, atl_pictures_session_get_lacking (pictures, &model)))
+    return;
+  brought->is_trying = TRUE;
+  atl_client_inspect_async (atl_session_get_client (atl_pictures_session_get_session (pictures)),
+                            (const char *[]){ model, path, NULL }, NULL, NULL, asked_cb,
+                            offer_new (pictures, path, model));
+}
+
+/* It is whole, or something else is wrong with it. */
+static void
+settled_cb (AtlPicturesSession *pictures)
+{
+  Brought *brought = brought_of (pictures);
+
+  brought->is_settling = brought->is_stale = FALSE;
+}
+
+static Brought *
+brought_of (AtlPicturesSession *pictures)
+{
+  Brought *brought = g_object_get_data (G_OBJECT (pictures), KEY);
+
+  if (brought == NULL)
+    {
+      brought = g_new0 (Brought, 1);
+      brought->waiting = g_ptr_array_new_with_free_func (g_free);
+      g_object_set_data_full (G_OBJECT (pictures), KEY, brought, brought_free);
+      g_signal_connect (pictures, "notify::lacking", G_CALLBACK (try_next), NULL);
+      g_signal_connect (pictures, "notify::model", G_CALLBACK (settled_cb), NULL);
+      g_signal_connect (pictures, "load-failed", G_CALLBACK (settled_cb), NULL);
+    }
+  return brought;
+}
+
+/* Until its turn, or until a model comes that lacks something. */
+static void
+let_wait (AtlPicturesSession *pictures, const char *path)
+{
+  Brought *brought = brought_of (pictures);
+
+  if (brought->waiting->len >= MAX_WAITING)
+    g_ptr_array_remove_index (brought->waiting, 0);
+  g_ptr_array_add (brought->waiting, g_strdup (path));
+  try_next (pictures);
+}
+
+/* --- Tiny decoders --- */
+
+static void
+tiny_given_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Offer) offer = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = atl_given_part_take_finish (result, &error);
+  g_autofree char *name = g_filename_display_basename (offer->path);
+  g_autofree char *words = NULL;
+  AtlModel *model = atl_pictures_session_get_model (offer->pictures);
+
+  if (path == NULL)
+    {
+      notice (offer->pictures, error->message);
+      return;
+    }
+  words = g_strdup_printf (
+      _ ("“%s” was copied: models that it fits show pictures through it while they are drawn."),
+      name);
+  notice (offer->pictures, words);
+  /* Its files are looked for when a model is loaded. */
+  if (model != NULL && atl_pictures_session_get_current (offer->pictures) == NULL &&
+      !atl_pictures_session_get_is_loading (offer->pictures))
+    {
+      g_autofree char *key = g_strdup (atl_model_get_key (model));
+
+      atl_pictures_session_unload_model (offer->pictures);
+      atl_pictures_session_load_model (offer->pictures, (const char *[]){ key, NULL }, FALSE);
+    }
+}
+
+/* They are known by their names there; the folder says more than "diffusion_pytorch_model". */
+static char *
+tiny_name (const char *path)
+{
+  g_autofree char *base = g_path_get_basename (path);
+  g_autofree char *above = g_path_get_dirname (path);
+  g_autofree char *folder = g_path_get_basename (above);
+  const char *dot = strrchr (base, '.');
+
+  if (atl_nearby_is_tiny_name (base))
+    return g_steal_pointer (&base);
+  return atl_nearby_is_tiny_name (folder)
+             ? g_strconcat (folder, dot != NULL ? dot : ".safetensors", NULL)
+             : g_strconcat ("tae-", base, NULL);
+}
+
+static void
+take_tiny (AtlPicturesSession *pictures, const char *path)
+{
+  g_autofree char *folder = atl_nearby_tiny_dir ();
+  g_autofree char *name = tiny_name (path);
+
+  atl_given_part_take_async (path, folder, name, ATL_GIVEN_COPY, NULL, tiny_given_cb,
+                             offer_new (pictures, path, NULL));
+}
+
+/* --- Taking --- */
+
+gboolean
+atl_brought_parts_wants (AtlPicturesSession *pictures, const char *name)
+{
+  const char *model;
+  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
+
+  for (guint i = 0; lacking != NULL && i < lacking->n_missing; i++)
+    {
+      g_autofree char *base = g_path_get_basename (lacking->missing[i].name);
+
+      if (g_str_equal (base, name))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+gboolean
+atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const AtlModelInfo *info)
+{
+  gboolean is_part = info != NULL && *info->part != '\0';
+  const Brought *brought = brought_of (pictures);
+  const char *model;
+  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
+
+  if (is_part && g_str_equal (info->part, ATL_PART_TINY_DECODER))
+    take_tiny (pictures, path);
+  else if (lacking != NULL && take_named (pictures, path, model, lacking))
+    return TRUE;
+  /* A whole model that chats may be the text encoder of one that draws. */
+  else if (lacking != NULL &&
+           (is_part || (info != NULL && !info->is_picture && !info->is_upscaler)))
+    let_wait (pictures, path);
+  else if (info == NULL && brought->is_settling)
+    let_wait (pictures, path);
+  else if (is_part)
+    {
+      g_autofree char *words = g_strdup_printf (
+          _ ("%s. It is used when a model is added that lacks it."), info->fit_words);
+
+      /* A model that is just looked at may want it. */
+      if (!atl_pictures_session_get_is_loading (pictures) && brought->waiting->len == 0 &&
+          !brought->is_trying && !brought->is_settling)
+        notice (pictures, words);
+      let_wait (pictures, path);
+    }
+  else
+    return FALSE;
+  return TRUE;
+}
