@@ -245,7 +245,8 @@ rule_type (const AtlMix *mix, const AtlMixModel *model, const char *name)
   AtlDType dtype = ATL_DTYPE_F32;
 
   /* The output decides between words: more bits for it. */
-  if (strcmp (part, "output") == 0 || (strcmp (part, "token_embd") == 0 && !model->has_output))
+  if (strcmp (part, "output") == 0 ||
+      (!model->has_output && has_word (" token_embd per_layer_token_embd ", part)))
     return mix->dtype == ATL_DTYPE_Q8_0 || mix->dtype == ATL_DTYPE_MXFP4 || model->is_falcon
                ? ATL_DTYPE_Q8_0
                : ATL_DTYPE_Q6_K;
