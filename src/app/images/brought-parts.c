@@ -20,6 +20,10 @@
 typedef struct
 {
   GPtrArray *waiting; /* of char *: paths */
+  /* Names of vocabularies' files that the model `of` lacked at any time: half of one makes the
+   * engine no longer miss the other half. */
+  GHashTable *vocabulary;
+  char *of; /* (nullable) */
   gboolean is_trying;
   gboolean is_settling; /* the model is looked at again, with what it was given */
   gboolean is_stale;    /* and must be once more: something came meanwhile */
@@ -31,6 +35,8 @@ brought_free (gpointer data)
   Brought *brought = data;
 
   g_ptr_array_unref (brought->waiting);
+  g_hash_table_unref (brought->vocabulary);
+  g_free (brought->of);
   g_free (brought);
 }
 
@@ -182,6 +188,20 @@ refuse (Offer *offer, const AtlModelInfo *lacking)
   notice (offer->pictures, words);
 }
 
+static void
+note_vocabulary (Brought *brought, const char *model, const AtlModelInfo *lacking)
+{
+  if (g_strcmp0 (brought->of, model) != 0)
+    {
+      g_hash_table_remove_all (brought->vocabulary);
+      g_free (brought->of);
+      brought->of = g_strdup (model);
+    }
+  for (guint i = 0; i < lacking->n_missing; i++)
+    if (g_str_has_prefix (lacking->missing[i].name, "tokenizer"))
+      g_hash_table_add (brought->vocabulary, g_strdup (lacking->missing[i].name));
+}
+
 /* A vocabulary is known by its name; several parts may have the same one. */
 static gboolean
 take_named (AtlPicturesSession *pictures,
@@ -189,16 +209,21 @@ take_named (AtlPicturesSession *pictures,
             const char *model,
             const AtlModelInfo *lacking)
 {
+  Brought *brought = brought_of (pictures);
   g_autofree char *base = g_path_get_basename (path);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  GHashTableIter iter;
+  gpointer key;
   Offer *offer;
 
-  for (guint i = 0; i < lacking->n_missing; i++)
+  note_vocabulary (brought, model, lacking);
+  g_hash_table_iter_init (&iter, brought->vocabulary);
+  while (g_hash_table_iter_next (&iter, &key, NULL))
     {
-      g_autofree char *name = g_path_get_basename (lacking->missing[i].name);
+      g_autofree char *name = g_path_get_basename (key);
 
-      if (g_str_equal (name, base) && g_str_has_prefix (lacking->missing[i].name, "tokenizer"))
-        g_ptr_array_add (names, g_strdup (lacking->missing[i].name));
+      if (g_str_equal (name, base))
+        g_ptr_array_add (names, g_strdup (key));
     }
   if (names->len == 0)
     return FALSE;
@@ -258,6 +283,7 @@ try_next (AtlPicturesSession *pictures)
       atl_pictures_session_load_model (pictures, (const char *[]){ again, NULL }, FALSE);
       return;
     }
+  note_vocabulary (brought, model, atl_pictures_session_get_lacking (pictures, &model));
   brought->is_settling = FALSE;
   if (brought->is_trying || brought->waiting->len == 0)
     return;
@@ -288,6 +314,7 @@ brought_of (AtlPicturesSession *pictures)
     {
       brought = g_new0 (Brought, 1);
       brought->waiting = g_ptr_array_new_with_free_func (g_free);
+      brought->vocabulary = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
       g_object_set_data_full (G_OBJECT (pictures), KEY, brought, brought_free);
       g_signal_connect (pictures, "notify::lacking", G_CALLBACK (try_next), NULL);
       g_signal_connect (pictures, "notify::model", G_CALLBACK (settled_cb), NULL);
