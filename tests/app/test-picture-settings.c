@@ -205,6 +205,49 @@ test_odd_draft (void)
     }
 }
 
+/* A LoRA made for few steps is gone: so is what it set, but not what a person set since. */
+static void
+test_few_steps (void)
+{
+  g_autoptr (AtlPictureSettings) s = atl_picture_settings_new ();
+  g_autoptr (AtlPictureSettings) again = NULL;
+  g_autofree char *json = NULL;
+
+  s->guidance = 6;
+  atl_picture_settings_add_lora (s, "/tmp/plain.safetensors", 0, 5);
+  g_assert_cmpuint (s->steps, ==, 0);
+  g_assert_cmpfloat (s->guidance, ==, 6);
+  atl_picture_settings_add_lora (s, "/tmp/eight.safetensors", 8, 1);
+  g_assert_cmpuint (s->steps, ==, 8);
+  g_assert_cmpfloat (s->guidance, ==, 1);
+
+  /* The program was closed meanwhile. */
+  json = atl_picture_settings_to_json (s);
+  again = atl_picture_settings_from_json (json);
+  atl_picture_settings_remove_lora (again, again->loras->pdata[1]);
+  g_assert_cmpuint (again->loras->len, ==, 1);
+  g_assert_cmpuint (again->steps, ==, 0);
+  g_assert_cmpfloat (again->guidance, ==, 6);
+
+  /* Two of them, the first of which goes first. */
+  atl_picture_settings_add_lora (s, "/tmp/four.safetensors", 4, -1);
+  g_assert_cmpuint (s->steps, ==, 4);
+  atl_picture_settings_remove_lora (s, s->loras->pdata[1]);
+  g_assert_cmpuint (s->steps, ==, 4);
+  g_assert_cmpfloat (s->guidance, ==, 6);
+  atl_picture_settings_remove_lora (s, s->loras->pdata[1]);
+  g_assert_cmpuint (s->steps, ==, 0);
+
+  /* What a person chose meanwhile stays. */
+  atl_picture_settings_add_lora (s, "/tmp/eight.safetensors", 8, 1);
+  s->steps = 12;
+  atl_picture_settings_remove_lora (s, s->loras->pdata[1]);
+  g_assert_cmpuint (s->steps, ==, 12);
+  g_assert_cmpfloat (s->guidance, ==, 6);
+  atl_picture_settings_remove_lora (s, s->loras->pdata[0]);
+  g_assert_cmpuint (s->loras->len, ==, 0);
+}
+
 static AtlPictureTask *
 add (AtlPictureQueue *queue, guint32 seed)
 {
@@ -495,6 +538,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/odd-recipe", test_odd_recipe);
   g_test_add_func ("/pictures/draft", test_draft);
   g_test_add_func ("/pictures/odd-draft", test_odd_draft);
+  g_test_add_func ("/pictures/few-steps", test_few_steps);
   g_test_add_func ("/pictures/queue", test_queue);
   g_test_add_func ("/pictures/progress", test_progress);
   g_test_add_func ("/pictures/time-left", test_time_left);

@@ -60,7 +60,7 @@ strength_cb (GtkRange *range, AtlLoraGroup *self)
 static void
 remove_cb (GtkButton *button, AtlLoraGroup *self)
 {
-  g_ptr_array_remove (settings_of (self)->loras, lora_of (GTK_WIDGET (button)));
+  atl_picture_settings_remove_lora (settings_of (self), lora_of (GTK_WIDGET (button)));
   tell (self);
 }
 
@@ -188,13 +188,10 @@ atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *i
       return;
     }
   g_hash_table_replace (self->infos, g_strdup (path), atl_model_info_ref ((AtlModelInfo *) info));
-  g_ptr_array_add (settings->loras, atl_picture_lora_new (path, 1));
+  /* One that was trained for few steps would burn with the model's own. */
+  atl_picture_settings_add_lora (settings, path, info->steps, info->guidance);
   if (info->steps > 0)
     {
-      /* It was trained for few steps: with the model's own it would burn. */
-      settings->steps = info->steps;
-      if (info->guidance >= 0)
-        settings->guidance = info->guidance;
       words = g_strdup_printf (ngettext ("Made for few steps: %u is set.",
                                          "Made for few steps: %u are set.", info->steps),
                                info->steps);

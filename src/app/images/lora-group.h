@@ -2,7 +2,7 @@
  *
  * Shows and changes the draft of the AtlPicturesSession; signal "changed" when it did. A file is
  * looked into before it is taken: one for another family is refused in words, one that makes do
- * with few steps sets steps and prompt strength.
+ * with few steps sets steps and prompt strength, which are as before once it is removed.
  *
  * Threading: the main thread.
  */

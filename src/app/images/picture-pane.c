@@ -154,12 +154,14 @@ touched (AtlPicturePane *self)
   g_signal_emit (self, changed_signal, 0);
 }
 
-/* It may have set steps and prompt strength. */
+/* It may have set steps and prompt strength, or given them back. */
 static void
 lora_cb (AtlPicturePane *self)
 {
+  self->showing = TRUE;
   show_quality (self);
   atl_picture_advanced_show (self->advanced);
+  self->showing = FALSE;
   touched (self);
 }
 

@@ -40,6 +40,10 @@ loras_to_json (const GPtrArray *loras)
       set_path (object, "path", lora->path);
       json_object_set_double_member (object, "strength", lora->strength);
       json_object_set_boolean_member (object, "off", lora->is_off);
+      json_object_set_int_member (object, "steps", lora->steps);
+      json_object_set_int_member (object, "steps_before", lora->steps_before);
+      json_object_set_double_member (object, "guidance", lora->guidance);
+      json_object_set_double_member (object, "guidance_before", lora->guidance_before);
       json_array_add_object_element (array, object);
     }
   return array;
@@ -168,6 +172,10 @@ read_lists (JsonObject *object, AtlPictureSettings *self)
         continue;
       added = atl_picture_lora_new (path, read_double (lora, "strength", 1, -2, 2));
       added->is_off = atl_json_bool (lora, "off", FALSE);
+      added->steps = read_uint (lora, "steps", 0, ATL_MAX_PICTURE_STEPS);
+      added->steps_before = read_uint (lora, "steps_before", 0, ATL_MAX_PICTURE_STEPS);
+      added->guidance = read_double (lora, "guidance", -1, 0, ATL_MAX_GUIDANCE);
+      added->guidance_before = read_double (lora, "guidance_before", -1, 0, ATL_MAX_GUIDANCE);
       g_ptr_array_add (self->loras, added);
     }
 }

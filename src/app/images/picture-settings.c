@@ -19,6 +19,7 @@ atl_picture_lora_new (const char *path, double strength)
 
   lora->path = g_strdup (path);
   lora->strength = strength;
+  lora->guidance = lora->guidance_before = -1;
   return lora;
 }
 
@@ -62,9 +63,9 @@ static gpointer
 copy_lora (gconstpointer lora, gpointer data)
 {
   const AtlPictureLora *from = lora;
-  AtlPictureLora *copy = atl_picture_lora_new (from->path, from->strength);
+  AtlPictureLora *copy = g_memdup2 (from, sizeof *from);
 
-  copy->is_off = from->is_off;
+  copy->path = g_strdup (from->path);
   return copy;
 }
 
@@ -110,6 +111,76 @@ atl_picture_settings_free (AtlPictureSettings *self)
   g_ptr_array_unref (self->references);
   g_ptr_array_unref (self->loras);
   g_free (self);
+}
+
+/* --- LoRAs --- */
+
+void
+atl_picture_settings_add_lora (AtlPictureSettings *self,
+                               const char *path,
+                               guint steps,
+                               double guidance)
+{
+  AtlPictureLora *lora = atl_picture_lora_new (path, 1);
+
+  if (steps > 0)
+    {
+      lora->steps = MIN (steps, ATL_MAX_PICTURE_STEPS);
+      lora->steps_before = self->steps;
+      self->steps = lora->steps;
+    }
+  if (steps > 0 && guidance >= 0)
+    {
+      lora->guidance = MIN (guidance, ATL_MAX_GUIDANCE);
+      lora->guidance_before = self->guidance;
+      self->guidance = lora->guidance;
+    }
+  g_ptr_array_add (self->loras, lora);
+}
+
+/* Where a later one found what `lora` had set, that one now found what was there before. */
+static void
+give_back_steps (AtlPictureSettings *self, const AtlPictureLora *lora, guint at)
+{
+  guint *found = &self->steps;
+
+  for (guint i = self->loras->len - 1; i > at; i--)
+    {
+      AtlPictureLora *later = self->loras->pdata[i];
+
+      if (later->steps > 0)
+        found = &later->steps_before;
+    }
+  if (lora->steps > 0 && *found == lora->steps)
+    *found = lora->steps_before;
+}
+
+static void
+give_back_guidance (AtlPictureSettings *self, const AtlPictureLora *lora, guint at)
+{
+  double *found = &self->guidance;
+
+  for (guint i = self->loras->len - 1; i > at; i--)
+    {
+      AtlPictureLora *later = self->loras->pdata[i];
+
+      if (later->guidance >= 0)
+        found = &later->guidance_before;
+    }
+  if (lora->guidance >= 0 && fabs (*found - lora->guidance) < 1e-6)
+    *found = lora->guidance_before;
+}
+
+void
+atl_picture_settings_remove_lora (AtlPictureSettings *self, AtlPictureLora *lora)
+{
+  guint at;
+
+  if (!g_ptr_array_find (self->loras, lora, &at))
+    return;
+  give_back_steps (self, lora, at);
+  give_back_guidance (self, lora, at);
+  g_ptr_array_remove_index (self->loras, at);
 }
 
 /* --- For a model --- */

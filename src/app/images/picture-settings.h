@@ -35,6 +35,9 @@ typedef struct
   char *path;
   double strength; /* -2 to 2 */
   gboolean is_off;
+  /* What it set as it was added, because it was made for few steps, and what was there before. */
+  guint steps, steps_before;        /* steps 0: none */
+  double guidance, guidance_before; /* guidance negative: none */
 } AtlPictureLora;
 
 typedef struct
@@ -69,6 +72,15 @@ void atl_picture_settings_free (AtlPictureSettings *self);
 
 AtlPictureLora *atl_picture_lora_new (const char *path, double strength);
 void atl_picture_lora_free (AtlPictureLora *lora);
+/* Adds the file with strength 1. One that was made for few steps (`steps` above 0) sets these and,
+ * unless it is negative, the guidance. */
+void atl_picture_settings_add_lora (AtlPictureSettings *self,
+                                    const char *path,
+                                    guint steps,
+                                    double guidance);
+/* Takes `lora`, one of self->loras, away and frees it. What it set becomes what was there before,
+ * unless that was changed meanwhile. */
+void atl_picture_settings_remove_lora (AtlPictureSettings *self, AtlPictureLora *lora);
 
 /* Of `info` (nullable: of no model), as the settings are now. */
 guint atl_picture_settings_steps (const AtlPictureSettings *self, const AtlModelInfo *info);
