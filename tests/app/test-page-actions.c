@@ -7,6 +7,7 @@
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/known-loras.h"
+#include "app/images/picture-pane.h"
 #include "app/images/pictures-session-private.h"
 #include "app/images/upscale-dialog.h"
 #include "app/images/viewer-window.h"
@@ -268,6 +269,57 @@ test_pasted (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+has_tooltip (GtkWidget *widget, gconstpointer words)
+{
+  return gtk_widget_get_mapped (widget) &&
+         g_strcmp0 (gtk_widget_get_tooltip_text (widget), words) == 0;
+}
+
+static void
+press (AppFixture *f, const char *tooltip)
+{
+  GtkWidget *button =
+      app_fixture_find (f->window->images_page, GTK_TYPE_BUTTON, has_tooltip, tooltip);
+
+  g_assert_nonnull (button);
+  g_assert_true (gtk_widget_get_focusable (button));
+  g_signal_emit_by_name (button, "clicked");
+}
+
+/* The words that a LoRA listens to come into the prompt with a click, once; the same file is used
+ * once; what it set goes with it. */
+static void
+test_lora_words (void)
+{
+  AppFixture f;
+  AtlPicturePane *pane;
+  g_autoptr (AtlModelInfo) info = NULL;
+  g_autoptr (GVariant) facts = g_variant_ref_sink (g_variant_new_parsed (
+      "{%s: <%s>, %s: <['ink drawing']>, %s: <uint32 4>, %s: <1.0>}", ATL_INFO_KIND, ATL_KIND_LORA,
+      ATL_INFO_TRIGGERS, ATL_INFO_STEPS, ATL_INFO_GUIDANCE));
+
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "a fox", 0, 1);
+  app_draft (&f)->guidance = -1;
+  pane = ATL_PICTURE_PANE (app_fixture_find_id (f.window->images_page, "pane"));
+  info = atl_model_info_new_from_variant (facts);
+  atl_picture_pane_take_lora (pane, "/tmp/ink.safetensors", info);
+  atl_picture_pane_take_lora (pane, "/tmp/../tmp/ink.safetensors", info);
+  g_assert_cmpuint (app_draft (&f)->loras->len, ==, 1);
+  g_assert_cmpuint (app_draft (&f)->steps, ==, 4);
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f.window), "images-lora-words");
+  press (&f, "Add “ink drawing” to the prompt");
+  press (&f, "Add “ink drawing” to the prompt");
+  g_assert_cmpstr (app_draft (&f)->prompt, ==, "a fox, ink drawing");
+  press (&f, "Remove “ink.safetensors”");
+  g_assert_cmpuint (app_draft (&f)->loras->len, ==, 0);
+  g_assert_cmpuint (app_draft (&f)->steps, ==, 0);
+  g_assert_cmpfloat (app_draft (&f)->guidance, ==, -1);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -279,6 +331,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/page-actions/upscale", test_upscale);
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
   g_test_add_func ("/app/page-actions/loras", test_loras);
+  g_test_add_func ("/app/page-actions/lora-words", test_lora_words);
   g_test_add_func ("/app/page-actions/pasted", test_pasted);
   status = g_test_run ();
   app_remove_models ();

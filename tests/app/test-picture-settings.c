@@ -248,6 +248,34 @@ test_few_steps (void)
   g_assert_cmpuint (s->loras->len, ==, 0);
 }
 
+/* The words that a LoRA listens to, once. */
+static void
+test_prompt_with (void)
+{
+  static const struct
+  {
+    const char *prompt, *words, *added;
+  } cases[] = {
+    { "", "ink", "ink" },
+    { "  ", "ink", "ink" },
+    { "a fox", "ink drawing", ", ink drawing" },
+    { "a fox,", "ink", " ink" },
+    { "a fox, ", "ink", "ink" },
+    { "drinking", "ink", ", ink" },
+    { "drinking INK, a fox", "ink", NULL },
+    { "Übung", "übung", NULL },
+    { "Übungen", "Übung", ", Übung" },
+    { "a fox", "", NULL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *added = atl_picture_prompt_with (cases[i].prompt, cases[i].words);
+
+      g_assert_cmpstr (added, ==, cases[i].added);
+    }
+}
+
 static AtlPictureTask *
 add (AtlPictureQueue *queue, guint32 seed)
 {
@@ -539,6 +567,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pictures/draft", test_draft);
   g_test_add_func ("/pictures/odd-draft", test_odd_draft);
   g_test_add_func ("/pictures/few-steps", test_few_steps);
+  g_test_add_func ("/pictures/prompt-with", test_prompt_with);
   g_test_add_func ("/pictures/queue", test_queue);
   g_test_add_func ("/pictures/progress", test_progress);
   g_test_add_func ("/pictures/time-left", test_time_left);

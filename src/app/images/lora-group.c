@@ -22,7 +22,7 @@ struct _AtlLoraGroup
 
 G_DEFINE_FINAL_TYPE (AtlLoraGroup, atl_lora_group, ADW_TYPE_PREFERENCES_GROUP)
 
-static guint changed_signal;
+static guint changed_signal, say_signal;
 
 static AtlPictureSettings *
 settings_of (AtlLoraGroup *self)
@@ -64,18 +64,55 @@ remove_cb (GtkButton *button, AtlLoraGroup *self)
   tell (self);
 }
 
-/* "Say: ink drawing" */
-static char *
-trigger_words (AtlLoraGroup *self, const char *path)
+static void
+say_cb (GtkButton *button, AtlLoraGroup *self)
+{
+  g_signal_emit (self, say_signal, 0, g_object_get_data (G_OBJECT (button), "words"));
+}
+
+/* A click puts it into the prompt. */
+static GtkWidget *
+new_trigger (AtlLoraGroup *self, const char *words)
+{
+  GtkWidget *button = gtk_button_new (), *box = gtk_box_new (GTK_ORIENTATION_HORIZONTAL, 6);
+  GtkWidget *label = gtk_label_new (words);
+  g_autofree char *what = g_strdup_printf (_ ("Add “%s” to the prompt"), words);
+
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+  gtk_box_append (GTK_BOX (box), gtk_image_new_from_icon_name ("list-add-symbolic"));
+  gtk_box_append (GTK_BOX (box), label);
+  gtk_button_set_child (GTK_BUTTON (button), box);
+  gtk_widget_add_css_class (button, "flat");
+  gtk_widget_add_css_class (button, "caption");
+  gtk_widget_set_halign (button, GTK_ALIGN_START);
+  gtk_widget_set_tooltip_text (button, what);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, what, -1);
+  g_object_set_data_full (G_OBJECT (button), "words", g_strdup (words), g_free);
+  g_signal_connect (button, "clicked", G_CALLBACK (say_cb), self);
+  return button;
+}
+
+/* What the LoRA listens to; NULL where its file names nothing. */
+static GtkWidget *
+new_triggers (AtlLoraGroup *self, const char *path)
 {
   const AtlModelInfo *info = g_hash_table_lookup (self->infos, path);
-  g_autofree char *words = NULL;
+  GtkWidget *box, *label;
 
   if (info == NULL || info->triggers == NULL || info->triggers[0] == NULL)
     return NULL;
-  words = g_strjoinv (", ", info->triggers);
-  /* Translators: words that a LoRA listens to in the prompt. */
-  return g_strdup_printf (_ ("Listens to: %s"), words);
+  box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
+  /* Translators: followed by words that a LoRA listens to in the prompt. */
+  label = gtk_label_new (_ ("Listens to:"));
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_widget_add_css_class (label, "caption");
+  gtk_widget_add_css_class (label, "dim-label");
+  gtk_box_append (GTK_BOX (box), label);
+  for (guint i = 0; info->triggers[i] != NULL; i++)
+    gtk_box_append (GTK_BOX (box), new_trigger (self, info->triggers[i]));
+  return box;
 }
 
 static GtkWidget *
@@ -83,15 +120,16 @@ new_row (AtlLoraGroup *self, AtlPictureLora *lora)
 {
   GtkWidget *row = adw_preferences_row_new (), *grid = gtk_grid_new ();
   g_autofree char *name = g_filename_display_basename (lora->path);
-  g_autofree char *triggers = trigger_words (self, lora->path);
   g_autofree char *remove = g_strdup_printf (_ ("Remove “%s”"), name);
   g_autofree char *strength = g_strdup_printf (_ ("Strength of “%s”"), name);
   g_autofree char *value = g_strdup_printf ("%.2f", lora->strength);
   GtkWidget *title = gtk_label_new (name), *number = gtk_label_new (value);
   GtkWidget *scale = gtk_scale_new_with_range (GTK_ORIENTATION_HORIZONTAL, -1, 2, 0.05);
   GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
+  GtkWidget *triggers = new_triggers (self, lora->path);
 
   g_object_set_data (G_OBJECT (row), "lora", lora);
+  g_object_set_data (G_OBJECT (row), "scale", scale);
   g_object_set_data (G_OBJECT (scale), "label", number);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), name);
@@ -114,16 +152,7 @@ new_row (AtlLoraGroup *self, AtlPictureLora *lora)
   gtk_grid_attach (GTK_GRID (grid), button, 2, 0, 1, 2);
   gtk_grid_attach (GTK_GRID (grid), scale, 0, 1, 2, 1);
   if (triggers != NULL)
-    {
-      GtkWidget *label = gtk_label_new (triggers);
-
-      gtk_label_set_xalign (GTK_LABEL (label), 0);
-      gtk_label_set_wrap (GTK_LABEL (label), TRUE);
-      gtk_label_set_selectable (GTK_LABEL (label), TRUE);
-      gtk_widget_add_css_class (label, "caption");
-      gtk_widget_add_css_class (label, "dim-label");
-      gtk_grid_attach (GTK_GRID (grid), label, 0, 2, 3, 1);
-    }
+    gtk_grid_attach (GTK_GRID (grid), triggers, 0, 2, 3, 1);
   gtk_grid_set_column_spacing (GTK_GRID (grid), 6);
   gtk_widget_set_margin_start (grid, 12);
   gtk_widget_set_margin_end (grid, 6);
@@ -169,6 +198,25 @@ session_of (AtlLoraGroup *self)
   return atl_pictures_session_get_session (self->pictures);
 }
 
+/* Who adds one twice looks for its strength. TRUE: it is there. */
+static gboolean
+is_used (AtlLoraGroup *self, const char *path)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+
+  for (guint i = 0; i < self->rows->len; i++)
+    {
+      const AtlPictureLora *lora = g_object_get_data (self->rows->pdata[i], "lora");
+      g_autoptr (GFile) used = g_file_new_for_path (lora->path);
+
+      if (!g_file_equal (file, used))
+        continue;
+      gtk_widget_grab_focus (g_object_get_data (self->rows->pdata[i], "scale"));
+      return TRUE;
+    }
+  return FALSE;
+}
+
 void
 atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *info)
 {
@@ -180,6 +228,8 @@ atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *i
   if (model != NULL && *info->family != '\0' && !g_str_equal (info->family, model->family))
     words = g_strdup_printf (_ ("“%s” is for %s; the model in use is %s."), name, info->family,
                              model->family);
+  else if (is_used (self, path))
+    words = g_strdup_printf (_ ("“%s” is in use already."), name);
   else if (settings->loras->len >= MAX_LORAS)
     words = g_strdup_printf (_ ("More than %u LoRAs at a time are not used."), MAX_LORAS);
   if (words != NULL)
@@ -294,6 +344,8 @@ atl_lora_group_class_init (AtlLoraGroupClass *klass)
   G_OBJECT_CLASS (klass)->dispose = atl_lora_group_dispose;
   changed_signal = g_signal_new ("changed", ATL_TYPE_LORA_GROUP, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                  NULL, G_TYPE_NONE, 0);
+  say_signal = g_signal_new ("say", ATL_TYPE_LORA_GROUP, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                             G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void

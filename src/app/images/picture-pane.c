@@ -176,6 +176,25 @@ prompt_cb (AtlPicturePane *self)
   touched (self);
 }
 
+/* What a LoRA listens to: at the end, after a comma, unless it is said already. */
+static void
+say_cb (AtlPicturePane *self, const char *words)
+{
+  g_autofree char *text = prompt_text (self);
+  g_autofree char *added = atl_picture_prompt_with (text, words);
+  GtkTextIter end;
+
+  if (added == NULL)
+    {
+      g_autofree char *notice = g_strdup_printf (_ ("“%s” is in the prompt already."), words);
+
+      atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), notice);
+      return;
+    }
+  gtk_text_buffer_get_end_iter (prompt_buffer (self), &end);
+  gtk_text_buffer_insert (prompt_buffer (self), &end, added, -1);
+}
+
 static void
 shape_cb (AtlPicturePane *self)
 {
@@ -445,6 +464,7 @@ atl_picture_pane_init (AtlPicturePane *self)
   gtk_widget_add_controller (GTK_WIDGET (self), keys);
   g_signal_connect_swapped (prompt_buffer (self), "changed", G_CALLBACK (prompt_cb), self);
   g_signal_connect_swapped (self->shape_picker, "notify::shape", G_CALLBACK (shape_cb), self);
+  g_signal_connect_swapped (self->lora_group, "say", G_CALLBACK (say_cb), self);
   g_signal_connect (self->fast_button, "toggled", G_CALLBACK (quality_cb), self);
   g_signal_connect (self->balanced_button, "toggled", G_CALLBACK (quality_cb), self);
   g_signal_connect (self->best_button, "toggled", G_CALLBACK (quality_cb), self);

@@ -138,6 +138,42 @@ atl_picture_settings_add_lora (AtlPictureSettings *self,
   g_ptr_array_add (self->loras, lora);
 }
 
+/* Whether a word ends or begins between the letters before and after. */
+static gboolean
+is_edge (const char *text, const char *at)
+{
+  return at == text || *at == '\0' || !g_unichar_isalnum (g_utf8_get_char (at)) ||
+         !g_unichar_isalnum (g_utf8_get_char (g_utf8_prev_char (at)));
+}
+
+static gboolean
+says (const char *prompt, const char *words)
+{
+  g_autofree char *text = g_utf8_casefold (prompt, -1);
+  g_autofree char *sought = g_utf8_casefold (words, -1);
+
+  for (const char *at = strstr (text, sought); at != NULL;
+       at = strstr (g_utf8_next_char (at), sought))
+    if (is_edge (text, at) && is_edge (text, at + strlen (sought)))
+      return TRUE;
+  return FALSE;
+}
+
+char *
+atl_picture_prompt_with (const char *prompt, const char *words)
+{
+  g_autofree char *text = g_strchomp (g_strdup (prompt));
+  gsize n = strlen (prompt);
+
+  if (*words == '\0' || says (prompt, words))
+    return NULL;
+  if (*text == '\0')
+    return g_strdup (words);
+  if (g_str_has_suffix (text, ","))
+    return g_strconcat (g_ascii_isspace (prompt[n - 1]) ? "" : " ", words, NULL);
+  return g_strconcat (", ", words, NULL);
+}
+
 /* Where a later one found what `lora` had set, that one now found what was there before. */
 static void
 give_back_steps (AtlPictureSettings *self, const AtlPictureLora *lora, guint at)

@@ -78,6 +78,9 @@ void atl_picture_settings_add_lora (AtlPictureSettings *self,
                                     const char *path,
                                     guint steps,
                                     double guidance);
+/* What to append to `prompt` so that it says `words`: ", words"; NULL when it says them already, in
+ * small or capital letters. The caller's. */
+char *atl_picture_prompt_with (const char *prompt, const char *words);
 /* Takes `lora`, one of self->loras, away and frees it. What it set becomes what was there before,
  * unless that was changed meanwhile. */
 void atl_picture_settings_remove_lora (AtlPictureSettings *self, AtlPictureLora *lora);
