@@ -125,6 +125,12 @@ fetch (AppFixture *f)
   g_signal_emit_by_name (button, "clicked");
 }
 
+static gboolean
+can_create (AppFixture *f)
+{
+  return gtk_widget_get_sensitive (app_fixture_find_id (f->window->images_page, "create_button"));
+}
+
 /* The part that draws, under two names; the caller's. */
 static char *
 lone_file (const char *name)
@@ -182,11 +188,15 @@ test_fetch (void)
   parts = atl_client_parts_dir (first);
   link = g_build_filename (parts, "tokenizer", "vocab.json", NULL);
   g_assert_cmpint (g_lstat (link, &st), ==, 0);
+  g_assert_true (can_create (&f));
 
-  /* Another file that lacks the same: nothing is fetched again. */
-  atl_pictures_session_unload_model (app_pictures (&f));
+  /* Another file that lacks the same: nothing is drawn with the model before meanwhile, and nothing
+   * is fetched again. */
   atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ second, NULL }, TRUE);
   g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  g_assert_true (app_has_draw_model (&f));
+  g_assert_false (can_create (&f));
+  atl_pictures_session_unload_model (app_pictures (&f));
   fetch (&f);
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   g_assert_cmpint (hub.n_files, ==, 4);

@@ -240,7 +240,17 @@ atl_images_page_dispose_price (AtlImagesPage *self)
 void
 atl_images_page_reprice (AtlImagesPage *self)
 {
+  const char *path;
+
   stop_pricing (self);
+  if (atl_pictures_session_get_lacking (self->pictures, &path) != NULL)
+    {
+      atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane),
+                                  _ ("Get what the model lacks, or choose another one."), NULL,
+                                  NULL);
+      self->has_price = FALSE;
+      return;
+    }
   if (atl_pictures_session_get_info (self->pictures) == NULL)
     {
       const char *phase = atl_pictures_session_get_load_phase (self->pictures);

@@ -63,9 +63,12 @@ static void
 refresh_actions (AtlImagesPage *self)
 {
   GtkWidget *widget = GTK_WIDGET (self);
-  gboolean has_model = atl_pictures_session_get_model (self->pictures) != NULL;
+  const char *path;
+  /* While the parts of another model are asked for, the one before it is not what is meant. */
+  gboolean can_draw = atl_pictures_session_get_model (self->pictures) != NULL &&
+                      atl_pictures_session_get_lacking (self->pictures, &path) == NULL;
 
-  gtk_widget_action_set_enabled (widget, "images.create", has_model);
+  gtk_widget_action_set_enabled (widget, "images.create", can_draw);
   gtk_widget_action_set_enabled (widget, "images.stop",
                                  atl_pictures_session_get_current (self->pictures) != NULL);
   atl_images_page_reprice (self);
