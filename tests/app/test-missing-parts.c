@@ -237,7 +237,8 @@ drop (AppFixture *f, const char *const *names, const char *below)
   atl_window_open_files (f->window, NULL, (GFile *const *) files->pdata, files->len);
 }
 
-/* Whoever has the parts drops them, all at once: the model is whole; a wrong one is refused. */
+/* Whoever has the parts drops them, all at once, in any order: the model is whole; a wrong one is
+ * refused. */
 static void
 test_drop (void)
 {
@@ -246,7 +247,12 @@ test_drop (void)
   static const char *const right[] = { "vae/diffusion_pytorch_model.safetensors",
                                        "text_encoder/model.safetensors", "tokenizer/merges.txt",
                                        "tokenizer/vocab.json", NULL };
+  static const char *const other_order[] = { "tokenizer/vocab.json",
+                                             "text_encoder/model.safetensors",
+                                             "vae/diffusion_pytorch_model.safetensors",
+                                             "tokenizer/merges.txt", NULL };
   g_autofree char *file = lone_file ("third.safetensors");
+  g_autofree char *another = lone_file ("fourth.safetensors");
   g_autofree char *copied =
       g_build_filename (g_get_user_data_dir (), "atelier", "vae_approx", NULL);
   g_autofree char *copied_file = g_build_filename (copied, "taew2_1.safetensors", NULL);
@@ -263,6 +269,12 @@ test_drop (void)
   g_assert_nonnull (strstr (last_notice, "is none of the parts"));
   g_assert_true (lacks (&f));
   drop (&f, right, "sd15/model");
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");
+  atl_pictures_session_unload_model (app_pictures (&f));
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ another, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  drop (&f, other_order, "sd15/model");
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");
   /* For every model; this one is loaded anew with it. */

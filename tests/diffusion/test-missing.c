@@ -53,6 +53,7 @@ test_loose (void)
                   g_ptr_array_new () };
   g_autoptr (GArray) all = NULL;
   g_autoptr (GArray) rest = NULL;
+  g_autoptr (GArray) half = NULL;
   g_autoptr (GArray) none = NULL;
   g_autoptr (AtlDiffusionModel) model = NULL;
   g_autoptr (GError) error = NULL;
@@ -91,6 +92,9 @@ test_loose (void)
   g_assert_false (names (rest, "text_encoder"));
   g_assert_false (names (rest, "vae"));
   take (&files, folder, "tokenizer/vocab.json", "tokenizer/vocab.json");
+  half = missing_of (&files, &family);
+  g_assert_cmpuint (half->len, ==, 1);
+  g_assert_cmpstr (g_array_index (half, AtlMissingPart, 0).name, ==, "tokenizer/merges.txt");
   take (&files, folder, "tokenizer/merges.txt", "tokenizer/merges.txt");
   none = missing_of (&files, &family);
   g_assert_cmpuint (none->len, ==, 0);

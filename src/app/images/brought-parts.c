@@ -16,17 +16,16 @@
 #define MAX_WAITING 16u
 
 /* Those that are not at their places; data of the session. One is tried at a time: each that fits
- * makes the model load anew, and only then it says what it lacks. */
+ * makes the model load anew, and only then it says what it lacks. Files of vocabularies, which are
+ * known by their names, go before that together. */
 typedef struct
 {
   GPtrArray *waiting; /* of char *: paths */
-  /* Names of vocabularies' files that the model `of` lacked at any time: half of one makes the
-   * engine no longer miss the other half. */
-  GHashTable *vocabulary;
-  char *of; /* (nullable) */
-  gboolean is_trying;
+  /* One is asked about or put into its place. What the model lacks must not change meanwhile by
+   * another: what one part gives is told from it. */
+  gboolean is_busy;
   gboolean is_settling; /* the model is looked at again, with what it was given */
-  gboolean is_stale;    /* and must be once more: something came meanwhile */
+  gboolean is_stale;    /* and must be once more: it was being loaded when something came */
 } Brought;
 
 static void
@@ -35,8 +34,6 @@ brought_free (gpointer data)
   Brought *brought = data;
 
   g_ptr_array_unref (brought->waiting);
-  g_hash_table_unref (brought->vocabulary);
-  g_free (brought->of);
   g_free (brought);
 }
 
@@ -79,6 +76,8 @@ notice (AtlPicturesSession *pictures, const char *words)
 }
 
 static Brought *brought_of (AtlPicturesSession *pictures);
+static void try_next (AtlPicturesSession *pictures);
+static gboolean take_named (AtlPicturesSession *pictures);
 
 /* --- Into its place --- */
 
@@ -88,32 +87,33 @@ static void
 given_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (Offer) offer = data;
+  g_autoptr (AtlPicturesSession) pictures = g_object_ref (offer->pictures);
   g_autoptr (GError) error = NULL;
   g_autofree char *path = atl_given_part_take_finish (result, &error);
-  Brought *brought = brought_of (offer->pictures);
-  const char *lacking;
+  Brought *brought = brought_of (pictures);
+  const char *model;
+  gboolean lacks_some = atl_pictures_session_get_lacking (pictures, &model) != NULL;
 
   if (path == NULL)
-    {
-      notice (offer->pictures, error->message);
-      return;
-    }
-  if (offer->names->len > 0)
+    notice (pictures, error->message);
+  else if (offer->names->len > 0)
     {
       give_next (g_steal_pointer (&offer));
       return;
     }
-  atl_session_emit_models_changed (atl_pictures_session_get_session (offer->pictures));
+  brought->is_busy = FALSE;
+  if (path != NULL)
+    atl_session_emit_models_changed (atl_pictures_session_get_session (pictures));
   /* Unless another model was chosen in the meantime. */
-  if (atl_pictures_session_get_lacking (offer->pictures, &lacking) != NULL &&
-      g_strcmp0 (lacking, offer->model) == 0)
+  if (path == NULL || g_strcmp0 (model, offer->model) != 0)
+    try_next (pictures);
+  else if (!lacks_some)
+    brought->is_stale = TRUE;
+  else if (!take_named (pictures))
     {
       brought->is_settling = TRUE;
-      atl_pictures_session_load_model (offer->pictures, (const char *[]){ offer->model, NULL },
-                                       FALSE);
+      atl_pictures_session_load_model (pictures, (const char *[]){ offer->model, NULL }, FALSE);
     }
-  else
-    brought->is_stale = brought->is_settling;
 }
 
 /* The last of its names; takes the offer. */
@@ -124,7 +124,10 @@ give_next (Offer *offer)
   g_autofree char *name = g_ptr_array_steal_index (offer->names, offer->names->len - 1);
 
   if (folder == NULL)
-    offer_free (offer);
+    {
+      brought_of (offer->pictures)->is_busy = FALSE;
+      offer_free (offer);
+    }
   else
     atl_given_part_take_async (offer->path, folder, name, ATL_GIVEN_LINK, NULL, given_cb, offer);
 }
@@ -188,52 +191,49 @@ refuse (Offer *offer, const AtlModelInfo *lacking)
   notice (offer->pictures, words);
 }
 
-static void
-note_vocabulary (Brought *brought, const char *model, const AtlModelInfo *lacking)
+/* The names under which the file is wanted as one of a vocabulary: several parts may have the same.
+ */
+static GPtrArray *
+vocabulary_names (const AtlModelInfo *lacking, const char *base)
 {
-  if (g_strcmp0 (brought->of, model) != 0)
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; lacking != NULL && i < lacking->n_missing; i++)
     {
-      g_hash_table_remove_all (brought->vocabulary);
-      g_free (brought->of);
-      brought->of = g_strdup (model);
+      g_autofree char *name = g_path_get_basename (lacking->missing[i].name);
+
+      if (g_str_equal (name, base) && g_str_has_prefix (lacking->missing[i].name, "tokenizer"))
+        g_ptr_array_add (names, g_strdup (lacking->missing[i].name));
     }
-  for (guint i = 0; i < lacking->n_missing; i++)
-    if (g_str_has_prefix (lacking->missing[i].name, "tokenizer"))
-      g_hash_table_add (brought->vocabulary, g_strdup (lacking->missing[i].name));
+  return names;
 }
 
-/* A vocabulary is known by its name; several parts may have the same one. */
+/* Puts the first of those that wait and are known by their names into its place. */
 static gboolean
-take_named (AtlPicturesSession *pictures,
-            const char *path,
-            const char *model,
-            const AtlModelInfo *lacking)
+take_named (AtlPicturesSession *pictures)
 {
   Brought *brought = brought_of (pictures);
-  g_autofree char *base = g_path_get_basename (path);
-  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-  GHashTableIter iter;
-  gpointer key;
-  Offer *offer;
+  const char *model;
+  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
 
-  note_vocabulary (brought, model, lacking);
-  g_hash_table_iter_init (&iter, brought->vocabulary);
-  while (g_hash_table_iter_next (&iter, &key, NULL))
+  for (guint i = 0; i < brought->waiting->len; i++)
     {
-      g_autofree char *name = g_path_get_basename (key);
+      g_autofree char *base = g_path_get_basename (brought->waiting->pdata[i]);
+      g_autoptr (GPtrArray) names = vocabulary_names (lacking, base);
 
-      if (g_str_equal (name, base))
-        g_ptr_array_add (names, g_strdup (key));
+      if (names->len > 0)
+        {
+          g_autofree char *path = g_ptr_array_steal_index (brought->waiting, i);
+          Offer *offer = offer_new (pictures, path, model);
+
+          offer->names = g_steal_pointer (&names);
+          brought->is_busy = TRUE;
+          give_next (offer);
+          return TRUE;
+        }
     }
-  if (names->len == 0)
-    return FALSE;
-  offer = offer_new (pictures, path, model);
-  offer->names = g_steal_pointer (&names);
-  give_next (offer);
-  return TRUE;
+  return FALSE;
 }
-
-static void try_next (AtlPicturesSession *pictures);
 
 static void
 asked_cb (GObject *source, GAsyncResult *result, gpointer data)
@@ -246,7 +246,7 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
   const char *path;
   const AtlModelInfo *before = atl_pictures_session_get_lacking (pictures, &path);
 
-  brought->is_trying = FALSE;
+  brought->is_busy = FALSE;
   if (after == NULL)
     notice (pictures, error->message);
   /* It is loaded again with another part, or another one was chosen. */
@@ -256,7 +256,10 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
     {
       offer->names = names_for (offer->path, before, after);
       if (offer->names->len > 0)
-        give_next (g_steal_pointer (&offer));
+        {
+          brought->is_busy = TRUE;
+          give_next (g_steal_pointer (&offer));
+        }
       else
         refuse (offer, before);
     }
@@ -283,14 +286,11 @@ try_next (AtlPicturesSession *pictures)
       atl_pictures_session_load_model (pictures, (const char *[]){ again, NULL }, FALSE);
       return;
     }
-  note_vocabulary (brought, model, atl_pictures_session_get_lacking (pictures, &model));
   brought->is_settling = FALSE;
-  if (brought->is_trying || brought->waiting->len == 0)
+  if (brought->is_busy || brought->waiting->len == 0 || take_named (pictures))
     return;
   path = g_ptr_array_steal_index (brought->waiting, 0);
-  if (take_named (pictures, path, model, atl_pictures_session_get_lacking (pictures, &model)))
-    return;
-  brought->is_trying = TRUE;
+  brought->is_busy = TRUE;
   atl_client_inspect_async (atl_session_get_client (atl_pictures_session_get_session (pictures)),
                             (const char *[]){ model, path, NULL }, NULL, NULL, asked_cb,
                             offer_new (pictures, path, model));
@@ -314,7 +314,6 @@ brought_of (AtlPicturesSession *pictures)
     {
       brought = g_new0 (Brought, 1);
       brought->waiting = g_ptr_array_new_with_free_func (g_free);
-      brought->vocabulary = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
       g_object_set_data_full (G_OBJECT (pictures), KEY, brought, brought_free);
       g_signal_connect (pictures, "notify::lacking", G_CALLBACK (try_next), NULL);
       g_signal_connect (pictures, "notify::model", G_CALLBACK (settled_cb), NULL);
@@ -396,19 +395,14 @@ take_tiny (AtlPicturesSession *pictures, const char *path)
 /* --- Taking --- */
 
 gboolean
-atl_brought_parts_wants (AtlPicturesSession *pictures, const char *name)
+atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path)
 {
+  g_autofree char *base = g_path_get_basename (path);
   const char *model;
   const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
+  g_autoptr (GPtrArray) names = vocabulary_names (lacking, base);
 
-  for (guint i = 0; lacking != NULL && i < lacking->n_missing; i++)
-    {
-      g_autofree char *base = g_path_get_basename (lacking->missing[i].name);
-
-      if (g_str_equal (base, name))
-        return TRUE;
-    }
-  return FALSE;
+  return names->len > 0;
 }
 
 gboolean
@@ -421,13 +415,11 @@ atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const At
 
   if (is_part && g_str_equal (info->part, ATL_PART_TINY_DECODER))
     take_tiny (pictures, path);
-  else if (lacking != NULL && take_named (pictures, path, model, lacking))
-    return TRUE;
+  else if (atl_brought_parts_wants (pictures, path))
+    let_wait (pictures, path);
   /* A whole model that chats may be the text encoder of one that draws. */
   else if (lacking != NULL &&
            (is_part || (info != NULL && !info->is_picture && !info->is_upscaler)))
-    let_wait (pictures, path);
-  else if (info == NULL && brought->is_settling)
     let_wait (pictures, path);
   else if (is_part)
     {
@@ -436,7 +428,7 @@ atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const At
 
       /* A model that is just looked at may want it. */
       if (!atl_pictures_session_get_is_loading (pictures) && brought->waiting->len == 0 &&
-          !brought->is_trying && !brought->is_settling)
+          !brought->is_busy && !brought->is_settling)
         notice (pictures, words);
       let_wait (pictures, path);
     }

@@ -15,11 +15,12 @@
 G_BEGIN_DECLS
 
 /* `info` (nullable) is what the engine said of the file. FALSE when it is something else: a model,
- * or a file that nothing is known of while no model lacks anything. What comes of it, notices tell.
+ * or a file that nothing is known of. What comes of it, notices tell.
  */
 gboolean
 atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const AtlModelInfo *info);
-/* Whether a file of this name, no weights, is one that the chosen model lacks: a vocabulary. */
-gboolean atl_brought_parts_wants (AtlPicturesSession *pictures, const char *name);
+/* Whether the file's name is that of a vocabulary which the chosen model lacks. Taking it needs no
+ * `info`. */
+gboolean atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path);
 
 G_END_DECLS

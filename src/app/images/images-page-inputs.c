@@ -348,6 +348,13 @@ atl_images_page_drop_weights (AtlImagesPage *self, GFile *file)
                      atl_pictures_session_get_session (self->pictures), file);
       return;
     }
+  /* At once, so that all files of one vocabulary that are dropped together are known of before the
+   * model is looked at again. */
+  if (atl_brought_parts_wants (self->pictures, path))
+    {
+      atl_brought_parts_take (self->pictures, path, NULL);
+      return;
+    }
   weights = g_new0 (Weights, 1);
   weights->self = g_object_ref (self);
   weights->file = g_object_ref (file);

@@ -470,6 +470,15 @@ atl_bundle_has_folder (const AtlBundle *self, const char *role)
   return find_folder (self, role) != NULL;
 }
 
+gboolean
+atl_bundle_has_file (const AtlBundle *self, const char *role, const char *name)
+{
+  const Folder *folder = find_folder (self, role);
+
+  return folder != NULL &&
+         g_ptr_array_find_with_equal_func (folder->names, name, g_str_equal, NULL);
+}
+
 AtlCheckpoint *
 atl_bundle_checkpoint (AtlBundle *self, const char *role, GError **error)
 {

@@ -66,6 +66,8 @@ AtlCheckpoint *atl_bundle_loose (AtlBundle *self, const char *class_name, GError
 gboolean atl_bundle_has (AtlBundle *self, const char *role);
 /* Whether files of the role's own are there, weights or not. */
 gboolean atl_bundle_has_folder (const AtlBundle *self, const char *role);
+/* Whether one of them has that name, without its folder. */
+gboolean atl_bundle_has_file (const AtlBundle *self, const char *role, const char *name);
 /* Borrowed. ATL_ERROR_NOT_FOUND when the bundle has no such part, ATL_ERROR_BAD_FILE when its files
  * are broken. */
 AtlCheckpoint *atl_bundle_checkpoint (AtlBundle *self, const char *role, GError **error);

@@ -110,9 +110,13 @@ part_clear (gpointer data)
   g_free (((AtlMissingPart *) data)->name);
 }
 
-/* A row for each published file of the role, or one without. */
+/* A row for each published file of the role that is not there, or one without. */
 static void
-add (GArray *missing, const AtlDiffusionFamily *family, const char *role, const char *words)
+add (GArray *missing,
+     const AtlBundle *bundle,
+     const AtlDiffusionFamily *family,
+     const char *role,
+     const char *words)
 {
   gboolean is_known = FALSE;
 
@@ -128,9 +132,11 @@ add (GArray *missing, const AtlDiffusionFamily *family, const char *role, const 
 
       if (!g_str_equal (p->family, family->name) || !g_str_equal (p->role, role))
         continue;
+      is_known = TRUE;
+      if (atl_bundle_has_file (bundle, role, slash != NULL ? slash + 1 : p->file))
+        continue;
       part.name = g_strconcat (role, "/", slash != NULL ? slash + 1 : p->file, NULL);
       g_array_append_val (missing, part);
-      is_known = TRUE;
     }
   if (!is_known)
     {
@@ -140,10 +146,23 @@ add (GArray *missing, const AtlDiffusionFamily *family, const char *role, const 
     }
 }
 
+/* One that is of two files, of which one is not there. */
+static gboolean
+is_half (const AtlBundle *bundle, const char *role)
+{
+  return atl_bundle_has_file (bundle, role, "vocab.json") !=
+             atl_bundle_has_file (bundle, role, "merges.txt") &&
+         !atl_bundle_has_file (bundle, role, "tokenizer.json") &&
+         !atl_bundle_has_file (bundle, role, "spiece.model") &&
+         !atl_bundle_has_file (bundle, role, "tokenizer.model");
+}
+
 static gboolean
 has_vocabulary (AtlBundle *bundle, const char *role)
 {
-  return atl_bundle_has_folder (bundle, role) || atl_bundle_tokenizer (bundle, role, NULL) != NULL;
+  if (atl_bundle_has_folder (bundle, role))
+    return !is_half (bundle, role);
+  return atl_bundle_tokenizer (bundle, role, NULL) != NULL;
 }
 
 GArray *
@@ -159,12 +178,12 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
       g_autofree char *vocabulary = NULL;
 
       if (!is_there && !part->is_optional)
-        add (missing, family, part->role, _ (part->words));
+        add (missing, bundle, family, part->role, _ (part->words));
       if (!g_str_has_prefix (part->role, "text_encoder") || (!is_there && part->is_optional))
         continue;
       vocabulary = g_strconcat ("tokenizer", part->role + strlen ("text_encoder"), NULL);
       if (!has_vocabulary (bundle, vocabulary))
-        add (missing, family, vocabulary, _ ("a vocabulary"));
+        add (missing, bundle, family, vocabulary, _ ("a vocabulary"));
     }
   return missing;
 }
@@ -180,7 +199,7 @@ add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *fami
       guint first = missing->len;
 
       if (g_str_equal (part->role, ATL_TINY_ROLE) && !atl_bundle_has (bundle, part->role))
-        add (missing, family, part->role, _ (part->words));
+        add (missing, bundle, family, part->role, _ (part->words));
       /* Nobody needs to hear of what cannot be had. */
       if (missing->len > first && g_array_index (missing, AtlMissingPart, first).repository == NULL)
         g_array_set_size (missing, first);
