@@ -1,7 +1,7 @@
-/* The few texts of an EXIF block that programs put recipes into, and the one that is written for
- * them. Layout: TIFF 6.0 (a header, then directories of entries of 12 bytes) and EXIF 2.3 (tag
- * 0x8769 leads to the directory that holds UserComment, which begins with eight bytes that name its
- * encoding). */
+/* The few texts of an EXIF block that programs put recipes into, the one that is written for them,
+ * and how a camera was held. Layout: TIFF 6.0 (a header, then directories of entries of 12 bytes)
+ * and EXIF 2.3 (tag 0x8769 leads to the directory that holds UserComment, which begins with eight
+ * bytes that name its encoding). */
 #define G_LOG_DOMAIN "atl-media"
 
 #include <string.h>
@@ -9,6 +9,8 @@
 #include "media/picture-private.h"
 
 #define MAX_ENTRIES 200u
+#define TYPE_SHORT 3u
+#define TAG_ORIENTATION 0x0112u
 #define TAG_EXIF 0x8769u
 #define TAG_VERSION 0x9000u
 #define TAG_COMMENT 0x9286u
@@ -68,9 +70,10 @@ comment_text (const Block *self, const guint8 *data, gsize size)
   return g_strndup ((const char *) data, size);
 }
 
-/* Reads a directory; the place of EXIF's own, 0 when it is not in it. */
+/* Reads a directory; the place of EXIF's own, 0 when it is not in it. `orientation` stays as it is
+ * when there is none. */
 static gsize
-read_directory (AtlPicture *picture, const Block *self, gsize at)
+read_directory (AtlPicture *picture, const Block *self, gsize at, guint *orientation)
 {
   static const struct
   {
@@ -95,6 +98,9 @@ read_directory (AtlPicture *picture, const Block *self, gsize at)
 
       if (tag == TAG_EXIF)
         exif = read32 (self, entry + 8);
+      if (tag == TAG_ORIENTATION && type == TYPE_SHORT && length == 1 &&
+          read16 (self, entry + 8) <= ATL_ORIENTATION_LAST)
+        *orientation = read16 (self, entry + 8);
       /* Bytes, text, or undefined: one byte each. */
       if ((type != 1 && type != 2 && type != 7) || place > self->size ||
           length > self->size - place || length > ATL_PICTURE_MAX_TEXT)
@@ -113,10 +119,11 @@ read_directory (AtlPicture *picture, const Block *self, gsize at)
   return exif;
 }
 
-void
+guint
 atl_exif_read (AtlPicture *picture, const guint8 *data, gsize size)
 {
   Block block;
+  guint orientation = 0, of_no_picture = 0;
   gsize exif;
 
   if (size >= 6 && memcmp (data, "Exif\0\0", 6) == 0)
@@ -125,11 +132,12 @@ atl_exif_read (AtlPicture *picture, const guint8 *data, gsize size)
       size -= 6;
     }
   if (size < 8 || (memcmp (data, "MM\0*", 4) != 0 && memcmp (data, "II*\0", 4) != 0))
-    return;
+    return 0;
   block = (Block){ data, size, data[0] == 'M' };
-  exif = read_directory (picture, &block, read32 (&block, 4));
+  exif = read_directory (picture, &block, read32 (&block, 4), &orientation);
   if (exif != 0)
-    read_directory (picture, &block, exif);
+    read_directory (picture, &block, exif, &of_no_picture);
+  return orientation;
 }
 
 /* --- Writing --- */

@@ -105,7 +105,7 @@ read_rows (struct jpeg_decompress_struct *cinfo, AtlPicture *self)
     }
 }
 
-static void
+static guint
 read_markers (AtlPicture *self, const struct jpeg_decompress_struct *cinfo)
 {
   g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
@@ -118,7 +118,7 @@ read_markers (AtlPicture *self, const struct jpeg_decompress_struct *cinfo)
       }
     else
       g_ptr_array_add (parts, g_bytes_new (m->data, m->data_length));
-  atl_jpeg_read_texts (self, parts);
+  return atl_jpeg_read_texts (self, parts);
 }
 
 AtlPicture *
@@ -128,6 +128,7 @@ atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
   Errors errors = { 0 };
   Progress progress = { .base = { .progress_monitor = progress_cb }, .cinfo = &cinfo };
   AtlPicture *volatile self = NULL;
+  volatile guint orientation;
 
   use_errors (&errors, &cinfo.err);
   if (setjmp (errors.out))
@@ -162,10 +163,10 @@ atl_jpeg_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
       return NULL;
     }
   read_rows (&cinfo, self);
-  read_markers (self, &cinfo);
+  orientation = read_markers (self, &cinfo);
   jpeg_finish_decompress (&cinfo);
   jpeg_destroy_decompress (&cinfo);
-  return self;
+  return atl_picture_take_upright (self, orientation, error);
 }
 
 /* --- Writing --- */

@@ -143,9 +143,11 @@ read_long (AtlPicture *self, GPtrArray *parts)
     atl_xmp_read (self, (const char *) xmp, n);
 }
 
-void
+guint
 atl_jpeg_read_texts (AtlPicture *self, GPtrArray *parts)
 {
+  guint orientation = 0;
+
   for (guint i = 0; i < parts->len; i++)
     {
       gsize size;
@@ -155,9 +157,13 @@ atl_jpeg_read_texts (AtlPicture *self, GPtrArray *parts)
         atl_xmp_read (self, (const char *) data, size);
       else
         {
+          guint told;
+
           data = g_bytes_get_data (parts->pdata[i], &size);
-          atl_exif_read (self, data, size);
+          told = atl_exif_read (self, data, size);
+          orientation = orientation != 0 ? orientation : told;
         }
     }
   read_long (self, parts);
+  return orientation;
 }

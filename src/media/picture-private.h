@@ -30,8 +30,9 @@ void atl_xmp_read (AtlPicture *self, const char *data, gsize size);
 /* With the wrapper by which programs find it in files that they do not know. The caller's. */
 char *atl_xmp_packet (const char *xmp);
 
-/* The texts of an EXIF block, with or without its "Exif" in front. */
-void atl_exif_read (AtlPicture *self, const guint8 *data, gsize size);
+/* The texts of an EXIF block, with or without its "Exif" in front. Its orientation, 0 when it tells
+ * none. */
+guint atl_exif_read (AtlPicture *self, const guint8 *data, gsize size);
 /* An EXIF block, "Exif" in front, with "parameters" as UserComment: where A1111 and those that read
  * its files look for it. NULL when there is none. The caller's. */
 GByteArray *atl_exif_write (const AtlPicture *self);
@@ -40,8 +41,14 @@ GByteArray *atl_exif_write (const AtlPicture *self);
 #define ATL_JPEG_MAX_MARKER 65533u
 
 /* The texts as contents of APP1 markers (GBytes, owned by the array, which is the caller's); and
- * back, of all those of a file in their order. */
+ * back, of all those of a file in their order; the orientation is the first that is told. */
 GPtrArray *atl_jpeg_texts (const AtlPicture *self);
-void atl_jpeg_read_texts (AtlPicture *self, GPtrArray *parts);
+guint atl_jpeg_read_texts (AtlPicture *self, GPtrArray *parts);
+
+#define ATL_ORIENTATION_LAST 8u
+
+/* Turns and mirrors the pixels as EXIF's orientation wants; 0 and 1, and what is none, leave them.
+ * Takes and gives back the picture; NULL with ATL_ERROR_NO_MEMORY. */
+AtlPicture *atl_picture_take_upright (AtlPicture *self, guint orientation, GError **error);
 
 G_END_DECLS

@@ -50,7 +50,8 @@ void atl_picture_set_text (AtlPicture *self, const char *key, const char *text);
  * of those it stands for. */
 AtlPicture *atl_picture_shrink (const AtlPicture *self, guint max_side);
 
-/* Decides by content. What is transparent is laid on white, more than 8 bits are cut. At most
+/* Decides by content. What is transparent is laid on white, more than 8 bits are cut, what EXIF
+ * says a camera held sideways or mirrored is set upright (no file that is written says so). At most
  * `max_pixels`. ATL_ERROR_BAD_FILE, _UNSUPPORTED (another format), _FULL (more pixels),
  * _NO_MEMORY. */
 AtlPicture *atl_picture_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **error);

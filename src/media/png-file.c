@@ -108,9 +108,11 @@ read_text (AtlPicture *self, const char *type, const guint8 *data, gsize size)
     take_text (self, key, (const guint8 *) plain, length, strcmp (type, "zTXt") == 0);
 }
 
-static void
+/* The orientation, 0 when none is told. */
+static guint
 read_texts (AtlPicture *self, const guint8 *data, gsize size)
 {
+  guint orientation = 0;
   gsize at = 8;
 
   while (size - at >= 12)
@@ -120,11 +122,15 @@ read_texts (AtlPicture *self, const guint8 *data, gsize size)
 
       memcpy (type, data + at + 4, 4);
       if (length > size - at - 12)
-        return;
+        break;
       if (strcmp (type, "tEXt") == 0 || strcmp (type, "zTXt") == 0 || strcmp (type, "iTXt") == 0)
         read_text (self, type, data + at + 8, length);
+      /* A file has one at most. */
+      else if (strcmp (type, "eXIf") == 0 && orientation == 0)
+        orientation = atl_exif_read (self, data + at + 8, length);
       at += 12 + (gsize) length;
     }
+  return orientation;
 }
 
 /* --- Pixels --- */
@@ -171,8 +177,7 @@ atl_png_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **err
       atl_picture_free (self);
       return NULL;
     }
-  read_texts (self, data, size);
-  return self;
+  return atl_picture_take_upright (self, read_texts (self, data, size), error);
 }
 
 /* --- Writing --- */

@@ -11,15 +11,17 @@
 
 #include "media/picture-private.h"
 
-static void
+/* The orientation, 0 when none is told. */
+static guint
 read_texts (AtlPicture *self, const guint8 *data, gsize size)
 {
   WebPData file = { data, size };
   WebPDemuxer *demuxer = WebPDemux (&file);
   WebPChunkIterator chunk;
+  guint orientation = 0;
 
   if (demuxer == NULL)
-    return;
+    return 0;
   if (WebPDemuxGetChunk (demuxer, "XMP ", 1, &chunk))
     {
       atl_xmp_read (self, (const char *) chunk.chunk.bytes, chunk.chunk.size);
@@ -27,10 +29,11 @@ read_texts (AtlPicture *self, const guint8 *data, gsize size)
     }
   if (WebPDemuxGetChunk (demuxer, "EXIF", 1, &chunk))
     {
-      atl_exif_read (self, chunk.chunk.bytes, chunk.chunk.size);
+      orientation = atl_exif_read (self, chunk.chunk.bytes, chunk.chunk.size);
       WebPDemuxReleaseChunkIterator (&chunk);
     }
   WebPDemuxDelete (demuxer);
+  return orientation;
 }
 
 AtlPicture *
@@ -91,8 +94,7 @@ atl_webp_decode (const guint8 *data, gsize size, guint64 max_pixels, GError **er
         self->rgb[3 * i + c] =
             (guint8) ((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
       }
-  read_texts (self, data, size);
-  return self;
+  return atl_picture_take_upright (self, read_texts (self, data, size), error);
 }
 
 /* `encoded` with the texts around it; NULL when it has none. */
