@@ -55,6 +55,17 @@ find_kind (AtlBundle *bundle)
   return NULL;
 }
 
+/* A network of language that cannot be opened is only an encoder where no configuration came with
+ * it; otherwise what is wrong with it, or with the draft model beside it, is what counts. */
+static gboolean
+is_bare (AtlJob *job)
+{
+  for (guint i = 0; i < job->n_own; i++)
+    if (!g_str_has_suffix (job->names->pdata[i], ".safetensors"))
+      return FALSE;
+  return TRUE;
+}
+
 GVariant *
 atl_picture_inspect_part (AtlJob *job)
 {
@@ -68,7 +79,7 @@ atl_picture_inspect_part (AtlJob *job)
   guint64 size = 0;
   GVariantDict dict;
 
-  if (kind == NULL)
+  if (kind == NULL || (is_language && job->model == NULL && !is_bare (job)))
     return NULL;
   for (guint i = 0; i < job->n_own; i++)
     size += atl_file_map_size (job->maps->pdata[i]);
