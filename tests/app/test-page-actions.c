@@ -7,6 +7,7 @@
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/known-loras.h"
+#include "app/images/picture-canvas.h"
 #include "app/images/picture-pane.h"
 #include "app/images/pictures-session-private.h"
 #include "app/images/upscale-dialog.h"
@@ -119,6 +120,44 @@ has_saved (gpointer saved)
   return *(char **) saved != NULL;
 }
 
+static gboolean
+is_any (GtkWidget *widget, gconstpointer data)
+{
+  return TRUE;
+}
+
+/* What can be done with the large picture, by the keyboard; other pictures are enlarged from there
+ * too. */
+static void
+check_canvas_menu (AppFixture *f)
+{
+  GtkWidget *page = f->window->images_page, *canvas, *button;
+  GMenuModel *menu;
+
+  gtk_widget_activate_action (GTK_WIDGET (f->window), "win.show-page", "s", "images");
+  app_assert_soon (app_fixture_find_id (page, "menu_button") != NULL);
+  canvas = app_fixture_find (page, ATL_TYPE_PICTURE_CANVAS, is_any, NULL);
+  button = app_fixture_find_id (canvas, "menu_button");
+  menu = gtk_menu_button_get_menu_model (GTK_MENU_BUTTON (button));
+  g_assert_nonnull (menu);
+  {
+    g_autoptr (GMenuModel) last =
+        g_menu_model_get_item_link (menu, g_menu_model_get_n_items (menu) - 1, G_MENU_LINK_SECTION);
+    g_autofree char *action = NULL;
+
+    g_assert_true (
+        g_menu_model_get_item_attribute (last, 0, G_MENU_ATTRIBUTE_ACTION, "s", &action));
+    g_assert_cmpstr (action, ==, "images.upscale-file");
+  }
+  g_assert_false (app_press (canvas, GDK_KEY_F10, 0));
+  g_assert_true (app_press (canvas, GDK_KEY_F10, GDK_SHIFT_MASK));
+  app_fixture_spin (200);
+  app_fixture_shot (GTK_WIDGET (f->window), "canvas-menu");
+  g_assert_true (GTK_IS_POPOVER_MENU (gtk_widget_get_last_child (canvas)));
+  gtk_popover_popdown (GTK_POPOVER (gtk_widget_get_last_child (canvas)));
+  app_assert_soon (!GTK_IS_POPOVER_MENU (gtk_widget_get_last_child (canvas)));
+}
+
 /* A picture of 96 × 64 three times as large, with its recipe, beside the one it was made from. */
 static void
 test_upscale (void)
@@ -153,7 +192,9 @@ test_upscale (void)
   app_fixture_shot (dialog, "upscale-dialog");
   go = app_fixture_find_id (dialog, "go_button");
   g_assert_cmpstr (gtk_button_get_label (GTK_BUTTON (go)), ==, "_Enlarge");
-  g_signal_emit_by_name (go, "clicked");
+  /* Enter on the size that was chosen begins. */
+  g_assert_false (app_press (app_fixture_find_id (dialog, "size_group"), GDK_KEY_space, 0));
+  g_assert_true (app_press (app_fixture_find_id (dialog, "size_group"), GDK_KEY_Return, 0));
   g_assert_true (app_fixture_wait (has_saved, &saved, WAIT_S));
   g_assert_cmpstr (saved, ==, expected);
   g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
@@ -177,6 +218,7 @@ test_upscale (void)
   }
   app_fixture_spin (300);
   app_fixture_shot (GTK_WIDGET (f.window), "upscaled");
+  check_canvas_menu (&f);
   app_fixture_stop (&f);
   app_clear_pictures ();
 }

@@ -398,19 +398,24 @@ closed_cb (GtkPopover *popover)
 }
 
 void
-atl_gallery_popup_menu (
-    GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *item, double x, double y)
+atl_gallery_popup_model (GtkWidget *widget, GMenuModel *menu, double x, double y)
 {
-  g_autoptr (GMenuModel) menu = atl_gallery_menu (gallery, item);
-  GtkWidget *popover;
+  GtkWidget *popover = gtk_popover_menu_new_from_model (menu);
 
-  if (menu == NULL)
-    return;
-  popover = gtk_popover_menu_new_from_model (menu);
   gtk_popover_set_has_arrow (GTK_POPOVER (popover), FALSE);
   gtk_widget_set_halign (popover, GTK_ALIGN_START);
   gtk_popover_set_pointing_to (GTK_POPOVER (popover), &(GdkRectangle){ (int) x, (int) y, 1, 1 });
   gtk_widget_set_parent (popover, widget);
   g_signal_connect (popover, "closed", G_CALLBACK (closed_cb), NULL);
   gtk_popover_popup (GTK_POPOVER (popover));
+}
+
+void
+atl_gallery_popup_menu (
+    GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *item, double x, double y)
+{
+  g_autoptr (GMenuModel) menu = atl_gallery_menu (gallery, item);
+
+  if (menu != NULL)
+    atl_gallery_popup_model (widget, menu, x, y);
 }

@@ -27,7 +27,9 @@ GtkFileChooserNative *atl_gallery_choose_picture (GtkWidget *widget, const char 
 
 /* The menu of one picture. Owned by the caller; NULL when the picture is gone. */
 GMenuModel *atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item);
-/* Shows it at a place of `widget`, which need not care for it any more. */
+/* Shows a menu at a place of `widget`, which need not care for it any more; the second, that of a
+ * picture, as it is now. */
+void atl_gallery_popup_model (GtkWidget *widget, GMenuModel *menu, double x, double y);
 void atl_gallery_popup_menu (
     GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *item, double x, double y);
 

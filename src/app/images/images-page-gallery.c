@@ -1,4 +1,6 @@
 /* The pictures that are there already: the strip below the canvas, all of them in its place. */
+#include <glib/gi18n.h>
+
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/gallery-view.h"
@@ -97,6 +99,13 @@ atl_images_page_offer_menu (AtlImagesPage *self, gboolean shows_result)
                              : NULL;
   g_autoptr (GMenuModel) menu = item != NULL ? atl_gallery_menu (gallery_of (self), item) : NULL;
 
+  if (menu != NULL)
+    {
+      g_autoptr (GMenu) other = g_menu_new ();
+
+      g_menu_append (other, _ ("Enlarge a picture of yours…"), "images.upscale-file");
+      g_menu_append_section (G_MENU (menu), NULL, G_MENU_MODEL (other));
+    }
   atl_picture_canvas_set_menu (ATL_PICTURE_CANVAS (self->canvas), menu);
 }
 

@@ -4,6 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/images/gallery-actions.h"
 #include "app/images/missing-parts.h"
 
 struct _AtlPictureCanvas
@@ -138,6 +139,44 @@ atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error, gboo
   show (self, "failed");
 }
 
+/* --- The menu, where the picture is --- */
+
+static gboolean
+popup (AtlPictureCanvas *self, double x, double y)
+{
+  GMenuModel *menu = gtk_menu_button_get_menu_model (GTK_MENU_BUTTON (self->menu_button));
+
+  if (menu == NULL)
+    return FALSE;
+  /* The keyboard comes back here when the menu is closed. */
+  gtk_widget_grab_focus (self->picture);
+  gtk_widget_translate_coordinates (self->picture, GTK_WIDGET (self), x, y, &x, &y);
+  atl_gallery_popup_model (GTK_WIDGET (self), menu, x, y);
+  return TRUE;
+}
+
+static void
+pressed_cb (GtkGestureClick *click, int n, double x, double y, AtlPictureCanvas *self)
+{
+  GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (click));
+
+  if (event != NULL && gdk_event_triggers_context_menu (event) && popup (self, x, y))
+    gtk_gesture_set_state (GTK_GESTURE (click), GTK_EVENT_SEQUENCE_CLAIMED);
+}
+
+static gboolean
+key_cb (GtkEventControllerKey *keys,
+        guint key,
+        guint code,
+        GdkModifierType mods,
+        AtlPictureCanvas *self)
+{
+  if (key != GDK_KEY_Menu && (key != GDK_KEY_F10 || (mods & GDK_SHIFT_MASK) == 0))
+    return GDK_EVENT_PROPAGATE;
+  return popup (self, gtk_widget_get_width (self->picture) / 2.0,
+                gtk_widget_get_height (self->picture) / 2.0);
+}
+
 static void
 atl_picture_canvas_dispose (GObject *object)
 {
@@ -172,5 +211,14 @@ atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
 static void
 atl_picture_canvas_init (AtlPictureCanvas *self)
 {
+  GtkGesture *click = gtk_gesture_click_new ();
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
   gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_gesture_single_set_button (GTK_GESTURE_SINGLE (click), 0);
+  g_signal_connect (click, "pressed", G_CALLBACK (pressed_cb), self);
+  gtk_widget_add_controller (self->picture, GTK_EVENT_CONTROLLER (click));
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), keys);
 }

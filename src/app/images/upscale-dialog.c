@@ -256,6 +256,21 @@ go_cb (AtlUpscaleDialog *self)
                                     g_object_ref (self));
 }
 
+/* Enter on a size begins; Space chooses it. */
+static gboolean
+size_key_cb (GtkEventControllerKey *keys,
+             guint key,
+             guint code,
+             GdkModifierType mods,
+             AtlUpscaleDialog *self)
+{
+  if (key != GDK_KEY_Return && key != GDK_KEY_KP_Enter && key != GDK_KEY_ISO_Enter)
+    return GDK_EVENT_PROPAGATE;
+  if (gtk_widget_is_sensitive (self->go_button))
+    gtk_widget_activate (self->go_button);
+  return GDK_EVENT_STOP;
+}
+
 static void
 read_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -339,8 +354,13 @@ atl_upscale_dialog_class_init (AtlUpscaleDialogClass *klass)
 static void
 atl_upscale_dialog_init (AtlUpscaleDialog *self)
 {
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
   self->networks = g_ptr_array_new_with_free_func (network_free);
   gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (size_key_cb), self);
+  gtk_widget_add_controller (self->size_group, keys);
   atl_combo_row_show_whole (ADW_COMBO_ROW (self->network_row));
   atl_accessible_name_combo_row (self->network_row);
 }
@@ -367,5 +387,7 @@ atl_upscale_dialog_new (GtkWindow *parent, AtlPicturesSession *pictures, const c
   fill_networks (self);
   refresh (self);
   gtk_window_set_default_widget (GTK_WINDOW (self), self->go_button);
+  gtk_window_set_focus (GTK_WINDOW (self),
+                        path != NULL ? self->factor_buttons[0] : self->go_button);
   return self;
 }
