@@ -20,6 +20,7 @@ struct _AtlGalleryTile
   GtkWidget *star;
   GtkWidget *check;
   GtkWidget *problem;
+  const char *problem_words; /* (nullable) of the catalogue: what the tooltip says */
 };
 
 G_DEFINE_FINAL_TYPE (AtlGalleryTile, atl_gallery_tile, GTK_TYPE_WIDGET)
@@ -31,18 +32,24 @@ refresh (AtlGalleryTile *self)
 {
   AtlGalleryState state =
       self->item != NULL ? atl_gallery_item_get_state (self->item) : ATL_GALLERY_FRESH;
+  const char *problem = state == ATL_GALLERY_GONE     ? _ ("The file is not where it was")
+                        : state == ATL_GALLERY_BROKEN ? _ ("The file cannot be read as a picture")
+                                                      : NULL;
 
   gtk_widget_set_visible (self->star,
                           self->item != NULL && atl_gallery_item_get_starred (self->item));
   gtk_widget_set_visible (self->check, self->is_chosen);
-  gtk_widget_set_visible (self->problem, state == ATL_GALLERY_GONE || state == ATL_GALLERY_BROKEN);
-  gtk_image_set_from_icon_name (GTK_IMAGE (self->problem), state == ATL_GALLERY_GONE
-                                                               ? "edit-find-symbolic"
-                                                               : "image-missing-symbolic");
-  gtk_widget_set_tooltip_text (
-      GTK_WIDGET (self), state == ATL_GALLERY_GONE     ? _ ("The file is not where it was")
-                         : state == ATL_GALLERY_BROKEN ? _ ("The file cannot be read as a picture")
-                                                       : NULL);
+  gtk_widget_set_visible (self->problem, problem != NULL);
+  /* GTK asks the display server where the pointer is at each call and waits for the answer: with
+   * hundreds of tiles bound at once that is most of the time. */
+  if (problem != self->problem_words)
+    {
+      self->problem_words = problem;
+      gtk_image_set_from_icon_name (GTK_IMAGE (self->problem), state == ATL_GALLERY_GONE
+                                                                   ? "edit-find-symbolic"
+                                                                   : "image-missing-symbolic");
+      gtk_widget_set_tooltip_text (GTK_WIDGET (self), problem);
+    }
   gtk_accessible_update_state (
       GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_STATE_PRESSED,
       self->is_chosen ? GTK_ACCESSIBLE_TRISTATE_TRUE : GTK_ACCESSIBLE_TRISTATE_FALSE, -1);
