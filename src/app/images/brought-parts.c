@@ -123,10 +123,14 @@ give_next (Offer *offer)
   g_autofree char *folder = atl_client_parts_dir (offer->model);
   g_autofree char *name = g_ptr_array_steal_index (offer->names, offer->names->len - 1);
 
+  /* The model's file is gone. */
   if (folder == NULL)
     {
-      brought_of (offer->pictures)->is_busy = FALSE;
+      g_autoptr (AtlPicturesSession) pictures = g_object_ref (offer->pictures);
+
+      brought_of (pictures)->is_busy = FALSE;
       offer_free (offer);
+      try_next (pictures);
     }
   else
     atl_given_part_take_async (offer->path, folder, name, ATL_GIVEN_LINK, NULL, given_cb, offer);
