@@ -244,6 +244,34 @@ model_fixture_trap_end (AtlBackend *backend)
   backend->klass = trap.original;
 }
 
+AtlArray *
+model_fixture_run_unet (AtlComponent *unet, gint64 n_context)
+{
+  g_autoptr (AtlRequest) request = atl_request_new ("forward");
+  const struct
+  {
+    const char *name;
+    guint n_dims;
+    gint64 dim[4];
+  } inputs[] = { { "latent", 4, { 1, 4, 8, 8 } },
+                 { "timestep", 1, { 1 } },
+                 { "context", 3, { 1, 7, n_context } } };
+  g_autoptr (GPtrArray) outputs = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (inputs); i++)
+    {
+      AtlArray *a = atl_array_new (inputs[i].name, ATL_DTYPE_F32, inputs[i].n_dims, inputs[i].dim);
+
+      for (gint64 k = 0; k < atl_array_n_elems (a); k++)
+        atl_array_f32 (a)[k] = (float) (k % 13) / 7 - 0.5f + (float) (i == 1) * 500;
+      atl_request_add (request, a);
+    }
+  outputs = atl_component_run (unet, request, NULL, &error);
+  g_assert_no_error (error);
+  return g_ptr_array_steal_index (outputs, 0);
+}
+
 double
 model_fixture_distance (const float *a, const float *b, guint n)
 {

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "engine/models/component.h"
 #include "engine/models/llm/llm.h"
 
 /* The path of a file of a family that tests/golden ships, unpacked into the build folder. */
@@ -38,6 +39,10 @@ void model_fixture_trap (AtlBackend *backend,
                          GCancellable *cancellable,
                          gboolean half_way);
 void model_fixture_trap_end (AtlBackend *backend);
+
+/* One pass of a tiny UNet of four channels with fixed inputs, or the test fails; the text is
+ * [1, 7, n_context]. The caller's. */
+AtlArray *model_fixture_run_unet (AtlComponent *unet, gint64 n_context);
 
 /* ||a - b|| / ||b||; infinity when a is not finite. */
 double model_fixture_distance (const float *a, const float *b, guint n);

@@ -170,39 +170,11 @@ load (AtlCheckpoint *cp, const AtlLoraFile *loras, guint n, AtlBackend *backend)
 }
 
 static AtlArray *
-forward (AtlComponent *component)
-{
-  static const struct
-  {
-    const char *name;
-    guint n_dims;
-    gint64 dim[4];
-  } inputs[] = { { "latent", 4, { 1, 4, 8, 8 } },
-                 { "timestep", 1, { 1 } },
-                 { "context", 3, { 1, 7, 64 } } };
-  g_autoptr (AtlRequest) request = atl_request_new ("forward");
-  g_autoptr (GPtrArray) outputs = NULL;
-  g_autoptr (GError) error = NULL;
-
-  for (gsize i = 0; i < G_N_ELEMENTS (inputs); i++)
-    {
-      AtlArray *a = atl_array_new (inputs[i].name, ATL_DTYPE_F32, inputs[i].n_dims, inputs[i].dim);
-
-      for (gint64 k = 0; k < atl_array_n_elems (a); k++)
-        atl_array_f32 (a)[k] = (float) (k % 13) / 7 - 0.5f + (float) (i == 1) * 500;
-      atl_request_add (request, a);
-    }
-  outputs = atl_component_run (component, request, NULL, &error);
-  g_assert_no_error (error);
-  return g_ptr_array_steal_index (outputs, 0);
-}
-
-static AtlArray *
 forward_without (AtlBackend *backend)
 {
   g_autoptr (AtlComponent) plain = load (unet, NULL, 0, backend);
 
-  return forward (plain);
+  return model_fixture_run_unet (plain, 64);
 }
 
 /* Twice the same file, once with the strength below 0: nothing. */
@@ -212,7 +184,7 @@ cancel (AtlCheckpoint *lora, AtlBackend *backend, double tolerance)
   const AtlLoraFile both[] = { { lora, 0.7f }, { lora, -0.7f } };
   g_autoptr (AtlArray) without = forward_without (backend);
   g_autoptr (AtlComponent) component = load (unet, both, 2, backend);
-  g_autoptr (AtlArray) got = forward (component);
+  g_autoptr (AtlArray) got = model_fixture_run_unet (component, 64);
 
   g_assert_cmpfloat (atl_array_rel_l2 (got, without), <, tolerance);
 }
@@ -232,7 +204,7 @@ compare (
     {
       g_autoptr (AtlCheckpoint) model = change_model (layers, n, strengths[i]);
       g_autoptr (AtlComponent) changed = load (model, NULL, 0, backend);
-      g_autoptr (AtlArray) want = forward (changed);
+      g_autoptr (AtlArray) want = model_fixture_run_unet (changed, 64);
       g_autoptr (AtlArray) got = NULL;
 
       file.scale = strengths[i];
@@ -240,7 +212,7 @@ compare (
         component = load (unet, &file, 1, backend);
       else
         g_assert_true (atl_component_set_lora_scales (component, &file, 1));
-      got = forward (component);
+      got = model_fixture_run_unet (component, 64);
       g_test_message ("strength %g: %g, and %g without", strengths[i], atl_array_rel_l2 (got, want),
                       atl_array_rel_l2 (without, want));
       g_assert_cmpfloat (atl_array_rel_l2 (without, want), >, 20 * tolerance);
@@ -248,7 +220,7 @@ compare (
     }
   file.scale = 0;
   g_assert_true (atl_component_set_lora_scales (component, &file, 1));
-  off = forward (component);
+  off = model_fixture_run_unet (component, 64);
   g_assert_cmpfloat (atl_array_rel_l2 (off, without), ==, 0);
 }
 

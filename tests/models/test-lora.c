@@ -232,35 +232,6 @@ test_partly (void)
 
 /* --- Strength --- */
 
-/* One pass of the UNet; the caller's. */
-static AtlArray *
-forward (AtlComponent *unet, gint64 n_context)
-{
-  g_autoptr (AtlRequest) request = atl_request_new ("forward");
-  const struct
-  {
-    const char *name;
-    guint n_dims;
-    gint64 dim[4];
-  } inputs[] = { { "latent", 4, { 1, 4, 8, 8 } },
-                 { "timestep", 1, { 1 } },
-                 { "context", 3, { 1, 7, n_context } } };
-  g_autoptr (GPtrArray) outputs = NULL;
-  g_autoptr (GError) error = NULL;
-
-  for (gsize i = 0; i < G_N_ELEMENTS (inputs); i++)
-    {
-      AtlArray *a = atl_array_new (inputs[i].name, ATL_DTYPE_F32, inputs[i].n_dims, inputs[i].dim);
-
-      for (gint64 k = 0; k < atl_array_n_elems (a); k++)
-        atl_array_f32 (a)[k] = (float) (k % 13) / 7 - 0.5f + (float) (i == 1) * 500;
-      atl_request_add (request, a);
-    }
-  outputs = atl_component_run (unet, request, NULL, &error);
-  g_assert_no_error (error);
-  return g_ptr_array_steal_index (outputs, 0);
-}
-
 static AtlComponent *
 load_with (const AtlLoraFile *file, guint n)
 {
@@ -293,7 +264,7 @@ test_strength (void)
   g_autoptr (AtlComponent) plain = load_with (NULL, 0);
   g_autoptr (AtlComponent) unet = NULL;
   g_autoptr (AtlComponent) fresh = NULL;
-  g_autoptr (AtlArray) without = forward (plain, n_context);
+  g_autoptr (AtlArray) without = model_fixture_run_unet (plain, n_context);
   g_autoptr (AtlArray) at_one = NULL;
   g_autoptr (AtlArray) at_quarter = NULL;
   g_autoptr (AtlArray) anew = NULL;
@@ -327,16 +298,16 @@ test_strength (void)
       g_assert_no_error (error);
     }
   unet = load_with (&strong, 1);
-  at_one = forward (unet, n_context);
+  at_one = model_fixture_run_unet (unet, n_context);
   g_assert_cmpfloat (atl_array_rel_l2 (at_one, without), >, 1e-2);
   g_assert_true (atl_component_set_lora_scales (unet, &weak, 1));
-  at_quarter = forward (unet, n_context);
+  at_quarter = model_fixture_run_unet (unet, n_context);
   fresh = load_with (&weak, 1);
-  anew = forward (fresh, n_context);
+  anew = model_fixture_run_unet (fresh, n_context);
   g_assert_cmpfloat (atl_array_rel_l2 (at_quarter, anew), ==, 0);
   g_assert_cmpfloat (atl_array_rel_l2 (at_quarter, at_one), >, 1e-2);
   g_assert_true (atl_component_set_lora_scales (unet, &none, 1));
-  at_none = forward (unet, n_context);
+  at_none = model_fixture_run_unet (unet, n_context);
   g_assert_cmpfloat (atl_array_rel_l2 (at_none, without), <, 1e-6);
 }
 
