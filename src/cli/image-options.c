@@ -15,6 +15,7 @@
 #define MAX_COUNT 1000
 #define MAX_STEPS 1000
 #define MAX_UPSCALE 8.0
+#define DEFAULT_FASTER 2
 
 /* "DPM++ 2M Karras" is a sampler and its schedule. */
 static gboolean
@@ -167,6 +168,35 @@ parse_upscaler (AtlImageOptions *self, GError **error)
   return TRUE;
 }
 
+/* "--faster", "--faster=2", "--faster=taylor", "--faster=taylor:3". */
+static gboolean
+faster_cb (const char *option, const char *text, gpointer data, GError **error)
+{
+  AtlImageOptions *self = data;
+  const char *number = text != NULL ? strrchr (text, ':') : NULL;
+
+  self->faster = DEFAULT_FASTER;
+  g_clear_pointer (&self->method, g_free);
+  if (text == NULL || *text == '\0')
+    return TRUE;
+  if (number == NULL && g_ascii_isalpha (*text))
+    {
+      self->method = g_ascii_strdown (text, -1);
+      return TRUE;
+    }
+  if (number != NULL)
+    self->method = g_ascii_strdown (text, number - text);
+  number = number != NULL ? number + 1 : text;
+  self->faster = *number >= '0' && *number <= '3' && number[1] == '\0' ? *number - '0' : -1;
+  if (self->faster >= 0)
+    return TRUE;
+  g_set_error (
+      error, ATL_ERROR, ATL_ERROR_INVALID,
+      _ ("--faster: “%s” is no number from 0 to 3, and no method such as taylor or taylor:3"),
+      text);
+  return FALSE;
+}
+
 static gboolean
 check (AtlImageOptions *self, int argc, char **argv, GError **error)
 {
@@ -188,9 +218,6 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
   else if (self->count < 0 || self->count > MAX_COUNT)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--count: %d is not in 1 to %d"),
                  self->count, MAX_COUNT);
-  else if (self->faster < 0 || self->faster > 3)
-    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--faster: %d is not in 0 to 3"),
-                 self->faster);
   else if (self->image == NULL && (self->mask != NULL || self->strength != NULL))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--mask and --strength need a picture to begin with: --image"));
@@ -236,8 +263,8 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
       N_ ("How noise is taken away, such as \"euler a\" or \"dpm++ 2m\""), "NAME" },
     { "schedule", 0, 0, G_OPTION_ARG_STRING, &self->schedule,
       N_ ("How its steps are spaced, such as \"karras\""), "NAME" },
-    { "faster", 0, 0, G_OPTION_ARG_INT, &self->faster,
-      N_ ("Leave out steps whose result can be foretold: 0 (none) to 3"), "N" },
+    { "faster", 0, G_OPTION_FLAG_OPTIONAL_ARG, G_OPTION_ARG_CALLBACK, faster_cb,
+      N_ ("Leave out steps whose result can be foretold: 0 (none) to 3, or how"), "N|METHOD[:N]" },
     { "weighting", 0, 0, G_OPTION_ARG_STRING, &self->weighting,
       N_ ("How (word:1.3) is read: a1111, comfyui or plain"), "RULE" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &self->image, N_ ("A picture to begin with"),
@@ -262,12 +289,16 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
     { NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  GOptionGroup *group = g_option_group_new ("main", NULL, NULL, self, NULL);
 
   self->load = load_defaults;
+  self->faster = -1;
   g_option_context_set_translation_domain (context, ATL_GETTEXT_PACKAGE);
   g_option_context_set_summary (
       context, _ ("Makes pictures from a prompt. Prints the path of each on standard output."));
-  g_option_context_add_main_entries (context, entries, ATL_GETTEXT_PACKAGE);
+  g_option_group_add_entries (group, entries);
+  g_option_group_set_translation_domain (group, ATL_GETTEXT_PACKAGE);
+  g_option_context_set_main_group (context, group);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
   self->load.n_threads = (guint) MAX (n_threads, 0);
@@ -284,7 +315,7 @@ atl_image_options_clear (AtlImageOptions *self)
                              &self->guidance, &self->seed,     &self->sampler,  &self->weighting,
                              &self->image,    &self->mask,     &self->strength, &self->out,
                              &self->folder,   &self->stem,     &self->ending,   &self->device,
-                             &self->schedule, &self->upscaler, &self->like };
+                             &self->schedule, &self->upscaler, &self->like,     &self->method };
 
   for (gsize i = 0; i < G_N_ELEMENTS (strings); i++)
     g_clear_pointer (strings[i], g_free);
@@ -321,7 +352,9 @@ insert_recipe (GVariantDict *dict, GVariant *recipe)
                                       "guidance_rescale",
                                       "shift",
                                       "eta",
-                                      "guidance_2" };
+                                      "guidance_2",
+                                      ATL_MADE_FASTER,
+                                      ATL_MADE_METHOD };
   guint width, height;
 
   for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
@@ -371,8 +404,12 @@ atl_image_options_settings (const AtlImageOptions *self, GVariant *recipe, guint
     g_variant_dict_insert (&dict, ATL_MADE_GUIDANCE, "d", self->guidance_value);
   if (!isnan (self->strength_value))
     g_variant_dict_insert (&dict, ATL_MADE_STRENGTH, "d", self->strength_value);
-  if (self->faster > 0)
-    g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", (guint) self->faster);
+  if (self->faster >= 0)
+    {
+      g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", (guint) self->faster);
+      g_variant_dict_remove (&dict, ATL_MADE_METHOD);
+      insert_text (&dict, ATL_MADE_METHOD, self->method);
+    }
   insert_text (&dict, ATL_MADE_SAMPLER, self->sampler);
   insert_text (&dict, ATL_MADE_SCHEDULE, self->schedule);
   insert_text (&dict, ATL_MADE_WEIGHTING, self->weighting);

@@ -18,8 +18,10 @@ typedef struct
   double upscale_factor; /* 0: its own */
   char **references;     /* (nullable) */
   char **loras;          /* (nullable) "FILE[:STRENGTH]" */
+  char *method;          /* (nullable) of `faster` */
   char *image, *mask, *strength, *out, *device;
-  int steps, count, faster;              /* 0: not given */
+  int steps, count;                      /* 0: not given */
+  int faster;                            /* 1 to 3; -1: not given */
   guint width, height;                   /* px, 0: not given */
   double guidance_value, strength_value; /* NAN: not given */
   guint32 first_seed;

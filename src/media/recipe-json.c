@@ -17,12 +17,13 @@ static const struct
 {
   const char *key, *type;
 } members[] = {
-  { "prompt", "s" },     { "negative_prompt", "s" }, { "width", "u" },
-  { "height", "u" },     { "steps", "u" },           { "seed", "u" },
-  { "guidance", "d" },   { "strength", "d" },        { "sampler", "s" },
-  { "schedule", "s" },   { "scheduler", "s" },       { "clip_skip", "u" },
-  { "model", "s" },      { "model-hash", "s" },      { "source", "s" },
-  { "loras", "aa{sv}" }, { "other", "a{ss}" },
+  { "prompt", "s" },        { "negative_prompt", "s" }, { "width", "u" },
+  { "height", "u" },        { "steps", "u" },           { "seed", "u" },
+  { "guidance", "d" },      { "strength", "d" },        { "sampler", "s" },
+  { "schedule", "s" },      { "scheduler", "s" },       { "clip_skip", "u" },
+  { "model", "s" },         { "model-hash", "s" },      { "source", "s" },
+  { "loras", "aa{sv}" },    { "other", "a{ss}" },       { "faster", "u" },
+  { "faster_method", "s" },
 };
 
 /* Python writes NaN and Infinity, which are no JSON, where a node of a graph is not sure. */

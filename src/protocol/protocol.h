@@ -203,9 +203,11 @@ G_BEGIN_DECLS
 #define ATL_MADE_STRENGTH "strength"   /* d, 0 to 1: how much of the picture may change */
 #define ATL_MADE_WEIGHTING "weighting" /* s: "a1111", "comfyui", "plain" */
 #define ATL_MADE_FASTER "faster"       /* u, 1 to 3: steps may be left out; 0, absent: none */
-#define ATL_MADE_LORAS "loras"         /* aa{sv}: "name" s, "weight" d */
-#define ATL_MADE_FACTOR "factor"       /* d, of Upscale; absent or 0: the model\'s own */
-#define ATL_MADE_UPSCALER "upscaler"   /* s: what enlarged the picture afterwards, by its factor */
+#define ATL_MADE_METHOD                                                                            \
+  "faster_method"                    /* s, how: one of a model's choices; facts: what was taken */
+#define ATL_MADE_LORAS "loras"       /* aa{sv}: "name" s, "weight" d */
+#define ATL_MADE_FACTOR "factor"     /* d, of Upscale; absent or 0: the model\'s own */
+#define ATL_MADE_UPSCALER "upscaler" /* s: what enlarged the picture afterwards, by its factor */
 #define ATL_MADE_STEPS_DONE "steps-done"         /* u, facts only: when it was ended early */
 #define ATL_MADE_STEPS_COMPUTED "steps-computed" /* u, facts only: when some were left out */
 #define ATL_MADE_SECONDS "seconds"               /* d, facts only */

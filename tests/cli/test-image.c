@@ -274,6 +274,47 @@ test_like (void)
   g_assert_nonnull (strstr (fifth.err, "only.png"));
 }
 
+/* How steps are left out is in the recipe, and is done so again. */
+static void
+test_faster (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "faster.png", NULL);
+  g_autofree char *again = g_build_filename (folder, "faster-again.png", NULL);
+  g_autofree char *own = g_build_filename (folder, "faster-own.png", NULL);
+  g_auto (Result) first = { 0 }, second = { 0 }, third = { 0 };
+  g_autoptr (GBytes) one = NULL;
+  g_autoptr (GBytes) two = NULL;
+  g_autoptr (AtlPicture) picture = NULL;
+  g_autoptr (AtlPicture) simple = NULL;
+  g_autoptr (JsonNode) recipe = NULL;
+  g_autoptr (JsonNode) simplest = NULL;
+  JsonObject *object;
+
+  image (&first, "--prompt", "a fox", "--size", "64x64", "--steps", "12", "--seed", "3",
+         "--faster=taylor:1", "--out", asked, NULL);
+  g_assert_cmpstr (first.err, ==, "");
+  picture = read_picture (asked);
+  recipe = json_from_string (atl_picture_text (picture, "atelier"), NULL);
+  object = json_node_get_object (recipe);
+  g_assert_cmpint (json_object_get_int_member (object, "faster"), ==, 1);
+  g_assert_cmpstr (json_object_get_string_member (object, "faster_method"), ==, "taylor");
+  g_assert_cmpint (json_object_get_int_member (object, "steps-computed"), <, 12);
+  image (&second, "--like", asked, "--out", again, NULL);
+  g_assert_cmpstr (second.err, ==, "");
+  one = file_bytes (asked);
+  two = file_bytes (again);
+  g_assert_true (g_bytes_equal (one, two));
+  /* Alone, before another option: the middle strength, and the method that the model has. */
+  image (&third, "--prompt", "a fox", "--size", "64x64", "--steps", "12", "--faster", "--out", own,
+         NULL);
+  g_assert_cmpstr (third.err, ==, "");
+  simple = read_picture (own);
+  simplest = json_from_string (atl_picture_text (simple, "atelier"), NULL);
+  object = json_node_get_object (simplest);
+  g_assert_cmpint (json_object_get_int_member (object, "faster"), ==, 2);
+  g_assert_cmpstr (json_object_get_string_member (object, "faster_method"), ==, "easycache");
+}
+
 static void
 test_preview (void)
 {
@@ -328,6 +369,9 @@ test_refusals (void)
   } cases[] = {
     { "--sampler", "magic", "“magic”", 2 },
     { "--sampler", "MagicScheduler", "MagicScheduler", 1 },
+    { "--faster", "4", "“4”", 2 },
+    { "--faster", "taylor:x", "“taylor:x”", 2 },
+    { "--faster", "magic", "auto, easycache, taylor", 1 },
     { "--schedule", "magic", "“magic”", 2 },
     { "--upscale", "x.pth:99", "--upscale", 2 },
     { "--device", "gpu", "GPU", 1 },
@@ -367,6 +411,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/same-seed", test_same_seed);
   g_test_add_func ("/cli-image/count", test_count);
   g_test_add_func ("/cli-image/like", test_like);
+  g_test_add_func ("/cli-image/faster", test_faster);
   g_test_add_func ("/cli-image/preview", test_preview);
   g_test_add_func ("/cli-image/starter", test_starter);
   g_test_add_func ("/cli-image/refusals", test_refusals);

@@ -68,11 +68,41 @@ static const AtlKnob faster = {
   .step = 1,
 };
 
-static const AtlKnob *const of_sd[] = { &faster, &weighting, &clip_skip, &rescale, &eta, NULL };
-static const AtlKnob *const of_sd3[] = { &faster, &weighting, &shift, NULL };
-static const AtlKnob *const of_flow[] = { &faster, &shift, NULL };
-static const AtlKnob *const of_two_networks[] = { &faster, &shift, &guidance_2, NULL };
-static const AtlKnob *const of_any[] = { &faster, NULL };
+/* How, where the person does not leave it to the rules of passes.h: by what the network answers. */
+#define FASTER_METHOD(list)                                                                        \
+  {                                                                                                \
+    .name = "faster_method", .label = N_ ("How steps are foretold"),                               \
+    .help = N_ ("Of “Faster, slightly different”. What keeps attention needs much more memory"),   \
+    .kind = ATL_KNOB_CHOICE, .choices = list                                                       \
+  }
+
+static const char *const whole_methods[] = { "auto", "easycache", "taylor", NULL };
+static const char *const part_methods[] = { "auto", "first-block", "easycache", "taylor", NULL };
+static const char *const fitted_methods[] = { "auto",      "teacache", "first-block",
+                                              "easycache", "taylor",   NULL };
+static const char *const attention_methods[] = { "auto",   "first-block",      "easycache",
+                                                 "taylor", "taylor-attention", "pyramid",
+                                                 NULL };
+static const char *const all_methods[] = { "auto",   "teacache",         "first-block", "easycache",
+                                           "taylor", "taylor-attention", "pyramid",     NULL };
+
+static const AtlKnob whole_method = FASTER_METHOD (whole_methods);
+static const AtlKnob part_method = FASTER_METHOD (part_methods);
+static const AtlKnob fitted_method = FASTER_METHOD (fitted_methods);
+static const AtlKnob attention_method = FASTER_METHOD (attention_methods);
+static const AtlKnob all_method = FASTER_METHOD (all_methods);
+
+static const AtlKnob *const of_sd[] = { &faster,  &whole_method, &weighting, &clip_skip,
+                                        &rescale, &eta,          NULL };
+static const AtlKnob *const of_sd3[] = { &faster, &part_method, &weighting, &shift, NULL };
+static const AtlKnob *const of_zimage[] = { &faster, &part_method, &shift, NULL };
+static const AtlKnob *const of_hidream[] = { &faster, &fitted_method, &shift, NULL };
+static const AtlKnob *const of_wan[] = { &faster, &all_method, &shift, NULL };
+static const AtlKnob *const of_two_networks[] = { &faster, &attention_method, &shift, &guidance_2,
+                                                  NULL };
+static const AtlKnob *const of_flux[] = { &faster, &all_method, NULL };
+static const AtlKnob *const of_attention[] = { &faster, &attention_method, NULL };
+static const AtlKnob *const of_parts[] = { &faster, &part_method, NULL };
 
 static const struct
 {
@@ -85,9 +115,12 @@ static const struct
   { "sd", "EulerDiscreteScheduler", FALSE, 1, of_sd },
   { "sdxl", "EulerDiscreteScheduler", FALSE, 1, of_sd },
   { "sd3", "FlowMatchEulerDiscreteScheduler", TRUE, 3, of_sd3 },
-  { "wan", "UniPCMultistepScheduler", TRUE, 5, of_flow },
-  { "hidream", "UniPCMultistepScheduler", TRUE, 3, of_flow },
-  { "zimage", "FlowMatchEulerDiscreteScheduler", TRUE, 3, of_flow },
+  { "wan", "UniPCMultistepScheduler", TRUE, 5, of_wan },
+  { "hidream", "UniPCMultistepScheduler", TRUE, 3, of_hidream },
+  { "zimage", "FlowMatchEulerDiscreteScheduler", TRUE, 3, of_zimage },
+  { "flux", "FlowMatchEulerDiscreteScheduler", TRUE, 1, of_flux },
+  { "chroma", "FlowMatchEulerDiscreteScheduler", TRUE, 1, of_attention },
+  { "qwen-image", "FlowMatchEulerDiscreteScheduler", TRUE, 1, of_attention },
 };
 
 /* Few-step models that were taught their guidance. */
@@ -109,7 +142,7 @@ atl_family_complete (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTra
   traits->sampler = "FlowMatchEulerDiscreteScheduler";
   traits->is_flow = TRUE;
   traits->shift = 1;
-  traits->knobs = of_any;
+  traits->knobs = of_parts;
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     if (g_str_equal (rows[i].family, family->name))
       {
@@ -118,7 +151,7 @@ atl_family_complete (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTra
         traits->shift = rows[i].shift;
         traits->knobs = rows[i].knobs;
       }
-  if (traits->knobs == of_flow && atl_bundle_has (bundle, "transformer_2"))
+  if (traits->knobs == of_wan && atl_bundle_has (bundle, "transformer_2"))
     traits->knobs = of_two_networks;
   traits->sampler = atl_json_string (own, "_class_name", traits->sampler);
   traits->shift =

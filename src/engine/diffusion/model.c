@@ -26,10 +26,11 @@ struct _AtlDiffusionModel
   AtlBundle *bundle; /* (owned) */
   const AtlDiffusionFamily *family;
   AtlTraits traits;
-  JsonObject *own;  /* (nullable) what the bundle says of itself, borrowed from it */
-  char *pipeline;   /* (owned) (nullable) */
-  char *sampler;    /* (owned) (nullable) of the last run */
-  guint n_computed; /* steps of the last run */
+  JsonObject *own;    /* (nullable) what the bundle says of itself, borrowed from it */
+  char *pipeline;     /* (owned) (nullable) */
+  char *sampler;      /* (owned) (nullable) of the last run */
+  guint n_computed;   /* steps of the last run */
+  const char *method; /* (nullable) how it left out others; static */
   AtlPreview preview;
   AtlRun *run;     /* (nullable) the one under way, borrowed */
   AtlParts *parts; /* (owned) NULL until it is to be used */
@@ -412,6 +413,7 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
   g_free (self->sampler);
   self->sampler = run.sampler;
   self->n_computed = run.n_computed;
+  self->method = run.method;
   return ok ? g_steal_pointer (&outputs) : NULL;
 }
 
@@ -425,6 +427,12 @@ char *
 atl_diffusion_model_notice (const AtlDiffusionModel *self)
 {
   return self->parts != NULL ? atl_parts_notice (self->parts) : NULL;
+}
+
+const char *
+atl_diffusion_model_method (const AtlDiffusionModel *self)
+{
+  return self->method;
 }
 
 guint

@@ -89,6 +89,8 @@ gboolean atl_diffusion_model_preview (AtlDiffusionModel *self,
 const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
 /* Steps that the last run computed; it may have left out others (the setting "faster"). */
 guint atl_diffusion_model_n_computed (const AtlDiffusionModel *self);
+/* How it left them out (the setting "faster_method"); NULL where it computed all. Static. */
+const char *atl_diffusion_model_method (const AtlDiffusionModel *self);
 /* What its LoRAs would change that the parts loaded so far do not have, in words; NULL without. The
  * caller frees. */
 char *atl_diffusion_model_notice (const AtlDiffusionModel *self);

@@ -149,7 +149,7 @@ atl_passes_rule (const AtlStepNetwork *network,
 
   if (strength != 1.0 && strength != 2.0 && strength != 3.0)
     return FALSE;
-  if (method == NULL)
+  if (method == NULL || g_str_equal (method, "auto"))
     method = known != NULL ? "teacache" : has_parts ? "first-block" : "easycache";
   *rule =
       (AtlStepRule){ .n_steps = n_steps, .n_first = 1, .n_last = 1, .max_skips = most_skips[i] };
@@ -201,6 +201,29 @@ atl_passes_new (AtlRun *run, const char *role, guint n_steps)
   self->is_pair = network.is_pair;
   self->rule = rule;
   return self;
+}
+
+/* By AtlSkipMethod, behind the one that leaves it to the rules. */
+static const char *const method_names[] = { "auto",
+                                            [1 + ATL_SKIP_EASY] = "easycache",
+                                            [1 + ATL_SKIP_TEA] = "teacache",
+                                            [1 + ATL_SKIP_FIRST_BLOCK] = "first-block",
+                                            [1 + ATL_SKIP_MAG] = "magcache",
+                                            [1 + ATL_SKIP_TAYLOR] = "taylor",
+                                            [1 + ATL_SKIP_TAYLOR_ATTENTION] = "taylor-attention",
+                                            [1 + ATL_SKIP_PYRAMID] = "pyramid",
+                                            NULL };
+
+const char *const *
+atl_passes_methods (void)
+{
+  return method_names;
+}
+
+const char *
+atl_passes_method (const AtlPasses *self)
+{
+  return self != NULL ? method_names[1 + self->rule.method] : NULL;
 }
 
 static void

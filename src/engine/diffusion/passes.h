@@ -9,8 +9,8 @@
  * polynomial (Flux.1, Wan 2.1, HiDream-I1 Full), else the first block's where the network answers
  * in parts, else EasyCache. The setting "faster_method" asks for another: "teacache",
  * "first-block", "easycache", "taylor" (of outputs), and, for networks that answer
- * "forward_attention", "taylor-attention" and "pyramid". Of two networks that draw one after
- * another each has its own memory.
+ * "forward_attention", "taylor-attention" and "pyramid"; what is not there gives way to the next
+ * best. Of two networks that draw one after another each has its own memory.
  *
  * Threading: as the run's.
  */
@@ -22,6 +22,9 @@ G_BEGIN_DECLS
 
 /* NULL where every step is computed: no such setting, few steps. */
 AtlPasses *atl_passes_new (AtlRun *run, const char *role, guint n_steps);
+/* The name of its rule, one of those of "faster_method"; NULL where every step is computed, and
+ * `self` is NULL. Static. */
+const char *atl_passes_method (const AtlPasses *self);
 /* Accepts NULL. */
 void atl_passes_free (AtlPasses *self);
 
@@ -46,6 +49,9 @@ atl_passes_forward (AtlPasses *self, const char *role, AtlRequest *request, GErr
 /* Whether passes of that part come here. */
 gboolean atl_passes_concerns (const AtlPasses *self, const char *role, const char *function);
 
+/* The words of the setting "faster_method": "auto", then the methods. NULL-terminated, static. */
+const char *const *atl_passes_methods (void);
+
 /* What a rule is for. */
 typedef struct
 {
@@ -55,7 +61,7 @@ typedef struct
   gboolean is_guided; /* by a text that is not wanted; what was taught its guidance differs */
 } AtlStepNetwork;
 
-/* `method` nullable. FALSE where `strength` is not 1, 2 or 3. */
+/* `method` nullable, as is "auto". FALSE where `strength` is not 1, 2 or 3. */
 gboolean atl_passes_rule (const AtlStepNetwork *network,
                           const char *method,
                           double strength,

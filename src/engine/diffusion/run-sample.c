@@ -180,6 +180,7 @@ atl_run_sample (AtlRun *run,
   /* Rules are made for one call a step. */
   if (atl_schedule_calls_per_step (schedule) <= 1)
     run->passes = atl_passes_new (run, role, n_calls - MIN (first, n_calls));
+  run->method = atl_passes_method (run->passes);
   ok = sample (run, schedule, first, x, predict, after, user_data, error);
   g_clear_pointer (&run->passes, atl_passes_free);
   g_clear_pointer (&run->estimate, atl_array_free);

@@ -83,6 +83,7 @@ typedef struct
   char *sampler;             /* (owned) (nullable) class of the schedule, once it is made */
   gboolean is_under_way;     /* the denoiser was asked */
   guint n_computed;          /* steps that were; others may be foretold (step-cache.h) */
+  const char *method;        /* (nullable) by which they are (passes.h); static */
   guint tile;                /* side of the autoencoder's tiles, px; 0: whole */
   AtlRunCount *count;        /* (nullable) nothing is computed, this is filled */
   AtlLatent latent;          /* once the family knows it; scaling 0: normalised by statistics */

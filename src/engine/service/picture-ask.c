@@ -190,7 +190,9 @@ create (AtlJob *job, GError **error)
   if (!atl_picture_use_loras (job, settings, error))
     return FALSE;
   atl_picture_set_defaults (settings, atl_diffusion_model_traits (job->slot->pictures));
-  if (!atl_picture_choose_sampler (settings, atl_diffusion_model_traits (job->slot->pictures),
+  if (!atl_picture_check_method (settings, atl_diffusion_model_traits (job->slot->pictures),
+                                 error) ||
+      !atl_picture_choose_sampler (settings, atl_diffusion_model_traits (job->slot->pictures),
                                    error) ||
       !atl_picture_take_inputs (job, settings, inputs, error))
     return FALSE;

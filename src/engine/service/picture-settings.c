@@ -5,6 +5,7 @@
 #include <json-glib/json-glib.h>
 #include <math.h>
 
+#include "engine/diffusion/passes.h"
 #include "engine/service/picture.h"
 #include "media/sampler-names.h"
 #include "protocol/protocol.h"
@@ -213,6 +214,24 @@ atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits)
 }
 
 gboolean
+atl_picture_check_method (const AtlSettings *settings, const AtlTraits *traits, GError **error)
+{
+  const char *asked = atl_settings_string (settings, ATL_MADE_METHOD, "auto");
+  const char *const *offered = NULL;
+  g_autofree char *list = NULL;
+
+  if (g_strv_contains (atl_passes_methods (), asked))
+    return TRUE;
+  for (const AtlKnob *const *at = traits->knobs; *at != NULL; at++)
+    if (g_str_equal ((*at)->name, ATL_MADE_METHOD))
+      offered = (*at)->choices;
+  list = g_strjoinv (", ", (char **) (offered != NULL ? offered : atl_passes_methods ()));
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               _ ("“%s” is no way to leave out steps that is known. There are: %s"), asked, list);
+  return FALSE;
+}
+
+gboolean
 atl_picture_left_out_steps (const AtlJob *job)
 {
   return atl_diffusion_model_n_computed (job->slot->pictures) < job->n_steps_done;
@@ -263,7 +282,14 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
     g_variant_dict_insert (&dict, ATL_MADE_WEIGHTING, "s",
                            atl_settings_string (settings, ATL_MADE_WEIGHTING, ""));
   if (faster > 0)
-    g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", faster);
+    {
+      const char *method = atl_diffusion_model_method (job->slot->pictures);
+
+      g_variant_dict_insert (&dict, ATL_MADE_FASTER, "u", faster);
+      if (method == NULL)
+        method = atl_settings_string (settings, ATL_MADE_METHOD, "auto");
+      g_variant_dict_insert (&dict, ATL_MADE_METHOD, "s", method);
+    }
   if (atl_picture_left_out_steps (job))
     g_variant_dict_insert (&dict, ATL_MADE_STEPS_COMPUTED, "u",
                            atl_diffusion_model_n_computed (job->slot->pictures));

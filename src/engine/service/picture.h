@@ -74,6 +74,10 @@ GVariant *atl_picture_schedules (const AtlTraits *traits);
 GVariant *atl_picture_sizes (const AtlTraits *traits);
 GVariant *atl_picture_knobs (const AtlTraits *traits);
 void atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits);
+/* Whether the setting "faster_method" is a word that is known; ATL_ERROR_INVALID naming those of
+ * the model. One that only other models have gives way to the next best (diffusion/passes.h). */
+gboolean
+atl_picture_check_method (const AtlSettings *settings, const AtlTraits *traits, GError **error);
 /* Whether steps were left out ("faster"), whose time says nothing of others'; after the run. */
 gboolean atl_picture_left_out_steps (const AtlJob *job);
 /* What a picture was made with, a{sv}, floating. */
