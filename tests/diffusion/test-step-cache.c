@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/diffusion/passes.h"
+#include "engine/diffusion/family.h"
 #include "engine/models/component.h"
 
 #define N 5
@@ -399,6 +399,18 @@ class_named (const char *name)
   return *c;
 }
 
+/* The network of that class in its (first) family. */
+static AtlStepNetwork
+network_of (const char *name, const AtlCheckpoint *cp)
+{
+  const AtlDiffusionFamily *const *f = atl_diffusion_families ();
+
+  while (*f != NULL && !g_str_equal ((*f)->component, name))
+    f++;
+  g_assert_nonnull (*f);
+  return (AtlStepNetwork){ .family = *f, .klass = class_named (name), .cp = cp };
+}
+
 static void
 test_rules (void)
 {
@@ -431,16 +443,16 @@ test_rules (void)
     { "wan", NULL, ATL_SKIP_FIRST_BLOCK },
   };
   AtlCheckpoint *cp = atl_checkpoint_new ("model");
-  AtlStepNetwork flux = { .klass = class_named ("flux"), .cp = cp };
+  AtlStepNetwork flux = network_of ("flux", cp);
   AtlStepRule rule;
 
   for (gsize i = 0; i < G_N_ELEMENTS (rules); i++)
     {
-      const AtlStepNetwork network = { .klass = class_named (rules[i].klass),
-                                       .cp = cp,
-                                       .is_pair = rules[i].is_pair,
-                                       .is_guided = rules[i].is_guided };
+      AtlStepNetwork network = network_of (rules[i].klass, cp);
       double before = 0;
+
+      network.is_pair = rules[i].is_pair;
+      network.is_guided = rules[i].is_guided;
 
       for (guint strength = 1; strength <= 3; strength++)
         {

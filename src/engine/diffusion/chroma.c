@@ -13,8 +13,10 @@
 #include <glib/gi18n.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/t5-encode.h"
 
 #define FACTOR 8
@@ -125,8 +127,7 @@ run_chroma (AtlRun *run, GError **error)
   atl_parts_release (run->parts, "text_encoder");
   self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
                                     (gint64[]){ self.positive.context->dim[1], 3 });
-  schedule =
-      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", "{\"shift\": 1.0}", NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
       !atl_run_set_flow_steps (
           run, schedule, 35, atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error) ||
@@ -146,16 +147,6 @@ run_chroma (AtlRun *run, GError **error)
 
 /* --- The family --- */
 
-static void
-chroma_traits (AtlBundle *bundle, AtlTraits *traits)
-{
-  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_IMAGE;
-  traits->multiple = 2 * FACTOR;
-  traits->side = 1024;
-  traits->steps = 35;
-  traits->guidance = 5;
-}
-
 static gboolean
 fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
 {
@@ -172,6 +163,13 @@ static const AtlPart chroma_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
+static const AtlPublished chroma_published[] = {
+  ATL_PUBLISHED_T5_WORDS ("tokenizer"),
+  ATL_PUBLISHED_T5 ("text_encoder"),
+  ATL_PUBLISHED_FLUX_VAE ("vae"),
+  ATL_PUBLISHED_TAEF1 (ATL_TINY_ROLE),
+};
+
 const AtlDiffusionFamily atl_family_chroma = {
   .name = "chroma",
   .words = "Chroma",
@@ -179,6 +177,21 @@ const AtlDiffusionFamily atl_family_chroma = {
   .component = "chroma",
   .parts = chroma_parts,
   .n_parts = G_N_ELEMENTS (chroma_parts),
-  .traits = chroma_traits,
+  .published = chroma_published,
+  .n_published = G_N_ELEMENTS (chroma_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_GUIDANCE |
+                           ATL_CAN_LORA,
+              .multiple = 2 * FACTOR,
+              .side = 1024,
+              .steps = 35,
+              .guidance = 5,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_attention,
+                                                 NULL } },
+  .schedule = { .name = "FlowMatchEulerDiscreteScheduler", .config = "{\"shift\": 1.0}" },
+  .first_timestep = 1,
+  /* It is made from Flux. */
+  .lora = { .shared = &atl_family_flux },
   .run = run_chroma,
 };

@@ -31,11 +31,11 @@ atl_count_weights (const AtlRunCount *self)
 
 /* One walk; FALSE with an error other than having come to the end. */
 static gboolean
-walk (AtlRun *run, const AtlDiffusionFamily *family, GError **error)
+walk (AtlRun *run, GError **error)
 {
   g_autoptr (GError) local = NULL;
 
-  if (family->run (run, &local) || run->count->is_done)
+  if (run->family->run (run, &local) || run->count->is_done)
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local));
   return FALSE;
@@ -95,7 +95,6 @@ read_counts (const AtlRunCount *count, AtlDiffusionCost *cost)
 /* `inputs` is added to when a picture turns out to be missing. */
 static gboolean
 rehearse_once (AtlRun *run,
-               const AtlDiffusionFamily *family,
                AtlBackend *const *backends,
                guint n_backends,
                const AtlLoraFile *loras,
@@ -124,7 +123,7 @@ rehearse_once (AtlRun *run,
       atl_parts_set_streams (run->parts, how->streams, how->keep);
       atl_parts_set_on_host (run->parts, how->on_host);
       atl_parts_set_loras (run->parts, loras, n_loras);
-      ok = walk (run, family, error);
+      ok = walk (run, error);
     }
   if (ok)
     {
@@ -159,7 +158,8 @@ atl_diffusion_rehearse (AtlBundle *bundle,
   g_autoptr (GPtrArray) pictures = g_ptr_array_new ();
   g_autoptr (GPtrArray) made = atl_arrays_new ();
   g_autoptr (GError) local = NULL;
-  AtlRun run = { .pipeline = pipeline,
+  AtlRun run = { .family = family,
+                 .pipeline = pipeline,
                  .bundle = bundle,
                  .settings = settings,
                  .inputs = pictures,
@@ -170,7 +170,7 @@ atl_diffusion_rehearse (AtlBundle *bundle,
   atl_arrays_set_hollow (TRUE);
   for (guint i = 0; inputs != NULL && i < inputs->len; i++)
     g_ptr_array_add (pictures, inputs->pdata[i]);
-  ok = rehearse_once (&run, family, backends, n_backends, loras, n_loras, how, cost, &local);
+  ok = rehearse_once (&run, backends, n_backends, loras, n_loras, how, cost, &local);
   if (!ok && g_error_matches (local, ATL_ERROR, ATL_ERROR_INVALID) && run.latent.height > 0)
     {
       g_clear_error (&local);
@@ -179,7 +179,7 @@ atl_diffusion_rehearse (AtlBundle *bundle,
             made, atl_array_copy (pictures->pdata[i], ((AtlArray *) pictures->pdata[i])->name));
       add_pictures (&run, made);
       run.inputs = made;
-      ok = rehearse_once (&run, family, backends, n_backends, loras, n_loras, how, cost, &local);
+      ok = rehearse_once (&run, backends, n_backends, loras, n_loras, how, cost, &local);
     }
   atl_arrays_set_hollow (FALSE);
   if (!ok)

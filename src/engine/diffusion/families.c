@@ -1,8 +1,10 @@
-/* The list of families, and which one a bundle is of. */
+/* The list of families, which one a bundle is of, and what it makes of their traits. */
 #define G_LOG_DOMAIN "atl-diffusion"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
+#include "base/json-bounded.h"
 #include "engine/diffusion/family-list.h"
 
 /* One a line, so that two additions do not meet. */
@@ -74,4 +76,25 @@ atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **erro
                  (family->check == NULL || family->check (bundle, error))
              ? family
              : NULL;
+}
+
+/* The shift that a schedule's configuration says. */
+static double
+shift_of (JsonObject *config, double fallback)
+{
+  return atl_json_double (config, "flow_shift", atl_json_double (config, "shift", fallback));
+}
+
+void
+atl_family_read_traits (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTraits *traits)
+{
+  const AtlOwnSchedule *usual = &family->schedule;
+  JsonObject *own = atl_bundle_json (bundle, "scheduler", "scheduler_config.json");
+  g_autoptr (JsonNode) config = atl_json_parse (usual->config, strlen (usual->config), "", NULL);
+
+  *traits = family->traits;
+  if (family->refine != NULL)
+    family->refine (bundle, traits);
+  traits->sampler = atl_json_string (own, "_class_name", usual->name);
+  traits->shift = shift_of (own, shift_of (json_node_get_object (config), 1));
 }

@@ -1,11 +1,16 @@
-/* A family of picture or clip models: which parts it needs, what it can do, and its pipeline.
+/* A family of picture or clip models: everything that is its own, in one struct: which parts it
+ * needs and where they are published, what it can do and what can be set, its schedule, what tells
+ * its LoRAs, and its pipeline.
  *
- * Adding one: its file, a line in families.c, family-list.h and meson.build, a row in knobs.c where
- * its sampler or settings are not those of most, rows in missing.c for the published files of its
- * parts, its golden cases.
+ *   const AtlDiffusionFamily atl_family_flux = { .name = "flux", …, .run = run_flux };
+ *
+ * Adding one: its file, a line in families.c, family-list.h and meson.build, its golden cases.
+ *
+ * Threading: constant.
  */
 #pragma once
 
+#include "engine/diffusion/passes.h"
 #include "engine/diffusion/run.h"
 
 G_BEGIN_DECLS
@@ -44,9 +49,9 @@ typedef struct
 /* Its fallback is AtlTraits.shift. */
 #define ATL_KNOB_SHIFT "shift"
 
-/* What a model of the family recommends and can do; filled from the bundle. Member "atelier" of its
- * model_index.json says otherwise: {"side": 128, "steps": 20, "guidance": 4, "frames": 1, "fps": 8,
- * "toy": true}. */
+/* What a model recommends and can do: its family's, and what its bundle says otherwise. Member
+ * "atelier" of model_index.json says the last word: {"side": 128, "steps": 20, "guidance": 4,
+ * "frames": 1, "fps": 8, "toy": true}. */
 typedef struct
 {
   guint abilities; /* AtlAbility */
@@ -57,15 +62,47 @@ typedef struct
   guint max_references;
   guint frames; /* 1: pictures */
   double fps;
-  /* Of knobs.c: */
-  const char *sampler; /* class of its own schedule; of the bundle */
-  gboolean is_flow;    /* matches flows */
+  gboolean is_flow;            /* matches flows */
+  const AtlKnob *const *knobs; /* NULL-terminated (knobs.h) */
+  /* Of the bundle, else of AtlDiffusionFamily.schedule: */
+  const char *sampler; /* class of its own schedule */
   double shift;
-  const AtlKnob *const *knobs; /* NULL-terminated */
-  gboolean is_toy;             /* shows how things work rather than drawing well */
+  gboolean is_toy; /* shows how things work rather than drawing well */
 } AtlTraits;
 
+/* A schedule as it is where the bundle has no configuration of one. */
 typedef struct
+{
+  const char *name;   /* class: "FlowMatchEulerDiscreteScheduler" */
+  const char *config; /* JSON */
+  const char *fixed;  /* (nullable) JSON, which wins over every other configuration */
+} AtlOwnSchedule;
+
+/* A file at Hugging Face that serves as a part, or is one of those that a vocabulary consists of.
+ */
+typedef struct
+{
+  const char *role;
+  const char *repository, *file;
+  guint64 size_bytes; /* as the repository lists it; 0: not known */
+} AtlPublished;
+
+/* What tells a family's LoRA files, and what those for few steps want beside steps. */
+typedef struct
+{
+  /* NULL-terminated, both nullable: how the model's name in the file's metadata begins, and parts
+   * of tensors' names that only this family's layers have, dots as underscores. */
+  const char *const *bases, *const *marks;
+  gint64 text_width;                /* that a UNet's layers attend to; 0: no UNet */
+  const AtlDiffusionFamily *shared; /* (nullable) another family whose LoRAs it takes */
+  /* Few steps: */
+  gboolean keeps_guidance; /* an input that was taught, and not a second pass */
+  const char *sampler;     /* (nullable) usual name: the one to take */
+  double shift;            /* of the steps; 0: the model's */
+  gboolean is_shift_sized; /* which the model takes from the picture's size */
+} AtlLoraTraits;
+
+struct _AtlDiffusionFamily
 {
   const char *name;  /* "sdxl" */
   const char *words; /* "Stable Diffusion XL" */
@@ -79,7 +116,16 @@ typedef struct
   gboolean (*check) (AtlBundle *bundle, GError **error);
   const AtlPart *parts;
   guint n_parts;
-  void (*traits) (AtlBundle *bundle, AtlTraits *traits);
+  const AtlPublished *published; /* files of one role one after another (missing.h) */
+  guint n_published;
+  AtlTraits traits;
+  /* (nullable) What differs among its models. */
+  void (*refine) (AtlBundle *bundle, AtlTraits *traits);
+  AtlOwnSchedule schedule;
+  double first_timestep; /* that its denoiser is asked at: 1000 or 1 */
+  /* (nullable) What TeaCache's authors fitted to a denoiser; NULL where they did not. */
+  const AtlTeaFit *(*tea_fit) (const AtlStepNetwork *network);
+  AtlLoraTraits lora;
   /* (nullable: as it is, no larger than the square of side) The size in which a reference picture
    * is given to run(). */
   void (*reference_size) (
@@ -87,7 +133,7 @@ typedef struct
   /* The pipeline: leaves "image" [1, 3, H, W] or "video" [F, 3, H, W] in 0…1, and "final_latent".
    */
   gboolean (*run) (AtlRun *run, GError **error);
-} AtlDiffusionFamily;
+};
 
 /* NULL-terminated. */
 const AtlDiffusionFamily *const *atl_diffusion_families (void);
@@ -96,7 +142,8 @@ const AtlDiffusionFamily *const *atl_diffusion_families (void);
 const AtlDiffusionFamily *
 atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **error);
 
-/* knobs.c: what the family's traits() leaves out. */
-void atl_family_complete (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTraits *traits);
+/* The traits of this bundle. */
+void
+atl_family_read_traits (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTraits *traits);
 
 G_END_DECLS

@@ -20,20 +20,19 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json-bounded.h"
 #include "engine/diffusion/clip-encode.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/t5-encode.h"
 
 #define FACTOR 8
 #define CHANNELS 16
 #define MAX_TEXT 512
 #define FILL_WIDTH 384 /* numbers of Fill's tokens */
-
-static const char default_schedule[] =
-    "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 1.15, "
-    "\"base_image_seq_len\": 256, \"max_image_seq_len\": 4096}";
 
 typedef struct
 {
@@ -74,8 +73,7 @@ typedef enum
 static Kind
 kind_of (AtlBundle *bundle, const char *pipeline)
 {
-  static const char *const names[] = { "x_embedder.weight", "img_in.weight",
-                                       "model.diffusion_model.img_in.weight" };
+  static const char *const names[] = { "x_embedder.weight", "img_in.weight" };
   AtlCheckpoint *cp;
   g_autofree char *name = NULL;
 
@@ -88,7 +86,7 @@ kind_of (AtlBundle *bundle, const char *pipeline)
     return DRAWS;
   for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      const AtlTensorInfo *info = atl_checkpoint_find (cp, names[i]);
+      const AtlTensorInfo *info = atl_denoiser_find (cp, names[i]);
 
       if (info != NULL && info->n_dims == 2 && info->dim[1] == FILL_WIDTH)
         return FILLS;
@@ -281,8 +279,7 @@ run_flux (AtlRun *run, GError **error)
   self.image_ids = atl_grid_ids ("image_ids", 3, 0, self.latent.height / 2, self.latent.width / 2);
   self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
                                     (gint64[]){ self.positive.context->dim[1], 3 });
-  schedule =
-      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
       !atl_run_set_flow_steps (run, schedule, 28,
                                atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
@@ -311,18 +308,26 @@ run_flux (AtlRun *run, GError **error)
 /* --- The family --- */
 
 static void
-flux_traits (AtlBundle *bundle, AtlTraits *traits)
+flux_refine (AtlBundle *bundle, AtlTraits *traits)
 {
+  JsonObject *network = atl_bundle_json (bundle, "transformer", "config.json");
   Kind kind = kind_of (bundle, atl_bundle_pipeline (bundle));
 
   traits->abilities |= kind == FOLLOWS ? ATL_CAN_REFERENCE
                        : kind == FILLS ? ATL_CAN_MASK
                                        : ATL_CAN_IMAGE;
-  traits->max_references = 1;
-  traits->multiple = 2 * FACTOR;
-  traits->side = 1024;
-  traits->steps = 28;
-  traits->guidance = 3.5;
+  /* Schnell was taught its guidance. */
+  if (network != NULL && !atl_json_bool (network, "guidance_embeds", FALSE))
+    traits->abilities &= ~(guint) ATL_CAN_GUIDANCE;
+}
+
+static const AtlTeaFit *
+flux_tea_fit (const AtlStepNetwork *network)
+{
+  static const AtlTeaFit dev = { { 498.651651, -283.781631, 55.8554382, -3.82021401, 0.264230861 },
+                                 { 0.25, 0.4, 0.6 } };
+
+  return &dev;
 }
 
 /* The closest in shape of the sizes that Kontext was trained with, at 1024 x 1024 a square. */
@@ -366,6 +371,12 @@ static const AtlPart flux_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
+static const AtlPublished flux_published[] = {
+  ATL_PUBLISHED_CLIP_WORDS ("tokenizer"), ATL_PUBLISHED_T5_WORDS ("tokenizer_2"),
+  ATL_PUBLISHED_CLIP_L ("text_encoder"),  ATL_PUBLISHED_T5 ("text_encoder_2"),
+  ATL_PUBLISHED_FLUX_VAE ("vae"),         ATL_PUBLISHED_TAEF1 (ATL_TINY_ROLE),
+};
+
 const AtlDiffusionFamily atl_family_flux = {
   .name = "flux",
   .words = "Flux.1",
@@ -374,7 +385,27 @@ const AtlDiffusionFamily atl_family_flux = {
   .component = "flux",
   .parts = flux_parts,
   .n_parts = G_N_ELEMENTS (flux_parts),
-  .traits = flux_traits,
+  .published = flux_published,
+  .n_published = G_N_ELEMENTS (flux_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_GUIDANCE | ATL_CAN_LORA,
+              .multiple = 2 * FACTOR,
+              .side = 1024,
+              .steps = 28,
+              .guidance = 3.5,
+              .max_references = 1,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs =
+                  (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_all, NULL } },
+  .refine = flux_refine,
+  .schedule = { .name = "FlowMatchEulerDiscreteScheduler",
+                .config = "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, "
+                          "\"max_shift\": 1.15, \"base_image_seq_len\": 256, "
+                          "\"max_image_seq_len\": 4096}" },
+  .first_timestep = 1,
+  .tea_fit = flux_tea_fit,
+  .lora = { .bases = (const char *const[]){ "flux-1", "flux.1", "flux1", NULL },
+            .keeps_guidance = TRUE },
   .reference_size = reference_size,
   .run = run_flux,
 };

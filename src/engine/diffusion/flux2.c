@@ -22,8 +22,10 @@
 
 #include "base/json-bounded.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/tokens.h"
 #include "engine/tensor/quants/dequant.h"
 
@@ -32,10 +34,6 @@
 #define MAX_TEXT 512
 #define MAX_REFERENCES 10
 #define N_LAYERS 3
-
-static const char default_schedule[] =
-    "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 1.15, "
-    "\"base_image_seq_len\": 256, \"max_image_seq_len\": 4096}";
 
 /* The autoencoder's numbers as they are: they are normalised as tokens. */
 static const AtlLatent plain = { .factor = PIXELS / 2, .scaling = 1 };
@@ -393,8 +391,7 @@ run_flux2 (AtlRun *run, GError **error)
   if (!read_statistics (run, &self, error) ||
       !encode_text (run, &self, self.is_klein && !fast && self.guidance > 1, error))
     return FALSE;
-  schedule =
-      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
       !atl_run_set_flow_steps (run, schedule, fallback,
                                shift_of ((double) (self.rows * self.columns), steps), error))
@@ -418,16 +415,17 @@ run_flux2 (AtlRun *run, GError **error)
 /* --- The family --- */
 
 static void
-flux2_traits (AtlBundle *bundle, AtlTraits *traits)
+flux2_refine (AtlBundle *bundle, AtlTraits *traits)
 {
   gboolean klein = is_klein (bundle), fast = klein && is_distilled (bundle);
 
-  traits->abilities |= ATL_CAN_REFERENCE | (klein && !fast ? ATL_CAN_NEGATIVE : 0);
-  traits->max_references = MAX_REFERENCES;
-  traits->multiple = PIXELS;
-  traits->side = 1024;
-  traits->steps = fast ? 4 : 50;
-  traits->guidance = 4;
+  if (klein && !fast)
+    traits->abilities |= ATL_CAN_NEGATIVE;
+  if (!fast)
+    return;
+  traits->steps = 4;
+  /* It was taught its guidance. */
+  traits->abilities &= ~(guint) ATL_CAN_GUIDANCE;
 }
 
 static gboolean
@@ -447,6 +445,14 @@ static const AtlPart flux2_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef2, NULL),
 };
 
+static const AtlPublished flux2_published[] = {
+  { "tokenizer", "black-forest-labs/FLUX.2-dev", "tokenizer/tokenizer.json", 0 },
+  { "text_encoder", "Comfy-Org/flux2-dev",
+    "split_files/text_encoders/mistral_3_small_flux2_fp8.safetensors", 0 },
+  { "vae", "Comfy-Org/flux2-dev", "split_files/vae/flux2-vae.safetensors", 0 },
+  { ATL_TINY_ROLE, "madebyollin/taef2", "taef2.safetensors", 0 },
+};
+
 const AtlDiffusionFamily atl_family_flux2 = {
   .name = "flux2",
   .words = "Flux.2",
@@ -454,6 +460,23 @@ const AtlDiffusionFamily atl_family_flux2 = {
   .component = "flux2",
   .parts = flux2_parts,
   .n_parts = G_N_ELEMENTS (flux2_parts),
-  .traits = flux2_traits,
+  .published = flux2_published,
+  .n_published = G_N_ELEMENTS (flux2_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_REFERENCE | ATL_CAN_GUIDANCE | ATL_CAN_LORA,
+              .multiple = PIXELS,
+              .side = 1024,
+              .steps = 50,
+              .guidance = 4,
+              .max_references = MAX_REFERENCES,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs =
+                  (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_parts, NULL } },
+  .refine = flux2_refine,
+  .schedule = { .name = "FlowMatchEulerDiscreteScheduler",
+                .config = "{\"shift\": 3.0, \"use_dynamic_shifting\": true, \"base_shift\": 0.5, "
+                          "\"max_shift\": 1.15, \"base_image_seq_len\": 256, "
+                          "\"max_image_seq_len\": 4096}" },
+  .first_timestep = 1,
   .run = run_flux2,
 };

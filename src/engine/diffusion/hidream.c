@@ -26,214 +26,32 @@
 #include <string.h>
 
 #include "engine/diffusion/clip-encode.h"
-#include "engine/diffusion/clip-pixels.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/hidream-private.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
-#include "engine/diffusion/t5-encode.h"
-#include "engine/diffusion/tokens.h"
+#include "engine/diffusion/published.h"
 
 #define CHANNELS 16
-#define FACTOR 8
-#define MAX_TEXT 128
-#define MAX_CLIP 218
-#define PART_DENOISER "transformer"
-#define PART_EDITOR "editor" /* where I1 is the denoiser */
-#define PART_REFINER "refiner"
-#define EDITING "HiDreamImageEditingPipeline"
-#define TARGET "Target Image Description:"
-
-/* Of Full; Dev and Fast bring their own. */
-static const char default_schedule[] =
-    "{\"prediction_type\": \"flow_prediction\", \"use_flow_sigmas\": true, \"flow_shift\": 3.0, "
-    "\"solver_order\": 2, \"solver_type\": \"bh2\", \"predict_x0\": true, "
-    "\"lower_order_final\": true}";
-
-/* What the encoders make of a text. */
-typedef struct
-{
-  AtlArray *pooled, *context, *llama; /* (owned) */
-} Text;
-
-enum
-{
-  NEGATIVE,
-  POSITIVE,
-  REFINED,
-  N_TEXTS
-};
-
-typedef struct
-{
-  gboolean is_guided;
-  double guidance;
-  AtlLatent latent;
-  Text texts[N_TEXTS];          /* (owned) */
-  Text batch;                   /* (owned) of the denoiser under way */
-  const char *editor, *refiner; /* roles: the denoiser; (nullable) the one of the last steps */
-  /* Of editing. */
-  gboolean edits, keeps_norm;
-  double image_guidance;
-  guint n_edits;       /* steps before the refiner's */
-  gboolean has_turned; /* to the refiner */
-  double max_seq[2];   /* of editor and refiner; negative: their own */
-  AtlArray *picture;   /* (owned, nullable) clean latent */
-} HiDream;
+#define REPO "Comfy-Org/HiDream-I1_ComfyUI"
 
 static void
-text_clear (Text *self)
+hidream_clear (AtlHiDream *self)
 {
-  g_clear_pointer (&self->pooled, atl_array_free);
-  g_clear_pointer (&self->context, atl_array_free);
-  g_clear_pointer (&self->llama, atl_array_free);
-}
-
-static void
-hidream_clear (HiDream *self)
-{
-  for (guint i = 0; i < N_TEXTS; i++)
-    text_clear (&self->texts[i]);
-  text_clear (&self->batch);
+  for (guint i = 0; i < ATL_HIDREAM_N_TEXTS; i++)
+    atl_hidream_text_clear (&self->texts[i]);
+  atl_hidream_text_clear (&self->batch);
   g_clear_pointer (&self->picture, atl_array_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HiDream, hidream_clear)
-
-/* --- Text --- */
-
-static gint64
-text_length (const AtlRun *run)
-{
-  return atl_run_text_length (run, MAX_TEXT, MAX_CLIP);
-}
-
-/* The projected vector. What stands behind the end token has no effect on it. */
-static AtlArray *
-encode_clip (AtlRun *run, guint encoder, const char *text, GError **error)
-{
-  static const char *const roles[2] = { "text_encoder", "text_encoder_2" };
-  static const char *const tokenizers[2] = { "tokenizer", "tokenizer_2" };
-  g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-
-  if (!atl_request_add_text (request, run, tokenizers[encoder], text, text_length (run),
-                             ATL_TEXT_BEGIN | ATL_TEXT_END, NULL, error))
-    return NULL;
-  return atl_run_output_of (run, roles[encoder], request, "pooled", error);
-}
-
-static AtlArray *
-encode_t5 (AtlRun *run, guint encoder, const char *text, GError **error)
-{
-  AtlT5Encoder t5 = { "text_encoder_3", "tokenizer_3", (guint) text_length (run), TRUE };
-
-  return atl_t5_encode (run, &t5, text, NULL, error);
-}
-
-/* All layers, [layers, 1, n, dim]. */
-static AtlArray *
-encode_llama (AtlRun *run, guint encoder, const char *text, GError **error)
-{
-  g_autoptr (AtlRequest) request = atl_request_new ("encode_text");
-
-  if (!atl_request_add_text (request, run, "tokenizer_4", text, text_length (run),
-                             ATL_TEXT_BEGIN | ATL_TEXT_PAD, NULL, error))
-    return NULL;
-  atl_request_set_number (request, "all_layers", 1);
-  return atl_run_output_of (run, "text_encoder_4", request, "hidden", error);
-}
-
-typedef AtlArray *(*EncodeFunc) (AtlRun *run, guint encoder, const char *text, GError **error);
-
-/* All texts through encoder number `encoder`. */
-static gboolean
-encode_all (AtlRun *run,
-            const HiDream *self,
-            guint encoder,
-            EncodeFunc encode,
-            AtlArray *out[N_TEXTS],
-            GError **error)
-{
-  static const char *const settings[] = { "negative_prompt", "prompt", "target_prompt" };
-  g_autofree char *role =
-      encoder == 0 ? g_strdup ("text_encoder") : g_strdup_printf ("text_encoder_%u", encoder + 1);
-  const char *whole = atl_run_text_for (run, "prompt", encoder);
-  const char *target = strstr (whole, TARGET);
-
-  for (guint i = 0; i < N_TEXTS; i++)
-    {
-      const char *text = i == POSITIVE ? whole : atl_run_text_for (run, settings[i], encoder);
-
-      if ((i == NEGATIVE && !self->is_guided) || (i == REFINED && self->refiner == NULL))
-        continue;
-      if (i == REFINED && *text == '\0' && target != NULL)
-        text = target + strlen (TARGET) + strspn (target + strlen (TARGET), " ");
-      out[i] = encode (run, encoder, text, error);
-      if (out[i] == NULL)
-        return FALSE;
-    }
-  atl_parts_release (run->parts, role);
-  return TRUE;
-}
-
-static gboolean
-encode_clips (AtlRun *run, HiDream *self, GError **error)
-{
-  AtlArray *pooled[2][N_TEXTS] = { { NULL }, { NULL } };
-  gboolean ok = encode_all (run, self, 0, encode_clip, pooled[0], error) &&
-                encode_all (run, self, 1, encode_clip, pooled[1], error);
-
-  for (guint i = 0; i < N_TEXTS; i++)
-    {
-      if (ok && pooled[0][i] != NULL)
-        self->texts[i].pooled = atl_array_join (
-            "pooled", 1, 2, (const AtlArray *const[]){ pooled[0][i], pooled[1][i] });
-      atl_array_free (pooled[0][i]);
-      atl_array_free (pooled[1][i]);
-    }
-  return ok;
-}
-
-static gboolean
-encode_text (AtlRun *run, HiDream *self, GError **error)
-{
-  AtlArray *context[N_TEXTS] = { NULL }, *llama[N_TEXTS] = { NULL };
-  gboolean ok;
-
-  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
-  ok = encode_clips (run, self, error) && encode_all (run, self, 2, encode_t5, context, error) &&
-       encode_all (run, self, 3, encode_llama, llama, error);
-  for (guint i = 0; i < N_TEXTS; i++)
-    {
-      self->texts[i].context = context[i];
-      self->texts[i].llama = llama[i];
-    }
-  return ok;
-}
-
-/* Texts beside each other, as the network takes a batch. */
-static void
-set_batch (HiDream *self, const guint *which, guint n)
-{
-  const AtlArray *pooled[3], *context[3], *llama[3];
-
-  g_assert (n <= G_N_ELEMENTS (pooled));
-  text_clear (&self->batch);
-  for (guint i = 0; i < n; i++)
-    {
-      pooled[i] = self->texts[which[i]].pooled;
-      context[i] = self->texts[which[i]].context;
-      llama[i] = self->texts[which[i]].llama;
-    }
-  self->batch.pooled = atl_array_join ("pooled", 0, n, pooled);
-  self->batch.context = atl_array_join ("context", 0, n, context);
-  self->batch.llama = atl_array_join ("context_2", 1, n, llama);
-}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlHiDream, hidream_clear)
 
 /* --- Sampling --- */
 
 /* What a network says of a batch of latents. The caller's. */
 static AtlArray *
 forward (AtlRun *run,
-         const HiDream *self,
+         const AtlHiDream *self,
          const char *role,
          AtlArray *latent, /* taken */
          double timestep,
@@ -255,56 +73,6 @@ forward (AtlRun *run,
   return atl_run_output_of (run, role, request, "output", error);
 }
 
-/* The noisy latent three times, the first beside nothing, the others beside the picture. */
-static AtlArray *
-beside_picture (const HiDream *self, const AtlArray *x)
-{
-  g_autoptr (AtlArray) zeros =
-      atl_array_new ("zeros", ATL_DTYPE_F32, self->picture->n_dims, self->picture->dim);
-  const AtlArray *noisy[] = { x, x, x }, *clean[] = { zeros, self->picture, self->picture };
-  g_autoptr (AtlArray) left = atl_array_join ("latent", 0, 3, noisy);
-  g_autoptr (AtlArray) right = atl_array_join ("latent", 0, 3, clean);
-
-  return atl_array_join ("latent", 3, 2, (const AtlArray *const[]){ left, right });
-}
-
-/* The three predictions [3, C, h, 2 w], of which the left halves count, as one: out [1, C, h, w].
- */
-static void
-guide_edit (const HiDream *self, const AtlArray *three, AtlArray *out)
-{
-  gint64 C = out->dim[1], h = out->dim[2], w = out->dim[3];
-  gint64 plane = h * 2 * w, whole = C * plane;
-  const float *p = atl_array_f32 (three);
-  double g = self->guidance, gi = self->image_guidance;
-
-  for (gint64 y = 0; y < h; y++)
-    for (gint64 x = 0; x < w; x++)
-      {
-        double of_t = 0, of_f = 0, factor = 1;
-
-        for (gint64 c = 0; self->keeps_norm && c < C; c++)
-          {
-            const float *u = p + c * plane + y * 2 * w + x;
-            double i = u[whole], f = u[2 * whole], t = i + g * (f - i);
-
-            of_t += t * t;
-            of_f += f * f;
-          }
-        if (self->keeps_norm)
-          factor = MIN (sqrt (of_f) / (sqrt (of_t) + 1e-8), 1.0);
-        for (gint64 c = 0; c < C; c++)
-          {
-            const float *at = p + c * plane + y * 2 * w + x;
-            double u = at[0], i = at[whole], f = at[2 * whole], t = i + g * (f - i);
-
-            atl_array_f32 (out)[(c * h + y) * w + x] =
-                (float) (self->keeps_norm ? u + gi * (t * factor - u)
-                                          : u + gi * (i - u) + g * (f - i));
-          }
-      }
-}
-
 static gboolean
 predict (AtlRun *run,
          const AtlArray *scaled,
@@ -314,7 +82,7 @@ predict (AtlRun *run,
          gpointer user_data,
          GError **error)
 {
-  HiDream *self = user_data;
+  AtlHiDream *self = user_data;
   gboolean edits = self->edits && call < self->n_edits;
   gboolean refines = self->edits && !edits;
   g_autoptr (AtlArray) output = NULL;
@@ -323,10 +91,10 @@ predict (AtlRun *run,
     {
       self->has_turned = TRUE;
       atl_parts_release (run->parts, self->editor);
-      set_batch (self, (guint[]){ NEGATIVE, REFINED }, 2);
+      atl_hidream_set_batch (self, (guint[]){ ATL_HIDREAM_NEGATIVE, ATL_HIDREAM_REFINED }, 2);
     }
   output = forward (run, self, refines ? self->refiner : self->editor,
-                    edits ? beside_picture (self, scaled)
+                    edits ? atl_hidream_beside_picture (self, scaled)
                           : atl_array_batch ("latent", self->is_guided ? scaled : NULL, scaled),
                     timestep, self->max_seq[refines], error);
   if (output == NULL)
@@ -335,137 +103,9 @@ predict (AtlRun *run,
     atl_run_trace (run, "first_output", output);
   atl_array_affine (output, -1.0f, 0.0f);
   if (edits)
-    guide_edit (self, output, out);
+    atl_hidream_guide_edit (self, output, out);
   else
     atl_guide_batch (out, output, self->guidance);
-  return TRUE;
-}
-
-/* --- Editing --- */
-
-/* Whether a denoiser's file is called E1: its network is I1's. */
-static gboolean
-is_editor (const AtlCheckpoint *cp)
-{
-  g_autofree char *name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
-
-  return strstr (name, "_e1") != NULL || strstr (name, "-e1") != NULL ||
-         g_str_has_prefix (name, "e1");
-}
-
-/* Which parts edit and refine; no editor: I1. */
-static void
-find_editor (AtlBundle *bundle, const char *pipeline, const char **editor, const char **refiner)
-{
-  AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, PART_DENOISER, NULL);
-
-  *editor = *refiner = NULL;
-  if (pipeline != NULL ? g_str_equal (pipeline, EDITING) : cp != NULL && is_editor (cp))
-    {
-      *editor = PART_DENOISER;
-      if (atl_bundle_has (bundle, PART_REFINER) &&
-          atl_bundle_checkpoint (bundle, PART_REFINER, NULL) != cp)
-        *refiner = PART_REFINER;
-    }
-  else if (pipeline == NULL && atl_bundle_has (bundle, PART_EDITOR))
-    {
-      *editor = PART_EDITOR;
-      *refiner = PART_DENOISER;
-    }
-}
-
-/* In the shape of a picture, sides multiples of 16. */
-static void
-fit_area (double width, double height, double area, gint64 *to_width, gint64 *to_height)
-{
-  double scale = sqrt (area / (width * height));
-
-  /* A picture of just that area stays as it is. */
-  *to_width = MAX ((gint64) (width * scale + 0.5) / (2 * FACTOR), 1) * (2 * FACTOR);
-  *to_height = MAX ((gint64) (height * scale + 0.5) / (2 * FACTOR), 1) * (2 * FACTOR);
-}
-
-/* The picture in -1…1, in its own shape and, where a size is asked for, of that area. NULL where
- * there is none; the caller's. */
-static AtlArray *
-find_picture (const AtlRun *run)
-{
-  gboolean is_unit = atl_run_input (run, "image_1") != NULL;
-  const AtlArray *a = atl_run_input (run, is_unit ? "image_1" : "image");
-  gint64 width, height;
-  AtlArray *picture;
-
-  if (a == NULL || a->dtype != ATL_DTYPE_F32 || a->n_dims != 4 || a->dim[0] != 1 ||
-      a->dim[1] != 3 || a->dim[2] < 1 || a->dim[3] < 1)
-    return NULL;
-  if (!is_unit)
-    return atl_array_copy (a, "image");
-  atl_run_size (run, 2 * FACTOR, 1024, &width, &height);
-  fit_area ((double) a->dim[3], (double) a->dim[2], (double) width * (double) height, &width,
-            &height);
-  picture = width == a->dim[3] && height == a->dim[2]
-                ? atl_array_copy (a, "image")
-                : atl_resize_picture (a, "image", height, width, ATL_FILTER_BICUBIC);
-  atl_array_affine (picture, 2.0f, -1.0f);
-  return picture;
-}
-
-/* Finds out whether and how this run edits; the latent gets the picture's size. */
-static gboolean
-prepare_edit (AtlRun *run, HiDream *self, GError **error)
-{
-  g_autoptr (AtlArray) given = find_picture (run);
-  double refine = CLAMP (atl_settings_number (run->settings, "refine_strength", 0.3), 0, 1);
-  guint n_max = 0;
-  g_autofree double *max_seq = atl_settings_numbers (run->settings, "max_seq", &n_max);
-
-  find_editor (run->bundle, run->pipeline, &self->editor, &self->refiner);
-  if (self->editor == NULL || given == NULL)
-    {
-      self->editor = self->editor != NULL ? self->editor : PART_DENOISER;
-      self->refiner = NULL;
-      return TRUE;
-    }
-  if (given->dim[2] % (2 * FACTOR) != 0 || given->dim[3] % (2 * FACTOR) != 0)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                   _ ("A reference picture's width and height must be multiples of %d pixels"),
-                   2 * FACTOR);
-      return FALSE;
-    }
-  self->picture = g_steal_pointer (&given);
-  self->latent.height = self->picture->dim[2] / FACTOR;
-  self->latent.width = self->picture->dim[3] / FACTOR;
-  run->latent = self->latent;
-  self->edits = self->is_guided = TRUE;
-  self->keeps_norm = atl_settings_number (run->settings, "clip_cfg_norm", 1) != 0;
-  self->image_guidance = atl_settings_number (run->settings, "image_guidance_scale", 1.5);
-  if (max_seq != NULL && n_max == 2)
-    memcpy (self->max_seq, max_seq, sizeof self->max_seq);
-  if (refine <= 0 || (*atl_settings_string (run->settings, "target_prompt", "") == '\0' &&
-                      strstr (atl_settings_string (run->settings, "prompt", ""), TARGET) == NULL))
-    self->refiner = NULL;
-  return TRUE;
-}
-
-/* The picture's latent, and who does which steps. */
-static gboolean
-read_picture (AtlRun *run, HiDream *self, guint n_steps, GError **error)
-{
-  double refine = CLAMP (atl_settings_number (run->settings, "refine_strength", 0.3), 0, 1);
-  g_autoptr (AtlArray) picture = g_steal_pointer (&self->picture);
-
-  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
-  self->picture = atl_vae_encode (run, picture, &self->latent, error);
-  if (self->picture == NULL)
-    return FALSE;
-  atl_run_trace (run, "picture_latent", self->picture);
-  atl_parts_release (run->parts, "vae");
-  self->n_edits = self->refiner != NULL ? (guint) (n_steps * (1.0 - refine)) : n_steps;
-  set_batch (self,
-             self->keeps_norm ? (guint[]){ POSITIVE, NEGATIVE, POSITIVE }
-                              : (guint[]){ NEGATIVE, NEGATIVE, POSITIVE },
-             3);
   return TRUE;
 }
 
@@ -474,30 +114,32 @@ read_picture (AtlRun *run, HiDream *self, guint n_steps, GError **error)
 static gboolean
 run_hidream (AtlRun *run, GError **error)
 {
-  g_auto (HiDream) self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0),
-                            .max_seq = { -1, -1 },
-                            .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
+  g_auto (AtlHiDream)
+      self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0),
+               .max_seq = { -1, -1 },
+               .latent = { .factor = ATL_HIDREAM_FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
   g_autoptr (AtlSchedule) schedule = NULL;
   AtlArray *x;
 
   self.is_guided = self.guidance > 1;
   /* Two rows and columns of a latent make a token. */
-  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
-      !prepare_edit (run, &self, error) || !encode_text (run, &self, error))
+  if (!atl_latent_init (&self.latent, run, ATL_HIDREAM_TOKEN, 1024, error) ||
+      !atl_hidream_prepare_edit (run, &self, error) || !atl_hidream_encode_text (run, &self, error))
     return FALSE;
-  schedule = atl_run_schedule (run, "UniPCMultistepScheduler", default_schedule, NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL || !atl_run_set_steps (run, schedule, 50, NAN, error))
     return FALSE;
   if (self.edits)
     {
-      if (!read_picture (run, &self, atl_schedule_n_calls (schedule), error))
+      if (!atl_hidream_read_picture (run, &self, atl_schedule_n_calls (schedule), error))
         return FALSE;
     }
   else if (self.is_guided)
-    set_batch (&self, (guint[]){ NEGATIVE, POSITIVE }, 2);
+    atl_hidream_set_batch (&self, (guint[]){ ATL_HIDREAM_NEGATIVE, ATL_HIDREAM_POSITIVE }, 2);
   else
-    set_batch (&self, (guint[]){ POSITIVE }, 1);
-  atl_run_trace (run, "text", self.edits ? self.texts[POSITIVE].context : self.batch.context);
+    atl_hidream_set_batch (&self, (guint[]){ ATL_HIDREAM_POSITIVE }, 1);
+  atl_run_trace (run, "text",
+                 self.edits ? self.texts[ATL_HIDREAM_POSITIVE].context : self.batch.context);
   atl_run_trace (run, "pooled", self.batch.pooled);
   x = atl_run_noise (run, "initial_latent", 4,
                      (gint64[]){ 1, CHANNELS, self.latent.height, self.latent.width }, error);
@@ -511,24 +153,35 @@ run_hidream (AtlRun *run, GError **error)
 /* --- The family --- */
 
 static void
-hidream_traits (AtlBundle *bundle, AtlTraits *traits)
+hidream_refine (AtlBundle *bundle, AtlTraits *traits)
 {
   const char *editor, *refiner;
 
-  find_editor (bundle, atl_bundle_pipeline (bundle), &editor, &refiner);
-  traits->abilities |= ATL_CAN_NEGATIVE | (editor != NULL ? ATL_CAN_REFERENCE : 0);
-  traits->max_references = editor != NULL;
-  traits->multiple = 2 * FACTOR;
-  traits->side = 1024;
-  traits->steps = editor != NULL ? 28 : 50;
-  traits->guidance = editor != NULL ? 3.0 : 5.0;
+  atl_hidream_find_editor (bundle, atl_bundle_pipeline (bundle), &editor, &refiner);
+  if (editor == NULL)
+    return;
+  traits->abilities |= ATL_CAN_REFERENCE;
+  traits->max_references = 1;
+  traits->steps = 28;
+  traits->guidance = 3;
+}
+
+/* Of Full; Dev and Fast were taught their guidance. */
+static const AtlTeaFit *
+hidream_tea_fit (const AtlStepNetwork *network)
+{
+  static const AtlTeaFit full = { { -31360.5009, -712.425503, 49.1363285, 8.2651549, 0.108053901 },
+                                  { 0.17, 0.25, 0.3 },
+                                  10 };
+
+  return network->is_guided ? &full : NULL;
 }
 
 static void
 reference_size (
     const AtlTraits *traits, double width, double height, gint64 *to_width, gint64 *to_height)
 {
-  fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
+  atl_hidream_fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
 static gboolean
@@ -540,9 +193,10 @@ fits_llama (AtlBundle *bundle, const AtlCheckpoint *cp)
 }
 
 static const AtlPart hidream_parts[] = {
-  { PART_DENOISER, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", NULL, FALSE },
-  { PART_EDITOR, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", is_editor,
-    TRUE },
+  { ATL_HIDREAM_DENOISER, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", NULL,
+    FALSE },
+  { ATL_HIDREAM_EDITOR, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel",
+    atl_hidream_is_editor, TRUE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
     atl_is_clip_l, FALSE },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
@@ -555,14 +209,48 @@ static const AtlPart hidream_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
+static const AtlPublished hidream_published[] = {
+  ATL_PUBLISHED_CLIP_WORDS ("tokenizer"),
+  ATL_PUBLISHED_CLIP_G_WORDS ("tokenizer_2"),
+  ATL_PUBLISHED_T5_WORDS ("tokenizer_3"),
+  { "tokenizer_4", "unsloth/Meta-Llama-3.1-8B-Instruct", "tokenizer.json", 0 },
+  { "text_encoder", REPO, "split_files/text_encoders/clip_l_hidream.safetensors", 0 },
+  { "text_encoder_2", REPO, "split_files/text_encoders/clip_g_hidream.safetensors", 0 },
+  { "text_encoder_3", REPO, "split_files/text_encoders/t5xxl_fp8_e4m3fn_scaled.safetensors", 0 },
+  { "text_encoder_4", REPO,
+    "split_files/text_encoders/llama_3.1_8b_instruct_fp8_scaled.safetensors", 0 },
+  { "vae", REPO, "split_files/vae/ae.safetensors", 335304388 },
+  ATL_PUBLISHED_TAEF1 (ATL_TINY_ROLE),
+};
+
 const AtlDiffusionFamily atl_family_hidream = {
   .name = "hidream",
   .words = "HiDream",
-  .pipelines = (const char *const[]){ "HiDreamImagePipeline", EDITING, NULL },
+  .pipelines = (const char *const[]){ "HiDreamImagePipeline", ATL_HIDREAM_EDITING, NULL },
   .component = "hidream",
   .parts = hidream_parts,
   .n_parts = G_N_ELEMENTS (hidream_parts),
-  .traits = hidream_traits,
+  .published = hidream_published,
+  .n_published = G_N_ELEMENTS (hidream_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_GUIDANCE | ATL_CAN_LORA,
+              .multiple = ATL_HIDREAM_TOKEN,
+              .side = 1024,
+              .steps = 50,
+              .guidance = 5,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_fitted,
+                                                 &atl_knob_shift, NULL } },
+  .refine = hidream_refine,
+  .schedule = { .name = "UniPCMultistepScheduler",
+                /* of Full; Dev and Fast bring their own */ .config =
+                    "{\"prediction_type\": \"flow_prediction\", \"use_flow_sigmas\": true, "
+                    "\"flow_shift\": 3.0, "
+                    "\"solver_order\": 2, \"solver_type\": \"bh2\", \"predict_x0\": true, "
+                    "\"lower_order_final\": true}" },
+  .first_timestep = 1000,
+  .tea_fit = hidream_tea_fit,
+  .lora = { .marks = (const char *const[]){ "double_stream_blocks_", NULL } },
   .reference_size = reference_size,
   .run = run_hidream,
 };

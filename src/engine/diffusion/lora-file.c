@@ -58,95 +58,76 @@ meta (const AtlCheckpoint *cp, const char *key)
   return atl_checkpoint_get_string (cp, full);
 }
 
-static const AtlDiffusionFamily *
-family_named (const char *name)
-{
-  const AtlDiffusionFamily *const *list = atl_diffusion_families ();
-
-  while (*list != NULL && !g_str_equal ((*list)->name, name))
-    list++;
-  return *list;
-}
-
-/* The width of the text that a UNet's layers attend to tells its generation. */
-static const char *
-family_by_shape (const AtlCheckpoint *cp)
+/* The width of the text that a UNet's layers attend to tells its generation; 0 without them. */
+static gint64
+text_width (const AtlCheckpoint *cp)
 {
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
 
-      if ((strstr (info->name, "attn2_to_k") == NULL &&
-           strstr (info->name, "attn2.to_k") == NULL) ||
-          (strstr (info->name, "lora_down") == NULL && strstr (info->name, "lora_A") == NULL) ||
-          info->n_dims < 2)
-        continue;
-      return info->dim[1] == 768 ? "sd" : info->dim[1] == 2048 ? "sdxl" : NULL;
+      if ((strstr (info->name, "attn2_to_k") != NULL ||
+           strstr (info->name, "attn2.to_k") != NULL) &&
+          (strstr (info->name, "lora_down") != NULL || strstr (info->name, "lora_A") != NULL) &&
+          info->n_dims >= 2)
+        return info->dim[1];
     }
-  return NULL;
+  return 0;
 }
 
-/* Names that only one family's layers have, dots as underscores. */
-static const char *
-family_by_names (const AtlCheckpoint *cp)
+static gboolean
+begins_so (const AtlDiffusionFamily *family, const char *model)
 {
-  static const struct
-  {
-    const char *part, *family;
-  } marks[] = {
-    { "double_stream_blocks_", "hidream" },
-    { "joint_blocks_", "sd3" },
-    { "_cross_attn_", "wan" },
-    { "_img_mlp_net_", "qwen-image" },
-    { "layers_0_attention_to_", "zimage" },
-    { "layers_0_attention_qkv", "zimage" },
-    { "layers_0_feed_forward_w", "zimage" },
-  };
+  const char *const *base = family->lora.bases;
 
-  for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
+  for (; base != NULL && *base != NULL; base++)
+    if (g_ascii_strncasecmp (model, *base, strlen (*base)) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean
+has_mark (const AtlDiffusionFamily *family, const AtlCheckpoint *cp)
+{
+  const char *const *marks = family->lora.marks;
+
+  for (guint i = 0; marks != NULL && i < atl_checkpoint_n_tensors (cp); i++)
     {
       g_autofree char *name =
           g_strdelimit (g_strdup (atl_checkpoint_tensor (cp, i)->name), ".", '_');
 
-      for (gsize k = 0; k < G_N_ELEMENTS (marks); k++)
-        if (strstr (name, marks[k].part) != NULL)
-          return marks[k].family;
+      for (const char *const *mark = marks; *mark != NULL; mark++)
+        if (strstr (name, *mark) != NULL)
+          return TRUE;
     }
-  return NULL;
+  return FALSE;
 }
 
 static const AtlDiffusionFamily *
 find_family (const AtlCheckpoint *cp)
 {
-  static const struct
-  {
-    const char *start, *family;
-  } said[] = {
-    { "stable-diffusion-v1", "sd" },
-    { "stable-diffusion-xl", "sdxl" },
-    { "stable-diffusion-3", "sd3" },
-    { "flux-1", "flux" },
-    { "flux.1", "flux" },
-    { "flux1", "flux" },
-    { "sdxl", "sdxl" },
-    { "sd_v1", "sd" },
-    { "sd3", "sd3" },
-    { "wan", "wan" },
-    { "qwen-image", "qwen-image" },
-    { "qwen_image", "qwen-image" },
-  };
   const char *const words[] = { meta (cp, "modelspec.architecture"),
                                 meta (cp, "ss_base_model_version") };
-  const char *by_shape = family_by_shape (cp);
+  const AtlDiffusionFamily *const *families = atl_diffusion_families ();
+  gint64 width = text_width (cp);
 
-  if (by_shape != NULL)
-    return family_named (by_shape);
+  for (guint i = 0; width > 0 && families[i] != NULL; i++)
+    if (families[i]->lora.text_width == width)
+      return families[i];
   for (gsize w = 0; w < G_N_ELEMENTS (words); w++)
-    for (gsize i = 0; words[w] != NULL && i < G_N_ELEMENTS (said); i++)
-      if (g_ascii_strncasecmp (words[w], said[i].start, strlen (said[i].start)) == 0)
-        return family_named (said[i].family);
-  by_shape = family_by_names (cp);
-  return by_shape != NULL ? family_named (by_shape) : NULL;
+    for (guint i = 0; words[w] != NULL && families[i] != NULL; i++)
+      if (begins_so (families[i], words[w]))
+        return families[i];
+  for (guint i = 0; families[i] != NULL; i++)
+    if (has_mark (families[i], cp))
+      return families[i];
+  return NULL;
+}
+
+gboolean
+atl_lora_facts_suit (const AtlLoraFacts *self, const AtlDiffusionFamily *family)
+{
+  return self->family == NULL || self->family == family || self->family == family->lora.shared;
 }
 
 /* --- Trigger words --- */
@@ -266,12 +247,6 @@ has_word (const char *name, const char *word)
   return FALSE;
 }
 
-static gboolean
-is_of (const AtlLoraFacts *facts, const char *family)
-{
-  return facts->family != NULL && g_str_equal (facts->family->name, family);
-}
-
 static void
 find_steps (const char *name, AtlLoraFacts *facts)
 {
@@ -297,7 +272,8 @@ find_steps (const char *name, AtlLoraFacts *facts)
     { "causvid", FALSE, 4, 1, NULL, NULL },
   };
   g_autofree char *lower = g_utf8_strdown (name, -1);
-  gboolean is_unet = facts->family == NULL || is_of (facts, "sd") || is_of (facts, "sdxl");
+  const AtlLoraTraits *own = facts->family != NULL ? &facts->family->lora : NULL;
+  gboolean is_unet = own == NULL || own->text_width > 0;
   guint number = steps_in (lower);
 
   facts->guidance = -1;
@@ -306,18 +282,14 @@ find_steps (const char *name, AtlLoraFacts *facts)
       if (!has_word (lower, kinds[i].mark) || (kinds[i].needs_number && number == 0))
         continue;
       facts->steps = number > 0 ? number : kinds[i].steps;
-      /* Flux's guidance is an input that it was taught, and not a second pass. */
-      if (!is_of (facts, "flux"))
+      if (own == NULL || !own->keeps_guidance)
         facts->guidance = strstr (lower, "cfg") != NULL ? -1 : kinds[i].guidance;
       facts->sampler = is_unet ? kinds[i].sampler : NULL;
       facts->schedule = is_unet ? kinds[i].schedule : NULL;
-      if (is_of (facts, "wan"))
-        {
-          facts->sampler = "Euler";
-          facts->shift = 5;
-        }
-      if (is_of (facts, "qwen-image"))
-        facts->shift = 3;
+      if (own != NULL && own->sampler != NULL)
+        facts->sampler = own->sampler;
+      if (own != NULL)
+        facts->shift = own->shift;
       return;
     }
 }

@@ -37,5 +37,7 @@ void atl_lora_read_facts (const AtlCheckpoint *cp,
                           const char *name,
                           const AtlDiffusionFamily *family,
                           AtlLoraFacts *facts);
+/* FALSE where the file is known to be another family's. */
+gboolean atl_lora_facts_suit (const AtlLoraFacts *self, const AtlDiffusionFamily *family);
 
 G_END_DECLS

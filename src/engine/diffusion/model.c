@@ -105,14 +105,7 @@ atl_diffusion_model_open (AtlFileMap *const *maps,
   self->family = atl_diffusion_family_for (self->bundle, pipeline, error);
   if (self->family == NULL || !check_parts (self, error))
     return NULL;
-  self->traits = (AtlTraits){ .abilities = ATL_CAN_PICTURE,
-                              .multiple = 8,
-                              .side = 512,
-                              .steps = 20,
-                              .guidance = 7.0,
-                              .frames = 1 };
-  self->family->traits (self->bundle, &self->traits);
-  atl_family_complete (self->family, self->bundle, &self->traits);
+  atl_family_read_traits (self->family, self->bundle, &self->traits);
   self->priced = atl_bundle_copy (self->bundle);
   self->own = atl_json_object (atl_bundle_json (self->bundle, NULL, "model_index.json"), "atelier");
   read_own_traits (self->own, &self->traits);
@@ -391,7 +384,8 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
   g_autoptr (AtlSettings) whole = with_own_settings (self, settings);
   g_autoptr (GPtrArray) none = atl_arrays_new ();
   g_autoptr (GPtrArray) outputs = atl_arrays_new ();
-  AtlRun run = { .pipeline = self->pipeline,
+  AtlRun run = { .family = self->family,
+                 .pipeline = self->pipeline,
                  .bundle = self->bundle,
                  .parts = self->parts,
                  .settings = whole,

@@ -28,6 +28,15 @@ find (const AtlCheckpoint *cp, const char *const *names)
   return NULL;
 }
 
+const AtlTensorInfo *
+atl_denoiser_find (const AtlCheckpoint *cp, const char *name)
+{
+  g_autofree char *below = g_strconcat ("model.diffusion_model.", name, NULL);
+  const AtlTensorInfo *info = cp != NULL ? atl_checkpoint_find (cp, name) : NULL;
+
+  return info != NULL || cp == NULL ? info : atl_checkpoint_find (cp, below);
+}
+
 /* --- Text encoders --- */
 
 static gboolean

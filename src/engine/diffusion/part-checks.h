@@ -49,6 +49,10 @@ gint64 atl_tiny_channels (const AtlCheckpoint *cp);
  * do. */
 gboolean atl_tiny_reads_raw (const AtlCheckpoint *cp);
 
+/* A denoiser's tensor, by its name or that below "model.diffusion_model."; NULL without it or
+ * without a file. */
+const AtlTensorInfo *atl_denoiser_find (const AtlCheckpoint *cp, const char *name);
+
 /* Whether `n` states of a text encoder side by side are as wide as what the denoiser's tensor of
  * one of these names (NULL-terminated, without prefix) reads: its last dimension. */
 gboolean atl_encoder_fits (AtlBundle *bundle,

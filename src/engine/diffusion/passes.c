@@ -6,6 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/diffusion/family.h"
+#include "engine/diffusion/part-checks.h"
+
 #define MAX_PASSES 4 /* of a step: positive, negative and others */
 #define MAX_NETWORKS 2
 #define SECOND_ROLE "transformer_2"
@@ -24,31 +27,6 @@ struct _AtlPasses
 
 /* --- Rules --- */
 
-/* TeaCache's, as its authors fitted them (ali-vilab/TeaCache 7c10efc). */
-typedef struct
-{
-  double polynomial[5];
-  double thresholds[3];
-  const char *probe;
-} Fitted;
-
-static const Fitted flux_dev = { { 498.651651, -283.781631, 55.8554382, -3.82021401, 0.264230861 },
-                                 { 0.25, 0.4, 0.6 },
-                                 "probe" };
-static const Fitted wan_t2v_1_3b = {
-  { 2396.76752, -1311.10545, 201.331979, -8.29855975, 0.137887774 }, { 0.05, 0.065, 0.08 }, "probe"
-};
-static const Fitted wan_t2v_14b = { { -5784.54975374, 5449.50911966, -1811.16591783, 256.27178429,
-                                      -13.02252404 },
-                                    { 0.1, 0.14, 0.2 },
-                                    "probe" };
-static const Fitted wan_i2v_14b = {
-  { -302.33167, 223.948934, -52.546397, 5.87348440, -0.201973289 }, { 0.13, 0.19, 0.26 }, "probe"
-};
-static const Fitted hidream_full = {
-  { -31360.5009, -712.425503, 49.1363285, 8.2651549, 0.108053901 }, { 0.17, 0.25, 0.3 }, "probe"
-};
-
 /* First-block's and EasyCache's thresholds; every how many steps Taylor's computes one, and pyramid
  * attention broadcast attention over the picture and over text. */
 static const double of_first_block[] = { 0.06, 0.1, 0.15 };
@@ -59,58 +37,22 @@ static const guint most_skips[] = { 2, 3, 5 };
 static const guint of_taylor[] = { 3, 4, 5 };
 static const guint of_pyramid[][2] = { { 2, 3 }, { 3, 5 }, { 4, 6 } };
 
-static const AtlTensorInfo *
-find (const AtlCheckpoint *cp, const char *name)
-{
-  g_autofree char *below = g_strconcat ("model.diffusion_model.", name, NULL);
-  const AtlTensorInfo *info = atl_checkpoint_find (cp, name);
-
-  return info != NULL ? info : atl_checkpoint_find (cp, below);
-}
-
-/* Wan 2.1's by the width of its blocks and the channels that it reads. */
-static const Fitted *
-fitted_wan (const AtlCheckpoint *cp)
-{
-  const AtlTensorInfo *info = find (cp, "patch_embedding.weight");
-
-  if (info == NULL || info->n_dims != 5)
-    return NULL;
-  return info->dim[0] == 1536 && info->dim[1] == 16   ? &wan_t2v_1_3b
-         : info->dim[0] == 5120 && info->dim[1] == 16 ? &wan_t2v_14b
-         : info->dim[0] == 5120 && info->dim[1] == 36 ? &wan_i2v_14b
-                                                      : NULL;
-}
-
-static const Fitted *
-fitted (const AtlStepNetwork *network)
-{
-  const char *name = network->klass->name;
-
-  return network->is_pair                                      ? NULL
-         : g_str_equal (name, "flux")                          ? &flux_dev
-         : g_str_equal (name, "wan")                           ? fitted_wan (network->cp)
-         : g_str_equal (name, "hidream") && network->is_guided ? &hidream_full
-                                                               : NULL;
-}
-
 static gboolean
 answers (const AtlStepNetwork *network, const char *function)
 {
   return g_strv_contains (network->klass->functions, function) &&
-         find (network->cp, "vace_patch_embedding.weight") == NULL;
+         atl_denoiser_find (network->cp, "vace_patch_embedding.weight") == NULL;
 }
 
 static void
-set_tea (AtlStepRule *rule, const Fitted *known, guint i)
+set_tea (AtlStepRule *rule, const AtlTeaFit *fit, guint i)
 {
   rule->method = ATL_SKIP_TEA;
-  rule->threshold = known->thresholds[i];
-  rule->probe = known->probe;
-  memcpy (rule->polynomial, known->polynomial, sizeof rule->polynomial);
-  /* As its authors have it. */
-  if (known == &hidream_full)
-    rule->n_first = MAX (1, rule->n_steps / 10);
+  rule->threshold = fit->thresholds[i];
+  rule->probe = "probe";
+  memcpy (rule->polynomial, fit->polynomial, sizeof rule->polynomial);
+  if (fit->first_of > 0)
+    rule->n_first = MAX (1, rule->n_steps / fit->first_of);
 }
 
 static void
@@ -122,11 +64,11 @@ set_taylor (AtlStepRule *rule, AtlSkipMethod method, guint i)
   rule->order = 1;
 }
 
-/* From timestep 800 down to 100 of 1000, in which Flux.1 and those like it say 1. */
+/* From timestep 800 down to 100 of 1000. */
 static void
 set_pyramid (AtlStepRule *rule, const AtlStepNetwork *network, guint i)
 {
-  double whole = g_str_equal (network->klass->name, "wan") ? 1000 : 1;
+  double whole = network->family->first_timestep;
 
   rule->method = ATL_SKIP_PYRAMID;
   rule->self_every = of_pyramid[i][0];
@@ -144,17 +86,19 @@ atl_passes_rule (const AtlStepNetwork *network,
 {
   gboolean has_parts = answers (network, "forward_first");
   gboolean has_attention = answers (network, "forward_attention");
-  const Fitted *known = has_parts ? fitted (network) : NULL;
+  const AtlTeaFit *fit = has_parts && !network->is_pair && network->family->tea_fit != NULL
+                             ? network->family->tea_fit (network)
+                             : NULL;
   guint i = (guint) strength - 1;
 
   if (strength != 1.0 && strength != 2.0 && strength != 3.0)
     return FALSE;
   if (method == NULL || g_str_equal (method, "auto"))
-    method = known != NULL ? "teacache" : has_parts ? "first-block" : "easycache";
+    method = fit != NULL ? "teacache" : has_parts ? "first-block" : "easycache";
   *rule =
       (AtlStepRule){ .n_steps = n_steps, .n_first = 1, .n_last = 1, .max_skips = most_skips[i] };
-  if (known != NULL && g_str_equal (method, "teacache"))
-    set_tea (rule, known, i);
+  if (fit != NULL && g_str_equal (method, "teacache"))
+    set_tea (rule, fit, i);
   else if (has_parts && (g_str_equal (method, "first-block") || g_str_equal (method, "teacache")))
     {
       rule->method = ATL_SKIP_FIRST_BLOCK;
@@ -182,7 +126,8 @@ atl_passes_new (AtlRun *run, const char *role, guint n_steps)
 {
   double strength = atl_settings_number (run->settings, "faster", 0);
   const char *method = atl_settings_string (run->settings, "faster_method", NULL);
-  AtlStepNetwork network = { .cp = atl_bundle_checkpoint (run->bundle, role, NULL),
+  AtlStepNetwork network = { .family = run->family,
+                             .cp = atl_bundle_checkpoint (run->bundle, role, NULL),
                              .is_pair = atl_bundle_has (run->bundle, SECOND_ROLE),
                              .is_guided =
                                  atl_settings_number (run->settings, "guidance", INFINITY) > 1 };

@@ -55,11 +55,20 @@ const char *const *atl_passes_methods (void);
 /* What a rule is for. */
 typedef struct
 {
+  const AtlDiffusionFamily *family;
   const AtlComponentClass *klass;
   const AtlCheckpoint *cp;
   gboolean is_pair;   /* of networks that draw one after another, which nothing was fitted to */
   gboolean is_guided; /* by a text that is not wanted; what was taught its guidance differs */
 } AtlStepNetwork;
+
+/* TeaCache as its authors fitted it to a network (ali-vilab/TeaCache 7c10efc). */
+typedef struct
+{
+  double polynomial[5]; /* the highest power first */
+  double thresholds[3]; /* of the strengths */
+  guint first_of;       /* the first of so many parts of the steps is computed; 0: the first step */
+} AtlTeaFit;
 
 /* `method` nullable, as is "auto". FALSE where `strength` is not 1, 2 or 3. */
 gboolean atl_passes_rule (const AtlStepNetwork *network,

@@ -25,14 +25,18 @@
 
 #include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/qwen-edit.h"
 #include "engine/diffusion/tokens.h"
 
 #define FACTOR 8
 #define CHANNELS 16
 #define MAX_TEXT 1024
+#define SIDE 1328
+#define EDIT_SIDE 1024
 #define TEMPLATE_TOKENS 34
 
 static const char template_start[] =
@@ -40,10 +44,6 @@ static const char template_start[] =
     "quantity, "
     "text, spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n";
 static const char template_end[] = "<|im_end|>\n<|im_start|>assistant\n";
-
-static const char default_schedule[] =
-    "{\"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 0.9, "
-    "\"base_image_seq_len\": 256, \"max_image_seq_len\": 8192, \"shift_terminal\": 0.02}";
 
 typedef struct
 {
@@ -135,7 +135,6 @@ read_picture (AtlRun *run, Qwen *self, GError **error)
   picture = atl_run_picture (run, "image", H, W, error);
   if (picture == NULL)
     return FALSE;
-  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
   atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
   self->clean = atl_qwen_latent_of (run, picture, self->mean, self->std, error);
   if (self->clean == NULL)
@@ -277,8 +276,7 @@ kind_of (AtlBundle *bundle, const char *pipeline)
   if (cp == NULL)
     return DRAWS;
   /* ComfyUI's mark of 2511. */
-  if (atl_checkpoint_find (cp, "__index_timestep_zero__") != NULL ||
-      atl_checkpoint_find (cp, "model.diffusion_model.__index_timestep_zero__") != NULL)
+  if (atl_denoiser_find (cp, "__index_timestep_zero__") != NULL)
     return EDITS_PLUS;
   name = g_ascii_strdown (atl_checkpoint_name (cp), -1);
   if (strstr (name, "edit") == NULL)
@@ -304,7 +302,7 @@ run_qwen (AtlRun *run, GError **error)
   guint first;
 
   if (vae == NULL || !atl_wan_statistics (vae, CHANNELS, &self.mean, &self.std, error) ||
-      !atl_latent_init (&self.latent, run, 2 * FACTOR, kind == DRAWS ? 1328 : 1024, error))
+      !atl_latent_init (&self.latent, run, 2 * FACTOR, kind == DRAWS ? SIDE : EDIT_SIDE, error))
     return FALSE;
   self.references.is_plus = kind == EDITS_PLUS;
   self.references.n = atl_qwen_references_count (run, kind != DRAWS);
@@ -317,8 +315,7 @@ run_qwen (AtlRun *run, GError **error)
     }
   if (!encode_text (run, &self, error))
     return FALSE;
-  schedule =
-      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
       !atl_run_set_flow_steps (
           run, schedule, 50,
@@ -338,17 +335,18 @@ run_qwen (AtlRun *run, GError **error)
 /* --- The family --- */
 
 static void
-qwen_traits (AtlBundle *bundle, AtlTraits *traits)
+qwen_refine (AtlBundle *bundle, AtlTraits *traits)
 {
   guint kind = kind_of (bundle, atl_bundle_pipeline (bundle));
 
-  traits->abilities |=
-      ATL_CAN_NEGATIVE | (kind == DRAWS ? ATL_CAN_IMAGE | ATL_CAN_MASK : ATL_CAN_REFERENCE);
-  traits->max_references = kind == EDITS_PLUS ? ATL_QWEN_MAX_PICTURES : kind == EDITS;
-  traits->multiple = 2 * FACTOR;
-  traits->side = kind == DRAWS ? 1328 : 1024;
-  traits->steps = 50;
-  traits->guidance = 4;
+  if (kind == DRAWS)
+    {
+      traits->abilities |= ATL_CAN_IMAGE | ATL_CAN_MASK;
+      return;
+    }
+  traits->abilities |= ATL_CAN_REFERENCE;
+  traits->max_references = kind == EDITS_PLUS ? ATL_QWEN_MAX_PICTURES : 1;
+  traits->side = EDIT_SIDE;
 }
 
 static void
@@ -362,24 +360,17 @@ reference_size (
 static gboolean
 check_kind (AtlBundle *bundle, GError **error)
 {
-  static const char *const marks[] = {
-    "time_text_embed.addition_t_embedding.weight",
-    "model.diffusion_model.time_text_embed.addition_t_embedding.weight"
-  };
   AtlCheckpoint *cp = atl_bundle_has (bundle, "transformer")
                           ? atl_bundle_checkpoint (bundle, "transformer", NULL)
                           : NULL;
 
-  for (gsize i = 0; cp != NULL && i < G_N_ELEMENTS (marks); i++)
-    if (atl_checkpoint_find (cp, marks[i]) != NULL)
-      {
-        g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                     _ ("%s is Qwen-Image-Layered, which splits a picture into transparent layers. "
-                        "Atelier cannot do that; Qwen-Image and Qwen-Image-Edit work"),
-                     atl_checkpoint_name (cp));
-        return FALSE;
-      }
-  return TRUE;
+  if (atl_denoiser_find (cp, "time_text_embed.addition_t_embedding.weight") == NULL)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+               _ ("%s is Qwen-Image-Layered, which splits a picture into transparent layers. "
+                  "Atelier cannot do that; Qwen-Image and Qwen-Image-Edit work"),
+               atl_checkpoint_name (cp));
+  return FALSE;
 }
 
 static gboolean
@@ -408,6 +399,14 @@ static const AtlPart qwen_parts[] = {
   ATL_TINY_PART ("TAEHV", atl_is_taew, fits_preview),
 };
 
+static const AtlPublished qwen_published[] = {
+  { "tokenizer", "Qwen/Qwen2.5-VL-7B-Instruct", "tokenizer.json", 0 },
+  { "text_encoder", "Comfy-Org/Qwen-Image_ComfyUI",
+    "split_files/text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors", 0 },
+  { "vae", "Comfy-Org/Qwen-Image_ComfyUI", "split_files/vae/qwen_image_vae.safetensors", 0 },
+  { ATL_TINY_ROLE, "lightx2v/Autoencoders", "taew2_1.safetensors", 0 },
+};
+
 const AtlDiffusionFamily atl_family_qwen_image = {
   .name = "qwen-image",
   .words = "Qwen-Image",
@@ -419,7 +418,28 @@ const AtlDiffusionFamily atl_family_qwen_image = {
   .check = check_kind,
   .parts = qwen_parts,
   .n_parts = G_N_ELEMENTS (qwen_parts),
-  .traits = qwen_traits,
+  .published = qwen_published,
+  .n_published = G_N_ELEMENTS (qwen_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_GUIDANCE | ATL_CAN_LORA,
+              .multiple = 2 * FACTOR,
+              .side = SIDE,
+              .steps = 50,
+              .guidance = 4,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_attention,
+                                                 NULL } },
+  .refine = qwen_refine,
+  .schedule = { .name = "FlowMatchEulerDiscreteScheduler",
+                .config =
+                    "{\"use_dynamic_shifting\": true, \"base_shift\": 0.5, \"max_shift\": 0.9, "
+                    "\"base_image_seq_len\": 256, \"max_image_seq_len\": 8192, \"shift_terminal\": "
+                    "0.02}" },
+  .first_timestep = 1,
+  .lora = { .bases = (const char *const[]){ "qwen-image", "qwen_image", NULL },
+            .marks = (const char *const[]){ "_img_mlp_net_", NULL },
+            .shift = 3,
+            .is_shift_sized = TRUE },
   .reference_size = reference_size,
   .run = run_qwen,
 };

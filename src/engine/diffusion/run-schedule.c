@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
-#include "engine/diffusion/run.h"
+#include "engine/diffusion/family.h"
 
 #define MAX_STEPS 1000
 
@@ -30,24 +30,21 @@ overlay_text (JsonObject *to, const char *json)
 }
 
 AtlSchedule *
-atl_run_schedule (AtlRun *run,
-                  const char *fallback,
-                  const char *fallback_config,
-                  const char *fixed,
-                  GError **error)
+atl_run_schedule (AtlRun *run, GError **error)
 {
+  const AtlOwnSchedule *usual = &run->family->schedule;
   g_autoptr (JsonObject) config = json_object_new ();
   g_autoptr (JsonObject) whole = atl_settings_object (run->settings, "scheduler");
   g_autoptr (JsonObject) more = atl_settings_object (run->settings, "scheduler_config");
   JsonObject *own = atl_bundle_json (run->bundle, "scheduler", "scheduler_config.json");
-  const char *name = atl_json_string (own, "_class_name", fallback);
+  const char *name = atl_json_string (own, "_class_name", usual->name);
 
   if (whole != NULL)
     overlay (config, whole);
   else if (own != NULL)
     overlay (config, own);
   else
-    overlay_text (config, fallback_config);
+    overlay_text (config, usual->config);
   name = whole != NULL ? atl_json_string (whole, "_class_name", name)
                        : atl_settings_string (run->settings, "scheduler", name);
   if (atl_settings_has (run->settings, "shift"))
@@ -58,7 +55,7 @@ atl_run_schedule (AtlRun *run,
       json_object_set_double_member (config, "flow_shift", shift);
     }
   overlay (config, more);
-  overlay_text (config, fixed);
+  overlay_text (config, usual->fixed);
   g_free (run->sampler);
   run->sampler = g_strdup (name);
   return atl_schedule_new (name, config, error);

@@ -2,7 +2,7 @@
  * share.
  *
  *   context = atl_run_component (run, "text_encoder", request, error);
- *   schedule = atl_run_schedule (run, "EulerDiscreteScheduler", NULL, error);
+ *   schedule = atl_run_schedule (run, error);
  *   x = atl_run_noise (run, "initial_latent", 4, dim, error);
  *   atl_run_sample (run, schedule, 0, x, predict, NULL, data, error);
  *   atl_run_take_output (run, "image", image);
@@ -67,10 +67,12 @@ typedef struct
   gboolean is_done; /* it came to its end; the pipeline gives an error then, which is none */
 } AtlRunCount;
 
-typedef struct _AtlPasses AtlPasses; /* passes.h */
+typedef struct _AtlPasses AtlPasses;                   /* passes.h */
+typedef struct _AtlDiffusionFamily AtlDiffusionFamily; /* family.h */
 
 typedef struct
 {
+  const AtlDiffusionFamily *family;
   const char *pipeline; /* (nullable) class: asked for, or of model_index.json */
   AtlBundle *bundle;
   AtlParts *parts;
@@ -133,14 +135,9 @@ AtlArray *atl_run_output_of (
     AtlRun *run, const char *role, AtlRequest *request, const char *name, GError **error);
 
 /* The schedule that is asked for ("scheduler": a class, or a configuration with "_class_name";
- * "scheduler_config", and "shift" of flow matching), the bundle's own, or `fallback` with
- * `fallback_config` (JSON, nullable). `fixed` (JSON, nullable) wins over all of them. Steps are not
- * set yet. */
-AtlSchedule *atl_run_schedule (AtlRun *run,
-                               const char *fallback,
-                               const char *fallback_config,
-                               const char *fixed,
-                               GError **error);
+ * "scheduler_config", and "shift" of flow matching), the bundle's own, or the family's. Steps are
+ * not set yet. */
+AtlSchedule *atl_run_schedule (AtlRun *run, GError **error);
 /* Sets the steps that are asked for ("timesteps", "sigmas" or "steps"); `mu` NAN for none. */
 gboolean
 atl_run_set_steps (AtlRun *run, AtlSchedule *schedule, guint fallback, double mu, GError **error);

@@ -22,17 +22,14 @@
 #include <string.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/sd-private.h"
 
 #define CHANNELS 4
 #define FACTOR 8
 #define PART_UNET "unet"
-
-static const char betas[] = "{\"beta_start\": 0.00085, \"beta_end\": 0.012, \"beta_schedule\": "
-                            "\"scaled_linear\", \"set_alpha_to_one\": false}";
-/* What the pipelines correct in configurations. */
-static const char corrections[] = "{\"clip_sample\": false, \"steps_offset\": 1}";
 
 /* --- Pictures to start from --- */
 
@@ -51,13 +48,13 @@ blank (AtlArray *picture, const AtlArray *mask)
 static gint64
 unet_channels (AtlRun *run)
 {
-  static const char *const names[] = { "conv_in.weight",
-                                       "model.diffusion_model.input_blocks.0.0.weight" };
+  static const char *const names[] = { "conv_in.weight", "input_blocks.0.0.weight" };
   AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, PART_UNET, NULL);
 
-  for (gsize i = 0; cp != NULL && i < G_N_ELEMENTS (names); i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      const AtlTensorInfo *info = atl_checkpoint_find (cp, names[i]);
+      const AtlTensorInfo *info = atl_denoiser_find (cp, names[i]);
+
       if (info != NULL && info->n_dims == 4)
         return info->dim[1];
     }
@@ -216,7 +213,7 @@ run_sd (AtlRun *run, gboolean is_xl, GError **error)
   atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
   if (!atl_sd_encode_text (run, &self, error))
     return FALSE;
-  schedule = atl_run_schedule (run, "EulerDiscreteScheduler", betas, corrections, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL || !atl_run_set_steps (run, schedule, 20, NAN, error) ||
       !read_pictures (run, &self, error))
     return FALSE;
@@ -246,8 +243,8 @@ run_sdxl (AtlRun *run, GError **error)
 static gboolean
 is_xl_unet (const AtlCheckpoint *cp)
 {
-  return atl_checkpoint_find (cp, "model.diffusion_model.label_emb.0.0.weight") != NULL ||
-         atl_checkpoint_find (cp, "add_embedding.linear_1.weight") != NULL;
+  return atl_denoiser_find (cp, "label_emb.0.0.weight") != NULL ||
+         atl_denoiser_find (cp, "add_embedding.linear_1.weight") != NULL;
 }
 
 static gboolean
@@ -256,19 +253,25 @@ is_small_unet (const AtlCheckpoint *cp)
   return !is_xl_unet (cp);
 }
 
-static void
-sd_traits (AtlBundle *bundle, AtlTraits *traits)
-{
-  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_MASK | ATL_CAN_WEIGHTS;
-}
+#define ABILITIES                                                                                  \
+  (ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_MASK | ATL_CAN_WEIGHTS |           \
+   ATL_CAN_GUIDANCE | ATL_CAN_LORA)
+/* The pipelines correct what configurations say of these two. */
+#define SCHEDULE                                                                                   \
+  {                                                                                                \
+    .name = "EulerDiscreteScheduler",                                                              \
+    .config = "{\"beta_start\": 0.00085, \"beta_end\": 0.012, \"beta_schedule\": "                 \
+              "\"scaled_linear\", \"set_alpha_to_one\": false}",                                   \
+    .fixed = "{\"clip_sample\": false, \"steps_offset\": 1}"                                       \
+  }
 
-static void
-sdxl_traits (AtlBundle *bundle, AtlTraits *traits)
-{
-  sd_traits (bundle, traits);
-  traits->side = 1024;
-  traits->guidance = 5.0;
-}
+static const AtlKnob *const sd_knobs[] = { &atl_knob_faster,
+                                           &atl_knob_method_of_whole,
+                                           &atl_knob_weighting,
+                                           &atl_knob_clip_skip,
+                                           &atl_knob_guidance_rescale,
+                                           &atl_knob_eta,
+                                           NULL };
 
 static const AtlPart sd_parts[] = {
   { PART_UNET, N_ ("the UNet"), "forward", "UNet2DConditionModel", NULL, FALSE },
@@ -289,6 +292,22 @@ static const AtlPart sdxl_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taesdxl, NULL),
 };
 
+static const AtlPublished sd_published[] = {
+  ATL_PUBLISHED_CLIP_WORDS ("tokenizer"),
+  ATL_PUBLISHED_CLIP_L ("text_encoder"),
+  { "vae", "stabilityai/sd-vae-ft-mse", "diffusion_pytorch_model.safetensors", 334643276 },
+  { ATL_TINY_ROLE, "madebyollin/taesd", "diffusion_pytorch_model.safetensors", 0 },
+};
+
+static const AtlPublished sdxl_published[] = {
+  ATL_PUBLISHED_CLIP_WORDS ("tokenizer"),
+  ATL_PUBLISHED_CLIP_G_WORDS ("tokenizer_2"),
+  ATL_PUBLISHED_CLIP_L ("text_encoder"),
+  { "text_encoder_2", ATL_REPO_SDXL, "text_encoder_2/model.fp16.safetensors", 0 },
+  { "vae", "stabilityai/sdxl-vae", "sdxl_vae.safetensors", 334641164 },
+  { ATL_TINY_ROLE, "madebyollin/taesdxl", "diffusion_pytorch_model.safetensors", 0 },
+};
+
 const AtlDiffusionFamily atl_family_sd = {
   .name = "sd",
   .words = "Stable Diffusion 1.5",
@@ -298,7 +317,19 @@ const AtlDiffusionFamily atl_family_sd = {
   .accepts = is_small_unet,
   .parts = sd_parts,
   .n_parts = G_N_ELEMENTS (sd_parts),
-  .traits = sd_traits,
+  .published = sd_published,
+  .n_published = G_N_ELEMENTS (sd_published),
+  .traits = { .abilities = ABILITIES,
+              .multiple = FACTOR,
+              .side = 512,
+              .steps = 20,
+              .guidance = 7,
+              .frames = 1,
+              .knobs = sd_knobs },
+  .schedule = SCHEDULE,
+  .first_timestep = 1000,
+  .lora = { .bases = (const char *const[]){ "stable-diffusion-v1", "sd_v1", NULL },
+            .text_width = 768 },
   .run = run_sd1,
 };
 
@@ -312,6 +343,18 @@ const AtlDiffusionFamily atl_family_sdxl = {
   .accepts = is_xl_unet,
   .parts = sdxl_parts,
   .n_parts = G_N_ELEMENTS (sdxl_parts),
-  .traits = sdxl_traits,
+  .published = sdxl_published,
+  .n_published = G_N_ELEMENTS (sdxl_published),
+  .traits = { .abilities = ABILITIES,
+              .multiple = FACTOR,
+              .side = 1024,
+              .steps = 20,
+              .guidance = 5,
+              .frames = 1,
+              .knobs = sd_knobs },
+  .schedule = SCHEDULE,
+  .first_timestep = 1000,
+  .lora = { .bases = (const char *const[]){ "stable-diffusion-xl", "sdxl", NULL },
+            .text_width = 2048 },
   .run = run_sdxl,
 };

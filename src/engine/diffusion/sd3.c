@@ -19,8 +19,10 @@
 
 #include "engine/diffusion/clip-encode.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/t5-encode.h"
 #include "engine/diffusion/tokens.h"
 
@@ -56,18 +58,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Sd3, sd3_clear)
 static gint64
 text_width (AtlRun *run)
 {
-  static const char *const names[] = { "context_embedder.weight",
-                                       "model.diffusion_model.context_embedder.weight" };
-  AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, PART_DENOISER, NULL);
+  const AtlTensorInfo *info = atl_denoiser_find (
+      atl_bundle_checkpoint (run->bundle, PART_DENOISER, NULL), "context_embedder.weight");
 
-  for (gsize i = 0; cp != NULL && i < G_N_ELEMENTS (names); i++)
-    {
-      const AtlTensorInfo *info = atl_checkpoint_find (cp, names[i]);
-
-      if (info != NULL && info->n_dims == 2)
-        return info->dim[1];
-    }
-  return 0;
+  return info != NULL && info->n_dims == 2 ? info->dim[1] : 0;
 }
 
 /* `text` [B, T, n] with zeros up to `width` channels. */
@@ -280,8 +274,7 @@ run_sd3 (AtlRun *run, GError **error)
   if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
       !encode_text (run, &self, error))
     return FALSE;
-  schedule =
-      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", "{\"shift\": 3.0}", NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL)
     return FALSE;
   mu = atl_settings_number (
@@ -300,16 +293,6 @@ run_sd3 (AtlRun *run, GError **error)
 }
 
 /* --- The family --- */
-
-static void
-sd3_traits (AtlBundle *bundle, AtlTraits *traits)
-{
-  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_WEIGHTS;
-  traits->multiple = 2 * FACTOR;
-  traits->side = 1024;
-  traits->steps = 28;
-  traits->guidance = 5.0;
-}
 
 static gboolean
 fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
@@ -331,6 +314,19 @@ static const AtlPart sd3_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taesd3, NULL),
 };
 
+static const AtlPublished sd3_published[] = {
+  ATL_PUBLISHED_CLIP_WORDS ("tokenizer"),
+  ATL_PUBLISHED_CLIP_G_WORDS ("tokenizer_2"),
+  ATL_PUBLISHED_T5_WORDS ("tokenizer_3"),
+  { "text_encoder", "Comfy-Org/stable-diffusion-3.5-fp8", "text_encoders/clip_l.safetensors",
+    246144152 },
+  { "text_encoder_2", "Comfy-Org/stable-diffusion-3.5-fp8", "text_encoders/clip_g.safetensors", 0 },
+  ATL_PUBLISHED_T5 (PART_T5),
+  { "vae", "stabilityai/stable-diffusion-3.5-medium", "vae/diffusion_pytorch_model.safetensors",
+    0 },
+  { ATL_TINY_ROLE, "madebyollin/taesd3", "diffusion_pytorch_model.safetensors", 0 },
+};
+
 const AtlDiffusionFamily atl_family_sd3 = {
   .name = "sd3",
   .words = "Stable Diffusion 3",
@@ -339,6 +335,21 @@ const AtlDiffusionFamily atl_family_sd3 = {
   .component = "sd3",
   .parts = sd3_parts,
   .n_parts = G_N_ELEMENTS (sd3_parts),
-  .traits = sd3_traits,
+  .published = sd3_published,
+  .n_published = G_N_ELEMENTS (sd3_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_IMAGE | ATL_CAN_WEIGHTS |
+                           ATL_CAN_GUIDANCE | ATL_CAN_LORA,
+              .multiple = 2 * FACTOR,
+              .side = 1024,
+              .steps = 28,
+              .guidance = 5,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_parts,
+                                                 &atl_knob_weighting, &atl_knob_shift, NULL } },
+  .schedule = { .name = "FlowMatchEulerDiscreteScheduler", .config = "{\"shift\": 3.0}" },
+  .first_timestep = 1000,
+  .lora = { .bases = (const char *const[]){ "stable-diffusion-3", "sd3", NULL },
+            .marks = (const char *const[]){ "joint_blocks_", NULL } },
   .run = run_sd3,
 };

@@ -17,6 +17,7 @@
 #include "engine/diffusion/clip-pixels.h"
 #include "engine/diffusion/decode.h"
 #include "engine/diffusion/latents.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/wan-private.h"
 
 #define COLOURS 3
@@ -24,15 +25,10 @@
 
 /* --- The denoiser --- */
 
-/* Whether it has any of the names, in a file of its own or ComfyUI's. */
 static const AtlTensorInfo *
 find_weight (AtlBundle *bundle, const char *name)
 {
-  AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, "transformer", NULL);
-  g_autofree char *prefixed = g_strconcat ("model.diffusion_model.", name, NULL);
-  const AtlTensorInfo *info = cp != NULL ? atl_checkpoint_find (cp, name) : NULL;
-
-  return info != NULL || cp == NULL ? info : atl_checkpoint_find (cp, prefixed);
+  return atl_denoiser_find (atl_bundle_checkpoint (bundle, "transformer", NULL), name);
 }
 
 gboolean

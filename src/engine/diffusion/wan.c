@@ -24,20 +24,19 @@
 #include "base/json-bounded.h"
 #include "engine/diffusion/decode.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/t5-encode.h"
 #include "engine/diffusion/wan-private.h"
 #include "engine/tokenizers/prompt-clean.h"
 
 #define MAX_TEXT 512
 #define MAX_FRAMES 1025
+#define SIDE 480
+#define SIDE_22 704
 #define CHANNELS_22 48 /* of the latents of Wan 2.2's own autoencoder */
-
-static const char default_schedule[] =
-    "{\"prediction_type\": \"flow_prediction\", \"use_flow_sigmas\": true, \"flow_shift\": 5.0, "
-    "\"solver_order\": 2, \"solver_type\": \"bh2\", \"predict_x0\": true, "
-    "\"lower_order_final\": true}";
 
 static void
 wan_clear (AtlWan *self)
@@ -190,7 +189,7 @@ read_latent (AtlRun *run, AtlWan *self, GError **error)
   if (!atl_wan_statistics (vae, self->channels, &self->mean, &self->std, error))
     return FALSE;
   /* Two rows and columns of a latent make a token. */
-  atl_run_size (run, self->factor * 2, is_22 ? 704 : 480, &self->width, &self->height);
+  atl_run_size (run, self->factor * 2, is_22 ? SIDE_22 : SIDE, &self->width, &self->height);
   self->width /= self->factor;
   self->height /= self->factor;
   run->latent = (AtlLatent){ .factor = self->factor, .height = self->height, .width = self->width };
@@ -287,7 +286,7 @@ run_wan (AtlRun *run, GError **error)
         return FALSE;
     }
   atl_parts_release (run->parts, "text_encoder");
-  schedule = atl_run_schedule (run, "UniPCMultistepScheduler", default_schedule, NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL || !atl_run_set_steps (run, schedule, 30, NAN, error) ||
       !atl_wan_read_condition (run, &self, error))
     return FALSE;
@@ -305,13 +304,13 @@ run_wan (AtlRun *run, GError **error)
 /* --- The family --- */
 
 static void
-wan_traits (AtlBundle *bundle, AtlTraits *traits)
+wan_refine (AtlBundle *bundle, AtlTraits *traits)
 {
+  static const AtlKnob *const of_two_networks[] = { &atl_knob_faster, &atl_knob_method_of_attention,
+                                                    &atl_knob_shift, &atl_knob_guidance_2, NULL };
   AtlCheckpoint *vae = atl_bundle_checkpoint (bundle, "vae", NULL);
   gint64 channels = vae != NULL ? vae_channels (vae) : 0;
-  gboolean is_22 = channels == CHANNELS_22;
 
-  traits->abilities |= ATL_CAN_NEGATIVE | ATL_CAN_CLIP;
   if (atl_wan_takes_control (bundle))
     {
       traits->abilities |= ATL_CAN_REFERENCE;
@@ -319,12 +318,37 @@ wan_traits (AtlBundle *bundle, AtlTraits *traits)
     }
   else if (expands (bundle) || (vae != NULL && atl_wan_takes_condition (bundle, channels)))
     traits->abilities |= ATL_CAN_IMAGE;
-  traits->multiple = is_22 ? 32 : 16;
-  traits->side = is_22 ? 704 : 480;
-  traits->steps = 30;
-  traits->guidance = 5.0;
-  traits->frames = is_22 ? 121 : 81;
-  traits->fps = is_22 ? 24 : 16;
+  if (atl_bundle_has (bundle, "transformer_2"))
+    traits->knobs = of_two_networks;
+  if (channels != CHANNELS_22)
+    return;
+  traits->multiple = 32;
+  traits->side = SIDE_22;
+  traits->frames = 121;
+  traits->fps = 24;
+}
+
+/* Of 2.1's, by the width of its blocks and the channels that it reads. */
+static const AtlTeaFit *
+wan_tea_fit (const AtlStepNetwork *network)
+{
+  static const AtlTeaFit t2v_1_3b = {
+    { 2396.76752, -1311.10545, 201.331979, -8.29855975, 0.137887774 }, { 0.05, 0.065, 0.08 }
+  };
+  static const AtlTeaFit t2v_14b = { { -5784.54975374, 5449.50911966, -1811.16591783, 256.27178429,
+                                       -13.02252404 },
+                                     { 0.1, 0.14, 0.2 } };
+  static const AtlTeaFit i2v_14b = {
+    { -302.33167, 223.948934, -52.546397, 5.87348440, -0.201973289 }, { 0.13, 0.19, 0.26 }
+  };
+  const AtlTensorInfo *info = atl_denoiser_find (network->cp, "patch_embedding.weight");
+
+  if (info == NULL || info->n_dims != 5)
+    return NULL;
+  return info->dim[0] == 1536 && info->dim[1] == 16   ? &t2v_1_3b
+         : info->dim[0] == 5120 && info->dim[1] == 16 ? &t2v_14b
+         : info->dim[0] == 5120 && info->dim[1] == 36 ? &i2v_14b
+                                                      : NULL;
 }
 
 static gboolean
@@ -340,20 +364,17 @@ fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
 static gboolean
 fits_latent (AtlBundle *bundle, const AtlCheckpoint *cp)
 {
-  static const char *const patches[] = { "patch_embedding.weight",
-                                         "model.diffusion_model.patch_embedding.weight" };
   static const char *const outs[] = { "conv2.bias", "post_quant_conv.bias" };
-  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, "transformer", NULL);
+  const AtlTensorInfo *in = atl_denoiser_find (atl_bundle_checkpoint (bundle, "transformer", NULL),
+                                               "patch_embedding.weight");
 
-  for (gsize i = 0; denoiser != NULL && i < G_N_ELEMENTS (patches); i++)
-    for (gsize k = 0; k < G_N_ELEMENTS (outs); k++)
-      {
-        const AtlTensorInfo *in = atl_checkpoint_find (denoiser, patches[i]);
-        const AtlTensorInfo *out = atl_checkpoint_find (cp, outs[k]);
+  for (gsize k = 0; in != NULL && in->n_dims == 5 && k < G_N_ELEMENTS (outs); k++)
+    {
+      const AtlTensorInfo *out = atl_checkpoint_find (cp, outs[k]);
 
-        if (in != NULL && out != NULL && in->n_dims == 5 && out->n_dims == 1)
-          return (in->dim[1] == CHANNELS_22) == (out->dim[0] == CHANNELS_22);
-      }
+      if (out != NULL && out->n_dims == 1)
+        return (in->dim[1] == CHANNELS_22) == (out->dim[0] == CHANNELS_22);
+    }
   return TRUE;
 }
 
@@ -376,6 +397,13 @@ static const AtlPart wan_parts[] = {
   ATL_TINY_PART ("TAEHV", atl_is_taew, fits_preview),
 };
 
+static const AtlPublished wan_published[] = {
+  { "tokenizer", "google/umt5-xxl", "spiece.model", 4548313 },
+  { "text_encoder", "Comfy-Org/Wan_2.1_ComfyUI_repackaged",
+    "split_files/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors", 0 },
+  { "vae", "Comfy-Org/Wan_2.1_ComfyUI_repackaged", "split_files/vae/wan_2.1_vae.safetensors", 0 },
+};
+
 const AtlDiffusionFamily atl_family_wan = {
   .name = "wan",
   .words = "Wan",
@@ -384,6 +412,30 @@ const AtlDiffusionFamily atl_family_wan = {
   .component = "wan",
   .parts = wan_parts,
   .n_parts = G_N_ELEMENTS (wan_parts),
-  .traits = wan_traits,
+  .published = wan_published,
+  .n_published = G_N_ELEMENTS (wan_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_CLIP | ATL_CAN_GUIDANCE |
+                           ATL_CAN_LORA,
+              .multiple = 16,
+              .side = SIDE,
+              .steps = 30,
+              .guidance = 5,
+              .frames = 81,
+              .fps = 16,
+              .is_flow = TRUE,
+              .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_all,
+                                                 &atl_knob_shift, NULL } },
+  .refine = wan_refine,
+  .schedule = { .name = "UniPCMultistepScheduler",
+                .config = "{\"prediction_type\": \"flow_prediction\", \"use_flow_sigmas\": true, "
+                          "\"flow_shift\": 5.0, "
+                          "\"solver_order\": 2, \"solver_type\": \"bh2\", \"predict_x0\": true, "
+                          "\"lower_order_final\": true}" },
+  .first_timestep = 1000,
+  .tea_fit = wan_tea_fit,
+  .lora = { .bases = (const char *const[]){ "wan", NULL },
+            .marks = (const char *const[]){ "_cross_attn_", NULL },
+            .sampler = "Euler",
+            .shift = 5 },
   .run = run_wan,
 };

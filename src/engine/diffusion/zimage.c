@@ -21,16 +21,16 @@
 #include <string.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
+#include "engine/diffusion/published.h"
 #include "engine/diffusion/tokens.h"
 #include "engine/diffusion/zimage-edit.h"
 
 #define FACTOR 8
 #define CHANNELS 16
 #define MAX_TEXT 512
-
-static const char default_schedule[] = "{\"shift\": 3.0, \"use_dynamic_shifting\": false}";
 
 /* Pieces of a text, [T, dim] each: one, or with pictures two more than those. */
 typedef struct
@@ -204,14 +204,8 @@ predict (AtlRun *run,
 static gboolean
 is_omni (AtlBundle *bundle)
 {
-  static const char *const names[] = { "siglip_embedder.0.weight",
-                                       "model.diffusion_model.siglip_embedder.0.weight" };
-  const AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, "transformer", NULL);
-
-  for (gsize i = 0; cp != NULL && i < G_N_ELEMENTS (names); i++)
-    if (atl_checkpoint_find (cp, names[i]) != NULL)
-      return TRUE;
-  return FALSE;
+  return atl_denoiser_find (atl_bundle_checkpoint (bundle, "transformer", NULL),
+                            "siglip_embedder.0.weight") != NULL;
 }
 
 static gboolean
@@ -234,8 +228,7 @@ run_zimage (AtlRun *run, GError **error)
       !atl_zimage_references_read (run, &self.latent, &self.references, error) ||
       !encode_text (run, &self, error))
     return FALSE;
-  schedule =
-      atl_run_schedule (run, "FlowMatchEulerDiscreteScheduler", default_schedule, NULL, error);
+  schedule = atl_run_schedule (run, error);
   if (schedule == NULL || !atl_run_set_flow_steps (run, schedule, omni ? 50 : 8, NAN, error) ||
       (self.references.n == 0 && !atl_vae_encode_input (run, &self.latent, &clean, error)))
     return FALSE;
@@ -250,16 +243,17 @@ run_zimage (AtlRun *run, GError **error)
 /* --- The family --- */
 
 static void
-zimage_traits (AtlBundle *bundle, AtlTraits *traits)
+zimage_refine (AtlBundle *bundle, AtlTraits *traits)
 {
-  gboolean omni = is_omni (bundle);
-
-  traits->abilities |= ATL_CAN_NEGATIVE | (omni ? ATL_CAN_REFERENCE : ATL_CAN_IMAGE);
-  traits->max_references = omni ? ATL_ZIMAGE_MAX_PICTURES : 0;
-  traits->multiple = 2 * FACTOR;
-  traits->side = 1024;
-  traits->steps = omni ? 50 : 8;
-  traits->guidance = omni ? 5 : 0;
+  if (!is_omni (bundle))
+    {
+      traits->abilities |= ATL_CAN_IMAGE;
+      return;
+    }
+  traits->abilities |= ATL_CAN_REFERENCE;
+  traits->max_references = ATL_ZIMAGE_MAX_PICTURES;
+  traits->steps = 50;
+  traits->guidance = 5;
 }
 
 static gboolean
@@ -280,6 +274,14 @@ static const AtlPart zimage_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };
 
+static const AtlPublished zimage_published[] = {
+  { "tokenizer", "Qwen/Qwen3-4B", "tokenizer.json", 11422654 },
+  { "text_encoder", "Comfy-Org/z_image_turbo", "split_files/text_encoders/qwen_3_4b.safetensors",
+    0 },
+  ATL_PUBLISHED_FLUX_VAE ("vae"),
+  ATL_PUBLISHED_TAEF1 (ATL_TINY_ROLE),
+};
+
 const AtlDiffusionFamily atl_family_zimage = {
   .name = "zimage",
   .words = "Z-Image",
@@ -288,6 +290,22 @@ const AtlDiffusionFamily atl_family_zimage = {
   .component = "zimage",
   .parts = zimage_parts,
   .n_parts = G_N_ELEMENTS (zimage_parts),
-  .traits = zimage_traits,
+  .published = zimage_published,
+  .n_published = G_N_ELEMENTS (zimage_published),
+  .traits = { .abilities = ATL_CAN_PICTURE | ATL_CAN_NEGATIVE | ATL_CAN_GUIDANCE | ATL_CAN_LORA,
+              .multiple = 2 * FACTOR,
+              .side = 1024,
+              .steps = 8,
+              .guidance = 0,
+              .frames = 1,
+              .is_flow = TRUE,
+              .knobs = (const AtlKnob *const[]){ &atl_knob_faster, &atl_knob_method_of_parts,
+                                                 &atl_knob_shift, NULL } },
+  .refine = zimage_refine,
+  .schedule = { .name = "FlowMatchEulerDiscreteScheduler",
+                .config = "{\"shift\": 3.0, \"use_dynamic_shifting\": false}" },
+  .first_timestep = 1,
+  .lora = { .marks = (const char *const[]){ "layers_0_attention_to_", "layers_0_attention_qkv",
+                                            "layers_0_feed_forward_w", NULL } },
   .run = run_zimage,
 };

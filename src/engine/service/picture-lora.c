@@ -110,14 +110,6 @@ are_same (const AtlSlot *slot, const AtlLoraFile *files, guint n)
   return TRUE;
 }
 
-/* Where both are known. Chroma is made from Flux, and takes its LoRAs. */
-static gboolean
-fits (const AtlLoraFacts *facts, const AtlDiffusionFamily *family)
-{
-  return facts->family == NULL || facts->family == family ||
-         (g_str_equal (facts->family->name, "flux") && g_str_equal (family->name, "chroma"));
-}
-
 /* The steps' shift, which families set in their own ways: by itself, or as the logarithm that a
  * picture's size does not change then. */
 static void
@@ -127,7 +119,7 @@ set_shift (AtlSettings *settings, const AtlLoraFacts *facts)
 
   if (facts->shift <= 0 || atl_settings_has (settings, ATL_KNOB_SHIFT))
     return;
-  if (!g_str_equal (facts->family->name, "qwen-image"))
+  if (!facts->family->lora.is_shift_sized)
     {
       atl_settings_set_number (settings, ATL_KNOB_SHIFT, facts->shift);
       return;
@@ -174,7 +166,7 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
       if (lora->cp == NULL)
         return FALSE;
       atl_lora_read_facts (lora->cp, lora->name, family, &facts);
-      if (!fits (&facts, family))
+      if (!atl_lora_facts_suit (&facts, family))
         {
           /* Translators: %s is the name of a LoRA file, then two families of models. */
           g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
