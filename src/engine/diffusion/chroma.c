@@ -11,8 +11,10 @@
 #define G_LOG_DOMAIN "atl-diffusion"
 
 #include <glib/gi18n.h>
+#include <math.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/flux-tokens.h"
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
@@ -23,32 +25,8 @@
 #define CHANNELS 16
 #define MAX_TEXT 512
 
-typedef struct
-{
-  AtlArray *context, *mask; /* (owned) mask over text and picture */
-} Text;
-
-typedef struct
-{
-  AtlLatent latent;
-  double guidance;
-  Text positive, negative;
-  AtlArray *image_ids, *context_ids; /* (owned) */
-} Chroma;
-
-static void
-chroma_clear (Chroma *self)
-{
-  AtlArray **owned[] = { &self->positive.context, &self->positive.mask, &self->negative.context,
-                         &self->negative.mask,    &self->image_ids,     &self->context_ids };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
-    g_clear_pointer (owned[i], atl_array_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Chroma, chroma_clear)
-
 static gboolean
-encode (AtlRun *run, const Chroma *self, const char *text, Text *out, GError **error)
+encode (AtlRun *run, gint64 n_tokens, const char *text, AtlFluxText *out, GError **error)
 {
   static const AtlT5Encoder t5 = { "text_encoder", "tokenizer", MAX_TEXT, TRUE };
   gint64 n_valid, T;
@@ -57,92 +35,60 @@ encode (AtlRun *run, const Chroma *self, const char *text, Text *out, GError **e
   if (out->context == NULL)
     return FALSE;
   T = out->context->dim[1];
-  out->mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2,
-                             (gint64[]){ 1, T + self->image_ids->dim[0] });
+  out->mask = atl_array_new ("attention_mask", ATL_DTYPE_I32, 2, (gint64[]){ 1, T + n_tokens });
   for (gint64 i = 0; i < out->mask->dim[1]; i++)
     atl_array_i32 (out->mask)[i] = i <= n_valid || i >= T;
   return TRUE;
 }
 
-static AtlArray *
-forward (AtlRun *run,
-         const AtlArray *latent,
-         double timestep,
-         gconstpointer text,
-         gpointer user_data,
-         GError **error)
-{
-  const Chroma *self = user_data;
-  const Text *words = text;
-  g_autoptr (AtlRequest) request = atl_request_new ("forward");
-
-  atl_request_add (request, atl_array_copy (latent, "latent"));
-  atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
-  atl_request_add (request, atl_array_copy (words->context, "context"));
-  atl_request_add (request, atl_array_copy (words->mask, "attention_mask"));
-  atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
-  atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
-  return atl_run_output_of (run, "transformer", request, "output", error);
-}
-
 static gboolean
-predict (AtlRun *run,
-         const AtlArray *scaled,
-         double timestep,
-         guint call,
-         AtlArray *out,
-         gpointer user_data,
-         GError **error)
+encode_text (AtlRun *run, AtlFluxTokens *self, GError **error)
 {
-  const Chroma *self = user_data;
+  gint64 n = self->image_ids->dim[0];
 
-  return atl_run_guided (run, forward, scaled, timestep, &self->positive,
-                         self->negative.context != NULL ? &self->negative : NULL, self->guidance,
-                         out, NULL, user_data, error);
+  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
+  if (!encode (run, n, atl_settings_string (run->settings, "prompt", ""), &self->positive, error) ||
+      (self->cfg_scale > 1 &&
+       !encode (run, n, atl_settings_string (run->settings, "negative_prompt", ""), &self->negative,
+                error)))
+    return FALSE;
+  atl_run_trace (run, "context", self->positive.context);
+  atl_parts_release (run->parts, "text_encoder");
+  self->context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
+                                     (gint64[]){ self->positive.context->dim[1], 3 });
+  return TRUE;
 }
 
 static gboolean
 run_chroma (AtlRun *run, GError **error)
 {
-  g_auto (Chroma) self = { .guidance = atl_settings_number (run->settings, "guidance", 5),
-                           .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
+  AtlLatent size = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 };
+  g_auto (AtlFluxTokens)
+      tokens = { .guidance = NAN, .cfg_scale = atl_settings_number (run->settings, "guidance", 5) };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
   g_autoptr (AtlArray) clean = NULL;
-  g_autoptr (AtlArray) begin = NULL;
-  AtlArray *x;
-  guint first;
 
-  if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error))
+  if (!atl_latent_init (&size, run, 2 * FACTOR, 1024, error))
     return FALSE;
-  self.image_ids = atl_grid_ids ("image_ids", 3, 0, self.latent.height / 2, self.latent.width / 2);
-  atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
-  if (!encode (run, &self, atl_settings_string (run->settings, "prompt", ""), &self.positive,
-               error) ||
-      (self.guidance > 1 &&
-       !encode (run, &self, atl_settings_string (run->settings, "negative_prompt", ""),
-                &self.negative, error)))
+  tokens.image_ids = atl_grid_ids ("image_ids", 3, 0, size.height / 2, size.width / 2);
+  if (!encode_text (run, &tokens, error))
     return FALSE;
-  atl_run_trace (run, "context", self.positive.context);
-  atl_parts_release (run->parts, "text_encoder");
-  self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
-                                    (gint64[]){ self.positive.context->dim[1], 3 });
   schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
-      !atl_run_set_flow_steps (
-          run, schedule, 35, atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error) ||
-      !atl_vae_encode_input (run, &self.latent, &clean, error))
+      !atl_run_set_flow_steps (run, schedule, 35,
+                               atl_schedule_mu (schedule, (double) tokens.image_ids->dim[0]),
+                               error) ||
+      !atl_vae_encode_input (run, &size, &clean, error))
     return FALSE;
-  begin = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
-  if (begin == NULL)
-    return FALSE;
-  atl_parts_release (run->parts, "vae");
-  x = atl_run_sample (run, schedule, first, atl_latent_pack (begin, "latent"), "transformer",
-                      predict, NULL, &self, error);
-  if (x == NULL)
-    return FALSE;
-  latent = atl_latent_unpack (x, self.latent.height, self.latent.width);
-  return atl_vae_decode (run, latent, &self.latent, error);
+  latent = atl_flow_draw (run, schedule,
+                          &(AtlFlowWalk){ .latent = &size,
+                                          .channels = CHANNELS,
+                                          .clean = clean,
+                                          .is_packed = TRUE,
+                                          .predict = atl_flux_tokens_predict },
+                          &tokens, error);
+  return latent != NULL && atl_vae_decode (run, latent, &size, error);
 }
 
 /* --- The family --- */

@@ -23,6 +23,7 @@
 #include "base/json-bounded.h"
 #include "engine/diffusion/clip-encode.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/flux-tokens.h"
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
@@ -36,28 +37,14 @@
 
 typedef struct
 {
-  AtlArray *context, *pooled; /* (owned) */
-} Text;
-
-typedef struct
-{
   AtlLatent latent;
-  double guidance, true_cfg;
-  Text positive, negative;
-  AtlArray *extra;     /* (owned, nullable) Fill: channels behind the latent's, [1, tokens, 320] */
-  AtlArray *reference; /* (owned, nullable) Kontext: tokens behind the latent's */
-  AtlArray *image_ids, *context_ids; /* (owned) */
+  AtlFluxTokens tokens;
 } Flux;
 
 static void
 flux_clear (Flux *self)
 {
-  AtlArray **owned[] = { &self->positive.context, &self->positive.pooled, &self->negative.context,
-                         &self->negative.pooled,  &self->extra,           &self->reference,
-                         &self->image_ids,        &self->context_ids };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
-    g_clear_pointer (owned[i], atl_array_free);
+  atl_flux_tokens_clear (&self->tokens);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Flux, flux_clear)
 
@@ -98,7 +85,7 @@ kind_of (AtlBundle *bundle, const char *pipeline)
 /* --- Text --- */
 
 static gboolean
-encode (AtlRun *run, const char *text, const char *text_2, Text *out, GError **error)
+encode (AtlRun *run, const char *text, const char *text_2, AtlFluxText *out, GError **error)
 {
   static const AtlClipEncoder clip = { "text_encoder", "tokenizer", -1, TRUE };
   static const AtlT5Encoder t5 = { "text_encoder_2", "tokenizer_2", MAX_TEXT, FALSE };
@@ -118,7 +105,7 @@ encode (AtlRun *run, const char *text, const char *text_2, Text *out, GError **e
 }
 
 static gboolean
-encode_text (AtlRun *run, Flux *self, GError **error)
+encode_text (AtlRun *run, AtlFluxTokens *self, GError **error)
 {
   const char *prompt = atl_settings_string (run->settings, "prompt", "");
   const char *negative = atl_settings_string (run->settings, "negative_prompt", NULL);
@@ -127,7 +114,7 @@ encode_text (AtlRun *run, Flux *self, GError **error)
   if (!encode (run, prompt, atl_settings_string (run->settings, "prompt_2", prompt),
                &self->positive, error))
     return FALSE;
-  if (self->true_cfg > 1 && negative != NULL &&
+  if (self->cfg_scale > 1 && negative != NULL &&
       !encode (run, negative, atl_settings_string (run->settings, "negative_prompt_2", negative),
                &self->negative, error))
     return FALSE;
@@ -180,7 +167,7 @@ read_fill (AtlRun *run, Flux *self, GError **error)
     return FALSE;
   tokens = atl_latent_pack (latent, "masked");
   cells = pack_mask (mask, self->latent.height, self->latent.width);
-  self->extra = atl_array_join ("extra", 2, 2, (const AtlArray *const[]){ tokens, cells });
+  self->tokens.extra = atl_array_join ("extra", 2, 2, (const AtlArray *const[]){ tokens, cells });
   return TRUE;
 }
 
@@ -192,8 +179,6 @@ read_reference (AtlRun *run, Flux *self, GError **error)
   gint64 H = input->n_dims == 4 ? input->dim[2] : 0, W = input->n_dims == 4 ? input->dim[3] : 0;
   g_autoptr (AtlArray) picture = NULL;
   g_autoptr (AtlArray) latent = NULL;
-  g_autoptr (AtlArray) ids = NULL;
-  g_autoptr (AtlArray) own = g_steal_pointer (&self->image_ids);
 
   if (H < 2 * FACTOR || W < 2 * FACTOR || H % (2 * FACTOR) != 0 || W % (2 * FACTOR) != 0)
     {
@@ -206,83 +191,38 @@ read_reference (AtlRun *run, Flux *self, GError **error)
   latent = picture != NULL ? atl_vae_encode (run, picture, &self->latent, error) : NULL;
   if (latent == NULL)
     return FALSE;
-  self->reference = atl_latent_pack (latent, "reference");
-  ids = atl_grid_ids ("ids", 3, 1, H / FACTOR / 2, W / FACTOR / 2);
-  self->image_ids = atl_array_join ("image_ids", 0, 2, (const AtlArray *const[]){ own, ids });
+  atl_flux_tokens_add_reference (&self->tokens, atl_latent_pack (latent, "reference"),
+                                 atl_grid_ids ("image_ids", 3, 1, H / FACTOR / 2, W / FACTOR / 2));
   return TRUE;
 }
 
-/* --- Sampling --- */
-
-static AtlArray *
-forward (AtlRun *run,
-         const AtlArray *latent,
-         double timestep,
-         gconstpointer text,
-         gpointer user_data,
-         GError **error)
-{
-  const Flux *self = user_data;
-  const Text *words = text;
-  g_autoptr (AtlRequest) request = atl_request_new ("forward");
-
-  atl_request_add (request, atl_array_copy (latent, "latent"));
-  atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
-  atl_request_add (request, atl_array_number ("guidance", self->guidance));
-  atl_request_add (request, atl_array_copy (words->context, "context"));
-  atl_request_add (request, atl_array_copy (words->pooled, "pooled"));
-  atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
-  atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
-  return atl_run_output_of (run, "transformer", request, "output", error);
-}
-
-static gboolean
-predict (AtlRun *run,
-         const AtlArray *scaled,
-         double timestep,
-         guint call,
-         AtlArray *out,
-         gpointer user_data,
-         GError **error)
-{
-  const Flux *self = user_data;
-  g_autoptr (AtlArray) joined = NULL;
-  const AtlArray *latent = scaled;
-
-  if (self->extra != NULL || self->reference != NULL)
-    latent = joined = atl_array_join (
-        "latent", self->extra != NULL ? 2 : 1, 2,
-        (const AtlArray *const[]){ scaled, self->extra != NULL ? self->extra : self->reference });
-  /* A reference's tokens come last in what the network says. */
-  return atl_run_guided (run, forward, latent, timestep, &self->positive,
-                         self->negative.context != NULL ? &self->negative : NULL, self->true_cfg,
-                         out, NULL, user_data, error);
-}
+/* --- The pipeline --- */
 
 static gboolean
 run_flux (AtlRun *run, GError **error)
 {
-  g_auto (Flux) self = { .guidance = atl_settings_number (run->settings, "guidance", 3.5),
-                         .true_cfg = atl_settings_number (run->settings, "true_cfg_scale", 1),
-                         .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
+  g_auto (Flux) self = {
+    .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 },
+    .tokens = { .guidance = atl_settings_number (run->settings, "guidance", 3.5),
+                .cfg_scale = atl_settings_number (run->settings, "true_cfg_scale", 1) }
+  };
+  AtlFluxTokens *tokens = &self.tokens;
   Kind kind = kind_of (run->bundle, run->pipeline);
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) latent = NULL;
   g_autoptr (AtlArray) clean = NULL;
-  g_autoptr (AtlArray) begin = NULL;
-  AtlArray *x;
-  guint first;
 
   if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
-      !encode_text (run, &self, error))
+      !encode_text (run, tokens, error))
     return FALSE;
-  self.image_ids = atl_grid_ids ("image_ids", 3, 0, self.latent.height / 2, self.latent.width / 2);
-  self.context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
-                                    (gint64[]){ self.positive.context->dim[1], 3 });
+  tokens->image_ids =
+      atl_grid_ids ("image_ids", 3, 0, self.latent.height / 2, self.latent.width / 2);
+  tokens->context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2,
+                                       (gint64[]){ tokens->positive.context->dim[1], 3 });
   schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
-      !atl_run_set_flow_steps (run, schedule, 28,
-                               atl_schedule_mu (schedule, (double) self.image_ids->dim[0]), error))
+      !atl_run_set_flow_steps (
+          run, schedule, 28, atl_schedule_mu (schedule, (double) tokens->image_ids->dim[0]), error))
     return FALSE;
   if (kind == FILLS && !read_fill (run, &self, error))
     return FALSE;
@@ -290,19 +230,17 @@ run_flux (AtlRun *run, GError **error)
       atl_run_input (run, "image_1") != NULL)
     if (!read_reference (run, &self, error))
       return FALSE;
-  if (self.extra == NULL && self.reference == NULL &&
+  if (tokens->extra == NULL && tokens->references == NULL &&
       !atl_vae_encode_input (run, &self.latent, &clean, error))
     return FALSE;
-  begin = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
-  if (begin == NULL)
-    return FALSE;
-  atl_parts_release (run->parts, "vae");
-  x = atl_run_sample (run, schedule, first, atl_latent_pack (begin, "latent"), "transformer",
-                      predict, NULL, &self, error);
-  if (x == NULL)
-    return FALSE;
-  latent = atl_latent_unpack (x, self.latent.height, self.latent.width);
-  return atl_vae_decode (run, latent, &self.latent, error);
+  latent = atl_flow_draw (run, schedule,
+                          &(AtlFlowWalk){ .latent = &self.latent,
+                                          .channels = CHANNELS,
+                                          .clean = clean,
+                                          .is_packed = TRUE,
+                                          .predict = atl_flux_tokens_predict },
+                          tokens, error);
+  return latent != NULL && atl_vae_decode (run, latent, &self.latent, error);
 }
 
 /* --- The family --- */

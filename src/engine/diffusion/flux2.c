@@ -22,6 +22,7 @@
 
 #include "base/json-bounded.h"
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/flux-tokens.h"
 #include "engine/diffusion/knobs.h"
 #include "engine/diffusion/latents.h"
 #include "engine/diffusion/part-checks.h"
@@ -46,21 +47,14 @@ typedef struct
 {
   gboolean is_klein;
   gint64 rows, columns; /* of tokens */
-  double guidance;
   float mean[CHANNELS], std[CHANNELS];
-  AtlArray *positive, *negative;     /* (owned) [1, T, 3 dim]; negative nullable */
-  AtlArray *references;              /* (owned, nullable) tokens behind the latent's */
-  AtlArray *image_ids, *context_ids; /* (owned) */
+  AtlFluxTokens tokens;
 } Flux2;
 
 static void
 flux2_clear (Flux2 *self)
 {
-  AtlArray **owned[] = { &self->positive, &self->negative, &self->references, &self->image_ids,
-                         &self->context_ids };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (owned); i++)
-    g_clear_pointer (owned[i], atl_array_free);
+  atl_flux_tokens_clear (&self->tokens);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Flux2, flux2_clear)
 
@@ -152,23 +146,27 @@ encode (AtlRun *run, const Flux2 *self, const char *prompt, GError **error)
 static gboolean
 encode_text (AtlRun *run, Flux2 *self, gboolean twice, GError **error)
 {
+  AtlFluxTokens *tokens = &self->tokens;
+  gint64 T;
+
   atl_run_progress (run, _ ("Reading the prompt"), 0, 0);
-  self->positive = encode (run, self, atl_settings_string (run->settings, "prompt", ""), error);
-  if (self->positive == NULL)
+  tokens->positive.context =
+      encode (run, self, atl_settings_string (run->settings, "prompt", ""), error);
+  if (tokens->positive.context == NULL)
     return FALSE;
   if (twice)
     {
-      self->negative =
+      tokens->negative.context =
           encode (run, self, atl_settings_string (run->settings, "negative_prompt", ""), error);
-      if (self->negative == NULL)
+      if (tokens->negative.context == NULL)
         return FALSE;
     }
-  atl_run_trace (run, "context", self->positive);
+  atl_run_trace (run, "context", tokens->positive.context);
   atl_parts_release (run->parts, "text_encoder");
-  self->context_ids =
-      atl_array_new ("context_ids", ATL_DTYPE_F32, 2, (gint64[]){ self->positive->dim[1], 4 });
-  for (gint64 i = 0; i < self->positive->dim[1]; i++)
-    atl_array_f32 (self->context_ids)[4 * i + 3] = (float) i;
+  T = tokens->positive.context->dim[1];
+  tokens->context_ids = atl_array_new ("context_ids", ATL_DTYPE_F32, 2, (gint64[]){ T, 4 });
+  for (gint64 i = 0; i < T; i++)
+    atl_array_f32 (tokens->context_ids)[4 * i + 3] = (float) i;
   return TRUE;
 }
 
@@ -270,21 +268,15 @@ read_references (AtlRun *run, Flux2 *self, GError **error)
       g_autoptr (AtlArray) picture = crop (given, error);
       g_autoptr (AtlArray) latent =
           picture != NULL ? atl_vae_encode (run, picture, &plain, error) : NULL;
-      g_autoptr (AtlArray) tokens = NULL;
-      g_autoptr (AtlArray) ids = NULL;
-      g_autoptr (AtlArray) old = g_steal_pointer (&self->references);
-      g_autoptr (AtlArray) old_ids = g_steal_pointer (&self->image_ids);
+      AtlArray *tokens;
 
       if (latent == NULL)
         return FALSE;
       tokens = atl_latent_pack (latent, "references");
       normalise (self, tokens, FALSE);
-      ids = atl_grid_ids ("image_ids", 4, 10 + 10 * n, latent->dim[2] / 2, latent->dim[3] / 2);
-      self->references = old == NULL ? g_steal_pointer (&tokens)
-                                     : atl_array_join ("references", 1, 2,
-                                                       (const AtlArray *const[]){ old, tokens });
-      self->image_ids =
-          atl_array_join ("image_ids", 0, 2, (const AtlArray *const[]){ old_ids, ids });
+      atl_flux_tokens_add_reference (
+          &self->tokens, tokens,
+          atl_grid_ids ("image_ids", 4, 10 + 10 * n, latent->dim[2] / 2, latent->dim[3] / 2));
     }
   return TRUE;
 }
@@ -307,48 +299,7 @@ begin (AtlRun *run, const Flux2 *self, GError **error)
   return x;
 }
 
-/* --- Sampling --- */
-
-static AtlArray *
-forward (AtlRun *run,
-         const AtlArray *latent,
-         double timestep,
-         gconstpointer text,
-         gpointer user_data,
-         GError **error)
-{
-  const Flux2 *self = user_data;
-  g_autoptr (AtlRequest) request = atl_request_new ("forward");
-
-  atl_request_add (request, atl_array_copy (latent, "latent"));
-  atl_request_add (request, atl_array_number ("timestep", timestep / 1000));
-  atl_request_add (request, atl_array_number ("guidance", self->guidance));
-  atl_request_add (request, atl_array_copy (text, "context"));
-  atl_request_add (request, atl_array_copy (self->image_ids, "image_ids"));
-  atl_request_add (request, atl_array_copy (self->context_ids, "context_ids"));
-  return atl_run_output_of (run, "transformer", request, "output", error);
-}
-
-static gboolean
-predict (AtlRun *run,
-         const AtlArray *scaled,
-         double timestep,
-         guint call,
-         AtlArray *out,
-         gpointer user_data,
-         GError **error)
-{
-  const Flux2 *self = user_data;
-  g_autoptr (AtlArray) joined = NULL;
-  const AtlArray *latent = scaled;
-
-  if (self->references != NULL)
-    latent = joined =
-        atl_array_join ("latent", 1, 2, (const AtlArray *const[]){ scaled, self->references });
-  /* The references' tokens come last in what the network says. */
-  return atl_run_guided (run, forward, latent, timestep, self->positive, self->negative,
-                         self->guidance, out, NULL, user_data, error);
-}
+/* --- The pipeline --- */
 
 /* The authors' fit of mu to tokens and steps. */
 static double
@@ -363,8 +314,9 @@ shift_of (double tokens, double steps)
 static gboolean
 run_flux2 (AtlRun *run, GError **error)
 {
-  g_auto (Flux2) self = { .guidance = atl_settings_number (run->settings, "guidance", 4),
-                          .is_klein = is_klein (run->bundle) };
+  double guidance = atl_settings_number (run->settings, "guidance", 4);
+  g_auto (Flux2) self = { .is_klein = is_klein (run->bundle),
+                          .tokens = { .guidance = guidance, .cfg_scale = guidance } };
   gboolean fast = self.is_klein && atl_settings_number (run->settings, "is_distilled",
                                                         is_distilled (run->bundle)) != 0;
   guint fallback = fast ? 4 : 50;
@@ -389,21 +341,22 @@ run_flux2 (AtlRun *run, GError **error)
   run->latent.height = 2 * self.rows;
   run->latent.width = 2 * self.columns;
   if (!read_statistics (run, &self, error) ||
-      !encode_text (run, &self, self.is_klein && !fast && self.guidance > 1, error))
+      !encode_text (run, &self, self.is_klein && !fast && guidance > 1, error))
     return FALSE;
   schedule = atl_run_schedule (run, error);
   if (schedule == NULL ||
       !atl_run_set_flow_steps (run, schedule, fallback,
                                shift_of ((double) (self.rows * self.columns), steps), error))
     return FALSE;
-  self.image_ids = atl_grid_ids ("image_ids", 4, 0, self.rows, self.columns);
+  self.tokens.image_ids = atl_grid_ids ("image_ids", 4, 0, self.rows, self.columns);
   if (!read_references (run, &self, error))
     return FALSE;
   atl_parts_release (run->parts, "vae");
   x = begin (run, &self, error);
   if (x == NULL)
     return FALSE;
-  x = atl_run_sample (run, schedule, 0, x, "transformer", predict, NULL, &self, error);
+  x = atl_run_sample (run, schedule, 0, x, "transformer", atl_flux_tokens_predict, NULL,
+                      &self.tokens, error);
   if (x == NULL)
     return FALSE;
   tokens = atl_array_copy (x, "tokens");

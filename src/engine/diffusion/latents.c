@@ -301,6 +301,33 @@ atl_flow_start (AtlRun *run,
 }
 
 AtlArray *
+atl_flow_draw (
+    AtlRun *run, AtlSchedule *schedule, const AtlFlowWalk *walk, gpointer user_data, GError **error)
+{
+  const AtlLatent *latent = walk->latent;
+  AtlArray *x;
+  guint first;
+
+  x = atl_flow_start (run, schedule, walk->channels, latent, walk->clean, &first, walk->noise,
+                      error);
+  if (x == NULL)
+    return NULL;
+  atl_parts_release (run->parts, "vae");
+  if (walk->is_packed)
+    {
+      g_autoptr (AtlArray) begin = x;
+
+      x = atl_latent_pack (begin, "latent");
+    }
+  x = atl_run_sample (run, schedule, first, x, "transformer", walk->predict, walk->after, user_data,
+                      error);
+  if (x == NULL)
+    return NULL;
+  return walk->is_packed ? atl_latent_unpack (x, latent->height, latent->width)
+                         : atl_array_copy (x, "latent");
+}
+
+AtlArray *
 atl_mask_shrink (const AtlArray *mask, gint64 height, gint64 width)
 {
   AtlArray *small = atl_array_new ("mask", ATL_DTYPE_F32, 4, (gint64[]){ 1, 1, height, width });

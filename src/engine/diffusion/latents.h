@@ -47,6 +47,24 @@ AtlArray *atl_flow_start (AtlRun *run,
                           guint *first,
                           AtlArray **noise,
                           GError **error);
+typedef struct
+{
+  const AtlLatent *latent;
+  gint64 channels;
+  const AtlArray *clean; /* (nullable) what to begin with instead of noise alone */
+  AtlArray **noise;      /* (nullable) as above */
+  gboolean is_packed;    /* the denoiser works on tokens (atl_latent_pack()) */
+  AtlPredictFunc predict;
+  AtlStepFunc after; /* (nullable) */
+} AtlFlowWalk;
+
+/* The whole of flow matching, from atl_flow_start() through the denoiser "transformer" to the
+ * drawn latent [1, channels, height, width], the caller's. The autoencoder is released before. */
+AtlArray *atl_flow_draw (AtlRun *run,
+                         AtlSchedule *schedule,
+                         const AtlFlowWalk *walk,
+                         gpointer user_data,
+                         GError **error);
 /* A mask [1, 1, H, W] at a latent's size, by nearest: 1 where it is at least one half. The
  * caller's.
  */

@@ -233,10 +233,10 @@ keep_outside (AtlRun *run, AtlSchedule *schedule, guint call, AtlArray *x, gpoin
 }
 
 static gboolean
-decode (AtlRun *run, const Qwen *self, const AtlArray *x, GError **error)
+decode (AtlRun *run, const Qwen *self, AtlArray *latent /* taken */, GError **error)
 {
   gint64 h = self->latent.height, w = self->latent.width;
-  AtlArray *latent = atl_latent_unpack (x, h, w), *image;
+  AtlArray *image;
 
   atl_latent_restore (latent, self->mean, self->std);
   latent->n_dims = 5;
@@ -297,9 +297,7 @@ run_qwen (AtlRun *run, GError **error)
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
   guint kind = kind_of (run->bundle, run->pipeline);
   g_autoptr (AtlSchedule) schedule = NULL;
-  g_autoptr (AtlArray) begin = NULL;
-  AtlArray *x;
-  guint first;
+  AtlArray *latent;
 
   if (vae == NULL || !atl_wan_statistics (vae, CHANNELS, &self.mean, &self.std, error) ||
       !atl_latent_init (&self.latent, run, 2 * FACTOR, kind == DRAWS ? SIDE : EDIT_SIDE, error))
@@ -323,13 +321,16 @@ run_qwen (AtlRun *run, GError **error)
           error) ||
       !read_picture (run, &self, error))
     return FALSE;
-  begin = atl_flow_start (run, schedule, CHANNELS, &self.latent, self.clean, &first, &self.noise,
-                          error);
-  if (begin == NULL)
-    return FALSE;
-  x = atl_run_sample (run, schedule, first, atl_latent_pack (begin, "latent"), "transformer",
-                      predict, self.mask != NULL ? keep_outside : NULL, &self, error);
-  return x != NULL && decode (run, &self, x, error);
+  latent = atl_flow_draw (run, schedule,
+                          &(AtlFlowWalk){ .latent = &self.latent,
+                                          .channels = CHANNELS,
+                                          .clean = self.clean,
+                                          .noise = &self.noise,
+                                          .is_packed = TRUE,
+                                          .predict = predict,
+                                          .after = self.mask != NULL ? keep_outside : NULL },
+                          &self, error);
+  return latent != NULL && decode (run, &self, latent, error);
 }
 
 /* --- The family --- */

@@ -264,8 +264,7 @@ run_sd3 (AtlRun *run, GError **error)
                         .latent = { .factor = FACTOR, .scaling = 1.5305, .shift = 0.0609 } };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) clean = NULL;
-  AtlArray *x;
-  guint first;
+  g_autoptr (AtlArray) latent = NULL;
   double mu;
 
   self.is_guided = self.guidance > 1;
@@ -284,12 +283,12 @@ run_sd3 (AtlRun *run, GError **error)
       !atl_vae_encode_input (run, &self.latent, &clean, error))
     return FALSE;
   self.n_calls = atl_schedule_n_calls (schedule);
-  x = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
-  if (x == NULL)
-    return FALSE;
-  atl_parts_release (run->parts, "vae");
-  x = atl_run_sample (run, schedule, first, x, PART_DENOISER, predict, NULL, &self, error);
-  return x != NULL && atl_vae_decode (run, x, &self.latent, error);
+  latent = atl_flow_draw (
+      run, schedule,
+      &(AtlFlowWalk){
+          .latent = &self.latent, .channels = CHANNELS, .clean = clean, .predict = predict },
+      &self, error);
+  return latent != NULL && atl_vae_decode (run, latent, &self.latent, error);
 }
 
 /* --- The family --- */

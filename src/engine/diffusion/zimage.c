@@ -220,8 +220,7 @@ run_zimage (AtlRun *run, GError **error)
   };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) clean = NULL;
-  AtlArray *x;
-  guint first;
+  g_autoptr (AtlArray) latent = NULL;
 
   self.references.n = omni ? atl_zimage_references_count (run) : 0;
   if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
@@ -232,12 +231,12 @@ run_zimage (AtlRun *run, GError **error)
   if (schedule == NULL || !atl_run_set_flow_steps (run, schedule, omni ? 50 : 8, NAN, error) ||
       (self.references.n == 0 && !atl_vae_encode_input (run, &self.latent, &clean, error)))
     return FALSE;
-  x = atl_flow_start (run, schedule, CHANNELS, &self.latent, clean, &first, NULL, error);
-  if (x == NULL)
-    return FALSE;
-  atl_parts_release (run->parts, "vae");
-  x = atl_run_sample (run, schedule, first, x, "transformer", predict, NULL, &self, error);
-  return x != NULL && atl_vae_decode (run, x, &self.latent, error);
+  latent = atl_flow_draw (
+      run, schedule,
+      &(AtlFlowWalk){
+          .latent = &self.latent, .channels = CHANNELS, .clean = clean, .predict = predict },
+      &self, error);
+  return latent != NULL && atl_vae_decode (run, latent, &self.latent, error);
 }
 
 /* --- The family --- */
