@@ -77,6 +77,7 @@ atl_flux_blocks_config (AtlFluxBlocks *self, const AtlCheckpoint *cp, GError **e
       return FALSE;
     }
   self->head_dim = (gint64) head_dim;
+  self->theta = 10000;
   self->n_axes = G_N_ELEMENTS (published);
   memcpy (self->axis, published, sizeof published);
   return atl_denoiser_axes (cp, "axes_dims_rope", 1, ATL_FLUX_MAX_AXES, self->head_dim, self->axis,
@@ -117,9 +118,9 @@ atl_flux_blocks_rope (const AtlFluxBlocks *self,
   gint64 T = context_ids->dim[0], n = image_ids->dim[0];
   AtlArray *rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T + n, self->head_dim });
 
-  atl_rope_axes (self->axis, self->n_axes, 10000.0, atl_array_f32 (context_ids), T,
+  atl_rope_axes (self->axis, self->n_axes, self->theta, atl_array_f32 (context_ids), T,
                  atl_array_f32 (rope));
-  atl_rope_axes (self->axis, self->n_axes, 10000.0, atl_array_f32 (image_ids), n,
+  atl_rope_axes (self->axis, self->n_axes, self->theta, atl_array_f32 (image_ids), n,
                  atl_array_f32 (rope) + T * self->head_dim);
   return rope;
 }
@@ -129,7 +130,8 @@ atl_flux_blocks_rope (const AtlFluxBlocks *self,
 static AtlTensor *
 feed_forward (AtlFluxPass *p, const AtlFluxStream *t, AtlTensor *x)
 {
-  x = atl_apply_act (p->g, x, &t->mlp1, ATL_ACT_GELU_TANH);
+  x = p->blocks->is_gated ? atl_apply_gated (p->g, x, &t->mlp_gate, &t->mlp1, ATL_ACT_SILU)
+                          : atl_apply_act (p->g, x, &t->mlp1, ATL_ACT_GELU_TANH);
   return atl_apply (p->g, x, &t->mlp2);
 }
 
@@ -182,6 +184,16 @@ atl_flux_double (AtlFluxPass *p,
   *image = x[1];
 }
 
+/* x [B, T, 2 F] -> SiLU(its first half) * its second. */
+static AtlTensor *
+gate_halves (AtlGraph *g, AtlTensor *x)
+{
+  gint64 F = x->dim[2] / 2;
+  AtlTensor *gate = atl_act (g, ATL_ACT_SILU, atl_contiguous (g, atl_slice (g, x, 2, 0, F)));
+
+  return atl_mul (g, gate, atl_contiguous (g, atl_slice (g, x, 2, F, F)));
+}
+
 /* Of the joined streams. */
 static AtlTensor *
 run_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
@@ -196,7 +208,8 @@ run_single (AtlFluxPass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
       atl_qkv (g, &t->qkv, n, p->blocks->n_heads, qkv);
       y = atl_stage_keep (p->stage, g, atl_qkv_attend (g, qkv, p->rope), "single", i);
     }
-  mlp = atl_apply_act (g, n, &t->mlp1, ATL_ACT_GELU_TANH);
+  mlp = p->blocks->is_gated ? gate_halves (g, atl_apply (g, n, &t->mlp1))
+                            : atl_apply_act (g, n, &t->mlp1, ATL_ACT_GELU_TANH);
   n = atl_concat (g, 2, 2, (AtlTensor *[]){ y, mlp });
   return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
 }

@@ -1,7 +1,9 @@
-/* The blocks of Flux.1's transformer, which Chroma shares (diffusers 0.42.1 FluxTransformerBlock
- * and FluxSingleTransformerBlock): picture and text as two streams with one attention, then as one.
+/* The blocks of Flux.1's transformer, which Chroma, Flux.2 and Qwen-Image share (diffusers 0.42.1
+ * FluxTransformerBlock and FluxSingleTransformerBlock): picture and text as two streams with one
+ * attention, then as one.
  *
- * Shift, scale and gate come from outside: from the timestep in Flux, from a table in Chroma.
+ * Shift, scale and gate come from outside: from the timestep, or from a table in Chroma. Feed-
+ * forward: Linear(GELU_tanh(Linear(x))), in Flux.2 Linear(SiLU(a) * b) with [a, b] = Linear(x).
  *
  *   AtlFluxPass p = { .blocks = &m->blocks, .g = g, .stage = stage, .inputs = inputs };
  *   x = atl_flux_run (&p, modulate, m);
@@ -23,9 +25,10 @@ G_BEGIN_DECLS
 /* What picture and text have each in a double block; a single block uses some of it. */
 typedef struct
 {
-  AtlAffine mod; /* of Flux */
+  AtlAffine mod; /* of Flux.1 and Qwen-Image */
   AtlQkv qkv;
   AtlAffine out, mlp1, mlp2;
+  AtlAffine mlp_gate; /* of gated double blocks: a, mlp1 being b; in single blocks mlp1 is both */
 } AtlFluxStream;
 
 typedef struct
@@ -33,6 +36,8 @@ typedef struct
   gint64 dim, head_dim, n_heads;
   guint n_axes;
   gint64 axis[ATL_FLUX_MAX_AXES]; /* of the rotation */
+  double theta;
+  gboolean is_gated; /* the feed-forward */
   guint n_double, n_single;
   AtlFluxStream image[ATL_FLUX_MAX_BLOCKS], text[ATL_FLUX_MAX_BLOCKS], single[ATL_FLUX_MAX_BLOCKS];
   AtlAffine x_embedder, context_embedder, proj_out;

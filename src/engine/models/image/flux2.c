@@ -22,40 +22,22 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/names.h"
 #include "engine/models/blocks/resnet.h"
-#include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
-#include "engine/models/blocks/stages.h"
 #include "engine/models/blocks/timestep.h"
 #include "engine/models/classes.h"
+#include "engine/models/image/flux-blocks.h"
 
-#define MAX_BLOCKS 128
 #define N_AXES 4
 
 typedef struct
 {
-  AtlQkv qkv;
-  AtlAffine out, gate, up, down;
-} Stream;
-
-typedef struct
-{
-  AtlQkv qkv;
-  AtlAffine mlp, out; /* mlp: a and b */
-} Single;
-
-typedef struct
-{
   AtlNetwork net;
-  gint64 dim, head_dim, n_heads, axis[N_AXES];
-  double theta;
-  guint n_double, n_single;
-  Stream streams[2][MAX_BLOCKS]; /* text, picture */
-  Single single[MAX_BLOCKS];
+  AtlFluxBlocks blocks;
   AtlEmbedder time, guidance; /* guidance: nullable */
-  AtlAffine x_embedder, context_embedder, mod[2], mod_single, norm_out, proj_out;
+  AtlAffine mod[3];           /* by AtlFluxKind, of all blocks */
+  AtlAffine norm_out;
   gboolean shift_first; /* of norm_out */
 } Flux2;
 
@@ -143,16 +125,9 @@ recognises (const AtlCheckpoint *cp)
 /* --- Weights --- */
 
 static void
-read_stream (Flux2 *m, AtlSource *s, guint i, guint which)
+read_double (Flux2 *m, AtlSource *s, AtlFluxStream *t, guint i, const char *const *n)
 {
-  static const char *const names[2][8] = {
-    { "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "norm_added_q", "norm_added_k",
-      "ff_context", "txt_attn.qkv" },
-    { "to_q", "to_k", "to_v", "to_out.0", "norm_q", "norm_k", "ff", "img_attn.qkv" },
-  };
-  const char *const *n = names[which];
-  Stream *t = &m->streams[which][i];
-  gint64 D = m->dim, F;
+  gint64 D = m->blocks.dim, F;
   g_autofree char *p = g_strdup_printf ("transformer_blocks.%u", i);
   g_autofree char *attn = g_strconcat (p, ".attn", NULL);
   g_autofree char *fused = g_strdup_printf ("double_blocks.%u.%s", i, n[7]);
@@ -161,92 +136,105 @@ read_stream (Flux2 *m, AtlSource *s, guint i, guint which)
 
   atl_source_split (s, D, 3, attn, n, (gint64[]){ D, D, D }, fused, t->qkv.proj);
   t->out = atl_source_linear (s, D, D, "%s.%s", attn, n[3]);
-  t->qkv.norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.%s", attn, n[4]);
-  t->qkv.norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.%s", attn, n[5]);
+  t->qkv.norm_q = atl_source_norm (s, m->blocks.head_dim, FALSE, "%s.%s", attn, n[4]);
+  t->qkv.norm_k = atl_source_norm (s, m->blocks.head_dim, FALSE, "%s.%s", attn, n[5]);
   F = atl_source_rows (s, in) / 2;
   atl_source_split (s, D, 2, in, (const char *const[]){ "gate", "up" }, (gint64[]){ F, F }, in,
                     halves);
-  t->gate = halves[0];
-  t->up = halves[1];
-  t->down = atl_source_linear (s, D, F, "%s.%s.linear_out", p, n[6]);
+  t->mlp_gate = halves[0];
+  t->mlp1 = halves[1];
+  t->mlp2 = atl_source_linear (s, D, F, "%s.%s.linear_out", p, n[6]);
 }
 
 static void
-read_single (Flux2 *m, AtlSource *s, guint i)
+read_single (Flux2 *m, AtlSource *s, AtlFluxStream *t, guint i)
 {
   static const char *const names[] = { "to_q", "to_k", "to_v", "mlp" };
-  Single *t = &m->single[i];
-  gint64 D = m->dim;
+  gint64 D = m->blocks.dim;
   g_autofree char *p = g_strdup_printf ("single_transformer_blocks.%u.attn", i);
   g_autofree char *fused = g_strconcat (p, ".to_qkv_mlp_proj", NULL);
   AtlAffine parts[4] = { 0 };
 
   atl_source_split (s, D, 4, p, names, (gint64[]){ D, D, D, -1 }, fused, parts);
   memcpy (t->qkv.proj, parts, sizeof t->qkv.proj);
-  t->mlp = parts[3];
-  t->qkv.norm_q = atl_source_norm (s, m->head_dim, FALSE, "%s.norm_q", p);
-  t->qkv.norm_k = atl_source_norm (s, m->head_dim, FALSE, "%s.norm_k", p);
+  t->mlp1 = parts[3];
+  t->qkv.norm_q = atl_source_norm (s, m->blocks.head_dim, FALSE, "%s.norm_q", p);
+  t->qkv.norm_k = atl_source_norm (s, m->blocks.head_dim, FALSE, "%s.norm_k", p);
   t->out =
-      atl_source_linear (s, D, t->mlp.w != NULL ? D + t->mlp.w->dim[0] / 2 : -1, "%s.to_out", p);
+      atl_source_linear (s, D, t->mlp1.w != NULL ? D + t->mlp1.w->dim[0] / 2 : -1, "%s.to_out", p);
 }
 
 static void
 read_weights (Flux2 *m, AtlSource *s)
 {
-  gint64 D = m->dim, F = ATL_DENOISER_FREQS;
+  static const char *const image[] = { "to_q",   "to_k",   "to_v", "to_out.0",
+                                       "norm_q", "norm_k", "ff",   "img_attn.qkv" };
+  static const char *const text[] = {
+    "add_q_proj",   "add_k_proj",   "add_v_proj", "to_add_out",
+    "norm_added_q", "norm_added_k", "ff_context", "txt_attn.qkv"
+  };
+  AtlFluxBlocks *b = &m->blocks;
+  gint64 D = b->dim, F = ATL_DENOISER_FREQS;
 
-  m->x_embedder = atl_source_linear (s, D, -1, "x_embedder");
-  m->context_embedder = atl_source_linear (s, D, -1, "context_embedder");
+  b->x_embedder = atl_source_linear (s, D, -1, "x_embedder");
+  b->context_embedder = atl_source_linear (s, D, -1, "context_embedder");
   atl_embedder_read (&m->time, s, D, F, "time_guidance_embed.timestep_embedder");
   if (atl_source_has (s, "time_guidance_embed.guidance_embedder.linear_1"))
     atl_embedder_read (&m->guidance, s, D, F, "time_guidance_embed.guidance_embedder");
-  m->mod[0] = atl_source_linear (s, 6 * D, D, "double_stream_modulation_txt.linear");
-  m->mod[1] = atl_source_linear (s, 6 * D, D, "double_stream_modulation_img.linear");
-  m->mod_single = atl_source_linear (s, 3 * D, D, "single_stream_modulation.linear");
-  while (m->n_double < MAX_BLOCKS &&
-         atl_source_has (s, "transformer_blocks.%u.ff.linear_in", m->n_double))
+  m->mod[ATL_FLUX_TEXT] = atl_source_linear (s, 6 * D, D, "double_stream_modulation_txt.linear");
+  m->mod[ATL_FLUX_IMAGE] = atl_source_linear (s, 6 * D, D, "double_stream_modulation_img.linear");
+  m->mod[ATL_FLUX_SINGLE] = atl_source_linear (s, 3 * D, D, "single_stream_modulation.linear");
+  while (b->n_double < ATL_FLUX_MAX_BLOCKS &&
+         atl_source_has (s, "transformer_blocks.%u.ff.linear_in", b->n_double))
     {
-      read_stream (m, s, m->n_double, 0);
-      read_stream (m, s, m->n_double++, 1);
+      guint i = b->n_double++;
+
+      read_double (m, s, &b->text[i], i, text);
+      read_double (m, s, &b->image[i], i, image);
     }
-  while (m->n_single < MAX_BLOCKS &&
-         atl_source_has (s, "single_transformer_blocks.%u.attn.to_qkv_mlp_proj", m->n_single))
-    read_single (m, s, m->n_single++);
-  if (m->n_double == 0)
+  while (b->n_single < ATL_FLUX_MAX_BLOCKS &&
+         atl_source_has (s, "single_transformer_blocks.%u.attn.to_qkv_mlp_proj", b->n_single))
+    {
+      guint i = b->n_single++;
+
+      read_single (m, s, &b->single[i], i);
+    }
+  if (b->n_double == 0)
     atl_weights_fail (s->weights, _ ("%s holds no transformer blocks"),
                       atl_checkpoint_name (atl_weights_checkpoint (s->weights)));
   s->turns_halves = TRUE;
   m->norm_out = atl_source_linear (s, 2 * D, D, "norm_out.linear");
   s->turns_halves = FALSE;
-  m->proj_out = atl_source_linear (s, -1, D, "proj_out");
+  b->proj_out = atl_source_linear (s, -1, D, "proj_out");
 }
 
 static gboolean
-read_config (Flux2 *m, const AtlSource *s, const AtlCheckpoint *cp, GError **error)
+read_config (AtlFluxBlocks *b, const AtlSource *s, const AtlCheckpoint *cp, GError **error)
 {
   static const gint64 published[N_AXES] = { 32, 32, 32, 32 };
-  guint n_axes = N_AXES;
   GError *local = NULL;
 
-  memcpy (m->axis, published, sizeof published);
-  m->theta = 2000;
-  atl_checkpoint_get_float (cp, "rope_theta", 1, 1e12, &m->theta, &local);
+  memcpy (b->axis, published, sizeof published);
+  b->n_axes = N_AXES;
+  b->is_gated = TRUE;
+  b->theta = 2000;
+  atl_checkpoint_get_float (cp, "rope_theta", 1, 1e12, &b->theta, &local);
   if (local != NULL)
     {
       g_propagate_error (error, local);
       return FALSE;
     }
-  m->dim = atl_source_rows (s, "x_embedder");
-  m->head_dim = atl_source_rows (s, "transformer_blocks.0.attn.norm_q");
-  if (m->head_dim < 2 || m->dim < 1 || m->dim % m->head_dim != 0)
+  b->dim = atl_source_rows (s, "x_embedder");
+  b->head_dim = atl_source_rows (s, "transformer_blocks.0.attn.norm_q");
+  if (b->head_dim < 2 || b->dim < 1 || b->dim % b->head_dim != 0)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                    _ ("%s: heads of %d do not fit into this Flux transformer"),
-                   atl_checkpoint_name (cp), (int) m->head_dim);
+                   atl_checkpoint_name (cp), (int) b->head_dim);
       return FALSE;
     }
-  m->n_heads = m->dim / m->head_dim;
-  return atl_denoiser_axes (cp, "axes_dims_rope", N_AXES, N_AXES, m->head_dim, m->axis, &n_axes,
+  b->n_heads = b->dim / b->head_dim;
+  return atl_denoiser_axes (cp, "axes_dims_rope", N_AXES, N_AXES, b->head_dim, b->axis, &b->n_axes,
                             error);
 }
 
@@ -260,7 +248,7 @@ flux2_read (
   s->prefix = find_prefix (cp, &m->shift_first);
   if (m->shift_first)
     s->map = author_name;
-  if (!read_config (m, s, cp, error))
+  if (!read_config (&m->blocks, s, cp, error))
     return FALSE;
   read_weights (m, s);
   return TRUE;
@@ -271,92 +259,26 @@ flux2_read (
 typedef struct
 {
   const Flux2 *m;
-  AtlGraph *g;
-  gint64 T; /* text tokens */
-  AtlTensor *rope;
-} Pass;
-
-/* x: text, picture; mod: of each. */
-static void
-double_block (Pass *p, guint i, AtlTensor *mod[2][6], AtlTensor **x)
-{
-  AtlGraph *g = p->g;
-  AtlTensor *qkv[2][3], *joint[3], *y;
-  gint64 first[2] = { 0, p->T };
-
-  for (guint s = 0; s < 2; s++)
-    atl_qkv (g, &p->m->streams[s][i].qkv, atl_modulated (g, x[s], mod[s]), p->m->n_heads, qkv[s]);
-  atl_qkv_join (g, qkv[0], qkv[1], joint);
-  y = atl_qkv_attend (g, joint, p->rope);
-  for (guint s = 0; s < 2; s++)
-    {
-      const Stream *t = &p->m->streams[s][i];
-      AtlTensor *own = atl_contiguous (g, atl_slice (g, y, 1, first[s], x[s]->dim[1])), *n;
-
-      x[s] = atl_gated (g, x[s], atl_apply (g, own, &t->out), mod[s][2]);
-      n = atl_linear_gated (g, atl_modulated (g, x[s], mod[s] + 3), atl_weight (g, t->gate.w), NULL,
-                            atl_weight (g, t->up.w), NULL, ATL_ACT_SILU);
-      x[s] = atl_gated (g, x[s], atl_apply (g, n, &t->down), mod[s][5]);
-    }
-}
-
-static AtlTensor *
-single_block (Pass *p, guint i, AtlTensor *const *mod, AtlTensor *x)
-{
-  AtlGraph *g = p->g;
-  const Single *t = &p->m->single[i];
-  AtlTensor *n = atl_modulated (g, x, mod), *qkv[3], *mlp, *gate;
-  gint64 F;
-
-  atl_qkv (g, &t->qkv, n, p->m->n_heads, qkv);
-  mlp = atl_apply (g, n, &t->mlp);
-  F = mlp->dim[2] / 2;
-  gate = atl_act (g, ATL_ACT_SILU, atl_contiguous (g, atl_slice (g, mlp, 2, 0, F)));
-  mlp = atl_mul (g, gate, atl_contiguous (g, atl_slice (g, mlp, 2, F, F)));
-  n = atl_concat (g, 2, 2, (AtlTensor *[]){ atl_qkv_attend (g, qkv, p->rope), mlp });
-  return atl_gated (g, x, atl_apply (g, n, &t->out), mod[2]);
-}
+  AtlStage stage;
+} Call;
 
 typedef struct
 {
   const Flux2 *m;
-  AtlStage stage;
-} Call;
+  AtlTensor *temb;      /* [B, D], through SiLU */
+  AtlTensor *mod[3][6]; /* by AtlFluxKind, once they are asked for */
+} Modulation;
 
-/* The picture's tokens behind the blocks of this part; NULL where it ends before the last one. */
-static AtlTensor *
-run_blocks (const Call *call, AtlGraph *g, GPtrArray *inputs, AtlTensor *temb)
+/* user_data: a Modulation. All blocks of a kind have the same. */
+static void
+modulate (AtlFluxPass *p, AtlFluxKind kind, guint i, AtlTensor **mod, gpointer user_data)
 {
-  const Flux2 *m = call->m;
-  Pass p = { .m = m, .g = g };
-  AtlTensor *x[2], *mod[2][6], *joined;
+  Modulation *self = user_data;
+  guint n = kind == ATL_FLUX_SINGLE ? 3 : 6;
 
-  if (!atl_stage_resume (call->stage, g, inputs, &x[1], &x[0]))
-    {
-      x[1] = atl_apply (g, atl_runner_input (g, inputs, "latent"), &m->x_embedder);
-      if (atl_stage_begin (call->stage, g, x[1]))
-        return NULL;
-      x[0] = atl_apply (g, atl_runner_input (g, inputs, "context"), &m->context_embedder);
-    }
-  if (call->stage == ATL_STAGE_END)
-    return x[1];
-  p.T = x[0]->dim[1];
-  p.rope = atl_runner_input (g, inputs, "rope");
-  for (guint s = 0; s < 2; s++)
-    atl_modulation (g, temb, &m->mod[s], 6, mod[s]);
-  for (guint i = atl_stage_first_block (call->stage); i < m->n_double; i++)
-    {
-      double_block (&p, i, mod, x);
-      if (atl_stage_pause (call->stage, g, x[1], x[0]))
-        return NULL;
-    }
-  joined = atl_concat (g, 1, 2, x);
-  atl_modulation (g, temb, &m->mod_single, 3, mod[0]);
-  for (guint i = 0; i < m->n_single; i++)
-    joined = single_block (&p, i, mod[0], joined);
-  joined = atl_contiguous (g, atl_slice (g, joined, 1, p.T, x[1]->dim[1]));
-  atl_stage_finish (call->stage, g, joined);
-  return joined;
+  if (self->mod[kind][0] == NULL)
+    atl_modulation (p->g, self->temb, &self->m->mod[kind], n, self->mod[kind]);
+  memcpy (mod, self->mod[kind], n * sizeof *mod);
 }
 
 static void
@@ -364,18 +286,20 @@ describe (AtlGraph *g, gpointer data, GPtrArray *inputs)
 {
   const Call *call = data;
   const Flux2 *m = call->m;
+  AtlFluxPass p = { .blocks = &m->blocks, .g = g, .stage = call->stage, .inputs = inputs };
+  Modulation modulation = { .m = m };
   AtlTensor *temb, *x, *ends[2];
 
   temb = atl_embedder (g, &m->time, atl_runner_input (g, inputs, "time_features"));
   if (m->guidance.first.w != NULL)
     temb = atl_add (
         g, temb, atl_embedder (g, &m->guidance, atl_runner_input (g, inputs, "guidance_features")));
-  temb = atl_act (g, ATL_ACT_SILU, temb);
-  x = run_blocks (call, g, inputs, temb);
+  temb = modulation.temb = atl_act (g, ATL_ACT_SILU, temb);
+  x = atl_flux_run (&p, modulate, &modulation);
   if (x == NULL)
     return;
   atl_modulation_of_end (g, temb, &m->norm_out, m->shift_first, ends);
-  atl_graph_output (g, atl_apply (g, atl_modulated (g, x, ends), &m->proj_out), "output");
+  atl_flux_end (&p, x, ends);
 }
 
 static gboolean
@@ -395,15 +319,13 @@ flux2_run (gpointer model,
   g_autoptr (AtlArray) guidance = NULL;
   g_autoptr (AtlArray) rope = NULL;
   AtlArray *in[G_N_ELEMENTS (needed)], *strength;
-  gint64 B, T, n;
+  gint64 B;
 
   if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
     return FALSE;
   B = in[0]->dim[0];
-  n = in[0]->dim[1];
-  T = in[1]->dim[1];
-  if (in[1]->dim[0] != B || in[2]->dim[0] != n || in[3]->dim[0] != T || in[2]->dim[1] != N_AXES ||
-      in[3]->dim[1] != N_AXES)
+  if (in[1]->dim[0] != B || in[2]->dim[0] != in[0]->dim[1] || in[3]->dim[0] != in[1]->dim[1] ||
+      in[2]->dim[1] != N_AXES || in[3]->dim[1] != N_AXES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                    _ ("The latent, the text and their positions do not belong together"));
@@ -418,10 +340,7 @@ flux2_run (gpointer model,
       guidance = atl_timestep_array ("guidance_features", strength, B, 1000.0f, ATL_DENOISER_FREQS);
       g_ptr_array_add (inputs, guidance);
     }
-  rope = atl_array_new ("rope", ATL_DTYPE_F32, 2, (gint64[]){ T + n, m->head_dim });
-  atl_rope_axes (m->axis, N_AXES, m->theta, atl_array_f32 (in[3]), T, atl_array_f32 (rope));
-  atl_rope_axes (m->axis, N_AXES, m->theta, atl_array_f32 (in[2]), n,
-                 atl_array_f32 (rope) + T * m->head_dim);
+  rope = atl_flux_blocks_rope (&m->blocks, in[3], in[2]);
   g_ptr_array_add (inputs, in[0]);
   g_ptr_array_add (inputs, in[1]);
   g_ptr_array_add (inputs, time);
