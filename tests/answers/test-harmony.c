@@ -1,4 +1,6 @@
 /* The channels of gpt-oss, cut everywhere. */
+#include <string.h>
+
 #include "answers-fixture.h"
 #include "engine/answers/harmony.h"
 
@@ -81,6 +83,28 @@ test_opened (void)
   g_string_free (events.line, TRUE);
 }
 
+/* About the longest header: where it is cut makes no difference. */
+static void
+test_long_header (void)
+{
+  AtlAnswerReaderOptions options = { .format = atl_tool_format_by_name ("harmony") };
+
+  for (gsize n = 480; n < 520; n++)
+    {
+      g_autofree char *name = g_strnfill (n, 'x');
+      g_autofree char *text = g_strconcat ("<|channel|>final ", name, "<|message|>Yes", NULL);
+      g_autofree char *whole = read_answer (&options, text, strlen (text), 1);
+
+      g_assert_cmpstr (whole, ==, n + strlen ("<|channel|>final ") <= 512 ? "Yes" : text);
+      for (gsize step = 1; step <= 20; step++)
+        {
+          g_autofree char *cut = read_answer (&options, text, 1, step);
+
+          g_assert_cmpstr (cut, ==, whole);
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -93,5 +117,6 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/harmony/inside", test_inside);
   g_test_add_func ("/harmony/opened", test_opened);
+  g_test_add_func ("/harmony/long-header", test_long_header);
   return g_test_run ();
 }

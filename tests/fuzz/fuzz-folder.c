@@ -31,6 +31,13 @@ static const AtlFuzzBytes seeds[] = {
                   "\"n_routed_experts\":4,\"num_experts_per_tok\":2,\"n_group\":2,"
                   "\"topk_group\":1,\"n_shared_experts\":1,\"first_k_dense_replace\":0,"
                   "\"moe_intermediate_size\":16,\"scoring_func\":\"sigmoid\"}"),
+  /* Numbers that no count can hold. */
+  ATL_FUZZ_BYTES (
+      "{\"model_type\":\"gemma4_text\"," SIZES "\"rotary_dim\":8,\"global_head_dim\":1e12,"
+      "\"rope_parameters\":{\"rope_type\":\"proportional\",\"partial_rotary_factor\":1e12}}"),
+  ATL_FUZZ_BYTES (
+      "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":-1,\"sliding_window\":8,"
+      "\"layer_types\":[\"sliding_attention\"],\"head_dim\":1e11,\"partial_rotary_factor\":1e11}"),
   ATL_FUZZ_BYTES ("{\"model_type\":\"lfm2\"," SIZES "\"layer_types\":[\"conv\"],\"conv_L_cache\":3,"
                   "\"block_auto_adjust_ff_dim\":true,\"block_multiple_of\":8}"),
   ATL_FUZZ_BYTES ("{\"model_type\":\"llama\"," SIZES

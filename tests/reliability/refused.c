@@ -29,7 +29,7 @@ refuse_one (const RefusedCase *c, guint at, gboolean goes_on, guint *n_said)
       long before = oom_n_blocks (), left;
       gboolean ok;
 
-      oom_arm (&(OomPlan){ .at = at, .goes_on = goes_on, .least = 1 });
+      oom_arm (&(OomPlan){ .at = at, .goes_on = goes_on, .least = MAX (c->least, 1) });
       ok = c->act (&error);
       oom_disarm ();
       /* What threads share between them may take less the second time. */
@@ -67,7 +67,7 @@ refused_test (gconstpointer data)
       g_assert_true (c->act (&error));
       g_assert_no_error (error);
     }
-  oom_arm (&(OomPlan){ .least = 1, .too_big = LARGE });
+  oom_arm (&(OomPlan){ .least = MAX (c->least, 1), .too_big = LARGE });
   g_assert_true (c->act (&error));
   oom_disarm ();
   n = oom_n_seen ();

@@ -20,6 +20,7 @@ typedef struct
   const char *name;
   gboolean (*act) (GError **error); /* the same each time, and leaves nothing behind */
   gboolean has_threads;             /* what they keep for themselves is no leak */
+  gsize least;                      /* only allocations of so many bytes are refused */
 } RefusedCase;
 
 /* First in main: may start the program anew. */

@@ -3,11 +3,15 @@
 #include "refused.h"
 
 #include "diffusion/small-model.h"
+#include "engine/diffusion/upscale.h"
 #include "engine/formats/open.h"
 #include "engine/pipelines/chat-turn.h"
 #include "engine/tensor/cpu/cpu.h"
 #include "media/picture.h"
 #include "models/model-fixture.h"
+
+/* Of these an allocation depends on what people ask for. */
+#define LARGE (1u << 20)
 
 static AtlBackend *cpu;
 static char *gguf_path;
@@ -69,6 +73,78 @@ draw (GError **error)
   return out != NULL;
 }
 
+/* From a picture, and of a size whose arrays may be refused in practice. */
+static gboolean
+draw_large (GError **error)
+{
+  static AtlDiffusionModel *model;
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GPtrArray) inputs = atl_arrays_new ();
+  g_autoptr (GPtrArray) out = NULL;
+  AtlArray *image =
+      atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, 320, 288 }, error);
+
+  if (image == NULL)
+    return FALSE;
+  g_ptr_array_add (inputs, image);
+  if (model == NULL)
+    model = small_model_open ("sd15");
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", 288);
+  atl_settings_set_number (settings, "height", 320);
+  atl_settings_set_number (settings, "steps", 2);
+  atl_diffusion_model_use (model, &cpu, 1);
+  atl_diffusion_model_drop (model);
+  out = atl_diffusion_model_run (model, settings, inputs, NULL, NULL, error);
+  return out != NULL;
+}
+
+static gboolean
+draw_clip (GError **error)
+{
+  static AtlDiffusionModel *model;
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GPtrArray) out = NULL;
+
+  if (model == NULL)
+    model = small_model_open ("wan21");
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", 160);
+  atl_settings_set_number (settings, "height", 128);
+  atl_settings_set_number (settings, "frames", 9);
+  atl_settings_set_number (settings, "steps", 1);
+  atl_diffusion_model_use (model, &cpu, 1);
+  atl_diffusion_model_drop (model);
+  out = atl_diffusion_model_run (model, settings, NULL, NULL, NULL, error);
+  return out != NULL;
+}
+
+static gboolean
+enlarge (GError **error)
+{
+  static const guint8 pixels[300 * 200 * 3];
+  const AtlUpscaleRequest request = {
+    .pixels = pixels, .width = 300, .height = 200, .channels = 3
+  };
+  static AtlUpscaler *upscaler;
+  g_autofree guint8 *out = NULL;
+  guint width, height;
+
+  if (upscaler == NULL)
+    {
+      g_autofree char *path = model_fixture_path ("upscale", "model/esrgan-x2.safetensors");
+      g_autoptr (AtlFileMap) map = atl_file_map_new (path, error);
+
+      upscaler = map != NULL ? atl_upscaler_open (&map, NULL, 1, error) : NULL;
+      if (upscaler == NULL)
+        return FALSE;
+    }
+  atl_upscaler_use (upscaler, &cpu, 1);
+  atl_upscaler_drop (upscaler);
+  out = atl_upscaler_run (upscaler, &request, &width, &height, NULL, error);
+  return out != NULL;
+}
+
 static gboolean
 code_pictures (GError **error)
 {
@@ -99,6 +175,9 @@ main (int argc, char **argv)
   static const RefusedCase gguf = { "GGUF", open_gguf, FALSE };
   static const RefusedCase chat = { "answer", answer, TRUE };
   static const RefusedCase picture = { "picture", draw, TRUE };
+  static const RefusedCase large = { "large picture", draw_large, TRUE, LARGE };
+  static const RefusedCase clip = { "clip", draw_clip, TRUE, LARGE };
+  static const RefusedCase larger = { "enlarged picture", enlarge, TRUE, LARGE };
   static const RefusedCase files = { "picture files", code_pictures, FALSE };
   g_autoptr (GError) error = NULL;
   int status;
@@ -111,6 +190,9 @@ main (int argc, char **argv)
   g_test_add_data_func ("/memory/gguf", &gguf, refused_test);
   g_test_add_data_func ("/memory/answer", &chat, refused_test);
   g_test_add_data_func ("/memory/picture", &picture, refused_test);
+  g_test_add_data_func ("/memory/large-picture", &large, refused_test);
+  g_test_add_data_func ("/memory/clip", &clip, refused_test);
+  g_test_add_data_func ("/memory/enlarged", &larger, refused_test);
   g_test_add_data_func ("/memory/picture-files", &files, refused_test);
   status = g_test_run ();
   atl_backend_free (cpu);

@@ -134,10 +134,14 @@ static gboolean
 step_header (AtlHarmony *self)
 {
   char *end = strstr (self->held->str, MESSAGE);
+  gsize length = self->held->len;
 
-  if (self->held->len == 0)
+  if (length == 0)
     return FALSE;
-  if (!may_be_header (self->held, end != NULL ? (gsize) (end - self->held->str) : self->held->len))
+  /* The last bytes may be the beginning of the mark: where the text is cut makes no difference. */
+  length =
+      end != NULL ? (gsize) (end - self->held->str) : length - MIN (length, strlen (MESSAGE) - 1);
+  if (!may_be_header (self->held, length))
     {
       self->state = TEXT;
       return TRUE;

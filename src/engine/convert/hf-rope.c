@@ -134,9 +134,9 @@ put_longrope (HfWriter *w, gint64 n_rot)
 /* Gemma 4: frequencies as for a whole head, of which only the first part of the pairs turns; the
  * others have a divisor that stops them. */
 static void
-put_proportional (HfWriter *w, double head_dim, double part)
+put_proportional (HfWriter *w, gint64 head_dim, double part)
 {
-  gint64 n = (gint64) head_dim / 2, turning = (gint64) (part * head_dim / 2);
+  gint64 n = head_dim / 2, turning = (gint64) (CLAMP (part, 0, 1) * (double) head_dim / 2);
   float *divisors = g_new (float, n);
 
   for (gint64 i = 0; i < n; i++)
@@ -242,13 +242,15 @@ hf_put_rope (HfWriter *w)
     }
   if (strcmp (w->arch, "deepseek2") == 0 || strcmp (w->arch, "gemma4") == 0)
     part = 1;
-  n_rot = (gint64) (hf_number (w, "rotary_dim", &rotated) ? rotated : head_dim * part);
-  if (n_rot < 2 || n_rot > 1 << 16 || n_rot % 2 != 0)
+  if (!hf_number (w, "rotary_dim", &rotated))
+    rotated = head_dim * part;
+  n_rot = rotated >= 2 && rotated <= 1 << 16 ? (gint64) rotated : 0;
+  if (n_rot < 2 || n_rot % 2 != 0)
     {
       if (w->error == NULL)
         w->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE,
                                 _ ("%s: %g rotated components of a head make no sense"),
-                                atl_checkpoint_name (w->out), head_dim * part);
+                                atl_checkpoint_name (w->out), rotated);
       return;
     }
   hf_put_uint (w, "rope.dimension_count", (double) n_rot);
@@ -267,7 +269,7 @@ hf_put_rope (HfWriter *w)
   else if (strcmp (type, "longrope") == 0 || strcmp (type, "su") == 0)
     put_longrope (w, n_rot);
   else if (strcmp (type, "proportional") == 0 && strcmp (w->arch, "gemma4") == 0)
-    put_proportional (w, head_dim, turning);
+    put_proportional (w, n_rot, turning);
   else if (strcmp (type, "default") != 0 && strcmp (type, "dynamic") != 0 &&
            strcmp (type, "mrope") != 0 && w->error == NULL)
     /* "dynamic" changes nothing up to the length that the model was trained for. */

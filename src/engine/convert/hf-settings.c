@@ -333,7 +333,7 @@ put_window (HfWriter *w)
   hf_put_uint (w, "attention.sliding_window", window);
   if ((w->config->family->flags & ATL_HF_PATTERN) == 0 || types == NULL ||
       types->type != ATL_META_ARRAY || types->v_array.elem_type != ATL_META_STRING ||
-      !hf_number (w, "num_hidden_layers", &n_layers) || types->v_array.n != (gsize) n_layers ||
+      !hf_number (w, "num_hidden_layers", &n_layers) || (double) types->v_array.n != n_layers ||
       types->v_array.n > HF_MAX_LAYERS)
     return;
   for (gsize i = 0; i < types->v_array.n; i++)

@@ -26,6 +26,16 @@ atl_array_copy (const AtlArray *self, const char *name)
 }
 
 AtlArray *
+atl_array_try_copy (const AtlArray *self, const char *name, GError **error)
+{
+  AtlArray *copy = atl_array_try_new (name, self->dtype, self->n_dims, self->dim, error);
+
+  if (copy != NULL && !atl_array_is_hollow (self))
+    memcpy (copy->data, self->data, atl_array_size (self));
+  return copy;
+}
+
+AtlArray *
 atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n)
 {
   gint64 dim[ATL_MAX_DIMS];

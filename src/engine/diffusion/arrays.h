@@ -11,6 +11,8 @@ G_BEGIN_DECLS
 /* One number, [1]. The caller's. */
 AtlArray *atl_array_number (const char *name, double value);
 AtlArray *atl_array_copy (const AtlArray *self, const char *name);
+/* The same of what may be large. NULL where memory is out: ATL_ERROR_NO_MEMORY. */
+AtlArray *atl_array_try_copy (const AtlArray *self, const char *name, GError **error);
 /* The rows [first, first + n) of the outermost dimension. The caller's. */
 AtlArray *atl_array_rows (const AtlArray *self, const char *name, gint64 first, gint64 n);
 /* Joined along dimension `axis`; all other dimensions are equal. The caller's. */

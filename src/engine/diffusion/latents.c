@@ -151,7 +151,8 @@ atl_latent_init (AtlLatent *self, AtlRun *run, gint64 multiple, gint64 side, GEr
 AtlArray *
 atl_vae_encode (AtlRun *run, const AtlArray *picture, const AtlLatent *how, GError **error)
 {
-  AtlArray *mean = atl_run_encode (run, atl_array_copy (picture, "image"), error);
+  AtlArray *copy = atl_array_try_copy (picture, "image", error);
+  AtlArray *mean = copy != NULL ? atl_run_encode (run, copy, error) : NULL;
 
   if (mean != NULL)
     atl_array_affine (mean, (float) how->scaling, (float) (-how->shift * how->scaling));

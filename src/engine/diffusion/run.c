@@ -46,8 +46,9 @@ atl_run_picture (const AtlRun *run, const char *name, gint64 height, gint64 widt
                    (int) height);
       return NULL;
     }
-  picture = atl_array_copy (input, "image");
-  atl_array_affine (picture, 2.0f, -1.0f);
+  picture = atl_array_try_copy (input, "image", error);
+  if (picture != NULL)
+    atl_array_affine (picture, 2.0f, -1.0f);
   return picture;
 }
 
@@ -65,8 +66,8 @@ atl_run_mask (const AtlRun *run, gint64 height, gint64 width, GError **error)
                    (int) height);
       return NULL;
     }
-  mask = atl_array_copy (given, "mask");
-  for (gint64 i = 0; i < height * width && !atl_array_is_hollow (mask); i++)
+  mask = atl_array_try_copy (given, "mask", error);
+  for (gint64 i = 0; mask != NULL && i < height * width && !atl_array_is_hollow (mask); i++)
     atl_array_f32 (mask)[i] = atl_array_f32 (mask)[i] >= 0.5f ? 1.0f : 0.0f;
   return mask;
 }
@@ -79,8 +80,8 @@ atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, G
 
   if (input == NULL)
     {
-      noise = atl_array_new ("latent", ATL_DTYPE_F32, n_dims, dim);
-      if (run->count == NULL)
+      noise = atl_array_try_new ("latent", ATL_DTYPE_F32, n_dims, dim, error);
+      if (noise != NULL && run->count == NULL)
         atl_noise_fill (run->noise, atl_array_f32 (noise), (gsize) atl_array_n_elems (noise));
       return noise;
     }
@@ -94,7 +95,7 @@ atl_run_noise (AtlRun *run, const char *name, guint n_dims, const gint64 *dim, G
                    name, got, wanted);
       return NULL;
     }
-  return atl_array_copy (input, "latent");
+  return atl_array_try_copy (input, "latent", error);
 }
 
 const char *

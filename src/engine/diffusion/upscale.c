@@ -234,6 +234,13 @@ is_sane (const AtlArray *a)
   return TRUE;
 }
 
+static void
+set_no_memory (GError **error)
+{
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, "%s",
+               _ ("There is not enough memory to enlarge this picture"));
+}
+
 /* The network's planes, one after the other, of the window whose colours are `colours`. The
  * caller's. */
 static float *
@@ -242,15 +249,23 @@ enlarge (Job *job, const float *colours, GCancellable *cancellable, GError **err
   AtlUpscaler *self = job->self;
   gint64 h = job->y.window, w = job->x.window, n = self->traits.colours;
   gsize area = (gsize) (h * w), large = area * self->traits.scale * self->traits.scale;
-  g_autofree float *out = g_new (float, COLOURS *large);
+  g_autofree float *out = g_try_new (float, COLOURS *large);
 
+  if (out == NULL)
+    {
+      set_no_memory (error);
+      return NULL;
+    }
   /* A network for grey sees one colour after the other. */
   for (gint64 first = 0; first < COLOURS; first += n)
     {
       g_autoptr (AtlRequest) request = atl_request_new ("upscale");
       g_autoptr (GPtrArray) outputs = NULL;
-      AtlArray *image = atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, n, h, w });
+      AtlArray *image =
+          atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, n, h, w }, error);
 
+      if (image == NULL)
+        return NULL;
       memcpy (image->data, colours + (gsize) first * area, atl_array_size (image));
       atl_request_add (request, image);
       outputs = atl_component_run (self->network, request, cancellable, error);
@@ -299,11 +314,16 @@ run_tile (Job *job, guint ix, guint iy, GCancellable *cancellable, GError **erro
   gint64 scale = job->self->traits.scale;
   gsize area = (gsize) (job->x.window * job->y.window), large = area * (gsize) (scale * scale);
   gboolean is_grey = r->channels <= 2, has_alpha = r->channels % 2 == 0;
-  g_autofree float *colours = g_new (float, (COLOURS + 1) * area);
+  g_autofree float *colours = g_try_new (float, (COLOURS + 1) * area);
   g_autofree float *enlarged = NULL;
   g_autofree guint8 *pixels = NULL;
   Span x, y;
 
+  if (colours == NULL)
+    {
+      set_no_memory (error);
+      return FALSE;
+    }
   for (guint c = 0; c < COLOURS; c++)
     read_plane (job, left, top, is_grey ? 0 : c, colours + c * area);
   enlarged = enlarge (job, colours, cancellable, error);
@@ -316,7 +336,12 @@ run_tile (Job *job, guint ix, guint iy, GCancellable *cancellable, GError **erro
     read_plane (job, left, top, r->channels - 1, colours + COLOURS * area);
   x = span_of (&job->x, ix, job->factor, job->out_width);
   y = span_of (&job->y, iy, job->factor, job->out_height);
-  pixels = g_malloc ((gsize) ((x.end - x.start) * (y.end - y.start)) * r->channels);
+  pixels = g_try_malloc ((gsize) ((x.end - x.start) * (y.end - y.start)) * r->channels);
+  if (pixels == NULL)
+    {
+      set_no_memory (error);
+      return FALSE;
+    }
   for (guint c = 0; c < r->channels; c++)
     {
       gboolean is_alpha = has_alpha && c + 1 == r->channels;

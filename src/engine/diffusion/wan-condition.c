@@ -76,20 +76,21 @@ clip_frames (const AtlWan *self)
   return 1 + ATL_WAN_TIME_FACTOR * (self->frames - 1);
 }
 
-/* Zeros, which are mid grey. */
+/* Zeros, which are mid grey; NULL where memory is out. */
 static AtlArray *
-new_clip (const AtlWan *self, gint64 frames)
+new_clip (const AtlWan *self, gint64 frames, GError **error)
 {
-  return atl_array_new (
+  return atl_array_try_new (
       "image", ATL_DTYPE_F32, 5,
-      (gint64[]){ 1, COLOURS, frames, self->height * self->factor, self->width * self->factor });
+      (gint64[]){ 1, COLOURS, frames, self->height * self->factor, self->width * self->factor },
+      error);
 }
 
-/* Takes the clip: its latent, normalised. */
+/* Takes the clip (nullable, where there was no memory for it): its latent, normalised. */
 static AtlArray *
 encode_clip (AtlRun *run, const AtlWan *self, AtlArray *clip, GError **error)
 {
-  AtlArray *mean = atl_run_encode (run, clip, error);
+  AtlArray *mean = clip != NULL ? atl_run_encode (run, clip, error) : NULL;
 
   if (mean != NULL)
     atl_latent_normalise (mean, self->mean, self->std);
@@ -114,9 +115,9 @@ put_picture (AtlRun *run, AtlArray *clip, const char *name, gint64 frame, GError
 static gboolean
 read_first (AtlRun *run, AtlWan *self, GError **error)
 {
-  g_autoptr (AtlArray) clip = new_clip (self, 1);
+  g_autoptr (AtlArray) clip = new_clip (self, 1, error);
 
-  if (!put_picture (run, clip, "image", 0, error))
+  if (clip == NULL || !put_picture (run, clip, "image", 0, error))
     return FALSE;
   self->first = encode_clip (run, self, g_steal_pointer (&clip), error);
   return self->first != NULL;
@@ -151,11 +152,11 @@ read_pictures (AtlRun *run, AtlWan *self, GError **error)
 {
   gint64 F = clip_frames (self), n = self->height * self->width;
   gboolean has_last = atl_run_input (run, "last_image") != NULL && F > 1;
-  g_autoptr (AtlArray) clip = new_clip (self, F);
+  g_autoptr (AtlArray) clip = new_clip (self, F, error);
   g_autoptr (AtlArray) mask = NULL;
   g_autoptr (AtlArray) latent = NULL;
 
-  if (!put_picture (run, clip, "image", 0, error) ||
+  if (clip == NULL || !put_picture (run, clip, "image", 0, error) ||
       (has_last && !put_picture (run, clip, "last_image", F - 1, error)) ||
       (takes_picture_tokens (run) && !read_tokens (run, self, has_last, error)))
     return FALSE;
@@ -201,13 +202,14 @@ find_frames (
 
 /* The clip where the mask is (or is not) set, in -1…1; without a clip grey. */
 static AtlArray *
-masked_clip (const AtlWan *self, const AtlArray *video, const AtlArray *mask, gboolean where)
+masked_clip (
+    const AtlWan *self, const AtlArray *video, const AtlArray *mask, gboolean where, GError **error)
 {
   gint64 F = clip_frames (self);
-  AtlArray *clip = new_clip (self, F);
-  gint64 n = clip->dim[3] * clip->dim[4];
+  gint64 n = self->height * self->width * self->factor * self->factor;
+  AtlArray *clip = new_clip (self, F, error);
 
-  for (gint64 c = 0; video != NULL && c < COLOURS; c++)
+  for (gint64 c = 0; clip != NULL && video != NULL && c < COLOURS; c++)
     for (gint64 f = 0; f < F; f++)
       for (gint64 i = 0; i < n; i++)
         {
@@ -222,16 +224,19 @@ masked_clip (const AtlWan *self, const AtlArray *video, const AtlArray *mask, gb
 
 /* Fitted on white without smoothing, as one frame; `from` [3, h, w] in 0…1. */
 static AtlArray *
-fit_reference (const AtlWan *self, const float *from, gint64 h, gint64 w)
+fit_reference (const AtlWan *self, const float *from, gint64 h, gint64 w, GError **error)
 {
-  AtlArray *clip = new_clip (self, 1);
-  gint64 H = clip->dim[3], W = clip->dim[4];
+  AtlArray *clip = new_clip (self, 1, error);
+  gint64 H = self->height * self->factor, W = self->width * self->factor;
   double scale = MIN ((double) H / (double) h, (double) W / (double) w);
   gint64 new_h = CLAMP ((gint64) ((double) h * scale), 1, H);
   gint64 new_w = CLAMP ((gint64) ((double) w * scale), 1, W);
   gint64 top = (H - new_h) / 2, left = (W - new_w) / 2;
-  float *to = atl_array_f32 (clip);
+  float *to;
 
+  if (clip == NULL)
+    return NULL;
+  to = atl_array_f32 (clip);
   for (gint64 i = 0; i < COLOURS * H * W; i++)
     to[i] = 1.0f;
   for (gint64 y = 0; y < new_h; y++)
@@ -361,7 +366,7 @@ read_control (AtlRun *run, AtlWan *self, GError **error)
   for (guint half = 0; half < 2; half++)
     {
       g_autoptr (AtlArray) latent =
-          encode_clip (run, self, masked_clip (self, video, mask, half == 1), error);
+          encode_clip (run, self, masked_clip (self, video, mask, half == 1, error), error);
 
       if (latent == NULL)
         return FALSE;
@@ -370,7 +375,7 @@ read_control (AtlRun *run, AtlWan *self, GError **error)
   for (guint i = 0; i < n; i++)
     {
       g_autoptr (AtlArray) latent =
-          encode_clip (run, self, fit_reference (self, pixels[i], h[i], w[i]), error);
+          encode_clip (run, self, fit_reference (self, pixels[i], h[i], w[i], error), error);
 
       if (latent == NULL)
         return FALSE;

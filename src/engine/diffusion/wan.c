@@ -197,15 +197,15 @@ read_latent (AtlRun *run, AtlWan *self, GError **error)
   return TRUE;
 }
 
-/* [1, 3, F, H, W] to [F, 3, H, W]. */
+/* [1, 3, F, H, W] to [F, 3, H, W]; NULL where memory is out. */
 static AtlArray *
-frames_first (const AtlArray *video)
+frames_first (const AtlArray *video, GError **error)
 {
   gint64 F = video->dim[2], n = video->dim[3] * video->dim[4];
-  AtlArray *out =
-      atl_array_new ("video", ATL_DTYPE_F32, 4, (gint64[]){ F, 3, video->dim[3], video->dim[4] });
+  AtlArray *out = atl_array_try_new ("video", ATL_DTYPE_F32, 4,
+                                     (gint64[]){ F, 3, video->dim[3], video->dim[4] }, error);
 
-  for (gint64 f = 0; f < F; f++)
+  for (gint64 f = 0; out != NULL && f < F; f++)
     for (gint64 c = 0; c < 3; c++)
       memcpy (atl_array_f32 (out) + (f * 3 + c) * n, atl_array_f32 (video) + (c * F + f) * n,
               (gsize) n * sizeof (float));
@@ -242,7 +242,9 @@ decode (AtlRun *run, const AtlWan *self, const AtlArray *latent, GError **error)
   pixels = atl_run_decode (run, input, error);
   if (pixels == NULL)
     return FALSE;
-  video = frames_first (pixels);
+  video = frames_first (pixels, error);
+  if (video == NULL)
+    return FALSE;
   atl_array_to_picture (video);
   if (video->dim[0] == 1)
     atl_run_take_output (run, "image", atl_array_copy (video, "image"));

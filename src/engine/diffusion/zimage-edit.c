@@ -51,8 +51,8 @@ crop (const AtlArray *a, GError **error)
                    _ ("A reference picture must be at least %d pixels wide and high"), PIXELS);
       return NULL;
     }
-  out = atl_array_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W });
-  for (gint64 r = 0; r < 3 * H; r++)
+  out = atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, H, W }, error);
+  for (gint64 r = 0; out != NULL && r < 3 * H; r++)
     for (gint64 x = 0; x < W; x++)
       atl_array_f32 (out)[r * W + x] =
           2.0f * atl_array_f32 (a)[(r / H * a->dim[2] + top + r % H) * a->dim[3] + left + x] - 1.0f;

@@ -97,16 +97,16 @@ copy_window (const AtlArray *from,
               (gsize) w * sizeof (float));
 }
 
-/* A new array like `like` but for its last two dimensions. */
+/* A new array like `like` but for its last two dimensions; NULL where memory is out. */
 static AtlArray *
-new_like (const AtlArray *like, gint64 h, gint64 w)
+new_like (const AtlArray *like, gint64 h, gint64 w, GError **error)
 {
   gint64 dim[ATL_MAX_DIMS];
 
   memcpy (dim, like->dim, sizeof dim);
   dim[like->n_dims - 2] = h;
   dim[like->n_dims - 1] = w;
-  return atl_array_new (like->name, ATL_DTYPE_F32, like->n_dims, dim);
+  return atl_array_try_new (like->name, ATL_DTYPE_F32, like->n_dims, dim, error);
 }
 
 /* The end of `before` goes over into the beginning of `tile` along an axis (0: rows). */
@@ -140,8 +140,10 @@ run_window (Tiling *self, gint64 y, gint64 x, GError **error)
   g_autoptr (GPtrArray) outputs = atl_arrays_new ();
   gint64 h = MIN (self->axis[0].size, self->axis[0].whole - y);
   gint64 w = MIN (self->axis[1].size, self->axis[1].whole - x);
-  AtlArray *window = new_like (self->input, h, w);
+  AtlArray *window = new_like (self->input, h, w, error);
 
+  if (window == NULL)
+    return NULL;
   copy_window (self->input, y, x, window, 0, 0, h, w);
   atl_request_add (request, window);
   if (g_cancellable_set_error_if_cancelled (self->cancellable, error) ||
@@ -278,8 +280,14 @@ atl_tiles_run (const AtlComponentClass *klass,
       self.scale = MAX (is_encode ? in / out : out / in, 1);
     }
   for (guint k = 0; k < first->len; k++)
-    g_ptr_array_add (outputs, new_like (first->pdata[k], to_output (&self, self.axis[0].whole),
-                                        to_output (&self, self.axis[1].whole)));
+    {
+      AtlArray *whole = new_like (first->pdata[k], to_output (&self, self.axis[0].whole),
+                                  to_output (&self, self.axis[1].whole), error);
+
+      if (whole == NULL)
+        return FALSE;
+      g_ptr_array_add (outputs, whole);
+    }
   ok = run_tiles (&self, first, outputs, error);
   g_clear_pointer (&self.above, g_ptr_array_unref);
   g_clear_pointer (&self.row, g_ptr_array_unref);

@@ -206,9 +206,8 @@ create (AtlJob *job, GError **error)
     picture = atl_arrays_find (outputs, "video");
   g_assert (picture != NULL && picture->n_dims == 4);
   rgb = to_bytes (picture, &width, &height, error);
-  if (rgb != NULL)
-    atl_picture_keep_rest (inputs, rgb, width, height);
-  if (rgb == NULL || !atl_picture_write (job->room, rgb, (gsize) (width * height * 3), error))
+  if (rgb == NULL || !atl_picture_keep_rest (inputs, rgb, width, height, error) ||
+      !atl_picture_write (job->room, rgb, (gsize) (width * height * 3), error))
     return FALSE;
   job->stats =
       g_variant_ref_sink (g_variant_new ("(uuu@a{sv})", job->request, (guint) width, (guint) height,

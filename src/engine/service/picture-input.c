@@ -59,15 +59,25 @@ filter_line (const float *from, gint64 n, gint64 stride, float *to, gint64 m, gi
 }
 
 AtlArray *
-atl_picture_input_array (
-    const AtlPicture *picture, const char *name, guint n_channels, gint64 width, gint64 height)
+atl_picture_input_array (const AtlPicture *picture,
+                         const char *name,
+                         guint n_channels,
+                         gint64 width,
+                         gint64 height,
+                         GError **error)
 {
-  AtlArray *array =
-      atl_array_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, n_channels, height, width });
   gint64 w = picture->width, h = picture->height;
   g_autofree float *line = g_new (float, w);
-  g_autofree float *narrow = g_new (float, h *width);
+  g_autoptr (AtlArray) array =
+      atl_array_try_new (name, ATL_DTYPE_F32, 4, (gint64[]){ 1, n_channels, height, width }, error);
+  g_autoptr (AtlArray) work =
+      array != NULL ? atl_array_try_new (name, ATL_DTYPE_F32, 2, (gint64[]){ h, width }, error)
+                    : NULL;
+  float *narrow;
 
+  if (work == NULL)
+    return NULL;
+  narrow = atl_array_f32 (work);
   for (guint c = 0; c < n_channels; c++)
     {
       float *plane = atl_array_f32 (array) + (gint64) c * height * width;
@@ -81,7 +91,7 @@ atl_picture_input_array (
       for (gint64 x = 0; x < width; x++)
         filter_line (narrow + x, h, width, plane + x, height, width);
     }
-  return array;
+  return g_steal_pointer (&array);
 }
 
 /* --- Files of a call --- */
@@ -254,15 +264,32 @@ check_roles (const AtlJob *job, const AtlTraits *traits, const char *family, GEr
   return FALSE;
 }
 
+static gboolean
+add_input (GPtrArray *inputs,
+           const AtlPicture *picture,
+           const char *name,
+           guint n_channels,
+           gint64 width,
+           gint64 height,
+           GError **error)
+{
+  AtlArray *array = atl_picture_input_array (picture, name, n_channels, width, height, error);
+
+  if (array != NULL)
+    g_ptr_array_add (inputs, array);
+  return array != NULL;
+}
+
 /* In the size that its family wants, else at its own shape, no larger than what the model was
  * trained for. The first one's size becomes that of `settings` (nullable), where none is asked for.
  */
-static void
+static gboolean
 add_reference (GPtrArray *inputs,
                const AtlPicture *picture,
                guint number,
                AtlDiffusionModel *model,
-               AtlSettings *settings)
+               AtlSettings *settings,
+               GError **error)
 {
   const AtlTraits *traits = atl_diffusion_model_traits (model);
   const AtlDiffusionFamily *family = atl_diffusion_model_family (model);
@@ -280,7 +307,7 @@ add_reference (GPtrArray *inputs,
       atl_settings_set_number (settings, ATL_MADE_WIDTH, (double) width);
       atl_settings_set_number (settings, ATL_MADE_HEIGHT, (double) height);
     }
-  g_ptr_array_add (inputs, atl_picture_input_array (picture, name, 3, width, height));
+  return add_input (inputs, picture, name, 3, width, height, error);
 }
 
 gboolean
@@ -299,7 +326,8 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
     return FALSE;
   if (image != NULL && mask == NULL && (traits->abilities & ATL_CAN_IMAGE) == 0)
     {
-      add_reference (inputs, image, ++n_references, job->slot->pictures, settings);
+      if (!add_reference (inputs, image, ++n_references, job->slot->pictures, settings, error))
+        return FALSE;
       g_clear_pointer (&image, atl_picture_free);
     }
   for (guint i = 0; i < ATL_MAX_REFERENCES; i++)
@@ -310,16 +338,14 @@ atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, 
         return FALSE;
       if (picture == NULL)
         break;
-      add_reference (inputs, picture, ++n_references, job->slot->pictures,
-                     image == NULL ? settings : NULL);
+      if (!add_reference (inputs, picture, ++n_references, job->slot->pictures,
+                          image == NULL ? settings : NULL, error))
+        return FALSE;
     }
   atl_picture_choose_size (settings, traits, image != NULL ? image->width : 0,
                            image != NULL ? image->height : 0, &width, &height);
-  if (image != NULL)
-    g_ptr_array_add (inputs, atl_picture_input_array (image, ATL_CREATE_IMAGE, 3, width, height));
-  if (mask != NULL)
-    g_ptr_array_add (inputs, atl_picture_input_array (mask, ATL_CREATE_MASK, 1, width, height));
-  return TRUE;
+  return (image == NULL || add_input (inputs, image, ATL_CREATE_IMAGE, 3, width, height, error)) &&
+         (mask == NULL || add_input (inputs, mask, ATL_CREATE_MASK, 1, width, height, error));
 }
 
 /* --- What a mask leaves as it is --- */
@@ -354,18 +380,24 @@ blur_line (float *x, gint64 n, gint64 stride, gint64 radius, float *line)
     }
 }
 
-void
-atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height)
+gboolean
+atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height, GError **error)
 {
   const AtlArray *image = atl_arrays_find (inputs, ATL_CREATE_IMAGE);
   const AtlArray *mask = atl_arrays_find (inputs, ATL_CREATE_MASK);
   gint64 n = width * height, radius = MAX (MIN (width, height) / SOFT_PART, 1);
-  g_autofree float *soft = NULL, *line = NULL;
+  g_autoptr (AtlArray) blurred = NULL;
+  g_autofree float *line = NULL;
+  float *soft;
 
   if (image == NULL || mask == NULL || image->dim[1] != 3 || image->dim[2] != height ||
       image->dim[3] != width || mask->dim[2] != height || mask->dim[3] != width)
-    return;
-  soft = g_memdup2 (atl_array_f32 (mask), (gsize) n * sizeof *soft);
+    return TRUE;
+  blurred = atl_array_try_new (ATL_CREATE_MASK, ATL_DTYPE_F32, mask->n_dims, mask->dim, error);
+  if (blurred == NULL)
+    return FALSE;
+  soft = atl_array_f32 (blurred);
+  memcpy (soft, atl_array_f32 (mask), (gsize) n * sizeof *soft);
   line = g_new (float, MAX (width, height));
   for (gint64 y = 0; y < height; y++)
     blur_line (soft + y * width, width, 1, radius, line);
@@ -382,4 +414,5 @@ atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 heig
           rgb[i * 3 + c] = (guint8) (before + painted * ((float) rgb[i * 3 + c] - before) + 0.5f);
         }
     }
+  return TRUE;
 }

@@ -12,27 +12,26 @@
 /* Bytes of all texts that are passed on. */
 #define MAX_TEXTS_BYTES (4u << 20)
 
-/* Takes the picture, gives one without texts where it is larger. */
+/* Takes the picture, gives one without texts where it is larger; NULL where memory is out. */
 static AtlPicture *
-shrink (AtlPicture *picture, guint max_side)
+shrink (AtlPicture *whole, guint max_side, GError **error)
 {
+  g_autoptr (AtlPicture) picture = whole;
+  g_autoptr (AtlArray) array = NULL;
   guint side = MAX (picture->width, picture->height);
   gint64 width, height;
   AtlPicture *small;
-  AtlArray *array;
 
   if (max_side == 0 || side <= max_side)
-    return picture;
+    return g_steal_pointer (&picture);
   width = MAX ((gint64) picture->width * max_side / side, 1);
   height = MAX ((gint64) picture->height * max_side / side, 1);
-  array = atl_picture_input_array (picture, ATL_CREATE_IMAGE, 3, width, height);
-  small = atl_picture_new ((guint) width, (guint) height);
-  for (gint64 i = 0; i < width * height; i++)
+  array = atl_picture_input_array (picture, ATL_CREATE_IMAGE, 3, width, height, error);
+  small = array != NULL ? atl_picture_try_new ((guint) width, (guint) height, error) : NULL;
+  for (gint64 i = 0; small != NULL && i < width * height; i++)
     for (guint c = 0; c < 3; c++)
       small->rgb[i * 3 + c] =
           (guint8) (atl_array_f32 (array)[c * width * height + i] * 255.0f + 0.5f);
-  atl_array_free (array);
-  atl_picture_free (picture);
   return small;
 }
 
@@ -74,7 +73,9 @@ read_run (AtlJob *job, GError **error)
   if (recipe != NULL)
     g_variant_dict_insert_value (&facts, ATL_READ_RECIPE, recipe);
   job->info = g_variant_ref_sink (g_variant_dict_end (&facts));
-  picture = shrink (g_steal_pointer (&picture), job->max_side);
+  picture = shrink (g_steal_pointer (&picture), job->max_side, error);
+  if (picture == NULL)
+    return FALSE;
   job->width = picture->width;
   job->height = picture->height;
   return atl_picture_write (job->room, picture->rgb, (gsize) picture->width * picture->height * 3,

@@ -24,9 +24,14 @@ void atl_picture_load (AtlJob *job, AtlSlot *slot);
 
 /* Decodes an untrusted picture, or takes raw pixels of `width` and `height` (0: a file). */
 AtlPicture *atl_picture_input_decode (AtlFileMap *map, guint width, guint height, GError **error);
-/* [1, n_channels, height, width] in 0…1, filtered to that size. The caller's. */
-AtlArray *atl_picture_input_array (
-    const AtlPicture *picture, const char *name, guint n_channels, gint64 width, gint64 height);
+/* [1, n_channels, height, width] in 0…1, filtered to that size. The caller's; NULL where memory is
+ * out. */
+AtlArray *atl_picture_input_array (const AtlPicture *picture,
+                                   const char *name,
+                                   guint n_channels,
+                                   gint64 width,
+                                   gint64 height,
+                                   GError **error);
 /* Files of Create and ReadPicture into the job: rooms, pictures. */
 gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError **error);
 /* The job's pictures into `inputs`, under the names and in the sizes that the family takes, and the
@@ -34,8 +39,10 @@ gboolean atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files,
 gboolean
 atl_picture_take_inputs (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error);
 /* Outside the mask, where there is one, `rgb` [height, width, 3] becomes the picture of `inputs`
- * again, with a soft edge: what went through the autoencoder and back is not quite what it was. */
-void atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height);
+ * again, with a soft edge: what went through the autoencoder and back is not quite what it was.
+ * FALSE where memory is out. */
+gboolean
+atl_picture_keep_rest (GPtrArray *inputs, guint8 *rgb, gint64 width, gint64 height, GError **error);
 /* The n-th file of that name, and its size if it is raw; NULL. Borrowed. */
 AtlFileMap *
 atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *width, guint *height);

@@ -15,8 +15,9 @@
 
 static __thread gboolean are_hollow;
 
-AtlArray *
-atl_array_new (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim)
+/* Without its numbers, unless those are hollow. */
+static AtlArray *
+array_new_empty (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim)
 {
   AtlArray *self = g_new0 (AtlArray, 1);
 
@@ -28,13 +29,43 @@ atl_array_new (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim
   /* Clearing what nobody reads takes longer than the walk: these are pages that nobody touches. */
   if (atl_array_is_hollow (self))
     {
-      self->data = mmap (NULL, atl_array_size (self), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      self->mapped_bytes = self->data != MAP_FAILED ? atl_array_size (self) : 0;
+      gpointer pages = mmap (NULL, atl_array_size (self), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+      if (pages != MAP_FAILED)
+        {
+          self->data = pages;
+          self->mapped_bytes = atl_array_size (self);
+        }
     }
+  return self;
+}
+
+AtlArray *
+atl_array_new (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim)
+{
+  AtlArray *self = array_new_empty (name, dtype, n_dims, dim);
+
   if (self->mapped_bytes == 0)
     self->data = g_malloc0 (MAX (atl_array_size (self), 1));
   return self;
+}
+
+AtlArray *
+atl_array_try_new (
+    const char *name, AtlDType dtype, guint n_dims, const gint64 *dim, GError **error)
+{
+  AtlArray *self = array_new_empty (name, dtype, n_dims, dim);
+
+  if (self->mapped_bytes == 0)
+    self->data = g_try_malloc0 (MAX (atl_array_size (self), 1));
+  if (self->data != NULL)
+    return self;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+               _ ("There is not enough memory for “%s” (%" G_GSIZE_FORMAT " MiB)"), name,
+               (atl_array_size (self) + (1 << 20) - 1) >> 20);
+  atl_array_free (self);
+  return NULL;
 }
 
 static gboolean

@@ -19,8 +19,12 @@ typedef struct
   gsize mapped_bytes; /* not 0: of its own pages (see atl_arrays_set_hollow) */
 } AtlArray;
 
-/* Zeroed. dtype is F32 or I32. */
+/* Zeroed. dtype is F32 or I32. Ends the program where memory is out. */
 AtlArray *atl_array_new (const char *name, AtlDType dtype, guint n_dims, const gint64 *dim);
+/* The same for what may be large, as pictures and clips are: NULL where memory is out. Errors:
+ * ATL_ERROR_NO_MEMORY. */
+AtlArray *atl_array_try_new (
+    const char *name, AtlDType dtype, guint n_dims, const gint64 *dim, GError **error);
 /* Converts a checkpoint tensor of any type to float32, or whole-number types to int32. */
 AtlArray *atl_array_from_tensor (const AtlTensorInfo *info, GError **error);
 void atl_array_free (AtlArray *self);

@@ -159,9 +159,9 @@ atl_runner_run (AtlRunner *self,
     {
       const char *name = p->outputs->pdata[i];
       const AtlTensor *t = atl_plan_tensor (p->plan, name);
-      g_autoptr (AtlArray) a = atl_array_new (name, ATL_DTYPE_F32, t->n_dims, t->dim);
+      g_autoptr (AtlArray) a = atl_array_try_new (name, ATL_DTYPE_F32, t->n_dims, t->dim, error);
 
-      if (!atl_plan_get_output (p->plan, name, a->data, atl_array_size (a), error))
+      if (a == NULL || !atl_plan_get_output (p->plan, name, a->data, atl_array_size (a), error))
         return FALSE;
       g_ptr_array_add (outputs, g_steal_pointer (&a));
     }

@@ -15,15 +15,16 @@ mirrored (gint64 i, gint64 n)
   return i < n ? i : period - i;
 }
 
-/* x with its right and bottom mirrored so that both sides are multiples of f. The caller's. */
+/* x with its right and bottom mirrored so that both sides are multiples of f. The caller's;
+ * NULL where memory is out. */
 static AtlArray *
-fill_up (const AtlArray *x, gint64 f)
+fill_up (const AtlArray *x, gint64 f, GError **error)
 {
   gint64 C = x->dim[1], H = x->dim[2], W = x->dim[3];
   gint64 h = (H + f - 1) / f * f, w = (W + f - 1) / f * f;
-  AtlArray *out = atl_array_new ("pixels", ATL_DTYPE_F32, 4, (gint64[]){ 1, C, h, w });
+  AtlArray *out = atl_array_try_new ("pixels", ATL_DTYPE_F32, 4, (gint64[]){ 1, C, h, w }, error);
 
-  for (gint64 c = 0; c < C; c++)
+  for (gint64 c = 0; out != NULL && c < C; c++)
     for (gint64 i = 0; i < h; i++)
       for (gint64 k = 0; k < w; k++)
         atl_array_f32 (out)[(c * h + i) * w + k] =
@@ -51,5 +52,5 @@ atl_upscale_pixels (const AtlRequest *request,
     }
   *height = x->dim[2];
   *width = x->dim[3];
-  return fill_up (x, fold);
+  return fill_up (x, fold, error);
 }

@@ -248,16 +248,20 @@ describe_encode (AtlGraph *g, gpointer model, GPtrArray *inputs)
   atl_graph_output (g, atl_permute_to (g, x, 0, 4, 1, 2, 3), "mean");
 }
 
-/* The clip [1, 3, F, H, W] in 0…1 as "pixels" [1, whole groups of frames, H / p, W / p, 3 p p]. */
+/* The clip [1, 3, F, H, W] in 0…1 as "pixels" [1, whole groups of frames, H / p, W / p, 3 p p];
+ * NULL where memory is out. */
 static AtlArray *
-fold_pixels (const Half *h, const AtlArray *x)
+fold_pixels (const Half *h, const AtlArray *x, GError **error)
 {
   gint64 F = x->dim[2], H = x->dim[3], W = x->dim[4], p = h->patch;
   gint64 n = (F + h->frames - 1) / h->frames * h->frames;
-  AtlArray *out =
-      atl_array_new ("pixels", ATL_DTYPE_F32, 5, (gint64[]){ 1, n, H / p, W / p, COLOURS * p * p });
-  float *to = atl_array_f32 (out);
+  AtlArray *out = atl_array_try_new ("pixels", ATL_DTYPE_F32, 5,
+                                     (gint64[]){ 1, n, H / p, W / p, COLOURS * p * p }, error);
+  float *to;
 
+  if (out == NULL)
+    return NULL;
+  to = atl_array_f32 (out);
   for (gint64 f = 0; f < n; f++)
     for (gint64 y = 0; y < H / p; y++)
       for (gint64 k = 0; k < W / p; k++)
@@ -300,9 +304,11 @@ taehv_run (gpointer model,
       return FALSE;
     }
   if (encode)
-    made = fold_pixels (h, x);
+    made = fold_pixels (h, x, error);
   else if (atl_request_number (request, unit_range, 0) != 0)
     made = atl_array_new (unit_range, ATL_DTYPE_F32, 1, (gint64[]){ 1 });
+  if (encode && made == NULL)
+    return FALSE;
   if (!encode)
     g_ptr_array_add (inputs, x);
   if (made != NULL)
