@@ -122,6 +122,44 @@ test_mixed (void)
     }
 }
 
+/* What is asked for ahead is never read, so it may be anything; and nothing of a region changes. */
+static void
+test_ahead (void)
+{
+  g_autoptr (AtlPool) pool = atl_pool_new (3);
+  g_autofree guint8 *there = g_malloc (100000);
+  guint results[64];
+  guint commits[64];
+  guint8 counts[40];
+  atomic_uint late = 0;
+
+  g_assert_cmpuint (atl_pool_n_lanes (pool), ==, atl_pool_n_threads (pool));
+  g_assert_cmpuint (atl_pool_lane_start (pool, 0, 40), ==, 0);
+  g_assert_cmpuint (atl_pool_lane_start (pool, atl_pool_n_lanes (pool), 40), ==, 40);
+  for (guint round = 0; round < 1000; round++)
+    {
+      AtlPoolAhead ahead[ATL_POOL_AHEADS] = { { there, 100000 },
+                                              { NULL, round },
+                                              { (const guint8 *) G_MAXSIZE - 4096, 1000 * round } };
+      Restartable r = { results, commits, &late, round, g_thread_self () };
+      Plain p = { counts };
+
+      memset (commits, 0, sizeof commits);
+      memset (counts, 0, sizeof counts);
+      for (guint lane = 0; lane < atl_pool_n_lanes (pool); lane++)
+        atl_pool_ask_ahead (pool, lane, round % 5 == 4 ? NULL : ahead);
+      atl_pool_run_restartable (pool, 20, compute, commit, &r, sizeof r);
+      atl_pool_run (pool, 40, plain_chunk, &p);
+      for (guint i = 0; i < 20; i++)
+        {
+          g_assert_cmpuint (results[i], ==, round * 1000 + i);
+          g_assert_cmpuint (commits[i], ==, 1);
+        }
+      for (guint i = 0; i < 40; i++)
+        g_assert_cmpuint (counts[i], ==, 1);
+    }
+}
+
 static void
 test_one_thread (void)
 {
@@ -143,6 +181,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/plain", test_plain);
   g_test_add_func ("/pool/restartable", test_restartable);
   g_test_add_func ("/pool/mixed", test_mixed);
+  g_test_add_func ("/pool/ahead", test_ahead);
   g_test_add_func ("/pool/one-thread", test_one_thread);
   return g_test_run ();
 }

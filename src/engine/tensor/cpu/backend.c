@@ -164,6 +164,21 @@ cpu_scratch_bytes (AtlBackend *self, const AtlNode *node)
   return bytes;
 }
 
+/* What the threads may ask for while they wait for each other in this product, or in what stands
+ * between it and the next. */
+static void
+ask_ahead (AtlCpuRun *run, AtlNode *const *nodes, guint n_nodes)
+{
+  guint next = 1;
+
+  if (run->cpu->kernels == NULL || nodes[0]->op != ATL_OP_LINEAR)
+    return;
+  while (next < n_nodes && nodes[next]->op != ATL_OP_LINEAR)
+    next++;
+  if (next < n_nodes)
+    atl_linear_ask_ahead (run, nodes[next]);
+}
+
 static gboolean
 cpu_run (AtlBackend *self,
          AtlNode *const *nodes,
@@ -187,6 +202,7 @@ cpu_run (AtlBackend *self,
 
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return FALSE;
+      ask_ahead (&run, nodes + i, n_nodes - i);
       if (cpu->kernels == NULL || op->fast == NULL || !op->fast (&run, nodes[i]))
         op->ref (&run, nodes[i]);
       if (run.error != NULL)

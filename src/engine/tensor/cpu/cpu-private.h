@@ -100,6 +100,9 @@ typedef gboolean (*AtlCpuFastFunc) (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_linear (AtlCpuRun *run, const AtlNode *node);
 gboolean atl_fast_expert_linear (AtlCpuRun *run, const AtlNode *node);
 
+/* Before the node ahead of it runs: has the pool ask for the weights of a product of few rows. */
+void atl_linear_ask_ahead (AtlCpuRun *run, const AtlNode *node);
+
 gsize atl_fast_linear_scratch (const AtlCpu *cpu, const AtlNode *node);
 gsize atl_fast_expert_scratch (const AtlCpu *cpu, const AtlNode *node);
 

@@ -9,6 +9,8 @@
 #define ROWS_AT_A_TIME 32
 /* What a restartable chunk reads at most: some ten microseconds. */
 #define CHUNK_BYTES (128 * 1024)
+/* What each lane of a product to come is asked for: some ten microseconds of reading. */
+#define AHEAD_BYTES ((gsize) 256 * 1024)
 
 static gint64
 last_dim (const AtlTensor *t)
@@ -92,6 +94,20 @@ some_chunk (gconstpointer args, guint chunk, guint worker)
       }
 }
 
+/* Groups of a restartable chunk; 0 when they are too many for one. */
+static gint64
+groups_of_chunk (const AtlCpuRun *run, gint64 n, gint64 n_groups, gsize group_bytes)
+{
+  const gint64 pieces = 4 * (gint64) run->cpu->n_threads;
+  gint64 room = ATL_POOL_SCRATCH_BYTES / (n * ATL_PACK_ROWS * (gint64) sizeof (float));
+  gint64 even = (n_groups + pieces - 1) / pieces;
+  gint64 least = (n_groups + ATL_POOL_MAX_RESTARTABLE - 1) / ATL_POOL_MAX_RESTARTABLE;
+  gint64 groups = MIN (even, MAX (1, (gint64) (CHUNK_BYTES / group_bytes)));
+
+  groups = MIN (MAX (groups, least), room);
+  return n <= RESTARTABLE_ROWS && groups >= least ? groups : 0;
+}
+
 static void
 run_few (AtlCpuRun *run, AtlProduct *p)
 {
@@ -107,21 +123,13 @@ run_few (AtlCpuRun *run, AtlProduct *p)
       group_bytes = MAX (group_bytes, p->gated ? 2 * bytes : bytes);
     }
 
-  if (p->n <= RESTARTABLE_ROWS)
+  p->groups_per_chunk = groups_of_chunk (run, p->n, n_groups, group_bytes);
+  if (p->groups_per_chunk > 0)
     {
-      gint64 room = ATL_POOL_SCRATCH_BYTES / (p->n * ATL_PACK_ROWS * (gint64) sizeof (float));
-      gint64 even = (n_groups + 4 * threads - 1) / (4 * threads);
-      gint64 least = (n_groups + ATL_POOL_MAX_RESTARTABLE - 1) / ATL_POOL_MAX_RESTARTABLE;
-
-      p->groups_per_chunk = MIN (even, MAX (1, (gint64) (CHUNK_BYTES / group_bytes)));
-      p->groups_per_chunk = MIN (MAX (p->groups_per_chunk, least), room);
-      if (p->groups_per_chunk >= least)
-        {
-          atl_pool_run_restartable (run->pool,
-                                    (n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk,
-                                    few_compute, few_commit, p, sizeof *p);
-          return;
-        }
+      atl_pool_run_restartable (run->pool,
+                                (n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk,
+                                few_compute, few_commit, p, sizeof *p);
+      return;
     }
   p->groups_per_chunk = MAX (1, n_groups / (8 * threads));
   atl_pool_run (run->pool, (n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk, some_chunk,
@@ -183,6 +191,82 @@ atl_fast_linear (AtlCpuRun *run, const AtlNode *node)
       atl_product_tiles (run, &p);
     }
   return TRUE;
+}
+
+/* Where a weight's groups begin and how long each is; NULL: not known before it is used. */
+static const guint8 *
+groups_of_weight (const AtlCpuRun *run, const AtlTensor *t, gsize *group_bytes)
+{
+  const AtlCpuWeight *w = atl_cpu_weight (run, t);
+  const AtlDTypeInfo *info = atl_dtype_info (t->dtype);
+
+  if (w == NULL || t->base != NULL || (w->packed == NULL && w->rows == NULL))
+    return NULL;
+  *group_bytes = w->packed != NULL
+                     ? atl_pack_group_bytes (t->dtype, last_dim (t))
+                     : ATL_PACK_ROWS * (gsize) last_dim (t) / info->block_elems * info->block_bytes;
+  return w->packed != NULL ? w->packed : w->rows;
+}
+
+/* What a lane that begins at group `first` reads first. */
+static void
+ahead_of_lane (const AtlCpuRun *run, const AtlNode *node, gint64 first, AtlPoolAhead *out)
+{
+  const guint n = node->p.n_weights;
+  gint64 before = 0;
+  gsize left = AHEAD_BYTES;
+
+  G_STATIC_ASSERT (ATL_POOL_AHEADS >= G_N_ELEMENTS (((AtlProduct *) NULL)->source));
+  for (guint i = 0; i < n; i++)
+    {
+      const AtlTensor *t = node->src[ATL_LINEAR_W0 + i];
+      const gint64 n_groups = (t->dim[0] + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS;
+      const gint64 group = MAX (first - before, 0);
+      gsize group_bytes;
+      const guint8 *data = groups_of_weight (run, t, &group_bytes);
+
+      if (!node->p.gated)
+        before += n_groups;
+      if (data == NULL || group >= n_groups || left == 0)
+        continue;
+      out[i].data = data + (gsize) group * group_bytes;
+      out[i].bytes =
+          MIN ((gsize) (n_groups - group) * group_bytes, node->p.gated ? AHEAD_BYTES / n : left);
+      left -= node->p.gated ? 0 : out[i].bytes;
+    }
+}
+
+void
+atl_linear_ask_ahead (AtlCpuRun *run, const AtlNode *node)
+{
+  const AtlTensor *x = node->src[ATL_LINEAR_X];
+  const gint64 n = atl_tensor_n_elems (x) / last_dim (x);
+  gint64 n_groups = 0, per_chunk;
+  gsize largest = 0;
+
+  for (guint i = 0; i < node->p.n_weights; i++)
+    {
+      const AtlTensor *t = node->src[ATL_LINEAR_W0 + i];
+      gsize group_bytes = 0;
+
+      if (groups_of_weight (run, t, &group_bytes) == NULL)
+        return;
+      largest = MAX (largest, group_bytes * (node->p.gated ? 2 : 1));
+      if (i == 0 || !node->p.gated)
+        n_groups += (t->dim[0] + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS;
+    }
+  per_chunk = n <= RESTARTABLE_ROWS ? groups_of_chunk (run, n, n_groups, largest) : 0;
+  if (per_chunk == 0)
+    return;
+  for (guint lane = 0; lane < atl_pool_n_lanes (run->pool); lane++)
+    {
+      AtlPoolAhead ahead[ATL_POOL_AHEADS] = { 0 };
+      guint chunk =
+          atl_pool_lane_start (run->pool, lane, (guint) ((n_groups + per_chunk - 1) / per_chunk));
+
+      ahead_of_lane (run, node, chunk * per_chunk, ahead);
+      atl_pool_ask_ahead (run->pool, lane, ahead);
+    }
 }
 
 /* --- expert-linear --- */

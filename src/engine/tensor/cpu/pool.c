@@ -36,6 +36,10 @@
  * stopped: what was asked for ahead of a chunk's end is then its own next. */
 #define MAX_LANES 8
 
+/* Lines that are asked for between two looks at whether there is work. */
+#define LINES_AT_A_TIME 8
+#define LINE_BYTES 64
+
 #define SLOT_BITS 10
 #define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
@@ -69,12 +73,25 @@ typedef struct
   atomic_uchar state[ATL_POOL_MAX_RESTARTABLE];
 } Region;
 
+/* What a lane will read next. Main writes it while others read: what is read half of an old and
+ * half of a new one is asked for in vain, nothing worse. */
+typedef struct
+{
+  _Alignas(64) atomic_uint stamp;
+  _Atomic (const guint8 *) data[ATL_POOL_AHEADS];
+  atomic_size_t bytes[ATL_POOL_AHEADS];
+} Ahead;
+
 typedef struct
 {
   AtlPool *pool;
   GThread *thread;
   guint index;
   guint8 *scratch;
+  /* Of its lane's Ahead, what is not asked for yet. */
+  guint stamp;
+  guint n_asked; /* of ATL_POOL_AHEADS */
+  gsize at;
 } Worker;
 
 struct _AtlPool
@@ -86,6 +103,7 @@ struct _AtlPool
   guint slot;
   guint n_slots;
   guint n_threads;
+  Ahead ahead[MAX_LANES];
   Region *ring;    /* (owned) */
   Worker *workers; /* (owned) [n_threads]; 0 is main */
 };
@@ -153,6 +171,34 @@ work (Region *r, const Worker *w)
     }
 }
 
+/* Asks for a little of what comes next; FALSE when that is done. */
+static gboolean
+ask_some (Worker *w)
+{
+  Ahead *ahead = &w->pool->ahead[w->index % atl_pool_n_lanes (w->pool)];
+  guint stamp = atomic_load_explicit (&ahead->stamp, memory_order_acquire);
+
+  if (stamp != w->stamp)
+    {
+      w->stamp = stamp;
+      w->n_asked = 0;
+      w->at = 0;
+    }
+  for (; w->n_asked < ATL_POOL_AHEADS; w->n_asked++, w->at = 0)
+    {
+      const guintptr data =
+          (guintptr) atomic_load_explicit (&ahead->data[w->n_asked], memory_order_relaxed);
+
+      if (w->at >= atomic_load_explicit (&ahead->bytes[w->n_asked], memory_order_relaxed))
+        continue;
+      for (guint i = 0; i < LINES_AT_A_TIME; i++)
+        __builtin_prefetch ((gconstpointer) (data + w->at + i * LINE_BYTES), 0, 2);
+      w->at += LINES_AT_A_TIME * LINE_BYTES;
+      return TRUE;
+    }
+  return FALSE;
+}
+
 static gpointer
 worker_main (gpointer data)
 {
@@ -171,7 +217,8 @@ worker_main (gpointer data)
         {
           if (atomic_load_explicit (&self->quit, memory_order_relaxed))
             return NULL;
-          cpu_relax ();
+          if (!ask_some (w))
+            cpu_relax ();
           if (++spins % 32 != 0)
             continue;
           if (idle_since == 0)
@@ -259,16 +306,43 @@ atl_pool_n_threads (const AtlPool *self)
   return self->n_threads;
 }
 
+guint
+atl_pool_n_lanes (const AtlPool *self)
+{
+  return MIN (self->n_threads, MAX_LANES);
+}
+
+guint
+atl_pool_lane_start (const AtlPool *self, guint lane, guint n_chunks)
+{
+  return (guint) ((guint64) n_chunks * lane / atl_pool_n_lanes (self));
+}
+
+void
+atl_pool_ask_ahead (AtlPool *self, guint lane, const AtlPoolAhead ahead[ATL_POOL_AHEADS])
+{
+  Ahead *a = &self->ahead[lane];
+
+  for (guint i = 0; i < ATL_POOL_AHEADS; i++)
+    {
+      atomic_store_explicit (&a->data[i], ahead != NULL ? ahead[i].data : NULL,
+                             memory_order_relaxed);
+      atomic_store_explicit (&a->bytes[i], ahead != NULL ? ahead[i].bytes : 0,
+                             memory_order_relaxed);
+    }
+  atomic_fetch_add_explicit (&a->stamp, 1, memory_order_release);
+}
+
 static void
-deal (Region *r, guint n_threads, guint n_chunks)
+deal (AtlPool *self, Region *r, guint n_chunks)
 {
   r->n_chunks = n_chunks;
-  r->n_lanes = MIN (n_threads, MAX_LANES);
+  r->n_lanes = atl_pool_n_lanes (self);
   for (guint i = 0; i < r->n_lanes; i++)
     {
-      atomic_store_explicit (&r->lanes[i].next, (guint) ((guint64) n_chunks * i / r->n_lanes),
+      atomic_store_explicit (&r->lanes[i].next, atl_pool_lane_start (self, i, n_chunks),
                              memory_order_relaxed);
-      r->lanes[i].end = (guint) ((guint64) n_chunks * (i + 1) / r->n_lanes);
+      r->lanes[i].end = atl_pool_lane_start (self, i + 1, n_chunks);
     }
 }
 
@@ -289,7 +363,7 @@ free_slot (AtlPool *self, guint n_chunks)
       if (atomic_load (&r->n_inside) != 0)
         continue;
       self->slot = slot;
-      deal (r, self->n_threads, n_chunks);
+      deal (self, r, n_chunks);
       atomic_store_explicit (&r->done, 0, memory_order_relaxed);
       atomic_store_explicit (&r->main_sleeps, 0, memory_order_relaxed);
       return r;
@@ -333,7 +407,8 @@ atl_pool_run (AtlPool *self, guint n_chunks, AtlPoolFunc func, gconstpointer arg
 
       if (done == n_chunks)
         return;
-      cpu_relax ();
+      if (!ask_some (&self->workers[0]))
+        cpu_relax ();
       if (spins % 32 != 0)
         continue;
       if (since == 0)
@@ -425,7 +500,8 @@ atl_pool_run_restartable (AtlPool *self,
     {
       gint64 waited;
 
-      cpu_relax ();
+      if (!ask_some (&self->workers[0]))
+        cpu_relax ();
       if (spins % 16 != 0)
         continue;
       waited = g_get_monotonic_time () - own_end;

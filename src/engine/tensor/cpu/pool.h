@@ -60,6 +60,22 @@ void atl_pool_run_restartable (AtlPool *self,
                                gconstpointer args,
                                gsize args_bytes);
 
+/* What a lane of the next region reads first. A region's chunks are dealt to so many lanes of
+ * neighbours; threads that have nothing to do meanwhile, or wait for the others, ask for it. */
+#define ATL_POOL_AHEADS 3
+typedef struct
+{
+  const guint8 *data;
+  gsize bytes;
+} AtlPoolAhead;
+
+guint atl_pool_n_lanes (const AtlPool *self);
+/* The first chunk of a lane of a region. */
+guint atl_pool_lane_start (const AtlPool *self, guint lane, guint n_chunks);
+/* To be called before the region ahead of that one; NULL: nothing is known. Nothing is read, so the
+ * memory may be gone. */
+void atl_pool_ask_ahead (AtlPool *self, guint lane, const AtlPoolAhead ahead[ATL_POOL_AHEADS]);
+
 /* Waits until no late worker is inside an old region: before memory that regions read is freed. */
 void atl_pool_quiesce (AtlPool *self);
 
