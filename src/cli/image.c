@@ -111,7 +111,7 @@ make_request (const AtlImageOptions *options, GVariant *settings)
       double strength;
       g_autofree char *path = atl_adapter_parse (*text, &strength);
 
-      atl_picture_request_add_lora (request, path, strength);
+      atl_picture_request_add_lora (request, path, g_str_equal (path, *text) ? NAN : strength);
     }
   return request;
 }

@@ -163,6 +163,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->triggers = read_strings (dict, ATL_INFO_TRIGGERS);
   self->sampler = atl_dict_string (dict, ATL_INFO_SAMPLER, "");
   self->schedule = atl_dict_string (dict, ATL_INFO_SCHEDULE, "");
+  self->strength = atl_dict_double (dict, ATL_INFO_STRENGTH, 1);
   self->is_toy = atl_dict_bool (dict, ATL_INFO_IS_TOY, FALSE);
   self->recommended = atl_dict_lookup (dict, ATL_INFO_RECOMMENDED, "a{sv}");
   if (self->recommended == NULL)

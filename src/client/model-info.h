@@ -95,7 +95,8 @@ typedef struct
   gboolean is_lora;
   char **triggers; /* words that call what it was taught; NULL-terminated, never NULL */
   char *sampler, *schedule;
-  char *part; /* ATL_PART_*: no model, but a part of some; else empty */
+  double strength; /* that it was made for */
+  char *part;      /* ATL_PART_*: no model, but a part of some; else empty */
   /* Of a model that enlarges pictures: */
   gboolean is_upscaler;
   guint scale;           /* its own factor */

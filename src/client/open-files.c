@@ -97,6 +97,27 @@ parse_shard (const char *name, char **stem, guint *number, guint *count)
   return *number >= 1 && *count >= 1 && *number <= *count;
 }
 
+/* The name the engine is told. Files that diffusers calls all the same are told apart by their
+ * folder, in its cache by that of the whole repository: lcm-lora-sdxl/pytorch_lora_weights…. */
+static char *
+told_name (const char *folder, const char *name)
+{
+  g_autofree char *base = g_path_get_basename (folder);
+  g_autofree char *above = g_path_get_dirname (folder);
+  g_autofree char *snapshots = g_path_get_basename (above);
+
+  if (!g_str_has_prefix (name, "pytorch_lora_weights."))
+    return g_strdup (name);
+  if (g_str_equal (snapshots, "snapshots"))
+    {
+      g_autofree char *repository = g_path_get_dirname (above);
+
+      g_free (base);
+      base = g_path_get_basename (repository);
+    }
+  return strchr (base, '/') == NULL ? g_strconcat (base, "/", name, NULL) : g_strdup (name);
+}
+
 static gboolean
 open_file_or_shards (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
@@ -106,7 +127,11 @@ open_file_or_shards (const char *path, GUnixFDList *fds, GPtrArray *names, GErro
   guint number, count;
 
   if (!parse_shard (name, &stem, &number, &count))
-    return open_one (path, name, fds, names, error);
+    {
+      g_autofree char *told = told_name (folder, name);
+
+      return open_one (path, told, fds, names, error);
+    }
   for (guint i = 1; i <= count; i++)
     {
       g_autofree char *shard = g_strdup_printf ("%s-%05u-of-%05u.gguf", stem, i, count);
@@ -410,7 +435,8 @@ open_adapter_file (const char *folder,
                    GError **error)
 {
   g_autofree char *path = g_build_filename (folder, name, NULL);
-  g_autofree char *logical = g_strdup_printf ("adapter-%u/%s", number, name);
+  g_autofree char *told = told_name (folder, name);
+  g_autofree char *logical = g_strdup_printf ("adapter-%u/%s", number, told);
 
   return open_one (path, logical, fds, names, error);
 }

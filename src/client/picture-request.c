@@ -3,6 +3,7 @@
 
 #include "client/picture-request.h"
 
+#include <math.h>
 #include <errno.h>
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
@@ -174,7 +175,8 @@ atl_picture_request_make_settings (AtlPictureRequest *self)
         *dot = '\0';
       g_variant_builder_open (&loras, G_VARIANT_TYPE_VARDICT);
       g_variant_builder_add (&loras, "{sv}", "name", g_variant_new_string (name));
-      g_variant_builder_add (&loras, "{sv}", "weight", g_variant_new_double (lora->strength));
+      if (!isnan (lora->strength))
+        g_variant_builder_add (&loras, "{sv}", "weight", g_variant_new_double (lora->strength));
       if (g_stat (lora->path, &st) == 0 && S_ISREG (st.st_mode))
         lora_bytes += (guint64) st.st_size;
       g_variant_builder_close (&loras);

@@ -35,6 +35,7 @@ void atl_picture_request_add_bytes (AtlPictureRequest *self, const char *role, G
 /* or pixels, [height, width, 3], 8 bits a colour. */
 void atl_picture_request_add_pixels (
     AtlPictureRequest *self, const char *role, GBytes *rgb, guint width, guint height);
+/* `strength` NAN: as the file is meant. */
 void atl_picture_request_add_lora (AtlPictureRequest *self, const char *path, double strength);
 
 /* --- Reading --- */

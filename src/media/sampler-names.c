@@ -9,34 +9,35 @@
 
 /* The first row of a class is what it is called. */
 static const AtlSamplerName samplers[] = {
-  { "Euler", "EulerDiscreteScheduler", NULL, FALSE, TRUE },
-  { "Euler a", "EulerAncestralDiscreteScheduler", NULL, FALSE, FALSE },
+  { "Euler", "EulerDiscreteScheduler", NULL, FALSE, TRUE, TRUE },
+  { "Euler a", "EulerAncestralDiscreteScheduler", NULL, FALSE, FALSE, TRUE },
   { "DPM++ 2M", "DPMSolverMultistepScheduler",
-    "{\"algorithm_type\": \"dpmsolver++\", \"solver_order\": 2}", FALSE, TRUE },
+    "{\"algorithm_type\": \"dpmsolver++\", \"solver_order\": 2}", FALSE, TRUE, TRUE },
   { "DPM++ 2M SDE", "DPMSolverMultistepScheduler",
-    "{\"algorithm_type\": \"sde-dpmsolver++\", \"solver_order\": 2}", FALSE, TRUE },
-  { "DPM++ SDE", "DPMSolverSDEScheduler", NULL, FALSE, TRUE },
-  { "DPM++ 2S", "DPMSolverSinglestepScheduler", NULL, FALSE, TRUE },
-  { "UniPC", "UniPCMultistepScheduler", NULL, FALSE, TRUE },
-  { "DEIS", "DEISMultistepScheduler", NULL, FALSE, TRUE },
-  { "Heun", "HeunDiscreteScheduler", NULL, FALSE, TRUE },
-  { "DPM2", "KDPM2DiscreteScheduler", NULL, FALSE, TRUE },
-  { "DPM2 a", "KDPM2AncestralDiscreteScheduler", NULL, FALSE, TRUE },
-  { "LMS", "LMSDiscreteScheduler", NULL, FALSE, TRUE },
-  { "DDIM", "DDIMScheduler", NULL, FALSE, FALSE },
-  { "DDPM", "DDPMScheduler", NULL, FALSE, FALSE },
-  { "PLMS", "PNDMScheduler", NULL, FALSE, FALSE },
-  { "PNDM", "PNDMScheduler", NULL, FALSE, FALSE },
-  { "LCM", "LCMScheduler", NULL, FALSE, FALSE },
-  { "TCD", "TCDScheduler", NULL, FALSE, FALSE },
-  { "Euler", "FlowMatchEulerDiscreteScheduler", NULL, TRUE, FALSE },
-  { "Heun", "FlowMatchHeunDiscreteScheduler", NULL, TRUE, FALSE },
-  { "UniPC", "UniPCMultistepScheduler", "{" FLOW "}", TRUE, FALSE },
+    "{\"algorithm_type\": \"sde-dpmsolver++\", \"solver_order\": 2}", FALSE, TRUE, TRUE },
+  { "DPM++ SDE", "DPMSolverSDEScheduler", NULL, FALSE, TRUE, TRUE },
+  { "DPM++ 2S", "DPMSolverSinglestepScheduler", NULL, FALSE, TRUE, TRUE },
+  { "UniPC", "UniPCMultistepScheduler", NULL, FALSE, TRUE, TRUE },
+  { "DEIS", "DEISMultistepScheduler", NULL, FALSE, TRUE, TRUE },
+  { "Heun", "HeunDiscreteScheduler", NULL, FALSE, TRUE, TRUE },
+  { "DPM2", "KDPM2DiscreteScheduler", NULL, FALSE, TRUE, TRUE },
+  { "DPM2 a", "KDPM2AncestralDiscreteScheduler", NULL, FALSE, TRUE, TRUE },
+  { "LMS", "LMSDiscreteScheduler", NULL, FALSE, TRUE, TRUE },
+  { "DDIM", "DDIMScheduler", NULL, FALSE, FALSE, TRUE },
+  { "DDPM", "DDPMScheduler", NULL, FALSE, FALSE, TRUE },
+  { "PLMS", "PNDMScheduler", NULL, FALSE, FALSE, TRUE },
+  { "PNDM", "PNDMScheduler", NULL, FALSE, FALSE, TRUE },
+  { "LCM", "LCMScheduler", NULL, FALSE, FALSE, FALSE },
+  { "TCD", "TCDScheduler", NULL, FALSE, FALSE, FALSE },
+  { "Euler", "FlowMatchEulerDiscreteScheduler", NULL, TRUE, FALSE, FALSE },
+  { "Heun", "FlowMatchHeunDiscreteScheduler", NULL, TRUE, FALSE, FALSE },
+  { "UniPC", "UniPCMultistepScheduler", "{" FLOW "}", TRUE, FALSE, FALSE },
   { "DPM++ 2M", "DPMSolverMultistepScheduler",
-    "{" FLOW ", \"algorithm_type\": \"dpmsolver++\", \"solver_order\": 2}", TRUE, FALSE },
+    "{" FLOW ", \"algorithm_type\": \"dpmsolver++\", \"solver_order\": 2}", TRUE, FALSE, FALSE },
   { "DPM++ 2M SDE", "DPMSolverMultistepScheduler",
-    "{" FLOW ", \"algorithm_type\": \"sde-dpmsolver++\", \"solver_order\": 2}", TRUE, FALSE },
-  { "LCM", "FlowMatchLCMScheduler", NULL, TRUE, FALSE },
+    "{" FLOW ", \"algorithm_type\": \"sde-dpmsolver++\", \"solver_order\": 2}", TRUE, FALSE,
+    FALSE },
+  { "LCM", "FlowMatchLCMScheduler", NULL, TRUE, FALSE, FALSE },
 };
 
 #define RESPACED(karras, exponential, beta)                                                        \
@@ -44,12 +45,12 @@ static const AtlSamplerName samplers[] = {
   ", \"use_beta_sigmas\": " beta "}"
 
 static const AtlScheduleName schedules[] = {
-  { "Karras", RESPACED ("true", "false", "false") },
-  { "Exponential", RESPACED ("false", "true", "false") },
-  { "Beta", RESPACED ("false", "false", "true") },
-  { "Uniform", "{\"timestep_spacing\": \"linspace\"}" },
-  { "DDIM", "{\"timestep_spacing\": \"leading\"}" },
-  { "SGM Uniform", "{\"timestep_spacing\": \"trailing\"}" },
+  { "Karras", RESPACED ("true", "false", "false"), FALSE },
+  { "Exponential", RESPACED ("false", "true", "false"), FALSE },
+  { "Beta", RESPACED ("false", "false", "true"), FALSE },
+  { "Uniform", "{\"timestep_spacing\": \"linspace\"}", TRUE },
+  { "DDIM", "{\"timestep_spacing\": \"leading\"}", TRUE },
+  { "SGM Uniform", "{\"timestep_spacing\": \"trailing\"}", TRUE },
 };
 
 const AtlSamplerName *
@@ -82,6 +83,12 @@ atl_schedule_find (const char *name)
     if (g_ascii_strcasecmp (name, schedules[i].name) == 0)
       return &schedules[i];
   return NULL;
+}
+
+gboolean
+atl_sampler_takes (const AtlSamplerName *sampler, const AtlScheduleName *schedule)
+{
+  return sampler->has_schedule || (sampler->has_spacing && schedule->is_spacing);
 }
 
 void

@@ -19,13 +19,15 @@ typedef struct
   const char *class_name; /* "DPMSolverMultistepScheduler" */
   const char *config;     /* (nullable) JSON object that is laid over a model's own */
   gboolean is_flow;       /* of models that match flows */
-  gboolean has_schedule;  /* its steps can be spaced by an AtlScheduleName */
+  gboolean has_schedule;  /* its steps can be spaced by any AtlScheduleName */
+  gboolean has_spacing;   /* by those that only choose among the timesteps */
 } AtlSamplerName;
 
 typedef struct
 {
-  const char *name;   /* "Karras" */
-  const char *config; /* JSON object */
+  const char *name;    /* "Karras" */
+  const char *config;  /* JSON object */
+  gboolean is_spacing; /* chooses among the timesteps, and leaves noise levels between them alone */
 } AtlScheduleName;
 
 /* Every row, in the order in which they are offered. Static. */
@@ -39,6 +41,9 @@ const AtlScheduleName *atl_schedule_find (const char *name);
 /* A name with its schedule behind it, as A1111 wrote them once, into two; *schedule is NULL where
  * there is none. The caller's. */
 void atl_sampler_split (const char *text, char **sampler, char **schedule);
+
+/* Whether the sampler's steps can be spaced so. */
+gboolean atl_sampler_takes (const AtlSamplerName *sampler, const AtlScheduleName *schedule);
 
 /* NULL for a name that is not in the list. Static. */
 const char *atl_sampler_class (const char *name);

@@ -110,6 +110,7 @@ G_BEGIN_DECLS
 #define ATL_INFO_ABILITIES "abilities" /* u, ATL_PICTURE_* */
 #define ATL_INFO_STEPS "steps"         /* u, recommended */
 #define ATL_INFO_GUIDANCE "guidance"   /* d, recommended */
+#define ATL_INFO_STRENGTH "strength"   /* d, of a LoRA: that it was made for */
 #define ATL_INFO_SIDE "side"           /* u, px of the square it was trained for */
 #define ATL_INFO_MULTIPLE "multiple"   /* u, of width and height */
 
@@ -144,7 +145,7 @@ G_BEGIN_DECLS
 #define ATL_KIND_PICTURE "picture"
 #define ATL_KIND_LORA                                                                              \
   "lora" /* ATL_INFO_FAMILY it was made for, empty where that is not known; and                    \
-            of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
+            _STRENGTH; of few-step ones _STEPS, _GUIDANCE, _SAMPLER, _SCHEDULE */
 #define ATL_KIND_UPSCALER "upscaler"
 /* No model, but a part of some: ATL_INFO_PART says of which kind. */
 #define ATL_KIND_PART "part"
@@ -205,7 +206,7 @@ G_BEGIN_DECLS
 #define ATL_MADE_FASTER "faster"       /* u, 1 to 3: steps may be left out; 0, absent: none */
 #define ATL_MADE_METHOD                                                                            \
   "faster_method"                    /* s, how: one of a model's choices; facts: what was taken */
-#define ATL_MADE_LORAS "loras"       /* aa{sv}: "name" s, "weight" d */
+#define ATL_MADE_LORAS "loras"       /* aa{sv}: "name" s, "weight" d (absent: as it was made for) */
 #define ATL_MADE_FACTOR "factor"     /* d, of Upscale; absent or 0: the model\'s own */
 #define ATL_MADE_UPSCALER "upscaler" /* s: what enlarged the picture afterwards, by its factor */
 #define ATL_MADE_STEPS_DONE "steps-done"         /* u, facts only: when it was ended early */

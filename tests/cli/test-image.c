@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "media/picture.h"
@@ -315,6 +316,58 @@ test_faster (void)
   g_assert_cmpstr (json_object_get_string_member (object, "faster_method"), ==, "easycache");
 }
 
+/* A LoRA for few steps says alone what else has to be said, and so does the recipe afterwards. */
+static void
+test_few_steps (void)
+{
+  static const struct
+  {
+    const char *name, *steps, *sampler, *schedule;
+  } rows[] = {
+    { "lcm-lora-sdv1-5/pytorch_lora_weights.safetensors", "4", "LCM", NULL },
+    { "Hyper-SD15-2steps-lora.safetensors", "2", "DDIM", "SGM Uniform" },
+  };
+  g_autofree char *kohya = g_build_filename (folder, "sd15", "loras", "kohya.safetensors", NULL);
+  g_autoptr (GBytes) lora = file_bytes (kohya);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *few = g_build_filename (folder, rows[i].name, NULL);
+      g_autofree char *above = g_path_get_dirname (few);
+      g_autofree char *asked = g_strdup_printf ("%s/few-%u.png", folder, (guint) i);
+      g_autofree char *again = g_strdup_printf ("%s/said-%u.png", folder, (guint) i);
+      g_auto (Result) alone = { 0 }, said = { 0 };
+      g_autoptr (AtlPicture) one = NULL;
+      g_autoptr (AtlPicture) two = NULL;
+      g_autoptr (JsonNode) recipe = NULL;
+      JsonObject *object;
+
+      g_assert_cmpint (g_mkdir_with_parents (above, 0700), ==, 0);
+      g_assert_true (g_file_set_contents (few, g_bytes_get_data (lora, NULL),
+                                          (gssize) g_bytes_get_size (lora), NULL));
+      image (&alone, "--prompt", "a fox", "--size", "64x64", "--seed", "5", "--lora", few, "--out",
+             asked, NULL);
+      g_assert_cmpstr (alone.err, ==, "");
+      one = read_picture (asked);
+      recipe = json_from_string (atl_picture_text (one, "atelier"), NULL);
+      object = json_node_get_object (recipe);
+      g_assert_cmpint (json_object_get_int_member (object, "steps"), ==, atoi (rows[i].steps));
+      g_assert_cmpfloat (json_object_get_double_member (object, "guidance"), ==, 1);
+      g_assert_cmpstr (json_object_get_string_member (object, "sampler"), ==, rows[i].sampler);
+      if (rows[i].schedule != NULL)
+        g_assert_cmpstr (json_object_get_string_member (object, "schedule"), ==, rows[i].schedule);
+      g_assert_cmpuint (json_array_get_length (json_object_get_array_member (object, "loras")), ==,
+                        1);
+      /* The same file under a name that says nothing. */
+      image (&said, "--prompt", "a fox", "--size", "64x64", "--seed", "5", "--lora", kohya,
+             "--steps", rows[i].steps, "--guidance", "1", "--sampler", rows[i].sampler, "--out",
+             again, rows[i].schedule != NULL ? "--schedule" : NULL, rows[i].schedule, NULL);
+      g_assert_cmpstr (said.err, ==, "");
+      two = read_picture (again);
+      g_assert_cmpmem (one->rgb, 64 * 64 * 3, two->rgb, 64 * 64 * 3);
+    }
+}
+
 static void
 test_preview (void)
 {
@@ -412,6 +465,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/count", test_count);
   g_test_add_func ("/cli-image/like", test_like);
   g_test_add_func ("/cli-image/faster", test_faster);
+  g_test_add_func ("/cli-image/few-steps", test_few_steps);
   g_test_add_func ("/cli-image/preview", test_preview);
   g_test_add_func ("/cli-image/starter", test_starter);
   g_test_add_func ("/cli-image/refusals", test_refusals);

@@ -103,7 +103,10 @@ test_facts (void)
   g_autofree char *word = make_lora ("hyper_realism.safetensors", CROSS, 768, "");
   g_autofree char *video =
       make_lora ("lightx2v_rank32.safetensors", "blocks_0_cross_attn_q", 32, "");
+  g_autofree char *weak = make_lora ("Hyper-SD3-8steps-CFG-lora.safetensors",
+                                     "joint_blocks_0_x_block_attn_qkv", 32, "");
   g_autoptr (AtlModelInfo) other = NULL;
+  g_autoptr (AtlModelInfo) strong = NULL;
   g_autoptr (AtlModelInfo) slow = NULL;
   g_autoptr (AtlModelInfo) clip = NULL;
 
@@ -124,6 +127,12 @@ test_facts (void)
   g_assert_cmpstr (other->schedule, ==, "SGM Uniform");
   g_assert_cmpuint (g_strv_length (other->triggers), ==, 2);
   g_assert_cmpstr (other->triggers[1], ==, "pen");
+  g_assert_cmpfloat (other->strength, ==, 1);
+  strong = fixture_inspect (client, weak, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (strong->steps, ==, 8);
+  g_assert_cmpfloat (strong->guidance, ==, 5);
+  g_assert_cmpfloat (strong->strength, ==, 0.125);
   /* A word alone is none for few steps. */
   slow = fixture_inspect (client, word, NULL, &error);
   g_assert_no_error (error);

@@ -1,19 +1,51 @@
 /* Unpacking and opening small models. */
 #include "small-model.h"
 
-char *
-small_model_folder (const char *family)
+static char *
+unpack (const char *archives, const char *family)
 {
   g_autofree char *script = g_test_build_filename (G_TEST_DIST, "golden", "unpack", NULL);
   g_autofree char *out = g_test_build_filename (G_TEST_BUILT, "golden", "small", NULL);
   g_autoptr (GError) error = NULL;
   int status;
 
-  if (!g_spawn_sync (NULL, (char *[]){ script, out, (char *) family, NULL }, NULL, 0, NULL, NULL,
-                     NULL, NULL, &status, &error) ||
+  if (!g_spawn_sync (NULL,
+                     (char *[]){ script, "-f", (char *) archives, out, (char *) family, NULL },
+                     NULL, 0, NULL, NULL, NULL, NULL, &status, &error) ||
       !g_spawn_check_wait_status (status, &error))
     g_error ("%s could not be unpacked: %s", family, error->message);
-  return g_build_filename (out, family, "model", NULL);
+  return g_build_filename (out, family, NULL);
+}
+
+char *
+small_model_folder (const char *family)
+{
+  g_autofree char *archives = g_test_build_filename (G_TEST_DIST, "golden", NULL);
+  g_autofree char *folder = unpack (archives, family);
+
+  return g_build_filename (folder, "model", NULL);
+}
+
+char *
+small_model_family (const char *family)
+{
+  const char *path = g_getenv ("ATELIER_GOLDEN_PATH");
+  g_autofree char *shared =
+      g_test_build_filename (G_TEST_DIST, "..", "..", "shared", "golden", NULL);
+  g_auto (GStrv) folders = g_strsplit (path != NULL ? path : shared, ":", 12);
+  g_autofree char *name = g_strconcat (family, ".tar.xz", NULL);
+
+  for (char **folder = folders; *folder != NULL; folder++)
+    {
+      g_autofree char *archive = g_build_filename (*folder, name, NULL);
+      g_autofree char *cases = g_build_filename (*folder, family, "cases", NULL);
+
+      if (g_file_test (archive, G_FILE_TEST_EXISTS))
+        return unpack (*folder, family);
+      if (g_file_test (cases, G_FILE_TEST_IS_DIR))
+        return g_build_filename (*folder, family, NULL);
+    }
+  return NULL;
 }
 
 static void
@@ -50,6 +82,13 @@ AtlDiffusionModel *
 small_model_open_with (const char *family, AtlFileMap *more, const char *name)
 {
   g_autofree char *folder = small_model_folder (family);
+
+  return small_model_open_folder (folder, more, name);
+}
+
+AtlDiffusionModel *
+small_model_open_folder (const char *folder, AtlFileMap *more, const char *name)
+{
   g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GError) error = NULL;

@@ -7,5 +7,10 @@
 AtlDiffusionModel *small_model_open (const char *family);
 /* The same with another file (nullable) of that name among its own. */
 AtlDiffusionModel *small_model_open_with (const char *family, AtlFileMap *more, const char *name);
+/* That of any folder. */
+AtlDiffusionModel *small_model_open_folder (const char *folder, AtlFileMap *more, const char *name);
+/* A family's folder of golden cases that do not come with the source (ATELIER_GOLDEN_PATH, or
+ * ../shared/golden beside the tree); NULL where they are not there. The caller's. */
+char *small_model_family (const char *family);
 /* Its folder; the caller's. */
 char *small_model_folder (const char *family);

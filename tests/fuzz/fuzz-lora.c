@@ -159,7 +159,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     open_unet ();
   for (guint i = 0; i < MAX_TENSORS && size >= 8; i++, data += 8, size -= 8)
     add_tensor (cp, data);
-  atl_lora_read_facts (cp, "fuzzed.safetensors", NULL, &facts);
+  atl_lora_read_facts (cp, "fuzzed.safetensors", NULL, NULL, &facts);
   g_assert_nonnull (facts.title);
   component = atl_component_load (klass, unet, &backend, 1, &options, &error);
   g_assert_true ((component == NULL) == (error != NULL));

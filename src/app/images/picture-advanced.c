@@ -397,7 +397,7 @@ takes_schedule (const AtlPictureSettings *settings, const AtlModelInfo *info)
     name = info->samplers[0];
   /* Models that match flows are offered none. */
   sampler = name != NULL ? atl_sampler_find (name, FALSE) : NULL;
-  return sampler == NULL || sampler->has_schedule;
+  return sampler == NULL || sampler->has_schedule || sampler->has_spacing;
 }
 
 void

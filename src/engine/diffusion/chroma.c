@@ -138,6 +138,6 @@ const AtlDiffusionFamily atl_family_chroma = {
   .schedule = { .name = "FlowMatchEulerDiscreteScheduler", .config = "{\"shift\": 1.0}" },
   .first_timestep = 1,
   /* It is made from Flux. */
-  .lora = { .shared = &atl_family_flux },
+  .lora = { .bases = (const char *const[]){ "chroma", NULL }, .shared = &atl_family_flux },
   .run = run_chroma,
 };

@@ -96,10 +96,12 @@ typedef struct
   gint64 text_width;                /* that a UNet's layers attend to; 0: no UNet */
   const AtlDiffusionFamily *shared; /* (nullable) another family whose LoRAs it takes */
   /* Few steps: */
-  gboolean keeps_guidance; /* an input that was taught, and not a second pass */
-  const char *sampler;     /* (nullable) usual name: the one to take */
-  double shift;            /* of the steps; 0: the model's */
-  gboolean is_shift_sized; /* which the model takes from the picture's size */
+  gboolean keeps_guidance;  /* an input that was taught, and not a second pass */
+  const char *sampler;      /* (nullable) usual name: the one to take */
+  double shift;             /* of the steps; 0: the model's */
+  gboolean is_shift_sized;  /* which the model takes from the picture's size */
+  double hyper_strength;    /* that Hyper's authors merge theirs with; 0: 1 */
+  double hyper_guidance[3]; /* of those that keep it, in 4, 8, 16 steps; 0: the model's */
 } AtlLoraTraits;
 
 struct _AtlDiffusionFamily

@@ -343,7 +343,8 @@ const AtlDiffusionFamily atl_family_flux = {
   .first_timestep = 1,
   .tea_fit = flux_tea_fit,
   .lora = { .bases = (const char *const[]){ "flux-1", "flux.1", "flux1", NULL },
-            .keeps_guidance = TRUE },
+            .keeps_guidance = TRUE,
+            .hyper_strength = 0.125 },
   .reference_size = reference_size,
   .run = run_flux,
 };

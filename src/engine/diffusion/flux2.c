@@ -431,5 +431,7 @@ const AtlDiffusionFamily atl_family_flux2 = {
                           "\"max_shift\": 1.15, \"base_image_seq_len\": 256, "
                           "\"max_image_seq_len\": 4096}" },
   .first_timestep = 1,
+  .lora = { .bases = (const char *const[]){ "flux-2", "flux.2", "flux2", NULL },
+            .keeps_guidance = TRUE },
   .run = run_flux2,
 };

@@ -250,7 +250,8 @@ const AtlDiffusionFamily atl_family_hidream = {
                     "\"lower_order_final\": true}" },
   .first_timestep = 1000,
   .tea_fit = hidream_tea_fit,
-  .lora = { .marks = (const char *const[]){ "double_stream_blocks_", NULL } },
+  .lora = { .bases = (const char *const[]){ "hidream", NULL },
+            .marks = (const char *const[]){ "double_stream_blocks_", NULL } },
   .reference_size = reference_size,
   .run = run_hidream,
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "engine/diffusion/lora-steps.h"
 #include "engine/formats/open.h"
 
 #define MAX_TRIGGERS 6u
@@ -214,89 +215,21 @@ find_triggers (const AtlCheckpoint *cp, AtlLoraFacts *facts)
     add_tags (facts, tags);
 }
 
-/* --- Few steps --- */
+/* --- All of it --- */
 
-/* "4step", "8-steps", "4_steps"; 0 when it does not say. */
-static guint
-steps_in (const char *name)
+/* Files that diffusers writes are all called the same: their folder tells them apart. */
+static char *
+shown_name (const char *name)
 {
-  for (const char *at = strstr (name, "step"); at != NULL; at = strstr (at + 4, "step"))
-    {
-      const char *end = at;
-      guint64 n;
+  const char *slash = strchr (name, '/');
 
-      while (end > name && (end[-1] == '-' || end[-1] == '_' || end[-1] == ' '))
-        end--;
-      at = at > end ? at : end;
-      while (end > name && g_ascii_isdigit (end[-1]))
-        end--;
-      n = g_ascii_strtoull (end, NULL, 10);
-      if (g_ascii_isdigit (*end) && n >= 1 && n <= 50)
-        return (guint) n;
-    }
-  return 0;
-}
-
-/* Whether the word is there, with no letter before or behind it. */
-static gboolean
-has_word (const char *name, const char *word)
-{
-  for (const char *at = strstr (name, word); at != NULL; at = strstr (at + 1, word))
-    if ((at == name || !g_ascii_isalpha (at[-1])) && !g_ascii_isalpha (at[strlen (word)]))
-      return TRUE;
-  return FALSE;
-}
-
-static void
-find_steps (const char *name, AtlLoraFacts *facts)
-{
-  /* Words that LoRAs for other things have, too, count where a number of steps stands beside. */
-  static const struct
-  {
-    const char *mark;
-    gboolean needs_number;
-    guint steps;
-    double guidance;
-    const char *sampler, *schedule; /* of UNets */
-  } kinds[] = {
-    { "lightning", TRUE, 4, 1, "Euler", "SGM Uniform" },
-    { "dmd2", FALSE, 4, 1, "LCM", NULL },
-    { "hyper", TRUE, 8, 1, "DDIM", "SGM Uniform" },
-    { "hypersd", FALSE, 8, 1, "DDIM", "SGM Uniform" },
-    { "lcm", FALSE, 4, 1, "LCM", NULL },
-    { "tcd", FALSE, 4, 1, "TCD", NULL },
-    { "turbo", TRUE, 8, 1, NULL, NULL },
-    { "turbo-alpha", FALSE, 8, 1, NULL, NULL },
-    { "turbo_alpha", FALSE, 8, 1, NULL, NULL },
-    { "lightx2v", FALSE, 4, 1, NULL, NULL },
-    { "causvid", FALSE, 4, 1, NULL, NULL },
-  };
-  g_autofree char *lower = g_utf8_strdown (name, -1);
-  const AtlLoraTraits *own = facts->family != NULL ? &facts->family->lora : NULL;
-  gboolean is_unet = own == NULL || own->text_width > 0;
-  guint number = steps_in (lower);
-
-  facts->guidance = -1;
-  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
-    {
-      if (!has_word (lower, kinds[i].mark) || (kinds[i].needs_number && number == 0))
-        continue;
-      facts->steps = number > 0 ? number : kinds[i].steps;
-      if (own == NULL || !own->keeps_guidance)
-        facts->guidance = strstr (lower, "cfg") != NULL ? -1 : kinds[i].guidance;
-      facts->sampler = is_unet ? kinds[i].sampler : NULL;
-      facts->schedule = is_unet ? kinds[i].schedule : NULL;
-      if (own != NULL && own->sampler != NULL)
-        facts->sampler = own->sampler;
-      if (own != NULL)
-        facts->shift = own->shift;
-      return;
-    }
+  return slash != NULL ? g_strndup (name, (gsize) (slash - name)) : g_strdup (name);
 }
 
 void
 atl_lora_read_facts (const AtlCheckpoint *cp,
                      const char *name,
+                     const char *published,
                      const AtlDiffusionFamily *family,
                      AtlLoraFacts *facts)
 {
@@ -305,13 +238,14 @@ atl_lora_read_facts (const AtlCheckpoint *cp,
 
   if (title == NULL || *title == '\0')
     title = meta (cp, "ss_output_name");
-  facts->title = title != NULL && *title != '\0' ? g_utf8_make_valid (title, -1) : g_strdup (name);
+  facts->title =
+      title != NULL && *title != '\0' ? g_utf8_make_valid (title, -1) : shown_name (name);
   if (g_str_has_suffix (facts->title, ".safetensors"))
     facts->title[strlen (facts->title) - strlen (".safetensors")] = '\0';
   facts->family = find_family (cp);
   if (facts->family == NULL)
     facts->family = family;
   find_triggers (cp, facts);
-  all = g_strconcat (name, " ", facts->title, NULL);
-  find_steps (all, facts);
+  all = g_strjoin (" ", published != NULL ? published : "", name, facts->title, NULL);
+  atl_lora_find_steps (all, facts);
 }

@@ -349,6 +349,8 @@ const AtlDiffusionFamily atl_family_sd3 = {
   .schedule = { .name = "FlowMatchEulerDiscreteScheduler", .config = "{\"shift\": 3.0}" },
   .first_timestep = 1000,
   .lora = { .bases = (const char *const[]){ "stable-diffusion-3", "sd3", NULL },
-            .marks = (const char *const[]){ "joint_blocks_", NULL } },
+            .marks = (const char *const[]){ "joint_blocks_", NULL },
+            .hyper_strength = 0.125,
+            .hyper_guidance = { 3, 5, 7 } },
   .run = run_sd3,
 };

@@ -304,7 +304,8 @@ const AtlDiffusionFamily atl_family_zimage = {
   .schedule = { .name = "FlowMatchEulerDiscreteScheduler",
                 .config = "{\"shift\": 3.0, \"use_dynamic_shifting\": false}" },
   .first_timestep = 1,
-  .lora = { .marks = (const char *const[]){ "layers_0_attention_to_", "layers_0_attention_qkv",
+  .lora = { .bases = (const char *const[]){ "z-image", "zimage", NULL },
+            .marks = (const char *const[]){ "layers_0_attention_to_", "layers_0_attention_qkv",
                                             "layers_0_feed_forward_w", NULL } },
   .run = run_zimage,
 };

@@ -6,19 +6,21 @@
 #include <math.h>
 #include <sys/stat.h>
 
-#include "engine/diffusion/lora-file.h"
+#include "engine/diffusion/lora-steps.h"
 #include "engine/service/picture.h"
 #include "engine/service/service-private.h"
+#include "media/sampler-names.h"
 #include "protocol/protocol.h"
 
 #define MAX_STRENGTH 10.0
 
 typedef struct
 {
-  char *id;          /* (owned) which file it is, and when it was written */
-  char *name;        /* (owned) for the person */
-  AtlFileMap *map;   /* (owned) */
-  AtlCheckpoint *cp; /* (owned) (nullable) once it is used */
+  char *id;              /* (owned) which file it is, and when it was written */
+  char *name;            /* (owned) for the person */
+  const char *published; /* (nullable) under which name; static */
+  AtlFileMap *map;       /* (owned) */
+  AtlCheckpoint *cp;     /* (owned) (nullable) once it is used */
   float strength;
 } AtlLora;
 
@@ -69,8 +71,8 @@ atl_picture_take_lora (AtlJob *job, int fd, const char *name, GError **error)
   return TRUE;
 }
 
-/* The checkpoint of the same file, where the last picture had it. */
-static AtlCheckpoint *
+/* Of the last picture, the same file. */
+static const AtlLora *
 find_cached (const AtlSlot *slot, const AtlLora *lora)
 {
   for (guint i = 0; slot->loras != NULL && lora->id != NULL && i < slot->loras->len; i++)
@@ -78,20 +80,34 @@ find_cached (const AtlSlot *slot, const AtlLora *lora)
       const AtlLora *other = slot->loras->pdata[i];
 
       if (g_strcmp0 (other->id, lora->id) == 0)
-        return other->cp;
+        return other;
     }
   return NULL;
 }
 
+static gboolean
+open_lora (const AtlSlot *slot, AtlLora *lora, GError **error)
+{
+  const AtlLora *cached = find_cached (slot, lora);
+
+  lora->cp = cached != NULL ? atl_checkpoint_ref (cached->cp)
+                            : atl_lora_open (lora->map, lora->name, error);
+  if (lora->cp == NULL)
+    return FALSE;
+  lora->published = cached != NULL ? cached->published : atl_lora_published_name (lora->map);
+  return TRUE;
+}
+
+/* As the person says, else as the file is meant. */
 static double
-strength_of (const AtlJob *job, guint index)
+strength_of (const AtlJob *job, guint index, const AtlLoraFacts *facts)
 {
   g_autoptr (GVariant) list = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
   g_autoptr (GVariant) row = list != NULL && index < g_variant_n_children (list)
                                  ? g_variant_get_child_value (list, index)
                                  : NULL;
 
-  return CLAMP (atl_dict_double (row, "weight", 1), -MAX_STRENGTH, MAX_STRENGTH);
+  return CLAMP (atl_dict_double (row, "weight", facts->strength), -MAX_STRENGTH, MAX_STRENGTH);
 }
 
 /* Whether the last picture of the slot had the same ones. */
@@ -131,21 +147,74 @@ set_shift (AtlSettings *settings, const AtlLoraFacts *facts)
   atl_settings_set (settings, "scheduler_config", g_variant_dict_end (&config));
 }
 
-/* What the few-step LoRA wants, where the person said nothing. */
+/* Whether the sampler that is asked for is the LoRA's, by name or class. */
+static gboolean
+is_asked (const AtlSettings *settings, const char *sampler)
+{
+  const char *asked = atl_settings_string (settings, ATL_MADE_SAMPLER,
+                                           atl_settings_string (settings, ATL_MADE_CLASS, ""));
+
+  return g_ascii_strcasecmp (asked, sampler) == 0 ||
+         g_strcmp0 (asked, atl_sampler_class (sampler)) == 0;
+}
+
+/* What only its own sampler takes; a recipe that names that sampler is drawn with it, too. */
 static void
-set_few_steps (AtlSettings *settings, const AtlLoraFacts *facts)
+set_spacing (AtlSettings *settings, const AtlLoraFacts *facts)
+{
+  guint n = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_STEPS, 0), 0, 1000);
+  g_autofree double *timesteps = atl_lora_timesteps (facts, n);
+
+  if (facts->eta >= 0 && !atl_settings_has (settings, "eta"))
+    atl_settings_set_number (settings, "eta", facts->eta);
+  if (timesteps != NULL && !atl_settings_has (settings, "timesteps"))
+    atl_settings_set (
+        settings, "timesteps",
+        g_variant_new_fixed_array (G_VARIANT_TYPE_DOUBLE, timesteps, n, sizeof *timesteps));
+}
+
+void
+atl_picture_set_few_steps (AtlSettings *settings, const AtlLoraFacts *facts)
 {
   set_shift (settings, facts);
   if (facts->steps > 0 && !atl_settings_has (settings, ATL_MADE_STEPS))
     atl_settings_set_number (settings, ATL_MADE_STEPS, facts->steps);
   if (facts->guidance >= 0 && !atl_settings_has (settings, ATL_MADE_GUIDANCE))
     atl_settings_set_number (settings, ATL_MADE_GUIDANCE, facts->guidance);
-  if (facts->sampler == NULL || atl_settings_has (settings, ATL_MADE_SAMPLER) ||
-      atl_settings_has (settings, ATL_MADE_CLASS))
+  if (facts->sampler == NULL)
     return;
-  atl_settings_set_string (settings, ATL_MADE_SAMPLER, facts->sampler);
-  if (facts->schedule != NULL && !atl_settings_has (settings, ATL_MADE_SCHEDULE))
-    atl_settings_set_string (settings, ATL_MADE_SCHEDULE, facts->schedule);
+  if (!atl_settings_has (settings, ATL_MADE_SAMPLER) &&
+      !atl_settings_has (settings, ATL_MADE_CLASS))
+    {
+      atl_settings_set_string (settings, ATL_MADE_SAMPLER, facts->sampler);
+      if (facts->schedule != NULL && !atl_settings_has (settings, ATL_MADE_SCHEDULE))
+        atl_settings_set_string (settings, ATL_MADE_SCHEDULE, facts->schedule);
+    }
+  if (is_asked (settings, facts->sampler))
+    set_spacing (settings, facts);
+}
+
+/* The strengths that were taken are what the picture was made with. */
+static void
+note_strengths (AtlJob *job, const AtlLoraFile *files, guint n)
+{
+  GVariantBuilder rows;
+  GVariantDict dict;
+
+  if (n == 0)
+    return;
+  g_variant_builder_init (&rows, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; i < n; i++)
+    {
+      const AtlLora *lora = job->loras->pdata[i];
+
+      g_variant_builder_add_parsed (&rows, "{'name': <%s>, 'weight': <%d>}", lora->name,
+                                    (double) files[i].scale);
+    }
+  g_variant_dict_init (&dict, job->settings);
+  g_variant_unref (job->settings);
+  g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, g_variant_builder_end (&rows));
+  job->settings = g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
 gboolean
@@ -158,14 +227,11 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
   for (guint i = 0; i < n; i++)
     {
       AtlLora *lora = job->loras->pdata[i];
-      AtlCheckpoint *cached = find_cached (job->slot, lora);
       g_auto (AtlLoraFacts) facts = { 0 };
 
-      lora->cp = cached != NULL ? atl_checkpoint_ref (cached)
-                                : atl_lora_open (lora->map, lora->name, error);
-      if (lora->cp == NULL)
+      if (!open_lora (job->slot, lora, error))
         return FALSE;
-      atl_lora_read_facts (lora->cp, lora->name, family, &facts);
+      atl_lora_read_facts (lora->cp, lora->name, lora->published, family, &facts);
       if (!atl_lora_facts_suit (&facts, family))
         {
           /* Translators: %s is the name of a LoRA file, then two families of models. */
@@ -174,10 +240,11 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
                        facts.family->words, family->words);
           return FALSE;
         }
-      set_few_steps (settings, &facts);
+      atl_picture_set_few_steps (settings, &facts);
       files[i].cp = lora->cp;
-      files[i].scale = lora->strength = (float) strength_of (job, i);
+      files[i].scale = lora->strength = (float) strength_of (job, i, &facts);
     }
+  note_strengths (job, files, n);
   if (are_same (job->slot, files, n))
     return TRUE;
   /* What holds others is freed: nobody computes meanwhile. */
@@ -205,7 +272,8 @@ atl_picture_inspect_lora (AtlJob *job)
   cp = atl_lora_open (job->maps->pdata[0], job->names->pdata[0], NULL);
   if (cp == NULL)
     return NULL;
-  atl_lora_read_facts (cp, job->names->pdata[0], NULL, &facts);
+  atl_lora_read_facts (cp, job->names->pdata[0], atl_lora_published_name (job->maps->pdata[0]),
+                       NULL, &facts);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_LORA);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", facts.title);
@@ -223,6 +291,7 @@ atl_picture_inspect_lora (AtlJob *job)
       g_variant_new_strv ((const char *const *) facts.triggers->pdata, facts.triggers->len));
   g_variant_dict_insert (&dict, ATL_INFO_STEPS, "u", facts.steps);
   g_variant_dict_insert (&dict, ATL_INFO_GUIDANCE, "d", facts.guidance);
+  g_variant_dict_insert (&dict, ATL_INFO_STRENGTH, "d", facts.strength);
   g_variant_dict_insert (&dict, ATL_INFO_SAMPLER, "s", facts.sampler != NULL ? facts.sampler : "");
   g_variant_dict_insert (&dict, ATL_INFO_SCHEDULE, "s",
                          facts.schedule != NULL ? facts.schedule : "");

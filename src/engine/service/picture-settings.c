@@ -91,7 +91,7 @@ atl_picture_choose_sampler (AtlSettings *settings, const AtlTraits *traits, GErr
       return FALSE;
     }
   /* One that its sampler does not have is left out, and the facts say so. */
-  if (sampler == NULL || !sampler->has_schedule)
+  if (sampler == NULL || (schedule != NULL && !atl_sampler_takes (sampler, schedule)))
     schedule = NULL;
   if (*asked != '\0' && sampler != NULL)
     {

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "engine/diffusion/lora-file.h"
 #include "engine/service/job.h"
 #include "media/picture.h"
 
@@ -81,6 +82,9 @@ GVariant *atl_picture_schedules (const AtlTraits *traits);
 GVariant *atl_picture_sizes (const AtlTraits *traits);
 GVariant *atl_picture_knobs (const AtlTraits *traits);
 void atl_picture_set_defaults (AtlSettings *settings, const AtlTraits *traits);
+/* What a LoRA for few steps wants, where the person said nothing: steps, guidance, sampler,
+ * schedule and timesteps, eta, shift. */
+void atl_picture_set_few_steps (AtlSettings *settings, const AtlLoraFacts *facts);
 /* Whether the setting "faster_method" is a word that is known; ATL_ERROR_INVALID naming those of
  * the model. One that only other models have gives way to the next best (diffusion/passes.h). */
 gboolean
