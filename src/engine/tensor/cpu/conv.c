@@ -1,6 +1,6 @@
 /* The fast form of the convolution for levels whose tiles are vectors: a product of rows of taps
  * with panels of weights, without ever writing the rows of taps out as a whole. (For matrix units:
- * conv-planes.c.)
+ * conv-planes.c; of 3 x 3 taps with a stride of one: conv-winograd.c.)
  *
  * A chunk is some output positions and some output channels. The inner dimension is (tap, channel);
  * tile_k of it at a time the panels that were made at upload (weight.c) become what the level's
@@ -285,6 +285,8 @@ atl_fast_conv_scratch (const AtlCpu *cpu, const AtlNode *node)
 {
   if (cpu->kernels->tile_pixels != NULL)
     return atl_conv_planes_scratch (cpu, node);
+  if (atl_conv_winograd_pays (cpu, node))
+    return atl_conv_winograd_scratch (cpu);
   return nothing_bytes (node) + cpu->n_threads * own_bytes (cpu->kernels);
 }
 
@@ -313,6 +315,8 @@ atl_fast_conv (AtlCpuRun *run, const AtlNode *node)
 
   if (k->tile_pixels != NULL)
     return atl_conv_planes (run, node);
+  if (atl_conv_winograd_pays (run->cpu, node))
+    return atl_conv_winograd (run, node);
   g_assert (store != NULL && store->conv != NULL);
   c.panels = store->conv;
   c.dtype = store->conv_dtype;

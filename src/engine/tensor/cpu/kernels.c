@@ -6,11 +6,12 @@
 
 extern const AtlCpuKernels atl_cpu_kernels_avx2;
 extern const AtlCpuKernels atl_cpu_kernels_avx512;
+extern const AtlCpuWinograd atl_cpu_winograd_avx2, atl_cpu_winograd_avx512;
 
 const AtlCpuKernels *
 atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 {
-  static AtlCpuKernels avx2, avx512, plain_avx512, amx;
+  static AtlCpuKernels avx2, avx512, plain_avx512, exact_plain_avx512, amx;
   static const AtlCpuTiles amx_int = {
     .prepare_panel = atl_amx_int_prepare_panel,
     .prepare_rows = atl_amx_int_prepare_rows,
@@ -30,14 +31,18 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       avx2 = atl_cpu_kernels_avx2;
       avx2.quant_tiles =
           atl_cpu_features ()->avx_vnni ? &atl_cpu_words_avx2_vnni : &atl_cpu_words_avx2;
+      avx2.winograd = &atl_cpu_winograd_avx2;
       avx512 = atl_cpu_kernels_avx512;
+      avx512.winograd = &atl_cpu_winograd_avx512;
       avx512.quant_tiles = &atl_cpu_words_avx512;
 
       /* Without VNNI the products of bytes are those of AVX2. */
-      plain_avx512 = atl_cpu_kernels_avx512;
-      plain_avx512.quantise_row = atl_cpu_kernels_avx2.quantise_row;
-      plain_avx512.packed_dot = atl_cpu_kernels_avx2.packed_dot;
-      plain_avx512.fast_rows = atl_cpu_kernels_avx2.fast_rows;
+      exact_plain_avx512 = atl_cpu_kernels_avx512;
+      exact_plain_avx512.quantise_row = atl_cpu_kernels_avx2.quantise_row;
+      exact_plain_avx512.packed_dot = atl_cpu_kernels_avx2.packed_dot;
+      exact_plain_avx512.fast_rows = atl_cpu_kernels_avx2.fast_rows;
+      plain_avx512 = exact_plain_avx512;
+      plain_avx512.winograd = &atl_cpu_winograd_avx512;
 
       amx = atl_cpu_kernels_avx512;
       amx.prepare_panel = atl_amx_prepare_panel;
@@ -68,7 +73,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       return exact ? &atl_cpu_kernels_avx2 : &avx2;
     case ATL_CPU_AVX512:
       if (!atl_cpu_features ()->vnni)
-        return &plain_avx512;
+        return exact ? &exact_plain_avx512 : &plain_avx512;
       return exact ? &atl_cpu_kernels_avx512 : &avx512;
     case ATL_CPU_AMX:
       return exact ? &atl_cpu_kernels_avx512 : &amx;
@@ -80,11 +85,23 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 #elif defined(__aarch64__)
 
 extern const AtlCpuKernels atl_cpu_kernels_neon;
+extern const AtlCpuWinograd atl_cpu_winograd_neon;
 
 const AtlCpuKernels *
 atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 {
-  return level == ATL_CPU_NEON ? &atl_cpu_kernels_neon : NULL;
+  static AtlCpuKernels neon;
+  static gsize once;
+
+  if (g_once_init_enter (&once))
+    {
+      neon = atl_cpu_kernels_neon;
+      neon.winograd = &atl_cpu_winograd_neon;
+      g_once_init_leave (&once, 1);
+    }
+  if (level != ATL_CPU_NEON)
+    return NULL;
+  return exact ? &atl_cpu_kernels_neon : &neon;
 }
 
 #else

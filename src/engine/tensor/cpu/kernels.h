@@ -107,6 +107,33 @@ typedef struct
   void (*weigh_values) (const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
 } AtlCpuCacheTiles;
 
+/* Convolutions of 3 x 3 taps as products of 36 forms (kern-winograd.c). Channels are taken at most
+ * ATL_WINOGRAD_CHANNELS at a time; the forms of one thing lie `form` floats apart. */
+#define ATL_WINOGRAD_CHANNELS 64
+typedef struct
+{
+  /* The forms of n channels of a panel (of f32, f16 or bf16, taps `tap` elements apart):
+   * out[n][16]. */
+  void (*weights) (
+      AtlDType dtype, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form);
+  /* Those of n channels of 6 x 6 pixels, `row` and `column` floats apart: out[n]. Reads and writes
+   * whole vectors of at most 16. */
+  void (*patch) (const float *x, gint64 row, gint64 column, gint64 n, float *out, gint64 form);
+  /* c[n_rows][n_panels * 16] (+)= a . b of one form: a[n_rows][ATL_WINOGRAD_CHANNELS] and
+   * b[n_panels][ATL_WINOGRAD_CHANNELS][16], of which n_k channels count; ldc floats between rows,
+   * room for an even number of panels. */
+  void (*multiply) (gint64 n_rows,
+                    gint64 n_k,
+                    const float *a,
+                    const float *b,
+                    gint64 n_panels,
+                    float *c,
+                    gint64 ldc,
+                    gboolean add);
+  /* 4 x 4 pixels, `pixel` floats apart, of n channels (a multiple of 16) from the forms' sums. */
+  void (*pixels) (const float *sums, gint64 form, gint64 n, float *out, gint64 pixel);
+} AtlCpuWinograd;
+
 typedef struct
 {
   /* --- products of few rows --- */
@@ -190,6 +217,8 @@ typedef struct
                             const guint8 *b1,
                             float *c,
                             gboolean add);
+  /* (nullable) Sums differ by about 2e-6 of their size from exact ones. */
+  const AtlCpuWinograd *winograd;
   guint channel_unit; /* 1 where nothing is split */
   guint tile_rows;
   gint64 tile_k;        /* elements of the inner dimension that are best taken at a time */
