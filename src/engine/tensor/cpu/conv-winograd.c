@@ -16,8 +16,8 @@
 #define N_FORMS (WINDOW * WINDOW)
 #define CHANNELS ATL_WINOGRAD_CHANNELS
 #define MAX_PATCHES 96
-#define MAX_PANELS 8
-#define MAX_SUMS (8 * 1024) /* of a form */
+#define MAX_PANELS 10
+#define MAX_SUMS (10 * 1024) /* of a form */
 /* Forms of the same number lie in different sets of a cache. */
 #define SKEW 16
 
@@ -35,31 +35,43 @@ typedef struct
   const guint8 *panels;
   const float *x, *bias, *residual;
   float *dst;
-  guint8 *own;
+  float *own;
+  gint64 own_floats; /* of a worker */
 } Conv;
 
 /* What a worker has for itself. */
 typedef struct
 {
-  float *weights; /* [form][panel][CHANNELS][16] */
-  float *patches; /* [form][patch][CHANNELS] */
-  float *sums;    /* [form][patch][panels of 16] */
-  float *window;  /* [WINDOW][WINDOW][CHANNELS] where a patch reaches past the picture */
-  float *pixels;  /* [PATCH][PATCH][panels of 16] */
+  float *weights;                           /* [form of a line][panel][CHANNELS][16] */
+  float *patches;                           /* [form of a line][patch][CHANNELS] */
+  float *sums;                              /* [form][patch][pairs of panels of 16] */
+  float *window;                            /* [WINDOW][WINDOW][CHANNELS] */
+  float *nothing;                           /* [CHANNELS] zeros */
+  float *pixels;                            /* [PATCH][PATCH][panels of 16] */
+  gint64 weight_form, patch_form, sum_form; /* floats from a form to the next */
 } Own;
 
-static gsize
-own_layout (float *memory, Own *own)
+static gint64
+round_up (gint64 n, gint64 to)
 {
-  const gsize sizes[] = {
-    N_FORMS * (MAX_PANELS * CHANNELS * 16 + SKEW),
-    N_FORMS * (MAX_PATCHES * CHANNELS + SKEW),
-    N_FORMS * (MAX_SUMS + SKEW),
+  return (n + to - 1) / to * to;
+}
+
+/* Floats of it, for chunks of this size. */
+static gint64
+own_layout (gint64 n_patches, gint64 n_panels, float *memory, Own *own)
+{
+  const gint64 sizes[] = {
+    WINDOW * (own->weight_form = n_panels * CHANNELS * 16 + SKEW),
+    WINDOW * (own->patch_form = n_patches * CHANNELS + SKEW),
+    N_FORMS * (own->sum_form = n_patches * round_up (n_panels, 2) * 16 + SKEW),
     N_FORMS * CHANNELS,
-    PATCH * PATCH * MAX_PANELS * 16,
+    CHANNELS,
+    PATCH * PATCH * n_panels * 16,
   };
-  float **fields[] = { &own->weights, &own->patches, &own->sums, &own->window, &own->pixels };
-  gsize total = 0;
+  float **fields[] = { &own->weights, &own->patches, &own->sums,
+                       &own->window,  &own->nothing, &own->pixels };
+  gint64 total = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
     {
@@ -67,7 +79,7 @@ own_layout (float *memory, Own *own)
         *fields[i] = memory + total;
       total += sizes[i];
     }
-  return total * sizeof (float);
+  return total;
 }
 
 static void
@@ -110,25 +122,29 @@ cost_of_chunks (const Conv *c, gint64 n_patches, gint64 n_panels, guint n_thread
   const double width = (double) n_panels * 16;
   const double n = (double) n_patches;
 
+  /* A thread that loses its core is waited for: a part of a chunk, so chunks are rather small. */
   return ((double) rounds + 0.1) *
          (depth * (N_FORMS * n * width + PATCH_COST * n + WEIGHT_COST * width) +
           PIXELS_COST * n * width);
 }
 
-/* Sets the size of chunks; returns their cost. */
+/* Sets the size of chunks, the last of which are hardly smaller; returns their cost. */
 static double
 choose_chunks (Conv *c, guint n_threads)
 {
   double best = G_MAXDOUBLE;
 
-  for (gint64 panels = 1; panels <= MIN (MAX_PANELS, c->n_panels); panels++)
+  for (gint64 most = 1; most <= MIN (MAX_PANELS, c->n_panels); most++)
     {
-      const gint64 even = (panels + 1) / 2 * 2;
-      const gint64 most = MIN (MAX_PATCHES, MAX_SUMS / (even * 16));
+      const gint64 panel_blocks = (c->n_panels + most - 1) / most;
+      const gint64 panels =
+          MIN (c->n_panels, round_up ((c->n_panels + panel_blocks - 1) / panel_blocks, 2));
+      const gint64 most_patches = MIN (MAX_PATCHES, MAX_SUMS / (round_up (panels, 2) * 16));
+      const gint64 fewest = (c->n_patches + most_patches - 1) / most_patches;
 
-      for (gint64 parts = 1; parts <= 4 * (gint64) n_threads; parts++)
+      for (gint64 blocks = fewest; blocks < fewest + 4 * (gint64) n_threads; blocks++)
         {
-          const gint64 patches = MIN ((c->n_patches + parts - 1) / parts, most);
+          const gint64 patches = (c->n_patches + blocks - 1) / blocks;
           const double cost = cost_of_chunks (c, patches, panels, n_threads);
 
           if (cost < best)
@@ -162,9 +178,15 @@ atl_conv_winograd_pays (const AtlCpu *cpu, const AtlNode *node)
 }
 
 gsize
-atl_conv_winograd_scratch (const AtlCpu *cpu)
+atl_conv_winograd_scratch (const AtlCpu *cpu, const AtlNode *node)
 {
-  return cpu->n_threads * own_layout (NULL, &(Own){ 0 });
+  Conv c = { 0 };
+
+  init (&c, cpu, node);
+  choose_chunks (&c, cpu->n_threads);
+  return cpu->n_threads *
+         (gsize) own_layout (c.patches_per_chunk, c.panels_per_chunk, NULL, &(Own){ 0 }) *
+         sizeof (float);
 }
 
 /* Where a patch lies. */
@@ -187,51 +209,59 @@ place_of (const Conv *c, gint64 patch)
   return p;
 }
 
-/* n channels of the pixels under a patch, with zeros for what is outside the picture; channels that
- * fill no vector are read as zeros. */
+/* Where the pixels under a patch are; `nothing` stands for those outside the picture. */
 static void
-copy_window (const Conv *c, const float *frame, gint64 row, gint64 column, gint64 n, float *window)
+find_pixels (const Conv *c,
+             const float *frame,
+             gint64 row,
+             gint64 column,
+             const float *nothing,
+             const float **pixels)
 {
-  memset (window, 0, N_FORMS * CHANNELS * sizeof (float));
-  for (gint64 r = MAX (0, -row); r < MIN (WINDOW, c->in[1] - row); r++)
-    for (gint64 i = MAX (0, -column); i < MIN (WINDOW, c->in[2] - column); i++)
-      memcpy (window + (r * WINDOW + i) * CHANNELS,
-              frame + ((row + r) * c->in[2] + column + i) * c->n_in, (gsize) n * sizeof (float));
+  for (gint64 r = 0; r < WINDOW; r++)
+    {
+      const gboolean is_inside = row + r >= 0 && row + r < c->in[1];
+      const float *line = frame + (row + r) * c->in[2] * c->n_in;
+
+      for (gint64 i = 0; i < WINDOW; i++)
+        pixels[r * WINDOW + i] = is_inside && column + i >= 0 && column + i < c->in[2]
+                                     ? line + (column + i) * c->n_in
+                                     : nothing;
+    }
 }
 
-/* The forms of channels [at, at + n) of a patch under taps of frame `tap`. */
+/* A line of the forms of channels [at, at + n) of a patch under taps of frame `tap`. */
 static void
 make_patch (const Conv *c,
             gint64 patch,
+            guint line,
             gint64 tap,
             gint64 at,
             gint64 n,
-            float *window,
-            float *out,
-            gint64 form)
+            const Own *own,
+            float *out)
 {
   const AtlOpParams *p = &c->node->p;
   const Place place = place_of (c, patch);
   const gint64 frame = place.frame * p->stride[0] + tap - p->pad_before[0];
-  const gint64 row = place.row - p->pad_before[1];
-  const gint64 column = place.column - p->pad_before[2];
   const float *x = c->x + (place.batch * c->in[0] + frame) * c->in[1] * c->in[2] * c->n_in + at;
+  const float *pixels[N_FORMS];
 
   if (frame < 0 || frame >= c->in[0])
     {
-      for (gint64 i = 0; i < N_FORMS; i++)
-        memset (out + i * form, 0, (gsize) n * sizeof (float));
+      for (gint64 i = 0; i < WINDOW; i++)
+        memset (out + i * own->patch_form, 0, (gsize) n * sizeof (float));
       return;
     }
-  if (row >= 0 && column >= 0 && row + WINDOW <= c->in[1] && column + WINDOW <= c->in[2] &&
-      n % 16 == 0)
-    {
-      c->kernels->winograd->patch (x + (row * c->in[2] + column) * c->n_in, c->in[2] * c->n_in,
-                                   c->n_in, n, out, form);
-      return;
-    }
-  copy_window (c, x, row, column, n, window);
-  c->kernels->winograd->patch (window, WINDOW * CHANNELS, CHANNELS, n, out, form);
+  find_pixels (c, x, place.row - p->pad_before[1], place.column - p->pad_before[2], own->nothing,
+               pixels);
+  if (n % 16 != 0) /* vectors would read past the last pixel */
+    for (gint64 i = 0; i < N_FORMS; i++)
+      {
+        memcpy (own->window + i * CHANNELS, pixels[i], (gsize) n * sizeof (float));
+        pixels[i] = own->window + i * CHANNELS;
+      }
+  c->kernels->winograd->patch (line, pixels, n, out, own->patch_form);
 }
 
 /* The pixels of a patch from its sums. */
@@ -249,7 +279,7 @@ write_patch (const Conv *c,
   const gint64 n = MIN (n_panels * 16, c->n_out - first);
   const gint64 rows = MIN (PATCH, c->out[1] - place.row);
   const gint64 columns = MIN (PATCH, c->out[2] - place.column);
-  const gint64 ld = MAX_PANELS * 16;
+  const gint64 ld = c->panels_per_chunk * 16;
 
   c->kernels->winograd->pixels (sums, form, n_panels * 16, pixels, ld);
   for (gint64 r = 0; r < rows; r++)
@@ -270,37 +300,38 @@ static void
 conv_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Conv *c = args;
-  const AtlCpuWinograd *k = c->kernels->winograd;
+  const AtlCpuWinograd *kernels = c->kernels->winograd;
   const gint64 first = chunk / c->n_panel_blocks * c->patches_per_chunk;
   const gint64 n_patches = MIN (c->patches_per_chunk, c->n_patches - first);
   const gint64 panel = chunk % c->n_panel_blocks * c->panels_per_chunk;
   const gint64 n_panels = MIN (c->panels_per_chunk, c->n_panels - panel);
-  const gint64 ld = (n_panels + 1) / 2 * 32;
-  const gint64 weight_form = n_panels * CHANNELS * 16 + SKEW;
-  const gint64 patch_form = n_patches * CHANNELS + SKEW;
-  const gint64 sum_form = n_patches * ld + SKEW;
+  const gint64 ld = round_up (n_panels, 2) * 16;
   const gint64 tap_elems = c->n_in * 16;
-  gboolean add = FALSE;
+  const gint64 n_blocks = (c->n_in + CHANNELS - 1) / CHANNELS;
   Own own;
 
-  own_layout ((float *) (c->own + worker * own_layout (NULL, &own)), &own);
-  for (gint64 tap = 0; tap < c->n_frame_taps; tap++)
-    for (gint64 at = 0; at < c->n_in; at += CHANNELS, add = TRUE)
+  own_layout (c->patches_per_chunk, c->panels_per_chunk, c->own + worker * c->own_floats, &own);
+  memset (own.nothing, 0, CHANNELS * sizeof (float));
+  for (gint64 k = 0; k < c->n_frame_taps * n_blocks; k++)
+    for (guint line = 0; line < WINDOW; line++)
       {
+        const gint64 tap = k / n_blocks, at = k % n_blocks * CHANNELS;
         const gint64 n = MIN (CHANNELS, c->n_in - at);
         const gsize offset = (gsize) (tap * 9 * tap_elems + at * 16) * c->element;
 
         for (gint64 i = 0; i < n_panels; i++)
-          k->weights (c->dtype, c->panels + (gsize) (panel + i) * c->panel_bytes + offset,
-                      tap_elems, n, own.weights + i * CHANNELS * 16, weight_form);
+          kernels->weights (line, c->dtype,
+                            c->panels + (gsize) (panel + i) * c->panel_bytes + offset, tap_elems, n,
+                            own.weights + i * CHANNELS * 16, own.weight_form);
         for (gint64 i = 0; i < n_patches; i++)
-          make_patch (c, first + i, tap, at, n, own.window, own.patches + i * CHANNELS, patch_form);
-        for (gint64 f = 0; f < N_FORMS; f++)
-          k->multiply (n_patches, n, own.patches + f * patch_form, own.weights + f * weight_form,
-                       n_panels, own.sums + f * sum_form, ld, add);
+          make_patch (c, first + i, line, tap, at, n, &own, own.patches + i * CHANNELS);
+        for (gint64 f = 0; f < WINDOW; f++)
+          kernels->multiply (n_patches, n, own.patches + f * own.patch_form,
+                             own.weights + f * own.weight_form, n_panels,
+                             own.sums + (line * WINDOW + f) * own.sum_form, ld, k > 0);
       }
   for (gint64 i = 0; i < n_patches; i++)
-    write_patch (c, first + i, panel, n_panels, own.sums + i * ld, sum_form, own.pixels);
+    write_patch (c, first + i, panel, n_panels, own.sums + i * ld, own.sum_form, own.pixels);
 }
 
 gboolean
@@ -312,7 +343,7 @@ atl_conv_winograd (AtlCpuRun *run, const AtlNode *node)
     .bias = atl_cpu_f32 (run, node->src[2]),
     .residual = atl_cpu_f32 (run, node->src[3]),
     .dst = atl_tensor_host (node->dst),
-    .own = run->scratch,
+    .own = (float *) run->scratch,
   };
 
   g_assert (store != NULL && store->conv != NULL);
@@ -322,6 +353,7 @@ atl_conv_winograd (AtlCpuRun *run, const AtlNode *node)
   c.element = atl_dtype_info (c.dtype)->block_bytes;
   c.panel_bytes = (gsize) (c.n_frame_taps * 9 * c.n_in * 16) * c.element;
   choose_chunks (&c, run->cpu->n_threads);
+  c.own_floats = own_layout (c.patches_per_chunk, c.panels_per_chunk, NULL, &(Own){ 0 });
   atl_pool_run (run->pool,
                 (c.n_patches + c.patches_per_chunk - 1) / c.patches_per_chunk * c.n_panel_blocks,
                 conv_chunk, &c);

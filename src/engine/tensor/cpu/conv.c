@@ -286,7 +286,7 @@ atl_fast_conv_scratch (const AtlCpu *cpu, const AtlNode *node)
   if (cpu->kernels->tile_pixels != NULL)
     return atl_conv_planes_scratch (cpu, node);
   if (atl_conv_winograd_pays (cpu, node))
-    return atl_conv_winograd_scratch (cpu);
+    return atl_conv_winograd_scratch (cpu, node);
   return nothing_bytes (node) + cpu->n_threads * own_bytes (cpu->kernels);
 }
 

@@ -128,7 +128,7 @@ gsize atl_conv_planes_scratch (const AtlCpu *cpu, const AtlNode *node);
 /* The same by Winograd's transform (conv-winograd.c), where that is sooner. */
 gboolean atl_conv_winograd_pays (const AtlCpu *cpu, const AtlNode *node);
 gboolean atl_conv_winograd (AtlCpuRun *run, const AtlNode *node);
-gsize atl_conv_winograd_scratch (const AtlCpu *cpu);
+gsize atl_conv_winograd_scratch (const AtlCpu *cpu, const AtlNode *node);
 /* out[n] = act (sums + bias) + residual; bias and residual nullable. */
 void atl_conv_finish (const AtlCpuKernels *kernels,
                       AtlAct act,

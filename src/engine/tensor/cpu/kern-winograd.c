@@ -67,79 +67,117 @@ load_weight (AtlDType t, const guint8 *panel, gint64 i)
   return vf_load (panel + 4 * i);
 }
 
-INLINE void
-weights (AtlDType t, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form)
+/* Number i (constant) of B' x, of numbers at x[0], x[6], x[12]… */
+INLINE vf
+spread_one (guint i, const float *const *x, gint64 k)
 {
-  for (gint64 i = 0; i < n * 16; i += VW)
+  const float at = i == 1 || i == 2 ? A : B, other = i == 1 || i == 2 ? BB : AA;
+  vf even, odd;
+
+  if (i == 0 || i == 5)
+    return (AA * BB) * vf_load (x[i / 5 * 6] + k) +
+           (vf_load (x[(4 + i / 5) * 6] + k) - (AA + BB) * vf_load (x[(2 + i / 5) * 6] + k));
+  even = vf_load (x[4 * 6] + k) - other * vf_load (x[2 * 6] + k);
+  odd = vf_load (x[3 * 6] + k) - other * vf_load (x[6] + k);
+  return i % 2 == 1 ? even + at * odd : even - at * odd;
+}
+
+/* Number i (constant) of G g, of numbers `stride` elements apart. */
+INLINE vf
+evaluate_one (guint i, AtlDType t, const guint8 *panel, gint64 at, gint64 stride)
+{
+  const float a = i == 1 || i == 2 ? A : B, b = i == 1 || i == 2 ? B : A;
+  const float factor = 1.0f / (2.0f * a * a * (a * a - b * b));
+  vf even, odd;
+
+  if (i == 0)
+    return (1.0f / (AA * BB)) * load_weight (t, panel, at);
+  if (i == 5)
+    return load_weight (t, panel, at + 2 * stride);
+  even = factor * load_weight (t, panel, at) +
+         (factor * a * a) * load_weight (t, panel, at + 2 * stride);
+  odd = load_weight (t, panel, at + stride);
+  return i % 2 == 1 ? even + (factor * a) * odd : even - (factor * a) * odd;
+}
+
+INLINE void
+weights (guint i, AtlDType t, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form)
+{
+  for (gint64 k = 0; k < n * 16; k += VW)
     {
-      vf half[3][6]; /* [column of taps] */
+      vf g[3], u[6];
 
 #pragma GCC unroll 3
       for (guint c = 0; c < 3; c++)
-        {
-          vf g[3];
-
-#pragma GCC unroll 3
-          for (guint r = 0; r < 3; r++)
-            g[r] = load_weight (t, panel, (r * 3 + c) * tap + i);
-          evaluate (g, half[c]);
-        }
+        g[c] = evaluate_one (i, t, panel, c * tap + k, 3 * tap);
+      evaluate (g, u);
 #pragma GCC unroll 6
-      for (guint r = 0; r < 6; r++)
-        {
-          const vf g[3] = { half[0][r], half[1][r], half[2][r] };
-          vf u[6];
+      for (guint c = 0; c < 6; c++)
+        vf_store (out + c * form + k, u[c]);
+    }
+}
 
-          evaluate (g, u);
+INLINE void
+weights_of (
+    guint i, AtlDType dtype, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form)
+{
+  if (dtype == ATL_DTYPE_F16)
+    weights (i, ATL_DTYPE_F16, panel, tap, n, out, form);
+  else if (dtype == ATL_DTYPE_BF16)
+    weights (i, ATL_DTYPE_BF16, panel, tap, n, out, form);
+  else
+    weights (i, ATL_DTYPE_F32, panel, tap, n, out, form);
+}
+
+INLINE void
+patch (guint i, const float *const *x, gint64 n, float *out, gint64 form)
+{
+  for (gint64 k = 0; k < n; k += VW)
+    {
+      vf line[6], v[6];
+
 #pragma GCC unroll 6
-          for (guint c = 0; c < 6; c++)
-            vf_store (out + (r * 6 + c) * form + i, u[c]);
-        }
+      for (guint c = 0; c < 6; c++)
+        line[c] = spread_one (i, x + c, k);
+      spread (line, v);
+#pragma GCC unroll 6
+      for (guint c = 0; c < 6; c++)
+        vf_store (out + c * form + k, v[c]);
+    }
+}
+
+#define FOR_EACH_LINE(F) F (0) F (1) F (2) F (3) F (4) F (5)
+
+static void
+winograd_weights (
+    guint line, AtlDType dtype, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form)
+{
+  switch (line)
+    {
+#define CASE(i)                                                                                    \
+  case i:                                                                                          \
+    weights_of (i, dtype, panel, tap, n, out, form);                                               \
+    break;
+      FOR_EACH_LINE (CASE)
+#undef CASE
+    default:
+      g_assert_not_reached ();
     }
 }
 
 static void
-winograd_weights (
-    AtlDType dtype, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form)
+winograd_patch (guint line, const float *const *x, gint64 n, float *out, gint64 form)
 {
-  if (dtype == ATL_DTYPE_F16)
-    weights (ATL_DTYPE_F16, panel, tap, n, out, form);
-  else if (dtype == ATL_DTYPE_BF16)
-    weights (ATL_DTYPE_BF16, panel, tap, n, out, form);
-  else
-    weights (ATL_DTYPE_F32, panel, tap, n, out, form);
-}
-
-static void
-winograd_patch (const float *x, gint64 row, gint64 column, gint64 n, float *out, gint64 form)
-{
-  for (gint64 i = 0; i < n; i += VW)
+  switch (line)
     {
-      vf half[6][6]; /* [column of pixels] */
-
-#pragma GCC unroll 6
-      for (guint c = 0; c < 6; c++)
-        {
-          vf pixel[6];
-
-#pragma GCC unroll 6
-          for (guint r = 0; r < 6; r++)
-            pixel[r] = vf_load (x + r * row + c * column + i);
-          spread (pixel, half[c]);
-        }
-#pragma GCC unroll 6
-      for (guint r = 0; r < 6; r++)
-        {
-          vf line[6], v[6];
-
-#pragma GCC unroll 6
-          for (guint c = 0; c < 6; c++)
-            line[c] = half[c][r];
-          spread (line, v);
-#pragma GCC unroll 6
-          for (guint c = 0; c < 6; c++)
-            vf_store (out + (r * 6 + c) * form + i, v[c]);
-        }
+#define CASE(i)                                                                                    \
+  case i:                                                                                          \
+    patch (i, x, n, out, form);                                                                    \
+    break;
+      FOR_EACH_LINE (CASE)
+#undef CASE
+    default:
+      g_assert_not_reached ();
     }
 }
 

@@ -107,18 +107,23 @@ typedef struct
   void (*weigh_values) (const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
 } AtlCpuCacheTiles;
 
-/* Convolutions of 3 x 3 taps as products of 36 forms (kern-winograd.c). Channels are taken at most
- * ATL_WINOGRAD_CHANNELS at a time; the forms of one thing lie `form` floats apart. */
-#define ATL_WINOGRAD_CHANNELS 64
+/* Convolutions of 3 x 3 taps as products of 6 lines of 6 forms each (kern-winograd.c). Channels are
+ * taken at most ATL_WINOGRAD_CHANNELS at a time; the forms of one thing lie `form` floats apart. */
+#define ATL_WINOGRAD_CHANNELS 128
 typedef struct
 {
-  /* The forms of n channels of a panel (of f32, f16 or bf16, taps `tap` elements apart):
+  /* A line of forms of n channels of a panel (of f32, f16 or bf16, taps `tap` elements apart):
    * out[n][16]. */
-  void (*weights) (
-      AtlDType dtype, const guint8 *panel, gint64 tap, gint64 n, float *out, gint64 form);
-  /* Those of n channels of 6 x 6 pixels, `row` and `column` floats apart: out[n]. Reads and writes
+  void (*weights) (guint line,
+                   AtlDType dtype,
+                   const guint8 *panel,
+                   gint64 tap,
+                   gint64 n,
+                   float *out,
+                   gint64 form);
+  /* That of n channels of 6 x 6 pixels, which are where x[6][6] says: out[n]. Reads and writes
    * whole vectors of at most 16. */
-  void (*patch) (const float *x, gint64 row, gint64 column, gint64 n, float *out, gint64 form);
+  void (*patch) (guint line, const float *const *x, gint64 n, float *out, gint64 form);
   /* c[n_rows][n_panels * 16] (+)= a . b of one form: a[n_rows][ATL_WINOGRAD_CHANNELS] and
    * b[n_panels][ATL_WINOGRAD_CHANNELS][16], of which n_k channels count; ldc floats between rows,
    * room for an even number of panels. */
