@@ -78,7 +78,7 @@ move_across (const char *from, const char *to, GError **error)
 }
 
 gboolean
-atl_desktop_trash (const char *path, GError **error)
+atl_desktop_trash (const char *path, char **trashed, GError **error)
 {
   g_autofree char *name = reserve (path, error);
   g_autofree char *info_path = NULL, *file_path = NULL;
@@ -89,7 +89,11 @@ atl_desktop_trash (const char *path, GError **error)
   info_path = trash_path ("info", name, ".trashinfo");
   file_path = trash_path ("files", name, "");
   if (g_rename (path, file_path) == 0 || (errno == EXDEV && move_across (path, file_path, &local)))
-    return TRUE;
+    {
+      if (trashed != NULL)
+        *trashed = g_steal_pointer (&name);
+      return TRUE;
+    }
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s cannot be moved to the trash: %s"), path,
                local != NULL ? local->message : g_strerror (errno));
   g_unlink (info_path);
@@ -128,9 +132,9 @@ find_in_trash (const char *path)
 }
 
 gboolean
-atl_desktop_untrash (const char *path, GError **error)
+atl_desktop_untrash (const char *path, const char *trashed, GError **error)
 {
-  g_autofree char *name = find_in_trash (path);
+  g_autofree char *name = trashed != NULL ? g_strdup (trashed) : find_in_trash (path);
   g_autofree char *info_path = NULL, *file_path = NULL;
 
   if (name == NULL)

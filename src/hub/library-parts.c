@@ -126,7 +126,7 @@ trash (const char *path, GPtrArray *gone)
 {
   g_autoptr (GError) error = NULL;
 
-  if (atl_desktop_trash (path, &error))
+  if (atl_desktop_trash (path, NULL, &error))
     g_ptr_array_add (gone, g_strdup (path));
   else
     g_info ("%s", error->message);
@@ -248,7 +248,7 @@ atl_library_restore_parts (const GPtrArray *gone)
     {
       g_autoptr (GError) error = NULL;
 
-      if (!atl_desktop_untrash (gone->pdata[i], &error))
+      if (!atl_desktop_untrash (gone->pdata[i], NULL, &error))
         g_info ("%s", error->message);
     }
 }

@@ -45,11 +45,11 @@ atl_library_remove (const char *path, GError **error)
       files[0] = g_strdup (absolute);
     }
   for (guint i = 0; files[i] != NULL; i++)
-    if (!atl_desktop_trash (files[i], error))
+    if (!atl_desktop_trash (files[i], NULL, error))
       {
         /* All or nothing. */
         while (i-- > 0)
-          atl_desktop_untrash (files[i], NULL);
+          atl_desktop_untrash (files[i], NULL, NULL);
         return FALSE;
       }
   return TRUE;
@@ -63,7 +63,7 @@ atl_library_restore (const char *path, GError **error)
   g_autofree char *folder = g_path_get_dirname (absolute);
   g_auto (AtlModelName) name = { 0 };
 
-  if (!is_ours (absolute, error) || !atl_desktop_untrash (absolute, error))
+  if (!is_ours (absolute, error) || !atl_desktop_untrash (absolute, NULL, error))
     return FALSE;
   if (!atl_model_name_parse (base, &name))
     return TRUE;
@@ -72,7 +72,7 @@ atl_library_restore (const char *path, GError **error)
       g_autofree char *shard = atl_model_name_format (&name, name.stem, i);
       g_autofree char *file = g_build_filename (folder, shard, NULL);
 
-      if (!g_file_test (file, G_FILE_TEST_EXISTS) && !atl_desktop_untrash (file, error))
+      if (!g_file_test (file, G_FILE_TEST_EXISTS) && !atl_desktop_untrash (file, NULL, error))
         return FALSE;
     }
   return TRUE;

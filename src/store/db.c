@@ -291,11 +291,16 @@ atl_db_begin (AtlStore *self, GError **error)
 {
   /* IMMEDIATE: waits for another writer here, where waiting is possible, instead of failing at the
    * first write. */
-  int rc = sqlite3_exec (self->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  int rc = SQLITE_FULL;
+
+  /* A full disk may have ended the batch: nothing may come after what is lost. */
+  if (!self->is_batch || !sqlite3_get_autocommit (self->db))
+    rc = sqlite3_exec (self->db, self->is_batch ? "SAVEPOINT part" : "BEGIN IMMEDIATE", NULL, NULL,
+                       NULL);
 
   if (rc == SQLITE_OK)
     return TRUE;
-  atl_db_set_error (self->db, rc, self->dir, "saving", error);
+  atl_db_set_error (self->db, rc, self->dir, _ ("saving"), error);
   return FALSE;
 }
 
@@ -306,15 +311,39 @@ atl_db_end (AtlStore *self, gboolean ok, const char *doing, GError **error)
 
   if (ok)
     {
-      rc = sqlite3_exec (self->db, "COMMIT", NULL, NULL, NULL);
+      rc = sqlite3_exec (self->db, self->is_batch ? "RELEASE part" : "COMMIT", NULL, NULL, NULL);
       if (rc == SQLITE_OK)
         return TRUE;
       atl_db_set_error (self->db, rc, self->dir, doing, error);
     }
   /* A full disk may have rolled back already. */
   if (!sqlite3_get_autocommit (self->db))
-    sqlite3_exec (self->db, "ROLLBACK", NULL, NULL, NULL);
+    sqlite3_exec (self->db, self->is_batch ? "ROLLBACK TO part; RELEASE part" : "ROLLBACK", NULL,
+                  NULL, NULL);
   return FALSE;
+}
+
+gboolean
+atl_store_begin (AtlStore *self, GError **error)
+{
+  g_return_val_if_fail (!self->is_batch, FALSE);
+
+  self->is_batch = atl_db_begin (self, error);
+  return self->is_batch;
+}
+
+gboolean
+atl_store_end (AtlStore *self, gboolean ok, GError **error)
+{
+  g_return_val_if_fail (self->is_batch, FALSE);
+
+  self->is_batch = FALSE;
+  if (ok && sqlite3_get_autocommit (self->db))
+    {
+      atl_db_set_error (self->db, SQLITE_FULL, self->dir, _ ("saving"), error);
+      return FALSE;
+    }
+  return atl_db_end (self, ok, _ ("saving"), error);
 }
 
 void

@@ -25,6 +25,7 @@ struct _AtlStore
   char *owner;         /* (owned) (nullable) name of our file in running/, once we streamed */
   int owner_fd;        /* its lock, released by the kernel however we die */
   gint64 data_version; /* of the last atl_store_changed_elsewhere() */
+  gboolean is_batch;   /* between atl_store_begin() and atl_store_end() */
 };
 
 /* A statement of the cache, reset when it goes out of scope. Never finalised by its user. */
@@ -63,8 +64,9 @@ gboolean atl_db_int (
 /* A column as text that is valid UTF-8 for certain; broken bytes are replaced and reported. */
 char *atl_db_text (AtlStore *self, AtlStmt *stmt, int column);
 
-/* Transactions; they do not nest. atl_db_end commits, or rolls back when `ok` is FALSE, and returns
- * whether all is on disk. */
+/* Transactions; they do not nest, except that in a batch of atl_store_begin() each is a part of it,
+ * and can fail for itself. atl_db_end commits, or rolls back when `ok` is FALSE, and returns
+ * whether all is on disk, or will be at the end of the batch. */
 gboolean atl_db_begin (AtlStore *self, GError **error);
 gboolean atl_db_end (AtlStore *self, gboolean ok, const char *doing, GError **error);
 

@@ -62,6 +62,15 @@ gboolean atl_store_changed_elsewhere (AtlStore *self);
  * already. Returns how many, or -1 on error. */
 int atl_store_recover (AtlStore *self, GError **error);
 
+/* --- Many changes at once --- */
+
+/* What other functions change between the two is on the disk together, or not at all, and the disk
+ * is waited for once. They do not nest, and the main loop does not run in between. FALSE with
+ * words: begin: there is nothing to end; end: nothing of it was kept (also when `ok` is FALSE, then
+ * without an error). */
+gboolean atl_store_begin (AtlStore *self, GError **error);
+gboolean atl_store_end (AtlStore *self, gboolean ok, GError **error);
+
 /* --- Small values of the application itself (window size, last model): key -> text --- */
 
 /* The caller's; NULL without an error when the key is not there. */

@@ -51,6 +51,15 @@ is_gone (gpointer item)
   return atl_gallery_item_get_state (item) == ATL_GALLERY_GONE;
 }
 
+static void
+star (AtlGallery *gallery, AtlGalleryItem *item)
+{
+  g_autoptr (GPtrArray) one = g_ptr_array_new ();
+
+  g_ptr_array_add (one, item);
+  atl_gallery_star (gallery, one, TRUE);
+}
+
 /* Files without rows are taken in, with their recipes, in the order of their times. */
 static void
 test_found (void)
@@ -135,10 +144,52 @@ test_search_and_stars (void)
   gtk_editable_set_text (GTK_EDITABLE (entry), "");
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (stars), TRUE);
   app_assert_soon (shows_page (stack, "no-stars"));
-  atl_gallery_star (gallery, app_picture_at (&f, 2), TRUE);
+  star (gallery, app_picture_at (&f, 2));
   app_assert_soon (shows_page (stack, "list"));
   g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 2)));
   app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
+/* A thumbnail that was not made of the file as it is now is made anew, also when it is the newer
+ * one: an earlier version left some that lie on their side. */
+static void
+test_old_thumbnail (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = app_write_picture (0, folder);
+  g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_MD5, path, -1);
+  g_autofree char *name = g_strconcat (hash, ".webp", NULL);
+  g_autofree char *cache =
+      g_build_filename (g_get_user_cache_dir (), "atelier", "thumbnails", NULL);
+  g_autofree char *cached = g_build_filename (cache, name, NULL);
+  g_autoptr (AtlPicture) sideways = atl_picture_new (64, 96);
+  g_autoptr (GBytes) bytes = atl_picture_encode (sideways, ATL_PICTURE_WEBP, 80, NULL);
+  GStatBuf before, after;
+  AppFixture f;
+
+  app_make_old (path, 0);
+  g_mkdir_with_parents (cache, 0700);
+  g_assert_true (g_file_set_contents (cached, g_bytes_get_data (bytes, NULL),
+                                      (gssize) g_bytes_get_size (bytes), NULL));
+  app_fixture_start (&f);
+  add_view (&f);
+  app_wait_for_pictures (&f, 1);
+  g_assert_true (app_fixture_wait (is_ready, app_picture_at (&f, 0), WAIT_S));
+  g_assert_cmpint (gdk_texture_get_width (atl_gallery_item_get_texture (app_picture_at (&f, 0))),
+                   ==, 96);
+  app_fixture_stop (&f);
+  /* Taken as it is from now on. */
+  g_assert_cmpint (g_stat (cached, &before), ==, 0);
+  app_fixture_start (&f);
+  add_view (&f);
+  app_wait_for_pictures (&f, 1);
+  g_assert_true (app_fixture_wait (is_ready, app_picture_at (&f, 0), WAIT_S));
+  g_assert_cmpint (gdk_texture_get_width (atl_gallery_item_get_texture (app_picture_at (&f, 0))),
+                   ==, 96);
+  app_fixture_stop (&f);
+  g_assert_cmpint (g_stat (cached, &after), ==, 0);
+  g_assert_cmpint (after.st_ino, ==, before.st_ino);
   app_clear_pictures ();
 }
 
@@ -214,7 +265,7 @@ test_moved (void)
   add_view (&f);
   app_wait_for_pictures (&f, 2);
   id = atl_gallery_item_get_id (app_picture_at (&f, 0));
-  atl_gallery_star (atl_gallery_get (f.session), app_picture_at (&f, 0), TRUE);
+  star (atl_gallery_get (f.session), app_picture_at (&f, 0));
 
   g_mkdir_with_parents (below, 0700);
   g_assert_cmpint (g_rename (path, moved), ==, 0);
@@ -564,6 +615,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery/rows", test_rows);
   g_test_add_func ("/app/gallery/found", test_found);
   g_test_add_func ("/app/gallery/search-and-stars", test_search_and_stars);
+  g_test_add_func ("/app/gallery/old-thumbnail", test_old_thumbnail);
   g_test_add_func ("/app/gallery/trash", test_trash);
   g_test_add_func ("/app/gallery/moved", test_moved);
   g_test_add_func ("/app/gallery/many", test_many);

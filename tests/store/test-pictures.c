@@ -281,6 +281,23 @@ fill_disk (const char *dir)
   list = atl_store_picture_list (store, NULL, FALSE, &error);
   if (list == NULL || list->len != n)
     return 4;
+  /* Many at once: nothing of them stays. */
+  if (!atl_store_begin (store, NULL))
+    return 7;
+  for (guint i = 0; i < 40; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/p/many %u.png", i);
+
+      row.path = path;
+      atl_store_picture_add (store, &row, NULL);
+    }
+  if (atl_store_end (store, TRUE, &error) || !g_error_matches (error, ATL_ERROR, ATL_ERROR_FULL))
+    return 8;
+  g_clear_error (&error);
+  g_array_unref (list);
+  list = atl_store_picture_list (store, NULL, FALSE, &error);
+  if (list == NULL || list->len != n)
+    return 9;
   /* Room again: the same handle works. */
   g_remove (ballast);
   row.path = (char *) "/p/last.png";
@@ -306,6 +323,33 @@ test_disk_full (Fixture *f, gconstpointer data)
     g_test_skip ("a user namespace with a tmpfs is not permitted here: a full disk was not tried");
   else
     g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+}
+
+/* Changes of many are one change; a part that fails is no harm to the others. */
+static void
+test_batch (Fixture *f, gconstpointer data)
+{
+  AtlPictureRow bad = { .path = (char *) "/p/bad.png", .recipe = (char *) "no JSON", .seed = -1 };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (atl_store_begin (f->store, &error));
+  add (f->store, "/p/a.png", "a fox", 1);
+  g_assert_cmpint (atl_store_picture_add (f->store, &bad, &error), ==, 0);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_clear_error (&error);
+  add (f->store, "/p/b.png", "a fox", 2);
+  g_assert_true (atl_store_picture_star (f->store, 1, TRUE, &error));
+  g_assert_true (atl_store_end (f->store, TRUE, &error));
+  assert_list (f->store, "fox", FALSE, "2 1");
+  assert_list (f->store, NULL, TRUE, "1");
+
+  g_assert_true (atl_store_begin (f->store, &error));
+  add (f->store, "/p/c.png", "a fox", 3);
+  g_assert_true (atl_store_picture_star (f->store, 2, TRUE, &error));
+  g_assert_false (atl_store_end (f->store, FALSE, &error));
+  g_assert_no_error (error);
+  assert_list (f->store, "fox", FALSE, "2 1");
+  assert_list (f->store, NULL, TRUE, "1");
 }
 
 static void
@@ -349,6 +393,7 @@ main (int argc, char **argv)
   ADD ("moved", test_moved);
   ADD ("kill", test_kill);
   ADD ("disk-full", test_disk_full);
+  ADD ("batch", test_batch);
   ADD ("many", test_many);
   return g_test_run ();
 }

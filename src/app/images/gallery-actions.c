@@ -200,7 +200,12 @@ star_action (GSimpleAction *action, GVariant *parameter, gpointer data)
   AtlGalleryItem *item = item_of (context, parameter);
 
   if (item != NULL)
-    atl_gallery_star (context->gallery, item, !atl_gallery_item_get_starred (item));
+    {
+      g_autoptr (GPtrArray) one = g_ptr_array_new ();
+
+      g_ptr_array_add (one, item);
+      atl_gallery_star (context->gallery, one, !atl_gallery_item_get_starred (item));
+    }
 }
 
 static void

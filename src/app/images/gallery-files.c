@@ -18,6 +18,11 @@
 #define MAX_COPY_BYTES (512 << 20)
 /* A picture is being written still. */
 #define SETTLED_US (3 * G_USEC_PER_SEC)
+/* Rows of what is taken in come together: each time the disk is waited for, and lists are made
+ * anew.
+ */
+#define ROWS_EVERY_US (G_USEC_PER_SEC / 2)
+#define MAX_ROWS 64u
 
 /* --- Looking, on a worker --- */
 
@@ -226,42 +231,102 @@ lookup_text (GVariant *recipe, const char *key)
   return recipe != NULL && g_variant_lookup (recipe, key, "&s", &text) ? g_strdup (text) : NULL;
 }
 
-/* A row of what the engine read. */
-static void
-note (AtlGallery *self, const char *path, AtlPictureFile *file)
+/* What was read and waits for its row. */
+typedef struct
 {
-  g_autofree char *prompt = lookup_text (file->recipe, "prompt");
-  g_autofree char *negative = lookup_text (file->recipe, "negative_prompt");
-  g_autofree char *model = lookup_text (file->recipe, ATL_RECIPE_MODEL);
+  AtlPictureRow *row;
+  GBytes *rgb; /* [height, width, 3] */
+  guint width, height;
+} Read;
+
+static void
+read_free (gpointer data)
+{
+  Read *read = data;
+
+  atl_picture_row_free (read->row);
+  g_bytes_unref (read->rgb);
+  g_free (read);
+}
+
+static AtlPictureRow *
+row_of (const char *path, AtlPictureFile *file)
+{
   g_autofree char *source = lookup_text (file->recipe, ATL_RECIPE_SOURCE);
-  g_autofree char *json = file->recipe != NULL ? atl_recipe_to_json (file->recipe) : NULL;
-  g_autoptr (GError) error = NULL;
-  AtlPictureRow row = { .path = (char *) path,
-                        .width = file->full_width,
-                        .height = file->full_height,
-                        .prompt = prompt,
-                        .negative = negative,
-                        .model = model,
-                        .recipe = json,
-                        .seed = -1 };
+  AtlPictureRow *row = g_new0 (AtlPictureRow, 1);
   GStatBuf st;
   guint32 seed;
 
+  row->path = g_strdup (path);
+  row->width = file->full_width;
+  row->height = file->full_height;
+  row->prompt = lookup_text (file->recipe, "prompt");
+  row->negative = lookup_text (file->recipe, "negative_prompt");
+  row->model = lookup_text (file->recipe, ATL_RECIPE_MODEL);
+  row->recipe = file->recipe != NULL ? atl_recipe_to_json (file->recipe) : NULL;
   /* Ours say nothing about the program; their list was lost, or its process killed. */
-  row.origin = file->recipe != NULL && (source == NULL || g_str_equal (source, "Atelier"))
-                   ? ATL_ORIGIN_MADE
-                   : ATL_ORIGIN_IMPORTED;
-  if (file->recipe != NULL && g_variant_lookup (file->recipe, "seed", "u", &seed))
-    row.seed = seed;
+  row->origin = file->recipe != NULL && (source == NULL || g_str_equal (source, "Atelier"))
+                    ? ATL_ORIGIN_MADE
+                    : ATL_ORIGIN_IMPORTED;
+  row->seed =
+      file->recipe != NULL && g_variant_lookup (file->recipe, "seed", "u", &seed) ? seed : -1;
   if (g_stat (path, &st) == 0)
-    row.created_us = changed_us (&st);
-  if (atl_gallery_add (self->session, &row, NULL, &error) == 0)
+    row->created_us = changed_us (&st);
+  return row;
+}
+
+/* Rows for all that was read. One that is refused does not keep the others away. */
+static void
+note_read (AtlGallery *self)
+{
+  AtlStore *store = atl_session_get_store (self->session);
+  g_autoptr (GPtrArray) read = g_steal_pointer (&self->read);
+  g_autofree gint64 *ids = g_new0 (gint64, MAX (read->len, 1));
+  g_autoptr (GError) error = NULL;
+  guint n_noted = 0;
+
+  self->read = g_ptr_array_new_with_free_func (read_free);
+  self->noted_us = g_get_monotonic_time ();
+  if (read->len == 0)
+    return;
+  if (atl_store_begin (store, &error))
     {
-      atl_session_emit_notice (self->session, error->message);
-      self->n_refused++;
-      return;
+      for (guint i = 0; i < read->len; i++)
+        ids[i] =
+            atl_gallery_note (self, ((Read *) read->pdata[i])->row, error == NULL ? &error : NULL);
+      if (!atl_store_end (store, TRUE, error == NULL ? &error : NULL))
+        memset (ids, 0, read->len * sizeof *ids);
     }
-  self->n_imported++;
+  for (guint i = 0; i < read->len; i++)
+    {
+      const Read *one = read->pdata[i];
+
+      if (ids[i] == 0)
+        continue;
+      atl_gallery_show_noted (self, ids[i], one->row->path, one->rgb, one->width, one->height);
+      n_noted++;
+    }
+  self->n_imported += n_noted;
+  self->n_refused += read->len - n_noted;
+  if (error != NULL)
+    atl_session_emit_notice (self->session, error->message);
+  if (n_noted > 0)
+    atl_gallery_emit_changed (self);
+}
+
+static void
+keep_read (AtlGallery *self, const char *path, AtlPictureFile *file)
+{
+  Read *read = g_new0 (Read, 1);
+
+  read->row = row_of (path, file);
+  read->rgb = g_bytes_ref (file->rgb);
+  read->width = file->width;
+  read->height = file->height;
+  g_ptr_array_add (self->read, read);
+  if (self->read->len >= MAX_ROWS ||
+      g_get_monotonic_time () - self->noted_us > (gint64) ROWS_EVERY_US)
+    note_read (self);
 }
 
 static void
@@ -276,9 +341,11 @@ import_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   self->is_importing = FALSE;
   if (g_cancellable_is_cancelled (self->cancellable) || self->imports->len == 0)
     return;
+  if (self->read == NULL)
+    self->read = g_ptr_array_new_with_free_func (read_free);
   path = g_ptr_array_steal_index (self->imports, 0);
   if (file != NULL)
-    note (self, path, file);
+    keep_read (self, path, file);
   else
     {
       g_info ("%s was not taken in: %s", path, error->message);
@@ -294,6 +361,8 @@ import_next (AtlGallery *self)
     return;
   if (self->imports->len == 0)
     {
+      if (self->read != NULL)
+        note_read (self);
       end_import (self);
       return;
     }

@@ -8,6 +8,7 @@ struct _AtlGalleryItem
   GObject parent_instance;
 
   AtlPictureBrief brief;
+  char *words;         /* (nullable) */
   GdkTexture *texture; /* (nullable) */
   AtlGalleryState state;
   guint n_held;
@@ -40,6 +41,7 @@ atl_gallery_item_update (AtlGalleryItem *self, const AtlPictureBrief *brief)
   gboolean was_starred = self->brief.starred;
 
   self->brief = *brief;
+  g_clear_pointer (&self->words, g_free);
   if (was_starred != brief->starred)
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STARRED]);
 }
@@ -77,6 +79,19 @@ atl_gallery_item_set_starred (AtlGalleryItem *self, gboolean starred)
     return;
   self->brief.starred = starred;
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STARRED]);
+}
+
+const char *
+atl_gallery_item_get_words (AtlGalleryItem *self)
+{
+  return self->words;
+}
+
+void
+atl_gallery_item_set_words (AtlGalleryItem *self, const char *words)
+{
+  g_free (self->words);
+  self->words = g_strdup (words);
 }
 
 GdkTexture *
@@ -149,6 +164,7 @@ atl_gallery_item_finalize (GObject *object)
   AtlGalleryItem *self = ATL_GALLERY_ITEM (object);
 
   g_clear_object (&self->texture);
+  g_free (self->words);
   G_OBJECT_CLASS (atl_gallery_item_parent_class)->finalize (object);
 }
 

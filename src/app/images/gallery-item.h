@@ -36,6 +36,10 @@ gint64 atl_gallery_item_get_created_us (AtlGalleryItem *self);
 double atl_gallery_item_get_aspect (AtlGalleryItem *self);
 gboolean atl_gallery_item_get_starred (AtlGalleryItem *self);
 void atl_gallery_item_set_starred (AtlGalleryItem *self, gboolean starred);
+/* What a screen reader tells of it, once it was looked up (atl_gallery_describe()); forgotten when
+ * the store says something new. (nullable) borrowed */
+const char *atl_gallery_item_get_words (AtlGalleryItem *self);
+void atl_gallery_item_set_words (AtlGalleryItem *self, const char *words);
 GdkTexture *atl_gallery_item_get_texture (AtlGalleryItem *self); /* (nullable) borrowed */
 AtlGalleryState atl_gallery_item_get_state (AtlGalleryItem *self);
 /* `texture` (nullable) is the thumbnail when the state is READY. */

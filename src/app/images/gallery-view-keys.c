@@ -112,8 +112,9 @@ show_choice (AtlGalleryView *self)
         {
           AtlGalleryTile *tile = atl_gallery_line_get_tile (self->lines->pdata[i], row->first + j);
 
-          atl_gallery_tile_set_is_chosen (
-              tile, g_hash_table_contains (self->chosen, atl_gallery_tile_get_item (tile)));
+          if (tile != NULL)
+            atl_gallery_tile_set_is_chosen (
+                tile, g_hash_table_contains (self->chosen, atl_gallery_tile_get_item (tile)));
         }
     }
 }
@@ -246,8 +247,7 @@ star_cb (AtlGalleryView *self)
 
   for (guint i = 0; i < items->len; i++)
     all = all && atl_gallery_item_get_starred (items->pdata[i]);
-  for (guint i = 0; i < items->len; i++)
-    atl_gallery_star (self->gallery, items->pdata[i], !all);
+  atl_gallery_star (self->gallery, items, !all);
 }
 
 static void

@@ -1,5 +1,5 @@
 /* The fields that the files of the view share: gallery-view.c has what is shown,
- * gallery-view-keys.c focus, keys and what is chosen. */
+ * gallery-view-rows.c how it lies in rows, gallery-view-keys.c focus, keys and what is chosen. */
 #pragma once
 
 #include "app/images/gallery-tile.h"
@@ -46,9 +46,17 @@ struct _AtlGalleryView
 void atl_gallery_view_refresh (AtlGalleryView *self);
 /* The index of what `tile` shows; G_MAXUINT when it shows nothing. */
 guint atl_gallery_view_index_of (AtlGalleryView *self, AtlGalleryTile *tile);
+void atl_gallery_view_look (AtlGalleryView *self, guint index, gboolean full_size);
+
+/* gallery-view-rows.c */
+#define ATL_GALLERY_GAP 6 /* px between pictures */
 /* The row that picture `index` is in. */
 guint atl_gallery_view_row_of (AtlGalleryView *self, guint index);
-void atl_gallery_view_look (AtlGalleryView *self, guint index, gboolean full_size);
+/* Makes the rows anew for what is shown and the width there is. */
+void atl_gallery_view_lay_out (AtlGalleryView *self);
+/* Before the next frames: those near to what is seen get tiles, others let go of their thumbnails.
+ */
+void atl_gallery_view_queue_near (AtlGalleryView *self);
 
 /* gallery-view-keys.c */
 void atl_gallery_view_install_keys (AtlGalleryView *self);

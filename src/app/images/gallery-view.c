@@ -2,157 +2,17 @@
 #include "app/images/gallery-view.h"
 
 #include <glib/gi18n.h>
-#include <string.h>
 
 #include "app/images/gallery-actions.h"
 #include "app/images/gallery-line.h"
 #include "app/images/gallery-view-private.h"
 #include "app/images/viewer-window.h"
 
-#define GAP 6
-#define MARGIN 12
-#define TARGET_HEIGHT 168
-#define TARGET_NARROW 112
-#define NARROW 500
-#define NEAR_TRIES 12
 #define CHANGES_MS 400
 
 G_DEFINE_FINAL_TYPE (AtlGalleryView, atl_gallery_view, GTK_TYPE_WIDGET)
 
-/* --- Rows --- */
-
-guint
-atl_gallery_view_row_of (AtlGalleryView *self, guint index)
-{
-  guint low = 0, high = g_list_model_get_n_items (G_LIST_MODEL (self->rows));
-
-  /* The last row that begins at or before it; a heading begins nowhere. */
-  while (low + 1 < high)
-    {
-      guint middle = (low + high) / 2, probe = middle;
-      g_autoptr (AtlGalleryRow) row = g_list_model_get_item (G_LIST_MODEL (self->rows), middle);
-
-      if (row->n == 0)
-        {
-          g_object_unref (row);
-          row = g_list_model_get_item (G_LIST_MODEL (self->rows), ++probe);
-        }
-      if (row != NULL && row->first <= index)
-        low = probe;
-      else
-        high = middle;
-      if (low >= high)
-        break;
-    }
-  return low;
-}
-
-/* The first picture that is seen; 0 when none is. */
-static guint
-first_seen (AtlGalleryView *self)
-{
-  guint first = G_MAXUINT;
-
-  for (guint i = 0; i < self->lines->len; i++)
-    {
-      AtlGalleryLine *line = self->lines->pdata[i];
-      AtlGalleryRow *row = atl_gallery_line_get_row (line);
-      graphene_point_t at;
-
-      if (row == NULL || row->n == 0 || !gtk_widget_get_mapped (GTK_WIDGET (line)) ||
-          !gtk_widget_compute_point (GTK_WIDGET (line), self->scroller, &GRAPHENE_POINT_INIT (0, 0),
-                                     &at))
-        continue;
-      if (at.y > -row->height / 2.0)
-        first = MIN (first, row->first);
-    }
-  return first != G_MAXUINT ? first : 0;
-}
-
-/* A list view has some 200 rows at any time; thumbnails are for those within a page of what is
- * seen. */
-static gboolean
-near_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
-{
-  AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
-  double page = gtk_widget_get_height (self->scroller);
-  gboolean again = FALSE;
-
-  for (guint i = 0; i < self->lines->len; i++)
-    {
-      AtlGalleryLine *line = self->lines->pdata[i];
-      AtlGalleryRow *row = atl_gallery_line_get_row (line);
-      graphene_point_t at;
-      gboolean is_near = FALSE;
-
-      if (row != NULL && gtk_widget_get_mapped (GTK_WIDGET (line)))
-        {
-          /* What has no size yet has no place either. */
-          if (gtk_widget_get_height (GTK_WIDGET (line)) == 0)
-            again = TRUE;
-          else if (gtk_widget_compute_point (GTK_WIDGET (line), self->scroller,
-                                             &GRAPHENE_POINT_INIT (0, 0), &at))
-            is_near = at.y + row->height > -page && at.y < 2 * page;
-        }
-      atl_gallery_line_set_is_near (line, is_near);
-    }
-  if (again && self->near_tries++ < NEAR_TRIES)
-    return G_SOURCE_CONTINUE;
-  self->near_id = 0;
-  return G_SOURCE_REMOVE;
-}
-
-static void
-queue_near (AtlGalleryView *self)
-{
-  self->near_tries = 0;
-  if (self->near_id == 0)
-    self->near_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), near_cb, NULL, NULL);
-}
-
-/* How many rows at the top stay as they are, so that nothing under the pointer is built anew while
- * pictures come in. */
-static guint
-same_rows (AtlGalleryView *self, GPtrArray *rows)
-{
-  guint n = MIN (rows->len, g_list_model_get_n_items (G_LIST_MODEL (self->rows)));
-
-  for (guint i = 0; i < n; i++)
-    {
-      g_autoptr (AtlGalleryRow) old = g_list_model_get_item (G_LIST_MODEL (self->rows), i);
-      const AtlGalleryRow *row = rows->pdata[i];
-
-      if (old->n != row->n || old->first != row->first || old->height != row->height ||
-          g_strcmp0 (old->title, row->title) != 0 ||
-          (row->n > 0 && memcmp (old->widths, row->widths, row->n * sizeof *row->widths) != 0))
-        return i;
-      for (guint j = row->first; j < row->first + row->n; j++)
-        if (self->laid == NULL || j >= self->laid->len ||
-            self->laid->pdata[j] != self->items->pdata[j])
-          return i;
-    }
-  return n;
-}
-
-static void
-relayout (AtlGalleryView *self)
-{
-  int target = self->width < NARROW ? TARGET_NARROW : TARGET_HEIGHT;
-  g_autoptr (GPtrArray) rows =
-      atl_gallery_rows (self->items, MAX (self->width - 2 * MARGIN, 40), target, GAP);
-  guint seen = first_seen (self), n_same = same_rows (self, rows);
-  guint n_old = g_list_model_get_n_items (G_LIST_MODEL (self->rows));
-
-  if (n_same < n_old || n_same < rows->len)
-    g_list_store_splice (self->rows, n_same, n_old - n_same, rows->pdata + n_same,
-                         rows->len - n_same);
-  g_clear_pointer (&self->laid, g_ptr_array_unref);
-  self->laid = g_ptr_array_ref (self->items);
-  if (n_same == 0 && seen > 0 && seen < self->items->len)
-    gtk_widget_activate_action (self->list, "list.scroll-to-item", "u",
-                                atl_gallery_view_row_of (self, seen));
-  queue_near (self);
-}
+/* --- What is shown --- */
 
 static gboolean
 relayout_cb (gpointer data)
@@ -160,7 +20,7 @@ relayout_cb (gpointer data)
   AtlGalleryView *self = data;
 
   self->relayout_id = 0;
-  relayout (self);
+  atl_gallery_view_lay_out (self);
   return G_SOURCE_REMOVE;
 }
 
@@ -204,7 +64,7 @@ atl_gallery_view_refresh (AtlGalleryView *self)
                                                              : only_starred       ? "no-stars"
                                                                                   : "empty");
   if (self->width > 0)
-    relayout (self);
+    atl_gallery_view_lay_out (self);
   if (focused)
     atl_gallery_view_keep_focus (self);
 }
@@ -303,6 +163,13 @@ tile_added_cb (AtlGalleryLine *line, AtlGalleryTile *tile, AtlGalleryView *self)
 }
 
 static void
+tile_shown_cb (AtlGalleryLine *line, AtlGalleryTile *tile, AtlGalleryView *self)
+{
+  atl_gallery_tile_set_is_chosen (
+      tile, g_hash_table_contains (self->chosen, atl_gallery_tile_get_item (tile)));
+}
+
+static void
 line_gone_cb (gpointer data, GObject *line)
 {
   GPtrArray *lines = data;
@@ -317,6 +184,7 @@ setup_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryV
   GtkWidget *line = atl_gallery_line_new ();
 
   g_signal_connect (line, "tile-added", G_CALLBACK (tile_added_cb), self);
+  g_signal_connect (line, "tile-shown", G_CALLBACK (tile_shown_cb), self);
   g_ptr_array_add (self->lines, line);
   /* They may outlive this view. */
   g_object_weak_ref (G_OBJECT (line), line_gone_cb, g_ptr_array_ref (self->lines));
@@ -328,24 +196,16 @@ setup_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryV
 static void
 bind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryView *self)
 {
-  AtlGalleryLine *line = ATL_GALLERY_LINE (gtk_list_item_get_child (list_item));
-  AtlGalleryRow *row = gtk_list_item_get_item (list_item);
-
-  atl_gallery_line_set (line, self->gallery, self->items, row, GAP);
-  for (guint i = 0; i < row->n; i++)
-    {
-      AtlGalleryTile *tile = atl_gallery_line_get_tile (line, row->first + i);
-
-      atl_gallery_tile_set_is_chosen (
-          tile, g_hash_table_contains (self->chosen, atl_gallery_tile_get_item (tile)));
-    }
+  atl_gallery_line_set (ATL_GALLERY_LINE (gtk_list_item_get_child (list_item)), self->gallery,
+                        self->laid, gtk_list_item_get_item (list_item), ATL_GALLERY_GAP);
+  atl_gallery_view_queue_near (self);
 }
 
 static void
 unbind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGalleryView *self)
 {
-  atl_gallery_line_set (ATL_GALLERY_LINE (gtk_list_item_get_child (list_item)), self->gallery,
-                        self->items, NULL, GAP);
+  atl_gallery_line_set (ATL_GALLERY_LINE (gtk_list_item_get_child (list_item)), self->gallery, NULL,
+                        NULL, ATL_GALLERY_GAP);
 }
 
 /* --- Search --- */
@@ -543,9 +403,10 @@ atl_gallery_view_init (AtlGalleryView *self)
     gtk_list_view_set_model (GTK_LIST_VIEW (self->list), GTK_SELECTION_MODEL (model));
   }
   adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (self->scroller));
-  g_signal_connect_object (adjustment, "value-changed", G_CALLBACK (queue_near), self,
+  g_signal_connect_object (adjustment, "value-changed", G_CALLBACK (atl_gallery_view_queue_near),
+                           self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (adjustment, "changed", G_CALLBACK (atl_gallery_view_queue_near), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (adjustment, "changed", G_CALLBACK (queue_near), self, G_CONNECT_SWAPPED);
   atl_gallery_view_install_keys (self);
 }
 

@@ -8,12 +8,8 @@
 #include <string.h>
 
 #include "app/images/gallery-private.h"
-#include "app/images/pictures-session.h"
-#include "app/undo.h"
 #include "app/words.h"
-#include "hub/desktop-trash.h"
 #include "media/recipe.h"
-#include "store/trash.h"
 
 #define SESSION_KEY "gallery"
 #define DESCRIBED_CHARS 120
@@ -21,6 +17,12 @@
 G_DEFINE_FINAL_TYPE (AtlGallery, atl_gallery, G_TYPE_OBJECT)
 
 static guint changed_signal;
+
+void
+atl_gallery_emit_changed (AtlGallery *self)
+{
+  g_signal_emit (self, changed_signal, 0);
+}
 
 /* --- Items --- */
 
@@ -58,7 +60,7 @@ atl_gallery_reload (AtlGallery *self)
     g_ptr_array_add (items, ensure_item (self, &g_array_index (briefs, AtlPictureBrief, i)));
   g_list_store_splice (self->pictures, 0, g_list_model_get_n_items (G_LIST_MODEL (self->pictures)),
                        items->pdata, items->len);
-  g_signal_emit (self, changed_signal, 0);
+  atl_gallery_emit_changed (self);
 }
 
 GListModel *
@@ -124,33 +126,53 @@ atl_gallery_dup_path (AtlGallery *self, AtlGalleryItem *item)
 char *
 atl_gallery_describe (AtlGallery *self, AtlGalleryItem *item)
 {
-  g_autoptr (AtlPictureRow) row = atl_gallery_get_row (self, item, NULL);
+  g_autoptr (AtlPictureRow) row = NULL;
   g_autoptr (GDateTime) when = NULL;
-  g_autofree char *date = NULL, *name = NULL;
-  const char *words;
+  g_autofree char *date = NULL, *name = NULL, *said = NULL;
+  const char *words = atl_gallery_item_get_words (item);
 
+  if (words != NULL)
+    return g_strdup (words);
+  row = atl_gallery_get_row (self, item, NULL);
   if (row == NULL)
     return g_strdup (_ ("Picture"));
   when = g_date_time_new_from_unix_local (row->created_us / G_USEC_PER_SEC);
   date = g_date_time_format (when, "%x %H:%M");
   name = g_path_get_basename (row->path);
   words = row->prompt != NULL && *row->prompt != '\0' ? row->prompt : name;
-  return g_strdup_printf (
+  said = g_strdup_printf (
       "%.*s, %s",
       (int) (g_utf8_offset_to_pointer (words, MIN (g_utf8_strlen (words, -1), DESCRIBED_CHARS)) -
              words),
       words, date);
+  atl_gallery_item_set_words (item, said);
+  return g_steal_pointer (&said);
+}
+
+/* In its place; nearly always the newest. */
+static void
+insert (AtlGallery *self, AtlGalleryItem *item)
+{
+  guint at = 0;
+
+  if (g_list_store_find (self->pictures, item, NULL))
+    return;
+  for (; at < g_list_model_get_n_items (G_LIST_MODEL (self->pictures)); at++)
+    {
+      g_autoptr (AtlGalleryItem) other = g_list_model_get_item (G_LIST_MODEL (self->pictures), at);
+
+      if (atl_gallery_item_get_created_us (other) <= atl_gallery_item_get_created_us (item))
+        break;
+    }
+  g_list_store_insert (self->pictures, at, item);
 }
 
 gint64
-atl_gallery_add (AtlSession *session, const AtlPictureRow *row, GBytes *rgb, GError **error)
+atl_gallery_note (AtlGallery *self, const AtlPictureRow *row, GError **error)
 {
-  AtlGallery *self = atl_gallery_get (session);
   AtlPictureRow full = *row;
   AtlPictureBrief brief = { 0 };
-  AtlGalleryItem *item;
   GStatBuf st;
-  guint at = 0;
 
   if (g_stat (row->path, &st) == 0)
     {
@@ -159,31 +181,40 @@ atl_gallery_add (AtlSession *session, const AtlPictureRow *row, GBytes *rgb, GEr
     }
   if (full.created_us == 0)
     full.created_us = g_get_real_time ();
-  brief.id = atl_store_picture_add (atl_session_get_store (session), &full, error);
+  brief.id = atl_store_picture_add (atl_session_get_store (self->session), &full, error);
   if (brief.id == 0)
     return 0;
   brief.created_us = full.created_us;
   brief.width = full.width;
   brief.height = full.height;
   brief.starred = full.starred;
-  item = ensure_item (self, &brief);
-  if (!g_list_store_find (self->pictures, item, NULL))
-    {
-      /* Nearly always the newest. */
-      for (; at < g_list_model_get_n_items (G_LIST_MODEL (self->pictures)); at++)
-        {
-          g_autoptr (AtlGalleryItem) other =
-              g_list_model_get_item (G_LIST_MODEL (self->pictures), at);
-
-          if (atl_gallery_item_get_created_us (other) <= brief.created_us)
-            break;
-        }
-      g_list_store_insert (self->pictures, at, item);
-    }
-  if (rgb != NULL && full.width > 0 && full.height > 0)
-    atl_thumbnails_put (self->thumbnails, item, row->path, rgb, row->width, row->height);
-  g_signal_emit (self, changed_signal, 0);
+  ensure_item (self, &brief);
   return brief.id;
+}
+
+void
+atl_gallery_show_noted (
+    AtlGallery *self, gint64 id, const char *path, GBytes *rgb, guint width, guint height)
+{
+  AtlGalleryItem *item = g_hash_table_lookup (self->items, &id);
+
+  g_return_if_fail (item != NULL);
+  insert (self, item);
+  if (rgb != NULL && width > 0 && height > 0)
+    atl_thumbnails_put (self->thumbnails, item, path, rgb, width, height);
+}
+
+gint64
+atl_gallery_add (AtlSession *session, const AtlPictureRow *row, GBytes *rgb, GError **error)
+{
+  AtlGallery *self = atl_gallery_get (session);
+  gint64 id = atl_gallery_note (self, row, error);
+
+  if (id == 0)
+    return 0;
+  atl_gallery_show_noted (self, id, row->path, rgb, row->width, row->height);
+  atl_gallery_emit_changed (self);
+  return id;
 }
 
 /* --- Tiles --- */
@@ -210,147 +241,24 @@ atl_gallery_hide (AtlGallery *self, AtlGalleryItem *item)
 }
 
 void
-atl_gallery_star (AtlGallery *self, AtlGalleryItem *item, gboolean starred)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (atl_store_picture_star (atl_session_get_store (self->session), atl_gallery_item_get_id (item),
-                              starred, &error))
-    atl_gallery_item_set_starred (item, starred);
-  else
-    atl_session_emit_notice (self->session, error->message);
-  g_signal_emit (self, changed_signal, 0);
-}
-
-/* --- Deleting --- */
-
-typedef struct
-{
-  AtlGallery *self;
-  GArray *ids;      /* of gint64 */
-  GPtrArray *paths; /* of char *: what lies in the trash of the desktop, "" for the others */
-} Deleted;
-
-static void
-deleted_free (gpointer data)
-{
-  Deleted *deleted = data;
-
-  g_object_unref (deleted->self);
-  g_array_unref (deleted->ids);
-  g_ptr_array_unref (deleted->paths);
-  g_free (deleted);
-}
-
-static gboolean
-undo_cb (gpointer data, GError **error)
-{
-  Deleted *deleted = data;
-  AtlStore *store = atl_session_get_store (deleted->self->session);
-  gboolean ok = TRUE;
-
-  for (guint i = 0; i < deleted->ids->len; i++)
-    {
-      const char *path = deleted->paths->pdata[i];
-
-      /* A person may have brought it back in the file manager. */
-      if (*path != '\0' && !g_file_test (path, G_FILE_TEST_EXISTS))
-        ok = atl_desktop_untrash (path, ok ? error : NULL) && ok;
-      ok = atl_store_restore (store, ATL_TRASH_PICTURE, g_array_index (deleted->ids, gint64, i),
-                              ok ? error : NULL) &&
-           ok;
-    }
-  atl_gallery_reload (deleted->self);
-  return ok;
-}
-
-gboolean
-atl_gallery_is_ours (const char *path)
-{
-  g_autofree char *folder = atl_pictures_dir ();
-  gsize n = strlen (folder);
-
-  return strncmp (path, folder, n) == 0 && path[n] == '/';
-}
-
-/* The row first: killed between, it is out of the gallery and its file where it was, and undo works
- * still. */
-static gboolean
-delete_one (AtlGallery *self, AtlGalleryItem *item, gboolean keep_file, Deleted *deleted)
+atl_gallery_star (AtlGallery *self, GPtrArray *items, gboolean starred)
 {
   AtlStore *store = atl_session_get_store (self->session);
-  g_autoptr (AtlPictureRow) row = NULL;
   g_autoptr (GError) error = NULL;
-  gint64 id = atl_gallery_item_get_id (item);
-  const char *trashed = "";
-  guint at;
+  gboolean ok = atl_store_begin (store, &error);
 
-  row = atl_gallery_get_row (self, item, &error);
-  if (row == NULL || !atl_store_trash (store, ATL_TRASH_PICTURE, id, &error))
+  if (ok)
     {
-      atl_session_emit_notice (self->session, error->message);
-      return FALSE;
+      for (guint i = 0; i < items->len && ok; i++)
+        ok = atl_store_picture_star (store, atl_gallery_item_get_id (items->pdata[i]), starred,
+                                     &error);
+      ok = atl_store_end (store, ok, ok ? &error : NULL);
     }
-  if (!keep_file && atl_gallery_is_ours (row->path) && g_file_test (row->path, G_FILE_TEST_EXISTS))
-    {
-      if (!atl_desktop_trash (row->path, &error))
-        {
-          atl_store_restore (store, ATL_TRASH_PICTURE, id, NULL);
-          atl_session_emit_notice (self->session, error->message);
-          return FALSE;
-        }
-      trashed = row->path;
-    }
-  g_array_append_val (deleted->ids, id);
-  g_ptr_array_add (deleted->paths, g_strdup (trashed));
-  if (g_list_store_find (self->pictures, item, &at))
-    g_list_store_remove (self->pictures, at);
-  return TRUE;
-}
-
-static void
-delete_all (AtlGallery *self, GtkWidget *widget, GPtrArray *items, gboolean keep_files)
-{
-  Deleted *deleted = g_new0 (Deleted, 1);
-  g_autofree char *words = NULL;
-  guint n_files = 0;
-
-  deleted->self = g_object_ref (self);
-  deleted->ids = g_array_new (FALSE, FALSE, sizeof (gint64));
-  deleted->paths = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; i < items->len; i++)
-    delete_one (self, items->pdata[i], keep_files, deleted);
-  for (guint i = 0; i < deleted->paths->len; i++)
-    n_files += *(const char *) deleted->paths->pdata[i] != '\0';
-  if (deleted->ids->len == 0)
-    {
-      deleted_free (deleted);
-      return;
-    }
-  words = n_files > 0
-              ? g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "Picture deleted",
-                                              "%u pictures deleted", deleted->ids->len),
-                                 deleted->ids->len)
-              : g_strdup (g_dngettext (
-                    GETTEXT_PACKAGE, "Taken out of the gallery; the file stays where it is",
-                    "Taken out of the gallery; the files stay where they are", deleted->ids->len));
-  atl_undo_offer (widget, words, undo_cb, deleted, deleted_free);
-  g_signal_emit (self, changed_signal, 0);
-}
-
-void
-atl_gallery_trash (AtlGallery *self, GtkWidget *widget, GPtrArray *items)
-{
-  delete_all (self, widget, items, FALSE);
-}
-
-void
-atl_gallery_forget (AtlGallery *self, GtkWidget *widget, AtlGalleryItem *item)
-{
-  g_autoptr (GPtrArray) items = g_ptr_array_new ();
-
-  g_ptr_array_add (items, item);
-  delete_all (self, widget, items, TRUE);
+  for (guint i = 0; i < items->len && ok; i++)
+    atl_gallery_item_set_starred (items->pdata[i], starred);
+  if (!ok)
+    atl_session_emit_notice (self->session, error->message);
+  atl_gallery_emit_changed (self);
 }
 
 gboolean
@@ -362,7 +270,7 @@ atl_gallery_move (AtlGallery *self, AtlGalleryItem *item, const char *path, GErr
   atl_gallery_item_set_state (item, ATL_GALLERY_FRESH, NULL);
   if (atl_gallery_item_is_held (item))
     atl_thumbnails_want (self->thumbnails, item, path);
-  g_signal_emit (self, changed_signal, 0);
+  atl_gallery_emit_changed (self);
   return TRUE;
 }
 
@@ -474,6 +382,7 @@ atl_gallery_finalize (GObject *object)
   g_cancellable_cancel (self->cancellable);
   g_clear_object (&self->cancellable);
   g_clear_pointer (&self->imports, g_ptr_array_unref);
+  g_clear_pointer (&self->read, g_ptr_array_unref);
   g_clear_pointer (&self->thumbnails, atl_thumbnails_free);
   g_clear_object (&self->pictures);
   g_clear_pointer (&self->items, g_hash_table_unref);

@@ -53,7 +53,8 @@ gint64 atl_gallery_add (AtlSession *session, const AtlPictureRow *row, GBytes *r
 void atl_gallery_show (AtlGallery *self, AtlGalleryItem *item);
 void atl_gallery_hide (AtlGallery *self, AtlGalleryItem *item);
 
-void atl_gallery_star (AtlGallery *self, AtlGalleryItem *item, gboolean starred);
+/* (element-type AtlGalleryItem) */
+void atl_gallery_star (AtlGallery *self, GPtrArray *items, gboolean starred);
 /* Pictures in our folder go to the desktop's trash, others are only forgotten; with an undo in the
  * window of `widget`. (element-type AtlGalleryItem) */
 void atl_gallery_trash (AtlGallery *self, GtkWidget *widget, GPtrArray *items);

@@ -4,12 +4,15 @@
 #include "app/images/thumbnails.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "media/picture.h"
 
 #define MAX_RUNNING 2u
+/* Of pixels at hand; what has no room is read again when somebody looks. */
+#define MAX_WAITING 16u
 #define QUALITY 82u
 
 struct _AtlThumbnails
@@ -30,7 +33,8 @@ typedef struct
   AtlThumbnails *self;
   AtlGalleryItem *item;
   char *path, *cached;
-  GBytes *rgb; /* (nullable) pixels to make it from */
+  time_t mtime; /* the picture's, before it is read */
+  GBytes *rgb;  /* (nullable) pixels to make it from */
   guint width, height;
   gboolean runs;
 } Wish;
@@ -69,23 +73,28 @@ cached_path (AtlThumbnails *self, const char *path)
   return g_build_filename (self->dir, name, NULL);
 }
 
+/* In the format that is drawn without being converted in each frame. */
 static GdkTexture *
-to_texture (AtlPicture *picture)
+to_texture (const AtlPicture *picture)
 {
-  gsize stride = (gsize) picture->width * 3;
-  g_autoptr (GBytes) bytes =
-      g_bytes_new_take (g_steal_pointer (&picture->rgb), stride * picture->height);
+  gsize n = (gsize) picture->width * picture->height, stride = (gsize) picture->width * 4;
+  guint32 *pixels = g_new (guint32, MAX (n, 1));
+  g_autoptr (GBytes) bytes = g_bytes_new_take (pixels, stride * picture->height);
 
-  return gdk_memory_texture_new ((int) picture->width, (int) picture->height, GDK_MEMORY_R8G8B8,
+  /* GDK_MEMORY_DEFAULT is cairo's: the bits of a word in the processor's order. */
+  for (gsize i = 0; i < n; i++)
+    pixels[i] = 0xff000000u | (guint32) picture->rgb[3 * i] << 16 |
+                (guint32) picture->rgb[3 * i + 1] << 8 | picture->rgb[3 * i + 2];
+  return gdk_memory_texture_new ((int) picture->width, (int) picture->height, GDK_MEMORY_DEFAULT,
                                  bytes, stride);
 }
 
 /* --- On a worker --- */
 
-/* What the cache has, if it is not older than the picture. NULL without an error when it has
- * nothing; ATL_ERROR_NOT_FOUND when there is no picture. */
+/* What the cache has, if it was made of the picture as it is now: it has the picture's time. NULL
+ * without an error when it has nothing; ATL_ERROR_NOT_FOUND when there is no picture. */
 static GdkTexture *
-read_cached (const Wish *wish, GError **error)
+read_cached (Wish *wish, GError **error)
 {
   g_autofree char *data = NULL;
   g_autoptr (AtlPicture) picture = NULL;
@@ -97,12 +106,27 @@ read_cached (const Wish *wish, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, "%s", g_strerror (errno));
       return NULL;
     }
-  if (g_stat (wish->cached, &cached) != 0 || cached.st_mtime < original.st_mtime ||
+  wish->mtime = original.st_mtime;
+  if (g_stat (wish->cached, &cached) != 0 || cached.st_mtime != original.st_mtime ||
       !g_file_get_contents (wish->cached, &data, &size, NULL))
     return NULL;
   picture = atl_picture_decode ((const guint8 *) data, size,
                                 (guint64) ATL_THUMBNAIL_SIDE * ATL_THUMBNAIL_SIDE, NULL);
   return picture != NULL ? to_texture (picture) : NULL;
+}
+
+/* `mtime` is the picture's when its pixels were read. */
+static void
+write_cached (const Wish *wish, GBytes *file)
+{
+  g_autofree char *folder = g_path_get_dirname (wish->cached);
+  const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = wish->mtime } };
+
+  if (g_mkdir_with_parents (folder, 0700) == 0 &&
+      g_file_set_contents_full (wish->cached, g_bytes_get_data (file, NULL),
+                                (gssize) g_bytes_get_size (file), G_FILE_SET_CONTENTS_CONSISTENT,
+                                0600, NULL))
+    utimensat (AT_FDCWD, wish->cached, times, 0);
 }
 
 /* From pixels; a cache that cannot be written to is no harm. */
@@ -112,22 +136,19 @@ make (const Wish *wish)
   g_autoptr (AtlPicture) whole = atl_picture_new (wish->width, wish->height);
   g_autoptr (AtlPicture) small = NULL;
   g_autoptr (GBytes) file = NULL;
-  g_autofree char *folder = g_path_get_dirname (wish->cached);
 
   memcpy (whole->rgb, g_bytes_get_data (wish->rgb, NULL), (gsize) wish->width * wish->height * 3);
   small = atl_picture_shrink (whole, ATL_THUMBNAIL_SIDE);
   file = atl_picture_encode (small, ATL_PICTURE_WEBP, QUALITY, NULL);
-  if (file != NULL && g_mkdir_with_parents (folder, 0700) == 0)
-    g_file_set_contents_full (wish->cached, g_bytes_get_data (file, NULL),
-                              (gssize) g_bytes_get_size (file), G_FILE_SET_CONTENTS_CONSISTENT,
-                              0600, NULL);
+  if (file != NULL)
+    write_cached (wish, file);
   return to_texture (small);
 }
 
 static void
 work_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-  const Wish *wish = data;
+  Wish *wish = data;
   GError *error = NULL;
   GdkTexture *texture = wish->rgb != NULL ? make (wish) : read_cached (wish, &error);
 
@@ -298,12 +319,15 @@ atl_thumbnails_put (AtlThumbnails *self,
                     guint height)
 {
   Wish *wish;
+  GStatBuf st;
 
   g_return_if_fail (g_bytes_get_size (rgb) >= (gsize) width * height * 3);
 
-  if (g_hash_table_contains (self->known, item))
+  if (g_hash_table_contains (self->known, item) ||
+      g_queue_get_length (&self->wishes) >= MAX_WAITING || g_stat (path, &st) != 0)
     return;
   wish = add_wish (self, item, path);
+  wish->mtime = st.st_mtime;
   wish->rgb = g_bytes_ref (rgb);
   wish->width = width;
   wish->height = height;

@@ -19,7 +19,7 @@
 G_BEGIN_DECLS
 
 #define ATL_THUMBNAIL_SIDE 288u
-#define ATL_THUMBNAILS_KEPT 400u
+#define ATL_THUMBNAILS_KEPT 300u
 
 typedef struct _AtlThumbnails AtlThumbnails;
 
