@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/application.h"
+#include "app/short-turns.h"
 #include "atelier-config.h"
 #include "base/language.h"
 
@@ -73,6 +74,7 @@ main (int argc, char **argv)
   g_autoptr (AtlApplication) app = NULL;
   gboolean without_gl = draw_without_gl ();
 
+  atl_short_turns_ask ();
   /* A build that was not installed finds its schema beside itself. */
   if (atl_language_is_built_here ())
     g_setenv ("GSETTINGS_SCHEMA_DIR", ATL_BUILD_DIR G_DIR_SEPARATOR_S "data", FALSE);

@@ -103,6 +103,31 @@ app_picture_at (AppFixture *f, guint i)
 }
 
 void
+app_add_page (AppFixture *f, GtkWidget *page, const char *name)
+{
+  gtk_stack_add_named (GTK_STACK (f->window->title_stack), gtk_label_new (name), name);
+  adw_view_stack_add_named (ADW_VIEW_STACK (f->window->pages), page, name);
+  adw_view_stack_set_visible_child (ADW_VIEW_STACK (f->window->pages), page);
+}
+
+AtlGalleryView *
+app_add_gallery (AppFixture *f)
+{
+  GtkWidget *view = atl_gallery_view_new ();
+
+  atl_gallery_view_set_session (ATL_GALLERY_VIEW (view), f->session);
+  app_add_page (f, view, "gallery-test");
+  app_fixture_spin (300);
+  return ATL_GALLERY_VIEW (view);
+}
+
+gboolean
+app_is_ready (gpointer item)
+{
+  return atl_gallery_item_get_state (item) == ATL_GALLERY_READY;
+}
+
+void
 app_clear_pictures (void)
 {
   g_autofree char *folder = atl_pictures_dir ();

@@ -1,0 +1,184 @@
+/* Rows, tiles and thumbnails of the gallery: ten thousand pictures are no more work than those that
+ * are seen, and a thumbnail is of the file as it is now. */
+#include "gallery-steps.h"
+
+#include <glib/gstdio.h>
+
+#include "app/images/gallery-private.h"
+#include "app/images/gallery-rows.h"
+#include "app/images/gallery-tile.h"
+#include "app/images/gallery-view-private.h"
+#include "app/images/pictures-session.h"
+#include "media/picture.h"
+
+#define WAIT_S 30
+
+/* A thumbnail that was not made of the file as it is now is made anew, also when it is the newer
+ * one: an earlier version left some that lie on their side. */
+static void
+test_old_thumbnail (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = app_write_picture (0, folder);
+  g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_MD5, path, -1);
+  g_autofree char *name = g_strconcat (hash, ".webp", NULL);
+  g_autofree char *cache =
+      g_build_filename (g_get_user_cache_dir (), "atelier", "thumbnails", NULL);
+  g_autofree char *cached = g_build_filename (cache, name, NULL);
+  g_autoptr (AtlPicture) sideways = atl_picture_new (64, 96);
+  g_autoptr (GBytes) bytes = atl_picture_encode (sideways, ATL_PICTURE_WEBP, 80, NULL);
+  GStatBuf before, after;
+  AppFixture f;
+
+  app_make_old (path, 0);
+  g_mkdir_with_parents (cache, 0700);
+  g_assert_true (g_file_set_contents (cached, g_bytes_get_data (bytes, NULL),
+                                      (gssize) g_bytes_get_size (bytes), NULL));
+  app_fixture_start (&f);
+  app_add_gallery (&f);
+  app_wait_for_pictures (&f, 1);
+  g_assert_true (app_fixture_wait (app_is_ready, app_picture_at (&f, 0), WAIT_S));
+  g_assert_cmpint (gdk_texture_get_width (atl_gallery_item_get_texture (app_picture_at (&f, 0))),
+                   ==, 96);
+  app_fixture_stop (&f);
+  /* Taken as it is from now on. */
+  g_assert_cmpint (g_stat (cached, &before), ==, 0);
+  app_fixture_start (&f);
+  app_add_gallery (&f);
+  app_wait_for_pictures (&f, 1);
+  g_assert_true (app_fixture_wait (app_is_ready, app_picture_at (&f, 0), WAIT_S));
+  g_assert_cmpint (gdk_texture_get_width (atl_gallery_item_get_texture (app_picture_at (&f, 0))),
+                   ==, 96);
+  app_fixture_stop (&f);
+  g_assert_cmpint (g_stat (cached, &after), ==, 0);
+  g_assert_cmpint (after.st_ino, ==, before.st_ino);
+  app_clear_pictures ();
+}
+
+/* Each picture is in one row, in order, and no row is wider than it may be. */
+static void
+test_rows (void)
+{
+  static const int widths[] = { 1, 40, 336, 801, 2500 };
+  g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_object_unref);
+  gint64 now = g_get_real_time (), start;
+
+  for (guint i = 0; i < 10000; i++)
+    {
+      AtlPictureBrief brief = { .id = i + 1,
+                                .created_us = now - (gint64) i * 40 * 60 * G_USEC_PER_SEC,
+                                .width = i % 97 == 0 ? 0 : 100 + i % 700,
+                                .height = 100 + (i * 7) % 900 };
+
+      g_ptr_array_add (items, atl_gallery_item_new (&brief));
+    }
+  for (gsize w = 0; w < G_N_ELEMENTS (widths); w++)
+    {
+      g_autoptr (GPtrArray) rows = NULL;
+      guint next = 0, n_days = 0;
+
+      start = g_get_monotonic_time ();
+      rows = atl_gallery_rows (items, widths[w], 168, 6);
+      g_test_message ("%d px: %u rows in %.1f ms", widths[w], rows->len,
+                      (g_get_monotonic_time () - start) / 1000.0);
+      for (guint i = 0; i < rows->len; i++)
+        {
+          const AtlGalleryRow *row = rows->pdata[i];
+          int sum = 6 * (int) row->n - 6;
+
+          n_days += row->title != NULL;
+          g_assert_true ((row->title != NULL) == (row->n == 0));
+          if (row->n == 0)
+            continue;
+          g_assert_cmpuint (row->first, ==, next);
+          next += row->n;
+          for (guint j = 0; j < row->n; j++)
+            sum += row->widths[j];
+          g_assert_cmpint (sum, <=, MAX (widths[w], (int) row->n * 7));
+          g_assert_cmpint (row->height, <=, 168 * 3 / 2);
+        }
+      g_assert_cmpuint (next, ==, 10000);
+      g_assert_cmpuint (n_days, >=, 277);
+    }
+}
+
+/* Widgets and thumbnails for those that are seen. */
+static void
+count_tiles (GtkWidget *widget, guint *n, guint *n_held)
+{
+  if (ATL_IS_GALLERY_TILE (widget))
+    {
+      AtlGalleryItem *item = atl_gallery_tile_get_item (ATL_GALLERY_TILE (widget));
+
+      (*n)++;
+      *n_held += item != NULL && atl_gallery_item_is_held (item);
+    }
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    count_tiles (child, n, n_held);
+}
+
+static gboolean
+has_thumbnails (gpointer view)
+{
+  guint n = 0, n_held = 0;
+
+  count_tiles (view, &n, &n_held);
+  return n_held > 5;
+}
+
+static void
+test_many (void)
+{
+  AppFixture f;
+  AtlGalleryView *view;
+  GtkAdjustment *adjustment;
+  GtkWidget *scroller;
+  guint n = 0, n_held = 0;
+  gint64 start;
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < 4000; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/nowhere/%u.png", i);
+      AtlPictureRow row = { .path = path,
+                            .width = 100 + i % 300,
+                            .height = 150,
+                            .seed = -1,
+                            .created_us = g_get_real_time () - i * 600 * G_USEC_PER_SEC };
+
+      g_assert_cmpint (atl_store_picture_add (atl_session_get_store (f.session), &row, NULL), >, 0);
+    }
+  start = g_get_monotonic_time ();
+  view = app_add_gallery (&f);
+  g_assert_true (app_fixture_wait (has_thumbnails, view, WAIT_S));
+  g_test_message ("shown after %.0f ms, 300 of them waited",
+                  (g_get_monotonic_time () - start) / 1000.0);
+  count_tiles (GTK_WIDGET (view), &n, &n_held);
+  g_test_message ("%u tiles for 4000 pictures, %u with thumbnails", n, n_held);
+  g_assert_cmpuint (n_held, <, 150);
+  g_assert_cmpuint (n, <, 400);
+  scroller = app_fixture_find_id (GTK_WIDGET (view), "scroller");
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (scroller));
+  for (guint i = 1; i <= 20; i++)
+    {
+      gtk_adjustment_set_value (adjustment, gtk_adjustment_get_upper (adjustment) * i / 20);
+      app_fixture_spin (30);
+    }
+  g_assert_true (app_fixture_wait (has_thumbnails, view, WAIT_S));
+  n = n_held = 0;
+  count_tiles (GTK_WIDGET (view), &n, &n_held);
+  g_assert_cmpuint (n_held, <, 150);
+  g_assert_cmpuint (n, <, 400);
+  app_fixture_stop (&f);
+}
+
+int
+main (int argc, char **argv)
+{
+  app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/gallery-rows/old-thumbnail", test_old_thumbnail);
+  g_test_add_func ("/app/gallery-rows/rows", test_rows);
+  g_test_add_func ("/app/gallery-rows/many", test_many);
+  return g_test_run ();
+}
