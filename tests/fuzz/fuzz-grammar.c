@@ -6,6 +6,8 @@
 #include "samplers/grammar-fixture.h"
 
 static const AtlFuzzBytes seeds[] = {
+  /* What no text can hold. */
+  ATL_FUZZ_BYTES ("root ::= [a-z]+ \"a\\x00\" | [\\x00-\\x05]{2}"),
   ATL_FUZZ_BYTES ("root ::= \"{\" ws pair (\",\" ws pair)* \"}\"\npair ::= [a-z]+ \":\" num\n"
                   "num ::= \"-\"? [0-9]{1,9}\nws ::= [ \\t\\n]*"),
   ATL_FUZZ_BYTES (

@@ -44,7 +44,8 @@ symbol_cost (const Costs *c, const AtlGbnfSymbol *symbol, guint32 count)
   switch (symbol->kind)
     {
     case ATL_GBNF_CHARS:
-      return atl_gbnf_set (c->grammar, symbol->value)->n_ranges > 0 ? 1 : NEVER;
+      /* A text would end at U+0000. */
+      return atl_gbnf_set_meets (c->grammar, symbol->value, 1, 0x10ffff) ? 1 : NEVER;
     case ATL_GBNF_TOKEN:
       return c->name != NULL ? 1 : NEVER;
     case ATL_GBNF_RULE:
@@ -105,12 +106,13 @@ find_costs (Costs *c)
     }
 }
 
-/* A character of the set that people can read, if there is one. */
+/* A character of the set that people can read, if there is one; never U+0000. */
 static gunichar
 pick (const AtlGrammar *grammar, guint32 set)
 {
   static const char nice[] = "0a -";
   const AtlGbnfSet *ranges = atl_gbnf_set (grammar, set);
+  gunichar fallback = 0;
 
   for (const char *c = nice; *c != '\0'; c++)
     if (atl_gbnf_set_meets (grammar, set, (guint8) *c, (guint8) *c))
@@ -121,8 +123,10 @@ pick (const AtlGrammar *grammar, guint32 set)
 
       if (range->high > 0x20)
         return MAX (range->low, 0x21);
+      if (fallback == 0)
+        fallback = MIN (MAX (range->low, 1), range->high);
     }
-  return atl_gbnf_range (grammar, ranges->first_range)->low;
+  return fallback;
 }
 
 /* Writes the symbols from `at` to the rule's end. */
