@@ -16,6 +16,7 @@
 
 #include "app-steps.h"
 #include "conformance.h"
+#include "reliability/rounds.h"
 
 #include "app/chat/composer.h"
 #include "app/chat/conversation.h"
@@ -294,8 +295,7 @@ test_kills (gconstpointer self)
   g_autofree char *model = atl_test_conformance_find ("models/stories260K.gguf");
   g_autofree char *root = g_dir_make_tmp ("atelier-kills-XXXXXX", NULL);
   g_autofree char *dir = g_build_filename (root, "store", NULL);
-  const char *said = g_getenv ("ATELIER_FAULT_ROUNDS");
-  guint n = said != NULL ? (guint) g_ascii_strtoull (said, NULL, 10) : N_ROUNDS;
+  guint n = rounds (N_ROUNDS);
 
   if (model == NULL)
     {
@@ -347,9 +347,8 @@ typedef struct
 } DraftCase;
 
 static void
-test_draft (gconstpointer data)
+lose_draft (const DraftCase *c)
 {
-  const DraftCase *c = data;
   gboolean in_new_chat = g_str_equal (c->where, "new");
   g_autofree char *root = g_dir_make_tmp ("atelier-kills-XXXXXX", NULL);
   g_autofree char *dir = g_build_filename (root, "store", NULL);
@@ -377,6 +376,17 @@ test_draft (gconstpointer data)
   g_assert_true (g_subprocess_get_if_exited (next));
   g_assert_cmpint (g_subprocess_get_exit_status (next), ==, 0);
   app_remove_tree (root);
+}
+
+/* A quarter of the rounds for each of the chats: two windows a round. */
+static void
+test_draft (gconstpointer data)
+{
+  guint n = MAX (rounds (N_ROUNDS) / 4, 1);
+
+  for (guint i = 0; i < n; i++)
+    lose_draft (data);
+  g_test_message ("%u drafts came back", n);
 }
 
 int

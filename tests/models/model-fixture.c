@@ -10,6 +10,7 @@
 #include "engine/tensor/cpu/cpu.h"
 
 static AtlBackend *cpus[2];
+static AtlBackend *alone;
 
 char *
 model_fixture_path (const char *family, const char *file)
@@ -161,9 +162,22 @@ model_fixture_cpu (gboolean exact)
   return cpus[exact];
 }
 
+AtlBackend *
+model_fixture_one_thread (void)
+{
+  AtlCpuOptions options = { .n_threads = 1, .best_level = TRUE, .exact = TRUE };
+  g_autoptr (GError) error = NULL;
+
+  if (alone == NULL)
+    alone = atl_cpu_backend_new (&options, &error);
+  g_assert_no_error (error);
+  return alone;
+}
+
 void
 model_fixture_end (void)
 {
+  g_clear_pointer (&alone, atl_backend_free);
   for (gsize i = 0; i < G_N_ELEMENTS (cpus); i++)
     g_clear_pointer (&cpus[i], atl_backend_free);
 }

@@ -23,6 +23,8 @@ GPtrArray *model_fixture_folders (void);
 
 /* The CPU in float32, or as people run it. Freed by model_fixture_end(). */
 AtlBackend *model_fixture_cpu (gboolean exact);
+/* The same in float32 on this thread only: for thousands of models that hardly compute. */
+AtlBackend *model_fixture_one_thread (void);
 void model_fixture_end (void);
 
 /* Loads or fails the test. */

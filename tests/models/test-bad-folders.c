@@ -137,7 +137,9 @@ test_absurd_values (gconstpointer path)
       if (!g_str_has_prefix (key, "generation_config.") && !g_str_has_prefix (key, "__metadata__."))
         {
           changed_model_try_values (cp, key);
-          try_texts (cp, key);
+          /* One text in place of a number is like any other. */
+          if (atl_checkpoint_meta (cp, key)->type == ATL_META_STRING)
+            try_texts (cp, key);
         }
     }
 }
