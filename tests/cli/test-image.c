@@ -3,11 +3,13 @@
  * in words. */
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "media/picture.h"
+#include "patched-model.h"
 
 typedef struct
 {
@@ -368,6 +370,43 @@ test_few_steps (void)
     }
 }
 
+/* Numbers that are none: words, and no file; what is there stays. */
+static void
+test_overflow (void)
+{
+  static const struct
+  {
+    const char *file, *tensor, *words;
+  } rows[] = {
+    { "text_encoder/model.safetensors", "text_model.final_layer_norm.weight", "text encoder" },
+    { "unet/diffusion_pytorch_model.safetensors", "conv_out.weight", "step 1" },
+    { "vae/diffusion_pytorch_model.safetensors", "decoder.conv_out.weight", "VAE" },
+  };
+  char *whole = model;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *spoilt = patched_model_copy (whole);
+      g_autofree char *out = g_build_filename (spoilt, "out", NULL);
+      g_auto (Result) result = { 0 };
+      g_autoptr (GDir) dir = NULL;
+
+      patched_model_fill (spoilt, rows[i].file, rows[i].tensor, NAN);
+      g_assert_cmpint (g_mkdir_with_parents (out, 0700), ==, 0);
+      model = spoilt;
+      image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--count", "2",
+             "--out", out, NULL);
+      model = whole;
+      g_test_message ("%s", result.err);
+      g_assert_cmpint (result.status, ==, 1);
+      g_assert_cmpstr (result.out, ==, "");
+      g_assert_nonnull (strstr (result.err, rows[i].words));
+      dir = g_dir_open (out, 0, NULL);
+      g_assert_null (g_dir_read_name (dir));
+      patched_model_remove (spoilt);
+    }
+}
+
 static void
 test_preview (void)
 {
@@ -466,6 +505,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/like", test_like);
   g_test_add_func ("/cli-image/faster", test_faster);
   g_test_add_func ("/cli-image/few-steps", test_few_steps);
+  g_test_add_func ("/cli-image/overflow", test_overflow);
   g_test_add_func ("/cli-image/preview", test_preview);
   g_test_add_func ("/cli-image/starter", test_starter);
   g_test_add_func ("/cli-image/refusals", test_refusals);

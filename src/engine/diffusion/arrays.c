@@ -161,6 +161,17 @@ atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r)
                       0.0f);
 }
 
+gboolean
+atl_array_is_finite (const AtlArray *self)
+{
+  gint64 n = self->dtype == ATL_DTYPE_F32 ? atl_array_n_elems (self) : 0;
+
+  for (gint64 i = 0; i < n; i++)
+    if (!isfinite (atl_array_f32 (self)[i]))
+      return FALSE;
+  return TRUE;
+}
+
 void
 atl_array_to_picture (AtlArray *self)
 {

@@ -29,6 +29,8 @@ void atl_guide_batch (AtlArray *out, const AtlArray *batch, double scale);
 /* Guidance rescale (Lin et al. 2023, section 3.4): guided * (r * std(positive) / std(guided) +
  * 1 - r), standard deviations over everything but the batch of one. */
 void atl_guidance_rescale (AtlArray *guided, const AtlArray *positive, double r);
+/* Whether all of its numbers are numbers; TRUE of what is not float32. */
+gboolean atl_array_is_finite (const AtlArray *self);
 /* From -1…1 to 0…1, clamped. */
 void atl_array_to_picture (AtlArray *self);
 

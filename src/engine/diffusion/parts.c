@@ -110,6 +110,12 @@ atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes)
   self->keep_bytes = keep_bytes;
 }
 
+guint
+atl_parts_n_loras (const AtlParts *self)
+{
+  return self->loras->len;
+}
+
 gboolean
 atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n)
 {

@@ -41,6 +41,8 @@ void atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes
  * same in other strengths only where they must be. Whether any were. */
 gboolean atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
 
+guint atl_parts_n_loras (const AtlParts *self);
+
 /* What the LoRAs say that the parts loaded so far have no place for, in words; NULL without. The
  * caller frees. */
 char *atl_parts_notice (const AtlParts *self);

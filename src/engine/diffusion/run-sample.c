@@ -23,16 +23,20 @@ step_noise (AtlRun *run, guint draw, float *noise, gint64 n)
     atl_noise_fill (run->noise, noise, (gsize) n);
 }
 
-static gboolean
-is_finite (const AtlArray *array)
+static void
+set_overflow (const AtlRun *run, guint step, GError **error)
 {
-  gint64 n = atl_array_n_elems (array);
-  const float *x = atl_array_f32 (array);
-
-  for (gint64 i = 0; i < n; i++)
-    if (!isfinite (x[i]))
-      return FALSE;
-  return TRUE;
+  if (atl_parts_n_loras (run->parts) > 0)
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 _ ("The model's numbers overflowed in step %u, so there is no picture. Weaker or "
+                    "fewer LoRAs, less prompt strength or another copy of the model may help"),
+                 step);
+  else
+    g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                 _ ("The model's numbers overflowed in step %u, so there is no picture. "
+                    "Less prompt strength, another size or another copy of the model may "
+                    "help"),
+                 step);
 }
 
 /* Shows what x will be, and says whether that is enough: then x is it. */
@@ -130,13 +134,9 @@ sample (AtlRun *run,
       if (!atl_passes_predict (run->passes, scaled, ask, &asked, out, &is_computed, error))
         return FALSE;
       run->n_computed += is_computed;
-      if (!is_finite (out))
+      if (!atl_array_is_finite (out))
         {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
-                       _ ("The model's numbers overflowed in step %u, so there is no picture. "
-                          "Less prompt strength, another size or another copy of the model may "
-                          "help"),
-                       call + 1 - first);
+          set_overflow (run, call + 1 - first, error);
           return FALSE;
         }
       if (is_noisy)

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/diffusion/family.h"
 #include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/passes.h"
 
@@ -148,6 +149,31 @@ kind_of (const char *role, const char *function)
                                                   : ATL_COUNT_ENCODE;
 }
 
+/* What was read wrong would draw wrong, or would be laid to the denoiser. That one's numbers, the
+ * pixels and previews are looked at where they go. */
+static gboolean
+check_outputs (const AtlRun *run, const char *role, guint kind, GPtrArray *outputs, GError **error)
+{
+  const char *words = role;
+
+  if (kind != ATL_COUNT_TEXT && kind != ATL_COUNT_ENCODE)
+    return TRUE;
+  for (guint i = 0; i < run->family->n_parts; i++)
+    if (g_str_equal (run->family->parts[i].role, role))
+      words = _ (run->family->parts[i].words);
+  for (guint i = 0; i < outputs->len; i++)
+    if (!atl_array_is_finite (outputs->pdata[i]))
+      {
+        /* Translators: %s is a part of a model, such as “the CLIP-L text encoder”. */
+        g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                     _ ("The numbers of one part overflowed, so there is no picture: %s. Another "
+                        "copy of its file may help"),
+                     words);
+        return FALSE;
+      }
+  return TRUE;
+}
+
 GPtrArray *
 atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GError **error)
 {
@@ -168,6 +194,8 @@ atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GEr
       count->largest_part = MAX (count->largest_part, atl_count_weights (count) - weights);
       count->products[kind_of (role, function)] += atl_count_products (count) - products;
     }
+  else if (outputs != NULL && !check_outputs (run, role, kind_of (role, function), outputs, error))
+    g_clear_pointer (&outputs, g_ptr_array_unref);
   return outputs;
 }
 

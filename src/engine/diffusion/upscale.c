@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/diffusion/arrays.h"
 #include "engine/diffusion/resample.h"
 #include "engine/formats/open.h"
 #include "engine/models/component.h"
@@ -225,15 +226,6 @@ read_plane (const Job *job, gint64 left, gint64 top, guint channel, float *out)
     }
 }
 
-static gboolean
-is_sane (const AtlArray *a)
-{
-  for (gint64 i = 0; i < atl_array_n_elems (a); i++)
-    if (!isfinite (atl_array_f32 (a)[i]))
-      return FALSE;
-  return TRUE;
-}
-
 static void
 set_no_memory (GError **error)
 {
@@ -271,7 +263,7 @@ enlarge (Job *job, const float *colours, GCancellable *cancellable, GError **err
       outputs = atl_component_run (self->network, request, cancellable, error);
       if (outputs == NULL)
         return NULL;
-      if (!is_sane (outputs->pdata[0]))
+      if (!atl_array_is_finite (outputs->pdata[0]))
         {
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                        _ ("The network gave no numbers for a part of the picture; its file may be "
