@@ -66,6 +66,14 @@ void ATL_SIMD_NAME (atl_softmax_rows) (float *s,
                                        float *states,
                                        float *sums,
                                        float *corrections);
+void ATL_SIMD_NAME (atl_softmax_tile) (const float *scores,
+                                       gint64 ld,
+                                       gint64 n,
+                                       gint64 n_rows,
+                                       float scale,
+                                       float *state,
+                                       float *correction,
+                                       guint8 *out);
 gboolean ATL_SIMD_NAME (atl_unary_row) (
     AtlAct act, const float *x, float a, float b, gint64 n, float *out);
 gboolean ATL_SIMD_NAME (atl_glu_row) (

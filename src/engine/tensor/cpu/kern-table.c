@@ -19,6 +19,7 @@ const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .weigh_values = ATL_SIMD_NAME (atl_weigh_values),
   .softmax_step = ATL_SIMD_NAME (atl_softmax_step),
   .softmax_rows = ATL_SIMD_NAME (atl_softmax_rows),
+  .softmax_tile = ATL_SIMD_NAME (atl_softmax_tile),
   .act_row = ATL_SIMD_NAME (atl_act_row),
   .unary_row = ATL_SIMD_NAME (atl_unary_row),
   .glu_row = ATL_SIMD_NAME (atl_glu_row),

@@ -267,7 +267,8 @@ typedef struct
 
   /* (nullable) The same for all rows of a tile at once: n_rows of n scores (at most 128), ld floats
    * apart, become weights where prepare_rows would put them, missing rows not written;
-   * state[r][2] holds `largest` and `sum` of a row, correction[r] is what it returns. */
+   * state[r][2] holds what weights are relative to (as softmax_rows) and their sum, correction[r]
+   * is what it returns. */
   void (*softmax_tile) (const float *scores,
                         gint64 ld,
                         gint64 n,

@@ -271,12 +271,34 @@ tile_kernels (const AtlProduct *p)
   };
 }
 
+/* Groups of a chunk, a multiple of `step`: what is best for the busiest thread, with a part of a
+ * chunk for one that loses its core and is waited for, and a little for each chunk. */
+static gint64
+choose_groups (gint64 n_groups, gint64 step, gint64 most, guint n_threads)
+{
+  double best = G_MAXDOUBLE;
+  gint64 chosen = step;
+
+  for (gint64 groups = step; groups <= most; groups += step)
+    {
+      const gint64 n_chunks = (n_groups + groups - 1) / groups;
+      const gint64 rounds = (n_chunks + n_threads - 1) / n_threads;
+      const double cost = ((double) rounds + 0.25) * ((double) groups + 0.25);
+
+      if (cost < best)
+        {
+          best = cost;
+          chosen = groups;
+        }
+    }
+  return chosen;
+}
+
 void
 atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
 {
   const AtlCpuKernels *k = p->kernels;
   const gint64 most = max_rows (k);
-  gint64 wanted;
   Tiles t = {
     .p = p,
     .kernels = tile_kernels (p),
@@ -285,10 +307,9 @@ atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
   };
 
   t.tile_bytes = (gsize) (round_up (p->n_in, k->tile_k) / k->tile_k) * t.kernels.slab_bytes;
-  /* Chunks enough for all threads, pairs of panels, no more than the caches hold. */
-  wanted = t.n_groups / (3 * (gint64) run->cpu->n_threads);
-  p->groups_per_chunk =
-      p->gated ? CLAMP (wanted, 1, MAX_PANELS / 2) : CLAMP (round_up (wanted, 2), 2, MAX_PANELS);
+  p->groups_per_chunk = p->gated
+                            ? choose_groups (t.n_groups, 1, MAX_PANELS / 2, run->cpu->n_threads)
+                            : choose_groups (t.n_groups, 2, MAX_PANELS, run->cpu->n_threads);
   for (t.first_row = 0; t.first_row < p->n; t.first_row += most)
     {
       gint64 n_tiles;
