@@ -1,7 +1,8 @@
-/* How the CPU backend keeps weights: slabs hand out memory that nobody else has, and packed groups
- * say the values of the file's blocks. */
+/* How the CPU backend keeps weights: slabs hand out memory that nobody else has, packed groups say
+ * the values of the file's blocks, and products of two groups are those of each. */
 #include <string.h>
 
+#include "engine/tensor/cpu/cpu-private.h"
 #include "engine/tensor/cpu/pack.h"
 #include "engine/tensor/cpu/slabs.h"
 
@@ -155,6 +156,65 @@ test_layout (void)
     }
 }
 
+/* A group's bytes as they may be: halves that are finite, all codes. */
+static guint8 *
+random_group (GRand *rand, AtlDType dtype, gint64 n_in)
+{
+  const AtlDTypeInfo *info = atl_dtype_info (dtype);
+  const gsize row_bytes = (gsize) n_in / info->block_elems * info->block_bytes;
+  g_autofree guint8 *rows = g_malloc (ATL_PACK_ROWS * row_bytes);
+  guint8 *group = g_aligned_alloc0 (1, atl_pack_group_bytes (dtype, n_in), 64);
+
+  for (gsize i = 0; i < ATL_PACK_ROWS * row_bytes; i++)
+    rows[i] = (guint8) g_rand_int_range (rand, 0, 256) & 0xbb;
+  atl_pack_group (dtype, rows, row_bytes, ATL_PACK_ROWS, n_in, group);
+  return group;
+}
+
+/* Two groups side by side give the numbers of one after the other, to the last bit. */
+static void
+test_two_groups (void)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (10);
+  const gint64 n_in = 768;
+  float x[2][768];
+
+  for (gint64 i = 0; i < 2 * n_in; i++)
+    x[i / n_in][i % n_in] = (float) g_rand_double_range (rand, -2.0, 2.0);
+  for (guint dtype = 0; dtype < ATL_N_DTYPES; dtype++)
+    {
+      guint8 *group[2];
+
+      if (atl_pack_info (dtype) == NULL)
+        continue;
+      for (guint g = 0; g < 2; g++)
+        group[g] = random_group (rand, dtype, n_in);
+      for (AtlCpuLevel level = ATL_CPU_REFERENCE; level <= atl_cpu_features ()->best; level++)
+        for (guint exact = 0; exact < 2; exact++)
+          {
+            const AtlCpuKernels *k = atl_cpu_kernels (level, exact);
+            gint8 q[2 * 768 * 2];
+            AtlQuantBlock blocks[2 * 768 / 32];
+            AtlQuantRows rows = { .n_blocks = n_in / 32, .q = q, .blocks = blocks };
+            float one[32], two[32];
+
+            if (k == NULL)
+              continue;
+            for (guint r = 0; r < 2; r++)
+              k->quantise_row (x[r], n_in, r, &rows);
+            for (guint r = 0; r < 2; r++)
+              {
+                for (guint g = 0; g < 2; g++)
+                  k->packed_dot (dtype, group[g], &rows, r, 1, one + 16 * g);
+                k->packed_dot_two (dtype, (const guint8 *const *) group, &rows, r, two);
+                g_assert_cmpmem (one, sizeof one, two, sizeof two);
+              }
+          }
+      for (guint g = 0; g < 2; g++)
+        g_aligned_free (group[g]);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -162,5 +222,6 @@ main (int argc, char **argv)
   g_test_add_func ("/weights-cpu/slabs", test_slabs);
   g_test_add_func ("/weights-cpu/partial-groups", test_partial_groups);
   g_test_add_func ("/weights-cpu/layout", test_layout);
+  g_test_add_func ("/weights-cpu/two-groups", test_two_groups);
   return g_test_run ();
 }

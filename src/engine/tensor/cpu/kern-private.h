@@ -24,6 +24,8 @@ void ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
                                      gint64 first,
                                      gint64 n_rows,
                                      float *out);
+void ATL_SIMD_NAME (atl_packed_dot_two) (
+    AtlDType dtype, const guint8 *const group[2], const AtlQuantRows *x, gint64 row, float *out);
 void ATL_SIMD_NAME (atl_unpack_panel) (
     AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out);
 void ATL_SIMD_NAME (atl_plain_dot) (AtlDType dtype,

@@ -251,49 +251,63 @@ dot_block (AtlDType t,
     }
 }
 
+/* Where groups are read side by side: none is far ahead of what is computed. */
+#define PREFETCH_NEAR_TWO 1024
+
+/* Sums of `n_tokens` rows with each of `n_groups` groups, out[n_groups][n_tokens][16]. Two groups
+ * at a time are two streams of memory, which come faster than one. */
 INLINE void
 dot_body (AtlDType t,
+          guint n_groups,
           guint n_tokens,
-          const guint8 *group,
+          const guint8 *const *group,
           const AtlQuantRows *x,
           gint64 first,
           float *out)
 {
   const AtlPackInfo *info = atl_pack_info (t);
-  const guint8 *quants = group + atl_pack_meta_bytes (info, x->n_blocks * 32);
+  const gsize quants_at = atl_pack_meta_bytes (info, x->n_blocks * 32);
+  const guint near = n_groups > 1 ? PREFETCH_NEAR_TWO : PREFETCH_NEAR;
 
   for (guint half = 0; half < N_HALVES; half++)
     {
-      const guint8 *meta = group;
-      const guint8 *lines = quants;
+      gsize meta_at = 0;
+      gsize lines_at = quants_at;
       vf sum[MAX_TOKENS];
 
-      for (guint i = 0; i < n_tokens; i++)
+      for (guint i = 0; i < n_groups * n_tokens; i++)
         sum[i] = vf_set1 (0.0f);
-      for (gint64 b = 0; b < x->n_blocks; meta += info->meta_bytes)
+      for (gint64 b = 0; b < x->n_blocks; meta_at += info->meta_bytes)
         {
-          const UnitFactors u = unit_factors (t, meta, half);
+          UnitFactors u[2];
 
-          for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines += quant_bytes_of (t))
-            {
-              const Factors f = factors (t, u, meta, sub, half);
-              vb w[8];
+#pragma GCC unroll 2
+          for (guint g = 0; g < n_groups; g++)
+            u[g] = unit_factors (t, group[g] + meta_at, half);
+          for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines_at += quant_bytes_of (t))
+#pragma GCC unroll 2
+            for (guint g = 0; g < n_groups; g++)
+              {
+                const guint8 *meta = group[g] + meta_at;
+                const guint8 *lines = group[g] + lines_at;
+                const Factors f = factors (t, u[g], meta, sub, half);
+                vb w[8];
 
-              /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the
-               * second-level cache and then the first, more is under way at a time. */
+                /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into
+                 * the second-level cache and then the first, more is under way at a time. */
 #pragma GCC unroll 8
-              for (guint line = 0; line < quant_bytes_of (t); line += 64)
-                {
-                  __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
-                  __builtin_prefetch (lines + PREFETCH_NEAR + line);
-                }
+                for (guint line = 0; line < quant_bytes_of (t); line += 64)
+                  {
+                    __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
+                    __builtin_prefetch (lines + near + line);
+                  }
 #pragma GCC unroll 8
-              for (guint q = 0; q < 8; q++)
-                w[q] = codes (t, lines, meta, sub, q, half);
-              dot_block (t, n_tokens, w, &f, x, first, b, sum);
-            }
+                for (guint q = 0; q < 8; q++)
+                  w[q] = codes (t, lines, meta, sub, q, half);
+                dot_block (t, n_tokens, w, &f, x, first, b, sum + g * n_tokens);
+              }
         }
-      for (guint i = 0; i < n_tokens; i++)
+      for (guint i = 0; i < n_groups * n_tokens; i++)
         vf_store (out + i * 16 + half * VW, sum[i]);
     }
 }
@@ -305,8 +319,15 @@ typedef void (*DotFunc) (const guint8 *group, const AtlQuantRows *x, gint64 firs
   static __attribute__ ((noinline)) void dot_##T##_##N (                                           \
       const guint8 *group, const AtlQuantRows *x, gint64 first, float *out)                        \
   {                                                                                                \
-    dot_body (ATL_DTYPE_##T, N, group, x, first, out);                                             \
+    dot_body (ATL_DTYPE_##T, 1, N, &group, x, first, out);                                         \
   }
+#define DEFINE_DOT_TWO(T)                                                                          \
+  static __attribute__ ((noinline)) void dot_two_##T (                                             \
+      const guint8 *const *group, const AtlQuantRows *x, gint64 first, float *out)                 \
+  {                                                                                                \
+    dot_body (ATL_DTYPE_##T, 2, 1, group, x, first, out);                                          \
+  }
+#define DOT_TWO_ROW(T) [ATL_DTYPE_##T] = dot_two_##T,
 
 #if MAX_TOKENS >= 8
 #define DEFINE_DOT(T)                                                                              \
@@ -350,6 +371,24 @@ ATL_SIMD_NAME (atl_packed_dot) (AtlDType dtype,
       n_rows -= 1 << log2;
       out += 16 << log2;
     }
+}
+
+EACH_DTYPE (DEFINE_DOT_TWO)
+
+typedef void (*DotTwoFunc) (const guint8 *const *group,
+                            const AtlQuantRows *x,
+                            gint64 first,
+                            float *out);
+
+static const DotTwoFunc dots_of_two[ATL_N_DTYPES] = { EACH_DTYPE (DOT_TWO_ROW) };
+
+void
+ATL_SIMD_NAME (atl_packed_dot_two) (
+    AtlDType dtype, const guint8 *const group[2], const AtlQuantRows *x, gint64 row, float *out)
+{
+  dtype = atl_pack_alike (dtype);
+  g_assert (dots_of_two[dtype] != NULL);
+  dots_of_two[dtype](group, x, row, out);
 }
 
 /* --- Floats --- */

@@ -4,6 +4,7 @@
 const AtlCpuKernels ATL_SIMD_NAME (atl_cpu_kernels) = {
   .quantise_row = ATL_SIMD_NAME (atl_quantise_row),
   .packed_dot = ATL_SIMD_NAME (atl_packed_dot),
+  .packed_dot_two = ATL_SIMD_NAME (atl_packed_dot_two),
   .plain_dot = ATL_SIMD_NAME (atl_plain_dot),
   .unpack_panel = ATL_SIMD_NAME (atl_unpack_panel),
   .plain_panel = ATL_SIMD_NAME (atl_plain_panel),

@@ -152,6 +152,12 @@ typedef struct
                       gint64 first,
                       gint64 n_rows,
                       float *out /* [n_rows][16] */);
+  /* The same numbers for one row and two groups of the same dtype, sooner. */
+  void (*packed_dot_two) (AtlDType dtype,
+                          const guint8 *const group[2],
+                          const AtlQuantRows *x,
+                          gint64 row,
+                          float *out /* [2][16] */);
   /* The same for up to 16 plain rows of f32, f16, bf16 or f8 and float activations. */
   void (*plain_dot) (AtlDType dtype,
                      const guint8 *rows,

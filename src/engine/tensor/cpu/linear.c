@@ -20,6 +20,18 @@ last_dim (const AtlTensor *t)
 
 /* --- Few rows --- */
 
+/* To the results of a group, [rows][16]. */
+static void
+add_residual (const AtlProduct *p, gint64 group, float *out)
+{
+  gint64 column;
+  const guint n_columns = atl_product_group_columns (p, group, &column);
+
+  for (gint64 t = 0; t < p->n; t++)
+    for (guint c = 0; c < n_columns; c++)
+      out[t * ATL_PACK_ROWS + c] += p->residual[t * p->residual_stride + column + c];
+}
+
 /* Results of the chunk's groups, [rows][groups][16]. */
 static void
 few_compute (gconstpointer args, guint chunk, gpointer scratch)
@@ -30,17 +42,16 @@ few_compute (gconstpointer args, guint chunk, gpointer scratch)
   gint64 end = MIN (first + p->groups_per_chunk, n_groups);
   float *out = scratch;
 
-  for (gint64 g = first; g < end; g++, out += p->n * ATL_PACK_ROWS)
+  for (gint64 g = first, n_done; g < end; g += n_done, out += n_done * p->n * ATL_PACK_ROWS)
     {
       float second[RESTARTABLE_ROWS * ATL_PACK_ROWS];
-      gint64 column;
-      guint n_columns = atl_product_group_columns (p, g, &column);
 
-      atl_product_few (p, g, 0, p->n, out, second);
+      n_done = p->n == 1 && g + 1 < end && atl_product_two (p, g, 0, out) ? 2 : 1;
+      if (n_done == 1)
+        atl_product_few (p, g, 0, p->n, out, second);
       if (p->residual != NULL)
-        for (gint64 t = 0; t < p->n; t++)
-          for (guint c = 0; c < n_columns; c++)
-            out[t * ATL_PACK_ROWS + c] += p->residual[t * p->residual_stride + column + c];
+        for (gint64 i = 0; i < n_done; i++)
+          add_residual (p, g + i, out + i * p->n * ATL_PACK_ROWS);
     }
 }
 

@@ -84,6 +84,10 @@ void atl_product_quantise (AtlCpuRun *run, const AtlProduct *p);
 void atl_product_few (
     const AtlProduct *p, gint64 group, gint64 first, gint64 n, float *out, float *second);
 
+/* The same of two groups that follow each other, for one row: out[2][16]. FALSE, nothing done,
+ * where that is no faster. */
+gboolean atl_product_two (const AtlProduct *p, gint64 group, gint64 row, float *out);
+
 /* Number of outputs of a group (at most 16) and the column of the first. */
 guint atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column);
 
