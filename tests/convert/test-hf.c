@@ -279,7 +279,7 @@ static void
 test_tiled_heads (void)
 {
   static const gint64 rows[] = { 16, 1 }, columns[] = { 2, 8 }, list[] = { 4 };
-  static const char *const types[] = { "linear_attention", "full_attention", "full_attention" };
+  static const char *const types[] = { "linear_attention", "full_attention" };
   static const float qkv[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15 };
   static const float out[] = { 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15 };
   const AtlMetaValue *recurrent;

@@ -28,11 +28,19 @@ void changed_model_refuse (AtlCheckpoint *from, const Change *c);
 /* Either way is right, as long as it is orderly. */
 void changed_model_survive (AtlCheckpoint *from, const Change *c);
 void changed_model_expect (AtlCheckpoint *from, const Change *c, gboolean refused);
-/* Another type over the same shape, of zeros; FALSE where no reader would let that pass. */
+/* Zeros under the shape and type that it has now; FALSE where no reader would let those pass. */
+gboolean changed_model_fill (AtlTensorInfo *info);
+/* The same with another type over the same shape. */
 gboolean changed_model_retype (AtlTensorInfo *info, AtlDType dtype);
+/* One more and one less of each dimension, two of them exchanged, all in one or in one less, none,
+ * one: calls `func` with each that `have` is not. `is_rows`: only the first dimension changed. */
+typedef void (*ChangedModelShape) (AtlCheckpoint *from, const Change *c, gboolean is_rows);
+void
+changed_model_try_shapes (AtlCheckpoint *from, const AtlTensorInfo *have, ChangedModelShape func);
 /* The number as files have it: whole where it is whole. */
 AtlMetaValue changed_model_number (double number);
-/* Every absurd number, word and list in place of what the key has. */
+/* Every absurd number, word and list in place of what the key has; a part of them, another one for
+ * each key, unless $ATELIER_FAULT_ROUNDS says that there is time. */
 void changed_model_try_values (AtlCheckpoint *from, const char *key);
 
 /* Registers each test for each path, under "/models/", `group`, what `name` makes of the path (the

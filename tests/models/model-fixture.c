@@ -58,10 +58,52 @@ compare (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+static void
+add_family (GPtrArray *paths, const char *family)
+{
+  g_autofree char *whole = g_build_filename (family, "model.gguf", NULL);
+  g_autofree char *variants = g_build_filename (family, "variants", NULL);
+  g_autoptr (GDir) forms = g_dir_open (variants, 0, NULL);
+  const char *form;
+
+  if (g_file_test (whole, G_FILE_TEST_EXISTS))
+    g_ptr_array_add (paths, g_steal_pointer (&whole));
+  while (forms != NULL && (form = g_dir_read_name (forms)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (variants, form, "model.gguf", NULL);
+
+      if (g_file_test (path, G_FILE_TEST_EXISTS))
+        g_ptr_array_add (paths, g_steal_pointer (&path));
+    }
+}
+
+/* What is unpacked elsewhere, but for families that are there already. */
+static void
+add_elsewhere (GPtrArray *paths, GHashTable *families)
+{
+  const char *path = g_getenv ("ATELIER_GOLDEN_PATH");
+  g_auto (GStrv) folders = g_strsplit (path != NULL ? path : "", ":", -1);
+
+  for (guint i = 0; folders[i] != NULL; i++)
+    {
+      g_autoptr (GDir) dir = g_dir_open (folders[i], 0, NULL);
+      const char *name;
+
+      while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+        {
+          g_autofree char *family = g_build_filename (folders[i], name, NULL);
+
+          if (g_str_has_prefix (name, "llm-") && g_hash_table_add (families, g_strdup (name)))
+            add_family (paths, family);
+        }
+    }
+}
+
 GPtrArray *
 model_fixture_models (void)
 {
   g_autofree char *folder = g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", NULL);
+  g_autoptr (GHashTable) families = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr (GDir) archives = NULL;
   g_autoptr (GError) error = NULL;
   GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
@@ -73,25 +115,16 @@ model_fixture_models (void)
     {
       g_autofree char *family = g_strndup (name, strcspn (name, "."));
       g_autofree char *whole = NULL;
-      g_autofree char *variants = NULL;
-      g_autoptr (GDir) forms = NULL;
-      const char *form;
+      g_autofree char *unpacked = NULL;
 
       if (!g_str_has_prefix (name, "llm-") || !g_str_has_suffix (name, ".tar.xz"))
         continue;
       whole = model_fixture_path (family, "model.gguf");
-      if (g_file_test (whole, G_FILE_TEST_EXISTS))
-        g_ptr_array_add (paths, g_steal_pointer (&whole));
-      variants = model_fixture_path (family, "variants");
-      forms = g_dir_open (variants, 0, NULL);
-      while (forms != NULL && (form = g_dir_read_name (forms)) != NULL)
-        {
-          g_autofree char *path = g_build_filename (variants, form, "model.gguf", NULL);
-
-          if (g_file_test (path, G_FILE_TEST_EXISTS))
-            g_ptr_array_add (paths, g_steal_pointer (&path));
-        }
+      unpacked = g_path_get_dirname (whole);
+      add_family (paths, unpacked);
+      g_hash_table_add (families, g_steal_pointer (&family));
     }
+  add_elsewhere (paths, families);
   g_ptr_array_sort (paths, compare);
   return paths;
 }

@@ -13,8 +13,9 @@
 char *model_fixture_path (const char *family, const char *file);
 AtlCheckpoint *model_fixture_open (const char *family, const char *file);
 AtlCheckpoint *model_fixture_open_path (const char *path);
-/* Paths of all language models that tests/golden ships, other forms of the same weights included;
- * the caller owns the array and its strings. */
+/* Paths of all language models that tests/golden ships, and of other families in the folders that
+ * $ATELIER_GOLDEN_PATH names, other forms of the same weights included; the caller owns the array
+ * and its strings. */
 GPtrArray *model_fixture_models (void);
 
 /* A folder as its authors publish it; and the paths of all that tests/golden ships, as above. */

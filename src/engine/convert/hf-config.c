@@ -70,6 +70,13 @@ same_in_all_layers (const AtlMetaValue *value, double *number)
   return TRUE;
 }
 
+static void
+note_odd (const AtlHfConfig *self, const char *key)
+{
+  if (self->odd != NULL && *self->odd == NULL)
+    *self->odd = g_intern_string (key);
+}
+
 gboolean
 atl_hf_config_number (const AtlHfConfig *self, const char *key, double min, double max, double *out)
 {
@@ -95,9 +102,12 @@ atl_hf_config_number (const AtlHfConfig *self, const char *key, double min, doub
   else if (value->type == ATL_META_UINT)
     number = (double) value->v_uint;
   else if (!same_in_all_layers (value, &number))
-    return FALSE;
+    number = NAN;
   if (!(number >= min && number <= max))
-    return FALSE;
+    {
+      note_odd (self, key);
+      return FALSE;
+    }
   *out = number;
   return TRUE;
 }
@@ -107,6 +117,8 @@ atl_hf_config_bool (const AtlHfConfig *self, const char *key, gboolean fallback)
 {
   const AtlMetaValue *value = atl_hf_config_meta (self, key);
 
+  if (value != NULL && value->type != ATL_META_BOOL)
+    note_odd (self, key);
   return value != NULL && value->type == ATL_META_BOOL ? value->v_bool : fallback;
 }
 
@@ -115,6 +127,8 @@ atl_hf_config_string (const AtlHfConfig *self, const char *key)
 {
   const AtlMetaValue *value = atl_hf_config_meta (self, key);
 
+  if (value != NULL && value->type != ATL_META_STRING)
+    note_odd (self, key);
   return value != NULL && value->type == ATL_META_STRING ? value->v_string.chars : NULL;
 }
 

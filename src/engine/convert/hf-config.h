@@ -16,15 +16,18 @@ typedef struct
 {
   const AtlCheckpoint *cp; /* metadata of config.json */
   const AtlHfFamily *family;
-  gboolean nested; /* they lie in "text_config." */
+  gboolean nested;  /* they lie in "text_config." */
+  const char **odd; /* (nullable) where the first setting is told that is there and of no use */
 } AtlHfConfig;
 
 /* ATL_ERROR_UNSUPPORTED when the family is not known, in words that list those that are. */
 gboolean atl_hf_config_init (AtlHfConfig *self, const AtlCheckpoint *hf, GError **error);
 
-/* FALSE when neither the file nor the family has it (or it is no number of that range). */
+/* FALSE when neither the file nor the family has it; or it is no number of that range, which goes
+ * to `odd`. */
 gboolean atl_hf_config_number (
     const AtlHfConfig *self, const char *key, double min, double max, double *out);
+/* What is neither there nor of the kind is the fallback, or NULL; the latter goes to `odd`. */
 gboolean atl_hf_config_bool (const AtlHfConfig *self, const char *key, gboolean fallback);
 const char *atl_hf_config_string (const AtlHfConfig *self, const char *key);
 const AtlMetaValue *atl_hf_config_meta (const AtlHfConfig *self, const char *key);

@@ -17,14 +17,11 @@ is_full (const AtlMetaValue *types, gsize layer)
 static const AtlMetaValue *
 find_types (HfWriter *w, gsize *n_layers)
 {
-  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
-  double n = 0;
+  const AtlMetaValue *types = hf_layer_types (w);
 
-  if (hf_number (w, "num_hidden_layers", &n) && n >= 1 && n <= HF_MAX_LAYERS && types != NULL &&
-      types->type == ATL_META_ARRAY && types->v_array.elem_type == ATL_META_STRING &&
-      types->v_array.n == (gsize) n)
+  if (types != NULL && types->v_array.n >= 1)
     {
-      *n_layers = (gsize) n;
+      *n_layers = types->v_array.n;
       return types;
     }
   hf_fail (

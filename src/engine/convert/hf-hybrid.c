@@ -40,7 +40,7 @@ refuse (HfWriter *w, const char *key)
 static void
 put_interval (HfWriter *w)
 {
-  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
+  const AtlMetaValue *types = hf_layer_types (w);
   gboolean is_said = atl_hf_config_meta (w->config, "full_attention_interval") != NULL;
   double interval = is_said ? need (w, "full_attention_interval") : 4;
   AtlMetaValue recurrent = { .type = ATL_META_ARRAY };
@@ -49,12 +49,6 @@ put_interval (HfWriter *w)
   hf_put_uint (w, "full_attention_interval", interval);
   if (types == NULL)
     return;
-  if (types->type != ATL_META_ARRAY || types->v_array.elem_type != ATL_META_STRING)
-    {
-      hf_fail (w, ATL_ERROR_BAD_FILE,
-               _ ("the list of layers that attend (layer_types) is missing"));
-      return;
-    }
   flags = g_new0 (gboolean, types->v_array.n + 1);
   for (gsize i = 0; i < types->v_array.n; i++)
     flags[i] = strcmp (((char *const *) types->v_array.elems)[i], "full_attention") != 0;

@@ -279,7 +279,7 @@ read_groups (AtlHfSource *self, const char *name, GError **error)
   gboolean in_order = TRUE;
 
   if (idx == NULL || idx->size_bytes == 0)
-    return TRUE;
+    return !self->quant.ordered || n_groups (self) == 1 ? TRUE : bad (name, "g_idx", error);
   if (idx->dtype != ATL_DTYPE_I32 || idx->n_dims != 1 || idx->dim[0] != n_in)
     return bad (name, "g_idx", error);
   self->group_of = g_new (guint32, n_in);

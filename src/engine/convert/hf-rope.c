@@ -64,13 +64,20 @@ put_tensor (HfWriter *w, const char *name, float *values, gint64 n)
 static void
 put_llama3_factors (HfWriter *w, double base, gint64 n_rot)
 {
-  double factor = 8, low = 1, high = 4, original = 8192;
+  double factor, low, high, original;
   float *divisors = g_new (float, n_rot / 2);
 
-  rope_number (w, "factor", &factor);
-  rope_number (w, "low_freq_factor", &low);
-  rope_number (w, "high_freq_factor", &high);
-  rope_number (w, "original_max_position_embeddings", &original);
+  if (!rope_number (w, "factor", &factor) || !rope_number (w, "low_freq_factor", &low) ||
+      !rope_number (w, "high_freq_factor", &high) ||
+      !rope_number (w, "original_max_position_embeddings", &original) || !(factor > 0) ||
+      !(low > 0) || !(high >= low) || !(original >= 1))
+    {
+      hf_fail (w, ATL_ERROR_BAD_FILE,
+               _ ("the scaling “llama3” of its positions lacks “%s”, or it makes no sense"),
+               "factor, low_freq_factor, high_freq_factor, original_max_position_embeddings");
+      g_free (divisors);
+      return;
+    }
   for (gint64 i = 0; i < n_rot / 2; i++)
     {
       double wave = 2 * G_PI * pow (base, 2.0 * (double) i / (double) n_rot);

@@ -20,7 +20,7 @@ hf_put (HfWriter *w, const char *key, const AtlMetaValue *value)
 void
 hf_put_uint (HfWriter *w, const char *key, double number)
 {
-  if (!(number >= 0 && number < 1e18))
+  if (!(number >= 0 && number < 1e18) || floor (number) != number)
     {
       if (w->error == NULL)
         w->error =
@@ -137,12 +137,13 @@ is_put (const HfWriter *w, const char *key)
   return atl_checkpoint_meta (w->out, full) != NULL;
 }
 
+/* Whether `arch` is among the words of `only`, or, after a “!”, is not; NULL has all. */
 static gboolean
-is_for (const Setting *s, const char *arch)
+is_in (const char *only, const char *arch)
 {
   g_autofree char *framed = g_strconcat (" ", arch, " ", NULL);
 
-  return s->only == NULL || (strstr (s->only, framed) == NULL) == (*s->only == '!');
+  return only == NULL || (strstr (only, framed) == NULL) == (*only == '!');
 }
 
 /* The name that the setting has in the file, else the first that it may have. */
@@ -169,7 +170,7 @@ atl_hf_setting_for (const AtlHfConfig *self, const char *key)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++)
-    if (strcmp (settings[i].gguf, key) == 0 && is_for (&settings[i], self->family->arch))
+    if (strcmp (settings[i].gguf, key) == 0 && is_in (settings[i].only, self->family->arch))
       return name_in_file (self, settings[i].hf);
   for (guint i = 0; i < G_N_ELEMENTS (derived); i++)
     if (strcmp (derived[i].gguf, key) == 0)
@@ -187,7 +188,7 @@ put_settings (HfWriter *w)
       const char *name = name_in_file (w->config, s->hf);
       double value;
 
-      if (!is_for (s, w->arch) || is_put (w, s->gguf))
+      if (!is_in (s->only, w->arch) || is_put (w, s->gguf))
         continue;
       if (!hf_number (w, name, &value) && atl_hf_config_meta (w->config, name) != NULL)
         hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” should be a number"), name);
@@ -209,14 +210,16 @@ put_router (HfWriter *w)
 {
   const char *score = atl_hf_config_string (w->config, "scoring_func");
   AtlMetaValue norm = { .type = ATL_META_BOOL };
-  double by_default = 1;
+  double by_default;
 
   if (score != NULL && (strcmp (score, "softmax") == 0 || strcmp (score, "sigmoid") == 0))
     hf_put_uint (w, "expert_gating_func", *score == 's' && score[1] == 'o' ? 1 : 2);
-  if (!hf_number (w, "norm_topk_prob", &by_default) &&
-      atl_hf_config_meta (w->config, "norm_topk_prob") == NULL)
+  if (atl_hf_config_meta (w->config, "norm_topk_prob") != NULL)
+    norm.v_bool = atl_hf_config_bool (w->config, "norm_topk_prob", TRUE);
+  else if (hf_number (w, "norm_topk_prob", &by_default))
+    norm.v_bool = by_default != 0;
+  else
     return;
-  norm.v_bool = atl_hf_config_bool (w->config, "norm_topk_prob", by_default != 0);
   hf_put (w, "expert_weights_norm", &norm);
 }
 
@@ -242,11 +245,27 @@ put_latent (HfWriter *w)
            "or out of range"));
 }
 
+const AtlMetaValue *
+hf_layer_types (HfWriter *w)
+{
+  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
+  double n = 0;
+
+  if (types == NULL)
+    return NULL;
+  hf_number (w, "num_hidden_layers", &n);
+  if (types->type == ATL_META_ARRAY && types->v_array.elem_type == ATL_META_STRING &&
+      types->v_array.n <= HF_MAX_LAYERS && (double) types->v_array.n == n)
+    return types;
+  hf_fail (w, ATL_ERROR_BAD_FILE, _ ("“layer_types” should name each of the %g layers’ kind"), n);
+  return NULL;
+}
+
 /* Heads of keys where some layers do not attend, by the names or the numbers of those that do. */
 static void
 put_mixed (HfWriter *w)
 {
-  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
+  const AtlMetaValue *types;
   const AtlMetaValue *full = atl_hf_config_meta (w->config, "full_attn_idxs");
   AtlMetaValue heads = { .type = ATL_META_ARRAY };
   gint64 list[HF_MAX_LAYERS] = { 0 };
@@ -257,10 +276,10 @@ put_mixed (HfWriter *w)
   if (!hf_number (w, "num_hidden_layers", &n_layers) ||
       !(n_layers >= 1 && n_layers <= HF_MAX_LAYERS) ||
       !hf_first_number (w, "num_key_value_heads num_attention_heads", &n_kv) ||
-      !(n_kv >= 1 && n_kv <= 4096))
+      !(n_kv >= 1 && n_kv <= 4096) || floor (n_kv) != n_kv)
     return;
-  if (types != NULL && types->type == ATL_META_ARRAY &&
-      types->v_array.elem_type == ATL_META_STRING && types->v_array.n == (gsize) n_layers)
+  types = hf_layer_types (w);
+  if (types != NULL)
     {
       char *const *names = types->v_array.elems;
 
@@ -310,10 +329,10 @@ put_adjusted_width (HfWriter *w)
 static void
 put_window (HfWriter *w)
 {
-  const AtlMetaValue *types = atl_hf_config_meta (w->config, "layer_types");
+  const AtlMetaValue *types;
   AtlMetaValue pattern = { .type = ATL_META_ARRAY };
   gboolean flags[HF_MAX_LAYERS] = { FALSE }, any = FALSE;
-  double window, n_layers = 0, qpas, head_dim;
+  double window, qpas, head_dim;
 
   /* Gemma's scale of scores follows from the size of a head, but in one size. */
   if (hf_number (w, "query_pre_attn_scalar", &qpas) && hf_number (w, "head_dim", &head_dim) &&
@@ -322,19 +341,12 @@ put_window (HfWriter *w)
   if ((w->config->family->flags & ATL_HF_WINDOW) == 0)
     return;
   if (!hf_number (w, "sliding_window", &window))
-    {
-      if (atl_hf_config_meta (w->config, "sliding_window") != NULL)
-        hf_fail (w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” should be a number"),
-                 "sliding_window");
-      return;
-    }
-  if (window < 1)
     return;
   hf_put_uint (w, "attention.sliding_window", window);
-  if ((w->config->family->flags & ATL_HF_PATTERN) == 0 || types == NULL ||
-      types->type != ATL_META_ARRAY || types->v_array.elem_type != ATL_META_STRING ||
-      !hf_number (w, "num_hidden_layers", &n_layers) || (double) types->v_array.n != n_layers ||
-      types->v_array.n > HF_MAX_LAYERS)
+  if (window == 0 || (w->config->family->flags & ATL_HF_PATTERN) == 0)
+    return;
+  types = hf_layer_types (w);
+  if (types == NULL)
     return;
   for (gsize i = 0; i < types->v_array.n; i++)
     any |= flags[i] = strcmp (((char *const *) types->v_array.elems)[i], "sliding_attention") == 0;
@@ -406,10 +418,46 @@ put_name (HfWriter *w)
     hf_put_string (w, "general.name", base);
 }
 
+/* What a network computes between its matrices is the family's; a file that says otherwise is of
+ * another network. */
+static void
+check_activation (HfWriter *w)
+{
+  static const struct
+  {
+    const char *names, *only; /* as in Setting */
+  } known[] = {
+    { " relu2 ", " nemotron arcee nemotron_h nemotron_h_moe " },
+    { " gelu gelu_new gelu_fast gelu_pytorch_tanh ",
+      " gemma gemma2 gemma3 gemma3n gemma4 starcoder2 phi2 gptneox falcon " },
+    { " silu swish ", NULL },
+  };
+  const char *act = atl_hf_config_string (w->config, "hidden_activation");
+  g_autofree char *framed = NULL;
+
+  if (act == NULL)
+    act = atl_hf_config_string (w->config, "hidden_act");
+  if (act == NULL)
+    return;
+  framed = g_strconcat (" ", act, " ", NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    if (is_in (known[i].only, w->arch))
+      {
+        if (strstr (known[i].names, framed) == NULL)
+          hf_fail (w, ATL_ERROR_UNSUPPORTED,
+                   _ ("its activation “%s” is not known here for “%s” models"), act, w->arch);
+        return;
+      }
+}
+
 gboolean
 atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error)
 {
-  HfWriter w = { .config = self, .out = out, .arch = self->family->arch };
+  const char *odd = NULL;
+  AtlHfConfig config = *self;
+  HfWriter w = { .config = &config, .out = out, .arch = self->family->arch };
+
+  config.odd = &odd;
 
   hf_put_string (&w, "general.architecture", w.arch);
   hf_put_string (&w, "general.type", "model");
@@ -420,11 +468,20 @@ atl_hf_settings_add (const AtlHfConfig *self, AtlCheckpoint *out, GError **error
   hf_put_hybrid (&w);
   hf_put_gemma (&w);
   put_settings (&w);
+  /* Some classes have no such setting. */
+  if (!is_put (&w, "context_length"))
+    hf_put_uint (&w, "context_length", 4096);
+  check_activation (&w);
   put_router (&w);
   put_window (&w);
   hf_put_rope (&w);
   put_parallel (&w);
   put_sampling (&w);
+  if (odd != NULL && (w.error == NULL || strstr (w.error->message, odd) == NULL))
+    {
+      g_clear_error (&w.error);
+      hf_fail (&w, ATL_ERROR_BAD_FILE, _ ("the setting “%s” has no value that makes sense"), odd);
+    }
   if (w.error == NULL)
     return TRUE;
   g_propagate_error (error, w.error);

@@ -5,6 +5,7 @@
 #include "engine/convert/hf-source.h"
 
 #include <glib/gi18n.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -63,6 +64,60 @@ is_symmetric (const AtlCheckpoint *hf)
   return TRUE;
 }
 
+static gboolean
+is_kind (const AtlMetaValue *value, AtlMetaType kind)
+{
+  switch (kind)
+    {
+    case ATL_META_ARRAY:
+      return value->type == ATL_META_ARRAY && value->v_array.elem_type == ATL_META_INT;
+    case ATL_META_FLOAT:
+      return value->type == ATL_META_INT || value->type == ATL_META_UINT ||
+             (value->type == ATL_META_FLOAT && isfinite (value->v_float));
+    default:
+      return value->type == kind;
+    }
+}
+
+/* What is there has to be of its kind: a default in its place would make other weights. */
+static gboolean
+check_kinds (const AtlCheckpoint *hf, GError **error)
+{
+  static const struct
+  {
+    const char *key;
+    AtlMetaType kind;
+  } keys[] = {
+    { "quant_method", ATL_META_STRING },
+    { "checkpoint_format", ATL_META_STRING },
+    { "version", ATL_META_STRING },
+    { "bits", ATL_META_FLOAT },
+    { "w_bit", ATL_META_FLOAT },
+    { "group_size", ATL_META_FLOAT },
+    { "q_group_size", ATL_META_FLOAT },
+    { "desc_act", ATL_META_BOOL },
+    { "sym", ATL_META_BOOL },
+    { "zero_point", ATL_META_BOOL },
+    { "weight_block_size", ATL_META_ARRAY },
+  };
+  static const char *const roots[] = { "quantization_config.", "text_config.quantization_config." };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys) * G_N_ELEMENTS (roots); i++)
+    {
+      g_autofree char *key =
+          g_strconcat (roots[i % G_N_ELEMENTS (roots)], keys[i / G_N_ELEMENTS (roots)].key, NULL);
+      const AtlMetaValue *value = atl_checkpoint_meta (hf, key);
+
+      if (value == NULL || is_kind (value, keys[i / G_N_ELEMENTS (roots)].kind))
+        continue;
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s: the setting “%s” has no value that makes sense"),
+                   atl_checkpoint_name (hf), key);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
 {
@@ -106,7 +161,8 @@ atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
     for (guint i = 0; i < 2; i++)
       quant->block[i] = (guint) CLAMP (((const gint64 *) block->v_array.elems)[i], 1, 1 << 20);
   quant->symmetric = is_symmetric (hf);
-  return TRUE;
+  atl_checkpoint_get_bool (hf, "quantization_config.desc_act", &quant->ordered, NULL);
+  return check_kinds (hf, error);
 }
 
 char *

@@ -51,6 +51,7 @@ typedef struct
   guint group_size;   /* inputs that share a scale; 0: all */
   guint zero_offset;  /* what GPTQ's packed zeros are too small by: 1, or 0 in its second format */
   guint block[2];     /* rows and columns that share a scale of scaled fp8 */
+  gboolean ordered; /* GPTQ: inputs are in groups by their weight, so that g_idx has to be there */
   gboolean symmetric; /* the middle of the range is 0, so that there need be no zeros */
 } AtlHfQuant;
 

@@ -91,6 +91,28 @@ n_needed (const HfTranslation *self, const HfTarget *target)
   return (guint) n;
 }
 
+static const char *
+shown_name (const HfModule *module, gboolean is_bias)
+{
+  const AtlTensorInfo *info = module->part[is_bias ? ATL_HF_BIAS : ATL_HF_WEIGHT];
+
+  return info != NULL ? info->name : module->name;
+}
+
+/* The i-th does not go with the first; which of the two is the odd one nobody can tell. */
+static gboolean
+unlike (
+    const HfTranslation *self, const HfTarget *target, guint i, gboolean in_shape, GError **error)
+{
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+               in_shape ? _ ("%s: the shapes of “%s” and “%s” should be the same")
+                        : _ ("%s: the types of “%s” and “%s” should be the same"),
+               atl_checkpoint_name (self->hf),
+               shown_name (target->modules->pdata[0], target->is_bias),
+               shown_name (target->modules->pdata[i], target->is_bias));
+  return FALSE;
+}
+
 /* The sources of a target, sorted or as they are; all of one shape and, where they were packed, of
  * the widest type. */
 static AtlHfSource **
@@ -121,7 +143,7 @@ open_sources (HfTranslation *self, const HfTarget *target, gboolean is_sorted, G
         shape_source (self, target, sources[i]);
       if (ok && (sources[i]->n_dims != sources[0]->n_dims ||
                  memcmp (sources[i]->dim, sources[0]->dim, sizeof sources[i]->dim) != 0))
-        ok = bad_shape (self, module->name, _ ("it has another shape than its fellows"), error);
+        ok = unlike (self, target, i, TRUE, error);
       if (!ok)
         break;
       if (widest == ATL_N_DTYPES || widest == sources[i]->dtype)
@@ -132,7 +154,7 @@ open_sources (HfTranslation *self, const HfTarget *target, gboolean is_sorted, G
                      ? ATL_DTYPE_Q5_0
                      : ATL_DTYPE_F16;
       else
-        ok = bad_shape (self, module->name, _ ("it has another type than its fellows"), error);
+        ok = unlike (self, target, i, FALSE, error);
     }
   for (guint i = 0; ok && i < n; i++)
     atl_hf_source_set_dtype (sources[i], widest);

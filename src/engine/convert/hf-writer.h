@@ -34,6 +34,10 @@ gboolean hf_number (const HfWriter *w, const char *key, double *out);
 /* The first of `keys` (words) that is there. */
 gboolean hf_first_number (const HfWriter *w, const char *keys, double *out);
 
+/* The list of the layers' kinds, one text a layer; NULL if there is none, or a mistake if it is of
+ * another kind or length. */
+const AtlMetaValue *hf_layer_types (HfWriter *w);
+
 /* The mistake, after the name of the model, unless there is one already. */
 void hf_fail (HfWriter *w, AtlError code, const char *format, ...) G_GNUC_PRINTF (3, 4);
 

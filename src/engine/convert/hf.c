@@ -5,6 +5,7 @@
 #include "engine/convert/hf.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "engine/convert/hf-module-name.h"
@@ -159,6 +160,25 @@ add_untied (HfTranslation *self)
     atl_checkpoint_add_meta (self->out, key, tied, NULL);
 }
 
+/* The authors' code makes the table of tokens as large as the settings say, and reads no other. */
+static gboolean
+check_vocabulary (const HfTranslation *self, GError **error)
+{
+  const AtlTensorInfo *embedding = atl_checkpoint_find (self->out, "token_embd.weight");
+  double n;
+
+  if (embedding == NULL || embedding->n_dims != 2 ||
+      atl_hf_config_meta (&self->config, "vocab_size") == NULL ||
+      (atl_hf_config_number (&self->config, "vocab_size", 1, 1 << 30, &n) &&
+       (gint64) n == embedding->dim[0]))
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+               _ ("%s: the tensor “%s” has %" PRId64 " rows, which is not what “%s” says"),
+               atl_checkpoint_name (self->hf), "token_embd.weight", embedding->dim[0],
+               "vocab_size");
+  return FALSE;
+}
+
 static gboolean
 translate (HfTranslation *self, GError **error)
 {
@@ -197,7 +217,7 @@ translate (HfTranslation *self, GError **error)
   for (guint i = 0; i < self->targets->len; i++)
     if (!hf_add_tensor (self, self->targets->pdata[i], error))
       return FALSE;
-  return TRUE;
+  return check_vocabulary (self, error);
 }
 
 AtlCheckpoint *

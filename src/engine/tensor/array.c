@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/language.h"
 #include "engine/tensor/quants/dequant.h"
 
 /* Smaller ones may decide what is computed. */
@@ -56,14 +57,15 @@ atl_array_try_new (
     const char *name, AtlDType dtype, guint n_dims, const gint64 *dim, GError **error)
 {
   AtlArray *self = array_new_empty (name, dtype, n_dims, dim);
+  g_autofree char *size = NULL;
 
   if (self->mapped_bytes == 0)
     self->data = g_try_malloc0 (MAX (atl_array_size (self), 1));
   if (self->data != NULL)
     return self;
+  size = atl_language_size (atl_array_size (self));
   g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
-               _ ("There is not enough memory for “%s” (%" G_GSIZE_FORMAT " MiB)"), name,
-               (atl_array_size (self) + (1 << 20) - 1) >> 20);
+               _ ("The computer has no %s of free memory left for “%s”."), size, name);
   atl_array_free (self);
   return NULL;
 }

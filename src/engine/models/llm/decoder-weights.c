@@ -71,18 +71,31 @@ add_row (AtlWeights *ws, AtlWeightUse use, guint il, gint64 n, const char *name)
                            : atl_weights_add (ws, use, il, DIM (1, n), "%s", full);
 }
 
+/* The three have them, or none. */
+static gboolean
+has_qkv_bias (const AtlLlmHparams *h, const AtlWeights *ws, guint il)
+{
+  return (h->traits->biases & ATL_BIAS_QKV) != 0 ||
+         atl_weights_has (ws, "blk.%u.attn_q.bias", il) ||
+         atl_weights_has (ws, "blk.%u.attn_k.bias", il) ||
+         atl_weights_has (ws, "blk.%u.attn_v.bias", il) ||
+         atl_weights_has (ws, "blk.%u.attn_qkv.bias", il);
+}
+
 static void
 add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   const AtlLlmLayer *hl = &h->layers[il];
   gint64 D = h->n_embd, n_q = (gint64) hl->n_head * hl->head_dim * (h->traits->gated_attention + 1);
   gint64 n_k = (gint64) hl->n_head_kv * hl->head_dim, n_v = (gint64) hl->n_head_kv * hl->head_dim_v;
+  gboolean biased = has_qkv_bias (h, ws, il);
   AtlWeight *fused, *bias;
 
   fused = decoder_optional (h, ws, 0, il, DIM (n_q + n_k + n_v, D), "attn_qkv.weight");
   if (fused != NULL)
     {
-      bias = decoder_optional (h, ws, 0, il, DIM (n_q + n_k + n_v), "attn_qkv.bias");
+      bias = biased ? atl_weights_add (ws, 0, il, DIM (n_q + n_k + n_v), "blk.%u.attn_qkv.bias", il)
+                    : decoder_optional (h, ws, 0, il, DIM (n_q + n_k + n_v), "attn_qkv.bias");
       l->wq = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, 0, n_q);
       l->wk = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, n_q, n_k);
       l->wv = atl_weights_add_rows (ws, fused, ATL_USE_LINEAR, n_q + n_k, n_v);
@@ -92,15 +105,15 @@ add_qkv (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
       return;
     }
   l->wq = decoder_matrix (ws, il, n_q, D, "attn_q");
-  l->bq = decoder_vector (h, ws, il, n_q, FALSE, "attn_q.bias");
+  l->bq = decoder_vector (h, ws, il, n_q, biased, "attn_q.bias");
   if (hl->kv_layer != il)
     return;
   l->wk = decoder_matrix (ws, il, n_k, D, "attn_k");
-  l->bk = decoder_vector (h, ws, il, n_k, FALSE, "attn_k.bias");
+  l->bk = decoder_vector (h, ws, il, n_k, biased, "attn_k.bias");
   if (h->keys_as_values && !hl->windowed)
     return;
   l->wv = decoder_matrix (ws, il, n_v, D, "attn_v");
-  l->bv = decoder_vector (h, ws, il, n_v, FALSE, "attn_v.bias");
+  l->bv = decoder_vector (h, ws, il, n_v, biased, "attn_v.bias");
 }
 
 static void
@@ -147,6 +160,7 @@ static void
 add_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   const AtlLlmLayer *hl = &h->layers[il];
+  gboolean biased;
 
   if (h->traits->sinks)
     l->sinks = decoder_vector (h, ws, il, hl->n_head, TRUE, "attn_sinks.weight");
@@ -158,7 +172,8 @@ add_attention (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer
   add_qkv (h, ws, il, l);
   add_qk_norms (h, ws, il, l);
   l->wo = decoder_matrix (ws, il, h->n_embd, (gint64) hl->n_head * hl->head_dim_v, "attn_output");
-  l->bo = decoder_vector (h, ws, il, h->n_embd, FALSE, "attn_output.bias");
+  biased = (h->traits->biases & ATL_BIAS_OUT) != 0 && has_qkv_bias (h, ws, il);
+  l->bo = decoder_vector (h, ws, il, h->n_embd, biased, "attn_output.bias");
 }
 
 static void
@@ -185,6 +200,7 @@ static void
 add_dense (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   gint64 D = h->n_embd, F = h->layers[il].n_ff;
+  gboolean biased = (h->traits->biases & ATL_BIAS_FFN) != 0;
 
   if (h->traits->fused_gate_up)
     {
@@ -201,16 +217,18 @@ add_dense (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
           l->gate_b = decoder_vector (h, ws, il, F, FALSE, "ffn_gate.bias");
         }
       l->up = decoder_matrix (ws, il, F, D, "ffn_up");
-      l->up_b = decoder_vector (h, ws, il, F, FALSE, "ffn_up.bias");
+      l->up_b = decoder_vector (h, ws, il, F, biased, "ffn_up.bias");
     }
   l->down = decoder_matrix (ws, il, D, F, "ffn_down");
-  l->down_b = decoder_vector (h, ws, il, D, FALSE, "ffn_down.bias");
+  l->down_b = decoder_vector (h, ws, il, D, biased, "ffn_down.bias");
 }
 
 /* [E, n], or nothing. */
 static AtlWeight *
 add_expert_bias (const AtlLlmHparams *h, AtlWeights *ws, guint il, gint64 n, const char *name)
 {
+  if ((h->traits->biases & ATL_BIAS_EXPERTS) != 0)
+    return atl_weights_add (ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), "blk.%u.%s", il, name);
   return decoder_optional (h, ws, ATL_USE_VECTOR, il, DIM (h->experts.n, n), name);
 }
 
@@ -239,7 +257,8 @@ add_experts (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *
   gint64 in = h->experts.n_latent > 0 ? h->experts.n_latent : D;
 
   l->router = decoder_matrix (ws, il, E, D, "ffn_gate_inp");
-  l->router_b = decoder_vector (h, ws, il, E, FALSE, "ffn_gate_inp.bias");
+  l->router_b = decoder_vector (h, ws, il, E, (h->traits->biases & ATL_BIAS_EXPERTS) != 0,
+                                "ffn_gate_inp.bias");
   l->choice_b = add_row (ws, ATL_USE_VECTOR, il, E, "exp_probs_b.bias");
   if (l->choice_b == NULL && h->experts.has_choice_bias)
     atl_weights_fail (ws, _ ("%s: the tensor “blk.%u.exp_probs_b.bias” is missing"),
@@ -290,6 +309,7 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
 {
   const AtlLlmTraits *t = h->traits;
   gint64 D = h->n_embd;
+  gboolean biased = (t->biases & ATL_BIAS_NORMS) != 0;
   AtlWeight *norm_2;
 
   if (t->norms != ATL_NORMS_POST)
@@ -297,7 +317,7 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
       const char *ffn_norm = t->ffn_norm_is_post ? "post_attention_norm.weight" : "ffn_norm.weight";
 
       l->attn_norm = decoder_vector (h, ws, il, D, TRUE, "attn_norm.weight");
-      l->attn_norm_b = decoder_vector (h, ws, il, D, FALSE, "attn_norm.bias");
+      l->attn_norm_b = decoder_vector (h, ws, il, D, biased, "attn_norm.bias");
       if (t->no_feed_forward || t->lone_sublayers)
         return;
       /* Where Falcon has two, the second is that of attention. */
@@ -307,7 +327,7 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
           l->ffn_norm = l->attn_norm;
           l->ffn_norm_b = l->attn_norm_b;
           l->attn_norm = norm_2;
-          l->attn_norm_b = decoder_vector (h, ws, il, D, FALSE, "attn_norm_2.bias");
+          l->attn_norm_b = decoder_vector (h, ws, il, D, biased, "attn_norm_2.bias");
           return;
         }
       /* Falcon H1's converter leaves the ending out. */
@@ -316,7 +336,7 @@ add_norms (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l)
         ffn_norm = "ffn_norm";
       /* Absent in models whose two sublayers share one norm. */
       l->ffn_norm = decoder_vector (h, ws, il, D, t->norm == ATL_NORM_RMS, ffn_norm);
-      l->ffn_norm_b = decoder_vector (h, ws, il, D, FALSE, "ffn_norm.bias");
+      l->ffn_norm_b = decoder_vector (h, ws, il, D, biased && l->ffn_norm != NULL, "ffn_norm.bias");
     }
   if (t->norms != ATL_NORMS_PRE)
     {
@@ -364,7 +384,9 @@ describe (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, G
                                            ? self->h.traits->output_norm
                                            : "output_norm");
   self->output_norm_b =
-      atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.bias");
+      (self->h.traits->biases & ATL_BIAS_NORMS) != 0
+          ? atl_weights_add (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.bias")
+          : atl_weights_add_optional (ws, ATL_USE_VECTOR, G_MAXINT, DIM (D), "output_norm.bias");
   if (has_head)
     add_head (self);
 
@@ -386,7 +408,7 @@ describe (AtlDecoder *self, AtlCheckpoint *cp, guint n_ctx, gboolean has_head, G
     decoder_add_embeddings_per_layer (self);
   if (self->h.n_streams > 1)
     decoder_add_streams (self);
-  if (!atl_weights_check (ws, error))
+  if (!atl_weights_check (ws, error) || !decoder_check_tensors (self, cp, error))
     {
       atl_decoder_clear (self);
       return FALSE;

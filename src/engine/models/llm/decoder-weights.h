@@ -31,6 +31,10 @@ AtlWeight *decoder_vector (const AtlLlmHparams *h,
 /* "blk.<il>.<name>.weight", [out, in]. */
 AtlWeight *decoder_matrix (AtlWeights *ws, guint il, gint64 out, gint64 in, const char *name);
 
+/* Once the table is whole (decoder-check.c): FALSE with ATL_ERROR_BAD_FILE for numbers of a type
+ * that vectors never have, and for tensors of layers that nothing reads. */
+gboolean decoder_check_tensors (const AtlDecoder *self, const AtlCheckpoint *cp, GError **error);
+
 /* The mixer of layer `il`: mixer-*.c. */
 void decoder_add_delta (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);
 void decoder_add_mamba (const AtlLlmHparams *h, AtlWeights *ws, guint il, AtlDecoderLayer *l);

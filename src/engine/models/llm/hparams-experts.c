@@ -14,6 +14,7 @@ read_router (AtlLlmHparams *h, AtlLlmKeys *k)
   guint func = 0;
   double scale = 1.0;
 
+  e->has_choice_bias = t->choice_bias;
   for (guint il = 0; il < h->n_layer && !e->has_choice_bias; il++)
     {
       g_autofree char *name = g_strdup_printf ("blk.%u.exp_probs_b.bias", il);

@@ -110,6 +110,7 @@ read_scaling (AtlLlmHparams *h, AtlLlmKeys *k)
       return;
     }
 
+  atl_llm_key_need (k, "rope.scaling.factor");
   atl_llm_key_float (k, "rope.scaling.factor", 1e-6, 1e6, &r->factor);
   atl_llm_key_uint (k, "rope.scaling.original_context_length", 1, 1 << 30, FALSE, &original);
   r->original_context = original;

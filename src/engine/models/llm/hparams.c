@@ -15,19 +15,19 @@ static void
 read_sizes (AtlLlmHparams *h, AtlLlmKeys *k)
 {
   const AtlTensorInfo *embd = atl_checkpoint_find (k->cp, "token_embd.weight");
-  guint n_next = 0;
 
   atl_llm_key_uint (k, "block_count", 1, 1024, TRUE, &h->n_layer);
   atl_llm_key_uint (k, "embedding_length", 1, 1 << 20, TRUE, &h->n_embd);
-  h->n_ctx_train = 4096;
-  atl_llm_key_uint (k, "context_length", 1, 1 << 30, FALSE, &h->n_ctx_train);
+  atl_llm_key_uint (k, "context_length", 1, 1 << 30, TRUE, &h->n_ctx_train);
   /* The last blocks may be there to guess further tokens, which plain generation does not need. */
-  atl_llm_key_uint (k, "nextn_predict_layers", 0, MAX (h->n_layer, 1) - 1, FALSE, &n_next);
+  atl_llm_key_uint (k, "nextn_predict_layers", 0, MAX (h->n_layer, 1) - 1, FALSE, &h->n_next);
   if (k->error != NULL)
     return;
-  h->n_layer -= n_next;
-  h->parallel = h->traits->parallel_key;
-  if (h->traits->parallel_key)
+  h->n_layer -= h->n_next;
+  h->parallel = h->traits->parallel_key != ATL_PARALLEL_NEVER;
+  if (h->traits->parallel_key == ATL_PARALLEL_AS_SAID)
+    atl_llm_key_need (k, "use_parallel_residual");
+  if (h->parallel)
     atl_llm_key_bool (k, "use_parallel_residual", &h->parallel);
   h->layers = g_new0 (AtlLlmLayer, h->n_layer);
   for (guint il = 0; il < h->n_layer; il++)
@@ -104,7 +104,7 @@ read_windows (AtlLlmHparams *h, AtlLlmKeys *k)
   h->window = t->window_default;
   if (t->window != ATL_WINDOW_NONE)
     {
-      atl_llm_key_uint (k, "attention.sliding_window", 0, 1 << 30, FALSE, &h->window);
+      atl_llm_key_uint (k, "attention.sliding_window", 0, 1 << 30, t->window_required, &h->window);
       has_pattern = read_flags (h, k, "attention.sliding_window_pattern", pattern);
     }
   for (guint il = 0; il < h->n_layer; il++)
@@ -334,10 +334,11 @@ read_scales (AtlLlmHparams *h, AtlLlmKeys *k)
   static const char layer[] = "attention.layer_norm_epsilon";
   const AtlLlmTraits *t = h->traits;
   gboolean is_layer = t->norm == ATL_NORM_LAYER;
-  double value = 1e-5;
+  double value = 0.0;
 
   /* Some files have both: that of the family's kind of norm counts. */
-  atl_llm_key_float (k, is_layer ? rms : layer, 0.0, 1.0, &value);
+  if (!atl_llm_key_float (k, is_layer ? rms : layer, 0.0, 1.0, &value))
+    atl_llm_key_need (k, is_layer ? layer : rms);
   atl_llm_key_float (k, is_layer ? layer : rms, 0.0, 1.0, &value);
   h->norm_eps = (float) value;
 
@@ -362,6 +363,8 @@ read_scales (AtlLlmHparams *h, AtlLlmKeys *k)
   h->logit_softcap = (float) value;
 
   value = t->logits_width > 0.0 ? h->n_embd / t->logits_width : 1.0;
+  if (t->logits != ATL_LOGITS_PLAIN && t->logits_width == 0.0)
+    atl_llm_key_need (k, "logit_scale");
   if (t->logits != ATL_LOGITS_PLAIN)
     atl_llm_key_float (k, "logit_scale", 1e-9, 1e9, &value);
   h->logit_scale = (float) (t->logits == ATL_LOGITS_DIVIDED ? 1.0 / value : value);

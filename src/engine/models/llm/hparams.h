@@ -77,6 +77,7 @@ typedef struct
 {
   const AtlLlmTraits *traits;
   guint n_layer, n_vocab, n_embd, n_ctx_train;
+  guint n_next; /* blocks behind the layers, which guess further tokens */
   guint n_head, n_head_kv, head_dim, head_dim_v, n_ff; /* the largest of any layer */
   gboolean has_own_head;                               /* output.weight has to be there */
   AtlLlmLayer *layers;                                 /* (owned) [n_layer] */

@@ -47,6 +47,14 @@ atl_llm_key_meta (AtlLlmKeys *k, const char *name)
   return atl_checkpoint_meta (k->cp, key);
 }
 
+void
+atl_llm_key_need (AtlLlmKeys *k, const char *name)
+{
+  if (k->error == NULL && atl_llm_key_meta (k, name) == NULL)
+    k->error = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: the key “%s.%s” is missing"),
+                            atl_checkpoint_name (k->cp), k->prefix, name);
+}
+
 gboolean
 atl_llm_key_is (AtlLlmKeys *k, const char *name, const char *text)
 {

@@ -26,6 +26,8 @@ gboolean atl_llm_key_uint (
     AtlLlmKeys *k, const char *name, guint min, guint max, gboolean required, guint *out);
 gboolean atl_llm_key_float (AtlLlmKeys *k, const char *name, double min, double max, double *out);
 gboolean atl_llm_key_bool (AtlLlmKeys *k, const char *name, gboolean *out);
+/* The error that an absent key is, where the format's default would be another model's. */
+void atl_llm_key_need (AtlLlmKeys *k, const char *name);
 /* NULL if absent. */
 const AtlMetaValue *atl_llm_key_meta (AtlLlmKeys *k, const char *name);
 gboolean atl_llm_key_is (AtlLlmKeys *k, const char *name, const char *text);

@@ -78,6 +78,24 @@ typedef enum
                                 all but each full_attention_interval-th; the rest have attention */
 } AtlRecurrentLayers;
 
+/* Attention and feed-forward both read the residual, where use_parallel_residual says so. */
+typedef enum
+{
+  ATL_PARALLEL_NEVER,
+  ATL_PARALLEL_UNLESS_SAID, /* absent: they do */
+  ATL_PARALLEL_AS_SAID,     /* the key has to be there */
+} AtlParallelKey;
+
+/* Biases that every model of the family has; elsewhere they may be there. */
+typedef enum
+{
+  ATL_BIAS_NORMS = 1 << 0,
+  ATL_BIAS_QKV = 1 << 1,
+  ATL_BIAS_OUT = 1 << 2, /* of attention's output, where q, k and v have them */
+  ATL_BIAS_FFN = 1 << 3,
+  ATL_BIAS_EXPERTS = 1 << 4, /* of experts and of their router */
+} AtlBiases;
+
 typedef enum
 {
   ATL_LOGITS_PLAIN,
@@ -90,7 +108,8 @@ typedef struct
   const char *architecture; /* general.architecture */
   AtlNormKind norm;
   AtlNormPlace norms;
-  gboolean parallel_key;     /* use_parallel_residual decides; absent: it is */
+  AtlParallelKey parallel_key;
+  guint biases;              /* AtlBiases */
   gboolean ffn_norm_is_post; /* "post_attention_norm" is the name of the norm before feed-forward */
 
   /* attention */
@@ -124,7 +143,8 @@ typedef struct
 
   AtlWindowPattern window;
   AtlWindowKind window_kind;
-  guint window_default; /* if the key is absent */
+  guint window_default;     /* if the key is absent */
+  gboolean window_required; /* it must not be */
 
   /* feed-forward */
   AtlAct act;
@@ -138,6 +158,7 @@ typedef struct
   gboolean dense_beside_experts; /* layers with experts have a dense feed-forward as well, each
                                   * between norms of its own, and a router of the residual */
   gboolean shared_gate;          /* the shared experts' sum * sigmoid (ffn_gate_inp_shexp . x) */
+  gboolean choice_bias;          /* exp_probs_b has to be there */
   guint n_shared_experts;        /* if the file does not say */
 
   /* ends, and beside the layers */
