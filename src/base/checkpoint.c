@@ -323,6 +323,20 @@ atl_checkpoint_weight_bytes (const AtlCheckpoint *self)
 }
 
 gint64
+atl_tensor_info_n_elems (const AtlTensorInfo *info)
+{
+  gint64 n = 1;
+
+  /* That this does not overflow was made sure of where no dimension is 0. */
+  for (guint i = 0; i < info->n_dims; i++)
+    if (info->dim[i] == 0)
+      return 0;
+  for (guint i = 0; i < info->n_dims; i++)
+    n *= info->dim[i];
+  return n;
+}
+
+gint64
 atl_tensor_info_n_rows (const AtlTensorInfo *info)
 {
   gint64 n = 1;

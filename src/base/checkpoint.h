@@ -126,6 +126,8 @@ guint atl_checkpoint_n_tensors (const AtlCheckpoint *self);
 const AtlTensorInfo *atl_checkpoint_tensor (const AtlCheckpoint *self, guint index);
 const AtlTensorInfo *atl_checkpoint_find (const AtlCheckpoint *self,
                                           const char *name); /* nullable */
+/* Elements of a tensor. */
+gint64 atl_tensor_info_n_elems (const AtlTensorInfo *info);
 /* Rows of a tensor: the product of all dimensions but the innermost; 1 for a scalar. */
 gint64 atl_tensor_info_n_rows (const AtlTensorInfo *info);
 /* Copies rows, or makes them on all processors. */

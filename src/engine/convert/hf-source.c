@@ -192,14 +192,6 @@ read_one (const AtlTensorInfo *info, gint64 i)
   return value;
 }
 
-static gint64
-n_elems (const AtlTensorInfo *info)
-{
-  const AtlDTypeInfo *type = atl_dtype_info (info->dtype);
-
-  return (gint64) (info->size_bytes / type->block_bytes * type->block_elems);
-}
-
 /* The factor of input `i` of row `r`. */
 static float
 scale_at (const AtlHfSource *self, gint64 r, gint64 i)
@@ -210,7 +202,7 @@ scale_at (const AtlHfSource *self, gint64 r, gint64 i)
   gint64 columns, blocks;
 
   if (inverse == NULL)
-    return read_one (scale, r / (self->n_rows / n_elems (scale)));
+    return read_one (scale, r / (self->n_rows / atl_tensor_info_n_elems (scale)));
   columns = (n_in + self->quant.block[1] - 1) / self->quant.block[1];
   blocks = (n_out + self->quant.block[0] - 1) / self->quant.block[0];
   return read_one (inverse, (r / n_out * blocks + r % n_out / self->quant.block[0]) * columns +
@@ -278,11 +270,12 @@ init_scaled (AtlHfSource *self, const char *name, GError **error)
 
   if (inverse != NULL)
     fits = is_scale (inverse) &&
-           n_elems (inverse) == self->n_rows / n_out *
-                                    ((n_out + self->quant.block[0] - 1) / self->quant.block[0]) *
-                                    ((n_in + self->quant.block[1] - 1) / self->quant.block[1]);
+           atl_tensor_info_n_elems (inverse) ==
+               self->n_rows / n_out * ((n_out + self->quant.block[0] - 1) / self->quant.block[0]) *
+                   ((n_in + self->quant.block[1] - 1) / self->quant.block[1]);
   else
-    fits = is_scale (scale) && n_elems (scale) >= 1 && self->n_rows % n_elems (scale) == 0;
+    fits = is_scale (scale) && atl_tensor_info_n_elems (scale) >= 1 &&
+           self->n_rows % atl_tensor_info_n_elems (scale) == 0;
   if (!fits)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,

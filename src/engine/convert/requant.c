@@ -75,16 +75,6 @@ typedef struct
   guint64 done, total;
 } Run;
 
-static guint64
-n_elems (const AtlTensorInfo *info)
-{
-  guint64 n = 1;
-
-  for (guint i = 0; i < info->n_dims; i++)
-    n *= (guint64) info->dim[i];
-  return n;
-}
-
 static gboolean
 write_tensor (
     Run *run, AtlGgufWriter *writer, const AtlTensorInfo *info, AtlDType dtype, GError **error)
@@ -95,7 +85,7 @@ write_tensor (
   gint64 per_turn;
   g_autofree guint8 *buffer = NULL;
 
-  if (n_elems (info) == 0)
+  if (atl_tensor_info_n_elems (info) == 0)
     return TRUE;
   atl_dtype_row_bytes (info->dtype, (guint64) n_in, &in_bytes);
   atl_dtype_row_bytes (dtype, (guint64) n_in, &out_bytes);
@@ -164,7 +154,7 @@ main_mix (const AtlCheckpoint *cp)
     {
       const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
 
-      count[info->dtype] += n_elems (info);
+      count[info->dtype] += (guint64) atl_tensor_info_n_elems (info);
       if (count[info->dtype] > count[most])
         most = info->dtype;
     }
@@ -249,14 +239,14 @@ plan_tensors (Run *run, GError **error)
           return FALSE;
         }
       run->dtypes[i] = dtype;
-      run->total += n_elems (info);
+      run->total += (guint64) atl_tensor_info_n_elems (info);
       run->summary->bytes_before += info->size_bytes;
       if (atl_dtype_info (info->dtype)->quantised && dtype != info->dtype)
         run->summary->n_requantised++;
       if (run->job->mix != NULL && info->n_dims >= 2 && dtype == ATL_DTYPE_F16 &&
           run->job->mix->dtype != ATL_DTYPE_F16)
         run->summary->n_other_type++;
-      atl_dtype_row_bytes (dtype, n_elems (info), &bytes);
+      atl_dtype_row_bytes (dtype, (guint64) atl_tensor_info_n_elems (info), &bytes);
       if (i > 0 && run->job->split_bytes > 0 && in_part + bytes > run->job->split_bytes)
         {
           run->summary->n_parts++;

@@ -76,21 +76,12 @@ bad (const AtlSvdqMatrix *self,
   return FALSE;
 }
 
-static gint64
-n_elems (const AtlTensorInfo *info)
-{
-  gint64 n = 1;
-
-  for (guint i = 0; i < info->n_dims; i++)
-    n *= info->dim[i];
-  return n;
-}
-
 static gboolean
 is_halves (const AtlTensorInfo *info, gint64 n)
 {
   return info != NULL && info->data != NULL &&
-         (info->dtype == ATL_DTYPE_F16 || info->dtype == ATL_DTYPE_BF16) && n_elems (info) == n;
+         (info->dtype == ATL_DTYPE_F16 || info->dtype == ATL_DTYPE_BF16) &&
+         atl_tensor_info_n_elems (info) == n;
 }
 
 static gboolean
@@ -162,14 +153,15 @@ check_svdq (AtlSvdqMatrix *self, const char *module, GError **error)
   self->n_in = words->dim[1] * 2;
   self->is_fp4 = scales->dtype == ATL_DTYPE_F8_E4M3;
   self->group = self->is_fp4 ? 16 : 64;
-  if (self->is_fp4
-          ? scales->data == NULL || n_elems (scales) != self->n_out * (self->n_in / self->group)
-          : !is_halves (scales, self->n_out * (self->n_in / self->group)))
+  if (self->is_fp4 ? scales->data == NULL || atl_tensor_info_n_elems (scales) !=
+                                                 self->n_out * (self->n_in / self->group)
+                   : !is_halves (scales, self->n_out * (self->n_in / self->group)))
     return bad (self, module, "wscales", ATL_SVDQ_SCALES, error);
   if (!is_halves_or_none (self->part[ATL_SVDQ_ROW_SCALE], self->n_out))
     return bad (self, module, "wcscales", ATL_SVDQ_ROW_SCALE, error);
   if (scale != NULL && !is_halves (scale, 1) &&
-      (scale->dtype != ATL_DTYPE_F32 || scale->data == NULL || n_elems (scale) != 1))
+      (scale->dtype != ATL_DTYPE_F32 || scale->data == NULL ||
+       atl_tensor_info_n_elems (scale) != 1))
     return bad (self, module, "wtscale", ATL_SVDQ_SCALE, error);
   if (!is_halves_or_none (self->part[ATL_SVDQ_SMOOTH], self->n_in))
     return bad (self, module, "smooth", ATL_SVDQ_SMOOTH, error);
@@ -213,7 +205,7 @@ check_affine (AtlSvdqMatrix *self, const char *module, GError **error)
        scales->dim[0] != self->n_in / self->group) ||
       !is_halves (scales, scales->dim[0] * self->n_out))
     return bad (self, module, "wscales", ATL_SVDQ_SCALES, error);
-  if (!is_halves (self->part[ATL_SVDQ_ZEROS], n_elems (scales)) ||
+  if (!is_halves (self->part[ATL_SVDQ_ZEROS], atl_tensor_info_n_elems (scales)) ||
       self->part[ATL_SVDQ_ZEROS]->dtype != scales->dtype)
     return bad (self, module, "wzeros", ATL_SVDQ_ZEROS, error);
   if (!is_halves_or_none (self->part[ATL_SVDQ_BIAS], self->n_out))
@@ -324,7 +316,7 @@ atl_svdq_fits_blocks (const AtlSvdqMatrix *self)
     return FALSE;
   for (guint t = 0; t < G_N_ELEMENTS (of); t++)
     if (of[t] != NULL && of[t]->dtype != ATL_DTYPE_F16)
-      for (gint64 i = 0; i < n_elems (of[t]); i++)
+      for (gint64 i = 0; i < atl_tensor_info_n_elems (of[t]); i++)
         {
           float value = half_at (of[t], i);
 

@@ -146,6 +146,15 @@ atl_tensor_n_elems (const AtlTensor *t)
   return n;
 }
 
+static inline gint64
+atl_weight_n_elems (const AtlWeight *w)
+{
+  gint64 n = 1;
+  for (guint i = 0; i < w->n_dims; i++)
+    n *= w->dim[i];
+  return n;
+}
+
 /* Byte offset of element 0 of `t` (view offset included) in its buffer. Not for quantised views
  * that start inside a block. */
 static inline gsize

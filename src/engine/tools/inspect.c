@@ -32,20 +32,6 @@ typedef struct
   guint64 bytes;
 } Total;
 
-static guint64
-count_elements (const AtlTensorInfo *info)
-{
-  guint64 n = 1;
-
-  /* The reader made sure that this does not overflow where no dimension is 0. */
-  for (guint i = 0; i < info->n_dims; i++)
-    if (info->dim[i] == 0)
-      return 0;
-  for (guint i = 0; i < info->n_dims; i++)
-    n *= (guint64) info->dim[i];
-  return n;
-}
-
 static void
 count_totals (const AtlCheckpoint *cp, Total *totals)
 {
@@ -54,7 +40,7 @@ count_totals (const AtlCheckpoint *cp, Total *totals)
       const AtlTensorInfo *info = atl_checkpoint_tensor (cp, i);
 
       totals[info->dtype].tensors++;
-      totals[info->dtype].elements += count_elements (info);
+      totals[info->dtype].elements += (guint64) atl_tensor_info_n_elems (info);
       totals[info->dtype].bytes += info->size_bytes;
     }
 }

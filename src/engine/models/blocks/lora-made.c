@@ -60,16 +60,6 @@ lora_is_vector (const AtlTensorInfo *info, gint64 n)
          atl_checked_product (info->dim, info->n_dims, &have) && have == (guint64) n;
 }
 
-static gint64
-n_elements (const AtlWeight *weight)
-{
-  gint64 n = 1;
-
-  for (guint i = 0; i < weight->n_dims; i++)
-    n *= weight->dim[i];
-  return n;
-}
-
 /* numbers += s * what the part adds to a vector: a bias, a norm's weight, a table. */
 static gboolean
 add_vector (
@@ -93,7 +83,7 @@ static gboolean
 add_rows (const LoraPart *part, float s, const AtlWeight *original, float *numbers)
 {
   const AtlLoraGroup *group = part->group;
-  gint64 rows = original->dim[0], cols = n_elements (original) / rows, in, kernel;
+  gint64 rows = original->dim[0], cols = atl_weight_n_elems (original) / rows, in, kernel;
   gsize row_bytes = original->size_bytes / (gsize) rows;
   g_auto (AtlLoraChange) change = { 0 };
   g_autofree float *gains = NULL, *d = NULL, *w = NULL;
@@ -177,7 +167,7 @@ are_all_off (const AtlLoras *self, const LoraMade *made)
 static gboolean
 add_part (const AtlLoras *self, const LoraPart *part, const AtlWeight *original, float *numbers)
 {
-  gint64 n = n_elements (original);
+  gint64 n = atl_weight_n_elems (original);
   float s = self->scales[part->lora];
 
   if (part->is_bias)
@@ -189,7 +179,7 @@ add_part (const AtlLoras *self, const LoraPart *part, const AtlWeight *original,
 gboolean
 lora_made_make (const AtlLoras *self, LoraMade *made, GError **error)
 {
-  gint64 n = n_elements (made->weight);
+  gint64 n = atl_weight_n_elems (made->weight);
   gsize size_bytes = (gsize) n * sizeof (float);
   AtlWeight original = made->original;
   gboolean ok = TRUE;

@@ -111,12 +111,9 @@ add_rows (LlmAdapter *self,
 static float *
 read_floats (const AtlTensorInfo *info)
 {
-  gsize n = 1;
-  float *values;
+  gsize n = (gsize) atl_tensor_info_n_elems (info);
+  float *values = g_new (float, n);
 
-  for (guint i = 0; i < info->n_dims; i++)
-    n *= (gsize) info->dim[i];
-  values = g_new (float, n);
   atl_dequantize (info->dtype, info->data, values, n);
   return values;
 }

@@ -15,16 +15,6 @@
 
 #include "base/language.h"
 
-static gint64
-n_elems (const AtlWeight *w)
-{
-  gint64 n = 1;
-
-  for (guint i = 0; i < w->n_dims; i++)
-    n *= w->dim[i];
-  return n;
-}
-
 /* Input channels in a panel, and elements of a panel of 16 output channels. */
 static gint64
 conv_channels (const AtlCpu *cpu, const AtlWeight *w)
@@ -36,7 +26,7 @@ conv_channels (const AtlCpu *cpu, const AtlWeight *w)
 static gint64
 conv_panel (const AtlCpu *cpu, const AtlWeight *w)
 {
-  gint64 taps = n_elems (w) / w->dim[0] / w->dim[1];
+  gint64 taps = atl_weight_n_elems (w) / w->dim[0] / w->dim[1];
   return taps * conv_channels (cpu, w) * ATL_CPU_CONV_PANEL;
 }
 
@@ -80,7 +70,7 @@ packed_bytes (const AtlWeight *w)
 {
   gint64 n_in = w->dim[w->n_dims - 1];
   gint64 n_out = w->dim[w->n_dims - 2];
-  gint64 n_experts = n_elems (w) / (n_in * n_out);
+  gint64 n_experts = atl_weight_n_elems (w) / (n_in * n_out);
   gint64 n_groups = n_experts * ((n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS);
 
   return (gsize) n_groups * atl_pack_group_bytes (w->dtype, n_in);
@@ -101,7 +91,7 @@ atl_cpu_weight_cost (AtlCpu *cpu, const AtlWeight *w)
   gsize cost = 0;
 
   if (w->use & ATL_USE_VECTOR)
-    cost += (gsize) n_elems (w) * sizeof (float);
+    cost += (gsize) atl_weight_n_elems (w) * sizeof (float);
   if (w->use & ATL_USE_CONV)
     cost += conv_bytes (cpu, w);
   if (wants_packing (cpu, w))
@@ -196,7 +186,7 @@ pack_conv (AtlCpu *cpu, const AtlWeight *w, AtlDType dtype, GError **error)
     .dtype = dtype,
     .plain = w->data,
     .plain_dtype = w->dtype,
-    .taps = n_elems (w) / w->dim[0] / w->dim[1],
+    .taps = atl_weight_n_elems (w) / w->dim[0] / w->dim[1],
     .channels = conv_channels (cpu, w),
   };
 
@@ -206,8 +196,8 @@ pack_conv (AtlCpu *cpu, const AtlWeight *w, AtlDType dtype, GError **error)
   /* One output channel at a time would cut blocks when they do not divide it, so all at once. */
   if (w->dtype != dtype || w->scale != 1.0f)
     {
-      floats = alloc_bytes (cpu, (gsize) n_elems (w) * sizeof (float), FALSE, w, error);
-      if (floats == NULL || !to_f32 (w, 0, n_elems (w), floats, error))
+      floats = alloc_bytes (cpu, (gsize) atl_weight_n_elems (w) * sizeof (float), FALSE, w, error);
+      if (floats == NULL || !to_f32 (w, 0, atl_weight_n_elems (w), floats, error))
         {
           free (floats);
           return NULL;
@@ -308,8 +298,9 @@ atl_cpu_weight_upload (AtlCpu *cpu, AtlWeight *w, GError **error)
   w->store[cpu->base.index] = store;
   if (w->use & ATL_USE_VECTOR)
     {
-      store->f32 = alloc_bytes (cpu, (gsize) n_elems (w) * sizeof (float), TRUE, w, error);
-      if (store->f32 == NULL || !to_f32 (w, 0, n_elems (w), store->f32, error))
+      store->f32 =
+          alloc_bytes (cpu, (gsize) atl_weight_n_elems (w) * sizeof (float), TRUE, w, error);
+      if (store->f32 == NULL || !to_f32 (w, 0, atl_weight_n_elems (w), store->f32, error))
         goto fail;
     }
   if (w->use & ATL_USE_CONV)

@@ -71,16 +71,6 @@ place_planes (const AtlClLayout *layout, gint64 n_rows, guint64 offset[ATL_CL_PL
   return at;
 }
 
-static gint64
-vector_elems (const AtlWeight *w)
-{
-  gint64 n = 1;
-
-  for (guint i = 0; i < w->n_dims; i++)
-    n *= w->dim[i];
-  return n;
-}
-
 static gsize
 matrix_bytes (const AtlWeight *w, gboolean conv)
 {
@@ -104,7 +94,7 @@ atl_cl_upload_cost (AtlBackend *backend, const AtlWeight *weight)
   if (weight->use & ATL_USE_CONV)
     cost += atl_cl_memory_size (matrix_bytes (weight, TRUE));
   if (weight->use & ATL_USE_VECTOR)
-    cost += atl_cl_memory_size ((gsize) vector_elems (weight) * sizeof (float));
+    cost += atl_cl_memory_size ((gsize) atl_weight_n_elems (weight) * sizeof (float));
   return cost;
 }
 
@@ -291,7 +281,7 @@ upload_matrix (AtlOpencl *self, const AtlWeight *w, gboolean conv, AtlClMatrix *
 static gboolean
 upload_vector (AtlOpencl *self, const AtlWeight *w, AtlClWeight *to, GError **error)
 {
-  gsize n = (gsize) vector_elems (w);
+  gsize n = (gsize) atl_weight_n_elems (w);
   g_autofree float *values = g_new (float, n);
 
   if (!atl_dequantize (w->dtype, w->data, values, n))
