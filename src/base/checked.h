@@ -2,7 +2,7 @@
  *
  *   gsize n;
  *   if (!atl_checked_mul (rows, row_bytes, &n))
- *     return atl_set_bad_file (error, ...);
+ *     refuse the file in words
  *
  * All functions return FALSE on overflow and leave *out untouched. Any thread.
  */

@@ -1,7 +1,7 @@
 /* The command line of chat and run: model, loading and every parameter of an answer.
  *
- *   g_auto (AtlCliOptions) options = ATL_CLI_OPTIONS_INIT;
- *   if (!atl_cli_options_parse (&options, &argc, &argv, summary, entries, error)) ...
+ *   g_auto (AtlCliOptions) options = { 0 };
+ *   if (!atl_cli_options_parse (&options, &argc, &argv, arguments, summary, entries, error)) ...
  *
  * Threading: the main thread.
  */

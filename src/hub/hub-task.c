@@ -63,11 +63,3 @@ atl_hub_task_finish (GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
 }
-
-gpointer
-atl_hub_task_job (GAsyncResult *result)
-{
-  Work *work = g_task_get_task_data (G_TASK (result));
-
-  return work->job;
-}

@@ -42,7 +42,5 @@ void atl_hub_task_run (gpointer tag,
                        const AtlHubCaller *caller);
 /* What the work gave. */
 char *atl_hub_task_finish (GAsyncResult *result, GError **error);
-/* The job of a result; borrowed, for as long as the result. */
-gpointer atl_hub_task_job (GAsyncResult *result);
 
 G_END_DECLS

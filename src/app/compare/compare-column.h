@@ -1,7 +1,7 @@
 /* One answer of a comparison: which model gives it, with which settings, and what it says.
  *
  *   GtkWidget *column = atl_compare_column_new (session);
- *   atl_compare_column_set_model (column, path);
+ *   atl_compare_column_set_path (column, path);
  *   atl_compare_column_ask (column, model, "Why is the sky blue?");
  *
  * Signals: "remove" (its button was pressed), "keep" (go on with this answer), "ended" (the answer

@@ -2,8 +2,10 @@
  * tower and, exactly, as tokens of its latent.
  *
  *   g_auto (AtlQwenReferences) references = { 0 };
- *   atl_qwen_references_read (run, is_plus, mean, std, &references, error);
- *   text = atl_qwen_references_encode (run, &references, prompt, error);
+ *   references.n = atl_qwen_references_count (run, TRUE);
+ *   atl_qwen_references_look (run, &references, error);
+ *   text = atl_qwen_references_encode (run, &references, prompt, length, error);
+ *   atl_qwen_references_measure (run, &references, mean, std, error);    their tokens
  *
  * Threading: as the run's.
  */

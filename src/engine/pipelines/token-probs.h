@@ -1,8 +1,8 @@
 /* How likely tokens are by a model's logits.
  *
  *   AtlTokenProb top[5];
- *   n = atl_token_probs_top (logits, n_vocab, top, 5);
- *   float p = expf (atl_token_probs_of (logits, n_vocab, id));
+ *   double norm = atl_token_probs_norm (logits, n_vocab);
+ *   n = atl_token_probs_top (logits, n_vocab, norm, top, 5);
  *
  * Threading: pure functions.
  */

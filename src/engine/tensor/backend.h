@@ -64,7 +64,7 @@ struct _AtlBackend
   guint index;           /* slot in AtlWeight.store; given by atl_backend_init */
   char *name;            /* (owned) "cpu", "opencl:0" */
   char *description;     /* (owned) for people: "AMD Radeon RX 7600", "CPU, 8 threads" */
-  gboolean is_host;      /* buffers are plain host memory (atl_buffer_host works) */
+  gboolean is_host;      /* buffers are plain host memory (atl_tensor_host() works) */
   gboolean is_rehearsal; /* computes nothing and needs no weight's bytes (rehearsal.h) */
   gsize alignment;       /* of tensors inside a buffer, bytes, power of two, at least 64 */
   gsize max_alloc;       /* largest single buffer */

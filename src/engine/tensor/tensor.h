@@ -5,8 +5,8 @@
  * their file; states (a KV cache) may be f32, f16, q8_0 or q4_0. The graph owns its tensors;
  * weights and states outlive graphs and belong to the model.
  *
- * Where the bytes are: `atl_tensor_storage` of a planned tensor gives a buffer of one backend and a
- * byte offset. Only that backend looks inside a buffer.
+ * Where the bytes are: a planned tensor has a buffer of one backend and an offset in it. Only that
+ * backend looks inside a buffer.
  *
  * Threading: a graph, its tensors and its plan belong to one thread at a time; weights are
  * immutable after upload and shared.

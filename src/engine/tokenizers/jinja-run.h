@@ -108,7 +108,6 @@ JValue j_slice (JRun *run, JValue value, JValue start, JValue stop, JValue step)
 /* The elements of an iterable; an iterator is used up. Throws if it is none. */
 JValue *j_elements (JRun *run, JValue value, gsize *n);
 gboolean j_iterable (JValue value);
-JValue j_pow (JRun *run, JValue a, JValue b);
 
 /* --- jinja-print.c --- */
 

@@ -29,12 +29,6 @@ j_str_wrap (JHeap *heap, const char *bytes, gsize n_bytes)
 }
 
 const JStr *
-j_str_copy (JHeap *heap, const char *bytes, gsize n_bytes)
-{
-  return j_str_wrap (heap, j_strndup (heap, bytes, n_bytes), n_bytes);
-}
-
-const JStr *
 j_str_literal (JHeap *heap, const char *literal)
 {
   return j_str_wrap (heap, literal, strlen (literal));

@@ -184,7 +184,6 @@ j_is (JValue value, JKind kind)
 
 /* A string over `bytes`, which must outlive the heap (no copy). */
 const JStr *j_str_wrap (JHeap *heap, const char *bytes, gsize n_bytes);
-const JStr *j_str_copy (JHeap *heap, const char *bytes, gsize n_bytes);
 const JStr *j_str_literal (JHeap *heap, const char *literal);
 /* The same bytes, marked as Markup or not. */
 const JStr *j_str_marked (JHeap *heap, const JStr *str, gboolean safe);

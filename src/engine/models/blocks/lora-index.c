@@ -14,9 +14,7 @@ struct _AtlLoraIndex
   AtlCheckpoint *cp;   /* (owned) */
   GPtrArray *groups;   /* (owned) AtlLoraGroup */
   GHashTable *by_name; /* (owned) "PLACE:MODULE" -> AtlLoraGroup */
-  const char *unknown; /* (nullable) */
   const char *mistake; /* (nullable) */
-  guint n_unknown;     /* names */
   JsonNode *settings;  /* (owned) (nullable) the header's "lora_adapter_metadata" */
 };
 
@@ -282,6 +280,8 @@ key_of (guint place, const char *module)
   return g_strdup_printf ("%u:%s", place, module);
 }
 
+/* Names that are none of the known ones are passed over, and of two that mean the same the second.
+ */
 static void
 add (AtlLoraIndex *self, const AtlTensorInfo *info)
 {
@@ -290,26 +290,20 @@ add (AtlLoraIndex *self, const AtlTensorInfo *info)
   AtlLoraPart part;
   AtlLoraGroup *group;
 
-  if (atl_lora_name_split (info->name, &place, &module, &part))
+  if (!atl_lora_name_split (info->name, &place, &module, &part))
+    return;
+  key = key_of (place, module);
+  group = g_hash_table_lookup (self->by_name, key);
+  if (group == NULL)
     {
-      key = key_of (place, module);
-      group = g_hash_table_lookup (self->by_name, key);
-      if (group == NULL)
-        {
-          group = g_new0 (AtlLoraGroup, 1);
-          group->place = place;
-          group->module = g_steal_pointer (&module);
-          g_ptr_array_add (self->groups, group);
-          g_hash_table_insert (self->by_name, g_steal_pointer (&key), group);
-        }
-      if (group->part[part] == NULL)
-        {
-          group->part[part] = info;
-          return;
-        }
+      group = g_new0 (AtlLoraGroup, 1);
+      group->place = place;
+      group->module = g_steal_pointer (&module);
+      g_ptr_array_add (self->groups, group);
+      g_hash_table_insert (self->by_name, g_steal_pointer (&key), group);
     }
-  if (self->n_unknown++ == 0)
-    self->unknown = info->name;
+  if (group->part[part] == NULL)
+    group->part[part] = info;
 }
 
 AtlLoraIndex *
@@ -368,13 +362,6 @@ GPtrArray *
 atl_lora_index_groups (const AtlLoraIndex *self)
 {
   return self->groups;
-}
-
-const char *
-atl_lora_index_unknown (const AtlLoraIndex *self, guint *n)
-{
-  *n = self->n_unknown;
-  return self->unknown;
 }
 
 const char *

@@ -71,8 +71,6 @@ AtlCheckpoint *atl_lora_index_checkpoint (const AtlLoraIndex *self);
 AtlLoraGroup *atl_lora_index_find (const AtlLoraIndex *self, guint places, const char *module);
 /* All groups, in the file's order; borrowed. (element-type AtlLoraGroup) */
 GPtrArray *atl_lora_index_groups (const AtlLoraIndex *self);
-/* A name that is none of the known ones; NULL without. */
-const char *atl_lora_index_unknown (const AtlLoraIndex *self, guint *n);
 /* What contradicts itself beyond shapes: an alpha that is no number. NULL without. */
 const char *atl_lora_index_mistake (const AtlLoraIndex *self);
 

@@ -52,7 +52,7 @@ void atl_amx_softmax_tile (const float *scores,
                            float *state,
                            float *correction,
                            guint8 *out);
-/* AtlCpuKernels.packed_dot, the same numbers as atl_packed_dot_avx512. */
+/* AtlCpuKernels.packed_dot, the same numbers as those of the level below. */
 void atl_amx_packed_dot (AtlDType dtype,
                          const guint8 *group,
                          const AtlQuantRows *x,
