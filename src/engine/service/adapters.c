@@ -14,17 +14,18 @@ atl_job_take_strengths (AtlJob *self, GVariant *strengths)
   const double *values =
       strengths != NULL ? g_variant_get_fixed_array (strengths, &n, sizeof (double)) : NULL;
 
-  g_clear_pointer (&self->strengths, g_array_unref);
-  self->strengths = g_array_new (FALSE, FALSE, sizeof (double));
+  g_clear_pointer (&self->load.strengths, g_array_unref);
+  self->load.strengths = g_array_new (FALSE, FALSE, sizeof (double));
   if (n > 0)
-    g_array_append_vals (self->strengths, values, (guint) n);
+    g_array_append_vals (self->load.strengths, values, (guint) n);
 }
 
 gboolean
 atl_job_set_strengths (AtlJob *self, AtlChatModel *model, GError **error)
 {
-  return atl_chat_model_set_strengths (model, (const double *) (gpointer) self->strengths->data,
-                                       self->strengths->len, error);
+  return atl_chat_model_set_strengths (model,
+                                       (const double *) (gpointer) self->load.strengths->data,
+                                       self->load.strengths->len, error);
 }
 
 static gboolean

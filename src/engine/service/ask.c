@@ -21,9 +21,9 @@ prefill_cb (guint n_done, guint n_total, gpointer user_data)
   AtlJob *job = user_data;
   gint64 now = g_get_monotonic_time ();
 
-  if (n_done < n_total && now - job->prefill_sent_at < PREFILL_INTERVAL_US)
+  if (n_done < n_total && now - job->ask.prefill_sent_at < PREFILL_INTERVAL_US)
     return;
-  job->prefill_sent_at = now;
+  job->ask.prefill_sent_at = now;
   atl_service_emit (job->service, "Prefill",
                     g_variant_new ("(uuu)", job->request, n_done, n_total));
 }
@@ -33,7 +33,7 @@ text_cb (const char *text, gboolean is_thinking, gpointer user_data)
 {
   AtlJob *job = user_data;
 
-  atl_text_sender_push (job->sender, text, is_thinking);
+  atl_text_sender_push (job->ask.sender, text, is_thinking);
 }
 
 static void
@@ -41,7 +41,7 @@ call_cb (const char *id, const char *name, const char *arguments, gpointer user_
 {
   AtlJob *job = user_data;
 
-  atl_text_sender_flush (job->sender);
+  atl_text_sender_flush (job->ask.sender);
   atl_service_emit (job->service, "ToolCall",
                     g_variant_new ("(usss)", job->request, id, name, arguments));
 }
@@ -59,7 +59,7 @@ token_cb (const AtlTurnToken *token,
   g_variant_builder_init (&likeliest, G_VARIANT_TYPE ("a(isd)"));
   for (guint i = 0; i < n_top; i++)
     g_variant_builder_add (&likeliest, "(isd)", top[i].id, top[i].text, (double) top[i].logprob);
-  atl_text_sender_push_token (job->sender,
+  atl_text_sender_push_token (job->ask.sender,
                               g_variant_new ("(isdba(isd))", token->id, token->text,
                                              (double) token->logprob, is_thinking, &likeliest));
 }
@@ -68,7 +68,7 @@ token_cb (const AtlTurnToken *token,
 static JsonNode *
 parse_messages (AtlJob *job, GError **error)
 {
-  JsonNode *root = atl_json_parse (job->text, strlen (job->text), "messages", error);
+  JsonNode *root = atl_json_parse (job->ask.text, strlen (job->ask.text), "messages", error);
 
   if (root != NULL && !JSON_NODE_HOLDS_ARRAY (root))
     {
@@ -102,8 +102,8 @@ turn_done_cb (AtlChatTurn *turn, gpointer user_data)
 
   if (error == NULL)
     job->stats = g_variant_ref_sink (atl_turn_stats_to_variant (
-        atl_chat_turn_stats (turn), job->queued_s, job->slot->options.n_ctx, job->slot->runs_on,
-        job->options.sampling.seed));
+        atl_chat_turn_stats (turn), job->ask.queued_s, job->slot->options.n_ctx, job->slot->runs_on,
+        job->ask.options.sampling.seed));
   else
     {
       job->error = g_error_copy (error);
@@ -133,8 +133,8 @@ start_turn (AtlJob *job, JsonArray *messages, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
       return FALSE;
     }
-  turn = atl_chat_turn_new (job->slot->model, messages, messages != NULL ? NULL : job->text,
-                            &job->options, &sink, job->cancellable, error);
+  turn = atl_chat_turn_new (job->slot->model, messages, messages != NULL ? NULL : job->ask.text,
+                            &job->ask.options, &sink, job->cancellable, error);
   if (turn == NULL)
     return FALSE;
   job->is_continued = TRUE;
@@ -148,9 +148,9 @@ turn_run (AtlJob *job, GError **error)
   g_autoptr (JsonNode) messages = NULL;
   gboolean ok;
 
-  job->queued_s = (double) (g_get_monotonic_time () - job->accepted_at) / G_USEC_PER_SEC;
-  if ((job->is_messages && (messages = parse_messages (job, error)) == NULL) ||
-      !atl_turn_options_init (&job->options, &job->params, error))
+  job->ask.queued_s = (double) (g_get_monotonic_time () - job->accepted_at) / G_USEC_PER_SEC;
+  if ((job->ask.is_messages && (messages = parse_messages (job, error)) == NULL) ||
+      !atl_turn_options_init (&job->ask.options, &job->ask.params, error))
     return FALSE;
   if (g_atomic_int_get (&job->service->devices->gpu_failed) &&
       !atl_slot_move_to_cpu (job->slot, job->service->devices, error))
@@ -183,7 +183,7 @@ turn_done (AtlJob *job, const GError *error)
       g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
       return;
     }
-  atl_text_sender_flush (job->sender);
+  atl_text_sender_flush (job->ask.sender);
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     job->stats = g_variant_ref_sink (atl_turn_stats_to_variant (&none, 0, 0, "", 0));
   else if (error != NULL)
@@ -211,7 +211,7 @@ accept_turn (AtlService *self,
     return;
   job->run = turn_run;
   job->done = turn_done;
-  atl_chat_params_init (&job->params);
+  atl_chat_params_init (&job->ask.params);
   if (request == 0)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("request 0 cannot be told apart"));
   else if (strlen (text) > ATL_MAX_MESSAGES_BYTES)
@@ -219,15 +219,15 @@ accept_turn (AtlService *self,
                  _ ("The conversation has %zu bytes; at most %u are accepted"), strlen (text),
                  ATL_MAX_MESSAGES_BYTES);
   else if (atl_job_set_slot (job, model, &error))
-    atl_chat_params_apply (&job->params, params, &error);
+    atl_chat_params_apply (&job->ask.params, params, &error);
   if (error != NULL)
     {
       atl_job_refuse (job, error);
       return;
     }
-  job->text = g_strdup (text);
-  job->is_messages = is_messages;
-  job->sender = atl_text_sender_new (self->connection, self->context, request);
+  job->ask.text = g_strdup (text);
+  job->ask.is_messages = is_messages;
+  job->ask.sender = atl_text_sender_new (self->connection, self->context, request);
   /* Chat and Complete both reply with nothing; signals follow. */
   g_dbus_method_invocation_return_value (g_steal_pointer (&job->invocation), NULL);
   atl_job_start (job, self->preparing);
@@ -266,12 +266,12 @@ count_run (AtlJob *job, GError **error)
 {
   g_autoptr (JsonNode) messages = NULL;
 
-  if (job->is_messages && (messages = parse_messages (job, error)) == NULL)
+  if (job->ask.is_messages && (messages = parse_messages (job, error)) == NULL)
     return FALSE;
   g_rw_lock_reader_lock (&job->slot->lock);
   if (job->slot->model != NULL)
-    job->n_tokens =
-        atl_chat_model_count (job->slot->model, job->is_messages ? NULL : job->text,
+    job->ask.n_tokens =
+        atl_chat_model_count (job->slot->model, job->ask.is_messages ? NULL : job->ask.text,
                               messages != NULL ? json_node_get_array (messages) : NULL, error);
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
@@ -286,7 +286,7 @@ count_done (AtlJob *job, const GError *error)
     g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
   else
     atl_ipc_engine1_complete_count_tokens (
-        job->service->skeleton, g_steal_pointer (&job->invocation), (guint) job->n_tokens);
+        job->service->skeleton, g_steal_pointer (&job->invocation), (guint) job->ask.n_tokens);
 }
 
 gboolean
@@ -314,8 +314,8 @@ atl_handle_count_tokens (AtlIpcEngine1 *skeleton,
       atl_job_refuse (job, error);
       return G_DBUS_METHOD_INVOCATION_HANDLED;
     }
-  job->text = g_strdup (text);
-  job->is_messages = is_messages;
+  job->ask.text = g_strdup (text);
+  job->ask.is_messages = is_messages;
   atl_job_start (job, self->reading);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }

@@ -58,10 +58,11 @@ atl_load_info (const AtlChatModel *model,
 static gboolean
 open_chat (AtlJob *job, GError **error)
 {
-  job->model = atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
-                                    (const char *const *) job->names->pdata, job->n_own, error);
-  return job->model != NULL &&
-         (job->strengths == NULL || atl_job_set_strengths (job, job->model, error));
+  job->load.model =
+      atl_chat_model_open ((AtlFileMap *const *) job->maps->pdata,
+                           (const char *const *) job->names->pdata, job->n_own, error);
+  return job->load.model != NULL &&
+         (job->load.strengths == NULL || atl_job_set_strengths (job, job->load.model, error));
 }
 
 /* A chat model, or one for pictures. What is neither is told as the former. */
@@ -74,32 +75,32 @@ atl_load_open (AtlJob *job, GError **error)
     return atl_picture_open (job, error);
   if (atl_upscale_is_meant (job))
     return atl_upscale_open (job, error);
-  if (open_chat (job, error) && atl_chat_model_facts (job->model)->can_run)
+  if (open_chat (job, error) && atl_chat_model_facts (job->load.model)->can_run)
     return TRUE;
   if (atl_picture_open (job, &as_picture) ||
       g_error_matches (as_picture, ATL_ERROR, ATL_ERROR_NOT_FOUND))
     {
       g_clear_error (error);
-      g_clear_pointer (&job->model, atl_chat_model_free);
+      g_clear_pointer (&job->load.model, atl_chat_model_free);
       if (as_picture != NULL)
         g_propagate_error (error, g_steal_pointer (&as_picture));
-      return job->pictures != NULL;
+      return job->load.pictures != NULL;
     }
   if (atl_upscale_open (job, NULL))
     {
       g_clear_error (error);
-      g_clear_pointer (&job->model, atl_chat_model_free);
+      g_clear_pointer (&job->load.model, atl_chat_model_free);
       return TRUE;
     }
-  return job->model != NULL && *error == NULL;
+  return job->load.model != NULL && *error == NULL;
 }
 
 gboolean
 atl_load_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
 {
-  AtlFitRequest request = { .n_ctx = job->n_ctx,
-                            .kv_dtype = job->kv_dtype,
-                            .from_disk = job->from_disk };
+  AtlFitRequest request = { .n_ctx = job->load.n_ctx,
+                            .kv_dtype = job->load.kv_dtype,
+                            .from_disk = job->load.from_disk };
   AtlBackend *backends[2];
   AtlMemory memory;
   guint64 idle_bytes;
@@ -108,14 +109,14 @@ atl_load_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
   /* What is idle goes when it is in the way. */
   *free_bytes = request.ram_free = memory.free_bytes + idle_bytes;
   request.ram_total = memory.total_bytes;
-  if (atl_devices_choose (job->service->devices, job->device, backends, NULL) == 2)
+  if (atl_devices_choose (job->service->devices, job->load.device, backends, NULL) == 2)
     request.vram_free = backends[0]->memory_free;
-  if (!atl_chat_model_facts (job->model)->can_run)
+  if (!atl_chat_model_facts (job->load.model)->can_run)
     {
       fit->words = g_strdup ("");
       return TRUE;
     }
-  return atl_fit_judge (job->model, &request, fit, error);
+  return atl_fit_judge (job->load.model, &request, fit, error);
 }
 
 /* --- Inspect --- */
@@ -132,7 +133,7 @@ inspect_run (AtlJob *job, GError **error)
     return TRUE;
   is_open = atl_load_open (job, error);
   /* Only pictures come in parts. */
-  if ((is_open ? job->model != NULL && !atl_chat_model_facts (job->model)->can_run
+  if ((is_open ? job->load.model != NULL && !atl_chat_model_facts (job->load.model)->can_run
                : !g_error_matches (*error, ATL_ERROR, ATL_ERROR_NOT_FOUND)) &&
       (job->info = atl_picture_inspect_part (job)) != NULL)
     {
@@ -149,16 +150,16 @@ inspect_run (AtlJob *job, GError **error)
       g_clear_error (error);
       return atl_picture_inspect (job, missing, error);
     }
-  if (job->pictures != NULL)
+  if (job->load.pictures != NULL)
     return atl_picture_inspect (job, NULL, error);
-  if (job->upscaler != NULL)
+  if (job->load.upscaler != NULL)
     {
       atl_upscale_inspect (job, "");
       return TRUE;
     }
   if (!atl_load_judge (job, &fit, &free_bytes, error))
     return FALSE;
-  job->info = atl_load_info (job->model, &fit, free_bytes, "");
+  job->info = atl_load_info (job->load.model, &fit, free_bytes, "");
   return TRUE;
 }
 

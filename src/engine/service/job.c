@@ -65,6 +65,40 @@ atl_job_new_own (AtlService *service,
   return self;
 }
 
+static void
+clear_load (AtlJob *self)
+{
+  g_clear_pointer (&self->load.pictures, atl_diffusion_model_free);
+  g_clear_pointer (&self->load.upscaler, atl_upscaler_free);
+  g_clear_pointer (&self->load.strengths, g_array_unref);
+  g_free (self->load.name);
+  g_free (self->load.device);
+  g_free (self->load.gpu_problem);
+}
+
+static void
+clear_ask (AtlJob *self)
+{
+  g_free (self->ask.text);
+  atl_turn_options_clear (&self->ask.options);
+  atl_chat_params_clear (&self->ask.params);
+  g_clear_pointer (&self->ask.sender, atl_text_sender_unref);
+}
+
+static void
+clear_draw (AtlJob *self)
+{
+  g_clear_pointer (&self->draw.settings, g_variant_unref);
+  if (self->draw.room > 0)
+    close (self->draw.room);
+  if (self->draw.preview > 0)
+    close (self->draw.preview);
+  g_clear_pointer (&self->draw.sizes, g_array_unref);
+  g_clear_pointer (&self->draw.loras, g_ptr_array_unref);
+  g_free (self->draw.phase);
+  g_free (self->draw.runs_on);
+}
+
 void
 atl_job_unref (AtlJob *self)
 {
@@ -76,28 +110,12 @@ atl_job_unref (AtlJob *self)
   g_clear_error (&self->error);
   g_clear_pointer (&self->maps, g_ptr_array_unref);
   g_clear_pointer (&self->names, g_ptr_array_unref);
-  g_clear_pointer (&self->pictures, atl_diffusion_model_free);
-  g_clear_pointer (&self->upscaler, atl_upscaler_free);
-  g_clear_pointer (&self->settings, g_variant_unref);
-  if (self->room > 0)
-    close (self->room);
-  if (self->preview > 0)
-    close (self->preview);
-  g_clear_pointer (&self->sizes, g_array_unref);
-  g_clear_pointer (&self->loras, g_ptr_array_unref);
-  g_free (self->phase);
-  g_free (self->runs_on);
-  g_free (self->name);
-  g_free (self->device);
-  g_free (self->gpu_problem);
   g_clear_pointer (&self->info, g_variant_unref);
-  g_free (self->text);
-  g_clear_pointer (&self->strengths, g_array_unref);
-  g_clear_pointer (&self->slots, g_ptr_array_unref);
-  atl_turn_options_clear (&self->options);
-  atl_chat_params_clear (&self->params);
-  g_clear_pointer (&self->sender, atl_text_sender_unref);
   g_clear_pointer (&self->stats, g_variant_unref);
+  clear_load (self);
+  clear_ask (self);
+  clear_draw (self);
+  g_clear_pointer (&self->keep.slots, g_ptr_array_unref);
   g_free (self);
 }
 
@@ -150,9 +168,9 @@ atl_job_pool_cb (gpointer data, gpointer user_data)
   if (!self->is_continued)
     {
       /* Here, and not on the main thread: freeing waits for plans that run. */
-      g_clear_pointer (&self->model, atl_chat_model_free);
-      g_clear_pointer (&self->pictures, atl_diffusion_model_free);
-      g_clear_pointer (&self->upscaler, atl_upscaler_free);
+      g_clear_pointer (&self->load.model, atl_chat_model_free);
+      g_clear_pointer (&self->load.pictures, atl_diffusion_model_free);
+      g_clear_pointer (&self->load.upscaler, atl_upscaler_free);
       atl_job_end (self);
     }
   atl_job_unref (self);

@@ -37,61 +37,69 @@ struct _AtlJob
   void (*done) (AtlJob *job, const GError *error);
   GError *error;
 
-  /* Loading and inspecting */
-  GPtrArray *maps;  /* AtlFileMap */
-  GPtrArray *names; /* terminated by NULL */
-  guint n_own;      /* of them; those that only lie nearby come behind */
-  guint n_ctx;
-  guint n_threads;
-  AtlDType kv_dtype;
-  guint n_gpu_layers, n_cpu_experts;
-  gboolean from_disk;
-  GArray *strengths; /* double: of adapters */
-  char *device;
-  gboolean is_compiled;        /* the client says so */
-  char *gpu_problem;           /* (nullable) why not */
-  AtlChatModel *model;         /* until it moves into a slot; freed on the worker */
-  AtlDiffusionModel *pictures; /* likewise */
-  AtlUpscaler *upscaler;       /* likewise */
-  char *name;                  /* what the person calls the files */
-  GVariant *info;              /* the result */
-  gint64 progress_sent_at;
-  guint idle_minutes;
-
-  /* Asking */
-  char *text;
-  gboolean is_messages;
-  AtlChatParams params;
-  AtlTurnOptions options;
-  double queued_s;
+  /* What many kinds are given, and what they give. */
+  GPtrArray *maps;       /* (owned) (nullable) AtlFileMap */
+  GPtrArray *names;      /* (owned) (nullable) of them; terminated by NULL */
+  guint n_own;           /* of them; those that only lie nearby come behind */
+  GVariant *info;        /* (owned) (nullable) the result of loading and inspecting */
+  GVariant *stats;       /* (owned) (nullable) the result of asking and drawing */
   gboolean is_continued; /* run() left the end to atl_job_end() */
-  AtlTextSender *sender;
-  gint64 prefill_sent_at;
-  GVariant *stats; /* the result */
-  gint64 n_tokens; /* the result */
 
-  /* Making pictures */
-  GVariant *settings;
-  int room, preview; /* descriptors for pixels; 0: none */
-  GArray *sizes;     /* guint[2], parallel to maps: of raw pixels, else 0 */
-  AtlDiffusionCost cost;
-  char *runs_on;       /* (nullable) where it was made */
-  guint max_side;      /* of a picture that is read */
-  guint width, height; /* the result */
-  char *phase;
-  gint64 step_ended_at;                /* monotonic: the first step, later when it rested */
-  gint64 steps_ended_at;               /* 0: not yet */
-  double step_seconds, decode_seconds; /* measured: one step, all behind the last one; 0: not */
-  gint64 rested_us, next_preview_at;
-  guint n_previews;
-  gboolean is_paused; /* (mutex pause_mutex) */
-  gint is_enough;     /* (atomic) ends with what is there */
-  guint n_steps_done, n_steps;
-  GPtrArray *loras; /* (nullable) AtlLora */
-
-  /* Keeping */
-  gint64 deadline;  /* monotonic */
-  GPtrArray *slots; /* AtlSlot (owned) */
+  /* The rest is one kind's alone. */
+  struct
+  {
+    guint n_ctx;
+    guint n_threads;
+    AtlDType kv_dtype;
+    guint n_gpu_layers, n_cpu_experts;
+    gboolean from_disk;
+    GArray *strengths;           /* (owned) (nullable) double: of adapters */
+    char *device;                /* (owned) */
+    gboolean is_compiled;        /* the client says so */
+    char *gpu_problem;           /* (owned) (nullable) why not */
+    AtlChatModel *model;         /* until it moves into a slot; freed on the worker */
+    AtlDiffusionModel *pictures; /* likewise */
+    AtlUpscaler *upscaler;       /* likewise */
+    char *name;                  /* (owned) what the person calls the files */
+    gint64 progress_sent_at;
+    guint idle_minutes;
+  } load; /* and inspect */
+  struct
+  {
+    char *text; /* (owned) */
+    gboolean is_messages;
+    AtlChatParams params;
+    AtlTurnOptions options;
+    double queued_s;
+    AtlTextSender *sender; /* (owned) */
+    gint64 prefill_sent_at;
+    gint64 n_tokens; /* the result */
+  } ask;
+  struct
+  {
+    GVariant *settings; /* (owned) */
+    int room, preview;  /* descriptors for pixels; 0: none */
+    GArray *sizes;      /* (owned) guint[2], parallel to maps: of raw pixels, else 0 */
+    AtlDiffusionCost cost;
+    char *runs_on;                       /* (owned) (nullable) where it was made */
+    guint max_side;                      /* of a picture that is read */
+    guint width, height;                 /* the result */
+    char *phase;                         /* (owned) */
+    gint64 step_ended_at;                /* monotonic: the first step, later when it rested */
+    gint64 steps_ended_at;               /* 0: not yet */
+    double step_seconds, decode_seconds; /* measured: one step, all behind the last one; 0: not */
+    gint64 rested_us, next_preview_at;
+    guint n_previews;
+    gboolean is_paused; /* (mutex pause_mutex) */
+    gint is_enough;     /* (atomic) ends with what is there */
+    guint n_steps_done, n_steps;
+    GPtrArray *loras; /* (owned) (nullable) AtlLora */
+  } draw;             /* pictures: create, enlarge, read, judge */
+  struct
+  {
+    gint64 deadline;  /* monotonic */
+    GPtrArray *slots; /* (owned) AtlSlot */
+  } keep;             /* chats in their files */
 };
 
 /* A job for `invocation`, registered under `request`. When it cannot be (not greeted, too many,

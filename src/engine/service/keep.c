@@ -321,10 +321,10 @@ keep_slot (AtlSlot *slot, gint64 deadline, gboolean (*should_stop) (gpointer))
 static gboolean
 keep_due_run (AtlJob *job, GError **error)
 {
-  for (guint i = 0; i < job->slots->len; i++)
+  for (guint i = 0; i < job->keep.slots->len; i++)
     {
       atl_turnstile_enter (job->service->turnstile);
-      keep_slot (job->slots->pdata[i], 0, is_asked_cb);
+      keep_slot (job->keep.slots->pdata[i], 0, is_asked_cb);
       atl_turnstile_leave (job->service->turnstile);
     }
   return TRUE;
@@ -356,7 +356,7 @@ atl_keep_due (AtlService *self)
   if (due->len == 0)
     return;
   job = atl_job_new_own (self, keep_due_run, keep_due_done);
-  job->slots = g_steal_pointer (&due);
+  job->keep.slots = g_steal_pointer (&due);
   atl_job_start (job, self->compute);
 }
 
@@ -380,13 +380,13 @@ wait_idle (const AtlSlot *slot, gint64 until)
 static gboolean
 keep_all_run (AtlJob *job, GError **error)
 {
-  gint64 until = MIN (job->deadline, g_get_monotonic_time () + STOP_PATIENCE_US);
+  gint64 until = MIN (job->keep.deadline, g_get_monotonic_time () + STOP_PATIENCE_US);
 
-  for (guint i = 0; i < job->slots->len; i++)
+  for (guint i = 0; i < job->keep.slots->len; i++)
     {
-      wait_idle (job->slots->pdata[i], until);
+      wait_idle (job->keep.slots->pdata[i], until);
       atl_turnstile_enter (job->service->turnstile);
-      keep_slot (job->slots->pdata[i], job->deadline, NULL);
+      keep_slot (job->keep.slots->pdata[i], job->keep.deadline, NULL);
       atl_turnstile_leave (job->service->turnstile);
     }
   return TRUE;
@@ -412,11 +412,11 @@ atl_handle_keep_all (AtlIpcEngine1 *skeleton,
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   job->run = keep_all_run;
   job->done = keep_all_done;
-  job->deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000;
-  job->slots = new_slots ();
+  job->keep.deadline = g_get_monotonic_time () + (gint64) timeout_ms * 1000;
+  job->keep.slots = new_slots ();
   g_hash_table_iter_init (&iter, self->slots);
   while (g_hash_table_iter_next (&iter, NULL, &slot))
-    g_ptr_array_add (job->slots, atl_slot_ref (slot));
+    g_ptr_array_add (job->keep.slots, atl_slot_ref (slot));
   atl_job_start (job, self->preparing);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }

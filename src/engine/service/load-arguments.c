@@ -95,40 +95,40 @@ take_options (AtlJob *job, GVariant *options, GError **error)
   gint gpu_layers = atl_dict_int (options, ATL_LOAD_GPU_LAYERS, -1);
   gint cpu_experts = atl_dict_int (options, ATL_LOAD_CPU_EXPERTS, -1);
 
-  job->n_ctx = atl_dict_uint (options, ATL_LOAD_N_CTX, 0);
-  job->n_threads = atl_dict_uint (options, ATL_LOAD_N_THREADS, 0);
-  job->device = atl_dict_string (options, ATL_LOAD_DEVICE, NULL);
-  job->is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
-  job->gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
-  job->idle_minutes = atl_dict_uint (options, ATL_LOAD_IDLE_MINUTES, 0);
-  job->name = atl_dict_string (options, ATL_LOAD_NAME, NULL);
-  job->from_disk = atl_dict_bool (options, ATL_LOAD_FROM_DISK, FALSE);
+  job->load.n_ctx = atl_dict_uint (options, ATL_LOAD_N_CTX, 0);
+  job->load.n_threads = atl_dict_uint (options, ATL_LOAD_N_THREADS, 0);
+  job->load.device = atl_dict_string (options, ATL_LOAD_DEVICE, NULL);
+  job->load.is_compiled = atl_dict_bool (options, ATL_LOAD_COMPILED, FALSE);
+  job->load.gpu_problem = atl_dict_string (options, ATL_LOAD_GPU_PROBLEM, NULL);
+  job->load.idle_minutes = atl_dict_uint (options, ATL_LOAD_IDLE_MINUTES, 0);
+  job->load.name = atl_dict_string (options, ATL_LOAD_NAME, NULL);
+  job->load.from_disk = atl_dict_bool (options, ATL_LOAD_FROM_DISK, FALSE);
   strengths = atl_dict_lookup (options, ATL_LOAD_ADAPTERS, "ad");
   if (strengths != NULL)
     atl_job_take_strengths (job, strengths);
-  job->n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
-  job->n_cpu_experts = cpu_experts < 0 ? G_MAXUINT : (guint) cpu_experts;
+  job->load.n_gpu_layers = gpu_layers < 0 ? G_MAXUINT : (guint) gpu_layers;
+  job->load.n_cpu_experts = cpu_experts < 0 ? G_MAXUINT : (guint) cpu_experts;
   if (g_str_equal (kv_type, "f16"))
-    job->kv_dtype = ATL_DTYPE_F16;
+    job->load.kv_dtype = ATL_DTYPE_F16;
   else if (g_str_equal (kv_type, "q8_0"))
-    job->kv_dtype = ATL_DTYPE_Q8_0;
+    job->load.kv_dtype = ATL_DTYPE_Q8_0;
   else if (g_str_equal (kv_type, "q4_0"))
-    job->kv_dtype = ATL_DTYPE_Q4_0;
+    job->load.kv_dtype = ATL_DTYPE_Q4_0;
   else if (g_str_equal (kv_type, "f32"))
-    job->kv_dtype = ATL_DTYPE_F32;
+    job->load.kv_dtype = ATL_DTYPE_F32;
   else
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                    _ ("kv-type is “%s”; it must be f16, q8_0, q4_0 or f32"), kv_type);
       return FALSE;
     }
-  if (job->n_ctx > 1u << 24)
+  if (job->load.n_ctx > 1u << 24)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("n-ctx is %u; at most %u is possible"),
-                   job->n_ctx, 1u << 24);
+                   job->load.n_ctx, 1u << 24);
       return FALSE;
     }
-  return atl_devices_choose (job->service->devices, job->device, backends, error) != 0;
+  return atl_devices_choose (job->service->devices, job->load.device, backends, error) != 0;
 }
 
 AtlJob *

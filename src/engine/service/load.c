@@ -24,9 +24,9 @@ send_progress (AtlJob *job, double fraction, const char *phase)
 {
   gint64 now = g_get_monotonic_time ();
 
-  if (fraction < 1 && now - job->progress_sent_at < PROGRESS_INTERVAL_US)
+  if (fraction < 1 && now - job->load.progress_sent_at < PROGRESS_INTERVAL_US)
     return;
-  job->progress_sent_at = now;
+  job->load.progress_sent_at = now;
   atl_service_emit (job->service, "LoadProgress",
                     g_variant_new ("(uds)", job->request, CLAMP (fraction, 0, 1), phase));
 }
@@ -72,12 +72,12 @@ new_slot (AtlJob *job, AtlBackend *cpu)
   g_rw_lock_init (&slot->lock);
   slot->service = job->service;
   slot->cpu = cpu;
-  slot->device = g_strdup (job->device);
-  slot->idle_minutes = job->idle_minutes;
+  slot->device = g_strdup (job->load.device);
+  slot->idle_minutes = job->load.idle_minutes;
   slot->used_at = g_get_monotonic_time ();
-  slot->options.kv_dtype = job->kv_dtype;
-  slot->options.n_gpu_layers = job->n_gpu_layers;
-  slot->options.n_cpu_experts = job->n_cpu_experts;
+  slot->options.kv_dtype = job->load.kv_dtype;
+  slot->options.n_gpu_layers = job->load.n_gpu_layers;
+  slot->options.n_cpu_experts = job->load.n_cpu_experts;
   slot->options.turnstile = job->service->turnstile;
   slot->options.room = (AtlChatRoom){ atl_ledger_room_cb, slot };
   slot->keeping = atl_keep_table_new (job->service);
@@ -90,30 +90,30 @@ static gboolean
 load_pictures (AtlJob *job, GError **error)
 {
   AtlDevices *devices = job->service->devices;
-  g_autofree char *asked = g_strdup (job->device);
+  g_autofree char *asked = g_strdup (job->load.device);
   AtlOpenclNeeds needs = { 0 };
   AtlBackend *backends[2];
   guint n_backends;
   AtlSlot *slot;
 
-  if (job->pictures != NULL)
-    atl_diffusion_model_dtypes (job->pictures, &needs.matrices, &needs.convs);
+  if (job->load.pictures != NULL)
+    atl_diffusion_model_dtypes (job->load.pictures, &needs.matrices, &needs.convs);
   else
-    atl_upscaler_dtypes (job->upscaler, &needs.matrices, &needs.convs);
+    atl_upscaler_dtypes (job->load.upscaler, &needs.matrices, &needs.convs);
   if (!atl_job_check_programs (job, &needs, error))
     return FALSE;
   if (job->info != NULL)
     return TRUE;
-  n_backends = atl_devices_choose (devices, job->device, backends, error);
+  n_backends = atl_devices_choose (devices, job->load.device, backends, error);
   if (n_backends == 0)
     return FALSE;
-  slot = job->slot = new_slot (job, atl_devices_cpu (devices, job->n_threads));
+  slot = job->slot = new_slot (job, atl_devices_cpu (devices, job->load.n_threads));
   slot->gpu = n_backends == 2 ? backends[0] : NULL;
   slot->runs_on = slot->gpu != NULL ? g_strdup (slot->gpu->description)
                                     : atl_devices_cpu_words (devices, slot->cpu, asked);
   g_free (slot->device);
   slot->device = g_steal_pointer (&asked);
-  if (job->pictures != NULL)
+  if (job->load.pictures != NULL)
     atl_picture_load (job, slot);
   else
     atl_upscale_load (job, slot);
@@ -127,7 +127,7 @@ make_vram (AtlJob *job, const AtlFit *fit)
   AtlService *self = job->service;
   AtlBackend *backends[2];
 
-  if (atl_devices_choose (self->devices, job->device, backends, NULL) != 2)
+  if (atl_devices_choose (self->devices, job->load.device, backends, NULL) != 2)
     return;
   atl_turnstile_enter (self->turnstile);
   atl_ledger_make_vram (self, fit->needed_bytes / 10 * 11, NULL, FALSE);
@@ -138,7 +138,7 @@ static gboolean
 load_run (AtlJob *job, GError **error)
 {
   AtlDevices *devices = job->service->devices;
-  g_autofree char *asked = g_strdup (job->device);
+  g_autofree char *asked = g_strdup (job->load.device);
   g_auto (AtlFit) fit = { 0 };
   AtlOpenclNeeds needs = { 0 };
   AtlSlot *slot;
@@ -149,15 +149,15 @@ load_run (AtlJob *job, GError **error)
   send_progress (job, 0, _ ("Reading the file"));
   if (!atl_load_open (job, error))
     return FALSE;
-  if (job->pictures != NULL || job->upscaler != NULL)
+  if (job->load.pictures != NULL || job->load.upscaler != NULL)
     return load_pictures (job, error);
-  if (!atl_chat_model_facts (job->model)->can_run)
+  if (!atl_chat_model_facts (job->load.model)->can_run)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
-                   atl_chat_model_facts (job->model)->why_not);
+                   atl_chat_model_facts (job->load.model)->why_not);
       return FALSE;
     }
-  needs.matrices = atl_chat_model_matrix_dtypes (job->model);
+  needs.matrices = atl_chat_model_matrix_dtypes (job->load.model);
   if (!atl_job_check_programs (job, &needs, error))
     return FALSE;
   if (job->info != NULL)
@@ -169,25 +169,25 @@ load_run (AtlJob *job, GError **error)
       g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY, _ ("Not enough memory. %s"), fit.words);
       return FALSE;
     }
-  n_backends = atl_devices_choose (devices, job->device, backends, error);
+  n_backends = atl_devices_choose (devices, job->load.device, backends, error);
   if (n_backends == 0 || g_cancellable_set_error_if_cancelled (job->cancellable, error))
     return FALSE;
-  backends[n_backends - 1] = atl_devices_cpu (devices, job->n_threads);
+  backends[n_backends - 1] = atl_devices_cpu (devices, job->load.n_threads);
   make_vram (job, &fit);
   slot = job->slot = new_slot (job, backends[n_backends - 1]);
   slot->options.n_ctx = fit.n_ctx;
   slot->options.weight_budget = fit.weight_budget;
   send_progress (job, OPEN_SHARE, _ ("Loading the model"));
-  if (!atl_chat_model_load (job->model, backends, n_backends, &slot->options, weights_progress_cb,
-                            job, job->cancellable, error))
+  if (!atl_chat_model_load (job->load.model, backends, n_backends, &slot->options,
+                            weights_progress_cb, job, job->cancellable, error))
     return FALSE;
 
-  slot->runs_on = describe_place (devices, job->model, slot->cpu, asked);
-  job->info = atl_load_info (job->model, &fit, free_bytes, slot->runs_on);
+  slot->runs_on = describe_place (devices, job->load.model, slot->cpu, asked);
+  job->info = atl_load_info (job->load.model, &fit, free_bytes, slot->runs_on);
   g_free (slot->device);
   slot->device = g_steal_pointer (&asked);
-  slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->model) > 0;
-  slot->model = g_steal_pointer (&job->model);
+  slot->uses_gpu = n_backends == 2 && atl_chat_model_device_bytes (job->load.model) > 0;
+  slot->model = g_steal_pointer (&job->load.model);
   atl_slot_note_memory (slot);
   return TRUE;
 }

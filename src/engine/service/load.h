@@ -24,9 +24,11 @@ AtlJob *atl_load_begin (AtlService *service,
 
 /* --- inspect.c: on a worker --- */
 
-/* What the files are, into job->model, job->pictures or job->upscaler. Errors in words. */
+/* What the files are, into job->load.model, job->load.pictures or job->load.upscaler. Errors in
+ * words. */
 gboolean atl_load_open (AtlJob *job, GError **error);
-/* Whether job->model fits; `free_bytes` (out) are free, or become so when what is idle goes. */
+/* Whether job->load.model fits; `free_bytes` (out) are free, or become so when what is idle goes.
+ */
 gboolean atl_load_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error);
 /* What is told about a chat model, a{sv} with ATL_INFO_*. The caller's. */
 GVariant *atl_load_info (const AtlChatModel *model,

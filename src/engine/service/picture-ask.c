@@ -102,7 +102,7 @@ draw_once (
   const AtlRunHooks hooks = { .progress = atl_picture_progress_cb,
                               .step = atl_picture_step_cb,
                               .user_data = job,
-                              .is_enough = &job->is_enough };
+                              .is_enough = &job->draw.is_enough };
   const AtlPicturePlace place = atl_picture_place (slot);
   g_auto (AtlPictureFit) fit = { 0 };
   g_autoptr (GError) local = NULL;
@@ -110,9 +110,9 @@ draw_once (
 
   if (!atl_picture_judge (job->service, &place, settings, inputs, &fit, error))
     return FALSE;
-  job->cost = fit.cost;
-  g_free (job->runs_on);
-  job->runs_on = g_strdup (fit.runs_on);
+  job->draw.cost = fit.cost;
+  g_free (job->draw.runs_on);
+  job->draw.runs_on = g_strdup (fit.runs_on);
   if (fit.uses_gpu != slot->uses_gpu)
     slot->step_rate = slot->decode_rate = 0;
   if (!fit.fits || !make_room (job, &fit))
@@ -157,9 +157,9 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
                                    ? _ ("The GPU failed: drawing on the CPU")
                                    : _ ("The GPU has less room than it said: beginning anew"),
                                0, 0, job);
-      job->n_steps_done = 0;
-      job->step_seconds = job->decode_seconds = 0;
-      job->steps_ended_at = 0;
+      job->draw.n_steps_done = 0;
+      job->draw.step_seconds = job->draw.decode_seconds = 0;
+      job->draw.steps_ended_at = 0;
     }
   return outputs;
 }
@@ -186,7 +186,7 @@ create (AtlJob *job, GError **error)
         g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ (ATL_NOT_LOADED_WORDS));
       return FALSE;
     }
-  atl_settings_add_dict (settings, job->settings);
+  atl_settings_add_dict (settings, job->draw.settings);
   if (!atl_picture_use_loras (job, settings, error))
     return FALSE;
   atl_picture_set_defaults (settings, atl_diffusion_model_traits (job->slot->pictures));
@@ -207,7 +207,7 @@ create (AtlJob *job, GError **error)
   g_assert (picture != NULL && picture->n_dims == 4);
   rgb = to_bytes (picture, &width, &height, error);
   if (rgb == NULL || !atl_picture_keep_rest (inputs, rgb, width, height, error) ||
-      !atl_picture_write (job->room, rgb, (gsize) (width * height * 3), error))
+      !atl_picture_write (job->draw.room, rgb, (gsize) (width * height * 3), error))
     return FALSE;
   job->stats =
       g_variant_ref_sink (g_variant_new ("(uuu@a{sv})", job->request, (guint) width, (guint) height,
@@ -262,11 +262,11 @@ atl_picture_begin (AtlService *self,
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   job->run = run;
   job->done = create_done;
-  job->settings = g_variant_ref (settings);
+  job->draw.settings = g_variant_ref (settings);
   atl_picture_take_files (job, fds, files, &error);
   if (error == NULL && request == 0)
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, _ ("request 0 cannot be told apart"));
-  else if (error == NULL && (job->room == 0 || (run != create_run && job->maps->len == 0)))
+  else if (error == NULL && (job->draw.room == 0 || (run != create_run && job->maps->len == 0)))
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("there is no file for the picture"));
   else if (error == NULL)

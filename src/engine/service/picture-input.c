@@ -128,8 +128,8 @@ atl_picture_find_file (const AtlJob *job, const char *name, guint n, guint *widt
       {
         if (width != NULL)
           {
-            *width = g_array_index (job->sizes, guint, 2 * i);
-            *height = g_array_index (job->sizes, guint, 2 * i + 1);
+            *width = g_array_index (job->draw.sizes, guint, 2 * i);
+            *height = g_array_index (job->draw.sizes, guint, 2 * i + 1);
           }
         return job->maps->pdata[i];
       }
@@ -140,9 +140,9 @@ static gboolean
 is_expected (const AtlJob *job, const char *role)
 {
   if (g_str_equal (role, ATL_CREATE_PICTURE))
-    return job->room == 0;
+    return job->draw.room == 0;
   if (g_str_equal (role, ATL_CREATE_PREVIEW))
-    return job->preview == 0;
+    return job->draw.preview == 0;
   if (g_str_equal (role, ATL_CREATE_REFERENCE))
     return atl_picture_find_file (job, role, ATL_MAX_REFERENCES - 1, NULL, NULL) == NULL;
   return (g_str_equal (role, ATL_CREATE_IMAGE) || g_str_equal (role, ATL_CREATE_MASK)) &&
@@ -185,7 +185,7 @@ take_file (AtlJob *job, GUnixFDList *fds, const char *name, gint32 handle, GErro
                        name);
           return FALSE;
         }
-      *(g_str_equal (role, ATL_CREATE_PICTURE) ? &job->room : &job->preview) = fd;
+      *(g_str_equal (role, ATL_CREATE_PICTURE) ? &job->draw.room : &job->draw.preview) = fd;
       return TRUE;
     }
   map = atl_file_map_new_from_fd (fd, role, error);
@@ -194,7 +194,7 @@ take_file (AtlJob *job, GUnixFDList *fds, const char *name, gint32 handle, GErro
     return FALSE;
   g_ptr_array_add (job->maps, map);
   g_ptr_array_add (job->names, g_steal_pointer (&role));
-  g_array_append_vals (job->sizes, size, 2);
+  g_array_append_vals (job->draw.sizes, size, 2);
   return TRUE;
 }
 
@@ -205,7 +205,7 @@ atl_picture_take_files (AtlJob *job, GUnixFDList *fds, GVariant *files, GError *
 
   job->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
   job->names = g_ptr_array_new_with_free_func (g_free);
-  job->sizes = g_array_new (FALSE, TRUE, sizeof (guint));
+  job->draw.sizes = g_array_new (FALSE, TRUE, sizeof (guint));
   if (n > ATL_MAX_FILES)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("too many files: %u"), (guint) n);

@@ -295,7 +295,7 @@ price (AtlJob *job, GError **error)
   AtlSlot *slot = job->slot;
   g_autoptr (AtlSettings) settings = atl_settings_new ();
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
-  g_autoptr (GVariant) roles = atl_dict_lookup (job->settings, ATL_PRICE_INPUTS, "as");
+  g_autoptr (GVariant) roles = atl_dict_lookup (job->draw.settings, ATL_PRICE_INPUTS, "as");
   g_auto (AtlPictureFit) fit = { 0 };
   AtlPicturePlace place = atl_picture_place (slot);
   const AtlTraits *traits;
@@ -308,11 +308,11 @@ price (AtlJob *job, GError **error)
       return FALSE;
     }
   /* LoRAs stay as they are in their files, which the engine has not seen yet. */
-  place.more_bytes = (gint64) MIN (atl_dict_uint64 (job->settings, ATL_PRICE_LORA_BYTES, 0),
+  place.more_bytes = (gint64) MIN (atl_dict_uint64 (job->draw.settings, ATL_PRICE_LORA_BYTES, 0),
                                    (guint64) G_MAXINT64 / 2) -
                      (gint64) atl_diffusion_model_lora_bytes (slot->pictures);
   traits = atl_diffusion_model_traits (slot->pictures);
-  atl_settings_add_dict (settings, job->settings);
+  atl_settings_add_dict (settings, job->draw.settings);
   atl_picture_set_defaults (settings, traits);
   if (!atl_picture_choose_sampler (settings, traits, error))
     return FALSE;
@@ -377,7 +377,7 @@ atl_handle_price_picture (AtlIpcEngine1 *skeleton,
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   job->run = price_run;
   job->done = price_done;
-  job->settings = g_variant_ref (settings);
+  job->draw.settings = g_variant_ref (settings);
   if (atl_job_set_slot (job, model, &error))
     atl_job_start (job, self->reading);
   else

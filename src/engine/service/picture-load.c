@@ -33,12 +33,12 @@ atl_picture_is_folder (const AtlJob *job)
 gboolean
 atl_picture_open (AtlJob *job, GError **error)
 {
-  job->pictures = atl_diffusion_model_open ((AtlFileMap *const *) job->maps->pdata,
-                                            (const char *const *) job->names->pdata, job->maps->len,
-                                            NULL, error);
-  if (job->pictures == NULL)
+  job->load.pictures = atl_diffusion_model_open ((AtlFileMap *const *) job->maps->pdata,
+                                                 (const char *const *) job->names->pdata,
+                                                 job->maps->len, NULL, error);
+  if (job->load.pictures == NULL)
     return FALSE;
-  if (job->strengths != NULL && job->strengths->len > 0)
+  if (job->load.strengths != NULL && job->load.strengths->len > 0)
     {
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_UNSUPPORTED, "%s",
@@ -53,10 +53,11 @@ atl_picture_open (AtlJob *job, GError **error)
 static char *
 name_of (const AtlJob *job)
 {
-  if (job->name != NULL && *job->name != '\0')
-    return g_strdup (job->name);
-  return g_strdup (job->pictures != NULL ? atl_diffusion_model_family (job->pictures)->words
-                                         : (char *) job->names->pdata[0]);
+  if (job->load.name != NULL && *job->load.name != '\0')
+    return g_strdup (job->load.name);
+  return g_strdup (job->load.pictures != NULL
+                       ? atl_diffusion_model_family (job->load.pictures)->words
+                       : (char *) job->names->pdata[0]);
 }
 
 /* What is missing, for a program that can fetch it. */
@@ -109,10 +110,10 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
   g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", runs_on);
   if (missing != NULL)
     g_variant_dict_insert_value (&dict, ATL_INFO_MISSING, make_missing (job));
-  if (job->pictures != NULL)
+  if (job->load.pictures != NULL)
     {
-      const AtlDiffusionFamily *family = atl_diffusion_model_family (job->pictures);
-      const AtlTraits *traits = atl_diffusion_model_traits (job->pictures);
+      const AtlDiffusionFamily *family = atl_diffusion_model_family (job->load.pictures);
+      const AtlTraits *traits = atl_diffusion_model_traits (job->load.pictures);
 
       g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", family->name);
       g_variant_dict_insert (&dict, ATL_INFO_FAMILY, "s", family->words);
@@ -142,7 +143,7 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
 static void
 judge_native (AtlJob *job, const AtlPicturePlace *place, AtlPictureFit *fit)
 {
-  const AtlTraits *traits = atl_diffusion_model_traits (job->pictures);
+  const AtlTraits *traits = atl_diffusion_model_traits (job->load.pictures);
   g_autoptr (AtlSettings) settings = atl_settings_new ();
   g_autoptr (GError) error = NULL;
   gint64 width, height;
@@ -158,15 +159,15 @@ atl_picture_inspect (AtlJob *job, const char *missing, GError **error)
 {
   g_auto (AtlPictureFit) fit = { 0 };
 
-  if (job->pictures != NULL)
+  if (job->load.pictures != NULL)
     {
       AtlBackend *backends[2] = { NULL };
-      guint n = atl_devices_choose (job->service->devices, job->device, backends, NULL);
-      const AtlPicturePlace place = { .model = job->pictures,
+      guint n = atl_devices_choose (job->service->devices, job->load.device, backends, NULL);
+      const AtlPicturePlace place = { .model = job->load.pictures,
                                       .devices = job->service->devices,
                                       .gpu = n == 2 ? backends[0] : NULL,
                                       .cpu = job->service->devices->cpu,
-                                      .device = job->device,
+                                      .device = job->load.device,
                                       .cpu_words = "" };
 
       judge_native (job, &place, &fit);
@@ -182,7 +183,7 @@ atl_picture_load (AtlJob *job, AtlSlot *slot)
   AtlPicturePlace place;
 
   slot->name = name_of (job);
-  slot->pictures = job->pictures;
+  slot->pictures = job->load.pictures;
   place = atl_picture_place (slot);
   judge_native (job, &place, &fit);
   if (fit.runs_on != NULL)
@@ -191,6 +192,6 @@ atl_picture_load (AtlJob *job, AtlSlot *slot)
       slot->runs_on = g_strdup (fit.runs_on);
     }
   job->info = make_info (job, &fit, NULL, slot->runs_on);
-  job->pictures = NULL;
+  job->load.pictures = NULL;
   atl_diffusion_model_use (slot->pictures, &slot->cpu, 1);
 }

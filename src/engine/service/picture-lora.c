@@ -48,9 +48,9 @@ atl_picture_take_lora (AtlJob *job, int fd, const char *name, GError **error)
   /* PEFT's settings beside it say nothing that is used here. */
   if (g_str_has_suffix (shown, ".json"))
     return TRUE;
-  if (job->loras == NULL)
-    job->loras = g_ptr_array_new_with_free_func (lora_free);
-  if (job->loras->len >= ATL_MAX_LORAS)
+  if (job->draw.loras == NULL)
+    job->draw.loras = g_ptr_array_new_with_free_func (lora_free);
+  if (job->draw.loras->len >= ATL_MAX_LORAS)
     {
       g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("At most %u LoRAs at a time"),
                    ATL_MAX_LORAS);
@@ -67,7 +67,7 @@ atl_picture_take_lora (AtlJob *job, int fd, const char *name, GError **error)
                                 "-%" G_GUINT64_FORMAT ".%ld",
                                 (guint64) st.st_dev, (guint64) st.st_ino, (guint64) st.st_size,
                                 (guint64) st.st_mtim.tv_sec, (long) st.st_mtim.tv_nsec);
-  g_ptr_array_add (job->loras, lora);
+  g_ptr_array_add (job->draw.loras, lora);
   return TRUE;
 }
 
@@ -102,7 +102,7 @@ open_lora (const AtlSlot *slot, AtlLora *lora, GError **error)
 static double
 strength_of (const AtlJob *job, guint index, const AtlLoraFacts *facts)
 {
-  g_autoptr (GVariant) list = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
+  g_autoptr (GVariant) list = atl_dict_lookup (job->draw.settings, ATL_MADE_LORAS, "aa{sv}");
   g_autoptr (GVariant) row = list != NULL && index < g_variant_n_children (list)
                                  ? g_variant_get_child_value (list, index)
                                  : NULL;
@@ -206,15 +206,15 @@ note_strengths (AtlJob *job, const AtlLoraFile *files, guint n)
   g_variant_builder_init (&rows, G_VARIANT_TYPE ("aa{sv}"));
   for (guint i = 0; i < n; i++)
     {
-      const AtlLora *lora = job->loras->pdata[i];
+      const AtlLora *lora = job->draw.loras->pdata[i];
 
       g_variant_builder_add_parsed (&rows, "{'name': <%s>, 'weight': <%d>}", lora->name,
                                     (double) files[i].scale);
     }
-  g_variant_dict_init (&dict, job->settings);
-  g_variant_unref (job->settings);
+  g_variant_dict_init (&dict, job->draw.settings);
+  g_variant_unref (job->draw.settings);
   g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, g_variant_builder_end (&rows));
-  job->settings = g_variant_ref_sink (g_variant_dict_end (&dict));
+  job->draw.settings = g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
 gboolean
@@ -222,11 +222,11 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
 {
   const AtlDiffusionFamily *family = atl_diffusion_model_family (job->slot->pictures);
   AtlLoraFile files[ATL_MAX_LORAS];
-  guint n = job->loras != NULL ? job->loras->len : 0;
+  guint n = job->draw.loras != NULL ? job->draw.loras->len : 0;
 
   for (guint i = 0; i < n; i++)
     {
-      AtlLora *lora = job->loras->pdata[i];
+      AtlLora *lora = job->draw.loras->pdata[i];
       g_auto (AtlLoraFacts) facts = { 0 };
 
       if (!open_lora (job->slot, lora, error))
@@ -256,7 +256,7 @@ atl_picture_use_loras (AtlJob *job, AtlSettings *settings, GError **error)
     }
   atl_turnstile_leave (job->service->turnstile);
   g_clear_pointer (&job->slot->loras, g_ptr_array_unref);
-  job->slot->loras = g_steal_pointer (&job->loras);
+  job->slot->loras = g_steal_pointer (&job->draw.loras);
   return TRUE;
 }
 

@@ -79,13 +79,14 @@ atl_picture_inspect_part (AtlJob *job)
   guint64 size = 0;
   GVariantDict dict;
 
-  if (kind == NULL || (is_language && job->model == NULL && !is_bare (job)))
+  if (kind == NULL || (is_language && job->load.model == NULL && !is_bare (job)))
     return NULL;
   for (guint i = 0; i < job->n_own; i++)
     size += atl_file_map_size (job->maps->pdata[i]);
   /* One of language may be meant to chat: what it lacks for that is known by now. */
-  words = job->model != NULL && is_language ? g_strdup (atl_chat_model_facts (job->model)->why_not)
-                                            : describe (kind, name);
+  words = job->load.model != NULL && is_language
+              ? g_strdup (atl_chat_model_facts (job->load.model)->why_not)
+              : describe (kind, name);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_PART);
   g_variant_dict_insert (&dict, ATL_INFO_PART, "s", kind);

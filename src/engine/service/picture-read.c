@@ -73,13 +73,13 @@ read_run (AtlJob *job, GError **error)
   if (recipe != NULL)
     g_variant_dict_insert_value (&facts, ATL_READ_RECIPE, recipe);
   job->info = g_variant_ref_sink (g_variant_dict_end (&facts));
-  picture = shrink (g_steal_pointer (&picture), job->max_side, error);
+  picture = shrink (g_steal_pointer (&picture), job->draw.max_side, error);
   if (picture == NULL)
     return FALSE;
-  job->width = picture->width;
-  job->height = picture->height;
-  return atl_picture_write (job->room, picture->rgb, (gsize) picture->width * picture->height * 3,
-                            error);
+  job->draw.width = picture->width;
+  job->draw.height = picture->height;
+  return atl_picture_write (job->draw.room, picture->rgb,
+                            (gsize) picture->width * picture->height * 3, error);
 }
 
 static void
@@ -89,8 +89,8 @@ read_done (AtlJob *job, const GError *error)
     g_dbus_method_invocation_return_gerror (g_steal_pointer (&job->invocation), error);
   else
     atl_ipc_engine1_complete_read_picture (job->service->skeleton,
-                                           g_steal_pointer (&job->invocation), NULL, job->width,
-                                           job->height, job->info);
+                                           g_steal_pointer (&job->invocation), NULL,
+                                           job->draw.width, job->draw.height, job->info);
 }
 
 gboolean
@@ -109,9 +109,9 @@ atl_handle_read_picture (AtlIpcEngine1 *skeleton,
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   job->run = read_run;
   job->done = read_done;
-  job->max_side = atl_dict_uint (options, ATL_READ_MAX_SIDE, 0);
+  job->draw.max_side = atl_dict_uint (options, ATL_READ_MAX_SIDE, 0);
   if (atl_picture_take_files (job, fds, files, &error) &&
-      (job->room == 0 || atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL) == NULL))
+      (job->draw.room == 0 || atl_picture_find_file (job, ATL_CREATE_IMAGE, 0, NULL, NULL) == NULL))
     g_set_error (&error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("there is no file for the picture"));
   if (error != NULL)

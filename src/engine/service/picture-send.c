@@ -25,17 +25,17 @@ send_progress (AtlJob *job, const char *phase, guint step, guint n_steps)
   double left = -1;
 
   if (step > 1)
-    job->step_seconds =
-        (double) (g_get_monotonic_time () - job->step_ended_at) / G_USEC_PER_SEC / (step - 1);
-  if (n_steps > 0 && job->step_seconds > 0)
-    left = job->step_seconds * (n_steps - step);
+    job->draw.step_seconds =
+        (double) (g_get_monotonic_time () - job->draw.step_ended_at) / G_USEC_PER_SEC / (step - 1);
+  if (n_steps > 0 && job->draw.step_seconds > 0)
+    left = job->draw.step_seconds * (n_steps - step);
   else if (n_steps > 0 && slot->step_rate > 0)
-    left = slot->step_rate * job->cost.step * (n_steps - step);
+    left = slot->step_rate * job->draw.cost.step * (n_steps - step);
   /* What follows the steps, at the pace of the steps where it was not measured yet. */
   if (left >= 0 && slot->decode_rate > 0)
-    left += slot->decode_rate * job->cost.decode;
-  else if (left >= 0 && n_steps > step && job->cost.step > 0)
-    left += left / (n_steps - step) * job->cost.decode / job->cost.step;
+    left += slot->decode_rate * job->draw.cost.decode;
+  else if (left >= 0 && n_steps > step && job->draw.cost.step > 0)
+    left += left / (n_steps - step) * job->draw.cost.decode / job->draw.cost.step;
   atl_service_emit (
       job->service, "PictureProgress",
       g_variant_new ("(usuud)", job->request, phase != NULL ? phase : "", step, n_steps, left));
@@ -52,16 +52,16 @@ rest (AtlJob *job, guint step, guint n_steps)
   atl_service_emit (service, "PictureProgress",
                     g_variant_new ("(usuud)", job->request, _ ("Paused"), step, n_steps, -1.0));
   g_mutex_lock (&service->pause_mutex);
-  while (job->is_paused && !g_cancellable_is_cancelled (job->cancellable))
+  while (job->draw.is_paused && !g_cancellable_is_cancelled (job->cancellable))
     g_cond_wait (&service->pause_cond, &service->pause_mutex);
   g_mutex_unlock (&service->pause_mutex);
   atl_turnstile_enter (service->turnstile);
   rested_us = g_get_monotonic_time () - began;
-  job->step_ended_at += rested_us;
-  job->steps_ended_at += job->steps_ended_at > 0 ? rested_us : 0;
-  job->rested_us += rested_us;
+  job->draw.step_ended_at += rested_us;
+  job->draw.steps_ended_at += job->draw.steps_ended_at > 0 ? rested_us : 0;
+  job->draw.rested_us += rested_us;
   if (step > 0)
-    send_progress (job, job->phase, step, n_steps);
+    send_progress (job, job->draw.phase, step, n_steps);
 }
 
 static gboolean
@@ -70,7 +70,7 @@ is_paused (AtlJob *job)
   gboolean paused;
 
   g_mutex_lock (&job->service->pause_mutex);
-  paused = job->is_paused && !g_cancellable_is_cancelled (job->cancellable);
+  paused = job->draw.is_paused && !g_cancellable_is_cancelled (job->cancellable);
   g_mutex_unlock (&job->service->pause_mutex);
   return paused;
 }
@@ -85,8 +85,8 @@ atl_picture_progress_cb (const char *phase, guint step, guint n_steps, gpointer 
     rest (job, step, n_steps);
   if (n_steps > 0 && step > 0)
     return;
-  g_free (job->phase);
-  job->phase = g_strdup (phase);
+  g_free (job->draw.phase);
+  job->draw.phase = g_strdup (phase);
   send_progress (job, phase, 0, n_steps);
 }
 
@@ -96,11 +96,11 @@ atl_picture_tile_done (AtlJob *job, const char *phase, guint done, guint total)
   double left = -1;
 
   if (done == 1)
-    job->step_ended_at = g_get_monotonic_time ();
+    job->draw.step_ended_at = g_get_monotonic_time ();
   /* The first also loaded weights. */
   else if (done > 1)
-    left = (double) (g_get_monotonic_time () - job->step_ended_at) / G_USEC_PER_SEC / (done - 1) *
-           (total - done);
+    left = (double) (g_get_monotonic_time () - job->draw.step_ended_at) / G_USEC_PER_SEC /
+           (done - 1) * (total - done);
   atl_service_emit (job->service, "PictureProgress",
                     g_variant_new ("(usuud)", job->request, phase, done, total, left));
   atl_turnstile_yield (job->service->turnstile);
@@ -139,18 +139,18 @@ static void
 send_preview (AtlJob *job, const AtlArray *latent)
 {
   gint64 now = g_get_monotonic_time ();
-  guint64 offset = job->n_previews % 2 * PREVIEW_BYTES;
+  guint64 offset = job->draw.n_previews % 2 * PREVIEW_BYTES;
   g_autofree guint8 *rgb = NULL;
   guint width, height;
 
-  if (job->preview == 0 || now < job->next_preview_at ||
+  if (job->draw.preview == 0 || now < job->draw.next_preview_at ||
       !atl_diffusion_model_preview (job->slot->pictures, latent, ATL_MAX_PREVIEW_SIDE, &rgb, &width,
                                     &height))
     return;
-  job->next_preview_at =
+  job->draw.next_preview_at =
       now + MAX (PREVIEW_INTERVAL_US, PREVIEW_SHARE * (g_get_monotonic_time () - now));
-  job->n_previews++;
-  if (write_all (job->preview, rgb, (gsize) width * height * 3, offset))
+  job->draw.n_previews++;
+  if (write_all (job->draw.preview, rgb, (gsize) width * height * 3, offset))
     atl_service_emit (job->service, "PicturePreview",
                       g_variant_new ("(uuut)", job->request, width, height, offset));
 }
@@ -160,13 +160,13 @@ atl_picture_step_cb (const AtlArray *latent, guint step, guint n_steps, gpointer
 {
   AtlJob *job = user_data;
 
-  job->n_steps_done = step;
-  job->n_steps = n_steps;
+  job->draw.n_steps_done = step;
+  job->draw.n_steps = n_steps;
   if (step == 1)
-    job->step_ended_at = g_get_monotonic_time ();
-  send_progress (job, job->phase, step, n_steps);
-  if (step == n_steps || g_atomic_int_get (&job->is_enough) != 0)
-    job->steps_ended_at = g_get_monotonic_time ();
+    job->draw.step_ended_at = g_get_monotonic_time ();
+  send_progress (job, job->draw.phase, step, n_steps);
+  if (step == n_steps || g_atomic_int_get (&job->draw.is_enough) != 0)
+    job->draw.steps_ended_at = g_get_monotonic_time ();
   else
     send_preview (job, latent);
 }
@@ -176,12 +176,13 @@ atl_picture_note_end (AtlJob *job)
 {
   AtlSlot *slot = job->slot;
 
-  if (job->steps_ended_at > 0)
-    job->decode_seconds = (double) (g_get_monotonic_time () - job->steps_ended_at) / G_USEC_PER_SEC;
-  if (job->step_seconds > 0 && job->cost.step > 0 && !atl_picture_left_out_steps (job))
-    slot->step_rate = job->step_seconds / job->cost.step;
-  if (job->decode_seconds > 0 && job->cost.decode > 0)
-    slot->decode_rate = job->decode_seconds / job->cost.decode;
+  if (job->draw.steps_ended_at > 0)
+    job->draw.decode_seconds =
+        (double) (g_get_monotonic_time () - job->draw.steps_ended_at) / G_USEC_PER_SEC;
+  if (job->draw.step_seconds > 0 && job->draw.cost.step > 0 && !atl_picture_left_out_steps (job))
+    slot->step_rate = job->draw.step_seconds / job->draw.cost.step;
+  if (job->draw.decode_seconds > 0 && job->draw.cost.decode > 0)
+    slot->decode_rate = job->draw.decode_seconds / job->draw.cost.decode;
 }
 
 gboolean
@@ -195,8 +196,8 @@ atl_handle_enough (AtlIpcEngine1 *skeleton,
   if (request != 0 && job != NULL)
     {
       g_mutex_lock (&self->pause_mutex);
-      g_atomic_int_set (&job->is_enough, 1);
-      job->is_paused = FALSE;
+      g_atomic_int_set (&job->draw.is_enough, 1);
+      job->draw.is_paused = FALSE;
       g_cond_broadcast (&self->pause_cond);
       g_mutex_unlock (&self->pause_mutex);
     }
@@ -216,7 +217,7 @@ atl_handle_pause (AtlIpcEngine1 *skeleton,
   if (request != 0 && job != NULL)
     {
       g_mutex_lock (&self->pause_mutex);
-      job->is_paused = is_paused;
+      job->draw.is_paused = is_paused;
       g_cond_broadcast (&self->pause_cond);
       g_mutex_unlock (&self->pause_mutex);
     }

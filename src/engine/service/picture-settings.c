@@ -234,7 +234,7 @@ atl_picture_check_method (const AtlSettings *settings, const AtlTraits *traits, 
 gboolean
 atl_picture_left_out_steps (const AtlJob *job)
 {
-  return atl_diffusion_model_n_computed (job->slot->pictures) < job->n_steps_done;
+  return atl_diffusion_model_n_computed (job->slot->pictures) < job->draw.n_steps_done;
 }
 
 static GVariant *
@@ -243,12 +243,12 @@ make_work (const AtlJob *job)
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, ATL_WORK_STEP, "d", job->cost.step);
-  g_variant_dict_insert (&dict, ATL_WORK_STEPS, "u", job->n_steps_done);
-  g_variant_dict_insert (&dict, ATL_WORK_DECODE, "d", job->cost.decode);
+  g_variant_dict_insert (&dict, ATL_WORK_STEP, "d", job->draw.cost.step);
+  g_variant_dict_insert (&dict, ATL_WORK_STEPS, "u", job->draw.n_steps_done);
+  g_variant_dict_insert (&dict, ATL_WORK_DECODE, "d", job->draw.cost.decode);
   g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d",
-                         atl_picture_left_out_steps (job) ? 0 : job->step_seconds);
-  g_variant_dict_insert (&dict, ATL_WORK_DECODE_SECONDS, "d", job->decode_seconds);
+                         atl_picture_left_out_steps (job) ? 0 : job->draw.step_seconds);
+  g_variant_dict_insert (&dict, ATL_WORK_DECODE_SECONDS, "d", job->draw.decode_seconds);
   return g_variant_dict_end (&dict);
 }
 
@@ -256,7 +256,7 @@ GVariant *
 atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
   const char *sampler = atl_diffusion_model_sampler (job->slot->pictures), *name;
-  g_autoptr (GVariant) loras = atl_dict_lookup (job->settings, ATL_MADE_LORAS, "aa{sv}");
+  g_autoptr (GVariant) loras = atl_dict_lookup (job->draw.settings, ATL_MADE_LORAS, "aa{sv}");
   g_autofree char *notice = atl_diffusion_model_notice (job->slot->pictures);
   guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
   GVariantDict dict;
@@ -297,15 +297,15 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
   if (notice != NULL)
     g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", notice);
-  if (job->n_steps_done < job->n_steps)
-    g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->n_steps_done);
+  if (job->draw.n_steps_done < job->draw.n_steps)
+    g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->draw.n_steps_done);
   g_variant_dict_insert_value (&dict, ATL_MADE_WORK, make_work (job));
-  g_variant_dict_insert (&dict, ATL_MADE_SECONDS, "d",
-                         (double) (g_get_monotonic_time () - job->accepted_at - job->rested_us) /
-                             G_USEC_PER_SEC);
+  g_variant_dict_insert (
+      &dict, ATL_MADE_SECONDS, "d",
+      (double) (g_get_monotonic_time () - job->accepted_at - job->draw.rested_us) / G_USEC_PER_SEC);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", job->slot->name);
   g_variant_dict_insert (&dict, ATL_INFO_FAMILY, "s",
                          atl_diffusion_model_family (job->slot->pictures)->words);
-  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->draw.runs_on);
   return g_variant_dict_end (&dict);
 }

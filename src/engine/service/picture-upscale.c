@@ -17,9 +17,10 @@
 gboolean
 atl_upscale_open (AtlJob *job, GError **error)
 {
-  job->upscaler = atl_upscaler_open ((AtlFileMap *const *) job->maps->pdata,
-                                     (const char *const *) job->names->pdata, job->n_own, error);
-  return job->upscaler != NULL;
+  job->load.upscaler =
+      atl_upscaler_open ((AtlFileMap *const *) job->maps->pdata,
+                         (const char *const *) job->names->pdata, job->n_own, error);
+  return job->load.upscaler != NULL;
 }
 
 gboolean
@@ -37,8 +38,9 @@ atl_upscale_is_meant (const AtlJob *job)
 static char *
 name_of (const AtlJob *job)
 {
-  char *name = job->name != NULL && *job->name != '\0' ? g_strdup (job->name)
-                                                       : g_path_get_basename (job->names->pdata[0]);
+  char *name = job->load.name != NULL && *job->load.name != '\0'
+                   ? g_strdup (job->load.name)
+                   : g_path_get_basename (job->names->pdata[0]);
   char *dot = strrchr (name, '.');
 
   if (dot != NULL && dot != name)
@@ -49,7 +51,7 @@ name_of (const AtlJob *job)
 void
 atl_upscale_inspect (AtlJob *job, const char *runs_on)
 {
-  guint64 needed = atl_upscaler_memory (job->upscaler, 0), idle, available, size = 0;
+  guint64 needed = atl_upscaler_memory (job->load.upscaler, 0), idle, available, size = 0;
   g_autofree char *name = name_of (job);
   g_autofree char *words = NULL;
   g_autofree char *takes = atl_language_size (needed);
@@ -67,8 +69,8 @@ atl_upscale_inspect (AtlJob *job, const char *runs_on)
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_INFO_KIND, "s", ATL_KIND_UPSCALER);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", name);
-  g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", atl_upscaler_kind (job->upscaler));
-  g_variant_dict_insert (&dict, ATL_INFO_SCALE, "u", atl_upscaler_scale (job->upscaler));
+  g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", atl_upscaler_kind (job->load.upscaler));
+  g_variant_dict_insert (&dict, ATL_INFO_SCALE, "u", atl_upscaler_scale (job->load.upscaler));
   g_variant_dict_insert (&dict, ATL_INFO_SIZE_BYTES, "t", size);
   g_variant_dict_insert (&dict, ATL_INFO_NEEDED_BYTES, "t", needed);
   g_variant_dict_insert (&dict, ATL_INFO_FREE_BYTES, "t", memory.free_bytes + idle);
@@ -84,7 +86,7 @@ atl_upscale_load (AtlJob *job, AtlSlot *slot)
 {
   atl_upscale_inspect (job, slot->runs_on);
   slot->name = name_of (job);
-  slot->upscaler = g_steal_pointer (&job->upscaler);
+  slot->upscaler = g_steal_pointer (&job->load.upscaler);
   atl_upscaler_use (slot->upscaler, &slot->cpu, 1);
 }
 
@@ -104,11 +106,11 @@ make_facts (const AtlJob *job, double factor)
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, ATL_MADE_FACTOR, "d", factor);
-  g_variant_dict_insert (&dict, ATL_MADE_SECONDS, "d",
-                         (double) (g_get_monotonic_time () - job->accepted_at - job->rested_us) /
-                             G_USEC_PER_SEC);
+  g_variant_dict_insert (
+      &dict, ATL_MADE_SECONDS, "d",
+      (double) (g_get_monotonic_time () - job->accepted_at - job->draw.rested_us) / G_USEC_PER_SEC);
   g_variant_dict_insert (&dict, ATL_INFO_NAME, "s", job->slot->name);
-  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->runs_on);
+  g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", job->draw.runs_on);
   return g_variant_dict_end (&dict);
 }
 
@@ -178,7 +180,7 @@ enlarge (AtlJob *job, AtlUpscaleRequest *request, guint *width, guint *height, G
     {
       guint8 *larger;
 
-      job->runs_on = g_strdup (slot->gpu->description);
+      job->draw.runs_on = g_strdup (slot->gpu->description);
       larger = enlarge_on (job, request, TRUE, width, height, &local);
       if (larger != NULL)
         return larger;
@@ -190,8 +192,8 @@ enlarge (AtlJob *job, AtlUpscaleRequest *request, guint *width, guint *height, G
         }
       slot->gpu_room = 1;
     }
-  g_free (job->runs_on);
-  job->runs_on = cpu_words (job);
+  g_free (job->draw.runs_on);
+  job->draw.runs_on = cpu_words (job);
   return enlarge_on (job, request, FALSE, width, height, error);
 }
 
@@ -220,7 +222,7 @@ upscale (AtlJob *job, GError **error)
   request.pixels = picture->rgb;
   request.width = picture->width;
   request.height = picture->height;
-  request.factor = atl_dict_double (job->settings, ATL_MADE_FACTOR, 0);
+  request.factor = atl_dict_double (job->draw.settings, ATL_MADE_FACTOR, 0);
   if (request.factor == 0)
     request.factor = atl_upscaler_scale (job->slot->upscaler);
   if (request.factor < ATL_UPSCALE_MIN_FACTOR || request.factor > ATL_UPSCALE_MAX_FACTOR)
@@ -233,7 +235,8 @@ upscale (AtlJob *job, GError **error)
   atl_turnstile_enter (job->service->turnstile);
   larger = enlarge (job, &request, &width, &height, error);
   atl_turnstile_leave (job->service->turnstile);
-  if (larger == NULL || !atl_picture_write (job->room, larger, (gsize) width * height * 3, error))
+  if (larger == NULL ||
+      !atl_picture_write (job->draw.room, larger, (gsize) width * height * 3, error))
     return FALSE;
   job->stats = g_variant_ref_sink (
       g_variant_new ("(uuu@a{sv})", job->request, width, height, make_facts (job, request.factor)));

@@ -14,11 +14,11 @@ G_BEGIN_DECLS
 
 /* Whether the names are those of a folder for pictures. */
 gboolean atl_picture_is_folder (const AtlJob *job);
-/* Into job->pictures. */
+/* Into job->load.pictures. */
 gboolean atl_picture_open (AtlJob *job, GError **error);
 /* What Inspect tells; `missing` (nullable) is why it cannot be used. */
 gboolean atl_picture_inspect (AtlJob *job, const char *missing, GError **error);
-/* Moves job->pictures into `slot`. */
+/* Moves job->load.pictures into `slot`. */
 void atl_picture_load (AtlJob *job, AtlSlot *slot);
 
 /* --- picture-input.c --- */
@@ -108,13 +108,13 @@ void atl_picture_tile_done (AtlJob *job, const char *phase, guint done, guint to
 
 /* --- picture-upscale.c: models that enlarge --- */
 
-/* Into job->upscaler. */
+/* Into job->load.upscaler. */
 gboolean atl_upscale_open (AtlJob *job, GError **error);
 /* Whether the files' names leave nothing else. */
 gboolean atl_upscale_is_meant (const AtlJob *job);
 /* What is told about it, into job->info. */
 void atl_upscale_inspect (AtlJob *job, const char *runs_on);
-/* Moves job->upscaler into `slot`. */
+/* Moves job->load.upscaler into `slot`. */
 void atl_upscale_load (AtlJob *job, AtlSlot *slot);
 
 /* --- picture-ask.c --- */

@@ -24,12 +24,12 @@ gboolean
 atl_job_check_programs (AtlJob *job, const AtlOpenclNeeds *needs, GError **error)
 {
   AtlDevices *devices = job->service->devices;
-  gboolean is_told = job->is_compiled || job->gpu_problem != NULL;
-  gboolean insists = g_strcmp0 (job->device, "gpu") == 0;
+  gboolean is_told = job->load.is_compiled || job->load.gpu_problem != NULL;
+  gboolean insists = g_strcmp0 (job->load.device, "gpu") == 0;
   AtlBackend *backends[2];
   gboolean is_prepared;
 
-  if (atl_devices_choose (devices, job->device, backends, NULL) != 2)
+  if (atl_devices_choose (devices, job->load.device, backends, NULL) != 2)
     return TRUE;
   /* Nobody computes meanwhile. */
   atl_turnstile_enter (job->service->turnstile);
@@ -50,8 +50,8 @@ atl_job_check_programs (AtlJob *job, const AtlOpenclNeeds *needs, GError **error
       g_free (devices->why_unprepared);
       devices->why_unprepared = g_strdup_printf (
           _ ("the GPU could not be prepared: %s"),
-          job->gpu_problem != NULL ? job->gpu_problem
-                                   : _ ("what its driver compiled is not found again"));
+          job->load.gpu_problem != NULL ? job->load.gpu_problem
+                                        : _ ("what its driver compiled is not found again"));
     }
   if (insists)
     {
@@ -59,7 +59,7 @@ atl_job_check_programs (AtlJob *job, const AtlOpenclNeeds *needs, GError **error
                    devices->why_unprepared);
       return FALSE;
     }
-  g_free (job->device);
-  job->device = g_strdup ("cpu");
+  g_free (job->load.device);
+  job->load.device = g_strdup ("cpu");
   return TRUE;
 }
