@@ -120,7 +120,7 @@ pair_cb (gpointer data, const char *key, const char *value)
       g_free (self->sampler);
       self->sampler = g_strdup (value);
     }
-  else if (g_str_equal (key, "Schedule type"))
+  else if (g_str_equal (key, "Schedule type") || g_str_equal (key, "Scheduler"))
     {
       g_free (self->schedule);
       self->schedule = g_strdup (value);

@@ -282,9 +282,10 @@ test_fooocus (void)
       "\"styles\":\"['Fooocus V2']\",\"version\":\"Fooocus v2.3.0\"}");
   g_autoptr (GVariant) other = read_one (
       "parameters",
-      "a tram\nNegative prompt: dull\nSteps: 30, Sampler: DPM++ 2M SDE Karras, Seed: 123, Size: "
+      "a tram\nNegative prompt: dull\nSteps: 30, Sampler: DPM++ 2M SDE, Seed: 123, Size: "
       "1152x896, CFG scale: 4, Sharpness: 2.0, ADM Guidance: \"(1.5, 0.8, 0.3)\", Model hash: aa, "
-      "Model: someXL, Performance: Speed, Styles: \"['Fooocus V2']\", Version: Fooocus v2.3.0");
+      "Model: someXL, Scheduler: karras, Performance: Speed, Styles: \"['Fooocus V2']\", Version: "
+      "Fooocus v2.3.0");
 
   for (guint i = 0; i < 2; i++)
     {

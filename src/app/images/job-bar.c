@@ -57,10 +57,12 @@ refresh_queue (AtlJobBar *self)
   guint n_all = g_list_model_get_n_items (G_LIST_MODEL (queue));
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   guint n_failed = atl_picture_queue_n_failed (queue);
+  guint n_unsaved = n_all - MIN (n_all, n + n_failed);
   g_autofree char *label =
-      n > 0 || n_failed == 0
-          ? g_strdup_printf (ngettext ("%u waits", "%u wait", n), n)
-          : g_strdup_printf (ngettext ("%u failed", "%u failed", n_failed), n_failed);
+      n > 0 ? g_strdup_printf (ngettext ("%u waits", "%u wait", n), n)
+      : n_failed > 0
+          ? g_strdup_printf (ngettext ("%u failed", "%u failed", n_failed), n_failed)
+          : g_strdup_printf (ngettext ("%u not saved", "%u not saved", n_unsaved), n_unsaved);
 
   gtk_menu_button_set_label (GTK_MENU_BUTTON (self->queue_button), label);
   gtk_widget_set_visible (self->queue_button, n_all > (task != NULL));

@@ -9,6 +9,7 @@
 #include "app/images/known-loras.h"
 #include "app/images/pictures-session-private.h"
 #include "app/words.h"
+#include "media/recipe.h"
 
 /* Enough to paint on, and for a thumbnail. */
 #define SHOWN_SIDE 1024u
@@ -300,6 +301,23 @@ atl_pictures_session_apply_recipe (AtlPicturesSession *self,
   return atl_known_loras_restore (self->session, settings, recipe);
 }
 
+/* What is told when the settings of a picture are back. The caller's. */
+static char *
+restored_words (AtlPicturesSession *self, GVariant *recipe, const char *missing)
+{
+  const char *now = atl_pictures_session_get_model_name (self), *then = NULL;
+
+  if (missing != NULL)
+    return g_strdup_printf (
+        _ ("The settings of this picture are back, without the LoRAs that are not here: %s"),
+        missing);
+  if (g_variant_lookup (recipe, ATL_RECIPE_MODEL, "&s", &then) && *then != '\0' && now != NULL &&
+      g_ascii_strcasecmp (now, then) != 0)
+    return g_strdup_printf (
+        _ ("The settings of this picture are back. It was made with another model: %s"), then);
+  return g_strdup (_ ("The settings of this picture are back."));
+}
+
 static void
 recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -323,12 +341,8 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
   settings = atl_picture_settings_copy (self->settings);
   missing = atl_pictures_session_apply_recipe (self, settings, file->recipe);
   atl_pictures_session_take_settings (self, settings);
-  if (missing != NULL)
-    words = g_strdup_printf (
-        _ ("The settings of this picture are back, without the LoRAs that are not here: %s"),
-        missing);
-  atl_session_emit_notice (self->session,
-                           words != NULL ? words : _ ("The settings of this picture are back."));
+  words = restored_words (self, file->recipe, missing);
+  atl_session_emit_notice (self->session, words);
 }
 
 void
