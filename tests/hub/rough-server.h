@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "remove-tree.h"
+
 typedef struct
 {
   char *method, *path; /* of the request */
@@ -256,23 +258,6 @@ make_content (gsize size, guint32 seed)
       bytes[i] = (guint8) (state >> 11);
     }
   return bytes;
-}
-
-static inline void
-remove_tree (const char *path)
-{
-  g_autoptr (GDir) dir = NULL;
-  const char *name;
-
-  if (!g_file_test (path, G_FILE_TEST_IS_SYMLINK) && g_file_test (path, G_FILE_TEST_IS_DIR))
-    dir = g_dir_open (path, 0, NULL);
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *child = g_build_filename (path, name, NULL);
-
-      remove_tree (child);
-    }
-  g_remove (path);
 }
 
 /* Names in a folder, sorted, joined by spaces. */

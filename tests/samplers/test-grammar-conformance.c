@@ -2,29 +2,9 @@
  * token by token, with the mask compared to every token's answer. */
 #include <string.h>
 
-#include "base/json-bounded.h"
-#include "conformance.h"
+#include "conformance-json.h"
 #include "engine/samplers/grammar.h"
 #include "grammar-fixture.h"
-
-static JsonArray *
-load_cases (const char *file)
-{
-  g_autofree char *relative = g_build_filename ("grammar", file, NULL);
-  g_autofree char *path = atl_test_conformance (relative);
-  g_autofree char *text = NULL;
-  g_autoptr (GError) error = NULL;
-  gsize size;
-  JsonNode *node;
-
-  if (path == NULL)
-    return NULL;
-  g_file_get_contents (path, &text, &size, &error);
-  g_assert_no_error (error);
-  node = atl_json_parse (text, size, file, &error); /* lives as long as the test */
-  g_assert_no_error (error);
-  return json_object_get_array_member (json_node_get_object (node), "cases");
-}
 
 /* Byte by byte, by tokens where a long one fits; the mask must agree with what is accepted. */
 static gboolean
@@ -135,7 +115,7 @@ check_strings (const char *name, AtlGrammar *grammar, JsonObject *item, guint *n
 static void
 test_integration (void)
 {
-  JsonArray *cases = load_cases ("integration.json");
+  JsonArray *cases = atl_test_conformance_cases ("grammar", "integration.json");
   guint n_failed = 0;
   guint n_strings = 0;
 
@@ -170,7 +150,7 @@ test_integration (void)
 static void
 test_samples (void)
 {
-  JsonArray *cases = load_cases ("gbnf-samples.json");
+  JsonArray *cases = atl_test_conformance_cases ("grammar", "gbnf-samples.json");
   guint n_failed = 0;
   guint n_strings = 0;
 
@@ -201,7 +181,7 @@ test_samples (void)
 static void
 test_parse (void)
 {
-  JsonArray *cases = load_cases ("parse.json");
+  JsonArray *cases = atl_test_conformance_cases ("grammar", "parse.json");
   guint n_failed = 0;
   guint n_errors = 0;
 
@@ -234,7 +214,7 @@ test_parse (void)
 static void
 test_json_schema (void)
 {
-  JsonArray *cases = load_cases ("json-schema.json");
+  JsonArray *cases = atl_test_conformance_cases ("grammar", "json-schema.json");
   guint n_failed = 0;
   guint n_strings = 0;
 

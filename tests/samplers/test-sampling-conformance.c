@@ -3,28 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/json-bounded.h"
-#include "conformance.h"
+#include "conformance-json.h"
 #include "engine/samplers/history.h"
-
-static JsonArray *
-load_cases (const char *file)
-{
-  g_autofree char *relative = g_build_filename ("sampling", file, NULL);
-  g_autofree char *path = atl_test_conformance (relative);
-  g_autofree char *text = NULL;
-  g_autoptr (GError) error = NULL;
-  gsize size;
-  JsonNode *node;
-
-  if (path == NULL)
-    return NULL;
-  g_file_get_contents (path, &text, &size, &error);
-  g_assert_no_error (error);
-  node = atl_json_parse (text, size, file, &error); /* lives as long as the test */
-  g_assert_no_error (error);
-  return json_object_get_array_member (json_node_get_object (node), "cases");
-}
 
 static void
 run_penalties (AtlCandidates *set, JsonObject *params, gboolean dry, gboolean dense)
@@ -155,7 +135,7 @@ same_outcome (AtlCandidates *set, JsonObject *item, JsonArray *probs_in)
 static void
 test_cases (void)
 {
-  JsonArray *cases = load_cases ("cases.json");
+  JsonArray *cases = atl_test_conformance_cases ("sampling", "cases.json");
   guint n_failed = 0;
 
   if (cases == NULL)
@@ -187,7 +167,7 @@ test_cases (void)
 static void
 test_queue (void)
 {
-  JsonArray *cases = load_cases ("queue.json");
+  JsonArray *cases = atl_test_conformance_cases ("sampling", "queue.json");
   guint n_failed = 0;
 
   if (cases == NULL)

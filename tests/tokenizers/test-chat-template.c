@@ -5,33 +5,12 @@
 
 #include <string.h>
 
-#include "base/json-bounded.h"
-#include "conformance.h"
+#include "conformance-json.h"
 #include "engine/tokenizers/jinja.h"
 
 static const AtlJinjaOptions options = { .trim_blocks = TRUE, .lstrip_blocks = TRUE };
 
 /* --- Helpers --- */
-
-/* NULL, with the test marked as skipped, where the data is absent. */
-static JsonObject *
-load (const char *name)
-{
-  g_autofree char *relative = g_build_filename ("chat-templates", name, NULL);
-  g_autofree char *path = atl_test_conformance (relative);
-  g_autofree char *text = NULL;
-  g_autoptr (GError) error = NULL;
-  gsize size;
-  JsonNode *node;
-
-  if (path == NULL)
-    return NULL;
-  g_file_get_contents (path, &text, &size, &error);
-  g_assert_no_error (error);
-  node = atl_json_parse (text, size, name, &error); /* lives as long as the test */
-  g_assert_no_error (error);
-  return json_node_get_object (node);
-}
 
 static char *
 load_template (const char *name)
@@ -96,7 +75,7 @@ check_case (const char *name, JsonObject *item, const char *source, JsonObject *
 static void
 test_huggingface (void)
 {
-  JsonObject *root = load ("cases-huggingface-js.json");
+  JsonObject *root = atl_test_conformance_json ("chat-templates", "cases-huggingface-js.json");
   JsonArray *cases;
   guint n_failed = 0;
 
@@ -120,7 +99,7 @@ test_huggingface (void)
 static void
 test_golden (void)
 {
-  JsonObject *root = load ("cases-golden.json");
+  JsonObject *root = atl_test_conformance_json ("chat-templates", "cases-golden.json");
   JsonArray *cases;
   JsonObject *contexts;
   guint n_failed = 0;
@@ -182,7 +161,7 @@ chat_render (AtlChatTemplate *chat, const char *messages, const char *extra)
 static void
 test_llama_cpp (void)
 {
-  JsonObject *root = load ("cases-llama-cpp.json");
+  JsonObject *root = atl_test_conformance_json ("chat-templates", "cases-llama-cpp.json");
   JsonArray *cases;
   guint n_failed = 0;
 
@@ -233,7 +212,7 @@ test_llama_cpp (void)
 static void
 test_adapted (void)
 {
-  JsonObject *root = load ("cases-golden.json");
+  JsonObject *root = atl_test_conformance_json ("chat-templates", "cases-golden.json");
   JsonArray *cases;
   JsonObject *contexts;
   guint n_failed = 0;
