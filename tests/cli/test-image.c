@@ -32,7 +32,7 @@ unpack (void)
 {
   g_autofree char *script =
       g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, folder, "sd15", "upscale", NULL };
+  const char *argv[] = { script, folder, "sd15", "upscale", "wan21", NULL };
   g_autoptr (GError) error = NULL;
   int status;
 
@@ -407,6 +407,51 @@ test_overflow (void)
     }
 }
 
+/* Parts of another family, or of half a download: words, and no file. */
+static void
+test_wrong_parts (void)
+{
+  static const struct
+  {
+    const char *part, *file;
+    gboolean is_cut;
+  } rows[] = {
+    { "text_encoder", "text_encoder/model.safetensors", FALSE },
+    { "text_encoder", "text_encoder/model.safetensors", TRUE },
+    { "unet", "unet/diffusion_pytorch_model.safetensors", TRUE },
+    { "vae", "vae/diffusion_pytorch_model.safetensors", FALSE },
+    { "vae", "vae/diffusion_pytorch_model.safetensors", TRUE },
+    { "tokenizer", "tokenizer/vocab.json", TRUE },
+  };
+  char *whole = model;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *wrong = patched_model_copy (whole);
+      g_autofree char *out = g_build_filename (wrong, "out", NULL);
+      g_autofree char *path = g_build_filename (wrong, rows[i].file, NULL);
+      g_autofree char *other = g_build_filename (folder, "wan21", "model", rows[i].file, NULL);
+      g_autoptr (GBytes) bytes = file_bytes (rows[i].is_cut ? path : other);
+      gsize size = g_bytes_get_size (bytes);
+      g_auto (Result) result = { 0 };
+      g_autoptr (GDir) dir = NULL;
+
+      g_assert_true (g_file_set_contents (path, g_bytes_get_data (bytes, NULL),
+                                          (gssize) (rows[i].is_cut ? size * 2 / 3 : size), NULL));
+      g_assert_cmpint (g_mkdir_with_parents (out, 0700), ==, 0);
+      model = wrong;
+      image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--out", out, NULL);
+      model = whole;
+      g_test_message ("%s", result.err);
+      g_assert_cmpint (result.status, ==, 1);
+      g_assert_cmpstr (result.out, ==, "");
+      g_assert_cmpuint (strlen (result.err), >, strlen ("atelier-cli image: \n"));
+      dir = g_dir_open (out, 0, NULL);
+      g_assert_null (g_dir_read_name (dir));
+      patched_model_remove (wrong);
+    }
+}
+
 static void
 test_preview (void)
 {
@@ -506,6 +551,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/faster", test_faster);
   g_test_add_func ("/cli-image/few-steps", test_few_steps);
   g_test_add_func ("/cli-image/overflow", test_overflow);
+  g_test_add_func ("/cli-image/wrong-parts", test_wrong_parts);
   g_test_add_func ("/cli-image/preview", test_preview);
   g_test_add_func ("/cli-image/starter", test_starter);
   g_test_add_func ("/cli-image/refusals", test_refusals);

@@ -149,18 +149,35 @@ kind_of (const char *role, const char *function)
                                                   : ATL_COUNT_ENCODE;
 }
 
+/* What a person calls the part. */
+static const char *
+words_of (const AtlRun *run, const char *role)
+{
+  for (guint i = 0; run->family != NULL && i < run->family->n_parts; i++)
+    if (g_str_equal (run->family->parts[i].role, role))
+      return _ (run->family->parts[i].words);
+  return role;
+}
+
+/* The walk that only counts comes before all work: what does not fit there is a part of another
+ * model, and its network knows no more than shapes. */
+static void
+name_misfit (const AtlRun *run, const char *role, GError **error)
+{
+  if (error != NULL && *error != NULL && (*error)->domain == ATL_ERROR &&
+      (*error)->code != ATL_ERROR_NO_MEMORY)
+    /* Translators: %s is a part of a model, such as “the CLIP-L text encoder”; details follow. */
+    g_prefix_error (error, _ ("The parts of this model do not fit each other, seen from %s: "),
+                    words_of (run, role));
+}
+
 /* What was read wrong would draw wrong, or would be laid to the denoiser. That one's numbers, the
  * pixels and previews are looked at where they go. */
 static gboolean
 check_outputs (const AtlRun *run, const char *role, guint kind, GPtrArray *outputs, GError **error)
 {
-  const char *words = role;
-
   if (kind != ATL_COUNT_TEXT && kind != ATL_COUNT_ENCODE)
     return TRUE;
-  for (guint i = 0; i < run->family->n_parts; i++)
-    if (g_str_equal (run->family->parts[i].role, role))
-      words = _ (run->family->parts[i].words);
   for (guint i = 0; i < outputs->len; i++)
     if (!atl_array_is_finite (outputs->pdata[i]))
       {
@@ -168,7 +185,7 @@ check_outputs (const AtlRun *run, const char *role, guint kind, GPtrArray *outpu
         g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                      _ ("The numbers of one part overflowed, so there is no picture: %s. Another "
                         "copy of its file may help"),
-                     words);
+                     words_of (run, role));
         return FALSE;
       }
   return TRUE;
@@ -193,6 +210,8 @@ atl_run_component (AtlRun *run, const char *role, const AtlRequest *request, GEr
     {
       count->largest_part = MAX (count->largest_part, atl_count_weights (count) - weights);
       count->products[kind_of (role, function)] += atl_count_products (count) - products;
+      if (component != NULL && outputs == NULL)
+        name_misfit (run, role, error);
     }
   else if (outputs != NULL && !check_outputs (run, role, kind_of (role, function), outputs, error))
     g_clear_pointer (&outputs, g_ptr_array_unref);

@@ -72,8 +72,8 @@ typedef struct _AtlDiffusionFamily AtlDiffusionFamily; /* family.h */
 
 typedef struct
 {
-  const AtlDiffusionFamily *family;
-  const char *pipeline; /* (nullable) class: asked for, or of model_index.json */
+  const AtlDiffusionFamily *family; /* (nullable) of a whole picture's run */
+  const char *pipeline;             /* (nullable) class: asked for, or of model_index.json */
   AtlBundle *bundle;
   AtlParts *parts;
   const AtlSettings *settings;

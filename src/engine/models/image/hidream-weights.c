@@ -95,6 +95,7 @@ read_numbers (const AtlCheckpoint *cp, const char *name, gint64 *out, gsize n)
 static gboolean
 read_config (HiDream *m, const AtlCheckpoint *cp, GError **error)
 {
+  /* What files without a configuration leave unsaid: all published ones have these. */
   guint64 head_dim = 128, n_used = 2, patch = 2;
   gint64 resolution[2] = { 128, 128 };
   guint n_axes = HIDREAM_N_AXES;
