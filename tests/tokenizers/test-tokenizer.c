@@ -1,7 +1,8 @@
 /* Tokenizers of every kind and source on small inputs: flags, special tokens, detokenising byte by
  * byte, long words, prompts. */
-#include <glib.h>
+#include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/detokenizer.h"
@@ -353,6 +354,31 @@ test_prompt_clean (void)
     }
 }
 
+/* A language model's folder is told the files that it can be read by, and no others. */
+static void
+test_missing_vocabulary (void)
+{
+  g_autofree char *path = NULL;
+  g_autoptr (GError) error = NULL;
+  int fd = g_file_open_tmp ("atelier-XXXXXX.json", &path, &error);
+  const char *const language[] = { "vocab.json" }, *const part[] = { "merges.txt" };
+  AtlFileMap *map;
+
+  g_assert_no_error (error);
+  g_assert_cmpint (write (fd, "{}", 2), ==, 2);
+  close (fd);
+  map = atl_file_map_new (path, &error);
+  g_assert_no_error (error);
+  g_assert_null (atl_tokenizer_new_from_maps (&map, language, 1, &error));
+  g_assert_nonnull (strstr (error->message, "tokenizer.json"));
+  g_assert_null (strstr (error->message, "vocab.json"));
+  g_clear_error (&error);
+  g_assert_null (atl_tokenizer_new_from_part (&map, part, 1, &error));
+  g_assert_nonnull (strstr (error->message, "vocab.json"));
+  atl_file_map_unref (map);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -367,5 +393,6 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizers/long-words", test_long_words);
   g_test_add_func ("/tokenizers/too-long", test_too_long);
   g_test_add_func ("/tokenizers/prompt-clean", test_prompt_clean);
+  g_test_add_func ("/tokenizers/missing-vocabulary", test_missing_vocabulary);
   return g_test_run ();
 }

@@ -156,7 +156,7 @@ read_pad_token (AtlTokenizer *self, const AtlFileMap *map, GError **error)
 }
 
 static AtlTokenizer *
-from_files (AtlFileMap *const *maps, const char *where, GError **error)
+from_files (AtlFileMap *const *maps, const char *where, gboolean may_be_clip, GError **error)
 {
   AtlTokenizer *self = NULL;
 
@@ -183,8 +183,11 @@ from_files (AtlFileMap *const *maps, const char *where, GError **error)
     }
   else
     g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
-                 _ ("%s: the vocabulary is missing: neither tokenizer.json nor spiece.model, "
-                    "tokenizer.model or vocab.json with merges.txt lie beside the weights"),
+                 !may_be_clip
+                     ? _ ("%s: the vocabulary is missing: tokenizer.json or tokenizer.model should "
+                          "lie beside the weights")
+                     : _ ("%s: the vocabulary is missing: neither tokenizer.json nor spiece.model, "
+                          "tokenizer.model or vocab.json with merges.txt lie beside the weights"),
                  where);
   if (self == NULL)
     return NULL;
@@ -209,7 +212,7 @@ atl_tokenizer_new_from_folder (const char *folder, GError **error)
         ok = (maps[i] = atl_file_map_new (path, error)) != NULL;
     }
   if (ok)
-    self = from_files (maps, folder, error);
+    self = from_files (maps, folder, TRUE, error);
   for (guint i = 0; i < N_FILES; i++)
     g_clear_pointer (&maps[i], atl_file_map_unref);
   return self;
@@ -235,7 +238,7 @@ from_maps (AtlFileMap *const *maps,
             g_str_equal (base, file_names[k]) && files[k] == NULL)
           files[k] = maps[i];
     }
-  return from_files (files, atl_file_map_name (maps[0]), error);
+  return from_files (files, atl_file_map_name (maps[0]), may_be_clip, error);
 }
 
 AtlTokenizer *
