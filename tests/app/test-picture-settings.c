@@ -545,13 +545,14 @@ test_price (void)
   g_autofree char *fast = atl_price_time (&price, 2, 10, 4.9);
 
   g_assert_cmpstr (fast, ==, "50 s");
-  check_price (&price, 1, "CPU, 2 threads", 0, "≈ 40 s · 3.1 GB · on your CPU");
+  check_price (&price, 1, "CPU, 2 threads", 0, "≈ 40 s · 3.1 GB · on your processor");
   check_price (&price, 3, "Some card", 0, "≈ 2 min 1 s · 3.1 GB · on your graphics card");
-  check_price (&price, 2, "CPU", 9.8, "≈ 1 min 40 s · 3.1 GB · on your CPU");
-  check_price (&price, 1, "CPU", -1, "≈ 40 s · 3.1 GB · on your CPU, and the time to enlarge it");
+  check_price (&price, 2, "CPU", 9.8, "≈ 1 min 40 s · 3.1 GB · on your processor");
+  check_price (&price, 1, "CPU", -1,
+               "≈ 40 s · 3.1 GB · on your processor, and the time to enlarge it");
   price.seconds = -1;
   check_price (&price, 1, "CPU", 0,
-               "3.1 GB · on your CPU · how long it takes is known after the first picture");
+               "3.1 GB · on your processor · how long it takes is known after the first picture");
   price.fits = FALSE;
   check_price (&price, 1, "CPU", 0, "Needs much.");
 }

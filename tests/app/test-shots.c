@@ -16,7 +16,7 @@
 #define STATS                                                                                      \
   "{\"tokens_per_s\":21.4,\"first_token_ms\":412,\"n_tokens\":312,\"n_prompt\":88,"                \
   "\"context_used\":1480,\"context_size\":8192,\"thinking_ms\":12300,\"device\":"                  \
-  "\"CPU, 2 threads, because no GPU was found\",\"stop_reason\":\"eos\"}"
+  "\"CPU, 2 threads, because no graphics card was found\",\"stop_reason\":\"eos\"}"
 
 static const char rich[] =
     "Here is a short tour of **sorting**, with the parts that matter.\n\n"

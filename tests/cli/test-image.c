@@ -511,7 +511,7 @@ test_refusals (void)
     { "--faster", "magic", "auto, easycache, taylor", 1 },
     { "--schedule", "magic", "“magic”", 2 },
     { "--upscale", "x.pth:99", "--upscale", 2 },
-    { "--device", "gpu", "GPU", 1 },
+    { "--device", "gpu", "graphics card", 1 },
     { "--device", "toaster", "toaster", 1 },
     { "--size", "64xy", "--size", 2 },
     { "--image", "/nonexistent/a.png", "/nonexistent/a.png", 1 },

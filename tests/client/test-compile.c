@@ -184,7 +184,7 @@ test_failure (Fixture *fixture, gconstpointer what)
   text = tell (fixture, loading.model, &ran_on);
   g_test_message ("%s", ran_on);
   g_assert_nonnull (strstr (ran_on, "CPU"));
-  g_assert_nonnull (strstr (ran_on, "the GPU could not be prepared"));
+  g_assert_nonnull (strstr (ran_on, "the graphics card could not be prepared"));
   g_assert_nonnull (strstr (ran_on, expected));
 
   load (fixture, "gpu", &insisting);

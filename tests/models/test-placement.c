@@ -157,17 +157,18 @@ test_options (void)
   g_autofree char *apart = try (&world, world.memory, G_MAXUINT, 1, &info);
   g_assert_cmpuint (info.n_layers_on_device, ==, info.n_layer);
   g_assert_cmpuint (info.n_layers_apart, ==, 1);
-  g_assert_nonnull (strstr (apart, ", the experts of 1 layer on the CPU, because the settings"));
+  g_assert_nonnull (
+      strstr (apart, ", the experts of 1 layer on the processor, because the settings"));
 
   g_autofree char *one = try (&world, world.memory, 1, G_MAXUINT, &info);
   g_assert_cmpuint (info.n_layers_on_device, ==, 1);
   g_assert_cmpuint (info.n_layers_apart, ==, 0);
   g_assert_nonnull (strstr (one, "1 of "));
-  g_assert_nonnull (strstr (one, "the rest on the CPU, because the settings say so"));
+  g_assert_nonnull (strstr (one, "the rest on the processor, because the settings say so"));
 
   g_autofree char *both = try (&world, world.memory, 1, 1000, &info);
   g_assert_cmpuint (info.n_layers_apart, ==, 1);
-  g_assert_nonnull (strstr (both, "the rest and the experts of 1 layer on the CPU"));
+  g_assert_nonnull (strstr (both, "the rest and the experts of 1 layer on the processor"));
 
   g_autofree char *whole = try (&world, world.memory, 1000, 0, &info);
   g_assert_cmpstr (whole, ==, world.backends[0]->description);

@@ -44,15 +44,15 @@ test_lost (void)
   gpu_world_arm (3, CL_OUT_OF_RESOURCES);
   lost = world_ask (&world, model);
   g_assert_null (lost);
-  g_assert_nonnull (strstr (world.failure, "The GPU failed"));
-  g_assert_nonnull (strstr (world.failure, "run on the CPU"));
+  g_assert_nonnull (strstr (world.failure, "The graphics card failed"));
+  g_assert_nonnull (strstr (world.failure, "run on the processor"));
   g_test_message ("%s", world.failure);
 
   /* The device stays lost; the answer is the same. */
   on_cpu = world_ask (&world, model);
   g_assert_nonnull (on_cpu);
   g_assert_nonnull (strstr (on_cpu, "CPU"));
-  g_assert_nonnull (strstr (on_cpu, "the GPU failed while running"));
+  g_assert_nonnull (strstr (on_cpu, "the graphics card failed while running"));
   g_assert_cmpstr (world.text->str, ==, first);
   g_test_message ("%s", on_cpu);
   gpu_world_arm (-1, CL_SUCCESS);

@@ -181,8 +181,9 @@ test_lost (void)
       g_assert_nonnull (drawn);
       runs_on = where (&world);
       g_test_message ("%s", runs_on);
-      g_assert_nonnull (strstr (runs_on, "the GPU failed while running"));
-      g_assert_nonnull (strstr (world.text->str, "The GPU failed: drawing on the CPU"));
+      g_assert_nonnull (strstr (runs_on, "the graphics card failed while running"));
+      g_assert_nonnull (
+          strstr (world.text->str, "The graphics card failed: drawing on the processor"));
       g_assert_cmpint (apart (drawn, on_cpu), ==, 0);
       next = world_draw (&world, model, SIDE, STEPS);
       g_assert_nonnull (next);
@@ -299,7 +300,7 @@ test_enlarge (void)
           gpu_world_arm (-1, CL_SUCCESS);
           g_assert_nonnull (lost);
           after = where (&world);
-          g_assert_nonnull (strstr (after, "the GPU failed while running"));
+          g_assert_nonnull (strstr (after, "the graphics card failed while running"));
           g_assert_cmpint (apart (on_cpu, lost), ==, 0);
         }
     }

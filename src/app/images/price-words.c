@@ -20,7 +20,7 @@ atl_price_words (const AtlPicturePrice *price, guint count, const char *runs_on,
   g_autofree char *bytes = atl_format_bytes (price->bytes);
   g_autofree char *time = atl_price_time (price, count, price->steps, MAX (larger, 0));
   const char *where =
-      strncmp (runs_on, "CPU", 3) == 0 ? _ ("on your CPU") : _ ("on your graphics card");
+      strncmp (runs_on, "CPU", 3) == 0 ? _ ("on your processor") : _ ("on your graphics card");
 
   if (!price->fits)
     return g_strdup (price->words);

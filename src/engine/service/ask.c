@@ -87,8 +87,9 @@ note_device_failure (AtlJob *job, GError **error)
 
   if (!job->slot->uses_gpu || !atl_devices_gave_up (devices, *error))
     return;
-  message = g_strdup_printf (_ ("The GPU failed: %s. The next answers run on the CPU."),
-                             (*error)->message);
+  message =
+      g_strdup_printf (_ ("The graphics card failed: %s. The next answers run on the processor."),
+                       (*error)->message);
   g_free ((*error)->message);
   (*error)->message = g_steal_pointer (&message);
 }

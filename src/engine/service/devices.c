@@ -53,7 +53,7 @@ find_gpus (AtlDevices *self, const char *cache_dir, GVariantBuilder *list)
       if (device == chosen)
         why_not = error != NULL ? error->message : NULL;
       else if (why_not == NULL)
-        why_not = _ ("another GPU is in use");
+        why_not = _ ("another graphics card is in use");
       g_variant_builder_add_value (
           list, device_row (device->is_gpu ? "gpu" : "accelerator", device->name,
                             device->memory_total, device == chosen && self->gpu != NULL, why_not));
@@ -70,7 +70,7 @@ find_gpus (AtlDevices *self, const char *cache_dir, GVariantBuilder *list)
           g_strdup_printf (_ ("%s could not be opened: %s"), chosen->name, error->message);
     }
   else if (self->why_no_gpu == NULL)
-    self->why_no_gpu = g_strdup (_ ("no GPU was found"));
+    self->why_no_gpu = g_strdup (_ ("no graphics card was found"));
 }
 
 AtlDevices *
@@ -90,7 +90,7 @@ atl_devices_new (gboolean cpu_only, const char *cache_dir, GError **error)
   g_variant_builder_add_value (
       list, device_row ("cpu", self->cpu->description, memory.total_bytes, TRUE, NULL));
   if (cpu_only)
-    self->why_no_gpu = g_strdup (_ ("GPUs are left alone after a failure"));
+    self->why_no_gpu = g_strdup (_ ("graphics cards are left alone after a failure"));
   else
     find_gpus (self, cache_dir, list);
   self->list = g_variant_ref_sink (g_variant_builder_end (list));
@@ -118,7 +118,7 @@ atl_devices_compile (const char *cache_dir,
 
   if (device == NULL)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("no GPU was found"));
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND, _ ("no graphics card was found"));
       return FALSE;
     }
   backend = atl_opencl_backend_new (device, cache_dir, error);
@@ -185,9 +185,10 @@ atl_devices_choose (AtlDevices *self, const char *device, AtlBackend *out[2], GE
     }
   if (!has_gpu)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
-                   _ ("The GPU cannot be used, because %s. Choose “auto” to use the CPU"),
-                   self->gpu != NULL ? _ ("it failed while running") : self->why_no_gpu);
+      g_set_error (
+          error, ATL_ERROR, ATL_ERROR_DEVICE,
+          _ ("The graphics card cannot be used, because %s. Choose “auto” to use the processor"),
+          self->gpu != NULL ? _ ("it failed while running") : self->why_no_gpu);
       return 0;
     }
   out[0] = self->gpu;
@@ -210,12 +211,12 @@ atl_devices_cpu_words (AtlDevices *self, const AtlBackend *cpu, const char *devi
   const char *why = self->why_no_gpu;
 
   if (g_atomic_int_get (&self->gpu_failed))
-    why = _ ("the GPU failed while running");
+    why = _ ("the graphics card failed while running");
   else if (g_strcmp0 (device, "cpu") == 0)
     why = _ ("the settings say so");
   else if (self->why_unprepared != NULL)
     why = self->why_unprepared;
   else if (self->gpu != NULL)
-    why = _ ("the GPU has no room for it");
+    why = _ ("the graphics card has no room for it");
   return g_strdup_printf (_ ("%s, because %s"), cpu->description, why);
 }

@@ -153,10 +153,11 @@ draw (AtlJob *job, AtlSettings *settings, GPtrArray *inputs, GError **error)
   /* Each time either the GPU is out or what is asked of it is less by a quarter. */
   while (draw_once (job, settings, inputs, &outputs, error))
     {
-      atl_picture_progress_cb (g_atomic_int_get (&job->service->devices->gpu_failed)
-                                   ? _ ("The GPU failed: drawing on the CPU")
-                                   : _ ("The GPU has less room than it said: beginning anew"),
-                               0, 0, job);
+      atl_picture_progress_cb (
+          g_atomic_int_get (&job->service->devices->gpu_failed)
+              ? _ ("The graphics card failed: drawing on the processor")
+              : _ ("The graphics card has less room than it said: beginning anew"),
+          0, 0, job);
       job->draw.n_steps_done = 0;
       job->draw.step_seconds = job->draw.decode_seconds = 0;
       job->draw.steps_ended_at = 0;

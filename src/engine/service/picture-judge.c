@@ -46,8 +46,8 @@ has_gpu (const AtlPicturePlace *place)
 static char *
 cpu_words (const AtlPicturePlace *place)
 {
-  const char *why =
-      has_gpu (place) ? _ ("the GPU has no room for it") : _ ("the GPU failed while running");
+  const char *why = has_gpu (place) ? _ ("the graphics card has no room for it")
+                                    : _ ("the graphics card failed while running");
 
   return place->gpu == NULL && place->cpu_words != NULL
              ? g_strdup (place->cpu_words)
@@ -62,7 +62,7 @@ gpu_words (const AtlPicturePlace *place, const AtlDiffusionHow *how)
     return g_strdup_printf (_ ("%s; its weights are sent while it draws"), place->gpu->description);
   if ((how->on_host & ATL_PARTS_TEXT) != 0)
     /* Translators: %s is the name of a graphics card. */
-    return g_strdup_printf (_ ("%s; the CPU reads the prompt"), place->gpu->description);
+    return g_strdup_printf (_ ("%s; the processor reads the prompt"), place->gpu->description);
   return g_strdup (place->gpu->description);
 }
 
@@ -80,7 +80,7 @@ describe_way (const AtlPictureFit *fit, const char *needed, const char *there)
                             needed, there);
   if (fit->uses_gpu && (how->on_host & ATL_PARTS_TEXT) != 0)
     return g_strdup_printf (
-        _ ("Needs %s on the graphics card, %s are free there: the CPU reads the "
+        _ ("Needs %s on the graphics card, %s are free there: the processor reads the "
            "prompt, which is slower."),
         needed, there);
   if (fit->uses_gpu)
@@ -114,14 +114,14 @@ describe_want (const AtlPictureFit *fit, const char *needed, const char *there)
     return g_strdup_printf (
         fit->uses_gpu
             ? _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there; "
-                 "%u × %u pixels would fit. The CPU may have room for it.")
+                 "%u × %u pixels would fit. The processor may have room for it.")
             : _ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
                  "pixels would fit. Closing programs makes room too."),
         fit->cost.width, fit->cost.height, needed, there, fit->fit_width, fit->fit_height);
   return g_strdup_printf (
       fit->uses_gpu
           ? _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there. The "
-               "CPU may have room for it.")
+               "processor may have room for it.")
           : _ ("A picture of %u × %u pixels needs %s, %s are free. Close "
                "programs, or choose a smaller model."),
       fit->cost.width, fit->cost.height, needed, there);

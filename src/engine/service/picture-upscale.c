@@ -137,8 +137,8 @@ cpu_words (const AtlJob *job)
     return g_strdup (slot->runs_on);
   return g_strdup_printf (_ ("%s, because %s"), slot->cpu->description,
                           g_atomic_int_get (&job->service->devices->gpu_failed)
-                              ? _ ("the GPU failed while running")
-                              : _ ("the GPU has no room for it"));
+                              ? _ ("the graphics card failed while running")
+                              : _ ("the graphics card has no room for it"));
 }
 
 /* Inside the turnstile. */

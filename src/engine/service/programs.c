@@ -49,14 +49,14 @@ atl_job_check_programs (AtlJob *job, const AtlOpenclNeeds *needs, GError **error
     {
       g_free (devices->why_unprepared);
       devices->why_unprepared = g_strdup_printf (
-          _ ("the GPU could not be prepared: %s"),
+          _ ("the graphics card could not be prepared: %s"),
           job->load.gpu_problem != NULL ? job->load.gpu_problem
                                         : _ ("what its driver compiled is not found again"));
     }
   if (insists)
     {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE, _ ("The GPU cannot be used, because %s"),
-                   devices->why_unprepared);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_DEVICE,
+                   _ ("The graphics card cannot be used, because %s"), devices->why_unprepared);
       return FALSE;
     }
   g_free (job->load.device);

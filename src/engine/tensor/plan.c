@@ -439,7 +439,7 @@ atl_plan_fallbacks (const AtlPlan *self)
   if (self->n_fallbacks == 0)
     return NULL;
   s = g_string_new (NULL);
-  g_string_printf (s, _ ("%u of %u operations run on the CPU"), self->n_fallbacks,
+  g_string_printf (s, _ ("%u of %u operations run on the processor"), self->n_fallbacks,
                    self->nodes->len);
   for (guint op = 0; op < ATL_N_OPS; op++)
     if (self->n_fallback[op] > 0)

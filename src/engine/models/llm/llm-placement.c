@@ -165,29 +165,30 @@ where (const AtlLlm *self)
   if (n_apart == 0)
     return g_strdup_printf (
         info->is_chosen
-            ? _ ("%u of %u layers on %s, the rest on the CPU, because the settings say so")
-            : _ ("%u of %u layers on %s, the rest on the CPU, because its memory is full"),
+            ? _ ("%u of %u layers on %s, the rest on the processor, because the settings say so")
+            : _ ("%u of %u layers on %s, the rest on the processor, because its memory is full"),
         n, n_all, gpu);
   if (n == n_all)
     return g_strdup_printf (
         info->is_chosen
-            ? ngettext ("%s, the experts of %u layer on the CPU, because the settings say so",
-                        "%s, the experts of %u layers on the CPU, because the settings say so",
-                        n_apart)
-            : ngettext ("%s, the experts of %u layer on the CPU, because its memory is full",
-                        "%s, the experts of %u layers on the CPU, because its memory is full",
+            ? ngettext (
+                  "%s, the experts of %u layer on the processor, because the settings say so",
+                  "%s, the experts of %u layers on the processor, because the settings say so",
+                  n_apart)
+            : ngettext ("%s, the experts of %u layer on the processor, because its memory is full",
+                        "%s, the experts of %u layers on the processor, because its memory is full",
                         n_apart),
         gpu, n_apart);
   return g_strdup_printf (info->is_chosen
                               ? ngettext ("%u of %u layers on %s, the rest and the experts of %u "
-                                          "layer on the CPU, because the settings say so",
+                                          "layer on the processor, because the settings say so",
                                           "%u of %u layers on %s, the rest and the experts of %u "
-                                          "layers on the CPU, because the settings say so",
+                                          "layers on the processor, because the settings say so",
                                           n_apart)
                               : ngettext ("%u of %u layers on %s, the rest and the experts of %u "
-                                          "layer on the CPU, because its memory is full",
+                                          "layer on the processor, because its memory is full",
                                           "%u of %u layers on %s, the rest and the experts of %u "
-                                          "layers on the CPU, because its memory is full",
+                                          "layers on the processor, because its memory is full",
                                           n_apart),
                           n, n_all, gpu, n_apart);
 }

@@ -105,9 +105,9 @@ static char *
 unsuitable (cl_device_type type)
 {
   if (type & CL_DEVICE_TYPE_CPU)
-    return g_strdup (_ ("it is the processor, which the native CPU engine uses much better"));
+    return g_strdup (_ ("it is the processor, which Atelier uses much better without OpenCL"));
   if (!(type & CL_DEVICE_TYPE_GPU))
-    return g_strdup (_ ("it is an accelerator, not a GPU; it can be chosen by hand"));
+    return g_strdup (_ ("it is an accelerator, not a graphics card; it can be chosen by hand"));
   return NULL;
 }
 
@@ -168,15 +168,16 @@ static char *
 explain_nothing (guint n_platforms, gboolean rusticl_off)
 {
   if (n_platforms == 0)
-    return g_strdup (_ ("No OpenCL driver is installed. For an AMD or Intel GPU install Mesa's "
-                        "“rusticl” or the maker's OpenCL package, for NVIDIA its driver."));
-  if (rusticl_off)
     return g_strdup (
-        "The OpenCL driver “rusticl” of Mesa is installed but shows no GPU: it must be "
+        _ ("No OpenCL driver is installed. For an AMD or Intel graphics card install Mesa's "
+           "“rusticl” or the maker's OpenCL package, for NVIDIA its driver."));
+  if (rusticl_off)
+    return g_strdup (_ (
+        "The OpenCL driver “rusticl” of Mesa is installed but shows no graphics card: it must be "
         "told which ones to use. Set the environment variable RUSTICL_ENABLE "
-        "(“radeonsi” for AMD, “iris” for Intel) and log in again.");
+        "(“radeonsi” for AMD, “iris” for Intel) and log in again."));
   return g_strdup (_ ("The installed OpenCL drivers show no device. The user may lack the right to "
-                      "use the GPU (groups “render” and “video”)."));
+                      "use the graphics card (groups “render” and “video”)."));
 }
 
 GPtrArray *
