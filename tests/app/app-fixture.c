@@ -105,11 +105,21 @@ shared_application (void)
   return app;
 }
 
+static gboolean keeps_store;
+
 void
 app_fixture_use_store (const char *dir)
 {
   g_free (fixed_store);
   fixed_store = g_strdup (dir);
+  keeps_store = FALSE;
+}
+
+void
+app_fixture_keep_store (const char *dir)
+{
+  app_fixture_use_store (dir);
+  keeps_store = TRUE;
 }
 
 void
@@ -150,7 +160,8 @@ app_fixture_stop (AppFixture *f)
   app_fixture_spin (50);
   g_object_run_dispose (G_OBJECT (f->session));
   g_clear_object (&f->session);
-  app_remove_tree (f->dir);
+  if (!keeps_store)
+    app_remove_tree (f->dir);
   g_clear_pointer (&f->dir, g_free);
 }
 

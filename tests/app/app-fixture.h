@@ -32,6 +32,8 @@ void app_fixture_init (int *argc, char ***argv);
 /* The folder (made if it is not there) of the stores that are started from now on; NULL: one of
  * their own each. */
 void app_fixture_use_store (const char *dir);
+/* The same, and app_fixture_stop() leaves it. */
+void app_fixture_keep_store (const char *dir);
 void app_fixture_start (AppFixture *f);
 void app_fixture_stop (AppFixture *f);
 

@@ -355,10 +355,75 @@ test_lora_words (void)
   press (&f, "Add “ink drawing” to the prompt");
   press (&f, "Add “ink drawing” to the prompt");
   g_assert_cmpstr (app_draft (&f)->prompt, ==, "a fox, ink drawing");
-  press (&f, "Remove “ink.safetensors”");
+  press (&f, "Remove “ink”");
   g_assert_cmpuint (app_draft (&f)->loras->len, ==, 0);
   g_assert_cmpuint (app_draft (&f)->steps, ==, 0);
   g_assert_cmpfloat (app_draft (&f)->guidance, ==, -1);
+  app_fixture_stop (&f);
+}
+
+/* The LoRA at `path` as one that listens to something, in another file. */
+static void
+write_with_trigger (const char *path, const char *out, const char *words)
+{
+  g_autofree char *bytes = NULL;
+  g_autoptr (GString) file = g_string_new (NULL);
+  g_autoptr (GString) header = g_string_new (NULL);
+  gsize size;
+  guint64 n;
+
+  g_assert_true (g_file_get_contents (path, &bytes, &size, NULL));
+  memcpy (&n, bytes, sizeof n);
+  n = GUINT64_FROM_LE (n);
+  g_string_printf (header, "{\"__metadata__\":{\"modelspec.trigger_phrase\":\"%s\"},", words);
+  g_string_append_len (header, bytes + sizeof n + 1, (gssize) n - 1);
+  while (header->len % 8 != 0)
+    g_string_append_c (header, ' ');
+  n = GUINT64_TO_LE ((guint64) header->len);
+  g_string_append_len (file, (const char *) &n, sizeof n);
+  g_string_append_len (file, header->str, (gssize) header->len);
+  memcpy (&n, bytes, sizeof n);
+  n = GUINT64_FROM_LE (n);
+  g_string_append_len (file, bytes + sizeof n + n, (gssize) (size - sizeof n - n));
+  g_assert_true (g_file_set_contents (out, file->str, (gssize) file->len, NULL));
+}
+
+static gboolean
+knows_words (gpointer f)
+{
+  return app_fixture_find (((AppFixture *) f)->window->images_page, GTK_TYPE_BUTTON, has_tooltip,
+                           "Add “ink drawing” to the prompt") != NULL;
+}
+
+static gboolean
+is_said (GtkWidget *widget, gconstpointer words)
+{
+  return gtk_widget_get_mapped (widget) &&
+         g_str_equal (gtk_label_get_text (GTK_LABEL (widget)), words);
+}
+
+/* A LoRA of an earlier time is looked into: its words are there again. One whose file is gone says
+ * so. */
+static void
+test_lora_later (void)
+{
+  g_autofree char *there =
+      g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
+  g_autofree char *path = g_build_filename (app_models_dir, "ink.safetensors", NULL);
+  AtlPictureSettings *settings;
+  AppFixture f;
+
+  write_with_trigger (there, path, "ink drawing");
+  app_start_drawing (&f);
+  settings = atl_picture_settings_copy (app_draft (&f));
+  g_ptr_array_add (settings->loras, atl_picture_lora_new (path, 0.5));
+  g_ptr_array_add (settings->loras, atl_picture_lora_new ("/nowhere/gone.safetensors", 1));
+  atl_pictures_session_take_settings (app_pictures (&f), settings);
+  g_assert_true (app_fixture_wait (knows_words, &f, 60));
+  press (&f, "Add “ink drawing” to the prompt");
+  g_assert_nonnull (strstr (app_draft (&f)->prompt, "ink drawing"));
+  g_assert_nonnull (app_fixture_find (f.window->images_page, GTK_TYPE_LABEL, is_said,
+                                      "Its file is not there any more."));
   app_fixture_stop (&f);
 }
 
@@ -374,6 +439,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
   g_test_add_func ("/app/page-actions/loras", test_loras);
   g_test_add_func ("/app/page-actions/lora-words", test_lora_words);
+  g_test_add_func ("/app/page-actions/lora-later", test_lora_later);
   g_test_add_func ("/app/page-actions/pasted", test_pasted);
   status = g_test_run ();
   app_remove_models ();

@@ -84,7 +84,12 @@ refresh (AtlImagesPage *self)
 static void
 current_cb (AtlImagesPage *self)
 {
-  g_signal_group_set_target (self->task, atl_pictures_session_get_current (self->pictures));
+  AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
+
+  /* What failed before it is in the queue. */
+  if (task != NULL)
+    g_clear_object (&self->failed);
+  g_signal_group_set_target (self->task, task);
   refresh (self);
 }
 
@@ -114,9 +119,13 @@ saved_cb (AtlImagesPage *self, const char *path, GdkTexture *texture, gint64 id)
 {
   g_autofree char *name = g_path_get_basename (path);
   g_autofree char *words = g_strdup_printf (_ ("Finished picture: %s"), name);
+  g_autoptr (AtlPictureTask) failed = g_steal_pointer (&self->failed);
 
   atl_images_page_stop_showing (self);
   atl_images_page_show_result (self, path, texture, words);
+  /* The one after it has failed while this one was saved. */
+  if (g_set_object (&self->failed, failed))
+    atl_images_page_refresh_canvas (self);
   atl_gallery_strip_set_selected (ATL_GALLERY_STRIP (self->strip), path);
 }
 

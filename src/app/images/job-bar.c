@@ -2,6 +2,7 @@
 #include "app/images/job-bar.h"
 
 #include <glib/gi18n.h>
+#include <math.h>
 
 #include "app/images/queue-view.h"
 #include "app/words.h"
@@ -40,7 +41,7 @@ describe (AtlPictureTask *task, gboolean is_paused)
     }
   if (left >= 1 && !is_paused)
     {
-      g_autofree char *time = atl_format_seconds (left);
+      g_autofree char *time = atl_format_seconds (ceil (left));
 
       g_string_append (words, " · ");
       /* Translators: a time such as "12 s". */
@@ -92,7 +93,11 @@ refresh (AtlJobBar *self)
           atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) > 0);
   if (task == NULL)
     {
-      gtk_label_set_text (GTK_LABEL (self->label), is_paused ? _ ("Paused") : "");
+      gtk_label_set_text (GTK_LABEL (self->label),
+                          !is_paused ? ""
+                          : atl_pictures_session_get_has_kept (self->pictures)
+                              ? _ ("Waiting since last time")
+                              : _ ("Paused"));
       gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->bar), 0);
       refresh_queue (self);
       return;

@@ -2,11 +2,13 @@
 #include "app/images/lora-group.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "app/wheel.h"
 #include "app/words.h"
 
 #define MAX_LORAS 8u
+#define ENDING ".safetensors"
 
 struct _AtlLoraGroup
 {
@@ -15,6 +17,7 @@ struct _AtlLoraGroup
   AtlPicturesSession *pictures;  /* (nullable) borrowed */
   GtkFileChooserNative *chooser; /* (nullable) */
   GHashTable *infos;             /* path -> AtlModelInfo */
+  GHashTable *asked;             /* paths that are being looked into */
   GPtrArray *rows;               /* (element-type GtkWidget) borrowed */
   GtkWidget *first_row;          /* adds one while there is none */
   GtkWidget *add_button;
@@ -42,6 +45,18 @@ lora_of (GtkWidget *widget)
 {
   return g_object_get_data (G_OBJECT (gtk_widget_get_ancestor (widget, ADW_TYPE_PREFERENCES_ROW)),
                             "lora");
+}
+
+/* What people know it by: its file's name without the ending that all of them have. The caller's.
+ */
+static char *
+name_of (const char *path)
+{
+  char *name = g_filename_display_basename (path);
+
+  if (g_str_has_suffix (name, ENDING) && strlen (name) > strlen (ENDING))
+    name[strlen (name) - strlen (ENDING)] = '\0';
+  return name;
 }
 
 /* --- Rows --- */
@@ -94,42 +109,75 @@ new_trigger (AtlLoraGroup *self, const char *words)
   return button;
 }
 
-/* What the LoRA listens to; NULL where its file names nothing. */
-static GtkWidget *
-new_triggers (AtlLoraGroup *self, const char *path)
+static void
+append_words (GtkWidget *box, const char *words, const char *style)
 {
-  const AtlModelInfo *info = g_hash_table_lookup (self->infos, path);
-  GtkWidget *box, *label;
+  GtkWidget *label = gtk_label_new (words);
 
-  if (info == NULL || info->triggers == NULL || info->triggers[0] == NULL)
-    return NULL;
-  box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
-  /* Translators: followed by words that a LoRA listens to in the prompt. */
-  label = gtk_label_new (_ ("Listens to:"));
   gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
   gtk_widget_add_css_class (label, "caption");
-  gtk_widget_add_css_class (label, "dim-label");
+  gtk_widget_add_css_class (label, style);
   gtk_box_append (GTK_BOX (box), label);
-  for (guint i = 0; info->triggers[i] != NULL; i++)
-    gtk_box_append (GTK_BOX (box), new_trigger (self, info->triggers[i]));
-  return box;
+}
+
+/* Why it cannot be used with the model that is; NULL when nothing is known against it. `info` is
+ * nullable; the caller's. */
+static char *
+why_not (AtlLoraGroup *self, const char *path, const AtlModelInfo *info)
+{
+  const AtlModelInfo *model = atl_pictures_session_get_info (self->pictures);
+  g_autofree char *name = name_of (path);
+
+  if (info == NULL || model == NULL || *info->family == '\0' ||
+      g_str_equal (info->family, model->family))
+    return NULL;
+  return g_strdup_printf (_ ("“%s” is for %s; the model in use is %s."), name, info->family,
+                          model->family);
+}
+
+/* Below its slider: why it cannot be used, what it listens to. */
+static void
+show_info (AtlLoraGroup *self, GtkWidget *row)
+{
+  const char *path = ((AtlPictureLora *) g_object_get_data (G_OBJECT (row), "lora"))->path;
+  GtkWidget *box = g_object_get_data (G_OBJECT (row), "more"), *child;
+  const AtlModelInfo *info = g_hash_table_lookup (self->infos, path);
+  g_autofree char *problem = g_file_test (path, G_FILE_TEST_EXISTS)
+                                 ? why_not (self, path, info)
+                                 : g_strdup (_ ("Its file is not there any more."));
+
+  while ((child = gtk_widget_get_first_child (box)) != NULL)
+    gtk_box_remove (GTK_BOX (box), child);
+  if (problem != NULL)
+    append_words (box, problem, "error");
+  if (info != NULL && info->triggers != NULL && info->triggers[0] != NULL)
+    {
+      /* Translators: followed by words that a LoRA listens to in the prompt. */
+      append_words (box, _ ("Listens to:"), "dim-label");
+      for (guint i = 0; info->triggers[i] != NULL; i++)
+        gtk_box_append (GTK_BOX (box), new_trigger (self, info->triggers[i]));
+    }
+  gtk_widget_set_visible (box, gtk_widget_get_first_child (box) != NULL);
 }
 
 static GtkWidget *
 new_row (AtlLoraGroup *self, AtlPictureLora *lora)
 {
   GtkWidget *row = adw_preferences_row_new (), *grid = gtk_grid_new ();
-  g_autofree char *name = g_filename_display_basename (lora->path);
+  g_autofree char *name = name_of (lora->path);
   g_autofree char *remove = g_strdup_printf (_ ("Remove “%s”"), name);
   g_autofree char *strength = g_strdup_printf (_ ("Strength of “%s”"), name);
   g_autofree char *value = g_strdup_printf ("%.2f", lora->strength);
   GtkWidget *title = gtk_label_new (name), *number = gtk_label_new (value);
   GtkWidget *scale = gtk_scale_new_with_range (GTK_ORIENTATION_HORIZONTAL, -1, 2, 0.05);
   GtkWidget *button = gtk_button_new_from_icon_name ("window-close-symbolic");
-  GtkWidget *triggers = new_triggers (self, lora->path);
+  GtkWidget *more = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
 
   g_object_set_data (G_OBJECT (row), "lora", lora);
   g_object_set_data (G_OBJECT (row), "scale", scale);
+  g_object_set_data (G_OBJECT (row), "more", more);
   g_object_set_data (G_OBJECT (scale), "label", number);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), name);
@@ -151,8 +199,7 @@ new_row (AtlLoraGroup *self, AtlPictureLora *lora)
   gtk_grid_attach (GTK_GRID (grid), number, 1, 0, 1, 1);
   gtk_grid_attach (GTK_GRID (grid), button, 2, 0, 1, 2);
   gtk_grid_attach (GTK_GRID (grid), scale, 0, 1, 2, 1);
-  if (triggers != NULL)
-    gtk_grid_attach (GTK_GRID (grid), triggers, 0, 2, 3, 1);
+  gtk_grid_attach (GTK_GRID (grid), more, 0, 2, 3, 1);
   gtk_grid_set_column_spacing (GTK_GRID (grid), 6);
   gtk_widget_set_margin_start (grid, 12);
   gtk_widget_set_margin_end (grid, 6);
@@ -165,7 +212,62 @@ new_row (AtlLoraGroup *self, AtlPictureLora *lora)
   g_signal_connect (scale, "value-changed", G_CALLBACK (strength_cb), self);
   g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
   atl_wheel_ignore (row);
+  show_info (self, row);
   return row;
+}
+
+typedef struct
+{
+  AtlLoraGroup *self;
+  char *path;
+} Looking;
+
+static Looking *
+looking_new (AtlLoraGroup *self, const char *path)
+{
+  Looking *looking = g_new0 (Looking, 1);
+
+  looking->self = g_object_ref (self);
+  looking->path = g_strdup (path);
+  return looking;
+}
+
+static void
+known_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Looking *looking = data;
+  g_autoptr (AtlLoraGroup) self = looking->self;
+  g_autofree char *path = looking->path;
+  g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, NULL);
+
+  g_free (looking);
+  if (self->rows == NULL)
+    return;
+  g_hash_table_remove (self->asked, path);
+  if (info == NULL || !info->is_lora)
+    return;
+  g_hash_table_replace (self->infos, g_strdup (path), atl_model_info_ref (info));
+  for (guint i = 0; i < self->rows->len; i++)
+    {
+      const AtlPictureLora *lora = g_object_get_data (self->rows->pdata[i], "lora");
+
+      if (g_str_equal (lora->path, path))
+        show_info (self, self->rows->pdata[i]);
+    }
+}
+
+/* One of an earlier time, or of a recipe: what is in its file is not known yet. */
+static void
+ask_about (AtlLoraGroup *self, const char *path)
+{
+  AtlSession *session = atl_pictures_session_get_session (self->pictures);
+
+  if (g_hash_table_contains (self->infos, path) || g_hash_table_contains (self->asked, path) ||
+      !g_file_test (path, G_FILE_TEST_EXISTS))
+    return;
+  g_hash_table_add (self->asked, g_strdup (path));
+  atl_client_inspect_async (atl_session_get_client (session), (const char *[]){ path, NULL }, NULL,
+                            NULL, known_cb, looking_new (self, path));
 }
 
 void
@@ -183,10 +285,13 @@ atl_lora_group_refresh (AtlLoraGroup *self)
   gtk_widget_set_visible (self->add_button, settings->loras->len > 0);
   for (guint i = 0; i < settings->loras->len; i++)
     {
-      GtkWidget *row = new_row (self, settings->loras->pdata[i]);
+      AtlPictureLora *lora = settings->loras->pdata[i];
+      GtkWidget *row = new_row (self, lora);
 
       adw_preferences_group_add (ADW_PREFERENCES_GROUP (self), row);
       g_ptr_array_add (self->rows, row);
+      if (info != NULL)
+        ask_about (self, lora->path);
     }
 }
 
@@ -221,16 +326,12 @@ void
 atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *info)
 {
   AtlPictureSettings *settings = settings_of (self);
-  const AtlModelInfo *model = atl_pictures_session_get_info (self->pictures);
-  g_autofree char *name = g_filename_display_basename (path);
-  g_autofree char *words = NULL;
+  g_autofree char *name = name_of (path);
+  g_autofree char *words = why_not (self, path, info);
 
-  if (model != NULL && *info->family != '\0' && !g_str_equal (info->family, model->family))
-    words = g_strdup_printf (_ ("“%s” is for %s; the model in use is %s."), name, info->family,
-                             model->family);
-  else if (is_used (self, path))
+  if (words == NULL && is_used (self, path))
     words = g_strdup_printf (_ ("“%s” is in use already."), name);
-  else if (settings->loras->len >= MAX_LORAS)
+  else if (words == NULL && settings->loras->len >= MAX_LORAS)
     words = g_strdup_printf (_ ("More than %u LoRAs at a time are not used."), MAX_LORAS);
   if (words != NULL)
     {
@@ -251,12 +352,6 @@ atl_lora_group_take (AtlLoraGroup *self, const char *path, const AtlModelInfo *i
   tell (self);
 }
 
-typedef struct
-{
-  AtlLoraGroup *self;
-  char *path;
-} Looking;
-
 static void
 looked_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -265,7 +360,7 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree char *path = looking->path;
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
-  g_autofree char *name = g_filename_display_basename (path);
+  g_autofree char *name = name_of (path);
   g_autofree char *words = NULL;
 
   g_free (looking);
@@ -287,17 +382,12 @@ chosen_cb (GtkNativeDialog *chooser, int response, AtlLoraGroup *self)
   if (response == GTK_RESPONSE_ACCEPT)
     {
       g_autoptr (GFile) file = gtk_file_chooser_get_file (GTK_FILE_CHOOSER (chooser));
-      char *path = file != NULL ? g_file_get_path (file) : NULL;
+      g_autofree char *path = file != NULL ? g_file_get_path (file) : NULL;
 
       if (path != NULL)
-        {
-          Looking *looking = g_new0 (Looking, 1);
-
-          looking->self = g_object_ref (self);
-          looking->path = path;
-          atl_client_inspect_async (atl_session_get_client (session_of (self)),
-                                    (const char *[]){ path, NULL }, NULL, NULL, looked_cb, looking);
-        }
+        atl_client_inspect_async (atl_session_get_client (session_of (self)),
+                                  (const char *[]){ path, NULL }, NULL, NULL, looked_cb,
+                                  looking_new (self, path));
     }
   g_clear_object (&self->chooser);
 }
@@ -336,6 +426,7 @@ atl_lora_group_dispose (GObject *object)
   g_clear_object (&self->chooser);
   g_clear_pointer (&self->rows, g_ptr_array_unref);
   g_clear_pointer (&self->infos, g_hash_table_unref);
+  g_clear_pointer (&self->asked, g_hash_table_unref);
   G_OBJECT_CLASS (atl_lora_group_parent_class)->dispose (object);
 }
 
@@ -355,6 +446,7 @@ atl_lora_group_init (AtlLoraGroup *self)
   self->rows = g_ptr_array_new ();
   self->infos = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
                                        (GDestroyNotify) atl_model_info_unref);
+  self->asked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   adw_preferences_group_set_title (ADW_PREFERENCES_GROUP (self), _ ("Styles (LoRA)"));
   self->first_row = adw_action_row_new ();
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self->first_row), _ ("Add a LoRA…"));

@@ -11,7 +11,8 @@ struct _AtlPictureTask
 {
   GObject parent_instance;
 
-  AtlModel *model;
+  AtlModel *model;  /* (nullable) */
+  char *model_path; /* (nullable) while there is no model */
   AtlPictureSettings *settings;
   guint32 seed;
   char *source;     /* (nullable) */
@@ -67,6 +68,7 @@ atl_picture_task_finalize (GObject *object)
   atl_picture_settings_free (self->settings);
   g_clear_error (&self->error);
   g_clear_pointer (&self->recipe, g_variant_unref);
+  g_free (self->model_path);
   g_free (self->source);
   g_free (self->phase);
   G_OBJECT_CLASS (atl_picture_task_parent_class)->finalize (object);
@@ -107,6 +109,15 @@ atl_picture_task_new (AtlModel *model, const AtlPictureSettings *settings, guint
 }
 
 AtlPictureTask *
+atl_picture_task_new_kept (const char *model_path, const AtlPictureSettings *settings, guint32 seed)
+{
+  AtlPictureTask *self = atl_picture_task_new (NULL, settings, seed);
+
+  self->model_path = g_strdup (model_path);
+  return self;
+}
+
+AtlPictureTask *
 atl_picture_task_new_enlarging (const char *source, guint factor, GVariant *recipe)
 {
   AtlPictureTask *self = g_object_new (ATL_TYPE_PICTURE_TASK, NULL);
@@ -137,6 +148,18 @@ AtlModel *
 atl_picture_task_get_model (AtlPictureTask *self)
 {
   return self->model;
+}
+
+void
+atl_picture_task_set_model (AtlPictureTask *self, AtlModel *model)
+{
+  g_set_object (&self->model, model);
+}
+
+const char *
+atl_picture_task_get_model_path (AtlPictureTask *self)
+{
+  return self->model != NULL ? atl_model_get_key (self->model) : self->model_path;
 }
 
 const AtlPictureSettings *

@@ -30,6 +30,12 @@ G_DECLARE_FINAL_TYPE (AtlPictureTask, atl_picture_task, ATL, PICTURE_TASK, GObje
 AtlPictureTask *
 atl_picture_task_new (AtlModel *model, const AtlPictureSettings *settings, guint32 seed);
 
+/* One that was kept over the program's end: its model, known by its file, is loaded when its turn
+ * comes. */
+AtlPictureTask *atl_picture_task_new_kept (const char *model_path,
+                                           const AtlPictureSettings *settings,
+                                           guint32 seed);
+
 /* The picture in the file `source`, enlarged `factor` times; `recipe` (nullable) is how it was
  * made. Its model is not known before it is at work. */
 AtlPictureTask *atl_picture_task_new_enlarging (const char *source, guint factor, GVariant *recipe);
@@ -38,7 +44,11 @@ AtlPictureTask *atl_picture_task_new_enlarging (const char *source, guint factor
 const char *atl_picture_task_get_source (AtlPictureTask *self);
 GVariant *atl_picture_task_get_recipe (AtlPictureTask *self);
 
-AtlModel *atl_picture_task_get_model (AtlPictureTask *self);                    /* borrowed */
+/* NULL: it is only enlarged, or its model is not loaded yet; borrowed. */
+AtlModel *atl_picture_task_get_model (AtlPictureTask *self);
+void atl_picture_task_set_model (AtlPictureTask *self, AtlModel *model);
+/* The file of its model; NULL of one that is only enlarged; borrowed. */
+const char *atl_picture_task_get_model_path (AtlPictureTask *self);
 const AtlPictureSettings *atl_picture_task_get_settings (AtlPictureTask *self); /* borrowed */
 guint32 atl_picture_task_get_seed (AtlPictureTask *self);
 

@@ -1,6 +1,7 @@
 /* The fields that the files of the session share: pictures-session.c has the draft,
  * pictures-model.c the model, pictures-inputs.c reads the pictures that go in, pictures-work.c
- * draws and saves, pictures-enlarge.c makes larger. */
+ * draws and saves, pictures-enlarge.c makes larger,
+ * pictures-kept.c keeps the queue. */
 #pragma once
 
 #include "app/images/pictures-session.h"
@@ -26,6 +27,8 @@ struct _AtlPicturesSession
   GCancellable *start_cancel; /* (nullable) while it is read */
 
   AtlPictureQueue *queue;
+  guint keep_source;       /* the queue changed and is not kept yet */
+  gboolean has_kept;       /* it waits since the program was started */
   AtlPictureTask *current; /* (nullable) */
   GCancellable *preparing; /* (nullable) before current is drawn */
   AtlPictureJob *job;      /* (nullable) of current, while it is drawn or enlarged */
@@ -58,6 +61,15 @@ void atl_pictures_session_dispose_work (AtlPicturesSession *self);
 void atl_pictures_session_watch (AtlPicturesSession *self, AtlPictureJob *job);
 /* The current task ended without a picture. */
 void atl_pictures_session_over (AtlPicturesSession *self, const GError *error);
+/* Of pictures-kept.c: what waited when the program ended is there again, and waits; from then on
+ * each change of the queue is kept. */
+void atl_pictures_session_restore_queue (AtlPicturesSession *self);
+/* Writes the queue now. */
+void atl_pictures_session_flush_queue (AtlPicturesSession *self);
+/* The model of current, which was kept, is loaded; then it is drawn. */
+void atl_pictures_session_load_kept (AtlPicturesSession *self);
+/* Draws current, whose model is there. */
+void atl_pictures_session_draw (AtlPicturesSession *self);
 /* Of pictures-enlarge.c: enlarges the picture of the request; what comes of it goes to the two
  * functions above. */
 void atl_pictures_session_ask_larger (AtlPicturesSession *self, AtlPictureRequest *request);

@@ -102,12 +102,19 @@ atl_pictures_session_get_is_paused (AtlPicturesSession *self)
   return self->is_paused;
 }
 
+gboolean
+atl_pictures_session_get_has_kept (AtlPicturesSession *self)
+{
+  return self->has_kept;
+}
+
 void
 atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused)
 {
   if (self->is_paused == is_paused)
     return;
   self->is_paused = is_paused;
+  self->has_kept = FALSE;
   if (self->job != NULL)
     atl_picture_job_set_paused (self->job, is_paused);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_IS_PAUSED]);
@@ -191,6 +198,7 @@ atl_pictures_session_finalize (GObject *object)
   AtlPicturesSession *self = ATL_PICTURES_SESSION (object);
 
   g_clear_handle_id (&self->draft_source, g_source_remove);
+  g_clear_handle_id (&self->keep_source, g_source_remove);
   g_clear_object (&self->load);
   g_clear_object (&self->queue);
   g_clear_pointer (&self->unsaved, g_hash_table_unref);
@@ -249,6 +257,7 @@ session_gone_cb (gpointer data, GObject *session)
   if (self->load != NULL)
     g_cancellable_cancel (self->load);
   atl_pictures_session_flush (self);
+  atl_pictures_session_flush_queue (self);
   g_object_run_dispose (G_OBJECT (self));
   g_object_unref (self);
 }
@@ -266,6 +275,7 @@ atl_pictures_session_get (AtlSession *session)
   json = atl_store_setting_get (atl_session_get_store (session), DRAFT_KEY, NULL);
   self->settings = atl_picture_settings_from_json (json);
   atl_pictures_session_init_work (self);
+  atl_pictures_session_restore_queue (self);
   atl_pictures_session_follow_start (self);
   atl_pictures_session_clean_pasted (self);
   g_object_set_data (G_OBJECT (session), "pictures-session", self);

@@ -20,7 +20,8 @@
  *
  * Results are saved at once, as PNG with their recipe, into `Pictures/Atelier`; nothing is ever
  * overwritten. What cannot be saved is kept in memory and saved when it is tried again. The draft
- * is in the store half a second after a change, so that it survives a crash.
+ * is in the store half a second after a change, so that it survives a crash; so is the queue, which
+ * waits when the program is started again, until it is asked to go on.
  *
  * Threading: the main thread; saving happens on workers.
  */
@@ -111,9 +112,11 @@ gboolean atl_pictures_session_create (AtlPicturesSession *self);
 /* Ends what is being drawn; the queue goes on. `keep`: what can be seen of it is saved; of one that
  * is enlarged after it was drawn, that is the small one. */
 void atl_pictures_session_stop (AtlPicturesSession *self, gboolean keep);
+/* Of the queue, nothing was drawn since the program was started. */
+gboolean atl_pictures_session_get_has_kept (AtlPicturesSession *self);
 gboolean atl_pictures_session_get_is_paused (AtlPicturesSession *self);
 void atl_pictures_session_set_is_paused (AtlPicturesSession *self, gboolean is_paused);
-/* A failed task once more: only its saving, if it is drawn. */
+/* A failed task once more: only its saving, if it is drawn. Ends a pause. */
 void atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task);
 
 /* Where results go: "Atelier" in the person's folder of pictures. The caller's. */

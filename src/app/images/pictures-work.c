@@ -258,22 +258,11 @@ prepared_cb (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-atl_pictures_session_work (AtlPicturesSession *self)
+atl_pictures_session_draw (AtlPicturesSession *self)
 {
-  AtlPictureTask *task = atl_picture_queue_next (self->queue);
+  AtlPictureTask *task = self->current;
   g_autoptr (AtlPictureRequest) request = NULL;
 
-  if (self->current != NULL || self->is_paused || self->is_gone || task == NULL)
-    return;
-  self->current = g_object_ref (task);
-  atl_picture_task_set_state (task, ATL_TASK_RUNNING);
-  atl_picture_task_set_progress (task, _ ("Starting…"), 0, 0, -1);
-  if (atl_picture_task_get_source (task) != NULL)
-    {
-      ask_larger (self, task, NULL);
-      atl_pictures_session_notify_current (self);
-      return;
-    }
   if (atl_picture_task_get_settings (task)->enlarge > 1)
     atl_picture_task_begin_stage (task, 0, DRAWING_PART);
   request = atl_picture_prepare_request (atl_picture_task_get_settings (task),
@@ -284,6 +273,24 @@ atl_pictures_session_work (AtlPicturesSession *self)
                              atl_picture_task_get_settings (task),
                              atl_model_get_info (atl_picture_task_get_model (task))->abilities,
                              self->preparing, prepared_cb, g_object_ref (self));
+}
+
+void
+atl_pictures_session_work (AtlPicturesSession *self)
+{
+  AtlPictureTask *task = atl_picture_queue_next (self->queue);
+
+  if (self->current != NULL || self->is_paused || self->is_gone || task == NULL)
+    return;
+  self->current = g_object_ref (task);
+  atl_picture_task_set_state (task, ATL_TASK_RUNNING);
+  atl_picture_task_set_progress (task, _ ("Starting…"), 0, 0, -1);
+  if (atl_picture_task_get_source (task) != NULL)
+    ask_larger (self, task, NULL);
+  else if (atl_picture_task_get_model (task) == NULL)
+    atl_pictures_session_load_kept (self);
+  else
+    atl_pictures_session_draw (self);
   atl_pictures_session_notify_current (self);
 }
 
@@ -296,6 +303,9 @@ atl_pictures_session_create (AtlPicturesSession *self)
 
   if (self->model == NULL)
     return FALSE;
+  /* Who asks for pictures now does not want the others to keep on waiting. */
+  if (self->has_kept)
+    atl_pictures_session_set_is_paused (self, FALSE);
   for (guint i = 0; i < settings->loras->len; i++)
     atl_known_loras_note (self->session, ((AtlPictureLora *) settings->loras->pdata[i])->path);
   for (guint i = 0; i < settings->count; i++)
@@ -334,6 +344,7 @@ atl_pictures_session_retry (AtlPicturesSession *self, AtlPictureTask *task)
       return;
     }
   atl_picture_task_set_state (task, ATL_TASK_WAITING);
+  atl_pictures_session_set_is_paused (self, FALSE);
   atl_pictures_session_work (self);
 }
 
@@ -349,6 +360,9 @@ queue_cb (AtlPicturesSession *self)
     if (atl_picture_task_get_state (task) == ATL_TASK_FAILED &&
         !atl_picture_queue_contains (self->queue, task))
       g_hash_table_iter_remove (&iter);
+  /* There is nothing left to wait with. */
+  if (g_list_model_get_n_items (G_LIST_MODEL (self->queue)) == 0)
+    atl_pictures_session_set_is_paused (self, FALSE);
 }
 
 void

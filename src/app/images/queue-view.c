@@ -40,24 +40,12 @@ view_of (GtkWidget *widget)
   return ATL_QUEUE_VIEW (gtk_widget_get_ancestor (widget, ATL_TYPE_QUEUE_VIEW));
 }
 
-/* The row of `task` gets the keyboard: rows are made anew when the order changes. */
-static void
-focus_task (AtlQueueView *self, AtlPictureTask *task)
-{
-  GtkListBoxRow *row;
-
-  for (gint i = 0; (row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), i)); i++)
-    if (g_object_get_data (G_OBJECT (row), "task") == task)
-      gtk_widget_grab_focus (GTK_WIDGET (row));
-}
-
 static void
 move (AtlQueueView *self, AtlPictureTask *task, gint by)
 {
   g_autoptr (AtlPictureTask) held = g_object_ref (task);
 
-  if (atl_picture_queue_move (queue_of (self), held, by))
-    focus_task (self, held);
+  atl_picture_queue_move (queue_of (self), held, by);
 }
 
 static void
@@ -250,6 +238,61 @@ clear_cb (AtlQueueView *self)
   atl_picture_queue_clear (queue_of (self));
 }
 
+/* --- The rows are made anew; the keyboard stays where it was --- */
+
+typedef struct
+{
+  AtlPictureTask *task; /* (nullable) whose row had the focus */
+  gint at;              /* which row that was */
+  const char *icon;     /* (nullable) of its button, when that had it */
+} Focus;
+
+static void
+find_focus (AtlQueueView *self, Focus *focus)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *widget = root != NULL ? gtk_root_get_focus (root) : NULL;
+  GtkWidget *row;
+
+  *focus = (Focus){ NULL };
+  if (widget == NULL || !gtk_widget_is_ancestor (widget, self->list))
+    return;
+  row = gtk_widget_get_ancestor (widget, GTK_TYPE_LIST_BOX_ROW);
+  focus->task = g_object_ref (task_of (row));
+  focus->at = gtk_list_box_row_get_index (GTK_LIST_BOX_ROW (row));
+  focus->icon = GTK_IS_BUTTON (widget)
+                    ? g_intern_string (gtk_button_get_icon_name (GTK_BUTTON (widget)))
+                    : NULL;
+}
+
+/* The same button of the same task; where it is gone, the row that is there now. */
+static void
+restore_focus (AtlQueueView *self, const Focus *focus)
+{
+  GtkListBox *list = GTK_LIST_BOX (self->list);
+  GtkListBoxRow *row, *last = NULL, *found = NULL;
+
+  if (focus->task == NULL)
+    return;
+  for (gint i = 0; (row = gtk_list_box_get_row_at_index (list, i)) != NULL; i++)
+    {
+      if (i <= focus->at)
+        last = row;
+      if (g_object_get_data (G_OBJECT (row), "task") == focus->task)
+        found = row;
+    }
+  if (found == NULL)
+    found = last;
+  if (found == NULL)
+    return;
+  gtk_widget_grab_focus (GTK_WIDGET (found));
+  for (GtkWidget *child = gtk_widget_get_first_child (gtk_list_box_row_get_child (found));
+       child != NULL && focus->icon != NULL; child = gtk_widget_get_next_sibling (child))
+    if (GTK_IS_BUTTON (child) && gtk_widget_get_sensitive (child) &&
+        g_strcmp0 (gtk_button_get_icon_name (GTK_BUTTON (child)), focus->icon) == 0)
+      gtk_widget_grab_focus (child);
+}
+
 /* All rows: where one can go depends on the others. */
 static void
 rebuild (AtlQueueView *self)
@@ -258,9 +301,11 @@ rebuild (AtlQueueView *self)
   guint n_idle =
       atl_picture_queue_n_waiting (queue_of (self)) + atl_picture_queue_n_failed (queue_of (self));
   GtkWidget *child;
+  Focus focus;
 
   if (!gtk_widget_get_mapped (GTK_WIDGET (self)))
     return;
+  find_focus (self, &focus);
   while ((child = gtk_widget_get_first_child (self->list)) != NULL)
     gtk_list_box_remove (GTK_LIST_BOX (self->list), child);
   gtk_widget_set_visible (self->clear_button, n_idle > 1);
@@ -270,6 +315,8 @@ rebuild (AtlQueueView *self)
 
       gtk_list_box_append (GTK_LIST_BOX (self->list), new_row (self, task));
     }
+  restore_focus (self, &focus);
+  g_clear_object (&focus.task);
 }
 
 static void
