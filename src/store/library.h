@@ -25,7 +25,7 @@ typedef struct
   gint64 id;
   char *path;         /* absolute; of a sharded model the first file; unique */
   char *name;         /* for people */
-  char *kind;         /* (nullable) "llm", "image", ... */
+  char *kind;         /* (nullable) "llm", "image", "upscaler", ... */
   char *architecture; /* (nullable) "qwen2" */
   char *sha256;       /* (nullable) 64 lower-case hex digits, once known */
   char *meta_json;    /* (nullable) object: what the engine said about it when it was loaded */

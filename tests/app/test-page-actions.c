@@ -13,6 +13,7 @@
 #include "app/images/upscale-dialog.h"
 #include "app/images/viewer-window.h"
 #include "app/models/model-list.h"
+#include "app/models/open-model.h"
 #include "app/words.h"
 #include "media/recipe.h"
 #include "protocol/protocol.h"
@@ -260,6 +261,46 @@ test_enlarge (void)
   app_fixture_stop (&f);
 }
 
+typedef struct
+{
+  AppFixture *f;
+  const char *path;
+} Known;
+
+static gboolean
+is_known_upscaler (gpointer data)
+{
+  const Known *known = data;
+  AtlModelEntry *entry =
+      atl_model_list_find (atl_session_get_models (known->f->session), known->path);
+
+  return entry != NULL && entry->kind == ATL_MODEL_UPSCALER;
+}
+
+/* The one brought first can still be chosen after the second. */
+static void
+test_upscalers_kept (void)
+{
+  g_autofree char *larger = network ();
+  g_autofree char *second = g_build_filename (g_get_user_data_dir (), "second.safetensors", NULL);
+  g_autoptr (GFile) from = g_file_new_for_path (larger);
+  g_autoptr (GFile) to = g_file_new_for_path (second);
+  g_autofree char *used = NULL;
+  AppFixture f;
+  Known first = { &f, larger }, other = { &f, second };
+
+  g_assert_true (g_file_copy (from, to, G_FILE_COPY_OVERWRITE, NULL, NULL, NULL, NULL));
+  app_fixture_start (&f);
+  atl_open_model (GTK_WIDGET (f.window), f.session, larger);
+  g_assert_true (app_fixture_wait (is_known_upscaler, &first, WAIT_S));
+  atl_open_model (GTK_WIDGET (f.window), f.session, second);
+  g_assert_true (app_fixture_wait (is_known_upscaler, &other, WAIT_S));
+  g_assert_true (is_known_upscaler (&first));
+  used = atl_pictures_session_dup_upscaler (app_pictures (&f));
+  g_assert_cmpstr (used, ==, second);
+  app_fixture_stop (&f);
+}
+
 /* By its name, with its strength; one that is nowhere is named, one that was not used goes. */
 static void
 test_loras (void)
@@ -437,6 +478,7 @@ main (int argc, char **argv)
   app_unpack_models ();
   g_test_add_func ("/app/page-actions/upscale", test_upscale);
   g_test_add_func ("/app/page-actions/enlarge", test_enlarge);
+  g_test_add_func ("/app/page-actions/upscalers-kept", test_upscalers_kept);
   g_test_add_func ("/app/page-actions/loras", test_loras);
   g_test_add_func ("/app/page-actions/lora-words", test_lora_words);
   g_test_add_func ("/app/page-actions/lora-later", test_lora_later);

@@ -161,9 +161,10 @@ measure_folder (AtlModelEntry *entry)
 static AtlModelKind
 kind_of (const AtlModelRow *row)
 {
-  return g_strcmp0 (row->kind, "image") == 0 ? ATL_MODEL_PICTURES
-         : g_strcmp0 (row->kind, "llm") == 0 ? ATL_MODEL_CHAT
-                                             : ATL_MODEL_UNKNOWN;
+  return g_strcmp0 (row->kind, "image") == 0      ? ATL_MODEL_PICTURES
+         : g_strcmp0 (row->kind, "llm") == 0      ? ATL_MODEL_CHAT
+         : g_strcmp0 (row->kind, "upscaler") == 0 ? ATL_MODEL_UPSCALER
+                                                  : ATL_MODEL_UNKNOWN;
 }
 
 /* Of a model that is in no folder we look through. */

@@ -5,6 +5,7 @@
 
 #include "app/images/pictures-session.h"
 #include "app/models/model-list.h"
+#include "store/library.h"
 
 typedef struct
 {
@@ -40,6 +41,22 @@ choose_upscaler (GtkWidget *widget, AtlSession *session, const char *path)
     gtk_widget_activate_action (widget, "win.show-page", "s", "images");
 }
 
+/* So that it is still offered when the next one is chosen. */
+static void
+remember_upscaler (AtlSession *session, const char *path, const AtlModelInfo *info)
+{
+  g_autoptr (GError) error = NULL;
+  AtlModelRow row = { .path = (char *) path,
+                      .name = info->name,
+                      .kind = (char *) "upscaler",
+                      .architecture = info->architecture,
+                      .size_bytes = info->size_bytes };
+
+  if (atl_store_model_save (atl_session_get_store (session), &row, &error) == 0)
+    g_warning ("The library could not be updated: %s", error->message);
+  atl_session_emit_models_changed (session);
+}
+
 static void
 inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -49,7 +66,10 @@ inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
 
   /* What is wrong with it, loading it tells. */
   if (info != NULL && info->is_upscaler)
-    choose_upscaler (opening->widget, opening->session, opening->path);
+    {
+      remember_upscaler (opening->session, opening->path, info);
+      choose_upscaler (opening->widget, opening->session, opening->path);
+    }
   else
     open_as (opening->widget, opening->session, opening->path, info != NULL && info->is_picture);
   g_clear_weak_pointer (&opening->widget);
