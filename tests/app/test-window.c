@@ -45,6 +45,28 @@ test_stream (void)
   app_fixture_stop (&f);
 }
 
+/* GTK once kept the height that such an answer has at its least width. */
+static void
+test_answer_in_one_piece (void)
+{
+  AppFixture f;
+  AtlConversation *conversation;
+  GtkWidget *markdown;
+
+  app_fixture_start (&f);
+  conversation = app_conversation (&f);
+  app_begin_turn (conversation, "Where?");
+  app_fixture_spin (100);
+  atl_conversation_answer_text (conversation, "The capital of France is Paris.", FALSE);
+  atl_conversation_answer_finish (conversation, NULL);
+  app_fixture_spin (300);
+  markdown = app_fixture_find (app_message_row (&f, app_message (conversation, -1)),
+                               ATL_TYPE_MARKDOWN_VIEW, NULL, NULL);
+  g_assert_cmpint (gtk_widget_get_request_mode (markdown), ==, GTK_SIZE_REQUEST_HEIGHT_FOR_WIDTH);
+  g_assert_cmpint (gtk_widget_get_height (markdown), <, 60);
+  app_fixture_stop (&f);
+}
+
 static void
 test_stream_survives_switch (void)
 {
@@ -421,6 +443,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/window/stream", test_stream);
+  g_test_add_func ("/app/window/answer-in-one-piece", test_answer_in_one_piece);
   g_test_add_func ("/app/window/stream-survives-switch", test_stream_survives_switch);
   g_test_add_func ("/app/window/streaming-cost", test_streaming_cost);
   g_test_add_func ("/app/window/streaming-cost-long", test_streaming_cost_long);

@@ -141,21 +141,73 @@ atl_markdown_view_finalize (GObject *object)
   G_OBJECT_CLASS (atl_markdown_view_parent_class)->finalize (object);
 }
 
+/* --- Layout: one below the other ---
+ *
+ * Not a GtkBoxLayout: GTK 4.8 remembers that a box without children has one size for every width,
+ * and goes on to ask an answer that came in one piece for its height at no width at all. */
+
+static GtkSizeRequestMode
+get_request_mode (GtkWidget *widget)
+{
+  return GTK_SIZE_REQUEST_HEIGHT_FOR_WIDTH;
+}
+
+static void
+measure (GtkWidget *widget,
+         GtkOrientation orientation,
+         int for_size,
+         int *minimum,
+         int *natural,
+         int *minimum_baseline,
+         int *natural_baseline)
+{
+  gboolean across = orientation == GTK_ORIENTATION_HORIZONTAL;
+
+  *minimum = *natural = 0;
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      int child_minimum = 0, child_natural = 0;
+
+      if (!gtk_widget_should_layout (child))
+        continue;
+      gtk_widget_measure (child, orientation, across ? -1 : for_size, &child_minimum,
+                          &child_natural, NULL, NULL);
+      *minimum = across ? MAX (*minimum, child_minimum) : *minimum + child_minimum;
+      *natural = across ? MAX (*natural, child_natural) : *natural + child_natural;
+    }
+}
+
+static void
+size_allocate (GtkWidget *widget, int width, int height, int baseline)
+{
+  GtkAllocation place = { 0, 0, width, 0 };
+
+  for (GtkWidget *child = gtk_widget_get_first_child (widget); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      if (!gtk_widget_should_layout (child))
+        continue;
+      gtk_widget_measure (child, GTK_ORIENTATION_VERTICAL, width, &place.height, NULL, NULL, NULL);
+      gtk_widget_size_allocate (child, &place, -1);
+      place.y += place.height;
+    }
+}
+
 static void
 atl_markdown_view_class_init (AtlMarkdownViewClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = atl_markdown_view_dispose;
   G_OBJECT_CLASS (klass)->finalize = atl_markdown_view_finalize;
   gtk_widget_class_set_css_name (GTK_WIDGET_CLASS (klass), "markdown");
-  gtk_widget_class_set_layout_manager_type (GTK_WIDGET_CLASS (klass), GTK_TYPE_BOX_LAYOUT);
+  GTK_WIDGET_CLASS (klass)->get_request_mode = get_request_mode;
+  GTK_WIDGET_CLASS (klass)->measure = measure;
+  GTK_WIDGET_CLASS (klass)->size_allocate = size_allocate;
 }
 
 static void
 atl_markdown_view_init (AtlMarkdownView *self)
 {
-  GtkLayoutManager *layout = gtk_widget_get_layout_manager (GTK_WIDGET (self));
-
-  gtk_orientable_set_orientation (GTK_ORIENTABLE (layout), GTK_ORIENTATION_VERTICAL);
   self->blocks = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_md_block_free);
   self->widgets = g_ptr_array_new ();
   self->limit = PAGE_BLOCKS;
