@@ -121,6 +121,10 @@ load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlW
       atl_session_get_can_load_from_disk (session))
     atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), words,
                             _ ("Read it from the disk (slow)"), "win.load-from-disk");
+  else if (g_strcmp0 (name, atl_session_get_model_name (session)) == 0)
+    /* An adapter or a setting that does not suit it: the words say which. */
+    atl_window_show_notice (self, GTK_MESSAGE_ERROR, _ ("The model stays as it was"),
+                            error->message, NULL, NULL);
   else
     atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), words,
                             _ ("Choose another"), "win.choose-model");

@@ -38,6 +38,12 @@ is_ready (gpointer data)
   return !atl_session_get_is_loading (f->session) && atl_session_get_model (f->session) != NULL;
 }
 
+static gboolean
+says (GtkWidget *widget, gconstpointer data)
+{
+  return g_str_equal (gtk_label_get_text (GTK_LABEL (widget)), data);
+}
+
 static guint
 n_adapters (AppFixture *f)
 {
@@ -97,6 +103,8 @@ test_list (void)
   g_assert_cmpuint (n_adapters (&f), ==, 1);
   add (&f, list, model);
   g_assert_cmpuint (n_adapters (&f), ==, 1);
+  g_assert_nonnull (
+      app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_LABEL, says, "The model stays as it was"));
 
   settings = app_fixture_find (list, GTK_TYPE_SCALE, NULL, NULL);
   g_assert_nonnull (settings);

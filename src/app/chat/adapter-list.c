@@ -7,6 +7,8 @@
 #include "app/wheel.h"
 
 #define STRENGTH_MS 200
+/* Between two tries while the model answers. */
+#define BUSY_MS 1000
 #define MAX_STRENGTH 2.0
 
 struct _AtlAdapterList
@@ -19,6 +21,7 @@ struct _AtlAdapterList
   char *added; /* (nullable) what the load under way adds: taken back when it fails */
   guint strength_source;
   gboolean showing; /* sliders are being set, not moved */
+  gboolean waiting; /* it was said that the strengths wait for an answer's end */
 };
 
 G_DEFINE_FINAL_TYPE (AtlAdapterList, atl_adapter_list, ADW_TYPE_PREFERENCES_GROUP)
@@ -60,14 +63,23 @@ with_strength (const char *adapter, double strength)
   return g_strdup_printf ("%s:%d.%02d", path, hundredths / 100, hundredths % 100);
 }
 
+static gboolean strength_timeout_cb (gpointer data);
+
 static void
 strengths_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlAdapterList) self = data;
   g_autoptr (GError) error = NULL;
 
-  if (!atl_client_set_strengths_finish (ATL_CLIENT (source), result, &error))
+  gboolean was_waiting = self->waiting;
+  gboolean done = atl_client_set_strengths_finish (ATL_CLIENT (source), result, &error);
+
+  self->waiting = g_error_matches (error, ATL_ERROR, ATL_ERROR_BUSY);
+  if (!done && !(self->waiting && was_waiting))
     g_signal_emit (self, notice_signal, 0, error->message);
+  /* What the sliders show is used as soon as it can be. */
+  if (self->waiting && self->session != NULL && self->strength_source == 0)
+    self->strength_source = g_timeout_add (BUSY_MS, strength_timeout_cb, self);
 }
 
 static void
@@ -229,6 +241,7 @@ model_cb (AtlAdapterList *self)
 {
   g_clear_pointer (&self->added, g_free);
   g_clear_handle_id (&self->strength_source, g_source_remove);
+  self->waiting = FALSE;
   show_adapters (self);
 }
 
