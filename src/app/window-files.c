@@ -123,8 +123,12 @@ void
 atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guint n_files)
 {
   g_autoptr (GPtrArray) models = g_ptr_array_new ();
+  g_autoptr (GPtrArray) words = g_ptr_array_new ();
   g_autoptr (GSList) texts = NULL;
+  gboolean has_weights = FALSE;
 
+  for (guint i = 0; i < n_files && !has_weights; i++)
+    has_weights = is_weights (self, files[i]);
   for (guint i = 0; i < n_files; i++)
     {
       g_autofree char *name = g_file_get_basename (files[i]);
@@ -133,11 +137,16 @@ atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guin
         atl_images_page_drop_weights (ATL_IMAGES_PAGE (self->images_page), files[i]);
       else if (is_model (files[i]))
         g_ptr_array_add (models, files[i]);
+      else if (has_weights && atl_brought_parts_is_words (name))
+        g_ptr_array_add (words, files[i]);
       else if (takes_picture (self, name))
         atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), at, files[i]);
       else
         texts = g_slist_append (texts, files[i]);
     }
+  if (words->len > 0)
+    atl_brought_parts_keep_words (atl_pictures_session_get (self->session),
+                                  (GFile *const *) words->pdata, words->len);
   /* Together, so that one question is asked. */
   if (models->len > 0)
     atl_model_adder_bring (atl_model_adder_get (self->session), GTK_WINDOW (self),

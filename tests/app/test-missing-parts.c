@@ -237,6 +237,21 @@ drop (AppFixture *f, const char *const *names, const char *below)
   atl_window_open_files (f->window, NULL, (GFile *const *) files->pdata, files->len);
 }
 
+typedef struct
+{
+  AppFixture *f;
+  const char *path;
+} Drawn;
+
+static gboolean
+draws_with (gpointer data)
+{
+  const Drawn *drawn = data;
+  AtlModel *model = atl_pictures_session_get_model (app_pictures (drawn->f));
+
+  return model != NULL && g_str_equal (atl_model_get_key (model), drawn->path);
+}
+
 /* Whoever has the parts drops them, all at once, in any order: the model is whole; a wrong one is
  * refused. */
 static void
@@ -253,10 +268,12 @@ test_drop (void)
                                              "tokenizer/merges.txt", NULL };
   g_autofree char *file = lone_file ("third.safetensors");
   g_autofree char *another = lone_file ("fourth.safetensors");
+  g_autofree char *fifth = lone_file ("fifth.safetensors");
   g_autofree char *copied =
       g_build_filename (g_get_user_data_dir (), "atelier", "vae_approx", NULL);
   g_autofree char *copied_file = g_build_filename (copied, "taew2_1.safetensors", NULL);
   AppFixture f;
+  Drawn drawn_with = { &f, fifth };
 
   app_fixture_start (&f);
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
@@ -277,6 +294,10 @@ test_drop (void)
   drop (&f, other_order, "sd15/model");
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");
+  /* Before the model: they wait, and nothing of them is attached to a chat. */
+  drop (&f, other_order, "sd15/model");
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ fifth, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (draws_with, &drawn_with, WAIT_S));
   /* For every model; this one is loaded anew with it. */
   drop (&f, tiny, "wan21");
   g_assert_true (app_fixture_wait (has_notice, &f, WAIT_S));

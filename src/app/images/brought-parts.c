@@ -21,6 +21,7 @@
 typedef struct
 {
   GPtrArray *waiting; /* of char *: paths */
+  GPtrArray *words;   /* of char *: files of vocabularies that came with a model, by their names */
   /* One is asked about or put into its place. What the model lacks must not change meanwhile by
    * another: what one part gives is told from it. */
   gboolean is_busy;
@@ -34,6 +35,7 @@ brought_free (gpointer data)
   Brought *brought = data;
 
   g_ptr_array_unref (brought->waiting);
+  g_ptr_array_unref (brought->words);
   g_free (brought);
 }
 
@@ -212,22 +214,21 @@ vocabulary_names (const AtlModelInfo *lacking, const char *base)
   return names;
 }
 
-/* Puts the first of those that wait and are known by their names into its place. */
 static gboolean
-take_named (AtlPicturesSession *pictures)
+take_named_of (AtlPicturesSession *pictures, GPtrArray *paths)
 {
   Brought *brought = brought_of (pictures);
   const char *model;
   const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
 
-  for (guint i = 0; i < brought->waiting->len; i++)
+  for (guint i = 0; i < paths->len; i++)
     {
-      g_autofree char *base = g_path_get_basename (brought->waiting->pdata[i]);
+      g_autofree char *base = g_path_get_basename (paths->pdata[i]);
       g_autoptr (GPtrArray) names = vocabulary_names (lacking, base);
 
       if (names->len > 0)
         {
-          g_autofree char *path = g_ptr_array_steal_index (brought->waiting, i);
+          g_autofree char *path = g_ptr_array_steal_index (paths, i);
           Offer *offer = offer_new (pictures, path, model);
 
           offer->names = g_steal_pointer (&names);
@@ -237,6 +238,15 @@ take_named (AtlPicturesSession *pictures)
         }
     }
   return FALSE;
+}
+
+/* Puts the first of those that wait and are known by their names into its place. */
+static gboolean
+take_named (AtlPicturesSession *pictures)
+{
+  Brought *brought = brought_of (pictures);
+
+  return take_named_of (pictures, brought->waiting) || take_named_of (pictures, brought->words);
 }
 
 static void
@@ -291,7 +301,7 @@ try_next (AtlPicturesSession *pictures)
       return;
     }
   brought->is_settling = FALSE;
-  if (brought->is_busy || brought->waiting->len == 0 || take_named (pictures))
+  if (brought->is_busy || take_named (pictures) || brought->waiting->len == 0)
     return;
   path = g_ptr_array_steal_index (brought->waiting, 0);
   brought->is_busy = TRUE;
@@ -307,6 +317,8 @@ settled_cb (AtlPicturesSession *pictures)
   Brought *brought = brought_of (pictures);
 
   brought->is_settling = brought->is_stale = FALSE;
+  if (atl_pictures_session_get_model (pictures) != NULL)
+    g_ptr_array_set_size (brought->words, 0);
 }
 
 static Brought *
@@ -318,6 +330,7 @@ brought_of (AtlPicturesSession *pictures)
     {
       brought = g_new0 (Brought, 1);
       brought->waiting = g_ptr_array_new_with_free_func (g_free);
+      brought->words = g_ptr_array_new_with_free_func (g_free);
       g_object_set_data_full (G_OBJECT (pictures), KEY, brought, brought_free);
       g_signal_connect (pictures, "notify::lacking", G_CALLBACK (try_next), NULL);
       g_signal_connect (pictures, "notify::model", G_CALLBACK (settled_cb), NULL);
@@ -407,6 +420,34 @@ atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path)
   g_autoptr (GPtrArray) names = vocabulary_names (lacking, base);
 
   return names->len > 0;
+}
+
+gboolean
+atl_brought_parts_is_words (const char *name)
+{
+  static const char *const names[] = { "vocab.json",
+                                       "merges.txt",
+                                       "tokenizer.json",
+                                       "spiece.model",
+                                       "tokenizer.model",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "added_tokens.json",
+                                       NULL };
+
+  return g_strv_contains (names, name);
+}
+
+void
+atl_brought_parts_keep_words (AtlPicturesSession *pictures, GFile *const *files, guint n_files)
+{
+  Brought *brought = brought_of (pictures);
+
+  g_ptr_array_set_size (brought->words, 0);
+  for (guint i = 0; i < n_files; i++)
+    if (g_file_peek_path (files[i]) != NULL)
+      g_ptr_array_add (brought->words, g_strdup (g_file_peek_path (files[i])));
+  try_next (pictures);
 }
 
 gboolean

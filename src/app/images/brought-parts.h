@@ -22,5 +22,11 @@ atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const At
 /* Whether the file's name is that of a vocabulary which the chosen model lacks. Taking it needs no
  * `info`. */
 gboolean atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path);
+/* Whether files of vocabularies have that name: "vocab.json". */
+gboolean atl_brought_parts_is_words (const char *name);
+/* Those that came together with a model, which only tells later whether it lacks them: they wait
+ * until one is whole, or others come. */
+void
+atl_brought_parts_keep_words (AtlPicturesSession *pictures, GFile *const *files, guint n_files);
 
 G_END_DECLS

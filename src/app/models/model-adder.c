@@ -328,8 +328,8 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer data)
   else if (found->len == 0)
     g_ptr_array_add (
         self->refusals,
-        g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use are "
-                            ".gguf files."),
+        g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use end in "
+                            ".gguf or .safetensors."),
                          name));
   for (guint i = 0; found != NULL && i < found->len; i++)
     {
