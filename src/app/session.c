@@ -136,6 +136,8 @@ atl_session_finalize (GObject *object)
 {
   AtlSession *self = ATL_SESSION (object);
 
+  if (self->models != NULL)
+    g_object_run_dispose (G_OBJECT (self->models));
   g_clear_object (&self->models);
   g_clear_pointer (&self->saver, atl_saver_free);
   atl_session_close_store (self);

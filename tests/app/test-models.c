@@ -253,10 +253,36 @@ test_verify (void)
   app_fixture_stop (&f);
 }
 
+static void
+refreshed_cb (guint *n)
+{
+  ++*n;
+}
+
+/* What is looked for while the session ends is told to nobody: the store is gone. */
+static void
+test_end_of_session (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("atelier-models-XXXXXX", NULL);
+  AtlSession *session = atl_session_new (dir, NULL);
+  AtlModelList *list = atl_session_get_models (session);
+  guint n = 0;
+
+  atl_model_list_refresh (list);
+  g_signal_connect_swapped (list, "refreshed", G_CALLBACK (refreshed_cb), &n);
+  g_object_add_weak_pointer (G_OBJECT (list), (gpointer *) &list);
+  g_object_run_dispose (G_OBJECT (session));
+  g_object_unref (session);
+  app_assert_soon (list == NULL);
+  g_assert_cmpuint (n, ==, 0);
+  app_remove_tree (dir);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/models/end-of-session", test_end_of_session);
   g_test_add_func ("/app/models/row", test_row);
   g_test_add_func ("/app/models/verify", test_verify);
   g_test_add_func ("/app/models/switcher", test_switcher);

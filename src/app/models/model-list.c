@@ -245,12 +245,12 @@ apps_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlModelList) self = data;
   g_autoptr (GError) error = NULL;
-  GPtrArray *apps = atl_other_apps_find_finish (result, &error);
+  g_autoptr (GPtrArray) apps = atl_other_apps_find_finish (result, &error);
 
-  if (apps == NULL)
+  if (apps == NULL || self->store == NULL)
     return;
   g_clear_pointer (&self->apps, g_ptr_array_unref);
-  self->apps = apps;
+  self->apps = g_steal_pointer (&apps);
   rebuild (self);
   g_signal_emit (self, refreshed_signal, 0);
 }
@@ -260,8 +260,10 @@ files_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlModelList) self = data;
   g_autoptr (GError) error = NULL;
-  GPtrArray *files = atl_library_scan_finish (result, &error);
+  g_autoptr (GPtrArray) files = atl_library_scan_finish (result, &error);
 
+  if (self->store == NULL)
+    return;
   if (files == NULL)
     {
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
@@ -270,7 +272,7 @@ files_cb (GObject *source, GAsyncResult *result, gpointer data)
       files = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_model_file_free);
     }
   g_clear_pointer (&self->files, g_ptr_array_unref);
-  self->files = files;
+  self->files = g_steal_pointer (&files);
   rebuild (self);
   g_signal_emit (self, refreshed_signal, 0);
 }
@@ -312,14 +314,24 @@ atl_model_list_get_is_ready (AtlModelList *self)
   return self->files != NULL;
 }
 
+/* The store goes with the session; what is looked for just now holds the list for longer. */
+static void
+atl_model_list_dispose (GObject *object)
+{
+  AtlModelList *self = ATL_MODEL_LIST (object);
+
+  self->store = NULL;
+  g_cancellable_cancel (self->looking);
+  g_object_run_dispose (G_OBJECT (self->inspector));
+  G_OBJECT_CLASS (atl_model_list_parent_class)->dispose (object);
+}
+
 static void
 atl_model_list_finalize (GObject *object)
 {
   AtlModelList *self = ATL_MODEL_LIST (object);
 
-  g_cancellable_cancel (self->looking);
   g_object_unref (self->looking);
-  g_object_run_dispose (G_OBJECT (self->inspector));
   g_object_unref (self->inspector);
   g_ptr_array_unref (self->entries);
   g_clear_pointer (&self->files, g_ptr_array_unref);
@@ -330,6 +342,7 @@ atl_model_list_finalize (GObject *object)
 static void
 atl_model_list_class_init (AtlModelListClass *klass)
 {
+  G_OBJECT_CLASS (klass)->dispose = atl_model_list_dispose;
   G_OBJECT_CLASS (klass)->finalize = atl_model_list_finalize;
   refreshed_signal = g_signal_new ("refreshed", ATL_TYPE_MODEL_LIST, G_SIGNAL_RUN_LAST, 0, NULL,
                                    NULL, NULL, G_TYPE_NONE, 0);
