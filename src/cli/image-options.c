@@ -244,11 +244,12 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
 {
   static const AtlLoadOptions load_defaults = ATL_LOAD_OPTIONS_INIT;
   int n_threads = 0;
+  /* Words are taken as bytes: GLib would refuse what the locale cannot hold. */
   const GOptionEntry entries[] = {
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &self->model,
       N_ ("A folder or file with a model that makes pictures"), "PATH" },
-    { "prompt", 'p', 0, G_OPTION_ARG_STRING, &self->prompt, N_ ("What is to be seen"), "TEXT" },
-    { "negative", 'n', 0, G_OPTION_ARG_STRING, &self->negative,
+    { "prompt", 'p', 0, G_OPTION_ARG_FILENAME, &self->prompt, N_ ("What is to be seen"), "TEXT" },
+    { "negative", 'n', 0, G_OPTION_ARG_FILENAME, &self->negative,
       N_ ("What is not to be seen, where the model can"), "TEXT" },
     { "out", 'o', 0, G_OPTION_ARG_FILENAME, &self->out,
       N_ ("File (.png, .jpg, .webp) or folder; nothing is overwritten"), "PATH" },
@@ -323,12 +324,18 @@ atl_image_options_clear (AtlImageOptions *self)
   g_clear_pointer (&self->references, g_strfreev);
 }
 
-/* Invalid UTF-8 of a terminal is shown as such. */
+/* What is no UTF-8 is read in the terminal's own encoding; what is not that either is shown as
+ * such.
+ */
 static void
 insert_text (GVariantDict *dict, const char *key, const char *text)
 {
-  g_autofree char *valid = text != NULL ? g_utf8_make_valid (text, -1) : NULL;
+  g_autofree char *valid = text != NULL && !g_utf8_validate (text, -1, NULL)
+                               ? g_locale_to_utf8 (text, -1, NULL, NULL, NULL)
+                               : NULL;
 
+  if (valid == NULL && text != NULL)
+    valid = g_utf8_make_valid (text, -1);
   if (valid != NULL)
     g_variant_dict_insert (dict, key, "s", valid);
 }

@@ -168,6 +168,24 @@ test_recipe (void)
     }
 }
 
+/* Words in bytes that are no UTF-8 are drawn, and stand in the recipe as they can be shown. */
+static void
+test_odd_bytes (void)
+{
+  g_autofree char *asked = g_build_filename (folder, "odd.png", NULL);
+  g_auto (Result) result = { 0 };
+  g_autofree char *path = NULL;
+  g_autoptr (AtlPicture) picture = NULL;
+
+  image (&result, "--prompt", "a \xff fox", "--negative", "\xc3", "--size", "64x64", "--steps", "1",
+         "--out", asked, NULL);
+  path = printed_path (&result);
+  picture = read_picture (path);
+  g_assert_nonnull (picture);
+  g_assert_true (g_str_has_prefix (atl_picture_text (picture, "parameters"),
+                                   "a \xef\xbf\xbd fox\nNegative prompt: \xef\xbf\xbd\nSteps: 1,"));
+}
+
 /* Without a sampler the recipe names the one that the model took by itself. */
 static void
 test_own_sampler (void)
@@ -544,6 +562,7 @@ main (int argc, char **argv)
   g_assert_nonnull (folder);
   unpack ();
   g_test_add_func ("/cli-image/recipe", test_recipe);
+  g_test_add_func ("/cli-image/odd-bytes", test_odd_bytes);
   g_test_add_func ("/cli-image/own-sampler", test_own_sampler);
   g_test_add_func ("/cli-image/same-seed", test_same_seed);
   g_test_add_func ("/cli-image/count", test_count);
