@@ -65,7 +65,7 @@ stop_timer_cb (gpointer user_data)
       if (timer->client->process != NULL)
         atl_engine_process_kill (timer->client->process,
                                  _ ("The engine did not stop when asked and was ended. "
-                                    "Your text so far is kept."));
+                                    "What was written so far is kept."));
     }
   return G_SOURCE_REMOVE;
 }

@@ -151,7 +151,7 @@ device_silent (AtlClient *self, guint seconds)
       self->gpu_hung = self->is_given_up = TRUE;
       atl_engine_process_kill (self->process,
                                _ ("The graphics card did not respond any more. The next answers "
-                                  "are computed without it. Your text so far is kept."));
+                                  "are computed without it. What was written so far is kept."));
     }
 }
 

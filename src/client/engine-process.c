@@ -122,17 +122,17 @@ static const char *
 exit_sentence (GSubprocess *process)
 {
   if (!g_subprocess_get_if_signaled (process))
-    return _ ("The engine stopped unexpectedly. Your text so far is kept.");
+    return _ ("The engine stopped unexpectedly. What was written so far is kept.");
   switch (g_subprocess_get_term_sig (process))
     {
     case SIGKILL:
       return _ ("The engine was ended by the system, perhaps because memory ran out. "
-                "Your text so far is kept.");
+                "What was written so far is kept.");
     case SIGBUS:
       return _ ("The engine stopped because the model's file changed or could not be read any "
-                "more. Your text so far is kept.");
+                "more. What was written so far is kept.");
     default:
-      return _ ("The engine stopped unexpectedly. Your text so far is kept.");
+      return _ ("The engine stopped unexpectedly. What was written so far is kept.");
     }
 }
 
@@ -200,7 +200,7 @@ pulse_cb (AtlPulse pulse, gpointer user_data)
 
   if (pulse == ATL_PULSE_DEAD)
     atl_engine_process_kill (self, _ ("The engine did not respond any more and was ended. "
-                                      "Your text so far is kept."));
+                                      "What was written so far is kept."));
   else
     g_signal_emit (self, signals[PULSE], 0, (gint) pulse);
 }

@@ -448,6 +448,40 @@ test_lora (void)
 }
 
 static gboolean
+is_entry_of_seed (GtkWidget *widget, gconstpointer data)
+{
+  return gtk_entry_get_input_purpose (GTK_ENTRY (widget)) == GTK_INPUT_PURPOSE_DIGITS;
+}
+
+/* What is no seed is said in words, and what is none at all is random. */
+static void
+test_seed (void)
+{
+  static const char *const wrong[] = { "-5", "4294967296", "100000000000000000000", "7.5", "text" };
+  AppFixture f;
+  GtkWidget *entry, *row;
+
+  app_start_drawing (&f);
+  entry = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_ENTRY, is_entry_of_seed, NULL);
+  g_assert_nonnull (entry);
+  row = gtk_widget_get_ancestor (entry, ADW_TYPE_ACTION_ROW);
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      gtk_editable_set_text (GTK_EDITABLE (entry), "77");
+      gtk_editable_set_text (GTK_EDITABLE (entry), wrong[i]);
+      g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==,
+                       "A whole number from 0 to 4294967295");
+    }
+  gtk_editable_set_text (GTK_EDITABLE (entry), "4294967295");
+  g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (row)), ==, "");
+  g_assert_true (app_draft (&f)->seed_is_locked);
+  g_assert_cmpuint (app_draft (&f)->seed, ==, G_MAXUINT32);
+  gtk_editable_set_text (GTK_EDITABLE (entry), "");
+  g_assert_false (app_draft (&f)->seed_is_locked);
+  app_fixture_stop (&f);
+}
+
+static gboolean
 has_seed (gpointer f)
 {
   return app_draft (f)->seed_is_locked;
@@ -535,6 +569,7 @@ main (int argc, char **argv)
   g_test_add_func ("/images/unsaved", test_unsaved);
   g_test_add_func ("/images/paint", test_paint);
   g_test_add_func ("/images/extend", test_extend);
+  g_test_add_func ("/images/seed", test_seed);
   g_test_add_func ("/images/restore", test_restore);
   g_test_add_func ("/images/lora", test_lora);
   g_test_add_func ("/images/no-picture", test_no_picture);

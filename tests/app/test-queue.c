@@ -123,12 +123,12 @@ test_kept (void)
 }
 
 static gboolean
-has_failed (gpointer data)
+have_failed (gpointer data)
 {
   AppFixture *f = data;
-  g_autoptr (AtlPictureTask) task = g_list_model_get_item (queue_of (f), 0);
 
-  return atl_picture_task_get_state (task) == ATL_TASK_FAILED;
+  return atl_picture_queue_n_failed (atl_pictures_session_get_queue (app_pictures (f))) ==
+         n_waiting (f);
 }
 
 /* Its model is gone meanwhile: said of the picture, which stays. What the store holds may be
@@ -151,6 +151,9 @@ test_gone (void)
       "[{\"model\":\"/nonexistent/m\",\"settings\":\"{\\\"prompt\\\":\\\"lost\\\"}\","
       "\"seeds\":[3,-1,{},\"x\"]}]";
   AppFixture f;
+  GtkWidget *button;
+  g_autoptr (AtlPictureTask) waiting = NULL;
+  g_autoptr (AtlPictureSettings) settings = NULL;
   g_autofree char *dir = g_dir_make_tmp ("atelier-queue-XXXXXX", NULL);
 
   app_fixture_keep_store (dir);
@@ -174,7 +177,16 @@ test_gone (void)
   app_fixture_start (&f);
   g_assert_cmpuint (seed_of (&f, 0), ==, 3);
   atl_pictures_session_set_is_paused (app_pictures (&f), FALSE);
-  g_assert_true (app_fixture_wait (has_failed, &f, WAIT_S));
+  g_assert_true (app_fixture_wait (have_failed, &f, WAIT_S));
+  /* What waits does not hide it. */
+  atl_pictures_session_set_is_paused (app_pictures (&f), TRUE);
+  settings = atl_picture_settings_new ();
+  waiting = atl_picture_task_new_kept ("/nonexistent/m", settings, 1);
+  atl_picture_queue_append (atl_pictures_session_get_queue (app_pictures (&f)), waiting);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  button = app_fixture_find_id (GTK_WIDGET (f.window), "queue_button");
+  g_assert_nonnull (button);
+  g_assert_cmpstr (gtk_menu_button_get_label (GTK_MENU_BUTTON (button)), ==, "1 waits · 3 failed");
   app_fixture_stop (&f);
   app_fixture_use_store (NULL);
   app_remove_tree (dir);

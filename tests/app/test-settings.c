@@ -71,6 +71,28 @@ test_change_and_reset (void)
   stop (&f);
 }
 
+/* An emptied number is the one before, not the least. */
+static void
+test_emptied_number (void)
+{
+  AppFixture f;
+  GtkWidget *row, *spin;
+  double before;
+
+  start (&f);
+  row = app_fixture_find (pane (&f, "advanced_row"), ATL_TYPE_PARAM_ROW, NULL, NULL);
+  g_assert_nonnull (row);
+  spin = app_fixture_find (row, GTK_TYPE_SPIN_BUTTON, NULL, NULL);
+  gtk_spin_button_spin (GTK_SPIN_BUTTON (spin), GTK_SPIN_STEP_FORWARD, 0);
+  before = gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin));
+  g_assert_cmpfloat (before, >, atl_param_row_get_spec (ATL_PARAM_ROW (row))->min);
+  gtk_editable_set_text (GTK_EDITABLE (spin), "");
+  gtk_spin_button_update (GTK_SPIN_BUTTON (spin));
+  g_assert_cmpfloat (gtk_spin_button_get_value (GTK_SPIN_BUTTON (spin)), ==, before);
+  g_assert_cmpint (*gtk_editable_get_text (GTK_EDITABLE (spin)), !=, '\0');
+  stop (&f);
+}
+
 /* The first such row under Advanced is the schema's; what is no schema is not taken over. */
 static void
 test_json (void)
@@ -272,6 +294,7 @@ int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/settings/emptied-number", test_emptied_number);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
   g_test_add_func ("/app/settings/json", test_json);
   g_test_add_func ("/app/settings/tool-card", test_tool_card);

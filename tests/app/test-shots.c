@@ -266,9 +266,10 @@ test_states (void)
                         .tokens_per_s = 20,
                         .stop_reason = (char *) "eos",
                         .ran_on = (char *) "CPU, 2 threads" };
-  g_autoptr (GError) gone = g_error_new_literal (
-      ATL_ERROR, ATL_ERROR_ENGINE_GONE,
-      "The engine stopped unexpectedly. Your text so far is kept; it starts again by itself.");
+  g_autoptr (GError) gone =
+      g_error_new_literal (ATL_ERROR, ATL_ERROR_ENGINE_GONE,
+                           "The engine stopped unexpectedly. What was written so far is kept; it "
+                           "starts again by itself.");
   g_autoptr (GError) bad = g_error_new_literal (
       ATL_ERROR, ATL_ERROR_BAD_FILE,
       "qwen.gguf: the tensor “blk.3.attn_q.weight” lies behind the end of the file (1.1 GB). The "

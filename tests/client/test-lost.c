@@ -69,7 +69,7 @@ test_killed (Fixture *fixture, gconstpointer data)
       g_assert_error (answer->error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
       g_test_message ("told after %.1f ms: %s", (g_get_monotonic_time () - killed_at) / 1000.0,
                       answer->error->message);
-      g_assert_nonnull (strstr (answer->error->message, "Your text so far is kept"));
+      g_assert_nonnull (strstr (answer->error->message, "What was written so far is kept"));
       g_assert_cmpuint (answer->text->len, >, 0);
       g_assert_true (watch.is_lost);
       g_assert_false (atl_model_get_is_loaded (fixture->model));

@@ -47,9 +47,15 @@ output_cb (GtkSpinButton *spin, AtlParamRow *self)
 static int
 input_cb (GtkSpinButton *spin, double *value, AtlParamRow *self)
 {
-  if (g_strcmp0 (gtk_editable_get_text (GTK_EDITABLE (spin)), self->none) != 0)
+  const char *text = gtk_editable_get_text (GTK_EDITABLE (spin));
+
+  /* GTK reads nothing as 0, and makes the least of it. */
+  if (*text == '\0')
+    *value = gtk_adjustment_get_value (gtk_spin_button_get_adjustment (spin));
+  else if (g_strcmp0 (text, self->none) == 0)
+    *value = -1;
+  else
     return FALSE;
-  *value = -1;
   return TRUE;
 }
 
@@ -122,8 +128,8 @@ atl_param_row_new (const AtlChatParamSpec *spec)
                                                            : _ ("auto");
       gtk_spin_button_set_numeric (GTK_SPIN_BUTTON (self->spin), FALSE);
       g_signal_connect (self->spin, "output", G_CALLBACK (output_cb), self);
-      g_signal_connect (self->spin, "input", G_CALLBACK (input_cb), self);
     }
+  g_signal_connect (self->spin, "input", G_CALLBACK (input_cb), self);
   gtk_spin_button_set_digits (GTK_SPIN_BUTTON (self->spin), digits (spec->step));
   gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 6);
   gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 6);

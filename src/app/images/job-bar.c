@@ -50,6 +50,29 @@ describe (AtlPictureTask *task, gboolean is_paused)
   return g_string_free (words, FALSE);
 }
 
+/* "2 wait · 1 failed" */
+static char *
+describe_queue (guint n_waiting, guint n_failed, guint n_unsaved)
+{
+  g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
+  g_auto (GStrv) parts = NULL;
+  g_autofree char *waiting =
+      g_strdup_printf (ngettext ("%u waits", "%u wait", n_waiting), n_waiting);
+  g_autofree char *failed =
+      g_strdup_printf (ngettext ("%u failed", "%u failed", n_failed), n_failed);
+  g_autofree char *unsaved =
+      g_strdup_printf (ngettext ("%u not saved", "%u not saved", n_unsaved), n_unsaved);
+
+  if (n_waiting > 0)
+    g_strv_builder_add (words, waiting);
+  if (n_failed > 0)
+    g_strv_builder_add (words, failed);
+  if (n_waiting + n_failed == 0)
+    g_strv_builder_add (words, unsaved);
+  parts = g_strv_builder_end (words);
+  return g_strjoinv (" · ", parts);
+}
+
 static void
 refresh_queue (AtlJobBar *self)
 {
@@ -59,11 +82,7 @@ refresh_queue (AtlJobBar *self)
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   guint n_failed = atl_picture_queue_n_failed (queue);
   guint n_unsaved = n_all - MIN (n_all, n + n_failed);
-  g_autofree char *label =
-      n > 0 ? g_strdup_printf (ngettext ("%u waits", "%u wait", n), n)
-      : n_failed > 0
-          ? g_strdup_printf (ngettext ("%u failed", "%u failed", n_failed), n_failed)
-          : g_strdup_printf (ngettext ("%u not saved", "%u not saved", n_unsaved), n_unsaved);
+  g_autofree char *label = describe_queue (n, n_failed, n_unsaved);
 
   gtk_menu_button_set_label (GTK_MENU_BUTTON (self->queue_button), label);
   gtk_widget_set_visible (self->queue_button, n_all > (task != NULL));
@@ -75,6 +94,9 @@ refresh (AtlJobBar *self)
 {
   AtlPictureTask *task = atl_pictures_session_get_current (self->pictures);
   gboolean is_paused = atl_pictures_session_get_is_paused (self->pictures);
+  gboolean has_work =
+      task != NULL || is_paused ||
+      atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) > 0;
   const char *pause_words = is_paused ? _ ("Go on") : _ ("Pause");
   g_autofree char *words = NULL;
 
@@ -85,12 +107,10 @@ refresh (AtlJobBar *self)
   gtk_widget_set_tooltip_text (self->pause_button, pause_words);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->pause_button),
                                   GTK_ACCESSIBLE_PROPERTY_LABEL, pause_words, -1);
-  gtk_widget_set_visible (self->stop_button, task != NULL);
   gtk_widget_set_visible (self->bar, task != NULL);
-  gtk_widget_set_visible (
-      self->pause_button,
-      task != NULL || is_paused ||
-          atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) > 0);
+  /* Both or none, so that neither is ever where the other was. */
+  gtk_widget_set_visible (self->pause_button, has_work);
+  gtk_widget_set_visible (self->stop_button, has_work);
   if (task == NULL)
     {
       gtk_label_set_text (GTK_LABEL (self->label),

@@ -216,27 +216,47 @@ show_choice (GtkWidget *row, char **names, const char *wanted)
 
 /* --- Seed --- */
 
+/* Where what is typed is none, in words; the one before stays in use until it is. */
+static void
+show_seed_problem (AtlPictureAdvanced *self, gboolean is_wrong)
+{
+  g_autofree char *words =
+      is_wrong ? g_strdup_printf (_ ("A whole number from 0 to %u"), G_MAXUINT32) : g_strdup ("");
+
+  if (is_wrong)
+    gtk_widget_add_css_class (self->seed_entry, "error");
+  else
+    gtk_widget_remove_css_class (self->seed_entry, "error");
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->seed_row), words);
+  gtk_accessible_update_state (
+      GTK_ACCESSIBLE (self->seed_entry), GTK_ACCESSIBLE_STATE_INVALID,
+      is_wrong ? GTK_ACCESSIBLE_INVALID_TRUE : GTK_ACCESSIBLE_INVALID_FALSE, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->seed_entry),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+}
+
 static void
 seed_cb (AtlPictureAdvanced *self)
 {
   const char *text = gtk_editable_get_text (GTK_EDITABLE (self->seed_entry));
+  gboolean is_locked;
   guint64 seed;
 
   if (self->showing)
     return;
-  if (!g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32, &seed, NULL))
+  /* An empty one is random again, as its placeholder says. */
+  is_locked = *text != '\0';
+  if (is_locked && !g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32, &seed, NULL))
     {
-      if (*text != '\0')
-        gtk_widget_add_css_class (self->seed_entry, "error");
-      else
-        gtk_widget_remove_css_class (self->seed_entry, "error");
+      show_seed_problem (self, TRUE);
       return;
     }
-  gtk_widget_remove_css_class (self->seed_entry, "error");
-  settings_of (self)->seed = (guint32) seed;
-  settings_of (self)->seed_is_locked = TRUE;
+  show_seed_problem (self, FALSE);
+  if (is_locked)
+    settings_of (self)->seed = (guint32) seed;
+  settings_of (self)->seed_is_locked = is_locked;
   self->showing = TRUE;
-  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->seed_lock), TRUE);
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->seed_lock), is_locked);
   self->showing = FALSE;
   tell (self);
 }
@@ -294,6 +314,7 @@ show_seed (AtlPictureAdvanced *self)
 
   if (!g_str_equal (text, gtk_editable_get_text (GTK_EDITABLE (self->seed_entry))))
     gtk_editable_set_text (GTK_EDITABLE (self->seed_entry), text);
+  show_seed_problem (self, FALSE);
   gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->seed_lock), settings->seed_is_locked);
 }
 
