@@ -184,6 +184,8 @@ new_row (AtlLoraGroup *self, AtlPictureLora *lora)
   gtk_label_set_xalign (GTK_LABEL (title), 0);
   gtk_label_set_ellipsize (GTK_LABEL (title), PANGO_ELLIPSIZE_MIDDLE);
   gtk_widget_set_hexpand (title, TRUE);
+  /* Else the sign of a negative one goes to its end where the language runs to the left. */
+  gtk_widget_set_direction (number, GTK_TEXT_DIR_LTR);
   gtk_widget_add_css_class (number, "numeric");
   gtk_widget_add_css_class (number, "dim-label");
   gtk_range_set_value (GTK_RANGE (scale), lora->strength);
