@@ -111,6 +111,7 @@ load_error_title (const GError *error)
 static void
 load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlWindow *self)
 {
+  AtlModel *model = atl_session_get_model (session);
   gboolean damaged = g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_autofree char *words =
       damaged ? g_strdup_printf ("%s\n%s", error->message,
@@ -121,7 +122,8 @@ load_failed_cb (AtlSession *session, const GError *error, const char *name, AtlW
       atl_session_get_can_load_from_disk (session))
     atl_window_show_notice (self, GTK_MESSAGE_ERROR, load_error_title (error), words,
                             _ ("Read it from the disk (slow)"), "win.load-from-disk");
-  else if (g_strcmp0 (name, atl_session_get_model_name (session)) == 0)
+  else if (model != NULL && atl_model_get_is_loaded (model) &&
+           g_strcmp0 (name, atl_session_get_model_name (session)) == 0)
     /* An adapter or a setting that does not suit it: the words say which. */
     atl_window_show_notice (self, GTK_MESSAGE_ERROR, _ ("The model stays as it was"),
                             error->message, NULL, NULL);
