@@ -128,18 +128,11 @@ atl_amx_prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *ou
 INLINE vf
 power_of_two (vf x)
 {
-  vf n, f, p;
+  vf n;
 
   x = (vf) _mm512_max_ps (_mm512_set1_ps (-200.0f), (__m512) x); /* keeps what is no number */
   n = (vf) _mm512_roundscale_ps ((__m512) x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  f = x - n;
-  p = f * 1.54035304e-4f + 1.33335581e-3f;
-  p = p * f + 9.61812911e-3f;
-  p = p * f + 5.55041087e-2f;
-  p = p * f + 2.40226507e-1f;
-  p = p * f + 6.93147181e-1f;
-  p = p * f + 1.0f;
-  return (vf) _mm512_scalef_ps ((__m512) p, (__m512) n);
+  return (vf) _mm512_scalef_ps ((__m512) vf_exp2_fraction (x - n), (__m512) n);
 }
 
 /* One row of atl_amx_softmax_tile of n_v vectors, the last of which has the elements of `last`. */

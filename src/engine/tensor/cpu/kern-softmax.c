@@ -11,18 +11,11 @@
 INLINE vf
 power_of_two (vf x)
 {
-  vf n, f, p;
+  vf n;
 
   x = vf_max (vf_set1 (-125.0f), x); /* keeps what is no number */
   n = vf_round (x);
-  f = x - n;
-  p = f * 1.54035304e-4f + 1.33335581e-3f;
-  p = p * f + 9.61812911e-3f;
-  p = p * f + 5.55041087e-2f;
-  p = p * f + 2.40226507e-1f;
-  p = p * f + 6.93147181e-1f;
-  p = p * f + 1.0f;
-  return (vf) ((vi) p + (vi_round (n) << 23));
+  return (vf) ((vi) vf_exp2_fraction (x - n) + (vi_round (n) << 23));
 }
 
 /* n < VW scores and nothing more. */

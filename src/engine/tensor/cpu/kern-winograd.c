@@ -262,6 +262,12 @@ block (guint n_rows,
       vf_store (c + r * ldc + j * VW, sum[r][j]);
 }
 
+#if TILE_ROWS > 6
+#define FOR_EACH_COUNT(f) f (1) f (2) f (3) f (4) f (5) f (6) f (7) f (8) f (9) f (10) f (11) f (12)
+#else
+#define FOR_EACH_COUNT(f) f (1) f (2) f (3) f (4) f (5) f (6)
+#endif
+
 INLINE void
 rows (gint64 n_rows,
       gint64 n_k,
@@ -279,44 +285,14 @@ rows (gint64 n_rows,
 
       switch (n)
         {
-#if TILE_ROWS > 6
-        case 12:
-          block (12, n_k, a, b, c, ldc, add);
-          break;
-        case 11:
-          block (11, n_k, a, b, c, ldc, add);
-          break;
-        case 10:
-          block (10, n_k, a, b, c, ldc, add);
-          break;
-        case 9:
-          block (9, n_k, a, b, c, ldc, add);
-          break;
-        case 8:
-          block (8, n_k, a, b, c, ldc, add);
-          break;
-        case 7:
-          block (7, n_k, a, b, c, ldc, add);
-          break;
-#endif
-        case 6:
-          block (6, n_k, a, b, c, ldc, add);
-          break;
-        case 5:
-          block (5, n_k, a, b, c, ldc, add);
-          break;
-        case 4:
-          block (4, n_k, a, b, c, ldc, add);
-          break;
-        case 3:
-          block (3, n_k, a, b, c, ldc, add);
-          break;
-        case 2:
-          block (2, n_k, a, b, c, ldc, add);
-          break;
+#define CASE(i)                                                                                    \
+  case i:                                                                                          \
+    block (i, n_k, a, b, c, ldc, add);                                                             \
+    break;
+          FOR_EACH_COUNT (CASE)
+#undef CASE
         default:
-          block (1, n_k, a, b, c, ldc, add);
-          break;
+          g_assert_not_reached ();
         }
       a += n * ATL_WINOGRAD_CHANNELS;
       c += n * ldc;

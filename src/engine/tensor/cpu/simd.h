@@ -437,6 +437,19 @@ vf_sums (const vf a[VW])
 
 #endif
 
+/* 2^f of f from -1/2 to 1/2, within 2e-7. */
+INLINE vf
+vf_exp2_fraction (vf f)
+{
+  vf p = f * 1.54035304e-4f + 1.33335581e-3f;
+
+  p = p * f + 9.61812911e-3f;
+  p = p * f + 5.55041087e-2f;
+  p = p * f + 2.40226507e-1f;
+  p = p * f + 6.93147181e-1f;
+  return p * f + 1.0f;
+}
+
 /* e^x: within two units in the last place; below -87.3 zero, above 88.7 infinite.
  * 2^n e^r with |r| <= ln 2 / 2 and a Taylor polynomial of degree 7 (next term below 2^-27). */
 INLINE vf
