@@ -54,23 +54,40 @@ answer (GError **error)
   return ok;
 }
 
+/* n_frames of 0: a picture. `inputs` is nullable; the model is kept for the next time. */
+static gboolean
+run_model (AtlDiffusionModel **model,
+           const char *family,
+           guint width,
+           guint height,
+           guint n_frames,
+           guint n_steps,
+           GPtrArray *inputs,
+           GError **error)
+{
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GPtrArray) out = NULL;
+
+  if (*model == NULL)
+    *model = small_model_open (family);
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", width);
+  atl_settings_set_number (settings, "height", height);
+  if (n_frames > 0)
+    atl_settings_set_number (settings, "frames", n_frames);
+  atl_settings_set_number (settings, "steps", n_steps);
+  atl_diffusion_model_use (*model, &cpu, 1);
+  atl_diffusion_model_drop (*model);
+  out = atl_diffusion_model_run (*model, settings, inputs, NULL, NULL, error);
+  return out != NULL;
+}
+
 static gboolean
 draw (GError **error)
 {
   static AtlDiffusionModel *model;
-  g_autoptr (AtlSettings) settings = atl_settings_new ();
-  g_autoptr (GPtrArray) out = NULL;
 
-  if (model == NULL)
-    model = small_model_open ("sd15");
-  atl_settings_set_string (settings, "prompt", "a red fox");
-  atl_settings_set_number (settings, "width", 64);
-  atl_settings_set_number (settings, "height", 64);
-  atl_settings_set_number (settings, "steps", 2);
-  atl_diffusion_model_use (model, &cpu, 1);
-  atl_diffusion_model_drop (model);
-  out = atl_diffusion_model_run (model, settings, NULL, NULL, NULL, error);
-  return out != NULL;
+  return run_model (&model, "sd15", 64, 64, 0, 2, NULL, error);
 }
 
 /* From a picture, and of a size whose arrays may be refused in practice. */
@@ -78,45 +95,22 @@ static gboolean
 draw_large (GError **error)
 {
   static AtlDiffusionModel *model;
-  g_autoptr (AtlSettings) settings = atl_settings_new ();
   g_autoptr (GPtrArray) inputs = atl_arrays_new ();
-  g_autoptr (GPtrArray) out = NULL;
   AtlArray *image =
       atl_array_try_new ("image", ATL_DTYPE_F32, 4, (gint64[]){ 1, 3, 320, 288 }, error);
 
   if (image == NULL)
     return FALSE;
   g_ptr_array_add (inputs, image);
-  if (model == NULL)
-    model = small_model_open ("sd15");
-  atl_settings_set_string (settings, "prompt", "a red fox");
-  atl_settings_set_number (settings, "width", 288);
-  atl_settings_set_number (settings, "height", 320);
-  atl_settings_set_number (settings, "steps", 2);
-  atl_diffusion_model_use (model, &cpu, 1);
-  atl_diffusion_model_drop (model);
-  out = atl_diffusion_model_run (model, settings, inputs, NULL, NULL, error);
-  return out != NULL;
+  return run_model (&model, "sd15", 288, 320, 0, 2, inputs, error);
 }
 
 static gboolean
 draw_clip (GError **error)
 {
   static AtlDiffusionModel *model;
-  g_autoptr (AtlSettings) settings = atl_settings_new ();
-  g_autoptr (GPtrArray) out = NULL;
 
-  if (model == NULL)
-    model = small_model_open ("wan21");
-  atl_settings_set_string (settings, "prompt", "a red fox");
-  atl_settings_set_number (settings, "width", 160);
-  atl_settings_set_number (settings, "height", 128);
-  atl_settings_set_number (settings, "frames", 9);
-  atl_settings_set_number (settings, "steps", 1);
-  atl_diffusion_model_use (model, &cpu, 1);
-  atl_diffusion_model_drop (model);
-  out = atl_diffusion_model_run (model, settings, NULL, NULL, NULL, error);
-  return out != NULL;
+  return run_model (&model, "wan21", 160, 128, 9, 1, NULL, error);
 }
 
 static gboolean
