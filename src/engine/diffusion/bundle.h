@@ -72,7 +72,8 @@ gboolean atl_bundle_has_file (const AtlBundle *self, const char *role, const cha
  * are broken. */
 AtlCheckpoint *atl_bundle_checkpoint (AtlBundle *self, const char *role, GError **error);
 /* The vocabulary in a role's folder, or in the text encoder's file itself ("text_encoder" for
- * "tokenizer"). Borrowed. Errors as above. */
+ * "tokenizer"). Borrowed. Errors as above, ATL_ERROR_BAD_FILE also where it is not that text
+ * encoder's. */
 AtlTokenizer *atl_bundle_tokenizer (AtlBundle *self, const char *role, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlBundle, atl_bundle_free)
