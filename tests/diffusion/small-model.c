@@ -1,11 +1,12 @@
 /* Unpacking and opening small models. */
 #include "small-model.h"
 
+/* Below the folder `into`: what comes with the source may have less in it than others. */
 static char *
-unpack (const char *archives, const char *family)
+unpack (const char *archives, const char *family, const char *into)
 {
   g_autofree char *script = g_test_build_filename (G_TEST_DIST, "golden", "unpack", NULL);
-  g_autofree char *out = g_test_build_filename (G_TEST_BUILT, "golden", "small", NULL);
+  g_autofree char *out = g_test_build_filename (G_TEST_BUILT, "golden", into, NULL);
   g_autoptr (GError) error = NULL;
   int status;
 
@@ -18,10 +19,17 @@ unpack (const char *archives, const char *family)
 }
 
 char *
-small_model_folder (const char *family)
+small_model_shipped (const char *family)
 {
   g_autofree char *archives = g_test_build_filename (G_TEST_DIST, "golden", NULL);
-  g_autofree char *folder = unpack (archives, family);
+
+  return unpack (archives, family, "small");
+}
+
+char *
+small_model_folder (const char *family)
+{
+  g_autofree char *folder = small_model_shipped (family);
 
   return g_build_filename (folder, "model", NULL);
 }
@@ -41,7 +49,7 @@ small_model_family (const char *family)
       g_autofree char *cases = g_build_filename (*folder, family, "cases", NULL);
 
       if (g_file_test (archive, G_FILE_TEST_EXISTS))
-        return unpack (*folder, family);
+        return unpack (*folder, family, "more");
       if (g_file_test (cases, G_FILE_TEST_IS_DIR))
         return g_build_filename (*folder, family, NULL);
     }

@@ -9,6 +9,8 @@ AtlDiffusionModel *small_model_open (const char *family);
 AtlDiffusionModel *small_model_open_with (const char *family, AtlFileMap *more, const char *name);
 /* That of any folder. */
 AtlDiffusionModel *small_model_open_folder (const char *folder, AtlFileMap *more, const char *name);
+/* A family's folder of golden cases that come with the source; the caller's. */
+char *small_model_shipped (const char *family);
 /* A family's folder of golden cases that do not come with the source (ATELIER_GOLDEN_PATH, or
  * ../shared/golden beside the tree); NULL where they are not there. The caller's. */
 char *small_model_family (const char *family);

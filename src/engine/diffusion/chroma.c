@@ -62,7 +62,7 @@ encode_text (AtlRun *run, AtlFluxTokens *self, GError **error)
 static gboolean
 run_chroma (AtlRun *run, GError **error)
 {
-  AtlLatent size = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 };
+  AtlLatent size = { .factor = FACTOR, .channels = CHANNELS, .scaling = 0.3611, .shift = 0.1159 };
   g_auto (AtlFluxTokens)
       tokens = { .guidance = NAN, .cfg_scale = atl_settings_number (run->settings, "guidance", 5) };
   g_autoptr (AtlSchedule) schedule = NULL;

@@ -90,17 +90,40 @@ count_encode (AtlRun *run, AtlArray *pixels, GError **error)
   return stretched (mean, H / h, W / h);
 }
 
+/* Takes a latent (nullable) of `height` x `width` pixels: pipelines put it beside their own, cell
+ * by cell, so it must be what their model draws in. */
+static AtlArray *
+check_latent (const AtlRun *run, AtlArray *mean, gint64 height, gint64 width, GError **error)
+{
+  const AtlLatent *own = &run->latent;
+  gint64 factor = MAX (own->factor, 1);
+
+  if (mean == NULL || (mean->n_dims >= 4 && mean->dim[1] == own->channels &&
+                       mean->dim[mean->n_dims - 2] == height / factor &&
+                       mean->dim[mean->n_dims - 1] == width / factor))
+    return mean;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+               _ ("The autoencoder (VAE) has %d channels and a cell for %d pixels, this model "
+                  "draws in %d channels and a cell for %d: it belongs to another model"),
+               (int) mean->dim[1], (int) (width / MAX (mean->dim[mean->n_dims - 1], 1)),
+               (int) own->channels, (int) factor);
+  atl_array_free (mean);
+  return NULL;
+}
+
 AtlArray *
 atl_run_encode (AtlRun *run, AtlArray *pixels, GError **error)
 {
+  gint64 height = pixels->dim[pixels->n_dims - 2], width = pixels->dim[pixels->n_dims - 1];
   g_autoptr (AtlRequest) request = NULL;
 
   if (run->count != NULL && run->tile > 0)
-    return count_encode (run, pixels, error);
+    return check_latent (run, count_encode (run, pixels, error), height, width, error);
   request = atl_request_new ("vae_encode");
   atl_request_add (request, pixels);
   ask_for_tiles (run, MAX (run->latent.factor, 1), request);
-  return atl_run_output_of (run, "vae", request, "mean", error);
+  return check_latent (run, atl_run_output_of (run, "vae", request, "mean", error), height, width,
+                       error);
 }
 
 gboolean

@@ -202,7 +202,7 @@ static gboolean
 run_flux (AtlRun *run, GError **error)
 {
   g_auto (Flux) self = {
-    .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 },
+    .latent = { .factor = FACTOR, .channels = CHANNELS, .scaling = 0.3611, .shift = 0.1159 },
     .tokens = { .guidance = atl_settings_number (run->settings, "guidance", 3.5),
                 .cfg_scale = atl_settings_number (run->settings, "true_cfg_scale", 1) }
   };

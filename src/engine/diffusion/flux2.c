@@ -37,7 +37,7 @@
 #define N_LAYERS 3
 
 /* The autoencoder's numbers as they are: they are normalised as tokens. */
-static const AtlLatent plain = { .factor = PIXELS / 2, .scaling = 1 };
+static const AtlLatent plain = { .factor = PIXELS / 2, .channels = CHANNELS / 4, .scaling = 1 };
 
 static const char system_message[] =
     "You are an AI that reasons about image descriptions. You give structured responses focusing "

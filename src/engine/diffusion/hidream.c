@@ -114,10 +114,12 @@ predict (AtlRun *run,
 static gboolean
 run_hidream (AtlRun *run, GError **error)
 {
-  g_auto (AtlHiDream)
-      self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0),
-               .max_seq = { -1, -1 },
-               .latent = { .factor = ATL_HIDREAM_FACTOR, .scaling = 0.3611, .shift = 0.1159 } };
+  g_auto (AtlHiDream) self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0),
+                               .max_seq = { -1, -1 },
+                               .latent = { .factor = ATL_HIDREAM_FACTOR,
+                                           .channels = CHANNELS,
+                                           .scaling = 0.3611,
+                                           .shift = 0.1159 } };
   g_autoptr (AtlSchedule) schedule = NULL;
   AtlArray *x;
 

@@ -293,7 +293,7 @@ run_qwen (AtlRun *run, GError **error)
   g_auto (Qwen)
       self = { .true_cfg = atl_settings_number (run->settings, "true_cfg_scale",
                                                 atl_settings_number (run->settings, "guidance", 4)),
-               .latent = { .factor = FACTOR } };
+               .latent = { .factor = FACTOR, .channels = CHANNELS } };
   AtlCheckpoint *vae = atl_bundle_checkpoint (run->bundle, "vae", error);
   guint kind = kind_of (run->bundle, run->pipeline);
   g_autoptr (AtlSchedule) schedule = NULL;

@@ -38,7 +38,8 @@ typedef struct
 /* The latent of a picture: its size and how numbers of the autoencoder become the network's. */
 typedef struct
 {
-  gint64 factor;        /* pixels to one of its cells */
+  gint64 factor; /* pixels to one of its cells */
+  gint64 channels;
   gint64 height, width; /* in cells */
   double scaling, shift;
 } AtlLatent;

@@ -197,11 +197,12 @@ start (AtlRun *run, AtlSd *self, AtlSchedule *schedule, guint *first, GError **e
 static gboolean
 run_sd (AtlRun *run, gboolean is_xl, GError **error)
 {
-  g_auto (AtlSd)
-      self = { .is_xl = is_xl,
-               .guidance = atl_settings_number (run->settings, "guidance", is_xl ? 5.0 : 7.5),
-               .rescale = atl_settings_number (run->settings, "guidance_rescale", 0),
-               .latent = { .factor = FACTOR, .scaling = is_xl ? 0.13025 : 0.18215 } };
+  g_auto (AtlSd) self = {
+    .is_xl = is_xl,
+    .guidance = atl_settings_number (run->settings, "guidance", is_xl ? 5.0 : 7.5),
+    .rescale = atl_settings_number (run->settings, "guidance_rescale", 0),
+    .latent = { .factor = FACTOR, .channels = CHANNELS, .scaling = is_xl ? 0.13025 : 0.18215 }
+  };
   g_autoptr (AtlSchedule) schedule = NULL;
   AtlStepFunc after;
   AtlArray *x;

@@ -260,8 +260,10 @@ read_skipping (AtlRun *run, Sd3 *self)
 static gboolean
 run_sd3 (AtlRun *run, GError **error)
 {
-  g_auto (Sd3) self = { .guidance = atl_settings_number (run->settings, "guidance", 7.0),
-                        .latent = { .factor = FACTOR, .scaling = 1.5305, .shift = 0.0609 } };
+  g_auto (Sd3) self = {
+    .guidance = atl_settings_number (run->settings, "guidance", 7.0),
+    .latent = { .factor = FACTOR, .channels = CHANNELS, .scaling = 1.5305, .shift = 0.0609 }
+  };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) clean = NULL;
   g_autoptr (AtlArray) latent = NULL;

@@ -192,7 +192,9 @@ read_latent (AtlRun *run, AtlWan *self, GError **error)
   atl_run_size (run, self->factor * 2, is_22 ? SIDE_22 : SIDE, &self->width, &self->height);
   self->width /= self->factor;
   self->height /= self->factor;
-  run->latent = (AtlLatent){ .factor = self->factor, .height = self->height, .width = self->width };
+  run->latent = (AtlLatent){
+    .factor = self->factor, .channels = self->channels, .height = self->height, .width = self->width
+  };
   self->frames = ((gint64) CLAMP (frames, 1, MAX_FRAMES) - 1) / ATL_WAN_TIME_FACTOR + 1;
   return TRUE;
 }

@@ -216,7 +216,7 @@ run_zimage (AtlRun *run, GError **error)
     .guidance = atl_settings_number (run->settings, "guidance", omni ? 5 : 0),
     .normalization = atl_settings_number (run->settings, "cfg_normalization", 0),
     .truncation = atl_settings_number (run->settings, "cfg_truncation", 1),
-    .latent = { .factor = FACTOR, .scaling = 0.3611, .shift = 0.1159 },
+    .latent = { .factor = FACTOR, .channels = CHANNELS, .scaling = 0.3611, .shift = 0.1159 },
   };
   g_autoptr (AtlSchedule) schedule = NULL;
   g_autoptr (AtlArray) clean = NULL;
