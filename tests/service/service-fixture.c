@@ -270,39 +270,79 @@ world_draw (World *world, guint model, guint side, guint steps)
                &files, fds, (gsize) side * side * 3);
 }
 
+/* A pattern as `role`; a mask: the right half. */
+static void
+add_pixels (const char *role, guint width, guint height, GUnixFDList *fds, GVariantBuilder *files)
+{
+  g_autofree char *name = g_strdup_printf ("%s.%ux%u.rgb", role, width, height);
+  gsize size = (gsize) width * height * 3;
+  g_autofree guint8 *rgb = g_malloc (size);
+  int fd = memfd_create (role, MFD_CLOEXEC);
+
+  for (gsize i = 0; i < size; i++)
+    rgb[i] = g_str_equal (role, ATL_CREATE_MASK) ? (i / 3 % width > width / 2 ? 255 : 0)
+                                                 : (guint8) (i * 5 % 251);
+  g_assert_cmpint (pwrite (fd, rgb, size, 0), ==, (gssize) size);
+  g_variant_builder_add (files, "(sh)", name, g_unix_fd_list_append (fds, fd, NULL));
+  close (fd);
+}
+
+GBytes *
+world_draw_of (
+    World *world, guint model, GVariant *settings, guint width, guint height, const char *inputs)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_auto (GStrv) roles = g_strsplit (inputs, " ", -1);
+  GVariantBuilder files;
+
+  g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
+  for (char **role = roles; *role != NULL; role++)
+    {
+      gboolean is_free = g_str_equal (*role, ATL_CREATE_REFERENCE);
+
+      add_pixels (*role, is_free ? 1200 : width, is_free ? 1200 : height, fds, &files);
+    }
+  return fill (world, "Create", model, settings, &files, fds, (gsize) width * height * 3);
+}
+
 GBytes *
 world_enlarge (World *world, guint model, guint side, guint factor)
 {
   g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
-  g_autofree guint8 *rgb = g_malloc ((gsize) side * side * 3);
-  g_autofree char *name = g_strdup_printf ("image.%ux%u.rgb", side, side);
-  gsize size = (gsize) side * side * 3;
-  int fd = memfd_create ("image", MFD_CLOEXEC);
   GVariantBuilder files;
 
-  for (gsize i = 0; i < size; i++)
-    rgb[i] = (guint8) (i * 5 % 251);
-  g_assert_cmpint (pwrite (fd, rgb, size, 0), ==, (gssize) size);
   g_variant_builder_init (&files, G_VARIANT_TYPE ("a(sh)"));
-  g_variant_builder_add (&files, "(sh)", name, g_unix_fd_list_append (fds, fd, NULL));
-  close (fd);
+  add_pixels (ATL_CREATE_IMAGE, side, side, fds, &files);
   return fill (world, "Upscale", model, g_variant_new_parsed ("{'factor': <%d>}", (double) factor),
-               &files, fds, size * factor * factor);
+               &files, fds, (gsize) side * side * 3 * factor * factor);
 }
 
 GVariant *
 world_price (World *world, guint model, guint side)
 {
+  return world_price_of (world, model,
+                         g_variant_new_parsed ("{'prompt': <'a red fox'>, 'width': <%u>, 'height': "
+                                               "<%u>, 'steps': <uint32 2>}",
+                                               side, side),
+                         "");
+}
+
+GVariant *
+world_price_of (World *world, guint model, GVariant *settings, const char *inputs)
+{
+  g_autoptr (GVariant) sunk = g_variant_ref_sink (settings);
+  g_auto (GStrv) roles = g_strsplit (inputs, " ", -1);
+  GVariantDict dict;
   Reply reply = { 0 };
   GVariant *price;
 
+  g_variant_dict_init (&dict, sunk);
+  g_variant_dict_insert_value (&dict, ATL_PRICE_INPUTS,
+                               g_variant_new_strv ((const char *const *) roles, -1));
   g_dbus_connection_call_with_unix_fd_list (
       world->near, NULL, ATL_ENGINE_PATH, ATL_ENGINE_INTERFACE, "PricePicture",
-      g_variant_new ("(u@a{sv})", model,
-                     g_variant_new_parsed ("{'prompt': <'a red fox'>, 'width': <%u>, 'height': "
-                                           "<%u>, 'steps': <uint32 2>}",
-                                           side, side)),
-      NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, NULL, replied_cb, &reply);
+      g_variant_new ("(u@a{sv})", model, g_variant_dict_end (&dict)), NULL, G_DBUS_CALL_FLAGS_NONE,
+      G_MAXINT, NULL, NULL, replied_cb, &reply);
   while (!reply.is_over)
     g_main_context_iteration (NULL, TRUE);
   g_assert_no_error (reply.error);

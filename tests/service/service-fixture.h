@@ -44,7 +44,12 @@ char *world_ask (World *world, guint model);
  * itself is in world->stats, the phases it went through in world->text, a line each. The caller's.
  */
 GBytes *world_draw (World *world, guint model, guint side, guint steps);
+/* The same with settings of its own, which are taken, and patterns for the `inputs` that are asked
+ * for (roles, separated by spaces): of that size, references larger than any model's own. */
+GBytes *world_draw_of (
+    World *world, guint model, GVariant *settings, guint width, guint height, const char *inputs);
 /* The same for a pattern that is enlarged: [side * factor, side * factor, 3]. */
 GBytes *world_enlarge (World *world, guint model, guint side, guint factor);
 /* What such a fox in two steps would take (ATL_INFO_*, ATL_PRICE_*). The caller's. */
 GVariant *world_price (World *world, guint model, guint side);
+GVariant *world_price_of (World *world, guint model, GVariant *settings, const char *inputs);

@@ -4,6 +4,7 @@
 #include "engine/diffusion/fit.h"
 
 #include <math.h>
+#include <string.h>
 
 /* From the quickest to the smallest. */
 static const AtlDiffusionHow host_ways[] = {
@@ -51,7 +52,15 @@ is_in (const Place *place, const AtlDiffusionCost *cost)
   return cost->is_possible && cost->peak <= place->at->room && cost->host <= place->at->host_room;
 }
 
-/* FALSE with an error; else the first way that fits, or the last one, is in `fit`. */
+/* By how many bytes that is too much. */
+static double
+lack_of (const Place *place, const AtlDiffusionCost *cost)
+{
+  return MAX ((double) cost->peak - (double) place->at->room, 0) +
+         MAX ((double) cost->host - (double) place->at->host_room, 0);
+}
+
+/* FALSE with an error; else the first way that fits, or the one that lacks least, is in `fit`. */
 static gboolean
 try_ways (const Place *place,
           const AtlSettings *settings,
@@ -60,19 +69,27 @@ try_ways (const Place *place,
           AtlDiffusionFit *fit,
           GError **error)
 {
+  guint side = 0;
+
   for (guint i = first; i < place->n_ways && !fit->fits; i++)
     {
       const AtlDiffusionHow *way = &place->ways[i];
-      guint side = MAX (fit->cost.width, fit->cost.height);
+      AtlDiffusionCost cost;
 
       /* Tiles that hold the whole picture change nothing. */
       if (i > first && i + 1 < place->n_ways && way->tile >= side && way->on_host == 0)
         continue;
-      fit->how = *way;
       if (!atl_diffusion_model_rehearse (place->model, place->at->backends, place->at->n_backends,
-                                         settings, inputs, &fit->how, &fit->cost, error))
+                                         settings, inputs, way, &cost, error))
         return FALSE;
-      fit->fits = is_in (place, &fit->cost);
+      side = MAX (cost.width, cost.height);
+      fit->fits = is_in (place, &cost);
+      /* Small networks may take more in tiles than as a whole. */
+      if (fit->fits || i == first || lack_of (place, &cost) <= lack_of (place, &fit->cost))
+        {
+          fit->how = *way;
+          fit->cost = cost;
+        }
     }
   return TRUE;
 }
@@ -105,23 +122,50 @@ keep_some (const Place *place,
   return TRUE;
 }
 
+/* What a picture of another size begins with: references stay as they are. The caller's. */
+static GPtrArray *
+resize_inputs (GPtrArray *inputs, double width, double height)
+{
+  GPtrArray *resized = inputs != NULL ? atl_arrays_new () : NULL;
+
+  for (guint i = 0; inputs != NULL && i < inputs->len; i++)
+    {
+      const AtlArray *a = inputs->pdata[i];
+      gint64 dim[ATL_MAX_DIMS];
+
+      memcpy (dim, a->dim, sizeof dim);
+      if (a->n_dims == 4 && (g_str_equal (a->name, "image") || g_str_equal (a->name, "mask")))
+        {
+          dim[2] = (gint64) height;
+          dim[3] = (gint64) width;
+        }
+      g_ptr_array_add (resized, atl_array_new (a->name, a->dtype, a->n_dims, dim));
+    }
+  return resized;
+}
+
 /* Whether a picture shrunk by that factor fits in the smallest way; its size into `fit`. */
 static gboolean
 fits_at (const Place *place,
          const AtlSettings *settings,
+         GPtrArray *inputs,
          const AtlDiffusionCost *asked,
          double shrink,
          AtlDiffusionFit *fit)
 {
   guint multiple = MAX (atl_diffusion_model_traits (place->model)->multiple, 8);
+  double width = MAX (floor (asked->width * shrink / multiple), 1) * multiple;
+  double height = MAX (floor (asked->height * shrink / multiple), 1) * multiple;
   g_autoptr (AtlSettings) smaller = atl_settings_copy (settings);
+  g_autoptr (GPtrArray) resized = NULL;
   AtlDiffusionFit other = { 0 };
 
-  atl_settings_set_number (smaller, "width",
-                           MAX (floor (asked->width * shrink / multiple), 1) * multiple);
-  atl_settings_set_number (smaller, "height",
-                           MAX (floor (asked->height * shrink / multiple), 1) * multiple);
-  if (!try_ways (place, smaller, NULL, place->n_ways - 1, &other, NULL) || !other.fits)
+  atl_settings_set_number (smaller, "width", width);
+  atl_settings_set_number (smaller, "height", height);
+  atl_arrays_set_hollow (TRUE);
+  resized = resize_inputs (inputs, width, height);
+  atl_arrays_set_hollow (FALSE);
+  if (!try_ways (place, smaller, resized, place->n_ways - 1, &other, NULL) || !other.fits)
     return FALSE;
   fit->width = other.cost.width;
   fit->height = other.cost.height;
@@ -129,18 +173,18 @@ fits_at (const Place *place,
 }
 
 static void
-find_size (const Place *place, const AtlSettings *settings, AtlDiffusionFit *fit)
+find_size (const Place *place, const AtlSettings *settings, GPtrArray *inputs, AtlDiffusionFit *fit)
 {
   const AtlDiffusionCost asked = fit->cost;
   double low = 0.05, high = 1;
 
-  if (!fits_at (place, settings, &asked, low, fit))
+  if (!fits_at (place, settings, inputs, &asked, low, fit))
     return;
   while (high - low > FINEST_SHRINK)
     {
       double middle = (low + high) / 2;
 
-      if (fits_at (place, settings, &asked, middle, fit))
+      if (fits_at (place, settings, inputs, &asked, middle, fit))
         low = middle;
       else
         high = middle;
@@ -165,6 +209,6 @@ atl_diffusion_model_fit (AtlDiffusionModel *self,
   if (fit->fits && is_device && fit->how.streams)
     return keep_some (&place, settings, inputs, fit, error);
   if (!fit->fits && at->wants_size)
-    find_size (&place, settings, fit);
+    find_size (&place, settings, inputs, fit);
   return TRUE;
 }
