@@ -54,7 +54,11 @@ typedef vh acc; /* 16-bit sums of small codes */
 INLINE acc
 dot_small (acc a, vb w, const gint8 *x)
 {
-  return a + (vh) _mm256_maddubs_epi16 ((__m256i) w, (__m256i) vb_quad (x));
+  a += (vh) _mm256_maddubs_epi16 ((__m256i) w, (__m256i) vb_quad (x));
+  /* gcc would put the additions off and keep all products until then, more than has room in
+   * registers. */
+  __asm__("" : "+x"(a));
+  return a;
 }
 
 /* Codes of eight bits: 255 * 64 * 2 just fits 16 bits, once. */
@@ -62,7 +66,9 @@ INLINE vi
 dot_bytes (vi a, vb w, const gint8 *x)
 {
   __m256i pairs = _mm256_maddubs_epi16 ((__m256i) w, (__m256i) vb_quad (x));
-  return a + (vi) _mm256_madd_epi16 (pairs, _mm256_set1_epi16 (1));
+  a += (vi) _mm256_madd_epi16 (pairs, _mm256_set1_epi16 (1));
+  __asm__("" : "+x"(a));
+  return a;
 }
 
 INLINE vi
@@ -218,6 +224,55 @@ quads_dot (AtlDType t, const vb *w, guint first, guint end, const gint8 *x)
     }
 }
 
+/* The same for one row of activations and every vector of a line. */
+INLINE void
+quads_dot_one (AtlDType t,
+               const guint8 *lines,
+               const guint8 *meta,
+               guint sub,
+               guint first,
+               guint end,
+               const gint8 *x,
+               vi *out)
+{
+  if (is_bytes (t))
+    {
+      vi hi[N_HALVES] = { 0 };
+      vi lo[N_HALVES] = { 0 };
+
+#pragma GCC unroll 8
+      for (guint q = first; q < end; q++)
+#pragma GCC unroll 4
+        for (guint h = 0; h < N_HALVES; h++)
+          {
+            const vb w = codes (t, lines, meta, sub, q, h);
+
+            hi[h] = dot_bytes (hi[h], w, x + 4 * q);
+            lo[h] = dot_bytes (lo[h], w, x + 32 + 4 * q);
+          }
+      for (guint h = 0; h < N_HALVES; h++)
+        out[h] = (hi[h] << 7) + lo[h];
+    }
+  else
+    {
+      acc hi[N_HALVES] = { 0 };
+      acc lo[N_HALVES] = { 0 };
+
+#pragma GCC unroll 8
+      for (guint q = first; q < end; q++)
+#pragma GCC unroll 4
+        for (guint h = 0; h < N_HALVES; h++)
+          {
+            const vb w = codes (t, lines, meta, sub, q, h);
+
+            hi[h] = dot_small (hi[h], w, x + 4 * q);
+            lo[h] = dot_small (lo[h], w, x + 32 + 4 * q);
+          }
+      for (guint h = 0; h < N_HALVES; h++)
+        out[h] = (acc_sum (hi[h]) << 7) + acc_sum (lo[h]);
+    }
+}
+
 /* Adds what 32 elements give to the sums of `n_tokens` rows of activations from `first` on. */
 INLINE void
 dot_block (AtlDType t,
@@ -251,65 +306,142 @@ dot_block (AtlDType t,
     }
 }
 
+/* The same for one row of activations and all rows of the group: its bytes are loaded once for the
+ * vectors of a line, whose codes need no room of their own. */
+INLINE void
+dot_block_one (AtlDType t,
+               const guint8 *lines,
+               const guint8 *meta,
+               guint sub,
+               const UnitFactors *u,
+               const AtlQuantRows *x,
+               gint64 at,
+               vf *sum)
+{
+  const gint8 *xq = x->q + at * 64;
+  const AtlQuantBlock *xb = x->blocks + at;
+  const guint n_parts = is_sixteen (t) ? 2 : 1;
+  Factors f[N_HALVES];
+
+#pragma GCC unroll 4
+  for (guint h = 0; h < N_HALVES; h++)
+    f[h] = factors (t, u[h], meta, sub, h);
+#pragma GCC unroll 2
+  for (guint s = 0; s < n_parts; s++)
+    {
+      const guint part = n_parts == 2 ? s : 2;
+      vi whole[N_HALVES];
+
+      quads_dot_one (t, lines, meta, sub, 8 / n_parts * s, 8 / n_parts * (s + 1), xq, whole);
+#pragma GCC unroll 4
+      for (guint h = 0; h < N_HALVES; h++)
+        {
+          if (code_offset (t) != 0)
+            whole[h] -= vi_set1 (code_offset (t) * xb->sum[part]);
+          sum[h] += vf_from_vi (whole[h]) * (f[h].scale[s] * xb->scale);
+          if (has_min (t))
+            sum[h] -= f[h].min[s] * xb->real_sum[part];
+        }
+    }
+}
+
 /* Where groups are read side by side: none is far ahead of what is computed. */
 #define PREFETCH_NEAR_TWO 1024
 
-/* Sums of `n_tokens` rows with each of `n_groups` groups, out[n_groups][n_tokens][16]. Two groups
- * at a time are two streams of memory, which come faster than one. */
+/* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the second-level
+ * cache and then the first, more is under way at a time. */
+INLINE void
+ask_for_lines (AtlDType t, const guint8 *lines, guint near)
+{
+#pragma GCC unroll 8
+  for (guint line = 0; line < quant_bytes_of (t); line += 64)
+    {
+      __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
+      __builtin_prefetch (lines + near + line);
+    }
+}
+
+/* Sums of `n_tokens` rows with a group, out[n_tokens][16]. */
 INLINE void
 dot_body (AtlDType t,
-          guint n_groups,
           guint n_tokens,
-          const guint8 *const *group,
+          const guint8 *group,
           const AtlQuantRows *x,
           gint64 first,
           float *out)
 {
   const AtlPackInfo *info = atl_pack_info (t);
-  const gsize quants_at = atl_pack_meta_bytes (info, x->n_blocks * 32);
-  const guint near = n_groups > 1 ? PREFETCH_NEAR_TWO : PREFETCH_NEAR;
 
   for (guint half = 0; half < N_HALVES; half++)
     {
-      gsize meta_at = 0;
-      gsize lines_at = quants_at;
+      const guint8 *meta = group;
+      const guint8 *lines = group + atl_pack_meta_bytes (info, x->n_blocks * 32);
       vf sum[MAX_TOKENS];
 
-      for (guint i = 0; i < n_groups * n_tokens; i++)
+      for (guint i = 0; i < n_tokens; i++)
         sum[i] = vf_set1 (0.0f);
-      for (gint64 b = 0; b < x->n_blocks; meta_at += info->meta_bytes)
+      for (gint64 b = 0; b < x->n_blocks; meta += info->meta_bytes)
         {
-          UnitFactors u[2];
+          const UnitFactors u = unit_factors (t, meta, half);
 
-#pragma GCC unroll 2
-          for (guint g = 0; g < n_groups; g++)
-            u[g] = unit_factors (t, group[g] + meta_at, half);
-          for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines_at += quant_bytes_of (t))
-#pragma GCC unroll 2
-            for (guint g = 0; g < n_groups; g++)
-              {
-                const guint8 *meta = group[g] + meta_at;
-                const guint8 *lines = group[g] + lines_at;
-                const Factors f = factors (t, u[g], meta, sub, half);
-                vb w[8];
+          for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines += quant_bytes_of (t))
+            {
+              const Factors f = factors (t, u, meta, sub, half);
+              vb w[8];
 
-                /* The processor's own prefetching ends at each page of 4 KiB. In two steps, into
-                 * the second-level cache and then the first, more is under way at a time. */
+              ask_for_lines (t, lines, PREFETCH_NEAR);
 #pragma GCC unroll 8
-                for (guint line = 0; line < quant_bytes_of (t); line += 64)
-                  {
-                    __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
-                    __builtin_prefetch (lines + near + line);
-                  }
-#pragma GCC unroll 8
-                for (guint q = 0; q < 8; q++)
-                  w[q] = codes (t, lines, meta, sub, q, half);
-                dot_block (t, n_tokens, w, &f, x, first, b, sum + g * n_tokens);
-              }
+              for (guint q = 0; q < 8; q++)
+                w[q] = codes (t, lines, meta, sub, q, half);
+              dot_block (t, n_tokens, w, &f, x, first, b, sum);
+            }
         }
-      for (guint i = 0; i < n_groups * n_tokens; i++)
+      for (guint i = 0; i < n_tokens; i++)
         vf_store (out + i * 16 + half * VW, sum[i]);
     }
+}
+
+/* Sums of one row with each of `n_groups` groups, out[n_groups][16]. Two groups at a time are two
+ * streams of memory, which come faster than one. */
+INLINE void
+dot_one_body (AtlDType t,
+              guint n_groups,
+              const guint8 *const *group,
+              const AtlQuantRows *x,
+              gint64 row,
+              float *out)
+{
+  const AtlPackInfo *info = atl_pack_info (t);
+  gsize meta_at = 0;
+  gsize lines_at = atl_pack_meta_bytes (info, x->n_blocks * 32);
+  vf sum[2 * N_HALVES];
+
+  for (guint i = 0; i < n_groups * N_HALVES; i++)
+    sum[i] = vf_set1 (0.0f);
+  for (gint64 b = 0; b < x->n_blocks; meta_at += info->meta_bytes)
+    {
+      UnitFactors u[2 * N_HALVES];
+
+#pragma GCC unroll 8
+      for (guint i = 0; i < n_groups * N_HALVES; i++)
+        u[i] = unit_factors (t, group[i / N_HALVES] + meta_at, i % N_HALVES);
+      for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines_at += quant_bytes_of (t))
+#pragma GCC unroll 2
+        for (guint g = 0; g < n_groups; g++)
+          {
+            const guint8 *lines = group[g] + lines_at;
+
+            ask_for_lines (t, lines, n_groups > 1 ? PREFETCH_NEAR_TWO : PREFETCH_NEAR);
+            dot_block_one (t, lines, group[g] + meta_at, sub, u + g * N_HALVES, x,
+                           row * x->n_blocks + b, sum + g * N_HALVES);
+#if defined(ATL_SIMD_AVX2)
+            /* The row's bytes are loaded again: there are not registers enough to hold them. */
+            __asm__ volatile("" ::: "memory");
+#endif
+          }
+    }
+  for (guint i = 0; i < n_groups * N_HALVES; i++)
+    vf_store (out + i * VW, sum[i]);
 }
 
 typedef void (*DotFunc) (const guint8 *group, const AtlQuantRows *x, gint64 first, float *out);
@@ -319,13 +451,16 @@ typedef void (*DotFunc) (const guint8 *group, const AtlQuantRows *x, gint64 firs
   static __attribute__ ((noinline)) void dot_##T##_##N (                                           \
       const guint8 *group, const AtlQuantRows *x, gint64 first, float *out)                        \
   {                                                                                                \
-    dot_body (ATL_DTYPE_##T, 1, N, &group, x, first, out);                                         \
+    if (N == 1)                                                                                    \
+      dot_one_body (ATL_DTYPE_##T, 1, &group, x, first, out);                                      \
+    else                                                                                           \
+      dot_body (ATL_DTYPE_##T, N, group, x, first, out);                                           \
   }
 #define DEFINE_DOT_TWO(T)                                                                          \
   static __attribute__ ((noinline)) void dot_two_##T (                                             \
       const guint8 *const *group, const AtlQuantRows *x, gint64 first, float *out)                 \
   {                                                                                                \
-    dot_body (ATL_DTYPE_##T, 2, 1, group, x, first, out);                                          \
+    dot_one_body (ATL_DTYPE_##T, 2, group, x, first, out);                                         \
   }
 #define DOT_TWO_ROW(T) [ATL_DTYPE_##T] = dot_two_##T,
 
