@@ -153,7 +153,7 @@ ask (AtlDiffusionModel *model)
   atl_settings_set_string (settings, "prompt", "a red fox");
   atl_settings_set_number (settings, "width", 64);
   atl_settings_set_number (settings, "height", 64);
-  atl_settings_set_number (settings, "steps", 2);
+  atl_settings_set_number (settings, "steps", 1);
   ok = atl_diffusion_model_cost (model, &backend, 1, settings, NULL, &cost, &error);
   check_words (ok, error);
 }

@@ -6,6 +6,8 @@
 #include "samplers/grammar-fixture.h"
 
 static const AtlFuzzBytes seeds[] = {
+  /* A pattern that ends in the middle of an escape. */
+  ATL_FUZZ_BYTES ("{\"type\":\"string\",\"pattern\":\"(a)[b]\\\\\"}"),
   /* What no text can hold. */
   ATL_FUZZ_BYTES ("root ::= [a-z]+ \"a\\x00\" | [\\x00-\\x05]{2}"),
   ATL_FUZZ_BYTES ("root ::= \"{\" ws pair (\",\" ws pair)* \"}\"\npair ::= [a-z]+ \":\" num\n"

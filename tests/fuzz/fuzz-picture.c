@@ -115,6 +115,18 @@ crc_of (const guint8 *data, gsize size)
   return ~crc;
 }
 
+/* Whether a chunk ends behind the end: libpng clears up to 8 MB for it before it finds out, which
+ * takes a hundred times as long as any other input. */
+static gboolean
+claims_more (const guint8 *data, gsize size)
+{
+  gsize at = sizeof png_start;
+
+  while (size - at >= 12 && read_big (data + at) <= size - at - 12)
+    at += 12 + (gsize) read_big (data + at);
+  return size - at >= 8 && memcmp (data + at + 4, "IDAT", 4) != 0;
+}
+
 /* FALSE when they were right. */
 static gboolean
 make_sums_right (guint8 *data, gsize size)
@@ -137,8 +149,13 @@ make_sums_right (guint8 *data, gsize size)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
+  gboolean is_png = size > sizeof png_start && memcmp (data, png_start, sizeof png_start) == 0;
+
+  /* One in 32 of them. */
+  if (is_png && claims_more (data, size) && size % 32 != 0)
+    return 0;
   read_picture (data, size);
-  if (size > sizeof png_start && memcmp (data, png_start, sizeof png_start) == 0)
+  if (is_png)
     {
       g_autofree guint8 *right = g_memdup2 (data, size);
 

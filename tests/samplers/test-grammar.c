@@ -282,6 +282,8 @@ test_refusals (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonNode) remote = json_from_string ("{\"$ref\": \"https://example.org/x\"}", NULL);
   g_autoptr (JsonNode) loop = json_from_string ("{\"$ref\": \"#\"}", NULL);
+  g_autoptr (JsonNode) cut =
+      json_from_string ("{\"type\": \"string\", \"pattern\": \"(a)\\\\\"}", NULL);
 
   expect_refused ("root ::= \"a\"\n\nx ::= y", ATL_ERROR_INVALID, "*“y” is used and not defined*");
   expect_refused ("root ::= \"a\n", ATL_ERROR_INVALID, "*line 2*");
@@ -308,6 +310,10 @@ test_refusals (void)
   g_clear_error (&error);
   g_assert_null (atl_grammar_new_json_schema (loop, &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_null (atl_grammar_new_json_schema (cut, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "it ends with a backslash"));
 }
 
 /* --- Damage --- */

@@ -116,7 +116,8 @@ class_add_shorthand (Class *class, char letter)
 {
   char lower = g_ascii_tolower (letter);
 
-  if (strchr ("dws", lower) == NULL)
+  /* strchr() would find the end of the pattern, too. */
+  if (lower == '\0' || strchr ("dws", lower) == NULL)
     return FALSE;
   for (gunichar c = 0; c < 128; c++)
     {
