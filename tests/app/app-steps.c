@@ -109,6 +109,22 @@ app_is_loaded (gpointer f)
 
 /* --- With a real engine --- */
 
+char *
+app_unpack_golden (const char *folder, const char *family)
+{
+  g_autofree char *script =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
+  const char *argv[] = { script, folder, family, NULL };
+  g_autoptr (GError) error = NULL;
+  int status = -1;
+
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (status, ==, 0);
+  return g_build_filename (folder, family, "model.gguf", NULL);
+}
+
 AtlMessageItem *
 app_last_message (AppFixture *f)
 {

@@ -31,6 +31,10 @@ void app_begin_turn (AtlConversation *conversation, const char *text);
 /* The same, answered and finished. */
 void app_exchange (AtlConversation *conversation, const char *question, const char *answer);
 
+/* The file of a tiny model of the golden cases ("llm-mixtral"), unpacked into a folder; the
+ * caller's. */
+char *app_unpack_golden (const char *folder, const char *family);
+
 /* --- With a real engine and a model that is loaded --- */
 
 #define APP_QUESTION "Once upon a time"

@@ -155,6 +155,7 @@ end_answer (AtlConversation *self,
   g_autoptr (GError) error = NULL;
 
   end_thinking (answer);
+  atl_conversation_wait_end (self);
   g_clear_handle_id (&self->checkpoint_source, g_source_remove);
   if (self->job != NULL)
     g_signal_handlers_disconnect_by_data (self->job, self);
@@ -326,14 +327,21 @@ failed_cb (AtlChatJob *job, GError *error, gpointer data)
   atl_conversation_answer_fail (self, error);
 }
 
-static void
-ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
+void
+atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
 {
   AtlModel *model = atl_session_get_model (self->session);
-  g_autofree char *messages = atl_conversation_to_messages (self, last);
+  g_autofree char *messages = NULL;
   g_auto (AtlChatParams) params;
 
   atl_chat_params_init (&params);
+  /* Whoever chose another model means that one. */
+  if (atl_session_get_is_loading (self->session))
+    {
+      atl_conversation_wait (self, last, continues);
+      return;
+    }
+  messages = atl_conversation_to_messages (self, last);
   atl_conversation_get_params (self, &params);
   params.continue_last = continues;
   params.conversation = conversation_key (self);
@@ -367,7 +375,8 @@ can_ask (AtlConversation *self, GError **error)
   if (self->answer != NULL)
     g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BUSY,
                          _ ("An answer is still being written. Stop it first."));
-  else if (atl_session_get_model (self->session) == NULL)
+  else if (atl_session_get_model (self->session) == NULL &&
+           !atl_session_get_is_loading (self->session))
     g_set_error_literal (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
                          _ ("Choose a model first: nobody is there to answer."));
   else
@@ -378,7 +387,8 @@ can_ask (AtlConversation *self, GError **error)
 static const char *
 model_name (AtlConversation *self)
 {
-  return atl_session_get_model_name (self->session);
+  return atl_session_get_is_loading (self->session) ? atl_session_get_load_name (self->session)
+                                                    : atl_session_get_model_name (self->session);
 }
 
 static AtlMessageItem *
@@ -429,7 +439,7 @@ atl_conversation_send (AtlConversation *self,
   if (!atl_conversation_begin_turn (self, parent, text, attachments_json, model_name (self), error))
     return FALSE;
   title_from_words (self, text);
-  ask (self, before_answer (self), FALSE);
+  atl_conversation_ask (self, before_answer (self), FALSE);
   return TRUE;
 }
 
@@ -456,7 +466,7 @@ atl_conversation_regenerate (AtlConversation *self, AtlMessageItem *old, GError 
   atl_conversation_reload (self);
   self->answer = g_object_ref (atl_conversation_find (self, id));
   atl_conversation_notify_running (self);
-  ask (self, before_answer (self), FALSE);
+  atl_conversation_ask (self, before_answer (self), FALSE);
   return TRUE;
 }
 
@@ -469,7 +479,7 @@ atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError
   answer->state = ATL_MESSAGE_STREAMING;
   g_clear_pointer (&answer->error_text, g_free);
   atl_conversation_notify_running (self);
-  ask (self, answer->content->len > 0 ? answer : before_answer (self), answer->content->len > 0);
+  atl_conversation_ask (self, answer->content->len > 0 ? answer : before_answer (self), answer->content->len > 0);
   return TRUE;
 }
 
@@ -493,6 +503,6 @@ atl_conversation_edit (AtlConversation *self,
   if (!atl_conversation_begin_turn (self, message->parent_id, text, attachments, model_name (self),
                                     error))
     return FALSE;
-  ask (self, before_answer (self), FALSE);
+  atl_conversation_ask (self, before_answer (self), FALSE);
   return TRUE;
 }

@@ -1,5 +1,6 @@
 /* The fields that the parts of a conversation share: conversation.c keeps the messages,
- * conversation-settings.c draft and settings, conversation-answer.c makes answers. */
+ * conversation-settings.c draft and settings, conversation-answer.c makes answers,
+ * conversation-wait.c waits with them for a model. */
 #pragma once
 
 #include "app/chat/conversation.h"
@@ -20,6 +21,10 @@ struct _AtlConversation
 
   AtlMessageItem *answer; /* (nullable) being made */
   AtlChatJob *job;        /* (nullable) */
+  AtlMessageItem *asking; /* (nullable) of an answer that waits for the model being loaded: the last
+                             message that is sent */
+  gboolean continues;     /* then: whether the answer is gone on with */
+  guint asking_source;    /* loading ended: what came of it is looked at in a moment */
   AtlAnswerStats before;  /* of the answer that is continued, without its texts; else zero */
   gint64 answer_since_us; /* monotonic */
   guint checkpoint_source;
@@ -32,6 +37,12 @@ void atl_conversation_notify_running (AtlConversation *self);
 void atl_conversation_notify_context (AtlConversation *self);
 void atl_conversation_notify_title (AtlConversation *self);
 void atl_conversation_emit_answered (AtlConversation *self, AtlMessageItem *answer);
+/* Asks the session's model for the answer that was begun. conversation-answer.c. */
+void atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean continues);
+/* Asks when the model that is being loaded is there, or lets the answer fail with the loading; and
+ * waits no longer. */
+void atl_conversation_wait (AtlConversation *self, AtlMessageItem *last, gboolean continues);
+void atl_conversation_wait_end (AtlConversation *self);
 /* The item of the path with this id; (nullable) borrowed. */
 AtlMessageItem *atl_conversation_find (AtlConversation *self, gint64 id);
 /* A message as the model reads it: attached files in front, each fenced and named. The caller's. */

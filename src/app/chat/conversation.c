@@ -361,6 +361,8 @@ atl_conversation_dispose (GObject *object)
   AtlConversation *self = ATL_CONVERSATION (object);
 
   g_clear_handle_id (&self->checkpoint_source, g_source_remove);
+  if (self->session != NULL)
+    atl_conversation_wait_end (self);
   if (self->job != NULL)
     g_signal_handlers_disconnect_by_data (self->job, self);
   g_clear_object (&self->job);

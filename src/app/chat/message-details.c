@@ -52,7 +52,9 @@ atl_message_details_note (const AtlMessageItem *item)
   if (item->state == ATL_MESSAGE_INTERRUPTED && g_strcmp0 (reason, ATL_STOP_STOPPED) == 0)
     return g_strdup (_ ("Stopped"));
   if (item->state == ATL_MESSAGE_INTERRUPTED)
-    return g_strdup (_ ("Interrupted: the text so far was kept"));
+    return g_strdup (item->content->len > 0 || item->thinking->len > 0
+                         ? _ ("Interrupted: the text so far was kept")
+                         : _ ("Interrupted before the first word"));
   if (g_strcmp0 (reason, ATL_STOP_LENGTH) == 0)
     return g_strdup (_ ("Ended at the longest length you allow"));
   if (g_strcmp0 (reason, ATL_STOP_CONTEXT_FULL) == 0)
