@@ -95,6 +95,15 @@ try_without_draft (AtlSession *self, const GError *error)
   begin_load (self);
 }
 
+/* Another file may lie where the one lay for which the person chose. */
+static void
+try_with_exact_cache (AtlSession *self, const GError *error)
+{
+  atl_session_set_kv_type (self, self->load_paths[0], NULL);
+  atl_session_emit_notice (self, error->message);
+  begin_load (self);
+}
+
 static void
 loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -116,6 +125,11 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
       if (self->load_has_draft)
         {
           try_without_draft (self, error);
+          return;
+        }
+      if (self->load_has_kv_type && g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
+        {
+          try_with_exact_cache (self, error);
           return;
         }
       if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && self->model != NULL &&
@@ -146,23 +160,19 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 begin_load (AtlSession *self)
 {
-  AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
-  g_auto (GStrv) adapters = atl_session_dup_adapters (self, self->load_paths[0]);
-  g_autofree char *draft = NULL;
+  g_auto (AtlSessionLoad) load;
 
-  if (!self->load_drops_draft)
-    options.draft = draft = atl_session_dup_draft (self, self->load_paths[0]);
-  self->load_has_draft = draft != NULL;
-  options.adapters = (const char *const *) adapters;
-  options.n_ctx = self->n_ctx;
-  options.gpu_layers = self->gpu_layers;
-  options.cpu_experts = self->cpu_experts;
-  options.from_disk = self->load_from_disk;
-  options.device = g_settings_get_enum (self->settings, "device") == 1 ? "cpu" : "auto";
-  options.n_threads = (guint) g_settings_get_int (self->settings, "n-threads");
-  options.insist = self->load_insists;
-  options.idle_minutes = (guint) g_settings_get_int (self->settings, "idle-unload-minutes");
-  atl_client_load_model_async (self->client, (const char *const *) self->load_paths, &options,
+  atl_session_load_init (&load, self, self->load_paths[0]);
+  if (self->load_drops_draft)
+    load.options.draft = NULL;
+  self->load_has_draft = load.options.draft != NULL;
+  self->load_has_kv_type = load.options.kv_type != NULL;
+  load.options.n_ctx = self->n_ctx;
+  load.options.gpu_layers = self->gpu_layers;
+  load.options.cpu_experts = self->cpu_experts;
+  load.options.from_disk = self->load_from_disk;
+  load.options.insist = self->load_insists;
+  atl_client_load_model_async (self->client, (const char *const *) self->load_paths, &load.options,
                                load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
 }
 

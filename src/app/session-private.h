@@ -26,8 +26,9 @@ struct _AtlSession
   gboolean load_insists;
   gboolean load_from_disk;
   gboolean load_has_draft, load_drops_draft; /* it failed with its draft model: once more without */
-  char **refused_paths;                      /* (nullable) of the last load that lacked memory */
-  gboolean load_made_room;                   /* the old model was unloaded so that this one fits */
+  gboolean load_has_kv_type;
+  char **refused_paths;    /* (nullable) of the last load that lacked memory */
+  gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
   gint gpu_layers, cpu_experts;
   guint idle_source;

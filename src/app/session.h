@@ -84,6 +84,23 @@ void atl_session_set_adapters (AtlSession *self, const char *path, const char *c
 char *atl_session_dup_draft (AtlSession *self, const char *path);
 void atl_session_set_draft (AtlSession *self, const char *path, const char *draft);
 
+/* How the model at `path` keeps what it read of a chat, as AtlLoadOptions.kv_type: NULL is exact;
+ * kept in the settings. The string is the caller's. */
+char *atl_session_dup_kv_type (AtlSession *self, const char *path);
+void atl_session_set_kv_type (AtlSession *self, const char *path, const char *kv_type);
+
+/* What the settings say about loading the model at `path`, and the strings that it borrows. */
+typedef struct
+{
+  AtlLoadOptions options;
+  char **adapters;
+  char *draft, *kv_type; /* (nullable) */
+} AtlSessionLoad;
+
+void atl_session_load_init (AtlSessionLoad *load, AtlSession *self, const char *path);
+void atl_session_load_clear (AtlSessionLoad *load);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlSessionLoad, atl_session_load_clear)
+
 /* The conversation of a chat: one object a chat, alive while somebody holds it or it is answering.
  * 0 is a new chat, which has no row in the store until something is sent. Owned by the caller. */
 AtlConversation *atl_session_open_conversation (AtlSession *self, gint64 chat_id);

@@ -133,6 +133,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->fits = atl_dict_bool (dict, ATL_INFO_FITS, FALSE);
   self->fit_words = atl_dict_string (dict, ATL_INFO_FIT_WORDS, "");
   self->n_ctx = atl_dict_uint (dict, ATL_INFO_N_CTX, 0);
+  self->n_layers = atl_dict_uint (dict, ATL_INFO_N_LAYERS, 0);
   self->n_ctx_train = atl_dict_uint (dict, ATL_INFO_N_CTX_TRAIN, 0);
   self->notice = atl_dict_string (dict, ATL_INFO_NOTICE, "");
   self->draft = atl_dict_string (dict, ATL_INFO_DRAFT, "");
@@ -141,6 +142,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   self->has_system = atl_dict_bool (dict, ATL_INFO_HAS_SYSTEM, FALSE);
   self->has_tools = atl_dict_bool (dict, ATL_INFO_HAS_TOOLS, FALSE);
   self->has_thinking = atl_dict_bool (dict, ATL_INFO_HAS_THINKING, FALSE);
+  self->has_experts = atl_dict_bool (dict, ATL_INFO_HAS_EXPERTS, FALSE);
   self->has_vision = atl_dict_bool (dict, ATL_INFO_HAS_VISION, FALSE);
   kind = atl_dict_string (dict, ATL_INFO_KIND, "");
   self->is_picture = g_str_equal (kind, ATL_KIND_PICTURE);

@@ -70,10 +70,11 @@ typedef struct
   char *fit_words; /* "Needs 1.4 GB, 6.2 GB are free." */
   guint n_ctx;
   guint n_ctx_train;
-  char *notice;  /* what was changed to make it fit; empty: nothing */
-  char *draft;   /* the model that guesses ahead for it; empty: none */
-  char *runs_on; /* "CPU, 2 threads, because no GPU was found" */
-  gboolean has_template, has_system, has_tools, has_thinking, has_vision;
+  guint n_layers; /* 0: not known */
+  char *notice;   /* what was changed to make it fit; empty: nothing */
+  char *draft;    /* the model that guesses ahead for it; empty: none */
+  char *runs_on;  /* "CPU, 2 threads, because no GPU was found" */
+  gboolean has_template, has_system, has_tools, has_thinking, has_vision, has_experts;
   /* Of a model that makes pictures and does not chat: */
   gboolean is_picture;
   char *family;    /* "Stable Diffusion XL" */

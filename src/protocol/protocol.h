@@ -90,6 +90,8 @@ G_BEGIN_DECLS
 #define ATL_INFO_CAN_RUN "can-run"             /* b; FALSE: unknown architecture or quant */
 #define ATL_INFO_N_CTX "n-ctx"                 /* u, chosen */
 #define ATL_INFO_N_CTX_TRAIN "n-ctx-train"     /* u */
+#define ATL_INFO_N_LAYERS "n-layers"           /* u */
+#define ATL_INFO_HAS_EXPERTS "has-experts"     /* b: a mixture of experts */
 #define ATL_INFO_NOTICE                                                                            \
   "notice" /* s: "Context reduced to 4096 tokens so that ..."; also among a picture's facts */
 #define ATL_INFO_RUNS_ON "runs-on"             /* s: "CPU, 2 threads, because no GPU was found" */

@@ -8,23 +8,6 @@
 #include "app/models/model-list.h"
 #include "store/library.h"
 
-/* A tiny model of the golden cases; the caller frees the path. */
-static char *
-unpack (const char *folder, const char *family)
-{
-  g_autofree char *script =
-      g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
-  const char *argv[] = { script, folder, family, NULL };
-  g_autoptr (GError) error = NULL;
-  int status = -1;
-
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
-                &error);
-  g_assert_no_error (error);
-  g_assert_cmpint (status, ==, 0);
-  return g_build_filename (folder, family, "model.gguf", NULL);
-}
-
 /* Into the list of models, as one that was used before. */
 static void
 remember (AppFixture *f, const char *path, const char *name)
@@ -84,9 +67,10 @@ test_choose (void)
   GtkWidget *list, *expander;
 
   app_fixture_start (&f);
-  model = unpack (f.dir, "llm-mixtral");
-  good = unpack (f.dir, "llm-llama2");
-  other = unpack (f.dir, "llm-lfm2");
+  model = app_unpack_golden (f.dir, "llm-mixtral");
+  good = app_unpack_golden (f.dir, "llm-llama2");
+  other = app_unpack_golden (f.dir, "llm-lfm2");
+  remember (&f, model, "The model");
   remember (&f, good, "Good one");
   remember (&f, other, "Other one");
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
@@ -107,6 +91,9 @@ test_choose (void)
   g_assert_cmpstr (atl_model_get_info (atl_session_get_model (f.session))->draft, !=, "");
   chosen = atl_session_dup_draft (f.session, model);
   g_assert_cmpstr (chosen, ==, good);
+  /* With its draft model it is larger than its file, and yet no draft of its own. */
+  g_assert_true (app_fixture_wait (has_answers, &f, 60));
+  g_assert_null (find_row (&f, "The model"));
 
   /* One that is gone is no reason to be without the model. */
   g_assert_cmpint (g_unlink (good), ==, 0);

@@ -1,5 +1,10 @@
-/* What is sent while a model is loaded, with the real engine. */
+/* What is decided when a model is loaded, with the real engine: how it keeps a chat, chosen in the
+ * settings of a chat with its price; and what is sent while it loads. */
 #include "app-steps.h"
+
+#include "app/chat/kv-list.h"
+
+#define N_KV 3
 
 static gboolean
 is_ready (gpointer data)
@@ -16,6 +21,80 @@ load (AppFixture *f, const char *path)
 
   atl_session_load_model (f->session, paths, TRUE);
   g_assert_true (atl_session_get_is_loading (f->session));
+}
+
+/* --- How a chat is kept --- */
+
+static gboolean
+is_titled (GtkWidget *widget, gconstpointer title)
+{
+  return g_strcmp0 (adw_preferences_row_get_title (ADW_PREFERENCES_ROW (widget)), title) == 0;
+}
+
+static GtkWidget *
+kv_row (AppFixture *f, guint i)
+{
+  static const char *const titles[N_KV] = { "Exact", "Half", "A quarter" };
+  GtkWidget *list = app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_KV_LIST, NULL, NULL);
+
+  return app_fixture_find (list, ADW_TYPE_ACTION_ROW, is_titled, titles[i]);
+}
+
+static gboolean
+has_prices (gpointer data)
+{
+  for (guint i = 0; i < N_KV; i++)
+    if (g_str_has_suffix (adw_action_row_get_subtitle (ADW_ACTION_ROW (kv_row (data, i))), "…"))
+      return FALSE;
+  return is_ready (data);
+}
+
+static void
+test_kv_types (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL, *other = NULL, *kept = NULL, *forgotten = NULL;
+  GtkWidget *list, *expander;
+  guint64 exact;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  other = app_unpack_golden (f.dir, "llm-mixtral");
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  load (&f, model);
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  g_assert_false (atl_model_get_info (atl_session_get_model (f.session))->has_experts);
+  g_assert_cmpuint (atl_model_get_info (atl_session_get_model (f.session))->n_layers, ==, 2);
+  exact = atl_model_get_info (atl_session_get_model (f.session))->kv_bytes;
+  list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_KV_LIST, NULL, NULL);
+  expander = app_fixture_find (list, ADW_TYPE_EXPANDER_ROW, NULL, NULL);
+  adw_expander_row_set_expanded (ADW_EXPANDER_ROW (expander), TRUE);
+  g_assert_true (app_fixture_wait (has_prices, &f, 60));
+  for (guint i = 0; i < N_KV; i++)
+    g_assert_true (gtk_widget_get_sensitive (kv_row (&f, i)));
+  app_fixture_shot (GTK_WIDGET (f.window), "kv-types");
+
+  gtk_widget_activate (kv_row (&f, 2));
+  g_assert_true (atl_session_get_is_loading (f.session));
+  g_assert_true (app_fixture_wait (has_prices, &f, 60));
+  g_assert_cmpuint (atl_model_get_info (atl_session_get_model (f.session))->kv_bytes, <, exact / 3);
+  kept = atl_session_dup_kv_type (f.session, model);
+  g_assert_cmpstr (kept, ==, "q4_0");
+
+  /* Rows of 16 numbers are no whole blocks. What was asked for all the same is no reason to be
+   * without the model. */
+  atl_session_set_kv_type (f.session, other, "q8_0");
+  load (&f, other);
+  g_assert_true (app_fixture_wait (has_prices, &f, 60));
+  g_assert_cmpstr (atl_model_get_key (atl_session_get_model (f.session)), ==, other);
+  g_assert_true (atl_model_get_info (atl_session_get_model (f.session))->has_experts);
+  g_assert_true (gtk_widget_get_sensitive (kv_row (&f, 0)));
+  g_assert_false (gtk_widget_get_sensitive (kv_row (&f, 1)));
+  g_assert_cmpstr (adw_action_row_get_subtitle (ADW_ACTION_ROW (kv_row (&f, 1))), ==,
+                   "Not possible with this model");
+  forgotten = atl_session_dup_kv_type (f.session, other);
+  g_assert_null (forgotten);
+  app_fixture_stop (&f);
 }
 
 /* --- Sent while a model is loaded --- */
@@ -83,6 +162,7 @@ int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
+  g_test_add_func ("/app/load-settings/kv-types", test_kv_types);
   g_test_add_func ("/app/load-settings/send", test_send);
   g_test_add_func ("/app/load-settings/send-fails", test_send_fails);
   return g_test_run ();

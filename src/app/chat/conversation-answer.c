@@ -479,7 +479,8 @@ atl_conversation_continue (AtlConversation *self, AtlMessageItem *answer, GError
   answer->state = ATL_MESSAGE_STREAMING;
   g_clear_pointer (&answer->error_text, g_free);
   atl_conversation_notify_running (self);
-  atl_conversation_ask (self, answer->content->len > 0 ? answer : before_answer (self), answer->content->len > 0);
+  atl_conversation_ask (self, answer->content->len > 0 ? answer : before_answer (self),
+                        answer->content->len > 0);
   return TRUE;
 }
 

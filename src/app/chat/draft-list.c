@@ -68,7 +68,12 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
     }
   else
     {
-      adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _ ("Fits"));
+      const guint64 *size_bytes = g_object_get_data (G_OBJECT (row), "size-bytes");
+      g_autofree char *size = atl_format_bytes (*size_bytes);
+      /* Translators: a draft model fits, and needs 491 MB of memory beside the other */
+      g_autofree char *words = g_strdup_printf (_ ("Fits; takes %s more memory"), size);
+
+      adw_action_row_set_subtitle (ADW_ACTION_ROW (row), words);
       gtk_widget_set_sensitive (row, TRUE);
     }
   ask_next (self);
@@ -154,6 +159,7 @@ show_models (AtlDraftList *self)
   GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
   AtlModel *model = get_model (self);
   g_autofree char *draft = NULL;
+  AtlModelEntry *own;
   guint64 size;
 
   g_cancellable_cancel (self->asking);
@@ -168,16 +174,21 @@ show_models (AtlDraftList *self)
       show_current (self, NULL);
       return;
     }
-  size = atl_model_get_info (model)->size_bytes;
+  /* With a draft model, what was loaded is larger than the model. */
+  own = atl_model_list_find (atl_session_get_models (self->session), atl_model_get_key (model));
+  size = own != NULL ? own->size_bytes : atl_model_get_info (model)->size_bytes;
   draft = atl_session_dup_draft (self->session, atl_model_get_paths (model)[0]);
   for (guint i = 0; i < g_list_model_get_n_items (models); i++)
     {
       g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
       GtkWidget *row;
 
-      if (entry->why_not != NULL || entry->size_bytes == 0 || entry->size_bytes >= size)
+      if (!atl_model_entry_may_answer (entry) || entry->why_not != NULL || entry->size_bytes == 0 ||
+          entry->size_bytes >= size || entry == own)
         continue;
       row = add_choice (self, entry->name, entry->path);
+      g_object_set_data_full (G_OBJECT (row), "size-bytes",
+                              g_memdup2 (&entry->size_bytes, sizeof entry->size_bytes), g_free);
       adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _ ("Looking whether it fits…"));
       gtk_widget_set_sensitive (row, FALSE);
       gtk_check_button_set_group (choice_of (row), choice_of (self->none));

@@ -11,7 +11,7 @@ struct _AtlParamRow
 
   const AtlChatParamSpec *spec;
   GtkWidget *spin;
-  const char *none; /* (nullable) what -1 means */
+  const char *none; /* (nullable) what the least value means, which is -1 or 0 */
   GtkWidget *reset_button;
   gboolean setting;
 };
@@ -34,11 +34,11 @@ value_cb (GtkSpinButton *spin, AtlParamRow *self)
     g_signal_emit (self, signals[EDITED], 0, gtk_spin_button_get_value (spin));
 }
 
-/* -1 stands for "none": it is said in words. */
+/* The least value stands for "none": it is said in words. */
 static gboolean
 output_cb (GtkSpinButton *spin, AtlParamRow *self)
 {
-  if (gtk_spin_button_get_value (spin) >= 0)
+  if (gtk_spin_button_get_value (spin) > self->spec->min)
     return FALSE;
   gtk_editable_set_text (GTK_EDITABLE (spin), self->none);
   return TRUE;
@@ -53,7 +53,7 @@ input_cb (GtkSpinButton *spin, double *value, AtlParamRow *self)
   if (*text == '\0')
     *value = gtk_adjustment_get_value (gtk_spin_button_get_adjustment (spin));
   else if (g_strcmp0 (text, self->none) == 0)
-    *value = -1;
+    *value = self->spec->min;
   else
     return FALSE;
   return TRUE;
@@ -73,6 +73,14 @@ atl_param_row_set_value (AtlParamRow *self, double value, gboolean is_changed)
   gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->spin), value);
   self->setting = FALSE;
   gtk_widget_set_visible (self->reset_button, is_changed);
+}
+
+void
+atl_param_row_set_max (AtlParamRow *self, double max)
+{
+  self->setting = TRUE;
+  gtk_adjustment_set_upper (gtk_spin_button_get_adjustment (GTK_SPIN_BUTTON (self->spin)), max);
+  self->setting = FALSE;
 }
 
 const AtlChatParamSpec *
@@ -121,7 +129,7 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), spec->term);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), _ (spec->tooltip));
   self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
-  if (spec->min == -1)
+  if (spec->min == -1 || g_str_equal (spec->key, "n-ctx"))
     {
       self->none = g_str_equal (spec->key, "seed")         ? _ ("random")
                    : g_str_equal (spec->key, "max-tokens") ? _ ("no limit")

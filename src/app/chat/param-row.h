@@ -23,5 +23,7 @@ GtkWidget *atl_param_row_new (const AtlChatParamSpec *spec);
 const AtlChatParamSpec *atl_param_row_get_spec (AtlParamRow *self);
 /* Emits nothing. `is_changed`: the person set it, so it can be reset. */
 void atl_param_row_set_value (AtlParamRow *self, double value, gboolean is_changed);
+/* The most that can be set; emits nothing. */
+void atl_param_row_set_max (AtlParamRow *self, double max);
 
 G_END_DECLS

@@ -8,6 +8,8 @@
 #include "app/chat/adapter-list.h"
 #include "app/chat/draft-list.h"
 #include "app/chat/json-row.h"
+#include "app/chat/kv-list.h"
+#include "app/chat/load-params.h"
 #include "app/chat/param-row.h"
 #include "app/dialogs.h"
 #include "app/recommended.h"
@@ -16,9 +18,6 @@
 #include "store/presets.h"
 
 #define SYSTEM_PROMPT_MS 500
-#define N_CTX "n-ctx"
-#define GPU_LAYERS "gpu-layers"
-#define CPU_EXPERTS "cpu-experts"
 #define SYSTEM_PROMPT "system-prompt"
 
 struct _AtlSettingsPane
@@ -46,6 +45,7 @@ struct _AtlSettingsPane
   GtkWidget *thinking_switch;
   GtkWidget *system_view;
   GtkWidget *adapter_list;
+  GtkWidget *kv_list;
   GtkWidget *draft_list;
   GtkWidget *advanced_row;
   GtkWidget *reload_button;
@@ -67,46 +67,6 @@ static guint signals[N_SIGNALS];
 
 static const char *const advanced_keys[] = { "temperature",    "top-p", "top-k",     "min-p",
                                              "repeat-penalty", "seed",  "max-tokens" };
-
-/* Not a sampling parameter: it counts when the model is loaded. */
-static const AtlChatParamSpec context_spec = {
-  .key = N_CTX,
-  .kind = ATL_PARAM_INT,
-  .min = 0,
-  .max = 1 << 20,
-  .step = 1024,
-  .label = N_ ("Context length"),
-  .term = "n_ctx",
-  .tooltip = N_ ("How many tokens of the chat the model can see. 0 chooses by itself. Counts when "
-                 "the model is loaded."),
-};
-
-/* Likewise, where there is a graphics card. */
-static const AtlChatParamSpec gpu_layers_spec = {
-  .key = GPU_LAYERS,
-  .kind = ATL_PARAM_INT,
-  .min = -1,
-  .max = 1 << 10,
-  .step = 1,
-  .label = N_ ("Layers on the graphics card"),
-  .term = "n_gpu_layers",
-  .tooltip =
-      N_ ("How many of the model's layers the graphics card keeps; the processor computes the "
-          "others. -1: as many as fit. Counts when the model is loaded."),
-};
-static const AtlChatParamSpec cpu_experts_spec = {
-  .key = CPU_EXPERTS,
-  .kind = ATL_PARAM_INT,
-  .min = -1,
-  .max = 1 << 10,
-  .step = 1,
-  .label = N_ ("Experts on the processor"),
-  .term = "n_cpu_experts",
-  .tooltip =
-      N_ ("In how many layers the experts stay with the processor, so that the rest of the "
-          "model finds room on the graphics card. -1: as many as must. Counts when the model "
-          "is loaded."),
-};
 
 static const int length_tokens[] = { -1, 200, 700, 2000 };
 
@@ -173,17 +133,18 @@ show_length (AtlSettingsPane *self, int max_tokens)
   adw_combo_row_set_selected (ADW_COMBO_ROW (self->length_row), choice);
 }
 
-/* TRUE when the person wants another number than the model was loaded with. */
+/* TRUE when the person wants another number than the model was loaded with, of `max`. */
 static gboolean
-show_offload (AtlSettingsPane *self, GtkWidget *row, gint now)
+show_offload (AtlSettingsPane *self, GtkWidget *row, gint now, guint max)
 {
   AtlEngineStatus *status = atl_client_get_status (atl_session_get_client (self->session));
   const char *key = atl_param_row_get_spec (ATL_PARAM_ROW (row))->key;
   gboolean is_changed = json_object_has_member (get_settings (self), key);
   gint64 wanted = atl_json_int (get_settings (self), key, -1);
 
+  atl_param_row_set_max (ATL_PARAM_ROW (row), (double) MAX (wanted, (gint64) max));
   atl_param_row_set_value (ATL_PARAM_ROW (row), (double) wanted, is_changed);
-  gtk_widget_set_visible (row, is_changed || (status != NULL && status->vram_total > 0));
+  gtk_widget_set_visible (row, is_changed || (max > 0 && status != NULL && status->vram_total > 0));
   return wanted != now;
 }
 
@@ -192,17 +153,23 @@ static void
 show_load (AtlSettingsPane *self)
 {
   AtlModel *model = atl_session_get_model (self->session);
-  gint64 wanted = atl_json_int (get_settings (self), N_CTX, 0);
-  guint now = model ? atl_model_get_info (model)->n_ctx : 0;
+  const AtlModelInfo *info = model != NULL ? atl_model_get_info (model) : NULL;
+  gint64 wanted = atl_json_int (get_settings (self), ATL_LOAD_PARAM_N_CTX, 0);
+  guint now = info != NULL ? info->n_ctx : 0;
+  guint n_layers = info != NULL ? (info->n_layers > 0 ? info->n_layers : ATL_LOAD_MAX_LAYERS) : 0;
   gint gpu_layers, cpu_experts;
   gboolean differs;
 
   atl_session_get_offload (self->session, &gpu_layers, &cpu_experts);
-  differs = show_offload (self, self->gpu_layers_row, gpu_layers);
-  differs |= show_offload (self, self->cpu_experts_row, cpu_experts);
+  differs = show_offload (self, self->gpu_layers_row, gpu_layers, n_layers);
+  differs |= show_offload (self, self->cpu_experts_row, cpu_experts,
+                           info != NULL && info->has_experts ? n_layers : 0);
   differs |= wanted > 0 && (guint) wanted != now;
+  atl_param_row_set_max (ATL_PARAM_ROW (self->context_row), info != NULL && info->n_ctx_train > 0
+                                                                ? MAX (info->n_ctx_train, wanted)
+                                                                : ATL_LOAD_MAX_N_CTX);
   atl_param_row_set_value (ATL_PARAM_ROW (self->context_row), (double) (wanted > 0 ? wanted : now),
-                           json_object_has_member (get_settings (self), N_CTX));
+                           json_object_has_member (get_settings (self), ATL_LOAD_PARAM_N_CTX));
   gtk_widget_set_visible (self->reload_button, model != NULL && differs);
 }
 
@@ -455,9 +422,11 @@ reset_all_cb (AtlSettingsPane *self)
 static void
 reload_cb (AtlSettingsPane *self)
 {
-  atl_session_set_n_ctx (self->session, (guint) atl_json_int (get_settings (self), N_CTX, 0));
-  atl_session_set_offload (self->session, (gint) atl_json_int (get_settings (self), GPU_LAYERS, -1),
-                           (gint) atl_json_int (get_settings (self), CPU_EXPERTS, -1));
+  atl_session_set_n_ctx (self->session,
+                         (guint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_N_CTX, 0));
+  atl_session_set_offload (
+      self->session, (gint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_GPU_LAYERS, -1),
+      (gint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_CPU_EXPERTS, -1));
   g_signal_emit (self, signals[RELOAD], 0);
 }
 
@@ -479,6 +448,7 @@ atl_settings_pane_set_conversation (AtlSettingsPane *self,
   if (session != NULL)
     {
       atl_adapter_list_set_session (ATL_ADAPTER_LIST (self->adapter_list), session);
+      atl_kv_list_set_session (ATL_KV_LIST (self->kv_list), session);
       atl_draft_list_set_session (ATL_DRAFT_LIST (self->draft_list), session);
     }
   g_set_object (&self->conversation, conversation);
@@ -518,6 +488,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   G_OBJECT_CLASS (klass)->dispose = atl_settings_pane_dispose;
   g_type_ensure (ATL_TYPE_ADAPTER_LIST);
   g_type_ensure (ATL_TYPE_DRAFT_LIST);
+  g_type_ensure (ATL_TYPE_KV_LIST);
   gtk_widget_class_set_layout_manager_type (widget_class, GTK_TYPE_BIN_LAYOUT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/io/github/atelier/Atelier/ui/settings-pane.ui");
@@ -531,6 +502,7 @@ atl_settings_pane_class_init (AtlSettingsPaneClass *klass)
   BIND (thinking_switch);
   BIND (system_view);
   BIND (adapter_list);
+  BIND (kv_list);
   BIND (draft_list);
   BIND (advanced_row);
   BIND (reload_button);
@@ -574,9 +546,9 @@ atl_settings_pane_init (AtlSettingsPane *self)
   self->rows = g_ptr_array_new ();
   for (guint i = 0; i < G_N_ELEMENTS (advanced_keys); i++)
     g_ptr_array_add (self->rows, add_row (self, atl_chat_param_find (advanced_keys[i])));
-  self->context_row = add_row (self, &context_spec);
-  self->gpu_layers_row = add_row (self, &gpu_layers_spec);
-  self->cpu_experts_row = add_row (self, &cpu_experts_spec);
+  self->context_row = add_row (self, &atl_load_n_ctx);
+  self->gpu_layers_row = add_row (self, &atl_load_gpu_layers);
+  self->cpu_experts_row = add_row (self, &atl_load_cpu_experts);
   self->schema_row = add_json_row (self, ATL_JSON_ROW_SCHEMA);
   self->tools_row = add_json_row (self, ATL_JSON_ROW_TOOLS);
   g_signal_connect_swapped (self->adapter_list, "notice", G_CALLBACK (notice_cb), self);

@@ -210,13 +210,16 @@ load_next (AtlCompareWindow *self)
     {
       AtlCompareColumn *column = g_ptr_array_index (self->columns, self->next);
       const char *path = atl_compare_column_get_path (column);
-      AtlLoadOptions options = ATL_LOAD_OPTIONS_INIT;
       const char *paths[] = { path, NULL };
+      g_auto (AtlSessionLoad) load = { 0 };
 
       if (path == NULL || find_model (self, path) != NULL)
         continue;
-      options.insist = TRUE;
-      atl_client_load_model_async (atl_session_get_client (self->session), paths, &options,
+      atl_session_load_init (&load, self->session, path);
+      load.options.insist = TRUE;
+      /* Answers are the same without it, and several models want the memory. */
+      load.options.draft = NULL;
+      atl_client_load_model_async (atl_session_get_client (self->session), paths, &load.options,
                                    load_progress_cb, self, self->asking, loaded_cb,
                                    g_object_ref (self));
       return;

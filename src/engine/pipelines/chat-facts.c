@@ -201,13 +201,23 @@ count_params (AtlCheckpoint *cp)
   return total;
 }
 
+/* A number that GGUF keeps under the architecture's name; 0 where there is none. */
+static guint
+meta_uint (AtlCheckpoint *cp, const char *architecture, const char *key, guint max)
+{
+  g_autofree char *name = g_strdup_printf ("%s.%s", architecture, key);
+  guint64 n = 0;
+
+  atl_checkpoint_get_uint (cp, name, 1, max, &n, NULL);
+  return (guint) n;
+}
+
 static guint
 find_n_ctx_train (AtlCheckpoint *cp, const char *architecture)
 {
-  g_autofree char *key = g_strdup_printf ("%s.context_length", architecture);
-  guint64 n = 0;
+  guint64 n = meta_uint (cp, architecture, "context_length", 1 << 30);
 
-  if (!atl_checkpoint_get_uint (cp, key, 1, 1 << 30, &n, NULL))
+  if (n == 0)
     atl_checkpoint_get_uint (cp, "max_position_embeddings", 1, 1 << 30, &n, NULL);
   return (guint) n;
 }
@@ -244,6 +254,8 @@ atl_chat_facts_init (AtlChatFacts *facts,
   facts->n_params = count_params (checkpoint);
   facts->size_bytes = size_bytes;
   facts->n_ctx_train = find_n_ctx_train (checkpoint, facts->architecture);
+  facts->n_layers = meta_uint (checkpoint, facts->architecture, "block_count", 1 << 16);
+  facts->has_experts = meta_uint (checkpoint, facts->architecture, "expert_count", 1 << 16) > 1;
   facts->is_toy = facts->n_params < TOY_PARAMS;
   facts->warning = g_strdup (warning);
   facts->recommended = read_recommended (checkpoint);

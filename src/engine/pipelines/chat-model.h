@@ -32,10 +32,11 @@ typedef struct
   guint64 n_params;
   guint64 size_bytes; /* of all files */
   guint n_ctx_train;
+  guint n_layers; /* 0: not known */
   gboolean can_run;
   char *why_not; /* (nullable) a sentence when it cannot run */
   char *warning; /* (nullable) something the person should know */
-  gboolean has_template, has_system, has_tools, has_thinking, has_vision;
+  gboolean has_template, has_system, has_tools, has_thinking, has_vision, has_experts;
   gboolean is_toy;
   GVariant *recommended; /* a{sv}: the author's sampling values, named as on the command line */
 } AtlChatFacts;

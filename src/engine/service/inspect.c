@@ -40,6 +40,8 @@ atl_load_info (const AtlChatModel *model,
                          facts->can_run ? fit->words : facts->why_not);
   g_variant_dict_insert (&dict, ATL_INFO_N_CTX, "u", fit->n_ctx);
   g_variant_dict_insert (&dict, ATL_INFO_N_CTX_TRAIN, "u", facts->n_ctx_train);
+  g_variant_dict_insert (&dict, ATL_INFO_N_LAYERS, "u", facts->n_layers);
+  g_variant_dict_insert (&dict, ATL_INFO_HAS_EXPERTS, "b", facts->has_experts);
   notice = g_strjoin (" ", fit->notice != NULL ? fit->notice : "",
                       facts->warning != NULL ? facts->warning : "", NULL);
   g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", g_strstrip (notice));

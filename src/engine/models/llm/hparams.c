@@ -6,6 +6,7 @@
 #include "engine/models/llm/llm.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -460,6 +461,24 @@ atl_llm_hparams_state (const AtlLlmHparams *self,
     default:
       g_return_val_if_reached (FALSE);
     }
+}
+
+gboolean
+atl_llm_hparams_check_kv (const AtlLlmHparams *self, AtlDType kv_dtype, GError **error)
+{
+  AtlLlmStateShape shape;
+
+  for (guint il = 0; il < self->n_layer; il++)
+    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
+      if (atl_llm_hparams_state (self, il, role, 1, kv_dtype, &shape) &&
+          shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                       _ ("This model's %s of %" PRId64 " numbers cannot be kept as %s; f16 works"),
+                       shape.name, shape.dim[shape.n_dims - 1], atl_dtype_name (shape.dtype));
+          return FALSE;
+        }
+  return TRUE;
 }
 
 guint64

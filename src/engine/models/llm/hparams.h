@@ -144,6 +144,8 @@ gboolean atl_llm_hparams_state (const AtlLlmHparams *self,
 #define ATL_LLM_LOCAL_SPARE 1024u
 /* Tokens that a windowed layer keeps of a context of n_ctx: its window and that room. */
 guint atl_llm_hparams_local_cells (const AtlLlmHparams *self, guint n_ctx);
+/* FALSE with ATL_ERROR_UNSUPPORTED where rows are not whole blocks of kv_dtype. */
+gboolean atl_llm_hparams_check_kv (const AtlLlmHparams *self, AtlDType kv_dtype, GError **error);
 /* Bytes of all states of layer `il`. */
 guint64
 atl_llm_hparams_layer_bytes (const AtlLlmHparams *self, guint il, guint n_ctx, AtlDType kv_dtype);

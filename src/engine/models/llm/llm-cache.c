@@ -2,7 +2,6 @@
 #define G_LOG_DOMAIN "atl-models"
 
 #include <glib/gi18n.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "engine/models/llm/llm-private.h"
@@ -24,24 +23,6 @@ find_shape (const AtlLlmCache *self,
     return FALSE;
   if (llm_role_has_slots (role))
     shape->dim[0] = n_slots;
-  return TRUE;
-}
-
-static gboolean
-check_shapes (const AtlLlmCache *self, GError **error)
-{
-  AtlLlmStateShape shape;
-
-  for (guint il = 0; il < self->llm->decoder.h.n_layer; il++)
-    for (guint role = 0; role < ATL_LLM_N_STATES; role++)
-      if (find_shape (self, il, role, self->n_ctx, 2, &shape) &&
-          shape.dim[shape.n_dims - 1] % atl_dtype_info (shape.dtype)->block_elems != 0)
-        {
-          g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                       _ ("This model's %s of %" PRId64 " numbers cannot be kept as %s; f16 works"),
-                       shape.name, shape.dim[shape.n_dims - 1], atl_dtype_name (shape.dtype));
-          return FALSE;
-        }
   return TRUE;
 }
 
@@ -220,7 +201,7 @@ atl_llm_cache_new (AtlLlm *llm, guint n_ctx, AtlDType kv_dtype, GError **error)
   self->kv_dtype = kv_dtype;
   llm_slots_init (&self->slots, h->ssm.n_slots);
   self->states = g_new0 (AtlState *, (gsize) h->n_layer * ATL_LLM_N_STATES);
-  if (!check_shapes (self, error) || !atl_llm_cache_reserve (self, 1, error))
+  if (!atl_llm_hparams_check_kv (h, kv_dtype, error) || !atl_llm_cache_reserve (self, 1, error))
     return NULL;
   return g_steal_pointer (&self);
 }

@@ -112,6 +112,11 @@ atl_llm_estimate (AtlCheckpoint *cp,
 
   if (!atl_decoder_init (&decoder, cp, n_ctx, error))
     return FALSE;
+  if (!atl_llm_hparams_check_kv (&decoder.h, kv_dtype, error))
+    {
+      atl_decoder_clear (&decoder);
+      return FALSE;
+    }
   *weight_bytes = atl_checkpoint_weight_bytes (cp);
   *kv_bytes = atl_llm_hparams_cache_bytes (&decoder.h, n_ctx, kv_dtype);
   *scratch_bytes = scratch_estimate (&decoder.h, DEFAULT_BATCH);

@@ -52,7 +52,7 @@ typedef struct
 gboolean atl_llm_supports (const AtlCheckpoint *cp, char **why);
 
 /* Memory it would take with this context, before anything is allocated: bytes of weights beyond the
- * file and of one cache. */
+ * file and of one cache. ATL_ERROR_UNSUPPORTED where it cannot be kept as kv_dtype. */
 gboolean atl_llm_estimate (AtlCheckpoint *cp,
                            guint n_ctx,
                            AtlDType kv_dtype,
