@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "engine/diffusion/family-list.h"
+#include "engine/diffusion/missing.h"
 #include "engine/diffusion/part-checks.h"
+#include "patched-model.h"
+#include "small-model.h"
 
 typedef struct
 {
@@ -214,6 +217,127 @@ test_layered (void)
     }
 }
 
+static gboolean
+is_missing (const GArray *missing, const char *role, const char *file)
+{
+  for (guint i = 0; i < missing->len; i++)
+    {
+      const AtlMissingPart *part = &g_array_index (missing, AtlMissingPart, i);
+
+      if (g_str_equal (part->role, role) && part->file != NULL && strstr (part->file, file) != NULL)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Models of one family that read different text encoders are told of their own. */
+static void
+test_published (void)
+{
+  static const char *const tensors[] = { "txt_in.weight", "single_stream_modulation.lin.weight" };
+  static const struct
+  {
+    guint width;
+    const char *words, *encoder;
+  } rows[] = {
+    { 15360, "FLUX.2-dev", "mistral" },
+    { 7680, "Qwen3-4B", "qwen_3_4b" },
+    { 12288, "Qwen3-4B", "qwen_3_8b" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      Files files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      g_autoptr (GArray) missing = NULL;
+
+      files_init (&files);
+      add (&files, "flux.safetensors", G_N_ELEMENTS (tensors), tensors, 2, rows[i].width);
+      bundle = assign (&files, &atl_family_flux2);
+      missing = atl_missing_parts (bundle, &atl_family_flux2);
+      g_assert_true (is_missing (missing, "text_encoder", rows[i].encoder));
+      g_assert_cmpuint (missing->len, ==, 3);
+      for (guint k = 0; k < missing->len; k++)
+        if (g_str_equal (g_array_index (missing, AtlMissingPart, k).role, "tokenizer"))
+          g_assert_nonnull (
+              strstr (g_array_index (missing, AtlMissingPart, k).repository, rows[i].words));
+      files_clear (&files);
+    }
+}
+
+/* The two Wans with their autoencoders. */
+static void
+test_published_wan (void)
+{
+  static const struct
+  {
+    guint channels;
+    const char *vae;
+  } rows[] = { { 16, "wan_2.1_vae" }, { 48, "wan2.2_vae" } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      guint n = 2 * rows[i].channels * 4;
+      g_autofree char *header = g_strdup_printf (
+          "{\"patch_embedding.weight\":{\"dtype\":\"F32\",\"shape\":[2,%u,1,2,2],"
+          "\"data_offsets\":[0,%u]},\"blocks.0.self_attn.norm_q.weight\":{\"dtype\":"
+          "\"F32\",\"shape\":[2,2],\"data_offsets\":[%u,%u]}}",
+          rows[i].channels, 4 * n, 4 * n, 4 * n + 16);
+      gsize size = 8 + strlen (header) + 4 * n + 16;
+      g_autofree char *bytes = g_malloc0 (size);
+      guint64 length = GUINT64_TO_LE (strlen (header));
+      Files files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      g_autoptr (GArray) missing = NULL;
+
+      memcpy (bytes, &length, 8);
+      memcpy (bytes + 8, header, strlen (header));
+      files_init (&files);
+      add_bytes (&files, "wan.safetensors", bytes, size);
+      bundle = assign (&files, &atl_family_wan);
+      g_assert_true (atl_bundle_has (bundle, "transformer"));
+      missing = atl_missing_parts (bundle, &atl_family_wan);
+      g_assert_cmpuint (missing->len, ==, 3);
+      g_assert_true (is_missing (missing, "vae", rows[i].vae));
+      files_clear (&files);
+    }
+}
+
+/* Klein's denoiser as a lone file: few steps unless its name says that it is the base model. */
+static void
+test_klein (void)
+{
+  static const struct
+  {
+    const char *name;
+    guint steps;
+  } rows[] = { { "flux-2-klein-4b-fp8.safetensors", 4 },
+               { "flux-2-klein-base-4b-fp8.safetensors", 50 } };
+  g_autofree char *family = small_model_family ("flux2");
+  g_autofree char *klein = family != NULL ? g_build_filename (family, "klein", NULL) : NULL;
+
+  if (klein == NULL)
+    {
+      g_test_skip ("no golden cases of flux2: this case did not run");
+      return;
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autofree char *folder = patched_model_copy (klein);
+      g_autofree char *index = g_build_filename (folder, "model_index.json", NULL);
+      g_autofree char *own =
+          g_build_filename (folder, "transformer", "diffusion_pytorch_model.safetensors", NULL);
+      g_autofree char *lone = g_build_filename (folder, rows[i].name, NULL);
+      g_autoptr (AtlDiffusionModel) model = NULL;
+
+      g_assert_cmpint (g_unlink (index), ==, 0);
+      g_assert_cmpint (g_rename (own, lone), ==, 0);
+      model = small_model_open_folder (folder, NULL, NULL);
+      g_assert_cmpuint (atl_diffusion_model_traits (model)->steps, ==, rows[i].steps);
+      patched_model_remove (folder);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -221,5 +345,8 @@ main (int argc, char **argv)
   g_test_add_func ("/diffusion/parts/nearby", test_nearby);
   g_test_add_func ("/diffusion/parts/chosen", test_chosen);
   g_test_add_func ("/diffusion/parts/layered", test_layered);
+  g_test_add_func ("/diffusion/parts/published", test_published);
+  g_test_add_func ("/diffusion/parts/published-wan", test_published_wan);
+  g_test_add_func ("/diffusion/parts/klein", test_klein);
   return g_test_run ();
 }

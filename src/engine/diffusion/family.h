@@ -85,6 +85,8 @@ typedef struct
   const char *role;
   const char *repository, *file;
   guint64 size_bytes; /* as the repository lists it; 0: not known */
+  /* (nullable: all) Whether it is for the denoiser of this bundle, of those that a family has. */
+  gboolean (*suits) (AtlBundle *bundle);
 } AtlPublished;
 
 /* What tells a family's LoRA files, and what those for few steps want beside steps. */

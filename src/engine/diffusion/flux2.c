@@ -67,10 +67,19 @@ is_klein (AtlBundle *bundle)
          g_strcmp0 (atl_checkpoint_get_string (cp, "general.architecture"), "qwen3") == 0;
 }
 
+/* Klein's two kinds have the same network: the folder says it, else the name of a lone file, as its
+ * authors call the other one base. */
 static gboolean
 is_distilled (AtlBundle *bundle)
 {
-  return atl_json_bool (atl_bundle_json (bundle, NULL, "model_index.json"), "is_distilled", FALSE);
+  JsonObject *index = atl_bundle_json (bundle, NULL, "model_index.json");
+  AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, "transformer", NULL);
+  g_autofree char *name =
+      denoiser != NULL ? g_ascii_strdown (atl_checkpoint_name (denoiser), -1) : NULL;
+
+  if (index != NULL)
+    return atl_json_bool (index, "is_distilled", FALSE);
+  return name != NULL && strstr (name, "klein") != NULL && strstr (name, "base") == NULL;
 }
 
 /* --- Text --- */
@@ -389,6 +398,47 @@ fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
   return atl_encoder_fits (bundle, cp, reads, N_LAYERS);
 }
 
+/* Its text encoder, by the width of what it reads of each of three layers. */
+static gint64
+text_width (AtlBundle *bundle)
+{
+  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight" };
+  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, "transformer", NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (reads); i++)
+    {
+      const AtlTensorInfo *info = atl_denoiser_find (denoiser, reads[i]);
+
+      if (info != NULL && info->n_dims == 2)
+        return info->dim[1] / N_LAYERS;
+    }
+  return 0;
+}
+
+static gboolean
+reads_qwen_4b (AtlBundle *bundle)
+{
+  return text_width (bundle) == 2560;
+}
+
+static gboolean
+reads_qwen_8b (AtlBundle *bundle)
+{
+  return text_width (bundle) == 4096;
+}
+
+static gboolean
+reads_qwen (AtlBundle *bundle)
+{
+  return reads_qwen_4b (bundle) || reads_qwen_8b (bundle);
+}
+
+static gboolean
+reads_mistral (AtlBundle *bundle)
+{
+  return !reads_qwen (bundle);
+}
+
 static const AtlPart flux2_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "Flux2Transformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Mistral or Qwen3"), "encode_text",
@@ -399,9 +449,14 @@ static const AtlPart flux2_parts[] = {
 };
 
 static const AtlPublished flux2_published[] = {
-  { "tokenizer", "black-forest-labs/FLUX.2-dev", "tokenizer/tokenizer.json", 0 },
+  { "tokenizer", "black-forest-labs/FLUX.2-dev", "tokenizer/tokenizer.json", 0, reads_mistral },
+  { "tokenizer", "Qwen/Qwen3-4B", "tokenizer.json", 11422654, reads_qwen },
   { "text_encoder", "Comfy-Org/flux2-dev",
-    "split_files/text_encoders/mistral_3_small_flux2_fp8.safetensors", 0 },
+    "split_files/text_encoders/mistral_3_small_flux2_fp8.safetensors", 0, reads_mistral },
+  { "text_encoder", "Comfy-Org/z_image_turbo", "split_files/text_encoders/qwen_3_4b.safetensors", 0,
+    reads_qwen_4b },
+  { "text_encoder", "Comfy-Org/flux2-klein-9B", "split_files/text_encoders/qwen_3_8b.safetensors",
+    0, reads_qwen_8b },
   { "vae", "Comfy-Org/flux2-dev", "split_files/vae/flux2-vae.safetensors", 0 },
   { ATL_TINY_ROLE, "madebyollin/taef2", "taef2.safetensors", 0 },
 };

@@ -17,7 +17,7 @@ part_clear (gpointer data)
 /* A row for each published file of the role that is not there, or one without. */
 static void
 add (GArray *missing,
-     const AtlBundle *bundle,
+     AtlBundle *bundle,
      const AtlDiffusionFamily *family,
      const char *role,
      const char *words)
@@ -34,7 +34,7 @@ add (GArray *missing,
                               .size_bytes = p->size_bytes };
       const char *slash = strrchr (p->file, '/');
 
-      if (!g_str_equal (p->role, role))
+      if (!g_str_equal (p->role, role) || (p->suits != NULL && !p->suits (bundle)))
         continue;
       is_known = TRUE;
       if (atl_bundle_has_file (bundle, role, slash != NULL ? slash + 1 : p->file))

@@ -366,18 +366,31 @@ fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
 
 /* Wan 2.2's 5B works on 48 channels, everything else on 16. */
 static gboolean
-fits_latent (AtlBundle *bundle, const AtlCheckpoint *cp)
+is_5b (AtlBundle *bundle)
 {
-  static const char *const outs[] = { "conv2.bias", "post_quant_conv.bias" };
   const AtlTensorInfo *in = atl_denoiser_find (atl_bundle_checkpoint (bundle, "transformer", NULL),
                                                "patch_embedding.weight");
 
-  for (gsize k = 0; in != NULL && in->n_dims == 5 && k < G_N_ELEMENTS (outs); k++)
+  return in != NULL && in->n_dims == 5 && in->dim[1] == CHANNELS_22;
+}
+
+static gboolean
+is_not_5b (AtlBundle *bundle)
+{
+  return !is_5b (bundle);
+}
+
+static gboolean
+fits_latent (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const outs[] = { "conv2.bias", "post_quant_conv.bias" };
+
+  for (gsize k = 0; k < G_N_ELEMENTS (outs); k++)
     {
       const AtlTensorInfo *out = atl_checkpoint_find (cp, outs[k]);
 
       if (out != NULL && out->n_dims == 1)
-        return (in->dim[1] == CHANNELS_22) == (out->dim[0] == CHANNELS_22);
+        return is_5b (bundle) == (out->dim[0] == CHANNELS_22);
     }
   return TRUE;
 }
@@ -405,7 +418,10 @@ static const AtlPublished wan_published[] = {
   { "tokenizer", "google/umt5-xxl", "spiece.model", 4548313 },
   { "text_encoder", "Comfy-Org/Wan_2.1_ComfyUI_repackaged",
     "split_files/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors", 0 },
-  { "vae", "Comfy-Org/Wan_2.1_ComfyUI_repackaged", "split_files/vae/wan_2.1_vae.safetensors", 0 },
+  { "vae", "Comfy-Org/Wan_2.1_ComfyUI_repackaged", "split_files/vae/wan_2.1_vae.safetensors", 0,
+    is_not_5b },
+  { "vae", "Comfy-Org/Wan_2.2_ComfyUI_Repackaged", "split_files/vae/wan2.2_vae.safetensors", 0,
+    is_5b },
 };
 
 const AtlDiffusionFamily atl_family_wan = {

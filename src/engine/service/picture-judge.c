@@ -127,6 +127,25 @@ describe_want (const AtlPictureFit *fit, const char *needed, const char *there)
       fit->cost.width, fit->cost.height, needed, there);
 }
 
+/* The graphics card has room, the computer beside it has none. */
+static char *
+describe_host_want (const AtlPictureFit *fit, guint64 host_room)
+{
+  g_autofree char *needed = atl_language_size (fit->cost.host);
+  g_autofree char *there = atl_language_size (host_room);
+
+  if (fit->fit_width > 0)
+    return g_strdup_printf (
+        _ ("Beside the graphics card a picture of %u × %u pixels needs %s of the computer's "
+           "memory, "
+           "%s are free; %u × %u pixels would fit. Closing programs makes room too."),
+        fit->cost.width, fit->cost.height, needed, there, fit->fit_width, fit->fit_height);
+  return g_strdup_printf (
+      _ ("Beside the graphics card a picture of %u × %u pixels needs %s of the computer's memory, "
+         "%s are free. Close programs, or choose a smaller model."),
+      fit->cost.width, fit->cost.height, needed, there);
+}
+
 static void
 take (AtlPictureFit *fit, const AtlDiffusionFit *found)
 {
@@ -189,8 +208,10 @@ judge_gpu (AtlService *service,
   fit->host_bytes = less (found.cost.host, fit->how.is_frugal ? 0 : place->ram_bytes);
   needed = atl_language_size (fit->needed_bytes);
   is_free = atl_language_size (there);
-  fit->words =
-      fit->fits ? describe_way (fit, needed, is_free) : describe_want (fit, needed, is_free);
+  fit->words = fit->fits ? describe_way (fit, needed, is_free)
+               : found.cost.peak <= at.room && found.cost.host > at.host_room
+                   ? describe_host_want (fit, at.host_room)
+                   : describe_want (fit, needed, is_free);
   fit->runs_on = gpu_words (place, &fit->how);
   return TRUE;
 }
