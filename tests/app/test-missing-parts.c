@@ -260,8 +260,8 @@ test_drop (void)
   static const char *const wrong[] = { "model/vae/diffusion_pytorch_model.safetensors", NULL };
   static const char *const tiny[] = { "variants/taehv/taew2_1.safetensors", NULL };
   static const char *const right[] = { "vae/diffusion_pytorch_model.safetensors",
-                                       "text_encoder/model.safetensors", "tokenizer/merges.txt",
-                                       "tokenizer/vocab.json", NULL };
+                                       "text_encoder/model.safetensors", NULL };
+  static const char *const folder[] = { "tokenizer", NULL };
   static const char *const other_order[] = { "tokenizer/vocab.json",
                                              "text_encoder/model.safetensors",
                                              "vae/diffusion_pytorch_model.safetensors",
@@ -285,6 +285,8 @@ test_drop (void)
   g_test_message ("%s", last_notice);
   g_assert_nonnull (strstr (last_notice, "is none of the parts"));
   g_assert_true (lacks (&f));
+  /* The vocabulary as the folder that it came in. */
+  drop (&f, folder, "sd15/model");
   drop (&f, right, "sd15/model");
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");

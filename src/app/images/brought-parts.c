@@ -451,6 +451,26 @@ atl_brought_parts_keep_words (AtlPicturesSession *pictures, GFile *const *files,
 }
 
 gboolean
+atl_brought_parts_take_folder (AtlPicturesSession *pictures, const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
+  gboolean is_wanted = atl_pictures_session_get_is_loading (pictures);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (atl_brought_parts_is_words (name))
+      {
+        is_wanted = is_wanted || atl_brought_parts_wants (pictures, name);
+        g_ptr_array_add (files, g_file_new_build_filename (path, name, NULL));
+      }
+  if (files->len == 0 || !is_wanted)
+    return FALSE;
+  atl_brought_parts_keep_words (pictures, (GFile *const *) files->pdata, files->len);
+  return TRUE;
+}
+
+gboolean
 atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const AtlModelInfo *info)
 {
   gboolean is_part = info != NULL && *info->part != '\0';

@@ -28,5 +28,8 @@ gboolean atl_brought_parts_is_words (const char *name);
  * until one is whole, or others come. */
 void
 atl_brought_parts_keep_words (AtlPicturesSession *pictures, GFile *const *files, guint n_files);
+/* A folder that holds no weights, but a vocabulary for a model that lacks one or is being looked
+ * at. FALSE when it holds nothing of use. */
+gboolean atl_brought_parts_take_folder (AtlPicturesSession *pictures, const char *path);
 
 G_END_DECLS

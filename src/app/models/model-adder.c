@@ -325,7 +325,8 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer data)
     return;
   if (found == NULL)
     g_ptr_array_add (self->refusals, g_strdup (error->message));
-  else if (found->len == 0)
+  else if (found->len == 0 &&
+           !atl_brought_parts_take_folder (atl_pictures_session_get (self->session), path))
     g_ptr_array_add (
         self->refusals,
         g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use end in "
