@@ -54,19 +54,52 @@ bits_of (double value, const char *dtype, gsize *size)
                                        : atl_f32_to_f16 (x.number);
 }
 
+typedef struct
+{
+  const char *tensor; /* its name; "" the first of at least two dimensions; "*…" how names end */
+  double value;
+  int power; /* not 0: numbers in BF16 times two to this power, instead of the value */
+} Change;
+
 static gboolean
-is_meant (JsonObject *header, const char *name, const char *tensor)
+is_meant (JsonObject *header, const char *name, const Change *change)
 {
   JsonObject *info = json_object_get_object_member (header, name);
 
-  if (*tensor != '\0')
-    return g_str_equal (name, tensor);
+  if (*change->tensor == '*')
+    return g_str_has_suffix (name, change->tensor + 1);
+  if (*change->tensor != '\0')
+    return g_str_equal (name, change->tensor);
   return json_object_has_member (info, "shape") &&
          json_array_get_length (json_object_get_array_member (info, "shape")) >= 2;
 }
 
-void
-patched_model_fill (const char *folder, const char *file, const char *tensor, double value)
+static void
+change_numbers (char *at, char *end, const char *dtype, const Change *change)
+{
+  gsize width;
+  guint32 bits = GUINT32_TO_LE (bits_of (change->value, dtype, &width));
+
+  g_assert_true (change->power == 0 || g_str_equal (dtype, "BF16"));
+  for (; at < end; at += width)
+    if (change->power == 0)
+      memcpy (at, &bits, width);
+    else
+      {
+        guint16 number;
+
+        memcpy (&number, at, sizeof number);
+        number = GUINT16_FROM_LE (number);
+        /* Its exponent stands above seven bits of fraction. */
+        if ((number & 0x7f80) != 0)
+          number = (guint16) (number + change->power * 128);
+        number = GUINT16_TO_LE (number);
+        memcpy (at, &number, sizeof number);
+      }
+}
+
+static void
+apply (const char *folder, const char *file, const Change *change)
 {
   g_autofree char *path = g_build_filename (folder, file, NULL);
   g_autoptr (JsonParser) parser = json_parser_new ();
@@ -75,7 +108,7 @@ patched_model_fill (const char *folder, const char *file, const char *tensor, do
   g_autofree char *bytes = NULL;
   JsonObject *header;
   guint64 length;
-  gboolean found = FALSE;
+  guint n_changed = 0;
   gsize size;
 
   g_file_get_contents (path, &bytes, &size, &error);
@@ -86,21 +119,32 @@ patched_model_fill (const char *folder, const char *file, const char *tensor, do
   g_assert_no_error (error);
   header = json_node_get_object (json_parser_get_root (parser));
   names = json_object_get_members (header);
-  for (GList *l = names; l != NULL && !found; l = l->next)
-    if (is_meant (header, l->data, tensor))
+  for (GList *l = names; l != NULL && (n_changed == 0 || *change->tensor == '*'); l = l->next)
+    if (is_meant (header, l->data, change))
       {
         JsonObject *info = json_object_get_object_member (header, l->data);
         JsonArray *offsets = json_object_get_array_member (info, "data_offsets");
-        gsize begin = 8 + length + (gsize) json_array_get_int_element (offsets, 0);
-        gsize end = 8 + length + (gsize) json_array_get_int_element (offsets, 1), width;
-        guint32 bits = bits_of (value, json_object_get_string_member (info, "dtype"), &width);
 
-        bits = GUINT32_TO_LE (bits);
-        for (gsize at = begin; at < end; at += width)
-          memcpy (bytes + at, &bits, width);
-        found = TRUE;
+        change_numbers (bytes + 8 + length + json_array_get_int_element (offsets, 0),
+                        bytes + 8 + length + json_array_get_int_element (offsets, 1),
+                        json_object_get_string_member (info, "dtype"), change);
+        n_changed++;
       }
-  g_assert_true (found);
+  g_assert_cmpuint (n_changed, >, 0);
   g_file_set_contents (path, bytes, (gssize) size, &error);
   g_assert_no_error (error);
+}
+
+void
+patched_model_fill (const char *folder, const char *file, const char *tensor, double value)
+{
+  apply (folder, file, &(Change){ .tensor = tensor, .value = value });
+}
+
+void
+patched_model_scale (const char *folder, const char *file, const char *ending, int power)
+{
+  g_autofree char *all = g_strconcat ("*", ending, NULL);
+
+  apply (folder, file, &(Change){ .tensor = all, .power = power });
 }

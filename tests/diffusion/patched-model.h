@@ -14,3 +14,5 @@ void patched_model_remove (const char *folder);
 /* Every number of a tensor in F16, BF16 or F32 of the safetensors file below `folder`; an empty
  * `tensor` is the first of at least two dimensions. */
 void patched_model_fill (const char *folder, const char *file, const char *tensor, double value);
+/* Every number of the tensors in BF16 whose names end so, times two to the power. */
+void patched_model_scale (const char *folder, const char *file, const char *ending, int power);
