@@ -400,6 +400,7 @@ test_latent (void)
   add_number (hf, "head_dim", 16);
   add_number (hf, "n_routed_experts", 8);
   add_number (hf, "rope_scaling.factor", 40);
+  add_number (hf, "rope_scaling.mscale", 1);
   add_number (hf, "rope_scaling.mscale_all_dim", 0.5);
   add_text (hf, "rope_scaling.type", "yarn");
   add_text (hf, "scoring_func", "sigmoid");
@@ -414,6 +415,10 @@ test_latent (void)
   g_assert_true (atl_checkpoint_get_float (cp, "deepseek2.rope.scaling.yarn_log_multiplier", 0, 1,
                                            &scale, NULL));
   g_assert_cmpfloat_with_epsilon (scale, 0.05, 1e-7);
+  /* Of two different ones the ratio is left on cosines and sines. */
+  g_assert_true (
+      atl_checkpoint_get_float (cp, "deepseek2.rope.scaling.yarn_attn_factor", 0, 2, &scale, NULL));
+  g_assert_cmpfloat_with_epsilon (scale, (0.1 * log (40) + 1) / (0.05 * log (40) + 1), 1e-6);
   atl_checkpoint_unref (cp);
 
   /* Without the sizes of the heads nothing can be said. */

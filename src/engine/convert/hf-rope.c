@@ -151,6 +151,19 @@ put_proportional (HfWriter *w, gint64 head_dim, double part)
   put_tensor (w, "rope_freqs.weight", divisors, n);
 }
 
+/* What cosines and sines are multiplied by, where the file gives it as a ratio (transformers,
+ * modeling_rope_utils.py, _compute_yarn_parameters). */
+static void
+put_yarn_ratio (HfWriter *w)
+{
+  double factor = 1, up, down;
+
+  if (rope_number (w, "mscale", &up) && rope_number (w, "mscale_all_dim", &down) && up != 0 &&
+      down != 0 && up != down && rope_number (w, "factor", &factor) && factor > 1)
+    hf_put_float (w, "rope.scaling.yarn_attn_factor",
+                  (0.1 * up * log (factor) + 1) / (0.1 * down * log (factor) + 1));
+}
+
 static void
 put_yarn (HfWriter *w)
 {
@@ -170,6 +183,8 @@ put_yarn (HfWriter *w)
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     if (rope_number (w, keys[i][0], &value))
       hf_put_float (w, keys[i][1], value);
+  if (!rope_number (w, "attention_factor", &value))
+    put_yarn_ratio (w);
   if (strcmp (w->arch, "deepseek2") == 0 && rope_number (w, "mscale_all_dim", &value))
     hf_put_float (w, "rope.scaling.yarn_log_multiplier", 0.1 * value);
   if (strcmp (w->arch, "mistral3") == 0 && rope_number (w, "mscale_all_dim", &value))

@@ -129,9 +129,8 @@ read_scaling (AtlLlmHparams *h, AtlLlmKeys *k)
       if (r->factor > 1.0)
         m += log_multiplier * log (r->factor);
       h->attn_scale *= (float) (m * m);
-      return;
     }
-  if (r->factor > 1.0)
+  else if (r->factor > 1.0)
     {
       /* Where there is a multiplier, it is what the first one is divided by. */
       atl_llm_key_float (k, "rope.scaling.yarn_log_multiplier", 0.0, 10.0, &log_multiplier);
