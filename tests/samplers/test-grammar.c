@@ -66,6 +66,83 @@ test_schema_details (void)
 }
 
 /* Every range of integers near the edges, against counting. */
+/* What stands beside a list of alternatives counts for each of them. */
+static void
+test_schema_siblings (void)
+{
+  expect_schema (
+      "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}, \"b\": {\"type\": "
+      "\"null\"}}, \"anyOf\": [{\"required\": [\"a\"]}, {\"required\": [\"b\"]}]}",
+      LIST ("{\"a\":1}", "{\"b\":null}", "{\"a\":1,\"b\":null}"), LIST ("{}", "7", "{\"a\":null}"));
+  expect_schema (
+      "{\"type\": \"string\", \"oneOf\": [{\"maxLength\": 1}, {\"$ref\": \"#/$defs/d\"}], "
+      "\"$defs\": {\"d\": {\"format\": \"date\"}}}",
+      LIST ("\"x\"", "\"2024-02-29\""), LIST ("1", "\"xy\""));
+  expect_schema ("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"null\"}}, \"allOf\": "
+                 "[{\"required\": [\"a\"]}, {\"properties\": {\"b\": {\"type\": \"null\"}}}]}",
+                 LIST ("{\"a\":null,\"b\":null}"), LIST ("{}", "{\"b\":null}"));
+  expect_schema (
+      "{\"type\": \"object\", \"required\": [\"x\"], \"additionalProperties\": {\"type\": "
+      "\"boolean\"}}",
+      LIST ("{\"x\":true}", "{\"x\":true,\"y\":false}"), LIST ("{}", "{\"x\":1}"));
+  expect_schema ("{\"type\": \"array\", \"minItems\": 2, \"maxItems\": 3}",
+                 LIST ("[1,\"a\"]", "[1,2,3]"), LIST ("[]", "[1]", "[1,2,3,4]"));
+  expect_schema (
+      "{\"type\": \"array\", \"prefixItems\": [{\"type\": \"null\"}, {\"type\": \"null\"}], "
+      "\"items\": {\"type\": \"boolean\"}, \"minItems\": 3}",
+      LIST ("[null,null,true]"), LIST ("[null,null]", "[null,null,null]"));
+  expect_schema (
+      "{\"type\": \"array\", \"prefixItems\": [{\"type\": \"null\"}, {\"type\": \"null\"}], "
+      "\"items\": false, \"maxItems\": 1}",
+      LIST ("[null]"), LIST ("[null,null]", "[]"));
+  expect_schema ("{\"type\": \"string\", \"maxLength\": 1000000}", LIST ("\"abc\""), LIST ("1"));
+}
+
+static void
+test_number_ranges (void)
+{
+  expect_schema ("{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}",
+                 LIST ("0", "1", "0.5", "1.0", "0.999"), LIST ("1.1", "-1", "2", "1.01", "00"));
+  expect_schema ("{\"type\": \"number\", \"exclusiveMinimum\": 0, \"exclusiveMaximum\": 1}",
+                 LIST ("0.01", "0.9"), LIST ("0", "1", "0.0", "1.0", "-0.1"));
+  expect_schema (
+      "{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"exclusiveMaximum\": true}",
+      LIST ("0", "0.9"), LIST ("1", "1.0"));
+  expect_schema ("{\"type\": \"number\", \"minimum\": -0.35, \"maximum\": 12.25}",
+                 LIST ("-0.35", "-0.3", "0", "11.9", "12.25", "12.2", "12", "12.19"),
+                 LIST ("-0.36", "-0.4", "-1", "12.26", "12.3", "13"));
+  expect_schema ("{\"type\": \"number\", \"exclusiveMinimum\": 0.1, \"exclusiveMaximum\": 0.2}",
+                 LIST ("0.11", "0.199"), LIST ("0.1", "0.10", "0.2", "0.3", "1", "0.20"));
+  expect_schema ("{\"type\": \"number\", \"maximum\": -3.5}",
+                 LIST ("-3.5", "-3.6", "-4", "-100.25"), LIST ("-3", "-3.4", "3.5", "0"));
+}
+
+static void
+test_schema_texts (void)
+{
+  expect_schema ("{\"type\": \"string\", \"format\": \"date\"}",
+                 LIST ("\"2024-02-29\"", "\"2000-02-29\"", "\"2023-12-31\""),
+                 LIST ("\"2023-02-29\"", "\"1900-02-29\"", "\"2024-04-31\"", "\"0000-01-01\""));
+  expect_schema ("{\"type\": \"string\", \"format\": \"ipv4\"}", LIST ("\"10.0.255.1\""),
+                 LIST ("\"10.0.256.1\"", "\"1.2.3\"", "\"01.2.3.4\""));
+  expect_schema ("{\"type\": \"string\", \"format\": \"ipv6\"}",
+                 LIST ("\"::1\"", "\"fe80::1\"", "\"1:2:3:4:5:6:7:8\"", "\"1:2::\""),
+                 LIST ("\"1:2\"", "\"1::2::3\"", "\"12345::\""));
+  expect_schema ("{\"type\": \"string\", \"format\": \"email\"}",
+                 LIST ("\"a.b+c@mail.example.org\""), LIST ("\"a\"", "\"a@b\"", "\"@b.c\""));
+  expect_schema ("{\"type\": \"string\", \"format\": \"uri\"}",
+                 LIST ("\"https://example.org/a%20b?c=d#e\"", "\"mailto:a@b.c\""),
+                 LIST ("\"example\"", "\"http:a b\"", "\"a:%zz\""));
+  expect_schema ("{\"type\": \"string\", \"format\": \"duration\"}",
+                 LIST ("\"P1D\"", "\"PT2H30M\"", "\"P3W\"", "\"P1Y2M3DT4S\""),
+                 LIST ("\"P\"", "\"1D\"", "\"P1DT\""));
+  /* No line ends for a dot; a bracket in front of a class is a character. */
+  expect_schema ("{\"type\": \"string\", \"pattern\": \"^.+$\"}", LIST ("\"a\\tb\""),
+                 LIST ("\"a\\nb\"", "\"a\\u000ab\"", "\"\""));
+  expect_schema ("{\"type\": \"string\", \"pattern\": \"^[]a]{2}$\"}", LIST ("\"]a\""),
+                 LIST ("\"bb\""));
+}
+
 static void
 test_integer_ranges (void)
 {
@@ -430,6 +507,9 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/grammar/empty-name", test_empty_name);
   g_test_add_func ("/grammar/schema-details", test_schema_details);
+  g_test_add_func ("/grammar/schema-siblings", test_schema_siblings);
+  g_test_add_func ("/grammar/number-ranges", test_number_ranges);
+  g_test_add_func ("/grammar/schema-texts", test_schema_texts);
   g_test_add_func ("/grammar/integer-ranges", test_integer_ranges);
   g_test_add_func ("/grammar/tokens", test_tokens);
   g_test_add_func ("/grammar/with-sampler", test_with_sampler);

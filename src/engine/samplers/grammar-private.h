@@ -92,12 +92,15 @@ atl_gbnf_check_left_recursion (const AtlGrammar *grammar, GPtrArray *names, GErr
 /* --- JSON schema --- */
 
 /* A regular expression as GBNF for the inside of a JSON string; "char" must be a rule for any of
- * its characters. With `without`, an ASCII character: for bare text that has neither this nor line
- * ends. NULL without an error if it uses what cannot be expressed, NULL with
- * ATL_ERROR_INVALID if it is no regular expression. */
+ * its characters, "dot" for those that end no line. With `without`, an ASCII character: for bare
+ * text that has neither this nor line ends. NULL without an error if it uses what cannot be
+ * expressed, NULL with ATL_ERROR_INVALID if it is no regular expression. */
 char *atl_gbnf_from_regex (const char *pattern, char without, GError **error);
 /* The decimal integers from min to max, each at most 16 digits, as GBNF alternatives in
  * parentheses. */
 char *atl_gbnf_from_integers (gint64 min, gint64 max);
+/* Numbers from min to max without exponents, of at most 16 digits before and behind the point; a
+ * bound that is `excluded` may not be reached. Infinite: no bound. */
+char *atl_gbnf_from_numbers (double min, double max, gboolean min_excluded, gboolean max_excluded);
 
 G_END_DECLS

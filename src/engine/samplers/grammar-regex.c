@@ -244,7 +244,9 @@ parse_class (Regex *r)
       negated = TRUE;
       r->at++;
     }
-  while (ok && *r->at != ']')
+  /* A bracket in front is one of its characters, as in most languages: the empty class that it is
+   * in ECMAScript would allow nothing. */
+  for (gboolean is_first = TRUE; ok && (*r->at != ']' || is_first); is_first = FALSE)
     {
       gunichar low, high;
 
@@ -343,13 +345,13 @@ parse_bounds (Regex *r)
   return TRUE;
 }
 
-/* Any character but a line's end; the rule for it where that is JSON's. */
+/* `rule` of JSON's strings, or any character of bare text. */
 static void
-append_any (Regex *r, const char *repeat)
+append_any (Regex *r, const char *rule, const char *repeat)
 {
   if (r->without == 0)
     {
-      g_string_append_printf (r->out, " char%s", repeat);
+      g_string_append_printf (r->out, " %s%s", rule, repeat);
       return;
     }
   g_string_append (r->out, " [^\\x00-\\x1F\\x7F");
@@ -370,7 +372,7 @@ parse_item (Regex *r)
       return parse_escape (r);
     case '.':
       r->at++;
-      append_any (r, "");
+      append_any (r, "dot", "");
       return TRUE;
     case '^':
     case '$':
@@ -435,14 +437,14 @@ atl_gbnf_from_regex (const char *pattern, char without, GError **error)
   r.out = g_string_new ("(");
   /* Where it is not anchored anything may stand before or behind. */
   if (!from_start)
-    append_any (&r, "*");
+    append_any (&r, "char", "*");
   g_string_append (r.out, " (");
   ok = parse_alternatives (&r);
   if (ok && *r.at == ')')
     ok = wrong (&r, _ ("a ')' has no '('"));
   g_string_append_c (r.out, ')');
   if (!to_end)
-    append_any (&r, "*");
+    append_any (&r, "char", "*");
   g_string_append_c (r.out, ')');
   ok = ok && !r.unsupported;
   if (r.error != NULL)

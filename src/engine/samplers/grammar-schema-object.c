@@ -296,12 +296,33 @@ add_properties (AtlSchemaConverter *c,
                   all_required || (may_require && is_required (schema, key)), name);
 }
 
+/* What "required" names and "properties" does not: an additional property that must come. */
+static void
+add_unlisted (AtlSchemaConverter *c, GPtrArray *properties, JsonObject *schema, const char *name)
+{
+  JsonArray *required = atl_json_array (schema, "required");
+  JsonObject *members = atl_json_object (schema, "properties");
+  JsonNode *additional = json_object_get_member (schema, "additionalProperties");
+  g_autoptr (JsonNode) any = json_node_init_boolean (json_node_alloc (), TRUE);
+
+  for (guint i = 0; required != NULL && i < json_array_get_length (required) && c->error == NULL;
+       i++)
+    {
+      JsonNode *node = json_array_get_element (required, i);
+      const char *key = JSON_NODE_HOLDS_VALUE (node) ? json_node_get_string (node) : NULL;
+
+      if (key != NULL && (members == NULL || !json_object_has_member (members, key)))
+        add_property (c, properties, key, additional != NULL ? additional : any, TRUE, name);
+    }
+}
+
 char *
 atl_schema_convert_object (AtlSchemaConverter *c, JsonObject *schema, const char *name)
 {
   g_autoptr (GPtrArray) properties = g_ptr_array_new_with_free_func (property_free);
 
   add_properties (c, properties, schema, FALSE, TRUE, name);
+  add_unlisted (c, properties, schema, name);
   if (c->error != NULL)
     return NULL;
   return convert_object (c, properties, json_object_get_member (schema, "additionalProperties"),
@@ -350,12 +371,29 @@ intersect (GPtrArray *values, JsonArray *part)
 /* The properties of all parts together, those of a part required (as the reference has it), those
  * of an anyOf among the parts not; or the values that all parts list. */
 char *
-atl_schema_convert_all_of (AtlSchemaConverter *c, JsonArray *parts, const char *name)
+atl_schema_convert_all_of (AtlSchemaConverter *c,
+                           JsonObject *schema,
+                           JsonArray *parts,
+                           const char *name)
 {
   g_autoptr (GPtrArray) properties = g_ptr_array_new_with_free_func (property_free);
   GPtrArray *values = NULL;
   GString *out;
 
+  /* What stands beside it is one more part. */
+  add_properties (c, properties, schema, FALSE, TRUE, name);
+  for (guint k = 0; k < properties->len; k++)
+    {
+      Property *property = properties->pdata[k];
+
+      for (guint i = 0; i < json_array_get_length (parts) && !property->required; i++)
+        {
+          JsonNode *part = json_array_get_element (parts, i);
+
+          property->required = JSON_NODE_HOLDS_OBJECT (part) &&
+                               is_required (json_node_get_object (part), property->name);
+        }
+    }
   for (guint i = 0; i < json_array_get_length (parts) && c->error == NULL; i++)
     {
       JsonObject *part = part_of (c, json_array_get_element (parts, i));

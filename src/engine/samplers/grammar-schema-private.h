@@ -45,8 +45,22 @@ char *atl_schema_json_text (JsonNode *node);
 
 /* An object with the schema's "properties" and "additionalProperties". `name` is for rules. */
 char *atl_schema_convert_object (AtlSchemaConverter *c, JsonObject *schema, const char *name);
-/* What all parts of an allOf say together. */
-char *atl_schema_convert_all_of (AtlSchemaConverter *c, JsonArray *parts, const char *name);
+/* What all parts of a schema's allOf, and what stands beside them, say together. */
+char *atl_schema_convert_all_of (AtlSchemaConverter *c,
+                                 JsonObject *schema,
+                                 JsonArray *parts,
+                                 const char *name);
+
+/* --- grammar-schema-merge.c --- */
+
+/* Whether the schema has one of the words, a list ended by NULL. */
+gboolean atl_schema_has_any (JsonObject *schema, const char *const *names);
+/* The caller's. */
+JsonObject *atl_schema_copy (JsonObject *schema);
+/* One of the alternatives of `schema` together with what stands beside the list of them, the
+ * caller's; NULL if it stands for itself. */
+JsonNode *
+atl_schema_with_siblings (AtlSchemaConverter *c, JsonObject *schema, JsonNode *alternative);
 
 /* --- grammar-schema.c --- */
 

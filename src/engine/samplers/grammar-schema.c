@@ -13,6 +13,7 @@
 
 #define MAX_DEPTH 60
 #define MAX_REFS 200
+#define MOST 50000
 
 static gboolean
 type_is (const char *type, const char *wanted)
@@ -30,7 +31,8 @@ count_of (JsonObject *object, const char *name, gint64 fallback)
   if (node == NULL || !JSON_NODE_HOLDS_VALUE (node))
     return fallback;
   value = json_node_get_double (node);
-  return value >= 0 && value < 1e9 ? (gint64) value : fallback;
+  /* Nothing is as long as the most that a grammar repeats. */
+  return value >= 0 ? (gint64) MIN (value, MOST) : fallback;
 }
 
 /* --- References --- */
@@ -102,14 +104,19 @@ convert_ref (AtlSchemaConverter *c, const char *path)
 /* --- Alternatives --- */
 
 static char *
-convert_alternatives (AtlSchemaConverter *c, JsonArray *schemas, const char *name)
+convert_alternatives (AtlSchemaConverter *c,
+                      JsonObject *schema,
+                      JsonArray *schemas,
+                      const char *name)
 {
   GString *out = g_string_new ("(");
 
   for (guint i = 0; i < json_array_get_length (schemas) && c->error == NULL; i++)
     {
+      JsonNode *alternative = json_array_get_element (schemas, i);
+      g_autoptr (JsonNode) merged = atl_schema_with_siblings (c, schema, alternative);
       g_autofree char *sub = g_strdup_printf ("%s-%u", name, i);
-      g_autofree char *item = atl_schema_convert (c, json_array_get_element (schemas, i), sub);
+      g_autofree char *item = atl_schema_convert (c, merged != NULL ? merged : alternative, sub);
 
       g_string_append_printf (out, "%s%s", i > 0 ? " | " : "", item != NULL ? item : "");
     }
@@ -128,16 +135,10 @@ convert_types (AtlSchemaConverter *c, JsonObject *schema, JsonArray *types, cons
   for (guint i = 0; i < json_array_get_length (types) && c->error == NULL; i++)
     {
       g_autoptr (JsonNode) one = json_node_new (JSON_NODE_OBJECT);
-      JsonObject *copy = json_object_new ();
-      JsonObjectIter iter;
-      const char *key;
-      JsonNode *value;
+      JsonObject *copy = atl_schema_copy (schema);
       g_autofree char *sub = g_strdup_printf ("%s-%u", name, i);
       g_autofree char *item = NULL;
 
-      json_object_iter_init_ordered (&iter, schema);
-      while (json_object_iter_next_ordered (&iter, &key, &value))
-        json_object_set_member (copy, key, json_node_copy (value));
       json_object_set_member (copy, "type", json_node_copy (json_array_get_element (types, i)));
       json_node_take_object (one, copy);
       item = atl_schema_convert (c, one, sub);
@@ -168,19 +169,49 @@ convert_enum (JsonArray *values)
 
 /* --- Arrays, strings, numbers --- */
 
+/* What comes at a place of an array: the rule of `node`'s values; NULL for none that there are. */
 static char *
-convert_tuple (AtlSchemaConverter *c, JsonArray *items, const char *name)
+item_rule (AtlSchemaConverter *c, JsonNode *node, const char *name)
 {
+  g_autofree char *body = NULL;
+
+  if (node == NULL)
+    return g_strdup (atl_schema_need (c, "value"));
+  if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_BOOLEAN &&
+      !json_node_get_boolean (node))
+    return NULL;
+  body = atl_schema_convert (c, node, name);
+  return body != NULL ? atl_schema_add_rule (c, name, body) : NULL;
+}
+
+/* The first items each by itself, and all of them unless fewer are allowed; others only where the
+ * least number asks for them. */
+static char *
+convert_tuple (
+    AtlSchemaConverter *c, JsonArray *items, JsonNode *others, JsonObject *schema, const char *name)
+{
+  gint64 n = json_array_get_length (items);
+  gint64 max = count_of (schema, "maxItems", n), min = count_of (schema, "minItems", 0);
   GString *out = g_string_new ("\"[\" space");
 
   atl_schema_need (c, "space");
-  for (guint i = 0; i < json_array_get_length (items) && c->error == NULL; i++)
+  for (gint64 i = 0; i < MIN (n, max) && c->error == NULL; i++)
     {
-      g_autofree char *sub = g_strdup_printf ("%s-%u", name, i);
-      g_autofree char *item = atl_schema_convert (c, json_array_get_element (items, i), sub);
+      g_autofree char *sub = g_strdup_printf ("%s-%u", name, (guint) i);
+      g_autofree char *item =
+          atl_schema_convert (c, json_array_get_element (items, (guint) i), sub);
 
       g_string_append_printf (out, "%s %s", i > 0 ? " space \",\" space" : "",
                               item != NULL ? item : "");
+    }
+  if (min > n && c->error == NULL)
+    {
+      g_autofree char *sub = g_strconcat (name, "-item", NULL);
+      g_autofree char *item = item_rule (c, others, sub);
+
+      g_string_append_printf (out, " (%s %s){%" G_GINT64_FORMAT "}",
+                              n > 0 ? "space \",\" space" : "", item != NULL ? item : "[]",
+                              min - n);
     }
   g_string_append (out, " space \"]\"");
   return g_string_free (out, FALSE);
@@ -190,27 +221,32 @@ static char *
 convert_array (AtlSchemaConverter *c, JsonObject *schema, const char *name)
 {
   JsonNode *prefix = json_object_get_member (schema, "prefixItems");
-  JsonNode *items = prefix != NULL ? prefix : json_object_get_member (schema, "items");
+  JsonNode *items = json_object_get_member (schema, "items");
   gint64 min = count_of (schema, "minItems", 0);
   gint64 max = count_of (schema, "maxItems", -1);
   g_autofree char *sub = g_strconcat (name, "-item", NULL);
   g_autofree char *item = NULL;
-  g_autofree char *body = NULL;
   GString *out;
 
-  if (JSON_NODE_HOLDS_ARRAY (items))
-    return convert_tuple (c, json_node_get_array (items), name);
-  body = atl_schema_convert (c, items, sub);
-  if (body == NULL)
+  if (prefix != NULL && JSON_NODE_HOLDS_ARRAY (prefix) &&
+      json_array_get_length (json_node_get_array (prefix)) > 0)
+    return convert_tuple (c, json_node_get_array (prefix), items, schema, name);
+  /* The older word for it. */
+  if (items != NULL && JSON_NODE_HOLDS_ARRAY (items) &&
+      json_array_get_length (json_node_get_array (items)) > 0)
+    return convert_tuple (c, json_node_get_array (items),
+                          json_object_get_member (schema, "additionalItems"), schema, name);
+  if (items != NULL && JSON_NODE_HOLDS_ARRAY (items))
+    items = NULL;
+  item = item_rule (c, items, sub);
+  if (c->error != NULL)
     return NULL;
-  item = atl_schema_add_rule (c, sub, body);
   atl_schema_need (c, "space");
   out = g_string_new ("\"[\" space ");
-  if (max == 0)
-    g_string_append (out, "");
-  else
+  if (max != 0 && (item != NULL || min > 0))
     {
-      g_string_append_printf (out, "(%s (space \",\" space %s){%" G_GINT64_FORMAT ",", item, item,
+      g_string_append_printf (out, "(%s (space \",\" space %s){%" G_GINT64_FORMAT ",",
+                              item != NULL ? item : "[]", item != NULL ? item : "[]",
                               MAX (min - 1, 0));
       if (max > 0)
         g_string_append_printf (out, "%" G_GINT64_FORMAT, max - 1);
@@ -241,6 +277,7 @@ convert_pattern (AtlSchemaConverter *c, const char *pattern)
   if (inside == NULL)
     return g_strdup (atl_schema_need (c, "string"));
   atl_schema_need (c, "char");
+  atl_schema_need (c, "dot");
   return quoted (inside);
 }
 
@@ -259,36 +296,55 @@ convert_lengths (AtlSchemaConverter *c, JsonObject *schema)
   return quoted (inside);
 }
 
-/* A bound of a range of integers; `upper` rounds down, else up; an exclusive one is moved by one.
- */
+/* A bound of numbers, taken from the stricter of both words. */
+static double
+limit_of (
+    JsonObject *schema, const char *name, const char *exclusive, gboolean upper, gboolean *excluded)
+{
+  double bound = upper ? INFINITY : -INFINITY;
+  JsonNode *node = json_object_get_member (schema, name);
+
+  *excluded = FALSE;
+  if (node != NULL && JSON_NODE_HOLDS_VALUE (node))
+    bound = json_node_get_double (node);
+  node = json_object_get_member (schema, exclusive);
+  if (node == NULL || !JSON_NODE_HOLDS_VALUE (node))
+    return bound;
+  if (json_node_get_value_type (node) == G_TYPE_BOOLEAN)
+    *excluded = json_node_get_boolean (node); /* as in draft 4 */
+  else if (upper ? json_node_get_double (node) <= bound : json_node_get_double (node) >= bound)
+    {
+      bound = json_node_get_double (node);
+      *excluded = TRUE;
+    }
+  return bound;
+}
+
+/* The same as the last integer that is allowed. */
 static gint64
 bound_of (JsonObject *schema, const char *name, const char *exclusive, gboolean upper)
 {
   const double far = 9e15;
-  double bound = upper ? far : -far;
-  JsonNode *node = json_object_get_member (schema, name);
+  gboolean excluded;
+  double bound = limit_of (schema, name, exclusive, upper, &excluded);
 
-  if (node != NULL && JSON_NODE_HOLDS_VALUE (node))
-    bound = upper ? floor (json_node_get_double (node)) : ceil (json_node_get_double (node));
-  node = json_object_get_member (schema, exclusive);
-  if (node != NULL && JSON_NODE_HOLDS_VALUE (node))
-    {
-      double value = json_node_get_double (node);
-
-      bound = upper ? MIN (bound, ceil (value) - 1) : MAX (bound, floor (value) + 1);
-    }
+  if (excluded)
+    bound = upper ? ceil (bound) - 1 : floor (bound) + 1;
+  else
+    bound = upper ? floor (bound) : ceil (bound);
   if (isnan (bound) || fabs (bound) >= far)
-    return bound > 0 ? G_MAXINT64 : -G_MAXINT64;
+    return upper ? G_MAXINT64 : -G_MAXINT64;
   return (gint64) bound;
 }
 
-static gboolean
-has_any (JsonObject *schema, const char *const *names)
+static char *
+convert_numbers (JsonObject *schema)
 {
-  for (; *names != NULL; names++)
-    if (json_object_has_member (schema, *names))
-      return TRUE;
-  return FALSE;
+  gboolean above, below;
+  double min = limit_of (schema, "minimum", "exclusiveMinimum", FALSE, &above);
+  double max = limit_of (schema, "maximum", "exclusiveMaximum", TRUE, &below);
+
+  return atl_gbnf_from_numbers (min, max, above, below);
 }
 
 /* --- One schema --- */
@@ -296,9 +352,12 @@ has_any (JsonObject *schema, const char *const *names)
 static const char *
 format_rule (const char *format)
 {
-  if (strcmp (format, "date") == 0 || strcmp (format, "time") == 0 ||
-      strcmp (format, "date-time") == 0)
-    return format;
+  static const char *const known[] = { "date", "time", "date-time", "duration", "ipv4",
+                                       "ipv6", "uri",  "email",     "hostname" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++)
+    if (strcmp (format, known[i]) == 0)
+      return known[i];
   if (g_str_has_prefix (format, "uuid") &&
       (format[4] == '\0' || (format[4] >= '1' && format[4] <= '5' && format[5] == '\0')))
     return "uuid";
@@ -309,6 +368,8 @@ static char *
 convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, const char *name)
 {
   static const char *const lengths[] = { "minLength", "maxLength", NULL };
+  static const char *const counted[] = { "minItems", "maxItems", NULL };
+  static const char *const items[] = { "items", "prefixItems", NULL };
   static const char *const ranges[] = { "minimum", "maximum", "exclusiveMinimum",
                                         "exclusiveMaximum", NULL };
   JsonNode *additional = json_object_get_member (schema, "additionalProperties");
@@ -318,23 +379,27 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
   const char *format = atl_json_string (schema, "format", NULL);
   JsonArray *all_of = atl_json_array (schema, "allOf");
 
-  if (type_is (type, "object") &&
-      (atl_json_object (schema, "properties") != NULL || !any_additional))
-    return atl_schema_convert_object (c, schema, name);
   if ((type_is (type, "object") || type_is (type, "string")) && all_of != NULL)
-    return atl_schema_convert_all_of (c, all_of, name);
-  if (type_is (type, "array") &&
-      (json_object_has_member (schema, "items") || json_object_has_member (schema, "prefixItems")))
+    return atl_schema_convert_all_of (c, schema, all_of, name);
+  if (type_is (type, "object") &&
+      (atl_json_object (schema, "properties") != NULL || !any_additional ||
+       (type != NULL && atl_json_array (schema, "required") != NULL)))
+    return atl_schema_convert_object (c, schema, name);
+  if (type_is (type, "array") && atl_schema_has_any (schema, items))
+    return convert_array (c, schema, name);
+  if (g_strcmp0 (type, "array") == 0 && atl_schema_has_any (schema, counted))
     return convert_array (c, schema, name);
   if (type_is (type, "string") && pattern != NULL)
     return convert_pattern (c, pattern);
   if (type_is (type, "string") && format != NULL && format_rule (format) != NULL)
     return quoted (atl_schema_need (c, format_rule (format)));
-  if (g_strcmp0 (type, "string") == 0 && has_any (schema, lengths))
+  if (g_strcmp0 (type, "string") == 0 && atl_schema_has_any (schema, lengths))
     return convert_lengths (c, schema);
-  if (g_strcmp0 (type, "integer") == 0 && has_any (schema, ranges))
+  if (g_strcmp0 (type, "integer") == 0 && atl_schema_has_any (schema, ranges))
     return atl_gbnf_from_integers (bound_of (schema, "minimum", "exclusiveMinimum", FALSE),
                                    bound_of (schema, "maximum", "exclusiveMaximum", TRUE));
+  if (g_strcmp0 (type, "number") == 0 && atl_schema_has_any (schema, ranges))
+    return convert_numbers (schema);
   if (type == NULL)
     return g_strdup (atl_schema_need (c, "value"));
   if (strcmp (type, "object") == 0 || strcmp (type, "array") == 0 || strcmp (type, "string") == 0 ||
@@ -358,7 +423,7 @@ convert_schema (AtlSchemaConverter *c, JsonObject *schema, const char *name)
   if (ref != NULL)
     return convert_ref (c, ref);
   if (any_of != NULL)
-    return convert_alternatives (c, any_of, name);
+    return convert_alternatives (c, schema, any_of, name);
   if (type != NULL && JSON_NODE_HOLDS_ARRAY (type))
     return convert_types (c, schema, json_node_get_array (type), name);
   if (constant != NULL)

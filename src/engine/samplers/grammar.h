@@ -35,10 +35,11 @@ typedef struct _AtlGrammarMatcher AtlGrammarMatcher;
 AtlGrammar *atl_grammar_new_gbnf (const char *source, const char *root, GError **error);
 
 /* The JSON texts that a JSON schema allows: types, const, enum, properties (in the schema's order,
- * required ones first), additionalProperties, items, prefixItems, lengths, ranges of integers,
- * pattern, the formats date, time, date-time and uuid, anyOf, oneOf, allOf and local $ref. A
- * pattern that cannot be expressed allows any string. ATL_ERROR_INVALID for what is no schema,
- * ATL_ERROR_UNSUPPORTED for references to elsewhere. */
+ * required ones first), additionalProperties, items, prefixItems, lengths, ranges of numbers,
+ * pattern, the formats date, time, date-time, duration, uuid, ipv4, ipv6, hostname, email and uri,
+ * anyOf and oneOf (with what stands beside them), allOf and local $ref. A pattern that cannot be
+ * expressed allows any string; other words are not looked at. ATL_ERROR_INVALID for what is no
+ * schema, ATL_ERROR_UNSUPPORTED for references to elsewhere. */
 AtlGrammar *atl_grammar_new_json_schema (JsonNode *schema, GError **error);
 /* The GBNF that stands for a schema, with the root rule "root"; the caller's. */
 char *atl_grammar_schema_to_gbnf (JsonNode *schema, GError **error);
