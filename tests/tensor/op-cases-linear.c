@@ -317,6 +317,21 @@ add_fused (void)
           op_case_add (build_fused, &p, EXACT, FAST, "linear/%s/fused-%u-n-%d",
                        atl_dtype_name (p.dtype), p.flags, (int) p.c);
         }
+  /* More rows than are laid out at a time, in blocks that are not all of one size. */
+  for (guint d = 0; d < 2; d++)
+    {
+      OpCaseParams p = { .a = 40, .b = 35, .c = 1061, .dtype = dtypes[d] };
+
+      p.flags = LINEAR_RESIDUAL | LINEAR_BIAS;
+      op_case_add (build_fused, &p, EXACT, FAST, "linear/%s/blocks-of-rows",
+                   atl_dtype_name (p.dtype));
+    }
+  for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
+    {
+      OpCaseParams halves = { .a = 331, .c = tokens[t], .flags = 5, .dtype = ATL_DTYPE_BF16 };
+
+      op_case_add (build_multi, &halves, EXACT, FAST, "linear/multi-bf16-n-%d", (int) halves.c);
+    }
   for (guint t = 0; t < G_N_ELEMENTS (tokens); t++)
     {
       OpCaseParams p = { .a = 512, .c = tokens[t], .flags = 5 };

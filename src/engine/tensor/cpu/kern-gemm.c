@@ -264,6 +264,103 @@ turn_16 (
       }
 }
 
+#if defined(ATL_SIMD_AVX512)
+#define UNPACK(part, bits, a, b) (vh) _mm512_unpack##part##_epi##bits ((__m512i) (a), (__m512i) (b))
+#elif defined(ATL_SIMD_AVX2)
+#define UNPACK(part, bits, a, b) (vh) _mm256_unpack##part##_epi##bits ((__m256i) (a), (__m256i) (b))
+#endif
+
+#ifdef UNPACK
+
+/* A square of 8 vectors of 16-bit elements, turned inside each piece of 128 bits. */
+INLINE void
+turn_halves (vh *r)
+{
+  vh a[8], b[8];
+
+#pragma GCC unroll 4
+  for (guint i = 0; i < 4; i++)
+    {
+      a[2 * i] = UNPACK (lo, 16, r[2 * i], r[2 * i + 1]);
+      a[2 * i + 1] = UNPACK (hi, 16, r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 2
+  for (guint i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+    for (guint h = 0; h < 2; h++)
+      {
+        b[i + 2 * h] = UNPACK (lo, 32, a[i + h], a[i + h + 2]);
+        b[i + 2 * h + 1] = UNPACK (hi, 32, a[i + h], a[i + h + 2]);
+      }
+#pragma GCC unroll 4
+  for (guint i = 0; i < 4; i++)
+    {
+      r[2 * i] = UNPACK (lo, 64, b[i], b[i + 4]);
+      r[2 * i + 1] = UNPACK (hi, 64, b[i], b[i + 4]);
+    }
+}
+
+/* VW elements of 16 rows of two bytes each, turned before they become floats. */
+INLINE void
+turn_16_halves (AtlDType t, const guint8 *row, gsize row_bytes, float *out)
+{
+  vh square[8];
+
+#pragma GCC unroll 8
+  for (guint r = 0; r < 8; r++)
+    {
+      const guint8 *upper = row + (r + 8) * row_bytes;
+
+#if VW == 16
+      const __m512i lower =
+          _mm512_castsi256_si512 (_mm256_loadu_si256 ((const void *) (row + r * row_bytes)));
+      square[r] = (vh) _mm512_inserti64x4 (lower, _mm256_loadu_si256 ((const void *) upper), 1);
+#else
+      const __m256i lower =
+          _mm256_castsi128_si256 (_mm_loadu_si128 ((const void *) (row + r * row_bytes)));
+      square[r] = (vh) _mm256_inserti128_si256 (lower, _mm_loadu_si128 ((const void *) upper), 1);
+#endif
+    }
+  turn_halves (square);
+#pragma GCC unroll 8
+  for (guint j = 0; j < 8; j++)
+    {
+#if VW == 16
+      /* Pieces: rows 0 to 7 of elements j and j + 8, then rows 8 to 15. */
+      vh v = (vh) _mm512_shuffle_i64x2 ((__m512i) square[j], (__m512i) square[j],
+                                        _MM_SHUFFLE (3, 1, 2, 0));
+
+      vf_store (out + j * 16, vf_from_halves (t == ATL_DTYPE_F16, v, 0));
+      vf_store (out + (j + 8) * 16, vf_from_halves (t == ATL_DTYPE_F16, v, 1));
+#else
+      vf_store (out + j * 16, vf_from_halves (t == ATL_DTYPE_F16, square[j], 0));
+      vf_store (out + j * 16 + 8, vf_from_halves (t == ATL_DTYPE_F16, square[j], 1));
+#endif
+    }
+}
+
+/* Elements [k, k + n) of 16 rows; returns how many are done, the others are less than a vector. */
+INLINE gint64
+turn_halves_of (AtlDType t, const guint8 *rows, gsize row_bytes, gint64 k, gint64 n, float *out)
+{
+  gint64 i = 0;
+
+  for (; i + VW <= n; i += VW)
+    turn_16_halves (t, rows + 2 * (k + i), row_bytes, out + i * 16);
+  return i;
+}
+
+#undef UNPACK
+#else
+
+INLINE gint64
+turn_halves_of (AtlDType t, const guint8 *rows, gsize row_bytes, gint64 k, gint64 n, float *out)
+{
+  return 0;
+}
+
+#endif
+
 void
 ATL_SIMD_NAME (atl_plain_panel) (AtlDType dtype,
                                  const guint8 *rows,
@@ -273,7 +370,13 @@ ATL_SIMD_NAME (atl_plain_panel) (AtlDType dtype,
                                  gint64 n,
                                  float *out)
 {
-  for (gint64 i = 0; i < n; i += 16, out += 256)
+  gint64 i = 0;
+
+  if (n_weight_rows == 16 && dtype == ATL_DTYPE_F16)
+    i = turn_halves_of (ATL_DTYPE_F16, rows, row_bytes, k, n, out);
+  else if (n_weight_rows == 16 && dtype == ATL_DTYPE_BF16)
+    i = turn_halves_of (ATL_DTYPE_BF16, rows, row_bytes, k, n, out);
+  for (out += i * 16; i < n; i += 16, out += 256)
     {
       gint64 m = MIN (16, n - i);
 
@@ -336,7 +439,8 @@ ATL_SIMD_NAME (atl_prepare_rows) (const float *const *rows, gint64 n, gint64 n_k
       o[k * TILE_ROWS + r] = r < n ? rows[r][k] : 0.0f;
 }
 
-/* TILE_ROWS x (n_v vectors), the whole of it in registers. */
+/* TILE_ROWS x (n_v vectors), the whole of it in registers. `next` (nullable): rows that a later
+ * tile takes, asked for meanwhile. */
 INLINE void
 tile_block (guint n_v,
             gint64 n_k,
@@ -344,7 +448,8 @@ tile_block (guint n_v,
             const float *const *b,
             float *c,
             gint64 ldc,
-            gboolean add)
+            gboolean add,
+            const guint8 *next)
 {
   vf sum[TILE_ROWS][4];
 
@@ -360,6 +465,8 @@ tile_block (guint n_v,
 #pragma GCC unroll 4
       for (guint j = 0; j < n_v; j++)
         bv[j] = vf_load (b[j] + k * 16);
+      if (next != NULL)
+        __builtin_prefetch (next + k * TILE_ROWS * (gint64) sizeof (float), 0, 2);
 #pragma GCC unroll 12
       for (guint r = 0; r < TILE_ROWS; r++)
         {
@@ -376,6 +483,37 @@ tile_block (guint n_v,
       vf_store (c + r * ldc + j * VW, sum[r][j]);
 }
 
+INLINE void
+tile (gint64 n_k,
+      const guint8 *a,
+      const guint8 *b0,
+      const guint8 *b1,
+      float *c,
+      gint64 ldc,
+      gboolean add,
+      const guint8 *next)
+{
+  const float *af = (const float *) a;
+  const float *p0 = (const float *) b0;
+  const float *p1 = (const float *) b1;
+
+#if VW == 16
+  if (p1 != NULL)
+    tile_block (2, n_k, af, (const float *[]){ p0, p1 }, c, ldc, add, next);
+  else
+    tile_block (1, n_k, af, &p0, c, ldc, add, next);
+#elif VW == 8
+  tile_block (2, n_k, af, (const float *[]){ p0, p0 + 8 }, c, ldc, add, next);
+  if (p1 != NULL)
+    tile_block (2, n_k, af, (const float *[]){ p1, p1 + 8 }, c + 16, ldc, add, NULL);
+#else
+  tile_block (4, n_k, af, (const float *[]){ p0, p0 + 4, p0 + 8, p0 + 12 }, c, ldc, add, next);
+  if (p1 != NULL)
+    tile_block (4, n_k, af, (const float *[]){ p1, p1 + 4, p1 + 8, p1 + 12 }, c + 16, ldc, add,
+                NULL);
+#endif
+}
+
 void
 ATL_SIMD_NAME (atl_tile) (gint64 n_k,
                           const guint8 *a,
@@ -385,22 +523,18 @@ ATL_SIMD_NAME (atl_tile) (gint64 n_k,
                           gint64 ldc,
                           gboolean add)
 {
-  const float *af = (const float *) a;
-  const float *p0 = (const float *) b0;
-  const float *p1 = (const float *) b1;
+  tile (n_k, a, b0, b1, c, ldc, add, NULL);
+}
 
-#if VW == 16
-  if (p1 != NULL)
-    tile_block (2, n_k, af, (const float *[]){ p0, p1 }, c, ldc, add);
-  else
-    tile_block (1, n_k, af, &p0, c, ldc, add);
-#elif VW == 8
-  tile_block (2, n_k, af, (const float *[]){ p0, p0 + 8 }, c, ldc, add);
-  if (p1 != NULL)
-    tile_block (2, n_k, af, (const float *[]){ p1, p1 + 8 }, c + 16, ldc, add);
-#else
-  tile_block (4, n_k, af, (const float *[]){ p0, p0 + 4, p0 + 8, p0 + 12 }, c, ldc, add);
-  if (p1 != NULL)
-    tile_block (4, n_k, af, (const float *[]){ p1, p1 + 4, p1 + 8, p1 + 12 }, c + 16, ldc, add);
-#endif
+void
+ATL_SIMD_NAME (atl_tile_ahead) (gint64 n_k,
+                                const guint8 *a,
+                                const guint8 *b0,
+                                const guint8 *b1,
+                                float *c,
+                                gint64 ldc,
+                                gboolean add,
+                                const guint8 *next)
+{
+  tile (n_k, a, b0, b1, c, ldc, add, next);
 }

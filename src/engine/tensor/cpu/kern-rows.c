@@ -454,3 +454,31 @@ ATL_SIMD_NAME (atl_normalise_columns) (AtlAct act,
 {
   FOR_ACT (act, columns_loop, x, n_rows, n, mean, factor, shift, out);
 }
+
+/* --- sums of products --- */
+
+void
+ATL_SIMD_NAME (atl_write_sums) (const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows)
+{
+  for (gint64 r = 0; r < n_rows; r++, sums += ld)
+    {
+      const float *residual = f->residual != NULL ? f->residual + r * f->residual_stride : NULL;
+      float *out = f->out + r * f->out_stride;
+      gint64 i = 0;
+
+      for (; i + VW <= f->n; i += VW)
+        {
+          vf v = vf_load (sums + i) * f->scale;
+
+          if (f->bias != NULL)
+            v += vf_load (f->bias + i);
+          v *= f->factor;
+          if (residual != NULL)
+            v += vf_load (residual + i);
+          vf_store (out + i, v);
+        }
+      for (; i < f->n; i++)
+        out[i] = (sums[i] * f->scale + (f->bias != NULL ? f->bias[i] : 0.0f)) * f->factor +
+                 (residual != NULL ? residual[i] : 0.0f);
+    }
+}

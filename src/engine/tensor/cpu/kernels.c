@@ -50,6 +50,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx.load_panel = atl_amx_load_panel;
       amx.prepare_rows = atl_amx_prepare_rows;
       amx.tile = atl_amx_tile;
+      amx.tile_ahead = NULL;
       amx.tile_bf16 = atl_amx_tile_bf16;
       amx.split_pixel = atl_amx_split_pixel;
       amx.tile_pixels = atl_amx_tile_pixels;

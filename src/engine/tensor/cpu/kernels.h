@@ -33,6 +33,18 @@ typedef struct
   const float *weight, *bias, *scale, *shift;
 } AtlNormRow;
 
+/* Where sums of products go, and what becomes of them on the way; n columns. */
+typedef struct
+{
+  gint64 n;
+  float scale, factor;
+  const float *bias;     /* (nullable) */
+  const float *residual; /* (nullable) */
+  gint64 residual_stride;
+  float *out;
+  gint64 out_stride;
+} AtlSumsTo;
+
 /* Tokens that a recurrence takes at once. */
 #define ATL_RECUR_TOKENS 8
 
@@ -94,6 +106,15 @@ typedef struct
                 float *c,
                 gint64 ldc,
                 gboolean add);
+  /* (nullable) */
+  void (*tile_ahead) (gint64 n_k,
+                      const guint8 *a,
+                      const guint8 *b0,
+                      const guint8 *b1,
+                      float *c,
+                      gint64 ldc,
+                      gboolean add,
+                      const guint8 *next);
   gsize slab_bytes; /* tile_k elements of tile_rows prepared rows; at most 4 bytes each */
 } AtlCpuTiles;
 
@@ -200,6 +221,15 @@ typedef struct
                 float *c,
                 gint64 ldc,
                 gboolean add);
+  /* (nullable) The same, which asks meanwhile for as many rows at `next`. */
+  void (*tile_ahead) (gint64 n_k,
+                      const guint8 *a,
+                      const guint8 *b0,
+                      const guint8 *b1,
+                      float *c,
+                      gint64 ldc,
+                      gboolean add,
+                      const guint8 *next);
   /* (nullable) The same sums, sooner, for panels of weights that are exact in bf16: low
    * parts are not looked at. */
   void (*tile_bf16) (gint64 n_k,
@@ -317,6 +347,9 @@ typedef struct
                     gint64 n,
                     float *out);
   void (*recur) (const AtlRecurStep *step);
+
+  /* out[r][i] = (sums[r][i] * f->scale + f->bias[i]) * f->factor + f->residual[r][i]. */
+  void (*write_sums) (const AtlSumsTo *f, const float *sums, gint64 ld, gint64 n_rows);
 
   /* Of n_rows contiguous rows: sums of the columns, sums of (x - mean)^2, act ((x - mean) * factor
    * + shift). */

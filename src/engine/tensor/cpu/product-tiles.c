@@ -1,16 +1,16 @@
 /* Products of many rows: blocks of activations and of weights are laid out for the level's tile
  * and multiplied there.
  *
- * Activations are taken up to 512 rows at a time and laid out once, for all threads. A chunk is
+ * Activations are taken some 500 rows at a time and laid out once, for all threads. A chunk is
  * some groups of outputs: its thread turns their weights into panels, tile_k inner elements at a
  * time, and adds all rows' tiles to sums of its own, which are finished at the end. So every weight
- * is unpacked once per 512 rows.
+ * is unpacked once for them.
  */
 #include "engine/tensor/cpu/product.h"
 
 #include <string.h>
 
-#define MAX_ROWS 512
+#define MAX_ROWS 528
 /* Panels of 16 columns in a chunk; with tile_k they stay inside a second-level cache. */
 #define MAX_PANELS 16
 
@@ -146,7 +146,7 @@ panel_sums (const AtlProduct *p, const float *sums, gint64 n_pairs, gint64 panel
          panel % 2 * 16;
 }
 
-/* Finishes the sums of a group (in `panel`, its partner in `partner`) for up to 32 rows and writes
+/* Finishes the sums of a group (in `panel`, its partner in `partner`) for a tile of rows and writes
  * them out. */
 static void
 write_group (const Tiles *t,
@@ -159,32 +159,45 @@ write_group (const Tiles *t,
              float *room)
 {
   const AtlProduct *p = t->p;
-  const gint64 n = MIN (ATL_TILE_MAX_ROWS, t->n_rows - first);
-  float *second = room + ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
-  gint64 column;
-  guint n_columns = atl_product_group_columns (p, group, &column);
+  const gint64 n = MIN (p->kernels->tile_rows, t->n_rows - first);
+  const gint64 row = t->first_row + first;
+  const float *from = panel_sums (p, sums, n_pairs, panel, first);
+  gint64 ld = 32, column;
+  AtlSumsTo to = {
+    .n = atl_product_group_columns (p, group, &column),
+    .scale = 1.0f,
+    .factor = 1.0f,
+    .residual_stride = p->residual_stride,
+    .out_stride = p->dst_stride,
+  };
 
-  for (gint64 i = 0; i < n; i++)
+  to.out = p->dst + row * p->dst_stride + column;
+  if (p->residual != NULL)
+    to.residual = p->residual + row * p->residual_stride + column;
+  if (p->act == ATL_ACT_NONE && !p->gated)
     {
-      memcpy (room + i * 16, panel_sums (p, sums, n_pairs, panel, first + i), 16 * sizeof (float));
-      if (p->gated)
-        memcpy (second + i * 16, panel_sums (p, sums, n_pairs, partner, first + i),
-                16 * sizeof (float));
+      const AtlSource *s = atl_product_source_of (p, group, &column);
+
+      to.scale = s->scale;
+      to.factor = p->a;
+      to.bias = s->bias != NULL ? s->bias + column : NULL;
     }
-  atl_product_finish (p, group, n, room, second);
-  for (gint64 i = 0; i < n; i++)
+  else
     {
-      gint64 row = t->first_row + first + i;
-      float *out = p->dst + row * p->dst_stride + column;
+      float *second = room + ATL_TILE_MAX_ROWS * ATL_PACK_ROWS;
 
-      memcpy (out, room + i * 16, n_columns * sizeof (float));
-      if (p->residual != NULL)
+      for (gint64 i = 0; i < n; i++)
         {
-          const float *residual = p->residual + row * p->residual_stride + column;
-          for (guint c = 0; c < n_columns; c++)
-            out[c] += residual[c];
+          memcpy (room + i * 16, from + i * 32, 16 * sizeof (float));
+          if (p->gated)
+            memcpy (second + i * 16, panel_sums (p, sums, n_pairs, partner, first + i),
+                    16 * sizeof (float));
         }
+      atl_product_finish (p, group, n, room, second);
+      from = room;
+      ld = 16;
     }
+  p->kernels->write_sums (&to, from, ld, n);
 }
 
 /* The laid out rows of tile `m` from inner element `k` on, a multiple of tile_k. */
@@ -217,7 +230,7 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
     k->begin ();
   for (gint64 at = 0; at < p->n_in; at += k->tile_k)
     {
-      gint64 n_k = MIN (k->tile_k, p->n_in - at);
+      const gint64 n_k = MIN (k->tile_k, p->n_in - at);
 
       for (gint64 i = 0; i < n_panels; i++)
         {
@@ -227,20 +240,31 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
           if (!p->gated)
             while (group >= p->first_group[which + 1])
               which++;
-          make_panel (t, &p->source[which], p->gated ? group : group - p->first_group[which], at,
-                      n_k, floats, plain, panels + (gsize) i * size);
+          if (!p->gated)
+            group -= p->first_group[which];
+          make_panel (t, &p->source[which], group, at, n_k, floats, plain,
+                      panels + (gsize) i * size);
         }
       for (gint64 i = 0; i < n_panels; i += 2)
         for (gint64 m = 0; m < n_tiles; m++)
-          t->kernels.tile (n_k, tile_rows_at (t, m, at), panels + (gsize) i * size,
-                           panels + (gsize) MIN (i + 1, n_panels - 1) * size,
-                           sums + (m * n_pairs + i / 2) * k->tile_rows * 32, 32, at > 0);
+          {
+            const guint8 *first_panel = panels + (gsize) i * size;
+            const guint8 *second_panel = panels + (gsize) MIN (i + 1, n_panels - 1) * size;
+            float *c = sums + (m * n_pairs + i / 2) * k->tile_rows * 32;
+
+            if (t->kernels.tile_ahead != NULL)
+              t->kernels.tile_ahead (n_k, tile_rows_at (t, m, at), first_panel, second_panel, c, 32,
+                                     at > 0, tile_rows_at (t, MIN (m + 1, n_tiles - 1), at));
+            else
+              t->kernels.tile (n_k, tile_rows_at (t, m, at), first_panel, second_panel, c, 32,
+                               at > 0);
+          }
     }
   if (k->end != NULL)
     k->end ();
 
   /* All columns of some rows, so that what is written lies together. */
-  for (gint64 row = 0; row < t->n_rows; row += ATL_TILE_MAX_ROWS)
+  for (gint64 row = 0; row < t->n_rows; row += k->tile_rows)
     for (gint64 i = 0; i < n_groups; i++)
       write_group (t, first + i, sums, n_pairs, i, n_groups + i, row, room);
 }
@@ -267,6 +291,7 @@ tile_kernels (const AtlProduct *p)
     .prepare_panel = k->prepare_panel,
     .prepare_rows = k->prepare_rows,
     .tile = is_bf16 ? k->tile_bf16 : k->tile,
+    .tile_ahead = k->tile_ahead,
     .slab_bytes = (gsize) (k->tile_k * k->tile_rows) * sizeof (float),
   };
 }
@@ -299,6 +324,7 @@ atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
 {
   const AtlCpuKernels *k = p->kernels;
   const gint64 most = max_rows (k);
+  gint64 n_blocks, per_block;
   Tiles t = {
     .p = p,
     .kernels = tile_kernels (p),
@@ -310,11 +336,14 @@ atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
   p->groups_per_chunk = p->gated
                             ? choose_groups (t.n_groups, 1, MAX_PANELS / 2, run->cpu->n_threads)
                             : choose_groups (t.n_groups, 2, MAX_PANELS, run->cpu->n_threads);
-  for (t.first_row = 0; t.first_row < p->n; t.first_row += most)
+  /* Blocks of nearly the same size: a small one would unpack all weights for few rows. */
+  n_blocks = (p->n + most - 1) / most;
+  per_block = round_up ((p->n + n_blocks - 1) / n_blocks, k->tile_rows);
+  for (t.first_row = 0; t.first_row < p->n; t.first_row += per_block)
     {
       gint64 n_tiles;
 
-      t.n_rows = MIN (most, p->n - t.first_row);
+      t.n_rows = MIN (per_block, p->n - t.first_row);
       n_tiles = (t.n_rows + k->tile_rows - 1) / k->tile_rows;
       t.own = run->scratch + (gsize) n_tiles * t.tile_bytes;
       t.own_bytes = own_bytes (k, n_tiles * k->tile_rows);

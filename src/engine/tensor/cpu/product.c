@@ -155,6 +155,15 @@ atl_product_group_columns (const AtlProduct *p, gint64 group, gint64 *column)
   return (guint) MIN (ATL_PACK_ROWS, p->source[i].n_out - first);
 }
 
+const AtlSource *
+atl_product_source_of (const AtlProduct *p, gint64 group, gint64 *column)
+{
+  const guint i = source_of (p, group);
+
+  *column = (group - p->first_group[i]) * ATL_PACK_ROWS;
+  return &p->source[i];
+}
+
 /* Room for one packed group, a thread's own. */
 static guint8 *
 own_group (gsize bytes)

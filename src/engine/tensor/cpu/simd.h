@@ -172,6 +172,16 @@ vf_load_bf16 (const void *p)
 {
   return (vf) _mm512_slli_epi32 (_mm512_cvtepu16_epi32 (_mm256_loadu_si256 (p)), 16);
 }
+/* Half `h` (constant) of a vector of f16 or bf16. */
+INLINE vf
+vf_from_halves (gboolean is_f16, vh v, guint h)
+{
+  const __m256i half =
+      h == 0 ? _mm512_castsi512_si256 ((__m512i) v) : _mm512_extracti64x4_epi64 ((__m512i) v, 1);
+
+  return is_f16 ? (vf) _mm512_cvtph_ps (half)
+                : (vf) _mm512_slli_epi32 (_mm512_cvtepu16_epi32 (half), 16);
+}
 INLINE vi
 vi_load_u8 (const void *p)
 {
@@ -282,6 +292,15 @@ INLINE vf
 vf_load_bf16 (const void *p)
 {
   return (vf) _mm256_slli_epi32 (_mm256_cvtepu16_epi32 (_mm_loadu_si128 (p)), 16);
+}
+INLINE vf
+vf_from_halves (gboolean is_f16, vh v, guint h)
+{
+  const __m128i half =
+      h == 0 ? _mm256_castsi256_si128 ((__m256i) v) : _mm256_extracti128_si256 ((__m256i) v, 1);
+
+  return is_f16 ? (vf) _mm256_cvtph_ps (half)
+                : (vf) _mm256_slli_epi32 (_mm256_cvtepu16_epi32 (half), 16);
 }
 INLINE vi
 vi_load_u8 (const void *p)
