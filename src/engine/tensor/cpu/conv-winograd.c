@@ -4,8 +4,9 @@
  * The result is cut into patches of 4 x 4 positions. A chunk is some patches and some panels of 16
  * output channels. Some channels of one frame's taps at a time, weights and patches of the picture
  * become their 36 forms; form by form they are multiplied into sums, from which at the end come the
- * pixels. Forms, sums and all belong to the worker and stay in a second-level cache, so that
- * nothing of the transform passes through memory.
+ * pixels. Forms, sums and all belong to the worker and stay in its caches, so that nothing of the
+ * transform passes through memory: a line of forms, at most a megabyte, in the second level, sums
+ * in the last. (Chunks whose sums fit the second level make more forms than that saves.)
  */
 #include <string.h>
 
@@ -15,9 +16,9 @@
 #define WINDOW 6
 #define N_FORMS (WINDOW * WINDOW)
 #define CHANNELS ATL_WINOGRAD_CHANNELS
-#define MAX_PATCHES 96
-#define MAX_PANELS 10
-#define MAX_SUMS (10 * 1024) /* of a form */
+#define MAX_PATCHES 64
+#define MAX_PANELS 16
+#define MAX_SUMS (16 * 1024) /* of a form */
 /* Forms of the same number lie in different sets of a cache. */
 #define SKEW 16
 
