@@ -7,6 +7,7 @@
  * +-64 (14 bits): 8 quads of 31 * 64 * 2 or 4 quads of 63 * 64 * 2 stay below 2^15.
  */
 #include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kern-ahead.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-codes.h"
@@ -345,22 +346,6 @@ dot_block_one (AtlDType t,
     }
 }
 
-/* Where groups are read side by side: none is far ahead of what is computed. */
-#define PREFETCH_NEAR_TWO 1024
-
-/* The processor's own prefetching ends at each page of 4 KiB. In two steps, into the second-level
- * cache and then the first, more is under way at a time. */
-INLINE void
-ask_for_lines (AtlDType t, const guint8 *lines, guint near)
-{
-#pragma GCC unroll 8
-  for (guint line = 0; line < quant_bytes_of (t); line += 64)
-    {
-      __builtin_prefetch (lines + PREFETCH_FAR + line, 0, 2);
-      __builtin_prefetch (lines + near + line);
-    }
-}
-
 /* Sums of `n_tokens` rows with a group, out[n_tokens][16]. */
 INLINE void
 dot_body (AtlDType t,
@@ -389,7 +374,7 @@ dot_body (AtlDType t,
               const Factors f = factors (t, u, meta, sub, half);
               vb w[8];
 
-              ask_for_lines (t, lines, PREFETCH_NEAR);
+              ask_for_lines (t, lines + PREFETCH_FAR, lines + PREFETCH_NEAR);
 #pragma GCC unroll 8
               for (guint q = 0; q < 8; q++)
                 w[q] = codes (t, lines, meta, sub, q, half);
@@ -412,9 +397,17 @@ dot_one_body (AtlDType t,
               float *out)
 {
   const AtlPackInfo *info = atl_pack_info (t);
+  const gsize near = n_groups > 1 ? PREFETCH_NEAR_TWO : PREFETCH_NEAR;
+  GroupPlace place = { .quants_at = atl_pack_meta_bytes (info, x->n_blocks * 32),
+                       .meta_step = info->meta_bytes / unit_blocks (t) };
   gsize meta_at = 0;
-  gsize lines_at = atl_pack_meta_bytes (info, x->n_blocks * 32);
+  gsize lines_at = place.quants_at;
   vf sum[2 * N_HALVES];
+
+  place.bytes = place.quants_at + (gsize) x->n_blocks * quant_bytes_of (t);
+  /* Behind the first of two neighbours is the second, which is being read. */
+  if (n_groups > 1 && group[1] == group[0] + place.bytes)
+    place.skip = place.bytes;
 
   for (guint i = 0; i < n_groups * N_HALVES; i++)
     sum[i] = vf_set1 (0.0f);
@@ -426,19 +419,26 @@ dot_one_body (AtlDType t,
       for (guint i = 0; i < n_groups * N_HALVES; i++)
         u[i] = unit_factors (t, group[i / N_HALVES] + meta_at, i % N_HALVES);
       for (guint sub = 0; sub < unit_blocks (t); sub++, b++, lines_at += quant_bytes_of (t))
-#pragma GCC unroll 2
-        for (guint g = 0; g < n_groups; g++)
-          {
-            const guint8 *lines = group[g] + lines_at;
+        {
+          const gsize far_at = lines_ahead (&place, lines_at, PREFETCH_FAR);
+          const gsize near_at = lines_ahead (&place, lines_at, near);
+          const gsize far_meta_at =
+              meta_ahead (&place, (gsize) b * place.meta_step,
+                          PREFETCH_FAR / quant_bytes_of (t) * place.meta_step);
 
-            ask_for_lines (t, lines, n_groups > 1 ? PREFETCH_NEAR_TWO : PREFETCH_NEAR);
-            dot_block_one (t, lines, group[g] + meta_at, sub, u + g * N_HALVES, x,
-                           row * x->n_blocks + b, sum + g * N_HALVES);
+#pragma GCC unroll 2
+          for (guint g = 0; g < n_groups; g++)
+            {
+              ask_for_lines (t, group[g] + far_at, group[g] + near_at);
+              __builtin_prefetch (group[g] + far_meta_at);
+              dot_block_one (t, group[g] + lines_at, group[g] + meta_at, sub, u + g * N_HALVES, x,
+                             row * x->n_blocks + b, sum + g * N_HALVES);
 #if defined(ATL_SIMD_AVX2)
-            /* The row's bytes are loaded again: there are not registers enough to hold them. */
-            __asm__ volatile("" ::: "memory");
+              /* The row's bytes are loaded again: there are not registers enough to hold them. */
+              __asm__ volatile("" ::: "memory");
 #endif
-          }
+            }
+        }
     }
   for (guint i = 0; i < n_groups * N_HALVES; i++)
     vf_store (out + i * VW, sum[i]);
