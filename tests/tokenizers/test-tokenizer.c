@@ -7,6 +7,7 @@
 #include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/detokenizer.h"
 #include "engine/tokenizers/prompt-clean.h"
+#include "engine/tokenizers/vocabulary.h"
 #include "tiny-tokenizers.h"
 
 /* --- Tokenizers --- */
@@ -379,6 +380,31 @@ test_missing_vocabulary (void)
   g_assert_cmpint (g_unlink (path), ==, 0);
 }
 
+/* A text of two ids leads to the last of them, whatever is guessed. */
+static void
+test_twins (void)
+{
+  const char *const texts[][3] = { { "a", "b", "c" }, { "a", "b", "a" } };
+
+  for (guint twins = 0; twins < 2; twins++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlVocabulary) v = atl_vocabulary_new (3, &error);
+
+      for (guint i = 0; i < 3; i++)
+        atl_vocabulary_set (v, i, texts[twins][i], 1, ATL_TOKEN_NORMAL, 0.0, &error);
+      g_assert_true (atl_vocabulary_index (v, &error));
+      g_assert_no_error (error);
+      for (gint32 guess = -1; guess < 4; guess++)
+        {
+          g_assert_cmpint (atl_vocabulary_find_near (v, guess, "a", 1), ==, twins ? 2 : 0);
+          g_assert_cmpint (atl_vocabulary_find_near (v, guess, "b", 1), ==, 1);
+          g_assert_cmpint (atl_vocabulary_find_near (v, guess, "d", 1), ==, -1);
+          g_assert_cmpint (atl_vocabulary_find_near (v, guess, "", 0), ==, -1);
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -393,6 +419,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizers/long-words", test_long_words);
   g_test_add_func ("/tokenizers/too-long", test_too_long);
   g_test_add_func ("/tokenizers/prompt-clean", test_prompt_clean);
+  g_test_add_func ("/tokenizers/twins", test_twins);
   g_test_add_func ("/tokenizers/missing-vocabulary", test_missing_vocabulary);
   return g_test_run ();
 }

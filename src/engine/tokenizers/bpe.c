@@ -28,6 +28,7 @@ struct _AtlBpe
   Merge *merges; /* open addressing by (left, right) */
   guint32 merge_mask;
   guint32 n_merges;
+  gint32 last_result;
 };
 
 typedef struct
@@ -75,6 +76,16 @@ atl_bpe_letter_byte (gunichar letter)
 
 /* --- Building --- */
 
+static Merge *
+new_merges (guint32 mask)
+{
+  Merge *merges = g_new (Merge, (gsize) mask + 1);
+
+  for (gsize i = 0; i <= mask; i++)
+    merges[i].left = -1;
+  return merges;
+}
+
 AtlBpe *
 atl_bpe_new (const AtlVocabulary *vocabulary, const AtlBpeConfig *config, GError **error)
 {
@@ -85,9 +96,7 @@ atl_bpe_new (const AtlVocabulary *vocabulary, const AtlBpeConfig *config, GError
   self->end_of_word = g_strdup (config->end_of_word);
   self->config.end_of_word = self->end_of_word;
   self->merge_mask = 1023;
-  self->merges = g_new (Merge, self->merge_mask + 1);
-  for (guint i = 0; i <= self->merge_mask; i++)
-    self->merges[i].left = -1;
+  self->merges = new_merges (self->merge_mask);
 
   if (config->kind == ATL_BPE_BYTES)
     for (guint b = 0; b < 256; b++)
@@ -166,14 +175,24 @@ grow_merges (AtlBpe *self)
   gboolean ok = TRUE;
 
   self->merge_mask = self->merge_mask * 2 + 1;
-  self->merges = g_new (Merge, (gsize) self->merge_mask + 1);
-  for (gsize i = 0; i <= self->merge_mask; i++)
-    self->merges[i].left = -1;
+  self->merges = new_merges (self->merge_mask);
   for (gsize i = 0; i <= old_mask && ok; i++)
     if (old[i].left >= 0)
       ok = insert_merge (self, &old[i]);
   g_free (old);
   return ok;
+}
+
+void
+atl_bpe_expect_merges (AtlBpe *self, gsize n)
+{
+  g_return_if_fail (self->n_merges == 0);
+
+  n = MIN (n, 2 * (gsize) ATL_VOCABULARY_MAX_TOKENS);
+  while (n > self->merge_mask / 2)
+    self->merge_mask = self->merge_mask * 2 + 1;
+  g_free (self->merges);
+  self->merges = new_merges (self->merge_mask);
 }
 
 static int
@@ -211,9 +230,9 @@ atl_bpe_config (const AtlBpe *self)
 }
 
 static gint32
-find_part (const AtlBpe *self, const char *text, gsize length, GError **error)
+find_part (const AtlBpe *self, gint32 guess, const char *text, gsize length, GError **error)
 {
-  gint32 id = atl_vocabulary_find (self->vocabulary, text, length);
+  gint32 id = atl_vocabulary_find_near (self->vocabulary, guess, text, length);
 
   if (id < 0)
     {
@@ -247,15 +266,17 @@ atl_bpe_add_merge (AtlBpe *self,
   memcpy (joined, left, left_length);
   memcpy (joined + left_length, right, right_length);
 
-  merge.left = find_part (self, left, left_length, error);
+  merge.left = find_part (self, -1, left, left_length, error);
   if (merge.left < 0)
     return FALSE;
-  merge.right = find_part (self, right, right_length, error);
+  merge.right = find_part (self, -1, right, right_length, error);
   if (merge.right < 0)
     return FALSE;
-  merge.result = find_part (self, joined, left_length + right_length, error);
+  /* A merge makes the next piece, in most vocabularies. */
+  merge.result = find_part (self, self->last_result + 1, joined, left_length + right_length, error);
   if (merge.result < 0)
     return FALSE;
+  self->last_result = merge.result;
   merge.rank = self->n_merges++;
 
   if ((self->n_merges > self->merge_mask / 2 && !grow_merges (self)) ||

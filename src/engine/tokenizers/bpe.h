@@ -46,7 +46,10 @@ typedef struct
 AtlBpe *atl_bpe_new (const AtlVocabulary *vocabulary, const AtlBpeConfig *config, GError **error);
 void atl_bpe_free (AtlBpe *self); /* accepts NULL */
 
-/* Adds the next merge, in the order of the file. `n_merges` is a hint for the first call.
+/* Makes room for about so many merges, before the first. */
+void atl_bpe_expect_merges (AtlBpe *self, gsize n);
+
+/* Adds the next merge, in the order of the file.
  * ATL_ERROR_BAD_FILE when a part or the result is no piece of the vocabulary. */
 gboolean atl_bpe_add_merge (AtlBpe *self,
                             const char *left,

@@ -37,6 +37,7 @@ checkpoint_load_bpe (CheckpointLoader *self, GError **error)
   t->bpe = atl_bpe_new (t->vocabulary, &config, error);
   if (t->bpe == NULL)
     return FALSE;
+  atl_bpe_expect_merges (t->bpe, merges->v_array.n);
   for (gsize i = 0; i < merges->v_array.n; i++)
     {
       const char *line = ((char *const *) merges->v_array.elems)[i];

@@ -101,6 +101,15 @@ hash (const char *text, gsize length)
   return (guint32) (h >> 32);
 }
 
+static gboolean
+is_at (const AtlVocabulary *self, guint32 at, guint32 h, const char *text, gsize length)
+{
+  const guint32 id = self->slot[at].id - 1;
+
+  return self->slot[at].hash == h && self->length[id] == length &&
+         memcmp (self->text[id], text, length) == 0;
+}
+
 gboolean
 atl_vocabulary_index (AtlVocabulary *self, GError **error)
 {
@@ -110,26 +119,27 @@ atl_vocabulary_index (AtlVocabulary *self, GError **error)
 
   while (size < self->n * 2u)
     size *= 2;
-  self->slot = g_new0 (guint32, size);
+  self->slot = g_new0 (AtlVocabularySlot, size);
   self->slot_mask = size - 1;
   self->max_length = 0;
 
   for (guint id = 0; id < self->n; id++)
     {
-      guint32 at;
+      guint32 h, at;
       guint probes = 0;
 
       if (self->text[id] == NULL)
         continue;
       self->max_length = MAX (self->max_length, self->length[id]);
-      at = hash (self->text[id], self->length[id]) & self->slot_mask;
-      while (self->slot[at] != 0)
+      h = hash (self->text[id], self->length[id]);
+      at = h & self->slot_mask;
+      while (self->slot[at].id != 0)
         {
-          guint32 other = self->slot[at] - 1;
-
-          if (self->length[other] == self->length[id] &&
-              memcmp (self->text[other], self->text[id], self->length[id]) == 0)
-            break;
+          if (is_at (self, at, h, self->text[id], self->length[id]))
+            {
+              self->has_twins = TRUE;
+              break;
+            }
           at = (at + 1) & self->slot_mask;
           if (++probes > ATL_VOCABULARY_MAX_PROBES)
             {
@@ -139,7 +149,7 @@ atl_vocabulary_index (AtlVocabulary *self, GError **error)
               return FALSE;
             }
         }
-      self->slot[at] = id + 1;
+      self->slot[at] = (AtlVocabularySlot){ id + 1, h };
     }
   return TRUE;
 }
@@ -147,19 +157,24 @@ atl_vocabulary_index (AtlVocabulary *self, GError **error)
 gint32
 atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length)
 {
-  guint32 at;
+  guint32 h, at;
 
   if (length == 0 || length > self->max_length)
     return -1;
-  at = hash (text, length) & self->slot_mask;
-  for (; self->slot[at] != 0; at = (at + 1) & self->slot_mask)
-    {
-      guint32 id = self->slot[at] - 1;
-
-      if (self->length[id] == length && memcmp (self->text[id], text, length) == 0)
-        return (gint32) id;
-    }
+  h = hash (text, length);
+  for (at = h & self->slot_mask; self->slot[at].id != 0; at = (at + 1) & self->slot_mask)
+    if (is_at (self, at, h, text, length))
+      return (gint32) self->slot[at].id - 1;
   return -1;
+}
+
+gint32
+atl_vocabulary_find_near (const AtlVocabulary *self, gint32 guess, const char *text, gsize length)
+{
+  if (guess >= 0 && (guint) guess < self->n && !self->has_twins && length > 0 &&
+      self->length[guess] == length && memcmp (self->text[guess], text, length) == 0)
+    return guess;
+  return atl_vocabulary_find (self, text, length);
 }
 
 void

@@ -20,6 +20,13 @@ G_BEGIN_DECLS
 #define ATL_VOCABULARY_MAX_PIECE 8192
 #define ATL_VOCABULARY_MAX_BYTES (16 * 1024 * 1024) /* of all pieces together */
 
+/* A place of the hash table over the texts. */
+typedef struct
+{
+  guint32 id;   /* + 1; 0 when free */
+  guint32 hash; /* tells most other texts without looking at them */
+} AtlVocabularySlot;
+
 typedef struct
 {
   guint n;
@@ -31,8 +38,9 @@ typedef struct
   gsize total_bytes;
 
   GStringChunk *chunk;
-  guint32 *slot; /* [slot_mask + 1] id + 1, 0 when free: open addressing over the texts */
+  AtlVocabularySlot *slot; /* [slot_mask + 1] open addressing */
   guint32 slot_mask;
+  gboolean has_twins; /* two ids share a text */
 } AtlVocabulary;
 
 /* ATL_ERROR_BAD_FILE when `n` is 0 or above ATL_VOCABULARY_MAX_TOKENS. */
@@ -60,6 +68,10 @@ gboolean atl_vocabulary_index (AtlVocabulary *self, GError **error);
 
 /* The id of exactly these bytes, or −1. */
 gint32 atl_vocabulary_find (const AtlVocabulary *self, const char *text, gsize length);
+
+/* The same, sooner where the guess is right; any guess will do. */
+gint32
+atl_vocabulary_find_near (const AtlVocabulary *self, gint32 guess, const char *text, gsize length);
 
 /* The ids of "<0x00>" to "<0xFF>", −1 where absent. */
 void atl_vocabulary_byte_ids (const AtlVocabulary *self, gint32 ids[256]);
