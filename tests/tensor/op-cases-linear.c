@@ -285,6 +285,17 @@ add_products (void)
         op_case_add (build_linear, &p, EXACT, FAST, "linear/%s/in-%d-out-%d-n-%d",
                      atl_dtype_name (p.dtype), (int) p.a, (int) p.b, (int) p.c);
       }
+  /* Types without blocks at widths of whole vectors, which have tiles of their own: two slabs and a
+   * rest. */
+  for (guint d = 0; d < G_N_ELEMENTS (weight_dtypes); d++)
+    for (guint t = 3; t < G_N_ELEMENTS (tokens); t++)
+      {
+        OpCaseParams p = { .a = 544, .b = 37, .c = tokens[t], .dtype = weight_dtypes[d] };
+
+        if (atl_dtype_info (p.dtype)->block_elems == 1)
+          op_case_add (build_linear, &p, EXACT, FAST, "linear/%s/in-%d-out-%d-n-%d",
+                       atl_dtype_name (p.dtype), (int) p.a, (int) p.b, (int) p.c);
+      }
   for (guint d = 0; d < G_N_ELEMENTS (weight_dtypes); d++)
     {
       OpCaseParams p = { .a = width_of (weight_dtypes[d]), .b = 21, .dtype = weight_dtypes[d] };

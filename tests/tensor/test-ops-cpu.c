@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/cpu-private.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "op-cases.h"
 
@@ -297,6 +298,71 @@ test_tiles_of_words (void)
       g_assert_cmpfloat (sums[0][3], ==, sums[0][16 + 3]);
     }
 }
+
+/* Plain weights in words: where every product has the largest size and the same sign the sums are
+ * as large as they get and may not wrap; what is no number stays none; and both kinds of AVX2
+ * agree.
+ */
+static void
+test_plain_words (void)
+{
+  const AtlCpuTiles *tiles[] = { &atl_cpu_plain_words_avx2, &atl_cpu_plain_words_avx2_vnni,
+                                 &atl_cpu_plain_words_avx512 };
+  const AtlCpuFeatures *features = atl_cpu_features ();
+  const gint64 n = 256;
+  float x[5][256], panel[256 * 16], sums[3][ATL_TILE_MAX_ROWS * 32];
+  const float *rows[5] = { x[0], x[1], x[2], x[3], x[4] };
+  OpRandom random = { 1 };
+
+  for (gint64 i = 0; i < n; i++)
+    {
+      x[0][i] = 3.0f;
+      x[1][i] = i % 32 == 5 ? 128.0f : 1.0f;
+      x[2][i] = op_random (&random);
+      x[3][i] = i == 77 ? NAN : 1.0f;
+      x[4][i] = 0.0f;
+    }
+  for (gint64 i = 0; i < n; i++)
+    for (guint c = 0; c < 16; c++)
+      panel[i * 16 + c] = c == 0              ? -2.0f
+                          : c == 1 && i == 40 ? NAN
+                          : c == 2            ? 0.0f
+                                              : op_random (&random);
+  for (guint v = 0; v < 3; v++)
+    {
+      g_autofree guint8 *a = g_malloc (tiles[v]->slab_bytes);
+      g_autofree guint8 *b = g_malloc (n * 16 * sizeof (float));
+
+      if (v == 1 ? !features->avx_vnni
+                 : v == 2 && (features->best < ATL_CPU_AVX512 || !features->vnni))
+        {
+          g_test_message ("the processor lacks what variant %u needs", v);
+          continue;
+        }
+      tiles[v]->prepare_rows (rows, 5, n, a);
+      tiles[v]->prepare_panel (panel, n, b);
+      tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+      for (guint r = 0; r < 5; r++)
+        for (guint c = 0; c < 16; c++)
+          {
+            double sum = 0.0, size = 0.0;
+
+            for (gint64 i = 0; i < n; i++)
+              {
+                sum += (double) x[r][i] * (double) panel[i * 16 + c];
+                size += fabs ((double) x[r][i] * (double) panel[i * 16 + c]);
+              }
+            g_test_message ("variant %u, row %u, column %u: %g, should be %g", v, r, c,
+                            (double) sums[v][r * 32 + c], sum);
+            if (isnan (sum))
+              g_assert_true (isnan (sums[v][r * 32 + c]));
+            else
+              g_assert_cmpfloat (fabs ((double) sums[v][r * 32 + c] - sum), <=, 2e-4 * size);
+          }
+      if (v == 1)
+        g_assert_cmpmem (sums[0], 3 * 32 * sizeof (float), sums[1], 3 * 32 * sizeof (float));
+    }
+}
 #endif
 
 int
@@ -328,7 +394,10 @@ main (int argc, char **argv)
     }
 #if defined(__x86_64__)
   if (best >= ATL_CPU_AVX2 && best <= ATL_CPU_AMX)
-    g_test_add_func ("/ops/tiles-of-words", test_tiles_of_words);
+    {
+      g_test_add_func ("/ops/tiles-of-words", test_tiles_of_words);
+      g_test_add_func ("/ops/plain-words", test_plain_words);
+    }
 #endif
   if (best == ATL_CPU_NEON)
     add_backend (best, TRUE, 2, reference);

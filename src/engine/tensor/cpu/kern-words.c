@@ -1,11 +1,17 @@
-/* Tiles in 16-bit integers, for packed weights (pack.h) where there are no tiles of AMX: twice as
- * many products an instruction as in floats.
+/* Tiles in 16-bit integers, for packed weights (pack.h) and plain ones of half precision where
+ * there are no tiles of AMX: twice as many products an instruction as in floats.
  *
- * The codes of weights are taken as they are, so nothing of them is rounded; activations are
+ * The codes of packed weights are taken as they are, so nothing of them is rounded; activations are
  * rounded to 16 bits of the largest of a row in a slab of up to 256 inner elements. A piece, the 32
  * (or 16) elements that share a scale of the weight, is summed exactly in 32 bits: 32 codes of
  * eight bits times 2^15 are below 2^28. Then the sums become floats, times the scales of the piece;
  * what a type subtracts as a minimum is multiplied with the sums of the activations of the piece.
+ *
+ * Plain weights of half precision and less are rounded to 14 bits of the largest of 32 that follow
+ * each other in a row, which is then their scale; that costs about as much as rounding activations
+ * (1e-4 of a sum's size together). Activations that meet them keep within a bound, so that the sum
+ * of a piece stays in 32 bits whatever they are; of what is spread evenly that takes a third of a
+ * bit.
  *
  * Two elements meet in one instruction: of each quad the first and third, then the second and
  * fourth, since those of packed codes fall apart so with a mask and a shift.
@@ -19,16 +25,23 @@
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-codes.h"
 #include "engine/tensor/cpu/kern-private.h"
+#include "engine/tensor/cpu/kern-turn.h"
 
 /* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it. */
 #if defined(__AVXVNNI__)
 #define WORDS_NAME atl_cpu_words_avx2_vnni
+#define PLAIN_NAME atl_cpu_plain_words_avx2_vnni
 #else
 #define WORDS_NAME ATL_SIMD_NAME (atl_cpu_words)
+#define PLAIN_NAME ATL_SIMD_NAME (atl_cpu_plain_words)
 #endif
 
 #define SLAB 256
 #define LARGEST 32767.0f
+/* Weights in words have 13 bits and a sign, and the words of activations are as much smaller as it
+ * takes for 32 products to stay in 32 bits: 8191 (262000 + 32 / 2) < 2^31. */
+#define PLAIN_LARGEST 8191.0f
+#define PLAIN_LIMIT 262000.0f
 #define HEAD_BYTES 64
 #define FACTOR_BYTES 256 /* of a block of 32 */
 
@@ -43,58 +56,157 @@ typedef struct
   float scale[TILE_ROWS];
   float sum[SLAB / 32][3][TILE_ROWS];
   gint32 words[SLAB / 2][TILE_ROWS];
+  gint32 room[VW - TILE_ROWS];
 } Rows;
 
 G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
 
 /* --- Rows --- */
 
-static void
-prepare_row (const float *x, gint64 n, guint row, Rows *out)
-{
-  vf largest = vf_set1 (0.0f), check = vf_set1 (0.0f);
-  gint32 v[SLAB];
-  float size, inverse;
+/* No bound on the sum of the sizes of 32 words. */
+#define NO_LIMIT 1e30f
 
-  for (gint64 k = 0; k < n; k += VW)
+/* The scale of a row: what its values are multiplied with to become words, 0 for nothing but values
+ * that are nothing beside the others. */
+INLINE float
+row_scale (const float *x, gint64 n, float limit, float *check)
+{
+  vf largest = vf_set1 (0.0f), checks = vf_set1 (0.0f);
+  float most = 0.0f, size, inverse;
+
+  for (gint64 b = 0; b < n; b += 32)
     {
-      largest = vf_max (largest, vf_abs (vf_load (x + k)));
-      check += vf_load (x + k) * 0.0f;
+      vf sizes = vf_set1 (0.0f);
+
+#pragma GCC unroll 4
+      for (guint i = 0; i < 32; i += VW)
+        {
+          const vf v = vf_load (x + b + i), a = vf_abs (v);
+
+          largest = vf_max (largest, a);
+          checks += v * 0.0f;
+          sizes += a;
+        }
+      if (limit < NO_LIMIT)
+        most = MAX (most, vf_sum (sizes));
     }
+  *check = vf_sum (checks);
   size = vf_largest (largest);
   inverse = size > 0.0f ? LARGEST / size : 0.0f;
+  if (limit < NO_LIMIT && most * inverse > limit)
+    inverse = limit / most;
   /* Values so small that the inverse overflows are nothing beside the others. */
-  if (!isfinite (inverse))
-    inverse = 0.0f;
-  for (gint64 k = 0; k < n; k += VW)
-    vf_store (v + k, (vf) vi_round (vf_load (x + k) * inverse));
-  /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
-  out->scale[row] = isnan (vf_sum (check)) ? NAN : inverse > 0.0f ? size / LARGEST : 0.0f;
-  for (gint64 k = 0; k < n; k += 4)
-    {
-      out->words[k / 2][row] = (gint32) ((guint32) v[k + 2] << 16 | (guint16) v[k]);
-      out->words[k / 2 + 1][row] = (gint32) ((guint32) v[k + 3] << 16 | (guint16) v[k + 1]);
-    }
-  for (gint64 b = 0; b < n / 32; b++)
-    {
-      gint32 half[2] = { 0, 0 };
+  return isfinite (inverse) ? inverse : 0.0f;
+}
 
-      for (guint i = 0; i < 32; i++)
-        half[i / 16] += v[b * 32 + i];
-      out->sum[b][0][row] = (float) half[0];
-      out->sum[b][1][row] = (float) half[1];
-      out->sum[b][2][row] = (float) (half[0] + half[1]);
+/* The words of 2 VW elements, two a lane: of each quad the first and third, the second and fourth.
+ */
+INLINE vf
+pair_words (vi a, vi b)
+{
+#if VW == 16
+  const vu even = { 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29 };
+#else
+  const vu even = { 0, 1, 4, 5, 8, 9, 12, 13 };
+#endif
+  const vi low = atl_shuffle (a, b, even), high = atl_shuffle (a, b, even + 2);
+
+  return (vf) ((low & 0xffff) | (vi) ((vu) high << 16));
+}
+
+/* a + the products of both words of each lane. */
+INLINE vi
+dot_words (vi a, vi w, vi x)
+{
+#if defined(ATL_SIMD_AVX512)
+  return (vi) _mm512_dpwssd_epi32 ((__m512i) a, (__m512i) w, (__m512i) x);
+#elif defined(__AVXVNNI__)
+  return (vi) _mm256_dpwssd_avx_epi32 ((__m256i) a, (__m256i) w, (__m256i) x);
+#else
+  return a + (vi) _mm256_madd_epi16 ((__m256i) w, (__m256i) x);
+#endif
+}
+
+/* Sums of both halves of a block, a row a lane. */
+INLINE void
+store_sums (float sums[3][TILE_ROWS], vi first, vi second)
+{
+  vf_store_some (sums[0], TILE_ROWS, vf_from_vi (first));
+  vf_store_some (sums[1], TILE_ROWS, vf_from_vi (second));
+  vf_store_some (sums[2], TILE_ROWS, vf_from_vi (first + second));
+}
+
+/* n <= SLAB elements of at most TILE_ROWS rows. */
+INLINE void
+prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, float limit, Rows *out)
+{
+  gint32 *words = &out->words[0][0];
+  float scale[TILE_ROWS] = { 0.0f };
+#if VW < 16
+  vi first = { 0 };
+#endif
+
+  for (gint64 r = 0; r < TILE_ROWS; r++)
+    {
+      float check = 0.0f;
+
+      scale[r] = r < n_rows ? row_scale (rows[r] + k, n, limit, &check) : 0.0f;
+      out->scale[r] = scale[r] > 0.0f ? 1.0f / scale[r] : 0.0f;
+      /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
+      if (isnan (check))
+        out->scale[r] = NAN;
     }
+  for (gint64 at = 0; at < n; at += 2 * VW)
+    {
+      vf square[VW];
+      vi sum[2] = { { 0 }, { 0 } };
+
+#pragma GCC unroll 16
+      for (gint64 r = 0; r < VW; r++)
+        {
+          square[r] = vf_set1 (0.0f);
+          if (r < TILE_ROWS && r < n_rows)
+            square[r] = pair_words (vi_round (vf_load (rows[r] + k + at) * scale[r]),
+                                    vi_round (vf_load (rows[r] + k + at + VW) * scale[r]));
+        }
+      turn_square (square);
+      /* What a vector has beyond TILE_ROWS is overwritten by the next, after the last there is
+       * room.
+       */
+#pragma GCC unroll 16
+      for (guint i = 0; i < VW; i++)
+        {
+          vf_store (words + (at / 2 + i) * TILE_ROWS, square[i]);
+          sum[i / (VW / 2)] = dot_words (sum[i / (VW / 2)], (vi) square[i], vi_set1 (0x10001));
+        }
+#if VW == 16
+      store_sums (out->sum[at / 32], sum[0], sum[1]);
+#else
+      if (at % 32 == 0)
+        first = sum[0] + sum[1];
+      else
+        store_sums (out->sum[at / 32], first, sum[0] + sum[1]);
+#endif
+    }
+}
+
+INLINE void
+prepare_any (const float *const *rows, gint64 n, gint64 n_k, float limit, guint8 *out)
+{
+  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
+    prepare_slab (rows, n, k, MIN (SLAB, n_k - k), limit, (Rows *) out);
 }
 
 static void
 prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
 {
-  static const float zeros[SLAB];
+  prepare_any (rows, n, n_k, NO_LIMIT, out);
+}
 
-  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
-    for (gint64 r = 0; r < TILE_ROWS; r++)
-      prepare_row (r < n ? rows[r] + k : zeros, MIN (SLAB, n_k - k), (guint) r, (Rows *) out);
+static void
+prepare_rows_of_plain (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
+{
+  prepare_any (rows, n, n_k, PLAIN_LIMIT, out);
 }
 
 /* --- Panels --- */
@@ -157,20 +269,50 @@ pack_panel (AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n
   panels[dtype](group, n_in, k, n, out);
 }
 
-/* --- Tiles --- */
-
-/* a + the products of both words of each lane. */
-INLINE vi
-dot_words (vi a, vi w, vi x)
+/* A panel of floats in words of the largest of 32. */
+static void
+prepare_panel (const float *panel, gint64 n, guint8 *out)
 {
-#if defined(ATL_SIMD_AVX512)
-  return (vi) _mm512_dpwssd_epi32 ((__m512i) a, (__m512i) w, (__m512i) x);
-#elif defined(__AVXVNNI__)
-  return (vi) _mm256_dpwssd_avx_epi32 ((__m256i) a, (__m256i) w, (__m256i) x);
-#else
-  return a + (vi) _mm256_madd_epi16 ((__m256i) w, (__m256i) x);
-#endif
+  const vf least = vf_set1 (1e-30f), none = vf_set1 (0.0f);
+  const Head head = { 0 };
+  guint8 *words = out + HEAD_BYTES;
+  guint8 *factor = words + n * 32;
+
+  memcpy (out, &head, sizeof head);
+  for (gint64 b = 0; b < n / 32; b++, panel += 32 * 16, words += 32 * 32, factor += FACTOR_BYTES)
+    for (guint half = 0; half < 16 / VW; half++)
+      {
+        vf largest = none, check = none, inverse;
+
+#pragma GCC unroll 8
+        for (guint i = 0; i < 32; i++)
+          {
+            const vf v = vf_load (panel + i * 16 + half * VW);
+
+            largest = vf_max (largest, vf_abs (v));
+            check += v * 0.0f;
+          }
+        inverse = vf_select (largest > least, PLAIN_LARGEST / largest, none);
+#pragma GCC unroll 8
+        for (guint q = 0; q < 8; q++)
+          {
+            vi v[4];
+
+#pragma GCC unroll 4
+            for (guint i = 0; i < 4; i++)
+              v[i] = vi_round (vf_load (panel + (4 * q + i) * 16 + half * VW) * inverse);
+#pragma GCC unroll 2
+            for (guint i = 0; i < 2; i++)
+              vf_store (words + (2 * q + i) * 64 + half * VB,
+                        (vf) ((v[i] & 0xffff) | (vi) ((vu) v[i + 2] << 16)));
+          }
+        /* `check` is zero, or no number where a weight is none. */
+        vf_store (factor + half * VB,
+                  vf_select (largest > least, largest * (1.0f / PLAIN_LARGEST), none) + check);
+      }
 }
+
+/* --- Tiles --- */
 
 /* TILE_ROWS x two vectors of outputs, which are at `panel`. */
 INLINE void
@@ -300,6 +442,13 @@ tile_of_panels (gint64 n_k,
 const AtlCpuTiles WORDS_NAME = {
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
+  .tile = tile_of_panels,
+  .slab_bytes = sizeof (Rows),
+};
+
+const AtlCpuTiles PLAIN_NAME = {
+  .prepare_panel = prepare_panel,
+  .prepare_rows = prepare_rows_of_plain,
   .tile = tile_of_panels,
   .slab_bytes = sizeof (Rows),
 };

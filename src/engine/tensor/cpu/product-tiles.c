@@ -275,18 +275,22 @@ tile_kernels (const AtlProduct *p)
   const AtlCpuKernels *k = p->kernels;
   gboolean quantised = k->quant_tiles != NULL;
   gboolean is_bf16 = k->tile_bf16 != NULL;
+  gboolean in_words = k->plain_tiles != NULL && p->n_in % 32 == 0;
 
   for (guint i = 0; i < p->n_sources; i++)
     {
       const AtlDType dtype = p->source[i].dtype;
 
       quantised = quantised && atl_source_is_quantised (&p->source[i]);
+      in_words = in_words && p->source[i].kind == ATL_SOURCE_PLAIN && dtype != ATL_DTYPE_F32;
       is_bf16 =
           is_bf16 && p->source[i].kind == ATL_SOURCE_PLAIN &&
           (dtype == ATL_DTYPE_BF16 || dtype == ATL_DTYPE_F8_E4M3 || dtype == ATL_DTYPE_F8_E5M2);
     }
   if (quantised)
     return *k->quant_tiles;
+  if (in_words)
+    return *k->plain_tiles;
   return (AtlCpuTiles){
     .prepare_panel = k->prepare_panel,
     .prepare_rows = k->prepare_rows,
