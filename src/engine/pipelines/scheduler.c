@@ -173,7 +173,11 @@ prefill (AtlScheduler *self, AtlChatTurn *turn, gboolean in_company)
   g_array_append_vals (c->ids, batch.tokens, n);
   if (c->ids->len < turn->ids->len)
     {
-      atl_llm_cache_checkpoint (c->cache);
+      /* Here the same question is answered again. */
+      if (!turn->has_begun && c->ids->len + 1 == turn->ids->len)
+        atl_llm_cache_pin (c->cache);
+      else
+        atl_llm_cache_checkpoint (c->cache);
       return;
     }
   report_prefill (turn);

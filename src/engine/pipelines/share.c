@@ -7,6 +7,8 @@
 
 /* With a draft model a text must repeat so many tokens to be looked up rather than guessed. */
 #define SURE_MATCH 3u
+/* Tokens of an answer between two checkpoints: its text may be read again as other tokens. */
+#define CHECKPOINT_TOKENS 256u
 
 static guint
 count_again (const AtlChatTurn *turn)
@@ -94,6 +96,7 @@ atl_share_finish (AtlShare *self, const AtlPace *pace, guint row)
   AtlChatTurn *turn = self->turn;
   AtlConversation *c = turn->conversation;
   guint at = self->n_again, n_guesses = self->n_tokens - self->n_again - 1, n_accepted;
+  guint n_before = c->ids->len;
 
   g_array_append_vals (c->ids, self->tokens, self->n_again);
   do
@@ -106,6 +109,8 @@ atl_share_finish (AtlShare *self, const AtlPace *pace, guint row)
   while (at < self->n_tokens && turn->phase == ATL_TURN_GENERATE && turn->next == self->tokens[at]);
   if (atl_llm_cache_length (c->cache) > c->ids->len)
     g_array_set_size (c->ids, atl_llm_cache_truncate (c->cache, c->ids->len));
+  if (c->ids->len / CHECKPOINT_TOKENS > n_before / CHECKPOINT_TOKENS)
+    atl_llm_cache_checkpoint (c->cache);
   n_accepted = at - self->n_again - 1;
   turn->stats.n_drafted += n_guesses;
   turn->stats.n_accepted += n_accepted;

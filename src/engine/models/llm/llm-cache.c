@@ -238,7 +238,13 @@ atl_llm_cache_bytes (const AtlLlmCache *self)
 void
 atl_llm_cache_checkpoint (AtlLlmCache *self)
 {
-  llm_slots_checkpoint (&self->slots);
+  llm_slots_checkpoint (&self->slots, FALSE);
+}
+
+void
+atl_llm_cache_pin (AtlLlmCache *self)
+{
+  llm_slots_checkpoint (&self->slots, TRUE);
 }
 
 guint

@@ -14,6 +14,7 @@ typedef struct
   gint32 now;                                /* the sequence's; -1 before the first token */
   gint64 length[ATL_LLM_MAX_SLOTS];          /* tokens that a slot has seen; -1: free */
   gboolean is_checkpoint[ATL_LLM_MAX_SLOTS]; /* kept until others are more useful */
+  gint32 pinned;                             /* the one that goes last; -1: none */
 } LlmSlots;
 
 struct _AtlLlmCache
@@ -101,8 +102,8 @@ guint llm_slots_wanted (const LlmSlots *self);
 void llm_slots_begin (LlmSlots *self);
 /* The decode succeeded: `next` holds the sequence, which has `length` tokens now. */
 void llm_slots_commit (LlmSlots *self, guint length);
-/* Keeps the present slot as it is. */
-void llm_slots_checkpoint (LlmSlots *self);
+/* Keeps the present slot as it is; pinned, until another one is or all others are pinned. */
+void llm_slots_checkpoint (LlmSlots *self, gboolean is_pinned);
 /* Goes back to at most `length` tokens; what holds then. */
 guint llm_slots_truncate (LlmSlots *self, guint length);
 /* The slot with the most tokens, at most `length`; -1 if there is none. */

@@ -14,7 +14,7 @@ llm_role_has_slots (AtlLlmStateRole role)
 static void
 clear (LlmSlots *self)
 {
-  self->now = -1;
+  self->now = self->pinned = -1;
   for (guint i = 0; i < ATL_LLM_MAX_SLOTS; i++)
     {
       self->length[i] = -1;
@@ -55,11 +55,15 @@ find_longest (const LlmSlots *self, gint32 except, gint64 length)
 }
 
 /* The checkpoint whose loss costs the fewest tokens when it is asked for, since there is one
- * shortly before. The newest stays: most often it is the last message that is answered again. */
+ * shortly before. The pinned one stays, else the newest: most often it is the last message that is
+ * answered again. */
 static gint32
 find_least_useful (const LlmSlots *self)
 {
-  gint32 newest = find_longest (self, self->now, G_MAXINT64), least = -1;
+  gint32 newest = self->pinned >= 0 && self->pinned != self->now
+                      ? self->pinned
+                      : find_longest (self, self->now, G_MAXINT64);
+  gint32 least = -1;
   gint64 least_lost = G_MAXINT64;
 
   for (gint32 i = 0; i < (gint32) self->n; i++)
@@ -97,6 +101,8 @@ llm_slots_begin (LlmSlots *self)
   g_assert (spare >= 0);
   self->length[spare] = -1;
   self->is_checkpoint[spare] = FALSE;
+  if (self->pinned == spare)
+    self->pinned = -1;
   self->next = spare;
 }
 
@@ -140,10 +146,13 @@ llm_slots_set (LlmSlots *self, const AtlLlmCacheImage *image)
 }
 
 void
-llm_slots_checkpoint (LlmSlots *self)
+llm_slots_checkpoint (LlmSlots *self, gboolean is_pinned)
 {
-  if (self->now >= 0)
-    self->is_checkpoint[self->now] = TRUE;
+  if (self->now < 0)
+    return;
+  self->is_checkpoint[self->now] = TRUE;
+  if (is_pinned)
+    self->pinned = self->now;
 }
 
 guint
@@ -154,6 +163,8 @@ llm_slots_truncate (LlmSlots *self, guint length)
       {
         self->length[i] = -1;
         self->is_checkpoint[i] = FALSE;
+        if (self->pinned == (gint32) i)
+          self->pinned = -1;
       }
   if (self->now >= 0 && self->length[self->now] < 0)
     self->now = find_longest (self, -1, length);

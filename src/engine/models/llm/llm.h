@@ -114,6 +114,8 @@ guint atl_llm_cache_reach (const AtlLlmCache *self, guint length);
 /* Makes it cheap to come back to the present length: a copy of what a recurrent model carries stays
  * here while newer checkpoints leave room for it. Nothing to do for other models. */
 void atl_llm_cache_checkpoint (AtlLlmCache *self);
+/* The same, and it goes after all others that lie here or come, until another one is pinned. */
+void atl_llm_cache_pin (AtlLlmCache *self);
 /* Forgets what is behind position `length` (at most the present one) and returns the length that
  * holds now: `length` itself, or less where a model with recurrent state can only go back further:
  * to a checkpoint, or to where the last decode began; or 0 where windowed layers have let go of
