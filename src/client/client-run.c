@@ -140,13 +140,13 @@ pulse_cb (AtlEngineProcess *process, gint pulse, AtlClient *self)
 /* A driver that hangs holds the engine's computing thread for good: the next engine computes on the
  * processor. */
 static void
-device_silent (AtlClient *self, guint seconds)
+device_silent (AtlClient *self, guint state)
 {
-  if (seconds < ATL_DEVICE_SILENT_S)
+  if (state == ATL_DEVICE_GOES_ON)
     set_state (self, ATL_ENGINE_READY, _ ("Ready"));
-  else if (seconds < ATL_DEVICE_DEAD_S)
+  else if (state == ATL_DEVICE_SILENT)
     set_state (self, ATL_ENGINE_NOT_RESPONDING, _ ("The graphics card does not respond."));
-  else
+  else if (state == ATL_DEVICE_HANGS)
     {
       self->gpu_hung = self->is_given_up = TRUE;
       atl_engine_process_kill (self->process,
@@ -214,12 +214,12 @@ signal_cb (AtlEngineProcess *process, const char *name, GVariant *params, AtlCli
     }
   if (g_str_equal (name, "DeviceSilent"))
     {
-      guint seconds;
+      guint state;
 
       if (g_variant_is_of_type (params, G_VARIANT_TYPE ("(u)")))
         {
-          g_variant_get (params, "(u)", &seconds);
-          device_silent (self, seconds);
+          g_variant_get (params, "(u)", &state);
+          device_silent (self, state);
         }
       return;
     }

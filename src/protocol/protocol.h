@@ -40,9 +40,11 @@ G_BEGIN_DECLS
 #define ATL_FACT_SANDBOX "sandbox"           /* s, a sentence: what is locked, what is missing */
 #define ATL_FACT_SANDBOX_FULL "sandbox-full" /* b */
 
-/* A device that is silent for so long is told about (DeviceSilent), and is given up. */
-#define ATL_DEVICE_SILENT_S 15u
-#define ATL_DEVICE_DEAD_S 45u
+/* What DeviceSilent says: the GPU's driver comes back; it takes longer than a device that is well;
+ * it will not come back any more. */
+#define ATL_DEVICE_GOES_ON 0u
+#define ATL_DEVICE_SILENT 1u
+#define ATL_DEVICE_HANGS 2u
 
 /* Logical names of KeepConversation's files. */
 #define ATL_KEEP_KEPT "kept"

@@ -28,7 +28,7 @@ emit_nonsense (GDBusConnection *connection)
   static const char *const bodies[] = {
     "()",
     "('x',)",
-    "(uint32 1,)",
+    "(uint32 7,)",
     "(uint32 1, 'text', 'no boolean')",
     "(uint32 4000000000, 'text', true)",
     "(uint32 2, uint32 900, uint32 3)",
@@ -242,7 +242,7 @@ hello_cb (AtlIpcEngine1 *skeleton,
   if (g_str_equal (mode, "nonsense"))
     emit_nonsense (connection);
   if (g_str_equal (mode, "silent-device") && !is_cpu_only)
-    emit (connection, "DeviceSilent", "(uint32 20,)");
+    emit (connection, "DeviceSilent", "(uint32 1,)");
   return TRUE;
 }
 
@@ -303,7 +303,7 @@ chat_cb (AtlIpcEngine1 *skeleton,
   atl_ipc_engine1_complete_complete (skeleton, invocation);
   if (g_str_equal (mode, "silent-device") && !is_cpu_only)
     {
-      emit (connection, "DeviceSilent", "(uint32 60,)");
+      emit (connection, "DeviceSilent", "(uint32 2,)");
       return TRUE;
     }
   if (dice != NULL)

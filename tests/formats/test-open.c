@@ -1,6 +1,7 @@
 /* Files of every kind under any name: models open, the rest is refused in words that help. */
 #include "engine/formats/open.h"
 
+#include "build-torch.h"
 #include "build.h"
 #include "walk.h"
 
@@ -92,6 +93,12 @@ test_refused (void)
     { "GGU", 3, "only 3 bytes" },
     { tar, 512, "tar archive" },
     { zeros, 5000, "zeros" },
+    { "GGML\0\0\0\0", 8, "GGML" },
+    { "\xef\xbb\xbf Entry not found, sorry", 26, "“Entry not found, sorry”" },
+    { "Two lines of text\r\nin a file", 28, "“Two lines of text”" },
+    { "A text with a byte \1 in it", 25, "no kind that is known" },
+    { "                        ", 24, "no kind that is known" },
+    { "\n\n\n\nwith empty lines before", 27, "“with empty lines before”" },
   };
 
   memcpy (tar, "model.bin", 9);
@@ -126,6 +133,127 @@ test_mixed (void)
   g_assert_nonnull (strstr (error->message, "c.safetensors"));
 }
 
+/* What opens, or the words of its refusal. */
+static char *
+open_words (AtlFileMap *const *maps, const char *const *names, guint n)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlCheckpoint) cp = atl_checkpoint_open (maps, names, n, &error);
+
+  g_assert_true ((cp == NULL) == (error != NULL));
+  if (cp != NULL)
+    {
+      walk_checkpoint (cp);
+      return g_strdup_printf ("%u tensors", atl_checkpoint_n_tensors (cp));
+    }
+  g_assert_true (error->domain == ATL_ERROR);
+  return g_strdup (error->message);
+}
+
+static void
+expect (AtlFileMap *const *maps, const char *const *names, guint n, const char *words)
+{
+  g_autofree char *said = open_words (maps, names, n);
+
+  if (strstr (said, words) == NULL)
+    g_error ("“%s” does not speak of “%s”", said, words);
+}
+
+/* Only a name that counts parts says that some are missing. */
+static void
+test_parts (void)
+{
+  static const struct
+  {
+    const char *name, *words;
+  } cases[] = {
+    { "model-00001-of-00003.safetensors", "one of 3 parts" },
+    { "model-00001-of-00001.safetensors", "1 tensors" },
+    { "best-of-3.safetensors", "1 tensors" },
+    { "-of-3.safetensors", "1 tensors" },
+    { "model-1-of-many.safetensors", "1 tensors" },
+    { "model-1-of-99999999999.safetensors", "1 tensors" },
+    { "sub-1-of-3/model.safetensors", "1 tensors" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (AtlFileMap) map = build_safetensors (cases[i].name, ONE ("t"), 1);
+
+      expect (&map, NULL, 1, cases[i].words);
+    }
+}
+
+/* Settings beside the weights that are none, or are there twice. */
+static void
+test_settings (void)
+{
+  g_autoptr (AtlFileMap) st = build_safetensors ("m.safetensors", ONE ("t"), 1);
+  g_autoptr (AtlFileMap) good = build_map ("a/config.json", "{\"a\":1}", 7);
+  g_autoptr (AtlFileMap) other = build_map ("b/config.json", "{\"a\":2}", 7);
+  g_autoptr (AtlFileMap) broken = build_map ("config.json", "{\"a\":", 5);
+  g_autoptr (AtlFileMap) marked = build_map ("x.json", "\xef\xbb\xbf \n{}", 7);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlCheckpoint) cp =
+      atl_checkpoint_open ((AtlFileMap *[]){ st, good, other }, NULL, 3, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (atl_checkpoint_meta (cp, "a")->v_int, ==, 1);
+  expect ((AtlFileMap *[]){ st, broken }, NULL, 2, "config.json");
+  expect ((AtlFileMap *[]){ good, marked }, NULL, 2, "no weights");
+  expect (&marked, NULL, 1, "no weights");
+}
+
+static AtlFileMap *
+build_torch (const char *name, const char *tensor)
+{
+  static const float numbers[8];
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  const char tail[] = BUILD_TENSOR ("K\0", "K\2K\3\x86", "K\3K\1\x86") "s.";
+  g_autoptr (GByteArray) zip = NULL;
+
+  g_byte_array_append (bytes, (const guint8 *) "\x80\2}X\1\0\0\0", 8);
+  g_byte_array_append (bytes, (const guint8 *) tensor, 1);
+  g_byte_array_append (bytes, (const guint8 *) tail, sizeof tail - 1);
+  zip = build_zip ((BuildMember[]){ { "x/data.pkl", bytes->data, bytes->len },
+                                    { "x/data/0", numbers, sizeof numbers } },
+                   2);
+  return build_map (name, zip->data, zip->len);
+}
+
+/* What training leaves beside the weights is passed over, unless it is all that was opened. */
+static void
+test_training (void)
+{
+  g_autoptr (AtlFileMap) model = build_torch ("pytorch_model.bin", "a");
+  g_autoptr (AtlFileMap) second = build_torch ("more.bin", "b");
+  g_autoptr (AtlFileMap) optimizer = build_torch ("run/optimizer.pt", "c");
+
+  expect ((AtlFileMap *[]){ model, optimizer }, NULL, 2, "1 tensors");
+  expect ((AtlFileMap *[]){ model, second, optimizer }, NULL, 3, "2 tensors");
+  expect (&optimizer, NULL, 1, "1 tensors");
+}
+
+/* The weights of an ncnn network are the file of its name, or the only other one. */
+static void
+test_ncnn (void)
+{
+  const char *param = "7767517\n2 2\nInput  in  0 1 data\n"
+                      "PReLU  p0  1 1 data out  0=2\n";
+  const char numbers[8] = "\0\0\0\x3f\0\0\x80\x3e";
+  g_autoptr (AtlFileMap) p = build_map ("sub/net.param", param, strlen (param));
+  g_autoptr (AtlFileMap) bare = build_map ("net", param, strlen (param));
+  g_autoptr (AtlFileMap) w = build_map ("sub/net.bin", numbers, sizeof numbers);
+  g_autoptr (AtlFileMap) readme = build_map ("README.md", "# A network here", 16);
+  g_autoptr (AtlFileMap) licence = build_map ("LICENSE", "Apache License 2", 16);
+
+  expect ((AtlFileMap *[]){ p, readme, w, licence }, NULL, 4, "1 tensors");
+  expect ((AtlFileMap *[]){ bare, w }, NULL, 2, "1 tensors");
+  expect ((AtlFileMap *[]){ p, readme, licence }, NULL, 3, "net.bin");
+  expect (&bare, NULL, 1, "net.bin");
+  expect ((AtlFileMap *[]){ readme, licence }, NULL, 2, "“# A network here”");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -134,5 +262,9 @@ main (int argc, char **argv)
   g_test_add_func ("/formats/open/folder", test_folder);
   g_test_add_func ("/formats/open/refused", test_refused);
   g_test_add_func ("/formats/open/mixed", test_mixed);
+  g_test_add_func ("/formats/open/parts", test_parts);
+  g_test_add_func ("/formats/open/settings", test_settings);
+  g_test_add_func ("/formats/open/training", test_training);
+  g_test_add_func ("/formats/open/ncnn", test_ncnn);
   return g_test_run ();
 }

@@ -51,7 +51,7 @@ signal_cb (GDBusConnection *connection,
     }
   else if (g_str_equal (name, "DeviceSilent"))
     {
-      g_variant_get (params, "(u)", &world->silent_s);
+      g_variant_get (params, "(u)", &world->device_state);
       world->n_silent++;
     }
   else if (g_str_equal (name, "Failed"))
@@ -85,7 +85,7 @@ world_open (World *world, AtlDevices *devices)
   GVariantDict empty;
   int fds[2];
 
-  *world = (World){ .silent_s = -1 };
+  *world = (World){ .device_state = -1 };
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
   near = stream_of (fds[0]);
   far = stream_of (fds[1]);

@@ -23,7 +23,7 @@ typedef struct
   char *failure;     /* of the last request (nullable) */
   GVariant *stats;   /* (nullable) */
   guint n_silent;    /* times that the device was told to be silent */
-  gint silent_s;     /* as last told; -1 before */
+  gint device_state; /* as last told; -1 before */
   GString *unloaded; /* a line "NUMBER WORDS" for each model that went by itself */
 } World;
 

@@ -123,35 +123,85 @@ test_anywhere (void)
                   n, n_all, n_failed);
 }
 
-static guint waiting_ms;
+static guint waiting_ms, step_ms;
 
+/* A call that waits `step_ms` longer each time that somebody looks. */
 static guint
-fake_waiting_ms (AtlBackend *backend)
+fake_waiting_ms (AtlBackend *backend, guint *patience_ms)
 {
+  *patience_ms = 400;
+  waiting_ms += step_ms;
   return waiting_ms;
+}
+
+static void
+wait_for_state (World *world, guint state)
+{
+  while (world->device_state != (gint) state)
+    g_main_context_iteration (NULL, TRUE);
 }
 
 /* As long as the driver does not come back the client hears of it, and of its coming back. */
 static void
 test_silent (void)
 {
-  AtlOpenclDevice *device = opencl_fixture_device ();
   AtlBackendClass fake;
   World world;
+  guint n;
 
-  if (device == NULL)
+  if (!gpu_world_open (&world))
     return;
-  gpu_world_open (&world);
   fake = *world.devices->gpu->klass;
   fake.waiting_ms = fake_waiting_ms;
   world.devices->gpu->klass = &fake;
-  waiting_ms = 1000 * ATL_DEVICE_SILENT_S + 1;
-  while (world.n_silent < 2)
+  waiting_ms = 0;
+  step_ms = 500;
+  wait_for_state (&world, ATL_DEVICE_SILENT);
+  g_assert_cmpuint (waiting_ms, >=, 500);
+  /* The next call of the driver. */
+  waiting_ms = 0;
+  step_ms = 1;
+  wait_for_state (&world, ATL_DEVICE_GOES_ON);
+  step_ms = 500;
+  wait_for_state (&world, ATL_DEVICE_SILENT);
+  wait_for_state (&world, ATL_DEVICE_HANGS);
+  g_assert_cmpuint (waiting_ms, >, 1200);
+  waiting_ms = 0;
+  step_ms = 1;
+  wait_for_state (&world, ATL_DEVICE_GOES_ON);
+  /* That is said once. */
+  n = world.n_silent;
+  for (guint until = waiting_ms + 3; waiting_ms < until;)
     g_main_context_iteration (NULL, TRUE);
-  g_assert_cmpint (world.silent_s, ==, ATL_DEVICE_SILENT_S);
-  waiting_ms = 1000 * ATL_DEVICE_SILENT_S - 1;
-  while (world.silent_s != 0)
+  g_assert_cmpuint (world.n_silent, ==, n);
+  world_close (&world);
+}
+
+static guint jump_ms;
+
+/* Sees a wait that grows by an hour between two looks: this process stood still. */
+static guint
+jumping_ms (AtlBackend *backend, guint *patience_ms)
+{
+  *patience_ms = 2500;
+  return jump_ms += jump_ms == 1 ? 3600 * 1000 : 1;
+}
+
+static void
+test_stood (void)
+{
+  AtlBackendClass fake;
+  World world;
+
+  if (!gpu_world_open (&world))
+    return;
+  fake = *world.devices->gpu->klass;
+  fake.waiting_ms = jumping_ms;
+  world.devices->gpu->klass = &fake;
+  jump_ms = 0;
+  while (jump_ms < 3600 * 1000 + 2)
     g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (world.device_state, ==, -1);
   world_close (&world);
 }
 
@@ -165,5 +215,6 @@ main (int argc, char **argv)
   g_test_add_func ("/device-failure/lost", test_lost);
   g_test_add_func ("/device-failure/anywhere", test_anywhere);
   g_test_add_func ("/device-failure/silent", test_silent);
+  g_test_add_func ("/device-failure/stood", test_stood);
   return g_test_run ();
 }

@@ -27,7 +27,9 @@ struct _AtlService
   guint next_slot;
   guint n_jobs;            /* queued or running */
   guint n_loads;           /* of these, LoadModel */
-  guint silent_s;          /* of the device, as last told */
+  guint device_state;      /* as last told */
+  guint device_waited_ms;  /* by the device's driver, as last seen */
+  guint device_silent_ms;  /* of that, what this process did not stand still for */
   GSource *watch;          /* (nullable) looks at the device */
   GThreadPool *compute;    /* one thread: loading and unloading */
   GThreadPool *reading;    /* one thread: inspecting, counting */

@@ -89,19 +89,40 @@ handle_get_status (AtlIpcEngine1 *skeleton, GDBusMethodInvocation *invocation, A
 
 /* --- A device that hangs --- */
 
+#define WATCH_INTERVAL_S 1
+/* A device hangs after so many times what it may take. */
+#define TIMES_PATIENCE 3
+
+/* Between two looks no more than twice their interval counts: longer than that this process was
+ * stopped, or the machine did other things, and the driver had no chance to come back either. */
+static void
+note_waiting (AtlService *self, guint waiting_ms)
+{
+  guint most_ms = 2 * WATCH_INTERVAL_S * 1000;
+
+  if (waiting_ms >= self->device_waited_ms)
+    self->device_silent_ms += MIN (waiting_ms - self->device_waited_ms, most_ms);
+  else
+    self->device_silent_ms = MIN (waiting_ms, most_ms);
+  self->device_waited_ms = waiting_ms;
+}
+
 /* The compute thread cannot be had back from a driver; the client decides. */
 static gboolean
 watch_cb (gpointer user_data)
 {
   AtlService *self = user_data;
   AtlBackend *gpu = self->devices->gpu;
-  guint seconds = gpu->klass->waiting_ms (gpu) / 1000;
+  guint patience_ms, state = ATL_DEVICE_GOES_ON;
 
-  if (seconds < ATL_DEVICE_SILENT_S)
-    seconds = 0;
-  if (self->is_greeted && (seconds > 0 || self->silent_s > 0))
-    atl_service_emit (self, "DeviceSilent", g_variant_new ("(u)", seconds));
-  self->silent_s = seconds;
+  note_waiting (self, gpu->klass->waiting_ms (gpu, &patience_ms));
+  if (self->device_silent_ms > TIMES_PATIENCE * patience_ms)
+    state = ATL_DEVICE_HANGS;
+  else if (self->device_silent_ms > patience_ms)
+    state = ATL_DEVICE_SILENT;
+  if (self->is_greeted && (state != ATL_DEVICE_GOES_ON || state != self->device_state))
+    atl_service_emit (self, "DeviceSilent", g_variant_new ("(u)", state));
+  self->device_state = state;
   return G_SOURCE_CONTINUE;
 }
 
@@ -198,7 +219,7 @@ atl_service_new (GDBusConnection *connection,
     }
   if (devices->gpu != NULL && devices->gpu->klass->waiting_ms != NULL)
     {
-      self->watch = g_timeout_source_new_seconds (1);
+      self->watch = g_timeout_source_new_seconds (WATCH_INTERVAL_S);
       g_source_set_callback (self->watch, watch_cb, self, NULL);
       g_source_attach (self->watch, self->context);
     }

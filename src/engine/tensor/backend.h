@@ -52,8 +52,9 @@ typedef struct
                    GError **error);
 
   /* (nullable) Any thread: for how many milliseconds now the backend has waited for its device
-   * without any work there coming to an end; 0 while it does not wait. */
-  guint (*waiting_ms) (AtlBackend *self);
+   * without any work there coming to an end; 0 while it does not wait. `patience_ms` becomes how
+   * long that may take on a device that is well. */
+  guint (*waiting_ms) (AtlBackend *self, guint *patience_ms);
 
   void (*free) (AtlBackend *self);
 } AtlBackendClass;

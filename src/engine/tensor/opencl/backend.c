@@ -118,6 +118,28 @@ backend_fill_zero (AtlBackend *backend, AtlBuffer *buffer, gsize offset, gsize n
   return atl_cl_finish (self, N_ ("clearing memory"), error);
 }
 
+static double
+tensor_bytes (const AtlTensor *t)
+{
+  const AtlDTypeInfo *info;
+
+  if (t == NULL)
+    return 0;
+  info = atl_dtype_info (t->dtype);
+  return (double) atl_tensor_n_elems (t) * info->block_bytes / info->block_elems;
+}
+
+/* What a node reads and writes at most. */
+static double
+node_bytes (const AtlNode *node)
+{
+  double bytes = tensor_bytes (node->dst) + tensor_bytes (node->dst2);
+
+  for (guint i = 0; i < ATL_NODE_MAX_SRC; i++)
+    bytes += tensor_bytes (node->src[i]);
+  return bytes;
+}
+
 static gboolean
 backend_run (AtlBackend *backend,
              AtlNode *const *nodes,
@@ -131,22 +153,27 @@ backend_run (AtlBackend *backend,
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
   for (guint i = 0; i < n_nodes; i++)
-    if (!ops[nodes[i]->op]->run (self, nodes[i], scratch, error) ||
-        !atl_cl_pace (self, cancellable, error))
-      {
-        /* What was started may still run; its memory stays until it has. */
-        atl_cl_pace_end (self, NULL);
-        return FALSE;
-      }
+    {
+      self->n_bytes += node_bytes (nodes[i]);
+      if (!ops[nodes[i]->op]->run (self, nodes[i], scratch, error) ||
+          !atl_cl_pace (self, cancellable, error))
+        {
+          /* What was started may still run; its memory stays until it has. */
+          atl_cl_pace_end (self, NULL);
+          return FALSE;
+        }
+    }
   return atl_cl_pace_end (self, error);
 }
 
 static guint
-backend_waiting_ms (AtlBackend *backend)
+backend_waiting_ms (AtlBackend *backend, guint *patience_ms)
 {
-  gint64 since = __atomic_load_n (&atl_opencl (backend)->waiting_since, __ATOMIC_RELAXED);
+  guint64 waiting = __atomic_load_n (&atl_opencl (backend)->waiting, __ATOMIC_RELAXED);
+  gint64 since = (gint64) (waiting >> ATL_CL_PATIENCE_BITS);
 
-  return since != 0 ? (guint) MAX ((g_get_monotonic_time () - since) / 1000, 0) : 0;
+  *patience_ms = (guint) (waiting & ((1u << ATL_CL_PATIENCE_BITS) - 1));
+  return waiting != 0 ? (guint) MAX (g_get_monotonic_time () / 1000 - since, 0) : 0;
 }
 
 static void

@@ -83,7 +83,7 @@ void
 atl_cl_context_clear (AtlOpencl *self)
 {
   for (guint i = 0; i < self->n_in_flight; i++)
-    clReleaseEvent (self->in_flight[i]);
+    clReleaseEvent (self->in_flight[i].event);
   self->n_in_flight = 0;
   for (guint f = 0; f < ATL_CL_N_FAMILIES; f++)
     for (guint d = 0; d < ATL_N_DTYPES; d++)
@@ -179,12 +179,16 @@ atl_cl_memory_free (AtlOpencl *self, cl_mem *memory, gsize size_bytes)
 static cl_int
 wait_for_batch (AtlOpencl *self)
 {
+  const AtlClBatch batch = self->in_flight[0];
   cl_int status;
 
-  atl_cl_enter (self);
-  status = clWaitForEvents (1, &self->in_flight[0]);
+  /* A processor that others use as well may take any time. */
+  atl_cl_enter_for (self, self->is_cpu ? ATL_CL_PATIENCE_MS
+                                       : atl_cl_pace_patience_ms (&self->pace, batch.work));
+  status = clWaitForEvents (1, &batch.event);
   atl_cl_leave (self);
-  clReleaseEvent (self->in_flight[0]);
+  atl_cl_pace_took (&self->pace, batch.work, g_get_monotonic_time ());
+  clReleaseEvent (batch.event);
   self->n_in_flight--;
   for (guint i = 0; i < self->n_in_flight; i++)
     self->in_flight[i] = self->in_flight[i + 1];
@@ -261,6 +265,7 @@ static gboolean
 end_batch (AtlOpencl *self, GError **error)
 {
   cl_int status;
+  AtlClBatch *batch;
 
   if (self->n_launches == 0)
     return TRUE;
@@ -270,13 +275,18 @@ end_batch (AtlOpencl *self, GError **error)
       if (status != CL_SUCCESS)
         return atl_cl_lose (self, status, N_ ("computing"), error);
     }
+  if (self->n_in_flight == 0)
+    atl_cl_pace_start (&self->pace, g_get_monotonic_time ());
+  batch = &self->in_flight[self->n_in_flight];
+  batch->work = atl_cl_work (self->n_launches, self->n_flops, self->n_bytes);
   atl_cl_enter (self);
-  status = clEnqueueMarkerWithWaitList (self->queue, 0, NULL, &self->in_flight[self->n_in_flight]);
+  status = clEnqueueMarkerWithWaitList (self->queue, 0, NULL, &batch->event);
   if (status == CL_SUCCESS)
     {
       self->n_in_flight++;
       self->n_launches = 0;
       self->n_flops = 0;
+      self->n_bytes = 0;
       status = clFlush (self->queue);
     }
   atl_cl_leave (self);

@@ -6,14 +6,16 @@
  * at once with the same words.
  *
  * A driver that hangs cannot be left: its call never returns. So every call that may wait is
- * bracketed by atl_cl_enter and atl_cl_leave, and another thread reads how long it has been.
- * Batches are waited for one by one, so that a slow device is seen to go on.
+ * bracketed by atl_cl_enter and atl_cl_leave, and another thread reads how long it has been, and
+ * how long one of its kind may take. Batches are waited for one by one, so that a slow device is
+ * seen to go on; what the device took for those before says how long the next may take.
  *
  * Threading: as backend.h: one thread at a time.
  */
 #pragma once
 
 #include "engine/tensor/opencl/device.h"
+#include "engine/tensor/opencl/pace.h"
 #include "engine/tensor/opencl/tuning/tuning.h"
 
 G_BEGIN_DECLS
@@ -50,6 +52,13 @@ typedef struct
 
 #define ATL_CL_IN_FLIGHT 4
 
+/* Launches that are waited for together. */
+typedef struct
+{
+  cl_event event; /* (owned) */
+  double work;    /* how much there is to do: see pace.h */
+} AtlClBatch;
+
 typedef struct
 {
   AtlBackend parent;
@@ -62,16 +71,18 @@ typedef struct
   gboolean is_cpu;        /* a CPU-type device: for tests */
   gboolean is_pocl;       /* compiles at first launches and keeps that to itself */
   gboolean no_compiler;   /* programs come out of the cache folder only */
-  gint64 waiting_since;   /* (atomic) monotonic µs at which a driver's call began; 0: none runs */
+  guint64 waiting;        /* (atomic) a driver's call that runs, packed by atl_cl_enter; 0: none */
   guint64 used_bytes;
   AtlClTuning tuning;
   AtlClProgram *programs[ATL_CL_N_FAMILIES][ATL_N_DTYPES]; /* (owned) (nullable) */
   char *lost;                                              /* (owned) (nullable) why */
 
-  cl_event in_flight[ATL_CL_IN_FLIGHT]; /* (owned) oldest first */
+  AtlClBatch in_flight[ATL_CL_IN_FLIGHT]; /* oldest first */
   guint n_in_flight;
   guint n_launches; /* since the last marker */
   double n_flops;   /* since the last marker, estimated */
+  double n_bytes;   /* since the last marker, read and written, estimated */
+  AtlClPace pace;
 } AtlOpencl;
 
 extern const AtlBackendClass atl_cl_backend_class; /* backend.c */
@@ -88,17 +99,31 @@ gboolean atl_cl_alive (const AtlOpencl *self, GError **error);
 /* Marks the device as lost and sets the error; returns FALSE. `doing`: "running “linear”". */
 gboolean atl_cl_lose (AtlOpencl *self, cl_int status, const char *doing, GError **error);
 
-/* Around every call into the driver that may wait for the device or its compiler. */
+/* Around every call into the driver that may wait for the device: since when in milliseconds and,
+ * in the lowest bits, how long it may take. */
+#define ATL_CL_PATIENCE_BITS 20
+static inline void
+atl_cl_enter_for (AtlOpencl *self, guint patience_ms)
+{
+  guint64 since = (guint64) g_get_monotonic_time () / 1000;
+
+  __atomic_store_n (&self->waiting,
+                    since << ATL_CL_PATIENCE_BITS |
+                        MIN (patience_ms, (1u << ATL_CL_PATIENCE_BITS) - 1),
+                    __ATOMIC_RELAXED);
+}
+
+/* The same where nobody knows how long: memory, copies, the driver's compiler. */
 static inline void
 atl_cl_enter (AtlOpencl *self)
 {
-  __atomic_store_n (&self->waiting_since, g_get_monotonic_time (), __ATOMIC_RELAXED);
+  atl_cl_enter_for (self, ATL_CL_PATIENCE_MS);
 }
 
 static inline void
 atl_cl_leave (AtlOpencl *self)
 {
-  __atomic_store_n (&self->waiting_since, 0, __ATOMIC_RELAXED);
+  __atomic_store_n (&self->waiting, 0, __ATOMIC_RELAXED);
 }
 
 /* Gets the context, queue and stand-in buffer; the rest of `self` is zeroed before. */
