@@ -115,7 +115,6 @@ atl_model_info_new_from_variant (GVariant *dict)
   if (*self->name == '\0')
     {
       g_free (self->name);
-      g_free (self->inside);
       self->name = g_strdup ("model");
     }
   self->inside = atl_dict_string (dict, ATL_INFO_INSIDE, "");
@@ -185,6 +184,7 @@ model_info_clear (gpointer data)
   AtlModelInfo *self = data;
 
   g_free (self->name);
+  g_free (self->inside);
   g_free (self->architecture);
   g_free (self->quant);
   g_free (self->licence);
