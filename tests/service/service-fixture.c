@@ -9,6 +9,8 @@
 
 #include "conformance.h"
 
+#define REFERENCE_SIDE 1200
+
 char *
 world_model_path (void)
 {
@@ -287,9 +289,15 @@ add_pixels (const char *role, guint width, guint height, GUnixFDList *fds, GVari
   close (fd);
 }
 
-GBytes *
-world_draw_of (
-    World *world, guint model, GVariant *settings, guint width, guint height, const char *inputs)
+/* `n_bytes`: of the result that is read. */
+static GBytes *
+draw (World *world,
+      guint model,
+      GVariant *settings,
+      guint width,
+      guint height,
+      const char *inputs,
+      gsize n_bytes)
 {
   g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
   g_auto (GStrv) roles = g_strsplit (inputs, " ", -1);
@@ -300,9 +308,25 @@ world_draw_of (
     {
       gboolean is_free = g_str_equal (*role, ATL_CREATE_REFERENCE);
 
-      add_pixels (*role, is_free ? 1200 : width, is_free ? 1200 : height, fds, &files);
+      add_pixels (*role, is_free ? REFERENCE_SIDE : width, is_free ? REFERENCE_SIDE : height, fds,
+                  &files);
     }
-  return fill (world, "Create", model, settings, &files, fds, (gsize) width * height * 3);
+  return fill (world, "Create", model, settings, &files, fds, n_bytes);
+}
+
+GBytes *
+world_draw_of (
+    World *world, guint model, GVariant *settings, guint width, guint height, const char *inputs)
+{
+  return draw (world, model, settings, width, height, inputs, (gsize) width * height * 3);
+}
+
+gboolean
+world_try (World *world, guint model, GVariant *settings, guint side, const char *inputs)
+{
+  g_autoptr (GBytes) drawn = draw (world, model, settings, side, side, inputs, 0);
+
+  return drawn != NULL;
 }
 
 GBytes *

@@ -48,6 +48,8 @@ GBytes *world_draw (World *world, guint model, guint side, guint steps);
  * for (roles, separated by spaces): of that size, references larger than any model's own. */
 GBytes *world_draw_of (
     World *world, guint model, GVariant *settings, guint width, guint height, const char *inputs);
+/* The same where its size is not known beforehand: whether it was made. */
+gboolean world_try (World *world, guint model, GVariant *settings, guint side, const char *inputs);
 /* The same for a pattern that is enlarged: [side * factor, side * factor, 3]. */
 GBytes *world_enlarge (World *world, guint model, guint side, guint factor);
 /* What such a fox in two steps would take (ATL_INFO_*, ATL_PRICE_*). The caller's. */
