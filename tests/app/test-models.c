@@ -147,6 +147,12 @@ shows_model (GtkWidget *drop, const char *name)
   return entry != NULL && g_str_equal (entry->name, name);
 }
 
+static gboolean
+is_third (GtkWidget *drop, gconstpointer data)
+{
+  return shows_model (drop, "tiny-3");
+}
+
 /* Compare chooses only what can answer, another in each column, and lists the rest with its reason.
  */
 static void
@@ -180,6 +186,13 @@ test_compare (void)
   second = app_fixture_find (window, GTK_TYPE_DROP_DOWN, is_another, drop);
   app_assert_soon ((shows_model (drop, "tiny") && shows_model (second, "tiny-2")) ||
                    (shows_model (drop, "tiny-2") && shows_model (second, "tiny")));
+  /* A column that is added is for a model that is not there yet. */
+  add_file ("tiny-3.gguf", bytes, size);
+  atl_session_emit_models_changed (f.session);
+  app_assert_soon (find (f.session, "tiny-3.gguf") != NULL);
+  g_signal_emit_by_name (app_fixture_find_id (window, "add_button"), "clicked");
+  g_assert_cmpuint (atl_compare_window_get_n_columns (ATL_COMPARE_WINDOW (window)), ==, 3);
+  g_assert_nonnull (app_fixture_find (window, GTK_TYPE_DROP_DOWN, is_third, NULL));
   gtk_widget_activate (drop);
   app_fixture_spin (300);
   app_fixture_shot (app_fixture_find (drop, GTK_TYPE_POPOVER, NULL, NULL), "compare-models");

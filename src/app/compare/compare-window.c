@@ -132,11 +132,51 @@ add_column (AtlCompareWindow *self)
   return ATL_COMPARE_COLUMN (column);
 }
 
+static gboolean
+has_model (AtlCompareWindow *self, AtlCompareColumn *except, const char *path)
+{
+  for (guint i = 0; i < self->columns->len; i++)
+    if (self->columns->pdata[i] != except &&
+        g_strcmp0 (atl_compare_column_get_path (self->columns->pdata[i]), path) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+/* Of the models that no other column has the one used last: of those known to answer, else of those
+ * that may. NULL: there is none. */
+static AtlModelEntry *
+another_model (AtlCompareWindow *self, AtlCompareColumn *column)
+{
+  GListModel *models = G_LIST_MODEL (atl_session_get_models (self->session));
+  g_autoptr (AtlModelEntry) found = NULL;
+
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+
+      if (!atl_model_entry_may_answer (entry) || entry->why_not != NULL ||
+          entry->too_large != NULL || has_model (self, column, entry->path))
+        continue;
+      if (entry->kind == ATL_MODEL_CHAT)
+        return g_steal_pointer (&entry);
+      if (found == NULL)
+        found = g_object_ref (entry);
+    }
+  return g_steal_pointer (&found);
+}
+
 static void
 add_cb (AtlCompareWindow *self)
 {
-  if (self->columns->len < MAX_COLUMNS)
-    add_column (self);
+  AtlCompareColumn *column;
+  g_autoptr (AtlModelEntry) other = NULL;
+
+  if (self->columns->len >= MAX_COLUMNS)
+    return;
+  column = add_column (self);
+  other = another_model (self, column);
+  if (other != NULL)
+    atl_compare_column_set_path (column, other->path);
 }
 
 /* --- Asking --- */
@@ -364,29 +404,6 @@ atl_compare_window_init (AtlCompareWindow *self)
                            G_CALLBACK (notice_cb), self, 0);
 }
 
-/* Of the models but the one at `path` the one used last: of those known to answer, else of those
- * that may. NULL: there is none. */
-static AtlModelEntry *
-another_model (AtlSession *session, const char *path)
-{
-  GListModel *models = G_LIST_MODEL (atl_session_get_models (session));
-  g_autoptr (AtlModelEntry) found = NULL;
-
-  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
-    {
-      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
-
-      if (!atl_model_entry_may_answer (entry) || entry->why_not != NULL ||
-          entry->too_large != NULL || g_strcmp0 (entry->path, path) == 0)
-        continue;
-      if (entry->kind == ATL_MODEL_CHAT)
-        return g_steal_pointer (&entry);
-      if (found == NULL)
-        found = g_object_ref (entry);
-    }
-  return g_steal_pointer (&found);
-}
-
 /* Something to compare from the start: another model, else another temper of the same. Also when it
  * turned out of the one that was chosen so that it cannot answer. */
 static void
@@ -399,7 +416,7 @@ choose_second (AtlCompareWindow *self)
   if (self->question != NULL ||
       g_strcmp0 (atl_compare_column_get_path (first), atl_compare_column_get_path (second)) != 0)
     return;
-  other = another_model (self->session, atl_compare_column_get_path (first));
+  other = another_model (self, second);
   if (other != NULL)
     atl_compare_column_set_path (second, other->path);
   else
