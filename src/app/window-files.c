@@ -119,6 +119,19 @@ is_weights (AtlWindow *self, GFile *file)
           atl_brought_parts_wants (atl_pictures_session_get (self->session), name));
 }
 
+/* What the Images page has no use for stays out of the chats, too. */
+static void
+refuse (AtlWindow *self, const char *name)
+{
+  g_autofree char *words = NULL;
+
+  if (atl_brought_parts_is_words (name) &&
+      atl_brought_parts_refuse (atl_pictures_session_get (self->session), name))
+    return;
+  words = g_strdup_printf (_ ("“%s” is no picture and no model."), name);
+  atl_window_toast (self, words);
+}
+
 void
 atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guint n_files)
 {
@@ -141,6 +154,8 @@ atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guin
         g_ptr_array_add (words, files[i]);
       else if (takes_picture (self, name))
         atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), at, files[i]);
+      else if (atl_window_shows_page (self, "images"))
+        refuse (self, name);
       else
         texts = g_slist_append (texts, files[i]);
     }
@@ -195,6 +210,8 @@ words_at (AtlWindow *self, double x, double y)
     return _ ("A model is loaded, a text file is attached to your message.");
   if (at != NULL && gtk_widget_get_ancestor (at, ATL_TYPE_GALLERY_VIEW) != NULL)
     return _ ("Pictures are added to the gallery.");
+  if (at != NULL && atl_images_page_is_prompt (ATL_IMAGES_PAGE (self->images_page), at))
+    return _ ("The settings that the picture was made with come back.");
   return _ ("A model is added. A picture becomes what the next one begins with; on the prompt, its "
             "settings come back.");
 }

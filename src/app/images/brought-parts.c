@@ -182,19 +182,24 @@ names_for (const char *path, const AtlModelInfo *before, const AtlModelInfo *aft
   return names;
 }
 
-static void
-refuse (Offer *offer, const AtlModelInfo *lacking)
+gboolean
+atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path)
 {
-  AtlModelList *models =
-      atl_session_get_models (atl_pictures_session_get_session (offer->pictures));
-  g_autofree char *base = g_filename_display_basename (offer->path);
-  g_autofree char *model = atl_model_list_get_name (models, offer->model);
-  g_autofree char *missing = atl_model_info_missing_words (lacking);
-  /* Translators: a file, a model, a list such as "the text encoder T5, the autoencoder (VAE)". */
-  g_autofree char *words =
-      g_strdup_printf (_ ("“%s” is none of the parts that %s lacks: %s."), base, model, missing);
+  AtlModelList *models = atl_session_get_models (atl_pictures_session_get_session (pictures));
+  const char *model_path;
+  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model_path);
+  g_autofree char *base = g_filename_display_basename (path);
+  g_autofree char *model = NULL, *missing = NULL, *words = NULL;
 
-  notice (offer->pictures, words);
+  if (lacking == NULL)
+    return FALSE;
+  model = atl_model_list_get_name (models, model_path);
+  missing = atl_model_info_missing_words (lacking);
+  /* Translators: a file, a model, a list such as "the text encoder T5, the autoencoder (VAE)". */
+  words =
+      g_strdup_printf (_ ("“%s” is none of the parts that %s lacks: %s."), base, model, missing);
+  notice (pictures, words);
+  return TRUE;
 }
 
 /* The names under which the file is wanted as one of a vocabulary: several parts may have the same.
@@ -275,7 +280,7 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
           give_next (g_steal_pointer (&offer));
         }
       else
-        refuse (offer, before);
+        atl_brought_parts_refuse (pictures, offer->path);
     }
   /* One that fits is on its way: the model tells when it has been looked at with it. */
   if (offer != NULL)

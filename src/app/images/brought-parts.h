@@ -22,6 +22,9 @@ atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const At
 /* Whether the file's name is that of a vocabulary which the chosen model lacks. Taking it needs no
  * `info`. */
 gboolean atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path);
+/* Says that the file is none of the parts which the chosen model lacks; FALSE when it lacks none.
+ */
+gboolean atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path);
 /* Whether files of vocabularies have that name: "vocab.json". */
 gboolean atl_brought_parts_is_words (const char *name);
 /* Those that came together with a model, which only tells later whether it lacks them: they wait

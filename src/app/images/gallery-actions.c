@@ -355,12 +355,12 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
   if (row == NULL)
     return NULL;
   if (row->recipe != NULL)
-    append (make, _ ("_Use Settings"), "images.use-settings", g_variant_new_string (row->path));
+    append (make, _ ("_Use settings"), "images.use-settings", g_variant_new_string (row->path));
   if (!is_gone && (can & (ATL_PICTURE_IMAGE | ATL_PICTURE_REFERENCE)) != 0)
-    append (make, _ ("Use as _Start"), "images.use-as-start", g_variant_new_string (row->path));
+    append (make, _ ("Use as _start"), "images.use-as-start", g_variant_new_string (row->path));
   if (!is_gone && (can & ATL_PICTURE_MASK) != 0)
     {
-      append (make, _ ("_Edit Part"), "images.edit-part", g_variant_new_string (row->path));
+      append (make, _ ("_Edit part"), "images.edit-part", g_variant_new_string (row->path));
       append (make, _ ("E_xtend"), "images.extend", g_variant_new_string (row->path));
     }
   if (row->recipe != NULL)
@@ -368,17 +368,17 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
   if (!is_gone)
     {
       append (make, _ ("_Enlarge…"), "images.upscale", g_variant_new_string (row->path));
-      append (file, _ ("Show in _Files"), "gallery.show-in-files", g_variant_new_int64 (id));
+      append (file, _ ("Show in _files"), "gallery.show-in-files", g_variant_new_int64 (id));
       append (file, _ ("_Copy"), "gallery.copy", g_variant_new_int64 (id));
     }
   else
-    append (file, _ ("_Find the File…"), "gallery.locate", g_variant_new_int64 (id));
+    append (file, _ ("_Find the file…"), "gallery.locate", g_variant_new_int64 (id));
   if (row->recipe != NULL)
-    append (file, _ ("Copy _Recipe"), "gallery.share-recipe", g_variant_new_int64 (id));
-  append (last, row->starred ? _ ("Remove S_tar") : _ ("Add S_tar"), "gallery.star",
+    append (file, _ ("Copy _recipe"), "gallery.share-recipe", g_variant_new_int64 (id));
+  append (last, row->starred ? _ ("Remove s_tar") : _ ("Add s_tar"), "gallery.star",
           g_variant_new_int64 (id));
   if (is_gone)
-    append (last, _ ("Take Out of the _Gallery"), "gallery.forget", g_variant_new_int64 (id));
+    append (last, _ ("Take out of the _gallery"), "gallery.forget", g_variant_new_int64 (id));
   else
     append (last, _ ("_Delete"), "gallery.trash", g_variant_new_int64 (id));
   g_menu_append_section (menu, NULL, G_MENU_MODEL (make));

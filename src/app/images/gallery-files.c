@@ -174,21 +174,17 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
   import_next (self);
 }
 
-void
-atl_gallery_look (AtlGallery *self)
+static void
+begin_look (AtlGallery *self)
 {
-  gint64 now = g_get_monotonic_time ();
   g_autoptr (GTask) task = NULL;
   GHashTable *known;
   Look *look;
 
-  if (self->is_looking || (self->looked_us != 0 && now - self->looked_us < LOOK_EVERY_US))
-    return;
   known = atl_store_picture_paths (atl_session_get_store (self->session), NULL);
   if (known == NULL)
     return;
-  self->looked_us = now;
-  self->is_looking = TRUE;
+  self->is_looking = self->has_looked = TRUE;
   look = g_new0 (Look, 1);
   look->folder = atl_pictures_dir ();
   look->known = known;
@@ -197,6 +193,24 @@ atl_gallery_look (AtlGallery *self)
   task = g_task_new (self, NULL, looked_cb, NULL);
   g_task_set_task_data (task, look, look_free);
   g_task_run_in_thread (task, look_thread);
+}
+
+void
+atl_gallery_look (AtlGallery *self)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (self->is_looking || (self->looked_us != 0 && now - self->looked_us < LOOK_EVERY_US))
+    return;
+  self->looked_us = now;
+  begin_look (self);
+}
+
+void
+atl_gallery_look_first (AtlGallery *self)
+{
+  if (!self->has_looked && !self->is_looking)
+    begin_look (self);
 }
 
 /* --- Taking in, one after the other --- */

@@ -24,7 +24,7 @@ struct _AtlGallery
   guint n_imported, n_refused; /* of the import that a person asked for */
   gboolean was_asked;
   gint64 looked_us; /* monotonic */
-  gboolean is_looking;
+  gboolean is_looking, has_looked;
 };
 
 /* Everything as the store has it. */

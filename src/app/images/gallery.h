@@ -82,6 +82,8 @@ GVariant *atl_gallery_recipe_finish (GAsyncResult *result, GError **error);
 
 /* Looks through the folder of pictures, on a worker, at most every half minute. */
 void atl_gallery_look (AtlGallery *self);
+/* The same, once since the program was started; the half minute is not counted from it. */
+void atl_gallery_look_first (AtlGallery *self);
 /* Takes in pictures of others, used where they are; those in temporary places are copied first.
  * (element-type GFile) */
 void atl_gallery_import (AtlGallery *self, GPtrArray *files);

@@ -254,6 +254,8 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
       atl_client_read_picture_finish (ATL_CLIENT (source), result, &error);
   g_autofree char *missing = NULL;
   AtlPictureSettings *settings;
+  GListModel *queue;
+  guint count, n_before;
 
   if (self->pictures == NULL)
     return;
@@ -266,10 +268,27 @@ recipe_read_cb (GObject *source, GAsyncResult *result, gpointer data)
     }
   settings = atl_picture_settings_copy (settings_of (self));
   missing = atl_pictures_session_apply_recipe (self->pictures, settings, file->recipe);
+  if (missing != NULL)
+    {
+      g_autofree char *words = g_strdup_printf (
+          _ ("The settings of this picture are back, without the LoRAs that are not here: %s"),
+          missing);
+
+      atl_session_emit_notice (atl_pictures_session_get_session (self->pictures), words);
+    }
+  count = settings->count;
   settings->seed_is_locked = FALSE;
   settings->count = VARIATIONS;
   atl_pictures_session_take_settings (self->pictures, settings);
+  queue = G_LIST_MODEL (atl_pictures_session_get_queue (self->pictures));
+  n_before = g_list_model_get_n_items (queue);
   gtk_widget_activate_action (GTK_WIDGET (self), "images.create", NULL);
+  /* Several only this time; unless it is asked first what enlarges them. */
+  if (g_list_model_get_n_items (queue) == n_before)
+    return;
+  settings = atl_picture_settings_copy (settings_of (self));
+  settings->count = count;
+  atl_pictures_session_take_settings (self->pictures, settings);
 }
 
 static void
@@ -309,6 +328,12 @@ atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file)
     atl_pictures_session_restore_recipe (self->pictures, path);
   else
     atl_pictures_session_set_start (self->pictures, path);
+}
+
+gboolean
+atl_images_page_is_prompt (AtlImagesPage *self, GtkWidget *widget)
+{
+  return atl_picture_pane_is_prompt (ATL_PICTURE_PANE (self->pane), widget);
 }
 
 typedef struct

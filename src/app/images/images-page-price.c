@@ -79,12 +79,39 @@ larger_seconds (AtlImagesPage *self, guint width, guint height, guint64 *bytes)
   return atl_client_price_larger (client_of (self), upscaler, width, height);
 }
 
+/* --- What comes before --- */
+
+/* The price, and how many are drawn before. */
+static char *
+queued_words (AtlImagesPage *self)
+{
+  guint n_before = atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) +
+                   (atl_pictures_session_get_current (self->pictures) != NULL);
+  g_autofree char *before =
+      /* Translators: behind a price, "≈ 40 s · 3 GB · after 2 others": pictures that come first. */
+      g_strdup_printf (ngettext ("after %u other", "after %u others", n_before), n_before);
+
+  return n_before > 0 ? g_strconcat (self->price_words, " · ", before, NULL)
+                      : g_strdup (self->price_words);
+}
+
+void
+atl_images_page_queue_changed (AtlImagesPage *self)
+{
+  g_autofree char *words = NULL;
+
+  if (self->price_words == NULL)
+    return;
+  words = queued_words (self);
+  atl_picture_pane_set_price_words (ATL_PICTURE_PANE (self->pane), words);
+}
+
 /* --- What would cost less --- */
 
 typedef struct
 {
   AtlImagesPage *self;
-  char *words, *quicker;
+  char *quicker;
   guint width, height;
 } Smaller;
 
@@ -104,24 +131,20 @@ smaller_priced_cb (GObject *source, GAsyncResult *result, gpointer data)
       double larger = larger_seconds (self, price->width, price->height, NULL);
       guint count = atl_pictures_session_get_settings (self->pictures)->count;
       g_autofree char *time = atl_price_time (price, count, price->steps, MAX (larger, 0));
-      g_autofree char *words = g_strdup_printf ("%u × %u: ≈ %s", price->width, price->height, time);
+      g_autofree char *offer = g_strdup_printf ("%u × %u: ≈ %s", price->width, price->height, time);
+      g_autofree char *words = queued_words (self);
 
       self->fit_width = smaller->width;
       self->fit_height = smaller->height;
-      atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), smaller->words, smaller->quicker,
-                                  words);
+      atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), words, smaller->quicker, offer);
     }
-  g_free (smaller->words);
   g_free (smaller->quicker);
   g_free (smaller);
 }
 
 /* Asks what a smaller one costs, to offer it beside what is offered already. */
 static void
-ask_smaller (AtlImagesPage *self,
-             const AtlPicturePrice *price,
-             const char *words,
-             const char *quicker)
+ask_smaller (AtlImagesPage *self, const AtlPicturePrice *price, const char *quicker)
 {
   const AtlModelInfo *info = atl_pictures_session_get_info (self->pictures);
   g_autoptr (AtlPictureSettings) settings =
@@ -139,7 +162,6 @@ ask_smaller (AtlImagesPage *self,
   request = atl_picture_prepare_price (settings, info);
   smaller = g_new0 (Smaller, 1);
   smaller->self = g_object_ref (self);
-  smaller->words = g_strdup (words);
   smaller->quicker = g_strdup (quicker);
   smaller->width = width;
   smaller->height = height;
@@ -179,9 +201,15 @@ show (AtlImagesPage *self, AtlPicturePrice *price)
       /* Translators: a quality; a time such as "40 s". */
       quicker = g_strdup_printf (_ ("Fast: ≈ %s"), time);
     }
+  /* What cannot be made does not come after anything, and a price without a time has no "after". */
+  if (price->fits && price->seconds >= 0)
+    {
+      self->price_words = g_steal_pointer (&words);
+      words = queued_words (self);
+    }
   atl_picture_pane_set_price (ATL_PICTURE_PANE (self->pane), words, quicker, smaller);
   if (price->fits && price->seconds > 0 && seconds > LONG_S && settings->start == NULL)
-    ask_smaller (self, price, words, quicker);
+    ask_smaller (self, price, quicker);
 }
 
 static void
@@ -195,6 +223,7 @@ priced_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   g_clear_object (&self->pricing);
+  g_clear_pointer (&self->price_words, g_free);
   if (atl_pictures_session_get_info (self->pictures) == NULL)
     return;
   if (price != NULL)
@@ -235,6 +264,7 @@ atl_images_page_dispose_price (AtlImagesPage *self)
   stop_pricing (self);
   stop_inspecting (self);
   g_clear_pointer (&self->upscaler, g_free);
+  g_clear_pointer (&self->price_words, g_free);
 }
 
 void
@@ -249,6 +279,7 @@ atl_images_page_reprice (AtlImagesPage *self)
                                   _ ("Get what the model lacks, or choose another one."), NULL,
                                   NULL);
       self->has_price = FALSE;
+      g_clear_pointer (&self->price_words, g_free);
       return;
     }
   if (atl_pictures_session_get_info (self->pictures) == NULL)
@@ -261,6 +292,7 @@ atl_images_page_reprice (AtlImagesPage *self)
                                       : (*phase != '\0' ? phase : _ ("Loading the model")),
                                   NULL, NULL);
       self->has_price = FALSE;
+      g_clear_pointer (&self->price_words, g_free);
       return;
     }
   /* No longer that one; the line keeps its height until the price is there. */

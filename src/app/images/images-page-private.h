@@ -18,6 +18,7 @@ struct _AtlImagesPage
   AtlPictureTask *failed;      /* (nullable) why nothing is shown */
   const char *then;            /* (nullable) an action, once the picture to begin with is read */
   gboolean has_price;          /* the line tells one, of now or a moment ago */
+  char *price_words;           /* (nullable) it, without what comes before */
   guint price_source;          /* something changed a moment ago */
   GCancellable *pricing;       /* (nullable) while the price is asked for */
   guint fit_width, fit_height; /* offered instead of what is too large or takes long; or 0 */
@@ -65,6 +66,8 @@ void atl_images_page_connect_inputs (AtlImagesPage *self);
 void atl_images_page_install_price (GtkWidgetClass *widget_class);
 /* Something changed: the price is asked for soon. */
 void atl_images_page_reprice (AtlImagesPage *self);
+/* More or fewer are drawn before. */
+void atl_images_page_queue_changed (AtlImagesPage *self);
 void atl_images_page_dispose_price (AtlImagesPage *self);
 /* The pane in front, or what is drawn, where only one has room. */
 void atl_images_page_show_side (AtlImagesPage *self);

@@ -5,6 +5,7 @@
 #include <glib/gi18n.h>
 
 #include "app/images/extend-editor.h"
+#include "app/images/gallery.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/gallery-view.h"
 #include "app/images/job-bar.h"
@@ -414,6 +415,8 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (ensure_model),
                            self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_pictures_session_get_queue (pictures), "items-changed",
+                           G_CALLBACK (atl_images_page_queue_changed), self, G_CONNECT_SWAPPED);
   atl_images_page_connect_inputs (self);
   atl_images_page_connect_gallery (self);
   current_cb (self);
@@ -430,6 +433,7 @@ map (GtkWidget *widget)
   if (self->pictures == NULL)
     return;
   ensure_model (self);
+  atl_gallery_look_first (atl_gallery_get (atl_pictures_session_get_session (self->pictures)));
   atl_images_page_reprice (self);
 }
 

@@ -39,4 +39,7 @@ void atl_images_page_find (AtlImagesPage *self);
 /* Writes the draft. */
 void atl_images_page_flush (AtlImagesPage *self);
 
+/* Whether `widget` is the prompt or in it. */
+gboolean atl_images_page_is_prompt (AtlImagesPage *self, GtkWidget *widget);
+
 G_END_DECLS

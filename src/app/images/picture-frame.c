@@ -163,9 +163,9 @@ atl_picture_frame_init (AtlPictureFrame *self)
   GtkWidget *buttons = gtk_box_new (GTK_ORIENTATION_VERTICAL, 12);
 
   self->find_button =
-      add_button (buttons, _ ("_Find the File…"), "gallery.locate", "suggested-action");
+      add_button (buttons, _ ("_Find the file…"), "gallery.locate", "suggested-action");
   self->forget_button =
-      add_button (buttons, _ ("Take Out of the _Gallery"), "gallery.forget", NULL);
+      add_button (buttons, _ ("Take out of the _gallery"), "gallery.forget", NULL);
   self->status = adw_status_page_new ();
   adw_status_page_set_child (ADW_STATUS_PAGE (self->status), buttons);
   self->stack = gtk_stack_new ();

@@ -348,6 +348,15 @@ offer (AtlPicturePane *self, GtkWidget *button, const char *words)
 }
 
 void
+atl_picture_pane_set_price_words (AtlPicturePane *self, const char *words)
+{
+  gtk_label_set_text (GTK_LABEL (self->price_label), words);
+  gtk_widget_set_visible (self->price_label, *words != '\0');
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->create_button),
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+}
+
+void
 atl_picture_pane_set_price (AtlPicturePane *self,
                             const char *words,
                             const char *quicker,
@@ -356,10 +365,7 @@ atl_picture_pane_set_price (AtlPicturePane *self,
   offer (self, self->quicker_button, quicker);
   offer (self, self->smaller_button, smaller);
   gtk_widget_set_visible (self->cheaper_box, quicker != NULL || smaller != NULL);
-  gtk_label_set_text (GTK_LABEL (self->price_label), words);
-  gtk_widget_set_visible (self->price_label, *words != '\0');
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->create_button),
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, words, -1);
+  atl_picture_pane_set_price_words (self, words);
 }
 
 void

@@ -31,6 +31,8 @@ void atl_picture_pane_set_price (AtlPicturePane *self,
                                  const char *words,
                                  const char *quicker,
                                  const char *smaller);
+/* Only the words change. */
+void atl_picture_pane_set_price_words (AtlPicturePane *self, const char *words);
 /* Narrow: prompt and Create alone, the rest behind a button; property "shows-settings" notifies. */
 void atl_picture_pane_set_is_narrow (AtlPicturePane *self, gboolean is_narrow);
 gboolean atl_picture_pane_get_shows_settings (AtlPicturePane *self);

@@ -306,6 +306,9 @@ atl_pictures_session_create (AtlPicturesSession *self)
   /* Who asks for pictures now does not want the others to keep on waiting. */
   if (self->has_kept)
     atl_pictures_session_set_is_paused (self, FALSE);
+  if (self->is_paused)
+    atl_session_emit_notice (self->session,
+                             _ ("Drawing is paused: what you create waits until you press Go on."));
   for (guint i = 0; i < settings->loras->len; i++)
     atl_known_loras_note (self->session, ((AtlPictureLora *) settings->loras->pdata[i])->path);
   for (guint i = 0; i < settings->count; i++)
