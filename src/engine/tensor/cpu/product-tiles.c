@@ -11,6 +11,9 @@
 #include <string.h>
 
 #define MAX_ROWS 528
+/* Plain weights of fewer inner elements stay in floats: such products take little of a real model's
+ * time, and deep tiny ones with experts or recurrences multiply what is rounded. */
+#define MIN_WORDS 512
 /* Panels of 16 columns in a chunk; with tile_k they stay inside a second-level cache. */
 #define MAX_PANELS 16
 
@@ -275,7 +278,7 @@ tile_kernels (const AtlProduct *p)
   const AtlCpuKernels *k = p->kernels;
   gboolean quantised = k->quant_tiles != NULL;
   gboolean is_bf16 = k->tile_bf16 != NULL;
-  gboolean in_words = k->plain_tiles != NULL && p->n_in % 32 == 0;
+  gboolean in_words = k->plain_tiles != NULL && p->n_in % 32 == 0 && p->n_in >= MIN_WORDS;
 
   for (guint i = 0; i < p->n_sources; i++)
     {
