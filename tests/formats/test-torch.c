@@ -130,6 +130,120 @@ test_refused (void)
     }
 }
 
+/* One thing wrong in what is called and in what a tensor is made of. */
+static void
+test_odd_calls (void)
+{
+#define STORAGE(key, count) "(X\7\0\0\0storagectorch\nFloatStorage\n" key "X\3\0\0\0cpu" count "tQ"
+#define WIDE(byte) "\x8a\x08\0\0\0\0\0\0\0" byte
+  static const struct
+  {
+    const char *pickle;
+    gsize size;
+    const char *words;
+  } cases[] = {
+    CASE ("\x80\4\x93.", "damaged"),
+    CASE ("\x80\4X\1\0\0\0a\x93.", "damaged"),
+    CASE ("\x80\4K\1X\1\0\0\0a\x93.", "damaged"),
+    CASE ("\x80\4X\1\0\0\0aK\1\x93.", "damaged"),
+    CASE ("\x80\2Q.", "damaged"),
+    CASE ("\x80\2K\1Q.", "damaged"),
+    CASE ("\x80\2K\1\x85Q.", "damaged"),
+    CASE ("\x80\2(K\1K\1K\1K\1K\1tQ.", "damaged"),
+    CASE ("\x80\2" STORAGE ("K\0", "K\10") ".", "damaged"),
+    CASE ("\x80\2" STORAGE ("X\1\0\0\0000", "X\1\0\0\0x") ".", "damaged"),
+    CASE ("\x80\2" STORAGE ("X\1\0\0\0000", "J\xff\xff\xff\xff") ".", "damaged"),
+    CASE ("\x80\2R.", "damaged"),
+    CASE ("\x80\2)R.", "damaged"),
+    CASE ("\x80\2K\1K\1R.", "damaged"),
+    CASE ("\x80\2K\1)R.", "damaged"),
+    CASE ("\x80\2ctorch\nFloatStorage\n)R.", "damaged"),
+    CASE ("\x80\2ccollections\nOrderedDict\nK\1\x85R.", "damaged"),
+    CASE ("\x80\2ctorch._utils\n_rebuild_tensor_v2\n)R.", "damaged"),
+    /* Shapes and strides. */
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("X\1\0\0\0a", "K\2\x85", "K\1\x85") "s.", "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\2", "K\1\x85") "s.", "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\2\x85", "K\1") "s.", "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "(K\1K\1K\1K\1K\1K\1t",
+                                               "(K\1K\1K\1K\1K\1K\1t") "s.",
+          "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "J\xff\xff\xff\xff\x85", "K\1\x85") "s.",
+          "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "X\1\0\0\0a\x85", "K\1\x85") "s.", "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\2\x85", "J\xff\xff\xff\xff\x85") "s.",
+          "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\2\x85", "X\1\0\0\0a\x85") "s.", "“w”"),
+    /* A last element past 2^64: by one product, by their sum. */
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", WIDE ("\x40") "\x85",
+                                               WIDE ("\x40") "\x85") "s.",
+          "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR (
+              "K\0", "(K\4K\4K\4t", "(" WIDE ("\x40") WIDE ("\x40") WIDE ("\x40") "t") "s.",
+          "“w”"),
+    /* Another member of the archive, and more elements than its bytes hold. */
+    CASE ("\x80\2}" BUILD_WEIGHT "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE (
+              "X\1\0\0\0001", "K\10") "K\0K\2\x85K\1\x85tRs.",
+          "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE (
+              "X\1\0\0\0000", "K\20") "K\0K\20\x85K\1\x85tRs.",
+          "“w”"),
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (open_pickle (cases[i].pickle, cases[i].size, &error));
+      g_assert_true (error->domain == ATL_ERROR);
+      if (strstr (error->message, cases[i].words) == NULL)
+        g_error ("case %u: “%s” does not speak of “%s”", i, error->message, cases[i].words);
+    }
+}
+
+static AtlCheckpoint *
+open_members (const BuildMember *members, guint n, GError **error)
+{
+  g_autoptr (GByteArray) zip = build_zip (members, n);
+  g_autoptr (AtlFileMap) map = build_map ("x.pth", zip->data, zip->len);
+
+  return atl_checkpoint_open (&map, NULL, 1, error);
+}
+
+/* Archives whose list lies elsewhere, and those of the other order of bytes. */
+static void
+test_archives (void)
+{
+  static const char pickle[] = "\x80\2}" BUILD_WEIGHT PLAIN "s.";
+  BuildMember members[] = { { "x/data.pkl", pickle, sizeof pickle - 1 },
+                            { "x/byteorder", "big", 3 },
+                            { "x/data/0", numbers, sizeof numbers } };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (open_members (members, 3, &error));
+  g_assert_nonnull (strstr (error->message, "other order"));
+  g_clear_error (&error);
+  members[1].size = 2;
+  assert_opens (open_members (members, 3, &error), error);
+  members[0].name = "x/y/data.pkl";
+  g_assert_null (open_members (members, 3, &error));
+  g_assert_nonnull (strstr (error->message, "data.pkl"));
+}
+
+/* A tensor of no elements, and "params" that is no table. */
+static void
+test_empty (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlCheckpoint) cp =
+      OPEN ("\x80\2}(" BUILD_WEIGHT BUILD_TENSOR ("K\1", "K\0K\3\x86",
+                                                  "K\7K\1\x86") "X\6\0\0\0paramsK\1u.",
+            &error);
+
+  g_assert_no_error (error);
+  walk_checkpoint (cp);
+  g_assert_cmpuint (atl_checkpoint_find (cp, "w")->size_bytes, ==, 0);
+}
+
 /* Lists inside themselves, and many values: time and memory stay small. */
 static void
 test_bombs (void)
@@ -191,6 +305,9 @@ main (int argc, char **argv)
   g_test_add_func ("/torch/plain", test_plain);
   g_test_add_func ("/torch/strided", test_strided);
   g_test_add_func ("/torch/refused", test_refused);
+  g_test_add_func ("/torch/odd-calls", test_odd_calls);
+  g_test_add_func ("/torch/archives", test_archives);
+  g_test_add_func ("/torch/empty", test_empty);
   g_test_add_func ("/torch/bombs", test_bombs);
   g_test_add_func ("/torch/cut", test_cut);
   return g_test_run ();
