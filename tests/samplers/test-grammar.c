@@ -45,6 +45,8 @@ test_schema_details (void)
                  LIST ("\"a.b@12\"", "\"_@999\""), LIST ("\"a b@12\"", "\"a@1\"", "\"@12\""));
   expect_schema ("{\"type\": \"string\", \"pattern\": \"^a\\\"b\\\\\\\\$\"}",
                  LIST ("\"a\\\"b\\\\\""), LIST ("\"ab\"", "\"a\"b\\\""));
+  expect_schema ("{\"type\": \"string\", \"pattern\": \"^\\\\W$\"}", LIST ("\"\\u0001\""),
+                 LIST ("\"\\u0000\""));
   expect_schema ("{\"type\": \"string\", \"pattern\": \"^[^a-z]$\"}",
                  LIST ("\"A\"", "\"é\"", "\"\\n\"", "\"\\\"\""), LIST ("\"a\"", "\"\"", "\"\n\""));
   expect_schema ("{\"type\": \"string\", \"pattern\": \"b+\"}", LIST ("\"b\"", "\"abba\""),

@@ -155,7 +155,8 @@ append_class (Regex *r, const Class *class, gboolean negated)
     }
   else
     g_string_append_printf (out, "[%s%s]", plain->str, class->others->str);
-  for (gunichar c = 0; c < 128 && r->without == 0; c++)
+  /* The character 0 never: a string that has it is one that many readers refuse. */
+  for (gunichar c = 1; c < 128 && r->without == 0; c++)
     if (class->ascii[c] != negated && (c < 0x20 || c == 0x7f || c == '"' || c == '\\'))
       {
         g_string_append (out, " |");
