@@ -3,8 +3,6 @@
 
 #include "app/session-private.h"
 
-#include <glib/gi18n.h>
-
 #include "app/models/model-list.h"
 #include "store/library.h"
 
@@ -82,28 +80,6 @@ set_model (AtlSession *self, AtlModel *model)
     g_object_notify (G_OBJECT (self), "model");
 }
 
-/* A model that only makes answers faster is no reason to be without the other. */
-static void
-try_without_draft (AtlSession *self, const GError *error)
-{
-  g_autofree char *words = g_strdup (error->message);
-  g_autofree char *sentence =
-      g_strdup_printf (_ ("The draft model is not used this time: %s"), words);
-
-  self->load_drops_draft = TRUE;
-  atl_session_emit_notice (self, sentence);
-  begin_load (self);
-}
-
-/* Another file may lie where the one lay for which the person chose. */
-static void
-try_with_exact_cache (AtlSession *self, const GError *error)
-{
-  atl_session_set_kv_type (self, self->load_paths[0], NULL);
-  atl_session_emit_notice (self, error->message);
-  begin_load (self);
-}
-
 static void
 loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -122,14 +98,9 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
             end_load (self);
           return;
         }
-      if (self->load_has_draft)
+      if (atl_session_ease_choices (self, error))
         {
-          try_without_draft (self, error);
-          return;
-        }
-      if (self->load_has_kv_type && g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
-        {
-          try_with_exact_cache (self, error);
+          begin_load (self);
           return;
         }
       if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && self->model != NULL &&
@@ -138,6 +109,11 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
         {
           self->load_made_room = TRUE;
           unload (self, self->model);
+          return;
+        }
+      if (atl_session_ease_context (self, error))
+        {
+          begin_load (self);
           return;
         }
       if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && !self->load_from_disk)
@@ -152,8 +128,7 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   if (old != NULL && old != model)
     atl_session_retire (self, old);
   remember_model (self, model);
-  if (atl_model_get_info (model)->notice[0] != '\0')
-    atl_session_emit_notice (self, atl_model_get_info (model)->notice);
+  atl_session_tell_loaded (self, model);
   atl_session_restart_idle_timer (self);
 }
 
@@ -186,6 +161,7 @@ load_model (AtlSession *self, const char *const *paths, gboolean insist, gboolea
   self->load_insists = insist;
   self->load_from_disk = from_disk;
   self->load_made_room = self->load_drops_draft = FALSE;
+  self->refused_n_ctx = 0;
   self->load_fraction = 0;
   self->load_name = atl_model_list_get_name (self->models, paths[0]);
   g_object_notify (G_OBJECT (self), "is-loading");

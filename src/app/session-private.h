@@ -1,6 +1,6 @@
 /* The fields that the files of the session share: session.c has store and client,
- * session-model.c the model in use, session-conversations.c the conversations, session-keep.c what
- * is kept of them on disk. */
+ * session-model.c the model in use, session-ease.c what it is loaded without where it must,
+ * session-conversations.c the conversations, session-keep.c what is kept of them on disk. */
 #pragma once
 
 #include "app/session.h"
@@ -30,6 +30,7 @@ struct _AtlSession
   char **refused_paths;    /* (nullable) of the last load that lacked memory */
   gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
+  guint refused_n_ctx; /* for which this load found no memory, 0: none */
   gint gpu_layers, cpu_experts;
   guint idle_source;
   guint watch_source;
@@ -44,6 +45,12 @@ struct _AtlSession
 
 /* A model that was in use: its idle time begins anew. session-model.c. */
 void atl_session_restart_idle_timer (AtlSession *self);
+/* session-ease.c: whether a load that failed is begun again without something that a person chose:
+ * its draft model or the type of its memory; or, where nothing else makes room, the context. */
+gboolean atl_session_ease_choices (AtlSession *self, const GError *error);
+gboolean atl_session_ease_context (AtlSession *self, const GError *error);
+/* What a person should know about a model that was just loaded. */
+void atl_session_tell_loaded (AtlSession *self, AtlModel *model);
 /* The store in `dir`, else a temporary one, with store_error set; FALSE where no folder takes one.
  * And closing it: session-store.c. */
 gboolean atl_session_open_store (AtlSession *self, const char *dir, GError **error);

@@ -1,8 +1,12 @@
 /* What is decided when a model is loaded, with the real engine: how it keeps a chat, chosen in the
- * settings of a chat with its price; and what is sent while it loads. */
+ * settings of a chat with its price; a context that does not fit; and what is sent while it loads.
+ */
 #include "app-steps.h"
 
+#include <string.h>
+
 #include "app/chat/kv-list.h"
+#include "app/session-private.h"
 
 #define N_KV 3
 
@@ -97,6 +101,65 @@ test_kv_types (void)
   app_fixture_stop (&f);
 }
 
+/* --- A context that is refused --- */
+
+/* More than the engine takes for any model, on every computer. */
+#define HUGE_N_CTX (1u << 30)
+
+static void
+notice_cb (AtlSession *session, const char *words, char **told)
+{
+  g_free (*told);
+  *told = g_strdup (words);
+}
+
+static void
+test_context (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL, *told = NULL;
+  g_autoptr (GError) full = g_error_new (ATL_ERROR, ATL_ERROR_NO_MEMORY, "too large");
+  g_autoptr (GError) bad = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, "torn");
+  const AtlModelInfo *info;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &told);
+  atl_session_set_n_ctx (f.session, HUGE_N_CTX);
+  load (&f, model);
+  app_assert_soon (!atl_session_get_is_loading (f.session));
+  g_assert_true (app_is_loaded (&f));
+  info = atl_model_get_info (atl_session_get_model (f.session));
+  g_assert_cmpuint (info->n_ctx, <, HUGE_N_CTX);
+  g_assert_nonnull (told);
+  g_assert_nonnull (strstr (told, "instead of 1073741824 tokens"));
+
+  /* Asked for while the model is in use: it is there afterwards, too. */
+  g_clear_pointer (&told, g_free);
+  atl_session_set_n_ctx (f.session, HUGE_N_CTX);
+  load (&f, model);
+  app_assert_soon (!atl_session_get_is_loading (f.session));
+  g_assert_true (app_is_loaded (&f));
+  g_assert_true (atl_model_get_is_loaded (atl_session_get_model (f.session)));
+  g_assert_nonnull (told);
+
+  /* And no load after it knows of the number. */
+  g_clear_pointer (&told, g_free);
+  load (&f, model);
+  app_assert_soon (!atl_session_get_is_loading (f.session));
+  g_assert_true (atl_model_get_is_loaded (atl_session_get_model (f.session)));
+  g_assert_null (told);
+
+  /* Too little memory is such a reason as well, once; a damaged file is none. */
+  g_assert_false (atl_session_ease_context (f.session, full));
+  atl_session_set_n_ctx (f.session, 4096);
+  g_assert_false (atl_session_ease_context (f.session, bad));
+  g_assert_true (atl_session_ease_context (f.session, full));
+  g_assert_false (atl_session_ease_context (f.session, full));
+  g_signal_handlers_disconnect_by_data (f.session, &told);
+  app_fixture_stop (&f);
+}
+
 /* --- Sent while a model is loaded --- */
 
 static void
@@ -163,6 +226,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/load-settings/kv-types", test_kv_types);
+  g_test_add_func ("/app/load-settings/context", test_context);
   g_test_add_func ("/app/load-settings/send", test_send);
   g_test_add_func ("/app/load-settings/send-fails", test_send_fails);
   return g_test_run ();
