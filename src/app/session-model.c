@@ -138,10 +138,7 @@ begin_load (AtlSession *self)
   g_auto (AtlSessionLoad) load;
 
   atl_session_load_init (&load, self, self->load_paths[0]);
-  if (self->load_drops_draft)
-    load.options.draft = NULL;
-  self->load_has_draft = load.options.draft != NULL;
-  self->load_has_kv_type = load.options.kv_type != NULL;
+  atl_session_ease_init (self, &load);
   load.options.n_ctx = self->n_ctx;
   load.options.gpu_layers = self->gpu_layers;
   load.options.cpu_experts = self->cpu_experts;
@@ -161,6 +158,8 @@ load_model (AtlSession *self, const char *const *paths, gboolean insist, gboolea
   self->load_insists = insist;
   self->load_from_disk = from_disk;
   self->load_made_room = self->load_drops_draft = FALSE;
+  self->load_drops_missing = self->load_drops_adapters = FALSE;
+  g_clear_pointer (&self->adapter_words, g_free);
   self->refused_n_ctx = 0;
   self->load_fraction = 0;
   self->load_name = atl_model_list_get_name (self->models, paths[0]);

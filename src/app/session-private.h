@@ -27,6 +27,8 @@ struct _AtlSession
   gboolean load_from_disk;
   gboolean load_has_draft, load_drops_draft; /* it failed with its draft model: once more without */
   gboolean load_has_kv_type;
+  gboolean load_has_adapters, load_drops_missing, load_drops_adapters;
+  char *adapter_words;     /* (nullable) why this load does without an adapter */
   char **refused_paths;    /* (nullable) of the last load that lacked memory */
   gboolean load_made_room; /* the old model was unloaded so that this one fits */
   guint n_ctx;
@@ -45,8 +47,10 @@ struct _AtlSession
 
 /* A model that was in use: its idle time begins anew. session-model.c. */
 void atl_session_restart_idle_timer (AtlSession *self);
-/* session-ease.c: whether a load that failed is begun again without something that a person chose:
- * its draft model or the type of its memory; or, where nothing else makes room, the context. */
+/* session-ease.c: `load` without what was dropped; whether a load that failed is begun again
+ * without something that a person chose: adapters, the draft model or the type of its memory; or,
+ * where nothing else makes room, the context. */
+void atl_session_ease_init (AtlSession *self, AtlSessionLoad *load);
 gboolean atl_session_ease_choices (AtlSession *self, const GError *error);
 gboolean atl_session_ease_context (AtlSession *self, const GError *error);
 /* What a person should know about a model that was just loaded. */

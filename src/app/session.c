@@ -148,6 +148,7 @@ atl_session_finalize (GObject *object)
   g_clear_object (&self->settings);
   g_clear_error (&self->store_error);
   g_strfreev (self->refused_paths);
+  g_free (self->adapter_words);
   G_OBJECT_CLASS (atl_session_parent_class)->finalize (object);
 }
 

@@ -134,6 +134,13 @@ atl_model_get_paths (AtlModel *self)
   return (const char *const *) self->paths;
 }
 
+const char *const *
+atl_model_get_adapters (AtlModel *self)
+{
+  g_return_val_if_fail (ATL_IS_MODEL (self), NULL);
+  return (const char *const *) self->adapters;
+}
+
 char *
 atl_adapter_parse (const char *text, double *strength)
 {

@@ -51,6 +51,9 @@ const char *atl_model_get_key (AtlModel *self);
 /* The files as given to atl_client_load_model_async(), terminated by NULL; borrowed. */
 const char *const *atl_model_get_paths (AtlModel *self);
 
+/* As AtlLoadOptions.adapters, those that it is loaded with, NULL where there are none; borrowed. */
+const char *const *atl_model_get_adapters (AtlModel *self);
+
 /* The path of "PATH[:STRENGTH]", the caller's; `strength` (out, nullable) is 1 where it says none.
  */
 char *atl_adapter_parse (const char *text, double *strength);

@@ -1,7 +1,8 @@
-/* Adapters in the settings of a chat, with the real engine: added, moved, refused, removed. Needs
- * stories260K.gguf of the conformance data. */
+/* Adapters in the settings of a chat, with the real engine: added, moved, refused, removed, gone.
+ * Needs stories260K.gguf of the conformance data. */
 #include "app-steps.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "app/chat/adapter-list.h"
@@ -42,6 +43,12 @@ static gboolean
 says (GtkWidget *widget, gconstpointer data)
 {
   return g_str_equal (gtk_label_get_text (GTK_LABEL (widget)), data);
+}
+
+static gboolean
+is_sensitive (GtkWidget *widget, gconstpointer data)
+{
+  return gtk_widget_is_sensitive (widget);
 }
 
 static guint
@@ -116,10 +123,93 @@ test_list (void)
   app_fixture_stop (&f);
 }
 
+/* Of the one adapter in use. */
+static gboolean
+is_strength (AppFixture *f, double wanted)
+{
+  double strength;
+  g_autofree char *path =
+      atl_adapter_parse (atl_model_get_adapters (atl_session_get_model (f->session))[0], &strength);
+
+  return fabs (strength - wanted) < 1e-6;
+}
+
+static void
+notice_cb (AtlSession *session, const char *words, char **told)
+{
+  g_free (*told);
+  *told = g_strdup (words);
+}
+
+static void
+load (AppFixture *f, const char *path)
+{
+  const char *paths[] = { path, NULL };
+
+  atl_session_load_model (f->session, paths, TRUE);
+  app_assert_soon (!atl_session_get_is_loading (f->session));
+}
+
+/* The model is loaded without what is gone or refused; its row stays and says so. */
+static void
+test_gone (void)
+{
+  g_autofree char *model = atl_test_conformance ("models/stories260K.gguf");
+  g_autofree char *adapter = NULL, *kept = NULL, *gone = NULL, *told = NULL;
+  const char *adapters[3] = { NULL };
+  const char *const *used;
+  GtkWidget *list, *slider;
+  AppFixture f;
+
+  if (model == NULL)
+    return;
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
+  adapter = write_adapter (f.dir);
+  gone = g_build_filename (f.dir, "gone.safetensors:0.50", NULL);
+  kept = g_strconcat (adapter, ":0.75", NULL);
+  adapters[0] = gone;
+  adapters[1] = kept;
+  atl_session_set_adapters (f.session, model, adapters);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &told);
+  load (&f, model);
+  g_assert_true (app_is_loaded (&f));
+  used = atl_model_get_adapters (atl_session_get_model (f.session));
+  g_assert_cmpuint (g_strv_length ((char **) used), ==, 1);
+  g_assert_cmpstr (used[0], ==, kept);
+  g_assert_cmpuint (n_adapters (&f), ==, 2);
+  g_assert_nonnull (told);
+  g_assert_nonnull (strstr (told, "gone.safetensors"));
+  list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_ADAPTER_LIST, NULL, NULL);
+  g_assert_nonnull (
+      app_fixture_find (list, GTK_TYPE_LABEL, says, "Its file is not there any more."));
+  app_fixture_shot (GTK_WIDGET (f.window), "adapter-gone");
+  slider = app_fixture_find (list, GTK_TYPE_SCALE, is_sensitive, NULL);
+  g_assert_cmpfloat (gtk_range_get_value (GTK_RANGE (slider)), ==, 0.75);
+  gtk_range_set_value (GTK_RANGE (slider), 0.35);
+  app_assert_soon (is_strength (&f, 0.35));
+
+  /* A model is no adapter. */
+  g_clear_pointer (&told, g_free);
+  adapters[0] = model;
+  adapters[1] = NULL;
+  atl_session_unload_model (f.session);
+  atl_session_set_adapters (f.session, model, adapters);
+  load (&f, model);
+  g_assert_true (app_is_loaded (&f));
+  g_assert_cmpuint (n_adapters (&f), ==, 1);
+  g_assert_nonnull (told);
+  g_assert_nonnull (
+      app_fixture_find (list, GTK_TYPE_LABEL, says, "Not used: the model was refused with it."));
+  g_signal_handlers_disconnect_by_data (f.session, &told);
+  app_fixture_stop (&f);
+}
+
 int
 main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/adapters/list", test_list);
+  g_test_add_func ("/app/adapters/gone", test_gone);
   return g_test_run ();
 }

@@ -54,6 +54,23 @@ slider_of (GtkWidget *row)
   return g_object_get_data (G_OBJECT (row), "slider");
 }
 
+/* Whether the model was loaded with it; else its file was gone or refused. */
+static gboolean
+is_used (AtlAdapterList *self, const char *adapter)
+{
+  const char *const *used = atl_model_get_adapters (get_model (self));
+  g_autofree char *path = atl_adapter_parse (adapter, NULL);
+
+  for (; used != NULL && *used != NULL; used++)
+    {
+      g_autofree char *other = atl_adapter_parse (*used, NULL);
+
+      if (g_str_equal (path, other))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 static char *
 with_strength (const char *adapter, double strength)
 {
@@ -87,7 +104,7 @@ apply_strengths (AtlAdapterList *self)
 {
   g_auto (GStrv) adapters = NULL;
   g_autofree double *strengths = NULL;
-  guint n;
+  guint n, n_used = 0;
 
   g_clear_handle_id (&self->strength_source, g_source_remove);
   if (get_model (self) == NULL)
@@ -99,14 +116,17 @@ apply_strengths (AtlAdapterList *self)
   strengths = g_new (double, n + 1);
   for (guint i = 0; i < n; i++)
     {
-      strengths[i] = gtk_range_get_value (slider_of (self->rows->pdata[i]));
-      char *changed = with_strength (adapters[i], strengths[i]);
+      double strength = gtk_range_get_value (slider_of (self->rows->pdata[i]));
+      char *changed = with_strength (adapters[i], strength);
+
+      if (is_used (self, adapters[i]))
+        strengths[n_used++] = strength;
       g_free (adapters[i]);
       adapters[i] = changed;
     }
   set_adapters (self, adapters);
   atl_client_set_strengths_async (atl_session_get_client (self->session), get_model (self),
-                                  strengths, n, NULL, strengths_cb, g_object_ref (self));
+                                  strengths, n_used, NULL, strengths_cb, g_object_ref (self));
 }
 
 static gboolean
@@ -191,6 +211,14 @@ make_row (AtlAdapterList *self, const char *adapter)
 
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), name);
+  if (!is_used (self, adapter))
+    {
+      adw_action_row_set_subtitle (ADW_ACTION_ROW (row),
+                                   g_file_test (path, G_FILE_TEST_EXISTS)
+                                       ? _ ("Not used: the model was refused with it.")
+                                       : _ ("Its file is not there any more."));
+      gtk_widget_set_sensitive (slider, FALSE);
+    }
   gtk_scale_set_draw_value (GTK_SCALE (slider), TRUE);
   gtk_scale_set_value_pos (GTK_SCALE (slider), GTK_POS_RIGHT);
   gtk_scale_add_mark (GTK_SCALE (slider), 1, GTK_POS_BOTTOM, NULL);
