@@ -90,8 +90,6 @@ load_error_title (const GError *error)
       return _ ("This model file is damaged");
     case ATL_ERROR_UNSUPPORTED:
       return _ ("This kind of model is not supported");
-    case ATL_ERROR_NO_MEMORY:
-      return _ ("Not enough memory for this model");
     case ATL_ERROR_NOT_FOUND:
       return _ ("The model file is not there any more");
     case ATL_ERROR_BUSY:
@@ -101,6 +99,7 @@ load_error_title (const GError *error)
     case ATL_ERROR_DEVICE:
     case ATL_ERROR_FULL:
     case ATL_ERROR_INVALID:
+    case ATL_ERROR_NO_MEMORY: /* the words say so */
     case ATL_ERROR_NETWORK:
     case ATL_ERROR_TOO_COMPLEX:
     default:

@@ -118,7 +118,8 @@ test_context (void)
 {
   AppFixture f;
   g_autofree char *model = NULL, *told = NULL;
-  g_autoptr (GError) full = g_error_new (ATL_ERROR, ATL_ERROR_NO_MEMORY, "too large");
+  g_autoptr (GError) full =
+      g_error_new (ATL_ERROR, ATL_ERROR_NO_MEMORY, "Not enough memory. Needs 9 GB");
   g_autoptr (GError) bad = g_error_new (ATL_ERROR, ATL_ERROR_BAD_FILE, "torn");
   const AtlModelInfo *info;
 
@@ -156,6 +157,12 @@ test_context (void)
   g_assert_false (atl_session_ease_context (f.session, bad));
   g_assert_true (atl_session_ease_context (f.session, full));
   g_assert_false (atl_session_ease_context (f.session, full));
+
+  /* The engine's words say that memory is short; the title does not say it once more. */
+  g_signal_emit_by_name (f.session, "load-failed", full, "Another model");
+  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (f.window->notice_title)), ==,
+                   "The model could not be loaded");
+  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (f.window->notice_label)), ==, full->message);
   g_signal_handlers_disconnect_by_data (f.session, &told);
   app_fixture_stop (&f);
 }

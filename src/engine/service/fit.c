@@ -103,7 +103,7 @@ refuse (const AtlChatModel *model, const AtlFitRequest *request, AtlFit *fit)
            try_n_ctx (model, request, ATL_DTYPE_Q8_0, fit->n_ctx, &other, NULL) && other.fits)
     fit->words =
         g_strdup_printf (_ ("Needs %s with a context of %u tokens; %s are free. It fits with "
-                            "the chat's memory kept at 8 bits (q8_0)."),
+                            "“Half” as its memory for long chats (q8_0)."),
                          needed, fit->n_ctx, there);
   else
     fit->words = g_strdup_printf (
