@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 
 #include "app/chat/draft-list.h"
+#include "app/chat/kv-list.h"
 #include "app/models/model-list.h"
 #include "store/library.h"
 
@@ -63,8 +64,9 @@ test_choose (void)
 {
   AppFixture f;
   g_autofree char *model = NULL, *good = NULL, *other = NULL, *chosen = NULL;
+  g_autofree char *alone = NULL;
   const char *paths[2] = { NULL };
-  GtkWidget *list, *expander;
+  GtkWidget *list, *expander, *kept;
 
   app_fixture_start (&f);
   model = app_unpack_golden (f.dir, "llm-mixtral");
@@ -78,6 +80,10 @@ test_choose (void)
   atl_session_load_model (f.session, paths, TRUE);
   g_assert_true (app_fixture_wait (is_ready, &f, 60));
   atl_model_list_refresh (atl_session_get_models (f.session));
+  list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_KV_LIST, NULL, NULL);
+  kept = app_fixture_find (list, ADW_TYPE_EXPANDER_ROW, NULL, NULL);
+  alone = g_strdup (adw_expander_row_get_subtitle (ADW_EXPANDER_ROW (kept)));
+  g_assert_true (g_str_has_prefix (alone, "Exact, "));
   list = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_DRAFT_LIST, NULL, NULL);
   expander = app_fixture_find (list, ADW_TYPE_EXPANDER_ROW, NULL, NULL);
   adw_expander_row_set_expanded (ADW_EXPANDER_ROW (expander), TRUE);
@@ -91,6 +97,8 @@ test_choose (void)
   g_assert_cmpstr (atl_model_get_info (atl_session_get_model (f.session))->draft, !=, "");
   chosen = atl_session_dup_draft (f.session, model);
   g_assert_cmpstr (chosen, ==, good);
+  /* What the model itself keeps of a chat is told as before, though the rows are folded. */
+  app_assert_soon (g_strcmp0 (adw_expander_row_get_subtitle (ADW_EXPANDER_ROW (kept)), alone) == 0);
   /* With its draft model it is larger than its file, and yet no draft of its own. */
   g_assert_true (app_fixture_wait (has_answers, &f, 60));
   g_assert_null (find_row (&f, "The model"));

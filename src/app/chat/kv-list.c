@@ -26,7 +26,8 @@ struct _AtlKvList
   AtlSession *session;
   GtkWidget *row; /* the expander */
   GtkWidget *rows[N_CHOICES];
-  guint next; /* of `rows`, the one that is asked about next */
+  guint chosen; /* of `rows`, what the model in use was loaded with */
+  guint next;   /* of `rows`, the one that is asked about next */
   GCancellable *asking;
   gboolean showing; /* choices are being set, not made */
 };
@@ -62,6 +63,17 @@ price_words (const AtlModelInfo *info, const Choice *choice)
                                 : g_steal_pointer (&price);
 }
 
+/* "Half, 98 MB", seen though the rows are folded away. */
+static void
+show_price (AtlKvList *self, guint64 kv_bytes)
+{
+  g_autofree char *bytes = atl_format_bytes (kv_bytes);
+  /* Translators: "Half, 98 MB" */
+  g_autofree char *words = g_strdup_printf (_ ("%s, %s"), _ (choices[self->chosen].label), bytes);
+
+  adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row), words);
+}
+
 static void
 asked_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -84,6 +96,8 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->rows[i]), words);
   gtk_widget_set_tooltip_text (self->rows[i], error != NULL ? error->message : NULL);
   gtk_widget_set_sensitive (self->rows[i], info != NULL && info->fits);
+  if (info != NULL && i == self->chosen)
+    show_price (self, info->kv_bytes);
   ask_next (self);
 }
 
@@ -101,10 +115,18 @@ ask_next (AtlKvList *self)
                             &options, self->asking, asked_cb, g_object_ref (self));
 }
 
+/* A draft model keeps the chat for itself, too: what is known of both says nothing of the one. */
+static gboolean
+has_draft (AtlKvList *self)
+{
+  return get_model (self) != NULL && *atl_model_get_info (get_model (self))->draft != '\0';
+}
+
 static void
 expanded_cb (AtlKvList *self)
 {
-  if (adw_expander_row_get_expanded (ADW_EXPANDER_ROW (self->row)) && self->asking == NULL)
+  if ((adw_expander_row_get_expanded (ADW_EXPANDER_ROW (self->row)) || has_draft (self)) &&
+      self->asking == NULL)
     {
       self->asking = g_cancellable_new ();
       ask_next (self);
@@ -154,35 +176,27 @@ show_model (AtlKvList *self)
   g_autofree char *kv_type =
       model != NULL ? atl_session_dup_kv_type (self->session, atl_model_get_paths (model)[0])
                     : NULL;
-  guint chosen = 0;
 
   g_cancellable_cancel (self->asking);
   g_clear_object (&self->asking);
-  self->next = 0;
+  self->next = self->chosen = 0;
   self->showing = TRUE;
   for (guint i = 0; i < N_CHOICES; i++)
     {
       if (g_strcmp0 (choices[i].kv_type, kv_type) == 0)
-        chosen = i;
+        self->chosen = i;
       adw_action_row_set_subtitle (ADW_ACTION_ROW (self->rows[i]), _ ("Looking what it takes…"));
       gtk_widget_set_sensitive (self->rows[i], FALSE);
     }
-  gtk_check_button_set_active (choice_of (self->rows[chosen]), TRUE);
+  gtk_check_button_set_active (choice_of (self->rows[self->chosen]), TRUE);
   self->showing = FALSE;
   gtk_widget_set_sensitive (self->row, model != NULL);
-  if (model != NULL)
-    {
-      const AtlModelInfo *info = atl_model_get_info (model);
-      g_autofree char *bytes = atl_format_bytes (info->kv_bytes);
-      /* Translators: "Half, 98 MB" */
-      g_autofree char *words = g_strdup_printf (_ ("%s, %s"), _ (choices[chosen].label), bytes);
-
-      /* A draft model keeps the chat for itself, too. */
-      adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row),
-                                     *info->draft == '\0' ? words : _ (choices[chosen].label));
-    }
-  else
+  if (model == NULL)
     adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row), "");
+  else if (has_draft (self))
+    adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row), _ (choices[self->chosen].label));
+  else
+    show_price (self, atl_model_get_info (model)->kv_bytes);
   expanded_cb (self);
 }
 
