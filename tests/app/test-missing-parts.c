@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 
+#include "app/images/brought-parts.h"
 #include "app/images/images-page.h"
 #include "hub/rough-server.h"
 
@@ -310,6 +311,53 @@ test_drop (void)
   g_clear_pointer (&last_notice, g_free);
 }
 
+static void
+bring (AppFixture *f, const char *below, const char *name)
+{
+  static const AtlModelInfo part = { .part = (char *) "part", .fit_words = (char *) "" };
+  g_autofree char *path = g_build_filename (app_models_dir, below, name, NULL);
+
+  g_assert_true (atl_brought_parts_take (app_pictures (f), path, &part));
+}
+
+static void
+bring_all (AppFixture *f)
+{
+  bring (f, "sd15/model", "tokenizer/vocab.json");
+  bring (f, "sd15/model", "tokenizer/merges.txt");
+  bring (f, "sd15/model", "text_encoder/model.safetensors");
+  bring (f, "sd15/model", "vae/diffusion_pytorch_model.safetensors");
+}
+
+/* A part that was one too many for a model waits for others, but nobody said that it was theirs. */
+static void
+test_left_over (void)
+{
+  g_autofree char *file = lone_file ("sixth.safetensors");
+  g_autofree char *next = lone_file ("seventh.safetensors");
+  AppFixture f;
+  Drawn drawn_with = { &f, file };
+
+  app_fixture_start (&f);
+  n_notices = 0;
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ file, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  bring_all (&f);
+  bring (&f, "wan21", "model/vae/diffusion_pytorch_model.safetensors");
+  g_assert_true (app_fixture_wait (draws_with, &drawn_with, WAIT_S));
+  atl_pictures_session_unload_model (app_pictures (&f));
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ next, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  /* Behind the one that is left over. */
+  bring_all (&f);
+  drawn_with.path = next;
+  g_assert_true (app_fixture_wait (draws_with, &drawn_with, WAIT_S));
+  g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");
+  app_fixture_stop (&f);
+  g_clear_pointer (&last_notice, g_free);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -320,6 +368,7 @@ main (int argc, char **argv)
   app_unpack_more ("wan21");
   g_test_add_func ("/app/missing-parts/fetch", test_fetch);
   g_test_add_func ("/app/missing-parts/drop", test_drop);
+  g_test_add_func ("/app/missing-parts/left-over", test_left_over);
   status = g_test_run ();
   app_remove_models ();
   return status;

@@ -22,6 +22,9 @@ typedef struct
 {
   GPtrArray *waiting; /* of char *: paths */
   GPtrArray *words;   /* of char *: files of vocabularies that came with a model, by their names */
+  /* Path of a part that waits -> that of the first model that was there beside it (both char *):
+   * only that one it was brought for. */
+  GHashTable *first_models;
   /* One is asked about or put into its place. What the model lacks must not change meanwhile by
    * another: what one part gives is told from it. */
   gboolean is_busy;
@@ -36,6 +39,7 @@ brought_free (gpointer data)
 
   g_ptr_array_unref (brought->waiting);
   g_ptr_array_unref (brought->words);
+  g_hash_table_unref (brought->first_models);
   g_free (brought);
 }
 
@@ -279,12 +283,23 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
           brought->is_busy = TRUE;
           give_next (g_steal_pointer (&offer));
         }
-      else
+      /* One that was left over from another model was a try. */
+      else if (g_strcmp0 (g_hash_table_lookup (brought->first_models, offer->path), path) == 0)
         atl_brought_parts_refuse (pictures, offer->path);
     }
   /* One that fits is on its way: the model tells when it has been looked at with it. */
   if (offer != NULL)
     try_next (pictures);
+}
+
+/* Those that wait have seen this model. */
+static void
+note_first (Brought *brought, const char *model)
+{
+  for (guint i = 0; i < brought->waiting->len; i++)
+    if (!g_hash_table_contains (brought->first_models, brought->waiting->pdata[i]))
+      g_hash_table_insert (brought->first_models, g_strdup (brought->waiting->pdata[i]),
+                           g_strdup (model));
 }
 
 /* Asks about the model that lacks something with the next part. */
@@ -306,6 +321,7 @@ try_next (AtlPicturesSession *pictures)
       return;
     }
   brought->is_settling = FALSE;
+  note_first (brought, model);
   if (brought->is_busy || take_named (pictures) || brought->waiting->len == 0)
     return;
   path = g_ptr_array_steal_index (brought->waiting, 0);
@@ -320,10 +336,13 @@ static void
 settled_cb (AtlPicturesSession *pictures)
 {
   Brought *brought = brought_of (pictures);
+  AtlModel *model = atl_pictures_session_get_model (pictures);
 
   brought->is_settling = brought->is_stale = FALSE;
-  if (atl_pictures_session_get_model (pictures) != NULL)
-    g_ptr_array_set_size (brought->words, 0);
+  if (model == NULL)
+    return;
+  g_ptr_array_set_size (brought->words, 0);
+  note_first (brought, atl_model_get_key (model));
 }
 
 static Brought *
@@ -336,6 +355,7 @@ brought_of (AtlPicturesSession *pictures)
       brought = g_new0 (Brought, 1);
       brought->waiting = g_ptr_array_new_with_free_func (g_free);
       brought->words = g_ptr_array_new_with_free_func (g_free);
+      brought->first_models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
       g_object_set_data_full (G_OBJECT (pictures), KEY, brought, brought_free);
       g_signal_connect (pictures, "notify::lacking", G_CALLBACK (try_next), NULL);
       g_signal_connect (pictures, "notify::model", G_CALLBACK (settled_cb), NULL);
@@ -353,6 +373,7 @@ let_wait (AtlPicturesSession *pictures, const char *path)
   if (brought->waiting->len >= MAX_WAITING)
     g_ptr_array_remove_index (brought->waiting, 0);
   g_ptr_array_add (brought->waiting, g_strdup (path));
+  g_hash_table_remove (brought->first_models, path);
   try_next (pictures);
 }
 
