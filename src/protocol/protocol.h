@@ -17,7 +17,7 @@
 G_BEGIN_DECLS
 
 /* Raised when a method or signal changes meaning; keys may be added without. */
-#define ATL_PROTOCOL_VERSION 2u
+#define ATL_PROTOCOL_VERSION 3u
 
 #define ATL_ENGINE_PATH "/io/github/atelier/Engine"
 #define ATL_ENGINE_INTERFACE "io.github.atelier.Engine1"
