@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/chat/load-params.h"
 #include "app/wheel.h"
 
 struct _AtlParamRow
@@ -129,7 +130,7 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self), spec->term);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), _ (spec->tooltip));
   self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
-  if (spec->min == -1 || g_str_equal (spec->key, "n-ctx"))
+  if (spec->min == -1 || spec == &atl_load_n_ctx)
     {
       self->none = g_str_equal (spec->key, "seed")         ? _ ("random")
                    : g_str_equal (spec->key, "max-tokens") ? _ ("no limit")

@@ -28,7 +28,7 @@ struct _AtlBpe
   Merge *merges; /* open addressing by (left, right) */
   guint32 merge_mask;
   guint32 n_merges;
-  gint32 last_result;
+  gint32 last_result; /* of the merge added last */
 };
 
 typedef struct

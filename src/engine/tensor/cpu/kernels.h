@@ -106,7 +106,7 @@ typedef struct
                 float *c,
                 gint64 ldc,
                 gboolean add);
-  /* (nullable) */
+  /* (nullable) As that of AtlCpuKernels. */
   void (*tile_ahead) (gint64 n_k,
                       const guint8 *a,
                       const guint8 *b0,
