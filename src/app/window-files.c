@@ -112,11 +112,12 @@ is_model (GFile *file)
 static gboolean
 is_weights (AtlWindow *self, GFile *file)
 {
-  g_autofree char *name = g_file_get_basename (file);
+  const char *path = g_file_peek_path (file);
 
   return atl_window_shows_page (self, "images") && !is_folder (file) &&
          (atl_add_model_is_model (file) ||
-          atl_brought_parts_wants (atl_pictures_session_get (self->session), name));
+          (path != NULL &&
+           atl_brought_parts_wants (atl_pictures_session_get (self->session), path)));
 }
 
 /* What the Images page has no use for stays out of the chats, too. */

@@ -134,9 +134,9 @@ can_create (AppFixture *f)
 
 /* The part that draws, under two names; the caller's. */
 static char *
-lone_file (const char *name)
+lone_file_of (const char *family, const char *part, const char *name)
 {
-  g_autofree char *source = g_build_filename (app_models_dir, "sd15", "model", "unet",
+  g_autofree char *source = g_build_filename (app_models_dir, family, "model", part,
                                               "diffusion_pytorch_model.safetensors", NULL);
   char *path = g_build_filename (app_models_dir, name, NULL);
   g_autofree char *content = NULL;
@@ -145,6 +145,12 @@ lone_file (const char *name)
   g_assert_true (g_file_get_contents (source, &content, &size, NULL));
   g_assert_true (g_file_set_contents (path, content, (gssize) size, NULL));
   return path;
+}
+
+static char *
+lone_file (const char *name)
+{
+  return lone_file_of ("sd15", "unet", name);
 }
 
 static void
@@ -358,6 +364,52 @@ test_left_over (void)
   g_clear_pointer (&last_notice, g_free);
 }
 
+static gboolean
+lacks_words (gpointer f)
+{
+  const char *path;
+  const AtlModelInfo *info = atl_pictures_session_get_lacking (app_pictures (f), &path);
+
+  for (guint i = 0; info != NULL && i < info->n_missing; i++)
+    if (g_str_equal (info->missing[i].file, "spiece.model"))
+      return strstr (info->missing[i].words, "tokenizer.json") != NULL;
+  return FALSE;
+}
+
+static gboolean
+lacks_no_words (gpointer f)
+{
+  return lacks (f) && !lacks_words (f);
+}
+
+/* T5's vocabulary is published in two forms; another one's file of the same name is none. */
+static void
+test_either_name (void)
+{
+  static const char *const others[] = { "other/tokenizer.json", NULL };
+  static const char *const own[] = { "wan21/model/tokenizer/tokenizer.json", NULL };
+  g_autofree char *file = lone_file_of ("wan21", "transformer", "eighth.safetensors");
+  g_autofree char *folder = g_build_filename (app_models_dir, "other", NULL);
+  g_autofree char *other = g_build_filename (app_models_dir, others[0], NULL);
+  AppFixture f;
+
+  g_assert_cmpint (g_mkdir (folder, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (other, "{\"model\": {\"type\": \"BPE\"}}", -1, NULL));
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ file, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks_words, &f, WAIT_S));
+  drop (&f, others, "");
+  g_assert_true (app_fixture_wait (has_notice, &f, WAIT_S));
+  g_assert_nonnull (strstr (last_notice, "is none of the parts"));
+  drop (&f, own, "");
+  g_assert_true (app_fixture_wait (lacks_no_words, &f, WAIT_S));
+  g_assert_cmpuint (n_notices, ==, 0);
+  app_fixture_stop (&f);
+  g_clear_pointer (&last_notice, g_free);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -369,6 +421,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/missing-parts/fetch", test_fetch);
   g_test_add_func ("/app/missing-parts/drop", test_drop);
   g_test_add_func ("/app/missing-parts/left-over", test_left_over);
+  g_test_add_func ("/app/missing-parts/either-name", test_either_name);
   status = g_test_run ();
   app_remove_models ();
   return status;

@@ -14,6 +14,8 @@
 #define KEY "atl-brought-parts"
 /* Of a drop of all files of a model. */
 #define MAX_WAITING 16u
+/* No vocabulary is larger. */
+#define MAX_WORDS_BYTES (64u << 20)
 
 /* Those that are not at their places; data of the session. One is tried at a time: each that fits
  * makes the model load anew, and only then it says what it lacks. Files of vocabularies, which are
@@ -206,19 +208,40 @@ atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path)
   return TRUE;
 }
 
+/* T5's vocabulary is published as spiece.model and as tokenizer.json. The latter name is that of
+ * other vocabularies, too, which have no "unk_id": CLIP's lies beside vocab.json in one folder. */
+static gboolean
+is_like_spiece (const char *path)
+{
+  g_autofree char *base = g_path_get_basename (path);
+  g_autoptr (GMappedFile) file = NULL;
+
+  if (!g_str_equal (base, "tokenizer.json"))
+    return FALSE;
+  file = g_mapped_file_new (path, FALSE, NULL);
+  return file != NULL && g_mapped_file_get_length (file) > 0 &&
+         g_strstr_len (g_mapped_file_get_contents (file),
+                       (gssize) MIN (g_mapped_file_get_length (file), MAX_WORDS_BYTES),
+                       "\"unk_id\"") != NULL;
+}
+
 /* The names under which the file is wanted as one of a vocabulary: several parts may have the same.
  */
 static GPtrArray *
-vocabulary_names (const AtlModelInfo *lacking, const char *base)
+vocabulary_names (const AtlModelInfo *lacking, const char *path)
 {
+  g_autofree char *base = g_path_get_basename (path);
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
 
   for (guint i = 0; lacking != NULL && i < lacking->n_missing; i++)
     {
       g_autofree char *name = g_path_get_basename (lacking->missing[i].name);
+      g_autofree char *role = role_of (&lacking->missing[i]);
 
-      if (g_str_equal (name, base) && g_str_has_prefix (lacking->missing[i].name, "tokenizer"))
-        g_ptr_array_add (names, g_strdup (lacking->missing[i].name));
+      if (!g_str_has_prefix (role, "tokenizer"))
+        continue;
+      if (g_str_equal (name, base) || (g_str_equal (name, "spiece.model") && is_like_spiece (path)))
+        g_ptr_array_add (names, g_build_filename (role, base, NULL));
     }
   return names;
 }
@@ -232,8 +255,7 @@ take_named_of (AtlPicturesSession *pictures, GPtrArray *paths)
 
   for (guint i = 0; i < paths->len; i++)
     {
-      g_autofree char *base = g_path_get_basename (paths->pdata[i]);
-      g_autoptr (GPtrArray) names = vocabulary_names (lacking, base);
+      g_autoptr (GPtrArray) names = vocabulary_names (lacking, paths->pdata[i]);
 
       if (names->len > 0)
         {
@@ -440,10 +462,9 @@ take_tiny (AtlPicturesSession *pictures, const char *path)
 gboolean
 atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path)
 {
-  g_autofree char *base = g_path_get_basename (path);
   const char *model;
   const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
-  g_autoptr (GPtrArray) names = vocabulary_names (lacking, base);
+  g_autoptr (GPtrArray) names = vocabulary_names (lacking, path);
 
   return names->len > 0;
 }
@@ -487,8 +508,10 @@ atl_brought_parts_take_folder (AtlPicturesSession *pictures, const char *path)
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     if (atl_brought_parts_is_words (name))
       {
-        is_wanted = is_wanted || atl_brought_parts_wants (pictures, name);
-        g_ptr_array_add (files, g_file_new_build_filename (path, name, NULL));
+        GFile *file = g_file_new_build_filename (path, name, NULL);
+
+        is_wanted = is_wanted || atl_brought_parts_wants (pictures, g_file_peek_path (file));
+        g_ptr_array_add (files, file);
       }
   if (files->len == 0 || !is_wanted)
     return FALSE;

@@ -19,8 +19,8 @@ G_BEGIN_DECLS
  */
 gboolean
 atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const AtlModelInfo *info);
-/* Whether the file's name is that of a vocabulary which the chosen model lacks. Taking it needs no
- * `info`. */
+/* Whether the file is, by its name, of a vocabulary which the chosen model lacks; tokenizer.json is
+ * looked into. Taking it needs no `info`. */
 gboolean atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path);
 /* Says that the file is none of the parts which the chosen model lacks; FALSE when it lacks none.
  */

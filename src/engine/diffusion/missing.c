@@ -69,6 +69,17 @@ has_vocabulary (AtlBundle *bundle, const char *role)
   return atl_bundle_tokenizer (bundle, role, NULL) != NULL;
 }
 
+/* What is not among the published files, but does as well, is said. */
+static const char *
+vocabulary_words (const AtlDiffusionFamily *family, const char *role)
+{
+  for (guint i = 0; i < family->n_published; i++)
+    if (g_str_equal (family->published[i].role, role) &&
+        g_str_has_suffix (family->published[i].file, "spiece.model"))
+      return _ ("a vocabulary (spiece.model or tokenizer.json)");
+  return _ ("a vocabulary");
+}
+
 GArray *
 atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
@@ -87,7 +98,7 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
         continue;
       vocabulary = g_strconcat ("tokenizer", part->role + strlen ("text_encoder"), NULL);
       if (!has_vocabulary (bundle, vocabulary))
-        add (missing, bundle, family, vocabulary, _ ("a vocabulary"));
+        add (missing, bundle, family, vocabulary, vocabulary_words (family, vocabulary));
     }
   return missing;
 }
