@@ -67,7 +67,6 @@ test_schema_details (void)
   expect_schema ("true", LIST ("1", "{\"a\": []}"), LIST ("", "x"));
 }
 
-/* Every range of integers near the edges, against counting. */
 /* What stands beside a list of alternatives counts for each of them. */
 static void
 test_schema_siblings (void)
@@ -100,6 +99,7 @@ test_schema_siblings (void)
   expect_schema ("{\"type\": \"string\", \"maxLength\": 1000000}", LIST ("\"abc\""), LIST ("1"));
 }
 
+/* Bounds of numbers with a point, reached or not. */
 static void
 test_number_ranges (void)
 {
@@ -119,6 +119,7 @@ test_number_ranges (void)
                  LIST ("-3.5", "-3.6", "-4", "-100.25"), LIST ("-3", "-3.4", "3.5", "0"));
 }
 
+/* Formats and patterns of strings. */
 static void
 test_schema_texts (void)
 {
@@ -145,6 +146,7 @@ test_schema_texts (void)
                  LIST ("\"bb\""));
 }
 
+/* Every range of integers near the edges, against counting. */
 static void
 test_integer_ranges (void)
 {

@@ -137,8 +137,7 @@ describe_host_want (const AtlPictureFit *fit, guint64 host_room)
   if (fit->fit_width > 0)
     return g_strdup_printf (
         _ ("Beside the graphics card a picture of %u × %u pixels needs %s of the computer's "
-           "memory, "
-           "%s are free; %u × %u pixels would fit. Closing programs makes room too."),
+           "memory, %s are free; %u × %u pixels would fit. Closing programs makes room too."),
         fit->cost.width, fit->cost.height, needed, there, fit->fit_width, fit->fit_height);
   return g_strdup_printf (
       _ ("Beside the graphics card a picture of %u × %u pixels needs %s of the computer's memory, "
