@@ -14,8 +14,8 @@
 #define KEY "atl-brought-parts"
 /* Of a drop of all files of a model. */
 #define MAX_WAITING 16u
-/* No vocabulary is larger. */
-#define MAX_WORDS_BYTES (64u << 20)
+/* Of a vocabulary, up to its words and more. */
+#define MAX_HEAD_BYTES (1u << 20)
 
 /* Those that are not at their places; data of the session. One is tried at a time: each that fits
  * makes the model load anew, and only then it says what it lacks. Files of vocabularies, which are
@@ -209,20 +209,27 @@ atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path)
 }
 
 /* T5's vocabulary is published as spiece.model and as tokenizer.json. The latter name is that of
- * other vocabularies, too, which have no "unk_id": CLIP's lies beside vocab.json in one folder. */
+ * other vocabularies, too, which have no "unk_id": CLIP's lies beside vocab.json in one folder.
+ * The key stands before the words, behind a table of characters. The bytes are only searched; what
+ * they mean is the engine's to say. */
 static gboolean
 is_like_spiece (const char *path)
 {
   g_autofree char *base = g_path_get_basename (path);
-  g_autoptr (GMappedFile) file = NULL;
+  g_autofree char *head = NULL;
+  g_autoptr (GFile) file = NULL;
+  g_autoptr (GFileInputStream) stream = NULL;
+  gsize n = 0;
 
   if (!g_str_equal (base, "tokenizer.json"))
     return FALSE;
-  file = g_mapped_file_new (path, FALSE, NULL);
-  return file != NULL && g_mapped_file_get_length (file) > 0 &&
-         g_strstr_len (g_mapped_file_get_contents (file),
-                       (gssize) MIN (g_mapped_file_get_length (file), MAX_WORDS_BYTES),
-                       "\"unk_id\"") != NULL;
+  file = g_file_new_for_path (path);
+  stream = g_file_read (file, NULL, NULL);
+  if (stream == NULL)
+    return FALSE;
+  head = g_malloc (MAX_HEAD_BYTES);
+  g_input_stream_read_all (G_INPUT_STREAM (stream), head, MAX_HEAD_BYTES, &n, NULL, NULL);
+  return g_strstr_len (head, (gssize) n, "\"unk_id\"") != NULL;
 }
 
 /* The names under which the file is wanted as one of a vocabulary: several parts may have the same.
