@@ -43,6 +43,8 @@
 #define PLAIN_LARGEST 8191.0f
 #define PLAIN_LIMIT 262000.0f
 #define HEAD_BYTES 64
+/* Rows of a tile taken at a time: their sums, in integers and in floats, stay in registers. */
+#define PART_ROWS 6
 #define FACTOR_BYTES 256 /* of a block of 32 */
 
 /* What a panel has beside one scale a block. */
@@ -60,6 +62,7 @@ typedef struct
 } Rows;
 
 G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
+G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
 
 /* --- Rows --- */
 
@@ -314,9 +317,10 @@ prepare_panel (const float *panel, gint64 n, guint8 *out)
 
 /* --- Tiles --- */
 
-/* TILE_ROWS x two vectors of outputs, which are at `panel`. */
+/* Rows [from, from + PART_ROWS) x two vectors of outputs, which are at `panel`. */
 INLINE void
-tile_body (gboolean sixteen,
+part_body (gboolean sixteen,
+           guint from,
            gboolean min,
            gint64 n_k,
            const Rows *a,
@@ -328,20 +332,20 @@ tile_body (gboolean sixteen,
   const guint n_pieces = sixteen ? 2 : 1;
   const guint n_pairs = 16 / n_pieces;
   const gsize factors_at = HEAD_BYTES + (gsize) n_k * 32;
-  vf sum[TILE_ROWS][2];
+  vf sum[PART_ROWS][2];
 
 #pragma GCC unroll 12
-  for (guint r = 0; r < TILE_ROWS; r++)
+  for (guint r = 0; r < PART_ROWS; r++)
     sum[r][0] = sum[r][1] = vf_set1 (0.0f);
   for (gint64 b = 0; b < n_k / 32; b++)
     for (guint s = 0; s < n_pieces; s++)
       {
         const gsize at = (gsize) (b * 16 + s * n_pairs);
         const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + s * 64;
-        vi dot[TILE_ROWS][2];
+        vi dot[PART_ROWS][2];
 
 #pragma GCC unroll 12
-        for (guint r = 0; r < TILE_ROWS; r++)
+        for (guint r = 0; r < PART_ROWS; r++)
           dot[r][0] = dot[r][1] = vi_set1 (0);
         for (guint i = 0; i < n_pairs; i++)
           {
@@ -349,16 +353,16 @@ tile_body (gboolean sixteen,
             const vi w1 = (vi) vf_load (panel[1] + HEAD_BYTES + (at + i) * 64);
 
 #pragma GCC unroll 12
-            for (guint r = 0; r < TILE_ROWS; r++)
+            for (guint r = 0; r < PART_ROWS; r++)
               {
-                const vi x = vi_set1 (a->words[at + i][r]);
+                const vi x = vi_set1 (a->words[at + i][from + r]);
 
                 dot[r][0] = dot_words (dot[r][0], w0, x);
                 dot[r][1] = dot_words (dot[r][1], w1, x);
               }
           }
 #pragma GCC unroll 12
-        for (guint r = 0; r < TILE_ROWS; r++)
+        for (guint r = 0; r < PART_ROWS; r++)
 #pragma GCC unroll 2
           for (guint j = 0; j < 2; j++)
             sum[r][j] += vf_from_vi (dot[r][j]) * vf_load (panel[j] + factor);
@@ -370,22 +374,36 @@ tile_body (gboolean sixteen,
           const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + 128 + s * 64;
 
 #pragma GCC unroll 12
-          for (guint r = 0; r < TILE_ROWS; r++)
+          for (guint r = 0; r < PART_ROWS; r++)
 #pragma GCC unroll 2
             for (guint j = 0; j < 2; j++)
-              sum[r][j] -= vf_load (panel[j] + factor) * a->sum[b][sixteen ? s : 2][r];
+              sum[r][j] -= vf_load (panel[j] + factor) * a->sum[b][sixteen ? s : 2][from + r];
         }
 #pragma GCC unroll 12
-  for (guint r = 0; r < TILE_ROWS; r++)
+  for (guint r = 0; r < PART_ROWS; r++)
 #pragma GCC unroll 2
     for (guint j = 0; j < 2; j++)
       {
-        vf v = sum[r][j] * a->scale[r];
+        vf v = sum[r][j] * a->scale[from + r];
 
         if (add)
-          v += vf_load (c + r * ldc + j * VW);
-        vf_store (c + r * ldc + j * VW, v);
+          v += vf_load (c + (from + r) * ldc + j * VW);
+        vf_store (c + (from + r) * ldc + j * VW, v);
       }
+}
+
+INLINE void
+tile_body (gboolean sixteen,
+           gboolean min,
+           gint64 n_k,
+           const Rows *a,
+           const guint8 *const panel[2],
+           float *c,
+           gint64 ldc,
+           gboolean add)
+{
+  for (guint from = 0; from < TILE_ROWS; from += PART_ROWS)
+    part_body (sixteen, from, min, n_k, a, panel, c, ldc, add);
 }
 
 #define DEFINE_TILE(NAME, SIXTEEN, MIN)                                                            \

@@ -3,8 +3,8 @@
  *
  * Activations are taken some 500 rows at a time and laid out once, for all threads. A chunk is
  * some groups of outputs: its thread turns their weights into panels, tile_k inner elements at a
- * time, and adds all rows' tiles to sums of its own, which are finished at the end. So every weight
- * is unpacked once for them.
+ * time, and adds all rows' tiles to sums of its own, which are finished with the last of them. So
+ * every weight is unpacked once for them.
  */
 #include "engine/tensor/cpu/product.h"
 
@@ -211,6 +211,45 @@ tile_rows_at (const Tiles *t, gint64 m, gint64 k)
          (gsize) (k / t->p->kernels->tile_k) * t->kernels.slab_bytes;
 }
 
+/* Adds the products of elements [at, at + n_k) of a tile of rows and panels i and i + 1. */
+static void
+multiply_tile (const Tiles *t,
+               gint64 m,
+               gint64 at,
+               gint64 n_k,
+               const guint8 *panels,
+               gint64 i,
+               gint64 n_panels,
+               float *sums)
+{
+  const AtlCpuKernels *k = t->p->kernels;
+  const gsize size = panel_bytes (k);
+  const gint64 last_tile = (t->n_rows + k->tile_rows - 1) / k->tile_rows - 1;
+  const guint8 *first = panels + (gsize) i * size;
+  const guint8 *second = panels + (gsize) MIN (i + 1, n_panels - 1) * size;
+  float *c = sums + (m * ((n_panels + 1) / 2) + i / 2) * k->tile_rows * 32;
+
+  if (t->kernels.tile_ahead != NULL)
+    t->kernels.tile_ahead (n_k, tile_rows_at (t, m, at), first, second, c, 32, at > 0,
+                           tile_rows_at (t, MIN (m + 1, last_tile), at));
+  else
+    t->kernels.tile (n_k, tile_rows_at (t, m, at), first, second, c, 32, at > 0);
+}
+
+/* All columns of a tile of rows, so that what is written lies together. */
+static void
+write_tile (const Tiles *t,
+            gint64 m,
+            gint64 first,
+            gint64 n_groups,
+            gint64 n_pairs,
+            const float *sums,
+            float *room)
+{
+  for (gint64 i = 0; i < n_groups; i++)
+    write_group (t, first + i, sums, n_pairs, i, n_groups + i, m * t->p->kernels->tile_rows, room);
+}
+
 static void
 multiply_chunk (gconstpointer args, guint chunk, guint worker)
 {
@@ -223,6 +262,9 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
   const gint64 n_pairs = (n_panels + 1) / 2;
   const gint64 n_tiles = (t->n_rows + k->tile_rows - 1) / k->tile_rows;
   const gsize size = panel_bytes (k);
+  /* The last sums of some rows are written while they are in the nearest cache, but not between
+   * `begin` and `end`, where the processor is set up for tiles. */
+  const gboolean at_once = k->begin == NULL;
   guint8 *panels = t->own + worker * t->own_bytes;
   float *floats = (float *) (panels + MAX_PANELS * size);
   float *plain = (float *) (panels + (MAX_PANELS + 1) * size);
@@ -248,28 +290,23 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
           make_panel (t, &p->source[which], group, at, n_k, floats, plain,
                       panels + (gsize) i * size);
         }
-      for (gint64 i = 0; i < n_panels; i += 2)
+      if (at_once && at + n_k >= p->n_in)
         for (gint64 m = 0; m < n_tiles; m++)
           {
-            const guint8 *first_panel = panels + (gsize) i * size;
-            const guint8 *second_panel = panels + (gsize) MIN (i + 1, n_panels - 1) * size;
-            float *c = sums + (m * n_pairs + i / 2) * k->tile_rows * 32;
-
-            if (t->kernels.tile_ahead != NULL)
-              t->kernels.tile_ahead (n_k, tile_rows_at (t, m, at), first_panel, second_panel, c, 32,
-                                     at > 0, tile_rows_at (t, MIN (m + 1, n_tiles - 1), at));
-            else
-              t->kernels.tile (n_k, tile_rows_at (t, m, at), first_panel, second_panel, c, 32,
-                               at > 0);
+            for (gint64 i = 0; i < n_panels; i += 2)
+              multiply_tile (t, m, at, n_k, panels, i, n_panels, sums);
+            write_tile (t, m, first, n_groups, n_pairs, sums, room);
           }
+      else
+        for (gint64 i = 0; i < n_panels; i += 2)
+          for (gint64 m = 0; m < n_tiles; m++)
+            multiply_tile (t, m, at, n_k, panels, i, n_panels, sums);
     }
   if (k->end != NULL)
     k->end ();
 
-  /* All columns of some rows, so that what is written lies together. */
-  for (gint64 row = 0; row < t->n_rows; row += k->tile_rows)
-    for (gint64 i = 0; i < n_groups; i++)
-      write_group (t, first + i, sums, n_pairs, i, n_groups + i, row, room);
+  for (gint64 m = 0; m < n_tiles && !at_once; m++)
+    write_tile (t, m, first, n_groups, n_pairs, sums, room);
 }
 
 static AtlCpuTiles
