@@ -102,6 +102,7 @@ read_missing (AtlModelInfo *self, GVariant *dict)
       file->name = atl_dict_string (row, ATL_MISSING_NAME, "");
       file->size_bytes = atl_dict_uint64 (row, ATL_MISSING_BYTES, 0);
       file->is_optional = atl_dict_bool (row, ATL_MISSING_OPTIONAL, FALSE);
+      file->misfit = atl_dict_string (row, ATL_MISSING_MISFIT, "");
     }
 }
 
@@ -216,6 +217,7 @@ model_info_clear (gpointer data)
       g_free (self->missing[i].repository);
       g_free (self->missing[i].file);
       g_free (self->missing[i].name);
+      g_free (self->missing[i].misfit);
     }
   g_free (self->missing);
   g_variant_unref (self->recommended);

@@ -49,6 +49,7 @@ typedef struct
   char *name;              /* where it belongs among the model's files */
   guint64 size_bytes;      /* 0: not known */
   gboolean is_optional;    /* it runs without it, too */
+  char *misfit;            /* why a file that was given is not it; empty where none was */
 } AtlMissingFile;
 
 typedef struct

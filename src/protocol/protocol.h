@@ -135,6 +135,8 @@ G_BEGIN_DECLS
 #define ATL_MISSING_NAME "name"         /* s: "text_encoder/t5.safetensors", among its files */
 #define ATL_MISSING_BYTES "bytes"       /* t; 0: not known */
 #define ATL_MISSING_OPTIONAL "optional" /* b: it runs without it, too */
+#define ATL_MISSING_MISFIT                                                                         \
+  "misfit" /* s, in words: why a file that was given is not it; absent where none was */
 
 #define ATL_KNOB_NAME "name"         /* s, of the setting */
 #define ATL_KNOB_LABEL "label"       /* s, for the person */

@@ -182,6 +182,48 @@ test_chosen (void)
   files_clear (&files);
 }
 
+/* Encoders of another width than the denoiser reads are no parts of it, which is said. */
+static void
+test_widths (void)
+{
+  static const char *const flux[] = { "vector_in.in_layer.weight", "txt_in.weight",
+                                      "double_blocks.0.img_mod.lin.weight" };
+  static const char *const clip[] = { "text_model.embeddings.position_embedding.weight",
+                                      "text_model.embeddings.token_embedding.weight",
+                                      "text_model.encoder.layers.0.self_attn.q_proj.weight",
+                                      "text_model.final_layer_norm.weight" };
+
+  for (guint width = 32; width <= 128; width += 96)
+    {
+      Files files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      g_autoptr (GArray) missing = NULL;
+      guint n_told = 0;
+
+      files_init (&files);
+      add (&files, "flux.safetensors", G_N_ELEMENTS (flux), flux, 4, 32);
+      add (&files, "clip.safetensors", G_N_ELEMENTS (clip), clip, 0, width);
+      add_t5 (&files, "t5.safetensors", width, FALSE);
+      bundle = assign (&files, &atl_family_flux);
+      g_assert_true (atl_bundle_has (bundle, "transformer"));
+      g_assert_cmpint (atl_bundle_has (bundle, "text_encoder"), ==, width == 32);
+      g_assert_cmpint (atl_bundle_has (bundle, "text_encoder_2"), ==, width == 32);
+      missing = atl_missing_parts (bundle, &atl_family_flux);
+      for (guint i = 0; i < missing->len; i++)
+        {
+          const char *misfit = g_array_index (missing, AtlMissingPart, i).misfit;
+
+          if (misfit == NULL)
+            continue;
+          g_assert_nonnull (strstr (misfit, "32"));
+          g_assert_nonnull (strstr (misfit, "128"));
+          n_told++;
+        }
+      g_assert_cmpuint (n_told, ==, width == 32 ? 0 : 2);
+      files_clear (&files);
+    }
+}
+
 /* The same network as Qwen-Image but for one tensor; what it is for is not there. */
 static void
 test_layered (void)
@@ -343,6 +385,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/diffusion/parts/nearby", test_nearby);
+  g_test_add_func ("/diffusion/parts/widths", test_widths);
   g_test_add_func ("/diffusion/parts/chosen", test_chosen);
   g_test_add_func ("/diffusion/parts/layered", test_layered);
   g_test_add_func ("/diffusion/parts/published", test_published);

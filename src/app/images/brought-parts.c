@@ -232,6 +232,27 @@ is_like_spiece (const char *path)
   return g_strstr_len (head, (gssize) n, "\"unk_id\"") != NULL;
 }
 
+/* What it is, but not of this model: FALSE when nothing is known of it. */
+static gboolean
+say_misfit (AtlPicturesSession *pictures, const Offer *offer, const AtlModelInfo *after)
+{
+  AtlModelList *models = atl_session_get_models (atl_pictures_session_get_session (pictures));
+
+  for (guint i = 0; i < after->n_missing; i++)
+    if (*after->missing[i].misfit != '\0')
+      {
+        g_autofree char *base = g_filename_display_basename (offer->path);
+        g_autofree char *model = atl_model_list_get_name (models, offer->model);
+        /* Translators: a file, a model, a reason with its words. */
+        g_autofree char *words = g_strdup_printf (_ ("“%s” does not fit %s: %s."), base, model,
+                                                  after->missing[i].misfit);
+
+        notice (pictures, words);
+        return TRUE;
+      }
+  return FALSE;
+}
+
 /* The names under which the file is wanted as one of a vocabulary: several parts may have the same.
  */
 static GPtrArray *
@@ -313,7 +334,8 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
           give_next (g_steal_pointer (&offer));
         }
       /* One that was left over from another model was a try. */
-      else if (g_strcmp0 (g_hash_table_lookup (brought->first_models, offer->path), path) == 0)
+      else if (g_strcmp0 (g_hash_table_lookup (brought->first_models, offer->path), path) == 0 &&
+               !say_misfit (pictures, offer, after))
         atl_brought_parts_refuse (pictures, offer->path);
     }
   /* One that fits is on its way: the model tells when it has been looked at with it. */

@@ -27,6 +27,8 @@ struct _AtlBundle
   GPtrArray *nearby, *nearby_plain; /* (owned) the same of files that lie nearby */
   GHashTable *given;   /* (owned) role -> AtlCheckpoint of a loose file, borrowed from loose */
   GHashTable *origins; /* (owned) role -> class name of the part, static */
+  GHashTable *misfits; /* (owned) role -> AtlMisfit */
+  AtlMisfit misfit;    /* of the part that is looked for; takes 0: none */
   GHashTable *json;    /* (owned) "role/file" -> JsonNode, or NULL when it is none */
 };
 

@@ -237,7 +237,11 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
       g_hash_table_insert (self->origins, g_strdup (part->role), (gpointer) part->origin);
       if (atl_bundle_has (self, part->role))
         continue;
+      self->misfit = (AtlMisfit){ 0 };
       found = find_player (self, self->loose, part);
+      if (found == NULL && self->misfit.takes > 0)
+        g_hash_table_insert (self->misfits, g_strdup (part->role),
+                             g_memdup2 (&self->misfit, sizeof self->misfit));
       if (found == NULL && part->beside != NULL)
         found = find_beside (self, part);
       if (found == NULL)
@@ -246,6 +250,18 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
         g_hash_table_insert (self->given, g_strdup (part->role), found);
     }
   return TRUE;
+}
+
+void
+atl_bundle_note_misfit (AtlBundle *self, gint64 gives, gint64 takes)
+{
+  self->misfit = (AtlMisfit){ gives, takes };
+}
+
+const AtlMisfit *
+atl_bundle_misfit (const AtlBundle *self, const char *role)
+{
+  return g_hash_table_lookup (self->misfits, role);
 }
 
 gboolean

@@ -76,6 +76,7 @@ atl_bundle_new (AtlFileMap *const *maps, const char *const *names, guint n, GErr
   self->folders = g_ptr_array_new_with_free_func (folder_free);
   self->given = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->origins = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->misfits = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   self->json = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, json_free);
   for (guint i = 0; i < n; i++)
     has_index |= names != NULL && g_strcmp0 (names[i], "model_index.json") == 0;
@@ -130,6 +131,7 @@ atl_bundle_free (AtlBundle *self)
     return;
   g_hash_table_unref (self->given);
   g_hash_table_unref (self->origins);
+  g_hash_table_unref (self->misfits);
   g_clear_pointer (&self->loose, g_ptr_array_unref);
   g_clear_pointer (&self->plain, g_ptr_array_unref);
   g_clear_pointer (&self->nearby, g_ptr_array_unref);

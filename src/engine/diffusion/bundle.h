@@ -37,9 +37,15 @@ typedef struct
    * tower in those of its language model. */
   const char *beside;
   /* (nullable) Whether a loose file's network belongs to the denoiser, which stands before this
-   * part in its family's list. */
+   * part in its family's list; atl_bundle_note_misfit() says why not. */
   gboolean (*fits) (AtlBundle *bundle, const AtlCheckpoint *cp);
 } AtlPart;
+
+/* Of a loose file that would be a part but for its width. */
+typedef struct
+{
+  gint64 gives, takes; /* numbers that it has for a text or a token, and that the denoiser reads */
+} AtlMisfit;
 
 /* `names` (nullable members) are logical names; takes references on the maps. Only looks at names;
  * files are opened when they are asked for. ATL_ERROR_INVALID when there is nothing. */
@@ -63,6 +69,10 @@ gboolean atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts
 /* The first loose file that holds a network of that component class (component.h), for a family to
  * recognise itself by; NULL without an error when there is none. Borrowed. */
 AtlCheckpoint *atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error);
+/* For AtlPart.fits: that the file it is asked about has another width. */
+void atl_bundle_note_misfit (AtlBundle *self, gint64 gives, gint64 takes);
+/* NULL unless a loose file was no part for that role because of its width. Borrowed. */
+const AtlMisfit *atl_bundle_misfit (const AtlBundle *self, const char *role);
 gboolean atl_bundle_has (AtlBundle *self, const char *role);
 /* Whether files of the role's own are there, weights or not. */
 gboolean atl_bundle_has_folder (const AtlBundle *self, const char *role);

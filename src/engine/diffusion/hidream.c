@@ -194,15 +194,33 @@ fits_llama (AtlBundle *bundle, const AtlCheckpoint *cp)
   return atl_encoder_fits (bundle, cp, reads, 1);
 }
 
+/* The pooled vectors of both CLIPs side by side. */
+static const char *const pooled_reads[] = { "p_embedder.pooled_embedder.linear_1.weight", NULL };
+static const AtlPooledReader pooled_reader = { ATL_HIDREAM_DENOISER, pooled_reads, 0 };
+
+static gboolean
+fits_clip_l (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder", "text_encoder_2",
+                          ATL_CLIP_G_WIDTH);
+}
+
+static gboolean
+fits_clip_g (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder_2", "text_encoder",
+                          ATL_CLIP_L_WIDTH);
+}
+
 static const AtlPart hidream_parts[] = {
   { ATL_HIDREAM_DENOISER, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", NULL,
     FALSE },
   { ATL_HIDREAM_EDITOR, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel",
     atl_hidream_is_editor, TRUE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_l, FALSE },
+    atl_is_clip_l, FALSE, NULL, fits_clip_l },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_g, FALSE },
+    atl_is_clip_g, FALSE, NULL, fits_clip_g },
   { "text_encoder_3", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5,
     FALSE },
   { "text_encoder_4", N_ ("the text encoder Llama"), "encode_text", "LlamaForCausalLM",

@@ -12,6 +12,19 @@ static void
 part_clear (gpointer data)
 {
   g_free (((AtlMissingPart *) data)->name);
+  g_free (((AtlMissingPart *) data)->misfit);
+}
+
+static char *
+misfit_words (const AtlBundle *bundle, const char *role, const char *words)
+{
+  const AtlMisfit *misfit = atl_bundle_misfit (bundle, role);
+
+  return misfit != NULL ? g_strdup_printf (
+                              /* Translators: a part such as "the text encoder T5", two widths. */
+                              _ ("%s has to give %u numbers, and this one gives %u"), words,
+                              (guint) misfit->takes, (guint) misfit->gives)
+                        : NULL;
 }
 
 /* A row for each published file of the role that is not there, or one without. */
@@ -39,12 +52,15 @@ add (GArray *missing,
       is_known = TRUE;
       if (atl_bundle_has_file (bundle, role, slash != NULL ? slash + 1 : p->file))
         continue;
+      part.misfit = misfit_words (bundle, role, words);
       part.name = g_strconcat (role, "/", slash != NULL ? slash + 1 : p->file, NULL);
       g_array_append_val (missing, part);
     }
   if (!is_known)
     {
-      AtlMissingPart part = { .words = words, .role = g_intern_string (role) };
+      AtlMissingPart part = { .words = words,
+                              .role = g_intern_string (role),
+                              .misfit = misfit_words (bundle, role, words) };
 
       g_array_append_val (missing, part);
     }

@@ -21,6 +21,9 @@ typedef struct
   const char *repository, *file;
   char *name;         /* (owned) (nullable) what it is called among the model's files */
   guint64 size_bytes; /* 0: not known */
+  /* (owned) (nullable) Why a file that was given is not it: "the text encoder T5 has to give 4096
+   * numbers, and this one gives 512"; translated. */
+  char *misfit;
   gboolean is_optional;
 } AtlMissingPart;
 

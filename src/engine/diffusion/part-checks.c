@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "engine/models/clip-traits.h"
+
 /* The tensor of one of these names, below any of the prefixes that files have. */
 static const AtlTensorInfo *
 find (const AtlCheckpoint *cp, const char *const *names)
@@ -125,8 +127,47 @@ atl_encoder_fits (AtlBundle *bundle,
   const AtlTensorInfo *reads = denoiser != NULL ? find (denoiser, names) : NULL;
   gint64 width = width_of (encoder);
 
-  return reads == NULL || reads->n_dims == 0 || width == 0 ||
-         reads->dim[reads->n_dims - 1] == width * n;
+  if (reads == NULL || reads->n_dims == 0 || width == 0 ||
+      reads->dim[reads->n_dims - 1] == width * n)
+    return TRUE;
+  atl_bundle_note_misfit (bundle, width, reads->dim[reads->n_dims - 1] / n);
+  return FALSE;
+}
+
+gboolean
+atl_pooled_fits (AtlBundle *bundle,
+                 const AtlCheckpoint *encoder,
+                 const AtlPooledReader *reader,
+                 const char *role,
+                 const char *other,
+                 gint64 usual)
+{
+  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, reader->denoiser, NULL);
+  const AtlTensorInfo *reads = denoiser != NULL ? find (denoiser, reader->names) : NULL;
+  gint64 gives = atl_clip_pooled_width (encoder, role);
+  gint64 takes = reads != NULL && reads->n_dims == 2 ? reads->dim[1] - reader->beside : 0;
+  gint64 others = 0;
+
+  /* Packed weights have fewer columns. */
+  if (takes <= 0 || gives == 0 || reads->dtype == ATL_DTYPE_U8 || reads->dtype == ATL_DTYPE_I8)
+    return TRUE;
+  if (other != NULL)
+    {
+      const AtlCheckpoint *cp =
+          atl_bundle_has (bundle, other) ? atl_bundle_checkpoint (bundle, other, NULL) : NULL;
+
+      if (cp != NULL)
+        others = atl_clip_pooled_width (cp, other);
+      if (others == 0)
+        others = usual;
+      /* Of a model that is smaller than those that are published there is no telling. */
+      if (others >= takes)
+        return TRUE;
+    }
+  if (gives + others == takes)
+    return TRUE;
+  atl_bundle_note_misfit (bundle, gives, takes - others);
+  return FALSE;
 }
 
 /* --- Autoencoders --- */

@@ -60,4 +60,23 @@ gboolean atl_encoder_fits (AtlBundle *bundle,
                            const char *const *names,
                            guint n);
 
+/* Where a family's denoiser reads the pooled vectors of CLIP, side by side where there are two. */
+typedef struct
+{
+  const char *denoiser;     /* role */
+  const char *const *names; /* NULL-terminated, without prefix: tensors that read them */
+  gint64 beside;            /* numbers that they read beside them */
+} AtlPooledReader;
+
+/* Whether the vector of the encoder in `role` is as wide as what is read, which leaves `usual`
+ * numbers for the encoder in `other` (nullable: there is none) where that is not there. */
+gboolean atl_pooled_fits (AtlBundle *bundle,
+                          const AtlCheckpoint *encoder,
+                          const AtlPooledReader *reader,
+                          const char *role,
+                          const char *other,
+                          gint64 usual);
+#define ATL_CLIP_L_WIDTH 768
+#define ATL_CLIP_G_WIDTH 1280
+
 G_END_DECLS

@@ -282,13 +282,29 @@ static const AtlPart sd_parts[] = {
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taesd, NULL),
 };
 
+/* Beside the pooled vector 256 waves of each of six numbers are read: the size, the corner and the
+ * size wanted; of five in the refiner. */
+#define BESIDE(n) (n * 256)
+
+static gboolean
+fits_pooled (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  static const char *const reads[] = { "add_embedding.linear_1.weight", "label_emb.0.0.weight",
+                                       NULL };
+  static const AtlPooledReader refiner = { PART_UNET, reads, BESIDE (5) };
+  static const AtlPooledReader base = { PART_UNET, reads, BESIDE (6) };
+
+  return atl_pooled_fits (bundle, cp, &refiner, "text_encoder_2", NULL, 0) ||
+         atl_pooled_fits (bundle, cp, &base, "text_encoder_2", NULL, 0);
+}
+
 /* The refiner has bigG alone. */
 static const AtlPart sdxl_parts[] = {
   { PART_UNET, N_ ("the UNet"), "forward", "UNet2DConditionModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
     TRUE },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_g, FALSE },
+    atl_is_clip_g, FALSE, NULL, fits_pooled },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_4, FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taesdxl, NULL),
 };

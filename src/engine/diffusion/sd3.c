@@ -303,12 +303,31 @@ fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
   return atl_encoder_fits (bundle, cp, reads, 1);
 }
 
+/* The pooled vectors of both CLIPs side by side. */
+static const char *const pooled_reads[] = { "time_text_embed.text_embedder.linear_1.weight",
+                                            "y_embedder.mlp.0.weight", NULL };
+static const AtlPooledReader pooled_reader = { PART_DENOISER, pooled_reads, 0 };
+
+static gboolean
+fits_clip_l (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder", "text_encoder_2",
+                          ATL_CLIP_G_WIDTH);
+}
+
+static gboolean
+fits_clip_g (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder_2", "text_encoder",
+                          ATL_CLIP_L_WIDTH);
+}
+
 static const AtlPart sd3_parts[] = {
   { PART_DENOISER, N_ ("the denoiser"), "forward", "SD3Transformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_l, FALSE },
+    atl_is_clip_l, FALSE, NULL, fits_clip_l },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_g, FALSE },
+    atl_is_clip_g, FALSE, NULL, fits_clip_g },
   { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, TRUE, NULL,
     fits_text },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },

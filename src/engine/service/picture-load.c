@@ -83,6 +83,8 @@ make_missing (const AtlJob *job)
       g_variant_dict_insert (&row, ATL_MISSING_NAME, "s", part->name != NULL ? part->name : "");
       g_variant_dict_insert (&row, ATL_MISSING_BYTES, "t", part->size_bytes);
       g_variant_dict_insert (&row, ATL_MISSING_OPTIONAL, "b", part->is_optional);
+      if (part->misfit != NULL)
+        g_variant_dict_insert (&row, ATL_MISSING_MISFIT, "s", part->misfit);
       g_variant_builder_add_value (&rows, g_variant_dict_end (&row));
     }
   return g_variant_builder_end (&rows);

@@ -4,8 +4,10 @@
 #include "engine/models/encoders/clip-names.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/models/blocks/names.h"
+#include "engine/models/clip-traits.h"
 
 /* The first encoder's places before the second's; each wins for its own role. */
 static const struct
@@ -63,6 +65,29 @@ atl_clip_find (const AtlCheckpoint *cp, const char *role, AtlClipPlace *place)
       found = TRUE;
     }
   return found;
+}
+
+gint64
+atl_clip_pooled_width (const AtlCheckpoint *cp, const char *role)
+{
+  AtlClipPlace place;
+  g_autofree char *stem = NULL, *projection = NULL, *norm = NULL;
+  const AtlTensorInfo *info;
+
+  if (!atl_clip_find (cp, role, &place))
+    return 0;
+  stem = g_str_has_suffix (place.prefix, "text_model.")
+             ? g_strndup (place.prefix, strlen (place.prefix) - strlen ("text_model."))
+             : g_strdup (place.prefix);
+  projection =
+      g_strconcat (stem, place.is_open ? "text_projection" : "text_projection.weight", NULL);
+  norm = g_strconcat (place.prefix, place.is_open ? "ln_final.weight" : "final_layer_norm.weight",
+                      NULL);
+  info = atl_checkpoint_find (cp, projection);
+  if (info != NULL && info->n_dims == 2)
+    return info->dim[place.is_open ? 1 : 0];
+  info = atl_checkpoint_find (cp, norm);
+  return info != NULL && info->n_dims == 1 ? info->dim[0] : 0;
 }
 
 char *
