@@ -4,10 +4,9 @@
 #include "base/checkpoint.h"
 
 #include <glib/gi18n.h>
-#include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
+#include "base/checkpoint-private.h"
 #include "base/parallel.h"
 
 /* Rows made by one thread at a time: enough work to be worth handing out, few enough to share. */
@@ -62,92 +61,6 @@ name_hash (gconstpointer key)
   return (guint) (hash ^ hash >> 32);
 }
 
-static void
-meta_value_free (AtlMetaValue *value)
-{
-  if (value->type == ATL_META_STRING)
-    g_free ((char *) value->v_string.chars);
-  else if (value->type == ATL_META_ARRAY)
-    {
-      if (value->v_array.elem_type == ATL_META_STRING)
-        {
-          char **strings = value->v_array.elems;
-          /* All strings of an array share one allocation, the first pointer owns it. */
-          if (value->v_array.n > 0)
-            g_free (strings[0]);
-          g_free (value->v_array.lengths);
-        }
-      g_free (value->v_array.elems);
-    }
-  g_free (value);
-}
-
-static gsize
-meta_elem_size (AtlMetaType type)
-{
-  switch (type)
-    {
-    case ATL_META_BOOL:
-      return sizeof (gboolean);
-    case ATL_META_INT:
-    case ATL_META_UINT:
-      return sizeof (gint64);
-    case ATL_META_FLOAT:
-      return sizeof (double);
-    case ATL_META_STRING:
-      return sizeof (char *);
-    case ATL_META_ARRAY:
-      break;
-    }
-  g_assert_not_reached ();
-}
-
-static AtlMetaValue *
-meta_value_copy (const AtlMetaValue *value)
-{
-  AtlMetaValue *copy = g_memdup2 (value, sizeof *value);
-
-  if (value->type == ATL_META_STRING)
-    {
-      char *chars = g_malloc (value->v_string.length + 1);
-      memcpy (chars, value->v_string.chars, value->v_string.length);
-      chars[value->v_string.length] = '\0';
-      copy->v_string.chars = chars;
-    }
-  else if (value->type == ATL_META_ARRAY && value->v_array.elem_type == ATL_META_STRING)
-    {
-      gsize n = value->v_array.n, total = 0;
-      char **strings = g_new (char *, n + 1);
-      gsize *lengths = g_new (gsize, n + 1);
-      char *pool;
-
-      for (gsize i = 0; i < n; i++)
-        {
-          lengths[i] = value->v_array.lengths != NULL
-                           ? value->v_array.lengths[i]
-                           : strlen (((char **) value->v_array.elems)[i]);
-          total += lengths[i] + 1;
-        }
-      pool = n > 0 ? g_malloc (total) : NULL;
-      for (gsize i = 0; i < n; i++)
-        {
-          strings[i] = pool;
-          memcpy (pool, ((char **) value->v_array.elems)[i], lengths[i]);
-          pool[lengths[i]] = '\0';
-          pool += lengths[i] + 1;
-        }
-      copy->v_array.elems = strings;
-      copy->v_array.lengths = lengths;
-    }
-  else if (value->type == ATL_META_ARRAY)
-    {
-      copy->v_array.elems = g_memdup2 (
-          value->v_array.elems, value->v_array.n * meta_elem_size (value->v_array.elem_type));
-      copy->v_array.lengths = NULL;
-    }
-  return copy;
-}
-
 AtlCheckpoint *
 atl_checkpoint_new (const char *name)
 {
@@ -162,7 +75,7 @@ atl_checkpoint_new (const char *name)
   self->taken = g_array_new (FALSE, FALSE, sizeof (Taken));
   g_array_set_clear_func (self->taken, taken_clear);
   self->meta =
-      g_hash_table_new_full (name_hash, g_str_equal, g_free, (GDestroyNotify) meta_value_free);
+      g_hash_table_new_full (name_hash, g_str_equal, g_free, (GDestroyNotify) atl_meta_value_free);
   return self;
 }
 
@@ -285,7 +198,7 @@ atl_checkpoint_add_meta (AtlCheckpoint *self,
     }
   own = g_strdup (key);
   g_ptr_array_add (self->meta_keys, own);
-  g_hash_table_insert (self->meta, own, meta_value_copy (value));
+  g_hash_table_insert (self->meta, own, atl_meta_value_copy (value));
   return TRUE;
 }
 
@@ -414,111 +327,4 @@ const AtlMetaValue *
 atl_checkpoint_meta (const AtlCheckpoint *self, const char *key)
 {
   return g_hash_table_lookup (self->meta, key);
-}
-
-gboolean
-atl_checkpoint_get_uint (const AtlCheckpoint *self,
-                         const char *key,
-                         guint64 min,
-                         guint64 max,
-                         guint64 *out,
-                         GError **error)
-{
-  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
-  guint64 number;
-
-  if (value == NULL)
-    return FALSE;
-  if (value->type == ATL_META_UINT)
-    number = value->v_uint;
-  else if (value->type == ATL_META_INT && value->v_int >= 0)
-    number = (guint64) value->v_int;
-  else
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: “%s” should be a whole number that is not negative"), self->name, key);
-      return FALSE;
-    }
-  if (number < min || number > max)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("%s: “%s” is %" PRIu64 "; expected %" PRIu64 " to %" PRIu64), self->name, key,
-                   number, min, max);
-      return FALSE;
-    }
-  *out = number;
-  return TRUE;
-}
-
-gboolean
-atl_checkpoint_require_uint (const AtlCheckpoint *self,
-                             const char *key,
-                             guint64 min,
-                             guint64 max,
-                             guint64 *out,
-                             GError **error)
-{
-  if (atl_checkpoint_meta (self, key) == NULL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: the key “%s” is missing"),
-                   self->name, key);
-      return FALSE;
-    }
-  return atl_checkpoint_get_uint (self, key, min, max, out, error);
-}
-
-gboolean
-atl_checkpoint_get_float (
-    const AtlCheckpoint *self, const char *key, double min, double max, double *out, GError **error)
-{
-  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
-  double number;
-
-  if (value == NULL)
-    return FALSE;
-  if (value->type == ATL_META_FLOAT)
-    number = value->v_float;
-  else if (value->type == ATL_META_UINT)
-    number = (double) value->v_uint;
-  else if (value->type == ATL_META_INT)
-    number = (double) value->v_int;
-  else
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” should be a number"),
-                   self->name, key);
-      return FALSE;
-    }
-  if (!isfinite (number) || number < min || number > max)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” is %g; expected %g to %g"),
-                   self->name, key, number, min, max);
-      return FALSE;
-    }
-  *out = number;
-  return TRUE;
-}
-
-gboolean
-atl_checkpoint_get_bool (const AtlCheckpoint *self, const char *key, gboolean *out, GError **error)
-{
-  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
-
-  if (value == NULL)
-    return FALSE;
-  if (value->type != ATL_META_BOOL)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE, _ ("%s: “%s” should be true or false"),
-                   self->name, key);
-      return FALSE;
-    }
-  *out = value->v_bool;
-  return TRUE;
-}
-
-const char *
-atl_checkpoint_get_string (const AtlCheckpoint *self, const char *key)
-{
-  const AtlMetaValue *value = atl_checkpoint_meta (self, key);
-
-  return value != NULL && value->type == ATL_META_STRING ? value->v_string.chars : NULL;
 }
