@@ -23,6 +23,9 @@ typedef struct
   JMacroDef *macro;
 } JParser;
 
+/* --- jinja-parser-nodes.c --- */
+
+/* One level of recursion more and less; throws where it is too deep. */
 void j_parser_enter (JParser *p);
 void j_parser_leave (JParser *p);
 void j_parser_fail (JParser *p, const char *format, ...) G_GNUC_PRINTF (2, 3) G_GNUC_NORETURN;
@@ -50,6 +53,7 @@ JNode *j_parse_primary (JParser *p, gboolean with_namespace);
 JNode *j_parse_tuple (JParser *p, gboolean with_cond, const char *stop, gboolean parenthesised);
 /* What may stand left of "=" or before "in". */
 JNode *j_parse_target (JParser *p, const char *stop, gboolean with_namespace);
+
 /* --- jinja-parser-postfix.c --- */
 
 /* A chain of filters applied to `node`; NULL `node` stands for the text of a block, and the first
