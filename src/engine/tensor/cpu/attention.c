@@ -98,8 +98,9 @@ find_keys (Attention *a)
 gsize
 atl_fast_attention_scratch (const AtlCpu *cpu, const AtlNode *node)
 {
-  return attention_is_few (cpu, node) ? attention_few_scratch (cpu, node)
-                                      : attention_many_scratch (cpu, node);
+  return attention_is_few (cpu, node)        ? attention_few_scratch (cpu, node)
+         : attention_is_in_lanes (cpu, node) ? attention_lanes_scratch (cpu, node)
+                                             : attention_many_scratch (cpu, node);
 }
 
 static gboolean
@@ -156,6 +157,8 @@ atl_fast_attention (AtlCpuRun *run, const AtlNode *node)
   find_keys (&a);
   if (attention_is_few (run->cpu, node))
     attention_run_few (run, &a);
+  else if (attention_is_in_lanes (run->cpu, node))
+    attention_run_lanes (run, &a);
   else
     attention_run_many (run, &a);
   return TRUE;

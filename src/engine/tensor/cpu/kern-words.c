@@ -24,6 +24,7 @@
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
 #include "engine/tensor/cpu/kern-codes.h"
+#include "engine/tensor/cpu/kern-dot.h"
 #include "engine/tensor/cpu/kern-private.h"
 #include "engine/tensor/cpu/kern-turn.h"
 
@@ -115,19 +116,6 @@ pair_words (vi a, vi b)
   const vi low = atl_shuffle (a, b, even), high = atl_shuffle (a, b, even + 2);
 
   return (vf) ((low & 0xffff) | (vi) ((vu) high << 16));
-}
-
-/* a + the products of both words of each lane. */
-INLINE vi
-dot_words (vi a, vi w, vi x)
-{
-#if defined(ATL_SIMD_AVX512)
-  return (vi) _mm512_dpwssd_epi32 ((__m512i) a, (__m512i) w, (__m512i) x);
-#elif defined(__AVXVNNI__)
-  return (vi) _mm256_dpwssd_avx_epi32 ((__m256i) a, (__m256i) w, (__m256i) x);
-#else
-  return a + (vi) _mm256_madd_epi16 ((__m256i) w, (__m256i) x);
-#endif
 }
 
 /* Sums of both halves of a block, a row a lane. */

@@ -128,6 +128,42 @@ typedef struct
   void (*weigh_values) (const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
 } AtlCpuCacheTiles;
 
+/* Attention of many queries that all see every key, in words of 16 bits (kern-attend.c): tiles of
+ * n_lanes queries meet blocks of at most ATL_ATTEND_KEYS keys and values. Results are within about
+ * 2e-4 of their size. */
+#define ATL_ATTEND_KEYS 126
+typedef struct
+{
+  guint n_lanes;
+  /* n <= n_lanes queries, whose scores are multiplied with `factor`, in atl_attend_words (dim) *
+   * n_lanes words of 32 bits; missing ones are zero. */
+  void (*queries) (const float *const *rows, gint64 n, gint64 dim, float factor, guint8 *out);
+  /* n <= ATL_ATTEND_KEYS keys or values, in atl_attend_words (dim) * ATL_ATTEND_KEYS + dim words of
+   * 32 bits. */
+  void (*keys) (const float *const *rows, gint64 n, gint64 dim, guint8 *out);
+  void (*values) (const float *const *rows, gint64 n, gint64 dim, guint8 *out);
+  /* Adds weighted values of a block to sums[v_dim][n_lanes]. state[2][n_lanes] is -INFINITY and
+   * zeros at first, then what weights are relative to (in powers of two, for a `factor` that is
+   * scale / ln 2) and their sum. */
+  void (*step) (const guint8 *queries,
+                const guint8 *keys,
+                const guint8 *values,
+                gint64 n,
+                gint64 dim,
+                gint64 v_dim,
+                float *state,
+                float *sums);
+  /* out[r][v_dim] of n <= n_lanes queries. */
+  void (*finish) (const float *state, const float *sums, gint64 v_dim, gint64 n, float *const *out);
+} AtlCpuAttend;
+
+/* Words of 32 bits that a row takes there. */
+static inline gint64
+atl_attend_words (gint64 dim)
+{
+  return (dim + 1) / 2 + 1;
+}
+
 /* Convolutions of 3 x 3 taps as products of 6 lines of 6 forms each (kern-winograd.c). Channels are
  * taken at most ATL_WINOGRAD_CHANNELS at a time; the forms of one thing lie `form` floats apart. */
 #define ATL_WINOGRAD_CHANNELS 128
@@ -316,6 +352,9 @@ typedef struct
                         float *correction,
                         guint8 *out);
 
+  /* (nullable) */
+  const AtlCpuAttend *attend;
+
   /* --- rows of floats --- */
 
   /* Functions with an activation return FALSE, nothing done, when the level has no form of it. */
@@ -373,6 +412,7 @@ typedef struct
 extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_words_avx512;
 extern const AtlCpuTiles atl_cpu_plain_words_avx2, atl_cpu_plain_words_avx2_vnni,
     atl_cpu_plain_words_avx512;
+extern const AtlCpuAttend atl_cpu_attend_avx2, atl_cpu_attend_avx2_vnni, atl_cpu_attend_avx512;
 #endif
 
 /* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */
