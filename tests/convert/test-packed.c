@@ -35,7 +35,7 @@ shuffle (guint32 *values, GRand *rand)
     }
 }
 
-/* Zeros are stored one too small. */
+/* Zeros are stored one too small: a word of them at a time, so that one of 0 borrows. */
 static void
 encode (Weight *w, gboolean symmetric, GRand *rand)
 {
@@ -49,8 +49,8 @@ encode (Weight *w, gboolean symmetric, GRand *rand)
 
       for (guint g = 0; g < N_GROUPS; g++)
         {
-          zero[g] = symmetric ? 8 : (guint) g_rand_int_range (rand, 1, 16);
-          w->zeros[g][0] |= (zero[g] - 1) << 4 * o;
+          zero[g] = symmetric ? 8 : (guint) g_rand_int_range (rand, 0, 16);
+          w->zeros[g][0] += zero[g] << 4 * o;
           w->scales[g][o] = atl_f32_to_f16 ((float) g_rand_double_range (rand, 0.01, 0.1));
         }
       for (guint i = 0; i < N_IN; i++)
@@ -61,6 +61,8 @@ encode (Weight *w, gboolean symmetric, GRand *rand)
           w->want[o][i] = (float) ((gint) q - (gint) zero[g]) * atl_f16_to_f32 (w->scales[g][o]);
         }
     }
+  for (guint g = 0; g < N_GROUPS; g++)
+    w->zeros[g][0] -= 0x11111111;
 }
 
 static void

@@ -34,9 +34,11 @@ static const struct
 };
 
 /* Tensors that a quantiser leaves behind and nothing here needs. */
-static const char *const ignored_endings[] = { ".input_scale",  ".k_scale",     ".v_scale",
-                                               ".output_scale", ".inv_freq",    ".kv_cache_scale",
-                                               ".q_group_map",  ".scale_input", ".comfy_quant" };
+static const char *const ignored_endings[] = {
+  ".input_scale", ".input_zero_point", ".activation_scale", ".k_scale",
+  ".v_scale",     ".output_scale",     ".inv_freq",         ".kv_cache_scale",
+  ".q_group_map", ".scale_input",      ".comfy_quant"
+};
 
 /* Parts of a model that see or hear, and layers that predict ahead. */
 static const char *const ignored_roots[] = {

@@ -1,16 +1,7 @@
-/* GPTQ, AWQ and compressed-tensors: unsigned integers of 2, 3, 4 or 8 bits, packed into words of
- * 32, with a scale and a zero for every group of inputs:
+/* GPTQ, AWQ and compressed-tensors: integers of few bits with a scale and a zero for every group of
+ * inputs (their forms: hf-packed-check.c):
  *
  *   w[o, i] = (q[o, i] - z[g, o]) * s[g, o],   g the group of input i
- *
- *   GPTQ   qweight i32 [in * bits / 32, out]: a stream of bits down each column, lowest first
- *          qzeros  i32 [groups, out * bits / 32]: z - 1 as a stream along each row (z in "gptq_v2")
- *          scales  f16 [groups, out]; g_idx i32 [in], the group of each input (act-order: any
- * order) (AutoGPTQ, auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py) AWQ    qweight i32 [in, out /
- * 8], qzeros i32 [groups, out / 8]: nibble k of a word belongs to output 0 2 4 6 1 3 5 7 [k];
- * scales f16 [groups, out]; z as it is (AutoAWQ, awq/utils/packing_utils.py) compressed-tensors
- * weight_packed i32 [out, in * bits / 32], weight_scale [out, groups], weight_zero_point i32 [out *
- * bits / 32, groups] or the middle of the range
  *
  * The difference q - z of a block of 32 inputs in one group, with s in half precision, is a block
  * of Q4_0 when it lies in -8 … 7 (symmetric 4 bits, and all 2 and 3 bits), of Q5_0 in -16 … 15 (all
@@ -57,14 +48,6 @@ n_in_of (const AtlHfSource *self)
 }
 
 static gint64
-n_groups (const AtlHfSource *self)
-{
-  gint64 size = self->quant.group_size;
-
-  return size > 0 ? (n_in_of (self) + size - 1) / size : 1;
-}
-
-static gint64
 group_of (const AtlHfSource *self, gint64 input)
 {
   if (self->group_of != NULL)
@@ -75,47 +58,60 @@ group_of (const AtlHfSource *self, gint64 input)
 static gint
 weight_at (const AtlHfSource *self, gint64 out, gint64 input)
 {
-  if (self->part[ATL_HF_PACKED] != NULL)
-    {
-      const AtlTensorInfo *packed = self->part[ATL_HF_PACKED];
+  const AtlTensorInfo *packed = self->part[ATL_HF_PACKED], *words = self->part[ATL_HF_QWEIGHT];
 
-      return (gint) atl_hf_take_bits (packed->data + 4 * (gsize) (out * packed->dim[1]), 1, input,
-                                      self->quant.bits);
-    }
-  const AtlTensorInfo *words = self->part[ATL_HF_QWEIGHT];
-
+  if (packed != NULL)
+    return (gint) atl_hf_take_bits (packed->data + 4 * (gsize) (out * packed->dim[1]), 1, input,
+                                    self->quant.bits);
+  if (words == NULL)
+    return (gint8) self->part[ATL_HF_WEIGHT]->data[out * n_in_of (self) + input] + 128;
   if (self->along_out)
     return (gint) awq_bits (words->data, words->dim[1], input, out);
   return (gint) atl_hf_take_bits (words->data + 4 * out, words->dim[1], input, self->quant.bits);
 }
 
+/* GPTQ's first format holds z - 1, made a word at a time by taking 1 from each of its fields: a z
+ * of 0 borrows from the next field (GPTQModel, convert_gptq_v2_to_v1_format). Fields of 3 bits lie
+ * across words and are counted each by itself. */
+static gint
+gptq_zero (const AtlHfSource *self, const guint8 *row, gint64 out)
+{
+  guint bits = self->quant.bits, mask = (1u << bits) - 1;
+  guint32 word;
+
+  if (self->quant.zero_offset == 0 || bits == 3)
+    return (gint) ((atl_hf_take_bits (row, 1, out, bits) + self->quant.zero_offset) & mask);
+  word = atl_load_u32 (row + 4 * (out * bits / 32)) + G_MAXUINT32 / mask;
+  return (gint) (word >> (out * bits % 32) & mask);
+}
+
 static gint
 zero_at (const AtlHfSource *self, gint64 out, gint64 group)
 {
-  const AtlTensorInfo *zeros = self->part[ATL_HF_QZEROS];
+  const AtlTensorInfo *zeros = self->part[self->rows_first ? ATL_HF_PACKED_ZERO : ATL_HF_QZEROS];
 
-  if (self->part[ATL_HF_PACKED] != NULL)
-    {
-      zeros = self->part[ATL_HF_PACKED_ZERO];
-      return zeros == NULL ? 1 << (self->quant.bits - 1)
-                           : (gint) atl_hf_take_bits (zeros->data + 4 * group, zeros->dim[1], out,
-                                                      self->quant.bits);
-    }
   if (zeros == NULL)
     return 1 << (self->quant.bits - 1);
+  if (zeros->dtype == ATL_DTYPE_I8)
+    return (gint8) zeros->data[out * zeros->dim[1] + group] + 128;
+  if (self->rows_first)
+    return (gint) atl_hf_take_bits (zeros->data + 4 * group, zeros->dim[1], out, self->quant.bits);
   if (self->along_out)
     return (gint) awq_bits (zeros->data, zeros->dim[1], group, out);
-  return (gint) (atl_hf_take_bits (zeros->data + 4 * (gsize) (group * zeros->dim[1]), 1, out,
-                                   self->quant.bits) +
-                 self->quant.zero_offset);
+  return gptq_zero (self, zeros->data + 4 * (gsize) (group * zeros->dim[1]), out);
+}
+
+static const AtlTensorInfo *
+scales_of (const AtlHfSource *self)
+{
+  return self->part[self->rows_first ? ATL_HF_SCALE : ATL_HF_SCALES];
 }
 
 static float
 scale_at (const AtlHfSource *self, gint64 out, gint64 group)
 {
-  gboolean rows_first = self->part[ATL_HF_PACKED] != NULL;
-  const AtlTensorInfo *scales = self->part[rows_first ? ATL_HF_SCALE : ATL_HF_SCALES];
-  gint64 i = rows_first ? out * scales->dim[1] + group : group * scales->dim[1] + out;
+  const AtlTensorInfo *scales = scales_of (self);
+  gint64 i = self->rows_first ? out * scales->dim[1] + group : group * scales->dim[1] + out;
   float value = 0;
 
   atl_dequantize (scales->dtype,
@@ -188,40 +184,7 @@ packed_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, gui
     }
 }
 
-/* --- Checking and choosing the type --- */
-
-static gboolean
-bad (const char *name, const char *what, GError **error)
-{
-  g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-               _ ("The quantised weight “%s”: “%s.%s” is missing or does not fit the settings of "
-                  "the checkpoint"),
-               name, name, what);
-  return FALSE;
-}
-
-static gboolean
-is_words (const AtlTensorInfo *info, gint64 rows, gint64 columns)
-{
-  return info != NULL && info->dtype == ATL_DTYPE_I32 && info->n_dims == 2 &&
-         info->dim[0] == rows && info->dim[1] == columns;
-}
-
-static gboolean
-is_table (const AtlTensorInfo *info, gint64 rows, gint64 columns)
-{
-  return info != NULL &&
-         (info->dtype == ATL_DTYPE_F16 || info->dtype == ATL_DTYPE_BF16 ||
-          info->dtype == ATL_DTYPE_F32) &&
-         info->n_dims == 2 && info->dim[0] == rows && info->dim[1] == columns;
-}
-
-/* A symmetric form may leave them out. */
-static gboolean
-zeros_fit (const AtlHfSource *self, const AtlTensorInfo *zeros, gint64 rows, gint64 columns)
-{
-  return zeros == NULL ? self->quant.symmetric : is_words (zeros, rows, columns);
-}
+/* --- Choosing the type --- */
 
 /* Scales that half precision holds exactly; those of GPTQ and AWQ are half precision. */
 static gboolean
@@ -247,9 +210,8 @@ scales_fit (const AtlTensorInfo *scales)
 static AtlDType
 lossless_type (const AtlHfSource *self)
 {
-  const AtlTensorInfo *scales =
-      self->part[self->part[ATL_HF_PACKED] != NULL ? ATL_HF_SCALE : ATL_HF_SCALES];
-  gint64 n_out = self->dim[0], groups = n_groups (self);
+  const AtlTensorInfo *scales = scales_of (self);
+  gint64 n_out = self->dim[0], groups = atl_hf_packed_groups (self);
   gint top = (1 << self->quant.bits) - 1, low = 0, high = 0;
 
   if ((self->group_of != NULL && self->order == NULL) || n_in_of (self) % BLOCK != 0 ||
@@ -270,115 +232,6 @@ lossless_type (const AtlHfSource *self)
   return low >= -128 && high <= 127 ? ATL_DTYPE_Q8_0 : ATL_DTYPE_F16;
 }
 
-/* g_idx: kept only where it says more than the order does. */
-static gboolean
-read_groups (AtlHfSource *self, const char *name, GError **error)
-{
-  const AtlTensorInfo *idx = self->part[ATL_HF_G_IDX];
-  gint64 n_in = n_in_of (self);
-  gboolean in_order = TRUE;
-
-  if (idx == NULL || idx->size_bytes == 0)
-    return !self->quant.ordered || n_groups (self) == 1 ? TRUE : bad (name, "g_idx", error);
-  if (idx->dtype != ATL_DTYPE_I32 || idx->n_dims != 1 || idx->dim[0] != n_in)
-    return bad (name, "g_idx", error);
-  self->group_of = g_new (guint32, n_in);
-  for (gint64 i = 0; i < n_in; i++)
-    {
-      guint32 group = atl_load_u32 (idx->data + 4 * i);
-
-      /* compressed-tensors writes -1 for "not in use". */
-      if (self->part[ATL_HF_PACKED] != NULL && group == G_MAXUINT32)
-        group = (guint32) (self->quant.group_size > 0 ? i / self->quant.group_size : 0);
-      if (group >= n_groups (self))
-        return bad (name, "g_idx", error);
-      in_order &= group == (self->quant.group_size > 0 ? i / self->quant.group_size : 0);
-      self->group_of[i] = group;
-    }
-  if (in_order)
-    g_clear_pointer (&self->group_of, g_free);
-  return TRUE;
-}
-
-static gboolean
-check_gptq (AtlHfSource *self, const char *name, GError **error)
-{
-  const AtlTensorInfo *words = self->part[ATL_HF_QWEIGHT], *scales = self->part[ATL_HF_SCALES];
-  gint64 bits = self->quant.bits;
-
-  if (scales == NULL || scales->n_dims != 2)
-    return bad (name, "scales", error);
-  if (words->n_dims != 2 || words->dtype != ATL_DTYPE_I32 || words->dim[0] < 1 ||
-      words->dim[1] < 1 || words->dim[0] * 32 % bits != 0)
-    return bad (name, "qweight", error);
-  self->dim[0] = words->dim[1];
-  self->dim[1] = words->dim[0] * 32 / bits;
-  if (!is_table (scales, n_groups (self), self->dim[0]))
-    return bad (name, "scales", error);
-  if (!zeros_fit (self, self->part[ATL_HF_QZEROS], n_groups (self),
-                  (self->dim[0] * bits + 31) / 32))
-    return bad (name, "qzeros", error);
-  return TRUE;
-}
-
-static gboolean
-check_awq (AtlHfSource *self, const char *name, GError **error)
-{
-  const AtlTensorInfo *words = self->part[ATL_HF_QWEIGHT];
-
-  if (self->quant.bits != 4 || words->n_dims != 2 || words->dtype != ATL_DTYPE_I32 ||
-      words->dim[0] < 1 || words->dim[1] < 1)
-    return bad (name, "qweight", error);
-  self->along_out = TRUE;
-  self->dim[0] = words->dim[1] * 8;
-  self->dim[1] = words->dim[0];
-  if (!is_table (self->part[ATL_HF_SCALES], n_groups (self), self->dim[0]))
-    return bad (name, "scales", error);
-  if (!zeros_fit (self, self->part[ATL_HF_QZEROS], n_groups (self), words->dim[1]))
-    return bad (name, "qzeros", error);
-  return TRUE;
-}
-
-/* Its settings lie deep in lists; the shapes say the same. */
-static gboolean
-check_compressed (AtlHfSource *self, const char *name, GError **error)
-{
-  const AtlTensorInfo *words = self->part[ATL_HF_PACKED], *scales = self->part[ATL_HF_SCALE];
-  const AtlTensorInfo *shape = self->part[ATL_HF_PACKED_SHAPE];
-  const AtlTensorInfo *zeros = self->part[ATL_HF_PACKED_ZERO];
-  guint64 number[2] = { 0 };
-  gsize width = shape != NULL && shape->dtype == ATL_DTYPE_I64 ? 8 : 4;
-
-  if (words->n_dims != 2 || words->dtype != ATL_DTYPE_I32)
-    return bad (name, "weight_packed", error);
-  if (scales == NULL || scales->n_dims != 2 || scales->dim[1] < 1)
-    return bad (name, "weight_scale", error);
-  if (shape == NULL || shape->size_bytes != 2 * width ||
-      (shape->dtype != ATL_DTYPE_I64 && shape->dtype != ATL_DTYPE_I32))
-    return bad (name, "weight_shape", error);
-  for (guint i = 0; i < 2; i++)
-    {
-      number[i] = atl_load_u32 (shape->data + i * width);
-      if (number[i] < 1 || number[i] > 1 << 24)
-        return bad (name, "weight_shape", error);
-      self->dim[i] = (gint64) number[i];
-    }
-  self->quant.bits = 0;
-  for (guint bits = 2; bits <= 8; bits++)
-    if ((bits < 5 || bits == 8) && words->dim[1] == (self->dim[1] + 32 / bits - 1) / (32 / bits))
-      self->quant.bits = bits;
-  /* Three bits would be packed ten to a word, which no published model does. */
-  if (self->quant.bits < 2 || self->quant.bits == 3 || words->dim[0] != self->dim[0])
-    return bad (name, "weight_packed", error);
-  self->quant.group_size =
-      scales->dim[1] == 1 ? 0 : (guint) ((self->dim[1] + scales->dim[1] - 1) / scales->dim[1]);
-  if (!is_table (scales, self->dim[0], n_groups (self)))
-    return bad (name, "weight_scale", error);
-  if (!zeros_fit (self, zeros, (self->dim[0] * self->quant.bits + 31) / 32, n_groups (self)))
-    return bad (name, "weight_zero_point", error);
-  return TRUE;
-}
-
 /* Every group is whole, so that it begins and ends with a block; within it inputs stay in order. */
 gboolean
 atl_hf_source_sort (AtlHfSource *self)
@@ -389,9 +242,9 @@ atl_hf_source_sort (AtlHfSource *self)
 
   if (self->rows != packed_rows)
     return FALSE;
-  next = g_new (gint64, n_groups (self));
+  next = g_new (gint64, atl_hf_packed_groups (self));
   order = g_new (guint32, n_in);
-  for (gint64 g = 0; g < n_groups (self); g++)
+  for (gint64 g = 0; g < atl_hf_packed_groups (self); g++)
     next[g] = g * size;
   for (gint64 i = 0; i < n_in; i++)
     {
@@ -409,24 +262,9 @@ atl_hf_source_sort (AtlHfSource *self)
 gboolean
 atl_hf_packed_init (AtlHfSource *self, const char *name, GError **error)
 {
-  guint bits = self->quant.bits;
-  gboolean ok;
-
-  if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
-                   _ ("The weight “%s” is packed in %u bits; 2, 3, 4 and 8 are known here"), name,
-                   bits);
-      return FALSE;
-    }
   self->n_dims = 2;
-  if (self->part[ATL_HF_PACKED] != NULL)
-    ok = check_compressed (self, name, error);
-  else if (g_strcmp0 (self->quant.method, "awq") == 0)
-    ok = check_awq (self, name, error);
-  else
-    ok = check_gptq (self, name, error);
-  if (!ok || !read_groups (self, name, error))
+  self->plain = NULL;
+  if (!atl_hf_packed_check (self, name, error))
     return FALSE;
   self->rows = packed_rows;
   self->dtype = lossless_type (self);

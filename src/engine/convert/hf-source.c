@@ -1,4 +1,4 @@
-/* Published weights as rows: plain floats, scaled fp8, MXFP4; the packed integers are in
+/* Published weights as rows: plain floats and MXFP4; scaled fp8 is in hf-fp8.c, packed integers in
  * hf-packed.c. */
 #define G_LOG_DOMAIN "atl-convert"
 
@@ -38,6 +38,37 @@ get_string (const AtlCheckpoint *hf, const char *name)
   const char *text = atl_checkpoint_get_string (hf, key);
 
   return text != NULL ? text : atl_checkpoint_get_string (hf, inner);
+}
+
+/* compressed-tensors keeps a list of settings, each for some of the modules; which ones, the shapes
+ * of their tensors say. */
+#define GROUP_KEY "quantization_config.config_groups.group_%u.weights.%s"
+
+static const AtlMetaValue *
+find_block (const AtlCheckpoint *hf)
+{
+  const AtlMetaValue *value = atl_checkpoint_meta (hf, "quantization_config.weight_block_size");
+
+  for (guint i = 0; value == NULL && i < ATL_HF_MAX_GROUPS; i++)
+    {
+      g_autofree char *key = g_strdup_printf (GROUP_KEY, i, "block_structure");
+
+      value = atl_checkpoint_meta (hf, key);
+    }
+  return value;
+}
+
+static void
+read_group_sizes (AtlHfQuant *quant, const AtlCheckpoint *hf)
+{
+  for (guint i = 0; i < ATL_HF_MAX_GROUPS; i++)
+    {
+      g_autofree char *key = g_strdup_printf (GROUP_KEY, i, "group_size");
+      guint64 size;
+
+      if (atl_checkpoint_get_uint (hf, key, 1, 1 << 20, &size, NULL))
+        quant->group_sizes[i] = (guint) size;
+    }
 }
 
 /* GPTQ says "sym", AWQ "zero_point", compressed-tensors of each group of modules whether. */
@@ -126,7 +157,7 @@ atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
   const char *method = get_string (hf, "quant_method");
   const char *form = get_string (hf, "checkpoint_format");
   const char *version = get_string (hf, "version");
-  const AtlMetaValue *block = atl_checkpoint_meta (hf, "quantization_config.weight_block_size");
+  const AtlMetaValue *block = find_block (hf);
   gboolean is_known = method == NULL;
 
   /* Old GPTQ folders keep quantize_config.json, which has no method. */
@@ -160,6 +191,7 @@ atl_hf_quant_read (AtlHfQuant *quant, const AtlCheckpoint *hf, GError **error)
       block->v_array.elem_type == ATL_META_INT)
     for (guint i = 0; i < 2; i++)
       quant->block[i] = (guint) CLAMP (((const gint64 *) block->v_array.elems)[i], 1, 1 << 20);
+  read_group_sizes (quant, hf);
   quant->symmetric = is_symmetric (hf);
   atl_checkpoint_get_bool (hf, "quantization_config.desc_act", &quant->ordered, NULL);
   return check_kinds (hf, error);
@@ -178,118 +210,6 @@ atl_hf_quant_words (const AtlHfQuant *quant)
   if (g_strcmp0 (method, "fp8") == 0 || g_strcmp0 (method, "exl2") == 0)
     return g_ascii_strup (method, -1);
   return g_strcmp0 (method, "mxfp4") != 0 ? g_strdup (method) : NULL;
-}
-
-/* --- Scaled fp8 --- */
-
-static float
-read_one (const AtlTensorInfo *info, gint64 i)
-{
-  const AtlDTypeInfo *type = atl_dtype_info (info->dtype);
-  float value = 0;
-
-  atl_dequantize (info->dtype, info->data + (gsize) i * type->block_bytes, &value, 1);
-  return value;
-}
-
-/* The factor of input `i` of row `r`. */
-static float
-scale_at (const AtlHfSource *self, gint64 r, gint64 i)
-{
-  const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
-  gint64 n_in = self->dim[self->n_dims - 1];
-  gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
-  gint64 columns, blocks;
-
-  if (inverse == NULL)
-    return read_one (scale, r / (self->n_rows / atl_tensor_info_n_elems (scale)));
-  columns = (n_in + self->quant.block[1] - 1) / self->quant.block[1];
-  blocks = (n_out + self->quant.block[0] - 1) / self->quant.block[0];
-  return read_one (inverse, (r / n_out * blocks + r % n_out / self->quant.block[0]) * columns +
-                                i / self->quant.block[1]);
-}
-
-/* The bytes of one row, each 32 after the factor of their block. */
-static void
-put_blocks (const AtlHfSource *self, gint64 r, guint8 *out)
-{
-  const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
-  gint64 n_in = self->dim[self->n_dims - 1];
-
-  for (gint64 i = 0; i < n_in; i += 32, out += 36)
-    {
-      float factor = scale_at (self, r, i);
-
-      memcpy (out, &factor, sizeof factor);
-      memcpy (out + sizeof factor, weight->data + (gsize) (r * n_in + i), 32);
-    }
-}
-
-static void
-scaled_rows (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out)
-{
-  const AtlTensorInfo *weight = self->part[ATL_HF_WEIGHT];
-  gint64 n_in = self->dim[self->n_dims - 1], run = self->quant.block[1];
-  g_autofree float *row = NULL;
-
-  if (self->dtype == ATL_DTYPE_F8_E4M3_32)
-    {
-      for (gint64 r = first; n > 0; r += stride, n--, out += self->row_bytes)
-        put_blocks (self, r, out);
-      return;
-    }
-  row = g_new (float, n_in);
-  for (gint64 r = first; n > 0; r += stride, n--, out += self->row_bytes)
-    {
-      atl_dequantize (weight->dtype, weight->data + (gsize) (r * n_in), row, (gsize) n_in);
-      for (gint64 c = 0; c < n_in; c += run)
-        {
-          float s = scale_at (self, r, c);
-
-          for (gint64 i = c; i < MIN (n_in, c + run); i++)
-            row[i] *= s;
-        }
-      memcpy (out, row, (gsize) n_in * sizeof *row);
-    }
-}
-
-static gboolean
-is_scale (const AtlTensorInfo *info)
-{
-  return info->dtype == ATL_DTYPE_F32 || info->dtype == ATL_DTYPE_F16 ||
-         info->dtype == ATL_DTYPE_BF16;
-}
-
-static gboolean
-init_scaled (AtlHfSource *self, const char *name, GError **error)
-{
-  const AtlTensorInfo *inverse = self->part[ATL_HF_SCALE_INV], *scale = self->part[ATL_HF_SCALE];
-  gint64 n_in = self->dim[self->n_dims - 1];
-  gint64 n_out = self->n_dims >= 2 ? self->dim[self->n_dims - 2] : 1;
-  gboolean fits;
-
-  if (inverse != NULL)
-    fits = is_scale (inverse) &&
-           atl_tensor_info_n_elems (inverse) ==
-               self->n_rows / n_out * ((n_out + self->quant.block[0] - 1) / self->quant.block[0]) *
-                   ((n_in + self->quant.block[1] - 1) / self->quant.block[1]);
-  else
-    fits = is_scale (scale) && atl_tensor_info_n_elems (scale) >= 1 &&
-           self->n_rows % atl_tensor_info_n_elems (scale) == 0;
-  if (!fits)
-    {
-      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
-                   _ ("The scales of the fp8 tensor “%s” do not fit its shape"), name);
-      return FALSE;
-    }
-  /* Rows that blocks of 32 do not divide are rare, and small. */
-  self->dtype = self->part[ATL_HF_WEIGHT]->dtype == ATL_DTYPE_F8_E4M3 && n_in % 32 == 0 &&
-                        (inverse == NULL || self->quant.block[1] % 32 == 0)
-                    ? ATL_DTYPE_F8_E4M3_32
-                    : ATL_DTYPE_F32;
-  self->plain = NULL;
-  self->rows = scaled_rows;
-  return TRUE;
 }
 
 /* --- MXFP4 --- */
@@ -361,7 +281,7 @@ init_plain (AtlHfSource *self, const char *name, GError **error)
       self->n_rows = atl_tensor_info_n_rows (info);
       if (info->size_bytes > 0 && self->n_dims >= 1 &&
           (self->part[ATL_HF_SCALE_INV] != NULL || self->part[ATL_HF_SCALE] != NULL))
-        return init_scaled (self, name, error);
+        return atl_hf_fp8_init (self, name, error);
       if (self->quant.method == NULL)
         return TRUE;
       g_set_error (
@@ -369,6 +289,10 @@ init_plain (AtlHfSource *self, const char *name, GError **error)
           _ ("The scales of the fp8 tensor “%s” (“%s_scale_inv” or “%s_scale”) are missing"),
           info->name, info->name, info->name);
       return FALSE;
+    case ATL_DTYPE_I8:
+      if (self->n_dims == 2 && self->part[ATL_HF_SCALE] != NULL)
+        return atl_hf_packed_init (self, name, error);
+      G_GNUC_FALLTHROUGH;
     default:
       g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
                    _ ("The tensor “%s” has the type %s, which is not known for weights here"),

@@ -4,10 +4,10 @@
  * by the way it was quantised; a source gives its rows whatever they are:
  *
  *   weight                                   as it is: F32, F16, BF16
- *   weight (fp8) + weight_scale_inv          one scale a square block (DeepSeek, Qwen)
- *   weight (fp8) + weight_scale              one, or one a row (ModelOpt, compressed-tensors)
+ *   weight (fp8) + weight_scale(_inv)        one scale, one a row or one a block: see hf-fp8.c
  *   qweight, qzeros, scales, g_idx           GPTQ and AWQ: see hf-packed.c
  *   weight_packed, weight_scale, …           compressed-tensors' packed integers: the same
+ *   weight (i8) + weight_scale, …            its integers of 8 bits: the same
  *   q_weight, q_scale, q_groups, …           EXL2: see hf-exl2.c
  *   _blocks, _scales                         MXFP4 as OpenAI publishes it
  *
@@ -43,6 +43,12 @@ typedef enum
   ATL_HF_N_PARTS
 } AtlHfPart;
 
+/* Settings of compressed-tensors for some modules each that are looked at. */
+enum
+{
+  ATL_HF_MAX_GROUPS = 8
+};
+
 /* The settings of the whole checkpoint, from quantization_config. */
 typedef struct
 {
@@ -51,6 +57,7 @@ typedef struct
   guint group_size;   /* inputs that share a scale; 0: all */
   guint zero_offset;  /* what GPTQ's packed zeros are too small by: 1, or 0 in its second format */
   guint block[2];     /* rows and columns that share a scale of scaled fp8 */
+  guint group_sizes[ATL_HF_MAX_GROUPS]; /* compressed-tensors: those that it speaks of, or 0 */
   gboolean ordered; /* GPTQ: inputs are in groups by their weight, so that g_idx has to be there */
   gboolean symmetric; /* the middle of the range is 0, so that there need be no zeros */
 } AtlHfQuant;
@@ -71,9 +78,11 @@ struct _AtlHfSource
   /* Otherwise: */
   /* n rows, each `stride` after the one before */
   void (*rows) (const AtlHfSource *self, gint64 first, gint64 stride, gint64 n, guint8 *out);
-  gboolean along_out; /* AWQ: integers hold neighbouring outputs */
-  guint32 *group_of;  /* (owned) (nullable) the group of each input, where they are not in order */
-  guint32 *order;     /* (owned) (nullable) which input stands where, once sorted */
+  gboolean in_blocks;  /* fp8: factors belong to blocks of rows and columns, not to rows */
+  gboolean along_out;  /* AWQ: integers hold neighbouring outputs */
+  gboolean rows_first; /* compressed-tensors: tables have a row an output, not a row a group */
+  guint32 *group_of;   /* (owned) (nullable) the group of each input, where they are not in order */
+  guint32 *order;      /* (owned) (nullable) which input stands where, once sorted */
   AtlHfStreams *streams; /* (owned) (nullable) of EXL2 */
 };
 
@@ -100,13 +109,19 @@ gboolean atl_hf_source_sort (AtlHfSource *self);
 /* Takes a list (of lists) as rows of one number. */
 void atl_hf_source_flatten (AtlHfSource *self);
 
+/* hf-fp8.c: fills in a source whose weight is fp8 and has scales. */
+gboolean atl_hf_fp8_init (AtlHfSource *self, const char *name, GError **error);
+
 /* hf-exl2.c: fills in a source in the EXL2 form. */
 gboolean atl_hf_exl2_init (AtlHfSource *self, const char *name, GError **error);
 void atl_hf_streams_free (AtlHfStreams *self); /* accepts NULL */
 
 /* hf-packed.c: the `bits` at position `i` of a stream whose words are `stride` words apart. */
 guint atl_hf_take_bits (const guint8 *words, gint64 stride, gint64 i, guint bits);
-/* Fills in a source whose parts are packed integers. */
+/* Fills in a source whose parts are packed integers, or integers of 8 bits. */
 gboolean atl_hf_packed_init (AtlHfSource *self, const char *name, GError **error);
+/* hf-packed-check.c: its shape, its bits and the groups of its inputs, where all parts fit. */
+gboolean atl_hf_packed_check (AtlHfSource *self, const char *name, GError **error);
+gint64 atl_hf_packed_groups (const AtlHfSource *self);
 
 G_END_DECLS
