@@ -88,16 +88,18 @@ static void
 read_missing (AtlModelInfo *self, GVariant *dict)
 {
   g_autoptr (GVariant) rows = atl_dict_lookup (dict, ATL_INFO_MISSING, "aa{sv}");
+  guint n = count_rows (rows);
 
-  self->n_missing = count_rows (rows);
-  self->missing = g_new0 (AtlMissingFile, self->n_missing);
-  for (guint i = 0; i < self->n_missing; i++)
+  self->missing = g_new0 (AtlMissingFile, n);
+  for (guint i = 0; i < n; i++)
     {
       g_autoptr (GVariant) row = g_variant_get_child_value (rows, i);
-      AtlMissingFile *file = &self->missing[i];
+      g_autofree char *repository = atl_dict_string (row, ATL_MISSING_REPOSITORY, "");
+      gboolean is_extra = *repository == '\0' && atl_dict_bool (row, ATL_MISSING_OPTIONAL, FALSE);
+      AtlMissingFile *file = &self->missing[is_extra ? n - ++self->n_extra : self->n_missing++];
 
       file->words = atl_dict_string (row, ATL_MISSING_WORDS, "");
-      file->repository = atl_dict_string (row, ATL_MISSING_REPOSITORY, "");
+      file->repository = g_steal_pointer (&repository);
       file->file = atl_dict_string (row, ATL_MISSING_FILE, "");
       file->name = atl_dict_string (row, ATL_MISSING_NAME, "");
       file->size_bytes = atl_dict_uint64 (row, ATL_MISSING_BYTES, 0);
@@ -211,7 +213,7 @@ model_info_clear (gpointer data)
       g_strfreev (self->knobs[i].choices);
     }
   g_free (self->knobs);
-  for (guint i = 0; i < self->n_missing; i++)
+  for (guint i = 0; i < self->n_missing + self->n_extra; i++)
     {
       g_free (self->missing[i].words);
       g_free (self->missing[i].repository);

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/picture-folder.h"
+
 /* Everything of a Hugging Face folder that an engine reads. */
 static const char *const folder_suffixes[] = { ".safetensors", ".json", ".jinja", ".model", NULL };
 
@@ -180,7 +182,6 @@ list_folder (const char *path, const char *suffix, GPtrArray *found)
 /* A folder of diffusers: its index, and what lies in the folders of its parts. */
 static const char *const part_suffixes[] = { ".safetensors", ".gguf", ".json",
                                              ".model",       ".txt",  NULL };
-static const char picture_index[] = "model_index.json";
 /* The description of a network of the ncnn library. */
 static const char pair_suffix[] = ".param";
 
@@ -207,12 +208,13 @@ open_part (const char *path, const char *part, GUnixFDList *fds, GPtrArray *name
 static gboolean
 open_picture_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
-  g_autofree char *index = g_build_filename (path, picture_index, NULL);
+  g_autofree char *index = g_build_filename (path, ATL_PICTURE_INDEX, NULL);
   g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GDir) dir = g_dir_open (path, 0, error);
   const char *name;
 
-  if (dir == NULL || !open_one (index, picture_index, fds, names, error))
+  if (dir == NULL || (atl_picture_folder_has_index (path) &&
+                      !open_one (index, ATL_PICTURE_INDEX, fds, names, error)))
     return FALSE;
   while (parts->len <= ATL_MAX_FILES && (name = g_dir_read_name (dir)) != NULL)
     {
@@ -319,15 +321,48 @@ open_sorted_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError
   return TRUE;
 }
 
+/* Folders of parts beside files that lie loose. */
+static gboolean
+open_part_folders (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    if (atl_picture_folder_is_part (path, name) && !open_part (path, name, fds, names, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* A model in one file, with what may be its parts beside it. */
+static gboolean
+open_lone (const char *path, const char *name, GUnixFDList *fds, GPtrArray *names, GError **error)
+{
+  g_autofree char *full = g_build_filename (path, name, NULL);
+  g_autoptr (GPtrArray) beside = g_ptr_array_new_with_free_func (g_free);
+
+  if (!open_file_or_shards (full, fds, names, error))
+    return FALSE;
+  list_folder (path, ".safetensors", beside);
+  g_ptr_array_sort (beside, compare_names);
+  for (guint i = 0; i < beside->len; i++)
+    {
+      g_autofree char *part = g_build_filename (path, beside->pdata[i], NULL);
+      g_autofree char *logical = g_strconcat (ATL_NEARBY_PREFIX, beside->pdata[i], NULL);
+
+      open_one (part, logical, fds, names, NULL);
+    }
+  return open_part_folders (path, fds, names, error);
+}
+
 static gboolean
 open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **error)
 {
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *shown = g_filename_display_basename (path);
-  g_autofree char *index = g_build_filename (path, picture_index, NULL);
   gboolean has_weights = FALSE;
 
-  if (g_file_test (index, G_FILE_TEST_IS_REGULAR))
+  if (atl_picture_folder_check (path))
     return open_picture_folder (path, fds, names, error);
   list_folder (path, ".gguf", found);
   if (found->len > 1)
@@ -340,11 +375,7 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
       return FALSE;
     }
   if (found->len == 1)
-    {
-      g_autofree char *full = g_build_filename (path, g_ptr_array_index (found, 0), NULL);
-
-      return open_file_or_shards (full, fds, names, error);
-    }
+    return open_lone (path, g_ptr_array_index (found, 0), fds, names, error);
 
   list_folder (path, pair_suffix, found);
   if (found->len == 1)
@@ -389,7 +420,7 @@ open_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GError **erro
       if (!open_one (full, logical, fds, names, error))
         return FALSE;
     }
-  return TRUE;
+  return open_part_folders (path, fds, names, error);
 }
 
 static gboolean

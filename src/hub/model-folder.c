@@ -5,12 +5,13 @@
 
 #include <string.h>
 
+#include "base/picture-folder.h"
+
 #define MAX_FILES 4096
 
 /* Everything that the engine reads (client/open-files.c), and the licence that goes with it. */
 static const char *const suffixes[] = { ".safetensors", ".gguf", ".json", ".jinja",
                                         ".model",       ".txt",  ".md" };
-static const char picture_index[] = "model_index.json";
 
 static gboolean
 has_file (const char *folder, const char *name)
@@ -125,7 +126,7 @@ atl_model_folder_files (const char *path)
 gboolean
 atl_model_folder_check_pictures (const char *path)
 {
-  return has_file (path, picture_index);
+  return atl_picture_folder_check (path);
 }
 
 gboolean

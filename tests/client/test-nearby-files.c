@@ -2,7 +2,11 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
+#include "base/picture-folder.h"
+#include "base/sorted-folder.h"
+#include "client/client.h"
 #include "client/nearby-files.h"
+#include "client/open-files.h"
 
 static char *
 put (const char *root, const char *folder, const char *name)
@@ -98,11 +102,62 @@ test_tiny (void)
   remove_all (root);
 }
 
+/* What a folder's files are told the engine as: "NAME NAME…", sorted. */
+static char *
+told (const char *folder)
+{
+  g_autoptr (GPtrArray) names = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GUnixFDList) fds =
+      atl_open_model_files ((const char *const[]){ folder, NULL }, &names, &error);
+
+  g_assert_no_error (error);
+  g_ptr_array_sort (names, atl_sorted_compare);
+  g_ptr_array_add (names, NULL);
+  return g_strjoinv (" ", (char **) names->pdata);
+}
+
+/* A folder of diffusers without its index; and a lone denoiser with its parts beside it, loose and
+ * in folders. */
+static void
+test_folders (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("atelier-folders-XXXXXX", NULL);
+  g_autofree char *whole = g_build_filename (root, "whole", NULL);
+  g_autofree char *lone = g_build_filename (root, "lone", NULL);
+  g_autofree char *loose = g_build_filename (root, "loose", NULL);
+  char *files[] = {
+    put (whole, "unet", "config.json"),         put (whole, "unet", "model.safetensors"),
+    put (whole, "vae", "model.safetensors"),    put (lone, "", "flux.gguf"),
+    put (lone, "", "ae.safetensors"),           put (lone, "tokenizer", "vocab.json"),
+    put (lone, "text_encoders", "t5.gguf"),     put (lone, "vae", "config.json"),
+    put (lone, "vae", "model.safetensors"),     put (loose, "", "flux.safetensors"),
+    put (loose, "tokenizer_2", "spiece.model"), NULL,
+  };
+  g_autofree char *of_whole = NULL, *of_lone = NULL, *of_loose = NULL;
+
+  g_assert_true (atl_picture_folder_check (whole));
+  g_assert_false (atl_picture_folder_has_index (whole));
+  g_assert_false (atl_picture_folder_check (lone));
+  of_whole = told (whole);
+  of_lone = told (lone);
+  of_loose = told (loose);
+  g_assert_cmpstr (of_whole, ==, "unet/config.json unet/model.safetensors vae/model.safetensors");
+  g_assert_cmpstr (of_lone, ==,
+                   "flux.gguf nearby/ae.safetensors tokenizer/vocab.json vae/config.json "
+                   "vae/model.safetensors");
+  g_assert_cmpstr (of_loose, ==, "loose/flux.safetensors tokenizer_2/spiece.model");
+  for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
+    g_free (g_steal_pointer (&files[i]));
+  remove_all (root);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
   g_test_add_func ("/client/nearby-files/sorted", test_sorted);
   g_test_add_func ("/client/nearby-files/tiny", test_tiny);
+  g_test_add_func ("/client/nearby-files/folders", test_folders);
   return g_test_run ();
 }

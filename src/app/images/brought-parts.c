@@ -149,7 +149,7 @@ give_next (Offer *offer)
 static gboolean
 lacks (const AtlModelInfo *info, const char *words)
 {
-  for (guint i = 0; i < info->n_missing; i++)
+  for (guint i = 0; i < info->n_missing + info->n_extra; i++)
     if (g_str_equal (info->missing[i].words, words))
       return TRUE;
   return FALSE;
@@ -172,11 +172,11 @@ names_for (const char *path, const AtlModelInfo *before, const AtlModelInfo *aft
   g_autoptr (GHashTable) roles = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
 
-  for (guint i = 0; i < before->n_missing; i++)
+  for (guint i = 0; i < before->n_missing + before->n_extra; i++)
     {
       char *role = role_of (&before->missing[i]);
 
-      if (*role != '\0' && !before->missing[i].is_optional &&
+      if (*role != '\0' && (i >= before->n_missing || !before->missing[i].is_optional) &&
           !lacks (after, before->missing[i].words) && !g_hash_table_contains (roles, role))
         {
           g_ptr_array_add (names, g_build_filename (role, base, NULL));
@@ -238,7 +238,7 @@ say_misfit (AtlPicturesSession *pictures, const Offer *offer, const AtlModelInfo
 {
   AtlModelList *models = atl_session_get_models (atl_pictures_session_get_session (pictures));
 
-  for (guint i = 0; i < after->n_missing; i++)
+  for (guint i = 0; i < after->n_missing + after->n_extra; i++)
     if (*after->missing[i].misfit != '\0')
       {
         g_autofree char *base = g_filename_display_basename (offer->path);

@@ -6,6 +6,7 @@
 
 #include "engine/convert/hf.h"
 #include "engine/diffusion/bundle-private.h"
+#include "engine/diffusion/part-checks.h"
 #include "engine/formats/open.h"
 
 static gboolean
@@ -177,16 +178,38 @@ open_nearby (AtlBundle *self)
             self->nearby_plain, NULL);
 }
 
+static gboolean
+is_of_class (const AtlCheckpoint *cp, const char *class_name)
+{
+  for (const AtlComponentClass *const *c = atl_component_classes (); *c != NULL; c++)
+    if (g_str_equal ((*c)->name, class_name) && atl_component_class_claims (*c, cp))
+      return TRUE;
+  return FALSE;
+}
+
+/* Folders of denoisers, also of others' programs. */
+static const char *const of_denoisers[] = { "transformer", "unet" };
+
 AtlCheckpoint *
 atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error)
 {
   if (!open_loose (self, error))
     return NULL;
   for (guint i = 0; i < self->loose->len; i++)
-    for (const AtlComponentClass *const *c = atl_component_classes (); *c != NULL; c++)
-      if (g_str_equal ((*c)->name, class_name) &&
-          atl_component_class_claims (*c, self->loose->pdata[i]))
-        return self->loose->pdata[i];
+    if (is_of_class (self->loose->pdata[i], class_name))
+      return self->loose->pdata[i];
+  /* A folder of diffusers that has lost its index. */
+  for (gsize i = 0; i < G_N_ELEMENTS (of_denoisers); i++)
+    {
+      AtlBundleFolder *folder = atl_bundle_find_folder (self, of_denoisers[i]);
+      AtlCheckpoint *cp;
+
+      if (!has_weights (folder))
+        continue;
+      cp = open_folder (folder, error);
+      if (cp == NULL || is_of_class (cp, class_name))
+        return cp;
+    }
   return NULL;
 }
 
@@ -197,7 +220,8 @@ can_play (AtlBundle *self, AtlCheckpoint *cp, const AtlPart *part)
 
   return klass != NULL && atl_component_class_claims (klass, cp) &&
          (part->accepts == NULL || part->accepts (cp)) &&
-         (part->fits == NULL || part->fits (self, cp));
+         (part->fits == NULL || part->fits (self, cp)) &&
+         (part->reader == NULL || atl_text_fits (self, cp, part->role, part->reader));
 }
 
 static AtlCheckpoint *
@@ -223,6 +247,21 @@ find_beside (AtlBundle *self, const AtlPart *part)
   return found != NULL ? found : find_player (self, self->nearby_plain, part);
 }
 
+/* A denoiser in a folder of another name than its family's: "unet/flux1-dev.gguf". */
+static AtlCheckpoint *
+find_misplaced (AtlBundle *self, const AtlPart *part)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (of_denoisers); i++)
+    {
+      AtlBundleFolder *folder = atl_bundle_find_folder (self, of_denoisers[i]);
+      AtlCheckpoint *cp = has_weights (folder) ? open_folder (folder, NULL) : NULL;
+
+      if (cp != NULL && can_play (self, cp, part))
+        return cp;
+    }
+  return NULL;
+}
+
 gboolean
 atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError **error)
 {
@@ -242,6 +281,8 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
       if (found == NULL && self->misfit.takes > 0)
         g_hash_table_insert (self->misfits, g_strdup (part->role),
                              g_memdup2 (&self->misfit, sizeof self->misfit));
+      if (found == NULL && g_str_equal (part->function, "forward") && !part->is_optional)
+        found = find_misplaced (self, part);
       if (found == NULL && part->beside != NULL)
         found = find_beside (self, part);
       if (found == NULL)
@@ -253,9 +294,9 @@ atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError 
 }
 
 void
-atl_bundle_note_misfit (AtlBundle *self, gint64 gives, gint64 takes)
+atl_bundle_note_misfit (AtlBundle *self, const AtlCheckpoint *cp, gint64 gives, gint64 takes)
 {
-  self->misfit = (AtlMisfit){ gives, takes };
+  self->misfit = (AtlMisfit){ atl_checkpoint_name (cp), gives, takes };
 }
 
 const AtlMisfit *
@@ -269,6 +310,12 @@ atl_bundle_has (AtlBundle *self, const char *role)
 {
   return has_weights (atl_bundle_find_folder (self, role)) ||
          g_hash_table_contains (self->given, role);
+}
+
+gboolean
+atl_bundle_needs (AtlBundle *self, const AtlPart *part)
+{
+  return !part->is_optional || (part->needs != NULL && part->needs (self));
 }
 
 gboolean

@@ -23,6 +23,20 @@ G_BEGIN_DECLS
 
 typedef struct _AtlBundle AtlBundle;
 
+/* Where a denoiser reads what a text encoder gives, which has to be as wide: the last dimension of
+ * a tensor. */
+typedef struct
+{
+  const char *denoiser;     /* role */
+  const char *const *names; /* NULL-terminated, without prefix: the tensor by any of them */
+  guint n_states;           /* hidden states side by side; 0: the pooled vector of CLIP */
+  /* Of pooled vectors: numbers that are read beside them; (nullable) the role of the encoder whose
+   * vector is, too, and how wide that is usually. */
+  gint64 beside;
+  const char *other;
+  gint64 usual;
+} AtlTextReader;
+
 /* A network that a family needs. */
 typedef struct
 {
@@ -33,17 +47,21 @@ typedef struct
   /* Of several networks that can: which is meant. (nullable) any */
   gboolean (*accepts) (const AtlCheckpoint *cp);
   gboolean is_optional;
+  /* (nullable) Of an optional one: whether this bundle's denoiser needs it all the same. */
+  gboolean (*needs) (AtlBundle *bundle);
   /* (nullable) The role whose files may hold this network as well, under its own names: a vision
    * tower in those of its language model. */
   const char *beside;
   /* (nullable) Whether a loose file's network belongs to the denoiser, which stands before this
    * part in its family's list; atl_bundle_note_misfit() says why not. */
   gboolean (*fits) (AtlBundle *bundle, const AtlCheckpoint *cp);
+  const AtlTextReader *reader; /* (nullable) of a text encoder: the same by its width */
 } AtlPart;
 
 /* Of a loose file that would be a part but for its width. */
 typedef struct
 {
+  const char *name;    /* of the file, borrowed from it */
   gint64 gives, takes; /* numbers that it has for a text or a token, and that the denoiser reads */
 } AtlMisfit;
 
@@ -66,14 +84,17 @@ JsonObject *atl_bundle_json (AtlBundle *self, const char *role, const char *file
 /* Looks in the loose files for the parts that no folder gives. ATL_ERROR_BAD_FILE when a file is
  * broken; what is still missing is not an error here. */
 gboolean atl_bundle_assign (AtlBundle *self, const AtlPart *parts, guint n_parts, GError **error);
-/* The first loose file that holds a network of that component class (component.h), for a family to
- * recognise itself by; NULL without an error when there is none. Borrowed. */
+/* The first loose file, or folder of a denoiser, that holds a network of that component class
+ * (component.h), for a family to recognise itself by; NULL without an error when there is none.
+ * Borrowed. */
 AtlCheckpoint *atl_bundle_loose (AtlBundle *self, const char *class_name, GError **error);
 /* For AtlPart.fits: that the file it is asked about has another width. */
-void atl_bundle_note_misfit (AtlBundle *self, gint64 gives, gint64 takes);
+void atl_bundle_note_misfit (AtlBundle *self, const AtlCheckpoint *cp, gint64 gives, gint64 takes);
 /* NULL unless a loose file was no part for that role because of its width. Borrowed. */
 const AtlMisfit *atl_bundle_misfit (const AtlBundle *self, const char *role);
 gboolean atl_bundle_has (AtlBundle *self, const char *role);
+/* Whether a model does not work without the part. After atl_bundle_assign(). */
+gboolean atl_bundle_needs (AtlBundle *self, const AtlPart *part);
 /* Whether files of the role's own are there, weights or not. */
 gboolean atl_bundle_has_folder (const AtlBundle *self, const char *role);
 /* Whether one of them has that name, without its folder. */

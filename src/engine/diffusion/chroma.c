@@ -93,18 +93,13 @@ run_chroma (AtlRun *run, GError **error)
 
 /* --- The family --- */
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight", NULL };
-
-  return atl_encoder_fits (bundle, cp, reads, 1);
-}
+static const char *const text_names[] = { "context_embedder.weight", "txt_in.weight", NULL };
+static const AtlTextReader text_reader = { "transformer", text_names, 1 };
 
 static const AtlPart chroma_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "ChromaTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, FALSE,
-    NULL, fits_text },
+    .reader = &text_reader },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };

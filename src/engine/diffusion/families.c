@@ -78,6 +78,17 @@ atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **erro
              : NULL;
 }
 
+gboolean
+atl_diffusion_is_denoiser (AtlFileMap *map, const char *name)
+{
+  g_autoptr (AtlBundle) bundle = atl_bundle_new (&map, &name, 1, NULL);
+
+  for (guint i = 0; bundle != NULL && families[i] != NULL; i++)
+    if (atl_bundle_loose (bundle, families[i]->component, NULL) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
 /* The shift that a schedule's configuration says. */
 static double
 shift_of (JsonObject *config, double fallback)

@@ -146,6 +146,9 @@ const AtlDiffusionFamily *const *atl_diffusion_families (void);
 const AtlDiffusionFamily *
 atl_diffusion_family_for (AtlBundle *bundle, const char *pipeline, GError **error);
 
+/* Whether one file, by that logical name, holds a denoiser of some family. */
+gboolean atl_diffusion_is_denoiser (AtlFileMap *map, const char *name);
+
 /* The traits of this bundle. */
 void
 atl_family_read_traits (const AtlDiffusionFamily *family, AtlBundle *bundle, AtlTraits *traits);

@@ -291,30 +291,19 @@ reference_size (
       }
 }
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight", NULL };
+static const char *const text_names[] = { "context_embedder.weight", "txt_in.weight", NULL };
+static const AtlTextReader text_reader = { "transformer", text_names, 1 };
 
-  return atl_encoder_fits (bundle, cp, reads, 1);
-}
-
-static gboolean
-fits_pooled (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "time_text_embed.text_embedder.linear_1.weight",
-                                       "vector_in.in_layer.weight", NULL };
-  static const AtlPooledReader reader = { "transformer", reads, 0 };
-
-  return atl_pooled_fits (bundle, cp, &reader, "text_encoder", NULL, 0);
-}
+static const char *const pooled_names[] = { "time_text_embed.text_embedder.linear_1.weight",
+                                            "vector_in.in_layer.weight", NULL };
+static const AtlTextReader pooled_reader = { "transformer", pooled_names, 0 };
 
 static const AtlPart flux_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "FluxTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
-    FALSE, NULL, fits_pooled },
+    FALSE, .reader = &pooled_reader },
   { "text_encoder_2", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, FALSE,
-    NULL, fits_text },
+    .reader = &text_reader },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };

@@ -390,13 +390,8 @@ flux2_refine (AtlBundle *bundle, AtlTraits *traits)
   traits->abilities &= ~(guint) ATL_CAN_GUIDANCE;
 }
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "context_embedder.weight", "txt_in.weight", NULL };
-
-  return atl_encoder_fits (bundle, cp, reads, N_LAYERS);
-}
+static const char *const text_names[] = { "context_embedder.weight", "txt_in.weight", NULL };
+static const AtlTextReader text_reader = { "transformer", text_names, N_LAYERS };
 
 /* Its text encoder, by the width of what it reads of each of three layers. */
 static gint64
@@ -442,7 +437,7 @@ reads_mistral (AtlBundle *bundle)
 static const AtlPart flux2_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "Flux2Transformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Mistral or Qwen3"), "encode_text",
-    "Mistral3ForConditionalGeneration", NULL, FALSE, NULL, fits_text },
+    "Mistral3ForConditionalGeneration", NULL, FALSE, .reader = &text_reader },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLFlux2", atl_is_vae_of_32,
     FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef2, NULL),

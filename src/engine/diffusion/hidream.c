@@ -186,31 +186,39 @@ reference_size (
   atl_hidream_fit_area (width, height, (double) traits->side * traits->side, to_width, to_height);
 }
 
-static gboolean
-fits_llama (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "caption_projection.0.linear.weight", NULL };
+static const char *const llama_names[] = { "caption_projection.0.linear.weight", NULL };
+static const AtlTextReader llama_reader = { ATL_HIDREAM_DENOISER, llama_names, 1 };
 
-  return atl_encoder_fits (bundle, cp, reads, 1);
+/* Each block has a projection of Llama's states, and behind them is that of T5's. */
+static gboolean
+fits_t5 (AtlBundle *bundle, const AtlCheckpoint *cp)
+{
+  const AtlCheckpoint *denoiser = atl_bundle_has (bundle, ATL_HIDREAM_DENOISER)
+                                      ? atl_bundle_checkpoint (bundle, ATL_HIDREAM_DENOISER, NULL)
+                                      : NULL;
+  g_autofree char *last = NULL;
+  const char *names[2] = { NULL };
+  AtlTextReader reader = { ATL_HIDREAM_DENOISER, names, 1 };
+
+  for (guint i = 0;; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("caption_projection.%u.linear.weight", i);
+
+      if (atl_denoiser_find (denoiser, name) == NULL)
+        break;
+      g_free (last);
+      last = g_steal_pointer (&name);
+    }
+  names[0] = last;
+  return last == NULL || atl_text_fits (bundle, cp, "text_encoder_3", &reader);
 }
 
 /* The pooled vectors of both CLIPs side by side. */
-static const char *const pooled_reads[] = { "p_embedder.pooled_embedder.linear_1.weight", NULL };
-static const AtlPooledReader pooled_reader = { ATL_HIDREAM_DENOISER, pooled_reads, 0 };
-
-static gboolean
-fits_clip_l (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder", "text_encoder_2",
-                          ATL_CLIP_G_WIDTH);
-}
-
-static gboolean
-fits_clip_g (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder_2", "text_encoder",
-                          ATL_CLIP_L_WIDTH);
-}
+static const char *const pooled_names[] = { "p_embedder.pooled_embedder.linear_1.weight", NULL };
+static const AtlTextReader clip_l_reader = { ATL_HIDREAM_DENOISER, pooled_names,
+                                             .other = "text_encoder_2", .usual = ATL_CLIP_G_WIDTH };
+static const AtlTextReader clip_g_reader = { ATL_HIDREAM_DENOISER, pooled_names,
+                                             .other = "text_encoder", .usual = ATL_CLIP_L_WIDTH };
 
 static const AtlPart hidream_parts[] = {
   { ATL_HIDREAM_DENOISER, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel", NULL,
@@ -218,13 +226,13 @@ static const AtlPart hidream_parts[] = {
   { ATL_HIDREAM_EDITOR, N_ ("the denoiser"), "forward", "HiDreamImageTransformer2DModel",
     atl_hidream_is_editor, TRUE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_l, FALSE, NULL, fits_clip_l },
+    atl_is_clip_l, FALSE, .reader = &clip_l_reader },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_g, FALSE, NULL, fits_clip_g },
-  { "text_encoder_3", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5,
-    FALSE },
+    atl_is_clip_g, FALSE, .reader = &clip_g_reader },
+  { "text_encoder_3", N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, FALSE,
+    .fits = fits_t5 },
   { "text_encoder_4", N_ ("the text encoder Llama"), "encode_text", "LlamaForCausalLM",
-    atl_is_llama, FALSE, NULL, fits_llama },
+    atl_is_llama, FALSE, .reader = &llama_reader },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taef1, NULL),
 };

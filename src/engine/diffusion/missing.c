@@ -12,19 +12,31 @@ static void
 part_clear (gpointer data)
 {
   g_free (((AtlMissingPart *) data)->name);
+  g_free (((AtlMissingPart *) data)->misfit_file);
   g_free (((AtlMissingPart *) data)->misfit);
 }
 
-static char *
-misfit_words (const AtlBundle *bundle, const char *role, const char *words)
+static void
+say_misfit (const AtlBundle *bundle, AtlMissingPart *part)
 {
-  const AtlMisfit *misfit = atl_bundle_misfit (bundle, role);
+  const AtlMisfit *misfit = atl_bundle_misfit (bundle, part->role);
 
-  return misfit != NULL ? g_strdup_printf (
-                              /* Translators: a part such as "the text encoder T5", two widths. */
-                              _ ("%s has to give %u numbers, and this one gives %u"), words,
-                              (guint) misfit->takes, (guint) misfit->gives)
-                        : NULL;
+  if (misfit == NULL)
+    return;
+  part->misfit_file = g_path_get_basename (misfit->name);
+  /* Translators: a part such as "the text encoder T5", two widths. */
+  part->misfit = g_strdup_printf (_ ("%s has to give %u numbers, and this one gives %u"),
+                                  part->words, (guint) misfit->takes, (guint) misfit->gives);
+}
+
+/* A row without a published file. */
+static void
+add_unknown (GArray *missing, AtlBundle *bundle, const char *role, const char *words)
+{
+  AtlMissingPart part = { .words = words, .role = g_intern_string (role) };
+
+  say_misfit (bundle, &part);
+  g_array_append_val (missing, part);
 }
 
 /* A row for each published file of the role that is not there, or one without. */
@@ -52,18 +64,12 @@ add (GArray *missing,
       is_known = TRUE;
       if (atl_bundle_has_file (bundle, role, slash != NULL ? slash + 1 : p->file))
         continue;
-      part.misfit = misfit_words (bundle, role, words);
+      say_misfit (bundle, &part);
       part.name = g_strconcat (role, "/", slash != NULL ? slash + 1 : p->file, NULL);
       g_array_append_val (missing, part);
     }
   if (!is_known)
-    {
-      AtlMissingPart part = { .words = words,
-                              .role = g_intern_string (role),
-                              .misfit = misfit_words (bundle, role, words) };
-
-      g_array_append_val (missing, part);
-    }
+    add_unknown (missing, bundle, role, words);
 }
 
 /* One that is of two files, of which one is not there. */
@@ -106,11 +112,12 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
     {
       const AtlPart *part = &family->parts[i];
       gboolean is_there = atl_bundle_has (bundle, part->role);
+      gboolean is_needed = atl_bundle_needs (bundle, part);
       g_autofree char *vocabulary = NULL;
 
-      if (!is_there && !part->is_optional)
+      if (!is_there && is_needed)
         add (missing, bundle, family, part->role, _ (part->words));
-      if (!g_str_has_prefix (part->role, "text_encoder") || (!is_there && part->is_optional))
+      if (!g_str_has_prefix (part->role, "text_encoder") || (!is_there && !is_needed))
         continue;
       vocabulary = g_strconcat ("tokenizer", part->role + strlen ("text_encoder"), NULL);
       if (!has_vocabulary (bundle, vocabulary))
@@ -119,8 +126,16 @@ atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family)
   return missing;
 }
 
-/* Adds the published parts that make a model better and are not there: a tiny decoder for previews.
- */
+/* Whether a model reads it where it is given, and draws without it: SD 3's T5. */
+static gboolean
+is_extra (AtlBundle *bundle, const AtlPart *part)
+{
+  return g_str_has_prefix (part->role, "text_encoder") && part->is_optional &&
+         part->needs == NULL && !atl_bundle_has (bundle, part->role);
+}
+
+/* Adds the parts that make a model better and are not there: a tiny decoder for previews, which is
+ * small and published; encoders that it also draws without, as what a person may bring. */
 static void
 add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
@@ -129,6 +144,13 @@ add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *fami
       const AtlPart *part = &family->parts[i];
       guint first = missing->len;
 
+      if (is_extra (bundle, part))
+        {
+          add_unknown (missing, bundle, part->role, _ (part->words));
+          g_array_index (missing, AtlMissingPart, first).name = g_strconcat (part->role, "/", NULL);
+          g_array_index (missing, AtlMissingPart, first).is_optional = TRUE;
+          continue;
+        }
       if (g_str_equal (part->role, ATL_TINY_ROLE) && !atl_bundle_has (bundle, part->role))
         add (missing, bundle, family, part->role, _ (part->words));
       /* Nobody needs to hear of what cannot be had. */
@@ -150,6 +172,33 @@ atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GEr
   if (missing != NULL && missing->len > 0)
     add_optional (missing, bundle, family);
   return missing;
+}
+
+/* "; NAME does not fit: WHY" */
+static void
+append_misfit (GString *words, const AtlMissingPart *part)
+{
+  if (part->misfit == NULL)
+    return;
+  if (words->len > 0)
+    g_string_append (words, "; ");
+  /* Translators: a file's name, a reason with its words. */
+  g_string_append_printf (words, _ ("%s does not fit: %s"), part->misfit_file, part->misfit);
+}
+
+char *
+atl_missing_unused (AtlBundle *bundle, const AtlDiffusionFamily *family)
+{
+  g_autoptr (GArray) extra = g_array_new (FALSE, FALSE, sizeof (AtlMissingPart));
+  GString *words = g_string_new (NULL);
+
+  g_array_set_clear_func (extra, part_clear);
+  for (guint i = 0; i < family->n_parts; i++)
+    if (is_extra (bundle, &family->parts[i]))
+      add_unknown (extra, bundle, family->parts[i].role, _ (family->parts[i].words));
+  for (guint i = 0; i < extra->len; i++)
+    append_misfit (words, &g_array_index (extra, AtlMissingPart, i));
+  return g_string_free (words, words->len == 0);
 }
 
 char *
@@ -174,6 +223,13 @@ atl_missing_to_words (const GArray *missing)
           (i + 1 == missing->len ||
            !g_str_equal (g_array_index (missing, AtlMissingPart, i + 1).role, part->role)))
         g_string_append_c (words, ')');
+    }
+  for (guint i = 0; i < missing->len; i++)
+    {
+      const AtlMissingPart *part = &g_array_index (missing, AtlMissingPart, i);
+
+      if (i == 0 || !g_str_equal (part[-1].role, part->role))
+        append_misfit (words, part);
     }
   return words != NULL ? g_string_free (words, FALSE) : NULL;
 }

@@ -21,9 +21,11 @@ typedef struct
   const char *repository, *file;
   char *name;         /* (owned) (nullable) what it is called among the model's files */
   guint64 size_bytes; /* 0: not known */
-  /* (owned) (nullable) Why a file that was given is not it: "the text encoder T5 has to give 4096
-   * numbers, and this one gives 512"; translated. */
-  char *misfit;
+  /* (owned) (nullable) A file that was given and is not it, and why: "the text encoder T5 has to
+   * give 4096 numbers, and this one gives 512"; translated. */
+  char *misfit_file, *misfit;
+  /* It works without. Where no file is published besides, it is only taken when a person brings
+   * one. */
   gboolean is_optional;
 } AtlMissingPart;
 
@@ -34,8 +36,11 @@ GArray *atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family);
  * when they are not even the beginning of one. */
 GArray *
 atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
-/* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal; NULL when the list is empty. The
- * caller's. */
+/* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal, and why files that were given are none
+ * of them; NULL when the list is empty. The caller's. */
 char *atl_missing_to_words (const GArray *missing);
+/* Files that were given as optional parts, which none of them fits, in words; NULL without. The
+ * caller's. */
+char *atl_missing_unused (AtlBundle *bundle, const AtlDiffusionFamily *family);
 
 G_END_DECLS

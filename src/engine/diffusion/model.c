@@ -420,7 +420,12 @@ atl_diffusion_model_sampler (const AtlDiffusionModel *self)
 char *
 atl_diffusion_model_notice (const AtlDiffusionModel *self)
 {
-  return self->parts != NULL ? atl_parts_notice (self->parts) : NULL;
+  g_autofree char *loras = self->parts != NULL ? atl_parts_notice (self->parts) : NULL;
+  g_autofree char *unused = atl_missing_unused (self->bundle, self->family);
+
+  if (loras != NULL && unused != NULL)
+    return g_strjoin ("; ", loras, unused, NULL);
+  return loras != NULL ? g_steal_pointer (&loras) : g_steal_pointer (&unused);
 }
 
 const char *

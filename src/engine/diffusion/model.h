@@ -91,8 +91,8 @@ const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
 guint atl_diffusion_model_n_computed (const AtlDiffusionModel *self);
 /* How it left them out (the setting "faster_method"); NULL where it computed all. Static. */
 const char *atl_diffusion_model_method (const AtlDiffusionModel *self);
-/* What its LoRAs would change that the parts loaded so far do not have, in words; NULL without. The
- * caller frees. */
+/* What its LoRAs would change that the parts loaded so far do not have, and files that were given
+ * as parts and do not fit, in words; NULL without. The caller frees. */
 char *atl_diffusion_model_notice (const AtlDiffusionModel *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlDiffusionModel, atl_diffusion_model_free)

@@ -117,56 +117,56 @@ width_of (const AtlCheckpoint *cp)
   return query != NULL && query->n_dims == 2 ? query->dim[1] : 0;
 }
 
-gboolean
-atl_encoder_fits (AtlBundle *bundle,
-                  const AtlCheckpoint *encoder,
-                  const char *const *names,
-                  guint n)
+/* The numbers that the reader's tensor takes; 0: not known. */
+static gint64
+width_read (AtlBundle *bundle, const AtlTextReader *reader)
 {
-  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, "transformer", NULL);
-  const AtlTensorInfo *reads = denoiser != NULL ? find (denoiser, names) : NULL;
-  gint64 width = width_of (encoder);
+  const AtlCheckpoint *denoiser = atl_bundle_has (bundle, reader->denoiser)
+                                      ? atl_bundle_checkpoint (bundle, reader->denoiser, NULL)
+                                      : NULL;
+  const AtlTensorInfo *info = denoiser != NULL ? find (denoiser, reader->names) : NULL;
 
-  if (reads == NULL || reads->n_dims == 0 || width == 0 ||
-      reads->dim[reads->n_dims - 1] == width * n)
-    return TRUE;
-  atl_bundle_note_misfit (bundle, width, reads->dim[reads->n_dims - 1] / n);
-  return FALSE;
+  /* Packed weights have fewer columns. */
+  if (info == NULL || info->n_dims == 0 || info->dtype == ATL_DTYPE_U8 ||
+      info->dtype == ATL_DTYPE_I8)
+    return 0;
+  return info->dim[info->n_dims - 1];
+}
+
+/* What is left of the pooled vectors that are read for the one of `role`; 0: not known. */
+static gint64
+pooled_read (AtlBundle *bundle, const char *role, const AtlTextReader *reader)
+{
+  gint64 takes = width_read (bundle, reader) - reader->beside, others = 0;
+
+  if (takes <= 0 || reader->other == NULL)
+    return MAX (takes, 0);
+  if (atl_bundle_has (bundle, reader->other))
+    {
+      const AtlCheckpoint *cp = atl_bundle_checkpoint (bundle, reader->other, NULL);
+
+      others = cp != NULL ? atl_clip_pooled_width (cp, reader->other) : 0;
+    }
+  if (others == 0)
+    others = reader->usual;
+  /* Of a model that is smaller than those that are published there is no telling. */
+  return MAX (takes - others, 0);
 }
 
 gboolean
-atl_pooled_fits (AtlBundle *bundle,
-                 const AtlCheckpoint *encoder,
-                 const AtlPooledReader *reader,
-                 const char *role,
-                 const char *other,
-                 gint64 usual)
+atl_text_fits (AtlBundle *bundle,
+               const AtlCheckpoint *encoder,
+               const char *role,
+               const AtlTextReader *reader)
 {
-  const AtlCheckpoint *denoiser = atl_bundle_checkpoint (bundle, reader->denoiser, NULL);
-  const AtlTensorInfo *reads = denoiser != NULL ? find (denoiser, reader->names) : NULL;
-  gint64 gives = atl_clip_pooled_width (encoder, role);
-  gint64 takes = reads != NULL && reads->n_dims == 2 ? reads->dim[1] - reader->beside : 0;
-  gint64 others = 0;
+  gboolean is_pooled = reader->n_states == 0;
+  gint64 gives = is_pooled ? atl_clip_pooled_width (encoder, role) : width_of (encoder);
+  gint64 takes = is_pooled ? pooled_read (bundle, role, reader)
+                           : width_read (bundle, reader) / reader->n_states;
 
-  /* Packed weights have fewer columns. */
-  if (takes <= 0 || gives == 0 || reads->dtype == ATL_DTYPE_U8 || reads->dtype == ATL_DTYPE_I8)
+  if (gives == 0 || takes == 0 || gives == takes)
     return TRUE;
-  if (other != NULL)
-    {
-      const AtlCheckpoint *cp =
-          atl_bundle_has (bundle, other) ? atl_bundle_checkpoint (bundle, other, NULL) : NULL;
-
-      if (cp != NULL)
-        others = atl_clip_pooled_width (cp, other);
-      if (others == 0)
-        others = usual;
-      /* Of a model that is smaller than those that are published there is no telling. */
-      if (others >= takes)
-        return TRUE;
-    }
-  if (gives + others == takes)
-    return TRUE;
-  atl_bundle_note_misfit (bundle, gives, takes - others);
+  atl_bundle_note_misfit (bundle, encoder, gives, takes);
   return FALSE;
 }
 

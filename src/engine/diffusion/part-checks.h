@@ -1,7 +1,7 @@
 /* Which of several files of one kind a family means: what a text encoder or an autoencoder is told
  * by where people keep those of many models in one folder.
  *
- *   { "text_encoder", …, "UMT5EncoderModel", atl_is_umt5, FALSE, NULL, fits_text }
+ *   { "text_encoder", …, "UMT5EncoderModel", atl_is_umt5, .reader = &text_reader }
  *
  * All say yes to what they cannot tell.
  *
@@ -29,10 +29,10 @@ gboolean atl_is_qwen_vae (const AtlCheckpoint *cp);
 gboolean atl_is_wan_vae (const AtlCheckpoint *cp);
 
 /* Last of a family's parts: what shows latents while they are drawn (preview.h). */
-#define ATL_TINY_PART(origin, accepts, fits)                                                       \
+#define ATL_TINY_PART(origin, accepts, fit)                                                        \
   {                                                                                                \
     ATL_TINY_ROLE, N_ ("the tiny decoder for previews"), "vae_decode", origin, accepts, TRUE,      \
-        NULL, fits                                                                                 \
+        .fits = fit                                                                                \
   }
 #define ATL_TINY_ROLE "tae"
 /* Tiny decoders for previews by their channels, and by their files' names where families have as
@@ -53,29 +53,11 @@ gboolean atl_tiny_reads_raw (const AtlCheckpoint *cp);
  * without a file. */
 const AtlTensorInfo *atl_denoiser_find (const AtlCheckpoint *cp, const char *name);
 
-/* Whether `n` states of a text encoder side by side are as wide as what the denoiser's tensor of
- * one of these names (NULL-terminated, without prefix) reads: its last dimension. */
-gboolean atl_encoder_fits (AtlBundle *bundle,
-                           const AtlCheckpoint *encoder,
-                           const char *const *names,
-                           guint n);
-
-/* Where a family's denoiser reads the pooled vectors of CLIP, side by side where there are two. */
-typedef struct
-{
-  const char *denoiser;     /* role */
-  const char *const *names; /* NULL-terminated, without prefix: tensors that read them */
-  gint64 beside;            /* numbers that they read beside them */
-} AtlPooledReader;
-
-/* Whether the vector of the encoder in `role` is as wide as what is read, which leaves `usual`
- * numbers for the encoder in `other` (nullable: there is none) where that is not there. */
-gboolean atl_pooled_fits (AtlBundle *bundle,
-                          const AtlCheckpoint *encoder,
-                          const AtlPooledReader *reader,
-                          const char *role,
-                          const char *other,
-                          gint64 usual);
+/* Whether what the encoder in `role` gives is as wide as what is read; notes the misfit. */
+gboolean atl_text_fits (AtlBundle *bundle,
+                        const AtlCheckpoint *encoder,
+                        const char *role,
+                        const AtlTextReader *reader);
 #define ATL_CLIP_L_WIDTH 768
 #define ATL_CLIP_G_WIDTH 1280
 

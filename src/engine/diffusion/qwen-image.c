@@ -374,13 +374,8 @@ check_kind (AtlBundle *bundle, GError **error)
   return FALSE;
 }
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "txt_norm.weight", NULL };
-
-  return atl_encoder_fits (bundle, cp, reads, 1);
-}
+static const char *const text_names[] = { "txt_norm.weight", NULL };
+static const AtlTextReader text_reader = { "transformer", text_names, 1 };
 
 /* It draws in Wan 2.1's latent. */
 static gboolean
@@ -392,9 +387,9 @@ fits_preview (AtlBundle *bundle, const AtlCheckpoint *cp)
 static const AtlPart qwen_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "QwenImageTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Qwen2.5-VL"), "encode_text",
-    "Qwen2_5_VLForConditionalGeneration", atl_is_qwen25_vl, FALSE, NULL, fits_text },
+    "Qwen2_5_VLForConditionalGeneration", atl_is_qwen25_vl, FALSE, .reader = &text_reader },
   { "vision_tower", N_ ("the vision tower of Qwen2.5-VL"), "encode_image",
-    "Qwen2_5_VisionTransformerPretrainedModel", NULL, TRUE, "text_encoder" },
+    "Qwen2_5_VisionTransformerPretrainedModel", NULL, TRUE, .beside = "text_encoder" },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLQwenImage", atl_is_qwen_vae,
     FALSE },
   ATL_TINY_PART ("TAEHV", atl_is_taew, fits_preview),

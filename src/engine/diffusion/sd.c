@@ -26,6 +26,7 @@
 #include "engine/diffusion/part-checks.h"
 #include "engine/diffusion/published.h"
 #include "engine/diffusion/sd-private.h"
+#include "engine/models/clip-traits.h"
 
 #define CHANNELS 4
 #define FACTOR 8
@@ -286,25 +287,46 @@ static const AtlPart sd_parts[] = {
  * size wanted; of five in the refiner. */
 #define BESIDE(n) (n * 256)
 
+static const char *const pooled_names[] = { "add_embedding.linear_1.weight", "label_emb.0.0.weight",
+                                            NULL };
+
 static gboolean
 fits_pooled (AtlBundle *bundle, const AtlCheckpoint *cp)
 {
-  static const char *const reads[] = { "add_embedding.linear_1.weight", "label_emb.0.0.weight",
-                                       NULL };
-  static const AtlPooledReader refiner = { PART_UNET, reads, BESIDE (5) };
-  static const AtlPooledReader base = { PART_UNET, reads, BESIDE (6) };
+  static const AtlTextReader refiner = { PART_UNET, pooled_names, .beside = BESIDE (5) };
+  static const AtlTextReader base = { PART_UNET, pooled_names, .beside = BESIDE (6) };
 
-  return atl_pooled_fits (bundle, cp, &refiner, "text_encoder_2", NULL, 0) ||
-         atl_pooled_fits (bundle, cp, &base, "text_encoder_2", NULL, 0);
+  return atl_text_fits (bundle, cp, "text_encoder_2", &refiner) ||
+         atl_text_fits (bundle, cp, "text_encoder_2", &base);
 }
 
-/* The refiner has bigG alone. */
+/* The refiner has bigG alone: the states that it attends to are as wide as its pooled vector. */
+static gboolean
+needs_clip_l (AtlBundle *bundle)
+{
+  const AtlCheckpoint *unet =
+      atl_bundle_has (bundle, PART_UNET) ? atl_bundle_checkpoint (bundle, PART_UNET, NULL) : NULL;
+  const AtlCheckpoint *second = atl_bundle_has (bundle, "text_encoder_2")
+                                    ? atl_bundle_checkpoint (bundle, "text_encoder_2", NULL)
+                                    : NULL;
+  gint64 width = second != NULL ? atl_clip_pooled_width (second, "text_encoder_2") : 0;
+
+  for (guint i = 0; unet != NULL && i < atl_checkpoint_n_tensors (unet); i++)
+    {
+      const AtlTensorInfo *info = atl_checkpoint_tensor (unet, i);
+
+      if (info->n_dims == 2 && g_str_has_suffix (info->name, "attn2.to_k.weight"))
+        return info->dim[1] != (width > 0 ? width : ATL_CLIP_G_WIDTH);
+    }
+  return FALSE;
+}
+
 static const AtlPart sdxl_parts[] = {
   { PART_UNET, N_ ("the UNet"), "forward", "UNet2DConditionModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModel", atl_is_clip_l,
-    TRUE },
+    TRUE, needs_clip_l },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_g, FALSE, NULL, fits_pooled },
+    atl_is_clip_g, FALSE, .fits = fits_pooled },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_4, FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taesdxl, NULL),
 };

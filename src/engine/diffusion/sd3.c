@@ -295,41 +295,25 @@ run_sd3 (AtlRun *run, GError **error)
 
 /* --- The family --- */
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "context_embedder.weight", NULL };
-
-  return atl_encoder_fits (bundle, cp, reads, 1);
-}
+static const char *const text_names[] = { "context_embedder.weight", NULL };
+static const AtlTextReader text_reader = { PART_DENOISER, text_names, 1 };
 
 /* The pooled vectors of both CLIPs side by side. */
-static const char *const pooled_reads[] = { "time_text_embed.text_embedder.linear_1.weight",
+static const char *const pooled_names[] = { "time_text_embed.text_embedder.linear_1.weight",
                                             "y_embedder.mlp.0.weight", NULL };
-static const AtlPooledReader pooled_reader = { PART_DENOISER, pooled_reads, 0 };
-
-static gboolean
-fits_clip_l (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder", "text_encoder_2",
-                          ATL_CLIP_G_WIDTH);
-}
-
-static gboolean
-fits_clip_g (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  return atl_pooled_fits (bundle, cp, &pooled_reader, "text_encoder_2", "text_encoder",
-                          ATL_CLIP_L_WIDTH);
-}
+static const AtlTextReader clip_l_reader = { PART_DENOISER, pooled_names, .other = "text_encoder_2",
+                                             .usual = ATL_CLIP_G_WIDTH };
+static const AtlTextReader clip_g_reader = { PART_DENOISER, pooled_names, .other = "text_encoder",
+                                             .usual = ATL_CLIP_L_WIDTH };
 
 static const AtlPart sd3_parts[] = {
   { PART_DENOISER, N_ ("the denoiser"), "forward", "SD3Transformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder CLIP-L"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_l, FALSE, NULL, fits_clip_l },
+    atl_is_clip_l, FALSE, .reader = &clip_l_reader },
   { "text_encoder_2", N_ ("the text encoder CLIP-G"), "encode_text", "CLIPTextModelWithProjection",
-    atl_is_clip_g, FALSE, NULL, fits_clip_g },
-  { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, TRUE, NULL,
-    fits_text },
+    atl_is_clip_g, FALSE, .reader = &clip_g_reader },
+  { PART_T5, N_ ("the text encoder T5"), "encode_text", "T5EncoderModel", atl_is_t5, TRUE,
+    .reader = &text_reader },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },
   ATL_TINY_PART ("AutoencoderTiny", atl_is_taesd3, NULL),
 };

@@ -355,14 +355,10 @@ wan_tea_fit (const AtlStepNetwork *network)
                                                       : NULL;
 }
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "text_embedding.0.weight",
-                                       "condition_embedder.text_embedder.linear_1.weight", NULL };
-
-  return atl_encoder_fits (bundle, cp, reads, 1);
-}
+static const char *const text_names[] = { "text_embedding.0.weight",
+                                          "condition_embedder.text_embedder.linear_1.weight",
+                                          NULL };
+static const AtlTextReader text_reader = { "transformer", text_names, 1 };
 
 /* Wan 2.2's 5B works on 48 channels, everything else on 16. */
 static gboolean
@@ -406,9 +402,9 @@ fits_preview (AtlBundle *bundle, const AtlCheckpoint *cp)
 static const AtlPart wan_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "WanTransformer3DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder UMT5"), "encode_text", "UMT5EncoderModel", atl_is_umt5,
-    FALSE, NULL, fits_text },
+    FALSE, .reader = &text_reader },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKLWan", atl_is_wan_vae, FALSE,
-    NULL, fits_latent },
+    .fits = fits_latent },
   { "image_encoder", N_ ("the picture encoder CLIP"), "encode_image", "CLIPVisionModel", NULL,
     TRUE },
   ATL_TINY_PART ("TAEHV", atl_is_taew, fits_preview),

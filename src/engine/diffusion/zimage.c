@@ -255,18 +255,13 @@ zimage_refine (AtlBundle *bundle, AtlTraits *traits)
   traits->guidance = 5;
 }
 
-static gboolean
-fits_text (AtlBundle *bundle, const AtlCheckpoint *cp)
-{
-  static const char *const reads[] = { "cap_embedder.1.weight", NULL };
-
-  return atl_encoder_fits (bundle, cp, reads, 1);
-}
+static const char *const text_names[] = { "cap_embedder.1.weight", NULL };
+static const AtlTextReader text_reader = { "transformer", text_names, 1 };
 
 static const AtlPart zimage_parts[] = {
   { "transformer", N_ ("the denoiser"), "forward", "ZImageTransformer2DModel", NULL, FALSE },
   { "text_encoder", N_ ("the text encoder Qwen3"), "encode_text", "Qwen3ForCausalLM", atl_is_qwen3,
-    FALSE, NULL, fits_text },
+    FALSE, .reader = &text_reader },
   { ATL_ZIMAGE_SIGLIP, N_ ("the picture encoder SigLIP"), "encode_image", "Siglip2VisionModel",
     NULL, TRUE },
   { "vae", N_ ("the autoencoder (VAE)"), "vae_decode", "AutoencoderKL", atl_is_vae_of_16, FALSE },

@@ -94,6 +94,14 @@ atl_load_open (AtlJob *job, GError **error)
       g_clear_pointer (&job->load.model, atl_chat_model_free);
       return TRUE;
     }
+  /* What is wrong with a model for pictures is not that it does not chat. */
+  if (atl_picture_is_meant (job))
+    {
+      g_clear_error (error);
+      g_clear_pointer (&job->load.model, atl_chat_model_free);
+      g_propagate_error (error, g_steal_pointer (&as_picture));
+      return FALSE;
+    }
   return job->load.model != NULL && *error == NULL;
 }
 
@@ -134,10 +142,10 @@ inspect_run (AtlJob *job, GError **error)
   if (job->info != NULL)
     return TRUE;
   is_open = atl_load_open (job, error);
-  /* Only pictures come in parts. */
+  /* Only pictures come in parts, and what draws is none. */
   if ((is_open ? job->load.model != NULL && !atl_chat_model_facts (job->load.model)->can_run
                : !g_error_matches (*error, ATL_ERROR, ATL_ERROR_NOT_FOUND)) &&
-      (job->info = atl_picture_inspect_part (job)) != NULL)
+      !atl_picture_is_meant (job) && (job->info = atl_picture_inspect_part (job)) != NULL)
     {
       g_clear_error (error);
       return TRUE;

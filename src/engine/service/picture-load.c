@@ -27,7 +27,25 @@ G_STATIC_ASSERT (ATL_PICTURE_LORA == (guint) ATL_CAN_LORA);
 gboolean
 atl_picture_is_folder (const AtlJob *job)
 {
-  return g_strv_contains ((const char *const *) job->names->pdata, "model_index.json");
+  for (guint i = 0; i < job->n_own; i++)
+    {
+      const char *name = job->names->pdata[i];
+
+      /* One that has lost its index has a folder of its denoiser. */
+      if (g_str_equal (name, "model_index.json") || g_str_has_prefix (name, "transformer/") ||
+          g_str_has_prefix (name, "unet/"))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+gboolean
+atl_picture_is_meant (const AtlJob *job)
+{
+  for (guint i = 0; i < job->n_own; i++)
+    if (atl_diffusion_is_denoiser (job->maps->pdata[i], job->names->pdata[i]))
+      return TRUE;
+  return FALSE;
 }
 
 gboolean

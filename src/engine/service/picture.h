@@ -14,6 +14,8 @@ G_BEGIN_DECLS
 
 /* Whether the names are those of a folder for pictures. */
 gboolean atl_picture_is_folder (const AtlJob *job);
+/* Whether one of the files holds a network that draws. */
+gboolean atl_picture_is_meant (const AtlJob *job);
 /* Into job->load.pictures. */
 gboolean atl_picture_open (AtlJob *job, GError **error);
 /* What Inspect tells; `missing` (nullable) is why it cannot be used. */

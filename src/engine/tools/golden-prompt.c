@@ -254,7 +254,7 @@ run_pictures (GoldenReport *report,
   static const AtlPart parts[] = {
     { "text_encoder", "", "encode_text", "Qwen2_5_VLForConditionalGeneration", NULL, FALSE },
     { "vision_tower", "", "encode_image", "Qwen2_5_VisionTransformerPretrainedModel", NULL, FALSE,
-      "text_encoder" },
+      .beside = "text_encoder" },
   };
   g_auto (GoldenFiles) files = { NULL, NULL };
   g_autoptr (AtlSettings) settings = atl_settings_new ();
