@@ -173,6 +173,9 @@ op_cases_attention (void)
     { .a = 1, .b = 1, .c = 90, .d = 802, .e = 64, .f = 64, .flags = USE_SINKS | USE_SOFTCAP },
     { .a = 2, .b = 2, .c = 203, .d = 1203, .e = 64, .f = 64, .flags = HEADS_FIRST },
     { .a = 1, .b = 1, .c = 300, .d = 602, .e = 100, .f = 37 },
+    /* Enough for words. */
+    { .a = 1, .b = 300, .c = 401, .d = 402, .e = 40, .f = 40 },
+    { .a = 2, .b = 301, .c = 131, .d = 402, .e = 130, .f = 96, .flags = HEADS_FIRST },
   };
   static const OpCaseParams cached[] = {
     { .b = 1, .c = 3, .d = 903, .e = 64, .f = 64 },

@@ -9,6 +9,7 @@
 #define KEYS ATL_ATTEND_KEYS
 #define MAX_LANES 32
 #define MAX_ROWS 1024
+#define MIN_PRODUCTS (1 << 25)
 /* Room for the rows of a chunk and their sums. */
 #define CHUNK_BYTES (1024 * 1024)
 
@@ -150,14 +151,17 @@ lanes_chunk (gconstpointer args, guint chunk, guint worker)
     }
 }
 
-/* One head: the attention of autoencoders. It is a small part of their time, and what it rounds
- * would be seen in their pictures. */
+/* One head is the attention of autoencoders: a small part of their time, and what it rounds would
+ * be seen in their pictures. Small ones stay in floats, too: they take little of a real model's
+ * time, and deep tiny ones with experts multiply what is rounded. */
 gboolean
 attention_is_in_lanes (const AtlCpu *cpu, const AtlNode *node)
 {
-  return node->src[0]->dim[2] > 1 && cpu->kernels->attend != NULL && node->src[3] == NULL &&
-         node->src[4] == NULL && node->src[5] == NULL && node->p.softcap == 0.0f &&
-         node->p.scale > 0.0f;
+  const AtlTensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
+
+  return cpu->kernels->attend != NULL && node->src[3] == NULL && node->src[4] == NULL &&
+         node->src[5] == NULL && node->p.softcap == 0.0f && node->p.scale > 0.0f && q->dim[2] > 1 &&
+         q->dim[1] * k->dim[1] * q->dim[2] * (q->dim[3] + v->dim[3]) >= MIN_PRODUCTS;
 }
 
 void
