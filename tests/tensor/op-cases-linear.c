@@ -6,6 +6,9 @@
 /* Activations rounded to 14 bits or more of a block's largest value: 6e-5 of their size, more of a
  * sum that cancels. Rounding to 8 bits gives 4e-3. */
 #define FAST 2.5e-4
+/* Activations rounded to one of 256 steps in the range of their block, for many rows: numbers
+ * spread evenly, as these, lose 2 / 255 / sqrt (12) of their sqrt (1 / 3), which is 3.9e-3. */
+#define BYTES 6e-3
 
 static const AtlDType weight_dtypes[] = {
   ATL_DTYPE_F32,        ATL_DTYPE_F16,     ATL_DTYPE_BF16,  ATL_DTYPE_F8_E4M3, ATL_DTYPE_F8_E5M2,
@@ -285,6 +288,18 @@ add_products (void)
         op_case_add (build_linear, &p, EXACT, FAST, "linear/%s/in-%d-out-%d-n-%d",
                      atl_dtype_name (p.dtype), (int) p.a, (int) p.b, (int) p.c);
       }
+  /* Quantised types at widths and numbers of rows where some levels have tiles of bytes: slabs and
+   * a rest, tiles and a rest. */
+  for (guint d = 0; d < G_N_ELEMENTS (weight_dtypes); d++)
+    {
+      const gint64 block = atl_dtype_info (weight_dtypes[d])->block_elems;
+      OpCaseParams p = { .a = block == 256 ? 768 : block > 32 ? 640 : 544, .b = 37, .c = 131 };
+
+      p.dtype = weight_dtypes[d];
+      if (atl_dtype_info (p.dtype)->quantised)
+        op_case_add (build_linear, &p, EXACT, BYTES, "linear/%s/in-%d-out-%d-n-%d",
+                     atl_dtype_name (p.dtype), (int) p.a, (int) p.b, (int) p.c);
+    }
   /* Types without blocks at widths of whole vectors, which have tiles of their own: two slabs and a
    * rest. */
   for (guint d = 0; d < G_N_ELEMENTS (weight_dtypes); d++)

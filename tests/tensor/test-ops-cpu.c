@@ -205,7 +205,7 @@ odd_width (AtlDType dtype)
 static void
 test_in_file (gconstpointer data)
 {
-  static const gint64 rows[] = { 1, 3, 9, 70 };
+  static const gint64 rows[] = { 1, 3, 9, 70, 130 };
 
   for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
     for (guint r = 0; r < G_N_ELEMENTS (rows); r++)
@@ -363,6 +363,103 @@ test_plain_words (void)
         g_assert_cmpmem (sums[0], 3 * 32 * sizeof (float), sums[1], 3 * 32 * sizeof (float));
     }
 }
+
+/* The sum that tiles of bytes round, in double precision, from weights that are floats. */
+static double
+exact_sum (const float *x, const float *w, gint64 n)
+{
+  double sum = 0.0;
+
+  for (gint64 i = 0; i < n; i++)
+    sum += (double) x[i] * (double) w[i];
+  return sum;
+}
+
+/* Tiles of bytes for many rows: a large activation among small ones costs these nothing, whatever
+ * is no number stays none, a row's numbers do not depend on its neighbours, and both levels agree.
+ */
+static void
+test_bytes_of_many_rows (void)
+{
+  const AtlCpuTiles *tiles[] = { &atl_cpu_bytes_avx2_vnni, &atl_cpu_bytes_avx512 };
+  const AtlCpuFeatures *features = atl_cpu_features ();
+  const gboolean usable[] = { features->avx_vnni,
+                              features->best >= ATL_CPU_AVX512 && features->vnni };
+  const gint64 n = 256;
+  float x[6][256], sums[2][ATL_TILE_MAX_ROWS * 32], alone[ATL_TILE_MAX_ROWS * 32];
+
+  if (!usable[0] && !usable[1])
+    {
+      g_test_skip ("the processor has no VNNI");
+      return;
+    }
+  for (guint d = 0; d < G_N_ELEMENTS (packed_dtypes); d++)
+    {
+      const AtlDType dtype = packed_dtypes[d];
+      const AtlDTypeInfo *info = atl_dtype_info (dtype);
+      const gsize row_bytes = (gsize) n / info->block_elems * info->block_bytes;
+      g_autofree guint8 *weights = g_malloc (16 * row_bytes);
+      g_autofree guint8 *group = g_malloc (atl_pack_group_bytes (dtype, n));
+      const float *rows[6] = { x[0], x[1], x[2], x[3], x[4], x[5] };
+      OpRandom random = { d };
+
+      for (gint64 i = 0; i < n; i++)
+        {
+          x[0][i] = op_random (&random);
+          x[1][i] = i % 32 == 7 ? 1000.0f : op_random (&random); /* one of each block */
+          x[2][i] = i == 77 ? -1000.0f : op_random (&random);    /* one of all */
+          x[3][i] = i == 99 ? NAN : op_random (&random);
+          x[4][i] = i == 255 ? INFINITY : op_random (&random);
+          x[5][i] = i == 13 ? 5.0f : 0.0f;
+        }
+      op_random_weights (&random, dtype, weights, (gsize) (16 * n));
+      atl_pack_group (dtype, weights, row_bytes, 16, n, group);
+      for (guint v = 0; v < 2; v++)
+        {
+          g_autofree guint8 *a = g_malloc (tiles[v]->slab_bytes);
+          g_autofree guint8 *b = g_malloc (n * 16 * sizeof (float));
+
+          if (!usable[v])
+            continue;
+          tiles[v]->prepare_rows (rows, 6, n, a);
+          tiles[v]->pack_panel (dtype, group, n, 0, n, b);
+          tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
+          tiles[v]->prepare_rows (rows + 2, 1, n, a);
+          tiles[v]->tile (n, a, b, b, alone, 32, FALSE);
+          g_assert_cmpmem (sums[v] + 2 * 32, 32 * sizeof (float), alone, 32 * sizeof (float));
+          for (guint c = 0; c < 16; c++)
+            {
+              float w[256];
+
+              atl_dequantize (dtype, weights + c * row_bytes, w, n);
+              for (guint r = 0; r < 6; r++)
+                {
+                  const double want = exact_sum (x[r], w, n), got = (double) sums[v][r * 32 + c];
+                  double size = 0.0;
+
+                  g_test_message ("%s, variant %u, row %u, column %u: %g, should be %g",
+                                  atl_dtype_name (dtype), v, r, c, got, want);
+                  g_assert_true ((double) sums[v][r * 32 + 16 + c] == got || r == 3 || r == 4);
+                  if (r == 3 || r == 4)
+                    {
+                      g_assert_true (isnan (got));
+                      continue;
+                    }
+                  /* Small numbers lie between -1 and 1: half a step of 2 / 255 each at most, beside
+                   * float32's last places of the large ones. */
+                  for (gint64 i = 0; i < n; i++)
+                    size += fabs ((double) w[i]) * (r == 5 ? 1e-5 : 1.0 / 255.0);
+                  g_assert_cmpfloat (fabs (got - want), <=, size + 2e-6 * fabs (want));
+                }
+            }
+        }
+      if (usable[0] && usable[1])
+        for (guint r = 0; r < 6; r++)
+          if (r != 3 && r != 4)
+            g_assert_cmpmem (sums[0] + r * 32, 32 * sizeof (float), sums[1] + r * 32,
+                             32 * sizeof (float));
+    }
+}
 #endif
 
 int
@@ -397,6 +494,7 @@ main (int argc, char **argv)
     {
       g_test_add_func ("/ops/tiles-of-words", test_tiles_of_words);
       g_test_add_func ("/ops/plain-words", test_plain_words);
+      g_test_add_func ("/ops/bytes-of-many-rows", test_bytes_of_many_rows);
     }
 #endif
   if (best == ATL_CPU_NEON)

@@ -116,21 +116,24 @@ admit (AtlScheduler *self, AtlChatTurn *turn)
 /* --- Computing --- */
 
 /* How many of the `left` tokens of a prompt to compute next: as many as make the rows of every
- * piece `many`, unless all of the prompt is shorter. Where that would take long pieces, they are
- * the same with and without company. */
+ * piece `many`, unless all of the prompt is shorter; in company a last piece may take nearly twice
+ * the usual for it. Where that would take long pieces, they are the same with and without company.
+ */
 static guint
 chunk_size (guint left, guint many, gboolean in_company)
 {
   guint limit = in_company ? CHUNK_IN_COMPANY : CHUNK_ALONE;
 
-  if (2 * many > CHUNK_IN_COMPANY)
+  if (many > CHUNK_IN_COMPANY)
     {
       limit = CHUNK_ALONE / 2;
       many = 0;
     }
   if (left <= limit)
     return left;
-  return left - limit < many ? limit - many : limit;
+  if (left - limit >= many)
+    return limit;
+  return limit >= 2 * many ? limit - many : left;
 }
 
 /* The end of the stretch of prompt that token `done` is in. A model that can only go back to

@@ -35,12 +35,15 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
                                                        : &atl_cpu_plain_words_avx2;
       avx2.attend =
           atl_cpu_features ()->avx_vnni ? &atl_cpu_attend_avx2_vnni : &atl_cpu_attend_avx2;
+      if (atl_cpu_features ()->avx_vnni)
+        avx2.byte_tiles = &atl_cpu_bytes_avx2_vnni;
       avx2.winograd = &atl_cpu_winograd_avx2;
       avx512 = atl_cpu_kernels_avx512;
       avx512.winograd = &atl_cpu_winograd_avx512;
       avx512.quant_tiles = &atl_cpu_words_avx512;
       avx512.plain_tiles = &atl_cpu_plain_words_avx512;
       avx512.attend = &atl_cpu_attend_avx512;
+      avx512.byte_tiles = &atl_cpu_bytes_avx512;
 
       /* Without VNNI the products of bytes are those of AVX2. */
       exact_plain_avx512 = atl_cpu_kernels_avx512;

@@ -118,6 +118,11 @@ typedef struct
   gsize slab_bytes; /* tile_k elements of tile_rows prepared rows; at most 4 bytes each */
 } AtlCpuTiles;
 
+/* Where tiles of bytes begin (AtlCpuKernels.byte_tiles): fewer rows are computed as exactly as one
+ * by one, and narrow products take little of a real model's time. */
+#define ATL_BYTES_MIN_ROWS 128
+#define ATL_BYTES_MIN_IN 512
+
 /* The scores and sums of values of AtlCpuKernels for a cache of q8_0 in integers, of all heads and
  * up to ATL_CACHE_ROWS rows at a time. Queries of a head are prepared once, in queries_bytes. */
 typedef struct
@@ -277,6 +282,10 @@ typedef struct
                      gboolean add);
   /* (nullable) For weights whose type is quantised: faster, and as exact as packed_dot. */
   const AtlCpuTiles *quant_tiles;
+  /* (nullable) For the same from ATL_BYTES_MIN_IN inner elements and ATL_BYTES_MIN_ROWS rows on:
+   * faster still, but activations keep 8 bits, so that a product is off by 4e-3 of its size
+   * (kern-bytes.c). */
+  const AtlCpuTiles *byte_tiles;
   /* (nullable) For f16, bf16 and f8, n_in a multiple of 32: faster, within 1e-4 of a sum's size. */
   const AtlCpuTiles *plain_tiles;
   /* Where tiles take split numbers, for pictures (all nullable): a pixel of n channels split, each
@@ -413,6 +422,8 @@ extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_wo
 extern const AtlCpuTiles atl_cpu_plain_words_avx2, atl_cpu_plain_words_avx2_vnni,
     atl_cpu_plain_words_avx512;
 extern const AtlCpuAttend atl_cpu_attend_avx2, atl_cpu_attend_avx2_vnni, atl_cpu_attend_avx512;
+/* Tiles in bytes (kern-bytes.c), which give the same numbers at both levels. */
+extern const AtlCpuTiles atl_cpu_bytes_avx2_vnni, atl_cpu_bytes_avx512;
 #endif
 
 /* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */

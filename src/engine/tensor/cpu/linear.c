@@ -391,8 +391,8 @@ gather_scratch (const AtlCpu *cpu, gint64 n_slots, gint64 n_in, gint64 n_out)
 static gboolean
 wants_tiles (const AtlCpu *cpu, const AtlProduct *p, gint64 n_tokens)
 {
-  return p->source[0].kind == ATL_SOURCE_PLAIN && cpu->base.many_rows > 0 &&
-         n_tokens >= cpu->base.many_rows;
+  return p->source[0].kind == ATL_SOURCE_PLAIN &&
+         n_tokens >= atl_product_tile_rows (p->kernels, cpu->exact);
 }
 
 /* Gathers the rows of each expert, multiplies them as those of any other weight, and puts the

@@ -328,7 +328,9 @@ tile_kernels (const AtlProduct *p)
           (dtype == ATL_DTYPE_BF16 || dtype == ATL_DTYPE_F8_E4M3 || dtype == ATL_DTYPE_F8_E5M2);
     }
   if (quantised)
-    return *k->quant_tiles;
+    return k->byte_tiles != NULL && p->n >= ATL_BYTES_MIN_ROWS && p->n_in >= ATL_BYTES_MIN_IN
+               ? *k->byte_tiles
+               : *k->quant_tiles;
   if (in_words)
     return *k->plain_tiles;
   return (AtlCpuTiles){

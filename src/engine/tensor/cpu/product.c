@@ -78,6 +78,12 @@ atl_product_is_few (const AtlProduct *p, gboolean exact, gint64 n_rows)
   return TRUE;
 }
 
+guint
+atl_product_tile_rows (const AtlCpuKernels *kernels, gboolean exact)
+{
+  return (guint) MAX (FEW_PLAIN_ROWS, exact ? 0 : kernels->fast_rows) + 1;
+}
+
 void
 atl_product_row_classes (const AtlCpuKernels *kernels,
                          gboolean exact,
@@ -89,7 +95,9 @@ atl_product_row_classes (const AtlCpuKernels *kernels,
   if (kernels == NULL)
     return;
   *few_rows = exact ? 1 : (guint) MIN (FEW_PLAIN_ROWS, kernels->fast_rows);
-  *many_rows = (guint) MAX (FEW_PLAIN_ROWS, exact ? 0 : kernels->fast_rows) + 1;
+  *many_rows = atl_product_tile_rows (kernels, exact);
+  if (kernels->byte_tiles != NULL)
+    *many_rows = MAX (*many_rows, ATL_BYTES_MIN_ROWS);
 }
 
 gsize

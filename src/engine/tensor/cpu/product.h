@@ -71,6 +71,9 @@ void atl_product_row_classes (const AtlCpuKernels *kernels,
                               guint *few_rows,
                               guint *many_rows);
 
+/* From so many rows of a pass on no product of plain weights is dotted. */
+guint atl_product_tile_rows (const AtlCpuKernels *kernels, gboolean exact);
+
 /* Bytes that quantised activations of n rows take; places them at `memory`. */
 gsize atl_product_quant_bytes (gint64 n, gint64 n_in);
 AtlQuantRows atl_product_quant_rows (gint64 n, gint64 n_in, guint8 *memory);

@@ -1,0 +1,513 @@
+/* Tiles in bytes, for packed weights (pack.h) and many rows: twice as many products an instruction
+ * as in words (kern-words.c), at a price in exactness, for prompts only.
+ *
+ * The codes of the weights are taken as they are, as signed bytes; nothing of them is rounded. An
+ * activation is rounded to one of 256 steps between the smallest and the largest of its block of
+ * 32, x = step q + offset, so that for a row of weights w = scale code - min
+ *
+ *   sum w x = step scale sum code q + offset scale sum code - min sum x.
+ *
+ * Activations of language models are small but for a few, and one of those makes the steps of 31
+ * others coarse. Where it does, the farthest of a block is left out of the range, and what it has
+ * beyond is added by itself, exactly. Which ones that are a row decides for itself, so that its
+ * numbers do not depend on the rows beside it.
+ *
+ * Activations spread evenly lose 4e-3 of a sum's size. What that does to models is in
+ * docs/performance.md, "Accuracy at this speed".
+ *
+ * Layouts of a slab:
+ *   rows:   Rows
+ *   panels: Head in 64 bytes, [n / 4] quads of [16] x 4 codes, [n / 32][FACTORS][16] floats
+ */
+#include "engine/tensor/cpu/cpu.h"
+#include "engine/tensor/cpu/kernels.h"
+#include "engine/tensor/cpu/kern-codes.h"
+#include "engine/tensor/cpu/kern-private.h"
+#include "engine/tensor/cpu/kern-turn.h"
+
+/* Compiled for AVX2 with its VNNI and for AVX-512 with it. */
+#if defined(ATL_SIMD_AVX2)
+#define BYTES_NAME atl_cpu_bytes_avx2_vnni
+#else
+#define BYTES_NAME ATL_SIMD_NAME (atl_cpu_bytes)
+#endif
+
+#define SLAB 256
+#define MAX_BLOCKS (SLAB / 32)
+#define HEAD_BYTES 64
+/* Rows of a tile taken at a time: their sums, in integers and in floats, stay in registers. */
+#define PART_ROWS 6
+/* The farthest of a block is left out where that makes its range so much smaller, in squares and in
+ * parts of what blocks of the slab have on average. */
+#define FAR_GAIN 4.0f
+/* Ranges below it are nothing beside others, and one divided by them may be no number. */
+#define LEAST_RANGE 1e-30f
+
+/* Factors of a block of 32: the scales of both halves, sum of scale code, the mins of both. */
+enum
+{
+  SCALE_0,
+  SCALE_1,
+  CODES,
+  MIN_0,
+  MIN_1,
+  FACTORS
+};
+
+#define FACTOR_BYTES (FACTORS * 64)
+
+typedef struct
+{
+  guint32 sixteen, min;
+} Head;
+
+/* What an activation has beyond the range of its block, times 2^-24. */
+typedef struct
+{
+  float beyond;
+  guint16 row, element;
+} Far;
+
+typedef struct
+{
+  float step[MAX_BLOCKS][TILE_ROWS];
+  float offset[MAX_BLOCKS][TILE_ROWS];
+  float sum[MAX_BLOCKS][3][TILE_ROWS]; /* of elements 0-15, 16-31, all */
+  guint32 n_far;
+  Far far[MAX_BLOCKS * TILE_ROWS];
+  gint32 quads[SLAB / 4][TILE_ROWS];
+  gint32 room[VW - TILE_ROWS];
+} Rows;
+
+G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
+G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
+G_STATIC_ASSERT (HEAD_BYTES + SLAB * 16 + MAX_BLOCKS * FACTOR_BYTES <= SLAB * 16 * 4);
+
+/* a + the products of the four bytes of each lane: x without a sign, w with one. */
+INLINE vi
+dot_quads (vi a, vi x, vi w)
+{
+#if defined(ATL_SIMD_AVX512)
+  return (vi) _mm512_dpbusd_epi32 ((__m512i) a, (__m512i) x, (__m512i) w);
+#else
+  return (vi) _mm256_dpbusd_avx_epi32 ((__m256i) a, (__m256i) x, (__m256i) w);
+#endif
+}
+
+/* --- Rows --- */
+
+/* The ranges of blocks, a row a lane. */
+typedef struct
+{
+  vf lowest, highest;           /* of all elements, and zero */
+  vf near_lowest, near_highest; /* without the farthest */
+} Range;
+
+INLINE Range
+range_of (const float v[32][VW])
+{
+  vf h1 = vf_set1 (0.0f), h2 = h1, l1 = h1, l2 = h1;
+  Range r;
+  vi high;
+
+#pragma GCC unroll 4
+  for (guint i = 0; i < 32; i++)
+    {
+      const vf x = vf_load (v[i]);
+
+      h2 = vf_max (h2, vf_min (h1, x));
+      h1 = vf_max (h1, x);
+      l2 = vf_min (l2, vf_max (l1, x));
+      l1 = vf_min (l1, x);
+    }
+  high = h1 - h2 > l2 - l1;
+  r.lowest = l1;
+  r.highest = h1;
+  r.near_lowest = vf_select (high, l1, l2);
+  r.near_highest = vf_select (high, h2, h1);
+  return r;
+}
+
+/* Puts what is beyond the range of block `b` of row `r` into the list. */
+static void
+add_far (Rows *out, const float v[32][VW], guint b, guint r, float farthest)
+{
+  guint i = 0;
+  float is;
+  Far *f = &out->far[out->n_far++];
+
+  while (i < 31 && v[i][r] != farthest)
+    i++;
+  is =
+      out->step[b][r] * ((const guint8 *) &out->quads[b * 8 + i / 4][r])[i % 4] + out->offset[b][r];
+  f->beyond = (farthest - is) * 0x1p-24f;
+  f->row = (guint16) r;
+  f->element = (guint16) (b * 32 + i);
+  out->sum[b][i / 16][r] += farthest - is;
+  out->sum[b][2][r] += farthest - is;
+}
+
+/* Rounds a block; `far`: its farthest is left out of the range. */
+INLINE void
+round_block (const float v[32][VW], guint b, Range range, vi far, Rows *out)
+{
+  const vf none = vf_set1 (0.0f), most = vf_set1 (255.0f);
+  const vf low = vf_select (far, range.near_lowest, range.lowest);
+  const vf size = vf_select (far, range.near_highest, range.highest) - low;
+  const vf inverse = vf_select (size > LEAST_RANGE, most / size, none);
+  const vf step = vf_select (size > LEAST_RANGE, size * (1.0f / 255.0f), none);
+  vf sum[2];
+
+#pragma GCC unroll 2
+  for (guint half = 0; half < 2; half++)
+    {
+      vi total = vi_set1 (0);
+
+#pragma GCC unroll 4
+      for (guint q = 4 * half; q < 4 * half + 4; q++)
+        {
+          vi quad = vi_set1 (0);
+
+#pragma GCC unroll 4
+          for (guint i = 0; i < 4; i++)
+            {
+              const vf x = (vf_load (v[4 * q + i]) - low) * inverse;
+              const vi code = vi_round (vf_min (vf_max (x, none), most));
+
+              total += code;
+              quad |= (vi) ((vu) code << 8 * i);
+            }
+          /* What a vector has beyond TILE_ROWS is overwritten by the next, after the last there
+           * is room. */
+          vf_store (out->quads[b * 8 + q], (vf) quad);
+        }
+      sum[half] = vf_from_vi (total) * step + low * 16.0f;
+      vf_store_some (out->sum[b][half], TILE_ROWS, sum[half]);
+    }
+  vf_store_some (out->sum[b][2], TILE_ROWS, sum[0] + sum[1]);
+  vf_store_some (out->step[b], TILE_ROWS, step);
+  vf_store_some (out->offset[b], TILE_ROWS, low);
+}
+
+/* n <= SLAB elements of at most TILE_ROWS rows, from `k` on. */
+static void
+prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows *out)
+{
+  float turned[SLAB][VW] __attribute__ ((aligned (64)));
+  Range ranges[MAX_BLOCKS];
+  vf gains[MAX_BLOCKS], mean = vf_set1 (0.0f), check = vf_set1 (0.0f), first;
+  const guint n_blocks = (guint) n / 32;
+
+  for (gint64 at = 0; at < n; at += VW)
+    {
+      vf square[VW];
+
+#pragma GCC unroll 16
+      for (gint64 r = 0; r < VW; r++)
+        square[r] = r < TILE_ROWS && r < n_rows ? vf_load (rows[r] + k + at) : vf_set1 (0.0f);
+      turn_square (square);
+#pragma GCC unroll 16
+      for (guint i = 0; i < VW; i++)
+        {
+          vf_store (turned[at + i], square[i]);
+          check += square[i] * 0.0f;
+        }
+    }
+  for (guint b = 0; b < n_blocks; b++)
+    {
+      const Range r = range_of (turned + b * 32);
+      const vf all = r.highest - r.lowest, near = r.near_highest - r.near_lowest;
+
+      ranges[b] = r;
+      gains[b] = all * all - near * near;
+      mean += near * near;
+    }
+  mean *= FAR_GAIN / (float) n_blocks;
+  out->n_far = 0;
+  for (guint b = 0; b < n_blocks; b++)
+    {
+      const vi far = gains[b] > mean;
+      gint32 is_far[VW];
+      float farthest[VW];
+
+      round_block (turned + b * 32, b, ranges[b], far, out);
+      memcpy (is_far, &far, sizeof far);
+      vf_store (farthest, vf_select (ranges[b].near_lowest > ranges[b].lowest, ranges[b].lowest,
+                                     ranges[b].highest));
+      for (guint r = 0; r < TILE_ROWS; r++)
+        if (is_far[r])
+          add_far (out, turned + b * 32, b, r, farthest[r]);
+    }
+  /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
+  first = vf_load_some (out->step[0], TILE_ROWS);
+  vf_store_some (out->step[0], TILE_ROWS, first + check);
+}
+
+static void
+prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
+{
+  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
+    prepare_slab (rows, n, k, MIN (SLAB, n_k - k), (Rows *) out);
+}
+
+/* --- Panels --- */
+
+/* What makes the codes of a type signed bytes: what is subtracted from them, or, where a type has
+ * minima, the middle of the codes. */
+INLINE gint32
+signed_offset (AtlDType t)
+{
+  switch (t)
+    {
+    case ATL_DTYPE_Q4_1:
+    case ATL_DTYPE_Q4_K:
+      return 8;
+    case ATL_DTYPE_Q5_1:
+    case ATL_DTYPE_Q5_K:
+      return 16;
+    case ATL_DTYPE_Q2_K:
+    case ATL_DTYPE_IQ1_S:
+      return 2;
+    default:
+      return code_offset (t);
+    }
+}
+
+INLINE void
+panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
+{
+  const AtlPackInfo *info = atl_pack_info (t);
+  const guint8 *quants = group + atl_pack_meta_bytes (info, n_in);
+  const Head head = { .sixteen = is_sixteen (t), .min = has_min (t) };
+  const guint second = is_sixteen (t) ? 1 : 0;
+  const gint32 offset = signed_offset (t);
+  const float middle = (float) (offset - code_offset (t));
+  guint8 *to = out + HEAD_BYTES;
+  guint8 *factor = to + n * 16;
+
+  memcpy (out, &head, sizeof head);
+  for (gint64 b = k / 32; b < (k + n) / 32; b++, to += 32 * 16, factor += FACTOR_BYTES)
+    for (guint half = 0; half < 64 / VB; half++)
+      {
+        const guint8 *lines = quants + b * info->quant_bytes;
+        const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
+        const guint sub = b % unit_blocks (t);
+        const Factors f = factors (t, unit_factors (t, meta, half), meta, sub, half);
+        guint8 *lane = factor + half * VB;
+        vi sum[2] = { { 0 }, { 0 } };
+
+#pragma GCC unroll 8
+        for (guint q = 0; q < 8; q++)
+          {
+            const vi w = (vi) (codes (t, lines, meta, sub, q, half) - (guint8) offset);
+
+            sum[q / 4] = dot_quads (sum[q / 4], vi_set1 (0x01010101), w);
+            vf_store (to + q * 64 + half * VB, (vf) w);
+          }
+        vf_store (lane + SCALE_0 * 64, f.scale[0]);
+        vf_store (lane + SCALE_1 * 64, f.scale[second]);
+        vf_store (lane + CODES * 64,
+                  vf_from_vi (sum[0]) * f.scale[0] + vf_from_vi (sum[1]) * f.scale[second]);
+        vf_store (lane + MIN_0 * 64, f.min[0] - middle * f.scale[0]);
+        vf_store (lane + MIN_1 * 64, f.min[second] - middle * f.scale[second]);
+      }
+}
+
+typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
+
+#define DEFINE_PANEL(T)                                                                            \
+  static __attribute__ ((noinline)) void panel_##T (const guint8 *group, gint64 n_in, gint64 k,    \
+                                                    gint64 n, guint8 *out)                         \
+  {                                                                                                \
+    panel_body (ATL_DTYPE_##T, group, n_in, k, n, out);                                            \
+  }
+#define PANEL_ROW(T) [ATL_DTYPE_##T] = panel_##T,
+
+EACH_DTYPE (DEFINE_PANEL)
+
+static const PanelFunc panels[ATL_N_DTYPES] = { EACH_DTYPE (PANEL_ROW) };
+
+static void
+pack_panel (AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
+{
+  dtype = atl_pack_alike (dtype);
+  g_assert (panels[dtype] != NULL && n <= SLAB);
+  panels[dtype](group, n_in, k, n, out);
+}
+
+/* --- Tiles --- */
+
+/* Rows [from, from + PART_ROWS) x two vectors of outputs, which are at `panel`. */
+INLINE void
+part_body (gboolean sixteen,
+           gboolean min,
+           guint from,
+           gint64 n_k,
+           const Rows *a,
+           const guint8 *const panel[2],
+           float *c,
+           gint64 ldc,
+           gboolean add)
+{
+  const guint n_pieces = sixteen ? 2 : 1;
+  const guint n_quads = 8 / n_pieces;
+  const gsize factors_at = HEAD_BYTES + (gsize) n_k * 16;
+  vf sum[PART_ROWS][2];
+
+#pragma GCC unroll 12
+  for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+    for (guint j = 0; j < 2; j++)
+      sum[r][j] = add ? vf_load (c + (from + r) * ldc + j * VW) : vf_set1 (0.0f);
+  for (gint64 b = 0; b < n_k / 32; b++)
+    {
+      const gsize factor = factors_at + (gsize) b * FACTOR_BYTES;
+
+      for (guint s = 0; s < n_pieces; s++)
+        {
+          const gsize at = (gsize) (b * 8 + s * n_quads);
+          vi dot[PART_ROWS][2];
+
+#pragma GCC unroll 12
+          for (guint r = 0; r < PART_ROWS; r++)
+            dot[r][0] = dot[r][1] = vi_set1 (0);
+#pragma GCC unroll 2
+          for (guint q = 0; q < n_quads; q++)
+            {
+              const vi w0 = (vi) vf_load (panel[0] + HEAD_BYTES + (at + q) * 64);
+              const vi w1 = (vi) vf_load (panel[1] + HEAD_BYTES + (at + q) * 64);
+
+#pragma GCC unroll 12
+              for (guint r = 0; r < PART_ROWS; r++)
+                {
+                  const vi x = vi_set1 (a->quads[at + q][from + r]);
+
+                  dot[r][0] = dot_quads (dot[r][0], x, w0);
+                  dot[r][1] = dot_quads (dot[r][1], x, w1);
+                }
+            }
+#pragma GCC unroll 12
+          for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+            for (guint j = 0; j < 2; j++)
+              sum[r][j] += vf_from_vi (dot[r][j]) * a->step[b][from + r] *
+                           vf_load (panel[j] + factor + (SCALE_0 + s) * 64);
+        }
+#pragma GCC unroll 12
+      for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+        for (guint j = 0; j < 2; j++)
+          {
+            sum[r][j] += vf_load (panel[j] + factor + CODES * 64) * a->offset[b][from + r];
+            if (min && !sixteen)
+              sum[r][j] -= vf_load (panel[j] + factor + MIN_0 * 64) * a->sum[b][2][from + r];
+            if (min && sixteen)
+              sum[r][j] -= vf_load (panel[j] + factor + MIN_0 * 64) * a->sum[b][0][from + r] +
+                           vf_load (panel[j] + factor + MIN_1 * 64) * a->sum[b][1][from + r];
+          }
+    }
+#pragma GCC unroll 12
+  for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+    for (guint j = 0; j < 2; j++)
+      vf_store (c + (from + r) * ldc + j * VW, sum[r][j]);
+}
+
+/* What single activations have beyond their range. A vector that begins as many bytes before a quad
+ * as the element is before the last has its code in the highest byte of each lane. */
+INLINE void
+add_beyond (gint64 n_k, const Rows *a, const guint8 *const panel[2], float *c, gint64 ldc)
+{
+  const gsize factors_at = HEAD_BYTES + (gsize) n_k * 16;
+
+  for (guint i = 0; i < a->n_far; i++)
+    {
+      const Far *f = &a->far[i];
+      const guint element = f->element;
+      const gsize code_at = HEAD_BYTES + element / 4 * 64 + element % 4 - 3;
+      const gsize factor = factors_at + element / 32 * FACTOR_BYTES + element / 16 % 2 * 64;
+      float *to = c + f->row * ldc;
+
+#pragma GCC unroll 2
+      for (guint j = 0; j < 2; j++)
+        {
+          const vi code = (vi) vf_load (panel[j] + code_at) & (gint32) 0xff000000;
+          const vf v = vf_from_vi (code) * f->beyond * vf_load (panel[j] + factor);
+
+          vf_store (to + j * VW, vf_load (to + j * VW) + v);
+        }
+    }
+}
+
+INLINE void
+tile_body (gboolean sixteen,
+           gboolean min,
+           gint64 n_k,
+           const Rows *a,
+           const guint8 *const panel[2],
+           float *c,
+           gint64 ldc,
+           gboolean add)
+{
+  for (guint from = 0; from < TILE_ROWS; from += PART_ROWS)
+    part_body (sixteen, min, from, n_k, a, panel, c, ldc, add);
+  add_beyond (n_k, a, panel, c, ldc);
+}
+
+#define DEFINE_TILE(NAME, SIXTEEN, MIN)                                                            \
+  static __attribute__ ((noinline)) void NAME (                                                    \
+      gint64 n_k, const Rows *a, const guint8 *const panel[2], float *c, gint64 ldc, gboolean add) \
+  {                                                                                                \
+    tile_body (SIXTEEN, MIN, n_k, a, panel, c, ldc, add);                                          \
+  }
+
+DEFINE_TILE (tile_plain, FALSE, FALSE)
+DEFINE_TILE (tile_min, FALSE, TRUE)
+DEFINE_TILE (tile_sixteen, TRUE, FALSE)
+DEFINE_TILE (tile_both, TRUE, TRUE)
+
+/* `x` and `y` are the panels of the two vectors; where they differ, each has what the other needs.
+ */
+INLINE void
+tile (gint64 n_k,
+      const guint8 *a,
+      const guint8 *x,
+      const guint8 *y,
+      gsize y_lane,
+      float *c,
+      gint64 ldc,
+      gboolean add)
+{
+  const guint8 *const panel[2] = { x, y + y_lane };
+  Head hx, hy;
+
+  memcpy (&hx, x, sizeof hx);
+  memcpy (&hy, y, sizeof hy);
+  ((hx.sixteen | hy.sixteen) != 0 ? (hx.min | hy.min) != 0 ? tile_both : tile_sixteen
+   : (hx.min | hy.min) != 0       ? tile_min
+                                  : tile_plain) (n_k, (const Rows *) a, panel, c, ldc, add);
+}
+
+static void
+tile_of_panels (gint64 n_k,
+                const guint8 *a,
+                const guint8 *b0,
+                const guint8 *b1,
+                float *c,
+                gint64 ldc,
+                gboolean add)
+{
+#if VW == 16
+  tile (n_k, a, b0, b1, 0, c, ldc, add);
+#else
+  tile (n_k, a, b0, b0, 32, c, ldc, add);
+  tile (n_k, a, b1, b1, 32, c + 16, ldc, add);
+#endif
+}
+
+const AtlCpuTiles BYTES_NAME = {
+  .pack_panel = pack_panel,
+  .prepare_rows = prepare_rows,
+  .tile = tile_of_panels,
+  .slab_bytes = sizeof (Rows),
+};
