@@ -4,12 +4,14 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/images/gallery-line.h"
 #include "app/images/gallery-private.h"
 #include "app/images/gallery-strip.h"
 #include "app/images/gallery-tile.h"
 #include "app/images/gallery-view-private.h"
+#include "app/images/picture-copy.h"
 #include "app/images/pictures-session.h"
 #include "app/images/viewer-window.h"
 #include "media/recipe.h"
@@ -119,6 +121,107 @@ test_search_and_stars (void)
   star (gallery, app_picture_at (&f, 2));
   app_assert_soon (shows_page (stack, "list"));
   g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 2)));
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
+typedef struct
+{
+  GFile *file;
+  GError *error;
+} Copied;
+
+static void
+copied_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Copied *copied = data;
+
+  copied->file = atl_picture_copy_finish (result, &copied->error);
+}
+
+static gboolean
+is_copied (gpointer data)
+{
+  Copied *copied = data;
+
+  return copied->file != NULL || copied->error != NULL;
+}
+
+/* The path of what was written, NULL when that was refused; the caller's. */
+static char *
+copy_to (AtlGallery *gallery, AtlGalleryItem *item, const char *name)
+{
+  g_autoptr (GFile) to = NULL;
+  g_autofree char *path = g_build_filename (g_get_home_dir (), name, NULL);
+  Copied copied = { NULL, NULL };
+  char *written;
+
+  to = g_file_new_for_path (path);
+  atl_picture_copy_async (gallery, item, to, copied_cb, &copied);
+  g_assert_true (app_fixture_wait (is_copied, &copied, WAIT_S));
+  written = copied.file != NULL ? g_file_get_path (copied.file) : NULL;
+  g_clear_object (&copied.file);
+  g_clear_error (&copied.error);
+  return written;
+}
+
+/* Under another name it is the same file, under another format's a picture of that with its recipe;
+ * neither the picture itself nor what the person was not asked about is replaced. */
+static void
+test_copy (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *path = NULL, *same = NULL, *jpeg = NULL, *bare = NULL, *link = NULL;
+  g_autofree char *link_path = g_build_filename (g_get_home_dir (), "link.png", NULL);
+  g_autofree char *before = NULL, *after = NULL;
+  gsize n_before, n_after;
+  g_autoptr (AtlPicture) picture = NULL;
+  g_autoptr (GVariant) recipe = NULL;
+  const char *prompt = NULL;
+  AppFixture f;
+  AtlGallery *gallery;
+  AtlGalleryItem *item;
+
+  g_mkdir_with_parents (folder, 0700);
+  path = app_write_picture (0, folder);
+  app_make_old (path, 0);
+  g_assert_true (g_file_get_contents (path, &before, &n_before, NULL));
+  app_fixture_start (&f);
+  gallery = atl_gallery_get (f.session);
+  app_add_gallery (&f);
+  app_wait_for_pictures (&f, 1);
+  item = app_picture_at (&f, 0);
+
+  same = copy_to (gallery, item, "same.png");
+  g_assert_nonnull (same);
+  g_assert_true (g_file_get_contents (same, &after, &n_after, NULL));
+  g_assert_cmpmem (before, n_before, after, n_after);
+  g_clear_pointer (&after, g_free);
+
+  jpeg = copy_to (gallery, item, "other.JPG");
+  g_assert_nonnull (jpeg);
+  g_assert_true (g_file_get_contents (jpeg, &after, &n_after, NULL));
+  g_assert_cmpmem (after, 2, "\xff\xd8", 2);
+  picture = atl_picture_decode ((const guint8 *) after, n_after, 1 << 20, NULL);
+  g_assert_nonnull (picture);
+  g_assert_cmpuint (picture->width, ==, 96);
+  recipe = atl_recipe_read (picture);
+  g_assert_nonnull (recipe);
+  g_assert_true (g_variant_lookup (recipe, "prompt", "&s", &prompt));
+  g_assert_cmpstr (prompt, ==, APP_FIRST_PROMPT);
+  g_clear_pointer (&after, g_free);
+
+  /* The first takes the ending; of the second the chooser has not asked whether to replace. */
+  bare = copy_to (gallery, item, "bare");
+  g_assert_nonnull (bare);
+  g_assert_true (g_str_has_suffix (bare, "bare.png"));
+  g_assert_null (copy_to (gallery, item, "bare"));
+
+  g_assert_cmpint (symlink (path, link_path), ==, 0);
+  link = copy_to (gallery, item, "link.png");
+  g_assert_nonnull (link);
+  g_assert_true (g_file_get_contents (path, &after, &n_after, NULL));
+  g_assert_cmpmem (before, n_before, after, n_after);
   app_fixture_stop (&f);
   app_clear_pictures ();
 }
@@ -426,6 +529,7 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/gallery/found", test_found);
   g_test_add_func ("/app/gallery/search-and-stars", test_search_and_stars);
+  g_test_add_func ("/app/gallery/copy", test_copy);
   g_test_add_func ("/app/gallery/trash", test_trash);
   g_test_add_func ("/app/gallery/moved", test_moved);
   g_test_add_func ("/app/gallery/strip", test_strip);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/images/gallery-tile.h"
+#include "app/images/picture-copy.h"
 #include "app/images/pictures-session.h"
 #include "media/recipe.h"
 
@@ -161,6 +162,16 @@ copy_action (GSimpleAction *action, GVariant *parameter, gpointer data)
 }
 
 static void
+save_action (GSimpleAction *action, GVariant *parameter, gpointer data)
+{
+  Context *context = data;
+  AtlGalleryItem *item = item_of (context, parameter);
+
+  if (item != NULL)
+    atl_picture_copy_ask (context->widget, context->gallery, item);
+}
+
+static void
 recipe_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   Copy *copy = data;
@@ -297,9 +308,10 @@ atl_gallery_install_actions (GtkWidget *widget, GtkWidget *owner, AtlGallery *ga
     const char *name;
     void (*activate) (GSimpleAction *action, GVariant *parameter, gpointer data);
   } actions[] = {
-    { "show-in-files", show_action }, { "copy", copy_action },   { "share-recipe", share_action },
-    { "star", star_action },          { "trash", trash_action }, { "forget", forget_action },
-    { "locate", locate_action },
+    { "show-in-files", show_action }, { "copy", copy_action },
+    { "share-recipe", share_action }, { "star", star_action },
+    { "trash", trash_action },        { "forget", forget_action },
+    { "locate", locate_action },      { "save-copy", save_action },
   };
   g_autoptr (GSimpleActionGroup) group = g_simple_action_group_new ();
 
@@ -369,6 +381,7 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
     {
       append (make, _ ("_Enlarge…"), "images.upscale", g_variant_new_string (row->path));
       append (file, _ ("Show in _files"), "gallery.show-in-files", g_variant_new_int64 (id));
+      append (file, _ ("S_ave a copy…"), "gallery.save-copy", g_variant_new_int64 (id));
       append (file, _ ("_Copy"), "gallery.copy", g_variant_new_int64 (id));
     }
   else

@@ -2,6 +2,7 @@
 #include "app/images/mask-area.h"
 
 #include <math.h>
+#include <string.h>
 
 #define LEAST_PX 80
 #define LEAST_BRUSH 0.005
@@ -9,8 +10,10 @@
 /* How far an arrow key moves the brush: a part of its radius. */
 #define KEY_STEP 0.6
 #define BRUSH_KEY_FACTOR 1.2
-/* The colour of what is painted is the theme's accent, half seen through. */
+/* What is painted is striped in the theme's accent and in white, half seen through: on a picture of
+ * either colour the other stripes show. */
 #define MASK_ALPHA 0.55
+#define STRIPE_PX 5
 
 struct _AtlMaskArea
 {
@@ -65,26 +68,31 @@ radius (AtlMaskArea *self)
 
 /* --- Drawing --- */
 
+/* `scale`: px of the widget for one of the mask. */
 static GdkTexture *
-make_overlay (AtlMaskArea *self)
+make_overlay (AtlMaskArea *self, double scale)
 {
   guint width = atl_mask_get_width (self->mask), height = atl_mask_get_height (self->mask);
   const guint8 *from = atl_mask_get_bytes (self->mask);
   gsize n = (gsize) width * height;
+  guint stripe = MAX (1, (guint) (STRIPE_PX / scale + 0.5));
   guint8 *to = g_malloc (n * 4);
   g_autoptr (GBytes) bytes = NULL;
   GdkRGBA color;
+  guint8 colors[2][3] = { { 0 }, { 255, 255, 255 } };
 
   if (!gtk_style_context_lookup_color (gtk_widget_get_style_context (GTK_WIDGET (self)),
                                        "accent_bg_color", &color))
     gdk_rgba_parse (&color, "#3584e4");
-  for (gsize i = 0; i < n; i++)
-    {
-      to[4 * i] = (guint8) (color.red * 255);
-      to[4 * i + 1] = (guint8) (color.green * 255);
-      to[4 * i + 2] = (guint8) (color.blue * 255);
-      to[4 * i + 3] = (guint8) (from[i] * MASK_ALPHA);
-    }
+  colors[0][0] = (guint8) (color.red * 255);
+  colors[0][1] = (guint8) (color.green * 255);
+  colors[0][2] = (guint8) (color.blue * 255);
+  for (gsize y = 0, i = 0; y < height; y++)
+    for (gsize x = 0; x < width; x++, i++)
+      {
+        memcpy (to + 4 * i, colors[(x + y) / stripe % 2], 3);
+        to[4 * i + 3] = (guint8) (from[i] * MASK_ALPHA);
+      }
   bytes = g_bytes_new_take (to, n * 4);
   return gdk_memory_texture_new ((int) width, (int) height, GDK_MEMORY_R8G8B8A8, bytes,
                                  (gsize) width * 4);
@@ -123,7 +131,7 @@ snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
   if (rect.size.width < 1 || rect.size.height < 1)
     return;
   if (self->overlay == NULL)
-    self->overlay = make_overlay (self);
+    self->overlay = make_overlay (self, scale);
   gtk_snapshot_append_texture (snapshot, self->picture, &rect);
   gtk_snapshot_append_texture (snapshot, self->overlay, &rect);
   if (self->has_brush)
@@ -148,16 +156,29 @@ paint (AtlMaskArea *self, double x0, double y0, gboolean erase, double pressure)
   gtk_widget_queue_draw (GTK_WIDGET (self));
 }
 
-/* 1 of what is no pen: a mouse may claim to have a pressure, which is always 0. */
+/* A pen is told by its tool: the events of one come from the pointer that all of them move, and a
+ * mouse may claim to have a pressure, which is always 0. */
+static gboolean
+is_pen (GdkEvent *event)
+{
+  GdkDeviceTool *tool = gdk_event_get_device_tool (event);
+  GdkDevice *device = gdk_event_get_device (event);
+  GdkDeviceToolType type =
+      tool != NULL ? gdk_device_tool_get_tool_type (tool) : GDK_DEVICE_TOOL_TYPE_UNKNOWN;
+
+  if (tool != NULL)
+    return type != GDK_DEVICE_TOOL_TYPE_MOUSE && type != GDK_DEVICE_TOOL_TYPE_LENS;
+  return device != NULL && gdk_device_get_source (device) == GDK_SOURCE_PEN;
+}
+
+/* 1 of what is no pen. */
 static double
 get_pressure (GtkGesture *gesture)
 {
   GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (gesture));
-  GdkDevice *device = event != NULL ? gdk_event_get_device (event) : NULL;
   double pressure;
 
-  if (device != NULL && gdk_device_get_source (device) == GDK_SOURCE_PEN &&
-      gdk_event_get_axis (event, GDK_AXIS_PRESSURE, &pressure))
+  if (event != NULL && is_pen (event) && gdk_event_get_axis (event, GDK_AXIS_PRESSURE, &pressure))
     return 0.25 + 0.75 * CLAMP (pressure, 0, 1);
   return 1;
 }

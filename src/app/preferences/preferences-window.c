@@ -6,6 +6,7 @@
 #include "app/accessible.h"
 #include "app/combo-row.h"
 #include "app/dialogs.h"
+#include "app/images/pictures-session.h"
 #include "app/wheel.h"
 #include "hub/library.h"
 
@@ -26,6 +27,7 @@ struct _AtlPreferencesWindow
   GtkWidget *keep_spin;
   GtkWidget *chats_row;
   GtkWidget *models_row;
+  GtkWidget *pictures_row;
   GtkWidget *sandbox_row;
   GtkWidget *backup_row;
 };
@@ -89,6 +91,14 @@ static void
 open_models_cb (AtlPreferencesWindow *self)
 {
   open_folder (self, atl_library_dir ());
+}
+
+static void
+open_pictures_cb (AtlPreferencesWindow *self)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+
+  open_folder (self, folder);
 }
 
 static void
@@ -179,6 +189,7 @@ atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
   BIND (keep_spin);
   BIND (chats_row);
   BIND (models_row);
+  BIND (pictures_row);
   BIND (sandbox_row);
   BIND (backup_row);
 #undef BIND
@@ -188,6 +199,7 @@ atl_preferences_window_class_init (AtlPreferencesWindowClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, zoom_cb);
   gtk_widget_class_bind_template_callback (widget_class, open_chats_cb);
   gtk_widget_class_bind_template_callback (widget_class, open_models_cb);
+  gtk_widget_class_bind_template_callback (widget_class, open_pictures_cb);
   gtk_widget_class_bind_template_callback (widget_class, backup_cb);
   gtk_widget_class_bind_template_callback (widget_class, clear_kept_cb);
 }
@@ -204,6 +216,7 @@ atl_preferences_window_new (AtlSession *session)
 {
   AtlPreferencesWindow *self = g_object_new (ATL_TYPE_PREFERENCES_WINDOW, NULL);
   GSettings *settings = atl_session_get_settings (session);
+  g_autofree char *pictures = atl_pictures_dir ();
 
   atl_combo_row_show_whole (ADW_COMBO_ROW (self->scheme_row));
   atl_combo_row_show_whole (ADW_COMBO_ROW (self->device_row));
@@ -225,6 +238,7 @@ atl_preferences_window_new (AtlSession *session)
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->chats_row),
                                atl_store_dir (atl_session_get_store (session)));
   adw_action_row_set_subtitle (ADW_ACTION_ROW (self->models_row), atl_library_dir ());
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self->pictures_row), pictures);
   self->session = g_object_ref (session);
   g_settings_bind (settings, "keep-chats", self->keep_switch, "active", G_SETTINGS_BIND_DEFAULT);
   g_settings_bind (settings, "keep-chats", self->keep_row, "sensitive",
