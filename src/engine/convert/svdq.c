@@ -7,12 +7,11 @@
 #include <string.h>
 
 #include "engine/convert/svdq-names.h"
-#include "engine/convert/svdq-packing.h"
+#include "engine/convert/svdq-rows.h"
 #include "engine/formats/safetensors.h"
 #include "engine/tensor/quants/half.h"
 
 #define BLOCK 32
-#define MAX_TOGETHER 2
 #define GELU_SHIFT 0.171875f
 
 typedef struct
@@ -21,22 +20,12 @@ typedef struct
   AtlSvdqMatrix matrix;
 } Module;
 
-/* A layer in the making: matrices side by side, of each the rows from `first` on. */
-typedef struct
-{
-  const AtlSvdqMatrix *of[MAX_TOGETHER];
-  float shift[MAX_TOGETHER];
-  guint n_of;
-  gint64 first, n_rows, n_in, rank;
-  guint alternate; /* rows of the file of this many kinds alternate; 1: they do not */
-} Layer;
-
 typedef struct
 {
   AtlCheckpoint *cp, *out;
   GPtrArray *modules;    /* (owned) Module; owned by `out` in the end */
   GHashTable *by_module; /* char* (borrowed) -> Module */
-  GHashTable *halves;    /* (owned) char* (owned) -> Layer (borrowed): ATL_SVDQ_AS_LEFT and
+  GHashTable *halves;    /* (owned) char* (owned) -> AtlSvdqLayer (borrowed): ATL_SVDQ_AS_LEFT and
                             ATL_SVDQ_AS_RIGHT */
 } Translation;
 
@@ -112,167 +101,11 @@ atl_svdq_is_model (const AtlCheckpoint *cp)
   return modules->len > 0;
 }
 
-/* --- Rows --- */
-
-static gint64
-row_of (const Layer *self, gint64 row)
-{
-  gint64 n = self->n_rows / self->alternate;
-
-  return self->first + row % n * self->alternate + row / n;
-}
-
-static void
-block_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-  guint bytes = atl_dtype_info (info->dtype)->block_bytes;
-
-  for (gint64 r = first; r < first + n; r++)
-    for (guint i = 0; i < self->n_of; i++)
-      {
-        atl_svdq_blocks (self->of[i], row_of (self, r), out);
-        out += self->of[i]->n_in / BLOCK * bytes;
-      }
-}
-
-/* An affine matrix in floats. */
-static void
-plain_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-
-  for (gint64 r = first; r < first + n; r++, out += self->n_in * (gint64) sizeof (float))
-    atl_svdq_row (self->of[0], row_of (self, r), (float *) (gpointer) out);
-}
-
-/* down in floats, [rank, in]; the caller frees. */
-static float *
-unpack_down (const AtlSvdqMatrix *m)
-{
-  float *down = g_new (float, m->rank * m->n_in);
-
-  for (gint64 j = 0; j < m->rank; j++)
-    for (gint64 k = 0; k < m->n_in; k++)
-      down[j * m->n_in + k] = atl_svdq_float (m->part[ATL_SVDQ_DOWN], atl_svdq_down (m, j, k));
-  return down;
-}
-
-/* Both branches as one matrix. */
-static void
-whole_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-  g_autofree float *row = g_new (float, self->n_in);
-  gint64 left = 0;
-
-  for (guint i = 0; i < self->n_of; left += self->of[i]->n_in, i++)
-    {
-      const AtlSvdqMatrix *m = self->of[i];
-      g_autofree float *down = unpack_down (m);
-
-      for (gint64 r = 0; r < n; r++)
-        {
-          gint64 from = row_of (self, first + r);
-          guint8 *to = out + 2 * (r * self->n_in + left);
-
-          atl_svdq_row (m, from, row);
-          for (gint64 k = 0; k < m->n_in; k++)
-            row[k] *= m->unsmooth[k];
-          for (gint64 j = 0; j < m->rank; j++)
-            {
-              float up = atl_svdq_float (m->part[ATL_SVDQ_UP], atl_svdq_up (m, from, j));
-
-              for (gint64 k = 0; k < m->n_in; k++)
-                row[k] += up * down[j * m->n_in + k];
-            }
-          for (gint64 k = 0; k < m->n_in; k++)
-            atl_store_f16 (to + 2 * k, row[k]);
-        }
-    }
-}
-
-static void
-smooth_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-
-  for (guint i = 0; n > 0 && i < self->n_of; i++)
-    {
-      gsize size = (gsize) self->of[i]->n_in * sizeof (float);
-
-      memcpy (out, self->of[i]->unsmooth, size);
-      out += size;
-    }
-}
-
-/* The branches of several matrices are blocks on a diagonal. */
-static void
-down_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-
-  for (gint64 r = first; r < first + n; r++)
-    {
-      gint64 rank = r;
-
-      for (guint i = 0; i < self->n_of; i++)
-        {
-          const AtlSvdqMatrix *m = self->of[i];
-          gboolean is_here = rank >= 0 && rank < m->rank;
-
-          for (gint64 k = 0; k < m->n_in; k++, out += 2)
-            atl_store_u16 (out, is_here ? atl_svdq_down (m, rank, k) : 0);
-          rank -= m->rank;
-        }
-    }
-}
-
-static void
-up_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-
-  for (gint64 r = first; r < first + n; r++)
-    for (guint i = 0; i < self->n_of; i++)
-      for (gint64 j = 0; j < self->of[i]->rank; j++, out += 2)
-        atl_store_u16 (out, atl_svdq_up (self->of[i], row_of (self, r), j));
-}
-
-static void
-bias_rows (const AtlTensorInfo *info, gint64 first, gint64 n, guint8 *out)
-{
-  const Layer *self = info->rows_data;
-  g_autofree float *row = g_new (float, self->n_in);
-
-  for (gint64 r = 0; n > 0 && r < self->n_rows; r++)
-    {
-      double sum = 0;
-
-      for (guint i = 0; i < self->n_of; i++)
-        {
-          const AtlSvdqMatrix *m = self->of[i];
-
-          sum += atl_svdq_bias (m, row_of (self, r));
-          if (self->shift[i] == 0)
-            continue;
-          /* The file's has what the shift adds taken off. */
-          atl_svdq_row (m, row_of (self, r), row);
-          for (gint64 k = 0; k < m->n_in; k++)
-            sum += self->shift[i] * row[k] * m->unsmooth[k];
-        }
-      /* Of shift, scale, gate: the scale. */
-      if (self->alternate > 1 && r * self->alternate / self->n_rows % 3 == 1)
-        sum -= 1.0;
-      ((float *) (gpointer) out)[r] = (float) sum;
-    }
-}
-
 /* --- Tensors --- */
 
 static gboolean
 add (Translation *self,
-     const Layer *layer,
+     const AtlSvdqLayer *layer,
      const char *name,
      const char *what,
      AtlDType dtype,
@@ -301,7 +134,7 @@ add (Translation *self,
 }
 
 static gboolean
-add_layer (Translation *self, Layer *layer, const char *name, GError **error)
+add_layer (Translation *self, AtlSvdqLayer *layer, const char *name, GError **error)
 {
   const AtlSvdqMatrix *first = layer->of[0];
   gboolean has_bias = FALSE, fits = TRUE;
@@ -322,30 +155,34 @@ add_layer (Translation *self, Layer *layer, const char *name, GError **error)
       fits = fits && atl_svdq_fits_blocks (m);
     }
   if (has_bias &&
-      !add (self, layer, name, ".bias", ATL_DTYPE_F32, bias_rows, 0, layer->n_rows, error))
+      !add (self, layer, name, ".bias", ATL_DTYPE_F32, atl_svdq_bias_rows, 0, layer->n_rows, error))
     return FALSE;
   if (first->is_affine)
     return add (self, layer, name, ".weight", fits ? ATL_DTYPE_Q4_1 : ATL_DTYPE_F32,
-                fits ? block_rows : plain_rows, layer->n_rows, layer->n_in, error);
-  if (!add (self, layer, name, ".weight", ATL_DTYPE_F16, whole_rows, layer->n_rows, layer->n_in,
-            error))
+                fits ? atl_svdq_block_rows : atl_svdq_plain_rows, layer->n_rows, layer->n_in,
+                error);
+  if (!add (self, layer, name, ".weight", ATL_DTYPE_F16, atl_svdq_whole_rows, layer->n_rows,
+            layer->n_in, error))
     return FALSE;
   if (!fits || down == ATL_DTYPE_F32)
     return TRUE;
-  if (!add (self, layer, name, ".svd.weight", ATL_DTYPE_Q4_0, block_rows, layer->n_rows,
+  if (!add (self, layer, name, ".svd.weight", ATL_DTYPE_Q4_0, atl_svdq_block_rows, layer->n_rows,
             layer->n_in, error) ||
-      !add (self, layer, name, ".svd.smooth", ATL_DTYPE_F32, smooth_rows, 0, layer->n_in, error))
+      !add (self, layer, name, ".svd.smooth", ATL_DTYPE_F32, atl_svdq_smooth_rows, 0, layer->n_in,
+            error))
     return FALSE;
   if (layer->rank == 0)
     return TRUE;
-  return add (self, layer, name, ".svd.down", down, down_rows, layer->rank, layer->n_in, error) &&
-         add (self, layer, name, ".svd.up", down, up_rows, layer->n_rows, layer->rank, error);
+  return add (self, layer, name, ".svd.down", down, atl_svdq_down_rows, layer->rank, layer->n_in,
+              error) &&
+         add (self, layer, name, ".svd.up", down, atl_svdq_up_rows, layer->n_rows, layer->rank,
+              error);
 }
 
-static Layer *
+static AtlSvdqLayer *
 new_layer (Translation *self, const AtlSvdqMatrix *matrix)
 {
-  Layer *layer = g_new0 (Layer, 1);
+  AtlSvdqLayer *layer = g_new0 (AtlSvdqLayer, 1);
 
   layer->of[0] = matrix;
   layer->n_of = layer->alternate = 1;
@@ -371,7 +208,7 @@ add_half (Translation *self,
           GError **error)
 {
   guint place = rename->form == ATL_SVDQ_AS_LEFT ? 0 : 1;
-  Layer *layer = g_hash_table_lookup (self->halves, name);
+  AtlSvdqLayer *layer = g_hash_table_lookup (self->halves, name);
 
   if (layer == NULL)
     {
@@ -388,7 +225,7 @@ add_half (Translation *self,
   layer->shift[place] = rename->of_gelu && !module->matrix.is_fp4 ? GELU_SHIFT : 0.0f;
   if (layer->of[1 - place] == NULL)
     return TRUE;
-  layer->n_of = MAX_TOGETHER;
+  layer->n_of = ATL_SVDQ_MAX_TOGETHER;
   g_hash_table_remove (self->halves, name);
   return add_layer (self, layer, name, error);
 }
@@ -406,7 +243,7 @@ add_module (Translation *self, Module *module, GError **error)
   n = atl_svdq_n_kinds (module->name);
   if (n > 1)
     {
-      Layer *layer = new_layer (self, matrix);
+      AtlSvdqLayer *layer = new_layer (self, matrix);
 
       layer->alternate = n;
       return matrix->is_affine && matrix->n_out % n == 0
@@ -421,7 +258,7 @@ add_module (Translation *self, Module *module, GError **error)
   for (guint i = 0; i < n; i++)
     {
       g_autofree char *name = atl_svdq_renamed (module->name, at, rename->to[i]);
-      Layer *layer;
+      AtlSvdqLayer *layer;
 
       if (rename->form != ATL_SVDQ_AS_ROWS)
         return add_half (self, module, rename, name, error);

@@ -3,11 +3,11 @@
 
 #include "engine/diffusion/step-cache.h"
 
-#include <glib/gi18n.h>
 #include <math.h>
 #include <string.h>
 
 #include "engine/diffusion/arrays.h"
+#include "engine/diffusion/step-pass.h"
 
 struct _AtlStepCache
 {
@@ -114,98 +114,6 @@ replace (AtlArray **place, AtlArray *array)
   *place = array;
 }
 
-/* --- Functions of the network --- */
-
-typedef struct
-{
-  AtlRequest *request;
-  AtlPassFunc run;
-  gpointer user_data;
-} Pass;
-
-/* Runs a function and takes what it gives of the named ones, in `arrays`, the caller's. */
-static gboolean
-call (const Pass *pass,
-      const char *function,
-      const char *const *names,
-      guint n,
-      AtlArray **arrays,
-      GError **error)
-{
-  g_autoptr (GPtrArray) outputs = NULL;
-
-  atl_request_set_function (pass->request, function);
-  outputs = pass->run (pass->request, pass->user_data, error);
-  for (guint i = 0; i < n; i++)
-    arrays[i] = NULL;
-  if (outputs == NULL)
-    return FALSE;
-  for (guint i = 0; i < n; i++)
-    for (guint k = 0; k < outputs->len; k++)
-      if (g_str_equal (((AtlArray *) outputs->pdata[k])->name, names[i]))
-        {
-          arrays[i] = g_ptr_array_steal_index (outputs, k);
-          break;
-        }
-  if (arrays[0] != NULL)
-    return TRUE;
-  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("the part “%s” gives no “%s”"), function,
-               names[0]);
-  return FALSE;
-}
-
-static AtlArray *
-whole (const Pass *pass, GError **error)
-{
-  static const char *const names[] = { "output" };
-  AtlArray *output;
-
-  return call (pass, "forward", names, 1, &output, error) ? output : NULL;
-}
-
-/* The first block; what the rest needs is in the request then. */
-static gboolean
-first (const Pass *pass, AtlArray **before, AtlArray **hidden, GError **error)
-{
-  static const char *const names[] = { "hidden", "hidden_text", "before" };
-  AtlArray *arrays[3];
-
-  *before = *hidden = NULL;
-  if (!call (pass, "forward_first", names, 3, arrays, error))
-    return FALSE;
-  *hidden = atl_array_copy (arrays[0], "last");
-  *before = arrays[2];
-  atl_request_add (pass->request, arrays[0]);
-  if (arrays[1] != NULL)
-    atl_request_add (pass->request, arrays[1]);
-  return *before != NULL;
-}
-
-/* All other blocks: *last is the picture's tokens behind them. */
-static AtlArray *
-rest (const Pass *pass, AtlArray **last, GError **error)
-{
-  static const char *const names[] = { "output", "last" };
-  AtlArray *arrays[2] = { NULL };
-
-  call (pass, "forward_rest", names, 2, arrays, error);
-  *last = arrays[1];
-  return arrays[0];
-}
-
-/* Takes what stands for the tokens behind the last block. */
-static AtlArray *
-end (const Pass *pass, AtlArray *last, GError **error)
-{
-  static const char *const names[] = { "output" };
-  AtlArray *output;
-
-  g_free (last->name);
-  last->name = g_strdup ("last");
-  atl_request_add (pass->request, last);
-  return call (pass, "forward_end", names, 1, &output, error) ? output : NULL;
-}
-
 /* --- Methods --- */
 
 /* MAG weighs a step before it looks at how many were skipped. */
@@ -219,15 +127,15 @@ must_compute (const AtlStepCache *self, guint step)
 
 /* Computes all; what the blocks added to `base`, the tokens before them, is kept. */
 static AtlArray *
-compute_blocks (AtlStepCache *self, const Pass *pass, GError **error)
+compute_blocks (AtlStepCache *self, const AtlStepPass *pass, GError **error)
 {
   g_autoptr (AtlArray) before = NULL;
   g_autoptr (AtlArray) hidden = NULL;
   AtlArray *last = NULL, *output;
 
-  if (!first (pass, &before, &hidden, error))
+  if (!atl_step_pass_first (pass, &before, &hidden, error))
     return NULL;
-  output = rest (pass, &last, error);
+  output = atl_step_pass_rest (pass, &last, error);
   if (output != NULL && last != NULL)
     {
       add_to (last, before, -1.0f);
@@ -238,13 +146,13 @@ compute_blocks (AtlStepCache *self, const Pass *pass, GError **error)
 }
 
 static AtlArray *
-run_tea (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_tea (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   const char *const names[] = { self->rule.probe, "before" };
   AtlArray *arrays[2], *output;
   gboolean compute = self->residual == NULL || must_compute (self, step);
 
-  if (!call (pass, "forward_probe", names, 2, arrays, error))
+  if (!atl_step_pass_call (pass, "forward_probe", names, 2, arrays, error))
     return NULL;
   if (!compute)
     {
@@ -266,18 +174,18 @@ run_tea (AtlStepCache *self, const Pass *pass, guint step, GError **error)
       return compute_blocks (self, pass, error);
     }
   add_to (arrays[1], self->residual, 1.0f);
-  output = end (pass, arrays[1], error);
+  output = atl_step_pass_end (pass, arrays[1], error);
   return output;
 }
 
 static AtlArray *
-run_first_block (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_first_block (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   g_autoptr (AtlArray) added = NULL;
   g_autoptr (AtlArray) hidden = NULL;
   AtlArray *before, *last, *output;
 
-  if (!first (pass, &before, &hidden, error))
+  if (!atl_step_pass_first (pass, &before, &hidden, error))
     {
       atl_array_free (before);
       return NULL;
@@ -292,9 +200,9 @@ run_first_block (AtlStepCache *self, const Pass *pass, guint step, GError **erro
   if (!self->is_computed)
     {
       add_to (hidden, self->residual, 1.0f);
-      return end (pass, g_steal_pointer (&hidden), error);
+      return atl_step_pass_end (pass, g_steal_pointer (&hidden), error);
     }
-  output = rest (pass, &last, error);
+  output = atl_step_pass_rest (pass, &last, error);
   if (output != NULL && last != NULL)
     {
       add_to (last, hidden, -1.0f);
@@ -306,7 +214,7 @@ run_first_block (AtlStepCache *self, const Pass *pass, guint step, GError **erro
 }
 
 static AtlArray *
-run_mag (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_mag (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   static const char *const names[] = { "before" };
   AtlArray *before;
@@ -326,10 +234,10 @@ run_mag (AtlStepCache *self, const Pass *pass, guint step, GError **error)
       self->total = 0;
       return compute_blocks (self, pass, error);
     }
-  if (!call (pass, "forward_probe", names, 1, &before, error))
+  if (!atl_step_pass_call (pass, "forward_probe", names, 1, &before, error))
     return NULL;
   add_to (before, self->residual, 1.0f);
-  return end (pass, before, error);
+  return atl_step_pass_end (pass, before, error);
 }
 
 static void
@@ -344,7 +252,7 @@ learn_easy (AtlStepCache *self, const AtlArray *x, const AtlArray *v)
 }
 
 static AtlArray *
-run_easy (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_easy (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   const AtlArray *x = atl_request_find (pass->request, "latent");
   gboolean compute = must_compute (self, step) || self->n_computed < 2;
@@ -367,7 +275,7 @@ run_easy (AtlStepCache *self, const Pass *pass, guint step, GError **error)
   self->is_computed = compute;
   if (compute)
     {
-      v = whole (pass, error);
+      v = atl_step_pass_whole (pass, error);
       if (v != NULL && atl_array_size (v) <= atl_array_size (x))
         learn_easy (self, x, v);
       return v;
@@ -390,21 +298,21 @@ taylor_computes (const AtlStepCache *self, guint step)
 }
 
 static AtlArray *
-run_taylor (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_taylor (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   AtlArray *v;
 
   self->is_computed = self->series.n == 0 || taylor_computes (self, step);
   if (!self->is_computed)
     return atl_series_foretell (&self->series, "output", step);
-  v = whole (pass, error);
+  v = atl_step_pass_whole (pass, error);
   if (v != NULL)
     atl_series_learn (&self->series, v, self->rule.order, step);
   return v;
 }
 
 static AtlArray *
-run_taylor_attention (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_taylor_attention (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   self->is_computed =
       !atl_attention_cache_is_filled (self->attention) || taylor_computes (self, step);
@@ -414,7 +322,7 @@ run_taylor_attention (AtlStepCache *self, const Pass *pass, guint step, GError *
 }
 
 static AtlArray *
-run_pyramid (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_pyramid (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   const AtlArray *timestep = atl_request_find (pass->request, "timestep");
   /* Of several, a given first frame's 0 comes first. */
@@ -429,7 +337,7 @@ run_pyramid (AtlStepCache *self, const Pass *pass, guint step, GError **error)
 }
 
 static AtlArray *
-run_method (AtlStepCache *self, const Pass *pass, guint step, GError **error)
+run_method (AtlStepCache *self, const AtlStepPass *pass, guint step, GError **error)
 {
   switch (self->rule.method)
     {
@@ -455,77 +363,11 @@ AtlArray *
 atl_step_cache_run (
     AtlStepCache *self, AtlRequest *request, AtlPassFunc run, gpointer user_data, GError **error)
 {
-  const Pass pass = { request, run, user_data };
+  const AtlStepPass pass = { request, run, user_data };
   AtlArray *output;
 
   self->indicator = self->sum = -1;
   output = run_method (self, &pass, self->step++, error);
   self->n_skipped = self->is_computed ? 0 : self->n_skipped + 1;
   return output;
-}
-
-/* A step that keeps all attention, and one that is given all of it. */
-static gboolean
-count_attention (
-    const AtlStepRule *rule, const Pass *pass, AtlArray **output, guint64 *bytes, GError **error)
-{
-  g_autoptr (AtlAttentionCache) cache = atl_attention_cache_new ();
-  g_autoptr (AtlArray) again = NULL;
-  guint orders = rule->method == ATL_SKIP_PYRAMID ? 0 : MIN (rule->order, ATL_SERIES_MAX_ORDER);
-
-  *output = atl_attention_cache_run (cache, pass->request, 0, TRUE, TRUE, 0, pass->run,
-                                     pass->user_data, error);
-  if (*output == NULL)
-    return FALSE;
-  again = atl_attention_cache_run (cache, pass->request, 1, FALSE, FALSE, 0, pass->run,
-                                   pass->user_data, error);
-  /* All differences, and what is foretold. */
-  *bytes = (orders + 2) * atl_attention_cache_bytes (cache);
-  if (again == NULL)
-    g_clear_pointer (output, atl_array_free);
-  return again != NULL;
-}
-
-gboolean
-atl_step_cache_count (const AtlStepRule *rule,
-                      AtlRequest *request,
-                      AtlPassFunc run,
-                      gpointer user_data,
-                      AtlArray **output,
-                      guint64 *bytes,
-                      GError **error)
-{
-  const Pass pass = { request, run, user_data };
-  const char *const probe[] = { rule->probe != NULL ? rule->probe : "before" };
-  g_autoptr (AtlArray) before = NULL;
-  g_autoptr (AtlArray) hidden = NULL;
-  g_autoptr (AtlArray) probed = NULL;
-  g_autoptr (AtlArray) ended = NULL;
-  AtlArray *last = NULL;
-
-  if (rule->method == ATL_SKIP_EASY || rule->method == ATL_SKIP_TAYLOR)
-    {
-      *output = whole (&pass, error);
-      *bytes = *output != NULL ? (ATL_SERIES_MAX_ORDER + 1) * atl_array_size (*output) : 0;
-      return *output != NULL;
-    }
-  if (rule->method == ATL_SKIP_TAYLOR_ATTENTION || rule->method == ATL_SKIP_PYRAMID)
-    return count_attention (rule, &pass, output, bytes, error);
-  if (rule->method != ATL_SKIP_FIRST_BLOCK &&
-      !call (&pass, "forward_probe", probe, 1, &probed, error))
-    return FALSE;
-  if (!first (&pass, &before, &hidden, error))
-    return FALSE;
-  *output = rest (&pass, &last, error);
-  if (*output == NULL)
-    {
-      atl_array_free (last);
-      return FALSE;
-    }
-  /* The residual and what is compared stay; two more come and go with each pass. */
-  *bytes = 4 * (guint64) atl_array_size (last);
-  ended = end (&pass, last, error);
-  if (ended == NULL)
-    g_clear_pointer (output, atl_array_free);
-  return ended != NULL;
 }
