@@ -209,8 +209,9 @@ op_cases_attention (void)
           p.dtype = dtypes[d];
           p.flags |= USE_STATE;
           /* In integers, as products of few rows are. */
-          op_case_add (build_attention, &p, EXACT, p.dtype == ATL_DTYPE_Q8_0 ? 2.5e-4 : FAST,
-                       "attention/%s-%u", atl_dtype_name (p.dtype), i);
+          op_case_add (build_attention, &p, EXACT,
+                       atl_dtype_info (p.dtype)->quantised ? 2.5e-4 : FAST, "attention/%s-%u",
+                       atl_dtype_name (p.dtype), i);
         }
     }
 }

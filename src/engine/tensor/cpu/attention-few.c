@@ -21,8 +21,10 @@
 #define MANY_SPLITS 8
 /* So many scores fit a worker's scratch. */
 #define MAX_ROWS (ATL_POOL_SCRATCH_BYTES / (ATL_CACHE_ROWS * sizeof (float)))
-/* How far ahead keys are asked for: what is worked on next. */
+/* How far ahead keys are asked for: what is worked on next; and how much further for the
+ * second-level cache, so that enough is under way at a time. */
 #define AHEAD_KEYS 16
+#define FAR_BYTES (32 * 1024)
 
 /* Floats of a row of n; vectors that cross cache lines would take twice as long. */
 static gint64
@@ -35,7 +37,7 @@ padded (gint64 n)
 static const AtlCpuCacheTiles *
 tiles_of (const AtlCpuKernels *k, AtlDType dtype)
 {
-  return dtype == ATL_DTYPE_Q8_0 ? k->q8_tiles : NULL;
+  return dtype == ATL_DTYPE_Q8_0 ? k->q8_tiles : dtype == ATL_DTYPE_Q4_0 ? k->q4_tiles : NULL;
 }
 
 /* Floats of one head's queries, as they meet keys of `dtype`. */
@@ -209,6 +211,7 @@ few_heads (
     .ahead = data + ahead * o->stride[1],
     .ahead_bytes = (gsize) (c->n_kv * o->stride[2]),
     .ahead_stride = (gsize) o->stride[1],
+    .far_bytes = (gsize) (MAX (1, FAR_BYTES / MAX (1, o->stride[1])) * o->stride[1]),
   };
 }
 

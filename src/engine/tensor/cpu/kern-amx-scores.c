@@ -35,8 +35,8 @@ prepare_some (const float *const *queries, guint n_q, gint64 width, guint8 *out)
           check += vf_load (q + i) * 0.0f;
         }
       size = vf_largest (largest);
-      inverse = inverse_of (size);
-      scale[j] = inverse > 0.0f ? size / LARGEST : 0.0f;
+      inverse = inverse_of (size, BYTES_LARGEST);
+      scale[j] = inverse > 0.0f ? size / BYTES_LARGEST : 0.0f;
       /* What is no number is not lost in integers. */
       if (isnan (vf_sum (check)))
         scale[j] = NAN;

@@ -78,8 +78,10 @@ prepare_weights (
         }
       /* As integers, what is no number is larger than all that are. */
       size.bits = _mm512_reduce_max_epu32 ((__m512i) largest);
-      inverse = inverse_of (size.value);
-      t->scale[at][j] = !isfinite (size.value) ? NAN : inverse > 0.0f ? size.value / LARGEST : 0.0f;
+      inverse = inverse_of (size.value, BYTES_LARGEST);
+      t->scale[at][j] = !isfinite (size.value) ? NAN
+                        : inverse > 0.0f       ? size.value / BYTES_LARGEST
+                                               : 0.0f;
       store_bytes (w, inverse, t->weights[at][j], t->weights[at][n_q + j]);
     }
 }

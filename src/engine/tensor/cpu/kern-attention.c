@@ -89,12 +89,12 @@ cached_one (AtlDType t, const guint8 *row, gint64 i)
 typedef struct
 {
   const guint8 *data, *ahead;
-  gint64 n, row_bytes, width, ahead_stride;
+  gint64 n, row_bytes, width, ahead_stride, far;
 } Step;
 
 /* Memory is asked for as it lies, whatever the order of the work, where rows follow each other:
- * that is what the processor's own prefetching goes along with. Into the second-level cache, as
- * what has room there at a time is more. */
+ * that is what the processor's own prefetching goes along with. In two steps, into the second-level
+ * cache and then the first, more is under way at a time. */
 INLINE Step
 step_of (const AtlCacheRows *rows, gint64 width, gint64 head, gint64 first)
 {
@@ -109,7 +109,8 @@ step_of (const AtlCacheRows *rows, gint64 width, gint64 head, gint64 first)
     .n = MIN (ATL_CACHE_STEP, rows->n - first),
     .row_bytes = (gint64) rows->row_bytes,
     .width = width > 0 ? width : rows->width,
-    .ahead_stride = (gint64) (is_one ? rows->head_bytes : rows->ahead_stride)
+    .ahead_stride = (gint64) (is_one ? rows->head_bytes : rows->ahead_stride),
+    .far = (gint64) rows->far_bytes
   };
 }
 
@@ -138,7 +139,10 @@ ask_for (AtlDType t, const Step *step, gint64 row)
     return;
 #pragma GCC unroll 4
   for (gint64 i = 0; i < n; i += 64)
-    __builtin_prefetch (step->ahead + row * step->ahead_stride + i, 0, 2);
+    {
+      __builtin_prefetch (step->ahead + row * step->ahead_stride + step->far + i, 0, 2);
+      __builtin_prefetch (step->ahead + row * step->ahead_stride + i);
+    }
 }
 
 /* Scores of n_q queries with the keys of a step, n_k of them at a time: n_q * n_k sums across lanes

@@ -44,6 +44,8 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       avx512.plain_tiles = &atl_cpu_plain_words_avx512;
       avx512.attend = &atl_cpu_attend_avx512;
       avx512.byte_tiles = &atl_cpu_bytes_avx512;
+      avx512.q8_tiles = &atl_cpu_cache_q8_0_avx512;
+      avx512.q4_tiles = &atl_cpu_cache_q4_0_avx512;
 
       /* Without VNNI the products of bytes are those of AVX2. */
       exact_plain_avx512 = atl_cpu_kernels_avx512;
@@ -55,6 +57,8 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       plain_avx512.winograd = &atl_cpu_winograd_avx512;
 
       amx = atl_cpu_kernels_avx512;
+      amx.q8_tiles = &atl_cpu_cache_q8_0_avx512;
+      amx.q4_tiles = &atl_cpu_cache_q4_0_avx512;
       amx.prepare_panel = atl_amx_prepare_panel;
       amx.load_panel = atl_amx_load_panel;
       amx.prepare_rows = atl_amx_prepare_rows;

@@ -68,7 +68,8 @@ typedef struct
 #define ATL_RECUR_SCRATCH(n) (3 * ATL_RECUR_TOKENS * (n))
 
 /* Some cached keys or values; and memory that will be wanted soon, asked for while they are worked
- * on: for each of them ahead_bytes (0: nothing), ahead_stride apart. Each head lies head_bytes
+ * on: for each of them ahead_bytes (0: nothing), ahead_stride apart, for the first cache, and what
+ * lies far_bytes behind it for the second (tiles may ask for either). Each head lies head_bytes
  * further than the one before, what is multiplied with it in_stride bytes and its results
  * out_stride floats. */
 #define ATL_CACHE_ROWS 64
@@ -81,7 +82,7 @@ typedef struct
   gsize row_bytes;
   gint64 n, width; /* rows, at most ATL_CACHE_ROWS; elements of a row */
   const guint8 *ahead;
-  gsize ahead_bytes, ahead_stride;
+  gsize ahead_bytes, ahead_stride, far_bytes;
   gint64 n_heads, out_stride;
   gsize head_bytes, in_stride;
 } AtlCacheRows;
@@ -123,8 +124,9 @@ typedef struct
 #define ATL_BYTES_MIN_ROWS 128
 #define ATL_BYTES_MIN_IN 512
 
-/* The scores and sums of values of AtlCpuKernels for a cache of q8_0 in integers, of all heads and
- * up to ATL_CACHE_ROWS rows at a time. Queries of a head are prepared once, in queries_bytes. */
+/* The scores and sums of values of AtlCpuKernels for a quantised cache in integers, of all heads
+ * and up to ATL_CACHE_ROWS rows at a time. Queries of a head are prepared once, in queries_bytes.
+ */
 typedef struct
 {
   gsize (*queries_bytes) (gint64 n_q, gint64 width);
@@ -324,8 +326,8 @@ typedef struct
   /* sums[j, width] += sum over k of p[j * ATL_CACHE_ROWS + k] * value k. */
   void (*weigh_values) (
       AtlDType dtype, const AtlCacheRows *values, const float *p, gint64 n_q, float *sums);
-  /* (nullable) */
-  const AtlCpuCacheTiles *q8_tiles;
+  /* (nullable) For caches of q8_0 and of q4_0. */
+  const AtlCpuCacheTiles *q8_tiles, *q4_tiles;
   /* Scores s[n] become weights exp (score - largest): scaled, capped, bias added; `largest` and
    * `sum` (of all weights so far) are brought up to date. Returns what earlier sums must be
    * multiplied with. */
@@ -424,6 +426,8 @@ extern const AtlCpuTiles atl_cpu_plain_words_avx2, atl_cpu_plain_words_avx2_vnni
 extern const AtlCpuAttend atl_cpu_attend_avx2, atl_cpu_attend_avx2_vnni, atl_cpu_attend_avx512;
 /* Tiles in bytes (kern-bytes.c), which give the same numbers at both levels. */
 extern const AtlCpuTiles atl_cpu_bytes_avx2_vnni, atl_cpu_bytes_avx512;
+/* Few queries over a quantised cache (kern-cache-*.c), with VNNI. */
+extern const AtlCpuCacheTiles atl_cpu_cache_q8_0_avx512, atl_cpu_cache_q4_0_avx512;
 #endif
 
 /* `exact`: no rounding below float32 in tiles. NULL when the level is plain C. */
