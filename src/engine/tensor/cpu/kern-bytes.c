@@ -17,7 +17,7 @@
  *
  * Layouts of a slab:
  *   rows:   Rows
- *   panels: Head in 64 bytes, [n / 4] quads of [16] x 4 codes, [n / 32][FACTORS][16] floats
+ *   panels: Head in 64 bytes, [8 blocks of 32][FACTORS][16] floats, [n / 4] quads of [16] x 4 codes
  */
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
@@ -37,6 +37,7 @@
 #define HEAD_BYTES 64
 /* Rows of a tile taken at a time: their sums, in integers and in floats, stay in registers. */
 #define PART_ROWS 6
+#define N_PARTS (TILE_ROWS / PART_ROWS)
 /* The farthest of a block is left out where that makes its range so much smaller, in squares and in
  * parts of what blocks of the slab have on average. */
 #define FAR_GAIN 4.0f
@@ -55,17 +56,21 @@ enum
 };
 
 #define FACTOR_BYTES (FACTORS * 64)
+#define CODES_AT (HEAD_BYTES + MAX_BLOCKS * FACTOR_BYTES)
 
 typedef struct
 {
   guint32 sixteen, min;
 } Head;
 
-/* What an activation has beyond the range of its block, times 2^-24. */
+/* What activations of some rows have beyond the range of their block, times 2^-24, all of them of
+ * one inner element; where a panel has its codes and their scales. A vector that begins as many
+ * bytes before a quad as the element is before the last has the codes in the highest byte of each
+ * lane. */
 typedef struct
 {
-  float beyond;
-  guint16 row, element;
+  guint16 codes_at, scales_at;
+  float beyond[PART_ROWS];
 } Far;
 
 typedef struct
@@ -73,15 +78,15 @@ typedef struct
   float step[MAX_BLOCKS][TILE_ROWS];
   float offset[MAX_BLOCKS][TILE_ROWS];
   float sum[MAX_BLOCKS][3][TILE_ROWS]; /* of elements 0-15, 16-31, all */
-  guint32 n_far;
-  Far far[MAX_BLOCKS * TILE_ROWS];
+  guint32 n_far[N_PARTS];
+  Far far[N_PARTS][MAX_BLOCKS * PART_ROWS];
   gint32 quads[SLAB / 4][TILE_ROWS];
   gint32 room[VW - TILE_ROWS];
 } Rows;
 
 G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
 G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
-G_STATIC_ASSERT (HEAD_BYTES + SLAB * 16 + MAX_BLOCKS * FACTOR_BYTES <= SLAB * 16 * 4);
+G_STATIC_ASSERT (CODES_AT + SLAB * 16 <= SLAB * 16 * 4);
 
 /* a + the products of the four bytes of each lane: x without a sign, w with one. */
 INLINE vi
@@ -128,21 +133,30 @@ range_of (const float v[32][VW])
   return r;
 }
 
-/* Puts what is beyond the range of block `b` of row `r` into the list. */
+/* Puts what is beyond the range of block `b` of row `r` into the list of the row's part, which
+ * holds that of earlier rows from entry `begin` on. */
 static void
-add_far (Rows *out, const float v[32][VW], guint b, guint r, float farthest)
+add_far (Rows *out, const float v[32][VW], guint b, guint r, float farthest, guint begin)
 {
-  guint i = 0;
+  const guint part = r / PART_ROWS;
+  Far *list = out->far[part];
+  guint i = 0, at = begin, codes_at;
   float is;
-  Far *f = &out->far[out->n_far++];
 
   while (i < 31 && v[i][r] != farthest)
     i++;
+  codes_at = CODES_AT + (b * 8 + i / 4) * 64 + i % 4 - 3;
+  while (at < out->n_far[part] && list[at].codes_at != codes_at)
+    at++;
+  if (at == out->n_far[part])
+    {
+      list[at] = (Far){ .codes_at = (guint16) codes_at };
+      list[at].scales_at = (guint16) (HEAD_BYTES + b * FACTOR_BYTES + (SCALE_0 + i / 16) * 64);
+      out->n_far[part]++;
+    }
   is =
       out->step[b][r] * ((const guint8 *) &out->quads[b * 8 + i / 4][r])[i % 4] + out->offset[b][r];
-  f->beyond = (farthest - is) * 0x1p-24f;
-  f->row = (guint16) r;
-  f->element = (guint16) (b * 32 + i);
+  list[at].beyond[r % PART_ROWS] = (farthest - is) * 0x1p-24f;
   out->sum[b][i / 16][r] += farthest - is;
   out->sum[b][2][r] += farthest - is;
 }
@@ -223,10 +237,11 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
       mean += near * near;
     }
   mean *= FAR_GAIN / (float) n_blocks;
-  out->n_far = 0;
+  memset (out->n_far, 0, sizeof out->n_far);
   for (guint b = 0; b < n_blocks; b++)
     {
       const vi far = gains[b] > mean;
+      guint begin[N_PARTS];
       gint32 is_far[VW];
       float farthest[VW];
 
@@ -234,9 +249,10 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
       memcpy (is_far, &far, sizeof far);
       vf_store (farthest, vf_select (ranges[b].near_lowest > ranges[b].lowest, ranges[b].lowest,
                                      ranges[b].highest));
+      memcpy (begin, out->n_far, sizeof begin);
       for (guint r = 0; r < TILE_ROWS; r++)
         if (is_far[r])
-          add_far (out, turned + b * 32, b, r, farthest[r]);
+          add_far (out, turned + b * 32, b, r, farthest[r], begin[r / PART_ROWS]);
     }
   /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
   first = vf_load_some (out->step[0], TILE_ROWS);
@@ -282,8 +298,8 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
   const guint second = is_sixteen (t) ? 1 : 0;
   const gint32 offset = signed_offset (t);
   const float middle = (float) (offset - code_offset (t));
-  guint8 *to = out + HEAD_BYTES;
-  guint8 *factor = to + n * 16;
+  guint8 *to = out + CODES_AT;
+  guint8 *factor = out + HEAD_BYTES;
 
   memcpy (out, &head, sizeof head);
   for (gint64 b = k / 32; b < (k + n) / 32; b++, to += 32 * 16, factor += FACTOR_BYTES)
@@ -351,7 +367,6 @@ part_body (gboolean sixteen,
 {
   const guint n_pieces = sixteen ? 2 : 1;
   const guint n_quads = 8 / n_pieces;
-  const gsize factors_at = HEAD_BYTES + (gsize) n_k * 16;
   vf sum[PART_ROWS][2];
 
 #pragma GCC unroll 12
@@ -359,9 +374,28 @@ part_body (gboolean sixteen,
 #pragma GCC unroll 2
     for (guint j = 0; j < 2; j++)
       sum[r][j] = add ? vf_load (c + (from + r) * ldc + j * VW) : vf_set1 (0.0f);
+  /* These first: nothing of the rest waits for them, but they would wait for its last sums. */
+  for (guint i = 0; i < a->n_far[from / PART_ROWS]; i++)
+    {
+      const Far *f = &a->far[from / PART_ROWS][i];
+      vf w[2];
+
+#pragma GCC unroll 2
+      for (guint j = 0; j < 2; j++)
+        {
+          const vi code = (vi) vf_load (panel[j] + f->codes_at) & (gint32) 0xff000000;
+
+          w[j] = vf_from_vi (code) * vf_load (panel[j] + f->scales_at);
+        }
+#pragma GCC unroll 12
+      for (guint r = 0; r < PART_ROWS; r++)
+#pragma GCC unroll 2
+        for (guint j = 0; j < 2; j++)
+          sum[r][j] += w[j] * f->beyond[r];
+    }
   for (gint64 b = 0; b < n_k / 32; b++)
     {
-      const gsize factor = factors_at + (gsize) b * FACTOR_BYTES;
+      const gsize factor = HEAD_BYTES + (gsize) b * FACTOR_BYTES;
 
       for (guint s = 0; s < n_pieces; s++)
         {
@@ -374,8 +408,8 @@ part_body (gboolean sixteen,
 #pragma GCC unroll 2
           for (guint q = 0; q < n_quads; q++)
             {
-              const vi w0 = (vi) vf_load (panel[0] + HEAD_BYTES + (at + q) * 64);
-              const vi w1 = (vi) vf_load (panel[1] + HEAD_BYTES + (at + q) * 64);
+              const vi w0 = (vi) vf_load (panel[0] + CODES_AT + (at + q) * 64);
+              const vi w1 = (vi) vf_load (panel[1] + CODES_AT + (at + q) * 64);
 
 #pragma GCC unroll 12
               for (guint r = 0; r < PART_ROWS; r++)
@@ -413,32 +447,6 @@ part_body (gboolean sixteen,
       vf_store (c + (from + r) * ldc + j * VW, sum[r][j]);
 }
 
-/* What single activations have beyond their range. A vector that begins as many bytes before a quad
- * as the element is before the last has its code in the highest byte of each lane. */
-INLINE void
-add_beyond (gint64 n_k, const Rows *a, const guint8 *const panel[2], float *c, gint64 ldc)
-{
-  const gsize factors_at = HEAD_BYTES + (gsize) n_k * 16;
-
-  for (guint i = 0; i < a->n_far; i++)
-    {
-      const Far *f = &a->far[i];
-      const guint element = f->element;
-      const gsize code_at = HEAD_BYTES + element / 4 * 64 + element % 4 - 3;
-      const gsize factor = factors_at + element / 32 * FACTOR_BYTES + element / 16 % 2 * 64;
-      float *to = c + f->row * ldc;
-
-#pragma GCC unroll 2
-      for (guint j = 0; j < 2; j++)
-        {
-          const vi code = (vi) vf_load (panel[j] + code_at) & (gint32) 0xff000000;
-          const vf v = vf_from_vi (code) * f->beyond * vf_load (panel[j] + factor);
-
-          vf_store (to + j * VW, vf_load (to + j * VW) + v);
-        }
-    }
-}
-
 INLINE void
 tile_body (gboolean sixteen,
            gboolean min,
@@ -451,7 +459,6 @@ tile_body (gboolean sixteen,
 {
   for (guint from = 0; from < TILE_ROWS; from += PART_ROWS)
     part_body (sixteen, min, from, n_k, a, panel, c, ldc, add);
-  add_beyond (n_k, a, panel, c, ldc);
 }
 
 #define DEFINE_TILE(NAME, SIXTEEN, MIN)                                                            \
