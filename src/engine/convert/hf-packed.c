@@ -60,14 +60,14 @@ weight_at (const AtlHfSource *self, gint64 out, gint64 input)
 {
   const AtlTensorInfo *packed = self->part[ATL_HF_PACKED], *words = self->part[ATL_HF_QWEIGHT];
 
-  if (packed != NULL)
-    return (gint) atl_hf_take_bits (packed->data + 4 * (gsize) (out * packed->dim[1]), 1, input,
-                                    self->quant.bits);
-  if (words == NULL)
+  if (!self->rows_first)
+    return self->along_out ? (gint) awq_bits (words->data, words->dim[1], input, out)
+                           : (gint) atl_hf_take_bits (words->data + 4 * out, words->dim[1], input,
+                                                      self->quant.bits);
+  if (packed == NULL)
     return (gint8) self->part[ATL_HF_WEIGHT]->data[out * n_in_of (self) + input] + 128;
-  if (self->along_out)
-    return (gint) awq_bits (words->data, words->dim[1], input, out);
-  return (gint) atl_hf_take_bits (words->data + 4 * out, words->dim[1], input, self->quant.bits);
+  return (gint) atl_hf_take_bits (packed->data + 4 * (gsize) (out * packed->dim[1]), 1, input,
+                                  self->quant.bits);
 }
 
 /* GPTQ's first format holds z - 1, made a word at a time by taking 1 from each of its fields: a z
