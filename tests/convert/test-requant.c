@@ -271,6 +271,45 @@ test_refused (void)
   expect_files ("there.gguf");
 }
 
+/* Half precision ends where BF16 goes on; nothing becomes infinite without a word. */
+static void
+test_large_numbers (void)
+{
+  static const gint64 dim[] = { 2, 32 };
+  g_autofree char *half = g_build_filename (folder, "half.gguf", NULL);
+  g_autofree char *wide = g_build_filename (folder, "wide.gguf", NULL);
+  g_autoptr (AtlCheckpoint) in = atl_checkpoint_new ("large");
+  g_autoptr (GError) error = NULL;
+  AtlRequant job = { .cp = in, .mix = atl_mix_find ("F16") };
+  AtlRequantSummary summary;
+  float numbers[64] = { 65519.0f };
+  AtlTensorInfo info = {
+    .name = "blk.0.ffn_up.weight",
+    .dtype = ATL_DTYPE_F32,
+    .n_dims = 2,
+    .dim = { dim[0], dim[1] },
+    .data = (const guint8 *) numbers,
+    .size_bytes = sizeof numbers,
+  };
+
+  add_text (in, "general.architecture", "llama");
+  g_assert_true (atl_checkpoint_add_tensor (in, &info, NULL));
+  g_assert_true (atl_requant_write (&job, half, &summary, &error));
+  g_assert_no_error (error);
+  g_unlink (half);
+  numbers[33] = -65520.0f;
+  g_assert_false (atl_requant_write (&job, half, &summary, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, "blk.0.ffn_up.weight"));
+  g_assert_nonnull (strstr (error->message, "BF16"));
+  g_clear_error (&error);
+  job.mix = atl_mix_find ("BF16");
+  g_assert_true (atl_requant_write (&job, wide, &summary, &error));
+  g_assert_no_error (error);
+  g_unlink (wide);
+  expect_files ("there.gguf");
+}
+
 /* Parts of at most so many bytes, with llama.cpp's names and keys; all of them or none. */
 static void
 test_split (void)
@@ -345,6 +384,7 @@ main (int argc, char **argv)
   g_test_add_func ("/convert/requant/mix", test_mix);
   g_test_add_func ("/convert/requant/types", test_types);
   g_test_add_func ("/convert/requant/refused", test_refused);
+  g_test_add_func ("/convert/requant/large-numbers", test_large_numbers);
   g_test_add_func ("/convert/requant/split", test_split);
   result = g_test_run ();
   dir = g_dir_open (folder, 0, NULL);

@@ -29,8 +29,12 @@ typedef struct
   gsize in_bytes, out_bytes; /* of a row */
   gint64 first, n_rows, rows_per_chunk;
   guint8 *out;
-  gint failed; /* (atomic) a number that is not finite */
+  gint failed;    /* (atomic) a number that is not finite */
+  gint too_large; /* (atomic) one that half precision cannot hold */
 } Turn;
+
+/* From here on half precision rounds to infinity. */
+#define F16_END 65520.0f
 
 static void
 turn_chunk (gpointer data, guint chunk)
@@ -62,6 +66,8 @@ turn_chunk (gpointer data, guint chunk)
         g_atomic_int_set (&t->failed, 1);
         floats[i] = 0;
       }
+    else if (t->dtype == ATL_DTYPE_F16 && fabsf (floats[i]) >= F16_END)
+      g_atomic_int_set (&t->too_large, 1);
   atl_quantize (t->dtype, floats, out, (gsize) (n * t->n_in));
 }
 
@@ -108,6 +114,7 @@ write_tensor (
                     MIN (per_turn, rows - first),
                     MAX (1, CHUNK_FLOATS / n_in),
                     buffer,
+                    0,
                     0 };
 
       if (g_cancellable_set_error_if_cancelled (run->job->cancellable, error))
@@ -119,6 +126,14 @@ write_tensor (
           g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
                        _ ("%s: the tensor “%s” holds numbers that are not finite"),
                        atl_checkpoint_name (run->job->cp), info->name);
+          return FALSE;
+        }
+      if (turn.too_large)
+        {
+          g_set_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED,
+                       _ ("%s: the tensor “%s” holds numbers that are too large for the type %s; "
+                          "%s can hold them"),
+                       atl_checkpoint_name (run->job->cp), info->name, "F16", "BF16");
           return FALSE;
         }
       if (!atl_gguf_writer_append (writer, buffer, (gsize) turn.n_rows * turn.out_bytes, error))
