@@ -14,6 +14,7 @@
 #define ANY_MODEL "*"
 
 static const char key_step[] = "step", key_decode[] = "decode", key_rest[] = "rest";
+static const char key_load[] = "load";
 static const char key_pixel[] = "pixel";
 
 struct _AtlPictureRates
@@ -140,6 +141,7 @@ atl_picture_rates_note (
   double decode = atl_dict_double (work, ATL_WORK_DECODE, 0);
   double step_seconds = atl_dict_double (work, ATL_WORK_STEP_SECONDS, 0);
   double decode_seconds = atl_dict_double (work, ATL_WORK_DECODE_SECONDS, 0);
+  double load_seconds = atl_dict_double (work, ATL_WORK_LOAD_SECONDS, 0);
   guint steps = atl_dict_uint (work, ATL_WORK_STEPS, 0);
 
   if (step <= 0 || step_seconds <= 0)
@@ -152,8 +154,11 @@ atl_picture_rates_note (
       set_rate (self, group, key_step, step_seconds / step);
       if (decode > 0)
         set_rate (self, group, key_decode, decode_seconds / decode);
-      /* Reading the prompt, and loading what was not in memory. */
-      set_rate (self, group, key_rest, MAX (seconds - steps * step_seconds - decode_seconds, 1e-3));
+      /* Of a model whose parts were there, what loading takes stays as it was. */
+      set_rate (self, group, key_load, load_seconds);
+      /* Reading the prompt, and what is only done once. */
+      set_rate (self, group, key_rest,
+                MAX (seconds - steps * step_seconds - decode_seconds - load_seconds, 1e-3));
     }
   save (self);
 }
@@ -165,7 +170,7 @@ atl_picture_rates_seconds (
   g_autofree char *own = group_of (model, place);
   g_autofree char *any = group_of (ANY_MODEL, place);
   const char *group = own;
-  double step, decode, rest, seconds;
+  double step, decode, rest, load, seconds;
 
   *is_own = g_key_file_has_group (self->file, own);
   if (!*is_own)
@@ -173,11 +178,14 @@ atl_picture_rates_seconds (
   step = g_key_file_get_double (self->file, group, key_step, NULL);
   decode = g_key_file_get_double (self->file, group, key_decode, NULL);
   rest = g_key_file_get_double (self->file, group, key_rest, NULL);
+  load = atl_dict_bool (work, ATL_WORK_IS_COLD, FALSE)
+             ? g_key_file_get_double (self->file, group, key_load, NULL)
+             : 0;
   if (!(step > 0))
     return -1;
   seconds =
       atl_dict_uint (work, ATL_WORK_STEPS, 0) * step * atl_dict_double (work, ATL_WORK_STEP, 0) +
-      (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) + rest;
+      (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) + rest + load;
   return isfinite (seconds) && seconds > 0 ? seconds : -1;
 }
 

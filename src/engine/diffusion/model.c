@@ -26,11 +26,13 @@ struct _AtlDiffusionModel
   AtlBundle *bundle; /* (owned) */
   const AtlDiffusionFamily *family;
   AtlTraits traits;
-  JsonObject *own;    /* (nullable) what the bundle says of itself, borrowed from it */
-  char *pipeline;     /* (owned) (nullable) */
-  char *sampler;      /* (owned) (nullable) of the last run */
-  guint n_computed;   /* steps of the last run */
-  const char *method; /* (nullable) how it left out others; static */
+  JsonObject *own;     /* (nullable) what the bundle says of itself, borrowed from it */
+  char *pipeline;      /* (owned) (nullable) */
+  char *sampler;       /* (owned) (nullable) of the last run */
+  guint n_computed;    /* steps of the last run */
+  const char *method;  /* (nullable) how it left out others; static */
+  double load_seconds; /* of the last run */
+  gint is_warm;        /* (atomic) */
   AtlPreview preview;
   AtlRun *run;     /* (nullable) the one under way, borrowed */
   AtlParts *parts; /* (owned) NULL until it is to be used */
@@ -321,6 +323,7 @@ atl_diffusion_model_dtypes (AtlDiffusionModel *self, guint64 *matrices, guint64 
 void
 atl_diffusion_model_drop (AtlDiffusionModel *self)
 {
+  g_atomic_int_set (&self->is_warm, FALSE);
   if (self->parts != NULL)
     atl_parts_drop (self->parts);
 }
@@ -338,6 +341,9 @@ gboolean
 atl_diffusion_model_set_loras (AtlDiffusionModel *self, const AtlLoraFile *loras, guint n)
 {
   gboolean is_same, is_freed = atl_parts_set_loras (self->parts, loras, n);
+
+  if (is_freed)
+    g_atomic_int_set (&self->is_warm, FALSE);
 
   g_mutex_lock (&self->price_mutex);
   is_same = n == self->loras->len;
@@ -394,16 +400,21 @@ atl_diffusion_model_run (AtlDiffusionModel *self,
                  .noise = noise,
                  .cancellable = cancellable,
                  .outputs = outputs };
+  double loaded_before;
   gboolean ok;
 
   g_return_val_if_fail (self->parts != NULL, NULL);
+  loaded_before = atl_parts_load_seconds (self->parts);
   if (hooks != NULL)
     run.hooks = *hooks;
   self->run = &run;
   ok = self->family->run (&run, error);
   self->run = NULL;
+  self->load_seconds = atl_parts_load_seconds (self->parts) - loaded_before;
   if (ok)
     atl_preview_learn (&self->preview, &run);
+  if (ok)
+    g_atomic_int_set (&self->is_warm, !self->how.is_frugal);
   g_free (self->sampler);
   self->sampler = run.sampler;
   self->n_computed = run.n_computed;
@@ -415,6 +426,18 @@ const char *
 atl_diffusion_model_sampler (const AtlDiffusionModel *self)
 {
   return self->sampler;
+}
+
+double
+atl_diffusion_model_load_seconds (const AtlDiffusionModel *self)
+{
+  return self->load_seconds;
+}
+
+gboolean
+atl_diffusion_model_is_warm (const AtlDiffusionModel *self)
+{
+  return g_atomic_int_get (&self->is_warm);
 }
 
 char *

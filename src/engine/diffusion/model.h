@@ -91,6 +91,10 @@ const char *atl_diffusion_model_sampler (const AtlDiffusionModel *self);
 guint atl_diffusion_model_n_computed (const AtlDiffusionModel *self);
 /* How it left them out (the setting "faster_method"); NULL where it computed all. Static. */
 const char *atl_diffusion_model_method (const AtlDiffusionModel *self);
+/* Seconds that the last run spent on loading parts. */
+double atl_diffusion_model_load_seconds (const AtlDiffusionModel *self);
+/* Whether the parts of the last run stay for the next one. Any thread. */
+gboolean atl_diffusion_model_is_warm (const AtlDiffusionModel *self);
 /* What its LoRAs would change that the parts loaded so far do not have, and files that were given
  * as parts and do not fit, in words; NULL without. The caller frees. */
 char *atl_diffusion_model_notice (const AtlDiffusionModel *self);

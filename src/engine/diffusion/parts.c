@@ -18,6 +18,7 @@ struct _AtlParts
   guint n_backends;
   gboolean is_frugal, streams;
   guint64 keep_bytes; /* of a part that streams */
+  gint64 load_us;
   AtlPartKinds on_host;
   GArray *loras;      /* (owned) AtlLoraFile, with references */
   GPtrArray *parts;   /* (owned) Part */
@@ -176,6 +177,7 @@ atl_parts_get (AtlParts *self,
                              .keep_bytes = self->keep_bytes,
                              .cancellable = cancellable };
   guint first = (self->on_host & kind_of (function)) != 0 ? self->n_backends - 1 : 0;
+  gint64 began = g_get_monotonic_time ();
   const AtlComponentClass *klass;
   AtlCheckpoint *cp;
   AtlComponent *component;
@@ -197,12 +199,19 @@ atl_parts_get (AtlParts *self,
                                   &options, error);
   if (component == NULL)
     return NULL;
+  self->load_us += g_get_monotonic_time () - began;
   note (self, atl_component_notice (component));
   part = g_new0 (Part, 1);
   part->role = g_strdup (role);
   part->component = component;
   g_ptr_array_add (self->parts, part);
   return component;
+}
+
+double
+atl_parts_load_seconds (const AtlParts *self)
+{
+  return (double) self->load_us / G_USEC_PER_SEC;
 }
 
 void

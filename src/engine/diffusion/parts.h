@@ -42,6 +42,8 @@ void atl_parts_set_streams (AtlParts *self, gboolean streams, guint64 keep_bytes
 gboolean atl_parts_set_loras (AtlParts *self, const AtlLoraFile *loras, guint n);
 
 guint atl_parts_n_loras (const AtlParts *self);
+/* Seconds that loading has taken so far. */
+double atl_parts_load_seconds (const AtlParts *self);
 
 /* What the LoRAs say that the parts loaded so far have no place for, in words; NULL without. The
  * caller frees. */

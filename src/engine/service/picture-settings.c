@@ -249,6 +249,8 @@ make_work (const AtlJob *job)
   g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d",
                          atl_picture_left_out_steps (job) ? 0 : job->draw.step_seconds);
   g_variant_dict_insert (&dict, ATL_WORK_DECODE_SECONDS, "d", job->draw.decode_seconds);
+  g_variant_dict_insert (&dict, ATL_WORK_LOAD_SECONDS, "d",
+                         atl_diffusion_model_load_seconds (job->slot->pictures));
   return g_variant_dict_end (&dict);
 }
 
