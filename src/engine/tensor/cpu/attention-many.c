@@ -134,18 +134,22 @@ tile_step (const Attention *a,
   const gint64 v_width = attention_round_up (a->v_dim, 32);
   const float *rows[ATL_TILE_MAX_ROWS];
   float corrections[ATL_TILE_MAX_ROWS];
-  gboolean any = FALSE;
+  gint64 end = 0;
 
-  /* Causal blocks: nothing to do where no row of the tile sees a key. */
-  for (gint64 r = 0; r < n_rows && !any; r++)
+  /* Causal blocks: nothing to do where no row of the tile sees a key, nor behind the last that one
+   * sees. */
+  for (gint64 r = 0; r < n_rows; r++)
     {
       gint64 from, to;
 
       attention_range (a, batch, (first_row + r) / a->per_kv, &from, &to);
-      any = from < at + n && to > at && from < to;
+      if (from < at + n && to > at && from < to)
+        end = MAX (end, to - at);
     }
-  if (!any)
+  if (end == 0)
     return;
+  if (k->prepare_panel == NULL)
+    n = MIN (n, attention_round_up (end, 32));
 
   for (gint64 j = 0; j < n; j += 32)
     k->tile (a->dim, (const guint8 *) (own->rows + in_chunk * width),

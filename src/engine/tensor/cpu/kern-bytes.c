@@ -303,30 +303,35 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
 
   memcpy (out, &head, sizeof head);
   for (gint64 b = k / 32; b < (k + n) / 32; b++, to += 32 * 16, factor += FACTOR_BYTES)
-    for (guint half = 0; half < 64 / VB; half++)
-      {
-        const guint8 *lines = quants + b * info->quant_bytes;
-        const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
-        const guint sub = b % unit_blocks (t);
-        const Factors f = factors (t, unit_factors (t, meta, half), meta, sub, half);
-        guint8 *lane = factor + half * VB;
-        vi sum[2] = { { 0 }, { 0 } };
+    {
+      /* The next slab's codes, which come while this one is multiplied. */
+      for (guint at = 0; at < quant_bytes_of (t); at += 64)
+        __builtin_prefetch (quants + (b + MAX_BLOCKS) * quant_bytes_of (t) + at, 0, 2);
+      for (guint half = 0; half < 64 / VB; half++)
+        {
+          const guint8 *lines = quants + b * info->quant_bytes;
+          const guint8 *meta = group + (b / unit_blocks (t)) * info->meta_bytes;
+          const guint sub = b % unit_blocks (t);
+          const Factors f = factors (t, unit_factors (t, meta, half), meta, sub, half);
+          guint8 *lane = factor + half * VB;
+          vi sum[2] = { { 0 }, { 0 } };
 
 #pragma GCC unroll 8
-        for (guint q = 0; q < 8; q++)
-          {
-            const vi w = (vi) (codes (t, lines, meta, sub, q, half) - (guint8) offset);
+          for (guint q = 0; q < 8; q++)
+            {
+              const vi w = (vi) (codes (t, lines, meta, sub, q, half) - (guint8) offset);
 
-            sum[q / 4] = dot_quads (sum[q / 4], vi_set1 (0x01010101), w);
-            vf_store (to + q * 64 + half * VB, (vf) w);
-          }
-        vf_store (lane + SCALE_0 * 64, f.scale[0]);
-        vf_store (lane + SCALE_1 * 64, f.scale[second]);
-        vf_store (lane + CODES * 64,
-                  vf_from_vi (sum[0]) * f.scale[0] + vf_from_vi (sum[1]) * f.scale[second]);
-        vf_store (lane + MIN_0 * 64, f.min[0] - middle * f.scale[0]);
-        vf_store (lane + MIN_1 * 64, f.min[second] - middle * f.scale[second]);
-      }
+              sum[q / 4] = dot_quads (sum[q / 4], vi_set1 (0x01010101), w);
+              vf_store (to + q * 64 + half * VB, (vf) w);
+            }
+          vf_store (lane + SCALE_0 * 64, f.scale[0]);
+          vf_store (lane + SCALE_1 * 64, f.scale[second]);
+          vf_store (lane + CODES * 64,
+                    vf_from_vi (sum[0]) * f.scale[0] + vf_from_vi (sum[1]) * f.scale[second]);
+          vf_store (lane + MIN_0 * 64, f.min[0] - middle * f.scale[0]);
+          vf_store (lane + MIN_1 * 64, f.min[second] - middle * f.scale[second]);
+        }
+    }
 }
 
 typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
