@@ -310,7 +310,7 @@ test_plain_words (void)
                                  &atl_cpu_plain_words_avx512 };
   const AtlCpuFeatures *features = atl_cpu_features ();
   const gint64 n = 256;
-  float x[5][256], panel[256 * 16], sums[3][ATL_TILE_MAX_ROWS * 32];
+  float x[5][256], weights[16][256], sums[3][ATL_TILE_MAX_ROWS * 32];
   const float *rows[5] = { x[0], x[1], x[2], x[3], x[4] };
   OpRandom random = { 1 };
 
@@ -324,10 +324,10 @@ test_plain_words (void)
     }
   for (gint64 i = 0; i < n; i++)
     for (guint c = 0; c < 16; c++)
-      panel[i * 16 + c] = c == 0              ? -2.0f
-                          : c == 1 && i == 40 ? NAN
-                          : c == 2            ? 0.0f
-                                              : op_random (&random);
+      weights[c][i] = c == 0              ? -2.0f
+                      : c == 1 && i == 40 ? NAN
+                      : c == 2            ? 0.0f
+                                          : op_random (&random);
   for (guint v = 0; v < 3; v++)
     {
       g_autofree guint8 *a = g_malloc (tiles[v]->slab_bytes);
@@ -340,7 +340,8 @@ test_plain_words (void)
           continue;
         }
       tiles[v]->prepare_rows (rows, 5, n, a);
-      tiles[v]->prepare_panel (panel, n, b);
+      tiles[v]->rows_panel (ATL_DTYPE_F32, (const guint8 *) weights, sizeof weights[0], 16, 0, n,
+                            b);
       tiles[v]->tile (n, a, b, b, sums[v], 32, FALSE);
       for (guint r = 0; r < 5; r++)
         for (guint c = 0; c < 16; c++)
@@ -349,8 +350,8 @@ test_plain_words (void)
 
             for (gint64 i = 0; i < n; i++)
               {
-                sum += (double) x[r][i] * (double) panel[i * 16 + c];
-                size += fabs ((double) x[r][i] * (double) panel[i * 16 + c]);
+                sum += (double) x[r][i] * (double) weights[c][i];
+                size += fabs ((double) x[r][i] * (double) weights[c][i]);
               }
             g_test_message ("variant %u, row %u, column %u: %g, should be %g", v, r, c,
                             (double) sums[v][r * 32 + c], sum);

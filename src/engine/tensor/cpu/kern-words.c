@@ -1,17 +1,11 @@
-/* Tiles in 16-bit integers, for packed weights (pack.h) and plain ones of half precision where
- * there are no tiles of AMX: twice as many products an instruction as in floats.
+/* Tiles in 16-bit integers for packed weights (pack.h) where there are no tiles of AMX: twice as
+ * many products an instruction as in floats.
  *
  * The codes of packed weights are taken as they are, so nothing of them is rounded; activations are
  * rounded to 16 bits of the largest of a row in a slab of up to 256 inner elements. A piece, the 32
  * (or 16) elements that share a scale of the weight, is summed exactly in 32 bits: 32 codes of
  * eight bits times 2^15 are below 2^28. Then the sums become floats, times the scales of the piece;
  * what a type subtracts as a minimum is multiplied with the sums of the activations of the piece.
- *
- * Plain weights of half precision and less are rounded to 14 bits of the largest of 32 that follow
- * each other in a row, which is then their scale; that costs about as much as rounding activations
- * (1e-4 of a sum's size together). Activations that meet them keep within a bound, so that the sum
- * of a piece stays in 32 bits whatever they are; of what is spread evenly that takes a third of a
- * bit.
  *
  * Two elements meet in one instruction: of each quad the first and third, then the second and
  * fourth, since those of packed codes fall apart so with a mask and a shift.
@@ -31,18 +25,12 @@
 /* Compiled for AVX2 with and without its VNNI, and for AVX-512 with it. */
 #if defined(__AVXVNNI__)
 #define WORDS_NAME atl_cpu_words_avx2_vnni
-#define PLAIN_NAME atl_cpu_plain_words_avx2_vnni
 #else
 #define WORDS_NAME ATL_SIMD_NAME (atl_cpu_words)
-#define PLAIN_NAME ATL_SIMD_NAME (atl_cpu_plain_words)
 #endif
 
 #define SLAB 256
 #define LARGEST 32767.0f
-/* Weights in words have 13 bits and a sign, and the words of activations are as much smaller as it
- * takes for 32 products to stay in 32 bits: 8191 (262000 + 32 / 2) < 2^31. */
-#define PLAIN_LARGEST 8191.0f
-#define PLAIN_LIMIT 262000.0f
 #define HEAD_BYTES 64
 /* Rows of a tile taken at a time: their sums, in integers and in floats, stay in registers. */
 #define PART_ROWS 6
@@ -67,38 +55,24 @@ G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
 
 /* --- Rows --- */
 
-/* No bound on the sum of the sizes of 32 words. */
-#define NO_LIMIT 1e30f
-
 /* The scale of a row: what its values are multiplied with to become words, 0 for nothing but values
  * that are nothing beside the others. */
 INLINE float
-row_scale (const float *x, gint64 n, float limit, float *check)
+row_scale (const float *x, gint64 n, float *check)
 {
   vf largest = vf_set1 (0.0f), checks = vf_set1 (0.0f);
-  float most = 0.0f, size, inverse;
+  float size, inverse;
 
-  for (gint64 b = 0; b < n; b += 32)
+  for (gint64 i = 0; i < n; i += VW)
     {
-      vf sizes = vf_set1 (0.0f);
+      const vf v = vf_load (x + i);
 
-#pragma GCC unroll 4
-      for (guint i = 0; i < 32; i += VW)
-        {
-          const vf v = vf_load (x + b + i), a = vf_abs (v);
-
-          largest = vf_max (largest, a);
-          checks += v * 0.0f;
-          sizes += a;
-        }
-      if (limit < NO_LIMIT)
-        most = MAX (most, vf_sum (sizes));
+      largest = vf_max (largest, vf_abs (v));
+      checks += v * 0.0f;
     }
   *check = vf_sum (checks);
   size = vf_largest (largest);
   inverse = size > 0.0f ? LARGEST / size : 0.0f;
-  if (limit < NO_LIMIT && most * inverse > limit)
-    inverse = limit / most;
   /* Values so small that the inverse overflows are nothing beside the others. */
   return isfinite (inverse) ? inverse : 0.0f;
 }
@@ -115,7 +89,7 @@ pair_words (vi a, vi b)
 #endif
   const vi low = atl_shuffle (a, b, even), high = atl_shuffle (a, b, even + 2);
 
-  return (vf) ((low & 0xffff) | (vi) ((vu) high << 16));
+  return (vf) join_words (low, high);
 }
 
 /* Sums of both halves of a block, a row a lane. */
@@ -129,7 +103,7 @@ store_sums (float sums[3][TILE_ROWS], vi first, vi second)
 
 /* n <= SLAB elements of at most TILE_ROWS rows. */
 INLINE void
-prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, float limit, Rows *out)
+prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows *out)
 {
   gint32 *words = &out->words[0][0];
   float scale[TILE_ROWS] = { 0.0f };
@@ -141,7 +115,7 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, float
     {
       float check = 0.0f;
 
-      scale[r] = r < n_rows ? row_scale (rows[r] + k, n, limit, &check) : 0.0f;
+      scale[r] = r < n_rows ? row_scale (rows[r] + k, n, &check) : 0.0f;
       out->scale[r] = scale[r] > 0.0f ? 1.0f / scale[r] : 0.0f;
       /* Infinities and values that are no numbers are not lost in integers: they spoil the row. */
       if (isnan (check))
@@ -181,23 +155,11 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, float
     }
 }
 
-INLINE void
-prepare_any (const float *const *rows, gint64 n, gint64 n_k, float limit, guint8 *out)
-{
-  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
-    prepare_slab (rows, n, k, MIN (SLAB, n_k - k), limit, (Rows *) out);
-}
-
 static void
 prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
 {
-  prepare_any (rows, n, n_k, NO_LIMIT, out);
-}
-
-static void
-prepare_rows_of_plain (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
-{
-  prepare_any (rows, n, n_k, PLAIN_LIMIT, out);
+  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
+    prepare_slab (rows, n, k, MIN (SLAB, n_k - k), (Rows *) out);
 }
 
 /* --- Panels --- */
@@ -258,49 +220,6 @@ pack_panel (AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n
   dtype = atl_pack_alike (dtype);
   g_assert (panels[dtype] != NULL && n <= SLAB);
   panels[dtype](group, n_in, k, n, out);
-}
-
-/* A panel of floats in words of the largest of 32. */
-static void
-prepare_panel (const float *panel, gint64 n, guint8 *out)
-{
-  const vf least = vf_set1 (1e-30f), none = vf_set1 (0.0f);
-  const Head head = { 0 };
-  guint8 *words = out + HEAD_BYTES;
-  guint8 *factor = words + n * 32;
-
-  memcpy (out, &head, sizeof head);
-  for (gint64 b = 0; b < n / 32; b++, panel += 32 * 16, words += 32 * 32, factor += FACTOR_BYTES)
-    for (guint half = 0; half < 16 / VW; half++)
-      {
-        vf largest = none, check = none, inverse;
-
-#pragma GCC unroll 8
-        for (guint i = 0; i < 32; i++)
-          {
-            const vf v = vf_load (panel + i * 16 + half * VW);
-
-            largest = vf_max (largest, vf_abs (v));
-            check += v * 0.0f;
-          }
-        inverse = vf_select (largest > least, PLAIN_LARGEST / largest, none);
-#pragma GCC unroll 8
-        for (guint q = 0; q < 8; q++)
-          {
-            vi v[4];
-
-#pragma GCC unroll 4
-            for (guint i = 0; i < 4; i++)
-              v[i] = vi_round (vf_load (panel + (4 * q + i) * 16 + half * VW) * inverse);
-#pragma GCC unroll 2
-            for (guint i = 0; i < 2; i++)
-              vf_store (words + (2 * q + i) * 64 + half * VB,
-                        (vf) ((v[i] & 0xffff) | (vi) ((vu) v[i + 2] << 16)));
-          }
-        /* `check` is zero, or no number where a weight is none. */
-        vf_store (factor + half * VB,
-                  vf_select (largest > least, largest * (1.0f / PLAIN_LARGEST), none) + check);
-      }
 }
 
 /* --- Tiles --- */
@@ -448,13 +367,6 @@ tile_of_panels (gint64 n_k,
 const AtlCpuTiles WORDS_NAME = {
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
-  .tile = tile_of_panels,
-  .slab_bytes = sizeof (Rows),
-};
-
-const AtlCpuTiles PLAIN_NAME = {
-  .prepare_panel = prepare_panel,
-  .prepare_rows = prepare_rows_of_plain,
   .tile = tile_of_panels,
   .slab_bytes = sizeof (Rows),
 };

@@ -99,6 +99,15 @@ typedef struct
    * 32. */
   void (*pack_panel) (
       AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
+  /* (nullable) Or from up to 16 plain rows of f32, f16, bf16 or f8: elements [k, k + n), n a
+   * multiple of 32; missing rows are zero. */
+  void (*rows_panel) (AtlDType dtype,
+                      const guint8 *rows,
+                      gsize row_bytes,
+                      guint n_rows,
+                      gint64 k,
+                      gint64 n,
+                      guint8 *out);
   void (*prepare_rows) (const float *const *rows, gint64 n, gint64 n_k, guint8 *out);
   void (*tile) (gint64 n_k,
                 const guint8 *a,
@@ -418,8 +427,8 @@ typedef struct
 } AtlCpuKernels;
 
 #if defined(__x86_64__)
-/* Tiles in words of packed weights and of plain ones (kern-words.c): for AVX2, without and with its
- * VNNI, which give the same numbers, and for AVX-512 with VNNI. */
+/* Tiles in words of packed weights and of plain ones (kern-words.c, kern-plain-words.c): for AVX2,
+ * without and with its VNNI, which give the same numbers, and for AVX-512 with VNNI. */
 extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_words_avx512;
 extern const AtlCpuTiles atl_cpu_plain_words_avx2, atl_cpu_plain_words_avx2_vnni,
     atl_cpu_plain_words_avx512;

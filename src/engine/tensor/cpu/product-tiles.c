@@ -13,7 +13,7 @@
 #define MAX_ROWS 528
 /* Plain weights of fewer inner elements stay in floats: such products take little of a real model's
  * time, and deep tiny ones with experts or recurrences multiply what is rounded. */
-#define MIN_WORDS 512
+#define MIN_WORDS 320
 /* Panels of 16 columns in a chunk; with tile_k they stay inside a second-level cache. */
 #define MAX_PANELS 16
 
@@ -113,6 +113,11 @@ make_panel (const Tiles *t,
           first = 0;
         }
       t->kernels.pack_panel (s->dtype, packed, n_in, first, n, out);
+      return;
+    }
+  if (t->kernels.rows_panel != NULL)
+    {
+      t->kernels.rows_panel (s->dtype, rows, s->stride, n_rows, k, n, out);
       return;
     }
   if (s->kind == ATL_SOURCE_PACKED)
@@ -250,6 +255,85 @@ write_tile (const Tiles *t,
     write_group (t, first + i, sums, n_pairs, i, n_groups + i, m * t->p->kernels->tile_rows, room);
 }
 
+/* The source of panel i of a chunk, and the panel's group there. */
+static const AtlSource *
+source_of_panel (const AtlProduct *p, gint64 first, gint64 n_groups, gint64 i, gint64 *group)
+{
+  guint which = i < n_groups ? 0 : 1;
+
+  *group = first + i % n_groups;
+  if (!p->gated)
+    {
+      while (*group >= p->first_group[which + 1])
+        which++;
+      *group -= p->first_group[which];
+    }
+  return &p->source[which];
+}
+
+/* Meanwhile plain weights are asked for, a row or a few with each tile: elements [k, k + n) of a
+ * chunk's panels. They are short pieces far from each other, which the processor does not foresee.
+ */
+typedef struct
+{
+  gint64 first, n_groups, n_panels, k, n;
+  gint64 panel, row, per_tile;
+  const guint8 *data; /* (nullable) of the panel's row, or no panel is left */
+  gsize stride;
+  gint64 n_rows;
+} Ahead;
+
+static void
+ahead_of_panel (const Tiles *t, Ahead *a)
+{
+  const AtlSource *s;
+  gint64 group;
+
+  a->data = NULL;
+  a->row = 0;
+  if (a->panel >= a->n_panels)
+    return;
+  s = source_of_panel (t->p, a->first, a->n_groups, a->panel, &group);
+  a->stride = s->stride;
+  a->n_rows = MIN (ATL_PACK_ROWS, s->n_out - group * ATL_PACK_ROWS);
+  a->data = s->data + (gsize) (group * ATL_PACK_ROWS) * s->stride +
+            (gsize) a->k * atl_dtype_info (s->dtype)->block_bytes;
+}
+
+static Ahead
+ahead_of_slab (const Tiles *t, gint64 chunk, gint64 k, gint64 n_tiles)
+{
+  const AtlProduct *p = t->p;
+  Ahead a = {
+    .first = chunk * p->groups_per_chunk,
+    .k = k,
+    .n = MIN (p->kernels->tile_k, p->n_in - k),
+  };
+
+  a.n_groups = MIN (p->groups_per_chunk, t->n_groups - a.first);
+  if (t->kernels.rows_panel == NULL || a.n_groups <= 0)
+    return a;
+  a.n_panels = p->gated ? 2 * a.n_groups : a.n_groups;
+  a.per_tile = 2 * ATL_PACK_ROWS / n_tiles + 1;
+  ahead_of_panel (t, &a);
+  return a;
+}
+
+static void
+ask_ahead (const Tiles *t, Ahead *a)
+{
+  for (gint64 i = 0; i < a->per_tile && a->data != NULL; i++)
+    {
+      for (gint64 at = 0; at < 2 * a->n; at += 64)
+        __builtin_prefetch (a->data + at, 0, 2);
+      a->data += a->stride;
+      if (++a->row < a->n_rows)
+        continue;
+      a->panel++;
+      ahead_of_panel (t, a);
+    }
+}
+
 static void
 multiply_chunk (gconstpointer args, guint chunk, guint worker)
 {
@@ -276,31 +360,35 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
   for (gint64 at = 0; at < p->n_in; at += k->tile_k)
     {
       const gint64 n_k = MIN (k->tile_k, p->n_in - at);
+      Ahead ahead;
 
       for (gint64 i = 0; i < n_panels; i++)
         {
-          gint64 group = first + i % n_groups;
-          guint which = i < n_groups ? 0 : 1;
+          gint64 group;
+          const AtlSource *s = source_of_panel (p, first, n_groups, i, &group);
 
-          if (!p->gated)
-            while (group >= p->first_group[which + 1])
-              which++;
-          if (!p->gated)
-            group -= p->first_group[which];
-          make_panel (t, &p->source[which], group, at, n_k, floats, plain,
-                      panels + (gsize) i * size);
+          make_panel (t, s, group, at, n_k, floats, plain, panels + (gsize) i * size);
         }
+      /* A thread's next chunk is the one beside it. */
+      ahead = at + n_k < p->n_in ? ahead_of_slab (t, chunk, at + n_k, n_tiles)
+                                 : ahead_of_slab (t, chunk + 1, 0, n_tiles);
       if (at_once && at + n_k >= p->n_in)
         for (gint64 m = 0; m < n_tiles; m++)
           {
             for (gint64 i = 0; i < n_panels; i += 2)
-              multiply_tile (t, m, at, n_k, panels, i, n_panels, sums);
+              {
+                ask_ahead (t, &ahead);
+                multiply_tile (t, m, at, n_k, panels, i, n_panels, sums);
+              }
             write_tile (t, m, first, n_groups, n_pairs, sums, room);
           }
       else
         for (gint64 i = 0; i < n_panels; i += 2)
           for (gint64 m = 0; m < n_tiles; m++)
-            multiply_tile (t, m, at, n_k, panels, i, n_panels, sums);
+            {
+              ask_ahead (t, &ahead);
+              multiply_tile (t, m, at, n_k, panels, i, n_panels, sums);
+            }
     }
   if (k->end != NULL)
     k->end ();
