@@ -76,6 +76,18 @@ unlabel (GtkWidget *button)
   gtk_accessible_reset_relation (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_RELATION_LABELLED_BY);
 }
 
+/* A label with a mnemonic is a name with an underline, read before the label itself. */
+static void
+name_plainly (GtkWidget *button)
+{
+  GtkWidget *label = gtk_button_get_child (GTK_BUTTON (button));
+
+  if (!gtk_button_get_use_underline (GTK_BUTTON (button)) || !GTK_IS_LABEL (label))
+    return;
+  unlabel (button);
+  atl_accessible_set_name (button, gtk_label_get_text (GTK_LABEL (label)));
+}
+
 static void
 complete_button (GtkWidget *button)
 {
@@ -83,6 +95,7 @@ complete_button (GtkWidget *button)
                      GTK_IS_DROP_DOWN (gtk_widget_get_parent (button));
   gboolean is_picture = GTK_IS_IMAGE (gtk_button_get_child (GTK_BUTTON (button)));
 
+  name_plainly (button);
   /* A switcher's buttons are tabs, which have a state of their own. */
   if (is_part || (!is_picture && !GTK_IS_TOGGLE_BUTTON (button)) ||
       gtk_widget_get_ancestor (button, ADW_TYPE_VIEW_SWITCHER) != NULL)

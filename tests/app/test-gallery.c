@@ -479,6 +479,36 @@ test_delete_by_keys (void)
   app_clear_pictures ();
 }
 
+/* What is to have the focus is the same picture when others go before its tile has come. */
+static void
+test_focus_on_its_way (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autoptr (GPtrArray) others = g_ptr_array_new ();
+  AppFixture f;
+  AtlGalleryView *view;
+  AtlGalleryItem *third;
+
+  for (guint i = 0; i < 4; i++)
+    {
+      g_autofree char *path = app_write_picture (i, folder);
+
+      app_make_old (path, (int) i);
+    }
+  app_fixture_start (&f);
+  view = app_add_gallery (&f);
+  app_wait_for_pictures (&f, 4);
+  atl_gallery_view_refresh (view);
+  g_assert_cmpuint (view->items->len, ==, 4);
+  third = app_picture_at (&f, 2);
+  atl_gallery_view_focus (view, 2);
+  g_ptr_array_add (others, app_picture_at (&f, 0));
+  atl_gallery_trash (atl_gallery_get (f.session), GTK_WIDGET (view), others);
+  app_assert_soon (focused_item (&f) == third && app_n_pictures (&f) == 3);
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 static gboolean
 shows_item (GtkWidget *widget, gconstpointer item)
 {
@@ -536,5 +566,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery/viewer", test_viewer);
   g_test_add_func ("/app/gallery/drag", test_drag);
   g_test_add_func ("/app/gallery/delete-by-keys", test_delete_by_keys);
+  g_test_add_func ("/app/gallery/focus-on-its-way", test_focus_on_its_way);
   return g_test_run ();
 }

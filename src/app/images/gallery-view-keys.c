@@ -6,7 +6,8 @@
 #include "app/images/viewer-window.h"
 
 #define PAGE_ROWS 4
-#define FOCUS_TRIES 12
+/* Frames until a tile has come: two seconds where the computer has little else to do. */
+#define FOCUS_TRIES 120
 
 /* --- Focus --- */
 
@@ -24,12 +25,30 @@ focus_tile (AtlGalleryView *self)
   return FALSE;
 }
 
+/* NULL when nothing has it. Borrowed. */
+static GtkWidget *
+current_focus (AtlGalleryView *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+
+  return root != NULL ? gtk_root_get_focus (root) : NULL;
+}
+
+/* The person went elsewhere since the tile was asked for. */
+static gboolean
+went_away (AtlGalleryView *self)
+{
+  GtkWidget *focus = current_focus (self);
+
+  return focus != NULL && focus != self->focus_from && !gtk_widget_is_ancestor (focus, self->list);
+}
+
 static gboolean
 focus_cb (GtkWidget *widget, GdkFrameClock *clock, gpointer data)
 {
   AtlGalleryView *self = ATL_GALLERY_VIEW (widget);
 
-  if (!focus_tile (self) && ++self->focus_tries < FOCUS_TRIES)
+  if (!went_away (self) && !focus_tile (self) && ++self->focus_tries < FOCUS_TRIES)
     return G_SOURCE_CONTINUE;
   self->focus_id = 0;
   return G_SOURCE_REMOVE;
@@ -47,6 +66,7 @@ atl_gallery_view_focus (AtlGalleryView *self, guint index)
    * again where the list is laid out anew, but takes the next key. */
   focus_tile (self);
   self->focus_tries = 0;
+  self->focus_from = current_focus (self);
   if (self->focus_id == 0)
     self->focus_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), focus_cb, NULL, NULL);
 }
@@ -54,10 +74,10 @@ atl_gallery_view_focus (AtlGalleryView *self, guint index)
 gboolean
 atl_gallery_view_has_focus (AtlGalleryView *self)
 {
-  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
-  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+  GtkWidget *focus = current_focus (self);
 
-  return focus != NULL && gtk_widget_is_ancestor (focus, self->list);
+  /* On the way counts: what comes in meanwhile must not make it another picture's. */
+  return self->focus_id != 0 || (focus != NULL && gtk_widget_is_ancestor (focus, self->list));
 }
 
 gboolean
@@ -82,7 +102,7 @@ atl_gallery_view_stop_focusing (AtlGalleryView *self)
 void
 atl_gallery_view_keep_focus (AtlGalleryView *self)
 {
-  GtkWidget *focus = gtk_root_get_focus (gtk_widget_get_root (GTK_WIDGET (self)));
+  GtkWidget *focus = current_focus (self);
   GtkWidget *tile = focus != NULL ? gtk_widget_get_ancestor (focus, ATL_TYPE_GALLERY_TILE) : NULL;
 
   if (self->items->len == 0)
@@ -380,7 +400,7 @@ static gboolean
 key_cb (
     GtkEventControllerKey *keys, guint key, guint code, GdkModifierType mods, AtlGalleryView *self)
 {
-  GtkWidget *focus = gtk_root_get_focus (gtk_widget_get_root (GTK_WIDGET (self)));
+  GtkWidget *focus = current_focus (self);
   GtkWidget *tile = focus != NULL ? gtk_widget_get_ancestor (focus, ATL_TYPE_GALLERY_TILE) : NULL;
   guint to;
 

@@ -29,6 +29,7 @@ struct _AtlGalleryView
   guint anchor;       /* where choosing with Shift began */
   guint focus_id;     /* a tick callback that waits for its tile */
   guint focus_tries;
+  GtkWidget *focus_from; /* (nullable) only compared: what had the focus before it */
 
   GtkWidget *box;
   GtkWidget *entry;

@@ -41,7 +41,9 @@ describe (AtlPictureTask *task, gboolean is_paused)
     }
   if (left >= 1 && !is_paused)
     {
-      g_autofree char *time = atl_format_seconds (ceil (left));
+      /* No tenths: it is a guess. */
+      g_autofree char *time = left < 10 ? g_strdup_printf (_ ("%.0f s"), ceil (left))
+                                        : atl_format_seconds (ceil (left));
 
       g_string_append (words, " · ");
       /* Translators: a time such as "12 s". */
@@ -89,6 +91,24 @@ refresh_queue (AtlJobBar *self)
   gtk_revealer_set_reveal_child (GTK_REVEALER (self->revealer), n_all > 0);
 }
 
+/* Only what is another: a screen reader says each time what this button is called, and it is the
+ * one that has the focus while a person waits. */
+static void
+refresh_pause (AtlJobBar *self, gboolean is_paused)
+{
+  const char *words = is_paused ? _ ("Go on") : _ ("Pause");
+
+  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->pause_button), is_paused);
+  if (g_strcmp0 (gtk_widget_get_tooltip_text (self->pause_button), words) == 0)
+    return;
+  gtk_button_set_icon_name (GTK_BUTTON (self->pause_button), is_paused
+                                                                 ? "media-playback-start-symbolic"
+                                                                 : "media-playback-pause-symbolic");
+  gtk_widget_set_tooltip_text (self->pause_button, words);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->pause_button),
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
+}
+
 static void
 refresh (AtlJobBar *self)
 {
@@ -97,16 +117,9 @@ refresh (AtlJobBar *self)
   gboolean has_work =
       task != NULL || is_paused ||
       atl_picture_queue_n_waiting (atl_pictures_session_get_queue (self->pictures)) > 0;
-  const char *pause_words = is_paused ? _ ("Go on") : _ ("Pause");
   g_autofree char *words = NULL;
 
-  gtk_toggle_button_set_active (GTK_TOGGLE_BUTTON (self->pause_button), is_paused);
-  gtk_button_set_icon_name (GTK_BUTTON (self->pause_button), is_paused
-                                                                 ? "media-playback-start-symbolic"
-                                                                 : "media-playback-pause-symbolic");
-  gtk_widget_set_tooltip_text (self->pause_button, pause_words);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->pause_button),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL, pause_words, -1);
+  refresh_pause (self, is_paused);
   gtk_widget_set_visible (self->bar, task != NULL);
   /* Both or none, so that neither is ever where the other was. */
   gtk_widget_set_visible (self->pause_button, has_work);

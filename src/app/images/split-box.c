@@ -3,6 +3,8 @@
 
 /* The second child is never narrower than this beside the first. */
 #define LEAST_SECOND_PX 320
+/* Of the first one while it is hidden and was never seen beside the second. */
+#define LEAST_FIRST_PX 330
 
 struct _AtlSplitBox
 {
@@ -59,6 +61,8 @@ first_width (AtlSplitBox *self, int width)
     }
   else if (self->least_beside > 0)
     first = MAX (first, (int) ((gint64) self->least_beside * font / self->least_beside_for));
+  if (!gtk_widget_get_visible (self->first))
+    first = MAX (first, LEAST_FIRST_PX);
   return width >= first + MAX (least, LEAST_SECOND_PX) ? first : 0;
 }
 

@@ -228,6 +228,7 @@ build_strength (AtlStartGroup *self)
   gtk_grid_attach (GTK_GRID (grid), label, 0, 0, 1, 1);
   gtk_grid_attach (GTK_GRID (grid), self->strength_label, 1, 0, 1, 1);
   gtk_grid_attach (GTK_GRID (grid), self->strength_scale, 0, 1, 2, 1);
+  gtk_grid_set_column_spacing (GTK_GRID (grid), 6);
   gtk_widget_set_margin_start (grid, 12);
   gtk_widget_set_margin_end (grid, 12);
   gtk_widget_set_margin_top (grid, 10);
