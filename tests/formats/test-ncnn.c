@@ -46,6 +46,90 @@ test_pair (void)
   g_assert_cmpstr (((char **) layers->v_array.elems)[1], ==, "Convolution 0=2 1=1 4=0 5=1 6=6");
 }
 
+/* Files of Windows; weights in float32 under either tag; a kernel that is not square. */
+static void
+test_forms (void)
+{
+  static const char *const param = "7767517\r\n2 2\r\nInput in 0 1 data\r\n"
+                                   "Convolution c 1 1 data out 0=2 1=1 11=3 6=6 30=1\r\n";
+  static const guint32 tags[] = { 0, 0x0002c056 };
+  guint32 bin[7] = { 0 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tags); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlCheckpoint) cp = NULL;
+      const AtlTensorInfo *w;
+
+      bin[0] = GUINT32_TO_LE (tags[i]);
+      cp = open_pair (param, bin, sizeof bin, &error);
+      g_assert_no_error (error);
+      walk_checkpoint (cp);
+      w = atl_checkpoint_find (cp, "0.weight");
+      g_assert_cmpint (w->dtype, ==, ATL_DTYPE_F32);
+      g_assert_cmpint (w->dim[0] * 1000 + w->dim[1] * 100 + w->dim[2] * 10 + w->dim[3], ==, 2131);
+    }
+}
+
+/* Each number of a convolution beyond what it may be. */
+static void
+test_numbers (void)
+{
+  static const char *const numbers[] = {
+    "0=0 1=1 6=6",
+    "0=1048577 1=1 6=6",
+    "0=2 1=0 6=6",
+    "0=2 1=65 6=260",
+    "0=2 1=1 11=65 6=130",
+    "0=2 1=1 6=0",
+    "0=2 1=1 6=5",
+    "0=2 1=1 6=6 8=1",
+    "0=2 1=1 6=6 19=1",
+    "0=2 x",
+    "0=2 1",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    {
+      g_autofree char *param =
+          g_strdup_printf (HEAD "Convolution c 1 1 data a %s\n" PRELU, numbers[i]);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (open_pair (param, good_bin, sizeof good_bin - 1, &error));
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+      g_assert_nonnull (strstr (error->message, "describes no layer"));
+    }
+}
+
+/* What atl_checkpoint_open() would not take for a network at all. */
+static void
+test_no_text (void)
+{
+  const gsize large = (16u << 20) + 1;
+  g_autofree char *spaces = g_malloc (large);
+  g_autoptr (AtlFileMap) bin = build_map ("net.bin", good_bin, sizeof good_bin - 1);
+  g_autoptr (AtlFileMap) one = build_map ("net.param", "7767517", 7);
+  g_autoptr (AtlFileMap) latin = build_map ("net.param", "7767517\n1 1\n\xe4", 13);
+  g_autoptr (AtlFileMap) huge = NULL;
+  AtlFileMap *maps[3];
+
+  memset (spaces, ' ', large);
+  huge = build_map ("net.param", spaces, large);
+  maps[0] = one;
+  maps[1] = latin;
+  maps[2] = huge;
+  for (guint i = 0; i < G_N_ELEMENTS (maps); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (atl_ncnn_open (maps[i], bin, &error));
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+      g_assert_nonnull (strstr (error->message, "how many layers"));
+    }
+  g_assert_false (atl_ncnn_is_param ((const guint8 *) "7767517", 7));
+  g_assert_false (atl_ncnn_is_param ((const guint8 *) "77675171", 8));
+}
+
 static void
 test_refused (void)
 {
@@ -67,6 +151,9 @@ test_refused (void)
     { HEAD "Convolution\n" PRELU, sizeof good_bin - 1, "describes no layer" },
     { "7767517\n99999999 3\n", sizeof good_bin - 1, "how many layers" },
     { HEAD CONV "PReLU p0 1 1 a out 0=-2\n", sizeof good_bin - 1, "describes no layer" },
+    { HEAD CONV "PReLU p0 1 1 a out 0=4611686018427387904\n", sizeof good_bin - 1, "layer 1" },
+    { HEAD CONV PRELU, 3, "layer 0" },
+    { "7767517\n0 3\n", sizeof good_bin - 1, "how many layers" },
   };
   static const char other_tag[] = "\1\2\3\4";
   g_autoptr (AtlFileMap) alone = build_map ("net.param", HEAD CONV PRELU, strlen (HEAD CONV PRELU));
@@ -97,6 +184,9 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ncnn/pair", test_pair);
+  g_test_add_func ("/ncnn/forms", test_forms);
+  g_test_add_func ("/ncnn/numbers", test_numbers);
+  g_test_add_func ("/ncnn/no-text", test_no_text);
   g_test_add_func ("/ncnn/refused", test_refused);
   return g_test_run ();
 }

@@ -204,6 +204,53 @@ test_settings (void)
   expect (&marked, NULL, 1, "no weights");
 }
 
+/* Names without a character or with too many, at any depth; more text than settings have. */
+static void
+test_odd_settings (void)
+{
+  static const char lists[] = "{\"a\":[[1]],\"b\":[1,\"x\"],\"c\":[],\"d\":[1,2.5],\"e\":[2.5,1],"
+                              "\"f\":[true,1],\"g\":null,\"h\":[null]}";
+  g_autoptr (AtlFileMap) st = build_safetensors ("m.safetensors", ONE ("t"), 1);
+  g_autofree char *long_name = g_strnfill (513, 'k');
+  g_autofree char *large = g_strnfill ((2u << 20) + 1, ' ');
+  char *texts[] = {
+    g_strdup ("{\"a\":{\"\":1}}"),
+    g_strdup_printf ("{\"%s\":1}", long_name),
+    g_strdup_printf ("{\"a\":{\"b\":{\"%.510s\":1}}}", long_name),
+  };
+  static const char *const words[] = { "1 to 512 bytes", "1 to 512 bytes", "1 to 512 bytes" };
+  g_autoptr (AtlFileMap) twice = NULL;
+  g_autoptr (AtlFileMap) big = NULL;
+  g_autoptr (AtlCheckpoint) cp = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autoptr (AtlFileMap) map = build_map ("config.json", texts[i], strlen (texts[i]));
+
+      expect ((AtlFileMap *[]){ st, map }, NULL, 2, words[i]);
+      g_free (g_steal_pointer (&texts[i]));
+    }
+  large[0] = '{';
+  large[2u << 20] = '}';
+  big = build_map ("config.json", large, (2u << 20) + 1);
+  expect ((AtlFileMap *[]){ st, big }, NULL, 2, "larger than 2 MiB");
+
+  /* Lists of lists, of kinds that do not go together, of nothing: passed over, but not an empty
+   * one. */
+  twice = build_map ("config.json", lists, sizeof lists - 1);
+  cp = atl_checkpoint_open ((AtlFileMap *[]){ st, twice }, NULL, 2, &error);
+  g_assert_no_error (error);
+  g_assert_null (atl_checkpoint_meta (cp, "a"));
+  g_assert_null (atl_checkpoint_meta (cp, "b"));
+  g_assert_cmpuint (atl_checkpoint_meta (cp, "c")->v_array.n, ==, 0);
+  g_assert_cmpfloat (((double *) atl_checkpoint_meta (cp, "d")->v_array.elems)[0], ==, 1);
+  g_assert_cmpfloat (((double *) atl_checkpoint_meta (cp, "e")->v_array.elems)[1], ==, 1);
+  g_assert_null (atl_checkpoint_meta (cp, "f"));
+  g_assert_null (atl_checkpoint_meta (cp, "g"));
+  g_assert_null (atl_checkpoint_meta (cp, "h"));
+}
+
 static AtlFileMap *
 build_torch (const char *name, const char *tensor)
 {
@@ -264,6 +311,7 @@ main (int argc, char **argv)
   g_test_add_func ("/formats/open/mixed", test_mixed);
   g_test_add_func ("/formats/open/parts", test_parts);
   g_test_add_func ("/formats/open/settings", test_settings);
+  g_test_add_func ("/formats/open/odd-settings", test_odd_settings);
   g_test_add_func ("/formats/open/training", test_training);
   g_test_add_func ("/formats/open/ncnn", test_ncnn);
   return g_test_run ();

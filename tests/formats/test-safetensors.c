@@ -132,6 +132,107 @@ test_refused (void)
     }
 }
 
+/* Escapes in a name: what they spell, or NULL where it is no text. */
+static void
+test_escapes (void)
+{
+  static const struct
+  {
+    const char *written, *read;
+  } cases[] = {
+    { "\\\"\\\\\\/\\b\\f\\n\\r\\t", "\"\\/\b\f\n\r\t" },
+    { "\\u00e4\\uFFFD", "\xc3\xa4\xef\xbf\xbd" },
+    { "\\ud83e\\udd8a", "\xf0\x9f\xa6\x8a" },
+    { "\\udbff\\udfff", "\xf4\x8f\xbf\xbf" },
+    { "\\x41", NULL },
+    { "\\u00g0", NULL },
+    { "\\u0000", NULL },
+    { "\\udc00", NULL },
+    { "\\udfff", NULL },
+    { "\\ud800", NULL },
+    { "\\ud800 \\udc00", NULL },
+    { "\\ud800\\n12345", NULL },
+    { "\\ud800\\u0041", NULL },
+    { "\\ud800\\ue000", NULL },
+    { "\\ud800\\udcg0", NULL },
+    { "\t", NULL },
+  };
+  static const char *const unfinished[] = {
+    "{\"",
+    "{\"\\",
+    "{\"\\u00e",
+    "{\"\\ud83e\\udd8",
+    "{\"a\"",
+    "{\"a\":{\"",
+    "{\"a\":{\"dtype\":\"U8\",\"shape\":[1",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *header = g_strdup_printf (
+          "{\"%s\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", cases[i].written);
+      g_autoptr (AtlFileMap) map = build_safetensors ("m", header, 1);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlCheckpoint) cp = open_one (map, &error);
+
+      if (cases[i].read != NULL)
+        {
+          g_assert_no_error (error);
+          g_assert_nonnull (atl_checkpoint_find (cp, cases[i].read));
+          continue;
+        }
+      g_assert_null (cp);
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (unfinished); i++)
+    {
+      g_autoptr (AtlFileMap) map = build_safetensors ("m", unfinished[i], 1);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (open_one (map, &error));
+      g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+    }
+}
+
+/* A NUL ends no text here: it is one of the characters that none may hold. */
+static void
+test_nul (void)
+{
+  static const char header[] = "{\"a\\\0\":{\"dtype\":\"U8\",\"shape\":[1]}}";
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autoptr (AtlFileMap) map = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 size = GUINT64_TO_LE (sizeof header - 1);
+
+  g_byte_array_append (bytes, (const guint8 *) &size, sizeof size);
+  g_byte_array_append (bytes, (const guint8 *) header, sizeof header - 1);
+  map = build_map ("m", bytes->data, bytes->len);
+  g_assert_null (open_one (map, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+}
+
+/* Numbers are whole, without zeros in front, and of 64 bits at most. */
+static void
+test_whole_numbers (void)
+{
+  static const char *const numbers[] = {
+    "1.0", "1e0", "1E0", "-1", "+1", "00", "", "x", "18446744073709551616", "18446744073709551620"
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    {
+      g_autofree char *header = g_strdup_printf (
+          "{\"t\":{\"dtype\":\"U8\",\"shape\":[%s],\"data_offsets\":[0,1]}}", numbers[i]);
+      g_autoptr (AtlFileMap) map = build_safetensors ("m", header, 1);
+      g_autoptr (GError) error = NULL;
+      gboolean is_list = *numbers[i] == '\0';
+      g_autoptr (AtlCheckpoint) cp = open_one (map, &error);
+
+      /* An empty list is one number, and fits. */
+      g_assert_true ((cp != NULL) == is_list);
+    }
+}
+
 #define ONE(name) "{\"" name "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}"
 
 static void
@@ -271,6 +372,9 @@ main (int argc, char **argv)
   g_test_add_func ("/formats/safetensors/dtypes", test_dtypes);
   g_test_add_func ("/formats/safetensors/shapes", test_shapes);
   g_test_add_func ("/formats/safetensors/refused", test_refused);
+  g_test_add_func ("/formats/safetensors/escapes", test_escapes);
+  g_test_add_func ("/formats/safetensors/nul", test_nul);
+  g_test_add_func ("/formats/safetensors/whole-numbers", test_whole_numbers);
   g_test_add_func ("/formats/safetensors/shards", test_shards);
   g_test_add_func ("/formats/safetensors/config", test_config);
   g_test_add_func ("/formats/safetensors/many", test_many);

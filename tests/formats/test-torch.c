@@ -85,6 +85,9 @@ test_strided (void)
   g_assert_cmpfloat (row[3], ==, 6);
 }
 
+/* The most that a number of 64 bits with a sign can be. */
+#define MOST "\x8a\10\xff\xff\xff\xff\xff\xff\xff\x7f"
+
 static void
 test_refused (void)
 {
@@ -109,6 +112,9 @@ test_refused (void)
     CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "J\xff\xff\xff\x7f\x85", "K\0\x85") "s.",
           "“w”"),
     CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\2K\3\x86", "K\1\x85") "s.", "“w”"),
+    /* Three of 2^63 - 1 each; one that ends at 2^64. */
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\3" MOST "\x86", "K\1K\0\x86") "s.", "“w”"),
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\1", "K\2K\2\x86", MOST MOST "\x86") "s.", "“w”"),
     CASE ("\x80\2}(" BUILD_WEIGHT PLAIN BUILD_WEIGHT PLAIN "u.", "w"),
     CASE ("\x80\2}X\1\0\0\0\xff" PLAIN "s.", "damaged"),
     CASE ("\x80\2h\1.", "damaged"),

@@ -12,7 +12,7 @@
 #define MAX_CONFIG_BYTES (2u << 20)
 #define MAX_KEY_BYTES 512
 
-/* The kind of a list's or member's scalar; ATL_META_ARRAY for what is none. */
+/* The kind of a list's or member's scalar; ATL_META_ARRAY for what is none. JSON has these four. */
 static AtlMetaType
 scalar_type (JsonNode *node)
 {
@@ -26,10 +26,8 @@ scalar_type (JsonNode *node)
       return ATL_META_INT;
     case G_TYPE_DOUBLE:
       return ATL_META_FLOAT;
-    case G_TYPE_STRING:
-      return ATL_META_STRING;
     default:
-      return ATL_META_ARRAY;
+      return ATL_META_STRING;
     }
 }
 
@@ -122,6 +120,24 @@ add_scalar (AtlCheckpoint *cp, const char *key, JsonNode *node, GError **error)
   return atl_checkpoint_add_meta (cp, key, &value, error);
 }
 
+static gboolean add_object (
+    AtlCheckpoint *cp, const char *prefix, JsonObject *object, const char *name, GError **error);
+
+/* What is there already, from another file or a member of the same name, stays. */
+static gboolean
+add_member (AtlCheckpoint *cp, const char *key, JsonNode *node, const char *name, GError **error)
+{
+  if (JSON_NODE_HOLDS_OBJECT (node))
+    {
+      g_autofree char *inner = g_strconcat (key, ".", NULL);
+      return add_object (cp, inner, json_node_get_object (node), name, error);
+    }
+  if (atl_checkpoint_meta (cp, key) != NULL)
+    return TRUE;
+  return JSON_NODE_HOLDS_ARRAY (node) ? add_array (cp, key, json_node_get_array (node), error)
+                                      : add_scalar (cp, key, node, error);
+}
+
 /* Recursion is bounded by the depth that the parser allows. */
 static gboolean
 add_object (
@@ -134,29 +150,16 @@ add_object (
   json_object_iter_init_ordered (&iter, object);
   while (json_object_iter_next_ordered (&iter, &member, &node))
     {
-      g_autofree char *key = NULL;
-      gboolean ok = TRUE;
+      g_autofree char *key = g_strconcat (prefix, member, NULL);
 
-      if (member[0] == '\0' || strlen (prefix) + strlen (member) > MAX_KEY_BYTES)
+      if (member[0] == '\0' || strlen (key) > MAX_KEY_BYTES)
         {
           g_autofree char *shown = atl_format_excerpt (member, strlen (member));
           return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                                   _ ("%s: the name of the setting “%s” should have 1 to %d bytes"),
                                   name, shown, MAX_KEY_BYTES);
         }
-      key = g_strconcat (prefix, member, NULL);
-      if (JSON_NODE_HOLDS_OBJECT (node))
-        {
-          g_autofree char *inner = g_strconcat (key, ".", NULL);
-          ok = add_object (cp, inner, json_node_get_object (node), name, error);
-        }
-      else if (atl_checkpoint_meta (cp, key) != NULL)
-        continue;
-      else if (JSON_NODE_HOLDS_ARRAY (node))
-        ok = add_array (cp, key, json_node_get_array (node), error);
-      else
-        ok = add_scalar (cp, key, node, error);
-      if (!ok)
+      if (!add_member (cp, key, node, name, error))
         return FALSE;
     }
   return TRUE;

@@ -40,7 +40,7 @@ typedef struct
 static void
 reader_clear (Reader *self)
 {
-  g_clear_pointer (&self->layers, g_ptr_array_unref);
+  g_ptr_array_unref (self->layers);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Reader, reader_clear)
 
@@ -200,7 +200,8 @@ read_layers (Reader *self, char **lines, GError **error)
   guint64 n_layers = 0;
   char *end;
 
-  if (lines[0] != NULL && lines[1] != NULL)
+  /* No map is empty, so that there is a first line. */
+  if (lines[1] != NULL)
     n_layers = g_ascii_strtoull (lines[1], &end, 10);
   if (n_layers < 1 || n_layers > MAX_LAYERS)
     return atl_format_fail (error, ATL_ERROR_BAD_FILE, _ ("%s does not say how many layers it has"),

@@ -41,10 +41,10 @@ typedef struct
 static void
 files_clear (Files *self)
 {
-  g_clear_pointer (&self->gguf, g_ptr_array_unref);
-  g_clear_pointer (&self->safetensors, g_ptr_array_unref);
-  g_clear_pointer (&self->torch, g_ptr_array_unref);
-  g_clear_pointer (&self->others, g_ptr_array_unref);
+  g_ptr_array_unref (self->gguf);
+  g_ptr_array_unref (self->safetensors);
+  g_ptr_array_unref (self->torch);
+  g_ptr_array_unref (self->others);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
 

@@ -231,5 +231,7 @@ atl_st_finish (AtlStScanner *self, GError **error)
 {
   while (self->at < self->end && *self->at == ' ')
     self->at++;
-  return self->at == self->end || fail (self, N_ ("padding"), error);
+  if (self->at < self->end)
+    return fail (self, N_ ("padding"), error);
+  return TRUE;
 }

@@ -126,7 +126,7 @@ add_tensor (Reader *self, const char *name, AtlPickleValue tensor, GError **erro
   AtlPickleValue storage = atl_pickle_item (p, tensor, 0);
   AtlTensorInfo info = { .name = name };
   gint64 stride[ATL_MAX_DIMS], n_elems;
-  guint64 begin, end, size, n = 1;
+  guint64 begin, end, n = 1;
   const AtlZipMember *member;
   g_autofree char *path = NULL;
   const char *key;
@@ -145,9 +145,7 @@ add_tensor (Reader *self, const char *name, AtlPickleValue tensor, GError **erro
   for (guint d = 0; d < info.n_dims; d++)
     if (!atl_checked_mul (n, (guint64) info.dim[d], &n) || n > member->size / elem_bytes)
       return bad_tensor (self, name, error);
-  if (!atl_checked_mul (n, elem_bytes, &size))
-    return bad_tensor (self, name, error);
-  info.size_bytes = (gsize) size;
+  info.size_bytes = (gsize) n * elem_bytes;
   info.data = member->data + begin * elem_bytes;
   if (n > 0 && !is_contiguous (&info, stride))
     {
@@ -210,9 +208,10 @@ add_tensors (Reader *self, GError **error)
       if (!add_tensor (self, atl_pickle_text (p, key), value, error))
         return FALSE;
     }
-  return n > 0 ||
-         atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
-                          _ ("%s holds no table of tensors, as files of weights do"), self->file);
+  if (n == 0)
+    return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
+                            _ ("%s holds no table of tensors, as files of weights do"), self->file);
+  return TRUE;
 }
 
 static gboolean
