@@ -56,6 +56,11 @@ test_names (void)
     { "pcm_sd15_normalcfg_4step_converted.safetensors", "sd", 4, -1, "DDIM", "SGM Uniform", 1, -1 },
     { "sd_xl_turbo_lora_v1.safetensors", "sdxl", 4, 1, "Euler a", "SGM Uniform", 1, -1 },
     { "Qwen-Image-Lightning-4steps-V2.0.safetensors", "qwen-image", 4, 1, NULL, NULL, 1, -1 },
+    { "lightx2v_T2V_14B_cfg_step_distill_v2_lora_rank64_bf16.safetensors", "wan", 4, 1, "Euler",
+      NULL, 1, -1 },
+    { "Wan21_CausVid_14B_T2V_lora_rank32.safetensors", "wan", 4, 1, "Euler", NULL, 1, -1 },
+    { "wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise.safetensors", "wan", 4, 1, "Euler", NULL, 1,
+      -1 },
     /* Words alone are for anything. */
     { "lightning_strikes.safetensors", "sdxl", 0, -1, NULL, NULL, 1, -1 },
     { "hyper_realism.safetensors", "sd", 0, -1, NULL, NULL, 1, -1 },

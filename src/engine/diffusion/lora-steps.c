@@ -150,7 +150,16 @@ is_hyper (const Kind *kind)
   return g_str_has_prefix (kind->mark, "hyper");
 }
 
-/* What one sets that keeps the second pass ("CFG"). */
+/* Whether the second pass is kept: "Hyper-SDXL-8steps-CFG-lora", "normalcfg", but not the one that
+ * was taught to do without, "cfg_step_distill". */
+static gboolean
+keeps_cfg (const char *name)
+{
+  return strstr (name, "cfg") != NULL && strstr (name, "smallcfg") == NULL &&
+         strstr (name, "distill") == NULL;
+}
+
+/* What one sets that keeps it. */
 static double
 kept_guidance (const Kind *kind, const AtlLoraTraits *own, guint steps)
 {
@@ -197,7 +206,7 @@ atl_lora_find_steps (const char *names, AtlLoraFacts *facts)
   facts->steps = number > 0 ? number : kind->steps;
   if (own->keeps_guidance)
     facts->guidance = -1;
-  else if (strstr (lower, "cfg") != NULL && strstr (lower, "smallcfg") == NULL)
+  else if (keeps_cfg (lower))
     facts->guidance = kept_guidance (kind, own, facts->steps);
   else
     facts->guidance = kind->guidance;
