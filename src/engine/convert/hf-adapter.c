@@ -14,6 +14,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fail.h"
 #include "engine/convert/hf-families.h"
 #include "engine/tensor/quants/dequant.h"
 
@@ -26,22 +27,6 @@ typedef struct
   const AtlHfFamily *family;
   guint n_head, n_head_kv;
 } Adoption;
-
-static gboolean fail (const Adoption *self, AtlError code, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (4, 5);
-
-static gboolean
-fail (const Adoption *self, AtlError code, GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, ATL_ERROR, code, what);
-  return FALSE;
-}
 
 static void
 put_string (Adoption *self, const char *key, const char *text)
@@ -82,36 +67,36 @@ check_config (Adoption *self, GError **error)
   const char *bias = atl_checkpoint_get_string (self->cp, "adapter_config.bias");
 
   if (atl_checkpoint_meta (self->cp, "adapter_config.lora_alpha") == NULL)
-    return fail (
-        self, ATL_ERROR_NOT_FOUND, error,
+    return atl_fail (
+        error, ATL_ERROR_NOT_FOUND,
         _ ("%s is no adapter for language models, or its adapter_config.json is missing: put it "
            "beside the file"),
         atl_checkpoint_name (self->cp));
   if (type != NULL && g_ascii_strcasecmp (type, "LORA") != 0)
-    return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 _ ("%s is an adapter of the kind “%s”; the kind “LORA” is known here"),
-                 atl_checkpoint_name (self->cp), type);
+    return atl_fail (error, ATL_ERROR_UNSUPPORTED,
+                     _ ("%s is an adapter of the kind “%s”; the kind “LORA” is known here"),
+                     atl_checkpoint_name (self->cp), type);
   if (bias != NULL && strcmp (bias, "none") != 0)
-    return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 _ ("%s changes biases, which is not known here"), atl_checkpoint_name (self->cp));
+    return atl_fail (error, ATL_ERROR_UNSUPPORTED, _ ("%s changes biases, which is not known here"),
+                     atl_checkpoint_name (self->cp));
   if (start != NULL && (g_str_has_prefix (start, "pissa") || g_str_has_prefix (start, "olora") ||
                         g_str_has_prefix (start, "corda")))
-    return fail (
-        self, ATL_ERROR_UNSUPPORTED, error,
+    return atl_fail (
+        error, ATL_ERROR_UNSUPPORTED,
         _ ("%s was begun with “%s”, which also changes the model it belongs to. Convert it "
            "to a plain LoRA with PEFT first"),
         atl_checkpoint_name (self->cp), start);
   for (guint i = 0; i < atl_checkpoint_n_meta (self->cp); i++)
     if (g_str_has_prefix (atl_checkpoint_meta_key (self->cp, i), ALPHA_PATTERN) &&
         strpbrk (atl_checkpoint_meta_key (self->cp, i), "*+?[](){}|^$\\") != NULL)
-      return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                   _ ("%s chooses layers by a pattern (“%s”), which is not known here"),
-                   atl_checkpoint_name (self->cp),
-                   atl_checkpoint_meta_key (self->cp, i) + strlen (ALPHA_PATTERN));
+      return atl_fail (error, ATL_ERROR_UNSUPPORTED,
+                       _ ("%s chooses layers by a pattern (“%s”), which is not known here"),
+                       atl_checkpoint_name (self->cp),
+                       atl_checkpoint_meta_key (self->cp, i) + strlen (ALPHA_PATTERN));
   for (guint i = 0; i < G_N_ELEMENTS (unknown); i++)
     if (is_on (self, unknown[i]))
-      return fail (self, ATL_ERROR_UNSUPPORTED, error, _ ("%s uses “%s”, which is not known here"),
-                   atl_checkpoint_name (self->cp), unknown[i]);
+      return atl_fail (error, ATL_ERROR_UNSUPPORTED, _ ("%s uses “%s”, which is not known here"),
+                       atl_checkpoint_name (self->cp), unknown[i]);
   return TRUE;
 }
 
@@ -200,8 +185,8 @@ add_matrix (Adoption *self,
   if (from->n_dims != 2 || from->data == NULL || from->dim[0] < 1 || from->dim[1] < 1 ||
       !atl_dtype_is_float_like (from->dtype) ||
       (heads > 0 && from->dim[0] % (2 * (gint64) heads) != 0))
-    return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has an odd shape or type in “%s”"),
-                 atl_checkpoint_name (self->cp), from->name);
+    return atl_fail (error, ATL_ERROR_BAD_FILE, _ ("%s has an odd shape or type in “%s”"),
+                     atl_checkpoint_name (self->cp), from->name);
   n_rows = info.dim[0] = from->dim[0];
   n_in = info.dim[1] = from->dim[1];
   size = heads > 0 ? n_rows / heads : n_rows;
@@ -268,15 +253,15 @@ add_tensor (Adoption *self, const AtlTensorInfo *info, GError **error)
   while (end < G_N_ELEMENTS (ends) && !g_str_has_suffix (info->name, ends[end].end))
     end++;
   if (end == G_N_ELEMENTS (ends))
-    return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 _ ("%s holds the tensor “%s”, which is no part of a LoRA for language models"),
-                 atl_checkpoint_name (self->cp), info->name);
+    return atl_fail (error, ATL_ERROR_UNSUPPORTED,
+                     _ ("%s holds the tensor “%s”, which is no part of a LoRA for language models"),
+                     atl_checkpoint_name (self->cp), info->name);
   module = g_strndup (info->name, strlen (info->name) - strlen (ends[end].end));
   name = gguf_name (self, module);
   if (name == NULL)
-    return fail (self, ATL_ERROR_INVALID, error,
-                 _ ("%s changes “%s”, which models of the family “%s” do not have"),
-                 atl_checkpoint_name (self->cp), module, self->family->arch);
+    return atl_fail (error, ATL_ERROR_INVALID,
+                     _ ("%s changes “%s”, which models of the family “%s” do not have"),
+                     atl_checkpoint_name (self->cp), module, self->family->arch);
   full = g_strconcat (name, ends[end].as, NULL);
   if (end == 0)
     return add_matrix (self, info, full, 1, 0, error);
@@ -288,13 +273,13 @@ add_tensor (Adoption *self, const AtlTensorInfo *info, GError **error)
       column.n_dims = 2;
       column.dim[1] = 1;
       if (info->n_dims != 1 || !is_on (self, "use_dora"))
-        return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has an odd shape or type in “%s”"),
-                     atl_checkpoint_name (self->cp), info->name);
+        return atl_fail (error, ATL_ERROR_BAD_FILE, _ ("%s has an odd shape or type in “%s”"),
+                         atl_checkpoint_name (self->cp), info->name);
       return add_matrix (self, &column, full, 1, heads_of (self, name), error);
     }
   if (is_on (self, "use_dora") && !has_magnitude (self, module))
-    return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has “%s” but not “%s”"),
-                 atl_checkpoint_name (self->cp), info->name, ".lora_magnitude_vector");
+    return atl_fail (error, ATL_ERROR_BAD_FILE, _ ("%s has “%s” but not “%s”"),
+                     atl_checkpoint_name (self->cp), info->name, ".lora_magnitude_vector");
   return add_matrix (self, info, full,
                      scale_of (self, module, info->n_dims == 2 ? info->dim[1] : 1),
                      heads_of (self, name), error);
@@ -315,10 +300,11 @@ atl_hf_adapter_adopt (AtlCheckpoint *cp, const AtlCheckpoint *base, GError **err
   self.family = arch != NULL ? atl_hf_family_of_arch (arch) : NULL;
   if (self.family == NULL)
     {
-      fail (&self, ATL_ERROR_UNSUPPORTED, error,
-            _ ("%s is in PEFT's form, which is not known here for models of the family “%s”; the "
-               "same adapter as a .gguf file works"),
-            atl_checkpoint_name (cp), arch != NULL ? arch : "unknown");
+      atl_fail (
+          error, ATL_ERROR_UNSUPPORTED,
+          _ ("%s is in PEFT's form, which is not known here for models of the family “%s”; the "
+             "same adapter as a .gguf file works"),
+          atl_checkpoint_name (cp), arch != NULL ? arch : "unknown");
       return NULL;
     }
   self.n_head = base_uint (&self, "attention.head_count", 1);

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fail.h"
 #include "engine/tensor/quants/dequant.h"
 
 #define MAX_RANK (1 << 14)
@@ -47,23 +48,6 @@ adapter_free (gpointer data)
 }
 
 static gboolean
-fail (const LlmAdapter *self, AtlError code, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (4, 5);
-
-static gboolean
-fail (const LlmAdapter *self, AtlError code, GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, ATL_ERROR, code, what);
-  return FALSE;
-}
-
-static gboolean
 check_kind (const LlmAdapter *self, const AtlLlm *llm, GError **error)
 {
   const char *type = atl_checkpoint_get_string (self->cp, "general.type");
@@ -71,18 +55,18 @@ check_kind (const LlmAdapter *self, const AtlLlm *llm, GError **error)
   const char *architecture = atl_checkpoint_get_string (self->cp, "general.architecture");
 
   if (g_strcmp0 (type, "adapter") != 0)
-    return fail (self, ATL_ERROR_INVALID, error,
-                 _ ("%s is no adapter (LoRA) for language models but a file of the kind “%s”"),
-                 atl_checkpoint_name (self->cp), type != NULL ? type : "unknown");
+    return atl_fail (error, ATL_ERROR_INVALID,
+                     _ ("%s is no adapter (LoRA) for language models but a file of the kind “%s”"),
+                     atl_checkpoint_name (self->cp), type != NULL ? type : "unknown");
   if (g_strcmp0 (kind, "lora") != 0)
-    return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 _ ("%s is an adapter of the kind “%s”; the kind “lora” is known here"),
-                 atl_checkpoint_name (self->cp), kind != NULL ? kind : "unknown");
+    return atl_fail (error, ATL_ERROR_UNSUPPORTED,
+                     _ ("%s is an adapter of the kind “%s”; the kind “lora” is known here"),
+                     atl_checkpoint_name (self->cp), kind != NULL ? kind : "unknown");
   if (g_strcmp0 (architecture, llm->info.architecture) != 0)
-    return fail (self, ATL_ERROR_INVALID, error,
-                 _ ("%s was made for “%s” models; this model is of the family “%s”"),
-                 atl_checkpoint_name (self->cp), architecture != NULL ? architecture : "unknown",
-                 llm->info.architecture);
+    return atl_fail (error, ATL_ERROR_INVALID,
+                     _ ("%s was made for “%s” models; this model is of the family “%s”"),
+                     atl_checkpoint_name (self->cp),
+                     architecture != NULL ? architecture : "unknown", llm->info.architecture);
   return TRUE;
 }
 
@@ -137,9 +121,9 @@ add_gain (LlmAdapter *self,
 
   if (magnitude->n_dims < 1 || magnitude->dim[0] != b->dim[0] || magnitude->data == NULL ||
       !atl_dtype_is_float_like (magnitude->dtype) || w->order != NULL)
-    return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                 _ ("%s has magnitudes for “%s” that cannot be used here"),
-                 atl_checkpoint_name (self->cp), w->name);
+    return atl_fail (error, ATL_ERROR_UNSUPPORTED,
+                     _ ("%s has magnitudes for “%s” that cannot be used here"),
+                     atl_checkpoint_name (self->cp), w->name);
   weight.bytes = w->bytes != NULL ? g_bytes_ref (w->bytes) : NULL;
   if (!atl_weight_make (&weight, error))
     return FALSE;
@@ -194,9 +178,9 @@ add_pair (LlmAdapter *self,
   gboolean found = FALSE;
 
   if (!is_matrix (a) || !is_matrix (b) || b->dim[1] != rank || rank > MAX_RANK)
-    return fail (self, ATL_ERROR_BAD_FILE, error,
-                 _ ("%s changes “%s” by two matrices that do not fit each other"),
-                 atl_checkpoint_name (self->cp), name);
+    return atl_fail (error, ATL_ERROR_BAD_FILE,
+                     _ ("%s changes “%s” by two matrices that do not fit each other"),
+                     atl_checkpoint_name (self->cp), name);
   atl_checkpoint_get_float (self->cp, "adapter.lora.alpha", 0, 1e9, &alpha, NULL);
   for (guint i = 0; i < atl_weights_n (weights); i++)
     {
@@ -207,17 +191,18 @@ add_pair (LlmAdapter *self,
       if (w->use == 0 || !is_changed_by (llm, w, name))
         continue;
       if ((w->use != ATL_USE_LINEAR && strcmp (name, "output.weight") != 0) || whole->n_dims != 2)
-        return fail (
-            self, ATL_ERROR_UNSUPPORTED, error,
+        return atl_fail (
+            error, ATL_ERROR_UNSUPPORTED,
             _ ("%s changes “%s”; embeddings, norms and experts cannot be changed by an adapter "
                "here"),
             atl_checkpoint_name (self->cp), name);
       if (a->dim[1] != whole->dim[1] || b->dim[0] != whole->dim[0])
-        return fail (self, ATL_ERROR_INVALID, error,
-                     _ ("%s was made for a model of another size: its change of “%s” is [%" PRId64
-                        ", %" PRId64 "], the weight is [%" PRId64 ", %" PRId64 "]"),
-                     atl_checkpoint_name (self->cp), name, b->dim[0], a->dim[1], whole->dim[0],
-                     whole->dim[1]);
+        return atl_fail (
+            error, ATL_ERROR_INVALID,
+            _ ("%s was made for a model of another size: its change of “%s” is [%" PRId64
+               ", %" PRId64 "], the weight is [%" PRId64 ", %" PRId64 "]"),
+            atl_checkpoint_name (self->cp), name, b->dim[0], a->dim[1], whole->dim[0],
+            whole->dim[1]);
       addition.delta.a = add_rows (self, a, 0, rank, w->home, w->layer);
       addition.delta.b =
           add_rows (self, b, w->part_of != NULL ? w->part_first : 0, w->dim[0], w->home, w->layer);
@@ -229,9 +214,10 @@ add_pair (LlmAdapter *self,
       found = TRUE;
     }
   if (!found)
-    return fail (self, ATL_ERROR_INVALID, error,
-                 _ ("%s changes “%s”, which this model does not have: it was made for another one"),
-                 atl_checkpoint_name (self->cp), name);
+    return atl_fail (
+        error, ATL_ERROR_INVALID,
+        _ ("%s changes “%s”, which this model does not have: it was made for another one"),
+        atl_checkpoint_name (self->cp), name);
   return TRUE;
 }
 
@@ -254,23 +240,23 @@ read_pairs (LlmAdapter *self, AtlLlm *llm, GError **error)
         continue;
 
       if (!is_a && !g_str_has_suffix (info->name, ".lora_b"))
-        return fail (self, ATL_ERROR_UNSUPPORTED, error,
-                     _ ("%s holds the tensor “%s”, which is no part of a LoRA"),
-                     atl_checkpoint_name (self->cp), info->name);
+        return atl_fail (error, ATL_ERROR_UNSUPPORTED,
+                         _ ("%s holds the tensor “%s”, which is no part of a LoRA"),
+                         atl_checkpoint_name (self->cp), info->name);
       name = g_strndup (info->name, strlen (info->name) - strlen (".lora_a"));
       fellow = g_strconcat (name, is_a ? ".lora_b" : ".lora_a", NULL);
       other = atl_checkpoint_find (self->cp, fellow);
       if (other == NULL)
-        return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s has “%s” but not “%s”"),
-                     atl_checkpoint_name (self->cp), info->name, fellow);
+        return atl_fail (error, ATL_ERROR_BAD_FILE, _ ("%s has “%s” but not “%s”"),
+                         atl_checkpoint_name (self->cp), info->name, fellow);
       magnitude = g_strconcat (name, ".lora_magnitude", NULL);
       if (is_a && !add_pair (self, llm, name, info, other,
                              atl_checkpoint_find (self->cp, magnitude), error))
         return FALSE;
     }
   if (self->additions->len == 0)
-    return fail (self, ATL_ERROR_BAD_FILE, error, _ ("%s holds no changes of weights at all"),
-                 atl_checkpoint_name (self->cp));
+    return atl_fail (error, ATL_ERROR_BAD_FILE, _ ("%s holds no changes of weights at all"),
+                     atl_checkpoint_name (self->cp));
   return atl_weights_upload (self->weights, place_at_home, NULL, NULL, NULL, NULL, error);
 }
 
