@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/chat/choice-row.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
 
@@ -31,12 +32,6 @@ static const char *
 path_of (GtkWidget *row)
 {
   return g_object_get_data (G_OBJECT (row), "path");
-}
-
-static GtkCheckButton *
-choice_of (GtkWidget *row)
-{
-  return GTK_CHECK_BUTTON (adw_action_row_get_activatable_widget (ADW_ACTION_ROW (row)));
 }
 
 /* --- Asking the engine which of them fit --- */
@@ -121,18 +116,12 @@ chosen_cb (GtkCheckButton *button, AtlDraftList *self)
 static GtkWidget *
 add_choice (AtlDraftList *self, const char *title, const char *path)
 {
-  GtkWidget *row = adw_action_row_new (), *button = gtk_check_button_new ();
+  GtkWidget *row = atl_choice_row_new (title);
+  GtkCheckButton *button = atl_choice_row_get_button (row);
 
-  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
-  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL, title,
-                                  -1);
   g_object_set_data_full (G_OBJECT (row), "path", g_strdup (path), g_free);
   g_object_set_data_full (G_OBJECT (button), "path", g_strdup (path), g_free);
   g_signal_connect (button, "toggled", G_CALLBACK (chosen_cb), self);
-  adw_action_row_add_prefix (ADW_ACTION_ROW (row), button);
-  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), button);
   adw_expander_row_add_row (ADW_EXPANDER_ROW (self->row), row);
   return row;
 }
@@ -145,10 +134,10 @@ show_current (AtlDraftList *self, const char *draft)
   const char *name = get_model (self) != NULL ? atl_model_get_info (get_model (self))->draft : "";
 
   self->showing = TRUE;
-  gtk_check_button_set_active (choice_of (self->none), TRUE);
+  gtk_check_button_set_active (atl_choice_row_get_button (self->none), TRUE);
   for (guint i = 0; i < self->rows->len; i++)
     if (g_strcmp0 (path_of (self->rows->pdata[i]), draft) == 0)
-      gtk_check_button_set_active (choice_of (self->rows->pdata[i]), TRUE);
+      gtk_check_button_set_active (atl_choice_row_get_button (self->rows->pdata[i]), TRUE);
   self->showing = FALSE;
   adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row), *name != '\0' ? name : _ ("None"));
 }
@@ -191,7 +180,8 @@ show_models (AtlDraftList *self)
                               g_memdup2 (&entry->size_bytes, sizeof entry->size_bytes), g_free);
       adw_action_row_set_subtitle (ADW_ACTION_ROW (row), _ ("Looking whether it fits…"));
       gtk_widget_set_sensitive (row, FALSE);
-      gtk_check_button_set_group (choice_of (row), choice_of (self->none));
+      gtk_check_button_set_group (atl_choice_row_get_button (row),
+                                  atl_choice_row_get_button (self->none));
       g_ptr_array_add (self->rows, row);
     }
   show_current (self, draft);

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/chat/choice-row.h"
 #include "app/words.h"
 
 #define N_CHOICES 3
@@ -38,12 +39,6 @@ static AtlModel *
 get_model (AtlKvList *self)
 {
   return self->session != NULL ? atl_session_get_model (self->session) : NULL;
-}
-
-static GtkCheckButton *
-choice_of (GtkWidget *row)
-{
-  return GTK_CHECK_BUTTON (adw_action_row_get_activatable_widget (ADW_ACTION_ROW (row)));
 }
 
 /* --- Asking the engine what each would take --- */
@@ -152,17 +147,11 @@ chosen_cb (GtkCheckButton *button, AtlKvList *self)
 static GtkWidget *
 new_choice (AtlKvList *self, const Choice *choice)
 {
-  GtkWidget *row = adw_action_row_new (), *button = gtk_check_button_new ();
+  GtkWidget *row = atl_choice_row_new (_ (choice->label));
+  GtkCheckButton *button = atl_choice_row_get_button (row);
 
-  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), _ (choice->label));
-  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (button), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ (choice->label), -1);
   g_object_set_data (G_OBJECT (button), "choice", (gpointer) choice);
   g_signal_connect (button, "toggled", G_CALLBACK (chosen_cb), self);
-  adw_action_row_add_prefix (ADW_ACTION_ROW (row), button);
-  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row), button);
   adw_expander_row_add_row (ADW_EXPANDER_ROW (self->row), row);
   return row;
 }
@@ -188,7 +177,7 @@ show_model (AtlKvList *self)
       adw_action_row_set_subtitle (ADW_ACTION_ROW (self->rows[i]), _ ("Looking what it takes…"));
       gtk_widget_set_sensitive (self->rows[i], FALSE);
     }
-  gtk_check_button_set_active (choice_of (self->rows[self->chosen]), TRUE);
+  gtk_check_button_set_active (atl_choice_row_get_button (self->rows[self->chosen]), TRUE);
   self->showing = FALSE;
   gtk_widget_set_sensitive (self->row, model != NULL);
   if (model == NULL)
@@ -242,7 +231,8 @@ atl_kv_list_init (AtlKvList *self)
     {
       self->rows[i] = new_choice (self, &choices[i]);
       if (i > 0)
-        gtk_check_button_set_group (choice_of (self->rows[i]), choice_of (self->rows[0]));
+        gtk_check_button_set_group (atl_choice_row_get_button (self->rows[i]),
+                                    atl_choice_row_get_button (self->rows[0]));
     }
   gtk_widget_set_sensitive (self->row, FALSE);
   g_signal_connect_swapped (self->row, "notify::expanded", G_CALLBACK (expanded_cb), self);
