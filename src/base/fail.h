@@ -1,7 +1,7 @@
 /* An error and its FALSE in one, for checks that have many reasons to fail.
  *
  *   if (rank == 0)
- *     return atl_fail (error, ATL_ERROR_INVALID, _ ("%s has a rank of 0"), name);
+ *     return atl_fail (error, ATL_ERROR_INVALID, "%s has a rank of 0", name);
  *
  * Threading: any thread.
  */

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "atelier-config.h"
+#include "base/json-bounded.h"
+#include "base/schema-words.h"
 #include "hub/starter.h"
 
 static char *
@@ -75,6 +77,20 @@ param_cb (const char *name, const char *value, gpointer data, GError **error)
   return atl_cli_options_set (data, name + strspn (name, "-"), value != NULL ? value : "1", error);
 }
 
+/* Says before the answer what it will not be held to; what is no JSON is refused later. */
+static void
+tell_unkept (const char *schema)
+{
+  g_autoptr (JsonNode) node = atl_json_parse (schema, strlen (schema), "JSON", NULL);
+  g_autofree char *words = node != NULL ? atl_schema_words_unkept (node) : NULL;
+
+  if (words == NULL)
+    return;
+  /* Translators: then words of a JSON schema, such as "not, uniqueItems" */
+  g_printerr (_ ("Answers are not held to all that the schema says: %s"), words);
+  g_printerr ("\n");
+}
+
 static gboolean
 text_cb (const char *name, const char *value, gpointer data, GError **error)
 {
@@ -103,6 +119,8 @@ text_cb (const char *name, const char *value, gpointer data, GError **error)
 
       g_free (*field);
       *field = g_steal_pointer (&text);
+      if (field == &self->given.json_schema)
+        tell_unkept (*field);
     }
   return TRUE;
 }

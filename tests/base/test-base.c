@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/checkpoint.h"
 #include "base/json-bounded.h"
+#include "base/schema-words.h"
 
 static void
 test_checked (void)
@@ -238,6 +239,35 @@ test_dbus_names (void)
     }
 }
 
+static void
+expect_unkept (const char *schema, const char *words)
+{
+  g_autoptr (JsonNode) node = json_from_string (schema, NULL);
+  g_autofree char *unkept = atl_schema_words_unkept (node);
+
+  g_assert_cmpstr (unkept, ==, words);
+}
+
+static void
+test_schema_words (void)
+{
+  expect_unkept ("true", NULL);
+  expect_unkept ("{\"type\": \"integer\", \"multipleOf\": 5, \"title\": \"not\"}", NULL);
+  expect_unkept ("{\"not\": {\"const\": 1}}", "not");
+  /* A property may be named so, and a value may have the key. */
+  expect_unkept ("{\"properties\": {\"not\": {\"const\": {\"if\": 1}}}}", NULL);
+  expect_unkept ("{\"properties\": {\"a\": {\"items\": [{\"if\": true}, {\"not\": true}]}}}",
+                 "if, not");
+  expect_unkept ("{\"$defs\": {\"a\": {\"anyOf\": [{\"contains\": true}]}}}", "contains");
+  expect_unkept ("{\"uniqueItems\": true, \"items\": {\"type\": \"integer\"}}", "uniqueItems");
+  expect_unkept ("{\"uniqueItems\": true, \"items\": {\"enum\": [1, 2]}}", NULL);
+  expect_unkept ("{\"uniqueItems\": true, \"items\": {\"$ref\": \"#/$defs/a\"}, \"$defs\": {\"a\": "
+                 "{\"enum\": [1, 2]}}}",
+                 NULL);
+  expect_unkept ("{\"uniqueItems\": true, \"maxItems\": 1}", NULL);
+  expect_unkept ("{\"pattern\": \"a\", \"maxLength\": 3}", "maxLength");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -250,6 +280,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/json-halves", test_json_halves);
   g_test_add_func ("/base/json-write", test_json_write);
   g_test_add_func ("/base/checkpoint", test_checkpoint);
+  g_test_add_func ("/base/schema-words", test_schema_words);
   g_test_add_func ("/base/dbus-names", test_dbus_names);
   return g_test_run ();
 }

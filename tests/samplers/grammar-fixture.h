@@ -50,3 +50,22 @@ matches_whole (AtlGrammar *grammar, const char *text)
   return atl_grammar_matcher_accept_text (matcher, text, strlen (text)) &&
          atl_grammar_matcher_is_complete (matcher);
 }
+
+/* Which texts a schema lets pass and which not. */
+static inline void
+expect_schema (const char *schema, const char *const *pass, const char *const *refused)
+{
+  g_autoptr (JsonNode) node = json_from_string (schema, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlGrammar) grammar = atl_grammar_new_json_schema (node, &error);
+
+  g_assert_no_error (error);
+  for (; *pass != NULL; pass++)
+    if (!matches_whole (grammar, *pass))
+      g_test_fail_printf ("%s refuses %s", schema, *pass);
+  for (; *refused != NULL; refused++)
+    if (matches_whole (grammar, *refused))
+      g_test_fail_printf ("%s accepts %s", schema, *refused);
+}
+
+#define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })

@@ -11,24 +11,6 @@
 /* --- Details --- */
 
 static void
-expect_schema (const char *schema, const char *const *pass, const char *const *refused)
-{
-  g_autoptr (JsonNode) node = json_from_string (schema, NULL);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (AtlGrammar) grammar = atl_grammar_new_json_schema (node, &error);
-
-  g_assert_no_error (error);
-  for (; *pass != NULL; pass++)
-    if (!matches_whole (grammar, *pass))
-      g_test_fail_printf ("%s refuses %s", schema, *pass);
-  for (; *refused != NULL; refused++)
-    if (matches_whole (grammar, *refused))
-      g_test_fail_printf ("%s accepts %s", schema, *refused);
-}
-
-#define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
-
-static void
 test_empty_name (void)
 {
   expect_schema (
@@ -68,37 +50,6 @@ test_schema_details (void)
 }
 
 /* What stands beside a list of alternatives counts for each of them. */
-static void
-test_schema_siblings (void)
-{
-  expect_schema (
-      "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}, \"b\": {\"type\": "
-      "\"null\"}}, \"anyOf\": [{\"required\": [\"a\"]}, {\"required\": [\"b\"]}]}",
-      LIST ("{\"a\":1}", "{\"b\":null}", "{\"a\":1,\"b\":null}"), LIST ("{}", "7", "{\"a\":null}"));
-  expect_schema (
-      "{\"type\": \"string\", \"oneOf\": [{\"maxLength\": 1}, {\"$ref\": \"#/$defs/d\"}], "
-      "\"$defs\": {\"d\": {\"format\": \"date\"}}}",
-      LIST ("\"x\"", "\"2024-02-29\""), LIST ("1", "\"xy\""));
-  expect_schema ("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"null\"}}, \"allOf\": "
-                 "[{\"required\": [\"a\"]}, {\"properties\": {\"b\": {\"type\": \"null\"}}}]}",
-                 LIST ("{\"a\":null,\"b\":null}"), LIST ("{}", "{\"b\":null}"));
-  expect_schema (
-      "{\"type\": \"object\", \"required\": [\"x\"], \"additionalProperties\": {\"type\": "
-      "\"boolean\"}}",
-      LIST ("{\"x\":true}", "{\"x\":true,\"y\":false}"), LIST ("{}", "{\"x\":1}"));
-  expect_schema ("{\"type\": \"array\", \"minItems\": 2, \"maxItems\": 3}",
-                 LIST ("[1,\"a\"]", "[1,2,3]"), LIST ("[]", "[1]", "[1,2,3,4]"));
-  expect_schema (
-      "{\"type\": \"array\", \"prefixItems\": [{\"type\": \"null\"}, {\"type\": \"null\"}], "
-      "\"items\": {\"type\": \"boolean\"}, \"minItems\": 3}",
-      LIST ("[null,null,true]"), LIST ("[null,null]", "[null,null,null]"));
-  expect_schema (
-      "{\"type\": \"array\", \"prefixItems\": [{\"type\": \"null\"}, {\"type\": \"null\"}], "
-      "\"items\": false, \"maxItems\": 1}",
-      LIST ("[null]"), LIST ("[null,null]", "[]"));
-  expect_schema ("{\"type\": \"string\", \"maxLength\": 1000000}", LIST ("\"abc\""), LIST ("1"));
-}
-
 /* Bounds of numbers with a point, reached or not. */
 static void
 test_number_ranges (void)
@@ -511,7 +462,6 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/grammar/empty-name", test_empty_name);
   g_test_add_func ("/grammar/schema-details", test_schema_details);
-  g_test_add_func ("/grammar/schema-siblings", test_schema_siblings);
   g_test_add_func ("/grammar/number-ranges", test_number_ranges);
   g_test_add_func ("/grammar/schema-texts", test_schema_texts);
   g_test_add_func ("/grammar/integer-ranges", test_integer_ranges);

@@ -1,6 +1,6 @@
 /* A row of which one among several is chosen: a title behind a round mark.
  *
- *   GtkWidget *row = atl_choice_row_new (_("None"));
+ *   GtkWidget *row = atl_choice_row_new ("None");
  *
  *   gtk_check_button_set_group (atl_choice_row_get_button (row), first);
  *   g_signal_connect (atl_choice_row_get_button (row), "toggled", …);

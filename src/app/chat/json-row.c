@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "base/schema-words.h"
 
 #define EDITED_MS 500
 #define MAX_BYTES (1u << 20)
@@ -86,16 +87,30 @@ tell (AtlJsonRow *self, const char *text)
   g_signal_emit (self, edited_signal, 0, text);
 }
 
+/* What holds for a text without a fault; the caller's. */
+static char *
+effect_words (AtlJsonRow *self, const char *text)
+{
+  g_autoptr (JsonNode) node = atl_json_parse (text, strlen (text), "JSON", NULL);
+  g_autofree char *unkept =
+      self->kind == ATL_JSON_ROW_SCHEMA && node != NULL ? atl_schema_words_unkept (node) : NULL;
+
+  /* Translators: then words of a JSON schema, such as "not, uniqueItems" */
+  return unkept != NULL
+             ? g_strdup_printf (_ ("Counts from the next answer on, except for: %s"), unkept)
+             : g_strdup (_ ("Counts from the next answer on."));
+}
+
 /* Takes the text over if it can be. */
 static void
 check (AtlJsonRow *self)
 {
   g_autofree char *text = get_text (self);
   g_autofree char *fault = find_fault (self, text);
+  g_autofree char *effect = fault == NULL ? effect_words (self, text) : NULL;
 
   g_clear_handle_id (&self->source, g_source_remove);
-  gtk_label_set_text (GTK_LABEL (self->status),
-                      fault != NULL ? fault : _ ("Counts from the next answer on."));
+  gtk_label_set_text (GTK_LABEL (self->status), fault != NULL ? fault : effect);
   if (fault != NULL)
     gtk_widget_add_css_class (self->status, "error");
   else

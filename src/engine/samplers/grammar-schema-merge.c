@@ -85,6 +85,12 @@ atl_schema_with_siblings (AtlSchemaConverter *c, JsonObject *schema, JsonNode *a
                                        "maximum",
                                        "exclusiveMinimum",
                                        "exclusiveMaximum",
+                                       "multipleOf",
+                                       "uniqueItems",
+                                       "minProperties",
+                                       "maxProperties",
+                                       "patternProperties",
+                                       "propertyNames",
                                        "allOf",
                                        NULL };
   gboolean is_true = JSON_NODE_HOLDS_VALUE (alternative) && json_node_get_boolean (alternative);

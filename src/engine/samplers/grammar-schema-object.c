@@ -158,18 +158,70 @@ optional_tail (AtlSchemaConverter *c, GPtrArray *optional, const char *additiona
   return g_string_free (first, FALSE);
 }
 
+/* The key of a property that no name lists, as "propertyNames" wants it. */
+static char *
+additional_key (AtlSchemaConverter *c, JsonObject *schema, GPtrArray *properties, const char *name)
+{
+  JsonNode *names = json_object_get_member (schema, "propertyNames");
+  g_autofree char *wanted = g_strconcat (name, "-key", NULL);
+  g_autoptr (JsonNode) texts = NULL;
+  JsonObject *copy;
+
+  if (names == NULL || !JSON_NODE_HOLDS_OBJECT (names))
+    return other_key (c, properties);
+  if (json_object_has_member (json_node_get_object (names), "$ref"))
+    return atl_schema_convert (c, names, wanted);
+  /* A name is a string, though the schema need not say so. */
+  copy = atl_schema_copy (json_node_get_object (names));
+  json_object_set_string_member (copy, "type", "string");
+  texts = json_node_new (JSON_NODE_OBJECT);
+  json_node_take_object (texts, copy);
+  return atl_schema_convert (c, texts, wanted);
+}
+
+/* The rule of a property whose name has one of the patterns: key, colon, value; NULL if no pattern
+ * can be written. Others do not come then: what has none of the patterns is no grammar. */
+static char *
+patterned_pair (AtlSchemaConverter *c, JsonObject *patterns, const char *name)
+{
+  g_autofree char *wanted = g_strconcat (name, "-patterned", NULL);
+  g_autoptr (GString) body = g_string_new (NULL);
+  JsonObjectIter iter;
+  const char *pattern;
+  JsonNode *schema;
+
+  json_object_iter_init_ordered (&iter, patterns);
+  while (json_object_iter_next_ordered (&iter, &pattern, &schema) && c->error == NULL)
+    {
+      g_autofree char *key = atl_gbnf_from_regex (pattern, 0, &c->error);
+      g_autofree char *value = key != NULL ? atl_schema_convert (c, schema, wanted) : NULL;
+
+      if (value == NULL)
+        continue;
+      atl_schema_need (c, "char");
+      atl_schema_need (c, "dot");
+      g_string_append_printf (body, "%s\"\\\"\" (%s) \"\\\"\" space \":\" space %s",
+                              body->len > 0 ? " | " : "", key, value);
+    }
+  return body->len > 0 ? atl_schema_add_rule (c, wanted, body->str) : NULL;
+}
+
 /* The rule of an additional property: key, colon, value; NULL if there may be none. */
 static char *
 additional_pair (AtlSchemaConverter *c,
+                 JsonObject *schema,
                  JsonNode *additional,
                  GPtrArray *properties,
                  const char *name)
 {
+  JsonObject *patterns = atl_json_object (schema, "patternProperties");
   g_autofree char *key = NULL;
   g_autofree char *value = NULL;
   g_autofree char *body = NULL;
   g_autofree char *wanted = g_strconcat (name, "-additional", NULL);
 
+  if (patterns != NULL && json_object_get_size (patterns) > 0)
+    return patterned_pair (c, patterns, name);
   if (additional == NULL)
     return NULL;
   if (JSON_NODE_HOLDS_VALUE (additional))
@@ -180,8 +232,8 @@ additional_pair (AtlSchemaConverter *c,
     }
   else
     value = atl_schema_convert (c, additional, wanted);
-  key = other_key (c, properties);
-  if (value == NULL)
+  key = additional_key (c, schema, properties, name);
+  if (value == NULL || key == NULL)
     return NULL;
   body = g_strdup_printf ("%s space \":\" space %s", key, value);
   return atl_schema_add_rule (c, wanted, body);
@@ -222,16 +274,40 @@ add_property (AtlSchemaConverter *c,
   g_ptr_array_add (properties, property);
 }
 
+/* The optional properties and `pair`, counted, behind `n_required` others; with its comma. */
+static char *
+counted_properties (AtlSchemaConverter *c,
+                    JsonObject *schema,
+                    GPtrArray *optional,
+                    const char *pair,
+                    guint n_required,
+                    const char *name)
+{
+  gint64 max = atl_schema_count (schema, "maxProperties", -1);
+  g_autoptr (GPtrArray) rules = g_ptr_array_new ();
+  AtlSchemaChoices choices = { .rules = rules, .repeated = pair, .begins = n_required == 0 };
+
+  if (max >= 0 && max < n_required)
+    return g_strdup ("[]");
+  for (guint i = 0; i < optional->len; i++)
+    g_ptr_array_add (rules, ((Property *) optional->pdata[i])->rule);
+  choices.min = MAX (atl_schema_count (schema, "minProperties", 0) - n_required, 0);
+  choices.max = max >= 0 ? max - n_required : -1;
+  return atl_schema_convert_choices (c, &choices, name);
+}
+
 static char *
 convert_object (AtlSchemaConverter *c,
+                JsonObject *schema,
                 GPtrArray *properties,
                 JsonNode *additional,
                 const char *name)
 {
-  g_autofree char *pair = additional_pair (c, additional, properties, name);
+  static const char *const counts[] = { "minProperties", "maxProperties", NULL };
+  g_autofree char *pair = additional_pair (c, schema, additional, properties, name);
   g_autoptr (GPtrArray) optional = g_ptr_array_new ();
   GString *out = g_string_new ("\"{\" space");
-  gboolean any_required = FALSE;
+  guint n_required = 0;
 
   atl_schema_need (c, "space");
   for (guint i = 0; i < properties->len; i++)
@@ -243,15 +319,21 @@ convert_object (AtlSchemaConverter *c,
           g_ptr_array_add (optional, properties->pdata[i]);
           continue;
         }
-      g_string_append_printf (out, "%s %s", any_required ? " space \",\" space" : "",
+      g_string_append_printf (out, "%s %s", n_required > 0 ? " space \",\" space" : "",
                               property->rule);
-      any_required = TRUE;
+      n_required++;
     }
-  if (optional->len > 0 || pair != NULL)
+  if (atl_schema_has_any (schema, counts))
+    {
+      g_autofree char *tail = counted_properties (c, schema, optional, pair, n_required, name);
+
+      g_string_append_printf (out, " %s", tail);
+    }
+  else if (optional->len > 0 || pair != NULL)
     {
       g_autofree char *tail = optional_tail (c, optional, pair, name);
 
-      if (any_required)
+      if (n_required > 0)
         g_string_append_printf (out, " (space \",\" space (%s))?", tail);
       else
         g_string_append_printf (out, " (%s)?", tail);
@@ -296,13 +378,30 @@ add_properties (AtlSchemaConverter *c,
                   all_required || (may_require && is_required (schema, key)), name);
 }
 
+/* What a property that is not listed has for a value: the first pattern of its name says it. */
+static JsonNode *
+unlisted_schema (JsonObject *schema, const char *key)
+{
+  JsonObject *patterns = atl_json_object (schema, "patternProperties");
+  JsonObjectIter iter;
+  const char *pattern;
+  JsonNode *value;
+
+  if (patterns == NULL)
+    return json_object_get_member (schema, "additionalProperties");
+  json_object_iter_init_ordered (&iter, patterns);
+  while (json_object_iter_next_ordered (&iter, &pattern, &value))
+    if (g_regex_match_simple (pattern, key, 0, 0))
+      return value;
+  return json_object_get_member (schema, "additionalProperties");
+}
+
 /* What "required" names and "properties" does not: an additional property that must come. */
 static void
 add_unlisted (AtlSchemaConverter *c, GPtrArray *properties, JsonObject *schema, const char *name)
 {
   JsonArray *required = atl_json_array (schema, "required");
   JsonObject *members = atl_json_object (schema, "properties");
-  JsonNode *additional = json_object_get_member (schema, "additionalProperties");
   g_autoptr (JsonNode) any = json_node_init_boolean (json_node_alloc (), TRUE);
 
   for (guint i = 0; required != NULL && i < json_array_get_length (required) && c->error == NULL;
@@ -312,21 +411,33 @@ add_unlisted (AtlSchemaConverter *c, GPtrArray *properties, JsonObject *schema, 
       const char *key = JSON_NODE_HOLDS_VALUE (node) ? json_node_get_string (node) : NULL;
 
       if (key != NULL && (members == NULL || !json_object_has_member (members, key)))
-        add_property (c, properties, key, additional != NULL ? additional : any, TRUE, name);
+        {
+          JsonNode *additional = unlisted_schema (schema, key);
+
+          add_property (c, properties, key, additional != NULL ? additional : any, TRUE, name);
+        }
     }
 }
+
+const char *const atl_schema_object_words[] = { "minProperties", "maxProperties",
+                                                "patternProperties", "propertyNames", NULL };
 
 char *
 atl_schema_convert_object (AtlSchemaConverter *c, JsonObject *schema, const char *name)
 {
   g_autoptr (GPtrArray) properties = g_ptr_array_new_with_free_func (property_free);
+  g_autoptr (JsonNode) any = json_node_init_boolean (json_node_alloc (), TRUE);
+  JsonNode *additional = json_object_get_member (schema, "additionalProperties");
 
   add_properties (c, properties, schema, FALSE, TRUE, name);
   add_unlisted (c, properties, schema, name);
   if (c->error != NULL)
     return NULL;
-  return convert_object (c, properties, json_object_get_member (schema, "additionalProperties"),
-                         name);
+  /* Nothing is added to what is listed unless it is asked for, or too little is listed. */
+  if (additional == NULL && atl_schema_has_any (schema, atl_schema_object_words) &&
+      (properties->len == 0 || atl_schema_count (schema, "minProperties", 0) > properties->len))
+    additional = any;
+  return convert_object (c, schema, properties, additional, name);
 }
 
 /* --- allOf --- */
@@ -415,7 +526,7 @@ atl_schema_convert_all_of (AtlSchemaConverter *c,
         values = intersect (values, listed);
     }
   if (values == NULL)
-    return convert_object (c, properties, NULL, name);
+    return convert_object (c, schema, properties, NULL, name);
   out = g_string_new ("(");
   for (guint i = 0; i < values->len; i++)
     {

@@ -45,11 +45,50 @@ char *atl_schema_json_text (JsonNode *node);
 
 /* An object with the schema's "properties" and "additionalProperties". `name` is for rules. */
 char *atl_schema_convert_object (AtlSchemaConverter *c, JsonObject *schema, const char *name);
+/* The words of a schema that say how many properties or which names an object has. */
+extern const char *const atl_schema_object_words[];
 /* What all parts of a schema's allOf, and what stands beside them, say together. */
 char *atl_schema_convert_all_of (AtlSchemaConverter *c,
                                  JsonObject *schema,
                                  JsonArray *parts,
                                  const char *name);
+
+/* --- grammar-schema-multiple.c --- */
+
+/* Bounds of numbers; infinite: none. */
+typedef struct
+{
+  double min, max;
+  gboolean min_excluded, max_excluded;
+} AtlSchemaRange;
+
+/* The multiples of `step` in the range, of at most 16 digits. ATL_ERROR_UNSUPPORTED for a step of
+ * more than nine decimals, or one whose remainders are too many. */
+char *atl_schema_convert_multiples (AtlSchemaConverter *c,
+                                    double step,
+                                    const AtlSchemaRange *range,
+                                    gboolean integer);
+
+/* --- grammar-schema-count.c --- */
+
+/* What is written with commas between: each of `rules` at most once, then `repeated` as often as
+ * one likes. */
+typedef struct
+{
+  GPtrArray *rules;     /* (element-type utf8) borrowed */
+  const char *repeated; /* (nullable) */
+  gboolean begins;      /* nothing stands before it, so that the first has no comma */
+  gint64 min, max;      /* how many in all; -1: no most */
+} AtlSchemaChoices;
+
+/* The choices in their order. */
+char *atl_schema_convert_choices (AtlSchemaConverter *c,
+                                  const AtlSchemaChoices *choices,
+                                  const char *name);
+/* An array of different items where the schema of an item lists its values, in any order where they
+ * are few, else in the list's; NULL without an error if it lists none. */
+char *atl_schema_convert_unique (
+    AtlSchemaConverter *c, JsonNode *item, gint64 min, gint64 max, const char *name);
 
 /* --- grammar-schema-merge.c --- */
 
@@ -66,6 +105,8 @@ atl_schema_with_siblings (AtlSchemaConverter *c, JsonObject *schema, JsonNode *a
 
 /* The expression for any schema. */
 char *atl_schema_convert (AtlSchemaConverter *c, JsonNode *schema, const char *name);
+/* A count such as minLength, or `fallback`. */
+gint64 atl_schema_count (JsonObject *schema, const char *name, gint64 fallback);
 /* The node that "#/a/b/0" points to; NULL if there is none. */
 JsonNode *atl_schema_resolve (AtlSchemaConverter *c, const char *path);
 

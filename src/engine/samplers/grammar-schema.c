@@ -22,8 +22,8 @@ type_is (const char *type, const char *wanted)
 }
 
 /* A count such as minLength, or `fallback`. */
-static gint64
-count_of (JsonObject *object, const char *name, gint64 fallback)
+gint64
+atl_schema_count (JsonObject *object, const char *name, gint64 fallback)
 {
   JsonNode *node = json_object_get_member (object, name);
   double value;
@@ -33,6 +33,14 @@ count_of (JsonObject *object, const char *name, gint64 fallback)
   value = json_node_get_double (node);
   /* Nothing is as long as the most that a grammar repeats. */
   return value >= 0 ? (gint64) MIN (value, MOST) : fallback;
+}
+
+static gboolean
+is_true (JsonObject *schema, const char *name)
+{
+  JsonNode *node = json_object_get_member (schema, name);
+
+  return node != NULL && JSON_NODE_HOLDS_VALUE (node) && json_node_get_boolean (node);
 }
 
 /* --- References --- */
@@ -191,7 +199,8 @@ convert_tuple (
     AtlSchemaConverter *c, JsonArray *items, JsonNode *others, JsonObject *schema, const char *name)
 {
   gint64 n = json_array_get_length (items);
-  gint64 max = count_of (schema, "maxItems", n), min = count_of (schema, "minItems", 0);
+  gint64 max = atl_schema_count (schema, "maxItems", n),
+         min = atl_schema_count (schema, "minItems", 0);
   GString *out = g_string_new ("\"[\" space");
 
   atl_schema_need (c, "space");
@@ -222,8 +231,8 @@ convert_array (AtlSchemaConverter *c, JsonObject *schema, const char *name)
 {
   JsonNode *prefix = json_object_get_member (schema, "prefixItems");
   JsonNode *items = json_object_get_member (schema, "items");
-  gint64 min = count_of (schema, "minItems", 0);
-  gint64 max = count_of (schema, "maxItems", -1);
+  gint64 min = atl_schema_count (schema, "minItems", 0);
+  gint64 max = atl_schema_count (schema, "maxItems", -1);
   g_autofree char *sub = g_strconcat (name, "-item", NULL);
   g_autofree char *item = NULL;
   GString *out;
@@ -238,6 +247,13 @@ convert_array (AtlSchemaConverter *c, JsonObject *schema, const char *name)
                           json_object_get_member (schema, "additionalItems"), schema, name);
   if (items != NULL && JSON_NODE_HOLDS_ARRAY (items))
     items = NULL;
+  if (is_true (schema, "uniqueItems"))
+    {
+      char *unique = atl_schema_convert_unique (c, items, min, max, sub);
+
+      if (unique != NULL)
+        return unique;
+    }
   item = item_rule (c, items, sub);
   if (c->error != NULL)
     return NULL;
@@ -284,8 +300,8 @@ convert_pattern (AtlSchemaConverter *c, const char *pattern)
 static char *
 convert_lengths (AtlSchemaConverter *c, JsonObject *schema)
 {
-  gint64 min = count_of (schema, "minLength", 0);
-  gint64 max = count_of (schema, "maxLength", -1);
+  gint64 min = atl_schema_count (schema, "minLength", 0);
+  gint64 max = atl_schema_count (schema, "maxLength", -1);
   g_autofree char *inside = NULL;
 
   atl_schema_need (c, "char");
@@ -338,13 +354,19 @@ bound_of (JsonObject *schema, const char *name, const char *exclusive, gboolean 
 }
 
 static char *
-convert_numbers (JsonObject *schema)
+convert_numbers (AtlSchemaConverter *c, JsonObject *schema, gboolean integer)
 {
-  gboolean above, below;
-  double min = limit_of (schema, "minimum", "exclusiveMinimum", FALSE, &above);
-  double max = limit_of (schema, "maximum", "exclusiveMaximum", TRUE, &below);
+  JsonNode *step = json_object_get_member (schema, "multipleOf");
+  AtlSchemaRange range = { 0 };
 
-  return atl_gbnf_from_numbers (min, max, above, below);
+  range.min = limit_of (schema, "minimum", "exclusiveMinimum", FALSE, &range.min_excluded);
+  range.max = limit_of (schema, "maximum", "exclusiveMaximum", TRUE, &range.max_excluded);
+  if (step != NULL && JSON_NODE_HOLDS_VALUE (step))
+    return atl_schema_convert_multiples (c, json_node_get_double (step), &range, integer);
+  if (integer)
+    return atl_gbnf_from_integers (bound_of (schema, "minimum", "exclusiveMinimum", FALSE),
+                                   bound_of (schema, "maximum", "exclusiveMaximum", TRUE));
+  return atl_gbnf_from_numbers (range.min, range.max, range.min_excluded, range.max_excluded);
 }
 
 /* --- One schema --- */
@@ -370,8 +392,8 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
   static const char *const lengths[] = { "minLength", "maxLength", NULL };
   static const char *const counted[] = { "minItems", "maxItems", NULL };
   static const char *const items[] = { "items", "prefixItems", NULL };
-  static const char *const ranges[] = { "minimum", "maximum", "exclusiveMinimum",
-                                        "exclusiveMaximum", NULL };
+  static const char *const ranges[] = { "minimum",          "maximum",    "exclusiveMinimum",
+                                        "exclusiveMaximum", "multipleOf", NULL };
   JsonNode *additional = json_object_get_member (schema, "additionalProperties");
   gboolean any_additional = additional == NULL || (JSON_NODE_HOLDS_VALUE (additional) &&
                                                    json_node_get_boolean (additional));
@@ -383,7 +405,8 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
     return atl_schema_convert_all_of (c, schema, all_of, name);
   if (type_is (type, "object") &&
       (atl_json_object (schema, "properties") != NULL || !any_additional ||
-       (type != NULL && atl_json_array (schema, "required") != NULL)))
+       (type != NULL && (atl_json_array (schema, "required") != NULL ||
+                         atl_schema_has_any (schema, atl_schema_object_words)))))
     return atl_schema_convert_object (c, schema, name);
   if (type_is (type, "array") && atl_schema_has_any (schema, items))
     return convert_array (c, schema, name);
@@ -395,11 +418,9 @@ convert_by_type (AtlSchemaConverter *c, JsonObject *schema, const char *type, co
     return quoted (atl_schema_need (c, format_rule (format)));
   if (g_strcmp0 (type, "string") == 0 && atl_schema_has_any (schema, lengths))
     return convert_lengths (c, schema);
-  if (g_strcmp0 (type, "integer") == 0 && atl_schema_has_any (schema, ranges))
-    return atl_gbnf_from_integers (bound_of (schema, "minimum", "exclusiveMinimum", FALSE),
-                                   bound_of (schema, "maximum", "exclusiveMaximum", TRUE));
-  if (g_strcmp0 (type, "number") == 0 && atl_schema_has_any (schema, ranges))
-    return convert_numbers (schema);
+  if ((g_strcmp0 (type, "integer") == 0 || g_strcmp0 (type, "number") == 0) &&
+      atl_schema_has_any (schema, ranges))
+    return convert_numbers (c, schema, strcmp (type, "integer") == 0);
   if (type == NULL)
     return g_strdup (atl_schema_need (c, "value"));
   if (strcmp (type, "object") == 0 || strcmp (type, "array") == 0 || strcmp (type, "string") == 0 ||
