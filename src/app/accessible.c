@@ -84,6 +84,8 @@ name_plainly (GtkWidget *button)
 
   if (!gtk_button_get_use_underline (GTK_BUTTON (button)) || !GTK_IS_LABEL (label))
     return;
+  g_signal_handlers_disconnect_by_func (button, name_plainly, NULL);
+  g_signal_connect_after (button, "notify::label", G_CALLBACK (name_plainly), NULL);
   unlabel (button);
   atl_accessible_set_name (button, gtk_label_get_text (GTK_LABEL (label)));
 }

@@ -4,6 +4,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "app/accessible.h"
 #include "app/wheel.h"
 #include "app/words.h"
 
@@ -181,6 +182,7 @@ new_row (AtlLoraGroup *self, AtlPictureLora *lora)
   g_object_set_data (G_OBJECT (scale), "label", number);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), name);
+  atl_accessible_set_name (row, name);
   gtk_label_set_xalign (GTK_LABEL (title), 0);
   gtk_label_set_ellipsize (GTK_LABEL (title), PANGO_ELLIPSIZE_MIDDLE);
   gtk_widget_set_hexpand (title, TRUE);

@@ -258,7 +258,8 @@ void
 atl_picture_copy_ask (GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *item)
 {
   g_autofree char *path = atl_gallery_dup_path (gallery, item);
-  const char *pictures = g_get_user_special_dir (G_USER_DIRECTORY_PICTURES);
+  g_autofree char *ours = atl_pictures_dir ();
+  g_autofree char *pictures = g_path_get_dirname (ours);
   g_autofree char *name = path != NULL ? g_path_get_basename (path) : NULL;
   g_autoptr (GFile) folder = NULL;
   GtkFileChooserNative *chooser;
@@ -266,9 +267,8 @@ atl_picture_copy_ask (GtkWidget *widget, AtlGallery *gallery, AtlGalleryItem *it
 
   if (path == NULL)
     return;
-  folder = g_file_new_for_path (pictures != NULL && g_file_test (pictures, G_FILE_TEST_IS_DIR)
-                                    ? pictures
-                                    : g_get_home_dir ());
+  folder = g_file_new_for_path (g_file_test (pictures, G_FILE_TEST_IS_DIR) ? pictures
+                                                                           : g_get_home_dir ());
   question = g_new0 (Question, 1);
   question->gallery = g_object_ref (gallery);
   question->item = g_object_ref (item);
