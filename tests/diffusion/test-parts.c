@@ -90,6 +90,53 @@ test_needed (void)
     }
 }
 
+/* A file with all of a model, as ComfyUI saves it: the autoencoder below "vae.", whichever names it
+ * has there. */
+static void
+test_whole_file (void)
+{
+  static const struct
+  {
+    const AtlDiffusionFamily *family;
+    const char *names[4];
+  } rows[] = {
+    { &atl_family_flux,
+      { "model.diffusion_model.vector_in.in_layer.weight",
+        "model.diffusion_model.double_blocks.0.img_mod.lin.weight", "vae.decoder.conv_in.weight",
+        "vae.decoder.mid.block_1.conv1.weight" } },
+    { &atl_family_wan,
+      { "model.diffusion_model.patch_embedding.weight",
+        "model.diffusion_model.blocks.0.self_attn.norm_q.weight",
+        "vae.decoder.upsamples.0.residual.0.gamma", "vae.decoder.conv1.weight" } },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
+    {
+      g_autoptr (GString) header = g_string_new ("{");
+      g_autofree char *bytes = NULL;
+      guint64 length;
+      PartFiles files;
+      g_autoptr (AtlBundle) bundle = NULL;
+
+      for (guint k = 0; k < G_N_ELEMENTS (rows[i].names); k++)
+        g_string_append_printf (header,
+                                "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[1,16,1,1],"
+                                "\"data_offsets\":[%u,%u]}",
+                                k > 0 ? "," : "", rows[i].names[k], 64 * k, 64 * (k + 1));
+      g_string_append_c (header, '}');
+      length = GUINT64_TO_LE (header->len);
+      bytes = g_malloc0 (8 + header->len + 256);
+      memcpy (bytes, &length, 8);
+      memcpy (bytes + 8, header->str, header->len);
+      part_files_init (&files);
+      part_files_add_bytes (&files, "whole.safetensors", bytes, 8 + header->len + 256);
+      bundle = part_files_assign (&files, rows[i].family);
+      g_assert_true (atl_bundle_has (bundle, "transformer"));
+      g_assert_true (atl_bundle_has (bundle, "vae"));
+      part_files_clear (&files);
+    }
+}
+
 /* A denoiser in a folder that other programs have for all of them. */
 static void
 test_misplaced (void)
@@ -290,6 +337,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/diffusion/parts/nearby", test_nearby);
   g_test_add_func ("/diffusion/parts/needed", test_needed);
+  g_test_add_func ("/diffusion/parts/whole-file", test_whole_file);
   g_test_add_func ("/diffusion/parts/misplaced", test_misplaced);
   g_test_add_func ("/diffusion/parts/no-index", test_no_index);
   g_test_add_func ("/diffusion/parts/chosen", test_chosen);

@@ -8,8 +8,8 @@
  *
  * encode_text: token_ids [1, T], attention_mask [1, T] (ones, then zeros) -> hidden [1, T, dim];
  * padded tokens are not attended to; UMT5's rows of them are zero, as its pipelines make them.
- * Names: transformers' (in a file of everything below "text_encoders.t5xxl.transformer."), or the
- * Wan authors' ("blocks.0.attn.q", "ffn.gate.0", "pos_embedding.embedding").
+ * Names: transformers' (in a file of everything below "text_encoders.t5xxl.transformer.", or
+ * umt5xxl), or the Wan authors' ("blocks.0.attn.q", "ffn.gate.0", "pos_embedding.embedding").
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -86,7 +86,8 @@ is_author (const AtlCheckpoint *cp)
 static const char *
 find_prefix (const AtlCheckpoint *cp)
 {
-  static const char *const prefixes[] = { "", "text_encoders.t5xxl.transformer.", NULL };
+  static const char *const prefixes[] = { "", "text_encoders.t5xxl.transformer.",
+                                          "text_encoders.umt5xxl.transformer.", NULL };
 
   for (guint i = 0; prefixes[i] != NULL; i++)
     {

@@ -10,7 +10,8 @@
  *
  * vae_encode: image [B, 3, H, W] in -1…1 -> mean, logvar [B, C, H/f, W/f]; before any scaling
  * factor. vae_decode: latent [B, C, h, w] after unscaling -> image [B, 3, h*f, w*f], not clamped.
- * Names: diffusers' (old files: query/key/value/proj_attn), or LDM's below "first_stage_model.".
+ * Names: diffusers' (old files: query/key/value/proj_attn), or LDM's, in files with all of a model
+ * below "first_stage_model." or "vae.".
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -58,13 +59,31 @@ typedef struct
 } Vae;
 
 static gboolean
+has (const AtlCheckpoint *cp, const char *prefix, const char *name)
+{
+  g_autofree char *full = g_strconcat (prefix, name, NULL);
+
+  return atl_checkpoint_find (cp, full) != NULL;
+}
+
+/* What stands before its names; NULL where there are none. */
+static const char *
+find_prefix (const AtlCheckpoint *cp)
+{
+  static const char *const prefixes[] = { "first_stage_model.", "", "vae." };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    if (has (cp, prefixes[i], "decoder.conv_in.weight") &&
+        (has (cp, prefixes[i], "decoder.mid_block.resnets.0.conv1.weight") ||
+         has (cp, prefixes[i], "decoder.mid.block_1.conv1.weight")))
+      return prefixes[i];
+  return NULL;
+}
+
+static gboolean
 recognises (const AtlCheckpoint *cp)
 {
-  return atl_checkpoint_find (cp, "first_stage_model.decoder.conv_in.weight") != NULL ||
-         (atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL &&
-          atl_checkpoint_find (cp, "decoder.mid_block.resnets.0.conv1.weight") != NULL) ||
-         (atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL &&
-          atl_checkpoint_find (cp, "decoder.mid.block_1.conv1.weight") != NULL);
+  return find_prefix (cp) != NULL;
 }
 
 static AtlAffine
@@ -198,8 +217,7 @@ vae_read (
   Vae *m = model;
   guint64 groups = 32;
 
-  if (atl_checkpoint_find (cp, "first_stage_model.decoder.conv_in.weight") != NULL)
-    s->prefix = "first_stage_model.";
+  s->prefix = find_prefix (cp);
   s->map_number = ldm_levels (cp, s->prefix != NULL ? s->prefix : "");
   if (s->map_number > 0)
     s->map = atl_ldm_vae_name;

@@ -15,7 +15,8 @@ static gboolean
 has_levels (const AtlCheckpoint *cp)
 {
   return atl_checkpoint_find (cp, "decoder.up_blocks.0.upsampler.resample.1.weight") != NULL ||
-         atl_checkpoint_find (cp, "decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL;
+         atl_checkpoint_find (cp, "decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL ||
+         atl_checkpoint_find (cp, "vae.decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL;
 }
 
 static AtlWeight *

@@ -35,6 +35,8 @@
 #include "engine/models/vae/wan-vae.h"
 
 #define EPS 1e-12f
+/* Before the names in files with all of a model. */
+#define WHOLE "vae."
 
 /* --- Files --- */
 
@@ -44,12 +46,22 @@ is_diffusers (const AtlCheckpoint *cp)
   return atl_checkpoint_find (cp, "decoder.up_blocks.0.resnets.0.norm1.gamma") != NULL;
 }
 
+/* The authors' names. */
+static gboolean
+is_below (const AtlCheckpoint *cp, const char *prefix)
+{
+  g_autofree char *name = g_strconcat (prefix, "decoder.upsamples.0.residual.0.gamma", NULL);
+  g_autofree char *in_level =
+      g_strconcat (prefix, "decoder.upsamples.0.upsamples.0.residual.0.gamma", NULL);
+
+  return atl_checkpoint_find (cp, name) != NULL || atl_checkpoint_find (cp, in_level) != NULL;
+}
+
 static gboolean
 recognises (const AtlCheckpoint *cp)
 {
   return (is_diffusers (cp) && atl_checkpoint_find (cp, "decoder.conv_in.weight") != NULL) ||
-         atl_checkpoint_find (cp, "decoder.upsamples.0.residual.0.gamma") != NULL ||
-         atl_checkpoint_find (cp, "decoder.upsamples.0.upsamples.0.residual.0.gamma") != NULL;
+         is_below (cp, "") || is_below (cp, WHOLE);
 }
 
 static gboolean
@@ -70,6 +82,8 @@ vae_read (
             break;
         }
     }
+  else if (is_below (cp, WHOLE))
+    s->prefix = WHOLE;
   atl_wan_vae_read_weights (m, s);
   return TRUE;
 }
