@@ -295,19 +295,27 @@ atl_tensor_info_read (const AtlTensorInfo *info, gint64 first_row, gint64 n_rows
   atl_parallel_run ((guint) ((n_rows + r.rows_per_chunk - 1) / r.rows_per_chunk), make_chunk, &r);
 }
 
-void
-atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info)
+AtlFileMap *
+atl_checkpoint_map_of (const AtlCheckpoint *self, const guint8 *data)
 {
-  if (self->base != NULL)
-    atl_checkpoint_forget (self->base, info);
-  for (guint i = 0; i < self->maps->len; i++)
+  for (guint i = 0; data != NULL && i < self->maps->len; i++)
     {
       AtlFileMap *map = self->maps->pdata[i];
       const guint8 *base = atl_file_map_data (map);
 
-      if (info->data >= base && info->data < base + atl_file_map_size (map))
-        atl_file_map_forget (map, info->data, info->size_bytes);
+      if (data >= base && data < base + atl_file_map_size (map))
+        return map;
     }
+  return self->base != NULL ? atl_checkpoint_map_of (self->base, data) : NULL;
+}
+
+void
+atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info)
+{
+  AtlFileMap *map = atl_checkpoint_map_of (self, info->data);
+
+  if (map != NULL)
+    atl_file_map_forget (map, info->data, info->size_bytes);
 }
 
 guint

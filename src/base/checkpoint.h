@@ -137,6 +137,8 @@ void atl_tensor_info_read (const AtlTensorInfo *info, gint64 first_row, gint64 n
 void atl_checkpoint_say_origins (const AtlCheckpoint *self, GError *error);
 /* Of all tensors, each in its smaller form. */
 guint64 atl_checkpoint_weight_bytes (const AtlCheckpoint *self);
+/* The checkpoint's map that `data` lies in; NULL: none. */
+AtlFileMap *atl_checkpoint_map_of (const AtlCheckpoint *self, const guint8 *data);
 /* Returns pages of a tensor that was copied elsewhere to the system. */
 void atl_checkpoint_forget (const AtlCheckpoint *self, const AtlTensorInfo *info);
 

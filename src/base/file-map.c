@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ struct _AtlFileMap
   gatomicrefcount refs;
   guint8 *data;
   gsize size;
+  int fd; /* (owned) our own, or -1: only the mapping is read */
   gint64 mtime;
   char *name; /* (owned) */
 };
@@ -54,6 +56,7 @@ atl_file_map_new_from_fd (int fd, const char *name, GError **error)
   g_atomic_ref_count_init (&self->refs);
   self->data = data;
   self->size = (gsize) st.st_size;
+  self->fd = fcntl (fd, F_DUPFD_CLOEXEC, 0);
   self->mtime = (gint64) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
   self->name = g_strdup (name);
   return self;
@@ -90,6 +93,8 @@ atl_file_map_unref (AtlFileMap *self)
   if (self == NULL || !g_atomic_ref_count_dec (&self->refs))
     return;
   munmap (self->data, self->size);
+  if (self->fd >= 0)
+    close (self->fd);
   g_free (self->name);
   g_free (self);
 }
@@ -116,6 +121,27 @@ const char *
 atl_file_map_name (const AtlFileMap *self)
 {
   return self->name;
+}
+
+void
+atl_file_map_read (const AtlFileMap *self, const guint8 *data, gsize size, guint8 *out)
+{
+  const gsize start = (gsize) (data - self->data);
+  gsize done = 0;
+
+  g_return_if_fail (start <= self->size && size <= self->size - start);
+  while (done < size && self->fd >= 0)
+    {
+      gssize n = pread (self->fd, out + done, size - done, (off_t) (start + done));
+
+      if (n > 0)
+        done += (gsize) n;
+      else if (n == 0 || errno != EINTR)
+        break;
+    }
+  /* What cannot be read is met in the mapping, and fails there as it does for everybody else. */
+  if (done < size)
+    memcpy (out + done, data + done, size - done);
 }
 
 void

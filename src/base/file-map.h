@@ -29,6 +29,10 @@ gsize atl_file_map_size (const AtlFileMap *self);
 gint64 atl_file_map_mtime (const AtlFileMap *self);
 const char *atl_file_map_name (const AtlFileMap *self);
 
+/* Copies `size` bytes at `data` (inside the mapping) without their pages being mapped: for what is
+ * read once that is sooner than meeting page after page and giving them back. */
+void atl_file_map_read (const AtlFileMap *self, const guint8 *data, gsize size, guint8 *out);
+
 /* Tells the kernel that `size` bytes at `data` (inside the mapping) were copied elsewhere and need
  * not stay in memory. */
 void atl_file_map_forget (AtlFileMap *self, const guint8 *data, gsize size);

@@ -50,6 +50,7 @@ test_file_map (void)
   g_autoptr (GError) error = NULL;
   g_autofree char *path = NULL;
   int fd = g_file_open_tmp ("atl-map-XXXXXX", &path, &error);
+  guint8 part[3];
 
   g_assert_null (atl_file_map_new_from_fd (fd, "empty.gguf", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
@@ -60,6 +61,8 @@ test_file_map (void)
   close (fd);
   unlink (path); /* the mapping stays */
   g_assert_cmpmem (atl_file_map_data (map), atl_file_map_size (map), "hello", 5);
+  atl_file_map_read (map, atl_file_map_data (map) + 1, 3, part);
+  g_assert_cmpmem (part, sizeof part, "ell", 3);
   g_assert_null (atl_file_map_new ("/dev/zero", &error));
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_clear_error (&error);

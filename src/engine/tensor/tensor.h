@@ -67,6 +67,7 @@ struct _AtlWeight
   AtlWeightUse use;
   const guint8 *data; /* the file's bytes, row-major blocks, possibly unaligned; NULL: see made */
   gsize size_bytes;
+  const AtlFileMap *map;     /* (nullable) the checkpoint's that the data lies in */
   const AtlTensorInfo *made; /* (nullable) its bytes are made on demand, from row made_row on */
   gint64 made_row;
   AtlWeight *order; /* (nullable) a VECTOR [in] or [experts, in] of the same table: column i is for

@@ -191,6 +191,7 @@ add (AtlWeights *self,
   memcpy (w->dim, shape, n_dims * sizeof *shape);
   w->use = use;
   w->data = info->data;
+  w->map = atl_checkpoint_map_of (self->checkpoint, info->data);
   w->size_bytes = info->size_bytes;
   w->made = info->rows != NULL ? info : NULL;
   w->scale = 1.0f;

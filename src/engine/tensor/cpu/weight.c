@@ -3,7 +3,8 @@
  * Rows that are looked up are used where the file is mapped. Those of products are copied, unless
  * the weight is to stay in its file (in_file): quantised ones are packed for the level's vectors
  * (pack.h), floats are copied as they are, since files are mapped in small pages, from which they
- * stream at two thirds of the speed. Vectors become float32; convolutions become panels of 16
+ * stream at two thirds of the speed. Both read the file instead of its mapping: pages that are met
+ * once and given back take longer. Vectors become float32; convolutions become panels of 16
  * output channels, so that the innermost loop over outputs is one vector; of two bytes an element
  * where the file has no more.
  */
@@ -213,24 +214,59 @@ pack_conv (AtlCpu *cpu, const AtlWeight *w, AtlDType dtype, GError **error)
   return p.out;
 }
 
+/* Whether the weight is what its file holds, and can be read from there. */
+static gboolean
+lies_in_file (const AtlWeight *w)
+{
+  return w->map != NULL && w->made == NULL && w->bytes == NULL &&
+         w->data >= atl_file_map_data (w->map) &&
+         w->size_bytes <=
+             atl_file_map_size (w->map) -
+                 MIN ((gsize) (w->data - atl_file_map_data (w->map)), atl_file_map_size (w->map));
+}
+
+/* What a chunk reads of a file at a time, so that it is packed from the second-level cache. */
+#define READ_BYTES ((gsize) 256 * 1024)
+
 typedef struct
 {
   const AtlWeight *w;
   guint8 *out;
-  gint64 n_in, n_out, groups_per_expert;
+  guint8
+      *room; /* (nullable) [worker][room_bytes]: bytes of the file; NULL: packed where they are */
+  gsize room_bytes;
+  gint64 n_in, n_out, n_groups, groups_per_expert, groups_per_chunk;
   gsize row_bytes, group_bytes;
 } Packing;
+
+/* The first row of a group; the row after the last of those before it. */
+static gint64
+first_row (const Packing *p, gint64 group)
+{
+  return group / p->groups_per_expert * p->n_out + group % p->groups_per_expert * ATL_PACK_ROWS;
+}
 
 static void
 pack_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Packing *p = args;
-  gint64 expert = chunk / p->groups_per_expert;
-  gint64 first = chunk % p->groups_per_expert * ATL_PACK_ROWS;
+  const gint64 first = chunk * p->groups_per_chunk;
+  const gint64 end = MIN (first + p->groups_per_chunk, p->n_groups);
+  const gint64 row = first_row (p, first);
+  const guint8 *data = p->w->data + (gsize) row * p->row_bytes;
 
-  atl_pack_group (p->w->dtype, p->w->data + (gsize) (expert * p->n_out + first) * p->row_bytes,
-                  p->row_bytes, (guint) MIN (ATL_PACK_ROWS, p->n_out - first), p->n_in,
-                  p->out + chunk * p->group_bytes);
+  if (p->room != NULL)
+    {
+      guint8 *room = p->room + worker * p->room_bytes;
+
+      atl_file_map_read (p->w->map, data, (gsize) (first_row (p, end) - row) * p->row_bytes, room);
+      data = room;
+    }
+  for (gint64 g = first; g < end; g++)
+    atl_pack_group (p->w->dtype, data + (gsize) (first_row (p, g) - row) * p->row_bytes,
+                    p->row_bytes,
+                    (guint) MIN (ATL_PACK_ROWS, first_row (p, g + 1) - first_row (p, g)), p->n_in,
+                    p->out + (gsize) g * p->group_bytes);
 }
 
 static guint8 *
@@ -243,13 +279,23 @@ pack_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
     .n_in = w->dim[w->n_dims - 1],
     .n_out = w->dim[w->n_dims - 2],
   };
+  gsize source_bytes;
 
   if (p.out == NULL)
     return NULL;
   p.groups_per_expert = (p.n_out + ATL_PACK_ROWS - 1) / ATL_PACK_ROWS;
   p.row_bytes = (gsize) p.n_in / info->block_elems * info->block_bytes;
   p.group_bytes = atl_pack_group_bytes (w->dtype, p.n_in);
-  atl_pool_run (cpu->pool, packed_bytes (w) / p.group_bytes, pack_chunk, &p);
+  p.n_groups = (gint64) (packed_bytes (w) / p.group_bytes);
+  source_bytes = ATL_PACK_ROWS * p.row_bytes;
+  p.groups_per_chunk = (gint64) CLAMP (READ_BYTES / source_bytes, 1, (gsize) p.n_groups);
+  /* What little there is, or where there is no memory for it, is read where it is mapped. */
+  p.room_bytes = (gsize) p.groups_per_chunk * source_bytes;
+  if (lies_in_file (w) && w->size_bytes >= READ_BYTES)
+    p.room = atl_cpu_alloc (p.room_bytes * cpu->n_threads);
+  atl_pool_run (cpu->pool, (guint) ((p.n_groups + p.groups_per_chunk - 1) / p.groups_per_chunk),
+                pack_chunk, &p);
+  free (p.room);
   return p.out;
 }
 
@@ -257,21 +303,26 @@ typedef struct
 {
   const AtlWeight *w;
   guint8 *out;
+  gboolean from_file;
 } Copying;
 
 static void
 copy_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Copying *c = args;
-  gsize first = (gsize) chunk * ATL_CPU_HUGE_BYTES;
+  const gsize first = (gsize) chunk * ATL_CPU_HUGE_BYTES;
+  const gsize size = MIN (ATL_CPU_HUGE_BYTES, c->w->size_bytes - first);
 
-  memcpy (c->out + first, c->w->data + first, MIN (ATL_CPU_HUGE_BYTES, c->w->size_bytes - first));
+  if (c->from_file)
+    atl_file_map_read (c->w->map, c->w->data + first, size, c->out + first);
+  else
+    memcpy (c->out + first, c->w->data + first, size);
 }
 
 static guint8 *
 copy_rows (AtlCpu *cpu, const AtlWeight *w, GError **error)
 {
-  Copying c = { w, alloc_bytes (cpu, w->size_bytes, TRUE, w, error) };
+  Copying c = { w, alloc_bytes (cpu, w->size_bytes, TRUE, w, error), lies_in_file (w) };
 
   if (c.out != NULL)
     atl_pool_run (cpu->pool,
