@@ -14,7 +14,8 @@ typedef struct
   const char *name;
   void (*describe) (BenchNoise *noise, gconstpointer model);
   guint n_levels;
-  guint depth[MAX_LEVELS]; /* transformer blocks a level; Flux: double and single blocks */
+  guint depth[MAX_LEVELS]; /* transformer blocks a level; Flux: double and single blocks; Z-Image:
+                              refiners and layers */
   gint64 context;
 } Shape;
 
@@ -285,18 +286,107 @@ describe_flux (BenchNoise *b, gconstpointer data)
   linear (b, t, 64, D, TRUE, "proj_out");
 }
 
+/* --- Some blocks of Qwen-Image's transformer --- */
+
+static void
+describe_qwen_image (BenchNoise *b, gconstpointer data)
+{
+  static const char *const parts[] = { "to_q",       "to_k",       "to_v",       "to_out.0",
+                                       "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out" };
+  static const char *const norms[] = { "norm_q", "norm_k", "norm_added_q", "norm_added_k" };
+  const Model *m = data;
+  const AtlDType t = m->dtype;
+  const gint64 D = 3072, head = 128;
+  g_autofree char *name = NULL;
+
+  linear (b, t, D, 64, TRUE, "img_in");
+  bench_noise_tensor (b, t, 1, &m->shape->context, "txt_norm.weight");
+  linear (b, t, D, m->shape->context, TRUE, "txt_in");
+  linear (b, t, D, 256, TRUE, "time_text_embed.timestep_embedder.linear_1");
+  linear (b, t, D, D, TRUE, "time_text_embed.timestep_embedder.linear_2");
+  for (guint i = 0; i < m->shape->depth[0]; i++)
+    {
+      for (guint k = 0; k < G_N_ELEMENTS (parts); k++)
+        linear (b, t, D, D, TRUE, NAME ("transformer_blocks.%u.attn.%s", i, parts[k]));
+      for (guint k = 0; k < G_N_ELEMENTS (norms); k++)
+        bench_noise_tensor (b, t, 1, &head, "transformer_blocks.%u.attn.%s.weight", i, norms[k]);
+      for (guint k = 0; k < 2; k++)
+        {
+          const char *of = k == 0 ? "img" : "txt";
+
+          linear (b, t, 6 * D, D, TRUE, NAME ("transformer_blocks.%u.%s_mod.1", i, of));
+          linear (b, t, 4 * D, D, TRUE, NAME ("transformer_blocks.%u.%s_mlp.net.0.proj", i, of));
+          linear (b, t, D, 4 * D, TRUE, NAME ("transformer_blocks.%u.%s_mlp.net.2", i, of));
+        }
+    }
+  linear (b, t, 2 * D, D, TRUE, "norm_out.linear");
+  linear (b, t, 64, D, TRUE, "proj_out");
+}
+
+/* --- Some layers of Z-Image's transformer --- */
+
+static void
+zimage_layer (BenchNoise *b, AtlDType t, gboolean modulated, const char *p)
+{
+  static const char *const parts[] = { "to_q", "to_k", "to_v", "to_out.0" };
+  static const char *const norms[] = { "attention_norm1", "attention_norm2", "ffn_norm1",
+                                       "ffn_norm2" };
+  const gint64 D = 3840, F = 10240, head = 128;
+  g_autofree char *name = NULL;
+
+  for (guint k = 0; k < G_N_ELEMENTS (parts); k++)
+    linear (b, t, D, D, FALSE, NAME ("%s.attention.%s", p, parts[k]));
+  for (guint k = 0; k < 2; k++)
+    bench_noise_tensor (b, t, 1, &head, "%s.attention.norm_%s.weight", p, k == 0 ? "q" : "k");
+  for (guint k = 0; k < G_N_ELEMENTS (norms); k++)
+    bench_noise_tensor (b, t, 1, &D, "%s.%s.weight", p, norms[k]);
+  linear (b, t, F, D, FALSE, NAME ("%s.feed_forward.w1", p));
+  linear (b, t, F, D, FALSE, NAME ("%s.feed_forward.w3", p));
+  linear (b, t, D, F, FALSE, NAME ("%s.feed_forward.w2", p));
+  if (modulated)
+    linear (b, t, 4 * D, 256, TRUE, NAME ("%s.adaLN_modulation.0", p));
+}
+
+static void
+describe_zimage (BenchNoise *b, gconstpointer data)
+{
+  const Model *m = data;
+  const AtlDType t = m->dtype;
+  const gint64 D = 3840;
+  g_autofree char *name = NULL;
+
+  linear (b, t, D, 64, TRUE, "all_x_embedder.2-1");
+  bench_noise_tensor (b, t, 1, &m->shape->context, "cap_embedder.0.weight");
+  linear (b, t, D, m->shape->context, TRUE, "cap_embedder.1");
+  linear (b, t, 1024, 256, TRUE, "t_embedder.mlp.0");
+  linear (b, t, 256, 1024, TRUE, "t_embedder.mlp.2");
+  bench_noise_tensor (b, row_type (t, D), 2, (gint64[]){ 1, D }, "x_pad_token");
+  bench_noise_tensor (b, row_type (t, D), 2, (gint64[]){ 1, D }, "cap_pad_token");
+  for (guint i = 0; i < m->shape->depth[0]; i++)
+    {
+      zimage_layer (b, t, TRUE, NAME ("noise_refiner.%u", i));
+      zimage_layer (b, t, FALSE, NAME ("context_refiner.%u", i));
+    }
+  for (guint i = 0; i < m->shape->depth[1]; i++)
+    zimage_layer (b, t, TRUE, NAME ("layers.%u", i));
+  linear (b, t, D, 256, TRUE, "all_final_layer.2-1.adaLN_modulation.1");
+  linear (b, t, 64, D, TRUE, "all_final_layer.2-1.linear");
+}
+
 static const Shape shapes[] = {
   { "sd15-unet", describe_unet, 4, { 1, 1, 1, 0 }, 768 },
   { "sdxl-unet", describe_unet, 3, { 0, 2, 10 }, 2048 },
   { "sd-vae", describe_vae, 0, { 0 }, 0 },
   { "wan-1.3b", describe_wan, 0, { 30 }, 4096 },
   { "flux-blocks", describe_flux, 0, { 2, 4 }, 4096 },
+  { "qwen-image-blocks", describe_qwen_image, 0, { 3 }, 3584 },
+  { "z-image-blocks", describe_zimage, 0, { 1, 4 }, 2560 },
 };
 
 const char *
 bench_shape_names (void)
 {
-  return "sd15-unet, sdxl-unet, sd-vae, wan-1.3b, flux-blocks";
+  return "sd15-unet, sdxl-unet, sd-vae, wan-1.3b, flux-blocks, qwen-image-blocks, z-image-blocks";
 }
 
 AtlCheckpoint *
@@ -401,6 +491,23 @@ bench_shape_request (const AtlComponentClass *klass,
       add (r, "guidance", 1, (gint64[]){ 1 }, 3.5f);
       add_positions (r, "image_ids", rows * columns, columns);
       add_positions (r, "context_ids", 512, 0);
+    }
+  else if (g_str_equal (klass->name, "qwen-image"))
+    {
+      const gint32 shape[] = { 1, (gint32) (height / 16), (gint32) (width / 16) };
+      AtlArray *shapes_of = atl_array_new ("img_shapes", ATL_DTYPE_I32, 2, (gint64[]){ 1, 3 });
+
+      memcpy (atl_array_i32 (shapes_of), shape, sizeof shape);
+      atl_request_add (r, shapes_of);
+      add (r, "latent", 3, (gint64[]){ 1, shape[1] * shape[2], 64 }, 0.0f);
+      add (r, "context", 3, (gint64[]){ 1, 77, 3584 }, 0.0f);
+      add (r, "timestep", 1, (gint64[]){ 1 }, 0.5f);
+    }
+  else if (g_str_equal (klass->name, "zimage"))
+    {
+      add (r, "latent", 5, (gint64[]){ 1, 16, 1, h, w }, 0.0f);
+      add (r, "context", 3, (gint64[]){ 1, 77, 2560 }, 0.0f);
+      add (r, "timestep", 1, (gint64[]){ 1 }, 0.5f);
     }
   else
     {
