@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "app/chat/kv-list.h"
+#include "app/chat/load-params.h"
+#include "app/chat/param-row.h"
 #include "app/session-private.h"
 
 #define N_KV 3
@@ -167,6 +169,33 @@ test_context (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_context_row (GtkWidget *row, gconstpointer data)
+{
+  return atl_param_row_get_spec (ATL_PARAM_ROW (row)) == &atl_load_n_ctx;
+}
+
+/* Chosen before there is a model, it counts for the first. */
+static void
+test_context_first (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL;
+  GtkWidget *row;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  row = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_PARAM_ROW, is_context_row, NULL);
+  g_assert_nonnull (row);
+  g_assert_null (atl_session_get_model (f.session));
+  g_signal_emit_by_name (row, "edited", 64.0);
+  load (&f, model);
+  app_assert_soon (!atl_session_get_is_loading (f.session));
+  g_assert_true (app_is_loaded (&f));
+  g_assert_cmpuint (atl_model_get_info (atl_session_get_model (f.session))->n_ctx, ==, 64);
+  app_fixture_stop (&f);
+}
+
 /* --- Sent while a model is loaded --- */
 
 static void
@@ -234,6 +263,7 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/load-settings/kv-types", test_kv_types);
   g_test_add_func ("/app/load-settings/context", test_context);
+  g_test_add_func ("/app/load-settings/context-first", test_context_first);
   g_test_add_func ("/app/load-settings/send", test_send);
   g_test_add_func ("/app/load-settings/send-fails", test_send_fails);
   return g_test_run ();

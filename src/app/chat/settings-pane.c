@@ -91,10 +91,21 @@ set_number (AtlSettingsPane *self, const AtlChatParamSpec *spec, double value)
   show_settings (self);
 }
 
+/* Counts for the next load, whatever begins it: a model chosen first, another one, the button. */
+static void
+take_context (AtlSettingsPane *self)
+{
+  if (self->session != NULL)
+    atl_session_set_n_ctx (self->session,
+                           (guint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_N_CTX, 0));
+}
+
 static void
 edited_cb (AtlParamRow *row, double value, AtlSettingsPane *self)
 {
   set_number (self, atl_param_row_get_spec (row), value);
+  if (GTK_WIDGET (row) == self->context_row)
+    take_context (self);
 }
 
 static void
@@ -106,6 +117,8 @@ reset_cb (AtlParamRow *row, AtlSettingsPane *self)
     json_object_remove_member (get_settings (self), key);
   atl_conversation_save_settings (self->conversation);
   show_settings (self);
+  if (GTK_WIDGET (row) == self->context_row)
+    take_context (self);
 }
 
 static const char *
