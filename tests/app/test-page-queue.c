@@ -90,7 +90,13 @@ test_variations (void)
   app_clear_pictures ();
 }
 
-/* A file that no picture is made with stays out of the chats, too. */
+static gboolean
+names_file (GtkWidget *label, gconstpointer name)
+{
+  return strstr (gtk_label_get_text (GTK_LABEL (label)), name) != NULL;
+}
+
+/* A file that no picture is made with stays out of the chats, too, and the person is told. */
 static void
 test_foreign_file (void)
 {
@@ -104,7 +110,8 @@ test_foreign_file (void)
   app_start_drawing (&f);
   files = atl_session_get_attached_files (f.session, 0);
   atl_window_open_files (f.window, NULL, &file, 1);
-  app_fixture_spin (300);
+  app_assert_soon (app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_LABEL, names_file,
+                                     "tokenizer.json") != NULL);
   g_assert_true (atl_window_shows_page (f.window, "images"));
   g_assert_cmpuint (atl_attached_files_get (files)->len, ==, 0);
   app_fixture_stop (&f);
