@@ -42,7 +42,7 @@ AtlSession *atl_session_new (const char *store_dir, GError **error);
 
 AtlStore *atl_session_get_store (AtlSession *self);           /* borrowed */
 AtlSaver *atl_session_get_saver (AtlSession *self);           /* borrowed */
-AtlClient *atl_session_get_client (AtlSession *self);         /* borrowed */
+AtlClient *atl_session_get_client (AtlSession *self);         /* borrowed; NULL after the end */
 GSettings *atl_session_get_settings (AtlSession *self);       /* borrowed */
 const GError *atl_session_get_store_error (AtlSession *self); /* (nullable) borrowed */
 

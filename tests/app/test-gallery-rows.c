@@ -1,8 +1,9 @@
 /* Rows, tiles and thumbnails of the gallery: ten thousand pictures are no more work than those that
- * are seen, and a thumbnail is of the file as it is now. */
+ * are seen, a thumbnail is of the file as it is now, and files are read until the window closes. */
 #include "gallery-steps.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 
 #include "app/images/gallery-private.h"
 #include "app/images/gallery-rows.h"
@@ -173,6 +174,73 @@ test_many (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_importing (gpointer gallery)
+{
+  return ATL_GALLERY (gallery)->is_importing;
+}
+
+static gboolean
+is_not_importing (gpointer gallery)
+{
+  return !ATL_GALLERY (gallery)->is_importing;
+}
+
+static void
+read_cb (GObject *source, GAsyncResult *result, gpointer is_read)
+{
+  g_autoptr (AtlPictureFile) file =
+      atl_client_read_picture_finish (ATL_CLIENT (source), result, NULL);
+
+  *(gboolean *) is_read = file != NULL;
+}
+
+static gboolean
+is_true (gpointer value)
+{
+  return *(gboolean *) value;
+}
+
+/* The window closes while a file is read and another waits: nothing is asked of an engine that is
+ * gone, and the next start finds both. */
+static void
+test_close_while_read (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *first = NULL;
+  g_autoptr (AtlGallery) gallery = NULL;
+  gboolean is_read = FALSE;
+  AppFixture f;
+
+  g_mkdir_with_parents (folder, 0700);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *path = app_write_picture (i, folder);
+
+      app_make_old (path, 1);
+      if (first == NULL)
+        first = g_steal_pointer (&path);
+    }
+  app_fixture_start (&f);
+  gallery = g_object_ref (atl_gallery_get (f.session));
+  atl_client_read_picture_async (atl_session_get_client (f.session), first, NULL, 16, NULL, read_cb,
+                                 &is_read);
+  g_assert_true (app_fixture_wait (is_true, &is_read, WAIT_S));
+  app_kill_engine (&f, SIGSTOP);
+  app_add_gallery (&f);
+  g_assert_true (app_fixture_wait (is_importing, gallery, WAIT_S));
+  g_assert_cmpuint (gallery->imports->len, ==, 2);
+  app_fixture_stop (&f);
+  g_assert_true (app_fixture_wait (is_not_importing, gallery, WAIT_S));
+  g_clear_object (&gallery);
+
+  app_fixture_start (&f);
+  app_add_gallery (&f);
+  app_wait_for_pictures (&f, 2);
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -180,5 +248,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/gallery-rows/old-thumbnail", test_old_thumbnail);
   g_test_add_func ("/app/gallery-rows/rows", test_rows);
   g_test_add_func ("/app/gallery-rows/many", test_many);
+  g_test_add_func ("/app/gallery-rows/close-while-read", test_close_while_read);
   return g_test_run ();
 }

@@ -371,7 +371,10 @@ import_read_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 import_next (AtlGallery *self)
 {
-  if (self->is_importing)
+  AtlClient *client = atl_session_get_client (self->session);
+
+  /* No client: the window has closed, and the next start finds what was not read. */
+  if (self->is_importing || client == NULL)
     return;
   if (self->imports->len == 0)
     {
@@ -381,9 +384,8 @@ import_next (AtlGallery *self)
       return;
     }
   self->is_importing = TRUE;
-  atl_client_read_picture_async (atl_session_get_client (self->session), self->imports->pdata[0],
-                                 NULL, ATL_THUMBNAIL_SIDE, self->cancellable, import_read_cb,
-                                 g_object_ref (self));
+  atl_client_read_picture_async (client, self->imports->pdata[0], NULL, ATL_THUMBNAIL_SIDE,
+                                 self->cancellable, import_read_cb, g_object_ref (self));
 }
 
 /* --- What a person drops --- */
