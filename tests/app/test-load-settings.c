@@ -196,6 +196,54 @@ test_context_first (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_named (GtkWidget *widget, gconstpointer action)
+{
+  return g_strcmp0 (gtk_actionable_get_action_name (GTK_ACTIONABLE (widget)), action) == 0;
+}
+
+static gboolean
+is_retry (GtkWidget *widget, gconstpointer data)
+{
+  return g_strcmp0 (gtk_button_get_label (GTK_BUTTON (widget)), "Try again") == 0;
+}
+
+/* The question alone is longer than the context: what helps is offered, and answers. */
+static void
+test_context_longer (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL;
+  GtkWidget *row, *longer, *retry;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  row = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_PARAM_ROW, is_context_row, NULL);
+  g_signal_emit_by_name (row, "edited", 8.0);
+  load (&f, model);
+  app_ask (&f, 4);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_ERROR);
+  g_assert_true (g_str_has_suffix (app_last_message (&f)->error_text, "."));
+  g_assert_true (app_last_message (&f)->is_too_long);
+  row = app_message_row (&f, app_last_message (&f));
+  longer = app_fixture_find (row, GTK_TYPE_BUTTON, is_named, "message.longer-context");
+  retry = app_fixture_find (row, GTK_TYPE_BUTTON, is_retry, NULL);
+  app_assert_soon (gtk_widget_get_visible (longer) && !gtk_widget_get_visible (retry));
+  app_fixture_shot (GTK_WIDGET (f.window), "longer-context");
+  for (guint n = 0; app_last_message (&f)->is_too_long; n++)
+    {
+      g_assert_cmpuint (n, <, 8);
+      gtk_widget_activate_action (app_message_row (&f, app_last_message (&f)),
+                                  "message.longer-context", NULL);
+      g_assert_false (app_is_idle (&f));
+      g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+    }
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_cmpuint (atl_model_get_info (atl_session_get_model (f.session))->n_ctx, >, 8);
+  app_fixture_stop (&f);
+}
+
 /* --- Sent while a model is loaded --- */
 
 static void
@@ -264,6 +312,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/load-settings/kv-types", test_kv_types);
   g_test_add_func ("/app/load-settings/context", test_context);
   g_test_add_func ("/app/load-settings/context-first", test_context_first);
+  g_test_add_func ("/app/load-settings/context-longer", test_context_longer);
   g_test_add_func ("/app/load-settings/send", test_send);
   g_test_add_func ("/app/load-settings/send-fails", test_send_fails);
   return g_test_run ();

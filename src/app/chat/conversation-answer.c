@@ -264,6 +264,8 @@ atl_conversation_answer_fail (AtlConversation *self, const GError *error)
       return;
     }
   self->answer->engine_lost = g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
+  self->answer->is_too_long = g_error_matches (error, ATL_ERROR, ATL_ERROR_FULL) &&
+                              atl_conversation_get_longer_context (self) > 0;
   end_answer (self, ATL_MESSAGE_ERROR, error->message, NULL);
 }
 
@@ -351,7 +353,7 @@ atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean cont
   self->before.ran_on = self->before.stop_reason = NULL;
   if (!continues)
     self->answer->stats.thinking_ms = 0;
-  self->answer->engine_lost = FALSE;
+  self->answer->engine_lost = self->answer->is_too_long = FALSE;
   self->dirty = FALSE;
   atl_conversation_answer_phase (self, _ ("Waiting for the model…"), -1);
   self->job = atl_client_chat (atl_session_get_client (self->session), model, messages, &params);

@@ -4,6 +4,7 @@
 
 #include "app/chat/conversation-private.h"
 
+#include "app/chat/load-params.h"
 #include "app/recommended.h"
 #include "app/words.h"
 
@@ -139,4 +140,33 @@ atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_tot
           return;
         }
     }
+}
+
+/* Each step is a long one, since every step loads the model once. */
+#define CONTEXT_STEP 4
+
+guint
+atl_conversation_get_longer_context (AtlConversation *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  const AtlModelInfo *info = model != NULL ? atl_model_get_info (model) : NULL;
+
+  if (info == NULL || info->n_ctx >= info->n_ctx_train)
+    return 0;
+  return info->n_ctx > info->n_ctx_train / CONTEXT_STEP ? info->n_ctx_train
+                                                        : info->n_ctx * CONTEXT_STEP;
+}
+
+void
+atl_conversation_use_longer_context (AtlConversation *self)
+{
+  guint n_ctx = atl_conversation_get_longer_context (self);
+
+  if (n_ctx == 0)
+    return;
+  json_object_set_int_member (self->settings, ATL_LOAD_PARAM_N_CTX, n_ctx);
+  atl_conversation_save_settings (self);
+  atl_session_set_n_ctx (self->session, n_ctx);
+  atl_session_load_model (self->session,
+                          atl_model_get_paths (atl_session_get_model (self->session)), TRUE);
 }

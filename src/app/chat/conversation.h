@@ -94,6 +94,10 @@ void atl_conversation_set_draft (AtlConversation *self, const char *text);
 JsonObject *atl_conversation_get_settings (AtlConversation *self);
 /* Saves the object after a change. */
 void atl_conversation_save_settings (AtlConversation *self);
+/* The next longer context in tokens that the model in use can have, 0: none. */
+guint atl_conversation_get_longer_context (AtlConversation *self);
+/* Keeps that length in the settings and loads the model anew with it. */
+void atl_conversation_use_longer_context (AtlConversation *self);
 /* A JSON object that takes the place of all settings. */
 void atl_conversation_replace_settings (AtlConversation *self, JsonObject *settings);
 const char *atl_conversation_get_system_prompt (AtlConversation *self); /* borrowed, may be "" */

@@ -56,6 +56,7 @@ struct _AtlMessageItem
   gboolean is_last;         /* of the chat */
   gboolean is_found;        /* the search is here */
   gboolean engine_lost;     /* the error was the engine's end: "Try again" */
+  gboolean is_too_long;     /* the error was a full context, and the model can have a longer one */
 };
 
 AtlMessageItem *atl_message_item_new (const AtlMessage *message);

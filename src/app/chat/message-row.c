@@ -39,6 +39,8 @@ struct _AtlMessageRow
   GtkWidget *phase_bar;
   GtkWidget *error_box;
   GtkWidget *error_label;
+  GtkWidget *retry_button;
+  GtkWidget *longer_button;
   GtkWidget *footer;
   GtkWidget *branch_box;
   GtkWidget *branch_label;
@@ -230,6 +232,9 @@ refresh (AtlMessageRow *self)
   gtk_widget_set_visible (self->error_box, failed);
   gtk_label_set_text (GTK_LABEL (self->error_label),
                       item->error_text ? item->error_text : _ ("The answer could not be made."));
+  /* The same again would fail the same. */
+  gtk_widget_set_visible (self->retry_button, !item->is_too_long);
+  gtk_widget_set_visible (self->longer_button, item->is_too_long);
   refresh_footer (self);
   describe (self);
   set_class (self, "last", item->is_last);
@@ -383,6 +388,18 @@ regenerate_action (GtkWidget *widget, const char *name, GVariant *parameter)
 }
 
 static void
+longer_context_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlMessageRow *self = ATL_MESSAGE_ROW (widget);
+
+  if (self->item == NULL || atl_conversation_get_is_running (self->conversation))
+    return;
+  /* The answer waits for the model that is loaded now. */
+  atl_conversation_use_longer_context (self->conversation);
+  regenerate_action (widget, name, parameter);
+}
+
+static void
 continue_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlMessageRow *self = ATL_MESSAGE_ROW (widget);
@@ -481,6 +498,8 @@ atl_message_row_class_init (AtlMessageRowClass *klass)
   BIND (phase_bar);
   BIND (error_box);
   BIND (error_label);
+  BIND (retry_button);
+  BIND (longer_button);
   BIND (footer);
   BIND (branch_box);
   BIND (branch_label);
@@ -494,6 +513,8 @@ atl_message_row_class_init (AtlMessageRowClass *klass)
 #undef BIND
   gtk_widget_class_install_action (widget_class, "message.copy", NULL, copy_action);
   gtk_widget_class_install_action (widget_class, "message.regenerate", NULL, regenerate_action);
+  gtk_widget_class_install_action (widget_class, "message.longer-context", NULL,
+                                   longer_context_action);
   gtk_widget_class_install_action (widget_class, "message.continue", NULL, continue_action);
   gtk_widget_class_install_action (widget_class, "message.edit", NULL, edit_action);
   gtk_widget_class_install_action (widget_class, "message.delete", NULL, delete_action);

@@ -66,7 +66,7 @@ make_prompt (
       g_set_error (
           error, ATL_ERROR, ATL_ERROR_FULL,
           _ ("This conversation takes %u tokens; the context holds %u. Start a new chat, or "
-             "load the model with a longer context"),
+             "load the model with a longer context."),
           ids->len, n_ctx);
       return NULL;
     }
