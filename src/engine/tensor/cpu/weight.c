@@ -232,8 +232,7 @@ typedef struct
 {
   const AtlWeight *w;
   guint8 *out;
-  guint8
-      *room; /* (nullable) [worker][room_bytes]: bytes of the file; NULL: packed where they are */
+  guint8 *room; /* (nullable) [worker][room_bytes] of the file; NULL: packed where they are */
   gsize room_bytes;
   gint64 n_in, n_out, n_groups, groups_per_expert, groups_per_chunk;
   gsize row_bytes, group_bytes;
