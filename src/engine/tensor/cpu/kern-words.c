@@ -155,13 +155,6 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
     }
 }
 
-static void
-prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
-{
-  for (gint64 k = 0; k < n_k; k += SLAB, out += sizeof (Rows))
-    prepare_slab (rows, n, k, MIN (SLAB, n_k - k), (Rows *) out);
-}
-
 /* --- Panels --- */
 
 INLINE void
@@ -200,35 +193,13 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
       }
 }
 
-typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
-
-#define DEFINE_PANEL(T)                                                                            \
-  static __attribute__ ((noinline)) void panel_##T (const guint8 *group, gint64 n_in, gint64 k,    \
-                                                    gint64 n, guint8 *out)                         \
-  {                                                                                                \
-    panel_body (ATL_DTYPE_##T, group, n_in, k, n, out);                                            \
-  }
-#define PANEL_ROW(T) [ATL_DTYPE_##T] = panel_##T,
-
-EACH_DTYPE (DEFINE_PANEL)
-
-static const PanelFunc panels[ATL_N_DTYPES] = { EACH_DTYPE (PANEL_ROW) };
-
-static void
-pack_panel (AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
-{
-  dtype = atl_pack_alike (dtype);
-  g_assert (panels[dtype] != NULL && n <= SLAB);
-  panels[dtype](group, n_in, k, n, out);
-}
-
 /* --- Tiles --- */
 
 /* Rows [from, from + PART_ROWS) x two vectors of outputs, which are at `panel`. */
 INLINE void
 part_body (gboolean sixteen,
-           guint from,
            gboolean min,
+           guint from,
            gint64 n_k,
            const Rows *a,
            const guint8 *const panel[2],
@@ -299,70 +270,7 @@ part_body (gboolean sixteen,
       }
 }
 
-INLINE void
-tile_body (gboolean sixteen,
-           gboolean min,
-           gint64 n_k,
-           const Rows *a,
-           const guint8 *const panel[2],
-           float *c,
-           gint64 ldc,
-           gboolean add)
-{
-  for (guint from = 0; from < TILE_ROWS; from += PART_ROWS)
-    part_body (sixteen, from, min, n_k, a, panel, c, ldc, add);
-}
-
-#define DEFINE_TILE(NAME, SIXTEEN, MIN)                                                            \
-  static __attribute__ ((noinline)) void NAME (                                                    \
-      gint64 n_k, const Rows *a, const guint8 *const panel[2], float *c, gint64 ldc, gboolean add) \
-  {                                                                                                \
-    tile_body (SIXTEEN, MIN, n_k, a, panel, c, ldc, add);                                          \
-  }
-
-DEFINE_TILE (tile_plain, FALSE, FALSE)
-DEFINE_TILE (tile_min, FALSE, TRUE)
-DEFINE_TILE (tile_sixteen, TRUE, FALSE)
-DEFINE_TILE (tile_both, TRUE, TRUE)
-
-/* `x` and `y` are the panels of the two vectors; where they differ, each has what the other needs.
- */
-INLINE void
-tile (gint64 n_k,
-      const guint8 *a,
-      const guint8 *x,
-      const guint8 *y,
-      gsize y_lane,
-      float *c,
-      gint64 ldc,
-      gboolean add)
-{
-  const guint8 *const panel[2] = { x, y + y_lane };
-  Head hx, hy;
-
-  memcpy (&hx, x, sizeof hx);
-  memcpy (&hy, y, sizeof hy);
-  ((hx.sixteen | hy.sixteen) != 0 ? (hx.min | hy.min) != 0 ? tile_both : tile_sixteen
-   : (hx.min | hy.min) != 0       ? tile_min
-                                  : tile_plain) (n_k, (const Rows *) a, panel, c, ldc, add);
-}
-
-static void
-tile_of_panels (gint64 n_k,
-                const guint8 *a,
-                const guint8 *b0,
-                const guint8 *b1,
-                float *c,
-                gint64 ldc,
-                gboolean add)
-{
-#if VW == 16
-  tile (n_k, a, b0, b1, 0, c, ldc, add);
-#else
-  tile (n_k, a, b0, b0, 32, c, ldc, add);
-  tile (n_k, a, b1, b1, 32, c + 16, ldc, add);
-#endif
-}
+#include "engine/tensor/cpu/kern-packed-tiles.h"
 
 const AtlCpuTiles WORDS_NAME = {
   .pack_panel = pack_panel,
