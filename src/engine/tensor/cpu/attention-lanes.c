@@ -48,15 +48,8 @@ own_layout (const AtlCpuKernels *k, gint64 dim, gint64 v_dim, float *memory, Own
   float **fields[] = {
     &own->queries, &own->sums, &own->state, &own->keys, &own->values, &own->lines
   };
-  gint64 total = 0;
 
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    {
-      if (memory != NULL)
-        *fields[i] = memory + total;
-      total += attention_round_up (sizes[i], 16);
-    }
-  return total;
+  return attention_divide (memory, sizes, fields, G_N_ELEMENTS (sizes));
 }
 
 /* Rows [at, at + n) of keys or values, as floats in place or in `lines`. */

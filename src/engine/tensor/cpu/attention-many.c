@@ -55,15 +55,8 @@ own_layout (const AtlCpuKernels *k, gint64 dim, gint64 v_dim, float *memory, Own
   };
   float **fields[] = { &own->rows,   &own->sums,  &own->state,  &own->k_panels, &own->v_panels,
                        &own->floats, &own->lines, &own->scores, &own->weights };
-  gint64 total = 0;
 
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    {
-      if (memory != NULL)
-        *fields[i] = memory + total;
-      total += attention_round_up (sizes[i], 16);
-    }
-  return total;
+  return attention_divide (memory, sizes, fields, G_N_ELEMENTS (sizes));
 }
 
 /* Keys [at, at + n) as panels of 16 keys; those beyond n are zero. */

@@ -44,6 +44,22 @@ attention_round_up (gint64 n, gint64 to)
   return (n + to - 1) / to * to;
 }
 
+/* Gives each of `n` fields its number of floats of `memory` (NULL: none does), from lines of the
+ * cache on; returns how many they take. */
+static inline gint64
+attention_divide (float *memory, const gint64 *sizes, float **const *fields, guint n)
+{
+  gint64 total = 0;
+
+  for (guint i = 0; i < n; i++)
+    {
+      if (memory != NULL)
+        *fields[i] = memory + total;
+      total += attention_round_up (sizes[i], 16);
+    }
+  return total;
+}
+
 static inline const guint8 *
 attention_at (const Operand *o, gint64 batch, gint64 token, gint64 head)
 {

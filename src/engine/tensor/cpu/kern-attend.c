@@ -271,17 +271,6 @@ scores_of (
 
 /* --- Weights --- */
 
-/* 2^x for x below 127, within 2e-7; 2^-125 for less than that. */
-INLINE vf
-power_of_two (vf x)
-{
-  vf n;
-
-  x = vf_max (vf_set1 (-125.0f), x); /* keeps what is no number */
-  n = vf_round (x);
-  return (vf) ((vi) vf_exp2_fraction (x - n) + (vi_round (n) << 23));
-}
-
 /* Scores become weights, pairs of words of two keys; `factor` is what those stand for, and `keep`
  * what earlier sums are multiplied with. */
 INLINE void
@@ -306,17 +295,17 @@ weights_of (gint64 n,
       base[j] = vf_load (state + j * VW);
       top = most[j] * scale[j];
       is_new = (top > base[j] + SLACK) | (base[j] == -INFINITY);
-      keep[j] = vf_select (is_new, power_of_two (base[j] - top), vf_set1 (1.0f));
+      keep[j] = vf_select (is_new, vf_power_of_two (base[j] - top), vf_set1 (1.0f));
       base[j] = vf_select (is_new, top, base[j]);
       vf_store (state + j * VW, base[j]);
-      largest[j] = vf_max (power_of_two (top - base[j]), vf_set1 (1e-30f));
+      largest[j] = vf_max (vf_power_of_two (top - base[j]), vf_set1 (1e-30f));
       total[j] = vf_set1 (0.0f);
     }
   for (gint64 i = 0; i < n; i++)
 #pragma GCC unroll 2
     for (guint j = 0; j < 2; j++)
       {
-        const vf e = power_of_two (vf_load (scores + i * L + j * VW) * scale[j] - base[j]);
+        const vf e = vf_power_of_two (vf_load (scores + i * L + j * VW) * scale[j] - base[j]);
 
         total[j] += e;
         vf_store (scores + i * L + j * VW, e);

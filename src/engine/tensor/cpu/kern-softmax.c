@@ -7,17 +7,6 @@
  * before earlier sums are corrected. */
 #define SLACK 4.0f
 
-/* 2^x for x below 127, within 2e-7; 2^-125 for less than that. */
-INLINE vf
-power_of_two (vf x)
-{
-  vf n;
-
-  x = vf_max (vf_set1 (-125.0f), x); /* keeps what is no number */
-  n = vf_round (x);
-  return (vf) ((vi) vf_exp2_fraction (x - n) + (vi_round (n) << 23));
-}
-
 /* n < VW scores and nothing more. */
 INLINE vf
 last_scores (const float *s, gint64 n)
@@ -58,21 +47,21 @@ softmax_row (const float *s, gint64 n, float scale, float *state, float *weights
   for (i = 0; i + 2 * VW <= whole; i += 2 * VW)
     for (guint j = 0; j < 2; j++)
       {
-        const vf e = power_of_two (vf_load (s + i + j * VW) * factor - shift);
+        const vf e = vf_power_of_two (vf_load (s + i + j * VW) * factor - shift);
 
         total[j] += e;
         vf_store (weights + i + j * VW, e);
       }
   if (i < whole)
     {
-      const vf e = power_of_two (vf_load (s + i) * factor - shift);
+      const vf e = vf_power_of_two (vf_load (s + i) * factor - shift);
 
       total[0] += e;
       vf_store (weights + i, e);
     }
   if (whole < n)
     {
-      const vf e = power_of_two (last * factor - shift);
+      const vf e = vf_power_of_two (last * factor - shift);
 
       total[1] += e;
       vf_store (weights + whole, e);

@@ -469,6 +469,17 @@ vf_exp2_fraction (vf f)
   return p * f + 1.0f;
 }
 
+/* 2^x for x below 127, within 2e-7; 2^-125 for less than that. */
+INLINE vf
+vf_power_of_two (vf x)
+{
+  vf n;
+
+  x = vf_max (vf_set1 (-125.0f), x); /* keeps what is no number */
+  n = vf_round (x);
+  return (vf) ((vi) vf_exp2_fraction (x - n) + (vi_round (n) << 23));
+}
+
 /* e^x: within two units in the last place; below -87.3 zero, above 88.7 infinite.
  * 2^n e^r with |r| <= ln 2 / 2 and a Taylor polynomial of degree 7 (next term below 2^-27). */
 INLINE vf
