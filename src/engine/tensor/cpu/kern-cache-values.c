@@ -64,32 +64,10 @@ prepare_weights (AtlDType t,
   for (guint j = 0; j < n_q; j++, p += ATL_CACHE_ROWS)
     {
       vf w[4];
-      vu largest = { 0 };
       vi sum = { 0 };
-      union
-      {
-        guint32 bits;
-        float value;
-      } size;
       float inverse;
 
-#pragma GCC unroll 4
-      for (guint i = 0; i < 4; i++)
-        {
-          const gint64 some = CLAMP (n - 16 * i, 0, 16);
-
-          w[i] = some == 16
-                     ? vf_load (p + 16 * i)
-                     : (vf) _mm512_maskz_loadu_ps ((__mmask16) ((1u << some) - 1), p + 16 * i);
-          w[i] *= d[i];
-          largest = (vu) _mm512_max_epu32 ((__m512i) largest, (__m512i) vf_abs (w[i]));
-        }
-      /* As integers, what is no number is larger than all that are. */
-      size.bits = _mm512_reduce_max_epu32 ((__m512i) largest);
-      inverse = inverse_of (size.value, WORDS_LARGEST);
-      out->scale[j] = !isfinite (size.value) ? NAN
-                      : inverse > 0.0f       ? size.value / WORDS_LARGEST
-                                             : 0.0f;
+      out->scale[j] = scaled_weights (p, n, d, WORDS_LARGEST, w, &inverse);
 #pragma GCC unroll 4
       for (guint i = 0; i < 4; i++)
         {

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <immintrin.h>
+
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-private.h"
 
@@ -28,6 +30,35 @@ inverse_of (float size, float most)
 
   /* Values so small that the inverse overflows are nothing beside the others. */
   return isfinite (inverse) ? inverse : 0.0f;
+}
+
+/* The weights `p` of n <= 64 values, times the scales of the values; what is behind them is zero.
+ * Returns what one step stands for where they are multiplied with `inverse` and rounded, which
+ * leaves at most `most`; NAN when one of them is no number. */
+INLINE float
+scaled_weights (const float *p, gint64 n, const vf scales[4], float most, vf w[4], float *inverse)
+{
+  vu largest = { 0 };
+  union
+  {
+    guint32 bits;
+    float value;
+  } size;
+
+#pragma GCC unroll 4
+  for (guint i = 0; i < 4; i++)
+    {
+      const gint64 some = CLAMP (n - 16 * i, 0, 16);
+
+      w[i] = some == 16 ? vf_load (p + 16 * i)
+                        : (vf) _mm512_maskz_loadu_ps ((__mmask16) ((1u << some) - 1), p + 16 * i);
+      w[i] *= scales[i];
+      largest = (vu) _mm512_max_epu32 ((__m512i) largest, (__m512i) vf_abs (w[i]));
+    }
+  /* As integers, what is no number is larger than all that are. */
+  size.bits = _mm512_reduce_max_epu32 ((__m512i) largest);
+  *inverse = inverse_of (size.value, most);
+  return !isfinite (size.value) ? NAN : *inverse > 0.0f ? size.value / most : 0.0f;
 }
 
 /* What will be wanted soon, asked for a few lines at a time, as it lies: more at once than the
