@@ -233,17 +233,34 @@ describe_wan (BenchNoise *b, gconstpointer data)
   bench_noise_tensor (b, ATL_DTYPE_F32, 3, (gint64[]){ 1, 2, D }, "head.modulation");
 }
 
+/* Attention of two streams together, as Flux.1 and Qwen-Image have it; the first ones of each are
+ * those of a single stream. */
+#define HEAD_DIM 128
+static const char *const joint_parts[] = { "to_q",       "to_k",       "to_v",       "to_out.0",
+                                           "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out" };
+static const char *const joint_norms[] = { "norm_q", "norm_k", "norm_added_q", "norm_added_k" };
+
+static void
+joint_attention (BenchNoise *b, AtlDType t, gint64 dim, guint block)
+{
+  const gint64 head = HEAD_DIM;
+  g_autofree char *name = NULL;
+
+  for (guint k = 0; k < G_N_ELEMENTS (joint_parts); k++)
+    linear (b, t, dim, dim, TRUE, NAME ("transformer_blocks.%u.attn.%s", block, joint_parts[k]));
+  for (guint k = 0; k < G_N_ELEMENTS (joint_norms); k++)
+    bench_noise_tensor (b, t, 1, &head, "transformer_blocks.%u.attn.%s.weight", block,
+                        joint_norms[k]);
+}
+
 /* --- Some blocks of Flux.1's transformer, whose widths are those of many --- */
 
 static void
 describe_flux (BenchNoise *b, gconstpointer data)
 {
-  static const char *const parts[] = { "to_q",       "to_k",       "to_v",       "to_out.0",
-                                       "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out" };
-  static const char *const norms[] = { "norm_q", "norm_k", "norm_added_q", "norm_added_k" };
   const Model *m = data;
   const AtlDType t = m->dtype;
-  const gint64 D = 3072, head = 128;
+  const gint64 D = 3072, head = HEAD_DIM;
   g_autofree char *name = NULL;
 
   linear (b, t, D, 64, TRUE, "x_embedder");
@@ -258,10 +275,7 @@ describe_flux (BenchNoise *b, gconstpointer data)
     }
   for (guint i = 0; i < m->shape->depth[0]; i++)
     {
-      for (guint k = 0; k < G_N_ELEMENTS (parts); k++)
-        linear (b, t, D, D, TRUE, NAME ("transformer_blocks.%u.attn.%s", i, parts[k]));
-      for (guint k = 0; k < G_N_ELEMENTS (norms); k++)
-        bench_noise_tensor (b, t, 1, &head, "transformer_blocks.%u.attn.%s.weight", i, norms[k]);
+      joint_attention (b, t, D, i);
       for (guint k = 0; k < 2; k++)
         {
           const char *of = k == 0 ? "" : "_context";
@@ -275,10 +289,10 @@ describe_flux (BenchNoise *b, gconstpointer data)
     {
       linear (b, t, 3 * D, D, TRUE, NAME ("single_transformer_blocks.%u.norm.linear", i));
       for (guint k = 0; k < 3; k++)
-        linear (b, t, D, D, TRUE, NAME ("single_transformer_blocks.%u.attn.%s", i, parts[k]));
+        linear (b, t, D, D, TRUE, NAME ("single_transformer_blocks.%u.attn.%s", i, joint_parts[k]));
       for (guint k = 0; k < 2; k++)
         bench_noise_tensor (b, t, 1, &head, "single_transformer_blocks.%u.attn.%s.weight", i,
-                            norms[k]);
+                            joint_norms[k]);
       linear (b, t, 4 * D, D, TRUE, NAME ("single_transformer_blocks.%u.proj_mlp", i));
       linear (b, t, D, 5 * D, TRUE, NAME ("single_transformer_blocks.%u.proj_out", i));
     }
@@ -291,12 +305,9 @@ describe_flux (BenchNoise *b, gconstpointer data)
 static void
 describe_qwen_image (BenchNoise *b, gconstpointer data)
 {
-  static const char *const parts[] = { "to_q",       "to_k",       "to_v",       "to_out.0",
-                                       "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out" };
-  static const char *const norms[] = { "norm_q", "norm_k", "norm_added_q", "norm_added_k" };
   const Model *m = data;
   const AtlDType t = m->dtype;
-  const gint64 D = 3072, head = 128;
+  const gint64 D = 3072;
   g_autofree char *name = NULL;
 
   linear (b, t, D, 64, TRUE, "img_in");
@@ -306,10 +317,7 @@ describe_qwen_image (BenchNoise *b, gconstpointer data)
   linear (b, t, D, D, TRUE, "time_text_embed.timestep_embedder.linear_2");
   for (guint i = 0; i < m->shape->depth[0]; i++)
     {
-      for (guint k = 0; k < G_N_ELEMENTS (parts); k++)
-        linear (b, t, D, D, TRUE, NAME ("transformer_blocks.%u.attn.%s", i, parts[k]));
-      for (guint k = 0; k < G_N_ELEMENTS (norms); k++)
-        bench_noise_tensor (b, t, 1, &head, "transformer_blocks.%u.attn.%s.weight", i, norms[k]);
+      joint_attention (b, t, D, i);
       for (guint k = 0; k < 2; k++)
         {
           const char *of = k == 0 ? "img" : "txt";
