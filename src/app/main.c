@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "app/application.h"
-#include "app/short-turns.h"
+#include "app/session/short-turns.h"
 #include "atelier-config.h"
 #include "base/language.h"
 

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "app/application.h"
-#include "app/window-private.h"
+#include "app/window/window-private.h"
 
 /* Seconds that a test waits for what must come, beside everything else that a machine may do. */
 #define APP_PATIENCE_S 120

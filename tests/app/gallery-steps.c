@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "app/images/gallery.h"
+#include "app/gallery/gallery.h"
+#include "app/gallery/viewer-window.h"
 #include "app/images/pictures-session.h"
-#include "app/images/viewer-window.h"
 #include "media/recipe.h"
 
 #define WAIT_S 30

@@ -3,8 +3,8 @@
 
 #include "app-steps.h"
 
-#include "app/images/gallery-item.h"
-#include "app/images/gallery-view.h"
+#include "app/gallery/gallery-item.h"
+#include "app/gallery/gallery-view.h"
 
 /* The prompt of the picture that app_write_picture (0) makes. */
 #define APP_FIRST_PROMPT "a red fox in the snow"

@@ -11,7 +11,7 @@
 #include "app/chat/conversation.h"
 #include "app/chat/follow-up.h"
 #include "app/models/model-list.h"
-#include "app/session-private.h"
+#include "app/session/session-private.h"
 #include "hub/library.h"
 #include "protocol/protocol.h"
 

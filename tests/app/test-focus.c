@@ -7,7 +7,7 @@
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
-#include "app/shortcuts-window.h"
+#include "app/window/shortcuts-window.h"
 
 #define MAX_STEPS 400
 

@@ -5,10 +5,10 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 
-#include "app/images/gallery-private.h"
-#include "app/images/gallery-rows.h"
-#include "app/images/gallery-tile.h"
-#include "app/images/gallery-view-private.h"
+#include "app/gallery/gallery-private.h"
+#include "app/gallery/gallery-rows.h"
+#include "app/gallery/gallery-tile.h"
+#include "app/gallery/gallery-view-private.h"
 #include "app/images/pictures-session.h"
 #include "media/picture.h"
 

@@ -6,14 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/images/gallery-line.h"
-#include "app/images/gallery-private.h"
-#include "app/images/gallery-strip.h"
-#include "app/images/gallery-tile.h"
-#include "app/images/gallery-view-private.h"
-#include "app/images/picture-copy.h"
+#include "app/gallery/gallery-line.h"
+#include "app/gallery/gallery-private.h"
+#include "app/gallery/gallery-strip.h"
+#include "app/gallery/gallery-tile.h"
+#include "app/gallery/gallery-view-private.h"
+#include "app/gallery/picture-copy.h"
+#include "app/gallery/viewer-window.h"
 #include "app/images/pictures-session.h"
-#include "app/images/viewer-window.h"
 #include "media/recipe.h"
 #include "store/trash.h"
 

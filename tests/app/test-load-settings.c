@@ -8,7 +8,7 @@
 #include "app/chat/kv-list.h"
 #include "app/chat/load-params.h"
 #include "app/chat/param-row.h"
-#include "app/session-private.h"
+#include "app/session/session-private.h"
 
 #define N_KV 3
 

@@ -5,10 +5,10 @@
 #include <glib/gstdio.h>
 
 #include "app/compare/compare-window.h"
-#include "app/model-switcher.h"
 #include "app/models/model-drop-down.h"
 #include "app/models/model-list-row.h"
 #include "app/models/model-verifier.h"
+#include "app/window/model-switcher.h"
 #include "conformance.h"
 #include "hub/library.h"
 

@@ -7,7 +7,7 @@
 #include "app/models/models-page.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
-#include "app/shortcuts-window.h"
+#include "app/window/shortcuts-window.h"
 
 /* GTK's own parts of an entry or of a list's row are read as the whole. */
 static gboolean

@@ -4,14 +4,14 @@
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
 
-#include "app/images/gallery-actions.h"
-#include "app/images/gallery-strip.h"
+#include "app/gallery/gallery-actions.h"
+#include "app/gallery/gallery-strip.h"
+#include "app/gallery/viewer-window.h"
 #include "app/images/known-loras.h"
 #include "app/images/picture-canvas.h"
 #include "app/images/picture-pane.h"
 #include "app/images/pictures-session-private.h"
 #include "app/images/upscale-dialog.h"
-#include "app/images/viewer-window.h"
 #include "app/models/model-list.h"
 #include "app/models/open-model.h"
 #include "app/words.h"

@@ -3,7 +3,7 @@
 #include "gallery-steps.h"
 #include "images-steps.h"
 
-#include "app/images/gallery.h"
+#include "app/gallery/gallery.h"
 
 #define WAIT_S 60
 

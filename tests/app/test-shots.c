@@ -9,7 +9,7 @@
 #include "app/compare/compare-window.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
-#include "app/shortcuts-window.h"
+#include "app/window/shortcuts-window.h"
 #include "hub/library.h"
 #include "store/chats.h"
 

@@ -10,7 +10,7 @@
 
 #include <adwaita.h>
 
-#include "app/session.h"
+#include "app/session/session.h"
 
 G_BEGIN_DECLS
 

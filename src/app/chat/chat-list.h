@@ -11,7 +11,7 @@
 #include <gtk/gtk.h>
 
 #include "app/chat/chat-entries.h"
-#include "app/session.h"
+#include "app/session/session.h"
 
 G_BEGIN_DECLS
 

@@ -11,7 +11,7 @@
 #include "app/chat/markdown.h"
 #include "app/chat/settings-pane.h"
 #include "app/chat/welcome.h"
-#include "app/undo.h"
+#include "app/window/undo.h"
 #include "store/chats.h"
 
 /* Of an answer, read by a screen reader without a pause. */

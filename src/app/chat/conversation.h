@@ -19,7 +19,7 @@
 #include <json-glib/json-glib.h>
 
 #include "app/chat/message-item.h"
-#include "app/session.h"
+#include "app/session/session.h"
 #include "protocol/chat-params.h"
 
 G_BEGIN_DECLS

@@ -1,9 +1,9 @@
 /* The pictures that are there already: the strip below the canvas, all of them in its place. */
 #include <glib/gi18n.h>
 
-#include "app/images/gallery-actions.h"
-#include "app/images/gallery-strip.h"
-#include "app/images/gallery-view.h"
+#include "app/gallery/gallery-actions.h"
+#include "app/gallery/gallery-strip.h"
+#include "app/gallery/gallery-view.h"
 #include "app/images/images-page-private.h"
 #include "app/images/picture-canvas.h"
 #include "app/images/split-box.h"

@@ -1,11 +1,11 @@
 /* Pictures that go in: dropped, pasted, results used again; painting and extending them. */
 #include <glib/gi18n.h>
 
+#include "app/gallery/gallery-actions.h"
 #include "app/images/brought-parts.h"
 #include "app/images/extend-editor.h"
 #include "app/images/images-page-private.h"
 #include "app/images/mask-editor.h"
-#include "app/images/gallery-actions.h"
 #include "app/images/picture-pane.h"
 #include "app/images/upscale-dialog.h"
 #include "app/models/add-model.h"

@@ -4,10 +4,10 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
+#include "app/gallery/gallery-strip.h"
+#include "app/gallery/gallery-view.h"
+#include "app/gallery/gallery.h"
 #include "app/images/extend-editor.h"
-#include "app/images/gallery.h"
-#include "app/images/gallery-strip.h"
-#include "app/images/gallery-view.h"
 #include "app/images/job-bar.h"
 #include "app/images/mask-editor.h"
 #include "app/images/picture-canvas.h"

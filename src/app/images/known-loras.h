@@ -10,7 +10,7 @@
 #pragma once
 
 #include "app/images/picture-settings.h"
-#include "app/session.h"
+#include "app/session/session.h"
 
 G_BEGIN_DECLS
 

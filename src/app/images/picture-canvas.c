@@ -4,7 +4,7 @@
 #include <adwaita.h>
 #include <glib/gi18n.h>
 
-#include "app/images/gallery-actions.h"
+#include "app/gallery/gallery-actions.h"
 #include "app/images/missing-parts.h"
 
 struct _AtlPictureCanvas

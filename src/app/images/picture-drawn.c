@@ -8,7 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "app/images/gallery.h"
+#include "app/gallery/gallery.h"
 #include "app/images/pictures-session.h"
 #include "app/words.h"
 #include "media/recipe.h"

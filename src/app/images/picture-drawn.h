@@ -9,7 +9,7 @@
 #pragma once
 
 #include "app/images/picture-task.h"
-#include "app/session.h"
+#include "app/session/session.h"
 #include "client/picture-job.h"
 #include "media/picture.h"
 #include "store/pictures.h"

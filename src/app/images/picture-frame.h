@@ -11,7 +11,7 @@
 
 #include <adwaita.h>
 
-#include "app/images/gallery.h"
+#include "app/gallery/gallery.h"
 #include "app/images/zoom-view.h"
 
 G_BEGIN_DECLS

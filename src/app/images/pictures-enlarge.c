@@ -3,7 +3,7 @@
 
 #include <glib/gi18n.h>
 
-#include "app/images/gallery.h"
+#include "app/gallery/gallery.h"
 #include "app/images/pictures-session-private.h"
 #include "app/models/model-list.h"
 #include "hub/starter-upscaler.h"

@@ -28,7 +28,7 @@
 #pragma once
 
 #include "app/images/picture-queue.h"
-#include "app/session.h"
+#include "app/session/session.h"
 
 G_BEGIN_DECLS
 

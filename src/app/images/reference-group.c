@@ -1,5 +1,5 @@
 /* A row a picture, in the order in which the prompt may speak of them. */
-#include "app/images/gallery-actions.h"
+#include "app/gallery/gallery-actions.h"
 #include "app/images/reference-group.h"
 
 #include <glib/gi18n.h>

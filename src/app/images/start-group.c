@@ -1,5 +1,5 @@
 /* The picture that the next one begins with. */
-#include "app/images/gallery-actions.h"
+#include "app/gallery/gallery-actions.h"
 #include "app/images/start-group.h"
 
 #include <glib/gi18n.h>

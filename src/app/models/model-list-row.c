@@ -7,8 +7,8 @@
 #include "app/images/pictures-session.h"
 #include "app/models/model-verifier.h"
 #include "app/models/open-model.h"
+#include "app/window/undo.h"
 #include "app/words.h"
-#include "app/undo.h"
 #include "hub/library.h"
 
 struct _AtlModelListRow

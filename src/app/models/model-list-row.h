@@ -9,7 +9,7 @@
 #include <adwaita.h>
 
 #include "app/models/model-list.h"
-#include "app/session.h"
+#include "app/session/session.h"
 
 G_BEGIN_DECLS
 

@@ -7,7 +7,7 @@
 
 #include <gtk/gtk.h>
 
-#include "app/session.h"
+#include "app/session/session.h"
 
 G_BEGIN_DECLS
 

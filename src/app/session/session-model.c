@@ -1,0 +1,261 @@
+/* The model in use: loading it, also when memory is short, and giving its memory back. */
+#define G_LOG_DOMAIN "atl-app"
+
+#include "app/session/session-private.h"
+
+#include "app/models/model-list.h"
+#include "store/library.h"
+
+static void begin_load (AtlSession *self);
+
+static void
+end_load (AtlSession *self)
+{
+  g_clear_object (&self->load);
+  g_clear_pointer (&self->load_paths, g_strfreev);
+  g_clear_pointer (&self->load_name, g_free);
+  g_clear_pointer (&self->load_phase, g_free);
+  self->load_fraction = 0;
+  g_object_notify (G_OBJECT (self), "is-loading");
+}
+
+static void
+load_progress_cb (double fraction, const char *phase, gpointer data)
+{
+  AtlSession *self = data;
+
+  if (self->load == NULL)
+    return;
+  self->load_fraction = MAX (self->load_fraction, CLAMP (fraction, 0, 1));
+  if (g_strcmp0 (self->load_phase, phase) != 0)
+    {
+      g_free (self->load_phase);
+      self->load_phase = g_strdup (phase);
+      g_object_notify (G_OBJECT (self), "load-phase");
+    }
+  g_object_notify (G_OBJECT (self), "load-fraction");
+}
+
+/* Errors of unloading say that the engine is gone, and then the memory is free as well. */
+static void
+unloaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlSession) self = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!atl_client_unload_finish (ATL_CLIENT (source), result, &error))
+    g_debug ("unload: %s", error->message);
+  if (self->load != NULL && self->load_made_room)
+    begin_load (self);
+}
+
+static void
+unload (AtlSession *self, AtlModel *model)
+{
+  atl_client_unload_async (self->client, model, NULL, unloaded_cb, g_object_ref (self));
+}
+
+static void
+remember_model (AtlSession *self, AtlModel *model)
+{
+  const AtlModelInfo *info = atl_model_get_info (model);
+  g_autoptr (GError) error = NULL;
+  AtlModelRow row = { .path = (char *) atl_model_get_key (model),
+                      .name = info->name,
+                      .kind = (char *) "llm",
+                      .architecture = info->architecture,
+                      .size_bytes = info->size_bytes };
+
+  if (atl_store_model_save (self->store, &row, &error) == 0 ||
+      !atl_store_model_used (self->store, row.path, &error))
+    g_warning ("The library could not be updated: %s", error->message);
+  g_settings_set_string (self->settings, "last-model", row.path);
+  atl_session_emit_models_changed (self);
+}
+
+static void
+set_model (AtlSession *self, AtlModel *model)
+{
+  if (g_set_object (&self->model, model))
+    g_object_notify (G_OBJECT (self), "model");
+}
+
+static void
+loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AtlSession) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (AtlModel) model = atl_client_load_model_finish (ATL_CLIENT (source), result, &error);
+  g_autoptr (AtlModel) old = NULL;
+
+  if (model == NULL)
+    {
+      g_autofree char *name = g_strdup (self->load_name);
+      if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        {
+          /* A newer load may have taken the place of the cancelled one. */
+          if (self->load != NULL && g_cancellable_is_cancelled (self->load))
+            end_load (self);
+          return;
+        }
+      if (atl_session_ease_choices (self, error))
+        {
+          begin_load (self);
+          return;
+        }
+      if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && self->model != NULL &&
+          !self->load_made_room && !atl_session_is_busy (self, self->model) &&
+          atl_session_room_would_do (self, self->load_paths[0]))
+        {
+          self->load_made_room = TRUE;
+          unload (self, self->model);
+          return;
+        }
+      if (atl_session_ease_context (self, error))
+        {
+          begin_load (self);
+          return;
+        }
+      if (g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) && !self->load_from_disk)
+        self->refused_paths = g_steal_pointer (&self->load_paths);
+      end_load (self);
+      g_signal_emit_by_name (self, "load-failed", error, name);
+      return;
+    }
+  end_load (self);
+  g_set_object (&old, self->model);
+  set_model (self, model);
+  if (old != NULL && old != model)
+    atl_session_retire (self, old);
+  remember_model (self, model);
+  atl_session_tell_loaded (self, model);
+  atl_session_restart_idle_timer (self);
+}
+
+static void
+begin_load (AtlSession *self)
+{
+  g_auto (AtlSessionLoad) load;
+
+  atl_session_load_init (&load, self, self->load_paths[0]);
+  atl_session_ease_init (self, &load);
+  load.options.n_ctx = self->n_ctx;
+  load.options.gpu_layers = self->gpu_layers;
+  load.options.cpu_experts = self->cpu_experts;
+  load.options.from_disk = self->load_from_disk;
+  load.options.insist = self->load_insists;
+  atl_client_load_model_async (self->client, (const char *const *) self->load_paths, &load.options,
+                               load_progress_cb, self, self->load, loaded_cb, g_object_ref (self));
+}
+
+static void
+load_model (AtlSession *self, const char *const *paths, gboolean insist, gboolean from_disk)
+{
+  atl_session_cancel_load (self);
+  g_clear_pointer (&self->refused_paths, g_strfreev);
+  self->load = g_cancellable_new ();
+  self->load_paths = g_strdupv ((char **) paths);
+  self->load_insists = insist;
+  self->load_from_disk = from_disk;
+  self->load_made_room = self->load_drops_draft = FALSE;
+  self->load_drops_missing = self->load_drops_adapters = FALSE;
+  g_clear_pointer (&self->adapter_words, g_free);
+  self->refused_n_ctx = 0;
+  self->load_fraction = 0;
+  self->load_name = atl_model_list_get_name (self->models, paths[0]);
+  g_object_notify (G_OBJECT (self), "is-loading");
+  begin_load (self);
+}
+
+void
+atl_session_load_model (AtlSession *self, const char *const *paths, gboolean insist)
+{
+  g_return_if_fail (ATL_IS_SESSION (self));
+  g_return_if_fail (paths != NULL && paths[0] != NULL);
+
+  load_model (self, paths, insist, FALSE);
+}
+
+gboolean
+atl_session_get_can_load_from_disk (AtlSession *self)
+{
+  g_return_val_if_fail (ATL_IS_SESSION (self), FALSE);
+  return self->refused_paths != NULL;
+}
+
+void
+atl_session_load_from_disk (AtlSession *self)
+{
+  g_auto (GStrv) paths = NULL;
+
+  g_return_if_fail (ATL_IS_SESSION (self));
+  paths = g_steal_pointer (&self->refused_paths);
+  if (paths != NULL)
+    load_model (self, (const char *const *) paths, FALSE, TRUE);
+}
+
+void
+atl_session_cancel_load (AtlSession *self)
+{
+  g_return_if_fail (ATL_IS_SESSION (self));
+
+  if (self->load == NULL)
+    return;
+  g_cancellable_cancel (self->load);
+  end_load (self);
+}
+
+void
+atl_session_unload_model (AtlSession *self)
+{
+  g_return_if_fail (ATL_IS_SESSION (self));
+
+  if (self->model == NULL)
+    return;
+  g_autoptr (AtlModel) model = g_object_ref (self->model);
+  set_model (self, NULL);
+  unload (self, model);
+}
+
+void
+atl_session_set_n_ctx (AtlSession *self, guint n_ctx)
+{
+  self->n_ctx = n_ctx;
+}
+
+void
+atl_session_set_offload (AtlSession *self, gint gpu_layers, gint cpu_experts)
+{
+  self->gpu_layers = MAX (gpu_layers, -1);
+  self->cpu_experts = MAX (cpu_experts, -1);
+}
+
+void
+atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_experts)
+{
+  *gpu_layers = self->gpu_layers;
+  *cpu_experts = self->cpu_experts;
+}
+
+/* The memory is given back after some idle minutes; the handle stays and the next message loads the
+ * model again by itself. */
+static gboolean
+idle_cb (gpointer data)
+{
+  AtlSession *self = data;
+
+  self->idle_source = 0;
+  if (self->model != NULL && self->running->len == 0 && atl_model_get_is_loaded (self->model))
+    unload (self, self->model);
+  return G_SOURCE_REMOVE;
+}
+
+void
+atl_session_restart_idle_timer (AtlSession *self)
+{
+  int minutes = g_settings_get_int (self->settings, "idle-unload-minutes");
+
+  g_clear_handle_id (&self->idle_source, g_source_remove);
+  if (minutes > 0)
+    self->idle_source = g_timeout_add_seconds ((guint) minutes * 60, idle_cb, self);
+}

@@ -1,0 +1,19 @@
+/* The strip at the foot of the sidebar: what is loaded, how much memory is used, what is running.
+ * A click opens the ledger.
+ *
+ * Threading: the main thread.
+ */
+#pragma once
+
+#include <gtk/gtk.h>
+
+#include "app/session/session.h"
+
+G_BEGIN_DECLS
+
+#define ATL_TYPE_ENGINE_STRIP (atl_engine_strip_get_type ())
+G_DECLARE_FINAL_TYPE (AtlEngineStrip, atl_engine_strip, ATL, ENGINE_STRIP, GtkWidget)
+
+void atl_engine_strip_set_session (AtlEngineStrip *self, AtlSession *session);
+
+G_END_DECLS
