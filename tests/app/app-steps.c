@@ -2,11 +2,13 @@
 #include "app-steps.h"
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 
 #include "app/chat/composer.h"
 #include "app/chat/message-row.h"
 #include "protocol/protocol.h"
+#include "store/library.h"
 
 AtlConversation *
 app_conversation (AppFixture *f)
@@ -123,6 +125,24 @@ app_unpack_golden (const char *folder, const char *family)
   g_assert_no_error (error);
   g_assert_cmpint (status, ==, 0);
   return g_build_filename (folder, family, "model.gguf", NULL);
+}
+
+void
+app_remember_model (AppFixture *f, const char *path, const char *name)
+{
+  GStatBuf st;
+  AtlModelRow row = { .path = (char *) path,
+                      .name = (char *) name,
+                      .kind = (char *) "llm",
+                      .architecture = (char *) "" };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_stat (path, &st), ==, 0);
+  row.size_bytes = (guint64) st.st_size;
+  g_assert_true (atl_store_model_save (atl_session_get_store (f->session), &row, &error) != 0);
+  g_assert_no_error (error);
+  g_assert_true (atl_store_model_used (atl_session_get_store (f->session), path, &error));
+  g_assert_no_error (error);
 }
 
 AtlMessageItem *

@@ -34,6 +34,9 @@ void app_exchange (AtlConversation *conversation, const char *question, const ch
 /* The file of a tiny model of the golden cases ("llm-mixtral"), unpacked into a folder; the
  * caller's. */
 char *app_unpack_golden (const char *folder, const char *family);
+/* Puts a file into the library, as a model that was used before; the list of models knows it when
+ * it is read again. */
+void app_remember_model (AppFixture *f, const char *path, const char *name);
 
 /* --- With a real engine and a model that is loaded --- */
 

@@ -7,26 +7,6 @@
 #include "app/chat/draft-list.h"
 #include "app/chat/kv-list.h"
 #include "app/models/model-list.h"
-#include "store/library.h"
-
-/* Into the list of models, as one that was used before. */
-static void
-remember (AppFixture *f, const char *path, const char *name)
-{
-  GStatBuf st;
-  AtlModelRow row = { .path = (char *) path,
-                      .name = (char *) name,
-                      .kind = (char *) "llm",
-                      .architecture = (char *) "" };
-  g_autoptr (GError) error = NULL;
-
-  g_assert_cmpint (g_stat (path, &st), ==, 0);
-  row.size_bytes = (guint64) st.st_size;
-  g_assert_true (atl_store_model_save (atl_session_get_store (f->session), &row, &error) != 0);
-  g_assert_no_error (error);
-  g_assert_true (atl_store_model_used (atl_session_get_store (f->session), path, &error));
-  g_assert_no_error (error);
-}
 
 static gboolean
 is_titled (GtkWidget *widget, gconstpointer title)
@@ -72,9 +52,9 @@ test_choose (void)
   model = app_unpack_golden (f.dir, "llm-mixtral");
   good = app_unpack_golden (f.dir, "llm-llama2");
   other = app_unpack_golden (f.dir, "llm-lfm2");
-  remember (&f, model, "The model");
-  remember (&f, good, "Good one");
-  remember (&f, other, "Other one");
+  app_remember_model (&f, model, "The model");
+  app_remember_model (&f, good, "Good one");
+  app_remember_model (&f, other, "Other one");
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.toggle-settings", NULL);
   paths[0] = model;
   atl_session_load_model (f.session, paths, TRUE);

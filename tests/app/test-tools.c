@@ -6,6 +6,7 @@
 #include "app/chat/markdown-view.h"
 #include "app/compare/compare-column.h"
 #include "app/compare/compare-window.h"
+#include "app/models/model-list.h"
 #include "app/notebook/notebook-window.h"
 #include "app/notebook/token-tags.h"
 
@@ -89,6 +90,73 @@ test_compare (void)
   app_fixture_spin (100);
   g_assert_cmpint (before, ==, 0);
   gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
+/* --- Going on with one of the answers --- */
+
+static gboolean
+is_used (gpointer data)
+{
+  AtlSession *session = data;
+
+  return !atl_session_get_is_loading (session) && atl_session_get_model (session) != NULL;
+}
+
+/* The chat carries on with the model and the settings of the answer that was chosen, and knows who
+ * made it; the other column can still be asked, and what it needs goes with the window. */
+static void
+test_go_on (void)
+{
+  AppFixture f;
+  GtkWidget *window;
+  g_autofree char *first = NULL, *second = NULL;
+  g_autoptr (AtlModel) before = NULL;
+  AtlMessageItem *answer;
+  JsonObject *settings;
+
+  if (!load (&f))
+    return;
+  first = g_strdup (atl_model_get_key (atl_session_get_model (f.session)));
+  second = app_unpack_golden (f.dir, "llm-llama3-tied");
+  before = g_object_ref (atl_session_get_model (f.session));
+  app_remember_model (&f, second, "Second");
+  atl_model_list_refresh (atl_session_get_models (f.session));
+  app_assert_soon (atl_model_list_find (atl_session_get_models (f.session), second) != NULL);
+  window = atl_compare_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  atl_compare_column_set_path (column (window, 0), first);
+  atl_compare_column_set_path (column (window, 1), second);
+  g_assert_cmpstr (atl_compare_column_get_path (column (window, 1)), ==, second);
+  for (guint i = 0; i < 2; i++)
+    {
+      atl_compare_column_set_param (column (window, i), "max-tokens", 8);
+      atl_compare_column_set_param (column (window, i), "seed", 7 + i);
+    }
+  g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Once upon a time", NULL));
+  g_assert_true (app_fixture_wait (has_compared, window, 60));
+  /* What is set afterwards is for the next answer. */
+  atl_compare_column_set_param (column (window, 1), "max-tokens", 9);
+  g_signal_emit_by_name (column (window, 1), "keep");
+  app_assert_soon (is_used (f.session) && app_last_message (&f) != NULL);
+  g_assert_cmpstr (atl_model_get_key (atl_session_get_model (f.session)), ==, second);
+  g_assert_true (atl_model_get_is_loaded (atl_session_get_model (f.session)));
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  g_assert_cmpint (json_object_get_int_member (settings, "seed"), ==, 8);
+  g_assert_cmpint (json_object_get_int_member (settings, "max-tokens"), ==, 8);
+  answer = app_last_message (&f);
+  g_assert_cmpstr (answer->model_name, ==, "Second");
+  g_assert_cmpstr (answer->content->str, ==, atl_compare_column_get_answer (column (window, 1)));
+  g_assert_cmpint (answer->stats.n_tokens, ==, 8);
+  g_assert_cmpint (answer->state, ==, ATL_MESSAGE_COMPLETE);
+
+  g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Twice", NULL));
+  g_assert_true (app_fixture_wait (has_compared, window, 60));
+  g_assert_cmpuint (strlen (atl_compare_column_get_answer (column (window, 0))), >, 0);
+  g_assert_true (atl_model_get_is_loaded (before));
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_assert_soon (!atl_model_get_is_loaded (before));
+  g_assert_true (atl_model_get_is_loaded (atl_session_get_model (f.session)));
   app_fixture_stop (&f);
 }
 
@@ -227,6 +295,7 @@ main (int argc, char **argv)
 {
   app_fixture_init (&argc, &argv);
   g_test_add_func ("/app/tools/compare", test_compare);
+  g_test_add_func ("/app/tools/compare-go-on", test_go_on);
   g_test_add_func ("/app/tools/notebook", test_notebook);
   g_test_add_func ("/app/tools/compare-keyboard", test_compare_keyboard);
   return g_test_run ();

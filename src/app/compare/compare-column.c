@@ -7,11 +7,14 @@
 
 #include "app/accessible.h"
 #include "app/chat/markdown-view.h"
+#include "app/chat/message-item.h"
 #include "app/chat/param-row.h"
 #include "app/models/model-drop-down.h"
 #include "app/recommended.h"
 #include "app/words.h"
 #include "client/chat-job.h"
+#include "protocol/protocol.h"
+#include "store/chats.h"
 
 #define COALESCE_MS 50
 
@@ -23,6 +26,11 @@ struct _AtlCompareColumn
   JsonObject *settings; /* what the person changed */
   AtlChatJob *job;      /* (nullable) */
   GString *answer;
+  GString *thinking;
+  char *asked_path;     /* (nullable) whose answer it is */
+  char *asked_settings; /* (nullable) JSON: what it was made with */
+  char *stats;          /* (nullable) JSON: of a finished answer */
+  gboolean is_whole;    /* it ended by itself */
   guint refresh_source;
   gboolean showing; /* widgets are being set, not edited */
 
@@ -78,17 +86,23 @@ atl_compare_column_set_path (AtlCompareColumn *self, const char *path)
 
 /* --- Settings --- */
 
+static char *
+settings_to_json (AtlCompareColumn *self)
+{
+  g_autoptr (JsonNode) node = json_node_alloc ();
+
+  json_node_init_object (node, self->settings);
+  return json_to_string (node, FALSE);
+}
+
 /* Of the model that is chosen, when it is the one in use: others are known when they are loaded. */
 static void
 get_params (AtlCompareColumn *self, AtlModel *model, AtlChatParams *params)
 {
-  g_autoptr (JsonNode) node = json_node_alloc ();
-  g_autofree char *json = NULL;
+  g_autofree char *json = settings_to_json (self);
 
   if (model != NULL)
     atl_chat_params_apply (params, atl_recommended (model), NULL);
-  json_node_init_object (node, self->settings);
-  json = json_to_string (node, FALSE);
   atl_chat_params_apply_json (params, json, NULL);
 }
 
@@ -182,6 +196,7 @@ atl_compare_column_wait (AtlCompareColumn *self, const char *phase, double fract
                                : g_strdup (phase);
 
   g_string_truncate (self->answer, 0);
+  g_string_truncate (self->thinking, 0);
   gtk_widget_set_sensitive (self->model_drop, FALSE);
   gtk_widget_set_visible (self->empty_label, FALSE);
   gtk_widget_set_visible (self->error_label, FALSE);
@@ -196,6 +211,7 @@ text_cb (AtlChatJob *job, const char *delta, gboolean is_thinking, AtlCompareCol
   if (is_thinking)
     {
       show_phase (self, _ ("Thinking…"));
+      g_string_append (self->thinking, delta);
       return;
     }
   show_phase (self, NULL);
@@ -252,6 +268,8 @@ finished_cb (AtlChatJob *job, AtlChatStats *stats, AtlCompareColumn *self)
                                             stats->tokens_per_s, first, tokens);
 
   gtk_label_set_text (GTK_LABEL (self->stats_label), words);
+  self->stats = atl_answer_stats_to_json (stats, &(AtlAnswerStats){ 0 });
+  self->is_whole = g_strcmp0 (stats->stop_reason, ATL_STOP_STOPPED) != 0;
   end (self);
   tell (self);
 }
@@ -282,6 +300,12 @@ atl_compare_column_ask (AtlCompareColumn *self, AtlModel *model, const char *mes
   g_return_if_fail (self->job == NULL);
   atl_chat_params_init (&params);
   get_params (self, model, &params);
+  g_clear_pointer (&self->stats, g_free);
+  self->is_whole = FALSE;
+  g_free (self->asked_path);
+  self->asked_path = g_strdup (atl_model_get_key (model));
+  g_free (self->asked_settings);
+  self->asked_settings = settings_to_json (self);
   atl_compare_column_wait (self, _ ("Waiting for the model…"), -1);
   self->job = atl_client_chat (atl_session_get_client (self->session), model, messages, &params);
   g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
@@ -308,6 +332,44 @@ const char *
 atl_compare_column_get_answer (AtlCompareColumn *self)
 {
   return self->answer->str;
+}
+
+const char *
+atl_compare_column_get_answered_path (AtlCompareColumn *self)
+{
+  return self->asked_path;
+}
+
+static gboolean
+save_settings (AtlCompareColumn *self, gint64 chat_id, GError **error)
+{
+  const AtlChat chat = { .id = chat_id, .settings_json = self->asked_settings };
+
+  return atl_store_chat_update (atl_session_get_store (self->session), &chat, ATL_CHAT_SETTINGS,
+                                error);
+}
+
+gint64
+atl_compare_column_save (AtlCompareColumn *self,
+                         const char *question,
+                         const char *attachments_json,
+                         GError **error)
+{
+  AtlStore *store = atl_session_get_store (self->session);
+  g_autofree char *name =
+      atl_model_list_get_name (atl_session_get_models (self->session), self->asked_path);
+  gint64 chat = atl_store_chat_add (store, 0, error);
+  gint64 asked = 0, answer = 0;
+
+  if (chat == 0 || !save_settings (self, chat, error) ||
+      !atl_store_turn_begin (store, chat, 0, question, attachments_json, name, &asked, &answer,
+                             error) ||
+      !atl_store_answer_finish (
+          store, answer, self->is_whole ? ATL_MESSAGE_COMPLETE : ATL_MESSAGE_INTERRUPTED,
+          self->answer->str, self->thinking->len > 0 ? self->thinking->str : NULL, NULL,
+          self->stats, error))
+    return 0;
+  return chat;
 }
 
 static void
@@ -360,6 +422,10 @@ atl_compare_column_finalize (GObject *object)
 
   json_object_unref (self->settings);
   g_string_free (self->answer, TRUE);
+  g_string_free (self->thinking, TRUE);
+  g_free (self->asked_path);
+  g_free (self->asked_settings);
+  g_free (self->stats);
   G_OBJECT_CLASS (atl_compare_column_parent_class)->finalize (object);
 }
 
@@ -407,6 +473,7 @@ atl_compare_column_init (AtlCompareColumn *self)
 {
   self->settings = json_object_new ();
   self->answer = g_string_new (NULL);
+  self->thinking = g_string_new (NULL);
   gtk_widget_init_template (GTK_WIDGET (self));
   atl_accessible_set_name (self->scroller, _ ("Answer"));
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)

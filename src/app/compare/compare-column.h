@@ -39,5 +39,14 @@ void atl_compare_column_fail (AtlCompareColumn *self, const GError *error);
 void atl_compare_column_stop (AtlCompareColumn *self);
 gboolean atl_compare_column_get_is_running (AtlCompareColumn *self);
 const char *atl_compare_column_get_answer (AtlCompareColumn *self); /* borrowed, may be "" */
+/* The file of the model that made the answer, whatever was chosen since; borrowed, NULL before the
+ * first. */
+const char *atl_compare_column_get_answered_path (AtlCompareColumn *self);
+/* Saves the answer to `question` as a new chat with the settings that it was made with;
+ * `attachments_json` as in AtlMessage. The chat's id, 0 on error. */
+gint64 atl_compare_column_save (AtlCompareColumn *self,
+                                const char *question,
+                                const char *attachments_json,
+                                GError **error);
 
 G_END_DECLS

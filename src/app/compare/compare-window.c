@@ -90,21 +90,47 @@ remove_cb (AtlCompareColumn *column, AtlCompareWindow *self)
   gtk_widget_grab_focus (self->composer);
 }
 
-/* The answer becomes a chat of its own. */
+/* The model that made the answer becomes the one in use; that one stays with the other columns. A
+ * model that guesses ahead for it is not loaded for a comparison. */
+static void
+use_model (AtlCompareWindow *self, const char *path)
+{
+  AtlModel *current = atl_session_get_model (self->session);
+  const char *paths[] = { path, NULL };
+  g_autofree char *draft = atl_session_dup_draft (self->session, path);
+  g_autoptr (AtlModel) model = NULL;
+  AtlModel *before;
+
+  if (current != NULL && g_str_equal (atl_model_get_key (current), path))
+    {
+      atl_session_cancel_load (self->session);
+      return;
+    }
+  model = g_hash_table_lookup (self->models, path);
+  if (model != NULL)
+    g_object_ref (model);
+  g_hash_table_remove (self->models, path);
+  if (model == NULL || draft != NULL)
+    {
+      if (model != NULL)
+        atl_session_retire (self->session, model);
+      atl_session_load_model (self->session, paths, FALSE);
+      return;
+    }
+  before = atl_session_use_model (self->session, model);
+  if (before != NULL)
+    g_hash_table_replace (self->models, g_strdup (atl_model_get_key (before)), before);
+}
+
+/* The answer becomes a chat of its own, with its model and settings. */
 static void
 keep_cb (AtlCompareColumn *column, AtlCompareWindow *self)
 {
   AtlStore *store = atl_session_get_store (self->session);
   g_autoptr (GError) error = NULL;
-  gint64 chat = atl_store_chat_add (store, 0, &error);
-  gint64 asked = 0;
+  gint64 chat = atl_compare_column_save (column, self->question, self->attachments, &error);
 
-  if (chat != 0)
-    asked = atl_store_message_add (store, chat, 0, ATL_ROLE_USER, self->question, self->attachments,
-                                   &error);
-  if (asked == 0 ||
-      atl_store_message_add (store, chat, asked, ATL_ROLE_ASSISTANT,
-                             atl_compare_column_get_answer (column), NULL, &error) == 0)
+  if (chat == 0)
     {
       say (self, error->message);
       return;
@@ -113,6 +139,7 @@ keep_cb (AtlCompareColumn *column, AtlCompareWindow *self)
       g_utf8_substring (self->question, 0, MIN (g_utf8_strlen (self->question, -1), 48));
   atl_store_chat_suggest_title (store, chat, g_strdelimit (title, "\n\r\t", ' '), NULL);
   atl_session_emit_chats_changed (self->session);
+  use_model (self, atl_compare_column_get_answered_path (column));
   g_action_group_activate_action (G_ACTION_GROUP (gtk_window_get_application (GTK_WINDOW (self))),
                                   "open-chat", g_variant_new_int64 (chat));
 }
@@ -338,7 +365,7 @@ unload_all (AtlCompareWindow *self)
   g_hash_table_iter_init (&iter, self->models);
   while (g_hash_table_iter_next (&iter, NULL, &model))
     if (model != atl_session_get_model (self->session))
-      atl_client_unload_async (atl_session_get_client (self->session), model, NULL, NULL, NULL);
+      atl_session_retire (self->session, model);
   g_hash_table_remove_all (self->models);
 }
 

@@ -217,6 +217,22 @@ atl_session_unload_model (AtlSession *self)
   unload (self, model);
 }
 
+AtlModel *
+atl_session_use_model (AtlSession *self, AtlModel *model)
+{
+  AtlModel *before;
+
+  g_return_val_if_fail (ATL_IS_SESSION (self), NULL);
+  g_return_val_if_fail (ATL_IS_MODEL (model) && model != self->model, NULL);
+
+  atl_session_cancel_load (self);
+  before = self->model != NULL ? g_object_ref (self->model) : NULL;
+  set_model (self, model);
+  remember_model (self, model);
+  atl_session_restart_idle_timer (self);
+  return before;
+}
+
 void
 atl_session_set_n_ctx (AtlSession *self, guint n_ctx)
 {

@@ -67,10 +67,8 @@ void atl_session_init_keeping (AtlSession *self);
 void atl_session_forget_files (AtlSession *self);
 /* A value of `conversations`. */
 void atl_session_free_weak (gpointer data);
-/* Whether somebody waits for an answer of the model; see session-room.c for all of these. */
+/* Whether somebody waits for an answer of the model; see session-room.c for these. */
 gboolean atl_session_is_busy (AtlSession *self, AtlModel *model);
-/* Unloads a model that is not the one in use any more: when its answers are finished. */
-void atl_session_retire (AtlSession *self, AtlModel *model);
 /* An answer ended: what only waited for it is unloaded. */
 void atl_session_unload_retired (AtlSession *self);
 /* Whether the model at `path` could fit if the one in use were not in memory; TRUE where that is

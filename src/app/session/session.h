@@ -67,6 +67,12 @@ gboolean atl_session_get_can_load_from_disk (AtlSession *self);
 void atl_session_load_from_disk (AtlSession *self);
 void atl_session_cancel_load (AtlSession *self);
 void atl_session_unload_model (AtlSession *self);
+/* Makes a model that somebody else has loaded the one in use; a load in progress is cancelled. What
+ * was in use before stays loaded and becomes the caller's (nullable). */
+AtlModel *atl_session_use_model (AtlSession *self, AtlModel *model);
+/* Unloads a model that is not the one in use, when the answers of chats that it makes are finished.
+ */
+void atl_session_retire (AtlSession *self, AtlModel *model);
 /* Context length in tokens for the next load; 0 chooses by itself. */
 void atl_session_set_n_ctx (AtlSession *self, guint n_ctx);
 /* Layers on the graphics card, and layers whose experts stay on the processor, of the next load;
