@@ -21,7 +21,7 @@
 static AtlTensor *
 per_head (DecoderPass *p, AtlTensor *x, AtlWeight *w)
 {
-  return atl_expert_linear (p->g, x, atl_weight (p->g, w), NULL, p->heads);
+  return atl_expert_linear (p->g, x, atl_weight (p->g, w), NULL, decoder_kept (p, p->heads));
 }
 
 AtlTensor *
@@ -40,18 +40,19 @@ decoder_latent_attention (DecoderPass *p, guint il, AtlTensor *x)
   AtlTensor *keys = atl_concat (g, 2, 2,
                                 (AtlTensor *[]){ atl_reshape_to (g, latent, p->T, 1, m->n_kv_lora),
                                                  decoder_rotate (p, il, turned) });
-  AtlTensor *q = x;
+  AtlTensor *q = decoder_kept (p, x);
+  const gint64 n_q = q->dim[0];
 
   if (l->wq_a != NULL)
     q = atl_norm (g, ATL_NORM_RMS, atl_linear (g, q, atl_weight (g, l->wq_a), NULL),
                   atl_weight (g, l->q_a_norm), NULL, LATENT_EPS);
   q = atl_linear (g, q, atl_weight (g, l->wq), NULL);
-  q = atl_reshape_to (g, q, p->T, H, m->n_nope + m->n_rope);
+  q = atl_reshape_to (g, q, n_q, H, m->n_nope + m->n_rope);
   q = atl_concat (
       g, 2, 2,
       (AtlTensor *[]){ per_head (p, atl_slice (g, q, 2, 0, m->n_nope), l->k_b),
                        decoder_rotate (p, il, atl_slice (g, q, 2, m->n_nope, m->n_rope)) });
   x = decoder_attend (p, il, q, keys, NULL);
-  x = per_head (p, atl_reshape_to (g, x, p->T, H, m->n_kv_lora), l->v_b);
-  return atl_reshape_to (g, x, p->T, H * m->n_v);
+  x = per_head (p, atl_reshape_to (g, x, n_q, H, m->n_kv_lora), l->v_b);
+  return atl_reshape_to (g, x, n_q, H * m->n_v);
 }

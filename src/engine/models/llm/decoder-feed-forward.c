@@ -32,7 +32,7 @@ route (DecoderPass *p, const AtlDecoderLayer *l, AtlTensor *x, AtlTensor **weigh
     {
       AtlTensor *own = atl_embed (g, atl_weight (g, l->expert_scale), *ids, 1.0f);
 
-      *weights = atl_mul (g, *weights, atl_reshape_to (g, own, p->T, e->n_used));
+      *weights = atl_mul (g, *weights, atl_reshape_to (g, own, x->dim[0], e->n_used));
     }
 }
 
@@ -53,8 +53,8 @@ routed (DecoderPass *p,
     x = atl_linear (g, x, atl_weight (g, l->latent_down), NULL);
   if (h->traits->experts_scale_input)
     {
-      x = atl_mul (g, atl_reshape_to (g, x, p->T, 1, h->n_embd),
-                   atl_reshape_to (g, weights, p->T, h->experts.n_used, 1));
+      x = atl_mul (g, atl_reshape_to (g, x, x->dim[0], 1, h->n_embd),
+                   atl_reshape_to (g, weights, weights->dim[0], h->experts.n_used, 1));
       weights = atl_affine (g, weights, 0.0f, 1.0f);
     }
   if (l->gate_up_exps != NULL)

@@ -17,15 +17,19 @@ attention (DecoderPass *p, guint il, AtlTensor *x)
                                  : decoder_attention (p, il, x);
 }
 
-/* x + residual_scale * what the layer's mixers make of the normed n. */
+/* x + residual_scale * what the layer's mixers make of the normed n; all tokens of it where a
+ * recurrence goes through them. */
 static AtlTensor *
 mix (DecoderPass *p, guint il, AtlTensor *n, AtlTensor *x)
 {
   const AtlDecoderLayer *l = &p->m->layers[il];
+  const gboolean last_only = p->last_only;
 
+  p->last_only = last_only && p->h->layers[il].recurrent == ATL_RECURRENT_NONE;
   if (p->h->layers[il].attends)
     x = atl_linear_scaled_add (p->g, attention (p, il, n), atl_weight (p->g, l->wo),
-                               atl_weight (p->g, l->bo), p->h->residual_scale, x);
+                               atl_weight (p->g, l->bo), p->h->residual_scale, decoder_kept (p, x));
+  p->last_only = last_only;
   switch (p->h->layers[il].recurrent)
     {
     case ATL_RECURRENT_SHORT_CONV:
@@ -52,21 +56,20 @@ layer (DecoderPass *p, guint il, AtlTensor *x)
     {
       n = decoder_norm (p, x, l->attn_norm, l->attn_norm_b);
       if (h->traits->lone_sublayers && (h->layers[il].n_ff > 0 || h->layers[il].has_experts))
-        return decoder_feed_forward (p, il, n, x);
-      a = mix (p, il, n, x);
+        return decoder_feed_forward (p, il, decoder_kept (p, n), decoder_kept (p, x));
+      a = decoder_kept (p, mix (p, il, n, x));
       if (h->traits->no_feed_forward || h->traits->lone_sublayers)
         return a;
       if (l->ffn_norm != NULL)
-        n = decoder_norm (p, h->parallel ? x : a, l->ffn_norm, l->ffn_norm_b);
-      x = a;
-      return decoder_feed_forward (p, il, n, x);
+        n = decoder_norm (p, h->parallel ? decoder_kept (p, x) : a, l->ffn_norm, l->ffn_norm_b);
+      return decoder_feed_forward (p, il, decoder_kept (p, n), a);
     }
 
   gboolean pre = h->traits->norms == ATL_NORMS_SANDWICH;
 
   n = pre ? decoder_norm (p, x, l->attn_norm, l->attn_norm_b) : x;
   a = atl_linear (g, attention (p, il, n), atl_weight (g, l->wo), atl_weight (g, l->bo));
-  x = atl_add (g, x, decoder_norm (p, a, l->post_attn_norm, NULL));
+  x = atl_add (g, decoder_kept (p, x), decoder_norm (p, a, l->post_attn_norm, NULL));
   n = pre ? decoder_norm (p, x, l->ffn_norm, l->ffn_norm_b) : x;
   a = h->traits->dense_beside_experts && h->layers[il].has_experts
           ? decoder_dense_beside_experts (p, il, n, x)
@@ -123,22 +126,6 @@ add_inputs (DecoderPass *p)
   return ids;
 }
 
-/* The last token of every segment. */
-static AtlTensor *
-last_rows (DecoderPass *p, AtlTensor *x)
-{
-  AtlTensor *last = NULL;
-  gint64 end = 0;
-
-  for (guint s = 0; s < p->n_segments; s++)
-    {
-      end += p->segments[s].n_tokens;
-      AtlTensor *row = atl_slice (p->g, x, 0, end - 1, 1);
-      last = last == NULL ? row : atl_concat (p->g, 0, 2, (AtlTensor *[]){ last, row });
-    }
-  return last;
-}
-
 AtlGraph *
 atl_decoder_graph (const AtlDecoder *self,
                    const AtlDecoderSegment *segments,
@@ -160,13 +147,16 @@ atl_decoder_graph (const AtlDecoder *self,
   if (streams)
     x = decoder_streams_begin (&p, x);
   for (guint il = 0; il < h->n_layer; il++)
-    x = streams ? decoder_streams_layer (&p, il, x) : layer (&p, il, x);
+    {
+      p.last_only = il + 1 == h->n_layer && n_output_rows < p.T && !streams;
+      x = streams ? decoder_streams_layer (&p, il, x) : layer (&p, il, x);
+    }
 
   if (n_output_rows == 0)
     return g;
   g_assert (n_output_rows == p.T || n_output_rows == n_segments);
-  if (n_output_rows < p.T)
-    x = last_rows (&p, x);
+  p.last_only = n_output_rows < p.T;
+  x = decoder_kept (&p, x);
   if (streams)
     x = decoder_streams_end (&p, x);
   x = decoder_norm (&p, x, self->output_norm, self->output_norm_b);

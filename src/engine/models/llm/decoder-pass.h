@@ -20,11 +20,15 @@ typedef struct
   AtlTensor *per_layer; /* (nullable) f32 [T, n_layer * P], per-layer embeddings */
   AtlTensor *warmth;    /* (nullable) f32 [T, 1, 1]: factor of queries that are not rotated */
   AtlTensor *slots;     /* (nullable) i32 [n_segments, 2]; recurrent mixers */
+  gboolean last_only;   /* nothing but each segment's last token goes on from this layer */
 } DecoderPass;
 
 /* The family's norm of x [T, D] or [T, heads, d]; w and b nullable. */
 AtlTensor *decoder_norm (DecoderPass *p, AtlTensor *x, AtlWeight *w, AtlWeight *b);
-/* Rotates [T, heads, d] as layer `il` does, if it does. */
+/* Of x [T, ...]: the last token of every segment, [n_segments, ...], where only those go on; else
+ * x, also where the others are gone already. */
+AtlTensor *decoder_kept (DecoderPass *p, AtlTensor *x);
+/* Rotates [T, heads, d], or those that are kept, as layer `il` does, if it does. */
 AtlTensor *decoder_rotate (DecoderPass *p, guint il, AtlTensor *x);
 
 /* The state `role` of layer `il` of a segment. */
@@ -32,12 +36,13 @@ AtlTensor *decoder_state (DecoderPass *p, guint segment, guint il, AtlLlmStateRo
 /* Results of every segment, one after the other along dimension 0. */
 AtlTensor *decoder_join (DecoderPass *p, AtlTensor **parts);
 
-/* Keeps keys and values [T, K, d] of layer `il` and lets queries [T, H, d] attend to all that was
- * kept so far, every segment to its own: [T, H * dv]. k NULL: those of another layer are read; v
- * NULL: values are the first head_dim_v components of the keys. */
+/* Stores keys and values [T, K, d] of layer `il` and lets queries decoder_kept ([T, H, d]) attend
+ * to all that was stored so far, every segment to its own: [their number, H * dv]. k NULL: those of
+ * another layer are read; v NULL: values are the first head_dim_v components of the keys. */
 AtlTensor *decoder_attend (DecoderPass *p, guint il, AtlTensor *q, AtlTensor *k, AtlTensor *v);
 
-/* Heads' outputs [T, H * dv] of the normed x [T, D], before the output projection. */
+/* Heads' outputs decoder_kept ([T, H * dv]) of the normed x [T, D], before the output projection.
+ */
 AtlTensor *decoder_attention (DecoderPass *p, guint il, AtlTensor *x);
 AtlTensor *decoder_latent_attention (DecoderPass *p, guint il, AtlTensor *x);
 
@@ -50,7 +55,7 @@ AtlTensor *decoder_causal_conv (DecoderPass *p, guint il, guint segment, AtlTens
 /* The two slots of a segment. */
 AtlTensor *decoder_slots (DecoderPass *p, guint segment);
 
-/* The feed-forward of x [T, D], plus `residual` (nullable). */
+/* The feed-forward of x [T, D], or of what is kept of it, plus `residual` (nullable). */
 AtlTensor *decoder_feed_forward (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);
 /* Its two kinds: one network, and experts with the shared ones beside them. */
 AtlTensor *decoder_dense (DecoderPass *p, guint il, AtlTensor *x, AtlTensor *residual);

@@ -29,6 +29,22 @@ decoder_join (DecoderPass *p, AtlTensor **parts)
 }
 
 AtlTensor *
+decoder_kept (DecoderPass *p, AtlTensor *x)
+{
+  AtlTensor **parts = g_newa0 (AtlTensor *, p->n_segments);
+  gint64 end = 0;
+
+  if (!p->last_only || x->dim[0] != p->T)
+    return x;
+  for (guint s = 0; s < p->n_segments; s++)
+    {
+      end += p->segments[s].n_tokens;
+      parts[s] = atl_slice (p->g, x, 0, end - 1, 1);
+    }
+  return decoder_join (p, parts);
+}
+
+AtlTensor *
 decoder_slots (DecoderPass *p, guint segment)
 {
   return atl_slice (p->g, p->slots, 0, segment, 1);

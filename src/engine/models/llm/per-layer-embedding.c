@@ -58,7 +58,7 @@ decoder_embedding_of_layer (DecoderPass *p, guint il, AtlTensor *x)
   AtlGraph *g = p->g;
   AtlTensor *y = atl_linear_act (g, x, atl_weight (g, l->per_layer_gate), NULL, p->h->traits->act);
 
-  y = atl_mul (g, y, atl_slice (g, p->per_layer, 1, il * P, P));
+  y = atl_mul (g, y, atl_slice (g, decoder_kept (p, p->per_layer), 1, il * P, P));
   y = atl_linear (g, y, atl_weight (g, l->per_layer_out), NULL);
   return decoder_norm (p, y, l->per_layer_post_norm, NULL);
 }
