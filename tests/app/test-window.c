@@ -337,6 +337,8 @@ test_follow_up (void)
   app_fixture_spin (400);
   g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
   g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "start_button"));
+  /* Without a model there is none that could see more. */
+  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "context_button"));
   /* Pieces lose nothing and keep to their length. */
   pieces = atl_follow_up_pieces (old, 30);
   g_assert_cmpuint (g_strv_length (pieces), >, 2);
@@ -354,6 +356,51 @@ test_follow_up (void)
   g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Be kind.");
   app_fixture_spin (300);
   g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  app_fixture_stop (&f);
+}
+
+/* An exchange that fills the context by itself comes along as far as the next answers leave room,
+ * and a question that found none waits in the new chat. */
+static void
+test_follow_up_cut (void)
+{
+  AppFixture f;
+  AtlConversation *old, *next;
+  AtlChatStats full = { .n_ctx_used = 512, .n_ctx = 512, .stop_reason = (char *) "context-full" };
+  g_autoptr (GError) refusal = g_error_new (ATL_ERROR, ATL_ERROR_FULL, "It takes 600 tokens.");
+  g_autoptr (GString) story = g_string_new (NULL);
+  g_autofree char *draft = NULL;
+  gint64 id;
+
+  app_fixture_start (&f);
+  old = app_conversation (&f);
+  for (guint i = 1; i <= 100; i++)
+    g_string_append_printf (story, "Chapter %u begins.\n", i);
+  app_begin_turn (old, "A long story");
+  g_assert_true (atl_conversation_rename (old, "A long story", NULL));
+  atl_conversation_answer_text (old, story->str, FALSE);
+  atl_conversation_answer_finish (old, &full);
+  app_begin_turn (old, "And then?");
+  atl_conversation_answer_fail (old, refusal);
+  for (guint again = 0; again < 2; again++)
+    {
+      id = atl_follow_up_start (app_conversation (&f), NULL, NULL);
+      g_assert_cmpint (id, !=, 0);
+      atl_window_open_chat (f.window, id, 0);
+      next = app_conversation (&f);
+      g_assert_cmpstr (atl_conversation_get_title (next), ==, "Continued: A long story");
+      g_assert_cmpuint (atl_conversation_get_n_messages (next), ==, 2);
+      g_assert_cmpstr (app_message (next, 0)->content->str, ==, "A long story");
+      g_assert_true (g_str_has_prefix (app_message (next, 1)->content->str, "… Chapter "));
+      g_assert_true (g_str_has_suffix (app_message (next, 1)->content->str, "100 begins.\n"));
+      g_assert_cmpuint (app_message (next, 1)->content->len, <, story->len * 6 / 10);
+      g_assert_cmpuint (app_message (next, 1)->content->len, >, story->len / 4);
+      if (again == 0)
+        {
+          draft = atl_conversation_get_draft (next);
+          g_assert_cmpstr (draft, ==, "And then?");
+        }
+    }
   app_fixture_stop (&f);
 }
 
@@ -454,6 +501,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/delete-message", test_delete_message);
   g_test_add_func ("/app/window/edit-answer", test_edit_answer);
   g_test_add_func ("/app/window/follow-up", test_follow_up);
+  g_test_add_func ("/app/window/follow-up-cut", test_follow_up_cut);
   g_test_add_func ("/app/window/long-chat", test_long_chat);
   g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
   return g_test_run ();

@@ -19,6 +19,7 @@ struct _AtlContextNotice
   GtkWidget *label;
   GtkWidget *bar;
   GtkWidget *buttons;
+  GtkWidget *context_button;
   GtkWidget *summarise_button;
   GtkWidget *start_button;
   GtkWidget *cancel_button;
@@ -52,6 +53,8 @@ atl_context_notice_refresh (AtlContextNotice *self)
   text = words (self);
   if (text != NULL)
     gtk_label_set_text (GTK_LABEL (self->label), text);
+  gtk_widget_set_visible (self->context_button,
+                          atl_conversation_get_longer_context (self->conversation) > 0);
   gtk_widget_set_visible (self->buttons, TRUE);
   gtk_widget_set_visible (self->bar, FALSE);
   gtk_widget_set_visible (self->cancel_button, FALSE);
@@ -97,6 +100,12 @@ static void
 start_cb (AtlContextNotice *self)
 {
   start (self, self->conversation, NULL);
+}
+
+static void
+longer_cb (AtlContextNotice *self)
+{
+  atl_conversation_use_longer_context (self->conversation);
 }
 
 static void
@@ -195,10 +204,12 @@ atl_context_notice_class_init (AtlContextNoticeClass *klass)
   BIND (label);
   BIND (bar);
   BIND (buttons);
+  BIND (context_button);
   BIND (summarise_button);
   BIND (start_button);
   BIND (cancel_button);
 #undef BIND
+  gtk_widget_class_bind_template_callback (widget_class, longer_cb);
   gtk_widget_class_bind_template_callback (widget_class, summarise_cb);
   gtk_widget_class_bind_template_callback (widget_class, start_cb);
   gtk_widget_class_bind_template_callback (widget_class, cancel_cb);

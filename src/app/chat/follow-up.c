@@ -8,10 +8,14 @@
 #include "app/chat/conversation-private.h"
 #include "client/chat-job.h"
 
-/* Of the context: a piece, the longest summary, and the exchange that may come along. */
+/* Of the context: a piece, the longest summary, and the exchange that comes along with it or alone.
+ */
 #define PIECE_SHARE 0.5
 #define SUMMARY_SHARE 0.15
 #define EXCHANGE_SHARE 0.25
+#define START_SHARE 0.5
+/* Of an exchange that is too long: the question at most. */
+#define QUESTION_SHARE 0.25
 #define MAX_SUMMARY_TOKENS 700
 /* When nothing is known about the chat: fewer characters a token than most languages have. */
 #define CHARS_A_TOKEN 2.5
@@ -243,44 +247,139 @@ atl_follow_up_summarise_finish (GAsyncResult *result, GError **error)
 
 /* --- The new chat --- */
 
-static gint64
-add_item (AtlStore *store, gint64 chat, gint64 parent, AtlMessageItem *item, GError **error)
-{
-  g_autofree char *attachments = atl_attachments_to_json (item->attachments);
-
-  return atl_store_message_add (store, chat, parent, item->role, item->content->str, attachments,
-                                error);
-}
-
-/* The place of the last question, or -1 when the chat does not end with an exchange. */
+/* The place of the last question that has an answer, or -1. */
 static int
 last_exchange (AtlConversation *conversation)
 {
-  guint n = conversation->path->len;
-  const AtlMessageItem *question, *answer;
+  for (guint i = conversation->path->len; i-- > 1;)
+    {
+      const AtlMessageItem *question = g_ptr_array_index (conversation->path, i - 1);
+      const AtlMessageItem *answer = g_ptr_array_index (conversation->path, i);
 
-  if (n < 2)
-    return -1;
-  question = g_ptr_array_index (conversation->path, n - 2);
-  answer = g_ptr_array_index (conversation->path, n - 1);
-  if (question->role != ATL_ROLE_USER || answer->role != ATL_ROLE_ASSISTANT ||
-      answer->content->len == 0)
-    return -1;
-  return (int) n - 2;
+      if (question->role == ATL_ROLE_USER && answer->role == ATL_ROLE_ASSISTANT &&
+          answer->content->len > 0)
+        return (int) i - 1;
+    }
+  return -1;
 }
 
-static gboolean
-is_short (AtlConversation *conversation, int exchange)
+/* What was asked after that and found no room, or NULL; borrowed. */
+static const char *
+unanswered (AtlConversation *conversation, int exchange)
 {
-  double n_chars = 0;
+  guint first = exchange >= 0 ? (guint) exchange + 2 : 0;
 
-  for (guint i = (guint) exchange; i < conversation->path->len; i++)
+  for (guint i = conversation->path->len; i-- > first;)
     {
-      g_autofree char *text =
-          atl_conversation_text_for_model (g_ptr_array_index (conversation->path, i));
-      n_chars += (double) g_utf8_strlen (text, -1);
+      const AtlMessageItem *item = g_ptr_array_index (conversation->path, i);
+      if (item->role == ATL_ROLE_USER)
+        return item->content->str;
     }
-  return n_chars / chars_a_token (conversation) <= EXCHANGE_SHARE * context_tokens (conversation);
+  return NULL;
+}
+
+static double
+n_chars_for_model (const AtlMessageItem *item)
+{
+  g_autofree char *text = atl_conversation_text_for_model (item);
+
+  return (double) g_utf8_strlen (text, -1);
+}
+
+/* The beginning of a text that is longer than so many characters, whole words. The caller's. */
+static char *
+beginning_of (const char *text, double max_chars)
+{
+  char *end, *space;
+  g_autofree char *cut = NULL;
+
+  if ((double) g_utf8_strlen (text, -1) <= max_chars)
+    return g_strdup (text);
+  end = g_utf8_offset_to_pointer (text, (glong) max_chars);
+  cut = g_strndup (text, (gsize) (end - text));
+  space = strrchr (cut, ' ');
+  if (space != NULL && space > cut)
+    *space = '\0';
+  return g_strconcat (cut, " …", NULL);
+}
+
+/* Its end, from the first line that begins there, or else word. The caller's. */
+static char *
+end_of (const char *text, double max_chars)
+{
+  glong n = g_utf8_strlen (text, -1);
+  const char *start, *line, *space;
+
+  if ((double) n <= max_chars)
+    return g_strdup (text);
+  start = g_utf8_offset_to_pointer (text, n - (glong) max_chars);
+  line = strchr (start, '\n');
+  space = strchr (start, ' ');
+  if (line != NULL && line[1] != '\0' && line - start < (text + strlen (text) - start) / 2)
+    start = line + 1;
+  else if (space != NULL && space[1] != '\0')
+    start = space + 1;
+  return g_strconcat ("… ", start, NULL);
+}
+
+static gint64
+add_answer (AtlStore *store,
+            gint64 chat,
+            gint64 parent,
+            const AtlMessageItem *item,
+            const char *text,
+            GError **error)
+{
+  gint64 id = atl_store_answer_begin (store, chat, parent, item->model_name, error);
+
+  if (id == 0 ||
+      !atl_store_answer_finish (store, id, ATL_MESSAGE_COMPLETE, text, NULL, NULL, NULL, error))
+    return 0;
+  return id;
+}
+
+/* Question and answer below `parent`, cut to `room` characters: of the answer its end, where the
+ * chat goes on, of a long question its beginning, without its files. The id of the answer or 0. */
+static gint64
+add_exchange (AtlConversation *conversation,
+              int exchange,
+              double room,
+              gint64 chat,
+              gint64 parent,
+              GError **error)
+{
+  AtlStore *store = atl_session_get_store (conversation->session);
+  const AtlMessageItem *question = g_ptr_array_index (conversation->path, exchange);
+  const AtlMessageItem *answer = g_ptr_array_index (conversation->path, exchange + 1);
+  double n_asked = n_chars_for_model (question), n_answered = n_chars_for_model (answer);
+  g_autofree char *asked = NULL;
+  g_autofree char *answered = NULL;
+  g_autofree char *files = NULL;
+
+  if (n_asked + n_answered <= room || n_asked <= QUESTION_SHARE * room)
+    {
+      asked = g_strdup (question->content->str);
+      files = atl_attachments_to_json (question->attachments);
+    }
+  else
+    asked = beginning_of (question->content->str, QUESTION_SHARE * room);
+  n_asked = files != NULL ? n_asked : (double) g_utf8_strlen (asked, -1);
+  answered = end_of (answer->content->str, MAX (room - n_asked, 1));
+  parent = atl_store_message_add (store, chat, parent, ATL_ROLE_USER, asked, files, error);
+  return parent != 0 ? add_answer (store, chat, parent, answer, answered, error) : 0;
+}
+
+/* Lists show the beginning of a title: what tells two chats apart comes first, and once. */
+static char *
+follow_up_title (AtlConversation *conversation)
+{
+  const char *title = atl_conversation_get_title (conversation);
+  /* TRANSLATORS: the title of a chat that goes on where a full one ended */
+  g_autofree char *prefix = g_strdup_printf (_ ("Continued: %s"), "");
+
+  return *title == '\0' || g_str_has_prefix (title, prefix)
+             ? g_strdup (title)
+             : g_strdup_printf (_ ("Continued: %s"), title);
 }
 
 gint64
@@ -288,6 +387,7 @@ atl_follow_up_start (AtlConversation *conversation, const char *summary, GError 
 {
   AtlStore *store = atl_session_get_store (conversation->session);
   int exchange = last_exchange (conversation);
+  double n_chars = context_tokens (conversation) * chars_a_token (conversation);
   g_autoptr (AtlChat) chat = NULL;
   g_autofree char *title = NULL;
   gint64 id, parent = 0;
@@ -298,9 +398,12 @@ atl_follow_up_start (AtlConversation *conversation, const char *summary, GError 
     return 0;
   g_clear_pointer (&chat->system_prompt, g_free);
   g_clear_pointer (&chat->settings_json, g_free);
+  g_clear_pointer (&chat->draft, g_free);
   chat->system_prompt = g_strdup (conversation->system_prompt);
   chat->settings_json = atl_conversation_settings_to_json (conversation);
-  if (!atl_store_chat_update (store, chat, ATL_CHAT_SYSTEM_PROMPT | ATL_CHAT_SETTINGS, error))
+  chat->draft = g_strdup (unanswered (conversation, exchange));
+  if (!atl_store_chat_update (store, chat,
+                              ATL_CHAT_SYSTEM_PROMPT | ATL_CHAT_SETTINGS | ATL_CHAT_DRAFT, error))
     return 0;
   if (summary != NULL)
     {
@@ -313,14 +416,15 @@ atl_follow_up_start (AtlConversation *conversation, const char *summary, GError 
       if (parent == 0)
         return 0;
     }
-  if (exchange >= 0 && (summary == NULL || is_short (conversation, exchange)))
-    for (guint i = (guint) exchange; i < conversation->path->len; i++)
-      {
-        parent = add_item (store, id, parent, g_ptr_array_index (conversation->path, i), error);
-        if (parent == 0)
-          return 0;
-      }
-  title = g_strdup_printf (_ ("%s (continued)"), atl_conversation_get_title (conversation));
+  if (exchange >= 0)
+    {
+      parent = add_exchange (conversation, exchange,
+                             n_chars * (summary != NULL ? EXCHANGE_SHARE : START_SHARE), id, parent,
+                             error);
+      if (parent == 0)
+        return 0;
+    }
+  title = follow_up_title (conversation);
   atl_store_chat_suggest_title (store, id, title, NULL);
   atl_session_emit_chats_changed (conversation->session);
   return id;

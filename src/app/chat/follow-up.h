@@ -30,8 +30,9 @@ void atl_follow_up_summarise_async (AtlConversation *conversation,
 char *atl_follow_up_summarise_finish (GAsyncResult *result, GError **error);
 
 /* The id of the new chat, or 0. It keeps title, folder, instructions and settings; the last
- * question and answer come along unless they would fill much of the context again beside the
- * `summary` (nullable). */
+ * question that was answered comes along with its answer, and where they would fill much of the
+ * context again beside the `summary` (nullable), only the beginning of the question and the end of
+ * the answer. What was asked after that is the draft of the new chat. */
 gint64 atl_follow_up_start (AtlConversation *conversation, const char *summary, GError **error);
 
 /* For tests: the conversation as the pieces that are summed up one after the other, each of at most
