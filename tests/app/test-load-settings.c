@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "app/chat/composer.h"
 #include "app/chat/kv-list.h"
 #include "app/chat/load-params.h"
 #include "app/chat/param-row.h"
@@ -244,6 +245,63 @@ test_context_longer (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_shift_row (GtkWidget *row, gconstpointer data)
+{
+  return g_str_equal (atl_param_row_get_spec (ATL_PARAM_ROW (row))->key, "shift-context");
+}
+
+/* An answer that the context cut off goes on in a longer one, and with the switch as long as it
+ * likes: the oldest is left out. */
+static void
+test_context_full (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL, *told = NULL;
+  JsonObject *settings;
+  GtkWidget *row, *more;
+  gsize before;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  row = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_PARAM_ROW, is_context_row, NULL);
+  g_signal_emit_by_name (row, "edited", 64.0);
+  load (&f, model);
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  json_object_set_string_member (settings, "grammar", "root ::= [a-z ] root");
+  atl_composer_set_text (ATL_COMPOSER (app_composer (&f)), APP_QUESTION);
+  atl_composer_send (ATL_COMPOSER (app_composer (&f)));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpstr (app_last_message (&f)->stats.stop_reason, ==, ATL_STOP_CONTEXT_FULL);
+  more = app_fixture_find (app_message_row (&f, app_last_message (&f)), GTK_TYPE_BUTTON, is_named,
+                           "message.continue");
+  app_fixture_spin (100);
+  g_assert_false (gtk_widget_get_visible (more));
+  row = app_fixture_find_id (GTK_WIDGET (f.window), "context_button");
+  g_assert_nonnull (row);
+  g_signal_emit_by_name (row, "clicked");
+  g_assert_true (app_fixture_wait (is_ready, &f, 60));
+  app_assert_soon (gtk_widget_get_visible (more));
+
+  row = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_PARAM_ROW, is_shift_row, NULL);
+  g_assert_nonnull (row);
+  gtk_switch_set_active (GTK_SWITCH (app_fixture_find (row, GTK_TYPE_SWITCH, NULL, NULL)), TRUE);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &told);
+  before = app_last_message (&f)->content->len;
+  gtk_widget_activate_action (app_message_row (&f, app_last_message (&f)), "message.continue",
+                              NULL);
+  /* No token of this model has more than eight letters. */
+  app_assert_soon (app_is_idle (&f) || app_last_message (&f)->content->len > before + 8 * 512);
+  g_assert_false (app_is_idle (&f));
+  atl_conversation_stop (app_conversation (&f));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_nonnull (told);
+  g_assert_nonnull (strstr (told, "its oldest part was left out"));
+  g_signal_handlers_disconnect_by_data (f.session, &told);
+  app_fixture_stop (&f);
+}
+
 /* --- Sent while a model is loaded --- */
 
 static void
@@ -313,6 +371,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/load-settings/context", test_context);
   g_test_add_func ("/app/load-settings/context-first", test_context_first);
   g_test_add_func ("/app/load-settings/context-longer", test_context_longer);
+  g_test_add_func ("/app/load-settings/context-full", test_context_full);
   g_test_add_func ("/app/load-settings/send", test_send);
   g_test_add_func ("/app/load-settings/send-fails", test_send_fails);
   return g_test_run ();

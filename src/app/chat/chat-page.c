@@ -63,6 +63,18 @@ refresh_context (AtlChatPage *self)
   atl_context_notice_refresh (ATL_CONTEXT_NOTICE (self->context_notice));
 }
 
+/* An answer that the context cut off can go on in a longer one. */
+static void
+refresh_last_message (AtlChatPage *self)
+{
+  GListModel *messages = atl_conversation_get_messages (self->conversation);
+  guint n = g_list_model_get_n_items (messages);
+  g_autoptr (AtlMessageItem) last = n > 0 ? g_list_model_get_item (messages, n - 1) : NULL;
+
+  if (last != NULL)
+    atl_message_item_changed (last);
+}
+
 static void
 refresh_model (AtlChatPage *self)
 {
@@ -74,6 +86,7 @@ refresh_model (AtlChatPage *self)
   atl_settings_pane_set_conversation (ATL_SETTINGS_PANE (self->settings), self->session,
                                       self->conversation);
   refresh_context (self);
+  refresh_last_message (self);
 }
 
 static void

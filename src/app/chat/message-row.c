@@ -141,15 +141,23 @@ refresh_phase (AtlMessageRow *self)
     gtk_progress_bar_set_fraction (GTK_PROGRESS_BAR (self->phase_bar), MIN (item->fraction, 1));
 }
 
-/* An answer that did not end by itself can be continued. */
+/* An answer that did not end by itself can be continued, where there is room. */
 static gboolean
-was_cut (const AtlMessageItem *item)
+was_cut (AtlMessageRow *self)
 {
+  const AtlMessageItem *item = self->item;
   const char *reason = item->stats.stop_reason;
+  guint used, total;
 
-  return item->content->len > 0 &&
-         (item->state == ATL_MESSAGE_INTERRUPTED || item->state == ATL_MESSAGE_ERROR ||
-          g_strcmp0 (reason, ATL_STOP_LENGTH) == 0);
+  if (item->content->len == 0)
+    return FALSE;
+  if (item->state == ATL_MESSAGE_INTERRUPTED || item->state == ATL_MESSAGE_ERROR ||
+      g_strcmp0 (reason, ATL_STOP_LENGTH) == 0)
+    return TRUE;
+  if (g_strcmp0 (reason, ATL_STOP_CONTEXT_FULL) != 0)
+    return FALSE;
+  atl_conversation_get_context (self->conversation, &used, &total);
+  return total > used;
 }
 
 static void
@@ -174,7 +182,7 @@ refresh_footer (AtlMessageRow *self)
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "message.next-branch",
                                  item->branch + 1 < item->n_branches && !streaming);
   gtk_widget_set_visible (self->regenerate_button, answer);
-  gtk_widget_set_visible (self->continue_button, answer && item->is_last && was_cut (item));
+  gtk_widget_set_visible (self->continue_button, answer && item->is_last && was_cut (self));
   gtk_widget_set_visible (self->details_button, answer);
   gtk_label_set_text (GTK_LABEL (self->stats_label), stats ? stats : "");
   gtk_widget_set_tooltip_text (self->stats_label, stats);

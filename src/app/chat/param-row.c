@@ -1,4 +1,4 @@
-/* One number of the settings. */
+/* One number of the settings, or one that is on or off. */
 #include "app/chat/param-row.h"
 
 #include <glib/gi18n.h>
@@ -11,8 +11,9 @@ struct _AtlParamRow
   AdwActionRow parent_instance;
 
   const AtlChatParamSpec *spec;
-  GtkWidget *spin;
-  const char *none; /* (nullable) what the least value means, which is -1 or 0 */
+  GtkWidget *spin;   /* (nullable) */
+  GtkWidget *toggle; /* (nullable) instead, of what is on or off */
+  const char *none;  /* (nullable) what the least value means, which is -1 or 0 */
   GtkWidget *reset_button;
   gboolean setting;
 };
@@ -33,6 +34,14 @@ value_cb (GtkSpinButton *spin, AtlParamRow *self)
 {
   if (!self->setting)
     g_signal_emit (self, signals[EDITED], 0, gtk_spin_button_get_value (spin));
+}
+
+static void
+active_cb (AtlParamRow *self)
+{
+  if (!self->setting)
+    g_signal_emit (self, signals[EDITED], 0,
+                   gtk_switch_get_active (GTK_SWITCH (self->toggle)) ? 1.0 : 0.0);
 }
 
 /* The least value stands for "none": it is said in words. */
@@ -64,14 +73,17 @@ static void
 reset_cb (GtkButton *button, AtlParamRow *self)
 {
   g_signal_emit (self, signals[RESET], 0);
-  gtk_widget_grab_focus (self->spin);
+  gtk_widget_grab_focus (self->spin != NULL ? self->spin : self->toggle);
 }
 
 void
 atl_param_row_set_value (AtlParamRow *self, double value, gboolean is_changed)
 {
   self->setting = TRUE;
-  gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->spin), value);
+  if (self->toggle != NULL)
+    gtk_switch_set_active (GTK_SWITCH (self->toggle), value != 0);
+  else
+    gtk_spin_button_set_value (GTK_SPIN_BUTTON (self->spin), value);
   self->setting = FALSE;
   gtk_widget_set_visible (self->reset_button, is_changed);
 }
@@ -117,18 +129,22 @@ digits (double step)
   return step >= 1 ? 0 : step >= 0.1 ? 1 : 2;
 }
 
-GtkWidget *
-atl_param_row_new (const AtlChatParamSpec *spec)
+/* A row names what it activates: a label of their own would be read out twice. */
+static void
+add_toggle (AtlParamRow *self)
 {
-  AtlParamRow *self = g_object_new (ATL_TYPE_PARAM_ROW, NULL);
-  const char *label = _ (spec->label);
-  g_autofree char *reset = g_strdup_printf (_ ("%s: back to the recommended value"), label);
+  self->toggle = gtk_switch_new ();
+  gtk_widget_set_valign (self->toggle, GTK_ALIGN_CENTER);
+  g_signal_connect_swapped (self->toggle, "notify::active", G_CALLBACK (active_cb), self);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->toggle);
+  adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->toggle);
+}
 
-  self->spec = spec;
-  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (self), FALSE);
-  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), label);
-  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), spec->term);
-  gtk_widget_set_tooltip_text (GTK_WIDGET (self), _ (spec->tooltip));
+static void
+add_spin (AtlParamRow *self)
+{
+  const AtlChatParamSpec *spec = self->spec;
+
   self->spin = gtk_spin_button_new_with_range (spec->min, spec->max, spec->step);
   if (spec->min == -1 || spec == &atl_load_n_ctx)
     {
@@ -143,13 +159,29 @@ atl_param_row_new (const AtlChatParamSpec *spec)
   gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 6);
   gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 6);
   gtk_widget_set_valign (self->spin, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
-                                  -1);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->reset_button),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL, reset, -1);
   g_signal_connect (self->spin, "value-changed", G_CALLBACK (value_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->spin);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->spin);
   atl_wheel_ignore (self->spin);
+}
+
+GtkWidget *
+atl_param_row_new (const AtlChatParamSpec *spec)
+{
+  AtlParamRow *self = g_object_new (ATL_TYPE_PARAM_ROW, NULL);
+  const char *label = _ (spec->label);
+  g_autofree char *reset = g_strdup_printf (_ ("%s: back to the recommended value"), label);
+
+  self->spec = spec;
+  adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (self), FALSE);
+  adw_preferences_row_set_title (ADW_PREFERENCES_ROW (self), label);
+  adw_action_row_set_subtitle (ADW_ACTION_ROW (self), spec->term);
+  gtk_widget_set_tooltip_text (GTK_WIDGET (self), _ (spec->tooltip));
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->reset_button),
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL, reset, -1);
+  if (spec->kind == ATL_PARAM_BOOL)
+    add_toggle (self);
+  else
+    add_spin (self);
   return GTK_WIDGET (self);
 }

@@ -1,5 +1,5 @@
-/* A row of the settings: a number with its plain name, the term of the field, its range, and a
- * button back to the recommended value while it differs.
+/* A row of the settings: a number with its plain name, the term of the field, its range (or a
+ * switch), and a button back to the recommended value while it differs.
  *
  *   GtkWidget *row = atl_param_row_new (atl_chat_param_find ("top-p"));
  *   g_signal_connect (row, "edited", G_CALLBACK (edited_cb), self);   // (double)

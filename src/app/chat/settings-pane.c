@@ -560,6 +560,7 @@ atl_settings_pane_init (AtlSettingsPane *self)
   for (guint i = 0; i < G_N_ELEMENTS (advanced_keys); i++)
     g_ptr_array_add (self->rows, add_row (self, atl_chat_param_find (advanced_keys[i])));
   self->context_row = add_row (self, &atl_load_n_ctx);
+  g_ptr_array_add (self->rows, add_row (self, atl_chat_param_find ("shift-context")));
   self->gpu_layers_row = add_row (self, &atl_load_gpu_layers);
   self->cpu_experts_row = add_row (self, &atl_load_cpu_experts);
   self->schema_row = add_json_row (self, ATL_JSON_ROW_SCHEMA);
