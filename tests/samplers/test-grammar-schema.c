@@ -12,6 +12,11 @@ test_multiples (void)
                  LIST ("-14", "-7", "0", "7", "98", "105"), LIST ("-21", "112", "13", "-1", "8"));
   expect_schema ("{\"type\": \"integer\", \"multipleOf\": 1000, \"exclusiveMinimum\": 1000}",
                  LIST ("2000", "10000", "123000"), LIST ("0", "1000", "1500", "2001"));
+  /* Without a bound a model that would end too early does not write on for ever. */
+  expect_schema ("{\"type\": \"integer\", \"multipleOf\": 7}", LIST ("0", "-7", "9999999996"),
+                 LIST ("10000000003", "9999999999999996"));
+  expect_schema ("{\"type\": \"integer\", \"multipleOf\": 7, \"minimum\": 9000000000000000}",
+                 LIST ("9000000000000002"), LIST ("9000010000000005", "7"));
   expect_schema ("{\"type\": \"integer\", \"multipleOf\": 2.5}", LIST ("0", "5", "-10"),
                  LIST ("2", "3", "2.5"));
   expect_schema ("{\"type\": \"number\", \"multipleOf\": 0.01, \"minimum\": 0.5, \"maximum\": 120}",
@@ -60,6 +65,16 @@ test_named_properties (void)
                  LIST ("{}", "{\"ab\":true}"), LIST ("{\"A\":true}", "{\"a\":1}", "{\"\":true}"));
   expect_schema ("{\"type\": \"object\", \"propertyNames\": {\"enum\": [\"x\", \"y\"]}}",
                  LIST ("{\"y\":1}", "{\"x\":[]}"), LIST ("{\"z\":1}"));
+}
+
+/* A name that is spelled with escapes is that name. */
+static void
+test_escaped_names (void)
+{
+  expect_schema ("{\"type\": \"object\", \"properties\": {\"ab/\": {\"type\": \"null\"}}, "
+                 "\"additionalProperties\": {\"type\": \"integer\"}}",
+                 LIST ("{\"ab/\":null}", "{\"ab\":1}", "{\"\\n\":1}", "{\"x\\u0061\":1}"),
+                 LIST ("{\"\\u0061b/\":1}", "{\"a\\u0062/\":1}", "{\"ab\\/\":1}", "{\"ab/\":1}"));
 }
 
 static void
@@ -116,6 +131,7 @@ main (int argc, char **argv)
   g_test_add_func ("/grammar/schema-multiples", test_multiples);
   g_test_add_func ("/grammar/schema-counted-properties", test_counted_properties);
   g_test_add_func ("/grammar/schema-named-properties", test_named_properties);
+  g_test_add_func ("/grammar/schema-escaped-names", test_escaped_names);
   g_test_add_func ("/grammar/schema-unique-items", test_unique_items);
   return g_test_run ();
 }

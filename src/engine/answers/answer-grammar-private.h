@@ -24,6 +24,9 @@ char *atl_call_gemma_value (AtlCallWriter *w, guint i, JsonNode *schema, GError 
 /* A key and its colon in that notation. */
 void atl_call_append_gemma_key (AtlCallWriter *w, GString *out, const char *key);
 
+/* The schemas of which one is enough, by "anyOf", "oneOf" or a list of types (element-type
+ * JsonNode*); NULL if `schema`, an object's node, names none. The caller's. */
+GPtrArray *atl_call_alternatives (JsonNode *schema);
 /* Whether an object's schema has `key` among those that must be there. */
 gboolean atl_call_requires (JsonObject *schema, const char *key);
 /* The rule of `n` rules in order, those that are not needed optional, `separator` (nullable)

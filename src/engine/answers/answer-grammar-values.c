@@ -68,6 +68,54 @@ atl_answer_grammar_append_mark (const AtlAnswerGrammar *self, GString *gbnf, con
   flush (gbnf, plain);
 }
 
+/* --- Alternatives --- */
+
+/* One schema a type, as if the schema had that. */
+static GPtrArray *
+schemas_of_types (JsonNode *schema, JsonArray *types)
+{
+  GPtrArray *schemas = g_ptr_array_new_with_free_func ((GDestroyNotify) json_node_unref);
+
+  for (guint i = 0; i < json_array_get_length (types); i++)
+    {
+      /* A copy of a node shares the object. */
+      JsonObject *object = json_object_new ();
+      JsonNode *one = json_node_new (JSON_NODE_OBJECT);
+      JsonObjectIter iter;
+      const char *key;
+      JsonNode *member;
+
+      json_object_iter_init_ordered (&iter, json_node_get_object (schema));
+      while (json_object_iter_next_ordered (&iter, &key, &member))
+        json_object_set_member (object, key, json_node_copy (member));
+      json_object_set_member (object, "type", json_node_copy (json_array_get_element (types, i)));
+      json_node_take_object (one, object);
+      g_ptr_array_add (schemas, one);
+    }
+  return schemas;
+}
+
+GPtrArray *
+atl_call_alternatives (JsonNode *schema)
+{
+  JsonObject *object = json_node_get_object (schema);
+  JsonArray *types = atl_json_array (object, "type"), *list = atl_json_array (object, "anyOf");
+  GPtrArray *schemas;
+
+  if (list == NULL)
+    list = atl_json_array (object, "oneOf");
+  if (list == NULL && types != NULL && json_array_get_length (types) > 0 &&
+      !json_object_has_member (object, "enum"))
+    return schemas_of_types (schema, types);
+  /* What stands beside the list would have to hold for each of them. */
+  if (list == NULL || json_array_get_length (list) == 0 || json_object_has_member (object, "type"))
+    return NULL;
+  schemas = g_ptr_array_new_with_free_func ((GDestroyNotify) json_node_unref);
+  for (guint i = 0; i < json_array_get_length (list); i++)
+    g_ptr_array_add (schemas, json_node_copy (json_array_get_element (list, i)));
+  return schemas;
+}
+
 /* --- Text up to a mark --- */
 
 static void
@@ -327,6 +375,24 @@ gemma_list (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
                           (guint) MAX (least - 1, 0), (guint) most - 1, least > 0 ? "" : "?");
 }
 
+/* Properties of any names. */
+static char *
+gemma_map (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
+{
+  gint64 least = CLAMP (atl_json_int (schema, "minProperties", 0), 0, 100);
+  gint64 most = CLAMP (atl_json_int (schema, "maxProperties", 100), least, 100);
+  JsonNode *others = json_object_get_member (schema, "additionalProperties");
+  g_autofree char *value = others != NULL && JSON_NODE_HOLDS_OBJECT (others)
+                               ? gemma_schema (w, others, root, depth + 1)
+                               : g_strdup (gemma_value (w));
+
+  if (most == 0)
+    return g_strdup ("\"{}\"");
+  return g_strdup_printf (
+      "\"{\" ([a-zA-Z0-9_]+ \":\" %s (\",\" [a-zA-Z0-9_]+ \":\" %s){%u,%u})%s \"}\"", value, value,
+      (guint) MAX (least - 1, 0), (guint) most - 1, least > 0 ? "" : "?");
+}
+
 /* Properties in the schema's order, as in JSON (see answer-grammar.c, pairs). */
 static char *
 gemma_object (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
@@ -340,8 +406,7 @@ gemma_object (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
   char *first;
 
   if (properties == NULL)
-    return g_strdup_printf ("\"{\" ([a-zA-Z0-9_]+ \":\" %s (\",\" [a-zA-Z0-9_]+ \":\" %s)*)? \"}\"",
-                            gemma_value (w), gemma_value (w));
+    return gemma_map (w, schema, root, depth);
   json_object_iter_init_ordered (&iter, properties);
   while (json_object_iter_next_ordered (&iter, &key, &member))
     {
@@ -364,6 +429,22 @@ gemma_object (AtlCallWriter *w, JsonObject *schema, JsonNode *root, guint depth)
   }
 }
 
+static char *
+gemma_alternatives (AtlCallWriter *w, GPtrArray *schemas, JsonNode *root, guint depth)
+{
+  g_autoptr (GPtrArray) owned = schemas;
+  GString *out = g_string_new ("(");
+
+  for (guint i = 0; i < schemas->len; i++)
+    {
+      g_autofree char *one = gemma_schema (w, schemas->pdata[i], root, depth + 1);
+
+      g_string_append_printf (out, "%s%s", i > 0 ? " | " : "", one);
+    }
+  g_string_append_c (out, ')');
+  return g_string_free (out, FALSE);
+}
+
 /* What cannot be said in this notation may be anything. */
 static char *
 gemma_schema (AtlCallWriter *w, JsonNode *node, JsonNode *root, guint depth)
@@ -371,9 +452,13 @@ gemma_schema (AtlCallWriter *w, JsonNode *node, JsonNode *root, guint depth)
   JsonObject *schema = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
   const char *type = schema != NULL ? atl_json_string (schema, "type", "") : "";
   char *body = schema != NULL ? gemma_listed (w, schema) : NULL, *name = NULL;
+  GPtrArray *schemas =
+      body == NULL && schema != NULL && depth <= GEMMA_DEPTH ? atl_call_alternatives (node) : NULL;
 
   if (depth > GEMMA_DEPTH)
     ;
+  else if (schemas != NULL)
+    body = gemma_alternatives (w, schemas, root, depth);
   else if (body != NULL)
     ;
   else if (g_str_equal (type, "string"))

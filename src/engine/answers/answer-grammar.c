@@ -11,6 +11,7 @@
 
 #define BLANKS " \t\r\n\f"
 #define GAP "(| \" \" | \"\\n\" [ \\t]{0,20})"
+#define MAX_ALTERNATIVES_DEPTH 4u
 
 static void
 mark (AtlCallWriter *w, GString *out, const char *text)
@@ -89,42 +90,90 @@ json_value (AtlCallWriter *w, const AtlTool *tool, JsonNode *schema, GError **er
   return name;
 }
 
-/* The values that the schema lists or text of the shape that it asks for, as bare text before the
- * closing mark; NULL if it wants neither. */
+static void
+append_listed (GString *out, JsonNode *value)
+{
+  g_autofree char *text =
+      JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) == G_TYPE_STRING
+          ? json_node_dup_string (value)
+          : atl_json_write (value);
+
+  atl_grammar_append_literal (out, text != NULL ? text : "null");
+}
+
+static char *bare_texts (AtlCallWriter *w, const AtlTool *tool, JsonNode *schema, guint depth);
+
+/* Texts and values in JSON, whichever each of the schemas wants; they go. */
 static char *
-listed_texts (AtlCallWriter *w, JsonNode *schema)
+alternative_texts (AtlCallWriter *w, const AtlTool *tool, GPtrArray *schemas, guint depth)
+{
+  g_autoptr (GPtrArray) owned = schemas;
+  g_autoptr (GString) out = g_string_new ("(");
+
+  for (guint i = 0; i < schemas->len; i++)
+    {
+      g_autofree char *text = bare_texts (w, tool, schemas->pdata[i], depth + 1);
+
+      if (text == NULL)
+        return NULL;
+      g_string_append_printf (out, "%s%s", i > 0 ? " | " : "", text);
+    }
+  g_string_append_c (out, ')');
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
+/* What the schema asks for as bare text, without the closing mark: values that it lists, text of a
+ * shape, JSON where it wants no text; NULL for any text. */
+static char *
+bare_texts (AtlCallWriter *w, const AtlTool *tool, JsonNode *schema, guint depth)
 {
   const char *close = w->options->format->value_close;
   JsonObject *object = JSON_NODE_HOLDS_OBJECT (schema) ? json_node_get_object (schema) : NULL;
   JsonArray *values = object != NULL ? atl_json_array (object, "enum") : NULL;
-  g_autofree char *bounded = NULL;
+  GPtrArray *schemas = object != NULL ? atl_call_alternatives (schema) : NULL;
+  const char *type = object != NULL ? atl_json_string (object, "type", NULL) : NULL;
   GString *out;
 
+  if (schemas != NULL && depth < MAX_ALTERNATIVES_DEPTH)
+    return alternative_texts (w, tool, schemas, depth);
+  g_clear_pointer (&schemas, g_ptr_array_unref);
+  if (object == NULL)
+    return NULL;
+  if (json_object_has_member (object, "const"))
+    {
+      out = g_string_new (NULL);
+      append_listed (out, json_object_get_member (object, "const"));
+      return g_string_free (out, FALSE);
+    }
   if (values == NULL || json_array_get_length (values) == 0)
     {
-      if (object != NULL && g_str_equal (atl_json_string (object, "type", ""), "string"))
-        bounded = atl_call_bounded_text (w, object, close + strspn (close, BLANKS));
-      if (bounded == NULL)
+      if (type == NULL)
         return NULL;
-      out = g_string_new (bounded);
-      mark (w, out, close);
-      return g_string_free (out, FALSE);
+      return g_str_equal (type, "string")
+                 ? atl_call_bounded_text (w, object, close + strspn (close, BLANKS))
+                 : atl_schema_rules_add_schema (w->rules, schema, tool->schema, "value", NULL);
     }
   out = g_string_new ("(");
   for (guint i = 0; i < json_array_get_length (values); i++)
     {
-      JsonNode *value = json_array_get_element (values, i);
-      g_autofree char *text =
-          JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) == G_TYPE_STRING
-              ? json_node_dup_string (value)
-              : atl_json_write (value);
-
-      if (i > 0)
-        g_string_append (out, " | ");
-      atl_grammar_append_literal (out, text != NULL ? text : "null");
+      g_string_append (out, i > 0 ? " | " : "");
+      append_listed (out, json_array_get_element (values, i));
     }
   g_string_append_c (out, ')');
-  mark (w, out, close);
+  return g_string_free (out, FALSE);
+}
+
+/* The same with the closing mark. */
+static char *
+closed_texts (AtlCallWriter *w, const AtlTool *tool, JsonNode *schema)
+{
+  g_autofree char *text = bare_texts (w, tool, schema, 0);
+  GString *out;
+
+  if (text == NULL)
+    return NULL;
+  out = g_string_new (text);
+  mark (w, out, w->options->format->value_close);
   return g_string_free (out, FALSE);
 }
 
@@ -142,7 +191,7 @@ tagged_pair (AtlCallWriter *w, guint i, const char *key, JsonNode *schema, GErro
 
   if (checked == NULL)
     return NULL;
-  value = is_text ? listed_texts (w, schema) : g_steal_pointer (&checked);
+  value = is_text ? closed_texts (w, tool, schema) : g_steal_pointer (&checked);
   out = g_string_new (NULL);
   mark (w, out, f->key_open);
   mark (w, out, key);

@@ -10,6 +10,9 @@
 
 #define MAX_DIGITS 16
 #define LARGEST G_GINT64_CONSTANT (9999999999999999)
+/* Of numbers that the schema does not bound: a model that ends its number where it is no multiple
+ * is made to go on, and would up to the last digit. Seconds since 1970 have as many. */
+#define MAX_FREE_DIGITS 10
 #define MAX_DECIMALS 9
 /* Remainders that are told apart: each is a rule for each number of digits that still come. */
 #define MAX_REMAINDERS 128
@@ -164,6 +167,18 @@ append_multiples (Digits *self, GString *out, const char *sign, gint64 low, gint
     }
 }
 
+/* The most where the schema does not say: what divides a power of ten is met soon by digits that
+ * models like, as zeros. */
+static gint64
+free_bound (const Digits *self)
+{
+  guint n = MAX_FREE_DIGITS + self->decimals;
+
+  if (n_remainders (self, MAX_DIGITS) == 1 || n >= MAX_DIGITS || self->step >= power_of_ten (n - 2))
+    return LARGEST;
+  return power_of_ten (n) - 1;
+}
+
 /* The bound in units; whole ones are not missed by a rounding of the product. */
 static gint64
 bound_in_units (double bound, guint decimals, gboolean upper, gboolean excluded)
@@ -182,7 +197,13 @@ append_signed (Digits *self, GString *out, const AtlSchemaRange *range)
 {
   gint64 low = bound_in_units (range->min, self->decimals, FALSE, range->min_excluded);
   gint64 high = bound_in_units (range->max, self->decimals, TRUE, range->max_excluded);
+  gint64 most = free_bound (self);
 
+  /* As far from the other bound, or from zero. */
+  if (isinf (range->max))
+    high = MIN (MAX (low, 0) + most, LARGEST);
+  if (isinf (range->min))
+    low = MAX (MIN (high, 0) - most, -LARGEST);
   append_multiples (self, out, "", MAX (low, 0), high);
   if (low < 0)
     append_multiples (self, out, "\"-\" ", MAX (1, -high), -low);

@@ -83,9 +83,10 @@ append_other_names (
       i = end;
     }
   g_string_append_printf (out, "[^\"\\\\\\x7F\\x00-\\x1F%s] char*", taken->str);
-  /* A spelling with an escape is taken for another name, unless a name begins with one. */
+  /* Escapes of signs that no letter stands for, unless a name begins with one: letters by their
+   * numbers and "\/" would spell the names, too. */
   if (strchr (taken->str, '\\') == NULL)
-    g_string_append (out, " | [\\\\] escape char*");
+    g_string_append (out, " | [\\\\] [\"\\\\bfnrt] char*");
   g_string_append (out, is_name ? ")" : ")?");
 }
 

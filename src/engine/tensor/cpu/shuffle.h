@@ -1,12 +1,12 @@
 /* Lanes of two vectors by their numbers, those of the second after those of the first: gcc's
  * __builtin_shuffle, which clang does not have. With clang, which only builds the fuzz targets, it
- * is a loop and slow. */
+ * is a loop and slow; the sum is of the vectors' type without their const. */
 #pragma once
 
 #ifdef __clang__
 #define atl_shuffle(first, second, ...)                                                            \
   __extension__({                                                                                  \
-    __typeof__ (first) a_ = (first), b_ = (second), r_ = a_;                                       \
+    __typeof__ ((first) + (first)) a_ = (first), b_ = (second), r_ = a_;                           \
     __typeof__ (__VA_ARGS__) l_ = (__VA_ARGS__);                                                   \
     const unsigned n_ = sizeof l_ / sizeof l_[0];                                                  \
     for (unsigned i_ = 0; i_ < n_; i_++)                                                           \
