@@ -463,6 +463,22 @@ test_bytes_of_many_rows (void)
 }
 #endif
 
+/* levels[0] and [1]: the last two that were added, fast. */
+static void
+add_level (AtlCpuLevel level, AtlBackend *reference, AtlBackend **levels)
+{
+  g_autofree char *path = g_strdup_printf ("/ops/not-a-number/%d", level);
+  g_autofree char *in_file = g_strdup_printf ("/ops/in-file/%d", level);
+
+  add_backend (level, TRUE, 2, reference);
+  levels[1] = levels[0];
+  levels[0] = add_backend (level, FALSE, 3, reference);
+  g_test_add_data_func (path, levels[0], test_not_a_number);
+  g_test_add_data_func (in_file, levels[0], test_in_file);
+  if (level == ATL_CPU_AMX)
+    g_test_add_data_func ("/ops/tiles-of-bytes", levels, test_tiles_of_bytes);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -477,19 +493,9 @@ main (int argc, char **argv)
 
   /* The reference with several threads, then each level above it. */
   add_backend (ATL_CPU_REFERENCE, TRUE, 3, reference);
-  for (AtlCpuLevel level = ATL_CPU_AVX2; level <= MIN (best, ATL_CPU_AMX); level++)
-    {
-      g_autofree char *path = g_strdup_printf ("/ops/not-a-number/%d", level);
-      g_autofree char *in_file = g_strdup_printf ("/ops/in-file/%d", level);
-
-      add_backend (level, TRUE, 2, reference);
-      levels[1] = levels[0];
-      levels[0] = add_backend (level, FALSE, 3, reference);
-      g_test_add_data_func (path, levels[0], test_not_a_number);
-      g_test_add_data_func (in_file, levels[0], test_in_file);
-      if (level == ATL_CPU_AMX)
-        g_test_add_data_func ("/ops/tiles-of-bytes", levels, test_tiles_of_bytes);
-    }
+  for (AtlCpuLevel level = ATL_CPU_AVX2; level <= ATL_CPU_AMX; level++)
+    if (atl_cpu_has_level (level))
+      add_level (level, reference, levels);
 #if defined(__x86_64__)
   if (best >= ATL_CPU_AVX2 && best <= ATL_CPU_AMX)
     {

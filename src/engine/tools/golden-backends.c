@@ -30,16 +30,6 @@ add_cpu (GoldenBackends *self, const char *name, const AtlCpuOptions *options, G
   return TRUE;
 }
 
-static gboolean
-has_level (AtlCpuLevel level)
-{
-  AtlCpuLevel best = atl_cpu_best_level ();
-
-  if (level == ATL_CPU_REFERENCE || level == best)
-    return TRUE;
-  return level != ATL_CPU_NEON && best != ATL_CPU_NEON && level < best;
-}
-
 /* "cpu", "cpu-fast", "cpu-avx2", "cpu-avx2-fast"… */
 static gboolean
 add_cpu_named (GoldenBackends *self, const char *name, GError **error)
@@ -62,7 +52,7 @@ add_cpu_named (GoldenBackends *self, const char *name, GError **error)
   for (gsize i = 0; i < G_N_ELEMENTS (levels); i++)
     if (g_str_equal (plain, levels[i].name))
       {
-        if (!has_level (levels[i].level))
+        if (!atl_cpu_has_level (levels[i].level))
           {
             g_set_error (error, ATL_ERROR, ATL_ERROR_NOT_FOUND,
                          "This processor lacks the instructions of “%s”.", plain);

@@ -271,7 +271,7 @@ atl_cpu_backend_new (const AtlCpuOptions *options, GError **error)
   gint64 page_bytes = sysconf (_SC_PAGESIZE);
 
   cpu->level = features->best;
-  if (options != NULL && !options->best_level && options->level < features->best)
+  if (options != NULL && !options->best_level && atl_cpu_has_level (options->level))
     cpu->level = options->level;
   cpu->exact = options != NULL && options->exact;
   cpu->kernels = atl_cpu_kernels (cpu->level, cpu->exact);
@@ -305,7 +305,7 @@ atl_cpu_backend_level_name (AtlBackend *self)
     case ATL_CPU_AVX512:
       return atl_cpu_features ()->vnni ? "AVX-512 + VNNI" : "AVX-512";
     case ATL_CPU_AMX:
-      return "AVX-512 + AMX";
+      return atl_cpu_best_level () == ATL_CPU_AMX ? "AVX-512 + AMX" : "AVX-512 + AMX in plain C";
     case ATL_CPU_NEON:
       return "NEON";
     case ATL_CPU_REFERENCE:

@@ -21,7 +21,8 @@ typedef enum
 typedef struct
 {
   guint n_threads;   /* 0: as many as the process may use */
-  AtlCpuLevel level; /* upper bound; the machine's best if `best_level` */
+  AtlCpuLevel level; /* as atl_cpu_has_level() says; another one, and `best_level`, are the
+                        machine's best */
   gboolean best_level;
   gboolean exact; /* TRUE: float32 activations and products throughout (golden runs); FALSE: the
                      fastest path whose error is far below that of 8-bit activations */
@@ -32,6 +33,9 @@ AtlBackend *atl_cpu_backend_new (const AtlCpuOptions *options, GError **error);
 /* The level in use, "AVX-512 + AMX"; static. */
 const char *atl_cpu_backend_level_name (AtlBackend *self);
 AtlCpuLevel atl_cpu_best_level (void);
+/* Whether `level` can be asked for by name. In builds with tests that is so for AMX on processors
+ * without it, too, where plain C stands for its tiles: slow, and never the best level. */
+gboolean atl_cpu_has_level (AtlCpuLevel level);
 
 /* What the nodes of one kind of op have cost. */
 typedef struct

@@ -4,6 +4,10 @@
 
 #include "engine/tensor/cpu/kernels.h"
 
+#ifdef ATL_AMX_EMULATED
+#include "engine/tensor/cpu/kern-amx-emulated.h"
+#endif
+
 /* What ldtilecfg reads. */
 typedef struct
 {
@@ -11,6 +15,9 @@ typedef struct
   guint16 row_bytes[16];
   guint8 rows[16];
 } AtlTileConfig;
+
+/* Puts what AMX has of its own over a level's inner loops; `has_int8`: products of bytes, too. */
+void atl_amx_fill (AtlCpuKernels *kernels, gboolean has_int8);
 
 void atl_amx_begin (void);
 void atl_amx_end (void);

@@ -7,23 +7,15 @@
 extern const AtlCpuKernels atl_cpu_kernels_avx2;
 extern const AtlCpuKernels atl_cpu_kernels_avx512;
 extern const AtlCpuWinograd atl_cpu_winograd_avx2, atl_cpu_winograd_avx512;
+#ifdef ATL_HAVE_EMULATED_AMX
+/* atl_amx_fill() of kern-amx-emulated.h. */
+void atl_amx_emulated_fill (AtlCpuKernels *kernels, gboolean has_int8);
+#endif
 
 const AtlCpuKernels *
 atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
 {
   static AtlCpuKernels avx2, avx512, plain_avx512, exact_plain_avx512, amx;
-  static const AtlCpuTiles amx_int = {
-    .prepare_panel = atl_amx_int_prepare_panel,
-    .prepare_rows = atl_amx_int_prepare_rows,
-    .tile = atl_amx_int_tile,
-    .slab_bytes = ATL_AMX_INT_SLAB_BYTES,
-  };
-  static const AtlCpuCacheTiles amx_cache = {
-    .queries_bytes = atl_amx_queries_bytes,
-    .prepare_queries = atl_amx_prepare_queries,
-    .scores = atl_amx_scores,
-    .weigh_values = atl_amx_weigh_values,
-  };
   static gsize once;
 
   if (g_once_init_enter (&once))
@@ -59,27 +51,12 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx = atl_cpu_kernels_avx512;
       amx.q8_tiles = &atl_cpu_cache_q8_0_avx512;
       amx.q4_tiles = &atl_cpu_cache_q4_0_avx512;
-      amx.prepare_panel = atl_amx_prepare_panel;
-      amx.load_panel = atl_amx_load_panel;
-      amx.prepare_rows = atl_amx_prepare_rows;
-      amx.tile = atl_amx_tile;
-      amx.tile_ahead = NULL;
-      amx.tile_bf16 = atl_amx_tile_bf16;
-      amx.split_pixel = atl_amx_split_pixel;
-      amx.tile_pixels = atl_amx_tile_pixels;
-      amx.tile_pixels_bf16 = atl_amx_tile_pixels_bf16;
-      amx.softmax_tile = atl_amx_softmax_tile;
-      amx.channel_unit = 32;
-      amx.tile_rows = 32;
-      amx.tile_k = ATL_AMX_INT_SLAB;
-      if (atl_cpu_features ()->amx_int8)
-        {
-          amx.packed_dot = atl_amx_packed_dot;
-          amx.quant_tiles = &amx_int;
-          amx.q8_tiles = &amx_cache;
-        }
-      amx.begin = atl_amx_begin;
-      amx.end = atl_amx_end;
+#ifdef ATL_HAVE_EMULATED_AMX
+      if (atl_cpu_features ()->best != ATL_CPU_AMX)
+        atl_amx_emulated_fill (&amx, TRUE);
+      else
+#endif
+        atl_amx_fill (&amx, atl_cpu_features ()->amx_int8);
       g_once_init_leave (&once, 1);
     }
   switch (level)

@@ -107,3 +107,17 @@ atl_cpu_best_level (void)
 {
   return atl_cpu_features ()->best;
 }
+
+gboolean
+atl_cpu_has_level (AtlCpuLevel level)
+{
+  const AtlCpuFeatures *f = atl_cpu_features ();
+
+  if (level == ATL_CPU_REFERENCE || level == f->best)
+    return TRUE;
+#ifdef ATL_HAVE_EMULATED_AMX
+  if (level == ATL_CPU_AMX)
+    return f->best == ATL_CPU_AVX512 && f->vnni;
+#endif
+  return level != ATL_CPU_NEON && f->best != ATL_CPU_NEON && level < f->best;
+}
