@@ -15,6 +15,7 @@ static const GDBusErrorEntry entries[] = {
   { ATL_ERROR_ENGINE_GONE, "io.github.atelier.Error.EngineGone" },
   { ATL_ERROR_NETWORK, "io.github.atelier.Error.Network" },
   { ATL_ERROR_TOO_COMPLEX, "io.github.atelier.Error.TooComplex" },
+  { ATL_ERROR_TOO_LONG, "io.github.atelier.Error.TooLong" },
 };
 
 GQuark

@@ -20,19 +20,21 @@ typedef enum
   ATL_ERROR_UNSUPPORTED, /* well formed, but nothing here can run it */
   ATL_ERROR_NO_MEMORY,   /* would not fit; nothing was allocated */
   ATL_ERROR_DEVICE,      /* a GPU or its driver failed; the CPU may go on */
-  ATL_ERROR_FULL,        /* a context, queue or disk has no room left */
+  ATL_ERROR_FULL,        /* a queue or disk has no room left */
   ATL_ERROR_BUSY,        /* somebody else holds it */
   ATL_ERROR_NOT_FOUND,
   ATL_ERROR_INVALID,     /* a parameter outside its declared range */
   ATL_ERROR_ENGINE_GONE, /* the engine process ended or does not answer */
   ATL_ERROR_NETWORK,
   ATL_ERROR_TOO_COMPLEX, /* a template or grammar exceeded its budget of time, memory or depth */
+  ATL_ERROR_TOO_LONG,    /* a conversation does not fit into the model's context */
 } AtlError;
 
 #define ATL_ERROR (atl_error_quark ())
 GQuark atl_error_quark (void);
 
-/* The stable D-Bus name of a code, such as "io.github.atelier.Error.BadFile"; static. */
+/* The D-Bus name of a code, such as "io.github.atelier.Error.BadFile"; static. It never changes:
+ * stores keep it. */
 const char *atl_error_dbus_name (AtlError code);
 
 /* Registers all codes with GDBus so that a GError of this domain survives the process boundary.

@@ -173,20 +173,24 @@ atl_store_answer_finish (AtlStore *self,
                          AtlMessageState state,
                          const char *content,
                          const char *thinking,
-                         const char *error_text,
+                         const GError *failure,
                          const char *stats_json,
                          GError **error)
 {
   g_autoptr (AtlStmt) stmt =
       atl_db_stmt (self,
                    "UPDATE messages SET state = ?2, content = ?3, thinking = ?4, error = ?5,"
-                   "  stats = ?6, owner = NULL WHERE id = ?1 AND state = 1",
+                   "  stats = ?6, error_name = ?7, owner = NULL WHERE id = ?1 AND state = 1",
                    error);
+  const char *name = failure != NULL && failure->domain == ATL_ERROR
+                         ? atl_error_dbus_name ((AtlError) failure->code)
+                         : NULL;
 
   g_return_val_if_fail (content != NULL && state != ATL_MESSAGE_STREAMING, FALSE);
   return stmt != NULL && atl_store_check_json (stats_json, FALSE, "Statistics", error) &&
-         atl_db_run (self, stmt, _ ("saving the answer"), error, "iissss", id, (gint64) state,
-                     content, thinking, error_text, stats_json) &&
+         atl_db_run (self, stmt, _ ("saving the answer"), error, "iisssss", id, (gint64) state,
+                     content, thinking, failure != NULL ? failure->message : NULL, stats_json,
+                     name) &&
          require_change (self, _ ("This answer is not being written any more"), error);
 }
 

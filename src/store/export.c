@@ -123,6 +123,7 @@ message_object (const AtlMessage *message, const AtlTree *tree, int index)
   set_text (object, "thinking", message->thinking);
   set_json (object, "attachments", message->attachments_json);
   set_text (object, "error", message->error_text);
+  set_text (object, "error_name", message->error_name);
   set_json (object, "stats", message->stats_json);
   set_text (object, "model", message->model_name);
   json_object_set_int_member (object, "created_us", message->created_us);

@@ -80,6 +80,7 @@ import_own_message (
     .content = (char *) atl_json_string (object, "content", NULL),
     .thinking = (char *) atl_json_string (object, "thinking", NULL),
     .error_text = (char *) atl_json_string (object, "error", NULL),
+    .error_name = (char *) atl_json_string (object, "error_name", NULL),
     .model_name = (char *) atl_json_string (object, "model", NULL),
     .attachments_json = attachments,
     .stats_json = stats,

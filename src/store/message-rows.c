@@ -35,6 +35,7 @@ atl_message_free (AtlMessage *message)
   g_free (message->thinking);
   g_free (message->attachments_json);
   g_free (message->error_text);
+  g_free (message->error_name);
   g_free (message->stats_json);
   g_free (message->model_name);
   g_free (message);
@@ -43,7 +44,7 @@ atl_message_free (AtlMessage *message)
 /* What message_from_row() reads, in its order. */
 #define COLUMNS                                                                                    \
   "id, chat_id, parent_id, role, state, content, thinking, attachments, error, stats, model,"      \
-  " created_us"
+  " created_us, error_name"
 
 /* NULL, with a report, when the row makes no sense. branch and n_branches are 0 and 1. */
 static AtlMessage *
@@ -74,6 +75,7 @@ message_from_row (AtlStore *self, AtlStmt *stmt)
   message->stats_json = atl_db_text (self, stmt, 9);
   message->model_name = atl_db_text (self, stmt, 10);
   message->created_us = sqlite3_column_int64 (stmt, 11);
+  message->error_name = atl_db_text (self, stmt, 12);
   message->n_branches = 1;
   return message;
 }
@@ -97,18 +99,19 @@ atl_message_insert (AtlStore *self, const AtlMessage *m, GError **error)
   g_autoptr (AtlStmt) stmt =
       atl_db_stmt (self,
                    "INSERT INTO messages (chat_id, parent_id, role, state, content, thinking,"
-                   "  attachments, error, stats, model, created_us, owner)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                   "  attachments, error, stats, model, created_us, owner, error_name)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                    error);
   gint64 id;
 
   if (stmt == NULL ||
       !atl_db_run (self, stmt, _ ("saving the message"), error,
                    "iziisssss"
-                   "sis",
+                   "siss",
                    m->chat_id, m->parent_id, (gint64) m->role, (gint64) m->state, m->content,
                    m->thinking, m->attachments_json, m->error_text, m->stats_json, m->model_name,
-                   m->created_us, m->state == ATL_MESSAGE_STREAMING ? self->owner : NULL))
+                   m->created_us, m->state == ATL_MESSAGE_STREAMING ? self->owner : NULL,
+                   m->error_name))
     return 0;
   id = sqlite3_last_insert_rowid (self->db);
   return atl_message_show (self, m->chat_id, m->parent_id, id, error) ? id : 0;

@@ -45,6 +45,7 @@ typedef struct
   char *thinking;         /* (nullable) reasoning that came before the answer */
   char *attachments_json; /* (nullable) array of {"name", "mime", "text"} */
   char *error_text;       /* (nullable) words */
+  char *error_name;       /* (nullable) its code, by atl_error_dbus_name() */
   char *stats_json; /* (nullable) object: tokens_per_s, first_token_ms, n_tokens, context_used,
                        context_size, device, model, thinking_ms */
   char *model_name; /* (nullable) that wrote it */
@@ -94,13 +95,14 @@ gboolean atl_store_answer_resume (AtlStore *self, gint64 id, GError **error);
 gboolean atl_store_message_checkpoint (
     AtlStore *self, gint64 id, const char *content, const char *thinking, GError **error);
 
-/* Ends a streaming answer with its final text. `state` is any but streaming. */
+/* Ends a streaming answer with its final text. `state` is any but streaming; `failure` (nullable)
+ * is the error that ended it. */
 gboolean atl_store_answer_finish (AtlStore *self,
                                   gint64 id,
                                   AtlMessageState state,
                                   const char *content,
                                   const char *thinking,
-                                  const char *error_text,
+                                  const GError *failure,
                                   const char *stats_json,
                                   GError **error);
 

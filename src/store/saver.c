@@ -26,7 +26,7 @@ typedef struct
   char *text;
   char *thinking; /* (nullable) */
   AtlMessageState state;
-  char *error_text; /* (nullable) */
+  GError *failure;  /* (nullable) */
   char *stats_json; /* (nullable) */
   GPtrArray *files; /* (nullable) (element-type AtlAttachment) */
 } Pending;
@@ -53,7 +53,7 @@ free_pending (gpointer data)
 
   g_free (pending->text);
   g_free (pending->thinking);
-  g_free (pending->error_text);
+  g_clear_error (&pending->failure);
   g_free (pending->stats_json);
   g_clear_pointer (&pending->files, g_ptr_array_unref);
   g_free (pending);
@@ -78,7 +78,7 @@ write_to (AtlStore *store, const Pending *pending, GError **error)
                                            error);
     case LAST_WORD:
       return atl_store_answer_finish (store, pending->id, pending->state, pending->text,
-                                      pending->thinking, pending->error_text, pending->stats_json,
+                                      pending->thinking, pending->failure, pending->stats_json,
                                       error);
     case DRAFT_FILES:
       return atl_store_draft_files_set (store, pending->id, pending->files, error);
@@ -283,7 +283,7 @@ atl_saver_finish (AtlSaver *self,
                   AtlMessageState state,
                   const char *text,
                   const char *thinking,
-                  const char *error_text,
+                  const GError *failure,
                   const char *stats_json)
 {
   Pending *pending = g_new0 (Pending, 1);
@@ -294,7 +294,7 @@ atl_saver_finish (AtlSaver *self,
   pending->state = state;
   pending->text = g_strdup (text);
   pending->thinking = g_strdup (thinking);
-  pending->error_text = g_strdup (error_text);
+  pending->failure = failure != NULL ? g_error_copy (failure) : NULL;
   pending->stats_json = g_strdup (stats_json);
   g_mutex_lock (&self->mutex);
   g_queue_push_tail (&self->pending, pending);

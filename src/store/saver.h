@@ -33,14 +33,14 @@ void atl_saver_put (AtlSaver *self, gint64 answer_id, const char *text, const ch
  * Tried again like a last word. Shares the files. (element-type AtlAttachment) */
 void atl_saver_put_draft_files (AtlSaver *self, gint64 chat_id, GPtrArray *files);
 /* The last word of an answer that could not be written where it ended: tried again every two
- * seconds until it is on the disk, and once more when the saver goes. Takes copies; the texts but
- * `text` are nullable. */
+ * seconds until it is on the disk, and once more when the saver goes. Takes copies; all but
+ * `text` is nullable. */
 void atl_saver_finish (AtlSaver *self,
                        gint64 answer_id,
                        AtlMessageState state,
                        const char *text,
                        const char *thinking,
-                       const char *error_text,
+                       const GError *failure,
                        const char *stats_json);
 /* Why nothing can be written, once for each time that it begins; NULL when there is nothing new to
  * tell. The caller's. */

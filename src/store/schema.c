@@ -166,8 +166,11 @@ static const char sql_5[] = //
     "  text TEXT NOT NULL);"
     "CREATE INDEX draft_files_by_chat ON draft_files (chat_id);";
 
+/* 6: what kind of error ended an answer, by its name on the bus. */
+static const char sql_6[] = "ALTER TABLE messages ADD COLUMN error_name TEXT;";
+
 static const AtlMigration migrations[] = {
-  { 1, sql_1 }, { 2, sql_2 }, { 3, sql_3 }, { 4, sql_4 }, { 5, sql_5 },
+  { 1, sql_1 }, { 2, sql_2 }, { 3, sql_3 }, { 4, sql_4 }, { 5, sql_5 }, { 6, sql_6 },
 };
 
 const AtlMigration *

@@ -209,13 +209,28 @@ is_retry (GtkWidget *widget, gconstpointer data)
   return g_strcmp0 (gtk_button_get_label (GTK_BUTTON (widget)), "Try again") == 0;
 }
 
+/* Whether the last answer offers a longer context, instead of the same again. */
+static gboolean
+offers_longer (AppFixture *f)
+{
+  GtkWidget *row = app_message_row (f, app_last_message (f));
+  gboolean longer = gtk_widget_get_visible (
+      app_fixture_find (row, GTK_TYPE_BUTTON, is_named, "message.longer-context"));
+  gboolean retry = gtk_widget_get_visible (app_fixture_find (row, GTK_TYPE_BUTTON, is_retry, NULL));
+
+  g_assert_true (longer != retry);
+  return longer;
+}
+
 /* The question alone is longer than the context: what helps is offered, and answers. */
 static void
 test_context_longer (void)
 {
   AppFixture f;
   g_autofree char *model = NULL;
-  GtkWidget *row, *longer, *retry;
+  g_autoptr (GError) queue = g_error_new (ATL_ERROR, ATL_ERROR_FULL, "16 requests are waiting.");
+  GtkWidget *row;
+  gint64 chat;
 
   app_fixture_start (&f);
   model = app_unpack_golden (f.dir, "llm-llama3-tied");
@@ -227,12 +242,23 @@ test_context_longer (void)
   g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_ERROR);
   g_assert_true (g_str_has_suffix (app_last_message (&f)->error_text, "."));
   g_assert_true (app_last_message (&f)->is_too_long);
-  row = app_message_row (&f, app_last_message (&f));
-  longer = app_fixture_find (row, GTK_TYPE_BUTTON, is_named, "message.longer-context");
-  retry = app_fixture_find (row, GTK_TYPE_BUTTON, is_retry, NULL);
-  app_assert_soon (gtk_widget_get_visible (longer) && !gtk_widget_get_visible (retry));
+  app_assert_soon (offers_longer (&f));
   app_fixture_shot (GTK_WIDGET (f.window), "longer-context");
-  for (guint n = 0; app_last_message (&f)->is_too_long; n++)
+
+  /* A chat that is opened again knows why it failed, also before its model is there. A queue that
+   * is full is another matter. */
+  chat = atl_conversation_get_chat_id (app_conversation (&f));
+  atl_window_new_chat (f.window, 0);
+  app_begin_turn (app_conversation (&f), APP_QUESTION);
+  atl_conversation_answer_fail (app_conversation (&f), queue);
+  app_assert_soon (!offers_longer (&f));
+  atl_session_unload_model (f.session);
+  atl_window_open_chat (f.window, chat, 0);
+  app_assert_soon (app_last_message (&f)->is_too_long && !offers_longer (&f));
+  load (&f, model);
+  app_assert_soon (offers_longer (&f));
+
+  for (guint n = 0; app_last_message (&f)->state == ATL_MESSAGE_ERROR; n++)
     {
       g_assert_cmpuint (n, <, 8);
       gtk_widget_activate_action (app_message_row (&f, app_last_message (&f)),

@@ -107,6 +107,8 @@ test_turn (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
   gint64 chat = add_chat (f->store), asked, answer;
   g_autoptr (AtlMessage) question = NULL, done = NULL;
+  g_autoptr (GError) failure =
+      g_error_new (ATL_ERROR, ATL_ERROR_TOO_LONG, "This takes 9 tokens; the context holds 8.");
 
   g_assert_true (atl_store_turn_begin (
       f->store, chat, 0, "Hello", "[{\"name\":\"a.txt\",\"mime\":\"text/plain\",\"text\":\"A\"}]",
@@ -119,13 +121,14 @@ test_turn (Fixture *f, gconstpointer data)
 
   g_assert_true (atl_store_message_checkpoint (f->store, answer, "Hi th", "hm", &error));
   g_assert_true (atl_store_answer_finish (f->store, answer, ATL_MESSAGE_ERROR, "Hi there", "hmm",
-                                          "The engine ended", "{\"tokens_per_s\": 12.5}", &error));
+                                          failure, "{\"tokens_per_s\": 12.5}", &error));
   g_assert_no_error (error);
   done = atl_store_message_get (f->store, answer, &error);
   g_assert_cmpint (done->state, ==, ATL_MESSAGE_ERROR);
   g_assert_cmpstr (done->content, ==, "Hi there");
   g_assert_cmpstr (done->thinking, ==, "hmm");
-  g_assert_cmpstr (done->error_text, ==, "The engine ended");
+  g_assert_cmpstr (done->error_text, ==, failure->message);
+  g_assert_cmpstr (done->error_name, ==, "io.github.atelier.Error.TooLong");
   g_assert_cmpstr (done->stats_json, ==, "{\"tokens_per_s\": 12.5}");
   g_assert_cmpstr (done->model_name, ==, "toy");
   g_assert_cmpint (done->parent_id, ==, asked);

@@ -22,6 +22,8 @@ make_version (const char *dir, int version)
       "INSERT INTO messages (chat_id, parent_id, shown_child_id, role, state, content,"
       "  created_us) VALUES (1, NULL, 2, 1, 0, 'ancient question', 1),"
       "  (1, 1, NULL, 2, 1, 'ancient half answer', 2);"
+      "INSERT INTO messages (chat_id, parent_id, role, state, content, error, created_us)"
+      "  VALUES (1, 1, 2, 3, 'failed', 'full', 3);"
       "INSERT INTO settings VALUES ('key', 'value');";
   g_autofree char *path = g_build_filename (dir, "atelier.db", NULL);
   const AtlMigration *steps;
@@ -44,13 +46,24 @@ check_contents (const char *dir)
   g_autoptr (GError) error = NULL;
   g_autoptr (AtlStore) store = atl_store_open (dir, &error);
   g_autoptr (GPtrArray) hits = NULL;
-  g_autoptr (AtlMessage) half = NULL;
+  g_autoptr (AtlMessage) half = NULL, failed = NULL, again = NULL;
+  g_autoptr (GError) failure = g_error_new (ATL_ERROR, ATL_ERROR_TOO_LONG, "too long");
   g_autofree char *setting = NULL;
 
   g_assert_no_error (error);
   assert_path (store, 1, "u:ancient question|a:ancient half answer");
   half = atl_store_message_get (store, 2, &error);
   g_assert_cmpint (half->state, ==, ATL_MESSAGE_INTERRUPTED);
+  /* Of what kind an error was, older versions did not write; it can be written now. */
+  failed = atl_store_message_get (store, 3, &error);
+  g_assert_cmpint (failed->state, ==, ATL_MESSAGE_ERROR);
+  g_assert_cmpstr (failed->error_text, ==, "full");
+  g_assert_null (failed->error_name);
+  g_assert_true (atl_store_answer_resume (store, 3, &error));
+  g_assert_true (
+      atl_store_answer_finish (store, 3, ATL_MESSAGE_ERROR, "failed", NULL, failure, NULL, &error));
+  again = atl_store_message_get (store, 3, &error);
+  g_assert_cmpstr (again->error_name, ==, atl_error_dbus_name (ATL_ERROR_TOO_LONG));
   setting = atl_store_setting_get (store, "key", &error);
   g_assert_cmpstr (setting, ==, "value");
   hits = atl_store_search (store, "anci", 10, &error);

@@ -19,6 +19,7 @@ make_rich_chat (AtlStore *store)
 {
   g_autoptr (GError) error = NULL;
   gint64 id = add_chat (store), asked, answer, second;
+  g_autoptr (GError) failure = g_error_new (ATL_ERROR, ATL_ERROR_ENGINE_GONE, "The engine ended");
   g_autoptr (AtlChat) chat = atl_store_chat_get (store, id, &error);
 
   chat->title = (g_free (chat->title), g_strdup ("A \"quoted\" title – ünï"));
@@ -36,8 +37,8 @@ make_rich_chat (AtlStore *store)
                                           NULL, "{\"n_tokens\":3}", &error));
   add_message (store, id, answer, ATL_ROLE_USER, "q2");
   second = atl_store_answer_begin (store, id, asked, "toy", &error);
-  g_assert_true (atl_store_answer_finish (store, second, ATL_MESSAGE_ERROR, "half", NULL,
-                                          "The engine ended", NULL, &error));
+  g_assert_true (atl_store_answer_finish (store, second, ATL_MESSAGE_ERROR, "half", NULL, failure,
+                                          NULL, &error));
   g_assert_cmpint (atl_store_branch_step (store, second, -1, &error), ==, answer);
   g_assert_no_error (error);
   return id;
@@ -55,6 +56,7 @@ test_round_trip (Fixture *f, gconstpointer data)
   g_assert_no_error (error);
   copy = import_one (f->store, first);
   g_assert_cmpint (copy, !=, id);
+  g_assert_nonnull (strstr (first, "io.github.atelier.Error.EngineGone"));
   second = atl_store_export_json (f->store, copy, &error);
   g_assert_cmpstr (first, ==, second);
   path = path_text (f->store, copy);

@@ -147,7 +147,7 @@ atl_conversation_answer_text (AtlConversation *self, const char *delta, gboolean
 static void
 end_answer (AtlConversation *self,
             AtlMessageState state,
-            const char *error_text,
+            const GError *failure,
             const char *stats_json)
 {
   g_autoptr (AtlMessageItem) answer = g_steal_pointer (&self->answer);
@@ -162,13 +162,13 @@ end_answer (AtlConversation *self,
   g_clear_object (&self->job);
   self->dirty = FALSE;
   if (!atl_store_answer_finish (get_store (self), answer->id, state, answer->content->str,
-                                answer->thinking->len ? answer->thinking->str : NULL, error_text,
+                                answer->thinking->len ? answer->thinking->str : NULL, failure,
                                 stats_json, &error))
     {
       atl_session_emit_trouble (self->session, error->message);
       atl_saver_finish (atl_session_get_saver (self->session), answer->id, state,
                         answer->content->str, answer->thinking->len ? answer->thinking->str : NULL,
-                        error_text, stats_json);
+                        failure, stats_json);
     }
   else
     atl_session_saved (self->session);
@@ -177,7 +177,7 @@ end_answer (AtlConversation *self,
   if (row != NULL && error == NULL)
     atl_message_item_update (answer, row);
   else
-    atl_message_item_end (answer, state, error_text, stats_json);
+    atl_message_item_end (answer, state, failure, stats_json);
   atl_conversation_notify_context (self);
   atl_conversation_notify_running (self);
   atl_conversation_emit_answered (self, answer);
@@ -264,9 +264,7 @@ atl_conversation_answer_fail (AtlConversation *self, const GError *error)
       return;
     }
   self->answer->engine_lost = g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
-  self->answer->is_too_long = g_error_matches (error, ATL_ERROR, ATL_ERROR_FULL) &&
-                              atl_conversation_get_longer_context (self) > 0;
-  end_answer (self, ATL_MESSAGE_ERROR, error->message, NULL);
+  end_answer (self, ATL_MESSAGE_ERROR, error, NULL);
 }
 
 /* --- The engine's job --- */

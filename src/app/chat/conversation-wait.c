@@ -3,12 +3,18 @@
 
 #include <glib/gi18n.h>
 
+static void loading_cb (AtlConversation *self);
+static void progress_cb (AtlConversation *self);
+static void failed_cb (AtlSession *session, const GError *error, const char *name, gpointer data);
+
 void
 atl_conversation_wait_end (AtlConversation *self)
 {
   g_clear_object (&self->asking);
   g_clear_handle_id (&self->asking_source, g_source_remove);
-  g_signal_handlers_disconnect_by_data (self->session, self);
+  g_signal_handlers_disconnect_by_func (self->session, loading_cb, self);
+  g_signal_handlers_disconnect_by_func (self->session, progress_cb, self);
+  g_signal_handlers_disconnect_by_func (self->session, failed_cb, self);
 }
 
 static gboolean

@@ -435,12 +435,27 @@ read_chat (AtlConversation *self)
   self->folder_id = self->chat->folder_id;
 }
 
+/* What helps an answer that failed depends on the model. */
+static void
+model_cb (AtlConversation *self)
+{
+  for (guint i = 0; i < self->path->len; i++)
+    {
+      AtlMessageItem *item = g_ptr_array_index (self->path, i);
+
+      if (item->is_too_long)
+        atl_message_item_changed (item);
+    }
+}
+
 AtlConversation *
 atl_conversation_new (AtlSession *session, gint64 chat_id)
 {
   AtlConversation *self = g_object_new (ATL_TYPE_CONVERSATION, NULL);
 
   self->session = g_object_ref (session);
+  g_signal_connect_object (session, "notify::model", G_CALLBACK (model_cb), self,
+                           G_CONNECT_SWAPPED);
   if (chat_id != 0)
     self->chat = atl_store_chat_get (atl_session_get_store (session), chat_id, NULL);
   if (self->chat != NULL)

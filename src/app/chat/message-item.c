@@ -1,6 +1,7 @@
 /* A message as an object that rows can watch. */
 #include "app/chat/message-item.h"
 
+#include "base/error.h"
 #include "base/json-bounded.h"
 
 G_DEFINE_FINAL_TYPE (AtlMessageItem, atl_message_item, G_TYPE_OBJECT)
@@ -106,6 +107,8 @@ atl_message_item_update (AtlMessageItem *self, const AtlMessage *message)
   self->attachments = atl_attachments_from_json (message->attachments_json);
   g_free (self->error_text);
   self->error_text = g_strdup (message->error_text);
+  self->is_too_long =
+      g_strcmp0 (message->error_name, atl_error_dbus_name (ATL_ERROR_TOO_LONG)) == 0;
   g_free (self->model_name);
   self->model_name = g_strdup (message->model_name);
   read_stats (&self->stats, message->stats_json);
@@ -118,12 +121,13 @@ atl_message_item_update (AtlMessageItem *self, const AtlMessage *message)
 void
 atl_message_item_end (AtlMessageItem *self,
                       AtlMessageState state,
-                      const char *error_text,
+                      const GError *failure,
                       const char *stats_json)
 {
   self->state = state;
   g_free (self->error_text);
-  self->error_text = g_strdup (error_text);
+  self->error_text = failure != NULL ? g_strdup (failure->message) : NULL;
+  self->is_too_long = g_error_matches (failure, ATL_ERROR, ATL_ERROR_TOO_LONG);
   if (stats_json != NULL)
     read_stats (&self->stats, stats_json);
   atl_message_item_changed (self);

@@ -44,6 +44,7 @@ struct _AtlMessageItem
   GString *thinking;
   GPtrArray *attachments; /* (element-type AtlAttachment) */
   char *error_text;       /* (nullable) */
+  gboolean is_too_long;   /* the error: the conversation does not fit into the context */
   char *model_name;       /* (nullable) */
   AtlAnswerStats stats;
   guint branch, n_branches;
@@ -56,17 +57,16 @@ struct _AtlMessageItem
   gboolean is_last;         /* of the chat */
   gboolean is_found;        /* the search is here */
   gboolean engine_lost;     /* the error was the engine's end: "Try again" */
-  gboolean is_too_long;     /* the error was a full context, and the model can have a longer one */
 };
 
 AtlMessageItem *atl_message_item_new (const AtlMessage *message);
 /* Takes over what the store says; emits "changed" when something differs. */
 void atl_message_item_update (AtlMessageItem *self, const AtlMessage *message);
-/* How it ended, where the store could not be told yet; `error_text` and `stats_json` as in
- * AtlMessage. */
+/* How it ended, where the store could not be told yet; `failure` and `stats_json` as
+ * atl_store_answer_finish() takes them. */
 void atl_message_item_end (AtlMessageItem *self,
                            AtlMessageState state,
-                           const char *error_text,
+                           const GError *failure,
                            const char *stats_json);
 void atl_message_item_set_is_last (AtlMessageItem *self, gboolean is_last);
 void atl_message_item_set_is_found (AtlMessageItem *self, gboolean is_found);

@@ -225,6 +225,7 @@ refresh (AtlMessageRow *self)
   gboolean answer = item->role == ATL_ROLE_ASSISTANT;
   gboolean failed = item->state == ATL_MESSAGE_ERROR;
   gboolean editing = self->editor != NULL;
+  gboolean wants_longer;
 
   gtk_widget_set_visible (self->name_label, answer && item->model_name != NULL);
   gtk_label_set_text (GTK_LABEL (self->name_label), item->model_name ? item->model_name : "");
@@ -241,8 +242,9 @@ refresh (AtlMessageRow *self)
   gtk_label_set_text (GTK_LABEL (self->error_label),
                       item->error_text ? item->error_text : _ ("The answer could not be made."));
   /* The same again would fail the same. */
-  gtk_widget_set_visible (self->retry_button, !item->is_too_long);
-  gtk_widget_set_visible (self->longer_button, item->is_too_long);
+  wants_longer = item->is_too_long && atl_conversation_get_longer_context (self->conversation) > 0;
+  gtk_widget_set_visible (self->retry_button, !wants_longer);
+  gtk_widget_set_visible (self->longer_button, wants_longer);
   refresh_footer (self);
   describe (self);
   set_class (self, "last", item->is_last);

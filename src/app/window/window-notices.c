@@ -102,6 +102,7 @@ load_error_title (const GError *error)
     case ATL_ERROR_NO_MEMORY: /* the words say so */
     case ATL_ERROR_NETWORK:
     case ATL_ERROR_TOO_COMPLEX:
+    case ATL_ERROR_TOO_LONG:
     default:
       return _ ("The model could not be loaded");
     }

@@ -64,7 +64,7 @@ make_prompt (
   if (ids->len >= n_ctx)
     {
       g_set_error (
-          error, ATL_ERROR, ATL_ERROR_FULL,
+          error, ATL_ERROR, ATL_ERROR_TOO_LONG,
           _ ("This conversation takes %u tokens; the context holds %u. Start a new chat, or "
              "load the model with a longer context."),
           ids->len, n_ctx);

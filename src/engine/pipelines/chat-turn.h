@@ -91,7 +91,7 @@ typedef struct _AtlChatTurn AtlChatTurn;
 /* Prepares an answer to `messages` (a JSON array of messages), or one that goes on with `text`; the
  * other is NULL. Several threads may prepare turns of one loaded model. What the options point to
  * must stay until the turn is done.
- * Errors: ATL_ERROR_FULL when the prompt alone does not fit (naming both numbers),
+ * Errors: ATL_ERROR_TOO_LONG when the prompt alone does not fit (naming both numbers),
  * ATL_ERROR_INVALID for messages, parameters and grammars. */
 AtlChatTurn *atl_chat_turn_new (AtlChatModel *model,
                                 JsonArray *messages,

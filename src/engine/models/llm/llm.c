@@ -384,7 +384,7 @@ check_batch (const AtlLlm *self, const AtlLlmBatch *batch, guint n_batch, GError
       if (b->n_tokens > b->cache->n_ctx - b->cache->length)
         {
           g_set_error (
-              error, ATL_ERROR, ATL_ERROR_FULL,
+              error, ATL_ERROR, ATL_ERROR_TOO_LONG,
               _ ("The context of %u tokens is full: %u are used and %u more were to be added"),
               b->cache->n_ctx, b->cache->length, b->n_tokens);
           return FALSE;

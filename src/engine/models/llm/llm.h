@@ -131,8 +131,9 @@ typedef struct
 } AtlLlmBatch;
 
 /* Appends the tokens of every batch entry to its cache. Ids outside the vocabulary:
- * ATL_ERROR_INVALID; no room: ATL_ERROR_FULL; in both cases, and on cancel or device failure, the
- * caches keep their old length (or 0, where windowed layers moved on in the middle of a long text).
+ * ATL_ERROR_INVALID; no room: ATL_ERROR_TOO_LONG; in both cases, and on cancel or device failure,
+ * the caches keep their old length (or 0, where windowed layers moved on in the middle of a long
+ * text).
  */
 gboolean atl_llm_decode (AtlLlm *self,
                          const AtlLlmBatch *batch,
