@@ -523,7 +523,8 @@ test_no_picture (void)
   app_fixture_stop (&f);
 }
 
-/* The toy that comes with the program is ready at the first click. */
+/* The toy that comes with the program is ready at the first click; for a chat, which it cannot
+ * hold, a first model is still offered. */
 static void
 test_starter (void)
 {
@@ -534,6 +535,9 @@ test_starter (void)
 
   g_setenv ("ATELIER_PICTURE_STARTER", toy, TRUE);
   app_fixture_start (&f);
+  app_assert_soon (atl_model_list_find (atl_session_get_models (f.session), toy) != NULL);
+  app_assert_soon (app_fixture_find_id (GTK_WIDGET (f.window), "starter") != NULL);
+  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "choose_button"));
   gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
   g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
   g_assert_true (atl_pictures_session_get_info (app_pictures (&f))->is_toy);

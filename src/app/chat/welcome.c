@@ -83,12 +83,14 @@ refresh (AtlWelcome *self)
   AtlModel *model = atl_session_get_model (self->session);
   AtlModelList *models = atl_session_get_models (self->session);
   gboolean loading = atl_session_get_is_loading (self->session);
-  gboolean have_models = g_list_model_get_n_items (G_LIST_MODEL (models)) > 0;
+  /* A model for pictures alone does not help here. */
+  gboolean have_models = atl_model_list_may_answer (models, FALSE);
+  gboolean have_usable = atl_model_list_may_answer (models, TRUE);
   gboolean know = atl_model_list_get_is_ready (models) || have_models;
 
   gtk_widget_set_visible (self->prompts, model != NULL && !loading);
   gtk_widget_set_visible (self->choices, model == NULL && !loading && know);
-  gtk_widget_set_visible (self->starter, !have_models);
+  gtk_widget_set_visible (self->starter, !have_usable);
   gtk_widget_set_visible (self->choose_button, have_models);
   if (loading)
     {
@@ -98,7 +100,7 @@ refresh (AtlWelcome *self)
   else if (model != NULL)
     set_status (self, "atl-chats-symbolic", _ ("What would you like to talk about?"),
                 _ ("Write below, or begin with one of these."));
-  else if (have_models)
+  else if (have_usable)
     set_status (self, "atl-models-symbolic", _ ("Which model should answer?"),
                 _ ("It answers on this computer. Nothing you write leaves it."));
   else
@@ -119,6 +121,8 @@ atl_welcome_set_session (AtlWelcome *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (refresh),
                            self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_session_get_models (session), "judged", G_CALLBACK (refresh), self,
+                           G_CONNECT_SWAPPED);
   refresh (self);
 }
 

@@ -314,6 +314,21 @@ atl_model_list_get_is_ready (AtlModelList *self)
   return self->files != NULL;
 }
 
+gboolean
+atl_model_list_may_answer (AtlModelList *self, gboolean usable)
+{
+  GListModel *list = G_LIST_MODEL (self);
+
+  for (guint i = 0; i < g_list_model_get_n_items (list); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (list, i);
+
+      if (atl_model_entry_may_answer (entry) && (!usable || entry->why_not == NULL))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /* The store goes with the session; what is looked for just now holds the list for longer. */
 static void
 atl_model_list_dispose (GObject *object)

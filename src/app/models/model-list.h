@@ -26,6 +26,9 @@ void atl_model_list_refresh (AtlModelList *self);
 void atl_model_list_inspect (AtlModelList *self, gboolean all);
 /* TRUE once the folders were looked at. */
 gboolean atl_model_list_get_is_ready (AtlModelList *self);
+/* Whether one of them may answer in a chat, as far as is known; `usable`: one that is not known to
+ * be damaged, incomplete or of an unknown kind. */
+gboolean atl_model_list_may_answer (AtlModelList *self, gboolean usable);
 /* (nullable) borrowed */
 AtlModelEntry *atl_model_list_find (AtlModelList *self, const char *path);
 /* What people call the model at `path`: as the list says, else by its file's name; the caller's. */
