@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/checkpoint-private.h"
+#include "base/name-hash.h"
 #include "base/parallel.h"
 
 /* Rows made by one thread at a time: enough work to be worth handing out, few enough to share. */
@@ -42,25 +43,6 @@ taken_clear (gpointer data)
   taken->destroy (taken->data);
 }
 
-/* Names come from untrusted files: with g_str_hash, whose collisions anybody can write down, a file
- * could make every insertion walk all others. The start value is not known to the file's author. */
-static guint
-name_hash (gconstpointer key)
-{
-  static gsize seed = 0;
-  guint64 hash;
-
-  if (g_once_init_enter (&seed))
-    g_once_init_leave (&seed, ((gsize) g_random_int () << 16 << 16 | g_random_int ()) | 1);
-  hash = seed;
-  for (const guint8 *p = key; *p != '\0'; p++)
-    {
-      hash = (hash ^ *p) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
-      hash ^= hash >> 29;
-    }
-  return (guint) (hash ^ hash >> 32);
-}
-
 AtlCheckpoint *
 atl_checkpoint_new (const char *name)
 {
@@ -70,12 +52,12 @@ atl_checkpoint_new (const char *name)
   self->name = g_strdup (name);
   self->maps = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_file_map_unref);
   self->tensors = g_array_new (FALSE, FALSE, sizeof (AtlTensorInfo));
-  self->by_name = g_hash_table_new_full (name_hash, g_str_equal, g_free, NULL);
+  self->by_name = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
   self->meta_keys = g_ptr_array_new ();
   self->taken = g_array_new (FALSE, FALSE, sizeof (Taken));
   g_array_set_clear_func (self->taken, taken_clear);
-  self->meta =
-      g_hash_table_new_full (name_hash, g_str_equal, g_free, (GDestroyNotify) atl_meta_value_free);
+  self->meta = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free,
+                                      (GDestroyNotify) atl_meta_value_free);
   return self;
 }
 

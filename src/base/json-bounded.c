@@ -7,6 +7,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json-private.h"
+
+/* So little takes no time, whatever its names are. */
+#define FREE_BYTES (32u << 10)
+
 /* json-glib's own words are English, and about its grammar. */
 static void
 set_damaged (GError **error, const char *name, guint line, guint character)
@@ -15,17 +20,14 @@ set_damaged (GError **error, const char *name, guint line, guint character)
                _ ("%s: JSON is damaged near line %u, character %u"), name, line, character);
 }
 
-#define ESCAPE_BYTES 6 /* \ud800 */
-
-/* The UTF-16 unit that is escaped at `at`; -1 when none is. */
-static int
-escaped_unit (const char *at, const char *end)
+int
+atl_json_escaped_unit (const char *at, const char *end)
 {
   int unit = 0;
 
-  if (end - at < ESCAPE_BYTES || at[0] != '\\' || at[1] != 'u')
+  if (end - at < ATL_JSON_ESCAPE_BYTES || at[0] != '\\' || at[1] != 'u')
     return -1;
-  for (guint i = 2; i < ESCAPE_BYTES; i++)
+  for (guint i = 2; i < ATL_JSON_ESCAPE_BYTES; i++)
     {
       if (!g_ascii_isxdigit (at[i]))
         return -1;
@@ -51,7 +53,7 @@ check_shape (const char *data, gsize size, const char *name, GError **error)
         {
           if (c == '\\' && i + 1 < size &&
               (g_ascii_isdigit (data[i + 1]) ||
-               (data[i + 1] == 'u' && escaped_unit (data + i, data + size) < 0)))
+               (data[i + 1] == 'u' && atl_json_escaped_unit (data + i, data + size) < 0)))
             {
               set_damaged (error, name, line, (guint) MIN (i - line_start + 1, G_MAXUINT));
               return FALSE;
@@ -105,17 +107,17 @@ replace_halves (const char *data, gsize size)
 
   for (const char *p = data; (p = memchr (p, '\\', (gsize) (end - p))) != NULL; p++)
     {
-      int unit = escaped_unit (p, end);
+      int unit = atl_json_escaped_unit (p, end);
 
       if (is_between (unit, 0xd800, 0xdbff) &&
-          is_between (escaped_unit (p + ESCAPE_BYTES, end), 0xdc00, 0xdfff))
-        p += 2 * ESCAPE_BYTES - 1;
+          is_between (atl_json_escaped_unit (p + ATL_JSON_ESCAPE_BYTES, end), 0xdc00, 0xdfff))
+        p += 2 * ATL_JSON_ESCAPE_BYTES - 1;
       else if (is_between (unit, 0xd800, 0xdfff))
         {
           if (copy == NULL)
             copy = g_memdup2 (data, size);
-          memcpy (copy + (p - data), "\\ufffd", ESCAPE_BYTES);
-          p += ESCAPE_BYTES - 1;
+          memcpy (copy + (p - data), "\\ufffd", ATL_JSON_ESCAPE_BYTES);
+          p += ATL_JSON_ESCAPE_BYTES - 1;
         }
       else
         p = MIN (p + 1, end - 1);
@@ -159,6 +161,13 @@ atl_json_parse (const char *data, gsize size, const char *name, GError **error)
     }
   if (!check_shape (data, size, name, error))
     return NULL;
+
+  if (size > FREE_BYTES && atl_json_names_collide (data, size))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE,
+                   _ ("%s: JSON has names that were chosen to take long"), name);
+      return NULL;
+    }
 
   whole = replace_halves (data, size);
   parser = json_parser_new_immutable ();

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/name-hash.h"
 #include "base/sync.h"
 #include "media/picture-private.h"
 
@@ -22,7 +23,7 @@ picture_take (guint width, guint height, guint8 *rgb)
   self->width = width;
   self->height = height;
   self->rgb = rgb;
-  self->texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self->texts = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, g_free);
   return self;
 }
 

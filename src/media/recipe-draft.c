@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/name-hash.h"
 #include "media/recipe-private.h"
 
 /* Of <lora:…>. */
@@ -67,7 +68,7 @@ void
 atl_recipe_draft_init (AtlRecipeDraft *self)
 {
   g_variant_dict_init (&self->dict, NULL);
-  self->other = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self->other = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, g_free);
   self->loras = g_ptr_array_new_with_free_func ((GDestroyNotify) g_variant_unref);
 }
 

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/checkpoint.h"
 #include "base/json-bounded.h"
+#include "base/name-hash.h"
 #include "base/schema-words.h"
 
 static void
@@ -104,6 +105,72 @@ test_json (void)
   g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_assert_cmpstr (error->message, ==, "colon: JSON is damaged near line 2, character 4");
   g_clear_error (&error);
+}
+
+/* Names with one g_str_hash(): three pairs of letters have the same. */
+static void
+append_alike (GString *text, guint number, gboolean escaped)
+{
+  static const char *const plain[] = { "Az", "BY", "C8" };
+  static const char *const spelled[] = { "\\u0041z", "B\\u0059", "\\u00438" };
+
+  for (guint digit = 0; digit < 8; digit++, number /= 3)
+    g_string_append (text, (escaped ? spelled : plain)[number % 3]);
+}
+
+static JsonNode *
+parse_alike (guint n, gboolean escaped, const char *end, GError **error)
+{
+  g_autofree char *spaces = g_strnfill (40000, ' ');
+  g_autoptr (GString) text = g_string_new ("[{\"a\": 1}, {");
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_string_append (text, i > 0 ? ", \"" : "\"");
+      append_alike (text, i, escaped);
+      g_string_append (text, "\": 1");
+    }
+  g_string_append (text, end);
+  g_string_append (text, spaces);
+  return atl_json_parse (text->str, text->len, "alike", error);
+}
+
+/* Objects are tables that such names would fill for minutes. */
+static void
+test_json_alike (void)
+{
+  static const char *const ends[] = { "}]", ", \"b\": [{\"c\": 2}", "" };
+  g_autoptr (GHashTable) hashes = g_hash_table_new (NULL, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (JsonNode) few = parse_alike (200, FALSE, "}]", &error);
+  g_autoptr (GString) many = g_string_new ("[");
+  g_autoptr (JsonNode) same = NULL;
+
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (ends); i++)
+    for (guint escaped = 0; escaped < 2; escaped++)
+      {
+        g_assert_null (parse_alike (1000, escaped, ends[i], &error));
+        g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+        g_assert_nonnull (strstr (error->message, "chosen"));
+        g_clear_error (&error);
+      }
+  /* One name in as many objects is nothing special. */
+  for (guint i = 0; i < 5000; i++)
+    g_string_append (many, "{\"content\": {\"content\": 1}}, ");
+  g_string_append (many, "{}]");
+  same = atl_json_parse (many->str, many->len, "same", &error);
+  g_assert_no_error (error);
+
+  for (guint i = 0; i < 1000; i++)
+    {
+      g_autoptr (GString) name = g_string_new (NULL);
+
+      append_alike (name, i, FALSE);
+      g_assert_cmpuint (g_str_hash (name->str), ==, g_str_hash ("AzAzAzAzAzAzAzAz"));
+      g_hash_table_add (hashes, GUINT_TO_POINTER (atl_name_hash (name->str)));
+    }
+  g_assert_cmpuint (g_hash_table_size (hashes), >, 990);
 }
 
 /* What json-glib reads beside JSON, where brackets count otherwise: with a million of them it would
@@ -279,6 +346,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/dtypes", test_dtypes);
   g_test_add_func ("/base/file-map", test_file_map);
   g_test_add_func ("/base/json", test_json);
+  g_test_add_func ("/base/json-alike", test_json_alike);
   g_test_add_func ("/base/json-beside", test_json_beside);
   g_test_add_func ("/base/json-halves", test_json_halves);
   g_test_add_func ("/base/json-write", test_json_write);

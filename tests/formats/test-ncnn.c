@@ -101,6 +101,20 @@ test_numbers (void)
     }
 }
 
+/* A line of as many words as a file has bytes. */
+static void
+test_long_line (void)
+{
+  g_autofree char *spaces = g_strnfill (1 << 17, ' ');
+  g_autofree char *param =
+      g_strconcat (HEAD "Convolution c 1 1 data a", spaces, "0=2 1=1 4=0 5=1 6=6\n" PRELU, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (open_pair (param, good_bin, sizeof good_bin - 1, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_nonnull (strstr (error->message, "describes no layer"));
+}
+
 /* What atl_checkpoint_open() would not take for a network at all. */
 static void
 test_no_text (void)
@@ -188,5 +202,6 @@ main (int argc, char **argv)
   g_test_add_func ("/ncnn/numbers", test_numbers);
   g_test_add_func ("/ncnn/no-text", test_no_text);
   g_test_add_func ("/ncnn/refused", test_refused);
+  g_test_add_func ("/ncnn/long-line", test_long_line);
   return g_test_run ();
 }

@@ -99,6 +99,8 @@ test_refused (void)
       "F4" },
     { "{\"t\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,2,2],\"data_offsets\":[0,4]}}",
       ATL_ERROR_UNSUPPORTED, "6 dimensions" },
+    { "{\"t\":{\"dtype\":\"U8\",\"shape\":[3,4611686018427387904,0],\"data_offsets\":[0,0]}}",
+      ATL_ERROR_BAD_FILE, "impossibly large" },
     { "{\"t\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4],\"dtype\":\"U8\"}}",
       ATL_ERROR_BAD_FILE, "twice" },
     { "{\"t\":{\"dtype\":\"U8\",\"shape\":[04],\"data_offsets\":[0,4]}}", ATL_ERROR_BAD_FILE,

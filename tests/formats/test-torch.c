@@ -88,6 +88,8 @@ test_strided (void)
 /* The most that a number of 64 bits with a sign can be. */
 #define MOST "\x8a\10\xff\xff\xff\xff\xff\xff\xff\x7f"
 
+#define LARGE "J\xff\xff\xff\x7f"
+
 static void
 test_refused (void)
 {
@@ -115,6 +117,10 @@ test_refused (void)
     /* Three of 2^63 - 1 each; one that ends at 2^64. */
     CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "K\3" MOST "\x86", "K\1K\0\x86") "s.", "“w”"),
     CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\1", "K\2K\2\x86", MOST MOST "\x86") "s.", "“w”"),
+    /* No elements, in more rows than can be counted. */
+    CASE ("\x80\2}" BUILD_WEIGHT BUILD_TENSOR ("K\0", "(K\0" LARGE LARGE LARGE "t",
+                                               "(K\1K\1K\1K\1t") "s.",
+          "“w”"),
     CASE ("\x80\2}(" BUILD_WEIGHT PLAIN BUILD_WEIGHT PLAIN "u.", "w"),
     CASE ("\x80\2}X\1\0\0\0\xff" PLAIN "s.", "damaged"),
     CASE ("\x80\2h\1.", "damaged"),
@@ -250,7 +256,8 @@ test_empty (void)
   g_assert_cmpuint (atl_checkpoint_find (cp, "w")->size_bytes, ==, 0);
 }
 
-/* Lists inside themselves, and many values: time and memory stay small. */
+/* Lists inside themselves, many values, marks and what is remembered: time and memory stay small.
+ */
 static void
 test_bombs (void)
 {
@@ -266,7 +273,12 @@ test_bombs (void)
   g_clear_error (&error);
   memset (many, '(', 4 << 20);
   g_assert_null (open_pickle (many, 4 << 20, &error));
-  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
+  g_clear_error (&error);
+  memset (many, '\x94', 4 << 20);
+  memcpy (many, "\x80\4N", 3);
+  g_assert_null (open_pickle (many, 4 << 20, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED);
 }
 
 /* Every beginning of an archive is refused in words, and every byte may be another. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/name-hash.h"
 #include "engine/convert/hf-names.h"
 
 struct _HfOrigins
@@ -18,7 +19,7 @@ hf_origins_new (const AtlHfConfig *config)
   HfOrigins *self = g_new0 (HfOrigins, 1);
 
   self->config = *config;
-  self->names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self->names = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, g_free);
   return self;
 }
 

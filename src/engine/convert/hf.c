@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/name-hash.h"
 #include "engine/convert/hf-module-name.h"
 #include "engine/convert/hf-translation.h"
 
@@ -233,9 +234,9 @@ atl_hf_translate (AtlCheckpoint *hf, GError **error)
     .hf = hf,
     .out = atl_checkpoint_new (atl_checkpoint_name (hf)),
     .modules = g_ptr_array_new_with_free_func (module_free),
-    .by_name = g_hash_table_new (g_str_hash, g_str_equal),
+    .by_name = g_hash_table_new (atl_name_hash, g_str_equal),
     .targets = g_ptr_array_new_with_free_func (target_free),
-    .by_gguf = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
+    .by_gguf = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL),
   };
   GError *mistake = NULL;
   gboolean ok;

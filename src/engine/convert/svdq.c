@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "base/name-hash.h"
 #include "engine/convert/svdq-names.h"
 #include "engine/convert/svdq-rows.h"
 #include "engine/formats/safetensors.h"
@@ -96,7 +97,7 @@ atl_svdq_is_model (const AtlCheckpoint *cp)
   if (!has_words)
     return FALSE;
   modules = g_ptr_array_new_with_free_func (module_free);
-  by_module = g_hash_table_new (g_str_hash, g_str_equal);
+  by_module = g_hash_table_new (atl_name_hash, g_str_equal);
   gather (cp, modules, by_module);
   return modules->len > 0;
 }
@@ -344,8 +345,8 @@ atl_svdq_translate (AtlCheckpoint *cp, GError **error)
 
   self.out = atl_checkpoint_new (atl_checkpoint_name (cp));
   self.modules = g_ptr_array_new_with_free_func (module_free);
-  self.by_module = g_hash_table_new (g_str_hash, g_str_equal);
-  self.halves = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self.by_module = g_hash_table_new (atl_name_hash, g_str_equal);
+  self.halves = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
   atl_checkpoint_set_base (self.out, cp);
   atl_checkpoint_take (self.out, g_ptr_array_ref (self.modules),
                        (GDestroyNotify) g_ptr_array_unref);

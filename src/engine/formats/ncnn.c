@@ -12,6 +12,8 @@
 #define MAGIC "7767517"
 #define MAX_PARAM_BYTES (16u << 20)
 #define MAX_LAYERS 65536
+/* Words of a line are taken apart one by one; none of a network is as long. */
+#define MAX_LINE_BYTES 65536
 #define TAG_F16 0x01306b47u
 #define TAG_F32 0x0002c056u
 
@@ -213,6 +215,8 @@ read_layers (Reader *self, char **lines, GError **error)
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                                 _ ("%s ends before its last layer; its download was not finished"),
                                 self->file);
+      if (strlen (lines[i]) > MAX_LINE_BYTES)
+        return bad_line (self, lines[i], error);
       if (!read_layer (self, lines[i], error))
         return FALSE;
     }

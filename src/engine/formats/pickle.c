@@ -366,7 +366,9 @@ run (PickleMachine *self, GError **error)
   while (self->p < self->end)
     {
       op = *self->p++;
-      if (self->pickle->values->len >= MAX_VALUES)
+      /* An opcode is a byte, what it leaves on the stack or in the memory is more. */
+      if (self->pickle->values->len >= MAX_VALUES || self->stack->len >= MAX_VALUES ||
+          g_hash_table_size (self->memo) >= MAX_VALUES)
         return atl_format_fail (error, ATL_ERROR_UNSUPPORTED,
                                 _ ("%s: the list of its tensors is larger than any model's"),
                                 self->name);

@@ -180,7 +180,8 @@ add_tensor (Reader *self, const char *name, const Entry *entry, GError **error)
     {
       /* Zeros are left out of the product, so that they cannot hide an absurd shape. */
       if (entry->dim[i] > G_MAXINT64 ||
-          (entry->dim[i] > 0 && !atl_checked_mul (elems, entry->dim[i], &elems)))
+          (entry->dim[i] > 0 && !atl_checked_mul (elems, entry->dim[i], &elems)) ||
+          elems > G_MAXINT64)
         return atl_format_fail (error, ATL_ERROR_BAD_FILE,
                                 _ ("%s: the shape of the tensor “%s” is impossibly large"),
                                 self->file, name);

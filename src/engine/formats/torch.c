@@ -126,7 +126,7 @@ add_tensor (Reader *self, const char *name, AtlPickleValue tensor, GError **erro
   AtlPickleValue storage = atl_pickle_item (p, tensor, 0);
   AtlTensorInfo info = { .name = name };
   gint64 stride[ATL_MAX_DIMS], n_elems;
-  guint64 begin, end, n = 1;
+  guint64 begin, end, n = 1, shape = 1;
   const AtlZipMember *member;
   g_autofree char *path = NULL;
   const char *key;
@@ -141,9 +141,12 @@ add_tensor (Reader *self, const char *name, AtlPickleValue tensor, GError **erro
   member = atl_zip_index_find (self->zip, path);
   if (member == NULL || end > (guint64) n_elems || end > member->size / elem_bytes)
     return bad_tensor (self, name, error);
-  /* A stride of zero can make much out of little, which no weights are. */
+  /* A stride of zero can make much out of little, which no weights are; a dimension of zero must
+   * not hide an absurd shape. */
   for (guint d = 0; d < info.n_dims; d++)
-    if (!atl_checked_mul (n, (guint64) info.dim[d], &n) || n > member->size / elem_bytes)
+    if (!atl_checked_mul (n, (guint64) info.dim[d], &n) || n > member->size / elem_bytes ||
+        (info.dim[d] > 0 && !atl_checked_mul (shape, (guint64) info.dim[d], &shape)) ||
+        shape > G_MAXINT64)
       return bad_tensor (self, name, error);
   info.size_bytes = (gsize) n * elem_bytes;
   info.data = member->data + begin * elem_bytes;

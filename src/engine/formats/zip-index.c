@@ -6,6 +6,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "base/name-hash.h"
 #include "engine/formats/format-error.h"
 
 #define END_BYTES 22
@@ -194,7 +195,7 @@ atl_zip_index_new (const guint8 *data, gsize size, const char *name, GError **er
   g_autoptr (AtlZipIndex) index = g_new0 (AtlZipIndex, 1);
   Archive self = { .data = data, .size = size, .name = name };
 
-  index->members = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  index->members = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, g_free);
   if (!read_end (&self, error) || !read_directory (index, &self, error))
     return NULL;
   return g_steal_pointer (&index);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json-bounded.h"
+#include "base/name-hash.h"
 #include "engine/tensor/quants/dequant.h"
 
 struct _AtlLoraIndex
@@ -314,7 +315,7 @@ atl_lora_index_new (AtlCheckpoint *cp)
 
   self->cp = atl_checkpoint_ref (cp);
   self->groups = g_ptr_array_new_with_free_func (group_free);
-  self->by_name = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->by_name = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
   if (text != NULL)
     self->settings = atl_json_parse (text, strlen (text), "lora_adapter_metadata", NULL);
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)

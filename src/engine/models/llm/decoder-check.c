@@ -8,6 +8,8 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "base/name-hash.h"
+
 /* "blk.12.attn_q.weight": 12, and "attn_q.weight" in *rest; FALSE for other names. */
 static gboolean
 split_name (const char *name, guint64 *layer, const char **rest)
@@ -38,7 +40,7 @@ static gboolean
 check_unread (const AtlDecoder *self, const AtlCheckpoint *cp, GError **error)
 {
   const guint n_layer = self->h.n_layer, n_blocks = n_layer + self->h.n_next;
-  g_autoptr (GHashTable) read = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) read = g_hash_table_new (atl_name_hash, g_str_equal);
 
   for (guint i = 0; i < atl_weights_n (self->weights); i++)
     g_hash_table_add (read, atl_weights_get (self->weights, i)->name);
