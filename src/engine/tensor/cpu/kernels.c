@@ -7,7 +7,7 @@
 extern const AtlCpuKernels atl_cpu_kernels_avx2;
 extern const AtlCpuKernels atl_cpu_kernels_avx512;
 extern const AtlCpuWinograd atl_cpu_winograd_avx2, atl_cpu_winograd_avx512;
-#ifdef ATL_HAVE_EMULATED_AMX
+#ifdef ATL_TEST_LEVELS
 /* atl_amx_fill() of kern-amx-emulated.h. */
 void atl_amx_emulated_fill (AtlCpuKernels *kernels, gboolean has_int8);
 #endif
@@ -51,7 +51,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       amx = atl_cpu_kernels_avx512;
       amx.q8_tiles = &atl_cpu_cache_q8_0_avx512;
       amx.q4_tiles = &atl_cpu_cache_q4_0_avx512;
-#ifdef ATL_HAVE_EMULATED_AMX
+#ifdef ATL_TEST_LEVELS
       if (atl_cpu_features ()->best != ATL_CPU_AMX)
         atl_amx_emulated_fill (&amx, TRUE);
       else
