@@ -108,6 +108,11 @@ test_facts (void)
   g_autoptr (AtlModelInfo) other = NULL;
   g_autoptr (AtlModelInfo) strong = NULL;
   g_autoptr (AtlModelInfo) slow = NULL;
+  g_autofree char *counted = make_lora (
+      "counted.safetensors", CROSS, 768,
+      "\"__metadata__\":{\"ss_tag_frequency\":\"{\\\"a\\\":{\\\"ink\\\":9223372036854775807,"
+      "\\\"pen\\\":1}}\"}");
+  g_autoptr (AtlModelInfo) most = NULL;
   g_autoptr (AtlModelInfo) clip = NULL;
 
   g_assert_no_error (error);
@@ -137,6 +142,11 @@ test_facts (void)
   slow = fixture_inspect (client, word, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (slow->steps, ==, 0);
+  /* As often as can be counted. */
+  most = fixture_inspect (client, counted, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (g_strv_length (most->triggers), ==, 1);
+  g_assert_cmpstr (most->triggers[0], ==, "ink");
   /* The family by its layers' names. */
   clip = fixture_inspect (client, video, NULL, &error);
   g_assert_no_error (error);

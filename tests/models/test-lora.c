@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/formats/open.h"
+#include "engine/models/blocks/lora-index.h"
 #include "engine/models/component.h"
 
 #include "conformance.h"
@@ -168,6 +169,61 @@ test_beyond (void)
     }
 }
 
+/* What the header says of alphas: by the longest end of a layer's name. */
+static void
+test_patterns (void)
+{
+  static const char settings[] =
+      "{\"unet.lora_alpha\": 8, \"unet.alpha_pattern\": {\"to_q\": 16, \"attn1.to_q\": 2, "
+      "\"ttn1.to_k\": 1}}";
+  static const struct
+  {
+    const char *module;
+    float factor;
+  } cases[] = { { "unet.mid.attn1.to_q", 0.5f },
+                { "unet.mid.attn2.to_q", 4 },
+                { "unet.mid.attn1.to_k", 2 } };
+  AtlMetaValue value = { .type = ATL_META_STRING, .v_string = { settings, sizeof settings - 1 } };
+  g_autoptr (AtlCheckpoint) lora = atl_checkpoint_new ("lora.safetensors");
+  float zeros[32] = { 0 };
+  AtlLoraIndex *index;
+
+  atl_checkpoint_add_meta (lora, "__metadata__.lora_adapter_metadata", &value, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *name = g_strconcat (cases[i].module, ".lora_A.weight", NULL);
+
+      add_tensor (lora, name, ATL_DTYPE_F32, 4, 8, zeros);
+    }
+  index = atl_lora_index_new (lora);
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const AtlLoraGroup *group =
+          atl_lora_index_find (index, ATL_LORA_IN_DENOISER, cases[i].module + strlen ("unet."));
+
+      g_assert_nonnull (group);
+      g_assert_cmpfloat (group->factor, ==, cases[i].factor);
+    }
+  atl_lora_index_free (index);
+}
+
+/* Megabytes of what says nothing. */
+static void
+test_wrapped_name (void)
+{
+  const gsize n = 1000000;
+  g_autoptr (GString) name = g_string_sized_new (n * 5 + 32);
+  g_autofree char *module = NULL;
+  AtlLoraPlace place;
+  AtlLoraPart part;
+
+  for (gsize i = 0; i < n; i++)
+    g_string_append (name, "unet.");
+  g_string_append (name, "conv.lora_A.weight");
+  g_assert_true (atl_lora_name_split (name->str, &place, &module, &part));
+  g_assert_cmpstr (module, ==, "conv");
+}
+
 /* An alpha that is no number counts as none. */
 static void
 test_odd_alpha (void)
@@ -330,6 +386,8 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/models/lora/contradictions", test_contradictions);
   g_test_add_func ("/models/lora/beyond", test_beyond);
+  g_test_add_func ("/models/lora/patterns", test_patterns);
+  g_test_add_func ("/models/lora/wrapped-name", test_wrapped_name);
   g_test_add_func ("/models/lora/odd-alpha", test_odd_alpha);
   g_test_add_func ("/models/lora/partly", test_partly);
   g_test_add_func ("/models/lora/strength", test_strength);

@@ -133,29 +133,21 @@ gguf_name (const Adoption *self, const char *module)
                                 : NULL;
 }
 
-/* peft's patterns are a module's name, or its end behind a dot. */
-static gboolean
-fits_pattern (const char *module, const char *pattern)
-{
-  gsize n = strlen (module), end = strlen (pattern);
-
-  return g_str_has_suffix (module, pattern) && (n == end || module[n - end - 1] == '.');
-}
-
+/* peft's patterns are a module's name, or its end behind a dot: looked up from the shortest end on,
+ * the longest counts. */
 static double
 scale_of (const Adoption *self, const char *module, gint64 rank)
 {
   double alpha = (double) rank;
 
   atl_checkpoint_get_float (self->cp, "adapter_config.lora_alpha", -1e9, 1e9, &alpha, NULL);
-  for (guint i = 0; i < atl_checkpoint_n_meta (self->cp); i++)
-    {
-      const char *key = atl_checkpoint_meta_key (self->cp, i);
+  for (gsize at = strlen (module); at-- > 0;)
+    if (at == 0 || module[at - 1] == '.')
+      {
+        g_autofree char *key = g_strconcat (ALPHA_PATTERN, module + at, NULL);
 
-      if (g_str_has_prefix (key, ALPHA_PATTERN) &&
-          fits_pattern (module, key + strlen (ALPHA_PATTERN)))
         atl_checkpoint_get_float (self->cp, key, -1e9, 1e9, &alpha, NULL);
-    }
+      }
   return alpha / (is_on (self, "use_rslora") ? sqrt ((double) rank) : (double) rank);
 }
 

@@ -191,7 +191,7 @@ add_tags (AtlLoraFacts *facts, const char *json)
     {
       Tag *row = &g_array_index (tags, Tag, i);
 
-      if (row->count * 10 < g_array_index (tags, Tag, 0).count * 9)
+      if ((double) row->count < 0.9 * (double) g_array_index (tags, Tag, 0).count)
         break;
       add_trigger (facts, row->tag);
     }

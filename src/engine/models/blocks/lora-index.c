@@ -17,6 +17,7 @@ struct _AtlLoraIndex
   GHashTable *by_name; /* (owned) "PLACE:MODULE" -> AtlLoraGroup */
   const char *mistake; /* (nullable) */
   JsonNode *settings;  /* (owned) (nullable) the header's "lora_adapter_metadata" */
+  GHashTable *tables;  /* (owned) JsonObject of patterns -> their table (owned) */
 };
 
 /* --- Names --- */
@@ -104,12 +105,18 @@ static const Prefix prefixes[] = {
 static const char *const wrappers[] = { "base_model.model.", "model.diffusion_model.",
                                         "diffusion_model.", "transformer.", "unet." };
 
+/* A name may be all wrappers, megabytes of them. */
 static const char *
 skip_wrappers (const char *name)
 {
-  for (gsize i = 0; i < G_N_ELEMENTS (wrappers); i++)
+  for (gsize i = 0; i < G_N_ELEMENTS (wrappers);)
     if (g_str_has_prefix (name, wrappers[i]))
-      return skip_wrappers (name + strlen (wrappers[i]));
+      {
+        name += strlen (wrappers[i]);
+        i = 0;
+      }
+    else
+      i++;
   return name;
 }
 
@@ -183,19 +190,48 @@ read_number (const AtlTensorInfo *info, double *out)
   return TRUE;
 }
 
-/* peft's patterns match a module's name or its end behind a dot. */
-static double
-pattern_value (JsonObject *patterns, const char *module, double fallback)
+/* Names of layers have no more bytes, nor have their ends. */
+#define MAX_MODULE_BYTES 1024
+
+/* Patterns by their names with "_" for "."; of two that are then alike the first. */
+static GHashTable *
+table_of (const AtlLoraIndex *self, JsonObject *patterns)
 {
-  g_autoptr (GList) keys = patterns != NULL ? json_object_get_members (patterns) : NULL;
+  GHashTable *table = g_hash_table_lookup (self->tables, patterns);
+  JsonObjectIter iter;
+  const char *key;
 
-  for (GList *l = keys; l != NULL; l = l->next)
+  if (table != NULL)
+    return table;
+  table = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
+  g_hash_table_insert (self->tables, patterns, table);
+  json_object_iter_init_ordered (&iter, patterns);
+  while (json_object_iter_next_ordered (&iter, &key, NULL))
     {
-      g_autofree char *flat = g_strdelimit (g_strdup (l->data), ".", '_');
-      g_autofree char *end = g_strconcat ("_", flat, NULL);
+      char *flat = g_strdelimit (g_strdup (key), ".", '_');
 
-      if (g_str_equal (module, flat) || g_str_has_suffix (module, end))
-        return atl_json_double (patterns, l->data, fallback);
+      if (g_hash_table_contains (table, flat))
+        g_free (flat);
+      else
+        g_hash_table_insert (table, flat, (gpointer) key);
+    }
+  return table;
+}
+
+/* peft's patterns match a module's name or its end behind a dot; the longest counts. */
+static double
+pattern_value (const AtlLoraIndex *self, JsonObject *patterns, const char *module, double fallback)
+{
+  const char *end = patterns != NULL && strlen (module) <= MAX_MODULE_BYTES ? module : NULL;
+
+  while (end != NULL)
+    {
+      const char *key = g_hash_table_lookup (table_of (self, patterns), end);
+
+      if (key != NULL)
+        return atl_json_double (patterns, key, fallback);
+      end = strchr (end, '_');
+      end = end != NULL ? end + 1 : NULL;
     }
   return fallback;
 }
@@ -223,7 +259,7 @@ settings_factor (const AtlLoraIndex *self, const AtlLoraGroup *group, double ran
 
       if (!json_object_has_member (all, alpha_key))
         continue;
-      alpha = pattern_value (atl_json_object (all, pattern_key), group->module,
+      alpha = pattern_value (self, atl_json_object (all, pattern_key), group->module,
                              atl_json_double (all, alpha_key, rank));
       return alpha / (atl_json_bool (all, root_key, FALSE) ? sqrt (rank) : rank);
     }
@@ -316,6 +352,7 @@ atl_lora_index_new (AtlCheckpoint *cp)
   self->cp = atl_checkpoint_ref (cp);
   self->groups = g_ptr_array_new_with_free_func (group_free);
   self->by_name = g_hash_table_new_full (atl_name_hash, g_str_equal, g_free, NULL);
+  self->tables = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_hash_table_unref);
   if (text != NULL)
     self->settings = atl_json_parse (text, strlen (text), "lora_adapter_metadata", NULL);
   for (guint i = 0; i < atl_checkpoint_n_tensors (cp); i++)
@@ -331,6 +368,7 @@ atl_lora_index_free (AtlLoraIndex *self)
   if (self == NULL)
     return;
   g_hash_table_unref (self->by_name);
+  g_hash_table_unref (self->tables);
   g_ptr_array_unref (self->groups);
   g_clear_pointer (&self->settings, json_node_unref);
   atl_checkpoint_unref (self->cp);
