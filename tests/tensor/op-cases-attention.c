@@ -5,7 +5,7 @@
 #define EXACT 1e-5
 /* Probabilities or keys rounded to no less than 15 bits. */
 #define FAST 1e-4
-/* Many queries that see every key: all of it is rounded to words (kern-attend.c). */
+/* Many queries: all of it is rounded to words (kern-attend.c, kern-attend-range.c). */
 #define FAST_PLAIN 2.5e-4
 
 /* a: batch (0: none), b: tokens, c: heads, d: head size, e: n_rot, f: pairing; flags 1: strided */
@@ -176,6 +176,8 @@ op_cases_attention (void)
     /* Enough for words. */
     { .a = 1, .b = 300, .c = 401, .d = 402, .e = 40, .f = 40 },
     { .a = 2, .b = 301, .c = 131, .d = 402, .e = 130, .f = 96, .flags = HEADS_FIRST },
+    { .a = 2, .b = 150, .c = 301, .d = 1602, .e = 40, .f = 72, .flags = USE_RANGES },
+    { .a = 1, .b = 128, .c = 128, .d = 903, .e = 64, .f = 64, .flags = USE_RANGES | USE_SINKS },
   };
   static const OpCaseParams cached[] = {
     { .b = 1, .c = 3, .d = 903, .e = 64, .f = 64 },
@@ -184,6 +186,7 @@ op_cases_attention (void)
     { .b = 4, .c = 61, .d = 903, .e = 64, .f = 64, .flags = USE_RANGES },
     { .b = 70, .c = 101, .d = 602, .e = 128, .f = 128, .flags = USE_RANGES },
     { .b = 70, .c = 101, .d = 402, .e = 96, .f = 64, .flags = USE_RANGES | USE_SINKS },
+    { .b = 190, .c = 290, .d = 903, .e = 64, .f = 64, .flags = USE_RANGES },
     /* Every number of queries that meets a key at once, and chunks that do not hold all heads. */
     { .b = 1, .c = 533, .d = 1402, .e = 64, .f = 64 },
     { .b = 1, .c = 129, .d = 802, .e = 64, .f = 96 },
@@ -208,10 +211,10 @@ op_cases_attention (void)
 
           p.dtype = dtypes[d];
           p.flags |= USE_STATE;
-          /* In integers, as products of few rows are. */
+          /* In integers, as products of few rows are, or in words. */
           op_case_add (build_attention, &p, EXACT,
-                       atl_dtype_info (p.dtype)->quantised ? 2.5e-4 : FAST, "attention/%s-%u",
-                       atl_dtype_name (p.dtype), i);
+                       atl_dtype_info (p.dtype)->quantised || p.b >= 128 ? FAST_PLAIN : FAST,
+                       "attention/%s-%u", atl_dtype_name (p.dtype), i);
         }
     }
 }

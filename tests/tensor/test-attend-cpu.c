@@ -1,5 +1,6 @@
-/* Attention in words (kern-attend.c) where sums are as large as they get, where rows are nothing or
- * no number, and with the sizes of tiles, blocks and heads that leave something over. */
+/* Attention in words (kern-attend.c, kern-attend-range.c) where sums are as large as they get,
+ * where rows are nothing or no number, with the sizes of tiles, blocks and heads that leave
+ * something over, and with ranges of keys. */
 #include <math.h>
 
 #include "engine/tensor/cpu/cpu-private.h"
@@ -18,10 +19,15 @@ typedef struct
 {
   float q[N_ROWS][MAX_DIM], k[MAX_KEYS][MAX_DIM], v[MAX_KEYS][MAX_DIM], out[N_ROWS][MAX_DIM];
   gint64 n, dim, v_dim;
+  gboolean in_ranges; /* the keys that rows see; else all */
+  gint32 first[N_ROWS], end[N_ROWS];
 } Case;
 
 static const AtlCpuAttend *variants[] = { &atl_cpu_attend_avx2, &atl_cpu_attend_avx2_vnni,
                                           &atl_cpu_attend_avx512 };
+static const AtlCpuAttendRange *range_variants[] = { &atl_cpu_attend_range_avx2,
+                                                     &atl_cpu_attend_range_avx2_vnni,
+                                                     &atl_cpu_attend_range_avx512 };
 
 static gboolean
 is_there (guint variant)
@@ -37,8 +43,20 @@ is_there (guint variant)
 }
 
 static void
-run (const AtlCpuAttend *kernels, Case *c)
+ranges_of_block (const Case *c, gint64 at, gsize lanes, gint32 *ranges)
 {
+  for (gsize i = 0; i < lanes; i++)
+    {
+      ranges[i] = i < N_ROWS ? c->first[i] - (gint32) at : 0;
+      ranges[lanes + i] = i < N_ROWS ? c->end[i] - (gint32) at : G_MAXINT32;
+    }
+}
+
+static void
+run (guint variant, Case *c)
+{
+  const AtlCpuAttend *kernels = variants[variant];
+  const AtlCpuAttendRange *in_ranges = range_variants[variant];
   const gsize lanes = kernels->n_lanes;
   const gsize k_words = (gsize) (atl_attend_words (c->dim) * ATL_ATTEND_KEYS + c->dim);
   const gsize v_words = (gsize) (atl_attend_words (c->v_dim) * ATL_ATTEND_KEYS + c->v_dim);
@@ -47,6 +65,7 @@ run (const AtlCpuAttend *kernels, Case *c)
   g_autofree float *values = g_new (float, v_words);
   g_autofree float *sums = g_new0 (float, (gsize) c->v_dim *lanes);
   g_autofree float *state = g_new0 (float, 2 * lanes);
+  g_autofree gint32 *ranges = g_new0 (gint32, 2 * lanes);
   const float *rows[ATL_ATTEND_KEYS];
   float *out[N_ROWS];
 
@@ -67,9 +86,17 @@ run (const AtlCpuAttend *kernels, Case *c)
       kernels->keys (rows, n, c->dim, (guint8 *) keys);
       for (gint64 i = 0; i < n; i++)
         rows[i] = c->v[at + i];
-      kernels->values (rows, n, c->v_dim, (guint8 *) values);
-      kernels->step ((guint8 *) queries, (guint8 *) keys, (guint8 *) values, n, c->dim, c->v_dim,
-                     state, sums);
+      if (!c->in_ranges)
+        {
+          kernels->values (rows, n, c->v_dim, (guint8 *) values);
+          kernels->step ((guint8 *) queries, (guint8 *) keys, (guint8 *) values, n, c->dim,
+                         c->v_dim, state, sums);
+          continue;
+        }
+      ranges_of_block (c, at, lanes, ranges);
+      in_ranges->values (rows, n, c->v_dim, (guint8 *) values);
+      in_ranges->step ((guint8 *) queries, (guint8 *) keys, (guint8 *) values, ranges, n, c->dim,
+                       c->v_dim, state, sums);
     }
   kernels->finish (state, sums, c->v_dim, N_ROWS, out);
 }
@@ -78,16 +105,18 @@ run (const AtlCpuAttend *kernels, Case *c)
 static void
 expect (const Case *c, guint row, double *out, double *size)
 {
+  const gint64 first = c->in_ranges ? c->first[row] : 0;
+  const gint64 end = c->in_ranges ? c->end[row] : c->n;
   double weights[MAX_KEYS], most = -G_MAXDOUBLE, total = 0.0;
 
-  for (gint64 i = 0; i < c->n; i++)
+  for (gint64 i = first; i < end; i++)
     {
       weights[i] = 0.0;
       for (gint64 d = 0; d < c->dim; d++)
         weights[i] += (double) c->q[row][d] * (double) c->k[i][d];
       most = isnan (weights[i]) ? NAN : MAX (most, weights[i]);
     }
-  for (gint64 i = 0; i < c->n; i++)
+  for (gint64 i = first; i < end; i++)
     {
       weights[i] = exp (weights[i] - most);
       total += weights[i];
@@ -96,7 +125,7 @@ expect (const Case *c, guint row, double *out, double *size)
   for (gint64 d = 0; d < c->v_dim; d++)
     {
       out[d] = 0.0;
-      for (gint64 i = 0; i < c->n; i++)
+      for (gint64 i = first; i < end; i++)
         {
           out[d] += weights[i] / total * (double) c->v[i][d];
           *size = MAX (*size, fabs ((double) c->v[i][d]));
@@ -113,7 +142,7 @@ check (Case *c)
     {
       if (!is_there (variant))
         continue;
-      run (variants[variant], c);
+      run (variant, c);
       for (guint r = 0; r < N_ROWS; r++)
         {
           double want[MAX_DIM], size;
@@ -222,9 +251,103 @@ test_odd_numbers (void)
   for (guint variant = 0; variant < G_N_ELEMENTS (variants); variant++)
     if (is_there (variant))
       {
-        run (variants[variant], c);
+        run (variant, c);
         g_assert_true (isnan (c->out[0][0]));
       }
+}
+
+/* All keys, none, one, and ranges that begin and end anywhere in blocks. */
+static void
+set_ranges (Case *c)
+{
+  const gint32 n = (gint32) c->n;
+  const gint32 ranges[N_ROWS][2] = { { 0, n },         { n / 2, n / 2 },     { n - 1, n }, { 0, 1 },
+                                     { n / 3, n - 5 }, { n / 2, n / 2 + 4 }, { 5, n / 2 } };
+
+  c->in_ranges = TRUE;
+  for (guint r = 0; r < N_ROWS; r++)
+    {
+      c->first[r] = ranges[r][0];
+      c->end[r] = ranges[r][1];
+    }
+}
+
+static void
+test_ranges (void)
+{
+  const gint64 shapes[][3] = { { 40, 40, 40 },  { 126, 64, 64 }, { 127, 72, 70 },  { 300, 80, 96 },
+                               { 253, 129, 7 }, { 252, 64, 65 }, { 130, 200, 200 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
+    {
+      g_autofree Case *c = random_case (shapes[i][0], shapes[i][1], shapes[i][2]);
+
+      set_ranges (c);
+      check (c);
+      /* Values that differ much in size, and largest weights for small ones. */
+      for (gint64 k = 0; k < c->n; k++)
+        for (gint64 d = 0; d < c->v_dim; d++)
+          c->v[k][d] *= k % 7 == 0 ? 100.0f : k % 7 == 1 ? 0.0f : 1.0f;
+      check (c);
+    }
+}
+
+/* A row has the same numbers, to the last bit, whatever is beside it and in keys it does not see.
+ */
+static void
+test_alone (void)
+{
+  for (guint variant = 0; variant < G_N_ELEMENTS (variants); variant++)
+    for (guint row = 0; row < N_ROWS && is_there (variant); row++)
+      {
+        g_autofree Case *c = random_case (300, 64, 64);
+        g_autofree Case *other = random_case (299, 64, 64);
+
+        set_ranges (c);
+        run (variant, c);
+        set_ranges (other);
+        other->n = c->n;
+        memcpy (other->q[row], c->q[row], sizeof c->q[row]);
+        other->first[row] = c->first[row];
+        other->end[row] = c->end[row];
+        for (gint32 i = 0; i < MAX_KEYS; i++)
+          {
+            const gboolean seen = i >= c->first[row] && i < c->end[row];
+
+            memcpy (other->k[i], c->k[i], sizeof c->k[i]);
+            memcpy (other->v[i], c->v[i], sizeof c->v[i]);
+            if (!seen)
+              other->k[i][i % 64] = other->v[i][i % 64] = i % 2 == 0 ? NAN : INFINITY;
+          }
+        run (variant, other);
+        g_assert_cmpmem (other->out[row], 64 * sizeof (float), c->out[row], 64 * sizeof (float));
+      }
+}
+
+/* What is seen and no number is not lost; where nothing is seen or all values are nothing, zeros.
+ */
+static void
+test_odd_ranges (void)
+{
+  for (guint variant = 0; variant < G_N_ELEMENTS (variants); variant++)
+    {
+      g_autofree Case *c = random_case (200, 40, 40);
+
+      if (!is_there (variant))
+        continue;
+      set_ranges (c);
+      c->v[50][3] = NAN;
+      c->q[4][7] = INFINITY;
+      memset (c->v[199], 0, sizeof c->v[199]);
+      run (variant, c);
+      g_assert_true (isnan (c->out[0][0]) && isnan (c->out[4][0]) && isnan (c->out[6][0]));
+      for (gint64 d = 0; d < c->v_dim; d++)
+        {
+          g_assert_cmpfloat (c->out[1][d], ==, 0.0f);
+          g_assert_cmpfloat (c->out[2][d], ==, 0.0f);
+          g_assert_true (isfinite (c->out[3][d]) && isfinite (c->out[5][d]));
+        }
+    }
 }
 #endif
 
@@ -236,6 +359,9 @@ main (int argc, char **argv)
   g_test_add_func ("/attend/shapes", test_shapes);
   g_test_add_func ("/attend/largest", test_largest);
   g_test_add_func ("/attend/odd-numbers", test_odd_numbers);
+  g_test_add_func ("/attend/ranges", test_ranges);
+  g_test_add_func ("/attend/alone", test_alone);
+  g_test_add_func ("/attend/odd-ranges", test_odd_ranges);
 #endif
   return g_test_run ();
 }

@@ -83,7 +83,7 @@ float attention_step_row (const Attention *a,
 gboolean attention_is_few (const AtlCpu *cpu, const AtlNode *node);
 gsize attention_few_scratch (const AtlCpu *cpu, const AtlNode *node);
 void attention_run_few (AtlCpuRun *run, Attention *a);
-/* Whether its many queries are taken in words (kern-attend.c). */
+/* Whether its many queries are taken in words (kern-attend.c, kern-attend-range.c). */
 gboolean attention_is_in_lanes (const AtlCpu *cpu, const AtlNode *node);
 gsize attention_lanes_scratch (const AtlCpu *cpu, const AtlNode *node);
 void attention_run_lanes (AtlCpuRun *run, Attention *a);

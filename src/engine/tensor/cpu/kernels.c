@@ -27,6 +27,8 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
                                                        : &atl_cpu_plain_words_avx2;
       avx2.attend =
           atl_cpu_features ()->avx_vnni ? &atl_cpu_attend_avx2_vnni : &atl_cpu_attend_avx2;
+      avx2.attend_range = atl_cpu_features ()->avx_vnni ? &atl_cpu_attend_range_avx2_vnni
+                                                        : &atl_cpu_attend_range_avx2;
       if (atl_cpu_features ()->avx_vnni)
         avx2.byte_tiles = &atl_cpu_bytes_avx2_vnni;
       avx2.winograd = &atl_cpu_winograd_avx2;
@@ -35,6 +37,7 @@ atl_cpu_kernels (AtlCpuLevel level, gboolean exact)
       avx512.quant_tiles = &atl_cpu_words_avx512;
       avx512.plain_tiles = &atl_cpu_plain_words_avx512;
       avx512.attend = &atl_cpu_attend_avx512;
+      avx512.attend_range = &atl_cpu_attend_range_avx512;
       avx512.byte_tiles = &atl_cpu_bytes_avx512;
       avx512.q8_tiles = &atl_cpu_cache_q8_0_avx512;
       avx512.q4_tiles = &atl_cpu_cache_q4_0_avx512;

@@ -128,10 +128,11 @@ typedef struct
   gsize slab_bytes; /* tile_k elements of tile_rows prepared rows; at most 4 bytes each */
 } AtlCpuTiles;
 
-/* Where tiles of bytes begin (AtlCpuKernels.byte_tiles): fewer rows are computed as exactly as one
- * by one, and narrow products take little of a real model's time. */
-#define ATL_BYTES_MIN_ROWS 128
-#define ATL_BYTES_MIN_IN 512
+/* Where prompts begin, whose products may be of bytes (AtlCpuKernels.byte_tiles) and whose
+ * attention is in words (attend_range): fewer rows are computed as exactly as one by one. Narrow
+ * products take little of a real model's time. */
+#define ATL_PROMPT_MIN_ROWS 128
+#define ATL_PROMPT_MIN_WIDTH 512
 
 /* The scores and sums of values of AtlCpuKernels for a quantised cache in integers, of all heads
  * and up to ATL_CACHE_ROWS rows at a time. Queries of a head are prepared once, in queries_bytes.
@@ -169,9 +170,27 @@ typedef struct
                 gint64 v_dim,
                 float *state,
                 float *sums);
-  /* out[r][v_dim] of n <= n_lanes queries. */
+  /* out[r][v_dim] of n <= n_lanes queries; zeros where the sum of weights is zero. */
   void (*finish) (const float *state, const float *sums, gint64 v_dim, gint64 n, float *const *out);
 } AtlCpuAttend;
+
+/* The same where each query sees a range of keys of its own (kern-attend-range.c): its numbers
+ * depend on nothing else. Queries, keys and results are those of AtlCpuAttend. */
+typedef struct
+{
+  /* n <= ATL_ATTEND_KEYS values, in as much memory. */
+  void (*values) (const float *const *rows, gint64 n, gint64 dim, guint8 *out);
+  /* Lane i sees keys [ranges[i], ranges[n_lanes + i]) of the block, which may lie outside it. */
+  void (*step) (const guint8 *queries,
+                const guint8 *keys,
+                const guint8 *values,
+                const gint32 *ranges,
+                gint64 n,
+                gint64 dim,
+                gint64 v_dim,
+                float *state,
+                float *sums);
+} AtlCpuAttendRange;
 
 /* Words of 32 bits that a row takes there. */
 static inline gint64
@@ -293,8 +312,8 @@ typedef struct
                      gboolean add);
   /* (nullable) For weights whose type is quantised: faster, and as exact as packed_dot. */
   const AtlCpuTiles *quant_tiles;
-  /* (nullable) For the same from ATL_BYTES_MIN_IN inner elements and ATL_BYTES_MIN_ROWS rows on:
-   * faster still, but activations keep 8 bits, so that a product is off by 4e-3 of its size
+  /* (nullable) For the same from ATL_PROMPT_MIN_WIDTH inner elements and ATL_PROMPT_MIN_ROWS rows
+   * on: faster still, but activations keep 8 bits, so that a product is off by 4e-3 of its size
    * (kern-bytes.c). */
   const AtlCpuTiles *byte_tiles;
   /* (nullable) For f16, bf16 and f8, n_in a multiple of 32: faster, within 1e-4 of a sum's size. */
@@ -372,8 +391,9 @@ typedef struct
                         float *correction,
                         guint8 *out);
 
-  /* (nullable) */
+  /* (nullable, both or neither) */
   const AtlCpuAttend *attend;
+  const AtlCpuAttendRange *attend_range;
 
   /* --- rows of floats --- */
 
@@ -433,6 +453,8 @@ extern const AtlCpuTiles atl_cpu_words_avx2, atl_cpu_words_avx2_vnni, atl_cpu_wo
 extern const AtlCpuTiles atl_cpu_plain_words_avx2, atl_cpu_plain_words_avx2_vnni,
     atl_cpu_plain_words_avx512;
 extern const AtlCpuAttend atl_cpu_attend_avx2, atl_cpu_attend_avx2_vnni, atl_cpu_attend_avx512;
+extern const AtlCpuAttendRange atl_cpu_attend_range_avx2, atl_cpu_attend_range_avx2_vnni,
+    atl_cpu_attend_range_avx512;
 /* Tiles in bytes (kern-bytes.c), which give the same numbers at both levels. */
 extern const AtlCpuTiles atl_cpu_bytes_avx2_vnni, atl_cpu_bytes_avx512;
 /* Few queries over a quantised cache (kern-cache-*.c), with VNNI. */

@@ -416,7 +416,7 @@ tile_kernels (const AtlProduct *p)
           (dtype == ATL_DTYPE_BF16 || dtype == ATL_DTYPE_F8_E4M3 || dtype == ATL_DTYPE_F8_E5M2);
     }
   if (quantised)
-    return k->byte_tiles != NULL && p->n >= ATL_BYTES_MIN_ROWS && p->n_in >= ATL_BYTES_MIN_IN
+    return k->byte_tiles != NULL && p->n >= ATL_PROMPT_MIN_ROWS && p->n_in >= ATL_PROMPT_MIN_WIDTH
                ? *k->byte_tiles
                : *k->quant_tiles;
   if (in_words)

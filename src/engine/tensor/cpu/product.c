@@ -96,8 +96,8 @@ atl_product_row_classes (const AtlCpuKernels *kernels,
     return;
   *few_rows = exact ? 1 : (guint) MIN (FEW_PLAIN_ROWS, kernels->fast_rows);
   *many_rows = atl_product_tile_rows (kernels, exact);
-  if (kernels->byte_tiles != NULL)
-    *many_rows = MAX (*many_rows, ATL_BYTES_MIN_ROWS);
+  if (kernels->byte_tiles != NULL || kernels->attend_range != NULL)
+    *many_rows = MAX (*many_rows, ATL_PROMPT_MIN_ROWS);
 }
 
 gsize
