@@ -254,6 +254,12 @@ atl_model_info_can_be_completed (const AtlModelInfo *self)
   return self->n_missing > 0;
 }
 
+guint64
+atl_engine_status_memory (const AtlEngineStatus *self)
+{
+  return self->ram_total + (self->vram_is_shared ? 0 : self->vram_total);
+}
+
 AtlEngineStatus *
 atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts)
 {
@@ -265,6 +271,7 @@ atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts)
   self->ram_free = atl_dict_uint64 (dict, ATL_STATUS_RAM_FREE, 0);
   self->vram_total = atl_dict_uint64 (dict, ATL_STATUS_VRAM_TOTAL, 0);
   self->vram_free = atl_dict_uint64 (dict, ATL_STATUS_VRAM_FREE, 0);
+  self->vram_is_shared = atl_dict_bool (dict, ATL_STATUS_VRAM_SHARED, FALSE);
   self->sandbox = atl_dict_string (facts, ATL_FACT_SANDBOX, "");
   self->sandbox_is_full = atl_dict_bool (facts, ATL_FACT_SANDBOX_FULL, FALSE);
 

@@ -127,6 +127,7 @@ typedef struct
 {
   guint64 ram_total, ram_free;   /* what the engine may use, and now */
   guint64 vram_total, vram_free; /* 0: no GPU in use */
+  gboolean vram_is_shared;       /* a part of the computer's memory */
   AtlLedgerPart *parts;
   guint n_parts;
   AtlDeviceInfo *devices;
@@ -162,6 +163,8 @@ char *atl_model_info_missing_words (const AtlModelInfo *self);
 
 GType atl_engine_status_get_type (void);
 AtlEngineStatus *atl_engine_status_new_from_variant (GVariant *dict, GVariant *facts);
+/* What there is for models in all, in bytes: shared memory counts once. */
+guint64 atl_engine_status_memory (const AtlEngineStatus *self);
 AtlEngineStatus *atl_engine_status_ref (AtlEngineStatus *self);
 void atl_engine_status_unref (AtlEngineStatus *self);
 

@@ -263,22 +263,23 @@ G_BEGIN_DECLS
 #define ATL_STOP_CONTEXT_FULL "context-full" /* no room left */
 
 /* The ledger (GetStatus, StatusChanged). */
-#define ATL_STATUS_RAM_TOTAL "ram-total"   /* t, bytes this process may use at most */
-#define ATL_STATUS_RAM_FREE "ram-free"     /* t, now */
-#define ATL_STATUS_VRAM_TOTAL "vram-total" /* t, of the device in use; 0: none */
-#define ATL_STATUS_VRAM_FREE "vram-free"   /* t */
-#define ATL_STATUS_PARTS "parts"           /* aa{sv}, one a loaded model */
-#define ATL_STATUS_DEVICES "devices"       /* aa{sv} */
-#define ATL_PART_MODEL "model"             /* u */
-#define ATL_PART_NAME "name"               /* s */
-#define ATL_PART_RAM "ram"                 /* t */
-#define ATL_PART_VRAM "vram"               /* t */
-#define ATL_PART_BUSY "busy"               /* b */
-#define ATL_DEVICE_TYPE "type"             /* s: "cpu", "gpu", "accelerator" */
-#define ATL_DEVICE_NAME "name"             /* s */
-#define ATL_DEVICE_MEMORY "memory"         /* t, bytes */
-#define ATL_DEVICE_USED "used"             /* b */
-#define ATL_DEVICE_WHY_NOT "why-not"       /* s, empty when used */
+#define ATL_STATUS_RAM_TOTAL "ram-total"     /* t, bytes this process may use at most */
+#define ATL_STATUS_RAM_FREE "ram-free"       /* t, now */
+#define ATL_STATUS_VRAM_TOTAL "vram-total"   /* t, of the device in use; 0: none */
+#define ATL_STATUS_VRAM_FREE "vram-free"     /* t */
+#define ATL_STATUS_VRAM_SHARED "vram-shared" /* b, it is a part of the computer's memory */
+#define ATL_STATUS_PARTS "parts"             /* aa{sv}, one a loaded model */
+#define ATL_STATUS_DEVICES "devices"         /* aa{sv} */
+#define ATL_PART_MODEL "model"               /* u */
+#define ATL_PART_NAME "name"                 /* s */
+#define ATL_PART_RAM "ram"                   /* t */
+#define ATL_PART_VRAM "vram"                 /* t */
+#define ATL_PART_BUSY "busy"                 /* b */
+#define ATL_DEVICE_TYPE "type"               /* s: "cpu", "gpu", "accelerator" */
+#define ATL_DEVICE_NAME "name"               /* s */
+#define ATL_DEVICE_MEMORY "memory"           /* t, bytes */
+#define ATL_DEVICE_USED "used"               /* b */
+#define ATL_DEVICE_WHY_NOT "why-not"         /* s, empty when used */
 
 /* --- Reading a dictionary (a{sv}) that the other side wrote --- */
 

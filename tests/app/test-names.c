@@ -66,7 +66,9 @@ check_names (GtkWidget *widget, guint *n)
 {
   if (!gtk_widget_get_mapped (widget))
     return;
-  if (gtk_widget_get_focusable (widget) && gtk_widget_get_can_focus (widget) && !is_part (widget))
+  /* The part of a spin button that takes the focus is read as the whole. */
+  if ((gtk_widget_get_focusable (widget) || GTK_IS_SPIN_BUTTON (widget)) &&
+      gtk_widget_get_can_focus (widget) && !is_part (widget))
     {
       g_autofree char *place = where (widget);
       if (!has_name (widget) || is_named_twice (widget))

@@ -339,6 +339,15 @@ test_follow_up (void)
   g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "start_button"));
   /* Without a model there is none that could see more. */
   g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "context_button"));
+  /* Where the oldest is forgotten, nothing needs to be done. */
+  json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 1);
+  atl_conversation_save_settings (old);
+  app_fixture_spin (400);
+  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
+  json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 0);
+  atl_conversation_save_settings (old);
+  app_fixture_spin (400);
+  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
   /* Pieces lose nothing and keep to their length. */
   pieces = atl_follow_up_pieces (old, 30);
   g_assert_cmpuint (g_strv_length (pieces), >, 2);

@@ -36,6 +36,22 @@ test_start (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (status->sandbox, !=, "");
 }
 
+/* A device that computes in the computer's memory adds none to it. */
+static void
+test_memory (void)
+{
+  for (guint shared = 0; shared < 2; shared++)
+    {
+      g_autoptr (GVariant) facts = g_variant_ref_sink (g_variant_new_parsed ("@a{sv} {}"));
+      g_autoptr (GVariant) dict = g_variant_ref_sink (g_variant_new_parsed (
+          "{'ram-total': <uint64 16>, 'vram-total': <uint64 12>, 'vram-shared': <%b>}", shared));
+      AtlEngineStatus *status = atl_engine_status_new_from_variant (dict, facts);
+
+      g_assert_cmpuint (atl_engine_status_memory (status), ==, shared ? 16 : 28);
+      atl_engine_status_unref (status);
+    }
+}
+
 static void
 test_no_program (Fixture *fixture, gconstpointer data)
 {
@@ -548,6 +564,7 @@ main (int argc, char **argv)
   add ("/client/unload-race", TINY, test_unload_race);
   add ("/client/context-full", TINY, test_context_full);
   add ("/client/too-big", NULL, test_too_big);
+  g_test_add_func ("/client/memory", test_memory);
   g_test_add_func ("/client/descriptors", test_descriptors);
   return g_test_run ();
 }

@@ -77,6 +77,23 @@ test_verdicts (void)
     g_assert_nonnull (strstr (asked.words, "It fits with a context of"));
     g_test_message ("%s", asked.words);
   }
+  /* A device has room for the rest if it brings memory of its own. */
+  {
+    AtlBackend device = { .memory_total = 4096 * MIB, .memory_free = 4096 * MIB };
+    AtlFitRequest request = { .n_ctx = n_train,
+                              .kv_dtype = ATL_DTYPE_F16,
+                              .ram_free = needed (model, n_train, ATL_DTYPE_F16) - 1 };
+    g_auto (AtlFit) own = { 0 };
+    g_auto (AtlFit) shared = { 0 };
+
+    atl_fit_add_device (&request, &device);
+    g_assert_true (atl_fit_judge (model, &request, &own, NULL));
+    g_assert_true (own.fits);
+    device.shares_memory = TRUE;
+    atl_fit_add_device (&request, &device);
+    g_assert_true (atl_fit_judge (model, &request, &shared, NULL));
+    g_assert_false (shared.fits);
+  }
   /* Nothing: words with both numbers. */
   {
     AtlFitRequest request = { .kv_dtype = ATL_DTYPE_F16, .ram_free = 1 };

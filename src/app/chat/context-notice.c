@@ -27,12 +27,25 @@ struct _AtlContextNotice
 
 G_DEFINE_FINAL_TYPE (AtlContextNotice, atl_context_notice, GTK_TYPE_WIDGET)
 
+/* Who chose that the oldest is forgotten needs no other way on. */
+static gboolean
+forgets (AtlContextNotice *self)
+{
+  g_auto (AtlChatParams) params;
+
+  atl_chat_params_init (&params);
+  atl_conversation_get_params (self->conversation, &params);
+  return params.shift_context;
+}
+
 static char *
 words (AtlContextNotice *self)
 {
   guint used, total;
 
   atl_conversation_get_context (self->conversation, &used, &total);
+  if (forgets (self))
+    return NULL;
   if (total > 0 && used >= total)
     return g_strdup (_ ("This chat fills the context of the model: nothing more fits."));
   if (total > 0 && used >= NEARLY_FULL * total)

@@ -71,6 +71,8 @@ atl_conversation_get_settings (AtlConversation *self)
 void
 atl_conversation_save_settings (AtlConversation *self)
 {
+  /* Whether a full context matters is one of them. */
+  atl_conversation_notify_context (self);
   if (self->chat == NULL)
     return;
   g_free (self->chat->settings_json);

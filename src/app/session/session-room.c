@@ -14,7 +14,8 @@ atl_session_room_would_do (AtlSession *self, const char *path)
   if (status == NULL || entry == NULL || self->model == NULL)
     return TRUE;
   /* Weights take about what their files have; nobody knows better before they are read. */
-  room = status->ram_free + status->vram_total + atl_model_get_info (self->model)->needed_bytes;
+  room = status->ram_free + (status->vram_is_shared ? 0 : status->vram_total) +
+         atl_model_get_info (self->model)->needed_bytes;
   return entry->size_bytes <= room;
 }
 

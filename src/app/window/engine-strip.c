@@ -62,8 +62,7 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
 {
   guint64 used = parts_bytes (status);
   g_autofree char *used_words = atl_format_bytes (used);
-  g_autofree char *total_words =
-      atl_format_bytes (status ? status->ram_total + status->vram_total : 0);
+  g_autofree char *total_words = atl_format_bytes (status ? atl_engine_status_memory (status) : 0);
 
   if (atl_session_get_is_loading (self->session))
     return g_strdup (atl_session_get_load_phase (self->session));
@@ -102,7 +101,7 @@ refresh (AtlEngineStrip *self)
   const AtlEngineStatus *status = get_status (self);
   AtlEngineState state = atl_client_get_state (atl_session_get_client (self->session));
   gboolean loading = atl_session_get_is_loading (self->session);
-  guint64 total = status ? status->ram_total + status->vram_total : 0;
+  guint64 total = status ? atl_engine_status_memory (status) : 0;
   g_autofree char *detail = detail_words (self, status);
   g_autofree char *upscaler = NULL;
   const char *title = _ ("No model in memory");
@@ -222,7 +221,8 @@ fill_popover (AtlEngineStrip *self)
         add_line (self, part_name (self, status->parts[i].name), bytes, FALSE);
     }
   add_total (self, _ ("Computer"), status->ram_free, status->ram_total);
-  add_total (self, _ ("Graphics card"), status->vram_free, status->vram_total);
+  if (!status->vram_is_shared)
+    add_total (self, _ ("Graphics card"), status->vram_free, status->vram_total);
   add_line (self, _ ("Devices"), NULL, TRUE);
   for (guint i = 0; i < status->n_devices; i++)
     {

@@ -16,6 +16,12 @@ atl_fit_reserve (guint64 total)
   return MIN (total / 16, 512ull << 20);
 }
 
+void
+atl_fit_add_device (AtlFitRequest *request, const AtlBackend *device)
+{
+  request->vram_free = device->shares_memory ? 0 : device->memory_free;
+}
+
 static guint64
 sum (const AtlChatMemory *memory)
 {

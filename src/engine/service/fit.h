@@ -16,7 +16,7 @@ typedef struct
   AtlDType kv_dtype;
   guint64 ram_free; /* bytes */
   guint64 ram_total;
-  guint64 vram_free;  /* of the device that will be used; 0: none */
+  guint64 vram_free;  /* of the device that will be used, beside ram_free; 0: none of its own */
   const char *device; /* (nullable) its name */
   gboolean from_disk; /* what does not fit may be read from the disk while it answers */
 } AtlFitRequest;
@@ -35,6 +35,9 @@ typedef struct
 
 /* What is left to the desktop of a machine's `total` memory, so that a model never freezes it. */
 guint64 atl_fit_reserve (guint64 total);
+
+/* What a device adds to the computer's free memory: nothing where it has none of its own. */
+void atl_fit_add_device (AtlFitRequest *request, const AtlBackend *device);
 
 /* FALSE when the model's own numbers make no sense (the estimate's error). */
 gboolean atl_fit_judge (const AtlChatModel *model,

@@ -120,7 +120,7 @@ atl_load_judge (AtlJob *job, AtlFit *fit, guint64 *free_bytes, GError **error)
   *free_bytes = request.ram_free = memory.free_bytes + idle_bytes;
   request.ram_total = memory.total_bytes;
   if (atl_devices_choose (job->service->devices, job->load.device, backends, NULL) == 2)
-    request.vram_free = backends[0]->memory_free;
+    atl_fit_add_device (&request, backends[0]);
   if (!atl_chat_model_facts (job->load.model)->can_run)
     {
       fit->words = g_strdup ("");

@@ -40,6 +40,7 @@ make_status (AtlService *self)
     {
       g_variant_dict_insert (&dict, ATL_STATUS_VRAM_TOTAL, "t", self->devices->gpu->memory_total);
       g_variant_dict_insert (&dict, ATL_STATUS_VRAM_FREE, "t", self->devices->gpu->memory_free);
+      g_variant_dict_insert (&dict, ATL_STATUS_VRAM_SHARED, "b", self->devices->gpu->shares_memory);
     }
   g_variant_builder_init (&parts, G_VARIANT_TYPE ("aa{sv}"));
   g_hash_table_iter_init (&iter, self->slots);

@@ -69,7 +69,8 @@ struct _AtlBackend
   gboolean is_rehearsal; /* computes nothing and needs no weight's bytes (rehearsal.h) */
   gsize alignment;       /* of tensors inside a buffer, bytes, power of two, at least 64 */
   gsize max_alloc;       /* largest single buffer */
-  guint64 memory_total, memory_free; /* of a device with its own memory; 0 for the host */
+  guint64 memory_total, memory_free; /* of a device; 0 for the host */
+  gboolean shares_memory;            /* a device whose memory is the computer's, not its own */
   /* A row's numbers do not depend on how many others a product has beside it: among products of 1
    * to few_rows rows, and among those of many_rows rows and more. 0: no promise is made. */
   guint few_rows, many_rows;

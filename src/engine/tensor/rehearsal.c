@@ -172,6 +172,7 @@ atl_rehearsal_new (AtlBackend *of, GError **error)
   self->base.is_rehearsal = TRUE;
   self->base.memory_total = of->memory_total;
   self->base.memory_free = of->memory_free;
+  self->base.shares_memory = of->shares_memory;
   self->base.few_rows = of->few_rows;
   self->base.many_rows = of->many_rows;
   return &self->base;

@@ -214,6 +214,7 @@ atl_opencl_backend_new (const AtlOpenclDevice *device, const char *cache_dir, GE
   self->parent.alignment = 256;
   self->parent.max_alloc = (gsize) device->max_alloc;
   self->parent.memory_total = self->parent.memory_free = device->memory_total;
+  self->parent.shares_memory = device->unified_memory;
   if (!atl_backend_init (&self->parent, &atl_cl_backend_class, name, device->name, error))
     {
       g_free (self);
