@@ -376,7 +376,7 @@ test_follow_up_cut (void)
   AppFixture f;
   AtlConversation *old, *next;
   AtlChatStats full = { .n_ctx_used = 512, .n_ctx = 512, .stop_reason = (char *) "context-full" };
-  g_autoptr (GError) refusal = g_error_new (ATL_ERROR, ATL_ERROR_FULL, "It takes 600 tokens.");
+  g_autoptr (GError) refusal = g_error_new (ATL_ERROR, ATL_ERROR_TOO_LONG, "It takes 600 tokens.");
   g_autoptr (GString) story = g_string_new (NULL);
   g_autofree char *draft = NULL;
   gint64 id;

@@ -483,7 +483,7 @@ test_context_full (Fixture *fixture, gconstpointer data)
   refused =
       answer_new (atl_client_complete (fixture->client, fixture->model, prompt->str, &params));
   g_assert_true (answer_wait (refused));
-  g_assert_error (refused->error, ATL_ERROR, ATL_ERROR_FULL);
+  g_assert_error (refused->error, ATL_ERROR, ATL_ERROR_TOO_LONG);
   g_test_message ("%s", refused->error->message);
 }
 

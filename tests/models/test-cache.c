@@ -316,7 +316,7 @@ test_full (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
 
   g_assert_false (atl_llm_decode (f->llm, &batch, 1, NULL, &error));
-  g_assert_error (error, ATL_ERROR, ATL_ERROR_FULL);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_TOO_LONG);
   g_assert_nonnull (strstr (error->message, "10"));
   g_assert_cmpuint (atl_llm_cache_length (cache), ==, 0);
   g_clear_error (&error);
@@ -324,7 +324,7 @@ test_full (Fixture *f, gconstpointer data)
   model_fixture_feed (f->llm, cache, ids_a, 10);
   batch.n_tokens = 1;
   g_assert_false (atl_llm_decode (f->llm, &batch, 1, NULL, &error));
-  g_assert_error (error, ATL_ERROR, ATL_ERROR_FULL);
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_TOO_LONG);
   g_assert_cmpuint (atl_llm_cache_length (cache), ==, 10);
 
   atl_llm_cache_truncate (cache, 4);
