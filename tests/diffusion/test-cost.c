@@ -113,6 +113,36 @@ test_huge (gconstpointer family)
   g_assert_cmpint ((after.ru_minflt - before.ru_minflt) * 4096, <, 8 << 20);
 }
 
+/* A picture that is larger than the network's table of positions is refused in pixels, and is not
+ * taken for a part that does not fit. */
+static void
+test_too_large (void)
+{
+  g_autofree char *family = small_model_family ("sd3");
+  g_autofree char *folder = family != NULL ? g_build_filename (family, "model", NULL) : NULL;
+  g_autoptr (AtlDiffusionModel) model = NULL;
+  g_autoptr (AtlSettings) settings = atl_settings_new ();
+  g_autoptr (GError) error = NULL;
+  AtlDiffusionCost cost;
+
+  if (family == NULL)
+    {
+      g_test_skip ("no golden cases of sd3 (ATELIER_GOLDEN_PATH): this case did not run");
+      return;
+    }
+  model = small_model_open_folder (folder, NULL, NULL);
+  atl_settings_set_string (settings, "prompt", "a red fox");
+  atl_settings_set_number (settings, "width", 384);
+  atl_settings_set_number (settings, "height", 32);
+  atl_diffusion_model_cost (model, &cpu, 1, settings, NULL, &cost, &error);
+  g_assert_no_error (error);
+  atl_settings_set_number (settings, "width", 400);
+  g_assert_false (atl_diffusion_model_cost (model, &cpu, 1, settings, NULL, &cost, &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_INVALID);
+  g_assert_cmpstr (error->message, ==,
+                   "This model makes pictures of up to 384 × 384 pixels, not of 400 × 32");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -128,6 +158,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cost/is-what-happens/wan21", "wan21", test_is_what_happens);
   g_test_add_data_func ("/cost/huge/sd15", "sd15", test_huge);
   g_test_add_data_func ("/cost/huge/wan21", "wan21", test_huge);
+  g_test_add_func ("/cost/too-large", test_too_large);
   g_test_add_func ("/cost/leaves-nothing", test_leaves_nothing);
   status = g_test_run ();
   atl_backend_free (cpu);

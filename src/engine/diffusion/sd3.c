@@ -29,6 +29,7 @@
 #define CHANNELS 16
 #define FACTOR 8
 #define MAX_TEXT 256
+#define MAX_TABLE_SIDE 8192
 #define PART_T5 "text_encoder_3"
 #define PART_DENOISER "transformer"
 
@@ -62,6 +63,29 @@ text_width (AtlRun *run)
       atl_bundle_checkpoint (run->bundle, PART_DENOISER, NULL), "context_embedder.weight");
 
   return info != NULL && info->n_dims == 2 ? info->dim[1] : 0;
+}
+
+/* Its table of positions is a square, a row a token. */
+static gboolean
+check_size (AtlRun *run, const AtlLatent *latent, GError **error)
+{
+  const AtlCheckpoint *cp = atl_bundle_checkpoint (run->bundle, PART_DENOISER, NULL);
+  const AtlTensorInfo *info = atl_denoiser_find (cp, "pos_embed.pos_embed");
+  gint64 n, side = 0;
+
+  if (info == NULL)
+    info = atl_denoiser_find (cp, "pos_embed");
+  n = info != NULL && info->n_dims >= 2 ? info->dim[info->n_dims - 2] : 0;
+  while (side < MAX_TABLE_SIDE && (side + 1) * (side + 1) <= n)
+    side++;
+  side *= 2 * FACTOR;
+  /* What has no such table is the denoiser's to refuse. */
+  if (side == 0 || MAX (latent->width, latent->height) * FACTOR <= side)
+    return TRUE;
+  g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+               _ ("This model makes pictures of up to %d × %d pixels, not of %d × %d"), (int) side,
+               (int) side, (int) latent->width * FACTOR, (int) latent->height * FACTOR);
+  return FALSE;
 }
 
 /* `text` [B, T, n] with zeros up to `width` channels. */
@@ -273,7 +297,7 @@ run_sd3 (AtlRun *run, GError **error)
   read_skipping (run, &self);
   /* Two rows and columns of a latent make a token. */
   if (!atl_latent_init (&self.latent, run, 2 * FACTOR, 1024, error) ||
-      !encode_text (run, &self, error))
+      !check_size (run, &self.latent, error) || !encode_text (run, &self, error))
     return FALSE;
   schedule = atl_run_schedule (run, error);
   if (schedule == NULL)
