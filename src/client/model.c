@@ -134,6 +134,13 @@ atl_model_get_paths (AtlModel *self)
   return (const char *const *) self->paths;
 }
 
+const AtlLoadOptions *
+atl_model_get_options (AtlModel *self)
+{
+  g_return_val_if_fail (ATL_IS_MODEL (self), NULL);
+  return &self->options;
+}
+
 const char *const *
 atl_model_get_adapters (AtlModel *self)
 {

@@ -17,7 +17,7 @@ G_BEGIN_DECLS
 
 typedef struct
 {
-  guint n_ctx;         /* 0: 8192, shrunk to fit with a notice */
+  guint n_ctx;         /* 0: ATL_DEFAULT_N_CTX, shrunk to fit with a notice */
   const char *kv_type; /* (nullable) "f16" (the default), "q8_0", "q4_0" */
   const char *device;  /* (nullable) "auto" (the default), "cpu", "gpu" */
   gint gpu_layers;     /* -1: as many as fit */
@@ -50,6 +50,9 @@ gboolean atl_model_get_is_loaded (AtlModel *self);
 const char *atl_model_get_key (AtlModel *self);
 /* The files as given to atl_client_load_model_async(), terminated by NULL; borrowed. */
 const char *const *atl_model_get_paths (AtlModel *self);
+
+/* What it was loaded with, or is when it is asked next; borrowed. */
+const AtlLoadOptions *atl_model_get_options (AtlModel *self);
 
 /* As AtlLoadOptions.adapters, those that it is loaded with, NULL where there are none; borrowed. */
 const char *const *atl_model_get_adapters (AtlModel *self);

@@ -55,7 +55,8 @@ G_BEGIN_DECLS
 
 /* Options of Inspect and LoadModel. The files of a draft model, which guesses ahead, have logical
  * names "draft/…" and come last; one whose vocabulary does not fit is refused (Unsupported). */
-#define ATL_LOAD_N_CTX "n-ctx"           /* u, tokens; 0 or absent: 8192 shrunk to fit */
+#define ATL_LOAD_N_CTX "n-ctx" /* u, tokens; 0 or absent: ATL_DEFAULT_N_CTX shrunk to fit */
+#define ATL_DEFAULT_N_CTX 8192u
 #define ATL_LOAD_KV_TYPE "kv-type"       /* s: "f16", "q8_0", "q4_0"; absent: f16 */
 #define ATL_LOAD_DEVICE "device"         /* s: "auto", "cpu", "gpu" */
 #define ATL_LOAD_GPU_LAYERS "gpu-layers" /* i; -1 or absent: as many as fit */

@@ -3,6 +3,7 @@
  */
 #include "app-steps.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "app/chat/composer.h"
@@ -157,9 +158,12 @@ test_context (void)
   /* Too little memory is such a reason as well, once; a damaged file is none. */
   g_assert_false (atl_session_ease_context (f.session, full));
   atl_session_set_n_ctx (f.session, 4096);
+  load (&f, model);
   g_assert_false (atl_session_ease_context (f.session, bad));
   g_assert_true (atl_session_ease_context (f.session, full));
   g_assert_false (atl_session_ease_context (f.session, full));
+
+  atl_session_cancel_load (f.session);
 
   /* The engine's words say that memory is short; the title does not say it once more. */
   g_signal_emit_by_name (f.session, "load-failed", full, "Another model");
@@ -194,6 +198,109 @@ test_context_first (void)
   app_assert_soon (!atl_session_get_is_loading (f.session));
   g_assert_true (app_is_loaded (&f));
   g_assert_cmpuint (atl_model_get_info (atl_session_get_model (f.session))->n_ctx, ==, 64);
+  app_fixture_stop (&f);
+}
+
+static double
+shown_context (AppFixture *f)
+{
+  GtkWidget *row =
+      app_fixture_find (GTK_WIDGET (f->window), ATL_TYPE_PARAM_ROW, is_context_row, NULL);
+
+  return gtk_spin_button_get_value (
+      GTK_SPIN_BUTTON (app_fixture_find (row, GTK_TYPE_SPIN_BUTTON, NULL, NULL)));
+}
+
+/* A length belongs to the chat that it was chosen for: the next one has the usual length, for which
+ * the model is loaded anew when it is asked; in a longer one than it wants, a chat is answered at
+ * once. */
+static void
+test_context_of_chat (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL;
+  GtkWidget *row;
+  AtlModel *now;
+  guint usual;
+  gint64 first;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  row = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_PARAM_ROW, is_context_row, NULL);
+  g_signal_emit_by_name (row, "edited", 64.0);
+  load (&f, model);
+  app_ask (&f, 4);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpuint (app_last_message (&f)->stats.context_size, ==, 64);
+  first = atl_conversation_get_chat_id (app_conversation (&f));
+  /* What was refused for want of memory is not asked for at every question. */
+  g_assert_true (atl_session_has_too_short_context (f.session, 300));
+  f.session->refused_n_ctx = 300;
+  g_assert_false (atl_session_has_too_short_context (f.session, 300));
+  g_assert_true (atl_session_has_too_short_context (f.session, 200));
+
+  atl_window_new_chat (f.window, 0);
+  g_assert_cmpuint (f.session->n_ctx, ==, 0);
+  usual =
+      MIN (ATL_DEFAULT_N_CTX, atl_model_get_info (atl_session_get_model (f.session))->n_ctx_train);
+  g_assert_cmpuint (usual, >, 64);
+  g_assert_cmpfloat (shown_context (&f), ==, usual);
+  app_ask (&f, 4);
+  g_assert_true (atl_session_get_is_loading (f.session));
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_cmpuint (app_last_message (&f)->stats.context_size, ==, usual);
+
+  atl_window_open_chat (f.window, first, 0);
+  g_assert_cmpfloat (shown_context (&f), ==, 64);
+  now = atl_session_get_model (f.session);
+  app_ask (&f, 4);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_true (atl_session_get_model (f.session) == now);
+
+  app_fixture_stop (&f);
+}
+
+/* What left the memory meanwhile is loaded as the settings say now. */
+static void
+test_idle (void)
+{
+  AppFixture f;
+  g_autofree char *model = NULL, *adapter = NULL, *told = NULL;
+  const char *adapters[2] = { NULL };
+  AtlModel *before;
+
+  app_fixture_start (&f);
+  model = app_unpack_golden (f.dir, "llm-llama3-tied");
+  adapter = g_build_filename (f.dir, "gone.safetensors", NULL);
+  load (&f, model);
+  app_ask (&f, 4);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  before = atl_session_get_model (f.session);
+  atl_client_unload_async (atl_session_get_client (f.session), before, NULL, NULL, NULL);
+  app_assert_soon (!atl_model_get_is_loaded (before));
+  adapters[0] = adapter;
+  atl_session_set_adapters (f.session, model, adapters);
+  atl_session_set_kv_type (f.session, model, "q4_0");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), &told);
+  app_ask (&f, 4);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_COMPLETE);
+  g_assert_cmpstr (atl_model_get_options (atl_session_get_model (f.session))->kv_type, ==, "q4_0");
+  g_assert_nonnull (told);
+  g_assert_nonnull (strstr (told, "gone.safetensors"));
+
+  /* The model's own file is gone: the answer says so, and the next model answers. */
+  before = atl_session_get_model (f.session);
+  atl_client_unload_async (atl_session_get_client (f.session), before, NULL, NULL, NULL);
+  app_assert_soon (!atl_model_get_is_loaded (before));
+  g_assert_cmpint (g_unlink (model), ==, 0);
+  app_ask (&f, 4);
+  g_assert_true (app_fixture_wait (app_is_idle, &f, 60));
+  g_assert_cmpint (app_last_message (&f)->state, ==, ATL_MESSAGE_ERROR);
+  g_assert_nonnull (strstr (app_last_message (&f)->error_text, "model.gguf"));
+  g_signal_handlers_disconnect_by_data (f.session, &told);
   app_fixture_stop (&f);
 }
 
@@ -397,6 +504,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/load-settings/context", test_context);
   g_test_add_func ("/app/load-settings/context-first", test_context_first);
   g_test_add_func ("/app/load-settings/context-longer", test_context_longer);
+  g_test_add_func ("/app/load-settings/context-of-chat", test_context_of_chat);
+  g_test_add_func ("/app/load-settings/idle", test_idle);
   g_test_add_func ("/app/load-settings/context-full", test_context_full);
   g_test_add_func ("/app/load-settings/send", test_send);
   g_test_add_func ("/app/load-settings/send-fails", test_send_fails);

@@ -4,6 +4,7 @@
 
 #include "app/chat/json-row.h"
 #include "app/chat/param-row.h"
+#include "app/session/session-private.h"
 #include "app/chat/settings-pane.h"
 #include "app/chat/tool-card.h"
 #include "base/json-bounded.h"
@@ -162,22 +163,22 @@ static void
 test_offload (void)
 {
   AppFixture f;
-  gint gpu_layers = 0, cpu_experts = 0;
   JsonObject *settings;
   GtkWidget *button;
 
   start (&f);
-  atl_session_get_offload (f.session, &gpu_layers, &cpu_experts);
-  g_assert_cmpint (gpu_layers, ==, -1);
-  g_assert_cmpint (cpu_experts, ==, -1);
+  g_assert_cmpint (f.session->gpu_layers, ==, -1);
+  g_assert_cmpint (f.session->cpu_experts, ==, -1);
   settings = atl_conversation_get_settings (app_conversation (&f));
   json_object_set_int_member (settings, "gpu-layers", 5);
   json_object_set_int_member (settings, "cpu-experts", -7);
   button = app_fixture_find (GTK_WIDGET (f.window), GTK_TYPE_BUTTON, is_reload_button, NULL);
   g_signal_emit_by_name (button, "clicked");
-  atl_session_get_offload (f.session, &gpu_layers, &cpu_experts);
-  g_assert_cmpint (gpu_layers, ==, 5);
-  g_assert_cmpint (cpu_experts, ==, -1);
+  g_assert_cmpint (f.session->gpu_layers, ==, 5);
+  g_assert_cmpint (f.session->cpu_experts, ==, -1);
+  /* In this chat only. */
+  atl_window_new_chat (f.window, 0);
+  g_assert_cmpint (f.session->gpu_layers, ==, -1);
   stop (&f);
 }
 

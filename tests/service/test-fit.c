@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "engine/service/fit.h"
+#include "protocol/protocol.h"
 
 #define MIB (1024ull * 1024)
 

@@ -330,17 +330,22 @@ failed_cb (AtlChatJob *job, GError *error, gpointer data)
 void
 atl_conversation_ask (AtlConversation *self, AtlMessageItem *last, gboolean continues)
 {
+  atl_session_prepare (self->session, atl_conversation_get_n_ctx (self));
+  /* Whoever chose another model means that one. */
+  if (atl_session_get_is_loading (self->session))
+    atl_conversation_wait (self, last, continues);
+  else
+    atl_conversation_ask_now (self, last, continues);
+}
+
+void
+atl_conversation_ask_now (AtlConversation *self, AtlMessageItem *last, gboolean continues)
+{
   AtlModel *model = atl_session_get_model (self->session);
   g_autofree char *messages = NULL;
   g_auto (AtlChatParams) params;
 
   atl_chat_params_init (&params);
-  /* Whoever chose another model means that one. */
-  if (atl_session_get_is_loading (self->session))
-    {
-      atl_conversation_wait (self, last, continues);
-      return;
-    }
   messages = atl_conversation_to_messages (self, last);
   atl_conversation_get_params (self, &params);
   params.continue_last = continues;

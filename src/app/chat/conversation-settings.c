@@ -7,6 +7,7 @@
 #include "app/chat/load-params.h"
 #include "app/recommended.h"
 #include "app/words.h"
+#include "base/json-bounded.h"
 
 static void
 save_or_say (AtlConversation *self, AtlChatFields fields)
@@ -142,6 +143,13 @@ atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_tot
           return;
         }
     }
+}
+
+guint
+atl_conversation_get_n_ctx (AtlConversation *self)
+{
+  return (guint) CLAMP (atl_json_int (self->settings, ATL_LOAD_PARAM_N_CTX, 0), 0,
+                        ATL_LOAD_MAX_N_CTX);
 }
 
 /* Each step is a long one, since every step loads the model once. */

@@ -30,7 +30,7 @@ loaded_cb (gpointer data)
   last = g_steal_pointer (&self->asking);
   atl_conversation_wait_end (self);
   if (atl_session_get_model (self->session) != NULL)
-    atl_conversation_ask (self, last, self->continues);
+    atl_conversation_ask_now (self, last, self->continues);
   else
     atl_conversation_answer_finish (self, NULL);
   return G_SOURCE_REMOVE;

@@ -94,6 +94,8 @@ void atl_conversation_set_draft (AtlConversation *self, const char *text);
 JsonObject *atl_conversation_get_settings (AtlConversation *self);
 /* Saves the object after a change. */
 void atl_conversation_save_settings (AtlConversation *self);
+/* The context length in tokens that the person chose for this chat, 0: none. */
+guint atl_conversation_get_n_ctx (AtlConversation *self);
 /* The next longer context in tokens that the model in use can have, 0: none. */
 guint atl_conversation_get_longer_context (AtlConversation *self);
 /* Keeps that length in the settings and loads the model anew with it. */

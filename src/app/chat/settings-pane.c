@@ -15,6 +15,7 @@
 #include "app/recommended.h"
 #include "app/wheel.h"
 #include "base/json-bounded.h"
+#include "protocol/protocol.h"
 #include "store/presets.h"
 
 #define SYSTEM_PROMPT_MS 500
@@ -91,21 +92,21 @@ set_number (AtlSettingsPane *self, const AtlChatParamSpec *spec, double value)
   show_settings (self);
 }
 
-/* Counts for the next load, whatever begins it: a model chosen first, another one, the button. */
+/* What the open chat wants counts for the next load, whatever begins it: a model chosen first,
+ * another one, the button. */
 static void
-take_context (AtlSettingsPane *self)
+take_load_params (AtlSettingsPane *self)
 {
-  if (self->session != NULL)
-    atl_session_set_n_ctx (self->session,
-                           (guint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_N_CTX, 0));
+  atl_session_set_n_ctx (self->session, atl_conversation_get_n_ctx (self->conversation));
+  atl_session_set_offload (
+      self->session, (gint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_GPU_LAYERS, -1),
+      (gint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_CPU_EXPERTS, -1));
 }
 
 static void
 edited_cb (AtlParamRow *row, double value, AtlSettingsPane *self)
 {
   set_number (self, atl_param_row_get_spec (row), value);
-  if (GTK_WIDGET (row) == self->context_row)
-    take_context (self);
 }
 
 static void
@@ -117,8 +118,6 @@ reset_cb (AtlParamRow *row, AtlSettingsPane *self)
     json_object_remove_member (get_settings (self), key);
   atl_conversation_save_settings (self->conversation);
   show_settings (self);
-  if (GTK_WIDGET (row) == self->context_row)
-    take_context (self);
 }
 
 static const char *
@@ -167,17 +166,21 @@ show_load (AtlSettingsPane *self)
 {
   AtlModel *model = atl_session_get_model (self->session);
   const AtlModelInfo *info = model != NULL ? atl_model_get_info (model) : NULL;
-  gint64 wanted = atl_json_int (get_settings (self), ATL_LOAD_PARAM_N_CTX, 0);
+  guint wanted = atl_conversation_get_n_ctx (self->conversation);
   guint now = info != NULL ? info->n_ctx : 0;
   guint n_layers = info != NULL ? (info->n_layers > 0 ? info->n_layers : ATL_LOAD_MAX_LAYERS) : 0;
-  gint gpu_layers, cpu_experts;
+  const AtlLoadOptions *loaded = model != NULL ? atl_model_get_options (model) : NULL;
   gboolean differs;
 
-  atl_session_get_offload (self->session, &gpu_layers, &cpu_experts);
-  differs = show_offload (self, self->gpu_layers_row, gpu_layers, n_layers);
-  differs |= show_offload (self, self->cpu_experts_row, cpu_experts,
+  take_load_params (self);
+  differs =
+      show_offload (self, self->gpu_layers_row, loaded != NULL ? loaded->gpu_layers : -1, n_layers);
+  differs |= show_offload (self, self->cpu_experts_row, loaded != NULL ? loaded->cpu_experts : -1,
                            info != NULL && info->has_experts ? n_layers : 0);
-  differs |= wanted > 0 && (guint) wanted != now;
+  differs |= wanted > 0 && wanted != now;
+  /* It is loaded with the usual length before this chat is answered. */
+  if (wanted == 0 && atl_session_has_too_short_context (self->session, 0))
+    now = MIN (ATL_DEFAULT_N_CTX, info->n_ctx_train > 0 ? info->n_ctx_train : ATL_DEFAULT_N_CTX);
   atl_param_row_set_max (ATL_PARAM_ROW (self->context_row), info != NULL && info->n_ctx_train > 0
                                                                 ? MAX (info->n_ctx_train, wanted)
                                                                 : ATL_LOAD_MAX_N_CTX);
@@ -435,11 +438,7 @@ reset_all_cb (AtlSettingsPane *self)
 static void
 reload_cb (AtlSettingsPane *self)
 {
-  atl_session_set_n_ctx (self->session,
-                         (guint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_N_CTX, 0));
-  atl_session_set_offload (
-      self->session, (gint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_GPU_LAYERS, -1),
-      (gint) atl_json_int (get_settings (self), ATL_LOAD_PARAM_CPU_EXPERTS, -1));
+  take_load_params (self);
   g_signal_emit (self, signals[RELOAD], 0);
 }
 

@@ -112,16 +112,15 @@ atl_session_ease_choices (AtlSession *self, const GError *error)
   return TRUE;
 }
 
-/* The number was asked for with one model and holds for all that are loaded after it. */
 gboolean
 atl_session_ease_context (AtlSession *self, const GError *error)
 {
-  if (self->n_ctx == 0 ||
+  if (self->load_n_ctx == 0 ||
       (!g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY) &&
        (self->load_has_adapters || !g_error_matches (error, ATL_ERROR, ATL_ERROR_INVALID))))
     return FALSE;
-  self->refused_n_ctx = self->n_ctx;
-  self->n_ctx = 0;
+  self->refused_n_ctx = self->load_n_ctx;
+  self->load_n_ctx = 0;
   return TRUE;
 }
 

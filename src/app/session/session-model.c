@@ -4,6 +4,7 @@
 #include "app/session/session-private.h"
 
 #include "app/models/model-list.h"
+#include "protocol/protocol.h"
 #include "store/library.h"
 
 static void begin_load (AtlSession *self);
@@ -127,7 +128,9 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   set_model (self, model);
   if (old != NULL && old != model)
     atl_session_retire (self, old);
-  remember_model (self, model);
+  /* What it did to the engine is forgotten only where a person asks for it again. */
+  if (!self->load_by_itself)
+    remember_model (self, model);
   atl_session_tell_loaded (self, model);
   atl_session_restart_idle_timer (self);
 }
@@ -139,7 +142,7 @@ begin_load (AtlSession *self)
 
   atl_session_load_init (&load, self, self->load_paths[0]);
   atl_session_ease_init (self, &load);
-  load.options.n_ctx = self->n_ctx;
+  load.options.n_ctx = self->load_n_ctx;
   load.options.gpu_layers = self->gpu_layers;
   load.options.cpu_experts = self->cpu_experts;
   load.options.from_disk = self->load_from_disk;
@@ -157,6 +160,8 @@ load_model (AtlSession *self, const char *const *paths, gboolean insist, gboolea
   self->load_paths = g_strdupv ((char **) paths);
   self->load_insists = insist;
   self->load_from_disk = from_disk;
+  self->load_by_itself = FALSE;
+  self->load_n_ctx = self->n_ctx;
   self->load_made_room = self->load_drops_draft = FALSE;
   self->load_drops_missing = self->load_drops_adapters = FALSE;
   g_clear_pointer (&self->adapter_words, g_free);
@@ -246,11 +251,37 @@ atl_session_set_offload (AtlSession *self, gint gpu_layers, gint cpu_experts)
   self->cpu_experts = MAX (cpu_experts, -1);
 }
 
-void
-atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_experts)
+gboolean
+atl_session_has_too_short_context (AtlSession *self, guint n_ctx)
 {
-  *gpu_layers = self->gpu_layers;
-  *cpu_experts = self->cpu_experts;
+  const AtlModelInfo *info = self->model != NULL ? atl_model_get_info (self->model) : NULL;
+  guint asked, wanted;
+
+  if (info == NULL)
+    return FALSE;
+  /* What was asked for and refused would be refused again. */
+  asked =
+      self->refused_n_ctx != 0 ? self->refused_n_ctx : atl_model_get_options (self->model)->n_ctx;
+  wanted = n_ctx != 0 ? n_ctx : ATL_DEFAULT_N_CTX;
+  if (info->n_ctx_train > 0)
+    wanted = MIN (wanted, info->n_ctx_train);
+  return asked != n_ctx && info->n_ctx < wanted;
+}
+
+void
+atl_session_prepare (AtlSession *self, guint n_ctx)
+{
+  gboolean is_loaded;
+
+  if (self->model == NULL || self->load != NULL)
+    return;
+  is_loaded = atl_model_get_is_loaded (self->model);
+  if (is_loaded &&
+      (!atl_session_has_too_short_context (self, n_ctx) || atl_session_is_busy (self, self->model)))
+    return;
+  atl_session_set_n_ctx (self, n_ctx);
+  atl_session_load_model (self, atl_model_get_paths (self->model), FALSE);
+  self->load_by_itself = TRUE;
 }
 
 /* The memory is given back after some idle minutes; the handle stays and the next message loads the

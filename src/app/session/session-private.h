@@ -25,14 +25,16 @@ struct _AtlSession
   double load_fraction;
   gboolean load_insists;
   gboolean load_from_disk;
+  gboolean load_by_itself;                   /* nobody asked for this load, but for an answer */
   gboolean load_has_draft, load_drops_draft; /* it failed with its draft model: once more without */
   gboolean load_has_kv_type;
   gboolean load_has_adapters, load_drops_missing, load_drops_adapters;
   char *adapter_words;     /* (nullable) why this load does without an adapter */
   char **refused_paths;    /* (nullable) of the last load that lacked memory */
   gboolean load_made_room; /* the old model was unloaded so that this one fits */
-  guint n_ctx;
-  guint refused_n_ctx; /* for which this load found no memory, 0: none */
+  guint n_ctx;             /* what the open chat wants */
+  guint load_n_ctx;        /* what the load under way asks for */
+  guint refused_n_ctx;     /* for which this load found no memory, 0: none */
   gint gpu_layers, cpu_experts;
   guint idle_source;
   guint watch_source;

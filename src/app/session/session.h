@@ -73,12 +73,18 @@ AtlModel *atl_session_use_model (AtlSession *self, AtlModel *model);
 /* Unloads a model that is not the one in use, when the answers of chats that it makes are finished.
  */
 void atl_session_retire (AtlSession *self, AtlModel *model);
-/* Context length in tokens for the next load; 0 chooses by itself. */
+/* What the open chat wants of the next load: its context length in tokens, 0 chooses by itself. */
 void atl_session_set_n_ctx (AtlSession *self, guint n_ctx);
-/* Layers on the graphics card, and layers whose experts stay on the processor, of the next load;
- * -1: as the memory allows. */
+/* And layers on the graphics card, and layers whose experts stay on the processor; -1: as the
+ * memory allows. */
 void atl_session_set_offload (AtlSession *self, gint gpu_layers, gint cpu_experts);
-void atl_session_get_offload (AtlSession *self, gint *gpu_layers, gint *cpu_experts);
+/* Whether a chat that wants a context of `n_ctx` tokens (0: the usual) would be answered with fewer
+ * by the model as it was loaded for another chat. One that was loaded with more is as good. */
+gboolean atl_session_has_too_short_context (AtlSession *self, guint n_ctx);
+/* Before a chat that wants `n_ctx` tokens is answered: begins to load the model in use anew where
+ * its context is too short for the chat (unless it answers another one), or where it left the
+ * memory, since what it is loaded with may have been changed or deleted meanwhile. */
+void atl_session_prepare (AtlSession *self, guint n_ctx);
 
 /* The adapters (LoRA) that the model at `path` is loaded with, as AtlLoadOptions wants them; kept
  * in the settings. The list is the caller's (g_strfreev), never NULL. */

@@ -4,6 +4,8 @@
 
 #include "engine/service/fit.h"
 
+#include "protocol/protocol.h"
+
 #include <glib/gi18n.h>
 
 #include "base/language.h"

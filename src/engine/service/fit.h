@@ -8,11 +8,9 @@
 
 G_BEGIN_DECLS
 
-#define ATL_DEFAULT_N_CTX 8192u
-
 typedef struct
 {
-  guint n_ctx; /* 0: ATL_DEFAULT_N_CTX, shrunk to fit */
+  guint n_ctx; /* 0: ATL_DEFAULT_N_CTX of the protocol, shrunk to fit */
   AtlDType kv_dtype;
   guint64 ram_free; /* bytes */
   guint64 ram_total;
