@@ -1,6 +1,7 @@
 /* GGUF files put together here: each version, every kind of value, shards, limits. */
 #include <math.h>
 
+#include "engine/formats/gguf-private.h"
 #include "engine/formats/gguf.h"
 
 #include "build.h"
@@ -341,6 +342,15 @@ test_many (void)
   assert_refused (more, ATL_ERROR_UNSUPPORTED, "at most 262144");
 }
 
+/* The numbers of types both ways: what the format has no number for is none. */
+static void
+test_type_numbers (void)
+{
+  g_assert_cmpint (atl_gguf_id_of_dtype (ATL_DTYPE_F32), ==, 0);
+  g_assert_cmpint (atl_gguf_id_of_dtype (ATL_DTYPE_MXFP4), ==, 39);
+  g_assert_cmpint (atl_gguf_id_of_dtype (ATL_DTYPE_F8_E4M3), ==, -1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -348,6 +358,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/formats/gguf/version-1", GUINT_TO_POINTER (1), test_versions);
   g_test_add_data_func ("/formats/gguf/version-2", GUINT_TO_POINTER (2), test_versions);
   g_test_add_data_func ("/formats/gguf/version-3", GUINT_TO_POINTER (3), test_versions);
+  g_test_add_func ("/formats/gguf/type-numbers", test_type_numbers);
   g_test_add_func ("/formats/gguf/values", test_values);
   g_test_add_func ("/formats/gguf/shards", test_shards);
   g_test_add_func ("/formats/gguf/shards-refused", test_shards_refused);

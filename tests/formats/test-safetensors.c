@@ -255,7 +255,11 @@ test_shards (void)
     { "{\"weight_map\":{\"c\":\"m-00002-of-00002.safetensors\"}}", "does not" },
     { "{\"weight_map\":{\"a\":\"m-00007-of-00009.safetensors\"}}", "missing" },
     { "{\"weight_map\":{\"a\":3}}", "name of a file" },
+    { "{\"weight_map\":{3:\"m-00001-of-00002.safetensors\"}}", "name of a tensor" },
+    { "{\"weight_map\":{\"a\" \"m-00001-of-00002.safetensors\"}}", "weight_map" },
     { "{\"weight_map\":3}", "weight_map" },
+    { "{3:{}}", "name of a member" },
+    { "{\"metadata\" {}}", "index" },
     { "{\"metadata\":{}}", "weight_map" },
     { "{\"metadata\":{", "ends inside" },
     { "[]", "index" },
@@ -281,6 +285,15 @@ test_shards (void)
           if (strstr (error->message, cases[i].words) == NULL)
             g_error ("“%s” does not speak of “%s”", error->message, cases[i].words);
         }
+    }
+  /* An index that ends anywhere. */
+  for (gsize n = 0; n < strlen (cases[0].index); n++)
+    {
+      g_autofree char *cut = g_memdup2 (cases[0].index, n);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (atl_safetensors_open (maps, 2, n > 0 ? cut : "", n, &error));
+      g_assert_true (error != NULL && error->domain == ATL_ERROR);
     }
   {
     g_autoptr (GError) error = NULL;
