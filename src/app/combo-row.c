@@ -1,6 +1,8 @@
 /* The value's own label on the row, and rows with a tick in the list. */
 #include "app/combo-row.h"
 
+#include "app/accessible.h"
+
 /* Letters of a value that are shown however narrow the row is. */
 #define MIN_CHARS 8
 #define MAX_CHARS 20
@@ -30,6 +32,7 @@ bind_value_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
 
   gtk_label_set_text (label, get_words (item));
   gtk_label_set_width_chars (label, (int) MIN (g_utf8_strlen (get_words (item), -1), MIN_CHARS));
+  atl_accessible_name_list_item (item, get_words (item));
 }
 
 static void

@@ -40,7 +40,8 @@ has_name (GtkWidget *widget)
 static gboolean
 is_named_twice (GtkWidget *widget)
 {
-  return (GTK_IS_SPIN_BUTTON (widget) || GTK_IS_SWITCH (widget) || GTK_IS_RANGE (widget)) &&
+  return (GTK_IS_SPIN_BUTTON (widget) || GTK_IS_ENTRY (widget) || GTK_IS_SWITCH (widget) ||
+          GTK_IS_RANGE (widget)) &&
          gtk_test_accessible_has_property (GTK_ACCESSIBLE (widget),
                                            GTK_ACCESSIBLE_PROPERTY_LABEL) &&
          gtk_test_accessible_has_relation (GTK_ACCESSIBLE (widget),
@@ -66,8 +67,8 @@ check_names (GtkWidget *widget, guint *n)
 {
   if (!gtk_widget_get_mapped (widget))
     return;
-  /* The part of a spin button that takes the focus is read as the whole. */
-  if ((gtk_widget_get_focusable (widget) || GTK_IS_SPIN_BUTTON (widget)) &&
+  /* The part of an entry or a spin button that takes the focus is read as the whole. */
+  if ((GTK_IS_SPIN_BUTTON (widget) || GTK_IS_ENTRY (widget) || gtk_widget_get_focusable (widget)) &&
       gtk_widget_get_can_focus (widget) && !is_part (widget))
     {
       g_autofree char *place = where (widget);
@@ -111,11 +112,13 @@ test_pages (void)
   check (GTK_WIDGET (f.window), "find", 18);
   app_act (&f, "win.search", NULL);
   check (GTK_WIDGET (f.window), "search", 18);
+  g_settings_set_boolean (atl_session_get_settings (f.session), "images-advanced-expanded", TRUE);
   app_act (&f, "win.show-page", "images");
-  check (GTK_WIDGET (f.window), "images", 18);
+  check (GTK_WIDGET (f.window), "images", 30);
   app_act (&f, "win.show-page", "models");
   check (GTK_WIDGET (f.window), "models", 8);
   g_settings_reset (atl_session_get_settings (f.session), "advanced-expanded");
+  g_settings_reset (atl_session_get_settings (f.session), "images-advanced-expanded");
   app_fixture_stop (&f);
 }
 

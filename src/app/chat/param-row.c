@@ -159,6 +159,8 @@ add_spin (AtlParamRow *self)
   gtk_editable_set_width_chars (GTK_EDITABLE (self->spin), 6);
   gtk_editable_set_max_width_chars (GTK_EDITABLE (self->spin), 6);
   gtk_widget_set_valign (self->spin, GTK_ALIGN_CENTER);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->spin), GTK_ACCESSIBLE_PROPERTY_DESCRIPTION,
+                                  _ (spec->tooltip), -1);
   g_signal_connect (self->spin, "value-changed", G_CALLBACK (value_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (self), self->spin);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (self), self->spin);

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/chat/param-row.h"
 #include "app/combo-row.h"
 #include "app/images/picture-knobs.h"
@@ -189,6 +190,7 @@ add_choice (AtlPictureAdvanced *self,
   gtk_widget_set_tooltip_text (row, tooltip);
   adw_combo_row_set_model (ADW_COMBO_ROW (row), G_LIST_MODEL (none));
   atl_combo_row_show_whole (ADW_COMBO_ROW (row));
+  atl_accessible_name_combo_row (row);
   g_signal_connect_swapped (row, "notify::selected", G_CALLBACK (chosen), self);
   adw_expander_row_add_row (expander, row);
   return row;
@@ -288,8 +290,6 @@ add_seed (AtlPictureAdvanced *self, AdwExpanderRow *expander)
   gtk_editable_set_width_chars (GTK_EDITABLE (self->seed_entry), 10);
   gtk_editable_set_max_width_chars (GTK_EDITABLE (self->seed_entry), 10);
   gtk_widget_set_valign (self->seed_entry, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self->seed_entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  _ ("Seed"), -1);
   self->seed_lock = gtk_toggle_button_new ();
   gtk_button_set_icon_name (GTK_BUTTON (self->seed_lock), "changes-prevent-symbolic");
   gtk_widget_add_css_class (self->seed_lock, "flat");
@@ -361,6 +361,7 @@ add_negative (AtlPictureAdvanced *self, AdwExpanderRow *expander)
   gtk_scrolled_window_set_max_content_height (GTK_SCROLLED_WINDOW (scroller), 160);
   gtk_scrolled_window_set_propagate_natural_height (GTK_SCROLLED_WINDOW (scroller), TRUE);
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scroller), self->negative_view);
+  gtk_widget_add_css_class (scroller, "negative-frame");
   gtk_box_append (GTK_BOX (box), label);
   gtk_box_append (GTK_BOX (box), scroller);
   gtk_widget_set_margin_start (box, 12);

@@ -97,7 +97,8 @@ void
 atl_picture_canvas_show_texture (AtlPictureCanvas *self, GdkTexture *texture, const char *words)
 {
   gtk_picture_set_paintable (GTK_PICTURE (self->picture), GDK_PAINTABLE (texture));
-  gtk_picture_set_alternative_text (GTK_PICTURE (self->picture), words);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->picture), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  words, -1);
   show (self, "picture");
 }
 

@@ -1,6 +1,9 @@
 /* One row a knob: a number, a switch or a choice. */
 #include "app/images/picture-knobs.h"
 
+#include <glib/gi18n.h>
+
+#include "app/accessible.h"
 #include "app/chat/param-row.h"
 #include "app/combo-row.h"
 #include "app/wheel.h"
@@ -99,6 +102,16 @@ chosen_cb (AdwComboRow *widget, GParamSpec *pspec, Row *row)
     set (row, g_variant_new_string (row->knob->choices[chosen]), chosen == row->knob->fallback);
 }
 
+/* What other programs call it, where the label does not say that already. */
+static const char *
+term_of (const AtlPictureKnob *knob)
+{
+  g_autofree char *label = g_utf8_casefold (knob->label, -1);
+  g_autofree char *name = g_utf8_casefold (knob->name, -1);
+
+  return strstr (label, name) == NULL ? knob->name : "";
+}
+
 static void
 make_number (Row *row)
 {
@@ -112,7 +125,7 @@ make_number (Row *row)
                           .step = knob->kind == ATL_KNOB_WHOLE ? MAX (1, knob->step) : knob->step,
                           .fallback = knob->fallback,
                           .label = knob->label,
-                          .term = knob->name,
+                          .term = term_of (knob),
                           .tooltip = knob->help };
   row->row = atl_param_row_new (&row->spec);
   g_signal_connect (row->row, "edited", G_CALLBACK (edited_cb), row);
@@ -125,8 +138,6 @@ make_switch (Row *row)
   row->row = adw_action_row_new ();
   row->switch_ = gtk_switch_new ();
   gtk_widget_set_valign (row->switch_, GTK_ALIGN_CENTER);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (row->switch_), GTK_ACCESSIBLE_PROPERTY_LABEL,
-                                  row->knob->label, -1);
   adw_action_row_add_suffix (ADW_ACTION_ROW (row->row), row->switch_);
   adw_action_row_set_activatable_widget (ADW_ACTION_ROW (row->row), row->switch_);
   g_signal_connect (row->switch_, "notify::active", G_CALLBACK (switched_cb), row);
@@ -135,8 +146,11 @@ make_switch (Row *row)
 static void
 make_choice (Row *row)
 {
-  g_autoptr (GtkStringList) words = gtk_string_list_new ((const char *const *) row->knob->choices);
+  g_autoptr (GtkStringList) words = gtk_string_list_new (NULL);
 
+  /* Methods are called by their authors' names. */
+  for (char **choice = row->knob->choices; *choice != NULL; choice++)
+    gtk_string_list_append (words, g_str_equal (*choice, "auto") ? _ ("auto") : *choice);
   row->row = adw_combo_row_new ();
   adw_combo_row_set_model (ADW_COMBO_ROW (row->row), G_LIST_MODEL (words));
   atl_combo_row_show_whole (ADW_COMBO_ROW (row->row));
@@ -158,6 +172,8 @@ add (AtlPictureKnobs *self, AtlPictureKnob *knob)
     make_number (row);
   adw_preferences_row_set_use_markup (ADW_PREFERENCES_ROW (row->row), FALSE);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row->row), knob->label);
+  if (knob->kind == ATL_KNOB_CHOICE)
+    atl_accessible_name_combo_row (row->row);
   gtk_widget_set_tooltip_text (row->row, knob->help);
   atl_wheel_ignore (row->row);
   adw_expander_row_add_row (self->expander, row->row);
