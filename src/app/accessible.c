@@ -366,6 +366,34 @@ atl_accessible_focus_by_click (GtkWidget *label)
   gtk_widget_set_can_focus (label, FALSE);
 }
 
+/* --- Leaving a list --- */
+
+static gboolean
+leave_cb (GtkEventControllerKey *keys, guint key, guint code, GdkModifierType mods, GtkWidget *list)
+{
+  gboolean back = key == GDK_KEY_ISO_Left_Tab || (mods & GDK_SHIFT_MASK) != 0;
+
+  if ((key != GDK_KEY_Tab && key != GDK_KEY_KP_Tab && key != GDK_KEY_ISO_Left_Tab) ||
+      (mods & (GDK_CONTROL_MASK | GDK_ALT_MASK)) != 0)
+    return GDK_EVENT_PROPAGATE;
+  /* What cannot take the focus is passed over, with all that is in it. */
+  gtk_widget_set_can_focus (list, FALSE);
+  g_signal_emit_by_name (gtk_widget_get_root (list), "move-focus",
+                         back ? GTK_DIR_TAB_BACKWARD : GTK_DIR_TAB_FORWARD);
+  gtk_widget_set_can_focus (list, TRUE);
+  return GDK_EVENT_STOP;
+}
+
+void
+atl_accessible_leave_by_tab (GtkWidget *list)
+{
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (leave_cb), list);
+  gtk_widget_add_controller (list, keys);
+}
+
 /* What `root` itself lacks. */
 static void
 complete (GtkWidget *root)

@@ -26,6 +26,10 @@ void atl_accessible_announce (GtkWidget *widget, const char *words);
  * takes the focus only from a click, so that Ctrl+C still copies what was selected. */
 void atl_accessible_focus_by_click (GtkWidget *label);
 
+/* The Tab key comes to one picture, row or tile of this list and leaves it with the next press, as
+ * one way through hundreds would be none; arrows walk in it. */
+void atl_accessible_leave_by_tab (GtkWidget *list);
+
 /* Gives the lists below a combo row, in its pop-up, the name of the row. */
 void atl_accessible_name_combo_row (GtkWidget *row);
 

@@ -1,10 +1,15 @@
 /* By keyboard alone: on every page and in every window the Tab key comes to each thing that takes
  * the focus, goes round, and the same way back. */
 #include "app-steps.h"
+#include "gallery-steps.h"
 
 #include "app/chat/chat-list-row.h"
 #include "app/chat/chat-list.h"
 #include "app/compare/compare-window.h"
+#include "app/gallery/gallery-strip.h"
+#include "app/gallery/gallery-tile.h"
+#include "app/gallery/gallery-view-private.h"
+#include "app/images/pictures-session.h"
 #include "app/notebook/notebook-window.h"
 #include "app/preferences/preferences-window.h"
 #include "app/window/shortcuts-window.h"
@@ -274,6 +279,66 @@ test_pages_take_it (void)
   app_fixture_stop (&f);
 }
 
+static GtkWidget *
+focus_of (AppFixture *f)
+{
+  return gtk_root_get_focus (GTK_ROOT (f->window));
+}
+
+static gboolean
+is_tile_of (GtkWidget *widget, gconstpointer item)
+{
+  return gtk_widget_get_mapped (widget) &&
+         atl_gallery_tile_get_item (ATL_GALLERY_TILE (widget)) == item;
+}
+
+/* The Tab key leaves the gallery and the strip from any of their pictures, both ways; in the strip
+ * keys are about the picture that has the focus, whichever is chosen. */
+static void
+test_pictures (void)
+{
+  g_autofree char *folder = atl_pictures_dir ();
+  AppFixture f;
+  AtlGalleryView *view;
+  GtkWidget *strip, *list, *tile;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autofree char *path = app_write_picture (i, folder);
+
+      app_make_old (path, (int) i);
+    }
+  app_fixture_start (&f);
+  view = app_add_gallery (&f);
+  app_wait_for_pictures (&f, 3);
+  list = app_fixture_find_id (GTK_WIDGET (view), "list");
+  for (guint back = 0; back < 2; back++)
+    {
+      gtk_widget_grab_focus (GTK_WIDGET (view));
+      app_assert_soon (gtk_widget_is_ancestor (focus_of (&f), list));
+      app_press (list, GDK_KEY_Tab, back ? GDK_SHIFT_MASK : 0);
+      g_assert_nonnull (focus_of (&f));
+      g_assert_false (gtk_widget_is_ancestor (focus_of (&f), list));
+    }
+  strip = atl_gallery_strip_new (GTK_ORIENTATION_HORIZONTAL);
+  atl_gallery_strip_set_session (ATL_GALLERY_STRIP (strip), f.session);
+  app_add_page (&f, strip, "row");
+  adw_view_stack_set_visible_child (ADW_VIEW_STACK (f.window->pages), strip);
+  app_assert_soon (
+      app_fixture_find (strip, ATL_TYPE_GALLERY_TILE, is_tile_of, app_picture_at (&f, 1)) != NULL);
+  tile = app_fixture_find (strip, ATL_TYPE_GALLERY_TILE, is_tile_of, app_picture_at (&f, 1));
+  list = gtk_widget_get_ancestor (tile, GTK_TYPE_LIST_VIEW);
+  gtk_widget_grab_focus (gtk_widget_get_parent (tile));
+  app_press (list, GDK_KEY_s, 0);
+  g_assert_false (atl_gallery_item_get_starred (app_picture_at (&f, 0)));
+  g_assert_true (atl_gallery_item_get_starred (app_picture_at (&f, 1)));
+  app_press (list, GDK_KEY_Tab, 0);
+  g_assert_nonnull (focus_of (&f));
+  g_assert_false (gtk_widget_is_ancestor (focus_of (&f), list));
+  app_fixture_stop (&f);
+  app_clear_pictures ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -284,6 +349,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/focus/deleted-chat", test_deleted_chat);
   g_test_add_func ("/app/focus/covered", test_covered);
   g_test_add_func ("/app/focus/main-menu", test_main_menu);
+  g_test_add_func ("/app/focus/pictures", test_pictures);
   g_test_add_func ("/app/focus/pages-take-it", test_pages_take_it);
   return g_test_run ();
 }

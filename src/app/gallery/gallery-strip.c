@@ -159,13 +159,28 @@ unbind_cb (GtkSignalListItemFactory *factory, GtkListItem *list_item, AtlGallery
 
 /* --- Keys --- */
 
+/* The picture whose row has the focus, which the Tab key moves and what is chosen does not follow:
+ * keys are about it. (nullable) borrowed */
+static AtlGalleryItem *
+focused_item (AtlGalleryStrip *self)
+{
+  GtkWidget *row = gtk_root_get_focus (gtk_widget_get_root (GTK_WIDGET (self)));
+  GtkWidget *tile = row != NULL && gtk_widget_is_ancestor (row, self->list)
+                        ? gtk_widget_get_first_child (row)
+                        : NULL;
+  AtlGalleryItem *item =
+      ATL_IS_GALLERY_TILE (tile) ? atl_gallery_tile_get_item (ATL_GALLERY_TILE (tile)) : NULL;
+
+  return item != NULL ? item : selected_item (self);
+}
+
 static gboolean
 key_cb (
     GtkEventControllerKey *keys, guint key, guint code, GdkModifierType mods, AtlGalleryStrip *self)
 {
-  AtlGalleryItem *item = selected_item (self);
+  AtlGalleryItem *item = focused_item (self);
   gint64 id = item != NULL ? atl_gallery_item_get_id (item) : 0;
-  guint at = gtk_single_selection_get_selected (self->selection);
+  guint at = position_of (self, item);
 
   if (item == NULL || (mods & gtk_accelerator_get_default_mod_mask () & ~GDK_SHIFT_MASK) != 0)
     return GDK_EVENT_PROPAGATE;
@@ -279,6 +294,7 @@ constructed (GObject *object)
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   gtk_widget_add_controller (self->list, keys);
+  atl_accessible_leave_by_tab (self->list);
 
   self->scroller = gtk_scrolled_window_new ();
   gtk_scrolled_window_set_policy (GTK_SCROLLED_WINDOW (self->scroller),

@@ -1,6 +1,7 @@
 /* What is chosen in the gallery, its keys, and which picture they are for. */
 #include <glib/gi18n.h>
 
+#include "app/accessible.h"
 #include "app/gallery/gallery-line.h"
 #include "app/gallery/gallery-view-private.h"
 #include "app/gallery/viewer-window.h"
@@ -437,4 +438,5 @@ atl_gallery_view_install_keys (AtlGalleryView *self)
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (self->list, keys);
+  atl_accessible_leave_by_tab (self->list);
 }
