@@ -1,6 +1,7 @@
 /* A model that draws, and pictures asked from it. */
 #include "images-steps.h"
 
+#include "app/images/images-page.h"
 #include "app/words.h"
 
 #define WAIT_S 60
@@ -125,6 +126,30 @@ void
 app_create (AppFixture *f)
 {
   gtk_widget_activate_action (f->window->images_page, "images.create", NULL);
+}
+
+static gboolean
+shows_start (gpointer picture)
+{
+  return gtk_picture_get_paintable (picture) != NULL &&
+         gdk_paintable_get_intrinsic_width (gtk_picture_get_paintable (picture)) == 72 &&
+         gtk_test_accessible_check_property (picture, GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                             "The picture to begin with") == NULL;
+}
+
+void
+app_check_start (AppFixture *f, GtkWidget *picture, const char *path)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+  AtlPictureSettings *settings;
+
+  g_assert_false (shows_start (picture));
+  atl_images_page_drop (ATL_IMAGES_PAGE (f->window->images_page), NULL, file);
+  g_assert_true (app_fixture_wait (shows_start, picture, WAIT_S));
+  settings = atl_picture_settings_copy (app_draft (f));
+  atl_picture_settings_clear_start (settings);
+  atl_pictures_session_take_settings (app_pictures (f), settings);
+  g_assert_false (shows_start (picture));
 }
 
 void

@@ -29,3 +29,6 @@ void app_create (AppFixture *f);
 gboolean app_has_draw_model (gpointer f);
 gboolean app_draws_nothing (gpointer f);
 gboolean app_is_drawing (gpointer f);
+/* What is given to begin with (a file of 72 pixels' width) is in front on the canvas `picture`
+ * until the next is drawn; without it the result is. */
+void app_check_start (AppFixture *f, GtkWidget *picture, const char *path);

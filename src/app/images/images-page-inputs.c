@@ -142,7 +142,16 @@ start_read_cb (AtlImagesPage *self)
 {
   const char *then = self->then;
 
-  if (then == NULL || atl_pictures_session_get_start (self->pictures) == NULL)
+  if (atl_pictures_session_get_start (self->pictures) == NULL)
+    return;
+  if (self->brings_start)
+    {
+      self->brings_start = FALSE;
+      self->fronts_start = TRUE;
+      atl_picture_pane_scroll_up (ATL_PICTURE_PANE (self->pane));
+      atl_images_page_refresh_canvas (self);
+    }
+  if (then == NULL)
     return;
   self->then = NULL;
   gtk_widget_activate_action (GTK_WIDGET (self), then, NULL);
@@ -168,6 +177,7 @@ use_start_action (GtkWidget *widget, const char *name, GVariant *parameter)
       self->then = NULL;
     }
   show_work (self, "canvas");
+  self->brings_start = TRUE;
   /* It is there already, so that nobody tells when it is read. */
   if (g_strcmp0 (settings_of (self)->start, path) == 0)
     start_read_cb (self);
@@ -327,7 +337,10 @@ atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file)
   else if (at != NULL && atl_picture_pane_is_prompt (ATL_PICTURE_PANE (self->pane), at))
     atl_pictures_session_restore_recipe (self->pictures, path);
   else
-    atl_pictures_session_set_start (self->pictures, path);
+    {
+      self->brings_start = TRUE;
+      atl_pictures_session_set_start (self->pictures, path);
+    }
 }
 
 gboolean
@@ -403,7 +416,10 @@ pasted_cb (GObject *source, GAsyncResult *result, gpointer data)
         atl_session_emit_notice (atl_pictures_session_get_session (self->pictures),
                                  _ ("The copied picture is too large."));
       else
-        atl_pictures_session_set_start_bytes (self->pictures, bytes);
+        {
+          self->brings_start = TRUE;
+          atl_pictures_session_set_start_bytes (self->pictures, bytes);
+        }
     }
   else if (error != NULL)
     g_debug ("paste: %s", error->message);

@@ -17,6 +17,8 @@ struct _AtlImagesPage
   char *result_path;           /* (nullable) */
   AtlPictureTask *failed;      /* (nullable) why nothing is shown */
   const char *then;            /* (nullable) an action, once the picture to begin with is read */
+  gboolean brings_start;       /* the picture to begin with that is being read was just given */
+  gboolean fronts_start;       /* and is shown instead of the result */
   gboolean has_price;          /* the line tells one, of now or a moment ago */
   char *price_words;           /* (nullable) it, without what comes before */
   guint price_source;          /* something changed a moment ago */

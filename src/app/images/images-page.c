@@ -39,7 +39,7 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
   else if (self->failed != NULL && task == NULL)
     atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed),
                                    atl_picture_task_get_source (self->failed) == NULL);
-  else if (self->result != NULL)
+  else if (self->result != NULL && (start == NULL || !self->fronts_start))
     {
       atl_picture_canvas_show_texture (canvas, self->result, self->result_words);
       shows_result = TRUE;
@@ -100,6 +100,7 @@ atl_images_page_show_result (AtlImagesPage *self,
                              GdkTexture *texture,
                              const char *words)
 {
+  self->fronts_start = FALSE;
   g_set_object (&self->result, texture);
   atl_set_string (&self->result_words, words);
   atl_set_string (&self->result_path, path);

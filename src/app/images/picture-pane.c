@@ -310,6 +310,25 @@ atl_picture_pane_hide_settings (AtlPicturePane *self)
 /* --- What others ask for --- */
 
 void
+atl_picture_pane_scroll_up (AtlPicturePane *self)
+{
+  gtk_adjustment_set_value (
+      gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (self->scroller)), 0);
+}
+
+/* The row that has the focus may be about a number: digits are its, where letters are the prompt's.
+ * (nullable) borrowed */
+static GtkWidget *
+number_of_row (AtlPicturePane *self)
+{
+  GtkWidget *row = gtk_root_get_focus (gtk_widget_get_root (GTK_WIDGET (self)));
+  GtkWidget *entry =
+      ADW_IS_ACTION_ROW (row) ? adw_action_row_get_activatable_widget (ADW_ACTION_ROW (row)) : NULL;
+
+  return GTK_IS_EDITABLE (entry) ? entry : NULL;
+}
+
+void
 atl_picture_pane_focus (AtlPicturePane *self)
 {
   gtk_widget_grab_focus (self->prompt_view);
@@ -318,6 +337,16 @@ atl_picture_pane_focus (AtlPicturePane *self)
 gboolean
 atl_picture_pane_take_letter (AtlPicturePane *self, GtkEventControllerKey *keys)
 {
+  GdkEvent *event = gtk_event_controller_get_current_event (GTK_EVENT_CONTROLLER (keys));
+  gunichar letter = event != NULL ? gdk_keyval_to_unicode (gdk_key_event_get_keyval (event)) : 0;
+  GtkWidget *number = g_unichar_isdigit (letter) ? number_of_row (self) : NULL;
+
+  if (number != NULL)
+    {
+      gtk_widget_grab_focus (number);
+      return gtk_event_controller_key_forward (
+          keys, GTK_WIDGET (gtk_editable_get_delegate (GTK_EDITABLE (number))));
+    }
   if (!gtk_widget_get_mapped (self->prompt_view) || gtk_widget_has_focus (self->prompt_view))
     return GDK_EVENT_PROPAGATE;
   gtk_widget_grab_focus (self->prompt_view);
@@ -463,11 +492,15 @@ static void
 atl_picture_pane_init (AtlPicturePane *self)
 {
   GtkEventController *keys = gtk_event_controller_key_new ();
+  GtkEventController *focus = gtk_event_controller_focus_new ();
 
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
   gtk_widget_add_controller (GTK_WIDGET (self), keys);
+  /* Its upper edge, too, comes into sight. */
+  g_signal_connect_swapped (focus, "enter", G_CALLBACK (atl_picture_pane_scroll_up), self);
+  gtk_widget_add_controller (self->prompt_view, focus);
   g_signal_connect_swapped (prompt_buffer (self), "changed", G_CALLBACK (prompt_cb), self);
   g_signal_connect_swapped (self->shape_picker, "notify::shape", G_CALLBACK (shape_cb), self);
   g_signal_connect_swapped (self->lora_group, "say", G_CALLBACK (say_cb), self);

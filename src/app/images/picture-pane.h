@@ -18,8 +18,11 @@ G_DECLARE_FINAL_TYPE (AtlPicturePane, atl_picture_pane, ATL, PICTURE_PANE, GtkWi
 
 void atl_picture_pane_set_session (AtlPicturePane *self, AtlPicturesSession *pictures);
 /* To the prompt. */
+/* To the prompt and what it begins with, at once. */
+void atl_picture_pane_scroll_up (AtlPicturePane *self);
 void atl_picture_pane_focus (AtlPicturePane *self);
-/* The key that `keys` tells of goes to the prompt, which has the focus then. TRUE: it was taken. */
+/* The key that `keys` tells of goes to the prompt, which has the focus then; a digit, where the row
+ * of a number has the focus, to that number. TRUE: it was taken. */
 gboolean atl_picture_pane_take_letter (AtlPicturePane *self, GtkEventControllerKey *keys);
 /* Whether `widget` is the prompt or in it. */
 gboolean atl_picture_pane_is_prompt (AtlPicturePane *self, GtkWidget *widget);

@@ -41,13 +41,18 @@ parts_bytes (const AtlEngineStatus *status)
   return sum;
 }
 
+/* Whether a model is at an answer. One that draws is told by what is drawn: what the engine said of
+ * it last may be older. */
 static gboolean
-is_busy (const AtlEngineStatus *status)
+is_writing (AtlEngineStrip *self, const AtlEngineStatus *status)
 {
+  AtlModel *picture = atl_pictures_session_get_model (atl_pictures_session_get (self->session));
+  const char *draws = picture != NULL ? atl_model_get_info (picture)->name : NULL;
+
   for (guint i = 0; status != NULL && i < status->n_parts; i++)
-    if (status->parts[i].is_busy)
+    if (status->parts[i].is_busy && g_strcmp0 (status->parts[i].name, draws) != 0)
       return TRUE;
-  return FALSE;
+  return atl_session_get_running (self->session) != NULL;
 }
 
 /* The picture that is being drawn, or NULL. */
@@ -75,7 +80,7 @@ detail_words (AtlEngineStrip *self, const AtlEngineStatus *status)
         (int) (100 * atl_picture_task_get_fraction (drawing (self))));
   if (used == 0)
     return g_strdup (_ ("Memory is free"));
-  if (is_busy (status) || atl_session_get_running (self->session) != NULL)
+  if (is_writing (self, status))
     return g_strdup_printf (_ ("Writing · %s of %s"), used_words, total_words);
   return g_strdup_printf (_ ("%s of %s"), used_words, total_words);
 }
