@@ -128,6 +128,47 @@ test_json (void)
 }
 
 static gboolean
+is_tools_row (GtkWidget *row, gconstpointer data)
+{
+  return g_str_equal (adw_preferences_row_get_title (ADW_PREFERENCES_ROW (row)), "Tools");
+}
+
+static gboolean
+is_example (GtkWidget *label, gconstpointer data)
+{
+  return strstr (gtk_label_get_text (GTK_LABEL (label)), "[{") != NULL;
+}
+
+/* Who has no tool yet sees what one looks like, and that is one. */
+static void
+test_tools (void)
+{
+  AppFixture f;
+  GtkWidget *row, *view, *label;
+  JsonObject *settings;
+  g_autofree char *example = NULL;
+
+  start (&f);
+  settings = atl_conversation_get_settings (app_conversation (&f));
+  row = app_fixture_find (pane (&f, "advanced_row"), ATL_TYPE_JSON_ROW, is_tools_row, NULL);
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (row), TRUE);
+  g_assert_cmpstr (atl_json_string (settings, "tools", ""), ==, "[]");
+  label = app_fixture_find (row, GTK_TYPE_LABEL, is_example, NULL);
+  g_assert_nonnull (label);
+  g_assert_true (gtk_label_get_selectable (GTK_LABEL (label)));
+  example = g_strdup (strstr (gtk_label_get_text (GTK_LABEL (label)), "[{"));
+  view = app_fixture_find (row, GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "[{", -1);
+  app_assert_soon (gtk_widget_has_css_class (label, "error"));
+  g_assert_true (g_str_has_prefix (gtk_label_get_text (GTK_LABEL (label)), "Not JSON yet: "));
+  gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), example, -1);
+  app_assert_soon (g_str_equal (atl_json_string (settings, "tools", ""), example));
+  g_assert_false (gtk_widget_has_css_class (label, "error"));
+  g_assert_false (gtk_label_get_selectable (GTK_LABEL (label)));
+  stop (&f);
+}
+
+static gboolean
 is_card (GtkWidget *widget, gconstpointer data)
 {
   return gtk_widget_has_css_class (widget, "tool-card");
@@ -298,6 +339,7 @@ main (int argc, char **argv)
   g_test_add_func ("/settings/emptied-number", test_emptied_number);
   g_test_add_func ("/app/settings/change-and-reset", test_change_and_reset);
   g_test_add_func ("/app/settings/json", test_json);
+  g_test_add_func ("/app/settings/tools", test_tools);
   g_test_add_func ("/app/settings/tool-card", test_tool_card);
   g_test_add_func ("/app/settings/offload", test_offload);
   g_test_add_func ("/app/settings/numbers", test_numbers);

@@ -32,6 +32,12 @@ static const char *const fallbacks[] = {
   [ATL_JSON_ROW_TOOLS] = "[]",
 };
 
+/* For who has not written one before; can be marked and copied. */
+static const char tool_example[] =
+    "[{\"name\": \"get_weather\", \"description\": \"Weather of a city\", \"parameters\": "
+    "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}, "
+    "\"required\": [\"city\"]}}]";
+
 static gboolean
 has_name (JsonNode *node)
 {
@@ -52,7 +58,7 @@ find_fault (AtlJsonRow *self, const char *text)
 
   if (strlen (text) > MAX_BYTES)
     return g_strdup (_ ("This is too long."));
-  node = atl_json_parse (text, strlen (text), "JSON", &error);
+  node = atl_json_parse (text, strlen (text), _ ("Not JSON yet"), &error);
   if (node == NULL)
     return g_strdup (error->message);
   if (self->kind == ATL_JSON_ROW_SCHEMA)
@@ -95,6 +101,9 @@ effect_words (AtlJsonRow *self, const char *text)
   g_autofree char *unkept =
       self->kind == ATL_JSON_ROW_SCHEMA && node != NULL ? atl_schema_words_unkept (node) : NULL;
 
+  if (self->kind == ATL_JSON_ROW_TOOLS && node != NULL && JSON_NODE_HOLDS_ARRAY (node) &&
+      json_array_get_length (json_node_get_array (node)) == 0)
+    return g_strdup_printf (_ ("No tool yet. This is one: %s"), tool_example);
   /* Translators: then words of a JSON schema, such as "not, uniqueItems" */
   return unkept != NULL
              ? g_strdup_printf (_ ("Counts from the next answer on, except for: %s"), unkept)
@@ -111,6 +120,8 @@ check (AtlJsonRow *self)
 
   g_clear_handle_id (&self->source, g_source_remove);
   gtk_label_set_text (GTK_LABEL (self->status), fault != NULL ? fault : effect);
+  gtk_label_set_selectable (GTK_LABEL (self->status),
+                            effect != NULL && strstr (effect, tool_example) != NULL);
   if (fault != NULL)
     gtk_widget_add_css_class (self->status, "error");
   else
