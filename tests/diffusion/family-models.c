@@ -14,6 +14,7 @@
 static const FamilyModel models[] = {
   { "sd15", "sd15", "model", NULL, NULL, "", NULL, TRUE },
   { "wan21", "wan21", "model", NULL, NULL, "", NULL, TRUE },
+  { "wan21-image", "wan21", "model", NULL, NULL, "image mask", NULL, TRUE },
   { "sd15-image", "sd15", "model", NULL, NULL, "image", NULL, TRUE },
   { "sd15-inpaint", "sd15", "model_inpaint", NULL, NULL, "image mask", NULL, FALSE },
   { "sdxl", "sdxl", "model", NULL, NULL, "", NULL, FALSE },

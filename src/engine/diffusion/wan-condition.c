@@ -123,6 +123,37 @@ read_first (AtlRun *run, AtlWan *self, GError **error)
   return self->first != NULL;
 }
 
+gboolean
+atl_wan_is_picture (const AtlRun *run, const AtlWan *self)
+{
+  return self->frames == 1 && atl_run_input (run, "image") != NULL &&
+         !atl_wan_takes_condition (run->bundle, self->channels) &&
+         !atl_wan_takes_control (run->bundle);
+}
+
+gboolean
+atl_wan_read_start (AtlRun *run, AtlWan *self, GError **error)
+{
+  g_autoptr (AtlArray) clip = NULL;
+
+  if (atl_run_input (run, "mask") != NULL)
+    {
+      g_autoptr (AtlArray) mask =
+          atl_run_mask (run, self->height * self->factor, self->width * self->factor, error);
+
+      if (mask == NULL)
+        return FALSE;
+      self->mask = atl_mask_shrink (mask, self->height, self->width);
+    }
+  atl_run_progress (run, _ ("Looking at the picture"), 0, 0);
+  clip = new_clip (self, 1, error);
+  if (clip == NULL || !put_picture (run, clip, "image", 0, error))
+    return FALSE;
+  self->clean = encode_clip (run, self, g_steal_pointer (&clip), error);
+  atl_parts_release (run->parts, "vae");
+  return self->clean != NULL;
+}
+
 static gboolean
 read_tokens (AtlRun *run, AtlWan *self, gboolean has_last, GError **error)
 {

@@ -1,5 +1,5 @@
 /* Wan 2.1 and 2.2: words, pictures and controls to a picture or clip (diffusers 0.42.1
- * WanPipeline, WanImageToVideoPipeline, WanVACEPipeline).
+ * WanPipeline, WanImageToVideoPipeline, WanVACEPipeline, WanVideoToVideoPipeline).
  *
  * Text: UMT5 on the cleaned prompt, padded to 512 tokens whose rows are zero. Noise [1, C, 1 +
  * (frames - 1) / 4, H / f, W / f]; guidance neg + g (pos - neg) for g > 1. Two networks (A14B): the
@@ -9,11 +9,13 @@
  *
  * A picture to begin with, where the bundle expands timesteps (TI2V-5B): its latent stands in the
  * first frame at every step and at the end, and its tokens have timestep 0. What other networks
- * take, wan-condition.c makes.
+ * take, wan-condition.c makes. Where one frame is all that is asked for, that would be the picture
+ * itself: it is drawn from the picture instead (WanVideoToVideoPipeline, but beginning at n - n
+ * strength as other families do), inside a mask as Qwen-Image does.
  *
- * Settings: prompt, negative_prompt, width, height, frames, steps, guidance, guidance_2,
- * boundary_ratio, max_sequence_length, conditioning_scale, scheduler, shift. Inputs:
- * initial_latent, image, last_image, control_video, mask, reference_image.
+ * Settings: prompt, negative_prompt, width, height, frames, steps, strength, guidance,
+ * guidance_2, boundary_ratio, max_sequence_length, conditioning_scale, scheduler, shift. Inputs:
+ * initial_latent, noise, image, last_image, control_video, mask, reference_image.
  */
 #define G_LOG_DOMAIN "atl-diffusion"
 
@@ -48,6 +50,9 @@ wan_clear (AtlWan *self)
   g_clear_pointer (&self->first, atl_array_free);
   g_clear_pointer (&self->condition, atl_array_free);
   g_clear_pointer (&self->image_context, atl_array_free);
+  g_clear_pointer (&self->clean, atl_array_free);
+  g_clear_pointer (&self->noise, atl_array_free);
+  g_clear_pointer (&self->mask, atl_array_free);
   g_clear_pointer (&self->control, atl_array_free);
   g_clear_pointer (&self->control_scale, atl_array_free);
 }
@@ -153,6 +158,32 @@ predict (AtlRun *run,
   return atl_run_guided (run, forward, latent, timestep, self->positive,
                          guidance > 1 ? self->negative : NULL, guidance, out, NULL, user_data,
                          error);
+}
+
+static void
+keep_outside (AtlRun *run, AtlSchedule *schedule, guint call, AtlArray *x, gpointer user_data)
+{
+  const AtlWan *self = user_data;
+
+  atl_latent_keep_outside (schedule, call, x, self->clean, self->noise, self->mask);
+}
+
+/* The picture, as noisy as the call that is returned expects it, instead of the noise x. */
+static guint
+begin_with_picture (AtlRun *run, AtlWan *self, AtlSchedule *schedule, AtlArray *x)
+{
+  guint first =
+      atl_run_flow_start (run, schedule, atl_settings_number (run->settings, "strength", 0.6));
+
+  self->noise = atl_array_copy (x, "noise");
+  if (atl_array_is_hollow (x))
+    return first;
+  if (first < atl_schedule_n_calls (schedule))
+    atl_schedule_add_noise (schedule, first, atl_array_f32 (self->clean), atl_array_f32 (x),
+                            atl_array_f32 (x), (gsize) atl_array_n_elems (x));
+  else
+    memcpy (x->data, self->clean->data, atl_array_size (x));
+  return first;
 }
 
 /* --- The pipeline --- */
@@ -268,6 +299,8 @@ run_wan (AtlRun *run, GError **error)
   JsonObject *index = atl_bundle_json (run->bundle, NULL, "model_index.json");
   g_auto (AtlWan) self = { .guidance = atl_settings_number (run->settings, "guidance", 5.0) };
   g_autoptr (AtlSchedule) schedule = NULL;
+  gboolean is_picture;
+  guint first = 0;
   AtlArray *x;
 
   self.guidance_2 = atl_settings_number (run->settings, "guidance_2", self.guidance);
@@ -291,16 +324,20 @@ run_wan (AtlRun *run, GError **error)
     }
   atl_parts_release (run->parts, "text_encoder");
   schedule = atl_run_schedule (run, error);
+  is_picture = atl_wan_is_picture (run, &self);
   if (schedule == NULL || !atl_run_set_steps (run, schedule, 30, NAN, error) ||
-      !atl_wan_read_condition (run, &self, error))
+      !(is_picture ? atl_wan_read_start : atl_wan_read_condition) (run, &self, error))
     return FALSE;
   x = atl_run_noise (
-      run, "initial_latent", 5,
+      run, is_picture ? "noise" : "initial_latent", 5,
       (gint64[]){ 1, self.channels, self.n_references + self.frames, self.height, self.width },
       error);
   if (x == NULL)
     return FALSE;
-  x = atl_run_sample (run, schedule, 0, x, "transformer", predict, NULL, &self, error);
+  if (is_picture)
+    first = begin_with_picture (run, &self, schedule, x);
+  x = atl_run_sample (run, schedule, first, x, "transformer", predict,
+                      self.mask != NULL ? keep_outside : NULL, &self, error);
   atl_parts_release (run->parts, "transformer_2");
   return x != NULL && decode (run, &self, x, error);
 }
@@ -320,8 +357,10 @@ wan_refine (AtlBundle *bundle, AtlTraits *traits)
       traits->abilities |= ATL_CAN_REFERENCE;
       traits->max_references = ATL_WAN_MAX_REFERENCES;
     }
-  else if (expands (bundle) || (vae != NULL && atl_wan_takes_condition (bundle, channels)))
+  else if (vae != NULL && atl_wan_takes_condition (bundle, channels))
     traits->abilities |= ATL_CAN_IMAGE;
+  else
+    traits->abilities |= ATL_CAN_IMAGE | ATL_CAN_MASK;
   if (atl_bundle_has (bundle, "transformer_2"))
     traits->knobs = of_two_networks;
   if (channels != CHANNELS_22)
@@ -423,8 +462,8 @@ static const AtlPublished wan_published[] = {
 const AtlDiffusionFamily atl_family_wan = {
   .name = "wan",
   .words = "Wan",
-  .pipelines =
-      (const char *const[]){ "WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline", NULL },
+  .pipelines = (const char *const[]){ "WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline",
+                                      "WanVideoToVideoPipeline", NULL },
   .component = "wan",
   .parts = wan_parts,
   .n_parts = G_N_ELEMENTS (wan_parts),
