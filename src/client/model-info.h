@@ -92,7 +92,8 @@ typedef struct
   guint n_knobs;
   AtlMissingFile *missing; /* of one that is not whole; can_run is FALSE then */
   guint n_missing;
-  guint n_extra; /* behind them: what it draws without, and takes when a person brings it */
+  guint n_extra; /* behind them, also of a whole one: what it draws without, and takes when a person
+                    brings it */
   /* Of a LoRA for pictures, which is no model: `family` it was made for, empty where that is not
    * known; and, of one that makes few steps enough, `steps`, `guidance` (else 0 and -1), and: */
   gboolean is_lora;

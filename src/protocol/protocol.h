@@ -125,7 +125,8 @@ G_BEGIN_DECLS
 #define ATL_INFO_SIZES "sizes"                   /* a(uus): width, height, shape ("3:2") */
 #define ATL_INFO_KNOBS "knobs"                   /* aa{sv}, ATL_KNOB_*: more that can be set */
 
-/* Of one that is not whole (ATL_INFO_CAN_RUN is FALSE): published files that would make it so. */
+/* Of one that is not whole (ATL_INFO_CAN_RUN is FALSE): published files that would make it so. Of
+ * any: what it draws without and takes where it is given. */
 #define ATL_INFO_MISSING "missing" /* aa{sv}, ATL_MISSING_* */
 
 #define ATL_MISSING_WORDS "words" /* s: "the text encoder T5" */

@@ -14,8 +14,9 @@ app_draw_model (void)
   return g_build_filename (app_models_dir, "sd15", "model", NULL);
 }
 
+/* `archives` (nullable): the folder that they are in. */
 static void
-unpack (const char *const *families)
+unpack_from (const char *archives, const char *const *families)
 {
   g_autofree char *script =
       g_build_filename (g_getenv ("ATELIER_SOURCE"), "tests", "golden", "unpack", NULL);
@@ -24,6 +25,11 @@ unpack (const char *const *families)
   int status;
 
   g_ptr_array_add (argv, script);
+  if (archives != NULL)
+    {
+      g_ptr_array_add (argv, (char *) "-f");
+      g_ptr_array_add (argv, (char *) archives);
+    }
   g_ptr_array_add (argv, app_models_dir);
   for (guint i = 0; families[i] != NULL; i++)
     g_ptr_array_add (argv, (char *) families[i]);
@@ -32,6 +38,33 @@ unpack (const char *const *families)
                 &error);
   g_assert_no_error (error);
   g_assert_true (g_spawn_check_wait_status (status, NULL));
+}
+
+static void
+unpack (const char *const *families)
+{
+  unpack_from (NULL, families);
+}
+
+gboolean
+app_unpack_other (const char *family)
+{
+  const char *path = g_getenv ("ATELIER_GOLDEN_PATH");
+  g_autofree char *shared =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "..", "shared", "golden", NULL);
+  g_auto (GStrv) folders = g_strsplit (path != NULL ? path : shared, ":", 12);
+  g_autofree char *name = g_strconcat (family, ".tar.xz", NULL);
+
+  for (char **folder = folders; *folder != NULL; folder++)
+    {
+      g_autofree char *archive = g_build_filename (*folder, name, NULL);
+
+      if (!g_file_test (archive, G_FILE_TEST_EXISTS))
+        continue;
+      unpack_from (*folder, (const char *const[]){ family, NULL });
+      return TRUE;
+    }
+  return FALSE;
 }
 
 void

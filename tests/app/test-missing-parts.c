@@ -327,10 +327,21 @@ bring (AppFixture *f, const char *below, const char *name)
 }
 
 static void
+bring_words (AppFixture *f)
+{
+  g_autoptr (GPtrArray) paths = g_ptr_array_new_with_free_func (g_free);
+
+  g_ptr_array_add (paths,
+                   g_build_filename (app_models_dir, "sd15/model/tokenizer/vocab.json", NULL));
+  g_ptr_array_add (paths,
+                   g_build_filename (app_models_dir, "sd15/model/tokenizer/merges.txt", NULL));
+  g_assert_true (atl_brought_parts_take_words (app_pictures (f), paths, FALSE));
+}
+
+static void
 bring_all (AppFixture *f)
 {
-  bring (f, "sd15/model", "tokenizer/vocab.json");
-  bring (f, "sd15/model", "tokenizer/merges.txt");
+  bring_words (f);
   bring (f, "sd15/model", "text_encoder/model.safetensors");
   bring (f, "sd15/model", "vae/diffusion_pytorch_model.safetensors");
 }
@@ -410,6 +421,116 @@ test_either_name (void)
   g_clear_pointer (&last_notice, g_free);
 }
 
+static gboolean
+asks (gpointer data)
+{
+  return app_dialog () != NULL;
+}
+
+static void
+answer (const char *response)
+{
+  AdwMessageDialog *dialog = app_dialog ();
+
+  adw_message_dialog_response (dialog, response);
+  gtk_window_destroy (GTK_WINDOW (dialog));
+}
+
+/* One model waits for its parts; another is dropped, with its own, which the first lacks as well.
+ */
+static void
+test_two_models (void)
+{
+  static const char *const declined[] = { "tenth.safetensors",
+                                          "sd15/model/vae/diffusion_pytorch_model.safetensors",
+                                          NULL };
+  static const char *const second[] = { "sd15/model/vae/diffusion_pytorch_model.safetensors",
+                                        "sd15/model/tokenizer", "tenth.safetensors",
+                                        "sd15/model/text_encoder/model.safetensors", NULL };
+  g_autofree char *waits = lone_file ("ninth.safetensors");
+  g_autofree char *comes = lone_file ("tenth.safetensors");
+  g_autofree char *of_first = atl_client_parts_dir (waits);
+  g_autofree char *in_library =
+      g_build_filename (g_get_user_data_dir (), "atelier", "models", "tenth.safetensors", NULL);
+  AppFixture f;
+  Drawn drawn_with = { &f, in_library };
+
+  app_fixture_start (&f);
+  n_notices = 0;
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ waits, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (lacks, &f, WAIT_S));
+  /* Who does not want the model does not mean its parts for another one. */
+  drop (&f, declined, "");
+  g_assert_true (app_fixture_wait (asks, NULL, WAIT_S));
+  answer ("cancel");
+  drop (&f, second, "");
+  g_assert_true (app_fixture_wait (asks, NULL, WAIT_S));
+  answer ("reference");
+
+  g_assert_true (app_fixture_wait (draws_with, &drawn_with, WAIT_S));
+  g_assert_cmpstr (n_notices > 0 ? last_notice : "", ==, "");
+  g_assert_false (g_file_test (of_first, G_FILE_TEST_EXISTS));
+  app_fixture_stop (&f);
+  g_clear_pointer (&last_notice, g_free);
+}
+
+static gboolean
+draws_with_t5 (gpointer f)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_info (app_pictures (f));
+  const char *path;
+
+  return info != NULL && info->n_extra == 0 &&
+         !atl_pictures_session_get_is_loading (app_pictures (f)) &&
+         atl_pictures_session_get_lacking (app_pictures (f), &path) == NULL;
+}
+
+/* Stable Diffusion 3 draws without T5, and better with it: it is taken also when nothing lacks. */
+static void
+test_extra (void)
+{
+  static const char *const other[] = { "sd15/model/vae/diffusion_pytorch_model.safetensors", NULL };
+  static const char *const t5[] = { "t5/model.safetensors", "t5/words", NULL };
+  g_autofree char *model = NULL, *encoder = NULL, *words = NULL;
+  g_autofree char *t5_folder = g_build_filename (app_models_dir, "t5", NULL);
+  g_autofree char *t5_encoder = g_build_filename (t5_folder, "model.safetensors", NULL);
+  g_autofree char *t5_words = g_build_filename (t5_folder, "words", NULL);
+  g_autofree char *weights = NULL;
+  AppFixture f;
+  Drawn drawn_with = { &f, NULL };
+
+  if (!app_unpack_other ("sd3"))
+    {
+      g_test_skip ("golden cases of sd3 are not there");
+      return;
+    }
+  drawn_with.path = model = g_build_filename (app_models_dir, "sd3", "model", NULL);
+  encoder = g_build_filename (model, "text_encoder_3", NULL);
+  weights = g_build_filename (encoder, "model.safetensors", NULL);
+  words = g_build_filename (model, "tokenizer_3", NULL);
+  g_assert_cmpint (g_mkdir (t5_folder, 0700), ==, 0);
+  g_assert_cmpint (g_rename (weights, t5_encoder), ==, 0);
+  g_assert_cmpint (g_rename (words, t5_words), ==, 0);
+  app_remove_tree (encoder);
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ model, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (draws_with, &drawn_with, WAIT_S));
+  g_assert_false (draws_with_t5 (&f));
+  drop (&f, other, "");
+  g_assert_true (app_fixture_wait (has_notice, &f, WAIT_S));
+  g_assert_nonnull (strstr (last_notice, "It is used when a model is added that lacks it."));
+  drop (&f, t5, "");
+  g_assert_true (app_fixture_wait (draws_with_t5, &f, WAIT_S));
+  g_assert_cmpuint (n_notices, ==, 1);
+  g_assert_nonnull (strstr (last_notice, "is a part of"));
+  app_fixture_stop (&f);
+  g_clear_pointer (&last_notice, g_free);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -422,6 +543,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/missing-parts/drop", test_drop);
   g_test_add_func ("/app/missing-parts/left-over", test_left_over);
   g_test_add_func ("/app/missing-parts/either-name", test_either_name);
+  g_test_add_func ("/app/missing-parts/two-models", test_two_models);
+  g_test_add_func ("/app/missing-parts/extra", test_extra);
   status = g_test_run ();
   app_remove_models ();
   return status;

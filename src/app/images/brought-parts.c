@@ -4,8 +4,9 @@
 #include "app/images/brought-parts.h"
 
 #include <glib/gi18n.h>
-#include <string.h>
 
+#include "app/images/brought-names.h"
+#include "app/images/tiny-decoders.h"
 #include "app/models/model-list.h"
 #include "client/nearby-files.h"
 #include "hub/given-part.h"
@@ -14,19 +15,22 @@
 #define KEY "atl-brought-parts"
 /* Of a drop of all files of a model. */
 #define MAX_WAITING 16u
-/* Of a vocabulary, up to its words and more. */
-#define MAX_HEAD_BYTES (1u << 20)
+
+typedef struct
+{
+  char *path;
+  char *words;       /* what it is, for people; "" for a file of a vocabulary */
+  char *first_model; /* (nullable) that was there beside it: only that one it was brought for */
+  char *whole_model; /* (nullable) that lacked nothing, and has no use for it */
+} Waiting;
 
 /* Those that are not at their places; data of the session. One is tried at a time: each that fits
  * makes the model load anew, and only then it says what it lacks. Files of vocabularies, which are
  * known by their names, go before that together. */
 typedef struct
 {
-  GPtrArray *waiting; /* of char *: paths */
-  GPtrArray *words;   /* of char *: files of vocabularies that came with a model, by their names */
-  /* Path of a part that waits -> that of the first model that was there beside it (both char *):
-   * only that one it was brought for. */
-  GHashTable *first_models;
+  GQueue waiting;   /* of Waiting */
+  GPtrArray *words; /* of char *: files of vocabularies that came with a model, by their names */
   /* One is asked about or put into its place. What the model lacks must not change meanwhile by
    * another: what one part gives is told from it. */
   gboolean is_busy;
@@ -35,31 +39,53 @@ typedef struct
 } Brought;
 
 static void
+waiting_free (gpointer data)
+{
+  Waiting *waiting = data;
+
+  g_free (waiting->path);
+  g_free (waiting->words);
+  g_free (waiting->first_model);
+  g_free (waiting->whole_model);
+  g_free (waiting);
+}
+
+static Waiting *
+waiting_new (const char *path, const char *words)
+{
+  Waiting *waiting = g_new0 (Waiting, 1);
+
+  waiting->path = g_strdup (path);
+  waiting->words = g_strdup (words);
+  return waiting;
+}
+
+static void
 brought_free (gpointer data)
 {
   Brought *brought = data;
 
-  g_ptr_array_unref (brought->waiting);
+  g_queue_clear_full (&brought->waiting, waiting_free);
   g_ptr_array_unref (brought->words);
-  g_hash_table_unref (brought->first_models);
   g_free (brought);
 }
 
 typedef struct
 {
   AtlPicturesSession *pictures; /* (owned) */
-  char *path;                   /* of the part */
-  char *model;                  /* (nullable) whose part it is to be */
+  Waiting *part;                /* (owned) (nullable) until it waits again */
+  char *model;                  /* whose part it is to be */
   GPtrArray *names;             /* (nullable) what it is called among the model's files */
 } Offer;
 
+/* Takes `part`. */
 static Offer *
-offer_new (AtlPicturesSession *pictures, const char *path, const char *model)
+offer_new (AtlPicturesSession *pictures, Waiting *part, const char *model)
 {
   Offer *offer = g_new0 (Offer, 1);
 
   offer->pictures = g_object_ref (pictures);
-  offer->path = g_strdup (path);
+  offer->part = part;
   offer->model = g_strdup (model);
   return offer;
 }
@@ -70,7 +96,7 @@ offer_free (gpointer data)
   Offer *offer = data;
 
   g_object_unref (offer->pictures);
-  g_free (offer->path);
+  g_clear_pointer (&offer->part, waiting_free);
   g_free (offer->model);
   g_clear_pointer (&offer->names, g_ptr_array_unref);
   g_free (offer);
@@ -83,6 +109,31 @@ notice (AtlPicturesSession *pictures, const char *words)
   atl_session_emit_notice (atl_pictures_session_get_session (pictures), words);
 }
 
+static char *
+name_of_model (AtlPicturesSession *pictures, const char *path)
+{
+  return atl_model_list_get_name (
+      atl_session_get_models (atl_pictures_session_get_session (pictures)), path);
+}
+
+/* What the model that is meant takes; `path` (out) is its file, borrowed. NULL: it is being looked
+ * at, or takes nothing. `is_whole` (out): it draws as it is. */
+static const AtlModelInfo *
+wanting (AtlPicturesSession *pictures, const char **path, gboolean *is_whole)
+{
+  const AtlModelInfo *info = atl_pictures_session_get_lacking (pictures, path);
+  AtlModel *model = atl_pictures_session_get_model (pictures);
+
+  *is_whole = info == NULL;
+  if (info != NULL)
+    return info;
+  if (model == NULL || atl_pictures_session_get_is_loading (pictures) ||
+      g_strcmp0 (*path, atl_model_get_key (model)) != 0)
+    return NULL;
+  info = atl_model_get_info (model);
+  return info->n_extra > 0 ? info : NULL;
+}
+
 static Brought *brought_of (AtlPicturesSession *pictures);
 static void try_next (AtlPicturesSession *pictures);
 static gboolean take_named (AtlPicturesSession *pictures);
@@ -90,6 +141,19 @@ static gboolean take_named (AtlPicturesSession *pictures);
 /* --- Into its place --- */
 
 static void give_next (Offer *offer);
+
+/* It was whole before; with the part it is better, or lacks what belongs to that. */
+static void
+use_extra (AtlPicturesSession *pictures, const Offer *offer)
+{
+  g_autofree char *base = g_filename_display_basename (offer->part->path);
+  g_autofree char *model = name_of_model (pictures, offer->model);
+  /* Translators: a file, a model. */
+  g_autofree char *words = g_strdup_printf (_ ("“%s” is a part of %s from now on."), base, model);
+
+  notice (pictures, words);
+  atl_pictures_session_reload_model (pictures);
+}
 
 static void
 given_cb (GObject *source, GAsyncResult *result, gpointer data)
@@ -100,7 +164,8 @@ given_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree char *path = atl_given_part_take_finish (result, &error);
   Brought *brought = brought_of (pictures);
   const char *model;
-  gboolean lacks_some = atl_pictures_session_get_lacking (pictures, &model) != NULL;
+  gboolean is_whole;
+  const AtlModelInfo *before = wanting (pictures, &model, &is_whole);
 
   if (path == NULL)
     notice (pictures, error->message);
@@ -115,8 +180,10 @@ given_cb (GObject *source, GAsyncResult *result, gpointer data)
   /* Unless another model was chosen in the meantime. */
   if (path == NULL || g_strcmp0 (model, offer->model) != 0)
     try_next (pictures);
-  else if (!lacks_some)
+  else if (before == NULL)
     brought->is_stale = TRUE;
+  else if (is_whole)
+    use_extra (pictures, offer);
   else if (!take_named (pictures))
     {
       brought->is_settling = TRUE;
@@ -141,57 +208,15 @@ give_next (Offer *offer)
       try_next (pictures);
     }
   else
-    atl_given_part_take_async (offer->path, folder, name, ATL_GIVEN_LINK, NULL, given_cb, offer);
+    atl_given_part_take_async (offer->part->path, folder, name, ATL_GIVEN_LINK, NULL, given_cb,
+                               offer);
 }
 
 /* --- Which part it is --- */
 
-static gboolean
-lacks (const AtlModelInfo *info, const char *words)
-{
-  for (guint i = 0; i < info->n_missing + info->n_extra; i++)
-    if (g_str_equal (info->missing[i].words, words))
-      return TRUE;
-  return FALSE;
-}
-
-/* The folder of a part that is missing: "text_encoder_2". */
-static char *
-role_of (const AtlMissingFile *missing)
-{
-  const char *slash = strchr (missing->name, '/');
-
-  return g_strndup (missing->name, slash != NULL ? (gsize) (slash - missing->name) : 0);
-}
-
-/* What the model lacked before and does not with the part; names to put it under. */
-static GPtrArray *
-names_for (const char *path, const AtlModelInfo *before, const AtlModelInfo *after)
-{
-  g_autofree char *base = g_path_get_basename (path);
-  g_autoptr (GHashTable) roles = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
-
-  for (guint i = 0; i < before->n_missing + before->n_extra; i++)
-    {
-      char *role = role_of (&before->missing[i]);
-
-      if (*role != '\0' && (i >= before->n_missing || !before->missing[i].is_optional) &&
-          !lacks (after, before->missing[i].words) && !g_hash_table_contains (roles, role))
-        {
-          g_ptr_array_add (names, g_build_filename (role, base, NULL));
-          g_hash_table_add (roles, role);
-        }
-      else
-        g_free (role);
-    }
-  return names;
-}
-
 gboolean
 atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path)
 {
-  AtlModelList *models = atl_session_get_models (atl_pictures_session_get_session (pictures));
   const char *model_path;
   const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model_path);
   g_autofree char *base = g_filename_display_basename (path);
@@ -199,7 +224,7 @@ atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path)
 
   if (lacking == NULL)
     return FALSE;
-  model = atl_model_list_get_name (models, model_path);
+  model = name_of_model (pictures, model_path);
   missing = atl_model_info_missing_words (lacking);
   /* Translators: a file, a model, a list such as "the text encoder T5, the autoencoder (VAE)". */
   words =
@@ -208,70 +233,51 @@ atl_brought_parts_refuse (AtlPicturesSession *pictures, const char *path)
   return TRUE;
 }
 
-/* T5's vocabulary is published as spiece.model and as tokenizer.json. The latter name is that of
- * other vocabularies, too, which have no "unk_id": CLIP's lies beside vocab.json in one folder.
- * The key stands before the words, behind a table of characters. The bytes are only searched; what
- * they mean is the engine's to say. */
-static gboolean
-is_like_spiece (const char *path)
+static void
+say_it_waits (AtlPicturesSession *pictures, const Waiting *part)
 {
-  g_autofree char *base = g_path_get_basename (path);
-  g_autofree char *head = NULL;
-  g_autoptr (GFile) file = NULL;
-  g_autoptr (GFileInputStream) stream = NULL;
-  gsize n = 0;
+  g_autofree char *words =
+      g_strdup_printf (_ ("%s. It is used when a model is added that lacks it."), part->words);
 
-  if (!g_str_equal (base, "tokenizer.json"))
-    return FALSE;
-  file = g_file_new_for_path (path);
-  stream = g_file_read (file, NULL, NULL);
-  if (stream == NULL)
-    return FALSE;
-  head = g_malloc (MAX_HEAD_BYTES);
-  g_input_stream_read_all (G_INPUT_STREAM (stream), head, MAX_HEAD_BYTES, &n, NULL, NULL);
-  return g_strstr_len (head, (gssize) n, "\"unk_id\"") != NULL;
+  notice (pictures, words);
 }
 
 /* What it is, but not of this model: FALSE when nothing is known of it. */
 static gboolean
 say_misfit (AtlPicturesSession *pictures, const Offer *offer, const AtlModelInfo *after)
 {
-  AtlModelList *models = atl_session_get_models (atl_pictures_session_get_session (pictures));
+  const char *misfit = atl_brought_names_misfit (after);
+  g_autofree char *base = g_filename_display_basename (offer->part->path);
+  g_autofree char *model = name_of_model (pictures, offer->model);
+  g_autofree char *words = NULL;
 
-  for (guint i = 0; i < after->n_missing + after->n_extra; i++)
-    if (*after->missing[i].misfit != '\0')
-      {
-        g_autofree char *base = g_filename_display_basename (offer->path);
-        g_autofree char *model = atl_model_list_get_name (models, offer->model);
-        /* Translators: a file, a model, a reason with its words. */
-        g_autofree char *words = g_strdup_printf (_ ("“%s” does not fit %s: %s."), base, model,
-                                                  after->missing[i].misfit);
-
-        notice (pictures, words);
-        return TRUE;
-      }
-  return FALSE;
+  if (misfit == NULL)
+    return FALSE;
+  /* Translators: a file, a model, a reason with its words. */
+  words = g_strdup_printf (_ ("“%s” does not fit %s: %s."), base, model, misfit);
+  notice (pictures, words);
+  return TRUE;
 }
 
-/* The names under which the file is wanted as one of a vocabulary: several parts may have the same.
- */
-static GPtrArray *
-vocabulary_names (const AtlModelInfo *lacking, const char *path)
+/* It is none of the model's parts. One that is left over from another model was a try; one that a
+ * whole model does not take may be another's. */
+static void
+turn_away (AtlPicturesSession *pictures, Offer *offer, const AtlModelInfo *after, gboolean is_whole)
 {
-  g_autofree char *base = g_path_get_basename (path);
-  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+  Waiting *part = offer->part;
 
-  for (guint i = 0; lacking != NULL && i < lacking->n_missing; i++)
+  if (g_strcmp0 (part->first_model, offer->model) == 0 && !say_misfit (pictures, offer, after))
     {
-      g_autofree char *name = g_path_get_basename (lacking->missing[i].name);
-      g_autofree char *role = role_of (&lacking->missing[i]);
-
-      if (!g_str_has_prefix (role, "tokenizer"))
-        continue;
-      if (g_str_equal (name, base) || (g_str_equal (name, "spiece.model") && is_like_spiece (path)))
-        g_ptr_array_add (names, g_build_filename (role, base, NULL));
+      if (is_whole)
+        say_it_waits (pictures, part);
+      else
+        atl_brought_parts_refuse (pictures, part->path);
     }
-  return names;
+  if (!is_whole)
+    return;
+  g_free (part->whole_model);
+  part->whole_model = g_strdup (offer->model);
+  g_queue_push_tail (&brought_of (pictures)->waiting, g_steal_pointer (&offer->part));
 }
 
 static gboolean
@@ -283,12 +289,12 @@ take_named_of (AtlPicturesSession *pictures, GPtrArray *paths)
 
   for (guint i = 0; i < paths->len; i++)
     {
-      g_autoptr (GPtrArray) names = vocabulary_names (lacking, paths->pdata[i]);
+      g_autoptr (GPtrArray) names = atl_brought_names_of_words (paths->pdata[i], lacking);
 
       if (names->len > 0)
         {
           g_autofree char *path = g_ptr_array_steal_index (paths, i);
-          Offer *offer = offer_new (pictures, path, model);
+          Offer *offer = offer_new (pictures, waiting_new (path, ""), model);
 
           offer->names = g_steal_pointer (&names);
           brought->is_busy = TRUE;
@@ -299,13 +305,11 @@ take_named_of (AtlPicturesSession *pictures, GPtrArray *paths)
   return FALSE;
 }
 
-/* Puts the first of those that wait and are known by their names into its place. */
+/* Puts the first of those that are known by their names into its place. */
 static gboolean
 take_named (AtlPicturesSession *pictures)
 {
-  Brought *brought = brought_of (pictures);
-
-  return take_named_of (pictures, brought->waiting) || take_named_of (pictures, brought->words);
+  return take_named_of (pictures, brought_of (pictures)->words);
 }
 
 static void
@@ -317,26 +321,25 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlModelInfo) after = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
   Brought *brought = brought_of (pictures);
   const char *path;
-  const AtlModelInfo *before = atl_pictures_session_get_lacking (pictures, &path);
+  gboolean is_whole;
+  const AtlModelInfo *before = wanting (pictures, &path, &is_whole);
 
   brought->is_busy = FALSE;
   if (after == NULL)
     notice (pictures, error->message);
   /* It is loaded again with another part, or another one was chosen. */
   else if (before == NULL || g_strcmp0 (path, offer->model) != 0)
-    g_ptr_array_insert (brought->waiting, 0, g_strdup (offer->path));
+    g_queue_push_head (&brought->waiting, g_steal_pointer (&offer->part));
   else
     {
-      offer->names = names_for (offer->path, before, after);
+      offer->names = atl_brought_names_of_part (offer->part->path, before, after);
       if (offer->names->len > 0)
         {
           brought->is_busy = TRUE;
           give_next (g_steal_pointer (&offer));
         }
-      /* One that was left over from another model was a try. */
-      else if (g_strcmp0 (g_hash_table_lookup (brought->first_models, offer->path), path) == 0 &&
-               !say_misfit (pictures, offer, after))
-        atl_brought_parts_refuse (pictures, offer->path);
+      else
+        turn_away (pictures, offer, after, is_whole);
     }
   /* One that fits is on its way: the model tells when it has been looked at with it. */
   if (offer != NULL)
@@ -347,23 +350,39 @@ asked_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 note_first (Brought *brought, const char *model)
 {
-  for (guint i = 0; i < brought->waiting->len; i++)
-    if (!g_hash_table_contains (brought->first_models, brought->waiting->pdata[i]))
-      g_hash_table_insert (brought->first_models, g_strdup (brought->waiting->pdata[i]),
-                           g_strdup (model));
+  for (GList *l = brought->waiting.head; l != NULL; l = l->next)
+    if (((Waiting *) l->data)->first_model == NULL)
+      ((Waiting *) l->data)->first_model = g_strdup (model);
 }
 
-/* Asks about the model that lacks something with the next part. */
+/* The next that is to be tried, taken out; NULL: none. */
+static Waiting *
+pop_waiting (Brought *brought, const char *model, gboolean is_whole)
+{
+  for (GList *l = brought->waiting.head; l != NULL; l = l->next)
+    {
+      Waiting *part = l->data;
+
+      if (is_whole && g_strcmp0 (part->whole_model, model) == 0)
+        continue;
+      g_queue_delete_link (&brought->waiting, l);
+      return part;
+    }
+  return NULL;
+}
+
+/* Asks about the model that is meant with the next part. */
 static void
 try_next (AtlPicturesSession *pictures)
 {
   Brought *brought = brought_of (pictures);
-  g_autofree char *path = NULL;
+  Waiting *part;
   const char *model;
+  gboolean is_whole;
 
-  if (atl_pictures_session_get_lacking (pictures, &model) == NULL)
+  if (wanting (pictures, &model, &is_whole) == NULL)
     return;
-  if (brought->is_stale)
+  if (brought->is_stale && !is_whole)
     {
       g_autofree char *again = g_strdup (model);
 
@@ -373,13 +392,13 @@ try_next (AtlPicturesSession *pictures)
     }
   brought->is_settling = FALSE;
   note_first (brought, model);
-  if (brought->is_busy || take_named (pictures) || brought->waiting->len == 0)
+  if (brought->is_busy || take_named (pictures) ||
+      (part = pop_waiting (brought, model, is_whole)) == NULL)
     return;
-  path = g_ptr_array_steal_index (brought->waiting, 0);
   brought->is_busy = TRUE;
   atl_client_inspect_async (atl_session_get_client (atl_pictures_session_get_session (pictures)),
-                            (const char *[]){ model, path, NULL }, NULL, NULL, asked_cb,
-                            offer_new (pictures, path, model));
+                            (const char *[]){ model, part->path, NULL }, NULL, NULL, asked_cb,
+                            offer_new (pictures, part, model));
 }
 
 /* It is whole, or something else is wrong with it. */
@@ -394,6 +413,7 @@ settled_cb (AtlPicturesSession *pictures)
     return;
   g_ptr_array_set_size (brought->words, 0);
   note_first (brought, atl_model_get_key (model));
+  try_next (pictures);
 }
 
 static Brought *
@@ -404,9 +424,7 @@ brought_of (AtlPicturesSession *pictures)
   if (brought == NULL)
     {
       brought = g_new0 (Brought, 1);
-      brought->waiting = g_ptr_array_new_with_free_func (g_free);
       brought->words = g_ptr_array_new_with_free_func (g_free);
-      brought->first_models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
       g_object_set_data_full (G_OBJECT (pictures), KEY, brought, brought_free);
       g_signal_connect (pictures, "notify::lacking", G_CALLBACK (try_next), NULL);
       g_signal_connect (pictures, "notify::model", G_CALLBACK (settled_cb), NULL);
@@ -415,167 +433,76 @@ brought_of (AtlPicturesSession *pictures)
   return brought;
 }
 
+/* --- Taking --- */
+
 /* Until its turn, or until a model comes that lacks something. */
 static void
-let_wait (AtlPicturesSession *pictures, const char *path)
+let_wait (AtlPicturesSession *pictures, const char *path, const char *words)
 {
   Brought *brought = brought_of (pictures);
 
-  if (brought->waiting->len >= MAX_WAITING)
-    g_ptr_array_remove_index (brought->waiting, 0);
-  g_ptr_array_add (brought->waiting, g_strdup (path));
-  g_hash_table_remove (brought->first_models, path);
+  if (brought->waiting.length >= MAX_WAITING)
+    waiting_free (g_queue_pop_head (&brought->waiting));
+  g_queue_push_tail (&brought->waiting, waiting_new (path, words));
   try_next (pictures);
 }
-
-/* --- Tiny decoders --- */
-
-static void
-tiny_given_cb (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (Offer) offer = data;
-  g_autoptr (GError) error = NULL;
-  g_autofree char *path = atl_given_part_take_finish (result, &error);
-  g_autofree char *name = g_filename_display_basename (offer->path);
-  g_autofree char *words = NULL;
-  AtlModel *model = atl_pictures_session_get_model (offer->pictures);
-
-  if (path == NULL)
-    {
-      notice (offer->pictures, error->message);
-      return;
-    }
-  words = g_strdup_printf (
-      _ ("“%s” was copied: models that it fits show pictures through it while they are drawn."),
-      name);
-  notice (offer->pictures, words);
-  /* Its files are looked for when a model is loaded. */
-  if (model != NULL && atl_pictures_session_get_current (offer->pictures) == NULL &&
-      !atl_pictures_session_get_is_loading (offer->pictures))
-    {
-      g_autofree char *key = g_strdup (atl_model_get_key (model));
-
-      atl_pictures_session_unload_model (offer->pictures);
-      atl_pictures_session_load_model (offer->pictures, (const char *[]){ key, NULL }, FALSE);
-    }
-}
-
-/* They are known by their names there; the folder says more than "diffusion_pytorch_model". */
-static char *
-tiny_name (const char *path)
-{
-  g_autofree char *base = g_path_get_basename (path);
-  g_autofree char *above = g_path_get_dirname (path);
-  g_autofree char *folder = g_path_get_basename (above);
-  const char *dot = strrchr (base, '.');
-
-  if (atl_nearby_is_tiny_name (base))
-    return g_steal_pointer (&base);
-  return atl_nearby_is_tiny_name (folder)
-             ? g_strconcat (folder, dot != NULL ? dot : ".safetensors", NULL)
-             : g_strconcat ("tae-", base, NULL);
-}
-
-static void
-take_tiny (AtlPicturesSession *pictures, const char *path)
-{
-  g_autofree char *folder = atl_nearby_tiny_dir ();
-  g_autofree char *name = tiny_name (path);
-
-  atl_given_part_take_async (path, folder, name, ATL_GIVEN_COPY, NULL, tiny_given_cb,
-                             offer_new (pictures, path, NULL));
-}
-
-/* --- Taking --- */
 
 gboolean
 atl_brought_parts_wants (AtlPicturesSession *pictures, const char *path)
 {
   const char *model;
   const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
-  g_autoptr (GPtrArray) names = vocabulary_names (lacking, path);
+  g_autoptr (GPtrArray) names = atl_brought_names_of_words (path, lacking);
 
   return names->len > 0;
 }
 
 gboolean
-atl_brought_parts_is_words (const char *name)
-{
-  static const char *const names[] = { "vocab.json",
-                                       "merges.txt",
-                                       "tokenizer.json",
-                                       "spiece.model",
-                                       "tokenizer.model",
-                                       "tokenizer_config.json",
-                                       "special_tokens_map.json",
-                                       "added_tokens.json",
-                                       NULL };
-
-  return g_strv_contains (names, name);
-}
-
-void
-atl_brought_parts_keep_words (AtlPicturesSession *pictures, GFile *const *files, guint n_files)
+atl_brought_parts_take_words (AtlPicturesSession *pictures, GPtrArray *paths, gboolean keep)
 {
   Brought *brought = brought_of (pictures);
+  gboolean is_wanted = keep || atl_pictures_session_get_is_loading (pictures);
 
-  g_ptr_array_set_size (brought->words, 0);
-  for (guint i = 0; i < n_files; i++)
-    if (g_file_peek_path (files[i]) != NULL)
-      g_ptr_array_add (brought->words, g_strdup (g_file_peek_path (files[i])));
-  try_next (pictures);
-}
-
-gboolean
-atl_brought_parts_take_folder (AtlPicturesSession *pictures, const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_object_unref);
-  gboolean is_wanted = atl_pictures_session_get_is_loading (pictures);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    if (atl_brought_parts_is_words (name))
-      {
-        GFile *file = g_file_new_build_filename (path, name, NULL);
-
-        is_wanted = is_wanted || atl_brought_parts_wants (pictures, g_file_peek_path (file));
-        g_ptr_array_add (files, file);
-      }
-  if (files->len == 0 || !is_wanted)
+  for (guint i = 0; i < paths->len; i++)
+    is_wanted = is_wanted || atl_brought_parts_wants (pictures, paths->pdata[i]);
+  if (paths->len == 0 || !is_wanted)
     return FALSE;
-  atl_brought_parts_keep_words (pictures, (GFile *const *) files->pdata, files->len);
+  g_ptr_array_set_size (brought->words, 0);
+  for (guint i = 0; i < paths->len; i++)
+    g_ptr_array_add (brought->words, g_strdup (paths->pdata[i]));
+  try_next (pictures);
   return TRUE;
 }
 
 gboolean
 atl_brought_parts_take (AtlPicturesSession *pictures, const char *path, const AtlModelInfo *info)
 {
-  gboolean is_part = info != NULL && *info->part != '\0';
+  gboolean is_part = *info->part != '\0';
+  gboolean is_loading = atl_pictures_session_get_is_loading (pictures);
   const Brought *brought = brought_of (pictures);
   const char *model;
-  const AtlModelInfo *lacking = atl_pictures_session_get_lacking (pictures, &model);
+  gboolean is_whole;
+  const AtlModelInfo *takes = wanting (pictures, &model, &is_whole);
+  gboolean lacks_some = takes != NULL && !is_whole;
 
   if (is_part && g_str_equal (info->part, ATL_PART_TINY_DECODER))
-    take_tiny (pictures, path);
-  else if (atl_brought_parts_wants (pictures, path))
-    let_wait (pictures, path);
+    atl_tiny_decoders_take (pictures, path);
   /* A whole model that chats may be the text encoder of one that draws. */
-  else if (lacking != NULL &&
-           (is_part || (info != NULL && !info->is_picture && !info->is_upscaler)))
-    let_wait (pictures, path);
-  else if (is_part)
-    {
-      g_autofree char *words = g_strdup_printf (
-          _ ("%s. It is used when a model is added that lacks it."), info->fit_words);
-
-      /* A model that is just looked at may want it. */
-      if (!atl_pictures_session_get_is_loading (pictures) && brought->waiting->len == 0 &&
-          !brought->is_busy && !brought->is_settling)
-        notice (pictures, words);
-      let_wait (pictures, path);
-    }
-  else
+  else if (!is_part && ((!lacks_some && !is_loading) || info->is_picture || info->is_upscaler))
     return FALSE;
+  else
+    {
+      /* A model that is just looked at may want it; of one that takes it, or does not, more is
+       * known when the engine was asked. */
+      if (is_part && takes == NULL && !is_loading && brought->waiting.length == 0 &&
+          !brought->is_busy && !brought->is_settling)
+        {
+          Waiting *part = waiting_new (path, info->fit_words);
+
+          say_it_waits (pictures, part);
+          waiting_free (part);
+        }
+      let_wait (pictures, path, info->fit_words);
+    }
   return TRUE;
 }

@@ -2,7 +2,6 @@
 #include <glib/gi18n.h>
 
 #include "app/gallery/gallery-actions.h"
-#include "app/images/brought-parts.h"
 #include "app/images/extend-editor.h"
 #include "app/images/images-page-private.h"
 #include "app/images/mask-editor.h"
@@ -349,56 +348,13 @@ atl_images_page_is_prompt (AtlImagesPage *self, GtkWidget *widget)
   return atl_picture_pane_is_prompt (ATL_PICTURE_PANE (self->pane), widget);
 }
 
-typedef struct
+gboolean
+atl_images_page_take_lora (AtlImagesPage *self, const char *path, const AtlModelInfo *info)
 {
-  AtlImagesPage *self;
-  GFile *file;
-} Weights;
-
-static void
-weights_cb (GObject *source, GAsyncResult *result, gpointer data)
-{
-  Weights *weights = data;
-  g_autoptr (AtlImagesPage) self = weights->self;
-  g_autoptr (GFile) file = weights->file;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (AtlModelInfo) info = atl_client_inspect_finish (ATL_CLIENT (source), result, &error);
-  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
-
-  g_free (weights);
-  if (self->pictures == NULL || root == NULL)
-    return;
-  if (info != NULL && info->is_lora)
-    atl_picture_pane_take_lora (ATL_PICTURE_PANE (self->pane), g_file_peek_path (file), info);
-  else if (!atl_brought_parts_take (self->pictures, g_file_peek_path (file), info))
-    atl_add_model (GTK_WINDOW (root), atl_pictures_session_get_session (self->pictures), file);
-}
-
-void
-atl_images_page_drop_weights (AtlImagesPage *self, GFile *file)
-{
-  const char *path = g_file_peek_path (file);
-  Weights *weights;
-
-  if (path == NULL)
-    {
-      atl_add_model (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
-                     atl_pictures_session_get_session (self->pictures), file);
-      return;
-    }
-  /* At once, so that all files of one vocabulary that are dropped together are known of before the
-   * model is looked at again. */
-  if (atl_brought_parts_wants (self->pictures, path))
-    {
-      atl_brought_parts_take (self->pictures, path, NULL);
-      return;
-    }
-  weights = g_new0 (Weights, 1);
-  weights->self = g_object_ref (self);
-  weights->file = g_object_ref (file);
-  atl_client_inspect_async (
-      atl_session_get_client (atl_pictures_session_get_session (self->pictures)),
-      (const char *[]){ path, NULL }, NULL, NULL, weights_cb, weights);
+  if (self->pictures == NULL)
+    return FALSE;
+  atl_picture_pane_take_lora (ATL_PICTURE_PANE (self->pane), path, info);
+  return TRUE;
 }
 
 static void

@@ -14,12 +14,30 @@
 #include "app/images/picture-pane.h"
 #include "app/images/split-box.h"
 #include "app/images/upscale-dialog.h"
+#include "app/models/model-adder.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
 
 G_DEFINE_FINAL_TYPE (AtlImagesPage, atl_images_page, GTK_TYPE_WIDGET)
 
 /* --- What is shown --- */
+
+/* Among those that are there. */
+static gboolean
+has_picture_models (AtlImagesPage *self)
+{
+  GListModel *models =
+      G_LIST_MODEL (atl_session_get_models (atl_pictures_session_get_session (self->pictures)));
+
+  for (guint i = 0; i < g_list_model_get_n_items (models); i++)
+    {
+      g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
+
+      if (entry->kind == ATL_MODEL_PICTURES && entry->why_not == NULL)
+        return TRUE;
+    }
+  return FALSE;
+}
 
 void
 atl_images_page_refresh_canvas (AtlImagesPage *self)
@@ -54,7 +72,7 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
     }
   else if (atl_pictures_session_get_model (self->pictures) == NULL &&
            !atl_pictures_session_get_is_loading (self->pictures))
-    atl_picture_canvas_show_no_model (canvas);
+    atl_picture_canvas_show_no_model (canvas, has_picture_models (self));
   else
     atl_picture_canvas_show_empty (canvas, info != NULL && info->is_toy);
   atl_images_page_offer_menu (self, shows_result);
@@ -387,6 +405,14 @@ ensure_model (AtlImagesPage *self)
     atl_pictures_session_ensure_model (self->pictures);
 }
 
+/* Of those there are now one may be chosen. */
+static void
+models_cb (AtlImagesPage *self)
+{
+  ensure_model (self);
+  atl_images_page_refresh_canvas (self);
+}
+
 void
 atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
 {
@@ -410,11 +436,13 @@ atl_images_page_set_session (AtlImagesPage *self, AtlSession *session)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "settings-changed", G_CALLBACK (atl_images_page_reprice), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (atl_model_adder_get (session), "lora",
+                           G_CALLBACK (atl_images_page_take_lora), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "saved", G_CALLBACK (saved_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "failed", G_CALLBACK (failed_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (pictures, "load-failed", G_CALLBACK (load_failed_cb), self,
                            G_CONNECT_SWAPPED);
-  g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (ensure_model),
+  g_signal_connect_object (atl_session_get_models (session), "refreshed", G_CALLBACK (models_cb),
                            self, G_CONNECT_SWAPPED);
   g_signal_connect_object (atl_pictures_session_get_queue (pictures), "items-changed",
                            G_CALLBACK (atl_images_page_queue_changed), self, G_CONNECT_SWAPPED);

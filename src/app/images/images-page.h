@@ -29,9 +29,9 @@ gboolean atl_images_page_escape (AtlImagesPage *self);
 /* A picture file was dropped on `at` (nullable), a widget of the page: on the prompt its recipe
  * comes back, elsewhere it is what the next picture begins with. */
 void atl_images_page_drop (AtlImagesPage *self, GtkWidget *at, GFile *file);
-/* A .safetensors file was dropped on the page: a LoRA is used at once, a model added to the
- * library. */
-void atl_images_page_drop_weights (AtlImagesPage *self, GFile *file);
+/* A LoRA was dropped: it is used at once. FALSE: there are no pictures yet. */
+gboolean
+atl_images_page_take_lora (AtlImagesPage *self, const char *path, const AtlModelInfo *info);
 /* Whether a file of that name is a picture that can go in. */
 gboolean atl_images_page_is_picture_name (const char *name);
 /* Searches the pictures that are there. */

@@ -12,6 +12,8 @@ struct _AtlPictureCanvas
   GtkWidget parent_instance;
 
   GtkWidget *stack;
+  GtkWidget *none_page;
+  GtkWidget *choose_button;
   GtkWidget *empty_page;
   GtkWidget *examples;
   const char *const *shown_examples; /* (nullable) */
@@ -31,8 +33,11 @@ show (AtlPictureCanvas *self, const char *name)
 }
 
 void
-atl_picture_canvas_show_no_model (AtlPictureCanvas *self)
+atl_picture_canvas_show_no_model (AtlPictureCanvas *self, gboolean has_some)
 {
+  adw_status_page_set_title (ADW_STATUS_PAGE (self->none_page),
+                             has_some ? _ ("No model is chosen") : _ ("No model for pictures yet"));
+  gtk_widget_set_visible (self->choose_button, has_some);
   show (self, "none");
 }
 
@@ -199,6 +204,8 @@ atl_picture_canvas_class_init (AtlPictureCanvasClass *klass)
                                                "/io/github/atelier/Atelier/ui/picture-canvas.ui");
 #define BIND(name) gtk_widget_class_bind_template_child (widget_class, AtlPictureCanvas, name)
   BIND (stack);
+  BIND (none_page);
+  BIND (choose_button);
   BIND (empty_page);
   BIND (examples);
   BIND (picture);

@@ -18,8 +18,8 @@ G_BEGIN_DECLS
 #define ATL_TYPE_PICTURE_CANVAS (atl_picture_canvas_get_type ())
 G_DECLARE_FINAL_TYPE (AtlPictureCanvas, atl_picture_canvas, ATL, PICTURE_CANVAS, GtkWidget)
 
-/* No model: what to do about it. */
-void atl_picture_canvas_show_no_model (AtlPictureCanvas *self);
+/* No model: what to do about it. `has_some`: one of those that are there can be chosen. */
+void atl_picture_canvas_show_no_model (AtlPictureCanvas *self, gboolean has_some);
 void atl_picture_canvas_set_session (AtlPictureCanvas *self, AtlPicturesSession *pictures);
 /* The model that was chosen lacks parts. */
 void atl_picture_canvas_show_missing (AtlPictureCanvas *self);

@@ -194,6 +194,7 @@ atl_pictures_session_load_model (AtlPicturesSession *self,
 
   g_return_if_fail (ATL_IS_PICTURES_SESSION (self) && paths != NULL && paths[0] != NULL);
 
+  self->is_decided = TRUE;
   if (self->load != NULL)
     {
       g_cancellable_cancel (self->load);
@@ -217,10 +218,33 @@ atl_pictures_session_unload_model (AtlPicturesSession *self)
 {
   g_autoptr (AtlModel) model = g_steal_pointer (&self->model);
 
+  self->is_decided = TRUE;
   if (model == NULL)
     return;
   g_object_notify (G_OBJECT (self), "model");
   unload (self, model);
+}
+
+void
+atl_pictures_session_reload_when_idle (AtlPicturesSession *self)
+{
+  g_autofree char *key = NULL;
+
+  if (!self->reloads || self->current != NULL || self->is_gone)
+    return;
+  self->reloads = FALSE;
+  if (self->model == NULL || self->load != NULL)
+    return;
+  key = g_strdup (atl_model_get_key (self->model));
+  atl_pictures_session_unload_model (self);
+  atl_pictures_session_load_model (self, (const char *[]){ key, NULL }, FALSE);
+}
+
+void
+atl_pictures_session_reload_model (AtlPicturesSession *self)
+{
+  self->reloads = TRUE;
+  atl_pictures_session_reload_when_idle (self);
 }
 
 static gboolean
@@ -239,18 +263,19 @@ atl_pictures_session_ensure_model (AtlPicturesSession *self)
   g_autofree char *path =
       g_settings_get_string (atl_session_get_settings (self->session), "last-picture-model");
 
-  if (self->model != NULL || self->load != NULL)
+  if (self->is_decided)
     return;
   if (*path == '\0' || !g_file_test (path, G_FILE_TEST_EXISTS) || crashed_often (self, path))
     {
       g_clear_pointer (&path, g_free);
-      /* The list begins with what was used last; a toy only when there is nothing better. */
+      /* The list begins with what was used last. One that nobody has used may be large, or one that
+       * only changes pictures: it is chosen, or left alone. */
       for (guint i = 0; path == NULL && i < g_list_model_get_n_items (models); i++)
         {
           g_autoptr (AtlModelEntry) entry = g_list_model_get_item (models, i);
 
-          if (entry->kind == ATL_MODEL_PICTURES && !entry->is_toy && entry->why_not == NULL &&
-              entry->too_large == NULL && entry->lacks == NULL &&
+          if (entry->kind == ATL_MODEL_PICTURES && entry->last_used_us > 0 && !entry->is_toy &&
+              entry->why_not == NULL && entry->too_large == NULL && entry->lacks == NULL &&
               !crashed_often (self, entry->path))
             path = g_strdup (entry->path);
         }

@@ -17,6 +17,8 @@ struct _AtlPicturesSession
   char *load_phase;      /* (nullable) */
   char *lacking_path;    /* (nullable) what was to be loaded and is not whole */
   AtlModelInfo *lacking; /* (nullable) what it lacks */
+  gboolean is_decided;   /* which model to use, by the person or at the start */
+  gboolean reloads;      /* the model, when nothing is drawn any more */
   gboolean is_gone;      /* the session is being disposed of */
 
   AtlPictureSettings *settings;
@@ -39,6 +41,8 @@ struct _AtlPicturesSession
   GHashTable *unsaved; /* AtlPictureTask -> what was drawn and could not be saved */
 };
 
+/* What waits for the end of drawing. */
+void atl_pictures_session_reload_when_idle (AtlPicturesSession *self);
 /* As the preferences say. */
 void atl_pictures_session_load_options (AtlPicturesSession *self, AtlLoadOptions *options);
 void atl_pictures_session_notify_start (AtlPicturesSession *self);

@@ -131,6 +131,7 @@ void
 atl_pictures_session_notify_current (AtlPicturesSession *self)
 {
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_CURRENT]);
+  atl_pictures_session_reload_when_idle (self);
 }
 
 void

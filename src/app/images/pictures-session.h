@@ -57,7 +57,10 @@ void atl_pictures_session_load_model (AtlPicturesSession *self,
  * borrowed. NULL: there is none; borrowed. */
 const AtlModelInfo *atl_pictures_session_get_lacking (AtlPicturesSession *self, const char **path);
 void atl_pictures_session_unload_model (AtlPicturesSession *self);
-/* The model used last, else any that is known to make pictures, unless one is in use or loading. */
+/* The model in use once more, with what was put beside its files: now, or when nothing is drawn. */
+void atl_pictures_session_reload_model (AtlPicturesSession *self);
+/* Once, when nobody has chosen one: the model used last, else another one that was used and is
+ * there, else the toy. */
 void atl_pictures_session_ensure_model (AtlPicturesSession *self);
 
 /* --- The draft --- */

@@ -6,9 +6,10 @@
 
 #include <glib/gi18n.h>
 
-#include "app/images/brought-parts.h"
+#include "app/images/dropped-parts.h"
 #include "app/models/add-model.h"
 #include "app/models/add-question.h"
+#include "app/models/add-refusals.h"
 #include "app/models/open-model.h"
 #include "app/words.h"
 #include "hub/library.h"
@@ -16,8 +17,6 @@
 
 /* A folder with more models is not read file by file before the question. */
 #define MAX_LOOKS 16
-/* Refusals that are told one by one. */
-#define MAX_TOLD 3
 
 typedef struct
 {
@@ -25,25 +24,39 @@ typedef struct
   AtlAddMode mode;
 } Chosen;
 
+/* How what is looked at was brought. */
+typedef enum
+{
+  IN_FOLDER, /* not by itself */
+  BY_NAME,
+  FOR_PICTURES /* by name, where pictures are made */
+} How;
+
+typedef struct
+{
+  How how;
+  AtlModelInfo *info; /* (owned) (nullable) */
+} Looked;
+
 struct _AtlModelAdder
 {
   GObject parent_instance;
 
-  AtlSession *session; /* borrowed: owns the adder */
-  GtkWindow *parent;   /* (nullable) weak */
-  GQueue to_scan;      /* of char: paths that were brought */
-  GQueue to_look;      /* of AtlModelFile */
-  GPtrArray *models;   /* (element-type AtlModelFile) the question is about */
-  GHashTable *reasons; /* paths of those that cannot run here -> why */
-  GHashTable *by_name; /* paths that were brought themselves, not in a folder */
-  GPtrArray *refusals; /* of char: what cannot be brought at all, not yet told */
+  AtlSession *session;    /* borrowed: owns the adder */
+  GtkWindow *parent;      /* (nullable) weak */
+  GQueue to_scan;         /* of char: paths that were brought */
+  GQueue to_look;         /* of AtlModelFile */
+  GPtrArray *models;      /* (element-type AtlModelFile) the question is about */
+  GHashTable *reasons;    /* paths of those that cannot run here -> why */
+  GHashTable *by_name;    /* paths -> How, of those that were not brought in a folder */
+  GHashTable *looked;     /* paths of `models` -> Looked */
+  AtlDroppedParts *parts; /* that came with them: until the first is opened */
+  AtlAddRefusals *refusals;
   GtkWidget *question; /* (nullable) weak */
   GQueue to_add;       /* of Chosen */
   gboolean is_looking; /* a scan or a look is on its way */
-  guint n_damaged;     /* since the last question */
-  GError *damage;      /* (nullable) of the first of them */
-  char *damaged;       /* (nullable) its name */
   gboolean opens;      /* the next one that is added is opened */
+  gboolean is_opening; /* one is on its way to be the model in use */
 
   GCancellable *adding; /* (nullable) */
   char *name;           /* (nullable) of what is copied */
@@ -56,6 +69,7 @@ G_DEFINE_FINAL_TYPE (AtlModelAdder, atl_model_adder, G_TYPE_OBJECT)
 enum
 {
   CHANGED,
+  LORA,
   N_SIGNALS
 };
 
@@ -63,6 +77,15 @@ static guint signals[N_SIGNALS];
 
 static void look_on (AtlModelAdder *self);
 static void add_on (AtlModelAdder *self);
+
+static void
+free_looked (gpointer data)
+{
+  Looked *looked = data;
+
+  g_clear_pointer (&looked->info, atl_model_info_unref);
+  g_free (looked);
+}
 
 static void
 free_chosen (gpointer data)
@@ -101,6 +124,50 @@ progress_cb (const AtlHubProgress *p, gpointer data)
 }
 
 static void
+refuse_as_no_model (AtlModelAdder *self, const char *path)
+{
+  g_autofree char *name = g_path_get_basename (path);
+
+  atl_add_refusals_add (
+      self->refusals, g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use "
+                                          "end in .gguf or .safetensors."),
+                                       name));
+}
+
+/* The parts that came with a model are that one's, not those of another that lacks some, too. */
+static void
+hand_on_parts (AtlModelAdder *self)
+{
+  g_autoptr (GPtrArray) refused = NULL;
+
+  if (self->is_looking || self->models->len > 0 || self->adding != NULL || self->is_opening ||
+      !g_queue_is_empty (&self->to_add))
+    return;
+  refused = atl_dropped_parts_hand_on (self->parts, atl_pictures_session_get (self->session));
+  for (guint i = 0; i < refused->len; i++)
+    refuse_as_no_model (self, refused->pdata[i]);
+  atl_add_refusals_tell (self->refusals, self->session);
+}
+
+static void
+opened_cb (gpointer data)
+{
+  g_autoptr (AtlModelAdder) self = data;
+
+  self->is_opening = FALSE;
+  if (self->session != NULL)
+    hand_on_parts (self);
+}
+
+static void
+open_model (AtlModelAdder *self, const char *path)
+{
+  self->is_opening = TRUE;
+  atl_open_model_then (GTK_WIDGET (self->parent), self->session, path, opened_cb,
+                       g_object_ref (self));
+}
+
+static void
 added_cb (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (AtlModelAdder) self = data;
@@ -116,17 +183,19 @@ added_cb (GObject *source, GAsyncResult *result, gpointer data)
     {
       atl_session_emit_models_changed (self->session);
       if (self->opens && self->parent != NULL)
-        atl_open_model (GTK_WIDGET (self->parent), self->session, path);
+        open_model (self, path);
       self->opens = FALSE;
     }
   else
     {
+      atl_dropped_parts_forget (self->parts);
       /* What stopped this one, a full disk or the person, stops the others as well. */
       g_queue_clear_full (&self->to_add, free_chosen);
       if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         atl_session_emit_notice (self->session, error->message);
     }
   add_on (self);
+  hand_on_parts (self);
 }
 
 static void
@@ -148,6 +217,14 @@ add_on (AtlModelAdder *self)
 }
 
 /* --- Asking --- */
+
+static void
+forget_models (AtlModelAdder *self)
+{
+  g_ptr_array_set_size (self->models, 0);
+  g_hash_table_remove_all (self->reasons);
+  g_hash_table_remove_all (self->looked);
+}
 
 static void
 answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
@@ -176,9 +253,13 @@ answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
           g_queue_push_tail (&self->to_add, chosen);
         }
     }
-  g_ptr_array_set_size (self->models, 0);
-  g_hash_table_remove_all (self->reasons);
+  if (answer == ATL_ADD_ANSWER_CANCEL)
+    atl_dropped_parts_forget (self->parts);
+  forget_models (self);
+  if (self->session == NULL)
+    return;
   add_on (self);
+  hand_on_parts (self);
 }
 
 static void
@@ -188,7 +269,8 @@ ask (AtlModelAdder *self)
 
   if (self->parent == NULL)
     {
-      g_ptr_array_set_size (self->models, 0);
+      atl_dropped_parts_forget (self->parts);
+      forget_models (self);
       return;
     }
   if (before != NULL)
@@ -212,53 +294,83 @@ is_known (GPtrArray *models, const char *path)
   return FALSE;
 }
 
-static void
-tell_damage (AtlModelAdder *self)
-{
-  if (self->damage == NULL)
-    return;
-  if (self->n_damaged > 1)
-    {
-      g_autofree char *others = g_strdup_printf (
-          ngettext ("%u other file cannot be opened either.",
-                    "%u other files cannot be opened either.", self->n_damaged - 1),
-          self->n_damaged - 1);
-      g_autofree char *both = g_strdup_printf ("%s\n%s", self->damage->message, others);
-      atl_set_string (&self->damage->message, both);
-    }
-  g_signal_emit_by_name (self->session, "load-failed", self->damage, self->damaged);
-  self->n_damaged = 0;
-  g_clear_error (&self->damage);
-}
-
-static void
-tell_refusals (AtlModelAdder *self)
-{
-  g_autoptr (GString) words = g_string_new (NULL);
-  guint n = self->refusals->len;
-
-  if (n == 0)
-    return;
-  for (guint i = 0; i < MIN (n, MAX_TOLD); i++)
-    g_string_append_printf (words, "%s%s", i > 0 ? " " : "", (char *) self->refusals->pdata[i]);
-  if (n > MAX_TOLD)
-    {
-      g_autofree char *others =
-          g_strdup_printf (ngettext ("%u other cannot be opened either.",
-                                     "%u others cannot be opened either.", n - MAX_TOLD),
-                           n - MAX_TOLD);
-      g_string_append_printf (words, " %s", others);
-    }
-  g_ptr_array_set_size (self->refusals, 0);
-  atl_session_emit_notice (self->session, words->str);
-}
-
 /* A whole model of a kind that nobody runs here; it may be a part of another one. */
 static gboolean
 is_of_no_use_alone (const AtlModelInfo *info)
 {
   return info != NULL && !info->can_run && !info->is_picture && !info->is_lora &&
          !info->is_upscaler && info->fit_words[0] != '\0';
+}
+
+static How
+how_brought (AtlModelAdder *self, const char *path)
+{
+  return (How) GPOINTER_TO_INT (g_hash_table_lookup (self->by_name, path));
+}
+
+/* TRUE when somebody uses it. */
+static gboolean
+use_lora (AtlModelAdder *self, const char *path, const AtlModelInfo *info)
+{
+  gboolean is_used = FALSE;
+
+  g_signal_emit (self, signals[LORA], 0, path, info, &is_used);
+  return is_used;
+}
+
+/* What is no part of another one: it is asked about, unless it is here already. */
+static void
+take_model (AtlModelAdder *self, AtlModelFile *file, AtlModelInfo *info)
+{
+  How how = how_brought (self, file->path);
+  g_autofree char *inside = how == FOR_PICTURES ? atl_library_find (file->path) : NULL;
+  Looked *looked;
+
+  if (inside != NULL)
+    {
+      if (!self->is_opening)
+        open_model (self, inside);
+      atl_model_file_free (file);
+      return;
+    }
+  if (is_of_no_use_alone (info))
+    g_hash_table_insert (self->reasons, g_strdup (file->path), g_strdup (info->fit_words));
+  looked = g_new0 (Looked, 1);
+  looked->how = how;
+  looked->info = info != NULL ? atl_model_info_ref (info) : NULL;
+  g_hash_table_insert (self->looked, g_strdup (file->path), looked);
+  g_ptr_array_add (self->models, file);
+}
+
+/* Language models that came with a model for pictures which lacks some part, or after one, are
+ * meant as its text encoder. */
+static void
+take_encoders (AtlModelAdder *self)
+{
+  const char *path;
+  gboolean lacks =
+      atl_pictures_session_get_lacking (atl_pictures_session_get (self->session), &path) != NULL;
+
+  for (guint i = 0; i < self->models->len && !lacks; i++)
+    {
+      const AtlModelFile *file = self->models->pdata[i];
+      const Looked *looked = g_hash_table_lookup (self->looked, file->path);
+
+      lacks = looked != NULL && looked->info != NULL && looked->info->n_missing > 0;
+    }
+  for (guint i = self->models->len; i-- > 0 && lacks;)
+    {
+      const AtlModelFile *file = self->models->pdata[i];
+      const Looked *looked = g_hash_table_lookup (self->looked, file->path);
+
+      if (looked == NULL || looked->how != FOR_PICTURES || looked->info == NULL ||
+          looked->info->is_picture || looked->info->is_upscaler)
+        continue;
+      atl_dropped_parts_add (self->parts, file->path, looked->info);
+      g_hash_table_remove (self->reasons, file->path);
+      g_hash_table_remove (self->looked, file->path);
+      g_ptr_array_remove_index (self->models, i);
+    }
 }
 
 static void
@@ -274,29 +386,21 @@ looked_cb (GObject *source, GAsyncResult *result, gpointer data)
     return;
   if (g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE) ||
       g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED))
-    {
-      if (self->n_damaged++ == 0)
-        {
-          self->damage = g_steal_pointer (&error);
-          atl_set_string (&self->damaged, file->name);
-        }
-    }
+    atl_add_refusals_add_damage (self->refusals, error, file->name);
   /* What is no model by itself goes where it belongs. */
-  else if (info != NULL && info->is_lora)
-    g_ptr_array_add (self->refusals,
-                     g_strdup_printf (_ ("“%s” is a LoRA, which changes a model for pictures: drop "
-                                         "it on the Images page."),
-                                      file->name));
-  else if (info != NULL && *info->part != '\0' &&
-           g_hash_table_contains (self->by_name, file->path) &&
-           atl_brought_parts_take (atl_pictures_session_get (self->session), file->path, info))
+  else if (info != NULL && info->is_lora && how_brought (self, file->path) == FOR_PICTURES &&
+           use_lora (self, file->path, info))
     ;
+  else if (info != NULL && info->is_lora)
+    atl_add_refusals_add (
+        self->refusals,
+        g_strdup_printf (_ ("“%s” is a LoRA, which changes a model for pictures: drop "
+                            "it on the Images page."),
+                         file->name));
+  else if (info != NULL && *info->part != '\0' && how_brought (self, file->path) != IN_FOLDER)
+    atl_dropped_parts_add (self->parts, file->path, info);
   else
-    {
-      if (is_of_no_use_alone (info))
-        g_hash_table_insert (self->reasons, g_strdup (file->path), g_strdup (info->fit_words));
-      g_ptr_array_add (self->models, g_steal_pointer (&file));
-    }
+    take_model (self, g_steal_pointer (&file), info);
   look_on (self);
 }
 
@@ -317,21 +421,19 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (AtlModelAdder) self = data;
   g_autoptr (GError) error = NULL;
   g_autofree char *path = g_queue_pop_head (&self->to_scan);
-  g_autofree char *name = g_path_get_basename (path);
   g_autoptr (GPtrArray) found = atl_library_scan_finish (result, &error);
 
   self->is_looking = FALSE;
   if (self->session == NULL)
     return;
   if (found == NULL)
-    g_ptr_array_add (self->refusals, g_strdup (error->message));
-  else if (found->len == 0 &&
-           !atl_brought_parts_take_folder (atl_pictures_session_get (self->session), path))
-    g_ptr_array_add (
-        self->refusals,
-        g_strdup_printf (_ ("There is no model in “%s”. Models that Atelier can use end in "
-                            ".gguf or .safetensors."),
-                         name));
+    atl_add_refusals_add (self->refusals, g_strdup (error->message));
+  else if (found->len == 0 && !atl_dropped_parts_add_folder (self->parts, path))
+    refuse_as_no_model (self, path);
+  /* Of several files with one model the first stands for all. */
+  if (found != NULL && found->len == 1 && !g_file_test (path, G_FILE_TEST_IS_DIR))
+    g_hash_table_insert (self->by_name, g_strdup (((AtlModelFile *) found->pdata[0])->path),
+                         GINT_TO_POINTER (how_brought (self, path)));
   for (guint i = 0; found != NULL && i < found->len; i++)
     {
       const AtlModelFile *file = g_ptr_array_index (found, i);
@@ -362,10 +464,12 @@ look_on (AtlModelAdder *self)
     look (self);
   else
     {
-      tell_damage (self);
-      tell_refusals (self);
+      take_encoders (self);
+      hand_on_parts (self);
+      atl_add_refusals_tell (self->refusals, self->session);
       if (self->models->len > 0)
         ask (self);
+      g_hash_table_remove_all (self->by_name);
     }
 }
 
@@ -386,13 +490,11 @@ refusal (GFile *file, const char *path)
   return NULL;
 }
 
-void
-atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *files, guint n)
+static void
+bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *files, guint n, How how)
 {
   g_autofree char *open = NULL;
 
-  if (self->session == NULL)
-    return;
   g_set_weak_pointer (&self->parent, parent);
   for (guint i = 0; i < n; i++)
     {
@@ -401,21 +503,46 @@ atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *fil
       /* Of two files that belong together the one with the description stands for both. */
       g_autofree char *path = pair != NULL ? pair : g_strdup (given);
       char *words = refusal (files[i], path);
-      g_autofree char *inside = words == NULL ? atl_library_find (path) : NULL;
+      /* Of what comes here for pictures it is not known yet whether it is one. */
+      g_autofree char *inside =
+          words == NULL && how != FOR_PICTURES ? atl_library_find (path) : NULL;
 
       if (words != NULL)
-        g_ptr_array_add (self->refusals, words);
+        atl_add_refusals_add (self->refusals, words);
       else if (inside == NULL)
         {
-          g_hash_table_add (self->by_name, g_strdup (path));
+          g_hash_table_insert (self->by_name, g_strdup (path), GINT_TO_POINTER (how));
           g_queue_push_tail (&self->to_scan, g_steal_pointer (&path));
         }
       else if (open == NULL)
         open = g_steal_pointer (&inside);
     }
   if (open != NULL)
-    atl_open_model (GTK_WIDGET (parent), self->session, open);
+    open_model (self, open);
   look_on (self);
+}
+
+void
+atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *files, guint n)
+{
+  if (self->session != NULL)
+    bring (self, parent, files, n, BY_NAME);
+}
+
+void
+atl_model_adder_bring_for_pictures (AtlModelAdder *self,
+                                    GtkWindow *parent,
+                                    GFile *const *files,
+                                    guint n,
+                                    GFile *const *words,
+                                    guint n_words)
+{
+  if (self->session == NULL)
+    return;
+  for (guint i = 0; i < n_words; i++)
+    if (g_file_peek_path (words[i]) != NULL)
+      atl_dropped_parts_add_words (self->parts, g_file_peek_path (words[i]));
+  bring (self, parent, files, n, FOR_PICTURES);
 }
 
 /* --- For the bar --- */
@@ -486,9 +613,9 @@ atl_model_adder_finalize (GObject *object)
   g_ptr_array_unref (self->models);
   g_hash_table_unref (self->reasons);
   g_hash_table_unref (self->by_name);
-  g_ptr_array_unref (self->refusals);
-  g_clear_error (&self->damage);
-  g_free (self->damaged);
+  g_hash_table_unref (self->looked);
+  atl_dropped_parts_free (self->parts);
+  atl_add_refusals_free (self->refusals);
   g_clear_object (&self->adding);
   g_free (self->name);
   g_free (self->words);
@@ -501,6 +628,9 @@ atl_model_adder_class_init (AtlModelAdderClass *klass)
   G_OBJECT_CLASS (klass)->finalize = atl_model_adder_finalize;
   signals[CHANGED] = g_signal_new ("changed", ATL_TYPE_MODEL_ADDER, G_SIGNAL_RUN_LAST, 0, NULL,
                                    NULL, NULL, G_TYPE_NONE, 0);
+  signals[LORA] = g_signal_new ("lora", ATL_TYPE_MODEL_ADDER, G_SIGNAL_RUN_LAST, 0,
+                                g_signal_accumulator_true_handled, NULL, NULL, G_TYPE_BOOLEAN, 2,
+                                G_TYPE_STRING, G_TYPE_POINTER);
 }
 
 static void
@@ -509,5 +639,7 @@ atl_model_adder_init (AtlModelAdder *self)
   self->models = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_model_file_free);
   self->reasons = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   self->by_name = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  self->refusals = g_ptr_array_new_with_free_func (g_free);
+  self->looked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_looked);
+  self->parts = atl_dropped_parts_new ();
+  self->refusals = atl_add_refusals_new ();
 }

@@ -4,8 +4,10 @@
  *   AtlModelAdder *adder = atl_model_adder_get (session);
  *   atl_model_adder_bring (adder, GTK_WINDOW (window), files, n_files);
  *
- * Signal:
+ * Signals:
  *   "changed"  what is being copied, or how far it is, changed
+ *   "lora"     (char *path, AtlModelInfo *) one was brought where pictures are made; TRUE: it is
+ * used
  *
  * Threading: the main thread.
  */
@@ -28,6 +30,16 @@ AtlModelAdder *atl_model_adder_get (AtlSession *session);
  * once for all; about the others there is one question, which grows when more is brought while it
  * is open, and says which of them cannot be used by themselves. */
 void atl_model_adder_bring (AtlModelAdder *self, GtkWindow *parent, GFile *const *files, guint n);
+
+/* The same where pictures are made: LoRAs go to "lora", language models may be text encoders, and
+ * parts, with files of vocabularies (`words`), go to the model among them once it is chosen, else
+ * to the one that is. */
+void atl_model_adder_bring_for_pictures (AtlModelAdder *self,
+                                         GtkWindow *parent,
+                                         GFile *const *files,
+                                         guint n,
+                                         GFile *const *words,
+                                         guint n_words);
 
 /* What is being copied into the library, for people; NULL when nothing is; borrowed. */
 const char *atl_model_adder_get_name (AtlModelAdder *self);

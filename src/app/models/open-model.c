@@ -12,6 +12,8 @@ typedef struct
   GtkWidget *widget; /* (nullable) weak */
   AtlSession *session;
   char *path;
+  void (*opened) (gpointer data); /* (nullable) */
+  gpointer data;
 } Opening;
 
 static void
@@ -72,33 +74,57 @@ inspected_cb (GObject *source, GAsyncResult *result, gpointer data)
     }
   else
     open_as (opening->widget, opening->session, opening->path, info != NULL && info->is_picture);
+  if (opening->opened != NULL)
+    opening->opened (opening->data);
   g_clear_weak_pointer (&opening->widget);
   g_object_unref (opening->session);
   g_free (opening->path);
   g_free (opening);
 }
 
-void
-atl_open_model (GtkWidget *widget, AtlSession *session, const char *path)
+/* FALSE: the list does not know what it is. */
+static gboolean
+open_known (GtkWidget *widget, AtlSession *session, const char *path)
 {
   AtlModelEntry *entry = atl_model_list_find (atl_session_get_models (session), path);
+
+  if (entry == NULL || entry->kind == ATL_MODEL_UNKNOWN)
+    return FALSE;
+  if (entry->kind == ATL_MODEL_UPSCALER)
+    choose_upscaler (widget, session, path);
+  else
+    open_as (widget, session, path, entry->kind == ATL_MODEL_PICTURES);
+  return TRUE;
+}
+
+void
+atl_open_model_then (GtkWidget *widget,
+                     AtlSession *session,
+                     const char *path,
+                     void (*opened) (gpointer data),
+                     gpointer data)
+{
   const char *paths[] = { path, NULL };
   Opening *opening;
 
-  if (entry != NULL && entry->kind == ATL_MODEL_UPSCALER)
+  if (open_known (widget, session, path))
     {
-      choose_upscaler (widget, session, path);
-      return;
-    }
-  if (entry != NULL && entry->kind != ATL_MODEL_UNKNOWN)
-    {
-      open_as (widget, session, path, entry->kind == ATL_MODEL_PICTURES);
+      if (opened != NULL)
+        opened (data);
       return;
     }
   opening = g_new0 (Opening, 1);
   g_set_weak_pointer (&opening->widget, widget);
   opening->session = g_object_ref (session);
   opening->path = g_strdup (path);
+  opening->opened = opened;
+  opening->data = data;
   atl_client_inspect_async (atl_session_get_client (session), paths, NULL, NULL, inspected_cb,
                             opening);
+}
+
+void
+atl_open_model (GtkWidget *widget, AtlSession *session, const char *path)
+{
+  atl_open_model_then (widget, session, path, NULL, NULL);
 }

@@ -16,5 +16,11 @@ G_BEGIN_DECLS
 /* Loads the model at `path` and shows its page in the window of `widget`. What it is, the engine is
  * asked when the list of models does not know. */
 void atl_open_model (GtkWidget *widget, AtlSession *session, const char *path);
+/* The same; `opened` is called once it is the one that is being loaded, at once or later. */
+void atl_open_model_then (GtkWidget *widget,
+                          AtlSession *session,
+                          const char *path,
+                          void (*opened) (gpointer data),
+                          gpointer data);
 
 G_END_DECLS

@@ -4,6 +4,7 @@
 
 #include "app/chat/adapter-list.h"
 #include "app/gallery/gallery-view.h"
+#include "app/images/brought-names.h"
 #include "app/images/brought-parts.h"
 #include "app/images/images-page.h"
 #include "app/models/add-model.h"
@@ -108,16 +109,16 @@ is_model (GFile *file)
   return is_folder (file) || atl_add_model_is_model (file);
 }
 
-/* On the Images page these may be a LoRA or another part, which the page sorts out. */
+/* Of a model for pictures, or of the one that is chosen and lacks it. */
 static gboolean
-is_weights (AtlWindow *self, GFile *file)
+is_words (AtlWindow *self, GFile *file, gboolean has_models)
 {
+  g_autofree char *name = g_file_get_basename (file);
   const char *path = g_file_peek_path (file);
 
-  return atl_window_shows_page (self, "images") && !is_folder (file) &&
-         (atl_add_model_is_model (file) ||
-          (path != NULL &&
-           atl_brought_parts_wants (atl_pictures_session_get (self->session), path)));
+  return atl_window_shows_page (self, "images") && path != NULL &&
+         atl_brought_names_is_words (name) &&
+         (has_models || atl_brought_parts_wants (atl_pictures_session_get (self->session), path));
 }
 
 /* What the Images page has no use for stays out of the chats, too. */
@@ -126,7 +127,7 @@ refuse (AtlWindow *self, const char *name)
 {
   g_autofree char *words = NULL;
 
-  if (atl_brought_parts_is_words (name) &&
+  if (atl_brought_names_is_words (name) &&
       atl_brought_parts_refuse (atl_pictures_session_get (self->session), name))
     return;
   words = g_strdup_printf (_ ("“%s” is no picture and no model."), name);
@@ -139,19 +140,18 @@ atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guin
   g_autoptr (GPtrArray) models = g_ptr_array_new ();
   g_autoptr (GPtrArray) words = g_ptr_array_new ();
   g_autoptr (GSList) texts = NULL;
-  gboolean has_weights = FALSE;
+  AtlModelAdder *adder = atl_model_adder_get (self->session);
 
-  for (guint i = 0; i < n_files && !has_weights; i++)
-    has_weights = is_weights (self, files[i]);
+  for (guint i = 0; i < n_files; i++)
+    if (is_model (files[i]))
+      g_ptr_array_add (models, files[i]);
   for (guint i = 0; i < n_files; i++)
     {
       g_autofree char *name = g_file_get_basename (files[i]);
 
-      if (is_weights (self, files[i]))
-        atl_images_page_drop_weights (ATL_IMAGES_PAGE (self->images_page), files[i]);
-      else if (is_model (files[i]))
-        g_ptr_array_add (models, files[i]);
-      else if (has_weights && atl_brought_parts_is_words (name))
+      if (g_ptr_array_find (models, files[i], NULL))
+        continue;
+      if (is_words (self, files[i], models->len > 0))
         g_ptr_array_add (words, files[i]);
       else if (takes_picture (self, name))
         atl_images_page_drop (ATL_IMAGES_PAGE (self->images_page), at, files[i]);
@@ -160,13 +160,12 @@ atl_window_open_files (AtlWindow *self, GtkWidget *at, GFile *const *files, guin
       else
         texts = g_slist_append (texts, files[i]);
     }
-  if (words->len > 0)
-    atl_brought_parts_keep_words (atl_pictures_session_get (self->session),
-                                  (GFile *const *) words->pdata, words->len);
-  /* Together, so that one question is asked. */
-  if (models->len > 0)
-    atl_model_adder_bring (atl_model_adder_get (self->session), GTK_WINDOW (self),
-                           (GFile *const *) models->pdata, models->len);
+  /* Together, so that one question is asked, and parts are those of the model beside them. */
+  if (atl_window_shows_page (self, "images") && models->len + words->len > 0)
+    atl_model_adder_bring_for_pictures (adder, GTK_WINDOW (self), (GFile *const *) models->pdata,
+                                        models->len, (GFile *const *) words->pdata, words->len);
+  else if (models->len > 0)
+    atl_model_adder_bring (adder, GTK_WINDOW (self), (GFile *const *) models->pdata, models->len);
   /* What is among them that is no text, attaching it tells. */
   if (texts != NULL)
     atl_chat_page_attach (ATL_CHAT_PAGE (self->chat_page), texts);

@@ -134,23 +134,34 @@ is_extra (AtlBundle *bundle, const AtlPart *part)
          part->needs == NULL && !atl_bundle_has (bundle, part->role);
 }
 
-/* Adds the parts that make a model better and are not there: a tiny decoder for previews, which is
- * small and published; encoders that it also draws without, as what a person may bring. */
+/* Adds encoders that a model also draws without, as what a person may bring. */
 static void
-add_optional (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
+add_extra (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
+{
+  for (guint i = 0; i < family->n_parts; i++)
+    {
+      const AtlPart *part = &family->parts[i];
+      AtlMissingPart *row;
+
+      if (!is_extra (bundle, part))
+        continue;
+      add_unknown (missing, bundle, part->role, _ (part->words));
+      row = &g_array_index (missing, AtlMissingPart, missing->len - 1);
+      row->name = g_strconcat (part->role, "/", NULL);
+      row->is_optional = TRUE;
+    }
+}
+
+/* Adds what makes a model better, is not there, small and published: a tiny decoder for previews.
+ */
+static void
+add_tiny (GArray *missing, AtlBundle *bundle, const AtlDiffusionFamily *family)
 {
   for (guint i = 0; i < family->n_parts; i++)
     {
       const AtlPart *part = &family->parts[i];
       guint first = missing->len;
 
-      if (is_extra (bundle, part))
-        {
-          add_unknown (missing, bundle, part->role, _ (part->words));
-          g_array_index (missing, AtlMissingPart, first).name = g_strconcat (part->role, "/", NULL);
-          g_array_index (missing, AtlMissingPart, first).is_optional = TRUE;
-          continue;
-        }
       if (g_str_equal (part->role, ATL_TINY_ROLE) && !atl_bundle_has (bundle, part->role))
         add (missing, bundle, family, part->role, _ (part->words));
       /* Nobody needs to hear of what cannot be had. */
@@ -170,7 +181,9 @@ atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GEr
   GArray *missing = family != NULL ? atl_missing_parts (bundle, family) : NULL;
 
   if (missing != NULL && missing->len > 0)
-    add_optional (missing, bundle, family);
+    add_tiny (missing, bundle, family);
+  if (missing != NULL)
+    add_extra (missing, bundle, family);
   return missing;
 }
 

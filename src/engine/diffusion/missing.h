@@ -32,8 +32,8 @@ typedef struct
 /* AtlMissingPart, the caller's; empty when nothing is missing. Looks at names, and at text encoders
  * that may hold their vocabularies. */
 GArray *atl_missing_parts (AtlBundle *bundle, const AtlDiffusionFamily *family);
-/* The same for files that are no bundle yet, and what is optional behind it. NULL with an error
- * when they are not even the beginning of one. */
+/* The same for files that are no bundle yet, and what is optional behind it: of a whole model only
+ * what a person may bring. NULL with an error when they are not even the beginning of one. */
 GArray *
 atl_missing_for (AtlFileMap *const *maps, const char *const *names, guint n, GError **error);
 /* "the text encoder T5 (REPOSITORY, FILE), …" for a refusal, and why files that were given are none

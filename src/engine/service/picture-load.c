@@ -108,6 +108,19 @@ make_missing (const AtlJob *job)
   return g_variant_builder_end (&rows);
 }
 
+/* Whether it may draw without a text encoder that it has a use for. */
+static gboolean
+takes_more (AtlDiffusionModel *pictures)
+{
+  const AtlDiffusionFamily *family =
+      pictures != NULL ? atl_diffusion_model_family (pictures) : NULL;
+
+  for (guint i = 0; family != NULL && i < family->n_parts; i++)
+    if (family->parts[i].is_optional && g_str_has_prefix (family->parts[i].role, "text_encoder"))
+      return TRUE;
+  return FALSE;
+}
+
 static GVariant *
 make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, const char *runs_on)
 {
@@ -128,7 +141,7 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
                          : fit->words != NULL ? fit->words
                                               : "");
   g_variant_dict_insert (&dict, ATL_INFO_RUNS_ON, "s", runs_on);
-  if (missing != NULL)
+  if (missing != NULL || takes_more (job->load.pictures))
     g_variant_dict_insert_value (&dict, ATL_INFO_MISSING, make_missing (job));
   if (job->load.pictures != NULL)
     {
