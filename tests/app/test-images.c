@@ -218,60 +218,6 @@ test_draft (void)
   app_fixture_stop (&f);
 }
 
-static gboolean
-is_listed (gpointer data)
-{
-  AppFixture *f = data;
-  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
-
-  return atl_model_list_find (atl_session_get_models (f->session), link) != NULL;
-}
-
-/* A folder of diffusers is one model, for pictures, and opens on this page. */
-static void
-test_library (void)
-{
-  AppFixture f;
-  g_autofree char *path = app_draw_model ();
-  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
-  AtlModelEntry *entry;
-
-  g_mkdir_with_parents (atl_library_dir (), 0755);
-  g_assert_cmpint (symlink (path, link), ==, 0);
-  app_fixture_start (&f);
-  /* Nothing was used before. */
-  g_settings_reset (atl_session_get_settings (f.session), "last-picture-model");
-  g_assert_true (app_fixture_wait (is_listed, &f, WAIT_S));
-  entry = atl_model_list_find (atl_session_get_models (f.session), link);
-  g_assert_cmpstr (entry->name, ==, "tiny");
-  g_assert_cmpint (entry->kind, ==, ATL_MODEL_PICTURES);
-  g_assert_true (entry->reference);
-  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
-  /* Nobody has chosen it: it is offered, and not loaded by itself. */
-  app_fixture_spin (300);
-  g_assert_false (app_has_draw_model (&f));
-  g_assert_false (atl_pictures_session_get_is_loading (app_pictures (&f)));
-  g_assert_nonnull (app_fixture_find_id (f.window->images_page, "choose_button"));
-  app_fixture_shot (GTK_WIDGET (f.window), "images-not-chosen");
-  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ link, NULL }, TRUE);
-  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
-  g_assert_cmpstr (atl_pictures_session_get_model_name (app_pictures (&f)), ==, "tiny");
-  g_assert_null (atl_session_get_model (f.session));
-  /* Nor again when it was sent away, whatever the list tells. */
-  atl_pictures_session_unload_model (app_pictures (&f));
-  atl_session_emit_models_changed (f.session);
-  g_signal_emit_by_name (atl_session_get_models (f.session), "refreshed");
-  app_fixture_spin (100);
-  g_assert_false (atl_pictures_session_get_is_loading (app_pictures (&f)));
-  app_fixture_stop (&f);
-  /* The next time it is there: it was used. */
-  app_fixture_start (&f);
-  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
-  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
-  app_fixture_stop (&f);
-  g_assert_cmpint (g_unlink (link), ==, 0);
-}
-
 static void
 shot_at (AppFixture *f, int width, int height, const char *name)
 {
@@ -590,7 +536,6 @@ main (int argc, char **argv)
   app_fixture_init (&argc, &argv);
   app_unpack_models ();
   g_test_add_func ("/images/starter", test_starter);
-  g_test_add_func ("/images/library", test_library);
   g_test_add_func ("/images/narrow", test_narrow);
   g_test_add_func ("/images/fold", test_fold);
   g_test_add_func ("/images/draft", test_draft);

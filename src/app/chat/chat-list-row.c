@@ -43,7 +43,7 @@ chat_menu (AtlChatEntry *entry)
           g_variant_new_int64 (id));
   append (first, _ ("_Rename…"), "win.rename-chat", g_variant_new_int64 (id));
   append (first, _ ("_Move to folder…"), "win.move-chat", g_variant_new_int64 (id));
-  append (export, _ ("Save as _Markdown…"), "win.export-chat", g_variant_new ("(xs)", id, "md"));
+  append (export, _ ("Save as Mar_kdown…"), "win.export-chat", g_variant_new ("(xs)", id, "md"));
   append (export, _ ("Save as _JSON…"), "win.export-chat", g_variant_new ("(xs)", id, "json"));
   append (last, _ ("_Delete"), "win.delete-chat", g_variant_new_int64 (id));
   g_menu_append_section (menu, NULL, G_MENU_MODEL (first));

@@ -379,13 +379,13 @@ atl_gallery_menu (AtlGallery *gallery, AtlGalleryItem *item)
     append (make, _ ("_Variations"), "images.variations", g_variant_new_string (row->path));
   if (!is_gone)
     {
-      append (make, _ ("_Enlarge…"), "images.upscale", g_variant_new_string (row->path));
+      append (make, _ ("En_large…"), "images.upscale", g_variant_new_string (row->path));
       append (file, _ ("Show in _files"), "gallery.show-in-files", g_variant_new_int64 (id));
       append (file, _ ("S_ave a copy…"), "gallery.save-copy", g_variant_new_int64 (id));
       append (file, _ ("_Copy"), "gallery.copy", g_variant_new_int64 (id));
     }
   else
-    append (file, _ ("_Find the file…"), "gallery.locate", g_variant_new_int64 (id));
+    append (file, _ ("F_ind the file…"), "gallery.locate", g_variant_new_int64 (id));
   if (row->recipe != NULL)
     append (file, _ ("Copy _recipe"), "gallery.share-recipe", g_variant_new_int64 (id));
   append (last, row->starred ? _ ("Remove s_tar") : _ ("Add s_tar"), "gallery.star",

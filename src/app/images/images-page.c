@@ -3,6 +3,7 @@
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "app/gallery/gallery-strip.h"
 #include "app/gallery/gallery-view.h"
@@ -39,6 +40,24 @@ has_picture_models (AtlImagesPage *self)
   return FALSE;
 }
 
+/* The LoRA of the failed picture that its error names, as the engine's words about one do;
+ * borrowed, NULL when it is about something else. */
+static AtlPictureLora *
+find_unfit_lora (AtlImagesPage *self, const AtlPictureSettings *settings)
+{
+  const GError *error = atl_picture_task_get_error (self->failed);
+
+  for (guint i = 0; i < settings->loras->len; i++)
+    {
+      AtlPictureLora *lora = settings->loras->pdata[i];
+      g_autofree char *name = g_filename_display_basename (lora->path);
+
+      if (!lora->is_off && strstr (error->message, name) != NULL)
+        return lora;
+    }
+  return NULL;
+}
+
 void
 atl_images_page_refresh_canvas (AtlImagesPage *self)
 {
@@ -55,8 +74,10 @@ atl_images_page_refresh_canvas (AtlImagesPage *self)
   else if (atl_pictures_session_get_lacking (self->pictures, &path) != NULL)
     atl_picture_canvas_show_missing (canvas);
   else if (self->failed != NULL && task == NULL)
-    atl_picture_canvas_show_error (canvas, atl_picture_task_get_error (self->failed),
-                                   atl_picture_task_get_source (self->failed) == NULL);
+    atl_picture_canvas_show_error (
+        canvas, atl_picture_task_get_error (self->failed),
+        atl_picture_task_get_source (self->failed) == NULL,
+        find_unfit_lora (self, atl_picture_task_get_settings (self->failed)) != NULL);
   else if (self->result != NULL && (start == NULL || !self->fronts_start))
     {
       atl_picture_canvas_show_texture (canvas, self->result, self->result_words);
@@ -322,27 +343,51 @@ retry_action (GtkWidget *widget, const char *name, GVariant *parameter)
   refresh (self);
 }
 
+/* What failed becomes the draft, with other settings, which are taken over, and is drawn. */
+static void
+draw_instead (AtlImagesPage *self, AtlPictureSettings *settings)
+{
+  g_autoptr (AtlPictureTask) failed = g_steal_pointer (&self->failed);
+
+  atl_picture_queue_remove (atl_pictures_session_get_queue (self->pictures), failed);
+  atl_pictures_session_take_settings (self->pictures, settings);
+  atl_pictures_session_create (self->pictures);
+  refresh (self);
+}
+
+static void
+without_lora_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
+  AtlPictureSettings *settings;
+  AtlPictureLora *lora;
+
+  if (self->failed == NULL)
+    return;
+  settings = atl_picture_settings_copy (atl_picture_task_get_settings (self->failed));
+  lora = find_unfit_lora (self, settings);
+  if (lora != NULL)
+    atl_picture_settings_remove_lora (settings, lora);
+  draw_instead (self, settings);
+}
+
 /* Three quarters of the sides of what did not fit. */
 static void
 smaller_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   AtlImagesPage *self = ATL_IMAGES_PAGE (widget);
-  g_autoptr (AtlPictureTask) failed = g_steal_pointer (&self->failed);
   AtlPictureSettings *settings;
   guint width, height;
 
-  if (failed == NULL)
+  if (self->failed == NULL)
     return;
-  settings = atl_picture_settings_copy (atl_picture_task_get_settings (failed));
+  settings = atl_picture_settings_copy (atl_picture_task_get_settings (self->failed));
   atl_picture_settings_size (settings, atl_pictures_session_get_info (self->pictures), &width,
                              &height);
   atl_set_string (&settings->shape, "");
   settings->width = width * 3 / 4;
   settings->height = height * 3 / 4;
-  atl_picture_queue_remove (atl_pictures_session_get_queue (self->pictures), failed);
-  atl_pictures_session_take_settings (self->pictures, settings);
-  atl_pictures_session_create (self->pictures);
-  refresh (self);
+  draw_instead (self, settings);
 }
 
 void
@@ -526,6 +571,7 @@ atl_images_page_class_init (AtlImagesPageClass *klass)
   gtk_widget_class_install_action (widget_class, "images.stop", NULL, stop_action);
   gtk_widget_class_install_action (widget_class, "images.retry", NULL, retry_action);
   gtk_widget_class_install_action (widget_class, "images.smaller", NULL, smaller_action);
+  gtk_widget_class_install_action (widget_class, "images.without-lora", NULL, without_lora_action);
   atl_images_page_install_inputs (widget_class);
   atl_images_page_install_price (widget_class);
 }

@@ -28,6 +28,12 @@ G_DEFINE_FINAL_TYPE (AtlLoraGroup, atl_lora_group, ADW_TYPE_PREFERENCES_GROUP)
 
 static guint changed_signal, say_signal;
 
+static AtlSession *
+session_of (AtlLoraGroup *self)
+{
+  return atl_pictures_session_get_session (self->pictures);
+}
+
 static AtlPictureSettings *
 settings_of (AtlLoraGroup *self)
 {
@@ -260,6 +266,26 @@ known_cb (GObject *source, GAsyncResult *result, gpointer data)
     }
 }
 
+/* Those that came before the model did were not compared with it. */
+static void
+model_cb (AtlLoraGroup *self)
+{
+  const AtlPictureSettings *settings = settings_of (self);
+
+  for (guint i = 0; i < settings->loras->len; i++)
+    {
+      const AtlPictureLora *lora = settings->loras->pdata[i];
+      g_autofree char *words =
+          why_not (self, lora->path, g_hash_table_lookup (self->infos, lora->path));
+
+      if (words != NULL)
+        {
+          atl_session_emit_notice (session_of (self), words);
+          return;
+        }
+    }
+}
+
 /* One of an earlier time, or of a recipe: what is in its file is not known yet. */
 static void
 ask_about (AtlLoraGroup *self, const char *path)
@@ -300,12 +326,6 @@ atl_lora_group_refresh (AtlLoraGroup *self)
 }
 
 /* --- Adding --- */
-
-static AtlSession *
-session_of (AtlLoraGroup *self)
-{
-  return atl_pictures_session_get_session (self->pictures);
-}
 
 /* Who adds one twice looks for its strength. TRUE: it is there. */
 static gboolean
@@ -419,6 +439,8 @@ atl_lora_group_set_session (AtlLoraGroup *self, AtlPicturesSession *pictures)
   g_return_if_fail (self->pictures == NULL);
 
   self->pictures = pictures;
+  g_signal_connect_object (pictures, "notify::model", G_CALLBACK (model_cb), self,
+                           G_CONNECT_SWAPPED);
   atl_lora_group_refresh (self);
 }
 

@@ -127,10 +127,13 @@ atl_picture_canvas_set_menu (AtlPictureCanvas *self, GMenuModel *menu)
 }
 
 void
-atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error, gboolean is_drawn)
+atl_picture_canvas_show_error (AtlPictureCanvas *self,
+                               const GError *error,
+                               gboolean is_drawn,
+                               gboolean has_lora)
 {
   gboolean smaller = g_error_matches (error, ATL_ERROR, ATL_ERROR_NO_MEMORY);
-  gboolean other = g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) ||
+  gboolean other = has_lora || g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND) ||
                    g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED) ||
                    g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
   g_autofree char *words = g_markup_escape_text (error->message, -1);
@@ -138,10 +141,13 @@ atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error, gboo
   adw_status_page_set_title (ADW_STATUS_PAGE (self->failed_page), error_title (error));
   adw_status_page_set_description (ADW_STATUS_PAGE (self->failed_page), words);
   gtk_widget_set_visible (self->better_button, is_drawn && (smaller || other));
-  gtk_button_set_label (GTK_BUTTON (self->better_button),
-                        smaller ? _ ("Make it smaller") : _ ("Choose another model"));
-  gtk_actionable_set_action_name (GTK_ACTIONABLE (self->better_button),
-                                  smaller ? "images.smaller" : "win.choose-model");
+  gtk_button_set_label (GTK_BUTTON (self->better_button), smaller    ? _ ("Make it smaller")
+                                                          : has_lora ? _ ("Draw without it")
+                                                                     : _ ("Choose another model"));
+  gtk_actionable_set_action_name (GTK_ACTIONABLE (self->better_button), smaller ? "images.smaller"
+                                                                        : has_lora
+                                                                            ? "images.without-lora"
+                                                                            : "win.choose-model");
   show (self, "failed");
 }
 

@@ -28,8 +28,12 @@ void atl_picture_canvas_show_empty (AtlPictureCanvas *self, gboolean is_toy);
 /* `words` are what a screen reader tells about it. */
 void
 atl_picture_canvas_show_texture (AtlPictureCanvas *self, GdkTexture *texture, const char *words);
-/* `is_drawn`: with other settings it might become a picture. */
-void atl_picture_canvas_show_error (AtlPictureCanvas *self, const GError *error, gboolean is_drawn);
+/* `is_drawn`: with other settings it might become a picture. `has_lora`: the error is about a LoRA,
+ * without which it might. */
+void atl_picture_canvas_show_error (AtlPictureCanvas *self,
+                                    const GError *error,
+                                    gboolean is_drawn,
+                                    gboolean has_lora);
 /* What can be done with the picture that is shown; NULL: nothing. */
 void atl_picture_canvas_set_menu (AtlPictureCanvas *self, GMenuModel *menu);
 

@@ -163,7 +163,7 @@ atl_picture_frame_init (AtlPictureFrame *self)
   GtkWidget *buttons = gtk_box_new (GTK_ORIENTATION_VERTICAL, 12);
 
   self->find_button =
-      add_button (buttons, _ ("_Find the file…"), "gallery.locate", "suggested-action");
+      add_button (buttons, _ ("F_ind the file…"), "gallery.locate", "suggested-action");
   self->forget_button =
       add_button (buttons, _ ("Take out of the _gallery"), "gallery.forget", NULL);
   self->status = adw_status_page_new ();

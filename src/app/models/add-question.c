@@ -178,11 +178,11 @@ atl_add_question_new (GtkWindow *parent,
   if (models->len > 1)
     adw_message_dialog_set_extra_child (message,
                                         new_list (dialog, models, reasons, question->checks));
-  adw_message_dialog_add_responses (message, "cancel", _ ("_Cancel"), "copy", _ ("_Copy it in"),
+  adw_message_dialog_add_responses (message, "cancel", _ ("_Cancel"), "copy", _ ("C_opy it in"),
                                     "reference", _ ("_Use it where it is"), NULL);
   if (models->len > 1)
     {
-      adw_message_dialog_set_response_label (message, "copy", _ ("_Copy them in"));
+      adw_message_dialog_set_response_label (message, "copy", _ ("C_opy them in"));
       adw_message_dialog_set_response_label (message, "reference", _ ("_Use them where they are"));
     }
   adw_message_dialog_set_response_appearance (message, "reference", ADW_RESPONSE_SUGGESTED);

@@ -6,7 +6,7 @@
 
 #include <glib/gi18n.h>
 
-#include "app/images/dropped-parts.h"
+#include "app/models/add-candidates.h"
 #include "app/models/add-model.h"
 #include "app/models/add-question.h"
 #include "app/models/add-refusals.h"
@@ -32,25 +32,17 @@ typedef enum
   FOR_PICTURES /* by name, where pictures are made */
 } How;
 
-typedef struct
-{
-  How how;
-  AtlModelInfo *info; /* (owned) (nullable) */
-} Looked;
-
 struct _AtlModelAdder
 {
   GObject parent_instance;
 
-  AtlSession *session;    /* borrowed: owns the adder */
-  GtkWindow *parent;      /* (nullable) weak */
-  GQueue to_scan;         /* of char: paths that were brought */
-  GQueue to_look;         /* of AtlModelFile */
-  GPtrArray *models;      /* (element-type AtlModelFile) the question is about */
-  GHashTable *reasons;    /* paths of those that cannot run here -> why */
-  GHashTable *by_name;    /* paths -> How, of those that were not brought in a folder */
-  GHashTable *looked;     /* paths of `models` -> Looked */
-  AtlDroppedParts *parts; /* that came with them: until the first is opened */
+  AtlSession *session;         /* borrowed: owns the adder */
+  GtkWindow *parent;           /* (nullable) weak */
+  GQueue to_scan;              /* of char: paths that were brought */
+  GQueue to_look;              /* of AtlModelFile */
+  AtlAddCandidates candidates; /* the question is about */
+  GHashTable *by_name;         /* paths -> How, of those that were not brought in a folder */
+  AtlDroppedParts *parts;      /* that came with them: until the first is opened */
   AtlAddRefusals *refusals;
   GtkWidget *question; /* (nullable) weak */
   GQueue to_add;       /* of Chosen */
@@ -77,15 +69,6 @@ static guint signals[N_SIGNALS];
 
 static void look_on (AtlModelAdder *self);
 static void add_on (AtlModelAdder *self);
-
-static void
-free_looked (gpointer data)
-{
-  Looked *looked = data;
-
-  g_clear_pointer (&looked->info, atl_model_info_unref);
-  g_free (looked);
-}
 
 static void
 free_chosen (gpointer data)
@@ -140,8 +123,8 @@ hand_on_parts (AtlModelAdder *self)
 {
   g_autoptr (GPtrArray) refused = NULL;
 
-  if (self->is_looking || self->models->len > 0 || self->adding != NULL || self->is_opening ||
-      !g_queue_is_empty (&self->to_add))
+  if (self->is_looking || self->candidates.models->len > 0 || self->adding != NULL ||
+      self->is_opening || !g_queue_is_empty (&self->to_add))
     return;
   refused = atl_dropped_parts_hand_on (self->parts, atl_pictures_session_get (self->session));
   for (guint i = 0; i < refused->len; i++)
@@ -219,14 +202,6 @@ add_on (AtlModelAdder *self)
 /* --- Asking --- */
 
 static void
-forget_models (AtlModelAdder *self)
-{
-  g_ptr_array_set_size (self->models, 0);
-  g_hash_table_remove_all (self->reasons);
-  g_hash_table_remove_all (self->looked);
-}
-
-static void
 answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
 {
   AtlModelAdder *self = data;
@@ -236,16 +211,16 @@ answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
     {
       gboolean is_first = TRUE;
 
-      for (guint i = 0; i < self->models->len; i++)
+      for (guint i = 0; i < self->candidates.models->len; i++)
         {
-          const AtlModelFile *file = g_ptr_array_index (self->models, i);
+          const AtlModelFile *file = g_ptr_array_index (self->candidates.models, i);
           Chosen *chosen;
 
           if (!atl_add_question_is_chosen (question, i))
             continue;
           /* To open what cannot run would only say so again. */
           if (is_first)
-            self->opens = !g_hash_table_contains (self->reasons, file->path);
+            self->opens = !g_hash_table_contains (self->candidates.reasons, file->path);
           is_first = FALSE;
           chosen = g_new0 (Chosen, 1);
           chosen->path = g_strdup (file->path);
@@ -255,7 +230,7 @@ answered_cb (GtkWidget *question, AtlAddAnswer answer, gpointer data)
     }
   if (answer == ATL_ADD_ANSWER_CANCEL)
     atl_dropped_parts_forget (self->parts);
-  forget_models (self);
+  atl_add_candidates_forget (&self->candidates);
   if (self->session == NULL)
     return;
   add_on (self);
@@ -270,7 +245,7 @@ ask (AtlModelAdder *self)
   if (self->parent == NULL)
     {
       atl_dropped_parts_forget (self->parts);
-      forget_models (self);
+      atl_add_candidates_forget (&self->candidates);
       return;
     }
   if (before != NULL)
@@ -278,29 +253,13 @@ ask (AtlModelAdder *self)
       g_clear_weak_pointer (&self->question);
       atl_add_question_withdraw (before);
     }
-  g_set_weak_pointer (&self->question, atl_add_question_new (self->parent, self->models,
-                                                             self->reasons, answered_cb, self));
+  g_set_weak_pointer (&self->question,
+                      atl_add_question_new (self->parent, self->candidates.models,
+                                            self->candidates.reasons, answered_cb, self));
   gtk_window_present (GTK_WINDOW (self->question));
 }
 
 /* --- Looking --- */
-
-static gboolean
-is_known (GPtrArray *models, const char *path)
-{
-  for (guint i = 0; i < models->len; i++)
-    if (g_str_equal (((AtlModelFile *) g_ptr_array_index (models, i))->path, path))
-      return TRUE;
-  return FALSE;
-}
-
-/* A whole model of a kind that nobody runs here; it may be a part of another one. */
-static gboolean
-is_of_no_use_alone (const AtlModelInfo *info)
-{
-  return info != NULL && !info->can_run && !info->is_picture && !info->is_lora &&
-         !info->is_upscaler && info->fit_words[0] != '\0';
-}
 
 static How
 how_brought (AtlModelAdder *self, const char *path)
@@ -324,7 +283,6 @@ take_model (AtlModelAdder *self, AtlModelFile *file, AtlModelInfo *info)
 {
   How how = how_brought (self, file->path);
   g_autofree char *inside = how == FOR_PICTURES ? atl_library_find (file->path) : NULL;
-  Looked *looked;
 
   if (inside != NULL)
     {
@@ -333,44 +291,7 @@ take_model (AtlModelAdder *self, AtlModelFile *file, AtlModelInfo *info)
       atl_model_file_free (file);
       return;
     }
-  if (is_of_no_use_alone (info))
-    g_hash_table_insert (self->reasons, g_strdup (file->path), g_strdup (info->fit_words));
-  looked = g_new0 (Looked, 1);
-  looked->how = how;
-  looked->info = info != NULL ? atl_model_info_ref (info) : NULL;
-  g_hash_table_insert (self->looked, g_strdup (file->path), looked);
-  g_ptr_array_add (self->models, file);
-}
-
-/* Language models that came with a model for pictures which lacks some part, or after one, are
- * meant as its text encoder. */
-static void
-take_encoders (AtlModelAdder *self)
-{
-  const char *path;
-  gboolean lacks =
-      atl_pictures_session_get_lacking (atl_pictures_session_get (self->session), &path) != NULL;
-
-  for (guint i = 0; i < self->models->len && !lacks; i++)
-    {
-      const AtlModelFile *file = self->models->pdata[i];
-      const Looked *looked = g_hash_table_lookup (self->looked, file->path);
-
-      lacks = looked != NULL && looked->info != NULL && looked->info->n_missing > 0;
-    }
-  for (guint i = self->models->len; i-- > 0 && lacks;)
-    {
-      const AtlModelFile *file = self->models->pdata[i];
-      const Looked *looked = g_hash_table_lookup (self->looked, file->path);
-
-      if (looked == NULL || looked->how != FOR_PICTURES || looked->info == NULL ||
-          looked->info->is_picture || looked->info->is_upscaler)
-        continue;
-      atl_dropped_parts_add (self->parts, file->path, looked->info);
-      g_hash_table_remove (self->reasons, file->path);
-      g_hash_table_remove (self->looked, file->path);
-      g_ptr_array_remove_index (self->models, i);
-    }
+  atl_add_candidates_add (&self->candidates, file, info, how == FOR_PICTURES);
 }
 
 static void
@@ -437,12 +358,12 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer data)
   for (guint i = 0; found != NULL && i < found->len; i++)
     {
       const AtlModelFile *file = g_ptr_array_index (found, i);
-      gboolean waits = is_known (self->models, file->path);
+      gboolean waits = atl_add_candidates_has (&self->candidates, file->path);
 
       for (GList *l = self->to_look.head; l != NULL && !waits; l = l->next)
         waits = g_str_equal (((AtlModelFile *) l->data)->path, file->path);
       if (!waits && found->len > MAX_LOOKS)
-        g_ptr_array_add (self->models, atl_model_file_copy (file));
+        g_ptr_array_add (self->candidates.models, atl_model_file_copy (file));
       else if (!waits)
         g_queue_push_tail (&self->to_look, atl_model_file_copy (file));
     }
@@ -452,6 +373,8 @@ scanned_cb (GObject *source, GAsyncResult *result, gpointer data)
 static void
 look_on (AtlModelAdder *self)
 {
+  const char *path;
+
   if (self->is_looking || atl_session_get_client (self->session) == NULL)
     return;
   if (!g_queue_is_empty (&self->to_scan))
@@ -464,10 +387,14 @@ look_on (AtlModelAdder *self)
     look (self);
   else
     {
-      take_encoders (self);
+      atl_add_candidates_take_encoders (
+          &self->candidates,
+          atl_pictures_session_get_lacking (atl_pictures_session_get (self->session), &path) !=
+              NULL,
+          self->parts);
       hand_on_parts (self);
       atl_add_refusals_tell (self->refusals, self->session);
-      if (self->models->len > 0)
+      if (self->candidates.models->len > 0)
         ask (self);
       g_hash_table_remove_all (self->by_name);
     }
@@ -610,10 +537,8 @@ atl_model_adder_finalize (GObject *object)
   g_queue_clear_full (&self->to_scan, g_free);
   g_queue_clear_full (&self->to_look, (GDestroyNotify) atl_model_file_free);
   g_queue_clear_full (&self->to_add, free_chosen);
-  g_ptr_array_unref (self->models);
-  g_hash_table_unref (self->reasons);
+  atl_add_candidates_clear (&self->candidates);
   g_hash_table_unref (self->by_name);
-  g_hash_table_unref (self->looked);
   atl_dropped_parts_free (self->parts);
   atl_add_refusals_free (self->refusals);
   g_clear_object (&self->adding);
@@ -636,10 +561,8 @@ atl_model_adder_class_init (AtlModelAdderClass *klass)
 static void
 atl_model_adder_init (AtlModelAdder *self)
 {
-  self->models = g_ptr_array_new_with_free_func ((GDestroyNotify) atl_model_file_free);
-  self->reasons = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  atl_add_candidates_init (&self->candidates);
   self->by_name = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  self->looked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_looked);
   self->parts = atl_dropped_parts_new ();
   self->refusals = atl_add_refusals_new ();
 }

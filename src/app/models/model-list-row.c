@@ -114,7 +114,7 @@ set_menu (AtlModelListRow *self, gboolean is_verifying)
   menu = g_menu_new ();
   g_menu_append (menu, _ ("_Show in Files"), "model.show");
   if (is_verifying)
-    g_menu_append (menu, _ ("_Stop verifying"), "model.stop-verifying");
+    g_menu_append (menu, _ ("S_top verifying"), "model.stop-verifying");
   else
     g_menu_append (menu, _ ("_Verify"), "model.verify");
   if (self->entry->in_library)

@@ -39,7 +39,14 @@ static guint signals[N_SIGNALS];
 static void
 model_unloaded_cb (AtlClient *client, AtlModel *model, const char *words, AtlSession *self)
 {
-  g_signal_emit (self, signals[NOTICE], 0, words);
+  /* The engine only knows what the file is called, or says of itself. */
+  const char *told = atl_model_get_info (model)->name, *at = strstr (words, told);
+  g_autofree char *name = atl_model_list_get_name (self->models, atl_model_get_key (model));
+  g_autofree char *better =
+      at != NULL ? g_strdup_printf ("%.*s%s%s", (int) (at - words), words, name, at + strlen (told))
+                 : g_strdup (words);
+
+  g_signal_emit (self, signals[NOTICE], 0, better);
 }
 
 /* --- The engine's misfortunes --- */

@@ -1,0 +1,179 @@
+/* Which model draws: none that nobody chose, and what does not fit it is said and left out at one
+ * click. */
+#include "images-steps.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/models/model-list.h"
+#include "hub/library.h"
+
+#define WAIT_S 60
+
+static gboolean
+is_listed (gpointer data)
+{
+  AppFixture *f = data;
+  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
+
+  return atl_model_list_find (atl_session_get_models (f->session), link) != NULL;
+}
+
+/* A folder of diffusers is one model, for pictures, and opens on this page. */
+static void
+test_library (void)
+{
+  AppFixture f;
+  g_autofree char *path = app_draw_model ();
+  g_autofree char *link = g_build_filename (atl_library_dir (), "tiny", NULL);
+  AtlModelEntry *entry;
+
+  g_mkdir_with_parents (atl_library_dir (), 0755);
+  g_assert_cmpint (symlink (path, link), ==, 0);
+  app_fixture_start (&f);
+  /* Nothing was used before. */
+  g_settings_reset (atl_session_get_settings (f.session), "last-picture-model");
+  g_assert_true (app_fixture_wait (is_listed, &f, WAIT_S));
+  entry = atl_model_list_find (atl_session_get_models (f.session), link);
+  g_assert_cmpstr (entry->name, ==, "tiny");
+  g_assert_cmpint (entry->kind, ==, ATL_MODEL_PICTURES);
+  g_assert_true (entry->reference);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  /* Nobody has chosen it: it is offered, and not loaded by itself. */
+  app_fixture_spin (300);
+  g_assert_false (app_has_draw_model (&f));
+  g_assert_false (atl_pictures_session_get_is_loading (app_pictures (&f)));
+  g_assert_nonnull (app_fixture_find_id (f.window->images_page, "choose_button"));
+  app_fixture_shot (GTK_WIDGET (f.window), "images-not-chosen");
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ link, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  g_assert_cmpstr (atl_pictures_session_get_model_name (app_pictures (&f)), ==, "tiny");
+  g_assert_null (atl_session_get_model (f.session));
+  /* Nor again when it was sent away, whatever the list tells. */
+  atl_pictures_session_unload_model (app_pictures (&f));
+  atl_session_emit_models_changed (f.session);
+  g_signal_emit_by_name (atl_session_get_models (f.session), "refreshed");
+  app_fixture_spin (100);
+  g_assert_false (atl_pictures_session_get_is_loading (app_pictures (&f)));
+  app_fixture_stop (&f);
+  /* The next time it is there: it was used. */
+  app_fixture_start (&f);
+  gtk_widget_activate_action (GTK_WIDGET (f.window), "win.show-page", "s", "images");
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  app_fixture_stop (&f);
+  g_assert_cmpint (g_unlink (link), ==, 0);
+}
+
+static gboolean
+has_lora (gpointer f)
+{
+  return app_draft (f)->loras->len > 0;
+}
+
+/* A copy of the LoRA, as if it were made for a network with other layers; the caller's. */
+static char *
+unfit_lora (void)
+{
+  g_autofree char *source =
+      g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
+  char *path = g_build_filename (app_models_dir, "unfit.safetensors", NULL);
+  g_autofree char *bytes = NULL;
+  gsize size;
+
+  g_assert_true (g_file_get_contents (source, &bytes, &size, NULL));
+  for (char *at = bytes; (at = memmem (at, size - (gsize) (at - bytes), "_blocks_", 8)) != NULL;
+       at += 8)
+    memcpy (at, "_blanks_", 8);
+  for (char *at = bytes; (at = memmem (at, size - (gsize) (at - bytes), "_mid_block", 10)) != NULL;
+       at += 10)
+    memcpy (at, "_mid_blank", 10);
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) size, NULL));
+  return path;
+}
+
+static gboolean
+offers_without (gpointer f)
+{
+  GtkWidget *button =
+      app_fixture_find_id (((AppFixture *) f)->window->images_page, "better_button");
+
+  return button != NULL &&
+         g_str_equal (gtk_button_get_label (GTK_BUTTON (button)), "Draw without it");
+}
+
+/* Whether a LoRA fits is only known for sure when the weights are there: a picture is drawn without
+ * it at one click. */
+static void
+test_unfit_lora (void)
+{
+  AppFixture f;
+  g_autofree char *path = unfit_lora ();
+  g_autofree char *folder = atl_pictures_dir ();
+  g_autofree char *drawn = g_build_filename (folder, "without one.png", NULL);
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+
+  app_start_drawing (&f);
+  app_set_up_picture (&f, "without one", 2, 1);
+  atl_window_open_files (f.window, NULL, &file, 1);
+  g_assert_true (app_fixture_wait (has_lora, &f, WAIT_S));
+  app_create (&f);
+  g_assert_true (app_fixture_wait (offers_without, &f, WAIT_S));
+  app_fixture_shot (GTK_WIDGET (f.window), "images-unfit-lora");
+  g_signal_emit_by_name (app_fixture_find_id (f.window->images_page, "better_button"), "clicked");
+  g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
+  g_assert_true (g_file_test (drawn, G_FILE_TEST_EXISTS));
+  g_assert_cmpuint (app_draft (&f)->loras->len, ==, 0);
+  app_fixture_stop (&f);
+}
+
+static char *last_notice;
+
+static void
+notice_cb (AtlSession *session, const char *words)
+{
+  g_free (last_notice);
+  last_notice = g_strdup (words);
+}
+
+/* What the engine unloads is called what the list of models calls it: the toy's folder has another
+ * name. */
+static void
+test_unloaded_name (void)
+{
+  AppFixture f;
+  g_autofree char *toy =
+      g_build_filename (g_getenv ("ATELIER_SOURCE"), "data", "starter", "doodle", NULL);
+  AtlModel *model;
+
+  g_setenv ("ATELIER_PICTURE_STARTER", toy, TRUE);
+  app_fixture_start (&f);
+  g_signal_connect (f.session, "notice", G_CALLBACK (notice_cb), NULL);
+  atl_pictures_session_load_model (app_pictures (&f), (const char *[]){ toy, NULL }, TRUE);
+  g_assert_true (app_fixture_wait (app_has_draw_model, &f, WAIT_S));
+  model = atl_pictures_session_get_model (app_pictures (&f));
+  app_assert_soon (
+      atl_model_list_find (atl_session_get_models (f.session), atl_model_get_key (model)) != NULL);
+  g_signal_emit_by_name (atl_session_get_client (f.session), "model-unloaded", model,
+                         "doodle was unloaded");
+  g_assert_cmpstr (last_notice, ==, "Doodle was unloaded");
+  g_settings_reset (atl_session_get_settings (f.session), "last-picture-model");
+  app_fixture_stop (&f);
+  g_setenv ("ATELIER_PICTURE_STARTER", "/nonexistent", TRUE);
+  g_clear_pointer (&last_notice, g_free);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  app_fixture_init (&argc, &argv);
+  app_unpack_models ();
+  g_test_add_func ("/picture-model/library", test_library);
+  g_test_add_func ("/picture-model/unfit-lora", test_unfit_lora);
+  g_test_add_func ("/picture-model/unloaded-name", test_unloaded_name);
+  status = g_test_run ();
+  app_remove_models ();
+  return status;
+}
