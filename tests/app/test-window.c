@@ -413,6 +413,52 @@ test_follow_up_cut (void)
   app_fixture_stop (&f);
 }
 
+static gboolean
+is_text (GtkWidget *label, gconstpointer text)
+{
+  return g_str_equal (gtk_label_get_text (GTK_LABEL (label)), text);
+}
+
+/* Hebrew begins at the right and English at the left, whatever way the window runs; the signs of
+ * lists stand where their words begin. */
+static void
+test_directions (void)
+{
+  static const char answer[] = "- שלום\n\n- hello\n\n| א | b |\n|--|--|\n| c | d |";
+  AppFixture f;
+
+  app_fixture_start (&f);
+  for (GtkTextDirection way = GTK_TEXT_DIR_LTR; way <= GTK_TEXT_DIR_RTL; way++)
+    {
+      GtkWidget *row, *hebrew, *english, *cell;
+
+      gtk_widget_set_default_direction (way);
+      app_exchange (app_conversation (&f), "question", answer);
+      app_fixture_spin (200);
+      row = app_message_row (&f, app_message (app_conversation (&f), -1));
+      hebrew = app_fixture_find (row, GTK_TYPE_LABEL, is_text, "שלום");
+      english = app_fixture_find (row, GTK_TYPE_LABEL, is_text, "hello");
+      cell = app_fixture_find (row, GTK_TYPE_LABEL, is_text, "d");
+      g_assert_cmpint (gtk_widget_get_direction (hebrew), ==, GTK_TEXT_DIR_RTL);
+      g_assert_cmpint (gtk_widget_get_direction (english), ==, GTK_TEXT_DIR_LTR);
+      g_assert_cmpint (gtk_widget_get_direction (cell), ==, GTK_TEXT_DIR_RTL);
+      for (guint i = 0; i < 2; i++)
+        {
+          GtkWidget *words = i == 0 ? hebrew : english;
+          GtkWidget *grid = gtk_widget_get_parent (words);
+          GtkWidget *sign = app_fixture_find (grid, GTK_TYPE_LABEL, is_text, "•");
+          graphene_rect_t at, of;
+
+          g_assert_true (gtk_widget_compute_bounds (sign, grid, &at));
+          g_assert_true (gtk_widget_compute_bounds (words, grid, &of));
+          g_assert_cmpint (at.origin.x > of.origin.x, ==, i == 0);
+        }
+      app_fixture_shot (GTK_WIDGET (f.window), way == GTK_TEXT_DIR_LTR ? "words-ltr" : "words-rtl");
+    }
+  gtk_widget_set_default_direction (GTK_TEXT_DIR_LTR);
+  app_fixture_stop (&f);
+}
+
 static void
 test_long_chat (void)
 {
@@ -509,6 +555,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/branches", test_branches);
   g_test_add_func ("/app/window/delete-message", test_delete_message);
   g_test_add_func ("/app/window/edit-answer", test_edit_answer);
+  g_test_add_func ("/app/window/directions", test_directions);
   g_test_add_func ("/app/window/follow-up", test_follow_up);
   g_test_add_func ("/app/window/follow-up-cut", test_follow_up_cut);
   g_test_add_func ("/app/window/long-chat", test_long_chat);

@@ -15,6 +15,38 @@
 /* Characters after which a table cell wraps. */
 #define CELL_CHARS 34
 
+/* Of a letter; Pango's own answer is deprecated. */
+static GtkTextDirection
+letter_direction (gunichar letter)
+{
+  switch (g_unichar_get_script (letter))
+    {
+    case G_UNICODE_SCRIPT_HEBREW:
+    case G_UNICODE_SCRIPT_ARABIC:
+    case G_UNICODE_SCRIPT_SYRIAC:
+    case G_UNICODE_SCRIPT_THAANA:
+    case G_UNICODE_SCRIPT_NKO:
+    case G_UNICODE_SCRIPT_SAMARITAN:
+    case G_UNICODE_SCRIPT_MANDAIC:
+    case G_UNICODE_SCRIPT_ADLAM:
+    case G_UNICODE_SCRIPT_HANIFI_ROHINGYA:
+      return GTK_TEXT_DIR_RTL;
+    default:
+      return GTK_TEXT_DIR_LTR;
+    }
+}
+
+/* A text runs as its first letter does, whatever way the window does: it begins at that side, and
+ * the signs of lists stand there. Without a letter it has no way of its own. */
+static GtkTextDirection
+label_direction (GtkWidget *label)
+{
+  for (const char *c = gtk_label_get_text (GTK_LABEL (label)); *c != '\0'; c = g_utf8_next_char (c))
+    if (g_unichar_isalpha (g_utf8_get_char (c)))
+      return letter_direction (g_utf8_get_char (c));
+  return GTK_TEXT_DIR_NONE;
+}
+
 static GtkWidget *
 new_label (const char *markup)
 {
@@ -70,10 +102,22 @@ new_table (const AtlMdBlock *block)
 {
   GtkWidget *scroller = gtk_scrolled_window_new ();
   GtkWidget *grid = gtk_grid_new ();
+  GtkTextDirection direction = GTK_TEXT_DIR_NONE;
 
   for (guint i = 0; i < block->cells->len; i++)
-    gtk_grid_attach (GTK_GRID (grid), new_cell (block, i), (int) (i % block->n_columns),
-                     (int) (i / block->n_columns), 1, 1);
+    {
+      GtkWidget *cell = new_cell (block, i);
+
+      if (direction == GTK_TEXT_DIR_NONE)
+        direction = label_direction (cell);
+      gtk_grid_attach (GTK_GRID (grid), cell, (int) (i % block->n_columns),
+                       (int) (i / block->n_columns), 1, 1);
+    }
+  for (GtkWidget *cell = gtk_widget_get_first_child (grid); cell != NULL;
+       cell = gtk_widget_get_next_sibling (cell))
+    gtk_widget_set_direction (cell, direction);
+  gtk_widget_set_direction (grid, direction);
+  gtk_widget_set_direction (scroller, direction);
   gtk_widget_add_css_class (grid, "table");
   gtk_widget_set_overflow (grid, GTK_OVERFLOW_HIDDEN);
   gtk_widget_set_halign (grid, GTK_ALIGN_START);
@@ -151,6 +195,19 @@ new_marker (const AtlMdBlock *block)
   return marker;
 }
 
+/* The whole block runs as its words do; widgets do not take that from what they are in. */
+static void
+set_direction (GtkWidget *grid, GtkWidget *body)
+{
+  GtkTextDirection direction =
+      GTK_IS_LABEL (body) ? label_direction (body) : gtk_widget_get_direction (body);
+
+  for (GtkWidget *child = gtk_widget_get_first_child (grid); child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    gtk_widget_set_direction (child, direction);
+  gtk_widget_set_direction (grid, direction);
+}
+
 static gboolean
 is_box (const AtlMdBlock *block)
 {
@@ -214,6 +271,8 @@ atl_markdown_widget_new (const AtlMdBlock *block)
     gtk_widget_set_margin_start (body, indent);
   gtk_grid_attach (GTK_GRID (grid), body, 1, 0, 1, 1);
   g_object_set_data (G_OBJECT (grid), BODY, body);
+  if (GTK_IS_LABEL (body) || block->kind == ATL_MD_TABLE)
+    set_direction (grid, body);
   return grid;
 }
 
@@ -236,6 +295,7 @@ atl_markdown_widget_update (GtkWidget *widget, const AtlMdBlock *old, const AtlM
     case ATL_MD_HEADING:
     case ATL_MD_MATH:
       gtk_label_set_markup (GTK_LABEL (body), block->markup ? block->markup : "");
+      set_direction (widget, body);
       return TRUE;
     case ATL_MD_RULE:
       return TRUE;
