@@ -14,7 +14,8 @@ apply_scheme (GSettings *settings)
                                       schemes[CLAMP (choice, 0, 2)]);
 }
 
-/* The pages carry the class "zoomed"; header and sidebar keep the size of the desktop. */
+/* The pages, and what is read in other windows, carry the class "zoomed"; header and sidebar keep
+ * the size of the desktop. */
 static void
 apply_zoom (GSettings *settings, const char *key, GtkCssProvider *provider)
 {

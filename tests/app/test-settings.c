@@ -277,6 +277,90 @@ test_instructions (void)
   stop (&f);
 }
 
+/* A turn of the wheel over a box of text; whether it was taken from the box. */
+static gboolean
+turn_wheel (GtkWidget *text, double by)
+{
+  GtkWidget *box = gtk_widget_get_ancestor (text, GTK_TYPE_SCROLLED_WINDOW);
+  g_autoptr (GListModel) controllers = gtk_widget_observe_controllers (box);
+  gboolean taken = FALSE;
+
+  for (guint i = 0; i < g_list_model_get_n_items (controllers) && !taken; i++)
+    {
+      g_autoptr (GtkEventController) controller = g_list_model_get_item (controllers, i);
+      if (GTK_IS_EVENT_CONTROLLER_SCROLL (controller) &&
+          gtk_event_controller_get_propagation_phase (controller) == GTK_PHASE_CAPTURE)
+        g_signal_emit_by_name (controller, "scroll", 0.0, by, &taken);
+    }
+  return taken;
+}
+
+/* Over the instructions, and over JSON, the wheel moves the settings where these texts are short.
+ */
+static void
+test_wheel (void)
+{
+  AppFixture f;
+  GtkWidget *json, *texts[2];
+  GtkAdjustment *adjustment;
+
+  start (&f);
+  adw_expander_row_set_expanded (ADW_EXPANDER_ROW (pane (&f, "advanced_row")), TRUE);
+  json = app_fixture_find (pane (&f, "advanced_row"), ATL_TYPE_JSON_ROW, NULL, NULL);
+  adw_expander_row_set_enable_expansion (ADW_EXPANDER_ROW (json), TRUE);
+  adw_expander_row_set_expanded (ADW_EXPANDER_ROW (json), TRUE);
+  app_fixture_spin (300);
+  adjustment = gtk_scrolled_window_get_vadjustment (GTK_SCROLLED_WINDOW (pane (&f, "scroller")));
+  app_assert_soon (gtk_adjustment_get_upper (adjustment) >
+                   gtk_adjustment_get_page_size (adjustment) + 1);
+  texts[0] = pane (&f, "system_view");
+  texts[1] = app_fixture_find (json, GTK_TYPE_TEXT_VIEW, NULL, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      gtk_adjustment_set_value (adjustment, 0);
+      g_assert_true (turn_wheel (texts[i], 1));
+      g_assert_cmpfloat (gtk_adjustment_get_value (adjustment), >, 0);
+    }
+  stop (&f);
+}
+
+static double
+letter_size (GtkWidget *label)
+{
+  return pango_font_description_get_size (
+      pango_context_get_font_description (gtk_widget_get_pango_context (label)));
+}
+
+/* Every kind of letters on a page grows with the others. */
+static void
+test_zoom (void)
+{
+  static const char *const classes[] = { "title-1", "title-2",     "title-3",
+                                         "title-4", "large-title", "heading",
+                                         "body",    "caption",     "caption-heading" };
+  AppFixture f;
+  GtkWidget *labels[G_N_ELEMENTS (classes)];
+  double before[G_N_ELEMENTS (classes)];
+
+  app_fixture_start (&f);
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    {
+      labels[i] = gtk_label_new ("Letters");
+      gtk_widget_add_css_class (labels[i], classes[i]);
+      gtk_widget_set_parent (labels[i], f.window->chat_page);
+      before[i] = letter_size (labels[i]);
+    }
+  g_settings_set_double (atl_session_get_settings (f.session), "zoom", 2);
+  for (guint i = 0; i < G_N_ELEMENTS (classes); i++)
+    {
+      app_assert_soon (letter_size (labels[i]) > 1.9 * before[i]);
+      g_assert_cmpfloat_with_epsilon (letter_size (labels[i]) / before[i], 2, 0.01);
+      gtk_widget_unparent (labels[i]);
+    }
+  g_settings_reset (atl_session_get_settings (f.session), "zoom");
+  app_fixture_stop (&f);
+}
+
 static void
 test_preset (void)
 {
@@ -344,6 +428,8 @@ main (int argc, char **argv)
   g_test_add_func ("/app/settings/offload", test_offload);
   g_test_add_func ("/app/settings/numbers", test_numbers);
   g_test_add_func ("/app/settings/instructions", test_instructions);
+  g_test_add_func ("/app/settings/wheel", test_wheel);
+  g_test_add_func ("/app/settings/zoom", test_zoom);
   g_test_add_func ("/app/settings/preset", test_preset);
   g_test_add_func ("/app/settings/names", test_names);
   g_test_add_func ("/app/settings/out-of-range", test_out_of_range);

@@ -272,6 +272,7 @@ add_json_row (AtlSettingsPane *self, AtlJsonRowKind kind)
 
   g_signal_connect (row, "edited", G_CALLBACK (json_edited_cb), self);
   adw_expander_row_add_row (ADW_EXPANDER_ROW (self->advanced_row), row);
+  atl_wheel_ignore (row);
   return row;
 }
 
@@ -566,6 +567,7 @@ atl_settings_pane_init (AtlSettingsPane *self)
   self->tools_row = add_json_row (self, ATL_JSON_ROW_TOOLS);
   g_signal_connect_swapped (self->adapter_list, "notice", G_CALLBACK (notice_cb), self);
   atl_wheel_ignore (self->creative_scale);
+  atl_wheel_ignore (gtk_widget_get_parent (self->system_view));
   atl_accessible_name_combo_row (self->preset_row);
   atl_accessible_name_combo_row (self->length_row);
   g_signal_connect (self->creative_scale, "value-changed", G_CALLBACK (creative_cb), self);
