@@ -14,7 +14,7 @@
 #define ANY_MODEL "*"
 
 static const char key_step[] = "step", key_decode[] = "decode", key_rest[] = "rest";
-static const char key_load[] = "load";
+static const char key_reading[] = "reading", key_load[] = "load-byte";
 static const char key_pixel[] = "pixel";
 
 struct _AtlPictureRates
@@ -132,6 +132,16 @@ make_room (AtlPictureRates *self)
     g_key_file_remove_group (self->file, groups[i], NULL);
 }
 
+/* Reading prompts is counted at the pace of the steps, pictures at that of the autoencoder; what
+ * was measured says whether it is less (key_reading: a share) or what else is done once (key_rest).
+ */
+static double
+reading_seconds (GVariant *work, double step_rate, double decode_rate)
+{
+  return atl_dict_double (work, ATL_WORK_TEXT, 0) * step_rate +
+         atl_dict_double (work, ATL_WORK_ENCODE, 0) * (decode_rate > 0 ? decode_rate : step_rate);
+}
+
 void
 atl_picture_rates_note (
     AtlPictureRates *self, const char *model, const char *place, GVariant *work, double seconds)
@@ -142,10 +152,14 @@ atl_picture_rates_note (
   double step_seconds = atl_dict_double (work, ATL_WORK_STEP_SECONDS, 0);
   double decode_seconds = atl_dict_double (work, ATL_WORK_DECODE_SECONDS, 0);
   double load_seconds = atl_dict_double (work, ATL_WORK_LOAD_SECONDS, 0);
+  guint64 weights = atl_dict_uint64 (work, ATL_WORK_WEIGHTS, 0);
   guint steps = atl_dict_uint (work, ATL_WORK_STEPS, 0);
+  double rest = MAX (seconds - steps * step_seconds - decode_seconds - load_seconds, 1e-3);
+  double reading;
 
   if (step <= 0 || step_seconds <= 0)
     return;
+  reading = reading_seconds (work, step_seconds / step, decode > 0 ? decode_seconds / decode : 0);
   make_room (self);
   for (gsize i = 0; i < G_N_ELEMENTS (models); i++)
     {
@@ -155,10 +169,10 @@ atl_picture_rates_note (
       if (decode > 0)
         set_rate (self, group, key_decode, decode_seconds / decode);
       /* Of a model whose parts were there, what loading takes stays as it was. */
-      set_rate (self, group, key_load, load_seconds);
-      /* Reading the prompt, and what is only done once. */
-      set_rate (self, group, key_rest,
-                MAX (seconds - steps * step_seconds - decode_seconds - load_seconds, 1e-3));
+      if (weights > 0)
+        set_rate (self, group, key_load, load_seconds / (double) weights);
+      set_rate (self, group, key_reading, reading > rest ? rest / reading : 1);
+      set_rate (self, group, key_rest, MAX (rest - reading, 1e-3));
     }
   save (self);
 }
@@ -170,7 +184,7 @@ atl_picture_rates_seconds (
   g_autofree char *own = group_of (model, place);
   g_autofree char *any = group_of (ANY_MODEL, place);
   const char *group = own;
-  double step, decode, rest, load, seconds;
+  double step, decode, rest, reading, load, seconds;
 
   *is_own = g_key_file_has_group (self->file, own);
   if (!*is_own)
@@ -178,14 +192,17 @@ atl_picture_rates_seconds (
   step = g_key_file_get_double (self->file, group, key_step, NULL);
   decode = g_key_file_get_double (self->file, group, key_decode, NULL);
   rest = g_key_file_get_double (self->file, group, key_rest, NULL);
+  reading = g_key_file_get_double (self->file, group, key_reading, NULL);
   load = atl_dict_bool (work, ATL_WORK_IS_COLD, FALSE)
-             ? g_key_file_get_double (self->file, group, key_load, NULL)
+             ? g_key_file_get_double (self->file, group, key_load, NULL) *
+                   (double) atl_dict_uint64 (work, ATL_WORK_WEIGHTS, 0)
              : 0;
   if (!(step > 0))
     return -1;
   seconds =
       atl_dict_uint (work, ATL_WORK_STEPS, 0) * step * atl_dict_double (work, ATL_WORK_STEP, 0) +
-      (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) + rest + load;
+      (decode > 0 ? decode : step) * atl_dict_double (work, ATL_WORK_DECODE, 0) +
+      reading * reading_seconds (work, step, decode) + rest + load;
   return isfinite (seconds) && seconds > 0 ? seconds : -1;
 }
 

@@ -5,7 +5,8 @@
  *   atl_picture_rates_seconds (rates, "/home/ada/sdxl", "CPU, 2 threads", work, &is_own)
  *
  * Of each model and place the last measurement counts; a model that was never measured has the one
- * of any model in that place.
+ * of any model in that place. What a picture begins with, prompts and other pictures, counts by its
+ * work, and loading by the size of the weights.
  *
  * Threading: the client's thread.
  */

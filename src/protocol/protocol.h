@@ -227,6 +227,9 @@ G_BEGIN_DECLS
 #define ATL_WORK_STEP "step"                     /* d: one step */
 #define ATL_WORK_STEPS "steps"                   /* u: how many, in passes of the schedule */
 #define ATL_WORK_DECODE "decode"                 /* d: all behind the steps */
+#define ATL_WORK_TEXT "text"                     /* d: reading the prompts */
+#define ATL_WORK_ENCODE "encode"                 /* d: reading pictures to begin with */
+#define ATL_WORK_WEIGHTS "weights"               /* t: bytes of all parts, which are loaded */
 #define ATL_WORK_STEP_SECONDS "step-seconds"     /* d, 0: not measured */
 #define ATL_WORK_DECODE_SECONDS "decode-seconds" /* d */
 #define ATL_WORK_LOAD_SECONDS "load-seconds"     /* d: of parts that were not in memory */

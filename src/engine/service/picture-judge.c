@@ -346,9 +346,8 @@ price (AtlJob *job, GError **error)
   g_variant_dict_insert (&dict, ATL_MADE_HEIGHT, "u", fit.cost.height);
   g_variant_dict_insert (&dict, ATL_MADE_STEPS, "u", fit.cost.steps);
   g_variant_dict_init (&work, NULL);
-  g_variant_dict_insert (&work, ATL_WORK_STEP, "d", fit.cost.step);
+  atl_picture_add_work (&work, &fit.cost);
   g_variant_dict_insert (&work, ATL_WORK_STEPS, "u", fit.cost.steps);
-  g_variant_dict_insert (&work, ATL_WORK_DECODE, "d", fit.cost.decode);
   g_variant_dict_insert (&work, ATL_WORK_IS_COLD, "b",
                          fit.how.is_frugal || !atl_diffusion_model_is_warm (slot->pictures));
   g_variant_dict_insert_value (&dict, ATL_MADE_WORK, g_variant_dict_end (&work));

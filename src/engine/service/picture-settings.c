@@ -237,15 +237,24 @@ atl_picture_left_out_steps (const AtlJob *job)
   return atl_diffusion_model_n_computed (job->slot->pictures) < job->draw.n_steps_done;
 }
 
+void
+atl_picture_add_work (GVariantDict *dict, const AtlDiffusionCost *cost)
+{
+  g_variant_dict_insert (dict, ATL_WORK_STEP, "d", cost->step);
+  g_variant_dict_insert (dict, ATL_WORK_DECODE, "d", cost->decode);
+  g_variant_dict_insert (dict, ATL_WORK_TEXT, "d", cost->text);
+  g_variant_dict_insert (dict, ATL_WORK_ENCODE, "d", cost->encode);
+  g_variant_dict_insert (dict, ATL_WORK_WEIGHTS, "t", cost->weights);
+}
+
 static GVariant *
 make_work (const AtlJob *job)
 {
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, ATL_WORK_STEP, "d", job->draw.cost.step);
+  atl_picture_add_work (&dict, &job->draw.cost);
   g_variant_dict_insert (&dict, ATL_WORK_STEPS, "u", job->draw.n_steps_done);
-  g_variant_dict_insert (&dict, ATL_WORK_DECODE, "d", job->draw.cost.decode);
   g_variant_dict_insert (&dict, ATL_WORK_STEP_SECONDS, "d",
                          atl_picture_left_out_steps (job) ? 0 : job->draw.step_seconds);
   g_variant_dict_insert (&dict, ATL_WORK_DECODE_SECONDS, "d", job->draw.decode_seconds);

@@ -93,6 +93,8 @@ gboolean
 atl_picture_check_method (const AtlSettings *settings, const AtlTraits *traits, GError **error);
 /* Whether steps were left out ("faster"), whose time says nothing of others'; after the run. */
 gboolean atl_picture_left_out_steps (const AtlJob *job);
+/* What a picture takes, as ATL_WORK_*, without its steps' number. */
+void atl_picture_add_work (GVariantDict *dict, const AtlDiffusionCost *cost);
 /* What a picture was made with, a{sv}, floating. */
 GVariant *atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings);
 
