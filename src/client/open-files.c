@@ -185,8 +185,30 @@ static const char *const part_suffixes[] = { ".safetensors", ".gguf", ".json",
 /* The description of a network of the ncnn library. */
 static const char pair_suffix[] = ".param";
 
+/* What the weights of a denoiser in FOLDER, which lacks its index, are told as: only the folder's
+ * name may say that it is one that edits. Dots would begin a variant ("fp16"). The caller's. */
+static char *
+told_in_folder (const char *folder, const char *file)
+{
+  g_autofree char *name = g_path_get_basename (folder);
+
+  return g_strconcat (g_strdelimit (name, ".", '-'), "_", file, NULL);
+}
+
 static gboolean
-open_part (const char *path, const char *part, GUnixFDList *fds, GPtrArray *names, GError **error)
+is_weights (const char *name)
+{
+  return g_str_has_suffix (name, part_suffixes[0]) || g_str_has_suffix (name, part_suffixes[1]);
+}
+
+/* `model` (nullable): the folder whose name is told with the weights. */
+static gboolean
+open_part (const char *path,
+           const char *part,
+           const char *model,
+           GUnixFDList *fds,
+           GPtrArray *names,
+           GError **error)
 {
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *folder = g_build_filename (path, part, NULL);
@@ -196,8 +218,11 @@ open_part (const char *path, const char *part, GUnixFDList *fds, GPtrArray *name
   g_ptr_array_sort (found, compare_names);
   for (guint i = 0; i < found->len; i++)
     {
-      g_autofree char *full = g_build_filename (folder, found->pdata[i], NULL);
-      g_autofree char *logical = g_build_filename (part, found->pdata[i], NULL);
+      const char *name = found->pdata[i];
+      g_autofree char *full = g_build_filename (folder, name, NULL);
+      g_autofree char *told =
+          model != NULL && is_weights (name) ? told_in_folder (model, name) : g_strdup (name);
+      g_autofree char *logical = g_build_filename (part, told, NULL);
 
       if (!open_one (full, logical, fds, names, error))
         return FALSE;
@@ -227,8 +252,15 @@ open_picture_folder (const char *path, GUnixFDList *fds, GPtrArray *names, GErro
     }
   g_ptr_array_sort (parts, compare_names);
   for (guint i = 0; i < parts->len; i++)
-    if (!open_part (path, parts->pdata[i], fds, names, error))
-      return FALSE;
+    {
+      gboolean draws = g_str_has_prefix (parts->pdata[i], "transformer") ||
+                       g_str_has_prefix (parts->pdata[i], "unet");
+
+      if (!open_part (path, parts->pdata[i],
+                      draws && !atl_picture_folder_has_index (path) ? path : NULL, fds, names,
+                      error))
+        return FALSE;
+    }
   return TRUE;
 }
 
@@ -261,7 +293,7 @@ open_fetched_parts (const char *path, GUnixFDList *fds, GPtrArray *names, GError
   const char *role;
 
   while (dir != NULL && (role = g_dir_read_name (dir)) != NULL)
-    if (!open_part (folder, role, fds, names, error))
+    if (!open_part (folder, role, NULL, fds, names, error))
       return FALSE;
   return TRUE;
 }
@@ -329,7 +361,7 @@ open_part_folders (const char *path, GUnixFDList *fds, GPtrArray *names, GError 
   const char *name;
 
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    if (atl_picture_folder_is_part (path, name) && !open_part (path, name, fds, names, error))
+    if (atl_picture_folder_is_part (path, name) && !open_part (path, name, NULL, fds, names, error))
       return FALSE;
   return TRUE;
 }

@@ -123,7 +123,7 @@ static void
 test_folders (void)
 {
   g_autofree char *root = g_dir_make_tmp ("atelier-folders-XXXXXX", NULL);
-  g_autofree char *whole = g_build_filename (root, "whole", NULL);
+  g_autofree char *whole = g_build_filename (root, "whole.2509", NULL);
   g_autofree char *lone = g_build_filename (root, "lone", NULL);
   g_autofree char *loose = g_build_filename (root, "loose", NULL);
   char *files[] = {
@@ -142,7 +142,8 @@ test_folders (void)
   of_whole = told (whole);
   of_lone = told (lone);
   of_loose = told (loose);
-  g_assert_cmpstr (of_whole, ==, "unet/config.json unet/model.safetensors vae/model.safetensors");
+  g_assert_cmpstr (of_whole, ==,
+                   "unet/config.json unet/whole-2509_model.safetensors vae/model.safetensors");
   g_assert_cmpstr (of_lone, ==,
                    "flux.gguf nearby/ae.safetensors tokenizer/vocab.json vae/config.json "
                    "vae/model.safetensors");

@@ -4,6 +4,7 @@
 
 #include "engine/diffusion/family-list.h"
 #include "engine/diffusion/missing.h"
+#include "part-files.h"
 #include "small-model.h"
 
 typedef struct
@@ -112,6 +113,34 @@ test_loose (void)
   g_ptr_array_unref (files.names);
 }
 
+/* A UNet alone under its authors' names, without the prefix that it has in a whole model. */
+static void
+test_bare (void)
+{
+  static const char *const prefixes[] = { "model.diffusion_model.", "" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    {
+      g_autofree char *first = g_strconcat (prefixes[i], "input_blocks.0.0.weight", NULL);
+      g_autofree char *label = g_strconcat (prefixes[i], "label_emb.0.0.weight", NULL);
+      const char *const tensors[] = { first, label };
+      PartFiles files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      g_autoptr (GError) error = NULL;
+      const AtlDiffusionFamily *family;
+
+      part_files_init (&files);
+      part_files_add (&files, "unet.safetensors", G_N_ELEMENTS (tensors), tensors, 4, 4);
+      g_assert_true (atl_diffusion_is_denoiser (files.maps->pdata[0], "unet.safetensors"));
+      bundle = atl_bundle_new ((AtlFileMap *const *) files.maps->pdata,
+                               (const char *const *) files.names->pdata, files.maps->len, &error);
+      family = atl_diffusion_family_for (bundle, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (family->name, ==, "sdxl");
+      part_files_clear (&files);
+    }
+}
+
 /* Every family's parts and vocabularies can be had, the denoiser apart. */
 static void
 test_families (void)
@@ -151,5 +180,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/missing/loose", test_loose);
   g_test_add_func ("/missing/families", test_families);
+  g_test_add_func ("/missing/bare", test_bare);
   return g_test_run ();
 }

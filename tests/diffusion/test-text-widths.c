@@ -4,13 +4,13 @@
 #include "engine/diffusion/missing.h"
 #include "part-files.h"
 
+static const char *const flux[] = { "vector_in.in_layer.weight", "txt_in.weight",
+                                    "double_blocks.0.img_mod.lin.weight" };
+
 /* Encoders of another width than the denoiser reads are no parts of it, which is said. */
 static void
 test_widths (void)
 {
-  static const char *const flux[] = { "vector_in.in_layer.weight", "txt_in.weight",
-                                      "double_blocks.0.img_mod.lin.weight" };
-
   for (guint width = 32; width <= 128; width += 96)
     {
       PartFiles files;
@@ -38,6 +38,39 @@ test_widths (void)
           n_told++;
         }
       g_assert_cmpuint (n_told, ==, width == 32 ? 0 : 2);
+      part_files_clear (&files);
+    }
+}
+
+/* The parts of a whole folder are taken as they are; what is wrong with them is told all the same.
+ */
+static void
+test_folder (void)
+{
+  for (guint width = 32; width <= 128; width += 96)
+    {
+      PartFiles files;
+      g_autoptr (AtlBundle) bundle = NULL;
+      guint n_told = 0;
+
+      part_files_init (&files);
+      part_files_add (&files, "transformer/model.safetensors", G_N_ELEMENTS (flux), flux, 4, 32);
+      part_files_add_clip (&files, "text_encoder/model.safetensors", width);
+      part_files_add_t5 (&files, "text_encoder_2/model.safetensors", 32, FALSE);
+      bundle = part_files_assign (&files, &atl_family_flux);
+      for (guint i = 0; i < atl_family_flux.n_parts; i++)
+        {
+          const AtlPart *part = &atl_family_flux.parts[i];
+          const AtlMisfit *misfit = atl_bundle_text_misfit (bundle, part);
+
+          if (misfit == NULL)
+            continue;
+          g_assert_cmpstr (part->role, ==, "text_encoder");
+          g_assert_cmpint (misfit->takes, ==, 32);
+          g_assert_cmpint (misfit->gives, ==, 128);
+          n_told++;
+        }
+      g_assert_cmpuint (n_told, ==, width == 32 ? 0 : 1);
       part_files_clear (&files);
     }
 }
@@ -195,6 +228,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/diffusion/text-widths/widths", test_widths);
+  g_test_add_func ("/diffusion/text-widths/folder", test_folder);
   g_test_add_func ("/diffusion/text-widths/pooled", test_pooled);
   g_test_add_func ("/diffusion/text-widths/last-projection", test_last_projection);
   g_test_add_func ("/diffusion/text-widths/extra", test_extra);

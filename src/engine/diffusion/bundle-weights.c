@@ -305,6 +305,17 @@ atl_bundle_misfit (const AtlBundle *self, const char *role)
   return g_hash_table_lookup (self->misfits, role);
 }
 
+const AtlMisfit *
+atl_bundle_text_misfit (AtlBundle *self, const AtlPart *part)
+{
+  const AtlCheckpoint *cp = part->reader != NULL && atl_bundle_has (self, part->role)
+                                ? atl_bundle_checkpoint (self, part->role, NULL)
+                                : NULL;
+
+  self->misfit = (AtlMisfit){ 0 };
+  return cp == NULL || atl_text_fits (self, cp, part->role, part->reader) ? NULL : &self->misfit;
+}
+
 gboolean
 atl_bundle_has (AtlBundle *self, const char *role)
 {

@@ -92,6 +92,9 @@ AtlCheckpoint *atl_bundle_loose (AtlBundle *self, const char *class_name, GError
 void atl_bundle_note_misfit (AtlBundle *self, const AtlCheckpoint *cp, gint64 gives, gint64 takes);
 /* NULL unless a loose file was no part for that role because of its width. Borrowed. */
 const AtlMisfit *atl_bundle_misfit (const AtlBundle *self, const char *role);
+/* NULL unless the text encoder that plays the part, wherever it lies, has another width than is
+ * read of it. Borrowed, until the next question. */
+const AtlMisfit *atl_bundle_text_misfit (AtlBundle *self, const AtlPart *part);
 gboolean atl_bundle_has (AtlBundle *self, const char *role);
 /* Whether a model does not work without the part. After atl_bundle_assign(). */
 gboolean atl_bundle_needs (AtlBundle *self, const AtlPart *part);

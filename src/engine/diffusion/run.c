@@ -159,13 +159,41 @@ words_of (const AtlRun *run, const char *role)
   return role;
 }
 
+/* A text encoder of another width, in words; the caller's. NULL: there is none. */
+static char *
+describe_width (const AtlRun *run)
+{
+  for (guint i = 0; run->family != NULL && i < run->family->n_parts; i++)
+    {
+      const AtlPart *part = &run->family->parts[i];
+      const AtlMisfit *misfit = atl_bundle_text_misfit (run->bundle, part);
+
+      if (misfit != NULL)
+        /* Translators: a part of a model, such as “the CLIP-L text encoder”, two widths. */
+        return g_strdup_printf (_ ("The parts of this model do not fit each other: %s has to give "
+                                   "%u numbers, and this one gives %u"),
+                                _ (part->words), (guint) misfit->takes, (guint) misfit->gives);
+    }
+  return NULL;
+}
+
 /* The walk that only counts comes before all work: what does not fit there is a part of another
  * model, and its network knows no more than shapes. */
 static void
 name_misfit (const AtlRun *run, const char *role, GError **error)
 {
-  if (error != NULL && *error != NULL && (*error)->domain == ATL_ERROR &&
-      (*error)->code != ATL_ERROR_NO_MEMORY)
+  g_autofree char *width = NULL;
+
+  if (error == NULL || *error == NULL || (*error)->domain != ATL_ERROR ||
+      (*error)->code == ATL_ERROR_NO_MEMORY)
+    return;
+  width = describe_width (run);
+  if (width != NULL)
+    {
+      g_clear_error (error);
+      g_set_error_literal (error, ATL_ERROR, ATL_ERROR_BAD_FILE, width);
+    }
+  else
     /* Translators: %s is a part of a model, such as “the CLIP-L text encoder”; details follow. */
     g_prefix_error (error, _ ("The parts of this model do not fit each other, seen from %s: "),
                     words_of (run, role));

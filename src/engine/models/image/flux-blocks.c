@@ -92,8 +92,8 @@ atl_flux_blocks_read (AtlFluxBlocks *self, AtlSource *s, gboolean has_modulation
 
   if (D < 1 || D % self->head_dim != 0)
     {
-      atl_weights_fail (s->weights, _ ("%s: heads of %d do not fit into this Flux transformer"),
-                        file, (int) self->head_dim);
+      atl_weights_fail (s->weights, _ ("%s: heads of %d do not fit into this transformer"), file,
+                        (int) self->head_dim);
       return;
     }
   self->n_heads = D / self->head_dim;

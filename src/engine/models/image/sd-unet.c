@@ -17,7 +17,7 @@
  * forward: latent [B, 4, H, W] (inpainting also mask [B, 1, H, W], image_latent [B, 4, H, W]),
  * timestep [B] or [1], context [B, T, dim], XL: pooled [B, n], time_ids [B, 6 or 5]
  * -> output [B, 4, H, W]. Structure is read from the names; names: diffusers', or LDM's below
- * "model.diffusion_model.".
+ * "model.diffusion_model.", or bare.
  */
 #define G_LOG_DOMAIN "atl-models"
 
@@ -34,10 +34,27 @@
 #define TRANSFORMER_EPS 1e-6f
 #define TIME_IDS_WIDTH 256
 
+/* What stands before the authors' names, which are of a whole model or of this network alone; NULL:
+ * the names are diffusers'. */
+static const char *
+ldm_prefix (const AtlCheckpoint *cp)
+{
+  static const char *const prefixes[] = { "model.diffusion_model.", "" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    {
+      g_autofree char *first = g_strconcat (prefixes[i], "input_blocks.0.0.weight", NULL);
+
+      if (atl_checkpoint_find (cp, first) != NULL)
+        return prefixes[i];
+    }
+  return NULL;
+}
+
 static gboolean
 recognises (const AtlCheckpoint *cp)
 {
-  return atl_checkpoint_find (cp, "model.diffusion_model.input_blocks.0.0.weight") != NULL ||
+  return ldm_prefix (cp) != NULL ||
          (atl_checkpoint_find (cp, "down_blocks.0.resnets.0.time_emb_proj.weight") != NULL &&
           atl_checkpoint_find (cp, "conv_in.weight") != NULL);
 }
@@ -65,12 +82,12 @@ unet_clear (gpointer model)
 /* Residual blocks per level of an LDM file: input_blocks.0 is conv_in; the level ends at the first
  * "op". */
 static guint
-ldm_layers (const AtlCheckpoint *cp)
+ldm_layers (const AtlCheckpoint *cp, const char *prefix)
 {
   for (guint i = 1; i < 8; i++)
     {
-      g_autofree char *name =
-          g_strdup_printf ("model.diffusion_model.input_blocks.%u.0.op.weight", i);
+      g_autofree char *name = g_strdup_printf ("%sinput_blocks.%u.0.op.weight", prefix, i);
+
       if (atl_checkpoint_find (cp, name) != NULL)
         return i - 1;
     }
@@ -82,12 +99,13 @@ unet_read (
     gpointer model, AtlSource *s, AtlCheckpoint *cp, const AtlLoadOptions *options, GError **error)
 {
   Unet *m = model;
+  const char *prefix = ldm_prefix (cp);
 
-  if (atl_checkpoint_find (cp, "model.diffusion_model.input_blocks.0.0.weight") != NULL)
+  if (prefix != NULL)
     {
-      s->prefix = "model.diffusion_model.";
+      s->prefix = prefix;
       s->map = atl_ldm_unet_name;
-      s->map_number = ldm_layers (cp);
+      s->map_number = ldm_layers (cp, prefix);
     }
   else
     while (s->map_number < UNET_MAX_LEVELS &&
