@@ -110,7 +110,7 @@ test_go_on (void)
 {
   AppFixture f;
   GtkWidget *window;
-  g_autofree char *first = NULL, *second = NULL;
+  g_autofree char *first = NULL, *second = NULL, *gone = NULL;
   g_autoptr (AtlModel) before = NULL;
   AtlMessageItem *answer;
   JsonObject *settings;
@@ -121,6 +121,9 @@ test_go_on (void)
   second = app_unpack_golden (f.dir, "llm-llama3-tied");
   before = g_object_ref (atl_session_get_model (f.session));
   app_remember_model (&f, second, "Second");
+  /* An adapter whose file is gone is left out. */
+  gone = g_build_filename (f.dir, "gone.safetensors", NULL);
+  atl_session_set_adapters (f.session, second, (const char *const[]){ gone, NULL });
   atl_model_list_refresh (atl_session_get_models (f.session));
   app_assert_soon (atl_model_list_find (atl_session_get_models (f.session), second) != NULL);
   window = atl_compare_window_new (GTK_APPLICATION (f.app), f.session);
@@ -135,6 +138,7 @@ test_go_on (void)
     }
   g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Once upon a time", NULL));
   g_assert_true (app_fixture_wait (has_compared, window, 60));
+  g_assert_cmpuint (strlen (atl_compare_column_get_answer (column (window, 1))), >, 0);
   /* What is set afterwards is for the next answer. */
   atl_compare_column_set_param (column (window, 1), "max-tokens", 9);
   g_signal_emit_by_name (column (window, 1), "keep");

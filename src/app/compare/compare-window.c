@@ -22,6 +22,7 @@ struct _AtlCompareWindow
   GHashTable *models;   /* path -> AtlModel, loaded for a comparison */
   GCancellable *asking; /* (nullable) from the question to the last answer */
   guint next;           /* column whose model is loaded next */
+  AtlSessionLoad load;  /* of that model */
   char *messages;       /* (nullable) what is asked */
   char *question;       /* (nullable) as it was written */
   char *attachments;    /* (nullable) JSON */
@@ -36,6 +37,7 @@ struct _AtlCompareWindow
 G_DEFINE_FINAL_TYPE (AtlCompareWindow, atl_compare_window, ADW_TYPE_WINDOW)
 
 static void load_next (AtlCompareWindow *self);
+static void begin_load (AtlCompareWindow *self);
 
 static void
 say (AtlCompareWindow *self, const char *sentence)
@@ -213,7 +215,8 @@ find_model (AtlCompareWindow *self, const char *path)
 {
   AtlModel *current = atl_session_get_model (self->session);
 
-  if (current != NULL && g_strcmp0 (atl_model_get_key (current), path) == 0)
+  if (current != NULL && g_strcmp0 (atl_model_get_key (current), path) == 0 &&
+      (atl_model_get_is_loaded (current) || !g_hash_table_contains (self->models, path)))
     return current;
   return g_hash_table_lookup (self->models, path);
 }
@@ -250,6 +253,16 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
 
   if (self->asking == NULL)
     return;
+  /* The model without them is better than none. */
+  if (model == NULL && atl_session_load_drop_adapters (&self->load, error))
+    {
+      g_autofree char *words =
+          g_strdup_printf (_ ("The model is used without an adapter: %s"), error->message);
+
+      say (self, words);
+      begin_load (self);
+      return;
+    }
   if (model != NULL)
     {
       char *path = g_strdup (atl_model_get_key (model));
@@ -269,6 +282,17 @@ loaded_cb (GObject *source, GAsyncResult *result, gpointer data)
   load_next (self);
 }
 
+static void
+begin_load (AtlCompareWindow *self)
+{
+  AtlCompareColumn *column = g_ptr_array_index (self->columns, self->next);
+  const char *paths[] = { atl_compare_column_get_path (column), NULL };
+
+  atl_client_load_model_async (atl_session_get_client (self->session), paths, &self->load.options,
+                               load_progress_cb, self, self->asking, loaded_cb,
+                               g_object_ref (self));
+}
+
 /* One after the other: each is told how much memory the ones before left. */
 static void
 load_next (AtlCompareWindow *self)
@@ -277,18 +301,17 @@ load_next (AtlCompareWindow *self)
     {
       AtlCompareColumn *column = g_ptr_array_index (self->columns, self->next);
       const char *path = atl_compare_column_get_path (column);
-      const char *paths[] = { path, NULL };
-      g_auto (AtlSessionLoad) load = { 0 };
+      AtlModel *model = path != NULL ? find_model (self, path) : NULL;
 
-      if (path == NULL || find_model (self, path) != NULL)
+      /* What left the memory is loaded as the settings say now. */
+      if (path == NULL || (model != NULL && atl_model_get_is_loaded (model)))
         continue;
-      atl_session_load_init (&load, self->session, path);
-      load.options.insist = TRUE;
+      atl_session_load_clear (&self->load);
+      atl_session_load_init (&self->load, self->session, path);
+      self->load.options.insist = TRUE;
       /* Answers are the same without it, and several models want the memory. */
-      load.options.draft = NULL;
-      atl_client_load_model_async (atl_session_get_client (self->session), paths, &load.options,
-                                   load_progress_cb, self, self->asking, loaded_cb,
-                                   g_object_ref (self));
+      self->load.options.draft = NULL;
+      begin_load (self);
       return;
     }
   ask_all (self);
@@ -391,6 +414,7 @@ atl_compare_window_finalize (GObject *object)
 
   g_ptr_array_unref (self->columns);
   g_hash_table_unref (self->models);
+  atl_session_load_clear (&self->load);
   g_free (self->messages);
   g_free (self->question);
   g_free (self->attachments);

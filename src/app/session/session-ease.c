@@ -20,21 +20,46 @@ present_adapters (const char *const *adapters)
   return g_strv_builder_end (present);
 }
 
+static void
+set_adapters (AtlSessionLoad *load, char **adapters)
+{
+  g_strfreev (load->adapters);
+  load->adapters = adapters;
+  load->options.adapters = (const char *const *) adapters;
+}
+
+static gboolean
+may_blame_adapters (const GError *error)
+{
+  return g_error_matches (error, ATL_ERROR, ATL_ERROR_UNSUPPORTED) ||
+         g_error_matches (error, ATL_ERROR, ATL_ERROR_INVALID) ||
+         g_error_matches (error, ATL_ERROR, ATL_ERROR_BAD_FILE) ||
+         g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND);
+}
+
+gboolean
+atl_session_load_drop_adapters (AtlSessionLoad *load, const GError *error)
+{
+  g_auto (GStrv) rest = NULL;
+
+  if (!may_blame_adapters (error))
+    return FALSE;
+  rest = g_error_matches (error, ATL_ERROR, ATL_ERROR_NOT_FOUND)
+             ? present_adapters ((const char *const *) load->adapters)
+             : g_new0 (char *, 1);
+  if (g_strv_length (rest) == g_strv_length (load->adapters))
+    return FALSE;
+  set_adapters (load, g_steal_pointer (&rest));
+  return TRUE;
+}
+
 void
 atl_session_ease_init (AtlSession *self, AtlSessionLoad *load)
 {
-  char **adapters = NULL;
-
   if (self->load_drops_adapters)
-    adapters = g_new0 (char *, 1);
+    set_adapters (load, g_new0 (char *, 1));
   else if (self->load_drops_missing)
-    adapters = present_adapters ((const char *const *) load->adapters);
-  if (adapters != NULL)
-    {
-      g_strfreev (load->adapters);
-      load->adapters = adapters;
-      load->options.adapters = (const char *const *) adapters;
-    }
+    set_adapters (load, present_adapters ((const char *const *) load->adapters));
   if (self->load_drops_draft)
     load->options.draft = NULL;
   self->load_has_adapters = load->adapters[0] != NULL;
@@ -47,13 +72,12 @@ atl_session_ease_init (AtlSession *self, AtlSessionLoad *load)
 static gboolean
 may_drop_adapters (AtlSession *self, const GError *error)
 {
-  if (!self->load_has_adapters || error->domain != ATL_ERROR)
+  if (!self->load_has_adapters)
     return FALSE;
   if (self->model != NULL && atl_model_get_is_loaded (self->model) &&
       g_str_equal (atl_model_get_key (self->model), self->load_paths[0]))
     return FALSE;
-  return error->code == ATL_ERROR_UNSUPPORTED || error->code == ATL_ERROR_INVALID ||
-         error->code == ATL_ERROR_BAD_FILE || error->code == ATL_ERROR_NOT_FOUND;
+  return may_blame_adapters (error);
 }
 
 static gboolean

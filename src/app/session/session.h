@@ -111,6 +111,9 @@ typedef struct
 
 void atl_session_load_init (AtlSessionLoad *load, AtlSession *self, const char *path);
 void atl_session_load_clear (AtlSessionLoad *load);
+/* Leaves out what may be why a load failed with `error`: the adapters whose files are gone, or all
+ * where one was refused. FALSE: they are not the reason. */
+gboolean atl_session_load_drop_adapters (AtlSessionLoad *load, const GError *error);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (AtlSessionLoad, atl_session_load_clear)
 
 /* The conversation of a chat: one object a chat, alive while somebody holds it or it is answering.
