@@ -113,7 +113,8 @@ groups_of_chunk (const AtlCpuRun *run, gint64 n, gint64 n_groups, gsize group_by
   gint64 room = ATL_POOL_SCRATCH_BYTES / (n * ATL_PACK_ROWS * (gint64) sizeof (float));
   gint64 even = (n_groups + pieces - 1) / pieces;
   gint64 least = (n_groups + ATL_POOL_MAX_RESTARTABLE - 1) / ATL_POOL_MAX_RESTARTABLE;
-  gint64 groups = MIN (even, MAX (1, (gint64) (CHUNK_BYTES / group_bytes)));
+  /* One row is faster with two groups at a time. */
+  gint64 groups = MIN (even, MAX (n == 1 ? 2 : 1, (gint64) (CHUNK_BYTES / group_bytes)));
 
   groups = MIN (MAX (groups, least), room);
   return n <= RESTARTABLE_ROWS && groups >= least ? groups : 0;
