@@ -142,6 +142,49 @@ test_same_picture (gconstpointer family)
   g_assert_cmpfloat (distance (kept, tiled, "image"), >, 0);
 }
 
+/* A device that has no memory of its own: what both take together has to be there once. */
+static void
+test_shared (void)
+{
+  g_autoptr (AtlDiffusionModel) model = small_model_open ("sd15");
+  g_autoptr (AtlSettings) settings = ask (512);
+  g_autoptr (GError) error = NULL;
+  AtlBackend *device = atl_rehearsal_new (cpu, &error), *backends[] = { device, cpu };
+  AtlDiffusionPlace at = { .backends = backends,
+                           .n_backends = 2,
+                           .room = G_MAXUINT64,
+                           .host_room = G_MAXUINT64 / 2,
+                           .is_shared = TRUE };
+  AtlDiffusionFit fit;
+  guint n_ways = 0;
+
+  g_assert_no_error (error);
+  device->is_host = FALSE;
+  do
+    {
+      atl_diffusion_model_fit (model, &at, settings, NULL, &fit, &error);
+      g_assert_no_error (error);
+      if (!fit.fits)
+        break;
+      n_ways++;
+      g_assert_cmpuint (fit.cost.host, >, 0);
+      g_assert_cmpuint (fit.cost.peak + fit.cost.host, <=, at.host_room);
+      at.host_room = fit.how.streams ? 4096 : fit.cost.peak + fit.cost.host - 1;
+    }
+  while (TRUE);
+  g_assert_cmpuint (n_ways, >=, 3);
+  /* So much is enough on each of two, and not for both. */
+  at.room = at.host_room = MAX (fit.cost.peak, fit.cost.host);
+  for (guint i = 0; i < 2; i++)
+    {
+      at.is_shared = i == 0;
+      atl_diffusion_model_fit (model, &at, settings, NULL, &fit, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (fit.fits, ==, !at.is_shared);
+    }
+  atl_backend_free (device);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -153,6 +196,7 @@ main (int argc, char **argv)
   g_assert_no_error (error);
   g_test_add_data_func ("/fit/ways/sd15", "sd15", test_ways);
   g_test_add_data_func ("/fit/ways/wan21", "wan21", test_ways);
+  g_test_add_func ("/fit/shared", test_shared);
   g_test_add_data_func ("/fit/same-picture/sd15", "sd15", test_same_picture);
   g_test_add_data_func ("/fit/same-picture/wan21", "wan21", test_same_picture);
   status = g_test_run ();

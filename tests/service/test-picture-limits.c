@@ -277,7 +277,8 @@ test_device (gconstpointer data)
     set_device_room (gpu, needed - (g_hash_table_size (sweep.ways) > 3 ? needed / 3 : 1));
   set_device_room (gpu, 4096);
   g_assert_cmpuint (try_limit (&world, &sweep, "gpu", NULL), ==, 0);
-  /* Room on the device, none beside it. */
+  /* Room on the device, none beside it, whose memory it does not share. */
+  gpu->shares_memory = FALSE;
   set_device_room (gpu, 1ull << 40);
   free_bytes = 4096;
   sweep.least = G_MAXUINT64;

@@ -46,10 +46,18 @@ typedef struct
   guint n_ways;
 } Place;
 
+/* What has to be in the host's memory. */
+static guint64
+on_host (const Place *place, const AtlDiffusionCost *cost)
+{
+  return cost->host + (place->at->is_shared ? cost->peak : 0);
+}
+
 static gboolean
 is_in (const Place *place, const AtlDiffusionCost *cost)
 {
-  return cost->is_possible && cost->peak <= place->at->room && cost->host <= place->at->host_room;
+  return cost->is_possible && cost->peak <= place->at->room &&
+         on_host (place, cost) <= place->at->host_room;
 }
 
 /* By how many bytes that is too much. */
@@ -57,7 +65,7 @@ static double
 lack_of (const Place *place, const AtlDiffusionCost *cost)
 {
   return MAX ((double) cost->peak - (double) place->at->room, 0) +
-         MAX ((double) cost->host - (double) place->at->host_room, 0);
+         MAX ((double) on_host (place, cost) - (double) place->at->host_room, 0);
 }
 
 /* FALSE with an error; else the first way that fits, or the one that lacks least, is in `fit`. */
@@ -102,7 +110,10 @@ keep_some (const Place *place,
            AtlDiffusionFit *fit,
            GError **error)
 {
-  double left = (double) (place->at->room - fit->cost.peak) * KEEP_SHARE;
+  const AtlDiffusionPlace *at = place->at;
+  guint64 room = MIN (at->room - fit->cost.peak,
+                      at->is_shared ? at->host_room - on_host (place, &fit->cost) : G_MAXUINT64);
+  double left = (double) room * KEEP_SHARE;
 
   for (guint i = 0; i < KEEP_TRIES; i++, left /= 2)
     {

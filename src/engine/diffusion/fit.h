@@ -30,6 +30,7 @@ typedef struct
   guint64 room;        /* bytes for weights and working memory on the first backend, what the model
                           holds there already included */
   guint64 host_room;   /* beside a device; not looked at where there is none */
+  gboolean is_shared;  /* a device whose memory is the host's: both together have host_room */
   gboolean wants_size; /* where it does not fit a smaller picture that does is looked for */
 } AtlDiffusionPlace;
 

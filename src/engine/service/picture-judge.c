@@ -107,33 +107,58 @@ describe_way (const AtlPictureFit *fit, const char *needed, const char *there)
   return g_strdup_printf (_ ("Needs %s, %s are free."), needed, there);
 }
 
+/* Of the computer's memory alone. */
+static char *
+describe_own_want (const AtlPictureFit *fit, const char *needed, const char *there)
+{
+  if (fit->fit_width > 0)
+    return g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
+                               "pixels would fit. Closing programs makes room too."),
+                            fit->cost.width, fit->cost.height, needed, there, fit->fit_width,
+                            fit->fit_height);
+  return g_strdup_printf (_ ("A picture of %u × %u pixels needs %s, %s are free. Close "
+                             "programs, or choose a smaller model."),
+                          fit->cost.width, fit->cost.height, needed, there);
+}
+
 static char *
 describe_want (const AtlPictureFit *fit, const char *needed, const char *there)
 {
+  if (!fit->uses_gpu)
+    return describe_own_want (fit, needed, there);
   if (fit->fit_width > 0)
     return g_strdup_printf (
-        fit->uses_gpu
-            ? _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there; "
-                 "%u × %u pixels would fit. The processor may have room for it.")
-            : _ ("A picture of %u × %u pixels needs %s, %s are free; %u × %u "
-                 "pixels would fit. Closing programs makes room too."),
+        _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there; "
+           "%u × %u pixels would fit. The processor may have room for it."),
         fit->cost.width, fit->cost.height, needed, there, fit->fit_width, fit->fit_height);
   return g_strdup_printf (
-      fit->uses_gpu
-          ? _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there. The "
-               "processor may have room for it.")
-          : _ ("A picture of %u × %u pixels needs %s, %s are free. Close "
-               "programs, or choose a smaller model."),
+      _ ("A picture of %u × %u pixels needs %s on the graphics card, %s are free there. The "
+         "processor may have room for it."),
       fit->cost.width, fit->cost.height, needed, there);
+}
+
+/* Of the computer's memory, the graphics card's where it has none of its own. */
+static guint64
+host_need (const AtlDiffusionPlace *at, const AtlDiffusionCost *cost)
+{
+  return cost->host + (at->is_shared ? cost->peak : 0);
+}
+
+static gboolean
+is_host_short (const AtlDiffusionPlace *at, const AtlDiffusionCost *cost)
+{
+  return host_need (at, cost) > at->host_room;
 }
 
 /* The graphics card has room, the computer beside it has none. */
 static char *
-describe_host_want (const AtlPictureFit *fit, guint64 host_room)
+describe_host_want (const AtlPictureFit *fit, const AtlDiffusionPlace *at)
 {
-  g_autofree char *needed = atl_language_size (fit->cost.host);
-  g_autofree char *there = atl_language_size (host_room);
+  g_autofree char *needed = atl_language_size (host_need (at, &fit->cost));
+  g_autofree char *there = atl_language_size (at->host_room);
 
+  if (at->is_shared)
+    return describe_own_want (fit, needed, there);
   if (fit->fit_width > 0)
     return g_strdup_printf (
         _ ("Beside the graphics card a picture of %u × %u pixels needs %s of the computer's "
@@ -185,11 +210,14 @@ judge_gpu (AtlService *service,
   AtlDiffusionPlace at = { .backends = backends,
                            .n_backends = 2,
                            .host_room = available + place->ram_bytes,
+                           .is_shared = place->gpu->shares_memory,
                            .wants_size = g_strcmp0 (place->device, "gpu") == 0 };
   AtlDiffusionFit found;
   g_autofree char *needed = NULL;
   g_autofree char *is_free = NULL;
 
+  if (at.is_shared)
+    at.host_room += place->vram_bytes + atl_ledger_idle_vram (service, NULL);
   there = MIN (there, place->gpu->memory_total);
   fit->free_bytes = there;
   /* The driver needs some, and other programs' share is not known. */
@@ -205,11 +233,13 @@ judge_gpu (AtlService *service,
   take (fit, &found);
   fit->needed_bytes = with_more (fit->needed_bytes, place->more_bytes);
   fit->host_bytes = less (found.cost.host, fit->how.is_frugal ? 0 : place->ram_bytes);
+  if (at.is_shared)
+    fit->host_bytes += less (fit->needed_bytes, fit->how.is_frugal ? 0 : place->vram_bytes);
   needed = atl_language_size (fit->needed_bytes);
   is_free = atl_language_size (there);
   fit->words = fit->fits ? describe_way (fit, needed, is_free)
-               : found.cost.peak <= at.room && found.cost.host > at.host_room
-                   ? describe_host_want (fit, at.host_room)
+               : found.cost.peak <= at.room && is_host_short (&at, &found.cost)
+                   ? describe_host_want (fit, &at)
                    : describe_want (fit, needed, is_free);
   fit->runs_on = gpu_words (place, &fit->how);
   return TRUE;
