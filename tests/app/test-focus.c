@@ -285,6 +285,13 @@ focus_of (AppFixture *f)
   return gtk_root_get_focus (GTK_ROOT (f->window));
 }
 
+static GtkWidget *
+focused_tile (AppFixture *f)
+{
+  return focus_of (f) != NULL ? gtk_widget_get_ancestor (focus_of (f), ATL_TYPE_GALLERY_TILE)
+                              : NULL;
+}
+
 static gboolean
 is_tile_of (GtkWidget *widget, gconstpointer item)
 {
@@ -320,6 +327,15 @@ test_pictures (void)
       g_assert_nonnull (focus_of (&f));
       g_assert_false (gtk_widget_is_ancestor (focus_of (&f), list));
     }
+  /* The row that has the focus is used for another picture before the tile that is to have it has
+   * come: GTK gives the focus to the list meanwhile. */
+  atl_gallery_view_focus (view, 0);
+  app_assert_soon (focused_tile (&f) != NULL);
+  atl_gallery_view_stop_focusing (view);
+  atl_gallery_view_focus (view, 2);
+  gtk_root_set_focus (GTK_ROOT (f.window), list);
+  app_assert_soon (focused_tile (&f) != NULL && atl_gallery_tile_get_item (ATL_GALLERY_TILE (
+                                                    focused_tile (&f))) == app_picture_at (&f, 2));
   strip = atl_gallery_strip_new (GTK_ORIENTATION_HORIZONTAL);
   atl_gallery_strip_set_session (ATL_GALLERY_STRIP (strip), f.session);
   app_add_page (&f, strip, "row");

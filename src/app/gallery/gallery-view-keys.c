@@ -35,13 +35,22 @@ current_focus (AtlGalleryView *self)
   return root != NULL ? gtk_root_get_focus (root) : NULL;
 }
 
+/* Whether it has the focus, a part of it, or what GTK gives it to when the row that had it is used
+ * for others: the list or what scrolls it. */
+static gboolean
+is_of_list (AtlGalleryView *self, GtkWidget *focus)
+{
+  return focus == self->scroller || focus == self->list ||
+         gtk_widget_is_ancestor (focus, self->list);
+}
+
 /* The person went elsewhere since the tile was asked for. */
 static gboolean
 went_away (AtlGalleryView *self)
 {
   GtkWidget *focus = current_focus (self);
 
-  return focus != NULL && focus != self->focus_from && !gtk_widget_is_ancestor (focus, self->list);
+  return focus != NULL && focus != self->focus_from && !is_of_list (self, focus);
 }
 
 static gboolean
@@ -78,7 +87,7 @@ atl_gallery_view_has_focus (AtlGalleryView *self)
   GtkWidget *focus = current_focus (self);
 
   /* On the way counts: what comes in meanwhile must not make it another picture's. */
-  return self->focus_id != 0 || (focus != NULL && gtk_widget_is_ancestor (focus, self->list));
+  return self->focus_id != 0 || (focus != NULL && is_of_list (self, focus));
 }
 
 gboolean
