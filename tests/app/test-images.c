@@ -351,6 +351,9 @@ test_paint (void)
   mask = atl_mask_area_get_mask (ATL_MASK_AREA (area));
   g_assert_cmpuint (atl_mask_get_bytes (mask)[10 * 72 + 12], ==, 255);
   g_assert_cmpuint (atl_mask_get_bytes (mask)[60 * 72 + 60], ==, 0);
+  /* Nothing is painted on a picture that is gone. */
+  atl_images_page_new (ATL_IMAGES_PAGE (f.window->images_page));
+  g_assert_false (gtk_widget_get_mapped (area));
   app_fixture_stop (&f);
 }
 

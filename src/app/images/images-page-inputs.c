@@ -135,6 +135,16 @@ use_settings_action (GtkWidget *widget, const char *name, GVariant *parameter)
                                        g_variant_get_string (parameter, NULL));
 }
 
+/* The picture that was painted on or extended is gone. */
+static void
+stop_editing (AtlImagesPage *self)
+{
+  const char *shown = gtk_stack_get_visible_child_name (GTK_STACK (self->work_stack));
+
+  if (g_strcmp0 (shown, "mask") == 0 || g_strcmp0 (shown, "extend") == 0)
+    show_work (self, "canvas");
+}
+
 /* What is to be done once the picture is there. */
 static void
 start_read_cb (AtlImagesPage *self)
@@ -142,7 +152,10 @@ start_read_cb (AtlImagesPage *self)
   const char *then = self->then;
 
   if (atl_pictures_session_get_start (self->pictures) == NULL)
-    return;
+    {
+      stop_editing (self);
+      return;
+    }
   if (self->brings_start)
     {
       self->brings_start = FALSE;
