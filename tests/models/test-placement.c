@@ -125,6 +125,35 @@ test_memory (gconstpointer family)
   world_close (&world);
 }
 
+/* A number from a larger device, or from when more was free, is no reason to fail. */
+static void
+test_too_many (void)
+{
+  World world = { 0 };
+  AtlLlmInfo info;
+  guint n_cut = 0;
+
+  if (!world_open (&world, "llm-llama2"))
+    return;
+  g_autofree char *all = try (&world, world.memory, 1000, G_MAXUINT, &info);
+  g_assert_cmpstr (all, ==, world.backends[0]->description);
+  /* What is computed between layers takes a little more than 8 MiB. */
+  for (guint64 memory = 8 << 20; memory < 9 << 20; memory += 32 << 10)
+    {
+      g_autofree char *some = try (&world, memory, 1000, G_MAXUINT, &info);
+
+      g_assert_cmpuint (info.device_bytes, <=, memory);
+      if (info.n_layers_on_device > 0 && info.n_layers_on_device < info.n_layer)
+        n_cut += strstr (some, "memory is full") != NULL;
+    }
+  g_assert_cmpuint (n_cut, >, 0);
+  g_assert_cmpuint (info.n_layers_on_device, ==, info.n_layer);
+  g_autofree char *none = try (&world, 0, 1000, G_MAXUINT, &info);
+  g_assert_cmpuint (info.n_layers_on_device, ==, 0);
+  g_assert_cmpstr (none, ==, world.backends[1]->description);
+  world_close (&world);
+}
+
 /* Any number of layers on the device, with their experts or without: also where layers read the
  * keys of others, which may be elsewhere. */
 static void
@@ -191,6 +220,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/placement/memory/mixture", "llm-mixtral", test_memory);
   g_test_add_data_func ("/placement/memory/dense", "llm-llama2", test_memory);
   g_test_add_func ("/placement/options", test_options);
+  g_test_add_func ("/placement/too-many", test_too_many);
   for (gsize i = 0; i < G_N_ELEMENTS (families); i++)
     {
       g_autofree char *path = g_strdup_printf ("/placement/layers/%s", families[i]);

@@ -84,6 +84,7 @@ llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, gu
   AtlDType kv = options->kv_dtype == ATL_DTYPE_F32 ? ATL_DTYPE_F16 : options->kv_dtype;
   AtlBackend *gpu = self->backends[0];
   guint64 budget = gpu->memory_free - gpu->memory_free / 10;
+  gboolean is_number = options->n_gpu_layers != G_MAXUINT, is_cut = FALSE;
   gboolean some_apart = options->n_cpu_experts == G_MAXUINT;
   g_autofree LayerBytes *layers = NULL;
   guint first = h->n_layer, experts = 0;
@@ -103,8 +104,12 @@ llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, gu
 
       if (!some_apart && first - 1 >= experts)
         more += layer->experts;
-      if (options->n_gpu_layers == G_MAXUINT ? used + more > budget
-                                             : h->n_layer - first >= options->n_gpu_layers)
+      if (is_number && h->n_layer - first >= options->n_gpu_layers)
+        break;
+      /* A number may come from another device or model, or from when more was free: it is kept to
+       * as far as there is any memory at all. */
+      is_cut = used + more > (is_number ? gpu->memory_free : budget);
+      if (is_cut)
         break;
       used += more;
     }
@@ -120,7 +125,7 @@ llm_place (AtlLlm *self, const AtlLlmOptions *options, guint64 scratch_bytes, gu
     self->first_gpu_layer = first;
   self->first_experts = experts;
   self->info.n_layers_on_device = h->n_layer - first;
-  self->info.is_chosen = options->n_gpu_layers != G_MAXUINT || !some_apart;
+  self->info.is_chosen = (is_number && !is_cut) || !some_apart;
   for (guint il = first; il < MIN (experts, h->n_layer); il++)
     self->info.n_layers_apart += h->layers[il].has_experts;
 }
