@@ -77,6 +77,7 @@ test_choose (void)
   g_assert_cmpstr (atl_model_get_info (atl_session_get_model (f.session))->draft, !=, "");
   chosen = atl_session_dup_draft (f.session, model);
   g_assert_cmpstr (chosen, ==, good);
+  g_assert_cmpstr (adw_expander_row_get_subtitle (ADW_EXPANDER_ROW (expander)), ==, "Good one");
   /* What the model itself keeps of a chat is told as before, though the rows are folded. */
   app_assert_soon (g_strcmp0 (adw_expander_row_get_subtitle (ADW_EXPANDER_ROW (kept)), alone) == 0);
   /* With its draft model it is larger than its file, and yet no draft of its own. */

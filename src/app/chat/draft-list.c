@@ -131,7 +131,14 @@ add_choice (AtlDraftList *self, const char *title, const char *path)
 static void
 show_current (AtlDraftList *self, const char *draft)
 {
-  const char *name = get_model (self) != NULL ? atl_model_get_info (get_model (self))->draft : "";
+  AtlModel *model = get_model (self);
+  const char *used = model != NULL && *atl_model_get_info (model)->draft != '\0'
+                         ? atl_model_get_options (model)->draft
+                         : NULL;
+  /* As it is called in the list. */
+  g_autofree char *name =
+      used != NULL ? atl_model_list_get_name (atl_session_get_models (self->session), used)
+                   : g_strdup (_ ("None"));
 
   self->showing = TRUE;
   gtk_check_button_set_active (atl_choice_row_get_button (self->none), TRUE);
@@ -139,7 +146,7 @@ show_current (AtlDraftList *self, const char *draft)
     if (g_strcmp0 (path_of (self->rows->pdata[i]), draft) == 0)
       gtk_check_button_set_active (atl_choice_row_get_button (self->rows->pdata[i]), TRUE);
   self->showing = FALSE;
-  adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row), *name != '\0' ? name : _ ("None"));
+  adw_expander_row_set_subtitle (ADW_EXPANDER_ROW (self->row), name);
 }
 
 static void
