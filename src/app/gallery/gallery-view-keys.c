@@ -439,10 +439,23 @@ key_cb (
   return GDK_EVENT_STOP;
 }
 
+/* Tab comes to what scrolls the list where no tile is there yet: then it is the first picture's, or
+ * that of the one that had it last. */
+static void
+scroller_focused_cb (GtkEventControllerFocus *focus, GParamSpec *pspec, AtlGalleryView *self)
+{
+  if (gtk_event_controller_focus_is_focus (focus) && self->focus_id == 0)
+    atl_gallery_view_focus (self, MIN (self->cursor, MAX (self->items->len, 1) - 1));
+}
+
 void
 atl_gallery_view_install_keys (AtlGalleryView *self)
 {
   GtkEventController *keys = gtk_event_controller_key_new ();
+  GtkEventController *focus = gtk_event_controller_focus_new ();
+
+  g_signal_connect (focus, "notify::is-focus", G_CALLBACK (scroller_focused_cb), self);
+  gtk_widget_add_controller (self->scroller, focus);
 
   gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
   g_signal_connect (keys, "key-pressed", G_CALLBACK (key_cb), self);
