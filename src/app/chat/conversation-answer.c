@@ -277,20 +277,24 @@ loading_cb (AtlChatJob *job, double fraction, const char *phase, gpointer data)
   atl_conversation_answer_phase (data, words, fraction);
 }
 
-/* In the middle of an answer that is because there was no room left. */
+/* In the middle of an answer that is because there was no room left. What is written first may be
+ * a call that shows when it is whole. */
 static void
 progress_cb (AtlChatJob *job, guint n_done, guint n_total, gpointer data)
 {
   AtlConversation *self = data;
+  gboolean is_read = n_total > 0 && n_done >= n_total;
   gboolean is_again =
       *atl_chat_job_get_text (job) != '\0' || *atl_chat_job_get_thinking (job) != '\0';
 
   atl_conversation_answer_phase (
       self,
-      is_again ? _ ("The chat has become too long for the model: its oldest part is left out, and "
-                    "the rest is read again…")
-               : _ ("Reading…"),
-      n_total > 0 ? (double) n_done / n_total : -1);
+      is_read ? _ ("Writing…")
+      : is_again
+          ? _ ("The chat has become too long for the model: its oldest part is left out, and "
+               "the rest is read again…")
+          : _ ("Reading…"),
+      n_total > 0 && !is_read ? (double) n_done / n_total : -1);
 }
 
 static void

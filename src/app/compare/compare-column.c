@@ -231,7 +231,7 @@ loading_cb (AtlChatJob *job, double fraction, const char *phase, AtlCompareColum
 static void
 progress_cb (AtlChatJob *job, guint n_done, guint n_total, AtlCompareColumn *self)
 {
-  show_phase (self, _ ("Reading…"));
+  show_phase (self, n_total > 0 && n_done >= n_total ? _ ("Writing…") : _ ("Reading…"));
 }
 
 static void

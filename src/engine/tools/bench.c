@@ -344,6 +344,8 @@ atl_tool_bench (int argc, char **argv)
   gboolean ok = TRUE;
 
   b.plan.kv_dtype = ATL_DTYPE_F16;
+  g_option_context_set_summary (context,
+                                "Measures how fast models read, write or draw on this machine.");
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error) ||
       (files == NULL && synthetic == NULL && images == NULL) ||

@@ -56,6 +56,9 @@ atl_tool_golden (int argc, char **argv)
   g_auto (GoldenBackends) backends = { 0 };
   GoldenReport report = { 0 };
 
+  g_option_context_set_summary (
+      context,
+      "Runs recorded cases on the backends there are and prints how far each result is off.");
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error) || folders == NULL)
     {

@@ -85,6 +85,9 @@ atl_tool_greedy (int argc, char **argv)
   AtlDType kv_dtype = ATL_DTYPE_F16;
   int status;
 
+  g_option_context_set_summary (
+      context,
+      "Prints how far a model is from recorded runs that always took the likeliest token.");
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error) || files == NULL ||
       g_strv_length (files) != 2 || (kv != NULL && !atl_dtype_from_name (kv, &kv_dtype)))
