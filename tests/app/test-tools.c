@@ -9,6 +9,7 @@
 #include "app/models/model-list.h"
 #include "app/notebook/notebook-window.h"
 #include "app/notebook/token-tags.h"
+#include "app/window/engine-strip.h"
 
 static gboolean
 load (AppFixture *f)
@@ -96,6 +97,12 @@ test_compare (void)
 /* --- Going on with one of the answers --- */
 
 static gboolean
+says (GtkWidget *label, gconstpointer words)
+{
+  return g_str_equal (gtk_label_get_text (GTK_LABEL (label)), words);
+}
+
+static gboolean
 is_used (gpointer data)
 {
   AtlSession *session = data;
@@ -109,7 +116,8 @@ static void
 test_go_on (void)
 {
   AppFixture f;
-  GtkWidget *window;
+  GtkWidget *window, *strip;
+  const char *name;
   g_autofree char *first = NULL, *second = NULL, *gone = NULL;
   g_autoptr (AtlModel) before = NULL;
   AtlMessageItem *answer;
@@ -153,6 +161,10 @@ test_go_on (void)
   g_assert_cmpstr (answer->content->str, ==, atl_compare_column_get_answer (column (window, 1)));
   g_assert_cmpint (answer->stats.n_tokens, ==, 8);
   g_assert_cmpint (answer->state, ==, ATL_MESSAGE_COMPLETE);
+
+  strip = app_fixture_find (GTK_WIDGET (f.window), ATL_TYPE_ENGINE_STRIP, NULL, NULL);
+  name = atl_session_get_model_name (f.session);
+  app_assert_soon (app_fixture_find (strip, GTK_TYPE_LABEL, says, name) != NULL);
 
   g_assert_true (atl_compare_window_ask (ATL_COMPARE_WINDOW (window), "Twice", NULL));
   g_assert_true (app_fixture_wait (has_compared, window, 60));

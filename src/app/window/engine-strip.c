@@ -100,6 +100,23 @@ part_name (AtlEngineStrip *self, const char *name)
   return name;
 }
 
+/* The first that was loaded; but of several that chat, as for a comparison, the one in use. */
+static const char *
+first_name (AtlEngineStrip *self, const AtlEngineStatus *status)
+{
+  AtlModel *chat = atl_session_get_model (self->session);
+  AtlModel *picture = atl_pictures_session_get_model (atl_pictures_session_get (self->session));
+  const char *first = status->parts[0].name;
+
+  if (chat == NULL ||
+      (picture != NULL && g_strcmp0 (atl_model_get_info (picture)->name, first) == 0))
+    return part_name (self, first);
+  for (guint i = 0; i < status->n_parts; i++)
+    if (g_strcmp0 (status->parts[i].name, atl_model_get_info (chat)->name) == 0)
+      return part_name (self, status->parts[i].name);
+  return part_name (self, first);
+}
+
 static void
 refresh (AtlEngineStrip *self)
 {
@@ -123,7 +140,7 @@ refresh (AtlEngineStrip *self)
   else if (drawing (self) != NULL)
     title = atl_pictures_session_get_model_name (atl_pictures_session_get (self->session));
   else if (status != NULL && status->n_parts > 0)
-    title = part_name (self, status->parts[0].name);
+    title = first_name (self, status);
   if (loading)
     title = atl_session_get_load_name (self->session);
   else if (state == ATL_ENGINE_NOT_RESPONDING)
