@@ -97,6 +97,12 @@ test_switcher (void)
   g_assert_false (gtk_list_box_row_get_activatable (GTK_LIST_BOX_ROW (row)));
   app_fixture_shot (GTK_WIDGET (gtk_widget_get_ancestor (row, GTK_TYPE_POPOVER)),
                     "popover-unusable");
+  /* From the words that are looked for the arrow goes to what was found. */
+  g_assert_true (
+      app_press (app_fixture_find (f.window->model_switcher, GTK_TYPE_SEARCH_ENTRY, NULL, NULL),
+                 GDK_KEY_Down, 0));
+  g_assert_nonnull (
+      gtk_widget_get_ancestor (gtk_root_get_focus (GTK_ROOT (f.window)), GTK_TYPE_LIST_BOX_ROW));
   /* GTK asks for the pointer's place half a second later, for a tooltip, whatever became of us. */
   gtk_popover_popdown (GTK_POPOVER (gtk_widget_get_ancestor (row, GTK_TYPE_POPOVER)));
   app_fixture_spin (600);

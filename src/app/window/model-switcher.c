@@ -317,6 +317,23 @@ search_activated_cb (AtlModelSwitcher *self)
       }
 }
 
+/* Into what was found: without it the arrow would stop at what scrolls the list, and go on to
+ * “Unload”. */
+static gboolean
+entry_key_cb (GtkEventControllerKey *keys,
+              guint key,
+              guint code,
+              GdkModifierType mods,
+              AtlModelSwitcher *self)
+{
+  GtkListBoxRow *row = row_to_focus (self, NULL);
+
+  if ((key != GDK_KEY_Down && key != GDK_KEY_KP_Down) || row == NULL)
+    return GDK_EVENT_PROPAGATE;
+  gtk_widget_grab_focus (GTK_WIDGET (row));
+  return GDK_EVENT_STOP;
+}
+
 static void
 close_cb (AtlModelSwitcher *self)
 {
@@ -427,5 +444,10 @@ atl_model_switcher_class_init (AtlModelSwitcherClass *klass)
 static void
 atl_model_switcher_init (AtlModelSwitcher *self)
 {
+  GtkEventController *keys = gtk_event_controller_key_new ();
+
   gtk_widget_init_template (GTK_WIDGET (self));
+  gtk_event_controller_set_propagation_phase (keys, GTK_PHASE_CAPTURE);
+  g_signal_connect (keys, "key-pressed", G_CALLBACK (entry_key_cb), self);
+  gtk_widget_add_controller (self->entry, keys);
 }
