@@ -13,6 +13,10 @@ G_BEGIN_DECLS
  */
 gboolean atl_picture_check_size (guint64 width, guint64 height, guint64 max_pixels, GError **error);
 
+/* The names of its texts in the order of files, which is the same in every run: sorted. The names
+ * are the picture's, the list the caller's. */
+GList *atl_picture_text_keys (const AtlPicture *self);
+
 /* ATL_ERROR_NO_MEMORY in words. */
 void atl_picture_set_no_memory (GError **error);
 

@@ -64,6 +64,12 @@ atl_picture_free (AtlPicture *self)
   g_free (self);
 }
 
+GList *
+atl_picture_text_keys (const AtlPicture *self)
+{
+  return g_list_sort (g_hash_table_get_keys (self->texts), (GCompareFunc) strcmp);
+}
+
 const char *
 atl_picture_text (const AtlPicture *self, const char *key)
 {

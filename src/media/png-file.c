@@ -231,8 +231,7 @@ atl_png_encode (const AtlPicture *self, GError **error)
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX (image);
   g_autofree guint8 *data = g_try_malloc (size);
   g_autoptr (GByteArray) out = g_byte_array_new ();
-  GHashTableIter iter;
-  gpointer key, text;
+  g_autoptr (GList) keys = atl_picture_text_keys (self);
   gsize head;
 
   if (data == NULL || !png_image_write_to_memory (&image, data, &size, 0, self->rgb, 0, NULL))
@@ -244,9 +243,8 @@ atl_png_encode (const AtlPicture *self, GError **error)
   /* Texts stand behind the first chunk, IHDR. */
   head = 8 + 12 + (gsize) big_endian (data + 8);
   g_byte_array_append (out, data, (guint) head);
-  g_hash_table_iter_init (&iter, self->texts);
-  while (g_hash_table_iter_next (&iter, &key, &text))
-    append_text (out, key, text);
+  for (const GList *l = keys; l != NULL; l = l->next)
+    append_text (out, l->data, atl_picture_text (self, l->data));
   g_byte_array_append (out, data + head, (guint) (size - head));
   return g_byte_array_free_to_bytes (g_steal_pointer (&out));
 }

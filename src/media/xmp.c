@@ -64,7 +64,7 @@ key_of (const char *name)
 char *
 atl_xmp_write (const AtlPicture *self)
 {
-  g_autoptr (GList) keys = g_list_sort (g_hash_table_get_keys (self->texts), (GCompareFunc) strcmp);
+  g_autoptr (GList) keys = atl_picture_text_keys (self);
   GString *xmp;
 
   if (keys == NULL)
