@@ -1,6 +1,7 @@
 /* Chat templates against conformance/chat-templates: the templates of 68 models and the prompts
  * that the reference (Jinja2 3.1.6) and llama.cpp make of them; then what AtlChatTemplate finds out
  * and adapts. */
+#include "engine/tokenizers/chat-template-known.h"
 #include "engine/tokenizers/chat-template.h"
 
 #include <string.h>
@@ -346,6 +347,16 @@ test_caps (void)
     }
 }
 
+/* Base models end texts otherwise than the turns that their vocabulary has marks for. */
+static void
+test_by_end (void)
+{
+  g_assert_cmpstr (atl_chat_known_by_end ("<end_of_turn>"), ==, atl_chat_known_by_name ("gemma"));
+  g_assert_cmpstr (atl_chat_known_by_end ("<|eot_id|>"), ==, atl_chat_known_by_name ("llama3"));
+  g_assert_null (atl_chat_known_by_end ("<eos>"));
+  g_assert_null (atl_chat_known_by_end (NULL));
+}
+
 static void
 test_known (void)
 {
@@ -511,6 +522,7 @@ main (int argc, char *argv[])
   g_test_add_func ("/chat-template/llama-cpp", test_llama_cpp);
   g_test_add_func ("/chat-template/adapted", test_adapted);
   g_test_add_func ("/chat-template/caps", test_caps);
+  g_test_add_func ("/chat-template/by-end", test_by_end);
   g_test_add_func ("/chat-template/known", test_known);
   g_test_add_func ("/chat-template/thinking", test_thinking);
   g_test_add_func ("/chat-template/forms", test_forms);

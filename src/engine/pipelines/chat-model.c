@@ -11,6 +11,7 @@
 #include "engine/pipelines/conversations.h"
 #include "engine/pipelines/draft-model.h"
 #include "engine/pipelines/scheduler.h"
+#include "engine/tokenizers/chat-template-known.h"
 
 const char *
 atl_chat_special (const AtlChatModel *self, AtlSpecialToken which)
@@ -26,14 +27,19 @@ open_language (AtlChatModel *self,
                guint n_maps,
                GError **error)
 {
+  const char *source;
+
   if (atl_checkpoint_meta (self->checkpoint, "tokenizer.ggml.model") != NULL)
     self->tokenizer = atl_tokenizer_new_from_checkpoint (self->checkpoint, error);
   else
     self->tokenizer = atl_tokenizer_new_from_maps (maps, names, n_maps, error);
   if (self->tokenizer == NULL)
     return FALSE;
-  self->chat = atl_chat_template_new (atl_tokenizer_chat_template (self->tokenizer, NULL),
-                                      atl_chat_special (self, ATL_SPECIAL_BOS),
+  source = atl_tokenizer_chat_template (self->tokenizer, NULL);
+  /* A base model's texts end otherwise than the turns that its vocabulary has marks for. */
+  if (source == NULL)
+    source = atl_chat_known_by_end (atl_chat_special (self, ATL_SPECIAL_EOT));
+  self->chat = atl_chat_template_new (source, atl_chat_special (self, ATL_SPECIAL_BOS),
                                       atl_chat_special (self, ATL_SPECIAL_EOS), error);
   if (self->chat == NULL)
     return FALSE;

@@ -88,9 +88,9 @@ static const struct
 
 static const struct
 {
-  const char *eos_token;
+  const char *token;
   const char *name;
-} by_eos[] = {
+} by_end[] = {
   { "<|im_end|>", "chatml" },
   { "<|eot_id|>", "llama3" },
   { "<|eot|>", "llama4" },
@@ -146,11 +146,21 @@ atl_chat_known_by_name (const char *name)
 }
 
 const char *
+atl_chat_known_by_end (const char *token)
+{
+  for (gsize i = 0; token != NULL && i < G_N_ELEMENTS (by_end); i++)
+    if (strcmp (by_end[i].token, token) == 0)
+      return atl_chat_known_by_name (by_end[i].name);
+  return NULL;
+}
+
+const char *
 atl_chat_known_by_tokens (const char *bos_token, const char *eos_token)
 {
-  for (gsize i = 0; eos_token != NULL && i < G_N_ELEMENTS (by_eos); i++)
-    if (strcmp (by_eos[i].eos_token, eos_token) == 0)
-      return atl_chat_known_by_name (by_eos[i].name);
+  const char *known = atl_chat_known_by_end (eos_token);
+
+  if (known != NULL)
+    return known;
   /* The plain sentence marks of the first Llama and Mistral models. */
   if (g_strcmp0 (bos_token, "<s>") == 0 && g_strcmp0 (eos_token, "</s>") == 0)
     return atl_chat_known_by_name ("llama2");

@@ -12,6 +12,10 @@ G_BEGIN_DECLS
  */
 const char *atl_chat_known_by_name (const char *name);
 
+/* The format of models whose turns end with `token` (nullable); NULL if it tells nothing. Static.
+ */
+const char *atl_chat_known_by_end (const char *token);
+
 /* The format that suits a model whose texts end with `eos_token` and begin with `bos_token` (both
  * nullable); never NULL. Static. */
 const char *atl_chat_known_by_tokens (const char *bos_token, const char *eos_token);
