@@ -164,16 +164,7 @@ weights_seen (gboolean all,
       inverse[j] = vf_min (LARGEST / vf_max (largest[j], least), WEIGHTS / vf_max (least, sum[j]));
       factor[j] = 1.0f / inverse[j];
     }
-  for (gint64 i = 0; i < pairs_of (n); i++)
-#pragma GCC unroll 2
-    for (guint j = 0; j < 2; j++)
-      {
-        const float *w = scores + 2 * i * L + j * VW;
-
-        vf_store (pairs + i * L + j * VW,
-                  (vf) join_words (vi_round (vf_load (w) * inverse[j]),
-                                   vi_round (vf_load (w + L) * inverse[j])));
-      }
+  weights_to_words (n, scores, inverse, pairs);
 }
 
 static void

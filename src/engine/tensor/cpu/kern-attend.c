@@ -165,16 +165,7 @@ weights_of (gint64 n,
       inverse[j] = vf_min (LARGEST / largest[j], LENGTH / vf_sqrt (largest[j] * total[j]));
       factor[j] = 1.0f / inverse[j];
     }
-  for (gint64 i = 0; i < pairs_of (n); i++)
-#pragma GCC unroll 2
-    for (guint j = 0; j < 2; j++)
-      {
-        const float *e = scores + 2 * i * L + j * VW;
-
-        vf_store (pairs + i * L + j * VW,
-                  (vf) join_words (vi_round (vf_load (e) * inverse[j]),
-                                   vi_round (vf_load (e + L) * inverse[j])));
-      }
+  weights_to_words (n, scores, inverse, pairs);
 }
 
 static void

@@ -85,6 +85,22 @@ row_scale (const float *row, gint64 dim, float *factor)
   return scale;
 }
 
+/* Weights [n, to an even number][L], times `inverse`, as pairs of words of two keys. */
+INLINE void
+weights_to_words (gint64 n, const float *weights, const vf inverse[2], gint32 *pairs)
+{
+  for (gint64 i = 0; i < pairs_of (n); i++)
+#pragma GCC unroll 2
+    for (guint j = 0; j < 2; j++)
+      {
+        const float *w = weights + 2 * i * L + j * VW;
+
+        vf_store (pairs + i * L + j * VW,
+                  (vf) join_words (vi_round (vf_load (w) * inverse[j]),
+                                   vi_round (vf_load (w + L) * inverse[j])));
+      }
+}
+
 /* --- Scores --- */
 
 /* Scores (for the factors of queries) of n keys, constant, and the largest of them and `most`. */
