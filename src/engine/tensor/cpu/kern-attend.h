@@ -101,6 +101,37 @@ weights_to_words (gint64 n, const float *weights, const vf inverse[2], gint32 *p
       }
 }
 
+/* --- Products --- */
+
+/* Pairs of words of lanes, [n_pairs][L], with those of n rows, constant, which are the same for all
+ * lanes: `between` pairs from row to row, `along` to the next of a row. */
+INLINE void
+dots_of (guint n,
+         const gint32 *lanes,
+         const gint32 *rows,
+         gint64 between,
+         gint64 along,
+         gint64 n_pairs,
+         vi dot[PART][2])
+{
+#pragma GCC unroll 6
+  for (guint r = 0; r < n; r++)
+    dot[r][0] = dot[r][1] = vi_set1 (0);
+  for (gint64 i = 0; i < n_pairs; i++)
+    {
+      const vi first = (vi) vf_load (lanes + i * L), second = (vi) vf_load (lanes + i * L + VW);
+
+#pragma GCC unroll 6
+      for (guint r = 0; r < n; r++)
+        {
+          const vi both = vi_set1 (rows[r * between + i * along]);
+
+          dot[r][0] = dot_words (dot[r][0], first, both);
+          dot[r][1] = dot_words (dot[r][1], second, both);
+        }
+    }
+}
+
 /* --- Scores --- */
 
 /* Scores (for the factors of queries) of n keys, constant, and the largest of them and `most`. */
@@ -117,22 +148,7 @@ score_part (guint n,
 {
   vi dot[PART][2];
 
-#pragma GCC unroll 6
-  for (guint r = 0; r < n; r++)
-    dot[r][0] = dot[r][1] = vi_set1 (0);
-  for (gint64 i = 0; i < n_pairs; i++)
-    {
-      const vi q0 = (vi) vf_load (queries + i * L), q1 = (vi) vf_load (queries + i * L + VW);
-
-#pragma GCC unroll 6
-      for (guint r = 0; r < n; r++)
-        {
-          const vi key = vi_set1 (keys[r * stride + i]);
-
-          dot[r][0] = dot_words (dot[r][0], q0, key);
-          dot[r][1] = dot_words (dot[r][1], q1, key);
-        }
-    }
+  dots_of (n, queries, keys, stride, 1, n_pairs, dot);
 #pragma GCC unroll 6
   for (guint r = 0; r < n; r++)
 #pragma GCC unroll 2
@@ -194,22 +210,7 @@ sum_part (guint n,
 {
   vi dot[PART][2];
 
-#pragma GCC unroll 6
-  for (guint c = 0; c < n; c++)
-    dot[c][0] = dot[c][1] = vi_set1 (0);
-  for (gint64 i = 0; i < n_pairs; i++)
-    {
-      const vi w0 = (vi) vf_load (weights + i * L), w1 = (vi) vf_load (weights + i * L + VW);
-
-#pragma GCC unroll 6
-      for (guint c = 0; c < n; c++)
-        {
-          const vi value = vi_set1 (values[i * stride + c]);
-
-          dot[c][0] = dot_words (dot[c][0], w0, value);
-          dot[c][1] = dot_words (dot[c][1], w1, value);
-        }
-    }
+  dots_of (n, weights, values, 1, stride, n_pairs, dot);
 #pragma GCC unroll 6
   for (guint c = 0; c < n; c++)
 #pragma GCC unroll 2
