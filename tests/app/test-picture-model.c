@@ -102,6 +102,12 @@ offers_without (gpointer f)
          g_str_equal (gtk_button_get_label (GTK_BUTTON (button)), "Draw without it");
 }
 
+static gboolean
+has_two_loras (gpointer f)
+{
+  return app_draft (f)->loras->len == 2;
+}
+
 /* Whether a LoRA fits is only known for sure when the weights are there: a picture is drawn without
  * it at one click. */
 static void
@@ -109,21 +115,31 @@ test_unfit_lora (void)
 {
   AppFixture f;
   g_autofree char *path = unfit_lora ();
+  /* Its name is the end of the other's. */
+  g_autofree char *fitting = g_build_filename (app_models_dir, "fit.safetensors", NULL);
+  g_autofree char *kohya =
+      g_build_filename (app_models_dir, "sd15", "loras", "kohya.safetensors", NULL);
+  g_autoptr (GFile) source = g_file_new_for_path (kohya);
+  g_autoptr (GFile) first = g_file_new_for_path (fitting);
   g_autofree char *folder = atl_pictures_dir ();
   g_autofree char *drawn = g_build_filename (folder, "without one.png", NULL);
   g_autoptr (GFile) file = g_file_new_for_path (path);
 
   app_start_drawing (&f);
   app_set_up_picture (&f, "without one", 2, 1);
-  atl_window_open_files (f.window, NULL, &file, 1);
+  g_assert_true (g_file_copy (source, first, G_FILE_COPY_OVERWRITE, NULL, NULL, NULL, NULL));
+  atl_window_open_files (f.window, NULL, &first, 1);
   g_assert_true (app_fixture_wait (has_lora, &f, WAIT_S));
+  atl_window_open_files (f.window, NULL, &file, 1);
+  g_assert_true (app_fixture_wait (has_two_loras, &f, WAIT_S));
   app_create (&f);
   g_assert_true (app_fixture_wait (offers_without, &f, WAIT_S));
   app_fixture_shot (GTK_WIDGET (f.window), "images-unfit-lora");
   g_signal_emit_by_name (app_fixture_find_id (f.window->images_page, "better_button"), "clicked");
   g_assert_true (app_fixture_wait (app_draws_nothing, &f, WAIT_S));
   g_assert_true (g_file_test (drawn, G_FILE_TEST_EXISTS));
-  g_assert_cmpuint (app_draft (&f)->loras->len, ==, 0);
+  g_assert_cmpuint (app_draft (&f)->loras->len, ==, 1);
+  g_assert_cmpstr (((AtlPictureLora *) app_draft (&f)->loras->pdata[0])->path, ==, fitting);
   app_fixture_stop (&f);
 }
 

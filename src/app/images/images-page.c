@@ -46,16 +46,22 @@ static AtlPictureLora *
 find_unfit_lora (AtlImagesPage *self, const AtlPictureSettings *settings)
 {
   const GError *error = atl_picture_task_get_error (self->failed);
+  AtlPictureLora *found = NULL;
+  gsize longest = 0;
 
   for (guint i = 0; i < settings->loras->len; i++)
     {
       AtlPictureLora *lora = settings->loras->pdata[i];
       g_autofree char *name = g_filename_display_basename (lora->path);
 
-      if (!lora->is_off && strstr (error->message, name) != NULL)
-        return lora;
+      /* The name of one may be the end of another's. */
+      if (!lora->is_off && strlen (name) > longest && strstr (error->message, name) != NULL)
+        {
+          longest = strlen (name);
+          found = lora;
+        }
     }
-  return NULL;
+  return found;
 }
 
 void
