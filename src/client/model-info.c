@@ -149,6 +149,7 @@ atl_model_info_new_from_variant (GVariant *dict)
   kind = atl_dict_string (dict, ATL_INFO_KIND, "");
   self->is_picture = g_str_equal (kind, ATL_KIND_PICTURE);
   self->family = atl_dict_string (dict, ATL_INFO_FAMILY, "");
+  self->lora_families = read_strings (dict, ATL_INFO_LORA_FAMILIES);
   self->abilities = atl_dict_uint (dict, ATL_INFO_ABILITIES, 0);
   self->steps = atl_dict_uint (dict, ATL_INFO_STEPS, 0);
   self->guidance = atl_dict_double (dict, ATL_INFO_GUIDANCE, 0);
@@ -198,6 +199,7 @@ model_info_clear (gpointer data)
   g_free (self->family);
   g_strfreev (self->samplers);
   g_strfreev (self->schedules);
+  g_strfreev (self->lora_families);
   g_strfreev (self->triggers);
   g_free (self->part);
   g_free (self->sampler);

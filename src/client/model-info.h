@@ -78,9 +78,10 @@ typedef struct
   gboolean has_template, has_system, has_tools, has_thinking, has_vision, has_experts;
   /* Of a model that makes pictures and does not chat: */
   gboolean is_picture;
-  char *family;    /* "Stable Diffusion XL" */
-  guint abilities; /* ATL_PICTURE_* */
-  guint steps;     /* recommended */
+  char *family;         /* "Stable Diffusion XL" */
+  char **lora_families; /* whose LoRAs it takes; NULL-terminated, never NULL */
+  guint abilities;      /* ATL_PICTURE_* */
+  guint steps;          /* recommended */
   double guidance;
   guint side, multiple; /* px */
   guint max_references;

@@ -110,14 +110,15 @@ G_BEGIN_DECLS
 #define ATL_INFO_RECOMMENDED "recommended" /* a{sv} of chat-params.h: the author's values only */
 
 /* Of a model for pictures only; ATL_INFO_ARCHITECTURE is its family ("sdxl"). */
-#define ATL_INFO_KIND "kind"           /* s: ATL_KIND_PICTURE; absent: a chat model */
-#define ATL_INFO_FAMILY "family"       /* s: "Stable Diffusion XL" */
-#define ATL_INFO_ABILITIES "abilities" /* u, ATL_PICTURE_* */
-#define ATL_INFO_STEPS "steps"         /* u, recommended */
-#define ATL_INFO_GUIDANCE "guidance"   /* d, recommended */
-#define ATL_INFO_STRENGTH "strength"   /* d, of a LoRA: that it was made for */
-#define ATL_INFO_SIDE "side"           /* u, px of the square it was trained for */
-#define ATL_INFO_MULTIPLE "multiple"   /* u, of width and height */
+#define ATL_INFO_KIND "kind"                   /* s: ATL_KIND_PICTURE; absent: a chat model */
+#define ATL_INFO_FAMILY "family"               /* s: "Stable Diffusion XL" */
+#define ATL_INFO_LORA_FAMILIES "lora-families" /* as: the families whose LoRAs it takes */
+#define ATL_INFO_ABILITIES "abilities"         /* u, ATL_PICTURE_* */
+#define ATL_INFO_STEPS "steps"                 /* u, recommended */
+#define ATL_INFO_GUIDANCE "guidance"           /* d, recommended */
+#define ATL_INFO_STRENGTH "strength"           /* d, of a LoRA: that it was made for */
+#define ATL_INFO_SIDE "side"                   /* u, px of the square it was trained for */
+#define ATL_INFO_MULTIPLE "multiple"           /* u, of width and height */
 
 #define ATL_INFO_MAX_REFERENCES "max-references" /* u */
 #define ATL_INFO_SAMPLERS "samplers"             /* as: usual names, the model's own first */

@@ -20,6 +20,8 @@ test_same_seed (void)
 
   g_assert_true (info->is_picture);
   g_assert_cmpstr (info->family, ==, "Stable Diffusion 1.5");
+  g_assert_cmpuint (g_strv_length (info->lora_families), ==, 1);
+  g_assert_cmpstr (info->lora_families[0], ==, info->family);
   g_assert_true ((info->abilities & ATL_PICTURE_IMAGE) != 0);
   g_assert_cmpuint (info->side, ==, 512);
   one = drawing_draw (&first, client, model, &width, &height);

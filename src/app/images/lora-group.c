@@ -138,7 +138,7 @@ why_not (AtlLoraGroup *self, const char *path, const AtlModelInfo *info)
   g_autofree char *name = name_of (path);
 
   if (info == NULL || model == NULL || *info->family == '\0' ||
-      g_str_equal (info->family, model->family))
+      g_strv_contains ((const char *const *) model->lora_families, info->family))
     return NULL;
   return g_strdup_printf (_ ("“%s” is for %s; the model in use is %s."), name, info->family,
                           model->family);

@@ -150,6 +150,12 @@ make_info (const AtlJob *job, const AtlPictureFit *fit, const char *missing, con
 
       g_variant_dict_insert (&dict, ATL_INFO_ARCHITECTURE, "s", family->name);
       g_variant_dict_insert (&dict, ATL_INFO_FAMILY, "s", family->words);
+      g_variant_dict_insert_value (
+          &dict, ATL_INFO_LORA_FAMILIES,
+          g_variant_new_strv ((const char *const[]){ family->words, family->lora.shared != NULL
+                                                                        ? family->lora.shared->words
+                                                                        : NULL },
+                              family->lora.shared != NULL ? 2 : 1));
       g_variant_dict_insert (&dict, ATL_INFO_WEIGHT_BYTES, "t", fit->cost.weights);
       g_variant_dict_insert (&dict, ATL_INFO_SCRATCH_BYTES, "t",
                              fit->cost.peak - MIN (fit->cost.weights, fit->cost.peak));
