@@ -16,7 +16,6 @@
 #include "app/images/split-box.h"
 #include "app/models/model-list.h"
 #include "app/words.h"
-#include "atelier-config.h"
 #include "hub/library.h"
 
 #define WAIT_S 60
@@ -552,58 +551,28 @@ test_starter (void)
   g_setenv ("ATELIER_PICTURE_STARTER", "/nonexistent", TRUE);
 }
 
-/* Whatever a case before it drew, saved and chose: each begins with nothing. */
-static void
-start_afresh (gpointer fixture, gconstpointer data)
-{
-  g_autofree char *folder = atl_pictures_dir ();
-  g_autoptr (GSettings) settings = g_settings_new (ATL_APP_ID);
-  g_autoptr (GSettingsSchema) schema = NULL;
-  g_auto (GStrv) keys = NULL;
-
-  app_remove_tree (folder);
-  g_object_get (settings, "settings-schema", &schema, NULL);
-  keys = g_settings_schema_list_keys (schema);
-  for (guint i = 0; keys[i] != NULL; i++)
-    g_settings_reset (settings, keys[i]);
-}
-
-static void
-run_case (gpointer fixture, gconstpointer test)
-{
-  (*(void (*const *) (void)) test) ();
-}
-
 int
 main (int argc, char **argv)
 {
-  static const struct
-  {
-    const char *name;
-    void (*test) (void);
-  } cases[] = {
-    { "/images/starter", test_starter },
-    { "/images/narrow", test_narrow },
-    { "/images/fold", test_fold },
-    { "/images/draft", test_draft },
-    { "/images/create", test_create },
-    { "/images/stop", test_stop },
-    { "/images/stop-late", test_stop_late },
-    { "/images/crash", test_crash },
-    { "/images/unsaved", test_unsaved },
-    { "/images/paint", test_paint },
-    { "/images/extend", test_extend },
-    { "/images/seed", test_seed },
-    { "/images/restore", test_restore },
-    { "/images/lora", test_lora },
-    { "/images/no-picture", test_no_picture },
-  };
   int status;
 
   app_fixture_init (&argc, &argv);
   app_unpack_models ();
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
-    g_test_add_vtable (cases[i].name, 0, &cases[i].test, start_afresh, run_case, NULL);
+  app_add_case ("/images/starter", test_starter);
+  app_add_case ("/images/narrow", test_narrow);
+  app_add_case ("/images/fold", test_fold);
+  app_add_case ("/images/draft", test_draft);
+  app_add_case ("/images/create", test_create);
+  app_add_case ("/images/stop", test_stop);
+  app_add_case ("/images/stop-late", test_stop_late);
+  app_add_case ("/images/crash", test_crash);
+  app_add_case ("/images/unsaved", test_unsaved);
+  app_add_case ("/images/paint", test_paint);
+  app_add_case ("/images/extend", test_extend);
+  app_add_case ("/images/seed", test_seed);
+  app_add_case ("/images/restore", test_restore);
+  app_add_case ("/images/lora", test_lora);
+  app_add_case ("/images/no-picture", test_no_picture);
   status = g_test_run ();
   app_remove_models ();
   return status;
