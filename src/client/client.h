@@ -188,17 +188,6 @@ atl_client_read_picture_finish (AtlClient *self, GAsyncResult *result, GError **
  * by the folder's path. The caller's; NULL when it is not there. */
 char *atl_client_parts_dir (const char *path);
 
-/* Tokens of `text`, or of the conversation when `is_messages`. */
-void atl_client_count_tokens_async (AtlClient *self,
-                                    AtlModel *model,
-                                    const char *text,
-                                    gboolean is_messages,
-                                    GCancellable *cancellable,
-                                    GAsyncReadyCallback callback,
-                                    gpointer user_data);
-/* -1 on error. */
-gint64 atl_client_count_tokens_finish (AtlClient *self, GAsyncResult *result, GError **error);
-
 /* A title of a few words for the conversation, made by the model. It is asked after the
  * conversation, so that the cached prefix of the chat survives. `conversation` (nullable) as in
  * AtlChatParams. */

@@ -170,12 +170,6 @@ guint64 atl_chat_model_device_bytes (const AtlChatModel *self);
 /* (nullable) What runs where when a device takes part; NULL when all runs on the CPU. Owned. */
 char *atl_chat_model_placement (const AtlChatModel *self);
 
-/* The tokens of `text`, or of the prompt for `messages` (the other is NULL); -1 on error. */
-gint64 atl_chat_model_count (const AtlChatModel *self,
-                             const char *text,
-                             JsonArray *messages,
-                             GError **error);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlChatModel, atl_chat_model_free)
 
 G_END_DECLS
