@@ -58,6 +58,7 @@ G_DECLARE_FINAL_TYPE (AtlClient, atl_client, ATL, CLIENT, GObject)
 /* fraction: 0 to 1, never falls. phase: a sentence. */
 typedef void (*AtlProgressFunc) (double fraction, const char *phase, gpointer user_data);
 
+/* Starts nothing yet: the engine comes with the first request that needs it. */
 AtlClient *atl_client_new (void);
 
 /* Path of the engine's program, which also runs atelier-cli's tools; owned. ATL_ERROR_NOT_FOUND

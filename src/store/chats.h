@@ -48,6 +48,7 @@ typedef enum
   ATL_CHAT_SYSTEM_PROMPT = 1 << 6,
 } AtlChatFields;
 
+/* NULL is fine. */
 void atl_folder_free (AtlFolder *folder);
 void atl_chat_free (AtlChat *chat);
 

@@ -35,6 +35,7 @@ typedef struct
   guint n_crashes;     /* since it last ran well */
 } AtlModelRow;
 
+/* NULL is fine. */
 void atl_model_row_free (AtlModelRow *row);
 
 /* Adds, or updates the row of that path: name, size, and those of kind, architecture, sha256 and

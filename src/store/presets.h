@@ -19,6 +19,7 @@ typedef struct
   gint64 updated_us;
 } AtlPreset;
 
+/* NULL is fine. */
 void atl_preset_free (AtlPreset *preset);
 
 /* Adds, or replaces the one of that name. Its id, or 0 on error. */

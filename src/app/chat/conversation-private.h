@@ -26,7 +26,6 @@ struct _AtlConversation
   gboolean continues;     /* then: whether the answer is gone on with */
   guint asking_source;    /* loading ended: what came of it is looked at in a moment */
   AtlAnswerStats before;  /* of the answer that is continued, without its texts; else zero */
-  gint64 answer_since_us; /* monotonic */
   guint checkpoint_source;
   gboolean dirty; /* text arrived since the last checkpoint */
   GCancellable *titling;

@@ -66,6 +66,8 @@ typedef struct
   GPtrArray *loras;      /* (element-type AtlPictureLora) */
 } AtlPictureSettings;
 
+/* Balanced quality, one square picture, no words; what is negative or empty is left to the model.
+ * A copy shares nothing. NULL is fine for free. */
 AtlPictureSettings *atl_picture_settings_new (void);
 AtlPictureSettings *atl_picture_settings_copy (const AtlPictureSettings *self);
 void atl_picture_settings_free (AtlPictureSettings *self);

@@ -103,7 +103,11 @@ AtlChatModel *atl_chat_model_open (AtlFileMap *const *maps,
                                    GError **error);
 void atl_chat_model_free (AtlChatModel *self);
 
+/* What the files say; borrowed, valid as long as the model, any thread. */
 const AtlChatFacts *atl_chat_model_facts (const AtlChatModel *self);
+/* What loading it with a context of `n_ctx` tokens in `kv_dtype` would take, its adapters and its
+ * draft model (whose cache is F16) included. Allocates nothing. FALSE with words for a
+ * model that cannot run. */
 gboolean atl_chat_model_estimate (const AtlChatModel *self,
                                   guint n_ctx,
                                   AtlDType kv_dtype,
