@@ -29,6 +29,9 @@ typedef enum
 #define ATL_DEFAULT_STRENGTH 0.6
 #define ATL_MAX_EXTEND 100u /* percent a side */
 #define ATL_MAX_ENLARGE 4u
+/* A model with either ability takes a picture to begin with; with the second alone only to draw
+ * inside a mask. */
+#define ATL_PICTURE_BEGINS (ATL_PICTURE_IMAGE | ATL_PICTURE_MASK)
 
 typedef struct
 {
