@@ -423,11 +423,13 @@ part_body (gboolean sixteen,
       vf_store (c + (from + r) * ldc + j * VW, sum[r][j]);
 }
 
+#define ROWS TILE_ROWS
 #include "engine/tensor/cpu/kern-packed-tiles.h"
 
 const AtlCpuTiles BYTES_NAME = {
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
   .tile = tile_of_panels,
+  .n_rows = TILE_ROWS,
   .slab_bytes = sizeof (Rows),
 };

@@ -1,7 +1,8 @@
 /* Tiles of packed weights in integers: what those in words (kern-words.c) and in bytes
  * (kern-bytes.c) share, from slabs to the kernel for a type of weights. Included once, behind
  *
- *   SLAB        inner elements of a slab, which a Rows holds for TILE_ROWS rows
+ *   ROWS        rows of a tile
+ *   SLAB        inner elements of a slab, which a Rows holds for ROWS rows
  *   PART_ROWS   rows of a tile that are taken at a time
  *   Head        what a panel begins with: { guint32 sixteen, min; }
  *   prepare_slab (rows, n_rows, k, n, out)          elements [k, k + n) of some rows
@@ -50,7 +51,7 @@ tile_body (gboolean sixteen,
            gint64 ldc,
            gboolean add)
 {
-  for (guint from = 0; from < TILE_ROWS; from += PART_ROWS)
+  for (guint from = 0; from < ROWS; from += PART_ROWS)
     part_body (sixteen, min, from, n_k, a, panel, c, ldc, add);
 }
 

@@ -5,11 +5,12 @@
  * weight's elements of a piece are rounded so that their Euclidean length is 32767, which bounds
  * the largest, too; those of an activation row so that in no piece of a slab of 256 it is more than
  * 65000. By the inequality of Cauchy and Schwarz no sum, nor a part of one, leaves 32 bits whatever
- * the numbers are. Rounding costs about 1e-4 of a sum's size.
+ * the numbers are. Rounding costs about 1e-4 of a sum's size. Where sums are crossed (kern-dot.h),
+ * the words of a row and of a weight are as small as two of them together must be.
  *
- * Layouts of a slab:
- *   rows:   [TILE_ROWS] factors, [n / 2][TILE_ROWS] pairs of words
- *   panels: [n / 2][16] pairs of words, [pieces][16] factors
+ * Layouts of a slab, where what is crossed is minus the sums of products of neighbouring pairs:
+ *   rows:   [WORD_ROWS] factors, [pieces][WORD_ROWS] crossed, [n / 2][WORD_ROWS] pairs of words
+ *   panels: [n / 2][16] pairs of words, [pieces][16] factors, [pieces][16] crossed
  */
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kern-dot.h"
@@ -26,22 +27,31 @@
 
 #define SLAB 256
 #define PIECE 64
+#define N_PIECES (SLAB / PIECE)
+/* Of a row's words and of a weight's; 64 weights spread evenly have their largest at some 10,000.
+ */
+#if CROSSED
+#define LARGEST 21767.0f
+#define LARGEST_WEIGHT 11000.0f
+#else
 #define LARGEST 32767.0f
+#endif
 /* (32767 + sqrt (64) / 2) (65000 + sqrt (64) / 2) < 2^31 */
 #define WEIGHT_LENGTH 32767.0f
 #define ROW_LENGTH 65000.0f
-/* Rows of a tile taken at a time: their sums, in integers and in floats, stay in registers. */
-#define PART_ROWS 6
 
 typedef struct
 {
-  float factor[TILE_ROWS];
-  gint32 words[SLAB / 2][TILE_ROWS];
-  gint32 room[VW - TILE_ROWS];
+  float factor[WORD_ROWS];
+#if CROSSED
+  gint32 crossed[N_PIECES][WORD_ROWS];
+#endif
+  gint32 words[SLAB / 2][WORD_ROWS];
+  gint32 room[VW - WORD_ROWS];
 } Rows;
 
-G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
-G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
+G_STATIC_ASSERT (sizeof (Rows) <= SLAB * WORD_ROWS * 4);
+G_STATIC_ASSERT (WORD_ROWS % WORD_PART == 0);
 
 /* --- Rows --- */
 
@@ -92,9 +102,12 @@ INLINE void
 prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows *out)
 {
   gint32 *words = &out->words[0][0];
-  float scale[TILE_ROWS] = { 0.0f };
+  float scale[WORD_ROWS] = { 0.0f };
+#if CROSSED
+  vi crossed = { 0 };
+#endif
 
-  for (gint64 r = 0; r < TILE_ROWS; r++)
+  for (gint64 r = 0; r < WORD_ROWS; r++)
     {
       out->factor[r] = 0.0f;
       if (r < n_rows)
@@ -108,16 +121,26 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
       for (gint64 r = 0; r < VW; r++)
         {
           square[r] = vf_set1 (0.0f);
-          if (r < TILE_ROWS && r < n_rows)
+          if (r < WORD_ROWS && r < n_rows)
             square[r] = pairs_of (vi_round (vf_load (rows[r] + k + at) * scale[r]),
                                   vi_round (vf_load (rows[r] + k + at + VW) * scale[r]));
         }
       turn_square (square);
-      /* What a vector has beyond TILE_ROWS is overwritten by the next, after the last there is
+      /* What a vector has beyond WORD_ROWS is overwritten by the next, after the last there is
        * room. */
 #pragma GCC unroll 16
       for (guint i = 0; i < VW; i++)
-        vf_store (words + (at / 2 + i) * TILE_ROWS, square[i]);
+        vf_store (words + (at / 2 + i) * WORD_ROWS, square[i]);
+#if CROSSED
+#pragma GCC unroll 16
+      for (guint i = 0; i < VW; i += 2)
+        crossed = dot_words (crossed, (vi) square[i], (vi) square[i + 1]);
+      if ((at + 2 * VW) % PIECE == 0 || at + 2 * VW >= n)
+        {
+          vf_store (out->crossed[at / PIECE], (vf) -crossed);
+          crossed = vi_set1 (0);
+        }
+#endif
     }
 }
 
@@ -165,10 +188,11 @@ load_fours (AtlDType t, const guint8 *row, gsize row_bytes)
 #define PACK(a, b) (vi) _mm256_packs_epi32 ((__m256i) a, (__m256i) b)
 #endif
 
-/* Eight elements of VW rows as four pairs of each: out[4][16]. Pieces of 128 bits are rows that lie
- * four apart until they are turned. */
+/* Eight elements of VW rows as four pairs of each: out[4][16]; *crossed += products of neighbours.
+ * Pieces of 128 bits are rows that lie four apart until they are turned. */
 INLINE void
-turn_eight (AtlDType t, const guint8 *rows, gsize row_bytes, const vf scale[4], guint8 *out)
+turn_eight (
+    AtlDType t, const guint8 *rows, gsize row_bytes, const vf scale[4], guint8 *out, vi *crossed)
 {
   const gsize half = 4 * element_bytes (t);
   vi v[4], u[4];
@@ -185,16 +209,47 @@ turn_eight (AtlDType t, const guint8 *rows, gsize row_bytes, const vf scale[4], 
   u[1] = UNPACK (hi, 32, v[0], v[1]);
   u[2] = UNPACK (lo, 32, v[2], v[3]);
   u[3] = UNPACK (hi, 32, v[2], v[3]);
-  vf_store (out, (vf) UNPACK (lo, 64, u[0], u[2]));
-  vf_store (out + 64, (vf) UNPACK (hi, 64, u[0], u[2]));
-  vf_store (out + 128, (vf) UNPACK (lo, 64, u[1], u[3]));
-  vf_store (out + 192, (vf) UNPACK (hi, 64, u[1], u[3]));
+  v[0] = UNPACK (lo, 64, u[0], u[2]);
+  v[1] = UNPACK (hi, 64, u[0], u[2]);
+  v[2] = UNPACK (lo, 64, u[1], u[3]);
+  v[3] = UNPACK (hi, 64, u[1], u[3]);
+#pragma GCC unroll 4
+  for (guint i = 0; i < 4; i++)
+    vf_store (out + i * 64, (vf) v[i]);
+#if CROSSED
+  *crossed = dot_words (dot_words (*crossed, v[0], v[1]), v[2], v[3]);
+#endif
+}
+
+/* What VW weights of lengths and largest elements are multiplied with to become words: any number
+ * for those that are nothing. */
+INLINE vf
+weight_scale (vf length, const vf *most)
+{
+#if CROSSED
+  vf square[VW], largest;
+
+  for (guint r = 0; r < VW; r++)
+    square[r] = most[r];
+  turn_square (square);
+  largest = square[0];
+  for (guint r = 1; r < VW; r++)
+    largest = vf_max (largest, square[r]);
+  return vf_min (WEIGHT_LENGTH / length, LARGEST_WEIGHT / largest);
+#else
+  return WEIGHT_LENGTH / length;
+#endif
 }
 
 /* A piece of 16 rows, a multiple of 2 VW elements. */
 INLINE void
-turn_piece (
-    AtlDType t, const guint8 *rows, gsize row_bytes, gint64 n, guint8 *words, float *factors)
+turn_piece (AtlDType t,
+            const guint8 *rows,
+            gsize row_bytes,
+            gint64 n,
+            guint8 *words,
+            float *factors,
+            gint32 *crossed)
 {
   const gsize element = element_bytes (t);
   const vf none = vf_set1 (0.0f);
@@ -202,7 +257,7 @@ turn_piece (
 
   for (guint first = 0; first < 16; first += VW)
     {
-      vf squares[VW], length;
+      vf squares[VW], most[VW], length, by;
       vi is_any;
 
       for (guint r = 0; r < VW; r++)
@@ -210,6 +265,7 @@ turn_piece (
           const guint8 *row = rows + (first + r) * row_bytes;
           vf sum[2] = { none, none };
 
+          most[r] = none;
           for (gint64 i = 0; i < n; i += 2 * VW)
 #pragma GCC unroll 2
             for (guint h = 0; h < 2; h++)
@@ -217,19 +273,23 @@ turn_piece (
                 const vf v = load_elements (t, row, i + h * VW);
 
                 sum[h] += v * v;
+#if CROSSED
+                most[r] = vf_max (most[r], vf_abs (v));
+#endif
               }
           squares[r] = sum[0] + sum[1];
         }
       length = vf_sqrt (vf_sums (squares));
       /* Lengths beyond floats are as good as infinite, and make the factor no number. */
       is_any = length > 1e-30f;
-      vf_store (scale + first, vf_select (is_any, WEIGHT_LENGTH / length, none));
-      vf_store (factors + first,
-                vf_select (is_any, length * (1.0f / WEIGHT_LENGTH), none) + length * 0.0f);
+      by = weight_scale (length, most);
+      vf_store (scale + first, vf_select (is_any, by, none));
+      vf_store (factors + first, vf_select (is_any, 1.0f / by, none) + length * 0.0f);
     }
   for (guint first = 0; first < 16; first += VW)
     {
       vf scales[4];
+      vi within = { 0 };
 
 #pragma GCC unroll 4
       for (guint r = 0; r < 4; r++)
@@ -237,7 +297,9 @@ turn_piece (
           scales[r][i] = scale[first + i / 4 * 4 + r];
       for (gint64 i = 0; i < n; i += 8)
         turn_eight (t, rows + first * row_bytes + (gsize) i * element, row_bytes, scales,
-                    words + i * 32 + first * 4);
+                    words + i * 32 + first * 4, &within);
+      if (CROSSED)
+        vf_store (crossed + first, (vf) -within);
     }
 }
 
@@ -248,10 +310,11 @@ INLINE void
 turn_rows (AtlDType t, const guint8 *rows, gsize row_bytes, gint64 n, guint8 *out)
 {
   float *factors = (float *) (out + n * 32);
+  gint32 *crossed = (gint32 *) (factors + N_PIECES * 16);
 
   for (gint64 at = 0; at < n; at += PIECE)
     turn_piece (t, rows + (gsize) at * element_bytes (t), row_bytes, MIN (PIECE, n - at),
-                out + at * 32, factors + at / PIECE * 16);
+                out + at * 32, factors + at / PIECE * 16, crossed + at / PIECE * 16);
 }
 
 /* Rows of other types, and fewer than 16, become floats first. */
@@ -286,7 +349,7 @@ rows_panel (AtlDType dtype,
 
 /* --- Tiles --- */
 
-/* Rows [from, from + PART_ROWS) x two vectors of outputs, which are at `panel`. */
+/* Rows [from, from + WORD_PART) x two vectors of outputs, which are at `panel`. */
 INLINE void
 part (guint from,
       gint64 n_k,
@@ -297,19 +360,48 @@ part (guint from,
       gboolean add)
 {
   const gsize factors = (gsize) n_k * 32;
-  vf sum[PART_ROWS][2];
+  vf sum[WORD_PART][2];
 
 #pragma GCC unroll 12
-  for (guint r = 0; r < PART_ROWS; r++)
+  for (guint r = 0; r < WORD_PART; r++)
     sum[r][0] = sum[r][1] = vf_set1 (0.0f);
   for (gint64 at = 0; at < n_k; at += PIECE)
     {
       const gint64 end = MIN (at + PIECE, n_k) / 2;
       const gsize factor = factors + (gsize) (at / PIECE) * 64;
-      vi dot[PART_ROWS][2];
+      vi dot[WORD_PART][2];
+
+#if CROSSED
+      const gsize crossed = factor + N_PIECES * 64;
 
 #pragma GCC unroll 12
-      for (guint r = 0; r < PART_ROWS; r++)
+      for (guint r = 0; r < WORD_PART; r++)
+#pragma GCC unroll 2
+        for (guint j = 0; j < 2; j++)
+          dot[r][j] = (vi) vf_load (panel[j] + crossed) + a->crossed[at / PIECE][from + r];
+      for (gint64 i = at / 2; i < end; i += 2)
+        {
+          vi w[2][2];
+
+#pragma GCC unroll 2
+          for (guint j = 0; j < 2; j++)
+            {
+              w[0][j] = (vi) vf_load (panel[j] + i * 64);
+              w[1][j] = (vi) vf_load (panel[j] + i * 64 + 64);
+            }
+#pragma GCC unroll 12
+          for (guint r = 0; r < WORD_PART; r++)
+            {
+              const vi x0 = vi_set1 (a->words[i][from + r]);
+              const vi x1 = vi_set1 (a->words[i + 1][from + r]);
+
+              add_crossed (&dot[r][0], x0, x1, w[0][0], w[1][0]);
+              add_crossed (&dot[r][1], x0, x1, w[0][1], w[1][1]);
+            }
+        }
+#else
+#pragma GCC unroll 12
+      for (guint r = 0; r < WORD_PART; r++)
         dot[r][0] = dot[r][1] = vi_set1 (0);
       for (gint64 i = at / 2; i < end; i++)
         {
@@ -317,7 +409,7 @@ part (guint from,
           const vi w1 = (vi) vf_load (panel[1] + i * 64);
 
 #pragma GCC unroll 12
-          for (guint r = 0; r < PART_ROWS; r++)
+          for (guint r = 0; r < WORD_PART; r++)
             {
               const vi x = vi_set1 (a->words[i][from + r]);
 
@@ -325,14 +417,15 @@ part (guint from,
               dot[r][1] = dot_words (dot[r][1], w1, x);
             }
         }
+#endif
 #pragma GCC unroll 12
-      for (guint r = 0; r < PART_ROWS; r++)
+      for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
         for (guint j = 0; j < 2; j++)
           sum[r][j] += vf_from_vi (dot[r][j]) * vf_load (panel[j] + factor);
     }
 #pragma GCC unroll 12
-  for (guint r = 0; r < PART_ROWS; r++)
+  for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
     for (guint j = 0; j < 2; j++)
       {
@@ -353,7 +446,7 @@ parts (gint64 n_k,
        gint64 ldc,
        gboolean add)
 {
-  for (guint from = 0; from < TILE_ROWS; from += PART_ROWS)
+  for (guint from = 0; from < WORD_ROWS; from += WORD_PART)
     part (from, n_k, (const Rows *) a, (const guint8 *const[]){ x, y }, c, ldc, add);
 }
 
@@ -378,5 +471,6 @@ const AtlCpuTiles PLAIN_NAME = {
   .rows_panel = rows_panel,
   .prepare_rows = prepare_rows,
   .tile = tile,
+  .n_rows = WORD_ROWS,
   .slab_bytes = sizeof (Rows),
 };

@@ -11,9 +11,11 @@
  * fourth, since those of packed codes fall apart so with a mask and a shift.
  *
  * Layouts of a slab:
- *   rows:   [TILE_ROWS] scales, [8 blocks of 32][elements 0-15, 16-31, all][TILE_ROWS] sums,
- * floats; [n / 2][TILE_ROWS] pairs of words panels: 64 bytes of what is in it, [n / 2][16] pairs of
- * words, [n / 32][4][16] floats: scales of both halves of a block, minima of both
+ *   rows:   [WORD_ROWS] scales, [8 blocks of 32][elements 0-15, 16-31, all][WORD_ROWS] sums,
+ *           floats; [n / 2][WORD_ROWS] pairs of words
+ *   panels: 64 bytes of what is in it, [n / 2][16] pairs of words, [n / 32][4][16] floats: scales
+ * of both halves of a block, minima of both Where sums are crossed (kern-dot.h) both have also
+ * minus the sums of products of neighbouring pairs, of elements 0-15, 16-31 and all of a block.
  */
 #include "engine/tensor/cpu/cpu.h"
 #include "engine/tensor/cpu/kernels.h"
@@ -30,11 +32,15 @@
 #endif
 
 #define SLAB 256
-#define LARGEST 32767.0f
 #define HEAD_BYTES 64
-/* Rows of a tile taken at a time: their sums, in integers and in floats, stay in registers. */
-#define PART_ROWS 6
-#define FACTOR_BYTES 256 /* of a block of 32 */
+#if CROSSED
+#define LARGEST 32639.0f /* beside a code of eight bits */
+#define FACTOR_BYTES 448 /* of a block of 32 */
+#else
+#define LARGEST 32767.0f
+#define FACTOR_BYTES 256
+#endif
+#define CROSSED_AT 256
 
 /* What a panel has beside one scale a block. */
 typedef struct
@@ -44,14 +50,18 @@ typedef struct
 
 typedef struct
 {
-  float scale[TILE_ROWS];
-  float sum[SLAB / 32][3][TILE_ROWS];
-  gint32 words[SLAB / 2][TILE_ROWS];
-  gint32 room[VW - TILE_ROWS];
+  float scale[WORD_ROWS];
+  float sum[SLAB / 32][3][WORD_ROWS];
+#if CROSSED
+  gint32 crossed[SLAB / 32][3][WORD_ROWS];
+#endif
+  gint32 words[SLAB / 2][WORD_ROWS];
+  gint32 room[VW - WORD_ROWS];
 } Rows;
 
-G_STATIC_ASSERT (sizeof (Rows) <= SLAB * TILE_ROWS * 4);
-G_STATIC_ASSERT (TILE_ROWS % PART_ROWS == 0);
+G_STATIC_ASSERT (sizeof (Rows) <= SLAB * WORD_ROWS * 4);
+G_STATIC_ASSERT (WORD_ROWS % WORD_PART == 0);
+G_STATIC_ASSERT (HEAD_BYTES + SLAB * 32 + SLAB / 32 * FACTOR_BYTES <= SLAB * 16 * 4);
 
 /* --- Rows --- */
 
@@ -94,24 +104,36 @@ pair_words (vi a, vi b)
 
 /* Sums of both halves of a block, a row a lane. */
 INLINE void
-store_sums (float sums[3][TILE_ROWS], vi first, vi second)
+store_sums (float sums[3][WORD_ROWS], vi first, vi second)
 {
-  vf_store_some (sums[0], TILE_ROWS, vf_from_vi (first));
-  vf_store_some (sums[1], TILE_ROWS, vf_from_vi (second));
-  vf_store_some (sums[2], TILE_ROWS, vf_from_vi (first + second));
+  vf_store_some (sums[0], WORD_ROWS, vf_from_vi (first));
+  vf_store_some (sums[1], WORD_ROWS, vf_from_vi (second));
+  vf_store_some (sums[2], WORD_ROWS, vf_from_vi (first + second));
 }
 
-/* n <= SLAB elements of at most TILE_ROWS rows. */
+#if CROSSED
+/* The same, negated, for a row or an output a lane; `stride` lanes apart. */
+INLINE void
+store_crossed (gint32 *to, gsize stride, vi first, vi second)
+{
+  vf_store (to, (vf) -first);
+  vf_store (to + stride, (vf) -second);
+  vf_store (to + 2 * stride, (vf) - (first + second));
+}
+#endif
+
+/* n <= SLAB elements of at most WORD_ROWS rows. */
 INLINE void
 prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows *out)
 {
   gint32 *words = &out->words[0][0];
-  float scale[TILE_ROWS] = { 0.0f };
+  float scale[WORD_ROWS] = { 0.0f };
 #if VW < 16
   vi first = { 0 };
+  vi first_crossed = { 0 };
 #endif
 
-  for (gint64 r = 0; r < TILE_ROWS; r++)
+  for (gint64 r = 0; r < WORD_ROWS; r++)
     {
       float check = 0.0f;
 
@@ -130,27 +152,38 @@ prepare_slab (const float *const *rows, gint64 n_rows, gint64 k, gint64 n, Rows 
       for (gint64 r = 0; r < VW; r++)
         {
           square[r] = vf_set1 (0.0f);
-          if (r < TILE_ROWS && r < n_rows)
+          if (r < WORD_ROWS && r < n_rows)
             square[r] = pair_words (vi_round (vf_load (rows[r] + k + at) * scale[r]),
                                     vi_round (vf_load (rows[r] + k + at + VW) * scale[r]));
         }
       turn_square (square);
-      /* What a vector has beyond TILE_ROWS is overwritten by the next, after the last there is
+      /* What a vector has beyond WORD_ROWS is overwritten by the next, after the last there is
        * room.
        */
 #pragma GCC unroll 16
       for (guint i = 0; i < VW; i++)
         {
-          vf_store (words + (at / 2 + i) * TILE_ROWS, square[i]);
+          vf_store (words + (at / 2 + i) * WORD_ROWS, square[i]);
           sum[i / (VW / 2)] = dot_words (sum[i / (VW / 2)], (vi) square[i], vi_set1 (0x10001));
         }
 #if VW == 16
       store_sums (out->sum[at / 32], sum[0], sum[1]);
 #else
+      vi crossed = { 0 };
+
+#pragma GCC unroll 16
+      for (guint i = 0; i < VW; i += 2)
+        crossed = dot_words (crossed, (vi) square[i], (vi) square[i + 1]);
       if (at % 32 == 0)
-        first = sum[0] + sum[1];
+        {
+          first = sum[0] + sum[1];
+          first_crossed = crossed;
+        }
       else
-        store_sums (out->sum[at / 32], first, sum[0] + sum[1]);
+        {
+          store_sums (out->sum[at / 32], first, sum[0] + sum[1]);
+          store_crossed (out->crossed[at / 32][0], WORD_ROWS, first_crossed, crossed);
+        }
 #endif
     }
 }
@@ -176,6 +209,7 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
             factors (t, unit_factors (t, meta, half), meta, b % unit_blocks (t), half);
         const guint second = is_sixteen (t) ? 1 : 0;
         const vh offset = (gint16) code_offset (t) - (vh){ 0 };
+        vi crossed[2] = { { 0 }, { 0 } };
 
 #pragma GCC unroll 8
         for (guint q = 0; q < 8; q++)
@@ -185,17 +219,21 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, gu
 
             vf_store (words + (2 * q) * 64 + half * VB, (vf) (odd - offset));
             vf_store (words + (2 * q + 1) * 64 + half * VB, (vf) (even - offset));
+            crossed[q / 4] = dot_words (crossed[q / 4], (vi) (odd - offset), (vi) (even - offset));
           }
         vf_store (factor + half * VB, f.scale[0]);
         vf_store (factor + 64 + half * VB, f.scale[second]);
         vf_store (factor + 128 + half * VB, f.min[0]);
         vf_store (factor + 192 + half * VB, f.min[second]);
+#if CROSSED
+        store_crossed ((gint32 *) (factor + CROSSED_AT + half * VB), 16, crossed[0], crossed[1]);
+#endif
       }
 }
 
 /* --- Tiles --- */
 
-/* Rows [from, from + PART_ROWS) x two vectors of outputs, which are at `panel`. */
+/* Rows [from, from + WORD_PART) x two vectors of outputs, which are at `panel`. */
 INLINE void
 part_body (gboolean sixteen,
            gboolean min,
@@ -210,20 +248,50 @@ part_body (gboolean sixteen,
   const guint n_pieces = sixteen ? 2 : 1;
   const guint n_pairs = 16 / n_pieces;
   const gsize factors_at = HEAD_BYTES + (gsize) n_k * 32;
-  vf sum[PART_ROWS][2];
+  vf sum[WORD_PART][2];
 
 #pragma GCC unroll 12
-  for (guint r = 0; r < PART_ROWS; r++)
+  for (guint r = 0; r < WORD_PART; r++)
     sum[r][0] = sum[r][1] = vf_set1 (0.0f);
   for (gint64 b = 0; b < n_k / 32; b++)
     for (guint s = 0; s < n_pieces; s++)
       {
         const gsize at = (gsize) (b * 16 + s * n_pairs);
         const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + s * 64;
-        vi dot[PART_ROWS][2];
+        vi dot[WORD_PART][2];
+
+#if CROSSED
+        const guint which = sixteen ? s : 2;
+        const gsize crossed = factors_at + (gsize) b * FACTOR_BYTES + CROSSED_AT + which * 64;
 
 #pragma GCC unroll 12
-        for (guint r = 0; r < PART_ROWS; r++)
+        for (guint r = 0; r < WORD_PART; r++)
+#pragma GCC unroll 2
+          for (guint j = 0; j < 2; j++)
+            dot[r][j] = (vi) vf_load (panel[j] + crossed) + a->crossed[b][which][from + r];
+        for (guint i = 0; i < n_pairs; i += 2)
+          {
+            vi w[2][2];
+
+#pragma GCC unroll 2
+            for (guint j = 0; j < 2; j++)
+              {
+                w[0][j] = (vi) vf_load (panel[j] + HEAD_BYTES + (at + i) * 64);
+                w[1][j] = (vi) vf_load (panel[j] + HEAD_BYTES + (at + i + 1) * 64);
+              }
+#pragma GCC unroll 12
+            for (guint r = 0; r < WORD_PART; r++)
+              {
+                const vi x0 = vi_set1 (a->words[at + i][from + r]);
+                const vi x1 = vi_set1 (a->words[at + i + 1][from + r]);
+
+                add_crossed (&dot[r][0], x0, x1, w[0][0], w[1][0]);
+                add_crossed (&dot[r][1], x0, x1, w[0][1], w[1][1]);
+              }
+          }
+#else
+#pragma GCC unroll 12
+        for (guint r = 0; r < WORD_PART; r++)
           dot[r][0] = dot[r][1] = vi_set1 (0);
         for (guint i = 0; i < n_pairs; i++)
           {
@@ -231,7 +299,7 @@ part_body (gboolean sixteen,
             const vi w1 = (vi) vf_load (panel[1] + HEAD_BYTES + (at + i) * 64);
 
 #pragma GCC unroll 12
-            for (guint r = 0; r < PART_ROWS; r++)
+            for (guint r = 0; r < WORD_PART; r++)
               {
                 const vi x = vi_set1 (a->words[at + i][from + r]);
 
@@ -239,8 +307,9 @@ part_body (gboolean sixteen,
                 dot[r][1] = dot_words (dot[r][1], w1, x);
               }
           }
+#endif
 #pragma GCC unroll 12
-        for (guint r = 0; r < PART_ROWS; r++)
+        for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
           for (guint j = 0; j < 2; j++)
             sum[r][j] += vf_from_vi (dot[r][j]) * vf_load (panel[j] + factor);
@@ -252,13 +321,13 @@ part_body (gboolean sixteen,
           const gsize factor = factors_at + (gsize) b * FACTOR_BYTES + 128 + s * 64;
 
 #pragma GCC unroll 12
-          for (guint r = 0; r < PART_ROWS; r++)
+          for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
             for (guint j = 0; j < 2; j++)
               sum[r][j] -= vf_load (panel[j] + factor) * a->sum[b][sixteen ? s : 2][from + r];
         }
 #pragma GCC unroll 12
-  for (guint r = 0; r < PART_ROWS; r++)
+  for (guint r = 0; r < WORD_PART; r++)
 #pragma GCC unroll 2
     for (guint j = 0; j < 2; j++)
       {
@@ -270,11 +339,14 @@ part_body (gboolean sixteen,
       }
 }
 
+#define ROWS WORD_ROWS
+#define PART_ROWS WORD_PART
 #include "engine/tensor/cpu/kern-packed-tiles.h"
 
 const AtlCpuTiles WORDS_NAME = {
   .pack_panel = pack_panel,
   .prepare_rows = prepare_rows,
   .tile = tile_of_panels,
+  .n_rows = WORD_ROWS,
   .slab_bytes = sizeof (Rows),
 };

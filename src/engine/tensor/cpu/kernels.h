@@ -90,7 +90,7 @@ typedef struct
 /* Rows of the largest matrix tile of a level. */
 #define ATL_TILE_MAX_ROWS 32
 
-/* Tiles in another arithmetic; the functions are those of AtlCpuKernels, and so are tile_rows and
+/* Tiles in another arithmetic; the functions are those of AtlCpuKernels, and so is
  * tile_k. */
 typedef struct
 {
@@ -125,7 +125,8 @@ typedef struct
                       gint64 ldc,
                       gboolean add,
                       const guint8 *next);
-  gsize slab_bytes; /* tile_k elements of tile_rows prepared rows; at most 4 bytes each */
+  guint n_rows;     /* of a tile, in place of tile_rows; 0: those */
+  gsize slab_bytes; /* tile_k elements of a tile's prepared rows; at most 4 bytes each */
 } AtlCpuTiles;
 
 /* Where prompts begin, whose products may be of bytes (AtlCpuKernels.byte_tiles) and whose

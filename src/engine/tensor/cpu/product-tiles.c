@@ -36,9 +36,22 @@ round_up (gint64 n, gint64 to)
 }
 
 static gint64
-max_rows (const AtlCpuKernels *k)
+max_rows (gint64 tile_rows)
 {
-  return MAX_ROWS / k->tile_rows * k->tile_rows;
+  return MAX_ROWS / tile_rows * tile_rows;
+}
+
+/* Room for n rows in tiles of any arithmetic. */
+static gint64
+most_rows (const AtlCpuKernels *k, gint64 n)
+{
+  const AtlCpuTiles *const tiles[] = { k->quant_tiles, k->byte_tiles, k->plain_tiles };
+  gint64 most = MIN (round_up (n, k->tile_rows), max_rows (k->tile_rows));
+
+  for (guint i = 0; i < G_N_ELEMENTS (tiles); i++)
+    if (tiles[i] != NULL && tiles[i]->n_rows > 0)
+      most = MAX (most, MIN (round_up (n, tiles[i]->n_rows), max_rows (tiles[i]->n_rows)));
+  return most;
 }
 
 static gsize
@@ -59,7 +72,7 @@ gsize
 atl_product_tiles_scratch (const AtlCpu *cpu, gint64 n, gint64 n_in)
 {
   const AtlCpuKernels *k = cpu->kernels;
-  gint64 n_rows = MIN (round_up (n, k->tile_rows), max_rows (k));
+  gint64 n_rows = most_rows (k, n);
 
   return (gsize) n_rows * (gsize) round_up (n_in, k->tile_k) * sizeof (float) +
          cpu->n_threads * own_bytes (k, n_rows);
@@ -70,7 +83,7 @@ prepare_chunk (gconstpointer args, guint chunk, guint worker)
 {
   const Tiles *t = args;
   const AtlProduct *p = t->p;
-  const guint tile_rows = p->kernels->tile_rows;
+  const guint tile_rows = t->kernels.n_rows;
   gint64 first = chunk * tile_rows;
   gint64 n = MIN (tile_rows, t->n_rows - first);
   const float *rows[ATL_TILE_MAX_ROWS];
@@ -143,12 +156,12 @@ make_panel (const Tiles *t,
     t->kernels.prepare_panel (panel, n, out);
 }
 
-/* Sums of panel `panel` for rows from `row` on: blocks of [tile_rows][32] for each tile of rows and
- * pair of panels. */
+/* Sums of panel `panel` for rows from `row` on: blocks of [n_rows of a tile][32] for each tile of
+ * rows and pair of panels. */
 static const float *
-panel_sums (const AtlProduct *p, const float *sums, gint64 n_pairs, gint64 panel, gint64 row)
+panel_sums (const Tiles *t, const float *sums, gint64 n_pairs, gint64 panel, gint64 row)
 {
-  const gint64 tile_rows = p->kernels->tile_rows;
+  const gint64 tile_rows = t->kernels.n_rows;
 
   return sums + ((row / tile_rows * n_pairs + panel / 2) * tile_rows + row % tile_rows) * 32 +
          panel % 2 * 16;
@@ -167,9 +180,9 @@ write_group (const Tiles *t,
              float *room)
 {
   const AtlProduct *p = t->p;
-  const gint64 n = MIN (p->kernels->tile_rows, t->n_rows - first);
+  const gint64 n = MIN (t->kernels.n_rows, t->n_rows - first);
   const gint64 row = t->first_row + first;
-  const float *from = panel_sums (p, sums, n_pairs, panel, first);
+  const float *from = panel_sums (t, sums, n_pairs, panel, first);
   gint64 ld = 32, column;
   AtlSumsTo to = {
     .n = atl_product_group_columns (p, group, &column),
@@ -198,7 +211,7 @@ write_group (const Tiles *t,
         {
           memcpy (room + i * 16, from + i * 32, 16 * sizeof (float));
           if (p->gated)
-            memcpy (second + i * 16, panel_sums (p, sums, n_pairs, partner, first + i),
+            memcpy (second + i * 16, panel_sums (t, sums, n_pairs, partner, first + i),
                     16 * sizeof (float));
         }
       atl_product_finish (p, group, n, room, second);
@@ -229,10 +242,11 @@ multiply_tile (const Tiles *t,
 {
   const AtlCpuKernels *k = t->p->kernels;
   const gsize size = panel_bytes (k);
-  const gint64 last_tile = (t->n_rows + k->tile_rows - 1) / k->tile_rows - 1;
+  const gint64 tile_rows = t->kernels.n_rows;
+  const gint64 last_tile = (t->n_rows + tile_rows - 1) / tile_rows - 1;
   const guint8 *first = panels + (gsize) i * size;
   const guint8 *second = panels + (gsize) MIN (i + 1, n_panels - 1) * size;
-  float *c = sums + (m * ((n_panels + 1) / 2) + i / 2) * k->tile_rows * 32;
+  float *c = sums + (m * ((n_panels + 1) / 2) + i / 2) * tile_rows * 32;
 
   if (t->kernels.tile_ahead != NULL)
     t->kernels.tile_ahead (n_k, tile_rows_at (t, m, at), first, second, c, 32, at > 0,
@@ -252,7 +266,7 @@ write_tile (const Tiles *t,
             float *room)
 {
   for (gint64 i = 0; i < n_groups; i++)
-    write_group (t, first + i, sums, n_pairs, i, n_groups + i, m * t->p->kernels->tile_rows, room);
+    write_group (t, first + i, sums, n_pairs, i, n_groups + i, m * t->kernels.n_rows, room);
 }
 
 /* The source of panel i of a chunk, and the panel's group there. */
@@ -344,7 +358,7 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
   const gint64 n_groups = MIN (p->groups_per_chunk, t->n_groups - first);
   const gint64 n_panels = p->gated ? 2 * n_groups : n_groups;
   const gint64 n_pairs = (n_panels + 1) / 2;
-  const gint64 n_tiles = (t->n_rows + k->tile_rows - 1) / k->tile_rows;
+  const gint64 n_tiles = (t->n_rows + t->kernels.n_rows - 1) / t->kernels.n_rows;
   const gsize size = panel_bytes (k);
   /* The last sums of some rows are written while they are in the nearest cache, but not between
    * `begin` and `end`, where the processor is set up for tiles. */
@@ -398,7 +412,7 @@ multiply_chunk (gconstpointer args, guint chunk, guint worker)
 }
 
 static AtlCpuTiles
-tile_kernels (const AtlProduct *p)
+choose_tiles (const AtlProduct *p)
 {
   const AtlCpuKernels *k = p->kernels;
   gboolean quantised = k->quant_tiles != NULL;
@@ -430,6 +444,16 @@ tile_kernels (const AtlProduct *p)
   };
 }
 
+static AtlCpuTiles
+tile_kernels (const AtlProduct *p)
+{
+  AtlCpuTiles tiles = choose_tiles (p);
+
+  if (tiles.n_rows == 0)
+    tiles.n_rows = p->kernels->tile_rows;
+  return tiles;
+}
+
 /* Groups of a chunk, a multiple of `step`: what is best for the busiest thread, with a part of a
  * chunk for one that loses its core and is waited for, and a little for each chunk. */
 static gint64
@@ -457,8 +481,7 @@ void
 atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
 {
   const AtlCpuKernels *k = p->kernels;
-  const gint64 most = max_rows (k);
-  gint64 n_blocks, per_block;
+  gint64 n_blocks, per_block, most, tile_rows;
   Tiles t = {
     .p = p,
     .kernels = tile_kernels (p),
@@ -466,21 +489,23 @@ atl_product_tiles (AtlCpuRun *run, AtlProduct *p)
     .rows = run->scratch,
   };
 
+  tile_rows = t.kernels.n_rows;
+  most = max_rows (tile_rows);
   t.tile_bytes = (gsize) (round_up (p->n_in, k->tile_k) / k->tile_k) * t.kernels.slab_bytes;
   p->groups_per_chunk = p->gated
                             ? choose_groups (t.n_groups, 1, MAX_PANELS / 2, run->cpu->n_threads)
                             : choose_groups (t.n_groups, 2, MAX_PANELS, run->cpu->n_threads);
   /* Blocks of nearly the same size: a small one would unpack all weights for few rows. */
   n_blocks = (p->n + most - 1) / most;
-  per_block = round_up ((p->n + n_blocks - 1) / n_blocks, k->tile_rows);
+  per_block = round_up ((p->n + n_blocks - 1) / n_blocks, tile_rows);
   for (t.first_row = 0; t.first_row < p->n; t.first_row += per_block)
     {
       gint64 n_tiles;
 
       t.n_rows = MIN (per_block, p->n - t.first_row);
-      n_tiles = (t.n_rows + k->tile_rows - 1) / k->tile_rows;
+      n_tiles = (t.n_rows + tile_rows - 1) / tile_rows;
       t.own = run->scratch + (gsize) n_tiles * t.tile_bytes;
-      t.own_bytes = own_bytes (k, n_tiles * k->tile_rows);
+      t.own_bytes = own_bytes (k, n_tiles * tile_rows);
       atl_pool_run (run->pool, n_tiles, prepare_chunk, &t);
       atl_pool_run (run->pool, (t.n_groups + p->groups_per_chunk - 1) / p->groups_per_chunk,
                     multiply_chunk, &t);
