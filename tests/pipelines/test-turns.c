@@ -380,6 +380,89 @@ test_unload (Fixture *f, gconstpointer data)
   load (f, NULL);
 }
 
+static void
+add_message (JsonArray *messages, const char *role, const char *text, guint number)
+{
+  g_autofree char *content = g_strdup_printf ("%s %u", text, number);
+  JsonObject *message = json_object_new ();
+
+  json_object_set_string_member (message, "role", role);
+  json_object_set_string_member (message, "content", content);
+  json_array_add_object_element (messages, message);
+}
+
+/* A system message and the turns from `first` to `end`, the last one without an answer. */
+static JsonArray *
+long_chat (guint first, guint end)
+{
+  JsonArray *messages = json_array_new ();
+
+  add_message (messages, "system", "Be brief", 0);
+  for (guint i = first; i < end; i++)
+    {
+      add_message (messages, "user", "Once upon a time", i);
+      if (i + 1 < end)
+        add_message (messages, "assistant", "there was a dog", i);
+    }
+  return messages;
+}
+
+/* The ids of a prompt that nothing was left out of. */
+static guint
+count_prompt (AtlChatModel *model, JsonArray *messages)
+{
+  AtlPromptOptions options = { .messages = messages, .thinking = -1 };
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GError) error = NULL;
+  gboolean is_thinking;
+
+  g_assert_true (atl_chat_prompt_encode (model, &options, ids, &is_thinking, &error));
+  g_assert_no_error (error);
+  return ids->len;
+}
+
+/* Of a chat that has grown far beyond the context as many of the last turns are kept as leave room
+ * for an answer. */
+static void
+test_forget_oldest (Fixture *f, gconstpointer data)
+{
+  static const guint n_turns[] = { 1, 2, 30, 31, 1500 };
+  const guint limit = N_CTX - N_CTX / 8;
+
+  if (f->model == NULL)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (n_turns); i++)
+    {
+      g_autoptr (JsonArray) messages = long_chat (0, n_turns[i]);
+      AtlTurnOptions options = { .shift_context = TRUE, .thinking = -1 };
+      AtlTurnSink sink = { 0 };
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlChatTurn) turn = NULL;
+      const AtlTurnStats *stats;
+      guint first, all = count_prompt (f->model, messages);
+
+      atl_sampling_params_init (&options.sampling);
+      turn = atl_chat_turn_new (f->model, messages, NULL, &options, &sink, NULL, &error);
+      g_assert_no_error (error);
+      stats = atl_chat_turn_stats (turn);
+      g_assert_cmpuint (stats->n_prompt, <, limit);
+      g_assert_cmpuint (stats->n_prompt + stats->n_shifted, ==, all);
+      /* Looked for from the end, where chats are short. */
+      for (first = n_turns[i] - 1; first > 0; first--)
+        {
+          g_autoptr (JsonArray) more = long_chat (first - 1, n_turns[i]);
+
+          if (count_prompt (f->model, more) >= limit)
+            break;
+        }
+      {
+        g_autoptr (JsonArray) kept = long_chat (first, n_turns[i]);
+
+        g_assert_cmpuint (stats->n_prompt, ==, count_prompt (f->model, kept));
+      }
+    }
+}
+
 static gboolean
 no_room_cb (guint64 bytes, gpointer user_data, GError **error)
 {
@@ -435,6 +518,7 @@ main (int argc, char **argv)
     { "/pipelines/turns/borrow", test_borrow },
     { "/pipelines/turns/ends", test_each_its_end },
     { "/pipelines/turns/speculate", test_speculate },
+    { "/pipelines/turns/forget-oldest", test_forget_oldest },
     { "/pipelines/turns/unload", test_unload },
     { "/pipelines/turns/no-room", test_no_room },
   };

@@ -107,9 +107,10 @@ gboolean atl_chat_prompt_encode (const AtlChatModel *self,
                                  gboolean *is_thinking,
                                  GError **error);
 
-/* A conversation without its oldest turn: system messages stay, then the first user message and all
- * up to the next one go. NULL when only one turn is left. */
-JsonArray *atl_chat_prompt_drop_oldest (JsonArray *messages);
+/* A conversation without its oldest turns: system messages stay, then the first user message and
+ * all up to the next one go, and so on. At most atl_chat_prompt_n_older() turns: one is left. */
+JsonArray *atl_chat_prompt_drop_oldest (JsonArray *messages, guint n_turns);
+guint atl_chat_prompt_n_older (JsonArray *messages);
 
 /* How many ids (gint32) both begin with. */
 guint atl_chat_common_prefix (const GArray *a, const GArray *b);

@@ -48,21 +48,40 @@ copy_range (JsonArray *messages, guint first, guint end, JsonArray *into)
   return into;
 }
 
-JsonArray *
-atl_chat_prompt_drop_oldest (JsonArray *messages)
+/* Behind the system messages that a conversation begins with. */
+static guint
+first_turn (JsonArray *messages)
 {
-  guint n = json_array_get_length (messages), start = 0, end;
-  JsonArray *rest;
+  guint n = json_array_get_length (messages), start = 0;
 
   while (start < n &&
          (has_role (messages, start, "system") || has_role (messages, start, "developer")))
     start++;
+  return start;
+}
+
+guint
+atl_chat_prompt_n_older (JsonArray *messages)
+{
+  guint n = 0;
+
+  for (guint i = first_turn (messages) + 1; i < json_array_get_length (messages); i++)
+    n += has_role (messages, i, "user");
+  return n;
+}
+
+JsonArray *
+atl_chat_prompt_drop_oldest (JsonArray *messages, guint n_turns)
+{
+  guint n = json_array_get_length (messages), start = first_turn (messages), end = start;
+  JsonArray *rest;
+
   /* The turn that goes ends where the next user message begins. */
-  end = start + 1;
-  while (end < n && !has_role (messages, end, "user"))
-    end++;
-  if (end >= n)
-    return NULL;
+  for (guint i = 0; i < n_turns; i++)
+    do
+      end++;
+    while (end < n && !has_role (messages, end, "user"));
+  g_assert (end < n);
   rest = json_array_sized_new (n);
   copy_range (messages, 0, start, rest);
   return copy_range (messages, end, n, rest);

@@ -24,36 +24,56 @@ atl_chat_common_prefix (const GArray *a, const GArray *b)
 
 /* --- The prompt --- */
 
-/* Encodes the prompt; with shift_context the oldest turns go until it leaves room for an answer. */
+/* The prompt without the `n_gone` oldest turns, in `ids`. */
+static gboolean
+encode_rest (AtlChatTurn *turn,
+             JsonArray *messages,
+             const char *text,
+             guint n_gone,
+             GArray *ids,
+             gboolean *is_thinking,
+             GError **error)
+{
+  g_autoptr (JsonArray) rest = n_gone > 0 ? atl_chat_prompt_drop_oldest (messages, n_gone) : NULL;
+  AtlPromptOptions prompt = { .messages = rest != NULL ? rest : messages,
+                              .text = text,
+                              .tools = turn->options.tools,
+                              .continue_last = turn->options.continue_last,
+                              .thinking = turn->options.thinking };
+
+  g_array_set_size (ids, 0);
+  return atl_chat_prompt_encode (turn->model, &prompt, ids, is_thinking, error);
+}
+
+/* Encodes the prompt; with shift_context the oldest turns go until it leaves room for an answer.
+ * How many is found by halves: one after the other, a long chat would be written and encoded a
+ * thousand times over. */
 static GArray *
 make_prompt (
     AtlChatTurn *turn, JsonArray *messages, const char *text, gboolean *is_thinking, GError **error)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (JsonArray) rest = messages != NULL ? json_array_ref (messages) : NULL;
-  guint n_ctx = atl_chat_model_n_ctx (turn->model), n_first = 0;
+  guint n_ctx = atl_chat_model_n_ctx (turn->model), limit = n_ctx - n_ctx / 8, n_first;
+  guint tried = 0, least = 1, most = 0;
 
-  for (;;)
+  if (!encode_rest (turn, messages, text, 0, ids, is_thinking, error))
+    return NULL;
+  n_first = ids->len;
+  if (ids->len >= limit && turn->options.shift_context && messages != NULL)
+    most = atl_chat_prompt_n_older (messages);
+  while (least < most)
     {
-      AtlPromptOptions prompt = { .messages = rest,
-                                  .text = text,
-                                  .tools = turn->options.tools,
-                                  .continue_last = turn->options.continue_last,
-                                  .thinking = turn->options.thinking };
-      JsonArray *shorter;
-
-      g_array_set_size (ids, 0);
-      if (!atl_chat_prompt_encode (turn->model, &prompt, ids, is_thinking, error))
+      tried = least + (most - least) / 2;
+      if (!encode_rest (turn, messages, text, tried, ids, is_thinking, error))
         return NULL;
-      n_first = MAX (n_first, ids->len);
-      if (ids->len < n_ctx - n_ctx / 8 || !turn->options.shift_context || rest == NULL)
-        break;
-      shorter = atl_chat_prompt_drop_oldest (rest);
-      if (shorter == NULL)
-        break;
-      json_array_unref (rest);
-      rest = shorter;
+      if (ids->len < limit)
+        most = tried;
+      else
+        least = tried + 1;
     }
+  if (most > 0 && tried != most &&
+      !encode_rest (turn, messages, text, most, ids, is_thinking, error))
+    return NULL;
   turn->stats.n_shifted = n_first - ids->len;
   turn->stats.n_prompt = ids->len;
   if (ids->len == 0)
