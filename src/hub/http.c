@@ -47,17 +47,35 @@ atl_http_session_new (void)
   return session;
 }
 
+/* 127.0.0.1 within IPv6, "::ffff:127.0.0.1". */
+static GInetAddress *
+unmapped (GInetAddress *address)
+{
+  static const guint8 start[12] = { [10] = 0xff, [11] = 0xff };
+  const guint8 *bytes = g_inet_address_to_bytes (address);
+
+  if (g_inet_address_get_family (address) == G_SOCKET_FAMILY_IPV6 &&
+      memcmp (bytes, start, sizeof start) == 0)
+    return g_inet_address_new_from_bytes (bytes + sizeof start, G_SOCKET_FAMILY_IPV4);
+  return g_object_ref (address);
+}
+
 static gboolean
 is_this_machine (const char *host)
 {
-  g_autoptr (GInetAddress) address = NULL;
+  g_autofree char *name = host != NULL ? g_ascii_strdown (host, -1) : NULL;
+  g_autoptr (GInetAddress) written = NULL, address = NULL;
 
-  if (host == NULL || g_ascii_strcasecmp (host, "localhost") == 0 ||
-      g_str_has_suffix (host, ".localhost"))
+  /* The root of all names may be written out. */
+  if (name != NULL && g_str_has_suffix (name, "."))
+    name[strlen (name) - 1] = '\0';
+  if (name == NULL || g_str_equal (name, "localhost") || g_str_has_suffix (name, ".localhost"))
     return TRUE;
-  address = g_inet_address_new_from_string (host);
-  return address != NULL &&
-         (g_inet_address_get_is_loopback (address) || g_inet_address_get_is_any (address));
+  written = g_inet_address_new_from_string (name);
+  if (written == NULL)
+    return FALSE;
+  address = unmapped (written);
+  return g_inet_address_get_is_loopback (address) || g_inet_address_get_is_any (address);
 }
 
 static GUri *
@@ -78,9 +96,8 @@ parse_url (const char *url, GUri *base, GError **error)
   return NULL;
 }
 
-/* The next address of a redirect, if our rules allow it. */
-static GUri *
-next_hop (GUri *from, const char *location, GError **error)
+GUri *
+atl_http_next_hop (GUri *from, const char *location, GError **error)
 {
   g_autoptr (GUri) to = parse_url (location, from, error);
 
@@ -183,7 +200,7 @@ atl_http_send (SoupSession *session,
           response->body = g_steal_pointer (&body);
           return TRUE;
         }
-      next = next_hop (uri, location, error);
+      next = atl_http_next_hop (uri, location, error);
       if (next == NULL)
         return FALSE;
       g_uri_unref (uri);

@@ -57,6 +57,10 @@ gboolean atl_http_send (SoupSession *session,
                         GCancellable *cancellable,
                         GError **error);
 
+/* Where a redirect from `from` to `location` (absolute or not) leads; the caller's. NULL with
+ * ATL_ERROR_NETWORK when it is no web address or the rules forbid it. */
+GUri *atl_http_next_hop (GUri *from, const char *location, GError **error);
+
 /* The host of an address, to name it in messages; the caller's. */
 char *atl_http_host (const char *url);
 

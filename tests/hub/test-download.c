@@ -428,6 +428,49 @@ test_refused (Fixture *f, gconstpointer data)
   expect_file (f, "503-twice");
 }
 
+/* Never down to http, and never from another machine to this one, however that is written. */
+static void
+test_redirects (Fixture *f, gconstpointer data)
+{
+  static const struct
+  {
+    const char *from, *location;
+    gboolean follows;
+  } hops[] = {
+    { "https://hub.example/a/b", "c", TRUE },
+    { "https://hub.example/a", "//cdn.example/x", TRUE },
+    { "http://hub.example/a", "https://cdn.example/x", TRUE },
+    { "https://hub.example/a", "http://hub.example/a", FALSE },
+    { "https://hub.example/a", "file:///etc/passwd", FALSE },
+    { "https://hub.example/a", "ftp://hub.example/a", FALSE },
+    { "https://hub.example/a", "https:///x", FALSE },
+    { "https://hub.example/a", "https://127.0.0.1/x", FALSE },
+    { "https://hub.example/a", "https://127.9.9.9:8080/x", FALSE },
+    { "https://hub.example/a", "https://0.0.0.0/x", FALSE },
+    { "https://hub.example/a", "https://[::1]/x", FALSE },
+    { "https://hub.example/a", "https://[::]/x", FALSE },
+    { "https://hub.example/a", "https://[::ffff:127.0.0.1]/x", FALSE },
+    { "https://hub.example/a", "https://[::ffff:7f00:1]/x", FALSE },
+    { "https://hub.example/a", "https://localhost/x", FALSE },
+    { "https://hub.example/a", "https://LocalHost./x", FALSE },
+    { "https://hub.example/a", "https://a.LOCALHOST/x", FALSE },
+    { "https://hub.example/a", "https://localhost.example/x", TRUE },
+    { "https://hub.example/a", "https://[::ffff:93.184.216.34]/x", TRUE },
+    { "http://localhost:1/a", "http://127.0.0.1:2/x", TRUE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (hops); i++)
+    {
+      g_autoptr (GUri) from = g_uri_parse (hops[i].from, SOUP_HTTP_URI_FLAGS, NULL);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GUri) to = atl_http_next_hop (from, hops[i].location, &error);
+
+      if ((to != NULL) != hops[i].follows)
+        g_test_fail_printf ("%s to %s", hops[i].from, hops[i].location);
+      g_assert_true (to != NULL || g_error_matches (error, ATL_ERROR, ATL_ERROR_NETWORK));
+    }
+}
+
 static void
 test_silence (Fixture *f, gconstpointer data)
 {
@@ -514,6 +557,7 @@ main (int argc, char **argv)
   ADD ("part-of-another-file", NULL, test_part_of_another_file);
   ADD ("power-cut", NULL, test_power_cut);
   ADD ("refused", NULL, test_refused);
+  ADD ("redirects", NULL, test_redirects);
   ADD ("silence", NULL, test_silence);
   ADD ("token", NULL, test_token);
   ADD ("busy", NULL, test_busy);
