@@ -6,9 +6,11 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "engine/models/blocks/denoiser.h"
 #include "engine/models/blocks/resnet.h"
 #include "engine/models/blocks/rope-table.h"
 #include "engine/models/blocks/runner.h"
+#include "engine/models/blocks/timestep.h"
 
 /* --- Weights --- */
 
@@ -123,6 +125,19 @@ atl_flux_blocks_rope (const AtlFluxBlocks *self,
   atl_rope_axes (self->axis, self->n_axes, self->theta, atl_array_f32 (image_ids), n,
                  atl_array_f32 (rope) + T * self->head_dim);
   return rope;
+}
+
+AtlArray *
+atl_flux_blocks_guidance (const AtlRequest *request, gint64 B, GPtrArray *inputs, GError **error)
+{
+  AtlArray *strength = atl_request_require (request, "guidance", ATL_DTYPE_F32, 1, error);
+  AtlArray *guidance = strength != NULL ? atl_timestep_array ("guidance_features", strength, B,
+                                                              1000.0f, ATL_DENOISER_FREQS)
+                                        : NULL;
+
+  if (guidance != NULL)
+    g_ptr_array_add (inputs, guidance);
+  return guidance;
 }
 
 /* --- Forward --- */

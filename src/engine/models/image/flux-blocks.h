@@ -53,6 +53,11 @@ AtlArray *atl_flux_blocks_rope (const AtlFluxBlocks *self,
                                 const AtlArray *context_ids,
                                 const AtlArray *image_ids);
 
+/* Adds what the request's "guidance" [B] or [1] becomes to `inputs`, which borrow it; the caller's.
+ * NULL with an error when it is not there. */
+AtlArray *
+atl_flux_blocks_guidance (const AtlRequest *request, gint64 B, GPtrArray *inputs, GError **error);
+
 typedef struct _AtlFluxPass AtlFluxPass;
 
 /* Shift, scale and gate of a block into `mod`, [B or 1, 1, D] each: six of a double block, for the

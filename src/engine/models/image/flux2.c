@@ -318,7 +318,7 @@ flux2_run (gpointer model,
   g_autoptr (AtlArray) time = NULL;
   g_autoptr (AtlArray) guidance = NULL;
   g_autoptr (AtlArray) rope = NULL;
-  AtlArray *in[G_N_ELEMENTS (needed)], *strength;
+  AtlArray *in[G_N_ELEMENTS (needed)];
   gint64 B;
 
   if (!atl_request_require_all (request, needed, G_N_ELEMENTS (needed), in, error))
@@ -334,11 +334,9 @@ flux2_run (gpointer model,
   time = atl_timestep_array ("time_features", in[4], B, 1000.0f, ATL_DENOISER_FREQS);
   if (m->guidance.first.w != NULL)
     {
-      strength = atl_request_require (request, "guidance", ATL_DTYPE_F32, 1, error);
-      if (strength == NULL)
+      guidance = atl_flux_blocks_guidance (request, B, inputs, error);
+      if (guidance == NULL)
         return FALSE;
-      guidance = atl_timestep_array ("guidance_features", strength, B, 1000.0f, ATL_DENOISER_FREQS);
-      g_ptr_array_add (inputs, guidance);
     }
   rope = atl_flux_blocks_rope (&m->blocks, in[3], in[2]);
   g_ptr_array_add (inputs, in[0]);

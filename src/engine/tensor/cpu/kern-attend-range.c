@@ -120,19 +120,13 @@ weights_seen (gboolean all,
 #pragma GCC unroll 2
   for (guint j = 0; j < 2; j++)
     {
-      vf top;
-      vi is_new;
+      vi asked = vi_set1 (-1);
 
-      scale[j] = vf_load (factors + j * VW);
-      base[j] = vf_load (state + j * VW);
-      top = most[j] * scale[j];
-      is_new = (top > base[j] + SLACK) | (base[j] == -INFINITY);
       if (!all)
-        is_new &=
+        asked =
             (seen->first[j] < (gint32) n) & (seen->end[j] > 0) & (seen->first[j] < seen->end[j]);
-      keep[j] = vf_select (is_new, vf_power_of_two (base[j] - top), vf_set1 (1.0f));
-      base[j] = vf_select (is_new, top, base[j]);
-      vf_store (state + j * VW, base[j]);
+      scale[j] = vf_load (factors + j * VW);
+      base[j] = raise_base (most[j] * scale[j], asked, state + j * VW, &keep[j]);
       total[j] = sum[j] = largest[j] = none;
     }
   for (gint64 i = 0; i < n; i++)

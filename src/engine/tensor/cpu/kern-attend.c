@@ -132,15 +132,10 @@ weights_of (gint64 n,
   for (guint j = 0; j < 2; j++)
     {
       vf top;
-      vi is_new;
 
       scale[j] = vf_load (factors + j * VW);
-      base[j] = vf_load (state + j * VW);
       top = most[j] * scale[j];
-      is_new = (top > base[j] + SLACK) | (base[j] == -INFINITY);
-      keep[j] = vf_select (is_new, vf_power_of_two (base[j] - top), vf_set1 (1.0f));
-      base[j] = vf_select (is_new, top, base[j]);
-      vf_store (state + j * VW, base[j]);
+      base[j] = raise_base (top, vi_set1 (-1), state + j * VW, &keep[j]);
       largest[j] = vf_max (vf_power_of_two (top - base[j]), vf_set1 (1e-30f));
       total[j] = vf_set1 (0.0f);
     }

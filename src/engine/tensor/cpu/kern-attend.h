@@ -85,6 +85,21 @@ row_scale (const float *row, gint64 dim, float *factor)
   return scale;
 }
 
+/* What powers of two are taken from, of lanes whose largest product is `top`: raised to that where
+ * it is well above what `base` says and the lane is one of `asked`. `keep` is what earlier sums are
+ * multiplied with. */
+INLINE vf
+raise_base (vf top, vi asked, float *base, vf *keep)
+{
+  const vf old = vf_load (base);
+  const vi is_new = asked & ((top > old + SLACK) | (old == -INFINITY));
+  const vf raised = vf_select (is_new, top, old);
+
+  *keep = vf_select (is_new, vf_power_of_two (old - top), vf_set1 (1.0f));
+  vf_store (base, raised);
+  return raised;
+}
+
 /* Weights [n, to an even number][L], times `inverse`, as pairs of words of two keys. */
 INLINE void
 weights_to_words (gint64 n, const float *weights, const vf inverse[2], gint32 *pairs)

@@ -19,26 +19,14 @@ prepare_rows (const float *const *rows, gint64 n, gint64 n_k, guint8 *out)
     prepare_slab (rows, n, k, MIN (SLAB, n_k - k), (Rows *) out);
 }
 
-typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out);
-
-#define DEFINE_PANEL(T)                                                                            \
-  static __attribute__ ((noinline)) void panel_##T (const guint8 *group, gint64 n_in, gint64 k,    \
-                                                    gint64 n, guint8 *out)                         \
-  {                                                                                                \
-    panel_body (ATL_DTYPE_##T, group, n_in, k, n, out);                                            \
-  }
-#define PANEL_ROW(T) [ATL_DTYPE_##T] = panel_##T,
-
-EACH_DTYPE (DEFINE_PANEL)
-
-static const PanelFunc panels[ATL_N_DTYPES] = { EACH_DTYPE (PANEL_ROW) };
+#define PANEL_OUT guint8
+#include "engine/tensor/cpu/kern-panels.h"
 
 static void
 pack_panel (AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, guint8 *out)
 {
-  dtype = atl_pack_alike (dtype);
-  g_assert (panels[dtype] != NULL && n <= SLAB);
-  panels[dtype](group, n_in, k, n, out);
+  g_assert (n <= SLAB);
+  write_panel (dtype, group, n_in, k, n, out);
 }
 
 INLINE void

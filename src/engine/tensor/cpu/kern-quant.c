@@ -564,25 +564,12 @@ panel_body (AtlDType t, const guint8 *group, gint64 n_in, gint64 k, gint64 n, fl
       }
 }
 
-typedef void (*PanelFunc) (const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out);
-
-#define DEFINE_PANEL(T)                                                                            \
-  static __attribute__ ((noinline)) void panel_##T (const guint8 *group, gint64 n_in, gint64 k,    \
-                                                    gint64 n, float *out)                          \
-  {                                                                                                \
-    panel_body (ATL_DTYPE_##T, group, n_in, k, n, out);                                            \
-  }
-#define PANEL_ROW(T) [ATL_DTYPE_##T] = panel_##T,
-
-EACH_DTYPE (DEFINE_PANEL)
-
-static const PanelFunc panels[ATL_N_DTYPES] = { EACH_DTYPE (PANEL_ROW) };
+#define PANEL_OUT float
+#include "engine/tensor/cpu/kern-panels.h"
 
 void
 ATL_SIMD_NAME (atl_unpack_panel) (
     AtlDType dtype, const guint8 *group, gint64 n_in, gint64 k, gint64 n, float *out)
 {
-  dtype = atl_pack_alike (dtype);
-  g_assert (panels[dtype] != NULL);
-  panels[dtype](group, n_in, k, n, out);
+  write_panel (dtype, group, n_in, k, n, out);
 }
