@@ -1,5 +1,8 @@
 /* Turns of one model beside each other: each has the text it would have alone, finds its own chat
  * again, and ends by itself. ATELIER_TEST_MODEL names another model than the tiny one. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "conformance.h"
@@ -505,6 +508,47 @@ test_no_room (Fixture *f, gconstpointer data)
     g_assert_cmpuint (atl_chat_turn_stats (grows->turn)->n_ctx_used, <=, 256);
 }
 
+/* --- No thread --- */
+
+static gboolean refuses_threads;
+
+/* In place of the C library's. */
+int
+pthread_create (pthread_t *thread, const pthread_attr_t *attr, void *(*func) (void *), void *data)
+{
+  static int (*real) (pthread_t *, const pthread_attr_t *, void *(*) (void *), void *);
+
+  if (refuses_threads)
+    return EAGAIN;
+  if (real == NULL)
+    *(gpointer *) &real = dlsym (RTLD_NEXT, "pthread_create");
+  return real (thread, attr, func, data);
+}
+
+/* As many threads as the computer allows are there already: said, and later it can be loaded. */
+static void
+test_no_thread (Fixture *f, gconstpointer data)
+{
+  AtlChatModelOptions options = { .n_ctx = N_CTX,
+                                  .kv_dtype = ATL_DTYPE_F16,
+                                  .n_gpu_layers = G_MAXUINT };
+  g_autoptr (Run) run = run_new ("Once upon a time", 5, 0.0f);
+  g_autoptr (GError) error = NULL;
+
+  if (f->model == NULL)
+    return;
+  atl_chat_model_unload (f->model);
+  refuses_threads = TRUE;
+  g_assert_false (atl_chat_model_load (f->model, &f->cpu, 1, &options, NULL, NULL, NULL, &error));
+  refuses_threads = FALSE;
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY);
+  g_assert_nonnull (strstr (error->message, "thread"));
+  g_assert_false (atl_chat_model_is_loaded (f->model));
+  load (f, NULL);
+  run_start (run, f->model);
+  g_assert_cmpuint (run_wait (run)->n_generated, ==, 5);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -521,6 +565,7 @@ main (int argc, char **argv)
     { "/pipelines/turns/forget-oldest", test_forget_oldest },
     { "/pipelines/turns/unload", test_unload },
     { "/pipelines/turns/no-room", test_no_room },
+    { "/pipelines/turns/no-thread", test_no_thread },
   };
 
   g_test_init (&argc, &argv, NULL);

@@ -319,7 +319,12 @@ atl_chat_model_load (AtlChatModel *self,
   self->conversations =
       atl_conversations_new (self->llm, options->n_ctx, options->kv_dtype, &options->room);
   atl_conversations_set_keep (self->conversations, self, &options->keep);
-  self->scheduler = atl_scheduler_new (self);
+  self->scheduler = atl_scheduler_new (self, error);
+  if (self->scheduler == NULL)
+    {
+      atl_chat_model_unload (self);
+      return FALSE;
+    }
   return TRUE;
 }
 

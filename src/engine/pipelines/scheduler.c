@@ -3,6 +3,8 @@
 
 #include "engine/pipelines/scheduler.h"
 
+#include <glib/gi18n.h>
+
 #include "engine/pipelines/share.h"
 
 /* Turns that are computed at the same time; others wait. */
@@ -361,8 +363,9 @@ thread_main (gpointer data)
 }
 
 AtlScheduler *
-atl_scheduler_new (AtlChatModel *model)
+atl_scheduler_new (AtlChatModel *model, GError **error)
 {
+  g_autoptr (GError) local = NULL;
   AtlScheduler *self = g_new0 (AtlScheduler, 1);
 
   self->llm = model->llm;
@@ -372,7 +375,15 @@ atl_scheduler_new (AtlChatModel *model)
   g_mutex_init (&self->mutex);
   g_cond_init (&self->cond);
   g_queue_init (&self->waiting);
-  self->thread = g_thread_new ("model", thread_main, self);
+  self->thread = g_thread_try_new ("model", thread_main, self, &local);
+  if (self->thread == NULL)
+    {
+      atl_scheduler_free (self);
+      g_set_error (error, ATL_ERROR, ATL_ERROR_NO_MEMORY,
+                   _ ("The computer cannot begin another thread for this model: %s"),
+                   local->message);
+      return NULL;
+    }
   return self;
 }
 
@@ -391,7 +402,8 @@ atl_scheduler_free (AtlScheduler *self)
   self->is_over = TRUE;
   g_cond_signal (&self->cond);
   g_mutex_unlock (&self->mutex);
-  g_thread_join (self->thread);
+  if (self->thread != NULL)
+    g_thread_join (self->thread);
   g_ptr_array_unref (self->active);
   g_mutex_clear (&self->mutex);
   g_cond_clear (&self->cond);

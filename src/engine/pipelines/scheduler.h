@@ -1,6 +1,6 @@
 /* Several turns of one model at the same time: one thread decodes them together.
  *
- *   AtlScheduler *scheduler = atl_scheduler_new (model);
+ *   AtlScheduler *scheduler = atl_scheduler_new (model, error);
  *   atl_scheduler_submit (scheduler, turn);     any thread; turn->done is called on the scheduler's
  *   atl_scheduler_free (scheduler);             ends every turn
  *
@@ -20,8 +20,9 @@ G_BEGIN_DECLS
 
 typedef struct _AtlScheduler AtlScheduler;
 
-/* For a model whose decoder, conversations and turnstile are there; all are borrowed. */
-AtlScheduler *atl_scheduler_new (AtlChatModel *model);
+/* For a model whose decoder, conversations and turnstile are there; all are borrowed. NULL with
+ * ATL_ERROR_NO_MEMORY where no thread can be begun. */
+AtlScheduler *atl_scheduler_new (AtlChatModel *model, GError **error);
 /* Ends the turns that are left as stopped, then the thread. Not from inside the turnstile, unless
  * it is idle. Accepts NULL. */
 void atl_scheduler_free (AtlScheduler *self);
