@@ -186,8 +186,56 @@ test_hostile_line (void)
 {
   g_autofree char *line = g_strnfill (1 << 20, 'x');
   g_autoptr (GPtrArray) blocks = atl_markdown_parse (line, -1);
-  g_assert_cmpuint (blocks->len, ==, (1 << 20) / ATL_MD_SPLIT_CHARS + 1);
+  g_assert_cmpuint (blocks->len, ==,
+                    (1 << 20) / (ATL_MD_SPLIT_CHARS + 2 * ATL_MD_SPLIT_SLACK) + 1);
   assert_sane (line);
+}
+
+/* A long paragraph is split where a line ends, or else a word. */
+static void
+test_split (void)
+{
+  static const char *const units[] = { "nine words, which are followed by another line\n",
+                                       "several words in lines " };
+
+  for (guint i = 0; i < G_N_ELEMENTS (units); i++)
+    {
+      g_autoptr (GString) text = g_string_new (NULL);
+      g_autoptr (GString) joined = g_string_new (NULL);
+      g_autoptr (GPtrArray) blocks = NULL;
+
+      while (text->len < 5 * ATL_MD_SPLIT_CHARS)
+        g_string_append (text, units[i]);
+      g_string_truncate (text, text->len - 1);
+      blocks = atl_markdown_parse (text->str, -1);
+      g_assert_cmpuint (blocks->len, >, 3);
+      for (guint k = 0; k < blocks->len; k++)
+        {
+          const AtlMdBlock *block = blocks->pdata[k];
+
+          g_assert_cmpint (block->continued, ==, k > 0);
+          g_string_append_printf (joined, "%s%s", k == 0 ? "" : i == 0 ? "\n" : " ",
+                                  block->markup);
+        }
+      g_assert_cmpstr (joined->str, ==, text->str);
+    }
+}
+
+/* Code among words that run from the right keeps its signs at its own ends. */
+static void
+test_isolates (void)
+{
+  g_autoptr (GPtrArray) blocks = atl_markdown_parse ("שלום `--help` ו `a<b()` סוף", -1);
+  const AtlMdBlock *block = blocks->pdata[0];
+  g_autofree char *apart = atl_markdown_isolate_code (block->markup);
+  g_autofree char *own = atl_markdown_without_isolates (apart);
+  g_autofree char *none = atl_markdown_isolate_code ("a <b>b</b>");
+
+  g_assert_cmpstr (apart, ==,
+                   "שלום \xE2\x81\xA6" CODE ("--help") "\xE2\x81\xA9 ו \xE2\x81\xA6" CODE (
+                       "a&lt;b()") "\xE2\x81\xA9 סוף");
+  g_assert_cmpstr (own, ==, block->markup);
+  g_assert_cmpstr (none, ==, "a <b>b</b>");
 }
 
 /* Random mixes of what Markdown gives meaning to: every result must be well-formed markup. */
@@ -298,6 +346,8 @@ main (int argc, char **argv)
       g_test_add_data_func (path, units[i], test_hostile_repeated);
     }
   g_test_add_func ("/app/markdown/hostile/line", test_hostile_line);
+  g_test_add_func ("/app/markdown/split", test_split);
+  g_test_add_func ("/app/markdown/isolates", test_isolates);
   g_test_add_func ("/app/markdown/hostile/mixes", test_hostile_mixes);
   g_test_add_func ("/app/markdown/streaming-is-stable", test_streaming_is_stable);
   return g_test_run ();

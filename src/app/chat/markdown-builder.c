@@ -52,6 +52,7 @@ atl_md_begin_block (AtlMdBuilder *b, AtlMdKind kind)
   b->block = block;
   g_string_truncate (b->markup, 0);
   b->n_chars = 0;
+  b->last = '\0';
   return block;
 }
 
@@ -114,14 +115,43 @@ atl_md_split_block (AtlMdBuilder *b)
     g_string_append (b->markup, b->open[i]);
 }
 
-/* The bytes of at most `max` characters. */
+/* Where a paragraph of so many characters may be split: at the end of a line if one comes soon, else
+ * behind a word, at last anywhere. What is streamed later moves no split. */
+static gboolean
+may_split (gsize n_chars, char last)
+{
+  return (last == '\n' && n_chars >= ATL_MD_SPLIT_CHARS) ||
+         (last == ' ' && n_chars >= ATL_MD_SPLIT_CHARS + ATL_MD_SPLIT_SLACK) ||
+         n_chars >= ATL_MD_SPLIT_CHARS + 2 * ATL_MD_SPLIT_SLACK;
+}
+
+/* The bytes to the next place where the block, which has `n_chars`, may be split, or all. */
 static gsize
-prefix_bytes (const char *text, gsize length, gsize max)
+bytes_to_split (const char *text, gsize length, gsize n_chars)
 {
   const char *p = text, *end = text + length;
-  for (gsize i = 0; i < max && p < end; i++)
-    p = g_utf8_next_char (p);
+
+  while (p < end)
+    {
+      char last = *p;
+
+      p = g_utf8_next_char (p);
+      if (may_split (++n_chars, last))
+        break;
+    }
   return MIN (p, end) - text;
+}
+
+/* The line ends with the block. */
+static void
+split_behind (AtlMdBuilder *b)
+{
+  GString *markup = b->markup;
+
+  if (markup->len > 0 && markup->str[markup->len - 1] == b->last &&
+      (b->last == '\n' || b->last == ' '))
+    g_string_truncate (markup, markup->len - 1);
+  atl_md_split_block (b);
 }
 
 void
@@ -134,13 +164,14 @@ atl_md_append_text (AtlMdBuilder *b, const char *text, gsize length)
         {
           if (b->block == NULL)
             atl_md_begin_block (b, ATL_MD_PARAGRAPH);
-          if (b->n_chars >= ATL_MD_SPLIT_CHARS)
-            atl_md_split_block (b);
-          n = prefix_bytes (text, length, ATL_MD_SPLIT_CHARS - b->n_chars);
+          if (may_split (b->n_chars, b->last))
+            split_behind (b);
+          n = bytes_to_split (text, length, b->n_chars);
         }
       g_autofree char *escaped = g_markup_escape_text (text, n);
       g_string_append (b->markup, escaped);
       b->n_chars += g_utf8_strlen (text, n);
+      b->last = text[n - 1];
       text += n;
       length -= n;
     }

@@ -24,6 +24,7 @@ typedef struct
   AtlMdBlock *block; /* (nullable) the one being written */
   GString *markup;
   gsize n_chars; /* of the text in `markup`, without tags */
+  char last;     /* the last byte of that text */
   GArray *lists; /* (element-type AtlMdList) */
   guint quote;
   char *marker; /* (nullable) of the list item that has no block yet */

@@ -47,6 +47,35 @@ label_direction (GtkWidget *label)
   return GTK_TEXT_DIR_NONE;
 }
 
+/* What a person copies is what the model wrote. */
+static void
+copy_cb (GtkLabel *label, gpointer data)
+{
+  g_autofree char *words = NULL, *own = NULL;
+  int start, end;
+
+  if (!gtk_label_get_selection_bounds (label, &start, &end))
+    return;
+  words = g_utf8_substring (gtk_label_get_text (label), start, end);
+  own = atl_markdown_without_isolates (words);
+  if (g_str_equal (own, words))
+    return;
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (GTK_WIDGET (label)), own);
+  g_signal_stop_emission_by_name (label, "copy-clipboard");
+}
+
+static void
+set_markup (GtkWidget *label, const char *markup)
+{
+  g_autofree char *apart = NULL;
+
+  gtk_label_set_markup (GTK_LABEL (label), markup ? markup : "");
+  if (markup == NULL || label_direction (label) != GTK_TEXT_DIR_RTL)
+    return;
+  apart = atl_markdown_isolate_code (markup);
+  gtk_label_set_markup (GTK_LABEL (label), apart);
+}
+
 static GtkWidget *
 new_label (const char *markup)
 {
@@ -58,7 +87,8 @@ new_label (const char *markup)
   gtk_label_set_selectable (GTK_LABEL (label), TRUE);
   gtk_widget_set_hexpand (label, TRUE);
   atl_label_never_hyphenate (GTK_LABEL (label));
-  gtk_label_set_markup (GTK_LABEL (label), markup ? markup : "");
+  g_signal_connect (label, "copy-clipboard", G_CALLBACK (copy_cb), NULL);
+  set_markup (label, markup);
   if (markup == NULL || strstr (markup, "<a href") == NULL)
     atl_accessible_focus_by_click (label);
   return label;
@@ -294,7 +324,7 @@ atl_markdown_widget_update (GtkWidget *widget, const AtlMdBlock *old, const AtlM
     case ATL_MD_PARAGRAPH:
     case ATL_MD_HEADING:
     case ATL_MD_MATH:
-      gtk_label_set_markup (GTK_LABEL (body), block->markup ? block->markup : "");
+      set_markup (body, block->markup);
       set_direction (widget, body);
       return TRUE;
     case ATL_MD_RULE:

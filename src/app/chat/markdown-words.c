@@ -1,4 +1,5 @@
-/* Markdown for the ear: what a screen reader says for an answer. */
+/* Markdown for the ear, what a screen reader says for an answer; and code among words that run
+ * from the right. */
 #include "app/chat/markdown.h"
 
 #include <string.h>
@@ -74,4 +75,43 @@ atl_markdown_to_words (GPtrArray *blocks, gsize max_bytes)
       g_string_append (words, "…");
     }
   return g_string_free (words, FALSE);
+}
+
+/* U+2066 and U+2069: what stands between them runs from the left, and its neighbours do not count
+ * for the signs at its ends. */
+#define LTR_ISOLATE "\xE2\x81\xA6"
+#define END_ISOLATE "\xE2\x81\xA9"
+
+char *
+atl_markdown_isolate_code (const char *markup)
+{
+  static const char close[] = "</span>";
+  GString *out = g_string_new (NULL);
+  const char *from = markup, *open;
+
+  while ((open = strstr (from, ATL_MD_CODE_OPEN)) != NULL)
+    {
+      const char *end = strstr (open, close);
+
+      if (end == NULL)
+        break;
+      end += strlen (close);
+      g_string_append_len (out, from, open - from);
+      g_string_append (out, LTR_ISOLATE);
+      g_string_append_len (out, open, end - open);
+      g_string_append (out, END_ISOLATE);
+      from = end;
+    }
+  g_string_append (out, from);
+  return g_string_free (out, FALSE);
+}
+
+char *
+atl_markdown_without_isolates (const char *text)
+{
+  GString *out = g_string_new (text);
+
+  g_string_replace (out, LTR_ISOLATE, "", 0);
+  g_string_replace (out, END_ISOLATE, "", 0);
+  return g_string_free (out, FALSE);
 }

@@ -145,9 +145,7 @@ link_tag (AtlMdBuilder *b, const MD_ATTRIBUTE *href)
   return tag;
 }
 
-/* Half transparent grey, so that it suits light and dark. */
-static const char code_open[] = "<span font_family=\"monospace\" background=\"#808080\" "
-                                "background_alpha=\"16%\" size=\"95%\">";
+static const char code_open[] = ATL_MD_CODE_OPEN;
 
 static int
 enter_span_cb (MD_SPANTYPE type, void *detail, void *data)

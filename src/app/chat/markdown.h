@@ -18,8 +18,10 @@
 G_BEGIN_DECLS
 
 #define ATL_MD_MAX_BYTES (256 * 1024)
-/* Characters after which a paragraph is split, because laying out one label is quadratic. */
+/* Characters after which a paragraph is split, because laying out one label is quadratic; so many
+ * more until it is split behind a word as well as a line, and again until it is split anywhere. */
 #define ATL_MD_SPLIT_CHARS 3000
+#define ATL_MD_SPLIT_SLACK 300
 /* Deeper quotes and lists are shown at this depth. */
 #define ATL_MD_MAX_DEPTH 6
 
@@ -60,15 +62,24 @@ typedef struct
 /* `length` in bytes, or -1. Invalid UTF-8 is replaced. (transfer full) (element-type AtlMdBlock) */
 GPtrArray *atl_markdown_parse (const char *text, gssize length);
 
-/* TRUE when both would look the same; so a view keeps what it built. */
 gboolean atl_md_block_equal (const AtlMdBlock *a, const AtlMdBlock *b);
 
-/* NULL is fine. */
 void atl_md_block_free (AtlMdBlock *block);
 
 /* What a screen reader says for `blocks`: no signs and no tags, a line a block, a table row by row.
  * More than `max_bytes` end in "…". The caller's. */
 char *atl_markdown_to_words (GPtrArray *blocks, gsize max_bytes);
+
+/* Opens a piece of code among words, which "</span>" closes; it holds no further spans. Half
+ * transparent grey, so that it suits light and dark. */
+#define ATL_MD_CODE_OPEN                                                                           \
+  "<span font_family=\"monospace\" background=\"#808080\" background_alpha=\"16%\" size=\"95%\">"
+
+/* Markup of words that run from the right, with each piece of code set apart, so that the signs at
+ * its ends stay there: "--help" must not become "help--". The caller's. */
+char *atl_markdown_isolate_code (const char *markup);
+/* What a person marked, without the marks of that. The caller's. */
+char *atl_markdown_without_isolates (const char *text);
 
 /* `text` with its formulas put where md4c does not touch them: "$x$" and "\(x\)" become code spans
  * that begin with ATL_MD_MATH_MARK, "$$" and "\[" paragraphs become fences of language "math".
