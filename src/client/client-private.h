@@ -69,6 +69,8 @@ struct _AtlModel
   AtlLoadOptions options; /* its strings are those above */
   AtlModelInfo *info;
   guint id;         /* number in the running engine; 0: not loaded */
+  guint n_requests; /* in flight */
+  gint64 used_us;   /* monotonic, when the last of them ended; 0: none did */
   GQueue reloading; /* (element-type GTask) waiting for the load under way; the head does it */
 };
 

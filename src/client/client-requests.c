@@ -35,6 +35,8 @@ atl_client_add_request (AtlClient *self, AtlRequest *request)
   while (request->id == 0 ||
          g_hash_table_contains (self->requests, GUINT_TO_POINTER (request->id)));
   g_hash_table_insert (self->requests, GUINT_TO_POINTER (request->id), request);
+  if (request->model != NULL)
+    request->model->n_requests++;
 }
 
 void
@@ -42,7 +44,14 @@ atl_client_remove_request (AtlClient *self, AtlRequest *request)
 {
   atl_client_remove_timer (self, &request->stop_timer);
   if (request->id != 0)
-    g_hash_table_remove (self->requests, GUINT_TO_POINTER (request->id));
+    {
+      g_hash_table_remove (self->requests, GUINT_TO_POINTER (request->id));
+      if (request->model != NULL)
+        {
+          request->model->n_requests--;
+          request->model->used_us = g_get_monotonic_time ();
+        }
+    }
   request->id = 0;
 }
 

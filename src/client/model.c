@@ -141,6 +141,16 @@ atl_model_get_options (AtlModel *self)
   return &self->options;
 }
 
+gint64
+atl_model_get_unused_us (AtlModel *self)
+{
+  g_return_val_if_fail (ATL_IS_MODEL (self), 0);
+
+  if (self->n_requests > 0)
+    return 0;
+  return self->used_us != 0 ? g_get_monotonic_time () - self->used_us : G_MAXINT64;
+}
+
 const char *const *
 atl_model_get_adapters (AtlModel *self)
 {

@@ -57,6 +57,10 @@ const AtlLoadOptions *atl_model_get_options (AtlModel *self);
 /* As AtlLoadOptions.adapters, those that it is loaded with, NULL where there are none; borrowed. */
 const char *const *atl_model_get_adapters (AtlModel *self);
 
+/* For how long nobody has asked it anything: 0 while somebody does, G_MAXINT64 where nobody ever
+ * did. */
+gint64 atl_model_get_unused_us (AtlModel *self);
+
 /* The path of "PATH[:STRENGTH]", the caller's; `strength` (out, nullable) is 1 where it says none.
  */
 char *atl_adapter_parse (const char *text, double *strength);

@@ -11,6 +11,8 @@
 
 G_BEGIN_DECLS
 
+#define ATL_TYPE_PICTURE_PRICE (atl_picture_price_get_type ())
+
 typedef struct
 {
   double seconds;              /* negative until a picture was made on this machine */
@@ -23,7 +25,8 @@ typedef struct
   char *words;                 /* a sentence about memory */
 } AtlPicturePrice;
 
-/* NULL is fine. */
+GType atl_picture_price_get_type (void);
+AtlPicturePrice *atl_picture_price_copy (const AtlPicturePrice *self);
 void atl_picture_price_free (AtlPicturePrice *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AtlPicturePrice, atl_picture_price_free)

@@ -18,7 +18,6 @@ G_BEGIN_DECLS
 
 typedef struct _AtlPictureRates AtlPictureRates;
 
-/* Knows nothing. NULL is fine for free. */
 AtlPictureRates *atl_picture_rates_new (void);
 void atl_picture_rates_free (AtlPictureRates *self);
 

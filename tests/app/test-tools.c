@@ -9,6 +9,7 @@
 #include "app/models/model-list.h"
 #include "app/notebook/notebook-window.h"
 #include "app/notebook/token-tags.h"
+#include "app/session/session-private.h"
 #include "app/window/engine-strip.h"
 #include "store/chats.h"
 
@@ -250,6 +251,68 @@ test_notebook (void)
   app_fixture_stop (&f);
 }
 
+static void
+go_on (GtkWidget *window)
+{
+  g_signal_emit_by_name (app_fixture_find_id (window, "continue_button"), "clicked");
+}
+
+/* The notebook's model is not idle while it writes. When it has left the memory, it is loaded as the
+ * settings say then: without an adapter whose file was deleted. */
+static void
+test_notebook_idle (void)
+{
+  static const char beginning[] = "Once upon a time";
+  const char *gone[] = { "/nowhere/gone.safetensors:0.50", NULL };
+  AppFixture f;
+  GtkWidget *window;
+  AtlModel *model;
+  gint64 left_us;
+  g_autofree char *text = NULL, *stopped = NULL;
+
+  if (!load (&f))
+    return;
+  window = atl_notebook_window_new (GTK_APPLICATION (f.app), f.session);
+  gtk_window_present (GTK_WINDOW (window));
+  app_fixture_spin (300);
+  atl_notebook_window_set_text (ATL_NOTEBOOK_WINDOW (window), beginning);
+  go_on (window);
+  app_assert_soon (atl_model_get_unused_us (atl_session_get_model (f.session)) == 0);
+  g_assert_cmpint (atl_session_unload_unused (f.session, 1), ==, 1);
+  g_assert_true (app_fixture_wait (has_written, window, 60));
+  text = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
+  g_assert_cmpuint (strlen (text), >, 60);
+  left_us = atl_session_unload_unused (f.session, G_MAXINT64 / 2);
+  g_assert_cmpint (left_us, >, 0);
+  g_assert_cmpint (left_us, <, G_MAXINT64 / 2);
+
+  model = atl_session_get_model (f.session);
+  g_assert_cmpint (atl_session_unload_unused (f.session, 1), ==, 0);
+  app_assert_soon (!atl_model_get_is_loaded (model));
+  atl_session_set_adapters (f.session, atl_model_get_key (model), gone);
+  atl_notebook_window_set_text (ATL_NOTEBOOK_WINDOW (window), beginning);
+  go_on (window);
+  g_assert_true (atl_notebook_window_get_is_running (ATL_NOTEBOOK_WINDOW (window)));
+  g_assert_true (app_fixture_wait (has_written, window, 60));
+  g_clear_pointer (&text, g_free);
+  text = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
+  g_assert_cmpuint (strlen (text), >, 60);
+
+  /* Whoever waits for it no longer gets no more text. */
+  atl_session_unload_unused (f.session, 0);
+  app_assert_soon (!atl_model_get_is_loaded (atl_session_get_model (f.session)));
+  go_on (window);
+  g_assert_true (atl_session_get_is_loading (f.session));
+  g_signal_emit_by_name (app_fixture_find_id (window, "stop_button"), "clicked");
+  g_assert_false (atl_notebook_window_get_is_running (ATL_NOTEBOOK_WINDOW (window)));
+  app_assert_soon (!atl_session_get_is_loading (f.session));
+  app_fixture_spin (100);
+  stopped = atl_notebook_window_get_text (ATL_NOTEBOOK_WINDOW (window));
+  g_assert_cmpstr (stopped, ==, text);
+  gtk_window_destroy (GTK_WINDOW (window));
+  app_fixture_stop (&f);
+}
+
 static gboolean
 is_named (GtkWidget *widget, gconstpointer id)
 {
@@ -321,6 +384,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/tools/compare", test_compare);
   g_test_add_func ("/app/tools/compare-go-on", test_go_on);
   g_test_add_func ("/app/tools/notebook", test_notebook);
+  g_test_add_func ("/app/tools/notebook-idle", test_notebook_idle);
   g_test_add_func ("/app/tools/compare-keyboard", test_compare_keyboard);
   return g_test_run ();
 }

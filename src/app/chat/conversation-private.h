@@ -4,6 +4,7 @@
 #pragma once
 
 #include "app/chat/conversation.h"
+#include "app/session/model-wait.h"
 #include "store/chats.h"
 
 struct _AtlConversation
@@ -24,8 +25,9 @@ struct _AtlConversation
   AtlMessageItem *asking; /* (nullable) of an answer that waits for the model being loaded: the last
                              message that is sent */
   gboolean continues;     /* then: whether the answer is gone on with */
-  guint asking_source;    /* loading ended: what came of it is looked at in a moment */
+  AtlModelWait *wait;     /* (nullable) then, for that model */
   AtlAnswerStats before;  /* of the answer that is continued, without its texts; else zero */
+  gint64 answer_since_us; /* monotonic */
   guint checkpoint_source;
   gboolean dirty; /* text arrived since the last checkpoint */
   GCancellable *titling;

@@ -25,6 +25,7 @@
 typedef struct
 {
   AtlConversation *conversation;
+  AtlModelWait *wait; /* (nullable) for the model, where it left the memory */
   char **pieces;
   guint next;
   char *summary; /* (nullable) */
@@ -214,6 +215,60 @@ ask_next (GTask *task)
     g_signal_connect_object (cancellable, "cancelled", G_CALLBACK (cancelled_cb), job, 0);
 }
 
+/* --- A model that left the memory --- */
+
+static void gave_up_cb (GCancellable *cancellable, GTask *waiting);
+
+static void
+wait_end (GTask *task)
+{
+  Summing *summing = g_task_get_task_data (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+
+  g_clear_pointer (&summing->wait, atl_model_wait_free);
+  if (cancellable != NULL)
+    g_signal_handlers_disconnect_by_func (cancellable, gave_up_cb, task);
+}
+
+static void
+gave_up_cb (GCancellable *cancellable, GTask *waiting)
+{
+  g_autoptr (GTask) task = waiting;
+
+  wait_end (task);
+  g_task_return_error_if_cancelled (task);
+}
+
+static void
+ready_cb (AtlModel *model, const GError *error, gpointer waiting)
+{
+  g_autoptr (GTask) task = waiting;
+
+  wait_end (task);
+  if (error != NULL)
+    g_task_return_error (task, g_error_copy (error));
+  else
+    ask_next (task);
+}
+
+static void
+ask_when_ready (GTask *task)
+{
+  Summing *summing = g_task_get_task_data (task);
+  AtlSession *session = summing->conversation->session;
+  GCancellable *cancellable = g_task_get_cancellable (task);
+
+  atl_session_prepare (session, atl_conversation_get_n_ctx (summing->conversation));
+  if (!atl_session_get_is_loading (session))
+    {
+      ask_next (task);
+      return;
+    }
+  summing->wait = atl_model_wait_new (session, ready_cb, g_object_ref (task));
+  if (cancellable != NULL)
+    g_signal_connect (cancellable, "cancelled", G_CALLBACK (gave_up_cb), task);
+}
+
 void
 atl_follow_up_summarise_async (AtlConversation *conversation,
                                AtlFollowUpProgress progress,
@@ -236,7 +291,7 @@ atl_follow_up_summarise_async (AtlConversation *conversation,
                                _ ("There is nothing to summarise yet."));
       return;
     }
-  ask_next (task);
+  ask_when_ready (task);
 }
 
 char *
@@ -264,7 +319,7 @@ last_exchange (AtlConversation *conversation)
 }
 
 /* What was asked after that and found no room, or NULL; borrowed. */
-static const char *
+static const AtlMessageItem *
 unanswered (AtlConversation *conversation, int exchange)
 {
   guint first = exchange >= 0 ? (guint) exchange + 2 : 0;
@@ -273,7 +328,7 @@ unanswered (AtlConversation *conversation, int exchange)
     {
       const AtlMessageItem *item = g_ptr_array_index (conversation->path, i);
       if (item->role == ATL_ROLE_USER)
-        return item->content->str;
+        return item;
     }
   return NULL;
 }
@@ -369,6 +424,22 @@ add_exchange (AtlConversation *conversation,
   return parent != 0 ? add_answer (store, chat, parent, answer, answered, error) : 0;
 }
 
+/* What was attached to a question that found no room waits with it. It may be what was too long: a
+ * person can take it off again. */
+static gboolean
+keep_files (AtlStore *store, gint64 chat, GPtrArray *files, GError **error)
+{
+  g_autoptr (GPtrArray) own = atl_attachments_new ();
+
+  for (guint i = 0; i < files->len; i++)
+    {
+      const AtlAttachment *file = files->pdata[i];
+
+      g_ptr_array_add (own, atl_attachment_new (file->name, file->mime, g_strdup (file->text)));
+    }
+  return own->len == 0 || atl_store_draft_files_set (store, chat, own, error);
+}
+
 /* Lists show the beginning of a title: what tells two chats apart comes first, and once. */
 static char *
 follow_up_title (AtlConversation *conversation)
@@ -387,6 +458,7 @@ atl_follow_up_start (AtlConversation *conversation, const char *summary, GError 
 {
   AtlStore *store = atl_session_get_store (conversation->session);
   int exchange = last_exchange (conversation);
+  const AtlMessageItem *waiting = unanswered (conversation, exchange);
   double n_chars = context_tokens (conversation) * chars_a_token (conversation);
   g_autoptr (AtlChat) chat = NULL;
   g_autofree char *title = NULL;
@@ -401,9 +473,11 @@ atl_follow_up_start (AtlConversation *conversation, const char *summary, GError 
   g_clear_pointer (&chat->draft, g_free);
   chat->system_prompt = g_strdup (conversation->system_prompt);
   chat->settings_json = atl_conversation_settings_to_json (conversation);
-  chat->draft = g_strdup (unanswered (conversation, exchange));
+  chat->draft = waiting != NULL ? g_strdup (waiting->content->str) : NULL;
   if (!atl_store_chat_update (store, chat,
                               ATL_CHAT_SYSTEM_PROMPT | ATL_CHAT_SETTINGS | ATL_CHAT_DRAFT, error))
+    return 0;
+  if (waiting != NULL && !keep_files (store, id, waiting->attachments, error))
     return 0;
   if (summary != NULL)
     {

@@ -8,6 +8,7 @@
 #include "app/dialogs.h"
 #include "app/notebook/token-tags.h"
 #include "app/recommended.h"
+#include "app/session/model-wait.h"
 #include "app/words.h"
 #include "client/chat-job.h"
 
@@ -22,6 +23,7 @@ struct _AtlNotebookWindow
 
   AtlSession *session;
   AtlChatParams params;
+  AtlModelWait *wait;    /* (nullable) for the model that goes on with the text */
   AtlChatJob *job;       /* (nullable) */
   GtkTextMark *place;    /* (nullable) where the model writes */
   GtkTextTag *generated; /* what the model wrote */
@@ -64,7 +66,7 @@ atl_notebook_window_get_text (AtlNotebookWindow *self)
 gboolean
 atl_notebook_window_get_is_running (AtlNotebookWindow *self)
 {
-  return self->job != NULL;
+  return self->job != NULL || self->wait != NULL;
 }
 
 static void
@@ -131,7 +133,7 @@ model_cb (AtlNotebookWindow *self)
 static void
 refresh (AtlNotebookWindow *self)
 {
-  gboolean running = self->job != NULL;
+  gboolean running = atl_notebook_window_get_is_running (self);
 
   gtk_stack_set_visible_child_name (GTK_STACK (self->button_stack), running ? "stop" : "continue");
   /* The cursor stays where it is, but what the model reads must not change under it. */
@@ -257,35 +259,30 @@ failed_cb (AtlChatJob *job, GError *error, AtlNotebookWindow *self)
   end (self);
 }
 
-/* The text before the cursor is what the model sees; what stands behind it stays behind. */
-static void
-continue_cb (AtlNotebookWindow *self)
+/* The text before the cursor, which is what the model sees; what stands behind it stays behind. The
+ * caller's. */
+static char *
+text_before_cursor (AtlNotebookWindow *self, GtkTextIter *cursor)
 {
-  AtlModel *model = atl_session_get_model (self->session);
   GtkTextBuffer *buffer = get_buffer (self);
-  g_autofree char *prompt = NULL;
-  GtkTextIter start, cursor;
+  GtkTextIter start;
 
-  if (self->job != NULL)
-    return;
-  if (model == NULL)
-    {
-      say (self, _ ("Choose a model first: nobody is there to answer."));
-      return;
-    }
   gtk_text_buffer_get_start_iter (buffer, &start);
-  gtk_text_buffer_get_iter_at_mark (buffer, &cursor, gtk_text_buffer_get_insert (buffer));
-  prompt = gtk_text_buffer_get_text (buffer, &start, &cursor, FALSE);
-  if (*prompt == '\0')
-    {
-      say (self, _ ("Write a beginning first: the model goes on from there."));
-      return;
-    }
+  gtk_text_buffer_get_iter_at_mark (buffer, cursor, gtk_text_buffer_get_insert (buffer));
+  return gtk_text_buffer_get_text (buffer, &start, cursor, FALSE);
+}
+
+static void
+ask (AtlNotebookWindow *self, AtlModel *model)
+{
+  GtkTextBuffer *buffer = get_buffer (self);
+  GtkTextIter cursor;
+  g_autofree char *prompt = text_before_cursor (self, &cursor);
+
   /* One step of undo takes the whole continuation back. */
   gtk_text_buffer_begin_user_action (buffer);
   self->place = gtk_text_buffer_create_mark (buffer, NULL, &cursor, FALSE);
   atl_token_tags_begin (self->tokens, gtk_text_iter_get_offset (&cursor));
-  status (self, _ ("Waiting for the model…"));
   self->job =
       atl_client_complete (atl_session_get_client (self->session), model, prompt, &self->params);
   g_signal_connect (self->job, "loading", G_CALLBACK (loading_cb), self);
@@ -294,6 +291,69 @@ continue_cb (AtlNotebookWindow *self)
   g_signal_connect (self->job, "text", G_CALLBACK (text_cb), self);
   g_signal_connect (self->job, "finished", G_CALLBACK (finished_cb), self);
   g_signal_connect (self->job, "failed", G_CALLBACK (failed_cb), self);
+}
+
+static void load_progress_cb (AtlNotebookWindow *self);
+
+static void
+stop_waiting (AtlNotebookWindow *self)
+{
+  g_clear_pointer (&self->wait, atl_model_wait_free);
+  g_signal_handlers_disconnect_by_func (self->session, load_progress_cb, self);
+}
+
+static void
+load_progress_cb (AtlNotebookWindow *self)
+{
+  status (self, atl_session_get_load_phase (self->session));
+}
+
+static void
+ready_cb (AtlModel *model, const GError *error, gpointer data)
+{
+  AtlNotebookWindow *self = data;
+
+  stop_waiting (self);
+  status (self, "");
+  if (error != NULL)
+    say (self, error->message);
+  else if (model != NULL)
+    ask (self, model);
+  refresh (self);
+}
+
+/* A model that left the memory is loaded as the settings say now. */
+static void
+continue_cb (AtlNotebookWindow *self)
+{
+  AtlModel *model = atl_session_get_model (self->session);
+  g_autofree char *prompt = NULL;
+  GtkTextIter cursor;
+
+  if (atl_notebook_window_get_is_running (self))
+    return;
+  if (model == NULL && !atl_session_get_is_loading (self->session))
+    {
+      say (self, _ ("Choose a model first: nobody is there to answer."));
+      return;
+    }
+  prompt = text_before_cursor (self, &cursor);
+  if (*prompt == '\0')
+    {
+      say (self, _ ("Write a beginning first: the model goes on from there."));
+      return;
+    }
+  status (self, _ ("Waiting for the model…"));
+  if (model != NULL)
+    atl_session_prepare (self->session, atl_model_get_options (model)->n_ctx);
+  if (atl_session_get_is_loading (self->session))
+    {
+      self->wait = atl_model_wait_new (self->session, ready_cb, self);
+      g_signal_connect_swapped (self->session, "notify::load-phase", G_CALLBACK (load_progress_cb),
+                                self);
+    }
+  else
+    ask (self, model);
   refresh (self);
 }
 
@@ -302,13 +362,18 @@ stop_cb (AtlNotebookWindow *self)
 {
   if (self->job != NULL)
     atl_chat_job_stop (self->job);
+  if (self->wait == NULL)
+    return;
+  stop_waiting (self);
+  status (self, "");
+  refresh (self);
 }
 
 static gboolean
 escape_cb (GtkWidget *widget, GVariant *arguments, gpointer data)
 {
   AtlNotebookWindow *self = ATL_NOTEBOOK_WINDOW (widget);
-  gboolean running = self->job != NULL;
+  gboolean running = atl_notebook_window_get_is_running (self);
 
   stop_cb (self);
   return running;
@@ -374,6 +439,8 @@ atl_notebook_window_dispose (GObject *object)
       atl_chat_job_stop (self->job);
     }
   g_clear_object (&self->job);
+  if (self->session != NULL)
+    stop_waiting (self);
   g_clear_object (&self->session);
   G_OBJECT_CLASS (atl_notebook_window_parent_class)->dispose (object);
 }

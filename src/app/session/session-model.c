@@ -284,25 +284,56 @@ atl_session_prepare (AtlSession *self, guint n_ctx)
   self->load_by_itself = TRUE;
 }
 
+/* --- Giving memory back --- */
+
+gint64
+atl_session_unload_unused (AtlSession *self, gint64 limit_us)
+{
+  gint64 unused_us;
+
+  if (self->model == NULL || !atl_model_get_is_loaded (self->model))
+    return 0;
+  /* Others than chats ask it too: the notebook, comparisons, summaries. */
+  unused_us = self->running->len == 0 ? atl_model_get_unused_us (self->model) : 0;
+  if (unused_us < limit_us)
+    return limit_us - unused_us;
+  unload (self, self->model);
+  return 0;
+}
+
+static void start_idle_timer (AtlSession *self, gint64 delay_us);
+
+static gint64
+idle_limit_us (AtlSession *self)
+{
+  return g_settings_get_int (self->settings, "idle-unload-minutes") * 60 * G_USEC_PER_SEC;
+}
+
 /* The memory is given back after some idle minutes; the handle stays and the next message loads the
  * model again by itself. */
 static gboolean
 idle_cb (gpointer data)
 {
   AtlSession *self = data;
+  gint64 limit_us = idle_limit_us (self);
 
   self->idle_source = 0;
-  if (self->model != NULL && self->running->len == 0 && atl_model_get_is_loaded (self->model))
-    unload (self, self->model);
+  if (limit_us > 0)
+    start_idle_timer (self, atl_session_unload_unused (self, limit_us));
   return G_SOURCE_REMOVE;
+}
+
+static void
+start_idle_timer (AtlSession *self, gint64 delay_us)
+{
+  g_clear_handle_id (&self->idle_source, g_source_remove);
+  if (delay_us > 0)
+    self->idle_source =
+        g_timeout_add_seconds ((guint) (delay_us / G_USEC_PER_SEC) + 1, idle_cb, self);
 }
 
 void
 atl_session_restart_idle_timer (AtlSession *self)
 {
-  int minutes = g_settings_get_int (self->settings, "idle-unload-minutes");
-
-  g_clear_handle_id (&self->idle_source, g_source_remove);
-  if (minutes > 0)
-    self->idle_source = g_timeout_add_seconds ((guint) minutes * 60, idle_cb, self);
+  start_idle_timer (self, idle_limit_us (self));
 }

@@ -49,6 +49,9 @@ struct _AtlSession
 
 /* A model that was in use: its idle time begins anew. session-model.c. */
 void atl_session_restart_idle_timer (AtlSession *self);
+/* Gives the memory of the model in use back where nobody has asked it anything for so long. What is
+ * missing of that time, 0 where there is nothing to wait for. */
+gint64 atl_session_unload_unused (AtlSession *self, gint64 limit_us);
 /* session-ease.c: `load` without what was dropped; whether a load that failed is begun again
  * without something that a person chose: adapters, the draft model or the type of its memory; or,
  * where nothing else makes room, the context. */
