@@ -337,6 +337,7 @@ test_context_longer (void)
   g_autofree char *model = NULL;
   g_autoptr (GError) queue = g_error_new (ATL_ERROR, ATL_ERROR_FULL, "16 requests are waiting.");
   GtkWidget *row;
+  guint used, total;
   gint64 chat;
 
   app_fixture_start (&f);
@@ -362,6 +363,8 @@ test_context_longer (void)
   atl_session_unload_model (f.session);
   atl_window_open_chat (f.window, chat, 0);
   app_assert_soon (app_last_message (&f)->is_too_long && !offers_longer (&f));
+  atl_conversation_get_context (app_conversation (&f), &used, &total);
+  g_assert_cmpuint (total, ==, 8);
   load (&f, model);
   app_assert_soon (offers_longer (&f));
 

@@ -186,8 +186,7 @@ test_hostile_line (void)
 {
   g_autofree char *line = g_strnfill (1 << 20, 'x');
   g_autoptr (GPtrArray) blocks = atl_markdown_parse (line, -1);
-  g_assert_cmpuint (blocks->len, ==,
-                    (1 << 20) / (ATL_MD_SPLIT_CHARS + 2 * ATL_MD_SPLIT_SLACK) + 1);
+  g_assert_cmpuint (blocks->len, ==, (1 << 20) / (ATL_MD_SPLIT_CHARS + 2 * ATL_MD_SPLIT_SLACK) + 1);
   assert_sane (line);
 }
 
@@ -214,8 +213,7 @@ test_split (void)
           const AtlMdBlock *block = blocks->pdata[k];
 
           g_assert_cmpint (block->continued, ==, k > 0);
-          g_string_append_printf (joined, "%s%s", k == 0 ? "" : i == 0 ? "\n" : " ",
-                                  block->markup);
+          g_string_append_printf (joined, "%s%s", k == 0 ? "" : i == 0 ? "\n" : " ", block->markup);
         }
       g_assert_cmpstr (joined->str, ==, text->str);
     }

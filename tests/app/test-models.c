@@ -80,7 +80,7 @@ static void
 test_switcher (void)
 {
   AppFixture f;
-  GtkWidget *row;
+  GtkWidget *row, *entry;
 
   start (&f);
   atl_model_switcher_popup (ATL_MODEL_SWITCHER (f.window->model_switcher));
@@ -97,6 +97,14 @@ test_switcher (void)
   g_assert_false (gtk_list_box_row_get_activatable (GTK_LIST_BOX_ROW (row)));
   app_fixture_shot (GTK_WIDGET (gtk_widget_get_ancestor (row, GTK_TYPE_POPOVER)),
                     "popover-unusable");
+  /* Enter means what is typed, also where the list has not followed yet. */
+  entry = app_fixture_find (f.window->model_switcher, GTK_TYPE_SEARCH_ENTRY, NULL, NULL);
+  gtk_editable_set_text (GTK_EDITABLE (entry), "no model is called so");
+  g_signal_emit_by_name (entry, "activate");
+  g_assert_null (app_fixture_find (f.window->model_switcher, GTK_TYPE_LIST_BOX_ROW, shows, "half"));
+  gtk_editable_set_text (GTK_EDITABLE (entry), "");
+  app_assert_soon (is_switched_off (&f, "broken"));
+  row = app_fixture_find (f.window->model_switcher, GTK_TYPE_LIST_BOX_ROW, shows, "half");
   /* From the words that are looked for the arrow goes to what was found. */
   g_assert_true (
       app_press (app_fixture_find (f.window->model_switcher, GTK_TYPE_SEARCH_ENTRY, NULL, NULL),

@@ -189,6 +189,11 @@ test_sidebar (void)
   g_assert_true (find_line (&f, "Chat 50") == line);
   g_assert_true (gtk_window_get_focus (GTK_WINDOW (f.window)) == focus);
   g_assert_cmpfloat (gtk_adjustment_get_value (get_adjustment (f.window->chat_list)), ==, 100);
+  /* Enter means what is typed, also where the list has not followed yet. */
+  atl_chat_list_search (ATL_CHAT_LIST (f.window->chat_list), "\"Chat 7\"");
+  g_signal_emit_by_name (app_fixture_find (f.window->chat_list, GTK_TYPE_SEARCH_ENTRY, NULL, NULL),
+                         "activate");
+  app_assert_soon (g_str_equal (atl_conversation_get_title (app_conversation (&f)), "Chat 7"));
   /* A search has other lines altogether. */
   atl_chat_list_search (ATL_CHAT_LIST (f.window->chat_list), "needle");
   app_fixture_spin (300);

@@ -257,8 +257,8 @@ go_on (GtkWidget *window)
   g_signal_emit_by_name (app_fixture_find_id (window, "continue_button"), "clicked");
 }
 
-/* The notebook's model is not idle while it writes. When it has left the memory, it is loaded as the
- * settings say then: without an adapter whose file was deleted. */
+/* The notebook's model is not idle while it writes. When it has left the memory, it is loaded as
+ * the settings say then: without an adapter whose file was deleted. */
 static void
 test_notebook_idle (void)
 {

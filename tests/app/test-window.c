@@ -2,8 +2,6 @@
  * the conversation as the engine's job would feed it. */
 #include "app-steps.h"
 
-#include "app/chat/follow-up.h"
-
 #include <time.h>
 
 #include "app/chat/chat-view.h"
@@ -300,7 +298,7 @@ test_edit_answer (void)
   app_fixture_spin (300);
   view = app_fixture_find (row, GTK_TYPE_TEXT_VIEW, NULL, NULL);
   g_assert_nonnull (view);
-  g_assert_cmpint (gtk_widget_get_height (view), >, 10);
+  app_assert_soon (gtk_widget_get_height (view) > 10);
   g_assert_cmpint (gtk_widget_get_height (view), <, 60);
   gtk_text_buffer_set_text (gtk_text_view_get_buffer (GTK_TEXT_VIEW (view)), "right", -1);
   for (GtkWidget *b = gtk_widget_get_first_child (gtk_widget_get_next_sibling (view)); b != NULL;
@@ -316,107 +314,57 @@ test_edit_answer (void)
   app_fixture_stop (&f);
 }
 
-/* A full chat offers two ways on; the new chat keeps what belongs to it. */
-static void
-test_follow_up (void)
-{
-  AppFixture f;
-  AtlConversation *old;
-  AtlChatStats full = { .n_ctx_used = 8000, .n_ctx = 8192, .stop_reason = (char *) "eos" };
-  g_auto (GStrv) pieces = NULL;
-  g_autofree char *whole = NULL;
-  gint64 id;
-
-  app_fixture_start (&f);
-  old = app_conversation (&f);
-  app_exchange (old, "first question", "first answer");
-  app_begin_turn (old, "last question");
-  atl_conversation_answer_text (old, "last answer", FALSE);
-  atl_conversation_answer_finish (old, &full);
-  atl_conversation_set_system_prompt (old, "Be kind.");
-  app_fixture_spin (400);
-  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
-  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "start_button"));
-  /* Without a model there is none that could see more. */
-  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "context_button"));
-  /* Where the oldest is forgotten, nothing needs to be done. */
-  json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 1);
-  atl_conversation_save_settings (old);
-  app_fixture_spin (400);
-  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
-  json_object_set_int_member (atl_conversation_get_settings (old), "shift-context", 0);
-  atl_conversation_save_settings (old);
-  app_fixture_spin (400);
-  g_assert_nonnull (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
-  /* Pieces lose nothing and keep to their length. */
-  pieces = atl_follow_up_pieces (old, 30);
-  g_assert_cmpuint (g_strv_length (pieces), >, 2);
-  for (guint i = 0; pieces[i] != NULL; i++)
-    g_assert_cmpint (g_utf8_strlen (pieces[i], -1), <=, 30);
-  whole = g_strjoinv ("", pieces);
-  g_assert_nonnull (strstr (whole, "first question"));
-  g_assert_nonnull (strstr (whole, "last answer"));
-  id = atl_follow_up_start (old, "All that was said.", NULL);
-  g_assert_cmpint (id, !=, 0);
-  atl_window_open_chat (f.window, id, 0);
-  g_assert_cmpuint (atl_conversation_get_n_messages (app_conversation (&f)), ==, 4);
-  g_assert_cmpstr (app_message (app_conversation (&f), 1)->content->str, ==, "All that was said.");
-  g_assert_cmpstr (app_message (app_conversation (&f), 3)->content->str, ==, "last answer");
-  g_assert_cmpstr (atl_conversation_get_system_prompt (app_conversation (&f)), ==, "Be kind.");
-  app_fixture_spin (300);
-  g_assert_null (app_fixture_find_id (GTK_WIDGET (f.window), "summarise_button"));
-  app_fixture_stop (&f);
-}
-
-/* An exchange that fills the context by itself comes along as far as the next answers leave room,
- * and a question that found none waits in the new chat. */
-static void
-test_follow_up_cut (void)
-{
-  AppFixture f;
-  AtlConversation *old, *next;
-  AtlChatStats full = { .n_ctx_used = 512, .n_ctx = 512, .stop_reason = (char *) "context-full" };
-  g_autoptr (GError) refusal = g_error_new (ATL_ERROR, ATL_ERROR_TOO_LONG, "It takes 600 tokens.");
-  g_autoptr (GString) story = g_string_new (NULL);
-  g_autofree char *draft = NULL;
-  gint64 id;
-
-  app_fixture_start (&f);
-  old = app_conversation (&f);
-  for (guint i = 1; i <= 100; i++)
-    g_string_append_printf (story, "Chapter %u begins.\n", i);
-  app_begin_turn (old, "A long story");
-  g_assert_true (atl_conversation_rename (old, "A long story", NULL));
-  atl_conversation_answer_text (old, story->str, FALSE);
-  atl_conversation_answer_finish (old, &full);
-  app_begin_turn (old, "And then?");
-  atl_conversation_answer_fail (old, refusal);
-  for (guint again = 0; again < 2; again++)
-    {
-      id = atl_follow_up_start (app_conversation (&f), NULL, NULL);
-      g_assert_cmpint (id, !=, 0);
-      atl_window_open_chat (f.window, id, 0);
-      next = app_conversation (&f);
-      g_assert_cmpstr (atl_conversation_get_title (next), ==, "Continued: A long story");
-      g_assert_cmpuint (atl_conversation_get_n_messages (next), ==, 2);
-      g_assert_cmpstr (app_message (next, 0)->content->str, ==, "A long story");
-      g_assert_true (g_str_has_prefix (app_message (next, 1)->content->str, "… Chapter "));
-      g_assert_true (g_str_has_suffix (app_message (next, 1)->content->str, "100 begins.\n"));
-      g_assert_cmpuint (app_message (next, 1)->content->len, <, story->len * 6 / 10);
-      g_assert_cmpuint (app_message (next, 1)->content->len, >, story->len / 4);
-      if (again == 0)
-        {
-          draft = atl_conversation_get_draft (next);
-          g_assert_cmpstr (draft, ==, "And then?");
-        }
-    }
-  app_fixture_stop (&f);
-}
-
 static gboolean
 is_text (GtkWidget *label, gconstpointer text)
 {
   return g_str_equal (gtk_label_get_text (GTK_LABEL (label)), text);
+}
+
+/* What a person marked and copied. */
+static char *
+copy_all (GtkWidget *label)
+{
+  g_auto (GValue) value = G_VALUE_INIT;
+  GdkContentProvider *content;
+
+  gtk_label_select_region (GTK_LABEL (label), 0, -1);
+  g_signal_emit_by_name (label, "copy-clipboard");
+  content = gdk_clipboard_get_content (gtk_widget_get_clipboard (label));
+  g_assert_nonnull (content);
+  g_value_init (&value, G_TYPE_STRING);
+  g_assert_true (gdk_content_provider_get_value (content, &value, NULL));
+  return g_value_dup_string (&value);
+}
+
+static gboolean
+begins_with (GtkWidget *label, gconstpointer text)
+{
+  return g_str_has_prefix (gtk_label_get_text (GTK_LABEL (label)), text);
+}
+
+/* Code among Hebrew words is set apart on the screen only. */
+static void
+test_code_directions (void)
+{
+  AppFixture f;
+  GtkWidget *row, *hebrew, *english;
+  g_autofree char *copied = NULL, *plain = NULL;
+
+  app_fixture_start (&f);
+  app_exchange (app_conversation (&f), "question", "שלום `--help` סוף\n\nhello `--help`");
+  app_fixture_spin (200);
+  row = app_message_row (&f, app_message (app_conversation (&f), -1));
+  hebrew = app_fixture_find (row, GTK_TYPE_LABEL, begins_with, "שלום");
+  english = app_fixture_find (row, GTK_TYPE_LABEL, begins_with, "hello");
+  g_assert_nonnull (
+      strstr (gtk_label_get_text (GTK_LABEL (hebrew)), "\xE2\x81\xA6--help\xE2\x81\xA9"));
+  g_assert_cmpstr (gtk_label_get_text (GTK_LABEL (english)), ==, "hello --help");
+  copied = copy_all (hebrew);
+  g_assert_cmpstr (copied, ==, "שלום --help סוף");
+  plain = copy_all (english);
+  g_assert_cmpstr (plain, ==, "hello --help");
+  app_fixture_shot (GTK_WIDGET (f.window), "words-code");
+  app_fixture_stop (&f);
 }
 
 /* Hebrew begins at the right and English at the left, whatever way the window runs; the signs of
@@ -556,8 +504,7 @@ main (int argc, char **argv)
   g_test_add_func ("/app/window/delete-message", test_delete_message);
   g_test_add_func ("/app/window/edit-answer", test_edit_answer);
   g_test_add_func ("/app/window/directions", test_directions);
-  g_test_add_func ("/app/window/follow-up", test_follow_up);
-  g_test_add_func ("/app/window/follow-up-cut", test_follow_up_cut);
+  g_test_add_func ("/app/window/code-directions", test_code_directions);
   g_test_add_func ("/app/window/long-chat", test_long_chat);
   g_test_add_func ("/app/window/stays-at-end", test_stays_at_end);
   return g_test_run ();

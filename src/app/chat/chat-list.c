@@ -165,6 +165,8 @@ search_mode_cb (AtlChatList *self)
 static void
 search_activated_cb (AtlChatList *self)
 {
+  /* Whoever types fast presses Enter before the list has followed. */
+  refresh (self);
   if (*get_query (self) != '\0' && g_list_model_get_n_items (G_LIST_MODEL (self->entries)) > 0)
     activated_cb (GTK_LIST_VIEW (self->list), 0, self);
 }

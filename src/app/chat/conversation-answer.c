@@ -251,10 +251,23 @@ atl_conversation_answer_finish (AtlConversation *self, const AtlChatStats *stats
     ask_for_title (self);
 }
 
+/* For how long a context the chat was too long: what was loaded then may not be loaded later. */
+static char *
+room_to_json (AtlConversation *self, const GError *error)
+{
+  AtlModel *model = atl_conversation_get_model (self);
+  AtlChatStats stats = { 0 };
+
+  if (model == NULL || !g_error_matches (error, ATL_ERROR, ATL_ERROR_TOO_LONG))
+    return NULL;
+  stats.n_ctx = atl_model_get_info (model)->n_ctx;
+  return atl_answer_stats_to_json (&stats, &self->before);
+}
+
 void
 atl_conversation_answer_fail (AtlConversation *self, const GError *error)
 {
-  g_autoptr (AtlMessageItem) answer = NULL;
+  g_autofree char *stats = NULL;
 
   if (self->answer == NULL)
     return;
@@ -264,7 +277,8 @@ atl_conversation_answer_fail (AtlConversation *self, const GError *error)
       return;
     }
   self->answer->engine_lost = g_error_matches (error, ATL_ERROR, ATL_ERROR_ENGINE_GONE);
-  end_answer (self, ATL_MESSAGE_ERROR, error, NULL);
+  stats = room_to_json (self, error);
+  end_answer (self, ATL_MESSAGE_ERROR, error, stats);
 }
 
 /* --- The engine's job --- */

@@ -132,16 +132,13 @@ atl_conversation_get_context (AtlConversation *self, guint *n_used, guint *n_tot
 
   *n_used = 0;
   *n_total = model ? atl_model_get_info (model)->n_ctx : 0;
-  for (guint i = self->path->len; i-- > 0;)
+  for (guint i = self->path->len; i-- > 0 && *n_used == 0;)
     {
       const AtlMessageItem *item = g_ptr_array_index (self->path, i);
-      if (item->stats.context_used > 0)
-        {
-          *n_used = item->stats.context_used;
-          if (*n_total == 0)
-            *n_total = item->stats.context_size;
-          return;
-        }
+
+      if (*n_total == 0)
+        *n_total = item->stats.context_size;
+      *n_used = item->stats.context_used;
     }
 }
 

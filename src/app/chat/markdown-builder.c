@@ -115,8 +115,8 @@ atl_md_split_block (AtlMdBuilder *b)
     g_string_append (b->markup, b->open[i]);
 }
 
-/* Where a paragraph of so many characters may be split: at the end of a line if one comes soon, else
- * behind a word, at last anywhere. What is streamed later moves no split. */
+/* Where a paragraph of so many characters may be split: at the end of a line if one comes soon,
+ * else behind a word, at last anywhere. What is streamed later moves no split. */
 static gboolean
 may_split (gsize n_chars, char last)
 {

@@ -28,7 +28,7 @@ atl_message_details_line (const AtlMessageItem *item)
       g_autofree char *time = atl_format_seconds (item->stats.first_token_ms / 1000);
       g_ptr_array_add (parts, g_strdup_printf (_ ("first word after %s"), time));
     }
-  if (item->stats.context_size > 0)
+  if (item->stats.context_used > 0 && item->stats.context_size > 0)
     g_ptr_array_add (
         parts,
         /* Translators: how much of what the model can see at once is used */
@@ -110,7 +110,9 @@ atl_message_details_popover (const AtlMessageItem *item)
     add_row (
         GTK_GRID (grid), &row, _ ("Guessed ahead"),
         g_strdup_printf (_ ("%'u of %'u tokens were right"), stats->n_accepted, stats->n_drafted));
-  if (stats->context_size > 0)
+  if (stats->context_size > 0 && stats->context_used == 0)
+    add_row (GTK_GRID (grid), &row, _ ("Context length"), atl_format_tokens (stats->context_size));
+  else if (stats->context_size > 0)
     add_row (GTK_GRID (grid), &row, _ ("Context used"),
              g_strdup_printf (_ ("%'u of %'u tokens (%u %%)"), stats->context_used,
                               stats->context_size,

@@ -309,6 +309,8 @@ search_activated_cb (AtlModelSwitcher *self)
 {
   GtkListBoxRow *row;
 
+  /* Whoever types fast presses Enter before the list has followed. */
+  refresh_list (self);
   for (gint i = 0; (row = gtk_list_box_get_row_at_index (GTK_LIST_BOX (self->list), i)); i++)
     if (gtk_list_box_row_get_activatable (row))
       {

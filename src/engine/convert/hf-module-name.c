@@ -110,15 +110,14 @@ hf_take_number (char *name)
 }
 
 gint64
-hf_take_layer (const char **name, const char *word)
+hf_take_layer (const char **name)
 {
-  gsize length = strlen (word);
   char *end;
   guint64 layer;
 
-  if (!g_str_has_prefix (*name, word) || !g_ascii_isdigit ((*name)[length]))
+  if (!g_str_has_prefix (*name, "layers.") || !g_ascii_isdigit ((*name)[7]))
     return -1;
-  layer = g_ascii_strtoull (*name + length, &end, 10);
+  layer = g_ascii_strtoull (*name + 7, &end, 10);
   if (*end != '.' || layer >= HF_MAX_LAYERS)
     return -1;
   *name = end + 1;
