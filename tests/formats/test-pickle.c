@@ -124,10 +124,37 @@ test_opcodes (void)
   atl_pickle_free (NULL);
 }
 
+/* A text may be remembered and named again and again: every storage keeps its key, so that a file
+ * of megabytes could ask for terabytes. */
+static void
+test_key (void)
+{
+  for (guint n = 255; n <= 256; n++)
+    {
+      g_autoptr (GByteArray) bytes = g_byte_array_new ();
+      g_autofree char *key = g_strnfill (n, '0');
+      const guint8 length[] = { (guint8) n, (guint8) (n >> 8), 0, 0 };
+      g_autoptr (GError) error = NULL;
+      g_autoptr (AtlPickle) pickle = NULL;
+
+#define ADD(literal) g_byte_array_append (bytes, (const guint8 *) literal, sizeof (literal) - 1)
+      ADD ("\x80\4(X\7\0\0\0storagectorch\nFloatStorage\nX");
+      g_byte_array_append (bytes, length, sizeof length);
+      g_byte_array_append (bytes, (const guint8 *) key, n);
+      ADD ("X\3\0\0\0cpuK\10tQ.");
+#undef ADD
+      pickle = atl_pickle_parse (bytes->data, bytes->len, "x.pth", &error);
+      g_assert_true ((pickle != NULL) == (n == 255));
+      if (pickle == NULL)
+        g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/pickle/opcodes", test_opcodes);
+  g_test_add_func ("/pickle/key", test_key);
   return g_test_run ();
 }

@@ -136,6 +136,42 @@ test_json_refused (void)
     }
 }
 
+/* A file of kilobytes must not have each text gone over a thousand times. */
+static void
+test_json_steps (void)
+{
+  static const struct
+  {
+    const char *where, *step;
+    guint most; /* beside the list itself */
+  } lists[] = {
+    { "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[", "{\"type\":\"Lowercase\"}", 63 },
+    { "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[", "{\"type\":\"Digits\"}", 63 },
+    { "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[",
+      "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFD\"}]}", 21 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
+    for (guint n = lists[i].most; n <= lists[i].most + 1; n++)
+      {
+        g_autoptr (GString) text = g_string_new ("{");
+        g_autoptr (GError) error = NULL;
+        g_autoptr (AtlTokenizer) tokenizer = NULL;
+
+        g_string_append (text, lists[i].where);
+        for (guint k = 0; k < n; k++)
+          g_string_append_printf (text, "%s%s", k > 0 ? "," : "", lists[i].step);
+        g_string_append (text,
+                         "]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}");
+        tokenizer = atl_tokenizer_new_from_json (text->str, text->len, NULL, 0, &error);
+        g_assert_true ((tokenizer != NULL) == (n == lists[i].most));
+        if (tokenizer == NULL)
+          g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+        else
+          use (tokenizer);
+      }
+}
+
 static void
 mutate (GRand *rand, GString *text)
 {
@@ -524,6 +560,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/tokenizers/hostile/json-refused", test_json_refused);
+  g_test_add_func ("/tokenizers/hostile/json-steps", test_json_steps);
   g_test_add_func ("/tokenizers/hostile/json-mutations", test_json_mutations);
   g_test_add_func ("/tokenizers/hostile/clip-mutations", test_clip_mutations);
   g_test_add_func ("/tokenizers/hostile/sentencepiece-mutations", test_sentencepiece_mutations);

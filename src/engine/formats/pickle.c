@@ -9,6 +9,8 @@
 #include "engine/formats/format-error.h"
 
 #define MAX_VALUES (1u << 20)
+/* Of a storage's name in the archive: PyTorch counts them. Each storage has its own. */
+#define MAX_KEY_BYTES 255
 
 static void
 machine_clear (PickleMachine *self)
@@ -141,7 +143,8 @@ push_storage (PickleMachine *self)
   key = pickle_value_at (self->pickle, g_array_index (tuple->items, AtlPickleValue, 2));
   count = pickle_value_at (self->pickle, g_array_index (tuple->items, AtlPickleValue, 4));
   if (type->kind != ATL_PICKLE_NAME || globals[type->global].call != CALL_STORAGE ||
-      key->kind != ATL_PICKLE_TEXT || count->kind != ATL_PICKLE_INT || count->number < 0)
+      key->kind != ATL_PICKLE_TEXT || strlen (key->text) > MAX_KEY_BYTES ||
+      count->kind != ATL_PICKLE_INT || count->number < 0)
     return FALSE;
   storage.dtype = globals[type->global].dtype;
   storage.text = g_strdup (key->text);

@@ -10,6 +10,7 @@
 #include "base/json-bounded.h"
 
 #define MARK "\xe2\x96\x81" /* U+2581 */
+#define MAX_STEPS 64        /* each goes over the whole text */
 #define MAX_LITERAL 32      /* bytes of a replacement: it may be put for every character */
 
 gboolean
@@ -64,6 +65,13 @@ read_list (JsonObject *part, const char *member, ReadPart read, gpointer data, G
         return FALSE;
     }
   return TRUE;
+}
+
+static gboolean
+count_step (AtlJsonTraits *traits, GError **error)
+{
+  return ++traits->n_steps <= MAX_STEPS ||
+         atl_json_bad (error, _ ("it takes a text apart in more than %d steps"), MAX_STEPS);
 }
 
 /* A pattern is {"String": text} or {"Regex": expression}; one of the two is set. */
@@ -128,6 +136,8 @@ read_normalizer (JsonObject *part, gpointer data, GError **error)
   AtlNormalizer *n = state->normalizer;
   const char *type = atl_json_string (part, "type", "");
 
+  if (!count_step (state->traits, error))
+    return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (forms); i++)
     if (strcmp (type, forms[i]) == 0)
       {
@@ -271,6 +281,8 @@ read_pre_tokenizer (JsonObject *part, gpointer data, GError **error)
   PreState *state = data;
   const char *type = atl_json_string (part, "type", "");
 
+  if (!count_step (state->traits, error))
+    return FALSE;
   if (strcmp (type, "Sequence") == 0)
     return read_list (part, "pretokenizers", read_pre_tokenizer, state, error);
   /* What comes after ByteLevel sees its letters, not the text. */

@@ -14,6 +14,7 @@ typedef struct
 {
   gboolean byte_level;   /* the model sees GPT-2's letters for bytes */
   gboolean space_prefix; /* a space (or its mark) is put in front of a text */
+  guint n_steps;         /* of normalizer and pre_tokenizer so far */
 } AtlJsonTraits;
 
 /* Each reads a member of `root` (absent and null mean none). */
