@@ -11,12 +11,17 @@
 G_BEGIN_DECLS
 
 #define ATL_JSON_MAX_DEPTH 64
+/* Of what a text becomes, without its strings: a hundred times its bytes at worst. */
+#define ATL_JSON_MAX_TREE_BYTES (256u << 20)
 
-/* Parses `size` bytes (need not be terminated). Nesting deeper than ATL_JSON_MAX_DEPTH, invalid
- * UTF-8 and syntax errors are ATL_ERROR_BAD_FILE; `name` begins the message. Object keys keep their
- * order; 1.0 stays a double and 1 an integer; all strings are valid UTF-8. The node is the
- * caller's. */
+/* Parses `size` bytes (need not be terminated). Nesting deeper than ATL_JSON_MAX_DEPTH, a tree
+ * larger than ATL_JSON_MAX_TREE_BYTES, invalid UTF-8 and syntax errors are ATL_ERROR_BAD_FILE;
+ * `name` begins the message. Object keys keep their order; 1.0 stays a double and 1 an integer; all
+ * strings are valid UTF-8. The node is the caller's. */
 JsonNode *atl_json_parse (const char *data, gsize size, const char *name, GError **error);
+/* The same with a limit of one's own, for what is large by right. */
+JsonNode *atl_json_parse_large (
+    const char *data, gsize size, guint64 max_tree_bytes, const char *name, GError **error);
 
 /* The value as JSON text on one line, ", " and ": " between its parts. Unlike json-glib's, numbers
  * such as 1e60 come out as what they were. NULL when a number is not finite. The caller's. */

@@ -12,6 +12,8 @@
 #include "store/message-rows.h"
 
 #define MAX_IMPORT_BYTES (512u << 20)
+/* Other programs write dozens of values around each message. */
+#define MAX_TREE_BYTES ((guint64) 4 << 30)
 
 gboolean
 atl_import_refuse (const AtlImport *import, GError **error, const char *words)
@@ -252,7 +254,7 @@ atl_store_import (AtlStore *self, const char *data, gsize size, const char *name
       atl_import_refuse (&import, error, _ ("it is larger than 512 MB"));
       return NULL;
     }
-  root = atl_json_parse (data, size, name, error);
+  root = atl_json_parse_large (data, size, MAX_TREE_BYTES, name, error);
   if (root == NULL || !atl_db_begin (self, error))
     return NULL;
   if (holds_chats (root))

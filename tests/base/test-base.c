@@ -173,6 +173,37 @@ test_json_alike (void)
   g_assert_cmpuint (g_hash_table_size (hashes), >, 990);
 }
 
+/* A value takes many times the bytes of its text: "0," forty times. */
+static void
+test_json_large (void)
+{
+  const guint n = ATL_JSON_MAX_TREE_BYTES / 100;
+  g_autoptr (GString) numbers = g_string_new ("[0"), texts = g_string_new ("[\"");
+  g_autoptr (JsonNode) root = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_string_append (numbers, ",0");
+      g_string_append (texts, "{[,:");
+    }
+  g_string_append (numbers, "]");
+  g_string_append (texts, "\"]");
+  g_assert_null (atl_json_parse (numbers->str, numbers->len, "numbers", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_assert_nonnull (strstr (error->message, "256 MiB"));
+  g_clear_error (&error);
+  /* What is in a text is none. */
+  root = atl_json_parse (texts->str, texts->len, "texts", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (json_array_get_length (json_node_get_array (root)), ==, 1);
+  g_assert_null (atl_json_parse_large ("[1, 2]", 6, 200, "few", &error));
+  g_assert_error (error, ATL_ERROR, ATL_ERROR_BAD_FILE);
+  g_clear_pointer (&root, json_node_unref);
+  root = atl_json_parse_large ("[1, 2]", 6, 1000, "few", NULL);
+  g_assert_nonnull (root);
+}
+
 /* What json-glib reads beside JSON, where brackets count otherwise: with a million of them it would
  * have no stack left. */
 static void
@@ -347,6 +378,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/file-map", test_file_map);
   g_test_add_func ("/base/json", test_json);
   g_test_add_func ("/base/json-alike", test_json_alike);
+  g_test_add_func ("/base/json-large", test_json_large);
   g_test_add_func ("/base/json-beside", test_json_beside);
   g_test_add_func ("/base/json-halves", test_json_halves);
   g_test_add_func ("/base/json-write", test_json_write);
