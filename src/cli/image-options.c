@@ -12,6 +12,7 @@
 #include "media/sampler-names.h"
 
 #define MIN_SIDE 8u
+#define UNSAID G_MININT /* of whole numbers */
 #define MAX_COUNT 1000
 #define MAX_STEPS 1000
 #define MAX_UPSCALE 8.0
@@ -66,6 +67,23 @@ parse_number (
   g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("%s: “%s” is no number from %g to %g"),
                option, text, low, high);
   return FALSE;
+}
+
+/* Chance's where none is said. */
+static gboolean
+parse_seed (AtlImageOptions *self, GError **error)
+{
+  guint64 seed = g_random_int ();
+
+  self->has_seed = self->seed != NULL;
+  if (self->has_seed && !g_ascii_string_to_unsigned (self->seed, 10, 0, G_MAXUINT32, &seed, NULL))
+    {
+      g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
+                   _ ("--seed: “%s” is no whole number from 0 to %u"), self->seed, G_MAXUINT32);
+      return FALSE;
+    }
+  self->first_seed = (guint32) seed;
+  return TRUE;
 }
 
 /* "768x512", "768×512" or "768". */
@@ -200,8 +218,6 @@ faster_cb (const char *option, const char *text, gpointer data, GError **error)
 static gboolean
 check (AtlImageOptions *self, int argc, char **argv, GError **error)
 {
-  double seed;
-
   if (argc > 1)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID,
                  _ ("“%s” is not expected here; words of a prompt belong into --prompt \"…\""),
@@ -212,10 +228,10 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
   else if (self->prompt == NULL && self->model != NULL && self->like == NULL)
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, "%s",
                  _ ("--prompt is missing: what is to be seen"));
-  else if (self->steps < 0 || self->steps > MAX_STEPS)
+  else if (self->steps != UNSAID && (self->steps < 1 || self->steps > MAX_STEPS))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--steps: %d is not in 1 to %d"),
                  self->steps, MAX_STEPS);
-  else if (self->count < 0 || self->count > MAX_COUNT)
+  else if (self->count != UNSAID && (self->count < 1 || self->count > MAX_COUNT))
     g_set_error (error, ATL_ERROR, ATL_ERROR_INVALID, _ ("--count: %d is not in 1 to %d"),
                  self->count, MAX_COUNT);
   else if (self->image == NULL && (self->mask != NULL || self->strength != NULL))
@@ -228,11 +244,8 @@ check (AtlImageOptions *self, int argc, char **argv, GError **error)
   else if (parse_size (self, error) && parse_out (self, error) && check_sampler (self, error) &&
            parse_number (self->guidance, "--guidance", 0, 1000, &self->guidance_value, error) &&
            parse_number (self->strength, "--strength", 0, 1, &self->strength_value, error) &&
-           parse_number (self->seed, "--seed", 0, (double) G_MAXUINT32, &seed, error) &&
-           parse_upscaler (self, error))
+           parse_seed (self, error) && parse_upscaler (self, error))
     {
-      self->has_seed = !isnan (seed);
-      self->first_seed = isnan (seed) ? g_random_int () : (guint32) seed;
       self->count = MAX (self->count, 1);
       return TRUE;
     }
@@ -294,6 +307,7 @@ atl_image_options_parse (AtlImageOptions *self, int *argc, char ***argv, GError 
 
   self->load = load_defaults;
   self->faster = -1;
+  self->steps = self->count = UNSAID;
   g_option_context_set_translation_domain (context, ATL_GETTEXT_PACKAGE);
   g_option_context_set_summary (
       context, _ ("Makes pictures from a prompt. Prints the path of each on standard output."));

@@ -31,6 +31,7 @@ atl_recipe_join (GVariant *settings, GVariant *facts, guint width, guint height)
 {
   GVariantDict dict;
   g_autofree char *name = NULL;
+  const char *schedule;
 
   g_variant_dict_init (&dict, NULL);
   add_all (&dict, settings);
@@ -39,6 +40,8 @@ atl_recipe_join (GVariant *settings, GVariant *facts, guint width, guint height)
   if (g_variant_dict_lookup (&dict, "name", "s", &name))
     g_variant_dict_insert (&dict, ATL_RECIPE_MODEL, "s", name);
   g_variant_dict_remove (&dict, "name");
+  if (g_variant_dict_lookup (&dict, "schedule", "&s", &schedule) && *schedule == '\0')
+    g_variant_dict_remove (&dict, "schedule");
   /* The same recipe gives the same file. */
   g_variant_dict_remove (&dict, "seconds");
   g_variant_dict_remove (&dict, "runs-on");

@@ -202,6 +202,20 @@ test_own_sampler (void)
   g_assert_nonnull (strstr (atl_picture_text (picture, "atelier"), "Scheduler\""));
 }
 
+/* One that the sampler does not have. */
+static void
+test_left_out_schedule (void)
+{
+  g_auto (Result) result = { 0 };
+  g_autoptr (AtlPicture) picture = NULL;
+
+  image (&result, "--prompt", "a fox", "--size", "64x64", "--steps", "2", "--sampler", "lcm",
+         "--schedule", "karras", "--out", folder, NULL);
+  g_assert_nonnull (strstr (result.err, "“karras”"));
+  picture = read_picture (g_strchomp (result.out));
+  g_assert_null (strstr (atl_picture_text (picture, "atelier"), "karras"));
+}
+
 static void
 test_same_seed (void)
 {
@@ -532,6 +546,8 @@ test_refusals (void)
     { "--device", "gpu", "graphics card", 1 },
     { "--device", "toaster", "toaster", 1 },
     { "--size", "64xy", "--size", 2 },
+    { "--steps", "0", "--steps: 0", 2 },
+    { "--seed", "1.5", "1.5", 2 },
     { "--image", "/nonexistent/a.png", "/nonexistent/a.png", 1 },
     { "--mask", "/nonexistent/a.png", "--image", 2 },
     { "--out", "/nonexistent/a.png", "/nonexistent", 2 },
@@ -564,6 +580,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cli-image/recipe", test_recipe);
   g_test_add_func ("/cli-image/odd-bytes", test_odd_bytes);
   g_test_add_func ("/cli-image/own-sampler", test_own_sampler);
+  g_test_add_func ("/cli-image/left-out-schedule", test_left_out_schedule);
   g_test_add_func ("/cli-image/same-seed", test_same_seed);
   g_test_add_func ("/cli-image/count", test_count);
   g_test_add_func ("/cli-image/like", test_like);

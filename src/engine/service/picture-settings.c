@@ -263,12 +263,27 @@ make_work (const AtlJob *job)
   return g_variant_dict_end (&dict);
 }
 
+/* What a schedule that was asked for, and that the sampler does not have, is said with; NULL
+ * without one. The caller's. */
+static char *
+left_out_schedule (const AtlJob *job, const AtlSettings *settings)
+{
+  g_autofree char *asked = atl_dict_string (job->draw.settings, ATL_MADE_SCHEDULE, "");
+
+  if (*asked == '\0' || *atl_settings_string (settings, ATL_MADE_SCHEDULE, "") != '\0')
+    return NULL;
+  /* Translators: the name of a schedule such as "karras". */
+  return g_strdup_printf (
+      _ ("The schedule “%s” is left out: this model's sampler has no schedules"), asked);
+}
+
 GVariant *
 atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
 {
   const char *sampler = atl_diffusion_model_sampler (job->slot->pictures), *name;
   g_autoptr (GVariant) loras = atl_dict_lookup (job->draw.settings, ATL_MADE_LORAS, "aa{sv}");
-  g_autofree char *notice = atl_diffusion_model_notice (job->slot->pictures);
+  g_autofree char *of_model = atl_diffusion_model_notice (job->slot->pictures);
+  g_autofree char *of_schedule = left_out_schedule (job, settings);
   guint faster = (guint) CLAMP (atl_settings_number (settings, ATL_MADE_FASTER, 0), 0, 3);
   GVariantDict dict;
 
@@ -286,7 +301,8 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
   if (*name == '\0' && sampler != NULL)
     name = atl_sampler_words (sampler);
   g_variant_dict_insert (&dict, ATL_MADE_SAMPLER, "s", name);
-  if (*atl_settings_string (settings, ATL_MADE_SCHEDULE, "") != '\0')
+  /* None takes the place of the one that was asked for. */
+  if (of_schedule != NULL || *atl_settings_string (settings, ATL_MADE_SCHEDULE, "") != '\0')
     g_variant_dict_insert (&dict, ATL_MADE_SCHEDULE, "s",
                            atl_settings_string (settings, ATL_MADE_SCHEDULE, ""));
   if (atl_settings_has (settings, ATL_MADE_WEIGHTING))
@@ -306,8 +322,13 @@ atl_picture_make_facts (const AtlJob *job, const AtlSettings *settings)
                            atl_diffusion_model_n_computed (job->slot->pictures));
   if (loras != NULL)
     g_variant_dict_insert_value (&dict, ATL_MADE_LORAS, loras);
-  if (notice != NULL)
-    g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", notice);
+  if (of_model != NULL || of_schedule != NULL)
+    {
+      g_autofree char *notice = g_strjoin ("\n", of_model != NULL ? of_model : of_schedule,
+                                           of_model != NULL ? of_schedule : NULL, NULL);
+
+      g_variant_dict_insert (&dict, ATL_INFO_NOTICE, "s", notice);
+    }
   if (job->draw.n_steps_done < job->draw.n_steps)
     g_variant_dict_insert (&dict, ATL_MADE_STEPS_DONE, "u", job->draw.n_steps_done);
   g_variant_dict_insert_value (&dict, ATL_MADE_WORK, make_work (job));
